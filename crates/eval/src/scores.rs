@@ -1,0 +1,28 @@
+//! `Scores`: named measures in the order in which the reference emits them. Plain data.
+
+use serde::{Deserialize, Serialize};
+
+/// The measures of one evaluation at one dimension.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// The evaluation's name, for example `dim_128`.
+    pub name: String,
+    /// Columns of the embeddings that were compared.
+    pub dimension: usize,
+    /// Pairs such as (`cosine_ndcg@10`, 0.3191), without the name.
+    pub values: Vec<(String, f64)>,
+    /// The measure that stands for the whole, for example `cosine_ndcg@10`.
+    pub primary: String,
+}
+
+impl Scores {
+    /// The measure called `key` (`cosine_ndcg@10`).
+    pub fn get(&self, key: &str) -> Option<f64> {
+        self.values.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
+    /// Keys with the evaluation's name before them: `dim_128_cosine_ndcg@10`.
+    pub fn prefixed(&self) -> impl Iterator<Item = (String, f64)> + '_ {
+        self.values.iter().map(|(key, value)| (format!("{}_{key}", self.name), *value))
+    }
+}

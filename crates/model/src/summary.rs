@@ -1,0 +1,44 @@
+//! `ModelSummary`: what a model card or `maana info` tells of a model. Plain data.
+
+use crate::Similarity;
+use serde::{Deserialize, Serialize};
+
+/// One module of the model, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModuleSummary {
+    /// `Transformer`, `Pooling`, `Dense` or `Normalize`.
+    pub kind: String,
+    /// The settings as the folder has them, in order, written as Python would print them (`True`, `'cls'`, `512`).
+    pub settings: Vec<(String, String)>,
+    /// For the transformer, the class of the encoder (`BertModel`).
+    pub architecture: Option<String>,
+}
+
+/// What people want to know of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSummary {
+    /// `bert`, `roberta`, `xlm-roberta` or `distilbert`.
+    pub model_type: String,
+    /// The modules in order.
+    pub modules: Vec<ModuleSummary>,
+    /// Tokens of a text that are read; the rest is cut.
+    pub max_seq_length: usize,
+    /// Columns of an embedding.
+    pub dimension: usize,
+    /// How embeddings are compared.
+    pub similarity: Similarity,
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Layers of the transformer.
+    pub layers: usize,
+    /// Width of the transformer.
+    pub hidden_size: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Entries of the vocabulary.
+    pub vocabulary: usize,
+    /// Prompts by name.
+    pub prompts: Vec<(String, String)>,
+    /// The prompt that is used where none is named.
+    pub default_prompt_name: Option<String>,
+}

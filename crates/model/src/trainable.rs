@@ -1,0 +1,66 @@
+//! `Trainable`: what training needs of a model. It sees tokens and gradients, never strings or files.
+
+use maana_kernels::{Matrix, Pool, Rows};
+use maana_text::TokenBatch;
+
+/// One named parameter: where it lies in the arena, and its shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// The name in `model.safetensors`, for example `encoder.layer.0.output.dense.weight`.
+    pub name: String,
+    /// The shape as written to the file.
+    pub shape: Vec<usize>,
+    /// Where its elements lie in [`Trainable::parameters`] and in the gradients.
+    pub range: std::ops::Range<usize>,
+}
+
+/// Randomness of one forward and backward pass. Dropout masks are a function of this and of the position alone, so that
+/// they are the same in forward and backward, for any number of threads and for any division of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noise {
+    /// No dropout: evaluation, and training with dropout 0.
+    Off,
+    /// Dropout with the probabilities of the model's configuration.
+    On {
+        /// The seed of the run.
+        seed: u64,
+        /// The number of the pass: counts the forward passes of the run, so that no two share their masks.
+        pass: u64,
+    },
+}
+
+/// A model that can be trained: embeddings out, their gradients back in.
+pub trait Trainable {
+    /// What forward keeps for backward. One value is reused from pass to pass, so that memory is allocated once.
+    type Activations: Default + Send;
+
+    /// The number of columns of an embedding.
+    fn dimension(&self) -> usize;
+
+    /// Embeds every sequence of the batch: `(sequences, dimension)`. Fills `keep` with what [`Trainable::backward`] needs.
+    fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Self::Activations) -> Matrix;
+
+    /// Adds the gradient of every parameter to `gradients` (same layout as [`Trainable::parameters`]), given that of the
+    /// embeddings, `(sequences, dimension)`. `batch`, `noise` and `keep` are those of the forward pass.
+    fn backward(
+        &self,
+        pool: &Pool,
+        batch: &TokenBatch,
+        noise: Noise,
+        keep: &mut Self::Activations,
+        d_embeddings: Rows<'_>,
+        gradients: &mut [f32],
+    );
+
+    /// Every parameter, in one arena.
+    fn parameters(&self) -> &[f32];
+
+    /// The arena, to be changed. Call [`Trainable::parameters_changed`] afterwards.
+    fn parameters_mut(&mut self) -> &mut [f32];
+
+    /// Renews whatever was derived from the parameters (packed weights).
+    fn parameters_changed(&mut self, pool: &Pool);
+
+    /// Names and places of the parameters.
+    fn tensors(&self) -> &[Tensor];
+}

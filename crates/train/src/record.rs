@@ -1,0 +1,60 @@
+//! `TrainingRecord`: everything that a run logged. Plain data; `record.jsonl` holds its rows one a line.
+
+use serde::{Deserialize, Serialize};
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum LogRow {
+    /// Some updates were made.
+    Training {
+        /// Updates made so far.
+        step: u64,
+        /// Epochs made so far, as the reference counts them.
+        epoch: f64,
+        /// Mean loss of the updates since the last such row.
+        loss: f64,
+        /// The learning rate after this step, as the reference logs it.
+        learning_rate: f64,
+        /// The norm of the last update's gradient, before clipping.
+        gradient_norm: f64,
+        /// Real tokens a second since the last such row (no padding is counted, there is none).
+        tokens_per_second: f64,
+        /// Seconds since the run began, over all resumptions.
+        seconds: f64,
+    },
+    /// The model was measured.
+    Evaluation {
+        /// Updates made so far.
+        step: u64,
+        /// Epochs made so far.
+        epoch: f64,
+        /// Every measure, keys like `dim_128_cosine_ndcg@10`, in order.
+        scores: Vec<(String, f64)>,
+        /// Seconds that the evaluation took.
+        seconds: f64,
+    },
+}
+
+/// A whole run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRecord {
+    /// Every logged row in order.
+    pub rows: Vec<LogRow>,
+    /// The step whose parameters were kept as the best, if the run chose by a measure.
+    pub best_step: Option<u64>,
+    /// The measure that chose (`dim_128_cosine_ndcg@10`).
+    pub best_metric: Option<String>,
+    /// Its value at that step.
+    pub best_value: Option<f64>,
+    /// Updates made.
+    pub steps: u64,
+    /// Seconds that training took, over all resumptions, evaluations included.
+    pub seconds: f64,
+    /// Tokens that went through the model in training.
+    pub tokens: u64,
+    /// Threads that computed.
+    pub threads: usize,
+    /// Most memory that the process held, in bytes, if the system tells.
+    pub peak_memory_bytes: Option<u64>,
+}
