@@ -2,5 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod tokenizer;
 
 pub use batch::TokenBatch;
+pub use tokenizer::{TextError, Tokenizer};
