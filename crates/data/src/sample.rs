@@ -1,0 +1,93 @@
+//! Which rows go together: batches of row numbers for one epoch, as the reference draws them for the same seed.
+//! Knows row numbers and text keys, never a text.
+
+mod no_duplicates;
+mod random;
+mod shuffle;
+
+pub use no_duplicates::NoDuplicates;
+pub use random::{Mt19937, randperm};
+pub use shuffle::Shuffle;
+
+use crate::Source;
+
+/// How batches are drawn over a whole run; [`BatchPlan::epoch`] draws those of one epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchPlan {
+    /// What decides which rows go together.
+    pub sampler: Sampler,
+    /// Rows of a batch; at least 1.
+    pub batch_size: usize,
+    /// Whether batches with fewer rows are left out.
+    pub drop_last: bool,
+    /// The run's seed; the epoch is added to it.
+    pub seed: u64,
+    /// Whether every epoch walks the rows in the order of the data set, as Sentence Transformers 3.0.1 does for
+    /// no-duplicates batches, instead of shuffling them.
+    pub dataset_order: bool,
+}
+
+/// What decides which rows go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampler {
+    /// The order alone. The reference's `batch_sampler`.
+    Shuffle,
+    /// No text twice in a batch, whatever its column. The reference's `no_duplicates`.
+    NoDuplicates,
+}
+
+/// The order in which the rows are walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The reference's `randperm` with seed `seed + epoch` (Sentence Transformers 6.2).
+    Shuffled {
+        /// The run's seed.
+        seed: u64,
+        /// The epoch, from 0.
+        epoch: u64,
+    },
+    /// Ascending, the same every epoch (Sentence Transformers 3.0.1, where a Python `set` undoes the shuffle).
+    Dataset,
+}
+
+impl BatchPlan {
+    /// The number of batches of an epoch that the reference announces (its `__len__`): `rows / batch_size`, rounded up,
+    /// or down with `drop_last`. Exact for [`Sampler::Shuffle`]; no-duplicates batches may be more without `drop_last`
+    /// and fewer with it.
+    pub fn batches(&self, rows: usize) -> usize {
+        if self.drop_last { rows / self.batch_size } else { rows.div_ceil(self.batch_size) }
+    }
+
+    /// The batches of epoch `epoch` (from 0). To go on in the middle of an epoch, `skip` those already drawn: drawing
+    /// them again takes milliseconds and gives the same ones.
+    pub fn epoch<'a>(&self, source: &'a dyn Source, epoch: u64) -> Batches<'a> {
+        let order = if self.dataset_order { Order::Dataset } else { Order::Shuffled { seed: self.seed, epoch } };
+        let Self { batch_size, drop_last, .. } = *self;
+        match self.sampler {
+            Sampler::Shuffle => Batches::Shuffle(Shuffle::new(source.len(), batch_size, drop_last, order)),
+            Sampler::NoDuplicates => {
+                let (keys, columns) = (source.text_keys(), source.columns().len());
+                Batches::NoDuplicates(NoDuplicates::new(keys, columns, batch_size, drop_last, order))
+            }
+        }
+    }
+}
+
+/// The batches of one epoch, drawn as they are asked for: each is a list of row numbers.
+pub enum Batches<'a> {
+    /// See [`Shuffle`].
+    Shuffle(Shuffle),
+    /// See [`NoDuplicates`].
+    NoDuplicates(NoDuplicates<'a>),
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Vec<u32>;
+
+    fn next(&mut self) -> Option<Vec<u32>> {
+        match self {
+            Batches::Shuffle(batches) => batches.next(),
+            Batches::NoDuplicates(batches) => batches.next(),
+        }
+    }
+}

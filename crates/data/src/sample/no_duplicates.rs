@@ -1,0 +1,369 @@
+//! Batches in which no text comes twice, whatever its column, so that no in-batch negative is a positive in disguise.
+//! The batches of Sentence Transformers 6.2 and of 3.0.1. Knows keys of texts, never a text.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Mt19937, Order};
+
+/// How often the rows are shuffled again when one pass gave fewer batches than announced.
+const EXTRA_PASSES: usize = 2;
+
+/// Batches of rows without a common text.
+///
+/// The reference walks the rows in order, lets a row join the batch unless it shares a text with a row of it, and starts
+/// again at the first row left over once the batch is full. The same batches come out if each row, in order, joins the
+/// first batch that has room and shares no text with it, and that is how they are found here: rows left over are never
+/// walked again.
+///
+/// With `drop_last` short batches are left out and their rows are lost to the pass. If an epoch in
+/// [`Order::Shuffled`] then has fewer batches than `rows / batch_size` (but at least one), the rows are shuffled again,
+/// up to two times, and batches added until that number is reached; [`Order::Dataset`] never does so.
+///
+/// Time: near linear in the rows, also if one text fills half of them or all rows are equal. A row costs more only where
+/// the batches that each of its texts is in alternate with those of the others; the worst is the number of
+/// batches open at once, for each row. Memory: four numbers for each row and each repeated text of an open batch.
+pub struct NoDuplicates<'a> {
+    keys: &'a [u32],
+    columns: usize,
+    /// Whether any other row has this text, for each place of `keys`.
+    repeated: Vec<bool>,
+    batch_size: usize,
+    drop_last: bool,
+    random: Option<Mt19937>,
+    pass: usize,
+    given: usize,
+    order: Vec<u32>,
+    /// The next place of `order`.
+    at: usize,
+    open: Open,
+}
+
+/// Batches begun and not given yet, in the order in which they will be.
+#[derive(Default)]
+struct Open {
+    batches: VecDeque<Vec<u32>>,
+    /// The number of the first of `batches`.
+    first: u32,
+    /// `after[(key, b)]` exists if batch `b` holds the key; then it is a batch after `b` before which all hold it.
+    /// The key `None` stands for a batch that is full.
+    after: HashMap<(Option<u32>, u32), u32>,
+}
+
+impl<'a> NoDuplicates<'a> {
+    /// One epoch. `keys` is `(rows, columns)`: two are equal if and only if the texts are.
+    ///
+    /// # Panics
+    /// If `keys` does not divide into rows of `columns`, or a batch would have no rows.
+    pub fn new(keys: &'a [u32], columns: usize, batch_size: usize, drop_last: bool, order: Order) -> Self {
+        assert!(columns > 0 && keys.len() % columns == 0, "{} keys do not divide into rows of {columns}", keys.len());
+        assert!(batch_size > 0, "batches of 0 rows");
+        let rows = keys.len() / columns;
+        let random = match order {
+            Order::Shuffled { seed, epoch } => Some(Mt19937::new(seed.wrapping_add(epoch))),
+            Order::Dataset => None,
+        };
+        let mut batches = Self {
+            keys,
+            columns,
+            repeated: repeated(keys, columns),
+            batch_size,
+            drop_last,
+            random,
+            pass: 0,
+            given: 0,
+            order: Vec::new(),
+            at: 0,
+            open: Open::default(),
+        };
+        batches.start_pass(rows);
+        batches
+    }
+
+    fn start_pass(&mut self, rows: usize) {
+        self.order = match &mut self.random {
+            Some(random) => random.permutation(rows),
+            None => (0..rows as u32).collect(),
+        };
+        self.at = 0;
+        self.open = Open::default();
+    }
+
+    /// Whether the reference would shuffle the rows once more.
+    fn falls_short(&self) -> bool {
+        self.random.is_some()
+            && self.pass < EXTRA_PASSES
+            && self.given > 0
+            && self.given < self.order.len() / self.batch_size
+    }
+
+    /// The keys of a row that can keep it from a batch.
+    fn repeated_keys(&self, row: u32) -> impl Iterator<Item = u32> + use<'a, '_> {
+        let first = row as usize * self.columns;
+        (first..first + self.columns).filter(|&place| self.repeated[place]).map(|place| self.keys[place])
+    }
+
+    /// The next batch of this pass.
+    fn next_of_pass(&mut self) -> Option<Vec<u32>> {
+        while self.at < self.order.len() && !self.open.batches.front().is_some_and(|b| b.len() == self.batch_size) {
+            let row = self.order[self.at];
+            self.at += 1;
+            let keys: Vec<u32> = self.repeated_keys(row).collect();
+            self.open.join(row, &keys, self.batch_size);
+        }
+        loop {
+            let number = self.open.first;
+            let batch = self.open.batches.pop_front()?;
+            let held: Vec<u32> = batch.iter().flat_map(|&row| self.repeated_keys(row)).collect();
+            for key in held.into_iter().map(Some).chain([None]) {
+                self.open.after.remove(&(key, number));
+            }
+            self.open.first += 1;
+            if batch.len() == self.batch_size || !self.drop_last {
+                return Some(batch);
+            }
+        }
+    }
+}
+
+impl Iterator for NoDuplicates<'_> {
+    type Item = Vec<u32>;
+
+    fn next(&mut self) -> Option<Vec<u32>> {
+        let announced = self.order.len() / self.batch_size;
+        if self.pass > 0 && self.given >= announced {
+            return None;
+        }
+        loop {
+            if let Some(batch) = self.next_of_pass() {
+                self.given += 1;
+                return Some(batch);
+            }
+            if !self.falls_short() {
+                return None;
+            }
+            self.pass += 1;
+            self.start_pass(self.order.len());
+        }
+    }
+}
+
+impl Open {
+    /// Puts a row with these keys into the first batch that has room and none of the keys.
+    fn join(&mut self, row: u32, keys: &[u32], batch_size: usize) {
+        let mut batch = self.first;
+        loop {
+            let from = batch;
+            batch = self.first_without(None, batch);
+            for &key in keys {
+                batch = self.first_without(Some(key), batch);
+            }
+            if batch == from {
+                break;
+            }
+        }
+        let place = (batch - self.first) as usize;
+        if place == self.batches.len() {
+            self.batches.push_back(Vec::with_capacity(batch_size.min(1024)));
+        }
+        self.batches[place].push(row);
+        for &key in keys {
+            self.after.insert((Some(key), batch), batch + 1);
+        }
+        if self.batches[place].len() == batch_size {
+            self.after.insert((None, batch), batch + 1);
+        }
+    }
+
+    /// The first batch from `batch` on that does not hold `key`. What was learned on the way is kept: every step on it
+    /// leads straight to the end next time.
+    fn first_without(&mut self, key: Option<u32>, batch: u32) -> u32 {
+        let mut end = batch;
+        while let Some(&after) = self.after.get(&(key, end)) {
+            end = after;
+        }
+        let mut at = batch;
+        while at != end {
+            let after = self.after.get_mut(&(key, at)).expect("walked a moment ago");
+            at = std::mem::replace(after, end);
+        }
+        end
+    }
+}
+
+/// For each place of `keys`, whether another row has the key too: only those can ever keep a row from a batch.
+fn repeated(keys: &[u32], columns: usize) -> Vec<bool> {
+    let mut last_row: HashMap<u32, (usize, bool)> = HashMap::with_capacity(keys.len());
+    for (place, &key) in keys.iter().enumerate() {
+        let row = place / columns;
+        let entry = last_row.entry(key).or_insert((row, false));
+        entry.1 |= entry.0 != row;
+    }
+    keys.iter().map(|key| last_row[key].1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The rule as the reference states it: walk what is left, skip conflicts, begin anew after each batch.
+    fn reference_no_duplicates(
+        keys: &[u32],
+        columns: usize,
+        batch_size: usize,
+        drop_last: bool,
+        order: Order,
+    ) -> Vec<Vec<u32>> {
+        let rows = keys.len() / columns;
+        let mut random = match order {
+            Order::Shuffled { seed, epoch } => Some(Mt19937::new(seed + epoch)),
+            Order::Dataset => None,
+        };
+        let announced = if drop_last { rows / batch_size } else { rows.div_ceil(batch_size) };
+        let mut batches = Vec::new();
+        for pass in 0..=if random.is_some() { EXTRA_PASSES } else { 0 } {
+            if pass > 0 && (batches.is_empty() || batches.len() >= announced) {
+                break;
+            }
+            let mut left = match &mut random {
+                Some(random) => random.permutation(rows),
+                None => (0..rows as u32).collect(),
+            };
+            while !left.is_empty() {
+                let (mut batch, mut seen) = (Vec::new(), HashSet::<u32>::new());
+                for &row in &left {
+                    let texts = &keys[row as usize * columns..][..columns];
+                    if texts.iter().all(|key| !seen.contains(key)) {
+                        batch.push(row);
+                        seen.extend(texts);
+                        if batch.len() == batch_size {
+                            break;
+                        }
+                    }
+                }
+                left.retain(|row| !batch.contains(row));
+                if batch.len() == batch_size || !drop_last {
+                    batches.push(batch);
+                    if pass > 0 && batches.len() >= announced {
+                        break;
+                    }
+                }
+            }
+        }
+        batches
+    }
+
+    fn intern(rows: &serde_json::Value, columns: [&str; 2]) -> Vec<u32> {
+        let mut seen = HashMap::new();
+        let rows = rows.as_array().unwrap();
+        let texts = rows.iter().flat_map(|row| columns.map(|column| row[column].as_str().unwrap()));
+        texts
+            .map(|text| {
+                let next = seen.len() as u32;
+                *seen.entry(text).or_insert(next)
+            })
+            .collect()
+    }
+
+    fn golden(name: &str) -> serde_json::Value {
+        let path = format!("{}/../../golden/{name}", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn batches_equal_the_current_reference() {
+        let golden = golden("sampler.json");
+        let keys = intern(&golden["rows"], ["a", "b"]);
+        let batch_size = golden["batch_size"].as_u64().unwrap() as usize;
+        let runs = golden["runs"].as_array().unwrap();
+        assert_eq!(runs.len(), 12);
+        for run in runs {
+            let order = Order::Shuffled { seed: run["seed"].as_u64().unwrap(), epoch: run["epoch"].as_u64().unwrap() };
+            let wanted: Vec<Vec<u32>> = serde_json::from_value(run["batches"].clone()).unwrap();
+            let drop_last = run["drop_last"].as_bool().unwrap();
+            let batches: Vec<_> = NoDuplicates::new(&keys, 2, batch_size, drop_last, order).collect();
+            assert_eq!(batches, wanted, "drop_last {drop_last}, {order:?}");
+        }
+    }
+
+    #[test]
+    fn batches_equal_version_3_0_1_in_dataset_order() {
+        let golden = golden("st301/run.json");
+        let keys = intern(&golden["rows"], ["positive", "anchor"]);
+        let wanted: Vec<Vec<u32>> = serde_json::from_value(golden["batches"].clone()).unwrap();
+        let epoch: Vec<Vec<u32>> = NoDuplicates::new(&keys, 2, 8, false, Order::Dataset).collect();
+        let repeated: Vec<_> = epoch.iter().cycle().take(wanted.len()).cloned().collect();
+        assert!(wanted.len() > 2 * epoch.len() && wanted.len() < 3 * epoch.len(), "the run stops in its third epoch");
+        assert_eq!(repeated, wanted);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        #[test]
+        fn batches_equal_the_plain_rule(
+            columns in 1usize..4,
+            texts in 1u32..40,
+            values in prop::collection::vec(any::<u32>(), 0..150),
+            batch_size in 1usize..9,
+            drop_last: bool,
+            seed in prop::option::of(0u64..1000),
+        ) {
+            let mut keys: Vec<u32> = values.iter().map(|v| v % texts).collect();
+            keys.truncate(keys.len() / columns * columns);
+            let order = seed.map_or(Order::Dataset, |seed| Order::Shuffled { seed, epoch: 1 });
+            let ours: Vec<_> = NoDuplicates::new(&keys, columns, batch_size, drop_last, order).collect();
+            prop_assert_eq!(&ours, &reference_no_duplicates(&keys, columns, batch_size, drop_last, order));
+            let rest: Vec<_> = NoDuplicates::new(&keys, columns, batch_size, drop_last, order).skip(3).collect();
+            prop_assert_eq!(rest.as_slice(), ours.get(3..).unwrap_or_default());
+        }
+    }
+
+    #[test]
+    fn a_text_twice_in_its_own_row_keeps_nobody_out() {
+        let batches: Vec<_> = NoDuplicates::new(&[7, 7, 1, 2, 3, 7], 2, 2, false, Order::Dataset).collect();
+        assert_eq!(batches, [vec![0, 1], vec![2]]);
+    }
+
+    #[test]
+    fn no_rows_no_batches() {
+        assert_eq!(NoDuplicates::new(&[], 2, 4, false, Order::Dataset).next(), None);
+    }
+
+    /// As many rows as the large data set has, in kinds of repetition from none to the worst.
+    #[test]
+    fn large_sets_take_seconds_whatever_repeats() {
+        const ROWS: u32 = 282_883;
+        let mut random = Mt19937::new(1);
+        let mut draw = |below: u32| random.next_u32() % below;
+        let sets: [(&str, Vec<u32>); 6] = [
+            ("all distinct", (0..2 * ROWS).collect()),
+            ("three rows a text", (0..ROWS).flat_map(|row| [row / 3, ROWS + row]).collect()),
+            (
+                "one text in half of the rows",
+                (0..ROWS).flat_map(|r| [if r % 2 == 0 { 0 } else { r }, ROWS + r]).collect(),
+            ),
+            ("all rows equal", [5, 6].repeat(ROWS as usize)),
+            ("fourteen texts", (0..2 * ROWS).map(|_| draw(14)).collect()),
+            ("a thousand texts", (0..2 * ROWS).map(|_| draw(1000)).collect()),
+        ];
+        for (name, keys) in sets {
+            let begun = Instant::now();
+            let order = Order::Shuffled { seed: 42, epoch: 0 };
+            let mut rows = 0;
+            for batch in NoDuplicates::new(&keys, 2, 32, false, order) {
+                let texts: Vec<HashSet<u32>> =
+                    batch.iter().map(|&r| keys[2 * r as usize..][..2].iter().copied().collect()).collect();
+                let distinct: HashSet<u32> = texts.iter().flatten().copied().collect();
+                assert_eq!(distinct.len(), texts.iter().map(HashSet::len).sum::<usize>(), "{name}: {batch:?}");
+                rows += batch.len();
+            }
+            println!("{name}: {:?}", begun.elapsed());
+            assert_eq!(rows, ROWS as usize, "{name}");
+            assert!(begun.elapsed() < Duration::from_secs(60), "{name}: {:?}", begun.elapsed());
+        }
+    }
+}
