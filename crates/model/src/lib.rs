@@ -1,1 +1,25 @@
+//! Tokens to embeddings, and the gradients of embeddings to those of parameters; the model folder, in and out.
+//! Knows nothing of losses, data sets or measures.
+#![forbid(unsafe_code)]
 
+mod activations;
+mod bert;
+mod config;
+mod embedder;
+mod encoder;
+mod error;
+mod folder;
+mod modules;
+mod parameters;
+mod sentence_model;
+mod summary;
+mod trainable;
+
+pub use config::{Architecture, EncoderConfig};
+pub use embedder::{DEFAULT_BATCH_TOKENS, Embedder};
+pub use encoder::{Encoder, Role, Similarity};
+pub use error::ModelError;
+pub use folder::{Opened, open};
+pub use sentence_model::{Activations, SentenceModel, Settings};
+pub use summary::{ModelSummary, ModuleSummary};
+pub use trainable::{Noise, Tensor, Trainable};

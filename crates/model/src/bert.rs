@@ -1,0 +1,376 @@
+//! The encoder, forward and backward, on one page: BERT (arXiv:1810.04805) and its kin.
+//! Activations are packed, sequences back to back; only attention and the positions know where one ends.
+//! Letters: `t` tokens, `h` hidden, `i` intermediate. Knows nothing of files, strings or pooling.
+
+use crate::activations::{EncoderActivations, LayerActivations, Scratch, sized};
+use crate::config::EncoderConfig;
+use crate::parameters::{LayerParts, Layout};
+use crate::trainable::Noise;
+use maana_kernels::{Dropout, PackedMatrix, Pool, Rows};
+use maana_text::TokenBatch;
+
+/// The encoder: its shape, its parameters and the weights in the form that the products want.
+pub(crate) struct Bert {
+    pub(crate) config: EncoderConfig,
+    pub(crate) layout: Layout,
+    packed: Vec<PackedLayer>,
+}
+
+/// The weights of a layer, packed for `x · Wᵀ`.
+struct PackedLayer {
+    qkv: PackedMatrix,
+    output: PackedMatrix,
+    up: PackedMatrix,
+    down: PackedMatrix,
+}
+
+impl Bert {
+    pub(crate) fn new(pool: &Pool, config: EncoderConfig, parameters: &[f32]) -> Self {
+        let layout = Layout::new(&config);
+        assert!(parameters.len() >= layout.total, "{} parameters of {}", parameters.len(), layout.total);
+        let packed = (0..config.layers).map(|index| pack(pool, &config, &layout.layer(parameters, index))).collect();
+        Self { config, layout, packed }
+    }
+
+    /// Packs the weights again after they have changed.
+    pub(crate) fn parameters_changed(&mut self, pool: &Pool, parameters: &[f32]) {
+        let (hidden, intermediate) = (self.config.hidden, self.config.intermediate);
+        for (index, packed) in self.packed.iter_mut().enumerate() {
+            let layer = self.layout.layer(parameters, index);
+            packed.qkv.repack_transposed(pool, weight(layer.qkv_weight, hidden));
+            packed.output.repack_transposed(pool, weight(layer.output_weight, hidden));
+            packed.up.repack_transposed(pool, weight(layer.up_weight, hidden));
+            packed.down.repack_transposed(pool, weight(layer.down_weight, intermediate));
+        }
+    }
+
+    /// Token embeddings of the last layer, `(t, h)`, left in `keep.hidden[layers]`; everything that backward needs is kept.
+    pub(crate) fn forward(
+        &self,
+        pool: &Pool,
+        parameters: &[f32],
+        batch: &TokenBatch,
+        noise: Noise,
+        keep: &mut EncoderActivations,
+    ) {
+        let layers = self.config.layers;
+        keep.hidden.resize_with(layers + 1, Vec::new);
+        keep.layers.resize_with(layers, LayerActivations::default);
+        let mut hidden = std::mem::take(&mut keep.hidden);
+        self.embed(pool, parameters, batch, noise, keep, &mut hidden[0]);
+        for index in 0..layers {
+            let (before, after) = hidden.split_at_mut(index + 1);
+            self.layer(pool, parameters, index, batch, noise, &before[index], &mut keep.layers[index], &mut after[0]);
+        }
+        keep.hidden = hidden;
+    }
+
+    /// As [`Bert::forward`] without dropout, keeping one layer's worth of memory: token embeddings are left in `keep.hidden[0]`.
+    pub(crate) fn infer(&self, pool: &Pool, parameters: &[f32], batch: &TokenBatch, keep: &mut EncoderActivations) {
+        keep.hidden.resize_with(2, Vec::new);
+        keep.layers.resize_with(1, LayerActivations::default);
+        let mut input = std::mem::take(&mut keep.hidden[0]);
+        let mut output = std::mem::take(&mut keep.hidden[1]);
+        self.embed(pool, parameters, batch, Noise::Off, keep, &mut input);
+        for index in 0..self.config.layers {
+            self.layer(pool, parameters, index, batch, Noise::Off, &input, &mut keep.layers[0], &mut output);
+            std::mem::swap(&mut input, &mut output);
+        }
+        keep.hidden[0] = input;
+        keep.hidden[1] = output;
+    }
+
+    /// Adds every parameter's gradient, given that of the token embeddings in `keep.scratch.d_hidden`, `(t, h)`.
+    pub(crate) fn backward(
+        &self,
+        pool: &Pool,
+        parameters: &[f32],
+        batch: &TokenBatch,
+        noise: Noise,
+        keep: &mut EncoderActivations,
+        gradients: &mut [f32],
+    ) {
+        for index in (0..self.config.layers).rev() {
+            let (x, kept, scratch) = (&keep.hidden[index], &keep.layers[index], &mut keep.scratch);
+            self.layer_backward(pool, parameters, index, batch, noise, x, kept, scratch, gradients);
+        }
+        self.embed_backward(pool, parameters, batch, noise, keep, gradients);
+    }
+
+    fn embed(
+        &self,
+        pool: &Pool,
+        parameters: &[f32],
+        batch: &TokenBatch,
+        noise: Noise,
+        keep: &mut EncoderActivations,
+        output: &mut Vec<f32>,
+    ) {
+        let hidden = self.config.hidden;
+        let tokens = batch.tokens();
+        let weights = self.layout.embeddings(parameters);
+        self.number_positions(batch, &mut keep.positions);
+        let sum = sized(&mut keep.embedding_sum, tokens * hidden);
+        maana_kernels::embedding_gather(pool, weights.word, hidden, &batch.ids, sum, false);
+        maana_kernels::embedding_gather(pool, weights.position, hidden, &keep.positions, sum, true);
+        if self.config.segments > 0 {
+            maana_kernels::embedding_gather(pool, weights.segment, hidden, &batch.type_ids, sum, true);
+        }
+        let statistics = sized(&mut keep.embedding_statistics, tokens * 2);
+        let output = sized(output, tokens * hidden);
+        let epsilon = self.config.layer_norm_epsilon;
+        maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, output, statistics);
+        drop_out(pool, output, hidden, self.dropout(noise, Place::Embeddings));
+    }
+
+    fn embed_backward(
+        &self,
+        pool: &Pool,
+        parameters: &[f32],
+        batch: &TokenBatch,
+        noise: Noise,
+        keep: &mut EncoderActivations,
+        gradients: &mut [f32],
+    ) {
+        let hidden = self.config.hidden;
+        let weights = self.layout.embeddings(parameters);
+        let into = self.layout.embeddings_mut(gradients);
+        let Scratch { d_hidden, d_sum, .. } = &mut keep.scratch;
+        drop_out(pool, d_hidden, hidden, self.dropout(noise, Place::Embeddings));
+        let d_sum = sized(d_sum, d_hidden.len());
+        let (sum, statistics) = (&keep.embedding_sum, &keep.embedding_statistics);
+        maana_kernels::layer_norm_backward(
+            pool,
+            sum,
+            weights.gamma,
+            statistics,
+            d_hidden,
+            d_sum,
+            into.gamma,
+            into.beta,
+        );
+        maana_kernels::embedding_scatter(pool, d_sum, hidden, &batch.ids, into.word);
+        maana_kernels::embedding_scatter(pool, d_sum, hidden, &keep.positions, into.position);
+        if self.config.segments > 0 {
+            maana_kernels::embedding_scatter(pool, d_sum, hidden, &batch.type_ids, into.segment);
+        }
+    }
+
+    /// One layer: attention and feed-forward, each with its residual and its LayerNorm behind it.
+    #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
+    fn layer(
+        &self,
+        pool: &Pool,
+        parameters: &[f32],
+        index: usize,
+        batch: &TokenBatch,
+        noise: Noise,
+        x: &[f32],
+        keep: &mut LayerActivations,
+        output: &mut Vec<f32>,
+    ) {
+        let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
+        let t = batch.tokens();
+        let weights = self.layout.layer(parameters, index);
+        let packed = &self.packed[index];
+        let epsilon = self.config.layer_norm_epsilon;
+
+        let qkv = sized(&mut keep.qkv, t * 3 * h);
+        maana_kernels::matmul_packed(pool, rows(x, h), &packed.qkv, Some(weights.qkv_bias), qkv, false);
+        let context = sized(&mut keep.context, t * h);
+        let log_sum_exp = sized(&mut keep.log_sum_exp, t * heads);
+        let dropout = self.dropout(noise, Place::Probabilities(index));
+        let (head_dim, scale) = (self.config.head_dim(), self.scale());
+        maana_kernels::attention(pool, qkv, &batch.offsets, heads, head_dim, scale, dropout, context, log_sum_exp);
+
+        let sum = sized(&mut keep.attention_sum, t * h);
+        maana_kernels::matmul_packed(pool, rows(context, h), &packed.output, Some(weights.output_bias), sum, false);
+        drop_out(pool, sum, h, self.dropout(noise, Place::AttentionOutput(index)));
+        maana_kernels::add(pool, sum, x);
+        let y = sized(&mut keep.attention_normed, t * h);
+        let statistics = sized(&mut keep.attention_statistics, t * 2);
+        maana_kernels::layer_norm(pool, sum, weights.attention_gamma, weights.attention_beta, epsilon, y, statistics);
+
+        let before_gelu = sized(&mut keep.before_gelu, t * i);
+        maana_kernels::matmul_packed(pool, rows(y, h), &packed.up, Some(weights.up_bias), before_gelu, false);
+        let after_gelu = sized(&mut keep.after_gelu, t * i);
+        maana_kernels::gelu(pool, before_gelu, after_gelu);
+
+        let sum = sized(&mut keep.output_sum, t * h);
+        maana_kernels::matmul_packed(pool, rows(after_gelu, i), &packed.down, Some(weights.down_bias), sum, false);
+        drop_out(pool, sum, h, self.dropout(noise, Place::Output(index)));
+        maana_kernels::add(pool, sum, y);
+        let output = sized(output, t * h);
+        let statistics = sized(&mut keep.output_statistics, t * 2);
+        maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, output, statistics);
+    }
+
+    /// The layer's lines again from last to first. Takes the gradient of its output in `scratch.d_hidden` and leaves that of
+    /// its input there.
+    #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
+    fn layer_backward(
+        &self,
+        pool: &Pool,
+        parameters: &[f32],
+        index: usize,
+        batch: &TokenBatch,
+        noise: Noise,
+        x: &[f32],
+        keep: &LayerActivations,
+        scratch: &mut Scratch,
+        gradients: &mut [f32],
+    ) {
+        let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
+        let t = batch.tokens();
+        let weights = self.layout.layer(parameters, index);
+        let into = self.layout.layer_mut(gradients, index);
+        let Scratch { d_hidden, d_sum, d_dropped, d_context, d_qkv, d_after_gelu, d_before_gelu } = scratch;
+
+        let (sum, statistics) = (&keep.output_sum, &keep.output_statistics);
+        let d_sum = sized(d_sum, t * h);
+        maana_kernels::layer_norm_backward(
+            pool,
+            sum,
+            weights.gamma,
+            statistics,
+            d_hidden,
+            d_sum,
+            into.gamma,
+            into.beta,
+        );
+        // From here on `d_hidden` holds the gradient of `attention_normed`: first what comes over the residual.
+        d_hidden.copy_from_slice(d_sum);
+        let d_down = copied(d_dropped, d_sum);
+        drop_out(pool, d_down, h, self.dropout(noise, Place::Output(index)));
+        linear_gradient(pool, rows(d_down, h), rows(&keep.after_gelu, i), into.down_weight, into.down_bias);
+
+        let d_after_gelu = sized(d_after_gelu, t * i);
+        maana_kernels::matmul(pool, rows(d_down, h), weight(weights.down_weight, i), d_after_gelu, false);
+        let d_before_gelu = sized(d_before_gelu, t * i);
+        maana_kernels::gelu_backward(pool, &keep.before_gelu, d_after_gelu, d_before_gelu);
+        linear_gradient(pool, rows(d_before_gelu, i), rows(&keep.attention_normed, h), into.up_weight, into.up_bias);
+        maana_kernels::matmul(pool, rows(d_before_gelu, i), weight(weights.up_weight, h), d_hidden, true);
+
+        let (sum, statistics) = (&keep.attention_sum, &keep.attention_statistics);
+        maana_kernels::layer_norm_backward(
+            pool,
+            sum,
+            weights.attention_gamma,
+            statistics,
+            d_hidden,
+            d_sum,
+            into.attention_gamma,
+            into.attention_beta,
+        );
+        // And from here on the gradient of the layer's input, again first what comes over the residual.
+        d_hidden.copy_from_slice(d_sum);
+        let d_output = copied(d_dropped, d_sum);
+        drop_out(pool, d_output, h, self.dropout(noise, Place::AttentionOutput(index)));
+        linear_gradient(pool, rows(d_output, h), rows(&keep.context, h), into.output_weight, into.output_bias);
+
+        let d_context = sized(d_context, t * h);
+        maana_kernels::matmul(pool, rows(d_output, h), weight(weights.output_weight, h), d_context, false);
+        let d_qkv = sized(d_qkv, t * 3 * h);
+        let dropout = self.dropout(noise, Place::Probabilities(index));
+        let (head_dim, scale) = (self.config.head_dim(), self.scale());
+        let (qkv, context, log_sum_exp) = (&keep.qkv, &keep.context, &keep.log_sum_exp);
+        maana_kernels::attention_backward(
+            pool,
+            qkv,
+            &batch.offsets,
+            heads,
+            head_dim,
+            scale,
+            dropout,
+            context,
+            log_sum_exp,
+            d_context,
+            d_qkv,
+        );
+        linear_gradient(pool, rows(d_qkv, 3 * h), rows(x, h), into.qkv_weight, into.qkv_bias);
+        maana_kernels::matmul(pool, rows(d_qkv, 3 * h), weight(weights.qkv_weight, h), d_hidden, true);
+    }
+
+    /// Scores are divided by √head_dim.
+    fn scale(&self) -> f32 {
+        1.0 / (self.config.head_dim() as f32).sqrt()
+    }
+
+    fn number_positions(&self, batch: &TokenBatch, positions: &mut Vec<u32>) {
+        positions.clear();
+        for index in 0..batch.sequences() {
+            let length = batch.length(index);
+            assert!(length <= self.config.longest(), "{length} tokens, but only {} positions", self.config.longest());
+            let first = self.config.first_position as u32;
+            positions.extend(first..first + length as u32);
+        }
+    }
+
+    fn dropout(&self, noise: Noise, place: Place) -> Option<Dropout> {
+        let Noise::On { seed, pass } = noise else { return None };
+        let probability = match place {
+            Place::Probabilities(_) => self.config.attention_dropout,
+            Place::AttentionOutput(_) if !self.config.attention_output_dropout => 0.0,
+            _ => self.config.hidden_dropout,
+        };
+        (probability > 0.0).then_some(Dropout { probability, seed, pass, place: place.number(), first_row: 0 })
+    }
+}
+
+/// Where dropout is applied; the number keeps the masks of two places apart.
+#[derive(Clone, Copy)]
+enum Place {
+    Embeddings,
+    Probabilities(usize),
+    AttentionOutput(usize),
+    Output(usize),
+}
+
+impl Place {
+    fn number(self) -> u32 {
+        let number = match self {
+            Self::Embeddings => 0,
+            Self::Probabilities(layer) => 3 * layer + 1,
+            Self::AttentionOutput(layer) => 3 * layer + 2,
+            Self::Output(layer) => 3 * layer + 3,
+        };
+        number as u32
+    }
+}
+
+fn pack(pool: &Pool, config: &EncoderConfig, layer: &LayerParts<&[f32]>) -> PackedLayer {
+    let (hidden, intermediate) = (config.hidden, config.intermediate);
+    PackedLayer {
+        qkv: PackedMatrix::pack_transposed(pool, weight(layer.qkv_weight, hidden)),
+        output: PackedMatrix::pack_transposed(pool, weight(layer.output_weight, hidden)),
+        up: PackedMatrix::pack_transposed(pool, weight(layer.up_weight, hidden)),
+        down: PackedMatrix::pack_transposed(pool, weight(layer.down_weight, intermediate)),
+    }
+}
+
+/// Gradients of `y = x Wᵀ + b`: `dW += d_yᵀ x`, `db += Σ d_y`.
+fn linear_gradient(pool: &Pool, d_y: Rows<'_>, x: Rows<'_>, d_weight: &mut [f32], d_bias: &mut [f32]) {
+    maana_kernels::matmul_weight_gradient(pool, d_y, x, d_weight);
+    maana_kernels::sum_columns(pool, d_y, d_bias);
+}
+
+fn rows(data: &[f32], columns: usize) -> Rows<'_> {
+    Rows::new(data, data.len() / columns, columns, columns)
+}
+
+/// A weight as the file has it: `(out, inputs)`.
+fn weight(data: &[f32], inputs: usize) -> Rows<'_> {
+    rows(data, inputs)
+}
+
+fn copied<'a>(into: &'a mut Vec<f32>, from: &[f32]) -> &'a mut [f32] {
+    let into = sized(into, from.len());
+    into.copy_from_slice(from);
+    into
+}
+
+fn drop_out(pool: &Pool, values: &mut [f32], columns: usize, dropout: Option<Dropout>) {
+    if let Some(dropout) = dropout {
+        maana_kernels::dropout(pool, values, columns, &dropout);
+    }
+}

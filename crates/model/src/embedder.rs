@@ -1,0 +1,172 @@
+//! `Embedder`: a model in use. Strings to f32 rows under a budget of tokens, with prompts and a dimension.
+//! A row is the same bits alone and among others, for any budget and any number of threads.
+
+use crate::encoder::{Encoder, Role, Similarity};
+use crate::sentence_model::Activations;
+use crate::{ModelError, SentenceModel, Trainable};
+use maana_kernels::{Matrix, Pool};
+use maana_text::TokenBatch;
+use std::sync::Mutex;
+
+/// Tokens that go through the model at once, unless told otherwise. More does not make it faster, only larger.
+pub const DEFAULT_BATCH_TOKENS: usize = 2048;
+
+/// A model, the threads that compute, and how its embeddings are wanted.
+pub struct Embedder<'m> {
+    model: &'m SentenceModel,
+    pool: &'m Pool,
+    dimension: usize,
+    batch_tokens: usize,
+    activations: Mutex<Activations>,
+}
+
+impl<'m> Embedder<'m> {
+    /// An embedder that gives the model's embeddings as its folder says (`truncate_dim` included).
+    ///
+    /// # Errors
+    /// If the folder's `truncate_dim` exceeds the model.
+    pub fn new(model: &'m SentenceModel, pool: &'m Pool) -> Result<Self, ModelError> {
+        let whole = model.dimension();
+        let embedder =
+            Self { model, pool, dimension: whole, batch_tokens: DEFAULT_BATCH_TOKENS, activations: Mutex::default() };
+        embedder.with_dimension(model.settings().truncate_dim.unwrap_or(whole))
+    }
+
+    /// Keeps the first `dimension` columns, of length 1 again if the model's embeddings are.
+    ///
+    /// # Errors
+    /// If the model has fewer columns, or none are asked for.
+    pub fn with_dimension(mut self, dimension: usize) -> Result<Self, ModelError> {
+        let whole = self.model.dimension();
+        if dimension == 0 || dimension > whole {
+            let reason = format!("dimension {dimension}: the model's embeddings have {whole}; use 1 to {whole}");
+            return Err(ModelError::Request(reason));
+        }
+        self.dimension = dimension;
+        Ok(self)
+    }
+
+    /// Lets at most this many tokens through the model at once (a longer text goes alone).
+    pub fn with_batch_tokens(mut self, batch_tokens: usize) -> Self {
+        self.batch_tokens = batch_tokens.max(1);
+        self
+    }
+
+    /// The model.
+    pub fn model(&self) -> &'m SentenceModel {
+        self.model
+    }
+
+    /// The text of the prompt called `name`.
+    ///
+    /// # Errors
+    /// If the model has no such prompt; the message lists those that it has.
+    pub fn prompt(&self, name: &str) -> Result<&'m str, ModelError> {
+        let prompts = &self.model.settings().prompts;
+        prompts.iter().find(|(key, _)| key == name).map(|(_, prompt)| prompt.as_str()).ok_or_else(|| {
+            let known: Vec<&str> = prompts.iter().map(|(key, _)| key.as_str()).collect();
+            let known = if known.is_empty() { "the model has none".into() } else { format!("there are: {}", known.join(", ")) };
+            ModelError::Request(format!("no prompt is called `{name}`; {known}"))
+        })
+    }
+
+    /// Embeds the texts behind the given prompt, or without one if it is empty: `(texts, dimension)`.
+    ///
+    /// # Errors
+    /// If a text cannot be tokenised.
+    pub fn embed(&self, texts: &[&str], prompt: &str) -> Result<Matrix, ModelError> {
+        let mut output = Matrix::zeros(texts.len(), self.dimension);
+        let prompt_length = if prompt.is_empty() { 0 } else { self.model.tokenizer().prompt_length(prompt)? };
+        // A panic elsewhere leaves nothing behind that the next forward pass does not overwrite.
+        let mut activations = self.activations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut batch = TokenBatch::new();
+        let mut done = 0;
+        for (index, text) in texts.iter().enumerate() {
+            let joined;
+            let text = if prompt.is_empty() {
+                *text
+            } else {
+                joined = format!("{prompt}{text}");
+                &joined
+            };
+            let tokens = self.model.tokenize(&[text]).map_err(|error| renumber(error, index))?;
+            if batch.sequences() > 0 && batch.tokens() + tokens.tokens() > self.batch_tokens {
+                self.compute(&batch, prompt_length, &mut activations, done, &mut output);
+                done = index;
+                batch = TokenBatch::new();
+            }
+            batch.extend(&tokens);
+        }
+        if batch.sequences() > 0 {
+            self.compute(&batch, prompt_length, &mut activations, done, &mut output);
+        }
+        Ok(output)
+    }
+
+    fn compute(
+        &self,
+        batch: &TokenBatch,
+        prompt_length: usize,
+        activations: &mut Activations,
+        first_row: usize,
+        output: &mut Matrix,
+    ) {
+        let embeddings = self.model.infer(self.pool, batch, prompt_length, activations);
+        let prefix = embeddings.view().prefix(self.dimension);
+        let columns = self.dimension;
+        let rows = first_row * columns..(first_row + batch.sequences()) * columns;
+        let target = &mut output.data_mut()[rows];
+        if columns < embeddings.columns() && self.model.normalizes() {
+            maana_kernels::normalize(self.pool, prefix, target);
+        } else {
+            for (index, row) in target.chunks_exact_mut(columns).enumerate() {
+                row.copy_from_slice(prefix.row(index));
+            }
+        }
+    }
+
+    /// The prompt for texts without a role: the folder's default, else none.
+    pub fn default_prompt(&self) -> &'m str {
+        let name = self.model.settings().default_prompt_name.as_deref();
+        name.and_then(|name| self.prompt(name).ok()).unwrap_or("")
+    }
+
+    fn role_prompt(&self, role: Role) -> &'m str {
+        let names: &[&str] = match role {
+            Role::Query => &["query"],
+            Role::Document => &["document", "passage", "corpus"],
+        };
+        names.iter().find_map(|name| self.prompt(name).ok()).unwrap_or_else(|| self.default_prompt())
+    }
+}
+
+fn renumber(error: ModelError, index: usize) -> ModelError {
+    match error {
+        ModelError::Text(maana_text::TextError::Encode { reason, .. }) => {
+            ModelError::Text(maana_text::TextError::Encode { index, reason })
+        }
+        other => other,
+    }
+}
+
+impl Encoder for Embedder<'_> {
+    fn encode(&self, texts: &[&str], role: Role) -> Result<Matrix, ModelError> {
+        self.embed(texts, self.role_prompt(role))
+    }
+
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn fingerprint(&self) -> [u8; 32] {
+        let mut bytes = self.model.fingerprint();
+        for (byte, add) in bytes.iter_mut().zip((self.dimension as u64).to_le_bytes()) {
+            *byte ^= add;
+        }
+        bytes
+    }
+
+    fn similarity(&self) -> Similarity {
+        self.model.settings().similarity
+    }
+}

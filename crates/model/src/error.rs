@@ -1,0 +1,59 @@
+//! What can be wrong with a model folder: which file, which field or tensor, and what would mend it.
+
+use std::path::PathBuf;
+
+/// An error in a model folder or in what is asked of a model.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A file that the folder must have.
+    #[error("{path}: no such file. {remedy}")]
+    Missing {
+        /// The file that was looked for.
+        path: PathBuf,
+        /// What would mend it.
+        remedy: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file whose content is not what its name promises.
+    #[error("{path}: {reason}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, where, and what would mend it.
+        reason: String,
+    },
+    /// Something that other software supports and this does not.
+    #[error("{path}: {what} is not supported. Supported: {supported}")]
+    Unsupported {
+        /// The file that asks for it.
+        path: PathBuf,
+        /// What it asks for.
+        what: String,
+        /// What could be used instead.
+        supported: String,
+    },
+    /// A text or a tokenizer that does not work.
+    #[error(transparent)]
+    Text(#[from] maana_text::TextError),
+    /// A dimension, prompt or length that the model does not have.
+    #[error("{0}")]
+    Request(String),
+}
+
+impl ModelError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+
+    pub(crate) fn invalid(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::Invalid { path: path.into(), reason: reason.into() }
+    }
+}

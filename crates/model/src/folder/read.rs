@@ -1,0 +1,379 @@
+//! Reading a model folder. Everything is checked before it is believed: the folder may come from anybody.
+
+use super::weights::WeightFiles;
+use super::{Origin, TOKENIZER_FILES};
+use crate::bert::Bert;
+use crate::config::{EncoderConfig, Fields};
+use crate::modules::{Activation, Dense, Module, Pooling};
+use crate::parameters::Layout;
+use crate::sentence_model::{POOLING_KEYS, SentenceModel, Settings, concatenation_rank};
+use crate::trainable::Tensor;
+use crate::{ModelError, Similarity};
+use maana_kernels::{Pool, PoolingMode};
+use maana_text::Tokenizer;
+use serde_json::Value;
+use std::path::{Component, Path, PathBuf};
+
+/// A model, and what had to be assumed to read it.
+pub struct Opened {
+    /// The model.
+    pub model: SentenceModel,
+    /// Sentences for the person who opens it: what the folder does not say and was assumed.
+    pub notices: Vec<String>,
+}
+
+/// Reads a folder of Sentence Transformers 2 to 6, or a plain Hugging Face encoder folder.
+///
+/// # Errors
+/// If a file is missing, damaged or hostile, or asks for something that is not supported.
+pub fn open(folder: &Path, pool: &Pool) -> Result<Opened, ModelError> {
+    if !folder.is_dir() {
+        return Err(ModelError::Missing { path: folder.into(), remedy: "Give the folder of a model".into() });
+    }
+    let mut notices = Vec::new();
+    let modules = read_modules(folder, &mut notices)?;
+    let transformer = folder.join(&modules.transformer);
+
+    let config_path = transformer.join("config.json");
+    let config_json = read_json(&config_path)?.ok_or_else(|| ModelError::Missing {
+        path: config_path.clone(),
+        remedy: "The folder needs the encoder's `config.json`; fetch the model again".into(),
+    })?;
+    let config = EncoderConfig::from_json(&config_json, &config_path)?;
+
+    let sentence_path = transformer.join("sentence_bert_config.json");
+    let sentence_config = read_json(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
+    let do_lower_case =
+        Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
+    let tokenizer = Tokenizer::open(&transformer, do_lower_case)?;
+    if tokenizer.vocabulary_size() > config.vocabulary {
+        let reason = format!(
+            "the tokenizer has {} tokens, but `config.json` of the model says vocab_size {}; \
+             tokenizer and model do not belong together",
+            tokenizer.vocabulary_size(),
+            config.vocabulary
+        );
+        return Err(ModelError::invalid(transformer.join("tokenizer.json"), reason));
+    }
+    let max_seq_length =
+        read_max_seq_length(&sentence_config, &sentence_path, &transformer, &config, &mut notices)?;
+
+    let mut parts = ModuleParts::read(folder, &modules, &config)?;
+    let layout = Layout::new(&config);
+    let mut parameters = vec![0.0; parts.place_dense(layout.total)];
+    let files = WeightFiles::read(&transformer)?;
+    let rest = files.fill(&layout.tensors, config.architecture.prefix(), &mut parameters)?;
+    drop(files);
+    let mut tensors = layout.tensors;
+    tensors.extend(parts.read_dense(folder, &mut parameters)?);
+
+    let settings = read_settings(folder, max_seq_length, do_lower_case)?;
+    let origin = Origin {
+        config: config_json,
+        tokenizer_files: read_tokenizer_files(&transformer)?,
+        carried: rest.carried,
+        dtype: rest.dtype,
+        trained: false,
+    };
+    let bert = Bert::new(pool, config, &parameters);
+    let ModuleParts { pooling, modules, .. } = parts;
+    let model = SentenceModel { tokenizer, bert, pooling, modules, parameters, tensors, settings, origin };
+    model.tokenizer.encode(&[""], model.settings.max_seq_length)?;
+    Ok(Opened { model, notices })
+}
+
+/// `modules.json`: where each module's files lie.
+struct ModuleList {
+    transformer: PathBuf,
+    /// The folder of pooling, or nothing where mean pooling is assumed.
+    pooling: Option<PathBuf>,
+    /// Kind and folder of what comes behind.
+    rest: Vec<(String, PathBuf)>,
+}
+
+const SUPPORTED_MODULES: &str = "Transformer, Pooling, Dense, Normalize (in this order; Dense and Normalize as often as needed)";
+
+fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<ModuleList, ModelError> {
+    let path = folder.join("modules.json");
+    let Some(json) = read_json(&path)? else {
+        notices.push(format!(
+            "{}: no modules.json, so this is a plain encoder; mean pooling without normalisation is assumed, as Sentence \
+             Transformers does",
+            folder.display()
+        ));
+        return Ok(ModuleList { transformer: PathBuf::new(), pooling: None, rest: Vec::new() });
+    };
+    let entries = json.as_array().ok_or_else(|| ModelError::invalid(&path, "expected a list of modules"))?;
+    let mut modules = Vec::new();
+    for entry in entries {
+        let fields = Fields { json: entry, path: &path };
+        let class = fields.text("type")?;
+        let kind = class.rsplit('.').next().unwrap_or_default();
+        let own = class.starts_with("sentence_transformers.");
+        if !own || !["Transformer", "Pooling", "Dense", "Normalize"].contains(&kind) {
+            let what = format!("module `{class}`");
+            return Err(ModelError::Unsupported { path, what, supported: SUPPORTED_MODULES.into() });
+        }
+        let place = PathBuf::from(fields.text("path")?);
+        if place.components().any(|part| !matches!(part, Component::Normal(_))) {
+            let reason = format!("module path `{}` leads out of the folder", place.display());
+            return Err(ModelError::invalid(&path, reason));
+        }
+        modules.push((kind.to_owned(), place));
+    }
+    let kinds: Vec<&str> = modules.iter().map(|(kind, _)| kind.as_str()).collect();
+    let in_order = kinds.first() == Some(&"Transformer")
+        && kinds.get(1) == Some(&"Pooling")
+        && kinds[2..].iter().all(|kind| matches!(*kind, "Dense" | "Normalize"));
+    if !in_order {
+        let what = format!("the order of modules {}", kinds.join(", "));
+        return Err(ModelError::Unsupported { path, what, supported: SUPPORTED_MODULES.into() });
+    }
+    let rest = modules.split_off(2);
+    let pooling = modules.pop().map(|(_, place)| place);
+    let transformer = modules.pop().map(|(_, place)| place).unwrap_or_default();
+    Ok(ModuleList { transformer, pooling, rest })
+}
+
+fn read_max_seq_length(
+    sentence_config: &Value,
+    path: &Path,
+    transformer: &Path,
+    config: &EncoderConfig,
+    notices: &mut Vec<String>,
+) -> Result<usize, ModelError> {
+    let fields = Fields { json: sentence_config, path };
+    if fields.present("max_seq_length") {
+        let asked = fields.count("max_seq_length")?;
+        if asked > config.longest() {
+            notices.push(format!(
+                "{}: max_seq_length {asked} exceeds the model's {} positions, which are used",
+                path.display(),
+                config.longest()
+            ));
+        }
+        return Ok(asked.min(config.longest()));
+    }
+    let tokenizer_path = transformer.join("tokenizer_config.json");
+    let tokenizer_config = read_json(&tokenizer_path)?.unwrap_or_default();
+    // "No limit" is written as a number with thirty digits, which is not a count.
+    let limit = tokenizer_config["model_max_length"].as_u64().and_then(|limit| usize::try_from(limit).ok());
+    Ok(limit.unwrap_or(usize::MAX).min(config.longest()))
+}
+
+/// Pooling and what comes behind it, before and after their weights are read.
+struct ModuleParts {
+    pooling: Pooling,
+    modules: Vec<Module>,
+    /// Of each module in `modules` that is dense: its number there and its folder.
+    dense: Vec<(usize, PathBuf)>,
+}
+
+impl ModuleParts {
+    fn read(folder: &Path, list: &ModuleList, config: &EncoderConfig) -> Result<Self, ModelError> {
+        let pooling = match &list.pooling {
+            Some(place) => read_pooling(&folder.join(place).join("config.json"), config.hidden)?,
+            None => Pooling { modes: vec![PoolingMode::Mean], include_prompt: true },
+        };
+        let mut width = pooling.modes.len() * config.hidden;
+        let (mut modules, mut dense) = (Vec::new(), Vec::new());
+        for (kind, place) in &list.rest {
+            if kind == "Normalize" {
+                modules.push(Module::Normalize);
+                continue;
+            }
+            let module = read_dense_config(&folder.join(place).join("config.json"), width)?;
+            width = module.outputs;
+            dense.push((modules.len(), place.clone()));
+            modules.push(Module::Dense(module));
+        }
+        Ok(Self { pooling, modules, dense })
+    }
+
+    /// Gives dense modules their places in the arena, from `start`; returns where it ends.
+    fn place_dense(&mut self, start: usize) -> usize {
+        let mut end = start;
+        for module in &mut self.modules {
+            let Module::Dense(dense) = module else { continue };
+            dense.weight = end..end + dense.outputs * dense.inputs;
+            end = dense.weight.end;
+            if let Some(bias) = &mut dense.bias {
+                *bias = end..end + dense.outputs;
+                end = bias.end;
+            }
+        }
+        end
+    }
+
+    fn read_dense(&self, folder: &Path, parameters: &mut [f32]) -> Result<Vec<Tensor>, ModelError> {
+        let mut all = Vec::new();
+        for (index, place) in &self.dense {
+            let Module::Dense(dense) = &self.modules[*index] else { unreachable!("numbers of dense modules") };
+            let mut tensors = dense_tensors(dense);
+            WeightFiles::read(&folder.join(place))?.fill(&tensors, "", parameters)?;
+            for tensor in &mut tensors {
+                tensor.name = format!("{}.{}", super::write::dense_folder(*index), tensor.name);
+            }
+            all.extend(tensors);
+        }
+        Ok(all)
+    }
+}
+
+/// The tensors of a dense module under the names of its own file.
+pub(super) fn dense_tensors(dense: &Dense) -> Vec<Tensor> {
+    let weight = Tensor {
+        name: "linear.weight".into(),
+        shape: vec![dense.outputs, dense.inputs],
+        range: dense.weight.clone(),
+    };
+    let bias = dense.bias.clone().map(|range| Tensor { name: "linear.bias".into(), shape: vec![dense.outputs], range });
+    std::iter::once(weight).chain(bias).collect()
+}
+
+fn read_pooling(path: &Path, hidden: usize) -> Result<Pooling, ModelError> {
+    let json = read_json(path)?.ok_or_else(|| ModelError::Missing {
+        path: path.into(),
+        remedy: "`modules.json` names it; fetch the model again".into(),
+    })?;
+    let fields = Fields { json: &json, path };
+    for key in ["word_embedding_dimension", "embedding_dimension"] {
+        let width = fields.count_or(key, hidden)?;
+        if width != hidden {
+            let reason = format!("field `{key}` is {width}, but the encoder's hidden size is {hidden}");
+            return Err(ModelError::invalid(path, reason));
+        }
+    }
+    let modes = if fields.present("pooling_mode") {
+        let named: Vec<&str> = match &json["pooling_mode"] {
+            Value::String(name) => vec![name],
+            Value::Array(names) => names.iter().map(|name| name.as_str().unwrap_or_default()).collect(),
+            _ => Vec::new(),
+        };
+        if named.is_empty() {
+            return Err(ModelError::invalid(path, "field `pooling_mode` must be a name or a list of names"));
+        }
+        named.into_iter().map(|name| pooling_mode(name, path)).collect::<Result<_, _>>()?
+    } else {
+        let mut modes = Vec::new();
+        for (mode, flag, _) in POOLING_KEYS {
+            if fields.flag_or(flag, false)? {
+                modes.push(mode);
+            }
+        }
+        modes.sort_by_key(|mode| concatenation_rank(*mode));
+        if modes.is_empty() { vec![PoolingMode::Mean] } else { modes }
+    };
+    Ok(Pooling { modes, include_prompt: fields.flag_or("include_prompt", true)? })
+}
+
+fn pooling_mode(name: &str, path: &Path) -> Result<PoolingMode, ModelError> {
+    let known = POOLING_KEYS.iter().find(|(_, _, known)| *known == name);
+    known.map(|(mode, _, _)| *mode).ok_or_else(|| ModelError::Unsupported {
+        path: path.into(),
+        what: format!("pooling_mode `{name}`"),
+        supported: POOLING_KEYS.map(|(_, _, name)| name).join(", "),
+    })
+}
+
+fn read_dense_config(path: &Path, inputs: usize) -> Result<Dense, ModelError> {
+    let json = read_json(path)?.ok_or_else(|| ModelError::Missing {
+        path: path.into(),
+        remedy: "`modules.json` names it; fetch the model again".into(),
+    })?;
+    let fields = Fields { json: &json, path };
+    let unsupported = |what: String, supported: &str| ModelError::Unsupported {
+        path: path.into(),
+        what,
+        supported: supported.into(),
+    };
+    let (asked, outputs) = (fields.count("in_features")?, fields.count("out_features")?);
+    if asked != inputs || outputs == 0 || outputs > 1 << 16 {
+        let reason = format!("a layer of {asked} to {outputs}, but what comes before it gives {inputs} columns");
+        return Err(ModelError::invalid(path, reason));
+    }
+    let class = if fields.present("activation_function") {
+        fields.text("activation_function")?
+    } else {
+        Activation::Tanh.class()
+    };
+    let activation = Activation::from_class(class)
+        .ok_or_else(|| unsupported(format!("activation_function `{class}`"), "Identity, Tanh, ReLU, GELU"))?;
+    if fields.flag_or("use_residual", false)? {
+        return Err(unsupported("use_residual: true".into(), "dense layers without a residual"));
+    }
+    for key in ["module_input_name", "module_output_name"] {
+        if fields.present(key) && fields.text(key)? != "sentence_embedding" {
+            return Err(unsupported(format!("{key} `{}`", fields.text(key)?), "sentence_embedding"));
+        }
+    }
+    let bias = fields.flag_or("bias", true)?.then_some(0..0);
+    Ok(Dense { inputs, outputs, activation, weight: 0..0, bias })
+}
+
+fn read_settings(folder: &Path, max_seq_length: usize, do_lower_case: bool) -> Result<Settings, ModelError> {
+    let path = folder.join("config_sentence_transformers.json");
+    let json = read_json(&path)?.unwrap_or(Value::Object(Default::default()));
+    let fields = Fields { json: &json, path: &path };
+    let mut prompts = Vec::new();
+    if let Some(Value::Object(entries)) = json.get("prompts") {
+        for (name, prompt) in entries {
+            let text = match prompt {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                other => return Err(ModelError::invalid(&path, format!("prompt `{name}` is {other}; expected a string"))),
+            };
+            prompts.push((name.clone(), text));
+        }
+    }
+    let default_prompt_name =
+        if fields.present("default_prompt_name") { Some(fields.text("default_prompt_name")?.to_owned()) } else { None };
+    if let Some(name) = &default_prompt_name
+        && !prompts.iter().any(|(key, _)| key == name)
+    {
+        let reason = format!("default_prompt_name is `{name}`, but no such prompt is listed");
+        return Err(ModelError::invalid(&path, reason));
+    }
+    let similarity = if fields.present("similarity_fn_name") {
+        match fields.text("similarity_fn_name")? {
+            "cosine" => Similarity::Cosine,
+            "dot" | "dot_product" => Similarity::Dot,
+            "euclidean" => Similarity::Euclidean,
+            "manhattan" => Similarity::Manhattan,
+            other => {
+                return Err(ModelError::Unsupported {
+                    what: format!("similarity_fn_name `{other}`"),
+                    supported: "cosine, dot, euclidean, manhattan".into(),
+                    path,
+                });
+            }
+        }
+    } else {
+        Similarity::default()
+    };
+    let truncate_dim = if fields.present("truncate_dim") { Some(fields.count("truncate_dim")?) } else { None };
+    Ok(Settings { max_seq_length, do_lower_case, prompts, default_prompt_name, similarity, truncate_dim })
+}
+
+fn read_tokenizer_files(transformer: &Path) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
+    let mut files = Vec::new();
+    for name in TOKENIZER_FILES {
+        let path = transformer.join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => files.push((name.to_owned(), bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(ModelError::io(path)(error)),
+        }
+    }
+    Ok(files)
+}
+
+/// The JSON of a file, or nothing if there is no such file.
+fn read_json(path: &Path) -> Result<Option<Value>, ModelError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ModelError::io(path)(error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| ModelError::invalid(path, format!("not valid JSON: {error}")))
+}

@@ -1,0 +1,225 @@
+//! Writing a model folder, in the form of the third version: through a temporary folder, synced, and a rename.
+
+use super::{Origin, weights};
+use crate::modules::Module;
+use crate::sentence_model::{POOLING_KEYS, SentenceModel, concatenation_rank};
+use crate::trainable::Tensor;
+use crate::{ModelError, Similarity};
+use safetensors::Dtype;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+impl SentenceModel {
+    /// Writes the folder, with further files beside (a model card, a report). What was never trained keeps the type of its
+    /// weights, so that they are the bytes that were read; what was trained is written in f32.
+    ///
+    /// The folder appears whole or not at all: an older model in its place is replaced at the last moment.
+    ///
+    /// # Errors
+    /// If something else than a model is there, or the disk is full or may not be written.
+    pub fn save(&self, folder: &Path, beside: &[(&str, &[u8])]) -> Result<(), ModelError> {
+        refuse_foreign(folder)?;
+        let parent = match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        std::fs::create_dir_all(&parent).map_err(ModelError::io(&parent))?;
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "model".into());
+        let temporary = parent.join(format!(".{name}.{}.incomplete", std::process::id()));
+        let written = self.write_files(&temporary, beside).and_then(|()| replace(&temporary, folder, &parent));
+        if written.is_err() {
+            // What could not be finished is of no use; that it cannot be removed either changes nothing.
+            let _ = std::fs::remove_dir_all(&temporary);
+        }
+        written
+    }
+
+    fn write_files(&self, folder: &Path, beside: &[(&str, &[u8])]) -> Result<(), ModelError> {
+        let _ = std::fs::remove_dir_all(folder);
+        let make = |path: &Path| std::fs::create_dir(path).map_err(ModelError::io(path));
+        make(folder)?;
+        let dtype = self.saved_dtype();
+        let encoder_tensors = &self.tensors[..self.bert.layout.tensors.len()];
+        let named: Vec<(String, &Tensor)> = encoder_tensors.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+        self.write_weights(&folder.join("model.safetensors"), &named, &self.origin)?;
+        write_json(&folder.join("config.json"), &config_json(&self.origin, self.bert.config.architecture.class_name(), dtype))?;
+        write_json(&folder.join("modules.json"), &self.modules_json())?;
+        write_json(&folder.join("config_sentence_transformers.json"), &self.settings_json())?;
+        let sentence = json!({
+            "max_seq_length": self.settings.max_seq_length,
+            "do_lower_case": self.settings.do_lower_case,
+        });
+        write_json(&folder.join("sentence_bert_config.json"), &sentence)?;
+        write_file(&folder.join("tokenizer.json"), self.tokenizer.file_bytes())?;
+        for (name, bytes) in &self.origin.tokenizer_files {
+            write_file(&folder.join(name), bytes)?;
+        }
+        make(&folder.join("1_Pooling"))?;
+        write_json(&folder.join("1_Pooling/config.json"), &self.pooling_json())?;
+        for (index, module) in self.modules.iter().enumerate() {
+            let Module::Dense(dense) = module else { continue };
+            let place = folder.join(dense_folder(index));
+            make(&place)?;
+            let config = json!({
+                "in_features": dense.inputs,
+                "out_features": dense.outputs,
+                "bias": dense.bias.is_some(),
+                "activation_function": dense.activation.class(),
+            });
+            write_json(&place.join("config.json"), &config)?;
+            let tensors = super::read::dense_tensors(dense);
+            let named: Vec<(String, &Tensor)> = tensors.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+            let nothing = Origin { carried: Vec::new(), ..self.origin.clone() };
+            self.write_weights(&place.join("model.safetensors"), &named, &nothing)?;
+            sync_folder(&place)?;
+        }
+        for (name, bytes) in beside {
+            write_file(&folder.join(name), bytes)?;
+        }
+        sync_folder(&folder.join("1_Pooling"))?;
+        sync_folder(folder)
+    }
+
+    fn write_weights(&self, path: &Path, named: &[(String, &Tensor)], origin: &Origin) -> Result<(), ModelError> {
+        let bytes = weights::serialize(named, &self.parameters, self.saved_dtype(), &origin.carried)
+            .map_err(|error| ModelError::invalid(path, error.to_string()))?;
+        write_file(path, &bytes)
+    }
+
+    fn saved_dtype(&self) -> Dtype {
+        if self.origin.trained { Dtype::F32 } else { self.origin.dtype }
+    }
+
+    fn modules_json(&self) -> Value {
+        let entry = |index: usize, path: &str, kind: &str| {
+            json!({
+                "idx": index,
+                "name": index.to_string(),
+                "path": path,
+                "type": format!("sentence_transformers.models.{kind}"),
+            })
+        };
+        let mut entries = vec![entry(0, "", "Transformer"), entry(1, "1_Pooling", "Pooling")];
+        for (index, module) in self.modules.iter().enumerate() {
+            entries.push(match module {
+                Module::Dense(_) => entry(index + 2, &dense_folder(index), "Dense"),
+                Module::Normalize => entry(index + 2, &format!("{}_Normalize", index + 2), "Normalize"),
+            });
+        }
+        Value::Array(entries)
+    }
+
+    fn pooling_json(&self) -> Value {
+        let hidden = self.bert.config.hidden;
+        let modes = &self.pooling.modes;
+        // Flags cannot say an order or a repetition; where the model has another than theirs, only the newer form can.
+        let by_flags = modes.is_sorted_by_key(|mode| concatenation_rank(*mode))
+            && modes.windows(2).all(|pair| pair[0] != pair[1]);
+        if !by_flags {
+            let name = |mode| POOLING_KEYS.iter().find(|(known, ..)| *known == mode).map(|(_, _, name)| *name);
+            let names: Vec<_> = modes.iter().map(|mode| name(*mode)).collect();
+            let include_prompt = self.pooling.include_prompt;
+            return json!({"embedding_dimension": hidden, "pooling_mode": names, "include_prompt": include_prompt});
+        }
+        let mut fields = serde_json::Map::new();
+        fields.insert("word_embedding_dimension".into(), hidden.into());
+        for (mode, key, _) in POOLING_KEYS {
+            fields.insert(key.into(), modes.contains(&mode).into());
+        }
+        fields.insert("include_prompt".into(), self.pooling.include_prompt.into());
+        Value::Object(fields)
+    }
+
+    fn settings_json(&self) -> Value {
+        let settings = &self.settings;
+        let prompts: serde_json::Map<String, Value> =
+            settings.prompts.iter().map(|(name, text)| (name.clone(), text.clone().into())).collect();
+        let similarity = match settings.similarity {
+            Similarity::Cosine => "cosine",
+            Similarity::Dot => "dot",
+            Similarity::Euclidean => "euclidean",
+            Similarity::Manhattan => "manhattan",
+        };
+        let mut json = json!({
+            "__version__": {"sentence_transformers": "3.0.1", "transformers": "4.41.2", "maana": env!("CARGO_PKG_VERSION")},
+            "prompts": prompts,
+            "default_prompt_name": settings.default_prompt_name,
+            "similarity_fn_name": similarity,
+        });
+        if let Some(dimension) = settings.truncate_dim {
+            json["truncate_dim"] = dimension.into();
+        }
+        json
+    }
+}
+
+fn config_json(origin: &Origin, class: &str, dtype: Dtype) -> Value {
+    let mut config = origin.config.clone();
+    config["architectures"] = json!([class]);
+    let name = match dtype {
+        Dtype::F16 => "float16",
+        Dtype::BF16 => "bfloat16",
+        _ => "float32",
+    };
+    for key in ["dtype", "torch_dtype"] {
+        if config.get(key).is_some() {
+            config[key] = name.into();
+        }
+    }
+    config
+}
+
+/// The folder of the dense module that stands at `index` behind pooling.
+pub(super) fn dense_folder(index: usize) -> String {
+    format!("{}_Dense", index + 2)
+}
+
+fn refuse_foreign(folder: &Path) -> Result<(), ModelError> {
+    let foreign = if folder.is_dir() {
+        let empty = std::fs::read_dir(folder).map_err(ModelError::io(folder))?.next().is_none();
+        !empty && !folder.join("modules.json").exists()
+    } else {
+        folder.exists()
+    };
+    if foreign {
+        let reason = "is there already and is not a model folder; choose another place or remove it";
+        return Err(ModelError::invalid(folder, reason));
+    }
+    Ok(())
+}
+
+fn replace(temporary: &Path, folder: &Path, parent: &Path) -> Result<(), ModelError> {
+    let old = temporary.with_extension("replaced");
+    let exists = folder.exists();
+    if exists {
+        std::fs::rename(folder, &old).map_err(ModelError::io(folder))?;
+    }
+    if let Err(error) = std::fs::rename(temporary, folder) {
+        if exists {
+            let _ = std::fs::rename(&old, folder);
+        }
+        return Err(ModelError::io(folder)(error));
+    }
+    sync_folder(parent)?;
+    if exists {
+        std::fs::remove_dir_all(&old).map_err(ModelError::io(&old))?;
+    }
+    Ok(())
+}
+
+fn write_json(path: &Path, json: &Value) -> Result<(), ModelError> {
+    let mut text = serde_json::to_string_pretty(json).map_err(|error| ModelError::invalid(path, error.to_string()))?;
+    text.push('\n');
+    write_file(path, text.as_bytes())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+    let mut file = File::create(path).map_err(ModelError::io(path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(ModelError::io(path))
+}
+
+fn sync_folder(path: &Path) -> Result<(), ModelError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(ModelError::io(path))
+}

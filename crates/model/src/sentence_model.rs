@@ -1,0 +1,276 @@
+//! `SentenceModel`: tokenizer, encoder and the modules behind it, as one folder holds them. It is what training improves;
+//! [`crate::Embedder`] is its use. Knows nothing of files: see `folder`.
+
+use crate::activations::EncoderActivations;
+use crate::bert::Bert;
+use crate::folder::Origin;
+use crate::modules::{Module, Pooling};
+use crate::summary::{ModelSummary, ModuleSummary};
+use crate::trainable::{Noise, Tensor, Trainable};
+use crate::{EncoderConfig, ModelError, Similarity};
+use maana_kernels::{Matrix, Pool, PoolingMode, Rows};
+use maana_text::{TokenBatch, Tokenizer};
+use sha2::{Digest, Sha256};
+
+/// A sentence encoder with everything that its folder says.
+pub struct SentenceModel {
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) bert: Bert,
+    pub(crate) pooling: Pooling,
+    pub(crate) modules: Vec<Module>,
+    /// The encoder's parameters, then those of dense modules.
+    pub(crate) parameters: Vec<f32>,
+    /// Names as the arena has them: those of dense modules with their folder before them.
+    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) settings: Settings,
+    pub(crate) origin: Origin,
+}
+
+/// What a folder says beside shapes and weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Tokens of a text that are read; the rest is cut.
+    pub max_seq_length: usize,
+    /// Whether texts are lower-cased whatever the tokenizer says.
+    pub do_lower_case: bool,
+    /// Prompts by name, in the order of the file.
+    pub prompts: Vec<(String, String)>,
+    /// The prompt for texts that come without a role.
+    pub default_prompt_name: Option<String>,
+    /// How embeddings are compared.
+    pub similarity: Similarity,
+    /// Columns to keep of every embedding, if not all.
+    pub truncate_dim: Option<usize>,
+}
+
+/// What [`Trainable::forward`] of a [`SentenceModel`] keeps.
+#[derive(Default)]
+pub struct Activations {
+    pub(crate) encoder: EncoderActivations,
+    /// What enters each module behind pooling.
+    stages: Vec<Matrix>,
+}
+
+impl Activations {
+    /// Bytes that are held.
+    pub fn bytes(&self) -> usize {
+        self.encoder.bytes() + self.stages.iter().map(|stage| 4 * stage.data().len()).sum::<usize>()
+    }
+}
+
+impl SentenceModel {
+    /// The encoder's shape.
+    pub fn config(&self) -> &EncoderConfig {
+        &self.bert.config
+    }
+
+    /// What the folder says beside shapes and weights.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Token ids of the texts, each cut to `max_seq_length`.
+    ///
+    /// # Errors
+    /// If a text cannot be tokenised.
+    pub fn tokenize(&self, texts: &[&str]) -> Result<TokenBatch, ModelError> {
+        Ok(self.tokenizer.encode(texts, self.settings.max_seq_length)?)
+    }
+
+    /// Changes how many tokens of a text are read.
+    ///
+    /// # Errors
+    /// If the encoder has fewer positions, or there is no room beside the special tokens.
+    pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
+        let longest = self.config().longest();
+        if tokens > longest {
+            let reason = format!("max_seq_length {tokens} exceeds the model's {longest} positions; use {longest} or less");
+            return Err(ModelError::Request(reason));
+        }
+        self.tokenizer.encode(&[""], tokens)?;
+        self.settings.max_seq_length = tokens;
+        Ok(())
+    }
+
+    /// Whether embeddings have length 1.
+    pub fn normalizes(&self) -> bool {
+        matches!(self.modules.last(), Some(Module::Normalize))
+    }
+
+    /// Embeddings without keeping anything for backward: `(sequences, dimension)`. The first `prompt_length` tokens of each
+    /// sequence are a prompt.
+    pub(crate) fn infer(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
+        self.bert.infer(pool, &self.parameters, batch, &mut keep.encoder);
+        let hidden = self.bert.config.hidden;
+        let mut x = self.pooling.forward(pool, &keep.encoder.hidden[0], hidden, &batch.offsets, prompt_length);
+        for module in &self.modules {
+            x = module.forward(pool, &self.parameters, &x);
+        }
+        x
+    }
+
+    /// SHA-256 of everything that embeddings depend on.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"maana sentence model 1\n");
+        hash.update(format!("{:?}{:?}{:?}", self.bert.config, self.pooling, self.settings));
+        hash.update(self.module_kinds().join(","));
+        hash.update((self.tokenizer.file_bytes().len() as u64).to_le_bytes());
+        hash.update(self.tokenizer.file_bytes());
+        let mut bytes = Vec::with_capacity(4 * 65_536);
+        for chunk in self.parameters.chunks(65_536) {
+            bytes.clear();
+            bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+            hash.update(&bytes);
+        }
+        hash.finalize().into()
+    }
+
+    fn module_kinds(&self) -> Vec<String> {
+        let kind = |module: &Module| match module {
+            Module::Dense(dense) => format!("{:?}", dense.activation),
+            Module::Normalize => "Normalize".into(),
+        };
+        self.modules.iter().map(kind).collect()
+    }
+
+    /// What people want to know of the model.
+    pub fn summary(&self) -> ModelSummary {
+        let config = self.config();
+        let python = |flag: bool| if flag { "True" } else { "False" }.to_string();
+        let mut modules = vec![ModuleSummary {
+            kind: "Transformer".into(),
+            settings: vec![
+                ("max_seq_length".into(), self.settings.max_seq_length.to_string()),
+                ("do_lower_case".into(), python(self.settings.do_lower_case)),
+            ],
+            architecture: Some(config.architecture.class_name().into()),
+        }];
+        let mut settings = vec![("word_embedding_dimension".into(), config.hidden.to_string())];
+        for (mode, key, _) in POOLING_KEYS {
+            settings.push((key.into(), python(self.pooling.modes.contains(&mode))));
+        }
+        settings.push(("include_prompt".into(), python(self.pooling.include_prompt)));
+        modules.push(ModuleSummary { kind: "Pooling".into(), settings, architecture: None });
+        modules.extend(self.modules.iter().map(|module| match module {
+            Module::Dense(dense) => ModuleSummary {
+                kind: "Dense".into(),
+                settings: vec![
+                    ("in_features".into(), dense.inputs.to_string()),
+                    ("out_features".into(), dense.outputs.to_string()),
+                    ("bias".into(), python(dense.bias.is_some())),
+                    ("activation_function".into(), format!("'{}'", dense.activation.class())),
+                ],
+                architecture: None,
+            },
+            Module::Normalize => {
+                ModuleSummary { kind: "Normalize".into(), settings: Vec::new(), architecture: None }
+            }
+        }));
+        ModelSummary {
+            model_type: config.architecture.model_type().into(),
+            modules,
+            max_seq_length: self.settings.max_seq_length,
+            dimension: self.dimension(),
+            similarity: self.settings.similarity,
+            parameters: self.parameters.len() + self.origin.carried_elements(),
+            layers: config.layers,
+            hidden_size: config.hidden,
+            heads: config.heads,
+            vocabulary: config.vocabulary,
+            prompts: self.settings.prompts.clone(),
+            default_prompt_name: self.settings.default_prompt_name.clone(),
+        }
+    }
+}
+
+/// Every pooling mode with the flag of the third version of the folder, in the order in which that writes them, and with the
+/// name of the newer versions.
+pub(crate) const POOLING_KEYS: [(PoolingMode, &str, &str); 6] = [
+    (PoolingMode::Cls, "pooling_mode_cls_token", "cls"),
+    (PoolingMode::Mean, "pooling_mode_mean_tokens", "mean"),
+    (PoolingMode::Max, "pooling_mode_max_tokens", "max"),
+    (PoolingMode::MeanSqrtLen, "pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
+    (PoolingMode::WeightedMean, "pooling_mode_weightedmean_tokens", "weightedmean"),
+    (PoolingMode::LastToken, "pooling_mode_lasttoken", "lasttoken"),
+];
+
+/// The rank of a mode where flags say which modes stand side by side: the order of the reference, which is not that of the flags.
+pub(crate) fn concatenation_rank(mode: PoolingMode) -> usize {
+    match mode {
+        PoolingMode::Cls => 0,
+        PoolingMode::Max => 1,
+        PoolingMode::Mean => 2,
+        PoolingMode::MeanSqrtLen => 3,
+        PoolingMode::WeightedMean => 4,
+        PoolingMode::LastToken => 5,
+    }
+}
+
+impl Trainable for SentenceModel {
+    type Activations = Activations;
+
+    fn dimension(&self) -> usize {
+        let dense = self.modules.iter().rev().find_map(|module| match module {
+            Module::Dense(dense) => Some(dense.outputs),
+            Module::Normalize => None,
+        });
+        dense.unwrap_or(self.pooling.modes.len() * self.bert.config.hidden)
+    }
+
+    fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Activations) -> Matrix {
+        let (hidden, layers) = (self.bert.config.hidden, self.bert.config.layers);
+        self.bert.forward(pool, &self.parameters, batch, noise, &mut keep.encoder);
+        let mut x = self.pooling.forward(pool, &keep.encoder.hidden[layers], hidden, &batch.offsets, 0);
+        keep.stages.clear();
+        for module in &self.modules {
+            let y = module.forward(pool, &self.parameters, &x);
+            keep.stages.push(std::mem::replace(&mut x, y));
+        }
+        x
+    }
+
+    fn backward(
+        &self,
+        pool: &Pool,
+        batch: &TokenBatch,
+        noise: Noise,
+        keep: &mut Activations,
+        d_embeddings: Rows<'_>,
+        gradients: &mut [f32],
+    ) {
+        assert_eq!(gradients.len(), self.parameters.len(), "one gradient for each parameter");
+        let (hidden, layers) = (self.bert.config.hidden, self.bert.config.layers);
+        let mut d_x = d_embeddings.to_matrix();
+        for (module, x) in self.modules.iter().zip(&keep.stages).rev() {
+            d_x = module.backward(pool, &self.parameters, x, d_x.view(), gradients);
+        }
+        let EncoderActivations { hidden: states, scratch, .. } = &mut keep.encoder;
+        scratch.d_hidden.clear();
+        scratch.d_hidden.resize(batch.tokens() * hidden, 0.0);
+        self.pooling.backward(pool, &states[layers], hidden, &batch.offsets, &d_x, &mut scratch.d_hidden);
+        self.bert.backward(pool, &self.parameters, batch, noise, &mut keep.encoder, gradients);
+    }
+
+    fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut [f32] {
+        &mut self.parameters
+    }
+
+    fn parameters_changed(&mut self, pool: &Pool) {
+        self.bert.parameters_changed(pool, &self.parameters);
+        self.origin.trained = true;
+    }
+
+    fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+}

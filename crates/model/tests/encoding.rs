@@ -1,0 +1,142 @@
+//! Embeddings: equal to the reference, to the plain twin, and to themselves in any company.
+
+mod support;
+
+use maana_kernels::Pool;
+use maana_model::{Embedder, Encoder, Role, SentenceModel};
+use std::path::Path;
+use support::plain::{Plain, PlainPooling};
+use support::{golden, open, read_json, tiny, write_small};
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn tiny_bert_gives_the_embeddings_of_the_reference() {
+    let (model, pool) = (tiny(), Pool::new(2));
+    let embedder = Embedder::new(&model, &pool).unwrap();
+    let golden = read_json(&golden("tiny_encode.json"));
+    let rows = golden["rows"].as_array().unwrap();
+    let mut worst = 0.0f32;
+    for row in rows {
+        let expected: Vec<f32> = serde_json::from_value(row["embedding"].clone()).unwrap();
+        let ours = embedder.encode(&[row["text"].as_str().unwrap()], Role::Document).unwrap();
+        worst = worst.max(largest_difference(ours.row(0), &expected));
+    }
+    println!("{} texts, largest difference {worst:e}", rows.len());
+    assert_eq!(rows.len(), 22);
+    assert!(worst < 1e-5, "{worst:e}");
+}
+
+#[test]
+fn every_family_agrees_with_its_plain_twin() {
+    let pool = Pool::new(1);
+    for (model_type, prefix) in
+        [("bert", "bert."), ("roberta", "roberta."), ("xlm-roberta", "roberta."), ("distilbert", "distilbert.")]
+    {
+        for prefix in ["", prefix] {
+            let folder = tempfile::tempdir().unwrap();
+            write_small(folder.path(), model_type, prefix);
+            let model = open(folder.path());
+            let plain = Plain::of(&model, PlainPooling::Mean);
+            for text in ["", "the house of the king", "north and south and east and west are far away from here now"] {
+                let ids = model.tokenize(&[text]).unwrap().ids;
+                let expected: Vec<f32> = plain.embed(&ids).into_iter().map(|value| value as f32).collect();
+                let ours = Embedder::new(&model, &pool).unwrap().encode(&[text], Role::Query).unwrap();
+                assert!(largest_difference(ours.row(0), &expected) < 2e-6, "{model_type} {text}");
+            }
+        }
+    }
+}
+
+fn many_texts() -> Vec<String> {
+    let words = ["house", "king", "water", "the", "north", "a", "green", "never"];
+    (0..101).map(|i: usize| (0..i % 23).map(|j| words[(i * 7 + j * j) % 8]).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn an_embedding_is_the_same_bits_alone_and_among_others() {
+    let model = tiny();
+    let texts = many_texts();
+    let all: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let alone: Vec<Vec<f32>> = {
+        let pool = Pool::new(1);
+        let embedder = Embedder::new(&model, &pool).unwrap();
+        all.iter().map(|text| embedder.encode(&[text], Role::Document).unwrap().row(0).to_vec()).collect()
+    };
+    for threads in [1, 2, 3] {
+        let pool = Pool::new(threads);
+        for budget in [1, 50, 333, 1 << 20] {
+            let embedder = Embedder::new(&model, &pool).unwrap().with_batch_tokens(budget);
+            let together = embedder.encode(&all, Role::Document).unwrap();
+            for (index, alone) in alone.iter().enumerate() {
+                assert_eq!(together.row(index), alone, "text {index}, {threads} threads, {budget} tokens");
+            }
+        }
+    }
+}
+
+#[test]
+fn dimensions_are_prefixes_of_length_one() {
+    let (model, pool) = (tiny(), Pool::new(1));
+    let whole = Embedder::new(&model, &pool).unwrap().encode(&["the house"], Role::Query).unwrap();
+    let short = Embedder::new(&model, &pool).unwrap().with_dimension(16).unwrap();
+    let short = short.encode(&["the house"], Role::Query).unwrap();
+    let length = whole.row(0)[..16].iter().map(|value| value * value).sum::<f32>().sqrt();
+    let expected: Vec<f32> = whole.row(0)[..16].iter().map(|value| value / length).collect();
+    assert!(largest_difference(short.row(0), &expected) < 1e-6);
+    for wrong in [0, 65] {
+        let error = Embedder::new(&model, &pool).unwrap().with_dimension(wrong).err().unwrap().to_string();
+        assert!(error.contains("have 64; use 1 to 64"), "{error}");
+    }
+}
+
+fn with_settings(change: impl FnOnce(&Path)) -> SentenceModel {
+    let folder = tempfile::tempdir().unwrap();
+    support::copy_folder(&golden("tiny-bert"), folder.path());
+    change(folder.path());
+    open(folder.path())
+}
+
+#[test]
+fn prompts_go_before_the_text_by_role_and_by_name() {
+    let prompts = r#"{"prompts": {"query": "the king ", "passage": "water ", "other": "north "},
+        "default_prompt_name": "other", "similarity_fn_name": "dot"}"#;
+    let model = with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), prompts).unwrap());
+    let pool = Pool::new(1);
+    let embedder = Embedder::new(&model, &pool).unwrap();
+    let plain = |text: &str| embedder.embed(&[text], "").unwrap();
+    assert_eq!(embedder.encode(&["house"], Role::Query).unwrap(), plain("the king house"));
+    assert_eq!(embedder.encode(&["house"], Role::Document).unwrap(), plain("water house"));
+    assert_eq!(embedder.embed(&["house"], embedder.default_prompt()).unwrap(), plain("north house"));
+    let error = embedder.prompt("missing").unwrap_err().to_string();
+    assert!(error.contains("query, passage, other"), "{error}");
+}
+
+#[test]
+fn pooling_may_leave_the_prompt_out() {
+    let pooling = r#"{"embedding_dimension": 64, "pooling_mode": ["mean", "max"], "include_prompt": false}"#;
+    let model = with_settings(|folder| std::fs::write(folder.join("1_Pooling/config.json"), pooling).unwrap());
+    let pool = Pool::new(1);
+    let embedder = Embedder::new(&model, &pool).unwrap();
+    assert_eq!(embedder.dimension(), 128);
+    let without = embedder.embed(&["the king house"], "").unwrap();
+    let with = embedder.embed(&["house"], "the king ").unwrap();
+    assert!(largest_difference(without.row(0), with.row(0)) > 1e-3);
+    // A prompt as long as the text leaves nothing, or the closing token alone, to pool.
+    let nothing = embedder.embed(&[""], "the king house").unwrap();
+    assert!(nothing.row(0).iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn fingerprints_tell_models_and_dimensions_apart() {
+    let (model, pool) = (tiny(), Pool::new(1));
+    let other = open(&golden("st301/model"));
+    let whole = Embedder::new(&model, &pool).unwrap();
+    let short = Embedder::new(&model, &pool).unwrap().with_dimension(32).unwrap();
+    assert_eq!(whole.fingerprint(), Embedder::new(&tiny(), &pool).unwrap().fingerprint());
+    assert_ne!(whole.fingerprint(), short.fingerprint());
+    assert_ne!(whole.fingerprint(), Embedder::new(&other, &pool).unwrap().fingerprint());
+}

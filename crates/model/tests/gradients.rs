@@ -1,0 +1,143 @@
+//! Gradients of the whole model: against finite differences in f64, and the same bits for any number of threads.
+
+mod support;
+
+use maana_kernels::{Matrix, Pool};
+use maana_model::{Activations, Noise, SentenceModel, Trainable};
+use maana_text::TokenBatch;
+use support::plain::{Plain, PlainPooling};
+use support::{noise, open, tiny, write_small};
+
+const TEXTS: [&str; 4] = ["the house of the king", "", "water", "north and south and east and west"];
+
+fn upstream(rows: usize, columns: usize) -> Matrix {
+    Matrix::from_vec(rows, columns, noise(rows * columns, 3))
+}
+
+fn gradients(model: &SentenceModel, batch: &TokenBatch, threads: usize, dropout: Noise) -> Vec<f32> {
+    let pool = Pool::new(threads);
+    let mut keep = Activations::default();
+    let embeddings = model.forward(&pool, batch, dropout, &mut keep);
+    let d_embeddings = upstream(embeddings.rows(), embeddings.columns());
+    let mut gradients = vec![0.0; model.parameters().len()];
+    model.backward(&pool, batch, dropout, &mut keep, d_embeddings.view(), &mut gradients);
+    gradients
+}
+
+fn check_against_finite_differences(model: &SentenceModel, pooling: PlainPooling) {
+    let batch = model.tokenize(&TEXTS).unwrap();
+    let ours = gradients(model, &batch, 2, Noise::Off);
+    let d_embeddings = upstream(TEXTS.len(), model.dimension());
+    let mut plain = Plain::of(model, pooling);
+    let value = |plain: &Plain| -> f64 {
+        (0..batch.sequences())
+            .map(|row| {
+                let embedding = plain.embed(batch.sequence(row));
+                embedding.iter().zip(d_embeddings.row(row)).map(|(e, d)| e * f64::from(*d)).sum::<f64>()
+            })
+            .sum()
+    };
+    let mut compared = 0;
+    for tensor in model.tensors() {
+        // The largest gradient of the tensor, and some places spread over it.
+        let largest = tensor.range.clone().max_by(|a, b| ours[*a].abs().total_cmp(&ours[*b].abs())).unwrap();
+        let spread = (0..4).map(|part| tensor.range.start + part * (tensor.range.len() - 1) / 3);
+        for index in spread.chain([largest]) {
+            let kept = plain.parameters[index];
+            let step = 1e-5;
+            plain.parameters[index] = kept + step;
+            let above = value(&plain);
+            plain.parameters[index] = kept - step;
+            let below = value(&plain);
+            plain.parameters[index] = kept;
+            let expected = (above - below) / (2.0 * step);
+            let tolerance = 1e-5 + 1e-4 * expected.abs();
+            assert!(
+                (f64::from(ours[index]) - expected).abs() < tolerance,
+                "{} at {}: {} is not {expected}",
+                tensor.name,
+                index - tensor.range.start,
+                ours[index]
+            );
+            compared += 1;
+        }
+    }
+    println!("{compared} gradients agree with finite differences");
+}
+
+#[test]
+fn tiny_bert_with_cls_pooling() {
+    check_against_finite_differences(&tiny(), PlainPooling::Cls);
+}
+
+#[test]
+fn every_family_with_mean_pooling() {
+    for model_type in ["bert", "roberta", "xlm-roberta", "distilbert"] {
+        let folder = tempfile::tempdir().unwrap();
+        write_small(folder.path(), model_type, "");
+        check_against_finite_differences(&open(folder.path()), PlainPooling::Mean);
+    }
+}
+
+fn long_batch(model: &SentenceModel) -> TokenBatch {
+    let texts: Vec<String> = (0..40usize).map(|i| "the house of water ".repeat(i % 9)).collect();
+    model.tokenize(&texts.iter().map(String::as_str).collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn gradients_are_the_same_bits_for_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small(folder.path(), "bert", "");
+    for model in [tiny(), open(folder.path())] {
+        let batch = long_batch(&model);
+        for dropout in [Noise::Off, Noise::On { seed: 42, pass: 5 }] {
+            let one = gradients(&model, &batch, 1, dropout);
+            assert!(one.iter().any(|value| *value != 0.0));
+            for threads in [2, 3] {
+                assert!(gradients(&model, &batch, threads, dropout) == one, "{threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn dropout_depends_on_seed_and_pass_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small(folder.path(), "bert", "");
+    let model = open(folder.path());
+    let (batch, pool) = (long_batch(&model), Pool::new(2));
+    let mut keep = Activations::default();
+    let mut embed = |noise| model.forward(&pool, &batch, noise, &mut keep);
+    let first = embed(Noise::On { seed: 1, pass: 1 });
+    assert_eq!(first, embed(Noise::On { seed: 1, pass: 1 }));
+    for other in [Noise::Off, Noise::On { seed: 2, pass: 1 }, Noise::On { seed: 1, pass: 2 }] {
+        assert_ne!(first, embed(other));
+    }
+}
+
+/// With dropout on, the gradient must be that of the very forward pass that was made: the masks are the same in both.
+#[test]
+fn gradients_with_dropout_follow_the_pass_that_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small(folder.path(), "bert", "");
+    let mut model = open(folder.path());
+    let (batch, pool, noise) = (model.tokenize(&TEXTS).unwrap(), Pool::new(1), Noise::On { seed: 9, pass: 2 });
+    let ours = gradients(&model, &batch, 1, noise);
+    let d_embeddings = upstream(TEXTS.len(), model.dimension());
+    let mut keep = Activations::default();
+    let mut value = |model: &mut SentenceModel, index: usize, step: f32| -> f64 {
+        model.parameters_mut()[index] += step;
+        model.parameters_changed(&pool);
+        let embeddings = model.forward(&pool, &batch, noise, &mut keep);
+        model.parameters_mut()[index] -= step;
+        embeddings.data().iter().zip(d_embeddings.data()).map(|(e, d)| f64::from(*e) * f64::from(*d)).sum()
+    };
+    let tensors = model.tensors().to_vec();
+    for tensor in tensors.iter().filter(|tensor| tensor.range.len() > 64) {
+        let index = tensor.range.clone().max_by(|a, b| ours[*a].abs().total_cmp(&ours[*b].abs())).unwrap();
+        let step = 4e-3;
+        let expected = (value(&mut model, index, step) - value(&mut model, index, -step)) / (2.0 * f64::from(step));
+        let difference = (f64::from(ours[index]) - expected).abs();
+        assert!(difference < 2e-3 + 0.03 * expected.abs(), "{}: {} is not {expected}", tensor.name, ours[index]);
+    }
+}

@@ -1,0 +1,183 @@
+//! What the integration tests share: golden files, made-up folders, and the encoder once more in plain f64.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+pub mod plain;
+
+use maana_kernels::Pool;
+use maana_model::{Opened, SentenceModel};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden").join(name)
+}
+
+pub fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+pub fn open(folder: &Path) -> SentenceModel {
+    let Opened { model, .. } = maana_model::open(folder, &Pool::new(1)).unwrap();
+    model
+}
+
+pub fn tiny() -> SentenceModel {
+    open(&golden("tiny-bert"))
+}
+
+/// Copies a folder that holds folders at most one deep.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A tensor of a safetensors file that a test writes by hand.
+#[derive(Clone)]
+pub struct RawTensor {
+    pub dtype: &'static str,
+    pub shape: Vec<usize>,
+    pub bytes: Vec<u8>,
+}
+
+pub fn f32_tensor(shape: &[usize], values: &[f32]) -> RawTensor {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    RawTensor { dtype: "F32", shape: shape.to_vec(), bytes }
+}
+
+/// Writes a safetensors file byte by byte, independently of the library that reads it.
+pub fn write_safetensors(path: &Path, tensors: &BTreeMap<String, RawTensor>) {
+    let mut header = serde_json::Map::new();
+    let mut data = Vec::new();
+    for (name, tensor) in tensors {
+        let start = data.len();
+        data.extend_from_slice(&tensor.bytes);
+        header.insert(
+            name.clone(),
+            json!({"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [start, data.len()]}),
+        );
+    }
+    let mut header = serde_json::to_vec(&header).unwrap();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes.extend(data);
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Every tensor of a safetensors file as f32.
+pub fn read_safetensors(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let bytes = std::fs::read(path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let floats = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    tensors.tensors().into_iter().map(|(name, view)| (name, (view.shape().to_vec(), floats(view.data())))).collect()
+}
+
+/// Numbers between -1 and 1 that are the same everywhere.
+pub fn noise(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// The `config.json` of a small encoder of the given family, with the vocabulary of tiny-bert.
+pub fn small_config(model_type: &str) -> Value {
+    match model_type {
+        "distilbert" => json!({"model_type": model_type, "vocab_size": 2000, "dim": 24, "n_layers": 2, "n_heads": 3,
+            "hidden_dim": 40, "max_position_embeddings": 40, "dropout": 0.1, "attention_dropout": 0.1,
+            "activation": "gelu"}),
+        _ => json!({"model_type": model_type, "vocab_size": 2000, "hidden_size": 24, "num_hidden_layers": 2,
+            "num_attention_heads": 3, "intermediate_size": 40, "max_position_embeddings": 40, "type_vocab_size":
+            if model_type == "bert" { 2 } else { 1 }, "pad_token_id": if model_type == "bert" { 0 } else { 1 },
+            "hidden_act": "gelu", "layer_norm_eps": 1e-5, "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1}),
+    }
+}
+
+/// Names and shapes of the tensors of [`small_config`], written down independently of the code under test.
+pub fn small_tensors(model_type: &str) -> BTreeMap<String, Vec<usize>> {
+    let (h, i) = (24, 40);
+    let mut tensors = BTreeMap::new();
+    let mut add = |name: String, shape: &[usize]| tensors.insert(name, shape.to_vec());
+    add("embeddings.word_embeddings.weight".into(), &[2000, h]);
+    add("embeddings.position_embeddings.weight".into(), &[40, h]);
+    match model_type {
+        "bert" => add("embeddings.token_type_embeddings.weight".into(), &[2, h]),
+        "distilbert" => None,
+        _ => add("embeddings.token_type_embeddings.weight".into(), &[1, h]),
+    };
+    add("embeddings.LayerNorm.weight".into(), &[h]);
+    add("embeddings.LayerNorm.bias".into(), &[h]);
+    for layer in 0..2 {
+        let parts: [(&str, &[usize]); 8] = if model_type == "distilbert" {
+            [
+                ("transformer.layer.N.attention.q_lin", &[h, h]),
+                ("transformer.layer.N.attention.k_lin", &[h, h]),
+                ("transformer.layer.N.attention.v_lin", &[h, h]),
+                ("transformer.layer.N.attention.out_lin", &[h, h]),
+                ("transformer.layer.N.sa_layer_norm", &[h]),
+                ("transformer.layer.N.ffn.lin1", &[i, h]),
+                ("transformer.layer.N.ffn.lin2", &[h, i]),
+                ("transformer.layer.N.output_layer_norm", &[h]),
+            ]
+        } else {
+            [
+                ("encoder.layer.N.attention.self.query", &[h, h]),
+                ("encoder.layer.N.attention.self.key", &[h, h]),
+                ("encoder.layer.N.attention.self.value", &[h, h]),
+                ("encoder.layer.N.attention.output.dense", &[h, h]),
+                ("encoder.layer.N.attention.output.LayerNorm", &[h]),
+                ("encoder.layer.N.intermediate.dense", &[i, h]),
+                ("encoder.layer.N.output.dense", &[h, i]),
+                ("encoder.layer.N.output.LayerNorm", &[h]),
+            ]
+        };
+        for (name, shape) in parts {
+            let name = name.replacen("N.", &format!("{layer}."), 1);
+            add(format!("{name}.weight"), shape);
+            add(format!("{name}.bias"), &shape[..1]);
+        }
+    }
+    tensors
+}
+
+/// Writes a folder with a small encoder of the given family: mean pooling and normalisation.
+pub fn write_small(folder: &Path, model_type: &str, prefix: &str) {
+    std::fs::create_dir_all(folder.join("1_Pooling")).unwrap();
+    let write = |name: &str, json: Value| std::fs::write(folder.join(name), json.to_string()).unwrap();
+    write("config.json", small_config(model_type));
+    write(
+        "modules.json",
+        json!([
+            {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+            {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
+        ]),
+    );
+    write("1_Pooling/config.json", json!({"word_embedding_dimension": 24, "pooling_mode_mean_tokens": true}));
+    write("sentence_bert_config.json", json!({"max_seq_length": 30, "do_lower_case": false}));
+    std::fs::copy(golden("tiny-bert/tokenizer.json"), folder.join("tokenizer.json")).unwrap();
+    let mut tensors = BTreeMap::new();
+    for (number, (name, shape)) in small_tensors(model_type).into_iter().enumerate() {
+        let norm = name.contains("LayerNorm.weight") || name.contains("layer_norm.weight");
+        let values: Vec<f32> = noise(shape.iter().product(), number as u64 + 7)
+            .into_iter()
+            .map(|value| if norm { 1.0 + 0.2 * value } else { 0.3 * value })
+            .collect();
+        tensors.insert(format!("{prefix}{name}"), f32_tensor(&shape, &values));
+    }
+    write_safetensors(&folder.join("model.safetensors"), &tensors);
+}

@@ -1,0 +1,145 @@
+//! The encoder in plain f64, one text at a time, straight from the papers: the twin of the whole model.
+
+use maana_model::{Architecture, EncoderConfig, SentenceModel, Tensor, Trainable};
+use std::collections::HashMap;
+
+/// How token embeddings become one.
+#[derive(Clone, Copy)]
+pub enum PlainPooling {
+    Cls,
+    Mean,
+}
+
+pub struct Plain {
+    config: EncoderConfig,
+    tensors: HashMap<String, Tensor>,
+    pub parameters: Vec<f64>,
+    pooling: PlainPooling,
+}
+
+impl Plain {
+    pub fn of(model: &SentenceModel, pooling: PlainPooling) -> Self {
+        let tensors = model.tensors().iter().map(|tensor| (tensor.name.clone(), tensor.clone())).collect();
+        let parameters = model.parameters().iter().map(|value| f64::from(*value)).collect();
+        Self { config: model.config().clone(), tensors, parameters, pooling }
+    }
+
+    fn get(&self, name: &str) -> &[f64] {
+        let tensor = self.tensors.get(name).unwrap_or_else(|| panic!("no tensor {name}"));
+        &self.parameters[tensor.range.clone()]
+    }
+
+    fn linear(&self, name: &str, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let (weight, bias) = (self.get(&format!("{name}.weight")), self.get(&format!("{name}.bias")));
+        let inputs = weight.len() / bias.len();
+        x.iter()
+            .map(|row| {
+                let output = |out: usize| {
+                    let weights = &weight[out * inputs..(out + 1) * inputs];
+                    bias[out] + weights.iter().zip(row).map(|(w, x)| w * x).sum::<f64>()
+                };
+                (0..bias.len()).map(output).collect()
+            })
+            .collect()
+    }
+
+    fn norm(&self, name: &str, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let (gamma, beta) = (self.get(&format!("{name}.weight")), self.get(&format!("{name}.bias")));
+        x.iter()
+            .map(|row| {
+                let n = row.len() as f64;
+                let mean = row.iter().sum::<f64>() / n;
+                let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
+                let scale = 1.0 / (variance + f64::from(self.config.layer_norm_epsilon)).sqrt();
+                row.iter().zip(gamma.iter().zip(beta)).map(|(x, (g, b))| (x - mean) * scale * g + b).collect()
+            })
+            .collect()
+    }
+
+    /// The unit-length embedding of one text.
+    pub fn embed(&self, ids: &[u32]) -> Vec<f64> {
+        let config = &self.config;
+        let (h, heads, width) = (config.hidden, config.heads, config.head_dim());
+        let distil = config.architecture == Architecture::DistilBert;
+        let row = |table: &str, index: usize| self.get(table)[index * h..(index + 1) * h].to_vec();
+        let mut x: Vec<Vec<f64>> = ids
+            .iter()
+            .enumerate()
+            .map(|(place, id)| {
+                let mut sum = row("embeddings.word_embeddings.weight", *id as usize);
+                add(&mut sum, &row("embeddings.position_embeddings.weight", config.first_position + place));
+                if config.segments > 0 {
+                    add(&mut sum, &row("embeddings.token_type_embeddings.weight", 0));
+                }
+                sum
+            })
+            .collect();
+        x = self.norm("embeddings.LayerNorm", &x);
+        for layer in 0..config.layers {
+            let name = |bert: &str, other: &str| {
+                if distil { format!("transformer.layer.{layer}.{other}") } else { format!("encoder.layer.{layer}.{bert}") }
+            };
+            let q = self.linear(&name("attention.self.query", "attention.q_lin"), &x);
+            let k = self.linear(&name("attention.self.key", "attention.k_lin"), &x);
+            let v = self.linear(&name("attention.self.value", "attention.v_lin"), &x);
+            let mut context = vec![vec![0.0; h]; x.len()];
+            for head in 0..heads {
+                let columns = head * width..(head + 1) * width;
+                for (row, q) in q.iter().enumerate() {
+                    let q = &q[columns.clone()];
+                    let score = |k: &Vec<f64>| {
+                        let k = &k[columns.clone()];
+                        (q.iter().zip(k).map(|(q, k)| q * k).sum::<f64>() / (width as f64).sqrt()).exp()
+                    };
+                    let weights: Vec<f64> = k.iter().map(score).collect();
+                    let total: f64 = weights.iter().sum();
+                    for (weight, v) in weights.iter().zip(&v) {
+                        for column in columns.clone() {
+                            context[row][column] += weight / total * v[column];
+                        }
+                    }
+                }
+            }
+            let mut sum = self.linear(&name("attention.output.dense", "attention.out_lin"), &context);
+            sum.iter_mut().zip(&x).for_each(|(sum, x)| add(sum, x));
+            let y = self.norm(&name("attention.output.LayerNorm", "sa_layer_norm"), &sum);
+            let mut u = self.linear(&name("intermediate.dense", "ffn.lin1"), &y);
+            u.iter_mut().flatten().for_each(|u| *u *= 0.5 * (1.0 + erf(*u / std::f64::consts::SQRT_2)));
+            let mut sum = self.linear(&name("output.dense", "ffn.lin2"), &u);
+            sum.iter_mut().zip(&y).for_each(|(sum, y)| add(sum, y));
+            x = self.norm(&name("output.LayerNorm", "output_layer_norm"), &sum);
+        }
+        let mut pooled = x[0].clone();
+        if let PlainPooling::Mean = self.pooling {
+            x[1..].iter().for_each(|row| add(&mut pooled, row));
+            pooled.iter_mut().for_each(|value| *value /= x.len() as f64);
+        }
+        let length = pooled.iter().map(|value| value * value).sum::<f64>().sqrt();
+        pooled.iter().map(|value| value / length).collect()
+    }
+}
+
+fn add(sum: &mut [f64], other: &[f64]) {
+    sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+}
+
+/// erf by its series below 3 and by its continued fraction above: to 1e-15.
+fn erf(x: f64) -> f64 {
+    let a = x.abs();
+    let value = if a < 3.0 {
+        let (mut term, mut sum, mut n) = (a, a, 0.0);
+        while term.abs() > 1e-17 * sum.abs() {
+            n += 1.0;
+            term *= -a * a / n;
+            sum += term / (2.0 * n + 1.0);
+        }
+        sum * 2.0 / std::f64::consts::PI.sqrt()
+    } else {
+        let mut fraction = 0.0;
+        for n in (1..60).rev() {
+            fraction = f64::from(n) / 2.0 / (a + fraction);
+        }
+        1.0 - (-a * a).exp() / ((a + fraction) * std::f64::consts::PI.sqrt())
+    };
+    value.copysign(x)
+}
