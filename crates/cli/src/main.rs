@@ -1,1 +1,88 @@
-fn main() {}
+//! `maana`: the command line. Words to workflows, one command a file; what is computed, and how, is the library's.
+#![forbid(unsafe_code)]
+
+mod commands;
+mod terminal;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use maana::kernels::Pool;
+use std::process::ExitCode;
+
+/// Make, judge and run sentence embeddings, for Swahili and any other language, on ordinary computers.
+#[derive(Parser)]
+#[command(
+    name = "maana",
+    version,
+    propagate_version = true,
+    after_help = "\
+Examples:
+  maana demo                                         fine-tune a small model on Swahili pairs, and look at what it learnt
+  maana train recipe.toml --dry-run                  check a recipe and print the plan of its run
+  maana evaluate MODEL dev/ --dims 768,256,64        measure retrieval at several dimensions
+  maana encode MODEL --input texts.txt --output e.npy
+
+MODEL is a folder, a name on the Hugging Face hub, or name@revision.
+Exit codes: 0 done, 1 it could not be done, 2 the command line was wrong."
+)]
+struct Arguments {
+    /// Threads that compute [default: the cores that this process may use]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(commands::demo::Demo),
+    Train(commands::train::Train),
+    Evaluate(commands::evaluate::Evaluate),
+    Encode(commands::encode::Encode),
+    Similarity(commands::similarity::Similarity),
+    Info(commands::info::Info),
+    Synthesize(commands::synthesize::Synthesize),
+    Completions(commands::completions::Completions),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let pool = match arguments.threads {
+        Some(threads) => Pool::new(usize::from(threads)),
+        None => Pool::available(),
+    };
+    match run(arguments.command, &pool) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, pool: &Pool) -> Result<()> {
+    match command {
+        Command::Demo(command) => command.run(pool),
+        Command::Train(command) => command.run(pool),
+        Command::Evaluate(command) => command.run(pool),
+        Command::Encode(command) => command.run(pool),
+        Command::Similarity(command) => command.run(pool),
+        Command::Info(command) => command.run(pool),
+        Command::Synthesize(command) => command.run(),
+        Command::Completions(command) => command.run(),
+    }
+}
+
+/// The description of the command line, for completions and for tests.
+fn description() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::description().debug_assert();
+    }
+}

@@ -1,0 +1,20 @@
+//! `maana completions`
+
+use anyhow::Result;
+
+/// Print completions for a shell.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  maana completions bash > ~/.local/share/bash-completion/completions/maana")]
+pub(crate) struct Completions {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+impl Completions {
+    pub(crate) fn run(self) -> Result<()> {
+        clap_complete::generate(self.shell, &mut crate::description(), "maana", &mut std::io::stdout());
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! `maana encode`
+
+use anyhow::Result;
+use maana::data::TextStream;
+use maana::encode::Output;
+use maana::kernels::Pool;
+use maana::model::{DEFAULT_BATCH_TOKENS, Embedder, Encoder};
+use std::path::PathBuf;
+
+/// Turn texts into embeddings.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Texts come from .txt (one a line), .jsonl, .csv, .tsv or .parquet, or with - one a line from standard input. They are read,
+embedded and written as they come, so that files may be larger than memory.
+
+Examples:
+  maana encode MODEL --input texts.txt --output embeddings.npy
+  maana encode MODEL --input corpus.jsonl --column text --dim 128 --output embeddings.parquet
+  printf 'Habari ya asubuhi\\n' | maana encode MODEL --input - --output embeddings.jsonl")]
+pub(crate) struct Encode {
+    /// A folder, a name on the hub, or name@revision
+    model: String,
+    /// The file of texts, or - for standard input
+    #[arg(long, value_name = "FILE|-")]
+    input: String,
+    /// The file of embeddings: .npy, .jsonl or .parquet
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// The column with the text [default: `text`, else the first with strings]
+    #[arg(long, value_name = "NAME")]
+    column: Option<String>,
+    /// Keep the first N columns of every embedding, of length 1 again if the model's are
+    #[arg(long, value_name = "N")]
+    dim: Option<usize>,
+    /// Tokens that go through the model at once; changes speed and memory, never the result
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
+    batch_tokens: usize,
+    /// A prompt of the model to put before every text, by its name
+    #[arg(long, value_name = "NAME")]
+    prompt: Option<String>,
+}
+
+impl Encode {
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let texts = TextStream::open(&self.input, self.column.as_deref())?;
+        let opened = crate::terminal::open_model(&self.model, pool)?;
+        let mut embedder = Embedder::new(&opened.model, pool)?.with_batch_tokens(self.batch_tokens);
+        if let Some(dimension) = self.dim {
+            embedder = embedder.with_dimension(dimension)?;
+        }
+        let prompt = match &self.prompt {
+            Some(name) => embedder.prompt(name)?,
+            None => embedder.default_prompt(),
+        };
+        let output = Output::create(&self.output, embedder.dimension())?;
+        let progress = crate::terminal::count("texts");
+        let start = std::time::Instant::now();
+        let encoded = maana::encode::encode(&embedder, prompt, texts, &self.input, output, &mut |rows| {
+            progress.set_position(rows);
+        })?;
+        progress.finish_and_clear();
+        eprintln!(
+            "{}: {} embeddings of {} dimensions in {:.1} s",
+            self.output.display(),
+            encoded.rows,
+            encoded.dimension,
+            start.elapsed().as_secs_f64()
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! `maana info`
+
+use anyhow::Result;
+use maana::kernels::Pool;
+use maana::model::Encoder;
+
+/// Tell what a model is: architecture, dimensions, prompts, parameters, size.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  maana info sentence-transformers/all-MiniLM-L6-v2")]
+pub(crate) struct Info {
+    /// A folder, a name on the hub, or name@revision
+    model: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Info {
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let opened = crate::terminal::open_model(&self.model, pool)?;
+        let summary = opened.model.summary();
+        let embedder = maana::model::Embedder::new(&opened.model, pool)?;
+        let fingerprint: String = embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
+        if self.json {
+            let mut json = serde_json::to_value(&summary)?;
+            json["folder"] = opened.resolved.folder.display().to_string().into();
+            json["revision"] = opened.resolved.revision.clone().into();
+            json["fingerprint"] = fingerprint.into();
+            println!("{}", serde_json::to_string_pretty(&json)?);
+            return Ok(());
+        }
+        let mut rows = vec![
+            ("folder", opened.resolved.folder.display().to_string()),
+            ("architecture", summary.model_type.clone()),
+            ("modules", summary.modules.iter().map(|module| module.kind.as_str()).collect::<Vec<_>>().join(" → ")),
+            ("dimension", summary.dimension.to_string()),
+            ("similarity", format!("{:?}", summary.similarity).to_lowercase()),
+            ("max_seq_length", format!("{} tokens", summary.max_seq_length)),
+            ("layers × hidden × heads", format!("{} × {} × {}", summary.layers, summary.hidden_size, summary.heads)),
+            ("vocabulary", summary.vocabulary.to_string()),
+            ("parameters", format!("{:.1} million", summary.parameters as f64 / 1e6)),
+            ("size in f32", format!("{:.0} MB", summary.parameters as f64 * 4.0 / 1e6)),
+        ];
+        if let Some(revision) = &opened.resolved.revision {
+            rows.insert(1, ("revision", revision.clone()));
+        }
+        for (name, prompt) in &summary.prompts {
+            rows.push(("prompt", format!("{name}: {prompt:?}")));
+        }
+        if let Some(name) = &summary.default_prompt_name {
+            rows.push(("default prompt", name.clone()));
+        }
+        rows.push(("computes in", format!("f32, {} threads, {}", pool.threads(), maana::kernels::isa().name())));
+        rows.push(("fingerprint", fingerprint));
+        for (name, value) in rows {
+            println!("{name:<24} {value}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! The workflow of `maana encode`: a stream of texts to a file of embeddings, in constant memory.
+
+mod output;
+
+pub use output::{Format, Output, OutputError};
+
+use maana_data::{DataError, TextStream};
+use maana_kernels::Matrix;
+use maana_model::{Embedder, ModelError};
+
+/// Texts that are read, embedded and written together.
+const CHUNK_ROWS: usize = 1024;
+
+/// What can go wrong between the texts and the file.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// The texts.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The file.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// There was nothing to embed.
+    #[error("{0}: no texts; an empty file of embeddings would help nobody")]
+    Nothing(String),
+    /// The model gave something that is no number.
+    #[error("text {0} (counted from 1) has an embedding that is not a number; the model's weights are damaged")]
+    NotFinite(u64),
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Encoded {
+    /// Texts embedded.
+    pub rows: u64,
+    /// Columns of an embedding.
+    pub dimension: usize,
+}
+
+/// Embeds every text of the stream, behind `prompt`, and writes the embeddings in order. `progress` is told the number of
+/// texts done so far.
+///
+/// # Errors
+/// If a text cannot be read or tokenised, or the file cannot be written; no half-written file is left behind.
+pub fn encode(
+    embedder: &Embedder<'_>,
+    prompt: &str,
+    texts: TextStream,
+    name: &str,
+    mut output: Output,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Encoded, EncodeError> {
+    let mut rows = 0;
+    let mut chunk: Vec<String> = Vec::with_capacity(CHUNK_ROWS);
+    let mut flush = |chunk: &mut Vec<String>, rows: &mut u64| -> Result<(), EncodeError> {
+        let borrowed: Vec<&str> = chunk.iter().map(String::as_str).collect();
+        let embeddings = embedder.embed(&borrowed, prompt)?;
+        check(&embeddings, *rows)?;
+        output.write(&borrowed, &embeddings)?;
+        *rows += chunk.len() as u64;
+        chunk.clear();
+        progress(*rows);
+        Ok(())
+    };
+    for text in texts {
+        chunk.push(text?);
+        if chunk.len() == CHUNK_ROWS {
+            flush(&mut chunk, &mut rows)?;
+        }
+    }
+    if !chunk.is_empty() {
+        flush(&mut chunk, &mut rows)?;
+    }
+    if rows == 0 {
+        return Err(EncodeError::Nothing(name.to_owned()));
+    }
+    output.finish()?;
+    Ok(Encoded { rows, dimension: maana_model::Encoder::dimension(embedder) })
+}
+
+fn check(embeddings: &Matrix, before: u64) -> Result<(), EncodeError> {
+    let wrong = (0..embeddings.rows()).find(|&row| embeddings.row(row).iter().any(|value| !value.is_finite()));
+    match wrong {
+        Some(row) => Err(EncodeError::NotFinite(before + row as u64 + 1)),
+        None => Ok(()),
+    }
+}

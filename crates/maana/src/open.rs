@@ -1,0 +1,38 @@
+//! Opening a model by whatever people call it: a folder, a hub name, `name@revision`.
+
+use crate::hub::{HubError, HubOptions, Resolved, resolve};
+use maana_kernels::Pool;
+use maana_model::{ModelError, SentenceModel};
+
+/// A model, and where it came from.
+pub struct Opened {
+    /// The model.
+    pub model: SentenceModel,
+    /// Its folder, and its name on the hub where it has one.
+    pub resolved: Resolved,
+}
+
+/// Why a model could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It could not be found.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// Its folder is not sound.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// Finds and reads a model as the environment says (`HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`). `notice` is told
+/// in sentences what is fetched and what had to be assumed.
+///
+/// # Errors
+/// If the model cannot be found, fetched or read.
+pub fn open(name: &str, pool: &Pool, notice: &mut dyn FnMut(&str)) -> Result<Opened, OpenError> {
+    let resolved = resolve(name, &HubOptions::from_environment(), notice)?;
+    let opened = maana_model::open(&resolved.folder, pool)?;
+    for text in &opened.notices {
+        notice(text);
+    }
+    Ok(Opened { model: opened.model, resolved })
+}

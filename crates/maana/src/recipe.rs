@@ -1,0 +1,310 @@
+//! The recipe of a training run: a TOML file with the tables `[model]`, `[data]`, `[loss]`, `[training]`, `[evaluation]` and
+//! `[card]`. A key that is not known is an error that names its nearest neighbour; every default is the reference's.
+
+use maana_train::{Arguments, LossArguments};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// What a run is to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The model to start from.
+    pub model: ModelTable,
+    /// The data to learn from.
+    pub data: DataTable,
+    /// What to make smaller.
+    pub loss: LossArguments,
+    /// How.
+    #[serde(default)]
+    pub training: Arguments,
+    /// What to measure.
+    #[serde(default)]
+    pub evaluation: EvaluationTable,
+    /// What the model card is to say beside what was seen.
+    #[serde(default)]
+    pub card: CardTable,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelTable {
+    /// A folder, a hub name, or `name@revision`.
+    pub base: String,
+    /// Tokens of a text that are read. Default: what the model says.
+    pub max_seq_length: Option<usize>,
+}
+
+/// `[data]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataTable {
+    /// Files, folders or globs, relative to the recipe.
+    pub train: Vec<String>,
+    /// Text columns in the order that the loss sees them: the first is the query side. Default: all, in file order.
+    pub columns: Option<Vec<String>>,
+    /// The name of the data for the model card.
+    pub name: Option<String>,
+    /// Only the first so many rows.
+    pub limit: Option<usize>,
+}
+
+/// `[evaluation]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationTable {
+    /// Folders in the layout of BEIR, relative to the recipe.
+    pub retrieval: Vec<String>,
+    /// Dimensions to measure. Default: the dims of the loss, else the model's own.
+    pub dims: Option<Vec<usize>>,
+}
+
+/// `[card]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CardTable {
+    /// The title. Default: from the base model and the data.
+    pub name: Option<String>,
+    /// The name on the hub, `organisation/model`, for the examples of use.
+    pub hub_id: Option<String>,
+    /// Language codes such as `sw`.
+    pub language: Vec<String>,
+    /// Such as `apache-2.0`.
+    pub license: Option<String>,
+}
+
+/// What can be wrong with a recipe.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not what a recipe is.
+    #[error("{place}: {reason}")]
+    Invalid {
+        /// File and line, or the setting of the command line.
+        place: String,
+        /// What is wrong and what would mend it.
+        reason: String,
+    },
+}
+
+/// A recipe and the folder that its paths start from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocatedRecipe {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// The folder of its file.
+    pub folder: PathBuf,
+}
+
+impl LocatedRecipe {
+    /// Reads a recipe and applies settings such as `training.epochs=1` to it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no TOML, has an unknown key or a value that makes no sense.
+    pub fn read(path: &Path, settings: &[String]) -> Result<Self, RecipeError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
+        let recipe = parse(&text, &path.display().to_string(), settings)?;
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self { recipe, folder })
+    }
+
+    /// A path of the recipe as seen from here.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.join(relative)
+    }
+
+    /// The base model: a folder beside the recipe, or the name as it stands.
+    pub fn base(&self) -> String {
+        let beside = self.path(&self.recipe.model.base);
+        if beside.is_dir() { beside.display().to_string() } else { self.recipe.model.base.clone() }
+    }
+
+    /// The recipe as TOML with every default written out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(&self.recipe).expect("a recipe is made of tables and plain values")
+    }
+}
+
+fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recipe, RecipeError> {
+    // First as it stands, so that what is wrong with the file is told with its line.
+    let recipe: Recipe = toml::from_str(text).map_err(|error| in_file(&error, text, name))?;
+    let recipe = if settings.is_empty() { recipe } else { with_settings(text, settings)? };
+    let check = recipe.training.check().map_err(|error| error.to_string()).and_then(|()| check_tables(&recipe));
+    check.map_err(|reason| RecipeError::Invalid { place: name.into(), reason })?;
+    Ok(recipe)
+}
+
+fn check_tables(recipe: &Recipe) -> Result<(), String> {
+    if recipe.data.train.is_empty() {
+        return Err("[data] train names no file; give files, folders or globs".into());
+    }
+    for (name, dims) in [("[loss] matryoshka_dims", &recipe.loss.matryoshka_dims), ("[evaluation] dims", &recipe.evaluation.dims)] {
+        let Some(dims) = dims else { continue };
+        if dims.is_empty() || dims.contains(&0) {
+            return Err(format!("{name} is {dims:?}; expected at least one dimension, each above 0"));
+        }
+        if dims.windows(2).any(|pair| pair[0] <= pair[1]) {
+            return Err(format!("{name} is {dims:?}; dimensions must decrease, for example {:?}", falling(dims)));
+        }
+    }
+    Ok(())
+}
+
+fn falling(dims: &[usize]) -> Vec<usize> {
+    let mut dims = dims.to_vec();
+    dims.sort_unstable_by(|a, b| b.cmp(a));
+    dims.dedup();
+    dims
+}
+
+fn with_settings(text: &str, settings: &[String]) -> Result<Recipe, RecipeError> {
+    let mut table: toml::Table = text.parse().expect("the text was parsed before");
+    for setting in settings {
+        apply(&mut table, setting).map_err(|reason| RecipeError::Invalid { place: format!("--set {setting}"), reason })?;
+        // After each, so that an error belongs to the setting that made it.
+        Recipe::deserialize(table.clone()).map_err(|error| RecipeError::Invalid {
+            place: format!("--set {setting}"),
+            reason: with_neighbour(error.message()),
+        })?;
+    }
+    Ok(Recipe::deserialize(table).expect("it was read after the last setting"))
+}
+
+fn apply(table: &mut toml::Table, setting: &str) -> Result<(), String> {
+    let (key, value) = setting.split_once('=').ok_or("expected table.key=value, for example training.epochs=1")?;
+    let (name, key) = key.trim().split_once('.').ok_or("expected table.key=value, for example training.epochs=1")?;
+    let value = value.trim();
+    // What is no TOML value is a string whose quotes were left out.
+    let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
+    let value = parsed.unwrap_or_else(|| toml::Value::String(value.into()));
+    let inner = table.entry(name.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    let inner = inner.as_table_mut().ok_or_else(|| format!("`{name}` is not a table"))?;
+    inner.insert(key.to_owned(), value);
+    Ok(())
+}
+
+fn in_file(error: &toml::de::Error, text: &str, name: &str) -> RecipeError {
+    let place = match error.span() {
+        Some(span) => {
+            let before = &text[..span.start.min(text.len())];
+            let line = before.matches('\n').count() + 1;
+            let column = before.len() - before.rfind('\n').map_or(0, |newline| newline + 1) + 1;
+            format!("{name}, line {line}, column {column}")
+        }
+        None => name.to_owned(),
+    };
+    RecipeError::Invalid { place, reason: with_neighbour(error.message()) }
+}
+
+/// Adds "did you mean" to a message that lists what was expected in backquotes.
+fn with_neighbour(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
+    let nearest = match quoted.split_first() {
+        Some((wrong, known)) if unknown => {
+            let by_distance = known.iter().map(|name| (distance(wrong, name), *name)).min();
+            by_distance.filter(|(distance, name)| *distance <= name.len().max(wrong.len()) / 2).map(|(_, name)| name)
+        }
+        _ => None,
+    };
+    match nearest {
+        Some(name) => format!("{message}; did you mean `{name}`?"),
+        None => message.to_owned(),
+    }
+}
+
+/// Levenshtein's distance in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, a) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maana_train::{BatchSampler, Evaluate, Precision, Version};
+
+    const SEED: &str = include_str!("../../../recipes/bge-base-swahili-matryoshka.toml");
+
+    fn fails(text: &str, settings: &[&str]) -> String {
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        parse(text, "recipe.toml", &settings).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_recipe_of_the_seed_is_read() {
+        let recipe = parse(SEED, "recipe.toml", &[]).unwrap();
+        assert_eq!(recipe.model.base, "BAAI/bge-base-en-v1.5");
+        assert_eq!(recipe.data.columns.unwrap(), ["positive", "anchor"]);
+        assert_eq!(recipe.loss.matryoshka_dims.unwrap(), [768, 512, 256, 128, 64]);
+        assert_eq!(recipe.training.batch_sampler, BatchSampler::NoDuplicates);
+        assert_eq!(recipe.training.precision, Precision::Bf16);
+        assert_eq!(recipe.training.evaluate, Evaluate::Epoch);
+        assert_eq!(recipe.training.reproduce, Some(Version::V3_0_1));
+        assert_eq!(recipe.training.weight_decay, 0.0);
+    }
+
+    #[test]
+    fn settings_of_the_command_line_go_before_the_file() {
+        let settings = ["training.epochs=1", "training.evaluate=50", "card.language=[\"sw\"]", "model.base=some/where"];
+        let recipe = parse(SEED, "recipe.toml", &settings.map(String::from)).unwrap();
+        assert_eq!(recipe.training.epochs, 1.0);
+        assert_eq!(recipe.training.evaluate, Evaluate::Steps(50));
+        assert_eq!(recipe.card.language, ["sw"]);
+        assert_eq!(recipe.model.base, "some/where");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line_and_neighbour() {
+        let error = fails(&SEED.replace("batch_size", "batchsize"), &[]);
+        assert!(error.contains("recipe.toml, line"), "{error}");
+        assert!(error.contains("`batchsize`") && error.contains("did you mean `batch_size`?"), "{error}");
+        let error = fails(&SEED.replace("\"cosine\"", "\"cosin\""), &[]);
+        assert!(error.contains("did you mean `cosine`?"), "{error}");
+        let error = fails(&SEED.replace("epochs = 4", "epochs = \"four\""), &[]);
+        assert!(error.contains("line") && error.contains("four"), "{error}");
+        let error = fails(&SEED.replace("[loss]", "[los]"), &[]);
+        assert!(error.contains("did you mean `loss`?"), "{error}");
+        assert!(fails("[model", &[]).contains("line 1"));
+        let error = fails(SEED, &["training.epoch=1"]);
+        assert!(error.contains("--set training.epoch=1") && error.contains("did you mean `epochs`?"), "{error}");
+        assert!(fails(SEED, &["epochs=1"]).contains("expected table.key=value"));
+        assert!(fails(SEED, &["training.epochs=0"]).contains("`epochs`"));
+        let error = fails(SEED, &["loss.matryoshka_dims=[64, 128]"]);
+        assert!(error.contains("must decrease, for example [128, 64]"), "{error}");
+        assert!(fails(SEED, &["data.train=[]"]).contains("names no file"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let recipe = parse(SEED, "recipe.toml", &[]).unwrap();
+        let located = LocatedRecipe { recipe: recipe.clone(), folder: PathBuf::new() };
+        assert_eq!(parse(&located.to_toml(), "again", &[]).unwrap(), recipe);
+    }
+
+    #[test]
+    fn distances_count_edits() {
+        for (a, b, expected) in [("", "", 0), ("abc", "abc", 0), ("abc", "abd", 1), ("abc", "", 3), ("kitten", "sitting", 3)] {
+            assert_eq!(distance(a, b), expected);
+        }
+    }
+}
