@@ -1,10 +1,14 @@
 //! Files to examples, samplers, retrieval sets. Knows no model and no token.
 #![forbid(unsafe_code)]
 
+mod dataset;
 mod error;
 mod example;
+mod read;
 mod sample;
 
-pub use error::DataError;
+pub use dataset::{Dataset, ReadOptions};
+pub use error::{DataError, Place};
 pub use example::{ColumnSummary, DataSummary, Example, Source};
+pub use read::{LABEL_COLUMNS, TextStream};
 pub use sample::{BatchPlan, Batches, Mt19937, NoDuplicates, Order, Sampler, Shuffle, randperm};

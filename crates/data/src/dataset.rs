@@ -1,0 +1,249 @@
+//! A set of data files as one [`Source`]: an index in memory, rows read when asked for.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::read::{self, Column, Format, LABEL_COLUMNS, RowFile, Selection};
+use crate::{DataError, Example, Place, Source};
+
+/// The most rows of a data set: what the reference's `randperm` shuffles with 32-bit numbers.
+const MAX_ROWS: usize = (u32::MAX / 20) as usize - 1;
+
+/// What to read of the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// The columns, in the order that the loss wants; one of [`LABEL_COLUMNS`] among them is the label, wherever it
+    /// stands. Without names: every column of texts in the order of the first file, and the label if there is one.
+    pub columns: Option<Vec<String>>,
+    /// Read so many rows from the start at most.
+    pub limit: Option<usize>,
+    /// Whether texts may be empty or only white space, which in training is nearly always a mistake.
+    pub allow_blank: bool,
+}
+
+/// Rows of JSONL, CSV, TSV, Parquet and plain text files, one file after the other.
+///
+/// In memory are, for each row, where it lies (12 bytes, none for Parquet), a check sum (4) and the keys of its texts
+/// (4 each). Every file is read once from start to end when it is opened.
+///
+/// Which columns hold texts is seen from the header (CSV: every column), the schema (Parquet) or the first object
+/// (JSONL); plain text has the one column `text`. Empty lines, and in plain text blank ones, are no rows.
+pub struct Dataset {
+    files: Vec<File>,
+    columns: Vec<String>,
+    has_labels: bool,
+    checks: Vec<u32>,
+    keys: Vec<u32>,
+    fingerprint: [u8; 32],
+}
+
+struct File {
+    path: PathBuf,
+    first_row: usize,
+    rows: Box<dyn RowFile>,
+}
+
+impl Dataset {
+    /// Opens files, folders (their data files in the order of names) and patterns such as `data/*.jsonl`.
+    ///
+    /// # Errors
+    /// Everything that can be wrong with the inputs, the files and every row of them: see [`DataError`].
+    pub fn open<P: AsRef<Path>>(inputs: &[P], options: ReadOptions) -> Result<Self, DataError> {
+        let files = read::files(inputs)?;
+        let selection = select(&files, options.columns.as_deref())?;
+        let mut index = Index::new(&selection);
+        let mut opened = Vec::with_capacity(files.len());
+        for (path, format) in &files {
+            let first_row = index.checks.len();
+            let mut visit = |number, example: &Example| {
+                if options.limit.is_some_and(|limit| index.checks.len() >= limit) {
+                    return Ok(false);
+                }
+                if !options.allow_blank {
+                    refuse_blank(example, &selection.columns, || format.place(path, number))?;
+                }
+                if index.checks.len() == MAX_ROWS {
+                    return Err(DataError::TooManyRows { path: path.display().to_string(), limit: MAX_ROWS });
+                }
+                index.add(example);
+                Ok(true)
+            };
+            let rows = format.scan(path, &selection, &mut visit)?;
+            opened.push(File { path: path.clone(), first_row, rows });
+        }
+        if index.checks.is_empty() {
+            let names: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
+            return Err(DataError::NoRows { path: names.join(", ") });
+        }
+        index.keys.shrink_to_fit();
+        index.checks.shrink_to_fit();
+        Ok(Self {
+            files: opened,
+            columns: selection.columns,
+            has_labels: selection.label.is_some(),
+            checks: index.checks,
+            keys: index.keys,
+            fingerprint: index.content.finalize().into(),
+        })
+    }
+}
+
+impl Source for Dataset {
+    fn len(&self) -> usize {
+        self.checks.len()
+    }
+
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn has_labels(&self) -> bool {
+        self.has_labels
+    }
+
+    fn get(&self, index: usize) -> Result<Example, DataError> {
+        assert!(index < self.len(), "row {index} of {}", self.len());
+        let file = &self.files[self.files.partition_point(|file| file.first_row <= index) - 1];
+        let row = index - file.first_row;
+        match file.rows.read(row) {
+            Ok(example) if check_sum(&example, &text_hashes(&example)) == self.checks[index] => Ok(example),
+            Err(error @ DataError::Io { .. }) => Err(error),
+            // Every row was well formed when it was indexed.
+            _ => Err(DataError::Changed { path: file.path.display().to_string(), row: row + 1 }),
+        }
+    }
+
+    /// Texts are told apart by 128 bits of XXH3: with n distinct texts the chance that any two share a key is below
+    /// n² / 2¹²⁹, for a thousand million texts 2·10⁻²¹.
+    fn text_keys(&self) -> &[u32] {
+        &self.keys
+    }
+
+    /// SHA-256 of the columns' names and of every row's texts and label: the same rows give the same bytes, whatever
+    /// the format and number of files.
+    fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+}
+
+/// What is kept of the rows while they pass.
+struct Index {
+    content: Sha256,
+    checks: Vec<u32>,
+    keys: Vec<u32>,
+    known: HashMap<u128, u32>,
+}
+
+impl Index {
+    fn new(selection: &Selection) -> Self {
+        let mut content = Sha256::new();
+        for name in selection.columns.iter().chain(&selection.label) {
+            add_text(&mut content, name);
+        }
+        content.update([u8::from(selection.label.is_some())]);
+        Self { content, checks: Vec::new(), keys: Vec::new(), known: HashMap::new() }
+    }
+
+    fn add(&mut self, example: &Example) {
+        let hashes = text_hashes(example);
+        for (text, &hash) in example.texts.iter().zip(&hashes) {
+            add_text(&mut self.content, text);
+            let next = u32::try_from(self.known.len()).expect("fewer distinct texts than 2^32");
+            self.keys.push(*self.known.entry(hash).or_insert(next));
+        }
+        self.content.update(example.label.unwrap_or_default().to_bits().to_le_bytes());
+        self.checks.push(check_sum(example, &hashes));
+    }
+}
+
+fn add_text(content: &mut Sha256, text: &str) {
+    content.update((text.len() as u64).to_le_bytes());
+    content.update(text);
+}
+
+fn text_hashes(example: &Example) -> Vec<u128> {
+    example.texts.iter().map(|text| xxh3_128(text.as_bytes())).collect()
+}
+
+fn check_sum(example: &Example, hashes: &[u128]) -> u32 {
+    let mut bytes = Vec::with_capacity(16 * hashes.len() + 4);
+    hashes.iter().for_each(|hash| bytes.extend(hash.to_le_bytes()));
+    bytes.extend(example.label.unwrap_or_default().to_bits().to_le_bytes());
+    xxh3_64(&bytes) as u32
+}
+
+fn refuse_blank(example: &Example, columns: &[String], place: impl Fn() -> Place) -> Result<(), DataError> {
+    match example.texts.iter().position(|text| text.trim().is_empty()) {
+        Some(column) => Err(DataError::BlankText { place: place(), column: columns[column].clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Chooses the columns, and makes sure that every file has them.
+fn select(files: &[(PathBuf, Format)], wanted: Option<&[String]>) -> Result<Selection, DataError> {
+    let mut chosen: Option<Selection> = None;
+    for (path, format) in files {
+        let columns = format.columns(path)?;
+        match wanted {
+            Some(wanted) => chosen = Some(named(wanted, &columns, path)?),
+            None => {
+                let found = all_texts(columns, path)?;
+                match &chosen {
+                    None => chosen = Some(found),
+                    Some(first) if same_columns(first, &found) => {}
+                    Some(first) => {
+                        return Err(DataError::ColumnsDiffer {
+                            path: path.display().to_string(),
+                            columns: found.columns.into_iter().chain(found.label).collect(),
+                            first_path: files[0].0.display().to_string(),
+                            first_columns: first.columns.iter().chain(&first.label).cloned().collect(),
+                        });
+                    }
+                }
+            }
+        }
+    }
+    Ok(chosen.expect("there is a file"))
+}
+
+fn same_columns(a: &Selection, b: &Selection) -> bool {
+    let names = |selection: &Selection| selection.columns.iter().cloned().collect::<HashSet<_>>();
+    names(a) == names(b) && a.label == b.label
+}
+
+/// The columns that the caller named, if the file has them.
+fn named(wanted: &[String], offered: &[Column], path: &Path) -> Result<Selection, DataError> {
+    let present = || offered.iter().map(|column| column.name.clone()).collect();
+    let (labels, columns): (Vec<String>, Vec<String>) =
+        wanted.iter().cloned().partition(|name| LABEL_COLUMNS.contains(&name.as_str()));
+    if let Some((_, column)) = wanted.iter().enumerate().find(|(i, name)| wanted[..*i].contains(name)) {
+        return Err(DataError::DuplicateColumn { place: Place::Setting, column: column.clone() });
+    }
+    if labels.len() > 1 {
+        return Err(DataError::SeveralLabels { columns: labels });
+    }
+    if columns.is_empty() {
+        return Err(DataError::NoTextColumn { place: Place::Setting, present: present() });
+    }
+    if let Some(column) = wanted.iter().find(|name| !offered.iter().any(|column| column.name == **name)) {
+        let place = Place::File(path.display().to_string());
+        return Err(DataError::ColumnMissing { place, column: column.clone(), present: present() });
+    }
+    Ok(Selection { columns, label: labels.into_iter().next() })
+}
+
+/// Every column of texts, and the label.
+fn all_texts(offered: Vec<Column>, path: &Path) -> Result<Selection, DataError> {
+    let has = |name: &str| offered.iter().any(|column| column.name == name);
+    let label = LABEL_COLUMNS.into_iter().find(|name| has(name)).map(String::from);
+    let is_text = |column: &&Column| column.is_text && !LABEL_COLUMNS.contains(&column.name.as_str());
+    let columns: Vec<String> = offered.iter().filter(is_text).map(|column| column.name.clone()).collect();
+    if columns.is_empty() {
+        let present = offered.into_iter().map(|column| column.name).collect();
+        return Err(DataError::NoTextColumn { place: Place::File(path.display().to_string()), present });
+    }
+    Ok(Selection { columns, label })
+}

@@ -1,0 +1,68 @@
+//! From what the user names (a file, a folder, a pattern) to files in order.
+
+use std::path::{Path, PathBuf};
+
+use super::Format;
+use crate::DataError;
+
+/// The data files that the inputs name. Files keep the order of the inputs; a folder or a pattern gives its data files
+/// in the order of their names, and passes over files of other kinds and folders.
+pub(crate) fn files<P: AsRef<Path>>(inputs: &[P]) -> Result<Vec<(PathBuf, Format)>, DataError> {
+    if inputs.is_empty() {
+        return Err(DataError::NoInput);
+    }
+    let mut files = Vec::new();
+    for input in inputs {
+        let input = input.as_ref();
+        let name = input.display().to_string();
+        match std::fs::metadata(input) {
+            Ok(found) if found.is_dir() => {
+                let found = in_folder(input).map_err(|source| DataError::Io { path: name.clone(), source })?;
+                if found.is_empty() {
+                    return Err(DataError::NothingInFolder { path: name });
+                }
+                files.extend(found);
+            }
+            Ok(_) => match Format::of(input) {
+                Some(format) => files.push((input.to_path_buf(), format)),
+                None => return Err(DataError::UnknownExtension { path: name }),
+            },
+            Err(_) if name.contains(['*', '?', '[']) => files.extend(matching(&name)?),
+            Err(source) => return Err(DataError::Io { path: name, source }),
+        }
+    }
+    Ok(files)
+}
+
+fn in_folder(folder: &Path) -> std::io::Result<Vec<(PathBuf, Format)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if let Some(format) = Format::of(&path).filter(|_| !hidden && path.is_file()) {
+            found.push((path, format));
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+fn matching(pattern: &str) -> Result<Vec<(PathBuf, Format)>, DataError> {
+    let invalid =
+        |error: glob::PatternError| DataError::InvalidPattern { pattern: pattern.into(), message: error.to_string() };
+    let mut found = Vec::new();
+    for path in glob::glob(pattern).map_err(invalid)? {
+        let path = path.map_err(|error| {
+            let path = error.path().display().to_string();
+            DataError::Io { path, source: error.into_error() }
+        })?;
+        if let Some(format) = Format::of(&path).filter(|_| path.is_file()) {
+            found.push((path, format));
+        }
+    }
+    if found.is_empty() {
+        return Err(DataError::NothingMatches { pattern: pattern.into() });
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
