@@ -269,6 +269,15 @@ pub enum DataError {
     },
 }
 
+impl DataError {
+    /// What the JSON parser met on a line.
+    pub(crate) fn json(path: &str, line: u64, error: &serde_json::Error) -> Self {
+        let mut message = error.to_string();
+        message.truncate(message.rfind(" at line ").unwrap_or(message.len()));
+        Self::InvalidJson { path: path.into(), line, column: error.column(), message }
+    }
+}
+
 /// A place in the data that an error speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {

@@ -5,10 +5,18 @@ mod dataset;
 mod error;
 mod example;
 mod read;
+mod retrieval_set;
 mod sample;
+mod split;
+mod summary;
+mod write;
 
 pub use dataset::{Dataset, ReadOptions};
 pub use error::{DataError, Place};
 pub use example::{ColumnSummary, DataSummary, Example, Source};
 pub use read::{LABEL_COLUMNS, TextStream};
+pub use retrieval_set::{Relevant, RetrievalSet};
 pub use sample::{BatchPlan, Batches, Mt19937, NoDuplicates, Order, Sampler, Shuffle, randperm};
+pub use split::{Split, Subset, split};
+pub use summary::summarise;
+pub use write::{write_jsonl, write_qrels};

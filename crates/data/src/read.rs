@@ -10,7 +10,7 @@ mod stream;
 mod text;
 
 pub(crate) use inputs::files;
-pub(crate) use lines::{Line, Lines};
+pub(crate) use lines::Lines;
 pub use stream::TextStream;
 
 use std::path::Path;

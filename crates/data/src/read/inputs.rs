@@ -54,7 +54,7 @@ fn matching(pattern: &str) -> Result<Vec<(PathBuf, Format)>, DataError> {
     for path in glob::glob(pattern).map_err(invalid)? {
         let path = path.map_err(|error| {
             let path = error.path().display().to_string();
-            DataError::Io { path, source: error.into_error() }
+            DataError::Io { path, source: error.into() }
         })?;
         if let Some(format) = Format::of(&path).filter(|_| path.is_file()) {
             found.push((path, format));

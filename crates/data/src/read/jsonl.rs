@@ -54,7 +54,9 @@ pub(crate) fn stream(
                 continue;
             }
             if !named && line.text.trim_start().starts_with('"') {
-                return serde_json::from_str(line.text).map(Some).map_err(|error| invalid(&line, &path, &error));
+                return serde_json::from_str(line.text)
+                    .map(Some)
+                    .map_err(|error| DataError::json(&path, line.number, &error));
             }
             if selection.is_none() {
                 let place = Place::Line(path.clone(), line.number);
@@ -82,7 +84,10 @@ impl RowFile for JsonlRows {
 fn parse(line: &Line<'_>, path: &str, selection: &Selection) -> Result<Example, DataError> {
     let mut row = Row { selection, texts: vec![Cell::Missing; selection.columns.len()], label: Cell::Missing };
     let mut json = serde_json::Deserializer::from_str(line.text);
-    (&mut row).deserialize(&mut json).and_then(|()| json.end()).map_err(|error| invalid(line, path, &error))?;
+    (&mut row)
+        .deserialize(&mut json)
+        .and_then(|()| json.end())
+        .map_err(|error| DataError::json(path, line.number, &error))?;
 
     let place = || Place::Line(path.into(), line.number);
     let missing = |column: &String| match fields(line, path) {
@@ -122,14 +127,11 @@ fn parse(line: &Line<'_>, path: &str, selection: &Selection) -> Result<Example, 
 fn fields(line: &Line<'_>, path: &str) -> Result<Vec<Column>, DataError> {
     let mut json = serde_json::Deserializer::from_str(line.text);
     let mut fields = Fields::default();
-    (&mut fields).deserialize(&mut json).and_then(|()| json.end()).map_err(|error| invalid(line, path, &error))?;
+    (&mut fields)
+        .deserialize(&mut json)
+        .and_then(|()| json.end())
+        .map_err(|error| DataError::json(path, line.number, &error))?;
     Ok(fields.columns)
-}
-
-fn invalid(line: &Line<'_>, path: &str, error: &serde_json::Error) -> DataError {
-    let mut message = error.to_string();
-    message.truncate(message.rfind(" at line ").unwrap_or(message.len()));
-    DataError::InvalidJson { path: path.into(), line: line.number, column: error.column(), message }
 }
 
 /// A field's value, as far as it matters.

@@ -29,7 +29,7 @@ pub struct NoDuplicates<'a> {
     repeated: Vec<bool>,
     batch_size: usize,
     drop_last: bool,
-    random: Option<Mt19937>,
+    random: Option<Box<Mt19937>>,
     pass: usize,
     given: usize,
     order: Vec<u32>,
@@ -55,11 +55,15 @@ impl<'a> NoDuplicates<'a> {
     /// # Panics
     /// If `keys` does not divide into rows of `columns`, or a batch would have no rows.
     pub fn new(keys: &'a [u32], columns: usize, batch_size: usize, drop_last: bool, order: Order) -> Self {
-        assert!(columns > 0 && keys.len() % columns == 0, "{} keys do not divide into rows of {columns}", keys.len());
+        assert!(
+            columns > 0 && keys.len().is_multiple_of(columns),
+            "{} keys do not divide into rows of {columns}",
+            keys.len()
+        );
         assert!(batch_size > 0, "batches of 0 rows");
         let rows = keys.len() / columns;
         let random = match order {
-            Order::Shuffled { seed, epoch } => Some(Mt19937::new(seed.wrapping_add(epoch))),
+            Order::Shuffled { seed, epoch } => Some(Box::new(Mt19937::new(seed.wrapping_add(epoch)))),
             Order::Dataset => None,
         };
         let mut batches = Self {
@@ -104,7 +108,8 @@ impl<'a> NoDuplicates<'a> {
 
     /// The next batch of this pass.
     fn next_of_pass(&mut self) -> Option<Vec<u32>> {
-        while self.at < self.order.len() && !self.open.batches.front().is_some_and(|b| b.len() == self.batch_size) {
+        while self.at < self.order.len() && self.open.batches.front().is_none_or(|batch| batch.len() < self.batch_size)
+        {
             let row = self.order[self.at];
             self.at += 1;
             let keys: Vec<u32> = self.repeated_keys(row).collect();

@@ -1,0 +1,42 @@
+//! What a model card tells of a data set, from its first rows. Is handed a way to count tokens and knows no tokenizer.
+
+use crate::{ColumnSummary, DataError, DataSummary, Source};
+
+/// Token statistics over the first `sampled` rows of `source` (fewer if it has fewer), and its first `samples` rows as
+/// they are. `count_tokens` gives the number of tokens of each text, special tokens included. The summary has no name.
+///
+/// # Errors
+/// If a row cannot be read.
+pub fn summarise(
+    source: &dyn Source,
+    sampled: usize,
+    samples: usize,
+    count_tokens: &dyn Fn(&[&str]) -> Vec<usize>,
+) -> Result<DataSummary, DataError> {
+    let read = |rows: usize| -> Result<Vec<Vec<String>>, DataError> {
+        (0..rows.min(source.len())).map(|row| Ok(source.get(row)?.texts)).collect()
+    };
+    let rows = read(sampled)?;
+    let column = |(place, name): (usize, &String)| {
+        let texts: Vec<&str> = rows.iter().map(|texts| texts[place].as_str()).collect();
+        let counts = count_tokens(&texts);
+        assert_eq!(counts.len(), texts.len(), "{} counts of tokens for {} texts", counts.len(), texts.len());
+        let max_tokens = counts.iter().copied().max().unwrap_or(0);
+        let mut histogram = vec![0; max_tokens + 1];
+        counts.iter().for_each(|&tokens| histogram[tokens] += 1);
+        ColumnSummary {
+            name: name.clone(),
+            min_tokens: counts.iter().copied().min().unwrap_or(0),
+            mean_tokens: counts.iter().sum::<usize>() as f64 / counts.len().max(1) as f64,
+            max_tokens,
+            histogram,
+        }
+    };
+    Ok(DataSummary {
+        name: None,
+        rows: source.len(),
+        columns: source.columns().iter().enumerate().map(column).collect(),
+        sampled: rows.len(),
+        samples: read(samples)?,
+    })
+}
