@@ -21,6 +21,12 @@ impl Scores {
         self.values.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
 
+    /// The evaluation set that the name tells of: `news` of `news_dim_128`, none of `dim_128`.
+    pub fn set(&self) -> Option<&str> {
+        let set = self.name.strip_suffix(&format!("dim_{}", self.dimension)).unwrap_or(&self.name);
+        Some(set.strip_suffix('_').unwrap_or(set)).filter(|set| !set.is_empty())
+    }
+
     /// Keys with the evaluation's name before them: `dim_128_cosine_ndcg@10`.
     pub fn prefixed(&self) -> impl Iterator<Item = (String, f64)> + '_ {
         self.values.iter().map(|(key, value)| (format!("{}_{key}", self.name), *value))

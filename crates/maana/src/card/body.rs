@@ -1,0 +1,377 @@
+//! The card's Markdown: tables and blocks made here, set into `card.md.jinja`, which holds the words.
+
+use super::escape::{code, cut, fenced, inline, line, python, shell, url};
+use super::table::{Align, table};
+use super::{CardFacts, SetScores, quantity, template_syntax};
+use maana_data::DataSummary;
+use maana_eval::Scores;
+use maana_model::Similarity;
+use maana_train::{LogRow, TrainingRecord};
+use minijinja::Environment;
+use serde_json::json;
+
+/// Rows of a training log that are shown without folding.
+const UNFOLDED_ROWS: usize = 30;
+/// Letters of a sample that are shown.
+const SAMPLE_LETTERS: usize = 300;
+
+/// Everything after the front matter.
+pub(super) fn body(facts: &CardFacts) -> String {
+    let mut environment = Environment::new();
+    environment.set_syntax(template_syntax());
+    environment.add_filter("line", |text: &str| line(text));
+    environment.add_filter("inline", |text: &str| inline(text));
+    environment.add_filter("code", |text: &str| code(text));
+    environment.add_filter("url", |text: &str| url(text));
+    environment.add_filter("count", |number: u64| quantity::count(number));
+    environment
+        .render_str(include_str!("card.md.jinja"), values(facts))
+        .expect("the template of the card is right for every CardFacts")
+}
+
+fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
+    let dims = dims(facts);
+    let smaller: Vec<usize> = dims.iter().copied().filter(|&dim| dim < facts.model.dimension).collect();
+    let is_matryoshka = facts.loss.classes.iter().any(|class| class == "MatryoshkaLoss");
+    let truncated = if is_matryoshka { smaller.get(smaller.len() / 2).copied() } else { None };
+    let log = log_table(facts);
+    let base = facts.base_model.as_ref();
+    minijinja::value::Serde(json!({
+        "name": facts.name,
+        "languages": facts.languages,
+        "licence": facts.licence,
+        "base_model": base.map(|base| &base.name),
+        "base_on_hub": base.is_some_and(|base| base.on_hub),
+        "base_revision": base.and_then(|base| base.revision.as_ref()),
+        "data_names": facts.data.iter().filter_map(|set| set.name.as_ref()).collect::<Vec<_>>(),
+        "rows": facts.rows(),
+        "dimension": facts.model.dimension,
+        "max_seq_length": facts.model.max_seq_length,
+        "parameters": facts.model.parameters,
+        "similarity": similarity(facts.model.similarity),
+        "smaller": smaller.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+        "is_matryoshka": is_matryoshka && !smaller.is_empty(),
+        "architecture": fenced("", &architecture(facts)),
+        "shell_usage": fenced("bash", &shell_usage(facts, truncated)),
+        "python_usage": fenced("python", &python_usage(facts, truncated)),
+        "truncated": truncated,
+        "evaluation_sets": facts.evaluation_sets,
+        "evaluations": evaluations(facts),
+        "comparisons": comparisons(facts),
+        "data": facts.data.iter().map(data_set).collect::<Vec<_>>(),
+        "loss": facts.loss.classes.first(),
+        "loss_parameters": fenced("json", &serde_json::to_string_pretty(&facts.loss.parameters).unwrap_or_default()),
+        "changed_hyperparameters": facts.changed_hyperparameters,
+        "hyperparameters": facts.hyperparameters,
+        "log": log.as_ref().map(|log| &log.text),
+        "log_folded": log.as_ref().is_some_and(|log| log.rows > UNFOLDED_ROWS),
+        "log_bold": log.as_ref().is_some_and(|log| log.has_bold),
+        "best_metric": facts.record.best_metric,
+        "best_value": facts.record.best_value.map(four),
+        "best_step": facts.record.best_step,
+        "hardware": hardware(facts),
+        "versions": facts.versions,
+        "citations": citations(&facts.loss.classes),
+    }))
+}
+
+/// Dimensions that were measured, or else trained, largest first.
+fn dims(facts: &CardFacts) -> Vec<usize> {
+    let trained = facts.loss.parameters.get("matryoshka_dims").and_then(|dims| dims.as_array());
+    let trained = trained.into_iter().flatten().filter_map(|dim| dim.as_u64()).map(|dim| dim as usize);
+    let mut dims: Vec<usize> = facts.after.iter().map(|scores| scores.dimension).collect();
+    if dims.is_empty() {
+        dims = trained.collect();
+    }
+    dims.sort_unstable_by(|a, b| b.cmp(a));
+    dims.dedup();
+    dims
+}
+
+fn similarity(similarity: Similarity) -> &'static str {
+    match similarity {
+        Similarity::Cosine => "Cosine Similarity",
+        Similarity::Dot => "Dot Product",
+        Similarity::Euclidean => "Euclidean Distance",
+        Similarity::Manhattan => "Manhattan Distance",
+    }
+}
+
+fn architecture(facts: &CardFacts) -> String {
+    let mut lines = vec!["SentenceTransformer(".to_string()];
+    for (index, module) in facts.model.modules.iter().enumerate() {
+        let settings: Vec<String> = module.settings.iter().map(|(name, value)| format!("'{name}': {value}")).collect();
+        let settings = if settings.is_empty() { String::new() } else { format!("{{{}}}", settings.join(", ")) };
+        let encoder = module.architecture.as_ref().map(|class| format!(" with Transformer model: {class}"));
+        lines.push(format!("  ({index}): {}({settings}){}", module.kind, encoder.unwrap_or_default()));
+    }
+    lines.push(")".into());
+    lines.join("\n")
+}
+
+/// What stands for the model in a command: its name on the hub, or a folder.
+fn place(facts: &CardFacts) -> String {
+    facts.hub_id.clone().unwrap_or_else(|| "path/to/this/folder".into())
+}
+
+fn shell_usage(facts: &CardFacts, truncated: Option<usize>) -> String {
+    let model = shell(&place(facts));
+    let mut lines = Vec::new();
+    if !facts.examples.is_empty() {
+        let texts: Vec<String> = facts.examples.iter().map(|text| format!("  {}", shell(text))).collect();
+        lines.push("# How alike are these sentences?".to_string());
+        lines.push(format!("maana similarity {model} \\\n{}", texts.join(" \\\n")));
+    }
+    lines.push("# One embedding for each line of a file".into());
+    lines.push(format!("maana encode {model} --input sentences.txt --output embeddings.npy"));
+    if let Some(dim) = truncated {
+        lines.push(format!("# Only the first {dim} numbers of each: smaller and faster to search"));
+        lines.push(format!("maana encode {model} --input sentences.txt --output embeddings.npy --dim {dim}"));
+    }
+    lines.join("\n")
+}
+
+fn python_usage(facts: &CardFacts, truncated: Option<usize>) -> String {
+    let model = python(&place(facts));
+    let cut = truncated.map_or(String::new(), |dim| format!("  # or SentenceTransformer({model}, truncate_dim={dim})"));
+    let mut lines = vec![
+        "from sentence_transformers import SentenceTransformer\n".to_string(),
+        format!("model = SentenceTransformer({model}){cut}"),
+        "sentences = [".into(),
+    ];
+    lines.extend(facts.examples.iter().map(|text| format!("    {},", python(text))));
+    let count = facts.examples.len();
+    lines.push("]".into());
+    lines.push("embeddings = model.encode(sentences)".into());
+    lines.push(format!("print(embeddings.shape)  # ({count}, {})\n", facts.model.dimension));
+    lines.push("similarities = model.similarity(embeddings, embeddings)".into());
+    lines.push("print(similarities)".into());
+    if let Some(rows) = &facts.example_similarities {
+        let row = |row: &Vec<f32>| row.iter().map(|value| format!("{value:.4}")).collect::<Vec<_>>().join(", ");
+        let rows: Vec<String> = rows.iter().map(|values| format!("[{}]", row(values))).collect();
+        lines.push(format!("# tensor([{}])", rows.join(",\n#         ")));
+    }
+    lines.join("\n")
+}
+
+/// A table of measures and what it is of.
+#[derive(serde::Serialize)]
+struct Evaluation {
+    names: Vec<String>,
+    table: String,
+}
+
+fn evaluations(facts: &CardFacts) -> Vec<Evaluation> {
+    if facts.reproduce_301 {
+        return facts.after.iter().map(|scores| evaluation(&[scores], true)).collect();
+    }
+    facts.by_set().iter().filter(|set| !set.after.is_empty()).map(|set| evaluation(&set.after, false)).collect()
+}
+
+/// Measures down, evaluations across; the row of the primary measure is bold.
+fn evaluation(all: &[&Scores], alone: bool) -> Evaluation {
+    let mut header = vec!["Metric".to_string()];
+    header.extend(all.iter().map(|scores| if alone { "Value".into() } else { inline(&scores.name) }));
+    let align: Vec<Align> =
+        header.iter().enumerate().map(|(n, _)| if n == 0 { Align::Left } else { Align::Right }).collect();
+    let rows: Vec<Vec<String>> = all[0]
+        .values
+        .iter()
+        .map(|(key, _)| {
+            let values = all.iter().map(|scores| scores.get(key).map_or("-".into(), four));
+            bold_if(*key == all[0].primary, std::iter::once(inline(key)).chain(values))
+        })
+        .collect();
+    Evaluation { names: all.iter().map(|scores| scores.name.clone()).collect(), table: table(&header, &align, &rows) }
+}
+
+/// For each set that was measured before training too: the primary measure of each dimension, before and after.
+#[derive(serde::Serialize)]
+struct Comparison {
+    set: Option<String>,
+    metric: String,
+    table: String,
+}
+
+fn comparisons(facts: &CardFacts) -> Vec<Comparison> {
+    let compared = |set: &SetScores<'_>| {
+        if set.before.is_empty() || set.after.is_empty() {
+            return None;
+        }
+        let header = ["Dimension", "Before", "After", "Difference"].map(String::from);
+        let rows: Vec<Vec<String>> = set
+            .primary_by_dimension()
+            .into_iter()
+            .map(|(dim, before, after)| {
+                let difference =
+                    before.zip(after).map_or("-".into(), |(before, after)| format!("{:+.4}", after - before));
+                let shown = |value: Option<f64>| value.map_or("-".into(), four);
+                vec![dim.to_string(), shown(before), shown(after), difference]
+            })
+            .collect();
+        let table = table(&header, &[Align::Right; 4], &rows);
+        Some(Comparison { set: set.name.map(String::from), metric: set.primary().into(), table })
+    };
+    facts.by_set().iter().filter_map(compared).collect()
+}
+
+/// One set of training data as the template shows it.
+#[derive(serde::Serialize)]
+struct DataSet {
+    name: Option<String>,
+    rows: usize,
+    columns: String,
+    sampled: usize,
+    statistics: String,
+    samples: Option<String>,
+}
+
+fn data_set(set: &DataSummary) -> DataSet {
+    let columns: Vec<String> = set.columns.iter().map(|column| code(&column.name)).collect();
+    let columns = match columns.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => columns.concat(),
+    };
+    let names: Vec<String> = set.columns.iter().map(|column| inline(&column.name)).collect();
+    let header: Vec<String> = std::iter::once(String::new()).chain(names.iter().cloned()).collect();
+    let row = |title: &str, cell: &dyn Fn(&maana_data::ColumnSummary) -> String| {
+        std::iter::once(title.to_string()).chain(set.columns.iter().map(cell)).collect::<Vec<_>>()
+    };
+    let rows = [
+        row("type", &|_| "string".into()),
+        row("fewest tokens", &|column| quantity::count(column.min_tokens)),
+        row("mean tokens", &|column| format!("{:.2}", column.mean_tokens)),
+        row("most tokens", &|column| quantity::count(column.max_tokens)),
+    ];
+    let statistics = table(&header, &vec![Align::Left; header.len()], &rows);
+    let shown = |row: &Vec<String>| {
+        let cells = names
+            .iter()
+            .zip(row.iter().map(|text| code(&cut(text, SAMPLE_LETTERS))).chain(std::iter::repeat(String::new())));
+        cells.map(|(_, cell)| cell).collect::<Vec<_>>()
+    };
+    let samples: Vec<Vec<String>> = set.samples.iter().map(shown).collect();
+    let samples = (!samples.is_empty()).then(|| table(&names, &vec![Align::Left; names.len()], &samples));
+    DataSet { name: set.name.clone(), rows: set.rows, columns, sampled: set.sampled, statistics, samples }
+}
+
+/// The training log as a table.
+struct LogTable {
+    text: String,
+    rows: usize,
+    has_bold: bool,
+}
+
+/// One line of the log: what was logged at one step.
+struct LogLine {
+    step: u64,
+    epoch: f64,
+    loss: Option<f64>,
+    scores: Vec<Option<f64>>,
+}
+
+/// Steps down; epoch, step, loss and the primary measure of each evaluation across; the kept step in bold.
+fn log_table(facts: &CardFacts) -> Option<LogTable> {
+    let keys = facts.after.iter().map(|scores| format!("{}_{}", scores.name, scores.primary));
+    let mut measures: Vec<String> = keys.filter(|key| is_logged(&facts.record, key)).collect();
+    if facts.reproduce_301 {
+        measures.sort();
+    }
+    let lines = log_lines(&facts.record, &measures);
+    if lines.is_empty() {
+        return None;
+    }
+    let header: Vec<String> = ["Epoch", "Step", "Training Loss"]
+        .into_iter()
+        .map(String::from)
+        .chain(measures.iter().map(|key| inline(key)))
+        .collect();
+    let shown = |value: &Option<f64>| value.map_or("-".to_string(), four);
+    let is_best = |line: &LogLine| facts.record.best_step == Some(line.step);
+    let rows: Vec<Vec<String>> = lines
+        .iter()
+        .map(|line| {
+            let cells = [four(line.epoch), line.step.to_string(), shown(&line.loss)];
+            bold_if(is_best(line), cells.into_iter().chain(line.scores.iter().map(shown)))
+        })
+        .collect();
+    let text = table(&header, &vec![Align::Right; header.len()], &rows);
+    Some(LogTable { text, rows: rows.len(), has_bold: lines.iter().any(is_best) })
+}
+
+fn is_logged(record: &TrainingRecord, key: &str) -> bool {
+    record.rows.iter().any(|row| match row {
+        LogRow::Evaluation { scores, .. } => scores.iter().any(|(name, _)| name == key),
+        LogRow::Training { .. } => false,
+    })
+}
+
+/// Rows of the record, those of one step joined.
+fn log_lines(record: &TrainingRecord, measures: &[String]) -> Vec<LogLine> {
+    let mut lines: Vec<LogLine> = Vec::new();
+    for row in &record.rows {
+        let (LogRow::Training { step, epoch, .. } | LogRow::Evaluation { step, epoch, .. }) = row;
+        if lines.last().is_none_or(|line| line.step != *step) {
+            lines.push(LogLine { step: *step, epoch: *epoch, loss: None, scores: vec![None; measures.len()] });
+        }
+        let line = lines.last_mut().expect("a line was pushed");
+        match row {
+            LogRow::Training { loss, .. } => line.loss = Some(*loss),
+            LogRow::Evaluation { scores, .. } => {
+                let of = |key: &String| scores.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
+                line.scores = measures.iter().map(of).collect();
+            }
+        }
+    }
+    lines
+}
+
+fn hardware(facts: &CardFacts) -> Vec<(String, String)> {
+    let (hardware, record) = (&facts.hardware, &facts.record);
+    let mut rows = Vec::new();
+    if let Some(processor) = &hardware.processor {
+        rows.push(("Processor".into(), line(processor)));
+    }
+    rows.push(("Cores".into(), hardware.cores.to_string()));
+    rows.push(("Threads".into(), hardware.threads.to_string()));
+    rows.push(("Training time, evaluations included".into(), quantity::duration(hardware.seconds)));
+    if record.tokens > 0 {
+        rows.push(("Tokens trained on".into(), quantity::count(record.tokens)));
+    }
+    if let Some(bytes) = hardware.peak_memory_bytes {
+        rows.push(("Peak memory".into(), quantity::bytes(bytes)));
+    }
+    rows
+}
+
+/// A paper, and its BibTeX entry.
+#[derive(serde::Serialize)]
+struct Citation {
+    title: &'static str,
+    entry: &'static str,
+}
+
+fn citations(classes: &[String]) -> Vec<Citation> {
+    let mut all = vec![Citation { title: "Sentence Transformers", entry: include_str!("citations/sentence_bert.bib") }];
+    for class in classes {
+        let (title, entry) = match class.as_str() {
+            "MatryoshkaLoss" => ("MatryoshkaLoss", include_str!("citations/matryoshka.bib")),
+            "MultipleNegativesRankingLoss" | "MultipleNegativesSymmetricRankingLoss" => {
+                ("MultipleNegativesRankingLoss", include_str!("citations/multiple_negatives_ranking.bib"))
+            }
+            "CoSENTLoss" => ("CoSENTLoss", include_str!("citations/cosent.bib")),
+            "TripletLoss" => ("TripletLoss", include_str!("citations/triplet.bib")),
+            _ => continue,
+        };
+        all.push(Citation { title, entry });
+    }
+    all
+}
+
+fn four(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+fn bold_if(bold: bool, cells: impl Iterator<Item = String>) -> Vec<String> {
+    cells.map(|cell| if bold { format!("**{cell}**") } else { cell }).collect()
+}

@@ -1,0 +1,102 @@
+//! The YAML at the head of a card, which the hub reads: what the model is, its examples and every measure in full.
+
+use super::CardFacts;
+use super::escape::{cut, yaml, yaml_number};
+use maana_eval::Scores;
+use std::fmt::Write;
+
+/// Letters of a widget's sentence that are kept.
+const WIDGET_LETTERS: usize = 500;
+
+/// From `---` to `---` and a newline.
+pub(super) fn front_matter(facts: &CardFacts) -> String {
+    let mut out = String::from("---\n");
+    list(&mut out, "language", facts.languages.iter().map(String::as_str));
+    if let Some(licence) = &facts.licence {
+        let _ = writeln!(out, "license: {}", yaml(licence));
+    }
+    out += "library_name: sentence-transformers\n";
+    let size = format!("dataset_size:{}", facts.rows());
+    let losses: Vec<String> = facts.loss.classes.iter().map(|class| format!("loss:{class}")).collect();
+    let tags = ["sentence-transformers", "sentence-similarity", "feature-extraction", "generated_from_trainer", &size];
+    list(&mut out, "tags", tags.into_iter().chain(losses.iter().map(String::as_str)));
+    if let Some(base) = facts.base_model.as_ref().filter(|base| base.on_hub) {
+        let _ = writeln!(out, "base_model: {}", yaml(&base.name));
+    }
+    let metrics = facts.after.first().map_or(&[][..], |scores| &scores.values);
+    list(&mut out, "metrics", metrics.iter().map(|(key, _)| key.as_str()));
+    widget(&mut out, facts);
+    let _ = writeln!(out, "pipeline_tag: {}", yaml(&facts.pipeline_tag));
+    model_index(&mut out, facts);
+    out + "---\n"
+}
+
+fn list<'a>(out: &mut String, key: &str, items: impl Iterator<Item = &'a str>) {
+    for (index, item) in items.enumerate() {
+        if index == 0 {
+            let _ = writeln!(out, "{key}:");
+        }
+        let _ = writeln!(out, "- {}", yaml(item));
+    }
+}
+
+fn widget(out: &mut String, facts: &CardFacts) {
+    for (index, example) in facts.widget.iter().filter(|example| !example.sentences.is_empty()).enumerate() {
+        if index == 0 {
+            *out += "widget:\n";
+        }
+        let _ = writeln!(out, "- source_sentence: {}\n  sentences:", yaml(&cut(&example.source, WIDGET_LETTERS)));
+        for sentence in &example.sentences {
+            let _ = writeln!(out, "  - {}", yaml(&cut(sentence, WIDGET_LETTERS)));
+        }
+    }
+}
+
+fn model_index(out: &mut String, facts: &CardFacts) {
+    if facts.after.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "model-index:\n- name: {}\n  results:", yaml(&facts.name));
+    for scores in &facts.after {
+        let dataset = yaml(&scores.name.replace('_', " "));
+        let _ = write!(
+            out,
+            "  - task:\n      type: information-retrieval\n      name: Information Retrieval\n    dataset:\n      \
+             name: {dataset}\n      type: {}\n    metrics:\n",
+            yaml(&scores.name)
+        );
+        metrics(out, scores);
+    }
+}
+
+fn metrics(out: &mut String, scores: &Scores) {
+    for (key, value) in scores.values.iter().filter(|(_, value)| value.is_finite()) {
+        let _ = writeln!(
+            out,
+            "    - type: {}\n      value: {}\n      name: {}",
+            yaml(key),
+            yaml_number(*value),
+            yaml(&metric_title(key))
+        );
+    }
+}
+
+/// `cosine_ndcg@10` as `Cosine Ndcg@10`, as the hub shows it.
+fn metric_title(key: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+    };
+    key.split('_').map(word).collect::<Vec<String>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_of_metrics() {
+        assert_eq!(metric_title("cosine_ndcg@10"), "Cosine Ndcg@10");
+        assert_eq!(metric_title(""), "");
+    }
+}

@@ -1,0 +1,221 @@
+//! The report of a run: one HTML file with charts and tables that opens anywhere and asks nothing of the network.
+//! It shows the facts of the card; the charts are drawn by `report/chart.rs`.
+
+pub mod chart;
+mod pictures;
+
+use crate::card::{CardFacts, quantity};
+use maana_train::LogRow;
+use minijinja::{AutoEscape, Environment};
+use serde_json::json;
+use std::fmt::Write;
+
+pub use pictures::{loss_chart_svg, metric_chart_svg};
+
+/// The report as the text of `report.html`.
+pub fn render(facts: &CardFacts) -> String {
+    let mut environment = Environment::new();
+    environment.set_syntax(crate::card::template_syntax());
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.add_filter("count", |number: u64| quantity::count(number));
+    environment
+        .render_str(include_str!("report/report.html.jinja"), values(facts))
+        .expect("the template of the report is right for every CardFacts")
+}
+
+fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
+    minijinja::value::Serde(json!({
+        "name": facts.name,
+        "base_model": facts.base_model.as_ref().map(|base| &base.name),
+        "languages": facts.languages,
+        "rows": facts.rows(),
+        "dimension": facts.model.dimension,
+        "style": style(),
+        "tiles": tiles(facts),
+        "training_charts": pictures::training(facts),
+        "quality_charts": pictures::quality(facts),
+        "length_charts": pictures::lengths(facts),
+        "sets": facts.by_set().iter().map(set_table).collect::<Vec<_>>(),
+        "data": data(facts),
+        "hyperparameters": hyperparameters(facts),
+        "model": model(facts),
+        "hardware": hardware(facts),
+        "versions": facts.versions,
+        "best_step": facts.record.best_step,
+        "best_metric": facts.record.best_metric,
+    }))
+}
+
+/// The style sheet, with the colours of the charts in light and dark.
+fn style() -> String {
+    let colours = |colours: &[&str]| {
+        colours.iter().enumerate().fold(String::new(), |mut out, (index, colour)| {
+            let _ = write!(out, "--series-{index}:{colour};");
+            out
+        })
+    };
+    include_str!("report/report.css")
+        .replace("/* series on light */", &colours(&chart::COLOURS_ON_WHITE))
+        .replace("/* series on dark */", &colours(&chart::COLOURS_ON_DARK))
+        + chart::STYLE
+}
+
+/// A number that matters, and what it is.
+#[derive(serde::Serialize)]
+struct Tile {
+    value: String,
+    what: String,
+}
+
+fn tiles(facts: &CardFacts) -> Vec<Tile> {
+    let mut tiles = Vec::new();
+    let mut tile = |value: String, what: String| tiles.push(Tile { value, what });
+    for set in facts.by_set().iter().take(2) {
+        let rows = set.primary_by_dimension();
+        if let Some((dim, before, Some(after))) = rows.first() {
+            let from = before.map_or(String::new(), |before| format!("{before:.3} → "));
+            let on = set.name.map_or(String::new(), |name| format!(" on {name}"));
+            tile(format!("{from}{after:.3}"), format!("{} at {dim} dimensions{on}", set.primary()));
+        }
+    }
+    tile(quantity::count(facts.rows()), "training examples".into());
+    tile(quantity::count(facts.record.steps), "updates".into());
+    tile(quantity::duration(facts.hardware.seconds), format!("on {} threads", facts.hardware.threads));
+    if let Some(bytes) = facts.hardware.peak_memory_bytes {
+        tile(quantity::bytes(bytes), "peak memory".into());
+    }
+    tiles
+}
+
+/// Every measure of one evaluation set, dimensions across.
+#[derive(serde::Serialize)]
+struct SetTable {
+    set: Option<String>,
+    dims: Vec<usize>,
+    compared: bool,
+    rows: Vec<MetricRow>,
+}
+
+#[derive(serde::Serialize)]
+struct MetricRow {
+    metric: String,
+    is_primary: bool,
+    cells: Vec<MetricCell>,
+}
+
+/// One measure at one dimension: before, after, and the difference with `up`, `down` or `same`.
+#[derive(serde::Serialize)]
+struct MetricCell {
+    before: String,
+    after: String,
+    difference: String,
+    direction: &'static str,
+}
+
+fn set_table(set: &crate::card::SetScores<'_>) -> SetTable {
+    let dims: Vec<usize> = set.primary_by_dimension().into_iter().map(|(dim, ..)| dim).collect();
+    let of = |side: &[&maana_eval::Scores], dim: usize, key: &str| {
+        side.iter().find(|scores| scores.dimension == dim).and_then(|scores| scores.get(key))
+    };
+    let shown = |value: Option<f64>| value.map_or("–".to_string(), |value| format!("{value:.4}"));
+    let cell = |key: &str, dim: usize| {
+        let (before, after) = (of(&set.before, dim, key), of(&set.after, dim, key));
+        let difference = before.zip(after).map(|(before, after)| after - before);
+        let direction = match difference {
+            Some(by) if by >= 5e-5 => "up",
+            Some(by) if by <= -5e-5 => "down",
+            _ => "same",
+        };
+        let difference = difference.map_or("–".to_string(), |by| format!("{by:+.4}").replace('-', "−"));
+        MetricCell { before: shown(before), after: shown(after), difference, direction }
+    };
+    let first = set.after.first().or(set.before.first());
+    let keys = first.map_or(&[][..], |scores| &scores.values);
+    let row = |key: &String| MetricRow {
+        metric: key.clone(),
+        is_primary: key == set.primary(),
+        cells: dims.iter().map(|&dim| cell(key, dim)).collect(),
+    };
+    let rows = keys.iter().map(|(key, _)| row(key)).collect();
+    SetTable { set: set.name.map(String::from), dims: dims.clone(), compared: !set.before.is_empty(), rows }
+}
+
+/// One column of one set of training data.
+#[derive(serde::Serialize)]
+struct DataRow {
+    set: String,
+    rows: usize,
+    column: String,
+    min: usize,
+    mean: String,
+    max: usize,
+}
+
+fn data(facts: &CardFacts) -> Vec<DataRow> {
+    let row = |set: &maana_data::DataSummary, column: &maana_data::ColumnSummary| DataRow {
+        set: set.name.clone().unwrap_or_else(|| "unnamed".into()),
+        rows: set.rows,
+        column: column.name.clone(),
+        min: column.min_tokens,
+        mean: format!("{:.2}", column.mean_tokens),
+        max: column.max_tokens,
+    };
+    facts.data.iter().flat_map(|set| set.columns.iter().map(move |column| row(set, column))).collect()
+}
+
+/// A setting: name, value, and whether it differs from the default.
+fn hyperparameters(facts: &CardFacts) -> Vec<(String, String, bool)> {
+    let changed = |name: &String| facts.changed_hyperparameters.iter().any(|(other, _)| other == name);
+    facts.hyperparameters.iter().map(|(name, value)| (name.clone(), value.clone(), changed(name))).collect()
+}
+
+fn model(facts: &CardFacts) -> Vec<(String, String)> {
+    let model = &facts.model;
+    let modules: Vec<&str> = model.modules.iter().map(|module| module.kind.as_str()).collect();
+    let mut rows = vec![
+        ("Modules".to_string(), modules.join(" → ")),
+        (
+            "Encoder".to_string(),
+            format!(
+                "{}, {} layers, {} heads, width {}",
+                model.model_type, model.layers, model.heads, model.hidden_size
+            ),
+        ),
+        ("Parameters".to_string(), quantity::count(model.parameters)),
+        ("Vocabulary".to_string(), quantity::count(model.vocabulary)),
+        ("Longest text".to_string(), format!("{} tokens", quantity::count(model.max_seq_length))),
+        ("Loss".to_string(), facts.loss.classes.join(" of ")),
+    ];
+    rows.extend(facts.loss.parameters.iter().map(|(name, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string().replace(',', ", "), String::from);
+        (name.clone(), value)
+    }));
+    rows
+}
+
+fn hardware(facts: &CardFacts) -> Vec<(String, String)> {
+    let (hardware, record) = (&facts.hardware, &facts.record);
+    let mut rows: Vec<(String, String)> = Vec::new();
+    if let Some(processor) = &hardware.processor {
+        rows.push(("Processor".into(), processor.clone()));
+    }
+    rows.push(("Cores, threads".into(), format!("{}, {}", hardware.cores, hardware.threads)));
+    rows.push(("Time, evaluations included".into(), quantity::duration(hardware.seconds)));
+    rows.push(("Tokens trained on".into(), quantity::count(record.tokens)));
+    let speeds = record.rows.iter().filter_map(|row| match row {
+        LogRow::Training { tokens_per_second, .. } => Some(*tokens_per_second),
+        LogRow::Evaluation { .. } => None,
+    });
+    let mut speeds: Vec<f64> = speeds.collect();
+    speeds.sort_by(f64::total_cmp);
+    if let Some(median) = speeds.get(speeds.len() / 2) {
+        rows.push(("Tokens per second, median".into(), quantity::grouped(&format!("{median:.0}"))));
+    }
+    if let Some(bytes) = hardware.peak_memory_bytes {
+        rows.push(("Peak memory".into(), quantity::bytes(bytes)));
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,454 @@
+//! A small writer of charts as SVG: lines over numbers or names, and bars. Knows nothing of models or training.
+//! Every chart carries its title and description for those who do not see it, and a tooltip for every point.
+
+use crate::card::quantity::grouped;
+use std::fmt::Write;
+
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 280.0;
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 18.0;
+const BOTTOM: f64 = 44.0;
+/// From this many points on, a line is drawn without a mark on each.
+const MARKED_POINTS: usize = 40;
+/// Points of a line that answer to the pointer with a tooltip.
+const TOOLTIPS: usize = 150;
+/// Points of a line that are drawn; of more, the highest and lowest of each stretch are kept.
+const DRAWN_POINTS: usize = 1200;
+/// Width of a letter of the legend, on average.
+const LETTER: f64 = 6.6;
+
+/// Where the colours come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// From the style sheet of the page around, which has light and dark; the title stands outside.
+    Page,
+    /// A picture of its own on white, with the title in it.
+    White,
+}
+
+/// The colours of the series on white: told apart by those who see colours differently, and dark enough for thin lines.
+pub const COLOURS_ON_WHITE: [&str; 6] = ["#0072b2", "#c75000", "#00805e", "#a63d8f", "#806400", "#555555"];
+/// The same on a dark ground.
+pub const COLOURS_ON_DARK: [&str; 6] = ["#56b4e9", "#ff9450", "#35cba0", "#e794cc", "#e2c22e", "#c4c4c4"];
+
+/// The rules that every chart needs, whatever its colours.
+pub const STYLE: &str = "\
+.chart text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif;fill:var(--chart-ink)}\
+.chart .quiet{fill:var(--chart-quiet)}.chart .value{font-size:11px}.chart .heading{font-size:14px;font-weight:600}\
+.chart .grid{stroke:var(--chart-grid);stroke-width:1;fill:none}.chart .axis{stroke:var(--chart-quiet);stroke-width:1;fill:none}\
+.chart .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\
+.chart .hit{fill:transparent;stroke:none}.chart .hit:hover{fill:var(--chart-quiet);fill-opacity:.35}\
+.chart .bar:hover{fill-opacity:.65}";
+
+/// One line: its name and its points from left to right. A point that is not finite leaves a gap.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// What the legend calls it.
+    pub name: String,
+    /// Pairs (x, y); with [`Chart::x_names`], x is the number of the name.
+    pub points: Vec<(f64, f64)>,
+    /// Whether the values stand beside the points: above those of the first series, below those of the others.
+    pub labelled: bool,
+}
+
+/// Lines in one frame.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chart {
+    /// A name that no other chart of the page has: letters, digits and hyphens.
+    pub id: String,
+    /// The title.
+    pub title: String,
+    /// What the chart shows, for those who hear it read.
+    pub description: String,
+    /// What runs from left to right.
+    pub x_label: String,
+    /// What runs upwards.
+    pub y_label: String,
+    /// Names that stand on the x axis instead of numbers.
+    pub x_names: Option<Vec<String>>,
+    /// Whether the y axis begins at 0.
+    pub from_zero: bool,
+    /// The lines.
+    pub series: Vec<Series>,
+}
+
+/// One bar: from where to where on the x axis, how high, and what its tooltip says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bar {
+    /// Left edge.
+    pub from: f64,
+    /// Right edge.
+    pub to: f64,
+    /// Height.
+    pub value: f64,
+    /// The tooltip.
+    pub tooltip: String,
+}
+
+impl Chart {
+    /// The chart as one `<svg>` element.
+    pub fn lines(&self, paint: Paint) -> String {
+        let finite =
+            || self.series.iter().flat_map(|series| &series.points).filter(|(x, y)| x.is_finite() && y.is_finite());
+        let legend_rows = if self.series.len() > 1 { self.legend(0.0).1 } else { 0 };
+        let mut x_range = extent(finite().map(|point| point.0));
+        if let Some(names) = &self.x_names {
+            x_range = Some((-0.5, names.len() as f64 - 0.5));
+        }
+        let mut y_range = extent(finite().map(|point| point.1));
+        if self.from_zero {
+            y_range = y_range.map(|(low, high)| (low.min(0.0), high.max(0.0)));
+        }
+        let headroom = if self.series.iter().any(|series| series.labelled) { 0.08 } else { 0.0 };
+        let y_range = y_range.map(|(low, high)| (low, high + headroom * (high - low)));
+        let frame = Frame::new(x_range, y_range, legend_rows, paint);
+
+        let mut out = self.open(&frame, paint);
+        if finite().next().is_none() {
+            frame.empty(&mut out);
+        } else {
+            frame.axes(&mut out, &self.x_label, &self.y_label, self.x_names.as_deref());
+            for (index, series) in self.series.iter().enumerate() {
+                self.line(&mut out, &frame, index, series);
+            }
+        }
+        if self.series.len() > 1 {
+            out += &self.legend(frame.legend_top).0;
+        }
+        close(out, paint)
+    }
+
+    /// A chart of bars in the same frame; `self.series` is not looked at.
+    pub fn bars(&self, bars: &[Bar], paint: Paint) -> String {
+        let sound = |bar: &&Bar| bar.from.is_finite() && bar.to.is_finite() && bar.value.is_finite();
+        let x_range = extent(bars.iter().filter(sound).flat_map(|bar| [bar.from, bar.to]));
+        let highest = bars.iter().filter(sound).map(|bar| bar.value).fold(0.0, f64::max);
+        let frame = Frame::new(x_range, x_range.map(|_| (0.0, highest)), 0, paint);
+        let mut out = self.open(&frame, paint);
+        if x_range.is_none() {
+            frame.empty(&mut out);
+            return close(out, paint);
+        }
+        frame.axes(&mut out, &self.x_label, &self.y_label, None);
+        for bar in bars.iter().filter(sound).filter(|bar| bar.value > 0.0) {
+            let (left, right, top) = (frame.x(bar.from), frame.x(bar.to), frame.y(bar.value));
+            let width = (right - left - 1.0).max(1.0);
+            let height = frame.y(0.0) - top;
+            let tooltip = escape(&bar.tooltip);
+            let _ = write!(
+                out,
+                "<rect class=\"bar\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
+                 style=\"fill:var(--series-0)\"><title>{tooltip}</title></rect>"
+            );
+        }
+        close(out, paint)
+    }
+
+    fn open(&self, frame: &Frame, paint: Paint) -> String {
+        let (id, title, description) = (escape(&self.id), escape(&self.title), escape(&self.description));
+        let height = frame.height;
+        let mut out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+             aria-labelledby=\"{id}-title {id}-description\"><title id=\"{id}-title\">{title}</title>\
+             <desc id=\"{id}-description\">{description}</desc>"
+        );
+        if paint == Paint::White {
+            let _ = write!(
+                out,
+                "<style>{STYLE}</style><rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\
+                 <text class=\"heading\" x=\"12\" y=\"22\">{title}</text>"
+            );
+        }
+        out
+    }
+
+    fn line(&self, out: &mut String, frame: &Frame, index: usize, series: &Series) {
+        let path = path(frame, &series.points);
+        let dash = DASHES[index % DASHES.len()];
+        let colour = index % COLOURS_ON_WHITE.len();
+        let _ = write!(
+            out,
+            "<path class=\"line\" d=\"{path}\" style=\"stroke:var(--series-{colour})\" stroke-dasharray=\"{dash}\"/>"
+        );
+        let marked = series.points.len() <= MARKED_POINTS;
+        let every = series.points.len().div_ceil(TOOLTIPS).max(1);
+        let alone = self.series.len() == 1;
+        for (number, &(x, y)) in series.points.iter().enumerate() {
+            if !(x.is_finite() && y.is_finite()) || !(number % every == 0 || number + 1 == series.points.len()) {
+                continue;
+            }
+            let (left, top) = (frame.x(x), frame.y(y));
+            let place = match &self.x_names {
+                Some(names) => names.get(x as usize).cloned().unwrap_or_default(),
+                None => format!("{} {}", self.x_label, plain(x)),
+            };
+            let who = if alone { &self.y_label } else { &series.name };
+            let tooltip = escape(&format!("{place} · {who}: {}", plain(y)));
+            let _ = write!(out, "<g><title>{tooltip}</title>");
+            if marked {
+                out.push_str(&mark(index, left, top));
+            }
+            let _ = write!(out, "<circle class=\"hit\" cx=\"{left:.1}\" cy=\"{top:.1}\" r=\"8\"/></g>");
+            if series.labelled {
+                let below = if index == 0 { -9.0 } else { 18.0 };
+                let (label, at) = (plain(y), top + below);
+                let _ = write!(
+                    out,
+                    "<text class=\"value\" x=\"{left:.1}\" y=\"{at:.1}\" text-anchor=\"middle\">{label}</text>"
+                );
+            }
+        }
+    }
+
+    /// The legend from `top` downwards, and the number of its rows.
+    fn legend(&self, top: f64) -> (String, usize) {
+        let (mut out, mut left, mut rows) = (String::new(), LEFT, 1);
+        for (index, series) in self.series.iter().enumerate() {
+            let width = 34.0 + LETTER * series.name.chars().count() as f64;
+            if left + width > WIDTH - RIGHT && left > LEFT {
+                left = LEFT;
+                rows += 1;
+            }
+            let middle = top + LEGEND_ROW * (rows as f64 - 0.5);
+            let (colour, dash, name) =
+                (index % COLOURS_ON_WHITE.len(), DASHES[index % DASHES.len()], escape(&series.name));
+            let _ = write!(
+                out,
+                "<path class=\"line\" d=\"M{left:.1},{middle:.1}h22\" style=\"stroke:var(--series-{colour})\" \
+                 stroke-dasharray=\"{dash}\"/>{}<text x=\"{:.1}\" y=\"{:.1}\">{name}</text>",
+                mark(index, left + 11.0, middle),
+                left + 27.0,
+                middle + 4.0
+            );
+            left += width + 10.0;
+        }
+        (out, rows)
+    }
+}
+
+const LEGEND_ROW: f64 = 18.0;
+const DASHES: [&str; 3] = ["none", "7 4", "2 4"];
+
+/// Where numbers lie in the picture.
+struct Frame {
+    x_range: (f64, f64),
+    y_range: (f64, f64),
+    y_ticks: Vec<f64>,
+    legend_top: f64,
+    top: f64,
+    bottom: f64,
+    height: f64,
+}
+
+impl Frame {
+    fn new(x: Option<(f64, f64)>, y: Option<(f64, f64)>, legend_rows: usize, paint: Paint) -> Self {
+        let heading = if paint == Paint::White { 34.0 } else { 4.0 };
+        let extra = heading - 4.0 + LEGEND_ROW * legend_rows as f64;
+        let y_ticks = ticks(widened(y.unwrap_or((0.0, 1.0))), 5);
+        let height = HEIGHT + extra;
+        Self {
+            x_range: widened(x.unwrap_or((0.0, 1.0))),
+            y_range: (y_ticks[0], y_ticks[y_ticks.len() - 1]),
+            y_ticks,
+            legend_top: heading,
+            top: extra + 30.0,
+            bottom: height - BOTTOM,
+            height,
+        }
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        LEFT + (value - self.x_range.0) / (self.x_range.1 - self.x_range.0) * (WIDTH - LEFT - RIGHT)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        self.bottom - (value - self.y_range.0) / (self.y_range.1 - self.y_range.0) * (self.bottom - self.top)
+    }
+
+    fn axes(&self, out: &mut String, x_label: &str, y_label: &str, x_names: Option<&[String]>) {
+        let (right, bottom) = (WIDTH - RIGHT, self.bottom);
+        let step = self.y_ticks[1] - self.y_ticks[0];
+        for &tick in &self.y_ticks {
+            let (top, label) = (self.y(tick), tick_label(tick, step));
+            let _ = write!(
+                out,
+                "<path class=\"grid\" d=\"M{LEFT},{top:.1}H{right}\"/>\
+                 <text class=\"quiet\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+                LEFT - 7.0,
+                top + 4.0
+            );
+        }
+        let _ = write!(out, "<path class=\"axis\" d=\"M{LEFT},{bottom}H{right}\"/>");
+        let mut x_tick = |value: f64, label: &str| {
+            let left = self.x(value);
+            let _ = write!(
+                out,
+                "<path class=\"axis\" d=\"M{left:.1},{bottom}v5\"/>\
+                 <text class=\"quiet\" x=\"{left:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                bottom + 18.0,
+                escape(label)
+            );
+        };
+        match x_names {
+            Some(names) => names.iter().enumerate().for_each(|(index, name)| x_tick(index as f64, name)),
+            None => {
+                let all = ticks(self.x_range, 6);
+                let step = all[1] - all[0];
+                let slack = 1e-9 * (self.x_range.1 - self.x_range.0);
+                let inside = |tick: &&f64| **tick >= self.x_range.0 - slack && **tick <= self.x_range.1 + slack;
+                all.iter().filter(inside).for_each(|&tick| x_tick(tick, &tick_label(tick, step)));
+            }
+        }
+        let _ = write!(
+            out,
+            "<text class=\"quiet\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
+             <text class=\"quiet\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            (LEFT + right) / 2.0,
+            bottom + 36.0,
+            escape(x_label),
+            12.0,
+            self.top - 14.0,
+            escape(y_label)
+        );
+    }
+
+    fn empty(&self, out: &mut String) {
+        let middle = (self.top + self.bottom) / 2.0;
+        let _ = write!(
+            out,
+            "<text class=\"quiet\" x=\"{}\" y=\"{middle:.1}\" text-anchor=\"middle\">nothing was recorded</text>",
+            WIDTH / 2.0
+        );
+    }
+}
+
+/// The mark of series `index` around a point: a shape of its own, so that colour is not needed to tell lines apart.
+fn mark(index: usize, x: f64, y: f64) -> String {
+    let shape = match index % 4 {
+        0 => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\""),
+        1 => format!("<rect x=\"{:.1}\" y=\"{:.1}\" width=\"7\" height=\"7\"", x - 3.5, y - 3.5),
+        2 => format!("<path d=\"M{x:.1},{:.1}l4.5,8h-9z\"", y - 5.0),
+        _ => format!("<path d=\"M{x:.1},{:.1}l5,5l-5,5l-5,-5z\"", y - 5.0),
+    };
+    format!("{shape} style=\"fill:var(--series-{})\"/>", index % COLOURS_ON_WHITE.len())
+}
+
+/// The path through the points, lifted where one is not finite.
+fn path(frame: &Frame, points: &[(f64, f64)]) -> String {
+    let (mut out, mut drawing) = (String::new(), false);
+    for (x, y) in thinned(points) {
+        if !(x.is_finite() && y.is_finite()) {
+            drawing = false;
+            continue;
+        }
+        let _ = write!(out, "{}{:.1},{:.1}", if drawing { 'L' } else { 'M' }, frame.x(x), frame.y(y));
+        drawing = true;
+    }
+    out
+}
+
+/// The points, or of very many the lowest and the highest of each stretch in their order: peaks stay to be seen.
+fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    if points.len() <= DRAWN_POINTS {
+        return points.to_vec();
+    }
+    let stretch = points.len().div_ceil(DRAWN_POINTS / 2);
+    let mut kept = Vec::with_capacity(DRAWN_POINTS);
+    for part in points.chunks(stretch) {
+        let by_height = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let ends = [part.iter().min_by(by_height), part.iter().max_by(by_height)];
+        let mut ends: Vec<(f64, f64)> = ends.into_iter().flatten().copied().collect();
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        ends.dedup();
+        kept.extend(ends);
+    }
+    kept
+}
+
+fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.fold(None, |range, value| match range {
+        None => Some((value, value)),
+        Some((low, high)) => Some((f64::min(low, value), f64::max(high, value))),
+    })
+}
+
+/// The range, made wider where it has no width.
+fn widened((low, high): (f64, f64)) -> (f64, f64) {
+    if high - low > 1e-12 * low.abs().max(high.abs()).max(1e-300) {
+        return (low, high);
+    }
+    let by = if low == 0.0 { 1.0 } else { 0.1 * low.abs() };
+    if low >= 0.0 { ((low - by).max(0.0), high + by) } else { (low - by, high + by) }
+}
+
+/// Round numbers that cover the range, about `count` of them and never fewer than two: steps of 1, 2 or 5 times a power
+/// of ten.
+fn ticks((low, high): (f64, f64), count: usize) -> Vec<f64> {
+    let raw = (high - low) / (count.max(2) - 1) as f64;
+    let magnitude = 10f64.powf(raw.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().find(|nice| nice * magnitude >= raw * (1.0 - 1e-9)).unwrap_or(10.0)
+        * magnitude;
+    let first = (low / step + 1e-9).floor() as i64;
+    let last = ((high / step - 1e-9).ceil() as i64).max(first + 1);
+    (first..=last).map(|number| number as f64 * step).collect()
+}
+
+/// A tick's number with as many places as its step needs.
+fn tick_label(value: f64, step: f64) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
+    if step < 9.99e-5 || step >= 1e6 {
+        let text = format!("{value:.1e}");
+        return text.replace(".0e", "e");
+    }
+    let places = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
+    grouped(&format!("{value:.places$}"))
+}
+
+/// A value as a person writes it: four significant places, thousands apart.
+fn plain(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-3 {
+        return format!("{value:.2e}");
+    }
+    let places = if value.abs() >= 1000.0 { 0 } else { 4 };
+    let text = format!("{value:.places$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    grouped(text)
+}
+
+/// Ends the picture; on white the colours are written out, as not every viewer of pictures knows variables.
+fn close(mut out: String, paint: Paint) -> String {
+    out += "</svg>";
+    if paint == Paint::White {
+        for (name, colour) in [("ink", "#1b1b1b"), ("quiet", "#595959"), ("grid", "#e3e3e3")] {
+            out = out.replace(&format!("var(--chart-{name})"), colour);
+        }
+        for (index, colour) in COLOURS_ON_WHITE.iter().enumerate() {
+            out = out.replace(&format!("var(--series-{index})"), colour);
+        }
+    }
+    out
+}
+
+/// The text as XML and HTML hold it; control characters, which XML forbids, become spaces.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\'' => out += "&#39;",
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            letter if letter.is_control() => out.push(' '),
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

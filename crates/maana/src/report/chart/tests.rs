@@ -1,0 +1,110 @@
+use super::*;
+
+fn chart(points: Vec<(f64, f64)>) -> Chart {
+    Chart {
+        id: "c".into(),
+        title: "Title".into(),
+        x_label: "step".into(),
+        y_label: "loss".into(),
+        series: vec![Series { name: "loss".into(), points, labelled: false }],
+        ..Chart::default()
+    }
+}
+
+fn assert_sound(svg: &str) {
+    for bad in ["NaN", "inf", "d=\"\""] {
+        assert!(!svg.contains(bad), "{bad} in {svg}");
+    }
+    for (open, close) in [("<svg", "</svg>"), ("<g>", "</g>"), ("<text", "</text>"), ("<title", "</title>")] {
+        assert_eq!(svg.matches(open).count(), svg.matches(close).count(), "{open} in {svg}");
+    }
+}
+
+#[test]
+fn ticks_are_round_and_cover_the_range() {
+    assert_eq!(ticks((0.0, 1.0), 5), [0.0, 0.5, 1.0]);
+    assert_eq!(ticks((0.0, 10.0), 6), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+    let mut state = 1u64;
+    for _ in 0..2000 {
+        let mut draw = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as f64 / (1u64 << 31) as f64
+        };
+        let low = (draw() - 0.5) * 10f64.powf(draw() * 12.0 - 6.0);
+        let high = low + 10f64.powf(draw() * 12.0 - 6.0);
+        let all = ticks((low, high), 5);
+        let step = all[1] - all[0];
+        assert!((2..=8).contains(&all.len()), "{} ticks for {low}..{high}", all.len());
+        assert!(all[0] <= low + 1e-6 * step && all[all.len() - 1] >= high - 1e-6 * step, "{all:?} for {low}..{high}");
+        let mantissa = step / 10f64.powf(step.log10().floor());
+        assert!([1.0, 2.0, 5.0, 10.0].iter().any(|nice| (mantissa - nice).abs() < 1e-3), "a step of {step}");
+    }
+}
+
+#[test]
+fn labels_have_the_places_that_their_step_needs() {
+    assert_eq!(tick_label(0.5, 0.5), "0.5");
+    assert_eq!(tick_label(12000.0, 2000.0), "12,000");
+    assert_eq!(tick_label(2e-5, 5e-6), "2e-5");
+    assert_eq!(tick_label(1.5e-5, 5e-6), "1.5e-5");
+    assert_eq!(tick_label(0.0, 5e-6), "0");
+    assert_eq!((plain(9.70889), plain(2208.0), plain(2e-5)), ("9.7089".into(), "2,208".into(), "2.00e-5".into()));
+}
+
+#[test]
+fn no_points_one_point_and_points_that_are_all_alike() {
+    for paint in [Paint::Page, Paint::White] {
+        for points in
+            [vec![], vec![(f64::NAN, 1.0)], vec![(3.0, 2.0)], vec![(0.0, 0.0); 3], vec![(1.0, -4.0), (2.0, -4.0)]]
+        {
+            let nothing = !points.iter().any(|(x, _)| x.is_finite());
+            let svg = chart(points).lines(paint);
+            assert_eq!(svg.contains("nothing was recorded"), nothing);
+            assert!(nothing || svg.contains("class=\"hit\""));
+            assert_eq!(svg.contains("NaN"), false, "{svg}");
+        }
+    }
+    assert!(Chart::default().lines(Paint::Page).contains("nothing was recorded"));
+    assert!(chart(vec![]).bars(&[], Paint::Page).contains("nothing was recorded"));
+}
+
+#[test]
+fn a_point_that_is_not_finite_leaves_a_gap() {
+    let svg = chart(vec![(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0), (4.0, f64::INFINITY), (5.0, 3.0)])
+        .lines(Paint::Page);
+    assert_sound(&svg);
+    let path = svg.split("class=\"line\" d=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(path.matches('M').count(), 3, "{path}");
+}
+
+#[test]
+fn a_long_line_is_thinned_and_keeps_its_peak() {
+    let mut points: Vec<(f64, f64)> = (0..100_000).map(|at| (at as f64, (at as f64 * 0.01).sin())).collect();
+    points[54_321].1 = 9.0;
+    let thin = thinned(&points);
+    assert!(thin.len() <= DRAWN_POINTS && thin.contains(&(54_321.0, 9.0)));
+    assert!(thin.windows(2).all(|pair| pair[0].0 < pair[1].0), "still from left to right");
+    let svg = chart(points).lines(Paint::Page);
+    assert_sound(&svg);
+    assert!(svg.len() < 100_000, "{} bytes", svg.len());
+}
+
+#[test]
+fn bars_stand_on_zero() {
+    let bar = |from: f64, value: f64| Bar { from, to: from + 1.0, value, tooltip: "a < b".into() };
+    let svg = chart(vec![]).bars(&[bar(0.0, 3.0), bar(1.0, 0.0), bar(2.0, f64::NAN), bar(3.0, 1.0)], Paint::White);
+    assert_sound(&svg);
+    assert_eq!(svg.matches("class=\"bar\"").count(), 2, "none for nothing");
+    assert!(svg.contains("a &lt; b"));
+}
+
+#[test]
+fn names_can_stand_on_the_axis() {
+    let mut chart = chart(vec![(0.0, 0.2), (1.0, 0.3)]);
+    chart.x_names = Some(vec!["64".into(), "128".into()]);
+    chart.series.push(Series { name: "a <second> line".into(), points: vec![(0.0, 0.1)], labelled: true });
+    let svg = chart.lines(Paint::White);
+    assert_sound(&svg);
+    assert!(svg.contains(">128</text>") && svg.contains("a &lt;second&gt; line"));
+    assert!(svg.contains("<title>64 · loss: 0.2</title>"));
+}

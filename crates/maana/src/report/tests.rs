@@ -1,0 +1,61 @@
+use super::*;
+use crate::card::tests::{bare, facts, hostile};
+
+#[test]
+fn the_report_holds_everything_and_loads_nothing() {
+    let html = render(&facts());
+    for told in [
+        "Training loss",
+        "Learning rate",
+        "Gradient norm",
+        "Quality by dimension",
+        "Quality by epoch",
+        "Lengths of positive",
+    ] {
+        assert!(html.contains(told), "{told} is missing");
+    }
+    for (name, value) in &facts().hyperparameters {
+        assert!(html.contains(&format!("<th scope=\"row\">{name}</th><td>{value}</td>")), "{name} is missing");
+    }
+    for outside in ["http://", "https://", "src=", "url(", "@import", "<script"] {
+        let without_namespace = html.replace("http://www.w3.org/2000/svg", "");
+        assert!(!without_namespace.contains(outside), "the report asks for something outside: {outside}");
+    }
+    assert_eq!(html.matches("<table").count(), html.matches("<caption>").count(), "every table has a caption");
+    assert_eq!(html.matches("<svg").count(), html.matches("<desc").count(), "every chart has a description");
+}
+
+#[test]
+fn ids_are_unique() {
+    let html = render(&facts());
+    let mut ids: Vec<&str> = html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
+
+#[test]
+fn hostile_texts_are_only_text() {
+    let html = render(&hostile());
+    assert!(!html.contains("<script>"));
+    assert!(html.contains("&lt;script&gt;"));
+}
+
+#[test]
+fn nothing_recorded_is_said() {
+    let html = render(&bare());
+    assert!(html.contains("nothing was recorded"));
+    assert!(!html.contains("NaN"));
+}
+
+#[test]
+fn pictures_stand_alone() {
+    for svg in
+        [metric_chart_svg(&facts()), loss_chart_svg(&facts()), metric_chart_svg(&bare()), loss_chart_svg(&bare())]
+    {
+        assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
+        assert!(svg.contains("fill=\"#ffffff\"") && !svg.contains("var("), "white ground and colours written out");
+    }
+    assert!(metric_chart_svg(&facts()).contains("before training"));
+}
