@@ -1,6 +1,23 @@
 //! Examples and a model to a better model. Does not know what is measured, nor that a model has a folder.
 #![forbid(unsafe_code)]
 
+mod arguments;
+mod batches;
+mod checkpoint;
+mod error;
+pub mod loss;
+mod observer;
+mod optimizer;
+mod plan;
 mod record;
+mod run;
+mod schedule;
+mod step;
 
+pub use arguments::{Arguments, BatchSampler, Evaluate, Precision, Schedule, Version};
+pub use error::{Failure, TrainError};
+pub use loss::{Loss, LossArguments, LossName, LossSummary};
+pub use observer::{Event, Observer, Progress};
+pub use plan::{Moment, Plan};
 pub use record::{LogRow, TrainingRecord};
+pub use run::{Outcome, Run};

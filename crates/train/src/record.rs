@@ -14,7 +14,7 @@ pub enum LogRow {
         epoch: f64,
         /// Mean loss of the updates since the last such row.
         loss: f64,
-        /// The learning rate after this step, as the reference logs it.
+        /// The learning rate as the reference logs it: that of this update, or of the next one where 3.0.1 is followed.
         learning_rate: f64,
         /// The norm of the last update's gradient, before clipping.
         gradient_norm: f64,
@@ -30,6 +30,7 @@ pub enum LogRow {
         /// Epochs made so far.
         epoch: f64,
         /// Every measure, keys like `dim_128_cosine_ndcg@10`, in order.
+        #[serde(with = "scores_with_nan")]
         scores: Vec<(String, f64)>,
         /// Seconds that the evaluation took.
         seconds: f64,
@@ -57,4 +58,32 @@ pub struct TrainingRecord {
     pub threads: usize,
     /// Most memory that the process held, in bytes, if the system tells.
     pub peak_memory_bytes: Option<u64>,
+}
+
+/// JSON has no NaN: a measure that is none is written as `null`, and read again as NaN.
+mod scores_with_nan {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(scores: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+        scores.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, f64)>, D::Error> {
+        let scores = Vec::<(String, Option<f64>)>::deserialize(deserializer)?;
+        Ok(scores.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measure_that_is_not_a_number_survives() {
+        let scores = vec![("a".to_string(), 0.1 + 0.2), ("b".to_string(), f64::NAN)];
+        let line = serde_json::to_string(&LogRow::Evaluation { step: 3, epoch: 0.5, scores, seconds: 1.0 }).unwrap();
+        let LogRow::Evaluation { scores, .. } = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+        assert_eq!(scores[0], ("a".to_string(), 0.1 + 0.2), "every bit of a number");
+        assert!(scores[1].1.is_nan());
+    }
 }

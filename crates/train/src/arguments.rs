@@ -1,0 +1,305 @@
+//! `Arguments`: every setting of a run, with the defaults of the reference (Sentence Transformers on the Hugging Face
+//! trainer). Field names are those of a recipe's `[training]` table. Knows nothing of files or of TOML itself.
+
+use crate::TrainError;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Every setting of a run. `Arguments::default()` is what the reference does when nothing is said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Arguments {
+    /// Passes over the data; part of an epoch may be asked for (`0.5`). Ignored if `max_steps` is given. Default 3.
+    pub epochs: f64,
+    /// The number of updates, whatever the number of epochs that takes. Default: as `epochs` says.
+    pub max_steps: Option<u64>,
+    /// Rows of one micro-batch, which are each other's negatives. Default 8.
+    pub batch_size: usize,
+    /// Micro-batches of one update. Does not add negatives. Default 1.
+    pub gradient_accumulation_steps: u64,
+    /// The highest learning rate of the schedule. Default 5e-5.
+    pub learning_rate: f64,
+    /// Decoupled weight decay of everything but biases and layer norms. Default 0.
+    pub weight_decay: f64,
+    /// Decay of the first moment. Default 0.9.
+    pub adam_beta1: f64,
+    /// Decay of the second moment. Default 0.999.
+    pub adam_beta2: f64,
+    /// Added to the root of the second moment. Default 1e-8.
+    pub adam_epsilon: f64,
+    /// The gradient of an update is scaled down to this norm; 0 leaves it alone. Default 1.
+    pub max_grad_norm: f64,
+    /// How the learning rate goes over the run. Default linear.
+    pub schedule: Schedule,
+    /// Part of the updates over which the learning rate rises from 0; rounded up. Default 0.
+    pub warmup_ratio: f64,
+    /// The same as a number of updates; goes before `warmup_ratio` if it is not 0. Default 0.
+    pub warmup_steps: u64,
+    /// How rows are put into batches. Default shuffle.
+    pub batch_sampler: BatchSampler,
+    /// Whether the last, smaller batch of an epoch is left out. Default false.
+    pub drop_last: bool,
+    /// Seed of the order of rows, of dropout and of whatever else is drawn. Default 42.
+    pub seed: u64,
+    /// The numbers to compute with. Default f32.
+    pub precision: Precision,
+    /// When the model is measured, and a checkpoint kept. Default never.
+    pub evaluate: Evaluate,
+    /// The measure by which the best checkpoint is chosen, to be loaded again at the end (`dim_128_cosine_ndcg@10`).
+    /// Greater is better unless its name ends in `loss`. Default: none, the last parameters stay.
+    pub keep_best: Option<String>,
+    /// How many checkpoints of evaluations are kept; the best one and the last one always are. Default: all.
+    pub save_total_limit: Option<usize>,
+    /// Besides, a passing checkpoint after so many updates, which the next checkpoint replaces. Default: none.
+    pub save_every: Option<u64>,
+    /// Updates between two rows of the log. Default 500.
+    pub log_every: u64,
+    /// Whether the first update is logged as well. Default false.
+    pub log_first: bool,
+    /// A version of Sentence Transformers whose order of rows, accumulation and log are to be followed. Default: the
+    /// current one (6.2).
+    pub reproduce: Option<Version>,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self {
+            epochs: 3.0,
+            max_steps: None,
+            batch_size: 8,
+            gradient_accumulation_steps: 1,
+            learning_rate: 5e-5,
+            weight_decay: 0.0,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            schedule: Schedule::Linear,
+            warmup_ratio: 0.0,
+            warmup_steps: 0,
+            batch_sampler: BatchSampler::Shuffle,
+            drop_last: false,
+            seed: 42,
+            precision: Precision::F32,
+            evaluate: Evaluate::Never,
+            keep_best: None,
+            save_total_limit: None,
+            save_every: None,
+            log_every: 500,
+            log_first: false,
+            reproduce: None,
+        }
+    }
+}
+
+impl Arguments {
+    /// Checks that every value makes sense, alone and with the others.
+    ///
+    /// # Errors
+    /// Names the first field that does not, with its value and what it may be.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let fault = |field: &str, value: &dyn std::fmt::Display, wanted: &str| {
+            Err(TrainError::Argument { field: field.into(), value: value.to_string(), wanted: wanted.into() })
+        };
+        if !(self.epochs.is_finite() && self.epochs > 0.0) {
+            return fault("epochs", &self.epochs, "a number above 0");
+        }
+        let at_least_one = [
+            ("batch_size", self.batch_size as u64),
+            ("gradient_accumulation_steps", self.gradient_accumulation_steps),
+            ("log_every", self.log_every),
+            ("max_steps", self.max_steps.unwrap_or(1)),
+            ("save_every", self.save_every.unwrap_or(1)),
+            ("save_total_limit", self.save_total_limit.unwrap_or(1) as u64),
+        ];
+        for (field, value) in at_least_one {
+            if value == 0 {
+                return fault(field, &value, "at least 1");
+            }
+        }
+        if self.evaluate == Evaluate::Steps(0) {
+            return fault("evaluate", &0, "`never`, `epoch` or a number of updates of at least 1");
+        }
+        for (field, value) in [
+            ("learning_rate", self.learning_rate),
+            ("weight_decay", self.weight_decay),
+            ("adam_epsilon", self.adam_epsilon),
+            ("max_grad_norm", self.max_grad_norm),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return fault(field, &value, "a finite number that is not negative");
+            }
+        }
+        for (field, value) in [("adam_beta1", self.adam_beta1), ("adam_beta2", self.adam_beta2)] {
+            if !(0.0..1.0).contains(&value) {
+                return fault(field, &value, "at least 0 and below 1");
+            }
+        }
+        if !(0.0..=1.0).contains(&self.warmup_ratio) {
+            return fault("warmup_ratio", &self.warmup_ratio, "from 0 to 1");
+        }
+        if let (Some(metric), Evaluate::Never) = (&self.keep_best, self.evaluate) {
+            return fault("keep_best", metric, "used together with `evaluate`, which is `never`");
+        }
+        Ok(())
+    }
+}
+
+/// How the learning rate goes over the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Down to 0 in a straight line, after the warmup.
+    Linear,
+    /// Down to 0 along half a cosine, after the warmup.
+    Cosine,
+    /// Always the same, without a warmup.
+    Constant,
+    /// Always the same, after the warmup.
+    ConstantWithWarmup,
+}
+
+/// How rows are put into batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchSampler {
+    /// In random order.
+    #[serde(alias = "batch_sampler")]
+    Shuffle,
+    /// In random order, no text twice in a batch, so that no negative is a positive.
+    NoDuplicates,
+}
+
+/// The numbers that forward and backward compute with. Parameters, gradients and moments are always f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits.
+    F32,
+    /// bfloat16 products with f32 sums, where the model can.
+    Bf16,
+}
+
+/// A version of Sentence Transformers whose ways can be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// 3.0.1 with transformers 4.41: rows in the order of the data set for `no_duplicates`, groups of accumulation that run
+    /// on across epochs, and a log that shows the learning rate of the next update.
+    #[serde(rename = "3.0.1")]
+    V3_0_1,
+}
+
+/// When the model is measured: written `"never"`, `"epoch"` or as a number of updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evaluate {
+    /// Never.
+    Never,
+    /// After each epoch.
+    Epoch,
+    /// After each so many updates.
+    Steps(u64),
+}
+
+impl Serialize for Evaluate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Never => serializer.serialize_str("never"),
+            Self::Epoch => serializer.serialize_str("epoch"),
+            Self::Steps(steps) => serializer.serialize_u64(*steps),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Evaluate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Evaluate;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("\"never\", \"epoch\" or a number of updates")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Evaluate, E> {
+                match value {
+                    "never" => Ok(Evaluate::Never),
+                    "epoch" => Ok(Evaluate::Epoch),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(value), &self)),
+                }
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Evaluate, E> {
+                Ok(Evaluate::Steps(value))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Evaluate, E> {
+                let steps =
+                    u64::try_from(value).map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(value), &self))?;
+                Ok(Evaluate::Steps(steps))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_recipe_says_is_read_and_the_rest_is_the_references_default() {
+        let text = r#"{"epochs": 4, "batch_size": 32, "schedule": "cosine", "batch_sampler": "no_duplicates",
+                       "precision": "bf16", "evaluate": "epoch", "reproduce": "3.0.1", "keep_best": "dim_128_cosine_ndcg@10"}"#;
+        let read: Arguments = serde_json::from_str(text).unwrap();
+        let expected = Arguments {
+            epochs: 4.0,
+            batch_size: 32,
+            schedule: Schedule::Cosine,
+            batch_sampler: BatchSampler::NoDuplicates,
+            precision: Precision::Bf16,
+            evaluate: Evaluate::Epoch,
+            reproduce: Some(Version::V3_0_1),
+            keep_best: Some("dim_128_cosine_ndcg@10".into()),
+            ..Arguments::default()
+        };
+        assert_eq!(read, expected);
+        read.check().unwrap();
+        let again: Arguments = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+        assert_eq!(again, read, "written and read again");
+    }
+
+    #[test]
+    fn evaluate_is_a_word_or_a_number() {
+        let read = |text: &str| serde_json::from_str::<Evaluate>(text);
+        assert_eq!(read("\"never\"").unwrap(), Evaluate::Never);
+        assert_eq!(read("\"epoch\"").unwrap(), Evaluate::Epoch);
+        assert_eq!(read("50").unwrap(), Evaluate::Steps(50));
+        assert!(read("-1").unwrap_err().to_string().contains("number of updates"));
+        assert!(read("\"epochs\"").unwrap_err().to_string().contains("\"epoch\""));
+    }
+
+    #[test]
+    fn an_unknown_field_is_named() {
+        let fault = serde_json::from_str::<Arguments>(r#"{"epoch": 4}"#).unwrap_err().to_string();
+        assert!(fault.contains("`epoch`") && fault.contains("`epochs`"), "{fault}");
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_named() {
+        let faults: [(&str, Arguments); 9] = [
+            ("epochs", Arguments { epochs: 0.0, ..Arguments::default() }),
+            ("batch_size", Arguments { batch_size: 0, ..Arguments::default() }),
+            ("gradient_accumulation_steps", Arguments { gradient_accumulation_steps: 0, ..Arguments::default() }),
+            ("learning_rate", Arguments { learning_rate: f64::NAN, ..Arguments::default() }),
+            ("warmup_ratio", Arguments { warmup_ratio: 1.5, ..Arguments::default() }),
+            ("adam_beta2", Arguments { adam_beta2: 1.0, ..Arguments::default() }),
+            ("keep_best", Arguments { keep_best: Some("x".into()), ..Arguments::default() }),
+            ("evaluate", Arguments { evaluate: Evaluate::Steps(0), ..Arguments::default() }),
+            ("save_total_limit", Arguments { save_total_limit: Some(0), ..Arguments::default() }),
+        ];
+        for (field, arguments) in faults {
+            let fault = arguments.check().unwrap_err().to_string();
+            assert!(fault.contains(&format!("`{field}`")), "{field}: {fault}");
+        }
+        Arguments::default().check().unwrap();
+    }
+}

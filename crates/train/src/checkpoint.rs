@@ -1,0 +1,462 @@
+//! Checkpoints: the only place that knows how they lie on disk.
+//!
+//! `checkpoint-N/` is kept after an evaluation at update N; `checkpoint-N.M/` is a passing one, M micro-batches after update
+//! N, and goes when the next checkpoint stands. Each holds the model as `save_model` writes it, `training_state.safetensors`
+//! and `trainer_state.json`. Both are written to `….writing`, synced and renamed, so that what has its name is whole.
+
+mod arenas;
+
+pub(crate) use arenas::Arenas;
+
+use crate::plan::Position;
+use crate::{Arguments, Failure, LogRow, TrainError, TrainingRecord};
+use maana_model::Tensor;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const TENSORS_FILE: &str = "training_state.safetensors";
+const STATE_FILE: &str = "trainer_state.json";
+const FORMAT: u64 = 1;
+
+/// Everything but the tensors that a run needs to go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Where the run stands.
+    pub(crate) position: Position,
+    /// What was summed since the last row of the log.
+    pub(crate) window: Window,
+    /// Everything logged, and the best so far.
+    pub(crate) record: TrainingRecord,
+    /// The folder name of the best checkpoint.
+    pub(crate) best_checkpoint: Option<String>,
+    /// Whether an evaluation failed here, with which the run has to go on.
+    pub(crate) evaluation_due: bool,
+}
+
+/// What is summed from one row of the log to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    /// Sum of the weighted losses of the micro-batches.
+    pub(crate) loss: f64,
+    /// The update of the last row.
+    pub(crate) from_step: u64,
+    /// Tokens that went through the model.
+    pub(crate) tokens: u64,
+    /// Seconds that this took, evaluations and checkpoints not counted.
+    pub(crate) seconds: f64,
+}
+
+/// What has to be the same for a run to be resumed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) arguments: Arguments,
+    /// The loss with its parameters.
+    pub(crate) loss: Value,
+    /// The fingerprint of the data, in hexadecimal digits.
+    pub(crate) data: String,
+    pub(crate) rows: usize,
+    pub(crate) columns: Vec<String>,
+    /// Number and size of the model's tensors.
+    pub(crate) model: String,
+}
+
+impl Identity {
+    /// What differs between a checkpoint (`self`) and what is asked for, each with both values. How many checkpoints are
+    /// kept changes no number, so it may differ.
+    fn differences(&self, asked: &Self) -> Vec<String> {
+        let flat = |identity: &Self| -> Vec<(String, Value)> {
+            let mut fields = Vec::new();
+            let Value::Object(identity) = json!(identity) else { unreachable!("a struct is an object") };
+            for (name, value) in identity {
+                match value {
+                    Value::Object(arguments) if name == "arguments" => fields.extend(arguments),
+                    value => fields.push((name, value)),
+                }
+            }
+            fields
+        };
+        let differing = flat(self).into_iter().zip(flat(asked)).filter(|(theirs, ours)| theirs != ours);
+        differing
+            .filter(|((name, _), _)| !matches!(name.as_str(), "save_total_limit" | "save_every"))
+            .map(|((name, theirs), (_, ours))| format!("`{name}` was {theirs} and is now {ours}"))
+            .collect()
+    }
+}
+
+/// Our part of `trainer_state.json`.
+#[derive(Serialize, Deserialize)]
+struct Ours {
+    format: u64,
+    version: String,
+    #[serde(flatten)]
+    state: State,
+    run: Identity,
+    /// XXH3 of the file of tensors.
+    tensors_xxh3: String,
+}
+
+/// The checkpoints of one run, and its `record.jsonl`.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+    record: File,
+}
+
+/// The name of a checkpoint: `checkpoint-N` or `checkpoint-N.M`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Name {
+    step: u64,
+    /// Micro-batches after that update, for a passing checkpoint.
+    open: Option<u64>,
+}
+
+impl Name {
+    pub(crate) fn kept(position: &Position) -> Self {
+        Self { step: position.step, open: None }
+    }
+
+    pub(crate) fn passing(position: &Position) -> Self {
+        Self { step: position.step, open: Some(position.open) }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let numbers = name.strip_prefix("checkpoint-")?;
+        let (step, open) = match numbers.split_once('.') {
+            Some((step, open)) => (step, Some(open.parse().ok()?)),
+            None => (numbers, None),
+        };
+        let parsed = Self { step: step.parse().ok()?, open };
+        (parsed.to_string() == name).then_some(parsed)
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.open {
+            Some(open) => write!(formatter, "checkpoint-{}.{open}", self.step),
+            None => write!(formatter, "checkpoint-{}", self.step),
+        }
+    }
+}
+
+/// What was found in a folder to go on from.
+pub(crate) struct Found {
+    pub(crate) checkpoint: PathBuf,
+    pub(crate) state: State,
+    /// Newer checkpoints that cannot be used, and why. They were renamed to `….corrupt`.
+    pub(crate) unusable: Vec<(PathBuf, String)>,
+}
+
+impl Checkpoints {
+    /// Makes the folder of a new run.
+    ///
+    /// # Errors
+    /// If it cannot be written to, or holds checkpoints already.
+    pub(crate) fn start(folder: &Path) -> Result<Self, TrainError> {
+        fs::create_dir_all(folder).map_err(TrainError::io("cannot make the folder", folder))?;
+        if !names(folder)?.is_empty() {
+            return Err(TrainError::EarlierRun { folder: folder.to_path_buf() });
+        }
+        clear_leftovers(folder)?;
+        Ok(Self { folder: folder.to_path_buf(), record: write_record(folder, &[])? })
+    }
+
+    /// Opens the folder of a run that was broken off, and loads the newest checkpoint that is whole. `None` if there was none
+    /// yet, so that the run starts from the beginning.
+    ///
+    /// # Errors
+    /// If the run was made with other data or arguments, or none of its checkpoints can be used.
+    pub(crate) fn resume(
+        folder: &Path,
+        asked: &Identity,
+        tensors: &[Tensor],
+        mut arenas: Arenas<&mut [f32]>,
+    ) -> Result<(Self, Option<Found>), TrainError> {
+        let names = match folder.exists() {
+            true => names(folder)?,
+            false => Vec::new(),
+        };
+        if names.is_empty() {
+            return Ok((Self::start(folder)?, None));
+        }
+        clear_leftovers(folder)?;
+        let mut unusable = Vec::new();
+        let mut read = Vec::new();
+        for name in names {
+            let checkpoint = folder.join(name.to_string());
+            match read_state(&checkpoint)? {
+                Ok(ours) => read.push((checkpoint, ours)),
+                Err(reason) => unusable.push((checkpoint, reason)),
+            }
+        }
+        read.sort_by_key(|(_, ours)| std::cmp::Reverse(ours.state.position.micro_step));
+        if let Some((checkpoint, newest)) = read.first() {
+            let differences = newest.run.differences(asked);
+            if !differences.is_empty() {
+                return Err(TrainError::OtherRun { folder: checkpoint.clone(), differences });
+            }
+        }
+        for (checkpoint, ours) in read {
+            let best = ours.state.best_checkpoint.as_ref().map(|best| folder.join(best));
+            let reason = match best.filter(|best| !best.join(TENSORS_FILE).exists()) {
+                Some(best) => Some(format!("the best checkpoint {} is gone", best.display())),
+                None => {
+                    let arenas = arenas.for_position(&ours.state.position);
+                    arenas::read(&checkpoint.join(TENSORS_FILE), tensors, arenas, &ours.tensors_xxh3)?.err()
+                }
+            };
+            if let Some(reason) = reason {
+                unusable.push((checkpoint, reason));
+                continue;
+            }
+            for (newer, _) in &mut unusable {
+                *newer = set_aside(newer)?;
+            }
+            let opened = Self { folder: folder.to_path_buf(), record: write_record(folder, &ours.state.record.rows)? };
+            return Ok((opened, Some(Found { checkpoint, state: ours.state, unusable })));
+        }
+        let reasons = unusable.into_iter().map(|(checkpoint, reason)| format!("{}: {reason}", checkpoint.display()));
+        Err(TrainError::NoUsableCheckpoint { folder: folder.to_path_buf(), reasons: reasons.collect() })
+    }
+
+    /// Writes a checkpoint; when this returns it is whole and on the disk.
+    ///
+    /// # Errors
+    /// If the disk is full or may not be written to. The checkpoints that stood still stand.
+    pub(crate) fn save(
+        &self,
+        name: Name,
+        state: &State,
+        run: &Identity,
+        tensors: &[Tensor],
+        arenas: Arenas<&[f32]>,
+        save_model: impl FnOnce(&Path) -> Result<(), Failure>,
+    ) -> Result<PathBuf, TrainError> {
+        let target = self.folder.join(name.to_string());
+        let writing = self.folder.join(format!("{name}.writing"));
+        let written = write_checkpoint(&writing, state, run, tensors, arenas, save_model)
+            .and_then(|()| if target.exists() { remove(&target) } else { Ok(()) })
+            .and_then(|()| fs::rename(&writing, &target).map_err(TrainError::io("cannot write", &target)))
+            .and_then(|()| sync_folder(&self.folder));
+        if let Err(fault) = written {
+            // The first fault is the one to tell; what could not be cleared away is cleared at the next start.
+            let _ = fs::remove_dir_all(&writing);
+            return Err(fault);
+        }
+        self.record.sync_data().map_err(TrainError::io("cannot write", &self.folder.join("record.jsonl")))?;
+        Ok(target)
+    }
+
+    /// Removes passing checkpoints other than `newest`, and the oldest of the kept ones beyond `limit`, but never the best.
+    /// Gives back what was removed.
+    pub(crate) fn prune(
+        &self,
+        newest: Name,
+        best: Option<&str>,
+        limit: Option<usize>,
+    ) -> Result<Vec<PathBuf>, TrainError> {
+        let stands = names(&self.folder)?;
+        let (kept, passing): (Vec<Name>, Vec<Name>) = stands.into_iter().partition(|name| name.open.is_none());
+        let removable = |name: &&Name| **name != newest && Some(name.to_string().as_str()) != best;
+        let surplus = limit.map_or(0, |limit| kept.len().saturating_sub(limit));
+        let mut removed = Vec::new();
+        for name in passing.iter().filter(removable).chain(kept.iter().filter(removable).take(surplus)) {
+            let folder = self.folder.join(name.to_string());
+            remove(&folder)?;
+            removed.push(folder);
+        }
+        Ok(removed)
+    }
+
+    /// Loads the parameters of a checkpoint, and nothing else of it.
+    pub(crate) fn load_parameters(
+        &self,
+        checkpoint: &str,
+        tensors: &[Tensor],
+        parameters: &mut [f32],
+    ) -> Result<(), TrainError> {
+        let folder = self.folder.join(checkpoint);
+        let unusable = |reason| TrainError::Checkpoint { folder: folder.clone(), reason };
+        let ours = read_state(&folder)?.map_err(unusable)?;
+        let waiting = ours.state.position.open > 0;
+        let path = folder.join(TENSORS_FILE);
+        arenas::read_parameters(&path, tensors, waiting, parameters, &ours.tensors_xxh3)?.map_err(unusable)
+    }
+
+    /// Appends a row to `record.jsonl`.
+    pub(crate) fn log(&mut self, row: &LogRow) -> Result<(), TrainError> {
+        let line = line(row);
+        self.record
+            .write_all(line.as_bytes())
+            .map_err(TrainError::io("cannot write", &self.folder.join("record.jsonl")))
+    }
+}
+
+fn line(row: &LogRow) -> String {
+    let mut line = serde_json::to_string(row).expect("a row is plain data");
+    line.push('\n');
+    line
+}
+
+/// The checkpoints of a folder, oldest first.
+fn names(folder: &Path) -> Result<Vec<Name>, TrainError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(TrainError::io("cannot read", folder))? {
+        let entry = entry.map_err(TrainError::io("cannot read", folder))?;
+        names.extend(entry.file_name().to_str().and_then(Name::parse));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Clears away what an interrupted write or removal left.
+fn clear_leftovers(folder: &Path) -> Result<(), TrainError> {
+    for entry in fs::read_dir(folder).map_err(TrainError::io("cannot read", folder))? {
+        let entry = entry.map_err(TrainError::io("cannot read", folder))?;
+        let name = entry.file_name();
+        let stem = name.to_str().and_then(|name| name.strip_suffix(".writing").or(name.strip_suffix(".removing")));
+        if stem.and_then(Name::parse).is_some() {
+            fs::remove_dir_all(entry.path()).map_err(TrainError::io("cannot remove", &entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a checkpoint so that it is never found half removed.
+fn remove(checkpoint: &Path) -> Result<(), TrainError> {
+    let removing = checkpoint.with_file_name(format!("{}.removing", file_name(checkpoint)));
+    fs::rename(checkpoint, &removing).map_err(TrainError::io("cannot remove", checkpoint))?;
+    fs::remove_dir_all(&removing).map_err(TrainError::io("cannot remove", &removing))
+}
+
+/// Renames a checkpoint that cannot be used, so that it is in nobody's way and can still be looked at.
+fn set_aside(checkpoint: &Path) -> Result<PathBuf, TrainError> {
+    let name = file_name(checkpoint);
+    let free = (1..).map(|number| match number {
+        1 => checkpoint.with_file_name(format!("{name}.corrupt")),
+        _ => checkpoint.with_file_name(format!("{name}.corrupt-{number}")),
+    });
+    let aside = free.into_iter().find(|aside| !aside.exists()).expect("some number is free");
+    fs::rename(checkpoint, &aside).map_err(TrainError::io("cannot rename", checkpoint))?;
+    Ok(aside)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Our part of a checkpoint's state, or why it cannot be used. An outer error is one of the system, not of the checkpoint.
+fn read_state(checkpoint: &Path) -> Result<Result<Ours, String>, TrainError> {
+    let path = checkpoint.join(STATE_FILE);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Err(format!("it has no {STATE_FILE}")));
+        }
+        Err(fault) => return Err(TrainError::io("cannot read", &path)(fault)),
+    };
+    let state: Value = match serde_json::from_slice(&bytes) {
+        Ok(state) => state,
+        Err(fault) => return Ok(Err(format!("{STATE_FILE} is damaged: {fault}"))),
+    };
+    let ours = &state["maana"];
+    if ours["format"].as_u64().is_some_and(|format| format != FORMAT) {
+        return Ok(Err(format!("{STATE_FILE} is of format {}, and this version reads {FORMAT}", ours["format"])));
+    }
+    Ok(Ours::deserialize(ours).map_err(|fault| format!("{STATE_FILE} is damaged: {fault}")))
+}
+
+fn write_checkpoint(
+    writing: &Path,
+    state: &State,
+    run: &Identity,
+    tensors: &[Tensor],
+    arenas: Arenas<&[f32]>,
+    save_model: impl FnOnce(&Path) -> Result<(), Failure>,
+) -> Result<(), TrainError> {
+    if writing.exists() {
+        fs::remove_dir_all(writing).map_err(TrainError::io("cannot remove", writing))?;
+    }
+    save_model(writing).map_err(|source| TrainError::SaveModel { folder: writing.to_path_buf(), source })?;
+    fs::create_dir_all(writing).map_err(TrainError::io("cannot make the folder", writing))?;
+    let tensors_xxh3 = arenas::write(&writing.join(TENSORS_FILE), tensors, arenas)?;
+    let ours = Ours {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        state: state.clone(),
+        run: run.clone(),
+        tensors_xxh3,
+    };
+    let path = writing.join(STATE_FILE);
+    let text = serde_json::to_string_pretty(&trainer_state(ours)).expect("a state is plain data");
+    fs::write(&path, text + "\n").map_err(TrainError::io("cannot write", &path))?;
+    sync_tree(writing)
+}
+
+/// The state as the Hugging Face trainer writes it, for those who read that; ours lies under `maana`.
+fn trainer_state(ours: Ours) -> Value {
+    let record = &ours.state.record;
+    let history: Vec<Value> = record.rows.iter().map(history_row).collect();
+    json!({
+        "best_metric": record.best_value,
+        "best_model_checkpoint": ours.state.best_checkpoint,
+        "epoch": ours.state.position.shown_epoch,
+        "global_step": ours.state.position.step,
+        "log_history": history,
+        "logging_steps": ours.run.arguments.log_every,
+        "train_batch_size": ours.run.arguments.batch_size,
+        "maana": ours,
+    })
+}
+
+fn history_row(row: &LogRow) -> Value {
+    match row {
+        LogRow::Training { step, epoch, loss, learning_rate, gradient_norm, .. } => {
+            json!({"epoch": epoch, "grad_norm": gradient_norm, "learning_rate": learning_rate, "loss": loss, "step": step})
+        }
+        LogRow::Evaluation { step, epoch, scores, seconds } => {
+            let mut row = json!({"epoch": epoch});
+            for (name, value) in scores {
+                row[format!("eval_{name}")] = json!(value);
+            }
+            row["eval_runtime"] = json!(seconds);
+            row["step"] = json!(step);
+            row
+        }
+    }
+}
+
+/// Writes `record.jsonl` anew with these rows, open for more.
+fn write_record(folder: &Path, rows: &[LogRow]) -> Result<File, TrainError> {
+    let (path, writing) = (folder.join("record.jsonl"), folder.join("record.jsonl.writing"));
+    let text: String = rows.iter().map(line).collect();
+    let mut file = File::create(&writing).map_err(TrainError::io("cannot write", &writing))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(TrainError::io("cannot write", &writing))?;
+    fs::rename(&writing, &path).map_err(TrainError::io("cannot write", &path))?;
+    sync_folder(folder)?;
+    Ok(file)
+}
+
+/// Syncs every file and folder under `folder`.
+fn sync_tree(folder: &Path) -> Result<(), TrainError> {
+    for entry in fs::read_dir(folder).map_err(TrainError::io("cannot read", folder))? {
+        let path = entry.map_err(TrainError::io("cannot read", folder))?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path).and_then(|file| file.sync_all()).map_err(TrainError::io("cannot write", &path))?;
+        }
+    }
+    sync_folder(folder)
+}
+
+/// Syncs the entries of a folder, where the system has such a thing.
+fn sync_folder(folder: &Path) -> Result<(), TrainError> {
+    if cfg!(unix) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(TrainError::io("cannot write", folder))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! CoSENT: `log(1 + Σ exp(s_i − s_j))` over all `i`, `j` with `label_i < label_j`, where `s` is the scaled cosine of a pair:
+//! a pair with the higher label should have the higher cosine. <https://kexue.fm/archives/8847>
+
+use super::cosine::{cosines, cosines_backward};
+use super::{Embedded, Loss, LossSummary, Needs, rows_of};
+use maana_kernels::{Matrix, Pool};
+use serde_json::json;
+
+/// Ranks the cosines of two columns by their labels. The reference's `CoSENTLoss`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CoSent {
+    /// What cosines are multiplied with; the reference takes 20.
+    pub scale: f64,
+}
+
+impl Loss for CoSent {
+    fn loss(&self, _pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+        let rows = rows_of(embedded, d_columns);
+        let labels = embedded.labels.expect("needs() asks for labels");
+        let ([a, b], [d_a, d_b]) = (embedded.columns, d_columns) else { panic!("needs() asks for two columns") };
+        let (weight, scale) = (f64::from(weight), self.scale);
+        let cosines = cosines(*a, *b);
+        let differences = || {
+            let pairs = (0..rows).flat_map(|low| (0..rows).map(move |high| (low, high)));
+            let ordered = pairs.filter(|&(low, high)| labels[low] < labels[high]);
+            ordered.map(|(low, high)| (low, high, scale * (cosines[low].value - cosines[high].value)))
+        };
+        let greatest = differences().map(|(_, _, difference)| difference).fold(0.0, f64::max);
+        let sum =
+            (-greatest).exp() + differences().map(|(_, _, difference)| (difference - greatest).exp()).sum::<f64>();
+        let mut d_cosines = vec![0.0; rows];
+        for (low, high, difference) in differences() {
+            let d = weight * scale * (difference - greatest).exp() / sum;
+            d_cosines[low] += d;
+            d_cosines[high] -= d;
+        }
+        cosines_backward(*a, *b, &cosines, &d_cosines, d_a, d_b);
+        (weight * (greatest + sum.ln())) as f32
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { columns: 2..=2, labels: true }
+    }
+
+    fn describe(&self) -> LossSummary {
+        LossSummary {
+            name: "cosent".into(),
+            class: "CoSENTLoss".into(),
+            parameters: vec![("scale".into(), json!(self.scale)), ("similarity_fct".into(), json!("pairwise_cos_sim"))],
+            inner: None,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! In-batch negatives: `mean_i (logsumexp_j S_ij − S_ii)`, where `S_ij` is the scaled cosine of row `i` of the first column
+//! and candidate `j`, the candidates being all rows of all other columns. <https://arxiv.org/abs/1705.00652>
+//!
+//! Over several dimensions the score matrices are prefix sums of blocks of one product: `a_i·c_j` over the first 128
+//! columns is that over the first 64 and that over the next 64. Backward runs the same way from the largest to the smallest.
+
+use super::cosine::{SHORTEST, dot};
+use super::{Embedded, Loss, LossSummary, Needs, rows_of};
+use maana_kernels::{Matrix, Pool, Rows};
+use serde_json::json;
+
+/// Each first text should find its own positive (second column) among all texts of the other columns. The reference's
+/// `MultipleNegativesRankingLoss`. Further columns are hard negatives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InBatchNegatives {
+    /// What cosines are multiplied with; the reference takes 20.
+    pub scale: f64,
+}
+
+impl RankingLoss for InBatchNegatives {
+    fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    fn of_scores(&self, scores: &Matrix, weight: f64, d_scores: &mut Matrix) -> f64 {
+        cross_entropy(scores, weight, d_scores)
+    }
+}
+
+impl Loss for InBatchNegatives {
+    fn loss(&self, pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+        self.whole(pool, embedded, weight, d_columns)
+    }
+
+    fn nested(
+        &self,
+        pool: &Pool,
+        embedded: &Embedded<'_>,
+        dims: &[(usize, f32)],
+        weight: f32,
+        d_columns: &mut [Matrix],
+    ) -> f32 {
+        self.ranked(pool, embedded, dims, weight, d_columns)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { columns: 2..=usize::MAX, labels: false }
+    }
+
+    fn describe(&self) -> LossSummary {
+        LossSummary {
+            name: "multiple_negatives_ranking".into(),
+            class: "MultipleNegativesRankingLoss".into(),
+            parameters: vec![("scale".into(), json!(self.scale)), ("similarity_fct".into(), json!("cos_sim"))],
+            inner: None,
+        }
+    }
+}
+
+/// A loss of the matrix of scaled cosines, (rows of the first column, candidates).
+pub(super) trait RankingLoss {
+    fn scale(&self) -> f64;
+
+    /// `weight` × the loss of the scores; adds `weight` × their gradient to `d_scores`.
+    fn of_scores(&self, scores: &Matrix, weight: f64, d_scores: &mut Matrix) -> f64;
+
+    /// The loss of whole embeddings.
+    fn whole(&self, pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+        self.ranked(pool, embedded, &[(embedded.columns[0].columns(), 1.0)], weight, d_columns)
+    }
+
+    /// The loss over falling `dims`, (dimension, weight).
+    fn ranked(
+        &self,
+        pool: &Pool,
+        embedded: &Embedded<'_>,
+        dims: &[(usize, f32)],
+        weight: f32,
+        d_columns: &mut [Matrix],
+    ) -> f32 {
+        let rows = rows_of(embedded, d_columns);
+        let anchors = embedded.columns[0];
+        let candidates = stacked(&embedded.columns[1..]);
+        let mut d_candidates = Matrix::zeros(candidates.rows(), candidates.columns());
+        let mut products = Matrix::zeros(rows, candidates.rows());
+        let (mut squares_a, mut squares_c) = (vec![0.0; rows], vec![0.0; candidates.rows()]);
+        let mut value = 0.0;
+        let mut ends = Vec::with_capacity(dims.len());
+        for &(dim, dim_weight) in dims.iter().rev() {
+            let start = ends.last().map_or(0, |end: &PrefixEnd| end.dim);
+            let (block_a, block_c) = (block(anchors, start, dim), block(candidates.view(), start, dim));
+            maana_kernels::matmul_transposed(pool, block_a, block_c, products.data_mut(), true);
+            let (inverse_a, inverse_c) =
+                (inverse_norms(block_a, &mut squares_a), inverse_norms(block_c, &mut squares_c));
+            let weight = f64::from(weight) * f64::from(dim_weight);
+            let (loss, end) = self.prefix(dim, &products, &inverse_a, &inverse_c, weight);
+            value += loss;
+            ends.push(end);
+        }
+        let mut sum = PrefixEnd::nothing(rows, candidates.rows());
+        while let Some(end) = ends.pop() {
+            let start = ends.last().map_or(0, |smaller| smaller.dim);
+            sum.add(&end);
+            let (block_a, block_c) = (block(anchors, start, end.dim), block(candidates.view(), start, end.dim));
+            let mut d_block = Matrix::zeros(rows, end.dim - start);
+            maana_kernels::matmul(pool, sum.d_products.view(), block_c, d_block.data_mut(), false);
+            add_block(&mut d_columns[0], start, d_block.view(), block_a, &sum.along_a);
+            let mut d_block = Matrix::zeros(candidates.rows(), end.dim - start);
+            maana_kernels::matmul_weight_gradient(pool, sum.d_products.view(), block_a, d_block.data_mut());
+            add_block(&mut d_candidates, start, d_block.view(), block_c, &sum.along_c);
+        }
+        let d_stacked = d_candidates.data().chunks_exact(d_columns[0].data().len());
+        for (d_column, d_stacked) in d_columns[1..].iter_mut().zip(d_stacked) {
+            for (d, d_stacked) in d_column.data_mut().iter_mut().zip(d_stacked) {
+                *d += d_stacked;
+            }
+        }
+        value as f32
+    }
+
+    /// The loss at one dimension, and what goes back from there, given the products and inverse norms over its columns.
+    fn prefix(
+        &self,
+        dim: usize,
+        products: &Matrix,
+        inverse_a: &[f64],
+        inverse_c: &[f64],
+        weight: f64,
+    ) -> (f64, PrefixEnd) {
+        let mut scores = Matrix::zeros(inverse_a.len(), inverse_c.len());
+        for (row, inverse_a) in inverse_a.iter().enumerate() {
+            for ((score, product), inverse_c) in scores.row_mut(row).iter_mut().zip(products.row(row)).zip(inverse_c) {
+                *score = (self.scale() * f64::from(*product) * inverse_a * inverse_c) as f32;
+            }
+        }
+        let mut end = PrefixEnd::nothing(inverse_a.len(), inverse_c.len());
+        end.dim = dim;
+        let loss = self.of_scores(&scores, weight, &mut end.d_products);
+        for (row, inverse_a) in inverse_a.iter().enumerate() {
+            let d_products = end.d_products.row_mut(row);
+            for (column, (d, inverse_c)) in d_products.iter_mut().zip(inverse_c).enumerate() {
+                let along = f64::from(*d) * f64::from(scores.row(row)[column]);
+                end.along_a[row] += along * inverse_a * inverse_a;
+                end.along_c[column] += along * inverse_c * inverse_c;
+                *d = (f64::from(*d) * self.scale() * inverse_a * inverse_c) as f32;
+            }
+        }
+        (loss, end)
+    }
+}
+
+/// What goes back from the end of a prefix into all columns before it.
+pub(super) struct PrefixEnd {
+    dim: usize,
+    /// The gradient of the plain products `a_i·c_j`. (rows, candidates)
+    d_products: Matrix,
+    /// How much of each first text goes back into itself, because its norm changes. (rows)
+    along_a: Vec<f64>,
+    /// The same for each candidate. (candidates)
+    along_c: Vec<f64>,
+}
+
+impl PrefixEnd {
+    fn nothing(rows: usize, candidates: usize) -> Self {
+        let d_products = Matrix::zeros(rows, candidates);
+        Self { dim: 0, d_products, along_a: vec![0.0; rows], along_c: vec![0.0; candidates] }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (sum, d) in self.d_products.data_mut().iter_mut().zip(other.d_products.data()) {
+            *sum += d;
+        }
+        for (sum, along) in self.along_a.iter_mut().zip(&other.along_a) {
+            *sum += along;
+        }
+        for (sum, along) in self.along_c.iter_mut().zip(&other.along_c) {
+            *sum += along;
+        }
+    }
+}
+
+/// Softmax cross entropy, `weight` × `mean_i (logsumexp_j S_ij − S_ii)`; adds its gradient to `d_scores`.
+pub(super) fn cross_entropy(scores: &Matrix, weight: f64, d_scores: &mut Matrix) -> f64 {
+    let weight = weight / scores.rows() as f64;
+    let mut sum = 0.0;
+    for row in 0..scores.rows() {
+        let scores = scores.row(row);
+        let greatest = f64::from(scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let total: f64 = scores.iter().map(|&score| (f64::from(score) - greatest).exp()).sum();
+        sum += greatest + total.ln() - f64::from(scores[row]);
+        for (column, (d, &score)) in d_scores.row_mut(row).iter_mut().zip(scores).enumerate() {
+            let target = if column == row { 1.0 } else { 0.0 };
+            *d += (weight * ((f64::from(score) - greatest).exp() / total - target)) as f32;
+        }
+    }
+    weight * sum
+}
+
+/// All columns under one another.
+fn stacked(columns: &[Rows<'_>]) -> Matrix {
+    let rows = columns.iter().map(|column| column.rows()).sum();
+    let mut stacked = Matrix::zeros(rows, columns[0].columns());
+    let texts = columns.iter().flat_map(|column| (0..column.rows()).map(|row| column.row(row)));
+    for (row, text) in texts.enumerate() {
+        stacked.row_mut(row).copy_from_slice(text);
+    }
+    stacked
+}
+
+/// Columns `start..end` of the rows.
+fn block(rows: Rows<'_>, start: usize, end: usize) -> Rows<'_> {
+    Rows::new(&rows.data()[start..], rows.rows(), end - start, rows.stride())
+}
+
+/// Adds the squares of a further block to `squares` and gives back 1 ÷ the norms up to there, no norm counted as less than
+/// 1e-12.
+fn inverse_norms(block: Rows<'_>, squares: &mut [f64]) -> Vec<f64> {
+    let norms = squares.iter_mut().enumerate().map(|(row, squares)| {
+        *squares += dot(block.row(row), block.row(row));
+        1.0 / squares.sqrt().max(SHORTEST)
+    });
+    norms.collect()
+}
+
+/// Adds `d_block` − `along` × `block` to the columns of `d` from `start` on.
+fn add_block(d: &mut Matrix, start: usize, d_block: Rows<'_>, block: Rows<'_>, along: &[f64]) {
+    for (row, along) in along.iter().enumerate() {
+        let d = &mut d.row_mut(row)[start..start + block.columns()];
+        for ((d, d_block), x) in d.iter_mut().zip(d_block.row(row)).zip(block.row(row)) {
+            *d += (f64::from(*d_block) - along * f64::from(*x)) as f32;
+        }
+    }
+}

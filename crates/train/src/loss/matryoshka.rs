@@ -1,0 +1,133 @@
+//! Matryoshka: any loss, summed over several dimensions to which the embeddings are cut and normalised, so that each prefix of
+//! an embedding is a good embedding. <https://arxiv.org/abs/2205.13147>
+//!
+//! The reference cuts the larger, normalised prefix to get the smaller; that is the same vector as cutting from the whole.
+
+use super::{Embedded, Loss, LossSummary, Needs};
+use maana_kernels::{Matrix, Pool, Rows};
+use serde_json::json;
+
+/// A loss over several dimensions. The reference's `MatryoshkaLoss`.
+pub struct Matryoshka {
+    /// The loss at each dimension.
+    pub inner: Box<dyn Loss>,
+    /// (dimension, weight), dimensions falling.
+    pub dims: Vec<(usize, f64)>,
+    /// How many of the dimensions are drawn for each micro-batch; all if `None`.
+    pub dims_per_step: Option<usize>,
+    /// The run's seed, which decides what is drawn.
+    pub seed: u64,
+}
+
+impl Matryoshka {
+    /// The dimensions of micro-batch `pass`, falling: a function of the seed and that number alone.
+    fn drawn(&self, pass: u64) -> Vec<(usize, f32)> {
+        let mut left: Vec<usize> = (0..self.dims.len()).collect();
+        let mut state = mix(self.seed ^ mix(pass));
+        let mut drawn = Vec::new();
+        for _ in 0..self.dims_per_step.unwrap_or(self.dims.len()).min(left.len()) {
+            state = mix(state);
+            drawn.push(left.swap_remove((state % left.len() as u64) as usize));
+        }
+        drawn.sort_unstable();
+        drawn.into_iter().map(|index| (self.dims[index].0, self.dims[index].1 as f32)).collect()
+    }
+}
+
+impl Loss for Matryoshka {
+    fn loss(&self, pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+        self.inner.nested(pool, embedded, &self.drawn(embedded.pass), weight, d_columns)
+    }
+
+    fn needs(&self) -> Needs {
+        self.inner.needs()
+    }
+
+    fn describe(&self) -> LossSummary {
+        let inner = self.inner.describe();
+        let (dims, weights): (Vec<usize>, Vec<f64>) = self.dims.iter().copied().unzip();
+        let per_step = self.dims_per_step.map_or(json!(-1), |number| json!(number));
+        LossSummary {
+            name: "matryoshka".into(),
+            class: "MatryoshkaLoss".into(),
+            parameters: vec![
+                ("loss".into(), json!(inner.class)),
+                ("matryoshka_dims".into(), json!(dims)),
+                ("matryoshka_weights".into(), json!(weights)),
+                ("n_dims_per_step".into(), per_step),
+            ],
+            inner: Some(Box::new(inner)),
+        }
+    }
+}
+
+/// The sum over the dimensions for a loss that knows no shortcut.
+pub(super) fn one_by_one<L: Loss + ?Sized>(
+    loss: &L,
+    pool: &Pool,
+    embedded: &Embedded<'_>,
+    dims: &[(usize, f32)],
+    weight: f32,
+    d_columns: &mut [Matrix],
+) -> f32 {
+    let mut value = 0.0;
+    for &(dim, dim_weight) in dims {
+        let prefixes: Vec<Rows<'_>> = embedded.columns.iter().map(|column| column.prefix(dim)).collect();
+        let normalised: Vec<Matrix> = prefixes
+            .iter()
+            .map(|prefix| {
+                let mut y = Matrix::zeros(prefix.rows(), dim);
+                maana_kernels::normalize(pool, *prefix, y.data_mut());
+                y
+            })
+            .collect();
+        let columns: Vec<Rows<'_>> = normalised.iter().map(Matrix::view).collect();
+        let mut d_normalised: Vec<Matrix> = prefixes.iter().map(|prefix| Matrix::zeros(prefix.rows(), dim)).collect();
+        value += loss.loss(pool, &Embedded { columns: &columns, ..*embedded }, weight * dim_weight, &mut d_normalised);
+        for ((prefix, d_y), d_column) in prefixes.iter().zip(&d_normalised).zip(&mut *d_columns) {
+            let mut d_prefix = Matrix::zeros(prefix.rows(), dim);
+            maana_kernels::normalize_backward(pool, *prefix, d_y.view(), d_prefix.data_mut());
+            for row in 0..prefix.rows() {
+                for (d, d_prefix) in d_column.row_mut(row).iter_mut().zip(d_prefix.row(row)) {
+                    *d += d_prefix;
+                }
+            }
+        }
+    }
+    value
+}
+
+/// One round of SplitMix64: a number without visible relation to the one before.
+fn mix(state: u64) -> u64 {
+    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::InBatchNegatives;
+
+    fn drawing(dims_per_step: Option<usize>, seed: u64) -> Matryoshka {
+        let dims = [64, 32, 16, 8].map(|dim| (dim, 1.0)).to_vec();
+        Matryoshka { inner: Box::new(InBatchNegatives { scale: 20.0 }), dims, dims_per_step, seed }
+    }
+
+    #[test]
+    fn draws_are_distinct_fall_and_depend_on_seed_and_pass_alone() {
+        let mut seen = std::collections::HashMap::new();
+        for pass in 0..600 {
+            let drawn = drawing(Some(2), 42).drawn(pass);
+            assert!(drawn.len() == 2 && drawn[0].0 > drawn[1].0, "{drawn:?}");
+            assert_eq!(drawn, drawing(Some(2), 42).drawn(pass));
+            *seen.entry((drawn[0].0, drawn[1].0)).or_insert(0) += 1;
+        }
+        assert_eq!(seen.len(), 6, "all pairs of four come");
+        assert!(seen.values().all(|&times| (60..140).contains(&times)), "about equally often: {seen:?}");
+        let other = drawing(Some(2), 43);
+        assert!((0..20).any(|pass| other.drawn(pass) != drawing(Some(2), 42).drawn(pass)), "another seed, other draws");
+        assert_eq!(drawing(None, 42).drawn(7).iter().map(|dim| dim.0).collect::<Vec<_>>(), [64, 32, 16, 8]);
+    }
+}

@@ -1,0 +1,344 @@
+//! `Plan`: what a run will do and when, known before it starts. The run walks with the same `Pace` as the plan does, so that
+//! the two cannot differ. Counts only: knows no model and reads no data.
+
+use crate::{Arguments, Evaluate, TrainError, Version, schedule};
+use serde::{Deserialize, Serialize};
+
+/// What a run will do and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Rows of the data set.
+    pub rows: usize,
+    /// Micro-batches of one epoch: rows ÷ batch size, rounded up (down with `drop_last`). Without duplicates a pass may
+    /// take more or fewer; like the reference, the plan counts with this number.
+    pub batches_per_epoch: u64,
+    /// Updates of the whole run.
+    pub updates: u64,
+    /// The first updates, over which the learning rate rises.
+    pub warmup_updates: u64,
+    /// Epochs begun.
+    pub epochs: u64,
+    /// Micro-batches of the whole run.
+    pub micro_batches: u64,
+    /// When the model will be measured, in order.
+    pub evaluations: Vec<Moment>,
+    /// When the loss will be logged, in order.
+    pub log_rows: Vec<Moment>,
+    pace: Pace,
+}
+
+/// A moment of the run as the log shows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// Updates made.
+    pub step: u64,
+    /// Epochs made, as the reference counts them: those of the last update.
+    pub epoch: f64,
+}
+
+impl Plan {
+    /// The plan of a run over so many rows.
+    ///
+    /// # Errors
+    /// If an argument makes no sense, or no batch comes of the rows.
+    pub fn new(rows: usize, arguments: &Arguments) -> Result<Self, TrainError> {
+        arguments.check()?;
+        let pace = Pace::new(rows, arguments);
+        if pace.batches_per_epoch == 0 {
+            return Err(TrainError::NoBatch { rows, batch_size: arguments.batch_size, drop_last: arguments.drop_last });
+        }
+        let updates_per_epoch = pace.updates_per_epoch();
+        let (updates, epochs) = match arguments.max_steps {
+            Some(steps) => (steps, steps.div_ceil(updates_per_epoch)),
+            None => ((arguments.epochs * updates_per_epoch as f64).ceil() as u64, arguments.epochs.ceil() as u64),
+        };
+        let warmup_updates = match arguments.warmup_steps {
+            0 => (updates as f64 * arguments.warmup_ratio).ceil() as u64,
+            steps => steps,
+        };
+        let mut plan = Self {
+            rows,
+            batches_per_epoch: pace.batches_per_epoch,
+            updates,
+            warmup_updates,
+            epochs,
+            micro_batches: 0,
+            evaluations: Vec::new(),
+            log_rows: Vec::new(),
+            pace,
+        };
+        plan.rehearse(arguments);
+        Ok(plan)
+    }
+
+    /// The learning rate that update `step` (from 0) uses.
+    pub fn learning_rate(&self, step: u64, arguments: &Arguments) -> f64 {
+        arguments.learning_rate * schedule::factor(arguments.schedule, step, self.warmup_updates, self.updates)
+    }
+
+    /// How micro-batches become updates.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// Whether nothing is left to do at this position.
+    pub(crate) fn is_over(&self, position: &Position) -> bool {
+        position.step >= self.updates || position.epoch >= self.epochs
+    }
+
+    /// Walks through the run without computing anything.
+    fn rehearse(&mut self, arguments: &Arguments) {
+        let mut position = Position::default();
+        while !self.is_over(&position) {
+            let updated = self.pace.advance(&mut position, self.batches_per_epoch);
+            if updated && arguments.logs_at(position.step) {
+                self.log_rows.push(position.moment());
+            }
+            if arguments.evaluates_at(&position, updated, self.is_over(&position)) {
+                self.evaluations.push(position.moment());
+            }
+        }
+        self.micro_batches = position.micro_step;
+    }
+}
+
+impl Arguments {
+    /// Whether update number `step` gives a row of the log.
+    pub(crate) fn logs_at(&self, step: u64) -> bool {
+        step.is_multiple_of(self.log_every) || (self.log_first && step == 1)
+    }
+
+    /// Whether the model is measured at this position, given whether the last micro-batch ended in an update and whether
+    /// the run is over.
+    pub(crate) fn evaluates_at(&self, position: &Position, updated: bool, over: bool) -> bool {
+        match self.evaluate {
+            Evaluate::Never => false,
+            Evaluate::Epoch => position.batch == 0 || over,
+            Evaluate::Steps(steps) => updated && position.step.is_multiple_of(steps),
+        }
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// Epochs that lie behind as a whole.
+    pub epoch: u64,
+    /// Micro-batches that lie behind in this epoch.
+    pub batch: u64,
+    /// Micro-batches that lie behind in the whole run.
+    pub micro_step: u64,
+    /// Micro-batches since the last update: their gradients wait for the next one.
+    pub open: u64,
+    /// Updates made.
+    pub step: u64,
+    /// Epochs made, as the log shows them.
+    pub shown_epoch: f64,
+}
+
+impl Position {
+    fn moment(&self) -> Moment {
+        Moment { step: self.step, epoch: self.shown_epoch }
+    }
+}
+
+/// How micro-batches become updates, in one of two manners.
+///
+/// The current one: groups are formed within an epoch; the last one may be smaller, and its losses are divided by its real
+/// size. That of transformers 4.41: groups run on across the ends of epochs and are always divided by the full size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Pace {
+    across_epochs: bool,
+    group: u64,
+    batches_per_epoch: u64,
+}
+
+impl Pace {
+    fn new(rows: usize, arguments: &Arguments) -> Self {
+        let (rows, size) = (rows as u64, arguments.batch_size as u64);
+        Self {
+            across_epochs: arguments.reproduce == Some(Version::V3_0_1),
+            group: arguments.gradient_accumulation_steps,
+            batches_per_epoch: if arguments.drop_last { rows / size } else { rows.div_ceil(size) },
+        }
+    }
+
+    fn updates_per_epoch(&self) -> u64 {
+        if self.across_epochs {
+            (self.batches_per_epoch / self.group).max(1)
+        } else {
+            self.batches_per_epoch.div_ceil(self.group)
+        }
+    }
+
+    /// How many of the micro-batches that the sampler drew for an epoch are used.
+    pub(crate) fn used(&self, drawn: u64) -> u64 {
+        if self.across_epochs { drawn } else { drawn.min(self.batches_per_epoch) }
+    }
+
+    /// What the loss of the next micro-batch is divided by, if its epoch has `batches` of them.
+    pub(crate) fn divisor(&self, position: &Position, batches: u64) -> u64 {
+        if self.across_epochs {
+            return self.group;
+        }
+        let first = position.batch - position.batch % self.group;
+        self.group.min(batches - first)
+    }
+
+    /// Puts one micro-batch behind, in an epoch of `batches`; whether an update is due.
+    pub(crate) fn advance(&self, position: &mut Position, batches: u64) -> bool {
+        position.batch += 1;
+        position.micro_step += 1;
+        position.open += 1;
+        let updated = if self.across_epochs {
+            let short = self.batches_per_epoch <= self.group && position.batch == self.batches_per_epoch.min(batches);
+            position.micro_step.is_multiple_of(self.group) || short
+        } else {
+            position.batch.is_multiple_of(self.group) || position.batch == batches
+        };
+        if updated {
+            position.open = 0;
+            position.step += 1;
+            position.shown_epoch = position.epoch as f64 + position.batch as f64 / self.batches_per_epoch as f64;
+        }
+        if position.batch == batches {
+            position.epoch += 1;
+            position.batch = 0;
+        }
+        updated
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The settings of the run whose training log lies in `tests/data`.
+    fn logged_run() -> Arguments {
+        Arguments {
+            epochs: 4.0,
+            batch_size: 32,
+            gradient_accumulation_steps: 16,
+            warmup_ratio: 0.1,
+            evaluate: Evaluate::Epoch,
+            log_every: 10,
+            reproduce: Some(Version::V3_0_1),
+            ..Arguments::default()
+        }
+    }
+
+    fn shown(moments: &[Moment]) -> Vec<(u64, String)> {
+        moments.iter().map(|moment| (moment.step, format!("{:.4}", moment.epoch))).collect()
+    }
+
+    #[test]
+    fn the_whole_training_log_of_a_run_of_3_0_1() {
+        let log = include_str!("../tests/data/training_log_282883_rows.tsv");
+        let (mut training, mut evaluations) = (Vec::new(), Vec::new());
+        for line in log.lines().skip(1) {
+            let [epoch, step, kind] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("bad line: {line}") };
+            let rows = if kind == "training" { &mut training } else { &mut evaluations };
+            rows.push((step.parse::<u64>().unwrap(), epoch.to_string()));
+        }
+        assert_eq!((training.len(), evaluations.len()), (220, 4));
+
+        let plan = Plan::new(282_883, &logged_run()).unwrap();
+        assert_eq!((plan.batches_per_epoch, plan.updates, plan.warmup_updates), (8841, 2208, 221));
+        assert_eq!(plan.micro_batches, 2208 * 16);
+        assert_eq!(shown(&plan.log_rows), training);
+        assert_eq!(shown(&plan.evaluations), evaluations);
+    }
+
+    #[test]
+    fn the_same_run_in_the_current_manner() {
+        let plan = Plan::new(282_883, &Arguments { reproduce: None, ..logged_run() }).unwrap();
+        assert_eq!((plan.updates, plan.warmup_updates, plan.micro_batches), (2212, 222, 4 * 8841));
+        let expected = [(553, "1.0000"), (1106, "2.0000"), (1659, "3.0000"), (2212, "4.0000")];
+        assert_eq!(shown(&plan.evaluations), expected.map(|(step, epoch)| (step, epoch.to_string())));
+    }
+
+    #[test]
+    fn the_steps_and_epochs_of_the_golden_run() {
+        let golden = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/st301/run.json")).unwrap();
+        let golden: serde_json::Value = serde_json::from_slice(&golden).unwrap();
+        let arguments = Arguments {
+            epochs: 3.0,
+            batch_size: 8,
+            gradient_accumulation_steps: 4,
+            warmup_ratio: 0.1,
+            evaluate: Evaluate::Epoch,
+            log_every: 2,
+            reproduce: Some(Version::V3_0_1),
+            ..Arguments::default()
+        };
+        let plan = Plan::new(150, &arguments).unwrap();
+        assert_eq!((plan.updates, plan.warmup_updates, plan.micro_batches), (12, 2, 48));
+        let moments = |key: &str| -> Vec<Moment> {
+            let rows = golden["log_history"].as_array().unwrap().iter().filter(|row| row.get(key).is_some());
+            rows.map(|row| Moment { step: row["step"].as_u64().unwrap(), epoch: row["epoch"].as_f64().unwrap() })
+                .collect()
+        };
+        assert_eq!(plan.log_rows, moments("loss"));
+        assert_eq!(plan.evaluations, moments("eval_sequential_score"));
+    }
+
+    #[test]
+    fn a_part_of_an_epoch_and_a_number_of_updates() {
+        let half = Plan::new(100, &Arguments { epochs: 0.5, batch_size: 10, ..Arguments::default() }).unwrap();
+        assert_eq!((half.updates, half.epochs, half.micro_batches), (5, 1, 5));
+        let counted =
+            Arguments { max_steps: Some(23), batch_size: 10, evaluate: Evaluate::Steps(5), ..Arguments::default() };
+        let counted = Plan::new(100, &counted).unwrap();
+        assert_eq!((counted.updates, counted.epochs), (23, 3));
+        assert_eq!(counted.evaluations.iter().map(|moment| moment.step).collect::<Vec<_>>(), [5, 10, 15, 20]);
+    }
+
+    #[test]
+    fn fewer_batches_than_a_group() {
+        let arguments = Arguments { batch_size: 8, gradient_accumulation_steps: 16, ..Arguments::default() };
+        for reproduce in [None, Some(Version::V3_0_1)] {
+            let plan = Plan::new(40, &Arguments { reproduce, ..arguments.clone() }).unwrap();
+            assert_eq!(plan.updates, 3, "{reproduce:?}: each epoch of 5 micro-batches is one update");
+        }
+    }
+
+    #[test]
+    fn no_batch_is_an_error_that_says_why() {
+        let fault = Plan::new(0, &Arguments::default()).unwrap_err().to_string();
+        assert!(fault.contains("no rows"), "{fault}");
+        let fault = Plan::new(7, &Arguments { drop_last: true, ..Arguments::default() }).unwrap_err().to_string();
+        assert!(fault.contains('7') && fault.contains("drop_last"), "{fault}");
+    }
+
+    proptest! {
+        /// Divisors: in the current manner every micro-batch of a group is divided by the group's own size.
+        #[test]
+        fn groups_are_divided_by_their_size(batches in 1_u64..60, group in 1_u64..9, epochs in 1_u64..4) {
+            let pace = Pace { across_epochs: false, group, batches_per_epoch: batches };
+            let mut position = Position::default();
+            let mut sum = 0.0;
+            while position.epoch < epochs {
+                sum += 1.0 / pace.divisor(&position, batches) as f64;
+                if pace.advance(&mut position, batches) {
+                    prop_assert!((sum - 1.0).abs() < 1e-9, "weights of a group sum to {sum}");
+                    sum = 0.0;
+                }
+            }
+            prop_assert_eq!(position.step, epochs * pace.updates_per_epoch());
+            prop_assert_eq!(position.open, 0);
+        }
+
+        /// In the manner of 4.41 every full group is an update, whatever the epochs do.
+        #[test]
+        fn groups_run_on_across_epochs(batches in 10_u64..60, group in 1_u64..9, epochs in 1_u64..4) {
+            let pace = Pace { across_epochs: true, group, batches_per_epoch: batches };
+            let mut position = Position::default();
+            while position.epoch < epochs {
+                pace.advance(&mut position, batches);
+            }
+            prop_assert_eq!(position.step, epochs * batches / group);
+            prop_assert_eq!(position.open, epochs * batches % group);
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! The run: micro-batches, updates, log, evaluations and checkpoints, each at its time. What is computed lies in `step` and
+//! `optimizer`, when in `plan`, what is kept in `checkpoint`.
+
+use crate::batches::{AHEAD, Batch, Batches};
+use crate::checkpoint::{Arenas, Checkpoints, Found, Identity, Name, State, Window};
+use crate::error::Failure;
+use crate::loss::Loss;
+use crate::observer::{Event, Observer, Progress};
+use crate::optimizer::{AdamW, clip};
+use crate::plan::Position;
+use crate::step::Step;
+use crate::{Arguments, Evaluate, LogRow, Plan, TrainError, TrainingRecord, Version};
+use maana_data::Source;
+use maana_kernels::Pool;
+use maana_model::Trainable;
+use maana_text::TokenBatch;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
+
+/// A training run: everything but the model and whoever watches.
+#[derive(Clone, Copy)]
+pub struct Run<'a, T> {
+    /// The threads to compute with. They change the time that a run takes, and no bit of its outcome.
+    pub pool: &'a Pool,
+    /// The data; its columns in the order that the loss sees them.
+    pub source: &'a dyn Source,
+    /// Texts to tokens, one sequence for each. Called on another thread.
+    pub tokenize: T,
+    /// What is made smaller.
+    pub loss: &'a dyn Loss,
+    /// All settings.
+    pub arguments: &'a Arguments,
+    /// Where checkpoints and `record.jsonl` go. Without it nothing is written.
+    pub folder: Option<&'a Path>,
+    /// Whether to go on from the newest checkpoint of the folder, if it has one.
+    pub resume: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All updates were made. The model has the last parameters, or the best ones if the run kept the best.
+    Finished(TrainingRecord),
+    /// The observer asked to stop.
+    Interrupted {
+        /// What was logged so far.
+        record: TrainingRecord,
+        /// The checkpoint to go on from, if the run has a folder.
+        checkpoint: Option<PathBuf>,
+    },
+}
+
+impl<T, E> Run<'_, T>
+where
+    T: Fn(&[&str]) -> Result<TokenBatch, E> + Sync,
+    E: Into<Failure>,
+{
+    /// Trains the model. The outcome is a function of model, data, loss and arguments alone: threads, stops and resumptions
+    /// change no bit of it.
+    ///
+    /// # Errors
+    /// See [`TrainError`]; the model then has the parameters of the last update, unless a checkpoint could not be loaded.
+    pub fn train<M: Trainable>(&self, model: &mut M, observer: &mut dyn Observer<M>) -> Result<Outcome, TrainError> {
+        let plan = Plan::new(self.source.len(), self.arguments)?;
+        let summary = self.loss.describe();
+        self.loss.needs().check(&summary.name, self.source.columns(), self.source.has_labels())?;
+
+        let mut training = Training::begin(self, &plan, model, observer)?;
+        training.tell(&Event::Started { plan: &plan });
+        let start = training.state.position;
+        if training.state.evaluation_due {
+            training.pause(true)?;
+        }
+        if !plan.is_over(&start) {
+            let batches = Batches {
+                source: self.source,
+                tokenize: &self.tokenize,
+                arguments: self.arguments,
+                pace: plan.pace(),
+                epochs: plan.epochs,
+            };
+            let stopped = std::thread::scope(|scope| {
+                let (sender, receiver) = sync_channel(AHEAD);
+                scope.spawn(move || batches.produce(start, &sender));
+                training.walk(receiver)
+            })?;
+            if stopped {
+                return training.interrupt();
+            }
+        }
+        training.finish()
+    }
+}
+
+/// A run under way.
+struct Training<'a, M: Trainable> {
+    pool: &'a Pool,
+    loss: &'a dyn Loss,
+    arguments: &'a Arguments,
+    plan: &'a Plan,
+    model: &'a mut M,
+    observer: &'a mut dyn Observer<M>,
+    identity: Identity,
+    checkpoints: Option<Checkpoints>,
+    /// The newest checkpoint and the position that it holds.
+    saved: Option<(PathBuf, Position)>,
+    state: State,
+    optimizer: AdamW,
+    gradients: Vec<f32>,
+    step: Step<M>,
+    /// Rows of the micro-batches since the last update.
+    open_rows: Vec<usize>,
+    /// The best parameters, if there is no folder to keep them in.
+    best_parameters: Option<Vec<f32>>,
+    began: Instant,
+    /// Seconds of the run before this call.
+    earlier_seconds: f64,
+    /// Micro-batches of this call, and the seconds that they took.
+    pace: (u64, f64),
+}
+
+impl<'a, M: Trainable> Training<'a, M> {
+    /// Makes or opens the folder, and loads where the run was left.
+    fn begin<T>(
+        run: &Run<'a, T>,
+        plan: &'a Plan,
+        model: &'a mut M,
+        observer: &'a mut dyn Observer<M>,
+    ) -> Result<Self, TrainError> {
+        let identity = identity(run, model);
+        let parameters = model.parameters().len();
+        let mut training = Self {
+            pool: run.pool,
+            loss: run.loss,
+            arguments: run.arguments,
+            plan,
+            model,
+            observer,
+            identity,
+            checkpoints: None,
+            saved: None,
+            state: State {
+                position: Position::default(),
+                window: Window::default(),
+                record: TrainingRecord { best_metric: run.arguments.keep_best.clone(), ..TrainingRecord::default() },
+                best_checkpoint: None,
+                evaluation_due: false,
+            },
+            optimizer: AdamW::new(parameters),
+            gradients: vec![0.0; parameters],
+            step: Step::new(),
+            open_rows: Vec::new(),
+            best_parameters: None,
+            began: Instant::now(),
+            earlier_seconds: 0.0,
+            pace: (0, 0.0),
+        };
+        match run.folder {
+            Some(folder) if run.resume => training.resume(folder)?,
+            Some(folder) => training.checkpoints = Some(Checkpoints::start(folder)?),
+            None => {}
+        }
+        Ok(training)
+    }
+
+    fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {
+        let tensors = self.model.tensors().to_vec();
+        let arenas = Arenas {
+            parameters: self.model.parameters_mut(),
+            first_moments: &mut self.optimizer.first_moments[..],
+            second_moments: &mut self.optimizer.second_moments[..],
+            gradients: Some(&mut self.gradients[..]),
+        };
+        let (checkpoints, found) = Checkpoints::resume(folder, &self.identity, &tensors, arenas)?;
+        self.checkpoints = Some(checkpoints);
+        let Some(Found { checkpoint, state, unusable }) = found else { return Ok(()) };
+        self.model.parameters_changed(self.pool);
+        for (checkpoint, reason) in &unusable {
+            self.tell(&Event::Unusable { checkpoint, reason });
+        }
+        let Position { step, shown_epoch, .. } = state.position;
+        self.tell(&Event::Resumed { checkpoint: &checkpoint, step, epoch: shown_epoch });
+        self.saved = Some((checkpoint, state.position));
+        self.earlier_seconds = state.record.seconds;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Goes through the batches; whether the observer asked to stop.
+    fn walk(&mut self, batches: Receiver<Result<Batch, TrainError>>) -> Result<bool, TrainError> {
+        while !self.plan.is_over(&self.state.position) {
+            if self.observer.stop_requested() {
+                return Ok(true);
+            }
+            let began = Instant::now();
+            let Ok(batch) = batches.recv() else { break };
+            let batch = batch?;
+            let loss = self.micro_step(&batch)?;
+            let learning_rate = self.plan.learning_rate(self.state.position.step, self.arguments);
+            let updated = self.plan.pace().advance(&mut self.state.position, batch.of);
+            let norm = if updated { Some(self.update(learning_rate)?) } else { None };
+            let tokens = batch.columns.iter().map(TokenBatch::tokens).sum();
+            self.count(tokens, began.elapsed().as_secs_f64(), batch.of, loss, learning_rate);
+            if let Some(norm) = norm.filter(|_| self.arguments.logs_at(self.state.position.step)) {
+                self.log_training(learning_rate, norm)?;
+            }
+            self.pause(updated)?;
+        }
+        Ok(false)
+    }
+
+    /// One micro-batch forward and backward; its loss.
+    fn micro_step(&mut self, batch: &Batch) -> Result<f64, TrainError> {
+        let position = self.state.position;
+        let divisor = self.plan.pace().divisor(&position, batch.of) as f32;
+        self.open_rows.extend(&batch.rows);
+        let (seed, pass) = (self.arguments.seed, position.micro_step);
+        let weighted =
+            self.step.run(self.model, self.pool, self.loss, batch, (seed, pass), 1.0 / divisor, &mut self.gradients);
+        if !weighted.is_finite() {
+            return Err(self.not_a_number("loss", weighted.into(), position.step + 1, batch.rows.clone()));
+        }
+        self.state.window.loss += f64::from(weighted);
+        Ok(f64::from(weighted) * f64::from(divisor))
+    }
+
+    /// Ends a group of micro-batches: clips, changes the parameters, empties the gradients. Gives back the norm.
+    fn update(&mut self, learning_rate: f64) -> Result<f64, TrainError> {
+        let step = self.state.position.step;
+        let norm = clip(self.pool, &mut self.gradients, self.arguments.max_grad_norm);
+        if !norm.is_finite() {
+            let rows = std::mem::take(&mut self.open_rows);
+            return Err(self.not_a_number("gradient norm", norm, step, rows));
+        }
+        self.optimizer.update(self.pool, self.model, &self.gradients, learning_rate, step, self.arguments);
+        self.model.parameters_changed(self.pool);
+        self.gradients.fill(0.0);
+        self.open_rows.clear();
+        Ok(norm)
+    }
+
+    /// Counts tokens and time, and tells how far the run is.
+    fn count(&mut self, tokens: usize, seconds: f64, batches: u64, loss: f64, learning_rate: f64) {
+        let position = self.state.position;
+        self.state.window.tokens += tokens as u64;
+        self.state.window.seconds += seconds;
+        self.state.record.tokens += tokens as u64;
+        self.pace = (self.pace.0 + 1, self.pace.1 + seconds);
+        let left = self.plan.micro_batches.saturating_sub(position.micro_step) as f64;
+        let progress = Progress {
+            micro_step: position.micro_step,
+            micro_batches: self.plan.micro_batches,
+            step: position.step,
+            updates: self.plan.updates,
+            epoch: position.epoch as f64 + position.batch as f64 / batches as f64,
+            loss,
+            learning_rate,
+            tokens_per_second: tokens as f64 / seconds.max(f64::MIN_POSITIVE),
+            seconds_left: left * self.pace.1 / self.pace.0 as f64,
+        };
+        self.tell(&Event::Progress(progress));
+    }
+
+    /// Adds a row of training to the log.
+    fn log_training(&mut self, used: f64, gradient_norm: f64) -> Result<(), TrainError> {
+        let position = self.state.position;
+        let window =
+            std::mem::replace(&mut self.state.window, Window { from_step: position.step, ..Window::default() });
+        // transformers 4.41 read the learning rate after it had been set for the next update.
+        let learning_rate = match self.arguments.reproduce {
+            Some(Version::V3_0_1) => self.plan.learning_rate(position.step, self.arguments),
+            None => used,
+        };
+        self.log(LogRow::Training {
+            step: position.step,
+            epoch: position.shown_epoch,
+            loss: window.loss / (position.step - window.from_step) as f64,
+            learning_rate,
+            gradient_norm,
+            tokens_per_second: window.tokens as f64 / window.seconds.max(f64::MIN_POSITIVE),
+            seconds: self.seconds(),
+        })
+    }
+
+    fn log(&mut self, row: LogRow) -> Result<(), TrainError> {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.log(&row)?;
+        }
+        self.tell(&Event::Logged(&row));
+        self.state.record.rows.push(row);
+        Ok(())
+    }
+
+    /// Measures the model and writes checkpoints, where it is time for that.
+    fn pause(&mut self, updated: bool) -> Result<(), TrainError> {
+        let position = self.state.position;
+        let over = self.plan.is_over(&position);
+        let evaluates = self.arguments.evaluates_at(&position, updated, over);
+        // Where nothing is measured, the ends of epochs are the times to keep something.
+        let keeps = evaluates || over || (self.arguments.evaluate == Evaluate::Never && position.batch == 0);
+        if evaluates {
+            self.state.evaluation_due = true;
+            if let Err(fault) = self.evaluate() {
+                // What was trained is not lost: the run can be resumed, and begins with this evaluation.
+                self.save(Name::passing(&position))?;
+                return Err(fault);
+            }
+            self.state.evaluation_due = false;
+        }
+        if keeps {
+            self.save(Name::kept(&position))?;
+        } else if updated && self.arguments.save_every.is_some_and(|every| position.step.is_multiple_of(every)) {
+            self.save(Name::passing(&position))?;
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<(), TrainError> {
+        let Position { step, shown_epoch: epoch, .. } = self.state.position;
+        self.tell(&Event::Evaluating { step });
+        let began = Instant::now();
+        let scores = self
+            .observer
+            .evaluate(self.model, step, epoch)
+            .map_err(|source| TrainError::Evaluation { step, source })?;
+        self.log(LogRow::Evaluation { step, epoch, scores: scores.clone(), seconds: began.elapsed().as_secs_f64() })?;
+        let Some(metric) = &self.arguments.keep_best else { return Ok(()) };
+        let name = metric.strip_prefix("eval_").unwrap_or(metric);
+        let Some((_, value)) = scores.iter().find(|(score, _)| score == name) else {
+            let measured = scores.into_iter().map(|(score, _)| score).collect();
+            return Err(TrainError::NoSuchMetric { metric: metric.clone(), measured });
+        };
+        let better = match self.state.record.best_value {
+            None => !value.is_nan(),
+            Some(best) if name.ends_with("loss") => *value < best,
+            Some(best) => *value > best,
+        };
+        if better {
+            self.state.record.best_step = Some(step);
+            self.state.record.best_value = Some(*value);
+            self.state.best_checkpoint = Some(Name::kept(&self.state.position).to_string());
+            if self.checkpoints.is_none() {
+                self.best_parameters = Some(self.model.parameters().to_vec());
+            }
+            self.tell(&Event::Best { step, metric, value: *value });
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, name: Name) -> Result<(), TrainError> {
+        self.state.record.seconds = self.seconds();
+        self.state.record.steps = self.state.position.step;
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        let arenas = Arenas {
+            parameters: self.model.parameters(),
+            first_moments: &self.optimizer.first_moments[..],
+            second_moments: &self.optimizer.second_moments[..],
+            gradients: (self.state.position.open > 0).then_some(&self.gradients[..]),
+        };
+        let save_model = |folder: &Path| self.observer.save_model(self.model, folder);
+        let tensors = self.model.tensors();
+        let folder = checkpoints.save(name, &self.state, &self.identity, tensors, arenas, save_model)?;
+        let best = self.state.best_checkpoint.as_deref();
+        let removed = checkpoints.prune(name, best, self.arguments.save_total_limit)?;
+        self.tell(&Event::Saved { checkpoint: &folder });
+        self.saved = Some((folder, self.state.position));
+        for checkpoint in &removed {
+            self.tell(&Event::Removed { checkpoint });
+        }
+        Ok(())
+    }
+
+    fn interrupt(mut self) -> Result<Outcome, TrainError> {
+        let position = self.state.position;
+        if self.saved.as_ref().is_none_or(|(_, saved)| *saved != position) {
+            self.save(Name::passing(&position))?;
+        }
+        let checkpoint = self.saved.take().map(|(folder, _)| folder);
+        Ok(Outcome::Interrupted { record: self.record(), checkpoint })
+    }
+
+    fn finish(mut self) -> Result<Outcome, TrainError> {
+        if let Some(step) = self.state.record.best_step.filter(|step| *step != self.state.position.step) {
+            match (&self.checkpoints, &self.state.best_checkpoint, &self.best_parameters) {
+                (Some(checkpoints), Some(best), _) => {
+                    let tensors = self.model.tensors().to_vec();
+                    checkpoints.load_parameters(best, &tensors, self.model.parameters_mut())?;
+                }
+                (_, _, Some(best)) => self.model.parameters_mut().copy_from_slice(best),
+                _ => unreachable!("the best parameters lie in a checkpoint or in memory"),
+            }
+            self.model.parameters_changed(self.pool);
+            self.tell(&Event::Restored { step });
+        }
+        Ok(Outcome::Finished(self.record()))
+    }
+
+    /// The record as it stands.
+    fn record(&self) -> TrainingRecord {
+        TrainingRecord {
+            steps: self.state.position.step,
+            seconds: self.seconds(),
+            threads: self.pool.threads(),
+            peak_memory_bytes: peak_memory_bytes(),
+            ..self.state.record.clone()
+        }
+    }
+
+    fn not_a_number(&self, what: &'static str, value: f64, update: u64, rows: Vec<usize>) -> TrainError {
+        let last_checkpoint = self.saved.as_ref().map(|(folder, _)| folder.clone());
+        TrainError::NotANumber { what, value, update, epoch: self.state.position.shown_epoch, rows, last_checkpoint }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.earlier_seconds + self.began.elapsed().as_secs_f64()
+    }
+
+    fn tell(&mut self, event: &Event<'_>) {
+        self.observer.event(event);
+    }
+}
+
+fn identity<T, M: Trainable>(run: &Run<'_, T>, model: &M) -> Identity {
+    let tensors = model.tensors();
+    Identity {
+        arguments: run.arguments.clone(),
+        loss: json!(run.loss.describe()),
+        data: run.source.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect(),
+        rows: run.source.len(),
+        columns: run.source.columns().to_vec(),
+        model: format!("{} tensors of {} numbers", tensors.len(), model.parameters().len()),
+    }
+}
+
+/// The most memory that this process ever held, where the system tells it.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}

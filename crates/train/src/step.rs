@@ -1,0 +1,57 @@
+//! One micro-batch forward and backward: the one place where the two meet.
+
+use crate::batches::Batch;
+use crate::loss::{Embedded, Loss};
+use maana_kernels::{Matrix, Pool, Rows};
+use maana_model::{Noise, Trainable};
+use maana_text::TokenBatch;
+
+/// What is kept from one micro-batch to the next, so that memory is allocated once.
+pub(crate) struct Step<M: Trainable> {
+    keep: M::Activations,
+}
+
+impl<M: Trainable> Step<M> {
+    pub(crate) fn new() -> Self {
+        Self { keep: M::Activations::default() }
+    }
+
+    /// Adds `weight` × the gradient of the loss of this batch to `gradients`, and gives back `weight` × the loss.
+    ///
+    /// All columns go through the model as one packed batch: an embedding does not depend on its neighbours, and the order
+    /// in which gradients are summed is always the same. The dropout masks belong to `seed` and `pass`, the number of the
+    /// micro-batch in the run.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the same one computation")]
+    pub(crate) fn run(
+        &mut self,
+        model: &M,
+        pool: &Pool,
+        loss: &dyn Loss,
+        batch: &Batch,
+        (seed, pass): (u64, u64),
+        weight: f32,
+        gradients: &mut [f32],
+    ) -> f32 {
+        let mut packed = TokenBatch::new();
+        for column in &batch.columns {
+            packed.extend(column);
+        }
+        let noise = Noise::On { seed, pass };
+        let embeddings = model.forward(pool, &packed, noise, &mut self.keep);
+
+        let (rows, dimension) = (batch.rows.len(), embeddings.columns());
+        let columns: Vec<Rows<'_>> = embeddings
+            .data()
+            .chunks_exact(rows * dimension)
+            .map(|column| Rows::new(column, rows, dimension, dimension))
+            .collect();
+        let mut d_columns: Vec<Matrix> = columns.iter().map(|_| Matrix::zeros(rows, dimension)).collect();
+        let embedded = Embedded { columns: &columns, labels: batch.labels.as_deref(), pass };
+        let value = loss.loss(pool, &embedded, weight, &mut d_columns);
+
+        let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();
+        let d_embeddings = Rows::new(&d_embeddings, embeddings.rows(), dimension, dimension);
+        model.backward(pool, &packed, noise, &mut self.keep, d_embeddings, gradients);
+        value
+    }
+}
