@@ -65,7 +65,8 @@ impl<'m> Embedder<'m> {
         let prompts = &self.model.settings().prompts;
         prompts.iter().find(|(key, _)| key == name).map(|(_, prompt)| prompt.as_str()).ok_or_else(|| {
             let known: Vec<&str> = prompts.iter().map(|(key, _)| key.as_str()).collect();
-            let known = if known.is_empty() { "the model has none".into() } else { format!("there are: {}", known.join(", ")) };
+            let known =
+                if known.is_empty() { "the model has none".into() } else { format!("there are: {}", known.join(", ")) };
             ModelError::Request(format!("no prompt is called `{name}`; {known}"))
         })
     }

@@ -89,7 +89,8 @@ impl SentenceModel {
     pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
         let longest = self.config().longest();
         if tokens > longest {
-            let reason = format!("max_seq_length {tokens} exceeds the model's {longest} positions; use {longest} or less");
+            let reason =
+                format!("max_seq_length {tokens} exceeds the model's {longest} positions; use {longest} or less");
             return Err(ModelError::Request(reason));
         }
         self.tokenizer.encode(&[""], tokens)?;
@@ -104,7 +105,13 @@ impl SentenceModel {
 
     /// Embeddings without keeping anything for backward: `(sequences, dimension)`. The first `prompt_length` tokens of each
     /// sequence are a prompt.
-    pub(crate) fn infer(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
+    pub(crate) fn infer(
+        &self,
+        pool: &Pool,
+        batch: &TokenBatch,
+        prompt_length: usize,
+        keep: &mut Activations,
+    ) -> Matrix {
         self.bert.infer(pool, &self.parameters, batch, &mut keep.encoder);
         let hidden = self.bert.config.hidden;
         let mut x = self.pooling.forward(pool, &keep.encoder.hidden[0], hidden, &batch.offsets, prompt_length);
@@ -168,9 +175,7 @@ impl SentenceModel {
                 ],
                 architecture: None,
             },
-            Module::Normalize => {
-                ModuleSummary { kind: "Normalize".into(), settings: Vec::new(), architecture: None }
-            }
+            Module::Normalize => ModuleSummary { kind: "Normalize".into(), settings: Vec::new(), architecture: None },
         }));
         ModelSummary {
             model_type: config.architecture.model_type().into(),

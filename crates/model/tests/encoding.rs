@@ -104,7 +104,8 @@ fn with_settings(change: impl FnOnce(&Path)) -> SentenceModel {
 fn prompts_go_before_the_text_by_role_and_by_name() {
     let prompts = r#"{"prompts": {"query": "the king ", "passage": "water ", "other": "north "},
         "default_prompt_name": "other", "similarity_fn_name": "dot"}"#;
-    let model = with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), prompts).unwrap());
+    let model =
+        with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), prompts).unwrap());
     let pool = Pool::new(1);
     let embedder = Embedder::new(&model, &pool).unwrap();
     let plain = |text: &str| embedder.embed(&[text], "").unwrap();

@@ -8,7 +8,9 @@ use maana_model::{Embedder, Encoder, Role, SentenceModel, Trainable};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use support::{RawTensor, copy_folder, f32_tensor, golden, open, read_json, read_safetensors, tiny, write_safetensors, write_small};
+use support::{
+    RawTensor, copy_folder, f32_tensor, golden, open, read_json, read_safetensors, tiny, write_safetensors, write_small,
+};
 
 fn embedding(model: &SentenceModel) -> Vec<f32> {
     let pool = Pool::new(1);
@@ -60,7 +62,10 @@ fn saving_what_was_read_gives_the_bytes_that_were_read() {
         assert_eq!(embedding(&open(&saved)), embedding(&open(&golden(source))));
         let modules = read_json(&saved.join("modules.json"));
         assert_eq!(modules, read_json(&golden("st301/model/modules.json")));
-        assert_eq!(read_json(&saved.join("1_Pooling/config.json")), read_json(&golden("st301/model/1_Pooling/config.json")));
+        assert_eq!(
+            read_json(&saved.join("1_Pooling/config.json")),
+            read_json(&golden("st301/model/1_Pooling/config.json"))
+        );
         let names: Vec<_> = std::fs::read_dir(target.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["saved"], "nothing temporary is left");
     }
@@ -134,7 +139,8 @@ fn halves_and_shards_and_prefixes_are_read() {
         let all: Vec<_> = raw_tensors().into_iter().collect();
         let (first, second) = all.split_at(20);
         let mut map = serde_json::Map::new();
-        for (file, part) in [("model-00001-of-00002.safetensors", first), ("model-00002-of-00002.safetensors", second)] {
+        for (file, part) in [("model-00001-of-00002.safetensors", first), ("model-00002-of-00002.safetensors", second)]
+        {
             write_safetensors(&folder.join(file), &part.iter().cloned().collect());
             map.extend(part.iter().map(|(name, _)| (name.clone(), Value::from(file))));
         }
@@ -202,7 +208,8 @@ fn with_dense() -> tempfile::TempDir {
         std::fs::write(folder.join("modules.json"), modules.to_string()).unwrap();
         std::fs::write(
             folder.join("1_Pooling/config.json"),
-            json!({"word_embedding_dimension": 64, "pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true}).to_string(),
+            json!({"word_embedding_dimension": 64, "pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true})
+                .to_string(),
         )
         .unwrap();
         let dense = |name: &str, inputs: usize, outputs: usize, bias: bool, activation: &str| {
@@ -243,8 +250,7 @@ fn dense_modules_are_read_computed_and_written() {
     let pooled = embedding(&open(flat.path()));
     let (first, bias, second) = (support::noise(128 * 20, 5), support::noise(20, 6), support::noise(20 * 12, 5));
     let dot = |weights: &[f32], x: &[f32]| weights.iter().zip(x).map(|(w, x)| w * x).sum::<f32>();
-    let middle: Vec<f32> =
-        (0..20).map(|out| (dot(&first[out * 128..][..128], &pooled) + bias[out]).tanh()).collect();
+    let middle: Vec<f32> = (0..20).map(|out| (dot(&first[out * 128..][..128], &pooled) + bias[out]).tanh()).collect();
     for (out, ours) in ours.iter().enumerate() {
         assert!((ours - dot(&second[out * 20..][..20], &middle)).abs() < 1e-5);
     }
@@ -273,7 +279,10 @@ fn broken_folders_are_refused_with_file_field_and_remedy() {
         (|f| std::fs::remove_file(f.join("config.json")).unwrap(), &["config.json", "fetch the model again"]),
         (|f| std::fs::write(f.join("config.json"), "{").unwrap(), &["config.json", "not valid JSON"]),
         (|f| std::fs::remove_file(f.join("tokenizer.json")).unwrap(), &["tokenizer.json", "no such file"]),
-        (|f| std::fs::remove_file(f.join("model.safetensors")).unwrap(), &["model.safetensors", "fetch the model again"]),
+        (
+            |f| std::fs::remove_file(f.join("model.safetensors")).unwrap(),
+            &["model.safetensors", "fetch the model again"],
+        ),
         (
             |f| std::fs::rename(f.join("model.safetensors"), f.join("pytorch_model.bin")).unwrap(),
             &["pytorch_model.bin", "convert it in Python"],
@@ -302,7 +311,8 @@ fn broken_folders_are_refused_with_file_field_and_remedy() {
         ),
         (
             |f| {
-                let header = br#"{"a":{"dtype":"F32","shape":[4611686018427387904,4611686018427387904],"data_offsets":[0,16]}}"#;
+                let header =
+                    br#"{"a":{"dtype":"F32","shape":[4611686018427387904,4611686018427387904],"data_offsets":[0,16]}}"#;
                 let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
                 bytes.extend(header);
                 bytes.extend([0; 16]);
@@ -352,11 +362,20 @@ fn broken_folders_are_refused_with_file_field_and_remedy() {
             &["tokenizer.json", "2000 tokens", "1000", "do not belong together"],
         ),
         (
-            |f| std::fs::write(f.join("modules.json"), r#"[{"idx":0,"path":"","type":"sentence_transformers.models.CNN"}]"#).unwrap(),
+            |f| {
+                std::fs::write(
+                    f.join("modules.json"),
+                    r#"[{"idx":0,"path":"","type":"sentence_transformers.models.CNN"}]"#,
+                )
+                .unwrap()
+            },
             &["module `sentence_transformers.models.CNN` is not supported", "Transformer, Pooling"],
         ),
         (
-            |f| std::fs::write(f.join("modules.json"), r#"[{"idx":0,"path":"","type":"own.code.Transformer"}]"#).unwrap(),
+            |f| {
+                std::fs::write(f.join("modules.json"), r#"[{"idx":0,"path":"","type":"own.code.Transformer"}]"#)
+                    .unwrap()
+            },
             &["module `own.code.Transformer` is not supported"],
         ),
         (
@@ -376,9 +395,11 @@ fn broken_folders_are_refused_with_file_field_and_remedy() {
             &["field `word_embedding_dimension` is 63", "hidden size is 64"],
         ),
         (
-            |f| std::fs::write(f.join("model.safetensors.index.json"), r#"{"weight_map": {"a": "../x.safetensors"}}"#)
-                .and_then(|()| std::fs::remove_file(f.join("model.safetensors")))
-                .unwrap(),
+            |f| {
+                std::fs::write(f.join("model.safetensors.index.json"), r#"{"weight_map": {"a": "../x.safetensors"}}"#)
+                    .and_then(|()| std::fs::remove_file(f.join("model.safetensors")))
+                    .unwrap()
+            },
             &["`../x.safetensors`", "not a file of this folder"],
         ),
     ];

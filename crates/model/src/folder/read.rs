@@ -43,8 +43,7 @@ pub fn open(folder: &Path, pool: &Pool) -> Result<Opened, ModelError> {
 
     let sentence_path = transformer.join("sentence_bert_config.json");
     let sentence_config = read_json(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
-    let do_lower_case =
-        Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
+    let do_lower_case = Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
     let tokenizer = Tokenizer::open(&transformer, do_lower_case)?;
     if tokenizer.vocabulary_size() > config.vocabulary {
         let reason = format!(
@@ -55,8 +54,7 @@ pub fn open(folder: &Path, pool: &Pool) -> Result<Opened, ModelError> {
         );
         return Err(ModelError::invalid(transformer.join("tokenizer.json"), reason));
     }
-    let max_seq_length =
-        read_max_seq_length(&sentence_config, &sentence_path, &transformer, &config, &mut notices)?;
+    let max_seq_length = read_max_seq_length(&sentence_config, &sentence_path, &transformer, &config, &mut notices)?;
 
     let mut parts = ModuleParts::read(folder, &modules, &config)?;
     let layout = Layout::new(&config);
@@ -91,7 +89,8 @@ struct ModuleList {
     rest: Vec<(String, PathBuf)>,
 }
 
-const SUPPORTED_MODULES: &str = "Transformer, Pooling, Dense, Normalize (in this order; Dense and Normalize as often as needed)";
+const SUPPORTED_MODULES: &str =
+    "Transformer, Pooling, Dense, Normalize (in this order; Dense and Normalize as often as needed)";
 
 fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<ModuleList, ModelError> {
     let path = folder.join("modules.json");
@@ -222,11 +221,8 @@ impl ModuleParts {
 
 /// The tensors of a dense module under the names of its own file.
 pub(super) fn dense_tensors(dense: &Dense) -> Vec<Tensor> {
-    let weight = Tensor {
-        name: "linear.weight".into(),
-        shape: vec![dense.outputs, dense.inputs],
-        range: dense.weight.clone(),
-    };
+    let weight =
+        Tensor { name: "linear.weight".into(), shape: vec![dense.outputs, dense.inputs], range: dense.weight.clone() };
     let bias = dense.bias.clone().map(|range| Tensor { name: "linear.bias".into(), shape: vec![dense.outputs], range });
     std::iter::once(weight).chain(bias).collect()
 }
@@ -321,7 +317,9 @@ fn read_settings(folder: &Path, max_seq_length: usize, do_lower_case: bool) -> R
             let text = match prompt {
                 Value::String(text) => text.clone(),
                 Value::Null => String::new(),
-                other => return Err(ModelError::invalid(&path, format!("prompt `{name}` is {other}; expected a string"))),
+                other => {
+                    return Err(ModelError::invalid(&path, format!("prompt `{name}` is {other}; expected a string")));
+                }
             };
             prompts.push((name.clone(), text));
         }
@@ -375,5 +373,7 @@ fn read_json(path: &Path) -> Result<Option<Value>, ModelError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ModelError::io(path)(error)),
     };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| ModelError::invalid(path, format!("not valid JSON: {error}")))
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| ModelError::invalid(path, format!("not valid JSON: {error}")))
 }

@@ -59,7 +59,8 @@ impl WeightFiles {
         let mut views: HashMap<String, (usize, TensorView<'_>)> = HashMap::new();
         for (number, (path, bytes)) in self.files.iter().enumerate() {
             let tensors = SafeTensors::deserialize(bytes).map_err(|error| {
-                let reason = format!("not a sound safetensors file ({error}); it is damaged or cut short, fetch it again");
+                let reason =
+                    format!("not a sound safetensors file ({error}); it is damaged or cut short, fetch it again");
                 ModelError::invalid(path, reason)
             })?;
             for (name, view) in tensors.tensors() {
@@ -74,7 +75,10 @@ impl WeightFiles {
             let name = format!("{prefix}{}", tensor.name);
             let (file, view) = views.remove(&name).ok_or_else(|| {
                 let path = &self.files[0].0;
-                ModelError::invalid(path, format!("tensor `{name}` is missing; `config.json` and weights do not belong together"))
+                ModelError::invalid(
+                    path,
+                    format!("tensor `{name}` is missing; `config.json` and weights do not belong together"),
+                )
             })?;
             let path = &self.files[file].0;
             if view.shape() != tensor.shape {
@@ -116,7 +120,8 @@ fn shard_paths(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> 
     let json: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|error| ModelError::invalid(index, error.to_string()))?;
     let map = json["weight_map"].as_object();
-    let map = map.ok_or_else(|| ModelError::invalid(index, "field `weight_map` is missing; expected tensor to file"))?;
+    let map =
+        map.ok_or_else(|| ModelError::invalid(index, "field `weight_map` is missing; expected tensor to file"))?;
     let mut names = BTreeMap::new();
     for (tensor, file) in map {
         let file = file.as_str().unwrap_or_default();

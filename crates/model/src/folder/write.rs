@@ -42,9 +42,13 @@ impl SentenceModel {
         make(folder)?;
         let dtype = self.saved_dtype();
         let encoder_tensors = &self.tensors[..self.bert.layout.tensors.len()];
-        let named: Vec<(String, &Tensor)> = encoder_tensors.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+        let named: Vec<(String, &Tensor)> =
+            encoder_tensors.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
         self.write_weights(&folder.join("model.safetensors"), &named, &self.origin)?;
-        write_json(&folder.join("config.json"), &config_json(&self.origin, self.bert.config.architecture.class_name(), dtype))?;
+        write_json(
+            &folder.join("config.json"),
+            &config_json(&self.origin, self.bert.config.architecture.class_name(), dtype),
+        )?;
         write_json(&folder.join("modules.json"), &self.modules_json())?;
         write_json(&folder.join("config_sentence_transformers.json"), &self.settings_json())?;
         let sentence = json!({
@@ -115,8 +119,8 @@ impl SentenceModel {
         let hidden = self.bert.config.hidden;
         let modes = &self.pooling.modes;
         // Flags cannot say an order or a repetition; where the model has another than theirs, only the newer form can.
-        let by_flags = modes.is_sorted_by_key(|mode| concatenation_rank(*mode))
-            && modes.windows(2).all(|pair| pair[0] != pair[1]);
+        let by_flags =
+            modes.is_sorted_by_key(|mode| concatenation_rank(*mode)) && modes.windows(2).all(|pair| pair[0] != pair[1]);
         if !by_flags {
             let name = |mode| POOLING_KEYS.iter().find(|(known, ..)| *known == mode).map(|(_, _, name)| *name);
             let names: Vec<_> = modes.iter().map(|mode| name(*mode)).collect();

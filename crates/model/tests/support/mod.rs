@@ -1,5 +1,5 @@
 //! What the integration tests share: golden files, made-up folders, and the encoder once more in plain f64.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 pub mod plain;
 

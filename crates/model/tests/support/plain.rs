@@ -77,7 +77,11 @@ impl Plain {
         x = self.norm("embeddings.LayerNorm", &x);
         for layer in 0..config.layers {
             let name = |bert: &str, other: &str| {
-                if distil { format!("transformer.layer.{layer}.{other}") } else { format!("encoder.layer.{layer}.{bert}") }
+                if distil {
+                    format!("transformer.layer.{layer}.{other}")
+                } else {
+                    format!("encoder.layer.{layer}.{bert}")
+                }
             };
             let q = self.linear(&name("attention.self.query", "attention.q_lin"), &x);
             let k = self.linear(&name("attention.self.key", "attention.k_lin"), &x);
