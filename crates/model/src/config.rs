@@ -155,7 +155,7 @@ impl EncoderConfig {
                 return Err(ModelError::invalid(fields.path, format!("{what} is {value}; expected 1 to {limit}")));
             }
         }
-        if self.hidden % self.heads != 0 {
+        if !self.hidden.is_multiple_of(self.heads) {
             let reason = format!("hidden size {} is not a multiple of {} attention heads", self.hidden, self.heads);
             return Err(ModelError::invalid(fields.path, reason));
         }
