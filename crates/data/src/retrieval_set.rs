@@ -189,3 +189,123 @@ fn judge(
     });
     Ok((relevant.collect(), unknown))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A folder with these files.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("qrels")).unwrap();
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
+        folder
+    }
+
+    const QUERIES: (&str, &str) =
+        ("queries.jsonl", "{\"_id\":\"q1\",\"text\":\"nini?\"}\r\n\n{\"_id\":2,\"text\":\"nani?\",\"metadata\":{}}\n");
+    const CORPUS: (&str, &str) = (
+        "corpus.jsonl",
+        "\u{feff}{\"_id\":\"b\",\"title\":\"\",\"text\":\"bure\"}\n{\"_id\":\"a\",\"title\":\"Jina\",\"text\":\"anga\"}\n\
+         {\"_id\":\"c\",\"title\":null,\"text\":\"\"}",
+    );
+
+    fn message(files: &[(&str, &str)]) -> String {
+        let folder = folder(files);
+        let error = RetrievalSet::open(folder.path()).unwrap_err().to_string();
+        error.replace(&format!("{}", folder.path().display()), "dev")
+    }
+
+    fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(id, text)| (id.to_string(), text.to_string())).collect()
+    }
+
+    #[test]
+    fn a_set_keeps_the_order_of_its_files() {
+        let judgements = "query-id\tcorpus-id\tscore\nq1\ta\t1\nq1\tb\t2\nq1\tgone\t1\nq1\tc\t0\nq9\ta\t1\n\n2\ta\t0\n";
+        let folder = folder(&[QUERIES, CORPUS, ("qrels.tsv", judgements)]);
+        let set = RetrievalSet::open(folder.path()).unwrap();
+        assert_eq!(set.name, folder.path().file_name().unwrap().to_str().unwrap());
+        assert_eq!(set.queries, owned(&[("q1", "nini?"), ("2", "nani?")]));
+        assert_eq!(set.corpus, owned(&[("b", "bure"), ("a", "Jina anga"), ("c", "")]));
+        assert_eq!(set.relevant, [Relevant { documents: vec![0, 1], absent: 1 }, Relevant::default()]);
+        assert_eq!((set.relevant[0].count(), set.unknown_queries), (3, 1));
+    }
+
+    #[test]
+    fn judgements_may_lie_deeper_and_lack_a_header_and_the_last_of_a_pair_counts() {
+        let test = ("qrels/test.tsv", "q1\ta\t1\nq1\tb\t1\nq1\ta\t0\n");
+        let dev = ("qrels/dev.tsv", "q1\tc\t1\n");
+        let set = RetrievalSet::open(folder(&[QUERIES, CORPUS, test, dev]).path()).unwrap();
+        assert_eq!(set.relevant[0].documents, [0]);
+        let set = RetrievalSet::open(folder(&[QUERIES, CORPUS, dev]).path()).unwrap();
+        assert_eq!(set.relevant[0].documents, [2]);
+    }
+
+    #[test]
+    fn fingerprints_differ_when_the_content_does() {
+        let judged = |line: &str| {
+            RetrievalSet::open(folder(&[QUERIES, CORPUS, ("qrels.tsv", line)]).path()).unwrap().fingerprint()
+        };
+        assert_eq!(judged("q1\ta\t1\n"), judged("query-id\tcorpus-id\tscore\nq1\ta\t3\n"));
+        assert_ne!(judged("q1\ta\t1\n"), judged("q1\tb\t1\n"));
+        assert_ne!(judged("q1\ta\t1\n"), judged("q1\ta\t1\nq1\tgone\t1\n"));
+    }
+
+    #[test]
+    fn written_sets_open_again() {
+        let folder = folder(&[]);
+        let file = |name: &str| -> PathBuf { folder.path().join(name) };
+        let document = |id: &str, text: &str| serde_json::json!({"_id": id, "text": text});
+        crate::write_jsonl(file("queries.jsonl"), [document("q", "swali")]).unwrap();
+        crate::write_jsonl(file("corpus.jsonl"), [document("d", "jibu"), document("e", "lingine")]).unwrap();
+        crate::write_qrels(file("qrels.tsv"), owned(&[("q", "e")])).unwrap();
+        let set = RetrievalSet::open(folder.path()).unwrap();
+        assert_eq!(set.relevant, [Relevant { documents: vec![1], absent: 0 }]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let qrels = ("qrels.tsv", "q1\ta\t1\n");
+        let remedy = "a retrieval set has queries.jsonl, corpus.jsonl and qrels.tsv or qrels/test.tsv";
+        assert_eq!(message(&[CORPUS, qrels]), format!("dev: no queries.jsonl; {remedy}"));
+        assert_eq!(message(&[QUERIES, qrels]), format!("dev: no corpus.jsonl; {remedy}"));
+        assert_eq!(message(&[QUERIES, CORPUS]), format!("dev: no qrels.tsv; {remedy}"));
+        assert_eq!(
+            message(&[("queries.jsonl", ""), CORPUS, qrels]),
+            "dev/queries.jsonl: no rows; at least one is needed"
+        );
+        let twice = "{\"_id\":\"a\",\"text\":\"x\"}\n\n{\"_id\":\"a\",\"text\":\"y\"}\n";
+        assert_eq!(
+            message(&[QUERIES, ("corpus.jsonl", twice), qrels]),
+            "dev/corpus.jsonl, line 3: the id `a` is already that of line 1; ids must differ"
+        );
+        assert_eq!(
+            message(&[QUERIES, ("corpus.jsonl", "{\"_id\":\"a\"}"), qrels]),
+            "dev/corpus.jsonl, line 1, column 11: missing field `text`; each line must be one whole JSON object"
+        );
+        assert!(
+            message(&[("queries.jsonl", "{\"_id\":[1],\"text\":\"x\"}"), CORPUS, qrels])
+                .starts_with("dev/queries.jsonl, line 1, column 10: `_id` is neither a string nor a whole number")
+        );
+        assert_eq!(
+            message(&[QUERIES, CORPUS, ("qrels.tsv", "q1\ta\t1\nq1 a 1\n")]),
+            "dev/qrels.tsv, line 2: 1 fields; each line must be a query id, a document id and a score, separated by tabs"
+        );
+        assert!(
+            message(&[QUERIES, CORPUS, ("qrels.tsv", "q1\ta\t1\nq1\tb\tNaN\n")])
+                .starts_with("dev/qrels.tsv, line 2: the score \"NaN\" is not a finite number")
+        );
+        for nothing in ["", "q1\ta\t0\n", "other\ta\t1\n"] {
+            assert_eq!(
+                message(&[QUERIES, CORPUS, ("qrels.tsv", nothing)]),
+                "dev/qrels.tsv: no query of queries.jsonl has a relevant document; check that the ids are those of \
+                 queries.jsonl"
+            );
+        }
+    }
+}

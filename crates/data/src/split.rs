@@ -82,3 +82,37 @@ impl Source for Subset {
         content.finalize().into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dataset, ReadOptions};
+
+    #[test]
+    fn parts_hold_every_row_once_and_the_same_seed_gives_the_same() {
+        let parts = split(1000, 0.1, 7);
+        assert_eq!((parts.train.len(), parts.dev.len()), (900, 100));
+        assert!(parts.train.is_sorted() && parts.dev.is_sorted());
+        let mut all = [parts.train.clone(), parts.dev.clone()].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..1000).collect::<Vec<u32>>());
+        assert_eq!(parts, split(1000, 0.1, 7));
+        assert_ne!(parts, split(1000, 0.1, 8));
+        assert_eq!(split(3, 0.0, 1).dev, Vec::<u32>::new());
+        assert_eq!(split(3, 1.0, 1).train, Vec::<u32>::new());
+    }
+
+    #[test]
+    fn a_subset_is_a_source_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, "a,b\n1,2\n3,4\n2,5\n").unwrap();
+        let source: Arc<dyn Source> = Arc::new(Dataset::open(&[path], ReadOptions::default()).unwrap());
+        let subset = Subset::new(source.clone(), vec![2, 0]);
+        assert_eq!((subset.len(), subset.columns(), subset.has_labels()), (2, source.columns(), false));
+        assert_eq!(subset.get(0).unwrap().texts, ["2", "5"]);
+        assert_eq!(subset.get(1).unwrap().texts, ["1", "2"]);
+        assert_eq!(subset.text_keys(), [1, 4, 0, 1]);
+        assert_ne!(subset.fingerprint(), Subset::new(source, vec![0, 2]).fingerprint());
+    }
+}

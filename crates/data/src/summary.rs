@@ -40,3 +40,34 @@ pub fn summarise(
         samples: read(samples)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dataset, ReadOptions};
+
+    #[test]
+    fn statistics_are_of_the_first_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, "a,b\nx x,y\nx,y y\nx x x x,y\n").unwrap();
+        let source = Dataset::open(&[path], ReadOptions::default()).unwrap();
+        let words = |texts: &[&str]| texts.iter().map(|text| text.split(' ').count()).collect();
+        let summary = summarise(&source, 2, 1, &words).unwrap();
+        assert_eq!((summary.name, summary.rows, summary.sampled), (None, 3, 2));
+        assert_eq!(summary.samples, [["x x", "y"]]);
+        let column = |name: &str| ColumnSummary {
+            name: name.into(),
+            min_tokens: 1,
+            mean_tokens: 1.5,
+            max_tokens: 2,
+            histogram: vec![0, 1, 1],
+        };
+        assert_eq!(summary.columns, [column("a"), column("b")]);
+
+        let all = summarise(&source, 1000, 1000, &words).unwrap();
+        assert_eq!((all.sampled, all.samples.len(), all.columns[0].max_tokens), (3, 3, 4));
+        let none = summarise(&source, 0, 0, &words).unwrap();
+        assert_eq!((none.columns[0].mean_tokens, &none.columns[0].histogram), (0.0, &vec![0]));
+    }
+}

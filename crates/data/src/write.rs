@@ -1,5 +1,6 @@
 //! Data files of our own making: JSONL and judgements of relevance. A file is there whole or not at all.
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -23,26 +24,27 @@ pub fn write_jsonl<R: Serialize>(path: impl AsRef<Path>, rows: impl IntoIterator
     })
 }
 
-/// Writes judgements (query id, document id, score) under a header, as [`crate::RetrievalSet::open`] reads them. The
-/// folder must exist; a file of this name is replaced once the new one is whole.
+/// Writes which documents are relevant to which queries, as pairs of a query's id and a document's, the way
+/// [`crate::RetrievalSet::open`] reads them. The folder must exist; a file of this name is replaced once the new one is
+/// whole.
 ///
 /// # Errors
 /// If the file cannot be written, or an id holds a tab or a line break.
-pub fn write_qrels<Q: AsRef<str>, D: AsRef<str>>(
+pub fn write_qrels<P: Borrow<(String, String)>>(
     path: impl AsRef<Path>,
-    judgements: impl IntoIterator<Item = (Q, D, u32)>,
+    relevant: impl IntoIterator<Item = P>,
 ) -> Result<(), DataError> {
     let path = path.as_ref();
     let mut bad_id = None;
     let written = write_whole(path, |out| {
         writeln!(out, "query-id\tcorpus-id\tscore")?;
-        for (query, document, score) in judgements {
-            let (query, document) = (query.as_ref(), document.as_ref());
+        for pair in relevant {
+            let (query, document) = pair.borrow();
             if let Some(id) = [query, document].into_iter().find(|id| id.contains(['\t', '\n', '\r'])) {
-                bad_id = Some(id.to_string());
+                bad_id = Some(id.clone());
                 return Err(std::io::ErrorKind::InvalidInput.into());
             }
-            writeln!(out, "{query}\t{document}\t{score}")?;
+            writeln!(out, "{query}\t{document}\t1")?;
         }
         Ok(())
     });
@@ -74,4 +76,45 @@ fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> std::io:
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Pair {
+        positive: &'static str,
+        anchor: &'static str,
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn rows_keep_their_order_and_old_files_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.jsonl");
+        write_jsonl(&path, [Pair { positive: "old", anchor: "" }]).unwrap();
+        write_jsonl(&path, [Pair { positive: "a\n\"b\"", anchor: "ñ" }, Pair { positive: "c", anchor: "d" }]).unwrap();
+        let wanted = "{\"positive\":\"a\\n\\\"b\\\"\",\"anchor\":\"ñ\"}\n{\"positive\":\"c\",\"anchor\":\"d\"}\n";
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), wanted);
+        assert_eq!(names(folder.path()), ["pairs.jsonl"]);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("qrels.tsv");
+        write_qrels(&path, [("q".to_string(), "d".to_string())]).unwrap();
+        let error = write_qrels(&path, [("q".to_string(), "d\t1".to_string())]).unwrap_err();
+        assert!(matches!(&error, DataError::BadId { id, .. } if id == "d\t1"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "query-id\tcorpus-id\tscore\nq\td\t1\n");
+        assert_eq!(names(folder.path()), ["qrels.tsv"]);
+
+        let nowhere = folder.path().join("missing/pairs.jsonl");
+        let error = write_jsonl(&nowhere, [1, 2]).unwrap_err();
+        assert!(error.to_string().contains("missing/pairs.jsonl"), "{error}");
+    }
 }
