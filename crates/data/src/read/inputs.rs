@@ -51,7 +51,8 @@ fn matching(pattern: &str) -> Result<Vec<(PathBuf, Format)>, DataError> {
     let invalid =
         |error: glob::PatternError| DataError::InvalidPattern { pattern: pattern.into(), message: error.to_string() };
     let mut found = Vec::new();
-    for path in glob::glob(pattern).map_err(invalid)? {
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    for path in glob::glob_with(pattern, options).map_err(invalid)? {
         let path = path.map_err(|error| {
             let path = error.path().display().to_string();
             DataError::Io { path, source: error.into() }

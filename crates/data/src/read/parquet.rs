@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,8 +39,8 @@ pub(crate) fn scan(path: &Path, selection: &Selection, visit: &mut Visit<'_>) ->
     let mut row = 0;
     'groups: for group in 0..groups {
         group_starts.push(row);
-        for batch in parquet.reader(selection, Some(group))? {
-            let batch = batch.map_err(|error| parquet.invalid(error))?;
+        let mut reader = parquet.reader(selection, Some(group))?;
+        while let Some(batch) = parquet.next(&mut reader)? {
             for i in 0..batch.num_rows() {
                 let example = parquet.example(&batch, i, selection, row as u64 + 1)?;
                 if !visit(row as u64 + 1, &example)? {
@@ -64,7 +65,7 @@ pub(crate) fn stream(
     };
     let selection = Selection::one(&column);
     parquet.check_codecs(&selection)?;
-    let mut batches = parquet.reader(&selection, None)?;
+    let mut reader = parquet.reader(&selection, None)?;
     let mut batch: Option<RecordBatch> = None;
     let (mut next, mut row) = (0, 0);
     Ok(move || {
@@ -74,10 +75,10 @@ pub(crate) fn stream(
                 (next, row) = (next + 1, row + 1);
                 return Ok(example.texts.into_iter().next());
             }
-            (batch, next) = match batches.next() {
-                None => return Ok(None),
-                Some(read) => (Some(read.map_err(|error| parquet.invalid(error))?), 0),
-            };
+            (batch, next) = (parquet.next(&mut reader)?, 0);
+            if batch.is_none() {
+                return Ok(None);
+            }
         }
     })
 }
@@ -96,18 +97,13 @@ impl Parquet {
         let file = File::open(path).map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::load(&file, options)
-            .map_err(|error| DataError::InvalidParquet { path: name.clone(), message: error.to_string() })?;
+        let metadata = guard(&name, || ArrowReaderMetadata::load(&file, options))?;
         Ok(Self { path: name, bytes, metadata })
     }
 
     fn columns(&self) -> Vec<Column> {
         let fields = self.metadata.schema().fields().iter();
         fields.map(|field| Column { name: field.name().clone(), is_text: is_text(field.data_type()) }).collect()
-    }
-
-    fn invalid(&self, error: impl ToString) -> DataError {
-        DataError::InvalidParquet { path: self.path.clone(), message: error.to_string() }
     }
 
     /// The positions of the chosen columns among the top-level fields.
@@ -157,7 +153,11 @@ impl Parquet {
         if let Some(group) = group {
             builder = builder.with_row_groups(vec![group]);
         }
-        builder.build().map_err(|error| self.invalid(error))
+        guard(&self.path, || builder.build())
+    }
+
+    fn next(&self, reader: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>, DataError> {
+        guard(&self.path, || reader.next().transpose())
     }
 
     /// Row `i` of a batch, which messages call row `number` of the file.
@@ -193,6 +193,16 @@ impl Parquet {
         };
         Ok(Example { texts, label })
     }
+}
+
+/// Runs a part of the Parquet reader, which panics on some damaged files: those are errors like any other.
+fn guard<T, E: ToString>(path: &str, read: impl FnOnce() -> Result<T, E>) -> Result<T, DataError> {
+    let message = match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(read)) => return Ok(read),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the file is damaged".into(),
+    };
+    Err(DataError::InvalidParquet { path: path.into(), message })
 }
 
 fn is_text(kind: &DataType) -> bool {
@@ -242,8 +252,12 @@ impl ParquetRows {
             cache.groups.push_front(found);
             return Ok(batches);
         }
-        let reader = self.parquet.reader(&self.selection, Some(group))?;
-        let batches: Batches = Arc::new(reader.collect::<Result<_, _>>().map_err(|error| self.parquet.invalid(error))?);
+        let mut reader = self.parquet.reader(&self.selection, Some(group))?;
+        let mut decoded = Vec::new();
+        while let Some(batch) = self.parquet.next(&mut reader)? {
+            decoded.push(batch);
+        }
+        let batches = Arc::new(decoded);
         let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
         cache.groups.push_front((group, batches.clone(), bytes));
         let mut total = 0;
