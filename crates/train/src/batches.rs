@@ -21,6 +21,8 @@ pub(crate) struct Batch {
     pub(crate) labels: Option<Vec<f32>>,
     /// How many micro-batches this epoch has.
     pub(crate) of: u64,
+    /// How many more the sampler drew, which are left out as in the reference.
+    pub(crate) left_out: u64,
 }
 
 /// What batches are made from.
@@ -43,6 +45,7 @@ where
         for epoch in start.epoch..self.epochs {
             let mut drawn: Vec<Vec<u32>> = self.sampler().epoch(self.source, epoch).collect();
             let of = self.pace.used(drawn.len() as u64);
+            let left_out = drawn.len() as u64 - of;
             drawn.truncate(of as usize);
             if drawn.is_empty() {
                 let fault = TrainError::NoBatch {
@@ -54,7 +57,7 @@ where
                 return;
             }
             for rows in drawn.into_iter().skip(std::mem::take(&mut skip)) {
-                let batch = self.read(&rows, of);
+                let batch = self.read(&rows, of, left_out);
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {
                     return;
@@ -75,7 +78,7 @@ where
     }
 
     /// Reads and tokenises one batch.
-    fn read(&self, rows: &[u32], of: u64) -> Result<Batch, TrainError> {
+    fn read(&self, rows: &[u32], of: u64, left_out: u64) -> Result<Batch, TrainError> {
         let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
         let names = self.source.columns();
         let mut texts: Vec<Vec<String>> = names.iter().map(|_| Vec::with_capacity(rows.len())).collect();
@@ -103,6 +106,6 @@ where
             }
             columns.push(tokens);
         }
-        Ok(Batch { rows, columns, labels, of })
+        Ok(Batch { rows, columns, labels, of, left_out })
     }
 }

@@ -51,6 +51,14 @@ pub enum Event<'a> {
         /// Epochs made there.
         epoch: f64,
     },
+    /// So many texts repeat that an epoch without duplicates has more micro-batches than rows ÷ batch size. As in the
+    /// reference, the last ones are left out.
+    LeftOut {
+        /// The epoch, from 0.
+        epoch: u64,
+        /// How many micro-batches.
+        batches: u64,
+    },
     /// A micro-batch went forward and backward.
     Progress(Progress),
     /// A row was added to the log.

@@ -197,6 +197,9 @@ impl<'a, M: Trainable> Training<'a, M> {
             let began = Instant::now();
             let Ok(batch) = batches.recv() else { break };
             let batch = batch?;
+            if batch.left_out > 0 && self.state.position.batch == 0 {
+                self.tell(&Event::LeftOut { epoch: self.state.position.epoch, batches: batch.left_out });
+            }
             let loss = self.micro_step(&batch)?;
             let learning_rate = self.plan.learning_rate(self.state.position.step, self.arguments);
             let updated = self.plan.pace().advance(&mut self.state.position, batch.of);

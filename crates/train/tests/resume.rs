@@ -1,0 +1,264 @@
+//! A run that is broken off and resumed ends with the very bits of one that is not.
+
+mod toy;
+
+use maana_train::{Arguments, Evaluate, Outcome, TrainError, TrainingRecord, Version};
+use std::path::Path;
+use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless};
+
+/// Settings that differ in what is waiting when a run is broken off.
+fn settings() -> Vec<Arguments> {
+    let best = Some("dim_8_score".to_string());
+    vec![
+        Arguments { keep_best: best.clone(), ..arguments(None) },
+        Arguments {
+            keep_best: best,
+            save_every: Some(1),
+            save_total_limit: Some(1),
+            ..arguments(Some(Version::V3_0_1))
+        },
+        Arguments { evaluate: Evaluate::Steps(2), ..arguments(None) },
+        Arguments { evaluate: Evaluate::Never, save_every: Some(2), ..arguments(Some(Version::V3_0_1)) },
+    ]
+}
+
+/// What an unbroken run ends with.
+fn unbroken(arguments: &Arguments) -> (Vec<u32>, TrainingRecord, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut model, mut notebook) = (Toy::new(), Notebook::default());
+    let Outcome::Finished(record) = run(&mut model, &mut notebook, arguments, Some(folder.path()), false).unwrap()
+    else {
+        panic!("nobody stopped it")
+    };
+    (model.bits(), record, notebook.micro_steps)
+}
+
+/// Resumes again and again, with a fresh model each time, stopping as `stops` says, until the run is over.
+fn broken(arguments: &Arguments, folder: &Path, mut stops: impl Iterator<Item = u64>) -> (Vec<u32>, TrainingRecord) {
+    for call in 0.. {
+        let (mut model, mut notebook) = (Toy::new(), Notebook { stop_after: stops.next(), ..Notebook::default() });
+        // A resumed run has its parameters from the checkpoint, not from whatever the model held.
+        if call > 0 {
+            use maana_model::Trainable;
+            model.parameters_mut().fill(9.0);
+        }
+        match run(&mut model, &mut notebook, arguments, Some(folder), call > 0).unwrap() {
+            Outcome::Finished(record) => return (model.bits(), record),
+            Outcome::Interrupted { checkpoint, .. } => assert!(checkpoint.unwrap().join("trainer_state.json").exists()),
+        }
+    }
+    unreachable!()
+}
+
+fn assert_same(expected: &(Vec<u32>, TrainingRecord, u64), found: &(Vec<u32>, TrainingRecord), what: &str) {
+    assert_eq!(found.0, expected.0, "parameters, {what}");
+    assert_eq!(timeless(&found.1.rows), timeless(&expected.1.rows), "log, {what}");
+    let rest =
+        |record: &TrainingRecord| (record.best_step, record.best_value.map(f64::to_bits), record.steps, record.tokens);
+    assert_eq!(rest(&found.1), rest(&expected.1), "{what}");
+}
+
+#[test]
+fn stopped_once_after_any_micro_batch() {
+    for arguments in settings() {
+        let expected = unbroken(&arguments);
+        for stop in 1..=expected.2 {
+            let folder = tempfile::tempdir().unwrap();
+            let found = broken(&arguments, folder.path(), std::iter::once(stop));
+            assert_same(&expected, &found, &format!("stopped after {stop}"));
+        }
+    }
+}
+
+#[test]
+fn stopped_after_every_micro_batch() {
+    for arguments in settings() {
+        let (expected, folder) = (unbroken(&arguments), tempfile::tempdir().unwrap());
+        let found = broken(&arguments, folder.path(), std::iter::repeat(1));
+        assert_same(&expected, &found, "stopped after every micro-batch");
+        let passing = entries(folder.path()).into_iter().filter(|name| name.contains('.') && name != "record.jsonl");
+        assert_eq!(passing.collect::<Vec<_>>(), Vec::<String>::new(), "passing checkpoints are gone");
+        let lines = std::fs::read_to_string(folder.path().join("record.jsonl")).unwrap();
+        assert_eq!(lines.lines().count(), expected.1.rows.len());
+    }
+}
+
+#[test]
+fn a_finished_run_resumed_is_finished_and_the_same() {
+    for arguments in settings() {
+        let (expected, folder) = (unbroken(&arguments), tempfile::tempdir().unwrap());
+        broken(&arguments, folder.path(), std::iter::empty());
+        let (mut model, mut notebook) = (Toy::new(), Notebook::default());
+        let Outcome::Finished(record) = run(&mut model, &mut notebook, &arguments, Some(folder.path()), true).unwrap()
+        else {
+            panic!("nobody stopped it")
+        };
+        assert_eq!(notebook.micro_steps, 0);
+        assert_same(&expected, &(model.bits(), record), "resumed at the end");
+    }
+}
+
+#[test]
+fn resuming_where_nothing_is_yet_starts() {
+    let (arguments, folder) = (&settings()[0], tempfile::tempdir().unwrap());
+    let expected = unbroken(arguments);
+    let mut model = Toy::new();
+    let out = folder.path().join("not/yet");
+    let outcome = run(&mut model, &mut Notebook::default(), arguments, Some(&out), true).unwrap();
+    let Outcome::Finished(record) = outcome else { panic!("nobody stopped it") };
+    assert_same(&expected, &(model.bits(), record), "resumed from nothing");
+}
+
+/// Runs until two checkpoints stand, harms the newer one, and resumes.
+fn harmed(harm: impl Fn(&Path), said: &str) {
+    let arguments = &settings()[2];
+    let (expected, folder) = (unbroken(arguments), tempfile::tempdir().unwrap());
+    let mut notebook = Notebook { stop_after: Some(12), ..Notebook::default() };
+    run(&mut Toy::new(), &mut notebook, arguments, Some(folder.path()), false).unwrap();
+    assert_eq!(entries(folder.path()), ["checkpoint-2", "checkpoint-4", "checkpoint-4.1", "record.jsonl"], "{said}");
+    std::fs::remove_dir_all(folder.path().join("checkpoint-4")).unwrap();
+    harm(&folder.path().join("checkpoint-4.1"));
+
+    let (mut model, mut notebook) = (Toy::new(), Notebook::default());
+    let outcome = run(&mut model, &mut notebook, arguments, Some(folder.path()), true).unwrap();
+    let Outcome::Finished(record) = outcome else { panic!("nobody stopped it") };
+    assert_eq!(notebook.events[0], "resumed checkpoint-2");
+    let unusable = notebook.unusable.join("\n");
+    assert!(unusable.starts_with("checkpoint-4.1.corrupt: ") && unusable.contains(said), "{unusable}");
+    assert_same(&expected, &(model.bits(), record), said);
+}
+
+#[test]
+fn a_harmed_checkpoint_is_named_and_the_one_before_is_used() {
+    let tensors = "training_state.safetensors";
+    let change = |folder: &Path, change: &dyn Fn(&mut Vec<u8>)| {
+        let path = folder.join(tensors);
+        let mut bytes = std::fs::read(&path).unwrap();
+        change(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+    };
+    harmed(|folder| change(folder, &|bytes| bytes.truncate(bytes.len() - 10)), "bytes instead of");
+    harmed(|folder| change(folder, &|bytes| bytes.push(0)), "bytes instead of");
+    harmed(|folder| change(folder, &|bytes| *bytes.last_mut().unwrap() ^= 1), "checksum");
+    harmed(|folder| change(folder, &|bytes| bytes[20] ^= 1), "header");
+    harmed(|folder| change(folder, &|bytes| bytes[3] ^= 0xff), "header");
+    harmed(|folder| std::fs::remove_file(folder.join(tensors)).unwrap(), "has no training_state.safetensors");
+    harmed(|folder| std::fs::remove_file(folder.join("trainer_state.json")).unwrap(), "has no trainer_state.json");
+    harmed(|folder| std::fs::write(folder.join("trainer_state.json"), "{\"maana\": {").unwrap(), "damaged");
+    harmed(|folder| std::fs::write(folder.join("trainer_state.json"), "{}").unwrap(), "damaged");
+}
+
+#[test]
+fn a_half_written_checkpoint_is_never_picked() {
+    let (arguments, folder) = (&settings()[0], tempfile::tempdir().unwrap());
+    let expected = unbroken(arguments);
+    let mut notebook = Notebook { stop_after: Some(10), ..Notebook::default() };
+    run(&mut Toy::new(), &mut notebook, arguments, Some(folder.path()), false).unwrap();
+    for leftover in ["checkpoint-9.writing", "checkpoint-9.2.writing", "checkpoint-1.removing"] {
+        std::fs::create_dir(folder.path().join(leftover)).unwrap();
+        std::fs::write(folder.path().join(leftover).join("trainer_state.json"), "{").unwrap();
+    }
+    std::fs::create_dir(folder.path().join("checkpoint-notes")).unwrap();
+    let found = broken_from(arguments, folder.path());
+    assert_same(&expected, &found, "with leftovers");
+    assert!(!entries(folder.path()).iter().any(|name| name.ends_with("ing")), "leftovers are cleared away");
+    assert!(entries(folder.path()).contains(&"checkpoint-notes".to_string()), "what is not ours stays");
+}
+
+fn broken_from(arguments: &Arguments, folder: &Path) -> (Vec<u32>, TrainingRecord) {
+    let mut model = Toy::new();
+    let Outcome::Finished(record) = run(&mut model, &mut Notebook::default(), arguments, Some(folder), true).unwrap()
+    else {
+        panic!("nobody stopped it")
+    };
+    (model.bits(), record)
+}
+
+#[test]
+fn without_any_usable_checkpoint_nothing_is_touched() {
+    let (arguments, folder) = (&settings()[0], tempfile::tempdir().unwrap());
+    let mut notebook = Notebook { stop_after: Some(9), ..Notebook::default() };
+    run(&mut Toy::new(), &mut notebook, arguments, Some(folder.path()), false).unwrap();
+    for name in ["checkpoint-3", "checkpoint-3.1"] {
+        std::fs::write(folder.path().join(name).join("trainer_state.json"), "").unwrap();
+    }
+    let before = entries(folder.path());
+    let fault = run(&mut Toy::new(), &mut Notebook::default(), arguments, Some(folder.path()), true).unwrap_err();
+    assert!(matches!(&fault, TrainError::NoUsableCheckpoint { reasons, .. } if reasons.len() == 2), "{fault}");
+    assert!(fault.to_string().contains("checkpoint-3.1"), "{fault}");
+    assert_eq!(entries(folder.path()), before);
+}
+
+#[test]
+fn other_data_or_settings_are_refused_by_name() {
+    let (arguments, folder) = (settings()[0].clone(), tempfile::tempdir().unwrap());
+    let mut notebook = Notebook { stop_after: Some(10), ..Notebook::default() };
+    run(&mut Toy::new(), &mut notebook, &arguments, Some(folder.path()), false).unwrap();
+    let refused = |table: &Table, arguments: &Arguments| {
+        let mut notebook = Notebook { stop_after: Some(0), ..Notebook::default() };
+        let fault = run_on(table, &mut Toy::new(), &mut notebook, arguments, Some(folder.path()), true).unwrap_err();
+        let TrainError::OtherRun { differences, .. } = fault else { panic!("{fault}") };
+        differences
+    };
+    let changed = Arguments { learning_rate: 0.03, seed: 7, ..arguments.clone() };
+    let differences = refused(&Table::pairs(30), &changed);
+    assert_eq!(differences, ["`learning_rate` was 0.02 and is now 0.03", "`seed` was 42 and is now 7"]);
+    let differences = refused(&Table::pairs(31), &arguments).join("\n");
+    assert!(differences.contains("`data`") && differences.contains("`rows` was 30 and is now 31"), "{differences}");
+
+    let allowed = Arguments { save_total_limit: Some(5), save_every: Some(3), ..arguments };
+    let mut notebook = Notebook { stop_after: Some(0), ..Notebook::default() };
+    run(&mut Toy::new(), &mut notebook, &allowed, Some(folder.path()), true).unwrap();
+}
+
+#[test]
+fn a_run_whose_evaluation_failed_begins_with_it_when_resumed() {
+    for arguments in &settings()[..3] {
+        let (expected, folder) = (unbroken(arguments), tempfile::tempdir().unwrap());
+        let mut notebook = Notebook { fail_evaluation: true, ..Notebook::default() };
+        let fault = run(&mut Toy::new(), &mut notebook, arguments, Some(folder.path()), false).unwrap_err();
+        assert!(matches!(&fault, TrainError::Evaluation { .. }), "{fault}");
+        let found = broken_from(arguments, folder.path());
+        assert_same(&expected, &found, "after a failed evaluation");
+    }
+}
+
+#[test]
+fn the_best_checkpoint_is_missed_before_it_is_needed() {
+    let (arguments, folder) = (&settings()[0], tempfile::tempdir().unwrap());
+    let mut notebook = Notebook { stop_after: Some(17), scores: vec![2.0, 1.0], ..Notebook::default() };
+    run(&mut Toy::new(), &mut notebook, arguments, Some(folder.path()), false).unwrap();
+    std::fs::remove_dir_all(folder.path().join("checkpoint-3")).unwrap();
+    let fault = run(&mut Toy::new(), &mut Notebook::default(), arguments, Some(folder.path()), true).unwrap_err();
+    assert!(fault.to_string().contains("the best checkpoint") && fault.to_string().contains("checkpoint-3"), "{fault}");
+}
+
+/// In a process of its own, so that it can be killed.
+#[test]
+fn killed_at_random_moments() {
+    const FOLDER: &str = "MAANA_TRAIN_TEST_FOLDER";
+    let arguments = Arguments { epochs: 12.0, save_every: Some(1), ..settings()[1].clone() };
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let mut notebook = Notebook { slow_ms: 4, ..Notebook::default() };
+        run(&mut Toy::new(), &mut notebook, &arguments, Some(Path::new(&folder)), true).unwrap();
+        return;
+    }
+    let (expected, folder) = (unbroken(&arguments), tempfile::tempdir().unwrap());
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+    println!("seed of the moments: {seed}");
+    let mut state = u64::from(seed);
+    for _ in 0..10 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "killed_at_random_moments", "--quiet"])
+            .env(FOLDER, folder.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(std::time::Duration::from_millis(20 + (state >> 33) % 100));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let found = broken_from(&arguments, folder.path());
+    assert_same(&expected, &found, "killed ten times");
+}
