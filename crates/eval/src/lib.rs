@@ -1,6 +1,14 @@
 //! Encoder and data set to scores. Knows nothing of training.
 #![forbid(unsafe_code)]
 
+mod csv;
+mod error;
+mod metrics;
+mod retrieval;
 mod scores;
 
-pub use scores::Scores;
+pub use csv::{csv_name, write_csv};
+pub use error::EvalError;
+pub use metrics::Cutoffs;
+pub use retrieval::{Embedded, Primary, RetrievalOptions, evaluate_embeddings, evaluate_retrieval};
+pub use scores::{Scores, sequential_score, to_json};

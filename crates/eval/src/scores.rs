@@ -32,3 +32,46 @@ impl Scores {
         self.values.iter().map(|(key, value)| (format!("{}_{key}", self.name), *value))
     }
 }
+
+/// All measures as one JSON object, keys with the names before them (`dim_128_cosine_ndcg@10`); with several evaluations
+/// also `sequential_score`, as the `SequentialEvaluator` of the reference has it.
+pub fn to_json(scores: &[Scores]) -> serde_json::Map<String, serde_json::Value> {
+    let mut object: serde_json::Map<_, _> =
+        scores.iter().flat_map(Scores::prefixed).map(|(key, value)| (key, value.into())).collect();
+    if let Some(score) = sequential_score(scores).filter(|_| scores.len() > 1) {
+        object.insert("sequential_score".into(), score.into());
+    }
+    object
+}
+
+/// The number that stands for several evaluations: the primary measure of the last one, as in the reference.
+pub fn sequential_score(scores: &[Scores]) -> Option<f64> {
+    scores.last().and_then(|last| last.get(&last.primary))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(name: &str, dimension: usize, value: f64) -> Scores {
+        let values = vec![("cosine_ndcg@10".into(), value), ("cosine_map@100".into(), 1.0)];
+        Scores { name: name.into(), dimension, values, primary: "cosine_ndcg@10".into() }
+    }
+
+    #[test]
+    fn json_has_the_keys_of_the_reference() {
+        let all = [scores("dim_8", 8, 0.25), scores("dim_4", 4, 0.125)];
+        let json = serde_json::to_string(&to_json(&all)).unwrap();
+        let expected = r#"{"dim_8_cosine_ndcg@10":0.25,"dim_8_cosine_map@100":1.0,"dim_4_cosine_ndcg@10":0.125,"dim_4_cosine_map@100":1.0,"sequential_score":0.125}"#;
+        assert_eq!(json, expected);
+        assert_eq!(to_json(&all[..1]).len(), 2, "one evaluation is no sequence");
+        assert_eq!(sequential_score(&[]), None);
+    }
+
+    #[test]
+    fn the_set_is_read_from_the_name() {
+        assert_eq!(scores("dim_64", 64, 0.0).set(), None);
+        assert_eq!(scores("habari_dim_64", 64, 0.0).set(), Some("habari"));
+        assert_eq!(scores("habari", 64, 0.0).set(), Some("habari"));
+    }
+}

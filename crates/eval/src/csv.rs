@@ -1,0 +1,163 @@
+//! Results as the reference's CSV files: one file for each evaluation, one line for each time it was measured.
+
+use crate::{EvalError, Scores};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The measures in the order of the columns: the name in a key, the name in a header, and whether the measure shares
+/// its cutoffs with the next one, cutoff by cutoff.
+const COLUMNS: [&[(&str, &str)]; 5] = [
+    &[("accuracy", "Accuracy")],
+    &[("precision", "Precision"), ("recall", "Recall")],
+    &[("mrr", "MRR")],
+    &[("ndcg", "NDCG")],
+    &[("map", "MAP")],
+];
+
+/// The name of the file of an evaluation: `Information-Retrieval_evaluation_dim_128_results.csv`.
+pub fn csv_name(scores: &Scores) -> String {
+    let name = scores.name.replace(['/', '\\'], "_");
+    let name = if name.is_empty() { name } else { format!("_{name}") };
+    format!("Information-Retrieval_evaluation{name}_results.csv")
+}
+
+/// Adds a line to the file of each evaluation in `folder`, which is made if it is not there. `epoch` and `steps` are
+/// those of the training, and -1 in the file if it was not measured in one. Gives the files.
+///
+/// # Errors
+/// If a file cannot be read or written, or has the columns of other measures.
+pub fn write_csv(
+    folder: &Path,
+    scores: &[Scores],
+    epoch: Option<f64>,
+    steps: Option<u64>,
+) -> Result<Vec<PathBuf>, EvalError> {
+    let io = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| EvalError::Io { path, source }
+    };
+    fs::create_dir_all(folder).map_err(io(folder))?;
+    let mut paths = Vec::new();
+    for scores in scores {
+        let path = folder.join(csv_name(scores));
+        let columns = columns(scores);
+        let mut header = vec!["epoch".to_string(), "steps".to_string()];
+        header.extend(columns.iter().map(|(title, _)| title.clone()));
+        let header = header.join(",") + "\n";
+        let mut content = match fs::read_to_string(&path) {
+            Ok(content) if content.is_empty() => header.clone(),
+            Ok(content) => content.replace("\r\n", "\n"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => header.clone(),
+            Err(error) => return Err(io(&path)(error)),
+        };
+        if !content.starts_with(&header) {
+            return Err(EvalError::OtherColumns { path });
+        }
+        if !content.ends_with('\n') {
+            content.push('\n');
+        }
+        let mut line =
+            vec![epoch.map_or("-1".into(), |epoch| format!("{epoch:?}")), steps.map_or("-1".into(), |s| s.to_string())];
+        line.extend(columns.iter().map(|(_, value)| format!("{value:?}")));
+        content += &(line.join(",") + "\n");
+        replace(&path, content.as_bytes()).map_err(io(&path))?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// Titles and values in the order of the columns.
+fn columns(scores: &Scores) -> Vec<(String, f64)> {
+    let mut columns = Vec::new();
+    let split = |key: &str| {
+        let (front, cutoff) = key.rsplit_once('@')?;
+        let (function, measure) = front.rsplit_once('_')?;
+        Some((function.to_string(), measure.to_string(), cutoff.to_string()))
+    };
+    let keys: Vec<_> = scores.values.iter().filter_map(|(key, _)| split(key)).collect();
+    for group in COLUMNS {
+        for (function, _, cutoff) in keys.iter().filter(|(_, measure, _)| measure == group[0].0) {
+            for (measure, title) in group {
+                if let Some(value) = scores.get(&format!("{function}_{measure}@{cutoff}")) {
+                    columns.push((format!("{function}-{title}@{cutoff}"), value));
+                }
+            }
+        }
+    }
+    columns
+}
+
+/// Writes beside the target, then takes its place: what was there stays whole whatever happens.
+fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let beside = path.with_extension(format!("csv.{}.tmp", std::process::id()));
+    let written = File::create(&beside).and_then(|mut file| {
+        file.write_all(content)?;
+        file.sync_all()
+    });
+    let result = written.and_then(|()| fs::rename(&beside, path));
+    if result.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores() -> Scores {
+        let keys = [
+            "accuracy@1",
+            "accuracy@3",
+            "precision@1",
+            "precision@3",
+            "recall@1",
+            "recall@3",
+            "ndcg@10",
+            "mrr@10",
+            "map@100",
+        ];
+        let values =
+            keys.iter().enumerate().map(|(index, key)| (format!("cosine_{key}"), index as f64 / 8.0)).collect();
+        Scores { name: "dim_64".into(), dimension: 64, values, primary: "cosine_ndcg@10".into() }
+    }
+
+    #[test]
+    fn name_columns_and_lines_of_the_reference() {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("eval");
+        let paths = write_csv(&into, &[scores()], None, None).unwrap();
+        write_csv(&into, &[scores()], Some(1.9998), Some(1105)).unwrap();
+        assert_eq!(paths, [into.join("Information-Retrieval_evaluation_dim_64_results.csv")]);
+        let text = fs::read_to_string(&paths[0]).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "epoch,steps,cosine-Accuracy@1,cosine-Accuracy@3,cosine-Precision@1,cosine-Recall@1,cosine-Precision@3,\
+                 cosine-Recall@3,cosine-MRR@10,cosine-NDCG@10,cosine-MAP@100",
+                "-1,-1,0.0,0.125,0.25,0.5,0.375,0.625,0.875,0.75,1.0",
+                "1.9998,1105,0.0,0.125,0.25,0.5,0.375,0.625,0.875,0.75,1.0",
+            ]
+        );
+        assert_eq!(fs::read_dir(&into).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn a_file_of_other_measures_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(csv_name(&scores()));
+        fs::write(&path, "epoch,steps,cosine-Accuracy@7\n-1,-1,0.5\n").unwrap();
+        let error = write_csv(folder.path(), &[scores()], None, None).unwrap_err().to_string();
+        assert!(error.contains("dim_64") && error.contains("header"), "{error}");
+        assert!(fs::read_to_string(&path).unwrap().ends_with("0.5\n"));
+    }
+
+    #[test]
+    fn names_become_file_names() {
+        let named = |name: &str| csv_name(&Scores { name: name.into(), ..scores() });
+        assert_eq!(named(""), "Information-Retrieval_evaluation_results.csv");
+        assert_eq!(named("a/b_dim_8"), "Information-Retrieval_evaluation_a_b_dim_8_results.csv");
+    }
+}
