@@ -60,9 +60,10 @@ fn assert_same(expected: &(Vec<u32>, TrainingRecord, u64), found: &(Vec<u32>, Tr
 
 #[test]
 fn stopped_once_after_any_micro_batch() {
-    for arguments in settings() {
+    for (index, arguments) in settings().into_iter().enumerate() {
         let expected = unbroken(&arguments);
-        for stop in 1..=expected.2 {
+        // A third of the moments with each of the settings: between them all moments of a group and of an epoch.
+        for stop in (1 + index as u64 % 3..=expected.2).step_by(3) {
             let folder = tempfile::tempdir().unwrap();
             let found = broken(&arguments, folder.path(), std::iter::once(stop));
             assert_same(&expected, &found, &format!("stopped after {stop}"));
@@ -261,4 +262,33 @@ fn killed_at_random_moments() {
     }
     let found = broken_from(&arguments, folder.path());
     assert_same(&expected, &found, "killed ten times");
+}
+
+/// In a process of its own, whose files may not grow: a write then fails as it does on a full disk.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_harms_nothing() {
+    const FOLDER: &str = "MAANA_TRAIN_TEST_FULL_FOLDER";
+    let arguments = &settings()[0];
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let fault =
+            run(&mut Toy::new(), &mut Notebook::default(), arguments, Some(Path::new(&folder)), true).unwrap_err();
+        let TrainError::Io { path, .. } = &fault else { panic!("{fault}") };
+        assert!(path.ends_with("checkpoint-3.writing/training_state.safetensors"), "{fault}");
+        return;
+    }
+    let (expected, folder) = (unbroken(arguments), tempfile::tempdir().unwrap());
+    let mut notebook = Notebook { stop_after: Some(7), ..Notebook::default() };
+    run(&mut Toy::new(), &mut notebook, arguments, Some(folder.path()), false).unwrap();
+    let before = entries(folder.path());
+    let child = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" --exact a_full_disk_harms_nothing"])
+        .arg(std::env::current_exe().unwrap())
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    assert_eq!(entries(folder.path()), before, "the earlier checkpoint stands, the half-written one is gone");
+    let found = broken_from(arguments, folder.path());
+    assert_same(&expected, &found, "after a full disk");
 }

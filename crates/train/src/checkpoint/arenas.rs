@@ -30,15 +30,14 @@ impl<T> Arenas<T> {
 impl Arenas<&mut [f32]> {
     /// The same arenas for a position: the gradients only if some wait there, else emptied.
     pub(super) fn for_position(&mut self, position: &Position) -> Arenas<&mut [f32]> {
-        let gradients = self.gradients.as_deref_mut().map(|gradients| {
+        if let Some(gradients) = &mut self.gradients {
             gradients.fill(0.0);
-            gradients
-        });
+        }
         Arenas {
             parameters: &mut *self.parameters,
             first_moments: &mut *self.first_moments,
             second_moments: &mut *self.second_moments,
-            gradients: gradients.filter(|_| position.open > 0),
+            gradients: self.gradients.as_deref_mut().filter(|_| position.open > 0),
         }
     }
 }
