@@ -186,7 +186,8 @@ fn model(facts: &CardFacts) -> Vec<(String, String)> {
         ("Longest text".to_string(), format!("{} tokens", quantity::count(model.max_seq_length))),
         ("Loss".to_string(), facts.loss.classes.join(" of ")),
     ];
-    rows.extend(facts.loss.parameters.iter().map(|(name, value)| {
+    let parameters = facts.loss.parameters.iter().filter(|(name, _)| *name != "loss");
+    rows.extend(parameters.map(|(name, value)| {
         let value = value.as_str().map_or_else(|| value.to_string().replace(',', ", "), String::from);
         (name.clone(), value)
     }));

@@ -4,8 +4,8 @@
 use crate::card::quantity::grouped;
 use std::fmt::Write;
 
-const WIDTH: f64 = 480.0;
-const HEIGHT: f64 = 280.0;
+const WIDTH: f64 = 420.0;
+const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 18.0;
 const BOTTOM: f64 = 44.0;
@@ -16,7 +16,7 @@ const TOOLTIPS: usize = 150;
 /// Points of a line that are drawn; of more, the highest and lowest of each stretch are kept.
 const DRAWN_POINTS: usize = 1200;
 /// Width of a letter of the legend, on average.
-const LETTER: f64 = 6.6;
+const LETTER: f64 = 7.2;
 
 /// Where the colours come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub const COLOURS_ON_DARK: [&str; 6] = ["#56b4e9", "#ff9450", "#35cba0", "#e794c
 
 /// The rules that every chart needs, whatever its colours.
 pub const STYLE: &str = "\
-.chart text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif;fill:var(--chart-ink)}\
-.chart .quiet{fill:var(--chart-quiet)}.chart .value{font-size:11px}.chart .heading{font-size:14px;font-weight:600}\
+.chart text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif;fill:var(--chart-ink)}\
+.chart .quiet{fill:var(--chart-quiet)}.chart .value{font-size:12px}.chart .heading{font-size:15px;font-weight:600}\
 .chart .grid{stroke:var(--chart-grid);stroke-width:1;fill:none}.chart .axis{stroke:var(--chart-quiet);stroke-width:1;fill:none}\
 .chart .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\
 .chart .hit{fill:transparent;stroke:none}.chart .hit:hover{fill:var(--chart-quiet);fill-opacity:.35}\
@@ -148,8 +148,12 @@ impl Chart {
     fn open(&self, frame: &Frame, paint: Paint) -> String {
         let (id, title, description) = (escape(&self.id), escape(&self.title), escape(&self.description));
         let height = frame.height;
+        let size = match paint {
+            Paint::Page => String::new(),
+            Paint::White => format!(" width=\"{:.0}\" height=\"{:.0}\"", WIDTH * 1.6, height * 1.6),
+        };
         let mut out = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\"{size} viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
              aria-labelledby=\"{id}-title {id}-description\"><title id=\"{id}-title\">{title}</title>\
              <desc id=\"{id}-description\">{description}</desc>"
         );
@@ -252,7 +256,7 @@ impl Frame {
             y_range: (y_ticks[0], y_ticks[y_ticks.len() - 1]),
             y_ticks,
             legend_top: heading,
-            top: extra + 30.0,
+            top: extra + 34.0,
             bottom: height - BOTTOM,
             height,
         }
