@@ -497,11 +497,11 @@ fn damaged_parquet_never_brings_the_program_down() {
         write_parquet(&path, &batch(columns), compression, 2);
         let whole = std::fs::read(&path).unwrap();
         for place in 0..whole.len() {
-            open(&whole[..place]);
-            for flip in [0x01, 0x80, 0xff] {
-                let mut bytes = whole.clone();
-                bytes[place] ^= flip;
-                open(&bytes);
+            let mut bytes = whole.clone();
+            bytes[place] ^= 0xff;
+            open(&bytes);
+            if place % 16 == 0 {
+                open(&whole[..place]);
             }
         }
     }
