@@ -158,16 +158,27 @@ impl SetScores<'_> {
         self.after.first().or(self.before.first()).map_or("", |scores| &scores.primary)
     }
 
-    /// For each dimension, largest first: the primary measure before and after.
-    pub(crate) fn primary_by_dimension(&self) -> Vec<(usize, Option<f64>, Option<f64>)> {
+    /// The primary measure of each dimension, largest dimension first.
+    pub(crate) fn by_dimension(&self) -> Vec<AtDimension> {
         let mut dims: Vec<usize> = self.after.iter().chain(&self.before).map(|scores| scores.dimension).collect();
         dims.sort_unstable_by(|a, b| b.cmp(a));
         dims.dedup();
         let of = |side: &[&Scores], dim: usize| {
             side.iter().find(|scores| scores.dimension == dim).and_then(|scores| scores.get(self.primary()))
         };
-        dims.into_iter().map(|dim| (dim, of(&self.before, dim), of(&self.after, dim))).collect()
+        let at = |dim| AtDimension { dimension: dim, before: of(&self.before, dim), after: of(&self.after, dim) };
+        dims.into_iter().map(at).collect()
     }
+}
+
+/// One measure at one dimension, where it was measured.
+pub(crate) struct AtDimension {
+    /// Columns of the embeddings that were compared.
+    pub(crate) dimension: usize,
+    /// Before training.
+    pub(crate) before: Option<f64>,
+    /// After training.
+    pub(crate) after: Option<f64>,
 }
 
 #[cfg(test)]

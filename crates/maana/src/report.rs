@@ -4,7 +4,7 @@
 pub mod chart;
 mod pictures;
 
-use crate::card::{CardFacts, quantity};
+use crate::card::{AtDimension, CardFacts, quantity};
 use maana_train::LogRow;
 use minijinja::{AutoEscape, Environment};
 use serde_json::json;
@@ -71,8 +71,7 @@ fn tiles(facts: &CardFacts) -> Vec<Tile> {
     let mut tiles = Vec::new();
     let mut tile = |value: String, what: String| tiles.push(Tile { value, what });
     for set in facts.by_set().iter().take(2) {
-        let rows = set.primary_by_dimension();
-        if let Some((dim, before, Some(after))) = rows.first() {
+        if let Some(AtDimension { dimension: dim, before, after: Some(after) }) = set.by_dimension().first() {
             let from = before.map_or(String::new(), |before| format!("{before:.3} → "));
             let on = set.name.map_or(String::new(), |name| format!(" on {name}"));
             tile(format!("{from}{after:.3}"), format!("{} at {dim} dimensions{on}", set.primary()));
@@ -113,7 +112,7 @@ struct MetricCell {
 }
 
 fn set_table(set: &crate::card::SetScores<'_>) -> SetTable {
-    let dims: Vec<usize> = set.primary_by_dimension().into_iter().map(|(dim, ..)| dim).collect();
+    let dims: Vec<usize> = set.by_dimension().into_iter().map(|at| at.dimension).collect();
     let of = |side: &[&maana_eval::Scores], dim: usize, key: &str| {
         side.iter().find(|scores| scores.dimension == dim).and_then(|scores| scores.get(key))
     };

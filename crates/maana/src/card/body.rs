@@ -2,7 +2,7 @@
 
 use super::escape::{code, cut, fenced, inline, line, python, shell, url};
 use super::table::{Align, table};
-use super::{CardFacts, SetScores, quantity, template_syntax};
+use super::{AtDimension, CardFacts, SetScores, quantity, template_syntax};
 use maana_data::DataSummary;
 use maana_eval::Scores;
 use maana_model::Similarity;
@@ -200,13 +200,13 @@ fn comparisons(facts: &CardFacts) -> Vec<Comparison> {
         }
         let header = ["Dimension", "Before", "After", "Difference"].map(String::from);
         let rows: Vec<Vec<String>> = set
-            .primary_by_dimension()
+            .by_dimension()
             .into_iter()
-            .map(|(dim, before, after)| {
+            .map(|AtDimension { dimension, before, after }| {
                 let difference =
                     before.zip(after).map_or("-".into(), |(before, after)| format!("{:+.4}", after - before));
                 let shown = |value: Option<f64>| value.map_or("-".into(), four);
-                vec![dim.to_string(), shown(before), shown(after), difference]
+                vec![dimension.to_string(), shown(before), shown(after), difference]
             })
             .collect();
         let table = table(&header, &[Align::Right; 4], &rows);

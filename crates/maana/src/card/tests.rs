@@ -44,7 +44,7 @@ fn record() -> TrainingRecord {
             step,
             epoch: part * 4.0,
             loss: 1.7 + 8.0 * (-6.0 * part).exp() + 0.25 * noise,
-            learning_rate: if step < 22 { 2e-5 * step as f64 / 22.0 } else { 1e-5 * (1.0 + (3.1416 * part).cos()) },
+            learning_rate: if step < 22 { 2e-5 * step as f64 / 22.0 } else { 1e-5 * (1.0 + (3.0 * part).cos()) },
             gradient_norm: 3.0 + 20.0 * (-5.0 * part).exp() + 2.0 * noise,
             tokens_per_second: 2500.0 + 100.0 * noise,
             seconds: 3.0 * step as f64,

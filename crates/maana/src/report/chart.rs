@@ -403,7 +403,7 @@ fn tick_label(value: f64, step: f64) -> String {
     if value == 0.0 {
         return "0".into();
     }
-    if step < 9.99e-5 || step >= 1e6 {
+    if !(9.99e-5..1e6).contains(&step) {
         let text = format!("{value:.1e}");
         return text.replace(".0e", "e");
     }

@@ -1,7 +1,7 @@
 //! Which charts a run is told in: what of the facts goes into each, and the words that go with it.
 
 use super::chart::{Bar, Chart, Paint, Series};
-use crate::card::{CardFacts, SetScores, quantity};
+use crate::card::{AtDimension, CardFacts, SetScores, quantity};
 use maana_data::ColumnSummary;
 use maana_train::LogRow;
 
@@ -121,16 +121,16 @@ fn titled(what: &str, set: &SetScores<'_>) -> String {
 }
 
 fn by_dimension(set: &SetScores<'_>, index: usize) -> Chart {
-    let mut rows = set.primary_by_dimension();
+    let mut rows = set.by_dimension();
     rows.reverse();
-    let line = |name: &str, value: &dyn Fn(&(usize, Option<f64>, Option<f64>)) -> Option<f64>| {
+    let line = |name: &str, value: fn(&AtDimension) -> Option<f64>| {
         let points = rows.iter().enumerate().filter_map(|(at, row)| value(row).map(|value| (at as f64, value)));
         Series { name: name.into(), points: points.collect(), labelled: true }
     };
-    let lines = [line("after training", &|row| row.2), line("before training", &|row| row.1)];
-    let told = |(dim, before, after): &(usize, Option<f64>, Option<f64>)| {
-        let shown = |value: &Option<f64>| value.map_or("not measured".into(), |value| format!("{value:.3}"));
-        format!("{dim} dimensions: {} before, {} after.", shown(before), shown(after))
+    let lines = [line("after training", |row| row.after), line("before training", |row| row.before)];
+    let told = |row: &AtDimension| {
+        let shown = |value: Option<f64>| value.map_or("not measured".into(), |value| format!("{value:.3}"));
+        format!("{} dimensions: {} before, {} after.", row.dimension, shown(row.before), shown(row.after))
     };
     Chart {
         id: format!("dimensions-{index}"),
@@ -138,7 +138,7 @@ fn by_dimension(set: &SetScores<'_>, index: usize) -> Chart {
         description: rows.iter().map(told).collect::<Vec<_>>().join(" "),
         x_label: "dimensions kept".into(),
         y_label: set.primary().into(),
-        x_names: Some(rows.iter().map(|(dim, ..)| dim.to_string()).collect()),
+        x_names: Some(rows.iter().map(|row| row.dimension.to_string()).collect()),
         from_zero: true,
         series: lines.into_iter().filter(|line| !line.points.is_empty()).collect(),
     }

@@ -61,7 +61,7 @@ fn no_points_one_point_and_points_that_are_all_alike() {
             let svg = chart(points).lines(paint);
             assert_eq!(svg.contains("nothing was recorded"), nothing);
             assert!(nothing || svg.contains("class=\"hit\""));
-            assert_eq!(svg.contains("NaN"), false, "{svg}");
+            assert!(!svg.contains("NaN"), "{svg}");
         }
     }
     assert!(Chart::default().lines(Paint::Page).contains("nothing was recorded"));
