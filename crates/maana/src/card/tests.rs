@@ -275,6 +275,26 @@ fn the_card_in_the_manner_of_3_0_1() {
     assert!(card.contains("| **2.0000** | **110** |"), "the kept step is bold:\n{card}");
 }
 
+/// The card that Sentence Transformers 3.0.1 wrote of a run of its own.
+#[test]
+fn every_section_and_field_of_a_card_of_the_reference_is_there() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/st301/model/README.md");
+    let reference = std::fs::read_to_string(path).unwrap();
+    let ours = render(&facts());
+    let headings = |card: &str| -> Vec<String> {
+        let body = card.split_once("\n---\n").unwrap().1;
+        body.lines().filter(|line| line.starts_with("##")).map(String::from).collect()
+    };
+    for heading in headings(&reference) {
+        assert!(headings(&ours).contains(&heading), "{heading} is missing");
+    }
+    let (theirs, ours) = (front_matter_of(&reference), front_matter_of(&ours));
+    for (field, value) in theirs.as_object().unwrap() {
+        let is_empty = value.as_array().is_some_and(Vec::is_empty);
+        assert!(is_empty || ours.get(field).is_some(), "{field} is missing");
+    }
+}
+
 #[test]
 fn every_measure_comes_back_from_the_front_matter_in_full_precision() {
     let facts = facts();

@@ -41,7 +41,7 @@ pub const STYLE: &str = "\
 .chart .hit{fill:transparent;stroke:none}.chart .hit:hover{fill:var(--chart-quiet);fill-opacity:.35}\
 .chart .bar:hover{fill-opacity:.65}";
 
-/// One line: its name and its points from left to right. A point that is not finite leaves a gap.
+/// One line: its name and its points from left to right. A point that is not finite (or beyond 1e150) leaves a gap.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
     /// What the legend calls it.
@@ -89,8 +89,7 @@ pub struct Bar {
 impl Chart {
     /// The chart as one `<svg>` element.
     pub fn lines(&self, paint: Paint) -> String {
-        let finite =
-            || self.series.iter().flat_map(|series| &series.points).filter(|(x, y)| x.is_finite() && y.is_finite());
+        let finite = || self.series.iter().flat_map(|series| &series.points).filter(|point| drawable(point));
         let legend_rows = if self.series.len() > 1 { self.legend(0.0).1 } else { 0 };
         let mut x_range = extent(finite().map(|point| point.0));
         if let Some(names) = &self.x_names {
@@ -121,7 +120,7 @@ impl Chart {
 
     /// A chart of bars in the same frame; `self.series` is not looked at.
     pub fn bars(&self, bars: &[Bar], paint: Paint) -> String {
-        let sound = |bar: &&Bar| bar.from.is_finite() && bar.to.is_finite() && bar.value.is_finite();
+        let sound = |bar: &&Bar| [bar.from, bar.to].iter().all(|&edge| drawable(&(edge, bar.value)));
         let x_range = extent(bars.iter().filter(sound).flat_map(|bar| [bar.from, bar.to]));
         let highest = bars.iter().filter(sound).map(|bar| bar.value).fold(0.0, f64::max);
         let frame = Frame::new(x_range, x_range.map(|_| (0.0, highest)), 0, paint);
@@ -179,7 +178,7 @@ impl Chart {
         let every = series.points.len().div_ceil(TOOLTIPS).max(1);
         let alone = self.series.len() == 1;
         for (number, &(x, y)) in series.points.iter().enumerate() {
-            if !(x.is_finite() && y.is_finite()) || !(number % every == 0 || number + 1 == series.points.len()) {
+            if !drawable(&(x, y)) || !(number % every == 0 || number + 1 == series.points.len()) {
                 continue;
             }
             let (left, top) = (frame.x(x), frame.y(y));
@@ -342,7 +341,7 @@ fn mark(index: usize, x: f64, y: f64) -> String {
 fn path(frame: &Frame, points: &[(f64, f64)]) -> String {
     let (mut out, mut drawing) = (String::new(), false);
     for (x, y) in thinned(points) {
-        if !(x.is_finite() && y.is_finite()) {
+        if !drawable(&(x, y)) {
             drawing = false;
             continue;
         }
@@ -368,6 +367,11 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         kept.extend(ends);
     }
     kept
+}
+
+/// Whether a point has a place in a picture: finite, and not so large that the width of the picture overflows.
+fn drawable(&(x, y): &(f64, f64)) -> bool {
+    x.abs() < 1e150 && y.abs() < 1e150
 }
 
 fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {

@@ -70,8 +70,17 @@ fn no_points_one_point_and_points_that_are_all_alike() {
 
 #[test]
 fn a_point_that_is_not_finite_leaves_a_gap() {
-    let svg = chart(vec![(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0), (4.0, f64::INFINITY), (5.0, 3.0)])
-        .lines(Paint::Page);
+    let svg = chart(vec![
+        (0.0, 1.0),
+        (1.0, 2.0),
+        (2.0, f64::NAN),
+        (3.0, 1.0),
+        (4.0, f64::INFINITY),
+        (4.5, f64::MAX),
+        (4.6, f64::MIN),
+        (5.0, 3.0),
+    ])
+    .lines(Paint::Page);
     assert_sound(&svg);
     let path = svg.split("class=\"line\" d=\"").nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(path.matches('M').count(), 3, "{path}");
