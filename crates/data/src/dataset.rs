@@ -31,6 +31,9 @@ pub struct ReadOptions {
 ///
 /// Which columns hold texts is seen from the header (CSV: every column), the schema (Parquet) or the first object
 /// (JSONL); plain text has the one column `text`. Empty lines, and in plain text blank ones, are no rows.
+///
+/// Any number of threads may read. A row of Parquet costs decoding its row group, unless that is among the last 256 MB
+/// decoded; for shuffled reading of larger files, row groups of a few thousand rows or another format are quicker.
 pub struct Dataset {
     files: Vec<File>,
     columns: Vec<String>,
@@ -54,14 +57,15 @@ impl Dataset {
     pub fn open<P: AsRef<Path>>(inputs: &[P], options: ReadOptions) -> Result<Self, DataError> {
         let files = read::files(inputs)?;
         let selection = select(&files, options.columns.as_deref())?;
+        let limit = options.limit.unwrap_or(usize::MAX);
         let mut index = Index::new(&selection);
         let mut opened = Vec::with_capacity(files.len());
         for (path, format) in &files {
             let first_row = index.checks.len();
+            if first_row >= limit {
+                break;
+            }
             let mut visit = |number, example: &Example| {
-                if options.limit.is_some_and(|limit| index.checks.len() >= limit) {
-                    return Ok(false);
-                }
                 if !options.allow_blank {
                     refuse_blank(example, &selection.columns, || format.place(path, number))?;
                 }
@@ -69,7 +73,7 @@ impl Dataset {
                     return Err(DataError::TooManyRows { path: path.display().to_string(), limit: MAX_ROWS });
                 }
                 index.add(example);
-                Ok(true)
+                Ok(index.checks.len() < limit)
             };
             let rows = format.scan(path, &selection, &mut visit)?;
             opened.push(File { path: path.clone(), first_row, rows });

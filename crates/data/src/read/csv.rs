@@ -32,10 +32,10 @@ pub(crate) fn scan(
     };
     while let Some(found) = records.next()? {
         let example = rows.example(&records.record, found.line)?;
+        rows.spans.push(found.offset, found.length);
         if !visit(found.line, &example)? {
             break;
         }
-        rows.spans.push(found.offset, found.length);
     }
     Ok(Box::new(rows))
 }

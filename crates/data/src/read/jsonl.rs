@@ -31,10 +31,10 @@ pub(crate) fn scan(path: &Path, selection: &Selection, visit: &mut Visit<'_>) ->
             continue;
         }
         let example = parse(&line, spans.path(), selection)?;
+        spans.push(line.offset, line.text.len());
         if !visit(line.number, &example)? {
             break;
         }
-        spans.push(line.offset, line.text.len());
     }
     Ok(Box::new(JsonlRows { spans, selection: selection.clone() }))
 }

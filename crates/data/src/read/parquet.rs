@@ -43,10 +43,10 @@ pub(crate) fn scan(path: &Path, selection: &Selection, visit: &mut Visit<'_>) ->
         while let Some(batch) = parquet.next(&mut reader)? {
             for i in 0..batch.num_rows() {
                 let example = parquet.example(&batch, i, selection, row as u64 + 1)?;
-                if !visit(row as u64 + 1, &example)? {
+                row += 1;
+                if !visit(row as u64, &example)? {
                     break 'groups;
                 }
-                row += 1;
             }
         }
     }

@@ -48,7 +48,7 @@ impl TextStream {
         column: Option<&str>,
     ) -> Result<Self, DataError> {
         let start = reader.fill_buf().map_err(|source| DataError::Io { path: name.into(), source })?;
-        let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+        let start = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start);
         let format = match start.trim_ascii_start().first() {
             Some(b'{') => Format::Jsonl,
             _ => Format::Text,

@@ -22,10 +22,10 @@ pub(crate) fn scan(path: &Path, visit: &mut Visit<'_>) -> Result<Box<dyn RowFile
         if line.text.trim().is_empty() {
             continue;
         }
+        spans.push(line.offset, line.text.len());
         if !visit(line.number, &Example { texts: vec![line.text.into()], label: None })? {
             break;
         }
-        spans.push(line.offset, line.text.len());
     }
     Ok(Box::new(TextRows { spans }))
 }

@@ -21,7 +21,7 @@ const EXTRA_PASSES: usize = 2;
 ///
 /// Time: near linear in the rows, also if one text fills half of them or all rows are equal. A row costs more only where
 /// the batches that each of its texts is in alternate with those of the others; the worst is the number of
-/// batches open at once, for each row. Memory: four numbers for each row and each repeated text of an open batch.
+/// batches open at once, for each row. Memory: a few numbers for each row, and for each repeated text of each open batch.
 pub struct NoDuplicates<'a> {
     keys: &'a [u32],
     columns: usize,
@@ -168,7 +168,7 @@ impl Open {
         }
         let place = (batch - self.first) as usize;
         if place == self.batches.len() {
-            self.batches.push_back(Vec::with_capacity(batch_size.min(1024)));
+            self.batches.push_back(Vec::new());
         }
         self.batches[place].push(row);
         for &key in keys {
