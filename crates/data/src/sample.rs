@@ -91,3 +91,29 @@ impl Iterator for Batches<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dataset, ReadOptions};
+
+    #[test]
+    fn a_plan_draws_each_epoch_anew_unless_in_dataset_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, "a,b\nx,1\nx,2\ny,3\nz,4\nw,5\n").unwrap();
+        let source = Dataset::open(&[path], ReadOptions::default()).unwrap();
+        let sampler = Sampler::NoDuplicates;
+        let plan = BatchPlan { sampler, batch_size: 2, drop_last: false, seed: 42, dataset_order: true };
+        let drawn = |plan: &BatchPlan, epoch| plan.epoch(&source, epoch).collect::<Vec<_>>();
+        assert_eq!(drawn(&plan, 0), [vec![0, 2], vec![1, 3], vec![4]]);
+        assert_eq!(drawn(&plan, 1), drawn(&plan, 0));
+
+        let shuffled = BatchPlan { sampler: Sampler::Shuffle, dataset_order: false, ..plan };
+        assert_eq!(drawn(&shuffled, 1).concat(), randperm(5, 43));
+        assert_ne!(drawn(&shuffled, 1), drawn(&shuffled, 0));
+        let large = BatchPlan { batch_size: 32, ..plan };
+        assert_eq!(large.batches(282_883), 8841);
+        assert_eq!((plan.batches(5), BatchPlan { drop_last: true, ..plan }.batches(5)), (3, 2));
+    }
+}
