@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use maana::finetune::Told;
 use maana::kernels::Pool;
 use maana::open::Opened;
+use maana::train::{Event, LogRow};
 use std::io::IsTerminal;
 
 /// Prints an error with what led to it, each on its line.
@@ -30,7 +32,110 @@ pub(crate) fn count(what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let template = format!("{{spinner}} {{pos}} {what}, {{per_sec}} {{elapsed}}");
+    let template = format!("{{spinner}} {{pos}} {what}, {{per_sec}}, {{elapsed}}");
     let style = ProgressStyle::with_template(&template).expect("the template is written here");
     ProgressBar::no_length().with_style(style)
+}
+
+/// Seconds as people say them.
+pub(crate) fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 60.0 => format!("{s:.0} s"),
+        s if s < 3600.0 => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0),
+        s => format!("{:.0} h {:02.0} min", (s / 3600.0).floor(), (s % 3600.0 / 60.0).floor()),
+    }
+}
+
+/// What a training run shows: a bar that moves on a terminal, plain lines elsewhere.
+pub(crate) struct TrainingDisplay {
+    bar: Option<ProgressBar>,
+}
+
+impl TrainingDisplay {
+    pub(crate) fn new() -> Self {
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} updates  {msg}").expect("written here");
+        let bar = std::io::stderr().is_terminal().then(|| ProgressBar::no_length().with_style(style));
+        Self { bar }
+    }
+
+    pub(crate) fn show(&mut self, told: &Told<'_>) {
+        match told {
+            Told::Before(scores) => {
+                for scores in *scores {
+                    let value = scores.get(&scores.primary).unwrap_or(f64::NAN);
+                    self.line(&format!("before training  {}_{} {value:.4}", scores.name, scores.primary));
+                }
+            }
+            Told::Training(event) => self.training(event),
+        }
+    }
+
+    fn training(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Started { plan } => {
+                self.line(&format!("training  {} rows, {} updates", plan.rows, plan.updates));
+                if let Some(bar) = &self.bar {
+                    bar.set_length(plan.updates);
+                }
+            }
+            Event::Progress(progress) => {
+                if let Some(bar) = &self.bar {
+                    bar.set_position(progress.step);
+                    bar.set_message(format!(
+                        "epoch {:.2}  loss {:.4}  lr {:.2e}  {:.0} tokens/s  {} left",
+                        progress.epoch,
+                        progress.loss,
+                        progress.learning_rate,
+                        progress.tokens_per_second,
+                        duration(progress.seconds_left)
+                    ));
+                }
+            }
+            Event::Logged(LogRow::Training { step, epoch, loss, learning_rate, gradient_norm, tokens_per_second, .. }) => {
+                self.line(&format!(
+                    "step {step}  epoch {epoch:.4}  loss {loss:.4}  lr {learning_rate:.3e}  norm {gradient_norm:.3}  {tokens_per_second:.0} tokens/s"
+                ));
+            }
+            Event::Logged(LogRow::Evaluation { step, epoch, seconds, .. }) => {
+                self.line(&format!("step {step}  epoch {epoch:.4}  measured in {seconds:.1} s"));
+            }
+            Event::Evaluating { .. } => {}
+            Event::Best { step, metric, value } => self.line(&format!("step {step}  best so far: {metric} {value:.4}")),
+            Event::Saved { checkpoint } => self.line(&format!("saved  {}", checkpoint.display())),
+            Event::Removed { .. } => {}
+            Event::Restored { step } => self.line(&format!("the parameters are those of step {step}, the best")),
+            Event::Resumed { checkpoint, step, epoch } => {
+                self.line(&format!("going on from {} (step {step}, epoch {epoch:.4})", checkpoint.display()));
+            }
+            Event::Unusable { checkpoint, reason } => {
+                self.line(&format!("note: {} cannot be used: {reason}; an earlier one is", checkpoint.display()));
+            }
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_are_said_in_the_unit_that_fits() {
+        let cases = [(4.4, "4 s"), (61.0, "1 min 01 s"), (3600.0, "1 h 00 min"), (100_000.0, "27 h 46 min")];
+        for (seconds, expected) in cases {
+            assert_eq!(duration(seconds), expected);
+        }
+    }
 }

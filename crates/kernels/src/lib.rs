@@ -1,1 +1,39 @@
+//! The arithmetic: slices in, slices out, all f32, rows packed one behind the other. Knows no model, no token, no file.
+//! Every result is the same bits for any number of threads and any company of rows: see `matmul` and `parallel`.
+//! Letters: `m`, `n`, `k` of a product `(m, k) · (k, n)`; `t` tokens.
 
+mod adamw;
+mod attention;
+mod dispatch;
+mod distance;
+mod dropout;
+mod elementwise;
+mod embedding;
+mod gelu;
+mod lanes;
+mod layer_norm;
+mod matmul;
+mod matrix;
+mod normalize;
+mod parallel;
+mod pooling;
+mod top_k;
+
+pub use adamw::{AdamW, adamw, sum_of_squares};
+pub use attention::{attention, attention_backward};
+pub use dispatch::{Isa, isa};
+pub use distance::{dot, manhattan, squared_distance};
+pub use dropout::{Dropout, dropout};
+pub use elementwise::{add, add_bias, scale, sum_columns};
+pub use embedding::{embedding_gather, embedding_scatter};
+pub use gelu::{gelu, gelu_backward};
+pub use layer_norm::{layer_norm, layer_norm_backward};
+pub use matmul::{PackedMatrix, matmul, matmul_packed, matmul_transposed, matmul_weight_gradient};
+pub use matrix::{Matrix, Rows};
+pub use normalize::{normalize, normalize_backward};
+pub use parallel::Pool;
+pub use pooling::{PoolingMode, pooling, pooling_backward};
+pub use top_k::{TopK, top_k};
+
+#[cfg(test)]
+mod testing;

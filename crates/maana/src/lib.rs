@@ -1,2 +1,22 @@
+//! The library people call: one workflow a file, and what is told to people. The crates below are re-exported, so that one
+//! dependency is enough.
+#![forbid(unsafe_code)]
+
 pub mod card;
+pub mod demo;
+pub mod encode;
+pub mod evaluate;
+pub mod finetune;
+pub mod hub;
+pub mod open;
+pub mod recipe;
 pub mod report;
+pub mod similarity;
+pub mod synthesize;
+
+pub use maana_data as data;
+pub use maana_eval as eval;
+pub use maana_kernels as kernels;
+pub use maana_model as model;
+pub use maana_text as text;
+pub use maana_train as train;

@@ -11,10 +11,11 @@ use crate::{EncoderConfig, ModelError, Similarity};
 use maana_kernels::{Matrix, Pool, PoolingMode, Rows};
 use maana_text::{TokenBatch, Tokenizer};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// A sentence encoder with everything that its folder says.
 pub struct SentenceModel {
-    pub(crate) tokenizer: Tokenizer,
+    pub(crate) tokenizer: Arc<Tokenizer>,
     pub(crate) bert: Bert,
     pub(crate) pooling: Pooling,
     pub(crate) modules: Vec<Module>,
@@ -69,9 +70,9 @@ impl SentenceModel {
         &self.settings
     }
 
-    /// The tokenizer.
-    pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+    /// The tokenizer, which others may keep while the model learns.
+    pub fn tokenizer(&self) -> Arc<Tokenizer> {
+        Arc::clone(&self.tokenizer)
     }
 
     /// Token ids of the texts, each cut to `max_seq_length`.

@@ -40,11 +40,8 @@ impl<M: Trainable> Step<M> {
         let embeddings = model.forward(pool, &packed, noise, &mut self.keep);
 
         let (rows, dimension) = (batch.rows.len(), embeddings.columns());
-        let columns: Vec<Rows<'_>> = embeddings
-            .data()
-            .chunks_exact(rows * dimension)
-            .map(|column| Rows::new(column, rows, dimension, dimension))
-            .collect();
+        let column = |index: usize| embeddings.view().range(index * rows..(index + 1) * rows);
+        let columns: Vec<Rows<'_>> = (0..batch.columns.len()).map(column).collect();
         let mut d_columns: Vec<Matrix> = columns.iter().map(|_| Matrix::zeros(rows, dimension)).collect();
         let embedded = Embedded { columns: &columns, labels: batch.labels.as_deref(), pass };
         let value = loss.loss(pool, &embedded, weight, &mut d_columns);

@@ -13,6 +13,7 @@ use maana_kernels::{Pool, PoolingMode};
 use maana_text::Tokenizer;
 use serde_json::Value;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// A model, and what had to be assumed to read it.
 pub struct Opened {
@@ -75,6 +76,7 @@ pub fn open(folder: &Path, pool: &Pool) -> Result<Opened, ModelError> {
     };
     let bert = Bert::new(pool, config, &parameters);
     let ModuleParts { pooling, modules, .. } = parts;
+    let tokenizer = Arc::new(tokenizer);
     let model = SentenceModel { tokenizer, bert, pooling, modules, parameters, tensors, settings, origin };
     model.tokenizer.encode(&[""], model.settings.max_seq_length)?;
     Ok(Opened { model, notices })

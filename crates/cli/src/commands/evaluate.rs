@@ -1,0 +1,59 @@
+//! `maana evaluate`
+
+use anyhow::{Context, Result};
+use maana::data::RetrievalSet;
+use maana::eval::RetrievalOptions;
+use maana::kernels::Pool;
+use maana::model::{Embedder, Encoder};
+use std::path::PathBuf;
+
+/// Measure retrieval at several dimensions, from one encoding.
+#[derive(clap::Args)]
+#[command(after_help = "\
+DATASET is a folder in the layout of BEIR: queries.jsonl, corpus.jsonl, and qrels.tsv or qrels/test.tsv.
+
+Examples:
+  maana evaluate MODEL swahili/dev --dims 768,512,256,128,64
+  maana evaluate MODEL swahili/dev --json scores.json --csv scores/")]
+pub(crate) struct Evaluate {
+    /// A folder, a name on the hub, or name@revision
+    model: String,
+    /// Folders of retrieval sets
+    #[arg(required = true, value_name = "DATASET")]
+    datasets: Vec<PathBuf>,
+    /// Dimensions to measure [default: the model's own]
+    #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
+    dims: Vec<usize>,
+    /// Write the scores as JSON, with the keys of Sentence Transformers
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Add the scores to CSV files in this folder, named as those of Sentence Transformers
+    #[arg(long, value_name = "DIR")]
+    csv: Option<PathBuf>,
+}
+
+impl Evaluate {
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let sets = self.datasets.iter().map(RetrievalSet::open).collect::<Result<Vec<_>, _>>()?;
+        for set in sets.iter().filter(|set| set.unknown_queries > 0) {
+            eprintln!("note: {}: {} judgements name queries that are not there", set.name, set.unknown_queries);
+        }
+        let opened = crate::terminal::open_model(&self.model, pool)?;
+        let embedder = Embedder::new(&opened.model, pool)?;
+        let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
+        let start = std::time::Instant::now();
+        let scores = maana::evaluate::evaluate(&embedder, pool, &sets, &dims, &RetrievalOptions::default())?;
+        print!("{}", maana::evaluate::table(&scores));
+        eprintln!("{:.1} s", start.elapsed().as_secs_f64());
+        if let Some(path) = &self.json {
+            let json = serde_json::Value::from(maana::eval::to_json(&scores));
+            std::fs::write(path, format!("{json:#}\n")).with_context(|| path.display().to_string())?;
+        }
+        if let Some(folder) = &self.csv {
+            for path in maana::eval::write_csv(folder, &scores, None, None)? {
+                eprintln!("{}", path.display());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! Dropout whose masks are a function of seed, pass, place, row and column (Philox4x32-10, Salmon et al. 2011): the same in
+//! forward and backward, for any number of threads and any division of the rows.
+
+use crate::dispatch::{isa, on_every_rung};
+use crate::parallel::Pool;
+
+/// Elements of a task, about.
+const CHUNK: usize = 1 << 13;
+/// Counters that are worked on side by side.
+const WIDTH: usize = 16;
+
+/// Which elements are dropped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// The probability of an element to be dropped; the others are divided by 1 − probability.
+    pub probability: f32,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The number of the forward pass in the run.
+    pub pass: u64,
+    /// The number of the place in the model.
+    pub place: u32,
+    /// The number of the first row that is given.
+    pub first_row: u64,
+}
+
+impl Dropout {
+    /// The factors, 0 or 1/(1 − p), of the first columns of a row.
+    pub(crate) fn factors(&self, row: u64, factors: &mut [f32]) {
+        fill(isa(), self, self.first_row + row, factors);
+    }
+}
+
+/// Multiplies every element of `x`, `(rows, columns)`, with its factor. The same call on a gradient is the backward pass.
+pub fn dropout(pool: &Pool, x: &mut [f32], columns: usize, dropout: &Dropout) {
+    assert!((0.0..1.0).contains(&dropout.probability), "a probability of {}", dropout.probability);
+    let rows = (CHUNK / columns).max(1);
+    pool.for_each_chunk(x, rows * columns, |task, x| {
+        let mut factors = vec![0.0; columns];
+        for (row, x) in x.chunks_exact_mut(columns).enumerate() {
+            dropout.factors((task * rows + row) as u64, &mut factors);
+            x.iter_mut().zip(&factors).for_each(|(x, factor)| *x *= factor);
+        }
+    });
+}
+
+on_every_rung! {
+    fn fill(dropout: &Dropout, row: u64, factors: &mut [f32]) {
+        // An element is dropped if its 32 random bits, as a fraction of 1, are below the probability.
+        let threshold = (f64::from(dropout.probability) * 4_294_967_296.0) as u32;
+        let kept = 1.0 / (1.0 - dropout.probability);
+        let key = [dropout.seed as u32 ^ (dropout.pass >> 32) as u32, (dropout.seed >> 32) as u32];
+        for (block, factors) in factors.chunks_mut(4 * WIDTH).enumerate() {
+            let mut counter = [[0u32; WIDTH]; 4];
+            for lane in 0..WIDTH {
+                counter[0][lane] = (block * WIDTH + lane) as u32;
+                counter[1][lane] = row as u32;
+                counter[2][lane] = (dropout.place << 8) ^ (row >> 32) as u32;
+                counter[3][lane] = dropout.pass as u32;
+            }
+            let bits = philox(counter, key);
+            for (column, factor) in factors.iter_mut().enumerate() {
+                *factor = if bits[column % 4][column / 4] < threshold { 0.0 } else { kept };
+            }
+        }
+    }
+}
+
+/// Ten rounds of Philox4x32 on `WIDTH` counters.
+#[inline(always)]
+fn philox(mut counter: [[u32; WIDTH]; 4], key: [u32; 2]) -> [[u32; WIDTH]; 4] {
+    let mut key = key;
+    for _ in 0..10 {
+        for lane in 0..WIDTH {
+            let a = u64::from(counter[0][lane]) * 0xD251_1F53;
+            let b = u64::from(counter[2][lane]) * 0xCD9E_8D57;
+            counter[0][lane] = (b >> 32) as u32 ^ counter[1][lane] ^ key[0];
+            counter[1][lane] = b as u32;
+            counter[2][lane] = (a >> 32) as u32 ^ counter[3][lane] ^ key[1];
+            counter[3][lane] = a as u32;
+        }
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    counter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Isa;
+
+    const DROPOUT: Dropout = Dropout { probability: 0.1, seed: 42, pass: 7, place: 3, first_row: 0 };
+
+    /// The known answers that come with the generator's reference implementation.
+    #[test]
+    fn philox_gives_the_known_answers() {
+        let one = |counter: [u32; 4], key| philox(counter.map(|word| [word; WIDTH]), key).map(|words| words[5]);
+        assert_eq!(one([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(one([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        let counter = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];
+        assert_eq!(one(counter, [0xa409_3822, 0x299f_31d0]), [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]);
+    }
+
+    #[test]
+    fn masks_are_the_same_on_every_rung_and_for_any_division() {
+        let (rows, columns) = (40, 133);
+        let mut whole = vec![1.0; rows * columns];
+        dropout(&Pool::new(3), &mut whole, columns, &DROPOUT);
+        let mut parts = vec![1.0; rows * columns];
+        let (first, second) = parts.split_at_mut(13 * columns);
+        dropout(&Pool::new(1), first, columns, &DROPOUT);
+        dropout(&Pool::new(2), second, columns, &Dropout { first_row: 13, ..DROPOUT });
+        assert_eq!(whole, parts);
+        for isa in Isa::ladder() {
+            let mut row = vec![0.0; columns];
+            fill(isa, &DROPOUT, 5, &mut row);
+            assert_eq!(row, whole[5 * columns..6 * columns], "{}", isa.name());
+            println!("dropout: {} checked", isa.name());
+        }
+    }
+
+    #[test]
+    fn the_share_that_is_dropped_is_the_probability() {
+        for probability in [0.0, 0.1, 0.5, 0.9] {
+            let mut x = vec![1.0; 400_000];
+            dropout(&Pool::new(2), &mut x, 100, &Dropout { probability, ..DROPOUT });
+            let dropped = x.iter().filter(|x| **x == 0.0).count() as f32 / x.len() as f32;
+            assert!((dropped - probability).abs() < 0.003, "{dropped} of {probability}");
+            let mean = x.iter().sum::<f32>() / x.len() as f32;
+            assert!((mean - 1.0).abs() < 0.03, "the mean stays: {mean}");
+        }
+    }
+
+    #[test]
+    fn another_seed_pass_or_place_is_another_mask() {
+        let mask = |dropout: Dropout| {
+            let mut factors = vec![0.0; 256];
+            dropout.factors(3, &mut factors);
+            factors
+        };
+        let others = [
+            Dropout { seed: 43, ..DROPOUT },
+            Dropout { seed: 42 | 1 << 40, ..DROPOUT },
+            Dropout { pass: 8, ..DROPOUT },
+            Dropout { place: 4, ..DROPOUT },
+            Dropout { first_row: 1, ..DROPOUT },
+        ];
+        assert!(others.into_iter().all(|other| mask(other) != mask(DROPOUT)));
+    }
+}

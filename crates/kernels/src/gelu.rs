@@ -1,0 +1,110 @@
+//! GELU with the error function itself (arXiv:1606.08415): g = u · Φ(u), Φ(u) = ½ (1 + erf(u / √2)).
+//! erf by formula 7.1.26 of Abramowitz and Stegun, right to 1.5e-7.
+
+use crate::dispatch::{isa, on_every_rung};
+use crate::lanes::exp;
+use crate::parallel::Pool;
+
+/// Elements of a task.
+const CHUNK: usize = 1 << 13;
+
+/// g = u · Φ(u), element by element.
+pub fn gelu(pool: &Pool, u: &[f32], g: &mut [f32]) {
+    assert_eq!(u.len(), g.len(), "one place for each element");
+    let isa = isa();
+    pool.for_each_chunk(g, CHUNK, |task, g| forward(isa, &u[task * CHUNK..task * CHUNK + g.len()], g));
+}
+
+/// d_u = d_g · (Φ(u) + u · φ(u)), element by element.
+pub fn gelu_backward(pool: &Pool, u: &[f32], d_g: &[f32], d_u: &mut [f32]) {
+    assert_eq!((u.len(), d_g.len()), (d_u.len(), d_u.len()), "one place for each element");
+    let isa = isa();
+    pool.for_each_chunk(d_u, CHUNK, |task, d_u| {
+        let range = task * CHUNK..task * CHUNK + d_u.len();
+        backward(isa, &u[range.clone()], &d_g[range], d_u);
+    });
+}
+
+/// Φ(u), and e^(-u²/2) which the density needs as well.
+#[inline(always)]
+fn normal(u: f32) -> (f32, f32) {
+    let x = u.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let bell = exp(-x * x);
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let p = ((((1.061_405_4 * t - 1.453_152_1) * t + 1.421_413_8) * t - 0.284_496_72) * t + 0.254_829_6) * t;
+    let tail = 0.5 * p * bell;
+    (if u >= 0.0 { 1.0 - tail } else { tail }, bell)
+}
+
+on_every_rung! {
+    fn forward(u: &[f32], g: &mut [f32]) {
+        for (u, g) in u.iter().zip(g) {
+            *g = u * normal(*u).0;
+        }
+    }
+}
+
+on_every_rung! {
+    fn backward(u: &[f32], d_g: &[f32], d_u: &mut [f32]) {
+        const INVERSE_ROOT_2_PI: f32 = 0.398_942_3;
+        for ((u, d_g), d_u) in u.iter().zip(d_g).zip(d_u) {
+            let (share, bell) = normal(*u);
+            *d_u = d_g * (share + u * bell * INVERSE_ROOT_2_PI);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Isa;
+
+    /// erf by its series below 3 and by its continued fraction above.
+    fn reference_erf(x: f64) -> f64 {
+        let a = x.abs();
+        let value = if a < 3.0 {
+            let (mut term, mut sum, mut n) = (a, a, 0.0);
+            while term.abs() > 1e-17 * sum.abs() {
+                n += 1.0;
+                term *= -a * a / n;
+                sum += term / (2.0 * n + 1.0);
+            }
+            sum * 2.0 / std::f64::consts::PI.sqrt()
+        } else {
+            let fraction = (1..60).rev().fold(0.0, |fraction, n| f64::from(n) / 2.0 / (a + fraction));
+            1.0 - (-a * a).exp() / ((a + fraction) * std::f64::consts::PI.sqrt())
+        };
+        value.copysign(x)
+    }
+
+    fn reference_gelu(u: f64) -> f64 {
+        0.5 * u * (1.0 + reference_erf(u / 2f64.sqrt()))
+    }
+
+    #[test]
+    fn every_rung_agrees_with_the_error_function() {
+        let u: Vec<f32> = (-12_000..12_000).map(|i| i as f32 / 1000.0).chain([-1e4, 1e4, 0.0, -0.0]).collect();
+        for isa in Isa::ladder() {
+            let (mut g, mut d) = (vec![0.0; u.len()], vec![0.0; u.len()]);
+            forward(isa, &u, &mut g);
+            backward(isa, &u, &vec![1.0; u.len()], &mut d);
+            for ((u, g), d) in u.iter().zip(&g).zip(&d) {
+                let x = f64::from(*u);
+                assert!((f64::from(*g) - reference_gelu(x)).abs() <= 6e-7 + 1e-7 * x.abs(), "{}: gelu({u}) = {g}", isa.name());
+                let slope = (reference_gelu(x + 1e-5) - reference_gelu(x - 1e-5)) / 2e-5;
+                assert!((f64::from(*d) - slope).abs() <= 1e-6, "{}: slope at {u} is {d}, not {slope}", isa.name());
+            }
+            println!("gelu: {} checked", isa.name());
+        }
+    }
+
+    #[test]
+    fn every_length_is_covered() {
+        for length in 0..40 {
+            let u = crate::testing::noise(length, 1);
+            let mut g = vec![9.0; length];
+            gelu(&Pool::new(2), &u, &mut g);
+            assert!(u.iter().zip(&g).all(|(u, g)| (f64::from(*g) - reference_gelu(f64::from(*u))).abs() < 1e-6));
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! LayerNorm (arXiv:1607.06450): y = γ · (x − mean) / √(variance + ε) + β, for each row of width |γ|.
+//! Sums over a row are in f32 in a fixed order; those over rows, for γ and β, ascend row by row.
+
+use crate::dispatch::{isa, on_every_rung};
+use crate::lanes::sum;
+use crate::parallel::{Disjoint, Pool};
+
+/// Rows of a task.
+const ROWS: usize = 16;
+/// Columns of a task, where a task is a sum over rows.
+const COLUMNS: usize = 64;
+
+/// Normalises every row of `x` into `y`, and leaves mean and 1/√(variance + ε) of row `i` in `statistics[2i..2i + 2]`.
+pub fn layer_norm(
+    pool: &Pool,
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    epsilon: f32,
+    y: &mut [f32],
+    statistics: &mut [f32],
+) {
+    let width = gamma.len();
+    let rows = x.len() / width;
+    assert_eq!((beta.len(), x.len(), y.len()), (width, rows * width, rows * width), "rows of {width}");
+    assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
+    let isa = isa();
+    let statistics = Disjoint::new(statistics);
+    pool.for_each_chunk(y, ROWS * width, |task, y| {
+        let first = task * ROWS;
+        let rows = y.len() / width;
+        // SAFETY: these rows belong to this task alone.
+        let statistics = unsafe { statistics.slice(2 * first..2 * (first + rows)) };
+        forward(isa, &x[first * width..(first + rows) * width], gamma, beta, epsilon, y, statistics);
+    });
+}
+
+on_every_rung! {
+    fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, y: &mut [f32], statistics: &mut [f32]) {
+        let width = gamma.len();
+        for ((x, y), statistics) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(statistics.chunks_exact_mut(2)) {
+            let mean = sum(width, |j| x[j]) / width as f32;
+            let variance = sum(width, |j| (x[j] - mean) * (x[j] - mean)) / width as f32;
+            let inverse = 1.0 / (variance + epsilon).sqrt();
+            statistics.copy_from_slice(&[mean, inverse]);
+            for j in 0..width {
+                y[j] = (x[j] - mean) * inverse * gamma[j] + beta[j];
+            }
+        }
+    }
+}
+
+/// The gradient of `x` into `d_x`; those of γ and β are added to `d_gamma` and `d_beta`.
+#[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
+pub fn layer_norm_backward(
+    pool: &Pool,
+    x: &[f32],
+    gamma: &[f32],
+    statistics: &[f32],
+    d_y: &[f32],
+    d_x: &mut [f32],
+    d_gamma: &mut [f32],
+    d_beta: &mut [f32],
+) {
+    let width = gamma.len();
+    let rows = x.len() / width;
+    assert_eq!((d_gamma.len(), d_beta.len(), d_y.len(), d_x.len()), (width, width, x.len(), x.len()), "rows of {width}");
+    assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
+    let isa = isa();
+    pool.for_each_chunk(d_x, ROWS * width, |task, d_x| {
+        let (start, end) = (task * ROWS * width, task * ROWS * width + d_x.len());
+        let statistics = &statistics[2 * start / width..2 * end / width];
+        backward_rows(isa, &x[start..end], gamma, statistics, &d_y[start..end], d_x);
+    });
+    let d_beta = Disjoint::new(d_beta);
+    pool.for_each_chunk(d_gamma, COLUMNS, |task, d_gamma| {
+        let first = task * COLUMNS;
+        // SAFETY: these columns belong to this task alone.
+        let d_beta = unsafe { d_beta.slice(first..first + d_gamma.len()) };
+        backward_columns(isa, x, statistics, d_y, width, first, d_gamma, d_beta);
+    });
+}
+
+on_every_rung! {
+    fn backward_rows(x: &[f32], gamma: &[f32], statistics: &[f32], d_y: &[f32], d_x: &mut [f32]) {
+        let width = gamma.len();
+        for (row, d_x) in d_x.chunks_exact_mut(width).enumerate() {
+            let (x, d_y) = (&x[row * width..(row + 1) * width], &d_y[row * width..(row + 1) * width]);
+            let (mean, inverse) = (statistics[2 * row], statistics[2 * row + 1]);
+            let normed = |j: usize| (x[j] - mean) * inverse;
+            let mean_d = sum(width, |j| d_y[j] * gamma[j]) / width as f32;
+            let mean_d_normed = sum(width, |j| d_y[j] * gamma[j] * normed(j)) / width as f32;
+            for j in 0..width {
+                d_x[j] = inverse * (d_y[j] * gamma[j] - mean_d - normed(j) * mean_d_normed);
+            }
+        }
+    }
+}
+
+on_every_rung! {
+    fn backward_columns(
+        x: &[f32],
+        statistics: &[f32],
+        d_y: &[f32],
+        width: usize,
+        first: usize,
+        d_gamma: &mut [f32],
+        d_beta: &mut [f32],
+    ) {
+        let columns = d_gamma.len();
+        for (row, statistics) in statistics.chunks_exact(2).enumerate() {
+            let start = row * width + first;
+            let (x, d_y) = (&x[start..start + columns], &d_y[start..start + columns]);
+            for j in 0..columns {
+                d_gamma[j] += d_y[j] * ((x[j] - statistics[0]) * statistics[1]);
+                d_beta[j] += d_y[j];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Isa;
+    use crate::testing::{assert_close, finite_differences, noise, wide};
+
+    fn reference_layer_norm(x: &[f64], gamma: &[f64], beta: &[f64], epsilon: f64) -> Vec<f64> {
+        let width = gamma.len();
+        x.chunks(width)
+            .flat_map(|x| {
+                let mean = x.iter().sum::<f64>() / width as f64;
+                let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / width as f64;
+                (0..width).map(move |j| (x[j] - mean) / (variance + epsilon).sqrt() * gamma[j] + beta[j]).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_rung_agrees_with_the_formula_for_every_width() {
+        for isa in Isa::ladder() {
+            for width in (1..40).chain([384, 768]) {
+                let (x, gamma, beta) = (noise(3 * width, 1), noise(width, 2), noise(width, 3));
+                let (mut y, mut statistics) = (vec![0.0; 3 * width], vec![0.0; 6]);
+                forward(isa, &x, &gamma, &beta, 1e-5, &mut y, &mut statistics);
+                let expected = reference_layer_norm(&wide(&x), &wide(&gamma), &wide(&beta), 1e-5);
+                assert_close(&y, &expected, 2e-5, &format!("{} width {width}", isa.name()));
+            }
+            println!("layer_norm: {} checked", isa.name());
+        }
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        let (width, rows) = (19, 5);
+        let (x, gamma, beta, d_y) = (noise(rows * width, 1), noise(width, 2), noise(width, 3), noise(rows * width, 4));
+        let pool = Pool::new(2);
+        let (mut y, mut statistics) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
+        layer_norm(&pool, &x, &gamma, &beta, 1e-5, &mut y, &mut statistics);
+        let (mut d_x, mut d_gamma, mut d_beta) = (vec![0.0; x.len()], vec![0.0; width], vec![0.0; width]);
+        layer_norm_backward(&pool, &x, &gamma, &statistics, &d_y, &mut d_x, &mut d_gamma, &mut d_beta);
+        let value = |x: &[f64], gamma: &[f64], beta: &[f64]| -> f64 {
+            reference_layer_norm(x, gamma, beta, 1e-5).iter().zip(&d_y).map(|(y, d)| y * f64::from(*d)).sum()
+        };
+        let (x, gamma, beta) = (wide(&x), wide(&gamma), wide(&beta));
+        assert_close(&d_x, &finite_differences(&x, |x| value(x, &gamma, &beta)), 1e-4, "d_x");
+        assert_close(&d_gamma, &finite_differences(&gamma, |gamma| value(&x, gamma, &beta)), 1e-4, "d_gamma");
+        assert_close(&d_beta, &finite_differences(&beta, |beta| value(&x, &gamma, beta)), 1e-4, "d_beta");
+    }
+
+    /// A shift and a scale of a row change nothing.
+    #[test]
+    fn shift_and_scale_change_nothing() {
+        let (x, ones, zeros) = (noise(64, 9), vec![1.0; 64], vec![0.0; 64]);
+        let moved: Vec<f32> = x.iter().map(|x| 3.0 * x + 2.0).collect();
+        let norm = |x: &[f32]| {
+            let (mut y, mut statistics) = (vec![0.0; 64], vec![0.0; 2]);
+            layer_norm(&Pool::new(1), x, &ones, &zeros, 0.0, &mut y, &mut statistics);
+            y
+        };
+        assert_close(&norm(&moved), &wide(&norm(&x)), 1e-5, "moved");
+    }
+}

@@ -1,0 +1,86 @@
+//! The workflow of `maana demo`: recipe and data that the program carries with it, and some searches to look at.
+
+use crate::recipe::{LocatedRecipe, RecipeError};
+use maana_data::RetrievalSet;
+use maana_eval::EvalError;
+use maana_kernels::{Matrix, Pool};
+use maana_model::{Embedder, Encoder, Role};
+use std::path::Path;
+
+const RECIPE: &str = include_str!("../../../recipes/demo.toml");
+
+const FILES: [(&str, &str); 4] = [
+    ("demo/train.jsonl", include_str!("../../../recipes/demo/train.jsonl")),
+    ("demo/dev/queries.jsonl", include_str!("../../../recipes/demo/dev/queries.jsonl")),
+    ("demo/dev/corpus.jsonl", include_str!("../../../recipes/demo/dev/corpus.jsonl")),
+    ("demo/dev/qrels.tsv", include_str!("../../../recipes/demo/dev/qrels.tsv")),
+];
+
+/// Writes recipe and data of the demo below `folder` and reads the recipe, with settings of the command line.
+///
+/// # Errors
+/// If the folder cannot be written, or a setting makes no sense.
+pub fn unpack(folder: &Path, settings: &[String]) -> Result<LocatedRecipe, RecipeError> {
+    let recipe = folder.join("demo.toml");
+    for (name, text) in FILES.into_iter().chain([("demo.toml", RECIPE)]) {
+        let path = folder.join(name);
+        let written = match path.parent() {
+            Some(parent) => std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, text)),
+            None => std::fs::write(&path, text),
+        };
+        written.map_err(|source| RecipeError::Io { path, source })?;
+    }
+    LocatedRecipe::read(&recipe, settings)
+}
+
+/// A search and what it found, best first.
+pub struct Search {
+    /// What was asked.
+    pub query: String,
+    /// Score, text, and whether the text is one of those that answer.
+    pub hits: Vec<(f32, String, bool)>,
+}
+
+/// Asks some queries of the set and finds the three nearest documents to each.
+///
+/// # Errors
+/// If a text cannot be embedded.
+pub fn searches(
+    embedder: &Embedder<'_>,
+    pool: &Pool,
+    set: &RetrievalSet,
+    queries: &[usize],
+) -> Result<Vec<Search>, EvalError> {
+    let documents: Vec<&str> = set.corpus.iter().map(|(_, text)| text.as_str()).collect();
+    let asked: Vec<&str> = queries.iter().map(|&query| set.queries[query].1.as_str()).collect();
+    let documents: Matrix = embedder.encode(&documents, Role::Document)?;
+    let asked = embedder.encode(&asked, Role::Query)?;
+    let scores = crate::similarity::compare(pool, embedder.similarity(), asked.view(), documents.view());
+    let search = |(row, &query): (usize, &usize)| {
+        let relevant = &set.relevant[query].documents;
+        let hit = |(score, place): (f32, u32)| {
+            let place = place as usize;
+            (score, set.corpus[place].1.clone(), relevant.binary_search(&place).is_ok())
+        };
+        Search {
+            query: set.queries[query].1.clone(),
+            hits: maana_kernels::top_k(scores.row(row), 3).into_iter().map(hit).collect(),
+        }
+    };
+    Ok(queries.iter().enumerate().map(search).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unpacked_is_a_recipe_with_its_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let located = unpack(folder.path(), &["training.epochs=2".into()]).unwrap();
+        assert_eq!(located.recipe.training.epochs, 2.0);
+        assert!(located.path(&located.recipe.data.train[0]).is_file());
+        let set = RetrievalSet::open(located.path(&located.recipe.evaluation.retrieval[0])).unwrap();
+        assert_eq!(set.queries.len(), 300);
+    }
+}

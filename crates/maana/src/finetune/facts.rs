@@ -1,0 +1,244 @@
+//! What the card and the report tell, gathered from recipe, data, model and run.
+
+use super::{FinetuneError, Prepared};
+use crate::card::{BaseModel, CardFacts, Hardware, LossFacts, WidgetExample};
+use maana_data::{DataSummary, Source};
+use maana_eval::Scores;
+use maana_kernels::Pool;
+use maana_model::Embedder;
+use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Precision, Schedule, TrainingRecord, Version};
+
+/// Rows from which statistics and examples are taken.
+const SAMPLED_ROWS: usize = 1000;
+
+pub(super) fn gather(
+    prepared: &Prepared,
+    pool: &Pool,
+    before: Vec<Scores>,
+    after: Vec<Scores>,
+    record: TrainingRecord,
+) -> Result<CardFacts, FinetuneError> {
+    let recipe = &prepared.located.recipe;
+    let model = &prepared.model;
+    let data = summarise(prepared)?;
+    let texts = sampled_texts(prepared)?;
+    let examples = examples(&texts);
+    let embedder = Embedder::new(model, pool)?;
+    let borrowed: Vec<&str> = examples.iter().map(String::as_str).collect();
+    let similarities = crate::similarity::similarities(&embedder, pool, &borrowed)?;
+    let example_similarities = (0..similarities.rows()).map(|row| similarities.row(row).to_vec()).collect();
+    let hyperparameters = hyperparameters(&recipe.training);
+    let defaults = self::hyperparameters(&Arguments::default());
+    let changed = hyperparameters.iter().filter(|setting| !defaults.contains(setting)).cloned().collect();
+    let base_name = prepared.resolved.name.clone();
+    Ok(CardFacts {
+        name: recipe.card.name.clone().unwrap_or_else(|| title(&recipe.model.base)),
+        hub_id: recipe.card.hub_id.clone(),
+        languages: recipe.card.language.clone(),
+        licence: recipe.card.license.clone(),
+        base_model: Some(BaseModel {
+            on_hub: base_name.is_some(),
+            name: base_name.unwrap_or_else(|| recipe.model.base.clone()),
+            revision: prepared.resolved.revision.clone(),
+        }),
+        model: model.summary(),
+        data: vec![data],
+        loss: loss_facts(&prepared.loss.describe()),
+        changed_hyperparameters: changed,
+        hyperparameters,
+        before,
+        after,
+        evaluation_sets: prepared.measures.sets.iter().map(|set| set.name.clone()).collect(),
+        hardware: Hardware {
+            processor: processor(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: record.threads,
+            seconds: record.seconds,
+            peak_memory_bytes: record.peak_memory_bytes,
+        },
+        record,
+        widget: widget(&texts),
+        examples,
+        example_similarities: Some(example_similarities),
+        versions: vec![
+            ("Maana".into(), env!("CARGO_PKG_VERSION").into()),
+            ("Platform".into(), format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
+            ("Instructions".into(), maana_kernels::isa().name().into()),
+        ],
+        pipeline_tag: "sentence-similarity".into(),
+        reproduce_301: recipe.training.reproduce == Some(Version::V3_0_1),
+    })
+}
+
+fn summarise(prepared: &Prepared) -> Result<DataSummary, FinetuneError> {
+    let model = &prepared.model;
+    let count = |texts: &[&str]| {
+        let counted = model.tokenize(texts).map(|batch| (0..batch.sequences()).map(|i| batch.length(i)).collect());
+        // Texts that cannot be tokenised end the run long before its card is written.
+        counted.unwrap_or_else(|_| vec![0; texts.len()])
+    };
+    let mut summary = maana_data::summarise(&prepared.source, SAMPLED_ROWS, 3, &count)?;
+    summary.name = prepared.located.recipe.data.name.clone();
+    Ok(summary)
+}
+
+/// The texts of rows spread over the data.
+fn sampled_texts(prepared: &Prepared) -> Result<Vec<Vec<String>>, FinetuneError> {
+    let rows = prepared.source.len();
+    let sampled = SAMPLED_ROWS.min(rows);
+    (0..sampled).map(|number| Ok(prepared.source.get(number * rows / sampled)?.texts)).collect()
+}
+
+/// A row's first two texts, and the last text of another row: short ones, that are easily read.
+fn examples(texts: &[Vec<String>]) -> Vec<String> {
+    let mut rows: Vec<&Vec<String>> = texts.iter().collect();
+    rows.sort_by_key(|row| row.iter().map(|text| text.chars().count()).sum::<usize>());
+    let first = rows[rows.len() / 10];
+    let other = rows[rows.len() / 5];
+    let mut examples: Vec<String> = first.iter().take(2).cloned().collect();
+    examples.extend(other.last().cloned());
+    examples
+}
+
+/// Five rows, each with its own last text and those of two others.
+fn widget(texts: &[Vec<String>]) -> Vec<WidgetExample> {
+    let count = texts.len();
+    (0..5.min(count))
+        .map(|number| {
+            let row = number * count / 5;
+            let last = |row: usize| texts[row % count].last().cloned();
+            let sentences = [last(row), last(row + count / 3), last(row + 2 * count / 3)];
+            WidgetExample {
+                source: texts[row].first().cloned().unwrap_or_default(),
+                sentences: sentences.into_iter().flatten().collect(),
+            }
+        })
+        .collect()
+}
+
+fn loss_facts(summary: &LossSummary) -> LossFacts {
+    let mut classes = vec![summary.class.clone()];
+    let mut parameters = serde_json::Map::new();
+    if let Some(inner) = &summary.inner {
+        parameters.insert("loss".into(), inner.class.clone().into());
+        classes.extend(loss_facts(inner).classes);
+    }
+    parameters.extend(summary.parameters.iter().cloned());
+    LossFacts { classes, parameters }
+}
+
+/// Settings under the names and with the values that the reference's users know.
+fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
+    let python = |flag: bool| if flag { "True" } else { "False" }.to_string();
+    let evaluation = match arguments.evaluate {
+        Evaluate::Never => "no".to_string(),
+        Evaluate::Epoch => "epoch".to_string(),
+        Evaluate::Steps(_) => "steps".to_string(),
+    };
+    let schedule = match arguments.schedule {
+        Schedule::Linear => "linear",
+        Schedule::Cosine => "cosine",
+        Schedule::Constant => "constant",
+        Schedule::ConstantWithWarmup => "constant_with_warmup",
+    };
+    let sampler = match arguments.batch_sampler {
+        BatchSampler::Shuffle => "batch_sampler",
+        BatchSampler::NoDuplicates => "no_duplicates",
+    };
+    let eval_steps = match arguments.evaluate {
+        Evaluate::Steps(steps) => steps.to_string(),
+        _ => "None".to_string(),
+    };
+    let settings = [
+        ("eval_strategy", evaluation),
+        ("eval_steps", eval_steps),
+        ("per_device_train_batch_size", arguments.batch_size.to_string()),
+        ("gradient_accumulation_steps", arguments.gradient_accumulation_steps.to_string()),
+        ("learning_rate", number(arguments.learning_rate)),
+        ("weight_decay", number(arguments.weight_decay)),
+        ("adam_beta1", number(arguments.adam_beta1)),
+        ("adam_beta2", number(arguments.adam_beta2)),
+        ("adam_epsilon", number(arguments.adam_epsilon)),
+        ("max_grad_norm", number(arguments.max_grad_norm)),
+        ("num_train_epochs", whole_or_number(arguments.epochs)),
+        ("max_steps", arguments.max_steps.map_or("-1".into(), |steps| steps.to_string())),
+        ("lr_scheduler_type", schedule.into()),
+        ("warmup_ratio", number(arguments.warmup_ratio)),
+        ("warmup_steps", arguments.warmup_steps.to_string()),
+        ("logging_steps", arguments.log_every.to_string()),
+        ("logging_first_step", python(arguments.log_first)),
+        ("save_total_limit", arguments.save_total_limit.map_or("None".into(), |limit| limit.to_string())),
+        ("seed", arguments.seed.to_string()),
+        ("bf16", python(arguments.precision == Precision::Bf16)),
+        ("dataloader_drop_last", python(arguments.drop_last)),
+        ("load_best_model_at_end", python(arguments.keep_best.is_some())),
+        ("metric_for_best_model", arguments.keep_best.as_ref().map_or("None".into(), |name| format!("eval_{}", name.trim_start_matches("eval_")))),
+        ("optim", "adamw_torch".into()),
+        ("batch_sampler", sampler.into()),
+        ("multi_dataset_batch_sampler", "proportional".into()),
+    ];
+    settings.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+}
+
+/// A number as Python prints it: `2e-05`, `0.1`, `1.0`.
+fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-4 {
+        let text = format!("{value:e}");
+        let (mantissa, exponent) = text.split_once("e-").unwrap_or((&text, "0"));
+        return format!("{mantissa}e-{exponent:0>2}");
+    }
+    format!("{value:?}")
+}
+
+fn whole_or_number(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value:.0}") } else { number(value) }
+}
+
+/// "BAAI/bge-base-en-v1.5" to "bge-base-en-v1.5, fine-tuned".
+fn title(base: &str) -> String {
+    let name = base.split('@').next().unwrap_or(base);
+    let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or(name);
+    format!("{last}, fine-tuned")
+}
+
+fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_python_writes_them() {
+        let cases = [(2e-5, "2e-05"), (1e-8, "1e-08"), (0.1, "0.1"), (1.0, "1.0"), (0.0, "0.0"), (0.999, "0.999"), (2.5e-10, "2.5e-10")];
+        for (value, expected) in cases {
+            assert_eq!(number(value), expected);
+        }
+        assert_eq!((whole_or_number(4.0), whole_or_number(0.5)), ("4".into(), "0.5".into()));
+    }
+
+    #[test]
+    fn only_what_differs_from_the_defaults_is_called_changed() {
+        let defaults = hyperparameters(&Arguments::default());
+        let arguments = Arguments { batch_size: 32, learning_rate: 2e-5, ..Arguments::default() };
+        let changed: Vec<_> = hyperparameters(&arguments).into_iter().filter(|pair| !defaults.contains(pair)).collect();
+        let expected = [("per_device_train_batch_size", "32"), ("learning_rate", "2e-05")];
+        assert_eq!(changed, expected.map(|(name, value)| (name.to_string(), value.to_string())));
+    }
+
+    #[test]
+    fn titles_come_from_the_last_part_of_the_name() {
+        assert_eq!(title("BAAI/bge-base-en-v1.5@main"), "bge-base-en-v1.5, fine-tuned");
+        assert_eq!(title("models/mine/"), "mine, fine-tuned");
+    }
+
+    #[test]
+    fn examples_and_widget_work_on_few_rows() {
+        let rows = vec![vec!["a".to_string(), "b".to_string()]];
+        assert_eq!(examples(&rows), ["a", "b", "b"]);
+        assert_eq!(widget(&rows).len(), 1);
+    }
+}

@@ -1,0 +1,165 @@
+//! Everything that can be wrong with a recipe is found here, before a long run: files, columns, dimensions, names of measures.
+
+use super::{Estimate, FinetuneError, estimate};
+use crate::hub::Resolved;
+use crate::recipe::LocatedRecipe;
+use maana_data::{Dataset, ReadOptions, RetrievalSet, Source};
+use maana_eval::{Primary, RetrievalOptions, Scores};
+use maana_kernels::Pool;
+use maana_model::{SentenceModel, Similarity, Trainable};
+use maana_train::{Evaluate, Loss, Plan, Precision, Version};
+use std::path::PathBuf;
+
+/// A recipe with everything that it names, read and checked.
+pub struct Prepared {
+    pub(super) located: LocatedRecipe,
+    pub(super) model: SentenceModel,
+    pub(super) resolved: Resolved,
+    pub(super) source: Dataset,
+    pub(super) loss: Box<dyn Loss>,
+    pub(super) measures: Measures,
+    plan: Plan,
+}
+
+/// What is measured, and how.
+pub(super) struct Measures {
+    pub(super) sets: Vec<RetrievalSet>,
+    pub(super) dims: Vec<usize>,
+    pub(super) options: RetrievalOptions,
+}
+
+/// Reads and checks everything that the recipe names. `notice` is told in sentences what had to be assumed.
+///
+/// # Errors
+/// If a file, a column, a dimension or a measure is not there.
+pub fn prepare(
+    located: LocatedRecipe,
+    pool: &Pool,
+    notice: &mut dyn FnMut(&str),
+) -> Result<Prepared, FinetuneError> {
+    let recipe = &located.recipe;
+    if recipe.training.precision == Precision::Bf16 {
+        notice("precision = \"bf16\": this version computes in f32, which is more exact and slower");
+    }
+    let inputs: Vec<PathBuf> = recipe.data.train.iter().map(|path| located.path(path)).collect();
+    let options = ReadOptions { columns: recipe.data.columns.clone(), limit: recipe.data.limit, ..Default::default() };
+    let source = Dataset::open(&inputs, options)?;
+    let sets = recipe
+        .evaluation
+        .retrieval
+        .iter()
+        .map(|path| RetrievalSet::open(located.path(path)))
+        .collect::<Result<Vec<_>, _>>()?;
+    for set in sets.iter().filter(|set| set.unknown_queries > 0) {
+        notice(&format!("{}: {} judgements name queries that are not there", set.name, set.unknown_queries));
+    }
+
+    let opened = crate::open::open(&located.base(), pool, notice)?;
+    let mut model = opened.model;
+    if let Some(tokens) = recipe.model.max_seq_length {
+        let longest = model.config().longest();
+        if tokens > longest {
+            notice(&format!("max_seq_length {tokens} exceeds the model's {longest} positions, which are used"));
+        }
+        model.set_max_seq_length(tokens.min(longest))?;
+    }
+    let dimension = model.dimension();
+    let loss = recipe.loss.build(dimension, recipe.training.seed)?;
+    loss.needs().check(&loss.describe().name, source.columns(), source.has_labels())?;
+    let dims = measured_dims(&located, dimension)?;
+    let plan = Plan::new(source.len(), &recipe.training)?;
+    let primary = if recipe.training.reproduce == Some(Version::V3_0_1) { Primary::Map } else { Primary::Ndcg };
+    let options = RetrievalOptions { primary, similarity: Some(model.settings().similarity), ..Default::default() };
+    let measures = Measures { sets, dims, options };
+    measures.check(&located)?;
+    Ok(Prepared { model, resolved: opened.resolved, source, loss, measures, plan, located })
+}
+
+fn measured_dims(located: &LocatedRecipe, dimension: usize) -> Result<Vec<usize>, FinetuneError> {
+    let recipe = &located.recipe;
+    let dims = recipe.evaluation.dims.clone().or_else(|| recipe.loss.matryoshka_dims.clone());
+    let dims = dims.unwrap_or_else(|| vec![dimension]);
+    match dims.iter().find(|&&dim| dim > dimension) {
+        Some(dim) => Err(FinetuneError::Fit(format!(
+            "[evaluation] dims has {dim}, but the model's embeddings have {dimension} columns; use {dimension} or less"
+        ))),
+        None => Ok(dims),
+    }
+}
+
+impl Measures {
+    /// Checks that there is something to measure where it is asked for, and that the measure which chooses exists.
+    fn check(&self, located: &LocatedRecipe) -> Result<(), FinetuneError> {
+        let training = &located.recipe.training;
+        if training.evaluate != Evaluate::Never && self.sets.is_empty() {
+            let reason = "[training] evaluate asks for measures, but [evaluation] retrieval names no set; \
+                          name one, or set evaluate = \"never\"";
+            return Err(FinetuneError::Fit(reason.into()));
+        }
+        let Some(metric) = &training.keep_best else { return Ok(()) };
+        let known = self.names();
+        let name = metric.strip_prefix("eval_").unwrap_or(metric);
+        if known.iter().any(|known| known == name) {
+            return Ok(());
+        }
+        let reason = format!("[training] keep_best = \"{metric}\" will not be measured; there will be: {}", known.join(", "));
+        Err(FinetuneError::Fit(reason))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let function = if self.options.similarity == Some(Similarity::Dot) { "dot" } else { "cosine" };
+        let keys = self.options.cutoffs.keys(function);
+        let mut names = Vec::new();
+        for set in &self.sets {
+            for dim in &self.dims {
+                let prefix = if self.sets.len() > 1 { format!("{}_dim_{dim}", set.name) } else { format!("dim_{dim}") };
+                names.extend(keys.iter().map(|key| format!("{prefix}_{key}")));
+            }
+        }
+        names
+    }
+}
+
+impl Prepared {
+    /// What the run will do and when.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The recipe.
+    pub fn located(&self) -> &LocatedRecipe {
+        &self.located
+    }
+
+    /// The data to learn from.
+    pub fn source(&self) -> &dyn Source {
+        &self.source
+    }
+
+    /// The model to start from.
+    pub fn model(&self) -> &SentenceModel {
+        &self.model
+    }
+
+    /// Queries and documents of the retrieval sets, by name.
+    pub fn sets(&self) -> impl Iterator<Item = (&str, usize, usize)> {
+        self.measures.sets.iter().map(|set| (set.name.as_str(), set.queries.len(), set.corpus.len()))
+    }
+
+    /// Dimensions that are measured.
+    pub fn dims(&self) -> &[usize] {
+        &self.measures.dims
+    }
+
+    /// Time and memory that the run will take, from one batch and one evaluation's worth of tokens.
+    ///
+    /// # Errors
+    /// If the first rows cannot be read.
+    pub fn estimate(&self, pool: &Pool) -> Result<Estimate, FinetuneError> {
+        estimate::estimate(self, pool)
+    }
+
+    pub(super) fn evaluate(&self, model: &SentenceModel, pool: &Pool) -> Result<Vec<Scores>, FinetuneError> {
+        self.measures.measure(model, pool)
+    }
+}

@@ -1,0 +1,100 @@
+//! Somebody speaks of what he, or one of his people, did, wants, forgot, promised or cannot do.
+
+use super::{Deed, Facts};
+use crate::lexicon::{Kind, NOUNS, Noun};
+use crate::random::Choices;
+
+/// Who does what is spoken of.
+#[derive(Clone, Copy)]
+pub(crate) enum Voice {
+    I,
+    We,
+    /// A relative, and whose: the stem of "my", "your", "our".
+    Relative(&'static Noun, &'static str),
+}
+
+/// What is said of the deed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stance {
+    Managed,
+    Forgot,
+    Refused,
+    WantedInVain,
+    Promised,
+    Told,
+    AskedForHelp,
+    Can,
+    Cannot,
+    Must,
+    NotYet,
+    Proposes,
+    Finished,
+    Hopes,
+    Wonders,
+}
+
+const STANCES: &[Stance] = &[
+    Stance::Managed,
+    Stance::Forgot,
+    Stance::Refused,
+    Stance::WantedInVain,
+    Stance::Promised,
+    Stance::Told,
+    Stance::AskedForHelp,
+    Stance::Can,
+    Stance::Cannot,
+    Stance::Must,
+    Stance::NotYet,
+    Stance::Proposes,
+    Stance::Finished,
+    Stance::Hopes,
+    Stance::Wonders,
+];
+
+/// A deed as it is talked about.
+#[derive(Clone)]
+pub(crate) struct Talk {
+    /// What is done, where and why; who does it is the voice.
+    pub(crate) deed: Deed,
+    pub(crate) voice: Voice,
+    pub(crate) stance: Stance,
+}
+
+impl Facts for Talk {
+    const FACETS: usize = 6;
+
+    fn draw(choices: Choices) -> Self {
+        let deed = (0..)
+            .map(|attempt| Deed::draw(choices.part("deed").attempt(attempt)))
+            .find(|deed| deed.agent.noun.is_any(&[Kind::Adult, Kind::Child, Kind::Elder]) && !deed.negative)
+            .expect("ordinary people do most of the deeds");
+        Self { deed, voice: voice(choices), stance: *choices.pick("stance", STANCES) }
+    }
+
+    fn redraw(&mut self, facet: usize, choices: Choices) {
+        match facet {
+            0 => self.voice = voice(choices.part("voice")),
+            1 => self.stance = *choices.pick("stance", STANCES),
+            2 => self.deed.redraw(1, choices),
+            3 => self.deed.redraw(2, choices),
+            4 => self.deed.redraw(7, choices),
+            _ => self.deed.redraw(5, choices),
+        }
+    }
+
+    fn essence(&self) -> String {
+        let object = self.deed.object.map_or("", |object| object.noun.singular);
+        format!("talk {} {object}", self.deed.verb.stem)
+    }
+}
+
+fn voice(choices: Choices) -> Voice {
+    match choices.weighted("voice", &[3, 2, 5]) {
+        0 => Voice::I,
+        1 => Voice::We,
+        _ => {
+            let relatives: Vec<&Noun> = NOUNS.iter().filter(|noun| noun.is(Kind::Relative)).collect();
+            Voice::Relative(*choices.pick("relative", &relatives), choices.pick("whose", &["angu", "ako", "etu"]))
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Pairs for training and a retrieval set for judging, both functions of a seed.
+//! Training and retrieval share no scene and no text.
+
+use std::collections::HashSet;
+
+use crate::random::{Choices, hash, mix};
+use crate::scene::{Scene, Split};
+
+/// A short sentence that follows from a longer one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// What follows from the anchor.
+    pub positive: String,
+    /// A scene in one or two sentences.
+    pub anchor: String,
+}
+
+/// A text with its name: "q0", "q1", … for queries, "d0", "d1", … for documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Unique within its kind.
+    pub id: String,
+    /// One or two sentences, unique within its kind.
+    pub text: String,
+}
+
+/// Queries, documents, and which document answers which query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retrieval {
+    /// Short statements.
+    pub queries: Vec<Document>,
+    /// For each query the scene that it follows from, scenes that differ from that one in one fact, and unrelated ones.
+    pub corpus: Vec<Document>,
+    /// Pairs of query id and document id, in the order of the queries.
+    pub relevant: Vec<(String, String)>,
+}
+
+/// How much to write, and by which seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Synthesis {
+    /// How many training pairs.
+    pub pairs: usize,
+    /// How many retrieval queries.
+    pub queries: usize,
+    /// The same seed gives the same texts on every machine.
+    pub seed: u64,
+}
+
+/// The most scenes with one changed fact that stand beside a relevant one, and the fewest.
+const DISTRACTORS: std::ops::RangeInclusive<usize> = 3..=4;
+/// Shorter statements could follow from too many scenes.
+const MIN_QUERY_WORDS: usize = 4;
+
+impl Synthesis {
+    /// The training pairs. Pair `i` depends on the seed and `i` only, so fewer pairs are the beginning of more.
+    pub fn pairs(&self) -> impl Iterator<Item = Pair> + use<> {
+        let stream = mix(self.seed ^ hash("pairs"));
+        (0..self.pairs as u64).map(move |index| pair(Choices::new(stream, index)))
+    }
+
+    /// The retrieval set: every query has one relevant document and at least three that differ from it in one fact.
+    pub fn retrieval(&self) -> Retrieval {
+        let stream = mix(self.seed ^ hash("retrieval"));
+        let mut statements: Vec<String> = Vec::with_capacity(self.queries);
+        // Texts with the number of the query that they answer.
+        let mut documents: Vec<(String, Option<usize>)> = Vec::new();
+        let (mut asked, mut seen) = (HashSet::new(), HashSet::new());
+        for index in 0.. {
+            if statements.len() == self.queries {
+                break;
+            }
+            let Some(case) = Case::draw(Choices::new(stream, index)) else { continue };
+            let fresh = case.texts().all(|text| !seen.contains(text)) && !asked.contains(&case.statement);
+            if !fresh {
+                continue;
+            }
+            seen.extend(case.texts().cloned());
+            asked.insert(case.statement.clone());
+            documents.push((case.relevant, Some(statements.len())));
+            documents.extend(case.distractors.into_iter().map(|text| (text, None)));
+            statements.push(case.statement);
+        }
+        let unrelated = (0..).map(|index| {
+            let choices = Choices::new(mix(stream), index);
+            Scene::draw(choices, Split::Dev).describe(choices.part("description"))
+        });
+        documents.extend(unrelated.filter(|text| seen.insert(text.clone())).take(self.queries).map(|text| (text, None)));
+        // The place of a document must not tell whether it is relevant.
+        documents.sort_by_key(|(text, _)| (mix(stream ^ hash(text)), text.clone()));
+
+        let id = |kind: &str, number: usize| format!("{kind}{number}");
+        let mut relevant: Vec<(usize, usize)> =
+            documents.iter().enumerate().filter_map(|(place, (_, query))| query.map(|query| (query, place))).collect();
+        relevant.sort_unstable();
+        let document = |kind: &str, (number, text): (usize, String)| Document { id: id(kind, number), text };
+        Retrieval {
+            queries: statements.into_iter().enumerate().map(|numbered| document("q", numbered)).collect(),
+            corpus: documents.into_iter().map(|(text, _)| text).enumerate().map(|numbered| document("d", numbered)).collect(),
+            relevant: relevant.into_iter().map(|(query, place)| (id("q", query), id("d", place))).collect(),
+        }
+    }
+}
+
+fn pair(choices: Choices) -> Pair {
+    let scene = Scene::draw(choices.part("scene"), Split::Train);
+    Pair {
+        positive: conclusion(&scene, choices, Split::Train).0,
+        anchor: scene.describe(choices.part("description")),
+    }
+}
+
+/// A conclusion whose very text belongs to the split, with the choices that led to it.
+fn conclusion(scene: &Scene, choices: Choices, split: Split) -> (String, Choices) {
+    (0..)
+        .map(|attempt| choices.part("conclusion").attempt(attempt))
+        .map(|choices| (scene.conclude(choices), choices))
+        .take(200)
+        .find(|(text, _)| Split::of(text) == split)
+        .unwrap_or_else(|| panic!("no conclusion from {:?} belongs to {split:?}", scene.describe(choices)))
+}
+
+/// A query with its relevant document and its distractors.
+struct Case {
+    statement: String,
+    relevant: String,
+    distractors: Vec<String>,
+}
+
+impl Case {
+    /// A case, unless the statement is too short or too few changes of the scene make it untrue.
+    fn draw(choices: Choices) -> Option<Self> {
+        let scene = Scene::draw(choices.part("scene"), Split::Dev);
+        let said = choices.part("description");
+        let (statement, concluded) = conclusion(&scene, choices, Split::Dev);
+        if statement.split(' ').count() < MIN_QUERY_WORDS {
+            return None;
+        }
+        let relevant = scene.describe(said);
+        let mut distractors: Vec<String> = Vec::new();
+        // Each fact in turn, so that a case has changes of many kinds; then again with other values.
+        for round in 0..6 {
+            for step in 0..scene.facets() {
+                let facet = (step + choices.below("first facet", scene.facets())) % scene.facets();
+                let changed = scene.changed(facet, choices.attempt(round).part("change").attempt(facet as u64));
+                // The statement is lost exactly where the same way of concluding leads elsewhere.
+                if changed.split() != Split::Dev || changed.conclude(concluded) == statement {
+                    continue;
+                }
+                let text = changed.describe(said);
+                if text != relevant && !distractors.contains(&text) && distractors.len() < *DISTRACTORS.end() {
+                    distractors.push(text);
+                }
+            }
+        }
+        (distractors.len() >= *DISTRACTORS.start()).then_some(Self { statement, relevant, distractors })
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.relevant).chain(&self.distractors)
+    }
+}

@@ -1,0 +1,13 @@
+//! How a scene is said: for each genre a long description and a short conclusion.
+//! `phrase` holds what all of them share: noun phrases, verbs of more than one word, sentences.
+
+mod care;
+mod deed_conclusion;
+mod deed_description;
+mod harvest;
+mod phrase;
+mod report;
+mod study;
+mod talk;
+mod trip;
+mod weather;

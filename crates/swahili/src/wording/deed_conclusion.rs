@@ -1,0 +1,280 @@
+//! What follows from a deed, in few words: details dropped, wider words, another voice, another way to say it.
+
+use super::phrase::{
+    finite, join, noun_phrase, object_marker, predicate, rename, sentence, there_is, to_do, who,
+};
+use super::deed_description::garment_phrase;
+use crate::lexicon::{Kind, Number, lexicon};
+use crate::noun_class::Class;
+use crate::random::Choices;
+use crate::scene::{Deed, Participant};
+use crate::verb::{Subject, Tense};
+
+/// The ways in which a conclusion is built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shape {
+    Plain,
+    AtPlace,
+    AtTime,
+    InTown,
+    Participle,
+    Passive,
+    PassiveByAgent,
+    ThereIs,
+    ThereIsPassive,
+    PlaceThereIs,
+    IsAtPlace,
+    GeneralVerb,
+    GeneralVerbAtPlace,
+    Cleft,
+    DoerIs,
+    HeIsTheOne,
+    Wears,
+    PlaceIsDone,
+    ObjectIs,
+    TimeFirst,
+    PlaceFirst,
+    WithCompanion,
+    Aim,
+    Counted,
+    OtherTense,
+    Somebody,
+    AgentIs,
+    ObjectAtPlace,
+}
+
+pub(super) const SHAPES: &[(Shape, usize)] = &[
+    (Shape::Plain, 16),
+    (Shape::AtPlace, 14),
+    (Shape::AtTime, 8),
+    (Shape::InTown, 7),
+    (Shape::Participle, 5),
+    (Shape::Passive, 6),
+    (Shape::PassiveByAgent, 7),
+    (Shape::ThereIs, 6),
+    (Shape::ThereIsPassive, 3),
+    (Shape::PlaceThereIs, 5),
+    (Shape::IsAtPlace, 5),
+    (Shape::GeneralVerb, 4),
+    (Shape::GeneralVerbAtPlace, 5),
+    (Shape::Cleft, 2),
+    (Shape::DoerIs, 3),
+    (Shape::HeIsTheOne, 3),
+    (Shape::Wears, 5),
+    (Shape::PlaceIsDone, 2),
+    (Shape::ObjectIs, 4),
+    (Shape::TimeFirst, 6),
+    (Shape::PlaceFirst, 5),
+    (Shape::WithCompanion, 4),
+    (Shape::Aim, 4),
+    (Shape::Counted, 4),
+    (Shape::OtherTense, 6),
+    (Shape::Somebody, 3),
+    (Shape::AgentIs, 4),
+    (Shape::ObjectAtPlace, 3),
+];
+
+impl Deed {
+    /// Something that follows from the deed.
+    pub(crate) fn conclude(&self, choices: Choices) -> String {
+        let weights: Vec<usize> = SHAPES.iter().map(|shape| shape.1).collect();
+        (0..8)
+            .find_map(|attempt| {
+                let shape = SHAPES[choices.attempt(attempt).weighted("shape", &weights)].0;
+                self.shaped(shape, choices).filter(|text| text.split(' ').count() > 2)
+            })
+            .map(|text| sentence(&text))
+            .unwrap_or_else(|| sentence(&self.full(choices)))
+    }
+
+    /// Agent, verb, object and place: what is always long enough.
+    fn full(&self, choices: Choices) -> String {
+        join(&[&self.plain(choices), &self.somewhere(choices), &self.sometime()])
+    }
+
+    fn shaped(&self, shape: Shape, choices: Choices) -> Option<String> {
+        let agent = self.agent_word(choices);
+        let object = self.object_word(choices);
+        let said = noun_phrase(&agent);
+        let done_to = object.as_ref().map(noun_phrase).unwrap_or_default();
+        let passive = object.as_ref().filter(|_| !self.verb.passive.is_empty());
+        let place = self.somewhere(choices);
+        let somewhere = (!place.is_empty()).then_some(place.as_str());
+        let affirmative = (!self.negative).then_some(());
+        match shape {
+            Shape::Plain => Some(self.plain(choices)),
+            Shape::AtPlace => Some(join(&[&self.plain(choices), somewhere?])),
+            Shape::AtTime => Some(join(&[&self.plain(choices), &self.when()?])),
+            Shape::InTown => Some(join(&[&self.plain(choices), &self.town_word(choices)?])),
+            Shape::Participle => {
+                affirmative.filter(|_| self.tense == Tense::Present)?;
+                Some(join(&[&said, &self.does(Tense::While), &done_to, &self.detail(choices)]))
+            }
+            Shape::Passive => Some(join(&[&noun_phrase(passive?), &self.is_done(passive?), &self.detail(choices)])),
+            Shape::PassiveByAgent => Some(join(&[&noun_phrase(passive?), &self.is_done(passive?), "na", &said])),
+            Shape::ThereIs => Some(join(&[there_is(self.tense), &said, &self.who_does(), &done_to])),
+            Shape::ThereIsPassive => {
+                Some(join(&[there_is(self.tense), &noun_phrase(passive?), &self.which_is_done(passive?), &self.detail(choices)]))
+            }
+            Shape::PlaceThereIs => Some(join(&[somewhere?, there_is(self.tense), &said, &self.who_does(), &done_to])),
+            Shape::IsAtPlace => Some(join(&[&said, &self.is_at().filter(|_| affirmative.is_some())?, somewhere?])),
+            Shape::GeneralVerb => Some(join(&[&said, &self.general_verb()?, &self.when().unwrap_or_default()])),
+            Shape::GeneralVerbAtPlace => Some(join(&[&said, &self.general_verb()?, somewhere?])),
+            Shape::Cleft => Some(join(&["ni", &said, &self.who_does(), &done_to])),
+            Shape::DoerIs => Some(join(&[&self.who_does(), &done_to, "ni", &said])),
+            Shape::HeIsTheOne => {
+                let one = if agent.agreement() == Class::C1 { "ndiye" } else { "ndio" };
+                Some(join(&[&said, one, &self.who_does(), &done_to]))
+            }
+            Shape::Wears => {
+                let (garment, colour) = self.worn?;
+                let wears = finite("vaa", self.subject(), self.worn_tense(), false, None);
+                let number = self.agent.number;
+                Some(join(&[&said, &wears, &garment_phrase(garment.form(number), garment.class(number), colour)]))
+            }
+            Shape::PlaceIsDone => {
+                let stem = self.verb.passive;
+                let done = finite(stem, Subject::Third(Class::C16), self.tense, self.negative, None);
+                passive.filter(|object| !object.noun.is(Kind::Person))?;
+                Some(join(&[somewhere?, &done, &done_to]))
+            }
+            Shape::ObjectIs => {
+                let quality = self.object?.quality?;
+                affirmative?;
+                let patient = passive?;
+                let is = predicate(quality, patient.agreement());
+                Some(join(&[&noun_phrase(&patient.plain()), &self.which_is_done(patient), &is]))
+            }
+            Shape::TimeFirst => Some(format!("{}, {}", self.when()?, self.plain(choices))),
+            Shape::PlaceFirst => Some(format!("{}, {}", somewhere?, self.plain(choices))),
+            Shape::WithCompanion => {
+                affirmative?;
+                Some(join(&[&self.plain(choices), "na", &self.companion_phrase()?]))
+            }
+            Shape::Aim => {
+                let aim = self.why?.strip_prefix("ili ku").filter(|_| self.agent.noun.is(Kind::Person))?;
+                let wants = finite("taka", self.subject(), self.aim_tense(), false, None);
+                Some(join(&[&said, &wants, &format!("ku{aim}")]))
+            }
+            Shape::Counted => {
+                let counted = Participant { count: Some(self.agent.count?), ..agent };
+                Some(join(&[&noun_phrase(&counted), &self.does(self.tense), &done_to, &self.detail(choices)]))
+            }
+            Shape::OtherTense => self.other_tense(&said, &done_to),
+            Shape::Somebody => {
+                let noun = if self.agent.noun.is(Kind::Person) { "mtu" } else { "mnyama" };
+                let some = self.agent.called(lexicon().noun(noun)).plain();
+                Some(join(&[&noun_phrase(&some), "fulani", &self.does(self.tense), &done_to, &place]))
+            }
+            Shape::AgentIs => {
+                let quality = self.agent.quality?;
+                let class = agent.agreement();
+                let is = predicate(quality, class);
+                let doer = self.agent.plain();
+                let clause = if choices.chance("clause", 60) { self.who_does() } else { String::new() };
+                Some(join(&[&noun_phrase(&doer), &clause, &if clause.is_empty() { String::new() } else { done_to }, &is]))
+            }
+            Shape::ObjectAtPlace => {
+                affirmative?;
+                let object = object.as_ref().filter(|object| !object.noun.is_alive() && self.place.is_some())?;
+                matches!(self.tense, Tense::Present | Tense::Past).then_some(())?;
+                Some(join(&[there_is(self.tense), &noun_phrase(object), somewhere?]))
+            }
+        }
+    }
+
+    /// Agent, verb and object.
+    fn plain(&self, choices: Choices) -> String {
+        let object = self.object_word(choices);
+        let done_to = object.as_ref().map(noun_phrase).unwrap_or_default();
+        join(&[&noun_phrase(&self.agent_word(choices)), &self.does(self.tense), &done_to])
+    }
+
+    /// The agent renamed, mostly without its details.
+    fn agent_word(&self, choices: Choices) -> Participant {
+        let renamed = rename(&self.agent, choices.part("agent word"), !self.negative);
+        self.trimmed(renamed, choices.part("agent detail"))
+    }
+
+    fn object_word(&self, choices: Choices) -> Option<Participant> {
+        let object = self.object?;
+        let renamed = rename(&object, choices.part("object word"), !self.negative);
+        // A wider word for the object would send the marker of a person astray.
+        let renamed = if object.noun.is(Kind::Person) { object } else { renamed };
+        Some(self.trimmed(renamed, choices.part("object detail")))
+    }
+
+    fn trimmed(&self, participant: Participant, choices: Choices) -> Participant {
+        let keep_count = self.negative || choices.chance("keep the count", 40);
+        let keep_quality = self.negative || choices.chance("keep the quality", 30);
+        let kept = participant.quality.filter(|_| keep_quality);
+        Participant { count: participant.count.filter(|_| keep_count), quality: kept, ..participant }
+    }
+
+    /// The place, sometimes in a wider word.
+    fn somewhere(&self, choices: Choices) -> String {
+        let Some(place) = self.place else { return String::new() };
+        let wide = !place.general.is_empty() && !self.negative && choices.chance("wider place", 30);
+        (if wide { place.general } else { place.phrase }).to_owned()
+    }
+
+    /// The day or the part of the day, whichever is told.
+    fn when(&self) -> Option<String> {
+        let part = self.part.map(|part| if part.general.is_empty() { part.phrase } else { part.general });
+        let day = self.day.map(|day| day.phrase);
+        match (day, part) {
+            (Some(day), Some(part)) => Some(format!("{day} {part}")),
+            (day, part) => day.or(part).map(str::to_owned),
+        }
+    }
+
+    fn sometime(&self) -> String {
+        self.when().unwrap_or_default()
+    }
+
+    /// The place or the time, or neither.
+    fn detail(&self, choices: Choices) -> String {
+        match choices.below("detail", 3) {
+            0 => self.somewhere(choices),
+            1 => self.sometime(),
+            _ => String::new(),
+        }
+    }
+
+    fn town_word(&self, choices: Choices) -> Option<String> {
+        let town = self.town?;
+        let country = choices.chance("country", 25) && !self.negative;
+        Some(if country { format!("nchini {}", town.country) } else { town.phrase() })
+    }
+
+    fn general_verb(&self) -> Option<String> {
+        let general = Some(self.verb.general).filter(|general| !general.is_empty() && !self.negative)?;
+        Some(finite(general, self.subject(), self.tense, false, None))
+    }
+
+    fn worn_tense(&self) -> Tense {
+        if self.tense == Tense::Past { Tense::Past } else { Tense::Perfect }
+    }
+
+    fn aim_tense(&self) -> Tense {
+        if self.tense == Tense::Past { Tense::Past } else { Tense::Present }
+    }
+
+    /// The same in another tense or aspect that is true whenever the deed is.
+    fn other_tense(&self, agent: &str, object: &str) -> Option<String> {
+        if self.negative {
+            return None;
+        }
+        let subject = self.subject();
+        let marker = object_marker(self.object.as_ref());
+        let stem = self.verb.stem;
+        let verb = match self.tense {
+            Tense::Past => format!("{} {}", finite("wa", subject, Tense::Past, false, None), self.does(Tense::While)),
+            Tense::Perfect => self.does(Tense::Past),
+            Tense::Future => format!("{} {}", finite("tarajia", subject, Tense::Present, false, None), to_do(stem, marker)),
+            Tense::Habitual => self.does(Tense::Present),
+            _ => format!("{} {}", finite("endelea", subject, Tense::Present, false, None), to_do(stem, marker)),
+        };
+        Some(join(&[agent, &verb, object]))
+    }
+}
