@@ -52,7 +52,10 @@ mod tests {
         let mut out = vec![0.0; ids.len() * columns];
         embedding_gather(&Pool::new(2), &table, columns, &ids, &mut out, false);
         for (row, id) in ids.iter().enumerate() {
-            assert_eq!(out[row * columns..(row + 1) * columns], table[*id as usize * columns..(*id as usize + 1) * columns]);
+            assert_eq!(
+                out[row * columns..(row + 1) * columns],
+                table[*id as usize * columns..(*id as usize + 1) * columns]
+            );
         }
         embedding_gather(&Pool::new(2), &table, columns, &ids, &mut out, true);
         assert_eq!(out[columns + 3], 2.0 * table[ids[1] as usize * columns + 3]);

@@ -90,7 +90,11 @@ mod tests {
             backward(isa, &u, &vec![1.0; u.len()], &mut d);
             for ((u, g), d) in u.iter().zip(&g).zip(&d) {
                 let x = f64::from(*u);
-                assert!((f64::from(*g) - reference_gelu(x)).abs() <= 6e-7 + 1e-7 * x.abs(), "{}: gelu({u}) = {g}", isa.name());
+                assert!(
+                    (f64::from(*g) - reference_gelu(x)).abs() <= 6e-7 + 1e-7 * x.abs(),
+                    "{}: gelu({u}) = {g}",
+                    isa.name()
+                );
                 let slope = (reference_gelu(x + 1e-5) - reference_gelu(x - 1e-5)) / 2e-5;
                 assert!((f64::from(*d) - slope).abs() <= 1e-6, "{}: slope at {u} is {d}, not {slope}", isa.name());
             }

@@ -64,7 +64,11 @@ pub fn layer_norm_backward(
 ) {
     let width = gamma.len();
     let rows = x.len() / width;
-    assert_eq!((d_gamma.len(), d_beta.len(), d_y.len(), d_x.len()), (width, width, x.len(), x.len()), "rows of {width}");
+    assert_eq!(
+        (d_gamma.len(), d_beta.len(), d_y.len(), d_x.len()),
+        (width, width, x.len(), x.len()),
+        "rows of {width}"
+    );
     assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
     let isa = isa();
     pool.for_each_chunk(d_x, ROWS * width, |task, d_x| {
@@ -131,7 +135,9 @@ mod tests {
             .flat_map(|x| {
                 let mean = x.iter().sum::<f64>() / width as f64;
                 let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / width as f64;
-                (0..width).map(move |j| (x[j] - mean) / (variance + epsilon).sqrt() * gamma[j] + beta[j]).collect::<Vec<_>>()
+                (0..width)
+                    .map(move |j| (x[j] - mean) / (variance + epsilon).sqrt() * gamma[j] + beta[j])
+                    .collect::<Vec<_>>()
             })
             .collect()
     }

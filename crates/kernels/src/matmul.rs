@@ -32,7 +32,14 @@ pub fn matmul_transposed(pool: &Pool, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], a
 }
 
 /// `c = a · b + bias`, or `c += …` if `accumulate`, with `b` packed before. `a` is `(m, k)`, `c` `(m, n)` without gaps.
-pub fn matmul_packed(pool: &Pool, a: Rows<'_>, b: &PackedMatrix, bias: Option<&[f32]>, c: &mut [f32], accumulate: bool) {
+pub fn matmul_packed(
+    pool: &Pool,
+    a: Rows<'_>,
+    b: &PackedMatrix,
+    bias: Option<&[f32]>,
+    c: &mut [f32],
+    accumulate: bool,
+) {
     assert_eq!(a.columns(), b.k(), "({}, {}) · ({}, {})", a.rows(), a.columns(), b.k(), b.n());
     assert!(bias.is_none_or(|bias| bias.len() == b.n()), "a bias for each of {} columns", b.n());
     product(isa(), pool, Left::rows(a), b.panels(), b.n(), bias, c, accumulate);
@@ -160,7 +167,9 @@ mod tests {
     #[test]
     fn every_rung_agrees_with_the_plain_product_for_odd_shapes() {
         for isa in Isa::ladder() {
-            for (m, k, n) in [(1, 1, 1), (1, 384, 40), (5, 7, 31), (12, 64, 32), (13, 65, 33), (25, 3, 97), (100, 40, 64), (3, 0, 5)] {
+            for (m, k, n) in
+                [(1, 1, 1), (1, 384, 40), (5, 7, 31), (12, 64, 32), (13, 65, 33), (25, 3, 97), (100, 40, 64), (3, 0, 5)]
+            {
                 let (a, b) = (noise(m * (k + 3), 1), noise(k * n, 2));
                 let a = Rows::new(&a, m, k, k + 3);
                 let b = Rows::new(&b, k, n, n);

@@ -259,7 +259,11 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        pool.run(3, |_| pool.run(5, |number| drop(sum.fetch_add(number as u64, Ordering::Relaxed))));
+                        pool.run(3, |_| {
+                            pool.run(5, |number| {
+                                sum.fetch_add(number as u64, Ordering::Relaxed);
+                            })
+                        });
                     }
                 });
             }
@@ -277,7 +281,9 @@ mod tests {
             let message = *outcome.unwrap_err().downcast::<String>().unwrap();
             assert_eq!(message, format!("task {bad} is bad"));
             let sum = AtomicU64::new(0);
-            pool.run(10, |number| drop(sum.fetch_add(number as u64, Ordering::Relaxed)));
+            pool.run(10, |number| {
+                sum.fetch_add(number as u64, Ordering::Relaxed);
+            });
             assert_eq!(sum.into_inner(), 45);
         }
     }

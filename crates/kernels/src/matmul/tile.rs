@@ -125,9 +125,8 @@ unsafe fn portable<const R: usize>(
         }
         for p in 0..k {
             // SAFETY: the caller promises that these can be read.
-            let (x, b) = unsafe {
-                (*a.add(i * row_step + p * k_step), std::slice::from_raw_parts(panel.add(p * PANEL), PANEL))
-            };
+            let (x, b) =
+                unsafe { (*a.add(i * row_step + p * k_step), std::slice::from_raw_parts(panel.add(p * PANEL), PANEL)) };
             for (sum, b) in sums.iter_mut().zip(b) {
                 *sum += x * b;
             }

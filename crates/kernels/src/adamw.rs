@@ -1,0 +1,153 @@
+//! AdamW (arXiv:1711.05101) as PyTorch computes it, and the norm that clipping needs.
+
+use crate::dispatch::{isa, on_every_rung};
+use crate::parallel::{Disjoint, Pool};
+
+/// Elements of a task.
+const CHUNK: usize = 1 << 14;
+
+/// Settings of one update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// The learning rate of this update.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// The number of this update, from 1.
+    pub step: u64,
+}
+
+/// The numbers of an update that are the same for all elements.
+#[derive(Clone, Copy)]
+struct Factors {
+    decay: f32,
+    beta1: f32,
+    beta2: f32,
+    step_size: f32,
+    root_correction: f32,
+    epsilon: f32,
+}
+
+/// One update: p ← p (1 − lr·wd); m ← m + (1−β₁)(g − m); v ← β₂ v + (1−β₂) g²; p ← p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε).
+pub fn adamw(
+    pool: &Pool,
+    parameters: &mut [f32],
+    gradients: &[f32],
+    first_moments: &mut [f32],
+    second_moments: &mut [f32],
+    settings: &AdamW,
+) {
+    let length = parameters.len();
+    assert_eq!(
+        (gradients.len(), first_moments.len(), second_moments.len()),
+        (length, length, length),
+        "{length} parameters"
+    );
+    assert!(settings.step > 0, "updates are counted from 1");
+    let power = |beta: f64| 1.0 - beta.powf(settings.step as f64);
+    let factors = Factors {
+        decay: (1.0 - settings.learning_rate * settings.weight_decay) as f32,
+        beta1: settings.beta1 as f32,
+        beta2: settings.beta2 as f32,
+        step_size: (settings.learning_rate / power(settings.beta1)) as f32,
+        root_correction: power(settings.beta2).sqrt() as f32,
+        epsilon: settings.epsilon as f32,
+    };
+    let isa = isa();
+    let (first, second) = (Disjoint::new(first_moments), Disjoint::new(second_moments));
+    pool.for_each_chunk(parameters, CHUNK, |task, parameters| {
+        let range = task * CHUNK..task * CHUNK + parameters.len();
+        // SAFETY: these elements belong to this task alone.
+        let (first, second) = unsafe { (first.slice(range.clone()), second.slice(range.clone())) };
+        update(isa, factors, parameters, &gradients[range], first, second);
+    });
+}
+
+on_every_rung! {
+    fn update(factors: Factors, parameters: &mut [f32], gradients: &[f32], first: &mut [f32], second: &mut [f32]) {
+        let Factors { decay, beta1, beta2, step_size, root_correction, epsilon } = factors;
+        let moments = first.iter_mut().zip(second.iter_mut());
+        for ((p, g), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
+            *m += (1.0 - beta1) * (g - *m);
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            *p = *p * decay - step_size * (*m / (v.sqrt() / root_correction + epsilon));
+        }
+    }
+}
+
+/// Σ x² in f64: chunks of a fixed size, summed in their order, so that threads change no bit.
+pub fn sum_of_squares(pool: &Pool, x: &[f32]) -> f64 {
+    let mut sums = vec![0.0f64; x.len().div_ceil(CHUNK)];
+    let isa = isa();
+    pool.for_each_chunk(&mut sums, 1, |task, sum| {
+        sum[0] = squares(isa, &x[task * CHUNK..x.len().min((task + 1) * CHUNK)]);
+    });
+    sums.iter().sum()
+}
+
+on_every_rung! {
+    fn squares(x: &[f32]) -> f64 {
+        let mut sums = [0.0f64; 8];
+        let (chunks, rest) = x.as_chunks::<8>();
+        for chunk in chunks {
+            for (sum, x) in sums.iter_mut().zip(chunk) {
+                *sum += f64::from(*x) * f64::from(*x);
+            }
+        }
+        sums.iter().chain(&rest.iter().map(|x| f64::from(*x) * f64::from(*x)).collect::<Vec<_>>()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Isa;
+    use crate::testing::{assert_close, noise, wide};
+
+    #[test]
+    fn three_updates_agree_with_the_formula_on_any_number_of_threads() {
+        let length = 40_001;
+        let mut results = Vec::new();
+        for threads in [1, 2, 3] {
+            let pool = Pool::new(threads);
+            let (mut p, mut m, mut v) = (noise(length, 1), vec![0.0; length], vec![0.0; length]);
+            let (mut rp, mut rm, mut rv) = (wide(&p), vec![0.0f64; length], vec![0.0f64; length]);
+            for step in 1..=3 {
+                let g = noise(length, 10 + step);
+                let settings =
+                    AdamW { learning_rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1, step };
+                adamw(&pool, &mut p, &g, &mut m, &mut v, &settings);
+                for i in 0..length {
+                    let g = f64::from(g[i]);
+                    rm[i] = 0.9 * rm[i] + 0.1 * g;
+                    rv[i] = 0.999 * rv[i] + 0.001 * g * g;
+                    let (mh, vh) =
+                        (rm[i] / (1.0 - 0.9f64.powi(step as i32)), rv[i] / (1.0 - 0.999f64.powi(step as i32)));
+                    rp[i] = rp[i] * (1.0 - 1e-3) - 1e-2 * mh / (vh.sqrt() + 1e-8);
+                }
+            }
+            assert_close(&p, &rp, 1e-5, "parameters");
+            results.push(p);
+        }
+        assert!(results.iter().all(|result| *result == results[0]));
+    }
+
+    #[test]
+    fn squares_are_summed_the_same_on_every_rung() {
+        for length in (0..40).chain([100_000]) {
+            let x = noise(length, 5);
+            let expected: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
+            let ours = sum_of_squares(&Pool::new(3), &x);
+            assert!((ours - expected).abs() < 1e-9 * (1.0 + expected));
+            assert_eq!(ours, sum_of_squares(&Pool::new(1), &x));
+            let rungs: Vec<f64> = Isa::ladder().into_iter().map(|isa| squares(isa, &x)).collect();
+            assert!(rungs.iter().all(|sum| *sum == rungs[0]));
+        }
+    }
+}

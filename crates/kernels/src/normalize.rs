@@ -1,0 +1,102 @@
+//! L2 normalisation of rows: y = x / max(‖x‖₂, 1e-12).
+
+use crate::dispatch::{isa, on_every_rung};
+use crate::lanes::sum;
+use crate::matrix::Rows;
+use crate::parallel::Pool;
+
+const SMALLEST: f32 = 1e-12;
+/// Rows of a task.
+const ROWS: usize = 32;
+
+/// Every row of `x` with length 1, into `out`, `(rows, columns)` without gaps. A row of zeros stays.
+pub fn normalize(pool: &Pool, x: Rows<'_>, out: &mut [f32]) {
+    let columns = x.columns();
+    assert_eq!(out.len(), x.rows() * columns, "{} places for ({}, {columns})", out.len(), x.rows());
+    if out.is_empty() {
+        return;
+    }
+    let isa = isa();
+    pool.for_each_chunk(out, ROWS * columns, |task, out| {
+        for (row, out) in out.chunks_exact_mut(columns).enumerate() {
+            forward(isa, x.row(task * ROWS + row), out);
+        }
+    });
+}
+
+/// The gradient of `x`: (d_y − y · (y·d_y)) / ‖x‖, into `d_x` without gaps.
+pub fn normalize_backward(pool: &Pool, x: Rows<'_>, d_y: Rows<'_>, d_x: &mut [f32]) {
+    let columns = x.columns();
+    assert_eq!(
+        (d_y.rows(), d_y.columns(), d_x.len()),
+        (x.rows(), columns, x.rows() * columns),
+        "({}, {columns})",
+        x.rows()
+    );
+    if d_x.is_empty() {
+        return;
+    }
+    let isa = isa();
+    pool.for_each_chunk(d_x, ROWS * columns, |task, d_x| {
+        for (row, d_x) in d_x.chunks_exact_mut(columns).enumerate() {
+            backward(isa, x.row(task * ROWS + row), d_y.row(task * ROWS + row), d_x);
+        }
+    });
+}
+
+on_every_rung! {
+    fn forward(x: &[f32], out: &mut [f32]) {
+        let length = sum(x.len(), |j| x[j] * x[j]).sqrt().max(SMALLEST);
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = x / length;
+        }
+    }
+}
+
+on_every_rung! {
+    fn backward(x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
+        let norm = sum(x.len(), |j| x[j] * x[j]).sqrt();
+        let length = norm.max(SMALLEST);
+        // Below the smallest length the division is by a constant, and nothing flows through the norm.
+        let along = if norm < SMALLEST { 0.0 } else { sum(x.len(), |j| x[j] / length * d_y[j]) };
+        for (j, d_x) in d_x.iter_mut().enumerate() {
+            *d_x = (d_y[j] - x[j] / length * along) / length;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Isa;
+    use crate::testing::{assert_close, finite_differences, noise, wide};
+
+    fn reference_normalize(x: &[f64]) -> Vec<f64> {
+        let length = x.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
+        x.iter().map(|x| x / length).collect()
+    }
+
+    #[test]
+    fn every_rung_agrees_with_the_formula_and_its_gradient() {
+        for isa in Isa::ladder() {
+            for columns in 1..40 {
+                let (x, d_y) = (noise(columns, 1), noise(columns, 2));
+                let (mut y, mut d_x) = (vec![0.0; columns], vec![0.0; columns]);
+                forward(isa, &x, &mut y);
+                backward(isa, &x, &d_y, &mut d_x);
+                assert_close(&y, &reference_normalize(&wide(&x)), 1e-6, isa.name());
+                let value = |x: &[f64]| reference_normalize(x).iter().zip(&d_y).map(|(y, d)| y * f64::from(*d)).sum();
+                assert_close(&d_x, &finite_differences(&wide(&x), value), 2e-5, isa.name());
+            }
+            println!("normalize: {} checked", isa.name());
+        }
+    }
+
+    #[test]
+    fn zeros_stay_and_strides_are_kept_apart() {
+        let data = [3.0, 4.0, 9.0, 0.0, 0.0, 9.0];
+        let mut out = [9.0; 4];
+        normalize(&Pool::new(1), Rows::new(&data, 2, 2, 3), &mut out);
+        assert_eq!(out, [0.6, 0.8, 0.0, 0.0]);
+    }
+}
