@@ -81,11 +81,11 @@ impl Facts for Care {
         Self {
             patient: choices.pick("patient", PATIENTS),
             ailment,
-            advice: choices.pick("advice", ailment.advice),
-            carer: choices.pick("carer", CARERS),
-            facility: choices.pick("facility", FACILITIES),
+            advice: *choices.pick("advice", ailment.advice),
+            carer: *choices.pick("carer", CARERS),
+            facility: *choices.pick("facility", FACILITIES),
             town: choices.pick("town", TOWNS),
-            moment: choices.pick("moment", MOMENTS),
+            moment: *choices.pick("moment", MOMENTS),
         }
     }
 
@@ -96,10 +96,10 @@ impl Facts for Care {
                 let fitting: Vec<&Ailment> = AILMENTS.iter().filter(|ailment| ailment.advice.contains(&self.advice)).collect();
                 self.ailment = *choices.pick("ailment", &fitting);
             }
-            2 => self.advice = choices.pick("advice", self.ailment.advice),
-            3 => self.carer = choices.pick("carer", CARERS),
+            2 => self.advice = *choices.pick("advice", self.ailment.advice),
+            3 => self.carer = *choices.pick("carer", CARERS),
             4 => self.town = choices.pick("town", TOWNS),
-            _ => self.moment = choices.pick("moment", MOMENTS),
+            _ => self.moment = *choices.pick("moment", MOMENTS),
         }
     }
 

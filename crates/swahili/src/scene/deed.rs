@@ -95,7 +95,7 @@ impl Facts for Deed {
         deed.draw_object(choices);
         deed.with = (!verb.with.is_empty() && choices.chance("by means", 42)).then(|| *choices.pick("with", verb.with));
         if deed.with.is_none() && noun.is(Kind::Person) && choices.chance("in a manner", 45) {
-            deed.with = Some(choices.pick("manner", MANNERS));
+            deed.with = Some(*choices.pick("manner", MANNERS));
         }
         if deed.agent.number == Number::Singular && noun.is(Kind::Person) && choices.chance("accompanied", 14) {
             deed.companion = Some(choices.pick("companion", COMPANIONS)).copied().filter(|&who| who != noun.singular);

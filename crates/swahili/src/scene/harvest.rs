@@ -67,8 +67,8 @@ impl Facts for Harvest {
             matter: *choices.pick("matter", &[Matter::Yield, Matter::Price, Matter::Both]),
             crop: choices.pick("crop", CROPS),
             town: *choices.pick("town", &rural()),
-            season: choices.pick("season", SEASONS),
-            quantity: choices.pick("quantity", QUANTITIES),
+            season: *choices.pick("season", SEASONS),
+            quantity: *choices.pick("quantity", QUANTITIES),
             good: choices.chance("good", 60),
             cause: choices.below("cause", BOONS.len()),
             price: 600 + 50 * choices.below("price", 80),
@@ -79,8 +79,8 @@ impl Facts for Harvest {
         match facet {
             0 => self.crop = choices.pick("crop", CROPS),
             1 => self.town = *choices.pick("town", &rural()),
-            2 => self.season = choices.pick("season", SEASONS),
-            3 => self.quantity = choices.pick("quantity", QUANTITIES),
+            2 => self.season = *choices.pick("season", SEASONS),
+            3 => self.quantity = *choices.pick("quantity", QUANTITIES),
             _ => self.good = !self.good,
         }
     }

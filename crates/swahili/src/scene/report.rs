@@ -193,7 +193,7 @@ impl Facts for Report {
             stage: STAGES[choices.weighted("stage", &[3, 3, 3, 3, 1, 1])],
             amount,
             town: choices.pick("town", TOWNS),
-            aim: choices.pick("aim", project.sphere.aims()),
+            aim: *choices.pick("aim", project.sphere.aims()),
         };
         report.draw_institution(choices);
         report

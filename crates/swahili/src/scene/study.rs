@@ -66,12 +66,12 @@ impl Facts for Study {
         };
         let mut study = Self {
             pupil,
-            level: choices.pick("level", levels),
+            level: *choices.pick("level", levels),
             school,
             town: choices.pick("town", TOWNS),
             subject: &NOUNS[0],
             marks: 0,
-            term: choices.pick("term", TERMS),
+            term: *choices.pick("term", TERMS),
             reason: choices.below("reason", REASONS.len()),
         };
         study.redraw(0, choices);
@@ -87,9 +87,9 @@ impl Facts for Study {
             }
             1 => self.marks = if choices.chance("pass", 75) { 55 } else { 12 } + choices.below("marks", 38),
             2 => self.town = choices.pick("town", TOWNS),
-            3 => self.term = choices.pick("term", TERMS),
-            4 => self.level = if LEVELS[..4].contains(&self.level) { choices.pick("level", &LEVELS[..4]) } else { choices.pick("level", &LEVELS[4..]) },
-            _ if !self.school.contains("wasichana") => self.pupil = choices.pick("pupil", PUPILS),
+            3 => self.term = *choices.pick("term", TERMS),
+            4 => self.level = if LEVELS[..4].contains(&self.level) { *choices.pick("level", &LEVELS[..4]) } else { *choices.pick("level", &LEVELS[4..]) },
+            _ if !self.school.contains("wasichana") => self.pupil = *choices.pick("pupil", PUPILS),
             _ => {}
         }
     }

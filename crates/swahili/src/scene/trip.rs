@@ -110,7 +110,7 @@ impl Facts for Trip {
                 from: choices.pick("from", TOWNS),
                 to: choices.pick("to", TOWNS),
                 moment: choices.pick("moment", MOMENTS),
-                errand: choices.pick("errand", ERRANDS),
+                errand: *choices.pick("errand", ERRANDS),
                 negative: choices.chance("negative", 4),
             })
             .find(|trip| runs(trip.carrier, trip.from, trip.to))
@@ -129,7 +129,7 @@ impl Facts for Trip {
                 self.to = *choices.pick("to", &fitting);
             }
             3 => self.moment = choices.pick("moment", MOMENTS),
-            4 => self.errand = choices.pick("errand", ERRANDS),
+            4 => self.errand = *choices.pick("errand", ERRANDS),
             5 => self.negative = true,
             _ => {
                 let fitting: Vec<&Town> = TOWNS.iter().filter(|town| runs(self.carrier, town, self.to)).collect();

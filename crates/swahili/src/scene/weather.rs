@@ -99,7 +99,7 @@ impl Facts for Weather {
                 phenomenon: choices.pick("phenomenon", PHENOMENA),
                 effect: choices.pick("effect", EFFECTS),
                 town: choices.pick("town", TOWNS),
-                time: choices.pick("time", TIMES),
+                time: *choices.pick("time", TIMES),
                 harmless: choices.chance("harmless", 5),
             })
             .find(|weather| can_cause(weather.phenomenon, weather.effect, weather.town))
@@ -112,7 +112,7 @@ impl Facts for Weather {
             0 => self.phenomenon = choices.pick("phenomenon", PHENOMENA),
             1 => self.effect = choices.pick("effect", EFFECTS),
             2 => self.town = choices.pick("town", TOWNS),
-            3 => self.time = choices.pick("time", TIMES),
+            3 => self.time = *choices.pick("time", TIMES),
             _ => self.harmless = true,
         }
         if !can_cause(self.phenomenon, self.effect, self.town) {

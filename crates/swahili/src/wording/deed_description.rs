@@ -225,7 +225,7 @@ impl Deed {
             Core::Lasting if present && !self.negative && tail.time.is_empty() => {
                 let since = ["tangu asubuhi", "kwa muda wa saa mbili", "tangu alfajiri", "kwa nusu saa"];
                 let has_been = finite("wa", self.subject(), Tense::Perfect, false, None);
-                join(&[&agent, &has_been, &self.doing(), &object, &rest, choices.pick("since", &since)])
+                join(&[&agent, &has_been, &self.doing(), &object, &rest, *choices.pick("since", &since)])
             }
             Core::WentAndDid if past && !self.negative && !tail.place.is_empty() => {
                 let went = finite("enda", self.subject(), Tense::Past, false, None);
@@ -264,7 +264,7 @@ impl Deed {
             Tense::Future => (Tense::Future, &["anza", "endelea", "jaribu"]),
             _ => (Tense::Habitual, &["penda", "pendelea"]),
         };
-        finite(choices.pick("auxiliary", stems), self.subject(), tense, false, None)
+        finite(*choices.pick("auxiliary", stems), self.subject(), tense, false, None)
     }
 
     /// A second sentence about what is around.
