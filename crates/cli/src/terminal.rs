@@ -99,6 +99,9 @@ impl TrainingDisplay {
             Event::Logged(LogRow::Evaluation { step, epoch, seconds, .. }) => {
                 self.line(&format!("step {step}  epoch {epoch:.4}  measured in {seconds:.1} s"));
             }
+            Event::LeftOut { epoch, batches } => {
+                self.line(&format!("note: so many texts repeat that {batches} batches of epoch {epoch} are left out"));
+            }
             Event::Evaluating { .. } => {}
             Event::Best { step, metric, value } => self.line(&format!("step {step}  best so far: {metric} {value:.4}")),
             Event::Saved { checkpoint } => self.line(&format!("saved  {}", checkpoint.display())),

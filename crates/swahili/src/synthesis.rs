@@ -102,21 +102,24 @@ impl Synthesis {
 }
 
 fn pair(choices: Choices) -> Pair {
-    let scene = Scene::draw(choices.part("scene"), Split::Train);
-    Pair {
-        positive: conclusion(&scene, choices, Split::Train).0,
-        anchor: scene.describe(choices.part("description")),
-    }
+    // A scene of which nothing can be concluded in this split is passed over for the next.
+    (0..)
+        .map(|attempt| choices.attempt(attempt))
+        .find_map(|choices| {
+            let scene = Scene::draw(choices.part("scene"), Split::Train);
+            let (positive, _) = conclusion(&scene, choices, Split::Train)?;
+            Some(Pair { positive, anchor: scene.describe(choices.part("description")) })
+        })
+        .expect("some scene has a conclusion")
 }
 
-/// A conclusion whose very text belongs to the split, with the choices that led to it.
-fn conclusion(scene: &Scene, choices: Choices, split: Split) -> (String, Choices) {
+/// A conclusion whose very text belongs to the split, with the choices that led to it, if one is found.
+fn conclusion(scene: &Scene, choices: Choices, split: Split) -> Option<(String, Choices)> {
     (0..)
         .map(|attempt| choices.part("conclusion").attempt(attempt))
         .map(|choices| (scene.conclude(choices), choices))
         .take(200)
         .find(|(text, _)| Split::of(text) == split)
-        .unwrap_or_else(|| panic!("no conclusion from {:?} belongs to {split:?}", scene.describe(choices)))
 }
 
 /// A query with its relevant document and its distractors.
@@ -131,7 +134,7 @@ impl Case {
     fn draw(choices: Choices) -> Option<Self> {
         let scene = Scene::draw(choices.part("scene"), Split::Dev);
         let said = choices.part("description");
-        let (statement, concluded) = conclusion(&scene, choices, Split::Dev);
+        let (statement, concluded) = conclusion(&scene, choices, Split::Dev)?;
         if statement.split(' ').count() < MIN_QUERY_WORDS {
             return None;
         }
