@@ -1,1 +1,103 @@
-fn main() {}
+//! `cargo xtask`: the project's own automation, with nothing to install.
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+const HELP: &str = "\
+cargo xtask test    formatting, clippy, all tests, docs, the layers, and the demo on a small setting
+cargo xtask check   the layers alone: who may use whom, and where `unsafe` may stand";
+
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    std::env::set_current_dir(root)?;
+    match std::env::args().nth(1).as_deref() {
+        Some("test") => test(),
+        Some("check") => check(),
+        _ => {
+            println!("{HELP}");
+            Ok(())
+        }
+    }
+}
+
+fn test() -> Result<()> {
+    let start = Instant::now();
+    check()?;
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    cargo(&["test", "--workspace"])?;
+    run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    small_demo()?;
+    println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The demo with few updates; where its model cannot be had, it says so and passes.
+fn small_demo() -> Result<()> {
+    cargo(&["build", "--release", "-p", "maana-cli"])?;
+    let maana = Path::new("target/release/maana");
+    let out = std::env::temp_dir().join(format!("maana-demo-{}", std::process::id()));
+    let model = "sentence-transformers/all-MiniLM-L6-v2";
+    if !Command::new(maana).args(["info", model]).status()?.success() {
+        println!("skipped: the demo, because {model} cannot be had here (see the error above)");
+        return Ok(());
+    }
+    let demo = run(Command::new(maana).arg("demo").arg("--out").arg(&out).args([
+        "--set",
+        "training.max_steps=6",
+        "--set",
+        "training.evaluate=3",
+        "--set",
+        "training.log_every=2",
+    ]));
+    let report = out.join("run/model/report.html").is_file() && out.join("run/model/README.md").is_file();
+    std::fs::remove_dir_all(&out)?;
+    demo?;
+    if report { Ok(()) } else { bail!("the demo wrote no card or report") }
+}
+
+/// Floors of the house: a crate uses lower floors only.
+const FLOORS: [(&str, usize); 9] = [
+    ("kernels", 0),
+    ("text", 0),
+    ("data", 0),
+    ("swahili", 0),
+    ("model", 1),
+    ("train", 2),
+    ("eval", 2),
+    ("maana", 3),
+    ("cli", 5),
+];
+
+fn check() -> Result<()> {
+    for (name, floor) in FLOORS {
+        let manifest = std::fs::read_to_string(format!("crates/{name}/Cargo.toml"))?;
+        let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+        for (other, other_floor) in FLOORS {
+            let package = if other == "maana" { "maana.workspace".to_owned() } else { format!("maana-{other}.workspace") };
+            if dependencies.lines().any(|line| line.starts_with(&package)) && other_floor >= floor {
+                bail!("crates/{name} (floor {floor}) uses crates/{other} (floor {other_floor}); only lower floors may be used");
+            }
+        }
+        let library = ["lib.rs", "main.rs"].map(|file| format!("crates/{name}/src/{file}"));
+        let text = library.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        if name != "kernels" && !text.contains("#![forbid(unsafe_code)]") {
+            bail!("crates/{name} does not forbid unsafe code; only kernels may have it");
+        }
+    }
+    println!("the layers are as they should be");
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    run(Command::new("cargo").args(arguments))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    println!("\n— {command:?}");
+    let status = command.status().with_context(|| format!("{command:?}"))?;
+    if status.success() { Ok(()) } else { bail!("{command:?} failed: {status}") }
+}
