@@ -77,9 +77,12 @@ fn check() -> Result<()> {
         let manifest = std::fs::read_to_string(format!("crates/{name}/Cargo.toml"))?;
         let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
         for (other, other_floor) in FLOORS {
-            let package = if other == "maana" { "maana.workspace".to_owned() } else { format!("maana-{other}.workspace") };
+            let package =
+                if other == "maana" { "maana.workspace".to_owned() } else { format!("maana-{other}.workspace") };
             if dependencies.lines().any(|line| line.starts_with(&package)) && other_floor >= floor {
-                bail!("crates/{name} (floor {floor}) uses crates/{other} (floor {other_floor}); only lower floors may be used");
+                bail!(
+                    "crates/{name} (floor {floor}) uses crates/{other} (floor {other_floor}); only lower floors may be used"
+                );
             }
         }
         let library = ["lib.rs", "main.rs"].map(|file| format!("crates/{name}/src/{file}"));

@@ -91,7 +91,15 @@ impl TrainingDisplay {
                     ));
                 }
             }
-            Event::Logged(LogRow::Training { step, epoch, loss, learning_rate, gradient_norm, tokens_per_second, .. }) => {
+            Event::Logged(LogRow::Training {
+                step,
+                epoch,
+                loss,
+                learning_rate,
+                gradient_norm,
+                tokens_per_second,
+                ..
+            }) => {
                 self.line(&format!(
                     "step {step}  epoch {epoch:.4}  loss {loss:.4}  lr {learning_rate:.3e}  norm {gradient_norm:.3}  {tokens_per_second:.0} tokens/s"
                 ));

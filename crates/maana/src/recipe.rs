@@ -110,8 +110,7 @@ impl LocatedRecipe {
     /// # Errors
     /// If the file cannot be read, is no TOML, has an unknown key or a value that makes no sense.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self, RecipeError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
         let recipe = parse(&text, &path.display().to_string(), settings)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(Self { recipe, folder })
@@ -147,7 +146,9 @@ fn check_tables(recipe: &Recipe) -> Result<(), String> {
     if recipe.data.train.is_empty() {
         return Err("[data] train names no file; give files, folders or globs".into());
     }
-    for (name, dims) in [("[loss] matryoshka_dims", &recipe.loss.matryoshka_dims), ("[evaluation] dims", &recipe.evaluation.dims)] {
+    for (name, dims) in
+        [("[loss] matryoshka_dims", &recipe.loss.matryoshka_dims), ("[evaluation] dims", &recipe.evaluation.dims)]
+    {
         let Some(dims) = dims else { continue };
         if dims.is_empty() || dims.contains(&0) {
             return Err(format!("{name} is {dims:?}; expected at least one dimension, each above 0"));
@@ -169,7 +170,8 @@ fn falling(dims: &[usize]) -> Vec<usize> {
 fn with_settings(text: &str, settings: &[String]) -> Result<Recipe, RecipeError> {
     let mut table: toml::Table = text.parse().expect("the text was parsed before");
     for setting in settings {
-        apply(&mut table, setting).map_err(|reason| RecipeError::Invalid { place: format!("--set {setting}"), reason })?;
+        apply(&mut table, setting)
+            .map_err(|reason| RecipeError::Invalid { place: format!("--set {setting}"), reason })?;
         // After each, so that an error belongs to the setting that made it.
         Recipe::deserialize(table.clone()).map_err(|error| RecipeError::Invalid {
             place: format!("--set {setting}"),
@@ -303,7 +305,9 @@ mod tests {
 
     #[test]
     fn distances_count_edits() {
-        for (a, b, expected) in [("", "", 0), ("abc", "abc", 0), ("abc", "abd", 1), ("abc", "", 3), ("kitten", "sitting", 3)] {
+        for (a, b, expected) in
+            [("", "", 0), ("abc", "abc", 0), ("abc", "abd", 1), ("abc", "", 3), ("kitten", "sitting", 3)]
+        {
             assert_eq!(distance(a, b), expected);
         }
     }

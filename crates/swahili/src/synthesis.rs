@@ -84,7 +84,8 @@ impl Synthesis {
             let choices = Choices::new(mix(stream), index);
             Scene::draw(choices, Split::Dev).describe(choices.part("description"))
         });
-        documents.extend(unrelated.filter(|text| seen.insert(text.clone())).take(self.queries).map(|text| (text, None)));
+        documents
+            .extend(unrelated.filter(|text| seen.insert(text.clone())).take(self.queries).map(|text| (text, None)));
         // The place of a document must not tell whether it is relevant.
         documents.sort_by_key(|(text, _)| (mix(stream ^ hash(text)), text.clone()));
 
@@ -95,7 +96,12 @@ impl Synthesis {
         let document = |kind: &str, (number, text): (usize, String)| Document { id: id(kind, number), text };
         Retrieval {
             queries: statements.into_iter().enumerate().map(|numbered| document("q", numbered)).collect(),
-            corpus: documents.into_iter().map(|(text, _)| text).enumerate().map(|numbered| document("d", numbered)).collect(),
+            corpus: documents
+                .into_iter()
+                .map(|(text, _)| text)
+                .enumerate()
+                .map(|numbered| document("d", numbered))
+                .collect(),
             relevant: relevant.into_iter().map(|(query, place)| (id("q", query), id("d", place))).collect(),
         }
     }

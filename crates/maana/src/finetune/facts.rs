@@ -172,7 +172,13 @@ fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
         ("bf16", python(arguments.precision == Precision::Bf16)),
         ("dataloader_drop_last", python(arguments.drop_last)),
         ("load_best_model_at_end", python(arguments.keep_best.is_some())),
-        ("metric_for_best_model", arguments.keep_best.as_ref().map_or("None".into(), |name| format!("eval_{}", name.trim_start_matches("eval_")))),
+        (
+            "metric_for_best_model",
+            arguments
+                .keep_best
+                .as_ref()
+                .map_or("None".into(), |name| format!("eval_{}", name.trim_start_matches("eval_"))),
+        ),
         ("optim", "adamw_torch".into()),
         ("batch_sampler", sampler.into()),
         ("multi_dataset_batch_sampler", "proportional".into()),
@@ -213,7 +219,15 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_python_writes_them() {
-        let cases = [(2e-5, "2e-05"), (1e-8, "1e-08"), (0.1, "0.1"), (1.0, "1.0"), (0.0, "0.0"), (0.999, "0.999"), (2.5e-10, "2.5e-10")];
+        let cases = [
+            (2e-5, "2e-05"),
+            (1e-8, "1e-08"),
+            (0.1, "0.1"),
+            (1.0, "1.0"),
+            (0.0, "0.0"),
+            (0.999, "0.999"),
+            (2.5e-10, "2.5e-10"),
+        ];
         for (value, expected) in cases {
             assert_eq!(number(value), expected);
         }

@@ -44,7 +44,9 @@ impl RunFolder {
             return Err(FinetuneError::Fit(format!("{place}: {reason}")));
         }
         if resume && !occupied {
-            return Err(FinetuneError::Fit(format!("{place}: there is no run to resume; leave out --resume to begin one")));
+            return Err(FinetuneError::Fit(format!(
+                "{place}: there is no run to resume; leave out --resume to begin one"
+            )));
         }
         std::fs::create_dir_all(&self.path).map_err(|source| self.io(&self.path, source))?;
         if occupied { Ok(()) } else { self.write("recipe.toml", located.to_toml().as_bytes()) }

@@ -32,11 +32,7 @@ pub(super) struct Measures {
 ///
 /// # Errors
 /// If a file, a column, a dimension or a measure is not there.
-pub fn prepare(
-    located: LocatedRecipe,
-    pool: &Pool,
-    notice: &mut dyn FnMut(&str),
-) -> Result<Prepared, FinetuneError> {
+pub fn prepare(located: LocatedRecipe, pool: &Pool, notice: &mut dyn FnMut(&str)) -> Result<Prepared, FinetuneError> {
     let recipe = &located.recipe;
     if recipe.training.precision == Precision::Bf16 {
         notice("precision = \"bf16\": this version computes in f32, which is more exact and slower");
@@ -102,7 +98,8 @@ impl Measures {
         if known.iter().any(|known| known == name) {
             return Ok(());
         }
-        let reason = format!("[training] keep_best = \"{metric}\" will not be measured; there will be: {}", known.join(", "));
+        let reason =
+            format!("[training] keep_best = \"{metric}\" will not be measured; there will be: {}", known.join(", "));
         Err(FinetuneError::Fit(reason))
     }
 

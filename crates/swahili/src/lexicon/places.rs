@@ -148,13 +148,7 @@ pub(crate) struct Town {
     pub(crate) railway: bool,
 }
 
-const fn town(
-    name: &'static str,
-    kind: &'static str,
-    country: &'static str,
-    water: Water,
-    railway: bool,
-) -> Town {
+const fn town(name: &'static str, kind: &'static str, country: &'static str, water: Water, railway: bool) -> Town {
     Town { name, kind, country, water, railway }
 }
 

@@ -71,48 +71,91 @@ const fn alone(stem: &'static str, agents: &'static [Kind]) -> Verb {
 use Amount::{Any, Many, One};
 
 const EARN: &[&str] = &[
-    "ili kulipa ada ya shule ya watoto", "ili kupata pesa za matumizi", "ili kukuza biashara", "ili kulipa kodi ya nyumba",
-    "ili kupata mtaji wa biashara mpya", "ili kuongeza kipato cha familia",
+    "ili kulipa ada ya shule ya watoto",
+    "ili kupata pesa za matumizi",
+    "ili kukuza biashara",
+    "ili kulipa kodi ya nyumba",
+    "ili kupata mtaji wa biashara mpya",
+    "ili kuongeza kipato cha familia",
 ];
 const GUESTS: &[&str] = &[
-    "kwa ajili ya wageni", "kwa ajili ya sherehe ya harusi", "kwa ajili ya chakula cha mchana", "kwa ajili ya familia",
-    "kwa ajili ya chakula cha jioni", "kwa ajili ya sikukuu", "kwa ajili ya watoto wa shule",
+    "kwa ajili ya wageni",
+    "kwa ajili ya sherehe ya harusi",
+    "kwa ajili ya chakula cha mchana",
+    "kwa ajili ya familia",
+    "kwa ajili ya chakula cha jioni",
+    "kwa ajili ya sikukuu",
+    "kwa ajili ya watoto wa shule",
 ];
 const TIDY: &[&str] = &[
-    "kabla ya wageni kufika", "kwa ajili ya sikukuu", "ili kuzuia magonjwa", "ili kudumisha usafi", "baada ya mvua kunyesha",
+    "kabla ya wageni kufika",
+    "kwa ajili ya sikukuu",
+    "ili kuzuia magonjwa",
+    "ili kudumisha usafi",
+    "baada ya mvua kunyesha",
     "baada ya sherehe kumalizika",
 ];
 const CROPS: &[&str] = &[
-    "kabla ya msimu wa mvua", "ili kupata mavuno mengi", "ili kupata chakula cha familia", "baada ya mvua za kwanza",
-    "kwa ajili ya kuuza mjini", "ili kuepuka njaa",
+    "kabla ya msimu wa mvua",
+    "ili kupata mavuno mengi",
+    "ili kupata chakula cha familia",
+    "baada ya mvua za kwanza",
+    "kwa ajili ya kuuza mjini",
+    "ili kuepuka njaa",
 ];
 const STUDY: &[&str] = &[
-    "ili kufaulu mtihani", "kwa ajili ya mtihani wa taifa", "kabla ya muhula kuisha", "ili kuongeza maarifa",
+    "ili kufaulu mtihani",
+    "kwa ajili ya mtihani wa taifa",
+    "kabla ya muhula kuisha",
+    "ili kuongeza maarifa",
     "kwa ajili ya maandalizi ya mitihani",
 ];
 const HEAL: &[&str] = &[
-    "ili kuzuia malaria", "baada ya ajali ya barabarani", "ili kuokoa maisha", "kwa sababu ya homa kali",
-    "wakati wa kampeni ya afya", "ili kujua chanzo cha maumivu",
+    "ili kuzuia malaria",
+    "baada ya ajali ya barabarani",
+    "ili kuokoa maisha",
+    "kwa sababu ya homa kali",
+    "wakati wa kampeni ya afya",
+    "ili kujua chanzo cha maumivu",
 ];
 const BUILD: &[&str] = &[
-    "kabla ya mvua kuanza", "kwa ajili ya wanakijiji", "ili kuboresha makazi", "kwa msaada wa serikali",
-    "baada ya mafuriko", "kwa gharama nafuu",
+    "kabla ya mvua kuanza",
+    "kwa ajili ya wanakijiji",
+    "ili kuboresha makazi",
+    "kwa msaada wa serikali",
+    "baada ya mafuriko",
+    "kwa gharama nafuu",
 ];
 const SHOW: &[&str] = &[
-    "mbele ya umati wa watu", "wakati wa tamasha", "kwa ajili ya watalii", "kwenye sherehe za uhuru", "mbele ya wageni wengi",
+    "mbele ya umati wa watu",
+    "wakati wa tamasha",
+    "kwa ajili ya watalii",
+    "kwenye sherehe za uhuru",
+    "mbele ya wageni wengi",
 ];
 const CRAFT: &[&str] = &[
-    "kwa ajili ya watalii", "kwa ajili ya maonyesho ya biashara", "ili kuuza sokoni", "kwa ajili ya wateja wapya",
+    "kwa ajili ya watalii",
+    "kwa ajili ya maonyesho ya biashara",
+    "ili kuuza sokoni",
+    "kwa ajili ya wateja wapya",
     "ili kuhifadhi utamaduni",
 ];
 const FUN: &[&str] = &[
-    "baada ya kazi", "wakati wa mapumziko", "baada ya masomo", "wakati wa likizo", "huku jua likizama",
+    "baada ya kazi",
+    "wakati wa mapumziko",
+    "baada ya masomo",
+    "wakati wa likizo",
+    "huku jua likizama",
     "baada ya chakula",
 ];
-const PLANT: &[&str] = &["ili kutunza mazingira", "kabla ya mvua kunyesha", "ili kupata kivuli", "ili kuzuia mmomonyoko wa udongo"];
-const THIRST: &[&str] = &["kwa sababu ya joto kali", "baada ya kutembea kwa muda mrefu", "wakati wa kiangazi", "huku jua likizama"];
-const DUTY: &[&str] = &["kwa sababu za usalama", "wakati wa ziara rasmi", "kwa niaba ya serikali", "baada ya malalamiko ya wananchi"];
-const ERRAND: &[&str] = &["kwa niaba ya jirani", "kabla ya giza kuingia", "kwa ajili ya familia", "kabla ya mvua kunyesha"];
+const PLANT: &[&str] =
+    &["ili kutunza mazingira", "kabla ya mvua kunyesha", "ili kupata kivuli", "ili kuzuia mmomonyoko wa udongo"];
+const THIRST: &[&str] =
+    &["kwa sababu ya joto kali", "baada ya kutembea kwa muda mrefu", "wakati wa kiangazi", "huku jua likizama"];
+const DUTY: &[&str] =
+    &["kwa sababu za usalama", "wakati wa ziara rasmi", "kwa niaba ya serikali", "baada ya malalamiko ya wananchi"];
+const ERRAND: &[&str] =
+    &["kwa niaba ya jirani", "kabla ya giza kuingia", "kwa ajili ya familia", "kabla ya mvua kunyesha"];
 
 const GENERAL: &[Kind] = &[Adult];
 const EVERYONE: &[Kind] = &[Person];
@@ -120,7 +163,8 @@ const YOUNG: &[Kind] = &[Child, Youth];
 const FARMERS: &[Kind] = &[Farmer, Adult, Villager];
 const COOKS: &[Kind] = &[Cook, Woman, Adult];
 const GOODS: &[Kind] = &[
-    Fruit, Vegetable, Root, Nut, Grocery, Catch, Garment, Basketry, Pottery, Carved, Egg, Baked, Fuel, Book, Device, Bag,
+    Fruit, Vegetable, Root, Nut, Grocery, Catch, Garment, Basketry, Pottery, Carved, Egg, Baked, Fuel, Book, Device,
+    Bag,
 ];
 const HOUSE: &[PlaceKind] = &[Home, Yard];
 const OUTDOORS: &[PlaceKind] = &[Yard, Village, Shade];

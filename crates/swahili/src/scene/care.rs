@@ -56,10 +56,15 @@ const AILMENTS: &[Ailment] = &[
 
 const CARERS: &[&str] = &["daktari", "muuguzi", "mhudumu wa afya", "mtaalamu wa lishe", "daktari bingwa", "mfamasia"];
 const FACILITIES: &[&str] = &[
-    "katika hospitali ya rufaa", "katika kituo cha afya", "katika zahanati ya kijiji", "katika hospitali ya wilaya",
-    "katika kliniki ya jioni", "katika hospitali ya misheni",
+    "katika hospitali ya rufaa",
+    "katika kituo cha afya",
+    "katika zahanati ya kijiji",
+    "katika hospitali ya wilaya",
+    "katika kliniki ya jioni",
+    "katika hospitali ya misheni",
 ];
-const MOMENTS: &[&str] = &["jana", "juzi", "jana asubuhi", "wiki iliyopita", "Jumatatu iliyopita", "mwezi uliopita", "jana jioni"];
+const MOMENTS: &[&str] =
+    &["jana", "juzi", "jana asubuhi", "wiki iliyopita", "Jumatatu iliyopita", "mwezi uliopita", "jana jioni"];
 
 /// Who has what, and who advised what, where and when. It lies in the past.
 #[derive(Clone)]
@@ -93,7 +98,8 @@ impl Facts for Care {
         match facet {
             0 => self.patient = choices.pick("patient", PATIENTS),
             1 => {
-                let fitting: Vec<&Ailment> = AILMENTS.iter().filter(|ailment| ailment.advice.contains(&self.advice)).collect();
+                let fitting: Vec<&Ailment> =
+                    AILMENTS.iter().filter(|ailment| ailment.advice.contains(&self.advice)).collect();
                 self.ailment = *choices.pick("ailment", &fitting);
             }
             2 => self.advice = *choices.pick("advice", self.ailment.advice),

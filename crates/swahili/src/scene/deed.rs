@@ -2,8 +2,8 @@
 
 use super::Facts;
 use crate::lexicon::{
-    Amount, COLOURS, DAYS, Day, Form, Kind, MANNERS, NOUNS, Noun, Number, PARTS, Part, Place, QUALITIES, Quality, Shore,
-    TOWNS, Town, VERBS, Verb, lexicon,
+    Amount, COLOURS, DAYS, Day, Form, Kind, MANNERS, NOUNS, Noun, Number, PARTS, Part, Place, QUALITIES, Quality,
+    Shore, TOWNS, Town, VERBS, Verb, lexicon,
 };
 use crate::noun_class::Class;
 use crate::random::Choices;
@@ -56,8 +56,18 @@ pub(crate) struct Deed {
 
 /// Kinds of things that come in any colour.
 const COLOURED: &[Kind] = &[
-    Kind::Garment, Kind::Linen, Kind::Vehicle, Kind::Woven, Kind::Bag, Kind::Basketry, Kind::Vessel, Kind::Notebook,
-    Kind::Ball, Kind::Boat, Kind::Uniform, Kind::Flower,
+    Kind::Garment,
+    Kind::Linen,
+    Kind::Vehicle,
+    Kind::Woven,
+    Kind::Bag,
+    Kind::Basketry,
+    Kind::Vessel,
+    Kind::Notebook,
+    Kind::Ball,
+    Kind::Boat,
+    Kind::Uniform,
+    Kind::Flower,
 ];
 
 const COMPANIONS: &[&str] = &["rafiki", "jirani", "ndugu", "mama", "baba", "dada", "kaka"];
@@ -233,7 +243,10 @@ impl Deed {
         const CLOCKED: &[&str] = &["jua", "giza", "wakati", "chakula", "kifungua", "kulala", "kumalizika", "kazini"];
         let clashes = self.why.is_some_and(|why| CLOCKED.iter().any(|word| why.contains(word)))
             || self.with.is_some_and(|with| with.contains("usiku") || with.contains("jua"));
-        if clashes || self.day.is_some_and(|day| !day.parted) || !choices.chance("at an hour", 44) && self.part.is_none() {
+        if clashes
+            || self.day.is_some_and(|day| !day.parted)
+            || !choices.chance("at an hour", 44) && self.part.is_none()
+        {
             return;
         }
         // At night people work under a roof; outdoors it is light.

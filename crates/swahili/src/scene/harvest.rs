@@ -10,18 +10,42 @@ const CROPS: &[(&str, Class)] = &[
     ("mahindi", C6), ("mpunga", C3), ("maharage", C6), ("kahawa", C9), ("pamba", C9), ("alizeti", C9), ("viazi", C8),
     ("vitunguu", C8), ("korosho", C10), ("ndizi", C10), ("mihogo", C4), ("ufuta", C11),
 ];
-const SEASONS: &[&str] =
-    &["msimu huu", "msimu uliopita", "mwaka huu", "mwaka jana", "wakati wa masika", "wakati wa vuli", "mwezi huu", "mwezi uliopita"];
+const SEASONS: &[&str] = &[
+    "msimu huu",
+    "msimu uliopita",
+    "mwaka huu",
+    "mwaka jana",
+    "wakati wa masika",
+    "wakati wa vuli",
+    "mwezi huu",
+    "mwezi uliopita",
+];
 const QUANTITIES: &[&str] = &[
-    "hamsini", "themanini", "mia moja", "mia mbili", "mia tatu", "mia nne", "mia tano", "mia nane", "elfu moja",
-    "elfu mbili", "elfu tatu", "elfu tano",
+    "hamsini",
+    "themanini",
+    "mia moja",
+    "mia mbili",
+    "mia tatu",
+    "mia nne",
+    "mia tano",
+    "mia nane",
+    "elfu moja",
+    "elfu mbili",
+    "elfu tatu",
+    "elfu tano",
 ];
 const BOONS: &[&str] = &[
-    "mvua zilinyesha kwa wakati", "walitumia mbegu bora", "walipata mbolea ya ruzuku", "walipata ushauri wa wataalamu",
+    "mvua zilinyesha kwa wakati",
+    "walitumia mbegu bora",
+    "walipata mbolea ya ruzuku",
+    "walipata ushauri wa wataalamu",
     "mfereji mpya wa umwagiliaji ulijengwa",
 ];
 const BANES: &[&str] = &[
-    "mvua hazikunyesha vya kutosha", "wadudu waliharibu mimea", "mbolea ilikuwa ghali sana", "mafuriko yalisomba mimea",
+    "mvua hazikunyesha vya kutosha",
+    "wadudu waliharibu mimea",
+    "mbolea ilikuwa ghali sana",
+    "mafuriko yalisomba mimea",
     "ndege waharibifu walivamia mashamba",
 ];
 

@@ -127,14 +127,34 @@ impl Sphere {
     /// What projects of this field are for.
     pub(crate) fn aims(self) -> &'static [&'static str] {
         match self {
-            Health => &["ili kupunguza vifo vya watoto", "ili kuboresha huduma za afya", "ili kudhibiti magonjwa ya kuambukiza"],
-            Education => &["ili kupunguza msongamano madarasani", "ili kuinua kiwango cha elimu", "ili kuongeza ufaulu wa wanafunzi"],
-            Farming => &["ili kuongeza uzalishaji wa chakula", "ili kuinua kipato cha wakulima", "ili kukabiliana na njaa"],
-            Roads => &["ili kupunguza msongamano wa magari", "ili kurahisisha usafiri", "ili kupunguza ajali za barabarani"],
-            Water => &["ili kumaliza uhaba wa maji", "ili kuzuia kipindupindu", "ili kuwapunguzia wanawake mzigo wa kazi"],
-            Energy => &["ili kukuza viwanda vidogo", "ili kupunguza gharama za maisha", "ili kupunguza matumizi ya mkaa"],
+            Health => &[
+                "ili kupunguza vifo vya watoto",
+                "ili kuboresha huduma za afya",
+                "ili kudhibiti magonjwa ya kuambukiza",
+            ],
+            Education => &[
+                "ili kupunguza msongamano madarasani",
+                "ili kuinua kiwango cha elimu",
+                "ili kuongeza ufaulu wa wanafunzi",
+            ],
+            Farming => {
+                &["ili kuongeza uzalishaji wa chakula", "ili kuinua kipato cha wakulima", "ili kukabiliana na njaa"]
+            }
+            Roads => {
+                &["ili kupunguza msongamano wa magari", "ili kurahisisha usafiri", "ili kupunguza ajali za barabarani"]
+            }
+            Water => {
+                &["ili kumaliza uhaba wa maji", "ili kuzuia kipindupindu", "ili kuwapunguzia wanawake mzigo wa kazi"]
+            }
+            Energy => {
+                &["ili kukuza viwanda vidogo", "ili kupunguza gharama za maisha", "ili kupunguza matumizi ya mkaa"]
+            }
             Money => &["ili kukuza uchumi", "ili kuongeza ajira kwa vijana", "ili kuvutia wawekezaji"],
-            Nature => &["ili kulinda mazingira", "ili kukabiliana na mabadiliko ya tabianchi", "ili kuhifadhi vyanzo vya maji"],
+            Nature => &[
+                "ili kulinda mazingira",
+                "ili kukabiliana na mabadiliko ya tabianchi",
+                "ili kuhifadhi vyanzo vya maji",
+            ],
         }
     }
 }
@@ -150,11 +170,24 @@ pub(crate) enum Stage {
     Postponed,
 }
 
-const STAGES: &[Stage] = &[Stage::Announced, Stage::Decided, Stage::Begun, Stage::Done, Stage::Refused, Stage::Postponed];
+const STAGES: &[Stage] =
+    &[Stage::Announced, Stage::Decided, Stage::Begun, Stage::Done, Stage::Refused, Stage::Postponed];
 
 const AMOUNTS: &[&str] = &[
-    "ishirini", "thelathini", "arobaini", "hamsini", "sitini", "themanini", "mia moja", "mia mbili", "mia tatu",
-    "mia tano", "elfu moja", "elfu mbili", "elfu tano", "elfu kumi",
+    "ishirini",
+    "thelathini",
+    "arobaini",
+    "hamsini",
+    "sitini",
+    "themanini",
+    "mia moja",
+    "mia mbili",
+    "mia tatu",
+    "mia tano",
+    "elfu moja",
+    "elfu mbili",
+    "elfu tano",
+    "elfu kumi",
 ];
 
 /// Who does what for whom, where, and how far it has come.

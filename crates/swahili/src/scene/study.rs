@@ -5,23 +5,41 @@ use crate::lexicon::{Kind, NOUNS, Noun, TOWNS, Town};
 use crate::random::Choices;
 
 const LEVELS: &[&str] = &[
-    "darasa la nne", "darasa la tano", "darasa la sita", "darasa la saba", "kidato cha kwanza", "kidato cha pili",
-    "kidato cha tatu", "kidato cha nne",
+    "darasa la nne",
+    "darasa la tano",
+    "darasa la sita",
+    "darasa la saba",
+    "kidato cha kwanza",
+    "kidato cha pili",
+    "kidato cha tatu",
+    "kidato cha nne",
 ];
 
 const REASONS: &[&str] = &[
-    "kwa sababu alisoma kwa bidii", "kwa msaada wa mwalimu wake", "baada ya kusoma usiku na mchana",
-    "kwa sababu alihudhuria masomo ya ziada", "licha ya kukosa vitabu vya kutosha", "ingawa nyumbani hakuna umeme",
+    "kwa sababu alisoma kwa bidii",
+    "kwa msaada wa mwalimu wake",
+    "baada ya kusoma usiku na mchana",
+    "kwa sababu alihudhuria masomo ya ziada",
+    "licha ya kukosa vitabu vya kutosha",
+    "ingawa nyumbani hakuna umeme",
 ];
 const EXCUSES: &[&str] = &[
-    "kwa sababu hakujiandaa vizuri", "kwa sababu aliugua wiki nzima", "licha ya msaada wa mwalimu wake",
-    "kwa sababu alikosa masomo mengi", "ingawa alisoma usiku na mchana", "kwa sababu ya woga",
+    "kwa sababu hakujiandaa vizuri",
+    "kwa sababu aliugua wiki nzima",
+    "licha ya msaada wa mwalimu wake",
+    "kwa sababu alikosa masomo mengi",
+    "ingawa alisoma usiku na mchana",
+    "kwa sababu ya woga",
 ];
 const TERMS: &[&str] =
     &["mwaka huu", "mwaka jana", "wiki iliyopita", "muhula uliopita", "mwezi uliopita", "mwanzoni mwa muhula"];
 const SCHOOLS: &[&str] = &[
-    "shule ya msingi ya Uhuru", "shule ya sekondari ya Amani", "shule ya Umoja", "shule ya wasichana ya Tumaini",
-    "shule ya serikali ya Mlimani", "shule ya bweni ya Mwangaza",
+    "shule ya msingi ya Uhuru",
+    "shule ya sekondari ya Amani",
+    "shule ya Umoja",
+    "shule ya wasichana ya Tumaini",
+    "shule ya serikali ya Mlimani",
+    "shule ya bweni ya Mwangaza",
 ];
 const PUPILS: &[&str] = &["mwanafunzi", "mvulana", "msichana"];
 
@@ -88,7 +106,13 @@ impl Facts for Study {
             1 => self.marks = if choices.chance("pass", 75) { 55 } else { 12 } + choices.below("marks", 38),
             2 => self.town = choices.pick("town", TOWNS),
             3 => self.term = *choices.pick("term", TERMS),
-            4 => self.level = if LEVELS[..4].contains(&self.level) { *choices.pick("level", &LEVELS[..4]) } else { *choices.pick("level", &LEVELS[4..]) },
+            4 => {
+                self.level = if LEVELS[..4].contains(&self.level) {
+                    *choices.pick("level", &LEVELS[..4])
+                } else {
+                    *choices.pick("level", &LEVELS[4..])
+                }
+            }
             _ if !self.school.contains("wasichana") => self.pupil = *choices.pick("pupil", PUPILS),
             _ => {}
         }

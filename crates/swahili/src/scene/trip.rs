@@ -61,8 +61,16 @@ const CARRIERS: &[Carrier] = &[
 ];
 
 const ERRANDS: &[&str] = &[
-    "kuhudhuria harusi", "kuwatembelea jamaa", "kushiriki mkutano", "kununua bidhaa", "kupata matibabu", "kupumzika",
-    "kushiriki mashindano", "kutafuta kazi", "kusherehekea sikukuu", "kuhudhuria mazishi",
+    "kuhudhuria harusi",
+    "kuwatembelea jamaa",
+    "kushiriki mkutano",
+    "kununua bidhaa",
+    "kupata matibabu",
+    "kupumzika",
+    "kushiriki mashindano",
+    "kutafuta kazi",
+    "kusherehekea sikukuu",
+    "kuhudhuria mazishi",
 ];
 
 /// Moments with the tense that they go with.
@@ -91,7 +99,11 @@ fn runs(carrier: &Carrier, from: &Town, to: &Town) -> bool {
     let sea = |town: &Town| matches!(town.water, Water::Sea | Water::Island);
     from != to
         && match carrier.route {
-            Route::Road => from.water != Water::Island && to.water != Water::Island && (from.country == to.country || carrier.name == "basi"),
+            Route::Road => {
+                from.water != Water::Island
+                    && to.water != Water::Island
+                    && (from.country == to.country || carrier.name == "basi")
+            }
             Route::Rail => from.railway && to.railway && from.country == to.country,
             Route::Air => true,
             Route::Water => sea(from) && sea(to) || from.water == to.water && from.water != Water::Inland,
@@ -121,7 +133,8 @@ impl Facts for Trip {
         match facet {
             0 => self.party = choices.pick("party", PARTIES),
             1 => {
-                let fitting: Vec<&Carrier> = CARRIERS.iter().filter(|carrier| runs(carrier, self.from, self.to)).collect();
+                let fitting: Vec<&Carrier> =
+                    CARRIERS.iter().filter(|carrier| runs(carrier, self.from, self.to)).collect();
                 self.carrier = *choices.pick("carrier", &fitting);
             }
             2 => {

@@ -69,8 +69,16 @@ const EFFECTS: &[Effect] = &[
 ];
 
 const TIMES: &[&str] = &[
-    "usiku wa jana", "jana asubuhi", "jana mchana", "wiki iliyopita", "kwa siku tatu mfululizo", "juzi jioni",
-    "mwezi uliopita", "Jumapili iliyopita", "mwanzoni mwa mwezi huu", "alfajiri ya leo",
+    "usiku wa jana",
+    "jana asubuhi",
+    "jana mchana",
+    "wiki iliyopita",
+    "kwa siku tatu mfululizo",
+    "juzi jioni",
+    "mwezi uliopita",
+    "Jumapili iliyopita",
+    "mwanzoni mwa mwezi huu",
+    "alfajiri ya leo",
 ];
 
 /// What weather did what, where and when. It lies in the past.

@@ -41,18 +41,66 @@ impl Care {
                 let found = join(&[carer, "aligundua kuwa ni", illness, "na", &self.carer_does("ambia"), &should]);
                 format!("{came} {}", sentence(&found))
             }
-            3 => join(&["kwa sababu ya", &format!("{illness},"), name, &does("ambiwa"), "na", carer, &should, &facility, moment]),
+            3 => join(&[
+                "kwa sababu ya",
+                &format!("{illness},"),
+                name,
+                &does("ambiwa"),
+                "na",
+                carer,
+                &should,
+                &facility,
+                moment,
+            ]),
             4 => {
                 let went = join(&[name, &does("enda"), &facility, moment]);
-                join(&["baada ya kupata", &format!("{sign},"), &went, "ambako", carer, &self.carer_does("eleza"), &should])
+                join(&[
+                    "baada ya kupata",
+                    &format!("{sign},"),
+                    &went,
+                    "ambako",
+                    carer,
+                    &self.carer_does("eleza"),
+                    &should,
+                ])
             }
             5 => {
                 let treated = who("tibiwa", self.patient.class, Tense::Past, false, None);
                 join(&["ni", name, &treated, illness, &facility, moment, "na kuambiwa na", carer, &should])
             }
-            6 => join(&["ili kupona", &format!("{illness},"), name, &self.patient_does("paswa", Tense::Present), &doing, "kama", carer, &self.carer_does("eleza"), &facility, moment]),
-            7 => join(&[&format!("{moment},"), carer, &facility, &self.carer_does("himiza"), name, &with_illness, &should]),
-            _ => join(&["ndugu wa", name, "wanasema kwamba", carer, &self.carer_does("shauri"), &doing, &facility, moment, "kwa sababu ya", illness]),
+            6 => join(&[
+                "ili kupona",
+                &format!("{illness},"),
+                name,
+                &self.patient_does("paswa", Tense::Present),
+                &doing,
+                "kama",
+                carer,
+                &self.carer_does("eleza"),
+                &facility,
+                moment,
+            ]),
+            7 => join(&[
+                &format!("{moment},"),
+                carer,
+                &facility,
+                &self.carer_does("himiza"),
+                name,
+                &with_illness,
+                &should,
+            ]),
+            _ => join(&[
+                "ndugu wa",
+                name,
+                "wanasema kwamba",
+                carer,
+                &self.carer_does("shauri"),
+                &doing,
+                &facility,
+                moment,
+                "kwa sababu ya",
+                illness,
+            ]),
         };
         sentence(&body)
     }

@@ -1,9 +1,7 @@
 //! What follows from a deed, in few words: details dropped, wider words, another voice, another way to say it.
 
-use super::phrase::{
-    finite, join, noun_phrase, object_marker, predicate, rename, sentence, there_is, to_do, who,
-};
 use super::deed_description::garment_phrase;
+use super::phrase::{finite, join, noun_phrase, object_marker, predicate, rename, sentence, there_is, to_do, who};
 use crate::lexicon::{Kind, Number, lexicon};
 use crate::noun_class::Class;
 use crate::random::Choices;
@@ -113,9 +111,12 @@ impl Deed {
             Shape::Passive => Some(join(&[&noun_phrase(passive?), &self.is_done(passive?), &self.detail(choices)])),
             Shape::PassiveByAgent => Some(join(&[&noun_phrase(passive?), &self.is_done(passive?), "na", &said])),
             Shape::ThereIs => Some(join(&[there_is(self.tense), &said, &self.who_does(), &done_to])),
-            Shape::ThereIsPassive => {
-                Some(join(&[there_is(self.tense), &noun_phrase(passive?), &self.which_is_done(passive?), &self.detail(choices)]))
-            }
+            Shape::ThereIsPassive => Some(join(&[
+                there_is(self.tense),
+                &noun_phrase(passive?),
+                &self.which_is_done(passive?),
+                &self.detail(choices),
+            ])),
             Shape::PlaceThereIs => Some(join(&[somewhere?, there_is(self.tense), &said, &self.who_does(), &done_to])),
             Shape::IsAtPlace => Some(join(&[&said, &self.is_at().filter(|_| affirmative.is_some())?, somewhere?])),
             Shape::GeneralVerb => Some(join(&[&said, &self.general_verb()?, &self.when().unwrap_or_default()])),
@@ -172,7 +173,12 @@ impl Deed {
                 let is = predicate(quality, class);
                 let doer = self.agent.plain();
                 let clause = if choices.chance("clause", 60) { self.who_does() } else { String::new() };
-                Some(join(&[&noun_phrase(&doer), &clause, &if clause.is_empty() { String::new() } else { done_to }, &is]))
+                Some(join(&[
+                    &noun_phrase(&doer),
+                    &clause,
+                    &if clause.is_empty() { String::new() } else { done_to },
+                    &is,
+                ]))
             }
             Shape::ObjectAtPlace => {
                 affirmative?;
@@ -271,7 +277,9 @@ impl Deed {
         let verb = match self.tense {
             Tense::Past => format!("{} {}", finite("wa", subject, Tense::Past, false, None), self.does(Tense::While)),
             Tense::Perfect => self.does(Tense::Past),
-            Tense::Future => format!("{} {}", finite("tarajia", subject, Tense::Present, false, None), to_do(stem, marker)),
+            Tense::Future => {
+                format!("{} {}", finite("tarajia", subject, Tense::Present, false, None), to_do(stem, marker))
+            }
             Tense::Habitual => self.does(Tense::Present),
             _ => format!("{} {}", finite("endelea", subject, Tense::Present, false, None), to_do(stem, marker)),
         };

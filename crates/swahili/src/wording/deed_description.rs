@@ -81,7 +81,10 @@ impl Deed {
     fn clothes(&self) -> String {
         let Some((garment, colour)) = self.worn else { return String::new() };
         let dressed = who("vaa", self.agent.agreement(), Tense::Past, false, None);
-        format!("{dressed} {}", garment_phrase(garment.form(self.agent.number), garment.class(self.agent.number), colour))
+        format!(
+            "{dressed} {}",
+            garment_phrase(garment.form(self.agent.number), garment.class(self.agent.number), colour)
+        )
     }
 
     /// "jana asubuhi": the day and its part, as far as they are told.
@@ -198,9 +201,12 @@ impl Deed {
                 }
                 None => plain(),
             },
-            Core::Witnessed if present || past => join(&[&self.witness(choices), &agent, &self.doing(), &object, &rest]),
+            Core::Witnessed if present || past => {
+                join(&[&self.witness(choices), &agent, &self.doing(), &object, &rest])
+            }
             Core::Hearsay => {
-                let told = ["inasemekana kwamba", "nimesikia kwamba", "watu wanasema kuwa", "jirani yangu anasema kwamba"];
+                let told =
+                    ["inasemekana kwamba", "nimesikia kwamba", "watu wanasema kuwa", "jirani yangu anasema kwamba"];
                 format!("{} {}", choices.pick("hearsay", &told), plain())
             }
             Core::Auxiliary if !self.negative => {
@@ -280,7 +286,9 @@ impl Deed {
             None => format!("{look} {}", infinitive(mood, None)),
         };
         let around: &[&str] = match (outdoors, self.tense == Tense::Present) {
-            (true, true) => &["jua linawaka sana", "anga halina mawingu", "upepo mwanana unavuma", "watu wachache wanapita karibu"],
+            (true, true) => {
+                &["jua linawaka sana", "anga halina mawingu", "upepo mwanana unavuma", "watu wachache wanapita karibu"]
+            }
             (true, false) => &["hali ya hewa ilikuwa nzuri", "jua lilikuwa kali", "upepo mwanana ulikuwa ukivuma"],
             (false, true) => &["watu wengine wanazungumza karibu", "madirisha yote yako wazi"],
             (false, false) => &["watu wengine walikuwa wakizungumza karibu", "madirisha yote yalikuwa wazi"],

@@ -22,7 +22,9 @@ impl Harvest {
             (Matter::Price, 2) => join(&["kwa kuwa", &format!("{cause},"), &sold(), season]),
             (Matter::Price, _) => join(&["wafanyabiashara wanasema kwamba", season, &sold()]),
             (Matter::Yield, 0) => join(&["wakulima", &town, "wamevuna", &of_crop, only, season, "kwa sababu", cause]),
-            (Matter::Yield, 1) => join(&["kwa kuwa", &format!("{cause},"), "wakulima", &town, "wamevuna", &of_crop, only, season]),
+            (Matter::Yield, 1) => {
+                join(&["kwa kuwa", &format!("{cause},"), "wakulima", &town, "wamevuna", &of_crop, only, season])
+            }
             (Matter::Yield, 2) => {
                 let change = if self.good { "yameongezeka hadi magunia" } else { "yamepungua hadi magunia" };
                 join(&[season, "mavuno ya", crop, &town, change, self.quantity, "kwa sababu", cause])

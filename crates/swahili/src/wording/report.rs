@@ -30,9 +30,31 @@ impl Report {
         let doing = to_do(self.project.stem, None);
         let name = self.institution.name;
         let pick = |what: &str, options: &[&'static str]| *choices.pick(what, options);
-        let money = pick("money", &["", "", "", "kwa gharama ya shilingi bilioni mbili", "kwa gharama ya shilingi milioni mia tano", "kwa msaada wa wafadhili"]);
-        let source = pick("source", &["", "", "", "kwa mujibu wa gazeti la leo,", "kulingana na taarifa rasmi,", "kama ilivyoripotiwa jana,"]);
-        let soon = pick("soon", &["mwaka ujao", "mwezi ujao", "kabla ya mwisho wa mwaka", "katika mwaka wa fedha ujao", "ndani ya miaka miwili"]);
+        let money = pick(
+            "money",
+            &[
+                "",
+                "",
+                "",
+                "kwa gharama ya shilingi bilioni mbili",
+                "kwa gharama ya shilingi milioni mia tano",
+                "kwa msaada wa wafadhili",
+            ],
+        );
+        let source = pick(
+            "source",
+            &["", "", "", "kwa mujibu wa gazeti la leo,", "kulingana na taarifa rasmi,", "kama ilivyoripotiwa jana,"],
+        );
+        let soon = pick(
+            "soon",
+            &[
+                "mwaka ujao",
+                "mwezi ujao",
+                "kabla ya mwisho wa mwaka",
+                "katika mwaka wa fedha ujao",
+                "ndani ya miaka miwili",
+            ],
+        );
         let past = pick("past", &["mwaka huu", "wiki iliyopita", "mwezi uliopita", "mwaka jana", "jana"]);
         let aim = if choices.chance("aim", 75) { self.aim } else { "" };
         let body = match self.stage {
@@ -42,14 +64,40 @@ impl Report {
                 if choices.chance("passive", 50) {
                     join(&[&head, &object, &self.is_done(Tense::Future, false), &town, soon, money, aim])
                 } else {
-                    let does = finite(self.project.stem, Subject::Third(self.institution.class), Tense::Future, false, None);
+                    let does =
+                        finite(self.project.stem, Subject::Third(self.institution.class), Tense::Future, false, None);
                     join(&[&head, &does, &object, &town, soon, money, aim])
                 }
             }
             Stage::Decided => match choices.below("decided", 3) {
-                0 => join(&[name, &self.institution_does("panga", Tense::Perfect, false), &doing, &object, &town, soon, money, aim]),
-                1 => join(&[name, &self.institution_does("amua", Tense::Perfect, false), &doing, &object, &town, soon, aim]),
-                _ => join(&["baada ya mkutano wa siku mbili,", name, &self.institution_does("kubali", Tense::Past, false), &doing, &object, &town, aim]),
+                0 => join(&[
+                    name,
+                    &self.institution_does("panga", Tense::Perfect, false),
+                    &doing,
+                    &object,
+                    &town,
+                    soon,
+                    money,
+                    aim,
+                ]),
+                1 => join(&[
+                    name,
+                    &self.institution_does("amua", Tense::Perfect, false),
+                    &doing,
+                    &object,
+                    &town,
+                    soon,
+                    aim,
+                ]),
+                _ => join(&[
+                    "baada ya mkutano wa siku mbili,",
+                    name,
+                    &self.institution_does("kubali", Tense::Past, false),
+                    &doing,
+                    &object,
+                    &town,
+                    aim,
+                ]),
             },
             Stage::Begun => {
                 let object_first = choices.chance("passive", 35);
@@ -58,20 +106,55 @@ impl Report {
                     let passive = to_do(self.project.passive, None);
                     join(&[&object, &began, &passive, "na", name, &town, past, money, aim])
                 } else {
-                    join(&[past, name, &self.institution_does("anza", Tense::Past, false), &doing, &object, &town, money, aim])
+                    join(&[
+                        past,
+                        name,
+                        &self.institution_does("anza", Tense::Past, false),
+                        &doing,
+                        &object,
+                        &town,
+                        money,
+                        aim,
+                    ])
                 }
             }
             Stage::Done if choices.chance("passive", 45) => {
                 join(&[&object, &self.is_done(Tense::Past, false), "na", name, &town, past, money, aim])
             }
-            Stage::Done => join(&[name, &self.institution_does(self.project.stem, Tense::Past, false), &object, &town, past, money, aim]),
+            Stage::Done => join(&[
+                name,
+                &self.institution_does(self.project.stem, Tense::Past, false),
+                &object,
+                &town,
+                past,
+                money,
+                aim,
+            ]),
             Stage::Refused => {
-                let ground = pick("ground", &["kwa sababu ya ukosefu wa fedha", "licha ya maombi ya wananchi", "kwa madai kwamba bajeti haitoshi"]);
+                let ground = pick(
+                    "ground",
+                    &[
+                        "kwa sababu ya ukosefu wa fedha",
+                        "licha ya maombi ya wananchi",
+                        "kwa madai kwamba bajeti haitoshi",
+                    ],
+                );
                 join(&[past, name, &self.institution_does("kataa", Tense::Past, false), &doing, &object, &town, ground])
             }
             Stage::Postponed => {
-                let ground = pick("ground", &["kwa sababu ya ukosefu wa fedha", "kutokana na mvua kubwa", "hadi uchaguzi umalizike"]);
-                join(&[name, &self.institution_does("ahirisha", Tense::Perfect, false), "mpango wa", &doing, &object, &town, ground])
+                let ground = pick(
+                    "ground",
+                    &["kwa sababu ya ukosefu wa fedha", "kutokana na mvua kubwa", "hadi uchaguzi umalizike"],
+                );
+                join(&[
+                    name,
+                    &self.institution_does("ahirisha", Tense::Perfect, false),
+                    "mpango wa",
+                    &doing,
+                    &object,
+                    &town,
+                    ground,
+                ])
             }
         };
         sentence(&join(&[source, &body]))
@@ -89,9 +172,13 @@ impl Report {
             (Stage::Announced, 0 | 1) => join(&[&object, &self.is_done(Tense::Future, false), &town]),
             (Stage::Announced, 2) => join(&[name, &does(Tense::Future, false), &object, &town]),
             (Stage::Announced, 3) => join(&["kuna ahadi ya", &doing, &object, &town]),
-            (Stage::Announced | Stage::Decided, 4) => join(&[name, &self.institution_does("kusudia", Tense::Present, false), &doing, &object]),
+            (Stage::Announced | Stage::Decided, 4) => {
+                join(&[name, &self.institution_does("kusudia", Tense::Present, false), &doing, &object])
+            }
             (Stage::Announced, _) | (Stage::Decided, 0) => join(&["kuna mpango wa", &doing, &object, &town]),
-            (Stage::Decided, 1) => join(&[name, &Subject::Third(self.institution.class).has(), "mpango wa", &doing, &object]),
+            (Stage::Decided, 1) => {
+                join(&[name, &Subject::Third(self.institution.class).has(), "mpango wa", &doing, &object])
+            }
             (Stage::Decided, _) => join(&["uamuzi wa", &doing, &object, &town, "umefanywa"]),
             (Stage::Begun, 0 | 1) => join(&["kazi ya", &doing, &object, &town, "imeanza"]),
             (Stage::Begun, 2) => join(&[&object, &self.is_done(Tense::Present, false), &town]),
@@ -100,11 +187,12 @@ impl Report {
             (Stage::Done, 2) => join(&[&object, &self.is_done(Tense::Past, false), "na", name]),
             (Stage::Done, _) => join(&[name, &does(Tense::Perfect, false), &object, &town]),
             (Stage::Refused, 0 | 1) => join(&[&object, &self.is_done(Tense::Future, true), &town]),
-            (Stage::Refused, _) => join(&[name, &self.institution_does("taka", Tense::Past, true), &doing, &object, &town]),
+            (Stage::Refused, _) => {
+                join(&[name, &self.institution_does("taka", Tense::Past, true), &doing, &object, &town])
+            }
             (Stage::Postponed, 0 | 1) => join(&["mpango wa", &doing, &object, &town, "umecheleweshwa"]),
             (Stage::Postponed, _) => join(&[&object, &self.is_done(Tense::Perfect, true), &town]),
         };
         sentence(&said)
     }
 }
-

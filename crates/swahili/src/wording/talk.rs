@@ -50,20 +50,62 @@ impl Talk {
         let pick = |name: &str, options: &[&'static str]| *choices.pick(name, options);
         match self.stance {
             Stance::Managed => {
-                let end = pick("relief", &["ingawa haikuwa rahisi", "baada ya kujaribu mara nyingi", "na sasa kila mtu ameridhika", "kama tulivyopanga"]);
+                let end = pick(
+                    "relief",
+                    &[
+                        "ingawa haikuwa rahisi",
+                        "baada ya kujaribu mara nyingi",
+                        "na sasa kila mtu ameridhika",
+                        "kama tulivyopanga",
+                    ],
+                );
                 sentence(&join(&[pick("when", PAST), &doer, &self.says("fanikiwa", Tense::Past, false), &doing, end]))
             }
             Stance::Forgot => {
-                let excuse = pick("excuse", &["kwa sababu kulikuwa na kazi nyingi", "kwa hiyo tutalazimika kungoja hadi kesho", "ingawa nilikumbusha mara mbili", "kwa bahati mbaya"]);
-                sentence(&join(&["samahani,", pick("when", PAST), &doer, &self.says("sahau", Tense::Past, false), &doing, excuse]))
+                let excuse = pick(
+                    "excuse",
+                    &[
+                        "kwa sababu kulikuwa na kazi nyingi",
+                        "kwa hiyo tutalazimika kungoja hadi kesho",
+                        "ingawa nilikumbusha mara mbili",
+                        "kwa bahati mbaya",
+                    ],
+                );
+                sentence(&join(&[
+                    "samahani,",
+                    pick("when", PAST),
+                    &doer,
+                    &self.says("sahau", Tense::Past, false),
+                    &doing,
+                    excuse,
+                ]))
             }
             Stance::Refused => {
-                let ground = pick("ground", &["kwa sababu hakukuwa na muda", "kwa sababu ya uchovu", "ingawa kila mtu aliomba", "licha ya maombi ya familia"]);
+                let ground = pick(
+                    "ground",
+                    &[
+                        "kwa sababu hakukuwa na muda",
+                        "kwa sababu ya uchovu",
+                        "ingawa kila mtu aliomba",
+                        "licha ya maombi ya familia",
+                    ],
+                );
                 sentence(&join(&[pick("when", PAST), &doer, &self.says("kataa", Tense::Past, false), &doing, ground]))
             }
             Stance::WantedInVain => {
-                let hurdle = pick("hurdle", &["lakini mvua kubwa ilinyesha", "lakini muda haukutosha", "lakini pesa hazikutosha", "lakini mipango ilibadilika dakika za mwisho"]);
-                sentence(&format!("{}, {hurdle}", join(&[pick("when", PAST), &doer, &self.says("taka", Tense::Past, false), &doing])))
+                let hurdle = pick(
+                    "hurdle",
+                    &[
+                        "lakini mvua kubwa ilinyesha",
+                        "lakini muda haukutosha",
+                        "lakini pesa hazikutosha",
+                        "lakini mipango ilibadilika dakika za mwisho",
+                    ],
+                );
+                sentence(&format!(
+                    "{}, {hurdle}",
+                    join(&[pick("when", PAST), &doer, &self.says("taka", Tense::Past, false), &doing])
+                ))
             }
             Stance::Promised => {
                 let clause = join(&[&self.does(Tense::Future, false), &rest, pick("when", FUTURE), why]);
@@ -74,7 +116,15 @@ impl Talk {
                 sentence(&join(&[&promised, pick("trust", &["", "", "na ninaamini hivyo"])]))
             }
             Stance::Told => {
-                let teller = pick("teller", &["rafiki yangu aliniambia kwamba", "nilisikia kutoka kwa jirani kwamba", "mwalimu alisema kwamba", "je, unajua kwamba"]);
+                let teller = pick(
+                    "teller",
+                    &[
+                        "rafiki yangu aliniambia kwamba",
+                        "nilisikia kutoka kwa jirani kwamba",
+                        "mwalimu alisema kwamba",
+                        "je, unajua kwamba",
+                    ],
+                );
                 let end = if teller.starts_with("je") { "?" } else { "" };
                 let text = join(&[teller, pick("when", PAST), &doer, &self.does(Tense::Past, false), &rest, why]);
                 sentence(&format!("{text}{end}"))
@@ -85,22 +135,57 @@ impl Talk {
                     Voice::We => "tunaomba utusaidie",
                     Voice::Relative(..) => "anaomba umsaidie",
                 };
-                sentence(&join(&[pick("please", &["tafadhali,", "samahani,", "ndugu,"]), &doer, ask, &doing, pick("when", FUTURE), why]))
+                sentence(&join(&[
+                    pick("please", &["tafadhali,", "samahani,", "ndugu,"]),
+                    &doer,
+                    ask,
+                    &doing,
+                    pick("when", FUTURE),
+                    why,
+                ]))
             }
             Stance::Can => {
-                let clause = join(&[&doer, &self.says("weza", Tense::Present, false), &doing, "bila msaada wa mtu yeyote"]);
-                sentence(&join(&[pick("opening", &["usiwe na wasiwasi,", "ninavyojua mimi,", "ukweli ni kwamba"]), &clause]))
+                let clause =
+                    join(&[&doer, &self.says("weza", Tense::Present, false), &doing, "bila msaada wa mtu yeyote"]);
+                sentence(&join(&[
+                    pick("opening", &["usiwe na wasiwasi,", "ninavyojua mimi,", "ukweli ni kwamba"]),
+                    &clause,
+                ]))
             }
             Stance::Cannot => {
-                let ground = pick("ground", &["kwa sababu ya maumivu ya mgongo", "kwa sababu mvua inanyesha", "kwa sababu hakuna pesa za kutosha", "mpaka wiki ijayo"]);
-                sentence(&join(&[pick("regret", &["kwa bahati mbaya,", "samahani,", "leo"]), &doer, &self.says("weza", Tense::Present, true), &doing, ground]))
+                let ground = pick(
+                    "ground",
+                    &[
+                        "kwa sababu ya maumivu ya mgongo",
+                        "kwa sababu mvua inanyesha",
+                        "kwa sababu hakuna pesa za kutosha",
+                        "mpaka wiki ijayo",
+                    ],
+                );
+                sentence(&join(&[
+                    pick("regret", &["kwa bahati mbaya,", "samahani,", "leo"]),
+                    &doer,
+                    &self.says("weza", Tense::Present, true),
+                    &doing,
+                    ground,
+                ]))
             }
             Stance::Must => {
                 let ought = pick("ought", &["lazima", "inabidi", "ni muhimu"]);
-                sentence(&join(&[ought, &doer, &self.does(Tense::Subjunctive, false), &rest, pick("when", FUTURE), why]))
+                sentence(&join(&[
+                    ought,
+                    &doer,
+                    &self.does(Tense::Subjunctive, false),
+                    &rest,
+                    pick("when", FUTURE),
+                    why,
+                ]))
             }
             Stance::NotYet => {
-                let end = pick("then", &["ingawa siku zinakwenda", "lakini kazi itaanza hivi karibuni", "kwa hiyo tuwe na subira"]);
+                let end = pick(
+                    "then",
+                    &["ingawa siku zinakwenda", "lakini kazi itaanza hivi karibuni", "kwa hiyo tuwe na subira"],
+                );
                 sentence(&join(&["mpaka sasa", &doer, &self.does(Tense::Perfect, true), &format!("{rest},"), end]))
             }
             Stance::Proposes => {
@@ -108,10 +193,19 @@ impl Talk {
                 sentence(&join(&[idea, &doer, &self.does(Tense::Subjunctive, false), &rest, pick("when", FUTURE), why]))
             }
             Stance::Finished => {
-                let end = pick("now", &["na sasa ni wakati wa kupumzika", "kwa hiyo tunaweza kuondoka", "mapema kuliko tulivyotarajia"]);
+                let end = pick(
+                    "now",
+                    &["na sasa ni wakati wa kupumzika", "kwa hiyo tunaweza kuondoka", "mapema kuliko tulivyotarajia"],
+                );
                 sentence(&join(&["hatimaye", &doer, &self.says("maliza", Tense::Perfect, false), &doing, end]))
             }
-            Stance::Hopes => sentence(&join(&[&doer, &self.says("tumaini", Tense::Present, false), &doing, pick("when", FUTURE), why])),
+            Stance::Hopes => sentence(&join(&[
+                &doer,
+                &self.says("tumaini", Tense::Present, false),
+                &doing,
+                pick("when", FUTURE),
+                why,
+            ])),
             Stance::Wonders => {
                 let question = pick("question", &["je, unafikiri", "sijui kama", "kila mtu anajiuliza kama"]);
                 let end = if question.starts_with("je") { "?" } else { "" };
@@ -134,7 +228,11 @@ impl Talk {
         });
         let object = object.map(|object| if choices.chance("bare", 55) { object.plain() } else { object });
         let object = object.as_ref().map(noun_phrase).unwrap_or_default();
-        let place = if choices.chance("place", 55) || object.is_empty() { deed.place.map_or("", |place| place.phrase) } else { "" };
+        let place = if choices.chance("place", 55) || object.is_empty() {
+            deed.place.map_or("", |place| place.phrase)
+        } else {
+            ""
+        };
         let town = deed.town.map(|town| town.phrase()).filter(|_| choices.chance("town", 45)).unwrap_or_default();
         let rest = join(&[&object, place, &town]);
         let doing = join(&[&self.doing(), &rest]);
@@ -162,11 +260,15 @@ impl Talk {
             Stance::Finished => join(&[&self.does(Tense::Perfect, false), &rest]),
             Stance::Hopes if either => join(&[&self.subject().has(), "matumaini ya", &doing]),
             Stance::Hopes => join(&[&self.says("taka", Tense::Present, false), &doing]),
-            Stance::Wonders => return sentence(&join(&["haijulikani kama", &doer, &self.does(Tense::Future, false), &rest])),
+            Stance::Wonders => {
+                return sentence(&join(&["haijulikani kama", &doer, &self.does(Tense::Future, false), &rest]));
+            }
         };
         sentence(&join(&[&doer, &said]))
     }
 }
 
-const PAST: &[&str] = &["jana", "juzi", "wiki iliyopita", "Jumamosi iliyopita", "jana jioni", "mwezi uliopita", "leo asubuhi"];
-const FUTURE: &[&str] = &["kesho", "kesho asubuhi", "wiki ijayo", "Jumapili ijayo", "keshokutwa", "mwishoni mwa mwezi", "leo jioni"];
+const PAST: &[&str] =
+    &["jana", "juzi", "wiki iliyopita", "Jumamosi iliyopita", "jana jioni", "mwezi uliopita", "leo asubuhi"];
+const FUTURE: &[&str] =
+    &["kesho", "kesho asubuhi", "wiki ijayo", "Jumapili ijayo", "keshokutwa", "mwishoni mwa mwezi", "leo jioni"];

@@ -18,7 +18,17 @@ impl Trip {
         let by = format!("kwa {carrier}");
         let aim = format!("ili {errand}");
         let travels = self.does("safiri", self.negative);
-        let length = pick("length", &["", "", "", "safari hiyo huchukua saa nyingi", "barabara hiyo ina msongamano mkubwa", "safari ni ndefu na ya kuchosha"]);
+        let length = pick(
+            "length",
+            &[
+                "",
+                "",
+                "",
+                "safari hiyo huchukua saa nyingi",
+                "barabara hiyo ina msongamano mkubwa",
+                "safari ni ndefu na ya kuchosha",
+            ],
+        );
         let length = if by == "kwa basi" || by == "kwa lori" { length } else { "" };
         let body = match choices.below("shape", 7) {
             0 => join(&[name, &travels, &by, "kutoka", from, "hadi", to, moment, &aim]),
@@ -63,7 +73,13 @@ impl Trip {
             3 => join(&[short, &uses, carrier, "kwenda", to]),
             4 if !self.negative => join(&["safari ya", short, "ni ya kutoka", from, "hadi", to]),
             5 if !self.negative => {
-                let wants = finite("taka", Subject::Third(self.party.class), if past { Tense::Past } else { Tense::Present }, false, None);
+                let wants = finite(
+                    "taka",
+                    Subject::Third(self.party.class),
+                    if past { Tense::Past } else { Tense::Present },
+                    false,
+                    None,
+                );
                 join(&[short, &wants, errand, to])
             }
             6 => join(&[short, &self.does("ondoka", self.negative), from, moment]),

@@ -24,15 +24,50 @@ impl Weather {
         let class = self.phenomenon.class;
         let which_did = who(self.phenomenon.stem, class, Tense::Past, false, None);
         let happened = self.effect(if choices.chance("perfect", 40) { Tense::Perfect } else { Tense::Past });
-        let source = *choices.pick("source", &["", "", "", "kwa mujibu wa mashuhuda,", "idara ya hali ya hewa inasema kwamba", "taarifa ya habari inasema kuwa"]);
-        let relief = *choices.pick("relief", &["", "", "", "wananchi wametakiwa kuchukua tahadhari", "hakuna aliyejeruhiwa", "hali inatarajiwa kubadilika wiki ijayo"]);
+        let source = *choices.pick(
+            "source",
+            &[
+                "",
+                "",
+                "",
+                "kwa mujibu wa mashuhuda,",
+                "idara ya hali ya hewa inasema kwamba",
+                "taarifa ya habari inasema kuwa",
+            ],
+        );
+        let relief = *choices.pick(
+            "relief",
+            &[
+                "",
+                "",
+                "",
+                "wananchi wametakiwa kuchukua tahadhari",
+                "hakuna aliyejeruhiwa",
+                "hali inatarajiwa kubadilika wiki ijayo",
+            ],
+        );
         let body = match choices.below("shape", 7) {
             _ if self.harmless => join(&["ingawa", name, &did, &town, &format!("{time},"), thing, &happened]),
-            0 => join(&[name, &which_did, &town, time, &finite("sababisha", Subject::Third(class), Tense::Past, false, None), thing, &to_do(self.effect.stem, None)]),
+            0 => join(&[
+                name,
+                &which_did,
+                &town,
+                time,
+                &finite("sababisha", Subject::Third(class), Tense::Past, false, None),
+                thing,
+                &to_do(self.effect.stem, None),
+            ]),
             1 => join(&[thing, &happened, &town, "baada ya", name, &to_do(self.phenomenon.stem, None), time]),
-            2 => format!("{time}, {}", join(&[name, &did, &town, "na kusababisha", thing, &to_do(self.effect.stem, None)])),
+            2 => format!(
+                "{time}, {}",
+                join(&[name, &did, &town, "na kusababisha", thing, &to_do(self.effect.stem, None)])
+            ),
             3 => join(&["kutokana na", name, &which_did, &town, &format!("{time},"), thing, &happened]),
-            4 => format!("{} {}", sentence(&join(&[name, &did, &town, time])), sentence(&join(&["kwa sababu hiyo,", thing, &happened]))),
+            4 => format!(
+                "{} {}",
+                sentence(&join(&[name, &did, &town, time])),
+                sentence(&join(&["kwa sababu hiyo,", thing, &happened]))
+            ),
             5 => join(&["wakazi wanasema kwamba", thing, &happened, &town, "kwa sababu ya", name, &which_did, time]),
             _ => join(&[&town, &format!("{time},"), name, &did, "kiasi kwamba", thing, &happened]),
         };
