@@ -2,7 +2,7 @@
 //! One task is one head of one sequence, so that no result depends on its batch-mates; only one row of scores exists at a
 //! time. Backward computes the probabilities again from log Σ exp. Letters: `l` tokens of the sequence, `d` head_dim.
 
-use crate::dispatch::{Isa, isa, on_every_rung};
+use crate::dispatch::{isa, on_every_rung};
 use crate::dropout::Dropout;
 use crate::lanes::{exp, max, sum};
 use crate::parallel::{Disjoint, Pool};
@@ -298,6 +298,7 @@ fn with_scratch<R>(length: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dispatch::Isa;
     use crate::testing::{assert_close, finite_differences, noise, wide};
 
     const HEADS: usize = 2;

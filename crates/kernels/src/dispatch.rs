@@ -69,6 +69,7 @@ fn choose(ladder: &[Isa], asked: Option<&str>) -> Isa {
 macro_rules! on_every_rung {
     ($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$attribute])*
+        #[allow(clippy::too_many_arguments, reason = "kernels name every slice")]
         fn $name(isa: $crate::dispatch::Isa, $($argument: $type),*) $(-> $result)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments, reason = "kernels name every slice")]

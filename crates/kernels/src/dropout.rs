@@ -51,13 +51,12 @@ on_every_rung! {
         let kept = 1.0 / (1.0 - dropout.probability);
         let key = [dropout.seed as u32 ^ (dropout.pass >> 32) as u32, (dropout.seed >> 32) as u32];
         for (block, factors) in factors.chunks_mut(4 * WIDTH).enumerate() {
-            let mut counter = [[0u32; WIDTH]; 4];
-            for lane in 0..WIDTH {
-                counter[0][lane] = (block * WIDTH + lane) as u32;
-                counter[1][lane] = row as u32;
-                counter[2][lane] = (dropout.place << 8) ^ (row >> 32) as u32;
-                counter[3][lane] = dropout.pass as u32;
-            }
+            let counter = [
+                std::array::from_fn(|lane| (block * WIDTH + lane) as u32),
+                [row as u32; WIDTH],
+                [(dropout.place << 8) ^ (row >> 32) as u32; WIDTH],
+                [dropout.pass as u32; WIDTH],
+            ];
             let bits = philox(counter, key);
             for (column, factor) in factors.iter_mut().enumerate() {
                 *factor = if bits[column % 4][column / 4] < threshold { 0.0 } else { kept };
@@ -68,20 +67,19 @@ on_every_rung! {
 
 /// Ten rounds of Philox4x32 on `WIDTH` counters.
 #[inline(always)]
-fn philox(mut counter: [[u32; WIDTH]; 4], key: [u32; 2]) -> [[u32; WIDTH]; 4] {
+fn philox(counter: [[u32; WIDTH]; 4], key: [u32; 2]) -> [[u32; WIDTH]; 4] {
     let mut key = key;
+    let [mut c0, mut c1, mut c2, mut c3] = counter;
     for _ in 0..10 {
-        for lane in 0..WIDTH {
-            let a = u64::from(counter[0][lane]) * 0xD251_1F53;
-            let b = u64::from(counter[2][lane]) * 0xCD9E_8D57;
-            counter[0][lane] = (b >> 32) as u32 ^ counter[1][lane] ^ key[0];
-            counter[1][lane] = b as u32;
-            counter[2][lane] = (a >> 32) as u32 ^ counter[3][lane] ^ key[1];
-            counter[3][lane] = a as u32;
+        for (((c0, c1), c2), c3) in c0.iter_mut().zip(&mut c1).zip(&mut c2).zip(&mut c3) {
+            let a = u64::from(*c0) * 0xD251_1F53;
+            let b = u64::from(*c2) * 0xCD9E_8D57;
+            (*c0, *c1) = ((b >> 32) as u32 ^ *c1 ^ key[0], b as u32);
+            (*c2, *c3) = ((a >> 32) as u32 ^ *c3 ^ key[1], a as u32);
         }
         key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
     }
-    counter
+    [c0, c1, c2, c3]
 }
 
 #[cfg(test)]

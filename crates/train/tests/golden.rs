@@ -126,20 +126,39 @@ fn train(
 }
 
 /// Compares the model's parameters with a file of the reference, by name; gives back the largest difference.
-fn compare_parameters(tensors: &[maana_model::Tensor], parameters: &[f32], file: &str, tolerance: f32) -> f32 {
+///
+/// AdamW divides each gradient by its own size, so an element whose gradient is nothing but rounding noise moves by up to the
+/// learning rate whichever way the noise points, in the reference as here. There are two kinds: the biases of the keys, whose
+/// gradient is zero (softmax does not see a shift), and now and then a word's element whose first gradient happens to cancel.
+/// Such elements may differ by `noise`; of the second kind no more than one in 20,000.
+fn compare_parameters(
+    tensors: &[maana_model::Tensor],
+    parameters: &[f32],
+    file: &str,
+    tolerance: f32,
+    noise: f32,
+) -> f32 {
     let bytes = std::fs::read(golden(file)).unwrap();
     let theirs = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let mut largest = 0.0_f32;
+    let mut cancelled = Vec::new();
     for tensor in tensors {
         let theirs = theirs.tensor(&tensor.name).unwrap();
         assert_eq!(theirs.shape(), tensor.shape, "{}", tensor.name);
         let floats = theirs.data().chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap()));
         for (index, (ours, theirs)) in parameters[tensor.range.clone()].iter().zip(floats).enumerate() {
             let difference = (ours - theirs).abs();
-            largest = largest.max(difference);
-            assert!(difference <= tolerance, "{}[{index}] is {ours} instead of {theirs}", tensor.name);
+            assert!(difference <= noise, "{}[{index}] is {ours} instead of {theirs}", tensor.name);
+            if difference <= tolerance {
+                largest = largest.max(difference);
+            } else if !tensor.name.ends_with("attention.self.key.bias") {
+                cancelled.push(format!("{}[{index}] is {ours} instead of {theirs}", tensor.name));
+            }
         }
     }
+    println!("{file}: first gradient cancelled: {cancelled:?}");
+    assert!(cancelled.len() * 20_000 <= parameters.len(), "{cancelled:?}");
+    assert!(cancelled.iter().all(|line| line.starts_with("embeddings.word_embeddings")), "{cancelled:?}");
     largest
 }
 
@@ -195,6 +214,42 @@ fn the_loss_of_each_dimension_before_the_first_step() {
 }
 
 #[test]
+fn every_gradient_of_the_first_step_by_name() {
+    let (_, pairs, _) = twenty_steps();
+    let pool = Pool::new(2);
+    let model = tiny_bert(&pool);
+    let texts: Vec<&str> =
+        (0..2).flat_map(|column| pairs.rows[..8].iter().map(move |row| row.texts[column].as_str())).collect();
+    let tokens = model.tokenize(&texts).unwrap();
+    let mut keep = Default::default();
+    let embeddings = model.forward(&pool, &tokens, Noise::Off, &mut keep);
+    let columns = [embeddings.view().range(0..8), embeddings.view().range(8..16)];
+    let loss = LossArguments {
+        matryoshka_dims: Some(vec![64, 32, 16, 8]),
+        ..LossArguments::new(LossName::MultipleNegativesRanking)
+    };
+    let mut d_columns = [Matrix::zeros(8, 64), Matrix::zeros(8, 64)];
+    let embedded = Embedded { columns: &columns, labels: None, pass: 0 };
+    loss.build(64, 1).unwrap().loss(&pool, &embedded, 1.0, &mut d_columns);
+    let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();
+    let mut gradients = vec![0.0; model.parameters().len()];
+    model.backward(&pool, &tokens, Noise::Off, &mut keep, Rows::new(&d_embeddings, 16, 64, 64), &mut gradients);
+
+    let bytes = std::fs::read(golden("train_tiny_grads.safetensors")).unwrap();
+    let theirs = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    for tensor in model.tensors() {
+        let theirs = theirs.tensor(&tensor.name).unwrap();
+        assert_eq!(theirs.shape(), tensor.shape, "{}", tensor.name);
+        let theirs = theirs.data().chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap()));
+        for (index, (ours, theirs)) in gradients[tensor.range.clone()].iter().zip(theirs).enumerate() {
+            // The norm of the whole gradient is 9: 1e-5 in absolute terms, of its own size for elements above 1.
+            let off = (ours - theirs).abs() / theirs.abs().max(1.0);
+            assert!(off <= 1e-5, "{}[{index}] is {ours} instead of {theirs}", tensor.name);
+        }
+    }
+}
+
+#[test]
 fn twenty_steps_one_by_one() {
     let (golden, pairs, arguments) = twenty_steps();
     let mut model = tiny_bert(&Pool::new(2));
@@ -214,7 +269,7 @@ fn twenty_steps_one_by_one() {
         assert!(off.0 <= 1e-4, "update {index}: loss {loss} instead of {}", number("loss"));
         assert!(off.1 <= 1e-4, "update {index}: norm {gradient_norm} instead of {}", number("gradient_norm"));
     }
-    let largest = compare_parameters(model.tensors(), model.parameters(), "train_tiny_params.safetensors", 1e-4);
+    let largest = compare_parameters(model.tensors(), model.parameters(), "train_tiny_params.safetensors", 1e-4, 4e-3);
     println!("largest differences: loss {:e}, norm {:e}, parameters {largest:e}", worst.0, worst.1);
 }
 
@@ -274,7 +329,7 @@ fn a_whole_run_of_version_3_0_1() {
         evaluations.map(|row| (row["step"].as_u64().unwrap(), row["epoch"].as_f64().unwrap())).collect();
     assert_eq!(reader.evaluations, evaluations);
     assert_eq!(record.best_step, golden["best_step"].as_u64());
-    let largest = compare_parameters(model.tensors(), &reader.parameters[2], "st301/params.safetensors", 1e-3);
+    let largest = compare_parameters(model.tensors(), &reader.parameters[2], "st301/params.safetensors", 1e-3, 2e-3);
     println!("largest difference of a parameter after the last update: {largest:e}");
     assert_eq!(
         model.parameters(),
