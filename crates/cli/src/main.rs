@@ -17,17 +17,17 @@ use std::process::ExitCode;
     propagate_version = true,
     after_help = "\
 Examples:
-  maana demo                                         fine-tune a small model on Swahili pairs, and look at what it learnt
-  maana train recipe.toml --dry-run                  check a recipe and print the plan of its run
-  maana evaluate MODEL dev/ --dims 768,256,64        measure retrieval at several dimensions
-  maana encode MODEL --input texts.txt --output e.npy
+  maana demo                                   the whole way once, in a few minutes
+  maana train recipe.toml --dry-run            check a recipe, print the plan of its run
+  maana evaluate MODEL dev/ --dims 768,256,64  measure retrieval at several dimensions
+  maana encode MODEL --input texts.txt --output embeddings.npy
 
 MODEL is a folder, a name on the Hugging Face hub, or name@revision.
 Exit codes: 0 done, 1 it could not be done, 2 the command line was wrong."
 )]
 struct Arguments {
     /// Threads that compute [default: the cores that this process may use]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, global = true, display_order = 900, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
     #[command(subcommand)]

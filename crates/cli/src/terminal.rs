@@ -8,8 +8,16 @@ use maana::open::Opened;
 use maana::train::{Event, LogRow};
 use std::io::IsTerminal;
 
+/// The user stopped the command before its end, and was told so.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped")]
+pub(crate) struct Stopped;
+
 /// Prints an error with what led to it, each on its line.
 pub(crate) fn print_error(error: &anyhow::Error) {
+    if error.is::<Stopped>() {
+        return;
+    }
     eprintln!("error: {error}");
     let mut said = error.to_string();
     for cause in error.chain().skip(1) {

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 /// Turn texts into embeddings.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Texts come from .txt (one a line), .jsonl, .csv, .tsv or .parquet, or with - one a line from standard input. They are read,
-embedded and written as they come, so that files may be larger than memory.
+Texts come from .txt (one a line), .jsonl, .csv, .tsv or .parquet, or with - one a line from standard input. They are \
+read, embedded and written as they come, so that files may be larger than memory.
 
 Examples:
   maana encode MODEL --input texts.txt --output embeddings.npy

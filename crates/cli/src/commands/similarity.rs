@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
-  maana similarity MODEL \"Mwanamke anashona.\" \"Mwanamke akishona blanketi.\" \"Bei ya mahindi imepanda.\"")]
+  maana similarity MODEL \"Mwanamke anashona.\" \"Mama anashona nguo.\" \"Bei imepanda.\"")]
 pub(crate) struct Similarity {
     /// A folder, a name on the hub, or name@revision
     model: String,

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// Write made-up Swahili sentence pairs and a retrieval set, from a grammar and a lexicon.
+/// Write made-up Swahili sentence pairs and a retrieval set.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes OUT/train.jsonl with lines {\"positive\": …, \"anchor\": …} and OUT/dev with queries, corpus and qrels in the layout of
-BEIR. The same seed gives the same bytes on every machine; texts of dev never occur in training.
+Writes OUT/train.jsonl with lines {\"positive\": …, \"anchor\": …} and OUT/dev with queries, corpus and qrels in the \
+layout of BEIR. The same seed gives the same bytes on every machine; texts of dev never occur in training.
 
 Example:
   maana synthesize --pairs 20000 --seed 7 --out swahili")]

@@ -9,15 +9,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Fine-tune a model as a recipe says, measure it before and after, and save it with its card and report.
+/// Fine-tune a model as a recipe says, and measure it before and after.
+///
+/// Writes the best model with its card and report, the record of the run, and checkpoints to go on from.
 #[derive(clap::Args)]
 #[command(after_help = "\
-A recipe is a TOML file with the tables [model], [data], [loss], [training], [evaluation] and [card]; the folder `recipes` has
-examples, and `--dry-run` prints every setting. Ctrl-C writes a checkpoint; --resume goes on from it to the same bits.
+A recipe is a TOML file with the tables [model], [data], [loss], [training], [evaluation] and [card]; the folder \
+`recipes` has examples, and `--dry-run` prints every setting. Ctrl-C writes a checkpoint; --resume goes on from it to the same bits.
 
 Examples:
   maana train recipe.toml --dry-run
-  maana train recipe.toml --out runs/first --set training.epochs=1 --set model.base=BAAI/bge-small-en-v1.5
+  maana train recipe.toml --out runs/first --set training.epochs=1 --set model.base=./my-model
   maana train recipe.toml --out runs/first --resume")]
 pub(crate) struct Train {
     /// The recipe
@@ -60,7 +62,7 @@ pub(super) fn run(
     folder: &RunFolder,
     resume: bool,
     go_on: &str,
-) -> Result<Option<Box<maana::card::CardFacts>>> {
+) -> Result<Box<maana::card::CardFacts>> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
     ctrlc::set_handler(move || {
@@ -80,14 +82,14 @@ pub(super) fn run(
             println!("after\n{}", maana::evaluate::table(&facts.after));
             println!("model   {}", model.display());
             println!("report  {}", folder.path().join("report.html").display());
-            Ok(Some(facts))
+            Ok(facts)
         }
         Finetuned::Interrupted { checkpoint, .. } => {
             if let Some(checkpoint) = checkpoint {
                 println!("stopped; the run stands in {}", checkpoint.display());
             }
             println!("go on with: {go_on}");
-            Ok(None)
+            Err(terminal::Stopped.into())
         }
     }
 }

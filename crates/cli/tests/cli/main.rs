@@ -1,0 +1,8 @@
+//! The program as its users meet it: every test starts the binary, and reads what it prints and writes.
+
+mod bad_input;
+mod golden;
+mod help;
+mod interrupted;
+mod support;
+mod using;
