@@ -1,6 +1,8 @@
 //! `cargo xtask`: the project's own automation, with nothing to install.
 #![forbid(unsafe_code)]
 
+mod reference;
+
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +10,9 @@ use std::time::Instant;
 
 const HELP: &str = "\
 cargo xtask test    formatting, clippy, all tests, docs, the layers, and the demo on a small setting
-cargo xtask check   the layers alone: who may use whom, and where `unsafe` may stand";
+cargo xtask check   the layers alone: who may use whom, and where `unsafe` may stand
+cargo xtask reference [MODEL]
+                    open a model folder with Sentence Transformers, and compare its embeddings with ours";
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
@@ -16,6 +20,7 @@ fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("test") => test(),
         Some("check") => check(),
+        Some("reference") => reference::compare(std::env::args().nth(2).as_deref()),
         _ => {
             println!("{HELP}");
             Ok(())
