@@ -97,6 +97,28 @@ fn check() -> Result<()> {
         }
     }
     println!("the layers are as they should be");
+    check_links()
+}
+
+/// Every file that the documents link to is there.
+fn check_links() -> Result<()> {
+    let documents = std::fs::read_dir(".")?.chain(std::fs::read_dir("docs")?).collect::<Result<Vec<_>, _>>()?;
+    let mut links = 0;
+    for path in documents.iter().map(std::fs::DirEntry::path) {
+        if path.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path)?;
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            let file = path.parent().unwrap_or(Path::new(".")).join(target.split('#').next().unwrap_or(target));
+            if !file.exists() {
+                bail!("{}: the link to {target} leads nowhere", path.display());
+            }
+            links += 1;
+        }
+    }
+    println!("{links} links between the documents lead somewhere");
     Ok(())
 }
 

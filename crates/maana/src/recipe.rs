@@ -253,6 +253,27 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_setting() {
+        let page = include_str!("../../../docs/recipe.md");
+        let start = "[model]\nbase = \"x\"\n[data]\ntrain = [\"y\"]\n[loss]\nname = \"cosent\"\n";
+        let mut settings = 0;
+        for table in ["model", "data", "loss", "training", "evaluation", "card"] {
+            let section = page.split(&format!("## `[{table}]`")).nth(1).expect(table);
+            let section = section.split("\n## ").next().expect("a part before the next title");
+            let mut recipe: toml::Table = start.parse().unwrap();
+            let entry = recipe.entry(table).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            entry.as_table_mut().unwrap().insert("qqq".into(), 1.into());
+            // The message for an unknown key lists those that are known.
+            let error = Recipe::deserialize(recipe).unwrap_err().to_string();
+            for key in error.split('`').skip(3).step_by(2) {
+                assert!(section.contains(&format!("`{key}`")), "[{table}] {key} is not in docs/recipe.md");
+                settings += 1;
+            }
+        }
+        assert!(settings > 40, "{settings}");
+    }
+
+    #[test]
     fn the_recipe_of_the_seed_is_read() {
         let recipe = parse(SEED, "recipe.toml", &[]).unwrap();
         assert_eq!(recipe.model.base, "BAAI/bge-base-en-v1.5");
