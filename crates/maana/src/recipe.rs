@@ -264,7 +264,7 @@ mod tests {
             let entry = recipe.entry(table).or_insert_with(|| toml::Value::Table(toml::Table::new()));
             entry.as_table_mut().unwrap().insert("qqq".into(), 1.into());
             // The message for an unknown key lists those that are known.
-            let error = Recipe::deserialize(recipe).unwrap_err().to_string();
+            let error = Recipe::deserialize(recipe).unwrap_err().message().to_owned();
             for key in error.split('`').skip(3).step_by(2) {
                 assert!(section.contains(&format!("`{key}`")), "[{table}] {key} is not in docs/recipe.md");
                 settings += 1;
