@@ -1,0 +1,16 @@
+//! What embeddings are for: neighbours, pairs, clusters, labels, and the store that keeps them on disk. Sees vectors, row
+//! numbers, opaque ids and payloads, and an opaque fingerprint of what made the vectors; never a text or a model.
+//!
+//! Every result is the same for any number of threads and, where something is drawn, for a seed.
+#![deny(unsafe_code)]
+
+pub mod quantize;
+pub mod search;
+
+mod error;
+mod random;
+
+pub use error::VectorsError;
+
+#[cfg(test)]
+mod testing;

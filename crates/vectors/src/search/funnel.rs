@@ -1,0 +1,266 @@
+//! The Matryoshka funnel: scan a short prefix in few bits, keep a shortlist, score the shortlist with the full vectors.
+//! What it finds it scores as the exact search does; what it may miss, `choose` measures.
+
+use super::exact::{check, search};
+use super::{Best, Corpus, Filter, Hit, Metric, Plane, PlanePrecision, Search, norm};
+use crate::error::VectorsError;
+use crate::random::Random;
+use maana_kernels::{Matrix, Pool, Rows};
+use serde::{Deserialize, Serialize};
+
+/// How narrow the funnel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunnelSettings {
+    /// Columns that are scanned.
+    pub prefix: usize,
+    /// Bits of their values.
+    pub precision: PlanePrecision,
+    /// Rows that are scored with the full vectors.
+    pub shortlist: usize,
+}
+
+/// A corpus with its plane.
+pub struct Funnel<'a> {
+    corpus: Corpus<'a>,
+    metric: Metric,
+    settings: FunnelSettings,
+    plane: Plane,
+}
+
+impl<'a> Funnel<'a> {
+    /// Makes the plane.
+    ///
+    /// # Errors
+    /// As `Plane::build`.
+    pub fn build(
+        pool: &Pool,
+        corpus: Corpus<'a>,
+        metric: Metric,
+        settings: FunnelSettings,
+    ) -> Result<Self, VectorsError> {
+        let plane = Plane::build(pool, &corpus, metric, settings.prefix, settings.precision)?;
+        Ok(Self { corpus, metric, settings, plane })
+    }
+
+    /// The settings that it was built with.
+    pub fn settings(&self) -> FunnelSettings {
+        self.settings
+    }
+
+    /// Bytes that the funnel takes beside the corpus.
+    pub fn bytes(&self) -> usize {
+        self.plane.bytes()
+    }
+
+    /// The k nearest rows of each query, nearest first, among the shortlist, which has at least k rows.
+    ///
+    /// # Errors
+    /// Queries of other dims than the corpus or with values that are not finite.
+    pub fn search(
+        &self,
+        pool: &Pool,
+        queries: Rows<'_>,
+        k: usize,
+        filter: Option<Filter<'_>>,
+    ) -> Result<Vec<Vec<Hit>>, VectorsError> {
+        let shortlist = self.settings.shortlist.max(k);
+        let mut found = Vec::with_capacity(queries.rows());
+        check(&self.corpus, queries, None)?;
+        // Shortlists of a few queries at a time, so that memory stays bounded.
+        for start in (0..queries.rows()).step_by(64) {
+            let queries = queries.range(start..queries.rows().min(start + 64));
+            let mut lists = self.plane.scan(pool, &self.corpus, queries, shortlist, filter)?;
+            pool.for_each_chunk(&mut lists, 1, |query, list| {
+                list[0] = rescore(&self.corpus, self.metric, queries.row(query), &list[0], k);
+            });
+            found.extend(lists);
+        }
+        Ok(found)
+    }
+}
+
+/// The k best of the shortlist by the full vectors.
+fn rescore(corpus: &Corpus<'_>, metric: Metric, query: &[f32], shortlist: &[Hit], k: usize) -> Vec<Hit> {
+    let mut rows: Vec<usize> = shortlist.iter().map(|hit| hit.row).collect();
+    // In the order of memory.
+    rows.sort_unstable();
+    let mut best = Best::new(k.min(rows.len()));
+    let length = norm(query);
+    for row in rows {
+        corpus.for_blocks(row..row + 1, 1, |_, rows| {
+            let x = rows.row(0);
+            best.offer(metric.score_with(query, x, length, norm(x)), row as u32);
+        });
+    }
+    best.into_sorted().into_iter().map(|(score, row)| Hit { row: row as usize, score }).collect()
+}
+
+/// What the funnel is chosen for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// Hits that are wanted.
+    pub k: usize,
+    /// The least share of the true k nearest that must be found.
+    pub recall: f64,
+    /// How many of the stored vectors are searched for, to measure.
+    pub sample: usize,
+    /// Which of them.
+    pub seed: u64,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self { k: 10, recall: 0.99, sample: 200, seed: 0 }
+    }
+}
+
+/// One funnel that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The funnel, with the shortest shortlist that reached the recall, or the longest tried.
+    pub settings: FunnelSettings,
+    /// The share of the true k nearest that it found.
+    pub recall: f64,
+    /// Bytes that one search reads, those of the shortlist counted eight times as they lie apart.
+    pub cost: u64,
+}
+
+/// What was chosen, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The cheapest funnel that reached the recall; `None` where the exact search is cheaper or nothing reached it.
+    pub funnel: Option<Measured>,
+    /// All that were tried.
+    pub tried: Vec<Measured>,
+    /// Bytes that one exact search reads.
+    pub exact_cost: u64,
+    /// Vectors that were searched for.
+    pub sample: usize,
+}
+
+/// Chooses prefix, precision and shortlist by measuring on a sample of the corpus's own vectors, each searched for among
+/// all the others. The recall must be reached on each half of the sample; what is reported is that of the whole.
+///
+/// # Errors
+/// As `Plane::build`, or a recall that is none.
+pub fn choose(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, wish: &Wish) -> Result<Choice, VectorsError> {
+    if !(0.0..=1.0).contains(&wish.recall) {
+        return Err(VectorsError::setting("recall", format!("{} is no share; take one from 0 to 1", wish.recall)));
+    }
+    let rows = corpus.rows();
+    let dims = corpus.columns();
+    let exact_cost = (rows * dims * 4) as u64;
+    let sample: Vec<usize> = Random::new(wish.seed).sample(rows, wish.sample);
+    let sample: Vec<usize> = sample.into_iter().filter(|row| corpus.is_live(*row)).collect();
+    let none = Choice { funnel: None, tried: Vec::new(), exact_cost, sample: sample.len() };
+    if corpus.live() <= wish.k + 1 || sample.len() < 2 || wish.k == 0 {
+        return Ok(none);
+    }
+    let mut queries = Matrix::zeros(sample.len(), dims);
+    sample.iter().enumerate().for_each(|(query, row)| corpus.copy_row(*row, queries.row_mut(query)));
+    let settings = Search { k: wish.k + 1, metric, ..Search::default() };
+    let mut truth = search(pool, corpus, queries.view(), &settings)?;
+    for (hits, row) in truth.iter_mut().zip(&sample) {
+        hits.retain(|hit| hit.row != *row);
+        hits.truncate(wish.k);
+    }
+    let longest = (64 * wish.k).max(1024).min(corpus.live());
+    let mut tried = Vec::new();
+    let prefixes = [32, 64, 128, 256, 512, 1024].into_iter().filter(|prefix| *prefix < dims).chain([dims]);
+    for prefix in prefixes {
+        for precision in [PlanePrecision::Binary, PlanePrecision::Int8] {
+            let plane = Plane::build(pool, corpus, metric, prefix, precision)?;
+            let lists = plane.scan(pool, corpus, queries.view(), longest + 1, None)?;
+            let places = places(&truth, &lists, &sample);
+            let reaches = |shortlist: usize| {
+                let halves = places.split_at(places.len() / 2);
+                recall(halves.0, shortlist) >= wish.recall && recall(halves.1, shortlist) >= wish.recall
+            };
+            // Recall grows with the shortlist: the shortest that does is found by halving.
+            let mut range = wish.k..longest;
+            while range.start < range.end {
+                let middle = (range.start + range.end) / 2;
+                if reaches(middle) { range.end = middle } else { range.start = middle + 1 }
+            }
+            let shortlist = range.start.next_multiple_of(wish.k).min(longest);
+            let cost = (rows * precision.row_bytes(prefix) + 8 * shortlist * dims * 4) as u64;
+            let settings = FunnelSettings { prefix, precision, shortlist };
+            let measured = Measured { settings, recall: recall(&places, shortlist), cost };
+            tried.push((measured, reaches(shortlist)));
+        }
+    }
+    let good = tried.iter().filter(|(measured, reached)| *reached && measured.cost < exact_cost);
+    let funnel = good.map(|(measured, _)| *measured).min_by_key(|measured| measured.cost);
+    Ok(Choice { funnel, tried: tried.into_iter().map(|(measured, _)| measured).collect(), ..none })
+}
+
+/// For each query, the places of its true neighbours on the shortlist, the query's own row left out.
+fn places(truth: &[Vec<Hit>], lists: &[Vec<Hit>], sample: &[usize]) -> Vec<Vec<usize>> {
+    let one = |((truth, list), own): ((&Vec<Hit>, &Vec<Hit>), &usize)| {
+        let mut place_of = std::collections::HashMap::new();
+        for hit in list.iter().filter(|hit| hit.row != *own) {
+            place_of.insert(hit.row, place_of.len());
+        }
+        truth.iter().map(|hit| place_of.get(&hit.row).copied().unwrap_or(usize::MAX)).collect()
+    };
+    truth.iter().zip(lists).zip(sample).map(one).collect()
+}
+
+/// The share of true neighbours among the first `shortlist`, the mean over queries.
+fn recall(places: &[Vec<usize>], shortlist: usize) -> f64 {
+    let one = |places: &Vec<usize>| {
+        places.iter().filter(|place| **place < shortlist).count() as f64 / places.len().max(1) as f64
+    };
+    places.iter().map(one).sum::<f64>() / places.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{bytes_of, embeddings};
+
+    #[test]
+    fn a_funnel_as_wide_as_the_corpus_is_exact() {
+        let matrix = embeddings(300, 48, 4, 1);
+        let (rows, pool) = (matrix.view(), Pool::new(2));
+        let queries = embeddings(70, 48, 3, 7);
+        for metric in [Metric::Cosine, Metric::Dot] {
+            let settings = Search { k: 7, metric, ..Search::default() };
+            let expected = search(&pool, &rows.into(), queries.view(), &settings).unwrap();
+            for precision in [PlanePrecision::Int8, PlanePrecision::Binary] {
+                let settings = FunnelSettings { prefix: 16, precision, shortlist: 300 };
+                let funnel = Funnel::build(&pool, rows.into(), metric, settings).unwrap();
+                let found = funnel.search(&pool, queries.view(), 7, None).unwrap();
+                assert_eq!(bytes_of(&found), bytes_of(&expected));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_chosen_reaches_the_recall_on_other_queries_of_the_kind() {
+        let matrix = embeddings(4000, 96, 40, 3);
+        let (rows, pool) = (matrix.view(), Pool::new(2));
+        let (stored, held_out) = (rows.range(0..3800), rows.range(3800..4000));
+        let wish = Wish { recall: 0.95, ..Wish::default() };
+        let choice = choose(&pool, &stored.into(), Metric::Cosine, &wish).unwrap();
+        let chosen = choice.funnel.expect("a funnel is cheaper here");
+        assert!(chosen.recall >= 0.95 && chosen.cost < choice.exact_cost, "{choice:?}");
+        assert_eq!(choice.tried.len(), 6);
+        let funnel = Funnel::build(&pool, stored.into(), Metric::Cosine, chosen.settings).unwrap();
+        let found = funnel.search(&pool, held_out, 10, None).unwrap();
+        let truth = search(&pool, &stored.into(), held_out, &Search::default()).unwrap();
+        let hits = |(found, truth): (&Vec<Hit>, &Vec<Hit>)| truth.iter().filter(|hit| found.contains(hit)).count();
+        let recall = found.iter().zip(&truth).map(hits).sum::<usize>() as f64 / 2000.0;
+        assert!(recall > 0.93, "{recall} with {chosen:?}");
+        assert_eq!(choose(&pool, &stored.into(), Metric::Cosine, &wish).unwrap(), choice);
+    }
+
+    #[test]
+    fn small_corpora_need_no_funnel() {
+        let matrix = embeddings(5, 8, 2, 1);
+        let choice = choose(&Pool::new(1), &matrix.view().into(), Metric::Cosine, &Wish::default()).unwrap();
+        assert_eq!(choice.funnel, None);
+        let wish = Wish { recall: 1.5, ..Wish::default() };
+        assert!(choose(&Pool::new(1), &matrix.view().into(), Metric::Cosine, &wish).is_err());
+    }
+}
