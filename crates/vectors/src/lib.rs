@@ -6,6 +6,7 @@
 
 pub mod quantize;
 pub mod search;
+pub mod store;
 
 mod error;
 mod random;

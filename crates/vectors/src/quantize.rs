@@ -54,9 +54,9 @@ impl Ranges {
 /// use maana_kernels::Rows;
 /// use maana_vectors::quantize::{Ranges, uint8};
 ///
-/// let rows = Rows::new(&[0.0, 1.0, 100.0, 3.0, 255.0, 2.0], 3, 2, 2);
+/// let rows = Rows::new(&[0.0, 100.0, 255.0], 3, 1, 1);
 /// let ranges = Ranges::of(rows).unwrap();
-/// assert_eq!(uint8(rows, &ranges), [0, 0, 100, 255, 255, 127]);
+/// assert_eq!(uint8(rows, &ranges), [0, 100, 255]);
 /// ```
 pub fn uint8(rows: Rows<'_>, ranges: &Ranges) -> Vec<u8> {
     let mut out = Vec::with_capacity(rows.rows() * rows.columns());

@@ -15,6 +15,7 @@ mod plane;
 pub(crate) use best::Best;
 pub use bits::Bits;
 pub use corpus::{Corpus, Part, Values};
+pub(crate) use corpus::{narrow, widen};
 pub use exact::{Filter, Hit, Search, search};
 pub use funnel::{Choice, Funnel, FunnelSettings, Measured, Wish, choose};
 pub use metric::Metric;

@@ -233,7 +233,7 @@ mod tests {
             let cut = cut.min(n);
             let part = |rows| Part { values: Values::F32(rows), dead: None };
             let corpus = Corpus::new(dims, vec![part(rows.range(0..cut)), part(rows.range(cut..n))]);
-            let odd = |row: usize| row % 3 != 0;
+            let odd = |row: usize| !row.is_multiple_of(3);
             for metric in METRICS {
                 for dim in [None, Some(1 + dims / 2)] {
                     for filter in [None, Some(&odd as Filter<'_>)] {
@@ -253,8 +253,9 @@ mod tests {
         // The product rounds such scores together; the sum in the fixed order decides, as in a search for one query.
         let (n, dims) = (300, 64);
         let base = noise(dims, 1);
-        let data: Vec<f32> =
-            (0..n * dims).map(|i| base[i % dims] * if i % dims == (i / dims) % dims { 1.000_001 } else { 1.0 }).collect();
+        let data: Vec<f32> = (0..n * dims)
+            .map(|i| base[i % dims] * if i % dims == (i / dims) % dims { 1.000_001 } else { 1.0 })
+            .collect();
         let rows = Rows::new(&data, n, dims, dims);
         for metric in METRICS {
             let settings = Search { k: 20, metric, ..Search::default() };

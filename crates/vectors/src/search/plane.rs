@@ -48,7 +48,11 @@ enum PlaneValues {
 /// A query as a plane compares it.
 enum PlaneQuery {
     /// 16-bit weights; a score is `offset + scale · Σ weight · value`.
-    Int8 { weights: Vec<i16>, scale: f32, offset: f32 },
+    Int8 {
+        weights: Vec<i16>,
+        scale: f32,
+        offset: f32,
+    },
     Binary(Vec<u64>),
 }
 
@@ -314,7 +318,10 @@ mod tests {
                         let scale = sorted[0].abs().max(1.0);
                         for (place, hit) in hits.iter().enumerate() {
                             assert!((f64::from(hit.score) - expected[hit.row]).abs() < 1e-3 * scale);
-                            assert!((f64::from(hit.score) - sorted[place]).abs() < 1e-3 * scale, "{precision:?} {prefix}");
+                            assert!(
+                                (f64::from(hit.score) - sorted[place]).abs() < 1e-3 * scale,
+                                "{precision:?} {prefix}"
+                            );
                         }
                     }
                 }

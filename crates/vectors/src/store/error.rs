@@ -1,0 +1,109 @@
+//! What can go wrong with a store: which file, what is wrong, what would mend it.
+
+use crate::error::VectorsError;
+use std::path::{Path, PathBuf};
+
+/// An error of a store. Whatever it says, the store on disk is in the state before or after the call, never between.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system refused something.
+    #[error("{path}: cannot {action}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A directory without a manifest.
+    #[error("{path}: no store is here (no file `manifest`); create one first")]
+    NotAStore {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A store where one was to be created.
+    #[error("{path}: a store is here already; open it, or take another directory")]
+    AlreadyExists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A second writer.
+    #[error("{path}: another process is writing to this store; wait until it is done")]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file of a later version of this program.
+    #[error("{path}: format version {version}, and this program reads up to {known}; use a newer one")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// The last version known here.
+        known: u32,
+    },
+    /// A file that is not as it was written.
+    #[error("{path}: damaged: {what}; restore it from a copy, or index again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A file that the manifest names and that is not there.
+    #[error("{path}: missing, though the manifest names it; restore it from a copy, or index again")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Vectors that cannot be kept or searched for.
+    #[error(transparent)]
+    Vectors(#[from] VectorsError),
+    /// One id twice in one batch.
+    #[error("the id `{id}` stands twice in one batch; each id may stand once")]
+    DuplicateId {
+        /// The id.
+        id: String,
+    },
+    /// Documents and vectors that are not as many.
+    #[error("{documents} documents with {rows} vectors; each needs one")]
+    Count {
+        /// Documents of the batch.
+        documents: usize,
+        /// Its vectors.
+        rows: usize,
+    },
+    /// Vectors of another model.
+    #[error(
+        "{path}: this store holds vectors of `{stored}`, not of `{given}`; use that model, or index again with this one"
+    )]
+    OtherModel {
+        /// The directory.
+        path: PathBuf,
+        /// The model of the store.
+        stored: String,
+        /// The other one.
+        given: String,
+    },
+    /// A writer whose last change may or may not be on the disk.
+    #[error(
+        "{path}: an earlier change failed when it was being made public; open the store again to see whether it is there"
+    )]
+    Reopen {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, action, source }
+    }
+
+    pub(crate) fn damaged(path: &Path, what: impl Into<String>) -> Self {
+        Self::Damaged { path: path.to_owned(), what: what.into() }
+    }
+}

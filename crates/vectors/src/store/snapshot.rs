@@ -1,0 +1,236 @@
+//! A whole state of a store, for reading. Later changes leave it as it is: its files stay mapped even when their names are
+//! gone. `refresh` goes to the latest state.
+
+use super::StoreError;
+use super::manifest::{DeadEntry, Manifest, SegmentEntry, StoreHeader, hex};
+use super::sections::{Kind, SectionFile};
+use super::segment::{Document, Segment};
+use crate::error::VectorsError;
+use crate::search::{Bits, Corpus, Hit, Part, Search, search};
+use maana_kernels::{Pool, Rows};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A store that is open for reading.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) folder: PathBuf,
+    pub(super) manifest: Manifest,
+    pub(super) segments: Vec<Opened>,
+}
+
+/// A segment and what of it is deleted.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) segment: Arc<Segment>,
+    pub(super) dead: Option<Arc<Bits>>,
+}
+
+/// What can be told about a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// What never changes.
+    pub header: StoreHeader,
+    /// Documents that can be found.
+    pub documents: usize,
+    /// Documents that are deleted or replaced and still on the disk; compaction removes them.
+    pub dead: usize,
+    /// Segments.
+    pub segments: usize,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Counts changes.
+    pub generation: u64,
+}
+
+impl Store {
+    /// Opens the state that is there now. Headers and lengths of all files are checked, not their every byte: `verify` does.
+    ///
+    /// # Errors
+    /// No store, a later format, or a file that is missing or damaged, by name.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_from(folder.as_ref(), &[])
+    }
+
+    /// Opens the latest state, keeping segments that are mapped already.
+    pub(super) fn open_from(folder: &Path, old: &[(String, Opened)]) -> Result<Self, StoreError> {
+        let mut manifest = Manifest::read(folder)?;
+        loop {
+            let error = match Self::open_files(folder, &manifest, old) {
+                Ok(segments) => return Ok(Self { folder: folder.to_owned(), manifest, segments }),
+                Err(error) => error,
+            };
+            // A writer may have replaced the state, and removed its files, since the manifest was read.
+            let latest = Manifest::read(folder)?;
+            if latest.generation == manifest.generation {
+                return Err(error);
+            }
+            manifest = latest;
+        }
+    }
+
+    fn open_files(folder: &Path, manifest: &Manifest, old: &[(String, Opened)]) -> Result<Vec<Opened>, StoreError> {
+        let open = |entry: &SegmentEntry| {
+            let known = old.iter().find(|(file, _)| *file == entry.file);
+            let segment = match known {
+                Some((_, opened)) => Arc::clone(&opened.segment),
+                None => Arc::new(open_segment(folder, entry, &manifest.header)?),
+            };
+            let dead = entry.dead.as_ref().map(|dead| open_dead(folder, dead, segment.rows()).map(Arc::new));
+            Ok(Opened { segment, dead: dead.transpose()? })
+        };
+        manifest.segments.iter().map(open).collect()
+    }
+
+    /// Goes to the latest state; whether there was a later one.
+    ///
+    /// # Errors
+    /// As `open`; the state is then as it was.
+    pub fn refresh(&mut self) -> Result<bool, StoreError> {
+        let files = self.manifest.segments.iter().map(|entry| entry.file.clone());
+        let old: Vec<_> = files.zip(self.segments.iter().cloned()).collect();
+        let latest = Self::open_from(&self.folder, &old)?;
+        let changed = latest.manifest.generation != self.manifest.generation;
+        *self = latest;
+        Ok(changed)
+    }
+
+    /// What never changes.
+    pub fn header(&self) -> &StoreHeader {
+        &self.manifest.header
+    }
+
+    /// What can be told about the store.
+    pub fn info(&self) -> StoreInfo {
+        let rows: usize = self.segments.iter().map(|opened| opened.segment.rows()).sum();
+        let documents = self.len();
+        StoreInfo {
+            header: self.manifest.header.clone(),
+            documents,
+            dead: rows - documents,
+            segments: self.segments.len(),
+            bytes: self.segments.iter().map(|opened| opened.segment.file().bytes()).sum(),
+            generation: self.manifest.generation,
+        }
+    }
+
+    /// That the vectors were made by what has this fingerprint.
+    ///
+    /// # Errors
+    /// They were not; `made_by` is told to people.
+    pub fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), StoreError> {
+        if self.manifest.header.fingerprint == hex(fingerprint) {
+            return Ok(());
+        }
+        let stored = self.manifest.header.made_by.clone();
+        // Two states of one model have one name: then their fingerprints tell them apart.
+        let (stored, given) = if stored == made_by {
+            (format!("{stored} ({})", self.manifest.header.fingerprint), format!("{made_by} ({})", hex(fingerprint)))
+        } else {
+            (stored, made_by.to_owned())
+        };
+        Err(StoreError::OtherModel { path: self.folder.clone(), stored, given })
+    }
+
+    /// Documents that can be found.
+    pub fn len(&self) -> usize {
+        self.corpus().live()
+    }
+
+    /// Whether nothing can be found.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The vectors, the dead ones among them, in the order in which documents were added. Row numbers hold for this state.
+    pub fn corpus(&self) -> Corpus<'_> {
+        let parts =
+            self.segments.iter().map(|opened| Part { values: opened.segment.values(), dead: opened.dead.as_deref() });
+        Corpus::new(self.manifest.header.dims, parts.collect())
+    }
+
+    /// The k nearest documents of each query, by the metric of `settings`.
+    ///
+    /// # Errors
+    /// As `search::search`.
+    pub fn search(&self, pool: &Pool, queries: Rows<'_>, settings: &Search<'_>) -> Result<Vec<Vec<Hit>>, VectorsError> {
+        search(pool, &self.corpus(), queries, settings)
+    }
+
+    /// What is kept beside a row.
+    ///
+    /// # Errors
+    /// A damaged file.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn document(&self, row: usize) -> Result<Document<'_>, StoreError> {
+        let mut left = row;
+        for opened in &self.segments {
+            if left < opened.segment.rows() {
+                return opened.segment.document(left);
+            }
+            left -= opened.segment.rows();
+        }
+        panic!("row {row} of {}", row - left);
+    }
+
+    /// The row of an id.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn find(&self, id: &str) -> Result<Option<usize>, StoreError> {
+        let Some((part, row)) = self.place(id)? else { return Ok(None) };
+        Ok(Some(self.segments[..part].iter().map(|opened| opened.segment.rows()).sum::<usize>() + row))
+    }
+
+    /// The segment of an id and its row there, if it is alive.
+    pub(super) fn place(&self, id: &str) -> Result<Option<(usize, usize)>, StoreError> {
+        for (part, opened) in self.segments.iter().enumerate().rev() {
+            if let Some(row) = opened.segment.find(id)?
+                && opened.dead.as_ref().is_none_or(|dead| !dead.contains(row))
+            {
+                return Ok(Some((part, row)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All rows that can be found, in the order of rows.
+    pub fn rows(&self) -> impl Iterator<Item = usize> {
+        let mut start = 0;
+        self.segments.iter().flat_map(move |opened| {
+            let first = start;
+            start += opened.segment.rows();
+            let alive = move |row: &usize| opened.dead.as_ref().is_none_or(|dead| !dead.contains(*row));
+            (0..opened.segment.rows()).filter(alive).map(move |row| first + row)
+        })
+    }
+}
+
+fn open_segment(folder: &Path, entry: &SegmentEntry, header: &StoreHeader) -> Result<Segment, StoreError> {
+    let path = folder.join(&entry.file);
+    let segment = Segment::open(&path)?;
+    expect_checksum(segment.file(), &entry.checksum)?;
+    if segment.rows() as u64 != entry.rows || segment.dims() != header.dims || segment.stored() != header.stored {
+        return Err(StoreError::damaged(&path, "its shape is not what the manifest says"));
+    }
+    Ok(segment)
+}
+
+fn open_dead(folder: &Path, entry: &DeadEntry, rows: usize) -> Result<Bits, StoreError> {
+    let path = folder.join(&entry.file);
+    let file = SectionFile::open(&path, Kind::Dead)?;
+    expect_checksum(&file, &entry.checksum)?;
+    let bits = Bits::from_words(file.section::<u64>(0)?.to_vec(), rows);
+    let bits = bits.filter(|bits| bits.count() as u64 == entry.rows);
+    bits.ok_or_else(|| StoreError::damaged(&path, "the number of deleted rows is not what the manifest says"))
+}
+
+/// That it is the very file which the manifest names.
+pub(super) fn expect_checksum(file: &SectionFile, checksum: &str) -> Result<(), StoreError> {
+    if hex(&file.checksum().to_be_bytes()) == checksum {
+        return Ok(());
+    }
+    Err(StoreError::damaged(file.path(), "it is not the file that the manifest names, but another of this form"))
+}
