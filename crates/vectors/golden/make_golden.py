@@ -1,12 +1,13 @@
 """Golden numbers for `maana-vectors`: Sentence Transformers 6.2.0, scikit-learn 1.9.1, NumPy 2.4.6, on the CPU.
 
-Run:  pip install sentence-transformers==6.2.0 scikit-learn==1.9.1
+Run:  pip install sentence-transformers==6.2.0 datasets scikit-learn==1.9.1
       python make_golden.py          (writes golden.json beside itself)
 
 What golden.json holds (values of vectors are rounded to three decimals, so that every reader has the same f32):
   blobs      60 x 6 vectors in three classes that overlap a little, their labels
   quantize   those as int8, uint8, binary, ubinary; with ranges of their own and of others
   mining     paraphrase_mining of the first 40 (all pairs; and top_k 3, max_pairs 25)
+  hard_negatives  mine_hard_negatives with several settings, rows instead of texts
   communities  community_detection at several thresholds
   logistic   LogisticRegression: coefficients, intercepts, probabilities of the first five, objective; three classes and two
   agglomerative  labels by linkage for three clusters and for a distance threshold; HDBSCAN labels; k-means inertia
@@ -16,7 +17,9 @@ What golden.json holds (values of vectors are rounded to three decimals, so that
 import json, os
 import numpy as np
 import torch
-from sentence_transformers.util import paraphrase_mining_embeddings, community_detection, quantize_embeddings
+from datasets import Dataset
+from sentence_transformers.util import (community_detection, cos_sim, mine_hard_negatives, pairwise_cos_sim,
+                                         paraphrase_mining_embeddings, quantize_embeddings)
 from sklearn.cluster import AgglomerativeClustering, HDBSCAN, KMeans
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -62,6 +65,51 @@ def logistic(x, y, c):
     return {"C": c, "coef": numbers(model.coef_), "intercept": numbers(model.intercept_),
             "probabilities": numbers(p[:5]), "objective": float(objective)}
 
+
+class Model:
+    """As much of a SentenceTransformer as mine_hard_negatives asks for: texts are the numbers of rows."""
+    device = "cpu"
+    model_card_data = type("Card", (), {"base_model": ""})()
+
+    def __init__(self, queries, corpus):
+        self.queries, self.corpus = queries, corpus
+
+    def encode_query(self, texts, **_):
+        x = self.queries[[int(t[1:]) for t in texts]]
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    def encode_document(self, texts, **_):
+        x = self.corpus[[int(t[1:]) for t in texts]]
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    def similarity(self, a, b):
+        return cos_sim(a, b)
+
+    def similarity_pairwise(self, a, b):
+        return pairwise_cos_sim(a, b)
+
+
+queries = np.round(rng.normal(size=(12, 6)), 3).astype(np.float32)
+corpus = np.round(np.concatenate([queries * 0.8 + rng.normal(size=(12, 6)) * 0.7, rng.normal(size=(40, 6))]), 3).astype(np.float32)
+# Query 3 has two answers.
+positives = [[q] for q in range(12)]
+positives[3].append(20)
+pairs = [(q, p) for q, ps in enumerate(positives) for p in ps]
+data = Dataset.from_dict({"anchor": [f"q{q}" for q, _ in pairs], "positive": [f"d{p}" for _, p in pairs]})
+cases = []
+for settings in [dict(num_negatives=3), dict(num_negatives=2, range_min=3, range_max=9), dict(num_negatives=3, absolute_margin=0.2),
+                 dict(num_negatives=3, relative_margin=0.1), dict(num_negatives=4, max_score=0.6), dict(num_negatives=3, min_score=0.55),
+                 dict(num_negatives=2, relative_margin=0.05, max_score=0.8, min_score=0.2, range_min=1), dict(num_negatives=50)]:
+    mined = mine_hard_negatives(data, Model(queries, corpus), corpus=[f"d{i}" for i in range(52)], output_format="triplet",
+                                output_scores=True, verbose=False, **settings)
+    found = [[] for _ in range(12)]
+    for row in mined:
+        q, p, n = (int(row[c][1:]) for c in ["anchor", "positive", "negative"])
+        score = row[[c for c in mined.column_names if c.startswith("score")][0]][1]
+        if p == positives[q][0]:
+            found[q].append([n, score])
+    cases.append({"settings": settings, "negatives": found})
+out["hard_negatives"] = {"queries": numbers(queries), "corpus": numbers(corpus), "positives": positives, "cases": cases}
 
 two = labels != 2
 out["logistic"] = {"three": [logistic(blobs, labels, c) for c in [0.01, 1.0, 100.0]],

@@ -111,7 +111,25 @@ pub fn binary(rows: Rows<'_>) -> Vec<i8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::noise;
+    use crate::testing::{Golden, noise};
+
+    #[test]
+    fn agrees_with_the_reference() {
+        let golden = Golden::read();
+        let (blobs, other) = (golden.matrix("/blobs"), golden.matrix("/other"));
+        let rows = blobs.view();
+        let expected = |name: &str| -> Vec<i64> {
+            golden.get::<Vec<Vec<i64>>>(&format!("/quantize/{name}")).into_iter().flatten().collect()
+        };
+        let wide = |values: Vec<i8>| values.into_iter().map(i64::from).collect::<Vec<_>>();
+        let wide_unsigned = |values: Vec<u8>| values.into_iter().map(i64::from).collect::<Vec<_>>();
+        for (ranges, suffix) in [(Ranges::of(rows).unwrap(), ""), (Ranges::of(other.view()).unwrap(), "_other")] {
+            assert_eq!(wide(int8(rows, &ranges)), expected(&format!("int8{suffix}")));
+            assert_eq!(wide_unsigned(uint8(rows, &ranges)), expected(&format!("uint8{suffix}")));
+        }
+        assert_eq!(wide(binary(rows)), expected("binary"));
+        assert_eq!(wide_unsigned(ubinary(rows)), expected("ubinary"));
+    }
 
     #[test]
     fn buckets_go_down_and_never_out() {

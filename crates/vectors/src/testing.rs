@@ -33,3 +33,25 @@ pub(crate) fn embeddings(rows: usize, dims: usize, centres: usize, seed: u64) ->
     };
     Matrix::from_vec(rows, dims, (0..rows * dims).map(value).collect())
 }
+
+/// The golden numbers of `golden/make_golden.py`.
+pub(crate) struct Golden(serde_json::Value);
+
+impl Golden {
+    pub(crate) fn read() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/golden.json");
+        Self(serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+    }
+
+    /// What lies at a JSON pointer.
+    pub(crate) fn get<T: serde::de::DeserializeOwned>(&self, pointer: &str) -> T {
+        let value = self.0.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in golden.json"));
+        serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{pointer}: {error}"))
+    }
+
+    pub(crate) fn matrix(&self, pointer: &str) -> Matrix {
+        let rows: Vec<Vec<f64>> = self.get(pointer);
+        let columns = rows[0].len();
+        Matrix::from_vec(rows.len(), columns, rows.into_iter().flatten().map(|value| value as f32).collect())
+    }
+}
