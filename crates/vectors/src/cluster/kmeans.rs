@@ -1,0 +1,318 @@
+//! k-means: k-means++ (Arthur & Vassilvitskii 2007, the greedy form), then Lloyd's steps until nothing moves.
+
+use crate::error::{VectorsError, check_finite};
+use crate::random::Random;
+use crate::search::norms;
+use maana_kernels::{Matrix, Pool, Rows, matmul_transposed, squared_distance};
+
+/// How clusters are looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct KMeans {
+    /// Clusters.
+    pub k: usize,
+    /// Whether rows and centres are brought to length 1, so that clusters are those of direction.
+    pub spherical: bool,
+    /// The most steps of one start.
+    pub iterations: usize,
+    /// Ends when the centres' squared movement falls below this share of the columns' mean variance.
+    pub tolerance: f64,
+    /// Starts, of which the best is given.
+    pub starts: usize,
+    /// What is drawn.
+    pub seed: u64,
+}
+
+impl Default for KMeans {
+    fn default() -> Self {
+        Self { k: 8, spherical: false, iterations: 300, tolerance: 1e-4, starts: 3, seed: 0 }
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clusters {
+    /// The cluster of each row. No cluster is empty.
+    pub labels: Vec<usize>,
+    /// The mean of each cluster (of length 1 if spherical). `(k, columns)`
+    pub centres: Matrix,
+    /// Σ of squared distances to the own centre.
+    pub inertia: f64,
+}
+
+impl Clusters {
+    /// Rows of a cluster, nearest to the centre first.
+    pub fn central(&self, rows: Rows<'_>, cluster: usize) -> Vec<usize> {
+        let centre = self.centres.row(cluster);
+        let members = (0..rows.rows()).filter(|row| self.labels[*row] == cluster);
+        let mut members: Vec<(f32, usize)> =
+            members.map(|row| (squared_distance(rows.row(row), centre), row)).collect();
+        members.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        members.into_iter().map(|(_, row)| row).collect()
+    }
+}
+
+/// Rows of a task.
+const BLOCK: usize = 512;
+
+/// Finds clusters.
+///
+/// ```
+/// use maana_kernels::{Pool, Rows};
+/// use maana_vectors::cluster::{KMeans, kmeans};
+///
+/// let rows = Rows::new(&[0.0, 0.1, 5.0, 5.1], 4, 1, 1);
+/// let clusters = kmeans(&Pool::new(1), rows, &KMeans { k: 2, ..KMeans::default() }).unwrap();
+/// assert!(clusters.labels[0] == clusters.labels[1] && clusters.labels[1] != clusters.labels[2]);
+/// ```
+///
+/// # Errors
+/// Fewer rows than clusters, no clusters, or values that are not finite.
+pub fn kmeans(pool: &Pool, rows: Rows<'_>, settings: &KMeans) -> Result<Clusters, VectorsError> {
+    check_finite(rows)?;
+    if settings.k == 0 {
+        return Err(VectorsError::setting("k", "at least one cluster is needed"));
+    }
+    if rows.rows() < settings.k {
+        return Err(VectorsError::TooFew { needed: settings.k });
+    }
+    let mut unit = Matrix::default();
+    let rows = if settings.spherical {
+        unit.resize(rows.rows(), rows.columns());
+        maana_kernels::normalize(pool, rows, unit.data_mut());
+        unit.view()
+    } else {
+        rows
+    };
+    let lengths = norms(rows);
+    let tolerance = settings.tolerance * mean_variance(rows);
+    let mut best: Option<Clusters> = None;
+    for start in 0..settings.starts.max(1) {
+        let mut random = Random::new(settings.seed.wrapping_add(start as u64));
+        let centres = plus_plus(pool, rows, settings.k, &mut random);
+        let found = lloyd(pool, rows, &lengths, centres, settings, tolerance);
+        if best.as_ref().is_none_or(|best| found.inertia < best.inertia) {
+            best = Some(found);
+        }
+    }
+    Ok(best.expect("there was one start at least"))
+}
+
+fn mean_variance(rows: Rows<'_>) -> f64 {
+    let n = rows.rows() as f64;
+    let column = |column: usize| {
+        let values = || (0..rows.rows()).map(|row| f64::from(rows.row(row)[column]));
+        let mean = values().sum::<f64>() / n;
+        values().map(|value| (value - mean).powi(2)).sum::<f64>() / n
+    };
+    (0..rows.columns()).map(column).sum::<f64>() / rows.columns().max(1) as f64
+}
+
+/// Centres far from each other: each is drawn by the squared distance to those before, a few times, and the best is taken.
+fn plus_plus(pool: &Pool, rows: Rows<'_>, k: usize, random: &mut Random) -> Matrix {
+    let n = rows.rows();
+    let mut centres = Matrix::zeros(k, rows.columns());
+    centres.row_mut(0).copy_from_slice(rows.row(random.below(n)));
+    let mut nearest = vec![f32::INFINITY; n];
+    closer(pool, rows, centres.row(0), &mut nearest);
+    let trials = 2 + (k as f64).ln() as usize;
+    for number in 1..k {
+        let total: f64 = nearest.iter().map(|distance| f64::from(*distance)).sum();
+        let mut best: Option<(f64, usize, Vec<f32>)> = None;
+        for _ in 0..trials {
+            let row = draw(&nearest, random.unit() * total).unwrap_or_else(|| random.below(n));
+            let mut with = nearest.clone();
+            closer(pool, rows, rows.row(row), &mut with);
+            let potential = with.iter().map(|distance| f64::from(*distance)).sum();
+            if best.as_ref().is_none_or(|(least, ..)| potential < *least) {
+                best = Some((potential, row, with));
+            }
+        }
+        let (_, row, with) = best.expect("there was one trial at least");
+        centres.row_mut(number).copy_from_slice(rows.row(row));
+        nearest = with;
+    }
+    centres
+}
+
+/// The row at which the running sum passes `target`; none if all are zero.
+fn draw(weights: &[f32], mut target: f64) -> Option<usize> {
+    let mut last = None;
+    for (row, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+        last = Some(row);
+        target -= f64::from(*weight);
+        if target < 0.0 {
+            break;
+        }
+    }
+    last
+}
+
+/// Lowers each row's squared distance to that of `centre`.
+fn closer(pool: &Pool, rows: Rows<'_>, centre: &[f32], nearest: &mut [f32]) {
+    pool.for_each_chunk(nearest, BLOCK, |task, nearest| {
+        for (row, nearest) in nearest.iter_mut().enumerate() {
+            *nearest = nearest.min(squared_distance(rows.row(task * BLOCK + row), centre));
+        }
+    });
+}
+
+fn lloyd(
+    pool: &Pool,
+    rows: Rows<'_>,
+    lengths: &[f32],
+    mut centres: Matrix,
+    settings: &KMeans,
+    tolerance: f64,
+) -> Clusters {
+    let k = settings.k;
+    let mut assigned = vec![(0usize, 0f32); rows.rows()];
+    assign(pool, rows, lengths, &centres, &mut assigned);
+    for _ in 0..settings.iterations {
+        fill_empty(&mut assigned, k);
+        let next = means(pool, rows, &assigned, k, settings.spherical);
+        let moved: f64 = (0..k).map(|c| f64::from(squared_distance(next.row(c), centres.row(c)))).sum();
+        centres = next;
+        let before = assigned.clone();
+        assign(pool, rows, lengths, &centres, &mut assigned);
+        let same = assigned.iter().zip(&before).all(|(now, before)| now.0 == before.0);
+        if same || moved <= tolerance {
+            break;
+        }
+    }
+    // The last assignment may have emptied a cluster; centres and labels belong together.
+    if fill_empty(&mut assigned, k) {
+        centres = means(pool, rows, &assigned, k, settings.spherical);
+    }
+    let labels: Vec<usize> = assigned.iter().map(|(label, _)| *label).collect();
+    let distance = |(row, label): (usize, &usize)| f64::from(squared_distance(rows.row(row), centres.row(*label)));
+    let inertia = labels.iter().enumerate().map(distance).sum();
+    Clusters { labels, inertia, centres }
+}
+
+/// The nearest centre of each row, of equal ones the first, and the squared distance.
+fn assign(pool: &Pool, rows: Rows<'_>, lengths: &[f32], centres: &Matrix, assigned: &mut [(usize, f32)]) {
+    let k = centres.rows();
+    let squares: Vec<f32> = norms(centres.view()).iter().map(|length| length * length).collect();
+    pool.for_each_chunk(assigned, BLOCK, |task, assigned| {
+        let first = task * BLOCK;
+        let block = rows.range(first..first + assigned.len());
+        let mut products = vec![0.0; assigned.len() * k];
+        matmul_transposed(pool, block, centres.view(), &mut products, false);
+        for ((row, assigned), products) in assigned.iter_mut().enumerate().zip(products.chunks_exact(k)) {
+            let length = lengths[first + row];
+            let distances = products.iter().zip(&squares).map(|(product, square)| square - 2.0 * product);
+            let nearest = distances.enumerate().fold((0, f32::INFINITY), |best, new| if new.1 < best.1 { new } else { best });
+            *assigned = (nearest.0, (nearest.1 + length * length).max(0.0));
+        }
+    });
+}
+
+/// Gives every empty cluster the row that is furthest from its centre, of clusters with more than one. Whether any was.
+fn fill_empty(assigned: &mut [(usize, f32)], k: usize) -> bool {
+    let mut sizes = vec![0usize; k];
+    assigned.iter().for_each(|(label, _)| sizes[*label] += 1);
+    let empty: Vec<usize> = (0..k).filter(|cluster| sizes[*cluster] == 0).collect();
+    for cluster in &empty {
+        let candidates = assigned.iter().enumerate().filter(|(_, (label, _))| sizes[*label] > 1);
+        let furthest = candidates.fold(None, |best: Option<(usize, f32)>, (row, (_, distance))| match best {
+            Some(best) if *distance <= best.1 => Some(best),
+            _ => Some((row, *distance)),
+        });
+        let (row, _) = furthest.expect("there are as many rows as clusters");
+        sizes[assigned[row].0] -= 1;
+        sizes[*cluster] = 1;
+        assigned[row] = (*cluster, 0.0);
+    }
+    !empty.is_empty()
+}
+
+/// The mean of each cluster, summed in f64 in the order of rows.
+fn means(pool: &Pool, rows: Rows<'_>, assigned: &[(usize, f32)], k: usize, spherical: bool) -> Matrix {
+    const COLUMNS: usize = 32;
+    let columns = rows.columns();
+    let mut sizes = vec![0usize; k];
+    assigned.iter().for_each(|(label, _)| sizes[*label] += 1);
+    // Column by column, so that threads share no sum: [column][cluster].
+    let mut sums = vec![0f64; columns * k];
+    pool.for_each_chunk(&mut sums, COLUMNS * k, |task, sums| {
+        let first = task * COLUMNS;
+        let count = sums.len() / k;
+        for (row, (label, _)) in assigned.iter().enumerate() {
+            for (column, value) in rows.row(row)[first..first + count].iter().enumerate() {
+                sums[column * k + label] += f64::from(*value);
+            }
+        }
+    });
+    let mut means = Matrix::zeros(k, columns);
+    for cluster in 0..k {
+        let row = means.row_mut(cluster);
+        for (column, value) in row.iter_mut().enumerate() {
+            *value = (sums[column * k + cluster] / sizes[cluster].max(1) as f64) as f32;
+        }
+        if spherical {
+            let length = crate::search::norm(row);
+            row.iter_mut().for_each(|value| *value /= length);
+        }
+    }
+    means
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::adjusted_rand;
+    use crate::testing::{Golden, embeddings};
+
+    #[test]
+    fn reaches_the_optimum_of_the_reference() {
+        let golden = Golden::read();
+        let blobs = golden.matrix("/blobs");
+        let settings = KMeans { k: 3, starts: 20, tolerance: 0.0, ..KMeans::default() };
+        let found = kmeans(&Pool::new(2), blobs.view(), &settings).unwrap();
+        let expected: f64 = golden.get("/kmeans/inertia");
+        assert!((found.inertia - expected).abs() < 1e-4 * expected, "{} is not {expected}", found.inertia);
+    }
+
+    #[test]
+    fn the_same_for_any_threads_and_every_row_is_with_its_nearest_centre() {
+        let matrix = embeddings(1500, 20, 6, 1);
+        for spherical in [false, true] {
+            let settings = KMeans { k: 9, spherical, starts: 1, tolerance: 0.0, ..KMeans::default() };
+            let found = kmeans(&Pool::new(1), matrix.view(), &settings).unwrap();
+            assert_eq!(found, kmeans(&Pool::new(3), matrix.view(), &settings).unwrap());
+            let mut unit = matrix.clone();
+            if spherical {
+                maana_kernels::normalize(&Pool::new(1), matrix.view(), unit.data_mut());
+            }
+            for row in 0..1500 {
+                let distance = |centre: usize| squared_distance(unit.row(row), found.centres.row(centre));
+                let least = (0..9).map(distance).fold(f32::INFINITY, f32::min);
+                assert!(distance(found.labels[row]) <= least + 1e-4);
+            }
+            assert_eq!(found.central(unit.view(), 0).len(), found.labels.iter().filter(|label| **label == 0).count());
+        }
+    }
+
+    #[test]
+    fn groups_far_apart_are_found() {
+        let centres = embeddings(5, 16, 5, 3);
+        let noise = crate::testing::noise(400 * 16, 9);
+        let labels: Vec<usize> = (0..400).map(|row| row * 7 % 5).collect();
+        let data = (0..400 * 16).map(|i| 20.0 * centres.row(labels[i / 16])[i % 16] + noise[i]).collect();
+        let rows = Matrix::from_vec(400, 16, data);
+        let found = kmeans(&Pool::new(2), rows.view(), &KMeans { k: 5, ..KMeans::default() }).unwrap();
+        assert_eq!(adjusted_rand(&labels, &found.labels), 1.0);
+    }
+
+    #[test]
+    fn no_cluster_is_empty_even_where_rows_are_equal() {
+        let rows = Matrix::from_vec(6, 2, [[1.0, 2.0]; 6].concat());
+        let found = kmeans(&Pool::new(1), rows.view(), &KMeans { k: 6, ..KMeans::default() }).unwrap();
+        let mut labels = found.labels.clone();
+        labels.sort_unstable();
+        assert_eq!(labels, [0, 1, 2, 3, 4, 5]);
+        assert!(found.inertia < 1e-9);
+        assert!(kmeans(&Pool::new(1), rows.view(), &KMeans { k: 7, ..KMeans::default() }).is_err());
+        assert!(kmeans(&Pool::new(1), rows.view(), &KMeans { k: 0, ..KMeans::default() }).is_err());
+    }
+}
