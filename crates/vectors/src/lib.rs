@@ -4,6 +4,7 @@
 //! Every result is the same for any number of threads and, where something is drawn, for a seed.
 #![deny(unsafe_code)]
 
+pub mod classify;
 pub mod cluster;
 pub mod pairs;
 pub mod quantize;

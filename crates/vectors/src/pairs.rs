@@ -8,7 +8,7 @@ mod hard_negatives;
 mod paraphrase;
 
 pub(crate) use above::for_each_above;
-pub use bitext::{Bitext, Direction, Margin, bitext};
+pub use bitext::{Bitext, Direction, Margin, Translation, bitext};
 pub use dedupe::{Duplicates, dedupe};
 pub use hard_negatives::{HardNegatives, Mined, Sampling, hard_negatives};
 pub use paraphrase::{Mining, Pair, paraphrase_mining};

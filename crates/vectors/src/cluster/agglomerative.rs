@@ -75,7 +75,10 @@ pub fn agglomerative(pool: &Pool, rows: Rows<'_>, settings: &Agglomerative) -> R
         return Err(VectorsError::setting("agglomerative", message));
     }
     if settings.linkage == Linkage::Ward && settings.distance != Distance::Euclidean {
-        return Err(VectorsError::setting("linkage", "ward needs the Euclidean distance; normalise the rows for cosine"));
+        return Err(VectorsError::setting(
+            "linkage",
+            "ward needs the Euclidean distance; normalise the rows for cosine",
+        ));
     }
     let distances = distances(pool, rows, settings.distance);
     Ok(tree(chain(distances, settings.linkage), n))

@@ -276,7 +276,8 @@ mod tests {
             let one = hdbscan(&Pool::new(1), rows.view(), &settings).unwrap();
             assert_eq!(one, hdbscan(&Pool::new(3), rows.view(), &settings).unwrap());
         }
-        let found = hdbscan(&Pool::new(1), rows.view(), &Hdbscan { min_cluster_size: 10, ..Hdbscan::default() }).unwrap();
+        let found =
+            hdbscan(&Pool::new(1), rows.view(), &Hdbscan { min_cluster_size: 10, ..Hdbscan::default() }).unwrap();
         assert_eq!(found[150..], [None, None, None]);
         for (row, label) in found[..150].iter().enumerate() {
             assert!(label.is_none_or(|label| label == row / 50), "row {row} is {label:?}");

@@ -201,7 +201,8 @@ fn assign(pool: &Pool, rows: Rows<'_>, lengths: &[f32], centres: &Matrix, assign
         for ((row, assigned), products) in assigned.iter_mut().enumerate().zip(products.chunks_exact(k)) {
             let length = lengths[first + row];
             let distances = products.iter().zip(&squares).map(|(product, square)| square - 2.0 * product);
-            let nearest = distances.enumerate().fold((0, f32::INFINITY), |best, new| if new.1 < best.1 { new } else { best });
+            let nearest =
+                distances.enumerate().fold((0, f32::INFINITY), |best, new| if new.1 < best.1 { new } else { best });
             *assigned = (nearest.0, (nearest.1 + length * length).max(0.0));
         }
     });

@@ -72,7 +72,8 @@ pub fn pca(pool: &Pool, rows: Rows<'_>, components: usize) -> Result<Pca, Vector
     let (vectors, variances) = first_eigenvectors(&covariance, columns, components);
     let mut directions = Matrix::zeros(components, columns);
     for (component, vector) in vectors.iter().enumerate() {
-        let largest = vector.iter().fold(0.0f64, |largest, value| if value.abs() > largest.abs() { *value } else { largest });
+        let largest =
+            vector.iter().fold(0.0f64, |largest, value| if value.abs() > largest.abs() { *value } else { largest });
         let sign = if largest < 0.0 { -1.0 } else { 1.0 };
         directions.row_mut(component).iter_mut().zip(vector).for_each(|(d, value)| *d = (sign * value) as f32);
     }
@@ -147,7 +148,8 @@ fn orthonormalise(basis: &mut [Vec<f64>]) {
 
 /// Eigenvectors (as rows) and values of a small symmetric matrix, the greatest first, by Jacobi's rotations.
 fn jacobi(mut a: Vec<f64>, size: usize) -> (Vec<Vec<f64>>, Vec<f64>) {
-    let mut vectors: Vec<Vec<f64>> = (0..size).map(|i| (0..size).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+    let mut vectors: Vec<Vec<f64>> =
+        (0..size).map(|i| (0..size).map(|j| f64::from(u8::from(i == j))).collect()).collect();
     for _ in 0..60 {
         let off: f64 = (0..size * size).filter(|i| i / size != i % size).map(|i| a[i] * a[i]).sum();
         let on: f64 = (0..size).map(|i| a[i * size + i] * a[i * size + i]).sum();

@@ -34,8 +34,7 @@ pub(crate) fn for_each_above(
                     let other_length = lengths[first + other];
                     let near = *product >= (threshold - gamma) * (length * other_length);
                     if near && !(later && first + other <= start + row) {
-                        let score =
-                            Metric::Cosine.score_with(block.row(row), across.row(other), length, other_length);
+                        let score = Metric::Cosine.score_with(block.row(row), across.row(other), length, other_length);
                         if score >= threshold {
                             found[0].push(((first + other) as u32, score));
                         }
@@ -63,7 +62,8 @@ mod tests {
                     assert_eq!(row, visited);
                     visited += 1;
                     let others = if later { row + 1..n } else { 0..n };
-                    let scored = others.map(|other| (other as u32, Metric::Cosine.score(rows.row(row), rows.row(other))));
+                    let scored =
+                        others.map(|other| (other as u32, Metric::Cosine.score(rows.row(row), rows.row(other))));
                     assert!(found.iter().copied().eq(scored.filter(|(_, score)| *score >= threshold)), "row {row}");
                 });
                 assert_eq!(visited, n);
