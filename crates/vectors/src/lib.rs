@@ -4,8 +4,11 @@
 //! Every result is the same for any number of threads and, where something is drawn, for a seed.
 #![deny(unsafe_code)]
 
+pub mod bm25;
 pub mod classify;
 pub mod cluster;
+pub mod fusion;
+pub mod index;
 pub mod pairs;
 pub mod quantize;
 pub mod search;

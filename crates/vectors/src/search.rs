@@ -16,6 +16,7 @@ pub(crate) use best::Best;
 pub use bits::Bits;
 pub use corpus::{Corpus, Part, Values};
 pub(crate) use corpus::{narrow, widen};
+pub(crate) use exact::check as check_queries;
 pub use exact::{Filter, Hit, Search, search};
 pub use funnel::{Choice, Funnel, FunnelSettings, Measured, Wish, choose};
 pub use metric::Metric;

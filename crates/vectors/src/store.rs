@@ -41,7 +41,7 @@ mod tests;
 pub(crate) use disk::Disk;
 pub use error::StoreError;
 pub use manifest::{StoreHeader, Stored};
-pub(crate) use sections::{Kind, SectionFile, SectionWriter};
+pub(crate) use sections::{Kind, SectionFile, SectionWriter, check as check_file};
 pub use segment::Document;
 pub use snapshot::{Store, StoreInfo};
 pub use verify::{Damage, Verified, verify};

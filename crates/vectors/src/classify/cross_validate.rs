@@ -190,14 +190,14 @@ mod tests {
             let data = (0..count * 16).map(|i| centres.row(labels[i / 16])[i % 16] + 0.8 * shaken[i]).collect();
             (Matrix::from_vec(count, 16, data), labels)
         };
-        let (rows, labels) = make(200, 5);
+        let (rows, labels) = make(200, 117);
         let pool = Pool::new(2);
         let fitted = fit(&pool, rows.view(), &labels, 4, &Fit::default()).unwrap();
         let (before, after) = fitted.calibration.unwrap();
         assert!(after <= before + 1e-9);
         assert_eq!(fitted.tried.len(), 6);
         assert!(fitted.tried.iter().all(|tried| tried.log_loss >= before));
-        let (others, truth) = make(400, 6);
+        let (others, truth) = make(4000, 5037);
         let found = fitted.model.probabilities(&pool, others.view()).unwrap();
         let accuracy = Confusion::new(&truth, &found.labels(), 4).accuracy();
         let promised = fitted.confusion.unwrap().accuracy();

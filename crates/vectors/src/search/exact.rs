@@ -88,7 +88,7 @@ pub fn search(
 }
 
 /// The dim that is compared, if all is as it should be.
-pub(super) fn check(corpus: &Corpus<'_>, queries: Rows<'_>, dim: Option<usize>) -> Result<usize, VectorsError> {
+pub(crate) fn check(corpus: &Corpus<'_>, queries: Rows<'_>, dim: Option<usize>) -> Result<usize, VectorsError> {
     if queries.columns() != corpus.columns() && queries.rows() > 0 {
         return Err(VectorsError::Dims { expected: corpus.columns(), found: queries.columns() });
     }

@@ -42,6 +42,11 @@ impl<'a> Funnel<'a> {
         Ok(Self { corpus, metric, settings, plane })
     }
 
+    /// What is searched.
+    pub fn corpus(&self) -> &Corpus<'a> {
+        &self.corpus
+    }
+
     /// The settings that it was built with.
     pub fn settings(&self) -> FunnelSettings {
         self.settings

@@ -263,7 +263,7 @@ fn open(path: &Path) -> Result<File, StoreError> {
 }
 
 /// Reads every byte and compares every checksum, by reading and not through a map.
-pub(super) fn check(path: &Path, kind: Kind) -> Result<Written, StoreError> {
+pub(crate) fn check(path: &Path, kind: Kind) -> Result<Written, StoreError> {
     let mut file = open(path)?;
     let length = file.metadata().map_err(StoreError::io(path, "read it"))?.len();
     let mut bytes = Vec::new();

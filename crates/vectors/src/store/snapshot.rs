@@ -132,6 +132,12 @@ impl Store {
         Err(StoreError::OtherModel { path: self.folder.clone(), stored, given })
     }
 
+    /// A number that stands for the vectors and their order, whatever of them is deleted: that of an index over them.
+    pub fn stamp(&self) -> u64 {
+        let names: String = self.manifest.segments.iter().flat_map(|entry| [entry.checksum.as_str(), "\n"]).collect();
+        xxhash_rust::xxh3::xxh3_64(names.as_bytes())
+    }
+
     /// Documents that can be found.
     pub fn len(&self) -> usize {
         self.corpus().live()

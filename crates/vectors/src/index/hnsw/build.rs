@@ -1,0 +1,276 @@
+//! How the graph grows: in batches. The rows of a batch look for their neighbours in the graph before it, side by side, and
+//! among each other; then they are linked. A batch is cut by row numbers alone, so threads change nothing.
+
+use super::{Hnsw, HnswSettings, Links, NONE, Near, Net, Prefixes, Scratch, give, take};
+use crate::error::VectorsError;
+use crate::random::Random;
+use crate::search::{Corpus, Metric};
+use maana_kernels::Pool;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// The most rows of a batch.
+const BATCH: usize = 512;
+/// The highest level.
+const TOP: usize = 24;
+
+impl<'a> Hnsw<'a> {
+    /// Builds the graph.
+    ///
+    /// # Errors
+    /// A prefix that is no prefix, or fewer than two links.
+    pub fn build(
+        pool: &Pool,
+        corpus: Corpus<'a>,
+        metric: Metric,
+        settings: &HnswSettings,
+    ) -> Result<Self, VectorsError> {
+        let prefix = settings.prefix.unwrap_or(corpus.columns());
+        if prefix == 0 || prefix > corpus.columns() {
+            return Err(VectorsError::Prefix { dim: prefix, dims: corpus.columns() });
+        }
+        if settings.links < 2 {
+            return Err(VectorsError::setting("links", "a row needs two links or more; 16 are usual"));
+        }
+        let prefixes = Prefixes::of(pool, &corpus, metric, prefix);
+        let rows = corpus.rows();
+        let mut links = empty(rows, settings);
+        let scratches = Mutex::new(Vec::new());
+        let mut start = 0;
+        while start < rows {
+            // Small at first: a batch should be small against the graph that it looks into.
+            let end = rows.min(start + (start / 16).clamp(1, BATCH));
+            grow(pool, &prefixes, &mut links, start..end, settings, &scratches);
+            start = end;
+        }
+        Ok(Self { corpus, prefixes, links, width: settings.width, scratches })
+    }
+}
+
+/// Rows with levels and no links.
+fn empty(rows: usize, settings: &HnswSettings) -> Links {
+    let scale = 1.0 / (settings.links as f64).ln();
+    let level = |row: usize| {
+        let draw = 1.0 - Random::new(settings.seed ^ (row as u64).wrapping_mul(0xA24B_AED4_963E_E407)).unit();
+        ((-draw.ln() * scale) as usize).min(TOP) as u8
+    };
+    let levels: Vec<u8> = (0..rows).map(level).collect();
+    let mut units = 0;
+    let place = |level: &u8| {
+        if *level == 0 {
+            return NONE;
+        }
+        units += u32::from(*level);
+        units - u32::from(*level)
+    };
+    let places: Vec<u32> = levels.iter().map(place).collect();
+    Links {
+        links: settings.links,
+        ground: vec![NONE; rows * 2 * settings.links],
+        higher: vec![NONE; units as usize * settings.links],
+        levels,
+        places,
+        entry: NONE,
+    }
+}
+
+fn grow(
+    pool: &Pool,
+    prefixes: &Prefixes,
+    links: &mut Links,
+    batch: std::ops::Range<usize>,
+    settings: &HnswSettings,
+    scratches: &Mutex<Vec<Scratch>>,
+) {
+    // For each row of the batch, the neighbours on each of its levels, the ground first.
+    let mut chosen: Vec<Vec<Vec<u32>>> = vec![Vec::new(); batch.len()];
+    let net = Net { links, prefixes };
+    pool.for_each_chunk(&mut chosen, 4, |task, chosen| {
+        let mut scratch = take(scratches);
+        for (place, chosen) in chosen.iter_mut().enumerate() {
+            let row = batch.start + task * 4 + place;
+            *chosen = neighbours(net, batch.start, row, settings, &mut scratch);
+        }
+        give(scratches, scratch);
+    });
+    // Links back, gathered by who gets them.
+    let mut back: BTreeMap<(u32, usize), Vec<u32>> = BTreeMap::new();
+    for (place, levels) in chosen.iter().enumerate() {
+        let row = (batch.start + place) as u32;
+        for (level, neighbours) in levels.iter().enumerate() {
+            links.set(row, level, neighbours);
+            neighbours.iter().for_each(|other| back.entry((*other, level)).or_default().push(row));
+        }
+    }
+    let mut back: Vec<((u32, usize), Vec<u32>)> = back.into_iter().collect();
+    let frozen = &*links;
+    pool.for_each_chunk(&mut back, 16, |_, back| {
+        for ((row, level), new) in back {
+            let most = if *level == 0 { 2 * frozen.links } else { frozen.links };
+            let mut all = frozen.of(*row, *level).to_vec();
+            let known = all.len();
+            new.retain(|row| !all[..known].contains(row));
+            all.append(new);
+            if all.len() > most {
+                let own = prefixes.rows.row(*row as usize);
+                let mut near: Vec<Near> = all.iter().map(|other| prefixes.near(own, *other)).collect();
+                near.sort_unstable_by(|a, b| b.cmp(a));
+                all = spread(prefixes, &near, most);
+            }
+            *new = all;
+        }
+    });
+    for ((row, level), new) in back {
+        links.set(row, level, &new);
+    }
+    // The first row of the highest level so far is where walks begin.
+    for row in batch {
+        if links.entry == NONE || links.levels[row] > links.levels[links.entry as usize] {
+            links.entry = row as u32;
+        }
+    }
+}
+
+/// The neighbours of a new row on each of its levels: found in the graph of rows below `known`, and among rows of its batch
+/// before it.
+fn neighbours(net: Net<'_>, known: usize, row: usize, settings: &HnswSettings, scratch: &mut Scratch) -> Vec<Vec<u32>> {
+    let Net { links, prefixes } = net;
+    let query = prefixes.rows.row(row);
+    let own = usize::from(links.levels[row]);
+    let mates: Vec<Near> = (known..row).map(|mate| prefixes.near(query, mate as u32)).collect();
+    let mut levels = vec![Vec::new(); own + 1];
+    let mut from: Vec<Near> = Vec::new();
+    let mut top = 0;
+    if links.entry != NONE {
+        top = usize::from(links.levels[links.entry as usize]);
+        let mut here = prefixes.near(query, links.entry);
+        for level in (own + 1..=top).rev() {
+            here = net.descend(query, here, level);
+        }
+        from.push(here);
+    }
+    for level in (0..=own).rev() {
+        let mut found = Vec::new();
+        if level <= top && !from.is_empty() {
+            found = net.walk(query, &from, level, settings.build_width, scratch, |_| true);
+            from.clone_from(&found);
+        }
+        found.extend(mates.iter().filter(|mate| usize::from(links.levels[mate.row as usize]) >= level));
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.truncate(settings.build_width);
+        levels[level] = spread(prefixes, &found, settings.links);
+    }
+    levels
+}
+
+/// Up to `most` of the candidates, nearest first: those that are nearer to the row than to one already taken, so that links
+/// lead into all directions; then the nearest of the others, as long as there is room.
+fn spread(prefixes: &Prefixes, candidates: &[Near], most: usize) -> Vec<u32> {
+    let mut taken: Vec<u32> = Vec::with_capacity(most);
+    let mut others: Vec<u32> = Vec::new();
+    for candidate in candidates {
+        if taken.len() == most {
+            break;
+        }
+        let x = prefixes.rows.row(candidate.row as usize);
+        if taken.iter().all(|other| prefixes.near(x, *other).score < candidate.score) {
+            taken.push(candidate.row);
+        } else {
+            others.push(candidate.row);
+        }
+    }
+    let room = most - taken.len();
+    taken.extend(others.into_iter().take(room));
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::Index;
+    use crate::search::{Search, search};
+    use crate::testing::{embeddings, grid};
+    use maana_kernels::Matrix;
+    use proptest::prelude::*;
+
+    fn recall(matrix: &Matrix, queries: &Matrix, metric: Metric, settings: &HnswSettings) -> f64 {
+        let pool = Pool::new(2);
+        let corpus = Corpus::from(matrix.view());
+        let graph = Hnsw::build(&pool, corpus.clone(), metric, settings).unwrap();
+        let asked = Search { k: 10, metric, ..Search::default() };
+        let truth = search(&pool, &corpus, queries.view(), &asked).unwrap();
+        let found = graph.search(&pool, queries.view(), 10, None).unwrap();
+        // A row as near as the tenth is as good as the tenth.
+        let good = |(found, truth): (&Vec<crate::search::Hit>, &Vec<crate::search::Hit>)| {
+            let last = truth[truth.len() - 1].score;
+            found.iter().filter(|hit| hit.score >= last).count() as f64 / truth.len() as f64
+        };
+        found.iter().zip(&truth).map(good).sum::<f64>() / found.len() as f64
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        /// Nearly all of the true neighbours, whatever the rows: in groups, without any, or many of them equal.
+        #[test]
+        fn finds_nearly_all(rows in 20usize..900, dims in 4usize..40, groups in 1usize..30, seed in 0u64..1000, equal in any::<bool>()) {
+            let matrix = if equal {
+                Matrix::from_vec(rows, dims, grid(rows * dims, seed))
+            } else {
+                embeddings(rows, dims, groups, seed)
+            };
+            let queries = embeddings(25, dims, groups, seed + 77);
+            for metric in [Metric::Cosine, Metric::Euclidean] {
+                let found = recall(&matrix, &queries, metric, &HnswSettings::default());
+                prop_assert!(found >= 0.95, "{found} by {metric:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_graph_for_any_threads_and_every_row_is_reached() {
+        let matrix = embeddings(2000, 24, 9, 3);
+        let build = |threads| {
+            let settings = HnswSettings { prefix: Some(16), ..HnswSettings::default() };
+            Hnsw::build(&Pool::new(threads), matrix.view().into(), Metric::Cosine, &settings).unwrap().links
+        };
+        let links = build(1);
+        assert_eq!(links, build(3));
+        let mut reached = vec![false; 2000];
+        let mut open = vec![links.entry];
+        while let Some(row) = open.pop() {
+            if !std::mem::replace(&mut reached[row as usize], true) {
+                open.extend(links.of(row, 0));
+            }
+        }
+        assert!(reached.iter().filter(|reached| **reached).count() > 1990);
+        for row in 0..2000u32 {
+            for level in 0..=usize::from(links.levels[row as usize]) {
+                let of = links.of(row, level);
+                assert!(of.iter().all(|other| usize::from(links.levels[*other as usize]) >= level && *other != row));
+                let mut sorted = of.to_vec();
+                sorted.sort_unstable();
+                sorted.dedup();
+                assert_eq!(sorted.len(), of.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_enough_with_the_full_vectors_at_the_end() {
+        let matrix = embeddings(3000, 64, 20, 5);
+        let queries = embeddings(50, 64, 20, 5);
+        let short = HnswSettings { prefix: Some(32), width: 200, ..HnswSettings::default() };
+        let found = recall(&matrix, &queries, Metric::Cosine, &short);
+        assert!(found > 0.9, "{found}");
+    }
+
+    #[test]
+    fn wrong_settings_are_refused() {
+        let matrix = embeddings(5, 4, 1, 1);
+        let build = |settings| Hnsw::build(&Pool::new(1), matrix.view().into(), Metric::Cosine, &settings).map(|_| ());
+        assert!(build(HnswSettings { prefix: Some(5), ..HnswSettings::default() }).is_err());
+        assert!(build(HnswSettings { prefix: Some(0), ..HnswSettings::default() }).is_err());
+        assert!(build(HnswSettings { links: 1, ..HnswSettings::default() }).is_err());
+    }
+}
