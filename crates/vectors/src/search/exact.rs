@@ -39,8 +39,10 @@ impl Default for Search<'_> {
     }
 }
 
-/// From this many queries on, a block is worth being packed for a product.
+/// From this many queries on, a product is faster than one sum after the other.
 const PRODUCT_QUERIES: usize = 4;
+/// From this many queries on, a block is worth being packed for the product; before, the queries are.
+const PACKED_QUERIES: usize = 64;
 /// Queries that are compared with a block at once.
 const QUERY_CHUNK: usize = 256;
 /// What the lists of the best may take, in entries of all threads together.
@@ -161,16 +163,24 @@ impl Scanner<'_> {
     fn by_product(&self, first: usize, rows: Rows<'_>, best: &mut [Best], scratch: &mut Scratch) {
         let metric = self.settings.metric;
         let count = rows.rows();
-        scratch.scores.resize(self.queries.rows() * count, 0.0);
-        matmul_transposed(self.pool, self.queries, rows, &mut scratch.scores, false);
+        let asked = self.queries.rows();
+        scratch.scores.resize(asked * count, 0.0);
+        // Where the product of a query and a row lies: steps from query to query and from row to row.
+        let (query_step, row_step) = if asked >= PACKED_QUERIES {
+            matmul_transposed(self.pool, self.queries, rows, &mut scratch.scores, false);
+            (count, 1)
+        } else {
+            matmul_transposed(self.pool, rows, self.queries, &mut scratch.scores, false);
+            (1, asked)
+        };
         let lengths = norms(rows);
         // Two sums of n products differ by at most 2 n u ‖a‖ ‖b‖ with u = 2⁻²⁴; this is four times that.
         let gamma = (rows.columns() as f32 + 8.0) * 2f32.powi(-21);
         for (query, best) in best.iter_mut().enumerate() {
             let (q, length) = (self.queries.row(query), self.norms[query]);
-            let products = &scratch.scores[query * count..(query + 1) * count];
+            let products = scratch.scores[query * query_step..].iter().step_by(row_step);
             let mut worst = best.threshold();
-            for (row, (product, x_length)) in products.iter().zip(&lengths).enumerate() {
+            for (row, (product, x_length)) in products.zip(&lengths).enumerate() {
                 let near = match metric {
                     Metric::Cosine => *product >= (worst - gamma) * (length * x_length),
                     Metric::Dot => *product >= worst - gamma * (length * x_length),
@@ -223,7 +233,7 @@ mod tests {
         /// Agrees to the bit with sorting all scores, for any threads, block size, prefix, and company; many scores are equal.
         #[test]
         fn agrees_with_sorting_everything(
-            n in 0usize..150, dims in 1usize..40, queries in 0usize..9, k in 0usize..30,
+            n in 0usize..150, dims in 1usize..40, queries in prop_oneof![0usize..9, 60usize..70], k in 0usize..30,
             threads in 1usize..4, block_rows in 1usize..70, coarse in any::<bool>(), cut in 0usize..150,
         ) {
             let make = |count, seed| if coarse { grid(count, seed) } else { noise(count, seed) };
