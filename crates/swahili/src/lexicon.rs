@@ -10,6 +10,7 @@ mod verbs;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use nouns::IMPLIED;
 pub(crate) use nouns::{NOUNS, Noun};
 pub(crate) use places::{PLACES, Place, PlaceKind, Shore, TOWNS, Town, Water};
 pub(crate) use qualities::{COLOURS, Form, MANNERS, QUALITIES, Quality};
@@ -32,6 +33,7 @@ pub(crate) enum Gender {
     MassKi,
     MassVi,
     MassN,
+    MassZ,
     MassU,
 }
 
@@ -79,7 +81,7 @@ impl Noun {
 
     pub(crate) fn is_mass(&self) -> bool {
         use Gender::*;
-        matches!(self.gender, MassM | MassMa | MassKi | MassVi | MassN | MassU)
+        matches!(self.gender, MassM | MassMa | MassKi | MassVi | MassN | MassZ | MassU)
     }
 
     pub(crate) fn form(&self, number: Number) -> &'static str {
@@ -103,6 +105,7 @@ impl Noun {
             Gender::MassKi => (Class::C7, Class::C7),
             Gender::MassVi => (Class::C8, Class::C8),
             Gender::MassN => (Class::C9, Class::C9),
+            Gender::MassZ => (Class::C10, Class::C10),
             Gender::MassU => (Class::C11, Class::C11),
         };
         if number == Number::Singular { singular } else { plural }
@@ -168,7 +171,17 @@ impl Lexicon {
 
     /// Whether everything called `narrow` is also called `wide`.
     pub(crate) fn covers(&self, wide: &Noun, narrow: &Noun) -> bool {
-        std::iter::successors(Some(narrow), |noun| self.hypernym(noun)).any(|noun| noun.singular == wide.singular)
+        let also = || IMPLIED.iter().filter(|(from, _)| *from == narrow.singular).map(|(_, to)| self.noun(to));
+        narrow.singular == wide.singular
+            || self.hypernym(narrow).into_iter().chain(also()).any(|n| self.covers(wide, n))
+    }
+
+    /// Whether `new` in the place of `old` makes untrue what is said of `old`, be it in a wider word.
+    pub(crate) fn excludes(&self, old: &Noun, new: &Noun) -> bool {
+        let [wider, other] = [old, new].map(|noun| self.hypernym(noun));
+        let widened = wider.is_some_and(|wider| wider.singular == "bidhaa" || self.covers(wider, new));
+        let same_word = wider.map(|noun| noun.singular) == other.map(|noun| noun.singular);
+        !self.covers(old, new) && !self.covers(new, old) && (same_word || !widened)
     }
 
     /// Who can do the verb with this index.

@@ -107,7 +107,6 @@ impl Class {
     }
 
     /// "Who", "which" as a word of its own: ambaye, ambacho, …
-    #[cfg(test)]
     pub(crate) fn which(self) -> String {
         format!("amba{}", self.concord().relative)
     }

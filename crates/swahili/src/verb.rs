@@ -60,14 +60,6 @@ impl Subject {
         }
     }
 
-    /// "Is not at": hayuko, hawako.
-    pub(crate) fn is_not_at(self) -> String {
-        match self {
-            Subject::Third(Class::C1) => "hayuko".to_owned(),
-            _ => format!("{}ko", self.negative_prefix()),
-        }
-    }
-
     /// "Has": ana, wana, nina.
     pub(crate) fn has(self) -> String {
         format!("{}na", self.prefix())
@@ -79,13 +71,12 @@ impl Subject {
 /// A negative `While` or `Then` has no form of its own in these tables, so it is said in the past.
 pub(crate) fn conjugate(stem: &str, subject: Subject, tense: Tense, negative: bool, object: Option<Class>) -> String {
     let body = with_object(stem, object);
-    // A short stem leans on ku- after the tenses that cannot carry the stress, unless an object marker carries it.
-    let propped = if is_monosyllabic(stem) && object.is_none() { format!("ku{body}") } else { body.clone() };
+    let propped = propped(stem, object);
     if negative {
         let prefix = subject.negative_prefix();
         return match tense {
             Tense::Present | Tense::Habitual => format!("{prefix}{}", ending(&body, 'i')),
-            Tense::Past | Tense::While | Tense::Then => format!("{prefix}ku{body}"),
+            Tense::Past | Tense::While | Tense::Then => format!("{prefix}{}", infinitive(stem, object)),
             Tense::Perfect => format!("{prefix}ja{body}"),
             Tense::Future => format!("{prefix}ta{propped}"),
             Tense::Subjunctive => format!("{}si{}", subject.prefix(), ending(&body, 'e')),
@@ -107,8 +98,7 @@ pub(crate) fn conjugate(stem: &str, subject: Subject, tense: Tense, negative: bo
 /// "Who does": anayeuza, waliojenga, kitakachouzwa, asiyeuza. The tense may be present, past (also for perfect) or future.
 pub(crate) fn relative(stem: &str, class: Class, tense: Tense, negative: bool, object: Option<Class>) -> String {
     let concord = class.concord();
-    let body = with_object(stem, object);
-    let propped = if is_monosyllabic(stem) && object.is_none() { format!("ku{body}") } else { body };
+    let propped = propped(stem, object);
     let mark = match tense {
         _ if negative => "si",
         Tense::Past | Tense::Perfect => "li",
@@ -121,6 +111,13 @@ pub(crate) fn relative(stem: &str, class: Class, tense: Tense, negative: bool, o
 /// "To do": kuuza, kula, kwenda, kumsaidia.
 pub(crate) fn infinitive(stem: &str, object: Option<Class>) -> String {
     if stem == "enda" { "kwenda".to_owned() } else { format!("ku{}", with_object(stem, object)) }
+}
+
+/// The stem as it stands after the tenses that cannot carry the stress: a short one, and -enda by custom, leans on ku-
+/// unless an object marker carries it.
+fn propped(stem: &str, object: Option<Class>) -> String {
+    let leans = (is_monosyllabic(stem) || stem == "enda") && object.is_none();
+    if leans { infinitive(stem, None) } else { with_object(stem, object) }
 }
 
 fn with_object(stem: &str, object: Option<Class>) -> String {
@@ -192,6 +189,12 @@ mod tests {
             ("nywa", Present, "anakunywa", "hanywi"), ("nywa", Perfect, "amekunywa", "hajanywa"),
             ("wa", Past, "alikuwa", "hakuwa"), ("wa", Future, "atakuwa", "hatakuwa"), ("wa", While, "akiwa", "hakuwa"),
             ("liwa", Past, "aliliwa", "hakuliwa"),
+            ("ja", Present, "anakuja", "haji"), ("ja", Past, "alikuja", "hakuja"), ("ja", Perfect, "amekuja", "hajaja"),
+            ("ja", Subjunctive, "aje", "asije"), ("fa", Past, "alikufa", "hakufa"), ("fa", Then, "akafa", "hakufa"),
+            ("enda", Present, "anakwenda", "haendi"), ("enda", Past, "alikwenda", "hakwenda"),
+            ("enda", Perfect, "amekwenda", "hajaenda"), ("enda", Future, "atakwenda", "hatakwenda"),
+            ("enda", While, "akienda", "hakwenda"), ("enda", Then, "akaenda", "hakwenda"),
+            ("enda", Subjunctive, "aende", "asiende"),
         ];
         for (stem, tense, yes, no) in table {
             assert_eq!(conjugate(stem, third(C1), tense, false, None), yes);
@@ -228,7 +231,6 @@ mod tests {
     #[test]
     fn being_somewhere_and_having() {
         assert_eq!([C1, C2, C7, C9].map(|class| third(class).is_at()), ["yuko", "wako", "kiko", "iko"]);
-        assert_eq!([C1, C2, C7].map(|class| third(class).is_not_at()), ["hayuko", "hawako", "hakiko"]);
         assert_eq!(Subject::I.has(), "nina");
     }
 }

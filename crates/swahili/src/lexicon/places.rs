@@ -1,6 +1,7 @@
 //! Places: where things are done, as a phrase that stands after the verb, and towns with what travel needs to know of them.
 
 use super::Verb;
+use crate::noun_class::Class;
 
 /// What is done at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +20,10 @@ pub(crate) enum Shore {
     Sea,
     /// Towns by a lake only.
     Lake,
+    /// Any town on the mainland, but near it, not in it.
+    Country,
+    /// Near a town by the sea, on the water.
+    Offshore,
     /// No town: the place has its own name or lies in the wild.
     Nowhere,
 }
@@ -36,6 +41,23 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Whether who is at `other` cannot be said to be here, be it in a wider word.
+    pub(crate) fn excludes(&self, other: &Place) -> bool {
+        let countries = [self, other].iter().all(|place| place.general.starts_with("nchini"));
+        self.phrase != other.phrase && (self.general == other.general || self.indoors != other.indoors || countries)
+    }
+
+    /// The locative class that a verb agrees with: inside, in the whole of, or exactly at the place.
+    pub(crate) fn class(&self) -> Class {
+        if self.phrase.starts_with("ndani") {
+            Class::C18
+        } else if self.phrase.ends_with("ni") && !self.phrase.contains(' ') {
+            Class::C17
+        } else {
+            Class::C16
+        }
+    }
+
     pub(crate) fn suits(&self, verb: &Verb) -> bool {
         self.kinds.iter().any(|kind| verb.places.contains(kind))
     }
@@ -54,7 +76,7 @@ use PlaceKind::*;
 #[rustfmt::skip]
 pub(crate) const PLACES: &[Place] = &[
     outside("sokoni", "mahali pa biashara", &[Market], Shore::Any),
-    outside("kwenye gulio", "mahali pa biashara", &[Market], Shore::Any),
+    outside("kwenye gulio", "sokoni", &[Market], Shore::Any),
     outside("kando ya barabara", "nje", &[Market, Road], Shore::Any),
     outside("kwenye kituo cha mabasi", "kituoni", &[Market, Station], Shore::Any),
     inside("dukani", "mahali pa biashara", &[Shop]),
@@ -66,26 +88,25 @@ pub(crate) const PLACES: &[Place] = &[
     outside("barazani", "nje ya nyumba", &[Yard, Lounge], Shore::Any),
     outside("nyuma ya nyumba", "nje ya nyumba", &[Yard, Kitchen], Shore::Any),
     outside("mbele ya nyumba", "nje ya nyumba", &[Yard], Shore::Any),
-    outside("shambani", "nje", &[Farm], Shore::Any),
+    outside("shambani", "nje", &[Farm], Shore::Country),
     outside("kwenye bustani", "nje", &[Farm, Shade], Shore::Any),
-    outside("kwenye bonde lenye rutuba", "nje", &[Farm], Shore::Any),
-    outside("mlimani", "nje", &[Farm, Pasture], Shore::Any),
-    outside("malishoni", "nje", &[Pasture], Shore::Any),
-    outside("bondeni", "nje", &[Pasture, Farm], Shore::Any),
+    outside("kwenye bonde lenye rutuba", "bondeni", &[Farm], Shore::Country),
+    outside("mlimani", "nje", &[Farm, Pasture], Shore::Country),
+    outside("malishoni", "nje", &[Pasture], Shore::Country),
+    outside("bondeni", "nje", &[Pasture, Farm], Shore::Country),
     outside("kwenye uwanda mpana", "nje", &[Pasture], Shore::Nowhere),
-    outside("kando ya mto", "karibu na maji", &[Waterside, Pasture], Shore::Any),
-    outside("kisimani", "karibu na maji", &[Waterside, Village], Shore::Any),
-    outside("kando ya bwawa", "karibu na maji", &[Waterside, Pasture], Shore::Any),
+    outside("kando ya mto", "karibu na maji", &[Waterside, Pasture], Shore::Country),
+    outside("kisimani", "karibu na maji", &[Waterside], Shore::Country),
+    outside("kando ya bwawa", "karibu na maji", &[Waterside, Pasture], Shore::Country),
     outside("kando ya ziwa", "karibu na maji", &[Waterside, Beach], Shore::Lake),
     outside("ufukweni", "karibu na maji", &[Beach], Shore::Sea),
     outside("bandarini", "karibu na maji", &[Beach, Site], Shore::Sea),
-    outside("baharini", "majini", &[Sea], Shore::Sea),
+    outside("baharini", "majini", &[Sea], Shore::Offshore),
     outside("ziwani", "majini", &[Sea], Shore::Lake),
     inside("darasani", "shuleni", &[School]),
     inside("kwenye maabara ya shule", "shuleni", &[School]),
-    outside("kwenye uwanja wa shule", "shuleni", &[Sports], Shore::Any),
-    outside("uwanjani", "nje", &[Sports], Shore::Any),
-    outside("kwenye uwanja wa michezo", "nje", &[Sports], Shore::Any),
+    outside("kwenye uwanja wa shule", "uwanjani", &[Sports], Shore::Any),
+    outside("kwenye uwanja wa michezo", "uwanjani", &[Sports], Shore::Any),
     inside("ndani ya maktaba", "ndani ya jengo", &[Library]),
     inside("hospitalini", "mahali pa matibabu", &[Clinic]),
     inside("kwenye zahanati", "mahali pa matibabu", &[Clinic]),
@@ -93,7 +114,7 @@ pub(crate) const PLACES: &[Place] = &[
     outside("barabarani", "nje", &[Road], Shore::Any),
     outside("mtaani", "nje", &[Road, Village], Shore::Any),
     outside("kwenye daraja", "nje", &[Road], Shore::Any),
-    outside("katikati ya mji", "mjini", &[Road, Market], Shore::Any),
+    outside("kwenye barabara kuu", "nje", &[Road], Shore::Any),
     inside("karakanani", "mahali pa kazi", &[Workshop]),
     outside("chini ya kibanda", "mahali pa kazi", &[Workshop, Market], Shore::Any),
     outside("kwenye eneo la ujenzi", "mahali pa kazi", &[Site], Shore::Any),
@@ -105,10 +126,10 @@ pub(crate) const PLACES: &[Place] = &[
     inside("ukumbini", "ndani ya jengo", &[Stage]),
     outside("kwenye sherehe ya harusi", "kwenye sherehe", &[Stage], Shore::Any),
     outside("kwenye stesheni ya treni", "kituoni", &[Station], Shore::Any),
-    outside("kijijini", "mashambani", &[Village, Yard], Shore::Any),
+    outside("kijijini", "mashambani", &[Village, Yard], Shore::Country),
     outside("chini ya mti", "nje", &[Shade, Yard], Shore::Any),
     outside("chini ya mwembe", "chini ya mti", &[Shade, Yard], Shore::Any),
-    outside("kwenye uwanja wa kijiji", "nje", &[Village, Stage], Shore::Any),
+    outside("kwenye uwanja wa kijiji", "kijijini", &[Village, Stage], Shore::Country),
     outside("juu ya paa la nyumba", "nje", &[Sky], Shore::Any),
     outside("juu ya mti", "nje", &[Sky], Shore::Any),
     outside("msituni", "porini", &[Bush, Sky], Shore::Nowhere),
@@ -210,10 +231,20 @@ impl Town {
         format!("{} {}", self.kind, self.name)
     }
 
+    /// The town as it stands after a place: fields and the sea are near it, a market is in it.
+    pub(crate) fn phrase_after(&self, place: Option<&Place>) -> String {
+        match place.map(|place| place.shore) {
+            Some(Shore::Country | Shore::Offshore) => format!("karibu na {}", self.name),
+            _ => self.phrase(),
+        }
+    }
+
     pub(crate) fn has(&self, shore: Shore) -> bool {
         match shore {
             Shore::Any => true,
             Shore::Sea => matches!(self.water, Water::Sea | Water::Island),
+            Shore::Offshore => self.water == Water::Sea,
+            Shore::Country => self.water != Water::Island,
             Shore::Lake => matches!(self.water, Water::Victoria | Water::Tanganyika),
             Shore::Nowhere => false,
         }

@@ -11,6 +11,19 @@ pub(crate) struct Day {
     pub(crate) parted: bool,
 }
 
+impl Day {
+    /// Whether what is so on this day is not thereby so on the `other`.
+    pub(crate) fn excludes(&self, other: &Day) -> bool {
+        let every = |day: &Day| day.phrase.starts_with("kila");
+        let implied = match other.phrase {
+            "wiki hii" => self.phrase == "leo",
+            "mara kwa mara" | "kila wiki" => every(self),
+            _ => self.phrase == "kila siku" && every(other),
+        };
+        self != other && !implied
+    }
+}
+
 /// A part of the day as an adverb.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Part {

@@ -26,13 +26,11 @@ pub(crate) struct Verb {
     pub(crate) general: &'static str,
     pub(crate) with: &'static [&'static str],
     pub(crate) why: &'static [&'static str],
+    /// Whether the verb carries a marker of its object even where that is no person.
+    pub(crate) marked: bool,
 }
 
 impl Verb {
-    pub(crate) fn is_transitive(&self) -> bool {
-        !self.objects.is_empty()
-    }
-
     const fn at(mut self, places: &'static [PlaceKind]) -> Self {
         self.places = places;
         self
@@ -45,6 +43,11 @@ impl Verb {
 
     const fn with(mut self, with: &'static [&'static str]) -> Self {
         self.with = with;
+        self
+    }
+
+    const fn marked(mut self) -> Self {
+        self.marked = true;
         self
     }
 
@@ -61,7 +64,7 @@ const fn to(
     objects: &'static [Kind],
     amount: Amount,
 ) -> Verb {
-    Verb { stem, passive, agents, objects, amount, places: &[], general: "", with: &[], why: &[] }
+    Verb { stem, passive, agents, objects, amount, places: &[], general: "", with: &[], why: &[], marked: false }
 }
 
 const fn alone(stem: &'static str, agents: &'static [Kind]) -> Verb {
@@ -167,7 +170,6 @@ const GOODS: &[Kind] = &[
     Bag,
 ];
 const HOUSE: &[PlaceKind] = &[Home, Yard];
-const OUTDOORS: &[PlaceKind] = &[Yard, Village, Shade];
 const SITTING: &[PlaceKind] = &[Yard, Shade, Lounge, Restaurant];
 
 #[rustfmt::skip]
@@ -201,11 +203,10 @@ pub(crate) const VERBS: &[Verb] = &[
     to("chuja", "chujwa", &[Cook, Woman, Waiter], &[Hot], One).at(&[Kitchen]).with(&["kwa chujio"]).why(GUESTS),
     to("twanga", "twangwa", FARMERS, &[Grain], One).at(&[Yard]).general("fanya kazi").with(&["kwa kinu na mchi"]).why(&["ili kupata unga", "kwa ajili ya uji", "kwa ajili ya ugali"]),
     to("saga", "sagwa", FARMERS, &[Grain], One).at(&[Village]).general("fanya kazi").with(&["kwa mashine", "kwa jiwe"]).why(&["ili kupata unga", "kwa ajili ya uji", "ili kuuza unga mjini"]),
-    to("chinja", "chinjwa", &[Man], &[Poultry], Any).at(&[Yard]).general("andaa chakula").with(&["kwa kisu kikali"]).why(GUESTS),
+    to("chinja", "chinjwa", &[Man], &[Poultry], Any).at(&[Yard]).general("andaa chakula").marked().with(&["kwa kisu kikali"]).why(GUESTS),
     // Eating and drinking.
     to("la", "liwa", EVERYONE, &[Dish, Fruit, Fried, Baked, Roast, Root], One).at(&[Restaurant, Home, Yard]).general("pata mlo").with(&["kwa mikono", "pamoja na chai", "pamoja na maji baridi"]).why(FUN),
     to("nywa", "nywewa", EVERYONE, &[Drink], One).at(SITTING).with(&["kwenye kikombe", "taratibu"]).why(FUN),
-    to("andalia wageni", "andaliwa wageni", COOKS, &[Hot], One).at(&[Kitchen, Restaurant]).general("karibisha wageni").why(FUN),
     // House.
     to("fua", "fuliwa", GENERAL, &[Garment, Linen], Many).at(&[Yard, Waterside]).general("fanya usafi").with(&["kwa sabuni", "kwa mikono", "kwa maji ya mvua"]).why(TIDY),
     to("osha", "oshwa", &[Adult, Child, Waiter], &[Vessel], Many).at(&[Kitchen, Yard]).general("fanya usafi").with(&["kwa sabuni", "kwa maji ya moto"]).why(TIDY),
@@ -221,10 +222,10 @@ pub(crate) const VERBS: &[Verb] = &[
     to("funga", "fungwa", EVERYONE, &[Opened], Any).at(&[Home, Office, School]).with(&["kwa ufunguo", "haraka"]).why(&["kabla ya kuondoka", "kwa sababu ya upepo", "kwa sababu za usalama"]),
     to("washa", "washwa", GENERAL, &[Lamp], Any).at(&[Home, Lounge]).with(&["kwa kiberiti"]).why(&["baada ya umeme kukatika", "kabla ya giza kuingia"]),
     to("zima", "zimwa", GENERAL, &[Lamp, Heard, Seen], Any).at(&[Home, Lounge]).why(&["kabla ya kulala", "ili kuokoa umeme"]),
-    to("ogesha", "ogeshwa", &[Woman, Man], &[Baby, Dog], Any).at(HOUSE).with(&["kwa maji ya moto", "kwa sabuni"]).why(&["kabla ya kulala", "kabla ya chakula cha jioni"]),
+    to("ogesha", "ogeshwa", &[Woman, Man], &[Baby, Dog], Any).at(HOUSE).marked().with(&["kwa maji ya moto", "kwa sabuni"]).why(&["kabla ya kulala", "kabla ya chakula cha jioni"]),
     to("bembeleza", "bembelezwa", &[Woman, Man, Elder], &[Baby], One).at(HOUSE).general("tunza mtoto").with(&["kwa wimbo"]).why(&["ili alale", "ili aache kulia"]),
     to("kumbatia", "kumbatiwa", &[Woman, Man, Elder], &[Baby, Girl, Boy], Any).at(&[Yard, Station, Home]).with(&["kwa furaha", "kwa upendo"]).why(&["baada ya safari ndefu", "baada ya kufaulu mtihani"]),
-    to("simulia watoto", "simuliwa watoto", &[Elder], &[Story], Any).at(&[Yard, Shade, Lounge]).general("zungumza na watoto").why(FUN),
+    to("simulia", "simuliwa", &[Elder], &[Story], Any).at(&[Yard, Shade, Lounge]).general("zungumza").with(&["kwa watoto", "kwa wajukuu"]).why(FUN),
     // Making and mending.
     to("shona", "shonwa", &[Tailor], &[Sewn], Any).at(&[Workshop, Market]).general("fanya kazi").with(&["kwa cherehani", "kwa sindano na uzi"]).why(CRAFT),
     to("fuma", "fumwa", &[Weaver, Elder], &[Woven, Knitted], Any).at(&[Workshop, Yard]).general("fanya kazi ya mikono").with(&["kwa nyuzi za sufu", "kwa nyuzi za pamba"]).why(CRAFT),
@@ -235,7 +236,7 @@ pub(crate) const VERBS: &[Verb] = &[
     to("tengeneza", "tengenezwa", &[Carpenter], &[Furniture, Woodwork], Any).at(&[Workshop]).general("fanya kazi").with(&["kwa mbao ngumu", "kwa nyundo na misumari"]).why(&["kwa ajili ya shule mpya", "kwa ajili ya wateja", "ili kuuza mjini"]),
     to("karabati", "karabatiwa", &[Artisan], &[Vehicle, Device, Tractor], Any).at(&[Workshop]).general("fanya kazi").with(&["kwa vipuri vipya", "kwa zana za kisasa"]).why(&["kwa ajili ya mteja", "baada ya ajali", "kabla ya safari ndefu"]),
     to("pasua", "pasuliwa", &[Carpenter, Man, Youth], &[Timber, Firewood], Many).at(&[Workshop, Yard]).general("fanya kazi").with(&["kwa shoka", "kwa msumeno"]).why(ERRAND),
-    to("paka rangi", "pakwa rangi", &[Painter, Man, Youth], &[Wall, Building, Furniture], Any).at(&[Site, Workshop]).general("fanya kazi").with(&["kwa brashi"]).why(TIDY),
+    to("paka rangi", "pakwa rangi", &[Painter, Man, Youth], &[Wall, Building, Furniture], Any).at(&[Site, Workshop]).general("fanya kazi").with(&["kwa brashi"]).why(&["kwa ajili ya sikukuu", "kabla ya wageni kufika", "ili kuvutia wateja"]),
     to("chora", "chorwa", &[Painter, Pupil], &[Drawn], Any).at(&[Workshop, School, Shade]).general("fanya kazi ya sanaa").with(&["kwa penseli", "kwa rangi za maji"]).why(CRAFT),
     // Building.
     to("jenga", "jengwa", &[Builder], &[Building, Wall, Structure], Any).at(&[Site]).general("fanya kazi ya ujenzi").with(&["kwa matofali", "kwa mawe na saruji"]).why(BUILD),
@@ -254,7 +255,7 @@ pub(crate) const VERBS: &[Verb] = &[
     to("vuna", "vunwa", &[Farmer, Villager], &[Grain, Nut, Root], Many).at(&[Farm]).general("fanya kazi ya kilimo").with(&["kwa mashine", "kwa mundu"]).why(EARN),
     to("mwagilia", "mwagiliwa", FARMERS, &[Watered, Vegetable], Many).at(&[Farm]).general("fanya kazi ya kilimo").with(&["kwa ndoo", "kwa mpira wa maji"]).why(&["kwa sababu ya ukame", "wakati wa kiangazi", "kabla ya jua kuwaka sana"]),
     to("palilia", "paliliwa", &[Farmer, Villager], &[Grain, Root, Nut], Many).at(&[Farm]).general("fanya kazi ya kilimo").with(&["kwa jembe dogo"]).why(CROPS),
-    to("chuma", "chumwa", &[Farmer, Villager, Youth, Child], &[Fruit, Vegetable], Many).at(&[Farm]).with(&["kwa mikono", "kwa ngazi"]).why(EARN),
+    to("chuma", "chumwa", &[Farmer, Villager, Youth, Child], &[Fruit, Vegetable], Many).at(&[Farm]).with(&["kwa mikono", "kwa ngazi"]).why(&["kwa ajili ya kuuza mjini", "kwa ajili ya familia", "ili kuuza sokoni"]),
     to("kamua", "kamuliwa", &[Herder, Farmer], &[Milked], Any).at(&[Yard, Pasture]).general("fanya kazi ya ufugaji").with(&["kwa mikono", "kwa mashine"]).why(&["ili kupata maziwa", "kabla ya kwenda malishoni", "ili kuuza maziwa mjini"]),
     to("lisha", "lishwa", &[Herder, Farmer, Adult], &[Poultry, Cattle], Many).at(&[Yard]).general("fanya kazi ya ufugaji").with(&["kwa majani mabichi", "kwa pumba"]).why(&["ili wanenepe", "kabla ya giza kuingia"]),
     to("chunga", "chungwa", &[Herder, Boy], &[Cattle], Many).at(&[Pasture]).general("fanya kazi ya ufugaji").with(&["kwa fimbo", "kwa msaada wa mbwa"]).why(&["kabla ya giza kuingia", "baada ya masomo", "kwa sababu ya ukame"]),
@@ -293,10 +294,10 @@ pub(crate) const VERBS: &[Verb] = &[
     to("gawa", "gawiwa", &[Medic], &[Medicine], Many).at(&[Clinic, Village]).general("toa huduma ya afya").with(&["bila malipo", "kwa wagonjwa"]).why(HEAL),
     to("meza", "mezwa", &[Patient], &[Medicine], One).at(&[Clinic, Home]).with(&["kwa maji safi"]).why(&["baada ya kula", "kwa ushauri wa daktari"]),
     // Reporting, trade in words, service.
-    to("piga picha", "pigwa picha", &[Photographer, Tourist, Journalist], &[Wild, Structure, Carved, Dancer], Any).at(&[]).with(&["kwa kamera mpya", "kutoka mbali"]).why(&["kwa ajili ya gazeti", "kwa ajili ya maonyesho", "kabla ya jua kuzama"]),
+    to("piga picha", "pigwa picha", &[Photographer, Tourist, Journalist], &[Wild, Structure, Carved, Dancer], Any).at(&[]).marked().with(&["kwa kamera mpya", "kutoka mbali"]).why(&["kwa ajili ya gazeti", "kwa ajili ya maonyesho", "kabla ya jua kuzama"]),
     to("hoji", "hojiwa", &[Journalist], &[Farmer, Trader, Official, Athlete], Any).at(&[Office, Sports, Market]).general("fanya kazi ya uandishi").with(&["moja kwa moja"]).why(&["kwa ajili ya taarifa ya habari", "kwa ajili ya gazeti", "baada ya mkutano"]),
     to("karibisha", "karibishwa", &[Waiter, Elder, Villager], &[Guest, Tourist], Any).at(&[Restaurant, Village, Yard]).with(&["kwa furaha", "kwa chai ya moto"]).why(&["baada ya safari ndefu", "kwa niaba ya kijiji"]),
-    to("hudumia", "hudumiwa", &[Waiter], &[Customer, Tourist, Guest], Any).at(&[Restaurant]).general("fanya kazi").with(&["kwa heshima", "kwa haraka"]).why(FUN),
+    to("hudumia", "hudumiwa", &[Waiter], &[Customer, Tourist, Guest], Any).at(&[Restaurant]).general("fanya kazi").with(&["kwa heshima", "kwa haraka"]).why(&["wakati wa chakula cha mchana", "wakati wa sikukuu"]),
     to("leta", "letwa", &[Waiter], &[Dish, Drink], One).at(&[Restaurant]).general("fanya kazi").with(&["kwenye sinia"]).why(&["kwa wateja wawili", "kwa wageni", "kwa familia yenye watoto"]),
     to("nyoa", "nyolewa", &[Barber], &[Customer, Boy, Man], One).at(&[Workshop]).general("fanya kazi").with(&["kwa mashine", "kwa wembe mpya"]).why(&["kwa ajili ya harusi", "kabla ya sikukuu"]),
     to("suka nywele", "sukwa nywele", &[Braider, Woman], &[Girl, Customer], One).at(&[Workshop, Yard]).general("fanya kazi").with(&["kwa mtindo wa kisasa"]).why(&["kwa ajili ya harusi", "kabla ya sikukuu"]),
@@ -310,7 +311,8 @@ pub(crate) const VERBS: &[Verb] = &[
     to("pokea", "pokelewa", EVERYONE, &[Letter, Gift], Any).at(&[Home, Office]).with(&["kwa mikono miwili", "kwa furaha"]).why(&["kutoka kwa rafiki wa zamani", "kutoka kwa ndugu wa mbali"]),
     to("tafuta", "tafutwa", EVERYONE, &[Small], One).at(&[Home, Office, Market]).with(&["kila mahali", "kwa wasiwasi"]).why(&["kabla ya kuondoka", "kwa muda mrefu"]),
     to("tumia", "tumiwa", &[Clerk, Scientist, Journalist], &[Device], One).at(&[Office]).general("fanya kazi").with(&["kwa ustadi"]).why(&["ili kuandika ripoti", "ili kuwasiliana na wateja"]),
-    to("tembelea", "tembelewa", &[Official, Tourist, Guest], &[Visited], One).at(&[]).general("fanya ziara").why(DUTY),
+    to("tembelea", "tembelewa", &[Official], &[Visited], One).at(&[]).general("fanya ziara").why(DUTY),
+    to("tembelea", "tembelewa", &[Tourist, Guest], &[Visited], One).at(&[]).general("fanya ziara").why(&["kwa mara ya kwanza", "pamoja na mwenyeji wao", "wakati wa likizo"]),
     to("zindua", "zinduliwa", &[Official], &[Building, Structure, Book], One).at(&[]).general("fanya kazi rasmi").why(DUTY),
     to("soma", "somwa", &[Official, Clerk, Scientist], &[Report], One).at(&[Office]).general("fanya kazi").why(DUTY),
     to("tupa", "tupwa", &[Cleaner, Adult, Child], &[Rubbish], One).at(&[Road, Market]).with(&["kwenye pipa", "kwenye jalala"]).why(TIDY),
@@ -346,18 +348,18 @@ pub(crate) const VERBS: &[Verb] = &[
     to("la", "liwa", &[Monkey], &[Fruit], Many).at(&[Bush]).general("jilisha").with(&["kwa haraka"]).why(&["mbele ya watalii", "baada ya mvua kunyesha"]),
     to("nywa", "nywewa", &[Wild, Grazing], &[Water], One).at(&[Waterside, Bush]).general("kata kiu").with(&["bwawani", "mtoni"]).why(THIRST),
     to("winda", "windwa", &[Predator], &[Prey], Any).at(&[Bush]).general("tafuta chakula").with(&["kwa ujanja", "kimyakimya"]).why(&["kwa sababu ya njaa", "kabla ya jua kuchomoza"]),
-    to("kimbiza", "kimbizwa", &[Predator], &[Prey], Any).at(&[Bush]).general("tafuta chakula").with(&["kwa kasi"]).why(&["kwa sababu ya njaa", "mbele ya watalii"]),
-    to("kimbiza", "kimbizwa", &[Dog], &[Cat, Poultry, Monkey], Any).at(&[Yard, Village]).with(&["kwa kasi"]).why(&["huku watoto wakicheka", "mbele ya nyumba za jirani"]),
+    to("kimbiza", "kimbizwa", &[Predator], &[Prey], Any).at(&[Bush]).general("tafuta chakula").marked().with(&["kwa kasi"]).why(&["kwa sababu ya njaa", "mbele ya watalii"]),
+    to("kimbiza", "kimbizwa", &[Dog], &[Cat, Poultry, Monkey], Any).at(&[Yard, Village]).marked().with(&["kwa kasi"]).why(&["huku watoto wakicheka", "mbele ya nyumba za jirani"]),
     alone("bweka", &[Dog]).at(&[Yard, Village]).general("piga kelele").with(&["kwa sauti kubwa", "bila kukoma"]).why(&["baada ya kumwona mgeni", "kwa sababu ya mwizi"]),
     alone("ruka", &[Flyer]).at(&[Sky]).with(&["angani", "kwa makundi"]).why(&["kabla ya mvua kunyesha", "huku jua likizama"]),
     alone("tua", &[Flyer, Insect]).at(&[Sky]).with(&["taratibu"]).why(&["baada ya mvua kunyesha", "ili kutafuta chakula"]),
     alone("tafuta chakula", &[Poultry, Wader, Monkey]).at(&[Waterside, Yard]).with(&["kwa makundi", "kwa midomo"]).why(&["baada ya mvua kunyesha", "kabla ya jua kuzama"]),
-    alone("oga", &[Bather]).at(&[Waterside]).with(&["kwa maji ya matope", "kwa furaha"]).why(THIRST),
+    alone("oga", &[Bather]).at(&[Waterside]).with(&["kwenye matope", "kwa furaha"]).why(THIRST),
     alone("tambaa", &[Crawler]).at(&[Shade, Road]).general("tembea").with(&["polepole", "juu ya majani makavu"]).why(&["ili kutafuta chakula", "baada ya mvua kunyesha"]),
     alone("cheza", &[Dog, Cat, Monkey]).at(&[Yard, Bush]).with(&["na watoto wake", "kwa furaha"]).why(&["huku jua likizama", "baada ya kula"]),
     to("vuta", "vutwa", &[Cattle], &[Cart], One).at(&[Road, Farm]).general("fanya kazi").with(&["kwa nguvu", "polepole"]).why(&["wakati wa mavuno", "chini ya jua kali"]),
     to("kata", "katwa", &[Man, Youth], &[Tree], Any).at(&[Village, Farm]).with(&["kwa shoka", "kwa msumeno wa mashine"]).why(&["ili kupata mbao", "ili kupisha ujenzi wa barabara", "ili kupata kuni"]),
-    to("jaza maji", "jazwa maji", &[Woman, Girl, Boy], &[Carried], Any).at(&[Waterside]).with(&["kisimani", "kwa kata"]).why(ERRAND),
+    to("jaza", "jazwa", &[Woman, Girl, Boy], &[Carried], Any).at(&[Waterside]).with(&["kwa maji safi", "kwa maji ya kunywa"]).why(ERRAND),
     to("pamba", "pambwa", &[Woman, Youth], &[Room], One).at(&[Home, Stage]).with(&["kwa maua", "kwa vitambaa vya rangi"]).why(&["kwa ajili ya harusi", "kwa ajili ya siku ya kuzaliwa", "kwa ajili ya sikukuu"]),
     to("tundika", "tundikwa", &[Adult, Teacher], &[Picture, Linen], Any).at(&[Home, Office]).with(&["ukutani", "kwa misumari"]).why(TIDY),
     to("hesabu", "hesabiwa", &[Trader, Clerk, Herder], &[Load, Cattle], Many).at(&[Market, Village]).general("fanya kazi").with(&["kwa makini", "mara mbili"]).why(&["kabla ya safari", "kabla ya kufunga biashara"]),

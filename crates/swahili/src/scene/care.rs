@@ -78,6 +78,11 @@ pub(crate) struct Care {
     pub(crate) moment: &'static str,
 }
 
+/// The `phrases` that do not begin as `old` does and go on.
+fn narrower_left_out(phrases: &[&'static str], old: &str) -> Vec<&'static str> {
+    phrases.iter().copied().filter(|new| *new == old || !new.starts_with(old)).collect()
+}
+
 impl Facts for Care {
     const FACETS: usize = 6;
 
@@ -96,16 +101,22 @@ impl Facts for Care {
 
     fn redraw(&mut self, facet: usize, choices: Choices) {
         match facet {
-            0 => self.patient = choices.pick("patient", PATIENTS),
+            0 => {
+                // A mother is a woman.
+                let fitting: Vec<&Patient> =
+                    PATIENTS.iter().filter(|new| [self.patient.short, new.short] != ["mwanamke", "mama"]).collect();
+                self.patient = *choices.pick("patient", &fitting);
+            }
             1 => {
                 let fitting: Vec<&Ailment> =
                     AILMENTS.iter().filter(|ailment| ailment.advice.contains(&self.advice)).collect();
                 self.ailment = *choices.pick("ailment", &fitting);
             }
             2 => self.advice = *choices.pick("advice", self.ailment.advice),
-            3 => self.carer = *choices.pick("carer", CARERS),
+            // A medical specialist is a doctor, and yesterday morning is yesterday.
+            3 => self.carer = *choices.pick("carer", &narrower_left_out(CARERS, self.carer)),
             4 => self.town = choices.pick("town", TOWNS),
-            _ => self.moment = *choices.pick("moment", MOMENTS),
+            _ => self.moment = *choices.pick("moment", &narrower_left_out(MOMENTS, self.moment)),
         }
     }
 

@@ -95,31 +95,34 @@ impl Facts for Deed {
             day: None,
             part: None,
             why: None,
-            negative: choices.chance("negative", 4),
+            negative: false,
         };
         (deed.agent.number, deed.agent.count) = number(Amount::Any, choices.part("agent"));
         deed.agent.quality = choices.chance("qualified", 36).then(|| quality(noun, choices.part("agent"))).flatten();
-        if !matches!(tense, Tense::Future | Tense::Habitual) && choices.chance("dressed", 38) {
+        if !matches!(tense, Tense::Future | Tense::Habitual) && choices.chance("dressed", 29) {
             deed.dress(choices);
         }
         deed.draw_object(choices);
-        deed.with = (!verb.with.is_empty() && choices.chance("by means", 42)).then(|| *choices.pick("with", verb.with));
-        if deed.with.is_none() && noun.is(Kind::Person) && choices.chance("in a manner", 45) {
+        deed.with = (!verb.with.is_empty() && choices.chance("by means", 32)).then(|| *choices.pick("with", verb.with));
+        if deed.with.is_none() && noun.is(Kind::Person) && choices.chance("in a manner", 24) {
             deed.with = Some(*choices.pick("manner", MANNERS));
         }
         if deed.agent.number == Number::Singular && noun.is(Kind::Person) && choices.chance("accompanied", 14) {
             deed.companion = Some(choices.pick("companion", COMPANIONS)).copied().filter(|&who| who != noun.singular);
         }
-        if choices.chance("somewhere", 82) {
+        if choices.chance("somewhere", 80) {
             deed.draw_place(choices);
         }
-        if choices.chance("in town", 42) {
+        if choices.chance("in town", 36) {
             deed.draw_town(choices);
         }
-        deed.why = (!verb.why.is_empty() && !deed.negative && choices.chance("why", 46))
+        deed.why = (!verb.why.is_empty() && !deed.negative && choices.chance("why", 38))
             .then(|| *choices.pick("reason", verb.why));
         deed.draw_day(choices);
         deed.draw_part(choices);
+        if choices.chance("negative", 4) {
+            deed.deny();
+        }
         deed
     }
 
@@ -131,8 +134,7 @@ impl Facts for Deed {
                 let fits = self.agent.quality.is_none_or(|quality| noun.is_any(quality.kinds))
                     && self.worn.is_none_or(|(garment, _)| wardrobe(noun).is_some_and(|kinds| garment.is_any(kinds)))
                     && self.companion.is_none_or(|who| who != noun.singular);
-                let related = lexicon().covers(old, noun) || lexicon().covers(noun, old);
-                if fits && !related && noun.is(Kind::Person) == old.is(Kind::Person) {
+                if fits && lexicon().excludes(old, noun) && noun.is(Kind::Person) == old.is(Kind::Person) {
                     self.agent.noun = noun;
                 }
             }
@@ -142,20 +144,26 @@ impl Facts for Deed {
                     let fits = noun.is_mass() == object.noun.is_mass()
                         && object.quality.is_none_or(|quality| suits(quality, noun))
                         && noun.singular != self.agent.noun.singular;
-                    let related = lexicon().covers(object.noun, noun) || lexicon().covers(noun, object.noun);
-                    if fits && !related {
+                    if fits && lexicon().excludes(object.noun, noun) {
                         object.noun = noun;
                     }
                 }
             }
-            2 if self.place.is_some() => {
+            2 => {
                 let old = self.place;
                 self.draw_place(choices);
-                if self.place.is_some_and(|place| self.town.is_some_and(|town| !town.has(place.shore))) {
-                    self.place = old;
-                }
+                let fits = |new: &Place| {
+                    old.is_some_and(|old| new.excludes(old))
+                        && self.town.is_none_or(|town| town.has(new.shore))
+                        && self.part.is_none_or(|part| new.indoors || !part.dark)
+                };
+                self.place = self.place.filter(|new| fits(new)).or(old);
             }
-            3 if self.day.is_some() => self.draw_day(choices),
+            3 => {
+                let old = self.day;
+                self.draw_day(choices);
+                self.day = self.day.filter(|new| old.is_some_and(|old| new.excludes(old))).or(old);
+            }
             4 => {
                 if let Some(count) = &mut self.agent.count {
                     *count = 2 + choices.below("count", 9);
@@ -172,12 +180,13 @@ impl Facts for Deed {
                 }
             }
             6 => {
-                self.negative = true;
-                self.why = None;
+                self.deny();
             }
             7 if self.town.is_some() => self.draw_town(choices),
             8 => {
-                if let Some((_, colour)) = &mut self.worn {
+                if let Some((garment, colour)) = &mut self.worn
+                    && !garment.is(Kind::Uniform)
+                {
                     *colour = choices.pick("colour", COLOURS);
                 }
             }
@@ -193,6 +202,12 @@ impl Facts for Deed {
 }
 
 impl Deed {
+    /// Makes it not done at all: "did not sell cheaply" would leave open that it was sold otherwise.
+    fn deny(&mut self) {
+        self.negative = true;
+        (self.with, self.companion, self.why) = (None, None, None);
+    }
+
     fn draw_object(&mut self, choices: Choices) {
         let objects = lexicon().objects(self.verb_index);
         if objects.is_empty() {
@@ -258,7 +273,10 @@ impl Deed {
     fn dress(&mut self, choices: Choices) {
         if let Some(kinds) = wardrobe(self.agent.noun) {
             let garments: Vec<&Noun> = NOUNS.iter().filter(|noun| noun.is_any(kinds)).collect();
-            self.worn = Some((*choices.pick("garment", &garments), choices.pick("garment colour", COLOURS)));
+            let garment = *choices.pick("garment", &garments);
+            let plain = |colour: &&Quality| colour.form != Form::Having || !garment.is(Kind::Uniform);
+            let colours: Vec<&Quality> = COLOURS.iter().filter(plain).collect();
+            self.worn = Some((garment, *choices.pick("garment colour", &colours)));
         }
     }
 }

@@ -4,6 +4,7 @@ use super::Facts;
 use crate::lexicon::{TOWNS, Town, Water};
 use crate::noun_class::Class::{self, *};
 use crate::random::Choices;
+use crate::verb::Tense;
 
 #[rustfmt::skip]
 const CROPS: &[(&str, Class)] = &[
@@ -73,9 +74,14 @@ pub(crate) struct Harvest {
 }
 
 impl Harvest {
-    /// Why it was so.
+    /// Why it was so. "They" are the farmers.
     pub(crate) fn cause(&self) -> &'static str {
         if self.good { BOONS[self.cause] } else { BANES[self.cause] }
+    }
+
+    /// The tense that goes with the season.
+    pub(crate) fn tense(&self) -> Tense {
+        if self.season.ends_with("huu") { Tense::Perfect } else { Tense::Past }
     }
 }
 
@@ -103,9 +109,11 @@ impl Facts for Harvest {
         match facet {
             0 => self.crop = choices.pick("crop", CROPS),
             1 => self.town = *choices.pick("town", &rural()),
-            2 => self.season = *choices.pick("season", SEASONS),
+            // This month and this season lie in this year.
+            2 if self.season != "mwaka huu" => self.season = *choices.pick("season", SEASONS),
             3 => self.quantity = *choices.pick("quantity", QUANTITIES),
-            _ => self.good = !self.good,
+            4 => self.good = !self.good,
+            _ => {}
         }
     }
 

@@ -170,6 +170,20 @@ pub(crate) enum Stage {
     Postponed,
 }
 
+impl Stage {
+    /// Whether nothing that follows from the `other` stage follows from this one: what is built was planned once,
+    /// and a plan that is put off is a plan still.
+    fn excludes(self, other: Stage) -> bool {
+        use Stage::*;
+        match other {
+            Announced | Decided => matches!(self, Refused | Done),
+            Begun => matches!(self, Announced | Decided | Refused | Postponed),
+            Done => self != Done,
+            Refused | Postponed => matches!(self, Announced | Decided | Begun | Done),
+        }
+    }
+}
+
 const STAGES: &[Stage] =
     &[Stage::Announced, Stage::Decided, Stage::Begun, Stage::Done, Stage::Refused, Stage::Postponed];
 
@@ -202,15 +216,15 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// The field of the project.
-    pub(crate) fn sphere(&self) -> Sphere {
-        self.project.sphere
-    }
-
     fn draw_institution(&mut self, choices: Choices) {
         let fitting: Vec<&Institution> =
             INSTITUTIONS.iter().filter(|institution| institution.spheres.contains(&self.project.sphere)).collect();
         self.institution = *choices.pick("institution", &fitting);
+    }
+
+    /// Whether what is given up here was never carried through: "did not", not "does".
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.stage, Stage::Refused | Stage::Postponed)
     }
 }
 
@@ -234,7 +248,8 @@ impl Facts for Report {
 
     fn redraw(&mut self, facet: usize, choices: Choices) {
         match facet {
-            0 => self.draw_institution(choices),
+            // Ministries and boards are the government as well.
+            0 if self.institution.name != "serikali" => self.draw_institution(choices),
             1 => {
                 let similar: Vec<&Project> = PROJECTS
                     .iter()
@@ -242,9 +257,13 @@ impl Facts for Report {
                     .collect();
                 self.project = *choices.pick("project", &similar);
             }
-            2 => self.stage = *choices.pick("stage", STAGES),
+            2 => {
+                let others: Vec<Stage> = STAGES.iter().copied().filter(|stage| stage.excludes(self.stage)).collect();
+                self.stage = *choices.pick("stage", &others);
+            }
             3 => self.amount = self.amount.map(|_| *choices.pick("amount", AMOUNTS)),
-            _ => self.town = choices.pick("town", TOWNS),
+            4 => self.town = choices.pick("town", TOWNS),
+            _ => {}
         }
     }
 

@@ -105,7 +105,8 @@ impl Facts for Study {
             }
             1 => self.marks = if choices.chance("pass", 75) { 55 } else { 12 } + choices.below("marks", 38),
             2 => self.town = choices.pick("town", TOWNS),
-            3 => self.term = *choices.pick("term", TERMS),
+            // A week, a month or a term of this year lies in this year.
+            3 if self.term != "mwaka huu" => self.term = *choices.pick("term", TERMS),
             4 => {
                 self.level = if LEVELS[..4].contains(&self.level) {
                     *choices.pick("level", &LEVELS[..4])

@@ -33,6 +33,30 @@ pub(crate) enum Stance {
     Wonders,
 }
 
+/// How the deed stands after what is said; stances of one outcome do not exclude each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    Done,
+    NotDone,
+    Intended,
+    Unknown,
+}
+
+impl Stance {
+    fn outcome(self) -> Outcome {
+        match self {
+            Stance::Managed | Stance::Told | Stance::Finished | Stance::Can => Outcome::Done,
+            Stance::Forgot | Stance::Refused | Stance::WantedInVain | Stance::Cannot | Stance::NotYet => {
+                Outcome::NotDone
+            }
+            Stance::Promised | Stance::AskedForHelp | Stance::Must | Stance::Proposes | Stance::Hopes => {
+                Outcome::Intended
+            }
+            Stance::Wonders => Outcome::Unknown,
+        }
+    }
+}
+
 const STANCES: &[Stance] = &[
     Stance::Managed,
     Stance::Forgot,
@@ -74,7 +98,11 @@ impl Facts for Talk {
     fn redraw(&mut self, facet: usize, choices: Choices) {
         match facet {
             0 => self.voice = voice(choices.part("voice")),
-            1 => self.stance = *choices.pick("stance", STANCES),
+            1 => {
+                let outcome = self.stance.outcome();
+                let others: Vec<Stance> = STANCES.iter().copied().filter(|other| other.outcome() != outcome).collect();
+                self.stance = *choices.pick("stance", &others);
+            }
             2 => self.deed.redraw(1, choices),
             3 => self.deed.redraw(2, choices),
             4 => self.deed.redraw(7, choices),

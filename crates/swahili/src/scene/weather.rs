@@ -121,7 +121,7 @@ impl Facts for Weather {
             1 => self.effect = choices.pick("effect", EFFECTS),
             2 => self.town = choices.pick("town", TOWNS),
             3 => self.time = *choices.pick("time", TIMES),
-            _ => self.harmless = true,
+            _ => self.harmless = !self.harmless,
         }
         if !can_cause(self.phenomenon, self.effect, self.town) {
             *self = before;

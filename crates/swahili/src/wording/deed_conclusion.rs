@@ -1,8 +1,8 @@
 //! What follows from a deed, in few words: details dropped, wider words, another voice, another way to say it.
 
 use super::deed_description::garment_phrase;
-use super::phrase::{finite, join, noun_phrase, object_marker, predicate, rename, sentence, there_is, to_do, who};
-use crate::lexicon::{Kind, Number, lexicon};
+use super::phrase::{finite, join, noun_phrase, object_marker, predicate, rename, sentence, there_is, to_do};
+use crate::lexicon::{Kind, lexicon};
 use crate::noun_class::Class;
 use crate::random::Choices;
 use crate::scene::{Deed, Participant};
@@ -42,10 +42,10 @@ pub(super) enum Shape {
 }
 
 pub(super) const SHAPES: &[(Shape, usize)] = &[
-    (Shape::Plain, 16),
-    (Shape::AtPlace, 14),
-    (Shape::AtTime, 8),
-    (Shape::InTown, 7),
+    (Shape::Plain, 9),
+    (Shape::AtPlace, 17),
+    (Shape::AtTime, 12),
+    (Shape::InTown, 10),
     (Shape::Participle, 5),
     (Shape::Passive, 6),
     (Shape::PassiveByAgent, 7),
@@ -58,14 +58,14 @@ pub(super) const SHAPES: &[(Shape, usize)] = &[
     (Shape::Cleft, 2),
     (Shape::DoerIs, 3),
     (Shape::HeIsTheOne, 3),
-    (Shape::Wears, 5),
+    (Shape::Wears, 6),
     (Shape::PlaceIsDone, 2),
     (Shape::ObjectIs, 4),
     (Shape::TimeFirst, 6),
     (Shape::PlaceFirst, 5),
     (Shape::WithCompanion, 4),
     (Shape::Aim, 4),
-    (Shape::Counted, 4),
+    (Shape::Counted, 5),
     (Shape::OtherTense, 6),
     (Shape::Somebody, 3),
     (Shape::AgentIs, 4),
@@ -75,6 +75,9 @@ pub(super) const SHAPES: &[(Shape, usize)] = &[
 impl Deed {
     /// Something that follows from the deed.
     pub(crate) fn conclude(&self, choices: Choices) -> String {
+        if self.negative {
+            return sentence(&self.denial(choices));
+        }
         let weights: Vec<usize> = SHAPES.iter().map(|shape| shape.1).collect();
         (0..8)
             .find_map(|attempt| {
@@ -83,6 +86,29 @@ impl Deed {
             })
             .map(|text| sentence(&text))
             .unwrap_or_else(|| sentence(&self.full(choices)))
+    }
+
+    /// What follows from a deed that is not done: all that was denied and no less, or what else is known of the agent.
+    fn denial(&self, choices: Choices) -> String {
+        let (agent, does) = (noun_phrase(&self.agent), self.does(self.tense));
+        let object = self.object.as_ref().map(noun_phrase).unwrap_or_default();
+        let (place, time) = (self.place_phrase(), self.time_phrase());
+        let passive = self.object.as_ref().filter(|_| !self.verb.passive.is_empty());
+        match choices.below("denial", 5) {
+            0 if self.worn.is_some() => self.dressed(&agent).unwrap_or_default(),
+            1 if !time.is_empty() => format!("{time}, {}", join(&[&agent, &does, &object, &place])),
+            2 if !place.is_empty() => format!("{place}, {}", join(&[&agent, &does, &object, &time])),
+            3 if let Some(patient) = passive => join(&[&object, &self.is_done(patient), "na", &agent, &place, &time]),
+            _ => join(&[&agent, &does, &object, &place, &time]),
+        }
+    }
+
+    /// "Wears this", of the agent in the words given.
+    fn dressed(&self, agent: &str) -> Option<String> {
+        let (garment, colour) = self.worn?;
+        let wears = finite("vaa", self.subject(), self.worn_tense(), false, None);
+        let number = self.agent.number;
+        Some(join(&[agent, &wears, &garment_phrase(garment.form(number), garment.class(number), colour)]))
     }
 
     /// Agent, verb, object and place: what is always long enough.
@@ -98,14 +124,13 @@ impl Deed {
         let passive = object.as_ref().filter(|_| !self.verb.passive.is_empty());
         let place = self.somewhere(choices);
         let somewhere = (!place.is_empty()).then_some(place.as_str());
-        let affirmative = (!self.negative).then_some(());
         match shape {
             Shape::Plain => Some(self.plain(choices)),
             Shape::AtPlace => Some(join(&[&self.plain(choices), somewhere?])),
             Shape::AtTime => Some(join(&[&self.plain(choices), &self.when()?])),
             Shape::InTown => Some(join(&[&self.plain(choices), &self.town_word(choices)?])),
             Shape::Participle => {
-                affirmative.filter(|_| self.tense == Tense::Present)?;
+                (self.tense == Tense::Present).then_some(())?;
                 Some(join(&[&said, &self.does(Tense::While), &done_to, &self.detail(choices)]))
             }
             Shape::Passive => Some(join(&[&noun_phrase(passive?), &self.is_done(passive?), &self.detail(choices)])),
@@ -118,7 +143,7 @@ impl Deed {
                 &self.detail(choices),
             ])),
             Shape::PlaceThereIs => Some(join(&[somewhere?, there_is(self.tense), &said, &self.who_does(), &done_to])),
-            Shape::IsAtPlace => Some(join(&[&said, &self.is_at().filter(|_| affirmative.is_some())?, somewhere?])),
+            Shape::IsAtPlace => Some(join(&[&said, &self.is_at()?, somewhere?])),
             Shape::GeneralVerb => Some(join(&[&said, &self.general_verb()?, &self.when().unwrap_or_default()])),
             Shape::GeneralVerbAtPlace => Some(join(&[&said, &self.general_verb()?, somewhere?])),
             Shape::Cleft => Some(join(&["ni", &said, &self.who_does(), &done_to])),
@@ -127,31 +152,22 @@ impl Deed {
                 let one = if agent.agreement() == Class::C1 { "ndiye" } else { "ndio" };
                 Some(join(&[&said, one, &self.who_does(), &done_to]))
             }
-            Shape::Wears => {
-                let (garment, colour) = self.worn?;
-                let wears = finite("vaa", self.subject(), self.worn_tense(), false, None);
-                let number = self.agent.number;
-                Some(join(&[&said, &wears, &garment_phrase(garment.form(number), garment.class(number), colour)]))
-            }
+            Shape::Wears => self.dressed(&said),
             Shape::PlaceIsDone => {
                 let stem = self.verb.passive;
-                let done = finite(stem, Subject::Third(Class::C16), self.tense, self.negative, None);
-                passive.filter(|object| !object.noun.is(Kind::Person))?;
-                Some(join(&[somewhere?, &done, &done_to]))
+                let done = finite(stem, Subject::Third(self.place?.class()), self.tense, self.negative, None);
+                passive.filter(|object| !object.noun.is_alive())?;
+                Some(join(&[self.place?.phrase, &done, &done_to]))
             }
             Shape::ObjectIs => {
                 let quality = self.object?.quality?;
-                affirmative?;
                 let patient = passive?;
                 let is = predicate(quality, patient.agreement());
                 Some(join(&[&noun_phrase(&patient.plain()), &self.which_is_done(patient), &is]))
             }
             Shape::TimeFirst => Some(format!("{}, {}", self.when()?, self.plain(choices))),
             Shape::PlaceFirst => Some(format!("{}, {}", somewhere?, self.plain(choices))),
-            Shape::WithCompanion => {
-                affirmative?;
-                Some(join(&[&self.plain(choices), "na", &self.companion_phrase()?]))
-            }
+            Shape::WithCompanion => Some(join(&[&self.plain(choices), "na", &self.companion_phrase()?])),
             Shape::Aim => {
                 let aim = self.why?.strip_prefix("ili ku").filter(|_| self.agent.noun.is(Kind::Person))?;
                 let wants = finite("taka", self.subject(), self.aim_tense(), false, None);
@@ -163,7 +179,7 @@ impl Deed {
             }
             Shape::OtherTense => self.other_tense(&said, &done_to),
             Shape::Somebody => {
-                let noun = if self.agent.noun.is(Kind::Person) { "mtu" } else { "mnyama" };
+                let noun = if self.agent.noun.is(Kind::Person) { "mtu" } else { self.agent.noun.hypernym };
                 let some = self.agent.called(lexicon().noun(noun)).plain();
                 Some(join(&[&noun_phrase(&some), "fulani", &self.does(self.tense), &done_to, &place]))
             }
@@ -181,7 +197,6 @@ impl Deed {
                 ]))
             }
             Shape::ObjectAtPlace => {
-                affirmative?;
                 let object = object.as_ref().filter(|object| !object.noun.is_alive() && self.place.is_some())?;
                 matches!(self.tense, Tense::Present | Tense::Past).then_some(())?;
                 Some(join(&[there_is(self.tense), &noun_phrase(object), somewhere?]))
@@ -198,21 +213,21 @@ impl Deed {
 
     /// The agent renamed, mostly without its details.
     fn agent_word(&self, choices: Choices) -> Participant {
-        let renamed = rename(&self.agent, choices.part("agent word"), !self.negative);
+        let renamed = rename(&self.agent, choices.part("agent word"), true);
         self.trimmed(renamed, choices.part("agent detail"))
     }
 
     fn object_word(&self, choices: Choices) -> Option<Participant> {
         let object = self.object?;
-        let renamed = rename(&object, choices.part("object word"), !self.negative);
+        let renamed = rename(&object, choices.part("object word"), true);
         // A wider word for the object would send the marker of a person astray.
         let renamed = if object.noun.is(Kind::Person) { object } else { renamed };
         Some(self.trimmed(renamed, choices.part("object detail")))
     }
 
     fn trimmed(&self, participant: Participant, choices: Choices) -> Participant {
-        let keep_count = self.negative || choices.chance("keep the count", 40);
-        let keep_quality = self.negative || choices.chance("keep the quality", 30);
+        let keep_count = choices.chance("keep the count", 45);
+        let keep_quality = choices.chance("keep the quality", 42);
         let kept = participant.quality.filter(|_| keep_quality);
         Participant { count: participant.count.filter(|_| keep_count), quality: kept, ..participant }
     }
@@ -220,7 +235,7 @@ impl Deed {
     /// The place, sometimes in a wider word.
     fn somewhere(&self, choices: Choices) -> String {
         let Some(place) = self.place else { return String::new() };
-        let wide = !place.general.is_empty() && !self.negative && choices.chance("wider place", 30);
+        let wide = !place.general.is_empty() && choices.chance("wider place", 30);
         (if wide { place.general } else { place.phrase }).to_owned()
     }
 
@@ -249,12 +264,12 @@ impl Deed {
 
     fn town_word(&self, choices: Choices) -> Option<String> {
         let town = self.town?;
-        let country = choices.chance("country", 25) && !self.negative;
-        Some(if country { format!("nchini {}", town.country) } else { town.phrase() })
+        let country = choices.chance("country", 25);
+        Some(if country { format!("nchini {}", town.country) } else { town.phrase_after(self.place) })
     }
 
     fn general_verb(&self) -> Option<String> {
-        let general = Some(self.verb.general).filter(|general| !general.is_empty() && !self.negative)?;
+        let general = Some(self.verb.general).filter(|general| !general.is_empty())?;
         Some(finite(general, self.subject(), self.tense, false, None))
     }
 
@@ -268,19 +283,17 @@ impl Deed {
 
     /// The same in another tense or aspect that is true whenever the deed is.
     fn other_tense(&self, agent: &str, object: &str) -> Option<String> {
-        if self.negative {
-            return None;
-        }
         let subject = self.subject();
-        let marker = object_marker(self.object.as_ref());
+        let marker = object_marker(self.verb, self.object.as_ref());
         let stem = self.verb.stem;
         let verb = match self.tense {
             Tense::Past => format!("{} {}", finite("wa", subject, Tense::Past, false, None), self.does(Tense::While)),
             Tense::Perfect => self.does(Tense::Past),
-            Tense::Future => {
+            Tense::Future if self.agent.noun.is(Kind::Person) => {
                 format!("{} {}", finite("tarajia", subject, Tense::Present, false, None), to_do(stem, marker))
             }
             Tense::Habitual => self.does(Tense::Present),
+            Tense::Future => return None,
             _ => format!("{} {}", finite("endelea", subject, Tense::Present, false, None), to_do(stem, marker)),
         };
         Some(join(&[agent, &verb, object]))

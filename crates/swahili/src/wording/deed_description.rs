@@ -5,7 +5,7 @@ use crate::lexicon::{Kind, Number, lexicon};
 use crate::noun_class::Class;
 use crate::random::Choices;
 use crate::scene::{Deed, Participant};
-use crate::verb::{Subject, Tense, infinitive};
+use crate::verb::{Subject, Tense};
 
 /// The ways in which the heart of the sentence is built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +37,7 @@ pub(super) enum Front {
 }
 
 pub(super) const CORES: &[(Core, usize)] = &[
-    (Core::Plain, 26),
+    (Core::Plain, 30),
     (Core::Participle, 10),
     (Core::ThereIs, 9),
     (Core::Passive, 9),
@@ -95,7 +95,7 @@ impl Deed {
     /// "sokoni mjini Arusha".
     pub(super) fn place_phrase(&self) -> String {
         let place = self.place.map_or("", |place| place.phrase);
-        join(&[place, &self.town.map(|town| town.phrase()).unwrap_or_default()])
+        join(&[place, &self.town.map(|town| town.phrase_after(self.place)).unwrap_or_default()])
     }
 
     /// "rafiki yake".
@@ -110,7 +110,7 @@ impl Deed {
 
     /// The clause "does it to it" in a tense of choice.
     pub(super) fn does(&self, tense: Tense) -> String {
-        let marker = object_marker(self.object.as_ref());
+        let marker = object_marker(self.verb, self.object.as_ref());
         finite(self.verb.stem, self.subject(), tense, self.negative, marker)
     }
 
@@ -121,7 +121,7 @@ impl Deed {
 
     /// "Who does".
     pub(super) fn who_does(&self) -> String {
-        let marker = object_marker(self.object.as_ref());
+        let marker = object_marker(self.verb, self.object.as_ref());
         who(self.verb.stem, self.agent.agreement(), self.tense, self.negative, marker)
     }
 
@@ -153,14 +153,16 @@ impl Deed {
             time: self.time_phrase(),
             why: self.why.unwrap_or_default().to_owned(),
         };
+        let core = CORES[choices.weighted("core", &CORES.iter().map(|core| core.1).collect::<Vec<_>>())].0;
         let front = match FRONTS[choices.weighted("front", &FRONTS.iter().map(|front| front.1).collect::<Vec<_>>())].0 {
+            // These begin with words of their own.
+            _ if matches!(core, Core::Witnessed | Core::Hearsay | Core::Question | Core::Interrupted) => String::new(),
             Front::Nothing => String::new(),
             Front::Time => std::mem::take(&mut tail.time),
             Front::Place => std::mem::take(&mut tail.place),
             Front::Reason if tail.why.starts_with("huku") => String::new(),
             Front::Reason => std::mem::take(&mut tail.why),
         };
-        let core = CORES[choices.weighted("core", &CORES.iter().map(|core| core.1).collect::<Vec<_>>())].0;
         let body = self.body(core, tail, choices);
         let told = if front.is_empty() { sentence(&body) } else { sentence(&format!("{front}, {body}")) };
         match self.scenery(choices) {
@@ -178,7 +180,11 @@ impl Deed {
         let (present, past) = (self.tense == Tense::Present, self.tense == Tense::Past);
         match core {
             Core::Participle if present => join(&[&agent, &self.doing(), &object, &rest]),
-            Core::ThereIs => join(&[there_is(self.tense), &agent, &self.who_does(), &object, &rest]),
+            Core::ThereIs => {
+                let which = choices.chance("which", 30);
+                let does = format!("{} {}", self.agent.agreement().which(), self.does(self.tense));
+                join(&[there_is(self.tense), &agent, &if which { does } else { self.who_does() }, &object, &rest])
+            }
             Core::Passive if let Some(patient) = passive => {
                 join(&[&object, &self.is_done(patient), "na", &agent, &rest])
             }
@@ -193,40 +199,59 @@ impl Deed {
                 }
                 None => plain(),
             },
-            Core::TwoSentences if !tail.place.is_empty() => match self.is_at() {
+            Core::TwoSentences if !tail.place.is_empty() && !self.negative => match self.is_at() {
                 Some(is_at) => {
                     let where_and_when = join(&[&agent, &is_at, &tail.place, &tail.companion, &tail.time]);
-                    let what = join(&[&self.does(self.tense), &object, &tail.with, &tail.why]);
+                    let all = self.agent.number == Number::Plural && choices.chance("all", 50);
+                    let all = if all { self.agent.agreement().concord().all } else { "" };
+                    let what = join(&[all, &self.does(self.tense), &object, &tail.with, &tail.why]);
                     format!("{} {}", sentence(&where_and_when), sentence(&what))
                 }
                 None => plain(),
             },
-            Core::Witnessed if present || past => {
+            Core::Witnessed if (present || past) && !self.negative => {
                 join(&[&self.witness(choices), &agent, &self.doing(), &object, &rest])
             }
             Core::Hearsay => {
-                let told =
-                    ["inasemekana kwamba", "nimesikia kwamba", "watu wanasema kuwa", "jirani yangu anasema kwamba"];
+                // What is known is so; what is only said need not be.
+                let told = ["inajulikana kwamba", "ni kweli kwamba", "ninajua kwamba", "imethibitishwa kuwa"];
                 format!("{} {}", choices.pick("hearsay", &told), plain())
             }
             Core::Auxiliary if !self.negative => {
-                let marker = object_marker(self.object.as_ref());
+                let marker = object_marker(self.verb, self.object.as_ref());
                 join(&[&agent, &self.auxiliary(choices), &to_do(self.verb.stem, marker), &object, &rest])
             }
             Core::Interrupted if past && !self.negative => {
-                let event = choices.pick(
-                    "event",
-                    &["mvua ilianza kunyesha", "umeme ulikatika ghafla", "simu iliita", "upepo mkali ulianza kuvuma"],
-                );
+                let outdoors: &[&str] =
+                    &["mvua ilianza kunyesha", "upepo mkali ulianza kuvuma", "ngurumo zilisikika kwa mbali"];
+                let indoors: &[&str] = &["mvua ilianza kunyesha", "umeme ulikatika ghafla", "simu iliita"];
+                let roofed = self.place.is_some_and(|place| place.indoors);
+                let event = choices.pick("event", if roofed { indoors } else { outdoors });
                 let rest = join(&[&tail.with, &tail.companion, &tail.place, &tail.time]);
-                format!("{}, {event}", join(&["wakati", &agent, &self.doing(), &object, &rest]))
+                let was = finite("wa", self.subject(), Tense::Past, false, None);
+                format!("{} wakati {event}", join(&[&agent, &was, &self.doing(), &object, &rest]))
             }
             Core::Question if (present || past) && self.agent.noun.is(Kind::Person) => {
-                let seen = ["je, umewahi kumwona", "je, unamfahamu", "je, unamkumbuka"];
-                let seen_many = ["je, umewahi kuwaona", "je, unawafahamu", "je, unawakumbuka"];
-                let one = self.agent.number == Number::Singular;
-                let opening = choices.pick("question", if one { &seen } else { &seen_many });
-                format!("{}?", join(&[opening, &agent, &self.who_does(), &object, &rest]))
+                let class = self.agent.agreement();
+                let you = |stem, tense| finite(stem, Subject::You, tense, false, Some(class));
+                let opening = match choices.below("question", 4) {
+                    0 => you("fahamu", Tense::Present),
+                    1 => you("kumbuka", Tense::Present),
+                    2 => you("ona", Tense::Perfect),
+                    _ => format!(
+                        "{} {}",
+                        finite("wahi", Subject::You, Tense::Perfect, false, None),
+                        to_do("ona", Some(class))
+                    ),
+                };
+                // "This" is in sight, "yonder" is remembered; a number has its noun for itself.
+                let counted = self.agent.count.is_some() || self.agent.quality.is_some() || self.worn.is_some();
+                let pointed = match (counted, present) {
+                    (true, _) => "",
+                    (false, true) => class.concord().this,
+                    (false, false) => class.concord().yonder,
+                };
+                format!("je, {}?", join(&[&opening, &agent, pointed, &self.who_does(), &object, &rest]))
             }
             Core::Lasting if present && !self.negative && tail.time.is_empty() => {
                 let since = ["tangu asubuhi", "kwa muda wa saa mbili", "tangu alfajiri", "kwa nusu saa"];
@@ -254,6 +279,7 @@ impl Deed {
         }
         let saw = |subject| finite("ona", subject, Tense::Past, false, marker);
         match choices.below("witness", 4) {
+            2 | 3 if self.agent.noun.is(Kind::Wild) => format!("watalii {}", saw(Subject::Third(Class::C2))),
             0 => saw(Subject::We),
             1 => saw(Subject::I),
             2 => format!("majirani {}", saw(Subject::Third(Class::C2))),
@@ -261,14 +287,14 @@ impl Deed {
         }
     }
 
-    /// "Begins to", "plans to": a verb that leaves the deed true.
+    /// "Goes on to", "manages to": a verb that leaves the deed true.
     fn auxiliary(&self, choices: Choices) -> String {
         let (tense, stems): (Tense, &[&str]) = match self.tense {
-            Tense::Present => (Tense::Present, &["endelea", "jitahidi"]),
-            Tense::Past => (Tense::Past, &["anza", "endelea", "fanikiwa"]),
-            Tense::Perfect => (Tense::Perfect, &["maliza", "fanikiwa", "anza"]),
-            Tense::Future => (Tense::Future, &["anza", "endelea", "jaribu"]),
-            _ => (Tense::Habitual, &["penda", "pendelea"]),
+            Tense::Present => (Tense::Present, &["endelea"]),
+            Tense::Past => (Tense::Past, &["weza", "endelea", "fanikiwa"]),
+            Tense::Perfect => (Tense::Perfect, &["maliza", "fanikiwa", "weza"]),
+            Tense::Future => (Tense::Future, &["anza", "endelea"]),
+            _ => (Tense::Habitual, &["penda", "endelea"]),
         };
         finite(*choices.pick("auxiliary", stems), self.subject(), tense, false, None)
     }
@@ -276,15 +302,12 @@ impl Deed {
     /// A second sentence about what is around.
     fn scenery(&self, choices: Choices) -> Option<String> {
         let outdoors = self.place.is_none_or(|place| !place.indoors);
-        if !matches!(self.tense, Tense::Present | Tense::Past) || !choices.chance("scenery", 9) {
+        if !matches!(self.tense, Tense::Present | Tense::Past) || !choices.chance("scenery", 6) {
             return None;
         }
         let look = finite("onekana", self.subject(), self.tense, false, None);
-        let mood = choices.pick("mood", &["choka", "furahi", "wa na haraka"]);
-        let mood = match mood.split_once(' ') {
-            Some((first, rest)) => format!("{look} {} {rest}", infinitive(first, None)),
-            None => format!("{look} {}", infinitive(mood, None)),
-        };
+        let mood =
+            format!("{look} {}", to_do(choices.pick::<&str>("mood", &["choka", "furahi", "wa na haraka"]), None));
         let around: &[&str] = match (outdoors, self.tense == Tense::Present) {
             (true, true) => {
                 &["jua linawaka sana", "anga halina mawingu", "upepo mwanana unavuma", "watu wachache wanapita karibu"]

@@ -1,6 +1,6 @@
 //! Phrases: nouns with what agrees with them, verbs of one or more words, numbers, and the final sentence.
 
-use crate::lexicon::{Form, Kind, Quality, lexicon};
+use crate::lexicon::{Form, Kind, Quality, Verb, lexicon};
 use crate::noun_class::Class;
 use crate::random::Choices;
 use crate::scene::Participant;
@@ -17,12 +17,6 @@ pub(super) fn sentence(text: &str) -> String {
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
     let stop = if text.ends_with(['.', '?', '!']) { "" } else { "." };
     format!("{first}{}{stop}", letters.as_str())
-}
-
-/// The text with a capital first.
-pub(super) fn capital(text: &str) -> String {
-    let sentence = sentence(text);
-    sentence.strip_suffix('.').unwrap_or(&sentence).to_owned()
 }
 
 /// A quality as it stands after a noun of the class: mkubwa, safi, cha kijani, mwenye bidii.
@@ -61,7 +55,9 @@ pub(super) fn rename(participant: &Participant, choices: Choices, widen: bool) -
     let synonym = words.synonym(participant.noun).filter(|_| choices.chance("synonym", 50));
     let wider = words.hypernym(participant.noun).filter(|_| widen && choices.chance("wider", 38));
     match wider.or(synonym) {
-        Some(noun) => Participant { count: participant.count, ..participant.called(noun) },
+        // "Maandishi matatu" is not said of three books, nor is a number put behind a phrase.
+        Some(noun) if noun.is_mass() || noun.singular.contains(' ') => participant.called(noun).plain(),
+        Some(noun) => participant.called(noun),
         None => *participant,
     }
 }
@@ -89,12 +85,12 @@ pub(super) fn to_do(stem: &str, object: Option<Class>) -> String {
     bend(stem, |word| infinitive(word, object))
 }
 
-/// The marker that the verb carries for its object: people are marked, things are not.
-pub(super) fn object_marker(object: Option<&Participant>) -> Option<Class> {
-    object.filter(|object| object.noun.is(Kind::Person)).map(Participant::agreement)
+/// The marker that the verb carries for its object: people are marked, things are with a few verbs only.
+pub(super) fn object_marker(verb: &Verb, object: Option<&Participant>) -> Option<Class> {
+    object.filter(|object| verb.marked || object.noun.is(Kind::Person)).map(Participant::agreement)
 }
 
-/// "na" before a wider tense: the tense of a relative that goes with a main verb of this tense.
+/// "There is", in the tense of what is told.
 pub(super) fn there_is(tense: Tense) -> &'static str {
     match tense {
         Tense::Past => "kulikuwa na",

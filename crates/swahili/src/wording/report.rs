@@ -1,6 +1,7 @@
 //! Reports: what an institution announced, decided, began, finished, refused or put off.
 
 use super::phrase::{finite, join, sentence, to_do};
+use crate::noun_class::Class;
 use crate::random::Choices;
 use crate::scene::{Report, Stage};
 use crate::verb::{Subject, Tense};
@@ -162,8 +163,14 @@ impl Report {
 
     /// What follows from the news.
     pub(crate) fn conclude(&self, choices: Choices) -> String {
-        let object = self.object(choices.chance("amount", 40), choices.chance("rest", 80));
-        let town = if choices.chance("town", 65) { self.town.phrase() } else { String::new() };
+        // What is refused in one town or number may be granted in another, so refusals keep all they deny; and a ban on
+        // plastic bags is none on bags.
+        let off = self.is_off();
+        let whole = off || !self.project.counted || choices.chance("rest", 75);
+        let object = self.object(off || choices.chance("amount", 45), whole);
+        let town = if off || choices.chance("town", 70) { self.town.phrase() } else { String::new() };
+        // An infinitive agrees as class 15: kujenga shule kumeanza.
+        let the_doing = |stem| finite(stem, Subject::Third(Class::C15), Tense::Perfect, false, None);
         let doing = to_do(self.project.stem, None);
         let name = self.institution.name;
         let does = |tense, negative| self.institution_does(self.project.stem, tense, negative);
@@ -180,17 +187,20 @@ impl Report {
                 join(&[name, &Subject::Third(self.institution.class).has(), "mpango wa", &doing, &object])
             }
             (Stage::Decided, _) => join(&["uamuzi wa", &doing, &object, &town, "umefanywa"]),
-            (Stage::Begun, 0 | 1) => join(&["kazi ya", &doing, &object, &town, "imeanza"]),
+            (Stage::Begun, 0) => join(&["kazi ya", &doing, &object, &town, "imeanza"]),
+            (Stage::Begun, 1) => join(&[&doing, &object, &town, &the_doing("anza")]),
             (Stage::Begun, 2) => join(&[&object, &self.is_done(Tense::Present, false), &town]),
             (Stage::Begun, _) => join(&[name, &does(Tense::Present, false), &object, &town]),
             (Stage::Done, 0 | 1) => join(&[&object, &self.is_done(Tense::Perfect, false), &town]),
             (Stage::Done, 2) => join(&[&object, &self.is_done(Tense::Past, false), "na", name]),
             (Stage::Done, _) => join(&[name, &does(Tense::Perfect, false), &object, &town]),
-            (Stage::Refused, 0 | 1) => join(&[&object, &self.is_done(Tense::Future, true), &town]),
+            (Stage::Refused, 0) => join(&[&doing, &object, &town, &the_doing("kataliwa")]),
+            (Stage::Refused, 1) => join(&[&object, &self.is_done(Tense::Future, true), &town]),
             (Stage::Refused, _) => {
                 join(&[name, &self.institution_does("taka", Tense::Past, true), &doing, &object, &town])
             }
-            (Stage::Postponed, 0 | 1) => join(&["mpango wa", &doing, &object, &town, "umecheleweshwa"]),
+            (Stage::Postponed, 0) => join(&[&doing, &object, &town, &the_doing("ahirishwa")]),
+            (Stage::Postponed, 1) => join(&["mpango wa", &doing, &object, &town, "umecheleweshwa"]),
             (Stage::Postponed, _) => join(&[&object, &self.is_done(Tense::Perfect, true), &town]),
         };
         sentence(&said)

@@ -31,12 +31,12 @@ impl Talk {
     }
 
     fn does(&self, tense: Tense, negative: bool) -> String {
-        let marker = object_marker(self.deed.object.as_ref());
+        let marker = object_marker(self.deed.verb, self.deed.object.as_ref());
         finite(self.deed.verb.stem, self.subject(), tense, negative, marker)
     }
 
     fn doing(&self) -> String {
-        to_do(self.deed.verb.stem, object_marker(self.deed.object.as_ref()))
+        to_do(self.deed.verb.stem, object_marker(self.deed.verb, self.deed.object.as_ref()))
     }
 
     /// The speech in one or two sentences.
@@ -67,7 +67,7 @@ impl Talk {
                     &[
                         "kwa sababu kulikuwa na kazi nyingi",
                         "kwa hiyo tutalazimika kungoja hadi kesho",
-                        "ingawa nilikumbusha mara mbili",
+                        "licha ya kukumbushwa mara mbili",
                         "kwa bahati mbaya",
                     ],
                 );
@@ -118,12 +118,7 @@ impl Talk {
             Stance::Told => {
                 let teller = pick(
                     "teller",
-                    &[
-                        "rafiki yangu aliniambia kwamba",
-                        "nilisikia kutoka kwa jirani kwamba",
-                        "mwalimu alisema kwamba",
-                        "je, unajua kwamba",
-                    ],
+                    &["nimefurahi kusikia kwamba", "ninakumbuka kwamba", "kila mtu anajua kwamba", "je, unajua kwamba"],
                 );
                 let end = if teller.starts_with("je") { "?" } else { "" };
                 let text = join(&[teller, pick("when", PAST), &doer, &self.does(Tense::Past, false), &rest, why]);
@@ -186,10 +181,15 @@ impl Talk {
                     "then",
                     &["ingawa siku zinakwenda", "lakini kazi itaanza hivi karibuni", "kwa hiyo tuwe na subira"],
                 );
-                sentence(&join(&["mpaka sasa", &doer, &self.does(Tense::Perfect, true), &format!("{rest},"), end]))
+                sentence(&join(&[
+                    "mpaka sasa",
+                    &doer,
+                    &format!("{},", join(&[&self.does(Tense::Perfect, true), &rest])),
+                    end,
+                ]))
             }
             Stance::Proposes => {
-                let idea = pick("idea", &["napendekeza kwamba", "itakuwa vizuri kama", "nadhani ni wazo zuri"]);
+                let idea = pick("idea", &["napendekeza kwamba", "itakuwa vizuri", "nadhani ni wazo zuri"]);
                 sentence(&join(&[idea, &doer, &self.does(Tense::Subjunctive, false), &rest, pick("when", FUTURE), why]))
             }
             Stance::Finished => {
@@ -223,7 +223,7 @@ impl Talk {
             Stance::Forgot | Stance::Refused | Stance::WantedInVain | Stance::Cannot | Stance::NotYet
         );
         let object = deed.object.map(|object| {
-            let person = object_marker(Some(&object)).is_some();
+            let person = object_marker(deed.verb, Some(&object)).is_some();
             if person { object } else { rename(&object, choices.part("object word"), affirmative) }
         });
         let object = object.map(|object| if choices.chance("bare", 55) { object.plain() } else { object });
@@ -233,7 +233,11 @@ impl Talk {
         } else {
             ""
         };
-        let town = deed.town.map(|town| town.phrase()).filter(|_| choices.chance("town", 45)).unwrap_or_default();
+        let town = deed
+            .town
+            .map(|town| town.phrase_after(deed.place))
+            .filter(|_| choices.chance("town", 45))
+            .unwrap_or_default();
         let rest = join(&[&object, place, &town]);
         let doing = join(&[&self.doing(), &rest]);
         let doer = self.doer();
@@ -243,7 +247,7 @@ impl Talk {
             Stance::Managed | Stance::Told => join(&[&self.does(Tense::Past, false), &rest]),
             Stance::Forgot | Stance::Refused | Stance::WantedInVain => join(&[&self.does(Tense::Past, true), &rest]),
             Stance::Promised if either => join(&[&self.says("panga", Tense::Present, false), &doing]),
-            Stance::Promised => join(&[&self.does(Tense::Future, false), &rest]),
+            Stance::Promised => join(&[&self.says("kusudia", Tense::Present, false), &doing]),
             Stance::AskedForHelp => join(&[&self.says("hitaji", Tense::Present, false), "msaada wa", &doing]),
             Stance::Can if either => join(&[&self.subject().has(), "uwezo wa", &doing]),
             Stance::Can => join(&[&self.says("weza", Tense::Present, false), &doing]),

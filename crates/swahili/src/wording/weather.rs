@@ -26,14 +26,7 @@ impl Weather {
         let happened = self.effect(if choices.chance("perfect", 40) { Tense::Perfect } else { Tense::Past });
         let source = *choices.pick(
             "source",
-            &[
-                "",
-                "",
-                "",
-                "kwa mujibu wa mashuhuda,",
-                "idara ya hali ya hewa inasema kwamba",
-                "taarifa ya habari inasema kuwa",
-            ],
+            &["", "", "", "kwa mujibu wa mashuhuda,", "idara ya hali ya hewa imethibitisha kwamba", "ni kweli kwamba"],
         );
         let relief = *choices.pick(
             "relief",
@@ -68,7 +61,7 @@ impl Weather {
                 sentence(&join(&[name, &did, &town, time])),
                 sentence(&join(&["kwa sababu hiyo,", thing, &happened]))
             ),
-            5 => join(&["wakazi wanasema kwamba", thing, &happened, &town, "kwa sababu ya", name, &which_did, time]),
+            5 => join(&["wakazi wameshuhudia jinsi", thing, &happened, &town, "kwa sababu ya", name, &which_did, time]),
             _ => join(&[&town, &format!("{time},"), name, &did, "kiasi kwamba", thing, &happened]),
         };
         let told = sentence(&join(&[source, &body]));
@@ -79,7 +72,7 @@ impl Weather {
     pub(crate) fn conclude(&self, choices: Choices) -> String {
         let (short, time) = (self.phenomenon.short, self.time);
         let town = self.town.phrase();
-        let thing = if choices.chance("short", 60) { self.effect.short } else { self.effect.thing };
+        let thing = if !self.harmless && choices.chance("short", 60) { self.effect.short } else { self.effect.thing };
         let happened = self.effect(Tense::Past);
         let effect_only = choices.below("shape", 7);
         let body = match effect_only {
