@@ -47,7 +47,7 @@ pub(crate) enum Kind {
     Baker, Waiter, Police, Athlete, Swimmer, Musician, Singer, Dancer, Painter, Carver, Potter, Smith, Barber, Braider,
     Scientist, Writer, Journalist, Photographer, Official, Traveller, Tourist, Guest, Customer, Cleaner, Villager, Coach,
     // Animals.
-    Dog, Cat, Beast, Pet, Cattle, Milked, Grazing, Poultry, Wader, Fowl, Flyer, Predator, Wild, Grazer, Prey, Bather, Monkey,
+    Dog, Cat, Beast, Pet, Cattle, Draught, Milked, Grazing, Poultry, Wader, Fowl, Flyer, Predator, Wild, Grazer, Prey, Bather, Monkey,
     Crawler, Insect, Catch,
     // Things.
     Thing, Fruit, Vegetable, Root, Nut, Grain, Grocery, Flour, Dish, Stirred, Roast, Fried, Egg, Baked, Drink, Hot, Water,

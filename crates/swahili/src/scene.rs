@@ -89,7 +89,7 @@ impl Scene {
     }
 
     fn draw_any(choices: Choices) -> Self {
-        match choices.weighted("genre", &[52, 12, 9, 8, 6, 5, 4, 4]) {
+        match choices.weighted("genre", &[55, 15, 7, 7, 5, 4, 3, 4]) {
             0 => Scene::Deed(Deed::draw(choices)),
             1 => Scene::Talk(Talk::draw(choices)),
             2 => Scene::Report(Report::draw(choices)),
@@ -99,6 +99,11 @@ impl Scene {
             6 => Scene::Weather(Weather::draw(choices)),
             _ => Scene::Harvest(Harvest::draw(choices)),
         }
+    }
+
+    /// Whether the scene is of the same genre as the `other`.
+    pub(crate) fn is_of_genre(&self, other: &Scene) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
     /// How many facts can be changed.

@@ -52,40 +52,63 @@ const DISTRACTORS: std::ops::RangeInclusive<usize> = 3..=4;
 const MIN_QUERY_WORDS: usize = 4;
 
 impl Synthesis {
-    /// The training pairs. Pair `i` depends on the seed and `i` only, so fewer pairs are the beginning of more.
+    /// The training pairs. No text is told twice. A pair depends on the seed and on the pairs before it only, so fewer
+    /// pairs are the beginning of more.
     pub fn pairs(&self) -> impl Iterator<Item = Pair> + use<> {
         let stream = mix(self.seed ^ hash("pairs"));
-        (0..self.pairs as u64).map(move |index| pair(Choices::new(stream, index)))
+        let mut told = HashSet::<u64>::new();
+        (0..self.pairs as u64).map(move |index| {
+            drafts(Choices::new(stream, index))
+                .find(|pair| {
+                    let texts = [&pair.positive, &pair.anchor].map(|text| hash(text));
+                    let fresh = texts.iter().all(|text| !told.contains(text));
+                    if fresh {
+                        told.extend(texts);
+                    }
+                    fresh
+                })
+                .expect("there is always something new to tell")
+        })
     }
 
     /// The retrieval set: every query has one relevant document and at least three that differ from it in one fact.
     pub fn retrieval(&self) -> Retrieval {
         let stream = mix(self.seed ^ hash("retrieval"));
-        let mut statements: Vec<String> = Vec::with_capacity(self.queries);
-        // Texts with the number of the query that they answer.
-        let mut documents: Vec<(String, Option<usize>)> = Vec::new();
-        let (mut asked, mut seen) = (HashSet::new(), HashSet::new());
-        for index in 0.. {
-            if statements.len() == self.queries {
+        let mut cases: Vec<Case> = Vec::with_capacity(self.queries);
+        let mut seen = HashSet::new();
+        let drawn = (0..).filter_map(|index| Case::draw(Choices::new(stream, index)));
+        for case in drawn {
+            if cases.len() == self.queries {
                 break;
             }
-            let Some(case) = Case::draw(Choices::new(stream, index)) else { continue };
-            let fresh = case.texts().all(|text| !seen.contains(text)) && !asked.contains(&case.statement);
-            if !fresh {
-                continue;
+            let fresh = case.tellings().all(|telling| !seen.contains(&telling.text));
+            let apart = |other: &Case| {
+                !other.tellings().any(|telling| case.follows_from(&telling.scene))
+                    && !case.tellings().any(|telling| other.follows_from(&telling.scene))
+            };
+            if fresh && cases.iter().all(apart) {
+                seen.extend(case.tellings().map(|telling| telling.text.clone()));
+                cases.push(case);
             }
-            seen.extend(case.texts().cloned());
-            asked.insert(case.statement.clone());
-            documents.push((case.relevant, Some(statements.len())));
-            documents.extend(case.distractors.into_iter().map(|text| (text, None)));
+        }
+        let unrelated: Vec<String> = (0..)
+            .map(|index| {
+                let choices = Choices::new(mix(stream), index);
+                Telling::new(Scene::draw(choices, Split::Dev), choices.part("description"))
+            })
+            .filter(|telling| !cases.iter().any(|case| case.follows_from(&telling.scene)))
+            .filter(|telling| seen.insert(telling.text.clone()))
+            .map(|telling| telling.text)
+            .take(self.queries)
+            .collect();
+        // Texts with the number of the query that they answer.
+        let mut documents: Vec<(String, Option<usize>)> = unrelated.into_iter().map(|text| (text, None)).collect();
+        let mut statements: Vec<String> = Vec::with_capacity(self.queries);
+        for (number, case) in cases.into_iter().enumerate() {
+            documents.push((case.relevant.text, Some(number)));
+            documents.extend(case.distractors.into_iter().map(|telling| (telling.text, None)));
             statements.push(case.statement);
         }
-        let unrelated = (0..).map(|index| {
-            let choices = Choices::new(mix(stream), index);
-            Scene::draw(choices, Split::Dev).describe(choices.part("description"))
-        });
-        documents
-            .extend(unrelated.filter(|text| seen.insert(text.clone())).take(self.queries).map(|text| (text, None)));
         // The place of a document must not tell whether it is relevant.
         documents.sort_by_key(|(text, _)| (mix(stream ^ hash(text)), text.clone()));
 
@@ -107,16 +130,14 @@ impl Synthesis {
     }
 }
 
-fn pair(choices: Choices) -> Pair {
+/// One pair after another, for the caller to take the first that suits.
+fn drafts(choices: Choices) -> impl Iterator<Item = Pair> {
     // A scene of which nothing can be concluded in this split is passed over for the next.
-    (0..)
-        .map(|attempt| choices.attempt(attempt))
-        .find_map(|choices| {
-            let scene = Scene::draw(choices.part("scene"), Split::Train);
-            let (positive, _) = conclusion(&scene, choices, Split::Train)?;
-            Some(Pair { positive, anchor: scene.describe(choices.part("description")) })
-        })
-        .expect("some scene has a conclusion")
+    (0..).map(move |attempt| choices.attempt(attempt)).filter_map(|choices| {
+        let scene = Scene::draw(choices.part("scene"), Split::Train);
+        let (positive, _) = conclusion(&scene, choices, Split::Train)?;
+        Some(Pair { positive, anchor: scene.describe(choices.part("description")) })
+    })
 }
 
 /// A conclusion whose very text belongs to the split, with the choices that led to it, if one is found.
@@ -128,11 +149,25 @@ fn conclusion(scene: &Scene, choices: Choices, split: Split) -> Option<(String, 
         .find(|(text, _)| Split::of(text) == split)
 }
 
+/// A scene and the words in which it is told.
+struct Telling {
+    scene: Scene,
+    text: String,
+}
+
+impl Telling {
+    fn new(scene: Scene, choices: Choices) -> Self {
+        Self { text: scene.describe(choices), scene }
+    }
+}
+
 /// A query with its relevant document and its distractors.
 struct Case {
     statement: String,
-    relevant: String,
-    distractors: Vec<String>,
+    /// The choices by which the statement follows from the relevant scene.
+    concluded: Choices,
+    relevant: Telling,
+    distractors: Vec<Telling>,
 }
 
 impl Case {
@@ -144,8 +179,9 @@ impl Case {
         if statement.split(' ').count() < MIN_QUERY_WORDS {
             return None;
         }
-        let relevant = scene.describe(said);
-        let mut distractors: Vec<String> = Vec::new();
+        let relevant = Telling::new(scene, said);
+        let scene = &relevant.scene;
+        let mut distractors: Vec<Telling> = Vec::new();
         // Each fact in turn, so that a case has changes of many kinds; then again with other values.
         for round in 0..6 {
             for step in 0..scene.facets() {
@@ -155,16 +191,22 @@ impl Case {
                 if changed.split() != Split::Dev || changed.conclude(concluded) == statement {
                     continue;
                 }
-                let text = changed.describe(said);
-                if text != relevant && !distractors.contains(&text) && distractors.len() < *DISTRACTORS.end() {
-                    distractors.push(text);
+                let changed = Telling::new(changed, said);
+                let mut told = std::iter::once(&relevant).chain(&distractors);
+                if told.all(|other| other.text != changed.text) && distractors.len() < *DISTRACTORS.end() {
+                    distractors.push(changed);
                 }
             }
         }
-        (distractors.len() >= *DISTRACTORS.start()).then_some(Self { statement, relevant, distractors })
+        (distractors.len() >= *DISTRACTORS.start()).then_some(Self { statement, concluded, relevant, distractors })
     }
 
-    fn texts(&self) -> impl Iterator<Item = &String> {
+    fn tellings(&self) -> impl Iterator<Item = &Telling> {
         std::iter::once(&self.relevant).chain(&self.distractors)
+    }
+
+    /// Whether the same way of concluding leads from another scene to the same statement.
+    fn follows_from(&self, scene: &Scene) -> bool {
+        self.relevant.scene.is_of_genre(scene) && scene.conclude(self.concluded) == self.statement
     }
 }

@@ -100,7 +100,7 @@ pub(crate) const PLACES: &[Place] = &[
     outside("kando ya bwawa", "karibu na maji", &[Waterside, Pasture], Shore::Country),
     outside("kando ya ziwa", "karibu na maji", &[Waterside, Beach], Shore::Lake),
     outside("ufukweni", "karibu na maji", &[Beach], Shore::Sea),
-    outside("bandarini", "karibu na maji", &[Beach, Site], Shore::Sea),
+    outside("bandarini", "karibu na maji", &[Beach], Shore::Sea),
     outside("baharini", "majini", &[Sea], Shore::Offshore),
     outside("ziwani", "majini", &[Sea], Shore::Lake),
     inside("darasani", "shuleni", &[School]),

@@ -102,7 +102,7 @@ pub(crate) const QUALITIES: &[Quality] = &[
     quality("tamu", Stem, "taste", &[Fruit, Dish, Baked, Fried, Root, Stirred]),
     quality("bivu", Stem, "ripeness", &[Fruit]),
     quality("bichi", Stem, "ripeness", &[Fruit, Vegetable]),
-    quality("kavu", Stem, "wetness", &[Grain, Firewood, Grass]),
+    quality("kavu", Stem, "wetness", &[Firewood, Grass]),
     quality("safi", Fixed, "state", &[Water, Vegetable, Grocery, Garment, Catch]),
     quality("chafu", Stem, "state", &[Linen, Vessel, Vehicle, Room]),
     quality("a moto", Of, "heat", &[Hot, Dish, Stirred, Baked]),

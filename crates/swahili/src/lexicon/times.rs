@@ -18,6 +18,9 @@ impl Day {
         let implied = match other.phrase {
             "wiki hii" => self.phrase == "leo",
             "mara kwa mara" | "kila wiki" => every(self),
+            // Last Sunday may lie in last week.
+            "wiki iliyopita" => self.phrase.ends_with("iliyopita"),
+            "wiki ijayo" => self.phrase.ends_with("ijayo"),
             _ => self.phrase == "kila siku" && every(other),
         };
         self != other && !implied

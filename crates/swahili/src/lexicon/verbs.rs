@@ -236,7 +236,8 @@ pub(crate) const VERBS: &[Verb] = &[
     to("tengeneza", "tengenezwa", &[Carpenter], &[Furniture, Woodwork], Any).at(&[Workshop]).general("fanya kazi").with(&["kwa mbao ngumu", "kwa nyundo na misumari"]).why(&["kwa ajili ya shule mpya", "kwa ajili ya wateja", "ili kuuza mjini"]),
     to("karabati", "karabatiwa", &[Artisan], &[Vehicle, Device, Tractor], Any).at(&[Workshop]).general("fanya kazi").with(&["kwa vipuri vipya", "kwa zana za kisasa"]).why(&["kwa ajili ya mteja", "baada ya ajali", "kabla ya safari ndefu"]),
     to("pasua", "pasuliwa", &[Carpenter, Man, Youth], &[Timber, Firewood], Many).at(&[Workshop, Yard]).general("fanya kazi").with(&["kwa shoka", "kwa msumeno"]).why(ERRAND),
-    to("paka rangi", "pakwa rangi", &[Painter, Man, Youth], &[Wall, Building, Furniture], Any).at(&[Site, Workshop]).general("fanya kazi").with(&["kwa brashi"]).why(&["kwa ajili ya sikukuu", "kabla ya wageni kufika", "ili kuvutia wateja"]),
+    to("paka rangi", "pakwa rangi", &[Man, Youth], &[Furniture], Any).at(&[Workshop, Yard]).general("fanya kazi").with(&["kwa brashi"]).why(&["kwa ajili ya sikukuu", "kwa ajili ya wateja"]),
+    to("paka rangi", "pakwa rangi", &[Painter, Man, Youth], &[Wall, Building], Any).at(&[Village]).general("fanya kazi").with(&["kwa brashi"]).why(&["kwa ajili ya sikukuu", "kabla ya wageni kufika", "ili kuvutia wateja"]),
     to("chora", "chorwa", &[Painter, Pupil], &[Drawn], Any).at(&[Workshop, School, Shade]).general("fanya kazi ya sanaa").with(&["kwa penseli", "kwa rangi za maji"]).why(CRAFT),
     // Building.
     to("jenga", "jengwa", &[Builder], &[Building, Wall, Structure], Any).at(&[Site]).general("fanya kazi ya ujenzi").with(&["kwa matofali", "kwa mawe na saruji"]).why(BUILD),
@@ -357,7 +358,7 @@ pub(crate) const VERBS: &[Verb] = &[
     alone("oga", &[Bather]).at(&[Waterside]).with(&["kwenye matope", "kwa furaha"]).why(THIRST),
     alone("tambaa", &[Crawler]).at(&[Shade, Road]).general("tembea").with(&["polepole", "juu ya majani makavu"]).why(&["ili kutafuta chakula", "baada ya mvua kunyesha"]),
     alone("cheza", &[Dog, Cat, Monkey]).at(&[Yard, Bush]).with(&["na watoto wake", "kwa furaha"]).why(&["huku jua likizama", "baada ya kula"]),
-    to("vuta", "vutwa", &[Cattle], &[Cart], One).at(&[Road, Farm]).general("fanya kazi").with(&["kwa nguvu", "polepole"]).why(&["wakati wa mavuno", "chini ya jua kali"]),
+    to("vuta", "vutwa", &[Draught], &[Cart], One).at(&[Road, Farm]).general("fanya kazi").with(&["kwa nguvu", "polepole"]).why(&["wakati wa mavuno", "chini ya jua kali"]),
     to("kata", "katwa", &[Man, Youth], &[Tree], Any).at(&[Village, Farm]).with(&["kwa shoka", "kwa msumeno wa mashine"]).why(&["ili kupata mbao", "ili kupisha ujenzi wa barabara", "ili kupata kuni"]),
     to("jaza", "jazwa", &[Woman, Girl, Boy], &[Carried], Any).at(&[Waterside]).with(&["kwa maji safi", "kwa maji ya kunywa"]).why(ERRAND),
     to("pamba", "pambwa", &[Woman, Youth], &[Room], One).at(&[Home, Stage]).with(&["kwa maua", "kwa vitambaa vya rangi"]).why(&["kwa ajili ya harusi", "kwa ajili ya siku ya kuzaliwa", "kwa ajili ya sikukuu"]),

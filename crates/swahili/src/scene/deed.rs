@@ -98,13 +98,13 @@ impl Facts for Deed {
             negative: false,
         };
         (deed.agent.number, deed.agent.count) = number(Amount::Any, choices.part("agent"));
-        deed.agent.quality = choices.chance("qualified", 36).then(|| quality(noun, choices.part("agent"))).flatten();
-        if !matches!(tense, Tense::Future | Tense::Habitual) && choices.chance("dressed", 29) {
+        deed.agent.quality = choices.chance("qualified", 34).then(|| quality(noun, choices.part("agent"))).flatten();
+        if !matches!(tense, Tense::Future | Tense::Habitual) && choices.chance("dressed", 25) {
             deed.dress(choices);
         }
         deed.draw_object(choices);
-        deed.with = (!verb.with.is_empty() && choices.chance("by means", 32)).then(|| *choices.pick("with", verb.with));
-        if deed.with.is_none() && noun.is(Kind::Person) && choices.chance("in a manner", 24) {
+        deed.with = (!verb.with.is_empty() && choices.chance("by means", 26)).then(|| *choices.pick("with", verb.with));
+        if deed.with.is_none() && noun.is(Kind::Person) && choices.chance("in a manner", 18) {
             deed.with = Some(*choices.pick("manner", MANNERS));
         }
         if deed.agent.number == Number::Singular && noun.is(Kind::Person) && choices.chance("accompanied", 14) {
@@ -113,10 +113,10 @@ impl Facts for Deed {
         if choices.chance("somewhere", 80) {
             deed.draw_place(choices);
         }
-        if choices.chance("in town", 36) {
+        if choices.chance("in town", 32) {
             deed.draw_town(choices);
         }
-        deed.why = (!verb.why.is_empty() && !deed.negative && choices.chance("why", 38))
+        deed.why = (!verb.why.is_empty() && !deed.negative && choices.chance("why", 33))
             .then(|| *choices.pick("reason", verb.why));
         deed.draw_day(choices);
         deed.draw_part(choices);

@@ -103,7 +103,7 @@ impl Facts for Study {
                 let subjects: Vec<&Noun> = NOUNS.iter().filter(|noun| noun.is(Kind::Lesson)).collect();
                 self.subject = *choices.pick("subject", &subjects);
             }
-            1 => self.marks = if choices.chance("pass", 75) { 55 } else { 12 } + choices.below("marks", 38),
+            1 => self.marks = if choices.chance("pass", 75) { 62 } else { 8 } + choices.below("marks", 36),
             2 => self.town = choices.pick("town", TOWNS),
             // A week, a month or a term of this year lies in this year.
             3 if self.term != "mwaka huu" => self.term = *choices.pick("term", TERMS),

@@ -53,7 +53,6 @@ const CARRIERS: &[Carrier] = &[
     Carrier { name: "basi", route: Route::Road },
     Carrier { name: "gari dogo", route: Route::Road },
     Carrier { name: "lori", route: Route::Road },
-    Carrier { name: "pikipiki", route: Route::Road },
     Carrier { name: "treni", route: Route::Rail },
     Carrier { name: "ndege", route: Route::Air },
     Carrier { name: "meli", route: Route::Water },
@@ -68,7 +67,7 @@ const ERRANDS: &[&str] = &[
     "kupata matibabu",
     "kupumzika",
     "kushiriki mashindano",
-    "kutafuta kazi",
+    "kutembelea makumbusho",
     "kusherehekea sikukuu",
     "kuhudhuria mazishi",
 ];

@@ -92,7 +92,7 @@ impl Care {
             _ => join(&[
                 "ndugu wa",
                 name,
-                "wanasema kwamba",
+                "wamethibitisha kwamba",
                 carer,
                 &self.carer_does("shauri"),
                 &doing,

@@ -134,8 +134,12 @@ impl Deed {
                 Some(join(&[&said, &self.does(Tense::While), &done_to, &self.detail(choices)]))
             }
             Shape::Passive => Some(join(&[&noun_phrase(passive?), &self.is_done(passive?), &self.detail(choices)])),
-            Shape::PassiveByAgent => Some(join(&[&noun_phrase(passive?), &self.is_done(passive?), "na", &said])),
-            Shape::ThereIs => Some(join(&[there_is(self.tense), &said, &self.who_does(), &done_to])),
+            Shape::PassiveByAgent => {
+                Some(join(&[&noun_phrase(passive?), &self.is_done(passive?), "na", &said, &self.detail(choices)]))
+            }
+            Shape::ThereIs => {
+                Some(join(&[there_is(self.tense), &said, &self.who_does(), &done_to, &self.detail(choices)]))
+            }
             Shape::ThereIsPassive => Some(join(&[
                 there_is(self.tense),
                 &noun_phrase(passive?),
@@ -226,8 +230,8 @@ impl Deed {
     }
 
     fn trimmed(&self, participant: Participant, choices: Choices) -> Participant {
-        let keep_count = choices.chance("keep the count", 45);
-        let keep_quality = choices.chance("keep the quality", 42);
+        let keep_count = choices.chance("keep the count", 58);
+        let keep_quality = choices.chance("keep the quality", 56);
         let kept = participant.quality.filter(|_| keep_quality);
         Participant { count: participant.count.filter(|_| keep_count), quality: kept, ..participant }
     }
@@ -253,11 +257,12 @@ impl Deed {
         self.when().unwrap_or_default()
     }
 
-    /// The place or the time, or neither.
+    /// The place or the time, or both, or neither.
     fn detail(&self, choices: Choices) -> String {
-        match choices.below("detail", 3) {
+        match choices.below("detail", 5) {
             0 => self.somewhere(choices),
             1 => self.sometime(),
+            2 | 3 => join(&[&self.somewhere(choices), &self.sometime()]),
             _ => String::new(),
         }
     }

@@ -11,14 +11,13 @@ impl Harvest {
     pub(crate) fn describe(&self, choices: Choices) -> String {
         let (crop, season, cause) = (self.crop.0, self.season, self.cause());
         let town = self.town.phrase();
-        let of_crop = format!("magunia {} ya {crop}", self.quantity);
         let price = format!("shilingi {} kwa kilo", self.price);
         let change = |stem| finite(stem, Subject::Third(Class::C9), self.tense(), false, None);
         let trend = format!("{} hadi", change(if self.good { "shuka" } else { "panda" }));
         let harvested = self.farmers_harvested();
         // Without a farmer in the sentence "they" would be nobody.
         let farmers_cause = if cause.starts_with("wali") { format!("wakulima {cause}") } else { cause.to_owned() };
-        let only = if self.good { "" } else { "tu" };
+        let of_crop = join(&["magunia", self.quantity, if self.good { "" } else { "tu" }, "ya", crop]);
         let farmers = format!("wakulima wa {}", self.town.name);
         let sold = || join(&["bei ya", crop, &town, &trend, &price]);
         let shape = choices.below("shape", 4);
@@ -29,10 +28,8 @@ impl Harvest {
             }
             (Matter::Price, 2) => join(&["kwa kuwa", &format!("{farmers_cause},"), &sold(), season]),
             (Matter::Price, _) => join(&["wafanyabiashara wanathibitisha kwamba", season, &sold()]),
-            (Matter::Yield, 0) => join(&[&farmers, &harvested, &of_crop, only, season, "kwa sababu", cause]),
-            (Matter::Yield, 1) => {
-                join(&["kwa kuwa", &format!("{cause},"), &farmers, &harvested, &of_crop, only, season])
-            }
+            (Matter::Yield, 0) => join(&[&farmers, &harvested, &of_crop, season, "kwa sababu", cause]),
+            (Matter::Yield, 1) => join(&["kwa kuwa", &format!("{cause},"), &farmers, &harvested, &of_crop, season]),
             (Matter::Yield, 2) => {
                 let stem = if self.good { "ongezeka" } else { "pungua" };
                 let changed = finite(stem, Subject::Third(Class::C6), self.tense(), false, None);
@@ -42,17 +39,17 @@ impl Harvest {
             (Matter::Yield, _) => {
                 let year = if self.good { "na wengi wanafurahia mavuno hayo" } else { "na wengi wana wasiwasi" };
                 let reaped = finite("vunwa", Subject::Third(Class::C6), self.tense(), false, None);
-                join(&[&of_crop, only, &reaped, "na", &farmers, &format!("{season},"), year])
+                join(&[&of_crop, &reaped, "na", &farmers, &format!("{season},"), year])
             }
             (Matter::Both, 0 | 1) => format!(
                 "{} {}",
-                sentence(&join(&[&farmers, &harvested, &of_crop, only, season])),
+                sentence(&join(&[&farmers, &harvested, &of_crop, season])),
                 sentence(&join(&["bei yake", &trend, &price]))
             ),
             (Matter::Both, _) => {
                 let chair = "mwenyekiti wa ushirika anathibitisha kwamba";
                 let sold = join(&["na bei yake", &trend, &price]);
-                join(&[chair, &farmers, &harvested, &of_crop, only, &format!("{season},"), &sold])
+                join(&[chair, &farmers, &harvested, &of_crop, &format!("{season},"), &sold])
             }
         };
         sentence(&body)

@@ -37,6 +37,8 @@ impl Report {
                 "",
                 "",
                 "",
+                "",
+                "",
                 "kwa gharama ya shilingi bilioni mbili",
                 "kwa gharama ya shilingi milioni mia tano",
                 "kwa msaada wa wafadhili",
@@ -57,7 +59,7 @@ impl Report {
             ],
         );
         let past = pick("past", &["mwaka huu", "wiki iliyopita", "mwezi uliopita", "mwaka jana", "jana"]);
-        let aim = if choices.chance("aim", 75) { self.aim } else { "" };
+        let aim = if choices.chance("aim", 55) { self.aim } else { "" };
         let body = match self.stage {
             Stage::Announced => {
                 let announced = pick("announce", &["tangaza", "ahidi", "eleza"]);

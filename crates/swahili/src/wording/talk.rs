@@ -226,9 +226,9 @@ impl Talk {
             let person = object_marker(deed.verb, Some(&object)).is_some();
             if person { object } else { rename(&object, choices.part("object word"), affirmative) }
         });
-        let object = object.map(|object| if choices.chance("bare", 55) { object.plain() } else { object });
+        let object = object.map(|object| if choices.chance("bare", 30) { object.plain() } else { object });
         let object = object.as_ref().map(noun_phrase).unwrap_or_default();
-        let place = if choices.chance("place", 55) || object.is_empty() {
+        let place = if choices.chance("place", 65) || object.is_empty() {
             deed.place.map_or("", |place| place.phrase)
         } else {
             ""

@@ -44,7 +44,7 @@ impl Trip {
                 join(&[name, &boards, carrier, "mjini", from, &format!("{moment},"), &goes, to, &aim])
             }
             5 => {
-                let told = pick("told", &["nimesikia kwamba", "wenyeji wanasema kwamba", "taarifa zinasema kuwa"]);
+                let told = pick("told", &["ninajua kwamba", "wenyeji wamethibitisha kwamba", "ni kweli kwamba"]);
                 join(&[told, name, &travels, &by, "kutoka", from, "hadi", to, moment, &aim])
             }
             6 if !self.negative && self.moment.1 != Tense::Present => {

@@ -26,11 +26,23 @@ impl Weather {
         let happened = self.effect(if choices.chance("perfect", 40) { Tense::Perfect } else { Tense::Past });
         let source = *choices.pick(
             "source",
-            &["", "", "", "kwa mujibu wa mashuhuda,", "idara ya hali ya hewa imethibitisha kwamba", "ni kweli kwamba"],
+            &[
+                "",
+                "",
+                "",
+                "",
+                "",
+                "kwa mujibu wa mashuhuda,",
+                "idara ya hali ya hewa imethibitisha kwamba",
+                "ni kweli kwamba",
+            ],
         );
         let relief = *choices.pick(
             "relief",
             &[
+                "",
+                "",
+                "",
                 "",
                 "",
                 "",
