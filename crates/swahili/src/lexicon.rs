@@ -199,3 +199,174 @@ impl Lexicon {
         &self.places[verb]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn there_are_enough_words_and_none_twice() {
+        let nouns: HashSet<&str> = NOUNS.iter().map(|noun| noun.singular).collect();
+        let towns: HashSet<&str> = TOWNS.iter().map(|town| town.name).collect();
+        let places: HashSet<&str> = PLACES.iter().map(|place| place.phrase).collect();
+        let times: HashSet<&str> =
+            DAYS.iter().map(|day| day.phrase).chain(PARTS.iter().map(|part| part.phrase)).collect();
+        assert_eq!(nouns.len(), NOUNS.len());
+        assert_eq!(towns.len(), TOWNS.len());
+        assert_eq!(places.len(), PLACES.len());
+        assert_eq!(times.len(), DAYS.len() + PARTS.len());
+        let verbs: HashSet<&str> = VERBS.iter().map(|verb| verb.stem).collect();
+        let qualities: HashSet<&str> = QUALITIES.iter().chain(COLOURS).map(|quality| quality.word).collect();
+        let words = nouns.len() + verbs.len() + places.len() + qualities.len();
+        assert!(words >= 500, "{words}");
+        assert!(nouns.len() >= 280 && verbs.len() >= 100 && places.len() >= 60 && qualities.len() >= 60);
+        for (index, verb) in VERBS.iter().enumerate() {
+            let twice = VERBS[..index]
+                .iter()
+                .any(|other| (other.stem, other.agents, other.objects) == (verb.stem, verb.agents, verb.objects));
+            assert!(!twice, "{verb:?}");
+        }
+    }
+
+    /// What the prefixes of singular and plural must be, by gender; exceptions stand in the test.
+    fn is_regular(noun: &Noun) -> bool {
+        let begins = |word: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| word.starts_with(prefix));
+        let (one, many) = (noun.singular, noun.plural);
+        match noun.gender {
+            Gender::MWa => begins(one, &["m"]) && begins(many, &["wa"]),
+            Gender::MMi => begins(one, &["m"]) && begins(many, &["mi"]) && !begins(one, &["mi"]),
+            Gender::JiMa => many.starts_with("ma") && many.ends_with(&one[one.len() - 2..]),
+            Gender::KiVi => begins(one, &["ki", "ch"]) && begins(many, &["vi", "vy"]),
+            Gender::UN => begins(one, &["u", "w"]) && one != many,
+            Gender::N => one == many || many == format!("akina {one}"),
+            Gender::MassM => one == many && begins(one, &["m"]),
+            Gender::MassMa => one == many && begins(one, &["ma"]),
+            Gender::MassKi => one == many && begins(&one.to_lowercase(), &["ki", "ch"]),
+            Gender::MassVi => one == many && begins(one, &["vi"]),
+            Gender::MassU => one == many && begins(one, &["u", "w"]),
+            Gender::MassN | Gender::MassZ => one == many,
+        }
+    }
+
+    #[test]
+    fn plurals_belong_to_their_gender() {
+        let odd: Vec<&str> = NOUNS.iter().filter(|noun| !is_regular(noun)).map(|noun| noun.singular).collect();
+        assert_eq!(odd, ["kazi ya sanaa", "ala ya muziki"], "of these only the first word has a plural concord");
+    }
+
+    #[test]
+    fn wider_words_exist_and_lead_nowhere_in_circles() {
+        let words = lexicon();
+        for noun in NOUNS {
+            let chain: Vec<&Noun> = std::iter::successors(Some(noun), |noun| words.hypernym(noun)).take(10).collect();
+            assert!(chain.len() < 6, "{} has too many wider words", noun.singular);
+            assert!(chain.iter().all(|wide| wide.is_alive() == noun.is_alive()), "{}", noun.singular);
+            if let Some(synonym) = words.synonym(noun) {
+                assert_ne!(synonym.singular, noun.singular);
+                assert_eq!(synonym.is_alive(), noun.is_alive(), "{}", noun.singular);
+            }
+        }
+        for (narrow, wide) in IMPLIED {
+            assert!(words.covers(words.noun(wide), words.noun(narrow)));
+        }
+    }
+
+    #[test]
+    fn every_verb_has_somebody_to_do_it_and_something_to_do_it_to() {
+        let words = lexicon();
+        for (index, verb) in VERBS.iter().enumerate() {
+            assert!(!words.agents(index).is_empty(), "nobody can {}", verb.stem);
+            assert_eq!(words.objects(index).is_empty(), verb.objects.is_empty(), "nothing to {}", verb.stem);
+            assert_eq!(words.places(index).is_empty(), verb.places.is_empty(), "nowhere to {}", verb.stem);
+            assert!(verb.passive.is_empty() || !verb.objects.is_empty(), "{} has no object", verb.stem);
+        }
+    }
+
+    /// The passive of a stem by rule: -wa for a final a, -liwa or -lewa after another vowel, -iwa in borrowed verbs.
+    fn passive(stem: &str) -> String {
+        let (first, rest) = stem.split_once(' ').map_or((stem, String::new()), |(one, two)| (one, format!(" {two}")));
+        let (root, last) = first.split_at(first.len() - 1);
+        let passive = match (first, root.bytes().last(), last) {
+            ("la", ..) => "liwa".to_owned(),
+            ("nywa", ..) => "nywewa".to_owned(),
+            ("pokea", ..) => "pokelewa".to_owned(),
+            // Reduplicated: both halves are passive.
+            ("katakata", ..) => "katwakatwa".to_owned(),
+            (_, _, "u") => format!("{root}iwa"),
+            (_, _, "i" | "e") => format!("{first}wa"),
+            (_, Some(b'a' | b'u'), _) => format!("{root}liwa"),
+            (_, Some(b'o'), _) => format!("{root}lewa"),
+            (_, Some(b'w'), _) => format!("{root}iwa"),
+            _ => format!("{root}wa"),
+        };
+        passive + &rest
+    }
+
+    #[test]
+    fn passives_are_formed_by_rule() {
+        for verb in VERBS.iter().filter(|verb| !verb.passive.is_empty()) {
+            assert_eq!(verb.passive, passive(verb.stem));
+        }
+    }
+
+    #[test]
+    fn a_word_is_excluded_by_what_is_neither_wider_nor_narrower() {
+        let words = lexicon();
+        let excludes = |old: &str, new: &str| words.excludes(words.noun(old), words.noun(new));
+        for (old, new) in [("mwanamke", "mwanamume"), ("embe", "chungwa"), ("mwalimu", "mkulima"), ("simba", "fisi")] {
+            assert!(excludes(old, new) && excludes(new, old), "{old} {new}");
+        }
+        for (old, new) in [
+            ("mwanamke", "mama"),
+            ("mzee", "babu"),
+            ("gari", "basi"),
+            ("mtoto", "mvulana"),
+            ("samaki", "dagaa"),
+            // "A worker teaches" is true of a lecturer, although his next wider word is another.
+            ("mwalimu", "mhadhiri"),
+            ("muuguzi", "daktari"),
+        ] {
+            assert!(!excludes(old, new), "{old} {new}");
+        }
+    }
+
+    #[test]
+    fn places_and_days_within_each_other_are_no_contradiction() {
+        let place = |phrase: &str| PLACES.iter().find(|place| place.phrase == phrase).expect(phrase);
+        assert!(place("uani").excludes(place("jikoni")));
+        assert!(place("kwenye zahanati").excludes(place("hospitalini")));
+        assert!(place("kwenye hifadhi ya Tsavo").excludes(place("kwenye hifadhi ya Mikumi")));
+        assert!(!place("chini ya mwembe").excludes(place("chini ya mti")));
+        assert!(!place("kwenye gulio").excludes(place("sokoni")));
+        assert!(!place("uani").excludes(place("shambani")), "who is in the yard is outside as well");
+        let day = |phrase: &str| DAYS.iter().find(|day| day.phrase == phrase).expect(phrase);
+        assert!(day("jana").excludes(day("juzi")));
+        assert!(!day("leo").excludes(day("wiki hii")));
+        assert!(!day("kila siku").excludes(day("kila Jumamosi")));
+        assert!(day("kila Jumamosi").excludes(day("kila siku")));
+    }
+
+    #[test]
+    fn towns_fit_the_places_in_them() {
+        let place = |phrase: &str| PLACES.iter().find(|place| place.phrase == phrase).expect(phrase);
+        let town = |name: &str| TOWNS.iter().find(|town| town.name == name).expect(name);
+        assert_eq!(town("Arusha").phrase_after(Some(place("sokoni"))), "jijini Arusha");
+        assert_eq!(town("Arusha").phrase_after(Some(place("shambani"))), "karibu na Arusha");
+        assert_eq!(town("Lamu").phrase_after(None), "kisiwani Lamu");
+        assert!(town("Tanga").has(Shore::Sea) && !town("Dodoma").has(Shore::Sea) && !town("Lamu").has(Shore::Country));
+        assert_eq!(
+            [place("sokoni"), place("kwenye daraja"), place("ndani ya maktaba")].map(Place::class),
+            [Class::C17, Class::C16, Class::C18]
+        );
+    }
+
+    #[test]
+    fn kin_agree_as_animals_of_their_own_class() {
+        let possessive = |noun: &str, number| lexicon().noun(noun).possessive(number, "ake");
+        assert_eq!(possessive("rafiki", Number::Singular), "yake");
+        assert_eq!(possessive("dada", Number::Plural), "zake");
+        assert_eq!(possessive("mjomba", Number::Singular), "wake");
+        assert_eq!(possessive("kitabu", Number::Singular), "chake");
+    }
+}

@@ -179,6 +179,43 @@ mod tests {
         }
     }
 
+    /// object, yonder, -ake, relative, -ingi, -embamba, -angalifu
+    #[rustfmt::skip]
+    const REST: [(Class, &str); 15] = [
+        (C1,  "m  yule  wake  ye  mwingi  mwembamba  mwangalifu"),
+        (C2,  "wa wale  wake  o   wengi   wembamba   waangalifu"),
+        (C3,  "u  ule   wake  o   mwingi  mwembamba  mwangalifu"),
+        (C4,  "i  ile   yake  yo  mingi   myembamba  miangalifu"),
+        (C5,  "li lile  lake  lo  jingi   jembamba   jangalifu"),
+        (C6,  "ya yale  yake  yo  mengi   membamba   maangalifu"),
+        (C7,  "ki kile  chake cho kingi   chembamba  changalifu"),
+        (C8,  "vi vile  vyake vyo vingi   vyembamba  vyangalifu"),
+        (C9,  "i  ile   yake  yo  nyingi  nyembamba  nyangalifu"),
+        (C10, "zi zile  zake  zo  nyingi  nyembamba  nyangalifu"),
+        (C11, "u  ule   wake  o   mwingi  mwembamba  mwangalifu"),
+        (C15, "ku kule  kwake ko  kwingi  kwembamba  kwangalifu"),
+        (C16, "pa pale  pake  po  pengi   pembamba   paangalifu"),
+        (C17, "ku kule  kwake ko  kwingi  kwembamba  kwangalifu"),
+        (C18, "m  mle   mwake mo  mwingi  mwembamba  mwangalifu"),
+    ];
+
+    #[test]
+    fn every_class_has_its_markers() {
+        for (class, row) in REST {
+            let concord = class.concord();
+            let given = [
+                concord.object.to_owned(),
+                concord.yonder.to_owned(),
+                class.possessive("ake"),
+                concord.relative.to_owned(),
+                class.adjective("ingi"),
+                class.adjective("embamba"),
+                class.adjective("angalifu"),
+            ];
+            assert_eq!(given.join(" "), row.split_whitespace().collect::<Vec<_>>().join(" "), "{class:?}");
+        }
+    }
+
     #[test]
     fn vowel_stems_merge_with_the_prefix() {
         let many: Vec<String> = [C1, C2, C4, C5, C6, C7, C8, C10, C16].map(|class| class.adjective("ingi")).to_vec();
@@ -202,6 +239,14 @@ mod tests {
             ("tamu", "tamu"),
             ("nene", "nene"),
             ("eupe", "nyeupe"),
+            ("refu", "ndefu"),
+            ("wili", "mbili"),
+            ("pya", "mpya"),
+            ("pana", "pana"),
+            ("kubwa", "kubwa"),
+            ("jinga", "njinga"),
+            ("epesi", "nyepesi"),
+            ("ororo", "nyororo"),
         ] {
             assert_eq!(C9.adjective(stem), expected);
         }
@@ -209,7 +254,13 @@ mod tests {
 
     #[test]
     fn numerals_agree_or_do_not() {
-        assert_eq!((1..=10).map(|n| C2.numeral(n)).collect::<Vec<_>>()[1..5], ["wawili", "watatu", "wanne", "watano"]);
+        assert_eq!(
+            (2..=10).map(|n| C2.numeral(n)).collect::<Vec<_>>(),
+            ["wawili", "watatu", "wanne", "watano", "sita", "saba", "wanane", "tisa", "kumi"]
+        );
+        assert_eq!([C2, C4, C6, C8, C10].map(|c| c.numeral(2)), ["wawili", "miwili", "mawili", "viwili", "mbili"]);
+        assert_eq!([C2, C4, C6, C8, C10].map(|c| c.numeral(3)), ["watatu", "mitatu", "matatu", "vitatu", "tatu"]);
+        assert_eq!([C2, C4, C6, C8, C10].map(|c| c.numeral(5)), ["watano", "mitano", "matano", "vitano", "tano"]);
         let seven = |class: Class| class.numeral(7);
         assert_eq!([C2, C4, C6, C8, C10].map(seven), ["saba"; 5]);
         assert_eq!([C2, C4, C6, C8, C10].map(|c| c.numeral(8)), ["wanane", "minane", "manane", "vinane", "nane"]);

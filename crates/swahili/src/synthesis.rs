@@ -48,6 +48,10 @@ pub struct Synthesis {
 
 /// The most scenes with one changed fact that stand beside a relevant one, and the fewest.
 const DISTRACTORS: std::ops::RangeInclusive<usize> = 3..=4;
+/// Fewer words are no scene.
+const MIN_SCENE_WORDS: usize = 5;
+/// Fewer words say nothing that is worth a conclusion.
+const MIN_STATEMENT_WORDS: usize = 3;
 /// Shorter statements could follow from too many scenes.
 const MIN_QUERY_WORDS: usize = 4;
 
@@ -130,23 +134,29 @@ impl Synthesis {
     }
 }
 
+fn words(text: &str) -> usize {
+    text.split(' ').count()
+}
+
 /// One pair after another, for the caller to take the first that suits.
 fn drafts(choices: Choices) -> impl Iterator<Item = Pair> {
     // A scene of which nothing can be concluded in this split is passed over for the next.
     (0..).map(move |attempt| choices.attempt(attempt)).filter_map(|choices| {
         let scene = Scene::draw(choices.part("scene"), Split::Train);
-        let (positive, _) = conclusion(&scene, choices, Split::Train)?;
-        Some(Pair { positive, anchor: scene.describe(choices.part("description")) })
+        let anchor = Some(scene.describe(choices.part("description"))).filter(|text| words(text) >= MIN_SCENE_WORDS)?;
+        let (positive, _) = conclusion(&scene, &anchor, choices, Split::Train)?;
+        Some(Pair { positive, anchor })
     })
 }
 
-/// A conclusion whose very text belongs to the split, with the choices that led to it, if one is found.
-fn conclusion(scene: &Scene, choices: Choices, split: Split) -> Option<(String, Choices)> {
+/// A conclusion other than the `description` itself whose very text belongs to the split, with the choices that led to
+/// it, if one is found.
+fn conclusion(scene: &Scene, description: &str, choices: Choices, split: Split) -> Option<(String, Choices)> {
     (0..)
         .map(|attempt| choices.part("conclusion").attempt(attempt))
         .map(|choices| (scene.conclude(choices), choices))
         .take(200)
-        .find(|(text, _)| Split::of(text) == split)
+        .find(|(text, _)| Split::of(text) == split && text != description && words(text) >= MIN_STATEMENT_WORDS)
 }
 
 /// A scene and the words in which it is told.
@@ -175,12 +185,12 @@ impl Case {
     fn draw(choices: Choices) -> Option<Self> {
         let scene = Scene::draw(choices.part("scene"), Split::Dev);
         let said = choices.part("description");
-        let (statement, concluded) = conclusion(&scene, choices, Split::Dev)?;
-        if statement.split(' ').count() < MIN_QUERY_WORDS {
-            return None;
-        }
         let relevant = Telling::new(scene, said);
         let scene = &relevant.scene;
+        let (statement, concluded) = conclusion(scene, &relevant.text, choices, Split::Dev)?;
+        if words(&statement) < MIN_QUERY_WORDS || words(&relevant.text) < MIN_SCENE_WORDS {
+            return None;
+        }
         let mut distractors: Vec<Telling> = Vec::new();
         // Each fact in turn, so that a case has changes of many kinds; then again with other values.
         for round in 0..6 {

@@ -211,6 +211,11 @@ mod tests {
         assert_eq!(conjugate("ogesha", third(C1), Tense::Past, false, Some(C1)), "alimwogesha");
         assert_eq!(conjugate("tibu", third(C2), Tense::Present, true, Some(C2)), "hawawatibu");
         assert_eq!(conjugate("uza", third(C1), Tense::While, false, Some(C6)), "akiyauza");
+        assert_eq!(conjugate("pa", third(C1), Tense::Past, false, Some(C1)), "alimpa");
+        assert_eq!(conjugate("ambia", third(C1), Tense::Perfect, true, Some(C2)), "hajawaambia");
+        assert_eq!(conjugate("ona", Subject::You, Tense::Perfect, false, Some(C1)), "umemwona");
+        assert_eq!(conjugate("ona", Subject::I, Tense::Past, false, Some(C2)), "niliwaona");
+        assert_eq!(conjugate("eleza", third(C1), Tense::Subjunctive, false, Some(C1)), "amweleze");
         assert_eq!(infinitive("hudumia", Some(C1)), "kumhudumia");
         assert_eq!(infinitive("enda", None), "kwenda");
     }
@@ -226,6 +231,11 @@ mod tests {
         assert_eq!(relative("uzwa", C6, Tense::Present, false, None), "yanayouzwa");
         assert_eq!(relative("uzwa", C10, Tense::Future, false, None), "zitakazouzwa");
         assert_eq!(relative("soma", C1, Tense::Present, true, None), "asiyesoma");
+        assert_eq!(relative("enda", C2, Tense::Past, false, None), "waliokwenda");
+        assert_eq!(relative("enda", C1, Tense::Future, false, None), "atakayekwenda");
+        assert_eq!(relative("la", C9, Tense::Past, false, None), "iliyokula");
+        assert_eq!(relative("safiri", C11, Tense::Future, false, None), "utakaosafiri");
+        assert_eq!(relative("saidia", C1, Tense::Past, false, Some(C2)), "aliyewasaidia");
     }
 
     #[test]

@@ -308,7 +308,7 @@ pub(crate) const NOUNS: &[Noun] = &[
     noun("barua", "barua", N, &[Letter, Written], "maandishi", "waraka"),
     noun("ripoti", "ripoti", N, &[Written, Report], "maandishi", ""),
     noun("shairi", "mashairi", JiMa, &[Written, Poem], "maandishi", ""),
-    noun("insha", "insha", N, &[Written, Exam], "maandishi", ""),
+    noun("insha", "insha", N, &[Written, Exam], "", ""),
     noun("mtihani", "mitihani", MMi, &[Exam], "", ""),
     noun("zoezi", "mazoezi", JiMa, &[Exam], "", ""),
     noun("hadithi", "hadithi", N, &[Story], "", ""),

@@ -8,7 +8,7 @@ use crate::noun_class::Class;
 #[rustfmt::skip]
 pub(crate) enum PlaceKind {
     Market, Shop, Kitchen, Home, Yard, Farm, Pasture, School, Clinic, Road, Workshop, Site, Beach, Sea, Bush, Shade, Sports,
-    Stage, Office, Library, Station, Restaurant, Village, Waterside, Lounge, Sky,
+    Soil, Stage, Office, Library, Station, Restaurant, Village, Waterside, Lounge, Sky,
 }
 
 /// Which towns a place can belong to.
@@ -90,10 +90,10 @@ pub(crate) const PLACES: &[Place] = &[
     outside("mbele ya nyumba", "nje ya nyumba", &[Yard], Shore::Any),
     outside("shambani", "nje", &[Farm], Shore::Country),
     outside("kwenye bustani", "nje", &[Farm, Shade], Shore::Any),
-    outside("kwenye bonde lenye rutuba", "bondeni", &[Farm], Shore::Country),
-    outside("mlimani", "nje", &[Farm, Pasture], Shore::Country),
+    outside("kwenye bonde lenye rutuba", "bondeni", &[Farm, Soil], Shore::Country),
+    outside("mlimani", "nje", &[Farm, Soil, Pasture], Shore::Country),
     outside("malishoni", "nje", &[Pasture], Shore::Country),
-    outside("bondeni", "nje", &[Pasture, Farm], Shore::Country),
+    outside("bondeni", "nje", &[Pasture, Farm, Soil], Shore::Country),
     outside("kwenye uwanda mpana", "nje", &[Pasture], Shore::Nowhere),
     outside("kando ya mto", "karibu na maji", &[Waterside, Pasture], Shore::Country),
     outside("kisimani", "karibu na maji", &[Waterside], Shore::Country),
@@ -112,7 +112,7 @@ pub(crate) const PLACES: &[Place] = &[
     inside("kwenye zahanati", "mahali pa matibabu", &[Clinic]),
     inside("kwenye kituo cha afya", "mahali pa matibabu", &[Clinic]),
     outside("barabarani", "nje", &[Road], Shore::Any),
-    outside("mtaani", "nje", &[Road, Village], Shore::Any),
+    outside("mtaani", "nje", &[Road], Shore::Any),
     outside("kwenye daraja", "nje", &[Road], Shore::Any),
     outside("kwenye barabara kuu", "nje", &[Road], Shore::Any),
     inside("karakanani", "mahali pa kazi", &[Workshop]),
@@ -126,7 +126,7 @@ pub(crate) const PLACES: &[Place] = &[
     inside("ukumbini", "ndani ya jengo", &[Stage]),
     outside("kwenye sherehe ya harusi", "kwenye sherehe", &[Stage], Shore::Any),
     outside("kwenye stesheni ya treni", "kituoni", &[Station], Shore::Any),
-    outside("kijijini", "mashambani", &[Village, Yard], Shore::Country),
+    outside("kijijini", "mashambani", &[Village, Soil, Yard], Shore::Country),
     outside("chini ya mti", "nje", &[Shade, Yard], Shore::Any),
     outside("chini ya mwembe", "chini ya mti", &[Shade, Yard], Shore::Any),
     outside("kwenye uwanja wa kijiji", "kijijini", &[Village, Stage], Shore::Country),

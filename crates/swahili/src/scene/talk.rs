@@ -122,7 +122,9 @@ fn voice(choices: Choices) -> Voice {
         1 => Voice::We,
         _ => {
             let relatives: Vec<&Noun> = NOUNS.iter().filter(|noun| noun.is(Kind::Relative)).collect();
-            Voice::Relative(*choices.pick("relative", &relatives), *choices.pick("whose", &["angu", "ako", "etu"]))
+            let relative = *choices.pick("relative", &relatives);
+            let whose = *choices.pick("whose", &["angu", "ako", "etu"]);
+            Voice::Relative(relative, whose)
         }
     }
 }

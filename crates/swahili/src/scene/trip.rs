@@ -64,7 +64,7 @@ const ERRANDS: &[&str] = &[
     "kuwatembelea jamaa",
     "kushiriki mkutano",
     "kununua bidhaa",
-    "kupata matibabu",
+    "kutazama maonyesho",
     "kupumzika",
     "kushiriki mashindano",
     "kutembelea makumbusho",

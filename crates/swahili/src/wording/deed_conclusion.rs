@@ -304,3 +304,37 @@ impl Deed {
         Some(join(&[agent, &verb, object]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::Facts;
+
+    #[test]
+    fn every_shape_is_said_of_some_deed() {
+        let deeds: Vec<Deed> = (0..2000).map(|index| Deed::draw(Choices::new(1, index))).collect();
+        for (shape, _) in SHAPES {
+            let said = deeds
+                .iter()
+                .filter(|deed| !deed.negative)
+                .any(|deed| deed.shaped(*shape, Choices::new(2, 0)).is_some());
+            assert!(said, "{shape:?} is said of none");
+        }
+    }
+
+    #[test]
+    fn a_denial_keeps_all_that_is_denied() {
+        let denied = (0..20_000)
+            .map(|index| Deed::draw(Choices::new(1, index)))
+            .filter(|deed| deed.negative && deed.worn.is_none());
+        let mut seen = 0;
+        for (deed, index) in denied.zip(0..) {
+            let text = deed.conclude(Choices::new(3, index)).to_lowercase();
+            for part in [deed.place_phrase(), deed.time_phrase(), noun_phrase(&deed.agent)] {
+                assert!(text.contains(&part.to_lowercase()), "{text:?} without {part:?}");
+            }
+            seen += 1;
+        }
+        assert!(seen > 300, "{seen}");
+    }
+}

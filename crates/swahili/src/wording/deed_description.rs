@@ -253,10 +253,11 @@ impl Deed {
                 };
                 format!("je, {}?", join(&[&opening, &agent, pointed, &self.who_does(), &object, &rest]))
             }
-            Core::Lasting if present && !self.negative && tail.time.is_empty() => {
+            Core::Lasting if present && !self.negative && self.time_phrase().is_empty() => {
                 let since = ["tangu asubuhi", "kwa muda wa saa mbili", "tangu alfajiri", "kwa nusu saa"];
                 let has_been = finite("wa", self.subject(), Tense::Perfect, false, None);
-                join(&[&agent, &has_been, &self.doing(), &object, &rest, *choices.pick("since", &since)])
+                let rest = join(&[&tail.with, &tail.companion, &tail.place, *choices.pick("since", &since), &tail.why]);
+                join(&[&agent, &has_been, &self.doing(), &object, &rest])
             }
             Core::WentAndDid if past && !self.negative && !tail.place.is_empty() => {
                 let went = finite("enda", self.subject(), Tense::Past, false, None);
@@ -296,7 +297,8 @@ impl Deed {
             Tense::Future => (Tense::Future, &["anza", "endelea"]),
             _ => (Tense::Habitual, &["penda", "endelea"]),
         };
-        finite(*choices.pick("auxiliary", stems), self.subject(), tense, false, None)
+        let stem = *choices.pick("auxiliary", stems);
+        finite(stem, self.subject(), tense, false, None)
     }
 
     /// A second sentence about what is around.

@@ -98,3 +98,99 @@ pub(super) fn there_is(tense: Tense) -> &'static str {
         _ => "kuna",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lexicon::{COLOURS, Gender, NOUNS, Number, QUALITIES, VERBS};
+    use crate::noun_class::Class::*;
+
+    fn participant(noun: &str, number: Number, count: Option<usize>, quality: Option<&str>) -> Participant {
+        let quality = quality
+            .map(|word| QUALITIES.iter().chain(COLOURS).find(|quality| quality.word == word).expect("a quality"));
+        Participant { noun: lexicon().noun(noun), number, count, quality }
+    }
+
+    #[test]
+    fn noun_phrases_agree() {
+        use Number::*;
+        #[rustfmt::skip]
+        let table = [
+            (participant("kitenge", Plural, Some(2), Some("ekundu")), "vitenge vyekundu viwili"),
+            (participant("kitenge", Plural, Some(2), Some("a pamba")), "vitenge viwili vya pamba"),
+            (participant("kofia", Plural, Some(8), Some("mistari myeupe")), "kofia nane zenye mistari myeupe"),
+            (participant("ng'ombe", Plural, Some(3), Some("eusi")), "ng'ombe weusi watatu"),
+            (participant("gari", Singular, None, Some("pya")), "gari jipya"),
+            (participant("wavu", Plural, None, Some("refu")), "nyavu ndefu"),
+            (participant("mwanamke", Plural, Some(4), Some("bidii")), "wanawake wanne wenye bidii"),
+            (participant("daktari", Plural, Some(5), Some("hodari")), "madaktari hodari watano"),
+            (participant("kuni", Singular, None, Some("kavu")), "kuni kavu"),
+            (participant("chungwa", Plural, Some(10), Some("tamu")), "machungwa matamu kumi"),
+            (participant("kinyonga", Plural, Some(2), None), "vinyonga wawili"),
+        ];
+        for (participant, expected) in table {
+            assert_eq!(noun_phrase(&participant), expected);
+        }
+    }
+
+    #[test]
+    fn every_noun_counts_in_its_own_class() {
+        for noun in NOUNS.iter().filter(|noun| !noun.is_mass()) {
+            let two = match noun.gender {
+                _ if noun.is_alive() => "wawili",
+                Gender::MMi => "miwili",
+                Gender::JiMa => "mawili",
+                Gender::KiVi => "viwili",
+                Gender::N | Gender::UN => "mbili",
+                gender => panic!("{} of gender {gender:?} is not counted", noun.singular),
+            };
+            let counted = Participant { noun, number: Number::Plural, count: Some(2), quality: None };
+            assert_eq!(noun_phrase(&counted), format!("{} {two}", noun.plural));
+        }
+    }
+
+    #[test]
+    fn predicates_are_copulas_or_have() {
+        let quality = |word: &str| QUALITIES.iter().find(|quality| quality.word == word).expect("a quality");
+        assert_eq!(predicate(quality("refu"), C1), "ni mrefu");
+        assert_eq!(predicate(quality("bidii"), C2), "wana bidii");
+        assert_eq!(predicate(quality("a mbao"), C8), "ni vya mbao");
+    }
+
+    #[test]
+    fn only_the_first_word_of_a_verb_phrase_bends() {
+        let third = Subject::Third;
+        assert_eq!(finite("paka rangi", third(C1), Tense::Past, false, None), "alipaka rangi");
+        assert_eq!(finite("wa na haraka", third(C2), Tense::Perfect, true, None), "hawajawa na haraka");
+        assert_eq!(who("piga pasi", C2, Tense::Present, false, None), "wanaopiga pasi");
+        assert_eq!(to_do("suka nywele", Some(C1)), "kumsuka nywele");
+    }
+
+    #[test]
+    fn people_are_marked_in_the_verb_and_things_are_not() {
+        let verb = |stem: &str| VERBS.iter().find(|verb| verb.stem == stem).expect("a verb");
+        let [child, goats, book] =
+            [("mtoto", Number::Singular), ("mbuzi", Number::Plural), ("kitabu", Number::Singular)]
+                .map(|(noun, number)| participant(noun, number, None, None));
+        assert_eq!(object_marker(verb("tibu"), Some(&child)), Some(C1));
+        assert_eq!(object_marker(verb("chunga"), Some(&goats)), None);
+        assert_eq!(object_marker(verb("kimbiza"), Some(&goats)), Some(C2));
+        assert_eq!(object_marker(verb("soma"), Some(&book)), None);
+        assert_eq!(object_marker(verb("soma"), None), None);
+    }
+
+    #[test]
+    fn a_wider_word_drops_the_number_that_it_cannot_bear() {
+        let books = participant("kitabu", Number::Plural, Some(3), Some("pya"));
+        let named = |seed| noun_phrase(&rename(&books, Choices::new(1, seed), true));
+        let names: std::collections::HashSet<String> = (0..200).map(named).collect();
+        assert_eq!(names, ["vitabu vipya vitatu", "maandishi"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn sentences_begin_with_a_capital_and_end_with_a_stop() {
+        assert_eq!(sentence("mama anapika"), "Mama anapika.");
+        assert_eq!(sentence("je, unajua?"), "Je, unajua?");
+        assert_eq!(join(&["", "mama", "", "anapika"]), "mama anapika");
+    }
+}

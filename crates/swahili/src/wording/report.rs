@@ -46,7 +46,7 @@ impl Report {
         );
         let source = pick(
             "source",
-            &["", "", "", "kwa mujibu wa gazeti la leo,", "kulingana na taarifa rasmi,", "kama ilivyoripotiwa jana,"],
+            &["", "", "", "kwa mujibu wa gazeti la leo,", "kulingana na taarifa rasmi,", "kama ilivyoripotiwa rasmi,"],
         );
         let soon = pick(
             "soon",
