@@ -220,3 +220,46 @@ impl Case {
         self.relevant.scene.is_of_genre(scene) && scene.conclude(self.concluded) == self.statement
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cases(count: usize) -> Vec<Case> {
+        (0..).filter_map(|index| Case::draw(Choices::new(11, index))).take(count).collect()
+    }
+
+    #[test]
+    fn a_statement_follows_from_its_scene_and_from_no_distractor() {
+        for case in cases(500) {
+            assert!(case.follows_from(&case.relevant.scene), "{}", case.statement);
+            assert!(case.distractors.len() >= *DISTRACTORS.start());
+            for distractor in &case.distractors {
+                assert!(!case.follows_from(&distractor.scene), "{} follows from {}", case.statement, distractor.text);
+                assert_ne!(distractor.text, case.relevant.text);
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_is_judged_belongs_to_the_split_that_is_not_trained_on() {
+        for case in cases(300) {
+            assert_eq!(Split::of(&case.statement), Split::Dev);
+            assert!(case.tellings().all(|telling| telling.scene.split() == Split::Dev), "{}", case.statement);
+        }
+    }
+
+    #[test]
+    fn statements_of_every_length_and_distractors_of_many_kinds() {
+        let cases = cases(500);
+        // Negation is one way among several to make a statement untrue.
+        let denies = |text: &str| text.split(' ').any(|word| word.starts_with("ha") || word.starts_with("Ha"));
+        let [denied, all] = [true, false].map(|denied| {
+            let distractors = cases.iter().flat_map(|case| &case.distractors);
+            distractors.filter(|telling| !denied || denies(&telling.text)).count()
+        });
+        assert!((all / 20..all / 2).contains(&denied), "{denied} of {all} distractors deny");
+        let lengths: HashSet<usize> = cases.iter().map(|case| words(&case.statement)).collect();
+        assert!((MIN_QUERY_WORDS..10).all(|length| lengths.contains(&length)), "{lengths:?}");
+    }
+}

@@ -20,6 +20,8 @@ pub(crate) enum Shore {
     Sea,
     /// Towns by a lake only.
     Lake,
+    /// Towns where trains stop only.
+    Railway,
     /// Any town on the mainland, but near it, not in it.
     Country,
     /// Near a town by the sea, on the water.
@@ -125,7 +127,7 @@ pub(crate) const PLACES: &[Place] = &[
     inside("jukwaani", "", &[Stage]),
     inside("ukumbini", "ndani ya jengo", &[Stage]),
     outside("kwenye sherehe ya harusi", "kwenye sherehe", &[Stage], Shore::Any),
-    outside("kwenye stesheni ya treni", "kituoni", &[Station], Shore::Any),
+    outside("kwenye stesheni ya treni", "kituoni", &[Station], Shore::Railway),
     outside("kijijini", "mashambani", &[Village, Soil, Yard], Shore::Country),
     outside("chini ya mti", "nje", &[Shade, Yard], Shore::Any),
     outside("chini ya mwembe", "chini ya mti", &[Shade, Yard], Shore::Any),
@@ -244,6 +246,7 @@ impl Town {
             Shore::Any => true,
             Shore::Sea => matches!(self.water, Water::Sea | Water::Island),
             Shore::Offshore => self.water == Water::Sea,
+            Shore::Railway => self.railway,
             Shore::Country => self.water != Water::Island,
             Shore::Lake => matches!(self.water, Water::Victoria | Water::Tanganyika),
             Shore::Nowhere => false,

@@ -47,7 +47,7 @@ const AILMENTS: &[Ailment] = &[
     Ailment { name: "kifua kikuu", sign: "kikohozi cha muda mrefu", advice: &["maliza dozi ya dawa", "acha kuvuta sigara", "la chakula bora"] },
     Ailment { name: "mafua", sign: "kikohozi", advice: &[REST, WATER, "vaa nguo nzito"] },
     Ailment { name: "kipindupindu", sign: "kuharisha", advice: &[WATER, "chemsha maji ya kunywa", "nawa mikono kwa sabuni"] },
-    Ailment { name: "upungufu wa damu", sign: "uchovu", advice: &["la mboga za majani", "la nyama na mayai", "rudi kliniki baada ya wiki"] },
+    Ailment { name: "upungufu wa damu", sign: "uchovu", advice: &["la mboga za majani", "la nyama na mayai", "rudi kliniki wiki inayofuata"] },
     Ailment { name: "vidonda vya tumbo", sign: "kichefuchefu", advice: &["epuka vyakula vyenye pilipili", "la kwa wakati", "acha kunywa kahawa"] },
     Ailment { name: "maumivu ya mgongo", sign: "ugumu wa kuinama", advice: &["epuka kubeba mizigo mizito", "fanya mazoezi mepesi", REST] },
     Ailment { name: "pumu", sign: "ugumu wa kupumua", advice: &["epuka vumbi na moshi", "acha kuvuta sigara", "beba dawa kila wakati"] },

@@ -150,11 +150,7 @@ impl Sphere {
                 &["ili kukuza viwanda vidogo", "ili kupunguza gharama za maisha", "ili kupunguza matumizi ya mkaa"]
             }
             Money => &["ili kukuza uchumi", "ili kuongeza ajira kwa vijana", "ili kuvutia wawekezaji"],
-            Nature => &[
-                "ili kulinda mazingira",
-                "ili kukabiliana na mabadiliko ya tabianchi",
-                "ili kuhifadhi vyanzo vya maji",
-            ],
+            Nature => &["ili kulinda mazingira", "ili kukabiliana na mabadiliko ya tabianchi", "ili kuzuia ukame"],
         }
     }
 }

@@ -114,7 +114,10 @@ impl Facts for Study {
                     *choices.pick("level", &LEVELS[4..])
                 }
             }
-            _ if !self.school.contains("wasichana") => self.pupil = *choices.pick("pupil", PUPILS),
+            // Boys and girls at school are pupils.
+            _ if !self.school.contains("wasichana") && self.pupil != "mwanafunzi" => {
+                self.pupil = *choices.pick("pupil", PUPILS);
+            }
             _ => {}
         }
     }

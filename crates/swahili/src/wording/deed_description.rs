@@ -166,7 +166,9 @@ impl Deed {
         let body = self.body(core, tail, choices);
         let told = if front.is_empty() { sentence(&body) } else { sentence(&format!("{front}, {body}")) };
         match self.scenery(choices) {
-            Some(scenery) if core != Core::Question => format!("{told} {}", sentence(&scenery)),
+            Some(scenery) if !matches!(core, Core::Question | Core::Interrupted) => {
+                format!("{told} {}", sentence(&scenery))
+            }
             _ => told,
         }
     }
@@ -223,8 +225,8 @@ impl Deed {
             }
             Core::Interrupted if past && !self.negative => {
                 let outdoors: &[&str] =
-                    &["mvua ilianza kunyesha", "upepo mkali ulianza kuvuma", "ngurumo zilisikika kwa mbali"];
-                let indoors: &[&str] = &["mvua ilianza kunyesha", "umeme ulikatika ghafla", "simu iliita"];
+                    &["mvua ilipoanza kunyesha", "upepo mkali ulipoanza kuvuma", "ngurumo ziliposikika kwa mbali"];
+                let indoors: &[&str] = &["mvua ilipoanza kunyesha", "umeme ulipokatika ghafla", "simu ilipoita"];
                 let roofed = self.place.is_some_and(|place| place.indoors);
                 let event = choices.pick("event", if roofed { indoors } else { outdoors });
                 let rest = join(&[&tail.with, &tail.companion, &tail.place, &tail.time]);

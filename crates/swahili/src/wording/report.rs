@@ -31,19 +31,23 @@ impl Report {
         let doing = to_do(self.project.stem, None);
         let name = self.institution.name;
         let pick = |what: &str, options: &[&'static str]| *choices.pick(what, options);
-        let money = pick(
-            "money",
-            &[
-                "",
-                "",
-                "",
-                "",
-                "",
-                "kwa gharama ya shilingi bilioni mbili",
-                "kwa gharama ya shilingi milioni mia tano",
-                "kwa msaada wa wafadhili",
-            ],
-        );
+        let money = if !self.project.counted {
+            ""
+        } else {
+            pick(
+                "money",
+                &[
+                    "",
+                    "",
+                    "",
+                    "",
+                    "",
+                    "kwa gharama ya shilingi bilioni mbili",
+                    "kwa gharama ya shilingi milioni mia tano",
+                    "kwa msaada wa wafadhili",
+                ],
+            )
+        };
         let source = pick(
             "source",
             &["", "", "", "kwa mujibu wa gazeti la leo,", "kulingana na taarifa rasmi,", "kama ilivyoripotiwa rasmi,"],
@@ -105,7 +109,7 @@ impl Report {
             Stage::Begun => {
                 let object_first = choices.chance("passive", 35);
                 if object_first {
-                    let began = finite("anza", Subject::Third(self.project.class), Tense::Perfect, false, None);
+                    let began = finite("anza", Subject::Third(self.project.class), Tense::Past, false, None);
                     let passive = to_do(self.project.passive, None);
                     join(&[&object, &began, &passive, "na", name, &town, past, money, aim])
                 } else {
