@@ -53,7 +53,7 @@ pub(crate) enum Kind {
     Thing, Fruit, Vegetable, Root, Nut, Grain, Grocery, Flour, Dish, Stirred, Roast, Fried, Egg, Baked, Drink, Hot, Water,
     Basketry, Bag, Spread, Pottery, Vessel, Carried, Blade, Small, Fare, Furniture, Bed, Load, Opened, Woodwork, Lamp,
     Woven, Linen, Sewn, Knitted, Garment, Worn, WornByMen, WornByWomen, Uniform, Book, Notebook, Letter, Written, Report,
-    Poem, Exam, Story, Song, Drawn, Picture, Carved, Device, Heard, Seen, Played, Blown, Ball, Toy, Gift, Vehicle, Car,
+    Poem, Exam, Story, Song, Drawn, Picture, Carved, Device, Messaging, Heard, Seen, Played, Blown, Ball, Toy, Gift, Vehicle, Car,
     Tractor, Cycle, Cart, Boat, Net, Building, Guarded, Visited, Room, Wall, Structure, Hole, Material, Timber, Field, Tree,
     Planted, Watered, Flower, Firewood, Fuel, Grass, Rubbish, Medicine, Lesson, Science,
 }

@@ -76,6 +76,8 @@ impl Synthesis {
     }
 
     /// The retrieval set: every query has one relevant document and at least three that differ from it in one fact.
+    /// Each query is held against each document, so that it follows from none but its own by the way it was concluded;
+    /// a thousand queries take some seconds.
     pub fn retrieval(&self) -> Retrieval {
         let stream = mix(self.seed ^ hash("retrieval"));
         let mut cases: Vec<Case> = Vec::with_capacity(self.queries);
@@ -85,13 +87,13 @@ impl Synthesis {
             if cases.len() == self.queries {
                 break;
             }
-            let fresh = case.tellings().all(|telling| !seen.contains(&telling.text));
+            let fresh = case.texts().all(|text| !seen.contains(text));
             let apart = |other: &Case| {
                 !other.tellings().any(|telling| case.follows_from(&telling.scene))
                     && !case.tellings().any(|telling| other.follows_from(&telling.scene))
             };
             if fresh && cases.iter().all(apart) {
-                seen.extend(case.tellings().map(|telling| telling.text.clone()));
+                seen.extend(case.texts().cloned());
                 cases.push(case);
             }
         }
@@ -213,6 +215,10 @@ impl Case {
 
     fn tellings(&self) -> impl Iterator<Item = &Telling> {
         std::iter::once(&self.relevant).chain(&self.distractors)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        self.tellings().map(|telling| &telling.text).chain([&self.statement])
     }
 
     /// Whether the same way of concluding leads from another scene to the same statement.

@@ -62,9 +62,9 @@ fn texts_are_well_formed_sentences() {
 fn neighbours_agree() {
     #[rustfmt::skip]
     let wrong = [
-        ("vitabu", ["kubwa", "mikubwa", "tatu", "zenye", "yaliyo"]), ("watoto", ["tatu", "mbili", "zenye", "wenyewe", "mizuri"]),
-        ("maembe", ["tatu", "vitatu", "kubwa", "makubwamakubwa", "zenye"]), ("miti", ["mbili", "kubwa", "tatu", "zenye", "mawili"]),
-        ("ng'ombe", ["mbili", "tatu", "nyeusi", "kubwa", "zenye"]), ("nyumba", ["wawili", "viwili", "mikubwa", "jipya", "yenyewe"]),
+        ("vitabu", ["kubwa", "mikubwa", "tatu", "zenye", "makubwa"]), ("watoto", ["tatu", "mbili", "zenye", "vizuri", "mizuri"]),
+        ("maembe", ["tatu", "vitatu", "kubwa", "mikubwa", "zenye"]), ("miti", ["mbili", "kubwa", "tatu", "zenye", "mawili"]),
+        ("ng'ombe", ["mbili", "tatu", "nyeusi", "kubwa", "zenye"]), ("nyumba", ["wawili", "viwili", "mikubwa", "jipya", "vyenye"]),
         ("kuku", ["mbili", "tatu", "nyeusi", "nyeupe", "ndogo"]), ("gari", ["kikubwa", "mkubwa", "kipya", "mpya", "chenye"]),
     ];
     let mut met = 0;

@@ -143,7 +143,7 @@ pub(crate) const PLACES: &[Place] = &[
     outside("kwenye bonde la Ngorongoro", "nchini Tanzania", &[Bush], Shore::Nowhere),
     outside("kwenye hifadhi ya Tsavo", "nchini Kenya", &[Bush], Shore::Nowhere),
     outside("kwenye hifadhi ya Amboseli", "nchini Kenya", &[Bush], Shore::Nowhere),
-    outside("kwenye hifadhi ya Maasai Mara", "nchini Kenya", &[Bush], Shore::Nowhere),
+    outside("kwenye hifadhi ya Samburu", "nchini Kenya", &[Bush], Shore::Nowhere),
     outside("kwenye hifadhi ya Akagera", "nchini Rwanda", &[Bush], Shore::Nowhere),
     outside("kwenye hifadhi ya Murchison", "nchini Uganda", &[Bush], Shore::Nowhere),
 ];

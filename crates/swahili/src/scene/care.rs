@@ -43,14 +43,14 @@ const AILMENTS: &[Ailment] = &[
     Ailment { name: "malaria", sign: "homa kali", advice: &[REST, "lala ndani ya chandarua", "maliza dozi ya dawa", WATER] },
     Ailment { name: "homa ya matumbo", sign: "maumivu ya tumbo", advice: &[WATER, "maliza dozi ya dawa", "chemsha maji ya kunywa"] },
     Ailment { name: "kisukari", sign: "kiu ya mara kwa mara", advice: &["punguza sukari", "fanya mazoezi kila siku", "pima damu kila wiki"] },
-    Ailment { name: "shinikizo la damu", sign: "maumivu ya kichwa", advice: &["punguza chumvi", "fanya mazoezi kila siku", "acha kuvuta sigara"] },
-    Ailment { name: "kifua kikuu", sign: "kikohozi cha muda mrefu", advice: &["maliza dozi ya dawa", "acha kuvuta sigara", "la chakula bora"] },
+    Ailment { name: "shinikizo la damu", sign: "maumivu ya kichwa", advice: &["punguza chumvi", "fanya mazoezi kila siku", "kaa mbali na moshi wa sigara"] },
+    Ailment { name: "kifua kikuu", sign: "kikohozi cha muda mrefu", advice: &["maliza dozi ya dawa", "kaa mbali na moshi wa sigara", "la chakula bora"] },
     Ailment { name: "mafua", sign: "kikohozi", advice: &[REST, WATER, "vaa nguo nzito"] },
     Ailment { name: "kipindupindu", sign: "kuharisha", advice: &[WATER, "chemsha maji ya kunywa", "nawa mikono kwa sabuni"] },
     Ailment { name: "upungufu wa damu", sign: "uchovu", advice: &["la mboga za majani", "la nyama na mayai", "rudi kliniki wiki inayofuata"] },
     Ailment { name: "vidonda vya tumbo", sign: "kichefuchefu", advice: &["epuka vyakula vyenye pilipili", "la kwa wakati", "acha kunywa kahawa"] },
     Ailment { name: "maumivu ya mgongo", sign: "ugumu wa kuinama", advice: &["epuka kubeba mizigo mizito", "fanya mazoezi mepesi", REST] },
-    Ailment { name: "pumu", sign: "ugumu wa kupumua", advice: &["epuka vumbi na moshi", "acha kuvuta sigara", "beba dawa kila wakati"] },
+    Ailment { name: "pumu", sign: "ugumu wa kupumua", advice: &["epuka vumbi na moshi", "kaa mbali na moshi wa sigara", "beba dawa kila wakati"] },
     Ailment { name: "surua", sign: "vipele mwilini", advice: &[REST, WATER, "kaa mbali na watoto wengine"] },
 ];
 
