@@ -57,6 +57,19 @@ fn texts_are_well_formed_sentences() {
     }
 }
 
+#[test]
+fn no_word_is_capitalised_within_a_sentence_but_a_name() {
+    let pairs = pairs(20_000, 8);
+    let small: HashSet<&str> = pairs.iter().flat_map(|pair| words(&pair.anchor).chain(words(&pair.positive))).collect();
+    for text in pairs.iter().flat_map(|pair| [&pair.positive, &pair.anchor]) {
+        for after in text.split(", ").skip(1) {
+            let word = words(after).next().expect("a word after a comma");
+            let named = after.starts_with("Shirika la ") || after.starts_with("Benki ya ");
+            assert!(named || word == word.to_lowercase() || !small.contains(word.to_lowercase().as_str()), "{text:?}");
+        }
+    }
+}
+
 /// Neighbours that no grammar lets stand together, whatever the lexicon: a noun of a common class and another's concord.
 #[test]
 fn neighbours_agree() {

@@ -207,7 +207,7 @@ impl Deed {
                     let all = self.agent.number == Number::Plural && choices.chance("all", 50);
                     let all = if all { self.agent.agreement().concord().all } else { "" };
                     let what = join(&[all, &self.does(self.tense), &object, &tail.with, &tail.why]);
-                    format!("{} {}", sentence(&where_and_when), sentence(&what))
+                    format!("{where_and_when}. {}", sentence(&what))
                 }
                 None => plain(),
             },

@@ -69,8 +69,8 @@ impl Weather {
             ),
             3 => join(&["kutokana na", name, &which_did, &town, &format!("{time},"), thing, &happened]),
             4 => format!(
-                "{} {}",
-                sentence(&join(&[name, &did, &town, time])),
+                "{}. {}",
+                join(&[name, &did, &town, time]),
                 sentence(&join(&["kwa sababu hiyo,", thing, &happened]))
             ),
             5 => join(&["wakazi wameshuhudia jinsi", thing, &happened, &town, "kwa sababu ya", name, &which_did, time]),
