@@ -83,7 +83,7 @@ pub(crate) const PLACES: &[Place] = &[
     outside("kwenye kituo cha mabasi", "kituoni", &[Market, Station], Shore::Any),
     inside("dukani", "mahali pa biashara", &[Shop]),
     outside("mbele ya duka", "nje", &[Shop, Market], Shore::Any),
-    inside("jikoni", "ndani ya nyumba", &[Kitchen, Home]),
+    inside("jikoni", "ndani ya nyumba", &[Kitchen]),
     inside("sebuleni", "ndani ya nyumba", &[Home, Lounge]),
     inside("chumbani", "ndani ya nyumba", &[Home, Lounge]),
     outside("uani", "nje ya nyumba", &[Yard, Kitchen], Shore::Any),

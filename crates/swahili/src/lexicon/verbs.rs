@@ -334,7 +334,7 @@ pub(crate) const VERBS: &[Verb] = &[
     to("sikiliza", "sikilizwa", EVERYONE, &[Heard, Song, Story], One).at(&[Lounge, Yard]).general("burudika").why(FUN),
     to("tazama", "tazamwa", EVERYONE, &[Seen, Picture], One).at(&[Lounge]).general("burudika").why(FUN),
     to("piga", "pigwa", &[Boy, Athlete, Youth], &[Ball], One).at(&[Sports]).general("cheza").with(&["kwa mguu wa kulia", "kwa kichwa"]).why(&["kuelekea golini", "wakati wa mechi", "mbele ya mashabiki wengi"]),
-    alone("cheza mpira", YOUNG).at(&[Sports, Road, Beach]).general("cheza").with(&["bila viatu", "kwa makundi mawili"]).why(FUN),
+    alone("cheza mpira", YOUNG).at(&[Sports, Beach]).general("cheza").with(&["bila viatu", "kwa makundi mawili"]).why(FUN),
     alone("cheza bao", &[Elder, Man]).at(&[Shade, Yard]).general("cheza").with(&["kwa kete nyeusi"]).why(FUN),
     alone("cheza ngoma", &[Dancer, Girl, Youth]).at(&[Stage, Village]).general("tumbuiza").with(&["kwa mdundo wa kasi", "kwa mtindo wa asili"]).why(SHOW),
     alone("kimbia", &[Athlete, Youth, Child]).at(&[Road, Sports, Beach]).general("fanya mazoezi").with(&["kwa kasi", "bila viatu"]).why(&["kujiandaa na mashindano", "ili kuimarisha afya", "kabla ya kifungua kinywa"]),

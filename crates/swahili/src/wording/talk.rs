@@ -66,7 +66,7 @@ impl Talk {
                     "excuse",
                     &[
                         "kwa sababu kulikuwa na kazi nyingi",
-                        "kwa hiyo tutalazimika kungoja hadi kesho",
+                        "hivyo tutalazimika kungoja hadi kesho",
                         "licha ya kukumbushwa mara mbili",
                         "kwa bahati mbaya",
                     ],
@@ -98,7 +98,7 @@ impl Talk {
                     &[
                         "lakini mvua kubwa ilinyesha",
                         "lakini muda haukutosha",
-                        "lakini pesa hazikutosha",
+                        "lakini wageni walifika ghafla",
                         "lakini mipango ilibadilika dakika za mwisho",
                     ],
                 );
@@ -153,7 +153,7 @@ impl Talk {
                     &[
                         "kwa sababu ya maumivu ya mgongo",
                         "kwa sababu mvua inanyesha",
-                        "kwa sababu hakuna pesa za kutosha",
+                        "kwa sababu ya wingi wa kazi",
                         "mpaka wiki ijayo",
                     ],
                 );
@@ -195,7 +195,7 @@ impl Talk {
             Stance::Finished => {
                 let end = pick(
                     "now",
-                    &["na sasa ni wakati wa kupumzika", "kwa hiyo tunaweza kuondoka", "mapema kuliko tulivyotarajia"],
+                    &["na sasa ni wakati wa kupumzika", "hivyo tunaweza kuondoka", "mapema kuliko tulivyotarajia"],
                 );
                 sentence(&join(&["hatimaye", &doer, &self.says("maliza", Tense::Perfect, false), &doing, end]))
             }
