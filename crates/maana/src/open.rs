@@ -1,6 +1,6 @@
 //! Opening a model by whatever people call it: a folder, a hub name, `name@revision`.
 
-use crate::hub::{HubError, HubOptions, Resolved, resolve};
+use crate::hub::{HubError, HubOptions, News, Resolved, Tell, resolve};
 use maana_kernels::Pool;
 use maana_model::{ModelError, SentenceModel};
 
@@ -29,10 +29,22 @@ pub enum OpenError {
 /// # Errors
 /// If the model cannot be found, fetched or read.
 pub fn open(name: &str, pool: &Pool, notice: &mut dyn FnMut(&str)) -> Result<Opened, OpenError> {
-    let resolved = resolve(name, &HubOptions::from_environment(), notice)?;
+    open_with(name, pool, &HubOptions::from_environment(), &mut |news| {
+        if let News::Notice(text) = news {
+            notice(text);
+        }
+    })
+}
+
+/// As [`open`], with options of one's own, and told how far the fetching is.
+///
+/// # Errors
+/// If the model cannot be found, fetched or read.
+pub fn open_with(name: &str, pool: &Pool, options: &HubOptions, tell: &mut Tell<'_>) -> Result<Opened, OpenError> {
+    let resolved = resolve(name, options, tell)?;
     let opened = maana_model::open(&resolved.folder, pool)?;
     for text in &opened.notices {
-        notice(text);
+        tell(News::Notice(text));
     }
     Ok(Opened { model: opened.model, resolved })
 }

@@ -1,0 +1,239 @@
+//! One model's place in the cache, in the layout of Python's `huggingface_hub`: `blobs` named by ETag, `snapshots/<commit>` with
+//! links to them, `refs/<revision>` with the commit, locks beside. A snapshot appears as a whole or not at all.
+
+use super::wanted::{INDEX, MODULES, Module, TOKENIZERS, WEIGHTS, shards, small_files};
+use super::{HubError, News, Tell};
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Where a model is, or will be.
+pub(super) struct Place {
+    pub(super) folder: PathBuf,
+    locks: PathBuf,
+}
+
+/// What the cache has of a revision.
+pub(super) enum Found {
+    /// All of it.
+    Whole(Snapshot),
+    /// An encoder, but `modules.json` is not there and nobody noted that the model has none.
+    Plain(Snapshot),
+    /// Not all of it: this is what it lacks.
+    Lacking(String),
+}
+
+/// The folder of one commit.
+pub(super) struct Snapshot {
+    pub(super) folder: PathBuf,
+    pub(super) commit: String,
+}
+
+/// A file of a snapshot and the blob that holds its bytes.
+pub(super) struct Link {
+    pub(super) file: String,
+    pub(super) etag: String,
+}
+
+impl Place {
+    pub(super) fn new(cache: &Path, id: &str) -> Self {
+        let name = format!("models--{}", id.replace('/', "--"));
+        Self { folder: cache.join(&name), locks: cache.join(".locks").join(name) }
+    }
+
+    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
+        self.folder.join("snapshots").join(commit)
+    }
+
+    pub(super) fn blob(&self, etag: &str) -> PathBuf {
+        self.folder.join("blobs").join(etag)
+    }
+
+    fn no_exist(&self, commit: &str) -> PathBuf {
+        self.folder.join(".no_exist").join(commit).join(MODULES)
+    }
+
+    /// What is there of a revision. Nothing is written.
+    pub(super) fn look(&self, revision: &str) -> Found {
+        let reference = self.folder.join("refs").join(revision);
+        let commit = std::fs::read_to_string(reference).unwrap_or_else(|_| revision.to_owned());
+        let commit = commit.trim().to_owned();
+        let folder = self.snapshot(&commit);
+        if !super::is_part(&commit) || !folder.is_dir() {
+            return Found::Lacking(if self.folder.is_dir() {
+                format!("not at `{revision}`")
+            } else {
+                "nothing of it".into()
+            });
+        }
+        let listed = self.listed(&commit);
+        let (modules, known) = match std::fs::read(folder.join(MODULES)) {
+            Ok(json) => (Module::list(&json), true),
+            Err(_) => {
+                let absent = listed.as_ref().is_some_and(|files| !files.iter().any(|file| file == MODULES));
+                (Module::plain(), absent || self.no_exist(&commit).exists())
+            }
+        };
+        match missing(&folder, &modules, listed.as_deref().unwrap_or_default()) {
+            Some(file) => Found::Lacking(format!("{file} is missing in {}", folder.display())),
+            None if known => Found::Whole(Snapshot { folder, commit }),
+            None => Found::Plain(Snapshot { folder, commit }),
+        }
+    }
+
+    /// The files of the repository, where a newer Python has noted them.
+    fn listed(&self, commit: &str) -> Option<Vec<String>> {
+        let bytes = std::fs::read(self.folder.join("trees").join(format!("{commit}.json"))).ok()?;
+        let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        let files = json["files"].as_object().filter(|_| json["format_version"] == 1)?;
+        Some(files.keys().cloned().collect())
+    }
+
+    /// Waits until no other process of ours works on this model. The lock ends with the file, or with the process.
+    pub(super) fn lock(&self, tell: &mut Tell<'_>) -> Result<File, HubError> {
+        self.lock_file("maana.lock", &mut || {
+            tell(News::Notice("another process is fetching this model into the cache; waiting for it"));
+        })
+    }
+
+    /// Waits until nobody writes this blob: Python's library takes the same lock.
+    pub(super) fn lock_blob(&self, etag: &str) -> Result<File, HubError> {
+        self.lock_file(&format!("{etag}.lock"), &mut || {})
+    }
+
+    fn lock_file(&self, name: &str, wait: &mut dyn FnMut()) -> Result<File, HubError> {
+        create_folder(&self.locks)?;
+        let path = self.locks.join(name);
+        let file = File::options().create(true).append(true).open(&path).map_err(HubError::io(&path))?;
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            wait();
+            while file.lock().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {}
+        }
+        // Where the file system has no locks there is none: the checksums still see to it that nothing damaged is used.
+        Ok(file)
+    }
+
+    /// Makes the fetched files the snapshot of a commit, which then is what `revision` refers to. To be called with the lock.
+    pub(super) fn publish(
+        &self,
+        commit: &str,
+        revision: &str,
+        links: &[Link],
+        with_links: bool,
+    ) -> Result<(), HubError> {
+        let staging = Staging::new(&self.folder, commit)?;
+        for Link { file, etag } in links {
+            let path = staging.path.join(file);
+            create_folder(path.parent().unwrap_or(&staging.path))?;
+            // From where the file will be, not from where it is now.
+            let up = "../".repeat(2 + file.matches('/').count());
+            if !(with_links && link(&format!("{up}blobs/{etag}"), &path)) {
+                let blob = self.blob(etag);
+                std::fs::hard_link(&blob, &path)
+                    .or_else(|_| std::fs::copy(&blob, &path).map(|_| ()))
+                    .map_err(HubError::io(&path))?;
+            }
+        }
+        self.publish_folder(&staging.path, commit, links.iter().map(|link| link.file.as_str()))?;
+        if !self.snapshot(commit).join(MODULES).exists() {
+            let path = self.no_exist(commit);
+            create_folder(path.parent().unwrap_or(&self.folder))?;
+            std::fs::write(&path, "").map_err(HubError::io(&path))?;
+        }
+        if revision != commit { self.refer(revision, commit) } else { Ok(()) }
+    }
+
+    /// Moves a finished folder to where the snapshot of a commit is, or its files, if a part of the snapshot is already there.
+    pub(super) fn publish_folder<'a>(
+        &self,
+        finished: &Path,
+        commit: &str,
+        files: impl Iterator<Item = &'a str>,
+    ) -> Result<(), HubError> {
+        let snapshot = self.snapshot(commit);
+        create_folder(snapshot.parent().unwrap_or(&self.folder))?;
+        if !snapshot.exists() {
+            return std::fs::rename(finished, &snapshot).map_err(HubError::io(&snapshot));
+        }
+        // What makes a snapshot count as whole comes last.
+        let mut files: Vec<&str> = files.collect();
+        files.sort_by_key(|file| (*file == MODULES, *file == "config.json", file.ends_with(".safetensors")));
+        for file in files {
+            let path = snapshot.join(file);
+            create_folder(path.parent().unwrap_or(&snapshot))?;
+            std::fs::rename(finished.join(file), &path).map_err(HubError::io(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Notes which commit a branch or tag is.
+    pub(super) fn refer(&self, revision: &str, commit: &str) -> Result<(), HubError> {
+        let path = self.folder.join("refs").join(revision);
+        create_folder(path.parent().unwrap_or(&self.folder))?;
+        let staging = Staging::new(&self.folder, &format!("ref-{commit}"))?;
+        let temporary = staging.path.join("ref");
+        std::fs::write(&temporary, commit).map_err(HubError::io(&temporary))?;
+        std::fs::rename(&temporary, &path).map_err(HubError::io(&path))
+    }
+}
+
+/// A folder beside the snapshots for what is not finished. What a killed process left there is thrown away.
+pub(super) struct Staging {
+    pub(super) path: PathBuf,
+}
+
+impl Staging {
+    pub(super) fn new(folder: &Path, name: &str) -> Result<Self, HubError> {
+        let path = folder.join(format!(".{name}.incomplete"));
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(HubError::io(&path)(error)),
+            _ => create_folder(&path)?,
+        }
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// The first file that an encoder needs and the folder does not have.
+fn missing(folder: &Path, modules: &[Module], listed: &[String]) -> Option<String> {
+    let here = |file: &str| folder.join(file).exists();
+    for module in modules {
+        let config = module.file("config.json");
+        if module.has_config() && !here(&config) {
+            return Some(config);
+        }
+        if module.kind == "Transformer" && !TOKENIZERS.iter().any(|name| here(&module.file(name))) {
+            return Some(module.file(TOKENIZERS[0]));
+        }
+        if module.has_weights() && !here(&module.file(WEIGHTS)) {
+            let Ok(index) = std::fs::read(folder.join(module.file(INDEX))) else {
+                return Some(module.file(WEIGHTS));
+            };
+            let shards = shards(&index).unwrap_or_default();
+            if let Some(shard) = shards.iter().find(|shard| !here(&module.file(shard))) {
+                return Some(module.file(shard));
+            }
+        }
+    }
+    small_files(listed.iter().map(String::as_str), modules).into_iter().find(|file| !here(file)).map(Into::into)
+}
+
+pub(super) fn create_folder(path: &Path) -> Result<(), HubError> {
+    std::fs::create_dir_all(path).map_err(HubError::io(path))
+}
+
+/// Makes a symbolic link, if the system can.
+fn link(target: &str, path: &Path) -> bool {
+    #[cfg(unix)]
+    let made = std::os::unix::fs::symlink(target, path);
+    #[cfg(windows)]
+    let made = std::os::windows::fs::symlink_file(target.replace('/', "\\"), path);
+    #[cfg(not(any(unix, windows)))]
+    let made: std::io::Result<()> = Err(ErrorKind::Unsupported.into());
+    made.is_ok()
+}

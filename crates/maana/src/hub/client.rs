@@ -1,0 +1,401 @@
+//! The hub's routes over HTTP: redirects followed by hand, so that the token stays with the endpoint; timeouts and repetitions,
+//! so that nothing hangs and a cut connection is no end. It knows nothing of the cache.
+
+use super::{HubError, HubOptions, News, Tell};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use ureq::http::{Response, StatusCode, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, Timeout};
+
+const REDIRECTS: usize = 10;
+const INFO_BYTES: u64 = 64 << 20;
+
+/// One model on the hub.
+pub(super) struct Client<'a> {
+    agent: Agent,
+    pub(super) options: &'a HubOptions,
+    origin: Origin,
+    pub(super) id: &'a str,
+    pub(super) revision: &'a str,
+    /// Whether the server has ever answered: before that, a failed connection is not repeated.
+    answered: Cell<bool>,
+}
+
+/// What the hub says of a revision.
+pub(super) struct Info {
+    pub(super) commit: String,
+    /// The files and, where said, their lengths.
+    pub(super) files: BTreeMap<String, Option<u64>>,
+}
+
+/// What the hub says of a file.
+pub(super) struct Metadata {
+    /// Fit to be a file name.
+    pub(super) etag: String,
+    pub(super) size: Option<u64>,
+}
+
+/// A request that failed.
+pub(super) struct Failure {
+    pub(super) error: Box<HubError>,
+    /// Whether it may succeed another time.
+    pub(super) again: bool,
+    /// How long the server asks to wait.
+    pub(super) wait: Option<Duration>,
+    /// Whether enough has arrived that the patience begins anew.
+    pub(super) gained: bool,
+}
+
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
+        Self { error: Box::new(error), again: false, wait: None, gained: false }
+    }
+}
+
+impl Failure {
+    pub(super) fn passing(error: HubError) -> Self {
+        Self { again: true, ..error.into() }
+    }
+}
+
+/// Whom a token may be shown to.
+#[derive(PartialEq, Eq)]
+struct Origin {
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    fn of(address: &Uri) -> Option<Self> {
+        let scheme = address.scheme_str()?.to_ascii_lowercase();
+        let port = address.port_u16().or(match scheme.as_str() {
+            "http" => Some(80),
+            "https" => Some(443),
+            _ => None,
+        })?;
+        Some(Self { scheme, host: address.host()?.to_ascii_lowercase(), port })
+    }
+
+    fn is_this_machine(&self) -> bool {
+        matches!(self.host.as_str(), "localhost" | "[::1]") || self.host.starts_with("127.")
+    }
+}
+
+impl<'a> Client<'a> {
+    pub(super) fn new(id: &'a str, revision: &'a str, options: &'a HubOptions) -> Result<Self, HubError> {
+        let origin = Origin::of(&options.check_endpoint()?).ok_or(HubError::Endpoint(options.endpoint.clone()))?;
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("maana/", env!("CARGO_PKG_VERSION")))
+            .tls_config(TlsConfig::builder().root_certs(certificates(options)?).build())
+            .timeout_resolve(Some(options.connect_timeout))
+            .timeout_connect(Some(options.connect_timeout))
+            .timeout_send_request(Some(options.timeout))
+            .timeout_recv_response(Some(options.timeout))
+            .timeout_per_read(Some(options.timeout));
+        if origin.is_this_machine() {
+            config = config.proxy(None);
+        }
+        let agent = config.build().new_agent();
+        Ok(Self { agent, options, origin, id, revision, answered: Cell::new(false) })
+    }
+
+    /// Which commit the revision is, and its files.
+    pub(super) fn info(&self, tell: &mut Tell<'_>) -> Result<Info, HubError> {
+        let url = format!(
+            "{}/api/models/{}/revision/{}?blobs=true",
+            self.options.endpoint,
+            self.id,
+            escape(self.revision, false)
+        );
+        self.attempts(tell, |_| {
+            let mut response = self.get(&url, 0)?;
+            let body = response.body_mut().with_config().limit(INFO_BYTES).read_to_vec();
+            let body = body.map_err(|error| self.broken(&url, error))?;
+            let json: serde_json::Value = serde_json::from_slice(&body)
+                .map_err(|error| self.protocol(&url, format!("the answer is not JSON ({error})")))?;
+            let commit = json["sha"].as_str().filter(|sha| is_commit(sha));
+            let commit = commit.ok_or_else(|| self.protocol(&url, "the answer has no commit in `sha`".into()))?;
+            let siblings = json["siblings"].as_array();
+            let siblings = siblings.ok_or_else(|| self.protocol(&url, "the answer has no `siblings`".into()))?;
+            let file = |entry: &serde_json::Value| Some((entry["rfilename"].as_str()?.into(), entry["size"].as_u64()));
+            Ok(Info { commit: commit.into(), files: siblings.iter().filter_map(file).collect() })
+        })
+    }
+
+    /// Where a file is.
+    pub(super) fn file_url(&self, commit: &str, file: &str) -> String {
+        format!("{}/{}/resolve/{commit}/{}", self.options.endpoint, self.id, escape(file, true))
+    }
+
+    /// Name and length of a file's bytes, from the hub itself and not from where it keeps them.
+    pub(super) fn metadata(&self, url: &str, commit: &str) -> Result<Metadata, Failure> {
+        let mut url = url.to_owned();
+        for _ in 0..=REDIRECTS {
+            let response = self.call(true, &url, 0)?;
+            let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+            let next = redirect(&response).map(|location| self.join(&url, location)).transpose()?;
+            if let Some(next) = &next
+                && header("x-linked-etag").is_none()
+                && self.is_endpoint(next)
+            {
+                url = next.clone();
+                continue;
+            }
+            if header("x-repo-commit").is_some_and(|given| given != commit) {
+                return Err(self.protocol(&url, format!("the answer is not of the commit {commit}")).into());
+            }
+            let etag = header("x-linked-etag").or_else(|| header("etag")).and_then(plain_etag);
+            let etag = etag.ok_or_else(|| self.protocol(&url, "the answer has no ETag that can name a file".into()))?;
+            let own = || header("content-length").filter(|_| next.is_none());
+            let size = header("x-linked-size").or_else(own).and_then(|size| size.parse().ok());
+            return Ok(Metadata { etag, size });
+        }
+        Err(self.protocol(&url, format!("more than {REDIRECTS} redirects")).into())
+    }
+
+    /// What is at an address, from `offset` on if the server can.
+    pub(super) fn get(&self, url: &str, offset: u64) -> Result<Response<Body>, Failure> {
+        let mut url = url.to_owned();
+        for _ in 0..=REDIRECTS {
+            let response = self.call(false, &url, offset)?;
+            match redirect(&response) {
+                Some(location) => url = self.join(&url, location)?,
+                None => return Ok(response),
+            }
+        }
+        Err(self.protocol(&url, format!("more than {REDIRECTS} redirects")).into())
+    }
+
+    /// Repeats what may succeed another time, with growing pauses.
+    pub(super) fn attempts<T>(
+        &self,
+        tell: &mut Tell<'_>,
+        mut action: impl FnMut(&mut Tell<'_>) -> Result<T, Failure>,
+    ) -> Result<T, HubError> {
+        let mut failed = 0;
+        loop {
+            let failure = match action(tell) {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            if failure.gained {
+                failed = 0;
+            }
+            if !failure.again || failed == self.options.retries {
+                return Err(*failure.error);
+            }
+            let wait = failure.wait.unwrap_or(self.options.backoff * (1 << failed.min(6)));
+            failed += 1;
+            tell(News::Notice(&format!("{}; trying again in {:.1} s", cause(&failure.error), wait.as_secs_f64())));
+            std::thread::sleep(wait);
+        }
+    }
+
+    /// One request; success, a redirect or 416 come back, everything else is a failure.
+    fn call(&self, head: bool, url: &str, offset: u64) -> Result<Response<Body>, Failure> {
+        let mut request = if head { self.agent.head(url) } else { self.agent.get(url) };
+        // Compressed bytes would have neither the length nor the checksum that the hub states.
+        request = request.header("accept-encoding", "identity");
+        if offset > 0 {
+            request = request.header("range", format!("bytes={offset}-"));
+        }
+        if let Some(token) = self.options.token.as_ref().filter(|_| self.is_endpoint(url)) {
+            request = request.header("authorization", token.header());
+        }
+        let mut response = request.call().map_err(|error| self.broken(url, error))?;
+        self.answered.set(true);
+        let status = response.status();
+        if status.is_success() || status.is_redirection() || (status == StatusCode::RANGE_NOT_SATISFIABLE && offset > 0)
+        {
+            return Ok(response);
+        }
+        let _ = response.body_mut().with_config().limit(1 << 16).read_to_vec();
+        Err(self.refusal(url, &response))
+    }
+
+    fn is_endpoint(&self, url: &str) -> bool {
+        url.parse().ok().and_then(|address| Origin::of(&address)).is_some_and(|origin| origin == self.origin)
+    }
+
+    /// The address that a redirect leads to.
+    fn join(&self, url: &str, location: &str) -> Result<String, HubError> {
+        let wrong = || self.protocol(url, format!("redirects to {location:?}, which is not followed"));
+        let base: Uri = url.parse().map_err(|_| wrong())?;
+        let (scheme, authority) = base.scheme_str().zip(base.authority()).ok_or_else(wrong)?;
+        let joined = if location.contains("://") {
+            location.to_owned()
+        } else if location.starts_with("//") {
+            format!("{scheme}:{location}")
+        } else if location.starts_with('/') {
+            format!("{scheme}://{authority}{location}")
+        } else {
+            let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+            format!("{scheme}://{authority}{folder}/{location}")
+        };
+        let address: Uri = joined.parse().map_err(|_| wrong())?;
+        match (scheme, address.scheme_str()) {
+            (_, Some("https")) | ("http", Some("http")) => Ok(joined),
+            _ => Err(wrong()),
+        }
+    }
+
+    pub(super) fn protocol(&self, url: &str, reason: String) -> HubError {
+        HubError::Protocol { url: url.into(), reason }
+    }
+
+    /// No answer, or one that broke off.
+    pub(super) fn broken(&self, url: &str, error: ureq::Error) -> Failure {
+        use ureq::Error;
+        let reason = match &error {
+            Error::HostNotFound => "the name of the host is not known".to_owned(),
+            Error::Timeout(Timeout::Resolve) => "the name of the host was not found in time".into(),
+            Error::Timeout(Timeout::Connect) => "no connection in time".into(),
+            Error::Timeout(_) => format!("the server was silent for {:?}", self.options.timeout),
+            Error::BodyExceedsLimit(limit) => format!("the answer is longer than {limit} bytes"),
+            Error::Rustls(error) => certificate_reason(&error.to_string()),
+            other => certificate_reason(&other.to_string()),
+        };
+        if matches!(error, Error::BadUri(_) | Error::Http(_) | Error::BodyExceedsLimit(_)) {
+            return self.protocol(url, reason).into();
+        }
+        let connected = matches!(&error, Error::Timeout(t) if !matches!(t, Timeout::Resolve | Timeout::Connect));
+        if self.answered.get() || connected {
+            return Failure::passing(HubError::Interrupted { url: url.into(), reason });
+        }
+        HubError::Unreachable {
+            name: self.id.into(),
+            missing: String::new(),
+            endpoint: self.options.endpoint.clone(),
+            reason,
+            tried: String::new(),
+        }
+        .into()
+    }
+
+    /// What a status of 400 and above means.
+    fn refusal(&self, url: &str, response: &Response<Body>) -> Failure {
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let (code, message) = (header("x-error-code").unwrap_or_default(), header("x-error-message"));
+        let status = response.status().as_u16();
+        let (id, endpoint) = (self.id.to_owned(), self.options.endpoint.clone());
+        let said = message.map(|message| format!(": {message}")).unwrap_or_default();
+        let hint = match &self.options.token {
+            Some(_) => {
+                "The token that was sent (from HF_TOKEN or `hf auth login`) does not allow it: it must be valid and may read \
+                 this model"
+            }
+            None => "No token was sent: if you have access, set HF_TOKEN (from the hub's page Settings, Access Tokens)",
+        };
+        let invalid = message.is_some_and(|message| message.starts_with("Invalid credentials"));
+        match (status, code) {
+            (_, "RevisionNotFound") => HubError::NoRevision { id, revision: self.revision.into(), endpoint }.into(),
+            (_, "EntryNotFound") => HubError::NoFile { url: url.into() }.into(),
+            (401 | 403, "GatedRepo") => HubError::Gated { id, endpoint, hint }.into(),
+            // A model that is not there or not shown answers 401 to those without a token, 404 to others.
+            (_, "RepoNotFound") => HubError::NoModel { id, endpoint, hint }.into(),
+            (404, _) if url.contains("/api/models/") => HubError::NoModel { id, endpoint, hint }.into(),
+            (401, _) if !invalid && url.contains("/api/models/") => HubError::NoModel { id, endpoint, hint }.into(),
+            (404, _) => HubError::NoFile { url: url.into() }.into(),
+            (401 | 403, _) => HubError::Refused { url: url.into(), status, said, hint }.into(),
+            _ => {
+                let again = matches!(status, 408 | 429 | 500 | 502 | 503 | 504);
+                let asked = header("retry-after").and_then(|seconds| seconds.parse().ok());
+                let wait = asked.map(|seconds: u64| Duration::from_secs(seconds.min(60)));
+                Failure { again, wait, ..HubError::Server { url: url.into(), status, said }.into() }
+            }
+        }
+    }
+}
+
+/// An error without its advice, for a notice.
+fn cause(error: &HubError) -> String {
+    match error {
+        HubError::Interrupted { url, reason } => format!("{url}: {reason}"),
+        HubError::Server { url, status, said } => format!("{url}: the server failed (status {status}{said})"),
+        other => other.to_string(),
+    }
+}
+
+fn certificate_reason(reason: &str) -> String {
+    let advice = if reason.to_lowercase().contains("certificate") {
+        "; behind a proxy with its own certificates, set SSL_CERT_FILE to them"
+    } else {
+        ""
+    };
+    format!("{reason}{advice}")
+}
+
+fn certificates(options: &HubOptions) -> Result<RootCerts, HubError> {
+    let Some(path) = &options.certificates else { return Ok(RootCerts::WebPki) };
+    let pem = std::fs::read(path).map_err(HubError::io(path))?;
+    let certificate = |item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    };
+    let found: Vec<Certificate<'static>> = parse_pem(&pem).filter_map(certificate).collect();
+    Ok(RootCerts::from(found))
+}
+
+fn redirect(response: &Response<Body>) -> Option<&str> {
+    let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    response.headers().get("location").filter(|_| moved).and_then(|value| value.to_str().ok())
+}
+
+fn is_commit(text: &str) -> bool {
+    (40..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// An ETag without `W/` and quotation marks, if it can be the name of a file.
+pub(super) fn plain_etag(etag: &str) -> Option<String> {
+    let etag = etag.trim().trim_start_matches("W/").trim_matches('"');
+    super::is_part(etag).then(|| etag.to_owned())
+}
+
+/// Percent-encodes what is not plain in an address; slashes stay if they separate.
+fn escape(text: &str, slashes: bool) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (slashes && byte == b'/');
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etags_become_file_names_or_nothing() {
+        assert_eq!(plain_etag("\"abc-1\"").as_deref(), Some("abc-1"));
+        assert_eq!(plain_etag("W/\"abc\"").as_deref(), Some("abc"));
+        for wrong in ["", "\"\"", "\"../x\"", "\"a/b\"", "\"a b\"", "\".x\""] {
+            assert_eq!(plain_etag(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn redirects_are_joined_and_never_leave_encryption() {
+        let options =
+            HubOptions { endpoint: "https://hub.example/prefix".into(), ..HubOptions::from_variables(&|_| None) };
+        let client = Client::new("org/name", "main", &options).unwrap();
+        let join = |location: &str| client.join("https://hub.example/a/b?c", location).ok();
+        assert_eq!(join("/x?y").as_deref(), Some("https://hub.example/x?y"));
+        assert_eq!(join("x").as_deref(), Some("https://hub.example/a/x"));
+        assert_eq!(join("//cdn.example/x").as_deref(), Some("https://cdn.example/x"));
+        assert_eq!(join("https://cdn.example/x").as_deref(), Some("https://cdn.example/x"));
+        for wrong in ["http://cdn.example/x", "file:///etc/passwd", "https://"] {
+            assert_eq!(join(wrong), None, "{wrong}");
+        }
+        assert!(client.is_endpoint("https://HUB.example:443/x") && !client.is_endpoint("https://hub.example:444/x"));
+        assert!(!client.is_endpoint("http://hub.example/x") && !client.is_endpoint("https://hub.example.org/x"));
+    }
+
+    #[test]
+    fn revisions_and_files_are_encoded() {
+        assert_eq!(escape("refs/pr/1", false), "refs%2Fpr%2F1");
+        assert_eq!(escape("1_Pooling/a b#.json", true), "1_Pooling/a%20b%23.json");
+    }
+}

