@@ -17,6 +17,10 @@ use cache::{Found, Place, Snapshot};
 use client::Client;
 use package::Package;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a connection to the hub may take where the model can be had elsewhere.
+const HURRIED: Duration = Duration::from_secs(5);
 
 /// A model that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +91,8 @@ pub fn resolve(name: &str, options: &HubOptions, tell: &mut Tell<'_>) -> Result<
         return Err(HubError::Offline { name: name.into(), cache: options.cache.clone(), variable, missing });
     }
 
-    let client = Client::new(id, revision, options)?;
-    cache::create_folder(&place.folder)?;
+    let package = Package::of(id, revision);
+    let client = Client::new(id, revision, options, if package.is_some() { HURRIED } else { Duration::MAX })?;
     let _lock = place.lock(tell)?;
     if let Found::Whole(snapshot) = place.look(revision) {
         return Ok(found(snapshot));
@@ -110,7 +114,7 @@ pub fn resolve(name: &str, options: &HubOptions, tell: &mut Tell<'_>) -> Result<
         return plain(snapshot, &format!("{} cannot be reached", options.endpoint), tell);
     }
     let mut also = String::new();
-    if let Some(package) = Package::of(id, revision) {
+    if let Some(package) = package {
         let reason = match &error {
             HubError::Unreachable { endpoint, reason, .. } => format!("{endpoint} cannot be reached ({reason})"),
             other => other.to_string(),

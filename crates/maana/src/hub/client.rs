@@ -85,7 +85,14 @@ impl Origin {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(id: &'a str, revision: &'a str, options: &'a HubOptions) -> Result<Self, HubError> {
+    /// A client that waits for connections as long as the options say, or as `at_most` does.
+    pub(super) fn new(
+        id: &'a str,
+        revision: &'a str,
+        options: &'a HubOptions,
+        at_most: Duration,
+    ) -> Result<Self, HubError> {
+        let connect_timeout = options.connect_timeout.min(at_most);
         let origin = Origin::of(&options.check_endpoint()?).ok_or(HubError::Endpoint(options.endpoint.clone()))?;
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -93,8 +100,8 @@ impl<'a> Client<'a> {
             .max_redirects_will_error(false)
             .user_agent(concat!("maana/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(certificates(options)?).build())
-            .timeout_resolve(Some(options.connect_timeout))
-            .timeout_connect(Some(options.connect_timeout))
+            .timeout_resolve(Some(connect_timeout))
+            .timeout_connect(Some(connect_timeout))
             .timeout_send_request(Some(options.timeout))
             .timeout_recv_response(Some(options.timeout))
             .timeout_per_read(Some(options.timeout));
@@ -228,7 +235,8 @@ impl<'a> Client<'a> {
         let wrong = || self.protocol(url, format!("redirects to {location:?}, which is not followed"));
         let base: Uri = url.parse().map_err(|_| wrong())?;
         let (scheme, authority) = base.scheme_str().zip(base.authority()).ok_or_else(wrong)?;
-        let joined = if location.contains("://") {
+        let absolute = |(scheme, _): (&str, &str)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let joined = if location.split_once("://").is_some_and(absolute) {
             location.to_owned()
         } else if location.starts_with("//") {
             format!("{scheme}:{location}")
@@ -246,7 +254,7 @@ impl<'a> Client<'a> {
     }
 
     pub(super) fn protocol(&self, url: &str, reason: String) -> HubError {
-        HubError::Protocol { url: url.into(), reason }
+        HubError::Protocol { url: shown(url), reason }
     }
 
     /// No answer, or one that broke off.
@@ -266,7 +274,7 @@ impl<'a> Client<'a> {
         }
         let connected = matches!(&error, Error::Timeout(t) if !matches!(t, Timeout::Resolve | Timeout::Connect));
         if self.answered.get() || connected {
-            return Failure::passing(HubError::Interrupted { url: url.into(), reason });
+            return Failure::passing(HubError::Interrupted { url: shown(url), reason });
         }
         HubError::Unreachable {
             name: self.id.into(),
@@ -294,23 +302,30 @@ impl<'a> Client<'a> {
         };
         let invalid = message.is_some_and(|message| message.starts_with("Invalid credentials"));
         match (status, code) {
+            // Where the large files are, a token is no help: the address was good for a while only, or something is broken.
+            _ if !self.is_endpoint(url) => Failure::passing(HubError::Server { url: shown(url), status, said }),
             (_, "RevisionNotFound") => HubError::NoRevision { id, revision: self.revision.into(), endpoint }.into(),
-            (_, "EntryNotFound") => HubError::NoFile { url: url.into() }.into(),
+            (_, "EntryNotFound") => HubError::NoFile { url: shown(url) }.into(),
             (401 | 403, "GatedRepo") => HubError::Gated { id, endpoint, hint }.into(),
             // A model that is not there or not shown answers 401 to those without a token, 404 to others.
             (_, "RepoNotFound") => HubError::NoModel { id, endpoint, hint }.into(),
             (404, _) if url.contains("/api/models/") => HubError::NoModel { id, endpoint, hint }.into(),
             (401, _) if !invalid && url.contains("/api/models/") => HubError::NoModel { id, endpoint, hint }.into(),
-            (404, _) => HubError::NoFile { url: url.into() }.into(),
-            (401 | 403, _) => HubError::Refused { url: url.into(), status, said, hint }.into(),
+            (404, _) => HubError::NoFile { url: shown(url) }.into(),
+            (401 | 403, _) => HubError::Refused { url: shown(url), status, said, hint }.into(),
             _ => {
                 let again = matches!(status, 408 | 429 | 500 | 502 | 503 | 504);
                 let asked = header("retry-after").and_then(|seconds| seconds.parse().ok());
                 let wait = asked.map(|seconds: u64| Duration::from_secs(seconds.min(60)));
-                Failure { again, wait, ..HubError::Server { url: url.into(), status, said }.into() }
+                Failure { again, wait, ..HubError::Server { url: shown(url), status, said }.into() }
             }
         }
     }
+}
+
+/// An address without its query: that of a large file is signed, long, and nobody's business.
+fn shown(url: &str) -> String {
+    url.split('?').next().unwrap_or_default().to_owned()
 }
 
 /// An error without its advice, for a notice.
@@ -333,7 +348,10 @@ fn certificate_reason(reason: &str) -> String {
 
 fn certificates(options: &HubOptions) -> Result<RootCerts, HubError> {
     let Some(path) = &options.certificates else { return Ok(RootCerts::WebPki) };
-    let pem = std::fs::read(path).map_err(HubError::io(path))?;
+    let pem = std::fs::read(path).map_err(|source| {
+        let reason = format!("the certificates that SSL_CERT_FILE names cannot be read ({source})");
+        HubError::io(path)(std::io::Error::new(source.kind(), reason))
+    })?;
     let certificate = |item| match item {
         Ok(PemItem::Certificate(certificate)) => Some(certificate),
         _ => None,
@@ -380,9 +398,10 @@ mod tests {
     fn redirects_are_joined_and_never_leave_encryption() {
         let options =
             HubOptions { endpoint: "https://hub.example/prefix".into(), ..HubOptions::from_variables(&|_| None) };
-        let client = Client::new("org/name", "main", &options).unwrap();
+        let client = Client::new("org/name", "main", &options, Duration::MAX).unwrap();
         let join = |location: &str| client.join("https://hub.example/a/b?c", location).ok();
         assert_eq!(join("/x?y").as_deref(), Some("https://hub.example/x?y"));
+        assert_eq!(join("/x?to=http://y").as_deref(), Some("https://hub.example/x?to=http://y"));
         assert_eq!(join("x").as_deref(), Some("https://hub.example/a/x"));
         assert_eq!(join("//cdn.example/x").as_deref(), Some("https://cdn.example/x"));
         assert_eq!(join("https://cdn.example/x").as_deref(), Some("https://cdn.example/x"));

@@ -30,18 +30,23 @@ pub(super) fn fetch(client: &Client<'_>, place: &Place, tell: &mut Tell<'_>) -> 
         Some(json) => Module::list(&json),
         None => Module::plain(),
     };
-    let wanted = work.wanted(&modules, tell)?;
-    work.progress.total = wanted.iter().filter_map(|file| files[*file]).sum();
-    tell(News::Notice(&format!(
-        "fetching {} at {} from {} into {}: {} files{}",
-        client.id,
-        &commit[..12],
-        client.options.endpoint,
-        client.options.cache.display(),
-        wanted.len(),
-        if work.progress.total > 0 { format!(", {}", size(work.progress.total)) } else { String::new() },
-    )));
-    for file in wanted {
+    let snapshot = place.snapshot(&commit);
+    let mut lacking = work.wanted(&modules, tell)?;
+    lacking.retain(|file| !snapshot.join(file).exists());
+    let total: u64 = lacking.iter().filter_map(|file| files[*file]).sum();
+    work.progress.total = total;
+    if !lacking.is_empty() {
+        tell(News::Notice(&format!(
+            "fetching {} at {} from {} into {}: {} files{}",
+            client.id,
+            &commit[..12],
+            client.options.endpoint,
+            client.options.cache.display(),
+            lacking.len(),
+            if total > 0 { format!(", {}", size(total)) } else { String::new() },
+        )));
+    }
+    for file in lacking {
         work.fetch(file, tell)?;
     }
     place.publish(&commit, client.revision, &work.links, client.options.links)
@@ -120,8 +125,7 @@ impl<'a> Work<'a> {
             return Ok(self.place.blob(&link.etag));
         }
         let there = self.place.snapshot(self.commit).join(file);
-        if let Ok(metadata) = there.metadata() {
-            self.progress.finish(metadata.len(), tell);
+        if there.exists() {
             return Ok(there);
         }
         let url = self.client.file_url(self.commit, file);

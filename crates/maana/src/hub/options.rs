@@ -20,7 +20,7 @@ pub struct HubOptions {
     pub links: bool,
     /// A PEM file with the certificates to trust instead of the built-in ones.
     pub certificates: Option<PathBuf>,
-    /// How long a name or a connection may take. Short, so that a machine without the hub finds out soon.
+    /// How long a name or a connection may take; it is 5 seconds at most where a model can be had elsewhere.
     pub connect_timeout: Duration,
     /// How long the server may be silent.
     pub timeout: Duration,
@@ -70,7 +70,7 @@ impl HubOptions {
             offline: offline.filter(|name| set(name)).map(Into::into),
             links: !set("HF_HUB_DISABLE_SYMLINKS"),
             certificates: folder("SSL_CERT_FILE"),
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(15),
             timeout: Duration::from_secs(seconds.filter(|&seconds| seconds > 0).unwrap_or(10)),
             retries: 4,
             backoff: Duration::from_secs(1),
