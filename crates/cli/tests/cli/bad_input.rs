@@ -121,7 +121,7 @@ fn another_architecture_and_another_tokenizer() {
 #[test]
 fn recipes() {
     let bench = Bench::new();
-    let mut set = |setting: &str| {
+    let set = |setting: &str| {
         let mut command = bench.train("run");
         let stderr = fail(command.args(["--set", setting, "--dry-run"]), 1);
         assert!(!bench.path("run").exists());
