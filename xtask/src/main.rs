@@ -42,8 +42,8 @@ fn test() -> Result<()> {
 
 /// The demo with few updates; where its model cannot be had, it says so and passes.
 fn small_demo() -> Result<()> {
-    cargo(&["build", "--release", "-p", "maana-cli"])?;
-    let maana = Path::new("target/release/maana");
+    cargo(&["build", "-p", "maana-cli"])?;
+    let maana = Path::new("target/debug/maana");
     let out = std::env::temp_dir().join(format!("maana-demo-{}", std::process::id()));
     let model = "sentence-transformers/all-MiniLM-L6-v2";
     if !Command::new(maana).args(["info", model]).status()?.success() {
