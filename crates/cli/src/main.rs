@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod precision;
 mod terminal;
 
 use anyhow::Result;

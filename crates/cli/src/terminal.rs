@@ -1,5 +1,6 @@
 //! What the commands share of the terminal: errors, notices, progress, and opening a model with both.
 
+use crate::precision::Choice;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maana::finetune::Told;
@@ -32,7 +33,7 @@ pub(crate) fn print_error(error: &anyhow::Error) {
 }
 
 /// Opens a model by folder or name; what is done and assumed for it goes to standard error.
-pub(crate) fn open_model(name: &str, pool: &Pool) -> Result<Opened> {
+pub(crate) fn open_model(name: &str, pool: &Pool, precision: Choice) -> Result<Opened> {
     let template = "{bar:24} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} to go";
     let style = ProgressStyle::with_template(template).expect("the template is written here");
     let bar = ProgressBar::no_length().with_style(style);
@@ -50,7 +51,7 @@ pub(crate) fn open_model(name: &str, pool: &Pool) -> Result<Opened> {
             }
         }
     };
-    let opened = maana::open::open_with(name, pool, &HubOptions::from_environment(), &mut tell);
+    let opened = maana::open::open_with(name, pool, precision.precision(), &HubOptions::from_environment(), &mut tell);
     bar.finish_and_clear();
     opened.with_context(|| format!("model `{name}`"))
 }

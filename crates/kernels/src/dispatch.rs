@@ -1,5 +1,5 @@
-//! Which instructions the machine has, found once. `MAANA_ISA=portable|avx2|avx512` lowers the choice, never raises it, so that
-//! every rung can be tested on one machine; another value is as if it were not set.
+//! Which instructions the machine has, found once. `MAANA_ISA=portable|avx2|avx512|avx512vnni|avx512bf16` lowers the choice,
+//! never raises it, so that every rung can be tested on one machine; another value is as if it were not set.
 
 use std::sync::OnceLock;
 
@@ -10,10 +10,19 @@ pub struct Isa(Level);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     Portable,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// F, BW, DQ and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// Products of bytes as well.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    /// Products of bf16 as well.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 impl Isa {
@@ -21,11 +30,25 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self.0 {
             Level::Portable => "portable",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => "neon",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Vnni => "avx512vnni",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Bf16 => "avx512bf16",
         }
+    }
+
+    /// Whether this rung multiplies bf16 faster than f32.
+    pub fn has_bf16(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.0 == Level::Avx512Bf16;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// Every rung that the machine has, from the plainest.
@@ -43,8 +66,17 @@ impl Isa {
                 if has {
                     rungs.push(Isa(Level::Avx512));
                 }
+                if has && is_x86_feature_detected!("avx512vnni") {
+                    rungs.push(Isa(Level::Avx512Vnni));
+                    if is_x86_feature_detected!("avx512bf16") {
+                        rungs.push(Isa(Level::Avx512Bf16));
+                    }
+                }
             }
         }
+        // Every 64-bit Arm has it: the compiler counts on it as well.
+        #[cfg(target_arch = "aarch64")]
+        rungs.push(Isa(Level::Neon));
         rungs
     }
 
@@ -84,12 +116,14 @@ macro_rules! on_every_rung {
             fn avx512($($argument: $type),*) $(-> $result)? { plain($($argument),*) }
             match isa.level() {
                 $crate::dispatch::Level::Portable => plain($($argument),*),
+                #[cfg(target_arch = "aarch64")]
+                $crate::dispatch::Level::Neon => plain($($argument),*),
                 // SAFETY: an `Isa` of this level exists only where detection has seen these features.
                 #[cfg(target_arch = "x86_64")]
                 $crate::dispatch::Level::Avx2 => unsafe { avx2($($argument),*) },
                 // SAFETY: an `Isa` of this level exists only where detection has seen these features.
                 #[cfg(target_arch = "x86_64")]
-                $crate::dispatch::Level::Avx512 => unsafe { avx512($($argument),*) },
+                _ => unsafe { avx512($($argument),*) },
             }
         }
     };

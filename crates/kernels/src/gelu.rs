@@ -27,7 +27,7 @@ pub fn gelu_backward(pool: &Pool, u: &[f32], d_g: &[f32], d_u: &mut [f32]) {
 
 /// Φ(u), and e^(-u²/2) which the density needs as well.
 #[inline(always)]
-fn normal(u: f32) -> (f32, f32) {
+pub(crate) fn normal(u: f32) -> (f32, f32) {
     let x = u.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let bell = exp(-x * x);
     let t = 1.0 / (1.0 + 0.327_591_1 * x);

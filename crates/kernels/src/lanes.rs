@@ -42,14 +42,34 @@ pub(crate) fn max(values: &[f32]) -> f32 {
     all.fold(f32::NEG_INFINITY, |largest, value| if *value > largest { *value } else { largest })
 }
 
+/// The least value, or ∞ of none. A value that is not a number is passed over.
+#[inline(always)]
+pub(crate) fn min(values: &[f32]) -> f32 {
+    let mut least = [f32::INFINITY; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (least, value) in least.iter_mut().zip(chunk) {
+            *least = if *value < *least { *value } else { *least };
+        }
+    }
+    let all = least.iter().chain(rest);
+    all.fold(f32::INFINITY, |least, value| if *value < least { *value } else { least })
+}
+
+/// The nearest whole number, halves to even, of a number below 2²².
+#[inline(always)]
+pub(crate) fn round(x: f32) -> f32 {
+    // 1.5 · 2²³: the last place of a sum with it is a whole number.
+    const MAGIC: f32 = 12_582_912.0;
+    (x + MAGIC) - MAGIC
+}
+
 /// eˣ to within 2 units in the last place: 2ⁿ · e^r with |r| ≤ ½ ln 2 and a polynomial of degree 6 (Cephes). 0 below -87.3.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    const MAGIC: f32 = 12_582_912.0;
     let clamped = if x > 88.3 { 88.3 } else { x };
     let clamped = if clamped < -87.33 { -87.33 } else { clamped };
-    // Adding and subtracting 1.5 · 2²³ rounds to the nearest whole number.
-    let n = (clamped * std::f32::consts::LOG2_E + MAGIC) - MAGIC;
+    let n = round(clamped * std::f32::consts::LOG2_E);
     let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
     p = p * r + 1.398_199_9e-3;

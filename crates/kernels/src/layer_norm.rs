@@ -43,10 +43,38 @@ on_every_rung! {
             let variance = sum(width, |j| (x[j] - mean) * (x[j] - mean)) / width as f32;
             let inverse = 1.0 / (variance + epsilon).sqrt();
             statistics.copy_from_slice(&[mean, inverse]);
-            for j in 0..width {
-                y[j] = (x[j] - mean) * inverse * gamma[j] + beta[j];
-            }
+            scale(x, gamma, beta, mean, inverse, y);
         }
+    }
+}
+
+/// What [`layer_norm`] gave, computed again from its statistics: the same bits.
+pub fn layer_norm_again(pool: &Pool, x: &[f32], gamma: &[f32], beta: &[f32], statistics: &[f32], y: &mut [f32]) {
+    let width = gamma.len();
+    let rows = x.len() / width;
+    assert_eq!((beta.len(), x.len(), y.len()), (width, rows * width, rows * width), "rows of {width}");
+    assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
+    let isa = isa();
+    pool.for_each_chunk(y, ROWS * width, |task, y| {
+        let (first, rows) = (task * ROWS, y.len() / width);
+        let statistics = &statistics[2 * first..2 * (first + rows)];
+        again(isa, &x[first * width..(first + rows) * width], gamma, beta, statistics, y);
+    });
+}
+
+on_every_rung! {
+    fn again(x: &[f32], gamma: &[f32], beta: &[f32], statistics: &[f32], y: &mut [f32]) {
+        let width = gamma.len();
+        for ((x, y), statistics) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(statistics.as_chunks::<2>().0) {
+            scale(x, gamma, beta, statistics[0], statistics[1], y);
+        }
+    }
+}
+
+#[inline(always)]
+fn scale(x: &[f32], gamma: &[f32], beta: &[f32], mean: f32, inverse: f32, y: &mut [f32]) {
+    for (((y, x), gamma), beta) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
+        *y = (x - mean) * inverse * gamma + beta;
     }
 }
 

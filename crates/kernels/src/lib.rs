@@ -4,6 +4,7 @@
 
 mod adamw;
 mod attention;
+mod bf16;
 mod dispatch;
 mod distance;
 mod dropout;
@@ -21,14 +22,15 @@ mod top_k;
 
 pub use adamw::{AdamW, adamw, sum_of_squares};
 pub use attention::{attention, attention_backward};
+pub use bf16::{narrow, round_to_bf16, widen};
 pub use dispatch::{Isa, isa};
 pub use distance::{dot, manhattan, squared_distance};
 pub use dropout::{Dropout, dropout};
 pub use elementwise::{add, add_bias, scale, sum_columns};
 pub use embedding::{embedding_gather, embedding_scatter};
 pub use gelu::{gelu, gelu_backward};
-pub use layer_norm::{layer_norm, layer_norm_backward};
-pub use matmul::{PackedMatrix, matmul, matmul_packed, matmul_transposed, matmul_weight_gradient};
+pub use layer_norm::{layer_norm, layer_norm_again, layer_norm_backward};
+pub use matmul::{After, PackedMatrix, Precision, linear, matmul, matmul_transposed, matmul_weight_gradient};
 pub use matrix::{Matrix, Rows};
 pub use normalize::{normalize, normalize_backward};
 pub use parallel::Pool;

@@ -1,145 +1,239 @@
-//! Matrix products in f32: `c = a · b`, with `b` packed into panels of 32 columns.
+//! Matrix products `c = a · b` in f32, bf16 and bytes, with `b` packed into panels as wide as a tile.
 //!
 //! Every element of the result is one chain of multiply-adds over k in ascending order, whatever the tiling, the number of
-//! threads or of rows: so a row is the same bits alone and among others, and a sum over tokens may be cut anywhere.
-//! (On the portable rung multiplication and addition round separately, on the others once.)
+//! threads or of rows: so a row is the same bits alone and among others, and a sum over tokens may be cut anywhere (in bf16
+//! after an even number). On the portable rung multiplication and addition round separately, on the others once.
 
-mod panels;
+mod epilogue;
+mod form;
+mod pack;
 mod tile;
 
-pub use panels::PackedMatrix;
+pub use epilogue::After;
+pub use form::Precision;
+pub use pack::PackedMatrix;
 
 use crate::dispatch::{Isa, isa};
 use crate::matrix::Rows;
 use crate::parallel::{Disjoint, Pool};
-use panels::{PANEL, with_packed_rows, with_panels};
+use epilogue::Epilogue;
+use form::{Form, LeftWords};
+use pack::{RowScale, row_words, with_blocks, with_packed, with_words};
 use std::ops::Range;
-use tile::{Left, Tile};
+use tile::Job;
 
 /// Rows that one task computes: a multiple of every tile's height.
 const TASK_ROWS: usize = 96;
+/// Steps of the innermost loop after which it turns to the next rows, so that the panel's part stays in the nearest cache.
+const BLOCK_STEPS: usize = 384;
 
 /// `c = a · b`, or `c += a · b` if `accumulate`. `a` is `(m, k)`, `b` `(k, n)`, `c` `(m, n)` without gaps.
-pub fn matmul(pool: &Pool, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
+pub fn matmul(pool: &Pool, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
     assert_eq!(a.columns(), b.rows(), "({}, {}) · ({}, {})", a.rows(), a.columns(), b.rows(), b.columns());
-    with_panels(pool, b, false, |panels| product(isa(), pool, Left::rows(a), panels, b.columns(), None, c, accumulate));
+    with_packed(pool, Form::new(isa(), precision), b, false, |packed| {
+        product(pool, &Left::Rows(a), packed, c, accumulate, &Epilogue::NONE);
+    });
 }
 
-/// `c = a · bᵀ`, or `c += a · bᵀ` if `accumulate`. `a` is `(m, k)`, `b` `(n, k)`, `c` `(m, n)` without gaps.
+/// `c = a · bᵀ` in f32, or `c += a · bᵀ` if `accumulate`. `a` is `(m, k)`, `b` `(n, k)`, `c` `(m, n)` without gaps.
 pub fn matmul_transposed(pool: &Pool, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
     assert_eq!(a.columns(), b.columns(), "({}, {}) · ({}, {})ᵀ", a.rows(), a.columns(), b.rows(), b.columns());
-    with_panels(pool, b, true, |panels| product(isa(), pool, Left::rows(a), panels, b.rows(), None, c, accumulate));
+    with_packed(pool, Form::new(isa(), Precision::F32), b, true, |packed| {
+        product(pool, &Left::Rows(a), packed, c, accumulate, &Epilogue::NONE);
+    });
 }
 
-/// `c = a · b + bias`, or `c += …` if `accumulate`, with `b` packed before. `a` is `(m, k)`, `c` `(m, n)` without gaps.
-pub fn matmul_packed(
-    pool: &Pool,
-    a: Rows<'_>,
-    b: &PackedMatrix,
-    bias: Option<&[f32]>,
-    c: &mut [f32],
-    accumulate: bool,
-) {
+/// `c = after(a · b + bias)` with `b` packed before: a linear layer. `a` is `(m, k)`, `c` `(m, n)` without gaps.
+pub fn linear(pool: &Pool, a: Rows<'_>, b: &PackedMatrix, bias: Option<&[f32]>, after: After<'_>, c: &mut [f32]) {
     assert_eq!(a.columns(), b.k(), "({}, {}) · ({}, {})", a.rows(), a.columns(), b.k(), b.n());
     assert!(bias.is_none_or(|bias| bias.len() == b.n()), "a bias for each of {} columns", b.n());
-    product(isa(), pool, Left::rows(a), b.panels(), b.n(), bias, c, accumulate);
+    if let After::Add(x) = after {
+        assert_eq!(x.len(), c.len(), "one place for each element");
+    }
+    product(pool, &Left::Rows(a), b, c, false, &Epilogue { bias, after });
 }
 
 /// `c += aᵀ · b`, the sum over tokens of a weight's gradient. `a` is `(t, m)`, `b` `(t, n)`, `c` `(m, n)` without gaps.
 /// Two calls with the first and the last tokens give the same bits as one with all of them.
-pub fn matmul_weight_gradient(pool: &Pool, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
+pub fn matmul_weight_gradient(pool: &Pool, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
     assert_eq!(a.rows(), b.rows(), "({}, {})ᵀ · ({}, {})", a.rows(), a.columns(), b.rows(), b.columns());
-    weight_gradient_on(isa(), pool, a, b, c);
+    weight_gradient_on(isa(), pool, precision, a, b, c);
 }
 
-fn weight_gradient_on(isa: Isa, pool: &Pool, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
-    let height = Tile::new(isa).height();
-    with_packed_rows(pool, a, height, |left| {
-        with_panels(pool, b, false, |panels| {
-            product(isa, pool, Left::packed(left, a.columns(), a.rows(), height), panels, b.columns(), None, c, true);
+fn weight_gradient_on(isa: Isa, pool: &Pool, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
+    let form = Form::new(isa, precision);
+    with_blocks(pool, &form, a, |words| {
+        with_packed(pool, form, b, false, |packed| {
+            product(pool, &Left::Blocks { words, rows: a.columns() }, packed, c, true, &Epilogue::NONE);
         });
     });
 }
 
-#[expect(clippy::too_many_arguments, reason = "a product and how it is stored")]
+/// A left operand.
+enum Left<'a> {
+    /// `(m, k)`
+    Rows(Rows<'a>),
+    /// `[block][step][row][word]`
+    Blocks { words: &'a [u32], rows: usize },
+}
+
+/// Words of the rows of a task, and how far they lie apart from row to row and from step to step.
+struct Words<'a> {
+    words: &'a [u32],
+    row_step: usize,
+    k_step: usize,
+    /// Words from tile to tile.
+    tile_step: usize,
+    scales: &'a [RowScale],
+}
+
 fn product(
-    isa: Isa,
     pool: &Pool,
-    left: Left<'_>,
-    panels: &[f32],
-    n: usize,
-    bias: Option<&[f32]>,
+    left: &Left<'_>,
+    right: &PackedMatrix,
     c: &mut [f32],
     accumulate: bool,
+    epilogue: &Epilogue<'_>,
 ) {
-    let (m, k) = (left.rows, left.k);
+    let form = &right.form;
+    let m = match left {
+        Left::Rows(rows) => rows.rows(),
+        Left::Blocks { rows, .. } => *rows,
+    };
+    let n = right.n;
     assert_eq!(c.len(), m * n, "{} places for ({m}, {n})", c.len());
+    assert!(!accumulate || form.precision != Precision::Int8, "sums of bytes begin with zero");
     if m == 0 || n == 0 {
         return;
     }
-    let tile = Tile::new(isa);
     let row_tasks = m.div_ceil(TASK_ROWS);
-    let panel_count = n.div_ceil(PANEL);
+    let panels = n.div_ceil(form.columns);
     // Enough tasks that threads end together, as large as possible beyond that. The cut changes no bit.
-    let groups = (4 * pool.threads()).div_ceil(row_tasks).clamp(1, panel_count);
-    let group_panels = panel_count.div_ceil(groups);
-    let groups = panel_count.div_ceil(group_panels);
+    let groups = (4 * pool.threads()).div_ceil(row_tasks).clamp(1, panels);
+    let group = panels.div_ceil(groups);
+    let groups = panels.div_ceil(group);
     let result = Disjoint::new(c);
     pool.run(row_tasks * groups, |task| {
-        let (row_task, group) = (task / groups, task % groups);
+        let (row_task, part) = (task / groups, task % groups);
         let rows = row_task * TASK_ROWS..m.min((row_task + 1) * TASK_ROWS);
-        for panel in group * group_panels..panel_count.min((group + 1) * group_panels) {
-            let right = &panels[panel * k * PANEL..(panel + 1) * k * PANEL];
-            let columns = panel * PANEL..n.min((panel + 1) * PANEL);
-            compute_panel(&tile, &left, rows.clone(), right, columns, n, bias, &result, accumulate);
+        let panels = part * group..panels.min((part + 1) * group);
+        let work = Task { right, rows, panels, c: &result, accumulate, epilogue };
+        match left {
+            Left::Rows(a) if form.left == LeftWords::Floats => {
+                let a = a.range(work.rows.clone());
+                let (row_step, tile_step) = (a.stride(), form.height * a.stride());
+                work.compute(&Words { words: bits(a.data()), row_step, k_step: 1, tile_step, scales: &[] });
+            }
+            Left::Rows(a) => with_words(form, a.range(work.rows.clone()), |words, scales| {
+                let row_step = row_words(form, right.k);
+                let (k_step, tile_step) = (form.left_words(), form.height * row_step);
+                work.compute(&Words { words, row_step, k_step, tile_step, scales });
+            }),
+            Left::Blocks { words, .. } => {
+                let tile_step = form.height * row_words(form, right.k);
+                let words = &words[work.rows.start / form.height * tile_step..];
+                let row_step = form.left_words();
+                work.compute(&Words { words, row_step, k_step: form.height * row_step, tile_step, scales: &[] });
+            }
         }
     });
 }
 
-/// The tiles of some rows and one panel.
-#[expect(clippy::too_many_arguments, reason = "a product and how it is stored")]
-fn compute_panel(
-    tile: &Tile,
-    left: &Left<'_>,
+fn bits(values: &[f32]) -> &[u32] {
+    // SAFETY: every f32 is a pattern of 32 bits.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) }
+}
+
+/// Some rows and panels of a product.
+struct Task<'a> {
+    right: &'a PackedMatrix,
     rows: Range<usize>,
-    right: &[f32],
-    columns: Range<usize>,
-    n: usize,
-    bias: Option<&[f32]>,
-    result: &Disjoint<f32>,
+    panels: Range<usize>,
+    c: &'a Disjoint<f32>,
     accumulate: bool,
-) {
-    let mut buffer = [0.0f32; tile::TALLEST * PANEL];
-    let mut row = rows.start;
-    while row < rows.end {
-        let height = tile.height().min(rows.end - row);
-        for i in 0..if accumulate { height } else { 0 } {
-            let start = (row + i) * n;
-            // SAFETY: this task alone has these rows and columns of the result.
-            let from = unsafe { result.slice(start + columns.start..start + columns.end) };
-            buffer[i * PANEL..i * PANEL + columns.len()].copy_from_slice(from);
-        }
-        tile.compute(left, row, height, right, &mut buffer, accumulate);
-        for i in 0..height {
-            let start = (row + i) * n;
-            // SAFETY: this task alone has these rows and columns of the result.
-            let into = unsafe { result.slice(start + columns.start..start + columns.end) };
-            let from = &buffer[i * PANEL..i * PANEL + columns.len()];
-            match bias {
-                Some(bias) => {
-                    let biases = &bias[columns.clone()];
-                    into.iter_mut().zip(from.iter().zip(biases)).for_each(|(into, (from, bias))| *into = from + bias);
+    epilogue: &'a Epilogue<'a>,
+}
+
+impl Task<'_> {
+    fn compute(&self, left: &Words<'_>) {
+        let form = &self.right.form;
+        let steps = form.steps(self.right.k);
+        let blocks = steps.div_ceil(BLOCK_STEPS).max(1);
+        let block = steps.div_ceil(blocks);
+        for number in 0..blocks {
+            let range = number * block..steps.min((number + 1) * block);
+            for panel in self.panels.clone() {
+                let goes_on = self.accumulate || number > 0;
+                self.compute_panel(left, panel, range.clone(), goes_on);
+                if number + 1 == blocks {
+                    let columns = self.columns(panel);
+                    self.epilogue.finish(self.right, self.rows.clone(), columns, self.c, left.scales);
                 }
-                None => into.copy_from_slice(from),
             }
         }
-        row += height;
+    }
+
+    fn columns(&self, panel: usize) -> Range<usize> {
+        let width = self.right.form.columns;
+        panel * width..self.right.n.min((panel + 1) * width)
+    }
+
+    /// The tiles of one panel and some steps.
+    fn compute_panel(&self, left: &Words<'_>, panel: usize, steps: Range<usize>, goes_on: bool) {
+        let (form, n) = (&self.right.form, self.right.n);
+        let columns = self.columns(panel);
+        let right = self.right.panel(panel, steps.clone());
+        for (number, first) in self.rows.clone().step_by(form.height).enumerate() {
+            let rows = form.height.min(self.rows.end - first);
+            let start = number * left.tile_step + steps.start * left.k_step;
+            if !steps.is_empty() {
+                let words = form.left_words();
+                let last = start + (rows - 1) * left.row_step + (steps.len() - 1) * left.k_step + words - 1;
+                assert!(last < left.words.len(), "word {last} of {}", left.words.len());
+            }
+            let mut job = Job {
+                left: left.words[start.min(left.words.len())..].as_ptr(),
+                row_step: left.row_step,
+                k_step: left.k_step,
+                panel: right.as_ptr(),
+                steps: steps.len(),
+                sums: std::ptr::null_mut(),
+                stride: n,
+                goes_on,
+            };
+            // SAFETY: this task alone has these rows and columns of the result.
+            let row = |row: usize| unsafe {
+                let start = (first + row) * n;
+                self.c.slice(start + columns.start..start + columns.end)
+            };
+            if columns.len() == form.columns {
+                // Every row is checked to lie in the result.
+                job.sums = (0..rows).rev().map(row).last().expect("a tile has rows").as_mut_ptr().cast();
+                // SAFETY: the left words and the result's rows were just checked, the panel has these steps, and the form
+                // belongs to an `Isa` that detection gave.
+                unsafe { (form.kernel)(&job, rows) };
+                continue;
+            }
+            let mut buffer = [0u32; tile::LARGEST];
+            for i in 0..rows {
+                let from = bits(row(i));
+                buffer[i * form.columns..][..columns.len()].copy_from_slice(from);
+            }
+            (job.sums, job.stride) = (buffer.as_mut_ptr(), form.columns);
+            // SAFETY: as above; the buffer has room for the largest tile.
+            unsafe { (form.kernel)(&job, rows) };
+            for i in 0..rows {
+                let from = &buffer[i * form.columns..][..columns.len()];
+                row(i).iter_mut().zip(from).for_each(|(into, from)| *into = f32::from_bits(*from));
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bf16::{from_bf16, to_bf16};
     use crate::testing::{assert_close, noise};
     use proptest::prelude::*;
 
@@ -157,30 +251,140 @@ mod tests {
         (0..rows.columns()).flat_map(|column| (0..rows.rows()).map(move |row| rows.row(row)[column])).collect()
     }
 
-    fn on_rung(isa: Isa, threads: usize, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
+    const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
+
+    fn on_rung(
+        isa: Isa,
+        precision: Precision,
+        threads: usize,
+        a: Rows<'_>,
+        b: Rows<'_>,
+        c: &mut [f32],
+        accumulate: bool,
+    ) {
         let pool = Pool::new(threads);
-        with_panels(&pool, b, false, |panels| {
-            product(isa, &pool, Left::rows(a), panels, b.columns(), None, c, accumulate);
-        });
+        let packed = PackedMatrix::packed(&pool, Form::new(isa, precision), b, false);
+        product(&pool, &Left::Rows(a), &packed, c, accumulate, &Epilogue::NONE);
     }
+
+    fn rounded(values: &[f32]) -> Vec<f32> {
+        values.iter().map(|value| from_bf16(to_bf16(*value))).collect()
+    }
+
+    /// Rows as bytes with a scale and a zero, and columns as bytes with a scale, back as numbers.
+    fn rounded_to_bytes(a: Rows<'_>, b: Rows<'_>) -> (Vec<f32>, Vec<f32>) {
+        let mut left = Vec::new();
+        for row in 0..a.rows() {
+            let (least, largest) = a.row(row).iter().fold((0f32, 0f32), |(l, h), x| (l.min(*x), h.max(*x)));
+            let scale = (largest - least) / 255.0;
+            let zero = (-least * (1.0 / scale)).round_ties_even();
+            let byte = |x: &f32| ((x * (1.0 / scale)).round_ties_even() + zero).clamp(0.0, 255.0);
+            left.extend(a.row(row).iter().map(|x| (byte(x) - zero) * scale));
+        }
+        let scale = |column: usize| (0..b.rows()).map(|k| b.row(k)[column].abs()).fold(0.0, f32::max) / 127.0;
+        let scales: Vec<f32> = (0..b.columns()).map(scale).collect();
+        let right =
+            (0..b.rows()).flat_map(|k| b.row(k).iter().zip(&scales).map(|(x, s)| (x / s).round_ties_even() * s));
+        (left, right.collect())
+    }
+
+    const SHAPES: [(usize, usize, usize); 10] = [
+        (1, 1, 1),
+        (1, 384, 40),
+        (5, 7, 31),
+        (12, 64, 32),
+        (13, 65, 33),
+        (25, 3, 97),
+        (100, 40, 64),
+        (3, 1000, 17),
+        (7, 1537, 50),
+        (97, 10, 16),
+    ];
 
     #[test]
     fn every_rung_agrees_with_the_plain_product_for_odd_shapes() {
         for isa in Isa::ladder() {
-            for (m, k, n) in
-                [(1, 1, 1), (1, 384, 40), (5, 7, 31), (12, 64, 32), (13, 65, 33), (25, 3, 97), (100, 40, 64), (3, 0, 5)]
-            {
+            for (m, k, n) in SHAPES.into_iter().chain([(3, 0, 5)]) {
                 let (a, b) = (noise(m * (k + 3), 1), noise(k * n, 2));
-                let a = Rows::new(&a, m, k, k + 3);
-                let b = Rows::new(&b, k, n, n);
-                for accumulate in [false, true] {
-                    let mut c = noise(m * n, 3);
-                    let start = if accumulate { c.clone() } else { vec![0.0; m * n] };
-                    on_rung(isa, 2, a, b, &mut c, accumulate);
-                    assert_close(&c, &reference_matmul(a, b, &start), 1e-5, &format!("{} ({m},{k},{n})", isa.name()));
+                let (rounded_a, rounded_b) = (rounded(&a), rounded(&b));
+                for (precision, left, right) in [(Precision::F32, &a, &b), (Precision::Bf16, &rounded_a, &rounded_b)] {
+                    let what = format!("{} {} ({m},{k},{n})", isa.name(), precision.name());
+                    let (plain_a, plain_b) = (Rows::new(left, m, k, k + 3), Rows::new(right, k, n, n));
+                    let (a, b) = (Rows::new(&a, m, k, k + 3), Rows::new(&b, k, n, n));
+                    for accumulate in [false, true] {
+                        let mut c = noise(m * n, 3);
+                        let start = if accumulate { c.clone() } else { vec![0.0; m * n] };
+                        on_rung(isa, precision, 2, a, b, &mut c, accumulate);
+                        assert_close(&c, &reference_matmul(plain_a, plain_b, &start), 2e-5, &what);
+                    }
                 }
             }
-            println!("matmul: {} checked", isa.name());
+            println!("matmul: {} checked in f32 and bf16", isa.name());
+        }
+    }
+
+    /// Sums of bytes are exact, so that all rungs give the same bits, and those are what the plain product of the rounded
+    /// operands gives.
+    #[test]
+    fn products_of_bytes_are_exact_and_the_same_on_every_rung() {
+        for (m, k, n) in SHAPES {
+            let (a, b) = (noise(m * (k + 3), 1), noise(k * n, 2));
+            let (a, b) = (Rows::new(&a, m, k, k + 3), Rows::new(&b, k, n, n));
+            let (left, right) = rounded_to_bytes(a, b);
+            let expected = reference_matmul(Rows::new(&left, m, k, k), Rows::new(&right, k, n, n), &vec![0.0; m * n]);
+            let mut first = None;
+            for isa in Isa::ladder() {
+                let mut c = vec![9.0; m * n];
+                on_rung(isa, Precision::Int8, 2, a, b, &mut c, false);
+                assert_close(&c, &expected, 1e-5, &format!("{} ({m},{k},{n})", isa.name()));
+                assert_eq!(&c, first.get_or_insert_with(|| c.clone()), "{} ({m},{k},{n})", isa.name());
+            }
+        }
+        for isa in Isa::ladder() {
+            println!("matmul: {} checked in int8", isa.name());
+        }
+    }
+
+    /// Zeros, rows of one value, and the largest sums that bytes can have.
+    #[test]
+    fn extremes_of_bytes() {
+        for isa in Isa::ladder() {
+            let a = [vec![0.0; 3000], vec![5.0; 3000], vec![-2.0; 3000]].concat();
+            let b = [vec![0.0; 3000], vec![1.0; 3000], vec![-7.0; 3000]].concat();
+            let pool = Pool::new(1);
+            let form = Form::new(isa, Precision::Int8);
+            let packed = PackedMatrix::packed(&pool, form, Rows::new(&b, 3, 3000, 3000), true);
+            let mut c = vec![9.0; 9];
+            product(&pool, &Left::Rows(Rows::new(&a, 3, 3000, 3000)), &packed, &mut c, false, &Epilogue::NONE);
+            let expected = [0.0, 0.0, 0.0, 0.0, 15_000.0, -105_000.0, 0.0, -6000.0, 42_000.0];
+            assert_close(&c, &expected, 1e-4, isa.name());
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_none_stays_in_its_row() {
+        for isa in Isa::ladder() {
+            for precision in PRECISIONS {
+                for bad in [f32::NAN, f32::INFINITY] {
+                    let mut a = noise(2 * 40, 1);
+                    let b = noise(40 * 20, 2);
+                    let mut expected = vec![0.0; 40];
+                    on_rung(
+                        isa,
+                        precision,
+                        1,
+                        Rows::new(&a, 2, 40, 40),
+                        Rows::new(&b, 40, 20, 20),
+                        &mut expected,
+                        false,
+                    );
+                    a[3] = bad;
+                    let mut c = vec![0.0; 40];
+                    on_rung(isa, precision, 1, Rows::new(&a, 2, 40, 40), Rows::new(&b, 40, 20, 20), &mut c, false);
+                    assert!(c[..20].iter().all(|c| !c.is_finite()), "{} {}", isa.name(), precision.name());
+                    assert_eq!(c[20..], expected[20..]);
+                }
+            }
         }
     }
 
@@ -192,36 +396,62 @@ mod tests {
         let (a, b) = (Rows::new(&a, m, k, k), Rows::new(&b, k, n, n));
         let b_transposed = transposed(b);
         let b_transposed = Rows::new(&b_transposed, n, k, k);
+        let a_transposed = transposed(a);
+        for precision in PRECISIONS {
+            let mut expected = vec![0.0; m * n];
+            matmul(&pool, precision, a, b, &mut expected, false);
+            let mut c = vec![9.0; m * n];
+            let mut packed = PackedMatrix::pack(&pool, precision, b);
+            linear(&pool, a, &packed, None, After::Nothing, &mut c);
+            assert_eq!(c, expected);
+            packed.repack_transposed(&pool, b_transposed);
+            linear(&pool, a, &packed, Some(&bias), After::Nothing, &mut c);
+            let biased: Vec<f32> = expected.iter().enumerate().map(|(i, value)| value + bias[i % n]).collect();
+            assert_eq!(c, biased);
+            let x = noise(m * n, 7);
+            linear(&pool, a, &packed, Some(&bias), After::Add(&x), &mut c);
+            assert_eq!(c, biased.iter().zip(&x).map(|(c, x)| c + x).collect::<Vec<_>>());
+            linear(&pool, a, &packed, Some(&bias), After::Gelu, &mut c);
+            let mut gelu = vec![0.0; m * n];
+            crate::gelu(&pool, &biased, &mut gelu);
+            assert_eq!(c, gelu);
+            if precision == Precision::Int8 {
+                continue;
+            }
+            c.fill(0.0);
+            matmul_weight_gradient(&pool, precision, Rows::new(&a_transposed, k, m, m), b, &mut c);
+            assert_eq!(c, expected);
+        }
         let mut expected = vec![0.0; m * n];
-        matmul(&pool, a, b, &mut expected, false);
+        matmul(&pool, Precision::F32, a, b, &mut expected, false);
         let mut c = vec![9.0; m * n];
         matmul_transposed(&pool, a, b_transposed, &mut c, false);
-        assert_eq!(c, expected);
-        let mut packed = PackedMatrix::pack(&pool, b);
-        matmul_packed(&pool, a, &packed, None, &mut c, false);
-        assert_eq!(c, expected);
-        packed.repack_transposed(&pool, b_transposed);
-        matmul_packed(&pool, a, &packed, Some(&bias), &mut c, false);
-        let biased: Vec<f32> = expected.iter().enumerate().map(|(i, value)| value + bias[i % n]).collect();
-        assert_eq!(c, biased);
-        let a_transposed = transposed(a);
-        c.fill(0.0);
-        matmul_weight_gradient(&pool, Rows::new(&a_transposed, k, m, m), b, &mut c);
         assert_eq!(c, expected);
     }
 
     #[test]
     fn weight_gradients_agree_on_every_rung() {
         for isa in Isa::ladder() {
-            for (t, m, n) in [(0, 3, 4), (1, 1, 1), (19, 13, 33), (64, 50, 70)] {
+            for (t, m, n) in [(0, 3, 4), (1, 1, 1), (19, 13, 33), (64, 50, 70), (801, 25, 40)] {
                 let (a, b, start) = (noise(t * m, 1), noise(t * n, 2), noise(m * n, 3));
-                let (a, b) = (Rows::new(&a, t, m, m), Rows::new(&b, t, n, n));
-                let mut c = start.clone();
-                weight_gradient_on(isa, &Pool::new(2), a, b, &mut c);
-                let a_transposed = transposed(a);
-                let expected = reference_matmul(Rows::new(&a_transposed, m, t, t), b, &start);
-                assert_close(&c, &expected, 1e-5, isa.name());
+                for precision in [Precision::F32, Precision::Bf16] {
+                    let mut c = start.clone();
+                    weight_gradient_on(
+                        isa,
+                        &Pool::new(2),
+                        precision,
+                        Rows::new(&a, t, m, m),
+                        Rows::new(&b, t, n, n),
+                        &mut c,
+                    );
+                    let (a, b) =
+                        if precision == Precision::F32 { (a.clone(), b.clone()) } else { (rounded(&a), rounded(&b)) };
+                    let a_transposed = transposed(Rows::new(&a, t, m, m));
+                    let expected = reference_matmul(Rows::new(&a_transposed, m, t, t), Rows::new(&b, t, n, n), &start);
+                    assert_close(&c, &expected, 2e-5, &format!("{} {}", isa.name(), precision.name()));
+                }
             }
+            println!("weight gradients: {} checked in f32 and bf16", isa.name());
         }
     }
 
@@ -230,26 +460,27 @@ mod tests {
 
         /// No bit depends on other rows, on threads, or on where a sum over tokens is cut.
         #[test]
-        fn results_are_the_same_bits_in_any_company(m in 1usize..120, k in 0usize..80, n in 1usize..80, threads in 1usize..4, cut in 0usize..80) {
+        fn results_are_the_same_bits_in_any_company(m in 1usize..120, k in 0usize..80, n in 1usize..80, threads in 1usize..4, cut in 0usize..40) {
             let (a, b) = (noise(m * k, 1), noise(k * n, 2));
             let (a, b) = (Rows::new(&a, m, k, k), Rows::new(&b, k, n, n));
-            for isa in Isa::ladder() {
+            for (isa, precision) in Isa::ladder().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
                 let mut whole = vec![0.0; m * n];
-                on_rung(isa, threads, a, b, &mut whole, false);
+                on_rung(isa, precision, threads, a, b, &mut whole, false);
                 let mut last = vec![0.0; n];
-                on_rung(isa, 1, a.range(m - 1..m), b, &mut last, false);
+                on_rung(isa, precision, 1, a.range(m - 1..m), b, &mut last, false);
                 prop_assert_eq!(&whole[(m - 1) * n..], &last[..]);
             }
-            let pool = Pool::new(threads);
-            let (t, cut) = (k, cut.min(k));
+            let (t, cut) = (k, (2 * cut).min(k));
             let left = noise(t * m, 7);
             let left = Rows::new(&left, t, m, m);
-            let mut whole = noise(m * n, 8);
-            let mut parts = whole.clone();
-            matmul_weight_gradient(&pool, left, b, &mut whole);
-            matmul_weight_gradient(&Pool::new(1), left.range(0..cut), b.range(0..cut), &mut parts);
-            matmul_weight_gradient(&pool, left.range(cut..t), b.range(cut..t), &mut parts);
-            prop_assert_eq!(whole, parts);
+            for precision in [Precision::F32, Precision::Bf16] {
+                let mut whole = noise(m * n, 8);
+                let mut parts = whole.clone();
+                matmul_weight_gradient(&Pool::new(threads), precision, left, b, &mut whole);
+                matmul_weight_gradient(&Pool::new(1), precision, left.range(0..cut), b.range(0..cut), &mut parts);
+                matmul_weight_gradient(&Pool::new(1), precision, left.range(cut..t), b.range(cut..t), &mut parts);
+                prop_assert_eq!(whole, parts);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Opening a model by whatever people call it: a folder, a hub name, `name@revision`.
 
 use crate::hub::{HubError, HubOptions, News, Resolved, Tell, resolve};
-use maana_kernels::Pool;
+use maana_kernels::{Pool, Precision};
 use maana_model::{ModelError, SentenceModel};
 
 /// A model, and where it came from.
@@ -28,8 +28,8 @@ pub enum OpenError {
 ///
 /// # Errors
 /// If the model cannot be found, fetched or read.
-pub fn open(name: &str, pool: &Pool, notice: &mut dyn FnMut(&str)) -> Result<Opened, OpenError> {
-    open_with(name, pool, &HubOptions::from_environment(), &mut |news| {
+pub fn open(name: &str, pool: &Pool, precision: Precision, notice: &mut dyn FnMut(&str)) -> Result<Opened, OpenError> {
+    open_with(name, pool, precision, &HubOptions::from_environment(), &mut |news| {
         if let News::Notice(text) = news {
             notice(text);
         }
@@ -40,9 +40,15 @@ pub fn open(name: &str, pool: &Pool, notice: &mut dyn FnMut(&str)) -> Result<Ope
 ///
 /// # Errors
 /// If the model cannot be found, fetched or read.
-pub fn open_with(name: &str, pool: &Pool, options: &HubOptions, tell: &mut Tell<'_>) -> Result<Opened, OpenError> {
+pub fn open_with(
+    name: &str,
+    pool: &Pool,
+    precision: Precision,
+    options: &HubOptions,
+    tell: &mut Tell<'_>,
+) -> Result<Opened, OpenError> {
     let resolved = resolve(name, options, tell)?;
-    let opened = maana_model::open(&resolved.folder, pool)?;
+    let opened = maana_model::open_in(&resolved.folder, pool, precision)?;
     for text in &opened.notices {
         tell(News::Notice(text));
     }

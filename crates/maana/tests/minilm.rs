@@ -15,13 +15,14 @@ fn golden(name: &str) -> Value {
 fn tokens_and_embeddings_of_the_reference() {
     let pool = Pool::new(2);
     let name = "sentence-transformers/all-MiniLM-L6-v2";
-    let opened = match maana::open::open(name, &pool, &mut |notice| println!("{notice}")) {
-        Ok(opened) => opened,
-        Err(error) => {
-            println!("skipped: {name} cannot be had here: {error}");
-            return;
-        }
-    };
+    let opened =
+        match maana::open::open(name, &pool, maana::kernels::Precision::F32, &mut |notice| println!("{notice}")) {
+            Ok(opened) => opened,
+            Err(error) => {
+                println!("skipped: {name} cannot be had here: {error}");
+                return;
+            }
+        };
     let tokenizer = opened.model.tokenizer();
     let texts = golden("tokenize.json");
     for row in texts.as_array().unwrap() {

@@ -1,29 +1,117 @@
 //! What forward keeps for backward, and the memory that backward works in. Buffers grow once and are used again.
 //! Letters: `t` tokens, `h` hidden, `i` intermediate, `a` heads.
 
-/// What one layer keeps.
+use maana_kernels::{Pool, Precision};
+
+/// What one layer keeps for backward: what cannot be computed again cheaply.
 #[derive(Default)]
 pub(crate) struct LayerActivations {
     /// Query, key and value. `(t, 3, h)`
-    pub(crate) qkv: Vec<f32>,
+    pub(crate) qkv: Kept,
     /// What the heads put out, side by side. `(t, h)`
-    pub(crate) context: Vec<f32>,
+    pub(crate) context: Kept,
     /// log Σ exp of the scores of each token and head. `(t, a)`
     pub(crate) log_sum_exp: Vec<f32>,
     /// Attention's output plus the layer's input: what the first LayerNorm takes. `(t, h)`
     pub(crate) attention_sum: Vec<f32>,
     /// Its mean and 1/σ. `(t, 2)`
     pub(crate) attention_statistics: Vec<f32>,
-    /// What the first LayerNorm gives. `(t, h)`
-    pub(crate) attention_normed: Vec<f32>,
     /// What GELU takes. `(t, i)`
-    pub(crate) before_gelu: Vec<f32>,
-    /// What GELU gives. `(t, i)`
-    pub(crate) after_gelu: Vec<f32>,
+    pub(crate) before_gelu: Kept,
     /// The feed-forward output plus its input: what the second LayerNorm takes. `(t, h)`
     pub(crate) output_sum: Vec<f32>,
     /// Its mean and 1/σ. `(t, 2)`
     pub(crate) output_statistics: Vec<f32>,
+}
+
+/// The memory that one layer's forward works in. What of it is kept is moved to [`LayerActivations`] at the end.
+#[derive(Default)]
+pub(crate) struct LayerWork {
+    /// `(t, 3, h)`
+    pub(crate) qkv: Vec<f32>,
+    /// `(t, h)`
+    pub(crate) context: Vec<f32>,
+    /// `(t, a)`
+    pub(crate) log_sum_exp: Vec<f32>,
+    /// `(t, h)`
+    pub(crate) attention_sum: Vec<f32>,
+    /// `(t, 2)`
+    pub(crate) attention_statistics: Vec<f32>,
+    /// What the first LayerNorm gives. `(t, h)`
+    pub(crate) attention_normed: Vec<f32>,
+    /// `(t, i)`
+    pub(crate) before_gelu: Vec<f32>,
+    /// What GELU gives. `(t, i)`
+    pub(crate) after_gelu: Vec<f32>,
+    /// `(t, h)`
+    pub(crate) output_sum: Vec<f32>,
+    /// `(t, 2)`
+    pub(crate) output_statistics: Vec<f32>,
+}
+
+impl LayerWork {
+    /// Moves what backward needs, leaving memory of the same size behind where there is any.
+    pub(crate) fn keep(&mut self, pool: &Pool, precision: Precision, into: &mut LayerActivations) {
+        into.qkv.keep(pool, precision, &mut self.qkv);
+        into.context.keep(pool, precision, &mut self.context);
+        into.before_gelu.keep(pool, precision, &mut self.before_gelu);
+        for (into, own) in [
+            (&mut into.log_sum_exp, &mut self.log_sum_exp),
+            (&mut into.attention_sum, &mut self.attention_sum),
+            (&mut into.attention_statistics, &mut self.attention_statistics),
+            (&mut into.output_sum, &mut self.output_sum),
+            (&mut into.output_statistics, &mut self.output_statistics),
+        ] {
+            std::mem::swap(into, own);
+        }
+    }
+
+    fn buffers(&self) -> [&Vec<f32>; 10] {
+        [
+            &self.qkv,
+            &self.context,
+            &self.log_sum_exp,
+            &self.attention_sum,
+            &self.attention_statistics,
+            &self.attention_normed,
+            &self.before_gelu,
+            &self.after_gelu,
+            &self.output_sum,
+            &self.output_statistics,
+        ]
+    }
+}
+
+/// Values that backward reads again: as they are, or in half the memory where forward had rounded them to bf16.
+#[derive(Default)]
+pub(crate) struct Kept {
+    floats: Vec<f32>,
+    halves: Vec<u16>,
+}
+
+impl Kept {
+    fn keep(&mut self, pool: &Pool, precision: Precision, values: &mut Vec<f32>) {
+        if precision == Precision::F32 {
+            std::mem::swap(&mut self.floats, values);
+            return;
+        }
+        self.halves.resize(values.len(), 0);
+        maana_kernels::narrow(pool, values, &mut self.halves);
+    }
+
+    /// The values, with `memory` for those that must be widened.
+    pub(crate) fn read<'a>(&'a self, pool: &Pool, precision: Precision, memory: &'a mut Vec<f32>) -> &'a [f32] {
+        if precision == Precision::F32 {
+            return &self.floats;
+        }
+        let memory = sized(memory, self.halves.len());
+        maana_kernels::widen(pool, &self.halves, memory);
+        memory
+    }
+
+    fn bytes(&self) -> usize {
+        4 * self.floats.capacity() + 2 * self.halves.capacity()
+    }
 }
 
 /// What the encoder keeps.
@@ -35,10 +123,12 @@ pub(crate) struct EncoderActivations {
     pub(crate) embedding_sum: Vec<f32>,
     /// Its mean and 1/σ. `(t, 2)`
     pub(crate) embedding_statistics: Vec<f32>,
-    /// What enters each layer, and last what leaves the encoder. `layers + 1` times `(t, h)`
-    pub(crate) hidden: Vec<Vec<f32>>,
+    /// What enters the layer at work, and at the end what leaves the encoder. `(t, h)`
+    pub(crate) hidden: Vec<f32>,
     /// What each layer keeps.
     pub(crate) layers: Vec<LayerActivations>,
+    /// The memory of forward.
+    pub(crate) work: LayerWork,
     /// The memory of backward.
     pub(crate) scratch: Scratch,
 }
@@ -65,28 +155,27 @@ pub(crate) struct Scratch {
 impl EncoderActivations {
     /// Bytes that are held.
     pub(crate) fn bytes(&self) -> usize {
-        let layers: usize = self.layers.iter().map(LayerActivations::floats).sum();
-        let hidden: usize = self.hidden.iter().map(Vec::capacity).sum();
-        let own = self.positions.capacity() + self.embedding_sum.capacity() + self.embedding_statistics.capacity();
-        4 * (layers + hidden + own + self.scratch.floats())
+        let layers: usize = self.layers.iter().map(LayerActivations::bytes).sum();
+        let own = self.positions.capacity()
+            + self.embedding_sum.capacity()
+            + self.embedding_statistics.capacity()
+            + self.hidden.capacity();
+        let work: usize = self.work.buffers().iter().map(|buffer| buffer.capacity()).sum();
+        layers + 4 * (own + work + self.scratch.floats())
     }
 }
 
 impl LayerActivations {
-    fn floats(&self) -> usize {
-        let buffers = [
-            &self.qkv,
-            &self.context,
+    fn bytes(&self) -> usize {
+        let sums = [
             &self.log_sum_exp,
             &self.attention_sum,
             &self.attention_statistics,
-            &self.attention_normed,
-            &self.before_gelu,
-            &self.after_gelu,
             &self.output_sum,
             &self.output_statistics,
         ];
-        buffers.iter().map(|buffer| buffer.capacity()).sum()
+        let sums: usize = sums.iter().map(|buffer| 4 * buffer.capacity()).sum();
+        sums + self.qkv.bytes() + self.context.bytes() + self.before_gelu.bytes()
     }
 }
 

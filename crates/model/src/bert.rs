@@ -2,17 +2,18 @@
 //! Activations are packed, sequences back to back; only attention and the positions know where one ends.
 //! Letters: `t` tokens, `h` hidden, `i` intermediate. Knows nothing of files, strings or pooling.
 
-use crate::activations::{EncoderActivations, LayerActivations, Scratch, sized};
+use crate::activations::{EncoderActivations, LayerActivations, LayerWork, Scratch, sized};
 use crate::config::EncoderConfig;
 use crate::parameters::{LayerParts, Layout};
 use crate::trainable::Noise;
-use maana_kernels::{Dropout, PackedMatrix, Pool, Rows};
+use maana_kernels::{After, Dropout, PackedMatrix, Pool, Precision, Rows};
 use maana_text::TokenBatch;
 
 /// The encoder: its shape, its parameters and the weights in the form that the products want.
 pub(crate) struct Bert {
     pub(crate) config: EncoderConfig,
     pub(crate) layout: Layout,
+    precision: Precision,
     packed: Vec<PackedLayer>,
 }
 
@@ -25,11 +26,33 @@ struct PackedLayer {
 }
 
 impl Bert {
-    pub(crate) fn new(pool: &Pool, config: EncoderConfig, parameters: &[f32]) -> Self {
+    pub(crate) fn new(pool: &Pool, config: EncoderConfig, parameters: &[f32], precision: Precision) -> Self {
         let layout = Layout::new(&config);
         assert!(parameters.len() >= layout.total, "{} parameters of {}", parameters.len(), layout.total);
-        let packed = (0..config.layers).map(|index| pack(pool, &config, &layout.layer(parameters, index))).collect();
-        Self { config, layout, packed }
+        let mut bert = Self { config, layout, precision, packed: Vec::new() };
+        bert.set_precision(pool, parameters, precision);
+        bert
+    }
+
+    /// What the operands of its products are rounded to.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Packs the weights for another precision.
+    pub(crate) fn set_precision(&mut self, pool: &Pool, parameters: &[f32], precision: Precision) {
+        self.precision = precision;
+        self.packed.clear();
+        for index in 0..self.config.layers {
+            let layer = self.layout.layer(parameters, index);
+            self.packed.push(pack(pool, &self.config, precision, &layer));
+        }
+    }
+
+    /// Bytes of the packed weights.
+    pub(crate) fn packed_bytes(&self) -> usize {
+        let bytes = |layer: &PackedLayer| [&layer.qkv, &layer.output, &layer.up, &layer.down].map(PackedMatrix::bytes);
+        self.packed.iter().flat_map(bytes).sum()
     }
 
     /// Packs the weights again after they have changed.
@@ -44,7 +67,7 @@ impl Bert {
         }
     }
 
-    /// Token embeddings of the last layer, `(t, h)`, left in `keep.hidden[layers]`; everything that backward needs is kept.
+    /// Token embeddings of the last layer, `(t, h)`, left in `keep.hidden`; what backward needs is kept.
     pub(crate) fn forward(
         &self,
         pool: &Pool,
@@ -53,34 +76,24 @@ impl Bert {
         noise: Noise,
         keep: &mut EncoderActivations,
     ) {
-        let layers = self.config.layers;
-        keep.hidden.resize_with(layers + 1, Vec::new);
-        keep.layers.resize_with(layers, LayerActivations::default);
-        let mut hidden = std::mem::take(&mut keep.hidden);
-        self.embed(pool, parameters, batch, noise, keep, &mut hidden[0]);
-        for index in 0..layers {
-            let (before, after) = hidden.split_at_mut(index + 1);
-            self.layer(pool, parameters, index, batch, noise, &before[index], &mut keep.layers[index], &mut after[0]);
+        keep.layers.resize_with(self.config.layers, LayerActivations::default);
+        self.embed(pool, parameters, batch, noise, keep);
+        for index in 0..self.config.layers {
+            self.layer(pool, parameters, index, batch, noise, true, &mut keep.hidden, &mut keep.work);
+            keep.work.keep(pool, self.precision, &mut keep.layers[index]);
         }
-        keep.hidden = hidden;
     }
 
-    /// As [`Bert::forward`] without dropout, keeping one layer's worth of memory: token embeddings are left in `keep.hidden[0]`.
+    /// As [`Bert::forward`] without dropout, and nothing is kept for backward.
     pub(crate) fn infer(&self, pool: &Pool, parameters: &[f32], batch: &TokenBatch, keep: &mut EncoderActivations) {
-        keep.hidden.resize_with(2, Vec::new);
-        keep.layers.resize_with(1, LayerActivations::default);
-        let mut input = std::mem::take(&mut keep.hidden[0]);
-        let mut output = std::mem::take(&mut keep.hidden[1]);
-        self.embed(pool, parameters, batch, Noise::Off, keep, &mut input);
+        self.embed(pool, parameters, batch, Noise::Off, keep);
         for index in 0..self.config.layers {
-            self.layer(pool, parameters, index, batch, Noise::Off, &input, &mut keep.layers[0], &mut output);
-            std::mem::swap(&mut input, &mut output);
+            self.layer(pool, parameters, index, batch, Noise::Off, false, &mut keep.hidden, &mut keep.work);
         }
-        keep.hidden[0] = input;
-        keep.hidden[1] = output;
     }
 
     /// Adds every parameter's gradient, given that of the token embeddings in `keep.scratch.d_hidden`, `(t, h)`.
+    /// `keep.hidden` is used up.
     pub(crate) fn backward(
         &self,
         pool: &Pool,
@@ -91,21 +104,40 @@ impl Bert {
         gradients: &mut [f32],
     ) {
         for index in (0..self.config.layers).rev() {
-            let (x, kept, scratch) = (&keep.hidden[index], &keep.layers[index], &mut keep.scratch);
-            self.layer_backward(pool, parameters, index, batch, noise, x, kept, scratch, gradients);
+            self.input_again(pool, parameters, index, noise, keep);
+            let EncoderActivations { hidden, layers, work, scratch, .. } = keep;
+            self.layer_backward(
+                pool,
+                parameters,
+                index,
+                batch,
+                noise,
+                hidden,
+                &layers[index],
+                work,
+                scratch,
+                gradients,
+            );
         }
         self.embed_backward(pool, parameters, batch, noise, keep, gradients);
     }
 
-    fn embed(
-        &self,
-        pool: &Pool,
-        parameters: &[f32],
-        batch: &TokenBatch,
-        noise: Noise,
-        keep: &mut EncoderActivations,
-        output: &mut Vec<f32>,
-    ) {
+    /// Computes what entered a layer once more into `keep.hidden`: the same bits as in forward.
+    fn input_again(&self, pool: &Pool, parameters: &[f32], index: usize, noise: Noise, keep: &mut EncoderActivations) {
+        let hidden = sized(&mut keep.hidden, keep.embedding_sum.len());
+        if index == 0 {
+            let weights = self.layout.embeddings(parameters);
+            let (sum, statistics) = (&keep.embedding_sum, &keep.embedding_statistics);
+            maana_kernels::layer_norm_again(pool, sum, weights.gamma, weights.beta, statistics, hidden);
+            drop_out(pool, hidden, self.config.hidden, self.dropout(noise, Place::Embeddings));
+        } else {
+            let weights = self.layout.layer(parameters, index - 1);
+            let (sum, statistics) = (&keep.layers[index - 1].output_sum, &keep.layers[index - 1].output_statistics);
+            maana_kernels::layer_norm_again(pool, sum, weights.gamma, weights.beta, statistics, hidden);
+        }
+    }
+
+    fn embed(&self, pool: &Pool, parameters: &[f32], batch: &TokenBatch, noise: Noise, keep: &mut EncoderActivations) {
         let hidden = self.config.hidden;
         let tokens = batch.tokens();
         let weights = self.layout.embeddings(parameters);
@@ -117,7 +149,7 @@ impl Bert {
             maana_kernels::embedding_gather(pool, weights.segment, hidden, &batch.type_ids, sum, true);
         }
         let statistics = sized(&mut keep.embedding_statistics, tokens * 2);
-        let output = sized(output, tokens * hidden);
+        let output = sized(&mut keep.hidden, tokens * hidden);
         let epsilon = self.config.layer_norm_epsilon;
         maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, output, statistics);
         drop_out(pool, output, hidden, self.dropout(noise, Place::Embeddings));
@@ -156,7 +188,8 @@ impl Bert {
         }
     }
 
-    /// One layer: attention and feed-forward, each with its residual and its LayerNorm behind it.
+    /// One layer: attention and feed-forward, each with its residual and its LayerNorm behind it. Takes and leaves the
+    /// tokens' embeddings in `hidden`; `trains` says whether `work` is to hold everything that backward needs.
     #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
     fn layer(
         &self,
@@ -165,9 +198,9 @@ impl Bert {
         index: usize,
         batch: &TokenBatch,
         noise: Noise,
-        x: &[f32],
-        keep: &mut LayerActivations,
-        output: &mut Vec<f32>,
+        trains: bool,
+        hidden: &mut [f32],
+        work: &mut LayerWork,
     ) {
         let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
         let t = batch.tokens();
@@ -175,34 +208,45 @@ impl Bert {
         let packed = &self.packed[index];
         let epsilon = self.config.layer_norm_epsilon;
 
-        let qkv = sized(&mut keep.qkv, t * 3 * h);
-        maana_kernels::matmul_packed(pool, rows(x, h), &packed.qkv, Some(weights.qkv_bias), qkv, false);
-        let context = sized(&mut keep.context, t * h);
-        let log_sum_exp = sized(&mut keep.log_sum_exp, t * heads);
+        let qkv = sized(&mut work.qkv, t * 3 * h);
+        maana_kernels::linear(pool, rows(hidden, h), &packed.qkv, Some(weights.qkv_bias), After::Nothing, qkv);
+        self.round_kept(pool, trains, qkv);
+        let context = sized(&mut work.context, t * h);
+        let log_sum_exp = sized(&mut work.log_sum_exp, t * heads);
         let dropout = self.dropout(noise, Place::Probabilities(index));
         let (head_dim, scale) = (self.config.head_dim(), self.scale());
         maana_kernels::attention(pool, qkv, &batch.offsets, heads, head_dim, scale, dropout, context, log_sum_exp);
+        self.round_kept(pool, trains, context);
 
-        let sum = sized(&mut keep.attention_sum, t * h);
-        maana_kernels::matmul_packed(pool, rows(context, h), &packed.output, Some(weights.output_bias), sum, false);
-        drop_out(pool, sum, h, self.dropout(noise, Place::AttentionOutput(index)));
-        maana_kernels::add(pool, sum, x);
-        let y = sized(&mut keep.attention_normed, t * h);
-        let statistics = sized(&mut keep.attention_statistics, t * 2);
+        let sum = sized(&mut work.attention_sum, t * h);
+        let dropout = self.dropout(noise, Place::AttentionOutput(index));
+        linear_and_residual(pool, rows(context, h), &packed.output, weights.output_bias, dropout, hidden, sum);
+        let y = sized(&mut work.attention_normed, t * h);
+        let statistics = sized(&mut work.attention_statistics, t * 2);
         maana_kernels::layer_norm(pool, sum, weights.attention_gamma, weights.attention_beta, epsilon, y, statistics);
 
-        let before_gelu = sized(&mut keep.before_gelu, t * i);
-        maana_kernels::matmul_packed(pool, rows(y, h), &packed.up, Some(weights.up_bias), before_gelu, false);
-        let after_gelu = sized(&mut keep.after_gelu, t * i);
-        maana_kernels::gelu(pool, before_gelu, after_gelu);
+        let after_gelu = sized(&mut work.after_gelu, t * i);
+        if trains {
+            let before_gelu = sized(&mut work.before_gelu, t * i);
+            maana_kernels::linear(pool, rows(y, h), &packed.up, Some(weights.up_bias), After::Nothing, before_gelu);
+            self.round_kept(pool, trains, before_gelu);
+            maana_kernels::gelu(pool, before_gelu, after_gelu);
+        } else {
+            maana_kernels::linear(pool, rows(y, h), &packed.up, Some(weights.up_bias), After::Gelu, after_gelu);
+        }
 
-        let sum = sized(&mut keep.output_sum, t * h);
-        maana_kernels::matmul_packed(pool, rows(after_gelu, i), &packed.down, Some(weights.down_bias), sum, false);
-        drop_out(pool, sum, h, self.dropout(noise, Place::Output(index)));
-        maana_kernels::add(pool, sum, y);
-        let output = sized(output, t * h);
-        let statistics = sized(&mut keep.output_statistics, t * 2);
-        maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, output, statistics);
+        let sum = sized(&mut work.output_sum, t * h);
+        let dropout = self.dropout(noise, Place::Output(index));
+        linear_and_residual(pool, rows(after_gelu, i), &packed.down, weights.down_bias, dropout, y, sum);
+        let statistics = sized(&mut work.output_statistics, t * 2);
+        maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, hidden, statistics);
+    }
+
+    /// Rounds what is kept in bf16 where it is made, so that forward goes on with what backward will see.
+    fn round_kept(&self, pool: &Pool, trains: bool, values: &mut [f32]) {
+        if trains && self.precision != Precision::F32 {
+            maana_kernels::round_to_bf16(pool, values);
+        }
     }
 
     /// The layer's lines again from last to first. Takes the gradient of its output in `scratch.d_hidden` and leaves that of
@@ -217,11 +261,12 @@ impl Bert {
         noise: Noise,
         x: &[f32],
         keep: &LayerActivations,
+        work: &mut LayerWork,
         scratch: &mut Scratch,
         gradients: &mut [f32],
     ) {
         let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
-        let t = batch.tokens();
+        let (t, precision) = (batch.tokens(), self.precision);
         let weights = self.layout.layer(parameters, index);
         let into = self.layout.layer_mut(gradients, index);
         let Scratch { d_hidden, d_sum, d_dropped, d_context, d_qkv, d_after_gelu, d_before_gelu } = scratch;
@@ -238,20 +283,25 @@ impl Bert {
             into.gamma,
             into.beta,
         );
-        // From here on `d_hidden` holds the gradient of `attention_normed`: first what comes over the residual.
+        // From here on `d_hidden` holds the gradient of the normed attention: first what comes over the residual.
         d_hidden.copy_from_slice(d_sum);
         let d_down = copied(d_dropped, d_sum);
         drop_out(pool, d_down, h, self.dropout(noise, Place::Output(index)));
-        linear_gradient(pool, rows(d_down, h), rows(&keep.after_gelu, i), into.down_weight, into.down_bias);
+        let before_gelu = keep.before_gelu.read(pool, precision, &mut work.before_gelu);
+        let after_gelu = sized(&mut work.after_gelu, t * i);
+        maana_kernels::gelu(pool, before_gelu, after_gelu);
+        linear_gradient(pool, precision, rows(d_down, h), rows(after_gelu, i), into.down_weight, into.down_bias);
 
         let d_after_gelu = sized(d_after_gelu, t * i);
-        maana_kernels::matmul(pool, rows(d_down, h), weight(weights.down_weight, i), d_after_gelu, false);
+        maana_kernels::matmul(pool, precision, rows(d_down, h), weight(weights.down_weight, i), d_after_gelu, false);
         let d_before_gelu = sized(d_before_gelu, t * i);
-        maana_kernels::gelu_backward(pool, &keep.before_gelu, d_after_gelu, d_before_gelu);
-        linear_gradient(pool, rows(d_before_gelu, i), rows(&keep.attention_normed, h), into.up_weight, into.up_bias);
-        maana_kernels::matmul(pool, rows(d_before_gelu, i), weight(weights.up_weight, h), d_hidden, true);
-
+        maana_kernels::gelu_backward(pool, before_gelu, d_after_gelu, d_before_gelu);
         let (sum, statistics) = (&keep.attention_sum, &keep.attention_statistics);
+        let y = sized(&mut work.attention_normed, t * h);
+        maana_kernels::layer_norm_again(pool, sum, weights.attention_gamma, weights.attention_beta, statistics, y);
+        linear_gradient(pool, precision, rows(d_before_gelu, i), rows(y, h), into.up_weight, into.up_bias);
+        maana_kernels::matmul(pool, precision, rows(d_before_gelu, i), weight(weights.up_weight, h), d_hidden, true);
+
         maana_kernels::layer_norm_backward(
             pool,
             sum,
@@ -266,14 +316,15 @@ impl Bert {
         d_hidden.copy_from_slice(d_sum);
         let d_output = copied(d_dropped, d_sum);
         drop_out(pool, d_output, h, self.dropout(noise, Place::AttentionOutput(index)));
-        linear_gradient(pool, rows(d_output, h), rows(&keep.context, h), into.output_weight, into.output_bias);
+        let context = keep.context.read(pool, precision, &mut work.context);
+        linear_gradient(pool, precision, rows(d_output, h), rows(context, h), into.output_weight, into.output_bias);
 
         let d_context = sized(d_context, t * h);
-        maana_kernels::matmul(pool, rows(d_output, h), weight(weights.output_weight, h), d_context, false);
+        maana_kernels::matmul(pool, precision, rows(d_output, h), weight(weights.output_weight, h), d_context, false);
         let d_qkv = sized(d_qkv, t * 3 * h);
         let dropout = self.dropout(noise, Place::Probabilities(index));
         let (head_dim, scale) = (self.config.head_dim(), self.scale());
-        let (qkv, context, log_sum_exp) = (&keep.qkv, &keep.context, &keep.log_sum_exp);
+        let qkv = keep.qkv.read(pool, precision, &mut work.qkv);
         maana_kernels::attention_backward(
             pool,
             qkv,
@@ -283,12 +334,12 @@ impl Bert {
             scale,
             dropout,
             context,
-            log_sum_exp,
+            &keep.log_sum_exp,
             d_context,
             d_qkv,
         );
-        linear_gradient(pool, rows(d_qkv, 3 * h), rows(x, h), into.qkv_weight, into.qkv_bias);
-        maana_kernels::matmul(pool, rows(d_qkv, 3 * h), weight(weights.qkv_weight, h), d_hidden, true);
+        linear_gradient(pool, precision, rows(d_qkv, 3 * h), rows(x, h), into.qkv_weight, into.qkv_bias);
+        maana_kernels::matmul(pool, precision, rows(d_qkv, 3 * h), weight(weights.qkv_weight, h), d_hidden, true);
     }
 
     /// Scores are divided by √head_dim.
@@ -338,19 +389,46 @@ impl Place {
     }
 }
 
-fn pack(pool: &Pool, config: &EncoderConfig, layer: &LayerParts<&[f32]>) -> PackedLayer {
+fn pack(pool: &Pool, config: &EncoderConfig, precision: Precision, layer: &LayerParts<&[f32]>) -> PackedLayer {
     let (hidden, intermediate) = (config.hidden, config.intermediate);
+    let pack = |data, inputs| PackedMatrix::pack_transposed(pool, precision, weight(data, inputs));
     PackedLayer {
-        qkv: PackedMatrix::pack_transposed(pool, weight(layer.qkv_weight, hidden)),
-        output: PackedMatrix::pack_transposed(pool, weight(layer.output_weight, hidden)),
-        up: PackedMatrix::pack_transposed(pool, weight(layer.up_weight, hidden)),
-        down: PackedMatrix::pack_transposed(pool, weight(layer.down_weight, intermediate)),
+        qkv: pack(layer.qkv_weight, hidden),
+        output: pack(layer.output_weight, hidden),
+        up: pack(layer.up_weight, hidden),
+        down: pack(layer.down_weight, intermediate),
     }
 }
 
+/// `sum = dropout(x Wᵀ + b) + residual`
+fn linear_and_residual(
+    pool: &Pool,
+    x: Rows<'_>,
+    packed: &PackedMatrix,
+    bias: &[f32],
+    dropout: Option<Dropout>,
+    residual: &[f32],
+    sum: &mut [f32],
+) {
+    if dropout.is_none() {
+        maana_kernels::linear(pool, x, packed, Some(bias), After::Add(residual), sum);
+        return;
+    }
+    maana_kernels::linear(pool, x, packed, Some(bias), After::Nothing, sum);
+    drop_out(pool, sum, packed.n(), dropout);
+    maana_kernels::add(pool, sum, residual);
+}
+
 /// Gradients of `y = x Wᵀ + b`: `dW += d_yᵀ x`, `db += Σ d_y`.
-fn linear_gradient(pool: &Pool, d_y: Rows<'_>, x: Rows<'_>, d_weight: &mut [f32], d_bias: &mut [f32]) {
-    maana_kernels::matmul_weight_gradient(pool, d_y, x, d_weight);
+fn linear_gradient(
+    pool: &Pool,
+    precision: Precision,
+    d_y: Rows<'_>,
+    x: Rows<'_>,
+    d_weight: &mut [f32],
+    d_bias: &mut [f32],
+) {
+    maana_kernels::matmul_weight_gradient(pool, precision, d_y, x, d_weight);
     maana_kernels::sum_columns(pool, d_y, d_bias);
 }
 

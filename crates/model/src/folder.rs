@@ -5,7 +5,7 @@ mod read;
 mod weights;
 mod write;
 
-pub use read::{Opened, open};
+pub use read::{Opened, open, open_in};
 
 use serde_json::Value;
 

@@ -19,7 +19,7 @@ pub use config::{Architecture, EncoderConfig};
 pub use embedder::{DEFAULT_BATCH_TOKENS, Embedder};
 pub use encoder::{Encoder, Role, Similarity};
 pub use error::ModelError;
-pub use folder::{Opened, open};
+pub use folder::{Opened, open, open_in};
 pub use sentence_model::{Activations, SentenceModel, Settings};
 pub use summary::{ModelSummary, ModuleSummary};
 pub use trainable::{Noise, Tensor, Trainable};

@@ -8,7 +8,7 @@ use crate::modules::{Module, Pooling};
 use crate::summary::{ModelSummary, ModuleSummary};
 use crate::trainable::{Noise, Tensor, Trainable};
 use crate::{EncoderConfig, ModelError, Similarity};
-use maana_kernels::{Matrix, Pool, PoolingMode, Rows};
+use maana_kernels::{Matrix, Pool, PoolingMode, Precision, Rows};
 use maana_text::{TokenBatch, Tokenizer};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -99,6 +99,21 @@ impl SentenceModel {
         Ok(())
     }
 
+    /// What the operands of its matrix products are rounded to.
+    pub fn precision(&self) -> Precision {
+        self.bert.precision()
+    }
+
+    /// Packs the weights for products in another precision. The parameters stay as they are.
+    pub fn set_precision(&mut self, pool: &Pool, precision: Precision) {
+        self.bert.set_precision(pool, &self.parameters, precision);
+    }
+
+    /// Bytes of the weights as the products take them.
+    pub fn packed_bytes(&self) -> usize {
+        self.bert.packed_bytes()
+    }
+
     /// Whether embeddings have length 1.
     pub fn normalizes(&self) -> bool {
         matches!(self.modules.last(), Some(Module::Normalize))
@@ -115,7 +130,7 @@ impl SentenceModel {
     ) -> Matrix {
         self.bert.infer(pool, &self.parameters, batch, &mut keep.encoder);
         let hidden = self.bert.config.hidden;
-        let mut x = self.pooling.forward(pool, &keep.encoder.hidden[0], hidden, &batch.offsets, prompt_length);
+        let mut x = self.pooling.forward(pool, &keep.encoder.hidden, hidden, &batch.offsets, prompt_length);
         for module in &self.modules {
             x = module.forward(pool, &self.parameters, &x);
         }
@@ -127,6 +142,7 @@ impl SentenceModel {
         let mut hash = Sha256::new();
         hash.update(b"maana sentence model 1\n");
         hash.update(format!("{:?}{:?}{:?}", self.bert.config, self.pooling, self.settings));
+        hash.update(self.precision().name());
         hash.update(self.module_kinds().join(","));
         hash.update((self.tokenizer.file_bytes().len() as u64).to_le_bytes());
         hash.update(self.tokenizer.file_bytes());
@@ -230,9 +246,9 @@ impl Trainable for SentenceModel {
     }
 
     fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Activations) -> Matrix {
-        let (hidden, layers) = (self.bert.config.hidden, self.bert.config.layers);
+        let hidden = self.bert.config.hidden;
         self.bert.forward(pool, &self.parameters, batch, noise, &mut keep.encoder);
-        let mut x = self.pooling.forward(pool, &keep.encoder.hidden[layers], hidden, &batch.offsets, 0);
+        let mut x = self.pooling.forward(pool, &keep.encoder.hidden, hidden, &batch.offsets, 0);
         keep.stages.clear();
         for module in &self.modules {
             let y = module.forward(pool, &self.parameters, &x);
@@ -251,7 +267,7 @@ impl Trainable for SentenceModel {
         gradients: &mut [f32],
     ) {
         assert_eq!(gradients.len(), self.parameters.len(), "one gradient for each parameter");
-        let (hidden, layers) = (self.bert.config.hidden, self.bert.config.layers);
+        let hidden = self.bert.config.hidden;
         let mut d_x = d_embeddings.to_matrix();
         for (module, x) in self.modules.iter().zip(&keep.stages).rev() {
             d_x = module.backward(pool, &self.parameters, x, d_x.view(), gradients);
@@ -259,7 +275,7 @@ impl Trainable for SentenceModel {
         let EncoderActivations { hidden: states, scratch, .. } = &mut keep.encoder;
         scratch.d_hidden.clear();
         scratch.d_hidden.resize(batch.tokens() * hidden, 0.0);
-        self.pooling.backward(pool, &states[layers], hidden, &batch.offsets, &d_x, &mut scratch.d_hidden);
+        self.pooling.backward(pool, states, hidden, &batch.offsets, &d_x, &mut scratch.d_hidden);
         self.bert.backward(pool, &self.parameters, batch, noise, &mut keep.encoder, gradients);
     }
 

@@ -40,7 +40,7 @@ impl Demo {
         let go_on = format!("maana train {} --out {run} --resume", recipe.display());
         super::train::run(prepared, pool, &folder, false, &go_on)?;
         let model = folder.path().join("model");
-        let opened = crate::terminal::open_model(&model.display().to_string(), pool)?;
+        let opened = crate::terminal::open_model(&model.display().to_string(), pool, crate::precision::Choice::Auto)?;
         let embedder = Embedder::new(&opened.model, pool)?;
         let queries = [0, set.queries.len() / 3, 2 * set.queries.len() / 3];
         println!("\nThree searches in {} documents (✓ marks what answers):", set.corpus.len());

@@ -20,6 +20,8 @@ Examples:
 pub(crate) struct Encode {
     /// A folder, a name on the hub, or name@revision
     model: String,
+    #[command(flatten)]
+    precision: crate::precision::PrecisionArgument,
     /// The file of texts, or - for standard input
     #[arg(long, value_name = "FILE|-")]
     input: String,
@@ -43,7 +45,7 @@ pub(crate) struct Encode {
 impl Encode {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let texts = TextStream::open(&self.input, self.column.as_deref())?;
-        let opened = crate::terminal::open_model(&self.model, pool)?;
+        let opened = crate::terminal::open_model(&self.model, pool, self.precision.precision)?;
         let mut embedder = Embedder::new(&opened.model, pool)?.with_batch_tokens(self.batch_tokens);
         if let Some(dimension) = self.dim {
             embedder = embedder.with_dimension(dimension)?;

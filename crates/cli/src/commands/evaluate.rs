@@ -18,6 +18,8 @@ Examples:
 pub(crate) struct Evaluate {
     /// A folder, a name on the hub, or name@revision
     model: String,
+    #[command(flatten)]
+    precision: crate::precision::PrecisionArgument,
     /// Folders of retrieval sets
     #[arg(required = true, value_name = "DATASET")]
     datasets: Vec<PathBuf>,
@@ -38,7 +40,7 @@ impl Evaluate {
         for set in sets.iter().filter(|set| set.unknown_queries > 0) {
             eprintln!("note: {}: {} judgements name queries that are not there", set.name, set.unknown_queries);
         }
-        let opened = crate::terminal::open_model(&self.model, pool)?;
+        let opened = crate::terminal::open_model(&self.model, pool, self.precision.precision)?;
         let embedder = Embedder::new(&opened.model, pool)?;
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
         let start = std::time::Instant::now();

@@ -12,6 +12,8 @@ Example:
 pub(crate) struct Info {
     /// A folder, a name on the hub, or name@revision
     model: String,
+    #[command(flatten)]
+    precision: crate::precision::PrecisionArgument,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -19,7 +21,7 @@ pub(crate) struct Info {
 
 impl Info {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
-        let opened = crate::terminal::open_model(&self.model, pool)?;
+        let opened = crate::terminal::open_model(&self.model, pool, self.precision.precision)?;
         let summary = opened.model.summary();
         let embedder = maana::model::Embedder::new(&opened.model, pool)?;
         let fingerprint: String = embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -27,6 +29,7 @@ impl Info {
             let mut json = serde_json::to_value(&summary)?;
             json["folder"] = opened.resolved.folder.display().to_string().into();
             json["revision"] = opened.resolved.revision.clone().into();
+            json["precision"] = opened.model.precision().name().into();
             json["fingerprint"] = fingerprint.into();
             println!("{}", serde_json::to_string_pretty(&json)?);
             return Ok(());
@@ -52,7 +55,15 @@ impl Info {
         if let Some(name) = &summary.default_prompt_name {
             rows.push(("default prompt", name.clone()));
         }
-        rows.push(("computes in", format!("f32, {} threads, {}", pool.threads(), maana::kernels::isa().name())));
+        rows.push((
+            "computes in",
+            format!(
+                "{}, {} threads, {}",
+                opened.model.precision().name(),
+                pool.threads(),
+                maana::kernels::isa().name()
+            ),
+        ));
         rows.push(("fingerprint", fingerprint));
         for (name, value) in rows {
             println!("{name:<24} {value}");

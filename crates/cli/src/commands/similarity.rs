@@ -13,6 +13,8 @@ Example:
 pub(crate) struct Similarity {
     /// A folder, a name on the hub, or name@revision
     model: String,
+    #[command(flatten)]
+    precision: crate::precision::PrecisionArgument,
     /// The texts
     #[arg(required = true, num_args = 2.., value_name = "TEXT")]
     texts: Vec<String>,
@@ -26,7 +28,7 @@ pub(crate) struct Similarity {
 
 impl Similarity {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
-        let opened = crate::terminal::open_model(&self.model, pool)?;
+        let opened = crate::terminal::open_model(&self.model, pool, self.precision.precision)?;
         let mut embedder = Embedder::new(&opened.model, pool)?;
         if let Some(dimension) = self.dim {
             embedder = embedder.with_dimension(dimension)?;

@@ -1,223 +1,453 @@
-//! The innermost loops: some rows of the left operand times one panel of 32 columns, all sums in registers.
-//! AVX-512: 12 rows × 2 registers of 16. AVX2: 6 rows × 2 registers of 8, for each half of the panel. Portable: 4 rows.
+//! The innermost loops: some rows of the left operand times one panel of the right one, all sums in registers.
+//! One loop, written once; an [`Arithmetic`] says what its registers are and how they multiply on a rung in a precision.
 
-use super::panels::PANEL;
-use crate::dispatch::{Isa, Level};
-use crate::matrix::Rows;
+/// Sums of the largest tile.
+pub(super) const LARGEST: usize = 12 * 32;
 
-/// The height of the tallest tile.
-pub(super) const TALLEST: usize = 12;
-
-/// A left operand `(rows, k)`.
-pub(super) struct Left<'a> {
-    data: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) k: usize,
-    layout: Layout,
+/// A tile to compute: `c[i][j] = Σ left[i][step] · panel[step][j]`.
+pub(super) struct Job {
+    /// The left operand's first word.
+    pub(super) left: *const u32,
+    /// Words from row to row, and from step to step.
+    pub(super) row_step: usize,
+    pub(super) k_step: usize,
+    /// The panel, from its first step.
+    pub(super) panel: *const u8,
+    pub(super) steps: usize,
+    /// The sums' first word, and the words from row to row.
+    pub(super) sums: *mut u32,
+    pub(super) stride: usize,
+    /// Whether the sums begin with what is there, instead of zero.
+    pub(super) goes_on: bool,
 }
 
-#[derive(Clone, Copy)]
-enum Layout {
-    /// Row after row, `stride` apart.
-    Rows { stride: usize },
-    /// In blocks of `height` rows, k after k.
-    Packed { height: usize },
+/// A loop for tiles of so many rows.
+///
+/// # Safety
+/// The machine has the instructions of the form that names the loop; all words that the job tells of can be read, and the sums
+/// of `rows` rows written.
+pub(super) type Kernel = unsafe fn(job: &Job, rows: usize);
+
+/// Registers of some columns, and how they multiply.
+trait Arithmetic {
+    /// Sums of `LANES` columns.
+    type Sums: Copy;
+    /// Words of the left operand, the same in every lane.
+    type Left: Copy;
+    /// Words of the right operand.
+    type Right: Copy;
+    const LANES: usize;
+    /// Bytes of the right operand for all lanes and one step.
+    const RIGHT_BYTES: usize;
+    /// Parts of a step that are multiplied one after the other.
+    const PARTS: usize = 1;
+
+    unsafe fn zero() -> Self::Sums;
+    unsafe fn load(from: *const u32) -> Self::Sums;
+    unsafe fn store(sums: Self::Sums, into: *mut u32);
+    unsafe fn left(word: *const u32) -> Self::Left;
+    unsafe fn right(words: *const u8, part: usize) -> Self::Right;
+    unsafe fn multiply_add(sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums;
 }
 
-impl<'a> Left<'a> {
-    pub(super) fn rows(a: Rows<'a>) -> Self {
-        Self { data: a.data(), rows: a.rows(), k: a.columns(), layout: Layout::Rows { stride: a.stride() } }
+/// The loop, for `R` rows and `V` registers of columns.
+///
+/// # Safety
+/// As [`Kernel`].
+#[inline(always)]
+unsafe fn tile<A: Arithmetic, const R: usize, const V: usize>(job: &Job) {
+    // SAFETY: of the whole function: the caller promises that everything which the job tells of can be read and written, and
+    // that the machine has the instructions.
+    unsafe {
+        let mut sums = [[A::zero(); V]; R];
+        if job.goes_on {
+            for (i, row) in sums.iter_mut().enumerate() {
+                for (v, sums) in row.iter_mut().enumerate() {
+                    *sums = A::load(job.sums.add(i * job.stride + v * A::LANES));
+                }
+            }
+        }
+        let (row_step, k_step) = (job.row_step, job.k_step);
+        let (mut left, mut panel) = (job.left, job.panel);
+        for _ in 0..job.steps {
+            for part in 0..A::PARTS {
+                let mut right = [A::right(panel, part); V];
+                for (v, right) in right.iter_mut().enumerate() {
+                    *right = A::right(panel.add(v * A::RIGHT_BYTES), part);
+                }
+                for (i, row) in sums.iter_mut().enumerate() {
+                    let x = A::left(left.add(i * row_step + part));
+                    for (sums, right) in row.iter_mut().zip(right) {
+                        *sums = A::multiply_add(*sums, x, right);
+                    }
+                }
+            }
+            left = left.add(k_step);
+            panel = panel.add(V * A::RIGHT_BYTES);
+        }
+        for (i, row) in sums.iter().enumerate() {
+            for (v, sums) in row.iter().enumerate() {
+                A::store(*sums, job.sums.add(i * job.stride + v * A::LANES));
+            }
+        }
     }
+}
 
-    pub(super) fn packed(data: &'a [f32], rows: usize, k: usize, height: usize) -> Self {
-        assert!(data.len() >= rows.div_ceil(height) * height * k, "{} values for ({rows}, {k})", data.len());
-        Self { data, rows, k, layout: Layout::Packed { height } }
-    }
+/// Loops of a rung, one for each height.
+macro_rules! kernels {
+    ($($(#[$attribute:meta])* $name:ident: $arithmetic:ty, $vectors:literal registers, rows $($height:literal)*;)*) => {
+        $(
+            /// # Safety
+            /// As [`Kernel`].
+            $(#[$attribute])*
+            pub(super) unsafe fn $name(job: &Job, rows: usize) {
+                match rows {
+                    // SAFETY: as the caller promises.
+                    $($height => unsafe { tile::<$arithmetic, $height, $vectors>(job) },)*
+                    _ => unreachable!("a tile of {rows} rows"),
+                }
+            }
+        )*
+    };
+}
 
-    /// Where row `row` begins, and the steps from row to row and from k to k. All `(row + i, k)` with `i < height` lie in the
-    /// data, which is checked.
-    fn locate(&self, row: usize, height: usize) -> (*const f32, usize, usize) {
-        assert!(row + height <= self.rows, "rows {row}..{} of {}", row + height, self.rows);
-        let (start, row_step, k_step) = match self.layout {
-            Layout::Rows { stride } => (row * stride, stride, 1),
-            Layout::Packed { height: block } => {
-                assert!(row.is_multiple_of(block) && height <= block, "a tile is a block");
-                (row * self.k, 1, block)
+kernels! {
+    f32_portable: portable::Floats, 1 registers, rows 1 2 3 4;
+    bf16_portable: portable::Bf16, 1 registers, rows 1 2 3 4;
+    int8_portable: portable::Bytes, 1 registers, rows 1 2 3 4;
+}
+
+mod portable {
+    use super::Arithmetic;
+
+    const LANES: usize = 16;
+
+    pub(super) struct Floats;
+    pub(super) struct Bf16;
+    pub(super) struct Bytes;
+
+    macro_rules! memory {
+        ($type:ty) => {
+            type Sums = [$type; LANES];
+            const LANES: usize = LANES;
+
+            #[inline(always)]
+            unsafe fn zero() -> Self::Sums {
+                [<$type>::default(); LANES]
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const u32) -> Self::Sums {
+                // SAFETY: the caller promises that all lanes can be read.
+                unsafe { from.cast::<Self::Sums>().read_unaligned() }
+            }
+            #[inline(always)]
+            unsafe fn store(sums: Self::Sums, into: *mut u32) {
+                // SAFETY: the caller promises that all lanes can be written.
+                unsafe { into.cast::<Self::Sums>().write_unaligned(sums) }
             }
         };
-        if self.k > 0 {
-            let last = start + (height - 1) * row_step + (self.k - 1) * k_step;
-            assert!(last < self.data.len(), "element {last} of {}", self.data.len());
-        }
-        (self.data[start.min(self.data.len())..].as_ptr(), row_step, k_step)
-    }
-}
-
-/// The tile of a rung.
-pub(super) struct Tile {
-    level: Level,
-}
-
-impl Tile {
-    pub(super) fn new(isa: Isa) -> Self {
-        Self { level: isa.level() }
     }
 
-    /// Rows that are computed at once.
-    pub(super) fn height(&self) -> usize {
-        match self.level {
-            Level::Portable => 4,
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => 6,
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => 12,
+    #[inline(always)]
+    fn add_products(sums: [f32; LANES], left: f32, right: [f32; LANES]) -> [f32; LANES] {
+        std::array::from_fn(|lane| sums[lane] + left * right[lane])
+    }
+
+    impl Arithmetic for Floats {
+        memory!(f32);
+        type Left = f32;
+        type Right = [f32; LANES];
+        const RIGHT_BYTES: usize = 4 * LANES;
+
+        #[inline(always)]
+        unsafe fn left(word: *const u32) -> f32 {
+            // SAFETY: the caller promises that the word can be read.
+            unsafe { word.cast::<f32>().read() }
+        }
+        #[inline(always)]
+        unsafe fn right(words: *const u8, _part: usize) -> Self::Right {
+            // SAFETY: the caller promises that all lanes can be read.
+            unsafe { words.cast::<Self::Right>().read_unaligned() }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(sums: Self::Sums, left: f32, right: Self::Right) -> Self::Sums {
+            add_products(sums, left, right)
         }
     }
 
-    /// `into[i][j] = Σ left[row + i][k] · panel[k][j]`, the sum beginning with what is there if `accumulate`.
-    pub(super) fn compute(
-        &self,
-        left: &Left<'_>,
-        row: usize,
-        height: usize,
-        panel: &[f32],
-        into: &mut [f32; TALLEST * PANEL],
-        accumulate: bool,
-    ) {
-        let k = left.k;
-        assert_eq!(panel.len(), k * PANEL, "a panel of {k} rows");
-        let (a, row_step, k_step) = left.locate(row, height);
-        macro_rules! by_height {
-            ($function:ident: $($height:literal)*) => {
-                match height {
-                    // SAFETY: `locate` has checked that all elements of `a` are there, the panel has k rows, and the level
-                    // says that the machine has the instructions.
-                    $($height => unsafe { $function::<$height>(a, row_step, k_step, k, panel.as_ptr(), into, accumulate) },)*
-                    _ => unreachable!("a tile of {height} rows"),
-                }
-            };
+    impl Arithmetic for Bf16 {
+        memory!(f32);
+        type Left = f32;
+        type Right = [f32; LANES];
+        const RIGHT_BYTES: usize = 4 * LANES;
+        const PARTS: usize = 2;
+
+        #[inline(always)]
+        unsafe fn left(word: *const u32) -> f32 {
+            // SAFETY: the caller promises that the word can be read.
+            unsafe { word.cast::<f32>().read() }
         }
-        match self.level {
-            Level::Portable => by_height!(portable: 1 2 3 4),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => by_height!(avx2: 1 2 3 4 5 6),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => by_height!(avx512: 1 2 3 4 5 6 7 8 9 10 11 12),
+        #[inline(always)]
+        unsafe fn right(words: *const u8, part: usize) -> Self::Right {
+            // SAFETY: the caller promises that all lanes can be read.
+            let words = unsafe { words.cast::<[u32; LANES]>().read_unaligned() };
+            words.map(|word| f32::from_bits(if part == 0 { word << 16 } else { word & 0xffff_0000 }))
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(sums: Self::Sums, left: f32, right: Self::Right) -> Self::Sums {
+            add_products(sums, left, right)
         }
     }
-}
 
-/// # Safety
-/// `a + i · row_step + p · k_step` for i < R, p < k, and `panel` to `k · 32` can be read.
-unsafe fn portable<const R: usize>(
-    a: *const f32,
-    row_step: usize,
-    k_step: usize,
-    k: usize,
-    panel: *const f32,
-    into: &mut [f32; TALLEST * PANEL],
-    accumulate: bool,
-) {
-    for i in 0..R {
-        let sums = &mut into[i * PANEL..(i + 1) * PANEL];
-        if !accumulate {
-            sums.fill(0.0);
+    impl Arithmetic for Bytes {
+        memory!(i32);
+        type Left = [i32; 2];
+        type Right = [[i8; 2]; LANES];
+        const RIGHT_BYTES: usize = 2 * LANES;
+
+        #[inline(always)]
+        unsafe fn left(word: *const u32) -> Self::Left {
+            // SAFETY: the caller promises that the word can be read.
+            let word = unsafe { word.read() };
+            [(word & 0xffff) as i32, (word >> 16) as i32]
         }
-        for p in 0..k {
-            // SAFETY: the caller promises that these can be read.
-            let (x, b) =
-                unsafe { (*a.add(i * row_step + p * k_step), std::slice::from_raw_parts(panel.add(p * PANEL), PANEL)) };
-            for (sum, b) in sums.iter_mut().zip(b) {
-                *sum += x * b;
-            }
+        #[inline(always)]
+        unsafe fn right(words: *const u8, _part: usize) -> Self::Right {
+            // SAFETY: the caller promises that all lanes can be read.
+            unsafe { words.cast::<Self::Right>().read_unaligned() }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
+            std::array::from_fn(|lane| {
+                sums[lane] + left[0] * i32::from(right[lane][0]) + left[1] * i32::from(right[lane][1])
+            })
         }
     }
 }
 
-/// # Safety
-/// As `portable`; the machine has AVX-512 F.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512<const R: usize>(
-    a: *const f32,
-    row_step: usize,
-    k_step: usize,
-    k: usize,
-    panel: *const f32,
-    into: &mut [f32; TALLEST * PANEL],
-    accumulate: bool,
-) {
+kernels! {
+    #[target_feature(enable = "avx2,fma")]
+    f32_avx2: avx2::Floats, 2 registers, rows 1 2 3 4 5 6;
+    #[target_feature(enable = "avx2,fma")]
+    bf16_avx2: avx2::Bf16, 2 registers, rows 1 2 3 4 5 6;
+    #[target_feature(enable = "avx2,fma")]
+    int8_avx2: avx2::Bytes, 2 registers, rows 1 2 3 4 5 6;
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+    f32_avx512: avx512::Floats, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+    bf16_avx512: avx512::WidenedBf16, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    int8_avx512vnni: avx512::Bytes, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
+    bf16_avx512bf16: avx512::Bf16, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
+}
+
+/// An [`Arithmetic`] from intrinsics.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! arithmetic {
+    (
+        $name:ident: $lanes:literal lanes of $sums:ty, $left:ty, $right:ty, $bytes:literal bytes, $parts:literal parts;
+        zero $zero:expr;
+        load |$from:ident| $load:expr;
+        store |$stored:ident, $into:ident| $store:expr;
+        left |$word:ident| $broadcast:expr;
+        right |$words:ident, $part:ident| $widen:expr;
+        multiply_add |$sum:ident, $l:ident, $r:ident| $multiply_add:expr;
+    ) => {
+        pub(super) struct $name;
+
+        impl super::Arithmetic for $name {
+            type Sums = $sums;
+            type Left = $left;
+            type Right = $right;
+            const LANES: usize = $lanes;
+            const RIGHT_BYTES: usize = $bytes;
+            const PARTS: usize = $parts;
+
+            #[inline(always)]
+            unsafe fn zero() -> Self::Sums {
+                // SAFETY: the machine has the instruction, as the caller promises here and below.
+                unsafe { $zero }
+            }
+            #[inline(always)]
+            unsafe fn load($from: *const u32) -> Self::Sums {
+                // SAFETY: the caller promises that all lanes can be read.
+                unsafe { $load }
+            }
+            #[inline(always)]
+            unsafe fn store($stored: Self::Sums, $into: *mut u32) {
+                // SAFETY: the caller promises that all lanes can be written.
+                unsafe { $store }
+            }
+            #[inline(always)]
+            unsafe fn left($word: *const u32) -> Self::Left {
+                // SAFETY: the caller promises that the word can be read.
+                unsafe { $broadcast }
+            }
+            #[inline(always)]
+            unsafe fn right($words: *const u8, $part: usize) -> Self::Right {
+                // SAFETY: the caller promises that all lanes can be read.
+                unsafe { $widen }
+            }
+            #[inline(always)]
+            unsafe fn multiply_add($sum: Self::Sums, $l: Self::Left, $r: Self::Right) -> Self::Sums {
+                // SAFETY: registers alone.
+                unsafe { $multiply_add }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
     use std::arch::x86_64::*;
-    let mut sums = [[_mm512_setzero_ps(); 2]; R];
-    let out = into.as_mut_ptr();
-    if accumulate {
-        for (i, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: `into` has 12 rows of 32, and R is at most 12.
-            *sums = unsafe { [_mm512_loadu_ps(out.add(i * PANEL)), _mm512_loadu_ps(out.add(i * PANEL + 16))] };
-        }
+
+    arithmetic! {
+        Floats: 8 lanes of __m256, __m256, __m256, 32 bytes, 1 parts;
+        zero _mm256_setzero_ps();
+        load |from| _mm256_loadu_ps(from.cast());
+        store |sums, into| _mm256_storeu_ps(into.cast(), sums);
+        left |word| _mm256_set1_ps(word.cast::<f32>().read());
+        right |words, _part| _mm256_loadu_ps(words.cast());
+        multiply_add |sums, left, right| _mm256_fmadd_ps(left, right, sums);
     }
-    for p in 0..k {
-        // SAFETY: the caller promises that the panel can be read.
-        let b = unsafe { [_mm512_loadu_ps(panel.add(p * PANEL)), _mm512_loadu_ps(panel.add(p * PANEL + 16))] };
-        for (i, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: the caller promises that these elements can be read.
-            let x = _mm512_set1_ps(unsafe { *a.add(i * row_step + p * k_step) });
-            sums[0] = _mm512_fmadd_ps(x, b[0], sums[0]);
-            sums[1] = _mm512_fmadd_ps(x, b[1], sums[1]);
-        }
+
+    arithmetic! {
+        Bf16: 8 lanes of __m256, __m256, __m256, 32 bytes, 2 parts;
+        zero _mm256_setzero_ps();
+        load |from| _mm256_loadu_ps(from.cast());
+        store |sums, into| _mm256_storeu_ps(into.cast(), sums);
+        left |word| _mm256_set1_ps(word.cast::<f32>().read());
+        right |words, part| {
+            let words = _mm256_loadu_si256(words.cast());
+            _mm256_castsi256_ps(if part == 0 {
+                _mm256_slli_epi32::<16>(words)
+            } else {
+                _mm256_and_si256(words, _mm256_set1_epi32(0xffff_0000_u32.cast_signed()))
+            })
+        };
+        multiply_add |sums, left, right| _mm256_fmadd_ps(left, right, sums);
     }
-    for (i, sums) in sums.iter().enumerate() {
-        // SAFETY: `into` has 12 rows of 32, and R is at most 12.
-        unsafe {
-            _mm512_storeu_ps(out.add(i * PANEL), sums[0]);
-            _mm512_storeu_ps(out.add(i * PANEL + 16), sums[1]);
-        }
+
+    arithmetic! {
+        Bytes: 8 lanes of __m256i, __m256i, __m256i, 16 bytes, 1 parts;
+        zero _mm256_setzero_si256();
+        load |from| _mm256_loadu_si256(from.cast());
+        store |sums, into| _mm256_storeu_si256(into.cast(), sums);
+        left |word| _mm256_set1_epi32(word.cast::<i32>().read());
+        right |words, _part| _mm256_cvtepi8_epi16(_mm_loadu_si128(words.cast()));
+        multiply_add |sums, left, right| _mm256_add_epi32(sums, _mm256_madd_epi16(left, right));
     }
 }
 
-/// # Safety
-/// As `portable`; the machine has AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<const R: usize>(
-    a: *const f32,
-    row_step: usize,
-    k_step: usize,
-    k: usize,
-    panel: *const f32,
-    into: &mut [f32; TALLEST * PANEL],
-    accumulate: bool,
-) {
+mod avx512 {
     use std::arch::x86_64::*;
-    for half in [0, 16] {
-        let mut sums = [[_mm256_setzero_ps(); 2]; R];
-        // SAFETY: `into` has 12 rows of 32, and R is at most 6.
-        let out = unsafe { into.as_mut_ptr().add(half) };
-        if accumulate {
-            for (i, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: as above.
-                *sums = unsafe { [_mm256_loadu_ps(out.add(i * PANEL)), _mm256_loadu_ps(out.add(i * PANEL + 8))] };
-            }
-        }
-        for p in 0..k {
-            // SAFETY: the caller promises that the panel can be read.
-            let b = unsafe {
-                let b = panel.add(p * PANEL + half);
-                [_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8))]
-            };
-            for (i, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: the caller promises that these elements can be read.
-                let x = _mm256_set1_ps(unsafe { *a.add(i * row_step + p * k_step) });
-                sums[0] = _mm256_fmadd_ps(x, b[0], sums[0]);
-                sums[1] = _mm256_fmadd_ps(x, b[1], sums[1]);
-            }
-        }
-        for (i, sums) in sums.iter().enumerate() {
-            // SAFETY: as above.
-            unsafe {
-                _mm256_storeu_ps(out.add(i * PANEL), sums[0]);
-                _mm256_storeu_ps(out.add(i * PANEL + 8), sums[1]);
-            }
-        }
+
+    arithmetic! {
+        Floats: 16 lanes of __m512, __m512, __m512, 64 bytes, 1 parts;
+        zero _mm512_setzero_ps();
+        load |from| _mm512_loadu_ps(from.cast());
+        store |sums, into| _mm512_storeu_ps(into.cast(), sums);
+        left |word| _mm512_set1_ps(word.cast::<f32>().read());
+        right |words, _part| _mm512_loadu_ps(words.cast());
+        multiply_add |sums, left, right| _mm512_fmadd_ps(left, right, sums);
+    }
+
+    arithmetic! {
+        WidenedBf16: 16 lanes of __m512, __m512, __m512, 64 bytes, 2 parts;
+        zero _mm512_setzero_ps();
+        load |from| _mm512_loadu_ps(from.cast());
+        store |sums, into| _mm512_storeu_ps(into.cast(), sums);
+        left |word| _mm512_set1_ps(word.cast::<f32>().read());
+        right |words, part| {
+            let words = _mm512_loadu_si512(words.cast());
+            _mm512_castsi512_ps(if part == 0 {
+                _mm512_slli_epi32::<16>(words)
+            } else {
+                _mm512_and_si512(words, _mm512_set1_epi32(0xffff_0000_u32.cast_signed()))
+            })
+        };
+        multiply_add |sums, left, right| _mm512_fmadd_ps(left, right, sums);
+    }
+
+    arithmetic! {
+        Bf16: 16 lanes of __m512, __m512i, __m512i, 64 bytes, 1 parts;
+        zero _mm512_setzero_ps();
+        load |from| _mm512_loadu_ps(from.cast());
+        store |sums, into| _mm512_storeu_ps(into.cast(), sums);
+        left |word| _mm512_set1_epi32(word.cast::<i32>().read());
+        right |words, _part| _mm512_loadu_si512(words.cast());
+        multiply_add |sums, left, right| {
+            // The same bits under another type.
+            let (left, right) = (
+                std::mem::transmute::<__m512i, __m512bh>(left),
+                std::mem::transmute::<__m512i, __m512bh>(right),
+            );
+            _mm512_dpbf16_ps(sums, left, right)
+        };
+    }
+
+    arithmetic! {
+        Bytes: 16 lanes of __m512i, __m512i, __m512i, 64 bytes, 1 parts;
+        zero _mm512_setzero_si512();
+        load |from| _mm512_loadu_si512(from.cast());
+        store |sums, into| _mm512_storeu_si512(into.cast(), sums);
+        left |word| _mm512_set1_epi32(word.cast::<i32>().read());
+        right |words, _part| _mm512_loadu_si512(words.cast());
+        multiply_add |sums, left, right| _mm512_dpbusd_epi32(sums, left, right);
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+kernels! {
+    #[target_feature(enable = "neon")]
+    f32_neon: neon::Floats, 4 registers, rows 1 2 3 4 5 6;
+    #[target_feature(enable = "neon")]
+    bf16_neon: neon::Bf16, 4 registers, rows 1 2 3 4 5 6;
+    #[target_feature(enable = "neon")]
+    int8_neon: neon::Bytes, 4 registers, rows 1 2 3 4 5 6;
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use std::arch::aarch64::*;
+
+    arithmetic! {
+        Floats: 4 lanes of float32x4_t, float32x4_t, float32x4_t, 16 bytes, 1 parts;
+        zero vdupq_n_f32(0.0);
+        load |from| vld1q_f32(from.cast());
+        store |sums, into| vst1q_f32(into.cast(), sums);
+        left |word| vdupq_n_f32(word.cast::<f32>().read());
+        right |words, _part| vld1q_f32(words.cast());
+        multiply_add |sums, left, right| vfmaq_f32(sums, left, right);
+    }
+
+    arithmetic! {
+        Bf16: 4 lanes of float32x4_t, float32x4_t, float32x4_t, 16 bytes, 2 parts;
+        zero vdupq_n_f32(0.0);
+        load |from| vld1q_f32(from.cast());
+        store |sums, into| vst1q_f32(into.cast(), sums);
+        left |word| vdupq_n_f32(word.cast::<f32>().read());
+        right |words, part| {
+            let words = vld1q_u32(words.cast());
+            vreinterpretq_f32_u32(if part == 0 { vshlq_n_u32::<16>(words) } else { vandq_u32(words, vdupq_n_u32(0xffff_0000)) })
+        };
+        multiply_add |sums, left, right| vfmaq_f32(sums, left, right);
+    }
+
+    arithmetic! {
+        Bytes: 4 lanes of int32x4_t, int16x8_t, int16x8_t, 8 bytes, 1 parts;
+        zero vdupq_n_s32(0);
+        load |from| vld1q_s32(from.cast());
+        store |sums, into| vst1q_s32(into.cast(), sums);
+        left |word| vreinterpretq_s16_u32(vdupq_n_u32(word.read()));
+        right |words, _part| vmovl_s8(vld1_s8(words.cast()));
+        multiply_add |sums, left, right| {
+            let low = vmull_s16(vget_low_s16(left), vget_low_s16(right));
+            let high = vmull_high_s16(left, right);
+            vaddq_s32(sums, vpaddq_s32(low, high))
+        };
     }
 }

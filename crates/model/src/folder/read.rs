@@ -9,7 +9,7 @@ use crate::parameters::Layout;
 use crate::sentence_model::{POOLING_KEYS, SentenceModel, Settings, concatenation_rank};
 use crate::trainable::Tensor;
 use crate::{ModelError, Similarity};
-use maana_kernels::{Pool, PoolingMode};
+use maana_kernels::{Pool, PoolingMode, Precision};
 use maana_text::Tokenizer;
 use serde_json::Value;
 use std::path::{Component, Path, PathBuf};
@@ -23,11 +23,19 @@ pub struct Opened {
     pub notices: Vec<String>,
 }
 
-/// Reads a folder of Sentence Transformers 2 to 6, or a plain Hugging Face encoder folder.
+/// Reads a folder of Sentence Transformers 2 to 6, or a plain Hugging Face encoder folder, to compute in f32.
 ///
 /// # Errors
 /// If a file is missing, damaged or hostile, or asks for something that is not supported.
 pub fn open(folder: &Path, pool: &Pool) -> Result<Opened, ModelError> {
+    open_in(folder, pool, Precision::F32)
+}
+
+/// As [`open`], for matrix products in `precision`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_in(folder: &Path, pool: &Pool, precision: Precision) -> Result<Opened, ModelError> {
     if !folder.is_dir() {
         return Err(ModelError::Missing { path: folder.into(), remedy: "Give the folder of a model".into() });
     }
@@ -74,7 +82,7 @@ pub fn open(folder: &Path, pool: &Pool) -> Result<Opened, ModelError> {
         dtype: rest.dtype,
         trained: false,
     };
-    let bert = Bert::new(pool, config, &parameters);
+    let bert = Bert::new(pool, config, &parameters, precision);
     let ModuleParts { pooling, modules, .. } = parts;
     let tokenizer = Arc::new(tokenizer);
     let model = SentenceModel { tokenizer, bert, pooling, modules, parameters, tensors, settings, origin };

@@ -1,6 +1,6 @@
 //! Dense: `y = activation(x Wᵀ + b)` on embeddings. Few rows, so nothing here is in a hurry but the products.
 
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Matrix, Pool, Precision, Rows};
 use std::ops::Range;
 
 /// The activations that a dense module may have.
@@ -78,12 +78,18 @@ impl Dense {
                 maana_kernels::gelu_backward(pool, before.data(), d_after.data(), d_before.data_mut());
             }
         }
-        maana_kernels::matmul_weight_gradient(pool, d_before.view(), x, &mut gradients[self.weight.clone()]);
+        maana_kernels::matmul_weight_gradient(
+            pool,
+            Precision::F32,
+            d_before.view(),
+            x,
+            &mut gradients[self.weight.clone()],
+        );
         if let Some(bias) = self.bias.clone() {
             maana_kernels::sum_columns(pool, d_before.view(), &mut gradients[bias]);
         }
         let mut d_x = Matrix::zeros(x.rows(), self.inputs);
-        maana_kernels::matmul(pool, d_before.view(), self.weight(parameters), d_x.data_mut(), false);
+        maana_kernels::matmul(pool, Precision::F32, d_before.view(), self.weight(parameters), d_x.data_mut(), false);
         d_x
     }
 

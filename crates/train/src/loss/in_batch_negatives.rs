@@ -6,7 +6,7 @@
 
 use super::cosine::{SHORTEST, dot};
 use super::{Embedded, Loss, LossSummary, Needs, rows_of};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Matrix, Pool, Precision, Rows};
 use serde_json::json;
 
 /// Each first text should find its own positive (second column) among all texts of the other columns. The reference's
@@ -103,10 +103,16 @@ pub(super) trait RankingLoss {
             sum.add(&end);
             let (block_a, block_c) = (block(anchors, start, end.dim), block(candidates.view(), start, end.dim));
             let mut d_block = Matrix::zeros(rows, end.dim - start);
-            maana_kernels::matmul(pool, sum.d_products.view(), block_c, d_block.data_mut(), false);
+            maana_kernels::matmul(pool, Precision::F32, sum.d_products.view(), block_c, d_block.data_mut(), false);
             add_block(&mut d_columns[0], start, d_block.view(), block_a, &sum.along_a);
             let mut d_block = Matrix::zeros(candidates.rows(), end.dim - start);
-            maana_kernels::matmul_weight_gradient(pool, sum.d_products.view(), block_a, d_block.data_mut());
+            maana_kernels::matmul_weight_gradient(
+                pool,
+                Precision::F32,
+                sum.d_products.view(),
+                block_a,
+                d_block.data_mut(),
+            );
             add_block(&mut d_candidates, start, d_block.view(), block_c, &sum.along_c);
         }
         let d_stacked = d_candidates.data().chunks_exact(d_columns[0].data().len());

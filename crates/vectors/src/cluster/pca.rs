@@ -3,7 +3,7 @@
 
 use crate::error::{VectorsError, check_finite};
 use crate::random::Random;
-use maana_kernels::{Matrix, Pool, Rows, matmul_weight_gradient};
+use maana_kernels::{Matrix, Pool, Precision, Rows, matmul_weight_gradient};
 
 /// Directions and what lies along them.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +64,7 @@ pub fn pca(pool: &Pool, rows: Rows<'_>, components: usize) -> Result<Pca, Vector
             block.row_mut(row).iter_mut().zip(values).for_each(|(place, value)| *place = value);
         }
         let mut product = vec![0f32; columns * columns];
-        matmul_weight_gradient(pool, block.view(), block.view(), &mut product);
+        matmul_weight_gradient(pool, Precision::F32, block.view(), block.view(), &mut product);
         covariance.iter_mut().zip(&product).for_each(|(sum, value)| *sum += f64::from(*value));
     }
     covariance.iter_mut().for_each(|value| *value /= (n - 1) as f64);

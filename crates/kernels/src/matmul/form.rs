@@ -1,0 +1,116 @@
+//! How a product is computed on a rung in a precision: the shape of the tile, how operands are packed for it, and the loop itself.
+
+use super::tile::{self, Kernel};
+use crate::dispatch::{Isa, Level};
+
+/// What the operands of a product are rounded to. Sums are f32, of bytes i32; results are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// As they are.
+    #[default]
+    F32,
+    /// To the nearest bf16.
+    Bf16,
+    /// To bytes: the left operand with a scale and a zero for each row, the right one with a scale for each column.
+    Int8,
+}
+
+impl Precision {
+    /// The name that settings use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+/// How the left operand lies in memory: 32-bit words that the loop broadcasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftWords {
+    /// An f32.
+    Floats,
+    /// An f32 that was rounded to bf16.
+    RoundedFloats,
+    /// Two bf16, k and k + 1.
+    Bf16Pairs,
+    /// Two u8 widened to 16 bits, k and k + 1.
+    BytePairs,
+    /// Four u8.
+    ByteQuads,
+}
+
+/// A way to compute a product.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    pub(super) isa: Isa,
+    pub(super) precision: Precision,
+    pub(super) left: LeftWords,
+    /// Rows of a tile.
+    pub(super) height: usize,
+    /// Columns of a tile, and of a panel of the right operand.
+    pub(super) columns: usize,
+    /// Values of k that one step of the loop takes.
+    pub(super) step: usize,
+    /// Bytes of the right operand for one column and one step.
+    pub(super) right_bytes: usize,
+    pub(super) kernel: Kernel,
+}
+
+impl Form {
+    pub(super) fn new(isa: Isa, precision: Precision) -> Self {
+        let form = |left, height, columns, step, right_bytes, kernel| Self {
+            isa,
+            precision,
+            left,
+            height,
+            columns,
+            step,
+            right_bytes,
+            kernel,
+        };
+        use LeftWords::*;
+        use Precision::*;
+        match (precision, isa.level()) {
+            (F32, Level::Portable) => form(Floats, 4, 16, 1, 4, tile::f32_portable),
+            (Bf16, Level::Portable) => form(RoundedFloats, 4, 16, 2, 4, tile::bf16_portable),
+            (Int8, Level::Portable) => form(BytePairs, 4, 16, 2, 2, tile::int8_portable),
+            #[cfg(target_arch = "aarch64")]
+            (F32, Level::Neon) => form(Floats, 6, 16, 1, 4, tile::f32_neon),
+            #[cfg(target_arch = "aarch64")]
+            (Bf16, Level::Neon) => form(RoundedFloats, 6, 16, 2, 4, tile::bf16_neon),
+            #[cfg(target_arch = "aarch64")]
+            (Int8, Level::Neon) => form(BytePairs, 6, 16, 2, 2, tile::int8_neon),
+            #[cfg(target_arch = "x86_64")]
+            (F32, Level::Avx2) => form(Floats, 6, 16, 1, 4, tile::f32_avx2),
+            #[cfg(target_arch = "x86_64")]
+            (Bf16, Level::Avx2) => form(RoundedFloats, 6, 16, 2, 4, tile::bf16_avx2),
+            #[cfg(target_arch = "x86_64")]
+            (Int8, Level::Avx2 | Level::Avx512) => form(BytePairs, 6, 16, 2, 2, tile::int8_avx2),
+            #[cfg(target_arch = "x86_64")]
+            (F32, _) => form(Floats, 12, 32, 1, 4, tile::f32_avx512),
+            #[cfg(target_arch = "x86_64")]
+            (Bf16, Level::Avx512Bf16) => form(Bf16Pairs, 12, 32, 2, 4, tile::bf16_avx512bf16),
+            #[cfg(target_arch = "x86_64")]
+            (Bf16, _) => form(RoundedFloats, 12, 32, 2, 4, tile::bf16_avx512),
+            #[cfg(target_arch = "x86_64")]
+            (Int8, _) => form(ByteQuads, 12, 32, 4, 4, tile::int8_avx512vnni),
+        }
+    }
+
+    /// Steps that cover `k` values.
+    pub(super) fn steps(&self, k: usize) -> usize {
+        k.div_ceil(self.step)
+    }
+
+    /// Words of the left operand for one row and one step.
+    pub(super) fn left_words(&self) -> usize {
+        if self.left == LeftWords::RoundedFloats { 2 } else { 1 }
+    }
+
+    /// Bytes of a panel of `k` rows.
+    pub(super) fn panel_bytes(&self, k: usize) -> usize {
+        self.steps(k) * self.columns * self.right_bytes
+    }
+}

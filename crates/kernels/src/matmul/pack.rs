@@ -1,0 +1,360 @@
+//! How operands are packed. The right one into panels as wide as a tile, `[panel][step][column]`, the last filled up with
+//! zeros; the left one as words that the loop broadcasts, row after row, or in blocks as high as a tile where it comes
+//! transposed.
+
+use super::form::{Form, LeftWords, Precision};
+use crate::bf16::{from_bf16, to_bf16};
+use crate::dispatch::{isa, on_every_rung};
+use crate::matrix::Rows;
+use crate::parallel::Pool;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// A line of the cache, so that no load of a register crosses two.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// A right operand, packed once for many products.
+pub struct PackedMatrix {
+    pub(super) form: Form,
+    pub(super) k: usize,
+    pub(super) n: usize,
+    lines: Vec<Line>,
+    /// Of bytes: what a column was divided by, and the sum of its bytes.
+    pub(super) scales: Vec<f32>,
+    pub(super) sums: Vec<i32>,
+}
+
+impl PackedMatrix {
+    /// Packs `b`, `(k, n)`.
+    pub fn pack(pool: &Pool, precision: Precision, b: Rows<'_>) -> Self {
+        Self::packed(pool, Form::new(isa(), precision), b, false)
+    }
+
+    /// Packs `wᵀ` of a weight `w`, `(n, k)`.
+    pub fn pack_transposed(pool: &Pool, precision: Precision, w: Rows<'_>) -> Self {
+        Self::packed(pool, Form::new(isa(), precision), w, true)
+    }
+
+    pub(super) fn packed(pool: &Pool, form: Form, b: Rows<'_>, transposed: bool) -> Self {
+        let mut packed = Self { form, k: 0, n: 0, lines: Vec::new(), scales: Vec::new(), sums: Vec::new() };
+        packed.fill(pool, b, transposed);
+        packed
+    }
+
+    /// Packs other values of the same shape into the same memory.
+    pub fn repack_transposed(&mut self, pool: &Pool, w: Rows<'_>) {
+        assert_eq!((self.k, self.n), (w.columns(), w.rows()), "the shape stays");
+        self.fill(pool, w, true);
+    }
+
+    /// Rows of the operand.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Columns of the operand.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.lines.len() * size_of::<Line>() + 4 * (self.scales.len() + self.sums.len())
+    }
+
+    /// The panel's bytes from a step on.
+    pub(super) fn panel(&self, panel: usize, steps: Range<usize>) -> &[u8] {
+        let step = self.form.columns * self.form.right_bytes;
+        let start = panel * self.form.panel_bytes(self.k);
+        &self.bytes_of()[start + steps.start * step..start + steps.end * step]
+    }
+
+    fn bytes_of(&self) -> &[u8] {
+        // SAFETY: lines are bytes without gaps.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * size_of::<Line>()) }
+    }
+
+    fn fill(&mut self, pool: &Pool, b: Rows<'_>, transposed: bool) {
+        let (k, n) = if transposed { (b.columns(), b.rows()) } else { (b.rows(), b.columns()) };
+        (self.k, self.n) = (k, n);
+        let form = self.form;
+        let panels = n.div_ceil(form.columns);
+        let bytes = form.panel_bytes(k);
+        self.lines.resize((panels * bytes).div_ceil(size_of::<Line>()), Line([0; 64]));
+        if bytes == 0 {
+            (self.scales, self.sums) = (vec![0.0; n], vec![0; n]);
+            return;
+        }
+        if form.precision == Precision::Int8 {
+            self.scales.resize(n, 0.0);
+            self.sums.resize(n, 0);
+            let largest = |column: usize| -> f32 {
+                let values = 0..k;
+                values.map(|k| if transposed { b.row(column)[k] } else { b.row(k)[column] }.abs()).fold(0.0, f32::max)
+            };
+            pool.for_each_chunk(&mut self.scales, 1, |column, scale| scale[0] = largest(column) / 127.0);
+        }
+        let scales = &self.scales;
+        // SAFETY: lines are bytes without gaps, borrowed here alone.
+        let data = unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast::<u8>(), panels * bytes) };
+        pool.for_each_chunk(data, bytes, |panel, chunk| {
+            let start = panel * form.columns;
+            let part = Part { b, transposed, columns: start..n.min(start + form.columns), k };
+            match form.precision {
+                Precision::F32 => part.pack::<f32, 1>(form.columns, elements(chunk), |value, _| value),
+                Precision::Bf16 => part.pack::<u16, 2>(form.columns, elements(chunk), |value, _| to_bf16(value)),
+                Precision::Int8 => {
+                    let convert = |value, column: usize| quantized(value, scales[column]);
+                    if form.step == 2 {
+                        part.pack::<i8, 2>(form.columns, elements(chunk), convert);
+                    } else {
+                        part.pack::<i8, 4>(form.columns, elements(chunk), convert);
+                    }
+                }
+            }
+        });
+        if form.precision == Precision::Int8 {
+            let data = &*data;
+            pool.for_each_chunk(&mut self.sums, form.columns, |panel, sums| {
+                let bytes = &data[panel * bytes..(panel + 1) * bytes];
+                sums.fill(0);
+                for step in bytes.chunks_exact(form.columns * form.right_bytes) {
+                    for (sum, column) in sums.iter_mut().zip(step.chunks_exact(form.right_bytes)) {
+                        *sum += column.iter().map(|byte| i32::from(byte.cast_signed())).sum::<i32>();
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// The nearest byte of `value / scale`.
+fn quantized(value: f32, scale: f32) -> i8 {
+    if scale > 0.0 { (value / scale).round_ties_even() as i8 } else { 0 }
+}
+
+/// A chunk of a panel as elements. All are valid for any bytes, and a chunk begins at the start of a line or at a multiple of
+/// 32 bytes.
+fn elements<T: Element>(chunk: &mut [u8]) -> &mut [T] {
+    assert!(chunk.as_ptr().addr().is_multiple_of(align_of::<T>()), "chunks are aligned");
+    // SAFETY: aligned, as was just seen; every pattern of bits is a value of these types; the length is in bytes.
+    unsafe { std::slice::from_raw_parts_mut(chunk.as_mut_ptr().cast(), chunk.len() / size_of::<T>()) }
+}
+
+/// Numbers of which every pattern of bits is one.
+trait Element: Copy + Default {}
+impl Element for f32 {}
+impl Element for u16 {}
+impl Element for i8 {}
+impl Element for u8 {}
+impl Element for u32 {}
+
+/// Some columns of a right operand.
+struct Part<'a> {
+    b: Rows<'a>,
+    transposed: bool,
+    columns: Range<usize>,
+    k: usize,
+}
+
+impl Part<'_> {
+    /// Element `(k, column)` goes to `[k / STEP][column][k % STEP]`.
+    #[inline(always)]
+    fn pack<T: Element, const STEP: usize>(&self, width: usize, into: &mut [T], convert: impl Fn(f32, usize) -> T) {
+        /// Values of k at a time, so that both sides stay in cache.
+        const DEPTH: usize = 32;
+        if self.columns.len() < width || !self.k.is_multiple_of(STEP) {
+            into.fill(T::default());
+        }
+        let place = |k: usize, column: usize| (k / STEP * width + column) * STEP + k % STEP;
+        if !self.transposed {
+            for k in 0..self.k {
+                let row = &self.b.row(k)[self.columns.clone()];
+                for (column, value) in row.iter().enumerate() {
+                    into[place(k, column)] = convert(*value, self.columns.start + column);
+                }
+            }
+            return;
+        }
+        for start in (0..self.k).step_by(DEPTH) {
+            let end = self.k.min(start + DEPTH);
+            for (column, number) in self.columns.clone().enumerate() {
+                let row = &self.b.row(number)[start..end];
+                for (depth, value) in row.iter().enumerate() {
+                    into[place(start + depth, column)] = convert(*value, number);
+                }
+            }
+        }
+    }
+}
+
+/// What a row of bytes means: `x ≈ scale · (byte − zero)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RowScale {
+    pub(super) scale: f32,
+    pub(super) zero: i32,
+}
+
+thread_local! {
+    /// Memory for the rows of one task, and for operands that are packed for one product only, kept from one to the next.
+    static WORDS: RefCell<(Vec<u32>, Vec<RowScale>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    static BLOCKS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+    static RIGHT: RefCell<Option<PackedMatrix>> = const { RefCell::new(None) };
+}
+
+/// Packs `b` — `(k, n)`, or `(n, k)` if `transposed` — for one product.
+pub(super) fn with_packed<R>(
+    pool: &Pool,
+    form: Form,
+    b: Rows<'_>,
+    transposed: bool,
+    f: impl FnOnce(&PackedMatrix) -> R,
+) -> R {
+    // Taken out while in use, so that a product inside the closure finds nothing and not something locked.
+    let mut packed = RIGHT.take().unwrap_or_else(|| PackedMatrix::packed(pool, form, Rows::new(&[], 0, 0, 0), false));
+    packed.form = form;
+    packed.fill(pool, b, transposed);
+    let result = f(&packed);
+    RIGHT.replace(Some(packed));
+    result
+}
+
+/// Words of a row of `k` values.
+pub(super) fn row_words(form: &Form, k: usize) -> usize {
+    form.steps(k) * form.left_words()
+}
+
+/// Rounds rows to what the form multiplies: `[row][word]`, the last word of a row filled up with zeros.
+pub(super) fn with_words<R>(form: &Form, rows: Rows<'_>, f: impl FnOnce(&[u32], &[RowScale]) -> R) -> R {
+    let (mut words, mut scales) = WORDS.take();
+    let (width, k) = (row_words(form, rows.columns()), rows.columns());
+    words.resize(rows.rows() * width, 0);
+    scales.resize(rows.rows(), RowScale::default());
+    if width > 0 {
+        for (index, into) in words.chunks_exact_mut(width).enumerate() {
+            let row = rows.row(index);
+            match form.left {
+                LeftWords::Floats | LeftWords::RoundedFloats => round_to_floats(form.isa, row, fill_up(cast(into), k)),
+                LeftWords::Bf16Pairs => round_to_bf16(form.isa, row, fill_up(cast(into), k)),
+                LeftWords::BytePairs => scales[index] = round_to_wide_bytes(form.isa, row, fill_up(cast(into), k)),
+                LeftWords::ByteQuads => scales[index] = round_to_bytes(form.isa, row, fill_up(cast(into), k)),
+            }
+        }
+    }
+    let result = f(&words, &scales);
+    WORDS.replace((words, scales));
+    result
+}
+
+/// Words as other numbers.
+fn cast<T: Element>(words: &mut [u32]) -> &mut [T] {
+    // SAFETY: words are aligned for smaller numbers, of which every pattern of bits is one.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words) / size_of::<T>()) }
+}
+
+/// The first `k` elements, the others set to zero.
+fn fill_up<T: Element>(row: &mut [T], k: usize) -> &mut [T] {
+    let (row, rest) = row.split_at_mut(k);
+    rest.fill(T::default());
+    row
+}
+
+on_every_rung! {
+    fn round_to_floats(row: &[f32], into: &mut [f32]) {
+        for (into, value) in into.iter_mut().zip(row) {
+            *into = from_bf16(to_bf16(*value));
+        }
+    }
+}
+
+on_every_rung! {
+    fn round_to_bf16(row: &[f32], into: &mut [u16]) {
+        for (into, value) in into.iter_mut().zip(row) {
+            *into = to_bf16(*value);
+        }
+    }
+}
+
+on_every_rung! {
+    fn round_to_wide_bytes(row: &[f32], into: &mut [u16]) -> RowScale {
+        let (scale, inverse) = row_scale(row);
+        for (into, value) in into.iter_mut().zip(row) {
+            *into = byte(*value, inverse, scale.zero) as u16;
+        }
+        scale
+    }
+}
+
+on_every_rung! {
+    fn round_to_bytes(row: &[f32], into: &mut [u8]) -> RowScale {
+        let (scale, inverse) = row_scale(row);
+        for (into, value) in into.iter_mut().zip(row) {
+            *into = byte(*value, inverse, scale.zero) as u8;
+        }
+        scale
+    }
+}
+
+/// The scale and zero of a row, and 1 / scale: 0 has a byte of its own, and the range from the least to the largest value 255.
+#[inline(always)]
+fn row_scale(row: &[f32]) -> (RowScale, f32) {
+    let largest = crate::lanes::max(row).max(0.0);
+    let least = crate::lanes::min(row).min(0.0);
+    // 0, or not a number where one of the row is none: the whole row must not look as if it were.
+    let fault = crate::lanes::sum(row.len(), |i| row[i] * 0.0);
+    let scale = (largest - least) / 255.0 + fault;
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    let zero = crate::lanes::round(-least * inverse) as i32;
+    (RowScale { scale, zero }, inverse)
+}
+
+#[inline(always)]
+fn byte(value: f32, inverse: f32, zero: i32) -> i32 {
+    (crate::lanes::round(value * inverse) as i32 + zero).clamp(0, 255)
+}
+
+/// Packs `aᵀ` of `a`, `(t, m)`: `[block][step][row][word]`.
+pub(super) fn with_blocks<R>(pool: &Pool, form: &Form, a: Rows<'_>, f: impl FnOnce(&[u32]) -> R) -> R {
+    let mut packed = BLOCKS.take();
+    let (t, m, height) = (a.rows(), a.columns(), form.height);
+    let block = height * row_words(form, t);
+    packed.resize(m.div_ceil(height) * block, 0);
+    if t > 0 {
+        pool.for_each_chunk(&mut packed, block, |number, into| {
+            let rows = number * height..m.min((number + 1) * height);
+            match form.left {
+                LeftWords::Floats => pack_block::<f32, 1>(height, a, rows, cast(into), |value| value),
+                LeftWords::RoundedFloats => {
+                    pack_block::<f32, 2>(height, a, rows, cast(into), |value| from_bf16(to_bf16(value)));
+                }
+                LeftWords::Bf16Pairs => pack_block::<u16, 2>(height, a, rows, cast(into), to_bf16),
+                LeftWords::BytePairs | LeftWords::ByteQuads => unreachable!("gradients are not computed in bytes"),
+            }
+        });
+    }
+    let result = f(&packed);
+    BLOCKS.replace(packed);
+    result
+}
+
+/// Element `(t, row)` goes to `[t / STEP][row][t % STEP]`.
+#[inline(always)]
+fn pack_block<T: Element, const STEP: usize>(
+    height: usize,
+    a: Rows<'_>,
+    rows: Range<usize>,
+    into: &mut [T],
+    convert: impl Fn(f32) -> T,
+) {
+    if rows.len() < height || !a.rows().is_multiple_of(STEP) {
+        into.fill(T::default());
+    }
+    for token in 0..a.rows() {
+        let start = token / STEP * height * STEP + token % STEP;
+        for (row, value) in a.row(token)[rows.clone()].iter().enumerate() {
+            into[start + row * STEP] = convert(*value);
+        }
+    }
+}
