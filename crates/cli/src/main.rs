@@ -43,6 +43,7 @@ enum Command {
     Encode(commands::encode::Encode),
     Similarity(commands::similarity::Similarity),
     Info(commands::info::Info),
+    Bench(commands::bench::Bench),
     Synthesize(commands::synthesize::Synthesize),
     Completions(commands::completions::Completions),
 }
@@ -70,6 +71,7 @@ fn run(command: Command, pool: &Pool) -> Result<()> {
         Command::Encode(command) => command.run(pool),
         Command::Similarity(command) => command.run(pool),
         Command::Info(command) => command.run(pool),
+        Command::Bench(command) => command.run(pool),
         Command::Synthesize(command) => command.run(),
         Command::Completions(command) => command.run(),
     }

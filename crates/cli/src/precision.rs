@@ -5,13 +5,9 @@ use maana::kernels::{Precision, isa};
 /// What a person may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Choice {
-    /// bf16 where the processor multiplies it faster, else f32
     Auto,
-    /// As the weights are
     F32,
-    /// Half the memory for weights; embeddings agree with f32 to about three digits
     Bf16,
-    /// A quarter of the memory, and faster; embeddings agree to about two digits
     Int8,
 }
 
@@ -30,7 +26,8 @@ impl Choice {
 /// The argument, for every command that computes embeddings.
 #[derive(clap::Args)]
 pub(crate) struct PrecisionArgument {
-    /// What matrix products are computed in
-    #[arg(long, value_enum, default_value_t = Choice::Auto, value_name = "NAME", hide_possible_values = false)]
+    /// What matrix products are computed in: f32, bf16 (half the memory), int8 (a quarter, and faster), or auto: bf16 where
+    /// the processor is faster at it, else f32
+    #[arg(long, value_enum, default_value_t = Choice::Auto, value_name = "NAME", hide_possible_values = true)]
     pub(crate) precision: Choice,
 }

@@ -30,7 +30,7 @@ pub use elementwise::{add, add_bias, scale, sum_columns};
 pub use embedding::{embedding_gather, embedding_scatter};
 pub use gelu::{gelu, gelu_backward};
 pub use layer_norm::{layer_norm, layer_norm_again, layer_norm_backward};
-pub use matmul::{After, PackedMatrix, Precision, linear, matmul, matmul_transposed, matmul_weight_gradient};
+pub use matmul::{After, PackedMatrix, Precision, limit, linear, matmul, matmul_transposed, matmul_weight_gradient};
 pub use matrix::{Matrix, Rows};
 pub use normalize::{normalize, normalize_backward};
 pub use parallel::Pool;

@@ -20,6 +20,8 @@ use epilogue::Epilogue;
 use form::{Form, LeftWords};
 use pack::{RowScale, row_words, with_blocks, with_packed, with_words};
 use std::ops::Range;
+use std::sync::Mutex;
+use std::time::Instant;
 use tile::Job;
 
 /// Rows that one task computes: a multiple of every tile's height.
@@ -67,6 +69,51 @@ fn weight_gradient_on(isa: Isa, pool: &Pool, precision: Precision, a: Rows<'_>, 
             product(pool, &Left::Blocks { words, rows: a.columns() }, packed, c, true, &Epilogue::NONE);
         });
     });
+}
+
+/// Multiply-adds a second, counted twice as is usual, that the innermost loop reaches on operands in the nearest cache with
+/// all threads of the pool: what no product can exceed.
+pub fn limit(pool: &Pool, precision: Precision) -> f64 {
+    const STEPS: usize = 128;
+    const ROUNDS: usize = 20_000;
+    let form = Form::new(isa(), precision);
+    let operations = 2 * form.height * form.columns * form.step * STEPS * ROUNDS * pool.threads();
+    let compute = |_: usize| {
+        let left = vec![0u32; form.height * STEPS * form.left_words()];
+        let k = STEPS * form.step;
+        let right = PackedMatrix::packed(
+            &Pool::new(1),
+            form,
+            Rows::new(&vec![0.0; k * form.columns], k, form.columns, form.columns),
+            false,
+        );
+        let mut sums = [0u32; tile::LARGEST];
+        let began = Instant::now();
+        for _ in 0..ROUNDS {
+            let job = Job {
+                left: left.as_ptr(),
+                row_step: STEPS * form.left_words(),
+                k_step: form.left_words(),
+                panel: right.panel(0, 0..STEPS).as_ptr(),
+                steps: STEPS,
+                sums: sums.as_mut_ptr(),
+                stride: form.columns,
+                goes_on: true,
+            };
+            // SAFETY: the operands and sums have the size of a tile of so many steps, and the form belongs to an `Isa` that
+            // detection gave.
+            unsafe { (form.kernel)(&job, form.height) };
+        }
+        std::hint::black_box(&sums);
+        began.elapsed().as_secs_f64()
+    };
+    let slowest = Mutex::new(0f64);
+    pool.run(pool.threads(), |task| {
+        let seconds = compute(task);
+        let mut slowest = slowest.lock().expect("no task panics");
+        *slowest = slowest.max(seconds);
+    });
+    operations as f64 / slowest.into_inner().expect("no task panics")
 }
 
 /// A left operand.

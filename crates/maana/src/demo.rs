@@ -33,6 +33,17 @@ pub fn unpack(folder: &Path, settings: &[String]) -> Result<LocatedRecipe, Recip
     LocatedRecipe::read(&recipe, settings)
 }
 
+/// The pairs that the program carries with it: (positive, anchor).
+pub fn pairs() -> Vec<(String, String)> {
+    #[derive(serde::Deserialize)]
+    struct Pair {
+        positive: String,
+        anchor: String,
+    }
+    let pair = |line: &str| serde_json::from_str::<Pair>(line).expect("the demo's data are checked by a test");
+    FILES[0].1.lines().map(pair).map(|pair| (pair.positive, pair.anchor)).collect()
+}
+
 /// A search and what it found, best first.
 pub struct Search {
     /// What was asked.

@@ -2,6 +2,7 @@
 //! dependency is enough.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod card;
 pub mod demo;
 pub mod encode;

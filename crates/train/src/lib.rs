@@ -20,4 +20,4 @@ pub use loss::{Loss, LossArguments, LossName, LossSummary};
 pub use observer::{Event, Observer, Progress};
 pub use plan::{Moment, Plan};
 pub use record::{LogRow, TrainingRecord};
-pub use run::{Outcome, Run};
+pub use run::{Outcome, Run, peak_memory_bytes};

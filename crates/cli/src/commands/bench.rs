@@ -1,0 +1,260 @@
+//! `maana bench`
+
+use crate::precision::PrecisionArgument;
+use anyhow::{Result, bail};
+use maana::bench::{PRODUCT_SHAPES, Round};
+use maana::data::{Dataset, ReadOptions, Source};
+use maana::kernels::{Pool, Precision};
+use maana::model::{SentenceModel, Shape};
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Measure what this machine can do, and what share of it is reached.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  maana bench                                          limits, products, attention, encoding, training
+  maana bench make-model --shape bge-base --out DIR    a model of that shape with random weights
+  maana bench --model DIR                              the same measurements with a model of one's own")]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// The model to encode and train with: a folder, a name on the hub, or name@revision
+    #[arg(long, default_value = "sentence-transformers/all-MiniLM-L6-v2", value_name = "MODEL")]
+    model: String,
+}
+
+#[derive(clap::Subcommand)]
+enum Part {
+    /// Write a model folder with random weights, to measure what a model of that shape takes
+    MakeModel {
+        /// The shape
+        #[arg(long, value_enum)]
+        shape: Named,
+        /// The folder to write
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// The model whose tokenizer is taken
+        #[arg(long, default_value = "sentence-transformers/all-MiniLM-L6-v2", value_name = "MODEL")]
+        tokenizer: String,
+    },
+    /// One round for every line `go` on standard input, told as a line of JSON: for programs that measure several engines in
+    /// turn
+    ServeRounds {
+        /// What to do in a round
+        #[arg(value_enum)]
+        job: Job,
+        /// A folder, a name on the hub, or name@revision
+        #[arg(long, value_name = "MODEL")]
+        model: String,
+        /// Pairs as `maana synthesize` writes them; `positive` is encoded, all columns are trained on
+        #[arg(long, value_name = "FILE")]
+        texts: PathBuf,
+        #[command(flatten)]
+        precision: PrecisionArgument,
+    },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Named {
+    BgeSmall,
+    BgeBase,
+    BgeLarge,
+}
+
+impl Named {
+    fn shape(self) -> Shape {
+        match self {
+            Self::BgeSmall => Shape { layers: 12, hidden: 384, heads: 12, intermediate: 1536 },
+            Self::BgeBase => Shape { layers: 12, hidden: 768, heads: 12, intermediate: 3072 },
+            Self::BgeLarge => Shape { layers: 24, hidden: 1024, heads: 16, intermediate: 4096 },
+        }
+    }
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Job {
+    Encode,
+    Train,
+}
+
+impl Bench {
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        match self.part {
+            None => measure(pool, &self.model),
+            Some(Part::MakeModel { shape, out, tokenizer }) => {
+                let opened = crate::terminal::open_model(&tokenizer, pool, crate::precision::Choice::F32)?;
+                opened.model.random_of_shape(pool, shape.shape(), 42)?.save(&out, &[])?;
+                println!("{}", out.display());
+                Ok(())
+            }
+            Some(Part::ServeRounds { job, model, texts, precision }) => {
+                let mut opened = crate::terminal::open_model(&model, pool, precision.precision)?;
+                serve_rounds(pool, job, &mut opened.model, &texts)
+            }
+        }
+    }
+}
+
+fn serve_rounds(pool: &Pool, job: Job, model: &mut SentenceModel, texts: &PathBuf) -> Result<()> {
+    let mut lines = std::io::stdin().lock().lines();
+    let mut next = move |round: Option<Round>| {
+        let line = match round {
+            None => serde_json::json!({"ready": true}),
+            Some(round) => serde_json::json!(round),
+        };
+        let told = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
+        told.is_ok() && matches!(lines.next(), Some(Ok(line)) if line.trim() == "go")
+    };
+    match job {
+        Job::Encode => {
+            let options = ReadOptions { columns: Some(vec!["positive".into()]), ..ReadOptions::default() };
+            let rows = Dataset::open(std::slice::from_ref(texts), options)?;
+            let texts = (0..rows.len()).map(|row| Ok(rows.get(row)?.texts.remove(0))).collect::<Result<Vec<_>>>()?;
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            maana::bench::encode_rounds(model, pool, &texts, &mut next)?;
+        }
+        Job::Train => {
+            if model.precision() == Precision::Int8 {
+                bail!("--precision int8: training is computed in f32 or bf16");
+            }
+            let columns = Some(vec!["positive".into(), "anchor".into()]);
+            let rows = Dataset::open(std::slice::from_ref(texts), ReadOptions { columns, ..ReadOptions::default() })?;
+            maana::bench::train_rounds(model, pool, &rows, &mut next)?;
+        }
+    }
+    Ok(())
+}
+
+const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
+/// Tokens of a product: the budget of one pass.
+const TOKENS: usize = 2048;
+
+fn measure(pool: &Pool, name: &str) -> Result<()> {
+    println!("{}, {} threads, {}", processor(), pool.threads(), maana::kernels::isa().name());
+    println!("\nlimit of the innermost loop, operands in the nearest cache (GOP/s)");
+    let limits = PRECISIONS.map(|precision| {
+        let limit = (0..3).map(|_| maana::kernels::limit(pool, precision)).fold(0.0, f64::max);
+        println!("  {:<5} {:>8.1}", precision.name(), limit / 1e9);
+        limit
+    });
+    println!("\nproducts of {TOKENS} tokens (GOP/s, share of the limit)");
+    println!("{:<32}{:>15}{:>15}{:>15}{:>18}", "", "f32", "bf16", "int8", "gradient, f32");
+    for shape in PRODUCT_SHAPES {
+        print!("  {:<9} {:<20}", shape.model, shape.part);
+        for (precision, limit) in PRECISIONS.into_iter().zip(limits) {
+            let speed = maana::bench::product(pool, precision, shape, TOKENS);
+            print!("{:>9.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limit);
+        }
+        let speed = maana::bench::weight_gradient(pool, Precision::F32, shape, TOKENS);
+        println!("{:>12.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limits[0]);
+    }
+    println!("\nattention of 12 heads × 64, {TOKENS} tokens (µs a token)");
+    for length in [16, 64, 128, 512] {
+        let (forward, both) = maana::bench::attention(pool, length, TOKENS, 12);
+        let micros = 1e6 / TOKENS as f64;
+        println!("  {length:>3} tokens  forward {:.2}  with backward {:.2}", forward * micros, both * micros);
+    }
+    measure_model(pool, name)
+}
+
+fn measure_model(pool: &Pool, name: &str) -> Result<()> {
+    let pairs = maana::demo::pairs();
+    let short: Vec<&str> = pairs.iter().take(256).map(|(positive, _)| positive.as_str()).collect();
+    let long: Vec<String> = pairs[256..1024].chunks(24).map(|pairs| joined(pairs)).collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    println!("\n{name}");
+    for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16, crate::precision::Choice::Int8] {
+        let began = Instant::now();
+        let opened = crate::terminal::open_model(name, pool, precision)?;
+        let model = &opened.model;
+        let embedder = maana::model::Embedder::new(model, pool)?;
+        embedder.embed(&short[..1], "")?;
+        let start_up = began.elapsed().as_secs_f64();
+        let (short_speed, one) = maana::bench::encoding(model, pool, &short)?;
+        let (long_speed, _) = maana::bench::encoding(model, pool, &long)?;
+        println!(
+            "  {:<5} start to first embedding {:>6.1} ms; encoding {:>7.0} tokens/s at {:.0} tokens a text, {:>7.0} at {:.0}; \
+             one text {:.2} ms",
+            model.precision().name(),
+            1e3 * start_up,
+            short_speed,
+            model.tokenize(&short)?.tokens() as f64 / short.len() as f64,
+            long_speed,
+            model.tokenize(&long)?.tokens() as f64 / long.len() as f64,
+            1e3 * one,
+        );
+    }
+    for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16] {
+        let mut opened = crate::terminal::open_model(name, pool, precision)?;
+        let rows = Pairs::new(&pairs[..32]);
+        let mut rounds = Vec::new();
+        maana::bench::train_rounds(&mut opened.model, pool, &rows, &mut |round| {
+            rounds.extend(round);
+            rounds.len() < 5
+        })?;
+        rounds.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        let median = rounds[rounds.len() / 2];
+        println!(
+            "  {:<5} training step of 32 pairs {:.2} s, {:.0} tokens/s, {:.2} GB at most",
+            opened.model.precision().name(),
+            median.seconds,
+            median.tokens as f64 / median.seconds,
+            median.peak_bytes as f64 / 1e9,
+        );
+    }
+    Ok(())
+}
+
+fn joined(pairs: &[(String, String)]) -> String {
+    pairs.iter().map(|(_, anchor)| anchor.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// The name of the processor, where the system tells it.
+fn processor() -> String {
+    let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
+}
+
+/// Pairs in memory.
+struct Pairs {
+    pairs: Vec<(String, String)>,
+    columns: Vec<String>,
+    keys: Vec<u32>,
+}
+
+impl Pairs {
+    fn new(pairs: &[(String, String)]) -> Self {
+        let keys = (0..2 * pairs.len() as u32).collect();
+        Self { pairs: pairs.to_vec(), columns: vec!["positive".into(), "anchor".into()], keys }
+    }
+}
+
+impl Source for Pairs {
+    fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn has_labels(&self) -> bool {
+        false
+    }
+
+    fn get(&self, index: usize) -> Result<maana::data::Example, maana::data::DataError> {
+        let (positive, anchor) = self.pairs[index].clone();
+        Ok(maana::data::Example { texts: vec![positive, anchor], label: None })
+    }
+
+    fn text_keys(&self) -> &[u32] {
+        &self.keys
+    }
+
+    fn fingerprint(&self) -> [u8; 32] {
+        [0; 32]
+    }
+}

@@ -1,0 +1,119 @@
+//! The workflow of `maana bench`: what this machine can do, and what share of it is reached. Numbers only; the command prints
+//! them. Every figure is the median of several runs.
+
+mod rounds;
+
+pub use rounds::{Round, encode_rounds, train_rounds};
+
+use maana_kernels::{After, PackedMatrix, Pool, Precision, Rows};
+use maana_model::{Embedder, ModelError, SentenceModel};
+use std::time::Instant;
+
+/// A product's shape: tokens × inputs × outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProductShape {
+    /// The model that has it.
+    pub model: &'static str,
+    /// What it computes there.
+    pub part: &'static str,
+    /// Columns of the left operand.
+    pub k: usize,
+    /// Columns of the result.
+    pub n: usize,
+}
+
+/// The products of all-MiniLM-L6-v2 and of bge-base.
+pub const PRODUCT_SHAPES: [ProductShape; 8] = [
+    ProductShape { model: "MiniLM", part: "query, key, value", k: 384, n: 1152 },
+    ProductShape { model: "MiniLM", part: "attention output", k: 384, n: 384 },
+    ProductShape { model: "MiniLM", part: "up", k: 384, n: 1536 },
+    ProductShape { model: "MiniLM", part: "down", k: 1536, n: 384 },
+    ProductShape { model: "bge-base", part: "query, key, value", k: 768, n: 2304 },
+    ProductShape { model: "bge-base", part: "attention output", k: 768, n: 768 },
+    ProductShape { model: "bge-base", part: "up", k: 768, n: 3072 },
+    ProductShape { model: "bge-base", part: "down", k: 3072, n: 768 },
+];
+
+/// Operations a second of a product with `tokens` rows.
+pub fn product(pool: &Pool, precision: Precision, shape: ProductShape, tokens: usize) -> f64 {
+    let (k, n) = (shape.k, shape.n);
+    let a = numbers(tokens * k, 1);
+    let w = numbers(n * k, 2);
+    let packed = PackedMatrix::pack_transposed(pool, precision, Rows::new(&w, n, k, k));
+    let mut c = vec![0.0; tokens * n];
+    let seconds = median_seconds(|| {
+        maana_kernels::linear(pool, Rows::new(&a, tokens, k, k), &packed, None, After::Nothing, &mut c);
+    });
+    2.0 * (tokens * k * n) as f64 / seconds
+}
+
+/// Operations a second of a weight's gradient over `tokens` tokens.
+pub fn weight_gradient(pool: &Pool, precision: Precision, shape: ProductShape, tokens: usize) -> f64 {
+    let (k, n) = (shape.k, shape.n);
+    let (x, d_y) = (numbers(tokens * k, 1), numbers(tokens * n, 2));
+    let mut gradient = vec![0.0; n * k];
+    let (x, d_y) = (Rows::new(&x, tokens, k, k), Rows::new(&d_y, tokens, n, n));
+    let seconds = median_seconds(|| maana_kernels::matmul_weight_gradient(pool, precision, d_y, x, &mut gradient));
+    2.0 * (tokens * k * n) as f64 / seconds
+}
+
+/// Seconds of attention forward, and of forward and backward, for sequences of one length that together have `tokens` tokens,
+/// with `heads` heads of 64 columns.
+pub fn attention(pool: &Pool, length: usize, tokens: usize, heads: usize) -> (f64, f64) {
+    const HEAD_DIM: usize = 64;
+    let sequences = (tokens / length).max(1);
+    let (tokens, width) = (sequences * length, heads * HEAD_DIM);
+    let offsets: Vec<usize> = (0..=sequences).map(|sequence| sequence * length).collect();
+    let qkv = numbers(tokens * 3 * width, 3);
+    let d_context = numbers(tokens * width, 4);
+    let (mut context, mut lse) = (vec![0.0; tokens * width], vec![0.0; tokens * heads]);
+    let mut d_qkv = vec![0.0; tokens * 3 * width];
+    let forward = median_seconds(|| {
+        maana_kernels::attention(pool, &qkv, &offsets, heads, HEAD_DIM, 0.125, None, &mut context, &mut lse);
+    });
+    let backward = median_seconds(|| {
+        maana_kernels::attention_backward(
+            pool, &qkv, &offsets, heads, HEAD_DIM, 0.125, None, &context, &lse, &d_context, &mut d_qkv,
+        );
+    });
+    (forward, forward + backward)
+}
+
+/// Tokens a second of encoding the texts, and seconds of encoding the first one alone.
+///
+/// # Errors
+/// If a text cannot be tokenised.
+pub fn encoding(model: &SentenceModel, pool: &Pool, texts: &[&str]) -> Result<(f64, f64), ModelError> {
+    let embedder = Embedder::new(model, pool)?;
+    let tokens = model.tokenize(texts)?.tokens();
+    embedder.embed(texts, "")?;
+    let many = median_seconds(|| {
+        embedder.embed(texts, "").expect("these texts were embedded before");
+    });
+    let one = median_seconds(|| {
+        embedder.embed(&texts[..1], "").expect("this text was embedded before");
+    });
+    Ok((tokens as f64 / many, one))
+}
+
+/// The median of at least five runs, and of as many as fit into half a second.
+fn median_seconds(mut run: impl FnMut()) -> f64 {
+    run();
+    let mut seconds = Vec::new();
+    let began = Instant::now();
+    while seconds.len() < 5 || began.elapsed().as_secs_f64() < 0.5 {
+        let start = Instant::now();
+        run();
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+fn numbers(count: usize, seed: u32) -> Vec<f32> {
+    let number = |index: usize| {
+        let hash = (index as u32).wrapping_mul(0x9E37_79B9).wrapping_add(seed).wrapping_mul(0x85EB_CA6B);
+        (hash >> 8) as f32 / (1u32 << 23) as f32 - 1.0
+    };
+    (0..count).map(number).collect()
+}

@@ -1,0 +1,95 @@
+//! A model of another shape with random weights, to measure what such a model would take.
+
+use crate::bert::Bert;
+use crate::config::EncoderConfig;
+use crate::folder::Origin;
+use crate::modules::{Module, Pooling};
+use crate::parameters::Layout;
+use crate::{ModelError, SentenceModel};
+use maana_kernels::{Pool, PoolingMode, Precision};
+use serde_json::json;
+use std::path::Path;
+
+/// The shape of a BERT encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Layers.
+    pub layers: usize,
+    /// Columns of a token's embedding.
+    pub hidden: usize,
+    /// Heads of attention.
+    pub heads: usize,
+    /// Columns inside the feed-forward part.
+    pub intermediate: usize,
+}
+
+impl SentenceModel {
+    /// A BERT encoder of this shape with this model's tokenizer, CLS pooling, normalisation and weights that `seed` draws.
+    ///
+    /// # Errors
+    /// If there is no such shape: heads that do not divide the hidden size.
+    pub fn random_of_shape(&self, pool: &Pool, shape: Shape, seed: u64) -> Result<Self, ModelError> {
+        let config_json = json!({
+            "architectures": ["BertModel"],
+            "model_type": "bert",
+            "hidden_act": "gelu",
+            "hidden_size": shape.hidden,
+            "num_hidden_layers": shape.layers,
+            "num_attention_heads": shape.heads,
+            "intermediate_size": shape.intermediate,
+            "vocab_size": self.config().vocabulary,
+            "max_position_embeddings": 512,
+            "type_vocab_size": 2,
+            "layer_norm_eps": 1e-12,
+            "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1,
+            "pad_token_id": 0,
+        });
+        let config = EncoderConfig::from_json(&config_json, Path::new("config.json"))?;
+        let layout = Layout::new(&config);
+        let mut parameters = vec![0.0; layout.total];
+        for (number, tensor) in layout.tensors.iter().enumerate() {
+            let values = &mut parameters[tensor.range.clone()];
+            if tensor.name.ends_with("LayerNorm.weight") {
+                values.fill(1.0);
+            } else if !tensor.name.ends_with("bias") {
+                draw(values, seed.wrapping_add(number as u64));
+            }
+        }
+        let tensors = layout.tensors.clone();
+        let bert = Bert::new(pool, config, &parameters, Precision::F32);
+        let mut settings = self.settings.clone();
+        settings.max_seq_length = 512;
+        settings.truncate_dim = None;
+        let origin = Origin {
+            config: config_json,
+            tokenizer_files: self.origin.tokenizer_files.clone(),
+            carried: Vec::new(),
+            dtype: safetensors::Dtype::F32,
+            trained: true,
+        };
+        let pooling = Pooling { modes: vec![PoolingMode::Cls], include_prompt: true };
+        Ok(Self {
+            tokenizer: self.tokenizer(),
+            bert,
+            pooling,
+            modules: vec![Module::Normalize],
+            parameters,
+            tensors,
+            settings,
+            origin,
+        })
+    }
+}
+
+/// Numbers with a deviation of 0.02, spread evenly (SplitMix64).
+fn draw(values: &mut [f32], seed: u64) {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    for value in values {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let unit = ((bits ^ (bits >> 31)) >> 40) as f32 / (1u64 << 24) as f32;
+        *value = (unit - 0.5) * 0.0693;
+    }
+}
