@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own automation, with nothing to install.
 #![forbid(unsafe_code)]
 
+mod emulate;
 mod reference;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +13,10 @@ const HELP: &str = "\
 cargo xtask test    formatting, clippy, all tests, docs, the layers, and the demo on a small setting
 cargo xtask check   the layers alone: who may use whom, and where `unsafe` may stand
 cargo xtask reference [MODEL]
-                    open a model folder with Sentence Transformers, and compare its embeddings with ours";
+                    open a model folder with Sentence Transformers, and compare its embeddings with ours
+cargo xtask emulate [avx512|neon] [FILTER]... [--minutes N]
+                    the kernels' tests on instruction sets that this machine need not have; those whose names
+                    contain FILTER; one that takes more than N minutes (40) has failed";
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
@@ -21,6 +25,7 @@ fn main() -> Result<()> {
         Some("test") => test(),
         Some("check") => check(),
         Some("reference") => reference::compare(std::env::args().nth(2).as_deref()),
+        Some("emulate") => emulate::emulate(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             println!("{HELP}");
             Ok(())
