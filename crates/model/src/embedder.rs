@@ -11,6 +11,9 @@ use std::sync::Mutex;
 /// Tokens that go through the model at once, unless told otherwise. More does not make it faster, only larger.
 pub const DEFAULT_BATCH_TOKENS: usize = 2048;
 
+/// Texts that are tokenised at once: so few that a stream stays one, so many that all threads have work.
+const TOKENIZED_TOGETHER: usize = 256;
+
 /// A model, the threads that compute, and how its embeddings are wanted.
 pub struct Embedder<'m> {
     model: &'m SentenceModel,
@@ -82,26 +85,36 @@ impl<'m> Embedder<'m> {
         let mut activations = self.activations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut batch = TokenBatch::new();
         let mut done = 0;
-        for (index, text) in texts.iter().enumerate() {
-            let joined;
-            let text = if prompt.is_empty() {
-                *text
-            } else {
-                joined = format!("{prompt}{text}");
-                &joined
-            };
-            let tokens = self.model.tokenize(&[text]).map_err(|error| renumber(error, index))?;
-            if batch.sequences() > 0 && batch.tokens() + tokens.tokens() > self.batch_tokens {
-                self.compute(&batch, prompt_length, &mut activations, done, &mut output);
-                done = index;
-                batch = TokenBatch::new();
+        for (block, texts) in texts.chunks(TOKENIZED_TOGETHER).enumerate() {
+            let first = block * TOKENIZED_TOGETHER;
+            for (place, tokens) in self.tokenize(texts, prompt).into_iter().enumerate() {
+                let index = first + place;
+                let tokens = tokens.map_err(|error| renumber(error, index))?;
+                if batch.sequences() > 0 && batch.tokens() + tokens.tokens() > self.batch_tokens {
+                    self.compute(&batch, prompt_length, &mut activations, done, &mut output);
+                    done = index;
+                    batch = TokenBatch::new();
+                }
+                batch.extend(&tokens);
             }
-            batch.extend(&tokens);
         }
         if batch.sequences() > 0 {
             self.compute(&batch, prompt_length, &mut activations, done, &mut output);
         }
         Ok(output)
+    }
+
+    /// Tokens of each text behind the prompt, on the threads that compute: none else are needed, and never more than those.
+    fn tokenize(&self, texts: &[&str], prompt: &str) -> Vec<Result<TokenBatch, ModelError>> {
+        let mut tokens: Vec<_> = texts.iter().map(|_| Ok(TokenBatch::new())).collect();
+        self.pool.for_each_chunk(&mut tokens, 1, |index, into| {
+            let text = texts[index];
+            into[0] = match prompt {
+                "" => self.model.tokenize(&[text]),
+                _ => self.model.tokenize(&[&format!("{prompt}{text}")]),
+            };
+        });
+        tokens
     }
 
     fn compute(
