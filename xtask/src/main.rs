@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own automation, with nothing to install.
 #![forbid(unsafe_code)]
 
+mod python;
 mod reference;
 
 use anyhow::{Context, Result, bail};
