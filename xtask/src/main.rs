@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own automation, with nothing to install.
 #![forbid(unsafe_code)]
 
+mod bench_peers;
 mod python;
 mod reference;
 
@@ -13,7 +14,10 @@ const HELP: &str = "\
 cargo xtask test    formatting, clippy, all tests, docs, the layers, and the demo on a small setting
 cargo xtask check   the layers alone: who may use whom, and where `unsafe` may stand
 cargo xtask reference [MODEL]
-                    open a model folder with Sentence Transformers, and compare its embeddings with ours";
+                    open a model folder with Sentence Transformers, and compare its embeddings with ours
+cargo xtask bench-peers [--only encode,train,evaluate,start] [--rounds N] [--threads N] [--quick]
+                    speed and memory beside Sentence Transformers, ONNX Runtime, OpenVINO and candle, round by round;
+                    writes bench/RESULTS.md, results.svg and results.json (with --quick: into target/peers)";
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
@@ -22,6 +26,7 @@ fn main() -> Result<()> {
         Some("test") => test(),
         Some("check") => check(),
         Some("reference") => reference::compare(std::env::args().nth(2).as_deref()),
+        Some("bench-peers") => bench_peers::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             println!("{HELP}");
             Ok(())
