@@ -284,8 +284,8 @@ padding not; tokenising is part of every round. Memory is the largest resident s
 ";
 
 const NO_BF16: &str = "
-This processor has no instructions for bf16. PyTorch imitates them, slower than f32, and OpenVINO computes in f32. So the peers'
-f32 stands beside ours in the tables for bf16, and for training alone: the best that they can do here.
+This processor has no instructions for bf16. PyTorch imitates them, slower than f32 (the table of all-MiniLM-L6-v2 shows it),
+and OpenVINO computes in f32. So the peers' f32 stands beside ours in the tables for bf16: the best that they can do here.
 ";
 
 fn times(ratio: f64) -> String {
