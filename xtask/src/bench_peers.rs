@@ -11,7 +11,7 @@ mod report;
 mod workshop;
 
 use anyhow::{Context, Result, bail};
-use engine::Engine;
+use engine::{Engine, Setting};
 use plan::{Part, Plan};
 use report::{Comparison, Measured, Results};
 use std::path::Path;
@@ -83,7 +83,7 @@ fn measure(plan: &Plan, options: &Options) -> Result<Comparison> {
     let engines = match plan.part {
         Part::Start => whole_processes(plan, rounds),
         Part::Encode | Part::Train | Part::Evaluate => alternating(plan, rounds),
-    }?;
+    };
     let (date, commit) = (machine::date()?, machine::commit()?);
     let about = (plan.key.clone(), plan.title.clone(), plan.part, plan.targets.clone());
     Ok(Comparison::new(about, (date, commit, load_before), (rounds, options.threads), engines))
@@ -92,7 +92,7 @@ fn measure(plan: &Plan, options: &Options) -> Result<Comparison> {
 /// Spinning workers of the engine before have gone to sleep by then.
 const SETTLE: Duration = Duration::from_millis(500);
 
-fn alternating(plan: &Plan, rounds: usize) -> Result<Vec<Measured>> {
+fn alternating(plan: &Plan, rounds: usize) -> Vec<Measured> {
     let mut engines = Vec::new();
     for setting in &plan.engines {
         println!("  {} loads", setting.name);
@@ -117,26 +117,30 @@ fn alternating(plan: &Plan, rounds: usize) -> Result<Vec<Measured>> {
         }
         measured
     };
-    Ok(engines.into_iter().map(end).collect())
+    engines.into_iter().map(end).collect()
 }
 
 /// From the start of a process to its end, with one text between; a first, unmeasured round warms the file cache.
-fn whole_processes(plan: &Plan, rounds: usize) -> Result<Vec<Measured>> {
+fn whole_processes(plan: &Plan, rounds: usize) -> Vec<Measured> {
     let mut all: Vec<Measured> = plan.engines.iter().map(Measured::of).collect();
     for round in 0..=rounds {
         for (setting, measured) in plan.engines.iter().zip(&mut all).filter(|(_, measured)| measured.works()) {
-            let mut command = setting.command();
-            let log = engine::log(&plan.key, setting)?;
-            command.stdout(log.try_clone()?).stderr(log);
-            let start = Instant::now();
-            let status = command.status().with_context(|| setting.line())?;
-            let seconds = start.elapsed().as_secs_f64();
-            if !status.success() {
-                measured.fail(&engine::why(&plan.key, setting, "failed"));
-            } else if round > 0 {
-                measured.seconds.push(seconds);
+            match whole_process(&plan.key, setting) {
+                Ok(seconds) if round > 0 => measured.seconds.push(seconds),
+                Ok(_) => {}
+                Err(error) => measured.fail(&error),
             }
         }
     }
-    Ok(all)
+    all
+}
+
+fn whole_process(comparison: &str, setting: &Setting) -> Result<f64> {
+    let mut command = setting.command();
+    let log = engine::log(comparison, setting)?;
+    command.stdout(log.try_clone()?).stderr(log);
+    let start = Instant::now();
+    let status = command.status().with_context(|| setting.line())?;
+    let seconds = start.elapsed().as_secs_f64();
+    if status.success() { Ok(seconds) } else { Err(engine::why(comparison, setting, "failed")) }
 }
