@@ -5,7 +5,7 @@ use super::report::Comparison;
 use std::fmt::Write;
 
 const WIDTH: f64 = 760.0;
-const LEFT: f64 = 190.0;
+const LEFT: f64 = 210.0;
 const RIGHT: f64 = 60.0;
 const BAR: f64 = 18.0;
 const HEADING: f64 = 30.0;
@@ -55,8 +55,7 @@ impl<'a> Group<'a> {
             engines.filter_map(|engine| Some((engine.name.as_str(), engine.ours, best / engine.median()?))).collect();
         let target = comparison.targets.iter().find_map(|target| match target {
             Target::Faster(least) => Some(*least),
-            Target::Within(seconds) => Some(best / seconds),
-            Target::Smaller(_) => None,
+            Target::Smaller(_) | Target::Within(_) => None,
         });
         Some(Self { title: &comparison.title, bars, target })
     }
