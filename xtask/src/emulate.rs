@@ -129,7 +129,7 @@ fn report(name: &str, output: &str, request: &Request) -> Result<()> {
     ensure!(!output.contains("\nrunning 0 tests"), "no test's name contains {}", request.filters.join(" or "));
     let mut rungs: Vec<(&str, usize)> = Vec::new();
     for line in output.lines() {
-        let Some(rung) = line.strip_suffix(" checked").and_then(|line| Some(line.rsplit_once(": ")?.1)) else {
+        let Some(rung) = line.split_once(" checked").and_then(|(before, _)| Some(before.rsplit_once(": ")?.1)) else {
             continue;
         };
         match rungs.iter_mut().find(|(other, _)| *other == rung) {
@@ -141,6 +141,9 @@ fn report(name: &str, output: &str, request: &Request) -> Result<()> {
     println!("\nrungs that said they ran: {}", if ran.is_empty() { "none" } else { &ran });
     if name == "avx512" && request.filters.is_empty() && !rungs.iter().any(|(rung, _)| rung.starts_with("avx512")) {
         bail!("no rung of AVX-512 ran: what it asks of the machine is more than {} has", computer::PROCESSOR);
+    }
+    if name == "neon" && request.filters.is_empty() && !rungs.iter().any(|(rung, _)| *rung == "neon") {
+        bail!("the rung neon did not run");
     }
     Ok(())
 }

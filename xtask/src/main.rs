@@ -1,7 +1,9 @@
 //! `cargo xtask`: the project's own automation, with nothing to install.
 #![forbid(unsafe_code)]
 
+mod bench_peers;
 mod emulate;
+mod python;
 mod reference;
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +16,9 @@ cargo xtask test    formatting, clippy, all tests, docs, the layers, and the dem
 cargo xtask check   the layers alone: who may use whom, and where `unsafe` may stand
 cargo xtask reference [MODEL]
                     open a model folder with Sentence Transformers, and compare its embeddings with ours
+cargo xtask bench-peers [--only encode,train,evaluate,start] [--rounds N] [--threads N] [--quick]
+                    speed and memory beside Sentence Transformers, ONNX Runtime, OpenVINO and candle, round by round;
+                    writes bench/RESULTS.md, results.svg and results.json (with --quick: into target/peers)
 cargo xtask emulate [avx512|neon] [FILTER]... [--minutes N]
                     the kernels' tests on instruction sets that this machine need not have; those whose names
                     contain FILTER; one that takes more than N minutes (40) has failed";
@@ -25,6 +30,7 @@ fn main() -> Result<()> {
         Some("test") => test(),
         Some("check") => check(),
         Some("reference") => reference::compare(std::env::args().nth(2).as_deref()),
+        Some("bench-peers") => bench_peers::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("emulate") => emulate::emulate(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             println!("{HELP}");

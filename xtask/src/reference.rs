@@ -1,8 +1,8 @@
 //! Asks the reference itself: Sentence Transformers, in a Python environment with pinned versions below `target`.
 
 use crate::run;
-use anyhow::{Context, Result, ensure};
-use std::path::{Path, PathBuf};
+use anyhow::{Result, ensure};
+use std::path::Path;
 use std::process::Command;
 
 /// Opens a model folder with Sentence Transformers and compares its embeddings with ours, whole and cut.
@@ -13,7 +13,11 @@ pub(crate) fn compare(model: Option<&str>) -> Result<()> {
         "{}: no model folder; make one with `cargo run --release -- demo`, or name another",
         model.display()
     );
-    let python = environment()?;
+    let python = crate::python::environment(
+        Path::new("target/reference-python"),
+        Path::new("xtask/python/requirements.txt"),
+        "the network and about 7 GB of disk",
+    )?;
     crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
     let work = Path::new("target/reference");
     std::fs::create_dir_all(work)?;
@@ -26,18 +30,4 @@ pub(crate) fn compare(model: Option<&str>) -> Result<()> {
     run(&mut encode)?;
     let mut check = Command::new(python);
     run(check.arg("xtask/python/check_folder.py").arg(model).arg(&texts).arg(&embeddings).args(["128", "64"]))
-}
-
-/// The Python of the environment, made if it is not there yet.
-fn environment() -> Result<PathBuf> {
-    let folder = Path::new("target/reference-python");
-    let python = folder.join("bin/python");
-    let ready = folder.join("ready");
-    if !ready.is_file() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-        run(Command::new(&python).args(["-m", "pip", "install", "-q", "-r", "xtask/python/requirements.txt"]))
-            .context("Sentence Transformers could not be installed (it needs the network and about 7 GB of disk)")?;
-        std::fs::write(ready, "")?;
-    }
-    Ok(std::env::current_dir()?.join(python))
 }

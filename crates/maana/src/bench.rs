@@ -3,7 +3,7 @@
 
 mod rounds;
 
-pub use rounds::{Round, encode_rounds, train_rounds};
+pub use rounds::{Round, encode_rounds, evaluate_rounds, train_rounds};
 
 use maana_kernels::{After, PackedMatrix, Pool, Precision, Rows};
 use maana_model::{Embedder, ModelError, SentenceModel};

@@ -43,6 +43,7 @@ impl SentenceModel {
             "layer_norm_eps": 1e-12,
             "hidden_dropout_prob": 0.1,
             "attention_probs_dropout_prob": 0.1,
+            "initializer_range": 0.02,
             "pad_token_id": 0,
         });
         let config = EncoderConfig::from_json(&config_json, Path::new("config.json"))?;

@@ -3,9 +3,9 @@
 use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
 use maana::bench::{PRODUCT_SHAPES, Round};
-use maana::data::{Dataset, ReadOptions, Source};
+use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana::kernels::{Pool, Precision};
-use maana::model::{SentenceModel, Shape};
+use maana::model::{SentenceModel, Shape, Trainable};
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -48,9 +48,15 @@ enum Part {
         /// A folder, a name on the hub, or name@revision
         #[arg(long, value_name = "MODEL")]
         model: String,
-        /// Pairs as `maana synthesize` writes them; `positive` is encoded, all columns are trained on
-        #[arg(long, value_name = "FILE")]
-        texts: PathBuf,
+        /// Pairs as `maana synthesize` writes them, to encode (`positive`) or to train on (both columns)
+        #[arg(long, value_name = "FILE", required_unless_present = "set")]
+        texts: Option<PathBuf>,
+        /// A retrieval set in the layout of BEIR, to evaluate
+        #[arg(long, value_name = "DIR")]
+        set: Option<PathBuf>,
+        /// Dimensions to train or to measure [default: the model's own]
+        #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
+        dims: Vec<usize>,
         #[command(flatten)]
         precision: PrecisionArgument,
     },
@@ -77,6 +83,7 @@ impl Named {
 enum Job {
     Encode,
     Train,
+    Evaluate,
 }
 
 impl Bench {
@@ -89,42 +96,54 @@ impl Bench {
                 println!("{}", out.display());
                 Ok(())
             }
-            Some(Part::ServeRounds { job, model, texts, precision }) => {
+            Some(Part::ServeRounds { job, model, texts, set, mut dims, precision }) => {
                 let mut opened = crate::terminal::open_model(&model, pool, precision.precision)?;
-                serve_rounds(pool, job, &mut opened.model, &texts)
+                if dims.is_empty() {
+                    dims.push(opened.model.dimension());
+                }
+                match (job, texts, set) {
+                    (Job::Encode, Some(texts), _) => encode_rounds(pool, &opened.model, texts),
+                    (Job::Train, Some(texts), _) => train_rounds(pool, &mut opened.model, texts, dims),
+                    (Job::Evaluate, _, Some(set)) => evaluate_rounds(pool, &opened.model, set, &dims),
+                    (Job::Evaluate, ..) => bail!("evaluating needs --set DIR"),
+                    _ => bail!("encoding and training need --texts FILE"),
+                }
             }
         }
     }
 }
 
-fn serve_rounds(pool: &Pool, job: Job, model: &mut SentenceModel, texts: &PathBuf) -> Result<()> {
-    let mut lines = std::io::stdin().lock().lines();
-    let mut next = move |round: Option<Round>| {
-        let line = match round {
-            None => serde_json::json!({"ready": true}),
-            Some(round) => serde_json::json!(round),
-        };
-        let told = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
-        told.is_ok() && matches!(lines.next(), Some(Ok(line)) if line.trim() == "go")
+/// Tells of a round, or that all is ready for the first, and waits for the word to go on.
+fn next_round(round: Option<Round>) -> bool {
+    let line = match round {
+        None => serde_json::json!({"ready": true}),
+        Some(round) => serde_json::json!(round),
     };
-    match job {
-        Job::Encode => {
-            let options = ReadOptions { columns: Some(vec!["positive".into()]), ..ReadOptions::default() };
-            let rows = Dataset::open(std::slice::from_ref(texts), options)?;
-            let texts = (0..rows.len()).map(|row| Ok(rows.get(row)?.texts.remove(0))).collect::<Result<Vec<_>>>()?;
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            maana::bench::encode_rounds(model, pool, &texts, &mut next)?;
-        }
-        Job::Train => {
-            if model.precision() == Precision::Int8 {
-                bail!("--precision int8: training is computed in f32 or bf16");
-            }
-            let columns = Some(vec!["positive".into(), "anchor".into()]);
-            let rows = Dataset::open(std::slice::from_ref(texts), ReadOptions { columns, ..ReadOptions::default() })?;
-            maana::bench::train_rounds(model, pool, &rows, &mut next)?;
-        }
+    let told = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
+    let mut word = String::new();
+    told.is_ok() && std::io::stdin().lock().read_line(&mut word).is_ok() && word.trim() == "go"
+}
+
+fn encode_rounds(pool: &Pool, model: &SentenceModel, texts: PathBuf) -> Result<()> {
+    let options = ReadOptions { columns: Some(vec!["positive".into()]), ..ReadOptions::default() };
+    let rows = Dataset::open(&[texts], options)?;
+    let texts = (0..rows.len()).map(|row| Ok(rows.get(row)?.texts.remove(0))).collect::<Result<Vec<_>>>()?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    Ok(maana::bench::encode_rounds(model, pool, &texts, &mut next_round)?)
+}
+
+fn train_rounds(pool: &Pool, model: &mut SentenceModel, texts: PathBuf, dims: Vec<usize>) -> Result<()> {
+    if model.precision() == Precision::Int8 {
+        bail!("--precision int8: training is computed in f32 or bf16");
     }
-    Ok(())
+    let columns = Some(vec!["positive".into(), "anchor".into()]);
+    let rows = Dataset::open(&[texts], ReadOptions { columns, ..ReadOptions::default() })?;
+    Ok(maana::bench::train_rounds(model, pool, &rows, dims, &mut next_round)?)
+}
+
+fn evaluate_rounds(pool: &Pool, model: &SentenceModel, set: PathBuf, dims: &[usize]) -> Result<()> {
+    let set = RetrievalSet::open(set)?;
+    Ok(maana::bench::evaluate_rounds(model, pool, set, dims, &mut next_round)?)
 }
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
@@ -190,7 +209,9 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
         let mut opened = crate::terminal::open_model(name, pool, precision)?;
         let rows = Pairs::new(&pairs[..32]);
         let mut rounds = Vec::new();
-        maana::bench::train_rounds(&mut opened.model, pool, &rows, &mut |round| {
+        let whole = opened.model.dimension();
+        let dims = [768, 512, 384, 256, 128, 64, 32].into_iter().filter(|dim| *dim <= whole).take(5).collect();
+        maana::bench::train_rounds(&mut opened.model, pool, &rows, dims, &mut |round| {
             rounds.extend(round);
             rounds.len() < 5
         })?;

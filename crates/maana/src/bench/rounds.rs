@@ -1,6 +1,7 @@
 //! Rounds on demand: a program that measures several engines in turn asks each for one round at a time.
 
-use maana_data::Source;
+use maana_data::{RetrievalSet, Source};
+use maana_eval::{EvalError, RetrievalOptions};
 use maana_kernels::Pool;
 use maana_model::{Embedder, ModelError, SentenceModel, Trainable};
 use maana_train::{
@@ -51,10 +52,10 @@ pub fn train_rounds(
     model: &mut SentenceModel,
     pool: &Pool,
     source: &dyn Source,
+    dims: Vec<usize>,
     next: &mut dyn FnMut(Option<Round>) -> bool,
 ) -> Result<(), TrainError> {
     let whole = model.dimension();
-    let dims = [768, 512, 384, 256, 128, 64, 32].into_iter().filter(|dim| *dim <= whole).take(5).collect();
     let loss = LossArguments {
         name: LossName::MultipleNegativesRanking,
         scale: None,
@@ -86,6 +87,33 @@ pub fn train_rounds(
     };
     let mut watcher = Watcher { next, updates: 0, began: Instant::now(), over: false };
     run.train(model, &mut watcher)?;
+    Ok(())
+}
+
+/// Measures the model on a retrieval set at all dims, encoding anew, once for every `next` that says so.
+///
+/// # Errors
+/// If a text cannot be tokenised, or a dimension exceeds the model.
+pub fn evaluate_rounds(
+    model: &SentenceModel,
+    pool: &Pool,
+    set: RetrievalSet,
+    dims: &[usize],
+    next: &mut dyn FnMut(Option<Round>) -> bool,
+) -> Result<(), EvalError> {
+    let embedder = Embedder::new(model, pool)?;
+    let texts: Vec<&str> = set.queries.iter().chain(&set.corpus).map(|(_, text)| text.as_str()).collect();
+    let tokens = model.tokenize(&texts)?.tokens();
+    drop(texts);
+    let sets = [set];
+    let options = RetrievalOptions::default();
+    crate::evaluate::evaluate(&embedder, pool, &sets, dims, &options)?;
+    let mut told = None;
+    while next(told) {
+        let began = Instant::now();
+        crate::evaluate::evaluate(&embedder, pool, &sets, dims, &options)?;
+        told = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
+    }
     Ok(())
 }
 

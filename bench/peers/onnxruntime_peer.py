@@ -1,0 +1,39 @@
+"""ONNX Runtime: the whole model (encoder, pooling, normalisation) as one graph with BERT's fusions, all graph optimisations on."""
+
+import os
+
+import protocol
+
+arguments = protocol.arguments()
+
+import onnxruntime
+from plain_encoder import PlainEncoder
+
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = arguments.threads
+options.inter_op_num_threads = 1
+options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+file = {"f32": "model.onnx", "int8": "model_int8.onnx"}[arguments.precision]
+session = onnxruntime.InferenceSession(
+    os.path.join(arguments.exported, file), options, providers=["CPUExecutionProvider"]
+)
+
+
+def network(ids, mask):
+    return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+
+
+encoder = PlainEncoder(arguments.model, network)
+texts = [row["positive"] for row in protocol.rows(arguments.texts)]
+
+
+def round_of_work():
+    tokens, embeddings = encoder.encode(texts)
+    return tokens, protocol.first(embeddings)
+
+
+if arguments.mode == "start":
+    encoder.encode(texts[:1])
+else:
+    protocol.serve(round_of_work)

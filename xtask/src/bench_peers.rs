@@ -1,0 +1,146 @@
+//! `cargo xtask bench-peers`: Maana beside its peers on this machine, each in its best honest setting.
+//!
+//! Every engine of a comparison is a process that has loaded and warmed up and sleeps until its turn; rounds go A B C ours,
+//! A B C ours, so that whatever else happens on the machine meets all of them alike.
+
+mod chart;
+mod engine;
+mod machine;
+mod plan;
+mod report;
+mod workshop;
+
+use anyhow::{Context, Result, bail};
+use engine::{Engine, Setting};
+use plan::{Part, Plan};
+use report::{Comparison, Measured, Results};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use workshop::Workshop;
+
+/// What the command line asked for.
+struct Options {
+    only: Vec<Part>,
+    rounds: Option<usize>,
+    threads: usize,
+    quick: bool,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let threads = std::thread::available_parallelism()?.get();
+        let mut options = Self { only: Part::ALL.to_vec(), rounds: None, threads, quick: false };
+        let mut rest = arguments.iter();
+        while let Some(flag) = rest.next() {
+            if flag == "--quick" {
+                options.quick = true;
+                continue;
+            }
+            let value =
+                rest.next().with_context(|| format!("{flag}: not a flag, or without a value; see cargo xtask"))?;
+            let count =
+                || value.parse().ok().filter(|&n| n > 0).with_context(|| format!("{flag} {value}: not a count"));
+            match flag.as_str() {
+                "--only" => options.only = value.split(',').map(Part::parse).collect::<Result<_>>()?,
+                "--rounds" => options.rounds = Some(count()?),
+                "--threads" => options.threads = count()?,
+                _ => bail!("{flag}: not known; there are --only, --rounds, --threads and --quick"),
+            }
+        }
+        Ok(options)
+    }
+
+    fn rounds(&self, part: Part) -> usize {
+        self.rounds.unwrap_or(match (self.quick, part) {
+            (true, _) => 2,
+            (false, Part::Encode | Part::Start) => 7,
+            (false, Part::Train | Part::Evaluate) => 3,
+        })
+    }
+}
+
+/// Measures what was asked for and writes it beside what was measured earlier on the same machine.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let options = Options::parse(arguments)?;
+    let workshop = Workshop::make(options.quick, options.threads)?;
+    let folder = Path::new(if options.quick { "target/peers" } else { "bench" });
+    let mut results = Results::open(folder)?;
+    machine::warn_if_busy();
+    for plan in plan::all(&workshop).into_iter().filter(|plan| options.only.contains(&plan.part)) {
+        let comparison = measure(&plan, &options)?;
+        println!("{}", comparison.table());
+        results.put(comparison);
+        results.write(folder)?;
+    }
+    println!("{}: written", folder.join("RESULTS.md").display());
+    Ok(())
+}
+
+fn measure(plan: &Plan, options: &Options) -> Result<Comparison> {
+    let rounds = options.rounds(plan.part);
+    println!("\n— {}, {rounds} rounds, {} threads", plan.title, options.threads);
+    let load_before = machine::load();
+    let engines = match plan.part {
+        Part::Start => whole_processes(plan, rounds),
+        Part::Encode | Part::Train | Part::Evaluate => alternating(plan, rounds),
+    };
+    let (date, commit) = (machine::date()?, machine::commit()?);
+    let about = (plan.key.clone(), plan.title.clone(), plan.part, plan.targets.clone());
+    Ok(Comparison::new(about, (date, commit, load_before), (rounds, options.threads), engines))
+}
+
+/// Spinning workers of the engine before have gone to sleep by then.
+const SETTLE: Duration = Duration::from_millis(500);
+
+fn alternating(plan: &Plan, rounds: usize) -> Vec<Measured> {
+    let mut engines = Vec::new();
+    for setting in &plan.engines {
+        println!("  {} loads", setting.name);
+        engines.push((Engine::start(&plan.key, setting), Measured::of(setting)));
+    }
+    for round in 1..=rounds {
+        for (engine, measured) in &mut engines {
+            std::thread::sleep(SETTLE);
+            if let Ok(running) = engine {
+                match running.round() {
+                    Ok(answer) => measured.add(&answer),
+                    Err(error) => *engine = Err(error),
+                }
+            }
+        }
+        println!("  round {round} of {rounds} done");
+    }
+    let end = |(engine, mut measured): (Result<Engine>, Measured)| {
+        match engine {
+            Ok(engine) => measured.close(&engine),
+            Err(error) => measured.fail(&error),
+        }
+        measured
+    };
+    engines.into_iter().map(end).collect()
+}
+
+/// From the start of a process to its end, with one text between; a first, unmeasured round warms the file cache.
+fn whole_processes(plan: &Plan, rounds: usize) -> Vec<Measured> {
+    let mut all: Vec<Measured> = plan.engines.iter().map(Measured::of).collect();
+    for round in 0..=rounds {
+        for (setting, measured) in plan.engines.iter().zip(&mut all).filter(|(_, measured)| measured.works()) {
+            match whole_process(&plan.key, setting) {
+                Ok(seconds) if round > 0 => measured.seconds.push(seconds),
+                Ok(_) => {}
+                Err(error) => measured.fail(&error),
+            }
+        }
+    }
+    all
+}
+
+fn whole_process(comparison: &str, setting: &Setting) -> Result<f64> {
+    let mut command = setting.command();
+    let log = engine::log(comparison, setting)?;
+    command.stdout(log.try_clone()?).stderr(log);
+    let start = Instant::now();
+    let status = command.status().with_context(|| setting.line())?;
+    let seconds = start.elapsed().as_secs_f64();
+    if status.success() { Ok(seconds) } else { Err(engine::why(comparison, setting, "failed")) }
+}

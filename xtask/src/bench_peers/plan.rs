@@ -1,0 +1,204 @@
+//! What is compared with what: one plan a table.
+
+use super::engine::Setting;
+use super::workshop::{CANDLE, MAANA, Model, Workshop};
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Part {
+    Encode,
+    Train,
+    Evaluate,
+    Start,
+}
+
+impl Part {
+    pub(crate) const ALL: [Self; 4] = [Self::Encode, Self::Train, Self::Evaluate, Self::Start];
+
+    pub(crate) fn parse(word: &str) -> Result<Self> {
+        Ok(match word {
+            "encode" => Self::Encode,
+            "train" => Self::Train,
+            "evaluate" => Self::Evaluate,
+            "start" => Self::Start,
+            _ => bail!("--only {word}: no such part; there are encode, train, evaluate and start"),
+        })
+    }
+}
+
+/// What a comparison has to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Target {
+    /// Times as fast as the fastest peer, at least.
+    Faster(f64),
+    /// The fastest peer's peak memory divided by ours, at least.
+    Smaller(f64),
+    /// Seconds at most.
+    Within(f64),
+}
+
+/// One comparison: engines that do the same work.
+pub(crate) struct Plan {
+    pub(crate) key: String,
+    pub(crate) title: String,
+    pub(crate) part: Part,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) engines: Vec<Setting>,
+}
+
+/// Every comparison, in the order of the report.
+pub(crate) fn all(workshop: &Workshop) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for model in &workshop.models {
+        plans.extend(["f32", "bf16", "int8"].map(|precision| encode(workshop, model, precision)));
+    }
+    for model in &workshop.models {
+        plans.extend(["f32", "bf16"].map(|precision| train(workshop, model, precision)));
+    }
+    plans.extend(workshop.models.iter().map(|model| evaluate(workshop, model)));
+    plans.extend(workshop.models.first().map(|model| start(workshop, model)));
+    plans.sort_by_key(|plan| plan.part);
+    plans
+}
+
+/// The targets are for the large model; the small one is there to see.
+fn targets(model: &Model, targets: &[Target]) -> Vec<Target> {
+    if model.key == "bge-base" { targets.to_vec() } else { Vec::new() }
+}
+
+fn encode(workshop: &Workshop, model: &Model, precision: &str) -> Plan {
+    let engine = Engines { workshop, model, precision, mode: "encode" };
+    let texts = ["--texts", path(&workshop.texts)];
+    let (torch, onnx, openvino) = (engine.torch(&texts), engine.onnx(&texts), engine.openvino(&texts));
+    let ours = engine.ours(&texts);
+    let (engines, ratio) = match precision {
+        "f32" => (vec![torch, onnx, openvino, engine.candle(&workshop.texts), ours], 1.5),
+        "bf16" if workshop.has_bf16 => (vec![torch, openvino, ours], 1.6),
+        "bf16" => {
+            // Imitated bf16 is so much slower that the small model is enough to show it.
+            let imitated = (model.key == "minilm").then_some(torch);
+            let plain = Engines { precision: "f32", ..engine };
+            let fastest = [plain.torch(&texts), plain.onnx(&texts), plain.openvino(&texts), ours];
+            (imitated.into_iter().chain(fastest).collect(), 1.6)
+        }
+        _ => (vec![onnx, ours], 1.7),
+    };
+    Plan {
+        key: format!("encode-{precision}-{}", model.key),
+        title: format!("Encode, {precision}, {}", model.name),
+        part: Part::Encode,
+        targets: targets(model, &[Target::Faster(ratio)]),
+        engines,
+    }
+}
+
+fn train(workshop: &Workshop, model: &Model, precision: &str) -> Plan {
+    let engine = Engines { workshop, model, precision, mode: "train" };
+    let flags = ["--texts", path(&workshop.pairs), "--dims", model.dims];
+    // Imitated bf16 takes several times as long as f32 for a step: the peer's best is f32 then.
+    let imitated = precision == "bf16" && !workshop.has_bf16;
+    let peer = Engines { precision: if imitated { "f32" } else { precision }, ..engine }.torch(&flags);
+    let ratio = if precision == "f32" { 4.0 } else { 5.0 };
+    Plan {
+        key: format!("train-{precision}-{}", model.key),
+        title: format!("Training step, {precision}, {}", model.name),
+        part: Part::Train,
+        targets: targets(model, &[Target::Faster(ratio), Target::Smaller(3.0)]),
+        engines: vec![peer, engine.ours(&flags)],
+    }
+}
+
+fn evaluate(workshop: &Workshop, model: &Model) -> Plan {
+    let engine = Engines { workshop, model, precision: "f32", mode: "evaluate" };
+    let flags = ["--set", path(&model.set), "--dims", model.dims];
+    let peer = engine.torch(&flags);
+    Plan {
+        key: format!("evaluate-{}", model.key),
+        title: format!("Evaluation of 5 dimensions, f32, {}", model.name),
+        part: Part::Evaluate,
+        targets: targets(model, &[Target::Faster(5.0)]),
+        engines: vec![peer, engine.ours(&flags)],
+    }
+}
+
+/// Every peer with its default of f32; ours as `maana encode` runs without a flag for it.
+fn start(workshop: &Workshop, model: &Model) -> Plan {
+    let engine = Engines { workshop, model, precision: "f32", mode: "start" };
+    let text = ["--texts", path(&workshop.one_text)];
+    let threads = workshop.threads.to_string();
+    let words = [MAANA, "encode", path(&model.folder), "--input", path(&workshop.one_text), "--column", "positive"];
+    let out = ["--output", "target/peers/one.npy", "--threads", &threads];
+    Plan {
+        key: format!("start-{}", model.key),
+        title: format!("Process start to first embedding, {}", model.name),
+        part: Part::Start,
+        targets: targets(model, &[Target::Within(0.3)]),
+        engines: vec![
+            engine.torch(&text),
+            engine.onnx(&text),
+            engine.openvino(&text),
+            engine.candle(&workshop.one_text),
+            engine.setting("Maana", true, words.into_iter().chain(out)),
+        ],
+    }
+}
+
+/// Makes the command lines of one comparison.
+#[derive(Clone, Copy)]
+struct Engines<'a> {
+    workshop: &'a Workshop,
+    model: &'a Model,
+    precision: &'a str,
+    mode: &'a str,
+}
+
+impl Engines<'_> {
+    fn torch(&self, flags: &[&str]) -> Setting {
+        self.python("Sentence Transformers", "sentence_transformers_peer.py", flags)
+    }
+
+    fn onnx(&self, flags: &[&str]) -> Setting {
+        self.python("ONNX Runtime", "onnxruntime_peer.py", flags)
+    }
+
+    fn openvino(&self, flags: &[&str]) -> Setting {
+        self.python("OpenVINO", "openvino_peer.py", flags)
+    }
+
+    fn python(&self, name: &str, file: &str, flags: &[&str]) -> Setting {
+        let (script, threads) = (format!("bench/peers/{file}"), self.workshop.threads.to_string());
+        let mut words = vec![path(&self.workshop.python), &script, self.mode, "--model", path(&self.model.folder)];
+        if !file.starts_with("sentence") {
+            words.extend(["--exported", path(&self.model.exported)]);
+        }
+        words.extend(flags);
+        words.extend(["--precision", self.precision, "--threads", &threads]);
+        self.setting(&format!("{name}, {}", self.precision), false, words)
+    }
+
+    fn candle(&self, texts: &Path) -> Setting {
+        self.setting("candle, f32", false, [CANDLE, self.mode, path(&self.model.folder), path(texts)])
+    }
+
+    fn ours(&self, flags: &[&str]) -> Setting {
+        let threads = self.workshop.threads.to_string();
+        let mut words = vec![MAANA, "bench", "serve-rounds", self.mode, "--model", path(&self.model.folder)];
+        words.extend(flags);
+        words.extend(["--precision", self.precision, "--threads", &threads]);
+        self.setting(&format!("Maana, {}", self.precision), true, words)
+    }
+
+    fn setting<'a>(&self, name: &str, ours: bool, words: impl IntoIterator<Item = &'a str>) -> Setting {
+        let words = words.into_iter().map(str::to_owned).collect();
+        Setting { name: name.to_owned(), ours, threads: self.workshop.threads, words }
+    }
+}
+
+/// Paths here are made of our own words, which are all ASCII.
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a path of ASCII")
+}

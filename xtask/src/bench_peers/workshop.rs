@@ -1,0 +1,158 @@
+//! Everything that a measurement needs, made below `target` on the first run: peers, models, texts.
+
+use crate::run;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub(crate) const MAANA: &str = "target/release/maana";
+pub(crate) const CANDLE: &str = "target/peers-candle/release/candle-peer";
+const WORK: &str = "target/peers";
+
+/// A model that all engines open.
+pub(crate) struct Model {
+    /// As it stands in titles.
+    pub(crate) name: &'static str,
+    /// As it stands in file names.
+    pub(crate) key: &'static str,
+    pub(crate) folder: PathBuf,
+    /// Its graphs for ONNX Runtime and OpenVINO.
+    pub(crate) exported: PathBuf,
+    /// Matryoshka dimensions for training and evaluation.
+    pub(crate) dims: &'static str,
+    /// A retrieval set that fits its speed.
+    pub(crate) set: PathBuf,
+}
+
+/// The peers, built and installed, with the models and texts that all engines get.
+pub(crate) struct Workshop {
+    pub(crate) python: PathBuf,
+    pub(crate) threads: usize,
+    /// Whether the processor multiplies bf16 itself.
+    pub(crate) has_bf16: bool,
+    pub(crate) models: Vec<Model>,
+    /// Texts to encode, sorted by length.
+    pub(crate) texts: PathBuf,
+    /// The pairs of one micro-batch, in random order.
+    pub(crate) pairs: PathBuf,
+    pub(crate) one_text: PathBuf,
+}
+
+impl Workshop {
+    pub(crate) fn make(quick: bool, threads: usize) -> Result<Self> {
+        for folder in ["log", "models", "exported"] {
+            std::fs::create_dir_all(Path::new(WORK).join(folder))?;
+        }
+        let python = crate::python::environment(
+            Path::new("target/peers-python"),
+            Path::new("bench/peers/requirements.txt"),
+            "the network and about 8 GB of disk",
+        )?;
+        build()?;
+        let folder = Path::new(WORK).join(if quick { "texts-quick" } else { "texts" });
+        let (texts, pairs, one_text) = texts(&folder, if quick { 32 } else { 256 })?;
+        let models = vec![bge_base(&folder, quick)?, minilm(&folder, quick)?];
+        for model in &models {
+            export(&python, model)?;
+        }
+        let has_bf16 = super::machine::Machine::this()?.has_bf16();
+        Ok(Self { python, threads, has_bf16, models, texts, pairs, one_text })
+    }
+}
+
+fn build() -> Result<()> {
+    crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    let mut candle = Command::new("cargo");
+    candle.args(["build", "--release", "--locked", "--manifest-path", "bench/candle/Cargo.toml"]);
+    run(candle.env("CARGO_TARGET_DIR", "target/peers-candle").env("RUSTFLAGS", "-C target-cpu=native"))
+        .context("candle could not be built (its first build needs the network)")
+}
+
+/// Texts for encoding and for training from different seeds, and a file with one of them.
+fn texts(folder: &Path, count: usize) -> Result<(PathBuf, PathBuf, PathBuf)> {
+    let (texts, pairs, one) = (folder.join("texts.jsonl"), folder.join("pairs.jsonl"), folder.join("one.jsonl"));
+    let mut rows = synthesized(&folder.join("encode"), count, 1, 7)?;
+    rows.sort_by_key(|row| row["positive"].as_str().map_or(0, |text| text.chars().count()));
+    write_rows(&texts, &rows)?;
+    write_rows(&one, &rows[rows.len() / 2..][..1])?;
+    write_rows(&pairs, &synthesized(&folder.join("train"), if count < 64 { 8 } else { 32 }, 1, 8)?)?;
+    Ok((texts, pairs, one))
+}
+
+/// Rows with positive and anchor, and beside them a retrieval set in `out`/dev.
+fn synthesized(out: &Path, pairs: usize, queries: usize, seed: u64) -> Result<Vec<Value>> {
+    if !out.join("dev/qrels.tsv").is_file() {
+        let counts = [pairs.to_string(), queries.to_string(), seed.to_string()];
+        let flags = ["--pairs", &counts[0], "--queries", &counts[1], "--seed", &counts[2]];
+        run(Command::new(MAANA).arg("synthesize").args(flags).arg("--out").arg(out))?;
+    }
+    let path = out.join("train.jsonl");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    text.lines().map(|line| serde_json::from_str(line).with_context(|| path.display().to_string())).collect()
+}
+
+fn write_rows(path: &Path, rows: &[Value]) -> Result<()> {
+    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    std::fs::write(path, lines).with_context(|| path.display().to_string())
+}
+
+/// A model of bge-base's shape with random weights: speed does not depend on what they are.
+fn bge_base(texts: &Path, quick: bool) -> Result<Model> {
+    let folder = Path::new(WORK).join("models/bge-base");
+    if !folder.join("modules.json").is_file() {
+        run(Command::new(MAANA).args(["bench", "make-model", "--shape", "bge-base", "--out"]).arg(&folder))?;
+    }
+    let set = retrieval_set(texts, if quick { 2 } else { 30 })?;
+    let (exported, dims) = (Path::new(WORK).join("exported/bge-base"), "768,512,256,128,64");
+    Ok(Model { name: "bge-base shape", key: "bge-base", folder, exported, dims, set })
+}
+
+/// all-MiniLM-L6-v2 itself, copied from where `maana` keeps what it has fetched.
+fn minilm(texts: &Path, quick: bool) -> Result<Model> {
+    let (name, key) = ("all-MiniLM-L6-v2", "minilm");
+    let folder = Path::new(WORK).join("models").join(name);
+    if !folder.join("modules.json").is_file() {
+        let model = format!("sentence-transformers/{name}");
+        let info = Command::new(MAANA).args(["info", &model]).output()?;
+        let said = String::from_utf8_lossy(&info.stdout);
+        ensure!(info.status.success(), "maana info {model}: {}", String::from_utf8_lossy(&info.stderr));
+        let cached = said.lines().find_map(|line| line.strip_prefix("folder "));
+        copy_folder(Path::new(cached.context("maana info names no folder")?.trim()), &folder)?;
+    }
+    let set = retrieval_set(texts, if quick { 2 } else { 300 })?;
+    let exported = Path::new(WORK).join("exported").join(name);
+    Ok(Model { name, key, folder, exported, dims: "384,256,192,128,64", set })
+}
+
+fn retrieval_set(texts: &Path, queries: usize) -> Result<PathBuf> {
+    let folder = texts.join(format!("queries-{queries}"));
+    synthesized(&folder, 1, queries, 9)?;
+    Ok(folder.join("dev"))
+}
+
+/// Follows links; what tells that the folder is whole, modules.json, comes last.
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    let mut entries = std::fs::read_dir(from)
+        .with_context(|| from.display().to_string())?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<Result<Vec<_>>>()?;
+    entries.sort_by_key(|name| name == "modules.json");
+    for name in entries {
+        let (source, copy) = (from.join(&name), to.join(&name));
+        if source.is_dir() {
+            copy_folder(&source, &copy)?;
+        } else {
+            std::fs::copy(&source, &copy).with_context(|| source.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn export(python: &Path, model: &Model) -> Result<()> {
+    if model.exported.join("model.xml").is_file() {
+        return Ok(());
+    }
+    run(Command::new(python).arg("bench/peers/export.py").arg(&model.folder).arg(&model.exported))
+}
