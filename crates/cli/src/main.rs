@@ -1,8 +1,11 @@
 //! `maana`: the command line. Words to workflows, one command a file; what is computed, and how, is the library's.
 #![forbid(unsafe_code)]
+// Printing goes through `say!` and `tell!`, which survive a reader that has gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod commands;
+#[macro_use]
 mod terminal;
+mod commands;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -28,7 +28,7 @@ impl Info {
             json["folder"] = opened.resolved.folder.display().to_string().into();
             json["revision"] = opened.resolved.revision.clone().into();
             json["fingerprint"] = fingerprint.into();
-            println!("{}", serde_json::to_string_pretty(&json)?);
+            say!("{}", serde_json::to_string_pretty(&json)?)?;
             return Ok(());
         }
         let mut rows = vec![
@@ -55,7 +55,7 @@ impl Info {
         rows.push(("computes in", format!("f32, {} threads, {}", pool.threads(), maana::kernels::isa().name())));
         rows.push(("fingerprint", fingerprint));
         for (name, value) in rows {
-            println!("{name:<24} {value}");
+            say!("{name:<24} {value}")?;
         }
         Ok(())
     }
