@@ -1,9 +1,12 @@
 //! `maana`: the command line. Words to workflows, one command a file; what is computed, and how, is the library's.
 #![forbid(unsafe_code)]
+// Printing goes through `say!` and `tell!`, which survive a reader that has gone.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
+#[macro_use]
+mod terminal;
 mod commands;
 mod precision;
-mod terminal;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -4,11 +4,35 @@ use crate::precision::Choice;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maana::finetune::Told;
-use maana::hub::{HubOptions, News};
+use maana::hub::{HubOptions, News, Tell};
 use maana::kernels::Pool;
 use maana::open::Opened;
 use maana::train::{Event, LogRow};
-use std::io::IsTerminal;
+use std::fmt::Arguments;
+use std::io::{ErrorKind, IsTerminal, Write};
+
+/// Prints a line to standard output, as `println!` does; gives back an error if it cannot be written.
+macro_rules! say {
+    ($($argument:tt)*) => { $crate::terminal::print(format_args!("{}\n", format_args!($($argument)*))) };
+}
+
+/// Prints a line to standard error, as `eprintln!` does; nothing ends because nobody reads it.
+macro_rules! tell {
+    ($($argument:tt)*) => { $crate::terminal::print_aside(format_args!($($argument)*)) };
+}
+
+/// Writes to standard output. A reader that has seen enough, as in `maana info MODEL | head -3`, is no error.
+pub(crate) fn print(text: Arguments<'_>) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("standard output"),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn print_aside(text: Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
 
 /// The user stopped the command before its end, and was told so.
 #[derive(Debug, thiserror::Error)]
@@ -20,26 +44,60 @@ pub(crate) fn print_error(error: &anyhow::Error) {
     if error.is::<Stopped>() {
         return;
     }
-    eprintln!("error: {error}");
+    tell!("error: {error}");
     let mut said = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         // An error that already contains its cause is not said twice.
         if !said.contains(&cause) {
-            eprintln!("  because: {cause}");
+            tell!("  because: {cause}");
             said = cause;
         }
     }
+    let system = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    if let Some(remedy) = system.and_then(|error| remedy(error.kind())) {
+        tell!("  remedy: {remedy}");
+    }
+}
+
+/// What helps against an error of the system.
+fn remedy(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Some("make room or choose a place with more of it; what was whole before is untouched")
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            Some("choose a place that you may read and write, or have its permissions changed")
+        }
+        ErrorKind::NotFound => Some("check the name; a folder to write to has to be there"),
+        _ => None,
+    }
+}
+
+/// A word as a shell reads it back.
+pub(crate) fn shell(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "_-./=:,@%+".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Opens a model by folder or name; what is done and assumed for it goes to standard error.
 pub(crate) fn open_model(name: &str, pool: &Pool, precision: Choice) -> Result<Opened> {
+    let options = HubOptions::from_environment();
+    let opened = fetching(|tell| maana::open::open_with(name, pool, precision.precision(), &options, tell));
+    opened.with_context(|| format!("model `{name}`"))
+}
+
+/// Does what may fetch a model: notices are printed, and a bar shows how far the fetching is.
+pub(crate) fn fetching<T>(work: impl FnOnce(&mut Tell<'_>) -> T) -> T {
     let template = "{bar:24} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} to go";
     let style = ProgressStyle::with_template(template).expect("the template is written here");
     let bar = ProgressBar::no_length().with_style(style);
     bar.set_draw_target(ProgressDrawTarget::hidden());
-    let mut tell = |news: News<'_>| match news {
-        News::Notice(notice) => bar.suspend(|| eprintln!("note: {notice}")),
+    let mut told = |news: News<'_>| match news {
+        News::Notice(notice) => bar.suspend(|| tell!("note: {notice}")),
         News::Progress { done, total } => {
             if bar.length().is_none() && std::io::stderr().is_terminal() {
                 bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -51,9 +109,9 @@ pub(crate) fn open_model(name: &str, pool: &Pool, precision: Choice) -> Result<O
             }
         }
     };
-    let opened = maana::open::open_with(name, pool, precision.precision(), &HubOptions::from_environment(), &mut tell);
+    let done = work(&mut told);
     bar.finish_and_clear();
-    opened.with_context(|| format!("model `{name}`"))
+    done
 }
 
 /// A counter of things done, on a terminal; elsewhere it shows nothing.
@@ -156,7 +214,7 @@ impl TrainingDisplay {
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => tell!("{text}"),
         }
     }
 
@@ -169,7 +227,15 @@ impl TrainingDisplay {
 
 #[cfg(test)]
 mod tests {
-    use super::duration;
+    use super::{duration, shell};
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        let cases = [("runs/first", "runs/first"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("", "''")];
+        for (word, expected) in cases.into_iter().chain([("data.train=[\"x\"]", "'data.train=[\"x\"]'")]) {
+            assert_eq!(shell(word), expected);
+        }
+    }
 
     #[test]
     fn durations_are_said_in_the_unit_that_fits() {

@@ -61,6 +61,9 @@ pub fn resolve(name: &str, options: &HubOptions, tell: &mut Tell<'_>) -> Result<
     if path.is_dir() {
         return Ok(Resolved { folder: path.to_owned(), name: None, revision: None });
     }
+    if path.is_file() {
+        return Err(HubError::File(name.to_owned()));
+    }
     let (id, revision) = name.split_once('@').unwrap_or((name, "main"));
     if !is_id(id) || !is_revision(revision) {
         return Err(HubError::Name(name.to_owned()));

@@ -182,6 +182,12 @@ fn the_length_comes_from_the_folder_and_never_exceeds_the_positions() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "xlm-roberta", "");
     assert_eq!(open(folder.path()).settings().max_seq_length, 30);
+    let older = folder.path().join("sentence_xlm-roberta_config.json");
+    std::fs::write(&older, r#"{"max_seq_length": 20}"#).unwrap();
+    assert_eq!(open(folder.path()).settings().max_seq_length, 30, "the name of today goes first");
+    std::fs::remove_file(folder.path().join("sentence_bert_config.json")).unwrap();
+    assert_eq!(open(folder.path()).settings().max_seq_length, 20, "the name that older versions gave the file");
+    std::fs::remove_file(older).unwrap();
     std::fs::write(folder.path().join("sentence_bert_config.json"), r#"{"max_seq_length": 512}"#).unwrap();
     let opened = maana_model::open(folder.path(), &Pool::new(1)).unwrap();
     assert_eq!(opened.model.settings().max_seq_length, 38);

@@ -180,12 +180,22 @@ pub enum Precision {
 }
 
 /// A version of Sentence Transformers whose ways can be followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Version {
     /// 3.0.1 with transformers 4.41: rows in the order of the data set for `no_duplicates`, groups of accumulation that run
     /// on across epochs, and a log that shows the learning rate of the next update.
     #[serde(rename = "3.0.1")]
     V3_0_1,
+}
+
+impl<'de> Deserialize<'de> for Version {
+    /// Always a text: a number such as 3.0 is told as what it is, not as a version.
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match String::deserialize(from)?.as_str() {
+            "3.0.1" => Ok(Self::V3_0_1),
+            other => Err(serde::de::Error::unknown_variant(other, &["3.0.1"])),
+        }
+    }
 }
 
 /// When the model is measured: written `"never"`, `"epoch"` or as a number of updates.

@@ -184,9 +184,9 @@ impl LossArguments {
             let wanted = format!("{} numbers that are not negative, one for each dimension", dims.len());
             return Err(fault("matryoshka_weights", &weights, &wanted));
         }
-        if self.n_dims_per_step.is_some_and(|number| number == 0 || number > dims.len()) {
+        if let Some(number) = self.n_dims_per_step.filter(|&number| number == 0 || number > dims.len()) {
             let wanted = format!("from 1 to {}, the number of dimensions", dims.len());
-            return Err(fault("n_dims_per_step", &self.n_dims_per_step, &wanted));
+            return Err(fault("n_dims_per_step", &number, &wanted));
         }
         let dims = dims.iter().copied().zip(weights).collect();
         Ok(Box::new(Matryoshka { inner: loss, dims, dims_per_step: self.n_dims_per_step, seed }))

@@ -56,7 +56,7 @@ pub struct TrainingRecord {
     pub tokens: u64,
     /// Threads that computed.
     pub threads: usize,
-    /// Most memory that the process held, in bytes, if the system tells.
+    /// Most memory that the process held, in bytes, if the system tells; over all resumptions.
     pub peak_memory_bytes: Option<u64>,
 }
 

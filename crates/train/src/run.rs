@@ -354,6 +354,7 @@ impl<'a, M: Trainable> Training<'a, M> {
 
     fn save(&mut self, name: Name) -> Result<(), TrainError> {
         self.state.record.seconds = self.seconds();
+        self.state.record.peak_memory_bytes = self.peak_memory_bytes();
         self.state.record.steps = self.state.position.step;
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let arenas = Arenas {
@@ -406,7 +407,7 @@ impl<'a, M: Trainable> Training<'a, M> {
             steps: self.state.position.step,
             seconds: self.seconds(),
             threads: self.pool.threads(),
-            peak_memory_bytes: peak_memory_bytes(),
+            peak_memory_bytes: self.peak_memory_bytes(),
             ..self.state.record.clone()
         }
     }
@@ -418,6 +419,11 @@ impl<'a, M: Trainable> Training<'a, M> {
 
     fn seconds(&self) -> f64 {
         self.earlier_seconds + self.began.elapsed().as_secs_f64()
+    }
+
+    /// The most that any process of this run held, of those that wrote a checkpoint or reached the end.
+    fn peak_memory_bytes(&self) -> Option<u64> {
+        self.state.record.peak_memory_bytes.max(peak_memory_bytes())
     }
 
     fn tell(&mut self, event: &Event<'_>) {

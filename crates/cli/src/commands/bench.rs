@@ -6,7 +6,7 @@ use maana::bench::{PRODUCT_SHAPES, Round};
 use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana::kernels::{Pool, Precision};
 use maana::model::{SentenceModel, Shape, Trainable};
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -93,7 +93,7 @@ impl Bench {
             Some(Part::MakeModel { shape, out, tokenizer }) => {
                 let opened = crate::terminal::open_model(&tokenizer, pool, crate::precision::Choice::F32)?;
                 opened.model.random_of_shape(pool, shape.shape(), 42)?.save(&out, &[])?;
-                println!("{}", out.display());
+                say!("{}", out.display())?;
                 Ok(())
             }
             Some(Part::ServeRounds { job, model, texts, set, mut dims, precision }) => {
@@ -119,7 +119,7 @@ fn next_round(round: Option<Round>) -> bool {
         None => serde_json::json!({"ready": true}),
         Some(round) => serde_json::json!(round),
     };
-    let told = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
+    let told = say!("{line}");
     let mut word = String::new();
     told.is_ok() && std::io::stdin().lock().read_line(&mut word).is_ok() && word.trim() == "go"
 }
@@ -151,29 +151,31 @@ const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::
 const TOKENS: usize = 2048;
 
 fn measure(pool: &Pool, name: &str) -> Result<()> {
-    println!("{}, {} threads, {}", processor(), pool.threads(), maana::kernels::isa().name());
-    println!("\nlimit of the innermost loop, operands in the nearest cache (GOP/s)");
-    let limits = PRECISIONS.map(|precision| {
+    say!("{}, {} threads, {}", processor(), pool.threads(), maana::kernels::isa().name())?;
+    say!("\nlimit of the innermost loop, operands in the nearest cache (GOP/s)")?;
+    let mut limits = Vec::new();
+    for precision in PRECISIONS {
         let limit = (0..3).map(|_| maana::kernels::limit(pool, precision)).fold(0.0, f64::max);
-        println!("  {:<5} {:>8.1}", precision.name(), limit / 1e9);
-        limit
-    });
-    println!("\nproducts of {TOKENS} tokens (GOP/s, share of the limit)");
-    println!("{:<32}{:>15}{:>15}{:>15}{:>18}", "", "f32", "bf16", "int8", "gradient, f32");
-    for shape in PRODUCT_SHAPES {
-        print!("  {:<9} {:<20}", shape.model, shape.part);
-        for (precision, limit) in PRECISIONS.into_iter().zip(limits) {
-            let speed = maana::bench::product(pool, precision, shape, TOKENS);
-            print!("{:>9.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limit);
-        }
-        let speed = maana::bench::weight_gradient(pool, Precision::F32, shape, TOKENS);
-        println!("{:>12.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limits[0]);
+        say!("  {:<5} {:>8.1}", precision.name(), limit / 1e9)?;
+        limits.push(limit);
     }
-    println!("\nattention of 12 heads × 64, {TOKENS} tokens (µs a token)");
+    say!("\nproducts of {TOKENS} tokens (GOP/s, share of the limit)")?;
+    say!("{:<32}{:>15}{:>15}{:>15}{:>18}", "", "f32", "bf16", "int8", "gradient, f32")?;
+    for shape in PRODUCT_SHAPES {
+        let products = PRECISIONS.iter().zip(&limits).map(|(precision, limit)| {
+            let speed = maana::bench::product(pool, *precision, shape, TOKENS);
+            format!("{:>9.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limit)
+        });
+        let products: String = products.collect();
+        let speed = maana::bench::weight_gradient(pool, Precision::F32, shape, TOKENS);
+        let gradient = format!("{:>12.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limits[0]);
+        say!("  {:<9} {:<20}{products}{gradient}", shape.model, shape.part)?;
+    }
+    say!("\nattention of 12 heads × 64, {TOKENS} tokens (µs a token)")?;
     for length in [16, 64, 128, 512] {
         let (forward, both) = maana::bench::attention(pool, length, TOKENS, 12);
         let micros = 1e6 / TOKENS as f64;
-        println!("  {length:>3} tokens  forward {:.2}  with backward {:.2}", forward * micros, both * micros);
+        say!("  {length:>3} tokens  forward {:.2}  with backward {:.2}", forward * micros, both * micros)?;
     }
     measure_model(pool, name)
 }
@@ -183,7 +185,7 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
     let short: Vec<&str> = pairs.iter().take(256).map(|(positive, _)| positive.as_str()).collect();
     let long: Vec<String> = pairs[256..1024].chunks(24).map(|pairs| joined(pairs)).collect();
     let long: Vec<&str> = long.iter().map(String::as_str).collect();
-    println!("\n{name}");
+    say!("\n{name}")?;
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16, crate::precision::Choice::Int8] {
         let began = Instant::now();
         let opened = crate::terminal::open_model(name, pool, precision)?;
@@ -193,7 +195,7 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
         let start_up = began.elapsed().as_secs_f64();
         let (short_speed, one) = maana::bench::encoding(model, pool, &short)?;
         let (long_speed, _) = maana::bench::encoding(model, pool, &long)?;
-        println!(
+        say!(
             "  {:<5} start to first embedding {:>6.1} ms; encoding {:>7.0} tokens/s at {:.0} tokens a text, {:>7.0} at {:.0}; \
              one text {:.2} ms",
             model.precision().name(),
@@ -203,7 +205,7 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
             long_speed,
             model.tokenize(&long)?.tokens() as f64 / long.len() as f64,
             1e3 * one,
-        );
+        )?;
     }
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16] {
         let mut opened = crate::terminal::open_model(name, pool, precision)?;
@@ -217,13 +219,13 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
         })?;
         rounds.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let median = rounds[rounds.len() / 2];
-        println!(
+        say!(
             "  {:<5} training step of 32 pairs {:.2} s, {:.0} tokens/s, {:.2} GB at most",
             opened.model.precision().name(),
             median.seconds,
             median.tokens as f64 / median.seconds,
             median.peak_bytes as f64 / 1e9,
-        );
+        )?;
     }
     Ok(())
 }

@@ -14,7 +14,8 @@ pub(crate) struct Completions {
 
 impl Completions {
     pub(crate) fn run(self) -> Result<()> {
-        clap_complete::generate(self.shell, &mut crate::description(), "maana", &mut std::io::stdout());
-        Ok(())
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut crate::description(), "maana", &mut script);
+        crate::terminal::print(format_args!("{}", String::from_utf8(script)?))
     }
 }

@@ -5,7 +5,7 @@ use maana::data::RetrievalSet;
 use maana::finetune::{RunFolder, prepare};
 use maana::kernels::Pool;
 use maana::model::Embedder;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// The whole way once: fine-tune a small model on Swahili pairs, measure, save, search.
@@ -33,25 +33,25 @@ impl Demo {
         }
         let located = maana::demo::unpack(&self.out, &self.settings)?;
         let set = RetrievalSet::open(located.path(&located.recipe.evaluation.retrieval[0]))?;
-        let prepared = prepare(located, pool, &mut |notice| eprintln!("note: {notice}"))?;
+        let prepared = crate::terminal::fetching(|tell| prepare(located, pool, tell))?;
         let folder = RunFolder::new(self.out.join("run"));
         let recipe = self.out.join("demo.toml");
-        let run = folder.path().display().to_string();
-        let go_on = format!("maana train {} --out {run} --resume", recipe.display());
+        let go_on = super::train::resuming(&recipe, folder.path(), &self.settings);
         super::train::run(prepared, pool, &folder, false, &go_on)?;
         let model = folder.path().join("model");
         let opened = crate::terminal::open_model(&model.display().to_string(), pool, crate::precision::Choice::Auto)?;
         let embedder = Embedder::new(&opened.model, pool)?;
         let queries = [0, set.queries.len() / 3, 2 * set.queries.len() / 3];
-        println!("\nThree searches in {} documents (✓ marks what answers):", set.corpus.len());
+        say!("\nThree searches in {} documents (✓ marks what answers):", set.corpus.len())?;
         for search in maana::demo::searches(&embedder, pool, &set, &queries)? {
-            println!("\n  {}", search.query);
+            say!("\n  {}", search.query)?;
             for (score, text, relevant) in &search.hits {
-                println!("  {} {score:.3}  {text}", if *relevant { "✓" } else { " " });
+                say!("  {} {score:.3}  {text}", if *relevant { "✓" } else { " " })?;
             }
         }
         let dev = self.out.join("demo/dev");
-        println!(
+        let shell = |path: &Path| crate::terminal::shell(&path.display().to_string());
+        say!(
             "\nTry next:
   maana similarity {model} \"Mwanamke anashona.\" \"Mama anashona nguo.\" \"Bei ya mahindi imepanda.\"
   maana evaluate {model} {dev} --dims 384,128,32
@@ -61,10 +61,11 @@ and open {run}/report.html
 
 The demo took {:.0} s.",
             start.elapsed().as_secs_f64(),
-            model = model.display(),
-            dev = dev.display(),
-            recipe = recipe.display(),
-        );
+            model = shell(&model),
+            dev = shell(&dev),
+            recipe = shell(&recipe),
+            run = folder.path().display(),
+        )?;
         Ok(())
     }
 }

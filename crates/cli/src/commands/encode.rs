@@ -1,11 +1,15 @@
 //! `maana encode`
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use maana::data::TextStream;
 use maana::encode::Output;
 use maana::kernels::Pool;
-use maana::model::{DEFAULT_BATCH_TOKENS, Embedder, Encoder};
-use std::path::PathBuf;
+use maana::model::{Embedder, Encoder};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+const DEFAULT_BATCH_TOKENS: NonZeroUsize =
+    NonZeroUsize::new(maana::model::DEFAULT_BATCH_TOKENS).expect("a batch has tokens");
 
 /// Turn texts into embeddings.
 #[derive(clap::Args)]
@@ -36,7 +40,7 @@ pub(crate) struct Encode {
     dim: Option<usize>,
     /// Tokens that go through the model at once; changes speed and memory, never the result
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
-    batch_tokens: usize,
+    batch_tokens: NonZeroUsize,
     /// A prompt of the model to put before every text, by its name
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
@@ -44,9 +48,14 @@ pub(crate) struct Encode {
 
 impl Encode {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let place = |path: &Path| path.canonicalize().ok();
+        if place(Path::new(&self.input)).is_some_and(|input| place(&self.output) == Some(input)) {
+            bail!("{}: is the input, which would be lost; give --output another name", self.output.display());
+        }
+        let name = if self.input == "-" { "standard input" } else { &self.input };
         let texts = TextStream::open(&self.input, self.column.as_deref())?;
         let opened = crate::terminal::open_model(&self.model, pool, self.precision.precision)?;
-        let mut embedder = Embedder::new(&opened.model, pool)?.with_batch_tokens(self.batch_tokens);
+        let mut embedder = Embedder::new(&opened.model, pool)?.with_batch_tokens(self.batch_tokens.get());
         if let Some(dimension) = self.dim {
             embedder = embedder.with_dimension(dimension)?;
         }
@@ -57,11 +66,11 @@ impl Encode {
         let output = Output::create(&self.output, embedder.dimension())?;
         let progress = crate::terminal::count("texts");
         let start = std::time::Instant::now();
-        let encoded = maana::encode::encode(&embedder, prompt, texts, &self.input, output, &mut |rows| {
+        let encoded = maana::encode::encode(&embedder, prompt, texts, name, output, &mut |rows| {
             progress.set_position(rows);
         })?;
         progress.finish_and_clear();
-        eprintln!(
+        tell!(
             "{}: {} embeddings of {} dimensions in {:.1} s",
             self.output.display(),
             encoded.rows,

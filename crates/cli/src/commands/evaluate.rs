@@ -1,11 +1,11 @@
 //! `maana evaluate`
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use maana::data::RetrievalSet;
 use maana::eval::RetrievalOptions;
 use maana::kernels::Pool;
 use maana::model::{Embedder, Encoder};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Measure retrieval at several dimensions, from one encoding.
 #[derive(clap::Args)]
@@ -38,22 +38,27 @@ impl Evaluate {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let sets = self.datasets.iter().map(RetrievalSet::open).collect::<Result<Vec<_>, _>>()?;
         for set in sets.iter().filter(|set| set.unknown_queries > 0) {
-            eprintln!("note: {}: {} judgements name queries that are not there", set.name, set.unknown_queries);
+            tell!("note: {}: {} judgements name queries that are not there", set.name, set.unknown_queries);
+        }
+        // Before the work, not after it.
+        let folder = self.json.as_deref().and_then(Path::parent).filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            bail!("{}: there is no such folder; make it, or give --json another place", folder.display());
         }
         let opened = crate::terminal::open_model(&self.model, pool, self.precision.precision)?;
         let embedder = Embedder::new(&opened.model, pool)?;
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
         let start = std::time::Instant::now();
         let scores = maana::evaluate::evaluate(&embedder, pool, &sets, &dims, &RetrievalOptions::default())?;
-        print!("{}", maana::evaluate::table(&scores));
-        eprintln!("{:.1} s", start.elapsed().as_secs_f64());
+        crate::terminal::print(format_args!("{}", maana::evaluate::table(&scores)))?;
+        tell!("{:.1} s", start.elapsed().as_secs_f64());
         if let Some(path) = &self.json {
             let json = serde_json::Value::from(maana::eval::to_json(&scores));
             std::fs::write(path, format!("{json:#}\n")).with_context(|| path.display().to_string())?;
         }
         if let Some(folder) = &self.csv {
             for path in maana::eval::write_csv(folder, &scores, None, None)? {
-                eprintln!("{}", path.display());
+                tell!("{}", path.display());
             }
         }
         Ok(())

@@ -31,7 +31,7 @@ impl Info {
             json["revision"] = opened.resolved.revision.clone().into();
             json["precision"] = opened.model.precision().name().into();
             json["fingerprint"] = fingerprint.into();
-            println!("{}", serde_json::to_string_pretty(&json)?);
+            say!("{}", serde_json::to_string_pretty(&json)?)?;
             return Ok(());
         }
         let mut rows = vec![
@@ -66,7 +66,7 @@ impl Info {
         ));
         rows.push(("fingerprint", fingerprint));
         for (name, value) in rows {
-            println!("{name:<24} {value}");
+            say!("{name:<24} {value}")?;
         }
         Ok(())
     }

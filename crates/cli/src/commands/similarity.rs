@@ -37,15 +37,15 @@ impl Similarity {
         let matrix = maana::similarity::similarities(&embedder, pool, &texts)?;
         if self.json {
             let rows: Vec<&[f32]> = (0..matrix.rows()).map(|row| matrix.row(row)).collect();
-            println!("{}", serde_json::json!({"texts": texts, "similarities": rows}));
+            say!("{}", serde_json::json!({"texts": texts, "similarities": rows}))?;
             return Ok(());
         }
         let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let header: String = (1..=texts.len()).map(|number| format!("{number:>8}")).collect();
-        println!("    {header}");
+        say!("    {header}")?;
         for (row, text) in texts.iter().enumerate() {
             let cells: String = matrix.row(row).iter().map(|value| cell(*value, coloured)).collect();
-            println!("{:>3} {cells}  {text}", row + 1);
+            say!("{:>3} {cells}  {text}", row + 1)?;
         }
         Ok(())
     }

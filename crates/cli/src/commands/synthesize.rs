@@ -1,6 +1,6 @@
 //! `maana synthesize`
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::path::PathBuf;
 
 /// Write made-up Swahili sentence pairs and a retrieval set.
@@ -13,11 +13,11 @@ Example:
   maana synthesize --pairs 20000 --seed 7 --out swahili")]
 pub(crate) struct Synthesize {
     /// Pairs to write
-    #[arg(long, default_value_t = 3000, value_name = "N")]
-    pairs: usize,
+    #[arg(long, default_value_t = 3000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pairs: u32,
     /// Queries of the retrieval set
-    #[arg(long, default_value_t = 300, value_name = "N")]
-    queries: usize,
+    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    queries: u32,
     /// Seed of everything that is drawn
     #[arg(long, default_value_t = 42, value_name = "S")]
     seed: u64,
@@ -28,15 +28,20 @@ pub(crate) struct Synthesize {
 
 impl Synthesize {
     pub(crate) fn run(self) -> Result<()> {
-        let written = maana::synthesize::synthesize(self.pairs, self.queries, self.seed, &self.out)?;
-        println!(
+        // Whoever wrote them, they may not be had again.
+        if let Some(there) = ["train.jsonl", "dev"].map(|name| self.out.join(name)).iter().find(|path| path.exists()) {
+            bail!("{}: is there already; remove it, or choose another folder with --out", there.display());
+        }
+        let (pairs, queries) = (self.pairs as usize, self.queries as usize);
+        let written = maana::synthesize::synthesize(pairs, queries, self.seed, &self.out)?;
+        say!(
             "{}: {} pairs; {}: {} queries, {} documents",
             self.out.join("train.jsonl").display(),
             written.pairs,
             self.out.join("dev").display(),
             written.queries,
             written.documents
-        );
+        )?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use maana::finetune::{Finetuned, Prepared, RunFolder, Told, finetune, prepare};
 use maana::kernels::Pool;
 use maana::recipe::LocatedRecipe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,7 +41,7 @@ pub(crate) struct Train {
 impl Train {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let located = LocatedRecipe::read(&self.recipe, &self.settings)?;
-        let prepared = prepare(located, pool, &mut |notice| eprintln!("note: {notice}"))?;
+        let prepared = terminal::fetching(|tell| prepare(located, pool, tell))?;
         if self.dry_run {
             return print_plan(&prepared, pool);
         }
@@ -49,10 +49,17 @@ impl Train {
             let stem = self.recipe.file_stem().unwrap_or_else(|| "recipe".as_ref());
             PathBuf::from("runs").join(stem)
         });
-        let go_on = format!("maana train {} --out {} --resume", self.recipe.display(), out.display());
+        let go_on = resuming(&self.recipe, &out, &self.settings);
         run(prepared, pool, &RunFolder::new(out), self.resume, &go_on)?;
         Ok(())
     }
+}
+
+/// The command that goes on with a run: with its settings, for a run goes on only as it began.
+pub(super) fn resuming(recipe: &Path, out: &Path, settings: &[String]) -> String {
+    let place = |path: &Path| terminal::shell(&path.display().to_string());
+    let settings: String = settings.iter().map(|setting| format!(" --set {}", terminal::shell(setting))).collect();
+    format!("maana train {} --out {}{settings} --resume", place(recipe), place(out))
 }
 
 /// Runs what is prepared and tells the terminal about it. `go_on` is the command that resumes it.
@@ -70,7 +77,7 @@ pub(super) fn run(
             // Asked twice: at once. What was saved before stands.
             std::process::exit(130);
         }
-        eprintln!("\nstopping: writing a checkpoint (once more Ctrl-C to stop without)");
+        tell!("\nstopping: writing a checkpoint (once more Ctrl-C to stop without)");
     })
     .context("the handler of Ctrl-C")?;
     let mut display = terminal::TrainingDisplay::new();
@@ -78,17 +85,17 @@ pub(super) fn run(
     display.clear();
     match ended {
         Finetuned::Finished { model, facts } => {
-            println!("\nbefore\n{}", maana::evaluate::table(&facts.before));
-            println!("after\n{}", maana::evaluate::table(&facts.after));
-            println!("model   {}", model.display());
-            println!("report  {}", folder.path().join("report.html").display());
+            say!("\nbefore\n{}", maana::evaluate::table(&facts.before))?;
+            say!("after\n{}", maana::evaluate::table(&facts.after))?;
+            say!("model   {}", model.display())?;
+            say!("report  {}", folder.path().join("report.html").display())?;
             Ok(facts)
         }
         Finetuned::Interrupted { checkpoint, .. } => {
             if let Some(checkpoint) = checkpoint {
-                println!("stopped; the run stands in {}", checkpoint.display());
+                say!("stopped; the run stands in {}", checkpoint.display())?;
             }
-            println!("go on with: {go_on}");
+            say!("go on with: {go_on}")?;
             Err(terminal::Stopped.into())
         }
     }
@@ -96,36 +103,36 @@ pub(super) fn run(
 
 fn print_plan(prepared: &Prepared, pool: &Pool) -> Result<()> {
     let plan = prepared.plan();
-    println!("{}", prepared.located().to_toml());
-    println!("# The plan");
-    println!("rows          {}", plan.rows);
-    println!("columns       {}", prepared.source().columns().join(", "));
-    println!("micro-batches {} an epoch, {} in all", plan.batches_per_epoch, plan.micro_batches);
-    println!("updates       {}", plan.updates);
-    println!("warmup        {}", plan.warmup_updates);
+    say!("{}", prepared.located().to_toml())?;
+    say!("# The plan")?;
+    say!("rows          {}", plan.rows)?;
+    say!("columns       {}", prepared.source().columns().join(", "))?;
+    say!("micro-batches {} an epoch, {} in all", plan.batches_per_epoch, plan.micro_batches)?;
+    say!("updates       {}", plan.updates)?;
+    say!("warmup        {}", plan.warmup_updates)?;
     let dims: Vec<String> = prepared.dims().iter().map(ToString::to_string).collect();
     for (name, queries, documents) in prepared.sets() {
-        println!("measured on   {name}: {queries} queries, {documents} documents, at dims {}", dims.join(", "));
+        say!("measured on   {name}: {queries} queries, {documents} documents, at dims {}", dims.join(", "))?;
     }
     let moments = |moments: &[maana::train::Moment]| {
         let shown = moments.iter().map(|moment| format!("{} → {:.4}", moment.step, moment.epoch));
         shown.collect::<Vec<_>>().join(", ")
     };
-    println!("evaluations   step → epoch: {}", moments(&plan.evaluations));
-    println!("log rows      step → epoch: {}", moments(&plan.log_rows));
+    say!("evaluations   step → epoch: {}", moments(&plan.evaluations))?;
+    say!("log rows      step → epoch: {}", moments(&plan.log_rows))?;
     let estimate = prepared.estimate(pool)?;
-    println!("tokens        {:.1} a row, {:.0} a second", estimate.tokens_per_row, estimate.tokens_per_second);
-    println!(
+    say!("tokens        {:.1} a row, {:.0} a second", estimate.tokens_per_row, estimate.tokens_per_second)?;
+    say!(
         "time          about {} of training and {} of evaluations, with {} threads",
         terminal::duration(estimate.training_seconds),
         terminal::duration(estimate.evaluation_seconds),
         pool.threads()
-    );
-    println!(
+    )?;
+    say!(
         "memory        about {:.2} GB: {:.2} GB for parameters, gradients and moments, {:.2} GB for a batch",
         (estimate.parameter_bytes + estimate.activation_bytes) as f64 / 1e9,
         estimate.parameter_bytes as f64 / 1e9,
         estimate.activation_bytes as f64 / 1e9
-    );
+    )?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Bench, fail, golden, maana, succeed, text};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn says(stderr: &str, parts: &[&str]) {
     println!("{stderr}");
@@ -129,6 +129,10 @@ fn recipes() {
     };
     says(&set("loss.matryoshka_dims=[128,64]"), &["128", "64"]);
     says(&set("loss.matryoshka_dims=[32,64]"), &["matryoshka_dims"]);
+    says(&set("loss.n_dims_per_step=9"), &["[loss]", "`n_dims_per_step` is 9", "from 1 to 4"]);
+    says(&set("model.max_seq_length=1"), &["[model]", "max_seq_length 1", "or more"]);
+    says(&set("training.reproduce=3.0"), &["training.reproduce=3.0", "expected a string"]);
+    says(&set("training.reproduce=\"6.2\""), &["6.2", "3.0.1"]);
     says(&set("training.learning_rat=1"), &["learning_rat", "learning_rate"]);
     says(&set("training.keep_best=dim_64_ndcg"), &["dim_64_ndcg", "dim_64_cosine_ndcg@10"]);
     says(&set("data.columns=[\"positiv\",\"anchor\"]"), &["pairs.jsonl", "positiv", "positive"]);
@@ -158,6 +162,18 @@ fn texts() {
     says(&encode("half.jsonl", b"{\"text\": \"a\"}\n{\"text\": \n"), &["half.jsonl", "line 2"]);
     says(&encode("none.jsonl", b""), &["none.jsonl"]);
     says(&encode("not.parquet", b"PAR1 is not all"), &["not.parquet"]);
+    let mut command = maana();
+    command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg("-").stdin(Stdio::null());
+    says(&fail(command.arg("--output").arg(bench.path("out.npy")), 1), &["standard input", "no texts"]);
+    let mut command = maana();
+    let before = std::fs::read(bench.path("pairs.jsonl")).unwrap();
+    command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("pairs.jsonl"));
+    says(&fail(command.arg("--output").arg(bench.path("dev/../pairs.jsonl")), 1), &["is the input", "--output"]);
+    assert!(std::fs::read(bench.path("pairs.jsonl")).unwrap() == before, "the texts are still there");
+    let mut command = maana();
+    command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("pairs.jsonl"));
+    let stderr = fail(command.arg("--output").arg(bench.path("nowhere/out.npy")), 1);
+    says(&stderr, &["nowhere/out.npy: ", "remedy: "]);
     let mut command = maana();
     command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("pairs.jsonl"));
     let stderr = fail(command.args(["--column", "ancor", "--output"]).arg(bench.path("out.npy")), 1);
@@ -203,6 +219,12 @@ fn a_folder_that_is_not_ours_is_left_alone() {
     says(&fail(&mut bench.train("ours"), 1), &["ours", "--resume"]);
     says(&fail(bench.train("nothing").arg("--resume"), 1), &["nothing", "resume"]);
 
+    bench.write("train.jsonl", "mine");
+    let mut synthesize = maana();
+    synthesize.args(["synthesize", "--pairs", "10", "--queries", "2", "--out"]).arg(bench.path(""));
+    says(&fail(&mut synthesize, 1), &["train.jsonl", "--out"]);
+    assert_eq!(std::fs::read_to_string(bench.path("train.jsonl")).unwrap(), "mine");
+
     let mut demo = maana();
     says(&fail(demo.args(["demo", "--out"]).arg(bench.path("run")), 1), &["run", "--out"]);
 }
@@ -219,7 +241,7 @@ fn a_full_disk_leaves_no_half_file_and_says_so() {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_maana"), "encode"]);
         command.arg(golden("tiny-bert")).arg("--input").arg(bench.path("texts.txt")).arg("--output").arg(&out);
-        says(&fail(&mut command, 1), &[&format!("out.{ending}")]);
+        says(&fail(&mut command, 1), &[&format!("out.{ending}: "), "remedy: make room"]);
         let left: Vec<_> = std::fs::read_dir(bench.folder.path()).unwrap().flatten().collect();
         assert!(left.iter().all(|entry| !text(entry.file_name().as_encoded_bytes()).contains("out.")), "{left:?}");
     }
@@ -227,7 +249,7 @@ fn a_full_disk_leaves_no_half_file_and_says_so() {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_maana"), "train"]);
     command.arg(bench.path("recipe.toml")).arg("--out").arg(bench.path("run"));
-    says(&fail(&mut command, 1), &["run", "checkpoint"]);
+    says(&fail(&mut command, 1), &["run", "checkpoint", "remedy: make room"]);
     assert!(!bench.path("run/model").exists());
 }
 
@@ -251,6 +273,9 @@ fn the_command_line() {
     fail(maana().args(["encode", "x"]), 2);
     fail(maana().args(["similarity", "x", "one"]), 2);
     fail(maana().args(["--threads", "0", "info", "x"]), 2);
+    fail(maana().args(["synthesize", "--pairs", "0", "--out", "x"]), 2);
+    fail(maana().args(["synthesize", "--queries", "100000000", "--out", "x"]), 2);
+    fail(maana().args(["encode", "x", "--input", "x.txt", "--output", "o.npy", "--batch-tokens", "0"]), 2);
     let model = golden("tiny-bert");
     let stderr = fail(maana().arg("similarity").arg(&model).args(["a", "b", "--dim", "65"]), 1);
     says(&stderr, &["65", "64"]);
@@ -259,7 +284,11 @@ fn the_command_line() {
     let stderr =
         fail(maana().arg("encode").arg(&model).args(["--input", "x.txt", "--output", "o.npy", "--prompt", "query"]), 1);
     says(&stderr, &["x.txt"]);
+    says(&fail(maana().arg("info").arg(model.join("config.json")), 1), &["config.json", "is a file", "folder"]);
     let bench = Bench::new();
+    let mut command = maana();
+    command.arg("evaluate").arg(&model).arg(bench.path("dev")).arg("--json").arg(bench.path("nowhere/scores.json"));
+    says(&fail(&mut command, 1), &["nowhere", "--json"]);
     let mut command = maana();
     command.arg("encode").arg(&model).arg("--input").arg(bench.path("dev/queries.jsonl"));
     let stderr = fail(command.arg("--output").arg(bench.path("out.docx")), 1);

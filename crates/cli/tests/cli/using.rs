@@ -93,6 +93,27 @@ fn a_model_tells_what_it_is() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    for arguments in [vec!["info", "MODEL"], vec!["info", "MODEL", "--json"], vec!["completions", "bash"]] {
+        let model = golden("tiny-bert");
+        let arguments = arguments.iter().map(|word| if *word == "MODEL" { model.as_os_str() } else { word.as_ref() });
+        let mut child = maana().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    }
+    // Nor is one that reads no notes.
+    let mut command = maana();
+    command.arg("encode").arg(golden("tiny-bert")).args(["--input", "-", "--output"]);
+    let bench = Bench::new();
+    command.arg(bench.path("out.npy")).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stderr.take());
+    child.stdin.take().unwrap().write_all(b"habari\n").unwrap();
+    assert!(child.wait().unwrap().success() && bench.path("out.npy").exists());
+}
+
+#[test]
 fn scores_as_table_json_and_csv() {
     let bench = Bench::new();
     let mut command = maana();
@@ -139,7 +160,7 @@ fn the_demo_s_data_are_those_of_the_generator() {
         let made = std::fs::read(bench.path("made").join(name)).unwrap();
         assert!(
             made == std::fs::read(kept.join(name)).unwrap(),
-            "recipes/demo/{name}: made anew by `maana synthesize --pairs 3000 --queries 300 --seed 42 --out recipes/demo`"
+            "recipes/demo/{name}: remove recipes/demo and make it anew with\n             `maana synthesize --pairs 3000 --queries 300 --seed 42 --out recipes/demo`"
         );
     }
 }

@@ -59,6 +59,20 @@ pub enum OutputError {
     },
 }
 
+impl OutputError {
+    /// What Parquet's library says; an error of the system inside it is told as such.
+    fn parquet(path: &Path, source: parquet::errors::ParquetError) -> Self {
+        let path = path.to_owned();
+        match source {
+            parquet::errors::ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+                Ok(source) => Self::Io { path, source: *source },
+                Err(inner) => Self::Parquet { path, source: parquet::errors::ParquetError::External(inner) },
+            },
+            source => Self::Parquet { path, source },
+        }
+    }
+}
+
 /// A file of embeddings that is being written. Dropped before [`Output::finish`], it leaves nothing behind.
 pub struct Output {
     path: PathBuf,
@@ -83,7 +97,7 @@ impl Output {
         let format = Format::of(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!(".{name}.{}.incomplete", std::process::id()));
-        let io = |source| OutputError::Io { path: temporary.clone(), source };
+        let io = |source| OutputError::Io { path: path.to_owned(), source };
         let file = File::create(&temporary).map_err(io)?;
         let writer = match format {
             Format::Npy => {
@@ -99,7 +113,7 @@ impl Output {
                     Field::new("embedding", DataType::FixedSizeList(item, dimension as i32), false),
                 ]));
                 let writer = ArrowWriter::try_new(file, schema.clone(), None)
-                    .map_err(|source| OutputError::Parquet { path: temporary.clone(), source })?;
+                    .map_err(|source| OutputError::parquet(path, source))?;
                 Writer::Parquet(Box::new(writer), schema)
             }
         };
@@ -112,7 +126,7 @@ impl Output {
     /// If the disk is full or may not be written.
     pub fn write(&mut self, texts: &[&str], embeddings: &Matrix) -> Result<(), OutputError> {
         assert_eq!((texts.len(), self.dimension), (embeddings.rows(), embeddings.columns()), "one row for each text");
-        let path = &self.temporary;
+        let path = &self.path;
         let io = |source| OutputError::Io { path: path.clone(), source };
         match self.writer.as_mut().expect("not finished") {
             Writer::Npy(writer) => {
@@ -133,7 +147,7 @@ impl Output {
                 let values: ArrayRef = Arc::new(Float32Array::from(embeddings.data().to_vec()));
                 let lists = FixedSizeListArray::new(item.clone(), *width, values, None);
                 let texts: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
-                let parquet = |source| OutputError::Parquet { path: path.clone(), source };
+                let parquet = |source| OutputError::parquet(path, source);
                 let batch = RecordBatch::try_new(schema.clone(), vec![texts, Arc::new(lists)])
                     .map_err(|error| parquet(error.into()))?;
                 writer.write(&batch).map_err(parquet)?;
@@ -148,7 +162,7 @@ impl Output {
     /// # Errors
     /// If the disk is full or may not be written.
     pub fn finish(mut self) -> Result<(), OutputError> {
-        let path = self.temporary.clone();
+        let path = self.path.clone();
         let io = |source| OutputError::Io { path: path.clone(), source };
         let file = match self.writer.take().expect("not finished") {
             Writer::Npy(writer) => {
@@ -158,9 +172,7 @@ impl Output {
                 file
             }
             Writer::Jsonl(writer) => writer.into_inner().map_err(|error| io(error.into_error()))?,
-            Writer::Parquet(writer, _) => {
-                writer.into_inner().map_err(|source| OutputError::Parquet { path: path.clone(), source })?
-            }
+            Writer::Parquet(writer, _) => writer.into_inner().map_err(|source| OutputError::parquet(&path, source))?,
         };
         file.sync_all().map_err(io)?;
         std::fs::rename(&self.temporary, &self.path)

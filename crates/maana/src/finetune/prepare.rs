@@ -1,13 +1,13 @@
 //! Everything that can be wrong with a recipe is found here, before a long run: files, columns, dimensions, names of measures.
 
 use super::{Estimate, FinetuneError, estimate};
-use crate::hub::Resolved;
+use crate::hub::{HubOptions, News, Resolved, Tell};
 use crate::recipe::LocatedRecipe;
 use maana_data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana_eval::{Primary, RetrievalOptions, Scores};
 use maana_kernels::Pool;
 use maana_model::{SentenceModel, Similarity, Trainable};
-use maana_train::{Evaluate, Loss, Plan, Precision, Version};
+use maana_train::{Evaluate, Loss, Plan, Precision, TrainError, Version};
 use std::path::PathBuf;
 
 /// A recipe with everything that it names, read and checked.
@@ -28,18 +28,20 @@ pub(super) struct Measures {
     pub(super) options: RetrievalOptions,
 }
 
-/// Reads and checks everything that the recipe names. `notice` is told in sentences what had to be assumed.
+/// Reads and checks everything that the recipe names. `tell` is told in sentences what is fetched and what had to be assumed, and
+/// how far the fetching is.
 ///
 /// # Errors
 /// If a file, a column, a dimension or a measure is not there.
-pub fn prepare(located: LocatedRecipe, pool: &Pool, notice: &mut dyn FnMut(&str)) -> Result<Prepared, FinetuneError> {
+pub fn prepare(located: LocatedRecipe, pool: &Pool, tell: &mut Tell<'_>) -> Result<Prepared, FinetuneError> {
     let recipe = &located.recipe;
     let precision = match recipe.training.precision {
         Precision::F32 => maana_kernels::Precision::F32,
         Precision::Bf16 => maana_kernels::Precision::Bf16,
     };
     if recipe.training.precision == Precision::Bf16 && !maana_kernels::isa().has_bf16() {
-        notice("precision = \"bf16\": this processor multiplies bf16 no faster than f32, but it takes less memory");
+        let text = "precision = \"bf16\": this processor multiplies bf16 no faster than f32, but it takes less memory";
+        tell(News::Notice(text));
     }
     let inputs: Vec<PathBuf> = recipe.data.train.iter().map(|path| located.path(path)).collect();
     let options = ReadOptions { columns: recipe.data.columns.clone(), limit: recipe.data.limit, ..Default::default() };
@@ -51,20 +53,24 @@ pub fn prepare(located: LocatedRecipe, pool: &Pool, notice: &mut dyn FnMut(&str)
         .map(|path| RetrievalSet::open(located.path(path)))
         .collect::<Result<Vec<_>, _>>()?;
     for set in sets.iter().filter(|set| set.unknown_queries > 0) {
-        notice(&format!("{}: {} judgements name queries that are not there", set.name, set.unknown_queries));
+        let text = format!("{}: {} judgements name queries that are not there", set.name, set.unknown_queries);
+        tell(News::Notice(&text));
     }
 
-    let opened = crate::open::open(&located.base(), pool, precision, notice)?;
+    let opened = crate::open::open_with(&located.base(), pool, precision, &HubOptions::from_environment(), tell)?;
     let mut model = opened.model;
     if let Some(tokens) = recipe.model.max_seq_length {
         let longest = model.config().longest();
         if tokens > longest {
-            notice(&format!("max_seq_length {tokens} exceeds the model's {longest} positions, which are used"));
+            let text = format!("max_seq_length {tokens} exceeds the model's {longest} positions, which are used");
+            tell(News::Notice(&text));
         }
-        model.set_max_seq_length(tokens.min(longest))?;
+        let set = model.set_max_seq_length(tokens.min(longest));
+        set.map_err(|error| FinetuneError::Fit(format!("[model] {error}")))?;
     }
     let dimension = model.dimension();
-    let loss = recipe.loss.build(dimension, recipe.training.seed)?;
+    let in_table = |error: TrainError| FinetuneError::Fit(format!("[loss] {error}"));
+    let loss = recipe.loss.build(dimension, recipe.training.seed).map_err(in_table)?;
     loss.needs().check(&loss.describe().name, source.columns(), source.has_labels())?;
     let dims = measured_dims(&located, dimension)?;
     let plan = Plan::new(source.len(), &recipe.training)?;

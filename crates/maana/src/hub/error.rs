@@ -9,6 +9,9 @@ pub enum HubError {
     /// The name is none.
     #[error("`{0}` is neither a folder nor a name of the form `organisation/model` or `organisation/model@revision`")]
     Name(String),
+    /// The name is that of a file.
+    #[error("`{0}` is a file; give the folder that holds the model")]
+    File(String),
     /// The address of the hub is none.
     #[error("HF_ENDPOINT is `{0}`; expected an address such as https://huggingface.co")]
     Endpoint(String),

@@ -48,7 +48,7 @@ pub struct Series {
     pub name: String,
     /// Pairs (x, y); with [`Chart::x_names`], x is the number of the name.
     pub points: Vec<(f64, f64)>,
-    /// Whether the values stand beside the points: above those of the first series, below those of the others.
+    /// Whether the values stand beside the points, to three places: above those of the first series, below those of the others.
     pub labelled: bool,
 }
 
@@ -194,8 +194,8 @@ impl Chart {
             }
             let _ = write!(out, "<circle class=\"hit\" cx=\"{left:.1}\" cy=\"{top:.1}\" r=\"8\"/></g>");
             if series.labelled {
-                let below = if index == 0 { -9.0 } else { 18.0 };
-                let (label, at) = (plain(y), top + below);
+                let below = if index == 0 { -11.0 } else { 20.0 };
+                let (label, at) = (format!("{y:.3}"), top + below);
                 let _ = write!(
                     out,
                     "<text class=\"value\" x=\"{left:.1}\" y=\"{at:.1}\" text-anchor=\"middle\">{label}</text>"

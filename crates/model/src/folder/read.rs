@@ -50,7 +50,7 @@ pub fn open_in(folder: &Path, pool: &Pool, precision: Precision) -> Result<Opene
     })?;
     let config = EncoderConfig::from_json(&config_json, &config_path)?;
 
-    let sentence_path = transformer.join("sentence_bert_config.json");
+    let sentence_path = sentence_config_path(&transformer);
     let sentence_config = read_json(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
     let do_lower_case = Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
     let tokenizer = Tokenizer::open(&transformer, do_lower_case)?;
@@ -142,6 +142,13 @@ fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<ModuleList, 
     let pooling = modules.pop().map(|(_, place)| place);
     let transformer = modules.pop().map(|(_, place)| place).unwrap_or_default();
     Ok(ModuleList { transformer, pooling, rest })
+}
+
+/// Where the length of texts stands: today always in the file with BERT's name, in older folders also in that of the architecture.
+fn sentence_config_path(transformer: &Path) -> PathBuf {
+    let path = |name: &str| transformer.join(format!("sentence_{name}_config.json"));
+    let older = ["roberta", "distilbert", "xlm-roberta"].map(path);
+    std::iter::once(path("bert")).chain(older).find(|path| path.is_file()).unwrap_or_else(|| path("bert"))
 }
 
 fn read_max_seq_length(

@@ -116,4 +116,5 @@ fn names_can_stand_on_the_axis() {
     assert_sound(&svg);
     assert!(svg.contains(">128</text>") && svg.contains("a &lt;second&gt; line"));
     assert!(svg.contains("<title>64 · loss: 0.2</title>"));
+    assert!(svg.contains(">0.100</text>"), "labels beside points have three places");
 }
