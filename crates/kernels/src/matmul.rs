@@ -254,8 +254,8 @@ impl Task<'_> {
                 self.c.slice(start + columns.start..start + columns.end)
             };
             if columns.len() == form.columns {
-                // Every row is checked to lie in the result.
-                job.sums = (0..rows).rev().map(row).last().expect("a tile has rows").as_mut_ptr().cast();
+                let start = first * n + columns.start;
+                job.sums = self.c.pointer(start..start + (rows - 1) * n + columns.len()).cast();
                 // SAFETY: the left words and the result's rows were just checked, the panel has these steps, and the form
                 // belongs to an `Isa` that detection gave.
                 unsafe { (form.kernel)(&job, rows) };

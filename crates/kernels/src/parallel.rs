@@ -204,6 +204,13 @@ impl<T> Disjoint<T> {
         Self { start: data.as_mut_ptr(), length: data.len() }
     }
 
+    /// Where a part of the slice begins, which is checked to lie in it.
+    pub(crate) fn pointer(&self, range: std::ops::Range<usize>) -> *mut T {
+        assert!(range.start <= range.end && range.end <= self.length, "{range:?} of {}", self.length);
+        // SAFETY: the place lies in the slice.
+        unsafe { self.start.add(range.start) }
+    }
+
     /// A part of the slice.
     ///
     /// # Safety

@@ -64,15 +64,19 @@ enum Part {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Named {
-    BgeSmall,
+    /// 6 layers of 384, as all-MiniLM-L6-v2
+    #[value(name = "minilm")]
+    MiniLm,
+    /// 12 layers of 768, as bge-base and bert-base
     BgeBase,
+    /// 24 layers of 1024, as bge-large and bert-large
     BgeLarge,
 }
 
 impl Named {
     fn shape(self) -> Shape {
         match self {
-            Self::BgeSmall => Shape { layers: 12, hidden: 384, heads: 12, intermediate: 1536 },
+            Self::MiniLm => Shape { layers: 6, hidden: 384, heads: 12, intermediate: 1536 },
             Self::BgeBase => Shape { layers: 12, hidden: 768, heads: 12, intermediate: 3072 },
             Self::BgeLarge => Shape { layers: 24, hidden: 1024, heads: 16, intermediate: 4096 },
         }
@@ -183,7 +187,7 @@ fn measure(pool: &Pool, name: &str) -> Result<()> {
 fn measure_model(pool: &Pool, name: &str) -> Result<()> {
     let pairs = maana::demo::pairs();
     let short: Vec<&str> = pairs.iter().take(256).map(|(positive, _)| positive.as_str()).collect();
-    let long: Vec<String> = pairs[256..1024].chunks(24).map(|pairs| joined(pairs)).collect();
+    let long: Vec<String> = pairs[256..1024].chunks(24).map(joined).collect();
     let long: Vec<&str> = long.iter().map(String::as_str).collect();
     say!("\n{name}")?;
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16, crate::precision::Choice::Int8] {
