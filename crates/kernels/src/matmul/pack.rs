@@ -15,6 +15,9 @@ use std::ops::Range;
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
+/// Panels, or blocks, that are packed together, so that whole lines of the cache are read.
+const TOGETHER: usize = 8;
+
 /// A right operand, packed once for many products.
 pub struct PackedMatrix {
     pub(super) form: Form,
@@ -99,20 +102,17 @@ impl PackedMatrix {
         let scales = &self.scales;
         // SAFETY: lines are bytes without gaps, borrowed here alone.
         let data = unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast::<u8>(), panels * bytes) };
-        pool.for_each_chunk(data, bytes, |panel, chunk| {
-            let start = panel * form.columns;
-            let part = Part { b, transposed, columns: start..n.min(start + form.columns), k };
-            match form.precision {
-                Precision::F32 => part.pack::<f32, 1>(form.columns, elements(chunk), |value, _| value),
-                Precision::Bf16 => part.pack::<u16, 2>(form.columns, elements(chunk), |value, _| to_bf16(value)),
-                Precision::Int8 => {
-                    let convert = |value, column: usize| quantized(value, scales[column]);
-                    if form.step == 2 {
-                        part.pack::<i8, 2>(form.columns, elements(chunk), convert);
-                    } else {
-                        part.pack::<i8, 4>(form.columns, elements(chunk), convert);
-                    }
-                }
+        pool.for_each_chunk(data, TOGETHER * bytes, |number, chunk| {
+            let start = number * TOGETHER * form.columns;
+            let part = Part { b, transposed, columns: start..n.min(start + TOGETHER * form.columns), k };
+            let convert = |value, column: usize| quantized(value, scales[column]);
+            match (form.precision, form.columns, form.step) {
+                (Precision::F32, 16, _) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| value),
+                (Precision::F32, ..) => part.pack::<f32, 32, 1>(elements(chunk), |value, _| value),
+                (Precision::Bf16, 16, _) => part.pack::<u16, 16, 2>(elements(chunk), |value, _| to_bf16(value)),
+                (Precision::Bf16, ..) => part.pack::<u16, 32, 2>(elements(chunk), |value, _| to_bf16(value)),
+                (Precision::Int8, 16, _) => part.pack::<i8, 16, 2>(elements(chunk), convert),
+                (Precision::Int8, ..) => part.pack::<i8, 32, 4>(elements(chunk), convert),
             }
         });
         if form.precision == Precision::Int8 {
@@ -160,32 +160,63 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Element `(k, column)` goes to `[k / STEP][column][k % STEP]`.
+    /// Element `(k, column)` goes to `[column / WIDTH][k / STEP][column % WIDTH][k % STEP]`.
     #[inline(always)]
-    fn pack<T: Element, const STEP: usize>(&self, width: usize, into: &mut [T], convert: impl Fn(f32, usize) -> T) {
+    fn pack<T: Element, const WIDTH: usize, const STEP: usize>(
+        &self,
+        into: &mut [T],
+        convert: impl Fn(f32, usize) -> T,
+    ) {
         /// Values of k at a time, so that both sides stay in cache.
         const DEPTH: usize = 32;
-        if self.columns.len() < width || !self.k.is_multiple_of(STEP) {
+        if !self.columns.len().is_multiple_of(WIDTH) || !self.k.is_multiple_of(STEP) {
             into.fill(T::default());
         }
-        let place = |k: usize, column: usize| (k / STEP * width + column) * STEP + k % STEP;
+        let panel_length = self.k.div_ceil(STEP) * WIDTH * STEP;
         if !self.transposed {
             for k in 0..self.k {
                 let row = &self.b.row(k)[self.columns.clone()];
-                for (column, value) in row.iter().enumerate() {
-                    into[place(k, column)] = convert(*value, self.columns.start + column);
+                for (panel, values) in row.chunks(WIDTH).enumerate() {
+                    let start = panel * panel_length + k / STEP * WIDTH * STEP + k % STEP;
+                    let first = self.columns.start + panel * WIDTH;
+                    spread_out::<T, WIDTH, STEP>(values, &mut into[start..], |value, column| {
+                        convert(value, first + column)
+                    });
                 }
             }
             return;
         }
         for start in (0..self.k).step_by(DEPTH) {
             let end = self.k.min(start + DEPTH);
-            for (column, number) in self.columns.clone().enumerate() {
+            for (place, number) in self.columns.clone().enumerate() {
                 let row = &self.b.row(number)[start..end];
+                let (panel, column) = (place / WIDTH, place % WIDTH);
+                let into = &mut into[panel * panel_length..(panel + 1) * panel_length];
                 for (depth, value) in row.iter().enumerate() {
-                    into[place(start + depth, column)] = convert(*value, number);
+                    let k = start + depth;
+                    into[(k / STEP * WIDTH + column) * STEP + k % STEP] = convert(*value, number);
                 }
             }
+        }
+    }
+}
+
+/// `WIDTH` values, or fewer at the edge, each `STEP` places behind the one before.
+#[inline(always)]
+fn spread_out<T: Element, const WIDTH: usize, const STEP: usize>(
+    values: &[f32],
+    into: &mut [T],
+    convert: impl Fn(f32, usize) -> T,
+) {
+    let into = &mut into[..(WIDTH - 1) * STEP + 1];
+    // A known number of values is copied in whole registers.
+    if let Ok(values) = <&[f32; WIDTH]>::try_from(values) {
+        for place in 0..WIDTH {
+            into[place * STEP] = convert(values[place], place);
+        }
+    } else {
+        for (place, value) in values.iter().enumerate() {
+            into[place * STEP] = convert(*value, place);
         }
     }
 }
@@ -322,15 +353,14 @@ pub(super) fn with_blocks<R>(pool: &Pool, form: &Form, a: Rows<'_>, f: impl FnOn
     let block = height * row_words(form, t);
     packed.resize(m.div_ceil(height) * block, 0);
     if t > 0 {
-        pool.for_each_chunk(&mut packed, block, |number, into| {
-            let rows = number * height..m.min((number + 1) * height);
-            match form.left {
-                LeftWords::Floats => pack_block::<f32, 1>(height, a, rows, cast(into), |value| value),
-                LeftWords::RoundedFloats => {
-                    pack_block::<f32, 2>(height, a, rows, cast(into), |value| from_bf16(to_bf16(value)));
-                }
-                LeftWords::Bf16Pairs => pack_block::<u16, 2>(height, a, rows, cast(into), to_bf16),
-                LeftWords::BytePairs | LeftWords::ByteQuads => unreachable!("gradients are not computed in bytes"),
+        pool.for_each_chunk(&mut packed, TOGETHER * block, |number, into| {
+            let start = number * TOGETHER * height;
+            let rows = start..m.min(start + TOGETHER * height);
+            match height {
+                4 => pack_blocks::<4>(form, a, rows, into),
+                6 => pack_blocks::<6>(form, a, rows, into),
+                12 => pack_blocks::<12>(form, a, rows, into),
+                _ => unreachable!("no tile is {height} rows high"),
             }
         });
     }
@@ -339,22 +369,33 @@ pub(super) fn with_blocks<R>(pool: &Pool, form: &Form, a: Rows<'_>, f: impl FnOn
     result
 }
 
-/// Element `(t, row)` goes to `[t / STEP][row][t % STEP]`.
+fn pack_blocks<const HEIGHT: usize>(form: &Form, a: Rows<'_>, rows: Range<usize>, into: &mut [u32]) {
+    match form.left {
+        LeftWords::Floats => pack_elements::<f32, HEIGHT, 1>(a, rows, cast(into), |value| value),
+        LeftWords::RoundedFloats => {
+            pack_elements::<f32, HEIGHT, 2>(a, rows, cast(into), |value| from_bf16(to_bf16(value)));
+        }
+        LeftWords::Bf16Pairs => pack_elements::<u16, HEIGHT, 2>(a, rows, cast(into), to_bf16),
+        LeftWords::BytePairs | LeftWords::ByteQuads => unreachable!("gradients are not computed in bytes"),
+    }
+}
+
+/// Element `(t, row)` goes to `[row / HEIGHT][t / STEP][row % HEIGHT][t % STEP]`.
 #[inline(always)]
-fn pack_block<T: Element, const STEP: usize>(
-    height: usize,
+fn pack_elements<T: Element, const HEIGHT: usize, const STEP: usize>(
     a: Rows<'_>,
     rows: Range<usize>,
     into: &mut [T],
     convert: impl Fn(f32) -> T,
 ) {
-    if rows.len() < height || !a.rows().is_multiple_of(STEP) {
+    if !rows.len().is_multiple_of(HEIGHT) || !a.rows().is_multiple_of(STEP) {
         into.fill(T::default());
     }
+    let block_length = a.rows().div_ceil(STEP) * HEIGHT * STEP;
     for token in 0..a.rows() {
-        let start = token / STEP * height * STEP + token % STEP;
-        for (row, value) in a.row(token)[rows.clone()].iter().enumerate() {
-            into[start + row * STEP] = convert(*value);
+        for (block, values) in a.row(token)[rows.clone()].chunks(HEIGHT).enumerate() {
+            let start = block * block_length + token / STEP * HEIGHT * STEP + token % STEP;
+            spread_out::<T, HEIGHT, STEP>(values, &mut into[start..], |value, _| convert(value));
         }
     }
 }
