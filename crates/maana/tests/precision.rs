@@ -1,11 +1,8 @@
-//! What bf16 and int8 change, on a real model: embeddings within stated bounds of those in f32, and retrieval that moves by
-//! less than stated. Where the model or the retrieval sets cannot be had, the tests say so and are skipped.
+//! What bf16 and int8 change, on a real model: embeddings within stated bounds of those in f32. Where the model cannot be had,
+//! the tests say so and are skipped.
 
-use maana::data::RetrievalSet;
-use maana::eval::RetrievalOptions;
 use maana::kernels::{Matrix, Pool, Precision};
 use maana::model::{Embedder, SentenceModel};
-use std::path::Path;
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 
@@ -41,7 +38,7 @@ fn embeddings_stay_near_those_in_f32() {
     let pool = Pool::new(2);
     let Some(mut model) = model(&pool) else { return };
     let pairs = maana::demo::pairs();
-    let texts: Vec<&str> = pairs[..150].iter().flat_map(|(a, b)| [a.as_str(), b.as_str()]).collect();
+    let texts: Vec<&str> = pairs[..60].iter().flat_map(|(a, b)| [a.as_str(), b.as_str()]).collect();
     let exact = embeddings(&model, &pool, &texts);
     for (precision, cosine, element) in [(Precision::Bf16, 1e-4, 0.03), (Precision::Int8, 1e-2, 0.2)] {
         model.set_precision(&pool, precision);
@@ -60,42 +57,13 @@ fn an_embedding_does_not_depend_on_its_company() {
     let pool = Pool::new(1);
     let Some(mut model) = model(&pool) else { return };
     let pairs = maana::demo::pairs();
-    let texts: Vec<&str> = pairs[..100].iter().map(|(text, _)| text.as_str()).collect();
+    let texts: Vec<&str> = pairs[..40].iter().map(|(text, _)| text.as_str()).collect();
     for precision in PRECISIONS {
         model.set_precision(&pool, precision);
         let together = embeddings(&model, &Pool::new(3), &texts);
-        for index in [0, 41, 99] {
+        for index in [0, 21, 39] {
             let alone = embeddings(&model, &pool, &texts[index..=index]);
             assert_eq!(alone.row(0), together.row(index), "{}, text {index}", precision.name());
         }
     }
-}
-
-/// Real Swahili sets, which lie beside the project where they are to be had.
-#[test]
-fn retrieval_moves_little() {
-    let pool = Pool::new(2);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/swahili/ir");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("skipped: there are no retrieval sets in {}", folder.display());
-        return;
-    };
-    let Some(mut model) = model(&pool) else { return };
-    let mut sets: Vec<_> = entries.map(|entry| RetrievalSet::open(entry.unwrap().path()).unwrap()).collect();
-    sets.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut means = Vec::new();
-    for precision in PRECISIONS {
-        model.set_precision(&pool, precision);
-        let embedder = Embedder::new(&model, &pool).unwrap();
-        let scores = maana::evaluate::evaluate(&embedder, &pool, &sets, &[384], &RetrievalOptions::default()).unwrap();
-        let values: Vec<f64> = scores.iter().map(|scores| scores.get("cosine_ndcg@10").unwrap()).collect();
-        for (set, value) in sets.iter().zip(&values) {
-            println!("{}: nDCG@10 of {} is {value:.4}", precision.name(), set.name);
-        }
-        means.push(values.iter().sum::<f64>() / values.len() as f64);
-    }
-    let moved = |precision: usize| (means[precision] / means[0] - 1.0).abs();
-    println!("the mean moves by {:.3} % in bf16 and {:.3} % in int8", 100.0 * moved(1), 100.0 * moved(2));
-    assert!(moved(1) < 0.002, "bf16: {means:?}");
-    assert!(moved(2) < 0.01, "int8: {means:?}");
 }

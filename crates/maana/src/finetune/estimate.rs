@@ -76,7 +76,7 @@ pub(super) fn estimate(prepared: &Prepared, pool: &Pool) -> Result<Estimate, Fin
         tokens_per_second,
         training_seconds: trained_rows * tokens_per_row / tokens_per_second,
         evaluation_seconds: evaluations as f64 * evaluated as f64 / bytes_per_token * forward / batch.tokens() as f64,
-        parameter_bytes: 4 * 5 * model.parameters().len(),
+        parameter_bytes: 4 * 4 * model.parameters().len() + model.packed_bytes(),
         activation_bytes: keep.bytes(),
     })
 }
