@@ -15,6 +15,7 @@ mod lanes;
 mod layer_norm;
 mod matmul;
 mod matrix;
+mod memory;
 mod normalize;
 mod parallel;
 mod pooling;
