@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maana::finetune::Told;
 use maana::hub::{HubOptions, News, Tell};
 use maana::kernels::Pool;
+use maana::model::Purpose;
 use maana::open::Opened;
 use maana::train::{Event, LogRow};
 use std::fmt::Arguments;
@@ -84,9 +85,9 @@ pub(crate) fn shell(word: &str) -> String {
 }
 
 /// Opens a model by folder or name; what is done and assumed for it goes to standard error.
-pub(crate) fn open_model(name: &str, pool: &Pool, precision: Choice) -> Result<Opened> {
+pub(crate) fn open_model(purpose: Purpose, name: &str, pool: &Pool, precision: Choice) -> Result<Opened> {
     let options = HubOptions::from_environment();
-    let opened = fetching(|tell| maana::open::open_with(name, pool, precision.precision(), &options, tell));
+    let opened = fetching(|tell| maana::open::open_with(purpose, name, pool, precision.precision(), &options, tell));
     opened.with_context(|| format!("model `{name}`"))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::hub::{HubError, HubOptions, News, Resolved, Tell, resolve};
 use maana_kernels::{Pool, Precision};
-use maana_model::{ModelError, SentenceModel};
+use maana_model::{ModelError, Purpose, SentenceModel};
 
 /// A model, and where it came from.
 pub struct Opened {
@@ -28,8 +28,14 @@ pub enum OpenError {
 ///
 /// # Errors
 /// If the model cannot be found, fetched or read.
-pub fn open(name: &str, pool: &Pool, precision: Precision, notice: &mut dyn FnMut(&str)) -> Result<Opened, OpenError> {
-    open_with(name, pool, precision, &HubOptions::from_environment(), &mut |news| {
+pub fn open(
+    purpose: Purpose,
+    name: &str,
+    pool: &Pool,
+    precision: Precision,
+    notice: &mut dyn FnMut(&str),
+) -> Result<Opened, OpenError> {
+    open_with(purpose, name, pool, precision, &HubOptions::from_environment(), &mut |news| {
         if let News::Notice(text) = news {
             notice(text);
         }
@@ -41,6 +47,7 @@ pub fn open(name: &str, pool: &Pool, precision: Precision, notice: &mut dyn FnMu
 /// # Errors
 /// If the model cannot be found, fetched or read.
 pub fn open_with(
+    purpose: Purpose,
     name: &str,
     pool: &Pool,
     precision: Precision,
@@ -48,7 +55,7 @@ pub fn open_with(
     tell: &mut Tell<'_>,
 ) -> Result<Opened, OpenError> {
     let resolved = resolve(name, options, tell)?;
-    let opened = maana_model::open_in(&resolved.folder, pool, precision)?;
+    let opened = maana_model::open_for(purpose, &resolved.folder, pool, precision)?;
     for text in &opened.notices {
         tell(News::Notice(text));
     }

@@ -2,7 +2,7 @@
 //! the hub, or the Python package that carries the same bytes; where none can be had, the test says so and is skipped.
 
 use maana_kernels::Pool;
-use maana_model::{Embedder, Encoder, Role};
+use maana_model::{Embedder, Encoder, Purpose, Role};
 use serde_json::Value;
 use std::path::Path;
 
@@ -15,14 +15,15 @@ fn golden(name: &str) -> Value {
 fn tokens_and_embeddings_of_the_reference() {
     let pool = Pool::new(2);
     let name = "sentence-transformers/all-MiniLM-L6-v2";
-    let opened =
-        match maana::open::open(name, &pool, maana::kernels::Precision::F32, &mut |notice| println!("{notice}")) {
-            Ok(opened) => opened,
-            Err(error) => {
-                println!("skipped: {name} cannot be had here: {error}");
-                return;
-            }
-        };
+    let opened = match maana::open::open(Purpose::Train, name, &pool, maana::kernels::Precision::F32, &mut |notice| {
+        println!("{notice}")
+    }) {
+        Ok(opened) => opened,
+        Err(error) => {
+            println!("skipped: {name} cannot be had here: {error}");
+            return;
+        }
+    };
     let tokenizer = opened.model.tokenizer();
     let texts = golden("tokenize.json");
     for row in texts.as_array().unwrap() {

@@ -2,13 +2,13 @@
 //! the tests say so and are skipped.
 
 use maana::kernels::{Matrix, Pool, Precision};
-use maana::model::{Embedder, SentenceModel};
+use maana::model::{Embedder, Purpose, SentenceModel};
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 
 fn model(pool: &Pool) -> Option<SentenceModel> {
     let name = "sentence-transformers/all-MiniLM-L6-v2";
-    match maana::open::open(name, pool, Precision::F32, &mut |notice| println!("{notice}")) {
+    match maana::open::open(Purpose::Train, name, pool, Precision::F32, &mut |notice| println!("{notice}")) {
         Ok(opened) => Some(opened.model),
         Err(error) => {
             println!("skipped: {name} cannot be had here: {error}");

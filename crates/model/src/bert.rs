@@ -4,7 +4,8 @@
 
 use crate::activations::{EncoderActivations, LayerActivations, LayerWork, Scratch, sized};
 use crate::config::EncoderConfig;
-use crate::parameters::{LayerParts, Layout};
+use crate::folder::MappedTensor;
+use crate::parameters::{Held, Layout};
 use crate::trainable::Noise;
 use maana_kernels::{After, Dropout, PackedMatrix, Pool, Precision, Rows};
 use maana_text::TokenBatch;
@@ -15,10 +16,12 @@ pub(crate) struct Bert {
     pub(crate) layout: Layout,
     precision: Precision,
     packed: Vec<PackedLayer>,
+    /// The words' embeddings where they lie in the file, unless they are among the parameters.
+    words: Option<MappedTensor>,
 }
 
 /// The weights of a layer, packed for `x · Wᵀ`.
-struct PackedLayer {
+pub(crate) struct PackedLayer {
     qkv: PackedMatrix,
     output: PackedMatrix,
     up: PackedMatrix,
@@ -27,11 +30,22 @@ struct PackedLayer {
 
 impl Bert {
     pub(crate) fn new(pool: &Pool, config: EncoderConfig, parameters: &[f32], precision: Precision) -> Self {
-        let layout = Layout::new(&config);
+        let layout = Layout::new(&config, Held::All);
         assert!(parameters.len() >= layout.total, "{} parameters of {}", parameters.len(), layout.total);
-        let mut bert = Self { config, layout, precision, packed: Vec::new() };
+        let mut bert = Self { config, layout, precision, packed: Vec::new(), words: None };
         bert.set_precision(pool, parameters, precision);
         bert
+    }
+
+    /// An encoder that does not learn: its weights are packed and nowhere else.
+    pub(crate) fn packed(
+        config: EncoderConfig,
+        layout: Layout,
+        precision: Precision,
+        packed: Vec<PackedLayer>,
+        words: Option<MappedTensor>,
+    ) -> Self {
+        Self { config, layout, precision, packed, words }
     }
 
     /// What the operands of its products are rounded to.
@@ -45,7 +59,8 @@ impl Bert {
         self.packed.clear();
         for index in 0..self.config.layers {
             let layer = self.layout.layer(parameters, index);
-            self.packed.push(pack(pool, &self.config, precision, &layer));
+            let weights = [layer.qkv_weight, layer.output_weight, layer.up_weight, layer.down_weight];
+            self.packed.push(PackedLayer::pack(pool, &self.config, precision, weights));
         }
     }
 
@@ -142,8 +157,9 @@ impl Bert {
         let tokens = batch.tokens();
         let weights = self.layout.embeddings(parameters);
         self.number_positions(batch, &mut keep.positions);
+        let words = self.words.as_ref().and_then(MappedTensor::as_floats).unwrap_or(weights.word);
         let sum = sized(&mut keep.embedding_sum, tokens * hidden);
-        maana_kernels::embedding_gather(pool, weights.word, hidden, &batch.ids, sum, false);
+        maana_kernels::embedding_gather(pool, words, hidden, &batch.ids, sum, false);
         maana_kernels::embedding_gather(pool, weights.position, hidden, &keep.positions, sum, true);
         if self.config.segments > 0 {
             maana_kernels::embedding_gather(pool, weights.segment, hidden, &batch.type_ids, sum, true);
@@ -389,14 +405,22 @@ impl Place {
     }
 }
 
-fn pack(pool: &Pool, config: &EncoderConfig, precision: Precision, layer: &LayerParts<&[f32]>) -> PackedLayer {
-    let (hidden, intermediate) = (config.hidden, config.intermediate);
-    let pack = |data, inputs| PackedMatrix::pack_transposed(pool, precision, weight(data, inputs));
-    PackedLayer {
-        qkv: pack(layer.qkv_weight, hidden),
-        output: pack(layer.output_weight, hidden),
-        up: pack(layer.up_weight, hidden),
-        down: pack(layer.down_weight, intermediate),
+impl PackedLayer {
+    /// Packs the weights of query, key and value one below the other, of attention's output, and up and down.
+    pub(crate) fn pack(
+        pool: &Pool,
+        config: &EncoderConfig,
+        precision: Precision,
+        [qkv, output, up, down]: [&[f32]; 4],
+    ) -> Self {
+        let (hidden, intermediate) = (config.hidden, config.intermediate);
+        let pack = |data, inputs| PackedMatrix::pack_transposed(pool, precision, weight(data, inputs));
+        Self {
+            qkv: pack(qkv, hidden),
+            output: pack(output, hidden),
+            up: pack(up, hidden),
+            down: pack(down, intermediate),
+        }
     }
 }
 

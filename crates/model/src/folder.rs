@@ -1,11 +1,14 @@
 //! The model folder of Sentence Transformers, in and out: the only place that knows its files.
 //! Read in every form that versions 2 to 6 write; written in the third version's form, which all of them open.
 
+#[allow(unsafe_code, reason = "maps files")]
+mod map;
 mod read;
 mod weights;
 mod write;
 
-pub use read::{Opened, open, open_in};
+pub use read::{Opened, Purpose, open, open_for};
+pub(crate) use weights::{MappedTensor, sums};
 
 use serde_json::Value;
 

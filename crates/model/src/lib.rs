@@ -1,6 +1,6 @@
 //! Tokens to embeddings, and the gradients of embeddings to those of parameters; the model folder, in and out.
 //! Knows nothing of losses, data sets or measures.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod activations;
 mod bert;
@@ -20,7 +20,7 @@ pub use config::{Architecture, EncoderConfig};
 pub use embedder::{DEFAULT_BATCH_TOKENS, Embedder};
 pub use encoder::{Encoder, Role, Similarity};
 pub use error::ModelError;
-pub use folder::{Opened, open, open_in};
+pub use folder::{Opened, Purpose, open, open_for};
 pub use random::Shape;
 pub use sentence_model::{Activations, SentenceModel, Settings};
 pub use summary::{ModelSummary, ModuleSummary};

@@ -80,14 +80,29 @@ pub(crate) struct Layout {
     pub(crate) total: usize,
     embeddings: [Range<usize>; 5],
     layers: Vec<[Range<usize>; 12]>,
+    /// Of each layer, the tensors that are the weights of its four products.
+    pub(crate) products: Vec<[Range<usize>; 4]>,
+}
+
+/// Which parameters have a place in the arena. Those without have an empty one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// All: the model is to learn.
+    All,
+    /// All but the weights of products, which are packed, and the words' embeddings, if they can be read from the file.
+    Unpacked { words: bool },
 }
 
 impl Layout {
-    pub(crate) fn new(config: &EncoderConfig) -> Self {
+    pub(crate) fn new(config: &EncoderConfig, held: Held) -> Self {
         let mut builder = Builder { tensors: Vec::new(), total: 0 };
         let hidden = config.hidden;
         let embeddings = [
-            builder.add("embeddings.word_embeddings.weight", &[config.vocabulary, hidden]),
+            builder.add_if(
+                held != Held::Unpacked { words: false },
+                "embeddings.word_embeddings.weight",
+                &[config.vocabulary, hidden],
+            ),
             builder.add("embeddings.position_embeddings.weight", &[config.positions, hidden]),
             match config.segments {
                 0 => builder.total..builder.total,
@@ -97,8 +112,20 @@ impl Layout {
             builder.add("embeddings.LayerNorm.bias", &[hidden]),
         ];
         let names = LayerNames::of(config.architecture);
-        let layers = (0..config.layers).map(|index| builder.add_layer(config, &names, index)).collect();
-        Self { tensors: builder.tensors, total: builder.total, embeddings, layers }
+        let (mut layers, mut products) = (Vec::new(), Vec::new());
+        for index in 0..config.layers {
+            let first = builder.tensors.len();
+            // As `add_layer` puts them: three projections and their biases, then weight, bias and norm in turn.
+            products
+                .push([(0, 3), (6, 1), (10, 1), (12, 1)].map(|(start, count)| first + start..first + start + count));
+            layers.push(builder.add_layer(config, &names, index, held == Held::All));
+        }
+        Self { tensors: builder.tensors, total: builder.total, embeddings, layers, products }
+    }
+
+    /// The table of the words' embeddings.
+    pub(crate) fn word_tensor(&self) -> &Tensor {
+        &self.tensors[0]
     }
 
     pub(crate) fn embeddings<'a>(&self, arena: &'a [f32]) -> EmbeddingParts<&'a [f32]> {
@@ -163,28 +190,39 @@ struct Builder {
 
 impl Builder {
     fn add(&mut self, name: impl Into<String>, shape: &[usize]) -> Range<usize> {
-        let range = self.total..self.total + shape.iter().product::<usize>();
+        self.add_if(true, name, shape)
+    }
+
+    fn add_if(&mut self, held: bool, name: impl Into<String>, shape: &[usize]) -> Range<usize> {
+        let range = self.total..self.total + if held { shape.iter().product() } else { 0 };
         self.total = range.end;
         self.tensors.push(Tensor { name: name.into(), shape: shape.to_vec(), range: range.clone() });
         range
     }
 
-    fn add_layer(&mut self, config: &EncoderConfig, names: &LayerNames, index: usize) -> [Range<usize>; 12] {
+    fn add_layer(
+        &mut self,
+        config: &EncoderConfig,
+        names: &LayerNames,
+        index: usize,
+        weights_too: bool,
+    ) -> [Range<usize>; 12] {
         let (hidden, intermediate) = (config.hidden, config.intermediate);
         let name = |part: &str, kind: &str| format!("{}.{index}.{part}.{kind}", names.layer);
         // The three projections lie one behind the other, so that they are one matrix.
-        let weights = names.query_key_value.map(|part| self.add(name(part, "weight"), &[hidden, hidden]));
+        let weights =
+            names.query_key_value.map(|part| self.add_if(weights_too, name(part, "weight"), &[hidden, hidden]));
         let biases = names.query_key_value.map(|part| self.add(name(part, "bias"), &[hidden]));
         [
             weights[0].start..weights[2].end,
             biases[0].start..biases[2].end,
-            self.add(name(names.output, "weight"), &[hidden, hidden]),
+            self.add_if(weights_too, name(names.output, "weight"), &[hidden, hidden]),
             self.add(name(names.output, "bias"), &[hidden]),
             self.add(name(names.attention_norm, "weight"), &[hidden]),
             self.add(name(names.attention_norm, "bias"), &[hidden]),
-            self.add(name(names.up, "weight"), &[intermediate, hidden]),
+            self.add_if(weights_too, name(names.up, "weight"), &[intermediate, hidden]),
             self.add(name(names.up, "bias"), &[intermediate]),
-            self.add(name(names.down, "weight"), &[hidden, intermediate]),
+            self.add_if(weights_too, name(names.down, "weight"), &[hidden, intermediate]),
             self.add(name(names.down, "bias"), &[hidden]),
             self.add(name(names.norm, "weight"), &[hidden]),
             self.add(name(names.norm, "bias"), &[hidden]),

@@ -4,7 +4,7 @@ use crate::bert::Bert;
 use crate::config::EncoderConfig;
 use crate::folder::Origin;
 use crate::modules::{Module, Pooling};
-use crate::parameters::Layout;
+use crate::parameters::{Held, Layout};
 use crate::{ModelError, SentenceModel};
 use maana_kernels::{Pool, PoolingMode, Precision};
 use serde_json::json;
@@ -47,7 +47,7 @@ impl SentenceModel {
             "pad_token_id": 0,
         });
         let config = EncoderConfig::from_json(&config_json, Path::new("config.json"))?;
-        let layout = Layout::new(&config);
+        let layout = Layout::new(&config, Held::All);
         let mut parameters = vec![0.0; layout.total];
         for (number, tensor) in layout.tensors.iter().enumerate() {
             let values = &mut parameters[tensor.range.clone()];
@@ -76,6 +76,7 @@ impl SentenceModel {
             pooling,
             modules: vec![Module::Normalize],
             parameters,
+            packed_sums: None,
             tensors,
             settings,
             origin,

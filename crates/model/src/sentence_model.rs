@@ -3,7 +3,7 @@
 
 use crate::activations::EncoderActivations;
 use crate::bert::Bert;
-use crate::folder::Origin;
+use crate::folder::{Origin, sums};
 use crate::modules::{Module, Pooling};
 use crate::summary::{ModelSummary, ModuleSummary};
 use crate::trainable::{Noise, Tensor, Trainable};
@@ -19,8 +19,10 @@ pub struct SentenceModel {
     pub(crate) bert: Bert,
     pub(crate) pooling: Pooling,
     pub(crate) modules: Vec<Module>,
-    /// The encoder's parameters, then those of dense modules.
+    /// The encoder's parameters, then those of dense modules. Of a model that was opened to encode, those that are not packed.
     pub(crate) parameters: Vec<f32>,
+    /// Of a model that was opened to encode: sums of the parameters that have no place among them, by tensor.
+    pub(crate) packed_sums: Option<Vec<Vec<u128>>>,
     /// Names as the arena has them: those of dense modules with their folder before them.
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) settings: Settings,
@@ -105,7 +107,11 @@ impl SentenceModel {
     }
 
     /// Packs the weights for products in another precision. The parameters stay as they are.
+    ///
+    /// # Panics
+    /// If the model was opened to encode.
     pub fn set_precision(&mut self, pool: &Pool, precision: Precision) {
+        self.assert_whole();
         self.bert.set_precision(pool, &self.parameters, precision);
     }
 
@@ -137,20 +143,43 @@ impl SentenceModel {
         x
     }
 
-    /// SHA-256 of everything that embeddings depend on.
+    /// Whether all parameters are held, so that it can learn and be saved.
+    pub fn is_whole(&self) -> bool {
+        self.packed_sums.is_none()
+    }
+
+    fn assert_whole(&self) {
+        assert!(
+            self.is_whole(),
+            "a model that was opened to encode has only packed weights; `open` it to train or change it"
+        );
+    }
+
+    /// Number of parameters that it computes with.
+    pub fn parameter_count(&self) -> usize {
+        self.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
+    }
+
+    /// Bytes of weights that it holds: packed, and as they are. What lies in the file alone is not counted.
+    pub fn held_bytes(&self) -> usize {
+        self.packed_bytes() + 4 * self.parameters.len()
+    }
+
+    /// SHA-256 of everything that embeddings depend on; of the weights through sums that hold against accident, not malice.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(b"maana sentence model 1\n");
+        hash.update(b"maana sentence model 2\n");
         hash.update(format!("{:?}{:?}{:?}", self.bert.config, self.pooling, self.settings));
         hash.update(self.precision().name());
         hash.update(self.module_kinds().join(","));
         hash.update((self.tokenizer.file_bytes().len() as u64).to_le_bytes());
         hash.update(self.tokenizer.file_bytes());
-        let mut bytes = Vec::with_capacity(4 * 65_536);
-        for chunk in self.parameters.chunks(65_536) {
-            bytes.clear();
-            bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
-            hash.update(&bytes);
+        for (number, tensor) in self.tensors.iter().enumerate() {
+            let packed = self.packed_sums.as_ref().and_then(|sums| sums.get(number)).filter(|sums| !sums.is_empty());
+            match packed {
+                Some(sums) => sums.iter().for_each(|sum| hash.update(sum.to_le_bytes())),
+                None => sums(&self.parameters[tensor.range.clone()]).for_each(|sum| hash.update(sum.to_le_bytes())),
+            }
         }
         hash.finalize().into()
     }
@@ -200,7 +229,7 @@ impl SentenceModel {
             max_seq_length: self.settings.max_seq_length,
             dimension: self.dimension(),
             similarity: self.settings.similarity,
-            parameters: self.parameters.len() + self.origin.carried_elements(),
+            parameters: self.parameter_count() + self.origin.carried_elements(),
             layers: config.layers,
             hidden_size: config.hidden,
             heads: config.heads,
@@ -246,6 +275,7 @@ impl Trainable for SentenceModel {
     }
 
     fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Activations) -> Matrix {
+        self.assert_whole();
         let hidden = self.bert.config.hidden;
         self.bert.forward(pool, &self.parameters, batch, noise, &mut keep.encoder);
         let mut x = self.pooling.forward(pool, &keep.encoder.hidden, hidden, &batch.offsets, 0);
@@ -280,10 +310,12 @@ impl Trainable for SentenceModel {
     }
 
     fn parameters(&self) -> &[f32] {
+        self.assert_whole();
         &self.parameters
     }
 
     fn parameters_mut(&mut self) -> &mut [f32] {
+        self.assert_whole();
         &mut self.parameters
     }
 

@@ -2,11 +2,13 @@
 
 mod support;
 
-use maana_kernels::Pool;
-use maana_model::{Embedder, Encoder, Role, SentenceModel};
+use maana_kernels::{Pool, Precision};
+use maana_model::{Embedder, Encoder, Purpose, Role, SentenceModel};
 use std::path::Path;
 use support::plain::{Plain, PlainPooling};
-use support::{golden, open, read_json, tiny, write_small};
+use support::{
+    RawTensor, copy_folder, golden, open, read_json, read_safetensors, tiny, write_safetensors, write_small,
+};
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
@@ -140,4 +142,53 @@ fn fingerprints_tell_models_and_dimensions_apart() {
     assert_eq!(whole.fingerprint(), Embedder::new(&tiny(), &pool).unwrap().fingerprint());
     assert_ne!(whole.fingerprint(), short.fingerprint());
     assert_ne!(whole.fingerprint(), Embedder::new(&other, &pool).unwrap().fingerprint());
+}
+
+/// What is opened to encode holds its weights packed alone, and gives the same bits as what is opened to train, in every
+/// precision and from every type of weights.
+#[test]
+fn what_is_opened_to_encode_gives_the_same_bits() {
+    let pool = Pool::new(2);
+    let texts = ["the king house", "", "house of the king and the old house"];
+    let folder = tempfile::tempdir().unwrap();
+    for dtype in ["f32", "f16"] {
+        let model = folder.path().join(dtype);
+        copy_folder(&golden("tiny-bert"), &model);
+        if dtype == "f16" {
+            let path = model.join("model.safetensors");
+            let halves = read_safetensors(&path).into_iter().map(|(name, (shape, values))| {
+                let bytes = values.iter().flat_map(|value| half::f16::from_f32(*value).to_le_bytes()).collect();
+                (name, RawTensor { dtype: "F16", shape, bytes })
+            });
+            write_safetensors(&path, &halves.collect());
+        }
+        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+            let whole = maana_model::open_for(Purpose::Train, &model, &pool, precision).unwrap().model;
+            let packed = maana_model::open_for(Purpose::Encode, &model, &pool, precision).unwrap().model;
+            let embed = |model| Embedder::new(model, &pool).unwrap().embed(&texts, "").unwrap();
+            assert_eq!(embed(&whole).data(), embed(&packed).data(), "{dtype} {precision:?}");
+            assert_eq!(whole.fingerprint(), packed.fingerprint());
+            assert_eq!(whole.packed_bytes(), packed.packed_bytes());
+            // Words that the file holds as the machine does stay there.
+            let words = 4 * whole.config().vocabulary * whole.config().hidden;
+            let beside = packed.held_bytes() - packed.packed_bytes();
+            assert_eq!(beside > words, dtype == "f16");
+            assert!(beside + packed.packed_bytes() < whole.held_bytes());
+            let error = packed.save(&folder.path().join("copy"), &[]).unwrap_err().to_string();
+            assert!(error.contains("opened to encode"), "{error}");
+        }
+    }
+}
+
+/// Beside its packed weights an encoder of the shape of bge-base holds at most a fifth, in bf16.
+#[test]
+fn an_encoder_holds_little_beside_its_packed_weights() {
+    let pool = Pool::new(2);
+    let folder = tempfile::tempdir().unwrap();
+    let shape = maana_model::Shape { layers: 2, hidden: 768, heads: 12, intermediate: 3072 };
+    tiny().random_of_shape(&pool, shape, 1).unwrap().save(folder.path(), &[]).unwrap();
+    let model = maana_model::open_for(Purpose::Encode, folder.path(), &pool, Precision::Bf16).unwrap().model;
+    let share = model.held_bytes() as f64 / model.packed_bytes() as f64;
+    println!("{share:.3} times the packed bytes");
+    assert!(share < 1.2);
 }

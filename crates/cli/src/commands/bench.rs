@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use maana::bench::{PRODUCT_SHAPES, Round};
 use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana::kernels::{Pool, Precision};
-use maana::model::{SentenceModel, Shape, Trainable};
+use maana::model::{Purpose, SentenceModel, Shape, Trainable};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -95,13 +95,15 @@ impl Bench {
         match self.part {
             None => measure(pool, &self.model),
             Some(Part::MakeModel { shape, out, tokenizer }) => {
-                let opened = crate::terminal::open_model(&tokenizer, pool, crate::precision::Choice::F32)?;
+                let opened =
+                    crate::terminal::open_model(Purpose::Encode, &tokenizer, pool, crate::precision::Choice::F32)?;
                 opened.model.random_of_shape(pool, shape.shape(), 42)?.save(&out, &[])?;
                 say!("{}", out.display())?;
                 Ok(())
             }
             Some(Part::ServeRounds { job, model, texts, set, mut dims, precision }) => {
-                let mut opened = crate::terminal::open_model(&model, pool, precision.precision)?;
+                let purpose = if matches!(job, Job::Train) { Purpose::Train } else { Purpose::Encode };
+                let mut opened = crate::terminal::open_model(purpose, &model, pool, precision.precision)?;
                 if dims.is_empty() {
                     dims.push(opened.model.dimension());
                 }
@@ -192,7 +194,7 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
     say!("\n{name}")?;
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16, crate::precision::Choice::Int8] {
         let began = Instant::now();
-        let opened = crate::terminal::open_model(name, pool, precision)?;
+        let opened = crate::terminal::open_model(Purpose::Encode, name, pool, precision)?;
         let model = &opened.model;
         let embedder = maana::model::Embedder::new(model, pool)?;
         embedder.embed(&short[..1], "")?;
@@ -212,7 +214,7 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
         )?;
     }
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16] {
-        let mut opened = crate::terminal::open_model(name, pool, precision)?;
+        let mut opened = crate::terminal::open_model(Purpose::Train, name, pool, precision)?;
         let rows = Pairs::new(&pairs[..32]);
         let mut rounds = Vec::new();
         let whole = opened.model.dimension();

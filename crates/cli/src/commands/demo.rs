@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use maana::data::RetrievalSet;
 use maana::finetune::{RunFolder, prepare};
 use maana::kernels::Pool;
-use maana::model::Embedder;
+use maana::model::{Embedder, Purpose};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -39,7 +39,12 @@ impl Demo {
         let go_on = super::train::resuming(&recipe, folder.path(), &self.settings);
         super::train::run(prepared, pool, &folder, false, &go_on)?;
         let model = folder.path().join("model");
-        let opened = crate::terminal::open_model(&model.display().to_string(), pool, crate::precision::Choice::Auto)?;
+        let opened = crate::terminal::open_model(
+            Purpose::Encode,
+            &model.display().to_string(),
+            pool,
+            crate::precision::Choice::Auto,
+        )?;
         let embedder = Embedder::new(&opened.model, pool)?;
         let queries = [0, set.queries.len() / 3, 2 * set.queries.len() / 3];
         say!("\nThree searches in {} documents (✓ marks what answers):", set.corpus.len())?;

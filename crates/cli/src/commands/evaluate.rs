@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use maana::data::RetrievalSet;
 use maana::eval::RetrievalOptions;
 use maana::kernels::Pool;
-use maana::model::{Embedder, Encoder};
+use maana::model::{Embedder, Encoder, Purpose};
 use std::path::{Path, PathBuf};
 
 /// Measure retrieval at several dimensions, from one encoding.
@@ -45,7 +45,7 @@ impl Evaluate {
         if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
             bail!("{}: there is no such folder; make it, or give --json another place", folder.display());
         }
-        let opened = crate::terminal::open_model(&self.model, pool, self.precision.precision)?;
+        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
         let embedder = Embedder::new(&opened.model, pool)?;
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
         let start = std::time::Instant::now();

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use maana::kernels::Pool;
-use maana::model::Embedder;
+use maana::model::{Embedder, Purpose};
 use std::io::IsTerminal;
 
 /// Compare texts with each other.
@@ -28,7 +28,7 @@ pub(crate) struct Similarity {
 
 impl Similarity {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
-        let opened = crate::terminal::open_model(&self.model, pool, self.precision.precision)?;
+        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
         let mut embedder = Embedder::new(&opened.model, pool)?;
         if let Some(dimension) = self.dim {
             embedder = embedder.with_dimension(dimension)?;

@@ -15,6 +15,23 @@ use std::ops::Range;
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
+impl Line {
+    /// Lines of zeros, which the system gives when they are first used, to the thread that uses them.
+    fn zeroed(count: usize) -> Vec<Self> {
+        let Ok(layout) = std::alloc::Layout::array::<Self>(count) else { panic!("{count} lines are more than memory") };
+        if layout.size() == 0 {
+            return Vec::new();
+        }
+        // SAFETY: the layout has a size.
+        let start = unsafe { std::alloc::alloc_zeroed(layout) };
+        if start.is_null() {
+            std::alloc::handle_alloc_error(layout);
+        }
+        // SAFETY: allocated just now with the layout of so many lines, of which zeros are a value.
+        unsafe { Vec::from_raw_parts(start.cast(), count, count) }
+    }
+}
+
 /// Panels, or blocks, that are packed together, so that whole lines of the cache are read.
 const TOGETHER: usize = 8;
 
@@ -85,7 +102,12 @@ impl PackedMatrix {
         let form = self.form;
         let panels = n.div_ceil(form.columns);
         let bytes = form.panel_bytes(k);
-        self.lines.resize((panels * bytes).div_ceil(size_of::<Line>()), Line([0; 64]));
+        let lines = (panels * bytes).div_ceil(size_of::<Line>());
+        if self.lines.is_empty() {
+            self.lines = Line::zeroed(lines);
+        } else {
+            self.lines.resize(lines, Line([0; 64]));
+        }
         if bytes == 0 {
             (self.scales, self.sums) = (vec![0.0; n], vec![0; n]);
             return;
@@ -94,10 +116,17 @@ impl PackedMatrix {
             self.scales.resize(n, 0.0);
             self.sums.resize(n, 0);
             let largest = |column: usize| -> f32 {
-                let values = 0..k;
-                values.map(|k| if transposed { b.row(column)[k] } else { b.row(k)[column] }.abs()).fold(0.0, f32::max)
+                if transposed {
+                    let row = b.row(column);
+                    return crate::lanes::max(row).max(-crate::lanes::min(row));
+                }
+                (0..k).map(|k| b.row(k)[column].abs()).fold(0.0, f32::max)
             };
-            pool.for_each_chunk(&mut self.scales, 1, |column, scale| scale[0] = largest(column) / 127.0);
+            pool.for_each_chunk(&mut self.scales, TOGETHER, |number, scales| {
+                for (place, scale) in scales.iter_mut().enumerate() {
+                    *scale = largest(number * TOGETHER + place) / 127.0;
+                }
+            });
         }
         let scales = &self.scales;
         // SAFETY: lines are bytes without gaps, borrowed here alone.
@@ -132,7 +161,7 @@ impl PackedMatrix {
 
 /// The nearest byte of `value / scale`.
 fn quantized(value: f32, scale: f32) -> i8 {
-    if scale > 0.0 { (value / scale).round_ties_even() as i8 } else { 0 }
+    if scale > 0.0 { crate::lanes::round(value / scale) as i8 } else { 0 }
 }
 
 /// A chunk of a panel as elements. All are valid for any bytes, and a chunk begins at the start of a line or at a multiple of
@@ -169,11 +198,11 @@ impl Part<'_> {
     ) {
         /// Values of k at a time, so that both sides stay in cache.
         const DEPTH: usize = 32;
-        if !self.columns.len().is_multiple_of(WIDTH) || !self.k.is_multiple_of(STEP) {
-            into.fill(T::default());
-        }
         let panel_length = self.k.div_ceil(STEP) * WIDTH * STEP;
         if !self.transposed {
+            if !self.columns.len().is_multiple_of(WIDTH) || !self.k.is_multiple_of(STEP) {
+                into.fill(T::default());
+            }
             for k in 0..self.k {
                 let row = &self.b.row(k)[self.columns.clone()];
                 for (panel, values) in row.chunks(WIDTH).enumerate() {
@@ -186,15 +215,25 @@ impl Part<'_> {
             }
             return;
         }
-        for start in (0..self.k).step_by(DEPTH) {
-            let end = self.k.min(start + DEPTH);
-            for (place, number) in self.columns.clone().enumerate() {
-                let row = &self.b.row(number)[start..end];
-                let (panel, column) = (place / WIDTH, place % WIDTH);
-                let into = &mut into[panel * panel_length..(panel + 1) * panel_length];
-                for (depth, value) in row.iter().enumerate() {
-                    let k = start + depth;
-                    into[(k / STEP * WIDTH + column) * STEP + k % STEP] = convert(*value, number);
+        for (panel, into) in into.chunks_exact_mut(panel_length).enumerate() {
+            let first = self.columns.start + panel * WIDTH;
+            let columns = first..self.columns.end.min(first + WIDTH);
+            let mut block = [[T::default(); DEPTH]; WIDTH];
+            for start in (0..self.k).step_by(DEPTH) {
+                let depth = DEPTH.min(self.k - start);
+                if depth < DEPTH {
+                    block = [[T::default(); DEPTH]; WIDTH];
+                }
+                for (block, column) in block.iter_mut().zip(columns.clone()) {
+                    for (into, value) in block.iter_mut().zip(&self.b.row(column)[start..start + depth]) {
+                        *into = convert(*value, column);
+                    }
+                }
+                let into = &mut into[start * WIDTH..(start + depth.next_multiple_of(STEP)) * WIDTH];
+                for (place, step) in into.chunks_exact_mut(WIDTH * STEP).enumerate() {
+                    for (column, into) in step.as_chunks_mut::<STEP>().0.iter_mut().enumerate() {
+                        into.copy_from_slice(&block[column][place * STEP..][..STEP]);
+                    }
                 }
             }
         }

@@ -6,7 +6,7 @@ use crate::recipe::LocatedRecipe;
 use maana_data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana_eval::{Primary, RetrievalOptions, Scores};
 use maana_kernels::Pool;
-use maana_model::{SentenceModel, Similarity, Trainable};
+use maana_model::{Purpose, SentenceModel, Similarity, Trainable};
 use maana_train::{Evaluate, Loss, Plan, Precision, TrainError, Version};
 use std::path::PathBuf;
 
@@ -57,7 +57,14 @@ pub fn prepare(located: LocatedRecipe, pool: &Pool, tell: &mut Tell<'_>) -> Resu
         tell(News::Notice(&text));
     }
 
-    let opened = crate::open::open_with(&located.base(), pool, precision, &HubOptions::from_environment(), tell)?;
+    let opened = crate::open::open_with(
+        Purpose::Train,
+        &located.base(),
+        pool,
+        precision,
+        &HubOptions::from_environment(),
+        tell,
+    )?;
     let mut model = opened.model;
     if let Some(tokens) = recipe.model.max_seq_length {
         let longest = model.config().longest();

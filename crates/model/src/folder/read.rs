@@ -1,11 +1,11 @@
 //! Reading a model folder. Everything is checked before it is believed: the folder may come from anybody.
 
-use super::weights::WeightFiles;
+use super::weights::{MappedTensor, WeightFiles};
 use super::{Origin, TOKENIZER_FILES};
-use crate::bert::Bert;
+use crate::bert::{Bert, PackedLayer};
 use crate::config::{EncoderConfig, Fields};
 use crate::modules::{Activation, Dense, Module, Pooling};
-use crate::parameters::Layout;
+use crate::parameters::{Held, Layout};
 use crate::sentence_model::{POOLING_KEYS, SentenceModel, Settings, concatenation_rank};
 use crate::trainable::Tensor;
 use crate::{ModelError, Similarity};
@@ -23,19 +23,29 @@ pub struct Opened {
     pub notices: Vec<String>,
 }
 
-/// Reads a folder of Sentence Transformers 2 to 6, or a plain Hugging Face encoder folder, to compute in f32.
+/// What a model is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To learn, to be changed and saved: all parameters are held, as f32.
+    Train,
+    /// To encode and nothing else: weights are packed as they are read and kept in no other form, and the words' embeddings
+    /// stay in the file.
+    Encode,
+}
+
+/// Reads a folder of Sentence Transformers 2 to 6, or a plain Hugging Face encoder folder, to train or encode in f32.
 ///
 /// # Errors
 /// If a file is missing, damaged or hostile, or asks for something that is not supported.
 pub fn open(folder: &Path, pool: &Pool) -> Result<Opened, ModelError> {
-    open_in(folder, pool, Precision::F32)
+    open_for(Purpose::Train, folder, pool, Precision::F32)
 }
 
-/// As [`open`], for matrix products in `precision`.
+/// As [`open`], for one purpose and matrix products in `precision`.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_in(folder: &Path, pool: &Pool, precision: Precision) -> Result<Opened, ModelError> {
+pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precision) -> Result<Opened, ModelError> {
     if !folder.is_dir() {
         return Err(ModelError::Missing { path: folder.into(), remedy: "Give the folder of a model".into() });
     }
@@ -66,28 +76,94 @@ pub fn open_in(folder: &Path, pool: &Pool, precision: Precision) -> Result<Opene
     let max_seq_length = read_max_seq_length(&sentence_config, &sentence_path, &transformer, &config, &mut notices)?;
 
     let mut parts = ModuleParts::read(folder, &modules, &config)?;
-    let layout = Layout::new(&config);
+    let files = WeightFiles::open(&transformer, config.architecture.prefix())?;
+    let (layout, words) = place_parameters(&config, &files, purpose)?;
     let mut parameters = vec![0.0; parts.place_dense(layout.total)];
-    let files = WeightFiles::read(&transformer)?;
-    let rest = files.fill(&layout.tensors, config.architecture.prefix(), &mut parameters)?;
-    drop(files);
-    let mut tensors = layout.tensors;
-    tensors.extend(parts.read_dense(folder, &mut parameters)?);
+    files.fill(pool, &layout.tensors, &mut parameters)?;
+    let mut tensors = layout.tensors.clone();
+    tensors.extend(parts.read_dense(pool, folder, &mut parameters)?);
 
     let settings = read_settings(folder, max_seq_length, do_lower_case)?;
     let origin = Origin {
         config: config_json,
         tokenizer_files: read_tokenizer_files(&transformer)?,
-        carried: rest.carried,
-        dtype: rest.dtype,
+        carried: files.carried(&layout.tensors)?,
+        dtype: files.dtype(layout.word_tensor()),
         trained: false,
     };
-    let bert = Bert::new(pool, config, &parameters, precision);
+    let mut packed_sums = None;
+    let bert = match purpose {
+        Purpose::Train => Bert::new(pool, config, &parameters, precision),
+        Purpose::Encode => {
+            let (packed, sums) = pack_from(&files, pool, &config, &layout, words.as_ref(), precision)?;
+            packed_sums = Some(sums);
+            Bert::packed(config, layout, precision, packed, words)
+        }
+    };
     let ModuleParts { pooling, modules, .. } = parts;
     let tokenizer = Arc::new(tokenizer);
-    let model = SentenceModel { tokenizer, bert, pooling, modules, parameters, tensors, settings, origin };
+    let model = SentenceModel { tokenizer, bert, pooling, modules, parameters, packed_sums, tensors, settings, origin };
     model.tokenizer.encode(&[""], model.settings.max_seq_length)?;
     Ok(Opened { model, notices })
+}
+
+/// Which parameters are held in memory, and the words' embeddings in the file if they stay there.
+fn place_parameters(
+    config: &EncoderConfig,
+    files: &WeightFiles,
+    purpose: Purpose,
+) -> Result<(Layout, Option<MappedTensor>), ModelError> {
+    if purpose == Purpose::Train {
+        return Ok((Layout::new(config, Held::All), None));
+    }
+    let layout = Layout::new(config, Held::Unpacked { words: false });
+    let words = files.map(layout.word_tensor())?;
+    if words.as_floats().is_some() {
+        return Ok((layout, Some(words)));
+    }
+    Ok((Layout::new(config, Held::Unpacked { words: true }), None))
+}
+
+/// The weights of products, packed from the file, and sums of all tensors that are not among the parameters.
+fn pack_from(
+    files: &WeightFiles,
+    pool: &Pool,
+    config: &EncoderConfig,
+    layout: &Layout,
+    words: Option<&MappedTensor>,
+    precision: Precision,
+) -> Result<(Vec<PackedLayer>, Vec<Vec<u128>>), ModelError> {
+    let mut sums = vec![Vec::new(); layout.tensors.len()];
+    if let Some((words, floats)) = words.and_then(|words| Some((words, words.as_floats()?))) {
+        sums[0] = words.check(pool, floats)?;
+    }
+    let mut packed = Vec::with_capacity(config.layers);
+    let mut buffers: [Vec<f32>; 4] = Default::default();
+    for products in &layout.products {
+        let mut mapped = Vec::with_capacity(4);
+        for tensors in products {
+            let tensors = tensors.clone().map(|number| Ok((number, files.map(&layout.tensors[number])?)));
+            mapped.push(tensors.collect::<Result<Vec<_>, ModelError>>()?);
+        }
+        let mut weights: [&[f32]; 4] = [&[]; 4];
+        for ((weight, buffer), tensors) in weights.iter_mut().zip(&mut buffers).zip(&mapped) {
+            if let [(_, tensor)] = &tensors[..] {
+                *weight = tensor.floats(pool, buffer);
+            } else {
+                buffer.clear();
+                tensors.iter().for_each(|(_, tensor)| tensor.append(pool, buffer));
+                *weight = buffer;
+            }
+            let mut start = 0;
+            for (number, tensor) in tensors {
+                let end = start + layout.tensors[*number].shape.iter().product::<usize>();
+                sums[*number] = tensor.check(pool, &weight[start..end])?;
+                start = end;
+            }
+        }
+        packed.push(PackedLayer::pack(pool, config, precision, weights));
+    }
+    Ok((packed, sums))
 }
 
 /// `modules.json`: where each module's files lie.
@@ -221,12 +297,12 @@ impl ModuleParts {
         end
     }
 
-    fn read_dense(&self, folder: &Path, parameters: &mut [f32]) -> Result<Vec<Tensor>, ModelError> {
+    fn read_dense(&self, pool: &Pool, folder: &Path, parameters: &mut [f32]) -> Result<Vec<Tensor>, ModelError> {
         let mut all = Vec::new();
         for (index, place) in &self.dense {
             let Module::Dense(dense) = &self.modules[*index] else { unreachable!("numbers of dense modules") };
             let mut tensors = dense_tensors(dense);
-            WeightFiles::read(&folder.join(place))?.fill(&tensors, "", parameters)?;
+            WeightFiles::open(&folder.join(place), "")?.fill(pool, &tensors, parameters)?;
             for tensor in &mut tensors {
                 tensor.name = format!("{}.{}", super::write::dense_folder(*index), tensor.name);
             }

@@ -1,12 +1,22 @@
-//! `model.safetensors`, whole or in shards, in f32, f16 or bf16: bytes to the arena and back.
+//! `model.safetensors`, whole or in shards, in f32, f16 or bf16: bytes to floats and back.
+//! Files are mapped, tensor by tensor and only while they are needed, and must not be written into meanwhile.
 
+use super::map::map;
 use crate::ModelError;
 use crate::trainable::Tensor;
 use half::{bf16, f16};
-use safetensors::tensor::TensorView;
+use maana_kernels::Pool;
+use memmap2::Mmap;
+use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Floats that are looked at, and summed up, together.
+const CHUNK: usize = 1 << 16;
 
 /// A tensor that is kept as it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,93 +27,203 @@ pub(crate) struct Carried {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The files of one set of weights, in memory.
+/// The files of one set of weights, and where each tensor lies in them.
 pub(crate) struct WeightFiles {
-    files: Vec<(PathBuf, Vec<u8>)>,
+    files: Vec<(PathBuf, File)>,
+    /// By the name in the file, without the prefix that all of an encoder's may have.
+    places: HashMap<String, Place>,
 }
 
-/// What [`WeightFiles::fill`] found beside what it looked for.
-pub(crate) struct Rest {
-    pub(crate) carried: Vec<Carried>,
-    pub(crate) dtype: Dtype,
+struct Place {
+    file: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Range<usize>,
 }
 
 impl WeightFiles {
-    /// Reads `model.safetensors` of a folder, or the shards that `model.safetensors.index.json` names.
-    pub(crate) fn read(folder: &Path) -> Result<Self, ModelError> {
-        let whole = folder.join("model.safetensors");
-        let index = folder.join("model.safetensors.index.json");
-        let paths = if whole.exists() {
-            vec![whole]
-        } else if index.exists() {
-            shard_paths(folder, &index)?
-        } else {
-            let pickle = folder.join("pytorch_model.bin").exists();
-            let remedy = if pickle {
-                "Only `pytorch_model.bin` is there, which may run code when opened; convert it in Python with \
-                 `SentenceTransformer(folder).save(other_folder)`"
-            } else {
-                "The folder needs its weights as safetensors; fetch the model again"
-            };
-            return Err(ModelError::Missing { path: whole, remedy: remedy.into() });
-        };
-        let read = |path: PathBuf| {
-            let bytes = std::fs::read(&path).map_err(ModelError::io(&path))?;
-            Ok((path, bytes))
-        };
-        Ok(Self { files: paths.into_iter().map(read).collect::<Result<_, ModelError>>()? })
-    }
-
-    /// Copies every tensor of `wanted` to its place in `arena`. Names in the file may begin with `prefix`.
-    pub(crate) fn fill(&self, wanted: &[Tensor], prefix: &str, arena: &mut [f32]) -> Result<Rest, ModelError> {
-        let mut views: HashMap<String, (usize, TensorView<'_>)> = HashMap::new();
-        for (number, (path, bytes)) in self.files.iter().enumerate() {
-            let tensors = SafeTensors::deserialize(bytes).map_err(|error| {
-                let reason =
-                    format!("not a sound safetensors file ({error}); it is damaged or cut short, fetch it again");
-                ModelError::invalid(path, reason)
-            })?;
-            for (name, view) in tensors.tensors() {
-                if views.insert(name.clone(), (number, view)).is_some() {
-                    return Err(ModelError::invalid(path, format!("tensor `{name}` is in two files")));
+    /// Opens `model.safetensors` of a folder, or the shards that `model.safetensors.index.json` names. Names in the files may
+    /// begin with `prefix`.
+    pub(crate) fn open(folder: &Path, prefix: &str) -> Result<Self, ModelError> {
+        let mut files = Vec::new();
+        let mut places = HashMap::new();
+        for path in paths(folder)? {
+            let file = File::open(&path).map_err(ModelError::io(&path))?;
+            let (start, metadata) = read_header(&path, &file)?;
+            for (name, info) in metadata.tensors() {
+                let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
+                let place = Place { file: files.len(), dtype: info.dtype, shape: info.shape.clone(), bytes };
+                if places.insert(name.clone(), place).is_some() {
+                    return Err(ModelError::invalid(&path, format!("tensor `{name}` is in two files")));
                 }
             }
+            files.push((path, file));
         }
-        let prefix = if views.keys().any(|name| name.starts_with(prefix)) { prefix } else { "" };
-        let mut dtype = None;
-        for tensor in wanted {
-            let name = format!("{prefix}{}", tensor.name);
-            let (file, view) = views.remove(&name).ok_or_else(|| {
-                let path = &self.files[0].0;
-                ModelError::invalid(
-                    path,
-                    format!("tensor `{name}` is missing; `config.json` and weights do not belong together"),
-                )
-            })?;
-            let path = &self.files[file].0;
-            if view.shape() != tensor.shape {
-                let reason = format!(
-                    "tensor `{name}` has the shape {:?}, but `config.json` asks for {:?}",
-                    view.shape(),
-                    tensor.shape
-                );
-                return Err(ModelError::invalid(path, reason));
-            }
-            to_floats(&view, &mut arena[tensor.range.clone()])
-                .map_err(|reason| ModelError::invalid(path, format!("tensor `{name}` {reason}")))?;
-            dtype.get_or_insert(view.dtype());
+        if places.keys().any(|name| name.starts_with(prefix)) {
+            let stripped = |(name, place): (String, Place)| Some((name.strip_prefix(prefix)?.to_owned(), place));
+            places = places.into_iter().filter_map(stripped).collect();
         }
-        let mut carried: Vec<Carried> = views
-            .into_iter()
-            .filter_map(|(name, (_, view))| {
-                let name = name.strip_prefix(prefix).filter(|name| belongs_to_encoder(name))?;
-                let (dtype, shape) = (view.dtype(), view.shape().to_vec());
-                Some(Carried { name: name.into(), dtype, shape, bytes: view.data().to_vec() })
-            })
-            .collect();
-        carried.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Rest { carried, dtype: dtype.unwrap_or(Dtype::F32) })
+        Ok(Self { files, places })
     }
+
+    /// The type of the weights.
+    pub(crate) fn dtype(&self, tensor: &Tensor) -> Dtype {
+        self.places.get(&tensor.name).map_or(Dtype::F32, |place| place.dtype)
+    }
+
+    /// A tensor's bytes, of a type and shape that can be computed with.
+    pub(crate) fn map(&self, tensor: &Tensor) -> Result<MappedTensor, ModelError> {
+        let name = &tensor.name;
+        let place = self.places.get(name).ok_or_else(|| {
+            let reason = format!("tensor `{name}` is missing; `config.json` and weights do not belong together");
+            ModelError::invalid(&self.files[0].0, reason)
+        })?;
+        let (path, file) = &self.files[place.file];
+        if place.shape != tensor.shape {
+            let (found, wanted) = (&place.shape, &tensor.shape);
+            let reason = format!("tensor `{name}` has the shape {found:?}, but `config.json` asks for {wanted:?}");
+            return Err(ModelError::invalid(path, reason));
+        }
+        if !is_floating(place.dtype) {
+            let reason = format!("tensor `{name}` is of type {:?}; expected F32, F16 or BF16", place.dtype);
+            return Err(ModelError::invalid(path, reason));
+        }
+        let bytes = map(file, place.bytes.clone()).map_err(ModelError::io(path))?;
+        Ok(MappedTensor { name: name.clone(), path: path.clone(), dtype: place.dtype, bytes })
+    }
+
+    /// Copies every tensor of `wanted` that has a place in `arena` to it.
+    pub(crate) fn fill(&self, pool: &Pool, wanted: &[Tensor], arena: &mut [f32]) -> Result<(), ModelError> {
+        for tensor in wanted.iter().filter(|tensor| !tensor.range.is_empty()) {
+            let mapped = self.map(tensor)?;
+            let into = &mut arena[tensor.range.clone()];
+            pool.for_each_chunk(into, CHUNK, |number, into| mapped.copy(number * CHUNK, into));
+            mapped.check(pool, into)?;
+        }
+        Ok(())
+    }
+
+    /// The tensors that are not `wanted` but belong to the encoder.
+    pub(crate) fn carried(&self, wanted: &[Tensor]) -> Result<Vec<Carried>, ModelError> {
+        let rest = self.places.iter().filter(|(name, _)| belongs_to_encoder(name));
+        let mut carried = Vec::new();
+        for (name, place) in rest.filter(|(name, _)| !wanted.iter().any(|tensor| tensor.name == **name)) {
+            let (path, file) = &self.files[place.file];
+            let bytes = match place.bytes.len() {
+                0 => Vec::new(),
+                _ => map(file, place.bytes.clone()).map_err(ModelError::io(path))?.to_vec(),
+            };
+            carried.push(Carried { name: name.clone(), dtype: place.dtype, shape: place.shape.clone(), bytes });
+        }
+        carried.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(carried)
+    }
+}
+
+fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let whole = folder.join("model.safetensors");
+    let index = folder.join("model.safetensors.index.json");
+    if whole.exists() {
+        return Ok(vec![whole]);
+    }
+    if index.exists() {
+        return shard_paths(folder, &index);
+    }
+    let pickle = folder.join("pytorch_model.bin").exists();
+    let remedy = if pickle {
+        "Only `pytorch_model.bin` is there, which may run code when opened; convert it in Python with \
+         `SentenceTransformer(folder).save(other_folder)`"
+    } else {
+        "The folder needs its weights as safetensors; fetch the model again"
+    };
+    Err(ModelError::Missing { path: whole, remedy: remedy.into() })
+}
+
+/// Where the tensors begin, and what the header says of them.
+fn read_header(path: &Path, file: &File) -> Result<(usize, Metadata), ModelError> {
+    let unsound = |reason: String| {
+        let reason = format!("not a sound safetensors file ({reason}); it is damaged or cut short, fetch it again");
+        ModelError::invalid(path, reason)
+    };
+    let length = file.metadata().map_err(ModelError::io(path))?.len();
+    if length < 8 {
+        return Err(unsound(format!("it has {length} bytes")));
+    }
+    let bytes = map(file, 0..length as usize).map_err(ModelError::io(path))?;
+    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| unsound(error.to_string()))?;
+    Ok((8 + header, metadata))
+}
+
+/// The bytes of one tensor where they lie in the file.
+pub(crate) struct MappedTensor {
+    name: String,
+    path: PathBuf,
+    dtype: Dtype,
+    bytes: Mmap,
+}
+
+impl MappedTensor {
+    /// Its elements, if the file holds them as the machine does.
+    pub(crate) fn as_floats(&self) -> Option<&[f32]> {
+        let same = self.dtype == Dtype::F32 && cfg!(target_endian = "little");
+        same.then(|| bytemuck::try_cast_slice(&self.bytes).ok()).flatten()
+    }
+
+    /// Its elements, in `buffer` unless they can be read where they are.
+    pub(crate) fn floats<'a>(&'a self, pool: &Pool, buffer: &'a mut Vec<f32>) -> &'a [f32] {
+        if let Some(floats) = self.as_floats() {
+            return floats;
+        }
+        buffer.clear();
+        self.append(pool, buffer);
+        buffer
+    }
+
+    /// Writes its elements behind those in `buffer`.
+    pub(crate) fn append(&self, pool: &Pool, buffer: &mut Vec<f32>) {
+        let (start, width) = (buffer.len(), if self.dtype == Dtype::F32 { 4 } else { 2 });
+        buffer.resize(start + self.bytes.len() / width, 0.0);
+        pool.for_each_chunk(&mut buffer[start..], CHUNK, |number, into| self.copy(number * CHUNK, into));
+    }
+
+    /// Elements from `first` on.
+    fn copy(&self, first: usize, into: &mut [f32]) {
+        if let Some(floats) = self.as_floats() {
+            into.copy_from_slice(&floats[first..first + into.len()]);
+        } else if self.dtype == Dtype::F32 {
+            let elements = &self.bytes.as_chunks::<4>().0[first..first + into.len()];
+            into.iter_mut().zip(elements).for_each(|(value, bytes)| *value = f32::from_le_bytes(*bytes));
+        } else {
+            halves_to_floats(self.dtype, &self.bytes[2 * first..2 * (first + into.len())], into);
+        }
+    }
+
+    /// Makes sure that all of its elements are numbers. Returns a sum of each chunk, by which two tensors can be told apart.
+    pub(crate) fn check(&self, pool: &Pool, floats: &[f32]) -> Result<Vec<u128>, ModelError> {
+        let mut sums = vec![(true, 0); floats.len().div_ceil(CHUNK)];
+        pool.for_each_chunk(&mut sums, 1, |number, sum| {
+            let chunk = &floats[number * CHUNK..floats.len().min((number + 1) * CHUNK)];
+            sum[0] = (chunk.iter().fold(true, |finite, value| finite & value.is_finite()), sum_of(chunk));
+        });
+        if sums.iter().all(|(finite, _)| *finite) {
+            return Ok(sums.into_iter().map(|(_, sum)| sum).collect());
+        }
+        let reason =
+            format!("tensor `{}` holds a value that is not a number or infinite; the weights are damaged", self.name);
+        Err(ModelError::invalid(&self.path, reason))
+    }
+}
+
+/// Sums of each chunk of a tensor's elements, as [`MappedTensor::check`] gives them.
+pub(crate) fn sums(floats: &[f32]) -> impl Iterator<Item = u128> {
+    floats.chunks(CHUNK).map(sum_of)
+}
+
+fn sum_of(floats: &[f32]) -> u128 {
+    if cfg!(target_endian = "little") {
+        return xxh3_128(bytemuck::cast_slice(floats));
+    }
+    xxh3_128(&floats.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 /// Whether a tensor that is not computed with is part of the encoder, and not of some head.
@@ -144,30 +264,12 @@ fn shard_paths(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> 
         .collect()
 }
 
-fn to_floats(view: &TensorView<'_>, into: &mut [f32]) -> Result<(), String> {
-    let bytes = view.data();
-    match view.dtype() {
-        Dtype::F32 => {
-            for (value, bytes) in into.iter_mut().zip(bytes.as_chunks::<4>().0) {
-                *value = f32::from_le_bytes(*bytes);
-            }
-        }
-        Dtype::F16 => {
-            for (value, bytes) in into.iter_mut().zip(bytes.as_chunks::<2>().0) {
-                *value = f16::from_le_bytes(*bytes).to_f32();
-            }
-        }
-        Dtype::BF16 => {
-            for (value, bytes) in into.iter_mut().zip(bytes.as_chunks::<2>().0) {
-                *value = bf16::from_le_bytes(*bytes).to_f32();
-            }
-        }
-        other => return Err(format!("is of type {other:?}; expected F32, F16 or BF16")),
-    }
-    if into.iter().all(|value| value.is_finite()) {
-        Ok(())
-    } else {
-        Err("holds a value that is not a number or infinite; the weights are damaged".into())
+fn halves_to_floats(dtype: Dtype, bytes: &[u8], into: &mut [f32]) {
+    for (value, bytes) in into.iter_mut().zip(bytes.as_chunks::<2>().0) {
+        *value = match dtype {
+            Dtype::F16 => f16::from_le_bytes(*bytes).to_f32(),
+            _ => bf16::from_le_bytes(*bytes).to_f32(),
+        };
     }
 }
 
@@ -211,8 +313,13 @@ fn in_dtype(tensor: &Carried, dtype: Dtype) -> Option<Vec<u8>> {
     if tensor.dtype == dtype || !is_floating(tensor.dtype) {
         return None;
     }
-    let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes).ok()?;
     let mut values = vec![0.0; tensor.shape.iter().product()];
-    to_floats(&view, &mut values).ok()?;
+    match tensor.dtype {
+        Dtype::F32 => {
+            let elements = tensor.bytes.as_chunks::<4>().0;
+            values.iter_mut().zip(elements).for_each(|(value, bytes)| *value = f32::from_le_bytes(*bytes));
+        }
+        other => halves_to_floats(other, &tensor.bytes, &mut values),
+    }
     Some(to_bytes(&values, dtype))
 }

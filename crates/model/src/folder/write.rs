@@ -20,6 +20,11 @@ impl SentenceModel {
     /// # Errors
     /// If something else than a model is there, or the disk is full or may not be written.
     pub fn save(&self, folder: &Path, beside: &[(&str, &[u8])]) -> Result<(), ModelError> {
+        if !self.is_whole() {
+            let reason =
+                "a model that was opened to encode has only packed weights and cannot be saved; `open` it instead";
+            return Err(ModelError::Request(reason.into()));
+        }
         refuse_foreign(folder)?;
         let parent = match folder.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
