@@ -4,6 +4,7 @@
 mod bench_peers;
 mod emulate;
 mod python;
+mod quality;
 mod reference;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,11 @@ cargo xtask reference [MODEL]
 cargo xtask bench-peers [--only encode,train,evaluate,start] [--rounds N] [--threads N] [--quick]
                     speed and memory beside Sentence Transformers, ONNX Runtime, OpenVINO and candle, round by round;
                     writes bench/RESULTS.md, results.svg and results.json (with --quick: into target/peers)
+cargo xtask quality MODEL SET...
+                    retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
+cargo xtask seeds RECIPE SET [OPTIONS]
+                    fine-tuning as a recipe says from three seeds, in f32 and in bf16, measured on a retrieval set
+cargo xtask loom    the pool of threads in every order in which its threads can meet
 cargo xtask emulate [avx512|neon] [FILTER]... [--minutes N]
                     the kernels' tests on instruction sets that this machine need not have; those whose names
                     contain FILTER; one that takes more than N minutes (40) has failed";
@@ -31,6 +37,9 @@ fn main() -> Result<()> {
         Some("check") => check(),
         Some("reference") => reference::compare(std::env::args().nth(2).as_deref()),
         Some("bench-peers") => bench_peers::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("quality") => quality::retrieval(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("seeds") => quality::seeds(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("loom") => loom(),
         Some("emulate") => emulate::emulate(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             println!("{HELP}");
@@ -45,10 +54,18 @@ fn test() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     cargo(&["test", "--workspace"])?;
+    loom()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     small_demo()?;
     println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// The pool of threads in every order in which its threads can meet.
+fn loom() -> Result<()> {
+    run(Command::new("cargo")
+        .args(["test", "-p", "maana-kernels", "--lib", "--release", "--target-dir", "target/loom", "interleavings"])
+        .env("RUSTFLAGS", "--cfg loom"))
 }
 
 /// The demo with few updates; where its model cannot be had, it says so and passes.

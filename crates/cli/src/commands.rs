@@ -1,11 +1,17 @@
 //! One command a file.
 
 pub(crate) mod bench;
+pub(crate) mod classify;
+pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod encode;
 pub(crate) mod evaluate;
+pub(crate) mod index;
 pub(crate) mod info;
+pub(crate) mod mine;
+pub(crate) mod search;
 pub(crate) mod similarity;
+pub(crate) mod store;
 pub(crate) mod synthesize;
 pub(crate) mod train;

@@ -14,7 +14,7 @@ mod write;
 pub use dataset::{Dataset, ReadOptions};
 pub use error::{DataError, Place};
 pub use example::{ColumnSummary, DataSummary, Example, Source};
-pub use read::{LABEL_COLUMNS, TextStream};
+pub use read::{LABEL_COLUMNS, Record, RecordStream, TextStream, record_columns, text_column};
 pub use retrieval_set::{Relevant, RetrievalSet};
 pub use sample::{BatchPlan, Batches, Mt19937, NoDuplicates, Order, Sampler, Shuffle, randperm};
 pub use split::{Split, Subset, split};

@@ -6,11 +6,13 @@ mod inputs;
 mod jsonl;
 mod lines;
 mod parquet;
+mod records;
 mod stream;
 mod text;
 
 pub(crate) use inputs::files;
 pub(crate) use lines::Lines;
+pub use records::{Record, RecordStream, record_columns, text_column};
 pub use stream::TextStream;
 
 use std::path::Path;

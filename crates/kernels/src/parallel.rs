@@ -4,17 +4,33 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use sync::{Arc, AtomicBool, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, thread_local};
 
-/// How long a worker looks for the next region before it sleeps.
-const SPIN: Duration = Duration::from_micros(50);
+/// What the pool is made of: the system's, or with `--cfg loom` what tries every order in which threads can meet.
+#[cfg(not(loom))]
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    pub(super) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+    pub(super) use std::thread::{Builder, JoinHandle};
+    pub(super) use std::thread_local;
+}
+
+#[cfg(loom)]
+mod sync {
+    pub(super) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    pub(super) use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
+    pub(super) use loom::thread::{Builder, JoinHandle};
+    pub(super) use loom::thread_local;
+}
+
+/// How long a worker looks for the next region before it sleeps. Under loom it sleeps at once: looking again changes nothing.
+const SPIN: Duration = if cfg!(loom) { Duration::ZERO } else { Duration::from_micros(50) };
 
 thread_local! {
     /// Whether this thread is inside a task: regions inside a region run where they are.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's macro takes no const block")]
+    static INSIDE: Cell<bool> = Cell::new(false);
 }
 
 /// A fixed number of threads, the caller's among them.
@@ -59,7 +75,7 @@ impl Pool {
         });
         let spawn = |number: usize| {
             let shared = Arc::clone(&shared);
-            let thread = std::thread::Builder::new().name(format!("maana-{number}"));
+            let thread = Builder::new().name(format!("maana-{number}"));
             thread.spawn(move || shared.work()).expect("the system gives a thread")
         };
         let workers = (1..threads.max(1)).map(spawn).collect();
@@ -81,7 +97,7 @@ impl Pool {
     /// # Panics
     /// If a task panics, with its message, after all threads have come to rest.
     pub fn run(&self, tasks: usize, task: impl Fn(usize) + Sync) {
-        if self.workers.is_empty() || tasks <= 1 || INSIDE.get() {
+        if self.workers.is_empty() || tasks <= 1 || INSIDE.with(Cell::get) {
             (0..tasks).for_each(task);
             return;
         }
@@ -103,7 +119,7 @@ impl Pool {
         let mut spins = 0u32;
         while shared.busy.load(Ordering::Acquire) > 0 {
             spins += 1;
-            if spins < 2000 { std::hint::spin_loop() } else { std::thread::yield_now() }
+            wait_a_little(spins);
         }
         let panic = lock(&shared.panic).take();
         drop(_region);
@@ -156,7 +172,7 @@ impl Shared {
     /// Waits for the next region.
     fn next(&self, seen: &mut usize) -> Job {
         let start = Instant::now();
-        while self.generation.load(Ordering::Acquire) == *seen && start.elapsed() < SPIN {
+        while SPIN > Duration::ZERO && self.generation.load(Ordering::Acquire) == *seen && start.elapsed() < SPIN {
             (0..50).for_each(|_| std::hint::spin_loop());
         }
         let mut job = lock(&self.job);
@@ -168,7 +184,7 @@ impl Shared {
     }
 
     fn take_part(&self, job: Job) {
-        INSIDE.set(true);
+        INSIDE.with(|inside| inside.set(true));
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             loop {
                 let number = self.cursor.fetch_add(1, Ordering::Relaxed);
@@ -178,11 +194,23 @@ impl Shared {
                 (job.task)(number);
             }
         }));
-        INSIDE.set(false);
+        INSIDE.with(|inside| inside.set(false));
         if let Err(panic) = outcome {
             lock(&self.panic).get_or_insert(panic);
         }
     }
+}
+
+fn wait_a_little(spins: u32) {
+    #[cfg(loom)]
+    loom::thread::yield_now();
+    #[cfg(not(loom))]
+    if spins < 2000 {
+        std::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
+    }
+    let _ = spins;
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -223,7 +251,62 @@ impl<T> Disjoint<T> {
     }
 }
 
-#[cfg(test)]
+/// Every order in which the pool's threads can meet, with at most three changes of thread that nothing asked for: run by
+/// `cargo xtask loom`.
+#[cfg(all(test, loom))]
+mod interleavings {
+    use super::*;
+
+    fn explore(check: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(check);
+    }
+
+    fn run_and_count(pool: &Pool, tasks: usize) {
+        let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+        pool.run(tasks, |number| {
+            counts[number].fetch_add(1, Ordering::Relaxed);
+        });
+        // The caller reads without asking anybody: what tasks wrote is there when `run` has returned.
+        assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+    }
+
+    #[test]
+    fn every_task_runs_once_in_every_order() {
+        explore(|| {
+            let pool = Pool::new(2);
+            run_and_count(&pool, 2);
+            run_and_count(&pool, 3);
+        });
+    }
+
+    #[test]
+    fn with_two_workers_too() {
+        explore(|| {
+            let pool = Pool::new(3);
+            run_and_count(&pool, 2);
+        });
+    }
+
+    #[test]
+    fn a_pool_without_work_ends() {
+        explore(|| drop(Pool::new(2)));
+    }
+
+    #[test]
+    fn two_callers_wait_for_each_other() {
+        explore(|| {
+            let pool = Arc::new(Pool::new(2));
+            let other = Arc::clone(&pool);
+            let caller = loom::thread::spawn(move || run_and_count(&other, 2));
+            run_and_count(&pool, 2);
+            caller.join().unwrap();
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicU64;

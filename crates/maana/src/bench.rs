@@ -1,8 +1,10 @@
 //! The workflow of `maana bench`: what this machine can do, and what share of it is reached. Numbers only; the command prints
 //! them. Every figure is the median of several runs.
 
+mod costs;
 mod rounds;
 
+pub use costs::{Growth, Part, growth, parts};
 pub use rounds::{Round, encode_rounds, evaluate_rounds, train_rounds};
 
 use maana_kernels::{After, PackedMatrix, Pool, Precision, Rows};

@@ -4,6 +4,8 @@
 
 pub mod bench;
 pub mod card;
+pub mod classify;
+pub mod cluster;
 pub mod demo;
 pub mod encode;
 pub mod evaluate;
@@ -12,8 +14,10 @@ pub mod hub;
 pub mod open;
 pub mod recipe;
 pub mod report;
+pub mod search;
 pub mod similarity;
 pub mod synthesize;
+pub mod texts;
 
 pub use maana_data as data;
 pub use maana_eval as eval;
@@ -21,3 +25,4 @@ pub use maana_kernels as kernels;
 pub use maana_model as model;
 pub use maana_text as text;
 pub use maana_train as train;
+pub use maana_vectors as vectors;

@@ -145,7 +145,8 @@ impl<'m> Embedder<'m> {
         name.and_then(|name| self.prompt(name).ok()).unwrap_or("")
     }
 
-    fn role_prompt(&self, role: Role) -> &'m str {
+    /// The prompt for texts of a role: the model's own for it, else the default.
+    pub fn role_prompt(&self, role: Role) -> &'m str {
         let names: &[&str] = match role {
             Role::Query => &["query"],
             Role::Document => &["document", "passage", "corpus"],

@@ -127,13 +127,7 @@ impl SentenceModel {
 
     /// Embeddings without keeping anything for backward: `(sequences, dimension)`. The first `prompt_length` tokens of each
     /// sequence are a prompt.
-    pub(crate) fn infer(
-        &self,
-        pool: &Pool,
-        batch: &TokenBatch,
-        prompt_length: usize,
-        keep: &mut Activations,
-    ) -> Matrix {
+    pub fn infer(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
         self.bert.infer(pool, &self.parameters, batch, &mut keep.encoder);
         let hidden = self.bert.config.hidden;
         let mut x = self.pooling.forward(pool, &keep.encoder.hidden, hidden, &batch.offsets, prompt_length);
@@ -165,12 +159,12 @@ impl SentenceModel {
         self.packed_bytes() + 4 * self.parameters.len()
     }
 
-    /// SHA-256 of everything that embeddings depend on; of the weights through sums that hold against accident, not malice.
+    /// SHA-256 of everything that embeddings depend on but the precision of products, as those of one model in two precisions
+    /// may be compared; of the weights through sums that hold against accident, not malice.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(b"maana sentence model 2\n");
         hash.update(format!("{:?}{:?}{:?}", self.bert.config, self.pooling, self.settings));
-        hash.update(self.precision().name());
         hash.update(self.module_kinds().join(","));
         hash.update((self.tokenizer.file_bytes().len() as u64).to_le_bytes());
         hash.update(self.tokenizer.file_bytes());

@@ -19,5 +19,5 @@ pub use error::{Failure, TrainError};
 pub use loss::{Loss, LossArguments, LossName, LossSummary};
 pub use observer::{Event, Observer, Progress};
 pub use plan::{Moment, Plan};
-pub use record::{LogRow, TrainingRecord};
+pub use record::{LogRow, Times, TrainingRecord};
 pub use run::{Outcome, Run, peak_memory_bytes};

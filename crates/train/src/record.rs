@@ -52,12 +52,43 @@ pub struct TrainingRecord {
     pub steps: u64,
     /// Seconds that training took, over all resumptions, evaluations included.
     pub seconds: f64,
+    /// What these seconds went to.
+    #[serde(default)]
+    pub times: Times,
     /// Tokens that went through the model in training.
     pub tokens: u64,
     /// Threads that computed.
     pub threads: usize,
     /// Most memory that the process held, in bytes, if the system tells; over all resumptions.
     pub peak_memory_bytes: Option<u64>,
+}
+
+/// Seconds of a run by what they went to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    /// Forward, backward and the optimizer.
+    pub computing: f64,
+    /// Waiting for the next batch of tokens.
+    pub waiting: f64,
+    /// Measuring the model.
+    pub evaluating: f64,
+    /// Writing checkpoints.
+    pub saving: f64,
+}
+
+impl Times {
+    /// A sentence for people, or nothing of a run that did nothing.
+    pub fn told(&self) -> Option<String> {
+        let all = self.computing + self.waiting + self.evaluating + self.saving;
+        let share = |seconds: f64| format!("{:.1} %", 100.0 * seconds / all);
+        (all > 0.0).then(|| {
+            let [computing, waiting] = [self.computing, self.waiting].map(share);
+            let [evaluating, saving] = [self.evaluating, self.saving].map(share);
+            format!(
+                "{computing} computing, {waiting} waiting for batches, {evaluating} measuring, {saving} writing checkpoints"
+            )
+        })
+    }
 }
 
 /// JSON has no NaN: a measure that is none is written as `null`, and read again as NaN.

@@ -197,6 +197,7 @@ impl<'a, M: Trainable> Training<'a, M> {
             let began = Instant::now();
             let Ok(batch) = batches.recv() else { break };
             let batch = batch?;
+            let waited = began.elapsed().as_secs_f64();
             if batch.left_out > 0 && self.state.position.batch == 0 {
                 self.tell(&Event::LeftOut { epoch: self.state.position.epoch, batches: batch.left_out });
             }
@@ -205,7 +206,10 @@ impl<'a, M: Trainable> Training<'a, M> {
             let updated = self.plan.pace().advance(&mut self.state.position, batch.of);
             let norm = if updated { Some(self.update(learning_rate)?) } else { None };
             let tokens = batch.columns.iter().map(TokenBatch::tokens).sum();
-            self.count(tokens, began.elapsed().as_secs_f64(), batch.of, loss, learning_rate);
+            let seconds = began.elapsed().as_secs_f64();
+            self.state.record.times.waiting += waited;
+            self.state.record.times.computing += seconds - waited;
+            self.count(tokens, seconds, batch.of, loss, learning_rate);
             if let Some(norm) = norm.filter(|_| self.arguments.logs_at(self.state.position.step)) {
                 self.log_training(learning_rate, norm)?;
             }
@@ -328,7 +332,9 @@ impl<'a, M: Trainable> Training<'a, M> {
             .observer
             .evaluate(self.model, step, epoch)
             .map_err(|source| TrainError::Evaluation { step, source })?;
-        self.log(LogRow::Evaluation { step, epoch, scores: scores.clone(), seconds: began.elapsed().as_secs_f64() })?;
+        let seconds = began.elapsed().as_secs_f64();
+        self.state.record.times.evaluating += seconds;
+        self.log(LogRow::Evaluation { step, epoch, scores: scores.clone(), seconds })?;
         let Some(metric) = &self.arguments.keep_best else { return Ok(()) };
         let name = metric.strip_prefix("eval_").unwrap_or(metric);
         let Some((_, value)) = scores.iter().find(|(score, _)| score == name) else {
@@ -357,6 +363,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         self.state.record.peak_memory_bytes = self.peak_memory_bytes();
         self.state.record.steps = self.state.position.step;
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        let began = Instant::now();
         let arenas = Arenas {
             parameters: self.model.parameters(),
             first_moments: &self.optimizer.first_moments[..],
@@ -368,6 +375,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         let folder = checkpoints.save(name, &self.state, &self.identity, tensors, arenas, save_model)?;
         let best = self.state.best_checkpoint.as_deref();
         let removed = checkpoints.prune(name, best, self.arguments.save_total_limit)?;
+        self.state.record.times.saving += began.elapsed().as_secs_f64();
         self.tell(&Event::Saved { checkpoint: &folder });
         self.saved = Some((folder, self.state.position));
         for checkpoint in &removed {

@@ -39,6 +39,17 @@ enum Part {
         #[arg(long, default_value = "sentence-transformers/all-MiniLM-L6-v2", value_name = "MODEL")]
         tokenizer: String,
     },
+    /// What encoding and training cost, by part of the work, by the length of texts, by batch and by threads
+    Costs {
+        /// A folder, a name on the hub, or name@revision
+        #[arg(default_value = "sentence-transformers/all-MiniLM-L6-v2", value_name = "MODEL")]
+        model: String,
+        #[command(flatten)]
+        precision: PrecisionArgument,
+        /// A folder for charts of the growth
+        #[arg(long, value_name = "DIR")]
+        charts: Option<PathBuf>,
+    },
     /// One round for every line `go` on standard input, told as a line of JSON: for programs that measure several engines in
     /// turn
     ServeRounds {
@@ -101,6 +112,7 @@ impl Bench {
                 say!("{}", out.display())?;
                 Ok(())
             }
+            Some(Part::Costs { model, precision, charts }) => costs(pool, &model, precision, charts),
             Some(Part::ServeRounds { job, model, texts, set, mut dims, precision }) => {
                 let purpose = if matches!(job, Job::Train) { Purpose::Train } else { Purpose::Encode };
                 let mut opened = crate::terminal::open_model(purpose, &model, pool, precision.precision)?;
@@ -232,6 +244,42 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
             median.tokens as f64 / median.seconds,
             median.peak_bytes as f64 / 1e9,
         )?;
+    }
+    Ok(())
+}
+
+/// Tables as Markdown has them, for `docs/performance.md`.
+fn costs(pool: &Pool, name: &str, precision: PrecisionArgument, charts: Option<PathBuf>) -> Result<()> {
+    const SEQUENCES: usize = 64;
+    const LENGTH: usize = 32;
+    let opened = crate::terminal::open_model(Purpose::Train, name, pool, precision.precision)?;
+    let model = &opened.model;
+    if model.precision() == Precision::Int8 {
+        bail!("--precision int8: a training step is computed in f32 or bf16");
+    }
+    let (threads, named) = (pool.threads(), model.precision().name());
+    say!("{}, {threads} threads, {}; {name}, {named}", processor(), maana::kernels::isa().name())?;
+    say!("\n{SEQUENCES} texts of {LENGTH} tokens:\n")?;
+    say!("| part | encoding, ms | share | training step, ms | share |\n|---|---:|---:|---:|---:|")?;
+    let parts = maana::bench::parts(model, pool, SEQUENCES, LENGTH);
+    let all = parts.last().map_or((1.0, 1.0), |all| (all.encoding, all.training));
+    for part in &parts {
+        let cell = |seconds: f64, all: f64| match seconds {
+            0.0 => "| ".to_owned(),
+            _ => format!("{:.1} | {:.1} %", 1e3 * seconds, 100.0 * seconds / all),
+        };
+        say!("| {} | {} | {} |", part.name, cell(part.encoding, all.0), cell(part.training, all.1))?;
+    }
+    for growth in maana::bench::growth(model, threads) {
+        say!("\n| {} | encoding, µs a token | training step, µs a token |\n|---:|---:|---:|", growth.with)?;
+        for (x, encoding, training) in &growth.points {
+            say!("| {x:.0} | {encoding:.1} | {training:.1} |")?;
+        }
+        if let Some(folder) = &charts {
+            std::fs::create_dir_all(folder)?;
+            let file = growth.with.split(' ').next().unwrap_or_default();
+            std::fs::write(folder.join(format!("cost-by-{file}.svg")), growth.chart())?;
+        }
     }
     Ok(())
 }

@@ -87,6 +87,9 @@ pub(super) fn run(
         Finetuned::Finished { model, facts } => {
             say!("\nbefore\n{}", maana::evaluate::table(&facts.before))?;
             say!("after\n{}", maana::evaluate::table(&facts.after))?;
+            if let Some(times) = facts.record.times.told() {
+                say!("time    {times}")?;
+            }
             say!("model   {}", model.display())?;
             say!("report  {}", folder.path().join("report.html").display())?;
             Ok(facts)
@@ -130,7 +133,7 @@ fn print_plan(prepared: &Prepared, pool: &Pool) -> Result<()> {
     )?;
     say!(
         "memory        about {:.2} GB: {:.2} GB for parameters, gradients and moments, {:.2} GB for a batch",
-        (estimate.parameter_bytes + estimate.activation_bytes) as f64 / 1e9,
+        estimate.memory_bytes as f64 / 1e9,
         estimate.parameter_bytes as f64 / 1e9,
         estimate.activation_bytes as f64 / 1e9
     )?;

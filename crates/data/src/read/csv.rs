@@ -67,6 +67,29 @@ pub(crate) fn stream(
     })
 }
 
+/// The fields at `places` of every record; `names` are the columns of a file without a header.
+pub(crate) fn records(
+    lines: Lines,
+    separator: char,
+    places: Vec<usize>,
+    names: Option<&[String]>,
+) -> Result<impl FnMut() -> Result<Option<super::Record>, DataError> + use<>, DataError> {
+    let path = lines.path().to_string();
+    let mut records = Records::new(lines, separator);
+    let fields = match names {
+        Some(names) => names.len(),
+        None => header(&mut records)?.len(),
+    };
+    Ok(move || match records.next()? {
+        None => Ok(None),
+        Some(found) => {
+            records.record.check_fields(fields, &path, found.line)?;
+            let values = places.iter().map(|&place| Some(records.record.field(place).to_string())).collect();
+            Ok(Some(super::Record { number: found.line, values }))
+        }
+    })
+}
+
 fn header(records: &mut Records) -> Result<Vec<String>, DataError> {
     let path = records.lines.path().to_string();
     if records.next()?.is_none() {

@@ -1,7 +1,7 @@
 use super::*;
 use maana_data::ColumnSummary;
 use maana_model::{ModuleSummary, Similarity};
-use maana_train::LogRow;
+use maana_train::{LogRow, Times};
 use serde_json::json;
 
 const KEYS: [&str; 15] = [
@@ -65,6 +65,7 @@ fn record() -> TrainingRecord {
         best_value: Some(0.3060),
         steps,
         seconds: 700.0,
+        times: Times { computing: 660.0, waiting: 0.5, evaluating: 36.0, saving: 3.5 },
         tokens: 1_700_000,
         threads: 2,
         peak_memory_bytes: Some(1_530_000_000),

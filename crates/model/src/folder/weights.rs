@@ -7,8 +7,9 @@ use crate::trainable::Tensor;
 use half::{bf16, f16};
 use maana_kernels::Pool;
 use memmap2::Mmap;
-use safetensors::tensor::{Metadata, TensorView};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::ops::Range;
@@ -281,31 +282,73 @@ fn to_bytes(values: &[f32], dtype: Dtype) -> Vec<u8> {
     }
 }
 
-/// The bytes of a `model.safetensors` that holds the tensors of the arena in `dtype`, and those that were carried along.
-pub(crate) fn serialize(
+/// A tensor as it is written, converted only when its turn comes.
+struct Written<'a> {
+    dtype: Dtype,
+    shape: &'a [usize],
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    Floats(&'a [f32]),
+    Bytes(Cow<'a, [u8]>),
+}
+
+impl View for Written<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match &self.content {
+            Content::Floats(values) if self.dtype == Dtype::F32 && cfg!(target_endian = "little") => {
+                Cow::Borrowed(bytemuck::cast_slice(values))
+            }
+            Content::Floats(values) => Cow::Owned(to_bytes(values, self.dtype)),
+            Content::Bytes(bytes) => Cow::Borrowed(bytes),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        match &self.content {
+            Content::Floats(values) if self.dtype == Dtype::F32 => 4 * values.len(),
+            Content::Floats(values) => 2 * values.len(),
+            Content::Bytes(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// Writes a `model.safetensors` that holds the tensors of the arena in `dtype`, one of f32, f16 and bf16, and those that were
+/// carried along.
+pub(crate) fn write(
+    path: &Path,
     tensors: &[(String, &Tensor)],
     arena: &[f32],
     dtype: Dtype,
     carried: &[Carried],
-) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-    let own: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, tensor)| (name.clone(), tensor.shape.clone(), to_bytes(&arena[tensor.range.clone()], dtype)))
-        .collect();
-    let mut views = Vec::with_capacity(own.len() + carried.len());
-    for (name, shape, bytes) in &own {
-        views.push((name.as_str(), TensorView::new(dtype, shape.clone(), bytes)?));
-    }
-    let widened: Vec<Option<Vec<u8>>> = carried.iter().map(|tensor| in_dtype(tensor, dtype)).collect();
-    for (tensor, bytes) in carried.iter().zip(&widened) {
-        let view = match bytes {
-            Some(bytes) => TensorView::new(dtype, tensor.shape.clone(), bytes)?,
-            None => TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes)?,
+) -> Result<(), ModelError> {
+    let own = tensors.iter().map(|(name, tensor)| {
+        let content = Content::Floats(&arena[tensor.range.clone()]);
+        (name.as_str(), Written { dtype, shape: &tensor.shape, content })
+    });
+    let carried = carried.iter().map(|tensor| {
+        let (dtype, bytes) = match in_dtype(tensor, dtype) {
+            Some(bytes) => (dtype, Cow::Owned(bytes)),
+            None => (tensor.dtype, Cow::Borrowed(&tensor.bytes[..])),
         };
-        views.push((tensor.name.as_str(), view));
-    }
+        (tensor.name.as_str(), Written { dtype, shape: &tensor.shape, content: Content::Bytes(bytes) })
+    });
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize(views, Some(metadata))
+    let written = safetensors::serialize_to_file(own.chain(carried), Some(metadata), path);
+    written.map_err(|error| match error {
+        SafeTensorError::IoError(source) => ModelError::io(path)(source),
+        other => ModelError::invalid(path, other.to_string()),
+    })?;
+    File::open(path).and_then(|file| file.sync_all()).map_err(ModelError::io(path))
 }
 
 /// The bytes of a carried tensor in another floating type, or nothing if it stays as it is.

@@ -92,9 +92,7 @@ impl SentenceModel {
     }
 
     fn write_weights(&self, path: &Path, named: &[(String, &Tensor)], origin: &Origin) -> Result<(), ModelError> {
-        let bytes = weights::serialize(named, &self.parameters, self.saved_dtype(), &origin.carried)
-            .map_err(|error| ModelError::invalid(path, error.to_string()))?;
-        write_file(path, &bytes)
+        weights::write(path, named, &self.parameters, self.saved_dtype(), &origin.carried)
     }
 
     fn saved_dtype(&self) -> Dtype {

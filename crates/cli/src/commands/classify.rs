@@ -1,0 +1,203 @@
+//! `maana classify fit`, `predict` and `evaluate`
+
+use super::mine::write_lines;
+use crate::precision::PrecisionArgument;
+use anyhow::{Context, Result};
+use maana::classify::{Classifier, Kind, confusion_picture, confusion_table, fit_head};
+use maana::kernels::Pool;
+use maana::model::{Embedder, Purpose};
+use maana::texts::{Columns, read};
+use maana::vectors::classify::Confusion;
+use std::path::PathBuf;
+
+/// Learn labels from examples, and label texts.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  maana classify fit train.csv --model MODEL --out DIR
+  maana classify evaluate test.csv --classifier DIR --picture confusion.svg
+  maana classify predict texts.txt --classifier DIR --output labels.jsonl
+  maana classify fit train.tsv --header text,label --model MODEL --out DIR --nearest 5")]
+pub(crate) struct Classify {
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(clap::Subcommand)]
+enum Part {
+    /// Learn from texts and their labels: logistic regression, cross-validated and calibrated, or the nearest examples
+    Fit {
+        /// The examples
+        file: PathBuf,
+        /// A folder, a name on the hub, or name@revision
+        #[arg(long, value_name = "MODEL")]
+        model: String,
+        /// The folder for `classifier.json`; that of the model is a good place
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// The column with the label
+        #[arg(long, value_name = "NAME", default_value = "label")]
+        label: String,
+        /// Let the N nearest examples vote instead of learning
+        #[arg(long, value_name = "N")]
+        nearest: Option<usize>,
+        /// Use the first N columns of every embedding
+        #[arg(long, value_name = "N")]
+        dim: Option<usize>,
+        #[command(flatten)]
+        reading: Reading,
+    },
+    /// Label texts
+    Predict {
+        /// The texts
+        file: PathBuf,
+        #[command(flatten)]
+        using: Using,
+        /// Write to this file (.jsonl, else tabs) instead of standard output
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        reading: Reading,
+    },
+    /// Measure a classifier on texts whose labels are known
+    Evaluate {
+        /// The texts
+        file: PathBuf,
+        #[command(flatten)]
+        using: Using,
+        /// The column with the label
+        #[arg(long, value_name = "NAME", default_value = "label")]
+        label: String,
+        /// Draw what is taken for what (.svg)
+        #[arg(long, value_name = "FILE")]
+        picture: Option<PathBuf>,
+        #[command(flatten)]
+        reading: Reading,
+    },
+}
+
+#[derive(clap::Args)]
+struct Reading {
+    /// The column with the text [default: `text`, else the first]
+    #[arg(long, value_name = "NAME")]
+    column: Option<String>,
+    /// The columns of a .csv or .tsv file that has no header
+    #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',')]
+    header: Option<Vec<String>>,
+    #[command(flatten)]
+    precision: PrecisionArgument,
+}
+
+impl Reading {
+    fn columns(&self) -> Columns {
+        Columns { text: self.column.clone(), header: self.header.clone() }
+    }
+}
+
+#[derive(clap::Args)]
+struct Using {
+    /// The folder with `classifier.json`
+    #[arg(long, value_name = "DIR")]
+    classifier: PathBuf,
+    /// The model, if it is no longer where it was when the classifier was fitted
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+}
+
+impl Using {
+    /// The classifier, its model, and what to do with both.
+    fn with<R>(
+        &self,
+        pool: &Pool,
+        precision: &PrecisionArgument,
+        work: impl FnOnce(&Classifier, &Embedder<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let classifier = Classifier::open(&self.classifier)?;
+        let name = self.model.as_deref().unwrap_or(&classifier.made_by);
+        let opened = crate::terminal::open_model(Purpose::Encode, name, pool, precision.precision)
+            .context("the classifier's model; if it lies elsewhere now, say so with --model")?;
+        let embedder = Embedder::new(&opened.model, pool)?.with_dimension(classifier.dim)?;
+        work(&classifier, &embedder)
+    }
+}
+
+impl Classify {
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let progress = crate::terminal::count("texts");
+        let mut told = |done| progress.set_position(done);
+        match self.part {
+            Part::Fit { file, model, out, label, nearest, dim, reading } => {
+                let examples = read(&file, &reading.columns(), &[&label])?;
+                let labels: Vec<String> = examples.fields.into_iter().flatten().collect();
+                let opened = crate::terminal::open_model(Purpose::Encode, &model, pool, reading.precision.precision)?;
+                let mut embedder = Embedder::new(&opened.model, pool)?;
+                if let Some(dim) = dim {
+                    embedder = embedder.with_dimension(dim)?;
+                }
+                let kind = nearest.map_or(Kind::Logistic, Kind::Nearest);
+                let made_by = super::index::name_of(&opened)?;
+                let (classifier, report) =
+                    fit_head(&embedder, pool, &made_by, &examples.texts, &labels, kind, &mut told)?;
+                progress.finish_and_clear();
+                say!("{} examples of {} labels", examples.texts.len(), classifier.labels.len())?;
+                for tried in &report.tried {
+                    say!("C {:<8} log loss {:.4}  accuracy {:.4}", tried.c, tried.log_loss, tried.accuracy)?;
+                }
+                if let Some(confusion) = &report.confusion {
+                    say!("\nof examples that were not learnt from:")?;
+                    print_confusion(confusion, &classifier.labels)?;
+                }
+                if let Some((before, after)) = report.calibration {
+                    say!("log loss       {before:.4} before calibration, {after:.4} after")?;
+                }
+                say!("\n{}", classifier.save(&out)?.display())
+            }
+            Part::Predict { file, using, output, reading } => {
+                let texts = read(&file, &reading.columns(), &[])?.texts;
+                let (labels, found) = using.with(pool, &reading.precision, |classifier, embedder| {
+                    Ok((classifier.labels.clone(), classifier.predict(embedder, pool, &texts, &mut told)?))
+                })?;
+                progress.finish_and_clear();
+                let json = output.as_ref().and_then(|path| path.extension()).is_some_and(|ending| ending == "jsonl");
+                let best = found.labels();
+                let line = |(row, text): (usize, &String)| {
+                    let shares = found.row(row);
+                    let label = &labels[best[row]];
+                    if json {
+                        let all: serde_json::Map<String, serde_json::Value> =
+                            labels.iter().cloned().zip(shares.iter().map(|share| (*share).into())).collect();
+                        return serde_json::json!({"text": text, "label": label, "probabilities": all}).to_string();
+                    }
+                    format!("{label}\t{:.4}\t{}", shares[best[row]], text.replace(['\t', '\n', '\r'], " "))
+                };
+                write_lines(output.as_deref(), texts.iter().enumerate().map(line))
+            }
+            Part::Evaluate { file, using, label, picture, reading } => {
+                let read = read(&file, &reading.columns(), &[&label])?;
+                let truth: Vec<String> = read.fields.into_iter().flatten().collect();
+                let (labels, evaluation) = using.with(pool, &reading.precision, |classifier, embedder| {
+                    let evaluation = classifier.evaluate(embedder, pool, &read.texts, &truth, &mut told)?;
+                    Ok((classifier.labels.clone(), evaluation))
+                })?;
+                progress.finish_and_clear();
+                print_confusion(&evaluation.confusion, &labels)?;
+                say!("log loss       {:.4}", evaluation.log_loss)?;
+                say!("calibration    {:.4} expected error", evaluation.calibration_error)?;
+                if let Some(path) = &picture {
+                    write_lines(Some(path), std::iter::once(confusion_picture(&evaluation.confusion, &labels)))?;
+                    say!("picture        {}", path.display())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn print_confusion(confusion: &Confusion, labels: &[String]) -> Result<()> {
+    // A table wider than a terminal helps nobody.
+    if labels.len() <= 20 {
+        say!("{}", confusion_table(confusion, labels))?;
+    }
+    say!("accuracy       {:.4}", confusion.accuracy())?;
+    say!("macro F1       {:.4}", confusion.macro_f1())
+}

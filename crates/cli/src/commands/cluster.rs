@@ -1,0 +1,147 @@
+//! `maana cluster`
+
+use super::mine::{Reading, embed, write_lines};
+use anyhow::{Context, Result, bail};
+use maana::cluster::{Dot, Map, Method, describe, find, quality, views};
+use maana::kernels::Pool;
+use std::path::PathBuf;
+
+/// Group texts by meaning, say what each group is about, and draw a map.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Methods:
+  kmeans         -k groups of like direction
+  communities    texts around a central one, as near as --threshold (cosine) at least, --min-size together at least
+  agglomerative  groups joined until there are -k, or until they are further apart than --threshold (cosine distance)
+  hdbscan        groups where texts are dense, of --min-size at least
+
+Examples:
+  maana cluster questions.txt --model MODEL -k 12 --html map.html
+  maana cluster news.csv --model MODEL --method communities --threshold 0.8 --output groups.jsonl
+  maana cluster test.tsv --header text,label --label label --model MODEL -k 7")]
+pub(crate) struct Cluster {
+    /// The texts
+    file: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+    /// How groups are found
+    #[arg(long, value_enum, default_value = "kmeans")]
+    method: Named,
+    /// Groups to find
+    #[arg(short, long, value_name = "N")]
+    k: Option<usize>,
+    /// How near texts of a group are [default: communities 0.75, agglomerative 0.5]
+    #[arg(long, value_name = "NUMBER")]
+    threshold: Option<f32>,
+    /// The least size of a group [default: communities 10, hdbscan 5]
+    #[arg(long, value_name = "N")]
+    min_size: Option<usize>,
+    /// What kmeans draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// A column with labels that are known, to measure the groups by
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+    /// Write each text with its group (JSON lines)
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Draw a map as a page for the browser
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Named {
+    #[value(name = "kmeans")]
+    KMeans,
+    Communities,
+    Agglomerative,
+    Hdbscan,
+}
+
+impl Cluster {
+    fn method(&self) -> Result<Method> {
+        Ok(match self.method {
+            Named::KMeans => match self.k {
+                Some(k) => Method::KMeans { k, seed: self.seed },
+                None => bail!("--method kmeans needs -k, the number of groups; the other methods find it themselves"),
+            },
+            Named::Communities => {
+                Method::Communities { threshold: self.threshold.unwrap_or(0.75), min_size: self.min_size.unwrap_or(10) }
+            }
+            Named::Agglomerative => Method::Agglomerative { k: self.k, threshold: self.threshold.unwrap_or(0.5) },
+            Named::Hdbscan => Method::Hdbscan { min_size: self.min_size.unwrap_or(5) },
+        })
+    }
+
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let method = self.method()?;
+        let beside: Vec<&str> = self.label.iter().map(String::as_str).collect();
+        let read = self.reading.texts(&self.file, &beside)?;
+        let texts = read.texts;
+        let truth: Option<Vec<String>> = self
+            .label
+            .is_some()
+            .then(|| read.fields.into_iter().filter_map(|fields| fields.into_iter().next()).collect());
+        let opened = self.reading.open(pool)?;
+        let embedder = self.reading.embedder(&opened, pool)?;
+        let rows = embed(&embedder, &texts, embedder.default_prompt())?;
+        let labels = find(pool, rows.view(), method)?;
+        let groups = describe(rows.view(), &texts, &labels);
+        let alone = labels.iter().filter(|label| label.is_none()).count();
+        for (number, group) in groups.iter().enumerate() {
+            say!("group {number}: {} texts; {}", group.members.len(), group.words.join(", "))?;
+            for row in group.members.iter().take(3) {
+                say!("    {}", shortened(&texts[*row], 100))?;
+            }
+        }
+        say!("\n{} texts in {} groups, {alone} in none", texts.len() - alone, groups.len())?;
+        let quality = quality(pool, rows.view(), &labels, truth.as_deref());
+        if groups.len() > 1 {
+            say!("silhouette     {:.4}", quality.silhouette)?;
+        }
+        if let (Some(v), Some(rand)) = (quality.v_measure, quality.adjusted_rand) {
+            say!(
+                "V-measure      {:.4} (homogeneity {:.4}, completeness {:.4})",
+                v.v_measure,
+                v.homogeneity,
+                v.completeness
+            )?;
+            say!("adjusted Rand  {rand:.4}")?;
+        }
+        if let Some(path) = &self.output {
+            let line = |(text, label): (&String, &Option<usize>)| serde_json::json!({"text": text, "group": label});
+            write_lines(Some(path), texts.iter().zip(&labels).map(|pair| line(pair).to_string()))?;
+        }
+        if let Some(path) = &self.html {
+            let whole = rows.columns();
+            let dims = [whole, 512, 256, 128, 64, 32];
+            let dims: Vec<usize> = dims.into_iter().filter(|dim| *dim <= whole).collect();
+            let mut dims = dims;
+            dims.dedup();
+            let dot = |(row, text): (usize, &String)| Dot {
+                text: shortened(text, 300),
+                group: labels[row],
+                label: truth.as_ref().map(|truth| truth[row].clone()),
+            };
+            let legend = groups.iter().enumerate().map(|(number, group)| {
+                format!("{number}: {}", group.words.iter().take(4).cloned().collect::<Vec<_>>().join(", "))
+            });
+            let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+            let map = Map {
+                title: format!("{} texts of {name} in {} groups", texts.len(), groups.len()),
+                legend: legend.collect(),
+                dots: texts.iter().enumerate().map(dot).collect(),
+                views: views(pool, rows.view(), &dims)?,
+            };
+            write_lines(Some(path), std::iter::once(map.page())).with_context(|| path.display().to_string())?;
+            say!("map            {}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+fn shortened(text: &str, letters: usize) -> String {
+    let line = text.replace(['\n', '\r', '\t'], " ");
+    if line.chars().count() <= letters { line } else { line.chars().take(letters).chain(['…']).collect() }
+}

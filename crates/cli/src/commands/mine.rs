@@ -1,0 +1,351 @@
+//! `maana mine`, `dedupe` and `hard-negatives`: pairs of texts by meaning.
+
+use crate::precision::PrecisionArgument;
+use crate::terminal;
+use anyhow::{Context, Result, bail};
+use maana::kernels::{Matrix, Pool};
+use maana::model::{Embedder, Encoder, Purpose, Role};
+use maana::texts::{Columns, Texts};
+use maana::vectors::pairs::{
+    Bitext, HardNegatives, Mining, Sampling, bitext, dedupe, hard_negatives, paraphrase_mining,
+};
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A model and texts of files: what these commands begin with.
+#[derive(clap::Args)]
+pub(crate) struct Reading {
+    /// A folder, a name on the hub, or name@revision
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// The column with the text [default: `text`, else the first]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) column: Option<String>,
+    /// The columns of a .csv or .tsv file that has no header
+    #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',')]
+    pub(crate) header: Option<Vec<String>>,
+    /// Use the first N columns of every embedding
+    #[arg(long, value_name = "N")]
+    pub(crate) dim: Option<usize>,
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgument,
+}
+
+impl Reading {
+    pub(crate) fn texts(&self, path: &Path, beside: &[&str]) -> Result<Texts> {
+        let columns = Columns { text: self.column.clone(), header: self.header.clone() };
+        Ok(maana::texts::read(path, &columns, beside)?)
+    }
+
+    pub(crate) fn open(&self, pool: &Pool) -> Result<maana::open::Opened> {
+        terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)
+    }
+
+    pub(crate) fn embedder<'m>(&self, opened: &'m maana::open::Opened, pool: &'m Pool) -> Result<Embedder<'m>> {
+        let embedder = Embedder::new(&opened.model, pool)?;
+        Ok(match self.dim {
+            Some(dim) => embedder.with_dimension(dim)?,
+            None => embedder,
+        })
+    }
+}
+
+pub(crate) fn embed<T: AsRef<str>>(embedder: &Embedder<'_>, texts: &[T], prompt: &str) -> Result<Matrix> {
+    let progress = terminal::count("texts");
+    let matrix = maana::texts::embed(embedder, texts, prompt, &mut |done| progress.set_position(done))?;
+    progress.finish_and_clear();
+    Ok(matrix)
+}
+
+/// Lines to a file, whole or not at all, or to standard output.
+pub(crate) fn write_lines(output: Option<&Path>, lines: impl Iterator<Item = String>) -> Result<()> {
+    let Some(path) = output else {
+        return lines.into_iter().try_for_each(|line| say!("{line}"));
+    };
+    let name = path.file_name().with_context(|| format!("{}: is no file", path.display()))?.to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.incomplete", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut out = std::io::BufWriter::new(std::fs::File::create(&temporary)?);
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
+        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    let written = write();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.with_context(|| path.display().to_string())
+}
+
+fn is_jsonl(path: Option<&Path>) -> bool {
+    path.and_then(Path::extension).is_some_and(|ending| ending == "jsonl")
+}
+
+/// A text in a column of tabs.
+fn cell(text: &str) -> String {
+    text.replace(['\t', '\n', '\r'], " ")
+}
+
+/// Find pairs of texts that mean the same: in one file, or translations across two.
+#[derive(clap::Args)]
+#[command(after_help = "\
+One file: its pairs with the greatest cosines. Two files: for each text of one its translation in the other, by margin (the \
+cosine against that of the neighbours).
+
+Examples:
+  maana mine sentences.txt --model MODEL --min-score 0.8
+  maana mine swahili.txt english.txt --model MODEL --min-score 1.06 --output pairs.jsonl")]
+pub(crate) struct Mine {
+    /// The texts
+    first: PathBuf,
+    /// Texts on the other side
+    second: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
+    /// The nearest of each text that are looked at [default: 100; across two files 4]
+    #[arg(long, value_name = "N")]
+    top_k: Option<usize>,
+    /// The most pairs to give
+    #[arg(long, value_name = "N", default_value_t = 500_000)]
+    max_pairs: usize,
+    /// Leave out pairs below this score: a cosine, across two files a margin
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    min_score: Option<f32>,
+    /// Write to this file (.jsonl, else tabs) instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Mine {
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let first = self.reading.texts(&self.first, &[])?.texts;
+        let second = self.second.as_ref().map(|path| self.reading.texts(path, &[])).transpose()?.map(|read| read.texts);
+        let opened = self.reading.open(pool)?;
+        let embedder = self.reading.embedder(&opened, pool)?;
+        let prompt = embedder.default_prompt();
+        let rows = embed(&embedder, &first, prompt)?;
+        let pairs: Vec<(f32, usize, usize)> = match &second {
+            None => {
+                let top_k = self.top_k.unwrap_or(100);
+                let settings = Mining { top_k, max_pairs: self.max_pairs, dim: None };
+                let pairs = paraphrase_mining(pool, rows.view(), &settings)?;
+                pairs.into_iter().map(|pair| (pair.score, pair.first, pair.second)).collect()
+            }
+            Some(second) => {
+                let others = embed(&embedder, second, prompt)?;
+                let settings = Bitext { neighbours: self.top_k.unwrap_or(4), ..Bitext::default() };
+                let pairs = bitext(pool, rows.view(), others.view(), &settings)?;
+                pairs.into_iter().map(|(a, b, margin)| (margin, a, b)).take(self.max_pairs).collect()
+            }
+        };
+        let least = self.min_score.unwrap_or(f32::NEG_INFINITY);
+        let other = second.as_ref().unwrap_or(&first);
+        let json = is_jsonl(self.output.as_deref());
+        let kept: Vec<_> = pairs.into_iter().filter(|(score, ..)| *score >= least).collect();
+        tell!("{} pairs", kept.len());
+        let line = |(score, a, b): &(f32, usize, usize)| {
+            if json {
+                let (first_text, second_text) = (&first[*a], &other[*b]);
+                let value = serde_json::json!({
+                    "score": score, "first": a + 1, "second": b + 1, "text1": first_text, "text2": second_text,
+                });
+                return value.to_string();
+            }
+            format!("{score:.4}\t{}\t{}\t{}\t{}", a + 1, b + 1, cell(&first[*a]), cell(&other[*b]))
+        };
+        write_lines(self.output.as_deref(), kept.iter().map(line))
+    }
+}
+
+/// Leave out texts that say what an earlier one says.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  maana dedupe sentences.txt --model MODEL --threshold 0.95 --output unique.txt --groups groups.tsv")]
+pub(crate) struct Dedupe {
+    /// The texts
+    file: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+    /// Texts whose cosine reaches this are the same
+    #[arg(long, value_name = "COSINE", default_value_t = 0.95)]
+    threshold: f32,
+    /// Write the texts that stay to this file (.jsonl, else one a line) instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write the groups of duplicates to this file: the number of the text that stays, the number of the other, its text
+    #[arg(long, value_name = "FILE")]
+    groups: Option<PathBuf>,
+}
+
+impl Dedupe {
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let texts = self.reading.texts(&self.file, &[])?.texts;
+        let opened = self.reading.open(pool)?;
+        let embedder = self.reading.embedder(&opened, pool)?;
+        let rows = embed(&embedder, &texts, embedder.default_prompt())?;
+        let duplicates = dedupe(pool, rows.view(), self.threshold)?;
+        let kept = duplicates.kept();
+        tell!("{} of {} texts stay", kept.len(), texts.len());
+        if let Some(path) = &self.groups {
+            let groups = duplicates.groups();
+            let members = groups.iter().flat_map(|group| group[1..].iter().map(|row| (group[0], *row)));
+            write_lines(Some(path), members.map(|(a, b)| format!("{}\t{}\t{}", a + 1, b + 1, cell(&texts[b]))))?;
+        }
+        let json = is_jsonl(self.output.as_deref());
+        let line = |row: usize| match json {
+            true => serde_json::json!({"text": texts[row]}).to_string(),
+            false => texts[row].replace(['\n', '\r'], " "),
+        };
+        write_lines(self.output.as_deref(), kept.into_iter().map(line))
+    }
+}
+
+/// Find for each pair texts that are near to the anchor and no answer to it, to train on.
+#[derive(clap::Args)]
+#[command(after_help = "\
+FILE has pairs; candidates are the positives of all pairs, or the texts of --corpus. The options are those of Sentence \
+Transformers' mine_hard_negatives.
+
+Example:
+  maana hard-negatives pairs.jsonl --model MODEL --relative-margin 0.05 --output triplets.jsonl")]
+pub(crate) struct HardNegativesCommand {
+    /// The pairs
+    file: PathBuf,
+    /// A folder, a name on the hub, or name@revision
+    #[arg(long, value_name = "MODEL")]
+    model: String,
+    /// The column with the anchors, which are looked for as queries
+    #[arg(long, value_name = "NAME", default_value = "anchor")]
+    anchor: String,
+    /// The column with the positives, which are looked for among
+    #[arg(long, value_name = "NAME", default_value = "positive")]
+    positive: String,
+    /// Further texts to choose negatives from
+    #[arg(long, value_name = "FILE")]
+    corpus: Option<PathBuf>,
+    /// The triplets (JSON lines)
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// Negatives of a pair
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    negatives: usize,
+    /// Pass over so many of the nearest
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    range_min: usize,
+    /// Look no further than so many [default: as many as are needed]
+    #[arg(long, value_name = "N")]
+    range_max: Option<usize>,
+    /// Negatives score at least this much below the positive
+    #[arg(long, value_name = "SCORE")]
+    absolute_margin: Option<f32>,
+    /// Negatives score at least this share below the positive
+    #[arg(long, value_name = "SHARE")]
+    relative_margin: Option<f32>,
+    /// Negatives score at most this
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    max_score: Option<f32>,
+    /// Negatives score at least this
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    min_score: Option<f32>,
+    /// Draw from the range with this seed instead of taking the nearest
+    #[arg(long, value_name = "SEED")]
+    random: Option<u64>,
+    /// One row a pair with all its negatives, instead of a row for each
+    #[arg(long)]
+    tuples: bool,
+    /// Use the first N columns of every embedding
+    #[arg(long, value_name = "N")]
+    dim: Option<usize>,
+    #[command(flatten)]
+    precision: PrecisionArgument,
+}
+
+impl HardNegativesCommand {
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let columns = Columns { text: Some(self.anchor.clone()), header: None };
+        let pairs = maana::texts::read(&self.file, &columns, &[&self.positive])?;
+        let (mut queries, mut answers) = (Distinct::default(), Distinct::default());
+        let mut positives: Vec<Vec<usize>> = Vec::new();
+        for (anchor, positive) in pairs.texts.into_iter().zip(pairs.fields) {
+            let query = queries.add(anchor);
+            let answer = answers.add(positive.into_iter().next().unwrap_or_default());
+            positives.resize(queries.texts.len(), Vec::new());
+            if !positives[query].contains(&answer) {
+                positives[query].push(answer);
+            }
+        }
+        if let Some(path) = &self.corpus {
+            maana::texts::read(path, &Columns::default(), &[])?.texts.into_iter().for_each(|text| {
+                answers.add(text);
+            });
+        }
+        let opened = terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
+        let mut embedder = Embedder::new(&opened.model, pool)?;
+        if let Some(dim) = self.dim {
+            embedder = embedder.with_dimension(dim)?;
+        }
+        let anchors = embed(&embedder, &queries.texts, embedder.role_prompt(Role::Query))?;
+        let corpus = embed(&embedder, &answers.texts, embedder.role_prompt(Role::Document))?;
+        let settings = HardNegatives {
+            negatives: self.negatives,
+            range_min: self.range_min,
+            range_max: self.range_max,
+            absolute_margin: self.absolute_margin,
+            relative_margin: self.relative_margin,
+            max_score: self.max_score,
+            min_score: self.min_score,
+            sampling: self.random.map_or(Sampling::Top, |seed| Sampling::Random { seed }),
+            metric: maana::search::metric(embedder.similarity()),
+            dim: None,
+        };
+        let mined = hard_negatives(pool, anchors.view(), corpus.view(), &positives, &settings)?;
+        let mut lines = Vec::new();
+        for (query, mined) in mined.iter().enumerate() {
+            let anchor = &queries.texts[query];
+            if self.tuples {
+                for positive in mined.positives.iter().filter(|_| mined.negatives.len() == self.negatives) {
+                    let mut row = serde_json::Map::new();
+                    row.insert("anchor".into(), anchor.as_str().into());
+                    row.insert("positive".into(), answers.texts[positive.row].as_str().into());
+                    for (number, negative) in mined.negatives.iter().enumerate() {
+                        row.insert(format!("negative_{}", number + 1), answers.texts[negative.row].as_str().into());
+                    }
+                    lines.push(serde_json::Value::Object(row).to_string());
+                }
+                continue;
+            }
+            lines.extend(mined.pairs().map(|(positive, negative)| {
+                let (positive, negative) = (&answers.texts[positive.row], &answers.texts[negative.row]);
+                serde_json::json!({"anchor": anchor, "positive": positive, "negative": negative}).to_string()
+            }));
+        }
+        if lines.is_empty() {
+            bail!("no pair has a negative within these bounds; widen the range or the margins");
+        }
+        let asked: usize = positives.iter().map(Vec::len).sum::<usize>() * self.negatives;
+        let found: usize = mined.iter().map(|mined| mined.positives.len() * mined.negatives.len()).sum();
+        tell!("{} rows; {found} negatives of {asked} that were asked for", lines.len());
+        write_lines(Some(&self.output), lines.into_iter())
+    }
+}
+
+/// Texts, each once.
+#[derive(Default)]
+struct Distinct {
+    texts: Vec<String>,
+    places: HashMap<String, usize>,
+}
+
+impl Distinct {
+    fn add(&mut self, text: String) -> usize {
+        let next = self.texts.len();
+        *self.places.entry(text).or_insert_with_key(|text| {
+            self.texts.push(text.clone());
+            next
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! `maana search`
+
+use super::index::{Opening, embedder_of};
+use anyhow::{Context, Result, bail};
+use maana::data::TextStream;
+use maana::kernels::Pool;
+use maana::search::store::Store;
+use maana::search::{Answers, Found, Question};
+use std::path::PathBuf;
+
+/// Find documents of a store by meaning.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  maana search store \"bei ya mahindi\"
+  maana search store \"bei ya mahindi\" -k 3 --filter lang=sw --hybrid
+  maana search store --queries questions.txt --json > hits.jsonl")]
+pub(crate) struct Search {
+    /// The folder of the store
+    store: PathBuf,
+    /// What is looked for
+    #[arg(required_unless_present = "queries", conflicts_with = "queries")]
+    query: Option<String>,
+    /// A file of queries (.txt, .jsonl, .csv, .tsv, .parquet), or - for standard input
+    #[arg(long, value_name = "FILE|-")]
+    queries: Option<PathBuf>,
+    /// The column with the queries [default: `text`, else the first with strings]
+    #[arg(long, value_name = "NAME", requires = "queries")]
+    column: Option<String>,
+    /// Documents to find for each query
+    #[arg(short, long, value_name = "N", default_value_t = 10)]
+    k: usize,
+    /// Only documents whose field has this value; may be given several times
+    #[arg(long, value_name = "FIELD=VALUE")]
+    filter: Vec<String>,
+    /// Compare the first N columns only
+    #[arg(long, value_name = "N")]
+    dim: Option<usize>,
+    /// Let words count too: BM25, fused with the ranking by meaning
+    #[arg(long)]
+    hybrid: bool,
+    /// Be content with this share of the true hits, if that is faster; what was chosen is told
+    #[arg(long, value_name = "SHARE", conflicts_with = "dim")]
+    recall: Option<f64>,
+    /// Print an object a query, as JSON lines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    opening: Opening,
+}
+
+impl Search {
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let filters = self.filter.iter().map(|filter| match filter.split_once('=') {
+            Some((field, value)) => Ok((field.to_owned(), value.to_owned())),
+            None => bail!("--filter {filter}: expected FIELD=VALUE"),
+        });
+        let question = Question {
+            k: self.k,
+            dim: self.dim,
+            filters: filters.collect::<Result<_>>()?,
+            hybrid: self.hybrid,
+            recall: self.recall,
+        };
+        let queries: Vec<String> = match (self.query, &self.queries) {
+            (Some(query), _) => vec![query],
+            (None, Some(path)) => TextStream::open(path, self.column.as_deref())?.collect::<Result<_, _>>()?,
+            (None, None) => unreachable!("clap asks for one of them"),
+        };
+        let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
+        let store = Store::open(&self.store)?;
+        let opened = self.opening.model_of(&store, pool)?;
+        let embedder = embedder_of(&opened, &store, pool)?;
+        let answers = maana::search::search(&store, &embedder, pool, &queries, &question)
+            .with_context(|| self.store.display().to_string())?;
+        tell_choice(&answers);
+        for (query, hits) in queries.iter().zip(&answers.hits) {
+            if self.json {
+                say!("{}", serde_json::json!({"query": query, "hits": hits}))?;
+                continue;
+            }
+            if queries.len() > 1 {
+                say!("\n{query}")?;
+            }
+            if hits.is_empty() {
+                say!("nothing was found")?;
+            }
+            for hit in hits {
+                print(hit)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn print(hit: &Found) -> Result<()> {
+    let fields: String = hit.kept.fields.iter().map(|(name, value)| format!("  {name}={value}")).collect();
+    say!("{:>8.4}  {:<12}  {}{fields}", hit.score, hit.id, hit.kept.text)
+}
+
+fn tell_choice(answers: &Answers) {
+    let Some(choice) = &answers.choice else { return };
+    match &choice.funnel {
+        Some(measured) => tell!(
+            "a shortlist of {} by {} columns in {:?}, then all columns: recall {:.4}, measured on {} of the store's vectors",
+            measured.settings.shortlist,
+            measured.settings.prefix,
+            measured.settings.precision,
+            measured.recall,
+            choice.sample
+        ),
+        None => tell!("every vector is compared: no shortlist reached the recall at less cost"),
+    }
+}

@@ -1,0 +1,107 @@
+//! `maana delete`, `compact`, `index-info` and `index-verify`: a store without its model.
+
+use anyhow::{Context, Result, bail};
+use maana::search::store::{Store, Writer, verify};
+use std::path::PathBuf;
+
+/// Delete documents from a store.
+#[derive(clap::Args)]
+pub(crate) struct Delete {
+    /// The folder of the store
+    store: PathBuf,
+    /// Ids of the documents
+    #[arg(value_name = "ID", required_unless_present = "ids")]
+    id: Vec<String>,
+    /// A file of ids, one a line
+    #[arg(long, value_name = "FILE")]
+    ids: Option<PathBuf>,
+}
+
+impl Delete {
+    pub(crate) fn run(self) -> Result<()> {
+        let mut ids = self.id;
+        if let Some(path) = &self.ids {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            ids.extend(text.lines().filter(|line| !line.is_empty()).map(String::from));
+        }
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let mut writer = Writer::open(&self.store)?;
+        let deleted = writer.delete(&ids)?;
+        say!("{deleted} of {} deleted, {} left", ids.len(), writer.store().len())
+    }
+}
+
+/// Give back the room of documents that were deleted or replaced.
+#[derive(clap::Args)]
+pub(crate) struct Compact {
+    /// The folder of the store
+    store: PathBuf,
+}
+
+impl Compact {
+    pub(crate) fn run(self) -> Result<()> {
+        let mut writer = Writer::open(&self.store)?;
+        let before = writer.store().info().bytes;
+        let done = writer.compact()?;
+        let after = writer.store().info().bytes;
+        if done { say!("{before} bytes before, {after} after") } else { say!("nothing to do") }
+    }
+}
+
+/// Print what a store holds and what made it.
+#[derive(clap::Args)]
+pub(crate) struct IndexInfo {
+    /// The folder of the store
+    store: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl IndexInfo {
+    pub(crate) fn run(self) -> Result<()> {
+        let info = Store::open(&self.store)?.info();
+        let header = &info.header;
+        if self.json {
+            return say!(
+                "{}",
+                serde_json::json!({
+                    "documents": info.documents, "dead": info.dead, "segments": info.segments, "bytes": info.bytes,
+                    "generation": info.generation, "header": header,
+                })
+            );
+        }
+        say!("documents    {}", info.documents)?;
+        say!("dimensions   {}", header.dims)?;
+        say!("compared by  {}", header.metric.name())?;
+        say!("kept as      {:?}", header.stored)?;
+        say!("made by      {}", header.made_by)?;
+        say!("fingerprint  {}", header.fingerprint)?;
+        say!("on disk      {} bytes in {} segments, {} documents dead", info.bytes, info.segments, info.dead)
+    }
+}
+
+/// Read every byte of a store and say what is not as it was written.
+#[derive(clap::Args)]
+pub(crate) struct IndexVerify {
+    /// The folder of the store
+    store: PathBuf,
+}
+
+impl IndexVerify {
+    pub(crate) fn run(self) -> Result<()> {
+        let verified = verify(&self.store)?;
+        for damage in &verified.damages {
+            say!("{}: {}", damage.file, damage.what)?;
+        }
+        if !verified.damages.is_empty() {
+            bail!(
+                "{}: {} of {} files are damaged; restore them from a copy, or index the documents again",
+                self.store.display(),
+                verified.damages.len(),
+                verified.files
+            );
+        }
+        say!("{} files, {} bytes: as they were written", verified.files, verified.bytes)
+    }
+}

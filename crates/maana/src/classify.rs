@@ -1,0 +1,359 @@
+//! The workflows of `maana classify`: a head on top of embeddings learns labels from examples, and gives labels with
+//! probabilities. The head is a file, `classifier.json`, that names the model it belongs to.
+
+use crate::texts::{TextsError, embed};
+use maana_kernels::{Matrix, Pool, Rows};
+use maana_model::{Embedder, Encoder};
+use maana_vectors::VectorsError;
+use maana_vectors::classify::{
+    Confusion, CrossValidated, Fit, Fitted, Logistic, Nearest, Probabilities, Vote, calibration_error, fit, log_loss,
+};
+use maana_vectors::search::Metric;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The name of the file.
+pub const FILE: &str = "classifier.json";
+const FORMAT: u32 = 1;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassifyError {
+    /// The texts or their embeddings.
+    #[error(transparent)]
+    Texts(#[from] TextsError),
+    /// The vectors or settings.
+    #[error(transparent)]
+    Vectors(#[from] VectorsError),
+    /// A file that cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file that is no classifier of this form.
+    #[error("{path}: {reason}; fit the classifier again")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A classifier of another model.
+    #[error("the classifier was fitted on the embeddings of {made_by}, and these come from another model or dimension")]
+    OtherModel {
+        /// The model that it belongs to.
+        made_by: String,
+    },
+    /// Examples of one label only.
+    #[error("all examples have the label `{0}`; a classifier needs two or more")]
+    OneLabel(String),
+    /// A label that the classifier does not know.
+    #[error("the label `{label}` is none of the classifier's: {known}")]
+    UnknownLabel {
+        /// The label.
+        label: String,
+        /// Those that it knows.
+        known: String,
+    },
+}
+
+/// How labels are told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Head {
+    /// Multinomial logistic regression.
+    Logistic(Logistic),
+    /// The labels of the nearest examples.
+    Nearest {
+        /// Neighbours that vote.
+        k: usize,
+        /// Columns of an example.
+        columns: usize,
+        /// The examples, one after the other.
+        examples: Vec<f32>,
+        /// The label of each.
+        labels: Vec<usize>,
+    },
+}
+
+/// A head, its labels and the model that it belongs to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Classifier {
+    format: u32,
+    /// The model, as people name it.
+    pub made_by: String,
+    /// The embeddings' fingerprint, in hexadecimal digits.
+    fingerprint: String,
+    /// Columns of an embedding.
+    pub dim: usize,
+    /// The labels, in the order of probabilities.
+    pub labels: Vec<String>,
+    head: Head,
+}
+
+/// Which head is fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Logistic regression, its regularisation chosen by cross-validation, its probabilities calibrated.
+    Logistic,
+    /// So many nearest examples.
+    Nearest(usize),
+}
+
+/// What was seen while fitting.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The regularisation that was chosen, C.
+    pub c: Option<f64>,
+    /// All that were tried.
+    pub tried: Vec<CrossValidated>,
+    /// What examples that were not learnt from were taken for.
+    pub confusion: Option<Confusion>,
+    /// Their log loss before calibration and after.
+    pub calibration: Option<(f64, f64)>,
+}
+
+/// Fits a head to texts and their labels.
+///
+/// # Errors
+/// If a text cannot be embedded, or there are not two labels.
+pub fn fit_head(
+    embedder: &Embedder<'_>,
+    pool: &Pool,
+    made_by: &str,
+    texts: &[String],
+    labels: &[String],
+    kind: Kind,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Classifier, Report), ClassifyError> {
+    let mut names: Vec<String> = labels.to_vec();
+    names.sort();
+    names.dedup();
+    if let [only] = &names[..] {
+        return Err(ClassifyError::OneLabel(only.clone()));
+    }
+    let numbers = numbers(labels, &names)?;
+    let rows = embed(embedder, texts, embedder.default_prompt(), progress)?;
+    let (head, report) = match kind {
+        Kind::Logistic => {
+            let Fitted { model, c, tried, confusion, calibration } =
+                fit(pool, rows.view(), &numbers, names.len(), &Fit::default())?;
+            (Head::Logistic(model), Report { c: Some(c), tried, confusion, calibration })
+        }
+        Kind::Nearest(k) => {
+            let head = Head::Nearest { k, columns: rows.columns(), examples: rows.data().to_vec(), labels: numbers };
+            (head, Report::default())
+        }
+    };
+    let fingerprint = hex(embedder);
+    let dim = embedder.dimension();
+    Ok((Classifier { format: FORMAT, made_by: made_by.into(), fingerprint, dim, labels: names, head }, report))
+}
+
+fn hex(embedder: &Embedder<'_>) -> String {
+    embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn numbers(labels: &[String], names: &[String]) -> Result<Vec<usize>, ClassifyError> {
+    let number = |label: &String| {
+        names
+            .binary_search(label)
+            .map_err(|_| ClassifyError::UnknownLabel { label: label.clone(), known: names.join(", ") })
+    };
+    labels.iter().map(number).collect()
+}
+
+impl Classifier {
+    /// Reads `classifier.json` of a folder, or the file itself.
+    ///
+    /// # Errors
+    /// If it is not there, or is none of this form.
+    pub fn open(path: &Path) -> Result<Self, ClassifyError> {
+        let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
+        let bytes = std::fs::read(&path).map_err(|source| ClassifyError::Io { path: path.clone(), source })?;
+        let invalid = |reason: String| ClassifyError::Invalid { path: path.clone(), reason };
+        let classifier: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        if classifier.format != FORMAT {
+            return Err(invalid(format!("its format is {}, this program reads {FORMAT}", classifier.format)));
+        }
+        classifier.check().map_err(invalid)?;
+        Ok(classifier)
+    }
+
+    /// That lengths fit together, as the file may come from anybody.
+    fn check(&self) -> Result<(), String> {
+        let classes = self.labels.len();
+        let sound = match &self.head {
+            Head::Logistic(logistic) => {
+                let rows = if logistic.present.len() == 2 { 1 } else { logistic.present.len() };
+                logistic.columns == self.dim
+                    && logistic.classes == classes
+                    && logistic.intercepts.len() == rows
+                    && logistic.weights.len() == rows * self.dim
+                    && logistic.present.iter().all(|class| *class < classes)
+                    && logistic.temperature > 0.0
+            }
+            Head::Nearest { k, columns, examples, labels } => {
+                *k > 0
+                    && *columns == self.dim
+                    && !labels.is_empty()
+                    && examples.len() == labels.len() * self.dim
+                    && labels.iter().all(|label| *label < classes)
+            }
+        };
+        let sorted = self.labels.is_sorted() && classes > 1;
+        if sound && sorted { Ok(()) } else { Err("its numbers do not fit together".into()) }
+    }
+
+    /// Writes `classifier.json` into a folder, which is made.
+    ///
+    /// # Errors
+    /// If the disk is full or may not be written.
+    pub fn save(&self, folder: &Path) -> Result<PathBuf, ClassifyError> {
+        let path = folder.join(FILE);
+        let temporary = folder.join(format!(".{FILE}.{}.incomplete", std::process::id()));
+        let write = || -> std::io::Result<()> {
+            std::fs::create_dir_all(folder)?;
+            let mut out = std::fs::File::create(&temporary)?;
+            out.write_all(&serde_json::to_vec(self).map_err(std::io::Error::other)?)?;
+            out.sync_all()?;
+            std::fs::rename(&temporary, &path)
+        };
+        let written = write();
+        if written.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        written.map_err(|source| ClassifyError::Io { path: path.clone(), source })?;
+        Ok(path)
+    }
+
+    /// The probability of each label for each text.
+    ///
+    /// # Errors
+    /// If the embedder is not the one that the classifier belongs to, or a text cannot be embedded.
+    pub fn predict(
+        &self,
+        embedder: &Embedder<'_>,
+        pool: &Pool,
+        texts: &[String],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Probabilities, ClassifyError> {
+        if hex(embedder) != self.fingerprint {
+            return Err(ClassifyError::OtherModel { made_by: self.made_by.clone() });
+        }
+        let rows: Matrix = embed(embedder, texts, embedder.default_prompt(), progress)?;
+        Ok(match &self.head {
+            Head::Logistic(logistic) => logistic.probabilities(pool, rows.view())?,
+            Head::Nearest { k, columns, examples, labels } => {
+                let examples = Rows::new(examples, labels.len(), *columns, *columns);
+                let nearest = Nearest { k: *k, metric: Metric::Cosine, vote: Vote::Similarity };
+                nearest.probabilities(pool, examples, labels, self.labels.len(), rows.view())?
+            }
+        })
+    }
+
+    /// How often it is right, and how sure it is.
+    ///
+    /// # Errors
+    /// As [`Classifier::predict`], or a label that it does not know.
+    pub fn evaluate(
+        &self,
+        embedder: &Embedder<'_>,
+        pool: &Pool,
+        texts: &[String],
+        labels: &[String],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Evaluation, ClassifyError> {
+        let truth = numbers(labels, &self.labels)?;
+        let probabilities = self.predict(embedder, pool, texts, progress)?;
+        Ok(Evaluation {
+            confusion: Confusion::new(&truth, &probabilities.labels(), self.labels.len()),
+            log_loss: log_loss(&probabilities, &truth),
+            calibration_error: calibration_error(&probabilities, &truth, 10),
+        })
+    }
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Texts by their true label and the one that was given.
+    pub confusion: Confusion,
+    /// The mean of −ln of the true label's probability.
+    pub log_loss: f64,
+    /// How far probabilities are from the share of texts that are right, in ten bins.
+    pub calibration_error: f64,
+}
+
+/// The counts as a table: a row for each true label, a column for each that was given.
+pub fn confusion_table(confusion: &Confusion, labels: &[String]) -> String {
+    let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+    let mut table = format!("{:width$}", "");
+    (1..=labels.len()).for_each(|number| table.push_str(&format!("{number:>6}")));
+    table.push_str("   precision  recall      F1\n");
+    for (truth, label) in labels.iter().enumerate() {
+        table.push_str(&format!("{label:width$}"));
+        for found in 0..labels.len() {
+            match confusion.count(truth, found) {
+                0 => table.push_str("     ·"),
+                count => table.push_str(&format!("{count:>6}")),
+            }
+        }
+        let scores = confusion.class(truth);
+        table.push_str(&format!("      {:.4}  {:.4}  {:.4}\n", scores.precision, scores.recall, scores.f1));
+    }
+    table
+}
+
+/// The counts as a picture: darker where more of a label's texts are.
+pub fn confusion_picture(confusion: &Confusion, labels: &[String]) -> String {
+    const CELL: usize = 34;
+    let escape =
+        |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let left = 20 + 8 * labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+    let (width, height) = (left + CELL * labels.len() + 20, left + CELL * labels.len() + 50);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
+         role=\"img\"><title>Labels: true in rows, found in columns</title><rect width=\"{width}\" height=\"{height}\" \
+         fill=\"#fff\"/><g font-family=\"system-ui,'Noto Sans','DejaVu Sans',sans-serif\" font-size=\"13\" fill=\"#1b1b1b\">\n"
+    );
+    for (row, label) in labels.iter().enumerate() {
+        let support = confusion.class(row).support.max(1) as f64;
+        let (y, label) = (20 + CELL * row, escape(label));
+        svg.push_str(&format!(
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{label}</text>\n",
+            left - 8,
+            y + CELL / 2 + 5
+        ));
+        let x = left + CELL * row + CELL / 2 + 5;
+        let below = 20 + CELL * labels.len() + 8;
+        svg.push_str(&format!(
+            "<text transform=\"translate({x} {below}) rotate(-90)\" text-anchor=\"end\">{label}</text>\n"
+        ));
+        for (column, found) in labels.iter().enumerate() {
+            let count = confusion.count(row, column);
+            let share = count as f64 / support;
+            let (x, ink) = (left + CELL * column, if share > 0.5 { "#fff" } else { "#1b1b1b" });
+            let shade = (255.0 - 205.0 * share) as u8;
+            svg.push_str(&format!(
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"rgb({shade},{},{})\" stroke=\"#ddd\">\
+                 <title>{label} taken for {}: {count}</title></rect>\n",
+                (255.0 - 140.0 * share) as u8,
+                (255.0 - 90.0 * share) as u8,
+                escape(found)
+            ));
+            if count > 0 {
+                svg.push_str(&format!(
+                    "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\" fill=\"{ink}\">{count}</text>\n",
+                    x + CELL / 2,
+                    y + CELL / 2 + 5
+                ));
+            }
+        }
+    }
+    svg + "</g></svg>\n"
+}

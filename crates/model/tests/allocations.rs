@@ -1,0 +1,61 @@
+//! No memory is taken in the steady state: what a pass works in is taken by the first and used by all that follow.
+
+mod support;
+
+use maana_kernels::{Pool, Precision};
+use maana_model::{Activations, Noise, Purpose, Trainable};
+use maana_text::TokenBatch;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use support::golden;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn batch(lengths: &[usize]) -> TokenBatch {
+    let mut batch = TokenBatch::new();
+    for length in lengths {
+        batch.ids.extend((0..*length as u32).map(|token| 5 + token % 90));
+        batch.type_ids.extend(std::iter::repeat_n(0, *length));
+        batch.offsets.push(batch.ids.len());
+    }
+    batch
+}
+
+/// Both tests in one, as they count for the whole process.
+#[test]
+fn passes_take_no_memory_after_the_first() {
+    let pool = Pool::new(2);
+    let large = batch(&[32, 7, 19, 30, 2, 25]);
+    let small = batch(&[9, 31, 3]);
+    for precision in [Precision::F32, Precision::Bf16] {
+        let model = maana_model::open_for(Purpose::Train, &golden("tiny-bert"), &pool, precision).unwrap().model;
+        let mut keep = Activations::default();
+        let mut gradients = vec![0.0; model.parameters().len()];
+        let mut step = |batch: &TokenBatch| {
+            let noise = Noise::On { seed: 1, pass: 0 };
+            let embeddings = model.forward(&pool, batch, noise, &mut keep);
+            model.backward(&pool, batch, noise, &mut keep, embeddings.view(), &mut gradients);
+        };
+        (0..3).for_each(|_| step(&large));
+        let region = Region::new(ALLOCATOR);
+        step(&large);
+        step(&small);
+        step(&large);
+        let training = region.change();
+
+        let mut keep = Activations::default();
+        model.infer(&pool, &large, 0, &mut keep);
+        let region = Region::new(ALLOCATOR);
+        for batch in [&large, &small, &large] {
+            model.infer(&pool, batch, 0, &mut keep);
+        }
+        let encoding = region.change();
+        println!("{precision:?}: training {training:?}\nencoding {encoding:?}");
+        // The embeddings, which the caller keeps: a matrix for pooling and for each module behind it, and the list of them.
+        assert!(encoding.allocations <= 3 * 4, "{} allocations of three encodings", encoding.allocations);
+        assert!(training.allocations <= 3 * 10, "{} allocations of three steps", training.allocations);
+        let embeddings = 4 * (large.sequences() * 2 + small.sequences()) * model.dimension();
+        assert!(encoding.bytes_allocated < 6 * embeddings && training.bytes_allocated < 12 * embeddings);
+    }
+}

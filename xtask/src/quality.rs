@@ -1,0 +1,110 @@
+//! What a precision costs in quality: retrieval of one model in f32, bf16 and int8, and fine-tuning in f32 and in bf16 from
+//! several seeds. Runs the command line, as anybody would, and prints tables as Markdown has them.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const MEASURE: &str = "cosine_ndcg@10";
+const MAANA: &str = "target/release/maana";
+
+/// `MODEL SET...`: nDCG@10 of each retrieval set in each precision, and of all queries together.
+pub(crate) fn retrieval(arguments: &[String]) -> Result<()> {
+    let [model, sets @ ..] = arguments else { bail!("cargo xtask quality MODEL SET... needs a model") };
+    ensure!(!sets.is_empty(), "cargo xtask quality MODEL SET... needs folders of retrieval sets");
+    crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    let names: Vec<String> = sets.iter().map(|set| name(Path::new(set))).collect();
+    let queries = sets.iter().map(|set| queries(Path::new(set))).collect::<Result<Vec<_>>>()?;
+    let mut columns = Vec::new();
+    for precision in ["f32", "bf16", "int8"] {
+        let scores = evaluate(model, sets, precision)?;
+        columns.push(names.iter().map(|name| score(&scores, name)).collect::<Result<Vec<f64>>>()?);
+    }
+    println!("\nnDCG@10 of {model}\n\n| set | queries | f32 | bf16 | int8 |\n|---|---:|---:|---:|---:|");
+    let row = |name: &str, queries: usize, values: [f64; 3]| {
+        let change = |value: f64| format!("{value:.4} ({:+.2} %)", 100.0 * (value / values[0] - 1.0));
+        println!("| {name} | {queries} | {:.4} | {} | {} |", values[0], change(values[1]), change(values[2]));
+    };
+    for (place, name) in names.iter().enumerate() {
+        row(name, queries[place], [0, 1, 2].map(|column: usize| columns[column][place]));
+    }
+    let all: usize = queries.iter().sum();
+    let pooled = |values: &Vec<f64>| {
+        values.iter().zip(&queries).map(|(value, count)| value * *count as f64).sum::<f64>() / all as f64
+    };
+    row("all queries", all, [0, 1, 2].map(|column: usize| pooled(&columns[column])));
+    Ok(())
+}
+
+/// `RECIPE SET [--seeds N] [MAANA TRAIN OPTIONS]`: fine-tunes from each seed in f32 and in bf16.
+pub(crate) fn seeds(arguments: &[String]) -> Result<()> {
+    let [recipe, set, options @ ..] = arguments else {
+        bail!("cargo xtask seeds RECIPE SET [options of maana train] needs a recipe and a retrieval set")
+    };
+    crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    let out = PathBuf::from("target/seeds");
+    println!("| seed | f32 | bf16 | difference |\n|---:|---:|---:|---:|");
+    let mut all = [Vec::new(), Vec::new()];
+    for seed in 1..=3 {
+        let mut values = [0.0; 2];
+        for (value, precision) in values.iter_mut().zip(["f32", "bf16"]) {
+            let folder = out.join(format!("{precision}-{seed}"));
+            let _ = std::fs::remove_dir_all(&folder);
+            let mut train = Command::new(MAANA);
+            train.arg("train").arg(recipe).arg("--out").arg(&folder).args(options);
+            train.args(["--set", &format!("training.seed={seed}")]);
+            train.args(["--set", &format!("training.precision=\"{precision}\"")]);
+            let output = train.output().context("maana train")?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let model = folder.join("model").display().to_string();
+            let scores = evaluate(&model, std::slice::from_ref(set), "f32")?;
+            *value = score(&scores, &name(Path::new(set)))?;
+        }
+        println!("| {seed} | {:.4} | {:.4} | {:+.4} |", values[0], values[1], values[1] - values[0]);
+        all.iter_mut().zip(values).for_each(|(all, value)| all.push(value));
+    }
+    let [f32s, bf16s] = all.map(|values: Vec<f64>| {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
+        (mean, spread.sqrt())
+    });
+    let both = [f32s, bf16s].map(|(mean, spread)| format!("{mean:.4} ± {spread:.4}"));
+    println!("| mean ± deviation | {} | {} | {:+.4} |", both[0], both[1], bf16s.0 - f32s.0);
+    Ok(())
+}
+
+fn evaluate(model: &str, sets: &[String], precision: &str) -> Result<Value> {
+    let json = std::env::temp_dir().join(format!("maana-quality-{}.json", std::process::id()));
+    let mut command = Command::new(MAANA);
+    command.arg("evaluate").arg(model).args(sets).args(["--precision", precision, "--json"]).arg(&json);
+    let output = command.output().context("maana evaluate")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let scores = serde_json::from_slice(&std::fs::read(&json)?)?;
+    std::fs::remove_file(&json)?;
+    Ok(scores)
+}
+
+fn score(scores: &Value, set: &str) -> Result<f64> {
+    let all = scores.as_object().context("the scores are no object")?;
+    let ours: Vec<&Value> =
+        all.iter().filter(|(key, _)| key.contains(set) && key.ends_with(MEASURE)).map(|(_, value)| value).collect();
+    match ours[..] {
+        [value] => value.as_f64().context("a score is no number"),
+        [] if all.iter().filter(|(key, _)| key.ends_with(MEASURE)).count() == 1 => {
+            let only = all.iter().find(|(key, _)| key.ends_with(MEASURE)).and_then(|(_, value)| value.as_f64());
+            only.context("a score is no number")
+        }
+        _ => bail!("{} scores of {set} called {MEASURE}", ours.len()),
+    }
+}
+
+fn name(set: &Path) -> String {
+    set.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn queries(set: &Path) -> Result<usize> {
+    let path = set.join("queries.jsonl");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    Ok(text.lines().filter(|line| !line.trim().is_empty()).count())
+}
