@@ -42,18 +42,31 @@ pub(crate) fn max(values: &[f32]) -> f32 {
     all.fold(f32::NEG_INFINITY, |largest, value| if *value > largest { *value } else { largest })
 }
 
-/// The least value, or ∞ of none. A value that is not a number is passed over.
+/// The least and the largest of the values and 0, and 0 again, or not a number where a value is none or infinite.
 #[inline(always)]
-pub(crate) fn min(values: &[f32]) -> f32 {
-    let mut least = [f32::INFINITY; LANES];
+pub(crate) fn range(values: &[f32]) -> (f32, f32, f32) {
+    let (mut least, mut largest, mut fault) = ([0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
     let (chunks, rest) = values.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (least, value) in least.iter_mut().zip(chunk) {
-            *least = if *value < *least { *value } else { *least };
+    let mut last = [0.0f32; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    for chunk in chunks.iter().chain([&last]) {
+        for lane in 0..LANES {
+            let value = chunk[lane];
+            least[lane] = if value < least[lane] { value } else { least[lane] };
+            largest[lane] = if value > largest[lane] { value } else { largest[lane] };
+            fault[lane] += value * 0.0;
         }
     }
-    let all = least.iter().chain(rest);
-    all.fold(f32::INFINITY, |least, value| if *value < least { *value } else { least })
+    let least = least.iter().fold(0.0, |a: f32, b| a.min(*b));
+    let largest = largest.iter().fold(0.0, |a: f32, b| a.max(*b));
+    (least, largest, fault.iter().sum())
+}
+
+/// The nearest whole number, halves to even, of a number below 2²².
+#[inline(always)]
+pub(crate) fn round_to_whole(x: f32) -> i32 {
+    const MAGIC: f32 = 12_582_912.0;
+    (x + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed()
 }
 
 /// The nearest whole number, halves to even, of a number below 2²².

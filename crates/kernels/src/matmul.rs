@@ -25,7 +25,7 @@ use std::time::Instant;
 use tile::Job;
 
 /// Rows that one task computes: a multiple of every tile's height.
-const TASK_ROWS: usize = 96;
+const TASK_ROWS: usize = 120;
 /// Steps of the innermost loop after which it turns to the next rows, so that the panel's part stays in the second cache.
 const BLOCK_STEPS: usize = 768;
 /// Panels whose sums stay near while one block of steps follows the other.
@@ -219,12 +219,10 @@ impl Task<'_> {
                     };
                     let goes_on = self.accumulate || number > 0;
                     self.compute_panel(left, panel, range.clone(), goes_on, next);
-                    if number + 1 == blocks {
-                        let columns = self.columns(panel);
-                        self.epilogue.finish(self.right, self.rows.clone(), columns, self.c, left.scales);
-                    }
                 }
             }
+            let columns = self.columns(panels.start).start..self.columns(panels.end - 1).end;
+            self.epilogue.finish(self.right, self.rows.clone(), columns, self.c, left.scales);
         }
     }
 
@@ -340,7 +338,7 @@ mod tests {
             let byte = |x: &f32| ((x * (1.0 / scale)).round_ties_even() + zero).clamp(0.0, 255.0);
             left.extend(a.row(row).iter().map(|x| (byte(x) - zero) * scale));
         }
-        let scale = |column: usize| (0..b.rows()).map(|k| b.row(k)[column].abs()).fold(0.0, f32::max) / 127.0;
+        let scale = |column: usize| (0..b.rows()).map(|k| b.row(k)[column].abs()).fold(0.0, f32::max) / 63.0;
         let scales: Vec<f32> = (0..b.columns()).map(scale).collect();
         let right =
             (0..b.rows()).flat_map(|k| b.row(k).iter().zip(&scales).map(|(x, s)| (x / s).round_ties_even() * s));

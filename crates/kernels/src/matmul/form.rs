@@ -11,7 +11,7 @@ pub enum Precision {
     F32,
     /// To the nearest bf16.
     Bf16,
-    /// To bytes: the left operand with a scale and a zero for each row, the right one with a scale for each column.
+    /// To bytes: the left operand with a scale and a zero for each row, the right one, in seven bits, with a scale for each column.
     Int8,
 }
 
@@ -87,7 +87,7 @@ impl Form {
             #[cfg(target_arch = "x86_64")]
             (Bf16, Level::Avx2) => form(RoundedFloats, 6, 16, 2, 4, tile::bf16_avx2),
             #[cfg(target_arch = "x86_64")]
-            (Int8, Level::Avx2 | Level::Avx512) => form(BytePairs, 6, 16, 2, 2, tile::int8_avx2),
+            (Int8, Level::Avx2 | Level::Avx512) => form(ByteQuads, 5, 16, 4, 4, tile::int8_avx2),
             #[cfg(target_arch = "x86_64")]
             (F32, _) => form(Floats, 12, 32, 1, 4, tile::f32_avx512),
             #[cfg(target_arch = "x86_64")]

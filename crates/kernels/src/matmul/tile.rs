@@ -232,7 +232,7 @@ kernels! {
     #[target_feature(enable = "avx2,fma")]
     bf16_avx2: avx2::Bf16, 2 registers, rows 1 2 3 4 5 6;
     #[target_feature(enable = "avx2,fma")]
-    int8_avx2: avx2::Bytes, 2 registers, rows 1 2 3 4 5 6;
+    int8_avx2: avx2::Bytes, 2 registers, rows 1 2 3 4 5;
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
     f32_avx512: avx512::Floats, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
@@ -331,13 +331,17 @@ mod avx2 {
     }
 
     arithmetic! {
-        Bytes: 8 lanes of __m256i, __m256i, __m256i, 16 bytes, 1 parts;
+        Bytes: 8 lanes of __m256i, __m256i, __m256i, 32 bytes, 1 parts;
         zero _mm256_setzero_si256();
         load |from| _mm256_loadu_si256(from.cast());
         store |sums, into| _mm256_storeu_si256(into.cast(), sums);
         left |word| _mm256_set1_epi32(word.cast::<i32>().read());
-        right |words, _part| _mm256_cvtepi8_epi16(_mm_loadu_si128(words.cast()));
-        multiply_add |sums, left, right| _mm256_add_epi32(sums, _mm256_madd_epi16(left, right));
+        right |words, _part| _mm256_loadu_si256(words.cast());
+        multiply_add |sums, left, right| {
+            // Two products of a byte and seven bits fit into sixteen: nothing is cut off.
+            let pairs = _mm256_maddubs_epi16(left, right);
+            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        };
     }
 }
 
