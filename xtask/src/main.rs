@@ -24,6 +24,7 @@ cargo xtask quality MODEL SET...
                     retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
 cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning as a recipe says from three seeds, in f32 and in bf16, measured on a retrieval set
+cargo xtask store   100,000 random operations on the store, with restarts, beside a plain list
 cargo xtask loom    the pool of threads in every order in which its threads can meet
 cargo xtask emulate [avx512|neon] [FILTER]... [--minutes N]
                     the kernels' tests on instruction sets that this machine need not have; those whose names
@@ -39,6 +40,7 @@ fn main() -> Result<()> {
         Some("bench-peers") => bench_peers::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("quality") => quality::retrieval(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("seeds") => quality::seeds(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),
         Some("loom") => loom(),
         Some("emulate") => emulate::emulate(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {

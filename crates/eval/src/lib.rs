@@ -4,11 +4,16 @@
 mod csv;
 mod error;
 mod metrics;
+mod pairs;
 mod retrieval;
 mod scores;
 
 pub use csv::{csv_name, write_csv};
 pub use error::EvalError;
 pub use metrics::Cutoffs;
+pub use pairs::{
+    Candidates, SIMILARITIES, average_precision, pair_classification, paraphrase_mining, pearson, reranking,
+    semantic_similarity, similarity, translation, triplets,
+};
 pub use retrieval::{Embedded, Primary, RetrievalOptions, evaluate_embeddings, evaluate_retrieval};
 pub use scores::{Scores, sequential_score, to_json};

@@ -16,6 +16,7 @@ pub mod recipe;
 pub mod report;
 pub mod search;
 pub mod similarity;
+pub mod suite;
 pub mod synthesize;
 pub mod texts;
 

@@ -92,6 +92,9 @@ pub(crate) struct Comparison {
     pub(crate) engines: Vec<Measured>,
 }
 
+/// What people have to say about the targets: why one is not met, what was tried. Goes into the report as it is.
+const NOTES: &str = "bench/notes.md";
+
 impl Comparison {
     pub(crate) fn new(
         (key, title, part, targets): (String, String, Part, Vec<Target>),
@@ -160,8 +163,7 @@ impl Comparison {
         }
         let _ =
             write!(text, "\n{} rounds, {} threads, {}, commit {}", self.rounds, self.threads, self.date, self.commit);
-        let busy = if self.load_before > 0.5 { ": **the machine was busy**" } else { "" };
-        let _ = writeln!(text, "; load before {:.2}{busy}.{}", self.load_before, self.agreement());
+        let _ = writeln!(text, "; load of the minute before {:.2}.{}", self.load_before, self.agreement());
         text
     }
 
@@ -233,8 +235,9 @@ impl Results {
                 let _ = writeln!(text, "| {} | {asked} | {reached} | {verdict} |", comparison.title);
             }
         }
-        text +=
-            "\n![Speed of each engine, the fastest peer of each comparison being 1](results.svg)\n\n## Comparisons\n\n";
+        text += "\n![Speed of each engine, the fastest peer of each comparison being 1](results.svg)\n\n";
+        text += &std::fs::read_to_string(NOTES).unwrap_or_default();
+        text += "\n## Comparisons\n\n";
         for comparison in &self.comparisons {
             text += &comparison.table();
             text.push('\n');
@@ -268,7 +271,8 @@ const HOW: &str = "\
 
 Every engine is a process that loads, warms up with one whole round, and then sleeps until its turn; rounds alternate between
 all engines of a table. Medians; ± is half the range of the rounds. Tokens are those of the texts, special tokens counted,
-padding not; tokenising is part of every round. Memory is the largest resident size of the process, loading included.
+padding not; tokenising is part of every round. Memory is the largest resident size of the process, loading included. The load is
+that of the minute before a table's rounds, in which engines loaded and the table before ran.
 
 * **Texts**: `maana synthesize`; 256 sentences to encode, 32 pairs in random order to train. bge-base's shape has random weights.
 * **Sentence Transformers**, encoding: `encode` as users call it, batch 32, sorted by length, inference mode, scaled dot product

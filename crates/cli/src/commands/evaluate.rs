@@ -7,22 +7,33 @@ use maana::kernels::Pool;
 use maana::model::{Embedder, Encoder, Purpose};
 use std::path::{Path, PathBuf};
 
-/// Measure retrieval at several dimensions, from one encoding.
+/// Measure a model on data sets at several dimensions, from one encoding.
 #[derive(clap::Args)]
 #[command(after_help = "\
 DATASET is a folder in the layout of BEIR: queries.jsonl, corpus.jsonl, and qrels.tsv or qrels/test.tsv.
 
+A suite is a folder that holds, at any depth, such folders (retrieval); folders with sentences.tsv (id, text) and \
+duplicates.tsv (two ids: paraphrase mining); files NAME.train.tsv and NAME.test.tsv (text, label: classification and clustering); \
+dev.jsonl or test.jsonl with anchor and positive (matching both ways).
+
 Examples:
   maana evaluate MODEL swahili/dev --dims 768,512,256,128,64
-  maana evaluate MODEL swahili/dev --json scores.json --csv scores/")]
+  maana evaluate MODEL swahili/dev --json scores.json --csv scores/
+  maana evaluate MODEL --suite swahili --dims 768,256,64 --chart suite.svg")]
 pub(crate) struct Evaluate {
     /// A folder, a name on the hub, or name@revision
     model: String,
     #[command(flatten)]
     precision: crate::precision::PrecisionArgument,
     /// Folders of retrieval sets
-    #[arg(required = true, value_name = "DATASET")]
+    #[arg(required_unless_present = "suite", value_name = "DATASET")]
     datasets: Vec<PathBuf>,
+    /// A folder of data sets of several kinds, each measured in its own way
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["datasets", "csv"])]
+    suite: Option<PathBuf>,
+    /// Draw the suite's measures by dimension (.svg)
+    #[arg(long, value_name = "FILE", requires = "suite")]
+    chart: Option<PathBuf>,
     /// Dimensions to measure [default: the model's own]
     #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
     dims: Vec<usize>,
@@ -36,6 +47,9 @@ pub(crate) struct Evaluate {
 
 impl Evaluate {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        if let Some(folder) = &self.suite {
+            return self.run_suite(folder, pool);
+        }
         let sets = self.datasets.iter().map(RetrievalSet::open).collect::<Result<Vec<_>, _>>()?;
         for set in sets.iter().filter(|set| set.unknown_queries > 0) {
             tell!("note: {}: {} judgements name queries that are not there", set.name, set.unknown_queries);
@@ -60,6 +74,36 @@ impl Evaluate {
             for path in maana::eval::write_csv(folder, &scores, None, None)? {
                 tell!("{}", path.display());
             }
+        }
+        Ok(())
+    }
+
+    fn run_suite(&self, folder: &Path, pool: &Pool) -> Result<()> {
+        let sets = maana::suite::find(folder)?;
+        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
+        let embedder = Embedder::new(&opened.model, pool)?;
+        let whole = embedder.dimension();
+        let dims = if self.dims.is_empty() { vec![whole] } else { self.dims.clone() };
+        if let Some(dim) = dims.iter().find(|dim| **dim == 0 || **dim > whole) {
+            bail!("--dims {dim}: the model's embeddings have {whole} dimensions; use 1 to {whole}");
+        }
+        let mut measured = Vec::new();
+        for set in sets {
+            let start = std::time::Instant::now();
+            measured.extend(set.measure(&embedder, pool, &dims).with_context(|| set.name())?);
+            tell!("{}: {:.1} s", set.name(), start.elapsed().as_secs_f64());
+        }
+        crate::terminal::print(format_args!("{}", maana::suite::table(&measured, &dims)))?;
+        let precision = opened.model.precision().name();
+        if let Some(path) = &self.json {
+            let json = serde_json::json!({
+                "model": self.model, "precision": precision, "dims": dims, "measures": measured,
+            });
+            super::mine::write_lines(Some(path), std::iter::once(format!("{json:#}")))?;
+        }
+        if let Some(path) = &self.chart {
+            let chart = maana::suite::chart(&measured, &dims, &format!("{} in {precision}", self.model));
+            super::mine::write_lines(Some(path), std::iter::once(chart))?;
         }
         Ok(())
     }

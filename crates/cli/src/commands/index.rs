@@ -3,7 +3,7 @@
 use crate::precision::{Choice, PrecisionArgument};
 use anyhow::{Context, Result, bail};
 use maana::kernels::Pool;
-use maana::model::{Embedder, Purpose};
+use maana::model::{Embedder, Encoder, Purpose};
 use maana::search::store::{Store, Stored, Writer};
 use maana::search::{Added, Fields};
 use std::path::{Path, PathBuf};
@@ -96,6 +96,9 @@ pub(crate) fn name_of(opened: &maana::open::Opened) -> Result<String> {
 
 /// Add documents to a store; one with an id that is there takes the other's place.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  maana add store more.jsonl --keep title")]
 pub(crate) struct Add {
     /// The folder of the store
     store: PathBuf,
@@ -140,7 +143,9 @@ impl Opening {
 
 /// An embedder of the store's dimension.
 pub(crate) fn embedder_of<'m>(opened: &'m maana::open::Opened, store: &Store, pool: &'m Pool) -> Result<Embedder<'m>> {
-    Ok(Embedder::new(&opened.model, pool)?.with_dimension(store.header().dims)?)
+    let embedder = Embedder::new(&opened.model, pool)?.with_dimension(store.header().dims)?;
+    store.expect_fingerprint(&embedder.fingerprint(), &name_of(opened)?)?;
+    Ok(embedder)
 }
 
 fn add(embedder: &Embedder<'_>, writer: &mut Writer, corpus: &Path, fields: &Fields) -> Result<Added> {

@@ -1,7 +1,7 @@
 //! `maana search`
 
 use super::index::{Opening, embedder_of};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use maana::data::TextStream;
 use maana::kernels::Pool;
 use maana::search::store::Store;
@@ -71,8 +71,7 @@ impl Search {
         let store = Store::open(&self.store)?;
         let opened = self.opening.model_of(&store, pool)?;
         let embedder = embedder_of(&opened, &store, pool)?;
-        let answers = maana::search::search(&store, &embedder, pool, &queries, &question)
-            .with_context(|| self.store.display().to_string())?;
+        let answers = maana::search::search(&store, &embedder, pool, &queries, &question)?;
         tell_choice(&answers);
         for (query, hits) in queries.iter().zip(&answers.hits) {
             if self.json {

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 
 /// Delete documents from a store.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  maana delete store d17 d18
+  maana delete store --ids gone.txt")]
 pub(crate) struct Delete {
     /// The folder of the store
     store: PathBuf,
@@ -33,6 +37,9 @@ impl Delete {
 
 /// Give back the room of documents that were deleted or replaced.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  maana compact store")]
 pub(crate) struct Compact {
     /// The folder of the store
     store: PathBuf,
@@ -50,6 +57,9 @@ impl Compact {
 
 /// Print what a store holds and what made it.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  maana index-info store")]
 pub(crate) struct IndexInfo {
     /// The folder of the store
     store: PathBuf,
@@ -83,6 +93,9 @@ impl IndexInfo {
 
 /// Read every byte of a store and say what is not as it was written.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  maana index-verify store")]
 pub(crate) struct IndexVerify {
     /// The folder of the store
     store: PathBuf,

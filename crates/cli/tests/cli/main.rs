@@ -5,4 +5,5 @@ mod golden;
 mod help;
 mod interrupted;
 mod support;
+mod tasks;
 mod using;

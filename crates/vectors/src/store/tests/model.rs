@@ -44,9 +44,8 @@ fn the_store_is_the_list_that_it_should_be() {
     }
 }
 
-/// `cargo test --release -p maana-vectors long -- --ignored`
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; `cargo xtask store` runs it"]
 fn the_store_is_the_list_that_it_should_be_for_long() {
     for seed in 100..110 {
         compare(seed, 10_000, 50);

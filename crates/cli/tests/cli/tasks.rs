@@ -1,0 +1,233 @@
+//! What embeddings are for: search, mining, groups, labels.
+
+use crate::support::{Bench, fail, golden, maana, succeed};
+use serde_json::Value;
+use std::process::Command;
+
+/// Six documents in three pairs that say nearly the same.
+const CORPUS: &str = r#"{"_id": "a", "title": "Soko", "text": "bei ya mahindi imepanda", "lang": "sw"}
+{"_id": "b", "title": "", "text": "mtoto anacheza mpira", "lang": "sw"}
+{"_id": "c", "title": "", "text": "the old king lived in the house", "lang": "en"}
+{"_id": "d", "title": "Soko", "text": "bei ya mahindi imepanda sana", "lang": "sw"}
+{"_id": "e", "title": "", "text": "watoto wanacheza mpira", "lang": "sw"}
+{"_id": "f", "title": "", "text": "an old king lived in a house", "lang": "en"}
+"#;
+
+fn command(words: &[&str]) -> Command {
+    let mut command = maana();
+    command.args(words);
+    command
+}
+
+/// A store of [`CORPUS`].
+fn indexed(bench: &Bench) -> String {
+    bench.write("corpus.jsonl", CORPUS);
+    let store = bench.path("store").display().to_string();
+    let mut index = command(&["index"]);
+    index.arg(golden("tiny-bert")).arg(bench.path("corpus.jsonl")).args(["--out", &store, "--keep", "lang"]);
+    succeed(&mut index);
+    store
+}
+
+fn ids(store: &str, words: &[&str]) -> Vec<String> {
+    let hits = succeed(command(&["search", store, "--json"]).args(words));
+    let hits: Value = serde_json::from_str(hits.lines().next().unwrap()).unwrap();
+    hits["hits"].as_array().unwrap().iter().map(|hit| hit["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn documents_are_found_filtered_replaced_and_deleted() {
+    let bench = Bench::new();
+    let store = indexed(&bench);
+    // The very text of a document, its title before it, is nearest to itself.
+    assert_eq!(ids(&store, &["Soko bei ya mahindi imepanda", "-k", "2"]), ["a", "d"]);
+    assert_eq!(ids(&store, &["Soko bei ya mahindi imepanda", "-k", "9", "--filter", "lang=en"]).len(), 2);
+    assert_eq!(ids(&store, &["mpira watoto", "-k", "1", "--hybrid"]), ["e"]);
+    assert_eq!(ids(&store, &["Soko bei ya mahindi imepanda", "-k", "1", "--dim", "16"]), ["a"]);
+    let table = succeed(&mut command(&["search", &store, "mtoto anacheza mpira", "-k", "1"]));
+    assert!(table.contains("1.0000") && table.contains("lang=sw"), "{table}");
+
+    bench.write("more.jsonl", "{\"_id\": \"a\", \"text\": \"habari mpya\"}\n{\"_id\": \"g\", \"text\": \"habari\"}\n");
+    let added = succeed(command(&["add", &store]).arg(bench.path("more.jsonl")));
+    assert!(added.contains("1 new, 1 replaced, 7 in all"), "{added}");
+    assert_eq!(ids(&store, &["Soko bei ya mahindi imepanda", "-k", "1"]), ["d"]);
+    assert!(succeed(&mut command(&["delete", &store, "d", "nobody"])).contains("1 of 2 deleted, 6 left"));
+    assert!(!ids(&store, &["Soko bei ya mahindi imepanda", "-k", "9"]).contains(&"d".to_owned()));
+    succeed(&mut command(&["compact", &store]));
+    let info: Value = serde_json::from_str(&succeed(&mut command(&["index-info", &store, "--json"]))).unwrap();
+    assert_eq!((&info["documents"], &info["dead"], &info["header"]["dims"]), (&6.into(), &0.into(), &64.into()));
+    assert!(succeed(&mut command(&["index-verify", &store])).contains("as they were written"));
+}
+
+#[test]
+fn what_cannot_be_indexed_or_found_is_told() {
+    let bench = Bench::new();
+    let store = indexed(&bench);
+    let error =
+        fail(command(&["index"]).arg(golden("tiny-bert")).arg(bench.path("corpus.jsonl")).args(["--out", &store]), 1);
+    assert!(error.contains("is a store already"), "{error}");
+    bench.write("twice.jsonl", "{\"_id\": \"x\", \"text\": \"a\"}\n{\"_id\": \"x\", \"text\": \"b\"}\n");
+    let error = fail(command(&["add", &store]).arg(bench.path("twice.jsonl")), 1);
+    assert!(error.contains("line 2") && error.contains("`x`"), "{error}");
+    bench.write("empty.jsonl", "");
+    let other = bench.path("other").display().to_string();
+    let error =
+        fail(command(&["index"]).arg(golden("tiny-bert")).arg(bench.path("empty.jsonl")).args(["--out", &other]), 1);
+    assert!(error.contains("empty.jsonl") && !bench.path("other").exists(), "{error}");
+    let error = fail(&mut command(&["search", &store, "a", "--filter", "langue=sw"]), 1);
+    assert!(error.contains("`langue`") && error.contains("lang"), "{error}");
+    let error = fail(command(&["search", &store, "a", "--model"]).arg(golden("st301/model")), 1);
+    assert!(error.contains("tiny-bert") && error.contains("st301/model"), "{error}");
+    let error = fail(&mut command(&["search", &bench.path("nothing").display().to_string(), "a"]), 1);
+    assert!(error.contains("nothing"), "{error}");
+    // One document, more asked for than there are, and a query that is empty.
+    assert_eq!(ids(&store, &["", "-k", "100"]).len(), 6);
+    let segment = std::fs::read_dir(bench.path("store")).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segment.into_iter().find(|path| path.display().to_string().contains("segment")).unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let error = fail(&mut command(&["index-verify", &store]), 1);
+    assert!(error.contains("1 of 2 files are damaged"), "{error}");
+}
+
+#[test]
+fn pairs_translations_and_duplicates_are_mined() {
+    let bench = Bench::new();
+    bench.write("corpus.jsonl", CORPUS);
+    let model = golden("tiny-bert").display().to_string();
+    let corpus = bench.path("corpus.jsonl").display().to_string();
+    let pairs = succeed(&mut command(&["mine", &corpus, "--model", &model, "--max-pairs", "3"]));
+    let pairs: Vec<Vec<&str>> = pairs.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(pairs.len(), 3);
+    assert_eq!(pairs[0].len(), 5);
+    bench.write("left.txt", "bei ya mahindi imepanda\nmtoto anacheza mpira\n");
+    bench.write("right.txt", "mtoto anacheza mpira\nthe king\nbei ya mahindi imepanda\n");
+    let (left, right) = (bench.path("left.txt").display().to_string(), bench.path("right.txt").display().to_string());
+    let out = bench.path("bitext.jsonl").display().to_string();
+    succeed(&mut command(&["mine", &left, &right, "--model", &model, "--top-k", "2", "--output", &out]));
+    let found = std::fs::read_to_string(&out).unwrap();
+    let found: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(found.iter().all(|pair| pair["text1"] == pair["text2"]) && found.len() == 2, "{found:?}");
+
+    bench.write("doubled.txt", "habari\nasante\nhabari\n");
+    let doubled = bench.path("doubled.txt").display().to_string();
+    let kept = succeed(&mut command(&["dedupe", &doubled, "--model", &model, "--threshold", "0.9999"]));
+    assert_eq!(kept, "habari\nasante\n");
+}
+
+#[test]
+fn hard_negatives_are_rows_to_train_on() {
+    let bench = Bench::new();
+    let model = golden("tiny-bert").display().to_string();
+    let (pairs, out) =
+        (bench.path("pairs.jsonl").display().to_string(), bench.path("triplets.jsonl").display().to_string());
+    succeed(&mut command(&["hard-negatives", &pairs, "--model", &model, "--negatives", "2", "--output", &out]));
+    let rows = std::fs::read_to_string(&out).unwrap();
+    let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(rows.len() > 10);
+    assert!(rows.iter().all(|row| row["negative"] != row["positive"] && row["anchor"].is_string()));
+    let error =
+        fail(&mut command(&["hard-negatives", &pairs, "--model", &model, "--max-score", "-2", "--output", &out]), 1);
+    assert!(error.contains("no pair has a negative"), "{error}");
+}
+
+#[test]
+fn groups_are_told_measured_and_drawn() {
+    let bench = Bench::new();
+    let model = golden("tiny-bert").display().to_string();
+    let rows = "bei ya mahindi\tsoko\nbei ya mahindi leo\tsoko\nmtoto anacheza\tmchezo\nmtoto anacheza leo\tmchezo\n";
+    bench.write("texts.tsv", rows);
+    let texts = bench.path("texts.tsv").display().to_string();
+    let shared = ["cluster", &texts, "--header", "text,label", "--label", "label", "--model", &model];
+    let map = bench.path("map.html").display().to_string();
+    let told = succeed(command(&shared).args(["-k", "2", "--html", &map]));
+    assert!(told.contains("4 texts in 2 groups") && told.contains("V-measure"), "{told}");
+    let page = std::fs::read_to_string(map).unwrap();
+    assert!(page.contains("mtoto anacheza leo"));
+    assert!(["src=", "href=", "url(", "fetch("].iter().all(|request| !page.contains(request)), "nothing is asked for");
+    for method in ["communities", "agglomerative", "hdbscan"] {
+        let told = succeed(command(&shared).args(["--method", method, "--min-size", "2"]));
+        assert!(told.contains("texts in"), "{told}");
+    }
+    let error = fail(&mut command(&shared), 1);
+    assert!(error.contains("needs -k"), "{error}");
+}
+
+#[test]
+fn a_suite_measures_each_set_in_its_own_way() {
+    let bench = Bench::new();
+    let suite = bench.path("suite");
+    for folder in ["suite", "suite/mining", "suite/labels"] {
+        std::fs::create_dir(bench.path(folder)).unwrap();
+    }
+    std::fs::rename(bench.path("dev"), suite.join("ir")).unwrap();
+    bench.write("suite/mining/sentences.tsv", "s1\thabari\ns2\thabari\ns3\tthe old king\n");
+    bench.write("suite/mining/duplicates.tsv", "s2\ts1\n");
+    let rows = "bei ya mahindi\tsoko\nbei ya nyanya\tsoko\nthe old king\thadithi\nthe young king\thadithi\n";
+    bench.write("suite/labels/topic.train.tsv", rows);
+    bench.write("suite/labels/topic.test.tsv", rows);
+    bench.write(
+        "suite/labels/dev.jsonl",
+        "{\"anchor\": \"a\", \"positive\": \"a\"}\n{\"anchor\": \"the\", \"positive\": \"the\"}\n",
+    );
+    let mut evaluate = command(&["evaluate", "--dims", "64,16"]);
+    evaluate.arg(golden("tiny-bert")).arg("--suite").arg(&suite).arg("--chart").arg(bench.path("suite.svg"));
+    let table = succeed(&mut evaluate);
+    for measure in
+        ["cosine_ndcg@10", "average_precision   1.0000   1.0000", "macro_f1", "v_measure", "mean_accuracy       1.0000"]
+    {
+        let found = table.lines().any(|line| {
+            line.split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+                .contains(&measure.split_whitespace().collect::<Vec<_>>().join(" "))
+        });
+        assert!(found, "{measure}\n{table}");
+    }
+    assert!(std::fs::read_to_string(bench.path("suite.svg")).unwrap().starts_with("<svg"));
+    bench.write("suite/mining/duplicates.tsv", "s2\tnobody\n");
+    let error = fail(command(&["evaluate"]).arg(golden("tiny-bert")).arg("--suite").arg(&suite), 1);
+    assert!(error.contains("nobody"), "{error}");
+}
+
+#[test]
+fn labels_are_learnt_and_given() {
+    let bench = Bench::new();
+    let model = golden("tiny-bert").display().to_string();
+    let row = |number: usize| match number % 2 {
+        0 => format!("bei ya mahindi {number}\tsoko\n"),
+        _ => format!("the king lived in house {number}\thadithi\n"),
+    };
+    bench.write("train.tsv", &(0..20).map(row).collect::<String>());
+    bench.write("test.tsv", &(20..30).map(row).collect::<String>());
+    let path = |name: &str| bench.path(name).display().to_string();
+    let header = ["--header", "text,label"];
+    for nearest in [None, Some("3")] {
+        let out = path(if nearest.is_some() { "nearest" } else { "logistic" });
+        let mut fit = command(&["classify", "fit", &path("train.tsv"), "--model", &model, "--out", &out]);
+        fit.args(header).args(nearest.iter().flat_map(|k| ["--nearest", k]));
+        succeed(&mut fit);
+        let picture = path("confusion.svg");
+        let measured = succeed(
+            command(&["classify", "evaluate", &path("test.tsv"), "--classifier", &out, "--picture", &picture])
+                .args(header),
+        );
+        assert!(measured.contains("accuracy       1.0000"), "{measured}");
+        assert!(std::fs::read_to_string(picture).unwrap().starts_with("<svg"));
+        bench.write("texts.txt", "bei ya mahindi\n");
+        let labelled = succeed(&mut command(&["classify", "predict", &path("texts.txt"), "--classifier", &out]));
+        assert!(labelled.starts_with("soko\t"), "{labelled}");
+        let error = fail(
+            command(&["classify", "predict", &path("texts.txt"), "--classifier", &out, "--model"])
+                .arg(golden("st301/model")),
+            1,
+        );
+        assert!(error.contains("another model"), "{error}");
+    }
+    bench.write("one.tsv", "a\tx\nb\tx\n");
+    let mut fit = command(&["classify", "fit", &path("one.tsv"), "--model", &model, "--out", &path("one")]);
+    let error = fail(fit.args(header), 1);
+    assert!(error.contains("two or more"), "{error}");
+}

@@ -1,0 +1,333 @@
+//! Pairs, triplets and lists whose right answer is known: how well similarities agree with it. Names and formulas are those of
+//! Sentence Transformers 6.2 (`EmbeddingSimilarityEvaluator`, `BinaryClassificationEvaluator`, `TripletEvaluator`,
+//! `RerankingEvaluator`) and, below them, of SciPy and scikit-learn. Embeddings come in; a dimension is a prefix of them.
+
+use maana_kernels::{Rows, dot, manhattan, squared_distance};
+use maana_model::Similarity;
+
+/// How alike two embeddings are, more being more alike: distances are negated.
+pub fn similarity(similarity: Similarity, a: &[f32], b: &[f32]) -> f32 {
+    let length = |x: &[f32]| dot(x, x).sqrt().max(1e-12);
+    match similarity {
+        Similarity::Cosine => dot(a, b) / (length(a) * length(b)),
+        Similarity::Dot => dot(a, b),
+        Similarity::Euclidean => -squared_distance(a, b).sqrt(),
+        Similarity::Manhattan => -manhattan(a, b),
+    }
+}
+
+/// All ways to compare, in the order of the reference's tables.
+pub const SIMILARITIES: [(Similarity, &str); 4] = [
+    (Similarity::Cosine, "cosine"),
+    (Similarity::Euclidean, "euclidean"),
+    (Similarity::Manhattan, "manhattan"),
+    (Similarity::Dot, "dot"),
+];
+
+fn of_pairs(kind: Similarity, a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
+    assert_eq!((a.rows(), a.columns()), (b.rows(), b.columns()), "pairs of embeddings");
+    (0..a.rows()).map(|row| similarity(kind, a.row(row), b.row(row))).collect()
+}
+
+/// Pearson's and Spearman's correlation of similarities with `scores` that people gave: `pearson_cosine`, `spearman_cosine`, …
+/// and the greatest of each. Not a number where either side is all alike.
+pub fn semantic_similarity(a: Rows<'_>, b: Rows<'_>, scores: &[f64]) -> Vec<(String, f64)> {
+    let mut values = Vec::new();
+    let mut greatest = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+    let ranks_of_scores = ranks(scores);
+    for (kind, name) in SIMILARITIES {
+        let found: Vec<f64> = of_pairs(kind, a, b).into_iter().map(f64::from).collect();
+        let correlations = (pearson(&found, scores), pearson(&ranks(&found), &ranks_of_scores));
+        values.push((format!("pearson_{name}"), correlations.0));
+        values.push((format!("spearman_{name}"), correlations.1));
+        greatest = (greatest.0.max(correlations.0), greatest.1.max(correlations.1));
+    }
+    values.push(("pearson_max".into(), greatest.0));
+    values.push(("spearman_max".into(), greatest.1));
+    values
+}
+
+/// Pearson's correlation.
+pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
+    assert_eq!(x.len(), y.len(), "pairs of numbers");
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let (mean_x, mean_y) = (mean(x), mean(y));
+    let (mut both, mut of_x, mut of_y) = (0.0, 0.0, 0.0);
+    for (x, y) in x.iter().zip(y) {
+        both += (x - mean_x) * (y - mean_y);
+        of_x += (x - mean_x).powi(2);
+        of_y += (y - mean_y).powi(2);
+    }
+    both / (of_x.sqrt() * of_y.sqrt())
+}
+
+/// The rank of each value from 1; equal ones share the mean of theirs.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut start = 0;
+    for group in order.chunk_by(|a, b| values[*a] == values[*b]) {
+        let rank = start as f64 + (group.len() as f64 + 1.0) / 2.0;
+        group.iter().for_each(|place| ranks[*place] = rank);
+        start += group.len();
+    }
+    ranks
+}
+
+/// How well a threshold tells pairs that are `alike` from others, for each way to compare: accuracy, F1 with precision and recall,
+/// average precision and Matthews' correlation, with the thresholds.
+pub fn pair_classification(a: Rows<'_>, b: Rows<'_>, alike: &[bool]) -> Vec<(String, f64)> {
+    let mut values = Vec::new();
+    for (kind, name) in [
+        (Similarity::Cosine, "cosine"),
+        (Similarity::Dot, "dot"),
+        (Similarity::Manhattan, "manhattan"),
+        (Similarity::Euclidean, "euclidean"),
+    ] {
+        let found = of_pairs(kind, a, b);
+        // Thresholds of distances are distances again.
+        let sign = if matches!(kind, Similarity::Cosine | Similarity::Dot) { 1.0 } else { -1.0 };
+        let accuracy = best_accuracy(&found, alike);
+        let f1 = best_f1(&found, alike);
+        let scores: Vec<f64> = found.iter().map(|score| f64::from(*score)).collect();
+        let named = |key: &str, value: f64| (format!("{name}_{key}"), value);
+        values.extend([
+            named("accuracy", accuracy.0),
+            named("accuracy_threshold", sign * accuracy.1),
+            named("f1", f1.f1),
+            named("f1_threshold", sign * f1.threshold),
+            named("precision", f1.precision),
+            named("recall", f1.recall),
+            named("ap", average_precision(&scores, alike)),
+            named("mcc", matthews(&found, alike, f1.threshold as f32)),
+        ]);
+    }
+    values
+}
+
+/// Scores from the greatest down, each with its truth, cut where the score changes.
+fn descending(scores: &[f32], alike: &[bool]) -> Vec<(f32, bool)> {
+    assert_eq!(scores.len(), alike.len(), "a truth for each score");
+    let mut rows: Vec<(f32, bool)> = scores.iter().copied().zip(alike.iter().copied()).collect();
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    rows
+}
+
+/// Between two scores, but never the lower one, which rounding could make of it.
+fn between(score: f32, next: Option<&(f32, bool)>) -> f32 {
+    let Some((next, _)) = next else { return score };
+    let middle = (score + next) / 2.0;
+    if middle == *next { score } else { middle }
+}
+
+fn best_accuracy(scores: &[f32], alike: &[bool]) -> (f64, f64) {
+    let rows = descending(scores, alike);
+    let Some((first, _)) = rows.first() else { return (0.0, -1.0) };
+    let mut negatives = rows.iter().filter(|(_, alike)| !alike).count();
+    let mut positives = 0;
+    let count = rows.len() as f64;
+    let mut best = (negatives as f64 / count, f64::from(first.next_up()));
+    for (place, (score, alike)) in rows.iter().enumerate() {
+        if *alike {
+            positives += 1
+        } else {
+            negatives -= 1
+        }
+        let next = rows.get(place + 1);
+        if next.is_some_and(|(next, _)| next == score) {
+            continue;
+        }
+        let accuracy = (positives + negatives) as f64 / count;
+        if accuracy > best.0 {
+            best = (accuracy, f64::from(between(*score, next)));
+        }
+    }
+    best
+}
+
+#[derive(Default)]
+struct BestF1 {
+    f1: f64,
+    precision: f64,
+    recall: f64,
+    threshold: f64,
+}
+
+fn best_f1(scores: &[f32], alike: &[bool]) -> BestF1 {
+    let rows = descending(scores, alike);
+    let all = alike.iter().filter(|alike| **alike).count() as f64;
+    let mut right = 0.0;
+    let mut best = BestF1::default();
+    for (place, (score, alike)) in rows.iter().enumerate() {
+        right += f64::from(u8::from(*alike));
+        let next = rows.get(place + 1);
+        if right == 0.0 || next.is_some_and(|(next, _)| next == score) {
+            continue;
+        }
+        let (precision, recall) = (right / (place + 1) as f64, right / all);
+        let f1 = 2.0 * precision * recall / (precision + recall);
+        if f1 > best.f1 {
+            best = BestF1 { f1, precision, recall, threshold: f64::from(between(*score, next)) };
+        }
+    }
+    best
+}
+
+/// Σ (recall − recall before) · precision over thresholds, as scikit-learn has it.
+pub fn average_precision(scores: &[f64], relevant: &[bool]) -> f64 {
+    let mut rows: Vec<(f64, bool)> = scores.iter().copied().zip(relevant.iter().copied()).collect();
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let all = relevant.iter().filter(|relevant| **relevant).count() as f64;
+    let (mut seen, mut right, mut sum) = (0.0, 0.0, 0.0);
+    for group in rows.chunk_by(|a, b| a.0 == b.0) {
+        let new = group.iter().filter(|(_, relevant)| *relevant).count() as f64;
+        seen += group.len() as f64;
+        right += new;
+        sum += new / all * right / seen;
+    }
+    if all > 0.0 { sum } else { 0.0 }
+}
+
+fn matthews(scores: &[f32], alike: &[bool], threshold: f32) -> f64 {
+    let mut counts = [[0.0f64; 2]; 2];
+    for (score, alike) in scores.iter().zip(alike) {
+        counts[usize::from(*alike)][usize::from(*score >= threshold)] += 1.0;
+    }
+    let [[tn, fp], [fn_, tp]] = counts;
+    let root = ((tp + fp) * (tp + fn_) * (tn + fp) * (tn + fn_)).sqrt();
+    if root > 0.0 { (tp * tn - fp * fn_) / root } else { 0.0 }
+}
+
+/// The share of triplets whose positive is nearer to the anchor than the negative, for each way to compare.
+pub fn triplets(anchors: Rows<'_>, positives: Rows<'_>, negatives: Rows<'_>) -> Vec<(String, f64)> {
+    let of = |kind| {
+        let near = of_pairs(kind, anchors, positives);
+        let far = of_pairs(kind, anchors, negatives);
+        near.iter().zip(&far).filter(|(near, far)| near > far).count() as f64 / near.len() as f64
+    };
+    let mut values: Vec<(String, f64)> =
+        SIMILARITIES.map(|(kind, name)| (format!("{name}_accuracy"), of(kind))).to_vec();
+    let greatest = values.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max);
+    values.push(("max_accuracy".into(), greatest));
+    values
+}
+
+/// A query's candidates in a list of embeddings: first those that answer it, then others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidates {
+    /// Those that answer.
+    pub positives: usize,
+    /// Those that do not.
+    pub negatives: usize,
+}
+
+/// MAP, MRR@k and nDCG@k of candidates ordered by similarity with their query. Queries without an answer, or without another
+/// candidate, are passed over.
+pub fn reranking(
+    kind: Similarity,
+    queries: Rows<'_>,
+    documents: Rows<'_>,
+    candidates: &[Candidates],
+    k: usize,
+) -> Vec<(String, f64)> {
+    assert_eq!(queries.rows(), candidates.len(), "candidates for each query");
+    let (mut start, mut counted) = (0, 0.0);
+    let mut sums = [0.0; 3];
+    for (query, candidates) in candidates.iter().enumerate() {
+        let count = candidates.positives + candidates.negatives;
+        let rows = start..start + count;
+        start += count;
+        if candidates.positives == 0 || candidates.negatives == 0 {
+            continue;
+        }
+        counted += 1.0;
+        let scores: Vec<f64> =
+            rows.map(|row| f64::from(similarity(kind, queries.row(query), documents.row(row)))).collect();
+        let relevant: Vec<bool> = (0..count).map(|place| place < candidates.positives).collect();
+        let mut order: Vec<usize> = (0..count).collect();
+        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        let first = order.iter().take(k).position(|place| relevant[*place]);
+        sums[0] += average_precision(&scores, &relevant);
+        sums[1] += first.map_or(0.0, |place| 1.0 / (place + 1) as f64);
+        sums[2] += ndcg(&scores, &relevant, k);
+    }
+    let mean = |sum: f64| if counted > 0.0 { sum / counted } else { f64::NAN };
+    vec![("map".into(), mean(sums[0])), (format!("mrr@{k}"), mean(sums[1])), (format!("ndcg@{k}"), mean(sums[2]))]
+}
+
+/// nDCG at `k`, candidates of equal score sharing their places, as scikit-learn's `ndcg_score` has it.
+fn ndcg(scores: &[f64], relevant: &[bool], k: usize) -> f64 {
+    let discount = |place: usize| if place < k { 1.0 / ((place + 2) as f64).log2() } else { 0.0 };
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    let (mut gained, mut place) = (0.0, 0);
+    for group in order.chunk_by(|a, b| scores[*a] == scores[*b]) {
+        let share = group.iter().filter(|index| relevant[**index]).count() as f64 / group.len() as f64;
+        gained += (place..place + group.len()).map(discount).sum::<f64>() * share;
+        place += group.len();
+    }
+    let ideal: f64 = (0..relevant.iter().filter(|relevant| **relevant).count()).map(discount).sum();
+    if ideal > 0.0 { gained / ideal } else { 0.0 }
+}
+
+/// How well the best pairs that were mined, (score, first, second) best first, agree with the pairs that are known: average
+/// precision, the best F1 with its precision and recall, and its threshold.
+pub fn paraphrase_mining(
+    mined: &[(f32, usize, usize)],
+    known: &std::collections::HashSet<(usize, usize)>,
+) -> Vec<(String, f64)> {
+    let all = known.len() as f64;
+    let (mut right, mut before) = (0.0, 0.0);
+    let mut best = BestF1::default();
+    let mut sum = 0.0;
+    for (place, (score, first, second)) in mined.iter().enumerate() {
+        right += f64::from(u8::from(known.contains(&(*first.min(second), *first.max(second)))));
+        let next = mined.get(place + 1);
+        if next.is_some_and(|(next, ..)| next == score) {
+            continue;
+        }
+        if right > before {
+            let (precision, recall) = (right / (place + 1) as f64, right / all);
+            let f1 = 2.0 * precision * recall / (precision + recall);
+            sum += precision * (right - before);
+            if f1 > best.f1 {
+                let threshold = f64::from((score + next.map_or(*score, |(next, ..)| *next)) / 2.0);
+                best = BestF1 { f1, precision, recall, threshold };
+            }
+        }
+        before = right;
+    }
+    let average = if all > 0.0 { sum / all } else { 0.0 };
+    let values = [
+        ("average_precision", average),
+        ("f1", best.f1),
+        ("precision", best.precision),
+        ("recall", best.recall),
+        ("threshold", best.threshold),
+    ];
+    values.map(|(name, value)| (name.to_owned(), value)).to_vec()
+}
+
+/// The share of texts whose nearest on the other side, by cosine, is their translation: `(source, target)` rows belong together.
+/// Of equal cosines the first counts; a text that equals the right one is right.
+pub fn translation(source: Rows<'_>, target: Rows<'_>, sources: &[&str], targets: &[&str]) -> Vec<(String, f64)> {
+    assert_eq!((source.rows(), target.rows()), (sources.len(), targets.len()), "a text for each embedding");
+    let share = |from: Rows<'_>, to: Rows<'_>, texts: &[&str]| {
+        let nearest = |row: usize| {
+            let scores = (0..to.rows()).map(|other| similarity(Similarity::Cosine, from.row(row), to.row(other)));
+            scores.enumerate().fold((0, f32::NEG_INFINITY), |best, new| if new.1 > best.1 { new } else { best }).0
+        };
+        let right = (0..from.rows()).filter(|row| texts[nearest(*row)] == texts[*row]).count();
+        right as f64 / from.rows() as f64
+    };
+    let (forward, backward) = (share(source, target, targets), share(target, source, sources));
+    vec![
+        ("src2trg_accuracy".into(), forward),
+        ("trg2src_accuracy".into(), backward),
+        ("mean_accuracy".into(), (forward + backward) / 2.0),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

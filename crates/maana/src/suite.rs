@@ -1,0 +1,316 @@
+//! The workflow of `maana evaluate --suite`: a folder of data sets of several kinds, each measured at several dims from one
+//! encoding, as one table and one chart.
+//!
+//! What is recognised, at any depth: a folder with `queries.jsonl`, `corpus.jsonl` and `qrels` (retrieval); a folder with
+//! `sentences.tsv` and `duplicates.tsv` (paraphrase mining; ids and texts, pairs of ids); files `NAME.train.tsv` and
+//! `NAME.test.tsv` (classification and clustering; a text and its label a line); `dev.jsonl` or `test.jsonl` with `anchor` and
+//! `positive` (matching both ways, as of translations).
+
+use crate::report::chart::{Chart, Paint, Series};
+use crate::texts::{Columns, TextsError, embed, read};
+use maana_data::{DataError, RetrievalSet};
+use maana_eval::{EvalError, RetrievalOptions, paraphrase_mining, translation};
+use maana_kernels::{Matrix, Pool, Rows};
+use maana_model::{Embedder, Role};
+use maana_vectors::VectorsError;
+use maana_vectors::classify::{Confusion, Logistic, LogisticSettings};
+use maana_vectors::cluster::{KMeans, kmeans, v_measure};
+use maana_vectors::pairs::{Mining, paraphrase_mining as mine};
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum SuiteError {
+    /// A file.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Texts or their embeddings.
+    #[error(transparent)]
+    Texts(#[from] TextsError),
+    /// A retrieval set.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// Vectors.
+    #[error(transparent)]
+    Vectors(#[from] VectorsError),
+    /// A folder that cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No data sets.
+    #[error("{0}: no data set that is recognised; `maana evaluate --help` says what a suite holds")]
+    Empty(PathBuf),
+    /// A pair of ids of which one is unknown.
+    #[error("{path}: the id `{id}` is not among the sentences")]
+    UnknownId {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        id: String,
+    },
+}
+
+/// One data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// A retrieval set.
+    Retrieval(PathBuf),
+    /// Sentences and which of them are duplicates.
+    Mining(PathBuf),
+    /// Labelled texts to learn from and to be tested on.
+    Labels {
+        /// To learn from.
+        train: PathBuf,
+        /// To be tested on.
+        test: PathBuf,
+    },
+    /// Pairs that belong together.
+    Pairs(PathBuf),
+}
+
+/// A measure of a set at each dim.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Measured {
+    /// The set.
+    pub set: String,
+    /// What was done with it.
+    pub task: &'static str,
+    /// The measure.
+    pub measure: String,
+    /// Its value at each dim.
+    pub values: Vec<f64>,
+}
+
+/// The sets of a folder, in the order of their paths.
+///
+/// # Errors
+/// If a folder cannot be read, or there is none.
+pub fn find(folder: &Path) -> Result<Vec<Set>, SuiteError> {
+    let mut sets = Vec::new();
+    walk(folder, 0, &mut sets)?;
+    if sets.is_empty() { Err(SuiteError::Empty(folder.to_owned())) } else { Ok(sets) }
+}
+
+fn walk(folder: &Path, depth: usize, sets: &mut Vec<Set>) -> Result<(), SuiteError> {
+    let io = |source| SuiteError::Io { path: folder.to_owned(), source };
+    let has = |name: &str| folder.join(name).exists();
+    if has("queries.jsonl") && has("corpus.jsonl") {
+        sets.push(Set::Retrieval(folder.to_owned()));
+        return Ok(());
+    }
+    if has("sentences.tsv") && has("duplicates.tsv") {
+        sets.push(Set::Mining(folder.to_owned()));
+        return Ok(());
+    }
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        paths.push(entry.map_err(io)?.path());
+    }
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if depth < 4 {
+                walk(&path, depth + 1, sets)?;
+            }
+        } else if let Some(stem) = name.strip_suffix(".test.tsv") {
+            let train = folder.join(format!("{stem}.train.tsv"));
+            if train.exists() {
+                sets.push(Set::Labels { train, test: path });
+            }
+        } else if name == "dev.jsonl" || name == "test.jsonl" {
+            sets.push(Set::Pairs(path));
+        }
+    }
+    Ok(())
+}
+
+impl Set {
+    /// What it is called.
+    pub fn name(&self) -> String {
+        let path = match self {
+            Self::Retrieval(path) | Self::Mining(path) | Self::Pairs(path) => path,
+            Self::Labels { test, .. } => test,
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.trim_end_matches(".test.tsv").trim_end_matches(".jsonl");
+        match self {
+            // `dev` alone says nothing.
+            Self::Pairs(_) => {
+                let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+                format!("{folder}/{name}")
+            }
+            _ => name.to_owned(),
+        }
+    }
+
+    /// Measures a model on the set.
+    ///
+    /// # Errors
+    /// If the set cannot be read or a text not be embedded.
+    pub fn measure(&self, embedder: &Embedder<'_>, pool: &Pool, dims: &[usize]) -> Result<Vec<Measured>, SuiteError> {
+        match self {
+            Self::Retrieval(folder) => self.retrieval(folder, embedder, pool, dims),
+            Self::Mining(folder) => self.mining(folder, embedder, pool, dims),
+            Self::Labels { train, test } => self.labels(train, test, embedder, pool, dims),
+            Self::Pairs(file) => self.pairs(file, embedder, dims),
+        }
+    }
+
+    fn measured(&self, task: &'static str, measure: impl Into<String>, values: Vec<f64>) -> Measured {
+        Measured { set: self.name(), task, measure: measure.into(), values }
+    }
+
+    fn retrieval(
+        &self,
+        folder: &Path,
+        embedder: &Embedder<'_>,
+        pool: &Pool,
+        dims: &[usize],
+    ) -> Result<Vec<Measured>, SuiteError> {
+        let set = RetrievalSet::open(folder)?;
+        let scores = maana_eval::evaluate_retrieval(pool, embedder, &set, dims, &RetrievalOptions::default())?;
+        let measures = ["ndcg@10", "accuracy@1"].map(|measure| {
+            let name = scores.first().and_then(|first| first.values.iter().find(|(key, _)| key.ends_with(measure)));
+            let name = name.map_or_else(String::new, |(key, _)| key.clone());
+            let values = scores.iter().map(|scores| scores.get(&name).unwrap_or(f64::NAN)).collect();
+            self.measured("retrieval", name, values)
+        });
+        Ok(measures.to_vec())
+    }
+
+    fn mining(
+        &self,
+        folder: &Path,
+        embedder: &Embedder<'_>,
+        pool: &Pool,
+        dims: &[usize],
+    ) -> Result<Vec<Measured>, SuiteError> {
+        let named = |first: &str, second: &str| Columns {
+            text: Some(second.into()),
+            header: Some(vec![first.into(), second.into()]),
+        };
+        let sentences = read(&folder.join("sentences.tsv"), &named("id", "text"), &["id"])?;
+        let ids: HashMap<&str, usize> =
+            sentences.fields.iter().enumerate().map(|(row, fields)| (fields[0].as_str(), row)).collect();
+        let path = folder.join("duplicates.tsv");
+        let pairs = read(&path, &named("first", "second"), &["first"])?;
+        let mut known = HashSet::new();
+        for (second, fields) in pairs.texts.iter().zip(&pairs.fields) {
+            let row = |id: &str| {
+                ids.get(id).copied().ok_or_else(|| SuiteError::UnknownId { path: path.clone(), id: id.to_owned() })
+            };
+            let (a, b) = (row(&fields[0])?, row(second)?);
+            known.insert((a.min(b), a.max(b)));
+        }
+        let rows = embed(embedder, &sentences.texts, embedder.default_prompt(), &mut |_| {})?;
+        let (mut precision, mut f1) = (Vec::new(), Vec::new());
+        for dim in dims {
+            let mined = mine(pool, rows.view(), &Mining { dim: Some(*dim), ..Mining::default() })?;
+            let mined: Vec<_> = mined.into_iter().map(|pair| (pair.score, pair.first, pair.second)).collect();
+            let scores: HashMap<String, f64> = paraphrase_mining(&mined, &known).into_iter().collect();
+            precision.push(scores["average_precision"]);
+            f1.push(scores["f1"]);
+        }
+        let task = "paraphrase mining";
+        Ok(vec![self.measured(task, "average_precision", precision), self.measured(task, "f1", f1)])
+    }
+
+    fn labels(
+        &self,
+        train: &Path,
+        test: &Path,
+        embedder: &Embedder<'_>,
+        pool: &Pool,
+        dims: &[usize],
+    ) -> Result<Vec<Measured>, SuiteError> {
+        let columns = Columns { text: Some("text".into()), header: Some(vec!["text".into(), "label".into()]) };
+        let (train, test) = (read(train, &columns, &["label"])?, read(test, &columns, &["label"])?);
+        let mut names: Vec<&str> = train.fields.iter().chain(&test.fields).map(|fields| fields[0].as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let number = |fields: &Vec<String>| names.binary_search(&fields[0].as_str()).expect("all labels are there");
+        let numbers = |fields: &[Vec<String>]| fields.iter().map(number).collect::<Vec<_>>();
+        let (learnt, truth) = (numbers(&train.fields), numbers(&test.fields));
+        let prompt = embedder.default_prompt();
+        let examples = embed(embedder, &train.texts, prompt, &mut |_| {})?;
+        let rows = embed(embedder, &test.texts, prompt, &mut |_| {})?;
+        let [mut accuracy, mut macro_f1, mut groups] = [(); 3].map(|()| Vec::new());
+        for dim in dims {
+            let (examples, rows) = (unit(pool, examples.view().prefix(*dim)), unit(pool, rows.view().prefix(*dim)));
+            let settings = LogisticSettings { tolerance: 1e-6, ..LogisticSettings::default() };
+            let (model, _) = Logistic::fit(pool, examples.view(), &learnt, names.len(), &settings)?;
+            let found = model.probabilities(pool, rows.view())?.labels();
+            let confusion = Confusion::new(&truth, &found, names.len());
+            accuracy.push(confusion.accuracy());
+            macro_f1.push(confusion.macro_f1());
+            let k = truth.iter().collect::<HashSet<_>>().len();
+            let clusters = kmeans(pool, rows.view(), &KMeans { k, starts: 10, ..KMeans::default() })?;
+            groups.push(v_measure(&truth, &clusters.labels).v_measure);
+        }
+        Ok(vec![
+            self.measured("classification", "accuracy", accuracy),
+            self.measured("classification", "macro_f1", macro_f1),
+            self.measured("clustering", "v_measure", groups),
+        ])
+    }
+
+    fn pairs(&self, file: &Path, embedder: &Embedder<'_>, dims: &[usize]) -> Result<Vec<Measured>, SuiteError> {
+        let pairs = read(file, &Columns { text: Some("anchor".into()), header: None }, &["positive"])?;
+        let positives: Vec<&str> = pairs.fields.iter().map(|fields| fields[0].as_str()).collect();
+        let anchors: Vec<&str> = pairs.texts.iter().map(String::as_str).collect();
+        let a = embed(embedder, &anchors, embedder.role_prompt(Role::Query), &mut |_| {})?;
+        let b = embed(embedder, &positives, embedder.role_prompt(Role::Document), &mut |_| {})?;
+        let at = |dim: &usize| {
+            let scores = translation(a.view().prefix(*dim), b.view().prefix(*dim), &anchors, &positives);
+            scores.last().map_or(f64::NAN, |(_, mean)| *mean)
+        };
+        Ok(vec![self.measured("matching", "mean_accuracy", dims.iter().map(at).collect())])
+    }
+}
+
+fn unit(pool: &Pool, rows: Rows<'_>) -> Matrix {
+    let mut unit = Matrix::zeros(rows.rows(), rows.columns());
+    maana_kernels::normalize(pool, rows, unit.data_mut());
+    unit
+}
+
+/// The measures as a table: a row for each, a column for each dim.
+pub fn table(measured: &[Measured], dims: &[usize]) -> String {
+    let width = |name: fn(&Measured) -> &str| measured.iter().map(|row| name(row).len()).max().unwrap_or(0);
+    let (sets, tasks, measures) = (width(|row| &row.set), width(|row| row.task), width(|row| &row.measure));
+    let header: String = dims.iter().map(|dim| format!("{dim:>9}")).collect();
+    let mut text = format!("{:sets$}  {:tasks$}  {:measures$}{header}\n", "", "", "dimension");
+    for row in measured {
+        let cells: String = row.values.iter().map(|value| format!("{value:>9.4}")).collect();
+        text += &format!("{:sets$}  {:tasks$}  {:measures$}{cells}\n", row.set, row.task, row.measure);
+    }
+    text
+}
+
+/// The first measure of each set and task by dim, as a picture.
+pub fn chart(measured: &[Measured], dims: &[usize], title: &str) -> String {
+    let mut first = HashSet::new();
+    let rows = measured.iter().filter(|row| first.insert((&row.set, row.task)));
+    let series = rows.map(|row| Series {
+        name: format!("{}: {}", row.set, row.measure),
+        points: row.values.iter().rev().enumerate().map(|(place, value)| (place as f64, *value)).collect(),
+        labelled: false,
+    });
+    let chart = Chart {
+        id: "suite".into(),
+        title: title.into(),
+        description: "Measures of every set by the dimensions that are kept".into(),
+        x_label: "dimensions".into(),
+        y_label: "measure".into(),
+        x_names: Some(dims.iter().rev().map(ToString::to_string).collect()),
+        from_zero: true,
+        series: series.collect(),
+    };
+    chart.lines(Paint::White)
+}
