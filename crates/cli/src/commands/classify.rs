@@ -81,7 +81,7 @@ struct Reading {
     /// The column with the text [default: `text`, else the first]
     #[arg(long, value_name = "NAME")]
     column: Option<String>,
-    /// The columns of a .csv or .tsv file that has no header
+    /// The columns of a .csv or .tsv file that has no header; in such a .tsv quotes are letters
     #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',')]
     header: Option<Vec<String>>,
     #[command(flatten)]

@@ -20,7 +20,7 @@ pub(crate) struct FieldArguments {
     /// Fields to keep beside the text, to be shown and to filter by
     #[arg(long, value_name = "FIELD", num_args = 1.., value_delimiter = ',')]
     keep: Vec<String>,
-    /// The columns of a .csv or .tsv file that has no header
+    /// The columns of a .csv or .tsv file that has no header; in such a .tsv quotes are letters
     #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',')]
     header: Option<Vec<String>>,
 }

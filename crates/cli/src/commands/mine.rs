@@ -22,7 +22,7 @@ pub(crate) struct Reading {
     /// The column with the text [default: `text`, else the first]
     #[arg(long, value_name = "NAME")]
     pub(crate) column: Option<String>,
-    /// The columns of a .csv or .tsv file that has no header
+    /// The columns of a .csv or .tsv file that has no header; in such a .tsv quotes are letters
     #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',')]
     pub(crate) header: Option<Vec<String>>,
     /// Use the first N columns of every embedding
