@@ -6,11 +6,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maana::finetune::Told;
 use maana::hub::{HubOptions, News, Tell};
 use maana::kernels::Pool;
-use maana::model::Purpose;
+use maana::model::{Embedder, Purpose};
 use maana::open::Opened;
 use maana::train::{Event, LogRow};
 use std::fmt::Arguments;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
 
 /// Prints a line to standard output, as `println!` does; gives back an error if it cannot be written.
 macro_rules! say {
@@ -89,6 +90,23 @@ pub(crate) fn open_model(purpose: Purpose, name: &str, pool: &Pool, precision: C
     let options = HubOptions::from_environment();
     let opened = fetching(|tell| maana::open::open_with(purpose, name, pool, precision.precision(), &options, tell));
     opened.with_context(|| format!("model `{name}`"))
+}
+
+/// An embedder of a model's embeddings, or of their first `dim` columns.
+pub(crate) fn embedder<'m>(opened: &'m Opened, pool: &'m Pool, dim: Option<usize>) -> Result<Embedder<'m>> {
+    let embedder = Embedder::new(&opened.model, pool)?;
+    Ok(match dim {
+        Some(dim) => embedder.with_dimension(dim)?,
+        None => embedder,
+    })
+}
+
+/// Lines to a file, whole or not at all, or to standard output.
+pub(crate) fn write_lines(output: Option<&Path>, mut lines: impl Iterator<Item = String>) -> Result<()> {
+    match output {
+        None => lines.try_for_each(|line| say!("{line}")),
+        Some(path) => Ok(maana::data::write_whole(path, |out| lines.try_for_each(|line| writeln!(out, "{line}")))?),
+    }
 }
 
 /// Does what may fetch a model: notices are printed, and a bar shows how far the fetching is.

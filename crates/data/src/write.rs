@@ -55,7 +55,13 @@ pub fn write_qrels<P: Borrow<(String, String)>>(
 }
 
 /// Writes beside the target, syncs, and renames; whatever fails, the old file stays and nothing else is left behind.
-fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<(), DataError> {
+///
+/// # Errors
+/// What `write` gives, or the disk.
+pub fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> Result<(), DataError> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".incomplete");
     let unfinished: PathBuf = path.with_file_name(name);

@@ -12,8 +12,8 @@ pub use csv::{csv_name, write_csv};
 pub use error::EvalError;
 pub use metrics::Cutoffs;
 pub use pairs::{
-    Candidates, SIMILARITIES, average_precision, pair_classification, paraphrase_mining, pearson, reranking,
-    semantic_similarity, similarity, translation, triplets,
+    Candidates, SIMILARITIES, average_precision, metric, pair_classification, paraphrase_mining, pearson, reranking,
+    semantic_similarity, translation, triplets,
 };
 pub use retrieval::{Embedded, Primary, RetrievalOptions, evaluate_embeddings, evaluate_retrieval};
 pub use scores::{Scores, sequential_score, to_json};

@@ -2,17 +2,17 @@
 //! Sentence Transformers 6.2 (`EmbeddingSimilarityEvaluator`, `BinaryClassificationEvaluator`, `TripletEvaluator`,
 //! `RerankingEvaluator`) and, below them, of SciPy and scikit-learn. Embeddings come in; a dimension is a prefix of them.
 
-use maana_kernels::{Rows, dot, manhattan, squared_distance};
+use maana_kernels::Rows;
 use maana_model::Similarity;
+use maana_vectors::search::Metric;
 
-/// How alike two embeddings are, more being more alike: distances are negated.
-pub fn similarity(similarity: Similarity, a: &[f32], b: &[f32]) -> f32 {
-    let length = |x: &[f32]| dot(x, x).sqrt().max(1e-12);
+/// The measure of vectors that is a model's way of comparing.
+pub fn metric(similarity: Similarity) -> Metric {
     match similarity {
-        Similarity::Cosine => dot(a, b) / (length(a) * length(b)),
-        Similarity::Dot => dot(a, b),
-        Similarity::Euclidean => -squared_distance(a, b).sqrt(),
-        Similarity::Manhattan => -manhattan(a, b),
+        Similarity::Cosine => Metric::Cosine,
+        Similarity::Dot => Metric::Dot,
+        Similarity::Euclidean => Metric::Euclidean,
+        Similarity::Manhattan => Metric::Manhattan,
     }
 }
 
@@ -26,7 +26,7 @@ pub const SIMILARITIES: [(Similarity, &str); 4] = [
 
 fn of_pairs(kind: Similarity, a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
     assert_eq!((a.rows(), a.columns()), (b.rows(), b.columns()), "pairs of embeddings");
-    (0..a.rows()).map(|row| similarity(kind, a.row(row), b.row(row))).collect()
+    (0..a.rows()).map(|row| metric(kind).score(a.row(row), b.row(row))).collect()
 }
 
 /// Pearson's and Spearman's correlation of similarities with `scores` that people gave: `pearson_cosine`, `spearman_cosine`, …
@@ -243,7 +243,7 @@ pub fn reranking(
         }
         counted += 1.0;
         let scores: Vec<f64> =
-            rows.map(|row| f64::from(similarity(kind, queries.row(query), documents.row(row)))).collect();
+            rows.map(|row| f64::from(metric(kind).score(queries.row(query), documents.row(row)))).collect();
         let relevant: Vec<bool> = (0..count).map(|place| place < candidates.positives).collect();
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
@@ -315,7 +315,7 @@ pub fn translation(source: Rows<'_>, target: Rows<'_>, sources: &[&str], targets
     assert_eq!((source.rows(), target.rows()), (sources.len(), targets.len()), "a text for each embedding");
     let share = |from: Rows<'_>, to: Rows<'_>, texts: &[&str]| {
         let nearest = |row: usize| {
-            let scores = (0..to.rows()).map(|other| similarity(Similarity::Cosine, from.row(row), to.row(other)));
+            let scores = (0..to.rows()).map(|other| Metric::Cosine.score(from.row(row), to.row(other)));
             scores.enumerate().fold((0, f32::NEG_INFINITY), |best, new| if new.1 > best.1 { new } else { best }).0
         };
         let right = (0..from.rows()).filter(|row| texts[nearest(*row)] == texts[*row]).count();

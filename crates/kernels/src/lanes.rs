@@ -3,6 +3,9 @@
 
 pub(crate) const LANES: usize = 16;
 
+/// 1.5 · 2²³: the last place of a sum with it is a whole number.
+const MAGIC: f32 = 12_582_912.0;
+
 /// Σ f(i) for i below `length`.
 #[inline(always)]
 pub(crate) fn sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {
@@ -65,15 +68,12 @@ pub(crate) fn range(values: &[f32]) -> (f32, f32, f32) {
 /// The nearest whole number, halves to even, of a number below 2²².
 #[inline(always)]
 pub(crate) fn round_to_whole(x: f32) -> i32 {
-    const MAGIC: f32 = 12_582_912.0;
     (x + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed()
 }
 
 /// The nearest whole number, halves to even, of a number below 2²².
 #[inline(always)]
 pub(crate) fn round(x: f32) -> f32 {
-    // 1.5 · 2²³: the last place of a sum with it is a whole number.
-    const MAGIC: f32 = 12_582_912.0;
     (x + MAGIC) - MAGIC
 }
 

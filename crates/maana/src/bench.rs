@@ -62,20 +62,23 @@ pub fn weight_gradient(pool: &Pool, precision: Precision, shape: ProductShape, t
 /// Seconds of attention forward, and of forward and backward, for sequences of one length that together have `tokens` tokens,
 /// with `heads` heads of 64 columns.
 pub fn attention(pool: &Pool, length: usize, tokens: usize, heads: usize) -> (f64, f64) {
-    const HEAD_DIM: usize = 64;
-    let sequences = (tokens / length).max(1);
-    let (tokens, width) = (sequences * length, heads * HEAD_DIM);
+    attention_of(pool, (tokens / length).max(1), length, heads, 64)
+}
+
+/// The same for any sequences and heads.
+fn attention_of(pool: &Pool, sequences: usize, length: usize, heads: usize, head_dim: usize) -> (f64, f64) {
+    let (tokens, width, scale) = (sequences * length, heads * head_dim, 1.0 / (head_dim as f32).sqrt());
     let offsets: Vec<usize> = (0..=sequences).map(|sequence| sequence * length).collect();
     let qkv = numbers(tokens * 3 * width, 3);
     let d_context = numbers(tokens * width, 4);
     let (mut context, mut lse) = (vec![0.0; tokens * width], vec![0.0; tokens * heads]);
     let mut d_qkv = vec![0.0; tokens * 3 * width];
     let forward = median_seconds(|| {
-        maana_kernels::attention(pool, &qkv, &offsets, heads, HEAD_DIM, 0.125, None, &mut context, &mut lse);
+        maana_kernels::attention(pool, &qkv, &offsets, heads, head_dim, scale, None, &mut context, &mut lse);
     });
     let backward = median_seconds(|| {
         maana_kernels::attention_backward(
-            pool, &qkv, &offsets, heads, HEAD_DIM, 0.125, None, &context, &lse, &d_context, &mut d_qkv,
+            pool, &qkv, &offsets, heads, head_dim, scale, None, &context, &lse, &d_context, &mut d_qkv,
         );
     });
     (forward, forward + backward)

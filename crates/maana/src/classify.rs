@@ -10,7 +10,6 @@ use maana_vectors::classify::{
 };
 use maana_vectors::search::Metric;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The name of the file.
@@ -214,20 +213,9 @@ impl Classifier {
     /// # Errors
     /// If the disk is full or may not be written.
     pub fn save(&self, folder: &Path) -> Result<PathBuf, ClassifyError> {
+        std::fs::create_dir_all(folder).map_err(|source| ClassifyError::Io { path: folder.to_owned(), source })?;
         let path = folder.join(FILE);
-        let temporary = folder.join(format!(".{FILE}.{}.incomplete", std::process::id()));
-        let write = || -> std::io::Result<()> {
-            std::fs::create_dir_all(folder)?;
-            let mut out = std::fs::File::create(&temporary)?;
-            out.write_all(&serde_json::to_vec(self).map_err(std::io::Error::other)?)?;
-            out.sync_all()?;
-            std::fs::rename(&temporary, &path)
-        };
-        let written = write();
-        if written.is_err() {
-            let _ = std::fs::remove_file(&temporary);
-        }
-        written.map_err(|source| ClassifyError::Io { path: path.clone(), source })?;
+        maana_data::write_whole(&path, |out| Ok(serde_json::to_writer(out, self)?)).map_err(TextsError::from)?;
         Ok(path)
     }
 

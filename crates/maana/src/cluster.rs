@@ -69,8 +69,7 @@ pub fn find(pool: &Pool, rows: Rows<'_>, method: Method) -> Result<Vec<Option<us
         }
         Method::Hdbscan { min_size } => {
             // Of rows of length 1 the Euclidean distance has the order of the cosine's.
-            let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-            maana_kernels::normalize(pool, rows, unit.data_mut());
+            let unit = crate::similarity::unit(pool, rows);
             hdbscan(pool, unit.view(), &Hdbscan { min_cluster_size: min_size, ..Hdbscan::default() })?
         }
     };

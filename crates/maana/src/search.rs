@@ -4,18 +4,19 @@
 use crate::texts::{TextsError, embed, words};
 use maana_data::{DataError, RecordStream, record_columns, text_column};
 use maana_kernels::{Matrix, Pool};
-use maana_model::{Embedder, Encoder, Similarity};
+use maana_model::{Embedder, Encoder};
 use maana_vectors::VectorsError;
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
 use maana_vectors::index::Index;
-use maana_vectors::search::{Choice, Funnel, Hit, Metric, Search, Wish, choose};
+use maana_vectors::search::{Choice, Funnel, Hit, Search, Wish, choose};
 use maana_vectors::store::{Document, Store, StoreError, StoreHeader, Stored, Writer};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
+pub use maana_eval::metric;
 pub use maana_vectors::store;
 
 /// What can go wrong.
@@ -83,16 +84,6 @@ pub struct Kept {
     /// Other fields.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
-}
-
-/// The measure of vectors that is a model's way of comparing.
-pub fn metric(similarity: Similarity) -> Metric {
-    match similarity {
-        Similarity::Cosine => Metric::Cosine,
-        Similarity::Dot => Metric::Dot,
-        Similarity::Euclidean => Metric::Euclidean,
-        Similarity::Manhattan => Metric::Manhattan,
-    }
 }
 
 /// Makes a store for the embedder's vectors.

@@ -19,12 +19,8 @@ pub fn compare(pool: &Pool, similarity: Similarity, a: Rows<'_>, b: Rows<'_>) ->
     let mut scores = Matrix::zeros(a.rows(), b.rows());
     match similarity {
         Similarity::Cosine => {
-            let unit = |rows: Rows<'_>| {
-                let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-                maana_kernels::normalize(pool, rows, unit.data_mut());
-                unit
-            };
-            maana_kernels::matmul_transposed(pool, unit(a).view(), unit(b).view(), scores.data_mut(), false);
+            let (a, b) = (unit(pool, a), unit(pool, b));
+            maana_kernels::matmul_transposed(pool, a.view(), b.view(), scores.data_mut(), false);
         }
         Similarity::Dot => maana_kernels::matmul_transposed(pool, a, b, scores.data_mut(), false),
         Similarity::Euclidean | Similarity::Manhattan => {
@@ -39,6 +35,13 @@ pub fn compare(pool: &Pool, similarity: Similarity, a: Rows<'_>, b: Rows<'_>) ->
         }
     }
     scores
+}
+
+/// The rows, each of length 1.
+pub(crate) fn unit(pool: &Pool, rows: Rows<'_>) -> Matrix {
+    let mut unit = Matrix::zeros(rows.rows(), rows.columns());
+    maana_kernels::normalize(pool, rows, unit.data_mut());
+    unit
 }
 
 #[cfg(test)]

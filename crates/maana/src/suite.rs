@@ -7,10 +7,11 @@
 //! `positive` (matching both ways, as of translations).
 
 use crate::report::chart::{Chart, Paint, Series};
+use crate::similarity::unit;
 use crate::texts::{Columns, TextsError, embed, read};
 use maana_data::{DataError, RetrievalSet};
 use maana_eval::{EvalError, RetrievalOptions, paraphrase_mining, translation};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::Pool;
 use maana_model::{Embedder, Role};
 use maana_vectors::VectorsError;
 use maana_vectors::classify::{Confusion, Logistic, LogisticSettings};
@@ -272,12 +273,6 @@ impl Set {
         };
         Ok(vec![self.measured("matching", "mean_accuracy", dims.iter().map(at).collect())])
     }
-}
-
-fn unit(pool: &Pool, rows: Rows<'_>) -> Matrix {
-    let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-    maana_kernels::normalize(pool, rows, unit.data_mut());
-    unit
 }
 
 /// The measures as a table: a row for each, a column for each dim.

@@ -1,7 +1,7 @@
 //! `maana classify fit`, `predict` and `evaluate`
 
-use super::mine::write_lines;
 use crate::precision::PrecisionArgument;
+use crate::terminal::write_lines;
 use anyhow::{Context, Result};
 use maana::classify::{Classifier, Kind, confusion_picture, confusion_table, fit_head};
 use maana::kernels::Pool;
@@ -116,7 +116,7 @@ impl Using {
         let name = self.model.as_deref().unwrap_or(&classifier.made_by);
         let opened = crate::terminal::open_model(Purpose::Encode, name, pool, precision.precision)
             .context("the classifier's model; if it lies elsewhere now, say so with --model")?;
-        let embedder = Embedder::new(&opened.model, pool)?.with_dimension(classifier.dim)?;
+        let embedder = crate::terminal::embedder(&opened, pool, Some(classifier.dim))?;
         work(&classifier, &embedder)
     }
 }
@@ -130,10 +130,7 @@ impl Classify {
                 let examples = read(&file, &reading.columns(), &[&label])?;
                 let labels: Vec<String> = examples.fields.into_iter().flatten().collect();
                 let opened = crate::terminal::open_model(Purpose::Encode, &model, pool, reading.precision.precision)?;
-                let mut embedder = Embedder::new(&opened.model, pool)?;
-                if let Some(dim) = dim {
-                    embedder = embedder.with_dimension(dim)?;
-                }
+                let embedder = crate::terminal::embedder(&opened, pool, dim)?;
                 let kind = nearest.map_or(Kind::Logistic, Kind::Nearest);
                 let made_by = super::index::name_of(&opened)?;
                 let (classifier, report) =

@@ -1,6 +1,7 @@
 //! `maana cluster`
 
-use super::mine::{Reading, embed, write_lines};
+use super::mine::{Reading, embed};
+use crate::terminal::write_lines;
 use anyhow::{Context, Result, bail};
 use maana::cluster::{Dot, Map, Method, describe, find, quality, views};
 use maana::kernels::Pool;

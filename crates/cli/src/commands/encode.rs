@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use maana::data::TextStream;
 use maana::encode::Output;
 use maana::kernels::Pool;
-use maana::model::{Embedder, Encoder, Purpose};
+use maana::model::{Encoder, Purpose};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -55,10 +55,7 @@ impl Encode {
         let name = if self.input == "-" { "standard input" } else { &self.input };
         let texts = TextStream::open(&self.input, self.column.as_deref())?;
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
-        let mut embedder = Embedder::new(&opened.model, pool)?.with_batch_tokens(self.batch_tokens.get());
-        if let Some(dimension) = self.dim {
-            embedder = embedder.with_dimension(dimension)?;
-        }
+        let embedder = crate::terminal::embedder(&opened, pool, self.dim)?.with_batch_tokens(self.batch_tokens.get());
         let prompt = match &self.prompt {
             Some(name) => embedder.prompt(name)?,
             None => embedder.default_prompt(),

@@ -99,11 +99,11 @@ impl Evaluate {
             let json = serde_json::json!({
                 "model": self.model, "precision": precision, "dims": dims, "measures": measured,
             });
-            super::mine::write_lines(Some(path), std::iter::once(format!("{json:#}")))?;
+            crate::terminal::write_lines(Some(path), std::iter::once(format!("{json:#}")))?;
         }
         if let Some(path) = &self.chart {
             let chart = maana::suite::chart(&measured, &dims, &format!("{} in {precision}", self.model));
-            super::mine::write_lines(Some(path), std::iter::once(chart))?;
+            crate::terminal::write_lines(Some(path), std::iter::once(chart))?;
         }
         Ok(())
     }

@@ -66,10 +66,7 @@ impl Index {
             bail!("{}: is a store already; add to it with `maana add`, or remove it first", self.out.display());
         }
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
-        let mut embedder = Embedder::new(&opened.model, pool)?;
-        if let Some(dim) = self.dim {
-            embedder = embedder.with_dimension(dim)?;
-        }
+        let embedder = crate::terminal::embedder(&opened, pool, self.dim)?;
         let stored = if self.half { Stored::Bf16 } else { Stored::F32 };
         let made_by = name_of(&opened)?;
         let mut writer = maana::search::create(&self.out, &embedder, &made_by, stored)?;
@@ -143,7 +140,7 @@ impl Opening {
 
 /// An embedder of the store's dimension.
 pub(crate) fn embedder_of<'m>(opened: &'m maana::open::Opened, store: &Store, pool: &'m Pool) -> Result<Embedder<'m>> {
-    let embedder = Embedder::new(&opened.model, pool)?.with_dimension(store.header().dims)?;
+    let embedder = crate::terminal::embedder(opened, pool, Some(store.header().dims))?;
     store.expect_fingerprint(&embedder.fingerprint(), &name_of(opened)?)?;
     Ok(embedder)
 }

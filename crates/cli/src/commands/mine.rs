@@ -1,8 +1,8 @@
 //! `maana mine`, `dedupe` and `hard-negatives`: pairs of texts by meaning.
 
 use crate::precision::PrecisionArgument;
-use crate::terminal;
-use anyhow::{Context, Result, bail};
+use crate::terminal::{self, write_lines};
+use anyhow::{Result, bail};
 use maana::kernels::{Matrix, Pool};
 use maana::model::{Embedder, Encoder, Purpose, Role};
 use maana::texts::{Columns, Texts};
@@ -10,7 +10,6 @@ use maana::vectors::pairs::{
     Bitext, HardNegatives, Mining, Sampling, bitext, dedupe, hard_negatives, paraphrase_mining,
 };
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A model and texts of files: what these commands begin with.
@@ -43,11 +42,7 @@ impl Reading {
     }
 
     pub(crate) fn embedder<'m>(&self, opened: &'m maana::open::Opened, pool: &'m Pool) -> Result<Embedder<'m>> {
-        let embedder = Embedder::new(&opened.model, pool)?;
-        Ok(match self.dim {
-            Some(dim) => embedder.with_dimension(dim)?,
-            None => embedder,
-        })
+        terminal::embedder(opened, pool, self.dim)
     }
 }
 
@@ -56,28 +51,6 @@ pub(crate) fn embed<T: AsRef<str>>(embedder: &Embedder<'_>, texts: &[T], prompt:
     let matrix = maana::texts::embed(embedder, texts, prompt, &mut |done| progress.set_position(done))?;
     progress.finish_and_clear();
     Ok(matrix)
-}
-
-/// Lines to a file, whole or not at all, or to standard output.
-pub(crate) fn write_lines(output: Option<&Path>, lines: impl Iterator<Item = String>) -> Result<()> {
-    let Some(path) = output else {
-        return lines.into_iter().try_for_each(|line| say!("{line}"));
-    };
-    let name = path.file_name().with_context(|| format!("{}: is no file", path.display()))?.to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.incomplete", std::process::id()));
-    let write = || -> std::io::Result<()> {
-        let mut out = std::io::BufWriter::new(std::fs::File::create(&temporary)?);
-        for line in lines {
-            writeln!(out, "{line}")?;
-        }
-        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    let written = write();
-    if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written.with_context(|| path.display().to_string())
 }
 
 fn is_jsonl(path: Option<&Path>) -> bool {
@@ -284,10 +257,7 @@ impl HardNegativesCommand {
             });
         }
         let opened = terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
-        let mut embedder = Embedder::new(&opened.model, pool)?;
-        if let Some(dim) = self.dim {
-            embedder = embedder.with_dimension(dim)?;
-        }
+        let embedder = terminal::embedder(&opened, pool, self.dim)?;
         let anchors = embed(&embedder, &queries.texts, embedder.role_prompt(Role::Query))?;
         let corpus = embed(&embedder, &answers.texts, embedder.role_prompt(Role::Document))?;
         let settings = HardNegatives {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use maana::kernels::Pool;
-use maana::model::{Embedder, Purpose};
+use maana::model::Purpose;
 use std::io::IsTerminal;
 
 /// Compare texts with each other.
@@ -29,10 +29,7 @@ pub(crate) struct Similarity {
 impl Similarity {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
-        let mut embedder = Embedder::new(&opened.model, pool)?;
-        if let Some(dimension) = self.dim {
-            embedder = embedder.with_dimension(dimension)?;
-        }
+        let embedder = crate::terminal::embedder(&opened, pool, self.dim)?;
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
         let matrix = maana::similarity::similarities(&embedder, pool, &texts)?;
         if self.json {

@@ -1,7 +1,7 @@
 //! What encoding and training cost: by part of the work, and how the cost grows. A part is timed alone, at the shapes that it has
 //! in the model, and set against the whole; what is left over has not been timed by itself.
 
-use super::{median_seconds, numbers};
+use super::{attention_of, median_seconds, numbers};
 use crate::report::chart::{Chart, Paint, Series};
 use maana_kernels::{AdamW, After, Dropout, PackedMatrix, Pool, Precision, Rows};
 use maana_model::{EncoderConfig, Noise, SentenceModel, Trainable};
@@ -26,7 +26,7 @@ pub fn parts(model: &SentenceModel, pool: &Pool, sequences: usize, length: usize
     let part =
         |name, encoding: f64, training: f64| Part { name, encoding: layers * encoding, training: layers * training };
     let (forward, backward) = products(pool, precision, config, t);
-    let (attention, attention_both) = attention(pool, config, sequences, length);
+    let (attention, attention_both) = attention_of(pool, sequences, length, config.heads, config.head_dim());
     let norm = layer_norm(pool, config, t);
     let gelu = gelu(pool, t * config.intermediate);
     let mut parts = vec![
@@ -74,25 +74,6 @@ fn products(pool: &Pool, precision: Precision, config: &EncoderConfig, t: usize)
         }
     }
     (forward, backward)
-}
-
-fn attention(pool: &Pool, config: &EncoderConfig, sequences: usize, length: usize) -> (f64, f64) {
-    let (heads, head_dim, t) = (config.heads, config.head_dim(), sequences * length);
-    let offsets: Vec<usize> = (0..=sequences).map(|sequence| sequence * length).collect();
-    let qkv = numbers(t * 3 * config.hidden, 3);
-    let d_context = numbers(t * config.hidden, 4);
-    let (mut context, mut lse) = (vec![0.0; t * config.hidden], vec![0.0; t * heads]);
-    let mut d_qkv = vec![0.0; t * 3 * config.hidden];
-    let scale = 1.0 / (head_dim as f32).sqrt();
-    let forward = median_seconds(|| {
-        maana_kernels::attention(pool, &qkv, &offsets, heads, head_dim, scale, None, &mut context, &mut lse);
-    });
-    let backward = median_seconds(|| {
-        maana_kernels::attention_backward(
-            pool, &qkv, &offsets, heads, head_dim, scale, None, &context, &lse, &d_context, &mut d_qkv,
-        );
-    });
-    (forward, forward + backward)
 }
 
 /// Forward, and what backward takes: once again and the gradient.

@@ -34,22 +34,23 @@ pub(super) fn estimate(prepared: &Prepared, pool: &Pool) -> Result<Estimate, Fin
     let arguments = &prepared.located.recipe.training;
     let batch_rows = arguments.batch_size.min(source.len());
     let mut batch = TokenBatch::new();
-    let mut lengths = Vec::new();
+    let (mut lengths, mut tokens) = (Vec::new(), 0);
     let mut evaluated_alike: Vec<String> = Vec::new();
     let sampled = SAMPLED_ROWS.min(source.len());
     for row in 0..sampled {
         let example = source.get(row)?;
         let texts: Vec<&str> = example.texts.iter().map(String::as_str).collect();
         let tokenized = model.tokenize(&texts)?;
-        if lengths.iter().sum::<usize>() < maana_model::DEFAULT_BATCH_TOKENS {
+        if tokens < maana_model::DEFAULT_BATCH_TOKENS {
             evaluated_alike.extend(texts.into_iter().map(String::from));
         }
+        tokens += tokenized.tokens();
         lengths.push(tokenized.tokens());
         if row < batch_rows {
             batch.extend(&tokenized);
         }
     }
-    let tokens_per_row = lengths.iter().sum::<usize>() as f64 / sampled as f64;
+    let tokens_per_row = tokens as f64 / sampled as f64;
     let spread = lengths.iter().map(|length| (*length as f64 - tokens_per_row).powi(2)).sum::<f64>() / sampled as f64;
     // Of many batches of so many rows, the largest is about three standard deviations above the mean.
     let largest = batch_rows as f64 * tokens_per_row + 3.0 * (batch_rows as f64 * spread).sqrt();
