@@ -1,19 +1,20 @@
 //! The workflows of search: texts into a store, questions to the store. The store knows vectors and bytes; that these bytes are
 //! a text and its fields is known here alone.
 
-use crate::texts::{TextsError, embed, words};
+mod searcher;
+
+pub use searcher::{Answers, Found, Question, Searcher, Way};
+
+use crate::texts::{TextsError, embed};
 use maana_data::{DataError, RecordStream, record_columns, text_column};
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::Pool;
 use maana_model::{Embedder, Encoder};
 use maana_vectors::VectorsError;
-use maana_vectors::bm25::Bm25;
-use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
-use maana_vectors::index::Index;
-use maana_vectors::search::{Choice, Funnel, Hit, Search, Wish, choose};
+use maana_vectors::index::{Graph, Hnsw, HnswSettings, prefix_for};
+use maana_vectors::search::Wish;
 use maana_vectors::store::{Document, Store, StoreError, StoreHeader, Stored, Writer};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 pub use maana_eval::metric;
@@ -207,107 +208,25 @@ impl Reader {
     }
 }
 
-/// What is asked of a store beside the queries.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Question {
-    /// Hits of each query.
-    pub k: usize,
-    /// Compare the first columns only.
-    pub dim: Option<usize>,
-    /// Fields and the values that they must have.
-    pub filters: Vec<(String, String)>,
-    /// Whether words count too: BM25 over the texts, fused with the ranking by vectors.
-    pub hybrid: bool,
-    /// The share of the true hits that is enough: a shortlist by fewer columns and bits is then scored in full.
-    pub recall: Option<f64>,
-}
+/// From so many documents on a store is given a graph; below, comparing every vector takes a fraction of a second.
+pub const GRAPH_FROM: usize = 1_000_000;
 
-impl Default for Question {
-    fn default() -> Self {
-        Self { k: 10, dim: None, filters: Vec::new(), hybrid: false, recall: None }
-    }
-}
-
-/// A document that was found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found {
-    /// Its id.
-    pub id: String,
-    /// Greater is nearer; with `hybrid` the sum of reciprocal ranks.
-    pub score: f32,
-    /// Its text and fields.
-    #[serde(flatten)]
-    pub kept: Kept,
-}
-
-/// What was found, and how it was looked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answers {
-    /// The hits of each query, nearest first.
-    pub hits: Vec<Vec<Found>>,
-    /// What was measured to choose a shortlist, if one was asked for.
-    pub choice: Option<Choice>,
-}
-
-/// Finds the nearest documents of each query.
+/// Builds a graph over the vectors of a store and puts it into the store: from then on a search walks along it, and compares
+/// one by one only what was added later. The prefix that is walked by, and what each width finds, are measured. The store is
+/// compacted first, so that no later change moves the rows.
 ///
 /// # Errors
-/// If the store was made by another model, a filter names a field that no document has, or a file is damaged.
-pub fn search(
-    store: &Store,
-    embedder: &Embedder<'_>,
-    pool: &Pool,
-    queries: &[&str],
-    question: &Question,
-) -> Result<Answers, SearchError> {
-    store.expect_fingerprint(&embedder.fingerprint(), &store.header().made_by)?;
-    check_filters(store, &question.filters)?;
-    let vectors = embed(embedder, queries, embedder.role_prompt(maana_model::Role::Query), &mut |_| {})?;
-    let allowed = |row: usize| {
-        let fields = kept(store, row).map(|kept| kept.fields).unwrap_or_default();
-        question.filters.iter().all(|(field, value)| fields.get(field) == Some(value))
-    };
-    let filter: Option<&(dyn Fn(usize) -> bool + Sync)> =
-        if question.filters.is_empty() { None } else { Some(&allowed) };
-    // Fusing looks further down both rankings than it gives.
-    let k = if question.hybrid { question.k.max(100) } else { question.k };
-    let settings = Search { k, metric: store.header().metric, dim: question.dim, filter, ..Search::default() };
-    let (mut hits, choice) = by_vectors(store, pool, &vectors, &settings, question)?;
-    if question.hybrid {
-        let words = WordIndex::of(store)?;
-        for (query, hits) in queries.iter().zip(&mut hits) {
-            let by_words = words.0.search(&terms(query), k, filter);
-            *hits = fuse(&[(hits, 1.0), (&by_words, 1.0)], USUAL_CONSTANT, question.k);
-        }
-    }
-    let found = |hit: &Hit| {
-        let document = store.document(hit.row)?;
-        Ok(Found { id: document.id.to_owned(), score: hit.score, kept: kept(store, hit.row)? })
-    };
-    let hits = hits.iter().map(|hits| hits.iter().map(found).collect()).collect::<Result<_, SearchError>>()?;
-    Ok(Answers { hits, choice })
-}
-
-fn by_vectors(
-    store: &Store,
-    pool: &Pool,
-    queries: &Matrix,
-    settings: &Search<'_>,
-    question: &Question,
-) -> Result<(Vec<Vec<Hit>>, Option<Choice>), SearchError> {
-    let Some(recall) = question.recall.filter(|_| question.dim.is_none()) else {
-        return Ok((store.search(pool, queries.view(), settings)?, None));
-    };
-    let wish = Wish { k: settings.k, recall, ..Wish::default() };
-    let choice = choose(pool, &store.corpus(), settings.metric, &wish)?;
-    let hits = match &choice.funnel {
-        None => store.search(pool, queries.view(), settings)?,
-        Some(measured) => {
-            let funnel = Funnel::build(pool, store.corpus(), settings.metric, measured.settings)?;
-            Index::search(&funnel, pool, queries.view(), settings.k, settings.filter)?
-        }
-    };
-    Ok((hits, Some(choice)))
+/// What the system refuses, or a damaged file; a graph that was there stays.
+pub fn build_graph(writer: &mut Writer, pool: &Pool) -> Result<Graph, SearchError> {
+    writer.compact()?;
+    let (corpus, metric) = (writer.store().corpus(), writer.store().header().metric);
+    let wish = Wish::default();
+    let settings = HnswSettings { prefix: Some(prefix_for(pool, &corpus, metric, &wish)?), ..HnswSettings::default() };
+    let mut built = Hnsw::build(pool, corpus, metric, &settings)?;
+    built.measure(pool, &wish)?;
+    let graph = built.into_graph();
+    graph.keep(writer)?;
+    Ok(graph)
 }
 
 /// The text and fields of a row.
@@ -334,26 +253,4 @@ fn check_filters(store: &Store, filters: &[(String, String)]) -> Result<(), Sear
     let present: Vec<String> = present.into_keys().collect();
     let present = if present.is_empty() { "none (index with --keep)".to_owned() } else { present.join(", ") };
     Err(SearchError::NoField { field: field.to_string(), present })
-}
-
-/// BM25 over all rows of a store; those that are deleted have no words.
-struct WordIndex(Bm25);
-
-impl WordIndex {
-    fn of(store: &Store) -> Result<Self, SearchError> {
-        let mut documents = vec![Vec::new(); store.corpus().rows()];
-        for row in store.rows() {
-            documents[row] = terms(&kept(store, row)?.text);
-        }
-        Ok(Self(Bm25::build(documents, Default::default())))
-    }
-}
-
-fn terms(text: &str) -> Vec<u64> {
-    let number = |word: String| {
-        let mut hasher = DefaultHasher::new();
-        word.hash(&mut hasher);
-        hasher.finish()
-    };
-    words(text).map(number).collect()
 }
