@@ -3,9 +3,11 @@
 
 mod costs;
 mod rounds;
+mod search;
 
 pub use costs::{Growth, Part, growth, parts};
 pub use rounds::{Round, encode_rounds, evaluate_rounds, train_rounds};
+pub use search::{Method, SearchBenchError, SearchRound, judge_vectors, made_vectors, make_vectors, search_rounds};
 
 use maana_kernels::{After, PackedMatrix, Pool, Precision, Rows};
 use maana_model::{Embedder, ModelError, SentenceModel};

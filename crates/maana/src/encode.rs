@@ -4,7 +4,7 @@ mod output;
 mod ranges;
 
 pub use output::{Dtype, Format, Output, OutputError};
-pub use ranges::{RangesError, read_ranges, write_ranges};
+pub use ranges::{read_ranges, write_ranges};
 
 use maana_data::{DataError, TextStream};
 use maana_kernels::Matrix;

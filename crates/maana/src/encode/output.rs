@@ -176,11 +176,6 @@ impl Drop for Output {
     }
 }
 
-/// NumPy's header of a file of ranges.
-pub(super) fn ranges_header(dimension: usize) -> Vec<u8> {
-    writer::npy_header(Dtype::F32, 2, dimension)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 use super::numbers::{Dtype, Numbers};
 use super::{Format, OutputError};
+use crate::npy;
 use arrow_array::{
     ArrayRef, FixedSizeListArray, Float16Array, Float32Array, Int8Array, RecordBatch, StringArray, UInt8Array,
 };
@@ -44,7 +45,7 @@ impl Writer {
             Ok(writer)
         };
         let form = match format {
-            Format::Npy => Form::Npy(begun(npy_header(dtype, 0, columns)).map_err(io)?),
+            Format::Npy => Form::Npy(begun(npy::header(dtype.npy(), 0, columns)).map_err(io)?),
             Format::Safetensors => Form::Safetensors(begun(safetensors_header(dtype, 0, columns)).map_err(io)?),
             Format::Jsonl => Form::Jsonl(buffered(file)),
             Format::Parquet => {
@@ -112,23 +113,13 @@ impl Writer {
             Ok(file)
         };
         let file = match form {
-            Form::Npy(writer) => again(writer, npy_header(dtype, rows, columns))?,
+            Form::Npy(writer) => again(writer, npy::header(dtype.npy(), rows, columns))?,
             Form::Safetensors(writer) => again(writer, safetensors_header(dtype, rows, columns))?,
             Form::Jsonl(writer) => whole(writer)?,
             Form::Parquet(writer, _) => writer.into_inner().map_err(|source| OutputError::parquet(&path, source))?,
         };
         file.sync_all().map_err(io)
     }
-}
-
-/// NumPy's header, version 1.0. Always 128 bytes, whatever the number of rows.
-pub(super) fn npy_header(dtype: Dtype, rows: u64, columns: usize) -> Vec<u8> {
-    let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-    let shape = format!("({rows}, {columns})");
-    header.extend(format!("{{'descr': '{}', 'fortran_order': False, 'shape': {shape}, }}", dtype.npy()).bytes());
-    header.resize(127, b' ');
-    header.push(b'\n');
-    header
 }
 
 /// The header of one tensor called `embeddings`. Always 256 bytes, spaces at its end, as the format allows.
