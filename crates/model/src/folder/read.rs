@@ -52,30 +52,58 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
     let mut notices = Vec::new();
     let modules = read_modules(folder, &mut notices)?;
     let transformer = folder.join(&modules.transformer);
+    let sentence_path = sentence_config_path(&transformer);
+    let sentence_config = read_json(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
+    let do_lower_case = Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
+    // The vocabulary is read on a thread of its own while weights are packed: each takes a good part of the start.
+    let (tokenizer, model) = std::thread::scope(|scope| {
+        let tokenizer = scope.spawn(|| Tokenizer::open(&transformer, do_lower_case));
+        let sentence = SentenceConfig { path: &sentence_path, json: &sentence_config, do_lower_case };
+        let model = read_model(purpose, folder, pool, precision, &modules, &sentence, &mut notices);
+        (tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), model)
+    });
+    let (tokenizer, model) = (tokenizer?, model?);
+    let vocabulary = tokenizer.vocabulary_size();
+    let model = model(Arc::new(tokenizer));
+    if vocabulary > model.config().vocabulary {
+        let reason = format!(
+            "the tokenizer has {vocabulary} tokens, but `config.json` of the model says vocab_size {}; tokenizer and model \
+             do not belong together",
+            model.config().vocabulary
+        );
+        return Err(ModelError::invalid(transformer.join("tokenizer.json"), reason));
+    }
+    model.tokenizer.encode(&[""], model.settings.max_seq_length)?;
+    Ok(Opened { model, notices })
+}
 
+/// `sentence_bert_config.json`, or what stands for it.
+struct SentenceConfig<'a> {
+    path: &'a Path,
+    json: &'a Value,
+    do_lower_case: bool,
+}
+
+/// Everything but the tokenizer, which makes it a model.
+fn read_model(
+    purpose: Purpose,
+    folder: &Path,
+    pool: &Pool,
+    precision: Precision,
+    modules: &ModuleList,
+    sentence: &SentenceConfig<'_>,
+    notices: &mut Vec<String>,
+) -> Result<impl FnOnce(Arc<Tokenizer>) -> SentenceModel + use<>, ModelError> {
+    let transformer = folder.join(&modules.transformer);
     let config_path = transformer.join("config.json");
     let config_json = read_json(&config_path)?.ok_or_else(|| ModelError::Missing {
         path: config_path.clone(),
         remedy: "The folder needs the encoder's `config.json`; fetch the model again".into(),
     })?;
     let config = EncoderConfig::from_json(&config_json, &config_path)?;
+    let max_seq_length = read_max_seq_length(sentence.json, sentence.path, &transformer, &config, notices)?;
 
-    let sentence_path = sentence_config_path(&transformer);
-    let sentence_config = read_json(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
-    let do_lower_case = Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
-    let tokenizer = Tokenizer::open(&transformer, do_lower_case)?;
-    if tokenizer.vocabulary_size() > config.vocabulary {
-        let reason = format!(
-            "the tokenizer has {} tokens, but `config.json` of the model says vocab_size {}; \
-             tokenizer and model do not belong together",
-            tokenizer.vocabulary_size(),
-            config.vocabulary
-        );
-        return Err(ModelError::invalid(transformer.join("tokenizer.json"), reason));
-    }
-    let max_seq_length = read_max_seq_length(&sentence_config, &sentence_path, &transformer, &config, &mut notices)?;
-
-    let mut parts = ModuleParts::read(folder, &modules, &config)?;
+    let mut parts = ModuleParts::read(folder, modules, &config)?;
     let files = WeightFiles::open(&transformer, config.architecture.prefix())?;
     let (layout, words) = place_parameters(&config, &files, purpose)?;
     let mut parameters = vec![0.0; parts.place_dense(layout.total)];
@@ -83,7 +111,7 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
     let mut tensors = layout.tensors.clone();
     tensors.extend(parts.read_dense(pool, folder, &mut parameters)?);
 
-    let settings = read_settings(folder, max_seq_length, do_lower_case)?;
+    let settings = read_settings(folder, max_seq_length, sentence.do_lower_case)?;
     let origin = Origin {
         config: config_json,
         tokenizer_files: read_tokenizer_files(&transformer)?,
@@ -101,10 +129,17 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
         }
     };
     let ModuleParts { pooling, modules, .. } = parts;
-    let tokenizer = Arc::new(tokenizer);
-    let model = SentenceModel { tokenizer, bert, pooling, modules, parameters, packed_sums, tensors, settings, origin };
-    model.tokenizer.encode(&[""], model.settings.max_seq_length)?;
-    Ok(Opened { model, notices })
+    Ok(move |tokenizer| SentenceModel {
+        tokenizer,
+        bert,
+        pooling,
+        modules,
+        parameters,
+        packed_sums,
+        tensors,
+        settings,
+        origin,
+    })
 }
 
 /// Which parameters are held in memory, and the words' embeddings in the file if they stay there.
