@@ -5,19 +5,29 @@ use crate::texts::{TextsError, embed, words};
 use maana_data::{DataError, RecordStream, record_columns, text_column};
 use maana_kernels::{Matrix, Pool};
 use maana_model::{Embedder, Encoder};
+#[cfg(feature = "postgres")]
+use maana_postgres::PostgresError;
 use maana_vectors::VectorsError;
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
 use maana_vectors::index::Index;
 use maana_vectors::search::{Choice, Funnel, Hit, Search, Wish, choose};
-use maana_vectors::store::{Document, Store, StoreError, StoreHeader, Stored, Writer};
+use maana_vectors::store::{Store, StoreError, StoreHeader, Stored, Writer};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
+#[cfg(feature = "postgres")]
+mod database;
+mod folder;
+mod place;
+
 pub use maana_eval::metric;
+#[cfg(feature = "postgres")]
+pub use maana_postgres as postgres;
 pub use maana_vectors::store;
+pub use place::{Compacted, Damaged, Info, Place, ReadStore, Verified, WriteStore};
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +41,17 @@ pub enum SearchError {
     /// The vectors.
     #[error(transparent)]
     Vectors(#[from] VectorsError),
+    /// The database.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(PostgresError),
+    /// An address of a database, and no code for it.
+    #[cfg(not(feature = "postgres"))]
+    #[error("{place}: this program was built without PostgreSQL; build it with the feature `postgres`, or name a folder")]
+    NoPostgres {
+        /// The address, as far as it may be told.
+        place: String,
+    },
     /// A document without an id.
     #[error("{path}, line {line}: the field `{field}` is missing; every document needs an id, or leave --id out")]
     NoId {
@@ -63,6 +84,19 @@ impl From<DataError> for SearchError {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl From<PostgresError> for SearchError {
+    fn from(error: PostgresError) -> Self {
+        match error {
+            // What both kinds of store can say, they say as one.
+            PostgresError::Store(error) => Self::Store(error),
+            PostgresError::Vectors(error) => Self::Vectors(error),
+            PostgresError::NoField { field, present } => Self::NoField { field, present },
+            other => Self::Postgres(other),
+        }
+    }
+}
+
 /// Which fields of a corpus are what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
@@ -86,7 +120,7 @@ pub struct Kept {
     pub fields: BTreeMap<String, String>,
 }
 
-/// Makes a store for the embedder's vectors.
+/// Makes a store for the embedder's vectors in a folder; `Place::create` makes one anywhere.
 ///
 /// # Errors
 /// If there is a store already, or the folder cannot be written.
@@ -116,13 +150,12 @@ pub struct Added {
 /// Documents that `progress` was told of stay.
 pub fn add(
     embedder: &Embedder<'_>,
-    writer: &mut Writer,
+    writer: &mut dyn WriteStore,
     corpus: &Path,
     fields: &Fields,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Added, SearchError> {
-    let made_by = writer.store().header().made_by.clone();
-    writer.store().expect_fingerprint(&embedder.fingerprint(), &made_by)?;
+    writer.expect_fingerprint(&embedder.fingerprint(), writer.made_by())?;
     let mut reader = Reader::open(corpus, fields)?;
     let mut added = Added::default();
     loop {
@@ -132,11 +165,7 @@ pub fn add(
         }
         let texts: Vec<&str> = chunk.iter().map(|(_, kept)| kept.text.as_str()).collect();
         let vectors = embed(embedder, &texts, embedder.role_prompt(maana_model::Role::Document), &mut |_| {})?;
-        let payloads: Vec<Vec<u8>> =
-            chunk.iter().map(|(_, kept)| serde_json::to_vec(kept).expect("texts are JSON")).collect();
-        let documents: Vec<Document<'_>> =
-            chunk.iter().zip(&payloads).map(|((id, _), payload)| Document { id, payload }).collect();
-        let outcome = writer.add(&documents, vectors.view())?;
+        let outcome = writer.add(&chunk, vectors.view())?;
         added.new += outcome.new;
         added.replaced += outcome.replaced;
         progress((added.new + added.replaced) as u64);
@@ -247,6 +276,8 @@ pub struct Answers {
     pub hits: Vec<Vec<Found>>,
     /// What was measured to choose a shortlist, if one was asked for.
     pub choice: Option<Choice>,
+    /// The same in words, where the store has measured before and chooses by that.
+    pub how: Option<String>,
 }
 
 /// Finds the nearest documents of each query.
@@ -254,15 +285,26 @@ pub struct Answers {
 /// # Errors
 /// If the store was made by another model, a filter names a field that no document has, or a file is damaged.
 pub fn search(
-    store: &Store,
+    store: &dyn ReadStore,
     embedder: &Embedder<'_>,
     pool: &Pool,
     queries: &[&str],
     question: &Question,
 ) -> Result<Answers, SearchError> {
-    store.expect_fingerprint(&embedder.fingerprint(), &store.header().made_by)?;
-    check_filters(store, &question.filters)?;
+    store.expect_fingerprint(&embedder.fingerprint(), store.made_by())?;
+    store.expect_fields(&question.filters)?;
     let vectors = embed(embedder, queries, embedder.role_prompt(maana_model::Role::Query), &mut |_| {})?;
+    store.nearest(pool, queries, &vectors, question)
+}
+
+/// The nearest documents of a folder's store.
+fn nearest(
+    store: &Store,
+    pool: &Pool,
+    queries: &[&str],
+    vectors: &Matrix,
+    question: &Question,
+) -> Result<Answers, SearchError> {
     let allowed = |row: usize| {
         let fields = kept(store, row).map(|kept| kept.fields).unwrap_or_default();
         question.filters.iter().all(|(field, value)| fields.get(field) == Some(value))
@@ -272,7 +314,7 @@ pub fn search(
     // Fusing looks further down both rankings than it gives.
     let k = if question.hybrid { question.k.max(100) } else { question.k };
     let settings = Search { k, metric: store.header().metric, dim: question.dim, filter, ..Search::default() };
-    let (mut hits, choice) = by_vectors(store, pool, &vectors, &settings, question)?;
+    let (mut hits, choice) = by_vectors(store, pool, vectors, &settings, question)?;
     if question.hybrid {
         let words = WordIndex::of(store)?;
         for (query, hits) in queries.iter().zip(&mut hits) {
@@ -285,7 +327,7 @@ pub fn search(
         Ok(Found { id: document.id.to_owned(), score: hit.score, kept: kept(store, hit.row)? })
     };
     let hits = hits.iter().map(|hits| hits.iter().map(found).collect()).collect::<Result<_, SearchError>>()?;
-    Ok(Answers { hits, choice })
+    Ok(Answers { hits, choice, how: None })
 }
 
 fn by_vectors(

@@ -39,7 +39,7 @@ mod writer;
 mod tests;
 
 pub(crate) use disk::Disk;
-pub use error::StoreError;
+pub use error::{StoreError, expect_maker};
 pub use manifest::{StoreHeader, Stored};
 pub(crate) use sections::{Kind, SectionFile, SectionWriter, check as check_file};
 pub use segment::Document;
