@@ -47,7 +47,9 @@ pub enum SearchError {
     Postgres(PostgresError),
     /// An address of a database, and no code for it.
     #[cfg(not(feature = "postgres"))]
-    #[error("{place}: this program was built without PostgreSQL; build it with the feature `postgres`, or name a folder")]
+    #[error(
+        "{place}: this program was built without PostgreSQL; build it with the feature `postgres`, or name a folder"
+    )]
     NoPostgres {
         /// The address, as far as it may be told.
         place: String,

@@ -105,7 +105,9 @@ fn form(pool: &Pool, metric: Metric, sample: &Matrix) -> Result<(usize, bool), P
     let wish = Wish { recall: CHOICE_RECALL, ..Wish::default() };
     let choice = choose(pool, &Corpus::from(sample.view()), metric, &wish)?;
     let good = choice.tried.iter().filter(|tried| {
-        tried.recall >= CHOICE_RECALL && tried.settings.shortlist <= CHOICE_SHORTLIST && tried.settings.prefix <= MOST_HALF
+        tried.recall >= CHOICE_RECALL
+            && tried.settings.shortlist <= CHOICE_SHORTLIST
+            && tried.settings.prefix <= MOST_HALF
     });
     let narrowest = good.min_by_key(|tried| match tried.settings.precision {
         PlanePrecision::Binary => tried.settings.prefix,

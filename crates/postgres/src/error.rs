@@ -27,7 +27,9 @@ pub enum PostgresError {
         remedy: Option<&'static str>,
     },
     /// A connection that ended before its work did.
-    #[error("{place}: the connection was lost while {doing}: {what}; what was said to be done before is there, try again")]
+    #[error(
+        "{place}: the connection was lost while {doing}: {what}; what was said to be done before is there, try again"
+    )]
     Lost {
         /// The address.
         place: String,
@@ -71,7 +73,9 @@ pub enum PostgresError {
         needed: &'static str,
     },
     /// No store of this name.
-    #[error("{place}: no store of this name is in the database; create it with `maana index`, or say another with store=NAME")]
+    #[error(
+        "{place}: no store of this name is in the database; create it with `maana index`, or say another with store=NAME"
+    )]
     NotAStore {
         /// The address.
         place: String,
@@ -83,7 +87,9 @@ pub enum PostgresError {
         place: String,
     },
     /// A store where one was to be created.
-    #[error("{place}: a store of this name is in the database already; add to it with `maana add`, or say another with store=NAME")]
+    #[error(
+        "{place}: a store of this name is in the database already; add to it with `maana add`, or say another with store=NAME"
+    )]
     AlreadyExists {
         /// The address.
         place: String,

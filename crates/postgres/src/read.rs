@@ -93,7 +93,8 @@ impl<'a, 'c> Reader<'a, 'c> {
         let generation: i64 = row.try_get(0).map_err(|error| self.sql(error))?;
         let graph: Option<String> = row.try_get(1).map_err(|error| self.sql(error))?;
         let graph = graph.map(|graph| serde_json::from_str(&graph)).transpose();
-        let graph = graph.map_err(|error| PostgresError::damaged(self.target, format!("the column `graph`: {error}")))?;
+        let graph =
+            graph.map_err(|error| PostgresError::damaged(self.target, format!("the column `graph`: {error}")))?;
         Ok((generation as u64, graph))
     }
 
@@ -308,8 +309,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         filters: &[(String, String)],
         mut look: impl FnMut(Row, bool),
     ) -> Result<(), PostgresError> {
-        let select =
-            format!("SELECT seq, id, payload::text FROM {} ORDER BY seq", table(self.target, "documents"));
+        let select = format!("SELECT seq, id, payload::text FROM {} ORDER BY seq", table(self.target, "documents"));
         let target = self.target;
         let sql = |error| PostgresError::sql(target, "reading documents", &error);
         let none: [&(dyn ToSql + Sync); 0] = [];

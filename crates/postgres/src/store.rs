@@ -138,7 +138,10 @@ impl Store {
         );
         let dims = i32::try_from(header.dims).expect("checked above");
         transaction
-            .execute(&insert, &[&VERSION, &dims, &header.metric.name(), &header.half, &header.fingerprint, &header.made_by])
+            .execute(
+                &insert,
+                &[&VERSION, &dims, &header.metric.name(), &header.half, &header.fingerprint, &header.made_by],
+            )
             .map_err(sql)?;
         transaction.commit().map_err(sql)?;
         Ok(Self { target: target.clone(), client: Mutex::new(client), header })
@@ -165,7 +168,9 @@ impl Store {
     /// What the server refuses.
     pub fn remove(self) -> Result<(), PostgresError> {
         let drop = format!("DROP SCHEMA {} CASCADE", quoted(self.target.name()));
-        self.client().batch_execute(&drop).map_err(|error| PostgresError::sql(&self.target, "removing the store", &error))
+        self.client()
+            .batch_execute(&drop)
+            .map_err(|error| PostgresError::sql(&self.target, "removing the store", &error))
     }
 
     /// What never changes.
@@ -249,10 +254,14 @@ impl Store {
     ///
     /// # Errors
     /// What `look` says, or what the server refuses.
-    pub fn read<T, E: From<PostgresError>>(&self, look: impl FnOnce(&mut Reader<'_, '_>) -> Result<T, E>) -> Result<T, E> {
+    pub fn read<T, E: From<PostgresError>>(
+        &self,
+        look: impl FnOnce(&mut Reader<'_, '_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut client = self.client();
         let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
-        let mut transaction = transaction.start().map_err(|error| PostgresError::sql(&self.target, "reading", &error))?;
+        let mut transaction =
+            transaction.start().map_err(|error| PostgresError::sql(&self.target, "reading", &error))?;
         look(&mut Reader::new(&mut transaction, &self.target, &self.header))
     }
 
@@ -364,7 +373,8 @@ fn unkeepable(document: &Document<'_>) -> Option<&'static str> {
     if document.id.len() > ID_BYTES {
         return Some("its id is longer than 2000 bytes; take a shorter one");
     }
-    (strings.map(str::len).max() > Some(TEXT_BYTES)).then_some("its text has 256 MB or more; cut it into several documents")
+    (strings.map(str::len).max() > Some(TEXT_BYTES))
+        .then_some("its text has 256 MB or more; cut it into several documents")
 }
 
 /// A document's payload as it is sent, and the checksum that is kept beside.
@@ -397,7 +407,7 @@ fn schema(target: &Target, header: &Header) -> String {
          CREATE TABLE {name}.meta (
              version integer NOT NULL, generation bigint NOT NULL, dims integer NOT NULL, metric text NOT NULL,
              half boolean NOT NULL, fingerprint text NOT NULL, made_by text NOT NULL, graph text,
-             only boolean NOT NULL DEFAULT true UNIQUE CHECK (only));
+             single boolean NOT NULL DEFAULT true UNIQUE CHECK (single));
          CREATE TABLE {name}.documents (
              id text PRIMARY KEY, seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE, embedding {kept}({dims}) NOT NULL,
              payload jsonb NOT NULL, checksum bigint NOT NULL);"

@@ -88,7 +88,9 @@ impl Target {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
-        config.application_name("maana");
+        if config.get_application_name().is_none() {
+            config.application_name("maana");
+        }
         config.ssl_mode(match secrecy {
             Secrecy::Disable => SslMode::Disable,
             Secrecy::Prefer => SslMode::Prefer,
@@ -146,7 +148,8 @@ mod tests {
 
     #[test]
     fn an_address_is_read_and_told_without_its_password() {
-        let target = Target::parse("postgres://me:se%40cret@db.example:5433/texts?store=habari%20zote&connect_timeout=3");
+        let target =
+            Target::parse("postgres://me:se%40cret@db.example:5433/texts?store=habari%20zote&connect_timeout=3");
         let target = target.unwrap();
         assert_eq!(target.name(), "habari zote");
         assert_eq!(target.secrecy, Secrecy::Prefer);
@@ -162,7 +165,8 @@ mod tests {
 
     #[test]
     fn the_modes_of_secrecy_are_those_of_postgresql() {
-        let secrecy = |settings: &str| Target::parse(&format!("postgres://h/d?{settings}")).map(|target| target.secrecy);
+        let secrecy =
+            |settings: &str| Target::parse(&format!("postgres://h/d?{settings}")).map(|target| target.secrecy);
         assert_eq!(secrecy("sslmode=disable").unwrap(), Secrecy::Disable);
         assert_eq!(secrecy("sslmode=require").unwrap(), Secrecy::Require);
         assert_eq!(secrecy("sslmode=verify-full").unwrap(), Secrecy::VerifyFull(None));

@@ -88,10 +88,10 @@ mod tests {
 
     #[test]
     fn a_file_of_roots_that_holds_none_is_named() {
-        let missing = connector(&Secrecy::VerifyFull(Some("/no/such/file.pem".into()))).unwrap_err();
+        let missing = connector(&Secrecy::VerifyFull(Some("/no/such/file.pem".into()))).err().unwrap();
         assert!(missing.contains("/no/such/file.pem"), "{missing}");
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        let empty = connector(&Secrecy::VerifyFull(Some(manifest))).unwrap_err();
+        let empty = connector(&Secrecy::VerifyFull(Some(manifest))).err().unwrap();
         assert!(empty.contains("holds no certificate"), "{empty}");
         assert!(connector(&Secrecy::VerifyFull(None)).is_ok() && connector(&Secrecy::Prefer).is_ok());
     }

@@ -33,8 +33,10 @@ impl Store {
         self.read(|reader| {
             let (transaction, target, header) = reader.parts();
             let sql = |error| PostgresError::sql(target, "reading documents", &error);
-            let select =
-                format!("SELECT id, embedding, payload::text, checksum FROM {} ORDER BY seq", table(target, "documents"));
+            let select = format!(
+                "SELECT id, embedding, payload::text, checksum FROM {} ORDER BY seq",
+                table(target, "documents")
+            );
             let none: [&(dyn ToSql + Sync); 0] = [];
             let mut rows = transaction.query_raw(&select, none).map_err(sql)?;
             let mut verified = Verified::default();

@@ -97,7 +97,8 @@ impl CopyRows {
         let at = self.0.len();
         self.0.extend_from_slice(&[0; 4]);
         write(&mut self.0);
-        let length = i32::try_from(self.0.len() - at - 4).expect("PostgreSQL takes fields below 1 GB, and so does a store");
+        let length =
+            i32::try_from(self.0.len() - at - 4).expect("PostgreSQL takes fields below 1 GB, and so does a store");
         self.0[at..at + 4].copy_from_slice(&length.to_be_bytes());
     }
 

@@ -4,8 +4,7 @@ use super::index::{Opening, embedder_of};
 use anyhow::{Result, bail};
 use maana::data::TextStream;
 use maana::kernels::Pool;
-use maana::search::store::Store;
-use maana::search::{Answers, Found, Question};
+use maana::search::{Answers, Found, Place, Question};
 use std::path::PathBuf;
 
 /// Find documents of a store by meaning.
@@ -16,7 +15,7 @@ Examples:
   maana search store \"bei ya mahindi\" -k 3 --filter lang=sw --hybrid
   maana search store --queries questions.txt --json > hits.jsonl")]
 pub(crate) struct Search {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
     /// What is looked for
     #[arg(required_unless_present = "queries", conflicts_with = "queries")]
@@ -68,10 +67,10 @@ impl Search {
             (None, None) => unreachable!("clap asks for one of them"),
         };
         let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-        let store = Store::open(&self.store)?;
-        let opened = self.opening.model_of(&store, pool)?;
-        let embedder = embedder_of(&opened, &store, pool)?;
-        let answers = maana::search::search(&store, &embedder, pool, &queries, &question)?;
+        let store = Place::of(&self.store)?.read()?;
+        let opened = self.opening.model_of(&*store, pool)?;
+        let embedder = embedder_of(&opened, &*store, pool)?;
+        let answers = maana::search::search(&*store, &embedder, pool, &queries, &question)?;
         tell_choice(&answers);
         for (query, hits) in queries.iter().zip(&answers.hits) {
             if self.json {
@@ -98,6 +97,9 @@ fn print(hit: &Found) -> Result<()> {
 }
 
 fn tell_choice(answers: &Answers) {
+    if let Some(how) = &answers.how {
+        tell!("{how}");
+    }
     let Some(choice) = &answers.choice else { return };
     match &choice.funnel {
         Some(measured) => tell!(

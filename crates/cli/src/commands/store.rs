@@ -1,7 +1,9 @@
 //! `maana delete`, `compact`, `index-info` and `index-verify`: a store without its model.
 
 use anyhow::{Context, Result, bail};
-use maana::search::store::{Store, Writer, verify};
+use maana::kernels::Pool;
+use maana::search::store::StoreInfo;
+use maana::search::{Compacted, Info, Place, postgres};
 use std::path::PathBuf;
 
 /// Delete documents from a store.
@@ -11,7 +13,7 @@ Examples:
   maana delete store d17 d18
   maana delete store --ids gone.txt")]
 pub(crate) struct Delete {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
     /// Ids of the documents
     #[arg(value_name = "ID", required_unless_present = "ids")]
@@ -29,29 +31,30 @@ impl Delete {
             ids.extend(text.lines().filter(|line| !line.is_empty()).map(String::from));
         }
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let mut writer = Writer::open(&self.store)?;
+        let mut writer = Place::of(&self.store)?.write()?;
         let deleted = writer.delete(&ids)?;
-        say!("{deleted} of {} deleted, {} left", ids.len(), writer.store().len())
+        say!("{deleted} of {} deleted, {} left", ids.len(), writer.documents()?)
     }
 }
 
-/// Give back the room of documents that were deleted or replaced.
+/// Give back the room of documents that were deleted or replaced; in a database of 1000 documents or more, make the index
+/// over vectors that --recall searches by.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   maana compact store")]
 pub(crate) struct Compact {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
 }
 
 impl Compact {
-    pub(crate) fn run(self) -> Result<()> {
-        let mut writer = Writer::open(&self.store)?;
-        let before = writer.store().info().bytes;
-        let done = writer.compact()?;
-        let after = writer.store().info().bytes;
-        if done { say!("{before} bytes before, {after} after") } else { say!("nothing to do") }
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let Compacted { before, after, changed, graph } = Place::of(&self.store)?.write()?.compact(pool)?;
+        if let Some(graph) = graph {
+            say!("an index over vectors by {}", told(&graph))?;
+        }
+        if changed { say!("{before} bytes before, {after} after") } else { say!("nothing to do") }
     }
 }
 
@@ -61,7 +64,7 @@ impl Compact {
 Example:
   maana index-info store")]
 pub(crate) struct IndexInfo {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -70,25 +73,58 @@ pub(crate) struct IndexInfo {
 
 impl IndexInfo {
     pub(crate) fn run(self) -> Result<()> {
-        let info = Store::open(&self.store)?.info();
-        let header = &info.header;
-        if self.json {
-            return say!(
-                "{}",
-                serde_json::json!({
-                    "documents": info.documents, "dead": info.dead, "segments": info.segments, "bytes": info.bytes,
-                    "generation": info.generation, "header": header,
-                })
-            );
+        match Place::of(&self.store)?.read()?.info()? {
+            Info::Folder(info) => tell_folder(&info, self.json),
+            Info::Postgres(info) => tell_database(&info, self.json),
         }
-        say!("documents    {}", info.documents)?;
-        say!("dimensions   {}", header.dims)?;
-        say!("compared by  {}", header.metric.name())?;
-        say!("kept as      {:?}", header.stored)?;
-        say!("made by      {}", header.made_by)?;
-        say!("fingerprint  {}", header.fingerprint)?;
-        say!("on disk      {} bytes in {} segments, {} documents dead", info.bytes, info.segments, info.dead)
     }
+}
+
+fn tell_folder(info: &StoreInfo, json: bool) -> Result<()> {
+    let header = &info.header;
+    if json {
+        return say!(
+            "{}",
+            serde_json::json!({
+                "documents": info.documents, "dead": info.dead, "segments": info.segments, "bytes": info.bytes,
+                "generation": info.generation, "header": header,
+            })
+        );
+    }
+    say!("documents    {}", info.documents)?;
+    say!("dimensions   {}", header.dims)?;
+    say!("compared by  {}", header.metric.name())?;
+    say!("kept as      {:?}", header.stored)?;
+    say!("made by      {}", header.made_by)?;
+    say!("fingerprint  {}", header.fingerprint)?;
+    say!("on disk      {} bytes in {} segments, {} documents dead", info.bytes, info.segments, info.dead)
+}
+
+fn tell_database(info: &postgres::Info, json: bool) -> Result<()> {
+    let header = &info.header;
+    if json {
+        return say!("{}", serde_json::json!(info));
+    }
+    say!("documents    {}", info.documents)?;
+    say!("dimensions   {}", header.dims)?;
+    say!("compared by  {}", header.metric.name())?;
+    say!("kept as      {}", if header.half { "F16" } else { "F32" })?;
+    say!("made by      {}", header.made_by)?;
+    say!("fingerprint  {}", header.fingerprint)?;
+    say!("on disk      {} bytes of {}", info.bytes, info.server)?;
+    match &info.graph {
+        Some(graph) => say!("index        {}", told(graph)),
+        None => say!("index        none; `maana compact` makes one from 1000 documents on"),
+    }
+}
+
+/// An index over vectors: what it compares, and what its shortlists are worth.
+fn told(graph: &postgres::Graph) -> String {
+    let measured = graph.measured.iter().filter(|measured| measured.k == 10);
+    let measured: Vec<String> =
+        measured.map(|measured| format!("{:.4} by {}", measured.recall, measured.shortlist)).collect();
+    let kept = if graph.bits { "1 bit" } else { "f16" };
+    format!("{} columns in {kept}; recall of 10 hits by shortlist: {}", graph.prefix, measured.join(", "))
 }
 
 /// Read every byte of a store and say what is not as it was written.
@@ -97,24 +133,26 @@ impl IndexInfo {
 Example:
   maana index-verify store")]
 pub(crate) struct IndexVerify {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
 }
 
 impl IndexVerify {
     pub(crate) fn run(self) -> Result<()> {
-        let verified = verify(&self.store)?;
+        let place = Place::of(&self.store)?;
+        let verified = place.verify()?;
         for damage in &verified.damages {
-            say!("{}: {}", damage.file, damage.what)?;
+            say!("{}: {}", damage.part, damage.what)?;
         }
         if !verified.damages.is_empty() {
             bail!(
-                "{}: {} of {} files are damaged; restore them from a copy, or index the documents again",
-                self.store.display(),
+                "{place}: {} of {} {} are damaged; restore them from a copy, or index the documents again",
                 verified.damages.len(),
-                verified.files
+                verified.parts,
+                verified.named
             );
         }
-        say!("{} files, {} bytes: as they were written", verified.files, verified.bytes)
+        let bytes = verified.bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
+        say!("{} {}{bytes}: as they were written", verified.parts, verified.named)
     }
 }

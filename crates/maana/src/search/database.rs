@@ -60,10 +60,8 @@ impl ReadStore for Store {
 
 impl WriteStore for Store {
     fn add(&mut self, documents: &[(String, Kept)], vectors: Rows<'_>) -> Result<Added, SearchError> {
-        let documents: Vec<Document<'_>> = documents
-            .iter()
-            .map(|(id, kept)| Document { id, text: &kept.text, fields: &kept.fields })
-            .collect();
+        let documents: Vec<Document<'_>> =
+            documents.iter().map(|(id, kept)| Document { id, text: &kept.text, fields: &kept.fields }).collect();
         let added = Store::add(self, &documents, vectors)?;
         Ok(Added { new: added.new, replaced: added.replaced })
     }
@@ -83,7 +81,7 @@ pub(super) fn verify(target: &Target) -> Result<Verified, SearchError> {
     let verified = Store::open(target)?.verify()?;
     let damages = verified.damages.into_iter();
     let damages = damages.map(|damage| Damaged { part: format!("document `{}`", damage.id), what: damage.what });
-    Ok(Verified { read: format!("{} documents", verified.documents), damages: damages.collect() })
+    Ok(Verified { parts: verified.documents, named: "documents", bytes: None, damages: damages.collect() })
 }
 
 /// The shortlist that is enough, and how the store is searched, in words; nothing is said where no recall was asked for.

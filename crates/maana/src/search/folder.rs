@@ -109,5 +109,5 @@ impl WriteStore for Writer {
 pub(super) fn verify(folder: &Path) -> Result<Verified, SearchError> {
     let verified = maana_vectors::store::verify(folder)?;
     let damages = verified.damages.into_iter().map(|damage| Damaged { part: damage.file, what: damage.what });
-    Ok(Verified { read: format!("{} files, {} bytes", verified.files, verified.bytes), damages: damages.collect() })
+    Ok(Verified { parts: verified.files, named: "files", bytes: Some(verified.bytes), damages: damages.collect() })
 }

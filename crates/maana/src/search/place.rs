@@ -113,8 +113,12 @@ pub struct Compacted {
 /// What was read to see whether a store is whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// What and how much was read, in words: "3 files, 512 bytes".
-    pub read: String,
+    /// Files or documents that were read.
+    pub parts: usize,
+    /// Which of both: "files" or "documents".
+    pub named: &'static str,
+    /// Bytes of files.
+    pub bytes: Option<u64>,
     /// What is damaged; empty for a store that is whole.
     pub damages: Vec<Damaged>,
 }
@@ -141,7 +145,8 @@ impl Place {
             return Ok(Self::Postgres(Box::new(target)));
         }
         #[cfg(not(feature = "postgres"))]
-        if let Some(url) = path.to_str().filter(|word| word.starts_with("postgres")).filter(|word| word.contains("://")) {
+        if let Some(url) = path.to_str().filter(|word| word.starts_with("postgres")).filter(|word| word.contains("://"))
+        {
             let place = url.rsplit('@').next().unwrap_or_default().to_owned();
             return Err(SearchError::NoPostgres { place });
         }
@@ -204,9 +209,8 @@ impl Place {
     /// What the system refuses.
     pub fn remove(&self) -> Result<(), SearchError> {
         match self {
-            Self::Folder(folder) => std::fs::remove_dir_all(folder).map_err(|source| {
-                store::StoreError::Io { path: folder.clone(), action: "remove it", source }.into()
-            }),
+            Self::Folder(folder) => std::fs::remove_dir_all(folder)
+                .map_err(|source| store::StoreError::Io { path: folder.clone(), action: "remove it", source }.into()),
             #[cfg(feature = "postgres")]
             Self::Postgres(target) => Ok(postgres::Store::open(target)?.remove()?),
         }

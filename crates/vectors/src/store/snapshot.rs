@@ -1,10 +1,10 @@
 //! A whole state of a store, for reading. Later changes leave it as it is: its files stay mapped even when their names are
 //! gone. `refresh` goes to the latest state.
 
-use super::{StoreError, expect_maker};
 use super::manifest::{DeadEntry, Manifest, SegmentEntry, StoreHeader, hex};
 use super::sections::{Kind, SectionFile};
 use super::segment::{Document, Segment};
+use super::{StoreError, expect_maker};
 use crate::error::VectorsError;
 use crate::search::{Bits, Corpus, Hit, Part, Search, search};
 use maana_kernels::{Pool, Rows};
