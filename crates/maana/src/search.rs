@@ -1,24 +1,32 @@
 //! The workflows of search: texts into a store, questions to the store. The store knows vectors and bytes; that these bytes are
 //! a text and its fields is known here alone.
 
-mod searcher;
-
-pub use searcher::{Answers, Found, Question, Searcher, Way};
-
 use crate::texts::{TextsError, embed};
 use maana_data::{DataError, RecordStream, record_columns, text_column};
 use maana_kernels::Pool;
 use maana_model::{Embedder, Encoder};
+#[cfg(feature = "postgres")]
+use maana_postgres::PostgresError;
 use maana_vectors::VectorsError;
 use maana_vectors::index::{Graph, Hnsw, HnswSettings, prefix_for};
 use maana_vectors::search::Wish;
-use maana_vectors::store::{Document, Store, StoreError, StoreHeader, Stored, Writer};
+use maana_vectors::store::{Store, StoreError, StoreHeader, Stored, Writer};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+#[cfg(feature = "postgres")]
+mod database;
+mod folder;
+mod place;
+mod searcher;
+
 pub use maana_eval::metric;
+#[cfg(feature = "postgres")]
+pub use maana_postgres as postgres;
 pub use maana_vectors::store;
+pub use place::{Compacted, Damaged, Info, Place, ReadStore, Verified, WriteStore};
+pub use searcher::{Answers, Found, Question, Searcher, Way};
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +40,19 @@ pub enum SearchError {
     /// The vectors.
     #[error(transparent)]
     Vectors(#[from] VectorsError),
+    /// The database.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(PostgresError),
+    /// An address of a database, and no code for it.
+    #[cfg(not(feature = "postgres"))]
+    #[error(
+        "{place}: this program was built without PostgreSQL; build it with the feature `postgres`, or name a folder"
+    )]
+    NoPostgres {
+        /// The address, as far as it may be told.
+        place: String,
+    },
     /// A document without an id.
     #[error("{path}, line {line}: the field `{field}` is missing; every document needs an id, or leave --id out")]
     NoId {
@@ -64,6 +85,19 @@ impl From<DataError> for SearchError {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl From<PostgresError> for SearchError {
+    fn from(error: PostgresError) -> Self {
+        match error {
+            // What both kinds of store can say, they say as one.
+            PostgresError::Store(error) => Self::Store(error),
+            PostgresError::Vectors(error) => Self::Vectors(error),
+            PostgresError::NoField { field, present } => Self::NoField { field, present },
+            other => Self::Postgres(other),
+        }
+    }
+}
+
 /// Which fields of a corpus are what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
@@ -87,7 +121,7 @@ pub struct Kept {
     pub fields: BTreeMap<String, String>,
 }
 
-/// Makes a store for the embedder's vectors.
+/// Makes a store for the embedder's vectors in a folder; `Place::create` makes one anywhere.
 ///
 /// # Errors
 /// If there is a store already, or the folder cannot be written.
@@ -117,13 +151,12 @@ pub struct Added {
 /// Documents that `progress` was told of stay.
 pub fn add(
     embedder: &Embedder<'_>,
-    writer: &mut Writer,
+    writer: &mut dyn WriteStore,
     corpus: &Path,
     fields: &Fields,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Added, SearchError> {
-    let made_by = writer.store().header().made_by.clone();
-    writer.store().expect_fingerprint(&embedder.fingerprint(), &made_by)?;
+    writer.expect_fingerprint(&embedder.fingerprint(), writer.made_by())?;
     let mut reader = Reader::open(corpus, fields)?;
     let mut added = Added::default();
     loop {
@@ -133,11 +166,7 @@ pub fn add(
         }
         let texts: Vec<&str> = chunk.iter().map(|(_, kept)| kept.text.as_str()).collect();
         let vectors = embed(embedder, &texts, embedder.role_prompt(maana_model::Role::Document), &mut |_| {})?;
-        let payloads: Vec<Vec<u8>> =
-            chunk.iter().map(|(_, kept)| serde_json::to_vec(kept).expect("texts are JSON")).collect();
-        let documents: Vec<Document<'_>> =
-            chunk.iter().zip(&payloads).map(|((id, _), payload)| Document { id, payload }).collect();
-        let outcome = writer.add(&documents, vectors.view())?;
+        let outcome = writer.add(&chunk, vectors.view())?;
         added.new += outcome.new;
         added.replaced += outcome.replaced;
         progress((added.new + added.replaced) as u64);
@@ -227,6 +256,23 @@ pub fn build_graph(writer: &mut Writer, pool: &Pool) -> Result<Graph, SearchErro
     let graph = built.into_graph();
     graph.keep(writer)?;
     Ok(graph)
+}
+
+/// Finds the nearest documents of each query.
+///
+/// # Errors
+/// If the store was made by another model, a filter names a field that no document has, or the store cannot be read.
+pub fn search(
+    store: &dyn ReadStore,
+    embedder: &Embedder<'_>,
+    pool: &Pool,
+    queries: &[&str],
+    question: &Question,
+) -> Result<Answers, SearchError> {
+    store.expect_fingerprint(&embedder.fingerprint(), store.made_by())?;
+    store.expect_fields(&question.filters)?;
+    let vectors = embed(embedder, queries, embedder.role_prompt(maana_model::Role::Query), &mut |_| {})?;
+    store.nearest(pool, queries, &vectors, question)
 }
 
 /// The text and fields of a row.

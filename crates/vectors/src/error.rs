@@ -51,8 +51,11 @@ impl VectorsError {
     }
 }
 
-/// The first value that is no finite number, as an error.
-pub(crate) fn check_finite(rows: maana_kernels::Rows<'_>) -> Result<(), VectorsError> {
+/// That all values are finite numbers.
+///
+/// # Errors
+/// The first that is not.
+pub fn check_finite(rows: maana_kernels::Rows<'_>) -> Result<(), VectorsError> {
     for row in 0..rows.rows() {
         let values = rows.row(row);
         // A sum of zeros unless some value is infinite or NaN: one pass without branches.

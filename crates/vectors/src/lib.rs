@@ -17,7 +17,7 @@ pub mod store;
 mod error;
 mod random;
 
-pub use error::VectorsError;
+pub use error::{VectorsError, check_finite};
 
 #[cfg(test)]
 mod testing;

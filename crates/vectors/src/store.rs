@@ -42,7 +42,7 @@ mod tests;
 pub(crate) const GRAPH: &str = "graph";
 
 pub(crate) use disk::Disk;
-pub use error::StoreError;
+pub use error::{StoreError, expect_maker};
 pub use manifest::{StoreHeader, Stored};
 pub(crate) use sections::{Kind, SectionFile, SectionWriter, check as check_file};
 pub use segment::Document;

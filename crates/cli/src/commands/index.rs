@@ -5,8 +5,8 @@ use crate::precision::{Choice, PrecisionArgument};
 use anyhow::{Context, Result, bail};
 use maana::kernels::Pool;
 use maana::model::{Embedder, Encoder, Purpose};
-use maana::search::store::{Store, Stored, Writer};
-use maana::search::{Added, Fields};
+use maana::search::postgres::PostgresError;
+use maana::search::{Added, Fields, Place, ReadStore, SearchError, WriteStore};
 use std::path::{Path, PathBuf};
 
 /// Which fields of a corpus are what.
@@ -40,21 +40,22 @@ CORPUS is a file of .jsonl, .csv, .tsv, .parquet or .txt (a document a line).
 Examples:
   maana index MODEL corpus.jsonl --out store
   maana index MODEL news.csv --out store --id url --text body --keep title,date --dim 256
-  maana search store \"bei ya mahindi\"")]
+  maana search store \"bei ya mahindi\"
+  maana index MODEL news.jsonl --store postgres://me@localhost/texts?store=news")]
 pub(crate) struct Index {
     /// A folder, a name on the hub, or name@revision
     model: String,
     /// The documents
     corpus: PathBuf,
-    /// The folder of the store, which is made
-    #[arg(long, value_name = "DIR")]
+    /// The store, which is made: a folder, or postgres://USER@HOST/DATABASE?store=NAME
+    #[arg(long, visible_alias = "store", value_name = "STORE")]
     out: PathBuf,
     #[command(flatten)]
     fields: FieldArguments,
     /// Keep the first N columns of every embedding
     #[arg(long, value_name = "N")]
     dim: Option<usize>,
-    /// Keep vectors in half the room, rounded to bf16
+    /// Keep vectors in half the room, rounded to bf16 (in a database to f16)
     #[arg(long)]
     half: bool,
     #[command(flatten)]
@@ -65,25 +66,29 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
-        if Store::open(&self.out).is_ok() {
-            bail!("{}: is a store already; add to it with `maana add`, or remove it first", self.out.display());
+        let place = Place::of(&self.out)?;
+        match place.read() {
+            Ok(_) => bail!("{place}: is a store already; add to it with `maana add`, or remove it first"),
+            // A database that cannot be had is not worth opening the model for.
+            Err(SearchError::Postgres(error)) if !matches!(error, PostgresError::NotAStore { .. }) => {
+                return Err(error.into());
+            }
+            Err(_) => {}
         }
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
         let embedder = crate::terminal::embedder(&opened, pool, self.dim)?;
-        let stored = if self.half { Stored::Bf16 } else { Stored::F32 };
         let made_by = name_of(&opened)?;
-        let mut writer = maana::search::create(&self.out, &embedder, &made_by, stored)?;
-        let added = add(&embedder, &mut writer, &self.corpus, &self.fields.fields());
-        if let Err(error) = added {
-            if writer.store().is_empty() {
+        let mut writer = place.create(&embedder, &made_by, self.half)?;
+        if let Err(error) = add(&embedder, &mut *writer, &self.corpus, &self.fields.fields()) {
+            if writer.documents().is_ok_and(|documents| documents == 0) {
                 // Nothing came into it: what is left would only stand in the way of the next try.
                 drop(writer);
-                let _ = std::fs::remove_dir_all(&self.out);
+                let _ = place.remove();
             }
             return Err(error);
         }
-        self.graph.build(&mut writer, pool)?;
-        say!("{}", self.out.display())
+        self.graph.make(&mut *writer, pool)?;
+        say!("{place}")
     }
 }
 
@@ -103,7 +108,7 @@ pub(crate) fn name_of(opened: &maana::open::Opened) -> Result<String> {
 Example:
   maana add store more.jsonl --keep title")]
 pub(crate) struct Add {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
     /// The documents
     corpus: PathBuf,
@@ -115,11 +120,11 @@ pub(crate) struct Add {
 
 impl Add {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
-        let mut writer = Writer::open(&self.store)?;
-        let opened = self.opening.model_of(writer.store(), pool)?;
-        let embedder = embedder_of(&opened, writer.store(), pool)?;
-        let added = add(&embedder, &mut writer, &self.corpus, &self.fields.fields())?;
-        say!("{} new, {} replaced, {} in all", added.new, added.replaced, writer.store().len())
+        let mut writer = Place::of(&self.store)?.write()?;
+        let opened = self.opening.model_of(&*writer, pool)?;
+        let embedder = embedder_of(&opened, &*writer, pool)?;
+        let added = add(&embedder, &mut *writer, &self.corpus, &self.fields.fields())?;
+        say!("{} new, {} replaced, {} in all", added.new, added.replaced, writer.documents()?)
     }
 }
 
@@ -134,8 +139,8 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    pub(crate) fn model_of(&self, store: &Store, pool: &Pool) -> Result<maana::open::Opened> {
-        let name = self.model.as_deref().unwrap_or(&store.header().made_by);
+    pub(crate) fn model_of(&self, store: &dyn ReadStore, pool: &Pool) -> Result<maana::open::Opened> {
+        let name = self.model.as_deref().unwrap_or(store.made_by());
         let precision: Choice = self.precision.precision;
         crate::terminal::open_model(Purpose::Encode, name, pool, precision).with_context(|| match self.model {
             Some(_) => "the model given with --model".to_owned(),
@@ -145,13 +150,17 @@ impl Opening {
 }
 
 /// An embedder of the store's dimension.
-pub(crate) fn embedder_of<'m>(opened: &'m maana::open::Opened, store: &Store, pool: &'m Pool) -> Result<Embedder<'m>> {
-    let embedder = crate::terminal::embedder(opened, pool, Some(store.header().dims))?;
+pub(crate) fn embedder_of<'m>(
+    opened: &'m maana::open::Opened,
+    store: &dyn ReadStore,
+    pool: &'m Pool,
+) -> Result<Embedder<'m>> {
+    let embedder = crate::terminal::embedder(opened, pool, Some(store.dims()))?;
     store.expect_fingerprint(&embedder.fingerprint(), &name_of(opened)?)?;
     Ok(embedder)
 }
 
-fn add(embedder: &Embedder<'_>, writer: &mut Writer, corpus: &Path, fields: &Fields) -> Result<Added> {
+fn add(embedder: &Embedder<'_>, writer: &mut dyn WriteStore, corpus: &Path, fields: &Fields) -> Result<Added> {
     let progress = crate::terminal::count("documents");
     let start = std::time::Instant::now();
     let added = maana::search::add(embedder, writer, corpus, fields, &mut |done| progress.set_position(done))?;

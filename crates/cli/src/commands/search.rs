@@ -4,7 +4,7 @@ use super::index::{Opening, embedder_of};
 use anyhow::{Result, bail};
 use maana::data::TextStream;
 use maana::kernels::Pool;
-use maana::search::{Found, Question, Searcher, Way};
+use maana::search::{Found, Place, Question, Way};
 use std::path::PathBuf;
 
 /// Find documents of a store by meaning.
@@ -15,7 +15,7 @@ Examples:
   maana search store \"bei ya mahindi\" -k 3 --filter lang=sw --hybrid
   maana search store --queries questions.txt --json > hits.jsonl")]
 pub(crate) struct Search {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
     /// What is looked for
     #[arg(required_unless_present = "queries", conflicts_with = "queries")]
@@ -71,10 +71,10 @@ impl Search {
             (None, None) => unreachable!("clap asks for one of them"),
         };
         let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-        let searcher = Searcher::open(&self.store)?;
-        let opened = self.opening.model_of(searcher.store(), pool)?;
-        let embedder = embedder_of(&opened, searcher.store(), pool)?;
-        let answers = searcher.search(&embedder, pool, &queries, &question)?;
+        let store = Place::of(&self.store)?.read()?;
+        let opened = self.opening.model_of(&*store, pool)?;
+        let embedder = embedder_of(&opened, &*store, pool)?;
+        let answers = maana::search::search(&*store, &embedder, pool, &queries, &question)?;
         tell_way(&answers.way);
         for (query, hits) in queries.iter().zip(&answers.hits) {
             if self.json {
@@ -103,6 +103,7 @@ fn print(hit: &Found) -> Result<()> {
 fn tell_way(way: &Way) {
     match way {
         Way::Exact => {}
+        Way::Told(how) => tell!("{how}"),
         Way::Shortlist(choice) => match &choice.funnel {
             Some(measured) => tell!(
                 "a shortlist of {} by {} columns in {:?}, then all columns: recall {:.4}, measured on {} of the store's vectors",

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use maana::kernels::Pool;
-use maana::search::store::{Store, Writer, verify};
-use maana::search::{GRAPH_FROM, build_graph};
+use maana::search::store::StoreInfo;
+use maana::search::{Compacted, GRAPH_FROM, Info, Place, WriteStore, postgres};
 use maana::vectors::index::Graph;
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ Examples:
   maana delete store d17 d18
   maana delete store --ids gone.txt")]
 pub(crate) struct Delete {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
     /// Ids of the documents
     #[arg(value_name = "ID", required_unless_present = "ids")]
@@ -32,20 +32,21 @@ impl Delete {
             ids.extend(text.lines().filter(|line| !line.is_empty()).map(String::from));
         }
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let mut writer = Writer::open(&self.store)?;
+        let mut writer = Place::of(&self.store)?.write()?;
         let deleted = writer.delete(&ids)?;
-        say!("{deleted} of {} deleted, {} left", ids.len(), writer.store().len())
+        say!("{deleted} of {} deleted, {} left", ids.len(), writer.documents()?)
     }
 }
 
-/// Give back the room of documents that were deleted or replaced, and make the graph of a large store anew.
+/// Give back the room of documents that were deleted or replaced, and make anew what makes searching quick: the graph of a large
+/// folder; in a database of 1000 documents or more the index over vectors that --recall searches by.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   maana compact store
   maana compact store --graph always")]
 pub(crate) struct Compact {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
     #[command(flatten)]
     graph: GraphArgument,
@@ -53,24 +54,24 @@ pub(crate) struct Compact {
 
 impl Compact {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
-        let mut writer = Writer::open(&self.store)?;
-        let before = writer.store().info().bytes;
-        let done = writer.compact()?;
-        let after = writer.store().info().bytes;
-        if done {
+        let mut writer = Place::of(&self.store)?.write()?;
+        let Compacted { before, after, changed, graph } = writer.compact(pool)?;
+        if let Some(graph) = graph {
+            say!("an index over vectors by {}", told(&graph))?;
+        }
+        if changed {
             say!("{before} bytes before, {after} after")?
         } else {
             say!("nothing to give back")?
         }
-        let stale = Graph::of(writer.store())?.is_none_or(|graph| graph.rows() < writer.store().corpus().rows());
-        if stale { self.graph.build(&mut writer, pool) } else { Ok(()) }
+        self.graph.make(&mut *writer, pool)
     }
 }
 
 /// Whether a store gets a graph.
 #[derive(clap::Args)]
 pub(crate) struct GraphArgument {
-    /// An index for searches that need not compare every vector; auto: from a million documents on
+    /// An index in a folder, for searches that need not compare every vector; auto: from a million documents on
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     graph: When,
 }
@@ -83,21 +84,20 @@ enum When {
 }
 
 impl GraphArgument {
-    pub(crate) fn build(&self, writer: &mut Writer, pool: &Pool) -> Result<()> {
+    pub(crate) fn make(&self, writer: &mut dyn WriteStore, pool: &Pool) -> Result<()> {
         let wanted = match self.graph {
-            When::Auto => writer.store().len() >= GRAPH_FROM,
+            When::Auto => writer.documents()? >= GRAPH_FROM,
             When::Always => true,
             When::Never => false,
         };
-        if !wanted {
-            return Ok(());
-        }
         let start = std::time::Instant::now();
-        let graph = build_graph(writer, pool)?;
-        let seconds = start.elapsed().as_secs_f64();
-        tell!("a graph over {} rows, by {} columns, in {seconds:.1} s", graph.rows(), graph.prefix());
-        for reached in graph.reached() {
-            tell!("  {:>5} wide: recall {:.4}", reached.width, reached.recall);
+        let made = if wanted { writer.make_graph(pool)? } else { None };
+        if let Some(graph) = made {
+            let seconds = start.elapsed().as_secs_f64();
+            tell!("a graph over {} rows, by {} columns, in {seconds:.1} s", graph.rows(), graph.prefix());
+            for reached in graph.reached() {
+                tell!("  {:>5} wide: recall {:.4}", reached.width, reached.recall);
+            }
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl GraphArgument {
 Example:
   maana index-info store")]
 pub(crate) struct IndexInfo {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -118,35 +118,66 @@ pub(crate) struct IndexInfo {
 
 impl IndexInfo {
     pub(crate) fn run(self) -> Result<()> {
-        let store = Store::open(&self.store)?;
-        let info = store.info();
-        let header = &info.header;
-        let graph = Graph::of(&store)?;
-        if self.json {
-            return say!(
-                "{}",
-                serde_json::json!({
-                    "documents": info.documents, "dead": info.dead, "segments": info.segments, "bytes": info.bytes,
-                    "generation": info.generation, "header": header, "graph": graph.as_ref().map(|graph| {
-                        serde_json::json!({"rows": graph.rows(), "columns": graph.prefix(), "bytes": graph.bytes()})
-                    }),
-                })
-            );
-        }
-        say!("documents    {}", info.documents)?;
-        say!("dimensions   {}", header.dims)?;
-        say!("compared by  {}", header.metric.name())?;
-        say!("kept as      {:?}", header.stored)?;
-        say!("made by      {}", header.made_by)?;
-        say!("fingerprint  {}", header.fingerprint)?;
-        say!("on disk      {} bytes in {} segments, {} documents dead", info.bytes, info.segments, info.dead)?;
-        match graph {
-            Some(graph) => {
-                say!("graph        over {} rows, by {} columns, {} bytes", graph.rows(), graph.prefix(), graph.bytes())
-            }
-            None => say!("graph        none: every vector is compared"),
+        match Place::of(&self.store)?.read()?.info()? {
+            Info::Folder { store, graph } => tell_folder(&store, graph.as_deref(), self.json),
+            Info::Postgres(info) => tell_database(&info, self.json),
         }
     }
+}
+
+fn tell_folder(info: &StoreInfo, graph: Option<&Graph>, json: bool) -> Result<()> {
+    let header = &info.header;
+    if json {
+        return say!(
+            "{}",
+            serde_json::json!({
+                "documents": info.documents, "dead": info.dead, "segments": info.segments, "bytes": info.bytes,
+                "generation": info.generation, "header": header, "graph": graph.map(|graph| {
+                    serde_json::json!({"rows": graph.rows(), "columns": graph.prefix(), "bytes": graph.bytes()})
+                }),
+            })
+        );
+    }
+    say!("documents    {}", info.documents)?;
+    say!("dimensions   {}", header.dims)?;
+    say!("compared by  {}", header.metric.name())?;
+    say!("kept as      {:?}", header.stored)?;
+    say!("made by      {}", header.made_by)?;
+    say!("fingerprint  {}", header.fingerprint)?;
+    say!("on disk      {} bytes in {} segments, {} documents dead", info.bytes, info.segments, info.dead)?;
+    match graph {
+        Some(graph) => {
+            say!("graph        over {} rows, by {} columns, {} bytes", graph.rows(), graph.prefix(), graph.bytes())
+        }
+        None => say!("graph        none: every vector is compared"),
+    }
+}
+
+fn tell_database(info: &postgres::Info, json: bool) -> Result<()> {
+    let header = &info.header;
+    if json {
+        return say!("{}", serde_json::json!(info));
+    }
+    say!("documents    {}", info.documents)?;
+    say!("dimensions   {}", header.dims)?;
+    say!("compared by  {}", header.metric.name())?;
+    say!("kept as      {}", if header.half { "F16" } else { "F32" })?;
+    say!("made by      {}", header.made_by)?;
+    say!("fingerprint  {}", header.fingerprint)?;
+    say!("on disk      {} bytes of {}", info.bytes, info.server)?;
+    match &info.graph {
+        Some(graph) => say!("index        {}", told(graph)),
+        None => say!("index        none; `maana compact` makes one from 1000 documents on"),
+    }
+}
+
+/// An index over vectors: what it compares, and what its shortlists are worth.
+fn told(graph: &postgres::Graph) -> String {
+    let measured = graph.measured.iter().filter(|measured| measured.k == 10);
+    let measured: Vec<String> =
+        measured.map(|measured| format!("{:.4} by {}", measured.recall, measured.shortlist)).collect();
+    let kept = if graph.bits { "1 bit" } else { "f16" };
+    format!("{} columns in {kept}; recall of 10 hits by shortlist: {}", graph.prefix, measured.join(", "))
 }
 
 /// Read every byte of a store and say what is not as it was written.
@@ -155,24 +186,26 @@ impl IndexInfo {
 Example:
   maana index-verify store")]
 pub(crate) struct IndexVerify {
-    /// The folder of the store
+    /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
 }
 
 impl IndexVerify {
     pub(crate) fn run(self) -> Result<()> {
-        let verified = verify(&self.store)?;
+        let place = Place::of(&self.store)?;
+        let verified = place.verify()?;
         for damage in &verified.damages {
-            say!("{}: {}", damage.file, damage.what)?;
+            say!("{}: {}", damage.part, damage.what)?;
         }
         if !verified.damages.is_empty() {
             bail!(
-                "{}: {} of {} files are damaged; restore them from a copy, or index the documents again",
-                self.store.display(),
+                "{place}: {} of {} {} are damaged; restore them from a copy, or index the documents again",
                 verified.damages.len(),
-                verified.files
+                verified.parts,
+                verified.named
             );
         }
-        say!("{} files, {} bytes: as they were written", verified.files, verified.bytes)
+        let bytes = verified.bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
+        say!("{} {}{bytes}: as they were written", verified.parts, verified.named)
     }
 }

@@ -1,10 +1,9 @@
-//! Questions to a store. What was prepared for one question, such as a plane of few bits or the words of all documents, is kept
+//! Questions to a folder's store. What was prepared for one question, such as a plane of few bits or the words of all documents, is kept
 //! for the next.
 
-use super::{Kept, SearchError, check_filters, kept};
-use crate::texts::{embed, words};
+use super::{Kept, SearchError, kept};
+use crate::texts::words;
 use maana_kernels::{Matrix, Pool, Rows};
-use maana_model::{Embedder, Encoder, Role};
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
 use maana_vectors::index::{Graph, Hnsw, Index, Reached};
@@ -65,6 +64,8 @@ pub enum Way {
         /// Rows behind the graph's, which were compared one by one.
         later: usize,
     },
+    /// In the words of a store that chooses by itself.
+    Told(String),
 }
 
 /// What was found, and how it was looked for.
@@ -94,12 +95,19 @@ struct Shortlist {
 }
 
 impl Searcher {
-    /// Opens the state that a store has now.
+    /// Opens the state that a folder has now.
     ///
     /// # Errors
     /// No store, or a damaged one.
     pub fn open(folder: &Path) -> Result<Self, SearchError> {
-        let store = Store::open(folder)?;
+        Self::of(Store::open(folder)?)
+    }
+
+    /// Of a state that is open.
+    ///
+    /// # Errors
+    /// A damaged graph.
+    pub fn of(store: Store) -> Result<Self, SearchError> {
         let graph = Graph::of(&store)?.map(Arc::new);
         Ok(Self { store, graph, shortlist: Mutex::default(), words: Mutex::default() })
     }
@@ -114,27 +122,11 @@ impl Searcher {
         self.graph.as_ref()
     }
 
-    /// Finds the nearest documents of each query.
-    ///
-    /// # Errors
-    /// If the store was made by another model, a filter names a field that no document has, or a file is damaged.
-    pub fn search(
-        &self,
-        embedder: &Embedder<'_>,
-        pool: &Pool,
-        queries: &[&str],
-        question: &Question,
-    ) -> Result<Answers, SearchError> {
-        self.store.expect_fingerprint(&embedder.fingerprint(), &self.store.header().made_by)?;
-        let vectors = embed(embedder, queries, embedder.role_prompt(Role::Query), &mut |_| {})?;
-        self.search_vectors(pool, queries, &vectors, question)
-    }
-
     /// Finds the nearest documents of queries whose vectors are known, `(queries, dims)`.
     ///
     /// # Errors
-    /// A filter for a field that no document has, vectors of other dims or that are not finite, or a damaged file.
-    pub fn search_vectors(
+    /// Vectors of other dims or that are not finite, or a damaged file.
+    pub fn nearest(
         &self,
         pool: &Pool,
         queries: &[&str],
@@ -142,7 +134,6 @@ impl Searcher {
         question: &Question,
     ) -> Result<Answers, SearchError> {
         let store = &self.store;
-        check_filters(store, &question.filters)?;
         let allowed = |row: usize| {
             let fields = kept(store, row).map(|kept| kept.fields).unwrap_or_default();
             question.filters.iter().all(|(field, value)| fields.get(field) == Some(value))
@@ -263,7 +254,7 @@ impl WordIndex {
     }
 }
 
-fn terms(text: &str) -> Vec<u64> {
+pub(super) fn terms(text: &str) -> Vec<u64> {
     let number = |word: String| {
         let mut hasher = DefaultHasher::new();
         word.hash(&mut hasher);

@@ -1,5 +1,6 @@
 //! What can go wrong with a store: which file, what is wrong, what would mend it.
 
+use super::manifest::hex;
 use crate::error::VectorsError;
 use std::path::{Path, PathBuf};
 
@@ -106,4 +107,23 @@ impl StoreError {
     pub(crate) fn damaged(path: &Path, what: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), what: what.into() }
     }
+}
+
+/// That vectors of a store, with the fingerprint (in hexadecimal digits) and the name of what made them, and those that are
+/// given, with theirs, have one maker.
+///
+/// # Errors
+/// They have not.
+pub fn expect_maker(place: &Path, stored: (&str, &str), given: (&[u8], &str)) -> Result<(), StoreError> {
+    let (fingerprint, digits) = (stored.0, hex(given.0));
+    if fingerprint == digits {
+        return Ok(());
+    }
+    // Two states of one model have one name: then their fingerprints tell them apart.
+    let (stored, given) = if stored.1 == given.1 {
+        (format!("{} ({fingerprint})", stored.1), format!("{} ({digits})", given.1))
+    } else {
+        (stored.1.to_owned(), given.1.to_owned())
+    };
+    Err(StoreError::OtherModel { path: place.to_owned(), stored, given })
 }

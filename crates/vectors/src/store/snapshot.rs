@@ -1,10 +1,10 @@
 //! A whole state of a store, for reading. Later changes leave it as it is: its files stay mapped even when their names are
 //! gone. `refresh` goes to the latest state.
 
-use super::StoreError;
 use super::manifest::{DeadEntry, Manifest, SegmentEntry, StoreHeader, hex};
 use super::sections::{Kind, SectionFile};
 use super::segment::{Document, Segment};
+use super::{StoreError, expect_maker};
 use crate::error::VectorsError;
 use crate::search::{Bits, Corpus, Hit, Part, Search, search};
 use maana_kernels::{Pool, Rows};
@@ -131,17 +131,8 @@ impl Store {
     /// # Errors
     /// They were not; `made_by` is told to people.
     pub fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), StoreError> {
-        if self.manifest.header.fingerprint == hex(fingerprint) {
-            return Ok(());
-        }
-        let stored = self.manifest.header.made_by.clone();
-        // Two states of one model have one name: then their fingerprints tell them apart.
-        let (stored, given) = if stored == made_by {
-            (format!("{stored} ({})", self.manifest.header.fingerprint), format!("{made_by} ({})", hex(fingerprint)))
-        } else {
-            (stored, made_by.to_owned())
-        };
-        Err(StoreError::OtherModel { path: self.folder.clone(), stored, given })
+        let header = &self.manifest.header;
+        expect_maker(&self.folder, (&header.fingerprint, &header.made_by), (fingerprint, made_by))
     }
 
     /// The directory.

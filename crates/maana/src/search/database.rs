@@ -1,0 +1,164 @@
+//! The store in a database, behind the seam.
+
+use super::place::{Compacted, Damaged, Info, ReadStore, Verified, WriteStore};
+use super::searcher::terms;
+use super::{Added, Answers, Found, Kept, Question, SearchError, Way};
+use maana_kernels::{Matrix, Pool, Rows};
+use maana_postgres::{Document, Graph, Measured, Near, Reader, Search, Store, Target};
+use maana_vectors::VectorsError;
+use maana_vectors::bm25::Bm25;
+use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
+use maana_vectors::search::Hit;
+
+impl ReadStore for Store {
+    fn dims(&self) -> usize {
+        self.header().dims
+    }
+
+    fn made_by(&self) -> &str {
+        &self.header().made_by
+    }
+
+    fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), SearchError> {
+        Ok(Store::expect_fingerprint(self, fingerprint, made_by)?)
+    }
+
+    fn documents(&self) -> Result<usize, SearchError> {
+        Ok(self.len()?)
+    }
+
+    fn expect_fields(&self, filters: &[(String, String)]) -> Result<(), SearchError> {
+        self.read(|reader| Ok(reader.expect_fields(filters)?))
+    }
+
+    fn nearest(
+        &self,
+        _: &Pool,
+        queries: &[&str],
+        vectors: &Matrix,
+        question: &Question,
+    ) -> Result<Answers, SearchError> {
+        self.read(|reader| {
+            // Fusing looks further down both rankings than it gives.
+            let k = if question.hybrid { question.k.max(100) } else { question.k };
+            let search = Search { k, dim: question.dim, filters: &question.filters };
+            let (_, graph) = reader.state()?;
+            let (shortlist, how) = choose(graph.as_ref(), k, question)?;
+            let shortlist = graph.as_ref().zip(shortlist.map(|measured| measured.shortlist));
+            let mut near = reader.nearest(vectors.view(), &search, shortlist)?;
+            if question.hybrid {
+                near = fused(reader, queries, &near, k, question)?;
+            }
+            let hits = near.iter().map(|near| found(reader, near)).collect::<Result<_, SearchError>>()?;
+            Ok(Answers { hits, way: how.map_or(Way::Exact, Way::Told) })
+        })
+    }
+
+    fn info(&self) -> Result<Info, SearchError> {
+        Ok(Info::Postgres(Store::info(self)?))
+    }
+}
+
+impl WriteStore for Store {
+    fn add(&mut self, documents: &[(String, Kept)], vectors: Rows<'_>) -> Result<Added, SearchError> {
+        let documents: Vec<Document<'_>> =
+            documents.iter().map(|(id, kept)| Document { id, text: &kept.text, fields: &kept.fields }).collect();
+        let added = Store::add(self, &documents, vectors)?;
+        Ok(Added { new: added.new, replaced: added.replaced })
+    }
+
+    fn delete(&mut self, ids: &[&str]) -> Result<usize, SearchError> {
+        Ok(Store::delete(self, ids)?)
+    }
+
+    fn compact(&mut self, pool: &Pool) -> Result<Compacted, SearchError> {
+        let done = Store::compact(self, pool)?;
+        let changed = done.graph.is_some() || done.before != done.after;
+        Ok(Compacted { before: done.before, after: done.after, changed, graph: done.graph })
+    }
+
+    fn make_graph(&mut self, _: &Pool) -> Result<Option<maana_vectors::index::Graph>, SearchError> {
+        Ok(None)
+    }
+}
+
+pub(super) fn verify(target: &Target) -> Result<Verified, SearchError> {
+    let verified = Store::open(target)?.verify()?;
+    let damages = verified.damages.into_iter();
+    let damages = damages.map(|damage| Damaged { part: format!("document `{}`", damage.id), what: damage.what });
+    Ok(Verified { parts: verified.documents, named: "documents", bytes: None, damages: damages.collect() })
+}
+
+/// The shortlist that is enough, and how the store is searched, in words; nothing is said where no recall was asked for.
+fn choose(
+    graph: Option<&Graph>,
+    k: usize,
+    question: &Question,
+) -> Result<(Option<Measured>, Option<String>), SearchError> {
+    let Some(recall) = question.recall.filter(|_| question.dim.is_none() && !question.exact) else {
+        return Ok((None, None));
+    };
+    if !(0.0..=1.0).contains(&recall) {
+        let message = format!("{recall} is no share; take one from 0 to 1");
+        return Err(VectorsError::Setting { setting: "recall", message }.into());
+    }
+    let all = |why: &str| Ok((None, Some(format!("every document is compared: {why}"))));
+    let Some(graph) = graph else {
+        return all("the store has no index over vectors; `maana compact` makes one from 1000 documents on");
+    };
+    if !question.filters.is_empty() {
+        return all("the index over vectors knows no filters");
+    }
+    let Some(measured) = graph.shortlist(k, recall) else {
+        return all("no shortlist of the index over vectors reached the recall");
+    };
+    let how = format!(
+        "a shortlist of {} by an index over {} columns in {}, then all columns: recall {:.4} of {} hits, measured on {} of \
+         the store's vectors",
+        measured.shortlist,
+        graph.prefix,
+        if graph.bits { "1 bit" } else { "f16" },
+        measured.recall,
+        measured.k,
+        graph.sample
+    );
+    Ok((Some(measured), Some(how)))
+}
+
+/// Rankings by vectors fused with those by words, as in a folder: BM25 over all texts, which are read for it.
+fn fused(
+    reader: &mut Reader<'_, '_>,
+    queries: &[&str],
+    near: &[Vec<Near>],
+    k: usize,
+    question: &Question,
+) -> Result<Vec<Vec<Near>>, SearchError> {
+    let (mut seqs, mut allowed, mut words) = (Vec::new(), Vec::new(), Vec::new());
+    reader.for_each(&question.filters, |row, through| {
+        seqs.push(row.seq);
+        allowed.push(through);
+        words.push(terms(&row.text));
+    })?;
+    let words = Bm25::build(words, Default::default());
+    let through = |row: usize| allowed[row];
+    let row_of = |near: &Near| Hit { row: seqs.partition_point(|seq| *seq < near.seq), score: near.score };
+    let fuse = |(query, near): (&&str, &Vec<Near>)| {
+        let by_vectors: Vec<Hit> = near.iter().map(row_of).collect();
+        let by_words = words.search(&terms(query), k, Some(&through));
+        let hits = fuse(&[(&by_vectors, 1.0), (&by_words, 1.0)], USUAL_CONSTANT, question.k);
+        hits.into_iter().map(|hit| Near { seq: seqs[hit.row], score: hit.score }).collect()
+    };
+    Ok(queries.iter().zip(near).map(fuse).collect())
+}
+
+/// Documents of one query, with what is kept beside.
+fn found(reader: &mut Reader<'_, '_>, near: &[Near]) -> Result<Vec<Found>, SearchError> {
+    let seqs: Vec<i64> = near.iter().map(|near| near.seq).collect();
+    let rows = reader.rows(&seqs)?;
+    let found = rows.into_iter().zip(near).map(|(row, near)| Found {
+        id: row.id,
+        score: near.score,
+        kept: Kept { text: row.text, fields: row.fields },
+    });
+    Ok(found.collect())
+}

@@ -1,0 +1,124 @@
+//! The store in a folder, behind the seam.
+
+use super::place::{Compacted, Damaged, Info, ReadStore, Verified, WriteStore};
+use super::{Added, Answers, Kept, Question, SearchError, Searcher, build_graph};
+use maana_kernels::{Matrix, Pool, Rows};
+use maana_vectors::index::Graph;
+use maana_vectors::store::{Document, Writer};
+use std::path::Path;
+
+impl ReadStore for Searcher {
+    fn dims(&self) -> usize {
+        self.store().header().dims
+    }
+
+    fn made_by(&self) -> &str {
+        &self.store().header().made_by
+    }
+
+    fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), SearchError> {
+        Ok(self.store().expect_fingerprint(fingerprint, made_by)?)
+    }
+
+    fn documents(&self) -> Result<usize, SearchError> {
+        Ok(self.store().len())
+    }
+
+    fn expect_fields(&self, filters: &[(String, String)]) -> Result<(), SearchError> {
+        super::check_filters(self.store(), filters)
+    }
+
+    fn nearest(
+        &self,
+        pool: &Pool,
+        queries: &[&str],
+        vectors: &Matrix,
+        question: &Question,
+    ) -> Result<Answers, SearchError> {
+        Searcher::nearest(self, pool, queries, vectors, question)
+    }
+
+    fn info(&self) -> Result<Info, SearchError> {
+        Ok(Info::Folder { store: self.store().info(), graph: self.graph().cloned() })
+    }
+}
+
+/// A writer is read as the state that it wrote last.
+impl ReadStore for Writer {
+    fn dims(&self) -> usize {
+        self.store().header().dims
+    }
+
+    fn made_by(&self) -> &str {
+        &self.store().header().made_by
+    }
+
+    fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), SearchError> {
+        Ok(self.store().expect_fingerprint(fingerprint, made_by)?)
+    }
+
+    fn documents(&self) -> Result<usize, SearchError> {
+        Ok(self.store().len())
+    }
+
+    fn expect_fields(&self, filters: &[(String, String)]) -> Result<(), SearchError> {
+        super::check_filters(self.store(), filters)
+    }
+
+    fn nearest(
+        &self,
+        pool: &Pool,
+        queries: &[&str],
+        vectors: &Matrix,
+        question: &Question,
+    ) -> Result<Answers, SearchError> {
+        Searcher::of(self.store().clone())?.nearest(pool, queries, vectors, question)
+    }
+
+    fn info(&self) -> Result<Info, SearchError> {
+        Searcher::of(self.store().clone())?.info()
+    }
+}
+
+impl WriteStore for Writer {
+    fn add(&mut self, documents: &[(String, Kept)], vectors: Rows<'_>) -> Result<Added, SearchError> {
+        let payloads: Vec<Vec<u8>> =
+            documents.iter().map(|(_, kept)| serde_json::to_vec(kept).expect("texts are JSON")).collect();
+        let documents: Vec<Document<'_>> =
+            documents.iter().zip(&payloads).map(|((id, _), payload)| Document { id, payload }).collect();
+        let added = Writer::add(self, &documents, vectors)?;
+        Ok(Added { new: added.new, replaced: added.replaced })
+    }
+
+    fn delete(&mut self, ids: &[&str]) -> Result<usize, SearchError> {
+        Ok(Writer::delete(self, ids)?)
+    }
+
+    fn compact(&mut self, _: &Pool) -> Result<Compacted, SearchError> {
+        let before = self.store().info().bytes;
+        let changed = Writer::compact(self)?;
+        let after = self.store().info().bytes;
+        Ok(Compacted {
+            before,
+            after,
+            changed,
+            #[cfg(feature = "postgres")]
+            graph: None,
+        })
+    }
+
+    fn make_graph(&mut self, pool: &Pool) -> Result<Option<Graph>, SearchError> {
+        let rows = self.store().corpus().rows();
+        match Graph::of(self.store()) {
+            Ok(Some(graph)) if graph.rows() == rows => Ok(None),
+            // A damaged one is made anew like an old one.
+            _ => build_graph(self, pool).map(Some),
+        }
+    }
+}
+
+pub(super) fn verify(folder: &Path) -> Result<Verified, SearchError> {
+    let verified = maana_vectors::store::verify(folder)?;
+    let damages = verified.damages.into_iter().map(|damage| Damaged { part: damage.file, what: damage.what });
+    Ok(Verified { parts: verified.files, named: "files", bytes: Some(verified.bytes), damages: damages.collect() })
+}

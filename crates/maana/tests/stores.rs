@@ -1,0 +1,287 @@
+//! The contract of stores, held by the one in a folder and the one in a database alike: the same ids, the same bits of scores,
+//! the same errors. The database is that of the variable `MAANA_TEST_POSTGRES`, which `cargo xtask postgres` sets.
+#![cfg(feature = "postgres")]
+
+use maana::kernels::{Matrix, Pool};
+use maana::search::postgres::{Header, Store, Target};
+use maana::search::store::{StoreHeader, Stored, Writer};
+use maana::search::{Added, Found, Kept, Place, Question, SearchError, WriteStore};
+use maana::vectors::search::Metric;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Dot, Metric::Euclidean, Metric::Manhattan];
+const MAKER: (&[u8], &str) = (&[1, 2, 0xFF], "a model");
+
+/// A store of a test, removed with it.
+struct Fresh {
+    place: Place,
+    store: Option<Box<dyn WriteStore>>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Fresh {
+    fn folder(dims: usize, metric: Metric) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let header = StoreHeader::new(dims, metric, Stored::F32, MAKER.0, MAKER.1);
+        let writer = Writer::create(&path, header).unwrap();
+        Self { place: Place::Folder(path), store: Some(Box::new(writer)), _folder: Some(folder) }
+    }
+
+    /// In the database of the tests, if there is one.
+    fn database(dims: usize, metric: Metric) -> Option<Self> {
+        let Ok(url) = std::env::var("MAANA_TEST_POSTGRES") else {
+            eprintln!(
+                "skipped: no MAANA_TEST_POSTGRES with the address of a database (`cargo xtask postgres` has one)"
+            );
+            return None;
+        };
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let target = Target::parse(&format!("{url}&store=contract_{}_{number}", std::process::id())).unwrap();
+        let store = Store::create(&target, Header::new(dims, metric, false, MAKER.0, MAKER.1)).unwrap();
+        Some(Self { place: Place::Postgres(Box::new(target)), store: Some(Box::new(store)), _folder: None })
+    }
+
+    fn all(dims: usize, metric: Metric) -> Vec<Self> {
+        std::iter::once(Self::folder(dims, metric)).chain(Self::database(dims, metric)).collect()
+    }
+
+    fn store(&mut self) -> &mut dyn WriteStore {
+        &mut **self.store.as_mut().unwrap()
+    }
+
+    /// Opened anew, as by the next command.
+    fn reopen(&mut self) {
+        self.store = None;
+        self.store = Some(self.place.write().unwrap());
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        self.store = None;
+        self.place.remove().unwrap();
+    }
+}
+
+/// The same numbers for a seed everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % limit
+    }
+
+    /// Whole numbers, of which many are equal, or any.
+    fn vector(&mut self, dims: usize, coarse: bool) -> Vec<f32> {
+        let value = |random: &mut Self| match coarse {
+            true => random.below(5) as f32 - 2.0,
+            false => random.below(2_000_001) as f32 / 1e6 - 1.0,
+        };
+        (0..dims).map(|_| value(self)).collect()
+    }
+
+    fn document(&mut self) -> (String, Kept) {
+        const WORDS: [&str; 6] = ["habari", "asante", "bei", "mahindi", "soko", "it's \"quoted\" \\ {x}"];
+        let id = format!("id {}", self.below(60));
+        let text = (0..self.below(6)).map(|_| WORDS[self.below(6)]).collect::<Vec<_>>().join(" ");
+        let mut fields = BTreeMap::new();
+        if self.below(3) > 0 {
+            fields.insert("lang".to_owned(), ["sw", "en"][self.below(2)].to_owned());
+        }
+        fields.insert("n'\"o".to_owned(), self.below(3).to_string());
+        (id, Kept { text, fields })
+    }
+
+    /// Documents of different ids, and their vectors.
+    fn documents(&mut self, count: usize, dims: usize, coarse: bool) -> (Vec<(String, Kept)>, Matrix) {
+        let mut documents: Vec<(String, Kept)> = Vec::new();
+        while documents.len() < count {
+            let document = self.document();
+            if documents.iter().all(|(id, _)| *id != document.0) {
+                documents.push(document);
+            }
+        }
+        let vectors = (0..count).flat_map(|_| self.vector(dims, coarse)).collect();
+        (documents, Matrix::from_vec(count, dims, vectors))
+    }
+}
+
+/// Hits as they are compared: scores by their bits.
+fn bits(hits: &[Vec<Found>]) -> Vec<Vec<(String, u32, Kept)>> {
+    let one = |hit: &Found| (hit.id.clone(), hit.score.to_bits(), hit.kept.clone());
+    hits.iter().map(|hits| hits.iter().map(one).collect()).collect()
+}
+
+fn ask(store: &dyn WriteStore, texts: &[&str], vectors: &Matrix, question: &Question) -> Vec<Vec<Found>> {
+    store.nearest(&Pool::new(2), texts, vectors, question).unwrap().hits
+}
+
+/// Random changes of both stores: after each, both give the same answers to the bit.
+#[test]
+fn both_kinds_give_the_same_answers() {
+    const DIMS: usize = 5;
+    for metric in METRICS {
+        for coarse in [true, false] {
+            let mut folder = Fresh::folder(DIMS, metric);
+            let Some(mut database) = Fresh::database(DIMS, metric) else { return };
+            let mut random = Random(7);
+            for round in 0..25 {
+                match random.below(6) {
+                    0..4 => {
+                        let count = random.below(20);
+                        let (documents, vectors) = random.documents(count, DIMS, coarse);
+                        let added = folder.store().add(&documents, vectors.view()).unwrap();
+                        assert_eq!(database.store().add(&documents, vectors.view()).unwrap(), added);
+                    }
+                    4 => {
+                        let ids: Vec<String> = (0..random.below(9)).map(|_| random.document().0).collect();
+                        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                        assert_eq!(database.store().delete(&ids).unwrap(), folder.store().delete(&ids).unwrap());
+                    }
+                    _ => {
+                        folder.store().compact(&Pool::new(1)).unwrap();
+                        database.store().compact(&Pool::new(1)).unwrap();
+                        folder.reopen();
+                        database.reopen();
+                    }
+                }
+                assert_eq!(database.store().documents().unwrap(), folder.store().documents().unwrap());
+                let mut queries = random.vector(DIMS, coarse);
+                queries.extend(random.vector(DIMS, coarse));
+                queries.extend([0.0; DIMS]);
+                let queries = Matrix::from_vec(3, DIMS, queries);
+                let mut filters = vec![("lang".to_owned(), "sw".to_owned()), ("n'\"o".to_owned(), "1".to_owned())];
+                filters.truncate(random.below(3));
+                let dim = [None, Some(2), Some(DIMS)][random.below(3)];
+                let k = [0, 1, 3, 10, 1000, usize::MAX][random.below(6)];
+                let question = Question { k, dim, filters, ..Question::default() };
+                let texts = ["bei", "", "soko asante"];
+                let found = bits(&ask(database.store(), &texts, &queries, &question));
+                let expected = bits(&ask(folder.store(), &texts, &queries, &question));
+                assert_eq!(found, expected, "{metric:?}, round {round}, {question:?}");
+            }
+            assert!(database.place.verify().unwrap().damages.is_empty());
+        }
+    }
+}
+
+#[test]
+fn words_count_alike() {
+    const DIMS: usize = 4;
+    let mut random = Random(3);
+    let (documents, vectors) = random.documents(40, DIMS, false);
+    let queries = Matrix::from_vec(2, DIMS, random.vector(2 * DIMS, false));
+    let mut answers = Vec::new();
+    for mut fresh in Fresh::all(DIMS, Metric::Cosine) {
+        fresh.store().add(&documents, vectors.view()).unwrap();
+        for filters in [vec![], vec![("lang".to_owned(), "sw".to_owned())]] {
+            let question = Question { k: 7, hybrid: true, filters, ..Question::default() };
+            answers.push(bits(&ask(fresh.store(), &["bei ya mahindi", "soko"], &queries, &question)));
+        }
+    }
+    let (folder, others) = answers.split_at(2);
+    assert!(folder.iter().flatten().all(|hits| !hits.is_empty()));
+    assert!(others.is_empty() || others == folder);
+}
+
+#[test]
+fn what_was_added_is_there_when_it_is_opened_again() {
+    for mut fresh in Fresh::all(3, Metric::Cosine) {
+        let mut random = Random(1);
+        let (documents, vectors) = random.documents(30, 3, false);
+        assert_eq!(fresh.store().add(&documents, vectors.view()).unwrap(), Added { new: 30, replaced: 0 });
+        fresh.reopen();
+        assert_eq!((fresh.store().dims(), fresh.store().made_by()), (3, MAKER.1));
+        let question = Question { k: 1, ..Question::default() };
+        for (row, (id, kept)) in documents.iter().enumerate() {
+            let query = Matrix::from_vec(1, 3, vectors.row(row).to_vec());
+            let hit = &ask(fresh.store(), &[""], &query, &question)[0][0];
+            assert_eq!((&hit.id, &hit.kept), (id, kept));
+        }
+        let (again, other) = (documents[..4].to_vec(), Matrix::from_vec(4, 3, random.vector(12, false)));
+        assert_eq!(fresh.store().add(&again, other.view()).unwrap(), Added { new: 0, replaced: 4 });
+        let ids: Vec<&str> = documents.iter().map(|(id, _)| id.as_str()).chain(["nobody", "a\0b"]).collect();
+        assert_eq!(fresh.store().delete(&ids).unwrap(), 30);
+        assert_eq!(fresh.store().delete(&ids).unwrap(), 0);
+        let verified = fresh.place.verify().unwrap();
+        assert!(verified.damages.is_empty(), "{verified:?}");
+    }
+}
+
+#[test]
+fn an_empty_store_answers_every_question() {
+    for mut fresh in Fresh::all(2, Metric::Dot) {
+        let queries = Matrix::from_vec(1, 2, vec![1.0, 0.0]);
+        assert_eq!(fresh.store().add(&[], Matrix::zeros(0, 2).view()).unwrap(), Added::default());
+        fresh.store().compact(&Pool::new(1)).unwrap();
+        fresh.store().expect_fields(&[("any".to_owned(), "x".to_owned())]).unwrap();
+        for (hybrid, recall) in [(false, None), (true, None), (false, Some(0.9))] {
+            let question = Question { hybrid, recall, ..Question::default() };
+            assert_eq!(ask(fresh.store(), &["bei"], &queries, &question), [vec![]]);
+        }
+        assert_eq!(ask(fresh.store(), &[], &Matrix::zeros(0, 2), &Question::default()), [[]; 0]);
+        assert!(fresh.place.read().is_ok() && fresh.place.verify().unwrap().damages.is_empty());
+    }
+}
+
+/// Both kinds say the same of what cannot be done, but for the place, and nothing is changed by it.
+#[test]
+fn what_cannot_be_done_is_said_alike() {
+    let mut said: Vec<Vec<String>> = Vec::new();
+    for mut fresh in Fresh::all(2, Metric::Cosine) {
+        let kept = Kept { text: "habari".to_owned(), fields: BTreeMap::from([("lang".to_owned(), "sw".to_owned())]) };
+        let document = |id: &str| (id.to_owned(), kept.clone());
+        let two = [document("a"), document("b")];
+        let place = fresh.place.to_string();
+        let store = fresh.store();
+        store.add(&two, Matrix::from_vec(2, 2, vec![1.0, 0.0, 0.0, 1.0]).view()).unwrap();
+        let query = Matrix::from_vec(1, 2, vec![1.0, 2.0]);
+        let mut errors: Vec<SearchError> = Vec::new();
+        let mut failed = |outcome: Result<(), SearchError>| errors.push(outcome.expect_err("it cannot be done"));
+        let nan = Matrix::from_vec(2, 2, vec![1.0, 2.0, f32::NAN, 0.0]);
+        failed(store.add(&two, nan.view()).map(|_| ()));
+        failed(store.add(&two, Matrix::from_vec(2, 2, vec![0.0, f32::INFINITY, 1.0, 0.0]).view()).map(|_| ()));
+        failed(store.add(&two, Matrix::zeros(2, 3).view()).map(|_| ()));
+        failed(store.add(&two, Matrix::zeros(1, 2).view()).map(|_| ()));
+        failed(store.add(&[document("c"), document("c")], Matrix::zeros(2, 2).view()).map(|_| ()));
+        failed(store.expect_fingerprint(&[9], MAKER.1));
+        failed(store.expect_fingerprint(&[9], "another model"));
+        failed(store.expect_fields(&[("lang".to_owned(), "xx".to_owned()), ("topic".to_owned(), "x".to_owned())]));
+        let question = Question::default();
+        let mut asked = |vectors: &Matrix, question: &Question| {
+            failed(store.nearest(&Pool::new(1), &["x"], vectors, question).map(|_| ()));
+        };
+        asked(&nan, &question);
+        asked(&Matrix::zeros(1, 3), &question);
+        for dim in [0, 3] {
+            asked(&query, &Question { dim: Some(dim), ..question.clone() });
+        }
+        asked(&query, &Question { recall: Some(1.5), ..question.clone() });
+        said.push(errors.iter().map(|error| error.to_string().replace(&place, "PLACE")).collect());
+        assert_eq!(store.documents().unwrap(), 2);
+        store.expect_fingerprint(MAKER.0, "any").unwrap();
+        assert!(fresh.place.verify().unwrap().damages.is_empty());
+    }
+    for text in ["row 1, column 0 is NaN", "stands twice", "a model (0102ff)", "another model", "kept are: lang"] {
+        assert!(said[0].iter().any(|error| error.contains(text)), "{text}: {:#?}", said[0]);
+    }
+    assert!(said.len() < 2 || said[0] == said[1], "{said:#?}");
+}
+
+#[test]
+fn what_is_no_store_is_said_to_be_none() {
+    let missing = Place::Folder("/no/such/folder".into());
+    assert!(missing.read().err().unwrap().to_string().contains("no store is here"));
+    let Some(fresh) = Fresh::database(2, Metric::Cosine) else { return };
+    let Place::Postgres(target) = &fresh.place else { unreachable!("a database") };
+    let error = Store::create(target, Header::new(2, Metric::Cosine, false, &[], "")).unwrap_err();
+    assert!(error.to_string().contains("a store of this name is in the database already"), "{error}");
+    let url = std::env::var("MAANA_TEST_POSTGRES").unwrap();
+    let other = Place::of(format!("{url}&store=nobody").as_ref()).unwrap();
+    let error = other.write().err().unwrap();
+    assert!(error.to_string().contains("no store of this name"), "{error}");
+}

@@ -1,0 +1,404 @@
+//! One state of a store, and what is near in it.
+//!
+//! Exact search lets SQL order rows by pgvector's distance and scores the first of them by `Metric::score`. Both are sums of
+//! the same products, rounded in different orders; where rows that SQL has left out could still be nearer than the last hit
+//! by less than the roundings can be apart, all rows up to that distance are scored too.
+
+use crate::error::PostgresError;
+use crate::graph::Graph;
+use crate::store::{Header, Payload, table};
+use crate::target::Target;
+use crate::wire::{Received, Vector};
+use maana_kernels::Rows;
+use maana_vectors::search::Metric;
+use maana_vectors::{VectorsError, check_finite};
+use postgres::Transaction;
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::types::ToSql;
+use std::collections::{BTreeMap, HashMap};
+
+/// What to search for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// How many documents to find; fewer are found when there are fewer.
+    pub k: usize,
+    /// Compare the first `dim` columns only; `None` compares all.
+    pub dim: Option<usize>,
+    /// Fields and the values that they must have.
+    pub filters: &'a [(String, String)],
+}
+
+/// A document that is near.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Near {
+    /// Its number: greater for what was added later.
+    pub seq: i64,
+    /// By the store's metric; greater is nearer.
+    pub score: f32,
+}
+
+/// A document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its number.
+    pub seq: i64,
+    /// Its id.
+    pub id: String,
+    /// Its text.
+    pub text: String,
+    /// Its other fields.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// A transaction that reads.
+pub struct Reader<'a, 'c> {
+    transaction: &'a mut Transaction<'c>,
+    target: &'a Target,
+    header: &'a Header,
+}
+
+/// Which rows a filter lets through: all, or those whose fields contain each of these objects.
+const FILTER: &str = "(cardinality($2::text[]) = 0 OR payload->'fields' @> ALL($2::text[]::jsonb[]))";
+
+impl<'a, 'c> Reader<'a, 'c> {
+    pub(crate) fn new(transaction: &'a mut Transaction<'c>, target: &'a Target, header: &'a Header) -> Self {
+        Self { transaction, target, header }
+    }
+
+    /// Documents that can be found.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub fn len(&mut self) -> Result<usize, PostgresError> {
+        let count: i64 = self.value(&format!("SELECT count(*) FROM {}", table(self.target, "documents")))?;
+        Ok(count as usize)
+    }
+
+    /// Whether nothing can be found.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub fn is_empty(&mut self) -> Result<bool, PostgresError> {
+        let any: bool = self.value(&format!("SELECT EXISTS (SELECT FROM {})", table(self.target, "documents")))?;
+        Ok(!any)
+    }
+
+    /// How many changes there were, and the index over vectors.
+    ///
+    /// # Errors
+    /// What the server refuses, or a description of the index that is none.
+    pub fn state(&mut self) -> Result<(u64, Option<Graph>), PostgresError> {
+        let select = format!("SELECT generation, graph FROM {}", table(self.target, "meta"));
+        let row = self.transaction.query_one(&select, &[]).map_err(|error| self.sql(error))?;
+        let generation: i64 = row.try_get(0).map_err(|error| self.sql(error))?;
+        let graph: Option<String> = row.try_get(1).map_err(|error| self.sql(error))?;
+        let graph = graph.map(|graph| serde_json::from_str(&graph)).transpose();
+        let graph =
+            graph.map_err(|error| PostgresError::damaged(self.target, format!("the column `graph`: {error}")))?;
+        Ok((generation as u64, graph))
+    }
+
+    /// Bytes of tables and indexes.
+    pub(crate) fn bytes(&mut self) -> Result<u64, PostgresError> {
+        let size = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
+                    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname = $1";
+        let row = self.transaction.query_one(size, &[&self.target.name()]).map_err(|error| self.sql(error))?;
+        let bytes: i64 = row.try_get(0).map_err(|error| self.sql(error))?;
+        Ok(bytes as u64)
+    }
+
+    /// Versions of PostgreSQL and pgvector.
+    pub(crate) fn server(&mut self) -> Result<String, PostgresError> {
+        self.value(
+            "SELECT 'PostgreSQL ' || current_setting('server_version') || ', pgvector ' || extversion
+             FROM pg_extension WHERE extname = 'vector'",
+        )
+    }
+
+    /// That each field of the filters is one that some document has; in an empty store every field is.
+    ///
+    /// # Errors
+    /// The first that none has.
+    pub fn expect_fields(&mut self, filters: &[(String, String)]) -> Result<(), PostgresError> {
+        let documents = table(self.target, "documents");
+        for (field, _) in filters {
+            let has = format!("SELECT EXISTS (SELECT FROM {documents} WHERE payload->'fields' ? $1)");
+            let known = !field.contains('\0') && {
+                let row = self.transaction.query_one(&has, &[field]).map_err(|error| self.sql(error))?;
+                row.try_get(0).map_err(|error| self.sql(error))?
+            };
+            if known || self.is_empty()? {
+                continue;
+            }
+            let names = format!("SELECT DISTINCT jsonb_object_keys(payload->'fields') FROM {documents}");
+            let rows = self.transaction.query(&names, &[]).map_err(|error| self.sql(error))?;
+            let present: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+            let mut present = present.map_err(|error| self.sql(error))?;
+            present.sort_unstable();
+            if present.is_empty() {
+                present.push("none (index with --keep)".to_owned());
+            }
+            return Err(PostgresError::NoField { field: field.clone(), present: present.join(", ") });
+        }
+        Ok(())
+    }
+
+    /// The k nearest documents of each query by the store's metric, nearest first, of equal ones the earlier first. They are
+    /// those that comparing every document gives, unless the index over vectors may be used: then they are the best of its
+    /// shortlist.
+    ///
+    /// # Errors
+    /// Queries of other dims or with values that are not finite, a prefix that is no prefix, or what the server refuses.
+    pub fn nearest(
+        &mut self,
+        queries: Rows<'_>,
+        search: &Search<'_>,
+        shortlist: Option<(&Graph, usize)>,
+    ) -> Result<Vec<Vec<Near>>, PostgresError> {
+        let dims = self.header.dims;
+        if queries.columns() != dims && queries.rows() > 0 {
+            return Err(VectorsError::Dims { expected: dims, found: queries.columns() }.into());
+        }
+        check_finite(queries)?;
+        if let Some(dim) = search.dim.filter(|dim| *dim == 0 || *dim > dims) {
+            return Err(VectorsError::Prefix { dim, dims }.into());
+        }
+        let one = |query| {
+            if let Some((graph, length)) = shortlist {
+                let near = self.by_graph(queries.row(query), search.k, graph, length)?;
+                // What is deleted since is found no more; when too few are left, all are compared.
+                if near.len() == search.k {
+                    return Ok(near);
+                }
+            }
+            self.exact(queries.row(query), search)
+        };
+        (0..queries.rows()).map(one).collect()
+    }
+
+    fn exact(&mut self, query: &[f32], search: &Search<'_>) -> Result<Vec<Near>, PostgresError> {
+        let k = search.k;
+        if k == 0 || search.filters.iter().any(|(_, value)| value.contains('\0')) {
+            return Ok(Vec::new());
+        }
+        let dim = search.dim.unwrap_or(self.header.dims);
+        let query = &query[..dim];
+        let limit = i64::try_from(k.saturating_add(16 + k / 4)).unwrap_or(i64::MAX);
+        let mut nearest = Nearest::new(k);
+        let filters = objects(search.filters);
+        let (rows, worst) = self.scan(query, &filters, "ORDER BY distance, seq LIMIT $3", &limit, &mut nearest)?;
+        let found = nearest.into_sorted();
+        if rows < limit || found.len() < k {
+            return Ok(found);
+        }
+        let furthest = self.furthest(query, found[k - 1].score)?;
+        if worst > furthest {
+            return Ok(found);
+        }
+        let mut nearest = Nearest::new(k);
+        self.scan(query, &filters, "WHERE distance <= $3", &furthest, &mut nearest)?;
+        Ok(nearest.into_sorted())
+    }
+
+    /// Scores the rows that SQL gives; how many there were, and the greatest distance that SQL saw.
+    fn scan(
+        &mut self,
+        query: &[f32],
+        filters: &[String],
+        which: &str,
+        limit: &(dyn ToSql + Sync),
+        nearest: &mut Nearest,
+    ) -> Result<(i64, f64), PostgresError> {
+        let (header, dim) = (self.header, query.len());
+        let mut distance = format!("{} {} $1", header.prefix("embedding", dim), operator(header.metric));
+        if header.metric == Metric::Cosine {
+            // Of zeros pgvector has no distance, and they come last; here their score is 0.
+            distance = format!("coalesce(nullif({distance}, 'NaN'), 1)");
+        }
+        let select = format!(
+            "SELECT seq, embedding, distance FROM
+                 (SELECT seq, embedding, {distance} AS distance FROM {} WHERE {FILTER}) AS compared {which}",
+            table(self.target, "documents")
+        );
+        let target = self.target;
+        let sql = |error| PostgresError::sql(target, "searching", &error);
+        let query_value = Vector(query);
+        let parameters: [&(dyn ToSql + Sync); 3] = [&query_value, &filters, limit];
+        let mut rows = self.transaction.query_raw(&select, parameters).map_err(sql)?;
+        let (mut count, mut worst) = (0, f64::NEG_INFINITY);
+        while let Some(row) = rows.next().map_err(sql)? {
+            let vector: Received = row.try_get(1).map_err(sql)?;
+            count += 1;
+            worst = worst.max(row.try_get(2).map_err(sql)?);
+            nearest.offer(header.metric.score(query, &vector.0[..dim]), row.try_get(0).map_err(sql)?);
+        }
+        Ok((count, worst))
+    }
+
+    /// The greatest distance that SQL can give a row whose score is at least this.
+    fn furthest(&mut self, query: &[f32], score: f32) -> Result<f64, PostgresError> {
+        // Two sums of n products differ by at most 2 n u ‖a‖ ‖b‖ with u = 2⁻²⁴; this is four times that.
+        let gamma = (query.len() as f64 + 8.0) * 2f64.powi(-21);
+        let score = f64::from(score);
+        Ok(match self.header.metric {
+            Metric::Cosine => 1.0 - score + gamma,
+            Metric::Dot => {
+                let longest: f64 = self.value(&format!(
+                    "SELECT coalesce(max(vector_norm({})), 0) FROM {}",
+                    self.header.prefix("embedding", query.len()),
+                    table(self.target, "documents")
+                ))?;
+                let length = query.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+                -score + gamma * length * longest
+            }
+            // Sums of what is not negative: the roundings are a share of the sum. What is added is below any f32's.
+            Metric::Euclidean | Metric::Manhattan => -score * (1.0 + gamma) + 1e-18,
+        })
+    }
+
+    /// The k best of the index's shortlist; fewer where the index gives fewer.
+    pub(crate) fn by_graph(
+        &mut self,
+        query: &[f32],
+        k: usize,
+        graph: &Graph,
+        shortlist: usize,
+    ) -> Result<Vec<Near>, PostgresError> {
+        let target = self.target;
+        let sql = |error| PostgresError::sql(target, "searching by the index", &error);
+        let settings = format!("SET LOCAL hnsw.ef_search = {shortlist}; SET LOCAL enable_seqscan = off");
+        self.transaction.batch_execute(&settings).map_err(sql)?;
+        let select = format!(
+            "SELECT seq, embedding FROM {} ORDER BY {} {} {} LIMIT {shortlist}",
+            table(target, "documents"),
+            graph.expression(self.header, "embedding"),
+            graph.operator(self.header),
+            graph.expression_of_query(self.header, "$1"),
+        );
+        let rows = self.transaction.query(&select, &[&Vector(query)]).map_err(sql)?;
+        self.transaction.batch_execute("SET LOCAL enable_seqscan = on").map_err(sql)?;
+        let mut nearest = Nearest::new(k);
+        for row in rows {
+            let vector: Received = row.try_get(1).map_err(sql)?;
+            nearest.offer(self.header.metric.score(query, &vector.0), row.try_get(0).map_err(sql)?);
+        }
+        Ok(nearest.into_sorted())
+    }
+
+    /// Documents by their numbers, in the order of these.
+    ///
+    /// # Errors
+    /// What the server refuses, or a payload that this program did not write.
+    pub fn rows(&mut self, seqs: &[i64]) -> Result<Vec<Row>, PostgresError> {
+        let select =
+            format!("SELECT seq, id, payload::text FROM {} WHERE seq = ANY($1)", table(self.target, "documents"));
+        let rows = self.transaction.query(&select, &[&seqs]).map_err(|error| self.sql(error))?;
+        let rows: Result<HashMap<i64, Row>, PostgresError> =
+            rows.iter().map(|row| row_of(self.target, row).map(|row| (row.seq, row))).collect();
+        let mut rows = rows?;
+        let gone = || PostgresError::damaged(self.target, "two documents have one number");
+        seqs.iter().map(|seq| rows.remove(seq).ok_or_else(gone)).collect()
+    }
+
+    /// Calls `look` with every document in the order in which they were added, and whether the filters let it through.
+    ///
+    /// # Errors
+    /// What the server refuses, or a payload that this program did not write.
+    pub fn for_each(
+        &mut self,
+        filters: &[(String, String)],
+        mut look: impl FnMut(Row, bool),
+    ) -> Result<(), PostgresError> {
+        let select = format!("SELECT seq, id, payload::text FROM {} ORDER BY seq", table(self.target, "documents"));
+        let target = self.target;
+        let sql = |error| PostgresError::sql(target, "reading documents", &error);
+        let none: [&(dyn ToSql + Sync); 0] = [];
+        let mut rows = self.transaction.query_raw(&select, none).map_err(sql)?;
+        while let Some(row) = rows.next().map_err(sql)? {
+            let row = row_of(target, &row)?;
+            let through = filters.iter().all(|(field, value)| row.fields.get(field) == Some(value));
+            look(row, through);
+        }
+        Ok(())
+    }
+
+    /// The transaction, its store's place and header.
+    pub(crate) fn parts(&mut self) -> (&mut Transaction<'c>, &Target, &Header) {
+        (self.transaction, self.target, self.header)
+    }
+
+    fn value<T: for<'t> postgres::types::FromSql<'t>>(&mut self, select: &str) -> Result<T, PostgresError> {
+        let row = self.transaction.query_one(select, &[]).map_err(|error| self.sql(error))?;
+        row.try_get(0).map_err(|error| self.sql(error))
+    }
+
+    fn sql(&self, error: postgres::Error) -> PostgresError {
+        PostgresError::sql(self.target, "reading", &error)
+    }
+}
+
+fn row_of(target: &Target, row: &postgres::Row) -> Result<Row, PostgresError> {
+    let sql = |error| PostgresError::sql(target, "reading documents", &error);
+    let (seq, id, payload): (i64, String, String) =
+        (row.try_get(0).map_err(sql)?, row.try_get(1).map_err(sql)?, row.try_get(2).map_err(sql)?);
+    let payload: Payload = serde_json::from_str(&payload)
+        .map_err(|error| PostgresError::damaged(target, format!("the payload of document `{id}`: {error}")))?;
+    Ok(Row { seq, id, text: payload.text, fields: payload.fields })
+}
+
+/// Each filter as an object that the fields must contain.
+fn objects(filters: &[(String, String)]) -> Vec<String> {
+    filters.iter().map(|(field, value)| serde_json::json!({ field: value }).to_string()).collect()
+}
+
+impl Header {
+    /// The first columns of a vector in SQL, as `vector`.
+    pub(crate) fn prefix(&self, embedding: &str, dim: usize) -> String {
+        let full = if self.half { format!("{embedding}::vector") } else { embedding.to_owned() };
+        if dim < self.dims { format!("subvector({full}, 1, {dim})") } else { full }
+    }
+}
+
+/// pgvector's distance for a metric; smaller is nearer.
+pub(crate) fn operator(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Cosine => "<=>",
+        Metric::Dot => "<#>",
+        Metric::Euclidean => "<->",
+        Metric::Manhattan => "<+>",
+    }
+}
+
+/// The k nearest of what is offered, in memory for a few times k.
+struct Nearest {
+    k: usize,
+    near: Vec<Near>,
+}
+
+impl Nearest {
+    fn new(k: usize) -> Self {
+        Self { k, near: Vec::new() }
+    }
+
+    fn offer(&mut self, score: f32, seq: i64) {
+        if score.is_nan() {
+            return;
+        }
+        self.near.push(Near { seq, score });
+        if self.near.len() >= self.k.saturating_mul(2).saturating_add(1024) {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        self.near.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.seq.cmp(&b.seq)));
+        self.near.truncate(self.k);
+    }
+
+    fn into_sorted(mut self) -> Vec<Near> {
+        // Zeros of both signs are one score.
+        self.near.iter_mut().for_each(|near| near.score += 0.0);
+        self.cut();
+        self.near
+    }
+}
