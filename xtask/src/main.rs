@@ -4,6 +4,7 @@
 mod bench_peers;
 mod bench_search;
 mod emulate;
+mod postgres;
 mod python;
 mod quality;
 mod reference;
@@ -30,6 +31,8 @@ cargo xtask quality MODEL SET...
 cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning as a recipe says from three seeds, in f32 and in bf16, measured on a retrieval set
 cargo xtask store   100,000 random operations on the store, with restarts, beside a plain list
+cargo xtask postgres
+                    the tests of stores on a PostgreSQL of their own, or on that of MAANA_TEST_POSTGRES
 cargo xtask loom    the pool of threads in every order in which its threads can meet
 cargo xtask emulate [avx512|neon] [FILTER]... [--minutes N]
                     the kernels' tests on instruction sets that this machine need not have; those whose names
@@ -47,6 +50,7 @@ fn main() -> Result<()> {
         Some("quality") => quality::retrieval(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("seeds") => quality::seeds(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),
+        Some("postgres") => postgres::test(),
         Some("loom") => loom(),
         Some("emulate") => emulate::emulate(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
@@ -62,6 +66,7 @@ fn test() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     cargo(&["test", "--workspace"])?;
+    postgres::test_if_possible()?;
     loom()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     small_demo()?;
@@ -101,13 +106,14 @@ fn small_demo() -> Result<()> {
 }
 
 /// Floors of the house: a crate uses lower floors only.
-const FLOORS: [(&str, usize); 10] = [
+const FLOORS: [(&str, usize); 11] = [
     ("kernels", 0),
     ("text", 0),
     ("data", 0),
     ("swahili", 0),
     ("model", 1),
     ("vectors", 1),
+    ("postgres", 2),
     ("train", 2),
     ("eval", 2),
     ("maana", 3),

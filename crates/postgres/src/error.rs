@@ -156,7 +156,7 @@ impl PostgresError {
                 Some("give the right password in the environment variable PGPASSWORD, or in the address")
             }
             Some(code) if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-                Some("name a user that the server lets in: postgres://USER@HOST/DATABASE")
+                Some("name a user, and an sslmode, that the server lets in: postgres://USER@HOST/DATABASE?sslmode=MODE")
             }
             Some(code) if *code == SqlState::INVALID_CATALOG_NAME => Some("create it with `createdb`, or name another"),
             Some(_) => None,

@@ -250,7 +250,8 @@ impl Store {
         })
     }
 
-    /// Looks at one state of the store; later changes are not seen.
+    /// Looks at one state of the store; later changes are not seen. The connection is taken until `look` returns: it must ask
+    /// the reader, never this store.
     ///
     /// # Errors
     /// What `look` says, or what the server refuses.

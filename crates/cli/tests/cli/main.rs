@@ -1,6 +1,7 @@
 //! The program as its users meet it: every test starts the binary, and reads what it prints and writes.
 
 mod bad_input;
+mod database;
 mod golden;
 mod help;
 mod interrupted;

@@ -1,0 +1,164 @@
+//! The commands of search on PostgreSQL, beside the same on a folder. The database is that of `MAANA_TEST_POSTGRES`, which
+//! `cargo xtask postgres` sets.
+
+use crate::support::{Bench, fail, golden, maana, succeed};
+use std::process::Command;
+
+const CORPUS: &str = r#"{"_id": "a", "title": "Soko", "text": "bei ya mahindi imepanda", "lang": "sw"}
+{"_id": "b", "title": "", "text": "mtoto anacheza mpira", "lang": "sw"}
+{"_id": "c", "title": "", "text": "the old king lived in the house", "lang": "en"}
+{"_id": "d", "title": "Soko", "text": "bei ya mahindi imepanda sana", "lang": "sw"}
+{"_id": "e", "title": "", "text": "watoto wanacheza mpira", "lang": "sw"}
+{"_id": "f", "title": "", "text": "an old king lived in a house", "lang": "en"}
+"#;
+
+fn command(words: &[&str]) -> Command {
+    let mut command = maana();
+    command.args(words);
+    command
+}
+
+/// The address of a store that is not there yet.
+fn address(name: &str) -> Option<String> {
+    let Ok(url) = std::env::var("MAANA_TEST_POSTGRES") else {
+        eprintln!("skipped: no MAANA_TEST_POSTGRES with the address of a database (`cargo xtask postgres` has one)");
+        return None;
+    };
+    Some(format!("{url}&store=cli_{name}_{}", std::process::id()))
+}
+
+fn remove(address: &str) {
+    let target = maana::search::postgres::Target::parse(address).unwrap();
+    maana::search::postgres::Store::open(&target).unwrap().remove().unwrap();
+}
+
+#[test]
+fn every_command_says_the_same_on_a_folder_and_in_a_database() {
+    let Some(database) = address("same") else { return };
+    let bench = Bench::new();
+    bench.write("corpus.jsonl", CORPUS);
+    bench.write("more.jsonl", "{\"_id\": \"a\", \"text\": \"habari mpya\"}\n{\"_id\": \"g\", \"text\": \"habari\"}\n");
+    bench.write("twice.jsonl", "{\"_id\": \"x\", \"text\": \"a\"}\n{\"_id\": \"x\", \"text\": \"b\"}\n");
+    bench.write("questions.txt", "bei ya mahindi\nmtoto\n\n");
+    let path = |name: &str| bench.path(name).display().to_string();
+    let (model, folder) = (golden("tiny-bert").display().to_string(), path("store"));
+    let both = |words: &[&str]| {
+        let of = |store: &str| words.iter().map(|word| word.replace("STORE", store)).collect::<Vec<_>>();
+        let run = |store: &str| succeed(maana().args(of(store)));
+        let (in_folder, in_database) = (run(&folder), run(&database));
+        assert_eq!(in_database, in_folder, "{words:?}");
+    };
+    succeed(&mut command(&["index", &model, &path("corpus.jsonl"), "--out", &folder, "--keep", "lang"]));
+    let told = succeed(&mut command(&["index", &model, &path("corpus.jsonl"), "--store", &database, "--keep", "lang"]));
+    assert!(told.contains("store=cli_same_"), "{told}");
+    let search = ["search", "STORE", "Soko bei ya mahindi imepanda", "--json"];
+    for more in [
+        &[][..],
+        &["-k", "2", "--dim", "16"],
+        &["-k", "9", "--filter", "lang=en"],
+        &["--hybrid"],
+        &["--hybrid", "--filter", "lang=sw", "-k", "2"],
+        &["--recall", "0.9"],
+    ] {
+        both(&[&search, more].concat());
+    }
+    both(&["search", "STORE", "--queries", &path("questions.txt")]);
+    both(&["add", "STORE", &path("more.jsonl")]);
+    both(&search);
+    both(&["delete", "STORE", "d", "nobody"]);
+    both(&search);
+    let both_fail = |words: &[&str]| {
+        let of = |store: &str| words.iter().map(|word| word.replace("STORE", store)).collect::<Vec<_>>();
+        let run = |store: &str| fail(maana().args(of(store)), 1);
+        (run(&folder), run(&database))
+    };
+    for words in [
+        &["add", "STORE", &path("twice.jsonl")][..],
+        &["search", "STORE", "a", "--filter", "langue=sw"],
+        &["search", "STORE", "a", "--dim", "65"],
+        &["search", "STORE", "a", "--recall", "2"],
+    ] {
+        let (in_folder, in_database) = both_fail(words);
+        assert_eq!(in_database, in_folder, "{words:?}");
+    }
+    let other = golden("st301/model").display().to_string();
+    let (_, error) = both_fail(&["search", "STORE", "a", "--model", &other]);
+    assert!(
+        error.contains("tiny-bert") && error.contains("st301/model") && error.contains("store=cli_same"),
+        "{error}"
+    );
+    let (_, error) = both_fail(&["index", &model, &path("corpus.jsonl"), "--out", "STORE"]);
+    assert!(error.contains("is a store already"), "{error}");
+    succeed(&mut command(&["compact", &database]));
+    let info = succeed(&mut command(&["index-info", &database, "--json"]));
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    assert_eq!((&info["documents"], &info["header"]["dims"]), (&6.into(), &64.into()));
+    assert!(succeed(&mut command(&["index-info", &database])).contains("pgvector"));
+    let verified = succeed(&mut command(&["index-verify", &database]));
+    assert!(verified.contains("6 documents: as they were written"), "{verified}");
+    remove(&database);
+}
+
+#[test]
+fn what_comes_to_nothing_leaves_nothing_in_a_database() {
+    let Some(database) = address("nothing") else { return };
+    let bench = Bench::new();
+    bench.write("empty.jsonl", "");
+    let model = golden("tiny-bert").display().to_string();
+    let empty = bench.path("empty.jsonl").display().to_string();
+    let error = fail(&mut command(&["index", &model, &empty, "--store", &database]), 1);
+    assert!(error.contains("empty.jsonl"), "{error}");
+    let error = fail(&mut command(&["search", &database, "a"]), 1);
+    assert!(error.contains("no store of this name"), "{error}");
+}
+
+#[test]
+fn a_database_of_some_size_is_searched_by_its_index() {
+    let Some(database) = address("size") else { return };
+    let bench = Bench::new();
+    let words = ["bei", "mahindi", "mtoto", "mpira", "king", "house", "old", "soko", "habari", "asante"];
+    let line = |number: usize| {
+        let text: Vec<&str> = (0..4).map(|place| words[number / 10usize.pow(place) % 10]).collect();
+        format!("{{\"_id\": \"{number}\", \"text\": \"{}\", \"even\": \"{}\"}}\n", text.join(" "), number % 2 == 0)
+    };
+    bench.write("many.jsonl", &(0..1200).map(line).collect::<String>());
+    let model = golden("tiny-bert").display().to_string();
+    let many = bench.path("many.jsonl").display().to_string();
+    succeed(&mut command(&["index", &model, &many, "--store", &database, "--keep", "even"]));
+    let search = |more: &[&str]| {
+        let words = [&["search", &database, "bei ya mahindi", "--recall", "0.9"], more].concat();
+        let output = command(&words).output().unwrap();
+        assert!(output.status.success());
+        (crate::support::text(&output.stdout), crate::support::text(&output.stderr))
+    };
+    assert!(search(&[]).1.contains("`maana compact` makes one"), "{}", search(&[]).1);
+    let exact = search(&["-k", "1"]).0;
+    let told = succeed(&mut command(&["compact", &database]));
+    assert!(told.contains("an index over vectors by"), "{told}");
+    let (found, how) = search(&["-k", "1"]);
+    assert!(how.contains("measured on") && found == exact, "{how}\n{found}\n{exact}");
+    assert!(search(&["--filter", "even=true"]).1.contains("knows no filters"));
+    assert!(succeed(&mut command(&["index-info", &database])).contains("recall of 10 hits by shortlist"));
+    remove(&database);
+}
+
+#[test]
+fn what_is_no_address_is_told_without_its_password() {
+    for (address, said) in [
+        ("postgres://me:secret@127.0.0.1:1/x?sslmode=disable", "cannot connect"),
+        ("postgres://me:secret@h/x?sslmode=often", "one of disable, prefer, require, verify-full"),
+        ("postgres://me:secret@h/x?store=", "is empty"),
+    ] {
+        for words in [
+            &["search", address, "a"][..],
+            &["delete", address, "a"],
+            &["index-info", address],
+            &["index-verify", address],
+            &["compact", address],
+            &["index", "no/model", "no.jsonl", "--store", address],
+        ] {
+            let error = fail(&mut command(words), 1);
+            assert!(error.contains(said) && !error.contains("secret"), "{words:?}: {error}");
+        }
+    }
+}
