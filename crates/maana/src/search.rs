@@ -12,9 +12,10 @@ use maana_vectors::index::Index;
 use maana_vectors::search::{Choice, Funnel, Hit, Search, Wish, choose};
 use maana_vectors::store::{Document, Store, StoreError, StoreHeader, Stored, Writer};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 pub use maana_eval::metric;
 pub use maana_vectors::store;
@@ -220,11 +221,13 @@ pub struct Question {
     pub hybrid: bool,
     /// The share of the true hits that is enough: a shortlist by fewer columns and bits is then scored in full.
     pub recall: Option<f64>,
+    /// Dimensions at which hits are scored once more, to be compared.
+    pub also_at: Vec<usize>,
 }
 
 impl Default for Question {
     fn default() -> Self {
-        Self { k: 10, dim: None, filters: Vec::new(), hybrid: false, recall: None }
+        Self { k: 10, dim: None, filters: Vec::new(), hybrid: false, recall: None, also_at: Vec::new() }
     }
 }
 
@@ -238,6 +241,9 @@ pub struct Found {
     /// Its text and fields.
     #[serde(flatten)]
     pub kept: Kept,
+    /// By the first so many columns, for the dimensions that were asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub scores: BTreeMap<usize, f32>,
 }
 
 /// What was found, and how it was looked for.
@@ -263,29 +269,97 @@ pub fn search(
     store.expect_fingerprint(&embedder.fingerprint(), &store.header().made_by)?;
     check_filters(store, &question.filters)?;
     let vectors = embed(embedder, queries, embedder.role_prompt(maana_model::Role::Query), &mut |_| {})?;
-    let allowed = |row: usize| {
-        let fields = kept(store, row).map(|kept| kept.fields).unwrap_or_default();
-        question.filters.iter().all(|(field, value)| fields.get(field) == Some(value))
-    };
-    let filter: Option<&(dyn Fn(usize) -> bool + Sync)> =
-        if question.filters.is_empty() { None } else { Some(&allowed) };
-    // Fusing looks further down both rankings than it gives.
-    let k = if question.hybrid { question.k.max(100) } else { question.k };
-    let settings = Search { k, metric: store.header().metric, dim: question.dim, filter, ..Search::default() };
-    let (mut hits, choice) = by_vectors(store, pool, &vectors, &settings, question)?;
-    if question.hybrid {
-        let words = WordIndex::of(store)?;
-        for (query, hits) in queries.iter().zip(&mut hits) {
-            let by_words = words.0.search(&terms(query), k, filter);
-            *hits = fuse(&[(hits, 1.0), (&by_words, 1.0)], USUAL_CONSTANT, question.k);
-        }
+    Searcher::new(store.clone()).search(pool, queries, &vectors, question)
+}
+
+/// A state of a store that is asked many times: what words need is made once, when they are first asked for.
+pub struct Searcher {
+    store: Store,
+    words: Mutex<Option<Arc<WordIndex>>>,
+}
+
+impl Searcher {
+    /// Searches in this state.
+    pub fn new(store: Store) -> Self {
+        Self { store, words: Mutex::new(None) }
     }
-    let found = |hit: &Hit| {
-        let document = store.document(hit.row)?;
-        Ok(Found { id: document.id.to_owned(), score: hit.score, kept: kept(store, hit.row)? })
-    };
-    let hits = hits.iter().map(|hits| hits.iter().map(found).collect()).collect::<Result<_, SearchError>>()?;
-    Ok(Answers { hits, choice })
+
+    /// The state.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Finds the nearest documents of each query, whose vectors are those of the store's model, behind its prompt for queries.
+    ///
+    /// # Errors
+    /// If a filter names a field that no document has, a dimension is none, or a file is damaged.
+    pub fn search(
+        &self,
+        pool: &Pool,
+        queries: &[&str],
+        vectors: &Matrix,
+        question: &Question,
+    ) -> Result<Answers, SearchError> {
+        let store = &self.store;
+        check_filters(store, &question.filters)?;
+        let allowed = |row: usize| {
+            let fields = kept(store, row).map(|kept| kept.fields).unwrap_or_default();
+            question.filters.iter().all(|(field, value)| fields.get(field) == Some(value))
+        };
+        let filter: Option<&(dyn Fn(usize) -> bool + Sync)> =
+            if question.filters.is_empty() { None } else { Some(&allowed) };
+        // Fusing looks further down both rankings than it gives.
+        let k = if question.hybrid { question.k.max(100) } else { question.k };
+        let settings = Search { k, metric: store.header().metric, dim: question.dim, filter, ..Search::default() };
+        let (mut hits, choice) = by_vectors(store, pool, vectors, &settings, question)?;
+        if question.hybrid {
+            let words = self.words()?;
+            for (query, hits) in queries.iter().zip(&mut hits) {
+                let by_words = words.0.search(&terms(query), k, filter);
+                *hits = fuse(&[(hits, 1.0), (&by_words, 1.0)], USUAL_CONSTANT, question.k);
+            }
+        }
+        let found = |(query, hits): (usize, &Vec<Hit>)| {
+            hits.iter().map(|hit| self.found(vectors.row(query), hit, &question.also_at)).collect()
+        };
+        let hits = hits.iter().enumerate().map(found).collect::<Result<_, SearchError>>()?;
+        Ok(Answers { hits, choice })
+    }
+
+    fn found(&self, query: &[f32], hit: &Hit, also_at: &[usize]) -> Result<Found, SearchError> {
+        let header = self.store.header();
+        let mut scores = BTreeMap::new();
+        if !also_at.is_empty() {
+            let mut row = vec![0.0; header.dims];
+            self.store.corpus().copy_row(hit.row, &mut row);
+            let dims = also_at.iter().filter(|dim| **dim > 0 && **dim <= header.dims);
+            scores.extend(dims.map(|dim| (*dim, header.metric.score(&query[..*dim], &row[..*dim]))));
+        }
+        let document = self.store.document(hit.row)?;
+        Ok(Found { id: document.id.to_owned(), score: hit.score, kept: kept(&self.store, hit.row)?, scores })
+    }
+
+    fn words(&self) -> Result<Arc<WordIndex>, SearchError> {
+        // Whoever panicked while holding it left it as it was.
+        let mut words = self.words.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(words) = &*words {
+            return Ok(Arc::clone(words));
+        }
+        Ok(Arc::clone(words.insert(Arc::new(WordIndex::of(&self.store)?))))
+    }
+}
+
+/// The names of fields that the first documents of a store have.
+///
+/// # Errors
+/// A damaged file, or a document that `add` has not written.
+pub fn fields(store: &Store) -> Result<Vec<String>, SearchError> {
+    const LOOKED_AT: usize = 1000;
+    let mut names = BTreeSet::new();
+    for row in store.rows().take(LOOKED_AT) {
+        names.extend(kept(store, row)?.fields.into_keys());
+    }
+    Ok(names.into_iter().collect())
 }
 
 fn by_vectors(

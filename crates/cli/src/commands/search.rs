@@ -61,6 +61,7 @@ impl Search {
             filters: filters.collect::<Result<_>>()?,
             hybrid: self.hybrid,
             recall: self.recall,
+            also_at: Vec::new(),
         };
         let queries: Vec<String> = match (self.query, &self.queries) {
             (Some(query), _) => vec![query],
