@@ -75,7 +75,9 @@ impl App {
         if let Some(origin) = &settings.cors
             && HeaderValue::from_str(origin).is_err()
         {
-            return Err(ServeError::Settings(format!("--cors {origin}: is no origin; write it as in https://example.org")));
+            return Err(ServeError::Settings(format!(
+                "--cors {origin}: is no origin; write it as in https://example.org"
+            )));
         }
         let limits = &settings.limits;
         let threads = pool.threads();
@@ -129,8 +131,7 @@ impl App {
             Err(fault) => (fault.reply(api), Some(fault)),
         };
         if reply.status == 401 {
-            let scheme = if path == "/" || path == "/docs" { "Basic realm=\"maana\"" } else { "Bearer" };
-            reply.header("www-authenticate", scheme);
+            reply.header("www-authenticate", "Bearer");
         }
         let time = came.elapsed();
         self.metrics.request(name, reply.status, time, reply.effort.as_ref());
@@ -150,7 +151,9 @@ impl App {
     /// The name that whoever asks gave the request, or one of our own.
     fn request_id(&self, headers: &HeaderMap) -> String {
         let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
-        if let Some(id) = given.filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic())) {
+        if let Some(id) =
+            given.filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic()))
+        {
             return id.to_owned();
         }
         format!("{:x}-{}", self.first_request, self.requests.fetch_add(1, Ordering::Relaxed))
@@ -200,6 +203,9 @@ impl App {
         if let Some(effort) = &reply.effort {
             fields.insert("texts".into(), effort.texts.into());
             fields.insert("tokens".into(), effort.tokens.into());
+            if self.settings.log_texts {
+                fields.insert("inputs".into(), effort.logged.clone().into());
+            }
         }
         if let Some(fault) = fault {
             fields.insert("error".into(), fault.told().into());
@@ -292,10 +298,9 @@ impl Fault {
     }
 }
 
-
 impl Api {
-    /// `/v1` is OpenAI's.
+    /// `/v1` is OpenAI's, and its short form.
     pub(crate) fn of(path: &str) -> Self {
-        if path == "/v1" || path.starts_with("/v1/") { Self::OpenAi } else { Self::Tei }
+        if path.starts_with("/v1/") || path == "/embeddings" { Self::OpenAi } else { Self::Tei }
     }
 }

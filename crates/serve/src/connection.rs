@@ -17,7 +17,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 /// Serves a connection until its end. When `closing` becomes true, it ends with the answer that is under way.
-pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(app: Arc<App>, stream: S, mut closing: watch::Receiver<bool>) {
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    app: Arc<App>,
+    stream: S,
+    mut closing: watch::Receiver<bool>,
+) {
     let _counted = Counted::new(&app);
     let times = &app.settings.times;
     let service = service_fn(|request: Request<Incoming>| {

@@ -19,7 +19,8 @@ fn render(openapi: &str) -> String {
     for (path, methods) in api["paths"].as_object().into_iter().flatten() {
         for (method, route) in methods.as_object().into_iter().flatten() {
             let method = method.to_uppercase();
-            let _ = write!(page, "<section><h2><b>{method}</b> {}</h2><p>{}</p>", escape(path), text(&route["summary"]));
+            let _ =
+                write!(page, "<section><h2><b>{method}</b> {}</h2><p>{}</p>", escape(path), text(&route["summary"]));
             if let Some(description) = route["description"].as_str() {
                 let _ = write!(page, "<p>{}</p>", escape(description));
             }

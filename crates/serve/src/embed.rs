@@ -62,7 +62,8 @@ impl App {
             return Err(Fault::new(Kind::Empty, "there is no text; the list is empty"));
         }
         if ask.inputs.len() > most {
-            let message = format!("the request has {} texts, and {most} are allowed; send it in parts", ask.inputs.len());
+            let message =
+                format!("the request has {} texts, and {most} are allowed; send it in parts", ask.inputs.len());
             return Err(Fault::field("inputs", message));
         }
         self.admission.full(ask.class).or_else(|_| {
@@ -81,6 +82,7 @@ impl App {
         let mut effort = Effort {
             model: model.name.clone(),
             texts: inputs.len(),
+            logged: if self.settings.log_texts { inputs.iter().map(Input::told).collect() } else { Vec::new() },
             tokens: tokens.tokens(),
             characters: inputs.iter().map(Input::characters).sum(),
             tokenization,

@@ -22,6 +22,14 @@ impl Input {
         }
     }
 
+    /// As the log shows it.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Ids(ids) => format!("{ids:?}"),
+        }
+    }
+
     /// Characters of a text.
     pub(crate) fn characters(&self) -> usize {
         match self {
@@ -142,7 +150,9 @@ impl<'de> Deserialize<'de> for IdLists {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let ids = |input| match input {
             Input::Ids(ids) => Ok(ids),
-            Input::Text(_) => Err(D::Error::custom("expected a list of token ids or a list of such lists, not strings")),
+            Input::Text(_) => {
+                Err(D::Error::custom("expected a list of token ids or a list of such lists, not strings"))
+            }
         };
         Ok(Self(Inputs::deserialize(deserializer)?.0.into_iter().map(ids).collect::<Result<_, _>>()?))
     }
@@ -198,7 +208,8 @@ mod tests {
 
     #[test]
     fn what_is_no_input_is_refused_with_what_is() {
-        for wrong in ["1", "null", "true", "{}", "[null]", "[1, \"a\"]", "[\"a\", 1]", "[-1]", "[1.5]", "[4294967296]"] {
+        for wrong in ["1", "null", "true", "{}", "[null]", "[1, \"a\"]", "[\"a\", 1]", "[-1]", "[1.5]", "[4294967296]"]
+        {
             let error = read(wrong).unwrap_err();
             assert!(error.contains("string") || error.contains("token id"), "{wrong}: {error}");
         }

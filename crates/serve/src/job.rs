@@ -133,7 +133,8 @@ impl Job {
         }
         answer.texts_left -= 1;
         if answer.texts_left == 0 {
-            let rows = Matrix::from_vec(self.row_of(self.tokens.sequences()), columns, std::mem::take(&mut answer.values));
+            let rows =
+                Matrix::from_vec(self.row_of(self.tokens.sequences()), columns, std::mem::take(&mut answer.values));
             let inference = answer.inference;
             let queue = self.queued.elapsed().saturating_sub(inference);
             answer.send(Ok(Done { rows, queue, inference }));

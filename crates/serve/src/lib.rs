@@ -22,8 +22,9 @@ mod reply;
 mod routes;
 mod server;
 mod settings;
+mod tls;
 mod worker;
 
 pub use error::ServeError;
 pub use server::{Ended, Running, start};
-pub use settings::{Dims, Hook, Limits, LogForm, Settings, Source, Times};
+pub use settings::{Dims, Hook, Limits, LogForm, Settings, Source, Times, Tls};

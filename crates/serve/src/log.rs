@@ -5,7 +5,7 @@ use crate::settings::LogForm;
 use serde_json::{Map, Value};
 use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Lines that may wait to be written; more are left out.
 const WAITING_LINES: usize = 4096;
@@ -14,7 +14,13 @@ const WAITING_LINES: usize = 4096;
 #[derive(Clone)]
 pub(crate) struct Log {
     form: LogForm,
-    lines: Option<SyncSender<String>>,
+    lines: Option<SyncSender<Line>>,
+}
+
+enum Line {
+    Text(String),
+    /// Tells that everything before it is written.
+    Flush(SyncSender<()>),
 }
 
 impl Log {
@@ -62,14 +68,27 @@ impl Log {
             }
         };
         // A reader that is too slow misses lines; the server does not wait for it.
-        let _ = lines.try_send(line);
+        let _ = lines.try_send(Line::Text(line));
+    }
+
+    /// Waits a moment for everything to be written.
+    pub(crate) fn flush(&self) {
+        let Some(lines) = &self.lines else { return };
+        let (sender, written) = sync_channel(1);
+        if lines.try_send(Line::Flush(sender)).is_ok() {
+            // A reader that takes nothing does not keep the server from ending.
+            let _ = written.recv_timeout(Duration::from_secs(1));
+        }
     }
 }
 
-fn write_lines(lines: &Receiver<String>) {
+fn write_lines(lines: &Receiver<Line>) {
     while let Ok(line) = lines.recv() {
         // Nothing ends because nobody reads it.
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = match line {
+            Line::Text(line) => writeln!(std::io::stderr(), "{line}").is_ok(),
+            Line::Flush(written) => written.send(()).is_ok(),
+        };
     }
 }
 
@@ -98,11 +117,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn times_are_those_of_the_calendar() {
-        let told = |seconds, millis| timestamp(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(millis));
+        let told =
+            |seconds, millis| timestamp(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(millis));
         assert_eq!(told(0, 0), "1970-01-01T00:00:00.000Z");
         assert_eq!(told(951_782_400, 5), "2000-02-29T00:00:00.005Z");
         assert_eq!(told(1_795_651_199, 999), "2026-11-25T23:59:59.999Z");

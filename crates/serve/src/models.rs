@@ -49,16 +49,14 @@ impl Model {
         let opened = maana::open::open(Purpose::Encode, &source.place, pool, precision, &mut |notice| log.note(notice));
         let opened = opened.map_err(|error| ServeError::Model { name: source.name.clone(), source: error })?;
         let (sentence, folder) = (opened.model, opened.resolved.folder);
-        let wrong = |error| ServeError::Model { name: source.name.clone(), source: maana::open::OpenError::Model(error) };
+        let wrong =
+            |error| ServeError::Model { name: source.name.clone(), source: maana::open::OpenError::Model(error) };
         let embedder = Embedder::new(&sentence, pool).map_err(wrong)?;
         let columns = sentence.dimension();
         let dimension = sentence.settings().truncate_dim.unwrap_or(columns);
-        let [default_prompt, query_prompt, document_prompt] = [
-            embedder.default_prompt(),
-            embedder.role_prompt(Role::Query),
-            embedder.role_prompt(Role::Document),
-        ]
-        .map(str::to_owned);
+        let [default_prompt, query_prompt, document_prompt] =
+            [embedder.default_prompt(), embedder.role_prompt(Role::Query), embedder.role_prompt(Role::Document)]
+                .map(str::to_owned);
         let head = open_head(&folder, head, &embedder)?;
         let (dims, any_dimension) = allowed(dims, &folder, columns, dimension)?;
         Ok(Self {
@@ -115,7 +113,8 @@ fn open_head(folder: &Path, head: Option<&Path>, embedder: &Embedder<'_>) -> Res
     let classifier = Classifier::open(&path)?;
     let wrong = || ServeError::Settings(format!("{}: it was fitted on another model or dimension", path.display()));
     let pool = Pool::new(1);
-    let embedder = Embedder::new(embedder.model(), &pool).and_then(|e| e.with_dimension(classifier.dim)).map_err(|_| wrong())?;
+    let embedder =
+        Embedder::new(embedder.model(), &pool).and_then(|e| e.with_dimension(classifier.dim)).map_err(|_| wrong())?;
     classifier.expect_embedder(&embedder)?;
     Ok(Some(classifier))
 }
@@ -125,7 +124,8 @@ fn allowed(dims: &Dims, folder: &Path, columns: usize, own: usize) -> Result<(Ve
     let mut allowed = match dims {
         Dims::These(dims) => {
             if let Some(dim) = dims.iter().find(|dim| **dim == 0 || **dim > columns) {
-                let reason = format!("--dims {dim}: the model's embeddings have {columns} dimensions; use 1 to {columns}");
+                let reason =
+                    format!("--dims {dim}: the model's embeddings have {columns} dimensions; use 1 to {columns}");
                 return Err(ServeError::Settings(reason));
             }
             dims.clone()
@@ -236,7 +236,8 @@ impl Models {
             return Ok(model);
         }
         let models = Arc::clone(self);
-        let read = tokio::task::spawn_blocking(move || models.make_room(number).and_then(|()| models.read_named(number)));
+        let read =
+            tokio::task::spawn_blocking(move || models.make_room(number).and_then(|()| models.read_named(number)));
         read.await.unwrap_or_else(|_| Err(Fault::backend()))
     }
 

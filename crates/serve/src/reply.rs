@@ -21,6 +21,8 @@ pub(crate) struct Reply {
 pub(crate) struct Effort {
     pub(crate) model: String,
     pub(crate) texts: usize,
+    /// The texts themselves, if they are to be logged.
+    pub(crate) logged: Vec<String>,
     pub(crate) tokens: usize,
     pub(crate) characters: usize,
     pub(crate) tokenization: Duration,
@@ -32,6 +34,7 @@ impl Effort {
     /// Of both, one after the other.
     pub(crate) fn with(self, other: &Self) -> Self {
         Self {
+            logged: [self.logged, other.logged.clone()].concat(),
             model: self.model,
             texts: self.texts + other.texts,
             tokens: self.tokens + other.tokens,

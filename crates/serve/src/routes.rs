@@ -67,9 +67,10 @@ pub(crate) const ROUTES: [(&str, &str, Route); 22] = [
 ];
 
 impl Route {
-    /// Whether it is answered without a key: what tells machines that the server lives.
+    /// Whether it is answered without a key: what tells machines that the server lives, and pages that hold no data. That for
+    /// people asks them for the key.
     pub(crate) fn is_open(self) -> bool {
-        matches!(self, Self::Ready | Self::Live)
+        matches!(self, Self::Ready | Self::Live | Self::Page | Self::Docs | Self::OpenApi)
     }
 }
 
@@ -117,6 +118,9 @@ impl App {
         }
     }
 }
+
+#[cfg(test)]
+mod drift;
 
 #[cfg(test)]
 mod tests {

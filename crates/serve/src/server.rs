@@ -6,6 +6,7 @@ use crate::error::ServeError;
 use crate::index::Index;
 use crate::log::Log;
 use crate::settings::Settings;
+use crate::tls;
 use crate::worker::Worker;
 use maana::kernels::Pool;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
 
 /// Threads for connections. They read, tokenise and write; what computes has threads of its own.
 const CONNECTION_THREADS: usize = 2;
@@ -52,6 +54,7 @@ pub struct Ended {
 pub fn start(settings: Settings, pool: Arc<Pool>) -> Result<Running, ServeError> {
     let log = Log::new(settings.log).map_err(ServeError::System)?;
     let app = Arc::new(App::new(settings, pool, log)?);
+    let tls = app.settings.tls.as_ref().map(tls::acceptor).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONNECTION_THREADS)
         .thread_name("maana-http")
@@ -74,11 +77,15 @@ pub fn start(settings: Settings, pool: Arc<Pool>) -> Result<Running, ServeError>
         let signals = Signals::new().map_err(ServeError::System)?;
         runtime.spawn(signals.watch(stop.clone()));
     }
-    let accepting = Accepting { app: Arc::clone(&app), listener, closing: closing.subscribe(), alive };
+    let accepting = Accepting { app: Arc::clone(&app), listener, tls, closing: closing.subscribe(), alive };
     let accepting = runtime.spawn(accepting.run(stop.subscribe()));
     let compute = compute(&app)?;
     let running = Running { app, address, runtime, compute, accepting, stop, closing, open };
-    running.make_ready()?;
+    if let Err(error) = running.make_ready() {
+        // So that the thread that computes ends.
+        running.app.queue.close();
+        return Err(error);
+    }
     Ok(running)
 }
 
@@ -132,7 +139,14 @@ impl Running {
             let _ = self.compute.join();
         }
         self.runtime.shutdown_timeout(Duration::from_millis(100));
+        app.log.note("the server has ended");
+        app.log.flush();
         Ended { given_up }
+    }
+
+    /// Whether requests are answered.
+    pub fn is_ready(&self) -> bool {
+        self.app.is_ready()
     }
 
     /// Reads what requests need.
@@ -152,6 +166,7 @@ impl Running {
 struct Accepting {
     app: Arc<App>,
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     closing: watch::Receiver<bool>,
     alive: mpsc::Sender<()>,
 }
@@ -184,8 +199,18 @@ impl Accepting {
             return;
         }
         let (app, closing, alive) = (Arc::clone(&self.app), self.closing.clone(), self.alive.clone());
+        let tls = self.tls.clone();
         tokio::spawn(async move {
-            connection::serve(app, stream, closing).await;
+            match tls {
+                None => connection::serve(app, stream, closing).await,
+                Some(tls) => {
+                    let greeted = tokio::time::timeout(app.settings.times.head, tls.accept(stream)).await;
+                    // Whoever does not speak TLS is left alone.
+                    if let Ok(Ok(stream)) = greeted {
+                        connection::serve(app, stream, closing).await;
+                    }
+                }
+            }
             drop(alive);
         });
     }

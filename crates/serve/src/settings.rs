@@ -28,6 +28,8 @@ pub struct Settings {
     pub keys: Option<PathBuf>,
     /// The origin whose pages may ask, or `*`.
     pub cors: Option<String>,
+    /// A certificate and its key, where connections are to be encrypted.
+    pub tls: Option<Tls>,
     /// What is too much.
     pub limits: Limits,
     /// What is too long.
@@ -52,6 +54,15 @@ pub struct Source {
     pub name: String,
     /// A folder, a name on the hub, or name@revision.
     pub place: String,
+}
+
+/// A certificate and its key, both PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, and those behind it.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// Which dimensions may be asked for.
@@ -144,6 +155,7 @@ impl Settings {
             port: 0,
             keys: None,
             cors: None,
+            tls: None,
             limits: Limits::default(),
             times: Times::default(),
             log: LogForm::Plain,

@@ -4,7 +4,7 @@ use crate::precision::PrecisionArgument;
 use anyhow::{Context, Result, bail};
 use maana::hub::HubOptions;
 use maana::kernels::Pool;
-use maana_serve::{Dims, Limits, LogForm, Settings, Source, Times};
+use maana_serve::{Dims, Limits, LogForm, Settings, Source, Times, Tls};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +52,12 @@ pub(crate) struct Serve {
     /// The origin whose pages may ask, or * [default: none but the page of this server]
     #[arg(long, value_name = "ORIGIN")]
     cors: Option<String>,
+    /// A certificate (PEM), to answer over https
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Tokens that may wait; more are refused at once with 429
     #[arg(long, value_name = "N", default_value_t = Limits::default().queued_tokens, value_parser = one_or_more())]
     max_tokens_queued: usize,
@@ -92,8 +98,9 @@ impl Serve {
     pub(crate) fn run(self, pool: &Arc<Pool>) -> Result<()> {
         let settings = self.settings()?;
         let drain = settings.times.drain;
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
         let running = maana_serve::start(settings, Arc::clone(pool))?;
-        say!("listening on http://{}", running.address())?;
+        say!("listening on {scheme}://{}", running.address())?;
         let ended = running.wait();
         if ended.given_up > 0 {
             tell!("{} requests were not answered within the {} s of --drain", ended.given_up, drain.as_secs());
@@ -105,7 +112,8 @@ impl Serve {
         let first = Source { name: name_of(&self.model), place: self.model };
         let mut settings = Settings::new(first);
         for model in &self.models {
-            let Some((name, place)) = model.split_once('=').filter(|(name, place)| !name.is_empty() && !place.is_empty())
+            let Some((name, place)) =
+                model.split_once('=').filter(|(name, place)| !name.is_empty() && !place.is_empty())
             else {
                 bail!("--model {model}: expected NAME=MODEL");
             };
@@ -126,6 +134,7 @@ impl Serve {
         settings.port = self.port;
         settings.keys = self.keys;
         settings.cors = self.cors;
+        settings.tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key });
         settings.limits = Limits {
             queued_tokens: self.max_tokens_queued,
             batch_tokens: self.max_batch_tokens,

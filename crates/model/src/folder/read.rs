@@ -1,6 +1,6 @@
 //! Reading a model folder. Everything is checked before it is believed: the folder may come from anybody.
 
-use super::weights::{MappedTensor, WeightFiles};
+use super::weights::{Carried, MappedTensor, WeightFiles};
 use super::{Origin, TOKENIZER_FILES};
 use crate::bert::{Bert, PackedLayer};
 use crate::config::{EncoderConfig, Fields};
@@ -63,7 +63,14 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
     let sentence_path = sentence_config_path(&transformer);
     let sentence_config = read_json(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
     let do_lower_case = Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
-    let tokenizer = Tokenizer::open(&transformer, do_lower_case)?;
+    // Both take their time, and neither needs the other.
+    let (tokenizer, weights) = std::thread::scope(|scope| {
+        let tokenizer = scope.spawn(|| Tokenizer::open(&transformer, do_lower_case));
+        let weights = read_weights(purpose, folder, &transformer, &modules, &config, pool, precision);
+        let tokenizer = tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (tokenizer, weights)
+    });
+    let tokenizer = tokenizer?;
     if tokenizer.vocabulary_size() > config.vocabulary {
         let reason = format!(
             "the tokenizer has {} tokens, but `config.json` of the model says vocab_size {}; \
@@ -74,37 +81,56 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
         return Err(ModelError::invalid(transformer.join("tokenizer.json"), reason));
     }
     let max_seq_length = read_max_seq_length(&sentence_config, &sentence_path, &transformer, &config, &mut notices)?;
-
-    let mut parts = ModuleParts::read(folder, &modules, &config)?;
-    let files = WeightFiles::open(&transformer, config.architecture.prefix())?;
-    let (layout, words) = place_parameters(&config, &files, purpose)?;
-    let mut parameters = vec![0.0; parts.place_dense(layout.total)];
-    files.fill(pool, &layout.tensors, &mut parameters)?;
-    let mut tensors = layout.tensors.clone();
-    tensors.extend(parts.read_dense(pool, folder, &mut parameters)?);
-
+    let Weights { bert, parts, parameters, packed_sums, tensors, carried, dtype } = weights?;
     let settings = read_settings(folder, max_seq_length, do_lower_case)?;
-    let origin = Origin {
-        config: config_json,
-        tokenizer_files: read_tokenizer_files(&transformer)?,
-        carried: files.carried(&layout.tensors)?,
-        dtype: files.dtype(layout.word_tensor()),
-        trained: false,
-    };
-    let mut packed_sums = None;
-    let bert = match purpose {
-        Purpose::Train => Bert::new(pool, config, &parameters, precision),
-        Purpose::Encode => {
-            let (packed, sums) = pack_from(&files, pool, &config, &layout, words.as_ref(), precision)?;
-            packed_sums = Some(sums);
-            Bert::packed(config, layout, precision, packed, words)
-        }
-    };
+    let tokenizer_files = read_tokenizer_files(&transformer)?;
+    let origin = Origin { config: config_json, tokenizer_files, carried, dtype, trained: false };
     let ModuleParts { pooling, modules, .. } = parts;
     let tokenizer = Arc::new(tokenizer);
     let model = SentenceModel { tokenizer, bert, pooling, modules, parameters, packed_sums, tensors, settings, origin };
     model.tokenizer.encode(&[""], model.settings.max_seq_length)?;
     Ok(Opened { model, notices })
+}
+
+/// Everything of a model that stands in its files of weights.
+struct Weights {
+    bert: Bert,
+    parts: ModuleParts,
+    parameters: Vec<f32>,
+    packed_sums: Option<Vec<Vec<u128>>>,
+    tensors: Vec<Tensor>,
+    carried: Vec<Carried>,
+    dtype: safetensors::Dtype,
+}
+
+fn read_weights(
+    purpose: Purpose,
+    folder: &Path,
+    transformer: &Path,
+    modules: &ModuleList,
+    config: &EncoderConfig,
+    pool: &Pool,
+    precision: Precision,
+) -> Result<Weights, ModelError> {
+    let mut parts = ModuleParts::read(folder, modules, config)?;
+    let files = WeightFiles::open(transformer, config.architecture.prefix())?;
+    let (layout, words) = place_parameters(config, &files, purpose)?;
+    let mut parameters = vec![0.0; parts.place_dense(layout.total)];
+    files.fill(pool, &layout.tensors, &mut parameters)?;
+    let mut tensors = layout.tensors.clone();
+    tensors.extend(parts.read_dense(pool, folder, &mut parameters)?);
+    let carried = files.carried(&layout.tensors)?;
+    let dtype = files.dtype(layout.word_tensor());
+    let mut packed_sums = None;
+    let bert = match purpose {
+        Purpose::Train => Bert::new(pool, config.clone(), &parameters, precision),
+        Purpose::Encode => {
+            let (packed, sums) = pack_from(&files, pool, config, &layout, words.as_ref(), precision)?;
+            packed_sums = Some(sums);
+            Bert::packed(config.clone(), layout, precision, packed, words)
+        }
+    };
+    Ok(Weights { bert, parts, parameters, packed_sums, tensors, carried, dtype })
 }
 
 /// Which parameters are held in memory, and the words' embeddings in the file if they stay there.

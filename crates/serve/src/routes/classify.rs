@@ -36,7 +36,8 @@ pub(super) async fn classify(app: &App, asked: Asked, body: &Held) -> Result<Rep
         app.log.warn(&error.to_string());
         Fault::backend()
     })?;
-    let answer: Vec<Vec<Value>> = (0..probabilities.rows()).map(|row| ranked(&head.labels, probabilities.row(row))).collect();
+    let answer: Vec<Vec<Value>> =
+        (0..probabilities.rows()).map(|row| ranked(&head.labels, probabilities.row(row))).collect();
     Ok(Reply::json(&answer).with_effort(embedded.effort))
 }
 

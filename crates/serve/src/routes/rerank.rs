@@ -9,8 +9,7 @@ use crate::job::Wanted;
 use crate::reply::Reply;
 use maana::model::Similarity;
 use maana::similarity::compare;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 pub(crate) struct RerankRequest {
@@ -23,6 +22,15 @@ pub(crate) struct RerankRequest {
     truncate: Option<bool>,
     truncation_direction: Option<Direction>,
     model: Option<String>,
+}
+
+/// A text and where it stands.
+#[derive(Serialize)]
+struct Ranked<'a> {
+    index: usize,
+    score: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
 }
 
 pub(super) async fn rerank(app: &App, asked: Asked, body: &Held) -> Result<Reply, Fault> {
@@ -44,22 +52,20 @@ pub(super) async fn rerank(app: &App, asked: Asked, body: &Held) -> Result<Reply
     };
     // Queries and documents may stand behind different prompts.
     let documents: Vec<Input> = request.texts.iter().cloned().map(Input::Text).collect();
-    let (query, documents) = (ask(vec![Input::Text(request.query)], &model.query_prompt), ask(documents, &model.document_prompt));
+    let (query, documents) =
+        (ask(vec![Input::Text(request.query)], &model.query_prompt), ask(documents, &model.document_prompt));
     let query = app.embed(query).await?;
     let documents = app.embed(documents).await?;
     let [left, right] = [&query, &documents].map(|embedded| embedded.finish(&app.one, model.dimension, None));
     let scores = compare(&app.one, Similarity::Cosine, left.view(), right.view());
     let mut ranked: Vec<(usize, f32)> = scores.data().iter().copied().enumerate().collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let described = |(index, score): (usize, f32)| {
+    let described = |(index, score): (usize, f32)| Ranked {
+        index,
         // As a probability would, what is not raw lies between 0 and 1.
-        let score = if request.raw_scores { score } else { f32::midpoint(1.0, score).clamp(0.0, 1.0) };
-        let mut one = json!({"index": index, "score": score});
-        if request.return_text {
-            one["text"] = request.texts[index].as_str().into();
-        }
-        one
+        score: if request.raw_scores { score } else { f32::midpoint(1.0, score).clamp(0.0, 1.0) },
+        text: request.return_text.then_some(request.texts[index].as_str()),
     };
-    let ranked: Vec<Value> = ranked.into_iter().map(described).collect();
+    let ranked: Vec<Ranked<'_>> = ranked.into_iter().map(described).collect();
     Ok(Reply::json(&ranked).with_effort(query.effort.with(&documents.effort)))
 }

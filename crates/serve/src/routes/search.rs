@@ -7,9 +7,8 @@ use crate::fault::{Fault, Kind};
 use crate::inputs::{Input, Texts, overlong, parse};
 use crate::job::Wanted;
 use crate::reply::Reply;
-use maana::search::{Question, SearchError};
-use serde::Deserialize;
-use serde_json::json;
+use maana::search::{Found, Kept, Question, SearchError};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -85,11 +84,9 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
         let vectors = embedded.finish(&one, state.dims, None);
         let texts: Vec<&str> = queries.iter().map(String::as_str).collect();
         let answers = state.searcher.search(&pool, &texts, &vectors, &question)?;
-        let results = queries.iter().zip(&answers.hits).map(|(query, hits)| {
-            let hits: Vec<_> = hits.iter().map(described).collect();
-            json!({"query": query, "hits": hits})
-        });
-        Ok(Reply::json(&json!({"results": results.collect::<Vec<_>>()})))
+        let results = queries.iter().zip(&answers.hits);
+        let results = results.map(|(query, hits)| Of { query, hits: hits.iter().map(Hit::of).collect() }).collect();
+        Ok(Reply::json(&Results { results }))
     };
     // Scanning takes the threads that compute, between two steps of a batch.
     let reply = app.elsewhere(true, look).await?;
@@ -102,10 +99,31 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
     })
 }
 
-fn described(hit: &maana::search::Found) -> serde_json::Value {
-    let mut one = json!({"id": hit.id, "score": hit.score, "text": hit.kept.text, "fields": hit.kept.fields});
-    if !hit.scores.is_empty() {
-        one["scores"] = json!(hit.scores);
+#[derive(Serialize)]
+struct Results<'a> {
+    results: Vec<Of<'a>>,
+}
+
+/// What was found for a query.
+#[derive(Serialize)]
+struct Of<'a> {
+    query: &'a str,
+    hits: Vec<Hit<'a>>,
+}
+
+#[derive(Serialize)]
+struct Hit<'a> {
+    id: &'a str,
+    score: f32,
+    text: &'a str,
+    fields: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    scores: &'a BTreeMap<usize, f32>,
+}
+
+impl<'a> Hit<'a> {
+    fn of(found: &'a Found) -> Self {
+        let Kept { text, fields } = &found.kept;
+        Self { id: &found.id, score: found.score, text, fields, scores: &found.scores }
     }
-    one
 }
