@@ -95,7 +95,7 @@ fn small_demo() -> Result<()> {
 }
 
 /// Floors of the house: a crate uses lower floors only.
-const FLOORS: [(&str, usize); 10] = [
+const FLOORS: [(&str, usize); 11] = [
     ("kernels", 0),
     ("text", 0),
     ("data", 0),
@@ -105,6 +105,7 @@ const FLOORS: [(&str, usize); 10] = [
     ("train", 2),
     ("eval", 2),
     ("maana", 3),
+    ("serve", 4),
     ("cli", 5),
 ];
 
