@@ -5,7 +5,7 @@
 
 mod chart;
 mod engine;
-mod machine;
+pub(crate) mod machine;
 mod plan;
 mod report;
 mod workshop;

@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod bench_peers;
+mod bench_search;
 mod emulate;
 mod python;
 mod quality;
 mod reference;
+mod results_file;
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -20,6 +22,9 @@ cargo xtask reference [MODEL]
 cargo xtask bench-peers [--only encode,train,evaluate,start] [--rounds N] [--threads N] [--quick]
                     speed and memory beside Sentence Transformers, ONNX Runtime, OpenVINO and candle, round by round;
                     writes bench/RESULTS.md, results.svg and results.json (with --quick: into target/peers)
+cargo xtask bench-search [--rows N] [--dims 768,384] [--graph-rows N] [--rounds N] [--threads N] [--build] [--quick]
+                    finding neighbours beside faiss and usearch; writes its part of bench/RESULTS.md; with --build the
+                    indexes are built and kept, and nothing is measured
 cargo xtask quality MODEL SET...
                     retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
 cargo xtask seeds RECIPE SET [OPTIONS]
@@ -38,6 +43,7 @@ fn main() -> Result<()> {
         Some("check") => check(),
         Some("reference") => reference::compare(std::env::args().nth(2).as_deref()),
         Some("bench-peers") => bench_peers::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("bench-search") => bench_search::measure(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("quality") => quality::retrieval(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("seeds") => quality::seeds(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),

@@ -92,7 +92,7 @@ fn run(command: Command, pool: &Arc<Pool>) -> Result<()> {
         Command::Add(command) => command.run(pool),
         Command::Delete(command) => command.run(),
         Command::Search(command) => command.run(pool),
-        Command::Compact(command) => command.run(),
+        Command::Compact(command) => command.run(pool),
         Command::IndexInfo(command) => command.run(),
         Command::IndexVerify(command) => command.run(),
         Command::Mine(command) => command.run(pool),

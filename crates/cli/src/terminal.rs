@@ -102,11 +102,33 @@ pub(crate) fn embedder<'m>(opened: &'m Opened, pool: &'m Pool, dim: Option<usize
 }
 
 /// Lines to a file, whole or not at all, or to standard output.
-pub(crate) fn write_lines(output: Option<&Path>, mut lines: impl Iterator<Item = String>) -> Result<()> {
-    match output {
-        None => lines.try_for_each(|line| say!("{line}")),
-        Some(path) => Ok(maana::data::write_whole(path, |out| lines.try_for_each(|line| writeln!(out, "{line}")))?),
+pub(crate) fn write_lines(output: Option<&Path>, mut lines: impl Iterator<Item = Result<String>>) -> Result<()> {
+    let Some(path) = output else { return lines.try_for_each(|line| say!("{}", line?)) };
+    let mut failed = None;
+    let written = maana::data::write_whole(path, |out| {
+        lines.try_for_each(|line| match line {
+            Ok(line) => writeln!(out, "{line}"),
+            // Whatever stops the lines keeps the file from being made.
+            Err(error) => {
+                failed = Some(error);
+                Err(ErrorKind::Other.into())
+            }
+        })
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(written?),
     }
+}
+
+/// Whether the file is to hold an object a line.
+pub(crate) fn is_jsonl(path: Option<&Path>) -> bool {
+    path.and_then(Path::extension).is_some_and(|ending| ending == "jsonl")
+}
+
+/// A text in a column of tabs.
+pub(crate) fn tab_cell(text: &str) -> String {
+    text.replace(['\t', '\n', '\r'], " ")
 }
 
 /// Does what may fetch a model: notices are printed, and a bar shows how far the fetching is.

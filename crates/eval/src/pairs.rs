@@ -5,6 +5,7 @@
 use maana_kernels::Rows;
 use maana_model::Similarity;
 use maana_vectors::search::Metric;
+use std::collections::HashMap;
 
 /// The measure of vectors that is a model's way of comparing.
 pub fn metric(similarity: Similarity) -> Metric {
@@ -310,22 +311,41 @@ pub fn paraphrase_mining(
 }
 
 /// The share of texts whose nearest on the other side, by cosine, is their translation: `(source, target)` rows belong together.
-/// Of equal cosines the first counts; a text that equals the right one is right.
+/// Of equal cosines the first counts; a text that equals the right one is right. `f1`, as MTEB's mining of translations has it,
+/// is scikit-learn's weighted mean over the targets, each found with the precision of those that named it.
 pub fn translation(source: Rows<'_>, target: Rows<'_>, sources: &[&str], targets: &[&str]) -> Vec<(String, f64)> {
     assert_eq!((source.rows(), target.rows()), (sources.len(), targets.len()), "a text for each embedding");
-    let share = |from: Rows<'_>, to: Rows<'_>, texts: &[&str]| {
+    let named = |from: Rows<'_>, to: Rows<'_>| -> Vec<usize> {
         let nearest = |row: usize| {
             let scores = (0..to.rows()).map(|other| Metric::Cosine.score(from.row(row), to.row(other)));
             scores.enumerate().fold((0, f32::NEG_INFINITY), |best, new| if new.1 > best.1 { new } else { best }).0
         };
-        let right = (0..from.rows()).filter(|row| texts[nearest(*row)] == texts[*row]).count();
-        right as f64 / from.rows() as f64
+        (0..from.rows()).map(nearest).collect()
     };
-    let (forward, backward) = (share(source, target, targets), share(target, source, sources));
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+    let accuracy = |named: &[usize], texts: &[&str]| {
+        mean(named.iter().enumerate().map(|(row, named)| f64::from(texts[*named] == texts[row])).collect())
+    };
+    let f1 = |named: &[usize], texts: &[&str]| {
+        let mut times: HashMap<&str, (f64, f64)> = HashMap::new();
+        for (row, named) in named.iter().enumerate() {
+            times.entry(texts[row]).or_default().0 += 1.0;
+            times.entry(texts[*named]).or_default().1 += 1.0;
+        }
+        let one = |(row, named): (usize, &usize)| {
+            let (due, named_so) = times[texts[row]];
+            if texts[*named] == texts[row] { 2.0 * due / (due + named_so) } else { 0.0 }
+        };
+        mean(named.iter().enumerate().map(one).collect())
+    };
+    let (forward, backward) = (named(source, target), named(target, source));
+    let (there, back) = (accuracy(&forward, targets), accuracy(&backward, sources));
     vec![
-        ("src2trg_accuracy".into(), forward),
-        ("trg2src_accuracy".into(), backward),
-        ("mean_accuracy".into(), (forward + backward) / 2.0),
+        ("src2trg_accuracy".into(), there),
+        ("trg2src_accuracy".into(), back),
+        ("mean_accuracy".into(), (there + back) / 2.0),
+        ("src2trg_f1".into(), f1(&forward, targets)),
+        ("trg2src_f1".into(), f1(&backward, sources)),
     ]
 }
 

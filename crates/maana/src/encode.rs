@@ -1,12 +1,15 @@
 //! The workflow of `maana encode`: a stream of texts to a file of embeddings, in constant memory.
 
 mod output;
+mod ranges;
 
-pub use output::{Format, Output, OutputError};
+pub use output::{Dtype, Format, Output, OutputError};
+pub use ranges::{read_ranges, write_ranges};
 
 use maana_data::{DataError, TextStream};
 use maana_kernels::Matrix;
 use maana_model::{Embedder, ModelError};
+use maana_vectors::quantize::Ranges;
 
 /// Texts that are read, embedded and written together.
 const CHUNK_ROWS: usize = 1024;
@@ -32,12 +35,14 @@ pub enum EncodeError {
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Encoded {
     /// Texts embedded.
     pub rows: u64,
     /// Columns of an embedding.
     pub dimension: usize,
+    /// The ranges in which values were rounded, if they are those of these embeddings.
+    pub ranges: Option<Ranges>,
 }
 
 /// Embeds every text of the stream, behind `prompt`, and writes the embeddings in order. `progress` is told the number of
@@ -77,8 +82,8 @@ pub fn encode(
     if rows == 0 {
         return Err(EncodeError::Nothing(name.to_owned()));
     }
-    output.finish()?;
-    Ok(Encoded { rows, dimension: maana_model::Encoder::dimension(embedder) })
+    let ranges = output.finish()?;
+    Ok(Encoded { rows, dimension: maana_model::Encoder::dimension(embedder), ranges })
 }
 
 fn check(embeddings: &Matrix, before: u64) -> Result<(), EncodeError> {

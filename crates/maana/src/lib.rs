@@ -11,6 +11,7 @@ pub mod encode;
 pub mod evaluate;
 pub mod finetune;
 pub mod hub;
+pub mod npy;
 pub mod open;
 pub mod recipe;
 pub mod report;

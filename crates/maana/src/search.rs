@@ -1,21 +1,21 @@
 //! The workflows of search: texts into a store, questions to the store. The store knows vectors and bytes; that these bytes are
 //! a text and its fields is known here alone.
 
-use crate::texts::{TextsError, embed, words};
+mod searcher;
+
+pub use searcher::{Answers, Found, Question, Searcher, Way};
+
+use crate::texts::{TextsError, embed};
 use maana_data::{DataError, RecordStream, record_columns, text_column};
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::Pool;
 use maana_model::{Embedder, Encoder};
 use maana_vectors::VectorsError;
-use maana_vectors::bm25::Bm25;
-use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
-use maana_vectors::index::Index;
-use maana_vectors::search::{Choice, Funnel, Hit, Search, Wish, choose};
+use maana_vectors::index::{Graph, Hnsw, HnswSettings, prefix_for};
+use maana_vectors::search::Wish;
 use maana_vectors::store::{Document, Store, StoreError, StoreHeader, Stored, Writer};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 pub use maana_eval::metric;
 pub use maana_vectors::store;
@@ -208,145 +208,34 @@ impl Reader {
     }
 }
 
-/// What is asked of a store beside the queries.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Question {
-    /// Hits of each query.
-    pub k: usize,
-    /// Compare the first columns only.
-    pub dim: Option<usize>,
-    /// Fields and the values that they must have.
-    pub filters: Vec<(String, String)>,
-    /// Whether words count too: BM25 over the texts, fused with the ranking by vectors.
-    pub hybrid: bool,
-    /// The share of the true hits that is enough: a shortlist by fewer columns and bits is then scored in full.
-    pub recall: Option<f64>,
-    /// Dimensions at which hits are scored once more, to be compared.
-    pub also_at: Vec<usize>,
-}
+/// From so many documents on a store is given a graph; below, comparing every vector takes a fraction of a second.
+pub const GRAPH_FROM: usize = 1_000_000;
 
-impl Default for Question {
-    fn default() -> Self {
-        Self { k: 10, dim: None, filters: Vec::new(), hybrid: false, recall: None, also_at: Vec::new() }
-    }
-}
-
-/// A document that was found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found {
-    /// Its id.
-    pub id: String,
-    /// Greater is nearer; with `hybrid` the sum of reciprocal ranks.
-    pub score: f32,
-    /// Its text and fields.
-    #[serde(flatten)]
-    pub kept: Kept,
-    /// By the first so many columns, for the dimensions that were asked for.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub scores: BTreeMap<usize, f32>,
-}
-
-/// What was found, and how it was looked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answers {
-    /// The hits of each query, nearest first.
-    pub hits: Vec<Vec<Found>>,
-    /// What was measured to choose a shortlist, if one was asked for.
-    pub choice: Option<Choice>,
-}
-
-/// Finds the nearest documents of each query.
+/// Builds a graph over the vectors of a store and puts it into the store: from then on a search walks along it, and compares
+/// one by one only what was added later. The prefix that is walked by, and what each width finds, are measured. The store is
+/// compacted first, so that no later change moves the rows.
 ///
 /// # Errors
-/// If the store was made by another model, a filter names a field that no document has, or a file is damaged.
-pub fn search(
-    store: &Store,
-    embedder: &Embedder<'_>,
-    pool: &Pool,
-    queries: &[&str],
-    question: &Question,
-) -> Result<Answers, SearchError> {
-    store.expect_fingerprint(&embedder.fingerprint(), &store.header().made_by)?;
-    check_filters(store, &question.filters)?;
-    let vectors = embed(embedder, queries, embedder.role_prompt(maana_model::Role::Query), &mut |_| {})?;
-    Searcher::new(store.clone()).search(pool, queries, &vectors, question)
+/// What the system refuses, or a damaged file; a graph that was there stays.
+pub fn build_graph(writer: &mut Writer, pool: &Pool) -> Result<Graph, SearchError> {
+    writer.compact()?;
+    let (corpus, metric) = (writer.store().corpus(), writer.store().header().metric);
+    let wish = Wish::default();
+    let settings = HnswSettings { prefix: Some(prefix_for(pool, &corpus, metric, &wish)?), ..HnswSettings::default() };
+    let mut built = Hnsw::build(pool, corpus, metric, &settings)?;
+    built.measure(pool, &wish)?;
+    let graph = built.into_graph();
+    graph.keep(writer)?;
+    Ok(graph)
 }
 
-/// A state of a store that is asked many times: what words need is made once, when they are first asked for.
-pub struct Searcher {
-    store: Store,
-    words: Mutex<Option<Arc<WordIndex>>>,
-}
-
-impl Searcher {
-    /// Searches in this state.
-    pub fn new(store: Store) -> Self {
-        Self { store, words: Mutex::new(None) }
-    }
-
-    /// The state.
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
-
-    /// Finds the nearest documents of each query, whose vectors are those of the store's model, behind its prompt for queries.
-    ///
-    /// # Errors
-    /// If a filter names a field that no document has, a dimension is none, or a file is damaged.
-    pub fn search(
-        &self,
-        pool: &Pool,
-        queries: &[&str],
-        vectors: &Matrix,
-        question: &Question,
-    ) -> Result<Answers, SearchError> {
-        let store = &self.store;
-        check_filters(store, &question.filters)?;
-        let allowed = |row: usize| {
-            let fields = kept(store, row).map(|kept| kept.fields).unwrap_or_default();
-            question.filters.iter().all(|(field, value)| fields.get(field) == Some(value))
-        };
-        let filter: Option<&(dyn Fn(usize) -> bool + Sync)> =
-            if question.filters.is_empty() { None } else { Some(&allowed) };
-        // Fusing looks further down both rankings than it gives.
-        let k = if question.hybrid { question.k.max(100) } else { question.k };
-        let settings = Search { k, metric: store.header().metric, dim: question.dim, filter, ..Search::default() };
-        let (mut hits, choice) = by_vectors(store, pool, vectors, &settings, question)?;
-        if question.hybrid {
-            let words = self.words()?;
-            for (query, hits) in queries.iter().zip(&mut hits) {
-                let by_words = words.0.search(&terms(query), k, filter);
-                *hits = fuse(&[(hits, 1.0), (&by_words, 1.0)], USUAL_CONSTANT, question.k);
-            }
-        }
-        let found = |(query, hits): (usize, &Vec<Hit>)| {
-            hits.iter().map(|hit| self.found(vectors.row(query), hit, &question.also_at)).collect()
-        };
-        let hits = hits.iter().enumerate().map(found).collect::<Result<_, SearchError>>()?;
-        Ok(Answers { hits, choice })
-    }
-
-    fn found(&self, query: &[f32], hit: &Hit, also_at: &[usize]) -> Result<Found, SearchError> {
-        let header = self.store.header();
-        let mut scores = BTreeMap::new();
-        if !also_at.is_empty() {
-            let mut row = vec![0.0; header.dims];
-            self.store.corpus().copy_row(hit.row, &mut row);
-            let dims = also_at.iter().filter(|dim| **dim > 0 && **dim <= header.dims);
-            scores.extend(dims.map(|dim| (*dim, header.metric.score(&query[..*dim], &row[..*dim]))));
-        }
-        let document = self.store.document(hit.row)?;
-        Ok(Found { id: document.id.to_owned(), score: hit.score, kept: kept(&self.store, hit.row)?, scores })
-    }
-
-    fn words(&self) -> Result<Arc<WordIndex>, SearchError> {
-        // Whoever panicked while holding it left it as it was.
-        let mut words = self.words.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(words) = &*words {
-            return Ok(Arc::clone(words));
-        }
-        Ok(Arc::clone(words.insert(Arc::new(WordIndex::of(&self.store)?))))
-    }
+/// The text and fields of a row.
+///
+/// # Errors
+/// A damaged file, or a document that `add` has not written.
+pub fn kept(store: &Store, row: usize) -> Result<Kept, SearchError> {
+    let document = store.document(row)?;
+    serde_json::from_slice(document.payload).map_err(|_| SearchError::Foreign { id: document.id.to_owned() })
 }
 
 /// The names of fields that the first documents of a store have.
@@ -360,37 +249,6 @@ pub fn fields(store: &Store) -> Result<Vec<String>, SearchError> {
         names.extend(kept(store, row)?.fields.into_keys());
     }
     Ok(names.into_iter().collect())
-}
-
-fn by_vectors(
-    store: &Store,
-    pool: &Pool,
-    queries: &Matrix,
-    settings: &Search<'_>,
-    question: &Question,
-) -> Result<(Vec<Vec<Hit>>, Option<Choice>), SearchError> {
-    let Some(recall) = question.recall.filter(|_| question.dim.is_none()) else {
-        return Ok((store.search(pool, queries.view(), settings)?, None));
-    };
-    let wish = Wish { k: settings.k, recall, ..Wish::default() };
-    let choice = choose(pool, &store.corpus(), settings.metric, &wish)?;
-    let hits = match &choice.funnel {
-        None => store.search(pool, queries.view(), settings)?,
-        Some(measured) => {
-            let funnel = Funnel::build(pool, store.corpus(), settings.metric, measured.settings)?;
-            Index::search(&funnel, pool, queries.view(), settings.k, settings.filter)?
-        }
-    };
-    Ok((hits, Some(choice)))
-}
-
-/// The text and fields of a row.
-///
-/// # Errors
-/// A damaged file, or a document that `add` has not written.
-pub fn kept(store: &Store, row: usize) -> Result<Kept, SearchError> {
-    let document = store.document(row)?;
-    serde_json::from_slice(document.payload).map_err(|_| SearchError::Foreign { id: document.id.to_owned() })
 }
 
 fn check_filters(store: &Store, filters: &[(String, String)]) -> Result<(), SearchError> {
@@ -408,26 +266,4 @@ fn check_filters(store: &Store, filters: &[(String, String)]) -> Result<(), Sear
     let present: Vec<String> = present.into_keys().collect();
     let present = if present.is_empty() { "none (index with --keep)".to_owned() } else { present.join(", ") };
     Err(SearchError::NoField { field: field.to_string(), present })
-}
-
-/// BM25 over all rows of a store; those that are deleted have no words.
-struct WordIndex(Bm25);
-
-impl WordIndex {
-    fn of(store: &Store) -> Result<Self, SearchError> {
-        let mut documents = vec![Vec::new(); store.corpus().rows()];
-        for row in store.rows() {
-            documents[row] = terms(&kept(store, row)?.text);
-        }
-        Ok(Self(Bm25::build(documents, Default::default())))
-    }
-}
-
-fn terms(text: &str) -> Vec<u64> {
-    let number = |word: String| {
-        let mut hasher = DefaultHasher::new();
-        word.hash(&mut hasher);
-        hasher.finish()
-    };
-    words(text).map(number).collect()
 }

@@ -1,5 +1,7 @@
 //! The workflow of `maana similarity`: texts against each other.
 
+use crate::texts::{TextsError, embed};
+use maana_data::{DataError, Record};
 use maana_kernels::{Matrix, Pool, Rows};
 use maana_model::{Embedder, Encoder, ModelError, Similarity};
 
@@ -35,6 +37,50 @@ pub fn compare(pool: &Pool, similarity: Similarity, a: Rows<'_>, b: Rows<'_>) ->
         }
     }
     scores
+}
+
+/// Two texts and how alike they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoredPair {
+    /// The texts; a field that was missing is empty.
+    pub texts: [String; 2],
+    /// In the model's own way of comparing; more is more alike.
+    pub score: f32,
+}
+
+/// Pairs that are embedded together.
+const CHUNK: usize = 1024;
+
+/// Compares the first two fields of each record with each other, in constant memory, in the order of the records.
+pub fn pairs<'a>(
+    embedder: &'a Embedder<'_>,
+    mut records: impl Iterator<Item = Result<Record, DataError>> + 'a,
+) -> impl Iterator<Item = Result<ScoredPair, TextsError>> + 'a {
+    let metric = maana_eval::metric(embedder.similarity());
+    let mut score_chunk = move || -> Result<Vec<ScoredPair>, TextsError> {
+        let mut texts: Vec<[String; 2]> = Vec::with_capacity(CHUNK);
+        for record in records.by_ref().take(CHUNK) {
+            let mut values = record?.values.into_iter().map(Option::unwrap_or_default);
+            texts.push(std::array::from_fn(|_| values.next().unwrap_or_default()));
+        }
+        let both: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
+        let rows = embed(embedder, &both, embedder.default_prompt(), &mut |_| {})?;
+        let score = |pair: usize| metric.score(rows.row(2 * pair), rows.row(2 * pair + 1));
+        Ok(texts.into_iter().enumerate().map(|(pair, texts)| ScoredPair { texts, score: score(pair) }).collect())
+    };
+    let mut failed = false;
+    let chunks = std::iter::from_fn(move || {
+        if failed {
+            return None;
+        }
+        let chunk = score_chunk();
+        failed = chunk.is_err();
+        chunk.map(|chunk| (!chunk.is_empty()).then_some(chunk)).transpose()
+    });
+    chunks.flat_map(|chunk| match chunk {
+        Ok(pairs) => pairs.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    })
 }
 
 /// The rows, each of length 1.

@@ -267,11 +267,17 @@ impl Set {
         let anchors: Vec<&str> = pairs.texts.iter().map(String::as_str).collect();
         let a = embed(embedder, &anchors, embedder.role_prompt(Role::Query), &mut |_| {})?;
         let b = embed(embedder, &positives, embedder.role_prompt(Role::Document), &mut |_| {})?;
-        let at = |dim: &usize| {
-            let scores = translation(a.view().prefix(*dim), b.view().prefix(*dim), &anchors, &positives);
-            scores.last().map_or(f64::NAN, |(_, mean)| *mean)
+        let scores: Vec<Vec<(String, f64)>> = dims
+            .iter()
+            .map(|dim| translation(a.view().prefix(*dim), b.view().prefix(*dim), &anchors, &positives))
+            .collect();
+        let measured = |name: &str| {
+            let at = |scores: &Vec<(String, f64)>| {
+                scores.iter().find(|(key, _)| key == name).map_or(f64::NAN, |(_, value)| *value)
+            };
+            self.measured("matching", name, scores.iter().map(at).collect())
         };
-        Ok(vec![self.measured("matching", "mean_accuracy", dims.iter().map(at).collect())])
+        Ok(["mean_accuracy", "src2trg_f1", "trg2src_f1"].map(measured).into())
     }
 }
 

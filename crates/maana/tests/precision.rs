@@ -1,8 +1,10 @@
 //! What bf16 and int8 change, on a real model: embeddings within stated bounds of those in f32. Where the model cannot be had,
 //! the tests say so and are skipped.
 
+use maana::data::RetrievalSet;
+use maana::eval::{RetrievalOptions, evaluate_retrieval};
 use maana::kernels::{Matrix, Pool, Precision};
-use maana::model::{Embedder, Purpose, SentenceModel};
+use maana::model::{Embedder, Encoder, Purpose, SentenceModel};
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 
@@ -65,5 +67,37 @@ fn an_embedding_does_not_depend_on_its_company() {
             let alone = embeddings(&model, &pool, &texts[index..=index]);
             assert_eq!(alone.row(0), together.row(index), "{}, text {index}", precision.name());
         }
+    }
+}
+
+/// Retrieval over all queries of two real Swahili sets moves by less than 0.2 % in bf16 and 1 % in int8.
+#[test]
+fn retrieval_keeps_its_quality() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/swahili/ir");
+    let sets = ["injongo-same-intent", "xcopa-premise2choice"].map(|name| data.join(name));
+    if !sets.iter().all(|set| set.is_dir()) {
+        println!("skipped: {} is not there", data.display());
+        return;
+    }
+    let pool = Pool::available();
+    let Some(mut model) = model(&pool) else { return };
+    let mut means = Vec::new();
+    for precision in PRECISIONS {
+        model.set_precision(&pool, precision);
+        let embedder = Embedder::new(&model, &pool).unwrap();
+        let (mut sum, mut queries) = (0.0, 0.0);
+        for set in &sets {
+            let set = RetrievalSet::open(set).unwrap();
+            let count = set.queries.len() as f64;
+            let dims = [embedder.dimension()];
+            let scores = evaluate_retrieval(&pool, &embedder, &set, &dims, &RetrievalOptions::default()).unwrap();
+            sum += count * scores[0].get("cosine_ndcg@10").unwrap();
+            queries += count;
+        }
+        means.push(sum / queries);
+        println!("{}: nDCG@10 {:.5} over {queries} queries", precision.name(), sum / queries);
+    }
+    for (mean, most) in means[1..].iter().zip([0.002, 0.01]) {
+        assert!((mean / means[0] - 1.0).abs() < most, "{means:?}");
     }
 }

@@ -7,11 +7,12 @@ use maana::kernels::Pool;
 use maana::model::{Embedder, Encoder};
 use maana::search::store::Store;
 use maana::search::{SearchError, Searcher, fields};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A store that is searched.
 pub(crate) struct Index {
+    folder: PathBuf,
     fingerprint: [u8; 32],
     state: Mutex<State>,
     log: Log,
@@ -29,13 +30,14 @@ pub(crate) struct State {
 impl Index {
     /// Opens a store that this model made.
     pub(crate) fn open(folder: &Path, model: &Model, log: Log) -> Result<Self, ServeError> {
-        let store = Store::open(folder).map_err(SearchError::from)?;
+        let searcher = Searcher::open(folder)?;
+        let store = searcher.store();
         let pool = Pool::new(1);
         let embedder = Embedder::new(&model.sentence, &pool).and_then(|it| it.with_dimension(store.header().dims));
         let embedder = embedder.map_err(|error| ServeError::Settings(format!("{}: {error}", folder.display())))?;
         let fingerprint = embedder.fingerprint();
         store.expect_fingerprint(&fingerprint, &model.folder.display().to_string()).map_err(SearchError::from)?;
-        Ok(Self { fingerprint, state: Mutex::new(State::of(store)?), log })
+        Ok(Self { folder: folder.to_owned(), fingerprint, state: Mutex::new(State::of(searcher)?), log })
     }
 
     /// The latest whole state. If what a writer left cannot be opened, the one before goes on being searched.
@@ -55,14 +57,16 @@ impl Index {
         if !changed {
             return Ok(None);
         }
-        store.expect_fingerprint(&self.fingerprint, "the model that is served")?;
-        State::of(store).map(Some)
+        let searcher = Searcher::open(&self.folder)?;
+        searcher.store().expect_fingerprint(&self.fingerprint, "the model that is served")?;
+        State::of(searcher).map(Some)
     }
 }
 
 impl State {
-    fn of(store: Store) -> Result<Self, SearchError> {
-        let (documents, dims, fields) = (store.len(), store.header().dims, fields(&store)?);
-        Ok(Self { searcher: Arc::new(Searcher::new(store)), documents, dims, fields })
+    fn of(searcher: Searcher) -> Result<Self, SearchError> {
+        let store = searcher.store();
+        let (documents, dims, fields) = (store.len(), store.header().dims, fields(store)?);
+        Ok(Self { searcher: Arc::new(searcher), documents, dims, fields })
     }
 }

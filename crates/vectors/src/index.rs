@@ -2,7 +2,7 @@
 
 mod hnsw;
 
-pub use hnsw::{Hnsw, HnswSettings};
+pub use hnsw::{Graph, Hnsw, HnswSettings, Reached, prefix_for};
 
 use crate::error::VectorsError;
 use crate::search::{Corpus, Filter, Funnel, Hit, Metric, Search, search};

@@ -27,12 +27,13 @@ impl Ranges {
         Ok(ranges)
     }
 
-    pub(crate) fn nothing(columns: usize) -> Self {
+    /// Those of no row: every row widens them.
+    pub fn nothing(columns: usize) -> Self {
         Self { low: vec![f32::INFINITY; columns], high: vec![f32::NEG_INFINITY; columns] }
     }
 
     /// Takes in more rows.
-    pub(crate) fn widen(&mut self, rows: Rows<'_>) {
+    pub fn widen(&mut self, rows: Rows<'_>) {
         for row in 0..rows.rows() {
             for (column, value) in rows.row(row).iter().enumerate() {
                 self.low[column] = self.low[column].min(*value);

@@ -11,6 +11,7 @@ mod exact;
 mod funnel;
 mod metric;
 mod plane;
+mod sample;
 
 pub(crate) use best::Best;
 pub use bits::Bits;
@@ -22,3 +23,4 @@ pub use funnel::{Choice, Funnel, FunnelSettings, Measured, Wish, choose};
 pub use metric::Metric;
 pub(crate) use metric::{norm, norms};
 pub use plane::{Plane, PlanePrecision};
+pub(crate) use sample::{Sample, recall};

@@ -3,7 +3,7 @@
 //! writer has returned for is on the disk. Ids are strings, payloads opaque bytes, the maker of the vectors a fingerprint.
 //!
 //! On disk: `manifest` (text: version, checksum, JSON), `segment-N` (vectors, ids, payloads, an index of ids), `dead-N` (a bit
-//! for each deleted row of a segment), `lock`. Files that the manifest does not name are leftovers; the next writer removes
+//! for each deleted row of a segment), `lock`, and `graph` where there is an index over the vectors. Files that the manifest does not name are leftovers; the next writer removes
 //! them.
 //!
 //! ```
@@ -38,11 +38,14 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+/// The file of the graph over a store's vectors, if one was made. It is no part of the state: without it all rows are compared.
+pub(crate) const GRAPH: &str = "graph";
+
 pub(crate) use disk::Disk;
 pub use error::StoreError;
 pub use manifest::{StoreHeader, Stored};
 pub(crate) use sections::{Kind, SectionFile, SectionWriter, check as check_file};
 pub use segment::Document;
-pub use snapshot::{Store, StoreInfo};
+pub use snapshot::{Cut, Store, StoreInfo};
 pub use verify::{Damage, Verified, verify};
 pub use writer::{Added, Writer};

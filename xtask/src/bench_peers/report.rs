@@ -222,7 +222,7 @@ impl Results {
         };
         write("results.json", format!("{}\n", serde_json::to_string_pretty(self)?))?;
         write("results.svg", chart::draw(&self.comparisons))?;
-        write("RESULTS.md", self.markdown())
+        crate::results_file::write_peers(&folder.join("RESULTS.md"), &self.markdown())
     }
 
     fn markdown(&self) -> String {

@@ -2,7 +2,7 @@
 
 use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
-use maana::bench::{PRODUCT_SHAPES, Round};
+use maana::bench::{Method, PRODUCT_SHAPES, Round, SearchRound};
 use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana::kernels::{Pool, Precision};
 use maana::model::{Purpose, SentenceModel, Shape, Trainable};
@@ -50,6 +50,33 @@ enum Part {
         #[arg(long, value_name = "DIR")]
         charts: Option<PathBuf>,
     },
+    /// Write made vectors, queries and the queries' true neighbours, to measure searching with
+    MakeVectors {
+        /// The folder to write base.npy, queries.npy and truth.npy to; it has to be there
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Vectors
+        #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..1 << 24))]
+        rows: u32,
+        /// Columns
+        #[arg(long, value_name = "N", default_value_t = 384, value_parser = clap::value_parser!(u32).range(1..65536))]
+        dims: u32,
+        /// Queries
+        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..1 << 20))]
+        queries: u32,
+        /// Take base.npy and queries.npy as they are, and find the true neighbours alone
+        #[arg(long)]
+        judge: bool,
+    },
+    /// All queries of such a folder at once for every number on standard input, told as a line of JSON
+    SearchRounds {
+        /// How to search; the number is the recall in percent for a funnel, the width for a graph
+        #[arg(value_enum)]
+        method: SearchMethod,
+        /// The folder
+        #[arg(long, value_name = "DIR")]
+        vectors: PathBuf,
+    },
     /// One round for every line `go` on standard input, told as a line of JSON: for programs that measure several engines in
     /// turn
     ServeRounds {
@@ -95,6 +122,23 @@ impl Named {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
+enum SearchMethod {
+    Exact,
+    Funnel,
+    Graph,
+}
+
+impl SearchMethod {
+    fn method(self) -> Method {
+        match self {
+            Self::Exact => Method::Exact,
+            Self::Funnel => Method::Funnel,
+            Self::Graph => Method::Graph,
+        }
+    }
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
 enum Job {
     Encode,
     Train,
@@ -113,6 +157,13 @@ impl Bench {
                 Ok(())
             }
             Some(Part::Costs { model, precision, charts }) => costs(pool, &model, precision, charts),
+            Some(Part::MakeVectors { out, judge: true, .. }) => Ok(maana::bench::judge_vectors(pool, &out)?),
+            Some(Part::MakeVectors { out, rows, dims, queries, judge: false }) => {
+                Ok(maana::bench::make_vectors(pool, &out, rows as usize, dims as usize, queries as usize)?)
+            }
+            Some(Part::SearchRounds { method, vectors }) => {
+                Ok(maana::bench::search_rounds(pool, &vectors, method.method(), &mut next_search)?)
+            }
             Some(Part::ServeRounds { job, model, texts, set, mut dims, precision }) => {
                 let purpose = if matches!(job, Job::Train) { Purpose::Train } else { Purpose::Encode };
                 let mut opened = crate::terminal::open_model(purpose, &model, pool, precision.precision)?;
@@ -131,15 +182,24 @@ impl Bench {
     }
 }
 
-/// Tells of a round, or that all is ready for the first, and waits for the word to go on.
-fn next_round(round: Option<Round>) -> bool {
+/// Tells of a round, or that all is ready for the first, and waits for the next word.
+fn next_word(round: Option<impl serde::Serialize>) -> Option<String> {
     let line = match round {
         None => serde_json::json!({"ready": true}),
         Some(round) => serde_json::json!(round),
     };
-    let told = say!("{line}");
+    say!("{line}").ok()?;
     let mut word = String::new();
-    told.is_ok() && std::io::stdin().lock().read_line(&mut word).is_ok() && word.trim() == "go"
+    std::io::stdin().lock().read_line(&mut word).ok()?;
+    Some(word.trim().to_owned())
+}
+
+fn next_round(round: Option<Round>) -> bool {
+    next_word(round).is_some_and(|word| word == "go")
+}
+
+fn next_search(round: Option<SearchRound>) -> Option<usize> {
+    next_word(round)?.parse().ok()
 }
 
 fn encode_rounds(pool: &Pool, model: &SentenceModel, texts: PathBuf) -> Result<()> {

@@ -167,7 +167,7 @@ impl Classify {
                     }
                     format!("{label}\t{:.4}\t{}", shares[best[row]], text.replace(['\t', '\n', '\r'], " "))
                 };
-                write_lines(output.as_deref(), texts.iter().enumerate().map(line))
+                write_lines(output.as_deref(), texts.iter().enumerate().map(line).map(Ok))
             }
             Part::Evaluate { file, using, label, picture, reading } => {
                 let read = read(&file, &reading.columns(), &[&label])?;
@@ -181,7 +181,7 @@ impl Classify {
                 say!("log loss       {:.4}", evaluation.log_loss)?;
                 say!("calibration    {:.4} expected error", evaluation.calibration_error)?;
                 if let Some(path) = &picture {
-                    write_lines(Some(path), std::iter::once(confusion_picture(&evaluation.confusion, &labels)))?;
+                    write_lines(Some(path), std::iter::once(Ok(confusion_picture(&evaluation.confusion, &labels))))?;
                     say!("picture        {}", path.display())?;
                 }
                 Ok(())

@@ -112,7 +112,7 @@ impl Cluster {
         }
         if let Some(path) = &self.output {
             let line = |(text, label): (&String, &Option<usize>)| serde_json::json!({"text": text, "group": label});
-            write_lines(Some(path), texts.iter().zip(&labels).map(|pair| line(pair).to_string()))?;
+            write_lines(Some(path), texts.iter().zip(&labels).map(|pair| Ok(line(pair).to_string())))?;
         }
         if let Some(path) = &self.html {
             let whole = rows.columns();
@@ -135,7 +135,7 @@ impl Cluster {
                 dots: texts.iter().enumerate().map(dot).collect(),
                 views: views(pool, rows.view(), &dims)?,
             };
-            write_lines(Some(path), std::iter::once(map.page())).with_context(|| path.display().to_string())?;
+            write_lines(Some(path), std::iter::once(Ok(map.page()))).with_context(|| path.display().to_string())?;
             say!("map            {}", path.display())?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use maana::data::TextStream;
-use maana::encode::Output;
+use maana::encode::{Dtype, Output, read_ranges, write_ranges};
 use maana::kernels::Pool;
 use maana::model::{Encoder, Purpose};
 use std::num::NonZeroUsize;
@@ -20,6 +20,8 @@ read, embedded and written as they come, so that files may be larger than memory
 Examples:
   maana encode MODEL --input texts.txt --output embeddings.npy
   maana encode MODEL --input corpus.jsonl --column text --dim 128 --output embeddings.parquet
+  maana encode MODEL --input corpus.jsonl --dtype int8 --output corpus.npy      (and corpus.ranges.npy)
+  maana encode MODEL --input queries.txt --dtype int8 --ranges corpus.ranges.npy --output queries.npy
   printf 'Habari ya asubuhi\\n' | maana encode MODEL --input - --output embeddings.jsonl")]
 pub(crate) struct Encode {
     /// A folder, a name on the hub, or name@revision
@@ -29,7 +31,7 @@ pub(crate) struct Encode {
     /// The file of texts, or - for standard input
     #[arg(long, value_name = "FILE|-")]
     input: String,
-    /// The file of embeddings: .npy, .jsonl or .parquet
+    /// The file of embeddings: .npy, .jsonl, .parquet or .safetensors
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// The column with the text [default: `text`, else the first with strings]
@@ -38,12 +40,42 @@ pub(crate) struct Encode {
     /// Keep the first N columns of every embedding, of length 1 again if the model's are
     #[arg(long, value_name = "N")]
     dim: Option<usize>,
+    /// The numbers that are written. int8 and uint8 are rounded between the least and the greatest value of each column, which
+    /// are written beside, as OUTPUT.ranges.npy; binary and ubinary hold eight signs in a byte
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = DtypeName::F32)]
+    dtype: DtypeName,
+    /// Round int8 and uint8 between the values of this file, not those of these embeddings
+    #[arg(long, value_name = "FILE.npy")]
+    ranges: Option<PathBuf>,
     /// Tokens that go through the model at once; changes speed and memory, never the result
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
     batch_tokens: NonZeroUsize,
     /// A prompt of the model to put before every text, by its name
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum DtypeName {
+    F32,
+    F16,
+    Int8,
+    Uint8,
+    Binary,
+    Ubinary,
+}
+
+impl DtypeName {
+    fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::Int8 => Dtype::Int8,
+            Self::Uint8 => Dtype::Uint8,
+            Self::Binary => Dtype::Binary,
+            Self::Ubinary => Dtype::Ubinary,
+        }
+    }
 }
 
 impl Encode {
@@ -60,7 +92,12 @@ impl Encode {
             Some(name) => embedder.prompt(name)?,
             None => embedder.default_prompt(),
         };
-        let output = Output::create(&self.output, embedder.dimension())?;
+        let dtype = self.dtype.dtype();
+        if self.ranges.is_some() && !dtype.needs_ranges() {
+            bail!("--ranges says how int8 and uint8 are rounded; leave it out, or give --dtype int8 or uint8");
+        }
+        let ranges = self.ranges.as_deref().map(|path| read_ranges(path, embedder.dimension())).transpose()?;
+        let output = Output::create(&self.output, embedder.dimension(), dtype, ranges)?;
         let progress = crate::terminal::count("texts");
         let start = std::time::Instant::now();
         let encoded = maana::encode::encode(&embedder, prompt, texts, name, output, &mut |rows| {
@@ -74,6 +111,11 @@ impl Encode {
             encoded.dimension,
             start.elapsed().as_secs_f64()
         );
+        if let Some(ranges) = &encoded.ranges {
+            let path = self.output.with_extension("ranges.npy");
+            write_ranges(&path, ranges)?;
+            tell!("{}: the ranges, for --ranges of what is to be compared with these", path.display());
+        }
         Ok(())
     }
 }

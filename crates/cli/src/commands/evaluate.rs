@@ -99,11 +99,11 @@ impl Evaluate {
             let json = serde_json::json!({
                 "model": self.model, "precision": precision, "dims": dims, "measures": measured,
             });
-            crate::terminal::write_lines(Some(path), std::iter::once(format!("{json:#}")))?;
+            crate::terminal::write_lines(Some(path), std::iter::once(Ok(format!("{json:#}"))))?;
         }
         if let Some(path) = &self.chart {
             let chart = maana::suite::chart(&measured, &dims, &format!("{} in {precision}", self.model));
-            crate::terminal::write_lines(Some(path), std::iter::once(chart))?;
+            crate::terminal::write_lines(Some(path), std::iter::once(Ok(chart)))?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! `maana index` and `maana add`: documents into a store.
 
+use super::store::GraphArgument;
 use crate::precision::{Choice, PrecisionArgument};
 use anyhow::{Context, Result, bail};
 use maana::kernels::Pool;
@@ -57,6 +58,8 @@ pub(crate) struct Index {
     #[arg(long)]
     half: bool,
     #[command(flatten)]
+    graph: GraphArgument,
+    #[command(flatten)]
     precision: PrecisionArgument,
 }
 
@@ -71,12 +74,15 @@ impl Index {
         let made_by = name_of(&opened)?;
         let mut writer = maana::search::create(&self.out, &embedder, &made_by, stored)?;
         let added = add(&embedder, &mut writer, &self.corpus, &self.fields.fields());
-        if added.is_err() && writer.store().is_empty() {
-            // Nothing came into it: what is left would only stand in the way of the next try.
-            drop(writer);
-            let _ = std::fs::remove_dir_all(&self.out);
+        if let Err(error) = added {
+            if writer.store().is_empty() {
+                // Nothing came into it: what is left would only stand in the way of the next try.
+                drop(writer);
+                let _ = std::fs::remove_dir_all(&self.out);
+            }
+            return Err(error);
         }
-        added?;
+        self.graph.build(&mut writer, pool)?;
         say!("{}", self.out.display())
     }
 }

@@ -1,7 +1,7 @@
 //! `maana mine`, `dedupe` and `hard-negatives`: pairs of texts by meaning.
 
 use crate::precision::PrecisionArgument;
-use crate::terminal::{self, write_lines};
+use crate::terminal::{self, is_jsonl, tab_cell, write_lines};
 use anyhow::{Result, bail};
 use maana::kernels::{Matrix, Pool};
 use maana::model::{Embedder, Encoder, Purpose, Role};
@@ -51,15 +51,6 @@ pub(crate) fn embed<T: AsRef<str>>(embedder: &Embedder<'_>, texts: &[T], prompt:
     let matrix = maana::texts::embed(embedder, texts, prompt, &mut |done| progress.set_position(done))?;
     progress.finish_and_clear();
     Ok(matrix)
-}
-
-fn is_jsonl(path: Option<&Path>) -> bool {
-    path.and_then(Path::extension).is_some_and(|ending| ending == "jsonl")
-}
-
-/// A text in a column of tabs.
-fn cell(text: &str) -> String {
-    text.replace(['\t', '\n', '\r'], " ")
 }
 
 /// Find pairs of texts that mean the same: in one file, or translations across two.
@@ -127,9 +118,9 @@ impl Mine {
                 });
                 return value.to_string();
             }
-            format!("{score:.4}\t{}\t{}\t{}\t{}", a + 1, b + 1, cell(&first[*a]), cell(&other[*b]))
+            format!("{score:.4}\t{}\t{}\t{}\t{}", a + 1, b + 1, tab_cell(&first[*a]), tab_cell(&other[*b]))
         };
-        write_lines(self.output.as_deref(), kept.iter().map(line))
+        write_lines(self.output.as_deref(), kept.iter().map(line).map(Ok))
     }
 }
 
@@ -166,14 +157,17 @@ impl Dedupe {
         if let Some(path) = &self.groups {
             let groups = duplicates.groups();
             let members = groups.iter().flat_map(|group| group[1..].iter().map(|row| (group[0], *row)));
-            write_lines(Some(path), members.map(|(a, b)| format!("{}\t{}\t{}", a + 1, b + 1, cell(&texts[b]))))?;
+            write_lines(
+                Some(path),
+                members.map(|(a, b)| Ok(format!("{}\t{}\t{}", a + 1, b + 1, tab_cell(&texts[b])))),
+            )?;
         }
         let json = is_jsonl(self.output.as_deref());
         let line = |row: usize| match json {
             true => serde_json::json!({"text": texts[row]}).to_string(),
             false => texts[row].replace(['\n', '\r'], " "),
         };
-        write_lines(self.output.as_deref(), kept.into_iter().map(line))
+        write_lines(self.output.as_deref(), kept.into_iter().map(line).map(Ok))
     }
 }
 
@@ -299,7 +293,7 @@ impl HardNegativesCommand {
         let asked: usize = positives.iter().map(Vec::len).sum::<usize>() * self.negatives;
         let found: usize = mined.iter().map(|mined| mined.positives.len() * mined.negatives.len()).sum();
         tell!("{} rows; {found} negatives of {asked} that were asked for", lines.len());
-        write_lines(Some(&self.output), lines.into_iter())
+        write_lines(Some(&self.output), lines.into_iter().map(Ok))
     }
 }
 

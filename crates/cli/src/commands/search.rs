@@ -4,8 +4,7 @@ use super::index::{Opening, embedder_of};
 use anyhow::{Result, bail};
 use maana::data::TextStream;
 use maana::kernels::Pool;
-use maana::search::store::Store;
-use maana::search::{Answers, Found, Question};
+use maana::search::{Found, Question, Searcher, Way};
 use std::path::PathBuf;
 
 /// Find documents of a store by meaning.
@@ -42,6 +41,9 @@ pub(crate) struct Search {
     /// Be content with this share of the true hits, if that is faster; what was chosen is told
     #[arg(long, value_name = "SHARE", conflicts_with = "dim")]
     recall: Option<f64>,
+    /// Compare every vector, also where the store has a graph
+    #[arg(long, conflicts_with = "recall")]
+    exact: bool,
     /// Print an object a query, as JSON lines
     #[arg(long)]
     json: bool,
@@ -61,6 +63,7 @@ impl Search {
             filters: filters.collect::<Result<_>>()?,
             hybrid: self.hybrid,
             recall: self.recall,
+            exact: self.exact,
             also_at: Vec::new(),
         };
         let queries: Vec<String> = match (self.query, &self.queries) {
@@ -69,11 +72,11 @@ impl Search {
             (None, None) => unreachable!("clap asks for one of them"),
         };
         let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-        let store = Store::open(&self.store)?;
-        let opened = self.opening.model_of(&store, pool)?;
-        let embedder = embedder_of(&opened, &store, pool)?;
-        let answers = maana::search::search(&store, &embedder, pool, &queries, &question)?;
-        tell_choice(&answers);
+        let searcher = Searcher::open(&self.store)?;
+        let opened = self.opening.model_of(searcher.store(), pool)?;
+        let embedder = embedder_of(&opened, searcher.store(), pool)?;
+        let answers = searcher.search(&embedder, pool, &queries, &question)?;
+        tell_way(&answers.way);
         for (query, hits) in queries.iter().zip(&answers.hits) {
             if self.json {
                 say!("{}", serde_json::json!({"query": query, "hits": hits}))?;
@@ -98,17 +101,24 @@ fn print(hit: &Found) -> Result<()> {
     say!("{:>8.4}  {:<12}  {}{fields}", hit.score, hit.id, hit.kept.text)
 }
 
-fn tell_choice(answers: &Answers) {
-    let Some(choice) = &answers.choice else { return };
-    match &choice.funnel {
-        Some(measured) => tell!(
-            "a shortlist of {} by {} columns in {:?}, then all columns: recall {:.4}, measured on {} of the store's vectors",
-            measured.settings.shortlist,
-            measured.settings.prefix,
-            measured.settings.precision,
-            measured.recall,
-            choice.sample
-        ),
-        None => tell!("every vector is compared: no shortlist reached the recall at less cost"),
+fn tell_way(way: &Way) {
+    match way {
+        Way::Exact => {}
+        Way::Shortlist(choice) => match &choice.funnel {
+            Some(measured) => tell!(
+                "a shortlist of {} by {} columns in {:?}, then all columns: recall {:.4}, measured on {} of the store's vectors",
+                measured.settings.shortlist,
+                measured.settings.prefix,
+                measured.settings.precision,
+                measured.recall,
+                choice.sample
+            ),
+            None => tell!("every vector is compared: no shortlist reached the recall at less cost"),
+        },
+        Way::Graph { reached, later } => {
+            let behind =
+                if *later > 0 { format!("; {later} added since are compared one by one") } else { String::new() };
+            tell!("along the graph, {} wide: recall {:.4} when it was made{behind}", reached.width, reached.recall);
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! `maana similarity`
 
-use anyhow::Result;
+use crate::terminal::{is_jsonl, tab_cell, write_lines};
+use anyhow::{Result, bail};
+use maana::data::{DataError, RecordStream, record_columns};
 use maana::kernels::Pool;
-use maana::model::Purpose;
+use maana::model::{Embedder, Purpose};
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
-/// Compare texts with each other.
+/// Compare texts with each other, or the pairs of a file.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
+  maana similarity MODEL --pairs pairs.tsv --columns question,answer --output scores.jsonl
   maana similarity MODEL \"Mwanamke anashona.\" \"Mama anashona nguo.\" \"Bei imepanda.\"")]
 pub(crate) struct Similarity {
     /// A folder, a name on the hub, or name@revision
@@ -16,8 +20,20 @@ pub(crate) struct Similarity {
     #[command(flatten)]
     precision: crate::precision::PrecisionArgument,
     /// The texts
-    #[arg(required = true, num_args = 2.., value_name = "TEXT")]
+    #[arg(required_unless_present = "pairs", conflicts_with = "pairs", num_args = 2.., value_name = "TEXT")]
     texts: Vec<String>,
+    /// A file of pairs (.jsonl, .csv, .tsv, .parquet); each is compared, in the order of the file
+    #[arg(long, value_name = "FILE")]
+    pairs: Option<PathBuf>,
+    /// The two columns of the pairs [default: the first two]
+    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "pairs")]
+    columns: Vec<String>,
+    /// The columns of a .csv or .tsv file that has no header; in such a .tsv quotes are letters
+    #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',', requires = "pairs")]
+    header: Option<Vec<String>>,
+    /// Write the pairs to this file (.jsonl, else tabs) instead of standard output
+    #[arg(long, value_name = "FILE", requires = "pairs")]
+    output: Option<PathBuf>,
     /// Compare the first N columns only
     #[arg(long, value_name = "N")]
     dim: Option<usize>,
@@ -30,6 +46,9 @@ impl Similarity {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
         let embedder = crate::terminal::embedder(&opened, pool, self.dim)?;
+        if let Some(path) = &self.pairs {
+            return self.pairs(path, &embedder);
+        }
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
         let matrix = maana::similarity::similarities(&embedder, pool, &texts)?;
         if self.json {
@@ -45,6 +64,31 @@ impl Similarity {
             say!("{:>3} {cells}  {text}", row + 1)?;
         }
         Ok(())
+    }
+
+    fn pairs(&self, path: &Path, embedder: &Embedder<'_>) -> Result<()> {
+        let header = self.header.as_deref();
+        let columns = match self.columns.as_slice() {
+            [] => record_columns(path, header)?.into_iter().take(2).collect(),
+            given => given.to_vec(),
+        };
+        if columns.len() != 2 {
+            bail!("{}: a pair has two columns; say which with --columns A,B", path.display());
+        }
+        let mut records = RecordStream::open(path, &columns, header)?.peekable();
+        if records.peek().is_none() {
+            return Err(DataError::NoRows { path: path.display().to_string() }.into());
+        }
+        let json = self.json || is_jsonl(self.output.as_deref());
+        let lines = maana::similarity::pairs(embedder, records).map(|pair| {
+            let pair = pair?;
+            let [a, b] = &pair.texts;
+            Ok(match json {
+                true => serde_json::json!({"score": pair.score, "text1": a, "text2": b}).to_string(),
+                false => format!("{:.4}\t{}\t{}", pair.score, tab_cell(a), tab_cell(b)),
+            })
+        });
+        write_lines(self.output.as_deref(), lines)
     }
 }
 

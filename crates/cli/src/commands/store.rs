@@ -1,7 +1,10 @@
 //! `maana delete`, `compact`, `index-info` and `index-verify`: a store without its model.
 
 use anyhow::{Context, Result, bail};
+use maana::kernels::Pool;
 use maana::search::store::{Store, Writer, verify};
+use maana::search::{GRAPH_FROM, build_graph};
+use maana::vectors::index::Graph;
 use std::path::PathBuf;
 
 /// Delete documents from a store.
@@ -35,23 +38,68 @@ impl Delete {
     }
 }
 
-/// Give back the room of documents that were deleted or replaced.
+/// Give back the room of documents that were deleted or replaced, and make the graph of a large store anew.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example:
-  maana compact store")]
+Examples:
+  maana compact store
+  maana compact store --graph always")]
 pub(crate) struct Compact {
     /// The folder of the store
     store: PathBuf,
+    #[command(flatten)]
+    graph: GraphArgument,
 }
 
 impl Compact {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let mut writer = Writer::open(&self.store)?;
         let before = writer.store().info().bytes;
         let done = writer.compact()?;
         let after = writer.store().info().bytes;
-        if done { say!("{before} bytes before, {after} after") } else { say!("nothing to do") }
+        if done {
+            say!("{before} bytes before, {after} after")?
+        } else {
+            say!("nothing to give back")?
+        }
+        let stale = Graph::of(writer.store())?.is_none_or(|graph| graph.rows() < writer.store().corpus().rows());
+        if stale { self.graph.build(&mut writer, pool) } else { Ok(()) }
+    }
+}
+
+/// Whether a store gets a graph.
+#[derive(clap::Args)]
+pub(crate) struct GraphArgument {
+    /// An index for searches that need not compare every vector; auto: from a million documents on
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    graph: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+impl GraphArgument {
+    pub(crate) fn build(&self, writer: &mut Writer, pool: &Pool) -> Result<()> {
+        let wanted = match self.graph {
+            When::Auto => writer.store().len() >= GRAPH_FROM,
+            When::Always => true,
+            When::Never => false,
+        };
+        if !wanted {
+            return Ok(());
+        }
+        let start = std::time::Instant::now();
+        let graph = build_graph(writer, pool)?;
+        let seconds = start.elapsed().as_secs_f64();
+        tell!("a graph over {} rows, by {} columns, in {seconds:.1} s", graph.rows(), graph.prefix());
+        for reached in graph.reached() {
+            tell!("  {:>5} wide: recall {:.4}", reached.width, reached.recall);
+        }
+        Ok(())
     }
 }
 
@@ -70,14 +118,18 @@ pub(crate) struct IndexInfo {
 
 impl IndexInfo {
     pub(crate) fn run(self) -> Result<()> {
-        let info = Store::open(&self.store)?.info();
+        let store = Store::open(&self.store)?;
+        let info = store.info();
         let header = &info.header;
+        let graph = Graph::of(&store)?;
         if self.json {
             return say!(
                 "{}",
                 serde_json::json!({
                     "documents": info.documents, "dead": info.dead, "segments": info.segments, "bytes": info.bytes,
-                    "generation": info.generation, "header": header,
+                    "generation": info.generation, "header": header, "graph": graph.as_ref().map(|graph| {
+                        serde_json::json!({"rows": graph.rows(), "columns": graph.prefix(), "bytes": graph.bytes()})
+                    }),
                 })
             );
         }
@@ -87,7 +139,13 @@ impl IndexInfo {
         say!("kept as      {:?}", header.stored)?;
         say!("made by      {}", header.made_by)?;
         say!("fingerprint  {}", header.fingerprint)?;
-        say!("on disk      {} bytes in {} segments, {} documents dead", info.bytes, info.segments, info.dead)
+        say!("on disk      {} bytes in {} segments, {} documents dead", info.bytes, info.segments, info.dead)?;
+        match graph {
+            Some(graph) => {
+                say!("graph        over {} rows, by {} columns, {} bytes", graph.rows(), graph.prefix(), graph.bytes())
+            }
+            None => say!("graph        none: every vector is compared"),
+        }
     }
 }
 

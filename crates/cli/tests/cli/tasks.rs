@@ -1,6 +1,6 @@
 //! What embeddings are for: search, mining, groups, labels.
 
-use crate::support::{Bench, fail, golden, maana, succeed};
+use crate::support::{Bench, fail, golden, maana, succeed, text};
 use serde_json::Value;
 use std::process::Command;
 
@@ -230,4 +230,91 @@ fn labels_are_learnt_and_given() {
     let mut fit = command(&["classify", "fit", &path("one.tsv"), "--model", &model, "--out", &path("one")]);
     let error = fail(fit.args(header), 1);
     assert!(error.contains("two or more"), "{error}");
+}
+
+#[test]
+fn a_graph_is_made_walked_and_left_behind_by_what_is_added() {
+    let bench = Bench::new();
+    let store = indexed(&bench);
+    let search = |words: &[&str]| {
+        let mut search = command(&["search", &store, "bei ya mahindi imepanda", "-k", "3"]);
+        let output = search.args(words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (exact, told) = search(&[]);
+    assert_eq!(told, "");
+    succeed(&mut command(&["compact", &store, "--graph", "always"]));
+    let info = succeed(&mut command(&["index-info", &store]));
+    assert!(info.contains("graph        over 6 rows"), "{info}");
+    // Of six documents nothing can be measured, so that every vector is compared still.
+    assert_eq!(search(&[]), (exact.clone(), String::new()));
+    let many: String = (0..300).map(|n| format!("{{\"_id\": \"n{n}\", \"text\": \"habari namba {n}\"}}\n")).collect();
+    bench.write("many.jsonl", &many);
+    succeed(command(&["add", &store]).arg(bench.path("many.jsonl")));
+    succeed(&mut command(&["compact", &store, "--graph", "always"]));
+    let (found, told) = search(&[]);
+    assert!(told.starts_with("along the graph"), "{told}");
+    assert_eq!(found, exact);
+    assert_eq!(search(&["--exact"]), (exact.clone(), String::new()));
+    bench.write("more.jsonl", "{\"_id\": \"z\", \"text\": \"bei ya mahindi imepanda\"}\n");
+    succeed(command(&["add", &store]).arg(bench.path("more.jsonl")));
+    let (found, told) = search(&[]);
+    assert!(told.contains("1 added since are compared one by one"), "{told}");
+    assert!(found.starts_with("  1.0000  z"), "{found}");
+    assert!(succeed(&mut command(&["index-verify", &store])).contains("as they were written"));
+    std::fs::write(bench.path("store/graph"), "no graph").unwrap();
+    assert!(fail(&mut command(&["index-verify", &store]), 1).contains("damaged"));
+    let error = fail(&mut command(&["search", &store, "habari"]), 1);
+    assert!(error.contains("graph") && error.contains("damaged"), "{error}");
+}
+
+#[test]
+fn embeddings_are_written_in_fewer_bits() {
+    let bench = Bench::new();
+    bench.write("texts.txt", "habari\nbei ya mahindi\nmtoto anacheza\n");
+    let encode = |output: &str| {
+        let mut encode = command(&["encode"]);
+        encode.arg(golden("tiny-bert")).arg("--input").arg(bench.path("texts.txt"));
+        encode.arg("--output").arg(bench.path(output));
+        encode
+    };
+    succeed(encode("corpus.npy").args(["--dtype", "int8"]));
+    assert_eq!(std::fs::read(bench.path("corpus.npy")).unwrap().len(), 128 + 3 * 64);
+    assert_eq!(std::fs::read(bench.path("corpus.ranges.npy")).unwrap().len(), 128 + 2 * 64 * 4);
+    succeed(encode("again.npy").args(["--dtype", "int8", "--ranges"]).arg(bench.path("corpus.ranges.npy")));
+    assert!(!bench.path("again.ranges.npy").exists());
+    let bytes = |name: &str| std::fs::read(bench.path(name)).unwrap();
+    assert_eq!(bytes("corpus.npy"), bytes("again.npy"));
+    succeed(encode("bits.safetensors").args(["--dtype", "ubinary", "--dim", "32"]));
+    assert_eq!(bytes("bits.safetensors").len(), 256 + 3 * 4);
+    let error = fail(encode("x.npy").args(["--dtype", "f16", "--ranges"]).arg(bench.path("corpus.ranges.npy")), 1);
+    assert!(error.contains("--dtype int8"), "{error}");
+    let error = fail(encode("x.npy").args(["--dtype", "uint8", "--ranges"]).arg(bench.path("texts.txt")), 1);
+    assert!(error.contains("texts.txt") && error.contains("NumPy"), "{error}");
+    let error = fail(encode("x.txt").args(["--dtype", "int8"]), 1);
+    assert!(error.contains(".safetensors"), "{error}");
+    assert!(!bench.path("x.npy").exists());
+}
+
+#[test]
+fn pairs_of_a_file_are_compared_in_order() {
+    let bench = Bench::new();
+    bench.write("pairs.tsv", "left\tright\tlabel\nhabari\thabari\t1\nbei ya mahindi\tmtoto anacheza\t0\n");
+    let compare = || {
+        let mut compare = command(&["similarity"]);
+        compare.arg(golden("tiny-bert")).arg("--pairs").arg(bench.path("pairs.tsv"));
+        compare
+    };
+    let lines = succeed(&mut compare());
+    assert!(lines.starts_with("1.0000\thabari\thabari\n") && lines.lines().count() == 2, "{lines}");
+    succeed(compare().args(["--columns", "right,left", "--output"]).arg(bench.path("scores.jsonl")));
+    let written = std::fs::read_to_string(bench.path("scores.jsonl")).unwrap();
+    let second: Value = serde_json::from_str(written.lines().nth(1).unwrap()).unwrap();
+    assert_eq!((&second["text1"], &second["text2"]), (&"mtoto anacheza".into(), &"bei ya mahindi".into()));
+    assert!(second["score"].as_f64().unwrap() < 0.999);
+    let error = fail(compare().args(["--columns", "left,middle"]), 1);
+    assert!(error.contains("`middle`") && error.contains("right"), "{error}");
+    bench.write("pairs.tsv", "left\tright\n");
+    assert!(fail(&mut compare(), 1).contains("pairs.tsv"));
 }

@@ -151,6 +151,6 @@ impl Observer<SentenceModel> for Watcher<'_> {
     }
 }
 
-fn peak_bytes() -> u64 {
+pub(super) fn peak_bytes() -> u64 {
     maana_train::peak_memory_bytes().unwrap_or(0)
 }

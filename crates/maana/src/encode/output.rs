@@ -1,23 +1,28 @@
-//! Files of embeddings: NumPy, JSON lines and Parquet. Written to a temporary name, synced and renamed.
+//! Files of embeddings: NumPy, JSON lines, Parquet and safetensors. Written to a temporary name, synced and renamed.
 
-use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema};
-use maana_kernels::Matrix;
-use parquet::arrow::ArrowWriter;
-use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+mod numbers;
+mod spool;
+mod writer;
+
+pub use numbers::Dtype;
+
+use maana_kernels::{Matrix, Rows};
+use maana_vectors::quantize::Ranges;
+use spool::Spool;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use writer::Writer;
 
 /// What a file of embeddings looks like inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// NumPy's `.npy`, version 1.0: `(rows, dimension)` of little-endian f32. `numpy.load` reads it.
+    /// NumPy's `.npy`, version 1.0: `(rows, columns)`, the lowest byte first. `numpy.load` reads it.
     Npy,
     /// One object a line: `{"text": …, "embedding": […]}`.
     Jsonl,
-    /// Columns `text` and `embedding` (a list of f32 of fixed length).
+    /// Columns `text` and `embedding` (a list of fixed length).
     Parquet,
+    /// One tensor `embeddings`, `(rows, columns)`.
+    Safetensors,
 }
 
 impl Format {
@@ -30,6 +35,7 @@ impl Format {
             Some("npy") => Ok(Self::Npy),
             Some("jsonl") => Ok(Self::Jsonl),
             Some("parquet") => Ok(Self::Parquet),
+            Some("safetensors") => Ok(Self::Safetensors),
             _ => Err(OutputError::Ending(path.to_owned())),
         }
     }
@@ -39,7 +45,7 @@ impl Format {
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The file's ending says nothing.
-    #[error("{0}: the ending must be .npy, .jsonl or .parquet")]
+    #[error("{0}: the ending must be .npy, .jsonl, .parquet or .safetensors")]
     Ending(PathBuf),
     /// The file cannot be written.
     #[error("{path}: {source}")]
@@ -56,6 +62,20 @@ pub enum OutputError {
         path: PathBuf,
         /// What the library said.
         source: parquet::errors::ParquetError,
+    },
+    /// One embedding says nothing about ranges.
+    #[error("{path}: one embedding has no ranges to be rounded in; give more texts, or ranges of others with --ranges")]
+    OneRow {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A value that is too large for sixteen bits.
+    #[error("{path}: an embedding has a value of {value}, which f16 cannot hold; write f32")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The value.
+        value: f32,
     },
 }
 
@@ -78,105 +98,74 @@ pub struct Output {
     path: PathBuf,
     temporary: PathBuf,
     dimension: usize,
-    rows: u64,
+    dtype: Dtype,
+    ranges: Option<Ranges>,
+    /// Where embeddings wait while their ranges are not known.
+    spool: Option<Spool>,
     writer: Option<Writer>,
 }
 
-enum Writer {
-    Npy(BufWriter<File>),
-    Jsonl(BufWriter<File>),
-    Parquet(Box<ArrowWriter<File>>, Arc<Schema>),
-}
-
 impl Output {
-    /// Begins a file for embeddings of `dimension` columns.
+    /// Begins a file for embeddings of `dimension` columns, kept as `dtype`. Where that needs ranges, `ranges` are taken, or those
+    /// of all embeddings that will be written.
     ///
     /// # Errors
     /// If the ending is unknown or the file cannot be made.
-    pub fn create(path: &Path, dimension: usize) -> Result<Self, OutputError> {
-        let format = Format::of(path)?;
+    ///
+    /// # Panics
+    /// If there are ranges of other than `dimension` columns.
+    pub fn create(path: &Path, dimension: usize, dtype: Dtype, ranges: Option<Ranges>) -> Result<Self, OutputError> {
+        if let Some(ranges) = &ranges {
+            assert_eq!(ranges.low.len(), dimension, "ranges of each column");
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!(".{name}.{}.incomplete", std::process::id()));
-        let io = |source| OutputError::Io { path: path.to_owned(), source };
-        let file = File::create(&temporary).map_err(io)?;
-        let writer = match format {
-            Format::Npy => {
-                let mut writer = BufWriter::with_capacity(1 << 20, file);
-                writer.write_all(&npy_header(0, dimension)).map_err(io)?;
-                Writer::Npy(writer)
-            }
-            Format::Jsonl => Writer::Jsonl(BufWriter::with_capacity(1 << 20, file)),
-            Format::Parquet => {
-                let item = Arc::new(Field::new("item", DataType::Float32, false));
-                let schema = Arc::new(Schema::new(vec![
-                    Field::new("text", DataType::Utf8, false),
-                    Field::new("embedding", DataType::FixedSizeList(item, dimension as i32), false),
-                ]));
-                let writer = ArrowWriter::try_new(file, schema.clone(), None)
-                    .map_err(|source| OutputError::parquet(path, source))?;
-                Writer::Parquet(Box::new(writer), schema)
-            }
-        };
-        Ok(Self { path: path.to_owned(), temporary, dimension, rows: 0, writer: Some(writer) })
+        let writer = Some(Writer::create(path, &temporary, dtype, dimension)?);
+        let mut output = Self { path: path.to_owned(), temporary, dimension, dtype, ranges, spool: None, writer };
+        if dtype.needs_ranges() && output.ranges.is_none() {
+            output.spool = Some(Spool::beside(path, dimension)?);
+        }
+        Ok(output)
     }
 
     /// Appends embeddings, `(texts, dimension)`, and their texts where the format holds them.
     ///
     /// # Errors
-    /// If the disk is full or may not be written.
+    /// If the disk is full or may not be written, or a value is too large for the type.
     pub fn write(&mut self, texts: &[&str], embeddings: &Matrix) -> Result<(), OutputError> {
         assert_eq!((texts.len(), self.dimension), (embeddings.rows(), embeddings.columns()), "one row for each text");
-        let path = &self.path;
-        let io = |source| OutputError::Io { path: path.clone(), source };
-        match self.writer.as_mut().expect("not finished") {
-            Writer::Npy(writer) => {
-                for value in embeddings.data() {
-                    writer.write_all(&value.to_le_bytes()).map_err(io)?;
-                }
-            }
-            Writer::Jsonl(writer) => {
-                for (row, text) in texts.iter().enumerate() {
-                    let line = serde_json::json!({"text": text, "embedding": embeddings.row(row)});
-                    writeln!(writer, "{line}").map_err(io)?;
-                }
-            }
-            Writer::Parquet(writer, schema) => {
-                let DataType::FixedSizeList(item, width) = schema.field(1).data_type() else {
-                    unreachable!("the schema is made in `create`")
-                };
-                let values: ArrayRef = Arc::new(Float32Array::from(embeddings.data().to_vec()));
-                let lists = FixedSizeListArray::new(item.clone(), *width, values, None);
-                let texts: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
-                let parquet = |source| OutputError::parquet(path, source);
-                let batch = RecordBatch::try_new(schema.clone(), vec![texts, Arc::new(lists)])
-                    .map_err(|error| parquet(error.into()))?;
-                writer.write(&batch).map_err(parquet)?;
-            }
+        match &mut self.spool {
+            Some(spool) => spool.push(texts, embeddings),
+            None => self.put(texts, embeddings.view()),
         }
-        self.rows += texts.len() as u64;
-        Ok(())
     }
 
-    /// Completes the file and gives it its name.
+    fn put(&mut self, texts: &[&str], rows: Rows<'_>) -> Result<(), OutputError> {
+        let largest = |row: usize| rows.row(row).iter().copied().find(|value| value.abs() > half::f16::MAX.to_f32());
+        if self.dtype == Dtype::F16
+            && let Some(value) = (0..rows.rows()).find_map(largest)
+        {
+            return Err(OutputError::TooLarge { path: self.path.clone(), value });
+        }
+        let numbers = self.dtype.numbers(rows, self.ranges.as_ref());
+        self.writer.as_mut().expect("not finished").write(texts, &numbers)
+    }
+
+    /// Completes the file and gives it its name; gives back the ranges, if they were found here.
     ///
     /// # Errors
-    /// If the disk is full or may not be written.
-    pub fn finish(mut self) -> Result<(), OutputError> {
-        let path = self.path.clone();
-        let io = |source| OutputError::Io { path: path.clone(), source };
-        let file = match self.writer.take().expect("not finished") {
-            Writer::Npy(writer) => {
-                let mut file = writer.into_inner().map_err(|error| io(error.into_error()))?;
-                file.seek(SeekFrom::Start(0)).map_err(io)?;
-                file.write_all(&npy_header(self.rows, self.dimension)).map_err(io)?;
-                file
-            }
-            Writer::Jsonl(writer) => writer.into_inner().map_err(|error| io(error.into_error()))?,
-            Writer::Parquet(writer, _) => writer.into_inner().map_err(|source| OutputError::parquet(&path, source))?,
-        };
-        file.sync_all().map_err(io)?;
+    /// If the disk is full or may not be written, or one embedding alone has no ranges.
+    pub fn finish(mut self) -> Result<Option<Ranges>, OutputError> {
+        let mut found = None;
+        if let Some(spool) = self.spool.take() {
+            self.ranges = Some(spool.ranges()?);
+            spool.replay(|texts, rows| self.put(texts, rows))?;
+            found = self.ranges.take();
+        }
+        self.writer.take().expect("not finished").finish()?;
         std::fs::rename(&self.temporary, &self.path)
-            .map_err(|source| OutputError::Io { path: self.path.clone(), source })
+            .map_err(|source| OutputError::Io { path: self.path.clone(), source })?;
+        Ok(found)
     }
 }
 
@@ -187,24 +176,21 @@ impl Drop for Output {
     }
 }
 
-/// Always 128 bytes, whatever the number of rows, so that it can be written again when that is known.
-fn npy_header(rows: u64, dimension: usize) -> Vec<u8> {
-    let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-    header.extend(format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dimension}), }}").bytes());
-    header.resize(127, b' ');
-    header.push(b'\n');
-    header
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow_array::RecordBatch;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use std::fs::File;
 
     fn write(name: &str) -> (tempfile::TempDir, PathBuf) {
+        write_as(name, Dtype::F32)
+    }
+
+    fn write_as(name: &str, dtype: Dtype) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
-        let mut output = Output::create(&path, 3).unwrap();
+        let mut output = Output::create(&path, 3, dtype, None).unwrap();
         output.write(&["a"], &Matrix::from_vec(1, 3, vec![1.0, 2.0, 3.0])).unwrap();
         output.write(&["b", "\"c\""], &Matrix::from_vec(2, 3, vec![0.1, -2.5, 1e-7, 7.0, 8.0, 9.0])).unwrap();
         assert!(!path.exists(), "not there before it is whole");
@@ -246,13 +232,75 @@ mod tests {
     #[test]
     fn nothing_is_left_of_a_file_that_was_not_finished() {
         let folder = tempfile::tempdir().unwrap();
-        let mut output = Output::create(&folder.path().join("e.npy"), 1).unwrap();
+        let mut output = Output::create(&folder.path().join("e.npy"), 1, Dtype::F32, None).unwrap();
         output.write(&["a"], &Matrix::from_vec(1, 1, vec![1.0])).unwrap();
         drop(output);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        let error = Output::create(&folder.path().join("e.txt"), 1).err().unwrap().to_string();
-        assert!(error.contains(".npy, .jsonl or .parquet"), "{error}");
-        let error = Output::create(&folder.path().join("missing/e.npy"), 1).err().unwrap().to_string();
+        let error = Output::create(&folder.path().join("e.txt"), 1, Dtype::F32, None).err().unwrap().to_string();
+        assert!(error.contains(".npy, .jsonl, .parquet or .safetensors"), "{error}");
+        let error =
+            Output::create(&folder.path().join("missing/e.npy"), 1, Dtype::F32, None).err().unwrap().to_string();
         assert!(error.contains("missing"), "{error}");
+    }
+
+    #[test]
+    fn fewer_bits_are_those_of_all_rows_together() {
+        use maana_vectors::quantize::{binary, int8, ubinary, uint8};
+        let all = Matrix::from_vec(3, 3, vec![1.0, 2.0, 3.0, 0.1, -2.5, 1e-7, 7.0, 8.0, 9.0]);
+        let ranges = Ranges::of(all.view()).unwrap();
+        let bytes = |signed: Vec<i8>| signed.into_iter().map(|value| value as u8).collect::<Vec<u8>>();
+        let half = |value: &f32| half::f16::from_f32(*value).to_le_bytes();
+        let cases = [
+            (Dtype::Int8, "|i1", "I8", bytes(int8(all.view(), &ranges))),
+            (Dtype::Uint8, "|u1", "U8", uint8(all.view(), &ranges)),
+            (Dtype::Binary, "|i1", "I8", bytes(binary(all.view()))),
+            (Dtype::Ubinary, "|u1", "U8", ubinary(all.view())),
+            (Dtype::F16, "<f2", "F16", all.data().iter().flat_map(half).collect()),
+        ];
+        for (dtype, npy, safetensors, expected) in cases {
+            let columns = dtype.columns(3);
+            let (_folder, path) = write_as("e.npy", dtype);
+            let file = std::fs::read(path).unwrap();
+            let header = String::from_utf8_lossy(&file[10..128]).into_owned();
+            assert!(header.contains(npy) && header.contains(&format!("(3, {columns})")), "{header}");
+            assert_eq!(file[128..], expected, "{dtype:?}");
+            let (_folder, path) = write_as("e.safetensors", dtype);
+            let file = std::fs::read(path).unwrap();
+            let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+            let header: serde_json::Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+            let tensor =
+                serde_json::json!({"dtype": safetensors, "shape": [3, columns], "data_offsets": [0, expected.len()]});
+            assert_eq!(header["embeddings"], tensor);
+            assert_eq!(file[8 + length..], expected, "{dtype:?}");
+            let (_folder, path) = write_as("e.jsonl", dtype);
+            let text = std::fs::read_to_string(path).unwrap();
+            let line: serde_json::Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
+            assert_eq!(
+                (line["text"].as_str(), line["embedding"].as_array().map(Vec::len)),
+                (Some("\"c\""), Some(columns))
+            );
+            let (_folder, path) = write_as("e.parquet", dtype);
+            let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
+            assert_eq!(reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 3);
+        }
+    }
+
+    #[test]
+    fn ranges_are_given_or_found_and_never_of_one_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.npy");
+        let row = Matrix::from_vec(1, 1, vec![0.5]);
+        let mut output = Output::create(&path, 1, Dtype::Uint8, None).unwrap();
+        output.write(&["a"], &row).unwrap();
+        assert!(output.finish().unwrap_err().to_string().contains("--ranges"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let ranges = Ranges { low: vec![0.0], high: vec![1.0] };
+        let mut output = Output::create(&path, 1, Dtype::Uint8, Some(ranges)).unwrap();
+        output.write(&["a"], &row).unwrap();
+        assert_eq!(output.finish().unwrap(), None);
+        assert_eq!(std::fs::read(&path).unwrap()[128..], [127]);
+        let mut output = Output::create(&path, 1, Dtype::F16, None).unwrap();
+        let error = output.write(&["a"], &Matrix::from_vec(1, 1, vec![-1e5])).unwrap_err().to_string();
+        assert!(error.contains("-100000") && error.contains("f32"), "{error}");
     }
 }

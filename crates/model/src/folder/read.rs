@@ -1,6 +1,6 @@
 //! Reading a model folder. Everything is checked before it is believed: the folder may come from anybody.
 
-use super::weights::{Carried, MappedTensor, WeightFiles};
+use super::weights::{MappedTensor, WeightFiles};
 use super::{Origin, TOKENIZER_FILES};
 use crate::bert::{Bert, PackedLayer};
 use crate::config::{EncoderConfig, Fields};
@@ -52,85 +52,94 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
     let mut notices = Vec::new();
     let modules = read_modules(folder, &mut notices)?;
     let transformer = folder.join(&modules.transformer);
+    let sentence_path = sentence_config_path(&transformer);
+    let sentence_config = read_json(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
+    let do_lower_case = Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
+    // The vocabulary is read on a thread of its own while weights are packed: each takes a good part of the start.
+    let (tokenizer, model) = std::thread::scope(|scope| {
+        let tokenizer = scope.spawn(|| Tokenizer::open(&transformer, do_lower_case));
+        let sentence = SentenceConfig { path: &sentence_path, json: &sentence_config, do_lower_case };
+        let model = read_model(purpose, folder, pool, precision, &modules, &sentence, &mut notices);
+        (tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), model)
+    });
+    let (tokenizer, model) = (tokenizer?, model?);
+    let vocabulary = tokenizer.vocabulary_size();
+    let model = model(Arc::new(tokenizer));
+    if vocabulary > model.config().vocabulary {
+        let reason = format!(
+            "the tokenizer has {vocabulary} tokens, but `config.json` of the model says vocab_size {}; tokenizer and model \
+             do not belong together",
+            model.config().vocabulary
+        );
+        return Err(ModelError::invalid(transformer.join("tokenizer.json"), reason));
+    }
+    model.tokenizer.encode(&[""], model.settings.max_seq_length)?;
+    Ok(Opened { model, notices })
+}
 
+/// `sentence_bert_config.json`, or what stands for it.
+struct SentenceConfig<'a> {
+    path: &'a Path,
+    json: &'a Value,
+    do_lower_case: bool,
+}
+
+/// Everything but the tokenizer, which makes it a model.
+fn read_model(
+    purpose: Purpose,
+    folder: &Path,
+    pool: &Pool,
+    precision: Precision,
+    modules: &ModuleList,
+    sentence: &SentenceConfig<'_>,
+    notices: &mut Vec<String>,
+) -> Result<impl FnOnce(Arc<Tokenizer>) -> SentenceModel + use<>, ModelError> {
+    let transformer = folder.join(&modules.transformer);
     let config_path = transformer.join("config.json");
     let config_json = read_json(&config_path)?.ok_or_else(|| ModelError::Missing {
         path: config_path.clone(),
         remedy: "The folder needs the encoder's `config.json`; fetch the model again".into(),
     })?;
     let config = EncoderConfig::from_json(&config_json, &config_path)?;
+    let max_seq_length = read_max_seq_length(sentence.json, sentence.path, &transformer, &config, notices)?;
 
-    let sentence_path = sentence_config_path(&transformer);
-    let sentence_config = read_json(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
-    let do_lower_case = Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
-    // Both take their time, and neither needs the other.
-    let (tokenizer, weights) = std::thread::scope(|scope| {
-        let tokenizer = scope.spawn(|| Tokenizer::open(&transformer, do_lower_case));
-        let weights = read_weights(purpose, folder, &transformer, &modules, &config, pool, precision);
-        let tokenizer = tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (tokenizer, weights)
-    });
-    let tokenizer = tokenizer?;
-    if tokenizer.vocabulary_size() > config.vocabulary {
-        let reason = format!(
-            "the tokenizer has {} tokens, but `config.json` of the model says vocab_size {}; \
-             tokenizer and model do not belong together",
-            tokenizer.vocabulary_size(),
-            config.vocabulary
-        );
-        return Err(ModelError::invalid(transformer.join("tokenizer.json"), reason));
-    }
-    let max_seq_length = read_max_seq_length(&sentence_config, &sentence_path, &transformer, &config, &mut notices)?;
-    let Weights { bert, parts, parameters, packed_sums, tensors, carried, dtype } = weights?;
-    let settings = read_settings(folder, max_seq_length, do_lower_case)?;
-    let tokenizer_files = read_tokenizer_files(&transformer)?;
-    let origin = Origin { config: config_json, tokenizer_files, carried, dtype, trained: false };
-    let ModuleParts { pooling, modules, .. } = parts;
-    let tokenizer = Arc::new(tokenizer);
-    let model = SentenceModel { tokenizer, bert, pooling, modules, parameters, packed_sums, tensors, settings, origin };
-    model.tokenizer.encode(&[""], model.settings.max_seq_length)?;
-    Ok(Opened { model, notices })
-}
-
-/// Everything of a model that stands in its files of weights.
-struct Weights {
-    bert: Bert,
-    parts: ModuleParts,
-    parameters: Vec<f32>,
-    packed_sums: Option<Vec<Vec<u128>>>,
-    tensors: Vec<Tensor>,
-    carried: Vec<Carried>,
-    dtype: safetensors::Dtype,
-}
-
-fn read_weights(
-    purpose: Purpose,
-    folder: &Path,
-    transformer: &Path,
-    modules: &ModuleList,
-    config: &EncoderConfig,
-    pool: &Pool,
-    precision: Precision,
-) -> Result<Weights, ModelError> {
-    let mut parts = ModuleParts::read(folder, modules, config)?;
-    let files = WeightFiles::open(transformer, config.architecture.prefix())?;
-    let (layout, words) = place_parameters(config, &files, purpose)?;
+    let mut parts = ModuleParts::read(folder, modules, &config)?;
+    let files = WeightFiles::open(&transformer, config.architecture.prefix())?;
+    let (layout, words) = place_parameters(&config, &files, purpose)?;
     let mut parameters = vec![0.0; parts.place_dense(layout.total)];
     files.fill(pool, &layout.tensors, &mut parameters)?;
     let mut tensors = layout.tensors.clone();
     tensors.extend(parts.read_dense(pool, folder, &mut parameters)?);
-    let carried = files.carried(&layout.tensors)?;
-    let dtype = files.dtype(layout.word_tensor());
+
+    let settings = read_settings(folder, max_seq_length, sentence.do_lower_case)?;
+    let origin = Origin {
+        config: config_json,
+        tokenizer_files: read_tokenizer_files(&transformer)?,
+        carried: files.carried(&layout.tensors)?,
+        dtype: files.dtype(layout.word_tensor()),
+        trained: false,
+    };
     let mut packed_sums = None;
     let bert = match purpose {
-        Purpose::Train => Bert::new(pool, config.clone(), &parameters, precision),
+        Purpose::Train => Bert::new(pool, config, &parameters, precision),
         Purpose::Encode => {
-            let (packed, sums) = pack_from(&files, pool, config, &layout, words.as_ref(), precision)?;
+            let (packed, sums) = pack_from(&files, pool, &config, &layout, words.as_ref(), precision)?;
             packed_sums = Some(sums);
-            Bert::packed(config.clone(), layout, precision, packed, words)
+            Bert::packed(config, layout, precision, packed, words)
         }
     };
-    Ok(Weights { bert, parts, parameters, packed_sums, tensors, carried, dtype })
+    let ModuleParts { pooling, modules, .. } = parts;
+    Ok(move |tokenizer| SentenceModel {
+        tokenizer,
+        bert,
+        pooling,
+        modules,
+        parameters,
+        packed_sums,
+        tensors,
+        settings,
+        origin,
+    })
 }
 
 /// Which parameters are held in memory, and the words' embeddings in the file if they stay there.

@@ -69,6 +69,7 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
         filters: request.filter.unwrap_or_default().into_iter().collect(),
         hybrid: request.hybrid,
         recall: None,
+        exact: false,
         also_at: if request.all_dimensions { also_at } else { Vec::new() },
     };
     let queries = request.query.0;
@@ -83,7 +84,7 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
     let look = move || {
         let vectors = embedded.finish(&one, state.dims, None);
         let texts: Vec<&str> = queries.iter().map(String::as_str).collect();
-        let answers = state.searcher.search(&pool, &texts, &vectors, &question)?;
+        let answers = state.searcher.search_vectors(&pool, &texts, &vectors, &question)?;
         let results = queries.iter().zip(&answers.hits);
         let results = results.map(|(query, hits)| Of { query, hits: hits.iter().map(Hit::of).collect() }).collect();
         Ok(Reply::json(&Results { results }))

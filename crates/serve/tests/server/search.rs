@@ -6,8 +6,8 @@ use maana::classify::{Kind, fit_head};
 use maana::data::write_whole;
 use maana::kernels::Pool;
 use maana::model::Embedder;
-use maana::search::store::{Store, Stored, Writer};
-use maana::search::{Fields, Question, add, create, search};
+use maana::search::store::{Stored, Writer};
+use maana::search::{Fields, Question, Searcher, add, create};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ fn hits_are_those_of_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
     let server = Server::with(|settings| settings.index = Some(path.clone()));
-    let (pool, opened) = (Pool::new(1), Store::open(&path).unwrap());
+    let (pool, opened) = (Pool::new(1), Searcher::open(&path).unwrap());
     let embedder = Embedder::new(model(), &pool).unwrap();
     let queries = ["the river", "mahindi"];
     for (dim, hybrid, filters) in [
@@ -64,7 +64,7 @@ fn hits_are_those_of_the_command_line() {
         (None, false, vec![("lang".to_owned(), "sw".to_owned())]),
     ] {
         let question = Question { k: 3, dim, hybrid, filters: filters.clone(), ..Question::default() };
-        let expected = search(&opened, &embedder, &pool, &queries, &question).unwrap();
+        let expected = opened.search(&embedder, &pool, &queries, &question).unwrap();
         let filter: serde_json::Map<String, Value> =
             filters.into_iter().map(|(name, value)| (name, value.into())).collect();
         let body = json!({"query": queries, "k": 3, "dimensions": dim, "hybrid": hybrid, "filter": filter});

@@ -4,6 +4,9 @@
 
 mod build;
 mod file;
+mod measure;
+
+pub use measure::{Reached, prefix_for};
 
 use super::Index;
 use crate::error::VectorsError;
@@ -11,7 +14,7 @@ use crate::search::{Best, Corpus, Filter, Hit, Metric, check_queries, norm};
 use maana_kernels::{Matrix, Pool, Rows, dot, squared_distance};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// How a graph is built and searched.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +40,7 @@ impl Default for HnswSettings {
 /// No link.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Links between rows, on the ground and on higher levels.
+/// Links between rows while they are made, on the ground and on higher levels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Links {
     pub(super) links: usize,
@@ -54,28 +57,52 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// The places of a row's links on a level.
-    pub(super) fn range(&self, row: u32, level: usize) -> std::ops::Range<usize> {
-        if level == 0 {
-            let start = row as usize * 2 * self.links;
-            start..start + 2 * self.links
-        } else {
-            let start = (self.places[row as usize] as usize + level - 1) * self.links;
-            start..start + self.links
+    pub(super) fn view(&self) -> LinksView<'_> {
+        LinksView {
+            links: self.links,
+            levels: &self.levels,
+            ground: &self.ground,
+            places: &self.places,
+            higher: &self.higher,
+            entry: self.entry,
         }
     }
 
-    pub(super) fn of(&self, row: u32, level: usize) -> &[u32] {
-        let range = self.range(row, level);
-        let links = if level == 0 { &self.ground[range] } else { &self.higher[range] };
-        &links[..links.iter().position(|link| *link == NONE).unwrap_or(links.len())]
-    }
-
     pub(super) fn set(&mut self, row: u32, level: usize, new: &[u32]) {
-        let range = self.range(row, level);
+        let range = self.view().range(row, level);
         let links = if level == 0 { &mut self.ground[range] } else { &mut self.higher[range] };
         links.fill(NONE);
         links[..new.len()].copy_from_slice(new);
+    }
+}
+
+/// Links as they are followed, in memory or on the disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinksView<'a> {
+    pub(super) links: usize,
+    pub(super) levels: &'a [u8],
+    pub(super) ground: &'a [u32],
+    pub(super) places: &'a [u32],
+    pub(super) higher: &'a [u32],
+    pub(super) entry: u32,
+}
+
+impl<'a> LinksView<'a> {
+    /// The places of a row's links on a level.
+    fn range(self, row: u32, level: usize) -> std::ops::Range<usize> {
+        let start = match level {
+            0 => row as usize * 2 * self.links,
+            _ => (self.places[row as usize] as usize + level - 1) * self.links,
+        };
+        start..start + if level == 0 { 2 * self.links } else { self.links }
+    }
+
+    /// The rows that a row is linked to. Whatever a file says, they are rows: a walk never leaves the graph.
+    pub(super) fn of(self, row: u32, level: usize) -> &'a [u32] {
+        let links = if level == 0 { self.ground } else { self.higher };
+        let links = links.get(self.range(row, level)).unwrap_or_default();
+        let rows = self.levels.len();
+        &links[..links.iter().position(|link| *link as usize >= rows).unwrap_or(links.len())]
     }
 }
 
@@ -101,14 +128,16 @@ impl PartialOrd for Near {
 }
 
 /// The prefixes that are compared on the walk, ready to be compared.
-#[derive(Clone, Debug)]
-pub(super) struct Prefixes {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prefixes<'a> {
     pub(super) metric: Metric,
-    pub(super) rows: Matrix,
+    /// `(rows, prefix)`
+    pub(super) rows: Rows<'a>,
 }
 
-impl Prefixes {
-    pub(super) fn of(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, prefix: usize) -> Self {
+impl Prefixes<'_> {
+    /// The first columns of all rows, of length 1 for `Cosine`.
+    pub(super) fn gather(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, prefix: usize) -> Matrix {
         const BLOCK: usize = 512;
         let mut rows = Matrix::zeros(corpus.rows(), prefix);
         let count = corpus.rows();
@@ -123,11 +152,11 @@ impl Prefixes {
                 }
             });
         });
-        Self { metric, rows }
+        rows
     }
 
     /// How near a prefix is to a row. Of `Cosine` both have length 1, so that the product says it.
-    pub(super) fn near(&self, query: &[f32], row: u32) -> Near {
+    pub(super) fn near(self, query: &[f32], row: u32) -> Near {
         let x = self.rows.row(row as usize);
         let score = match self.metric {
             Metric::Cosine | Metric::Dot => dot(query, x),
@@ -167,8 +196,8 @@ impl Scratch {
 /// Links, and what they are walked by.
 #[derive(Clone, Copy)]
 pub(super) struct Net<'a> {
-    pub(super) links: &'a Links,
-    pub(super) prefixes: &'a Prefixes,
+    pub(super) links: LinksView<'a>,
+    pub(super) prefixes: Prefixes<'a>,
 }
 
 impl Net<'_> {
@@ -194,7 +223,7 @@ impl Net<'_> {
         scratch: &mut Scratch,
         may: impl Fn(u32) -> bool,
     ) -> Vec<Near> {
-        scratch.begin(self.prefixes.rows.rows());
+        scratch.begin(self.links.levels.len());
         let mut found: BinaryHeap<Reverse<Near>> = BinaryHeap::with_capacity(width + 1);
         let visit = |near: Near, found: &mut BinaryHeap<Reverse<Near>>, open: &mut BinaryHeap<Near>| {
             let full = found.len() >= width;
@@ -230,41 +259,98 @@ impl Net<'_> {
     }
 }
 
-/// A corpus with its graph.
-pub struct Hnsw<'a> {
-    pub(super) corpus: Corpus<'a>,
-    pub(super) prefixes: Prefixes,
-    pub(super) links: Links,
-    /// See `HnswSettings::width`; may be changed at any time.
-    pub width: usize,
-    pub(super) scratches: Mutex<Vec<Scratch>>,
+/// A graph without its corpus, to be shared by all who search.
+pub struct Graph {
+    metric: Metric,
+    kept: Kept,
+    /// How much of the truth is found with which width, as measured when the graph was made.
+    reached: Vec<Reached>,
+    scratches: Mutex<Vec<Scratch>>,
 }
 
-impl Hnsw<'_> {
+/// Where the graph is.
+enum Kept {
+    Memory { links: Links, rows: Matrix },
+    File(file::GraphFile),
+}
+
+impl Graph {
+    fn net(&self) -> Net<'_> {
+        let (links, rows) = match &self.kept {
+            Kept::Memory { links, rows } => (links.view(), rows.view()),
+            Kept::File(file) => (file.links(), file.prefixes()),
+        };
+        Net { links, prefixes: Prefixes { metric: self.metric, rows } }
+    }
+
+    /// Rows of the corpus.
+    pub fn rows(&self) -> usize {
+        self.net().links.levels.len()
+    }
+
     /// Columns that are compared on the walk.
     pub fn prefix(&self) -> usize {
-        self.prefixes.rows.columns()
+        self.net().prefixes.rows.columns()
     }
 
     /// Bytes that the graph takes beside the corpus.
     pub fn bytes(&self) -> usize {
-        let links = self.links.ground.len() + self.links.higher.len() + self.links.places.len();
-        4 * (links + self.prefixes.rows.data().len()) + self.links.levels.len()
+        let Net { links, prefixes } = self.net();
+        let numbers = links.ground.len() + links.higher.len() + links.places.len();
+        4 * (numbers + prefixes.rows.rows() * prefixes.rows.columns()) + links.levels.len()
+    }
+
+    /// How much of the truth is found with which width; empty where that was not measured.
+    pub fn reached(&self) -> &[Reached] {
+        &self.reached
+    }
+}
+
+/// A corpus with its graph.
+pub struct Hnsw<'a> {
+    corpus: Corpus<'a>,
+    graph: Arc<Graph>,
+    /// See `HnswSettings::width`; may be changed at any time.
+    pub width: usize,
+}
+
+impl<'a> Hnsw<'a> {
+    /// A corpus with a graph that was made of it.
+    ///
+    /// # Panics
+    /// If the graph is of another number of rows.
+    pub fn over(corpus: Corpus<'a>, graph: Arc<Graph>, width: usize) -> Self {
+        assert_eq!(corpus.rows(), graph.rows(), "a graph of the corpus's own rows");
+        Self { corpus, graph, width }
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The graph, without the corpus.
+    ///
+    /// # Panics
+    /// If others have it too.
+    pub fn into_graph(self) -> Graph {
+        Arc::into_inner(self.graph).expect("nobody else has the graph")
     }
 
     fn search_one(&self, query: &[f32], k: usize, filter: Option<Filter<'_>>, scratch: &mut Scratch) -> Vec<Hit> {
-        if self.links.entry == NONE || k == 0 {
+        let net = self.graph.net();
+        let Net { links, prefixes } = net;
+        if links.entry == NONE || k == 0 {
             return Vec::new();
         }
-        let metric = self.prefixes.metric;
-        let mut prefix = query[..self.prefix()].to_vec();
+        let metric = prefixes.metric;
+        let mut prefix = query[..prefixes.rows.columns()].to_vec();
         if metric == Metric::Cosine {
             let length = norm(&prefix);
             prefix.iter_mut().for_each(|value| *value /= length);
         }
-        let mut here = self.prefixes.near(&prefix, self.links.entry);
-        let net = Net { links: &self.links, prefixes: &self.prefixes };
-        for level in (1..=usize::from(self.links.levels[self.links.entry as usize])).rev() {
+        let mut here = prefixes.near(&prefix, links.entry);
+        for level in (1..=usize::from(links.levels[links.entry as usize])).rev() {
             here = net.descend(&prefix, here, level);
         }
         let may = |row: u32| self.corpus.is_live(row as usize) && filter.is_none_or(|filter| filter(row as usize));
@@ -298,11 +384,11 @@ impl Index for Hnsw<'_> {
         check_queries(&self.corpus, queries, None)?;
         let mut found = vec![Vec::new(); queries.rows()];
         pool.for_each_chunk(&mut found, 4, |task, found| {
-            let mut scratch = take(&self.scratches);
+            let mut scratch = take(&self.graph.scratches);
             for (place, found) in found.iter_mut().enumerate() {
                 *found = self.search_one(queries.row(task * 4 + place), k, filter, &mut scratch);
             }
-            give(&self.scratches, scratch);
+            give(&self.graph.scratches, scratch);
         });
         Ok(found)
     }

@@ -1,12 +1,13 @@
 //! The Matryoshka funnel: scan a short prefix in few bits, keep a shortlist, score the shortlist with the full vectors.
 //! What it finds it scores as the exact search does; what it may miss, `choose` measures.
 
-use super::exact::{check, search};
-use super::{Best, Corpus, Filter, Hit, Metric, Plane, PlanePrecision, Search, norm};
+use super::exact::check;
+use super::sample::{Sample, recall};
+use super::{Best, Corpus, Filter, Hit, Metric, Plane, PlanePrecision, norm};
 use crate::error::VectorsError;
-use crate::random::Random;
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Pool, Rows};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// How narrow the funnel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub struct Funnel<'a> {
     corpus: Corpus<'a>,
     metric: Metric,
     settings: FunnelSettings,
-    plane: Plane,
+    plane: Arc<Plane>,
 }
 
 impl<'a> Funnel<'a> {
@@ -39,7 +40,17 @@ impl<'a> Funnel<'a> {
         settings: FunnelSettings,
     ) -> Result<Self, VectorsError> {
         let plane = Plane::build(pool, &corpus, metric, settings.prefix, settings.precision)?;
-        Ok(Self { corpus, metric, settings, plane })
+        Ok(Self::over(corpus, metric, settings, Arc::new(plane)))
+    }
+
+    /// A corpus with a plane that was made of it.
+    pub fn over(corpus: Corpus<'a>, metric: Metric, settings: FunnelSettings, plane: Arc<Plane>) -> Self {
+        Self { corpus, metric, settings, plane }
+    }
+
+    /// The plane.
+    pub fn plane(&self) -> &Arc<Plane> {
+        &self.plane
     }
 
     /// What is searched.
@@ -155,28 +166,22 @@ pub fn choose(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, wish: &Wish) -> 
     let rows = corpus.rows();
     let dims = corpus.columns();
     let exact_cost = (rows * dims * 4) as u64;
-    let sample: Vec<usize> = Random::new(wish.seed).sample(rows, wish.sample);
-    let sample: Vec<usize> = sample.into_iter().filter(|row| corpus.is_live(*row)).collect();
-    let none = Choice { funnel: None, tried: Vec::new(), exact_cost, sample: sample.len() };
-    if corpus.live() <= wish.k + 1 || sample.len() < 2 || wish.k == 0 {
-        return Ok(none);
-    }
-    let mut queries = Matrix::zeros(sample.len(), dims);
-    sample.iter().enumerate().for_each(|(query, row)| corpus.copy_row(*row, queries.row_mut(query)));
-    let settings = Search { k: wish.k + 1, metric, ..Search::default() };
-    let mut truth = search(pool, corpus, queries.view(), &settings)?;
-    for (hits, row) in truth.iter_mut().zip(&sample) {
-        hits.retain(|hit| hit.row != *row);
-        hits.truncate(wish.k);
-    }
+    let sample = Sample::draw(pool, corpus, metric, wish)?;
+    let none = Choice {
+        funnel: None,
+        tried: Vec::new(),
+        exact_cost,
+        sample: sample.as_ref().map_or(0, |sample| sample.rows.len()),
+    };
+    let Some(sample) = sample else { return Ok(none) };
     let longest = (64 * wish.k).max(1024).min(corpus.live());
     let mut tried = Vec::new();
     let prefixes = [32, 64, 128, 256, 512, 1024].into_iter().filter(|prefix| *prefix < dims).chain([dims]);
     for prefix in prefixes {
         for precision in [PlanePrecision::Binary, PlanePrecision::Int8] {
             let plane = Plane::build(pool, corpus, metric, prefix, precision)?;
-            let lists = plane.scan(pool, corpus, queries.view(), longest + 1, None)?;
-            let places = places(&truth, &lists, &sample);
+            let lists = plane.scan(pool, corpus, sample.queries.view(), longest + 1, None)?;
+            let places = sample.places(&lists);
             let reaches = |shortlist: usize| {
                 let halves = places.split_at(places.len() / 2);
                 recall(halves.0, shortlist) >= wish.recall && recall(halves.1, shortlist) >= wish.recall
@@ -199,29 +204,10 @@ pub fn choose(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, wish: &Wish) -> 
     Ok(Choice { funnel, tried: tried.into_iter().map(|(measured, _)| measured).collect(), ..none })
 }
 
-/// For each query, the places of its true neighbours on the shortlist, the query's own row left out.
-fn places(truth: &[Vec<Hit>], lists: &[Vec<Hit>], sample: &[usize]) -> Vec<Vec<usize>> {
-    let one = |((truth, list), own): ((&Vec<Hit>, &Vec<Hit>), &usize)| {
-        let mut place_of = std::collections::HashMap::new();
-        for hit in list.iter().filter(|hit| hit.row != *own) {
-            place_of.insert(hit.row, place_of.len());
-        }
-        truth.iter().map(|hit| place_of.get(&hit.row).copied().unwrap_or(usize::MAX)).collect()
-    };
-    truth.iter().zip(lists).zip(sample).map(one).collect()
-}
-
-/// The share of true neighbours among the first `shortlist`, the mean over queries.
-fn recall(places: &[Vec<usize>], shortlist: usize) -> f64 {
-    let one = |places: &Vec<usize>| {
-        places.iter().filter(|place| **place < shortlist).count() as f64 / places.len().max(1) as f64
-    };
-    places.iter().map(one).sum::<f64>() / places.len().max(1) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::{Search, search};
     use crate::testing::{bytes_of, embeddings};
 
     #[test]

@@ -136,7 +136,8 @@ impl Manifest {
 
     /// Whether a file of the folder is one that a store makes and this manifest does not name.
     pub(super) fn is_leftover(&self, name: &str) -> bool {
-        let ours = name.starts_with("segment-") || name.starts_with("dead-") || name == TEMPORARY;
+        let temporary = name == TEMPORARY || name.strip_prefix(super::GRAPH) == Some(".new");
+        let ours = temporary || name.starts_with("segment-") || name.starts_with("dead-");
         let dead = |entry: &SegmentEntry| entry.dead.as_ref().is_some_and(|dead| dead.file == name);
         ours && !self.segments.iter().any(|entry| entry.file == name || dead(entry))
     }

@@ -34,7 +34,9 @@ impl Kind {
         match self {
             Kind::Segment => &["vectors", "id hashes", "id rows", "offsets", "ids and payloads"],
             Kind::Dead => &["deleted rows"],
-            Kind::Graph => &["levels", "links of the ground", "places of higher links", "higher links"],
+            Kind::Graph => {
+                &["levels", "links of the ground", "places of higher links", "higher links", "prefixes", "recalls"]
+            }
         }
     }
 }

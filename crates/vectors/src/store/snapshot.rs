@@ -8,6 +8,7 @@ use super::segment::{Document, Segment};
 use crate::error::VectorsError;
 use crate::search::{Bits, Corpus, Hit, Part, Search, search};
 use maana_kernels::{Pool, Rows};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +42,17 @@ pub struct StoreInfo {
     pub bytes: u64,
     /// Counts changes.
     pub generation: u64,
+}
+
+/// A store's rows up to a place, and those behind it.
+#[derive(Clone, Debug)]
+pub struct Cut<'a> {
+    /// Stands for the vectors of `head` and their order, whatever of them is deleted.
+    pub stamp: u64,
+    /// The rows before.
+    pub head: Corpus<'a>,
+    /// The rows from there on, numbered from 0.
+    pub tail: Corpus<'a>,
 }
 
 impl Store {
@@ -132,10 +144,22 @@ impl Store {
         Err(StoreError::OtherModel { path: self.folder.clone(), stored, given })
     }
 
-    /// A number that stands for the vectors and their order, whatever of them is deleted: that of an index over them.
-    pub fn stamp(&self) -> u64 {
-        let names: String = self.manifest.segments.iter().flat_map(|entry| [entry.checksum.as_str(), "\n"]).collect();
-        xxhash_rust::xxh3::xxh3_64(names.as_bytes())
+    /// The directory.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The state cut after its first `rows` rows; none if no segment ends there, as after those rows were merged with others.
+    pub fn cut(&self, rows: usize) -> Option<Cut<'_>> {
+        let mut left = rows;
+        let mut segments = self.segments.iter();
+        while left > 0 {
+            left = left.checked_sub(segments.next()?.segment.rows())?;
+        }
+        let count = self.segments.len() - segments.len();
+        let sums = self.manifest.segments[..count].iter().flat_map(|entry| [entry.checksum.as_str(), "\n"]);
+        let stamp = xxhash_rust::xxh3::xxh3_64(sums.collect::<String>().as_bytes());
+        Some(Cut { stamp, head: self.part(0..count), tail: self.part(count..self.segments.len()) })
     }
 
     /// Documents that can be found.
@@ -150,8 +174,12 @@ impl Store {
 
     /// The vectors, the dead ones among them, in the order in which documents were added. Row numbers hold for this state.
     pub fn corpus(&self) -> Corpus<'_> {
-        let parts =
-            self.segments.iter().map(|opened| Part { values: opened.segment.values(), dead: opened.dead.as_deref() });
+        self.part(0..self.segments.len())
+    }
+
+    fn part(&self, segments: Range<usize>) -> Corpus<'_> {
+        let opened = self.segments[segments].iter();
+        let parts = opened.map(|opened| Part { values: opened.segment.values(), dead: opened.dead.as_deref() });
         Corpus::new(self.manifest.header.dims, parts.collect())
     }
 

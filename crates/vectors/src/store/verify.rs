@@ -18,7 +18,7 @@ pub struct Damage {
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Files that the manifest names, and the manifest.
+    /// Files that the manifest names, the manifest, and the graph if there is one.
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
@@ -68,6 +68,12 @@ pub fn verify(folder: impl AsRef<Path>) -> Result<Verified, StoreError> {
             files += 1;
             note(file, outcome)?;
         }
+    }
+    let graph = folder.join(super::GRAPH);
+    if graph.exists() {
+        let outcome = check(&graph, Kind::Graph).map(|written| bytes += written.bytes);
+        files += 1;
+        note(super::GRAPH, outcome)?;
     }
     if verified.damages.is_empty() {
         // Whole files may still contradict each other, if a program wrote them so.

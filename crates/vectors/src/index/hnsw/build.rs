@@ -1,13 +1,13 @@
 //! How the graph grows: in batches. The rows of a batch look for their neighbours in the graph before it, side by side, and
 //! among each other; then they are linked. A batch is cut by row numbers alone, so threads change nothing.
 
-use super::{Hnsw, HnswSettings, Links, NONE, Near, Net, Prefixes, Scratch, give, take};
+use super::{Graph, Hnsw, HnswSettings, Kept, Links, NONE, Near, Net, Prefixes, Scratch, give, take};
 use crate::error::VectorsError;
 use crate::random::Random;
 use crate::search::{Corpus, Metric};
 use maana_kernels::Pool;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// The most rows of a batch.
 const BATCH: usize = 512;
@@ -32,7 +32,8 @@ impl<'a> Hnsw<'a> {
         if settings.links < 2 {
             return Err(VectorsError::setting("links", "a row needs two links or more; 16 are usual"));
         }
-        let prefixes = Prefixes::of(pool, &corpus, metric, prefix);
+        let gathered = Prefixes::gather(pool, &corpus, metric, prefix);
+        let prefixes = Prefixes { metric, rows: gathered.view() };
         let rows = corpus.rows();
         let mut links = empty(rows, settings);
         let scratches = Mutex::new(Vec::new());
@@ -40,10 +41,12 @@ impl<'a> Hnsw<'a> {
         while start < rows {
             // Small at first: a batch should be small against the graph that it looks into.
             let end = rows.min(start + (start / 16).clamp(1, BATCH));
-            grow(pool, &prefixes, &mut links, start..end, settings, &scratches);
+            grow(pool, prefixes, &mut links, start..end, settings, &scratches);
             start = end;
         }
-        Ok(Self { corpus, prefixes, links, width: settings.width, scratches })
+        let kept = Kept::Memory { links, rows: gathered };
+        let graph = Graph { metric, kept, reached: Vec::new(), scratches };
+        Ok(Self { corpus, graph: Arc::new(graph), width: settings.width })
     }
 }
 
@@ -76,7 +79,7 @@ fn empty(rows: usize, settings: &HnswSettings) -> Links {
 
 fn grow(
     pool: &Pool,
-    prefixes: &Prefixes,
+    prefixes: Prefixes<'_>,
     links: &mut Links,
     batch: std::ops::Range<usize>,
     settings: &HnswSettings,
@@ -84,7 +87,7 @@ fn grow(
 ) {
     // For each row of the batch, the neighbours on each of its levels, the ground first.
     let mut chosen: Vec<Vec<Vec<u32>>> = vec![Vec::new(); batch.len()];
-    let net = Net { links, prefixes };
+    let net = Net { links: links.view(), prefixes };
     pool.for_each_chunk(&mut chosen, 4, |task, chosen| {
         let mut scratch = take(scratches);
         for (place, chosen) in chosen.iter_mut().enumerate() {
@@ -103,7 +106,7 @@ fn grow(
         }
     }
     let mut back: Vec<((u32, usize), Vec<u32>)> = back.into_iter().collect();
-    let frozen = &*links;
+    let frozen = links.view();
     pool.for_each_chunk(&mut back, 16, |_, back| {
         for ((row, level), new) in back {
             let most = if *level == 0 { 2 * frozen.links } else { frozen.links };
@@ -165,7 +168,7 @@ fn neighbours(net: Net<'_>, known: usize, row: usize, settings: &HnswSettings, s
 
 /// Up to `most` of the candidates, nearest first: those that are nearer to the row than to one already taken, so that links
 /// lead into all directions; then the nearest of the others, as long as there is room.
-fn spread(prefixes: &Prefixes, candidates: &[Near], most: usize) -> Vec<u32> {
+fn spread(prefixes: Prefixes<'_>, candidates: &[Near], most: usize) -> Vec<u32> {
     let mut taken: Vec<u32> = Vec::with_capacity(most);
     let mut others: Vec<u32> = Vec::new();
     for candidate in candidates {
@@ -232,10 +235,15 @@ mod tests {
         let matrix = embeddings(2000, 24, 9, 3);
         let build = |threads| {
             let settings = HnswSettings { prefix: Some(16), ..HnswSettings::default() };
-            Hnsw::build(&Pool::new(threads), matrix.view().into(), Metric::Cosine, &settings).unwrap().links
+            let built = Hnsw::build(&Pool::new(threads), matrix.view().into(), Metric::Cosine, &settings).unwrap();
+            match &built.graph.kept {
+                Kept::Memory { links, .. } => links.clone(),
+                Kept::File(_) => unreachable!("it was built in memory"),
+            }
         };
-        let links = build(1);
-        assert_eq!(links, build(3));
+        let built = build(1);
+        assert_eq!(built, build(3));
+        let links = built.view();
         let mut reached = vec![false; 2000];
         let mut open = vec![links.entry];
         while let Some(row) = open.pop() {

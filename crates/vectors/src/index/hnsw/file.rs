@@ -1,26 +1,53 @@
-//! The graph on disk, in the form of the store's files. Only links are kept: the prefixes are read from the corpus again. A
-//! stamp says of which rows it is, so that a graph of others is told and not followed.
+//! The graph on disk, in the form of the store's files, and searched where it lies: a walk reads the few pages that it comes
+//! by. A stamp says of which rows it is, so that a graph of others is told and not followed.
 
-use super::{Hnsw, Links, NONE, Prefixes};
-use crate::search::{Corpus, Metric};
-use crate::store::{Disk, Kind, SectionFile, SectionWriter, StoreError, check_file};
-use maana_kernels::Pool;
+use super::{Graph, Kept, LinksView, NONE, Reached};
+use crate::search::Metric;
+use crate::store::{Disk, GRAPH, Kind, SectionFile, SectionWriter, Store, StoreError, Writer, check_file};
+use maana_kernels::Rows;
 use std::path::Path;
 use std::sync::Mutex;
 
 const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Dot, Metric::Euclidean, Metric::Manhattan];
 
-impl<'a> Hnsw<'a> {
-    /// Writes the graph, taking the place of a file whole. `stamp` says of which rows it is, as `Store::stamp`.
+/// A mapped file of which all lengths are as they should be.
+pub(super) struct GraphFile(SectionFile);
+
+impl GraphFile {
+    pub(super) fn links(&self) -> LinksView<'_> {
+        let [_, links, _, _, entry, _] = *self.0.meta();
+        LinksView {
+            links: links as usize,
+            levels: self.numbers(0),
+            ground: self.numbers(1),
+            places: self.numbers(2),
+            higher: self.numbers(3),
+            entry: entry as u32,
+        }
+    }
+
+    pub(super) fn prefixes(&self) -> Rows<'_> {
+        let [rows, _, prefix, ..] = *self.0.meta();
+        Rows::new(self.numbers(4), rows as usize, prefix as usize, prefix as usize)
+    }
+
+    fn numbers<T: bytemuck::AnyBitPattern>(&self, section: usize) -> &[T] {
+        self.0.section(section).expect("`open` has read it")
+    }
+}
+
+impl Graph {
+    /// Writes the graph, taking the place of a file whole. `stamp` says of which rows it is.
     ///
     /// # Errors
     /// What the system refuses; a file that was there stays.
     pub fn save(&self, path: impl AsRef<Path>, stamp: u64) -> Result<(), StoreError> {
         let (path, disk) = (path.as_ref(), Disk::default());
-        let links = &self.links;
-        let metric = METRICS.iter().position(|metric| *metric == self.prefixes.metric).expect("all are listed");
+        let net = self.net();
+        let (links, prefixes) = (net.links, net.prefixes.rows);
+        let metric = METRICS.iter().position(|metric| *metric == self.metric).expect("all are listed");
         let meta = [
-            self.corpus.rows() as u64,
+            self.rows() as u64,
             links.links as u64,
             self.prefix() as u64,
             metric as u64,
@@ -30,79 +57,100 @@ impl<'a> Hnsw<'a> {
         let temporary = path.with_extension("new");
         let mut writer = SectionWriter::create(&disk, &temporary, Kind::Graph, meta)?;
         writer.section()?;
-        writer.write(&links.levels)?;
-        for numbers in [&links.ground, &links.places, &links.higher] {
+        writer.write(links.levels)?;
+        for numbers in [links.ground, links.places, links.higher] {
             writer.section()?;
             numbers.chunks(4096).try_for_each(|numbers| writer.write(bytemuck::cast_slice(numbers)))?;
+        }
+        writer.section()?;
+        (0..prefixes.rows()).try_for_each(|row| writer.write(bytemuck::cast_slice(prefixes.row(row))))?;
+        writer.section()?;
+        for reached in &self.reached {
+            writer.write(bytemuck::cast_slice(&[reached.width as f64, reached.recall]))?;
         }
         writer.finish()?;
         disk.rename(&temporary, path)?;
         disk.sync_folder(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
     }
 
-    /// Reads a graph of the corpus, every byte of it checked.
+    /// Opens a graph. Its header and all lengths are checked, not its every byte: `check` does. What it says is never followed
+    /// out of the corpus.
     ///
     /// # Errors
-    /// No such file, a damaged one, or one of other rows (`Missing` and `Damaged` say so: build it again).
-    pub fn load(
-        pool: &Pool,
-        path: impl AsRef<Path>,
-        corpus: Corpus<'a>,
-        stamp: u64,
-        width: usize,
-    ) -> Result<Self, StoreError> {
+    /// No such file, or a damaged one (`Missing` and `Damaged` say so: build it again).
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        check_file(path, Kind::Graph)?;
         let file = SectionFile::open(path, Kind::Graph)?;
         let damaged = |what: &str| StoreError::damaged(path, what);
-        let [rows, count, prefix, metric, entry, own] = *file.meta();
-        if own != stamp || rows != corpus.rows() as u64 || prefix > corpus.columns() as u64 || prefix == 0 {
-            return Err(damaged("it is a graph of other rows"));
-        }
+        let [rows, links, prefix, metric, entry, _] = *file.meta();
         let metric = *METRICS.get(metric as usize).ok_or_else(|| damaged("a metric that is unknown"))?;
-        file.expect::<u32>(1, rows.saturating_mul(2).saturating_mul(count))?;
         file.expect::<u8>(0, rows)?;
+        file.expect::<u32>(1, rows.saturating_mul(2).saturating_mul(links))?;
         file.expect::<u32>(2, rows)?;
-        let links = Links {
-            links: count as usize,
-            levels: file.section::<u8>(0)?.to_vec(),
-            ground: file.section::<u32>(1)?.to_vec(),
-            places: file.section::<u32>(2)?.to_vec(),
-            higher: file.section::<u32>(3)?.to_vec(),
-            entry: entry as u32,
-        };
-        if !whole(&links, rows as usize) {
-            return Err(damaged("links that lead nowhere"));
+        file.expect::<f32>(4, rows.saturating_mul(prefix))?;
+        if prefix == 0 || if rows == 0 { entry != u64::from(NONE) } else { entry >= rows } {
+            return Err(damaged("its walks begin nowhere"));
         }
-        let prefixes = Prefixes::of(pool, &corpus, metric, prefix as usize);
-        Ok(Self { corpus, prefixes, links, width, scratches: Mutex::new(Vec::new()) })
+        for section in [1, 2, 3] {
+            file.section::<u32>(section)?;
+        }
+        file.section::<f32>(4)?;
+        let reached = file.section::<f64>(5)?.chunks_exact(2);
+        let reached = reached.map(|pair| Reached { width: pair[0] as usize, recall: pair[1] }).collect();
+        Ok(Self { metric, kept: Kept::File(GraphFile(file)), reached, scratches: Mutex::new(Vec::new()) })
     }
-}
 
-/// Whether no walk can leave the graph.
-fn whole(links: &Links, rows: usize) -> bool {
-    let inside = |row: &u32| *row == NONE || (*row as usize) < rows;
-    let entry = if rows == 0 { links.entry == NONE } else { (links.entry as usize) < rows };
-    let place = |(level, place): (&u8, &u32)| {
-        *level == 0 || (*place as usize + usize::from(*level)) * links.links <= links.higher.len()
-    };
-    let reached = |row: u32| {
-        let levels = usize::from(links.levels[row as usize]);
-        (1..=levels)
-            .all(|level| links.of(row, level).iter().all(|other| usize::from(links.levels[*other as usize]) >= level))
-    };
-    entry
-        && links.ground.iter().all(inside)
-        && links.higher.iter().all(inside)
-        && links.levels.iter().zip(&links.places).all(place)
-        && (0..rows as u32).all(reached)
+    /// Writes the graph into the store over whose first rows it was built.
+    ///
+    /// # Errors
+    /// As `save`.
+    ///
+    /// # Panics
+    /// If the store's rows are others; the writer's lock keeps them as they are.
+    pub fn keep(&self, writer: &Writer) -> Result<(), StoreError> {
+        let store = writer.store();
+        let cut = store.cut(self.rows()).expect("the rows over which it was built");
+        self.save(store.folder().join(GRAPH), cut.stamp)
+    }
+
+    /// The graph over a store's first rows; none if there is none, or if its rows have been moved since.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn of(store: &Store) -> Result<Option<Self>, StoreError> {
+        let graph = match Self::open(store.folder().join(GRAPH)) {
+            Err(StoreError::Missing { .. }) => return Ok(None),
+            graph => graph?,
+        };
+        let same = store.cut(graph.rows()).is_some_and(|cut| Some(cut.stamp) == graph.stamp());
+        Ok(Some(graph).filter(|graph| same && graph.prefix() <= store.header().dims))
+    }
+
+    /// The stamp that it was saved with; none of a graph that was built and not opened.
+    pub fn stamp(&self) -> Option<u64> {
+        match &self.kept {
+            Kept::Memory { .. } => None,
+            Kept::File(file) => Some(file.0.meta()[5]),
+        }
+    }
+
+    /// Reads every byte of a file and compares every checksum.
+    ///
+    /// # Errors
+    /// No such file, or one that is not as it was written.
+    pub fn check(path: impl AsRef<Path>) -> Result<(), StoreError> {
+        check_file(path.as_ref(), Kind::Graph).map(|_| ())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::{HnswSettings, Index};
+    use crate::index::{Hnsw, HnswSettings, Index};
+    use crate::search::{Corpus, Wish};
     use crate::testing::{bytes_of, embeddings};
+    use maana_kernels::Pool;
+    use std::sync::Arc;
 
     #[test]
     fn what_was_saved_finds_the_same() {
@@ -113,38 +161,46 @@ mod tests {
             let matrix = embeddings(rows.max(1), 20, 6, 1);
             let corpus = Corpus::from(matrix.view().range(0..rows));
             let settings = HnswSettings { prefix: Some(12), links: 6, ..HnswSettings::default() };
-            let graph = Hnsw::build(&pool, corpus.clone(), Metric::Cosine, &settings).unwrap();
-            graph.save(&path, 5).unwrap();
-            let loaded = Hnsw::load(&pool, &path, corpus.clone(), 5, graph.width).unwrap();
-            assert_eq!(loaded.links, graph.links);
-            assert_eq!((loaded.bytes(), loaded.prefix()), (graph.bytes(), 12));
+            let mut built = Hnsw::build(&pool, corpus.clone(), Metric::Cosine, &settings).unwrap();
+            built.measure(&pool, &Wish::default()).unwrap();
+            built.graph().save(&path, 5).unwrap();
+            Graph::check(&path).unwrap();
+            let opened = Arc::new(Graph::open(&path).unwrap());
+            assert_eq!((opened.stamp(), built.graph().stamp()), (Some(5), None));
+            assert_eq!((opened.rows(), opened.bytes(), opened.prefix()), (rows, built.graph().bytes(), 12));
+            assert_eq!(opened.reached(), built.graph().reached());
+            let opened = Hnsw::over(corpus, opened, built.width);
             let queries = embeddings(10, 20, 3, 9);
             let found = |graph: &Hnsw<'_>| bytes_of(&graph.search(&pool, queries.view(), 5, None).unwrap());
-            assert_eq!(found(&loaded), found(&graph));
-            let other = Hnsw::load(&pool, &path, corpus, 6, 10).map(|_| ()).unwrap_err().to_string();
-            assert!(other.contains("graph of other rows"), "{other}");
+            assert_eq!(found(&opened), found(&built));
         }
     }
 
     #[test]
-    fn every_byte_is_checked() {
+    fn every_byte_is_checked_and_none_leads_out_of_the_graph() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph");
         let matrix = embeddings(40, 8, 2, 1);
         let corpus = Corpus::from(matrix.view());
         let pool = Pool::new(1);
         let settings = HnswSettings { links: 2, ..HnswSettings::default() };
-        Hnsw::build(&pool, corpus.clone(), Metric::Cosine, &settings).unwrap().save(&path, 1).unwrap();
+        let built = Hnsw::build(&pool, corpus.clone(), Metric::Cosine, &settings).unwrap();
+        built.graph().save(&path, 1).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         for place in 0..bytes.len() {
             bytes[place] ^= 1 << (place % 8);
             std::fs::write(&path, &bytes).unwrap();
-            assert!(Hnsw::load(&pool, &path, corpus.clone(), 1, 10).is_err(), "byte {place}");
+            assert!(Graph::check(&path).is_err(), "byte {place}");
+            if let Ok(graph) = Graph::open(&path) {
+                let hits =
+                    Hnsw::over(corpus.clone(), Arc::new(graph), 10).search(&pool, matrix.view(), 3, None).unwrap();
+                assert!(hits.iter().flatten().all(|hit| hit.row < 40));
+            }
             bytes[place] ^= 1 << (place % 8);
         }
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(matches!(Hnsw::load(&pool, &path, corpus.clone(), 1, 10), Err(StoreError::Damaged { .. })));
+        assert!(matches!(Graph::open(&path), Err(StoreError::Damaged { .. })));
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(Hnsw::load(&pool, &path, corpus, 1, 10), Err(StoreError::Missing { .. })));
+        assert!(matches!(Graph::open(&path), Err(StoreError::Missing { .. })));
     }
 }

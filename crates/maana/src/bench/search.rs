@@ -1,0 +1,235 @@
+//! Finding neighbours, measured: made vectors, and rounds of each way to search them.
+
+use super::rounds::peak_bytes;
+use crate::npy::{self, NpyError};
+use maana_data::DataError;
+use maana_kernels::{Matrix, Pool};
+use maana_vectors::VectorsError;
+use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index, prefix_for};
+use maana_vectors::search::{Corpus, Funnel, Hit, Metric, Search, Wish, choose, search};
+use maana_vectors::store::StoreError;
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchBenchError {
+    /// A file of vectors cannot be read.
+    #[error(transparent)]
+    Npy(#[from] NpyError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The vectors.
+    #[error(transparent)]
+    Vectors(#[from] VectorsError),
+    /// The graph's file.
+    #[error(transparent)]
+    Graph(#[from] StoreError),
+}
+
+/// Rows that lie around one centre, on average.
+const GROUP: usize = 100;
+/// What share of a row is its centre's; the rest is its own.
+const SHARED: f32 = 0.8;
+
+/// Made vectors of length 1 whose columns carry less and less, as a Matryoshka model's do: the variance of column `i` falls as
+/// 1/(1 + i); rows lie in groups of about a hundred. The same for a seed and any number of threads. `(rows, dims)`
+pub fn made_vectors(pool: &Pool, rows: usize, dims: usize, groups: usize, seed: u64) -> Matrix {
+    let scales: Vec<f32> = (0..dims).map(|column| 1.0 / ((1 + column) as f32).sqrt()).collect();
+    let mut centres = Matrix::zeros(groups, dims);
+    pool.for_each_chunk(centres.data_mut(), dims, |group, row| fill(row, &scales, group as u64));
+    let mut vectors = Matrix::zeros(rows, dims);
+    pool.for_each_chunk(vectors.data_mut(), dims, |number, row| {
+        let own = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (number as u64) << 20;
+        fill(row, &scales, own);
+        let centre = centres.row(next(&mut { own ^ 0x5851_F42D }) as usize % groups);
+        row.iter_mut().zip(centre).for_each(|(x, centre)| *x = SHARED * centre + (1.0 - SHARED * SHARED).sqrt() * *x);
+        let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+        row.iter_mut().for_each(|x| *x /= length);
+    });
+    vectors
+}
+
+/// Normal numbers (Box and Muller), each times its column's scale.
+fn fill(row: &mut [f32], scales: &[f32], seed: u64) {
+    let mut state = seed;
+    let unit = |state: &mut u64| ((next(state) >> 40) as f32 + 0.5) / (1u64 << 24) as f32;
+    for (pair, scales) in row.chunks_mut(2).zip(scales.chunks(2)) {
+        let radius = (-2.0 * unit(&mut state).ln()).sqrt();
+        let (sine, cosine) = (std::f32::consts::TAU * unit(&mut state)).sin_cos();
+        pair.iter_mut().zip(scales).zip([radius * sine, radius * cosine]).for_each(|((x, scale), z)| *x = scale * z);
+    }
+}
+
+/// SplitMix64.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Neighbours of a query that are looked for.
+const NEIGHBOURS: usize = 10;
+
+/// Makes vectors and queries, finds the true neighbours, and writes `base.npy`, `queries.npy` and `truth.npy`.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn make_vectors(
+    pool: &Pool,
+    folder: &Path,
+    rows: usize,
+    dims: usize,
+    queries: usize,
+) -> Result<(), SearchBenchError> {
+    let groups = (rows / GROUP).max(1);
+    let base = made_vectors(pool, rows, dims, groups, 1);
+    let asked = made_vectors(pool, queries, dims, groups, 2);
+    write(&folder.join("base.npy"), &base)?;
+    write(&folder.join("queries.npy"), &asked)?;
+    true_neighbours(pool, folder, &base, &asked)
+}
+
+/// Finds the true neighbours of `queries.npy` in `base.npy` and writes them as `truth.npy`.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub fn judge_vectors(pool: &Pool, folder: &Path) -> Result<(), SearchBenchError> {
+    let (base, queries) = (npy::read(&folder.join("base.npy"))?, npy::read(&folder.join("queries.npy"))?);
+    true_neighbours(pool, folder, &base, &queries)
+}
+
+fn true_neighbours(pool: &Pool, folder: &Path, base: &Matrix, queries: &Matrix) -> Result<(), SearchBenchError> {
+    let settings = Search { k: NEIGHBOURS, ..Search::default() };
+    let truth = search(pool, &base.view().into(), queries.view(), &settings)?;
+    // Row numbers below 2²⁴ are whole in an f32.
+    let numbers: Vec<f32> = truth.iter().flatten().map(|hit| hit.row as f32).collect();
+    write(&folder.join("truth.npy"), &Matrix::from_vec(queries.rows(), numbers.len() / queries.rows(), numbers))
+}
+
+fn write(path: &Path, matrix: &Matrix) -> Result<(), SearchBenchError> {
+    Ok(maana_data::write_whole(path, |out| {
+        out.write_all(&npy::header("<f4", matrix.rows() as u64, matrix.columns()))?;
+        matrix.data().iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
+    })?)
+}
+
+/// A way to search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Every vector is compared.
+    Exact,
+    /// A shortlist by few columns and bits, chosen for a recall; the effort is that recall, in percent.
+    Funnel,
+    /// Along a graph, which is built and kept in the folder on the first run; the effort is the width.
+    Graph,
+}
+
+/// A round: all queries at once.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct SearchRound {
+    /// How long it took.
+    pub seconds: f64,
+    /// The share of the true neighbours that were found.
+    pub recall: f64,
+    /// The most memory that the process ever held, the vectors included.
+    pub peak_bytes: u64,
+    /// What was chosen, for people.
+    pub about: String,
+}
+
+/// Answers all queries of a folder once for every effort that `next` gives, and tells of each round.
+///
+/// # Errors
+/// If the folder's files cannot be read, or the graph cannot be kept.
+pub fn search_rounds(
+    pool: &Pool,
+    folder: &Path,
+    method: Method,
+    next: &mut dyn FnMut(Option<SearchRound>) -> Option<usize>,
+) -> Result<(), SearchBenchError> {
+    let (base, queries) = (npy::read(&folder.join("base.npy"))?, npy::read(&folder.join("queries.npy"))?);
+    let truth = npy::read(&folder.join("truth.npy"))?;
+    let corpus = Corpus::from(base.view());
+    let settings = Search { k: NEIGHBOURS, ..Search::default() };
+    let mut graph = match method {
+        Method::Graph => Some(graph(pool, folder, corpus.clone())?),
+        Method::Exact | Method::Funnel => None,
+    };
+    let mut funnel: Option<(usize, Option<Funnel<'_>>)> = None;
+    let mut told = None;
+    while let Some(effort) = next(told) {
+        if method == Method::Funnel && funnel.as_ref().is_none_or(|(known, _)| *known != effort) {
+            let wish = Wish { k: NEIGHBOURS, recall: effort as f64 / 100.0, ..Wish::default() };
+            let chosen = choose(pool, &corpus, Metric::Cosine, &wish)?.funnel;
+            let built = chosen.map(|chosen| Funnel::build(pool, corpus.clone(), Metric::Cosine, chosen.settings));
+            funnel = Some((effort, built.transpose()?));
+        }
+        let began = Instant::now();
+        let (found, about) = match (&mut graph, &funnel) {
+            (Some(graph), _) => {
+                graph.width = effort;
+                (graph.search(pool, queries.view(), NEIGHBOURS, None)?, format!("prefix {}", graph.graph().prefix()))
+            }
+            (None, Some((_, Some(funnel)))) => {
+                let settings = funnel.settings();
+                let about = format!("{} columns, {:?}, of {}", settings.prefix, settings.precision, settings.shortlist);
+                (funnel.search(pool, queries.view(), NEIGHBOURS, None)?, about)
+            }
+            _ => (search(pool, &corpus, queries.view(), &settings)?, "every vector".to_owned()),
+        };
+        let seconds = began.elapsed().as_secs_f64();
+        told = Some(SearchRound { seconds, recall: recall(&found, &truth), peak_bytes: peak_bytes(), about });
+    }
+    Ok(())
+}
+
+fn graph<'a>(pool: &Pool, folder: &Path, corpus: Corpus<'a>) -> Result<Hnsw<'a>, SearchBenchError> {
+    let path = folder.join("graph");
+    let usual = HnswSettings::default();
+    if !path.exists() {
+        let prefix = prefix_for(pool, &corpus, Metric::Cosine, &Wish::default())?;
+        let settings = HnswSettings { prefix: Some(prefix), ..usual };
+        Hnsw::build(pool, corpus.clone(), Metric::Cosine, &settings)?.graph().save(&path, 0)?;
+    }
+    Ok(Hnsw::over(corpus, Graph::open(&path)?.into(), usual.width))
+}
+
+fn recall(found: &[Vec<Hit>], truth: &Matrix) -> f64 {
+    let right = |(query, hits): (usize, &Vec<Hit>)| {
+        let truth = truth.row(query);
+        hits.iter().filter(|hit| truth.contains(&(hit.row as f32))).count()
+    };
+    let right: usize = found.iter().enumerate().map(right).sum();
+    right as f64 / (truth.rows() * truth.columns()) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_vectors_carry_less_and_less_and_every_way_finds_them() {
+        let pool = Pool::new(2);
+        let vectors = made_vectors(&pool, 2000, 64, 20, 1);
+        assert_eq!(vectors.data(), made_vectors(&Pool::new(1), 2000, 64, 20, 1).data());
+        let variance = |column: usize| (0..2000).map(|row| vectors.row(row)[column].powi(2)).sum::<f32>();
+        assert!(variance(0) > 4.0 * variance(9) && variance(9) > 3.0 * variance(60));
+        let folder = tempfile::tempdir().unwrap();
+        make_vectors(&pool, folder.path(), 3000, 64, 40).unwrap();
+        for (method, effort, least) in [(Method::Exact, 0, 1.0), (Method::Funnel, 95, 0.9), (Method::Graph, 128, 0.9)] {
+            let mut rounds = Vec::new();
+            search_rounds(&pool, folder.path(), method, &mut |round| {
+                rounds.extend(round);
+                (rounds.len() < 2).then_some(effort)
+            })
+            .unwrap();
+            assert!(rounds.iter().all(|round| round.recall >= least), "{method:?}: {rounds:?}");
+        }
+        assert!(folder.path().join("graph").exists());
+    }
+}

@@ -1,0 +1,135 @@
+//! The forms of a file of embeddings.
+
+use super::numbers::{Dtype, Numbers};
+use super::{Format, OutputError};
+use crate::npy;
+use arrow_array::{
+    ArrayRef, FixedSizeListArray, Float16Array, Float32Array, Int8Array, RecordBatch, StringArray, UInt8Array,
+};
+use arrow_schema::{DataType, Field, Schema};
+use parquet::arrow::ArrowWriter;
+use std::fs::File;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file that is being written, under the name that it has until it is whole.
+pub(super) struct Writer {
+    /// The name that people know, for errors.
+    path: PathBuf,
+    dtype: Dtype,
+    /// Numbers of a row.
+    columns: usize,
+    rows: u64,
+    form: Form,
+}
+
+enum Form {
+    Npy(BufWriter<File>),
+    Safetensors(BufWriter<File>),
+    Jsonl(BufWriter<File>),
+    Parquet(Box<ArrowWriter<File>>, Arc<Schema>),
+}
+
+impl Writer {
+    pub(super) fn create(path: &Path, temporary: &Path, dtype: Dtype, dimension: usize) -> Result<Self, OutputError> {
+        let format = Format::of(path)?;
+        let columns = dtype.columns(dimension);
+        let io = |source| OutputError::Io { path: path.to_owned(), source };
+        let file = File::create(temporary).map_err(io)?;
+        let buffered = |file| BufWriter::with_capacity(1 << 20, file);
+        // Headers hold the number of rows: room is left for them, and they are written again when it is known.
+        let begun = |header: Vec<u8>| {
+            let mut writer = buffered(file.try_clone()?);
+            writer.write_all(&header)?;
+            Ok(writer)
+        };
+        let form = match format {
+            Format::Npy => Form::Npy(begun(npy::header(dtype.npy(), 0, columns)).map_err(io)?),
+            Format::Safetensors => Form::Safetensors(begun(safetensors_header(dtype, 0, columns)).map_err(io)?),
+            Format::Jsonl => Form::Jsonl(buffered(file)),
+            Format::Parquet => {
+                let item = match dtype {
+                    Dtype::F32 => DataType::Float32,
+                    Dtype::F16 => DataType::Float16,
+                    Dtype::Int8 | Dtype::Binary => DataType::Int8,
+                    Dtype::Uint8 | Dtype::Ubinary => DataType::UInt8,
+                };
+                let item = Arc::new(Field::new("item", item, false));
+                let schema = Arc::new(Schema::new(vec![
+                    Field::new("text", DataType::Utf8, false),
+                    Field::new("embedding", DataType::FixedSizeList(item, columns as i32), false),
+                ]));
+                let writer = ArrowWriter::try_new(file, schema.clone(), None)
+                    .map_err(|source| OutputError::parquet(path, source))?;
+                Form::Parquet(Box::new(writer), schema)
+            }
+        };
+        Ok(Self { path: path.to_owned(), dtype, columns, rows: 0, form })
+    }
+
+    /// Appends rows, one for each text.
+    pub(super) fn write(&mut self, texts: &[&str], numbers: &Numbers) -> Result<(), OutputError> {
+        let path = &self.path;
+        let io = |source| OutputError::Io { path: path.clone(), source };
+        match &mut self.form {
+            Form::Npy(writer) | Form::Safetensors(writer) => writer.write_all(&numbers.bytes()).map_err(io)?,
+            Form::Jsonl(writer) => {
+                for (row, text) in texts.iter().enumerate() {
+                    let line = serde_json::json!({"text": text, "embedding": numbers.json(row, self.columns)});
+                    writeln!(writer, "{line}").map_err(io)?;
+                }
+            }
+            Form::Parquet(writer, schema) => {
+                let DataType::FixedSizeList(item, width) = schema.field(1).data_type() else {
+                    unreachable!("the schema is made in `create`")
+                };
+                let values: ArrayRef = match numbers {
+                    Numbers::F32(values) => Arc::new(Float32Array::from(values.clone())),
+                    Numbers::F16(values) => Arc::new(Float16Array::from(values.clone())),
+                    Numbers::I8(values) => Arc::new(Int8Array::from(values.clone())),
+                    Numbers::U8(values) => Arc::new(UInt8Array::from(values.clone())),
+                };
+                let lists = FixedSizeListArray::new(item.clone(), *width, values, None);
+                let texts: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+                let parquet = |source| OutputError::parquet(path, source);
+                let batch = RecordBatch::try_new(schema.clone(), vec![texts, Arc::new(lists)])
+                    .map_err(|error| parquet(error.into()))?;
+                writer.write(&batch).map_err(parquet)?;
+            }
+        }
+        self.rows += texts.len() as u64;
+        Ok(())
+    }
+
+    /// Completes the file and waits for the disk.
+    pub(super) fn finish(self) -> Result<(), OutputError> {
+        let Self { path, dtype, columns, rows, form } = self;
+        let io = |source| OutputError::Io { path: path.clone(), source };
+        let whole = |writer: BufWriter<File>| writer.into_inner().map_err(|error| io(error.into_error()));
+        let again = |writer: BufWriter<File>, header: Vec<u8>| {
+            let mut file = whole(writer)?;
+            file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).map_err(io)?;
+            Ok(file)
+        };
+        let file = match form {
+            Form::Npy(writer) => again(writer, npy::header(dtype.npy(), rows, columns))?,
+            Form::Safetensors(writer) => again(writer, safetensors_header(dtype, rows, columns))?,
+            Form::Jsonl(writer) => whole(writer)?,
+            Form::Parquet(writer, _) => writer.into_inner().map_err(|source| OutputError::parquet(&path, source))?,
+        };
+        file.sync_all().map_err(io)
+    }
+}
+
+/// The header of one tensor called `embeddings`. Always 256 bytes, spaces at its end, as the format allows.
+fn safetensors_header(dtype: Dtype, rows: u64, columns: usize) -> Vec<u8> {
+    const LENGTH: usize = 256;
+    let (name, size) = dtype.safetensors();
+    let bytes = rows * (columns * size) as u64;
+    let tensor = serde_json::json!({"dtype": name, "shape": [rows, columns], "data_offsets": [0, bytes]});
+    let mut header = ((LENGTH - 8) as u64).to_le_bytes().to_vec();
+    header.extend(serde_json::json!({"embeddings": tensor}).to_string().bytes());
+    header.resize(LENGTH, b' ');
+    header
+}

@@ -1,0 +1,292 @@
+//! `cargo xtask bench-search`: finding neighbours beside faiss and usearch, on vectors that all of them read from the same files.
+//! Every engine is a process that has loaded its index and sleeps until its turn; rounds alternate between all of them.
+
+use crate::bench_peers::machine::{self, Machine};
+use crate::{results_file, run};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+const MAANA: &str = "target/release/maana";
+const WORK: &str = "target/peers/search";
+/// The recall at which engines are compared.
+const ENOUGH: f64 = 0.99;
+
+struct Options {
+    rows: usize,
+    dims: Vec<usize>,
+    /// The most vectors over which graphs are built, which takes long.
+    graph_rows: usize,
+    rounds: usize,
+    threads: usize,
+    quick: bool,
+    build: bool,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let threads = std::thread::available_parallelism()?.get();
+        let quick = arguments.iter().any(|flag| flag == "--quick");
+        let (rows, rounds) = if quick { (20_000, 2) } else { (1_000_000, 5) };
+        let build = arguments.iter().any(|flag| flag == "--build");
+        let mut options = Self { rows, dims: vec![768, 384], graph_rows: rows, rounds, threads, quick, build };
+        let mut rest = arguments.iter().filter(|flag| !["--quick", "--build"].contains(&flag.as_str()));
+        while let Some(flag) = rest.next() {
+            let value = rest.next().with_context(|| format!("{flag}: not a flag, or without a value"))?;
+            let count = |value: &str| value.parse().with_context(|| format!("{flag} {value}: not a count"));
+            match flag.as_str() {
+                "--rows" => options.rows = count(value)?,
+                "--graph-rows" => options.graph_rows = count(value)?,
+                "--dims" => options.dims = value.split(',').map(count).collect::<Result<_>>()?,
+                "--rounds" => options.rounds = count(value)?,
+                "--threads" => options.threads = count(value)?,
+                _ => bail!("{flag}: not known; see cargo xtask"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// An engine and the efforts with which it is asked.
+struct Setting {
+    name: &'static str,
+    words: Vec<String>,
+    efforts: &'static [usize],
+}
+
+/// What one effort of one engine gave.
+struct Outcome {
+    name: &'static str,
+    effort: usize,
+    seconds: Vec<f64>,
+    last: Value,
+}
+
+impl Outcome {
+    fn rate(&self, queries: usize) -> f64 {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        queries as f64 / sorted[sorted.len() / 2]
+    }
+
+    fn recall(&self) -> f64 {
+        self.last["recall"].as_f64().unwrap_or(0.0)
+    }
+
+    fn is_ours(&self) -> bool {
+        self.name.starts_with("Maana")
+    }
+}
+
+const QUERIES: usize = 1000;
+
+pub(crate) fn measure(arguments: &[String]) -> Result<()> {
+    let options = Options::parse(arguments)?;
+    crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    let requirements = Path::new("bench/peers/requirements-search.txt");
+    let python = crate::python::environment(Path::new("target/search-python"), requirements, "the network")?;
+    machine::warn_if_busy();
+    let mut text = about(requirements, &options)?;
+    for dims in &options.dims {
+        let folder = vectors(&options, *dims)?;
+        text += &compare(&options, &python, &folder, *dims)?;
+    }
+    if options.build {
+        println!("the indexes are built; the same command without --build measures");
+        return Ok(());
+    }
+    text += HOW;
+    let path = Path::new(if options.quick { "target/peers" } else { "bench" }).join("RESULTS.md");
+    results_file::write_part(&path, "bench-search", &text)?;
+    println!("{text}\n{}: written", path.display());
+    Ok(())
+}
+
+/// The folder of made vectors, made if it is not there.
+fn vectors(options: &Options, dims: usize) -> Result<PathBuf> {
+    let folder = Path::new(WORK).join(format!("{}x{dims}", options.rows));
+    if !folder.join("truth.npy").is_file() {
+        std::fs::create_dir_all(&folder)?;
+        let counts = [options.rows, dims, QUERIES].map(|count| count.to_string());
+        let flags = ["--rows", &counts[0], "--dims", &counts[1], "--queries", &counts[2]];
+        run(Command::new(MAANA).args(["bench", "make-vectors"]).args(flags).arg("--out").arg(&folder))?;
+    }
+    Ok(folder)
+}
+
+fn settings(options: &Options, python: &Path, folder: &Path) -> Vec<Setting> {
+    let (folder, threads) = (folder.display().to_string(), options.threads.to_string());
+    let ours = |method: &str| {
+        ["target/release/maana", "--threads", &threads, "bench", "search-rounds", method, "--vectors", &folder]
+            .map(String::from)
+            .to_vec()
+    };
+    let peer = |engine: &str| {
+        let words = [&python.display().to_string(), "bench/peers/search_peer.py", engine, "--vectors", &folder];
+        words.into_iter().map(String::from).chain(["--threads".to_owned(), threads.clone()]).collect::<Vec<_>>()
+    };
+    let graphs: &[usize] = &[16, 32, 64, 96, 128, 192, 256, 384, 512];
+    let all = [
+        Setting { name: "Maana, every vector", words: ours("exact"), efforts: &[0] },
+        Setting { name: "Maana, funnel", words: ours("funnel"), efforts: &[99] },
+        Setting { name: "faiss, flat", words: peer("faiss-flat"), efforts: &[0] },
+        Setting { name: "Maana, graph", words: ours("graph"), efforts: graphs },
+        Setting { name: "faiss, HNSW", words: peer("faiss-hnsw"), efforts: graphs },
+        Setting { name: "usearch, HNSW", words: peer("usearch"), efforts: graphs },
+    ];
+    let is_graph = |setting: &Setting| setting.efforts.len() > 1;
+    all.into_iter().filter(|setting| options.rows <= options.graph_rows || !is_graph(setting)).collect()
+}
+
+fn compare(options: &Options, python: &Path, folder: &Path, dims: usize) -> Result<String> {
+    let title = format!("{} vectors × {dims}", options.rows);
+    println!("\n— {title}");
+    let settings = settings(options, python, folder);
+    let mut engines = Vec::new();
+    for setting in &settings {
+        println!("  {} loads", setting.name);
+        engines.push(Engine::start(setting)?);
+    }
+    if options.build {
+        return Ok(String::new());
+    }
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for round in 0..=options.rounds {
+        let mut place = 0;
+        for (setting, engine) in settings.iter().zip(&mut engines) {
+            for effort in setting.efforts {
+                let last = engine.round(*effort)?;
+                let seconds = last["seconds"].as_f64().context("an answer without seconds")?;
+                match outcomes.get_mut(place) {
+                    Some(outcome) => outcome.seconds.push(seconds),
+                    // The first round warms up.
+                    None => outcomes.push(Outcome { name: setting.name, effort: *effort, seconds: Vec::new(), last }),
+                }
+                place += 1;
+            }
+        }
+        println!("  round {round} of {} done", options.rounds);
+    }
+    Ok(table(&title, &outcomes))
+}
+
+/// Of each engine the effort that is enough, and how it stands to the best of the others.
+fn table(title: &str, outcomes: &[Outcome]) -> String {
+    let enough = |outcome: &&Outcome| outcome.recall() >= ENOUGH;
+    let best = |ours: bool| {
+        let rates = outcomes.iter().filter(enough).filter(|outcome| outcome.is_ours() == ours);
+        rates.map(|outcome| outcome.rate(QUERIES)).fold(f64::NAN, f64::max)
+    };
+    let mut text =
+        format!("\n### {title}\n\n| engine | effort | recall@10 | queries/s | memory |\n|---|--:|--:|--:|--:|\n");
+    for outcome in outcomes {
+        let about = outcome.last["about"].as_str().unwrap_or_default();
+        let memory = outcome.last["peak_bytes"].as_f64().unwrap_or(f64::NAN) / 1e9;
+        let (rate, recall, effort) = (outcome.rate(QUERIES), outcome.recall(), outcome.effort);
+        let effort = if effort > 0 { effort.to_string() } else { String::new() };
+        let _ = writeln!(text, "| {} ({about}) | {effort} | {recall:.4} | {rate:.0} | {memory:.2} GB |", outcome.name);
+    }
+    let (ours, theirs) = (best(true), best(false));
+    let _ = writeln!(
+        text,
+        "\nAt recall {ENOUGH} and more: Maana {ours:.0} queries/s, the best of the others {theirs:.0}: {:.2}×.",
+        ours / theirs
+    );
+    text
+}
+
+fn about(requirements: &Path, options: &Options) -> Result<String> {
+    let Machine { processor, cores, memory_gib, instructions, system } = Machine::this()?;
+    let pins = std::fs::read_to_string(requirements)?;
+    let pins: Vec<String> =
+        pins.lines().filter(|line| !line.starts_with('#')).map(|line| line.replace("==", " ")).collect();
+    Ok(format!(
+        "# Searching beside faiss and usearch\n\nWritten by `cargo xtask bench-search`: recall@10 against queries a second, \
+         {QUERIES} queries at once, medians of {} rounds, {} threads, {}, commit {}; load of the minute before {:.2}. \
+         Target: at recall {ENOUGH}, twice the best of the others.\n\nMachine: {processor}, {cores} cores, {memory_gib} GiB, \
+         {system}; {}. Versions: {}.\n",
+        options.rounds,
+        options.threads,
+        machine::date()?,
+        machine::commit()?,
+        machine::load(),
+        instructions.join(", "),
+        pins.join(", ")
+    ))
+}
+
+const HOW: &str = "
+**How.** Vectors are made (`maana bench make-vectors`): groups of about a hundred, columns that carry less and less, as a \
+Matryoshka model's do; queries are drawn as the vectors are. All engines read the same files and keep f32. Graphs have 16 links \
+(32 on the ground) and are built 128 wide; the effort is how wide they are searched. Maana's graph walks by a prefix that it \
+chooses by measuring, and scores what it finds with all columns; its funnel scans a prefix in few bits and scores a shortlist \
+so. Memory is the largest resident size of the process, with the vectors, and while loading them.
+";
+
+/// A process that answers a number with a line of JSON.
+struct Engine {
+    process: Child,
+    input: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    name: &'static str,
+}
+
+impl Engine {
+    fn start(setting: &Setting) -> Result<Self> {
+        let mut command = Command::new(&setting.words[0]);
+        command.args(&setting.words[1..]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().with_context(|| setting.words.join(" "))?;
+        let input = process.stdin.take().context("a piped input")?;
+        let answers = BufReader::new(process.stdout.take().context("a piped output")?).lines();
+        let mut engine = Self { process, input, answers, name: setting.name };
+        let ready = engine.answer()?;
+        ensure!(ready["ready"] == true, "{}: said {ready} where it should be ready", setting.name);
+        Ok(engine)
+    }
+
+    fn round(&mut self, effort: usize) -> Result<Value> {
+        writeln!(self.input, "{effort}").with_context(|| format!("{} has ended", self.name))?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Result<Value> {
+        let line = self.answers.next().with_context(|| format!("{} ended without an answer", self.name))??;
+        serde_json::from_str(&line).with_context(|| format!("{}: {line:?} is no JSON", self.name))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if writeln!(self.input, "quit").is_err() {
+            let _ = self.process.kill();
+        }
+        let _ = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_are_compared_where_they_find_enough() {
+        let outcome = |name, effort, seconds: &[f64], recall: f64| Outcome {
+            name,
+            effort,
+            seconds: seconds.to_vec(),
+            last: serde_json::json!({"recall": recall, "about": "x", "peak_bytes": 2e9}),
+        };
+        let outcomes = [
+            outcome("Maana, graph", 32, &[0.1], 0.95),
+            outcome("Maana, graph", 64, &[0.3, 0.2, 0.25], 0.992),
+            outcome("faiss, HNSW", 64, &[0.5], 0.99),
+            outcome("faiss, HNSW", 16, &[0.1], 0.9),
+        ];
+        let table = table("T", &outcomes);
+        assert!(table.contains("Maana 4000 queries/s, the best of the others 2000: 2.00×"), "{table}");
+        assert!(table.contains("| Maana, graph (x) | 64 | 0.9920 | 4000 | 2.00 GB |"), "{table}");
+    }
+}

@@ -1,0 +1,82 @@
+//! `RESULTS.md`, which several commands write: each keeps the others' parts.
+
+use anyhow::{Context, Result};
+use std::path::Path;
+
+/// The commands whose parts stand between markers, in the order of the file. What stands around them is that of bench-peers.
+const COMMANDS: [&str; 2] = ["bench-search", "bench-serve"];
+
+/// Everything outside the markers; what is between them stays as it is.
+pub(crate) fn write_peers(path: &Path, text: &str) -> Result<()> {
+    let (_, parts) = taken_apart(&earlier(path));
+    write(path, &joined(text, &parts))
+}
+
+/// The part of one command; everything else stays as it is.
+pub(crate) fn write_part(path: &Path, command: &str, text: &str) -> Result<()> {
+    let (peers, mut parts) = taken_apart(&earlier(path));
+    let place = COMMANDS.iter().position(|known| *known == command);
+    text.clone_into(&mut parts[place.with_context(|| format!("{command}: has no part in {}", path.display()))?]);
+    write(path, &joined(&peers, &parts))
+}
+
+fn earlier(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+fn markers(command: &str) -> (String, String) {
+    (format!("<!-- written by cargo xtask {command} -->"), format!("<!-- end of what cargo xtask {command} wrote -->"))
+}
+
+/// What stands around the markers, and of each command what stands between its own.
+fn taken_apart(text: &str) -> (String, [String; COMMANDS.len()]) {
+    let mut around = text.to_owned();
+    let parts = COMMANDS.map(|command| {
+        let (begin, end) = markers(command);
+        let Some((before, rest)) = around.split_once(&begin) else { return String::new() };
+        let (part, after) = rest.split_once(&end).unwrap_or((rest, ""));
+        let part = part.trim().to_owned();
+        around = format!("{}\n\n{}", before.trim_end(), after.trim_start());
+        part
+    });
+    (around.trim().to_owned(), parts)
+}
+
+fn joined(around: &str, parts: &[String]) -> String {
+    let mut text = around.trim().to_owned();
+    for (command, part) in COMMANDS.iter().zip(parts).filter(|(_, part)| !part.trim().is_empty()) {
+        let (begin, end) = markers(command);
+        text += &format!("\n\n{begin}\n\n{}\n\n{end}", part.trim());
+    }
+    text.trim_start().to_owned() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_outlives_the_others() {
+        let folder = std::env::temp_dir().join(format!("maana-results-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("RESULTS.md");
+        write_part(&path, "bench-serve", "# Servers\n").unwrap();
+        write_peers(&path, "# Peers\n").unwrap();
+        write_part(&path, "bench-search", "# Search\n").unwrap();
+        write_part(&path, "bench-serve", "# Servers, again").unwrap();
+        write_peers(&path, "# Peers, again\n").unwrap();
+        assert!(write_part(&path, "bench-tea", "").is_err());
+        let text = earlier(&path);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let [search, serve] = COMMANDS.map(markers);
+        let expected = format!(
+            "# Peers, again\n\n{}\n\n# Search\n\n{}\n\n{}\n\n# Servers, again\n\n{}\n",
+            search.0, search.1, serve.0, serve.1
+        );
+        assert_eq!(text, expected);
+    }
+}
