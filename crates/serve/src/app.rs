@@ -119,7 +119,7 @@ impl App {
                     key = named.map(str::to_owned);
                     let asked = priority(&head.headers).map(|priority| Asked { came, priority });
                     match (route, asked) {
-                        (Ok((route, _)), Ok(asked)) => self.route(route, path, asked, body).await,
+                        (Ok((route, _)), Ok(asked)) => self.in_time(self.route(route, path, asked, body)).await,
                         (Err(fault), _) | (_, Err(fault)) => Err(fault),
                     }
                 }
@@ -137,6 +137,12 @@ impl App {
         self.metrics.request(name, reply.status, time, reply.effort.as_ref());
         self.log_request(&id, head.method.as_str(), path, key.as_deref(), time, &reply, fault.as_ref());
         self.response(reply, &id, time, &head.headers)
+    }
+
+    /// Gives an answer up that takes too long; what of it waits is then dropped.
+    async fn in_time(&self, answer: impl Future<Output = Result<Reply, Fault>>) -> Result<Reply, Fault> {
+        let late = || Fault::new(Kind::Late, "the answer did not come in time; ask for less or later");
+        tokio::time::timeout(self.settings.times.answer, answer).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// The name of whoever asks, if a key is needed.

@@ -1,5 +1,5 @@
-//! The way of texts through the server: tokenised in the request's own task, admitted as a whole, queued, awaited until the
-//! deadline, cut to a dimension.
+//! The way of texts through the server: tokenised in the request's own task, admitted as a whole, queued, awaited, cut to a
+//! dimension.
 
 use crate::app::App;
 use crate::fault::{Fault, Kind};
@@ -100,11 +100,7 @@ impl App {
         self.queue.push(&job);
         // What waits belongs to the queue alone: when the last of it is gone, whoever waits hears of it.
         drop(job);
-        let done = match tokio::time::timeout_at(deadline.into(), receiver).await {
-            Ok(Ok(done)) => done?,
-            Ok(Err(_)) => return Err(Fault::backend()),
-            Err(_) => return Err(Fault::new(Kind::Late, "the answer did not come in time; ask for less or later")),
-        };
+        let done = receiver.await.map_err(|_| Fault::backend())??;
         effort.queue = done.queue;
         effort.inference = done.inference;
         Ok(Embedded { model, rows: done.rows, offsets, effort })

@@ -55,8 +55,8 @@ pub(crate) struct Fault {
     param: Option<&'static str>,
     /// Seconds after which asking again makes sense.
     retry_after: Option<u64>,
-    /// The method that is right.
-    allow: Option<&'static str>,
+    /// The methods that are right.
+    allow: Option<String>,
 }
 
 impl Fault {
@@ -73,8 +73,8 @@ impl Fault {
         Self { param: Some(param), ..self }
     }
 
-    pub(crate) fn allowing(self, method: &'static str) -> Self {
-        Self { allow: Some(method), ..self }
+    pub(crate) fn allowing(self, methods: String) -> Self {
+        Self { allow: Some(methods), ..self }
     }
 
     pub(crate) fn overloaded(message: impl Into<String>, retry_after: u64) -> Self {
@@ -118,8 +118,8 @@ impl Fault {
         if matches!(self.kind, Kind::Overloaded | Kind::Unready | Kind::Late) {
             reply.header("retry-after", self.retry_after.unwrap_or(1).to_string());
         }
-        if let Some(method) = self.allow {
-            reply.header("allow", method);
+        if let Some(methods) = &self.allow {
+            reply.header("allow", methods.as_str());
         }
         reply
     }

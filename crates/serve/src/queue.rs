@@ -190,3 +190,145 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::Admission;
+    use crate::fault::{Fault, Kind};
+    use crate::job::{Done, Order, Wanted};
+    use crate::log::Log;
+    use crate::models::Model;
+    use crate::settings::{Dims, LogForm, Source};
+    use maana::kernels::{Pool, Precision};
+    use std::time::Duration;
+    use tokio::sync::oneshot::Receiver;
+
+    /// Jobs of made-up tokens around the tiny model.
+    struct Bench {
+        model: Arc<Model>,
+        admission: Arc<Admission>,
+        queue: Queue,
+    }
+
+    type Answer = Receiver<Result<Done, Fault>>;
+
+    impl Bench {
+        fn new(batch_tokens: usize) -> Self {
+            let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/tiny-bert").to_owned();
+            let (source, pool) = (Source { name: "tiny".into(), place }, Pool::new(1));
+            let log = Log::new(LogForm::Off).unwrap();
+            let model = Model::open(0, &source, &pool, Precision::F32, &Dims::Declared, None, &log).unwrap();
+            let admission = Admission::new(1_000_000, Duration::from_secs(1000));
+            Self { model: Arc::new(model), admission, queue: Queue::new(batch_tokens) }
+        }
+
+        /// Lets a job of texts of these lengths wait.
+        fn push(&self, class: Class, lengths: &[usize]) -> Answer {
+            self.push_with(class, lengths, 0, Duration::from_secs(1000))
+        }
+
+        fn push_with(&self, class: Class, lengths: &[usize], prompt_length: usize, patience: Duration) -> Answer {
+            let mut tokens = TokenBatch::new();
+            lengths.iter().for_each(|length| tokens.push(&vec![5; *length], &vec![0; *length]));
+            let permit = self.admission.admit(class, tokens.tokens()).unwrap();
+            let (job, answer) = Job::new(Order {
+                model: Arc::clone(&self.model),
+                prompt_lengths: vec![prompt_length; lengths.len()],
+                tokens,
+                wanted: Wanted::Embedding,
+                class,
+                deadline: Instant::now() + patience,
+                permit,
+            });
+            self.queue.push(&job);
+            answer
+        }
+
+        /// The class and the lengths of the next batch.
+        fn next(&self) -> (Class, Vec<usize>) {
+            let batch = self.queue.next().expect("something waits");
+            let lengths = (0..batch.tokens.sequences()).map(|index| batch.tokens.length(index)).collect();
+            (batch.texts[0].0.class, lengths)
+        }
+    }
+
+    use Class::{Bulk, Interactive};
+
+    #[test]
+    fn a_batch_takes_what_came_first_and_what_is_as_long_up_to_its_limit() {
+        let bench = Bench::new(1000);
+        let _answers = [bench.push(Interactive, &[300, 10, 310, 290]), bench.push(Interactive, &[12, 400, 300])];
+        assert_eq!(bench.next(), (Interactive, vec![300, 310, 290]), "until the next would be too much");
+        assert_eq!(bench.next(), (Interactive, vec![10, 12, 400]), "few tokens take company");
+        assert_eq!(bench.next(), (Interactive, vec![300]));
+    }
+
+    #[test]
+    fn a_text_longer_than_a_batch_goes_alone() {
+        let bench = Bench::new(100);
+        let _answer = bench.push(Bulk, &[90, 128, 120]);
+        assert_eq!([bench.next().1, bench.next().1, bench.next().1], [vec![90], vec![128], vec![120]]);
+    }
+
+    #[test]
+    fn queries_go_first_but_for_every_fourth_batch() {
+        let bench = Bench::new(10);
+        let _answers = [bench.push(Bulk, &[10; 4]), bench.push(Interactive, &[10; 7])];
+        let classes: Vec<Class> = (0..11).map(|_| bench.next().0).collect();
+        let expected = [
+            Interactive,
+            Interactive,
+            Interactive,
+            Bulk,
+            Interactive,
+            Interactive,
+            Interactive,
+            Bulk,
+            Interactive,
+            Bulk,
+            Bulk,
+        ];
+        assert_eq!(classes, expected);
+    }
+
+    #[test]
+    fn what_has_another_prompt_goes_another_time() {
+        let bench = Bench::new(1000);
+        let _answers = [
+            bench.push(Interactive, &[10]),
+            bench.push_with(Interactive, &[10], 3, Duration::from_secs(9)),
+            bench.push(Interactive, &[10]),
+        ];
+        let first = bench.queue.next().unwrap();
+        assert_eq!((first.group.prompt_length, first.texts.len()), (0, 2));
+        assert_eq!(bench.queue.next().unwrap().group.prompt_length, 3);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_dropped_and_its_room_comes_back() {
+        let bench = Bench::new(1000);
+        drop(bench.push(Interactive, &[10, 20]));
+        let mut overdue = bench.push_with(Interactive, &[30], 0, Duration::ZERO);
+        let _answer = bench.push(Interactive, &[11]);
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(bench.next(), (Interactive, vec![11]));
+        assert_eq!(overdue.try_recv().unwrap().unwrap_err().kind, Kind::Late);
+        assert_eq!(bench.admission.held().requests, 0);
+        drop(bench.push(Bulk, &[10]));
+        assert_eq!(bench.admission.held().tokens, [0, 10]);
+        bench.queue.sweep();
+        assert_eq!((bench.admission.held().tokens, bench.queue.waiting()), ([0, 0], [0, 0]));
+    }
+
+    #[test]
+    fn a_closed_queue_gives_out_what_it_has_and_takes_no_more() {
+        let bench = Bench::new(1000);
+        let _answer = bench.push(Interactive, &[10]);
+        bench.queue.close();
+        let mut late = bench.push(Interactive, &[10]);
+        assert_eq!(bench.next(), (Interactive, vec![10]));
+        assert!(bench.queue.next().is_none());
+        assert!(late.try_recv().is_err(), "its sender is gone");
+    }
+}

@@ -29,6 +29,7 @@ pub(crate) enum Route {
     OpenAiEmbeddings,
     OpenAiModels,
     OpenAiModel,
+    Root,
     Embed,
     EmbedAll,
     Tokenize,
@@ -41,7 +42,7 @@ pub(crate) enum Route {
 }
 
 /// Every route: method, path, what it is. `{id}` stands for the rest of a path.
-pub(crate) const ROUTES: [(&str, &str, Route); 22] = [
+pub(crate) const ROUTES: [(&str, &str, Route); 23] = [
     ("GET", "/", Route::Page),
     ("GET", "/docs", Route::Docs),
     ("GET", "/openapi.json", Route::OpenApi),
@@ -55,6 +56,7 @@ pub(crate) const ROUTES: [(&str, &str, Route); 22] = [
     ("POST", "/embeddings", Route::OpenAiEmbeddings),
     ("GET", "/v1/models", Route::OpenAiModels),
     ("GET", "/v1/models/{id}", Route::OpenAiModel),
+    ("POST", "/", Route::Root),
     ("POST", "/embed", Route::Embed),
     ("POST", "/embed_all", Route::EmbedAll),
     ("POST", "/tokenize", Route::Tokenize),
@@ -74,7 +76,7 @@ impl Route {
     }
 }
 
-/// The route of a path with its name for the metrics, or why there is none, with the path's name if it has other methods.
+/// The route of a path and its name for the metrics, or why there is none.
 pub(crate) fn find(method: &Method, path: &str) -> Result<(Route, &'static str), Fault> {
     let fits = |pattern: &str| match pattern.strip_suffix("{id}") {
         Some(start) => path.strip_prefix(start).is_some_and(|rest| !rest.is_empty()),
@@ -82,14 +84,16 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<(Route, &'static str),
     };
     // Whoever asks for the head of an answer alone is given that by the connection.
     let asked = if method == Method::HEAD { "GET" } else { method.as_str() };
-    let mut others = ROUTES.iter().filter(|(_, pattern, _)| fits(pattern)).peekable();
-    let Some((other, ..)) = others.peek() else {
+    let known: Vec<_> = ROUTES.iter().filter(|(_, pattern, _)| fits(pattern)).collect();
+    if known.is_empty() {
         return Err(Fault::new(Kind::NoRoute, "there is nothing here; `GET /docs` lists what can be asked"));
-    };
-    let other = *other;
-    let found = others.find(|(method, ..)| *method == asked);
-    let message = || format!("this can be asked with {other} alone");
-    found.map(|(_, path, route)| (*route, *path)).ok_or_else(|| Fault::new(Kind::Method, message()).allowing(other))
+    }
+    if let Some((_, path, route)) = known.iter().find(|(method, ..)| *method == asked) {
+        return Ok((*route, *path));
+    }
+    let methods: Vec<&str> = known.iter().map(|(method, ..)| *method).collect();
+    let methods = methods.join(", ");
+    Err(Fault::new(Kind::Method, format!("this can be asked with {methods} alone")).allowing(methods))
 }
 
 impl App {
@@ -106,6 +110,7 @@ impl App {
             Route::OpenAiModels => Ok(openai::models(self)),
             Route::OpenAiModel => openai::model(self, path),
             Route::OpenAiEmbeddings => openai::embeddings(self, asked, &self.read_body(body).await?).await,
+            Route::Root => embed::root(self, asked, &self.read_body(body).await?).await,
             Route::Embed => embed::embed(self, asked, &self.read_body(body).await?).await,
             Route::EmbedAll => embed::embed_all(self, asked, &self.read_body(body).await?).await,
             Route::Tokenize => tokens::tokenize(self, &self.read_body(body).await?).await,

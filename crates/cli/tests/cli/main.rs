@@ -4,6 +4,7 @@ mod bad_input;
 mod golden;
 mod help;
 mod interrupted;
+mod serve;
 mod support;
 mod tasks;
 mod using;

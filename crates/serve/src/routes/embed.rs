@@ -1,5 +1,6 @@
-//! `/embed` and `/embed_all`, as text-embeddings-inference has them.
+//! `/embed` and `/embed_all`, as text-embeddings-inference has them, and the address itself, which clients of Hugging Face ask.
 
+use super::similarity::SimilarityRequest;
 use crate::app::{App, Asked};
 use crate::body::Held;
 use crate::embed::Ask;
@@ -19,6 +20,14 @@ pub(crate) struct EmbedRequest {
     prompt_name: Option<String>,
     normalize: Option<bool>,
     dimensions: Option<u64>,
+}
+
+/// What `/embed` answers, or `/similarity` if that is the form of the inputs.
+pub(super) async fn root(app: &App, asked: Asked, body: &Held) -> Result<Reply, Fault> {
+    if parse::<SimilarityRequest>(&body.bytes).is_ok() {
+        return super::similarity::similarity(app, asked, body).await;
+    }
+    embed(app, asked, body).await
 }
 
 pub(super) async fn embed(app: &App, asked: Asked, body: &Held) -> Result<Reply, Fault> {

@@ -89,6 +89,15 @@ fn the_routes_of_text_embeddings_inference() {
     let scores = post(&server, "/similarity", json!({"inputs": inputs, "parameters": {"prompt_name": "query"}}), 200);
     assert!((scores[0].as_f64().unwrap() - 1.0).abs() < 1e-6 && scores[1].as_f64().unwrap() < 0.9999);
 
+    let inputs = json!({"source_sentence": "the house", "sentences": ["the house", "a"]});
+    assert_eq!(
+        post(&server, "/", json!({"inputs": inputs, "parameters": {}}), 200),
+        scores,
+        "by the form of the inputs"
+    );
+    let answer = post(&server, "/", json!({"inputs": texts}), 200);
+    same_bits(&serde_json::from_value::<Vec<Vec<f32>>>(answer).unwrap(), &encoded(&texts, 64));
+
     let question = json!({"query": "the house", "texts": ["a", "the house"], "return_text": true, "raw_scores": true});
     let ranked = post(&server, "/rerank", question, 200);
     assert_eq!((&ranked[0]["index"], &ranked[0]["text"]), (&json!(1), &json!("the house")));
