@@ -131,26 +131,22 @@ impl Queue {
 impl State {
     fn take(&mut self, batch_tokens: usize) -> Option<Batch> {
         let now = Instant::now();
-        self.drop_unwanted_heads(now);
-        let first = self.first_lane()?;
-        self.since_bulk = if first.class == Class::Bulk { 0 } else { self.since_bulk + 1 };
-        let mut batch = Batch { group: first.group, tokens: TokenBatch::new(), texts: Vec::new() };
-        self.fill(first, now, batch_tokens, &mut batch);
-        for lane in self.company(first) {
-            self.fill(lane, now, COMPANY_TOKENS.min(batch_tokens), &mut batch);
-        }
-        self.lanes.retain(|_, entries| !entries.is_empty());
-        Some(batch)
-    }
-
-    /// Afterwards every lane begins with a text that somebody waits for.
-    fn drop_unwanted_heads(&mut self, now: Instant) {
-        self.lanes.retain(|_, entries| {
-            while entries.front().is_some_and(|entry| !entry.job.is_wanted(now)) {
-                entries.pop_front();
+        loop {
+            let first = self.first_lane()?;
+            let mut batch = Batch { group: first.group, tokens: TokenBatch::new(), texts: Vec::new() };
+            self.fill(first, now, batch_tokens, &mut batch);
+            // A lane of texts that nobody waits for any more is empty now, and gave nothing.
+            if !batch.texts.is_empty() {
+                self.since_bulk = if first.class == Class::Bulk { 0 } else { self.since_bulk + 1 };
+                for lane in self.company(first) {
+                    self.fill(lane, now, COMPANY_TOKENS.min(batch_tokens), &mut batch);
+                }
             }
-            !entries.is_empty()
-        });
+            self.lanes.retain(|_, entries| !entries.is_empty());
+            if !batch.texts.is_empty() {
+                return Some(batch);
+            }
+        }
     }
 
     /// The lane whose first text has waited longest, of the class whose turn it is.

@@ -23,9 +23,9 @@ use tokio_rustls::TlsAcceptor;
 /// Threads for connections. They read, tokenise and write; what computes has threads of its own.
 const CONNECTION_THREADS: usize = 2;
 
-/// How long connections stay open after the wish to end, so that whoever has just been answered hears that it is the end
-/// before asking again.
-const FAREWELL: Duration = Duration::from_millis(250);
+/// How long connections that nobody uses stay open after the wish to end: whoever asks once more in this time is answered, and
+/// hears that it is the end.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A server that answers.
 pub struct Running {
@@ -125,7 +125,7 @@ impl Running {
             let drained = async {
                 // It ends when whoever knocked before has been let in.
                 let _ = (&mut self.accepting).await;
-                tokio::time::sleep(FAREWELL).await;
+                farewell(&app).await;
                 self.closing.send_replace(true);
                 // Nothing is ever sent: it ends with the last connection.
                 let _ = self.open.recv().await;
@@ -159,6 +159,14 @@ impl Running {
         }
         app.ready.store(true, Ordering::Release);
         Ok(())
+    }
+}
+
+/// Waits until all connections have ended by themselves, or long enough.
+async fn farewell(app: &App) {
+    let end = tokio::time::Instant::now() + FAREWELL;
+    while app.connections.load(Ordering::Relaxed) > 0 && tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -80,7 +80,7 @@ pub enum Overlong {
 pub struct Token {
     /// Its number.
     pub id: u32,
-    /// As the vocabulary writes it.
+    /// The part of the text that it stands for; of a special token its name.
     pub text: String,
     /// Whether the tokenizer put it there, rather than the text.
     pub special: bool,
@@ -226,11 +226,14 @@ impl Tokenizer {
         let encoding = self.inner.encode_char_offsets(text, add_special_tokens).map_err(encode_error(0))?;
         let tokens = encoding.get_tokens().iter().zip(encoding.get_ids());
         let places = encoding.get_offsets().iter().zip(encoding.get_special_tokens_mask());
-        let token = |((text, &id), (&place, &special)): ((&String, &u32), (&(usize, usize), &u32))| Token {
-            id,
-            text: text.clone(),
-            special: special == 1,
-            place: (special == 0).then_some(place),
+        let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
+        bytes.push(text.len());
+        let token = |((name, &id), (&(start, end), &special)): ((&String, &u32), (&(usize, usize), &u32))| {
+            let part = bytes.get(start).zip(bytes.get(end)).and_then(|(start, end)| text.get(*start..*end));
+            match part.filter(|_| special == 0) {
+                Some(part) => Token { id, text: part.to_owned(), special: false, place: Some((start, end)) },
+                None => Token { id, text: name.clone(), special: true, place: None },
+            }
         };
         Ok(tokens.zip(places).map(token).collect())
     }
@@ -368,6 +371,48 @@ mod tests {
     #[test]
     fn a_prompt_counts_without_the_closing_token() {
         assert_eq!(tiny().prompt_length("the house").unwrap(), 3);
+    }
+
+    #[test]
+    fn an_overlong_text_is_cut_where_it_is_wanted_or_refused() {
+        let tokenizer = tiny();
+        let cut = |text: &str, overlong| {
+            let mut batch = TokenBatch::new();
+            tokenizer.append(&mut batch, text, 6, overlong).map(|left_out| (batch.ids, left_out))
+        };
+        let ids = |text: &str| tokenizer.encode(&[text], 99).unwrap().ids;
+        let text = "the house of a river";
+        assert_eq!(cut(text, Overlong::CutEnd).unwrap(), (ids("the house of a"), 1));
+        assert_eq!(cut(text, Overlong::CutBeginning).unwrap(), (ids("house of a river"), 1));
+        let error = cut(text, Overlong::Refuse).unwrap_err().to_string();
+        assert!(error.contains("7 tokens, and 6 are read"), "{error}");
+        assert_eq!(cut("the house", Overlong::Refuse).unwrap(), (ids("the house"), 0));
+    }
+
+    #[test]
+    fn ids_stand_for_their_text_with_special_tokens_or_without() {
+        let tokenizer = tiny();
+        let expected = tokenizer.encode(&["the house"], 99).unwrap();
+        let append = |prompt: &str, ids: &[u32]| {
+            let mut batch = TokenBatch::new();
+            tokenizer.append_ids(&mut batch, prompt, ids, 99, Overlong::CutEnd).map(|_| batch)
+        };
+        assert_eq!(append("", &expected.ids).unwrap(), expected);
+        assert_eq!(append("", &expected.ids[1..3]).unwrap(), expected);
+        assert_eq!(append("the ", &expected.ids[2..3]).unwrap(), expected);
+        let error = append("", &[4_000_000_000]).unwrap_err().to_string();
+        assert!(error.contains("no token 4000000000; ids go from 0 to"), "{error}");
+        assert_eq!(tokenizer.decode(&expected.ids, true).unwrap(), "the house");
+        assert!(tokenizer.decode(&[4_000_000_000], true).is_err());
+    }
+
+    #[test]
+    fn tokens_are_explained_by_the_characters_that_they_stand_for() {
+        let tokens = tiny().explain("The \u{e9}house", true).unwrap();
+        assert_eq!((tokens[0].special, tokens[0].place), (true, None));
+        assert_eq!((tokens[1].text.as_str(), tokens[1].place), ("The", Some((0, 3))));
+        let rest: String = tokens[2..tokens.len() - 1].iter().map(|token| token.text.as_str()).collect();
+        assert_eq!(rest, "\u{e9}house");
     }
 
     #[test]
