@@ -117,6 +117,7 @@ const FLOORS: [(&str, usize); 11] = [
     ("train", 2),
     ("eval", 2),
     ("maana", 3),
+    ("serve", 4),
     ("cli", 5),
 ];
 

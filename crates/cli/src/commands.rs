@@ -11,6 +11,7 @@ pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod mine;
 pub(crate) mod search;
+pub(crate) mod serve;
 pub(crate) mod similarity;
 pub(crate) mod store;
 pub(crate) mod synthesize;

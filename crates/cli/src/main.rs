@@ -12,6 +12,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use maana::kernels::Pool;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Make, judge and run sentence embeddings, for Swahili and any other language, on ordinary computers.
 #[derive(Parser)]
@@ -58,6 +59,7 @@ enum Command {
     HardNegatives(commands::mine::HardNegativesCommand),
     Cluster(commands::cluster::Cluster),
     Classify(commands::classify::Classify),
+    Serve(commands::serve::Serve),
     Info(commands::info::Info),
     Bench(commands::bench::Bench),
     Synthesize(commands::synthesize::Synthesize),
@@ -70,7 +72,7 @@ fn main() -> ExitCode {
         Some(threads) => Pool::new(usize::from(threads)),
         None => Pool::available(),
     };
-    match run(arguments.command, &pool) {
+    match run(arguments.command, &Arc::new(pool)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::print_error(&error);
@@ -79,7 +81,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, pool: &Pool) -> Result<()> {
+fn run(command: Command, pool: &Arc<Pool>) -> Result<()> {
     match command {
         Command::Demo(command) => command.run(pool),
         Command::Train(command) => command.run(pool),
@@ -98,6 +100,7 @@ fn run(command: Command, pool: &Pool) -> Result<()> {
         Command::HardNegatives(command) => command.run(pool),
         Command::Cluster(command) => command.run(pool),
         Command::Classify(command) => command.run(pool),
+        Command::Serve(command) => command.run(pool),
         Command::Info(command) => command.run(pool),
         Command::Bench(command) => command.run(pool),
         Command::Synthesize(command) => command.run(),

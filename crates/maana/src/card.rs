@@ -113,6 +113,18 @@ pub fn render(facts: &CardFacts) -> String {
     card
 }
 
+/// The dimensions that a model was trained for, as its card tells them: this program's, or Sentence Transformers' own. Largest
+/// first; none if the card tells of none.
+pub fn matryoshka_dims(card: &str) -> Vec<usize> {
+    const KEY: &str = "\"matryoshka_dims\":";
+    let list = card.split_once(KEY).and_then(|(_, rest)| rest.trim_start().strip_prefix('[')?.split_once(']'));
+    let dims = list.map(|(list, _)| list.split(',').map(|dim| dim.trim().parse()).collect::<Result<Vec<usize>, _>>());
+    let mut dims = dims.and_then(Result::ok).unwrap_or_default();
+    dims.sort_unstable_by(|a, b| b.cmp(a));
+    dims.dedup();
+    dims
+}
+
 /// How templates are written: a line that holds nothing but a block leaves no trace.
 pub(crate) fn template_syntax() -> minijinja::syntax::SyntaxConfig {
     let mut syntax = minijinja::syntax::SyntaxConfig::builder();

@@ -230,16 +230,33 @@ impl Classifier {
         texts: &[String],
         progress: &mut dyn FnMut(u64),
     ) -> Result<Probabilities, ClassifyError> {
-        if hex(embedder) != self.fingerprint {
-            return Err(ClassifyError::OtherModel { made_by: self.made_by.clone() });
-        }
+        self.expect_embedder(embedder)?;
         let rows: Matrix = embed(embedder, texts, embedder.default_prompt(), progress)?;
+        self.predict_rows(pool, rows.view())
+    }
+
+    /// That it was fitted on the embeddings that this embedder gives.
+    ///
+    /// # Errors
+    /// If it was not.
+    pub fn expect_embedder(&self, embedder: &Embedder<'_>) -> Result<(), ClassifyError> {
+        if hex(embedder) == self.fingerprint {
+            return Ok(());
+        }
+        Err(ClassifyError::OtherModel { made_by: self.made_by.clone() })
+    }
+
+    /// The probability of each label for each embedding, which [`Classifier::expect_embedder`]'s gave behind its default prompt.
+    ///
+    /// # Errors
+    /// If they have another number of columns.
+    pub fn predict_rows(&self, pool: &Pool, rows: Rows<'_>) -> Result<Probabilities, ClassifyError> {
         Ok(match &self.head {
-            Head::Logistic(logistic) => logistic.probabilities(pool, rows.view())?,
+            Head::Logistic(logistic) => logistic.probabilities(pool, rows)?,
             Head::Nearest { k, columns, examples, labels } => {
                 let examples = Rows::new(examples, labels.len(), *columns, *columns);
                 let nearest = Nearest { k: *k, metric: Metric::Cosine, vote: Vote::Similarity };
-                nearest.probabilities(pool, examples, labels, self.labels.len(), rows.view())?
+                nearest.probabilities(pool, examples, labels, self.labels.len(), rows)?
             }
         })
     }

@@ -12,7 +12,7 @@ use maana_vectors::index::{Graph, Hnsw, HnswSettings, prefix_for};
 use maana_vectors::search::Wish;
 use maana_vectors::store::{Store, StoreError, StoreHeader, Stored, Writer};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 #[cfg(feature = "postgres")]
@@ -282,6 +282,19 @@ pub fn search(
 pub fn kept(store: &Store, row: usize) -> Result<Kept, SearchError> {
     let document = store.document(row)?;
     serde_json::from_slice(document.payload).map_err(|_| SearchError::Foreign { id: document.id.to_owned() })
+}
+
+/// The names of fields that the first documents of a store have.
+///
+/// # Errors
+/// A damaged file, or a document that `add` has not written.
+pub fn fields(store: &Store) -> Result<Vec<String>, SearchError> {
+    const LOOKED_AT: usize = 1000;
+    let mut names = BTreeSet::new();
+    for row in store.rows().take(LOOKED_AT) {
+        names.extend(kept(store, row)?.fields.into_keys());
+    }
+    Ok(names.into_iter().collect())
 }
 
 fn check_filters(store: &Store, filters: &[(String, String)]) -> Result<(), SearchError> {

@@ -125,18 +125,11 @@ impl<'m> Embedder<'m> {
         first_row: usize,
         output: &mut Matrix,
     ) {
-        let embeddings = self.model.infer(self.pool, batch, prompt_length, activations);
-        let prefix = embeddings.view().prefix(self.dimension);
+        let plain = self.model.infer_plain(self.pool, batch, prompt_length, activations);
+        let embeddings = self.model.finish(self.pool, plain.view(), self.dimension, None);
         let columns = self.dimension;
         let rows = first_row * columns..(first_row + batch.sequences()) * columns;
-        let target = &mut output.data_mut()[rows];
-        if columns < embeddings.columns() && self.model.normalizes() {
-            maana_kernels::normalize(self.pool, prefix, target);
-        } else {
-            for (index, row) in target.chunks_exact_mut(columns).enumerate() {
-                row.copy_from_slice(prefix.row(index));
-            }
-        }
+        output.data_mut()[rows].copy_from_slice(embeddings.data());
     }
 
     /// The prompt for texts without a role: the folder's default, else none.

@@ -128,13 +128,47 @@ impl SentenceModel {
     /// Embeddings without keeping anything for backward: `(sequences, dimension)`. The first `prompt_length` tokens of each
     /// sequence are a prompt.
     pub fn infer(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
+        let plain = self.infer_plain(pool, batch, prompt_length, keep);
+        if self.normalizes() { unit(pool, plain.view()) } else { plain }
+    }
+
+    /// As [`SentenceModel::infer`], but for the normalisation that ends it, if one does: [`SentenceModel::finish`] makes it up.
+    pub fn infer_plain(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
         self.bert.infer(pool, &self.parameters, batch, &mut keep.encoder);
         let hidden = self.bert.config.hidden;
         let mut x = self.pooling.forward(pool, &keep.encoder.hidden, hidden, &batch.offsets, prompt_length);
-        for module in &self.modules {
+        let modules = self.modules.len() - usize::from(self.normalizes());
+        for module in &self.modules[..modules] {
             x = module.forward(pool, &self.parameters, &x);
         }
         x
+    }
+
+    /// What leaves the encoder for every token, before pooling: `(tokens, hidden)`.
+    pub fn infer_tokens(&self, pool: &Pool, batch: &TokenBatch, keep: &mut Activations) -> Matrix {
+        self.bert.infer(pool, &self.parameters, batch, &mut keep.encoder);
+        Matrix::from_vec(batch.tokens(), self.bert.config.hidden, keep.encoder.hidden.clone())
+    }
+
+    /// The first `dimension` columns of what [`SentenceModel::infer_plain`] gave, of length 1 as the folder's embeddings are,
+    /// or as `normalize` says.
+    pub fn finish(&self, pool: &Pool, plain: Rows<'_>, dimension: usize, normalize: Option<bool>) -> Matrix {
+        if !normalize.unwrap_or(self.normalizes()) {
+            return plain.prefix(dimension).to_matrix();
+        }
+        let whole = unit(pool, plain);
+        if dimension == whole.columns() { whole } else { unit(pool, whole.view().prefix(dimension)) }
+    }
+
+    /// Whether the tokens of a prompt are left out of the embedding.
+    pub fn leaves_prompt_out(&self) -> bool {
+        !self.pooling.include_prompt
+    }
+
+    /// How token embeddings become one, by the newer versions' names: `mean`, `cls`, …
+    pub fn pooling_names(&self) -> Vec<&'static str> {
+        let name = |mode: &PoolingMode| POOLING_KEYS.iter().find(|(other, ..)| other == mode).map(|(_, _, name)| *name);
+        self.pooling.modes.iter().filter_map(name).collect()
     }
 
     /// Whether all parameters are held, so that it can learn and be saved.
@@ -232,6 +266,13 @@ impl SentenceModel {
             default_prompt_name: self.settings.default_prompt_name.clone(),
         }
     }
+}
+
+/// The rows, each of length 1.
+fn unit(pool: &Pool, rows: Rows<'_>) -> Matrix {
+    let mut unit = Matrix::zeros(rows.rows(), rows.columns());
+    maana_kernels::normalize(pool, rows, unit.data_mut());
+    unit
 }
 
 /// Every pooling mode with the flag of the third version of the folder, in the order in which that writes them, and with the

@@ -5,4 +5,4 @@ mod batch;
 mod tokenizer;
 
 pub use batch::TokenBatch;
-pub use tokenizer::{TextError, Tokenizer};
+pub use tokenizer::{Overlong, TextError, Token, Tokenizer};

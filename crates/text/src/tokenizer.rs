@@ -33,6 +33,26 @@ pub enum TextError {
         /// What is wrong.
         reason: String,
     },
+    /// A text of more tokens than are read, where cutting it is not wanted.
+    #[error("text {index}: it has {tokens} tokens, and {max_length} are read; shorten it, or let it be cut")]
+    TooLong {
+        /// Which of the texts given, from 0.
+        index: usize,
+        /// Its tokens, the special ones included.
+        tokens: usize,
+        /// Tokens allowed.
+        max_length: usize,
+    },
+    /// A token id that the vocabulary does not have.
+    #[error("text {index}: there is no token {id}; ids go from 0 to {}", vocabulary - 1)]
+    NoToken {
+        /// Which of the texts given, from 0.
+        index: usize,
+        /// The id.
+        id: u32,
+        /// One more than the greatest id.
+        vocabulary: usize,
+    },
     /// So few tokens are allowed that the special tokens leave no room.
     #[error("max_seq_length {max_length} leaves no room for a text: {special} special tokens are added; use {} or more", special + 1)]
     TooShort {
@@ -43,10 +63,37 @@ pub enum TextError {
     },
 }
 
+/// What is done with a text of too many tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlong {
+    /// Its end is left out.
+    #[default]
+    CutEnd,
+    /// Its beginning is left out.
+    CutBeginning,
+    /// It is an error.
+    Refuse,
+}
+
+/// A token for people to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its number.
+    pub id: u32,
+    /// The part of the text that it stands for; of a special token its name.
+    pub text: String,
+    /// Whether the tokenizer put it there, rather than the text.
+    pub special: bool,
+    /// Where in the text it begins and ends, in characters; nothing of a special token.
+    pub place: Option<(usize, usize)>,
+}
+
 /// Strings to token ids.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    special: usize,
+    /// Special tokens before and behind every text.
+    frame: [Vec<u32>; 2],
+    vocabulary: usize,
     bytes: Vec<u8>,
 }
 
@@ -82,8 +129,9 @@ impl Tokenizer {
         }
         let rewritten = serde_json::to_vec(&description).map_err(|error| error.to_string())?;
         let inner = tokenizers::Tokenizer::from_bytes(&rewritten).map_err(|error| error.to_string())?;
-        let special = inner.encode_fast("", true).map_err(|error| error.to_string())?.len();
-        Ok(Self { inner, special, bytes })
+        let frame = frame(&inner).map_err(|error| error.to_string())?;
+        let vocabulary = inner.get_vocab(true).values().map(|&id| id as usize + 1).max().unwrap_or(0);
+        Ok(Self { inner, frame, vocabulary, bytes })
     }
 
     /// Token ids of the texts, special tokens included, each cut to `max_length` tokens.
@@ -91,23 +139,119 @@ impl Tokenizer {
     /// # Errors
     /// If a text cannot be tokenised, or `max_length` leaves no room beside the special tokens.
     pub fn encode(&self, texts: &[&str], max_length: usize) -> Result<TokenBatch, TextError> {
-        if max_length <= self.special {
-            return Err(TextError::TooShort { max_length, special: self.special });
-        }
         let mut batch = TokenBatch::new();
-        for (index, text) in texts.iter().enumerate() {
-            let encoding = self
-                .encode_one(text, max_length)
-                .map_err(|error| TextError::Encode { index, reason: error.to_string() })?;
-            batch.push(encoding.get_ids(), encoding.get_type_ids());
+        for text in texts {
+            self.append(&mut batch, text, max_length, Overlong::CutEnd)?;
         }
         Ok(batch)
     }
 
-    fn encode_one(&self, text: &str, max_length: usize) -> tokenizers::Result<Encoding> {
-        let mut encoding = self.inner.encode_fast(text, false)?;
-        encoding.truncate(max_length - self.special, 0, TruncationDirection::Right);
-        self.inner.post_process(encoding, None, true)
+    /// Appends the token ids of a text, special tokens included, to the batch, and gives back how many tokens were left out.
+    /// Errors name the text by the number of sequences before it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`], or a text of too many tokens that may not be cut.
+    pub fn append(
+        &self,
+        batch: &mut TokenBatch,
+        text: &str,
+        max_length: usize,
+        overlong: Overlong,
+    ) -> Result<usize, TextError> {
+        let index = batch.sequences();
+        let encoding = self.inner.encode_fast(text, false).map_err(encode_error(index))?;
+        self.append_encoding(batch, encoding, max_length, overlong)
+    }
+
+    /// As [`Tokenizer::append`], for a text that is token ids already, behind a prompt. Special tokens around the ids are taken
+    /// for what the tokenizer would put there.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::append`], or an id that the vocabulary does not have.
+    pub fn append_ids(
+        &self,
+        batch: &mut TokenBatch,
+        prompt: &str,
+        ids: &[u32],
+        max_length: usize,
+        overlong: Overlong,
+    ) -> Result<usize, TextError> {
+        let index = batch.sequences();
+        if let Some(&id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
+            return Err(TextError::NoToken { index, id, vocabulary: self.vocabulary });
+        }
+        let [before, behind] = &self.frame;
+        let bare = ids.strip_prefix(&before[..]).and_then(|ids| ids.strip_suffix(&behind[..])).unwrap_or(ids);
+        let mut tokens = Vec::with_capacity(bare.len());
+        if !prompt.is_empty() {
+            let prompt = self.inner.encode_fast(prompt, false).map_err(encode_error(index))?;
+            tokens.extend(prompt.get_ids().iter().map(|id| tokenizers::Token::new(*id, String::new(), (0, 0))));
+        }
+        tokens.extend(bare.iter().map(|id| tokenizers::Token::new(*id, String::new(), (0, 0))));
+        self.append_encoding(batch, Encoding::from_tokens(tokens, 0), max_length, overlong)
+    }
+
+    fn append_encoding(
+        &self,
+        batch: &mut TokenBatch,
+        mut encoding: Encoding,
+        max_length: usize,
+        overlong: Overlong,
+    ) -> Result<usize, TextError> {
+        let index = batch.sequences();
+        let special = self.special();
+        if max_length <= special {
+            return Err(TextError::TooShort { max_length, special });
+        }
+        let tokens = encoding.len();
+        let left_out = tokens.saturating_sub(max_length - special);
+        let direction = match overlong {
+            Overlong::Refuse if left_out > 0 => {
+                return Err(TextError::TooLong { index, tokens: tokens + special, max_length });
+            }
+            Overlong::CutBeginning => TruncationDirection::Left,
+            Overlong::CutEnd | Overlong::Refuse => TruncationDirection::Right,
+        };
+        encoding.truncate(max_length - special, 0, direction);
+        let encoding = self.inner.post_process(encoding, None, true).map_err(encode_error(index))?;
+        batch.push(encoding.get_ids(), encoding.get_type_ids());
+        Ok(left_out)
+    }
+
+    /// The tokens of a text as people look at them, uncut.
+    ///
+    /// # Errors
+    /// If the text cannot be tokenised.
+    pub fn explain(&self, text: &str, add_special_tokens: bool) -> Result<Vec<Token>, TextError> {
+        let encoding = self.inner.encode_char_offsets(text, add_special_tokens).map_err(encode_error(0))?;
+        let tokens = encoding.get_tokens().iter().zip(encoding.get_ids());
+        let places = encoding.get_offsets().iter().zip(encoding.get_special_tokens_mask());
+        let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
+        bytes.push(text.len());
+        let token = |((name, &id), (&(start, end), &special)): ((&String, &u32), (&(usize, usize), &u32))| {
+            let part = bytes.get(start).zip(bytes.get(end)).and_then(|(start, end)| text.get(*start..*end));
+            match part.filter(|_| special == 0) {
+                Some(part) => Token { id, text: part.to_owned(), special: false, place: Some((start, end)) },
+                None => Token { id, text: name.clone(), special: true, place: None },
+            }
+        };
+        Ok(tokens.zip(places).map(token).collect())
+    }
+
+    /// The text of token ids.
+    ///
+    /// # Errors
+    /// If an id is not in the vocabulary.
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, TextError> {
+        if let Some(&id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
+            return Err(TextError::NoToken { index: 0, id, vocabulary: self.vocabulary });
+        }
+        self.inner.decode(ids, skip_special_tokens).map_err(encode_error(0))
+    }
+
+    /// How many special tokens are put around every text.
+    pub fn special(&self) -> usize {
+        self.frame[0].len() + self.frame[1].len()
     }
 
     /// How many tokens a prompt puts before the text's own: what pooling leaves out where `include_prompt` is false.
@@ -115,21 +259,33 @@ impl Tokenizer {
     /// # Errors
     /// If the prompt cannot be tokenised.
     pub fn prompt_length(&self, prompt: &str) -> Result<usize, TextError> {
-        let fail = |error: tokenizers::Error| TextError::Encode { index: 0, reason: error.to_string() };
-        let encoding = self.inner.encode_fast(prompt, true).map_err(fail)?;
+        let encoding = self.inner.encode_fast(prompt, true).map_err(encode_error(0))?;
         let ends_special = encoding.get_special_tokens_mask().last() == Some(&1);
         Ok(encoding.len() - usize::from(ends_special))
     }
 
     /// One more than the greatest token id.
     pub fn vocabulary_size(&self) -> usize {
-        self.inner.get_vocab(true).values().map(|&id| id as usize + 1).max().unwrap_or(0)
+        self.vocabulary
     }
 
     /// The bytes of `tokenizer.json` as they were read.
     pub fn file_bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// What the tokenizer puts before and behind a text, seen around one that is a single token.
+fn frame(tokenizer: &tokenizers::Tokenizer) -> tokenizers::Result<[Vec<u32>; 2]> {
+    let inside = Encoding::from_tokens(vec![tokenizers::Token::new(0, String::new(), (0, 0))], 0);
+    let whole = tokenizer.post_process(inside, None, true)?;
+    let place = whole.get_special_tokens_mask().iter().position(|special| *special == 0).unwrap_or(0);
+    let ids = whole.get_ids();
+    Ok([ids[..place].to_vec(), ids[ids.len().min(place + 1)..].to_vec()])
+}
+
+fn encode_error(index: usize) -> impl FnOnce(tokenizers::Error) -> TextError {
+    move |error| TextError::Encode { index, reason: error.to_string() }
 }
 
 fn lowers_case(normalizer: &serde_json::Value) -> bool {
@@ -215,6 +371,48 @@ mod tests {
     #[test]
     fn a_prompt_counts_without_the_closing_token() {
         assert_eq!(tiny().prompt_length("the house").unwrap(), 3);
+    }
+
+    #[test]
+    fn an_overlong_text_is_cut_where_it_is_wanted_or_refused() {
+        let tokenizer = tiny();
+        let cut = |text: &str, overlong| {
+            let mut batch = TokenBatch::new();
+            tokenizer.append(&mut batch, text, 6, overlong).map(|left_out| (batch.ids, left_out))
+        };
+        let ids = |text: &str| tokenizer.encode(&[text], 99).unwrap().ids;
+        let text = "the house of a river";
+        assert_eq!(cut(text, Overlong::CutEnd).unwrap(), (ids("the house of a"), 1));
+        assert_eq!(cut(text, Overlong::CutBeginning).unwrap(), (ids("house of a river"), 1));
+        let error = cut(text, Overlong::Refuse).unwrap_err().to_string();
+        assert!(error.contains("7 tokens, and 6 are read"), "{error}");
+        assert_eq!(cut("the house", Overlong::Refuse).unwrap(), (ids("the house"), 0));
+    }
+
+    #[test]
+    fn ids_stand_for_their_text_with_special_tokens_or_without() {
+        let tokenizer = tiny();
+        let expected = tokenizer.encode(&["the house"], 99).unwrap();
+        let append = |prompt: &str, ids: &[u32]| {
+            let mut batch = TokenBatch::new();
+            tokenizer.append_ids(&mut batch, prompt, ids, 99, Overlong::CutEnd).map(|_| batch)
+        };
+        assert_eq!(append("", &expected.ids).unwrap(), expected);
+        assert_eq!(append("", &expected.ids[1..3]).unwrap(), expected);
+        assert_eq!(append("the ", &expected.ids[2..3]).unwrap(), expected);
+        let error = append("", &[4_000_000_000]).unwrap_err().to_string();
+        assert!(error.contains("no token 4000000000; ids go from 0 to"), "{error}");
+        assert_eq!(tokenizer.decode(&expected.ids, true).unwrap(), "the house");
+        assert!(tokenizer.decode(&[4_000_000_000], true).is_err());
+    }
+
+    #[test]
+    fn tokens_are_explained_by_the_characters_that_they_stand_for() {
+        let tokens = tiny().explain("The \u{e9}house", true).unwrap();
+        assert_eq!((tokens[0].special, tokens[0].place), (true, None));
+        assert_eq!((tokens[1].text.as_str(), tokens[1].place), ("The", Some((0, 3))));
+        let rest: String = tokens[2..tokens.len() - 1].iter().map(|token| token.text.as_str()).collect();
+        assert_eq!(rest, "\u{e9}house");
     }
 
     #[test]

@@ -64,6 +64,7 @@ impl Search {
             hybrid: self.hybrid,
             recall: self.recall,
             exact: self.exact,
+            also_at: Vec::new(),
         };
         let queries: Vec<String> = match (self.query, &self.queries) {
             (Some(query), _) => vec![query],

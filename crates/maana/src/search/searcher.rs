@@ -10,6 +10,7 @@ use maana_vectors::index::{Graph, Hnsw, Index, Reached};
 use maana_vectors::search::{Choice, Filter, Funnel, Hit, Plane, Search, Wish, choose, search};
 use maana_vectors::store::Store;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,11 +31,13 @@ pub struct Question {
     pub recall: Option<f64>,
     /// Compare every vector, also where there is a graph.
     pub exact: bool,
+    /// Dimensions at which hits are scored once more, to be compared.
+    pub also_at: Vec<usize>,
 }
 
 impl Default for Question {
     fn default() -> Self {
-        Self { k: 10, dim: None, filters: Vec::new(), hybrid: false, recall: None, exact: false }
+        Self { k: 10, dim: None, filters: Vec::new(), hybrid: false, recall: None, exact: false, also_at: Vec::new() }
     }
 }
 
@@ -48,6 +51,9 @@ pub struct Found {
     /// Its text and fields.
     #[serde(flatten)]
     pub kept: Kept,
+    /// By the first so many columns, for the dimensions that were asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub scores: BTreeMap<usize, f32>,
 }
 
 /// How the nearest vectors were looked for.
@@ -150,12 +156,24 @@ impl Searcher {
                 *hits = fuse(&[(hits, 1.0), (&by_words, 1.0)], USUAL_CONSTANT, question.k);
             }
         }
-        let found = |hit: &Hit| {
-            let document = store.document(hit.row)?;
-            Ok(Found { id: document.id.to_owned(), score: hit.score, kept: kept(store, hit.row)? })
+        let found = |(query, hits): (usize, &Vec<Hit>)| {
+            hits.iter().map(|hit| self.found(vectors.row(query), hit, &question.also_at)).collect()
         };
-        let hits = hits.iter().map(|hits| hits.iter().map(found).collect()).collect::<Result<_, SearchError>>()?;
+        let hits = hits.iter().enumerate().map(found).collect::<Result<_, SearchError>>()?;
         Ok(Answers { hits, way })
+    }
+
+    fn found(&self, query: &[f32], hit: &Hit, also_at: &[usize]) -> Result<Found, SearchError> {
+        let header = self.store.header();
+        let mut scores = BTreeMap::new();
+        if !also_at.is_empty() {
+            let mut row = vec![0.0; header.dims];
+            self.store.corpus().copy_row(hit.row, &mut row);
+            let dims = also_at.iter().filter(|dim| **dim > 0 && **dim <= header.dims);
+            scores.extend(dims.map(|dim| (*dim, header.metric.score(&query[..*dim], &row[..*dim]))));
+        }
+        let document = self.store.document(hit.row)?;
+        Ok(Found { id: document.id.to_owned(), score: hit.score, kept: kept(&self.store, hit.row)?, scores })
     }
 
     fn by_vectors(

@@ -1,0 +1,139 @@
+//! `maana serve` as whoever runs it meets it: it says when it answers, ends well when asked to, and begins anew when killed.
+
+use crate::support::{fail, golden, maana, succeed};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A server, and where it answers.
+struct Served {
+    child: Child,
+    address: String,
+}
+
+impl Served {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = maana();
+        command.arg("serve").arg(golden("tiny-bert")).args(["--log", "off", "--threads", "2"]).args(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Some(address) = line.trim().strip_prefix("listening on http://").map(str::to_owned) else {
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            panic!("it does not listen: {line}{said}");
+        };
+        Self { child, address }
+    }
+
+    /// What a request of so many texts is answered with.
+    fn embed(&self, texts: usize) -> std::io::Result<String> {
+        embed(&self.address, texts)
+    }
+
+    fn kill(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // One that has ended already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn embed(address: &str, texts: usize) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let body = format!("{{\"inputs\": {:?}}}", vec!["the house"; texts]);
+    let head =
+        format!("POST /embed HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all((head + &body).as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let body = answer.strip_prefix("HTTP/1.1 200 OK").and_then(|answer| answer.split_once("\r\n\r\n"));
+    Ok(body.unwrap_or_else(|| panic!("{answer}")).1.to_owned())
+}
+
+/// What `maana encode` writes for the text.
+fn encoded() -> Vec<f32> {
+    let folder = tempfile::tempdir().unwrap();
+    let [texts, output] = ["texts.txt", "out.jsonl"].map(|name| folder.path().join(name));
+    std::fs::write(&texts, "the house\n").unwrap();
+    let mut command = maana();
+    command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(&texts).arg("--output").arg(&output);
+    succeed(&mut command);
+    let line: serde_json::Value = serde_json::from_str(std::fs::read_to_string(&output).unwrap().trim()).unwrap();
+    serde_json::from_value(line["embedding"].clone()).unwrap()
+}
+
+#[test]
+fn it_answers_what_encode_writes_and_ends_when_asked_with_everything_answered() {
+    let mut served = Served::start(&["--port", "0"]);
+    let rows: Vec<Vec<f32>> = serde_json::from_str(&served.embed(2).unwrap()).unwrap();
+    let bits = |row: &[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert_eq!([bits(&rows[0]), bits(&rows[1])], [bits(&encoded()), bits(&encoded())]);
+    let address = served.address.clone();
+    let asking: Vec<_> = (0..8)
+        .map(|_| {
+            let address = address.clone();
+            std::thread::spawn(move || embed(&address, 500).map(|answer| answer.len()))
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(300));
+    served.kill("-TERM");
+    for answer in asking {
+        assert!(answer.join().unwrap().unwrap() > 500 * 64, "an answer is lost");
+    }
+    let status = served.child.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(TcpStream::connect(&address).is_err());
+}
+
+#[test]
+fn killed_it_begins_anew_at_the_same_place() {
+    let first = Served::start(&["--port", "0"]);
+    let (address, answer) = (first.address.clone(), first.embed(1).unwrap());
+    first.kill("-KILL");
+    drop(first);
+    let port = address.rsplit(':').next().unwrap();
+    let second = Served::start(&["--port", port]);
+    assert_eq!((second.address.as_str(), second.embed(1).unwrap()), (address.as_str(), answer));
+}
+
+#[test]
+fn it_is_ready_soon() {
+    let begun = Instant::now();
+    let served = Served::start(&["--port", "0"]);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    served.embed(1).unwrap();
+}
+
+#[test]
+fn what_it_cannot_serve_is_told() {
+    let model = golden("tiny-bert");
+    let serve = |arguments: &[&str]| {
+        let mut command = maana();
+        command.arg("serve").arg(&model).args(["--port", "0"]).args(arguments);
+        command
+    };
+    for (arguments, code, expected) in [
+        (&["--dims", "0"][..], 2, "numbers above 0"),
+        (&["--dims", "64,100"], 1, "--dims 100"),
+        (&["--model", "second"], 1, "NAME=MODEL"),
+        (&["--model", "second=/no/such/folder"], 1, "no/such/folder"),
+        (&["--keys", "/no/such/keys"], 1, "/no/such/keys"),
+        (&["--index", "/no/such/store"], 1, "/no/such/store"),
+        (&["--head", "/no/such/head"], 1, "/no/such/head"),
+        (&["--tls-cert", "x"], 2, "--tls-key"),
+        (&["--host", "999.1.1.1"], 1, "--host"),
+        (&["--max-inputs", "0"], 2, "--max-inputs"),
+    ] {
+        let error = fail(&mut serve(arguments), code);
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+}

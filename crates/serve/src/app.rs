@@ -1,0 +1,312 @@
+//! `App`: what every request shares, and the way that all of them go: a name for it, the key, the route, the answer, headers,
+//! counting and the log.
+
+use crate::admission::Admission;
+use crate::error::ServeError;
+use crate::fault::{Api, Fault, Kind};
+use crate::index::Index;
+use crate::job::Class;
+use crate::keys::Keys;
+use crate::log::Log;
+use crate::metrics::{Metrics, Now};
+use crate::models::Models;
+use crate::queue::Queue;
+use crate::reply::{Effort, Reply};
+use crate::routes::{self, Route};
+use crate::settings::Settings;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use maana::kernels::Pool;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
+
+/// What every request shares.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) models: Arc<Models>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) log: Log,
+    /// The threads that compute.
+    pub(crate) pool: Arc<Pool>,
+    /// A pool of the calling thread alone, for what is computed beside the queue.
+    pub(crate) one: Arc<Pool>,
+    pub(crate) index: OnceLock<Index>,
+    /// Memory for bodies.
+    pub(crate) bodies: Arc<Semaphore>,
+    /// Turns on the threads for what takes long.
+    pub(crate) turns: Semaphore,
+    pub(crate) connections: AtomicUsize,
+    /// Whether requests are answered: after the first model is there, and until the end begins.
+    pub(crate) ready: AtomicBool,
+    /// Whether the server ends.
+    pub(crate) ending: AtomicBool,
+    keys: Option<Keys>,
+    /// Where names of requests begin, so that those of two runs differ.
+    first_request: u64,
+    requests: AtomicU64,
+}
+
+/// What a route is given beside the body.
+pub(crate) struct Asked {
+    pub(crate) came: Instant,
+    /// What the request says of its own class.
+    priority: Option<Class>,
+}
+
+impl Asked {
+    /// The class of a request of so many texts.
+    pub(crate) fn class(&self, texts: usize) -> Class {
+        const FEW_TEXTS: usize = 8;
+        self.priority.unwrap_or(if texts <= FEW_TEXTS { Class::Interactive } else { Class::Bulk })
+    }
+}
+
+impl App {
+    /// An app whose models are not read yet.
+    pub(crate) fn new(settings: Settings, pool: Arc<Pool>, log: Log) -> Result<Self, ServeError> {
+        let keys = settings.keys.as_deref().map(Keys::open).transpose()?;
+        if let Some(origin) = &settings.cors
+            && HeaderValue::from_str(origin).is_err()
+        {
+            return Err(ServeError::Settings(format!(
+                "--cors {origin}: is no origin; write it as in https://example.org"
+            )));
+        }
+        let limits = &settings.limits;
+        let threads = pool.threads();
+        Ok(Self {
+            models: Arc::new(Models::new(&settings, Arc::clone(&pool), log.clone())?),
+            queue: Arc::new(Queue::new(limits.batch_tokens)),
+            admission: Admission::new(limits.queued_tokens, settings.times.answer),
+            metrics: Arc::default(),
+            one: Arc::new(Pool::new(1)),
+            index: OnceLock::new(),
+            bodies: Arc::new(Semaphore::new((limits.bodies / 1024).clamp(1, Semaphore::MAX_PERMITS))),
+            turns: Semaphore::new(threads),
+            connections: AtomicUsize::new(0),
+            ready: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            keys,
+            first_request: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64),
+            requests: AtomicU64::new(0),
+            settings,
+            pool,
+            log,
+        })
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let came = Instant::now();
+        let (head, body) = request.into_parts();
+        let id = self.request_id(&head.headers);
+        let path = head.uri.path();
+        let (route, api) = (routes::find(&head.method, path), Api::of(path));
+        let name = route.as_ref().map_or("other", |(_, name)| name);
+        let mut key = None;
+        let outcome = if head.method == Method::OPTIONS && self.settings.cors.is_some() {
+            Ok(preflight())
+        } else {
+            match self.admit(&head.headers, route.as_ref().ok().map(|(route, _)| *route)) {
+                Ok(named) => {
+                    key = named.map(str::to_owned);
+                    let asked = priority(&head.headers).map(|priority| Asked { came, priority });
+                    match (route, asked) {
+                        (Ok((route, _)), Ok(asked)) => self.in_time(self.route(route, path, asked, body)).await,
+                        (Err(fault), _) | (_, Err(fault)) => Err(fault),
+                    }
+                }
+                Err(fault) => Err(fault),
+            }
+        };
+        let (mut reply, fault) = match outcome {
+            Ok(reply) => (reply, None),
+            Err(fault) => (fault.reply(api), Some(fault)),
+        };
+        if reply.status == 401 {
+            reply.header("www-authenticate", "Bearer");
+        }
+        let time = came.elapsed();
+        self.metrics.request(name, reply.status, time, reply.effort.as_ref());
+        self.log_request(&id, head.method.as_str(), path, key.as_deref(), time, &reply, fault.as_ref());
+        self.response(reply, &id, time, &head.headers)
+    }
+
+    /// Gives an answer up that takes too long; what of it waits is then dropped.
+    async fn in_time(&self, answer: impl Future<Output = Result<Reply, Fault>>) -> Result<Reply, Fault> {
+        let late = || Fault::new(Kind::Late, "the answer did not come in time; ask for less or later");
+        tokio::time::timeout(self.settings.times.answer, answer).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// The name of whoever asks, if a key is needed.
+    fn admit(&self, headers: &HeaderMap, route: Option<Route>) -> Result<Option<&str>, Fault> {
+        let Some(keys) = &self.keys else { return Ok(None) };
+        if route.is_some_and(Route::is_open) {
+            return Ok(None);
+        }
+        keys.check(headers.get("authorization").map(HeaderValue::as_bytes)).map(Some)
+    }
+
+    /// The name that whoever asks gave the request, or one of our own.
+    fn request_id(&self, headers: &HeaderMap) -> String {
+        let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+        if let Some(id) =
+            given.filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return id.to_owned();
+        }
+        format!("{:x}-{}", self.first_request, self.requests.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What is as it is now, for the metrics.
+    pub(crate) fn now(&self) -> Now {
+        let held = self.admission.held();
+        Now {
+            waiting: self.queue.waiting(),
+            held_tokens: held.tokens,
+            held_requests: held.requests,
+            tokens_per_second: held.speed,
+            connections: self.connections.load(Ordering::Relaxed),
+            models: self.models.in_memory(),
+            model_bytes: self.models.bytes(),
+            ready: self.is_ready(),
+        }
+    }
+
+    /// Whether requests are answered.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) && !self.ending.load(Ordering::Acquire)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a line of the log is made of")]
+    fn log_request(
+        &self,
+        id: &str,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        time: Duration,
+        reply: &Reply,
+        fault: Option<&Fault>,
+    ) {
+        if !self.log.is_on() {
+            return;
+        }
+        let mut fields = serde_json::Map::new();
+        fields.insert("id".into(), id.into());
+        fields.insert("status".into(), reply.status.into());
+        fields.insert("ms".into(), ((time.as_secs_f64() * 1e6).round() / 1e3).into());
+        if let Some(key) = key {
+            fields.insert("key".into(), key.into());
+        }
+        if let Some(effort) = &reply.effort {
+            fields.insert("texts".into(), effort.texts.into());
+            fields.insert("tokens".into(), effort.tokens.into());
+            if self.settings.log_texts {
+                fields.insert("inputs".into(), effort.logged.clone().into());
+            }
+        }
+        if let Some(fault) = fault {
+            fields.insert("error".into(), fault.told().into());
+        }
+        let level = if reply.status >= 500 { "warning" } else { "request" };
+        self.log.line(level, &format!("{method} {path}"), fields);
+    }
+
+    fn response(&self, reply: Reply, id: &str, time: Duration, asked: &HeaderMap) -> Response<Full<Bytes>> {
+        let Reply { status, content_type, headers, body, effort } = reply;
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let into = response.headers_mut();
+        into.insert("content-type", HeaderValue::from_static(content_type));
+        into.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+        insert(into, "x-request-id", id);
+        insert(into, "x-total-time", &time.as_millis().to_string());
+        if let Some(effort) = &effort {
+            effort_headers(into, effort, time);
+        }
+        for (name, value) in &headers {
+            insert(into, name, value);
+        }
+        if let Some(origin) = &self.settings.cors
+            && asked.contains_key("origin")
+        {
+            insert(into, "access-control-allow-origin", origin);
+            into.insert("access-control-expose-headers", HeaderValue::from_static("*"));
+            into.insert("vary", HeaderValue::from_static("origin"));
+        }
+        if self.ending.load(Ordering::Acquire) {
+            into.insert("connection", HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// The class that a request gives itself.
+fn priority(headers: &HeaderMap) -> Result<Option<Class>, Fault> {
+    match headers.get("x-priority").map(HeaderValue::as_bytes) {
+        None => Ok(None),
+        Some(b"interactive") => Ok(Some(Class::Interactive)),
+        Some(b"bulk") => Ok(Some(Class::Bulk)),
+        Some(_) => Err(Fault::new(Kind::Invalid, "the header `x-priority` is `interactive` or `bulk`")),
+    }
+}
+
+fn preflight() -> Reply {
+    let mut reply = Reply::text("text/plain", "");
+    reply.status = 204;
+    reply.header("access-control-allow-methods", "GET, POST, OPTIONS");
+    reply.header("access-control-allow-headers", "authorization, content-type, x-priority, x-request-id");
+    reply.header("access-control-max-age", "3600");
+    reply
+}
+
+fn effort_headers(into: &mut HeaderMap, effort: &Effort, total: Duration) {
+    let Effort { model, tokens, characters, tokenization, queue, inference, .. } = effort;
+    insert(into, "x-model-id", model);
+    into.insert("x-compute-type", HeaderValue::from_static("cpu"));
+    for (name, time) in
+        [("x-tokenization-time", tokenization), ("x-queue-time", queue), ("x-inference-time", inference)]
+    {
+        insert(into, name, &time.as_millis().to_string());
+    }
+    insert(into, "x-compute-tokens", &tokens.to_string());
+    insert(into, "x-compute-characters", &characters.to_string());
+    let ms = |time: &Duration| time.as_secs_f64() * 1e3;
+    let timing = format!(
+        "tokenization;dur={:.3}, queue;dur={:.3}, inference;dur={:.3}, total;dur={:.3}",
+        ms(tokenization),
+        ms(queue),
+        ms(inference),
+        ms(&total)
+    );
+    insert(into, "server-timing", &timing);
+}
+
+/// Sets a header; a value that none may have (a model's name with line breaks) is left out.
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+impl Fault {
+    /// What the log says: the kind, as messages may repeat what was sent.
+    fn told(&self) -> String {
+        format!("{:?}", self.kind).to_lowercase()
+    }
+}
+
+impl Api {
+    /// `/v1` is OpenAI's, and its short form.
+    pub(crate) fn of(path: &str) -> Self {
+        if path.starts_with("/v1/") || path == "/embeddings" { Self::OpenAi } else { Self::Tei }
+    }
+}

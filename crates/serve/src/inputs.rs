@@ -1,0 +1,219 @@
+//! What requests ask about: a text, texts, token ids, or lists of them, as both APIs write it.
+
+use crate::fault::{Fault, Kind};
+use maana::text::Overlong;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+use std::fmt;
+
+/// A text to embed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    Text(String),
+    Ids(Vec<u32>),
+}
+
+impl Input {
+    /// Bytes that tokenising has to read.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Ids(ids) => 4 * ids.len(),
+        }
+    }
+
+    /// As the log shows it.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Ids(ids) => format!("{ids:?}"),
+        }
+    }
+
+    /// Characters of a text.
+    pub(crate) fn characters(&self) -> usize {
+        match self {
+            Self::Text(text) => text.chars().count(),
+            Self::Ids(_) => 0,
+        }
+    }
+}
+
+/// One input or a list of them. A list of numbers is one input: token ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inputs(pub(crate) Vec<Input>);
+
+impl<'de> Deserialize<'de> for Inputs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(InputsVisitor)
+    }
+}
+
+struct InputsVisitor;
+
+impl<'de> Visitor<'de> for InputsVisitor {
+    type Value = Inputs;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string, a list of strings, a list of token ids, or a list of lists of token ids")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Inputs, E> {
+        Ok(Inputs(vec![Input::Text(text.to_owned())]))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Inputs, E> {
+        Ok(Inputs(vec![Input::Text(text)]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Inputs, A::Error> {
+        let mut inputs = Vec::new();
+        let mut ids: Vec<u32> = Vec::new();
+        while let Some(item) = list.next_element::<Item>()? {
+            match item {
+                Item::Id(id) if inputs.is_empty() => ids.push(id),
+                Item::Text(text) if ids.is_empty() => inputs.push(Input::Text(text)),
+                Item::Ids(list) if ids.is_empty() => inputs.push(Input::Ids(list)),
+                _ => return Err(A::Error::custom("token ids and texts are mixed in one list")),
+            }
+        }
+        if !ids.is_empty() {
+            inputs.push(Input::Ids(ids));
+        }
+        Ok(Inputs(inputs))
+    }
+}
+
+/// What a list may hold.
+enum Item {
+    Text(String),
+    Id(u32),
+    Ids(Vec<u32>),
+}
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ItemVisitor)
+    }
+}
+
+struct ItemVisitor;
+
+impl<'de> Visitor<'de> for ItemVisitor {
+    type Value = Item;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string, a token id, or a list of token ids")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Item, E> {
+        Ok(Item::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Item, E> {
+        Ok(Item::Text(text))
+    }
+
+    fn visit_u64<E: Error>(self, id: u64) -> Result<Item, E> {
+        let id = u32::try_from(id).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(id), &"a token id"))?;
+        Ok(Item::Id(id))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Item, A::Error> {
+        let mut ids = Vec::new();
+        while let Some(id) = list.next_element::<u32>()? {
+            ids.push(id);
+        }
+        Ok(Item::Ids(ids))
+    }
+}
+
+/// A string or a list of strings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Texts(pub(crate) Vec<String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = |input| match input {
+            Input::Text(text) => Ok(text),
+            Input::Ids(_) => Err(D::Error::custom("expected a string or a list of strings, not token ids")),
+        };
+        Ok(Self(Inputs::deserialize(deserializer)?.0.into_iter().map(text).collect::<Result<_, _>>()?))
+    }
+}
+
+/// A list of token ids, or a list of such lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdLists(pub(crate) Vec<Vec<u32>>);
+
+impl<'de> Deserialize<'de> for IdLists {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ids = |input| match input {
+            Input::Ids(ids) => Ok(ids),
+            Input::Text(_) => {
+                Err(D::Error::custom("expected a list of token ids or a list of such lists, not strings"))
+            }
+        };
+        Ok(Self(Inputs::deserialize(deserializer)?.0.into_iter().map(ids).collect::<Result<_, _>>()?))
+    }
+}
+
+/// Which end of a text that is too long is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum Direction {
+    #[serde(alias = "left")]
+    Left,
+    #[default]
+    #[serde(alias = "right")]
+    Right,
+}
+
+/// What becomes of a text that is too long, as both fields say.
+pub(crate) fn overlong(truncate: Option<bool>, direction: Option<Direction>) -> Overlong {
+    match (truncate, direction.unwrap_or_default()) {
+        (Some(false), _) => Overlong::Refuse,
+        (_, Direction::Left) => Overlong::CutBeginning,
+        (_, Direction::Right) => Overlong::CutEnd,
+    }
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// If it is no JSON, or another than the route takes.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
+    serde_json::from_slice(body).map_err(|error| {
+        let kind = if error.is_data() { Kind::Invalid } else { Kind::Syntax };
+        Fault::new(kind, format!("the body is not what the route takes: {error}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Vec<Input>, String> {
+        serde_json::from_str::<Inputs>(json).map(|inputs| inputs.0).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_form_of_inputs() {
+        let text = |text: &str| Input::Text(text.into());
+        assert_eq!(read(r#""a""#).unwrap(), [text("a")]);
+        assert_eq!(read(r#"["a", "b\n"]"#).unwrap(), [text("a"), text("b\n")]);
+        assert_eq!(read("[1, 2]").unwrap(), [Input::Ids(vec![1, 2])]);
+        assert_eq!(read("[[1], [2, 3], []]").unwrap(), [vec![1], vec![2, 3], vec![]].map(Input::Ids));
+        assert_eq!(read("[]").unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_no_input_is_refused_with_what_is() {
+        for wrong in ["1", "null", "true", "{}", "[null]", "[1, \"a\"]", "[\"a\", 1]", "[-1]", "[1.5]", "[4294967296]"]
+        {
+            let error = read(wrong).unwrap_err();
+            assert!(error.contains("string") || error.contains("token id"), "{wrong}: {error}");
+        }
+        assert!(serde_json::from_str::<Texts>("[1]").is_err());
+        assert!(serde_json::from_str::<IdLists>("[\"a\"]").is_err());
+    }
+}

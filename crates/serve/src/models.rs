@@ -1,0 +1,303 @@
+//! The models that are served, by name: the first from the start, the others when they are first asked for, and let go again
+//! where memory is limited and they were not used for longest.
+
+use crate::error::ServeError;
+use crate::fault::{Fault, Kind};
+use crate::log::Log;
+use crate::settings::{Dims, Settings, Source};
+use maana::card::matryoshka_dims;
+use maana::classify::{self, Classifier};
+use maana::kernels::{Pool, Precision};
+use maana::model::{Embedder, Purpose, Role, SentenceModel, Trainable};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// A model in memory, and what may be asked of it.
+pub(crate) struct Model {
+    /// Which of the server's models it is.
+    pub(crate) number: usize,
+    pub(crate) name: String,
+    pub(crate) sentence: SentenceModel,
+    /// Its folder.
+    pub(crate) folder: PathBuf,
+    /// Columns of an embedding before any is left out.
+    pub(crate) columns: usize,
+    /// Columns of an embedding where nothing else is asked for.
+    pub(crate) dimension: usize,
+    /// The dimensions that may be asked for, largest first.
+    pub(crate) dims: Vec<usize>,
+    /// Whether any other may be, too.
+    pub(crate) any_dimension: bool,
+    pub(crate) default_prompt: String,
+    pub(crate) query_prompt: String,
+    pub(crate) document_prompt: String,
+    pub(crate) head: Option<Classifier>,
+}
+
+impl Model {
+    /// Reads a model; `head` is a classifier that is not in its folder.
+    pub(crate) fn open(
+        number: usize,
+        source: &Source,
+        pool: &Pool,
+        precision: Precision,
+        dims: &Dims,
+        head: Option<&Path>,
+        log: &Log,
+    ) -> Result<Self, ServeError> {
+        let opened = maana::open::open(Purpose::Encode, &source.place, pool, precision, &mut |notice| log.note(notice));
+        let opened = opened.map_err(|error| ServeError::Model { name: source.name.clone(), source: error })?;
+        let (sentence, folder) = (opened.model, opened.resolved.folder);
+        let wrong =
+            |error| ServeError::Model { name: source.name.clone(), source: maana::open::OpenError::Model(error) };
+        let embedder = Embedder::new(&sentence, pool).map_err(wrong)?;
+        let columns = sentence.dimension();
+        let dimension = sentence.settings().truncate_dim.unwrap_or(columns);
+        let [default_prompt, query_prompt, document_prompt] =
+            [embedder.default_prompt(), embedder.role_prompt(Role::Query), embedder.role_prompt(Role::Document)]
+                .map(str::to_owned);
+        let head = open_head(&folder, head, &embedder)?;
+        let (dims, any_dimension) = allowed(dims, &folder, columns, dimension)?;
+        Ok(Self {
+            number,
+            name: source.name.clone(),
+            folder,
+            columns,
+            dimension,
+            dims,
+            any_dimension,
+            default_prompt,
+            query_prompt,
+            document_prompt,
+            head,
+            sentence,
+        })
+    }
+
+    /// The text of a prompt by its name, or the default one.
+    pub(crate) fn prompt(&self, name: Option<&str>) -> Result<String, Fault> {
+        let Some(name) = name else { return Ok(self.default_prompt.clone()) };
+        let prompts = &self.sentence.settings().prompts;
+        let found = prompts.iter().find(|(known, _)| known == name).map(|(_, prompt)| prompt.clone());
+        found.ok_or_else(|| {
+            let known: Vec<&str> = prompts.iter().map(|(name, _)| name.as_str()).collect();
+            let known = if known.is_empty() { "the model has none".into() } else { known.join(", ") };
+            Fault::field("prompt_name", format!("`prompt_name`: no prompt is called `{name}`; there are: {known}"))
+        })
+    }
+
+    /// The dimension that was asked for, if it may be; its own if none was.
+    pub(crate) fn dimension(&self, asked: Option<u64>) -> Result<usize, Fault> {
+        let Some(asked) = asked else { return Ok(self.dimension) };
+        let fits = usize::try_from(asked).ok().filter(|dim| *dim > 0 && *dim <= self.columns);
+        if let Some(dim) = fits.filter(|dim| self.any_dimension || self.dims.contains(dim)) {
+            return Ok(dim);
+        }
+        let allowed = if self.any_dimension {
+            format!("any from 1 to {}", self.columns)
+        } else {
+            self.dims.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+        };
+        Err(Fault::field("dimensions", format!("`dimensions`: {asked} is not one of the model's; allowed: {allowed}")))
+    }
+}
+
+/// The classifier of a folder, or the one that was named.
+fn open_head(folder: &Path, head: Option<&Path>, embedder: &Embedder<'_>) -> Result<Option<Classifier>, ServeError> {
+    let path = match head {
+        Some(path) => path.to_owned(),
+        None if folder.join(classify::FILE).is_file() => folder.join(classify::FILE),
+        None => return Ok(None),
+    };
+    let classifier = Classifier::open(&path)?;
+    let wrong = || ServeError::Settings(format!("{}: it was fitted on another model or dimension", path.display()));
+    let pool = Pool::new(1);
+    let embedder =
+        Embedder::new(embedder.model(), &pool).and_then(|e| e.with_dimension(classifier.dim)).map_err(|_| wrong())?;
+    classifier.expect_embedder(&embedder)?;
+    Ok(Some(classifier))
+}
+
+/// The dimensions that may be asked for, largest first, and whether any may be.
+fn allowed(dims: &Dims, folder: &Path, columns: usize, own: usize) -> Result<(Vec<usize>, bool), ServeError> {
+    let mut allowed = match dims {
+        Dims::These(dims) => {
+            if let Some(dim) = dims.iter().find(|dim| **dim == 0 || **dim > columns) {
+                let reason =
+                    format!("--dims {dim}: the model's embeddings have {columns} dimensions; use 1 to {columns}");
+                return Err(ServeError::Settings(reason));
+            }
+            dims.clone()
+        }
+        Dims::Declared | Dims::Any => {
+            // A card that cannot be read declares nothing.
+            let card = std::fs::read_to_string(folder.join("README.md")).unwrap_or_default();
+            matryoshka_dims(&card).into_iter().filter(|dim| *dim > 0 && *dim <= columns).collect()
+        }
+    };
+    allowed.push(own);
+    allowed.sort_unstable_by(|a, b| b.cmp(a));
+    allowed.dedup();
+    Ok((allowed, *dims == Dims::Any))
+}
+
+/// The models of a server.
+pub(crate) struct Models {
+    places: Vec<Place>,
+    precision: Precision,
+    memory: Option<u64>,
+    dims: Dims,
+    head: Option<PathBuf>,
+    pool: Arc<Pool>,
+    log: Log,
+    clock: AtomicU64,
+    /// Held by whoever reads a model: one at a time, so that memory is counted right.
+    reading: tokio::sync::Mutex<()>,
+}
+
+struct Place {
+    source: Source,
+    model: Mutex<Option<Arc<Model>>>,
+    used: AtomicU64,
+}
+
+impl Models {
+    /// The models that settings name, none of them read.
+    pub(crate) fn new(settings: &Settings, pool: Arc<Pool>, log: Log) -> Result<Self, ServeError> {
+        let mut places: Vec<Place> = Vec::new();
+        for source in &settings.models {
+            if places.iter().any(|place| place.source.name == source.name) {
+                return Err(ServeError::Settings(format!("two models are called `{}`; give them names", source.name)));
+            }
+            places.push(Place { source: source.clone(), model: Mutex::default(), used: AtomicU64::new(0) });
+        }
+        if places.is_empty() {
+            return Err(ServeError::Settings("there is no model to serve".into()));
+        }
+        Ok(Self {
+            places,
+            precision: settings.precision,
+            memory: settings.memory,
+            dims: settings.dims.clone(),
+            head: settings.head.clone(),
+            pool,
+            log,
+            clock: AtomicU64::new(0),
+            reading: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The names, the first one's first.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.places.iter().map(|place| place.source.name.as_str()).collect()
+    }
+
+    /// The first model, if it is there.
+    pub(crate) fn first(&self) -> Option<Arc<Model>> {
+        self.places[0].get(&self.clock)
+    }
+
+    /// Reads the first model.
+    pub(crate) fn read_first(&self) -> Result<Arc<Model>, ServeError> {
+        self.read(0)
+    }
+
+    /// How many are in memory.
+    pub(crate) fn in_memory(&self) -> usize {
+        self.places.iter().filter(|place| place.lock().is_some()).count()
+    }
+
+    /// Bytes that the models in memory take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.places.iter().filter_map(|place| Some(place.lock().as_ref()?.sentence.held_bytes() as u64)).sum()
+    }
+
+    /// The number of the model of a name, or of where it lies.
+    fn number(&self, name: &str) -> Result<usize, Fault> {
+        let known = |place: &Place| place.source.name == name || place.source.place == name;
+        self.places.iter().position(known).ok_or_else(|| {
+            let message = format!("`model`: there is no `{name}`; there are: {}", self.names().join(", "));
+            Fault::new(Kind::NoModel, message).in_field("model")
+        })
+    }
+
+    /// A model by name, or the first; reads it if need be.
+    pub(crate) async fn get(self: &Arc<Self>, name: Option<&str>) -> Result<Arc<Model>, Fault> {
+        let number = name.map_or(Ok(0), |name| self.number(name))?;
+        if let Some(model) = self.places[number].get(&self.clock) {
+            return Ok(model);
+        }
+        if number == 0 {
+            return Err(Fault::new(Kind::Unready, "the model is being read; ask again in a moment"));
+        }
+        let _reading = self.reading.lock().await;
+        if let Some(model) = self.places[number].get(&self.clock) {
+            return Ok(model);
+        }
+        let models = Arc::clone(self);
+        let read =
+            tokio::task::spawn_blocking(move || models.make_room(number).and_then(|()| models.read_named(number)));
+        read.await.unwrap_or_else(|_| Err(Fault::backend()))
+    }
+
+    fn read_named(&self, number: usize) -> Result<Arc<Model>, Fault> {
+        self.read(number).map_err(|error| {
+            self.log.warn(&error.to_string());
+            let name = &self.places[number].source.name;
+            Fault::new(Kind::Backend, format!("the model `{name}` cannot be read; the server's log says why"))
+        })
+    }
+
+    fn read(&self, number: usize) -> Result<Arc<Model>, ServeError> {
+        let place = &self.places[number];
+        let (dims, head) = if number == 0 { (&self.dims, self.head.as_deref()) } else { (&Dims::Declared, None) };
+        let model = Model::open(number, &place.source, &self.pool, self.precision, dims, head, &self.log)?;
+        let model = Arc::new(model);
+        *place.lock() = Some(Arc::clone(&model));
+        place.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        self.log.note(&format!("model `{}`: {} MB of weights", model.name, model.sentence.held_bytes() >> 20));
+        Ok(model)
+    }
+
+    /// Lets models go that nobody uses, longest unused first, until there is room for one more.
+    fn make_room(&self, number: usize) -> Result<(), Fault> {
+        let Some(memory) = self.memory else { return Ok(()) };
+        let needed = weight_bytes(Path::new(&self.places[number].source.place));
+        while self.bytes() + needed > memory {
+            let idle = self.places.iter().enumerate().skip(1).filter(|(_, place)| place.is_idle());
+            let Some((_, place)) = idle.min_by_key(|(_, place)| place.used.load(Ordering::Relaxed)) else {
+                let name = &self.places[number].source.name;
+                let message = format!("there is no memory for the model `{name}` beside those that are in use");
+                return Err(Fault::new(Kind::Unready, message));
+            };
+            self.log.note(&format!("model `{}` is let go", place.source.name));
+            *place.lock() = None;
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    fn get(&self, clock: &AtomicU64) -> Option<Arc<Model>> {
+        let model = self.lock().clone()?;
+        self.used.store(clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        Some(model)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.lock().as_ref().is_some_and(|model| Arc::strong_count(model) == 1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Model>>> {
+        // It is set and cleared whole.
+        self.model.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Bytes of the weights in a folder: what is known of a model's size before it is read. Nothing of a model that is elsewhere.
+fn weight_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let weights = entries.flatten().filter(|entry| entry.path().extension().is_some_and(|it| it == "safetensors"));
+    weights.filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
+}

@@ -1,0 +1,149 @@
+//! The routes: one table of all of them, and one file for each family. A route reads its body, asks `App` to compute, writes
+//! its answer; what is computed is not known here.
+
+mod classify;
+mod embed;
+mod openai;
+mod rerank;
+mod search;
+mod similarity;
+mod status;
+mod tokens;
+
+use crate::app::{App, Asked};
+use crate::fault::{Fault, Kind};
+use crate::reply::Reply;
+use hyper::Method;
+use hyper::body::Incoming;
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Page,
+    Docs,
+    OpenApi,
+    Info,
+    Ready,
+    Live,
+    Metrics,
+    OpenAiEmbeddings,
+    OpenAiModels,
+    OpenAiModel,
+    Root,
+    Embed,
+    EmbedAll,
+    Tokenize,
+    Decode,
+    Similarity,
+    Matrix,
+    Rerank,
+    Search,
+    Classify,
+}
+
+/// Every route: method, path, what it is. `{id}` stands for the rest of a path.
+pub(crate) const ROUTES: [(&str, &str, Route); 23] = [
+    ("GET", "/", Route::Page),
+    ("GET", "/docs", Route::Docs),
+    ("GET", "/openapi.json", Route::OpenApi),
+    ("GET", "/info", Route::Info),
+    ("GET", "/health", Route::Ready),
+    ("GET", "/health/ready", Route::Ready),
+    ("GET", "/health/live", Route::Live),
+    ("GET", "/ping", Route::Ready),
+    ("GET", "/metrics", Route::Metrics),
+    ("POST", "/v1/embeddings", Route::OpenAiEmbeddings),
+    ("POST", "/embeddings", Route::OpenAiEmbeddings),
+    ("GET", "/v1/models", Route::OpenAiModels),
+    ("GET", "/v1/models/{id}", Route::OpenAiModel),
+    ("POST", "/", Route::Root),
+    ("POST", "/embed", Route::Embed),
+    ("POST", "/embed_all", Route::EmbedAll),
+    ("POST", "/tokenize", Route::Tokenize),
+    ("POST", "/decode", Route::Decode),
+    ("POST", "/similarity", Route::Similarity),
+    ("POST", "/similarity/matrix", Route::Matrix),
+    ("POST", "/rerank", Route::Rerank),
+    ("POST", "/search", Route::Search),
+    ("POST", "/classify", Route::Classify),
+];
+
+impl Route {
+    /// Whether it is answered without a key: what tells machines that the server lives, and pages that hold no data. That for
+    /// people asks them for the key.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Ready | Self::Live | Self::Page | Self::Docs | Self::OpenApi)
+    }
+}
+
+/// The route of a path and its name for the metrics, or why there is none.
+pub(crate) fn find(method: &Method, path: &str) -> Result<(Route, &'static str), Fault> {
+    let fits = |pattern: &str| match pattern.strip_suffix("{id}") {
+        Some(start) => path.strip_prefix(start).is_some_and(|rest| !rest.is_empty()),
+        None => path == pattern,
+    };
+    // Whoever asks for the head of an answer alone is given that by the connection.
+    let asked = if method == Method::HEAD { "GET" } else { method.as_str() };
+    let known: Vec<_> = ROUTES.iter().filter(|(_, pattern, _)| fits(pattern)).collect();
+    if known.is_empty() {
+        return Err(Fault::new(Kind::NoRoute, "there is nothing here; `GET /docs` lists what can be asked"));
+    }
+    if let Some((_, path, route)) = known.iter().find(|(method, ..)| *method == asked) {
+        return Ok((*route, *path));
+    }
+    let methods: Vec<&str> = known.iter().map(|(method, ..)| *method).collect();
+    let methods = methods.join(", ");
+    Err(Fault::new(Kind::Method, format!("this can be asked with {methods} alone")).allowing(methods))
+}
+
+impl App {
+    /// Answers what a route is asked.
+    pub(crate) async fn route(&self, route: Route, path: &str, asked: Asked, body: Incoming) -> Result<Reply, Fault> {
+        match route {
+            Route::Page => Ok(status::page()),
+            Route::Docs => Ok(status::docs()),
+            Route::OpenApi => Ok(status::openapi()),
+            Route::Live => Ok(status::live()),
+            Route::Ready => status::ready(self),
+            Route::Metrics => Ok(status::metrics(self)),
+            Route::Info => status::info(self),
+            Route::OpenAiModels => Ok(openai::models(self)),
+            Route::OpenAiModel => openai::model(self, path),
+            Route::OpenAiEmbeddings => openai::embeddings(self, asked, &self.read_body(body).await?).await,
+            Route::Root => embed::root(self, asked, &self.read_body(body).await?).await,
+            Route::Embed => embed::embed(self, asked, &self.read_body(body).await?).await,
+            Route::EmbedAll => embed::embed_all(self, asked, &self.read_body(body).await?).await,
+            Route::Tokenize => tokens::tokenize(self, &self.read_body(body).await?).await,
+            Route::Decode => tokens::decode(self, &self.read_body(body).await?).await,
+            Route::Similarity => similarity::similarity(self, asked, &self.read_body(body).await?).await,
+            Route::Matrix => similarity::matrix(self, asked, &self.read_body(body).await?).await,
+            Route::Rerank => rerank::rerank(self, asked, &self.read_body(body).await?).await,
+            Route::Search => search::search(self, asked, &self.read_body(body).await?).await,
+            Route::Classify => classify::classify(self, asked, &self.read_body(body).await?).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod drift;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: &str, path: &str) -> Result<Route, Kind> {
+        find(&method.parse().unwrap(), path).map(|(route, _)| route).map_err(|fault| fault.kind)
+    }
+
+    #[test]
+    fn every_route_is_found_by_its_own_path_and_no_other_way() {
+        for (method, path, route) in ROUTES {
+            assert_eq!(found(method, &path.replace("{id}", "a/b")), Ok(route));
+            assert_eq!(found("DELETE", &path.replace("{id}", "x")), Err(Kind::Method));
+        }
+        assert_eq!(found("HEAD", "/health"), Ok(Route::Ready));
+        for path in ["", "/embed/", "/v1", "/v1/models/", "//", "/EMBED"] {
+            assert_eq!(found("GET", path), Err(Kind::NoRoute), "{path}");
+        }
+    }
+}

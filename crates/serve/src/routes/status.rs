@@ -1,0 +1,91 @@
+//! What tells of the server itself: the page, the description of its API, what it serves, whether it lives, what it counted.
+
+use crate::app::App;
+use crate::fault::{Fault, Kind};
+use crate::reply::Reply;
+use maana::kernels::Precision;
+use serde_json::json;
+
+const PAGE: &str = include_str!("../../page/index.html");
+const OPENAPI: &str = include_str!("../../openapi.json");
+
+/// The page and nothing from elsewhere: its own styles and script, and questions to this server.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                      img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+pub(super) fn page() -> Reply {
+    html(PAGE)
+}
+
+pub(super) fn docs() -> Reply {
+    html(crate::docs::page())
+}
+
+pub(super) fn openapi() -> Reply {
+    Reply::text("application/json", OPENAPI)
+}
+
+fn html(text: &'static str) -> Reply {
+    let mut reply = Reply::text("text/html; charset=utf-8", text);
+    reply.header("content-security-policy", POLICY);
+    reply.header("referrer-policy", "no-referrer");
+    reply
+}
+
+pub(super) fn live() -> Reply {
+    Reply::text("text/plain; charset=utf-8", "alive\n")
+}
+
+pub(super) fn ready(app: &App) -> Result<Reply, Fault> {
+    if app.is_ready() {
+        return Ok(Reply::text("text/plain; charset=utf-8", "ready\n"));
+    }
+    Err(Fault::new(Kind::Unready, "the server begins or ends"))
+}
+
+pub(super) fn metrics(app: &App) -> Reply {
+    Reply::text("text/plain; version=0.0.4; charset=utf-8", app.metrics.told(&app.now()))
+}
+
+pub(super) fn info(app: &App) -> Result<Reply, Fault> {
+    let model = app.models.first().ok_or_else(|| Fault::new(Kind::Unready, "the model is being read"))?;
+    let limits = &app.settings.limits;
+    let settings = model.sentence.settings();
+    let index = app.index.get().map(|index| {
+        let state = index.state();
+        json!({"documents": state.documents, "dims": state.dims, "fields": state.fields})
+    });
+    let prompts: Vec<&str> = settings.prompts.iter().map(|(name, _)| name.as_str()).collect();
+    Ok(Reply::json(&json!({
+        "model_id": model.name,
+        "model_sha": null,
+        "model_dtype": match model.sentence.precision() {
+            Precision::F32 => "float32",
+            Precision::Bf16 => "bfloat16",
+            Precision::Int8 => "int8",
+        },
+        "model_type": {"embedding": {"pooling": model.sentence.pooling_names().join("+")}},
+        "max_concurrent_requests": limits.connections,
+        "max_input_length": settings.max_seq_length,
+        "max_batch_tokens": limits.batch_tokens,
+        "max_batch_requests": null,
+        "max_client_batch_size": limits.inputs,
+        "max_queued_tokens": limits.queued_tokens,
+        "auto_truncate": true,
+        "tokenization_workers": app.pool.threads(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "dimensions": model.dims,
+        "dimensions_any": model.any_dimension,
+        "default_dimension": model.dimension,
+        "normalized": model.sentence.normalizes(),
+        "similarity": format!("{:?}", settings.similarity).to_lowercase(),
+        "models": app.models.names(),
+        "default_model": model.name,
+        "prompts": prompts,
+        "default_prompt": settings.default_prompt_name,
+        "index": index,
+        "classifier": model.head.as_ref().map(|head| json!({"labels": head.labels})),
+        "isa": maana::kernels::isa().name(),
+        "threads": app.pool.threads(),
+    })))
+}

@@ -1,0 +1,75 @@
+//! The thread that computes: takes batch after batch from the queue, and outlives a batch that panics.
+
+use crate::admission::Admission;
+use crate::fault::Fault;
+use crate::job::Wanted;
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::queue::{Batch, Queue};
+use crate::settings::Hook;
+use maana::kernels::{Matrix, Pool};
+use maana::model::Activations;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What the thread works with.
+pub(crate) struct Worker {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) log: Log,
+    pub(crate) before_batch: Option<Hook>,
+}
+
+impl Worker {
+    /// Works until the queue is closed and empty.
+    pub(crate) fn run(&self) {
+        let mut activations = Activations::default();
+        let mut number = 0;
+        while let Some(batch) = self.queue.next() {
+            number += 1;
+            // Memory that a panic has left half written is not used again.
+            if catch_unwind(AssertUnwindSafe(|| self.answer(&batch, number, &mut activations))).is_err() {
+                activations = Activations::default();
+                self.metrics.panicked();
+                self.log.warn("computing a batch panicked; its requests were told, and the next batch begins anew");
+                batch.texts.iter().for_each(|(job, _)| job.fail(Fault::backend()));
+            }
+        }
+    }
+
+    fn answer(&self, batch: &Batch, number: u64, activations: &mut Activations) {
+        let start = Instant::now();
+        if let Some(hook) = &self.before_batch {
+            hook(batch.tokens.tokens());
+        }
+        let rows = self.compute(batch, activations);
+        let time = start.elapsed();
+        self.admission.computed(batch.tokens.tokens(), time);
+        self.metrics.batch(batch.texts.len(), batch.tokens.tokens(), time);
+        for (place, (job, index)) in batch.texts.iter().enumerate() {
+            let range = match batch.group.wanted {
+                Wanted::Embedding => place..place + 1,
+                Wanted::Tokens => batch.tokens.offsets[place]..batch.tokens.offsets[place + 1],
+            };
+            let columns = rows.columns();
+            let values = &rows.data()[range.start * columns..range.end * columns];
+            if values.iter().all(|value| value.is_finite()) {
+                job.deliver(*index, values, number, time);
+            } else {
+                self.log.warn("an embedding is not a number; the model's weights are damaged");
+                job.fail(Fault::backend());
+            }
+        }
+    }
+
+    fn compute(&self, batch: &Batch, activations: &mut Activations) -> Matrix {
+        let model = &batch.texts[0].0.model.sentence;
+        match batch.group.wanted {
+            Wanted::Embedding => model.infer_plain(&self.pool, &batch.tokens, batch.group.prompt_length, activations),
+            Wanted::Tokens => model.infer_tokens(&self.pool, &batch.tokens, activations),
+        }
+    }
+}

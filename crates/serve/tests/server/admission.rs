@@ -1,0 +1,168 @@
+//! What is too much is refused at once, what is taken on is answered, and a job of many texts does not stand in a query's way.
+
+use crate::support::{Client, Random, Server, encoded, same_bits};
+use maana_serve::{Limits, Settings};
+use serde_json::json;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// Makes every batch take so long.
+fn slow(settings: &mut Settings, time: Duration) {
+    settings.before_batch = Some(Arc::new(move |_| std::thread::sleep(time)));
+}
+
+/// Twice what the server can do, for a second, or for `MAANA_OVERLOAD_SECONDS`: nothing is lost, swapped or late in being
+/// refused.
+#[test]
+fn under_twice_the_load_what_is_refused_is_refused_at_once_and_the_rest_is_right() {
+    let seconds = std::env::var("MAANA_OVERLOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(1.0);
+    // About 5,000 tokens a second; the clients could use far more.
+    let server = Server::with(|settings| {
+        slow(settings, Duration::from_millis(20));
+        settings.limits = Limits { queued_tokens: 400, batch_tokens: 100, ..Limits::default() };
+    });
+    let (answered, refused) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    std::thread::scope(|scope| {
+        for number in 0..24 {
+            let (server, answered, refused) = (&server, &answered, &refused);
+            scope.spawn(move || {
+                let mut random = Random::new(1000 + number);
+                let mut client = Client::new(server.address);
+                while Instant::now() < end {
+                    let words = 1 + random.below(30);
+                    let text = random.text(words);
+                    let asked = Instant::now();
+                    let answer = client.post("/embed", &json!({"inputs": text}).to_string());
+                    if answer.status == 429 {
+                        refused.lock().unwrap().push(asked.elapsed());
+                        assert_eq!(answer.header("retry-after"), Some("1"));
+                        answer.error(429, "overloaded");
+                        std::thread::sleep(Duration::from_millis(5));
+                    } else {
+                        same_bits(&answer.rows(), &encoded(&[&text], 64));
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let mut refused = refused.into_inner().unwrap();
+    refused.sort_unstable();
+    assert!(answered.into_inner() > 20 && refused.len() > 20, "{} were refused", refused.len());
+    let median = refused[refused.len() / 2];
+    assert!(median < Duration::from_millis(50), "a refusal takes {median:?}");
+    assert_eq!(server.metric("maana_held_tokens{class=\"interactive\"}"), 0.0);
+}
+
+#[test]
+fn a_query_passes_a_job_of_many_texts_and_the_job_goes_on() {
+    let server = Server::with(|settings| {
+        slow(settings, Duration::from_millis(10));
+        settings.limits = Limits { batch_tokens: 64, ..Limits::default() };
+    });
+    let texts: Vec<String> = (0..800).map(|number| format!("the house {}", number % 7)).collect();
+    let job_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let rows = server.post("/embed", &json!({"inputs": texts}).to_string()).rows();
+            same_bits(&rows[..7], &encoded(&texts[..7].iter().map(String::as_str).collect::<Vec<_>>(), 64));
+            job_done.store(true, Ordering::Relaxed);
+        });
+        server.until("the job waits", |server| server.metric("maana_queue_texts{class=\"bulk\"}") > 0.0);
+        let mut client = Client::new(server.address);
+        for _ in 0..10 {
+            let asked = Instant::now();
+            client.post("/embed", r#"{"inputs": "a"}"#).rows();
+            // The batch under way and its own, and one of bulk whose turn it is.
+            assert!(asked.elapsed() < Duration::from_millis(500), "a query waited {:?}", asked.elapsed());
+        }
+        assert!(!job_done.load(Ordering::Relaxed), "the job takes longer than the queries");
+    });
+    assert!(job_done.into_inner());
+}
+
+#[test]
+fn a_request_that_can_never_be_taken_on_is_told_so() {
+    let server = Server::with(|settings| settings.limits.queued_tokens = 50);
+    let body = json!({"inputs": ["the house"; 20], "input": ["the house"; 20]}).to_string();
+    let message = server.post("/embed", &body).error(413, "validation");
+    assert!(message.contains("80 tokens") && message.contains("in parts"), "{message}");
+    let error = server.post("/v1/embeddings", &body).json(413);
+    assert_eq!(error["error"]["type"], "invalid_request_error");
+    server.post("/embed", r#"{"inputs": "the house"}"#).rows();
+}
+
+#[test]
+fn dimensions_are_checked_before_anything_is_computed() {
+    let batches = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&batches);
+    let server = Server::with(|settings| {
+        settings.before_batch = Some(Arc::new(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }));
+    });
+    for dimensions in ["0", "1", "17", "65", "18446744073709551615"] {
+        let body = format!(r#"{{"inputs": "a", "input": "a", "query": "a", "dimensions": {dimensions}}}"#);
+        let message = server.post("/embed", &body).error(422, "validation");
+        assert!(message.contains("allowed: 64, 32, 16"), "{message}");
+        assert_eq!(server.post("/v1/embeddings", &body).json(400)["error"]["param"], "dimensions");
+    }
+    for dimensions in ["-1", "1.5", "\"64\"", "1e400", "[64]", "340282366920938463463374607431768211456"] {
+        let body = format!(r#"{{"inputs": "a", "input": "a", "dimensions": {dimensions}}}"#);
+        assert!([400, 422].contains(&server.post("/embed", &body).status), "{dimensions}");
+        assert_eq!(server.post("/v1/embeddings", &body).status, 400, "{dimensions}");
+    }
+    let message = server.post("/similarity/matrix", r#"{"inputs": ["a"], "dimensions": [64, 5]}"#);
+    message.error(422, "validation");
+    assert_eq!(batches.load(Ordering::Relaxed), 0);
+    server.post("/embed", r#"{"inputs": "a", "dimensions": 16}"#).rows();
+    assert_eq!(batches.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_not_computed() {
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let tokens = Arc::new(AtomicUsize::new(0));
+    let (closed, counted) = (Arc::clone(&gate), Arc::clone(&tokens));
+    let server = Server::with(|settings| {
+        settings.before_batch = Some(Arc::new(move |batch| {
+            counted.fetch_add(batch, Ordering::Relaxed);
+            let open = closed.0.lock().unwrap();
+            drop(closed.1.wait_while(open, |open| !*open).unwrap());
+        }));
+    });
+    let mut first = Client::new(server.address);
+    first.write("POST", "/embed", &[], br#"{"inputs": "a"}"#).unwrap();
+    server.until("the first is computed", |_| tokens.load(Ordering::Relaxed) > 0);
+    let mut gone: Vec<Client> = (0..5).map(|_| Client::new(server.address)).collect();
+    for client in &mut gone {
+        client.write("POST", "/embed", &[], br#"{"inputs": "the house of the river"}"#).unwrap();
+    }
+    let mut stays = Client::new(server.address);
+    stays.write("POST", "/embed", &[], br#"{"inputs": "the house"}"#).unwrap();
+    server.until("all wait", |server| server.metric("maana_queue_texts{class=\"interactive\"}") == 6.0);
+    drop(gone);
+    server.until("the others have gone", |server| server.metric("maana_connections") <= 3.0);
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+    same_bits(&first.read("POST").unwrap().rows(), &encoded(&["a"], 64));
+    same_bits(&stays.read("POST").unwrap().rows(), &encoded(&["the house"], 64));
+    assert_eq!(tokens.load(Ordering::Relaxed), 3 + 4, "tokens of the two that waited");
+    assert_eq!(server.metric("maana_held_requests"), 0.0);
+}
+
+#[test]
+fn an_answer_that_would_come_too_late_is_given_up_in_time() {
+    let server = Server::with(|settings| {
+        slow(settings, Duration::from_millis(600));
+        settings.times.answer = Duration::from_millis(150);
+    });
+    let asked = Instant::now();
+    let message = server.post("/embed", r#"{"inputs": "a"}"#).error(503, "overloaded");
+    assert!(asked.elapsed() < Duration::from_millis(550), "{:?}: {message}", asked.elapsed());
+    let alive = Instant::now();
+    assert_eq!(server.get("/health/live").status, 200);
+    assert!(alive.elapsed() < Duration::from_millis(300), "liveness waits for nothing: {:?}", alive.elapsed());
+}

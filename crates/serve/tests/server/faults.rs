@@ -1,0 +1,157 @@
+//! Panics, slow and broken connections, too much of everything.
+
+use crate::support::{Client, Server, encoded, same_bits};
+use maana_serve::Limits;
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_panic_is_told_to_its_batch_counted_and_outlived() {
+    // Texts of seven tokens are what makes it panic.
+    let server = Server::with(|settings| {
+        settings.before_batch = Some(Arc::new(|tokens| assert!(tokens != 7, "a batch of seven tokens")));
+    });
+    for round in 1..=3 {
+        let body = r#"{"inputs": "the the the the the", "input": "the the the the the"}"#;
+        server.post("/embed", body).error(500, "backend");
+        let error = server.post("/v1/embeddings", body).json(500);
+        assert_eq!(error["error"]["type"], "server_error");
+        assert_eq!(server.metric("maana_panics_total"), f64::from(2 * round));
+        same_bits(&server.post("/embed", r#"{"inputs": "the house"}"#).rows(), &encoded(&["the house"], 64));
+    }
+    assert_eq!(server.get("/health").status, 200);
+    assert_eq!(server.metric("maana_held_requests"), 0.0);
+}
+
+#[test]
+fn whoever_is_slow_is_let_go_and_others_do_not_notice() {
+    let server = Server::with(|settings| {
+        settings.times.head = Duration::from_millis(300);
+        settings.times.body = Duration::from_millis(300);
+    });
+    let mut slow: Vec<Client> = (0..50).map(|_| Client::new(server.address)).collect();
+    slow.iter_mut().for_each(|client| client.raw(b"POST /embed HTTP/1.1\r\nhost: t\r\nx-slow: ").unwrap());
+    let mut half = Client::new(server.address);
+    half.raw(b"POST /embed HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\n{\"inputs\":").unwrap();
+    let asked = Instant::now();
+    server.post("/embed", r#"{"inputs": "a"}"#).rows();
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    let late = half.read("POST").unwrap();
+    assert!(late.error(408, "validation").contains("in time"));
+    for client in &mut slow {
+        assert!(client.closes_within(Duration::from_secs(10)).is_some(), "it keeps a slow connection");
+    }
+    server.until("connections are closed", |server| server.metric("maana_connections") <= 2.0);
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_let_go() {
+    let server = Server::with(|settings| settings.times.write = Duration::from_millis(300));
+    let mut client = Client::new(server.address);
+    let body = json!({"inputs": vec!["a"; 2000]}).to_string();
+    // More answers than the system keeps for a reader.
+    for _ in 0..40 {
+        if client.write("POST", "/embed", &[], body.as_bytes()).is_err() {
+            break;
+        }
+        if server.metric("maana_connections") < 2.0 {
+            break;
+        }
+    }
+    server.until("it is let go", |server| server.metric("maana_connections") <= 1.0);
+    server.post("/embed", r#"{"inputs": "a"}"#).rows();
+}
+
+#[test]
+fn half_closed_and_broken_connections_leave_nothing_behind() {
+    let server = Server::new();
+    for number in 0..40 {
+        let mut client = Client::new(server.address);
+        match number % 4 {
+            0 => drop(client.raw(b"POST /embed HTTP/1.1\r\nhost: t\r\ncontent-length: 15\r\n\r\n{\"inp")),
+            1 => {
+                client.write("POST", "/embed", &[], br#"{"inputs": "a"}"#).unwrap();
+                client.stream().shutdown(Shutdown::Write).unwrap();
+                assert!(client.closes_within(Duration::from_secs(10)).is_some(), "it hangs half closed");
+            }
+            2 => {
+                client.stream().shutdown(Shutdown::Write).unwrap();
+                assert!(client.closes_within(Duration::from_secs(10)).is_some());
+            }
+            _ => {
+                client.raw(b"\x16\x03\x01\x02\x00\x01\x00 this is no HTTP \r\n\r\n").unwrap();
+                let said = client.closes_within(Duration::from_secs(10)).expect("it keeps talking");
+                assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&said));
+            }
+        }
+    }
+    server.until("all are gone", |server| server.metric("maana_connections") <= 1.0);
+    server.until("nothing is held", |server| server.metric("maana_held_requests") == 0.0);
+    server.post("/embed", r#"{"inputs": "a"}"#).rows();
+}
+
+#[test]
+fn too_long_a_body_is_refused_declared_or_not() {
+    let server = Server::with(|settings| settings.limits.body = 2000);
+    let body = json!({"inputs": "the ".repeat(1000), "input": ""}).to_string();
+    let message = server.post("/embed", &body).error(413, "validation");
+    assert!(message.contains("2000 bytes"), "{message}");
+    assert_eq!(server.post("/v1/embeddings", &body).json(413)["error"]["type"], "invalid_request_error");
+    let mut client = Client::new(server.address);
+    client.raw(b"POST /embed HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+    for _ in 0..5 {
+        client.raw(format!("3e8\r\n{}\r\n", "x".repeat(1000)).as_bytes()).unwrap();
+    }
+    client.raw(b"0\r\n\r\n").unwrap();
+    client.read("POST").unwrap().error(413, "validation");
+    let mut client = Client::new(server.address);
+    client.raw(b"POST /embed HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\nf\r\n{\"inputs\": \"a\"}\r\n0\r\n\r\n").unwrap();
+    same_bits(&client.read("POST").unwrap().rows(), &encoded(&["a"], 64));
+}
+
+#[test]
+fn too_many_texts_are_refused_as_each_api_does() {
+    let server = Server::with(|settings| settings.limits.inputs = 3);
+    let body = json!({"inputs": ["a"; 4], "input": ["a"; 4]}).to_string();
+    assert!(server.post("/embed", &body).error(422, "validation").contains("4 texts, and 3"));
+    server.post("/tokenize", &body).error(422, "validation");
+    assert_eq!(server.post("/v1/embeddings", &body).status, 400);
+    assert_eq!(server.post("/embed", &json!({"inputs": ["a"; 3]}).to_string()).rows().len(), 3);
+}
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let server = Server::with(|settings| settings.limits = Limits { connections: 3, ..Limits::default() });
+    let mut kept: Vec<Client> = (0..3).map(|_| Client::new(server.address)).collect();
+    kept.iter_mut().for_each(|client| assert_eq!(client.send("GET", "/health", &[], b"").unwrap().status, 200));
+    let mut more = Client::new(server.address);
+    more.read("GET").unwrap().error(503, "overloaded");
+    drop(kept);
+    for _ in 0..200 {
+        let mut client = Client::new(server.address);
+        if client.send("GET", "/health", &[], b"").is_ok_and(|answer| answer.status == 200) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("nobody is let in any more");
+}
+
+#[test]
+fn requests_one_after_the_other_without_waiting_are_answered_in_order() {
+    let server = Server::new();
+    let mut client = Client::new(server.address);
+    for text in ["a", "the", "house"] {
+        client.write("POST", "/embed", &[], json!({"inputs": text}).to_string().as_bytes()).unwrap();
+    }
+    for text in ["a", "the", "house"] {
+        same_bits(&client.read("POST").unwrap().rows(), &encoded(&[text], 64));
+    }
+    client.stream().flush().unwrap();
+    client.stream().shutdown(Shutdown::Both).unwrap();
+    let mut rest = Vec::new();
+    assert_eq!(client.stream().read_to_end(&mut rest).unwrap(), 0);
+}

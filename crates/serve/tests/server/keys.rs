@@ -1,0 +1,80 @@
+//! Keys, their rates, and what other origins may do.
+
+use crate::support::{Answer, Client, Server};
+
+fn with_keys(text: &str) -> (tempfile::TempDir, Server) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    std::fs::write(&path, text).unwrap();
+    (folder, Server::with(|settings| settings.keys = Some(path)))
+}
+
+fn ask(server: &Server, path: &str, authorization: Option<&str>) -> Answer {
+    let headers: Vec<(&str, &str)> = authorization.iter().map(|value| ("authorization", *value)).collect();
+    let method = if path.starts_with("/health") || path.len() == 1 || path == "/info" { "GET" } else { "POST" };
+    Client::new(server.address).send(method, path, &headers, br#"{"inputs": "a", "input": "a"}"#).unwrap()
+}
+
+#[test]
+fn without_a_key_only_machines_and_the_page_are_answered() {
+    let (_folder, server) = with_keys("amina:first-key\njuma:second-key\n");
+    for open in ["/health", "/health/live", "/health/ready", "/"] {
+        assert_eq!(ask(&server, open, None).status, 200, "{open}");
+    }
+    for closed in ["/embed", "/info", "/tokenize", "/no-such-thing"] {
+        for wrong in [None, Some("Bearer wrong"), Some("first-key"), Some("Bearer first-key2")] {
+            let answer = ask(&server, closed, wrong);
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            answer.error(401, "validation");
+        }
+    }
+    let refused = ask(&server, "/v1/embeddings", None).json(401);
+    assert_eq!(refused["error"]["code"], "invalid_api_key");
+    for key in ["Bearer first-key", "Bearer second-key"] {
+        assert_eq!(ask(&server, "/embed", Some(key)).status, 200);
+        assert_eq!(ask(&server, "/v1/embeddings", Some(key)).status, 200);
+    }
+}
+
+#[test]
+fn a_key_that_asks_too_often_is_told_when_to_come_again() {
+    let (_folder, server) = with_keys("often:a\nseldom:b:2");
+    let statuses: Vec<u16> = (0..6).map(|_| ask(&server, "/embed", Some("Bearer b")).status).collect();
+    assert_eq!(statuses[..2], [200, 200]);
+    assert!(statuses[2..].contains(&429), "{statuses:?}");
+    let refused = loop {
+        let answer = ask(&server, "/v1/embeddings", Some("Bearer b"));
+        if answer.status == 429 {
+            break answer;
+        }
+    };
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(refused.json(429)["error"]["code"], "rate_limit_exceeded");
+    assert!((0..20).all(|_| ask(&server, "/embed", Some("Bearer a")).status == 200));
+}
+
+#[test]
+fn other_origins_may_ask_only_where_they_are_let() {
+    let origin = [("origin", "https://example.org")];
+    let closed = Server::new();
+    let answer = Client::new(closed.address).send("POST", "/embed", &origin, br#"{"inputs": "a"}"#).unwrap();
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, None));
+    assert_eq!(Client::new(closed.address).send("OPTIONS", "/embed", &origin, b"").unwrap().status, 405);
+    let open = Server::with(|settings| settings.cors = Some("https://example.org".into()));
+    let answer = Client::new(open.address).send("OPTIONS", "/embed", &origin, b"").unwrap();
+    assert_eq!(answer.status, 204);
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://example.org"));
+    assert!(answer.header("access-control-allow-headers").unwrap().contains("authorization"));
+    let answer = Client::new(open.address).send("POST", "/embed", &origin, br#"{"inputs": "a"}"#).unwrap();
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://example.org"));
+}
+
+#[test]
+fn a_request_keeps_its_name_or_gets_one() {
+    let server = Server::new();
+    let named = Client::new(server.address).send("GET", "/health", &[("x-request-id", "mine-1")], b"").unwrap();
+    assert_eq!(named.header("x-request-id"), Some("mine-1"));
+    let (one, other) = (server.get("/health"), server.get("/health"));
+    let (one, other) = (one.header("x-request-id").unwrap(), other.header("x-request-id").unwrap());
+    assert!(!one.is_empty() && one != other, "{one} and {other}");
+}

@@ -1,0 +1,128 @@
+//! Several models: read when they are asked for, let go when memory is short; and what keeps a server from starting.
+
+use crate::support::{Server, encoded, same_bits, tiny};
+use maana_serve::{Dims, Source};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn further(name: &str) -> Source {
+    Source { name: name.into(), place: tiny().display().to_string() }
+}
+
+#[test]
+fn models_are_read_when_they_are_asked_for() {
+    let server = Server::with(|settings| settings.models.extend([further("second"), further("third")]));
+    let named = server.get("/info").json(200)["models"].clone();
+    assert_eq!(named, json!(["tiny", "second", "third"]));
+    assert_eq!(server.metric("maana_models"), 1.0);
+    for name in ["second", "second", "tiny", "third"] {
+        let answer = server.post("/embed", &json!({"inputs": "the house", "model": name}).to_string());
+        assert_eq!(answer.header("x-model-id"), Some(name));
+        same_bits(&answer.rows(), &encoded(&["the house"], 64));
+        let answer = server.post("/v1/embeddings", &json!({"input": "a", "model": name}).to_string()).json(200);
+        assert_eq!(answer["model"], name);
+    }
+    assert_eq!(server.metric("maana_models"), 3.0);
+}
+
+#[test]
+fn the_model_that_was_not_used_for_longest_is_let_go() {
+    let file = std::fs::metadata(tiny().join("model.safetensors")).unwrap().len();
+    let held = Server::new().metric("maana_model_bytes") as u64;
+    // Before a model is read its file says how large it may be: there is room for three models.
+    let memory = 2 * held + file + held / 2;
+    let server = Server::with(|settings| {
+        settings.models.extend([further("second"), further("third"), further("fourth")]);
+        settings.memory = Some(memory);
+    });
+    for (name, models) in
+        [("second", 2.0), ("third", 3.0), ("second", 3.0), ("fourth", 3.0), ("tiny", 3.0), ("third", 3.0)]
+    {
+        let body = json!({"inputs": "the house", "model": name}).to_string();
+        same_bits(&server.post("/embed", &body).rows(), &encoded(&["the house"], 64));
+        assert_eq!(server.metric("maana_models"), models, "after {name}");
+        assert!(server.metric("maana_model_bytes") <= memory as f64);
+    }
+}
+
+#[test]
+fn a_model_finds_no_room_beside_those_in_use() {
+    let weights = std::fs::metadata(tiny().join("model.safetensors")).unwrap().len();
+    let server = Server::with(|settings| {
+        settings.models.push(further("second"));
+        settings.memory = Some(weights / 2);
+    });
+    let answer = server.post("/embed", r#"{"inputs": "a", "model": "second"}"#);
+    assert!(answer.header("retry-after").is_some());
+    assert!(answer.error(503, "unhealthy").contains("no memory"));
+    server.post("/embed", r#"{"inputs": "a"}"#).rows();
+}
+
+#[test]
+fn many_at_once_read_a_model_once() {
+    let server = Server::with(|settings| {
+        settings.models.push(further("second"));
+        settings.before_batch = Some(Arc::new(|_| std::thread::sleep(Duration::from_millis(1))));
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| server.post("/embed", r#"{"inputs": "a", "model": "second"}"#).rows());
+        }
+    });
+    assert_eq!(server.metric("maana_models"), 2.0);
+}
+
+#[test]
+fn the_card_of_a_model_declares_its_dimensions() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&tiny(), folder.path());
+    let card = "# Title\n```json\n{\n \"loss\": \"x\",\n \"matryoshka_dims\": [\n 64,\n 24,\n 48\n ]\n}\n```\n";
+    std::fs::write(folder.path().join("README.md"), card).unwrap();
+    let place = folder.path().display().to_string();
+    let dims = |dims: Dims| {
+        let server = Server::with(|settings| {
+            settings.models[0].place = place.clone();
+            settings.dims = dims;
+        });
+        let info = server.get("/info").json(200);
+        let refused = server.post("/embed", r#"{"inputs": "a", "dimensions": 7}"#).status;
+        (info["dimensions"].clone(), info["dimensions_any"].clone(), refused)
+    };
+    assert_eq!(dims(Dims::Declared), (json!([64, 48, 24]), json!(false), 422));
+    assert_eq!(dims(Dims::These(vec![8, 64])), (json!([64, 8]), json!(false), 422));
+    assert_eq!(dims(Dims::Any), (json!([64, 48, 24]), json!(true), 200));
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &to) } else { drop(std::fs::copy(entry.path(), &to).unwrap()) }
+    }
+}
+
+#[test]
+fn what_keeps_a_server_from_starting_is_named_with_its_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    std::fs::write(&file, "nobody").unwrap();
+    let missing = folder.path().join("missing");
+    let taken = Server::new();
+    let cases: [(&str, Result<Server, String>); 9] = [
+        ("--dims 65", Server::try_with(|settings| settings.dims = Dims::These(vec![65]))),
+        ("two models are called `tiny`", Server::try_with(|settings| settings.models.push(further("tiny")))),
+        ("line 1: the key is missing", Server::try_with(|settings| settings.keys = Some(file.clone()))),
+        ("missing", Server::try_with(|settings| settings.keys = Some(missing.clone()))),
+        ("missing", Server::try_with(|settings| settings.index = Some(missing.clone()))),
+        ("missing", Server::try_with(|settings| settings.head = Some(missing.clone()))),
+        ("model `tiny`", Server::try_with(|settings| settings.models[0].place = missing.display().to_string())),
+        ("--host and --port", Server::try_with(|settings| settings.port = taken.address.port())),
+        ("--host and --port", Server::try_with(|settings| settings.host = "no.such.host.invalid".into())),
+    ];
+    for (expected, started) in cases {
+        let error = started.err().unwrap_or_else(|| panic!("it starts without {expected}"));
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}

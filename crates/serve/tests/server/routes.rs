@@ -1,0 +1,227 @@
+//! Every route in its own shape, right and wrong, held against `openapi.json`.
+
+use crate::schema::check;
+use crate::support::{Answer, Client, Server, encoded, same_bits};
+use serde_json::{Value, json};
+
+/// Asks and holds the answer against the description.
+#[track_caller]
+fn post(server: &Server, path: &str, body: Value, status: u16) -> Value {
+    let answer = server.post(path, &body.to_string()).json(status);
+    check("post", path, status, &answer);
+    answer
+}
+
+#[track_caller]
+fn get(server: &Server, path: &str, described: &str, status: u16) -> Value {
+    let answer = server.get(path).json(status);
+    check("get", described, status, &answer);
+    answer
+}
+
+#[test]
+fn the_routes_of_openai() {
+    let server = Server::new();
+    for body in [
+        json!({"input": "the house", "model": "tiny", "user": "somebody", "encoding_format": "float"}),
+        json!({"input": ["the house", "a"], "dimensions": 32, "encoding_format": null, "user": null}),
+        json!({"input": [5, 6, 7], "encoding_format": "base64"}),
+        json!({"input": [[5, 6], [7]], "truncate": true, "truncation_direction": "Left", "normalize": true}),
+        json!({"input": "the house", "prompt_name": "query", "unknown": [1, {}]}),
+    ] {
+        for path in ["/v1/embeddings", "/embeddings"] {
+            let answer = post(&server, path, body.clone(), 200);
+            assert_eq!((&answer["object"], &answer["model"]), (&json!("list"), &json!("tiny")));
+            assert_eq!(answer["usage"]["prompt_tokens"], answer["usage"]["total_tokens"]);
+        }
+    }
+    let answer = post(&server, "/v1/embeddings", json!({"input": ["the house", "a"]}), 200);
+    assert_eq!(answer["usage"]["prompt_tokens"], 4 + 3);
+    assert_eq!((&answer["data"][1]["index"], &answer["data"][1]["object"]), (&json!(1), &json!("embedding")));
+    assert_eq!(get(&server, "/v1/models", "/v1/models", 200)["data"][0]["id"], "tiny");
+    assert_eq!(get(&server, "/v1/models/tiny", "/v1/models/{id}", 200)["id"], "tiny");
+    assert_eq!(get(&server, "/v1/models/gpt", "/v1/models/{id}", 404)["error"]["code"], "model_not_found");
+}
+
+#[test]
+fn errors_of_openai_have_its_shape_and_name_the_field() {
+    let server = Server::new();
+    for (body, status, param) in [
+        (json!({"input": "a", "model": "gpt"}), 404, json!("model")),
+        (json!({"input": "a", "dimensions": 63}), 400, json!("dimensions")),
+        (json!({"input": "a", "prompt_name": "no"}), 400, json!("prompt_name")),
+        (json!({"input": "the ".repeat(200), "truncate": false}), 400, json!("input")),
+        (json!({"input": [4_000_000_000u32]}), 400, json!("input")),
+        (json!({"input": []}), 400, Value::Null),
+        (json!({"inputs": "a"}), 400, Value::Null),
+        (json!({"input": null}), 400, Value::Null),
+        (json!({"input": "a", "encoding_format": "int8"}), 400, Value::Null),
+        (json!("text"), 400, Value::Null),
+    ] {
+        let error = &post(&server, "/v1/embeddings", body.clone(), status)["error"];
+        assert_eq!((&error["param"], &error["type"]), (&param, &json!("invalid_request_error")), "{body}");
+    }
+    check("post", "/v1/embeddings", 400, &server.post("/v1/embeddings", "{\"input\":").json(400));
+}
+
+#[test]
+fn the_routes_of_text_embeddings_inference() {
+    let server = Server::new();
+    let texts = ["the house", "a"];
+    let answer = post(&server, "/embed", json!({"inputs": texts, "truncate": null, "normalize": null}), 200);
+    same_bits(&serde_json::from_value::<Vec<Vec<f32>>>(answer).unwrap(), &encoded(&texts, 64));
+    let all = post(&server, "/embed_all", json!({"inputs": ["the house", "a"]}), 200);
+    assert_eq!([all[0].as_array().unwrap().len(), all[1].as_array().unwrap().len()], [4, 3]);
+    assert_eq!(all[0][0].as_array().unwrap().len(), 64);
+    let alone = post(&server, "/embed_all", json!({"inputs": "a"}), 200);
+    assert_eq!(alone[0], all[1], "the same bits alone");
+
+    let tokens = post(&server, "/tokenize", json!({"inputs": "the house"}), 200);
+    assert_eq!(tokens[0][1], json!({"id": 605, "text": "the", "special": false, "start": 0, "stop": 3}));
+    assert_eq!((&tokens[0][0]["special"], &tokens[0][0]["start"]), (&json!(true), &Value::Null));
+    let bare = post(&server, "/tokenize", json!({"inputs": ["the house"], "add_special_tokens": false}), 200);
+    assert_eq!(bare[0].as_array().unwrap().len(), 2);
+    assert_eq!(post(&server, "/decode", json!({"ids": [2, 605, 768, 3]}), 200), json!(["the house"]));
+    let whole = post(&server, "/decode", json!({"ids": [[2, 605, 3], [768]], "skip_special_tokens": false}), 200);
+    assert_eq!(whole, json!(["[CLS] the [SEP]", "house"]));
+
+    let inputs = json!({"source_sentence": "the house", "sentences": ["the house", "a"]});
+    let scores = post(&server, "/similarity", json!({"inputs": inputs, "parameters": {"prompt_name": "query"}}), 200);
+    assert!((scores[0].as_f64().unwrap() - 1.0).abs() < 1e-6 && scores[1].as_f64().unwrap() < 0.9999);
+
+    let inputs = json!({"source_sentence": "the house", "sentences": ["the house", "a"]});
+    assert_eq!(
+        post(&server, "/", json!({"inputs": inputs, "parameters": {}}), 200),
+        scores,
+        "by the form of the inputs"
+    );
+    let answer = post(&server, "/", json!({"inputs": texts}), 200);
+    same_bits(&serde_json::from_value::<Vec<Vec<f32>>>(answer).unwrap(), &encoded(&texts, 64));
+
+    let question = json!({"query": "the house", "texts": ["a", "the house"], "return_text": true, "raw_scores": true});
+    let ranked = post(&server, "/rerank", question, 200);
+    assert_eq!((&ranked[0]["index"], &ranked[0]["text"]), (&json!(1), &json!("the house")));
+    let raw = ranked[1]["score"].as_f64().unwrap();
+    let ranked = post(&server, "/rerank", json!({"query": "the house", "texts": ["a", "the house"]}), 200);
+    assert!((ranked[1]["score"].as_f64().unwrap() - (1.0 + raw) / 2.0).abs() < 1e-6);
+    assert!(ranked[1].get("text").is_none());
+}
+
+#[test]
+fn errors_of_text_embeddings_inference_have_its_shape() {
+    let server = Server::new();
+    let long = "the ".repeat(200);
+    for (path, body, status, kind) in [
+        ("/embed", json!({"inputs": []}), 400, "empty"),
+        ("/embed", json!({"inputs": "a", "prompt_name": "no"}), 422, "validation"),
+        ("/embed", json!({"inputs": long, "truncate": false}), 422, "validation"),
+        ("/embed", json!({"inputs": [[1, 2], [4_000_000_000u32]]}), 422, "validation"),
+        ("/embed", json!({"inputs": [["a", "b"]]}), 422, "validation"),
+        ("/embed", json!({"inputs": "a", "model": "no"}), 404, "validation"),
+        ("/embed", json!({"inputs": "a", "truncation_direction": "Up"}), 422, "validation"),
+        ("/embed", json!({}), 422, "validation"),
+        ("/embed_all", json!({"inputs": {}}), 422, "validation"),
+        ("/tokenize", json!({"inputs": [1]}), 422, "validation"),
+        ("/tokenize", json!({"inputs": []}), 400, "empty"),
+        ("/decode", json!({"ids": [4_000_000_000u32]}), 422, "tokenizer"),
+        ("/decode", json!({"ids": "a"}), 422, "validation"),
+        ("/similarity", json!({"inputs": {"source_sentence": "a", "sentences": []}}), 400, "empty"),
+        ("/similarity/matrix", json!({"inputs": [], "dimensions": null}), 400, "empty"),
+        ("/similarity/matrix", json!({"inputs": ["a"], "dimensions": []}), 422, "validation"),
+        ("/similarity/matrix", json!({"inputs": ["a"], "dimensions": [64, 64]}), 422, "validation"),
+        ("/similarity/matrix", json!({"inputs": vec!["a"; 513]}), 422, "validation"),
+        ("/rerank", json!({"query": "a", "texts": []}), 400, "empty"),
+        ("/rerank", json!({"query": 1, "texts": ["a"]}), 422, "validation"),
+        ("/search", json!({"query": "a"}), 404, "validation"),
+        ("/classify", json!({"inputs": "a"}), 404, "validation"),
+    ] {
+        let error = post(&server, path, body.clone(), status);
+        assert_eq!(error["error_type"], kind, "{path} {body}: {error}");
+    }
+    check("post", "/embed", 400, &server.post("/embed", "not JSON").json(400));
+}
+
+#[test]
+fn a_matrix_holds_every_pair_at_every_dimension() {
+    let server = Server::new();
+    let texts = ["the house", "a river", "the house"];
+    let answer = post(&server, "/similarity/matrix", json!({"inputs": texts}), 200);
+    assert_eq!(answer["dimensions"], json!([64, 32, 16]));
+    for dimension in [64, 32, 16] {
+        let rows = encoded(&texts, dimension);
+        let matrix = &answer["matrices"][dimension.to_string()];
+        for (i, a) in rows.iter().enumerate() {
+            for (j, b) in rows.iter().enumerate() {
+                let expected: f32 = a.iter().zip(b).map(|(x, y)| x * y).sum();
+                assert!((matrix[i][j].as_f64().unwrap() - f64::from(expected)).abs() < 1e-5, "{dimension} {i} {j}");
+            }
+        }
+        assert_eq!(matrix[0][2], matrix[2][0]);
+    }
+    let two = post(&server, "/similarity/matrix", json!({"inputs": texts, "dimensions": [16, 64]}), 200);
+    assert_eq!((&two["dimensions"], &two["matrices"]["16"]), (&json!([16, 64]), &answer["matrices"]["16"]));
+}
+
+#[test]
+fn what_tells_of_the_server_itself() {
+    let server = Server::new();
+    let info = get(&server, "/info", "/info", 200);
+    assert_eq!((&info["model_id"], &info["dimensions"]), (&json!("tiny"), &json!([64, 32, 16])));
+    assert_eq!(info["model_type"], json!({"embedding": {"pooling": "cls"}}));
+    assert_eq!((&info["max_input_length"], &info["normalized"]), (&json!(128), &json!(true)));
+    for path in ["/health", "/health/ready", "/health/live", "/ping"] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    let committed: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+    assert_eq!(server.get("/openapi.json").json(200), committed);
+    for path in ["/", "/docs"] {
+        let page = server.get(path);
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'") && policy.contains("connect-src 'self'"), "{policy}");
+        assert!(page.text().to_lowercase().starts_with("<!doctype html>"), "{path}");
+    }
+    server.post("/embed", r#"{"inputs": "a"}"#);
+    let metrics = server.get("/metrics").text();
+    for line in [
+        "maana_requests_total{route=\"/embed\",status=\"200\"} 1",
+        "maana_tokens_total 3",
+        "maana_ready 1",
+        "maana_batch_texts_bucket{le=\"1\"} 1",
+        "maana_queue_seconds_count 1",
+        "# TYPE maana_inference_seconds histogram",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "no {line} in\n{metrics}");
+    }
+    assert!(server.metric("process_resident_memory_bytes") > 1e6);
+}
+
+#[test]
+fn paths_and_methods_that_are_none_are_told_so_in_each_shape() {
+    let server = Server::new();
+    let ask =
+        |method: &str, path: &str| -> Answer { Client::new(server.address).send(method, path, &[], b"").unwrap() };
+    ask("GET", "/nothing").error(404, "validation");
+    assert_eq!(ask("GET", "/v1/nothing").json(404)["error"]["type"], "invalid_request_error");
+    let answer = ask("GET", "/embed");
+    assert_eq!(answer.header("allow"), Some("POST"));
+    answer.error(405, "validation");
+    assert_eq!(ask("DELETE", "/v1/models").json(405)["error"]["param"], Value::Null);
+    assert_eq!((ask("HEAD", "/health").status, ask("HEAD", "/nothing").status), (200, 404));
+}
+
+#[test]
+fn headers_tell_what_an_answer_took() {
+    let server = Server::new();
+    let answer = server.post("/embed", r#"{"inputs": ["the house", "日本"]}"#);
+    for name in ["x-total-time", "x-tokenization-time", "x-queue-time", "x-inference-time"] {
+        assert!(answer.header(name).unwrap().parse::<u64>().unwrap() < 60_000, "{name}");
+    }
+    assert_eq!((answer.header("x-model-id"), answer.header("x-compute-type")), (Some("tiny"), Some("cpu")));
+    assert_eq!(answer.header("x-compute-characters"), Some("11"));
+    assert!(answer.header("x-compute-tokens").unwrap().parse::<usize>().unwrap() >= 7);
+    assert!(answer.header("server-timing").unwrap().starts_with("tokenization;dur="));
+    let mut client = Client::new(server.address);
+    let wrong = client.send("POST", "/embed", &[("x-priority", "urgent")], br#"{"inputs": "a"}"#).unwrap();
+    assert!(wrong.error(422, "validation").contains("x-priority"));
+}
