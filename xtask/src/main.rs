@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench_peers;
+mod browser;
 mod emulate;
 mod python;
 mod quality;
@@ -13,7 +14,7 @@ use std::process::Command;
 use std::time::Instant;
 
 const HELP: &str = "\
-cargo xtask test    formatting, clippy, all tests, docs, the layers, and the demo on a small setting
+cargo xtask test    formatting, clippy, all tests, docs, the layers, the demo on a small setting, and the page in a browser
 cargo xtask check   the layers alone: who may use whom, and where `unsafe` may stand
 cargo xtask reference [MODEL]
                     open a model folder with Sentence Transformers, and compare its embeddings with ours
@@ -26,6 +27,8 @@ cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning as a recipe says from three seeds, in f32 and in bf16, measured on a retrieval set
 cargo xtask store   100,000 random operations on the store, with restarts, beside a plain list
 cargo xtask loom    the pool of threads in every order in which its threads can meet
+cargo xtask browser [--screenshots DIR] [--only WORDS]
+                    the server's page in headless Chromium: the numbers it shows beside the server's
 cargo xtask emulate [avx512|neon] [FILTER]... [--minutes N]
                     the kernels' tests on instruction sets that this machine need not have; those whose names
                     contain FILTER; one that takes more than N minutes (40) has failed";
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
         Some("seeds") => quality::seeds(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),
         Some("loom") => loom(),
+        Some("browser") => browser::run_page(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("emulate") => emulate::emulate(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             println!("{HELP}");
@@ -59,6 +63,7 @@ fn test() -> Result<()> {
     loom()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     small_demo()?;
+    browser::run_page(&[])?;
     println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }

@@ -121,7 +121,7 @@ def pairs(values):
 
 def spearman(a, b):
     def ranks(values):
-        values = [round(value, 9) for value in values]
+        values = [round(value, 6) for value in values]
         return [sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2 for value in values]
 
     a, b = ranks(a), ranks(b)
