@@ -3,6 +3,7 @@
 
 mod bench_peers;
 mod browser;
+mod container;
 mod emulate;
 mod python;
 mod quality;
@@ -29,6 +30,8 @@ cargo xtask store   100,000 random operations on the store, with restarts, besid
 cargo xtask loom    the pool of threads in every order in which its threads can meet
 cargo xtask browser [--screenshots DIR] [--only WORDS]
                     the server's page in headless Chromium: the numbers it shows beside the server's
+cargo xtask container
+                    the image of deploy/Containerfile as an OCI archive, tried, with its size; needs no tool for containers
 cargo xtask emulate [avx512|neon] [FILTER]... [--minutes N]
                     the kernels' tests on instruction sets that this machine need not have; those whose names
                     contain FILTER; one that takes more than N minutes (40) has failed";
@@ -46,6 +49,7 @@ fn main() -> Result<()> {
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),
         Some("loom") => loom(),
         Some("browser") => browser::run_page(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("container") => container::container(),
         Some("emulate") => emulate::emulate(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             println!("{HELP}");
