@@ -3,7 +3,7 @@
 //! is told below. Everything is kept in `target/emulate`.
 
 mod computer;
-mod debian;
+pub(crate) mod debian;
 
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Write;

@@ -3,6 +3,8 @@
 
 mod bench_peers;
 mod bench_search;
+mod browser;
+mod container;
 mod emulate;
 mod postgres;
 mod python;
@@ -16,7 +18,7 @@ use std::process::Command;
 use std::time::Instant;
 
 const HELP: &str = "\
-cargo xtask test    formatting, clippy, all tests, docs, the layers, and the demo on a small setting
+cargo xtask test    formatting, clippy, all tests, docs, the layers, the demo on a small setting, and the page in a browser
 cargo xtask check   the layers alone: who may use whom, and where `unsafe` may stand
 cargo xtask reference [MODEL]
                     open a model folder with Sentence Transformers, and compare its embeddings with ours
@@ -34,6 +36,10 @@ cargo xtask store   100,000 random operations on the store, with restarts, besid
 cargo xtask postgres
                     the tests of stores on a PostgreSQL of their own, or on that of MAANA_TEST_POSTGRES
 cargo xtask loom    the pool of threads in every order in which its threads can meet
+cargo xtask browser [--screenshots DIR] [--only WORDS]
+                    the server's page in headless Chromium: the numbers it shows beside the server's
+cargo xtask container
+                    the image of deploy/Containerfile as an OCI archive, tried, with its size; needs no tool for containers
 cargo xtask emulate [avx512|neon] [FILTER]... [--minutes N]
                     the kernels' tests on instruction sets that this machine need not have; those whose names
                     contain FILTER; one that takes more than N minutes (40) has failed";
@@ -52,6 +58,8 @@ fn main() -> Result<()> {
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),
         Some("postgres") => postgres::test(),
         Some("loom") => loom(),
+        Some("browser") => browser::run_page(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("container") => container::container(),
         Some("emulate") => emulate::emulate(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             println!("{HELP}");
@@ -70,6 +78,7 @@ fn test() -> Result<()> {
     loom()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     small_demo()?;
+    browser::run_page(&[])?;
     println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }

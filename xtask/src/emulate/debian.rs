@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Sees to it that the packages are installed. Each comes with a file by which it is known to be there.
-pub(super) fn install(packages: &[(&str, &str)]) -> Result<()> {
+pub(crate) fn install(packages: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> =
         packages.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
     if missing.is_empty() {
