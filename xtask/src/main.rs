@@ -6,6 +6,7 @@ mod emulate;
 mod python;
 mod quality;
 mod reference;
+mod serving;
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
