@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod bench_peers;
+mod bench_serve;
 mod emulate;
 mod python;
 mod quality;
 mod reference;
+mod results_file;
 mod serving;
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +23,10 @@ cargo xtask reference [MODEL]
 cargo xtask bench-peers [--only encode,train,evaluate,start] [--rounds N] [--threads N] [--quick]
                     speed and memory beside Sentence Transformers, ONNX Runtime, OpenVINO and candle, round by round;
                     writes bench/RESULTS.md, results.svg and results.json (with --quick: into target/peers)
+cargo xtask bench-serve [--only minilm,bge-base] [--engines NAME,...] [--clients 1,8,64,512] [--rounds N] [--seconds N]
+                       [--threads N] [--quick]
+                    `maana serve` under load beside Infinity and FastAPI with Sentence Transformers, round by round; writes
+                    its part of bench/RESULTS.md, serving.svg and serving.json (with --quick: into target/serve-peers)
 cargo xtask quality MODEL SET...
                     retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
 cargo xtask seeds RECIPE SET [OPTIONS]
@@ -39,6 +45,7 @@ fn main() -> Result<()> {
         Some("check") => check(),
         Some("reference") => reference::compare(std::env::args().nth(2).as_deref()),
         Some("bench-peers") => bench_peers::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("bench-serve") => bench_serve::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("quality") => quality::retrieval(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("seeds") => quality::seeds(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),

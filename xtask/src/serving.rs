@@ -2,6 +2,7 @@
 //! is asked of it stands in those two.
 
 pub(crate) mod embeddings;
+pub(crate) mod expected;
 pub(crate) mod http;
 pub(crate) mod latency;
 pub(crate) mod load;

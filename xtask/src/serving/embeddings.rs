@@ -32,7 +32,8 @@ struct Item<'a> {
 
 /// The embeddings of an answer of OpenAI's shape, by their index.
 pub(crate) fn from_openai(body: &[u8]) -> Result<Vec<Vec<f32>>, String> {
-    let mut answer: OpenAi = serde_json::from_slice(body).map_err(|error| format!("no embeddings in base64: {error}"))?;
+    let mut answer: OpenAi =
+        serde_json::from_slice(body).map_err(|error| format!("no embeddings in base64: {error}"))?;
     answer.data.sort_by_key(|item| item.index);
     if answer.data.iter().enumerate().any(|(place, item)| item.index != place) {
         return Err("indices are not 0, 1, 2, …".to_owned());
@@ -96,7 +97,8 @@ mod tests {
 
     #[test]
     fn embeddings_come_by_index() {
-        let body = br#"{"object":"list","data":[{"index":1,"embedding":"AAAAwA=="},{"index":0,"embedding":"AACAPw=="}]}"#;
+        let body =
+            br#"{"object":"list","data":[{"index":1,"embedding":"AAAAwA=="},{"index":0,"embedding":"AACAPw=="}]}"#;
         assert_eq!(from_openai(body), Ok(vec![vec![1.0], vec![-2.0]]));
         assert!(from_openai(br#"{"data":[{"index":1,"embedding":"AACAPw=="}]}"#).is_err());
         assert_eq!(from_embed(b"[[0.5,1e-3]]"), Ok(vec![vec![0.5, 1e-3]]));

@@ -176,7 +176,8 @@ impl Summary {
                 End::Lost(why) => lost.push(why.clone()),
             }
         }
-        let finished = samples.iter().filter(|sample| sample.end == End::Right && window.contains(&sample.done)).count();
+        let finished =
+            samples.iter().filter(|sample| sample.end == End::Right && window.contains(&sample.done)).count();
         Self {
             right: latencies(&End::Right, |sample| sample.due),
             refused: latencies(&End::Status(429), |sample| sample.sent),

@@ -1,6 +1,6 @@
 //! A server as a process: started, waited for, weighed, stopped.
 
-use super::http::{self, Connection};
+use super::http::Connection;
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -120,9 +120,4 @@ impl Drop for Server {
 /// A port that nothing listens on.
 pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// The probe of readiness that needs no body.
-pub(crate) fn health(path: &str) -> Vec<u8> {
-    http::get(path)
 }

@@ -34,7 +34,8 @@ pub(crate) fn texts(lengths: Lengths, count: usize, seed: u64) -> Vec<String> {
     // A pair has some thirty words; a mixed text eighty on average.
     let synthesis = Synthesis { pairs: count * 6 + 64, queries: 0, seed };
     let sentences = synthesis.pairs().flat_map(|pair| [pair.anchor, pair.positive]);
-    let words: Vec<String> = sentences.flat_map(|text| text.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
+    let words: Vec<String> =
+        sentences.flat_map(|text| text.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
     let mut words = words.iter().cycle();
     let mut told = HashSet::new();
     std::iter::from_fn(|| {
