@@ -192,7 +192,7 @@ fn start(model: &Model, setting: &Setting, work: &Work, rounds: usize) -> Result
 }
 
 fn request(model: &Model, text: &str) -> Vec<u8> {
-    embeddings::openai("/v1/embeddings", model.name, &[text], "")
+    embeddings::openai(Some(&model.served()), &[text], "")
 }
 
 /// Runs `load` against a server, with every answer checked.

@@ -9,6 +9,7 @@ mod quality;
 mod reference;
 mod results_file;
 mod serving;
+mod soak;
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -31,6 +32,9 @@ cargo xtask quality MODEL SET...
                     retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
 cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning as a recipe says from three seeds, in f32 and in bf16, measured on a retrieval set
+cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--model MODEL]
+                    `maana serve` for N seconds (600) at twice what it can do: nothing lost or wrong, memory flat; then
+                    SIGTERM and SIGKILL under load. With --url a server that runs already, without the last two
 cargo xtask store   100,000 random operations on the store, with restarts, beside a plain list
 cargo xtask loom    the pool of threads in every order in which its threads can meet
 cargo xtask emulate [avx512|neon] [FILTER]... [--minutes N]
@@ -48,6 +52,7 @@ fn main() -> Result<()> {
         Some("bench-serve") => bench_serve::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("quality") => quality::retrieval(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("seeds") => quality::seeds(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("soak") => soak::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),
         Some("loom") => loom(),
         Some("emulate") => emulate::emulate(&std::env::args().skip(2).collect::<Vec<_>>()),
@@ -67,6 +72,7 @@ fn test() -> Result<()> {
     loom()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     small_demo()?;
+    soak::short()?;
     println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }

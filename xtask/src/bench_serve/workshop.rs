@@ -22,6 +22,13 @@ pub(crate) struct Model {
     pub(crate) with_graph: PathBuf,
 }
 
+impl Model {
+    /// What requests call it: the name of its folder.
+    pub(crate) fn served(&self) -> String {
+        self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
 /// Texts of one kind with their right embeddings.
 pub(crate) struct Work {
     pub(crate) lengths: Lengths,
@@ -77,12 +84,11 @@ pub(crate) fn settings(model: &Model, keys: &[String], threads: usize) -> Result
 fn setting(key: &'static str, model: &Model, threads: usize) -> Result<Setting> {
     let root = std::env::current_dir()?;
     let folder = model.folder.to_string_lossy();
-    let count = threads.to_string();
+    let (count, served) = (threads.to_string(), model.served());
     let infinity = |engine: &str, id: &str| -> Result<Vec<String>> {
         let program = environment("infinity")?.with_file_name("infinity_emb");
         let mut words = vec![program.to_string_lossy().into_owned()];
-        words
-            .extend(["v2", "--model-id", id, "--served-model-name", model.name, "--engine", engine].map(str::to_owned));
+        words.extend(["v2", "--model-id", id, "--served-model-name", &served, "--engine", engine].map(str::to_owned));
         words.extend(["--device", "cpu", "--no-bettertransformer", "--url-prefix", "/v1"].map(str::to_owned));
         words.extend(["--log-level", "warning", "--port", "PORT"].map(str::to_owned));
         Ok(words)
@@ -107,9 +113,10 @@ fn setting(key: &'static str, model: &Model, threads: usize) -> Result<Setting> 
         "fastapi" => ("FastAPI", fastapi(&[])?, root),
         "fastapi-batching" => ("FastAPI, batching", fastapi(&["--batching"])?, root),
         _ => {
-            let named = format!("{}={folder}", model.name);
-            let words = [MAANA, "serve", &named, "--port", "PORT", "--threads", &count];
-            ("Maana", words.map(str::to_owned).to_vec(), root)
+            let mut words = vec![MAANA, "serve", &folder, "--port", "PORT", "--threads", &count];
+            // At 512 clients a long text waits for longer than people would; here nobody may be turned away.
+            words.extend(["--deadline", "600", "--log", "off"]);
+            ("Maana", words.into_iter().map(str::to_owned).collect(), root)
         }
     };
     Ok(Setting { key, name: name.to_owned(), ours: key == "maana", words, folder: place, threads })
@@ -181,8 +188,9 @@ pub(crate) fn models(keys: &[String]) -> Result<Vec<Model>> {
             "minilm" => ("all-MiniLM-L6-v2", bench_peers::minilm_folder()?),
             _ => ("bge-base shape", bench_peers::bge_base_folder()?),
         };
-        let with_graph = Path::new(WORK).join(folder.file_name().context("a model folder has a name")?);
-        models.push(Model { name, folder, with_graph });
+        let mut model = Model { name, folder, with_graph: PathBuf::new() };
+        model.with_graph = Path::new(WORK).join(model.served());
+        models.push(model);
     }
     Ok(models)
 }
@@ -199,6 +207,5 @@ pub(crate) fn work(model: &Model, lengths: Lengths) -> Result<Work> {
 
 /// Where a server's own words go.
 pub(crate) fn log(model: &Model, setting: &Setting) -> PathBuf {
-    let folder = model.folder.file_name().unwrap_or_default().to_string_lossy();
-    Path::new(WORK).join(format!("log/{folder}-{}.txt", setting.key))
+    Path::new(WORK).join(format!("log/{}-{}.txt", model.served(), setting.key))
 }

@@ -6,10 +6,14 @@ use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
 
-/// `POST /v1/embeddings`, answered in base64 as the official client asks for it.
-pub(crate) fn openai(path: &str, model: &str, texts: &[&str], headers: &str) -> Vec<u8> {
+/// `POST /v1/embeddings`, answered in base64 as the official client asks for it. Without a model the server takes its first.
+pub(crate) fn openai(model: Option<&str>, texts: &[&str], headers: &str) -> Vec<u8> {
     let input = if let [text] = texts { json!(text) } else { json!(texts) };
-    http::post(path, headers, &json!({"model": model, "input": input, "encoding_format": "base64"}).to_string())
+    let mut body = json!({"input": input, "encoding_format": "base64"});
+    if let Some(model) = model {
+        body["model"] = json!(model);
+    }
+    http::post("/v1/embeddings", headers, &body.to_string())
 }
 
 /// `POST /embed`, answered as lists of numbers.
@@ -73,12 +77,6 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
         }
     }
     Some(bytes)
-}
-
-/// The cosine of two embeddings.
-pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 #[cfg(test)]
