@@ -3,6 +3,7 @@
 
 mod bench_peers;
 mod bench_serve;
+mod clients;
 mod emulate;
 mod python;
 mod quality;
@@ -32,6 +33,8 @@ cargo xtask quality MODEL SET...
                     retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
 cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning as a recipe says from three seeds, in f32 and in bf16, measured on a retrieval set
+cargo xtask clients [--maana PROGRAM]
+                    `maana serve` as other people's clients see it: OpenAI's, Hugging Face's, Schemathesis
 cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--model MODEL]
                     `maana serve` for N seconds (600) at twice what it can do: nothing lost or wrong, memory flat; then
                     SIGTERM and SIGKILL under load. With --url a server that runs already, without the last two
@@ -52,6 +55,7 @@ fn main() -> Result<()> {
         Some("bench-serve") => bench_serve::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("quality") => quality::retrieval(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("seeds") => quality::seeds(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("clients") => clients::test(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("soak") => soak::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),
         Some("loom") => loom(),
@@ -72,6 +76,7 @@ fn test() -> Result<()> {
     loom()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     small_demo()?;
+    clients::in_tests()?;
     soak::short()?;
     println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())

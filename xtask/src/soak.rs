@@ -107,7 +107,7 @@ fn address(url: &str) -> Result<SocketAddr> {
 }
 
 fn under_load(traffic: &Traffic, address: SocketAddr, server: Option<&mut Server>, time: Duration) -> Result<()> {
-    let capacity = capacity(traffic, address)?;
+    let capacity = capacity(traffic, address, (time / 10).max(Duration::from_secs(4)))?;
     println!("capacity: {capacity:.1} requests/s; now twice as many for {} s", time.as_secs());
     let moments = arrivals(2.0 * capacity, time, 1);
     let over = AtomicBool::new(false);
@@ -131,14 +131,17 @@ fn under_load(traffic: &Traffic, address: SocketAddr, server: Option<&mut Server
     }
 }
 
-/// Requests a second that a closed loop of few clients gets answered, whose tokens all find room.
-fn capacity(traffic: &Traffic, address: SocketAddr) -> Result<f64> {
-    let (warm_up, end) = (Duration::from_secs(1), Duration::from_secs(4));
-    let samples = traffic.with_load(address, |load| load.closed(4, end, &AtomicBool::new(false)));
-    let summary = Summary::of(&samples, warm_up..end);
+/// The most right answers in a second of a closed loop of few clients, whose tokens all find room.
+fn capacity(traffic: &Traffic, address: SocketAddr, time: Duration) -> Result<f64> {
+    let samples = traffic.with_load(address, |load| load.closed(8, time, &AtomicBool::new(false)));
+    let summary = Summary::of(&samples, Duration::ZERO..time);
     ensure!(summary.wrong.is_empty(), "{} wrong answers, the first: {}", summary.wrong.len(), summary.wrong[0]);
-    ensure!(summary.per_second > 0.0, "no answer in {} s; {:?}", end.as_secs(), summary.statuses);
-    Ok(summary.per_second)
+    let right: Vec<u64> =
+        samples.iter().filter(|sample| sample.end == End::Right).map(|sample| sample.done.as_secs()).collect();
+    let in_second = |second| right.iter().filter(|done| **done == second).count();
+    let most = (0..time.as_secs()).map(in_second).max().unwrap_or_default();
+    ensure!(most > 0, "no answer in {} s; {:?}", time.as_secs(), summary.statuses);
+    Ok(most as f64)
 }
 
 fn judge(samples: &[Sample], time: Duration) -> Result<()> {

@@ -17,7 +17,7 @@ const STACK: usize = 256 * 1024;
 /// How long a client whose connection failed waits before it tries again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Says what is wrong with the good answer to the request of that number.
+/// Says what is wrong with the answer to the request of that number, whatever its status.
 pub(crate) type Check<'a> = &'a (dyn Fn(usize, &Response) -> Result<(), String> + Sync);
 
 /// What is sent where, and how answers are judged.
@@ -35,7 +35,7 @@ pub(crate) enum End {
     Right,
     /// Another status.
     Status(u16),
-    /// 200, and not what it should be.
+    /// An answer that is not what it should be.
     Wrong(String),
     /// No whole answer.
     Lost(String),
@@ -122,11 +122,11 @@ impl Client<'_> {
             Err(error) => return End::Lost(format!("no connection: {error}")),
         };
         match connection.exchange(&self.load.requests[number]) {
-            Ok(response) if response.status == 200 => match (self.load.check)(number, &response) {
-                Ok(()) => End::Right,
+            Ok(response) => match (self.load.check)(number, &response) {
+                Ok(()) if response.status == 200 => End::Right,
+                Ok(()) => End::Status(response.status),
                 Err(why) => End::Wrong(why),
             },
-            Ok(response) => End::Status(response.status),
             Err(error) => End::Lost(error.to_string()),
         }
     }

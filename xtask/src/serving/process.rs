@@ -103,11 +103,6 @@ impl Server {
         lines.reverse();
         format!("the last words of {}: {}", self.log.display(), lines.join(" | "))
     }
-
-    /// What it printed, as a whole.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
 }
 
 impl Drop for Server {

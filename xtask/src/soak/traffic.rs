@@ -16,7 +16,7 @@ use std::process::Command;
 const TEXTS: usize = 200;
 const REQUESTS: usize = 500;
 /// The most texts of a request.
-const TOGETHER: usize = 12;
+const TOGETHER: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Api {
@@ -76,6 +76,11 @@ impl Traffic {
 
     /// Says what is wrong with the answer to a request.
     pub(crate) fn check(&self, number: usize, response: &Response) -> Result<(), String> {
+        match response.status {
+            200 => {}
+            429 if response.header("retry-after").is_none() => return Err("429 without retry-after".to_owned()),
+            _ => return Ok(()),
+        }
         let (api, range) = &self.asked[number];
         let answered = match api {
             Api::OpenAi => embeddings::from_openai(response.body)?,
