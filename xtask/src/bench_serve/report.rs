@@ -21,17 +21,17 @@ const LONE: f64 = 0.5;
 pub(crate) struct Round {
     pub(crate) per_second: f64,
     pub(crate) answers: usize,
-    pub(crate) p50: f64,
-    pub(crate) p90: f64,
-    pub(crate) p99: f64,
-    pub(crate) max: f64,
+    pub(crate) p50: Option<f64>,
+    pub(crate) p90: Option<f64>,
+    pub(crate) p99: Option<f64>,
+    pub(crate) max: Option<f64>,
     /// Answers other than 200 by status, and requests without a whole answer as status 0.
     pub(crate) errors: BTreeMap<u16, usize>,
 }
 
 impl Round {
     pub(crate) fn of(summary: &Summary) -> Self {
-        let quantile = |share| summary.right.quantile_ms(share).unwrap_or(f64::INFINITY);
+        let quantile = |share| summary.right.quantile_ms(share);
         let mut errors = summary.statuses.clone();
         if !summary.lost.is_empty() {
             errors.insert(0, summary.lost.len());
@@ -50,7 +50,8 @@ impl Round {
     pub(crate) fn line(&self) -> String {
         let Self { per_second, answers, p50, p99, errors, .. } = self;
         let errors = if errors.is_empty() { String::new() } else { format!(", errors {errors:?}") };
-        format!("{per_second:.1}/s, p50 {p50:.1} ms, p99 {p99:.1} ms, {answers} answers{errors}")
+        let [p50, p99] = [*p50, *p99].map(milliseconds);
+        format!("{per_second:.1}/s, p50 {p50}, p99 {p99}, {answers} answers{errors}")
     }
 }
 
@@ -68,25 +69,26 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    fn median(&self, figure: fn(&Round) -> f64) -> f64 {
-        let mut figures: Vec<f64> = self.rounds.iter().map(figure).collect();
+    /// Of the rounds that have the figure.
+    fn median(&self, figure: fn(&Round) -> Option<f64>) -> Option<f64> {
+        let mut figures: Vec<f64> = self.rounds.iter().filter_map(figure).collect();
         figures.sort_by(f64::total_cmp);
         let middle = figures.len() / 2;
         match figures.len() {
-            0 => f64::NAN,
-            even if even % 2 == 0 => f64::midpoint(figures[middle - 1], figures[middle]),
-            _ => figures[middle],
+            0 => None,
+            even if even % 2 == 0 => Some(f64::midpoint(figures[middle - 1], figures[middle])),
+            _ => Some(figures[middle]),
         }
     }
 
     pub(crate) fn per_second(&self) -> f64 {
-        self.median(|round| round.per_second)
+        self.median(|round| Some(round.per_second)).unwrap_or_default()
     }
 
     /// Half the range of the rounds' answers a second, as a share of the median.
-    fn spread(&self) -> f64 {
+    fn spread(&self) -> Option<f64> {
         let all = || self.rounds.iter().map(|round| round.per_second);
-        (all().fold(0.0, f64::max) - all().fold(f64::INFINITY, f64::min)) / 2.0 / self.per_second()
+        share((all().fold(0.0, f64::max) - all().fold(f64::INFINITY, f64::min)) / 2.0, self.per_second())
     }
 
     fn errors(&self) -> String {
@@ -163,9 +165,9 @@ impl Table {
         self.cells.iter().filter(move |cell| cell.lengths == lengths && cell.clients == clients)
     }
 
-    /// The peer with most answers a second.
+    /// The peer with most answers a second, if it has any.
     pub(crate) fn better_peer<'a>(&'a self, lengths: &'a str, clients: Option<usize>) -> Option<&'a Cell> {
-        let peers = self.of_load(lengths, clients).filter(|cell| !cell.ours);
+        let peers = self.of_load(lengths, clients).filter(|cell| !cell.ours && cell.per_second() > 0.0);
         peers.max_by(|a, b| a.per_second().total_cmp(&b.per_second()))
     }
 
@@ -234,16 +236,16 @@ impl Table {
                 let cells = self.ours(lengths, Some(clients)).zip(self.better_peer(lengths, Some(clients)));
                 let Some((ours, peer)) = cells else { continue };
                 let about = format!("{}, {lengths} texts, {}", self.model, plural(clients));
+                let ratio = |figure: fn(&Round) -> Option<f64>| share(ours.median(figure)?, peer.median(figure)?);
                 if clients == 1 {
-                    let ratio = ours.median(|round| round.p50) / peer.median(|round| round.p50);
-                    let (asked, verdict) = (format!("p50 at most {LONE}× the better peer's"), yes(ratio <= LONE));
-                    let _ = writeln!(text, "| {about} | {asked} | {ratio:.2}× | {verdict} |");
+                    let (asked, reached) = (format!("p50 at most {LONE}× the better peer's"), ratio(|round| round.p50));
+                    let verdict = yes(reached.map(|reached| reached <= LONE));
+                    let _ = writeln!(text, "| {about} | {asked} | {} | {verdict} |", times(reached));
                 }
-                let speed = ours.per_second() / peer.per_second();
-                let late = ours.median(|round| round.p99) / peer.median(|round| round.p99);
-                let verdict = yes(speed >= FASTER && late <= 1.0);
+                let (speed, late) = (share(ours.per_second(), peer.per_second()), ratio(|round| round.p99));
+                let verdict = yes(speed.zip(late).map(|(speed, late)| speed >= FASTER && late <= 1.0));
                 let asked = format!("at least {FASTER}× the better peer's answers/s, p99 not above its");
-                let _ = writeln!(text, "| {about} | {asked} | {speed:.2}×, p99 {late:.2}× | {verdict} |");
+                let _ = writeln!(text, "| {about} | {asked} | {}, p99 {} | {verdict} |", times(speed), times(late));
             }
         }
         text
@@ -266,11 +268,21 @@ fn row(cell: &Cell, best: Option<f64>) -> String {
         (Some(clients), _) => plural(clients),
         (None, rate) => format!("open, {:.1}/s", rate.unwrap_or_default()),
     };
-    let against = best.map(|best| format!("{:.2}×", cell.per_second() / best)).unwrap_or_default();
+    let against = times(best.and_then(|best| share(cell.per_second(), best)));
     let quantiles = [cell.median(|r| r.p50), cell.median(|r| r.p90), cell.median(|r| r.p99), cell.median(|r| r.max)];
     let quantiles = quantiles.map(milliseconds).join(" | ");
-    let (name, speed, spread) = (bold(&cell.name, cell.ours), cell.per_second(), cell.spread() * 100.0);
-    format!("| {load} | {name} | {speed:.1} | {spread:.0} % | {against} | {quantiles} | {} |\n", cell.errors())
+    let (name, speed) = (bold(&cell.name, cell.ours), cell.per_second());
+    let spread = cell.spread().map(|spread| format!("{:.0} %", spread * 100.0)).unwrap_or_default();
+    format!("| {load} | {name} | {speed:.1} | {spread} | {against} | {quantiles} | {} |\n", cell.errors())
+}
+
+/// None where there is nothing to divide by.
+fn share(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}
+
+fn times(ratio: Option<f64>) -> String {
+    ratio.map(|ratio| format!("{ratio:.2}×")).unwrap_or_default()
 }
 
 fn plural(clients: usize) -> String {
@@ -281,17 +293,21 @@ fn bold(name: &str, ours: bool) -> String {
     if ours { format!("**{name}**") } else { name.to_owned() }
 }
 
-fn milliseconds(value: f64) -> String {
+fn milliseconds(value: Option<f64>) -> String {
     match value {
-        value if !value.is_finite() => String::new(),
-        value if value < 100.0 => format!("{value:.1} ms"),
-        value if value < 10_000.0 => format!("{value:.0} ms"),
-        value => format!("{:.1} s", value / 1e3),
+        None => String::new(),
+        Some(value) if value < 100.0 => format!("{value:.1} ms"),
+        Some(value) if value < 10_000.0 => format!("{value:.0} ms"),
+        Some(value) => format!("{:.1} s", value / 1e3),
     }
 }
 
-fn yes(enough: bool) -> &'static str {
-    if enough { "yes" } else { "no" }
+fn yes(enough: Option<bool>) -> &'static str {
+    match enough {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not measured",
+    }
 }
 
 /// All tables, and what they were measured with.
@@ -396,7 +412,8 @@ mod tests {
     use super::*;
 
     fn round(per_second: f64, p50: f64) -> Round {
-        Round { per_second, answers: 10, p50, p90: p50, p99: p50 * 2.0, max: p50 * 3.0, errors: BTreeMap::new() }
+        let [p50, p99, max] = [p50, p50 * 2.0, p50 * 3.0].map(Some);
+        Round { per_second, answers: 10, p50, p90: p50, p99, max, errors: BTreeMap::new() }
     }
 
     fn cell(name: &str, clients: Option<usize>, rounds: &[(f64, f64)]) -> Cell {
@@ -412,6 +429,7 @@ mod tests {
             cell("B", Some(1), &[(20.0, 50.0)]),
             cell("Maana", Some(1), &[(70.0, 10.0), (80.0, 30.0)]),
             cell("A", None, &[(7.0, 100.0)]),
+            cell("A", Some(8), &[(0.0, 100.0)]),
             cell("Maana", Some(8), &[(90.0, 10.0)]),
         ];
         table
@@ -421,7 +439,7 @@ mod tests {
     fn targets_are_judged_beside_the_better_peer() {
         let judged = table().judged();
         let rows: Vec<&str> = judged.lines().collect();
-        assert_eq!(rows.len(), 2, "8 clients have no peer");
+        assert_eq!(rows.len(), 2, "of 8 clients no peer has answered one");
         assert!(rows[0].contains("p50 at most 0.5×") && rows[0].ends_with("| 0.40× | yes |"), "{}", rows[0]);
         assert!(rows[1].ends_with("| 3.75×, p99 0.40× | yes |"), "{}", rows[1]);
     }

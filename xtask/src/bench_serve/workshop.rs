@@ -12,6 +12,8 @@ const WORK: &str = "target/serve-peers";
 /// Texts differ, so that a server that remembers answers gains nothing in a short run.
 const TEXTS: usize = 1024;
 const SEED: u64 = 11;
+/// As the peers compute, whatever the processor could do besides.
+const PRECISION: [&str; 2] = ["--precision", "f32"];
 
 /// A model folder that all servers open.
 pub(crate) struct Model {
@@ -115,7 +117,7 @@ fn setting(key: &'static str, model: &Model, threads: usize) -> Result<Setting> 
         _ => {
             let mut words = vec![MAANA, "serve", &folder, "--port", "PORT", "--threads", &count];
             // At 512 clients a long text waits for longer than people would; here nobody may be turned away.
-            words.extend(["--deadline", "600", "--log", "off"]);
+            words.extend(["--deadline", "600", "--log", "off"].iter().chain(&PRECISION));
             ("Maana", words.into_iter().map(str::to_owned).collect(), root)
         }
     };
@@ -200,7 +202,7 @@ pub(crate) fn work(model: &Model, lengths: Lengths) -> Result<Work> {
     let texts = texts(lengths, TEXTS, SEED);
     let folder = Path::new(WORK).join("expected");
     std::fs::create_dir_all(&folder)?;
-    let embeddings = serving::expected::encode(Path::new(MAANA), &model.folder, &texts, &folder)?;
+    let embeddings = serving::expected::encode(Path::new(MAANA), &model.folder, &texts, &folder, &PRECISION)?;
     ensure!(embeddings.len() == texts.len(), "{} embeddings of {} texts", embeddings.len(), texts.len());
     Ok(Work { lengths, texts, embeddings })
 }

@@ -5,13 +5,19 @@ use serde_json::json;
 use std::path::Path;
 use std::process::Command;
 
-/// The embeddings of `texts` by `maana encode`, with files in `folder` on the way.
-pub(crate) fn encode(maana: &Path, model: &Path, texts: &[String], folder: &Path) -> Result<Vec<Vec<f32>>> {
+/// The embeddings of `texts` by `maana encode` with `flags`, with files in `folder` on the way.
+pub(crate) fn encode(
+    maana: &Path,
+    model: &Path,
+    texts: &[String],
+    folder: &Path,
+    flags: &[&str],
+) -> Result<Vec<Vec<f32>>> {
     let (input, output) = (folder.join("texts.jsonl"), folder.join("embeddings.npy"));
     let lines: String = texts.iter().map(|text| format!("{}\n", json!({"text": text}))).collect();
     std::fs::write(&input, lines).with_context(|| input.display().to_string())?;
     let mut command = Command::new(maana);
-    command.arg("encode").arg(model).arg("--input").arg(&input).arg("--output").arg(&output);
+    command.arg("encode").arg(model).arg("--input").arg(&input).arg("--output").arg(&output).args(flags);
     let said = command.output().with_context(|| format!("{command:?}"))?;
     ensure!(said.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said.stderr));
     let bytes = std::fs::read(&output).with_context(|| output.display().to_string())?;

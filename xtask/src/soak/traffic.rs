@@ -36,7 +36,7 @@ impl Traffic {
     pub(crate) fn encoded(maana: &Path, model: &str) -> Result<Self> {
         let texts = all_texts();
         let folder = folder_of(maana, model)?;
-        let embeddings = expected::encode(maana, &folder, &texts, Path::new(WORK))?;
+        let embeddings = expected::encode(maana, &folder, &texts, Path::new(WORK), &[])?;
         Ok(Self::of(&texts, embeddings))
     }
 
