@@ -107,7 +107,10 @@ fn address(url: &str) -> Result<SocketAddr> {
 }
 
 fn under_load(traffic: &Traffic, address: SocketAddr, server: Option<&mut Server>, time: Duration) -> Result<()> {
-    let capacity = capacity(traffic, address, (time / 10).max(Duration::from_secs(4)))?;
+    let before = (time / 10).max(Duration::from_secs(4));
+    let capacity = capacity(traffic, address, before)?;
+    // So the largest batches have been before memory is watched.
+    traffic.with_load(address, |load| load.closed(CONNECTIONS, before, &AtomicBool::new(false)));
     println!("capacity: {capacity:.1} requests/s; now twice as many for {} s", time.as_secs());
     let moments = arrivals(2.0 * capacity, time, 1);
     let over = AtomicBool::new(false);
