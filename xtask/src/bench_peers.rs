@@ -11,12 +11,14 @@ mod report;
 mod workshop;
 
 use anyhow::{Context, Result, bail};
+pub(crate) use chart::STYLE as CHART_STYLE;
 use engine::{Engine, Setting};
 use plan::{Part, Plan};
 use report::{Comparison, Measured, Results};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use workshop::Workshop;
+pub(crate) use workshop::{MODELS, bge_base_folder, copy_folder, minilm_folder};
 
 /// What the command line asked for.
 struct Options {

@@ -5,12 +5,16 @@ mod bench_peers;
 mod bench_search;
 mod browser;
 mod container;
+mod bench_serve;
+mod clients;
 mod emulate;
 mod postgres;
 mod python;
 mod quality;
 mod reference;
 mod results_file;
+mod serving;
+mod soak;
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -28,10 +32,19 @@ cargo xtask bench-peers [--only encode,train,evaluate,start] [--rounds N] [--thr
 cargo xtask bench-search [--rows N] [--dims 768,384] [--graph-rows N] [--rounds N] [--threads N] [--build] [--quick]
                     finding neighbours beside faiss and usearch; writes its part of bench/RESULTS.md; with --build the
                     indexes are built and kept, and nothing is measured
+cargo xtask bench-serve [--only minilm,bge-base] [--engines NAME,...] [--clients 1,8,64,512] [--rounds N] [--seconds N]
+                       [--threads N] [--quick]
+                    `maana serve` under load beside Infinity and FastAPI with Sentence Transformers, round by round; writes
+                    its part of bench/RESULTS.md, serving.svg and serving.json (with --quick: into target/serve-peers)
 cargo xtask quality MODEL SET...
                     retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
 cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning as a recipe says from three seeds, in f32 and in bf16, measured on a retrieval set
+cargo xtask clients [--maana PROGRAM]
+                    `maana serve` as other people's clients see it: OpenAI's, Hugging Face's, Schemathesis
+cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--model MODEL]
+                    `maana serve` for N seconds (600) at twice what it can do: nothing lost or wrong, memory flat; then
+                    SIGTERM and SIGKILL under load. With --url a server that runs already, without the last two
 cargo xtask store   100,000 random operations on the store, with restarts, beside a plain list
 cargo xtask postgres
                     the tests of stores on a PostgreSQL of their own, or on that of MAANA_TEST_POSTGRES
@@ -53,8 +66,11 @@ fn main() -> Result<()> {
         Some("reference") => reference::compare(std::env::args().nth(2).as_deref()),
         Some("bench-peers") => bench_peers::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("bench-search") => bench_search::measure(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("bench-serve") => bench_serve::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("quality") => quality::retrieval(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("seeds") => quality::seeds(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("clients") => clients::test(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("soak") => soak::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),
         Some("postgres") => postgres::test(),
         Some("loom") => loom(),
@@ -79,6 +95,8 @@ fn test() -> Result<()> {
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     small_demo()?;
     browser::run_page(&[])?;
+    clients::in_tests()?;
+    soak::short()?;
     println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }

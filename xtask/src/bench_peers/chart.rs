@@ -11,7 +11,8 @@ const BAR: f64 = 18.0;
 const HEADING: f64 = 30.0;
 const TOP: f64 = 44.0;
 
-const STYLE: &str = "\
+/// How bars and their words look.
+pub(crate) const STYLE: &str = "\
 text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif;fill:#1b1b1b}\
 .title{font-size:15px;font-weight:600}.group{font-weight:600}.quiet{fill:#595959}\
 .paper{fill:#fff}.peer{fill:#9aa5b1}.ours{fill:#0b7a53}.target{stroke:#b3261e;stroke-width:2;stroke-dasharray:3 2}\

@@ -4,6 +4,7 @@ use super::chart;
 use super::engine::{Engine, Setting};
 use super::machine::{self, Machine};
 use super::plan::{Part, Target};
+use crate::results_file;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -222,7 +223,7 @@ impl Results {
         };
         write("results.json", format!("{}\n", serde_json::to_string_pretty(self)?))?;
         write("results.svg", chart::draw(&self.comparisons))?;
-        crate::results_file::write_peers(&folder.join("RESULTS.md"), &self.markdown())
+        results_file::write_peers(&folder.join("RESULTS.md"), &self.markdown())
     }
 
     fn markdown(&self) -> String {

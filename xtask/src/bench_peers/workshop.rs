@@ -9,6 +9,8 @@ use std::process::Command;
 pub(crate) const MAANA: &str = "target/release/maana";
 pub(crate) const CANDLE: &str = "target/peers-candle/release/candle-peer";
 const WORK: &str = "target/peers";
+/// Where the models are that all engines open.
+pub(crate) const MODELS: &str = "target/peers/models";
 
 /// A model that all engines open.
 pub(crate) struct Model {
@@ -98,28 +100,39 @@ fn write_rows(path: &Path, rows: &[Value]) -> Result<()> {
 }
 
 /// A model of bge-base's shape with random weights: speed does not depend on what they are.
-fn bge_base(texts: &Path, quick: bool) -> Result<Model> {
-    let folder = Path::new(WORK).join("models/bge-base");
+pub(crate) fn bge_base_folder() -> Result<PathBuf> {
+    let folder = Path::new(MODELS).join("bge-base");
     if !folder.join("modules.json").is_file() {
         run(Command::new(MAANA).args(["bench", "make-model", "--shape", "bge-base", "--out"]).arg(&folder))?;
     }
+    Ok(folder)
+}
+
+fn bge_base(texts: &Path, quick: bool) -> Result<Model> {
+    let folder = bge_base_folder()?;
     let set = retrieval_set(texts, if quick { 2 } else { 30 })?;
     let (exported, dims) = (Path::new(WORK).join("exported/bge-base"), "768,512,256,128,64");
     Ok(Model { name: "bge-base shape", key: "bge-base", folder, exported, dims, set })
 }
 
+const MINILM: &str = "all-MiniLM-L6-v2";
+
 /// all-MiniLM-L6-v2 itself, copied from where `maana` keeps what it has fetched.
-fn minilm(texts: &Path, quick: bool) -> Result<Model> {
-    let (name, key) = ("all-MiniLM-L6-v2", "minilm");
-    let folder = Path::new(WORK).join("models").join(name);
+pub(crate) fn minilm_folder() -> Result<PathBuf> {
+    let folder = Path::new(MODELS).join(MINILM);
     if !folder.join("modules.json").is_file() {
-        let model = format!("sentence-transformers/{name}");
+        let model = format!("sentence-transformers/{MINILM}");
         let info = Command::new(MAANA).args(["info", &model]).output()?;
         let said = String::from_utf8_lossy(&info.stdout);
         ensure!(info.status.success(), "maana info {model}: {}", String::from_utf8_lossy(&info.stderr));
         let cached = said.lines().find_map(|line| line.strip_prefix("folder "));
         copy_folder(Path::new(cached.context("maana info names no folder")?.trim()), &folder)?;
     }
+    Ok(folder)
+}
+
+fn minilm(texts: &Path, quick: bool) -> Result<Model> {
+    let (name, key, folder) = (MINILM, "minilm", minilm_folder()?);
     let set = retrieval_set(texts, if quick { 2 } else { 300 })?;
     let exported = Path::new(WORK).join("exported").join(name);
     Ok(Model { name, key, folder, exported, dims: "384,256,192,128,64", set })
@@ -132,7 +145,7 @@ fn retrieval_set(texts: &Path, queries: usize) -> Result<PathBuf> {
 }
 
 /// Follows links; what tells that the folder is whole, modules.json, comes last.
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     let mut entries = std::fs::read_dir(from)
         .with_context(|| from.display().to_string())?

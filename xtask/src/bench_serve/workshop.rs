@@ -1,0 +1,213 @@
+//! What is served, by whom, and what right answers are; everything is made below `target` on the first run.
+
+use crate::serving::texts::{Lengths, texts};
+use crate::{bench_peers, run, serving};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub(crate) const MAANA: &str = "target/release/maana";
+const WORK: &str = "target/serve-peers";
+/// Texts differ, so that a server that remembers answers gains nothing in a short run.
+const TEXTS: usize = 1024;
+const SEED: u64 = 11;
+/// As the peers compute, whatever the processor could do besides.
+const PRECISION: [&str; 2] = ["--precision", "f32"];
+
+/// A model folder that all servers open.
+pub(crate) struct Model {
+    /// As it stands in titles.
+    pub(crate) name: &'static str,
+    pub(crate) folder: PathBuf,
+    /// The same with a graph for ONNX Runtime in it.
+    pub(crate) with_graph: PathBuf,
+}
+
+impl Model {
+    /// What requests call it: the name of its folder.
+    pub(crate) fn served(&self) -> String {
+        self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// Texts of one kind with their right embeddings.
+pub(crate) struct Work {
+    pub(crate) lengths: Lengths,
+    pub(crate) texts: Vec<String>,
+    /// As `maana encode` gives them.
+    pub(crate) embeddings: Vec<Vec<f32>>,
+}
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) key: &'static str,
+    pub(crate) name: String,
+    pub(crate) ours: bool,
+    /// Program and arguments; `PORT` stands for the port.
+    pub(crate) words: Vec<String>,
+    /// Where it runs.
+    pub(crate) folder: PathBuf,
+    threads: usize,
+}
+
+impl Setting {
+    /// The command line as a person would type it.
+    pub(crate) fn line(&self) -> String {
+        self.words.join(" ")
+    }
+
+    pub(crate) fn command(&self, port: u16) -> Result<Command> {
+        let root = std::env::current_dir()?;
+        let mut command = Command::new(root.join(&self.words[0]));
+        command
+            .args(self.words[1..].iter().map(|word| word.replace("PORT", &port.to_string())))
+            .current_dir(&self.folder);
+        for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
+            command.env(variable, self.threads.to_string());
+        }
+        // Infinity keeps its optimised graph there, and otherwise reports how it is used.
+        command.env("HF_HOME", root.join(WORK).join("cache").join(self.folder.file_name().unwrap_or_default()));
+        command.env("HF_HUB_OFFLINE", "1").env("DO_NOT_TRACK", "1").env("TOKENIZERS_PARALLELISM", "true");
+        Ok(command)
+    }
+}
+
+/// Which of the known servers take part.
+pub(crate) const ENGINES: [&str; 5] = ["infinity-torch", "infinity-optimum", "fastapi", "fastapi-batching", "maana"];
+
+/// The servers of a model by their keys, ours last.
+pub(crate) fn settings(model: &Model, keys: &[String], threads: usize) -> Result<Vec<Setting>> {
+    let chosen = ENGINES.iter().filter(|key| keys.iter().any(|chosen| chosen == *key));
+    chosen.map(|key| setting(key, model, threads)).collect()
+}
+
+fn setting(key: &'static str, model: &Model, threads: usize) -> Result<Setting> {
+    let root = std::env::current_dir()?;
+    let folder = model.folder.to_string_lossy();
+    let (count, served) = (threads.to_string(), model.served());
+    let infinity = |engine: &str, id: &str| -> Result<Vec<String>> {
+        let program = environment("infinity")?.with_file_name("infinity_emb");
+        let mut words = vec![program.to_string_lossy().into_owned()];
+        words.extend(["v2", "--model-id", id, "--served-model-name", &served, "--engine", engine].map(str::to_owned));
+        words.extend(["--device", "cpu", "--no-bettertransformer", "--url-prefix", "/v1"].map(str::to_owned));
+        words.extend(["--log-level", "warning", "--port", "PORT"].map(str::to_owned));
+        Ok(words)
+    };
+    let fastapi = |batching: &[&str]| -> Result<Vec<String>> {
+        let mut words = vec![environment("fastapi")?.to_string_lossy().into_owned()];
+        words.extend(["bench/peers/fastapi_peer.py", "--model", &folder, "--port", "PORT"].map(str::to_owned));
+        words.extend(["--threads", &count].map(str::to_owned));
+        words.extend(batching.iter().map(|word| (*word).to_owned()));
+        Ok(words)
+    };
+    let (name, words, place) = match key {
+        "infinity-torch" => ("Infinity, torch", infinity("torch", &folder)?, root),
+        // It finds the graph of a local folder only where it runs in that folder.
+        "infinity-optimum" => {
+            write_graph(model)?;
+            // This engine pools by the first token unless told otherwise.
+            let mut words = infinity("optimum", ".")?;
+            words.extend(["--pooling-method", pooling(&model.folder)?].map(str::to_owned));
+            ("Infinity, ONNX Runtime", words, root.join(&model.with_graph))
+        }
+        "fastapi" => ("FastAPI", fastapi(&[])?, root),
+        "fastapi-batching" => ("FastAPI, batching", fastapi(&["--batching"])?, root),
+        _ => {
+            let mut words = vec![MAANA, "serve", &folder, "--port", "PORT", "--threads", &count];
+            // At 512 clients a long text waits for longer than people would; here nobody may be turned away.
+            words.extend(["--deadline", "600", "--log", "off"].iter().chain(&PRECISION));
+            ("Maana", words.into_iter().map(str::to_owned).collect(), root)
+        }
+    };
+    Ok(Setting { key, name: name.to_owned(), ours: key == "maana", words, folder: place, threads })
+}
+
+/// How the model pools, in Infinity's words.
+fn pooling(folder: &Path) -> Result<&'static str> {
+    let path = folder.join("1_Pooling/config.json");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let config: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    let means = config["pooling_mode_mean_tokens"] == json!(true) || config["pooling_mode"] == json!("mean");
+    Ok(if means { "mean" } else { "cls" })
+}
+
+fn environment(peer: &str) -> Result<PathBuf> {
+    crate::python::environment(
+        Path::new(&format!("target/{peer}-python")),
+        Path::new(&format!("bench/peers/{peer}.txt")),
+        "the network and about 6 GB of disk",
+    )
+}
+
+/// The pins of both environments, as name and version.
+pub(crate) fn versions() -> Result<Vec<(String, String)>> {
+    let mut all = Vec::new();
+    for peer in ["infinity", "fastapi"] {
+        let path = format!("bench/peers/{peer}.txt");
+        let pins = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+        let pins = pins.lines().filter_map(|line| line.split_once("=="));
+        all.extend(pins.map(|(name, version)| (format!("{peer}: {name}"), version.to_owned())));
+    }
+    Ok(all)
+}
+
+/// The graph that Optimum writes for Infinity, in a copy of the folder.
+///
+/// Infinity cuts texts at the model's positions where the folder says how long a text may be (256 tokens for all-MiniLM-L6-v2); in the
+/// copy both are the same, so that all servers do the same work.
+fn write_graph(model: &Model) -> Result<()> {
+    let graph = model.with_graph.join("model.onnx");
+    if graph.is_file() {
+        return Ok(());
+    }
+    let optimum = environment("infinity")?.with_file_name("optimum-cli");
+    let made = model.with_graph.with_extension("making");
+    let export = ["export", "onnx", "--library", "transformers", "--task", "feature-extraction", "--model"];
+    run(Command::new(optimum).args(export).arg(&model.folder).arg(&made))?;
+    bench_peers::copy_folder(&model.folder, &model.with_graph)?;
+    let limit = std::fs::read(model.folder.join("sentence_bert_config.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()?.get("max_seq_length")?.as_u64());
+    if let Some(limit) = limit {
+        let path = model.with_graph.join("config.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+        config["max_position_embeddings"] = json!(limit);
+        std::fs::write(path, serde_json::to_string_pretty(&config)?)?;
+    }
+    std::fs::rename(made.join("model.onnx"), graph)?;
+    Ok(std::fs::remove_dir_all(made)?)
+}
+
+/// The models by their keys, minilm and bge-base.
+pub(crate) fn models(keys: &[String]) -> Result<Vec<Model>> {
+    std::fs::create_dir_all(Path::new(WORK).join("log"))?;
+    std::fs::create_dir_all(bench_peers::MODELS)?;
+    let mut models = Vec::new();
+    for key in keys {
+        let (name, folder) = match key.as_str() {
+            "minilm" => ("all-MiniLM-L6-v2", bench_peers::minilm_folder()?),
+            _ => ("bge-base shape", bench_peers::bge_base_folder()?),
+        };
+        let mut model = Model { name, folder, with_graph: PathBuf::new() };
+        model.with_graph = Path::new(WORK).join(model.served());
+        models.push(model);
+    }
+    Ok(models)
+}
+
+/// Texts and their right embeddings.
+pub(crate) fn work(model: &Model, lengths: Lengths) -> Result<Work> {
+    let texts = texts(lengths, TEXTS, SEED);
+    let folder = Path::new(WORK).join("expected");
+    std::fs::create_dir_all(&folder)?;
+    let embeddings = serving::expected::encode(Path::new(MAANA), &model.folder, &texts, &folder, &PRECISION)?;
+    ensure!(embeddings.len() == texts.len(), "{} embeddings of {} texts", embeddings.len(), texts.len());
+    Ok(Work { lengths, texts, embeddings })
+}
+
+/// Where a server's own words go.
+pub(crate) fn log(model: &Model, setting: &Setting) -> PathBuf {
+    Path::new(WORK).join(format!("log/{}-{}.txt", model.served(), setting.key))
+}

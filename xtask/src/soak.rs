@@ -1,0 +1,239 @@
+//! `cargo xtask soak`: a server at twice what it can do. Nothing may be lost, swapped or wrong, memory stays flat, what is too much is
+//! refused at once; then it ends under load, is killed under load, and starts again.
+
+mod faults;
+mod traffic;
+
+use crate::serving::http::{self, Connection};
+use crate::serving::load::{End, Sample, Summary, arrivals};
+use crate::serving::process::{self, Server};
+use anyhow::{Context, Result, bail, ensure};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use traffic::Traffic;
+
+const RELEASE: &str = "target/release/maana";
+const MODEL: &str = "sentence-transformers/all-MiniLM-L6-v2";
+/// Where its files are made.
+const WORK: &str = "target/soak";
+/// Tokens that may wait: few, so that twice the capacity is refused often.
+const QUEUED_TOKENS: &str = "6000";
+/// Enough for all that waits and for what is refused meanwhile.
+const CONNECTIONS: usize = 128;
+/// What the largest resident memory may be after the first tenth, as a multiple of what it was then.
+const FLAT: f64 = 1.05;
+/// By then 99 of 100 refusals are there.
+const REFUSED_WITHIN_MS: f64 = 10.0;
+
+/// What the command line asked for.
+struct Options {
+    time: Duration,
+    url: Option<String>,
+    maana: PathBuf,
+    model: String,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let (maana, model) = (PathBuf::from(RELEASE), MODEL.to_owned());
+        let mut options = Self { time: Duration::from_secs(600), url: None, maana, model };
+        let mut rest = arguments.iter();
+        while let Some(flag) = rest.next() {
+            let value =
+                rest.next().with_context(|| format!("{flag}: not a flag, or without a value; see cargo xtask"))?;
+            match flag.as_str() {
+                "--seconds" => {
+                    let seconds = value.parse().ok().filter(|&seconds| seconds >= 5);
+                    options.time =
+                        Duration::from_secs(seconds.with_context(|| format!("{flag} {value}: not 5 or more"))?);
+                }
+                "--url" => options.url = Some(value.clone()),
+                "--maana" => options.maana = value.into(),
+                "--model" => options.model = value.clone(),
+                _ => bail!("{flag}: not known; there are --seconds, --url, --maana and --model"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// As the command line says.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let options = Options::parse(arguments)?;
+    std::fs::create_dir_all(WORK)?;
+    if let Some(url) = &options.url {
+        let address = address(url)?;
+        let traffic = Traffic::asked(address)?;
+        return under_load(&traffic, address, None, options.time);
+    }
+    if options.maana == Path::new(RELEASE) {
+        crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    }
+    let traffic = Traffic::encoded(&options.maana, &options.model)?;
+    let mut server = start(&options)?;
+    println!("{}: ready after {:.2} s", options.model, server.start.as_secs_f64());
+    under_load(&traffic, server.address, Some(&mut server), options.time)?;
+    faults::ended_under_load(&traffic, server)?;
+    faults::killed_under_load(&traffic, || start(&options))
+}
+
+/// Twenty seconds of it with the program that tests have built; where its model cannot be had, it says so and passes.
+pub(crate) fn short() -> Result<()> {
+    let maana = "target/debug/maana";
+    crate::cargo(&["build", "-p", "maana-cli"])?;
+    if !Command::new(maana).args(["info", MODEL]).status()?.success() {
+        println!("skipped: the soak, because {MODEL} cannot be had here (see the error above)");
+        return Ok(());
+    }
+    run(&["--seconds", "20", "--maana", maana].map(str::to_owned))
+}
+
+/// A server of the options' model that refuses early.
+fn start(options: &Options) -> Result<Server> {
+    let port = process::free_port()?;
+    let mut command = Command::new(&options.maana);
+    command.args(["serve", &options.model, "--port", &port.to_string(), "--max-tokens-queued", QUEUED_TOKENS]);
+    command.args(["--drain", "30"]);
+    Server::start("maana serve", &mut command, port, &Path::new(WORK).join("log.txt"), &http::get("/health/ready"))
+}
+
+fn address(url: &str) -> Result<SocketAddr> {
+    let host = url.strip_prefix("http://").with_context(|| format!("--url {url}: expected http://HOST:PORT"))?;
+    let mut addresses = host.trim_end_matches('/').to_socket_addrs().with_context(|| format!("--url {url}"))?;
+    addresses.next().with_context(|| format!("--url {url}: no such host"))
+}
+
+fn under_load(traffic: &Traffic, address: SocketAddr, server: Option<&mut Server>, time: Duration) -> Result<()> {
+    let before = (time / 10).max(Duration::from_secs(4));
+    let capacity = capacity(traffic, address, before)?;
+    // So the largest batches have been before memory is watched.
+    traffic.with_load(address, |load| load.closed(CONNECTIONS, before, &AtomicBool::new(false)));
+    println!("capacity: {capacity:.1} requests/s; now twice as many for {} s", time.as_secs());
+    let moments = arrivals(2.0 * capacity, time, 1);
+    let over = AtomicBool::new(false);
+    let (samples, memory) = std::thread::scope(|scope| {
+        let memory = scope.spawn(|| server.as_deref().map(|server| watched(server, &over)));
+        scope.spawn(|| faults::vanish(traffic, address, &over));
+        let samples = traffic.with_load(address, |load| load.open(&moments, CONNECTIONS));
+        over.store(true, Ordering::Relaxed);
+        (samples, memory.join().expect("watching memory does not panic"))
+    });
+    judge(&samples, time)?;
+    match (server, memory) {
+        (Some(server), Some(memory)) => {
+            ensure!(server.runs(), "the server has ended; {}", server.last_words());
+            is_flat(&memory, time)
+        }
+        _ => {
+            println!("memory: not seen, as the server was not started here");
+            Ok(())
+        }
+    }
+}
+
+/// The most right answers in a second of a closed loop of few clients, whose tokens all find room.
+fn capacity(traffic: &Traffic, address: SocketAddr, time: Duration) -> Result<f64> {
+    let samples = traffic.with_load(address, |load| load.closed(8, time, &AtomicBool::new(false)));
+    let summary = Summary::of(&samples, Duration::ZERO..time);
+    ensure!(summary.wrong.is_empty(), "{} wrong answers, the first: {}", summary.wrong.len(), summary.wrong[0]);
+    let right: Vec<u64> =
+        samples.iter().filter(|sample| sample.end == End::Right).map(|sample| sample.done.as_secs()).collect();
+    let in_second = |second| right.iter().filter(|done| **done == second).count();
+    let most = (0..time.as_secs()).map(in_second).max().unwrap_or_default();
+    ensure!(most > 0, "no answer in {} s; {:?}", time.as_secs(), summary.statuses);
+    Ok(most as f64)
+}
+
+fn judge(samples: &[Sample], time: Duration) -> Result<()> {
+    let summary = Summary::of(samples, Duration::ZERO..time);
+    let count = |end: fn(&End) -> bool| samples.iter().filter(|sample| end(&sample.end)).count();
+    let (right, refused) = (count(|end| *end == End::Right), count(|end| *end == End::Status(429)));
+    let within = summary.refused.quantile_ms(0.99);
+    println!(
+        "{} requests: {right} right, {refused} refused (429) within {:.1} ms (99 of 100; half within {:.1} ms), others {:?}; \
+         right answers after {:.0} ms (half), {:.0} ms (99 of 100)",
+        samples.len(),
+        within.unwrap_or_default(),
+        summary.refused.quantile_ms(0.5).unwrap_or_default(),
+        summary.statuses.iter().filter(|(status, _)| **status != 429).collect::<Vec<_>>(),
+        summary.right.quantile_ms(0.5).unwrap_or_default(),
+        summary.right.quantile_ms(0.99).unwrap_or_default(),
+    );
+    ensure!(summary.wrong.is_empty(), "{} wrong answers, the first: {}", summary.wrong.len(), summary.wrong[0]);
+    ensure!(summary.lost.is_empty(), "{} lost answers, the first: {}", summary.lost.len(), summary.lost[0]);
+    let other = summary.statuses.iter().find(|(status, _)| **status != 429);
+    ensure!(other.is_none(), "answers other than 200 and 429: {:?}", summary.statuses);
+    ensure!(right > 0 && refused > 0, "twice the capacity was neither answered in part nor refused in part");
+    let within = within.context("nothing was refused")?;
+    ensure!(within < REFUSED_WITHIN_MS, "99 of 100 refusals came within {within:.1} ms, not {REFUSED_WITHIN_MS} ms");
+    Ok(())
+}
+
+/// Resident bytes, and when.
+fn watched(server: &Server, over: &AtomicBool) -> Vec<(Duration, u64)> {
+    let begin = Instant::now();
+    let mut seen = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        seen.extend(server.resident_bytes().map(|bytes| (begin.elapsed(), bytes)));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    seen
+}
+
+fn is_flat(memory: &[(Duration, u64)], time: Duration) -> Result<()> {
+    let (first, rest): (Vec<_>, Vec<_>) = memory.iter().partition(|(moment, _)| *moment < time / 10);
+    let most = |seen: &[(Duration, u64)]| seen.iter().map(|(_, bytes)| *bytes).max();
+    let (before, after) = (most(&first).context("memory was not seen")?, most(&rest).context("memory was not seen")?);
+    let grown = after as f64 / before as f64;
+    println!(
+        "memory: {:.1} MB in the first tenth, {:.1} MB after it ({grown:.3}×)",
+        before as f64 / 1e6,
+        after as f64 / 1e6
+    );
+    ensure!(
+        grown <= FLAT,
+        "memory has grown by {:.1} %, more than {:.0} %",
+        (grown - 1.0) * 100.0,
+        (FLAT - 1.0) * 100.0
+    );
+    Ok(())
+}
+
+/// Whether one request is answered rightly.
+fn answers(traffic: &Traffic, address: SocketAddr) -> Result<()> {
+    let mut connection = Connection::open(address)?;
+    let response = connection.exchange(&traffic.requests[0])?;
+    ensure!(response.status == 200, "{}: {}", response.status, response.excerpt());
+    traffic.check(0, &response).map_err(anyhow::Error::msg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_flat_or_not() {
+        let seen =
+            |bytes: [u64; 4]| bytes.iter().enumerate().map(|(s, b)| (Duration::from_secs(s as u64 * 6), *b)).collect();
+        let memory: Vec<(Duration, u64)> = seen([1000, 1040, 1049, 900]);
+        is_flat(&memory, Duration::from_secs(60)).unwrap();
+        let grown: Vec<(Duration, u64)> = seen([1000, 1040, 1060, 900]);
+        assert!(is_flat(&grown, Duration::from_secs(60)).unwrap_err().to_string().contains("6.0 %"));
+    }
+
+    #[test]
+    fn one_lost_or_wrong_answer_is_too_many() {
+        let at = Duration::from_millis;
+        let sample = |end: End| Sample { due: at(1), sent: at(1), done: at(5), end };
+        let mut samples = vec![sample(End::Right), sample(End::Status(429))];
+        judge(&samples, at(10)).unwrap();
+        for bad in [End::Lost("x".to_owned()), End::Wrong("y".to_owned()), End::Status(500)] {
+            samples.push(sample(bad));
+            assert!(judge(&samples, at(10)).is_err());
+            samples.pop();
+        }
+    }
+}
