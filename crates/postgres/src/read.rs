@@ -15,6 +15,7 @@ use maana_vectors::{VectorsError, check_finite};
 use postgres::Transaction;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::ToSql;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 /// What to search for.
@@ -391,13 +392,13 @@ impl Nearest {
     }
 
     fn cut(&mut self) {
-        self.near.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.seq.cmp(&b.seq)));
+        // No score is NaN; zeros of both signs are one score.
+        let order = |a: &Near, b: &Near| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal);
+        self.near.sort_unstable_by(|a, b| order(a, b).then(a.seq.cmp(&b.seq)));
         self.near.truncate(self.k);
     }
 
     fn into_sorted(mut self) -> Vec<Near> {
-        // Zeros of both signs are one score.
-        self.near.iter_mut().for_each(|near| near.score += 0.0);
         self.cut();
         self.near
     }
