@@ -7,12 +7,11 @@ use maana::kernels::Pool;
 use maana::model::{Embedder, Encoder};
 use maana::search::store::Store;
 use maana::search::{SearchError, Searcher, fields};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A store that is searched.
 pub(crate) struct Index {
-    folder: PathBuf,
     fingerprint: [u8; 32],
     state: Mutex<State>,
     log: Log,
@@ -37,7 +36,7 @@ impl Index {
         let embedder = embedder.map_err(|error| ServeError::Settings(format!("{}: {error}", folder.display())))?;
         let fingerprint = embedder.fingerprint();
         store.expect_fingerprint(&fingerprint, &model.folder.display().to_string()).map_err(SearchError::from)?;
-        Ok(Self { folder: folder.to_owned(), fingerprint, state: Mutex::new(State::of(searcher)?), log })
+        Ok(Self { fingerprint, state: Mutex::new(State::of(searcher)?), log })
     }
 
     /// The latest whole state. If what a writer left cannot be opened, the one before goes on being searched.
@@ -53,11 +52,14 @@ impl Index {
 
     fn later(&self, old: &Store) -> Result<Option<State>, SearchError> {
         let mut store = old.clone();
-        let changed = store.refresh()? || store.stamp() != old.stamp();
+        // A store that was made anew may have come as far as the one before.
+        let stamp = |store: &Store| store.cut(store.corpus().rows()).map(|cut| cut.stamp);
+        let changed = store.refresh()? || stamp(&store) != stamp(old);
         if !changed {
             return Ok(None);
         }
-        let searcher = Searcher::open(&self.folder)?;
+        // Opened afresh: the files of a store that was made anew have the names of those before.
+        let searcher = Searcher::open(old.folder())?;
         searcher.store().expect_fingerprint(&self.fingerprint, "the model that is served")?;
         State::of(searcher).map(Some)
     }

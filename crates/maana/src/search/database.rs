@@ -159,6 +159,7 @@ fn found(reader: &mut Reader<'_, '_>, near: &[Near]) -> Result<Vec<Found>, Searc
         id: row.id,
         score: near.score,
         kept: Kept { text: row.text, fields: row.fields },
+        scores: Default::default(),
     });
     Ok(found.collect())
 }

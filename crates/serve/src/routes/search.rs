@@ -7,7 +7,7 @@ use crate::fault::{Fault, Kind};
 use crate::inputs::{Input, Texts, overlong, parse};
 use crate::job::Wanted;
 use crate::reply::Reply;
-use maana::search::{Found, Kept, Question, SearchError};
+use maana::search::{Found, Kept, Question, ReadStore, SearchError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,7 +84,8 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
     let look = move || {
         let vectors = embedded.finish(&one, state.dims, None);
         let texts: Vec<&str> = queries.iter().map(String::as_str).collect();
-        let answers = state.searcher.search_vectors(&pool, &texts, &vectors, &question)?;
+        state.searcher.expect_fields(&question.filters)?;
+        let answers = state.searcher.nearest(&pool, &texts, &vectors, &question)?;
         let results = queries.iter().zip(&answers.hits);
         let results = results.map(|(query, hits)| Of { query, hits: hits.iter().map(Hit::of).collect() }).collect();
         Ok(Reply::json(&Results { results }))
