@@ -3,10 +3,10 @@
 
 mod bench_peers;
 mod bench_search;
-mod browser;
-mod container;
 mod bench_serve;
+mod browser;
 mod clients;
+mod container;
 mod emulate;
 mod postgres;
 mod python;
@@ -133,7 +133,7 @@ fn small_demo() -> Result<()> {
 }
 
 /// Floors of the house: a crate uses lower floors only.
-const FLOORS: [(&str, usize); 11] = [
+const FLOORS: [(&str, usize); 12] = [
     ("kernels", 0),
     ("text", 0),
     ("data", 0),

@@ -43,7 +43,7 @@ pub enum ServeError {
         /// What requests call it.
         name: String,
         /// What is wrong.
-        source: maana::open::OpenError,
+        source: Box<maana::open::OpenError>,
     },
     /// The classifier.
     #[error(transparent)]

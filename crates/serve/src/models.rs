@@ -47,10 +47,12 @@ impl Model {
         log: &Log,
     ) -> Result<Self, ServeError> {
         let opened = maana::open::open(Purpose::Encode, &source.place, pool, precision, &mut |notice| log.note(notice));
-        let opened = opened.map_err(|error| ServeError::Model { name: source.name.clone(), source: error })?;
+        let opened = opened.map_err(|error| ServeError::Model { name: source.name.clone(), source: error.into() })?;
         let (sentence, folder) = (opened.model, opened.resolved.folder);
-        let wrong =
-            |error| ServeError::Model { name: source.name.clone(), source: maana::open::OpenError::Model(error) };
+        let wrong = |error| ServeError::Model {
+            name: source.name.clone(),
+            source: Box::new(maana::open::OpenError::Model(error)),
+        };
         let embedder = Embedder::new(&sentence, pool).map_err(wrong)?;
         let columns = sentence.dimension();
         let dimension = sentence.settings().truncate_dim.unwrap_or(columns);

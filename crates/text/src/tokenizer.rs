@@ -224,18 +224,19 @@ impl Tokenizer {
     /// If the text cannot be tokenised.
     pub fn explain(&self, text: &str, add_special_tokens: bool) -> Result<Vec<Token>, TextError> {
         let encoding = self.inner.encode_char_offsets(text, add_special_tokens).map_err(encode_error(0))?;
-        let tokens = encoding.get_tokens().iter().zip(encoding.get_ids());
-        let places = encoding.get_offsets().iter().zip(encoding.get_special_tokens_mask());
         let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
         bytes.push(text.len());
-        let token = |((name, &id), (&(start, end), &special)): ((&String, &u32), (&(usize, usize), &u32))| {
+        let (names, ids) = (encoding.get_tokens(), encoding.get_ids());
+        let (offsets, specials) = (encoding.get_offsets(), encoding.get_special_tokens_mask());
+        let token = |place: usize| {
+            let (id, (start, end)) = (ids[place], offsets[place]);
             let part = bytes.get(start).zip(bytes.get(end)).and_then(|(start, end)| text.get(*start..*end));
-            match part.filter(|_| special == 0) {
+            match part.filter(|_| specials[place] == 0) {
                 Some(part) => Token { id, text: part.to_owned(), special: false, place: Some((start, end)) },
-                None => Token { id, text: name.clone(), special: true, place: None },
+                None => Token { id, text: names[place].clone(), special: true, place: None },
             }
         };
-        Ok(tokens.zip(places).map(token).collect())
+        Ok((0..encoding.len()).map(token).collect())
     }
 
     /// The text of token ids.

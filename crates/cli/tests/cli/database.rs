@@ -119,7 +119,11 @@ fn a_database_of_some_size_is_searched_by_its_index() {
     let words = ["bei", "mahindi", "mtoto", "mpira", "king", "house", "old", "soko", "habari", "asante"];
     let line = |number: usize| {
         let text: Vec<&str> = (0..4).map(|place| words[number / 10usize.pow(place) % 10]).collect();
-        format!("{{\"_id\": \"{number}\", \"text\": \"{}\", \"even\": \"{}\"}}\n", text.join(" "), number % 2 == 0)
+        format!(
+            "{{\"_id\": \"{number}\", \"text\": \"{}\", \"even\": \"{}\"}}\n",
+            text.join(" "),
+            number.is_multiple_of(2)
+        )
     };
     bench.write("many.jsonl", &(0..1200).map(line).collect::<String>());
     let model = golden("tiny-bert").display().to_string();

@@ -91,6 +91,9 @@ pub struct Searcher {
     words: Mutex<Option<Arc<WordIndex>>>,
 }
 
+/// Of each query the rows that were found, and how.
+type Ranked = (Vec<Vec<Hit>>, Way);
+
 /// What was chosen for a wish.
 #[derive(Clone)]
 struct Shortlist {
@@ -182,7 +185,7 @@ impl Searcher {
         queries: Rows<'_>,
         settings: &Search<'_>,
         question: &Question,
-    ) -> Result<(Vec<Vec<Hit>>, Way), SearchError> {
+    ) -> Result<Ranked, SearchError> {
         if question.exact || question.dim.is_some() {
             return Ok((self.store.search(pool, queries, settings)?, Way::Exact));
         }
@@ -210,7 +213,7 @@ impl Searcher {
         queries: Rows<'_>,
         settings: &Search<'_>,
         recall: Option<f64>,
-    ) -> Result<Option<(Vec<Vec<Hit>>, Way)>, SearchError> {
+    ) -> Result<Option<Ranked>, SearchError> {
         let Some(graph) = &self.graph else { return Ok(None) };
         let Some(cut) = self.store.cut(graph.rows()) else { return Ok(None) };
         let widest = || if recall.is_none() { graph.reached().last().copied() } else { None };
@@ -222,7 +225,7 @@ impl Searcher {
         if later > 0 {
             let behind = settings.filter.map(|filter| move |row: usize| filter(first + row));
             let filter = behind.as_ref().map(|filter| filter as Filter<'_>);
-            let found = search(pool, &cut.tail, queries, &Search { filter, ..settings.clone() })?;
+            let found = search(pool, &cut.tail, queries, &Search { filter, ..*settings })?;
             for (hits, found) in hits.iter_mut().zip(found) {
                 hits.extend(found.into_iter().map(|hit| Hit { row: first + hit.row, ..hit }));
                 hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));

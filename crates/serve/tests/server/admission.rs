@@ -86,7 +86,7 @@ fn a_query_passes_a_job_of_many_texts_and_the_job_goes_on() {
 #[test]
 fn a_request_that_can_never_be_taken_on_is_told_so() {
     let server = Server::with(|settings| settings.limits.queued_tokens = 50);
-    let body = json!({"inputs": ["the house"; 20], "input": ["the house"; 20]}).to_string();
+    let body = json!({"inputs": vec!["the house"; 20], "input": vec!["the house"; 20]}).to_string();
     let message = server.post("/embed", &body).error(413, "validation");
     assert!(message.contains("80 tokens") && message.contains("in parts"), "{message}");
     let error = server.post("/v1/embeddings", &body).json(413);

@@ -115,11 +115,11 @@ fn too_long_a_body_is_refused_declared_or_not() {
 #[test]
 fn too_many_texts_are_refused_as_each_api_does() {
     let server = Server::with(|settings| settings.limits.inputs = 3);
-    let body = json!({"inputs": ["a"; 4], "input": ["a"; 4]}).to_string();
+    let body = json!({"inputs": vec!["a"; 4], "input": vec!["a"; 4]}).to_string();
     assert!(server.post("/embed", &body).error(422, "validation").contains("4 texts, and 3"));
     server.post("/tokenize", &body).error(422, "validation");
     assert_eq!(server.post("/v1/embeddings", &body).status, 400);
-    assert_eq!(server.post("/embed", &json!({"inputs": ["a"; 3]}).to_string()).rows().len(), 3);
+    assert_eq!(server.post("/embed", &json!({"inputs": vec!["a"; 3]}).to_string()).rows().len(), 3);
 }
 
 #[test]

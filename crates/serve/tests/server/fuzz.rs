@@ -149,7 +149,7 @@ fn number_text(random: &mut Random) -> &'static str {
         "Infinity",
         "00",
     ];
-    random.one_of(&NUMBERS)
+    random.one_of::<&str>(&NUMBERS)
 }
 
 fn fields(random: &mut Random) -> Value {

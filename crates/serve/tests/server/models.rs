@@ -1,9 +1,8 @@
 //! Several models: read when they are asked for, let go when memory is short; and what keeps a server from starting.
 
-use crate::support::{Server, encoded, same_bits, tiny};
+use crate::support::{Server, copy_folder, encoded, same_bits, tiny};
 use maana_serve::{Dims, Source};
 use serde_json::json;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +76,7 @@ fn many_at_once_read_a_model_once() {
 #[test]
 fn the_card_of_a_model_declares_its_dimensions() {
     let folder = tempfile::tempdir().unwrap();
-    copy(&tiny(), folder.path());
+    copy_folder(&tiny(), folder.path());
     let card = "# Title\n```json\n{\n \"loss\": \"x\",\n \"matryoshka_dims\": [\n 64,\n 24,\n 48\n ]\n}\n```\n";
     std::fs::write(folder.path().join("README.md"), card).unwrap();
     let place = folder.path().display().to_string();
@@ -93,14 +92,6 @@ fn the_card_of_a_model_declares_its_dimensions() {
     assert_eq!(dims(Dims::Declared), (json!([64, 48, 24]), json!(false), 422));
     assert_eq!(dims(Dims::These(vec![8, 64])), (json!([64, 8]), json!(false), 422));
     assert_eq!(dims(Dims::Any), (json!([64, 48, 24]), json!(true), 200));
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() { copy(&entry.path(), &to) } else { drop(std::fs::copy(entry.path(), &to).unwrap()) }
-    }
 }
 
 #[test]

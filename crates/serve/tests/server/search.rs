@@ -1,7 +1,7 @@
 //! Search in a store, labels by a classifier: as the workflows of the command line give them.
 
 use crate::schema::check;
-use crate::support::{Server, model, tiny};
+use crate::support::{Server, copy_folder, model, tiny};
 use maana::classify::{Kind, fit_head};
 use maana::data::write_whole;
 use maana::kernels::Pool;
@@ -64,7 +64,7 @@ fn hits_are_those_of_the_command_line() {
         (None, false, vec![("lang".to_owned(), "sw".to_owned())]),
     ] {
         let question = Question { k: 3, dim, hybrid, filters: filters.clone(), ..Question::default() };
-        let expected = opened.search(&embedder, &pool, &queries, &question).unwrap();
+        let expected = maana::search::search(&opened, &embedder, &pool, &queries, &question).unwrap();
         let filter: serde_json::Map<String, Value> =
             filters.into_iter().map(|(name, value)| (name, value.into())).collect();
         let body = json!({"query": queries, "k": 3, "dimensions": dim, "hybrid": hybrid, "filter": filter});
@@ -138,7 +138,7 @@ fn an_index_of_another_model_is_no_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
     let other = folder.path().join("other");
-    copy(&tiny(), &other);
+    copy_folder(&tiny(), &other);
     let config = other.join("config_sentence_transformers.json");
     let text = std::fs::read_to_string(&config).unwrap().replace("\"query\": \"\"", "\"query\": \"q: \"");
     std::fs::write(&config, text).unwrap();
@@ -148,14 +148,6 @@ fn an_index_of_another_model_is_no_start() {
     });
     let error = error.err().unwrap();
     assert!(error.contains("holds vectors of"), "{error}");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() { copy(&entry.path(), &to) } else { drop(std::fs::copy(entry.path(), &to).unwrap()) }
-    }
 }
 
 #[test]
