@@ -17,6 +17,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
     let chain = CertificateDer::pem_file_iter(&tls.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| unreadable(&tls.certificate, &error))?;
+    if chain.is_empty() {
+        return Err(unreadable(&tls.certificate, &Error::NoItemsFound));
+    }
     let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| unreadable(&tls.key, &error))?;
     let unfit = |error| {
         let (certificate, key) = (tls.certificate.display(), tls.key.display());

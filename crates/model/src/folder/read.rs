@@ -52,6 +52,15 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
     let mut notices = Vec::new();
     let modules = read_modules(folder, &mut notices)?;
     let transformer = folder.join(&modules.transformer);
+    let config_path = transformer.join("config.json");
+    let config_json = read_json(&config_path)?.ok_or_else(|| ModelError::Missing {
+        path: config_path.clone(),
+        remedy: "The folder needs the encoder's `config.json`; fetch the model again".into(),
+    })?;
+    let config = EncoderConfig::from_json(&config_json, &config_path)?;
+    let vocabulary = config.vocabulary;
+    let config = EncoderFile { config, json: config_json };
+
     let sentence_path = sentence_config_path(&transformer);
     let sentence_config = read_json(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
     let do_lower_case = Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
@@ -59,20 +68,19 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
     let (tokenizer, model) = std::thread::scope(|scope| {
         let tokenizer = scope.spawn(|| Tokenizer::open(&transformer, do_lower_case));
         let sentence = SentenceConfig { path: &sentence_path, json: &sentence_config, do_lower_case };
-        let model = read_model(purpose, folder, pool, precision, &modules, &sentence, &mut notices);
+        let model = read_model((purpose, precision), folder, pool, config, &modules, &sentence, &mut notices);
         (tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), model)
     });
-    let (tokenizer, model) = (tokenizer?, model?);
-    let vocabulary = tokenizer.vocabulary_size();
-    let model = model(Arc::new(tokenizer));
-    if vocabulary > model.config().vocabulary {
+    let tokenizer = tokenizer?;
+    if tokenizer.vocabulary_size() > vocabulary {
         let reason = format!(
-            "the tokenizer has {vocabulary} tokens, but `config.json` of the model says vocab_size {}; tokenizer and model \
-             do not belong together",
-            model.config().vocabulary
+            "the tokenizer has {} tokens, but `config.json` of the model says vocab_size {vocabulary}; tokenizer and model do \
+             not belong together",
+            tokenizer.vocabulary_size()
         );
         return Err(ModelError::invalid(transformer.join("tokenizer.json"), reason));
     }
+    let model = model?(Arc::new(tokenizer));
     model.tokenizer.encode(&[""], model.settings.max_seq_length)?;
     Ok(Opened { model, notices })
 }
@@ -84,23 +92,24 @@ struct SentenceConfig<'a> {
     do_lower_case: bool,
 }
 
+/// `config.json`, understood and as it stands there.
+struct EncoderFile {
+    config: EncoderConfig,
+    json: Value,
+}
+
 /// Everything but the tokenizer, which makes it a model.
 fn read_model(
-    purpose: Purpose,
+    (purpose, precision): (Purpose, Precision),
     folder: &Path,
     pool: &Pool,
-    precision: Precision,
+    config: EncoderFile,
     modules: &ModuleList,
     sentence: &SentenceConfig<'_>,
     notices: &mut Vec<String>,
 ) -> Result<impl FnOnce(Arc<Tokenizer>) -> SentenceModel + use<>, ModelError> {
     let transformer = folder.join(&modules.transformer);
-    let config_path = transformer.join("config.json");
-    let config_json = read_json(&config_path)?.ok_or_else(|| ModelError::Missing {
-        path: config_path.clone(),
-        remedy: "The folder needs the encoder's `config.json`; fetch the model again".into(),
-    })?;
-    let config = EncoderConfig::from_json(&config_json, &config_path)?;
+    let EncoderFile { config, json: config_json } = config;
     let max_seq_length = read_max_seq_length(sentence.json, sentence.path, &transformer, &config, notices)?;
 
     let mut parts = ModuleParts::read(folder, modules, &config)?;
