@@ -65,14 +65,12 @@ pub(crate) fn test_if_possible() -> Result<()> {
 }
 
 fn test_on(server: Option<&Server>) -> Result<()> {
-    let suites: [&[&str]; 3] = [
-        &["-p", "maana-postgres", "--tests"],
-        &["-p", "maana", "--test", "stores"],
-        &["-p", "maana-cli", "--test", "cli", "database"],
-    ];
+    // Of the whole workspace, so that nothing is built a second time with other features.
+    let suites: [&[&str]; 2] =
+        [&["--test", "database", "--test", "killed", "--test", "stores"], &["--test", "cli", "database"]];
     suites.into_iter().try_for_each(|suite| {
         let mut cargo = Command::new("cargo");
-        cargo.arg("test").args(suite);
+        cargo.args(["test", "--workspace"]).args(suite);
         if let Some(server) = server {
             cargo.env(ADDRESS, &server.address);
         }

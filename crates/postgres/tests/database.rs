@@ -284,9 +284,9 @@ fn the_index_finds_what_it_was_measured_to_find() {
 fn an_index_of_bits_is_made_where_it_is_enough() {
     for metric in [Metric::Cosine, Metric::Dot] {
         let Some(fresh) = Fresh::new(128, metric, false) else { return };
-        let (centres, noise) = (embeddings(150, 128, 3), embeddings(1500, 128, 4));
+        let (centres, noise) = (embeddings(100, 128, 3), embeddings(1500, 128, 4));
         let value = |row: usize, column: usize| {
-            centres.row(row % 150)[column] * (1.0 + column as f32).sqrt() + 0.05 * noise.row(row)[column]
+            centres.row(row % 100)[column] * (1.0 + column as f32).sqrt() + 0.05 * noise.row(row)[column]
         };
         let data = (0..1500).flat_map(|row| (0..128).map(move |column| (row, column)));
         let vectors = Matrix::from_vec(1500, 128, data.map(|(row, column)| value(row, column)).collect());
@@ -294,7 +294,7 @@ fn an_index_of_bits_is_made_where_it_is_enough() {
         let graph = fresh.store.compact(&Pool::new(2)).unwrap().graph.expect("1500 documents are enough");
         println!("{metric:?}: {graph:?}");
         assert!(graph.bits);
-        let chosen = graph.shortlist(10, 0.85).expect("the ten of a centre are near each other");
+        let chosen = graph.shortlist(10, 0.85).expect("the fifteen of a centre are near each other");
         let queries = vectors.view().range(0..30);
         let exact = nearest(&fresh.store, queries, 10);
         let question = Search { k: 10, dim: None, filters: &[] };
