@@ -18,7 +18,7 @@ pub(crate) fn run_page(arguments: &[String]) -> Result<()> {
             return Ok(());
         }
     };
-    cargo(&["build", "-p", "maana-cli"])?;
+    cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
     let mut test = Command::new(python);
     test.arg(TEST).arg("--maana").arg("target/debug/maana").arg("--chromium").arg(chromium).args(arguments);
     run(&mut test)

@@ -11,7 +11,7 @@ const TESTS: &str = "crates/serve/clients";
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     let maana = match arguments {
         [] => {
-            cargo(&["build", "-p", "maana-cli"])?;
+            cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
             PathBuf::from("target/debug/maana")
         }
         [flag, program] if flag == "--maana" => program.into(),
