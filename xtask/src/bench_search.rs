@@ -16,7 +16,8 @@ const WORK: &str = "target/peers/search";
 const ENOUGH: f64 = 0.99;
 
 struct Options {
-    rows: usize,
+    /// Vectors of each comparison.
+    rows: Vec<usize>,
     dims: Vec<usize>,
     /// The most vectors over which graphs are built, which takes long.
     graph_rows: usize,
@@ -30,15 +31,15 @@ impl Options {
     fn parse(arguments: &[String]) -> Result<Self> {
         let threads = std::thread::available_parallelism()?.get();
         let quick = arguments.iter().any(|flag| flag == "--quick");
-        let (rows, rounds) = if quick { (20_000, 2) } else { (1_000_000, 5) };
+        let (rows, rounds) = if quick { (vec![20_000], 2) } else { (vec![200_000, 1_000_000], 5) };
         let build = arguments.iter().any(|flag| flag == "--build");
-        let mut options = Self { rows, dims: vec![768, 384], graph_rows: rows, rounds, threads, quick, build };
+        let mut options = Self { rows, dims: vec![768, 384], graph_rows: 1_000_000, rounds, threads, quick, build };
         let mut rest = arguments.iter().filter(|flag| !["--quick", "--build"].contains(&flag.as_str()));
         while let Some(flag) = rest.next() {
             let value = rest.next().with_context(|| format!("{flag}: not a flag, or without a value"))?;
             let count = |value: &str| value.parse().with_context(|| format!("{flag} {value}: not a count"));
             match flag.as_str() {
-                "--rows" => options.rows = count(value)?,
+                "--rows" => options.rows = value.split(',').map(count).collect::<Result<_>>()?,
                 "--graph-rows" => options.graph_rows = count(value)?,
                 "--dims" => options.dims = value.split(',').map(count).collect::<Result<_>>()?,
                 "--rounds" => options.rounds = count(value)?,
@@ -90,9 +91,11 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     let python = crate::python::environment(Path::new("target/search-python"), requirements, "the network")?;
     machine::warn_if_busy();
     let mut text = about(requirements, &options)?;
-    for dims in &options.dims {
-        let folder = vectors(&options, *dims)?;
-        text += &compare(&options, &python, &folder, *dims)?;
+    for rows in &options.rows {
+        for dims in &options.dims {
+            let folder = vectors(*rows, *dims)?;
+            text += &compare(&options, &python, &folder, (*rows, *dims))?;
+        }
     }
     if options.build {
         println!("the indexes are built; the same command without --build measures");
@@ -106,18 +109,18 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
 }
 
 /// The folder of made vectors, made if it is not there.
-fn vectors(options: &Options, dims: usize) -> Result<PathBuf> {
-    let folder = Path::new(WORK).join(format!("{}x{dims}", options.rows));
+fn vectors(rows: usize, dims: usize) -> Result<PathBuf> {
+    let folder = Path::new(WORK).join(format!("{rows}x{dims}"));
     if !folder.join("truth.npy").is_file() {
         std::fs::create_dir_all(&folder)?;
-        let counts = [options.rows, dims, QUERIES].map(|count| count.to_string());
+        let counts = [rows, dims, QUERIES].map(|count| count.to_string());
         let flags = ["--rows", &counts[0], "--dims", &counts[1], "--queries", &counts[2]];
         run(Command::new(MAANA).args(["bench", "make-vectors"]).args(flags).arg("--out").arg(&folder))?;
     }
     Ok(folder)
 }
 
-fn settings(options: &Options, python: &Path, folder: &Path) -> Vec<Setting> {
+fn settings(options: &Options, python: &Path, folder: &Path, rows: usize) -> Vec<Setting> {
     let (folder, threads) = (folder.display().to_string(), options.threads.to_string());
     let ours = |method: &str| {
         ["target/release/maana", "--threads", &threads, "bench", "search-rounds", method, "--vectors", &folder]
@@ -138,13 +141,13 @@ fn settings(options: &Options, python: &Path, folder: &Path) -> Vec<Setting> {
         Setting { name: "usearch, HNSW", words: peer("usearch"), efforts: graphs },
     ];
     let is_graph = |setting: &Setting| setting.efforts.len() > 1;
-    all.into_iter().filter(|setting| options.rows <= options.graph_rows || !is_graph(setting)).collect()
+    all.into_iter().filter(|setting| rows <= options.graph_rows || !is_graph(setting)).collect()
 }
 
-fn compare(options: &Options, python: &Path, folder: &Path, dims: usize) -> Result<String> {
-    let title = format!("{} vectors × {dims}", options.rows);
+fn compare(options: &Options, python: &Path, folder: &Path, (rows, dims): (usize, usize)) -> Result<String> {
+    let title = format!("{rows} vectors × {dims}");
     println!("\n— {title}");
-    let settings = settings(options, python, folder);
+    let settings = settings(options, python, folder, rows);
     let mut engines = Vec::new();
     for setting in &settings {
         println!("  {} loads", setting.name);
