@@ -84,6 +84,9 @@ impl Outcome {
 
 const QUERIES: usize = 1000;
 
+/// What people have to say about the target. Goes into the report as it is.
+const NOTES: &str = "bench/search-notes.md";
+
 pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments)?;
     crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
@@ -101,6 +104,7 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
         println!("the indexes are built; the same command without --build measures");
         return Ok(());
     }
+    text += &std::fs::read_to_string(NOTES).unwrap_or_default();
     text += HOW;
     let path = Path::new(if options.quick { "target/peers" } else { "bench" }).join("RESULTS.md");
     results_file::write_part(&path, "bench-search", &text)?;
