@@ -42,9 +42,10 @@ cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning as a recipe says from three seeds, in f32 and in bf16, measured on a retrieval set
 cargo xtask clients [--maana PROGRAM]
                     `maana serve` as other people's clients see it: OpenAI's, Hugging Face's, Schemathesis
-cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--model MODEL]
+cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--model MODEL] [--shared]
                     `maana serve` for N seconds (600) at twice what it can do: nothing lost or wrong, memory flat; then
-                    SIGTERM and SIGKILL under load. With --url a server that runs already, without the last two
+                    SIGTERM and SIGKILL under load. With --url a server that runs already, without the last two;
+                    with --shared bounds of time and memory for a machine on which other things run
 cargo xtask store   100,000 random operations on the store, with restarts, beside a plain list
 cargo xtask postgres
                     the tests of stores on a PostgreSQL of their own, or on that of MAANA_TEST_POSTGRES

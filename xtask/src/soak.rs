@@ -23,10 +23,19 @@ const WORK: &str = "target/soak";
 const QUEUED_TOKENS: &str = "6000";
 /// Enough for all that waits and for what is refused meanwhile.
 const CONNECTIONS: usize = 128;
-/// What the largest resident memory may be after the first tenth, as a multiple of what it was then.
-const FLAT: f64 = 1.05;
-/// By then 99 of 100 refusals are there.
-const REFUSED_WITHIN_MS: f64 = 10.0;
+/// What is asked of a server.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// What the largest resident memory may be after the first tenth, as a multiple of what it was then.
+    flat: f64,
+    /// By then 99 of 100 refusals are there.
+    refused_within_ms: f64,
+}
+
+/// On a machine that does nothing else.
+const ALONE: Bounds = Bounds { flat: 1.05, refused_within_ms: 10.0 };
+/// Where others work too, and the program is that of the tests: whatever waits for a core waits long.
+const SHARED: Bounds = Bounds { flat: 1.25, refused_within_ms: 500.0 };
 
 /// What the command line asked for.
 struct Options {
@@ -34,14 +43,19 @@ struct Options {
     url: Option<String>,
     maana: PathBuf,
     model: String,
+    bounds: Bounds,
 }
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self> {
         let (maana, model) = (PathBuf::from(RELEASE), MODEL.to_owned());
-        let mut options = Self { time: Duration::from_secs(600), url: None, maana, model };
+        let mut options = Self { time: Duration::from_secs(600), url: None, maana, model, bounds: ALONE };
         let mut rest = arguments.iter();
         while let Some(flag) = rest.next() {
+            if flag == "--shared" {
+                options.bounds = SHARED;
+                continue;
+            }
             let value =
                 rest.next().with_context(|| format!("{flag}: not a flag, or without a value; see cargo xtask"))?;
             match flag.as_str() {
@@ -53,7 +67,7 @@ impl Options {
                 "--url" => options.url = Some(value.clone()),
                 "--maana" => options.maana = value.into(),
                 "--model" => options.model = value.clone(),
-                _ => bail!("{flag}: not known; there are --seconds, --url, --maana and --model"),
+                _ => bail!("{flag}: not known; there are --seconds, --url, --maana, --model and --shared"),
             }
         }
         Ok(options)
@@ -67,7 +81,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if let Some(url) = &options.url {
         let address = address(url)?;
         let traffic = Traffic::asked(address)?;
-        return under_load(&traffic, address, None, options.time);
+        return under_load(&traffic, address, None, &options);
     }
     if options.maana == Path::new(RELEASE) {
         crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
@@ -75,7 +89,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let traffic = Traffic::encoded(&options.maana, &options.model)?;
     let mut server = start(&options)?;
     println!("{}: ready after {:.2} s", options.model, server.start.as_secs_f64());
-    under_load(&traffic, server.address, Some(&mut server), options.time)?;
+    under_load(&traffic, server.address, Some(&mut server), &options)?;
     faults::ended_under_load(&traffic, server)?;
     faults::killed_under_load(&traffic, || start(&options))
 }
@@ -88,7 +102,7 @@ pub(crate) fn short() -> Result<()> {
         println!("skipped: the soak, because {MODEL} cannot be had here (see the error above)");
         return Ok(());
     }
-    run(&["--seconds", "20", "--maana", maana].map(str::to_owned))
+    run(&["--shared", "--seconds", "20", "--maana", maana].map(str::to_owned))
 }
 
 /// A server of the options' model that refuses early.
@@ -106,7 +120,8 @@ fn address(url: &str) -> Result<SocketAddr> {
     addresses.next().with_context(|| format!("--url {url}: no such host"))
 }
 
-fn under_load(traffic: &Traffic, address: SocketAddr, server: Option<&mut Server>, time: Duration) -> Result<()> {
+fn under_load(traffic: &Traffic, address: SocketAddr, server: Option<&mut Server>, options: &Options) -> Result<()> {
+    let Options { time, bounds, .. } = *options;
     let before = (time / 10).max(Duration::from_secs(4));
     let capacity = capacity(traffic, address, before)?;
     // So the largest batches have been before memory is watched.
@@ -121,11 +136,11 @@ fn under_load(traffic: &Traffic, address: SocketAddr, server: Option<&mut Server
         over.store(true, Ordering::Relaxed);
         (samples, memory.join().expect("watching memory does not panic"))
     });
-    judge(&samples, time)?;
+    judge(&samples, time, bounds)?;
     match (server, memory) {
         (Some(server), Some(memory)) => {
             ensure!(server.runs(), "the server has ended; {}", server.last_words());
-            is_flat(&memory, time)
+            is_flat(&memory, time, bounds)
         }
         _ => {
             println!("memory: not seen, as the server was not started here");
@@ -147,7 +162,7 @@ fn capacity(traffic: &Traffic, address: SocketAddr, time: Duration) -> Result<f6
     Ok(most as f64)
 }
 
-fn judge(samples: &[Sample], time: Duration) -> Result<()> {
+fn judge(samples: &[Sample], time: Duration, bounds: Bounds) -> Result<()> {
     let summary = Summary::of(samples, Duration::ZERO..time);
     let count = |end: fn(&End) -> bool| samples.iter().filter(|sample| end(&sample.end)).count();
     let (right, refused) = (count(|end| *end == End::Right), count(|end| *end == End::Status(429)));
@@ -168,7 +183,8 @@ fn judge(samples: &[Sample], time: Duration) -> Result<()> {
     ensure!(other.is_none(), "answers other than 200 and 429: {:?}", summary.statuses);
     ensure!(right > 0 && refused > 0, "twice the capacity was neither answered in part nor refused in part");
     let within = within.context("nothing was refused")?;
-    ensure!(within < REFUSED_WITHIN_MS, "99 of 100 refusals came within {within:.1} ms, not {REFUSED_WITHIN_MS} ms");
+    let most = bounds.refused_within_ms;
+    ensure!(within < most, "99 of 100 refusals came within {within:.1} ms, not {most} ms");
     Ok(())
 }
 
@@ -183,7 +199,7 @@ fn watched(server: &Server, over: &AtomicBool) -> Vec<(Duration, u64)> {
     seen
 }
 
-fn is_flat(memory: &[(Duration, u64)], time: Duration) -> Result<()> {
+fn is_flat(memory: &[(Duration, u64)], time: Duration, bounds: Bounds) -> Result<()> {
     let (first, rest): (Vec<_>, Vec<_>) = memory.iter().partition(|(moment, _)| *moment < time / 10);
     let most = |seen: &[(Duration, u64)]| seen.iter().map(|(_, bytes)| *bytes).max();
     let (before, after) = (most(&first).context("memory was not seen")?, most(&rest).context("memory was not seen")?);
@@ -194,10 +210,10 @@ fn is_flat(memory: &[(Duration, u64)], time: Duration) -> Result<()> {
         after as f64 / 1e6
     );
     ensure!(
-        grown <= FLAT,
+        grown <= bounds.flat,
         "memory has grown by {:.1} %, more than {:.0} %",
         (grown - 1.0) * 100.0,
-        (FLAT - 1.0) * 100.0
+        (bounds.flat - 1.0) * 100.0
     );
     Ok(())
 }
@@ -219,9 +235,9 @@ mod tests {
         let seen =
             |bytes: [u64; 4]| bytes.iter().enumerate().map(|(s, b)| (Duration::from_secs(s as u64 * 6), *b)).collect();
         let memory: Vec<(Duration, u64)> = seen([1000, 1040, 1049, 900]);
-        is_flat(&memory, Duration::from_secs(60)).unwrap();
+        is_flat(&memory, Duration::from_secs(60), ALONE).unwrap();
         let grown: Vec<(Duration, u64)> = seen([1000, 1040, 1060, 900]);
-        assert!(is_flat(&grown, Duration::from_secs(60)).unwrap_err().to_string().contains("6.0 %"));
+        assert!(is_flat(&grown, Duration::from_secs(60), ALONE).unwrap_err().to_string().contains("6.0 %"));
     }
 
     #[test]
@@ -229,10 +245,10 @@ mod tests {
         let at = Duration::from_millis;
         let sample = |end: End| Sample { due: at(1), sent: at(1), done: at(5), end };
         let mut samples = vec![sample(End::Right), sample(End::Status(429))];
-        judge(&samples, at(10)).unwrap();
+        judge(&samples, at(10), ALONE).unwrap();
         for bad in [End::Lost("x".to_owned()), End::Wrong("y".to_owned()), End::Status(500)] {
             samples.push(sample(bad));
-            assert!(judge(&samples, at(10)).is_err());
+            assert!(judge(&samples, at(10), ALONE).is_err());
             samples.pop();
         }
     }
