@@ -58,9 +58,9 @@ impl Server {
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
     }
 
-    /// Waits until something is so.
+    /// Waits until something is so: a minute, as a machine may have other things to do.
     pub(crate) fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
-        for _ in 0..2000 {
+        for _ in 0..12_000 {
             if so(self) {
                 return;
             }
