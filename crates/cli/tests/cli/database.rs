@@ -1,22 +1,7 @@
 //! The commands of search on PostgreSQL, beside the same on a folder. The database is that of `MAANA_TEST_POSTGRES`, which
 //! `cargo xtask postgres` sets.
 
-use crate::support::{Bench, fail, golden, maana, succeed};
-use std::process::Command;
-
-const CORPUS: &str = r#"{"_id": "a", "title": "Soko", "text": "bei ya mahindi imepanda", "lang": "sw"}
-{"_id": "b", "title": "", "text": "mtoto anacheza mpira", "lang": "sw"}
-{"_id": "c", "title": "", "text": "the old king lived in the house", "lang": "en"}
-{"_id": "d", "title": "Soko", "text": "bei ya mahindi imepanda sana", "lang": "sw"}
-{"_id": "e", "title": "", "text": "watoto wanacheza mpira", "lang": "sw"}
-{"_id": "f", "title": "", "text": "an old king lived in a house", "lang": "en"}
-"#;
-
-fn command(words: &[&str]) -> Command {
-    let mut command = maana();
-    command.args(words);
-    command
-}
+use crate::support::{Bench, CORPUS, command, fail, golden, maana, succeed};
 
 /// The address of a store that is not there yet.
 fn address(name: &str) -> Option<String> {

@@ -18,6 +18,22 @@ pub(crate) fn maana() -> Command {
     command
 }
 
+/// Six documents in three pairs that say nearly the same.
+pub(crate) const CORPUS: &str = r#"{"_id": "a", "title": "Soko", "text": "bei ya mahindi imepanda", "lang": "sw"}
+{"_id": "b", "title": "", "text": "mtoto anacheza mpira", "lang": "sw"}
+{"_id": "c", "title": "", "text": "the old king lived in the house", "lang": "en"}
+{"_id": "d", "title": "Soko", "text": "bei ya mahindi imepanda sana", "lang": "sw"}
+{"_id": "e", "title": "", "text": "watoto wanacheza mpira", "lang": "sw"}
+{"_id": "f", "title": "", "text": "an old king lived in a house", "lang": "en"}
+"#;
+
+/// The program with these words.
+pub(crate) fn command(words: &[&str]) -> Command {
+    let mut command = maana();
+    command.args(words);
+    command
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("the program prints UTF-8")
 }

@@ -1,23 +1,7 @@
 //! What embeddings are for: search, mining, groups, labels.
 
-use crate::support::{Bench, fail, golden, maana, succeed, text};
+use crate::support::{Bench, CORPUS, command, fail, golden, succeed, text};
 use serde_json::Value;
-use std::process::Command;
-
-/// Six documents in three pairs that say nearly the same.
-const CORPUS: &str = r#"{"_id": "a", "title": "Soko", "text": "bei ya mahindi imepanda", "lang": "sw"}
-{"_id": "b", "title": "", "text": "mtoto anacheza mpira", "lang": "sw"}
-{"_id": "c", "title": "", "text": "the old king lived in the house", "lang": "en"}
-{"_id": "d", "title": "Soko", "text": "bei ya mahindi imepanda sana", "lang": "sw"}
-{"_id": "e", "title": "", "text": "watoto wanacheza mpira", "lang": "sw"}
-{"_id": "f", "title": "", "text": "an old king lived in a house", "lang": "en"}
-"#;
-
-fn command(words: &[&str]) -> Command {
-    let mut command = maana();
-    command.args(words);
-    command
-}
 
 /// A store of [`CORPUS`].
 fn indexed(bench: &Bench) -> String {

@@ -4,65 +4,56 @@ use super::place::{Compacted, Damaged, Info, ReadStore, Verified, WriteStore};
 use super::{Added, Answers, Kept, Question, SearchError, Searcher, build_graph};
 use maana_kernels::{Matrix, Pool, Rows};
 use maana_vectors::index::Graph;
-use maana_vectors::store::{Document, Writer};
+use maana_vectors::store::{Document, Store, Writer};
 use std::path::Path;
 
-impl ReadStore for Searcher {
-    fn dims(&self) -> usize {
-        self.store().header().dims
+/// What has a folder's state: one that is asked, or the writer, which is read as what it wrote last.
+trait InFolder {
+    fn state(&self) -> &Store;
+
+    /// Asks a searcher of the state.
+    fn ask<T>(&self, question: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError>;
+}
+
+impl InFolder for Searcher {
+    fn state(&self) -> &Store {
+        self.store()
     }
 
-    fn made_by(&self) -> &str {
-        &self.store().header().made_by
-    }
-
-    fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), SearchError> {
-        Ok(self.store().expect_fingerprint(fingerprint, made_by)?)
-    }
-
-    fn documents(&self) -> Result<usize, SearchError> {
-        Ok(self.store().len())
-    }
-
-    fn expect_fields(&self, filters: &[(String, String)]) -> Result<(), SearchError> {
-        super::check_filters(self.store(), filters)
-    }
-
-    fn nearest(
-        &self,
-        pool: &Pool,
-        queries: &[&str],
-        vectors: &Matrix,
-        question: &Question,
-    ) -> Result<Answers, SearchError> {
-        Searcher::nearest(self, pool, queries, vectors, question)
-    }
-
-    fn info(&self) -> Result<Info, SearchError> {
-        Ok(Info::Folder { store: self.store().info(), graph: self.graph().cloned() })
+    fn ask<T>(&self, question: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError> {
+        question(self)
     }
 }
 
-/// A writer is read as the state that it wrote last.
-impl ReadStore for Writer {
+impl InFolder for Writer {
+    fn state(&self) -> &Store {
+        self.store()
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError> {
+        question(&Searcher::of(self.store().clone())?)
+    }
+}
+
+impl<F: InFolder> ReadStore for F {
     fn dims(&self) -> usize {
-        self.store().header().dims
+        self.state().header().dims
     }
 
     fn made_by(&self) -> &str {
-        &self.store().header().made_by
+        &self.state().header().made_by
     }
 
     fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), SearchError> {
-        Ok(self.store().expect_fingerprint(fingerprint, made_by)?)
+        Ok(self.state().expect_fingerprint(fingerprint, made_by)?)
     }
 
     fn documents(&self) -> Result<usize, SearchError> {
-        Ok(self.store().len())
+        Ok(self.state().len())
     }
 
     fn expect_fields(&self, filters: &[(String, String)]) -> Result<(), SearchError> {
-        super::check_filters(self.store(), filters)
+        super::check_filters(self.state(), filters)
     }
 
     fn nearest(
@@ -72,11 +63,11 @@ impl ReadStore for Writer {
         vectors: &Matrix,
         question: &Question,
     ) -> Result<Answers, SearchError> {
-        Searcher::of(self.store().clone())?.nearest(pool, queries, vectors, question)
+        self.ask(|searcher| searcher.nearest(pool, queries, vectors, question))
     }
 
     fn info(&self) -> Result<Info, SearchError> {
-        Searcher::of(self.store().clone())?.info()
+        self.ask(|searcher| Ok(Info::Folder { store: searcher.store().info(), graph: searcher.graph().cloned() }))
     }
 }
 
