@@ -11,7 +11,6 @@ mod report;
 mod workshop;
 
 use anyhow::{Context, Result, bail};
-pub(crate) use chart::STYLE as CHART_STYLE;
 use engine::{Engine, Setting};
 use plan::{Part, Plan};
 use report::{Comparison, Measured, Results};

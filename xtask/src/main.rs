@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own automation, with nothing to install.
 #![forbid(unsafe_code)]
 
+mod bars;
 mod bench_peers;
 mod bench_search;
 mod bench_serve;

@@ -1,92 +1,28 @@
-//! Bars: the speed of each engine, the fastest peer of each comparison being 1. Readable on light and on dark pages.
+//! The speed of each engine, the fastest peer of each comparison being 1.
 
 use super::plan::Target;
 use super::report::Comparison;
-use std::fmt::Write;
+use crate::bars::{self, Group, Words};
 
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 210.0;
-const RIGHT: f64 = 60.0;
-const BAR: f64 = 18.0;
-const HEADING: f64 = 30.0;
-const TOP: f64 = 44.0;
-
-/// How bars and their words look.
-pub(crate) const STYLE: &str = "\
-text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif;fill:#1b1b1b}\
-.title{font-size:15px;font-weight:600}.group{font-weight:600}.quiet{fill:#595959}\
-.paper{fill:#fff}.peer{fill:#9aa5b1}.ours{fill:#0b7a53}.target{stroke:#b3261e;stroke-width:2;stroke-dasharray:3 2}\
-@media(prefers-color-scheme:dark){text{fill:#eaeaea}.quiet{fill:#a8a8a8}.paper{fill:#151515}.peer{fill:#66717d}\
-.ours{fill:#35c08c}.target{stroke:#ff8a80}}";
+const WORDS: Words = Words {
+    description: "Speed of each engine; the fastest peer of each comparison is 1",
+    heading: "Speed; the fastest peer of each comparison is 1",
+    aside: "longer is faster · dashed: target",
+};
 
 /// The chart of all comparisons that have numbers.
 pub(crate) fn draw(comparisons: &[Comparison]) -> String {
-    let groups: Vec<Group> = comparisons.iter().filter_map(Group::of).collect();
-    let longest = groups.iter().map(Group::longest).fold(1.0, f64::max);
-    let scale = (WIDTH - LEFT - RIGHT) / longest;
-    let height = TOP + groups.iter().map(Group::height).sum::<f64>() + 12.0;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
-         role=\"img\" aria-labelledby=\"title\"><title id=\"title\">Speed of each engine; the fastest peer of each comparison \
-         is 1</title><style>{STYLE}</style><rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\"/>\n\
-         <text class=\"title\" x=\"12\" y=\"24\">Speed; the fastest peer of each comparison is 1</text>\
-         <text class=\"quiet\" x=\"{}\" y=\"24\" text-anchor=\"end\">longer is faster · dashed: target</text>\n",
-        WIDTH - 12.0
-    );
-    let mut y = TOP;
-    for group in &groups {
-        group.draw(&mut svg, y, scale);
-        y += group.height();
-    }
-    svg + "</svg>\n"
+    bars::draw(&WORDS, &comparisons.iter().filter_map(group).collect::<Vec<_>>())
 }
 
-struct Group<'a> {
-    title: &'a str,
-    /// Name, whether it is ours, speed.
-    bars: Vec<(&'a str, bool, f64)>,
-    target: Option<f64>,
-}
-
-impl<'a> Group<'a> {
-    fn of(comparison: &'a Comparison) -> Option<Self> {
-        let best = comparison.best_peer()?.median()?;
-        let engines = comparison.engines.iter();
-        let bars =
-            engines.filter_map(|engine| Some((engine.name.as_str(), engine.ours, best / engine.median()?))).collect();
-        let target = comparison.targets.iter().find_map(|target| match target {
-            Target::Faster(least) => Some(*least),
-            Target::Smaller(_) | Target::Within(_) => None,
-        });
-        Some(Self { title: &comparison.title, bars, target })
-    }
-
-    fn longest(&self) -> f64 {
-        self.bars.iter().map(|bar| bar.2).chain(self.target).fold(0.0, f64::max)
-    }
-
-    fn height(&self) -> f64 {
-        HEADING + BAR * self.bars.len() as f64
-    }
-
-    fn draw(&self, svg: &mut String, top: f64, scale: f64) {
-        let _ = writeln!(svg, "<text class=\"group\" x=\"12\" y=\"{}\">{}</text>", top + 20.0, self.title);
-        for (place, (name, ours, speed)) in self.bars.iter().enumerate() {
-            let y = top + HEADING + BAR * place as f64 - 4.0;
-            let (class, length) = (if *ours { "ours" } else { "peer" }, speed * scale);
-            let (edge, line, end) = (LEFT - 8.0, y + 12.0, LEFT + length + 6.0);
-            let thick = BAR - 4.0;
-            let _ = writeln!(
-                svg,
-                "<text x=\"{edge}\" y=\"{line}\" text-anchor=\"end\">{name}</text>\
-                 <rect class=\"{class}\" x=\"{LEFT}\" y=\"{y}\" width=\"{length:.1}\" height=\"{thick}\" rx=\"2\"/>\
-                 <text x=\"{end:.1}\" y=\"{line}\">{speed:.2}×</text>"
-            );
-        }
-        if let Some(target) = self.target {
-            let (x, from) = (LEFT + target * scale, top + HEADING - 6.0);
-            let to = top + self.height() - 6.0;
-            let _ = writeln!(svg, "<path class=\"target\" d=\"M{x:.1},{from}V{to}\"/>");
-        }
-    }
+fn group(comparison: &Comparison) -> Option<Group<'_>> {
+    let best = comparison.best_peer()?.median()?;
+    let engines = comparison.engines.iter();
+    let bars =
+        engines.filter_map(|engine| Some((engine.name.as_str(), engine.ours, best / engine.median()?))).collect();
+    let target = comparison.targets.iter().find_map(|target| match target {
+        Target::Faster(least) => Some(*least),
+        Target::Smaller(_) | Target::Within(_) => None,
+    });
+    Some(Group { title: comparison.title.clone(), bars, target })
 }
