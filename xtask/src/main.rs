@@ -48,6 +48,7 @@ cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--mod
                     SIGTERM and SIGKILL under load. With --url a server that runs already, without the last two;
                     with --shared bounds of time and memory for a machine on which other things run
 cargo xtask store   100,000 random operations on the store, with restarts, beside a plain list
+cargo xtask fuzz    100,000 requests that nobody should send, to a server of the tests
 cargo xtask postgres
                     the tests of stores on a PostgreSQL of their own, or on that of MAANA_TEST_POSTGRES
 cargo xtask loom    the pool of threads in every order in which its threads can meet
@@ -74,6 +75,7 @@ fn main() -> Result<()> {
         Some("clients") => clients::test(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("soak") => soak::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),
+        Some("fuzz") => fuzz(),
         Some("postgres") => postgres::test(),
         Some("loom") => loom(),
         Some("browser") => browser::run_page(&std::env::args().skip(2).collect::<Vec<_>>()),
@@ -92,6 +94,7 @@ fn test() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     cargo(&["test", "--workspace"])?;
+    fuzz()?;
     postgres::test_if_possible()?;
     loom()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
@@ -101,6 +104,11 @@ fn test() -> Result<()> {
     soak::short()?;
     println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Requests that nobody should send, a hundred thousand of them.
+fn fuzz() -> Result<()> {
+    cargo(&["test", "--workspace", "--test", "server", "hundred_thousand", "--", "--ignored"])
 }
 
 /// The pool of threads in every order in which its threads can meet.

@@ -54,7 +54,7 @@ fn nothing_that_is_sent_brings_it_down() {
 }
 
 #[test]
-#[ignore = "a hundred thousand requests take some minutes"]
+#[ignore = "takes minutes; `cargo xtask fuzz` runs it"]
 fn nothing_of_a_hundred_thousand_brings_it_down() {
     run(number("MAANA_FUZZ", 100_000));
 }
