@@ -11,11 +11,11 @@ pub mod fusion;
 pub mod index;
 pub mod pairs;
 pub mod quantize;
+pub mod random;
 pub mod search;
 pub mod store;
 
 mod error;
-mod random;
 
 pub use error::{VectorsError, check_finite};
 

@@ -2,14 +2,16 @@
 
 /// A stream of numbers.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The stream of a seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// All 64 bits of the next number.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -18,17 +20,17 @@ impl Random {
     }
 
     /// A number below `limit`, each as likely as the others to one part in 2³².
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        ((u128::from(self.next()) * limit as u128) >> 64) as usize
+    pub fn below(&mut self, limit: usize) -> usize {
+        ((u128::from(self.number()) * limit as u128) >> 64) as usize
     }
 
     /// A number from 0 to 1, 1 excluded.
-    pub(crate) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    pub fn unit(&mut self) -> f64 {
+        (self.number() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// `count` different numbers below `limit`, ascending.
-    pub(crate) fn sample(&mut self, limit: usize, count: usize) -> Vec<usize> {
+    pub fn sample(&mut self, limit: usize, count: usize) -> Vec<usize> {
         let count = count.min(limit);
         // Floyd: each new number is free, or the largest one allowed is taken instead.
         let mut chosen = std::collections::BTreeSet::new();

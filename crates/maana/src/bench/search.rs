@@ -6,6 +6,7 @@ use maana_data::DataError;
 use maana_kernels::{Matrix, Pool};
 use maana_vectors::VectorsError;
 use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index, prefix_for};
+use maana_vectors::random::Random;
 use maana_vectors::search::{Corpus, Funnel, Hit, Metric, Search, Wish, choose, search};
 use maana_vectors::store::StoreError;
 use std::io::Write;
@@ -44,7 +45,7 @@ pub fn made_vectors(pool: &Pool, rows: usize, dims: usize, groups: usize, seed: 
     pool.for_each_chunk(vectors.data_mut(), dims, |number, row| {
         let own = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (number as u64) << 20;
         fill(row, &scales, own);
-        let centre = centres.row(next(&mut { own ^ 0x5851_F42D }) as usize % groups);
+        let centre = centres.row(Random::new(own ^ 0x5851_F42D).number() as usize % groups);
         row.iter_mut().zip(centre).for_each(|(x, centre)| *x = SHARED * centre + (1.0 - SHARED * SHARED).sqrt() * *x);
         let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
         row.iter_mut().for_each(|x| *x /= length);
@@ -54,22 +55,13 @@ pub fn made_vectors(pool: &Pool, rows: usize, dims: usize, groups: usize, seed: 
 
 /// Normal numbers (Box and Muller), each times its column's scale.
 fn fill(row: &mut [f32], scales: &[f32], seed: u64) {
-    let mut state = seed;
-    let unit = |state: &mut u64| ((next(state) >> 40) as f32 + 0.5) / (1u64 << 24) as f32;
+    let mut random = Random::new(seed);
+    let mut unit = || ((random.number() >> 40) as f32 + 0.5) / (1u64 << 24) as f32;
     for (pair, scales) in row.chunks_mut(2).zip(scales.chunks(2)) {
-        let radius = (-2.0 * unit(&mut state).ln()).sqrt();
-        let (sine, cosine) = (std::f32::consts::TAU * unit(&mut state)).sin_cos();
+        let radius = (-2.0 * unit().ln()).sqrt();
+        let (sine, cosine) = (std::f32::consts::TAU * unit()).sin_cos();
         pair.iter_mut().zip(scales).zip([radius * sine, radius * cosine]).for_each(|((x, scale), z)| *x = scale * z);
     }
-}
-
-/// SplitMix64.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// Neighbours of a query that are looked for.
