@@ -57,7 +57,11 @@ impl Isa {
         let mut rungs = vec![Isa(Level::Portable)];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // Each processor with AVX2 counts bits, too; a virtual one may say otherwise.
+            let has = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("popcnt");
+            if has {
                 rungs.push(Isa(Level::Avx2));
                 let has = is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
@@ -107,11 +111,11 @@ macro_rules! on_every_rung {
             #[allow(clippy::too_many_arguments, reason = "kernels name every slice")]
             fn plain($($argument: $type),*) $(-> $result)? $body
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = "avx2,fma,popcnt")]
             #[allow(clippy::too_many_arguments, reason = "kernels name every slice")]
             fn avx2($($argument: $type),*) $(-> $result)? { plain($($argument),*) }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+            #[target_feature(enable = "avx2,fma,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
             #[allow(clippy::too_many_arguments, reason = "kernels name every slice")]
             fn avx512($($argument: $type),*) $(-> $result)? { plain($($argument),*) }
             match isa.level() {

@@ -48,7 +48,6 @@ pub(crate) struct Job {
     deadline: Instant,
     queued: Instant,
     answer: Mutex<Answer>,
-    _permit: Permit,
 }
 
 /// What is there of the answer.
@@ -58,7 +57,13 @@ struct Answer {
     inference: Duration,
     /// The batch that `inference` counted last: a request counts a batch once, however many of its texts are in it.
     counted: u64,
-    waiting: Option<oneshot::Sender<Result<Done, Fault>>>,
+    waiting: Option<Waiting>,
+}
+
+/// Who waits, and the room that is held while it does.
+struct Waiting {
+    sender: oneshot::Sender<Result<Done, Fault>>,
+    permit: Permit,
 }
 
 /// A request that is computed.
@@ -92,11 +97,11 @@ impl Job {
             texts_left: tokens.sequences(),
             inference: Duration::ZERO,
             counted: 0,
-            waiting: Some(sender),
+            waiting: Some(Waiting { sender, permit }),
         };
         let queued = Instant::now();
         let answer = Mutex::new(answer);
-        let job = Self { model, tokens, wanted, prompt_lengths, class, deadline, queued, answer, _permit: permit };
+        let job = Self { model, tokens, wanted, prompt_lengths, class, deadline, queued, answer };
         (Arc::new(job), receiver)
     }
 
@@ -108,7 +113,7 @@ impl Job {
     /// Whether somebody waits for it; one that is overdue is told so.
     pub(crate) fn is_wanted(&self, now: Instant) -> bool {
         let mut answer = self.answer();
-        if answer.waiting.as_ref().is_none_or(oneshot::Sender::is_closed) {
+        if answer.waiting.as_ref().is_none_or(|waiting| waiting.sender.is_closed()) {
             return false;
         }
         if now > self.deadline {
@@ -169,9 +174,11 @@ impl Job {
 
 impl Answer {
     fn send(&mut self, outcome: Result<Done, Fault>) {
-        if let Some(waiting) = self.waiting.take() {
+        if let Some(Waiting { sender, permit }) = self.waiting.take() {
+            // The room is free before the answer is heard: whoever asks again then finds it.
+            drop(permit);
             // Whoever has gone does not want it.
-            let _ = waiting.send(outcome);
+            let _ = sender.send(outcome);
         }
     }
 }

@@ -42,6 +42,16 @@ impl Ranges {
         }
     }
 
+    /// Takes in the rows of other ranges.
+    pub(crate) fn widen_by(&mut self, other: &Ranges) {
+        for (low, other) in self.low.iter_mut().zip(&other.low) {
+            *low = low.min(*other);
+        }
+        for (high, other) in self.high.iter_mut().zip(&other.high) {
+            *high = high.max(*other);
+        }
+    }
+
     /// Width of a bucket of each column: the range by 255, and 1 where the range is nothing.
     pub fn steps(&self) -> Vec<f32> {
         let step = |(low, high): (&f32, &f32)| (high - low) / 255.0;

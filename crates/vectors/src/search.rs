@@ -6,6 +6,7 @@
 
 mod best;
 mod bits;
+mod codes;
 mod corpus;
 mod exact;
 mod funnel;
@@ -15,6 +16,7 @@ mod sample;
 
 pub(crate) use best::Best;
 pub use bits::Bits;
+pub(crate) use codes::{Codes, CodesQuery, CodesView, RowQueries, is_distance};
 pub use corpus::{Corpus, Part, Values};
 pub(crate) use corpus::{narrow, widen};
 pub(crate) use exact::check as check_queries;

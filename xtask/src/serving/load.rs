@@ -193,21 +193,25 @@ impl Summary {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
-    /// Answers each request of one connection after another with its number, each after 20 ms: one at a time.
+    /// Answers requests in the order in which they come, each after 20 ms: one at a time.
     fn slow_server() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let (asked, requests) = std::sync::mpsc::channel::<TcpStream>();
         std::thread::spawn(move || {
-            let turn = std::sync::Arc::new(Mutex::new(()));
+            for mut stream in requests {
+                std::thread::sleep(Duration::from_millis(20));
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+            }
+        });
+        std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (mut stream, turn) = (stream.unwrap(), turn.clone());
+                let (mut stream, asked) = (stream.unwrap(), asked.clone());
                 std::thread::spawn(move || {
                     while stream.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {
-                        let _mine = turn.lock().unwrap();
-                        std::thread::sleep(Duration::from_millis(20));
-                        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+                        asked.send(stream.try_clone().unwrap()).unwrap();
                     }
                 });
             }

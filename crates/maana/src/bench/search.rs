@@ -164,7 +164,8 @@ pub fn search_rounds(
         let began = Instant::now();
         let (found, about) = match (&mut graph, &funnel) {
             (Some(graph), _) => {
-                graph.width = effort;
+                let measured = graph.graph().reached().iter().find(|reached| reached.width >= effort);
+                (graph.width, graph.scored) = (effort, measured.map_or(usize::MAX, |reached| reached.scored));
                 (graph.search(pool, queries.view(), NEIGHBOURS, None)?, format!("prefix {}", graph.graph().prefix()))
             }
             (None, Some((_, Some(funnel)))) => {
@@ -186,9 +187,11 @@ fn graph<'a>(pool: &Pool, folder: &Path, corpus: Corpus<'a>) -> Result<Hnsw<'a>,
     if !path.exists() {
         let prefix = prefix_for(pool, &corpus, Metric::Cosine, &Wish::default())?;
         let settings = HnswSettings { prefix: Some(prefix), ..usual };
-        Hnsw::build(pool, corpus.clone(), Metric::Cosine, &settings)?.graph().save(&path, 0)?;
+        let mut built = Hnsw::build(pool, corpus.clone(), Metric::Cosine, &settings)?;
+        built.measure(pool, &Wish::default())?;
+        built.graph().save(&path, 0)?;
     }
-    Ok(Hnsw::over(corpus, Graph::open(&path)?.into(), usual.width))
+    Ok(Hnsw::over(corpus, Graph::open(&path)?.into(), &usual))
 }
 
 fn recall(found: &[Vec<Hit>], truth: &Matrix) -> f64 {

@@ -6,7 +6,7 @@ use crate::texts::words;
 use maana_kernels::{Matrix, Pool, Rows};
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
-use maana_vectors::index::{Graph, Hnsw, Index, Reached};
+use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index, Reached};
 use maana_vectors::search::{Choice, Filter, Funnel, Hit, Plane, Search, Wish, choose, search};
 use maana_vectors::store::Store;
 use serde::Serialize;
@@ -219,7 +219,8 @@ impl Searcher {
         let widest = || if recall.is_none() { graph.reached().last().copied() } else { None };
         let Some(reached) = graph.width_for(recall.unwrap_or(0.99)).or_else(widest) else { return Ok(None) };
         let (first, k) = (graph.rows(), settings.k);
-        let walk = Hnsw::over(cut.head, Arc::clone(graph), reached.width);
+        let widths = HnswSettings { width: reached.width, scored: reached.scored, ..HnswSettings::default() };
+        let walk = Hnsw::over(cut.head, Arc::clone(graph), &widths);
         let mut hits = walk.search(pool, queries, k, settings.filter)?;
         let later = cut.tail.rows();
         if later > 0 {

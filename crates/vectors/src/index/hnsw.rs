@@ -1,6 +1,6 @@
-//! The graph: HNSW (Malkov & Yashunin 2018) over a prefix of the rows, re-normalised with `Cosine`. A query walks from
-//! neighbour to neighbour towards what is nearest, and what it finds is scored with the full vectors. Built for a seed,
-//! the same for any number of threads.
+//! The graph: HNSW (Malkov & Yashunin 2018) over codes of a prefix of the rows, re-normalised with `Cosine`. A query walks
+//! from neighbour to neighbour towards what is nearest, and the best of what it finds are scored with the full vectors. Built
+//! for a seed, the same for any number of threads.
 
 mod build;
 mod file;
@@ -10,8 +10,8 @@ pub use measure::{Reached, prefix_for};
 
 use super::Index;
 use crate::error::VectorsError;
-use crate::search::{Best, Corpus, Filter, Hit, Metric, check_queries, norm};
-use maana_kernels::{Matrix, Pool, Rows, dot, squared_distance};
+use crate::search::{Best, Codes, CodesQuery, CodesView, Corpus, Filter, Hit, Metric, check_queries, norm};
+use maana_kernels::{Pool, Rows, prefetch};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex};
@@ -27,13 +27,15 @@ pub struct HnswSettings {
     pub build_width: usize,
     /// Rows that are kept in view while searching, k at the least; more find more and take longer.
     pub width: usize,
+    /// Rows in view that are scored with the full vectors, for each that is wanted.
+    pub scored: usize,
     /// Which rows stand on higher levels.
     pub seed: u64,
 }
 
 impl Default for HnswSettings {
     fn default() -> Self {
-        Self { prefix: None, links: 16, build_width: 128, width: 96, seed: 0 }
+        Self { prefix: None, links: 16, build_width: 128, width: 96, scored: 4, seed: 0 }
     }
 }
 
@@ -97,11 +99,15 @@ impl<'a> LinksView<'a> {
         start..start + if level == 0 { 2 * self.links } else { self.links }
     }
 
+    /// Where the links of a row are, to be fetched.
+    fn places_of(self, row: u32, level: usize) -> &'a [u32] {
+        let links = if level == 0 { self.ground } else { self.higher };
+        links.get(self.range(row, level)).unwrap_or_default()
+    }
+
     /// The rows that a row is linked to. Whatever a file says, they are rows: a walk never leaves the graph.
     pub(super) fn of(self, row: u32, level: usize) -> &'a [u32] {
-        let links = if level == 0 { self.ground } else { self.higher };
-        let links = links.get(self.range(row, level)).unwrap_or_default();
-        let rows = self.levels.len();
+        let (links, rows) = (self.places_of(row, level), self.levels.len());
         &links[..links.iter().position(|link| *link as usize >= rows).unwrap_or(links.len())]
     }
 }
@@ -127,69 +133,59 @@ impl PartialOrd for Near {
     }
 }
 
-/// The prefixes that are compared on the walk, ready to be compared.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Prefixes<'a> {
-    pub(super) metric: Metric,
-    /// `(rows, prefix)`
-    pub(super) rows: Rows<'a>,
-}
-
-impl Prefixes<'_> {
-    /// The first columns of all rows, of length 1 for `Cosine`.
-    pub(super) fn gather(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, prefix: usize) -> Matrix {
-        const BLOCK: usize = 512;
-        let mut rows = Matrix::zeros(corpus.rows(), prefix);
-        let count = corpus.rows();
-        pool.for_each_chunk(rows.data_mut(), BLOCK * prefix, |task, out| {
-            let start = task * BLOCK;
-            corpus.for_blocks(start..count.min(start + BLOCK), BLOCK, |first, rows| {
-                for row in 0..rows.rows() {
-                    let place = (first + row - start) * prefix;
-                    let x = &rows.row(row)[..prefix];
-                    let length = if metric == Metric::Cosine { norm(x) } else { 1.0 };
-                    out[place..place + prefix].iter_mut().zip(x).for_each(|(out, x)| *out = x / length);
-                }
-            });
-        });
-        rows
-    }
-
-    /// How near a prefix is to a row. Of `Cosine` both have length 1, so that the product says it.
-    pub(super) fn near(self, query: &[f32], row: u32) -> Near {
-        let x = self.rows.row(row as usize);
-        let score = match self.metric {
-            Metric::Cosine | Metric::Dot => dot(query, x),
-            // The order of the distance, without its root.
-            Metric::Euclidean => -squared_distance(query, x),
-            Metric::Manhattan => self.metric.score(query, x),
-        };
-        Near { score, row }
-    }
-}
-
 /// What a walk marks and holds, kept from walk to walk.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// The walk in which a row was last seen.
-    seen: Vec<u32>,
-    walk: u32,
+    /// A bit for each row that was seen on this walk.
+    seen: Vec<u64>,
+    /// The words of `seen` that are not 0.
+    marked: Vec<u32>,
     open: BinaryHeap<Near>,
+    /// Rows that are seen for the first time, and their sums.
+    fresh: Vec<u32>,
+    sums: Vec<i32>,
+    /// A row that is the query, while the graph is built.
+    own: CodesQuery,
 }
 
 impl Scratch {
     fn begin(&mut self, rows: usize) {
         self.open.clear();
-        if self.seen.len() != rows || self.walk == u32::MAX {
-            self.seen.clear();
-            self.seen.resize(rows, 0);
-            self.walk = 0;
-        }
-        self.walk += 1;
+        self.marked.drain(..).for_each(|word| self.seen[word as usize] = 0);
+        self.seen.resize(rows.div_ceil(64), 0);
     }
 
     fn first_visit(&mut self, row: u32) -> bool {
-        std::mem::replace(&mut self.seen[row as usize], self.walk) != self.walk
+        let (word, bit) = (row / 64, 1 << (row % 64));
+        let seen = &mut self.seen[word as usize];
+        if *seen & bit != 0 {
+            return false;
+        }
+        if *seen == 0 {
+            self.marked.push(word);
+        }
+        *seen |= bit;
+        true
+    }
+}
+
+/// The nearest rows of a walk so far.
+struct View {
+    width: usize,
+    found: BinaryHeap<Reverse<Near>>,
+}
+
+impl View {
+    /// Whether a row is further than all in a full view.
+    fn is_beyond(&self, near: Near) -> bool {
+        self.found.len() >= self.width && self.found.peek().is_some_and(|worst| near < worst.0)
+    }
+
+    fn push(&mut self, near: Near) {
+        self.found.push(Reverse(near));
+        if self.found.len() > self.width {
+            self.found.pop();
+        }
     }
 }
 
@@ -197,26 +193,35 @@ impl Scratch {
 #[derive(Clone, Copy)]
 pub(super) struct Net<'a> {
     pub(super) links: LinksView<'a>,
-    pub(super) prefixes: Prefixes<'a>,
+    pub(super) codes: CodesView<'a>,
 }
 
 impl Net<'_> {
+    /// How near one row is.
+    pub(super) fn near(self, query: &CodesQuery, row: u32) -> Near {
+        let mut near = Near { score: 0.0, row };
+        self.codes.near(query, &[row], &mut Vec::new(), |score, _| near.score = score);
+        near
+    }
+
     /// The nearest row that going from neighbour to nearer neighbour leads to.
-    pub(super) fn descend(self, query: &[f32], from: Near, level: usize) -> Near {
+    pub(super) fn descend(self, query: &CodesQuery, from: Near, level: usize, scratch: &mut Scratch) -> Near {
         let mut here = from;
         loop {
-            let nearest = self.links.of(here.row, level).iter().map(|row| self.prefixes.near(query, *row)).max();
-            match nearest {
-                Some(nearest) if nearest > here => here = nearest,
-                _ => return here,
+            let mut nearest = here;
+            let links = self.links.of(here.row, level);
+            self.codes.near(query, links, &mut scratch.sums, |score, row| nearest = nearest.max(Near { score, row }));
+            if nearest == here {
+                return here;
             }
+            here = nearest;
         }
     }
 
     /// Up to `width` of the nearest rows on a level that `may` be found, nearest first. Others are walked through.
     pub(super) fn walk(
         self,
-        query: &[f32],
+        query: &CodesQuery,
         from: &[Near],
         level: usize,
         width: usize,
@@ -224,36 +229,38 @@ impl Net<'_> {
         may: impl Fn(u32) -> bool,
     ) -> Vec<Near> {
         scratch.begin(self.links.levels.len());
-        let mut found: BinaryHeap<Reverse<Near>> = BinaryHeap::with_capacity(width + 1);
-        let visit = |near: Near, found: &mut BinaryHeap<Reverse<Near>>, open: &mut BinaryHeap<Near>| {
-            let full = found.len() >= width;
-            if full && found.peek().is_some_and(|worst| near < worst.0) {
-                return;
-            }
-            open.push(near);
-            if may(near.row) {
-                found.push(Reverse(near));
-                if full {
-                    found.pop();
+        let mut view = View { width, found: BinaryHeap::with_capacity(width + 1) };
+        let visit = |near: Near, open: &mut BinaryHeap<Near>, view: &mut View| {
+            if !view.is_beyond(near) {
+                open.push(near);
+                if may(near.row) {
+                    view.push(near);
                 }
             }
         };
         for near in from {
             if scratch.first_visit(near.row) {
-                visit(*near, &mut found, &mut scratch.open);
+                visit(*near, &mut scratch.open, &mut view);
             }
         }
         while let Some(here) = scratch.open.pop() {
-            if found.len() >= width && found.peek().is_some_and(|worst| here < worst.0) {
+            if view.is_beyond(here) {
                 break;
             }
+            // Most often the next to be looked at.
+            if let Some(next) = scratch.open.peek() {
+                prefetch(self.links.places_of(next.row, level));
+            }
+            scratch.fresh.clear();
             for row in self.links.of(here.row, level) {
                 if scratch.first_visit(*row) {
-                    visit(self.prefixes.near(query, *row), &mut found, &mut scratch.open);
+                    scratch.fresh.push(*row);
                 }
             }
+            let Scratch { open, fresh, sums, .. } = scratch;
+            self.codes.near(query, fresh, sums, |score, row| visit(Near { score, row }, open, &mut view));
         }
-        let mut found: Vec<Near> = found.into_iter().map(|Reverse(near)| near).collect();
+        let mut found: Vec<Near> = view.found.into_iter().map(|Reverse(near)| near).collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         found
     }
@@ -270,17 +277,17 @@ pub struct Graph {
 
 /// Where the graph is.
 enum Kept {
-    Memory { links: Links, rows: Matrix },
+    Memory { links: Links, codes: Codes },
     File(file::GraphFile),
 }
 
 impl Graph {
     fn net(&self) -> Net<'_> {
-        let (links, rows) = match &self.kept {
-            Kept::Memory { links, rows } => (links.view(), rows.view()),
-            Kept::File(file) => (file.links(), file.prefixes()),
+        let (links, codes) = match &self.kept {
+            Kept::Memory { links, codes } => (links.view(), codes.view()),
+            Kept::File(file) => (file.links(), file.codes()),
         };
-        Net { links, prefixes: Prefixes { metric: self.metric, rows } }
+        Net { links, codes }
     }
 
     /// Rows of the corpus.
@@ -290,14 +297,14 @@ impl Graph {
 
     /// Columns that are compared on the walk.
     pub fn prefix(&self) -> usize {
-        self.net().prefixes.rows.columns()
+        self.net().codes.columns()
     }
 
     /// Bytes that the graph takes beside the corpus.
     pub fn bytes(&self) -> usize {
-        let Net { links, prefixes } = self.net();
-        let numbers = links.ground.len() + links.higher.len() + links.places.len();
-        4 * (numbers + prefixes.rows.rows() * prefixes.rows.columns()) + links.levels.len()
+        let Net { links, codes } = self.net();
+        let numbers = links.ground.len() + links.higher.len() + links.places.len() + codes.halves.len();
+        4 * numbers + codes.data.len() + links.levels.len()
     }
 
     /// How much of the truth is found with which width; empty where that was not measured.
@@ -312,6 +319,8 @@ pub struct Hnsw<'a> {
     graph: Arc<Graph>,
     /// See `HnswSettings::width`; may be changed at any time.
     pub width: usize,
+    /// See `HnswSettings::scored`; may be changed at any time.
+    pub scored: usize,
 }
 
 impl<'a> Hnsw<'a> {
@@ -319,9 +328,9 @@ impl<'a> Hnsw<'a> {
     ///
     /// # Panics
     /// If the graph is of another number of rows.
-    pub fn over(corpus: Corpus<'a>, graph: Arc<Graph>, width: usize) -> Self {
+    pub fn over(corpus: Corpus<'a>, graph: Arc<Graph>, settings: &HnswSettings) -> Self {
         assert_eq!(corpus.rows(), graph.rows(), "a graph of the corpus's own rows");
-        Self { corpus, graph, width }
+        Self { corpus, graph, width: settings.width, scored: settings.scored }
     }
 
     /// The graph.
@@ -337,32 +346,34 @@ impl<'a> Hnsw<'a> {
         Arc::into_inner(self.graph).expect("nobody else has the graph")
     }
 
-    fn search_one(&self, query: &[f32], k: usize, filter: Option<Filter<'_>>, scratch: &mut Scratch) -> Vec<Hit> {
+    /// The rows in view at the end of a walk, by their codes, nearest first.
+    fn in_view(&self, query: &[f32], width: usize, filter: Option<Filter<'_>>, scratch: &mut Scratch) -> Vec<Near> {
         let net = self.graph.net();
-        let Net { links, prefixes } = net;
-        if links.entry == NONE || k == 0 {
+        if net.links.entry == NONE || width == 0 {
             return Vec::new();
         }
-        let metric = prefixes.metric;
-        let mut prefix = query[..prefixes.rows.columns()].to_vec();
-        if metric == Metric::Cosine {
-            let length = norm(&prefix);
-            prefix.iter_mut().for_each(|value| *value /= length);
-        }
-        let mut here = prefixes.near(&prefix, links.entry);
-        for level in (1..=usize::from(links.levels[links.entry as usize])).rev() {
-            here = net.descend(&prefix, here, level);
+        let query = net.codes.query(query);
+        let mut here = net.near(&query, net.links.entry);
+        for level in (1..=usize::from(net.links.levels[net.links.entry as usize])).rev() {
+            here = net.descend(&query, here, level, scratch);
         }
         let may = |row: u32| self.corpus.is_live(row as usize) && filter.is_none_or(|filter| filter(row as usize));
-        let width = self.width.max(k);
-        let found = net.walk(&prefix, &[here], 0, width, scratch, may);
+        net.walk(&query, &[here], 0, width, scratch, may)
+    }
+
+    fn search_one(&self, query: &[f32], k: usize, filter: Option<Filter<'_>>, scratch: &mut Scratch) -> Vec<Hit> {
+        if k == 0 {
+            return Vec::new();
+        }
+        let mut found = self.in_view(query, self.width.max(k), filter, scratch);
+        found.truncate(k.saturating_mul(self.scored.max(1)));
         let mut best = Best::new(k);
         let length = norm(query);
         for near in found {
             let row = near.row as usize;
             self.corpus.for_blocks(row..row + 1, 1, |_, rows| {
                 let x = rows.row(0);
-                best.offer(metric.score_with(query, x, length, norm(x)), near.row);
+                best.offer(self.graph.metric.score_with(query, x, length, norm(x)), near.row);
             });
         }
         best.into_sorted().into_iter().map(|(score, row)| Hit { row: row as usize, score }).collect()

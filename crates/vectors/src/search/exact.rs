@@ -1,10 +1,15 @@
 //! Exact search. A block of rows is multiplied with many queries at once; the product, whose rounding depends on the
 //! machine, only decides which rows are worth the sum in the fixed order that is their score. A row is passed over only
 //! when it is further from the k best than the two roundings can be apart.
+//!
+//! Where the first columns say most, as in embeddings of a Matryoshka model, they are multiplied alone: what the others can
+//! add is at most the product of their lengths (Cauchy and Schwarz), and a row that is too far even with it is passed over.
 
 use super::{Best, Corpus, Metric, norm, norms};
 use crate::error::{VectorsError, check_finite};
-use maana_kernels::{Pool, Rows, matmul_transposed};
+use maana_kernels::{After, PackedMatrix, Pool, Precision, Rows, dot, linear};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// A row that was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,18 +40,24 @@ pub struct Search<'a> {
 
 impl Default for Search<'_> {
     fn default() -> Self {
-        Self { k: 10, metric: Metric::Cosine, dim: None, filter: None, block_rows: 1024 }
+        Self { k: 10, metric: Metric::Cosine, dim: None, filter: None, block_rows: 256 }
     }
 }
 
 /// From this many queries on, a product is faster than one sum after the other.
 const PRODUCT_QUERIES: usize = 4;
-/// From this many queries on, a block is worth being packed for the product; before, the queries are.
-const PACKED_QUERIES: usize = 64;
 /// Queries that are compared with a block at once.
-const QUERY_CHUNK: usize = 256;
+const QUERY_CHUNK: usize = 512;
 /// What the lists of the best may take, in entries of all threads together.
 const ENTRIES: usize = 1 << 23;
+/// Blocks of a task, after which the question is asked how many columns are enough.
+const TASK_BLOCKS: usize = 8;
+/// Blocks from which on it is worth finding out how many columns are enough.
+const WORTH_HEADS: usize = 4 * TASK_BLOCKS;
+/// Queries, and rows, by which that is found out.
+const PROBES: usize = 32;
+/// What a score of a single row costs, against its share of the product: measured, AVX2.
+const SINGLE: f32 = 16.0;
 
 /// The k nearest rows of each query, nearest first.
 ///
@@ -75,15 +86,23 @@ pub fn search(
     let queries = queries.prefix(dim);
     let k = settings.k.min(corpus.rows());
     let block = settings.block_rows.max(1);
-    let groups = corpus.rows().div_ceil(block).clamp(1, 4 * pool.threads());
-    let chunk = (ENTRIES / (k * groups).max(1)).clamp(1, QUERY_CHUNK);
+    let chunk = (ENTRIES / (k * pool.threads()).max(1)).clamp(1, QUERY_CHUNK);
     let mut found = Vec::with_capacity(queries.rows());
     for start in (0..queries.rows()).step_by(chunk) {
         let queries = queries.range(start..queries.rows().min(start + chunk));
-        found.extend(scan(pool, corpus.rows(), queries.rows(), k, groups, |range, best| {
-            let scanner = Scanner { pool, queries, norms: &norms(queries), settings, corpus };
-            let mut scratch = Scratch::default();
-            corpus.for_blocks(range, block, |first, rows| scanner.block(first, rows.prefix(dim), best, &mut scratch));
+        let norms = norms(queries);
+        let longest = norms.iter().fold(0.0, |longest: f32, norm| longest.max(*norm));
+        let scanner = Scanner { pool, queries, norms: &norms, longest, settings, corpus };
+        let heads = scanner.heads(corpus.rows() / block >= WORTH_HEADS);
+        found.extend(scan(pool, corpus.rows(), TASK_BLOCKS * block, queries.rows(), k, |range, best, scratch| {
+            corpus.for_blocks(range, block, |first, rows| {
+                let rows = rows.prefix(dim);
+                if heads.is_empty() {
+                    scanner.one_by_one(first, rows, best);
+                } else {
+                    scanner.by_product(first, rows, &heads, best, scratch);
+                }
+            });
         }));
     }
     Ok(found)
@@ -102,23 +121,27 @@ pub(crate) fn check(corpus: &Corpus<'_>, queries: Rows<'_>, dim: Option<usize>) 
     }
 }
 
-/// Cuts the rows into groups, lets threads fill a list of the best for each query and group, and merges the lists.
-pub(super) fn scan(
+/// Cuts the rows into tasks, lets each thread fill lists of the best, one for each query, and merges them. Which rows came to
+/// the same lists changes nothing.
+pub(super) fn scan<S: Default + Send>(
     pool: &Pool,
     rows: usize,
+    task_rows: usize,
     queries: usize,
     k: usize,
-    groups: usize,
-    fill: impl Fn(std::ops::Range<usize>, &mut [Best]) + Sync,
+    fill: impl Fn(Range<usize>, &mut [Best], &mut S) + Sync,
 ) -> Vec<Vec<Hit>> {
-    let size = rows.div_ceil(groups.max(1)).max(1);
-    let mut lists: Vec<Vec<Best>> = (0..groups).map(|_| vec![Best::new(k); queries]).collect();
-    pool.for_each_chunk(&mut lists, 1, |group, lists| {
-        fill((group * size).min(rows)..((group + 1) * size).min(rows), &mut lists[0]);
+    let idle: Mutex<Vec<(Vec<Best>, S)>> = Mutex::default();
+    let lock = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+    pool.run(rows.div_ceil(task_rows), |task| {
+        let taken = lock().pop();
+        let (mut lists, mut scratch) = taken.unwrap_or_else(|| (vec![Best::new(k); queries], S::default()));
+        fill(task * task_rows..rows.min((task + 1) * task_rows), &mut lists, &mut scratch);
+        lock().push((lists, scratch));
     });
     let mut merged = vec![Best::new(k); queries];
-    for list in lists {
-        merged.iter_mut().zip(list).for_each(|(merged, best)| merged.merge(best));
+    for (lists, _) in idle.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        merged.iter_mut().zip(lists).for_each(|(merged, best)| merged.merge(best));
     }
     let hit = |(score, row): (f32, u32)| Hit { row: row as usize, score };
     merged.into_iter().map(|best| best.into_sorted().into_iter().map(hit).collect()).collect()
@@ -128,22 +151,50 @@ struct Scanner<'a> {
     pool: &'a Pool,
     queries: Rows<'a>,
     norms: &'a [f32],
+    longest: f32,
     settings: &'a Search<'a>,
     corpus: &'a Corpus<'a>,
 }
 
+/// The first columns of all queries, ready to be multiplied.
+struct Head {
+    columns: usize,
+    packed: PackedMatrix,
+    /// Of each query the length of the other columns.
+    tails: Vec<f32>,
+}
+
 #[derive(Default)]
 struct Scratch {
+    /// Blocks so far.
+    blocks: usize,
+    /// The head that is multiplied next; none before that was found out.
+    head: Option<usize>,
     scores: Vec<f32>,
+    bounds: Vec<f32>,
+}
+
+/// A row may be near a query if `product + tail of the query · tail >= bound of the query · scale + shift`.
+struct Reach {
+    tail: f32,
+    scale: f32,
+    shift: f32,
 }
 
 impl Scanner<'_> {
-    fn block(&self, first: usize, rows: Rows<'_>, best: &mut [Best], scratch: &mut Scratch) {
+    /// Heads of a few lengths, all columns the last; none where no product is worth while.
+    fn heads(&self, worth: bool) -> Vec<Head> {
         if self.queries.rows() < PRODUCT_QUERIES || self.settings.metric == Metric::Manhattan {
-            self.one_by_one(first, rows, best);
-        } else {
-            self.by_product(first, rows, best, scratch);
+            return Vec::new();
         }
+        let dim = self.queries.columns();
+        let shorter = [dim / 8, dim / 4, dim / 2].into_iter().filter(|columns| worth && *columns >= 16);
+        let head = |columns: usize| Head {
+            columns,
+            packed: PackedMatrix::pack_transposed(self.pool, Precision::F32, self.queries.prefix(columns)),
+            tails: (0..self.queries.rows()).map(|query| length_of(&self.queries.row(query)[columns..])).collect(),
+        };
+        shorter.chain([dim]).map(head).collect()
     }
 
     fn one_by_one(&self, first: usize, rows: Rows<'_>, best: &mut [Best]) {
@@ -160,43 +211,94 @@ impl Scanner<'_> {
         }
     }
 
-    fn by_product(&self, first: usize, rows: Rows<'_>, best: &mut [Best], scratch: &mut Scratch) {
-        let metric = self.settings.metric;
-        let count = rows.rows();
+    fn by_product(&self, first: usize, rows: Rows<'_>, heads: &[Head], best: &mut [Best], scratch: &mut Scratch) {
+        let head = &heads[scratch.head.unwrap_or(heads.len() - 1)];
         let asked = self.queries.rows();
-        scratch.scores.resize(asked * count, 0.0);
-        // Where the product of a query and a row lies: steps from query to query and from row to row.
-        let (query_step, row_step) = if asked >= PACKED_QUERIES {
-            matmul_transposed(self.pool, self.queries, rows, &mut scratch.scores, false);
-            (count, 1)
-        } else {
-            matmul_transposed(self.pool, rows, self.queries, &mut scratch.scores, false);
-            (1, asked)
-        };
-        let lengths = norms(rows);
-        // Two sums of n products differ by at most 2 n u ‖a‖ ‖b‖ with u = 2⁻²⁴; this is four times that.
-        let gamma = (rows.columns() as f32 + 8.0) * 2f32.powi(-21);
-        for (query, best) in best.iter_mut().enumerate() {
-            let (q, length) = (self.queries.row(query), self.norms[query]);
-            let products = scratch.scores[query * query_step..].iter().step_by(row_step);
-            let mut worst = best.threshold();
-            for (row, (product, x_length)) in products.zip(&lengths).enumerate() {
-                let near = match metric {
-                    Metric::Cosine => *product >= (worst - gamma) * (length * x_length),
-                    Metric::Dot => *product >= worst - gamma * (length * x_length),
-                    _ => {
-                        let squared = length * length + x_length * x_length - 2.0 * product;
-                        // −∞ squared lets everything pass while there is room.
-                        squared <= worst * worst + gamma * (length + x_length) * (length + x_length)
+        scratch.scores.resize(asked * rows.rows(), 0.0);
+        linear(self.pool, rows.prefix(head.columns), &head.packed, None, After::Nothing, &mut scratch.scores);
+        scratch.bounds.clear();
+        scratch.bounds.extend(best.iter().enumerate().map(|(query, best)| self.bound(query, best.threshold())));
+        for (row, products) in scratch.scores.chunks_exact(asked).enumerate() {
+            let x = rows.row(row);
+            let reach = self.reach(x, head.columns);
+            let mut length = None;
+            // Most rows are far from all queries, which is seen for many at once.
+            for start in (0..asked).step_by(LANES) {
+                let range = start..asked.min(start + LANES);
+                let lanes = products[range.clone()].iter().zip(&scratch.bounds[range.clone()]);
+                let near = |((product, bound), tail): ((&f32, &f32), &f32)| reach.is_near(*product, *tail, *bound);
+                if !lanes.zip(&head.tails[range.clone()]).fold(false, |any, lane| any | near(lane)) {
+                    continue;
+                }
+                for query in range {
+                    if reach.is_near(products[query], head.tails[query], scratch.bounds[query])
+                        && self.may_be_found(first + row)
+                    {
+                        let (q, length) = (self.queries.row(query), *length.get_or_insert_with(|| norm(x)));
+                        let score = self.settings.metric.score_with(q, x, self.norms[query], length);
+                        best[query].offer(score, (first + row) as u32);
+                        scratch.bounds[query] = self.bound(query, best[query].threshold());
                     }
-                };
-                if near && self.may_be_found(first + row) {
-                    let score = metric.score_with(q, rows.row(row), length, *x_length);
-                    best.offer(score, (first + row) as u32);
-                    worst = best.threshold();
                 }
             }
         }
+        scratch.blocks += 1;
+        if heads.len() > 1 && scratch.blocks.is_multiple_of(TASK_BLOCKS) {
+            scratch.head = Some(self.cheapest(rows, heads, &scratch.bounds));
+        }
+    }
+
+    /// Two sums of n products differ by at most 2 n u ‖a‖ ‖b‖ with u = 2⁻²⁴; this is four times that.
+    fn gamma(&self) -> f32 {
+        (self.queries.columns() as f32 + 8.0) * 2f32.powi(-21)
+    }
+
+    /// What a product is compared with, for a query whose last hit has this score: −∞ lets everything pass.
+    fn bound(&self, query: usize, worst: f32) -> f32 {
+        let length = self.norms[query];
+        match self.settings.metric {
+            Metric::Cosine => (worst - self.gamma()) * length,
+            Metric::Dot => worst,
+            _ => (length * length - worst * worst) / 2.0 - self.gamma() * length * length,
+        }
+    }
+
+    fn reach(&self, x: &[f32], columns: usize) -> Reach {
+        let (head, tail) = (dot(&x[..columns], &x[..columns]), length_of(&x[columns..]));
+        let squared = head + tail * tail;
+        let gamma = self.gamma();
+        let (scale, shift) = match self.settings.metric {
+            Metric::Cosine => (squared.sqrt().max(1e-12), 0.0),
+            Metric::Dot => (1.0, -gamma * squared.sqrt() * self.longest),
+            _ => (1.0, squared / 2.0 - gamma * squared),
+        };
+        // Values so large that their squares are not: each is scored.
+        if (scale + shift).is_finite() {
+            Reach { tail, scale, shift }
+        } else {
+            Reach { tail: 0.0, scale: 1.0, shift: f32::NEG_INFINITY }
+        }
+    }
+
+    /// The head that would have been cheapest for these rows.
+    fn cheapest(&self, rows: Rows<'_>, heads: &[Head], bounds: &[f32]) -> usize {
+        let (asked, count) = (self.queries.rows(), rows.rows());
+        let probes = |all: usize| (0..all).step_by(all.div_ceil(PROBES).max(1));
+        let cost = |head: &Head| {
+            let mut near = 0;
+            for row in probes(count) {
+                let x = rows.row(row);
+                let reach = self.reach(x, head.columns);
+                for query in probes(asked) {
+                    let product = dot(&self.queries.row(query)[..head.columns], &x[..head.columns]);
+                    near += usize::from(reach.is_near(product, head.tails[query], bounds[query]));
+                }
+            }
+            let singles = near as f32 / (probes(count).count() * probes(asked).count()) as f32;
+            head.columns as f32 / self.queries.columns() as f32 + SINGLE * singles
+        };
+        let costs: Vec<f32> = heads.iter().map(cost).collect();
+        (0..heads.len()).min_by(|a, b| costs[*a].total_cmp(&costs[*b])).unwrap_or(0)
     }
 
     fn may_be_found(&self, row: usize) -> bool {
@@ -204,11 +306,25 @@ impl Scanner<'_> {
     }
 }
 
+impl Reach {
+    fn is_near(&self, product: f32, tail: f32, bound: f32) -> bool {
+        product + tail * self.tail >= bound * self.scale + self.shift
+    }
+}
+
+/// Queries that a row is compared with at once.
+const LANES: usize = 32;
+
+fn length_of(x: &[f32]) -> f32 {
+    dot(x, x).sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Bits, Part, Values};
     use super::*;
     use crate::testing::{bytes_of, grid, noise};
+    use maana_kernels::Matrix;
     use proptest::prelude::*;
 
     const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Dot, Metric::Euclidean, Metric::Manhattan];
@@ -271,6 +387,46 @@ mod tests {
             let settings = Search { k: 20, metric, ..Search::default() };
             let found = search(&Pool::new(2), &rows.into(), rows.range(0..8), &settings).unwrap();
             assert_eq!(bytes_of(&found), bytes_of(&reference_search(rows, rows.range(0..8), &settings)));
+        }
+    }
+
+    /// Rows of 160 columns of which the first 40 carry `first` of the squared length.
+    fn uneven(rows: usize, first: f32, seed: u64) -> Matrix {
+        let mut matrix = Matrix::from_vec(rows, 160, noise(rows * 160, seed));
+        for row in 0..rows {
+            let (head, tail) = matrix.row_mut(row).split_at_mut(40);
+            head.iter_mut().for_each(|x| *x *= (first * 4.0).sqrt());
+            tail.iter_mut().for_each(|x| *x *= ((1.0 - first) * 4.0 / 3.0).sqrt());
+        }
+        matrix
+    }
+
+    #[test]
+    fn short_heads_are_taken_where_they_say_most_and_change_nothing() {
+        let pool = Pool::new(2);
+        for (first, short) in [(0.999, true), (0.25, false)] {
+            let (matrix, queries) = (uneven(900, first, 1), uneven(40, first, 2));
+            let (rows, asked) = (matrix.view(), queries.view());
+            for metric in [Metric::Cosine, Metric::Dot, Metric::Euclidean] {
+                let settings = Search { k: 3, metric, block_rows: 8, ..Search::default() };
+                let found = search(&pool, &rows.into(), asked, &settings).unwrap();
+                assert_eq!(bytes_of(&found), bytes_of(&reference_search(rows, asked, &settings)), "{metric:?}");
+                let (corpus, norms) = (Corpus::from(rows), norms(asked));
+                let longest = norms.iter().copied().fold(0.0, f32::max);
+                let scanner = Scanner {
+                    pool: &pool,
+                    queries: asked,
+                    norms: &norms,
+                    longest,
+                    settings: &settings,
+                    corpus: &corpus,
+                };
+                let heads = scanner.heads(true);
+                assert_eq!(heads.iter().map(|head| head.columns).collect::<Vec<_>>(), [20, 40, 80, 160]);
+                let bounds: Vec<f32> = (0..40).map(|query| scanner.bound(query, found[query][2].score)).collect();
+                let chosen = heads[scanner.cheapest(rows, &heads, &bounds)].columns;
+                assert_eq!(chosen <= 40, short, "{chosen} columns by {metric:?}");
+            }
         }
     }
 

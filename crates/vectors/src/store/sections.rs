@@ -26,7 +26,8 @@ const BUFFER: usize = 1 << 20;
 pub(crate) enum Kind {
     Segment = 1,
     Dead = 2,
-    Graph = 3,
+    /// 3 was a graph over prefixes that were not codes; no release wrote it.
+    Graph = 4,
 }
 
 impl Kind {
@@ -35,7 +36,17 @@ impl Kind {
             Kind::Segment => &["vectors", "id hashes", "id rows", "offsets", "ids and payloads"],
             Kind::Dead => &["deleted rows"],
             Kind::Graph => {
-                &["levels", "links of the ground", "places of higher links", "higher links", "prefixes", "recalls"]
+                const NAMES: [&str; 8] = [
+                    "levels",
+                    "links of the ground",
+                    "places of higher links",
+                    "higher links",
+                    "ranges of the codes",
+                    "codes",
+                    "lengths",
+                    "recalls",
+                ];
+                &NAMES
             }
         }
     }

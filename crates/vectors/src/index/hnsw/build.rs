@@ -1,10 +1,10 @@
 //! How the graph grows: in batches. The rows of a batch look for their neighbours in the graph before it, side by side, and
 //! among each other; then they are linked. A batch is cut by row numbers alone, so threads change nothing.
 
-use super::{Graph, Hnsw, HnswSettings, Kept, Links, NONE, Near, Net, Prefixes, Scratch, give, take};
+use super::{Graph, Hnsw, HnswSettings, Kept, Links, NONE, Near, Net, Scratch, give, take};
 use crate::error::VectorsError;
 use crate::random::Random;
-use crate::search::{Corpus, Metric};
+use crate::search::{Codes, CodesQuery, Corpus, Metric, RowQueries};
 use maana_kernels::Pool;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -26,14 +26,11 @@ impl<'a> Hnsw<'a> {
         settings: &HnswSettings,
     ) -> Result<Self, VectorsError> {
         let prefix = settings.prefix.unwrap_or(corpus.columns());
-        if prefix == 0 || prefix > corpus.columns() {
-            return Err(VectorsError::Prefix { dim: prefix, dims: corpus.columns() });
-        }
         if settings.links < 2 {
             return Err(VectorsError::setting("links", "a row needs two links or more; 16 are usual"));
         }
-        let gathered = Prefixes::gather(pool, &corpus, metric, prefix);
-        let prefixes = Prefixes { metric, rows: gathered.view() };
+        let codes = Codes::of(pool, &corpus, metric, prefix)?;
+        let queries = RowQueries::new(pool, codes.view());
         let rows = corpus.rows();
         let mut links = empty(rows, settings);
         let scratches = Mutex::new(Vec::new());
@@ -41,12 +38,11 @@ impl<'a> Hnsw<'a> {
         while start < rows {
             // Small at first: a batch should be small against the graph that it looks into.
             let end = rows.min(start + (start / 16).clamp(1, BATCH));
-            grow(pool, prefixes, &mut links, start..end, settings, &scratches);
+            grow(pool, &queries, &mut links, start..end, settings, &scratches);
             start = end;
         }
-        let kept = Kept::Memory { links, rows: gathered };
-        let graph = Graph { metric, kept, reached: Vec::new(), scratches };
-        Ok(Self { corpus, graph: Arc::new(graph), width: settings.width })
+        let graph = Graph { metric, kept: Kept::Memory { links, codes }, reached: Vec::new(), scratches };
+        Ok(Self::over(corpus, Arc::new(graph), settings))
     }
 }
 
@@ -79,7 +75,7 @@ fn empty(rows: usize, settings: &HnswSettings) -> Links {
 
 fn grow(
     pool: &Pool,
-    prefixes: Prefixes<'_>,
+    queries: &RowQueries<'_>,
     links: &mut Links,
     batch: std::ops::Range<usize>,
     settings: &HnswSettings,
@@ -87,12 +83,12 @@ fn grow(
 ) {
     // For each row of the batch, the neighbours on each of its levels, the ground first.
     let mut chosen: Vec<Vec<Vec<u32>>> = vec![Vec::new(); batch.len()];
-    let net = Net { links: links.view(), prefixes };
+    let net = Net { links: links.view(), codes: queries.codes() };
     pool.for_each_chunk(&mut chosen, 4, |task, chosen| {
         let mut scratch = take(scratches);
         for (place, chosen) in chosen.iter_mut().enumerate() {
             let row = batch.start + task * 4 + place;
-            *chosen = neighbours(net, batch.start, row, settings, &mut scratch);
+            *chosen = neighbours(net, queries, batch.start, row, settings, &mut scratch);
         }
         give(scratches, scratch);
     });
@@ -108,6 +104,7 @@ fn grow(
     let mut back: Vec<((u32, usize), Vec<u32>)> = back.into_iter().collect();
     let frozen = links.view();
     pool.for_each_chunk(&mut back, 16, |_, back| {
+        let mut scratch = take(scratches);
         for ((row, level), new) in back {
             let most = if *level == 0 { 2 * frozen.links } else { frozen.links };
             let mut all = frozen.of(*row, *level).to_vec();
@@ -115,13 +112,16 @@ fn grow(
             new.retain(|row| !all[..known].contains(row));
             all.append(new);
             if all.len() > most {
-                let own = prefixes.rows.row(*row as usize);
-                let mut near: Vec<Near> = all.iter().map(|other| prefixes.near(own, *other)).collect();
+                let mut near = Vec::with_capacity(all.len());
+                let Scratch { own, sums, .. } = &mut scratch;
+                queries.take(*row, own);
+                queries.codes().near(own, &all, sums, |score, row| near.push(Near { score, row }));
                 near.sort_unstable_by(|a, b| b.cmp(a));
-                all = spread(prefixes, &near, most);
+                all = spread(queries, &near, most, &mut scratch);
             }
             *new = all;
         }
+        give(scratches, scratch);
     });
     for ((row, level), new) in back {
         links.set(row, level, &new);
@@ -136,47 +136,61 @@ fn grow(
 
 /// The neighbours of a new row on each of its levels: found in the graph of rows below `known`, and among rows of its batch
 /// before it.
-fn neighbours(net: Net<'_>, known: usize, row: usize, settings: &HnswSettings, scratch: &mut Scratch) -> Vec<Vec<u32>> {
-    let Net { links, prefixes } = net;
-    let query = prefixes.rows.row(row);
+fn neighbours(
+    net: Net<'_>,
+    queries: &RowQueries<'_>,
+    known: usize,
+    row: usize,
+    settings: &HnswSettings,
+    scratch: &mut Scratch,
+) -> Vec<Vec<u32>> {
+    let Net { links, codes } = net;
+    let mut query = CodesQuery::default();
+    queries.take(row as u32, &mut query);
     let own = usize::from(links.levels[row]);
-    let mates: Vec<Near> = (known..row).map(|mate| prefixes.near(query, mate as u32)).collect();
+    let mut mates = Vec::with_capacity(row - known);
+    codes.near_all(&query, known..row, |score, mate| mates.push(Near { score, row: mate as u32 }));
     let mut levels = vec![Vec::new(); own + 1];
     let mut from: Vec<Near> = Vec::new();
     let mut top = 0;
     if links.entry != NONE {
         top = usize::from(links.levels[links.entry as usize]);
-        let mut here = prefixes.near(query, links.entry);
+        let mut here = net.near(&query, links.entry);
         for level in (own + 1..=top).rev() {
-            here = net.descend(query, here, level);
+            here = net.descend(&query, here, level, scratch);
         }
         from.push(here);
     }
     for level in (0..=own).rev() {
         let mut found = Vec::new();
         if level <= top && !from.is_empty() {
-            found = net.walk(query, &from, level, settings.build_width, scratch, |_| true);
+            found = net.walk(&query, &from, level, settings.build_width, scratch, |_| true);
             from.clone_from(&found);
         }
         found.extend(mates.iter().filter(|mate| usize::from(links.levels[mate.row as usize]) >= level));
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.truncate(settings.build_width);
-        levels[level] = spread(prefixes, &found, settings.links);
+        levels[level] = spread(queries, &found, settings.links, scratch);
     }
     levels
 }
 
 /// Up to `most` of the candidates, nearest first: those that are nearer to the row than to one already taken, so that links
 /// lead into all directions; then the nearest of the others, as long as there is room.
-fn spread(prefixes: Prefixes<'_>, candidates: &[Near], most: usize) -> Vec<u32> {
+fn spread(queries: &RowQueries<'_>, candidates: &[Near], most: usize, scratch: &mut Scratch) -> Vec<u32> {
     let mut taken: Vec<u32> = Vec::with_capacity(most);
     let mut others: Vec<u32> = Vec::new();
+    let Scratch { own, sums, .. } = scratch;
     for candidate in candidates {
         if taken.len() == most {
             break;
         }
-        let x = prefixes.rows.row(candidate.row as usize);
-        if taken.iter().all(|other| prefixes.near(x, *other).score < candidate.score) {
+        let mut leads_elsewhere = true;
+        queries.take(candidate.row, own);
+        queries.codes().near(own, &taken, sums, |score, _| {
+            leads_elsewhere &= score < candidate.score;
+        });
+        if leads_elsewhere {
             taken.push(candidate.row);
         } else {
             others.push(candidate.row);

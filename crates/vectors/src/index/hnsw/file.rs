@@ -2,20 +2,25 @@
 //! by. A stamp says of which rows it is, so that a graph of others is told and not followed.
 
 use super::{Graph, Kept, LinksView, NONE, Reached};
-use crate::search::Metric;
+use crate::quantize::Ranges;
+use crate::search::{CodesView, Metric, is_distance};
 use crate::store::{Disk, GRAPH, Kind, SectionFile, SectionWriter, Store, StoreError, Writer, check_file};
-use maana_kernels::Rows;
 use std::path::Path;
 use std::sync::Mutex;
 
 const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Dot, Metric::Euclidean, Metric::Manhattan];
 
 /// A mapped file of which all lengths are as they should be.
-pub(super) struct GraphFile(SectionFile);
+pub(super) struct GraphFile {
+    file: SectionFile,
+    metric: Metric,
+    ranges: Ranges,
+    steps: Vec<f32>,
+}
 
 impl GraphFile {
     pub(super) fn links(&self) -> LinksView<'_> {
-        let [_, links, _, _, entry, _] = *self.0.meta();
+        let [_, links, _, _, entry, _] = *self.file.meta();
         LinksView {
             links: links as usize,
             levels: self.numbers(0),
@@ -26,13 +31,13 @@ impl GraphFile {
         }
     }
 
-    pub(super) fn prefixes(&self) -> Rows<'_> {
-        let [rows, _, prefix, ..] = *self.0.meta();
-        Rows::new(self.numbers(4), rows as usize, prefix as usize, prefix as usize)
+    pub(super) fn codes(&self) -> CodesView<'_> {
+        let (data, halves) = (self.numbers(5), self.numbers(6));
+        CodesView { metric: self.metric, ranges: &self.ranges, steps: &self.steps, data, halves }
     }
 
     fn numbers<T: bytemuck::AnyBitPattern>(&self, section: usize) -> &[T] {
-        self.0.section(section).expect("`open` has read it")
+        self.file.section(section).expect("`open` has read it")
     }
 }
 
@@ -44,7 +49,7 @@ impl Graph {
     pub fn save(&self, path: impl AsRef<Path>, stamp: u64) -> Result<(), StoreError> {
         let (path, disk) = (path.as_ref(), Disk::default());
         let net = self.net();
-        let (links, prefixes) = (net.links, net.prefixes.rows);
+        let (links, codes) = (net.links, net.codes);
         let metric = METRICS.iter().position(|metric| *metric == self.metric).expect("all are listed");
         let meta = [
             self.rows() as u64,
@@ -63,10 +68,15 @@ impl Graph {
             numbers.chunks(4096).try_for_each(|numbers| writer.write(bytemuck::cast_slice(numbers)))?;
         }
         writer.section()?;
-        (0..prefixes.rows()).try_for_each(|row| writer.write(bytemuck::cast_slice(prefixes.row(row))))?;
+        writer.write(bytemuck::cast_slice(&codes.ranges.low))?;
+        writer.write(bytemuck::cast_slice(&codes.ranges.high))?;
+        writer.section()?;
+        codes.data.chunks(1 << 14).try_for_each(|codes| writer.write(bytemuck::cast_slice(codes)))?;
+        writer.section()?;
+        codes.halves.chunks(4096).try_for_each(|halves| writer.write(bytemuck::cast_slice(halves)))?;
         writer.section()?;
         for reached in &self.reached {
-            writer.write(bytemuck::cast_slice(&[reached.width as f64, reached.recall]))?;
+            writer.write(bytemuck::cast_slice(&[reached.width as f64, reached.scored as f64, reached.recall]))?;
         }
         writer.finish()?;
         disk.rename(&temporary, path)?;
@@ -87,17 +97,24 @@ impl Graph {
         file.expect::<u8>(0, rows)?;
         file.expect::<u32>(1, rows.saturating_mul(2).saturating_mul(links))?;
         file.expect::<u32>(2, rows)?;
-        file.expect::<f32>(4, rows.saturating_mul(prefix))?;
+        file.expect::<f32>(4, prefix.saturating_mul(2))?;
+        file.expect::<i8>(5, rows.saturating_mul(prefix))?;
+        file.expect::<f32>(6, if is_distance(metric) { rows } else { 0 })?;
         if prefix == 0 || if rows == 0 { entry != u64::from(NONE) } else { entry >= rows } {
             return Err(damaged("its walks begin nowhere"));
         }
         for section in [1, 2, 3] {
             file.section::<u32>(section)?;
         }
-        file.section::<f32>(4)?;
-        let reached = file.section::<f64>(5)?.chunks_exact(2);
-        let reached = reached.map(|pair| Reached { width: pair[0] as usize, recall: pair[1] }).collect();
-        Ok(Self { metric, kept: Kept::File(GraphFile(file)), reached, scratches: Mutex::new(Vec::new()) })
+        file.section::<i8>(5)?;
+        file.section::<f32>(6)?;
+        let (low, high) = file.section::<f32>(4)?.split_at(prefix as usize);
+        let ranges = Ranges { low: low.to_vec(), high: high.to_vec() };
+        let reached = file.section::<f64>(7)?.chunks_exact(3);
+        let reached =
+            reached.map(|of| Reached { width: of[0] as usize, scored: of[1] as usize, recall: of[2] }).collect();
+        let kept = Kept::File(GraphFile { file, metric, steps: ranges.steps(), ranges });
+        Ok(Self { metric, kept, reached, scratches: Mutex::new(Vec::new()) })
     }
 
     /// Writes the graph into the store over whose first rows it was built.
@@ -130,7 +147,7 @@ impl Graph {
     pub fn stamp(&self) -> Option<u64> {
         match &self.kept {
             Kept::Memory { .. } => None,
-            Kept::File(file) => Some(file.0.meta()[5]),
+            Kept::File(file) => Some(file.file.meta()[5]),
         }
     }
 
@@ -169,7 +186,7 @@ mod tests {
             assert_eq!((opened.stamp(), built.graph().stamp()), (Some(5), None));
             assert_eq!((opened.rows(), opened.bytes(), opened.prefix()), (rows, built.graph().bytes(), 12));
             assert_eq!(opened.reached(), built.graph().reached());
-            let opened = Hnsw::over(corpus, opened, built.width);
+            let opened = Hnsw::over(corpus, opened, &settings);
             let queries = embeddings(10, 20, 3, 9);
             let found = |graph: &Hnsw<'_>| bytes_of(&graph.search(&pool, queries.view(), 5, None).unwrap());
             assert_eq!(found(&opened), found(&built));
@@ -192,8 +209,9 @@ mod tests {
             std::fs::write(&path, &bytes).unwrap();
             assert!(Graph::check(&path).is_err(), "byte {place}");
             if let Ok(graph) = Graph::open(&path) {
-                let hits =
-                    Hnsw::over(corpus.clone(), Arc::new(graph), 10).search(&pool, matrix.view(), 3, None).unwrap();
+                let hits = Hnsw::over(corpus.clone(), Arc::new(graph), &settings)
+                    .search(&pool, matrix.view(), 3, None)
+                    .unwrap();
                 assert!(hits.iter().flatten().all(|hit| hit.row < 40));
             }
             bytes[place] ^= 1 << (place % 8);
