@@ -2,6 +2,7 @@
 //! Every engine is a process that has loaded its index and sleeps until its turn; rounds alternate between all of them.
 
 use crate::bench_peers::machine::{self, Machine};
+use crate::emulate::debian;
 use crate::{results_file, run};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -25,6 +26,7 @@ struct Options {
     threads: usize,
     quick: bool,
     build: bool,
+    texts: bool,
 }
 
 impl Options {
@@ -32,9 +34,11 @@ impl Options {
         let threads = std::thread::available_parallelism()?.get();
         let quick = arguments.iter().any(|flag| flag == "--quick");
         let (rows, rounds) = if quick { (vec![20_000], 2) } else { (vec![200_000, 1_000_000], 5) };
-        let build = arguments.iter().any(|flag| flag == "--build");
-        let mut options = Self { rows, dims: vec![768, 384], graph_rows: 1_000_000, rounds, threads, quick, build };
-        let mut rest = arguments.iter().filter(|flag| !["--quick", "--build"].contains(&flag.as_str()));
+        let [build, made] = ["--build", "--made"].map(|name| arguments.iter().any(|flag| flag == name));
+        let texts = !quick && !made;
+        let mut options =
+            Self { rows, dims: vec![768, 384], graph_rows: 1_000_000, rounds, threads, quick, build, texts };
+        let mut rest = arguments.iter().filter(|flag| !["--quick", "--build", "--made"].contains(&flag.as_str()));
         while let Some(flag) = rest.next() {
             let value = rest.next().with_context(|| format!("{flag}: not a flag, or without a value"))?;
             let count = |value: &str| value.parse().with_context(|| format!("{flag} {value}: not a count"));
@@ -94,10 +98,15 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     let python = crate::python::environment(Path::new("target/search-python"), requirements, "the network")?;
     machine::warn_if_busy();
     let mut text = about(requirements, &options)?;
+    if options.texts {
+        let (folder, rows) = embedded_texts()?;
+        let title = format!("{rows} embeddings × 384 of WordNet's glosses by all-MiniLM-L6-v2");
+        text += &compare(&options, &python, &folder, rows, &title)?;
+    }
     for rows in &options.rows {
         for dims in &options.dims {
             let folder = vectors(*rows, *dims)?;
-            text += &compare(&options, &python, &folder, (*rows, *dims))?;
+            text += &compare(&options, &python, &folder, *rows, &format!("{rows} made vectors × {dims}"))?;
         }
     }
     if options.build {
@@ -124,6 +133,42 @@ fn vectors(rows: usize, dims: usize) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Where Debian's `wordnet-base` has its glosses.
+const WORDNET: &str = "/usr/share/wordnet";
+
+/// The folder of embeddings of real text, made if it is not there, and how many they are: of WordNet's glosses all but every so
+/// manieth, which is a query.
+fn embedded_texts() -> Result<(PathBuf, usize)> {
+    let folder = Path::new(WORK).join("wordnet");
+    std::fs::create_dir_all(&folder)?;
+    debian::install(&[("wordnet-base", "/usr/share/wordnet/data.noun")])?;
+    let mut glosses = Vec::new();
+    for part in ["noun", "verb", "adj", "adv"] {
+        let lines = std::fs::read_to_string(Path::new(WORDNET).join(format!("data.{part}")))?;
+        // Lines that begin with a space are the licence.
+        let of_synsets = lines.lines().filter(|line| !line.starts_with(' '));
+        glosses.extend(of_synsets.filter_map(|line| Some(line.split_once(" | ")?.1.trim().to_owned())));
+    }
+    let every = glosses.len() / QUERIES;
+    let is_query = |number: usize| number % every == 0 && number / every < QUERIES;
+    let part = |queries: bool| {
+        let texts = glosses.iter().enumerate().filter(|(number, _)| is_query(*number) == queries);
+        texts.fold(String::new(), |all, (_, gloss)| all + gloss + "\n")
+    };
+    if !folder.join("truth.npy").is_file() {
+        let model = crate::bench_peers::minilm_folder()?;
+        for (name, texts) in [("base", part(false)), ("queries", part(true))] {
+            let (input, output) = (folder.join(name).with_extension("txt"), folder.join(name).with_extension("npy"));
+            std::fs::write(&input, texts)?;
+            let mut encode = Command::new(MAANA);
+            encode.arg("encode").arg(&model).arg("--input").arg(&input).arg("--output").arg(&output);
+            run(encode.args(["--precision", "f32"]))?;
+        }
+        run(Command::new(MAANA).args(["bench", "make-vectors", "--judge", "--out"]).arg(&folder))?;
+    }
+    Ok((folder, glosses.len() - QUERIES))
+}
+
 fn settings(options: &Options, python: &Path, folder: &Path, rows: usize) -> Vec<Setting> {
     let (folder, threads) = (folder.display().to_string(), options.threads.to_string());
     let ours = |method: &str| {
@@ -144,23 +189,31 @@ fn settings(options: &Options, python: &Path, folder: &Path, rows: usize) -> Vec
         Setting { name: "faiss, HNSW", words: peer("faiss-hnsw"), efforts: graphs },
         Setting { name: "usearch, HNSW", words: peer("usearch"), efforts: graphs },
     ];
-    let is_graph = |setting: &Setting| setting.efforts.len() > 1;
-    all.into_iter().filter(|setting| rows <= options.graph_rows || !is_graph(setting)).collect()
+    all.into_iter().filter(|setting| rows <= options.graph_rows || setting.efforts.len() == 1).collect()
 }
 
-fn compare(options: &Options, python: &Path, folder: &Path, (rows, dims): (usize, usize)) -> Result<String> {
-    let title = format!("{rows} vectors × {dims}");
+fn compare(options: &Options, python: &Path, folder: &Path, rows: usize, title: &str) -> Result<String> {
     println!("\n— {title}");
-    let settings = settings(options, python, folder, rows);
+    let (graphs, scans): (Vec<Setting>, Vec<Setting>) =
+        settings(options, python, folder, rows).into_iter().partition(|setting| setting.efforts.len() > 1);
+    let mut outcomes = Vec::new();
+    // Those that do alike take turns; all together may be more than memory.
+    for settings in [scans, graphs] {
+        outcomes.extend(take_turns(options, &settings)?);
+    }
+    Ok(if options.build { String::new() } else { table(title, &outcomes) })
+}
+
+fn take_turns(options: &Options, settings: &[Setting]) -> Result<Vec<Outcome>> {
     let mut engines = Vec::new();
-    for setting in &settings {
+    for setting in settings {
         println!("  {} loads", setting.name);
         engines.push(Engine::start(setting)?);
     }
-    if options.build {
-        return Ok(String::new());
-    }
     let mut outcomes: Vec<Outcome> = Vec::new();
+    if options.build {
+        return Ok(outcomes);
+    }
     for round in 0..=options.rounds {
         let mut place = 0;
         for (setting, engine) in settings.iter().zip(&mut engines) {
@@ -177,7 +230,7 @@ fn compare(options: &Options, python: &Path, folder: &Path, (rows, dims): (usize
         }
         println!("  round {round} of {} done", options.rounds);
     }
-    Ok(table(&title, &outcomes))
+    Ok(outcomes)
 }
 
 /// Of each engine the effort that is enough, and how it stands to the best of the others.
@@ -226,11 +279,13 @@ fn about(requirements: &Path, options: &Options) -> Result<String> {
 }
 
 const HOW: &str = "
-**How.** Vectors are made (`maana bench make-vectors`): groups of about a hundred, columns that carry less and less, as a \
-Matryoshka model's do; queries are drawn as the vectors are. All engines read the same files and keep f32. Graphs have 16 links \
-(32 on the ground) and are built 128 wide; the effort is how wide they are searched. Maana's graph walks by a prefix that it \
-chooses by measuring, and scores what it finds with all columns; its funnel scans a prefix in few bits and scores a shortlist \
-so. Memory is the largest resident size of the process, with the vectors, and while loading them.
+**How.** Made vectors (`maana bench make-vectors`) lie in groups of about a hundred, and their columns carry less and less, as a \
+Matryoshka model's do; queries are drawn as the vectors are. Glosses are those of Debian's `wordnet-base`; every so manieth is a \
+query, and the others are searched. All engines read the same files and keep f32. Graphs have 16 links (32 on the ground) and are \
+built 128 wide; the effort is how wide they are searched. Maana's graph walks by codes of a prefix that it chooses by measuring, and \
+scores the best of what it finds with all columns; its funnel scans a prefix in few bits and scores a shortlist so. Engines that \
+compare every vector take turns, and so do graphs. Memory is the largest resident size of the process, with the vectors, and while \
+loading them.
 ";
 
 /// A process that answers a number with a line of JSON.

@@ -30,9 +30,10 @@ cargo xtask reference [MODEL]
 cargo xtask bench-peers [--only encode,train,evaluate,start] [--rounds N] [--threads N] [--quick]
                     speed and memory beside Sentence Transformers, ONNX Runtime, OpenVINO and candle, round by round;
                     writes bench/RESULTS.md, results.svg and results.json (with --quick: into target/peers)
-cargo xtask bench-search [--rows N,N] [--dims 768,384] [--graph-rows N] [--rounds N] [--threads N] [--build] [--quick]
+cargo xtask bench-search [--rows N,N] [--dims 768,384] [--graph-rows N] [--rounds N] [--threads N] [--build] [--made] [--quick]
                     finding neighbours beside faiss and usearch; writes its part of bench/RESULTS.md; with --build the
-                    indexes are built and kept, and nothing is measured; of more than --graph-rows no graphs are built
+                    indexes are built and kept, and nothing is measured; of more than --graph-rows no graphs are built,
+                    and with --made no texts are embedded
 cargo xtask bench-serve [--only minilm,bge-base] [--engines NAME,...] [--clients 1,8,64,512] [--rounds N] [--seconds N]
                        [--threads N] [--quick]
                     `maana serve` under load beside Infinity and FastAPI with Sentence Transformers, round by round; writes

@@ -317,32 +317,35 @@ pub fn confusion_table(confusion: &Confusion, labels: &[String]) -> String {
 /// The counts as a picture: darker where more of a label's texts are.
 pub fn confusion_picture(confusion: &Confusion, labels: &[String]) -> String {
     const CELL: usize = 34;
+    const TOP: usize = 40;
     let escape =
         |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     let left = 20 + 8 * labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
-    let (width, height) = (left + CELL * labels.len() + 20, left + CELL * labels.len() + 50);
+    let (width, height) = (left + (CELL * labels.len()).max(200) + 20, TOP + left + CELL * labels.len() + 10);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          role=\"img\"><title>Labels: true in rows, found in columns</title><rect width=\"{width}\" height=\"{height}\" \
-         fill=\"#fff\"/><g font-family=\"system-ui,'Noto Sans','DejaVu Sans',sans-serif\" font-size=\"13\" fill=\"#1b1b1b\">\n"
+         fill=\"#fff\"/><g font-family=\"system-ui,'Noto Sans','DejaVu Sans',sans-serif\" font-size=\"13\" fill=\"#1b1b1b\">\n\
+         <text x=\"{left}\" y=\"16\">rows: the label</text><text x=\"{left}\" y=\"32\">columns: what it was taken for</text>\n"
     );
     for (row, label) in labels.iter().enumerate() {
         let support = confusion.class(row).support.max(1) as f64;
-        let (y, label) = (20 + CELL * row, escape(label));
+        let (y, label) = (TOP + CELL * row, escape(label));
         svg.push_str(&format!(
             "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{label}</text>\n",
             left - 8,
             y + CELL / 2 + 5
         ));
         let x = left + CELL * row + CELL / 2 + 5;
-        let below = 20 + CELL * labels.len() + 8;
+        let below = TOP + CELL * labels.len() + 8;
         svg.push_str(&format!(
             "<text transform=\"translate({x} {below}) rotate(-90)\" text-anchor=\"end\">{label}</text>\n"
         ));
         for (column, found) in labels.iter().enumerate() {
             let count = confusion.count(row, column);
             let share = count as f64 / support;
-            let (x, ink) = (left + CELL * column, if share > 0.5 { "#fff" } else { "#1b1b1b" });
+            // White is read on the darkest alone.
+            let (x, ink) = (left + CELL * column, if share > 0.9 { "#fff" } else { "#1b1b1b" });
             let shade = (255.0 - 205.0 * share) as u8;
             svg.push_str(&format!(
                 "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"rgb({shade},{},{})\" stroke=\"#ddd\">\

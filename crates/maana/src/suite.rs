@@ -6,7 +6,7 @@
 //! `NAME.test.tsv` (classification and clustering; a text and its label a line); `dev.jsonl` or `test.jsonl` with `anchor` and
 //! `positive` (matching both ways, as of translations).
 
-use crate::report::chart::{Chart, Paint, Series};
+use crate::report::chart::{Chart, Series};
 use crate::similarity::unit;
 use crate::texts::{Columns, TextsError, embed, read};
 use maana_data::{DataError, RetrievalSet};
@@ -294,24 +294,35 @@ pub fn table(measured: &[Measured], dims: &[usize]) -> String {
     text
 }
 
-/// The first measure of each set and task by dim, as a picture.
-pub fn chart(measured: &[Measured], dims: &[usize], title: &str) -> String {
-    let mut first = HashSet::new();
-    let rows = measured.iter().filter(|row| first.insert((&row.set, row.task)));
-    let series = rows.map(|row| Series {
-        name: format!("{}: {}", row.set, row.measure),
-        points: row.values.iter().rev().enumerate().map(|(place, value)| (place as f64, *value)).collect(),
-        labelled: false,
-    });
-    let chart = Chart {
-        id: "suite".into(),
-        title: title.into(),
-        description: "Measures of every set by the dimensions that are kept".into(),
-        x_label: "dimensions".into(),
-        y_label: "measure".into(),
-        x_names: Some(dims.iter().rev().map(ToString::to_string).collect()),
-        from_zero: true,
-        series: series.collect(),
+/// What was measured in one precision.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct InPrecision {
+    /// What matrix products were computed in.
+    pub precision: String,
+    /// The measures.
+    pub measures: Vec<Measured>,
+}
+
+/// The first measure of each set and task by dim, as a picture for each precision, side by side.
+pub fn chart(measured: &[InPrecision], dims: &[usize], title: &str) -> String {
+    let of = |run: &InPrecision| {
+        let mut first = HashSet::new();
+        let rows = run.measures.iter().filter(|row| first.insert((&row.set, row.task)));
+        let series = rows.map(|row| Series {
+            name: format!("{}: {}", row.set, row.measure),
+            points: row.values.iter().rev().enumerate().map(|(place, value)| (place as f64, *value)).collect(),
+            labelled: false,
+        });
+        Chart {
+            id: format!("suite-{}", run.precision),
+            title: format!("{title} in {}", run.precision),
+            description: "Measures of every set by the dimensions that are kept".into(),
+            x_label: "dimensions".into(),
+            y_label: "measure".into(),
+            x_names: Some(dims.iter().rev().map(ToString::to_string).collect()),
+            from_zero: true,
+            series: series.collect(),
+        }
     };
-    chart.lines(Paint::White)
+    Chart::lines_beside(&measured.iter().map(of).collect::<Vec<_>>())
 }

@@ -1,5 +1,6 @@
 //! `maana evaluate`
 
+use crate::precision::Choice;
 use anyhow::{Context, Result, bail};
 use maana::data::RetrievalSet;
 use maana::eval::RetrievalOptions;
@@ -19,7 +20,7 @@ dev.jsonl or test.jsonl with anchor and positive (matching both ways).
 Examples:
   maana evaluate MODEL swahili/dev --dims 768,512,256,128,64
   maana evaluate MODEL swahili/dev --json scores.json --csv scores/
-  maana evaluate MODEL --suite swahili --dims 768,256,64 --chart suite.svg")]
+  maana evaluate MODEL --suite swahili --dims 768,256,64 --precisions f32,int8 --chart suite.svg")]
 pub(crate) struct Evaluate {
     /// A folder, a name on the hub, or name@revision
     model: String,
@@ -31,7 +32,18 @@ pub(crate) struct Evaluate {
     /// A folder of data sets of several kinds, each measured in its own way
     #[arg(long, value_name = "DIR", conflicts_with_all = ["datasets", "csv"])]
     suite: Option<PathBuf>,
-    /// Draw the suite's measures by dimension (.svg)
+    /// Measure the suite in each of these precisions [default: that of --precision]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "NAME,…",
+        requires = "suite",
+        conflicts_with = "precision",
+        hide_possible_values = true
+    )]
+    precisions: Vec<Choice>,
+    /// Draw the suite's measures by dimension, and by precision if there are several (.svg)
     #[arg(long, value_name = "FILE", requires = "suite")]
     chart: Option<PathBuf>,
     /// Dimensions to measure [default: the model's own]
@@ -80,29 +92,39 @@ impl Evaluate {
 
     fn run_suite(&self, folder: &Path, pool: &Pool) -> Result<()> {
         let sets = maana::suite::find(folder)?;
-        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
-        let embedder = Embedder::new(&opened.model, pool)?;
-        let whole = embedder.dimension();
-        let dims = if self.dims.is_empty() { vec![whole] } else { self.dims.clone() };
-        if let Some(dim) = dims.iter().find(|dim| **dim == 0 || **dim > whole) {
-            bail!("--dims {dim}: the model's embeddings have {whole} dimensions; use 1 to {whole}");
+        let precisions =
+            if self.precisions.is_empty() { vec![self.precision.precision] } else { self.precisions.clone() };
+        let mut dims = self.dims.clone();
+        let mut runs = Vec::new();
+        for choice in precisions {
+            let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, choice)?;
+            let embedder = Embedder::new(&opened.model, pool)?;
+            let whole = embedder.dimension();
+            if dims.is_empty() {
+                dims.push(whole);
+            }
+            if let Some(dim) = dims.iter().find(|dim| **dim == 0 || **dim > whole) {
+                bail!("--dims {dim}: the model's embeddings have {whole} dimensions; use 1 to {whole}");
+            }
+            let mut measures = Vec::new();
+            for set in &sets {
+                let start = std::time::Instant::now();
+                measures.extend(set.measure(&embedder, pool, &dims).with_context(|| set.name())?);
+                tell!("{}: {:.1} s", set.name(), start.elapsed().as_secs_f64());
+            }
+            let precision = opened.model.precision().name().to_owned();
+            if self.precisions.len() > 1 {
+                crate::terminal::print(format_args!("{precision}\n"))?;
+            }
+            crate::terminal::print(format_args!("{}", maana::suite::table(&measures, &dims)))?;
+            runs.push(maana::suite::InPrecision { precision, measures });
         }
-        let mut measured = Vec::new();
-        for set in sets {
-            let start = std::time::Instant::now();
-            measured.extend(set.measure(&embedder, pool, &dims).with_context(|| set.name())?);
-            tell!("{}: {:.1} s", set.name(), start.elapsed().as_secs_f64());
-        }
-        crate::terminal::print(format_args!("{}", maana::suite::table(&measured, &dims)))?;
-        let precision = opened.model.precision().name();
         if let Some(path) = &self.json {
-            let json = serde_json::json!({
-                "model": self.model, "precision": precision, "dims": dims, "measures": measured,
-            });
+            let json = serde_json::json!({"model": self.model, "dims": dims, "measured": runs});
             crate::terminal::write_lines(Some(path), std::iter::once(Ok(format!("{json:#}"))))?;
         }
         if let Some(path) = &self.chart {
-            let chart = maana::suite::chart(&measured, &dims, &format!("{} in {precision}", self.model));
+            let chart = maana::suite::chart(&runs, &dims, &self.model);
             crate::terminal::write_lines(Some(path), std::iter::once(Ok(chart)))?;
         }
         Ok(())

@@ -156,7 +156,7 @@ fn a_suite_measures_each_set_in_its_own_way() {
         "suite/labels/dev.jsonl",
         "{\"anchor\": \"a\", \"positive\": \"a\"}\n{\"anchor\": \"the\", \"positive\": \"the\"}\n",
     );
-    let mut evaluate = command(&["evaluate", "--dims", "64,16"]);
+    let mut evaluate = command(&["evaluate", "--dims", "64,16", "--precisions", "f32,int8"]);
     evaluate.arg(golden("tiny-bert")).arg("--suite").arg(&suite).arg("--chart").arg(bench.path("suite.svg"));
     let table = succeed(&mut evaluate);
     for measure in
@@ -170,7 +170,10 @@ fn a_suite_measures_each_set_in_its_own_way() {
         });
         assert!(found, "{measure}\n{table}");
     }
-    assert!(std::fs::read_to_string(bench.path("suite.svg")).unwrap().starts_with("<svg"));
+    let titles = |text: &str, of: &str| text.matches(of).count();
+    assert_eq!([titles(&table, "f32\n"), titles(&table, "int8\n"), titles(&table, "macro_f1")], [1, 1, 2], "{table}");
+    let chart = std::fs::read_to_string(bench.path("suite.svg")).unwrap();
+    assert!(chart.starts_with("<svg") && chart.contains("tiny-bert in f32<") && chart.contains("tiny-bert in int8<"));
     bench.write("suite/mining/duplicates.tsv", "s2\tnobody\n");
     let error = fail(command(&["evaluate"]).arg(golden("tiny-bert")).arg("--suite").arg(&suite), 1);
     assert!(error.contains("nobody"), "{error}");

@@ -89,22 +89,9 @@ pub struct Bar {
 impl Chart {
     /// The chart as one `<svg>` element.
     pub fn lines(&self, paint: Paint) -> String {
-        let finite = || self.series.iter().flat_map(|series| &series.points).filter(|point| drawable(point));
-        let legend_rows = if self.series.len() > 1 { self.legend(0.0).1 } else { 0 };
-        let mut x_range = extent(finite().map(|point| point.0));
-        if let Some(names) = &self.x_names {
-            x_range = Some((-0.5, names.len() as f64 - 0.5));
-        }
-        let mut y_range = extent(finite().map(|point| point.1));
-        if self.from_zero {
-            y_range = y_range.map(|(low, high)| (low.min(0.0), high.max(0.0)));
-        }
-        let headroom = if self.series.iter().any(|series| series.labelled) { 0.08 } else { 0.0 };
-        let y_range = y_range.map(|(low, high)| (low, high + headroom * (high - low)));
-        let frame = Frame::new(x_range, y_range, legend_rows, paint);
-
+        let frame = self.frame(paint);
         let mut out = self.open(&frame, paint);
-        if finite().next().is_none() {
+        if self.finite().next().is_none() {
             frame.empty(&mut out);
         } else {
             frame.axes(&mut out, &self.x_label, &self.y_label, self.x_names.as_deref());
@@ -116,6 +103,48 @@ impl Chart {
             out += &self.legend(frame.legend_top).0;
         }
         close(out, paint)
+    }
+
+    /// Pictures of their own, one beside the other in one `<svg>` element.
+    pub fn lines_beside(charts: &[Chart]) -> String {
+        let heights: Vec<f64> = charts.iter().map(|chart| chart.frame(Paint::White).height).collect();
+        let (width, height) = (WIDTH * charts.len() as f64, heights.iter().copied().fold(0.0, f64::max));
+        let mut out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{:.0}\" height=\"{:.0}\" viewBox=\"0 0 {width} {height}\">\
+             <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>",
+            width * 1.6,
+            height * 1.6
+        );
+        for (number, (chart, height)) in charts.iter().zip(heights).enumerate() {
+            let left = WIDTH * number as f64;
+            let chart = chart.lines(Paint::White);
+            let _ = write!(
+                out,
+                "<svg x=\"{left}\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {:.0} {:.0}\">{chart}</svg>",
+                WIDTH * 1.6,
+                height * 1.6
+            );
+        }
+        out + "</svg>"
+    }
+
+    fn finite(&self) -> impl Iterator<Item = &(f64, f64)> {
+        self.series.iter().flat_map(|series| &series.points).filter(|point| drawable(point))
+    }
+
+    fn frame(&self, paint: Paint) -> Frame {
+        let legend_rows = if self.series.len() > 1 { self.legend(0.0).1 } else { 0 };
+        let mut x_range = extent(self.finite().map(|point| point.0));
+        if let Some(names) = &self.x_names {
+            x_range = Some((-0.5, names.len() as f64 - 0.5));
+        }
+        let mut y_range = extent(self.finite().map(|point| point.1));
+        if self.from_zero {
+            y_range = y_range.map(|(low, high)| (low.min(0.0), high.max(0.0)));
+        }
+        let headroom = if self.series.iter().any(|series| series.labelled) { 0.08 } else { 0.0 };
+        let y_range = y_range.map(|(low, high)| (low, high + headroom * (high - low)));
+        Frame::new(x_range, y_range, legend_rows, paint)
     }
 
     /// A chart of bars in the same frame; `self.series` is not looked at.
