@@ -38,7 +38,7 @@ pub use matrix::{Matrix, Rows};
 pub use memory::prefetch;
 pub use normalize::{normalize, normalize_backward};
 pub use parallel::Pool;
-pub use pooling::{PoolingMode, pooling, pooling_backward};
+pub use pooling::{PoolingMode, pooled_tokens, pooling, pooling_backward};
 pub use top_k::{TopK, top_k};
 
 #[cfg(test)]

@@ -64,6 +64,15 @@ impl Span {
     }
 }
 
+/// The token of each sequence that a mode takes alone, numbered through all sequences; none for modes that take several.
+pub fn pooled_tokens(mode: PoolingMode, offsets: &[usize], starts: Option<&[usize]>) -> Option<Vec<usize>> {
+    let token = |sequence: usize| {
+        let span = Span::of(offsets, starts, sequence);
+        span.single(mode).map(|token| span.first + token)
+    };
+    (0..offsets.len() - 1).map(token).collect()
+}
+
 /// Pools `tokens`, `(tokens, columns)`, into columns `offset..offset + columns` of rows of `stride` in `out`. `starts` says how
 /// many leading tokens of each sequence do not count (a prompt).
 #[expect(clippy::too_many_arguments, reason = "several modes write side by side")]

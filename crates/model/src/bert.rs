@@ -94,16 +94,25 @@ impl Bert {
         keep.layers.resize_with(self.config.layers, LayerActivations::default);
         self.embed(pool, parameters, batch, noise, keep);
         for index in 0..self.config.layers {
-            self.layer(pool, parameters, index, batch, noise, true, &mut keep.hidden, &mut keep.work);
+            self.layer(pool, parameters, index, batch, noise, true, None, &mut keep.hidden, &mut keep.work);
             keep.work.keep(pool, self.precision, &mut keep.layers[index]);
         }
     }
 
-    /// As [`Bert::forward`] without dropout, and nothing is kept for backward.
-    pub(crate) fn infer(&self, pool: &Pool, parameters: &[f32], batch: &TokenBatch, keep: &mut EncoderActivations) {
+    /// As [`Bert::forward`] without dropout, and nothing is kept for backward. Of the last layer only `wanted` tokens are
+    /// computed to the end, ascending, if not all are; then only they are left in `keep.hidden`.
+    pub(crate) fn infer(
+        &self,
+        pool: &Pool,
+        parameters: &[f32],
+        batch: &TokenBatch,
+        wanted: Option<&[usize]>,
+        keep: &mut EncoderActivations,
+    ) {
         self.embed(pool, parameters, batch, Noise::Off, keep);
         for index in 0..self.config.layers {
-            self.layer(pool, parameters, index, batch, Noise::Off, false, &mut keep.hidden, &mut keep.work);
+            let wanted = wanted.filter(|_| index + 1 == self.config.layers);
+            self.layer(pool, parameters, index, batch, Noise::Off, false, wanted, &mut keep.hidden, &mut keep.work);
         }
     }
 
@@ -205,7 +214,8 @@ impl Bert {
     }
 
     /// One layer: attention and feed-forward, each with its residual and its LayerNorm behind it. Takes and leaves the
-    /// tokens' embeddings in `hidden`; `trains` says whether `work` is to hold everything that backward needs.
+    /// tokens' embeddings in `hidden`; `trains` says whether `work` is to hold everything that backward needs. If only some
+    /// tokens are wanted, the others end with their keys and values.
     #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
     fn layer(
         &self,
@@ -215,11 +225,12 @@ impl Bert {
         batch: &TokenBatch,
         noise: Noise,
         trains: bool,
-        hidden: &mut [f32],
+        wanted: Option<&[usize]>,
+        hidden: &mut Vec<f32>,
         work: &mut LayerWork,
     ) {
         let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
-        let t = batch.tokens();
+        let mut t = batch.tokens();
         let weights = self.layout.layer(parameters, index);
         let packed = &self.packed[index];
         let epsilon = self.config.layer_norm_epsilon;
@@ -233,6 +244,17 @@ impl Bert {
         let (head_dim, scale) = (self.config.head_dim(), self.scale());
         maana_kernels::attention(pool, qkv, &batch.offsets, heads, head_dim, scale, dropout, context, log_sum_exp);
         self.round_kept(pool, trains, context);
+        let mut context = context;
+        if let Some(wanted) = wanted {
+            t = wanted.len();
+            for (row, token) in wanted.iter().enumerate() {
+                for rows in [&mut *context, hidden.as_mut_slice()] {
+                    rows.copy_within(token * h..(token + 1) * h, row * h);
+                }
+            }
+            hidden.truncate(t * h);
+            context = &mut context[..t * h];
+        }
 
         let sum = sized(&mut work.attention_sum, t * h);
         let dropout = self.dropout(noise, Place::AttentionOutput(index));

@@ -134,9 +134,13 @@ impl SentenceModel {
 
     /// As [`SentenceModel::infer`], but for the normalisation that ends it, if one does: [`SentenceModel::finish`] makes it up.
     pub fn infer_plain(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
-        self.bert.infer(pool, &self.parameters, batch, &mut keep.encoder);
         let hidden = self.bert.config.hidden;
-        let mut x = self.pooling.forward(pool, &keep.encoder.hidden, hidden, &batch.offsets, prompt_length);
+        let tokens = self.pooling.tokens(&batch.offsets, prompt_length);
+        self.bert.infer(pool, &self.parameters, batch, tokens.as_deref(), &mut keep.encoder);
+        let mut x = match tokens {
+            Some(tokens) => Matrix::from_vec(tokens.len(), hidden, keep.encoder.hidden.clone()),
+            None => self.pooling.forward(pool, &keep.encoder.hidden, hidden, &batch.offsets, prompt_length),
+        };
         let modules = self.modules.len() - usize::from(self.normalizes());
         for module in &self.modules[..modules] {
             x = module.forward(pool, &self.parameters, &x);
@@ -146,7 +150,7 @@ impl SentenceModel {
 
     /// What leaves the encoder for every token, before pooling: `(tokens, hidden)`.
     pub fn infer_tokens(&self, pool: &Pool, batch: &TokenBatch, keep: &mut Activations) -> Matrix {
-        self.bert.infer(pool, &self.parameters, batch, &mut keep.encoder);
+        self.bert.infer(pool, &self.parameters, batch, None, &mut keep.encoder);
         Matrix::from_vec(batch.tokens(), self.bert.config.hidden, keep.encoder.hidden.clone())
     }
 

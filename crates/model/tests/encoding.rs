@@ -3,7 +3,8 @@
 mod support;
 
 use maana_kernels::{Pool, Precision};
-use maana_model::{Embedder, Encoder, Purpose, Role, SentenceModel};
+use maana_model::{Activations, Embedder, Encoder, Purpose, Role, SentenceModel};
+use serde_json::json;
 use std::path::Path;
 use support::plain::{Plain, PlainPooling};
 use support::{
@@ -48,6 +49,30 @@ fn every_family_agrees_with_its_plain_twin() {
                 let expected: Vec<f32> = plain.embed(&ids).into_iter().map(|value| value as f32).collect();
                 let ours = Embedder::new(&model, &pool).unwrap().encode(&[text], Role::Query).unwrap();
                 assert!(largest_difference(ours.row(0), &expected) < 2e-6, "{model_type} {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_taken_alone_is_the_same_bits_as_among_all() {
+    let texts = many_texts();
+    let all: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for (key, first) in [("pooling_mode_cls_token", true), ("pooling_mode_lasttoken", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        copy_folder(&golden("tiny-bert"), folder.path());
+        let pooling = json!({"word_embedding_dimension": 64, "pooling_mode_mean_tokens": false, key: true});
+        std::fs::write(folder.path().join("1_Pooling/config.json"), pooling.to_string()).unwrap();
+        let (mut model, pool) = (open(folder.path()), Pool::new(2));
+        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+            model.set_precision(&pool, precision);
+            let (batch, mut keep) = (model.tokenize(&all).unwrap(), Activations::default());
+            let tokens = model.infer_tokens(&pool, &batch, &mut keep);
+            let alone = model.infer_plain(&pool, &batch, 0, &mut keep);
+            assert_eq!((alone.rows(), alone.columns()), (all.len(), 64));
+            for text in 0..all.len() {
+                let token = if first { batch.offsets[text] } else { batch.offsets[text + 1] - 1 };
+                assert_eq!(alone.row(text), tokens.row(token), "text {text}, {key}, {precision:?}");
             }
         }
     }

@@ -33,6 +33,12 @@ impl Pooling {
         pooled
     }
 
+    /// The one token of each sequence that the embedding is made of, if it is made of one.
+    pub(crate) fn tokens(&self, offsets: &[usize], prompt_length: usize) -> Option<Vec<usize>> {
+        let [mode] = *self.modes else { return None };
+        maana_kernels::pooled_tokens(mode, offsets, self.starts(offsets, prompt_length).as_deref())
+    }
+
     /// Adds the gradient of the tokens to `d_tokens`, `(tokens, hidden)`. Training has no prompts.
     pub(crate) fn backward(
         &self,
