@@ -20,8 +20,8 @@ struct Options {
     /// Vectors of each comparison.
     rows: Vec<usize>,
     dims: Vec<usize>,
-    /// The most vectors over which graphs are built, which takes long.
-    graph_rows: usize,
+    /// The most values, vectors times columns, over which graphs are built, which takes long.
+    graph_values: usize,
     rounds: usize,
     threads: usize,
     quick: bool,
@@ -37,14 +37,14 @@ impl Options {
         let [build, made] = ["--build", "--made"].map(|name| arguments.iter().any(|flag| flag == name));
         let texts = !quick && !made;
         let mut options =
-            Self { rows, dims: vec![768, 384], graph_rows: 1_000_000, rounds, threads, quick, build, texts };
+            Self { rows, dims: vec![768, 384], graph_values: usize::MAX, rounds, threads, quick, build, texts };
         let mut rest = arguments.iter().filter(|flag| !["--quick", "--build", "--made"].contains(&flag.as_str()));
         while let Some(flag) = rest.next() {
             let value = rest.next().with_context(|| format!("{flag}: not a flag, or without a value"))?;
             let count = |value: &str| value.parse().with_context(|| format!("{flag} {value}: not a count"));
             match flag.as_str() {
                 "--rows" => options.rows = value.split(',').map(count).collect::<Result<_>>()?,
-                "--graph-rows" => options.graph_rows = count(value)?,
+                "--graph-values" => options.graph_values = count(value)?,
                 "--dims" => options.dims = value.split(',').map(count).collect::<Result<_>>()?,
                 "--rounds" => options.rounds = count(value)?,
                 "--threads" => options.threads = count(value)?,
@@ -101,12 +101,12 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     if options.texts {
         let (folder, rows) = embedded_texts()?;
         let title = format!("{rows} embeddings × 384 of WordNet's glosses by all-MiniLM-L6-v2");
-        text += &compare(&options, &python, &folder, rows, &title)?;
+        text += &compare(&options, &python, &folder, 384 * rows, &title)?;
     }
     for rows in &options.rows {
         for dims in &options.dims {
             let folder = vectors(*rows, *dims)?;
-            text += &compare(&options, &python, &folder, *rows, &format!("{rows} made vectors × {dims}"))?;
+            text += &compare(&options, &python, &folder, rows * dims, &format!("{rows} made vectors × {dims}"))?;
         }
     }
     if options.build {
@@ -169,7 +169,7 @@ fn embedded_texts() -> Result<(PathBuf, usize)> {
     Ok((folder, glosses.len() - QUERIES))
 }
 
-fn settings(options: &Options, python: &Path, folder: &Path, rows: usize) -> Vec<Setting> {
+fn settings(options: &Options, python: &Path, folder: &Path, values: usize) -> Vec<Setting> {
     let (folder, threads) = (folder.display().to_string(), options.threads.to_string());
     let ours = |method: &str| {
         ["target/release/maana", "--threads", &threads, "bench", "search-rounds", method, "--vectors", &folder]
@@ -189,13 +189,13 @@ fn settings(options: &Options, python: &Path, folder: &Path, rows: usize) -> Vec
         Setting { name: "faiss, HNSW", words: peer("faiss-hnsw"), efforts: graphs },
         Setting { name: "usearch, HNSW", words: peer("usearch"), efforts: graphs },
     ];
-    all.into_iter().filter(|setting| rows <= options.graph_rows || setting.efforts.len() == 1).collect()
+    all.into_iter().filter(|setting| values <= options.graph_values || setting.efforts.len() == 1).collect()
 }
 
-fn compare(options: &Options, python: &Path, folder: &Path, rows: usize, title: &str) -> Result<String> {
+fn compare(options: &Options, python: &Path, folder: &Path, values: usize, title: &str) -> Result<String> {
     println!("\n— {title}");
     let (graphs, scans): (Vec<Setting>, Vec<Setting>) =
-        settings(options, python, folder, rows).into_iter().partition(|setting| setting.efforts.len() > 1);
+        settings(options, python, folder, values).into_iter().partition(|setting| setting.efforts.len() > 1);
     let mut outcomes = Vec::new();
     // Those that do alike take turns; all together may be more than memory.
     for settings in [scans, graphs] {

@@ -107,7 +107,7 @@ struct Up {
 
 fn measure(model: &Model, options: &Options) -> Result<Table> {
     let settings = workshop::settings(model, &options.engines, options.threads)?;
-    let kinds = [Lengths::Short, Lengths::Mixed].map(|lengths| workshop::work(model, lengths));
+    let kinds = [Lengths::Short, Lengths::Mixed].map(|lengths| workshop::work(model, lengths, &settings));
     let kinds: Vec<Work> = kinds.into_iter().collect::<Result<_>>()?;
     println!("\n— {}, {} rounds of {} s", model.name, options.rounds, options.time.as_secs());
     let load_before = machine::load();
@@ -199,7 +199,8 @@ fn request(model: &Model, text: &str) -> Vec<u8> {
 fn with_load<T>(up: &Up, model: &Model, work: &Work, load: impl FnOnce(Load) -> T) -> T {
     let requests: Vec<Vec<u8>> = work.texts.iter().map(|text| request(model, text)).collect();
     let exact = up.setting.ours;
-    let check = |number: usize, response: &Response| right(response, &work.embeddings[number], exact);
+    let embeddings = &work.embeddings[up.setting.precision];
+    let check = |number: usize, response: &Response| right(response, &embeddings[number], exact);
     load(Load { address: up.server.address, requests: &requests, check: &check })
 }
 

@@ -17,7 +17,7 @@ mod results_file;
 mod serving;
 mod soak;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -30,9 +30,9 @@ cargo xtask reference [MODEL]
 cargo xtask bench-peers [--only encode,train,evaluate,start] [--rounds N] [--threads N] [--quick]
                     speed and memory beside Sentence Transformers, ONNX Runtime, OpenVINO and candle, round by round;
                     writes bench/RESULTS.md, results.svg and results.json (with --quick: into target/peers)
-cargo xtask bench-search [--rows N,N] [--dims 768,384] [--graph-rows N] [--rounds N] [--threads N] [--build] [--made] [--quick]
+cargo xtask bench-search [--rows N,N] [--dims 768,384] [--graph-values N] [--rounds N] [--threads N] [--build] [--made] [--quick]
                     finding neighbours beside faiss and usearch; writes its part of bench/RESULTS.md; with --build the
-                    indexes are built and kept, and nothing is measured; of more than --graph-rows no graphs are built,
+                    indexes are built and kept, and nothing is measured; of more than --graph-values numbers no graphs are built,
                     and with --made no texts are embedded
 cargo xtask bench-serve [--only minilm,bge-base] [--engines NAME,...] [--clients 1,8,64,512] [--rounds N] [--seconds N]
                        [--threads N] [--quick]
@@ -139,9 +139,12 @@ fn small_demo() -> Result<()> {
         "training.log_every=2",
     ]));
     let report = out.join("run/model/report.html").is_file() && out.join("run/model/README.md").is_file();
+    let outcome = demo.and_then(|()| {
+        ensure!(report, "the demo wrote no card or report");
+        quality::gate(maana, &out.join("run/model"), &out.join("demo/dev"))
+    });
     std::fs::remove_dir_all(&out)?;
-    demo?;
-    if report { Ok(()) } else { bail!("the demo wrote no card or report") }
+    outcome
 }
 
 /// Floors of the house: a crate uses lower floors only.
@@ -236,7 +239,15 @@ fn check_links() -> Result<()> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    run(Command::new("cargo").args(arguments))
+    let mut command = Command::new("cargo");
+    // What this package was run with is not what others are built with: build scripts would run again for it.
+    let own = std::env::vars()
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+    own.for_each(|name| {
+        command.env_remove(name);
+    });
+    run(command.args(arguments))
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -18,7 +18,7 @@ pub(crate) fn retrieval(arguments: &[String]) -> Result<()> {
     let queries = sets.iter().map(|set| queries(Path::new(set))).collect::<Result<Vec<_>>>()?;
     let mut columns = Vec::new();
     for precision in ["f32", "bf16", "int8"] {
-        let scores = evaluate(model, sets, precision)?;
+        let scores = evaluate(Path::new(MAANA), model, sets, precision)?;
         columns.push(names.iter().map(|name| score(&scores, name)).collect::<Result<Vec<f64>>>()?);
     }
     println!("\nnDCG@10 of {model}\n\n| set | queries | f32 | bf16 | int8 |\n|---|---:|---:|---:|---:|");
@@ -58,7 +58,7 @@ pub(crate) fn seeds(arguments: &[String]) -> Result<()> {
             let output = train.output().context("maana train")?;
             ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             let model = folder.join("model").display().to_string();
-            let scores = evaluate(&model, std::slice::from_ref(set), "f32")?;
+            let scores = evaluate(Path::new(MAANA), &model, std::slice::from_ref(set), "f32")?;
             *value = score(&scores, &name(Path::new(set)))?;
         }
         println!("| {seed} | {:.4} | {:.4} | {:+.4} |", values[0], values[1], values[1] - values[0]);
@@ -74,9 +74,26 @@ pub(crate) fn seeds(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn evaluate(model: &str, sets: &[String], precision: &str) -> Result<Value> {
+/// What a precision may change of nDCG@10, relative to f32.
+const MOST: [(&str, f64); 2] = [("bf16", 0.002), ("int8", 0.01)];
+
+/// Fails where a precision costs a model more of its quality on a retrieval set than it may.
+pub(crate) fn gate(maana: &Path, model: &Path, set: &Path) -> Result<()> {
+    let (model, sets) = (model.display().to_string(), [set.display().to_string()]);
+    let measure = |precision: &str| score(&evaluate(maana, &model, &sets, precision)?, &name(set));
+    let whole = measure("f32")?;
+    for (precision, most) in MOST {
+        let value = measure(precision)?;
+        let change = value / whole - 1.0;
+        println!("nDCG@10 of the fine-tuned model: f32 {whole:.4}, {precision} {value:.4} ({:+.2} %)", 100.0 * change);
+        ensure!(change.abs() <= most, "{precision} moves nDCG@10 by more than {} %", 100.0 * most);
+    }
+    Ok(())
+}
+
+fn evaluate(maana: &Path, model: &str, sets: &[String], precision: &str) -> Result<Value> {
     let json = std::env::temp_dir().join(format!("maana-quality-{}.json", std::process::id()));
-    let mut command = Command::new(MAANA);
+    let mut command = Command::new(maana);
     command.arg("evaluate").arg(model).args(sets).args(["--precision", precision, "--json"]).arg(&json);
     let output = command.output().context("maana evaluate")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -172,7 +172,7 @@ impl Table {
     }
 
     fn ours<'a>(&'a self, lengths: &'a str, clients: Option<usize>) -> Option<&'a Cell> {
-        self.of_load(lengths, clients).find(|cell| cell.ours)
+        self.of_load(lengths, clients).find(|cell| cell.name == "Maana")
     }
 
     /// The most answers a second that a peer reaches at any number of clients.

@@ -4,6 +4,7 @@ use crate::serving::texts::{Lengths, texts};
 use crate::{bench_peers, run, serving};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,8 +13,6 @@ const WORK: &str = "target/serve-peers";
 /// Texts differ, so that a server that remembers answers gains nothing in a short run.
 const TEXTS: usize = 1024;
 const SEED: u64 = 11;
-/// As the peers compute, whatever the processor could do besides.
-const PRECISION: [&str; 2] = ["--precision", "f32"];
 
 /// A model folder that all servers open.
 pub(crate) struct Model {
@@ -35,8 +34,8 @@ impl Model {
 pub(crate) struct Work {
     pub(crate) lengths: Lengths,
     pub(crate) texts: Vec<String>,
-    /// As `maana encode` gives them.
-    pub(crate) embeddings: Vec<Vec<f32>>,
+    /// As `maana encode` gives them, in each precision that a server computes in.
+    pub(crate) embeddings: BTreeMap<&'static str, Vec<Vec<f32>>>,
 }
 
 /// How a server is started.
@@ -45,6 +44,7 @@ pub(crate) struct Setting {
     pub(crate) key: &'static str,
     pub(crate) name: String,
     pub(crate) ours: bool,
+    pub(crate) precision: &'static str,
     /// Program and arguments; `PORT` stands for the port.
     pub(crate) words: Vec<String>,
     /// Where it runs.
@@ -75,7 +75,8 @@ impl Setting {
 }
 
 /// Which of the known servers take part.
-pub(crate) const ENGINES: [&str; 5] = ["infinity-torch", "infinity-optimum", "fastapi", "fastapi-batching", "maana"];
+pub(crate) const ENGINES: [&str; 6] =
+    ["infinity-torch", "infinity-optimum", "fastapi", "fastapi-batching", "maana-int8", "maana"];
 
 /// The servers of a model by their keys, ours last.
 pub(crate) fn settings(model: &Model, keys: &[String], threads: usize) -> Result<Vec<Setting>> {
@@ -102,6 +103,7 @@ fn setting(key: &'static str, model: &Model, threads: usize) -> Result<Setting> 
         words.extend(batching.iter().map(|word| (*word).to_owned()));
         Ok(words)
     };
+    let precision = if key == "maana-int8" { "int8" } else { "f32" };
     let (name, words, place) = match key {
         "infinity-torch" => ("Infinity, torch", infinity("torch", &folder)?, root),
         // It finds the graph of a local folder only where it runs in that folder.
@@ -117,11 +119,11 @@ fn setting(key: &'static str, model: &Model, threads: usize) -> Result<Setting> 
         _ => {
             let mut words = vec![MAANA, "serve", &folder, "--port", "PORT", "--threads", &count];
             // At 512 clients a long text waits for longer than people would; here nobody may be turned away.
-            words.extend(["--deadline", "600", "--log", "off"].iter().chain(&PRECISION));
-            ("Maana", words.into_iter().map(str::to_owned).collect(), root)
+            words.extend(["--deadline", "600", "--log", "off", "--precision", precision]);
+            (if key == "maana" { "Maana" } else { "Maana, int8" }, words.into_iter().map(str::to_owned).collect(), root)
         }
     };
-    Ok(Setting { key, name: name.to_owned(), ours: key == "maana", words, folder: place, threads })
+    Ok(Setting { key, name: name.to_owned(), ours: key.starts_with("maana"), precision, words, folder: place, threads })
 }
 
 /// How the model pools, in Infinity's words.
@@ -198,12 +200,17 @@ pub(crate) fn models(keys: &[String]) -> Result<Vec<Model>> {
 }
 
 /// Texts and their right embeddings.
-pub(crate) fn work(model: &Model, lengths: Lengths) -> Result<Work> {
+pub(crate) fn work(model: &Model, lengths: Lengths, settings: &[Setting]) -> Result<Work> {
     let texts = texts(lengths, TEXTS, SEED);
     let folder = Path::new(WORK).join("expected");
     std::fs::create_dir_all(&folder)?;
-    let embeddings = serving::expected::encode(Path::new(MAANA), &model.folder, &texts, &folder, &PRECISION)?;
-    ensure!(embeddings.len() == texts.len(), "{} embeddings of {} texts", embeddings.len(), texts.len());
+    let mut embeddings = BTreeMap::new();
+    for precision in settings.iter().map(|setting| setting.precision) {
+        let words = ["--precision", precision];
+        let rows = serving::expected::encode(Path::new(MAANA), &model.folder, &texts, &folder, &words)?;
+        ensure!(rows.len() == texts.len(), "{} embeddings of {} texts", rows.len(), texts.len());
+        embeddings.insert(precision, rows);
+    }
     Ok(Work { lengths, texts, embeddings })
 }
 
