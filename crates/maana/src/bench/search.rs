@@ -164,7 +164,9 @@ pub fn search_rounds(
         let began = Instant::now();
         let (found, about) = match (&mut graph, &funnel) {
             (Some(graph), _) => {
-                let measured = graph.graph().reached().iter().find(|reached| reached.width >= effort);
+                // Of widths beyond those that were measured, as many are scored as of the widest.
+                let reached = graph.graph().reached();
+                let measured = reached.iter().find(|reached| reached.width >= effort).or(reached.last());
                 (graph.width, graph.scored) = (effort, measured.map_or(usize::MAX, |reached| reached.scored));
                 (graph.search(pool, queries.view(), NEIGHBOURS, None)?, format!("prefix {}", graph.graph().prefix()))
             }
