@@ -150,7 +150,7 @@ fn embedded_texts() -> Result<(PathBuf, usize)> {
         glosses.extend(of_synsets.filter_map(|line| Some(line.split_once(" | ")?.1.trim().to_owned())));
     }
     let every = glosses.len() / QUERIES;
-    let is_query = |number: usize| number % every == 0 && number / every < QUERIES;
+    let is_query = |number: usize| number.is_multiple_of(every) && number / every < QUERIES;
     let part = |queries: bool| {
         let texts = glosses.iter().enumerate().filter(|(number, _)| is_query(*number) == queries);
         texts.fold(String::new(), |all, (_, gloss)| all + gloss + "\n")

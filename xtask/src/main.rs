@@ -247,7 +247,10 @@ fn cargo(arguments: &[&str]) -> Result<()> {
     own.for_each(|name| {
         command.env_remove(name);
     });
-    run(command.args(arguments))
+    println!("\n— cargo {}", arguments.join(" "));
+    let status = command.args(arguments).status().context("cargo")?;
+    ensure!(status.success(), "cargo {} failed: {status}", arguments.join(" "));
+    Ok(())
 }
 
 fn run(command: &mut Command) -> Result<()> {
