@@ -74,8 +74,9 @@ pub(crate) fn seeds(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What a precision may change of nDCG@10, relative to f32.
-const MOST: [(&str, f64); 2] = [("bf16", 0.002), ("int8", 0.01)];
+/// What a precision may cost of nDCG@10 on the demo's 300 queries, relative to f32: of so few, one that moves by a place changes
+/// 0.1 %. Tests hold the untrained model to 0.2 and 1 % on five times as many.
+const MOST: [(&str, f64); 2] = [("bf16", 0.005), ("int8", 0.02)];
 
 /// Fails where a precision costs a model more of its quality on a retrieval set than it may.
 pub(crate) fn gate(maana: &Path, model: &Path, set: &Path) -> Result<()> {
@@ -86,7 +87,7 @@ pub(crate) fn gate(maana: &Path, model: &Path, set: &Path) -> Result<()> {
         let value = measure(precision)?;
         let change = value / whole - 1.0;
         println!("nDCG@10 of the fine-tuned model: f32 {whole:.4}, {precision} {value:.4} ({:+.2} %)", 100.0 * change);
-        ensure!(change.abs() <= most, "{precision} moves nDCG@10 by more than {} %", 100.0 * most);
+        ensure!(-change <= most, "{precision} costs more than {} % of nDCG@10", 100.0 * most);
     }
     Ok(())
 }
