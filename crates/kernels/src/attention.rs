@@ -1,18 +1,24 @@
 //! Attention of each sequence and head by itself: context = softmax(scale · Q Kᵀ) V, bidirectional, softmax in f32.
-//! One task is one head of one sequence, so that no result depends on its batch-mates; four rows of scores exist at a time.
+//! One task is one head of one sequence, so that no result depends on its batch-mates; the scores of some rows exist at a time.
 //! Backward computes the probabilities again from log Σ exp. Letters: `l` tokens of the sequence, `d` head_dim, both rounded up
-//! to whole blocks of 16 where they are a stride, with zeros behind.
+//! to whole panels of the innermost loop where they are a stride.
 
-use crate::dispatch::{isa, on_every_rung};
+use crate::dispatch::{Isa, isa, on_every_rung};
 use crate::dropout::Dropout;
-use crate::lanes::{exp, max, sum};
+use crate::lanes::{LANES, exp, max, sum, total};
+use crate::matmul::{Panels, SmallProduct, Strided};
 use crate::parallel::{Disjoint, Pool};
 use std::cell::RefCell;
 
-/// Query rows that are worked on together.
-const ROWS: usize = 4;
-/// Columns that are summed together.
-const COLUMNS: usize = 16;
+/// Scores that exist at a time, so that they stay in the second cache.
+const SCORES: usize = 16 << 10;
+
+/// Query rows that are worked on together: as many as have so few scores, a multiple of every tile's height. The cut changes no
+/// bit.
+fn rows_together(length: usize, l: usize) -> usize {
+    let rows = (SCORES / l.max(1)).clamp(24, 240) / 12 * 12;
+    rows.min(length)
+}
 
 /// Fills `context` and `log_sum_exp`. `qkv` is `(tokens, 3, heads, head_dim)`, `context` `(tokens, heads, head_dim)`,
 /// `log_sum_exp` `(tokens, heads)`. Dropout applies to the probabilities: row = token · heads + head, column = key.
@@ -28,34 +34,61 @@ pub fn attention(
     context: &mut [f32],
     log_sum_exp: &mut [f32],
 ) {
+    attention_on(isa(), pool, qkv, offsets, heads, head_dim, scale, dropout, context, log_sum_exp);
+}
+
+#[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
+fn attention_on(
+    isa: Isa,
+    pool: &Pool,
+    qkv: &[f32],
+    offsets: &[usize],
+    heads: usize,
+    head_dim: usize,
+    scale: f32,
+    dropout: Option<Dropout>,
+    context: &mut [f32],
+    log_sum_exp: &mut [f32],
+) {
     let tokens = *offsets.last().expect("offsets begin with 0");
     let width = heads * head_dim;
     assert_eq!((qkv.len(), context.len()), (tokens * 3 * width, tokens * width), "{tokens} tokens of {width}");
     assert_eq!(log_sum_exp.len(), tokens * heads, "{tokens} tokens, {heads} heads");
-    let isa = isa();
+    let product = SmallProduct::new(isa);
+    let panel = product.columns();
     let (context, log_sum_exp) = (Disjoint::new(context), Disjoint::new(log_sum_exp));
     pool.run((offsets.len() - 1) * heads, |task| {
         let head = Head::new(qkv, offsets, heads, head_dim, task);
-        let (l, d) = (head.length.next_multiple_of(COLUMNS), head_dim.next_multiple_of(COLUMNS));
-        let sizes = [d * l, l * d, ROWS * l, ROWS * l, ROWS * d, ROWS * d];
-        with_scratch(sizes, |[keys, values, scores, factors, queries, contexts]| {
-            head.transpose(1, keys, l);
-            head.gather(2, values, d);
-            factors.fill(0.0);
-            let mut factors = dropout.map(|_| factors);
-            for first in (0..head.length).step_by(ROWS) {
-                let rows = ROWS.min(head.length - first);
-                head.gather_rows(0, first, rows, queries, d);
-                fill_factors(dropout, &head, first, rows, factors.as_deref_mut(), l);
-                let lse =
-                    forward_rows(isa, head.length, scale, keys, values, queries, factors.as_deref(), scores, contexts);
-                for row in 0..rows {
+        let length = head.length;
+        let (l, d) = (length.next_multiple_of(panel), head_dim.next_multiple_of(panel));
+        let block = rows_together(length, l);
+        let dropped = if dropout.is_some() { block * l } else { 0 };
+        let sizes = [head_dim * l, length * d, block * l, dropped, block * d, block, block];
+        with_scratch(sizes, |[keys, values, scores, factors, contexts, lse, inverse]| {
+            head.transpose(1, scale, panel, keys);
+            rows_to_panels(head.rows(2, 0), length, head_dim, panel, values);
+            for first in (0..length).step_by(block.max(1)) {
+                let rows = block.min(length - first);
+                let scores = &mut scores[..rows * l];
+                let keys = Panels { values: keys, steps: head_dim };
+                product.multiply(head.rows(0, first), keys, scores, rows, false);
+                let factors = dropout.map(|dropout| {
+                    fill_factors(dropout, &head, first, factors, l);
+                    &*factors
+                });
+                softmax(isa, length, factors, scores, &mut lse[..rows], &mut inverse[..rows]);
+                let (scores, values) =
+                    (Strided { values: scores, row_step: l, k_step: 1 }, Panels { values, steps: length });
+                product.multiply(scores, values, &mut contexts[..rows * d], rows, false);
+                for (row, inverse) in inverse[..rows].iter().enumerate() {
                     let token = head.first + first + row;
                     let (start, place) = (token * width + head.head * head_dim, token * heads + head.head);
                     // SAFETY: this token of this head belongs to this task alone.
                     let (out, into) =
                         unsafe { (context.slice(start..start + head_dim), log_sum_exp.slice(place..place + 1)) };
-                    out.copy_from_slice(&contexts[row * d..row * d + head_dim]);
+                    for (out, sum) in out.iter_mut().zip(&contexts[row * d..]) {
+                        *out = sum * inverse;
+                    }
                     into[0] = lse[row];
                 }
             }
@@ -78,55 +111,79 @@ pub fn attention_backward(
     d_context: &[f32],
     d_qkv: &mut [f32],
 ) {
+    let isa = isa();
+    backward_on(isa, pool, qkv, offsets, heads, head_dim, scale, dropout, context, log_sum_exp, d_context, d_qkv);
+}
+
+#[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
+fn backward_on(
+    isa: Isa,
+    pool: &Pool,
+    qkv: &[f32],
+    offsets: &[usize],
+    heads: usize,
+    head_dim: usize,
+    scale: f32,
+    dropout: Option<Dropout>,
+    context: &[f32],
+    log_sum_exp: &[f32],
+    d_context: &[f32],
+    d_qkv: &mut [f32],
+) {
     let tokens = *offsets.last().expect("offsets begin with 0");
     let width = heads * head_dim;
     assert_eq!((qkv.len(), d_qkv.len()), (tokens * 3 * width, tokens * 3 * width), "{tokens} tokens of {width}");
     assert_eq!((context.len(), d_context.len()), (tokens * width, tokens * width), "{tokens} tokens of {width}");
-    let isa = isa();
+    let product = SmallProduct::new(isa);
+    let panel = product.columns();
     let d_qkv = Disjoint::new(d_qkv);
     pool.run((offsets.len() - 1) * heads, |task| {
         let head = Head::new(qkv, offsets, heads, head_dim, task);
-        let (l, d) = (head.length.next_multiple_of(COLUMNS), head_dim.next_multiple_of(COLUMNS));
-        let sizes = [d * l, d * l, l * d, l * d, l * d, ROWS * l, ROWS * l, ROWS * l, ROWS * d, ROWS * d, ROWS * d];
+        let length = head.length;
+        let (l, d) = (length.next_multiple_of(panel), head_dim.next_multiple_of(panel));
+        let block = rows_together(length, l);
+        let dropped = if dropout.is_some() { block * l } else { 0 };
+        let (columns, rows, few) = (head_dim * l, length * d, block * d);
+        let sizes = [columns, columns, rows, rows, rows, block * l, block * l, dropped, few, few, few, block, block];
         with_scratch(sizes, |scratch| {
             let [keys, values, key_rows, d_keys, d_values, probabilities, d_scores, factors, rest @ ..] = scratch;
-            let [queries, d_outs, d_queries] = rest;
-            head.transpose(1, keys, l);
-            head.transpose(2, values, l);
-            head.gather(1, key_rows, d);
-            d_keys.fill(0.0);
-            d_values.fill(0.0);
-            factors.fill(0.0);
-            let mut factors = dropout.map(|_| factors);
-            for first in (0..head.length).step_by(ROWS) {
-                let rows = ROWS.min(head.length - first);
-                head.gather_rows(0, first, rows, queries, d);
-                fill_factors(dropout, &head, first, rows, factors.as_deref_mut(), l);
-                d_outs.fill(0.0);
-                // Rows behind the last one have no probabilities: e^(score − ∞).
-                let (mut lse, mut along) = ([f32::INFINITY; ROWS], [0.0; ROWS]);
+            let [queries, d_outs, d_queries, lse, along] = rest;
+            head.transpose(1, scale, panel, keys);
+            head.transpose(2, 1.0, panel, values);
+            rows_to_panels(head.rows(1, 0), length, head_dim, panel, key_rows);
+            for first in (0..length).step_by(block.max(1)) {
+                let rows = block.min(length - first);
+                let (probabilities, d_scores) = (&mut probabilities[..rows * l], &mut d_scores[..rows * l]);
+                let place = (head.first + first) * width + head.head * head_dim;
+                let d_out = Strided { values: &d_context[place..], row_step: width, k_step: 1 };
                 for row in 0..rows {
                     let token = head.first + first + row;
                     let start = token * width + head.head * head_dim;
                     let (out, d_out) = (&context[start..start + head_dim], &d_context[start..start + head_dim]);
-                    d_outs[row * d..row * d + head_dim].copy_from_slice(d_out);
                     lse[row] = log_sum_exp[token * heads + head.head];
                     // Σ p · d_p is the same as context · d_context.
                     along[row] = sum(head_dim, |c| out[c] * d_out[c]);
                 }
-                let work = RowsWork {
-                    length: head.length,
-                    scale,
-                    log_sum_exp: lse,
-                    along,
-                    keys,
-                    values,
-                    key_rows,
-                    queries,
-                    d_outs,
-                    factors: factors.as_deref(),
-                };
-                backward_rows(isa, work, probabilities, d_scores, d_keys, d_values, d_queries);
+                let factors = dropout.map(|dropout| {
+                    fill_factors(dropout, &head, first, factors, l);
+                    &*factors
+                });
+                let columns = |values| Panels { values, steps: head_dim };
+                product.multiply(head.rows(0, first), columns(keys), probabilities, rows, false);
+                product.multiply(d_out, columns(values), d_scores, rows, false);
+                softmax_backward(isa, scale, factors, &lse[..rows], &along[..rows], probabilities, d_scores);
+
+                // Sums over query rows go on from block to block.
+                rows_to_panels(d_out, rows, head_dim, panel, d_outs);
+                rows_to_panels(head.rows(0, first), rows, head_dim, panel, queries);
+                let (rows_of, goes_on) = (|values| Panels { values, steps: rows }, first > 0);
+                let transposed = |values| Strided { values, row_step: 1, k_step: l };
+                product.multiply(transposed(probabilities), rows_of(d_outs), d_values, length, goes_on);
+                product.multiply(transposed(d_scores), rows_of(queries), d_keys, length, goes_on);
+
+                let d_scores = Strided { values: d_scores, row_step: l, k_step: 1 };
+                let key_rows = Panels { values: key_rows, steps: length };
+                product.multiply(d_scores, key_rows, &mut d_queries[..rows * d], rows, false);
                 for row in 0..rows {
                     let start = head.place(0, first + row);
                     // SAFETY: the query of this token and head belongs to this task alone.
@@ -134,7 +191,7 @@ pub fn attention_backward(
                     into.copy_from_slice(&d_queries[row * d..row * d + head_dim]);
                 }
             }
-            for row in 0..head.length {
+            for row in 0..length {
                 for (part, gradients) in [(1, &*d_keys), (2, &*d_values)] {
                     let start = head.place(part, row);
                     // SAFETY: key and value of this token and head belong to this task alone.
@@ -146,20 +203,11 @@ pub fn attention_backward(
     });
 }
 
-/// Dropout's factors of some rows, `(ROWS, l)`.
-fn fill_factors(
-    dropout: Option<Dropout>,
-    head: &Head<'_>,
-    first: usize,
-    rows: usize,
-    into: Option<&mut [f32]>,
-    l: usize,
-) {
-    if let (Some(dropout), Some(into)) = (dropout, into) {
-        for row in 0..rows {
-            let token = head.first + first + row;
-            dropout.factors((token * head.heads + head.head) as u64, &mut into[row * l..row * l + head.length]);
-        }
+/// Dropout's factors of the rows from `first` on, as many as `into` has and the sequence, `(rows, l)`.
+fn fill_factors(dropout: Dropout, head: &Head<'_>, first: usize, into: &mut [f32], l: usize) {
+    for (row, into) in into.chunks_exact_mut(l).enumerate().take(head.length - first) {
+        let token = head.first + first + row;
+        dropout.factors((token * head.heads + head.head) as u64, &mut into[..head.length]);
     }
 }
 
@@ -185,200 +233,105 @@ impl<'a> Head<'a> {
         ((self.first + row) * 3 + part) * self.heads * self.head_dim + self.head * self.head_dim
     }
 
-    fn part(&self, part: usize, row: usize) -> &[f32] {
-        &self.qkv[self.place(part, row)..self.place(part, row) + self.head_dim]
+    /// Queries, keys or values of the rows from `row` on, where they lie.
+    fn rows(&self, part: usize, row: usize) -> Strided<'a> {
+        let values = &self.qkv[self.place(part, row).min(self.qkv.len())..];
+        Strided { values, row_step: 3 * self.heads * self.head_dim, k_step: 1 }
     }
 
-    /// Keys or values with columns as rows, `(d, l)`, so that sums over `d` run beside each other for all tokens.
-    fn transpose(&self, part: usize, into: &mut [f32], l: usize) {
-        into.fill(0.0);
-        for start in (0..self.length).step_by(COLUMNS) {
-            for row in start..self.length.min(start + COLUMNS) {
-                for (j, value) in self.part(part, row).iter().enumerate() {
-                    into[j * l + row] = *value;
-                }
-            }
+    /// Keys or values times `factor` as the columns of panels, zeros behind the last: `[panel][d][column]`.
+    fn transpose(&self, part: usize, factor: f32, panel: usize, into: &mut [f32]) {
+        let size = self.head_dim * panel;
+        if !self.length.is_multiple_of(panel) {
+            let last = self.length / panel * size;
+            into[last..].fill(0.0);
         }
-    }
-
-    /// Keys or values as rows, `(l, d)`.
-    fn gather(&self, part: usize, into: &mut [f32], d: usize) {
         for row in 0..self.length {
-            into[row * d..row * d + self.head_dim].copy_from_slice(self.part(part, row));
-            into[row * d + self.head_dim..(row + 1) * d].fill(0.0);
-        }
-    }
-
-    /// Some rows, and zeros for those that there are not. `(ROWS, d)`
-    fn gather_rows(&self, part: usize, first: usize, rows: usize, into: &mut [f32], d: usize) {
-        into.fill(0.0);
-        for row in 0..rows {
-            into[row * d..row * d + self.head_dim].copy_from_slice(self.part(part, first + row));
-        }
-    }
-}
-
-/// products[r][j] = Σ factor · a[r][c] · columns[c][j], with `a` `(ROWS, d)`, `columns` `(d, l)`.
-#[inline(always)]
-fn multiply(a: &[f32], factor: f32, columns: &[f32], products: &mut [f32]) {
-    let (d, l) = (a.len() / ROWS, products.len() / ROWS);
-    for start in (0..l).step_by(COLUMNS) {
-        let mut sums = [[0.0f32; COLUMNS]; ROWS];
-        for c in 0..d {
-            let column = block(columns, c * l + start);
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let x = a[r * d + c] * factor;
-                for (sum, y) in sums.iter_mut().zip(column) {
-                    *sum += x * y;
-                }
+            let start = self.place(part, row);
+            let into = &mut into[row / panel * size + row % panel..];
+            for (value, into) in self.qkv[start..start + self.head_dim].iter().zip(into.iter_mut().step_by(panel)) {
+                *into = value * factor;
             }
         }
-        for (r, sums) in sums.iter().enumerate() {
-            products[r * l + start..r * l + start + COLUMNS].copy_from_slice(sums);
-        }
     }
 }
 
-/// out[r][c] = Σ p[r][j] · rows[j][c] over `length` rows, with `p` `(ROWS, l)`, `rows` `(l, d)`, `out` `(ROWS, d)`.
-#[inline(always)]
-fn combine(p: &[f32], length: usize, rows: &[f32], out: &mut [f32]) {
-    let (l, d) = (p.len() / ROWS, out.len() / ROWS);
-    for start in (0..d).step_by(COLUMNS) {
-        let mut sums = [[0.0f32; COLUMNS]; ROWS];
-        for j in 0..length {
-            let row = block(rows, j * d + start);
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let x = p[r * l + j];
-                for (sum, y) in sums.iter_mut().zip(row) {
-                    *sum += x * y;
-                }
-            }
-        }
-        for (r, sums) in sums.iter().enumerate() {
-            out[r * d + start..r * d + start + COLUMNS].copy_from_slice(sums);
+/// `length` rows of `columns` values as the steps of panels, zeros behind the last column: `[panel][row][column]`.
+fn rows_to_panels(rows: Strided<'_>, length: usize, columns: usize, panel: usize, into: &mut [f32]) {
+    for (number, start) in (0..columns).step_by(panel).enumerate() {
+        let width = panel.min(columns - start);
+        let into = &mut into[number * length * panel..][..length * panel];
+        for (row, into) in into.chunks_exact_mut(panel).enumerate() {
+            let (values, behind) = into.split_at_mut(width);
+            values.copy_from_slice(&rows.values[row * rows.row_step + start..][..width]);
+            behind.fill(0.0);
         }
     }
-}
-
-/// sums[j][c] += Σ p[r][j] · a[r][c] for `length` rows, with `p` `(ROWS, l)`, `a` `(ROWS, d)`, `sums` `(l, d)`.
-#[inline(always)]
-fn spread(p: &[f32], a: &[f32], length: usize, sums: &mut [f32]) {
-    let (l, d) = (p.len() / ROWS, a.len() / ROWS);
-    for start in (0..d).step_by(COLUMNS) {
-        for j in 0..length {
-            let mut sum = *block(sums, j * d + start);
-            for r in 0..ROWS {
-                let x = p[r * l + j];
-                for (sum, y) in sum.iter_mut().zip(block(a, r * d + start)) {
-                    *sum += x * y;
-                }
-            }
-            sums[j * d + start..j * d + start + COLUMNS].copy_from_slice(&sum);
-        }
-    }
-}
-
-#[inline(always)]
-fn block(values: &[f32], start: usize) -> &[f32; COLUMNS] {
-    values[start..start + COLUMNS].try_into().expect("as many as a block has")
 }
 
 on_every_rung! {
-    fn forward_rows(
+    /// e^(score − the row's largest), times dropout's factor, for the first `length` scores of each row; what the others become
+    /// is not read. With them, for each row, log Σ exp and 1 / Σ exp.
+    fn softmax(
         length: usize,
-        scale: f32,
-        keys: &[f32],
-        values: &[f32],
-        queries: &[f32],
         factors: Option<&[f32]>,
         scores: &mut [f32],
-        contexts: &mut [f32],
-    ) -> [f32; ROWS] {
-        multiply(queries, scale, keys, scores);
-        let l = scores.len() / ROWS;
-        let mut log_sum_exp = [0.0; ROWS];
+        log_sum_exp: &mut [f32],
+        inverse: &mut [f32],
+    ) {
+        let l = scores.len() / log_sum_exp.len();
         for (row, scores) in scores.chunks_exact_mut(l).enumerate() {
             scores[length..].fill(f32::NEG_INFINITY);
             let largest = max(scores);
-            for score in scores.iter_mut() {
-                *score = exp(*score - largest);
+            let mut sums = [0.0; LANES];
+            for scores in scores.as_chunks_mut::<LANES>().0 {
+                for (score, sum) in scores.iter_mut().zip(&mut sums) {
+                    *score = exp(*score - largest);
+                    *sum += *score;
+                }
             }
-            let total = sum(l, |j| scores[j]);
-            let inverse = 1.0 / total;
-            for score in scores.iter_mut() {
-                *score *= inverse;
+            let total = total(sums);
+            (log_sum_exp[row], inverse[row]) = (largest + total.ln(), 1.0 / total);
+            if let Some(factors) = factors {
+                for (score, factor) in scores.iter_mut().zip(&factors[row * l..]) {
+                    *score *= factor;
+                }
             }
-            log_sum_exp[row] = largest + total.ln();
         }
-        if let Some(factors) = factors {
-            for (score, factor) in scores.iter_mut().zip(factors) {
-                *score *= factor;
-            }
-        }
-        combine(scores, length, values, contexts);
-        log_sum_exp
     }
 }
 
-/// What backward of some rows reads. Letters as above.
-struct RowsWork<'a> {
-    length: usize,
-    scale: f32,
-    log_sum_exp: [f32; ROWS],
-    /// Σ context · d_context
-    along: [f32; ROWS],
-    /// `(d, l)`
-    keys: &'a [f32],
-    /// `(d, l)`
-    values: &'a [f32],
-    /// `(l, d)`
-    key_rows: &'a [f32],
-    /// `(ROWS, d)`
-    queries: &'a [f32],
-    /// `(ROWS, d)`
-    d_outs: &'a [f32],
-    /// `(ROWS, l)`
-    factors: Option<&'a [f32]>,
-}
-
 on_every_rung! {
-    fn backward_rows(
-        work: RowsWork<'_>,
+    /// Scores in `probabilities` become the probabilities as they were used, and gradients of those in `d_scores` become the
+    /// gradients of the scores before they were scaled.
+    fn softmax_backward(
+        scale: f32,
+        factors: Option<&[f32]>,
+        log_sum_exp: &[f32],
+        along: &[f32],
         probabilities: &mut [f32],
         d_scores: &mut [f32],
-        d_keys: &mut [f32],
-        d_values: &mut [f32],
-        d_queries: &mut [f32],
     ) {
-        let RowsWork { length, scale, log_sum_exp, along, keys, values, key_rows, queries, d_outs, factors } = work;
-        let l = probabilities.len() / ROWS;
-        multiply(queries, scale, keys, probabilities);
-        for (row, probabilities) in probabilities.chunks_exact_mut(l).enumerate() {
-            for p in probabilities.iter_mut() {
-                *p = exp(*p - log_sum_exp[row]);
-            }
-            probabilities[length..].fill(0.0);
-        }
-        // The gradient of the probabilities as they were used, then of those before dropout.
-        multiply(d_outs, 1.0, values, d_scores);
-        if let Some(factors) = factors {
-            for (d, factor) in d_scores.iter_mut().zip(factors) {
-                *d *= factor;
-            }
-        }
-        for (row, (d_scores, probabilities)) in d_scores.chunks_exact_mut(l).zip(probabilities.chunks_exact(l)).enumerate() {
-            for (d, p) in d_scores.iter_mut().zip(probabilities) {
-                *d = p * (*d - along[row]) * scale;
-            }
-        }
-        if let Some(factors) = factors {
-            for (p, factor) in probabilities.iter_mut().zip(factors) {
-                *p *= factor;
+        let l = probabilities.len() / log_sum_exp.len();
+        let rows = probabilities.chunks_exact_mut(l).zip(d_scores.chunks_exact_mut(l));
+        for (row, (probabilities, d_scores)) in rows.enumerate() {
+            let (log_sum_exp, along) = (log_sum_exp[row], along[row]);
+            match factors {
+                None => {
+                    for (p, d) in probabilities.iter_mut().zip(d_scores) {
+                        *p = exp(*p - log_sum_exp);
+                        *d = *p * (*d - along) * scale;
+                    }
+                }
+                Some(factors) => {
+                    for ((p, d), factor) in probabilities.iter_mut().zip(d_scores).zip(&factors[row * l..]) {
+                        let before = exp(*p - log_sum_exp);
+                        *d = before * (*d * factor - along) * scale;
+                        *p = before * factor;
+                    }
+                }
             }
         }
-        spread(d_scores, queries, length, d_keys);
-        spread(probabilities, d_outs, length, d_values);
-        combine(d_scores, length, key_rows, d_queries);
     }
 }
 
@@ -499,35 +452,34 @@ mod tests {
         assert!(lse.iter().all(|x| x.is_finite()));
     }
 
+    /// Sequences of one row, of many blocks, and of lengths beside a panel's, heads narrower and wider than a panel.
     #[test]
-    fn every_rung_gives_the_same_bits() {
-        let (l, d, length) = (32, 16, 27);
-        let (mut keys, values) = (noise(d * l, 6), noise(l * d, 7));
-        keys.chunks_mut(l).for_each(|row| row[length..].fill(0.0));
-        let (queries, d_outs) = (noise(ROWS * d, 8), noise(ROWS * d, 9));
-        let run = |isa: Isa| {
-            let (mut scores, mut contexts) = (vec![0.0; ROWS * l], vec![0.0; ROWS * d]);
-            let lse = forward_rows(isa, length, SCALE, &keys, &values, &queries, None, &mut scores, &mut contexts);
-            let work = RowsWork {
-                length,
-                scale: SCALE,
-                log_sum_exp: lse,
-                along: [0.1; ROWS],
-                keys: &keys,
-                values: &keys,
-                key_rows: &values,
-                queries: &queries,
-                d_outs: &d_outs,
-                factors: None,
+    fn every_rung_agrees_and_gives_the_same_bits_in_any_company() {
+        let offsets = [0, 1, 16, 33, 33, 163, 1200];
+        let tokens = offsets[offsets.len() - 1];
+        for (heads, head_dim) in [(1, 64), (2, 24)] {
+            let width = heads * head_dim;
+            let (qkv, d_context) = (noise(tokens * 3 * width, 6), noise(tokens * width, 7));
+            let dropout = Some(Dropout { probability: 0.1, seed: 3, pass: 4, place: 5, first_row: 0 });
+            let run = |isa: Isa, threads: usize| {
+                let pool = Pool::new(threads);
+                let (mut context, mut lse) = (vec![9.0; tokens * width], vec![9.0; tokens * heads]);
+                attention_on(isa, &pool, &qkv, &offsets, heads, head_dim, SCALE, dropout, &mut context, &mut lse);
+                let mut d_qkv = vec![9.0; qkv.len()];
+                backward_on(
+                    isa, &pool, &qkv, &offsets, heads, head_dim, SCALE, dropout, &context, &lse, &d_context, &mut d_qkv,
+                );
+                (context, lse, d_qkv)
             };
-            let (mut p, mut d_scores) = (vec![0.0; ROWS * l], vec![0.0; ROWS * l]);
-            let (mut d_keys, mut d_values, mut d_queries) = (vec![0.0; l * d], vec![0.0; l * d], vec![0.0; ROWS * d]);
-            backward_rows(isa, work, &mut p, &mut d_scores, &mut d_keys, &mut d_values, &mut d_queries);
-            (lse, contexts, d_keys, d_values, d_queries)
-        };
-        for isa in Isa::ladder() {
-            assert_eq!(run(isa), run(Isa::ladder()[0]), "{}", isa.name());
-            println!("attention: {} checked", isa.name());
+            let expected = run(Isa::ladder()[0], 1);
+            for isa in Isa::ladder() {
+                let got = run(isa, 1);
+                assert_eq!(got, run(isa, 3), "{}", isa.name());
+                for (got, expected) in [(&got.0, &expected.0), (&got.1, &expected.1), (&got.2, &expected.2)] {
+                    assert_close(got, &wide(expected), 2e-5, isa.name());
+                }
+                println!("attention: {} checked", isa.name());
+            }
         }
     }
 }

@@ -21,6 +21,12 @@ pub(crate) fn sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {
     for (lane, sum) in sums.iter_mut().enumerate().take(length - whole) {
         *sum += f(whole + lane);
     }
+    total(sums)
+}
+
+/// The sum of all lanes: halves onto halves.
+#[inline(always)]
+pub(crate) fn total(mut sums: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -82,7 +88,8 @@ pub(crate) fn round(x: f32) -> f32 {
 pub(crate) fn exp(x: f32) -> f32 {
     let clamped = if x > 88.3 { 88.3 } else { x };
     let clamped = if clamped < -87.33 { -87.33 } else { clamped };
-    let n = round(clamped * std::f32::consts::LOG2_E);
+    let whole = clamped * std::f32::consts::LOG2_E + MAGIC;
+    let n = whole - MAGIC;
     let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
     p = p * r + 1.398_199_9e-3;
@@ -91,7 +98,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     p = p * r + 1.666_666_5e-1;
     p = p * r + 5e-1;
     let e = p * r * r + r + 1.0;
-    let power = f32::from_bits((((n as i32) + 127) << 23) as u32);
+    let power = f32::from_bits(whole.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23);
     let value = e * power;
     if x < -87.33 { 0.0 } else { value }
 }

@@ -7,11 +7,13 @@
 mod epilogue;
 mod form;
 mod pack;
+mod small;
 mod tile;
 
 pub use epilogue::After;
 pub use form::Precision;
 pub use pack::PackedMatrix;
+pub(crate) use small::{Panels, SmallProduct, Strided};
 
 use crate::dispatch::{Isa, isa};
 use crate::matrix::Rows;

@@ -1,6 +1,7 @@
 //! What forward keeps for backward, and the memory that backward works in. Buffers grow once and are used again.
 //! Letters: `t` tokens, `h` hidden, `i` intermediate, `a` heads.
 
+use crate::config::EncoderConfig;
 use maana_kernels::{Pool, Precision};
 
 /// What one layer keeps for backward: what cannot be computed again cheaply.
@@ -95,6 +96,7 @@ impl Kept {
             std::mem::swap(&mut self.floats, values);
             return;
         }
+        self.halves.reserve_exact(values.len().saturating_sub(self.halves.len()));
         self.halves.resize(values.len(), 0);
         maana_kernels::narrow(pool, values, &mut self.halves);
     }
@@ -153,6 +155,30 @@ pub(crate) struct Scratch {
 }
 
 impl EncoderActivations {
+    /// Takes what passes over at most `tokens` tokens work in that keep nothing for backward. The system gives pages when they
+    /// are first used.
+    pub(crate) fn reserve(&mut self, config: &EncoderConfig, tokens: usize) {
+        let (h, i, heads) = (config.hidden, config.intermediate, config.heads);
+        self.positions.reserve_exact(tokens.saturating_sub(self.positions.len()));
+        let work = &mut self.work;
+        for (buffer, columns) in [
+            (&mut self.embedding_sum, h),
+            (&mut self.embedding_statistics, 2),
+            (&mut self.hidden, h),
+            (&mut work.qkv, 3 * h),
+            (&mut work.context, h),
+            (&mut work.log_sum_exp, heads),
+            (&mut work.attention_sum, h),
+            (&mut work.attention_statistics, 2),
+            (&mut work.attention_normed, h),
+            (&mut work.after_gelu, i),
+            (&mut work.output_sum, h),
+            (&mut work.output_statistics, 2),
+        ] {
+            buffer.reserve_exact((tokens * columns).saturating_sub(buffer.len()));
+        }
+    }
+
     /// Bytes that are held.
     pub(crate) fn bytes(&self) -> usize {
         let layers: usize = self.layers.iter().map(LayerActivations::bytes).sum();
@@ -196,6 +222,12 @@ impl Scratch {
 
 /// Gives `buffer` the length, keeping its memory; what it holds is to be overwritten.
 pub(crate) fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    sized_within(buffer, length, length)
+}
+
+/// The same with memory for `most`, as buffers change places from layer to layer.
+pub(crate) fn sized_within(buffer: &mut Vec<f32>, length: usize, most: usize) -> &mut [f32] {
+    buffer.reserve_exact(most.saturating_sub(buffer.len()));
     buffer.resize(length, 0.0);
     buffer
 }

@@ -2,7 +2,7 @@
 //! Activations are packed, sequences back to back; only attention and the positions know where one ends.
 //! Letters: `t` tokens, `h` hidden, `i` intermediate. Knows nothing of files, strings or pooling.
 
-use crate::activations::{EncoderActivations, LayerActivations, LayerWork, Scratch, sized};
+use crate::activations::{EncoderActivations, LayerActivations, LayerWork, Scratch, sized, sized_within};
 use crate::config::EncoderConfig;
 use crate::folder::MappedTensor;
 use crate::parameters::{Held, Layout};
@@ -82,25 +82,27 @@ impl Bert {
         }
     }
 
-    /// Token embeddings of the last layer, `(t, h)`, left in `keep.hidden`; what backward needs is kept.
+    /// Token embeddings of the last layer, `(t, h)`, left in `keep.hidden`; what backward needs is kept. Of the last layer only
+    /// `wanted` tokens are computed to the end, ascending, if not all are; then only they are left.
     pub(crate) fn forward(
         &self,
         pool: &Pool,
         parameters: &[f32],
         batch: &TokenBatch,
         noise: Noise,
+        wanted: Option<&[usize]>,
         keep: &mut EncoderActivations,
     ) {
         keep.layers.resize_with(self.config.layers, LayerActivations::default);
         self.embed(pool, parameters, batch, noise, keep);
         for index in 0..self.config.layers {
-            self.layer(pool, parameters, index, batch, noise, true, None, &mut keep.hidden, &mut keep.work);
+            let wanted = self.wanted_of_layer(wanted, index);
+            self.layer(pool, parameters, index, batch, noise, true, wanted, &mut keep.hidden, &mut keep.work);
             keep.work.keep(pool, self.precision, &mut keep.layers[index]);
         }
     }
 
-    /// As [`Bert::forward`] without dropout, and nothing is kept for backward. Of the last layer only `wanted` tokens are
-    /// computed to the end, ascending, if not all are; then only they are left in `keep.hidden`.
+    /// As [`Bert::forward`] without dropout, and nothing is kept for backward.
     pub(crate) fn infer(
         &self,
         pool: &Pool,
@@ -111,19 +113,24 @@ impl Bert {
     ) {
         self.embed(pool, parameters, batch, Noise::Off, keep);
         for index in 0..self.config.layers {
-            let wanted = wanted.filter(|_| index + 1 == self.config.layers);
+            let wanted = self.wanted_of_layer(wanted, index);
             self.layer(pool, parameters, index, batch, Noise::Off, false, wanted, &mut keep.hidden, &mut keep.work);
         }
     }
 
-    /// Adds every parameter's gradient, given that of the token embeddings in `keep.scratch.d_hidden`, `(t, h)`.
-    /// `keep.hidden` is used up.
+    fn wanted_of_layer<'a>(&self, wanted: Option<&'a [usize]>, index: usize) -> Option<&'a [usize]> {
+        wanted.filter(|_| index + 1 == self.config.layers)
+    }
+
+    /// Adds every parameter's gradient, given that of the token embeddings, or of those that were `wanted`, in
+    /// `keep.scratch.d_hidden`, `(t, h)`. `keep.hidden` is used up.
     pub(crate) fn backward(
         &self,
         pool: &Pool,
         parameters: &[f32],
         batch: &TokenBatch,
         noise: Noise,
+        wanted: Option<&[usize]>,
         keep: &mut EncoderActivations,
         gradients: &mut [f32],
     ) {
@@ -136,6 +143,7 @@ impl Bert {
                 index,
                 batch,
                 noise,
+                self.wanted_of_layer(wanted, index),
                 hidden,
                 &layers[index],
                 work,
@@ -153,7 +161,7 @@ impl Bert {
             let weights = self.layout.embeddings(parameters);
             let (sum, statistics) = (&keep.embedding_sum, &keep.embedding_statistics);
             maana_kernels::layer_norm_again(pool, sum, weights.gamma, weights.beta, statistics, hidden);
-            drop_out(pool, hidden, self.config.hidden, self.dropout(noise, Place::Embeddings));
+            drop_out(pool, hidden, self.config.hidden, self.dropout(noise, Place::Embeddings), None);
         } else {
             let weights = self.layout.layer(parameters, index - 1);
             let (sum, statistics) = (&keep.layers[index - 1].output_sum, &keep.layers[index - 1].output_statistics);
@@ -177,7 +185,7 @@ impl Bert {
         let output = sized(&mut keep.hidden, tokens * hidden);
         let epsilon = self.config.layer_norm_epsilon;
         maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, output, statistics);
-        drop_out(pool, output, hidden, self.dropout(noise, Place::Embeddings));
+        drop_out(pool, output, hidden, self.dropout(noise, Place::Embeddings), None);
     }
 
     fn embed_backward(
@@ -193,7 +201,7 @@ impl Bert {
         let weights = self.layout.embeddings(parameters);
         let into = self.layout.embeddings_mut(gradients);
         let Scratch { d_hidden, d_sum, .. } = &mut keep.scratch;
-        drop_out(pool, d_hidden, hidden, self.dropout(noise, Place::Embeddings));
+        drop_out(pool, d_hidden, hidden, self.dropout(noise, Place::Embeddings), None);
         let d_sum = sized(d_sum, d_hidden.len());
         let (sum, statistics) = (&keep.embedding_sum, &keep.embedding_statistics);
         maana_kernels::layer_norm_backward(
@@ -230,7 +238,7 @@ impl Bert {
         work: &mut LayerWork,
     ) {
         let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
-        let mut t = batch.tokens();
+        let t = batch.tokens();
         let weights = self.layout.layer(parameters, index);
         let packed = &self.packed[index];
         let epsilon = self.config.layer_norm_epsilon;
@@ -244,28 +252,27 @@ impl Bert {
         let (head_dim, scale) = (self.config.head_dim(), self.scale());
         maana_kernels::attention(pool, qkv, &batch.offsets, heads, head_dim, scale, dropout, context, log_sum_exp);
         self.round_kept(pool, trains, context);
-        let mut context = context;
-        if let Some(wanted) = wanted {
-            t = wanted.len();
-            for (row, token) in wanted.iter().enumerate() {
-                for rows in [&mut *context, hidden.as_mut_slice()] {
-                    rows.copy_within(token * h..(token + 1) * h, row * h);
-                }
-            }
-            hidden.truncate(t * h);
-            context = &mut context[..t * h];
-        }
 
-        let sum = sized(&mut work.attention_sum, t * h);
+        // From here on `e` tokens, which are all or those that are wanted.
+        let e = wanted.map_or(t, <[usize]>::len);
+        let mut context = &*context;
+        if let Some(wanted) = wanted {
+            context = gathered(&mut work.attention_normed, context, wanted, h, t);
+            for (row, token) in wanted.iter().enumerate() {
+                hidden.copy_within(token * h..(token + 1) * h, row * h);
+            }
+            hidden.truncate(e * h);
+        }
+        let sum = sized_within(&mut work.attention_sum, e * h, t * h);
         let dropout = self.dropout(noise, Place::AttentionOutput(index));
-        linear_and_residual(pool, rows(context, h), &packed.output, weights.output_bias, dropout, hidden, sum);
-        let y = sized(&mut work.attention_normed, t * h);
-        let statistics = sized(&mut work.attention_statistics, t * 2);
+        linear_and_residual(pool, rows(context, h), &packed.output, weights.output_bias, dropout, wanted, hidden, sum);
+        let y = sized_within(&mut work.attention_normed, e * h, t * h);
+        let statistics = sized_within(&mut work.attention_statistics, e * 2, t * 2);
         maana_kernels::layer_norm(pool, sum, weights.attention_gamma, weights.attention_beta, epsilon, y, statistics);
 
-        let after_gelu = sized(&mut work.after_gelu, t * i);
+        let after_gelu = sized_within(&mut work.after_gelu, e * i, t * i);
         if trains {
-            let before_gelu = sized(&mut work.before_gelu, t * i);
+            let before_gelu = sized_within(&mut work.before_gelu, e * i, t * i);
             maana_kernels::linear(pool, rows(y, h), &packed.up, Some(weights.up_bias), After::Nothing, before_gelu);
             self.round_kept(pool, trains, before_gelu);
             maana_kernels::gelu(pool, before_gelu, after_gelu);
@@ -273,10 +280,10 @@ impl Bert {
             maana_kernels::linear(pool, rows(y, h), &packed.up, Some(weights.up_bias), After::Gelu, after_gelu);
         }
 
-        let sum = sized(&mut work.output_sum, t * h);
+        let sum = sized_within(&mut work.output_sum, e * h, t * h);
         let dropout = self.dropout(noise, Place::Output(index));
-        linear_and_residual(pool, rows(after_gelu, i), &packed.down, weights.down_bias, dropout, y, sum);
-        let statistics = sized(&mut work.output_statistics, t * 2);
+        linear_and_residual(pool, rows(after_gelu, i), &packed.down, weights.down_bias, dropout, wanted, y, sum);
+        let statistics = sized_within(&mut work.output_statistics, e * 2, t * 2);
         maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, hidden, statistics);
     }
 
@@ -297,6 +304,7 @@ impl Bert {
         index: usize,
         batch: &TokenBatch,
         noise: Noise,
+        wanted: Option<&[usize]>,
         x: &[f32],
         keep: &LayerActivations,
         work: &mut LayerWork,
@@ -305,12 +313,14 @@ impl Bert {
     ) {
         let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
         let (t, precision) = (batch.tokens(), self.precision);
+        // Tokens that were computed to the end.
+        let e = wanted.map_or(t, <[usize]>::len);
         let weights = self.layout.layer(parameters, index);
         let into = self.layout.layer_mut(gradients, index);
         let Scratch { d_hidden, d_sum, d_dropped, d_context, d_qkv, d_after_gelu, d_before_gelu } = scratch;
 
         let (sum, statistics) = (&keep.output_sum, &keep.output_statistics);
-        let d_sum = sized(d_sum, t * h);
+        let d_sum = sized_within(d_sum, e * h, t * h);
         maana_kernels::layer_norm_backward(
             pool,
             sum,
@@ -323,19 +333,20 @@ impl Bert {
         );
         // From here on `d_hidden` holds the gradient of the normed attention: first what comes over the residual.
         d_hidden.copy_from_slice(d_sum);
-        let d_down = copied(d_dropped, d_sum);
-        drop_out(pool, d_down, h, self.dropout(noise, Place::Output(index)));
+        let d_down = sized_within(d_dropped, e * h, t * h);
+        d_down.copy_from_slice(d_sum);
+        drop_out(pool, d_down, h, self.dropout(noise, Place::Output(index)), wanted);
         let before_gelu = keep.before_gelu.read(pool, precision, &mut work.before_gelu);
-        let after_gelu = sized(&mut work.after_gelu, t * i);
+        let after_gelu = sized_within(&mut work.after_gelu, e * i, t * i);
         maana_kernels::gelu(pool, before_gelu, after_gelu);
         linear_gradient(pool, precision, rows(d_down, h), rows(after_gelu, i), into.down_weight, into.down_bias);
 
-        let d_after_gelu = sized(d_after_gelu, t * i);
+        let d_after_gelu = sized_within(d_after_gelu, e * i, t * i);
         maana_kernels::matmul(pool, precision, rows(d_down, h), weight(weights.down_weight, i), d_after_gelu, false);
-        let d_before_gelu = sized(d_before_gelu, t * i);
+        let d_before_gelu = sized_within(d_before_gelu, e * i, t * i);
         maana_kernels::gelu_backward(pool, before_gelu, d_after_gelu, d_before_gelu);
         let (sum, statistics) = (&keep.attention_sum, &keep.attention_statistics);
-        let y = sized(&mut work.attention_normed, t * h);
+        let y = sized_within(&mut work.attention_normed, e * h, t * h);
         maana_kernels::layer_norm_again(pool, sum, weights.attention_gamma, weights.attention_beta, statistics, y);
         linear_gradient(pool, precision, rows(d_before_gelu, i), rows(y, h), into.up_weight, into.up_bias);
         maana_kernels::matmul(pool, precision, rows(d_before_gelu, i), weight(weights.up_weight, h), d_hidden, true);
@@ -352,13 +363,20 @@ impl Bert {
         );
         // And from here on the gradient of the layer's input, again first what comes over the residual.
         d_hidden.copy_from_slice(d_sum);
-        let d_output = copied(d_dropped, d_sum);
-        drop_out(pool, d_output, h, self.dropout(noise, Place::AttentionOutput(index)));
+        let d_output = sized_within(d_dropped, e * h, t * h);
+        d_output.copy_from_slice(d_sum);
+        drop_out(pool, d_output, h, self.dropout(noise, Place::AttentionOutput(index)), wanted);
         let context = keep.context.read(pool, precision, &mut work.context);
-        linear_gradient(pool, precision, rows(d_output, h), rows(context, h), into.output_weight, into.output_bias);
+        let ended = wanted.map_or(context, |wanted| gathered(&mut work.attention_normed, context, wanted, h, t));
+        linear_gradient(pool, precision, rows(d_output, h), rows(ended, h), into.output_weight, into.output_bias);
 
-        let d_context = sized(d_context, t * h);
+        sized_within(d_context, e * h, t * h);
         maana_kernels::matmul(pool, precision, rows(d_output, h), weight(weights.output_weight, h), d_context, false);
+        // Attention knows all tokens: those that were not wanted have no gradient so far.
+        if let Some(wanted) = wanted {
+            spread(d_context, wanted, h, t);
+            spread(d_hidden, wanted, h, t);
+        }
         let d_qkv = sized(d_qkv, t * 3 * h);
         let dropout = self.dropout(noise, Place::Probabilities(index));
         let (head_dim, scale) = (self.config.head_dim(), self.scale());
@@ -453,6 +471,7 @@ fn linear_and_residual(
     packed: &PackedMatrix,
     bias: &[f32],
     dropout: Option<Dropout>,
+    wanted: Option<&[usize]>,
     residual: &[f32],
     sum: &mut [f32],
 ) {
@@ -461,7 +480,7 @@ fn linear_and_residual(
         return;
     }
     maana_kernels::linear(pool, x, packed, Some(bias), After::Nothing, sum);
-    drop_out(pool, sum, packed.n(), dropout);
+    drop_out(pool, sum, packed.n(), dropout, wanted);
     maana_kernels::add(pool, sum, residual);
 }
 
@@ -487,14 +506,29 @@ fn weight(data: &[f32], inputs: usize) -> Rows<'_> {
     rows(data, inputs)
 }
 
-fn copied<'a>(into: &'a mut Vec<f32>, from: &[f32]) -> &'a mut [f32] {
-    let into = sized(into, from.len());
-    into.copy_from_slice(from);
+/// The rows of some of `t` tokens.
+fn gathered<'a>(into: &'a mut Vec<f32>, from: &[f32], tokens: &[usize], h: usize, t: usize) -> &'a [f32] {
+    let into = sized_within(into, tokens.len() * h, t * h);
+    for (into, token) in into.chunks_exact_mut(h).zip(tokens) {
+        into.copy_from_slice(&from[token * h..(token + 1) * h]);
+    }
     into
 }
 
-fn drop_out(pool: &Pool, values: &mut [f32], columns: usize, dropout: Option<Dropout>) {
-    if let Some(dropout) = dropout {
-        maana_kernels::dropout(pool, values, columns, &dropout);
+/// The other way: the rows go to their places among `t`, and zeros everywhere else.
+fn spread(values: &mut Vec<f32>, tokens: &[usize], h: usize, t: usize) {
+    values.resize(t * h, 0.0);
+    for (row, token) in tokens.iter().enumerate().rev().filter(|(row, token)| row != *token) {
+        values.copy_within(row * h..(row + 1) * h, token * h);
+        values[row * h..(row + 1) * h].fill(0.0);
+    }
+}
+
+/// Dropout of all tokens' values, or of those of some tokens, which have the masks of their places among all.
+fn drop_out(pool: &Pool, values: &mut [f32], h: usize, dropout: Option<Dropout>, tokens: Option<&[usize]>) {
+    let Some(dropout) = dropout else { return };
+    let Some(tokens) = tokens else { return maana_kernels::dropout(pool, values, h, &dropout) };
+    for (values, token) in values.chunks_exact_mut(h).zip(tokens) {
+        maana_kernels::dropout(pool, values, h, &Dropout { first_row: *token as u64, ..dropout });
     }
 }

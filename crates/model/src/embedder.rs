@@ -29,9 +29,8 @@ impl<'m> Embedder<'m> {
     /// # Errors
     /// If the folder's `truncate_dim` exceeds the model.
     pub fn new(model: &'m SentenceModel, pool: &'m Pool) -> Result<Self, ModelError> {
-        let whole = model.dimension();
-        let embedder =
-            Self { model, pool, dimension: whole, batch_tokens: DEFAULT_BATCH_TOKENS, activations: Mutex::default() };
+        let (whole, batch_tokens) = (model.dimension(), DEFAULT_BATCH_TOKENS);
+        let embedder = Self { model, pool, dimension: whole, batch_tokens, activations: Mutex::default() };
         embedder.with_dimension(model.settings().truncate_dim.unwrap_or(whole))
     }
 
@@ -83,6 +82,7 @@ impl<'m> Embedder<'m> {
         let prompt_length = if prompt.is_empty() { 0 } else { self.model.tokenizer().prompt_length(prompt)? };
         // A panic elsewhere leaves nothing behind that the next forward pass does not overwrite.
         let mut activations = self.activations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.model.reserve(self.batch_tokens, &mut activations);
         let mut batch = TokenBatch::new();
         let mut done = 0;
         for (block, texts) in texts.chunks(TOKENIZED_TOGETHER).enumerate() {

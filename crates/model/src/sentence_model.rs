@@ -1,7 +1,7 @@
 //! `SentenceModel`: tokenizer, encoder and the modules behind it, as one folder holds them. It is what training improves;
 //! [`crate::Embedder`] is its use. Knows nothing of files: see `folder`.
 
-use crate::activations::EncoderActivations;
+use crate::activations::{EncoderActivations, sized, sized_within};
 use crate::bert::Bert;
 use crate::folder::{Origin, sums};
 use crate::modules::{Module, Pooling};
@@ -125,6 +125,12 @@ impl SentenceModel {
         matches!(self.modules.last(), Some(Module::Normalize))
     }
 
+    /// Takes the memory for [`SentenceModel::infer`] of batches of at most `tokens` tokens, of 8,192 at most: passes over them take
+    /// no more.
+    pub fn reserve(&self, tokens: usize, keep: &mut Activations) {
+        keep.encoder.reserve(self.config(), tokens.min(8192));
+    }
+
     /// Embeddings without keeping anything for backward: `(sequences, dimension)`. The first `prompt_length` tokens of each
     /// sequence are a prompt.
     pub fn infer(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
@@ -134,18 +140,30 @@ impl SentenceModel {
 
     /// As [`SentenceModel::infer`], but for the normalisation that ends it, if one does: [`SentenceModel::finish`] makes it up.
     pub fn infer_plain(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
-        let hidden = self.bert.config.hidden;
         let tokens = self.pooling.tokens(&batch.offsets, prompt_length);
         self.bert.infer(pool, &self.parameters, batch, tokens.as_deref(), &mut keep.encoder);
-        let mut x = match tokens {
-            Some(tokens) => Matrix::from_vec(tokens.len(), hidden, keep.encoder.hidden.clone()),
-            None => self.pooling.forward(pool, &keep.encoder.hidden, hidden, &batch.offsets, prompt_length),
-        };
+        let mut x = self.pooled(pool, batch, tokens.as_deref(), prompt_length, &keep.encoder.hidden);
         let modules = self.modules.len() - usize::from(self.normalizes());
         for module in &self.modules[..modules] {
             x = module.forward(pool, &self.parameters, &x);
         }
         x
+    }
+
+    /// One embedding of each sequence, of what left the encoder: all tokens, or the one of each sequence that is wanted.
+    fn pooled(
+        &self,
+        pool: &Pool,
+        batch: &TokenBatch,
+        wanted: Option<&[usize]>,
+        prompt_length: usize,
+        states: &[f32],
+    ) -> Matrix {
+        let hidden = self.bert.config.hidden;
+        match wanted {
+            Some(tokens) => Matrix::from_vec(tokens.len(), hidden, states.to_vec()),
+            None => self.pooling.forward(pool, states, hidden, &batch.offsets, prompt_length),
+        }
     }
 
     /// What leaves the encoder for every token, before pooling: `(tokens, hidden)`.
@@ -315,9 +333,9 @@ impl Trainable for SentenceModel {
 
     fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Activations) -> Matrix {
         self.assert_whole();
-        let hidden = self.bert.config.hidden;
-        self.bert.forward(pool, &self.parameters, batch, noise, &mut keep.encoder);
-        let mut x = self.pooling.forward(pool, &keep.encoder.hidden, hidden, &batch.offsets, 0);
+        let wanted = self.pooling.tokens(&batch.offsets, 0);
+        self.bert.forward(pool, &self.parameters, batch, noise, wanted.as_deref(), &mut keep.encoder);
+        let mut x = self.pooled(pool, batch, wanted.as_deref(), 0, &keep.encoder.hidden);
         keep.stages.clear();
         for module in &self.modules {
             let y = module.forward(pool, &self.parameters, &x);
@@ -341,11 +359,17 @@ impl Trainable for SentenceModel {
         for (module, x) in self.modules.iter().zip(&keep.stages).rev() {
             d_x = module.backward(pool, &self.parameters, x, d_x.view(), gradients);
         }
+        let wanted = self.pooling.tokens(&batch.offsets, 0);
         let EncoderActivations { hidden: states, scratch, .. } = &mut keep.encoder;
-        scratch.d_hidden.clear();
-        scratch.d_hidden.resize(batch.tokens() * hidden, 0.0);
-        self.pooling.backward(pool, states, hidden, &batch.offsets, &d_x, &mut scratch.d_hidden);
-        self.bert.backward(pool, &self.parameters, batch, noise, &mut keep.encoder, gradients);
+        let d_hidden = &mut scratch.d_hidden;
+        d_hidden.clear();
+        if wanted.is_some() {
+            sized_within(d_hidden, d_x.data().len(), batch.tokens() * hidden).copy_from_slice(d_x.data());
+        } else {
+            sized(d_hidden, batch.tokens() * hidden);
+            self.pooling.backward(pool, states, hidden, &batch.offsets, &d_x, d_hidden);
+        }
+        self.bert.backward(pool, &self.parameters, batch, noise, wanted.as_deref(), &mut keep.encoder, gradients);
     }
 
     fn parameters(&self) -> &[f32] {

@@ -2,11 +2,12 @@
 
 mod support;
 
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::{Matrix, Pool, Precision};
 use maana_model::{Activations, Noise, SentenceModel, Trainable};
 use maana_text::TokenBatch;
+use serde_json::json;
 use support::plain::{Plain, PlainPooling};
-use support::{noise, open, tiny, write_small};
+use support::{copy_folder, golden, noise, open, tiny, write_small};
 
 const TEXTS: [&str; 4] = ["the house of the king", "", "water", "north and south and east and west"];
 
@@ -139,5 +140,59 @@ fn gradients_with_dropout_follow_the_pass_that_was_made() {
         let expected = (value(&mut model, index, step) - value(&mut model, index, -step)) / (2.0 * f64::from(step));
         let difference = (f64::from(ours[index]) - expected).abs();
         assert!(difference < 2e-3 + 0.03 * expected.abs(), "{}: {} is not {expected}", tensor.name, ours[index]);
+    }
+}
+
+/// A model whose embedding is one token computes only that token to the end of its last layer. The same model with the mean of
+/// all tokens beside it, which no gradient reaches, computes everything.
+#[test]
+fn a_token_that_is_taken_alone_teaches_the_same_as_among_all() {
+    let (batch_texts, pool) = (TEXTS.map(|text| text.repeat(3)), Pool::new(2));
+    for key in ["pooling_mode_cls_token", "pooling_mode_lasttoken"] {
+        let pooled = |mean: bool| {
+            let folder = tempfile::tempdir().unwrap();
+            copy_folder(&golden("tiny-bert"), folder.path());
+            let pooling = json!({"word_embedding_dimension": 64, "pooling_mode_mean_tokens": mean, key: true});
+            std::fs::write(folder.path().join("1_Pooling/config.json"), pooling.to_string()).unwrap();
+            let modules = json!([
+                {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+                {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+            ]);
+            std::fs::write(folder.path().join("modules.json"), modules.to_string()).unwrap();
+            open(folder.path())
+        };
+        let (mut alone, mut among) = (pooled(false), pooled(true));
+        let batch = alone.tokenize(&batch_texts.each_ref().map(String::as_str)).unwrap();
+        let d_embeddings = upstream(batch.sequences(), 64);
+        for (precision, tolerance) in [(Precision::F32, 0.0), (Precision::Bf16, 1e-2)] {
+            let dropout = Noise::On { seed: 5, pass: 6 };
+            let learn = |model: &mut SentenceModel| {
+                model.set_precision(&pool, precision);
+                let mut keep = Activations::default();
+                let mut gradients = vec![0.0; model.parameters().len()];
+                // The second pass finds the memory of the first.
+                for _ in 0..2 {
+                    let embeddings = model.forward(&pool, &batch, dropout, &mut keep);
+                    let mut d = Matrix::zeros(embeddings.rows(), embeddings.columns());
+                    // Of several modes side by side the reference's order puts the first token before the mean, the last behind.
+                    let first = if key == "pooling_mode_lasttoken" { embeddings.columns() - 64 } else { 0 };
+                    for (row, d) in d.data_mut().chunks_exact_mut(embeddings.columns()).enumerate() {
+                        d[first..first + 64].copy_from_slice(d_embeddings.row(row));
+                    }
+                    gradients.fill(0.0);
+                    model.backward(&pool, &batch, dropout, &mut keep, d.view(), &mut gradients);
+                }
+                gradients
+            };
+            let (alone, among) = (learn(&mut alone), learn(&mut among));
+            let largest = among.iter().fold(0.0f32, |largest, g| largest.max(g.abs()));
+            assert!(largest > 0.01, "gradients of {largest}");
+            for (place, (alone, among)) in alone.iter().zip(&among).enumerate() {
+                assert!(
+                    (alone - among).abs() <= tolerance * largest,
+                    "{key} {precision:?} at {place}: {alone}, {among}"
+                );
+            }
+        }
     }
 }

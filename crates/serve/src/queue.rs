@@ -61,6 +61,11 @@ impl Queue {
         Self { batch_tokens, state: Mutex::default(), wake: Condvar::new() }
     }
 
+    /// The most tokens of a batch of more than one text.
+    pub(crate) fn batch_tokens(&self) -> usize {
+        self.batch_tokens
+    }
+
     /// Lets all texts of a job wait. What comes after the end is dropped, which its receiver hears of.
     pub(crate) fn push(&self, job: &Arc<Job>) {
         let mut state = self.lock();
