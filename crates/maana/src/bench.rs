@@ -4,10 +4,12 @@
 mod costs;
 mod rounds;
 mod search;
+mod texts;
 
 pub use costs::{Growth, Part, growth, parts};
 pub use rounds::{Round, encode_rounds, evaluate_rounds, train_rounds};
 pub use search::{Method, SearchBenchError, SearchRound, judge_vectors, made_vectors, make_vectors, search_rounds};
+pub use texts::pairs_of_card_lengths;
 
 use maana_kernels::{After, PackedMatrix, Pool, Precision, Rows};
 use maana_model::{Embedder, ModelError, SentenceModel};

@@ -25,6 +25,7 @@ pub use maana_data as data;
 pub use maana_eval as eval;
 pub use maana_kernels as kernels;
 pub use maana_model as model;
+pub use maana_swahili as swahili;
 pub use maana_text as text;
 pub use maana_train as train;
 pub use maana_vectors as vectors;

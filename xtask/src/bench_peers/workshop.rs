@@ -73,30 +73,27 @@ fn build() -> Result<()> {
 
 /// Texts for encoding and for training from different seeds, and a file with one of them.
 fn texts(folder: &Path, count: usize) -> Result<(PathBuf, PathBuf, PathBuf)> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let (texts, pairs, one) = (folder.join("texts.jsonl"), folder.join("pairs.jsonl"), folder.join("one.jsonl"));
-    let mut rows = synthesized(&folder.join("encode"), count, 1, 7)?;
-    rows.sort_by_key(|row| row["positive"].as_str().map_or(0, |text| text.chars().count()));
-    write_rows(&texts, &rows)?;
-    write_rows(&one, &rows[rows.len() / 2..][..1])?;
-    write_rows(&pairs, &synthesized(&folder.join("train"), if count < 64 { 8 } else { 32 }, 1, 8)?)?;
+    make_texts(&texts, count, 7)?;
+    make_texts(&pairs, if count < 64 { 8 } else { 32 }, 8)?;
+    let written = std::fs::read_to_string(&texts).with_context(|| texts.display().to_string())?;
+    let rows: Vec<Value> = written.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let mut rows: Vec<(usize, &str)> =
+        rows.iter().map(|row| row["positive"].as_str().map_or(0, str::len)).zip(written.lines()).collect();
+    rows.sort();
+    let lines = |rows: &[(usize, &str)]| rows.iter().map(|(_, line)| format!("{line}\n")).collect::<String>();
+    for (path, rows) in [(&texts, &rows[..]), (&one, &rows[rows.len() / 2..][..1])] {
+        std::fs::write(path, lines(rows)).with_context(|| path.display().to_string())?;
+    }
     Ok((texts, pairs, one))
 }
 
-/// Rows with positive and anchor, and beside them a retrieval set in `out`/dev.
-fn synthesized(out: &Path, pairs: usize, queries: usize, seed: u64) -> Result<Vec<Value>> {
-    if !out.join("dev/qrels.tsv").is_file() {
-        let counts = [pairs.to_string(), queries.to_string(), seed.to_string()];
-        let flags = ["--pairs", &counts[0], "--queries", &counts[1], "--seed", &counts[2]];
-        run(Command::new(MAANA).arg("synthesize").args(flags).arg("--out").arg(out))?;
-    }
-    let path = out.join("train.jsonl");
-    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    text.lines().map(|line| serde_json::from_str(line).with_context(|| path.display().to_string())).collect()
-}
-
-fn write_rows(path: &Path, rows: &[Value]) -> Result<()> {
-    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
-    std::fs::write(path, lines).with_context(|| path.display().to_string())
+/// Pairs, a few long ones among many short ones.
+fn make_texts(out: &Path, pairs: usize, seed: u64) -> Result<()> {
+    let numbers = [pairs.to_string(), seed.to_string()];
+    let flags = ["bench", "make-texts", "--pairs", &numbers[0], "--seed", &numbers[1], "--out"];
+    run(Command::new(MAANA).args(flags).arg(out))
 }
 
 /// A model of bge-base's shape with random weights: speed does not depend on what they are.
@@ -140,7 +137,11 @@ fn minilm(texts: &Path, quick: bool) -> Result<Model> {
 
 fn retrieval_set(texts: &Path, queries: usize) -> Result<PathBuf> {
     let folder = texts.join(format!("queries-{queries}"));
-    synthesized(&folder, 1, queries, 9)?;
+    if !folder.join("dev/qrels.tsv").is_file() {
+        let queries = queries.to_string();
+        let flags = ["synthesize", "--pairs", "1", "--queries", &queries, "--seed", "9", "--out"];
+        run(Command::new(MAANA).args(flags).arg(&folder))?;
+    }
     Ok(folder.join("dev"))
 }
 

@@ -6,6 +6,7 @@ use maana::bench::{Method, PRODUCT_SHAPES, Round, SearchRound};
 use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana::kernels::{Pool, Precision};
 use maana::model::{Purpose, SentenceModel, Shape, Trainable};
+use maana::swahili::Pair;
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -38,6 +39,18 @@ enum Part {
         /// The model whose tokenizer is taken
         #[arg(long, default_value = "sentence-transformers/all-MiniLM-L6-v2", value_name = "MODEL")]
         tokenizer: String,
+    },
+    /// Write made pairs, a few long ones among many short ones as in the training set of the model card, to encode or to train on
+    MakeTexts {
+        /// Pairs
+        #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..1 << 20))]
+        pairs: u32,
+        /// The same seed gives the same bytes everywhere
+        #[arg(long, value_name = "N", default_value_t = 42)]
+        seed: u64,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// What encoding and training cost, by part of the work, by the length of texts, by batch and by threads
     Costs {
@@ -156,6 +169,13 @@ impl Bench {
                 say!("{}", out.display())?;
                 Ok(())
             }
+            Some(Part::MakeTexts { pairs, seed, out }) => {
+                let pairs = maana::bench::pairs_of_card_lengths(pairs as usize, seed);
+                let row = |pair: Pair| serde_json::json!({"positive": pair.positive, "anchor": pair.anchor});
+                maana::data::write_jsonl(&out, pairs.into_iter().map(row))?;
+                say!("{}", out.display())?;
+                Ok(())
+            }
             Some(Part::Costs { model, precision, charts }) => costs(pool, &model, precision, charts),
             Some(Part::MakeVectors { out, judge: true, .. }) => Ok(maana::bench::judge_vectors(pool, &out)?),
             Some(Part::MakeVectors { out, rows, dims, queries, judge: false }) => {
@@ -259,9 +279,9 @@ fn measure(pool: &Pool, name: &str) -> Result<()> {
 }
 
 fn measure_model(pool: &Pool, name: &str) -> Result<()> {
-    let pairs = maana::demo::pairs();
-    let short: Vec<&str> = pairs.iter().take(256).map(|(positive, _)| positive.as_str()).collect();
-    let long: Vec<String> = pairs[256..1024].chunks(24).map(joined).collect();
+    let pairs = maana::bench::pairs_of_card_lengths(256, 7);
+    let short: Vec<&str> = pairs.iter().map(|pair| pair.positive.as_str()).collect();
+    let long: Vec<String> = pairs.chunks(16).map(joined).collect();
     let long: Vec<&str> = long.iter().map(String::as_str).collect();
     say!("\n{name}")?;
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16, crate::precision::Choice::Int8] {
@@ -287,7 +307,7 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
     }
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16] {
         let mut opened = crate::terminal::open_model(Purpose::Train, name, pool, precision)?;
-        let rows = Pairs::new(&pairs[..32]);
+        let rows = Pairs::new(maana::bench::pairs_of_card_lengths(32, 8));
         let mut rounds = Vec::new();
         let whole = opened.model.dimension();
         let dims = [768, 512, 384, 256, 128, 64, 32].into_iter().filter(|dim| *dim <= whole).take(5).collect();
@@ -344,8 +364,8 @@ fn costs(pool: &Pool, name: &str, precision: PrecisionArgument, charts: Option<P
     Ok(())
 }
 
-fn joined(pairs: &[(String, String)]) -> String {
-    pairs.iter().map(|(_, anchor)| anchor.as_str()).collect::<Vec<_>>().join(" ")
+fn joined(pairs: &[Pair]) -> String {
+    pairs.iter().map(|pair| pair.anchor.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// The name of the processor, where the system tells it.
@@ -357,15 +377,15 @@ fn processor() -> String {
 
 /// Pairs in memory.
 struct Pairs {
-    pairs: Vec<(String, String)>,
+    pairs: Vec<Pair>,
     columns: Vec<String>,
     keys: Vec<u32>,
 }
 
 impl Pairs {
-    fn new(pairs: &[(String, String)]) -> Self {
+    fn new(pairs: Vec<Pair>) -> Self {
         let keys = (0..2 * pairs.len() as u32).collect();
-        Self { pairs: pairs.to_vec(), columns: vec!["positive".into(), "anchor".into()], keys }
+        Self { pairs, columns: vec!["positive".into(), "anchor".into()], keys }
     }
 }
 
@@ -383,7 +403,7 @@ impl Source for Pairs {
     }
 
     fn get(&self, index: usize) -> Result<maana::data::Example, maana::data::DataError> {
-        let (positive, anchor) = self.pairs[index].clone();
+        let Pair { positive, anchor } = self.pairs[index].clone();
         Ok(maana::data::Example { texts: vec![positive, anchor], label: None })
     }
 
