@@ -92,6 +92,13 @@ pub(crate) fn open_model(purpose: Purpose, name: &str, pool: &Pool, precision: C
     opened.with_context(|| format!("model `{name}`"))
 }
 
+/// What to open a model for that is to encode texts of so many bytes altogether: where one pass is enough, packing all weights
+/// would take longer than the pass.
+pub(crate) fn purpose_for(bytes: usize) -> Purpose {
+    const ONE_PASS: usize = 4096;
+    if bytes <= ONE_PASS { Purpose::EncodeFew } else { Purpose::Encode }
+}
+
 /// An embedder of a model's embeddings, or of their first `dim` columns.
 pub(crate) fn embedder<'m>(opened: &'m Opened, pool: &'m Pool, dim: Option<usize>) -> Result<Embedder<'m>> {
     let embedder = Embedder::new(&opened.model, pool)?;

@@ -5,6 +5,7 @@
 use crate::activations::{EncoderActivations, LayerActivations, LayerWork, Scratch, sized, sized_within};
 use crate::config::EncoderConfig;
 use crate::folder::MappedTensor;
+use crate::layer_weights::{PackedLayer, Weights};
 use crate::parameters::{Held, Layout};
 use crate::trainable::Noise;
 use maana_kernels::{After, Dropout, PackedMatrix, Pool, Precision, Rows};
@@ -15,37 +16,29 @@ pub(crate) struct Bert {
     pub(crate) config: EncoderConfig,
     pub(crate) layout: Layout,
     precision: Precision,
-    packed: Vec<PackedLayer>,
+    weights: Weights,
     /// The words' embeddings where they lie in the file, unless they are among the parameters.
     words: Option<MappedTensor>,
-}
-
-/// The weights of a layer, packed for `x · Wᵀ`.
-pub(crate) struct PackedLayer {
-    qkv: PackedMatrix,
-    output: PackedMatrix,
-    up: PackedMatrix,
-    down: PackedMatrix,
 }
 
 impl Bert {
     pub(crate) fn new(pool: &Pool, config: EncoderConfig, parameters: &[f32], precision: Precision) -> Self {
         let layout = Layout::new(&config, Held::All);
         assert!(parameters.len() >= layout.total, "{} parameters of {}", parameters.len(), layout.total);
-        let mut bert = Self { config, layout, precision, packed: Vec::new(), words: None };
+        let mut bert = Self { config, layout, precision, weights: Weights::Packed(Vec::new()), words: None };
         bert.set_precision(pool, parameters, precision);
         bert
     }
 
-    /// An encoder that does not learn: its weights are packed and nowhere else.
-    pub(crate) fn packed(
+    /// An encoder that does not learn: its weights are not among its parameters.
+    pub(crate) fn fixed(
         config: EncoderConfig,
         layout: Layout,
         precision: Precision,
-        packed: Vec<PackedLayer>,
+        weights: Weights,
         words: Option<MappedTensor>,
     ) -> Self {
-        Self { config, layout, precision, packed, words }
+        Self { config, layout, precision, weights, words }
     }
 
     /// What the operands of its products are rounded to.
@@ -56,30 +49,30 @@ impl Bert {
     /// Packs the weights for another precision.
     pub(crate) fn set_precision(&mut self, pool: &Pool, parameters: &[f32], precision: Precision) {
         self.precision = precision;
-        self.packed.clear();
-        for index in 0..self.config.layers {
-            let layer = self.layout.layer(parameters, index);
-            let weights = [layer.qkv_weight, layer.output_weight, layer.up_weight, layer.down_weight];
-            self.packed.push(PackedLayer::pack(pool, &self.config, precision, weights));
-        }
+        let pack = |index| PackedLayer::pack(pool, &self.config, precision, self.products(parameters, index));
+        self.weights = Weights::Packed((0..self.config.layers).map(pack).collect());
+    }
+
+    /// The weights of a layer's products among the parameters.
+    fn products<'a>(&self, parameters: &'a [f32], index: usize) -> [&'a [f32]; 4] {
+        let layer = self.layout.layer(parameters, index);
+        [layer.qkv_weight, layer.output_weight, layer.up_weight, layer.down_weight]
     }
 
     /// Bytes of the packed weights.
     pub(crate) fn packed_bytes(&self) -> usize {
-        let bytes = |layer: &PackedLayer| [&layer.qkv, &layer.output, &layer.up, &layer.down].map(PackedMatrix::bytes);
-        self.packed.iter().flat_map(bytes).sum()
+        self.weights.packed_bytes()
     }
 
     /// Packs the weights again after they have changed.
     pub(crate) fn parameters_changed(&mut self, pool: &Pool, parameters: &[f32]) {
-        let (hidden, intermediate) = (self.config.hidden, self.config.intermediate);
-        for (index, packed) in self.packed.iter_mut().enumerate() {
-            let layer = self.layout.layer(parameters, index);
-            packed.qkv.repack_transposed(pool, weight(layer.qkv_weight, hidden));
-            packed.output.repack_transposed(pool, weight(layer.output_weight, hidden));
-            packed.up.repack_transposed(pool, weight(layer.up_weight, hidden));
-            packed.down.repack_transposed(pool, weight(layer.down_weight, intermediate));
+        let Weights::Packed(mut layers) = std::mem::replace(&mut self.weights, Weights::Packed(Vec::new())) else {
+            unreachable!("an encoder that learns holds its weights")
+        };
+        for (index, layer) in layers.iter_mut().enumerate() {
+            layer.repack(pool, &self.config, self.products(parameters, index));
         }
+        self.weights = Weights::Packed(layers);
     }
 
     /// Token embeddings of the last layer, `(t, h)`, left in `keep.hidden`; what backward needs is kept. Of the last layer only
@@ -240,7 +233,7 @@ impl Bert {
         let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
         let t = batch.tokens();
         let weights = self.layout.layer(parameters, index);
-        let packed = &self.packed[index];
+        let packed = self.weights.layer(pool, &self.config, self.precision, index);
         let epsilon = self.config.layer_norm_epsilon;
 
         let qkv = sized(&mut work.qkv, t * 3 * h);
@@ -442,25 +435,6 @@ impl Place {
             Self::Output(layer) => 3 * layer + 3,
         };
         number as u32
-    }
-}
-
-impl PackedLayer {
-    /// Packs the weights of query, key and value one below the other, of attention's output, and up and down.
-    pub(crate) fn pack(
-        pool: &Pool,
-        config: &EncoderConfig,
-        precision: Precision,
-        [qkv, output, up, down]: [&[f32]; 4],
-    ) -> Self {
-        let (hidden, intermediate) = (config.hidden, config.intermediate);
-        let pack = |data, inputs| PackedMatrix::pack_transposed(pool, precision, weight(data, inputs));
-        Self {
-            qkv: pack(qkv, hidden),
-            output: pack(output, hidden),
-            up: pack(up, hidden),
-            down: pack(down, intermediate),
-        }
     }
 }
 

@@ -8,7 +8,7 @@ mod weights;
 mod write;
 
 pub use read::{Opened, Purpose, open, open_for};
-pub(crate) use weights::{MappedTensor, sums};
+pub(crate) use weights::{MappedTensor, WeightFiles, sums};
 
 use serde_json::Value;
 

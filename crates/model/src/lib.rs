@@ -9,6 +9,7 @@ mod embedder;
 mod encoder;
 mod error;
 mod folder;
+mod layer_weights;
 mod modules;
 mod parameters;
 mod random;

@@ -194,6 +194,13 @@ fn what_is_opened_to_encode_gives_the_same_bits() {
             assert_eq!(embed(&whole).data(), embed(&packed).data(), "{dtype} {precision:?}");
             assert_eq!(whole.fingerprint(), packed.fingerprint());
             assert_eq!(whole.packed_bytes(), packed.packed_bytes());
+            // A layer at a time, in each of several passes.
+            let few = maana_model::open_for(Purpose::EncodeFew, &model, &pool, precision).unwrap().model;
+            for _ in 0..2 {
+                assert_eq!(embed(&whole).data(), embed(&few).data(), "{dtype} {precision:?}");
+            }
+            assert_eq!(whole.fingerprint(), few.fingerprint());
+            assert_eq!(few.packed_bytes() * few.config().layers, packed.packed_bytes());
             // Words that the file holds as the machine does stay there.
             let words = 4 * whole.config().vocabulary * whole.config().hidden;
             let beside = packed.held_bytes() - packed.packed_bytes();

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use maana::data::TextStream;
 use maana::encode::{Dtype, Output, read_ranges, write_ranges};
 use maana::kernels::Pool;
-use maana::model::{Encoder, Purpose};
+use maana::model::Encoder;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -86,7 +86,10 @@ impl Encode {
         }
         let name = if self.input == "-" { "standard input" } else { &self.input };
         let texts = TextStream::open(&self.input, self.column.as_deref())?;
-        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
+        let bytes = std::fs::metadata(&self.input).ok().filter(std::fs::Metadata::is_file);
+        let bytes = bytes.map_or(usize::MAX, |input| input.len() as usize);
+        let purpose = crate::terminal::purpose_for(bytes);
+        let opened = crate::terminal::open_model(purpose, &self.model, pool, self.precision.precision)?;
         let embedder = crate::terminal::embedder(&opened, pool, self.dim)?.with_batch_tokens(self.batch_tokens.get());
         let prompt = match &self.prompt {
             Some(name) => embedder.prompt(name)?,

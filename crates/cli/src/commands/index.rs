@@ -121,7 +121,7 @@ pub(crate) struct Add {
 impl Add {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let mut writer = Place::of(&self.store)?.write()?;
-        let opened = self.opening.model_of(&*writer, pool)?;
+        let opened = self.opening.model_of(&*writer, Purpose::Encode, pool)?;
         let embedder = embedder_of(&opened, &*writer, pool)?;
         let added = add(&embedder, &mut *writer, &self.corpus, &self.fields.fields())?;
         say!("{} new, {} replaced, {} in all", added.new, added.replaced, writer.documents()?)
@@ -139,10 +139,10 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    pub(crate) fn model_of(&self, store: &dyn ReadStore, pool: &Pool) -> Result<maana::open::Opened> {
+    pub(crate) fn model_of(&self, store: &dyn ReadStore, purpose: Purpose, pool: &Pool) -> Result<maana::open::Opened> {
         let name = self.model.as_deref().unwrap_or(store.made_by());
         let precision: Choice = self.precision.precision;
-        crate::terminal::open_model(Purpose::Encode, name, pool, precision).with_context(|| match self.model {
+        crate::terminal::open_model(purpose, name, pool, precision).with_context(|| match self.model {
             Some(_) => "the model given with --model".to_owned(),
             None => "the model that made the store; if it lies elsewhere now, say so with --model".to_owned(),
         })

@@ -73,7 +73,8 @@ impl Search {
         };
         let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
         let store = Place::of(&self.store)?.read()?;
-        let opened = self.opening.model_of(&*store, pool)?;
+        let purpose = crate::terminal::purpose_for(queries.iter().map(|query| query.len()).sum());
+        let opened = self.opening.model_of(&*store, purpose, pool)?;
         let embedder = embedder_of(&opened, &*store, pool)?;
         let answers = maana::search::search(&*store, &embedder, pool, &queries, &question)?;
         tell_way(&answers.way);

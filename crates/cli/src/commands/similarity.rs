@@ -44,7 +44,11 @@ pub(crate) struct Similarity {
 
 impl Similarity {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
-        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
+        let purpose = match self.pairs {
+            Some(_) => Purpose::Encode,
+            None => crate::terminal::purpose_for(self.texts.iter().map(String::len).sum()),
+        };
+        let opened = crate::terminal::open_model(purpose, &self.model, pool, self.precision.precision)?;
         let embedder = crate::terminal::embedder(&opened, pool, self.dim)?;
         if let Some(path) = &self.pairs {
             return self.pairs(path, &embedder);

@@ -2,8 +2,9 @@
 
 use super::weights::{MappedTensor, WeightFiles};
 use super::{Origin, TOKENIZER_FILES};
-use crate::bert::{Bert, PackedLayer};
+use crate::bert::Bert;
 use crate::config::{EncoderConfig, Fields};
+use crate::layer_weights::{MappedLayer, MappedLayers, PackedLayer, Weights};
 use crate::modules::{Activation, Dense, Module, Pooling};
 use crate::parameters::{Held, Layout};
 use crate::sentence_model::{POOLING_KEYS, SentenceModel, Settings, concatenation_rank};
@@ -31,6 +32,8 @@ pub enum Purpose {
     /// To encode and nothing else: weights are packed as they are read and kept in no other form, and the words' embeddings
     /// stay in the file.
     Encode,
+    /// To encode few texts and then end: all weights stay in the file, and each layer is packed in every pass when its turn comes.
+    EncodeFew,
 }
 
 /// Reads a folder of Sentence Transformers 2 to 6, or a plain Hugging Face encoder folder, to train or encode in f32.
@@ -131,10 +134,11 @@ fn read_model(
     let mut packed_sums = None;
     let bert = match purpose {
         Purpose::Train => Bert::new(pool, config, &parameters, precision),
-        Purpose::Encode => {
-            let (packed, sums) = pack_from(&files, pool, &config, &layout, words.as_ref(), precision)?;
+        Purpose::Encode | Purpose::EncodeFew => {
+            let pack = (purpose == Purpose::Encode).then_some(precision);
+            let (weights, sums) = weights_from(&files, pool, &config, &layout, words.as_ref(), pack)?;
             packed_sums = Some(sums);
-            Bert::packed(config, layout, precision, packed, words)
+            Bert::fixed(config, layout, precision, weights, words)
         }
     };
     let ModuleParts { pooling, modules, .. } = parts;
@@ -168,46 +172,36 @@ fn place_parameters(
     Ok((Layout::new(config, Held::Unpacked { words: true }), None))
 }
 
-/// The weights of products, packed from the file, and sums of all tensors that are not among the parameters.
-fn pack_from(
+/// The weights of products in the file, or packed from it, and sums of all tensors that are not among the parameters.
+fn weights_from(
     files: &WeightFiles,
     pool: &Pool,
     config: &EncoderConfig,
     layout: &Layout,
     words: Option<&MappedTensor>,
-    precision: Precision,
-) -> Result<(Vec<PackedLayer>, Vec<Vec<u128>>), ModelError> {
+    pack: Option<Precision>,
+) -> Result<(Weights, Vec<Vec<u128>>), ModelError> {
     let mut sums = vec![Vec::new(); layout.tensors.len()];
     if let Some((words, floats)) = words.and_then(|words| Some((words, words.as_floats()?))) {
         sums[0] = words.check(pool, floats)?;
     }
-    let mut packed = Vec::with_capacity(config.layers);
+    let (mut packed, mut mapped) = (Vec::new(), Vec::new());
     let mut buffers: [Vec<f32>; 4] = Default::default();
     for products in &layout.products {
-        let mut mapped = Vec::with_capacity(4);
-        for tensors in products {
-            let tensors = tensors.clone().map(|number| Ok((number, files.map(&layout.tensors[number])?)));
-            mapped.push(tensors.collect::<Result<Vec<_>, ModelError>>()?);
-        }
-        let mut weights: [&[f32]; 4] = [&[]; 4];
-        for ((weight, buffer), tensors) in weights.iter_mut().zip(&mut buffers).zip(&mapped) {
-            if let [(_, tensor)] = &tensors[..] {
-                *weight = tensor.floats(pool, buffer);
-            } else {
-                buffer.clear();
-                tensors.iter().for_each(|(_, tensor)| tensor.append(pool, buffer));
-                *weight = buffer;
+        let layer = MappedLayer::open(files, &layout.tensors, products)?;
+        layer.check(pool, products, &mut sums)?;
+        match pack {
+            Some(precision) => {
+                packed.push(PackedLayer::pack(pool, config, precision, layer.weights(pool, &mut buffers)));
             }
-            let mut start = 0;
-            for (number, tensor) in tensors {
-                let end = start + layout.tensors[*number].shape.iter().product::<usize>();
-                sums[*number] = tensor.check(pool, &weight[start..end])?;
-                start = end;
-            }
+            None => mapped.push(layer),
         }
-        packed.push(PackedLayer::pack(pool, config, precision, weights));
     }
-    Ok((packed, sums))
+    let weights = match pack {
+        Some(_) => Weights::Packed(packed),
+        None => Weights::Mapped(MappedLayers::new(mapped)),
+    };
+    Ok((weights, sums))
 }
 
 /// `modules.json`: where each module's files lie.

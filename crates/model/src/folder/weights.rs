@@ -98,7 +98,7 @@ impl WeightFiles {
         for tensor in wanted.iter().filter(|tensor| !tensor.range.is_empty()) {
             let mapped = self.map(tensor)?;
             let into = &mut arena[tensor.range.clone()];
-            pool.for_each_chunk(into, CHUNK, |number, into| mapped.copy(number * CHUNK, into));
+            mapped.fill(pool, into);
             mapped.check(pool, into)?;
         }
         Ok(())
@@ -175,16 +175,19 @@ impl MappedTensor {
         if let Some(floats) = self.as_floats() {
             return floats;
         }
-        buffer.clear();
-        self.append(pool, buffer);
+        buffer.resize(self.elements(), 0.0);
+        self.fill(pool, buffer);
         buffer
     }
 
-    /// Writes its elements behind those in `buffer`.
-    pub(crate) fn append(&self, pool: &Pool, buffer: &mut Vec<f32>) {
-        let (start, width) = (buffer.len(), if self.dtype == Dtype::F32 { 4 } else { 2 });
-        buffer.resize(start + self.bytes.len() / width, 0.0);
-        pool.for_each_chunk(&mut buffer[start..], CHUNK, |number, into| self.copy(number * CHUNK, into));
+    /// How many elements it has.
+    pub(crate) fn elements(&self) -> usize {
+        self.bytes.len() / if self.dtype == Dtype::F32 { 4 } else { 2 }
+    }
+
+    /// Writes its elements to `into`.
+    pub(crate) fn fill(&self, pool: &Pool, into: &mut [f32]) {
+        pool.for_each_chunk(into, CHUNK, |number, into| self.copy(number * CHUNK, into));
     }
 
     /// Elements from `first` on.

@@ -139,13 +139,16 @@ impl CodesView<'_> {
         }
     }
 
-    /// How near up to `BLOCK` rows that follow each other are.
+    /// How near rows that follow each other are.
     pub(crate) fn near_all(self, query: &CodesQuery, rows: Range<usize>, mut each: impl FnMut(f32, usize)) {
         let mut sums = [0; BLOCK];
-        let sums = &mut sums[..rows.len()];
-        dot_all_codes(&query.weights, &self.data[rows.start * self.columns()..rows.end * self.columns()], sums);
-        for (row, sum) in rows.zip(sums.iter()) {
-            each(self.nearness(query, *sum, row), row);
+        for start in rows.clone().step_by(BLOCK) {
+            let rows = start..rows.end.min(start + BLOCK);
+            let sums = &mut sums[..rows.len()];
+            dot_all_codes(&query.weights, &self.data[rows.start * self.columns()..rows.end * self.columns()], sums);
+            for (row, sum) in rows.zip(sums.iter()) {
+                each(self.nearness(query, *sum, row), row);
+            }
         }
     }
 
