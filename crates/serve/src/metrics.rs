@@ -25,6 +25,7 @@ pub(crate) struct Metrics {
     queue_seconds: Histogram<14>,
     inference_seconds: Histogram<14>,
     batch_seconds: Histogram<14>,
+    between_batches_seconds: Histogram<14>,
     batch_texts: Histogram<13>,
     batch_tokens: Histogram<13>,
 }
@@ -62,6 +63,11 @@ impl Metrics {
         self.batch_texts.observe(SIZES, texts as f64);
         self.batch_tokens.observe(SIZES, tokens as f64);
         self.batch_seconds.observe(SECONDS, time.as_secs_f64());
+    }
+
+    /// The time from the end of a batch to the next one, which texts were waiting for.
+    pub(crate) fn between_batches(&self, time: Duration) {
+        self.between_batches_seconds.observe(SECONDS, time.as_secs_f64());
     }
 
     /// A batch that panicked.
@@ -109,6 +115,11 @@ impl Metrics {
             ("maana_queue_seconds", &self.queue_seconds, "Waiting of a request for its batches."),
             ("maana_inference_seconds", &self.inference_seconds, "Computing the batches of a request."),
             ("maana_batch_seconds", &self.batch_seconds, "Computing a batch."),
+            (
+                "maana_between_batches_seconds",
+                &self.between_batches_seconds,
+                "From a batch to the next one while texts wait: handing out its answers, and choosing.",
+            ),
         ];
         for (name, histogram, help) in seconds {
             page.histogram(name, help, SECONDS, histogram);

@@ -83,6 +83,11 @@ impl Queue {
         self.wake.notify_one();
     }
 
+    /// The next batch, if texts wait.
+    pub(crate) fn ready(&self) -> Option<Batch> {
+        self.lock().take(self.batch_tokens)
+    }
+
     /// The next batch, as soon as there is one; nothing when the queue is closed and empty.
     pub(crate) fn next(&self) -> Option<Batch> {
         let mut state = self.lock();

@@ -27,11 +27,12 @@ impl Worker {
     /// Works until the queue is closed and empty.
     pub(crate) fn run(&self) {
         let mut activations = Activations::default();
-        let mut number = 0;
-        while let Some(batch) = self.queue.next() {
+        let (mut number, mut computed) = (0, None::<Instant>);
+        while let Some(batch) = self.next(computed) {
             number += 1;
             // Memory that a panic has left half written is not used again.
-            if catch_unwind(AssertUnwindSafe(|| self.answer(&batch, number, &mut activations))).is_err() {
+            computed = catch_unwind(AssertUnwindSafe(|| self.answer(&batch, number, &mut activations))).ok();
+            if computed.is_none() {
                 activations = Activations::default();
                 self.metrics.panicked();
                 self.log.warn("computing a batch panicked; its requests were told, and the next batch begins anew");
@@ -40,13 +41,24 @@ impl Worker {
         }
     }
 
-    fn answer(&self, batch: &Batch, number: u64, activations: &mut Activations) {
+    /// The next batch, at once if texts wait: then the time since the last one was computed is lost for computing.
+    fn next(&self, computed: Option<Instant>) -> Option<Batch> {
+        let Some(batch) = self.queue.ready() else { return self.queue.next() };
+        if let Some(computed) = computed {
+            self.metrics.between_batches(computed.elapsed());
+        }
+        Some(batch)
+    }
+
+    /// Computes a batch and hands out its rows. Returns when it was computed.
+    fn answer(&self, batch: &Batch, number: u64, activations: &mut Activations) -> Instant {
         let start = Instant::now();
         if let Some(hook) = &self.before_batch {
             hook(batch.tokens.tokens());
         }
         let rows = self.compute(batch, activations);
-        let time = start.elapsed();
+        let computed = Instant::now();
+        let time = computed - start;
         self.admission.computed(batch.tokens.tokens(), time);
         self.metrics.batch(batch.texts.len(), batch.tokens.tokens(), time);
         for (place, (job, index)) in batch.texts.iter().enumerate() {
@@ -63,6 +75,7 @@ impl Worker {
                 job.fail(Fault::backend());
             }
         }
+        computed
     }
 
     fn compute(&self, batch: &Batch, activations: &mut Activations) -> Matrix {
