@@ -43,7 +43,7 @@ fn embeddings_stay_near_those_in_f32() {
     let texts: Vec<&str> = pairs[..60].iter().flat_map(|(a, b)| [a.as_str(), b.as_str()]).collect();
     let exact = embeddings(&model, &pool, &texts);
     for (precision, cosine, element) in [(Precision::Bf16, 1e-4, 0.03), (Precision::Int8, 1e-2, 0.3)] {
-        model.set_precision(&pool, precision);
+        model.set_precision(precision);
         let (distance, difference) = differences(&exact, &embeddings(&model, &pool, &texts));
         println!(
             "{}: 1 - cosine at most {distance:.1e}, an element at most {difference:.4} of the largest",
@@ -61,7 +61,7 @@ fn an_embedding_does_not_depend_on_its_company() {
     let pairs = maana::demo::pairs();
     let texts: Vec<&str> = pairs[..40].iter().map(|(text, _)| text.as_str()).collect();
     for precision in PRECISIONS {
-        model.set_precision(&pool, precision);
+        model.set_precision(precision);
         let together = embeddings(&model, &Pool::new(3), &texts);
         for index in [0, 21, 39] {
             let alone = embeddings(&model, &pool, &texts[index..=index]);
@@ -83,7 +83,7 @@ fn retrieval_keeps_its_quality() {
     let Some(mut model) = model(&pool) else { return };
     let mut means = Vec::new();
     for precision in PRECISIONS {
-        model.set_precision(&pool, precision);
+        model.set_precision(precision);
         let embedder = Embedder::new(&model, &pool).unwrap();
         let (mut sum, mut queries) = (0.0, 0.0);
         for set in &sets {

@@ -25,7 +25,7 @@ pub(crate) struct LayerActivations {
     pub(crate) output_statistics: Vec<f32>,
 }
 
-/// The memory that one layer's forward works in. What of it is kept is moved to [`LayerActivations`] at the end.
+/// The memory that one layer's forward works in. What is kept as it is made is made in memory that [`LayerActivations`] lends.
 #[derive(Default)]
 pub(crate) struct LayerWork {
     /// `(t, 3, h)`
@@ -51,19 +51,35 @@ pub(crate) struct LayerWork {
 }
 
 impl LayerWork {
-    /// Moves what backward needs, leaving memory of the same size behind where there is any.
+    /// Takes the memory in which a layer keeps what backward needs.
+    pub(crate) fn lend(&mut self, precision: Precision, from: &mut LayerActivations) {
+        self.change_places(precision, from);
+    }
+
+    /// Gives it back, and keeps in half the memory what forward had rounded to bf16.
     pub(crate) fn keep(&mut self, pool: &Pool, precision: Precision, into: &mut LayerActivations) {
-        into.qkv.keep(pool, precision, &mut self.qkv);
-        into.context.keep(pool, precision, &mut self.context);
-        into.before_gelu.keep(pool, precision, &mut self.before_gelu);
-        for (into, own) in [
-            (&mut into.log_sum_exp, &mut self.log_sum_exp),
-            (&mut into.attention_sum, &mut self.attention_sum),
-            (&mut into.attention_statistics, &mut self.attention_statistics),
-            (&mut into.output_sum, &mut self.output_sum),
-            (&mut into.output_statistics, &mut self.output_statistics),
+        self.change_places(precision, into);
+        if precision != Precision::F32 {
+            into.qkv.narrow(pool, &self.qkv);
+            into.context.narrow(pool, &self.context);
+            into.before_gelu.narrow(pool, &self.before_gelu);
+        }
+    }
+
+    fn change_places(&mut self, precision: Precision, with: &mut LayerActivations) {
+        if precision == Precision::F32 {
+            std::mem::swap(&mut with.qkv.floats, &mut self.qkv);
+            std::mem::swap(&mut with.context.floats, &mut self.context);
+            std::mem::swap(&mut with.before_gelu.floats, &mut self.before_gelu);
+        }
+        for (with, own) in [
+            (&mut with.log_sum_exp, &mut self.log_sum_exp),
+            (&mut with.attention_sum, &mut self.attention_sum),
+            (&mut with.attention_statistics, &mut self.attention_statistics),
+            (&mut with.output_sum, &mut self.output_sum),
+            (&mut with.output_statistics, &mut self.output_statistics),
         ] {
-            std::mem::swap(into, own);
+            std::mem::swap(with, own);
         }
     }
 
@@ -91,11 +107,7 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    fn keep(&mut self, pool: &Pool, precision: Precision, values: &mut Vec<f32>) {
-        if precision == Precision::F32 {
-            std::mem::swap(&mut self.floats, values);
-            return;
-        }
+    fn narrow(&mut self, pool: &Pool, values: &[f32]) {
         self.halves.reserve_exact(values.len().saturating_sub(self.halves.len()));
         self.halves.resize(values.len(), 0);
         maana_kernels::narrow(pool, values, &mut self.halves);
@@ -148,10 +160,6 @@ pub(crate) struct Scratch {
     pub(crate) d_context: Vec<f32>,
     /// `(t, 3, h)`
     pub(crate) d_qkv: Vec<f32>,
-    /// Gradient of what GELU gives. `(t, i)`
-    pub(crate) d_after_gelu: Vec<f32>,
-    /// Gradient of what GELU takes. `(t, i)`
-    pub(crate) d_before_gelu: Vec<f32>,
 }
 
 impl EncoderActivations {
@@ -207,15 +215,7 @@ impl LayerActivations {
 
 impl Scratch {
     fn floats(&self) -> usize {
-        let buffers = [
-            &self.d_hidden,
-            &self.d_sum,
-            &self.d_dropped,
-            &self.d_context,
-            &self.d_qkv,
-            &self.d_after_gelu,
-            &self.d_before_gelu,
-        ];
+        let buffers = [&self.d_hidden, &self.d_sum, &self.d_dropped, &self.d_context, &self.d_qkv];
         buffers.iter().map(|buffer| buffer.capacity()).sum()
     }
 }
@@ -225,7 +225,7 @@ pub(crate) fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     sized_within(buffer, length, length)
 }
 
-/// The same with memory for `most`, as buffers change places from layer to layer.
+/// The same with memory for `most`, which another layer takes.
 pub(crate) fn sized_within(buffer: &mut Vec<f32>, length: usize, most: usize) -> &mut [f32] {
     buffer.reserve_exact(most.saturating_sub(buffer.len()));
     buffer.resize(length, 0.0);

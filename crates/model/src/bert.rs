@@ -2,10 +2,11 @@
 //! Activations are packed, sequences back to back; only attention and the positions know where one ends.
 //! Letters: `t` tokens, `h` hidden, `i` intermediate. Knows nothing of files, strings or pooling.
 
+use crate::ModelError;
 use crate::activations::{EncoderActivations, LayerActivations, LayerWork, Scratch, sized, sized_within};
 use crate::config::EncoderConfig;
 use crate::folder::MappedTensor;
-use crate::layer_weights::{PackedLayer, Weights};
+use crate::layer_weights::{InTurn, Weights};
 use crate::parameters::{Held, Layout};
 use crate::trainable::Noise;
 use maana_kernels::{After, Dropout, PackedMatrix, Pool, Precision, Rows};
@@ -22,12 +23,11 @@ pub(crate) struct Bert {
 }
 
 impl Bert {
-    pub(crate) fn new(pool: &Pool, config: EncoderConfig, parameters: &[f32], precision: Precision) -> Self {
+    /// An encoder that learns: its weights are among its parameters.
+    pub(crate) fn new(config: EncoderConfig, parameters: &[f32], precision: Precision) -> Self {
         let layout = Layout::new(&config, Held::All);
         assert!(parameters.len() >= layout.total, "{} parameters of {}", parameters.len(), layout.total);
-        let mut bert = Self { config, layout, precision, weights: Weights::Packed(Vec::new()), words: None };
-        bert.set_precision(pool, parameters, precision);
-        bert
+        Self { config, layout, precision, weights: Weights::Parameters(InTurn::default()), words: None }
     }
 
     /// An encoder that does not learn: its weights are not among its parameters.
@@ -46,17 +46,9 @@ impl Bert {
         self.precision
     }
 
-    /// Packs the weights for another precision.
-    pub(crate) fn set_precision(&mut self, pool: &Pool, parameters: &[f32], precision: Precision) {
-        self.precision = precision;
-        let pack = |index| PackedLayer::pack(pool, &self.config, precision, self.products(parameters, index));
-        self.weights = Weights::Packed((0..self.config.layers).map(pack).collect());
-    }
-
-    /// The weights of a layer's products among the parameters.
-    fn products<'a>(&self, parameters: &'a [f32], index: usize) -> [&'a [f32]; 4] {
-        let layer = self.layout.layer(parameters, index);
-        [layer.qkv_weight, layer.output_weight, layer.up_weight, layer.down_weight]
+    /// Computes in another precision from now on.
+    pub(crate) fn set_precision(&mut self, precision: Precision) {
+        (self.precision, self.weights) = (precision, Weights::Parameters(InTurn::default()));
     }
 
     /// Bytes of the packed weights.
@@ -64,15 +56,39 @@ impl Bert {
         self.weights.packed_bytes()
     }
 
-    /// Packs the weights again after they have changed.
-    pub(crate) fn parameters_changed(&mut self, pool: &Pool, parameters: &[f32]) {
-        let Weights::Packed(mut layers) = std::mem::replace(&mut self.weights, Weights::Packed(Vec::new())) else {
-            unreachable!("an encoder that learns holds its weights")
-        };
-        for (index, layer) in layers.iter_mut().enumerate() {
-            layer.repack(pool, &self.config, self.products(parameters, index));
+    /// Calls `each` with the number, tensor and elements of every tensor that is in the file alone.
+    fn each_mapped<E>(
+        &self,
+        pool: &Pool,
+        mut each: impl FnMut(usize, &MappedTensor, &[f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Weights::Mapped(layers, _) = &self.weights else { return Ok(()) };
+        if let Some((words, floats)) = self.words.as_ref().and_then(|words| Some((words, words.as_floats()?))) {
+            each(0, words, floats)?;
         }
-        self.weights = Weights::Packed(layers);
+        let mut layers = layers.iter().zip(&self.layout.products);
+        layers.try_for_each(|(layer, products)| layer.each(pool, products, &mut each))
+    }
+
+    /// Makes sure that what is in the file alone is numbers.
+    pub(crate) fn check(&self, pool: &Pool) -> Result<(), ModelError> {
+        self.each_mapped(pool, |_, tensor, floats| tensor.check(pool, floats).map(drop))
+    }
+
+    /// Sums of what is in the file alone, by tensor.
+    pub(crate) fn sums(&self, pool: &Pool) -> Vec<Vec<u128>> {
+        let mut sums = vec![Vec::new(); self.layout.tensors.len()];
+        let summed = self.each_mapped::<std::convert::Infallible>(pool, |number, tensor, floats| {
+            sums[number] = tensor.sums(pool, floats);
+            Ok(())
+        });
+        let Ok(()) = summed;
+        sums
+    }
+
+    /// Is to be told when the parameters have changed.
+    pub(crate) fn parameters_changed(&mut self) {
+        self.weights.parameters_changed();
     }
 
     /// Token embeddings of the last layer, `(t, h)`, left in `keep.hidden`; what backward needs is kept. Of the last layer only
@@ -89,9 +105,10 @@ impl Bert {
         keep.layers.resize_with(self.config.layers, LayerActivations::default);
         self.embed(pool, parameters, batch, noise, keep);
         for index in 0..self.config.layers {
-            let wanted = self.wanted_of_layer(wanted, index);
+            let (wanted, layer) = (self.wanted_of_layer(wanted, index), &mut keep.layers[index]);
+            keep.work.lend(self.precision, layer);
             self.layer(pool, parameters, index, batch, noise, true, wanted, &mut keep.hidden, &mut keep.work);
-            keep.work.keep(pool, self.precision, &mut keep.layers[index]);
+            keep.work.keep(pool, self.precision, layer);
         }
     }
 
@@ -233,7 +250,8 @@ impl Bert {
         let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
         let t = batch.tokens();
         let weights = self.layout.layer(parameters, index);
-        let packed = self.weights.layer(pool, &self.config, self.precision, index);
+        let among = [weights.qkv_weight, weights.output_weight, weights.up_weight, weights.down_weight];
+        let packed = self.weights.layer(pool, &self.config, self.precision, index, among);
         let epsilon = self.config.layer_norm_epsilon;
 
         let qkv = sized(&mut work.qkv, t * 3 * h);
@@ -310,7 +328,7 @@ impl Bert {
         let e = wanted.map_or(t, <[usize]>::len);
         let weights = self.layout.layer(parameters, index);
         let into = self.layout.layer_mut(gradients, index);
-        let Scratch { d_hidden, d_sum, d_dropped, d_context, d_qkv, d_after_gelu, d_before_gelu } = scratch;
+        let Scratch { d_hidden, d_sum, d_dropped, d_context, d_qkv } = scratch;
 
         let (sum, statistics) = (&keep.output_sum, &keep.output_statistics);
         let d_sum = sized_within(d_sum, e * h, t * h);
@@ -334,15 +352,15 @@ impl Bert {
         maana_kernels::gelu(pool, before_gelu, after_gelu);
         linear_gradient(pool, precision, rows(d_down, h), rows(after_gelu, i), into.down_weight, into.down_bias);
 
-        let d_after_gelu = sized_within(d_after_gelu, e * i, t * i);
-        maana_kernels::matmul(pool, precision, rows(d_down, h), weight(weights.down_weight, i), d_after_gelu, false);
-        let d_before_gelu = sized_within(d_before_gelu, e * i, t * i);
-        maana_kernels::gelu_backward(pool, before_gelu, d_after_gelu, d_before_gelu);
+        // What GELU gave has been used: its place takes the gradient of that, and then of what GELU took.
+        let d_gelu = after_gelu;
+        maana_kernels::matmul(pool, precision, rows(d_down, h), weight(weights.down_weight, i), d_gelu, false);
+        maana_kernels::gelu_backward(pool, before_gelu, d_gelu);
         let (sum, statistics) = (&keep.attention_sum, &keep.attention_statistics);
         let y = sized_within(&mut work.attention_normed, e * h, t * h);
         maana_kernels::layer_norm_again(pool, sum, weights.attention_gamma, weights.attention_beta, statistics, y);
-        linear_gradient(pool, precision, rows(d_before_gelu, i), rows(y, h), into.up_weight, into.up_bias);
-        maana_kernels::matmul(pool, precision, rows(d_before_gelu, i), weight(weights.up_weight, h), d_hidden, true);
+        linear_gradient(pool, precision, rows(d_gelu, i), rows(y, h), into.up_weight, into.up_bias);
+        maana_kernels::matmul(pool, precision, rows(d_gelu, i), weight(weights.up_weight, h), d_hidden, true);
 
         maana_kernels::layer_norm_backward(
             pool,

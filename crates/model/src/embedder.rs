@@ -76,7 +76,7 @@ impl<'m> Embedder<'m> {
     /// Embeds the texts behind the given prompt, or without one if it is empty: `(texts, dimension)`.
     ///
     /// # Errors
-    /// If a text cannot be tokenised.
+    /// If a text cannot be tokenised, or a weight that was not looked at before is no number.
     pub fn embed(&self, texts: &[&str], prompt: &str) -> Result<Matrix, ModelError> {
         let mut output = Matrix::zeros(texts.len(), self.dimension);
         let prompt_length = if prompt.is_empty() { 0 } else { self.model.tokenizer().prompt_length(prompt)? };
@@ -100,6 +100,9 @@ impl<'m> Embedder<'m> {
         }
         if batch.sequences() > 0 {
             self.compute(&batch, prompt_length, &mut activations, done, &mut output);
+        }
+        if output.data().iter().any(|value| !value.is_finite()) {
+            self.model.check_weights(self.pool)?;
         }
         Ok(output)
     }
@@ -167,7 +170,7 @@ impl Encoder for Embedder<'_> {
     }
 
     fn fingerprint(&self) -> [u8; 32] {
-        let mut bytes = self.model.fingerprint();
+        let mut bytes = self.model.fingerprint(self.pool);
         for (byte, add) in bytes.iter_mut().zip((self.dimension as u64).to_le_bytes()) {
             *byte ^= add;
         }

@@ -1,4 +1,5 @@
-//! The weights of a layer's four products: packed as the products take them, or in the file until their turn comes.
+//! The weights of a layer's four products: packed as the products take them, or in the file or among the parameters until their
+//! turn comes.
 
 use crate::ModelError;
 use crate::config::EncoderConfig;
@@ -84,17 +85,17 @@ impl MappedLayer {
         weights
     }
 
-    /// Makes sure that all elements are numbers; sums of each tensor go to its number in `sums`.
-    pub(crate) fn check(
+    /// Each tensor with its number, and its elements, in `buffer` unless they can be read where they lie.
+    pub(crate) fn each<E>(
         &self,
         pool: &Pool,
         products: &[Range<usize>; 4],
-        sums: &mut [Vec<u128>],
-    ) -> Result<(), ModelError> {
+        mut each: impl FnMut(usize, &MappedTensor, &[f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut buffer = Vec::new();
         for (tensors, numbers) in self.0.iter().zip(products) {
             for (tensor, number) in tensors.iter().zip(numbers.clone()) {
-                sums[number] = tensor.check(pool, tensor.floats(pool, &mut buffer))?;
+                each(number, tensor, tensor.floats(pool, &mut buffer))?;
             }
         }
         Ok(())
@@ -103,28 +104,25 @@ impl MappedLayer {
 
 /// The weights of all layers.
 pub(crate) enum Weights {
+    /// All packed.
     Packed(Vec<PackedLayer>),
-    Mapped(MappedLayers),
+    /// In the file; a layer is packed when its turn comes.
+    Mapped(Vec<MappedLayer>, InTurn),
+    /// Among the parameters; a layer is packed when its turn comes.
+    Parameters(InTurn),
 }
 
-/// Layers that are packed when their turn comes, each in the memory of the one before: dearer for many passes, and for a single one
-/// much cheaper than memory for all.
-pub(crate) struct MappedLayers {
-    layers: Vec<MappedLayer>,
-    work: Mutex<Work>,
-}
+/// A layer that is packed when its turn comes, in the memory of the one before: a small part of what a pass over many tokens takes,
+/// and where passes are few much cheaper than memory for all.
+#[derive(Default)]
+pub(crate) struct InTurn(Mutex<Work>);
 
-/// The layer that was packed last.
+/// The layer that was packed last, and its number while it is what the weights are.
 #[derive(Default)]
 pub(crate) struct Work {
-    packed: Option<(usize, PackedLayer)>,
+    number: Option<usize>,
+    packed: Option<PackedLayer>,
     buffers: [Vec<f32>; 4],
-}
-
-impl MappedLayers {
-    pub(crate) fn new(layers: Vec<MappedLayer>) -> Self {
-        Self { layers, work: Mutex::default() }
-    }
 }
 
 /// A layer's weights while it is computed.
@@ -139,43 +137,65 @@ impl Deref for Turn<'_> {
     fn deref(&self) -> &PackedLayer {
         match self {
             Self::Held(layer) => layer,
-            Self::Lent(work) => &work.packed.as_ref().expect("a turn begins with packing").1,
+            Self::Lent(work) => work.packed.as_ref().expect("a turn begins with packing"),
         }
     }
 }
 
-impl Weights {
-    /// The weights of a layer, packed.
-    pub(crate) fn layer(&self, pool: &Pool, config: &EncoderConfig, precision: Precision, index: usize) -> Turn<'_> {
-        let mapped = match self {
-            Self::Packed(layers) => return Turn::Held(&layers[index]),
-            Self::Mapped(mapped) => mapped,
-        };
+impl InTurn {
+    fn lock(&self) -> MutexGuard<'_, Work> {
         // Memory that a panic has left half packed has no number.
-        let mut work = mapped.work.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if work.packed.as_ref().is_none_or(|(number, _)| *number != index) {
-            let Work { packed, buffers } = &mut *work;
-            let weights = mapped.layers[index].weights(pool, buffers);
-            let layer = match packed.take() {
-                Some((_, mut layer)) => {
-                    layer.repack(pool, config, weights);
-                    layer
-                }
-                None => PackedLayer::pack(pool, config, precision, weights),
-            };
-            *packed = Some((index, layer));
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The layer, which `pack` packs anew unless it was the last one.
+    fn layer(&self, index: usize, pack: impl FnOnce(&mut Option<PackedLayer>, &mut [Vec<f32>; 4])) -> Turn<'_> {
+        let mut work = self.lock();
+        if work.number != Some(index) {
+            work.number = None;
+            let Work { packed, buffers, .. } = &mut *work;
+            pack(packed, buffers);
+            work.number = Some(index);
         }
         Turn::Lent(work)
+    }
+}
+
+impl Weights {
+    /// The weights of a layer, packed; `parameters` are those of the layer, if they are among the parameters.
+    pub(crate) fn layer(
+        &self,
+        pool: &Pool,
+        config: &EncoderConfig,
+        precision: Precision,
+        index: usize,
+        parameters: [&[f32]; 4],
+    ) -> Turn<'_> {
+        let pack = |packed: &mut Option<PackedLayer>, weights: [&[f32]; 4]| match packed {
+            Some(layer) => layer.repack(pool, config, weights),
+            None => *packed = Some(PackedLayer::pack(pool, config, precision, weights)),
+        };
+        match self {
+            Self::Packed(layers) => Turn::Held(&layers[index]),
+            Self::Mapped(layers, turn) => {
+                turn.layer(index, |packed, buffers| pack(packed, layers[index].weights(pool, buffers)))
+            }
+            Self::Parameters(turn) => turn.layer(index, |packed, _| pack(packed, parameters)),
+        }
+    }
+
+    /// Forgets what was packed of parameters that have changed since.
+    pub(crate) fn parameters_changed(&mut self) {
+        if let Self::Parameters(turn) = self {
+            turn.lock().number = None;
+        }
     }
 
     /// Bytes of the packed weights that are held.
     pub(crate) fn packed_bytes(&self) -> usize {
         match self {
             Self::Packed(layers) => layers.iter().map(PackedLayer::bytes).sum(),
-            Self::Mapped(mapped) => {
-                let work = mapped.work.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                work.packed.as_ref().map_or(0, |(_, layer)| layer.bytes())
-            }
+            Self::Mapped(_, turn) | Self::Parameters(turn) => turn.lock().packed.as_ref().map_or(0, PackedLayer::bytes),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::folder::Origin;
 use crate::modules::{Module, Pooling};
 use crate::parameters::{Held, Layout};
 use crate::{ModelError, SentenceModel};
-use maana_kernels::{Pool, PoolingMode, Precision};
+use maana_kernels::{PoolingMode, Precision};
 use serde_json::json;
 use std::path::Path;
 
@@ -28,7 +28,7 @@ impl SentenceModel {
     ///
     /// # Errors
     /// If there is no such shape: heads that do not divide the hidden size.
-    pub fn random_of_shape(&self, pool: &Pool, shape: Shape, seed: u64) -> Result<Self, ModelError> {
+    pub fn random_of_shape(&self, shape: Shape, seed: u64) -> Result<Self, ModelError> {
         let config_json = json!({
             "architectures": ["BertModel"],
             "model_type": "bert",
@@ -58,7 +58,7 @@ impl SentenceModel {
             }
         }
         let tensors = layout.tensors.clone();
-        let bert = Bert::new(pool, config, &parameters, Precision::F32);
+        let bert = Bert::new(config, &parameters, Precision::F32);
         let mut settings = self.settings.clone();
         settings.max_seq_length = 512;
         settings.truncate_dim = None;

@@ -11,7 +11,7 @@ use crate::{EncoderConfig, ModelError, Similarity};
 use maana_kernels::{Matrix, Pool, PoolingMode, Precision, Rows};
 use maana_text::{TokenBatch, Tokenizer};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A sentence encoder with everything that its folder says.
 pub struct SentenceModel {
@@ -21,8 +21,8 @@ pub struct SentenceModel {
     pub(crate) modules: Vec<Module>,
     /// The encoder's parameters, then those of dense modules. Of a model that was opened to encode, those that are not packed.
     pub(crate) parameters: Vec<f32>,
-    /// Of a model that was opened to encode: sums of the parameters that have no place among them, by tensor.
-    pub(crate) packed_sums: Option<Vec<Vec<u128>>>,
+    /// Of a model that was opened to encode: sums of the parameters that have no place among them, by tensor, once they are known.
+    pub(crate) packed_sums: Option<OnceLock<Vec<Vec<u128>>>>,
     /// Names as the arena has them: those of dense modules with their folder before them.
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) settings: Settings,
@@ -106,16 +106,17 @@ impl SentenceModel {
         self.bert.precision()
     }
 
-    /// Packs the weights for products in another precision. The parameters stay as they are.
+    /// Computes products in another precision from now on. The parameters stay as they are.
     ///
     /// # Panics
     /// If the model was opened to encode.
-    pub fn set_precision(&mut self, pool: &Pool, precision: Precision) {
+    pub fn set_precision(&mut self, precision: Precision) {
         self.assert_whole();
-        self.bert.set_precision(pool, &self.parameters, precision);
+        self.bert.set_precision(precision);
     }
 
-    /// Bytes of the weights as the products take them.
+    /// Bytes of the weights as the products take them that are held: of all layers in a model that was opened to encode, else of
+    /// the one that was computed last.
     pub fn packed_bytes(&self) -> usize {
         self.bert.packed_bytes()
     }
@@ -217,7 +218,8 @@ impl SentenceModel {
 
     /// SHA-256 of everything that embeddings depend on but the precision of products, as those of one model in two precisions
     /// may be compared; of the weights through sums that hold against accident, not malice.
-    pub fn fingerprint(&self) -> [u8; 32] {
+    pub fn fingerprint(&self, pool: &Pool) -> [u8; 32] {
+        let packed = self.packed_sums.as_ref().map(|sums| sums.get_or_init(|| self.bert.sums(pool)));
         let mut hash = Sha256::new();
         hash.update(b"maana sentence model 2\n");
         hash.update(format!("{:?}{:?}{:?}", self.bert.config, self.pooling, self.settings));
@@ -225,13 +227,21 @@ impl SentenceModel {
         hash.update((self.tokenizer.file_bytes().len() as u64).to_le_bytes());
         hash.update(self.tokenizer.file_bytes());
         for (number, tensor) in self.tensors.iter().enumerate() {
-            let packed = self.packed_sums.as_ref().and_then(|sums| sums.get(number)).filter(|sums| !sums.is_empty());
-            match packed {
+            match packed.and_then(|sums| sums.get(number)).filter(|sums| !sums.is_empty()) {
                 Some(sums) => sums.iter().for_each(|sum| hash.update(sum.to_le_bytes())),
                 None => sums(&self.parameters[tensor.range.clone()]).for_each(|sum| hash.update(sum.to_le_bytes())),
             }
         }
         hash.finalize().into()
+    }
+
+    /// Makes sure that all weights are numbers: needed for a model alone that was opened for few texts, whose weights were not
+    /// looked at so far.
+    ///
+    /// # Errors
+    /// The tensor that holds something else.
+    pub fn check_weights(&self, pool: &Pool) -> Result<(), ModelError> {
+        self.bert.check(pool)
     }
 
     fn module_kinds(&self) -> Vec<String> {
@@ -382,8 +392,8 @@ impl Trainable for SentenceModel {
         &mut self.parameters
     }
 
-    fn parameters_changed(&mut self, pool: &Pool) {
-        self.bert.parameters_changed(pool, &self.parameters);
+    fn parameters_changed(&mut self) {
+        self.bert.parameters_changed();
         self.origin.trained = true;
     }
 

@@ -58,8 +58,8 @@ pub trait Trainable {
     /// The arena, to be changed. Call [`Trainable::parameters_changed`] afterwards.
     fn parameters_mut(&mut self) -> &mut [f32];
 
-    /// Renews whatever was derived from the parameters (packed weights).
-    fn parameters_changed(&mut self, pool: &Pool);
+    /// Forgets whatever was derived from the parameters (packed weights).
+    fn parameters_changed(&mut self);
 
     /// Names and places of the parameters.
     fn tensors(&self) -> &[Tensor];

@@ -128,7 +128,7 @@ fn gradients_with_dropout_follow_the_pass_that_was_made() {
     let mut keep = Activations::default();
     let mut value = |model: &mut SentenceModel, index: usize, step: f32| -> f64 {
         model.parameters_mut()[index] += step;
-        model.parameters_changed(&pool);
+        model.parameters_changed();
         let embeddings = model.forward(&pool, &batch, noise, &mut keep);
         model.parameters_mut()[index] -= step;
         embeddings.data().iter().zip(d_embeddings.data()).map(|(e, d)| f64::from(*e) * f64::from(*d)).sum()
@@ -167,7 +167,7 @@ fn a_token_that_is_taken_alone_teaches_the_same_as_among_all() {
         for (precision, tolerance) in [(Precision::F32, 0.0), (Precision::Bf16, 1e-2)] {
             let dropout = Noise::On { seed: 5, pass: 6 };
             let learn = |model: &mut SentenceModel| {
-                model.set_precision(&pool, precision);
+                model.set_precision(precision);
                 let mut keep = Activations::default();
                 let mut gradients = vec![0.0; model.parameters().len()];
                 // The second pass finds the memory of the first.

@@ -176,7 +176,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         let (checkpoints, found) = Checkpoints::resume(folder, &self.identity, &tensors, arenas)?;
         self.checkpoints = Some(checkpoints);
         let Some(Found { checkpoint, state, unusable }) = found else { return Ok(()) };
-        self.model.parameters_changed(self.pool);
+        self.model.parameters_changed();
         for (checkpoint, reason) in &unusable {
             self.tell(&Event::Unusable { checkpoint, reason });
         }
@@ -242,7 +242,7 @@ impl<'a, M: Trainable> Training<'a, M> {
             return Err(self.not_a_number("gradient norm", norm, step, rows));
         }
         self.optimizer.update(self.pool, self.model, &self.gradients, learning_rate, step, self.arguments);
-        self.model.parameters_changed(self.pool);
+        self.model.parameters_changed();
         self.gradients.fill(0.0);
         self.open_rows.clear();
         Ok(norm)
@@ -403,7 +403,7 @@ impl<'a, M: Trainable> Training<'a, M> {
                 (_, _, Some(best)) => self.model.parameters_mut().copy_from_slice(best),
                 _ => unreachable!("the best parameters lie in a checkpoint or in memory"),
             }
-            self.model.parameters_changed(self.pool);
+            self.model.parameters_changed();
             self.tell(&Event::Restored { step });
         }
         Ok(Outcome::Finished(self.record()))

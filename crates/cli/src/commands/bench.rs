@@ -165,7 +165,7 @@ impl Bench {
             Some(Part::MakeModel { shape, out, tokenizer }) => {
                 let opened =
                     crate::terminal::open_model(Purpose::Encode, &tokenizer, pool, crate::precision::Choice::F32)?;
-                opened.model.random_of_shape(pool, shape.shape(), 42)?.save(&out, &[])?;
+                opened.model.random_of_shape(shape.shape(), 42)?.save(&out, &[])?;
                 say!("{}", out.display())?;
                 Ok(())
             }

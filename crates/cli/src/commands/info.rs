@@ -22,6 +22,7 @@ pub(crate) struct Info {
 impl Info {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let opened = crate::terminal::open_model(Purpose::EncodeFew, &self.model, pool, self.precision.precision)?;
+        opened.model.check_weights(pool)?;
         let summary = opened.model.summary();
         let embedder = maana::model::Embedder::new(&opened.model, pool)?;
         let fingerprint: String = embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -4,7 +4,7 @@ use super::weights::{MappedTensor, WeightFiles};
 use super::{Origin, TOKENIZER_FILES};
 use crate::bert::Bert;
 use crate::config::{EncoderConfig, Fields};
-use crate::layer_weights::{MappedLayer, MappedLayers, PackedLayer, Weights};
+use crate::layer_weights::{InTurn, MappedLayer, PackedLayer, Weights};
 use crate::modules::{Activation, Dense, Module, Pooling};
 use crate::parameters::{Held, Layout};
 use crate::sentence_model::{POOLING_KEYS, SentenceModel, Settings, concatenation_rank};
@@ -14,7 +14,7 @@ use maana_kernels::{Pool, PoolingMode, Precision};
 use maana_text::Tokenizer;
 use serde_json::Value;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A model, and what had to be assumed to read it.
 pub struct Opened {
@@ -27,12 +27,14 @@ pub struct Opened {
 /// What a model is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To learn, to be changed and saved: all parameters are held, as f32.
+    /// To learn, to be changed and saved: all parameters are held, as f32, and each layer is packed in every pass when its turn
+    /// comes.
     Train,
     /// To encode and nothing else: weights are packed as they are read and kept in no other form, and the words' embeddings
     /// stay in the file.
     Encode,
     /// To encode few texts and then end: all weights stay in the file, and each layer is packed in every pass when its turn comes.
+    /// That they are numbers is not looked at before an embedding is none.
     EncodeFew,
 }
 
@@ -133,12 +135,17 @@ fn read_model(
     };
     let mut packed_sums = None;
     let bert = match purpose {
-        Purpose::Train => Bert::new(pool, config, &parameters, precision),
-        Purpose::Encode | Purpose::EncodeFew => {
-            let pack = (purpose == Purpose::Encode).then_some(precision);
-            let (weights, sums) = weights_from(&files, pool, &config, &layout, words.as_ref(), pack)?;
-            packed_sums = Some(sums);
-            Bert::fixed(config, layout, precision, weights, words)
+        Purpose::Train => Bert::new(config, &parameters, precision),
+        Purpose::Encode => {
+            let (packed, sums) = pack_from(&files, pool, &config, &layout, words.as_ref(), precision)?;
+            packed_sums = Some(OnceLock::from(sums));
+            Bert::fixed(config, layout, precision, Weights::Packed(packed), words)
+        }
+        Purpose::EncodeFew => {
+            let layers = layout.products.iter().map(|products| MappedLayer::open(&files, &layout.tensors, products));
+            let layers = layers.collect::<Result<_, _>>()?;
+            packed_sums = Some(OnceLock::new());
+            Bert::fixed(config, layout, precision, Weights::Mapped(layers, InTurn::default()), words)
         }
     };
     let ModuleParts { pooling, modules, .. } = parts;
@@ -172,36 +179,30 @@ fn place_parameters(
     Ok((Layout::new(config, Held::Unpacked { words: true }), None))
 }
 
-/// The weights of products in the file, or packed from it, and sums of all tensors that are not among the parameters.
-fn weights_from(
+/// The weights of products, packed from the file, and sums of all tensors that are not among the parameters.
+fn pack_from(
     files: &WeightFiles,
     pool: &Pool,
     config: &EncoderConfig,
     layout: &Layout,
     words: Option<&MappedTensor>,
-    pack: Option<Precision>,
-) -> Result<(Weights, Vec<Vec<u128>>), ModelError> {
+    precision: Precision,
+) -> Result<(Vec<PackedLayer>, Vec<Vec<u128>>), ModelError> {
     let mut sums = vec![Vec::new(); layout.tensors.len()];
     if let Some((words, floats)) = words.and_then(|words| Some((words, words.as_floats()?))) {
         sums[0] = words.check(pool, floats)?;
     }
-    let (mut packed, mut mapped) = (Vec::new(), Vec::new());
+    let mut packed = Vec::with_capacity(config.layers);
     let mut buffers: [Vec<f32>; 4] = Default::default();
     for products in &layout.products {
         let layer = MappedLayer::open(files, &layout.tensors, products)?;
-        layer.check(pool, products, &mut sums)?;
-        match pack {
-            Some(precision) => {
-                packed.push(PackedLayer::pack(pool, config, precision, layer.weights(pool, &mut buffers)));
-            }
-            None => mapped.push(layer),
-        }
+        layer.each::<ModelError>(pool, products, |number, tensor, floats| {
+            sums[number] = tensor.check(pool, floats)?;
+            Ok(())
+        })?;
+        packed.push(PackedLayer::pack(pool, config, precision, layer.weights(pool, &mut buffers)));
     }
-    let weights = match pack {
-        Some(_) => Weights::Packed(packed),
-        None => Weights::Mapped(MappedLayers::new(mapped)),
-    };
-    Ok((weights, sums))
+    Ok((packed, sums))
 }
 
 /// `modules.json`: where each module's files lie.

@@ -216,6 +216,15 @@ impl MappedTensor {
             format!("tensor `{}` holds a value that is not a number or infinite; the weights are damaged", self.name);
         Err(ModelError::invalid(&self.path, reason))
     }
+
+    /// Sums as [`MappedTensor::check`] gives them, whatever the elements are.
+    pub(crate) fn sums(&self, pool: &Pool, floats: &[f32]) -> Vec<u128> {
+        let mut sums = vec![0; floats.len().div_ceil(CHUNK)];
+        pool.for_each_chunk(&mut sums, 1, |number, sum| {
+            sum[0] = sum_of(&floats[number * CHUNK..floats.len().min((number + 1) * CHUNK)]);
+        });
+        sums
+    }
 }
 
 /// Sums of each chunk of a tensor's elements, as [`MappedTensor::check`] gives them.

@@ -73,10 +73,7 @@ impl Dense {
             Activation::Identity => {}
             Activation::Tanh => pairs.for_each(|(d, value)| *d *= 1.0 - value.tanh() * value.tanh()),
             Activation::Relu => pairs.filter(|(_, value)| **value <= 0.0).for_each(|(d, _)| *d = 0.0),
-            Activation::Gelu => {
-                let d_after = d_before.clone();
-                maana_kernels::gelu_backward(pool, before.data(), d_after.data(), d_before.data_mut());
-            }
+            Activation::Gelu => maana_kernels::gelu_backward(pool, before.data(), d_before.data_mut()),
         }
         maana_kernels::matmul_weight_gradient(
             pool,

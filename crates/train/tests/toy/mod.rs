@@ -135,7 +135,7 @@ impl Trainable for Toy {
         &mut self.parameters
     }
 
-    fn parameters_changed(&mut self, _pool: &Pool) {
+    fn parameters_changed(&mut self) {
         self.changes += 1;
     }
 
