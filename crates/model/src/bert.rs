@@ -22,6 +22,15 @@ pub(crate) struct Bert {
     words: Option<MappedTensor>,
 }
 
+/// What goes through the encoder.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass<'a> {
+    pub(crate) batch: &'a TokenBatch,
+    pub(crate) noise: Noise,
+    /// Tokens that are wanted, ascending, if not all are: of the last layer only they are computed to the end.
+    pub(crate) wanted: Option<&'a [usize]>,
+}
+
 impl Bert {
     /// An encoder that learns: its weights are among its parameters.
     pub(crate) fn new(config: EncoderConfig, parameters: &[f32], precision: Precision) -> Self {
@@ -91,45 +100,30 @@ impl Bert {
         self.weights.parameters_changed();
     }
 
-    /// Token embeddings of the last layer, `(t, h)`, left in `keep.hidden`; what backward needs is kept. Of the last layer only
-    /// `wanted` tokens are computed to the end, ascending, if not all are; then only they are left.
-    pub(crate) fn forward(
-        &self,
-        pool: &Pool,
-        parameters: &[f32],
-        batch: &TokenBatch,
-        noise: Noise,
-        wanted: Option<&[usize]>,
-        keep: &mut EncoderActivations,
-    ) {
+    /// Token embeddings of the last layer, `(t, h)`, of the tokens that are wanted, left in `keep.hidden`; what backward needs is
+    /// kept.
+    pub(crate) fn forward(&self, pool: &Pool, parameters: &[f32], pass: Pass<'_>, keep: &mut EncoderActivations) {
         keep.layers.resize_with(self.config.layers, LayerActivations::default);
-        self.embed(pool, parameters, batch, noise, keep);
+        self.embed(pool, parameters, pass, keep);
         for index in 0..self.config.layers {
-            let (wanted, layer) = (self.wanted_of_layer(wanted, index), &mut keep.layers[index]);
+            let layer = &mut keep.layers[index];
             keep.work.lend(self.precision, layer);
-            self.layer(pool, parameters, index, batch, noise, true, wanted, &mut keep.hidden, &mut keep.work);
+            self.layer(pool, parameters, index, self.at_layer(pass, index), true, &mut keep.hidden, &mut keep.work);
             keep.work.keep(pool, self.precision, layer);
         }
     }
 
-    /// As [`Bert::forward`] without dropout, and nothing is kept for backward.
-    pub(crate) fn infer(
-        &self,
-        pool: &Pool,
-        parameters: &[f32],
-        batch: &TokenBatch,
-        wanted: Option<&[usize]>,
-        keep: &mut EncoderActivations,
-    ) {
-        self.embed(pool, parameters, batch, Noise::Off, keep);
+    /// As [`Bert::forward`], and nothing is kept for backward.
+    pub(crate) fn infer(&self, pool: &Pool, parameters: &[f32], pass: Pass<'_>, keep: &mut EncoderActivations) {
+        self.embed(pool, parameters, pass, keep);
         for index in 0..self.config.layers {
-            let wanted = self.wanted_of_layer(wanted, index);
-            self.layer(pool, parameters, index, batch, Noise::Off, false, wanted, &mut keep.hidden, &mut keep.work);
+            self.layer(pool, parameters, index, self.at_layer(pass, index), false, &mut keep.hidden, &mut keep.work);
         }
     }
 
-    fn wanted_of_layer<'a>(&self, wanted: Option<&'a [usize]>, index: usize) -> Option<&'a [usize]> {
-        wanted.filter(|_| index + 1 == self.config.layers)
+    /// All tokens are wanted of every layer but the last.
+    fn at_layer<'a>(&self, pass: Pass<'a>, index: usize) -> Pass<'a> {
+        Pass { wanted: pass.wanted.filter(|_| index + 1 == self.config.layers), ..pass }
     }
 
     /// Adds every parameter's gradient, given that of the token embeddings, or of those that were `wanted`, in
@@ -138,22 +132,18 @@ impl Bert {
         &self,
         pool: &Pool,
         parameters: &[f32],
-        batch: &TokenBatch,
-        noise: Noise,
-        wanted: Option<&[usize]>,
+        pass: Pass<'_>,
         keep: &mut EncoderActivations,
         gradients: &mut [f32],
     ) {
         for index in (0..self.config.layers).rev() {
-            self.input_again(pool, parameters, index, noise, keep);
+            self.input_again(pool, parameters, index, pass, keep);
             let EncoderActivations { hidden, layers, work, scratch, .. } = keep;
             self.layer_backward(
                 pool,
                 parameters,
                 index,
-                batch,
-                noise,
-                self.wanted_of_layer(wanted, index),
+                self.at_layer(pass, index),
                 hidden,
                 &layers[index],
                 work,
@@ -161,17 +151,24 @@ impl Bert {
                 gradients,
             );
         }
-        self.embed_backward(pool, parameters, batch, noise, keep, gradients);
+        self.embed_backward(pool, parameters, pass, keep, gradients);
     }
 
     /// Computes what entered a layer once more into `keep.hidden`: the same bits as in forward.
-    fn input_again(&self, pool: &Pool, parameters: &[f32], index: usize, noise: Noise, keep: &mut EncoderActivations) {
+    fn input_again(
+        &self,
+        pool: &Pool,
+        parameters: &[f32],
+        index: usize,
+        pass: Pass<'_>,
+        keep: &mut EncoderActivations,
+    ) {
         let hidden = sized(&mut keep.hidden, keep.embedding_sum.len());
         if index == 0 {
             let weights = self.layout.embeddings(parameters);
             let (sum, statistics) = (&keep.embedding_sum, &keep.embedding_statistics);
             maana_kernels::layer_norm_again(pool, sum, weights.gamma, weights.beta, statistics, hidden);
-            drop_out(pool, hidden, self.config.hidden, self.dropout(noise, Place::Embeddings), None);
+            drop_out(pool, hidden, self.config.hidden, self.mask(pass, Place::Embeddings));
         } else {
             let weights = self.layout.layer(parameters, index - 1);
             let (sum, statistics) = (&keep.layers[index - 1].output_sum, &keep.layers[index - 1].output_statistics);
@@ -179,7 +176,8 @@ impl Bert {
         }
     }
 
-    fn embed(&self, pool: &Pool, parameters: &[f32], batch: &TokenBatch, noise: Noise, keep: &mut EncoderActivations) {
+    fn embed(&self, pool: &Pool, parameters: &[f32], pass: Pass<'_>, keep: &mut EncoderActivations) {
+        let batch = pass.batch;
         let hidden = self.config.hidden;
         let tokens = batch.tokens();
         let weights = self.layout.embeddings(parameters);
@@ -195,23 +193,23 @@ impl Bert {
         let output = sized(&mut keep.hidden, tokens * hidden);
         let epsilon = self.config.layer_norm_epsilon;
         maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, output, statistics);
-        drop_out(pool, output, hidden, self.dropout(noise, Place::Embeddings), None);
+        drop_out(pool, output, hidden, self.mask(pass, Place::Embeddings));
     }
 
     fn embed_backward(
         &self,
         pool: &Pool,
         parameters: &[f32],
-        batch: &TokenBatch,
-        noise: Noise,
+        pass: Pass<'_>,
         keep: &mut EncoderActivations,
         gradients: &mut [f32],
     ) {
+        let batch = pass.batch;
         let hidden = self.config.hidden;
         let weights = self.layout.embeddings(parameters);
         let into = self.layout.embeddings_mut(gradients);
         let Scratch { d_hidden, d_sum, .. } = &mut keep.scratch;
-        drop_out(pool, d_hidden, hidden, self.dropout(noise, Place::Embeddings), None);
+        drop_out(pool, d_hidden, hidden, self.mask(pass, Place::Embeddings));
         let d_sum = sized(d_sum, d_hidden.len());
         let (sum, statistics) = (&keep.embedding_sum, &keep.embedding_statistics);
         maana_kernels::layer_norm_backward(
@@ -240,14 +238,13 @@ impl Bert {
         pool: &Pool,
         parameters: &[f32],
         index: usize,
-        batch: &TokenBatch,
-        noise: Noise,
+        pass: Pass<'_>,
         trains: bool,
-        wanted: Option<&[usize]>,
         hidden: &mut Vec<f32>,
         work: &mut LayerWork,
     ) {
         let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
+        let Pass { batch, wanted, .. } = pass;
         let t = batch.tokens();
         let weights = self.layout.layer(parameters, index);
         let among = [weights.qkv_weight, weights.output_weight, weights.up_weight, weights.down_weight];
@@ -259,7 +256,7 @@ impl Bert {
         self.round_kept(pool, trains, qkv);
         let context = sized(&mut work.context, t * h);
         let log_sum_exp = sized(&mut work.log_sum_exp, t * heads);
-        let dropout = self.dropout(noise, Place::Probabilities(index));
+        let dropout = self.dropout(pass.noise, Place::Probabilities(index));
         let (head_dim, scale) = (self.config.head_dim(), self.scale());
         maana_kernels::attention(pool, qkv, &batch.offsets, heads, head_dim, scale, dropout, context, log_sum_exp);
         self.round_kept(pool, trains, context);
@@ -275,8 +272,8 @@ impl Bert {
             hidden.truncate(e * h);
         }
         let sum = sized_within(&mut work.attention_sum, e * h, t * h);
-        let dropout = self.dropout(noise, Place::AttentionOutput(index));
-        linear_and_residual(pool, rows(context, h), &packed.output, weights.output_bias, dropout, wanted, hidden, sum);
+        let mask = self.mask(pass, Place::AttentionOutput(index));
+        linear_and_residual(pool, rows(context, h), &packed.output, weights.output_bias, mask, hidden, sum);
         let y = sized_within(&mut work.attention_normed, e * h, t * h);
         let statistics = sized_within(&mut work.attention_statistics, e * 2, t * 2);
         maana_kernels::layer_norm(pool, sum, weights.attention_gamma, weights.attention_beta, epsilon, y, statistics);
@@ -292,8 +289,8 @@ impl Bert {
         }
 
         let sum = sized_within(&mut work.output_sum, e * h, t * h);
-        let dropout = self.dropout(noise, Place::Output(index));
-        linear_and_residual(pool, rows(after_gelu, i), &packed.down, weights.down_bias, dropout, wanted, y, sum);
+        let mask = self.mask(pass, Place::Output(index));
+        linear_and_residual(pool, rows(after_gelu, i), &packed.down, weights.down_bias, mask, y, sum);
         let statistics = sized_within(&mut work.output_statistics, e * 2, t * 2);
         maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, hidden, statistics);
     }
@@ -313,9 +310,7 @@ impl Bert {
         pool: &Pool,
         parameters: &[f32],
         index: usize,
-        batch: &TokenBatch,
-        noise: Noise,
-        wanted: Option<&[usize]>,
+        pass: Pass<'_>,
         x: &[f32],
         keep: &LayerActivations,
         work: &mut LayerWork,
@@ -323,6 +318,7 @@ impl Bert {
         gradients: &mut [f32],
     ) {
         let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
+        let Pass { batch, wanted, .. } = pass;
         let (t, precision) = (batch.tokens(), self.precision);
         // Tokens that were computed to the end.
         let e = wanted.map_or(t, <[usize]>::len);
@@ -346,7 +342,7 @@ impl Bert {
         d_hidden.copy_from_slice(d_sum);
         let d_down = sized_within(d_dropped, e * h, t * h);
         d_down.copy_from_slice(d_sum);
-        drop_out(pool, d_down, h, self.dropout(noise, Place::Output(index)), wanted);
+        drop_out(pool, d_down, h, self.mask(pass, Place::Output(index)));
         let before_gelu = keep.before_gelu.read(pool, precision, &mut work.before_gelu);
         let after_gelu = sized_within(&mut work.after_gelu, e * i, t * i);
         maana_kernels::gelu(pool, before_gelu, after_gelu);
@@ -376,7 +372,7 @@ impl Bert {
         d_hidden.copy_from_slice(d_sum);
         let d_output = sized_within(d_dropped, e * h, t * h);
         d_output.copy_from_slice(d_sum);
-        drop_out(pool, d_output, h, self.dropout(noise, Place::AttentionOutput(index)), wanted);
+        drop_out(pool, d_output, h, self.mask(pass, Place::AttentionOutput(index)));
         let context = keep.context.read(pool, precision, &mut work.context);
         let ended = wanted.map_or(context, |wanted| gathered(&mut work.attention_normed, context, wanted, h, t));
         linear_gradient(pool, precision, rows(d_output, h), rows(ended, h), into.output_weight, into.output_bias);
@@ -389,7 +385,7 @@ impl Bert {
             spread(d_hidden, wanted, h, t);
         }
         let d_qkv = sized(d_qkv, t * 3 * h);
-        let dropout = self.dropout(noise, Place::Probabilities(index));
+        let dropout = self.dropout(pass.noise, Place::Probabilities(index));
         let (head_dim, scale) = (self.config.head_dim(), self.scale());
         let qkv = keep.qkv.read(pool, precision, &mut work.qkv);
         maana_kernels::attention_backward(
@@ -422,6 +418,12 @@ impl Bert {
             let first = self.config.first_position as u32;
             positions.extend(first..first + length as u32);
         }
+    }
+
+    fn mask<'a>(&self, pass: Pass<'a>, place: Place) -> Option<Mask<'a>> {
+        // All tokens are embedded.
+        let tokens = pass.wanted.filter(|_| !matches!(place, Place::Embeddings));
+        Some(Mask { dropout: self.dropout(pass.noise, place)?, tokens })
     }
 
     fn dropout(&self, noise: Noise, place: Place) -> Option<Dropout> {
@@ -462,17 +464,16 @@ fn linear_and_residual(
     x: Rows<'_>,
     packed: &PackedMatrix,
     bias: &[f32],
-    dropout: Option<Dropout>,
-    wanted: Option<&[usize]>,
+    mask: Option<Mask<'_>>,
     residual: &[f32],
     sum: &mut [f32],
 ) {
-    if dropout.is_none() {
+    if mask.is_none() {
         maana_kernels::linear(pool, x, packed, Some(bias), After::Add(residual), sum);
         return;
     }
     maana_kernels::linear(pool, x, packed, Some(bias), After::Nothing, sum);
-    drop_out(pool, sum, packed.n(), dropout, wanted);
+    drop_out(pool, sum, packed.n(), mask);
     maana_kernels::add(pool, sum, residual);
 }
 
@@ -517,8 +518,13 @@ fn spread(values: &mut Vec<f32>, tokens: &[usize], h: usize, t: usize) {
 }
 
 /// Dropout of all tokens' values, or of those of some tokens, which have the masks of their places among all.
-fn drop_out(pool: &Pool, values: &mut [f32], h: usize, dropout: Option<Dropout>, tokens: Option<&[usize]>) {
-    let Some(dropout) = dropout else { return };
+struct Mask<'a> {
+    dropout: Dropout,
+    tokens: Option<&'a [usize]>,
+}
+
+fn drop_out(pool: &Pool, values: &mut [f32], h: usize, mask: Option<Mask<'_>>) {
+    let Some(Mask { dropout, tokens }) = mask else { return };
     let Some(tokens) = tokens else { return maana_kernels::dropout(pool, values, h, &dropout) };
     for (values, token) in values.chunks_exact_mut(h).zip(tokens) {
         maana_kernels::dropout(pool, values, h, &Dropout { first_row: *token as u64, ..dropout });

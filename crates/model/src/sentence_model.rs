@@ -2,7 +2,7 @@
 //! [`crate::Embedder`] is its use. Knows nothing of files: see `folder`.
 
 use crate::activations::{EncoderActivations, sized, sized_within};
-use crate::bert::Bert;
+use crate::bert::{Bert, Pass};
 use crate::folder::{Origin, sums};
 use crate::modules::{Module, Pooling};
 use crate::summary::{ModelSummary, ModuleSummary};
@@ -142,7 +142,8 @@ impl SentenceModel {
     /// As [`SentenceModel::infer`], but for the normalisation that ends it, if one does: [`SentenceModel::finish`] makes it up.
     pub fn infer_plain(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
         let tokens = self.pooling.tokens(&batch.offsets, prompt_length);
-        self.bert.infer(pool, &self.parameters, batch, tokens.as_deref(), &mut keep.encoder);
+        let pass = Pass { batch, noise: Noise::Off, wanted: tokens.as_deref() };
+        self.bert.infer(pool, &self.parameters, pass, &mut keep.encoder);
         let mut x = self.pooled(pool, batch, tokens.as_deref(), prompt_length, &keep.encoder.hidden);
         let modules = self.modules.len() - usize::from(self.normalizes());
         for module in &self.modules[..modules] {
@@ -169,7 +170,8 @@ impl SentenceModel {
 
     /// What leaves the encoder for every token, before pooling: `(tokens, hidden)`.
     pub fn infer_tokens(&self, pool: &Pool, batch: &TokenBatch, keep: &mut Activations) -> Matrix {
-        self.bert.infer(pool, &self.parameters, batch, None, &mut keep.encoder);
+        let pass = Pass { batch, noise: Noise::Off, wanted: None };
+        self.bert.infer(pool, &self.parameters, pass, &mut keep.encoder);
         Matrix::from_vec(batch.tokens(), self.bert.config.hidden, keep.encoder.hidden.clone())
     }
 
@@ -344,7 +346,8 @@ impl Trainable for SentenceModel {
     fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Activations) -> Matrix {
         self.assert_whole();
         let wanted = self.pooling.tokens(&batch.offsets, 0);
-        self.bert.forward(pool, &self.parameters, batch, noise, wanted.as_deref(), &mut keep.encoder);
+        let pass = Pass { batch, noise, wanted: wanted.as_deref() };
+        self.bert.forward(pool, &self.parameters, pass, &mut keep.encoder);
         let mut x = self.pooled(pool, batch, wanted.as_deref(), 0, &keep.encoder.hidden);
         keep.stages.clear();
         for module in &self.modules {
@@ -379,7 +382,8 @@ impl Trainable for SentenceModel {
             sized(d_hidden, batch.tokens() * hidden);
             self.pooling.backward(pool, states, hidden, &batch.offsets, &d_x, d_hidden);
         }
-        self.bert.backward(pool, &self.parameters, batch, noise, wanted.as_deref(), &mut keep.encoder, gradients);
+        let pass = Pass { batch, noise, wanted: wanted.as_deref() };
+        self.bert.backward(pool, &self.parameters, pass, &mut keep.encoder, gradients);
     }
 
     fn parameters(&self) -> &[f32] {
