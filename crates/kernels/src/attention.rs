@@ -20,49 +20,39 @@ fn rows_together(length: usize, l: usize) -> usize {
     rows.min(length)
 }
 
-/// Fills `context` and `log_sum_exp`. `qkv` is `(tokens, 3, heads, head_dim)`, `context` `(tokens, heads, head_dim)`,
-/// `log_sum_exp` `(tokens, heads)`. Dropout applies to the probabilities: row = token · heads + head, column = key.
-#[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
-pub fn attention(
-    pool: &Pool,
-    qkv: &[f32],
-    offsets: &[usize],
-    heads: usize,
-    head_dim: usize,
-    scale: f32,
-    dropout: Option<Dropout>,
-    context: &mut [f32],
-    log_sum_exp: &mut [f32],
-) {
-    attention_on(isa(), pool, qkv, offsets, heads, head_dim, scale, dropout, context, log_sum_exp);
+/// What attention runs over, forward and backward.
+#[derive(Clone, Copy)]
+pub struct Attention<'a> {
+    /// Where each sequence begins, and behind the last where it ends.
+    pub offsets: &'a [usize],
+    /// Heads side by side.
+    pub heads: usize,
+    /// Columns of a head.
+    pub head_dim: usize,
+    /// What scores are multiplied by.
+    pub scale: f32,
+    /// Applies to the probabilities: row = token · heads + head, column = key.
+    pub dropout: Option<Dropout>,
 }
 
-#[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
-fn attention_on(
-    isa: Isa,
-    pool: &Pool,
-    qkv: &[f32],
-    offsets: &[usize],
-    heads: usize,
-    head_dim: usize,
-    scale: f32,
-    dropout: Option<Dropout>,
-    context: &mut [f32],
-    log_sum_exp: &mut [f32],
-) {
-    let tokens = *offsets.last().expect("offsets begin with 0");
-    let width = heads * head_dim;
+/// Fills `context` and `log_sum_exp`. `qkv` is `(tokens, 3, heads, head_dim)`, `context` `(tokens, heads, head_dim)`,
+/// `log_sum_exp` `(tokens, heads)`.
+pub fn attention(pool: &Pool, of: Attention<'_>, qkv: &[f32], context: &mut [f32], log_sum_exp: &mut [f32]) {
+    forward_on(isa(), pool, of, qkv, context, log_sum_exp);
+}
+
+fn forward_on(isa: Isa, pool: &Pool, of: Attention<'_>, qkv: &[f32], context: &mut [f32], log_sum_exp: &mut [f32]) {
+    let Attention { heads, head_dim, scale, dropout, .. } = of;
+    let (tokens, width) = of.tokens_and_width();
     assert_eq!((qkv.len(), context.len()), (tokens * 3 * width, tokens * width), "{tokens} tokens of {width}");
     assert_eq!(log_sum_exp.len(), tokens * heads, "{tokens} tokens, {heads} heads");
     let product = SmallProduct::new(isa);
     let panel = product.columns();
     let (context, log_sum_exp) = (Disjoint::new(context), Disjoint::new(log_sum_exp));
-    pool.run((offsets.len() - 1) * heads, |task| {
-        let head = Head::new(qkv, offsets, heads, head_dim, task);
+    pool.run(of.tasks(), |task| {
+        let head = Head::new(of, qkv, task);
         let length = head.length;
-        let (l, d) = (length.next_multiple_of(panel), head_dim.next_multiple_of(panel));
-        let block = rows_together(length, l);
-        let dropped = if dropout.is_some() { block * l } else { 0 };
+        let Sizes { l, d, block, dropped } = head.sizes(panel, dropout);
         let sizes = [head_dim * l, length * d, block * l, dropped, block * d, block, block];
         with_scratch(sizes, |[keys, values, scores, factors, contexts, lse, inverse]| {
             head.transpose(1, scale, panel, keys);
@@ -97,52 +87,40 @@ fn attention_on(
 }
 
 /// Fills `d_qkv`, given what [`attention`] took and gave and the gradient of its context.
-#[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
 pub fn attention_backward(
     pool: &Pool,
+    of: Attention<'_>,
     qkv: &[f32],
-    offsets: &[usize],
-    heads: usize,
-    head_dim: usize,
-    scale: f32,
-    dropout: Option<Dropout>,
     context: &[f32],
     log_sum_exp: &[f32],
     d_context: &[f32],
     d_qkv: &mut [f32],
 ) {
-    let isa = isa();
-    backward_on(isa, pool, qkv, offsets, heads, head_dim, scale, dropout, context, log_sum_exp, d_context, d_qkv);
+    backward_on(isa(), pool, of, qkv, context, log_sum_exp, d_context, d_qkv);
 }
 
-#[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
+#[expect(clippy::too_many_arguments, reason = "those of attention_backward, and the rung")]
 fn backward_on(
     isa: Isa,
     pool: &Pool,
+    of: Attention<'_>,
     qkv: &[f32],
-    offsets: &[usize],
-    heads: usize,
-    head_dim: usize,
-    scale: f32,
-    dropout: Option<Dropout>,
     context: &[f32],
     log_sum_exp: &[f32],
     d_context: &[f32],
     d_qkv: &mut [f32],
 ) {
-    let tokens = *offsets.last().expect("offsets begin with 0");
-    let width = heads * head_dim;
+    let Attention { heads, head_dim, scale, dropout, .. } = of;
+    let (tokens, width) = of.tokens_and_width();
     assert_eq!((qkv.len(), d_qkv.len()), (tokens * 3 * width, tokens * 3 * width), "{tokens} tokens of {width}");
     assert_eq!((context.len(), d_context.len()), (tokens * width, tokens * width), "{tokens} tokens of {width}");
     let product = SmallProduct::new(isa);
     let panel = product.columns();
     let d_qkv = Disjoint::new(d_qkv);
-    pool.run((offsets.len() - 1) * heads, |task| {
-        let head = Head::new(qkv, offsets, heads, head_dim, task);
+    pool.run(of.tasks(), |task| {
+        let head = Head::new(of, qkv, task);
         let length = head.length;
-        let (l, d) = (length.next_multiple_of(panel), head_dim.next_multiple_of(panel));
-        let block = rows_together(length, l);
-        let dropped = if dropout.is_some() { block * l } else { 0 };
+        let Sizes { l, d, block, dropped } = head.sizes(panel, dropout);
         let (columns, rows, few) = (head_dim * l, length * d, block * d);
         let sizes = [columns, columns, rows, rows, rows, block * l, block * l, dropped, few, few, few, block, block];
         with_scratch(sizes, |scratch| {
@@ -221,11 +199,38 @@ struct Head<'a> {
     head: usize,
 }
 
+/// What a task's buffers are as large as.
+struct Sizes {
+    l: usize,
+    d: usize,
+    /// Query rows that are worked on together.
+    block: usize,
+    /// Dropout's factors of so many rows, if there is dropout.
+    dropped: usize,
+}
+
+impl Attention<'_> {
+    fn tokens_and_width(&self) -> (usize, usize) {
+        (*self.offsets.last().expect("offsets begin with 0"), self.heads * self.head_dim)
+    }
+
+    fn tasks(&self) -> usize {
+        (self.offsets.len() - 1) * self.heads
+    }
+}
+
 impl<'a> Head<'a> {
-    fn new(qkv: &'a [f32], offsets: &[usize], heads: usize, head_dim: usize, task: usize) -> Self {
+    fn new(of: Attention<'_>, qkv: &'a [f32], task: usize) -> Self {
+        let Attention { offsets, heads, head_dim, .. } = of;
         let (sequence, head) = (task / heads, task % heads);
         let first = offsets[sequence];
         Self { qkv, first, length: offsets[sequence + 1] - first, heads, head_dim, head }
+    }
+
+    fn sizes(&self, panel: usize, dropout: Option<Dropout>) -> Sizes {
+        let (l, d) = (self.length.next_multiple_of(panel), self.head_dim.next_multiple_of(panel));
+        let block = rows_together(self.length, l);
+        Sizes { l, d, block, dropped: if dropout.is_some() { block * l } else { 0 } }
     }
 
     /// Where query (0), key (1) or value (2) of a row begins.
@@ -368,6 +373,10 @@ mod tests {
     const DIM: usize = 5;
     const SCALE: f32 = 0.4;
 
+    fn of(offsets: &[usize], dropout: Option<Dropout>) -> Attention<'_> {
+        Attention { offsets, heads: HEADS, head_dim: DIM, scale: SCALE, dropout }
+    }
+
     fn factors(dropout: Option<Dropout>, row: usize, length: usize) -> Vec<f32> {
         let mut factors = vec![1.0; length];
         if let Some(dropout) = dropout {
@@ -402,7 +411,7 @@ mod tests {
     fn forward(pool: &Pool, qkv: &[f32], offsets: &[usize], dropout: Option<Dropout>) -> (Vec<f32>, Vec<f32>) {
         let tokens = offsets[offsets.len() - 1];
         let (mut context, mut lse) = (vec![0.0; tokens * HEADS * DIM], vec![0.0; tokens * HEADS]);
-        attention(pool, qkv, offsets, HEADS, DIM, SCALE, dropout, &mut context, &mut lse);
+        attention(pool, of(offsets, dropout), qkv, &mut context, &mut lse);
         (context, lse)
     }
 
@@ -417,9 +426,7 @@ mod tests {
             let (context, lse) = forward(&pool, &qkv, &offsets, dropout);
             assert_close(&context, &reference_attention(&wide(&qkv), &offsets, dropout), 1e-5, "context");
             let mut d_qkv = vec![9.0; qkv.len()];
-            attention_backward(
-                &pool, &qkv, &offsets, HEADS, DIM, SCALE, dropout, &context, &lse, &d_context, &mut d_qkv,
-            );
+            attention_backward(&pool, of(&offsets, dropout), &qkv, &context, &lse, &d_context, &mut d_qkv);
             let value = |qkv: &[f64]| -> f64 {
                 let context = reference_attention(qkv, &offsets, dropout);
                 context.iter().zip(&d_context).map(|(c, d)| c * f64::from(*d)).sum()
@@ -464,11 +471,10 @@ mod tests {
             let run = |isa: Isa, threads: usize| {
                 let pool = Pool::new(threads);
                 let (mut context, mut lse) = (vec![9.0; tokens * width], vec![9.0; tokens * heads]);
-                attention_on(isa, &pool, &qkv, &offsets, heads, head_dim, SCALE, dropout, &mut context, &mut lse);
+                let of = Attention { heads, head_dim, ..of(&offsets, dropout) };
+                forward_on(isa, &pool, of, &qkv, &mut context, &mut lse);
                 let mut d_qkv = vec![9.0; qkv.len()];
-                backward_on(
-                    isa, &pool, &qkv, &offsets, heads, head_dim, SCALE, dropout, &context, &lse, &d_context, &mut d_qkv,
-                );
+                backward_on(isa, &pool, of, &qkv, &context, &lse, &d_context, &mut d_qkv);
                 (context, lse, d_qkv)
             };
             let expected = run(Isa::ladder()[0], 1);

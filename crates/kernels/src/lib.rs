@@ -23,7 +23,7 @@ mod pooling;
 mod top_k;
 
 pub use adamw::{AdamW, adamw, sum_of_squares};
-pub use attention::{attention, attention_backward};
+pub use attention::{Attention, attention, attention_backward};
 pub use bf16::{narrow, round_to_bf16, widen};
 pub use codes::{different_bits, dot_all_codes, dot_codes, weights_of_codes};
 pub use dispatch::{Isa, isa};

@@ -11,7 +11,7 @@ pub use rounds::{Round, encode_rounds, evaluate_rounds, train_rounds};
 pub use search::{Method, SearchBenchError, SearchRound, judge_vectors, made_vectors, make_vectors, search_rounds};
 pub use texts::pairs_of_card_lengths;
 
-use maana_kernels::{After, PackedMatrix, Pool, Precision, Rows};
+use maana_kernels::{After, Attention, PackedMatrix, Pool, Precision, Rows};
 use maana_model::{Embedder, ModelError, SentenceModel};
 use std::time::Instant;
 
@@ -77,13 +77,10 @@ fn attention_of(pool: &Pool, sequences: usize, length: usize, heads: usize, head
     let d_context = numbers(tokens * width, 4);
     let (mut context, mut lse) = (vec![0.0; tokens * width], vec![0.0; tokens * heads]);
     let mut d_qkv = vec![0.0; tokens * 3 * width];
-    let forward = median_seconds(|| {
-        maana_kernels::attention(pool, &qkv, &offsets, heads, head_dim, scale, None, &mut context, &mut lse);
-    });
+    let of = Attention { offsets: &offsets, heads, head_dim, scale, dropout: None };
+    let forward = median_seconds(|| maana_kernels::attention(pool, of, &qkv, &mut context, &mut lse));
     let backward = median_seconds(|| {
-        maana_kernels::attention_backward(
-            pool, &qkv, &offsets, heads, head_dim, scale, None, &context, &lse, &d_context, &mut d_qkv,
-        );
+        maana_kernels::attention_backward(pool, of, &qkv, &context, &lse, &d_context, &mut d_qkv);
     });
     (forward, forward + backward)
 }

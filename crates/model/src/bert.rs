@@ -9,7 +9,7 @@ use crate::folder::MappedTensor;
 use crate::layer_weights::{InTurn, Weights};
 use crate::parameters::{Held, Layout};
 use crate::trainable::Noise;
-use maana_kernels::{After, Dropout, PackedMatrix, Pool, Precision, Rows};
+use maana_kernels::{After, Attention, Dropout, PackedMatrix, Pool, Precision, Rows};
 use maana_text::TokenBatch;
 
 /// The encoder: its shape, its parameters and the weights in the form that the products want.
@@ -256,9 +256,7 @@ impl Bert {
         self.round_kept(pool, trains, qkv);
         let context = sized(&mut work.context, t * h);
         let log_sum_exp = sized(&mut work.log_sum_exp, t * heads);
-        let dropout = self.dropout(pass.noise, Place::Probabilities(index));
-        let (head_dim, scale) = (self.config.head_dim(), self.scale());
-        maana_kernels::attention(pool, qkv, &batch.offsets, heads, head_dim, scale, dropout, context, log_sum_exp);
+        maana_kernels::attention(pool, self.attention(pass, index), qkv, context, log_sum_exp);
         self.round_kept(pool, trains, context);
 
         // From here on `e` tokens, which are all or those that are wanted.
@@ -317,7 +315,7 @@ impl Bert {
         scratch: &mut Scratch,
         gradients: &mut [f32],
     ) {
-        let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
+        let (h, i) = (self.config.hidden, self.config.intermediate);
         let Pass { batch, wanted, .. } = pass;
         let (t, precision) = (batch.tokens(), self.precision);
         // Tokens that were computed to the end.
@@ -385,29 +383,18 @@ impl Bert {
             spread(d_hidden, wanted, h, t);
         }
         let d_qkv = sized(d_qkv, t * 3 * h);
-        let dropout = self.dropout(pass.noise, Place::Probabilities(index));
-        let (head_dim, scale) = (self.config.head_dim(), self.scale());
         let qkv = keep.qkv.read(pool, precision, &mut work.qkv);
-        maana_kernels::attention_backward(
-            pool,
-            qkv,
-            &batch.offsets,
-            heads,
-            head_dim,
-            scale,
-            dropout,
-            context,
-            &keep.log_sum_exp,
-            d_context,
-            d_qkv,
-        );
+        let of = self.attention(pass, index);
+        maana_kernels::attention_backward(pool, of, qkv, context, &keep.log_sum_exp, d_context, d_qkv);
         linear_gradient(pool, precision, rows(d_qkv, 3 * h), rows(x, h), into.qkv_weight, into.qkv_bias);
         maana_kernels::matmul(pool, precision, rows(d_qkv, 3 * h), weight(weights.qkv_weight, h), d_hidden, true);
     }
 
-    /// Scores are divided by √head_dim.
-    fn scale(&self) -> f32 {
-        1.0 / (self.config.head_dim() as f32).sqrt()
+    /// A layer's attention: scores are divided by √head_dim.
+    fn attention<'a>(&self, pass: Pass<'a>, index: usize) -> Attention<'a> {
+        let (heads, head_dim) = (self.config.heads, self.config.head_dim());
+        let dropout = self.dropout(pass.noise, Place::Probabilities(index));
+        Attention { offsets: &pass.batch.offsets, heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), dropout }
     }
 
     fn number_positions(&self, batch: &TokenBatch, positions: &mut Vec<u32>) {
