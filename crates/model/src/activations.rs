@@ -1,233 +1,365 @@
-//! What forward keeps for backward, and the memory that backward works in. Buffers grow once and are used again.
-//! Letters: `t` tokens, `h` hidden, `i` intermediate, `a` heads.
+//! What forward keeps for backward, and the memory that passes work in: one arena, taken before the first pass and cut for each by
+//! the number of its tokens. Letters: `t` tokens, `e` those that are computed to the end of a layer, `h` hidden, `i` intermediate,
+//! `a` heads.
 
 use crate::config::EncoderConfig;
 use maana_kernels::{Pool, Precision};
 
+/// Pieces of the arena begin on lines of the cache: so many elements apart, f32 or bf16.
+const LINE: usize = 32;
+
+/// What a pass needs memory for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Extent {
+    hidden: usize,
+    intermediate: usize,
+    heads: usize,
+    layers: usize,
+    tokens: usize,
+    ended: usize,
+    /// Whether backward follows, and in which precision it reads what forward keeps.
+    kept: Option<Precision>,
+}
+
+impl Extent {
+    /// A pass over so many tokens, of which `ended` are computed to the end of the last layer.
+    pub(crate) fn new(config: &EncoderConfig, tokens: usize, ended: usize, kept: Option<Precision>) -> Self {
+        let EncoderConfig { hidden, intermediate, heads, layers, .. } = *config;
+        Self { hidden, intermediate, heads, layers, tokens, ended, kept }
+    }
+
+    /// Hidden states, the sum of the embeddings, its statistics, the memory of forward, of backward, of all layers.
+    fn lengths(&self) -> [usize; 6] {
+        let (t, h) = (self.tokens, self.hidden);
+        let layers = self.whole_layers() * size(&self.kept_floats(t)) + size(&self.kept_floats(self.ended));
+        [t * h, t * h, 2 * t, size(&self.work()), size(&self.scratch()), layers]
+    }
+
+    fn halves(&self) -> usize {
+        self.whole_layers() * size(&self.kept_halves(self.tokens)) + size(&self.kept_halves(self.ended))
+    }
+
+    /// Layers of which every token is computed to the end.
+    fn whole_layers(&self) -> usize {
+        self.layers.saturating_sub(1)
+    }
+
+    /// In the order of [`LayerWork`]. What a layer keeps as it is made is made in the layer's own memory.
+    fn work(&self) -> [usize; 10] {
+        let Self { tokens: t, hidden: h, intermediate: i, heads: a, kept, .. } = *self;
+        // Tokens with room for what is rounded before it is kept, for sums and statistics, and for what GELU takes.
+        let (rounded, sums, taken) = match kept {
+            None => (t, t, 0),
+            Some(Precision::F32) => (0, 0, 0),
+            Some(_) => (t, 0, t),
+        };
+        [rounded * 3 * h, rounded * h, sums * a, sums * h, sums * 2, t * h, taken * i, t * i, sums * h, sums * 2]
+    }
+
+    /// In the order of [`Scratch`].
+    fn scratch(&self) -> [usize; 5] {
+        let values = if self.kept.is_some() { self.tokens * self.hidden } else { 0 };
+        [values, values, values, values, 3 * values]
+    }
+
+    /// What a layer keeps in f32 if `e` tokens are computed to its end: the sums and statistics of [`LayerActivations`], then
+    /// whatever is not kept in bf16.
+    fn kept_floats(&self, e: usize) -> [usize; 8] {
+        let Self { tokens: t, hidden: h, intermediate: i, heads: a, kept, .. } = *self;
+        match kept {
+            None => [0; 8],
+            Some(Precision::F32) => [t * a, e * h, e * 2, e * h, e * 2, t * 3 * h, t * h, e * i],
+            Some(_) => [t * a, e * h, e * 2, e * h, e * 2, 0, 0, 0],
+        }
+    }
+
+    /// What a layer keeps in bf16.
+    fn kept_halves(&self, e: usize) -> [usize; 3] {
+        match self.kept {
+            None | Some(Precision::F32) => [0; 3],
+            Some(_) => [self.tokens * 3 * self.hidden, self.tokens * self.hidden, e * self.intermediate],
+        }
+    }
+}
+
+/// The arena.
+#[derive(Default)]
+pub(crate) struct EncoderActivations {
+    extent: Extent,
+    positions: Vec<u32>,
+    floats: Vec<f32>,
+    /// The part of it that is kept in bf16.
+    halves: Vec<u16>,
+}
+
+impl EncoderActivations {
+    /// Takes the memory for passes of at most this extent; whether there is so much. The system gives pages when they are first
+    /// used.
+    #[must_use]
+    pub(crate) fn reserve(&mut self, extent: Extent) -> bool {
+        fn reserve<T>(memory: &mut Vec<T>, elements: usize) -> bool {
+            memory.try_reserve_exact(elements.saturating_sub(memory.len())).is_ok()
+        }
+        reserve(&mut self.positions, extent.tokens)
+            && reserve(&mut self.floats, size(&extent.lengths()) + LINE)
+            && reserve(&mut self.halves, extent.halves() + LINE)
+    }
+
+    /// Makes room for a pass. What the one before left is lost.
+    pub(crate) fn begin(&mut self, extent: Extent) {
+        fn grow<T: Clone + Default>(memory: &mut Vec<T>, elements: usize) {
+            if memory.len() < elements {
+                memory.reserve_exact(elements - memory.len());
+                memory.resize(elements, T::default());
+            }
+        }
+        grow(&mut self.floats, size(&extent.lengths()) + LINE);
+        grow(&mut self.halves, extent.halves() + LINE);
+        self.extent = extent;
+    }
+
+    /// The arena as the pass that began last uses it.
+    pub(crate) fn cut(&mut self) -> Cut<'_> {
+        let extent = self.extent;
+        let [hidden, embedding_sum, embedding_statistics, work, scratch, floats] =
+            cut(on_a_line(&mut self.floats), extent.lengths());
+        let layers = Layers { extent, floats, halves: on_a_line(&mut self.halves) };
+        Cut {
+            positions: &mut self.positions,
+            hidden,
+            embedding_sum,
+            embedding_statistics,
+            layers,
+            work: LayerWork::cut(work, extent.work()),
+            scratch: Scratch::cut(scratch, extent.scratch()),
+        }
+    }
+
+    /// Bytes that passes have used.
+    pub(crate) fn bytes(&self) -> usize {
+        4 * (self.positions.len() + self.floats.len()) + 2 * self.halves.len()
+    }
+}
+
+/// The arena in pieces.
+pub(crate) struct Cut<'a> {
+    /// The row of the position table of each token. `(t)`
+    pub(crate) positions: &'a mut Vec<u32>,
+    /// What enters the layer at work, and at the end what leaves the encoder. `(t, h)`, of which `e` are used.
+    pub(crate) hidden: &'a mut [f32],
+    /// Word, position and segment embeddings added up: what the first LayerNorm takes. `(t, h)`
+    pub(crate) embedding_sum: &'a mut [f32],
+    /// Its mean and 1/σ. `(t, 2)`
+    pub(crate) embedding_statistics: &'a mut [f32],
+    /// What each layer keeps.
+    pub(crate) layers: Layers<'a>,
+    /// The memory of forward.
+    pub(crate) work: LayerWork<'a>,
+    /// The memory of backward.
+    pub(crate) scratch: Scratch<'a>,
+}
+
+/// What all layers keep.
+pub(crate) struct Layers<'a> {
+    extent: Extent,
+    floats: &'a mut [f32],
+    halves: &'a mut [u16],
+}
+
+impl Layers<'_> {
+    /// What one of them keeps.
+    pub(crate) fn layer(&mut self, index: usize) -> LayerActivations<'_> {
+        let Extent { tokens, ended, .. } = self.extent;
+        let e = if index + 1 == self.extent.layers { ended } else { tokens };
+        let first = index * size(&self.extent.kept_floats(tokens));
+        let [
+            log_sum_exp,
+            attention_sum,
+            attention_statistics,
+            output_sum,
+            output_statistics,
+            qkv,
+            context,
+            before_gelu,
+        ] = cut(&mut self.floats[first..], self.extent.kept_floats(e));
+        let first = index * size(&self.extent.kept_halves(tokens));
+        let [half_qkv, half_context, half_before_gelu] = cut(&mut self.halves[first..], self.extent.kept_halves(e));
+        LayerActivations {
+            qkv: Kept { floats: qkv, halves: half_qkv },
+            context: Kept { floats: context, halves: half_context },
+            log_sum_exp,
+            attention_sum,
+            attention_statistics,
+            before_gelu: Kept { floats: before_gelu, halves: half_before_gelu },
+            output_sum,
+            output_statistics,
+        }
+    }
+}
+
 /// What one layer keeps for backward: what cannot be computed again cheaply.
-#[derive(Default)]
-pub(crate) struct LayerActivations {
+pub(crate) struct LayerActivations<'a> {
     /// Query, key and value. `(t, 3, h)`
-    pub(crate) qkv: Kept,
+    pub(crate) qkv: Kept<'a>,
     /// What the heads put out, side by side. `(t, h)`
-    pub(crate) context: Kept,
+    pub(crate) context: Kept<'a>,
     /// log Σ exp of the scores of each token and head. `(t, a)`
-    pub(crate) log_sum_exp: Vec<f32>,
-    /// Attention's output plus the layer's input: what the first LayerNorm takes. `(t, h)`
-    pub(crate) attention_sum: Vec<f32>,
-    /// Its mean and 1/σ. `(t, 2)`
-    pub(crate) attention_statistics: Vec<f32>,
-    /// What GELU takes. `(t, i)`
-    pub(crate) before_gelu: Kept,
-    /// The feed-forward output plus its input: what the second LayerNorm takes. `(t, h)`
-    pub(crate) output_sum: Vec<f32>,
-    /// Its mean and 1/σ. `(t, 2)`
-    pub(crate) output_statistics: Vec<f32>,
+    pub(crate) log_sum_exp: &'a mut [f32],
+    /// Attention's output plus the layer's input: what the first LayerNorm takes. `(e, h)`
+    pub(crate) attention_sum: &'a mut [f32],
+    /// Its mean and 1/σ. `(e, 2)`
+    pub(crate) attention_statistics: &'a mut [f32],
+    /// What GELU takes. `(e, i)`
+    pub(crate) before_gelu: Kept<'a>,
+    /// The feed-forward output plus its input: what the second LayerNorm takes. `(e, h)`
+    pub(crate) output_sum: &'a mut [f32],
+    /// Its mean and 1/σ. `(e, 2)`
+    pub(crate) output_statistics: &'a mut [f32],
 }
 
-/// The memory that one layer's forward works in. What is kept as it is made is made in memory that [`LayerActivations`] lends.
-#[derive(Default)]
-pub(crate) struct LayerWork {
-    /// `(t, 3, h)`
-    pub(crate) qkv: Vec<f32>,
-    /// `(t, h)`
-    pub(crate) context: Vec<f32>,
-    /// `(t, a)`
-    pub(crate) log_sum_exp: Vec<f32>,
-    /// `(t, h)`
-    pub(crate) attention_sum: Vec<f32>,
-    /// `(t, 2)`
-    pub(crate) attention_statistics: Vec<f32>,
-    /// What the first LayerNorm gives. `(t, h)`
-    pub(crate) attention_normed: Vec<f32>,
-    /// `(t, i)`
-    pub(crate) before_gelu: Vec<f32>,
-    /// What GELU gives. `(t, i)`
-    pub(crate) after_gelu: Vec<f32>,
-    /// `(t, h)`
-    pub(crate) output_sum: Vec<f32>,
-    /// `(t, 2)`
-    pub(crate) output_statistics: Vec<f32>,
-}
-
-impl LayerWork {
-    /// Takes the memory in which a layer keeps what backward needs.
-    pub(crate) fn lend(&mut self, precision: Precision, from: &mut LayerActivations) {
-        self.change_places(precision, from);
-    }
-
-    /// Gives it back, and keeps in half the memory what forward had rounded to bf16.
-    pub(crate) fn keep(&mut self, pool: &Pool, precision: Precision, into: &mut LayerActivations) {
-        self.change_places(precision, into);
-        if precision != Precision::F32 {
-            into.qkv.narrow(pool, &self.qkv);
-            into.context.narrow(pool, &self.context);
-            into.before_gelu.narrow(pool, &self.before_gelu);
+impl LayerActivations<'_> {
+    /// The memory in which forward makes what is kept where it will lie, and everything else.
+    pub(crate) fn work_in<'b>(&'b mut self, work: &'b mut LayerWork<'_>) -> LayerWork<'b> {
+        LayerWork {
+            qkv: self.qkv.made_in(work.qkv),
+            context: self.context.made_in(work.context),
+            log_sum_exp: self.log_sum_exp,
+            attention_sum: self.attention_sum,
+            attention_statistics: self.attention_statistics,
+            attention_normed: work.attention_normed,
+            before_gelu: self.before_gelu.made_in(work.before_gelu),
+            after_gelu: work.after_gelu,
+            output_sum: self.output_sum,
+            output_statistics: self.output_statistics,
         }
     }
 
-    fn change_places(&mut self, precision: Precision, with: &mut LayerActivations) {
-        if precision == Precision::F32 {
-            std::mem::swap(&mut with.qkv.floats, &mut self.qkv);
-            std::mem::swap(&mut with.context.floats, &mut self.context);
-            std::mem::swap(&mut with.before_gelu.floats, &mut self.before_gelu);
-        }
-        for (with, own) in [
-            (&mut with.log_sum_exp, &mut self.log_sum_exp),
-            (&mut with.attention_sum, &mut self.attention_sum),
-            (&mut with.attention_statistics, &mut self.attention_statistics),
-            (&mut with.output_sum, &mut self.output_sum),
-            (&mut with.output_statistics, &mut self.output_statistics),
-        ] {
-            std::mem::swap(with, own);
-        }
-    }
-
-    fn buffers(&self) -> [&Vec<f32>; 10] {
-        [
-            &self.qkv,
-            &self.context,
-            &self.log_sum_exp,
-            &self.attention_sum,
-            &self.attention_statistics,
-            &self.attention_normed,
-            &self.before_gelu,
-            &self.after_gelu,
-            &self.output_sum,
-            &self.output_statistics,
-        ]
+    /// Keeps in half the memory what forward had rounded to bf16.
+    pub(crate) fn keep(&mut self, pool: &Pool, work: &LayerWork<'_>) {
+        self.qkv.narrow(pool, work.qkv);
+        self.context.narrow(pool, work.context);
+        self.before_gelu.narrow(pool, work.before_gelu);
     }
 }
 
 /// Values that backward reads again: as they are, or in half the memory where forward had rounded them to bf16.
-#[derive(Default)]
-pub(crate) struct Kept {
-    floats: Vec<f32>,
-    halves: Vec<u16>,
+pub(crate) struct Kept<'a> {
+    floats: &'a mut [f32],
+    halves: &'a mut [u16],
 }
 
-impl Kept {
-    fn narrow(&mut self, pool: &Pool, values: &[f32]) {
-        self.halves.reserve_exact(values.len().saturating_sub(self.halves.len()));
-        self.halves.resize(values.len(), 0);
-        maana_kernels::narrow(pool, values, &mut self.halves);
+impl Kept<'_> {
+    fn made_in<'b>(&'b mut self, memory: &'b mut [f32]) -> &'b mut [f32] {
+        if self.halves.is_empty() { self.floats } else { memory }
+    }
+
+    fn narrow(&mut self, pool: &Pool, made: &[f32]) {
+        maana_kernels::narrow(pool, &made[..self.halves.len()], self.halves);
     }
 
     /// The values, with `memory` for those that must be widened.
-    pub(crate) fn read<'a>(&'a self, pool: &Pool, precision: Precision, memory: &'a mut Vec<f32>) -> &'a [f32] {
-        if precision == Precision::F32 {
-            return &self.floats;
+    pub(crate) fn read<'b>(&'b self, pool: &Pool, memory: &'b mut [f32]) -> &'b [f32] {
+        if self.halves.is_empty() {
+            return self.floats;
         }
-        let memory = sized(memory, self.halves.len());
-        maana_kernels::widen(pool, &self.halves, memory);
+        let memory = &mut memory[..self.halves.len()];
+        maana_kernels::widen(pool, self.halves, memory);
         memory
     }
-
-    fn bytes(&self) -> usize {
-        4 * self.floats.capacity() + 2 * self.halves.capacity()
-    }
 }
 
-/// What the encoder keeps.
-#[derive(Default)]
-pub(crate) struct EncoderActivations {
-    /// The row of the position table of each token. `(t)`
-    pub(crate) positions: Vec<u32>,
-    /// Word, position and segment embeddings added up: what the first LayerNorm takes. `(t, h)`
-    pub(crate) embedding_sum: Vec<f32>,
-    /// Its mean and 1/σ. `(t, 2)`
-    pub(crate) embedding_statistics: Vec<f32>,
-    /// What enters the layer at work, and at the end what leaves the encoder. `(t, h)`
-    pub(crate) hidden: Vec<f32>,
-    /// What each layer keeps.
-    pub(crate) layers: Vec<LayerActivations>,
-    /// The memory of forward.
-    pub(crate) work: LayerWork,
-    /// The memory of backward.
-    pub(crate) scratch: Scratch,
-}
-
-/// The memory that one layer's backward works in; nothing in it outlives the layer but `d_hidden`.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    /// Gradient of what leaves the layer, then of what enters it. `(t, h)`
-    pub(crate) d_hidden: Vec<f32>,
-    /// Gradient of the sum that a LayerNorm takes. `(t, h)`
-    pub(crate) d_sum: Vec<f32>,
-    /// The same behind dropout. `(t, h)`
-    pub(crate) d_dropped: Vec<f32>,
-    /// Gradient of what the heads put out. `(t, h)`
-    pub(crate) d_context: Vec<f32>,
+/// The memory that one layer's forward works in. Of what has a row for each of `e` tokens, those are the first.
+pub(crate) struct LayerWork<'a> {
     /// `(t, 3, h)`
-    pub(crate) d_qkv: Vec<f32>,
+    pub(crate) qkv: &'a mut [f32],
+    /// `(t, h)`
+    pub(crate) context: &'a mut [f32],
+    /// `(t, a)`
+    pub(crate) log_sum_exp: &'a mut [f32],
+    /// `(e, h)`
+    pub(crate) attention_sum: &'a mut [f32],
+    /// `(e, 2)`
+    pub(crate) attention_statistics: &'a mut [f32],
+    /// What the first LayerNorm gives. `(e, h)`
+    pub(crate) attention_normed: &'a mut [f32],
+    /// Empty where nothing is kept. `(e, i)`
+    pub(crate) before_gelu: &'a mut [f32],
+    /// What GELU gives. `(e, i)`
+    pub(crate) after_gelu: &'a mut [f32],
+    /// `(e, h)`
+    pub(crate) output_sum: &'a mut [f32],
+    /// `(e, 2)`
+    pub(crate) output_statistics: &'a mut [f32],
 }
 
-impl EncoderActivations {
-    /// Takes what passes over at most `tokens` tokens work in that keep nothing for backward. The system gives pages when they
-    /// are first used.
-    pub(crate) fn reserve(&mut self, config: &EncoderConfig, tokens: usize) {
-        let (h, i, heads) = (config.hidden, config.intermediate, config.heads);
-        self.positions.reserve_exact(tokens.saturating_sub(self.positions.len()));
-        let work = &mut self.work;
-        for (buffer, columns) in [
-            (&mut self.embedding_sum, h),
-            (&mut self.embedding_statistics, 2),
-            (&mut self.hidden, h),
-            (&mut work.qkv, 3 * h),
-            (&mut work.context, h),
-            (&mut work.log_sum_exp, heads),
-            (&mut work.attention_sum, h),
-            (&mut work.attention_statistics, 2),
-            (&mut work.attention_normed, h),
-            (&mut work.after_gelu, i),
-            (&mut work.output_sum, h),
-            (&mut work.output_statistics, 2),
-        ] {
-            buffer.reserve_exact((tokens * columns).saturating_sub(buffer.len()));
+impl<'a> LayerWork<'a> {
+    fn cut(memory: &'a mut [f32], lengths: [usize; 10]) -> Self {
+        let [
+            qkv,
+            context,
+            log_sum_exp,
+            attention_sum,
+            attention_statistics,
+            attention_normed,
+            before_gelu,
+            after_gelu,
+            output_sum,
+            output_statistics,
+        ] = cut(memory, lengths);
+        Self {
+            qkv,
+            context,
+            log_sum_exp,
+            attention_sum,
+            attention_statistics,
+            attention_normed,
+            before_gelu,
+            after_gelu,
+            output_sum,
+            output_statistics,
         }
     }
+}
 
-    /// Bytes that are held.
-    pub(crate) fn bytes(&self) -> usize {
-        let layers: usize = self.layers.iter().map(LayerActivations::bytes).sum();
-        let own = self.positions.capacity()
-            + self.embedding_sum.capacity()
-            + self.embedding_statistics.capacity()
-            + self.hidden.capacity();
-        let work: usize = self.work.buffers().iter().map(|buffer| buffer.capacity()).sum();
-        layers + 4 * (own + work + self.scratch.floats())
+/// The memory that one layer's backward works in; nothing in it outlives the layer but `d_hidden`. While gradients of `e` tokens
+/// are at work, they are the first.
+pub(crate) struct Scratch<'a> {
+    /// Gradient of what leaves the layer, then of what enters it. `(t, h)`
+    pub(crate) d_hidden: &'a mut [f32],
+    /// Gradient of the sum that a LayerNorm takes. `(t, h)`
+    pub(crate) d_sum: &'a mut [f32],
+    /// The same behind dropout. `(t, h)`
+    pub(crate) d_dropped: &'a mut [f32],
+    /// Gradient of what the heads put out. `(t, h)`
+    pub(crate) d_context: &'a mut [f32],
+    /// `(t, 3, h)`
+    pub(crate) d_qkv: &'a mut [f32],
+}
+
+impl<'a> Scratch<'a> {
+    fn cut(memory: &'a mut [f32], lengths: [usize; 5]) -> Self {
+        let [d_hidden, d_sum, d_dropped, d_context, d_qkv] = cut(memory, lengths);
+        Self { d_hidden, d_sum, d_dropped, d_context, d_qkv }
     }
 }
 
-impl LayerActivations {
-    fn bytes(&self) -> usize {
-        let sums = [
-            &self.log_sum_exp,
-            &self.attention_sum,
-            &self.attention_statistics,
-            &self.output_sum,
-            &self.output_statistics,
-        ];
-        let sums: usize = sums.iter().map(|buffer| 4 * buffer.capacity()).sum();
-        sums + self.qkv.bytes() + self.context.bytes() + self.before_gelu.bytes()
-    }
+/// Elements of memory that [`cut`] takes for pieces of these lengths.
+fn size(lengths: &[usize]) -> usize {
+    lengths.iter().map(|length| length.next_multiple_of(LINE)).sum()
 }
 
-impl Scratch {
-    fn floats(&self) -> usize {
-        let buffers = [&self.d_hidden, &self.d_sum, &self.d_dropped, &self.d_context, &self.d_qkv];
-        buffers.iter().map(|buffer| buffer.capacity()).sum()
-    }
+/// The first elements of `memory` in pieces of these lengths, each of which begins on a line if `memory` does.
+fn cut<T, const N: usize>(memory: &mut [T], lengths: [usize; N]) -> [&mut [T]; N] {
+    let mut rest = memory;
+    lengths.map(|length| {
+        let (piece, others) = std::mem::take(&mut rest).split_at_mut(length.next_multiple_of(LINE));
+        rest = others;
+        &mut piece[..length]
+    })
 }
 
-/// Gives `buffer` the length, keeping its memory; what it holds is to be overwritten.
-pub(crate) fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
-    sized_within(buffer, length, length)
-}
-
-/// The same with memory for `most`, which another layer takes.
-pub(crate) fn sized_within(buffer: &mut Vec<f32>, length: usize, most: usize) -> &mut [f32] {
-    buffer.reserve_exact(most.saturating_sub(buffer.len()));
-    buffer.resize(length, 0.0);
-    buffer
+/// The memory from the first element on that begins a line of 64 bytes.
+fn on_a_line<T>(memory: &mut [T]) -> &mut [T] {
+    let first = memory.as_ptr().align_offset(64).min(memory.len());
+    &mut memory[first..]
 }

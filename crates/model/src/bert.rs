@@ -3,7 +3,7 @@
 //! Letters: `t` tokens, `h` hidden, `i` intermediate. Knows nothing of files, strings or pooling.
 
 use crate::ModelError;
-use crate::activations::{EncoderActivations, LayerActivations, LayerWork, Scratch, sized, sized_within};
+use crate::activations::{Cut, EncoderActivations, Extent, LayerActivations, LayerWork, Scratch};
 use crate::config::EncoderConfig;
 use crate::folder::MappedTensor;
 use crate::layer_weights::{InTurn, Weights};
@@ -29,6 +29,13 @@ pub(crate) struct Pass<'a> {
     pub(crate) noise: Noise,
     /// Tokens that are wanted, ascending, if not all are: of the last layer only they are computed to the end.
     pub(crate) wanted: Option<&'a [usize]>,
+}
+
+impl Pass<'_> {
+    /// How many tokens are computed to the end.
+    fn ended(&self) -> usize {
+        self.wanted.map_or(self.batch.tokens(), <[usize]>::len)
+    }
 }
 
 impl Bert {
@@ -100,25 +107,48 @@ impl Bert {
         self.weights.parameters_changed();
     }
 
-    /// Token embeddings of the last layer, `(t, h)`, of the tokens that are wanted, left in `keep.hidden`; what backward needs is
-    /// kept.
-    pub(crate) fn forward(&self, pool: &Pool, parameters: &[f32], pass: Pass<'_>, keep: &mut EncoderActivations) {
-        keep.layers.resize_with(self.config.layers, LayerActivations::default);
-        self.embed(pool, parameters, pass, keep);
+    /// What a pass over so many tokens takes, `ended` of which are wanted.
+    pub(crate) fn extent(&self, tokens: usize, ended: usize, trains: bool) -> Extent {
+        Extent::new(&self.config, tokens, ended, trains.then_some(self.precision))
+    }
+
+    /// Token embeddings of the last layer, `(t, h)`, of the tokens that are wanted, left in `hidden` of what is kept with
+    /// everything that backward needs.
+    pub(crate) fn forward<'a>(
+        &self,
+        pool: &Pool,
+        parameters: &[f32],
+        pass: Pass<'_>,
+        keep: &'a mut EncoderActivations,
+    ) -> &'a [f32] {
+        let tokens = pass.batch.tokens();
+        keep.begin(self.extent(tokens, pass.ended(), true));
+        let mut cut = keep.cut();
+        self.embed(pool, parameters, pass, &mut cut);
         for index in 0..self.config.layers {
-            let layer = &mut keep.layers[index];
-            keep.work.lend(self.precision, layer);
-            self.layer(pool, parameters, index, self.at_layer(pass, index), true, &mut keep.hidden, &mut keep.work);
-            keep.work.keep(pool, self.precision, layer);
+            let mut kept = cut.layers.layer(index);
+            let work = &mut kept.work_in(&mut cut.work);
+            self.layer(pool, parameters, index, self.at_layer(pass, index), true, cut.hidden, work);
+            kept.keep(pool, &cut.work);
         }
+        &cut.hidden[..pass.ended() * self.config.hidden]
     }
 
     /// As [`Bert::forward`], and nothing is kept for backward.
-    pub(crate) fn infer(&self, pool: &Pool, parameters: &[f32], pass: Pass<'_>, keep: &mut EncoderActivations) {
-        self.embed(pool, parameters, pass, keep);
+    pub(crate) fn infer<'a>(
+        &self,
+        pool: &Pool,
+        parameters: &[f32],
+        pass: Pass<'_>,
+        keep: &'a mut EncoderActivations,
+    ) -> &'a [f32] {
+        keep.begin(self.extent(pass.batch.tokens(), pass.ended(), false));
+        let mut cut = keep.cut();
+        self.embed(pool, parameters, pass, &mut cut);
         for index in 0..self.config.layers {
-            self.layer(pool, parameters, index, self.at_layer(pass, index), false, &mut keep.hidden, &mut keep.work);
+            self.layer(pool, parameters, index, self.at_layer(pass, index), false, cut.hidden, &mut cut.work);
         }
+        &cut.hidden[..pass.ended() * self.config.hidden]
     }
 
     /// All tokens are wanted of every layer but the last.
@@ -126,8 +156,8 @@ impl Bert {
         Pass { wanted: pass.wanted.filter(|_| index + 1 == self.config.layers), ..pass }
     }
 
-    /// Adds every parameter's gradient, given that of the token embeddings, or of those that were `wanted`, in
-    /// `keep.scratch.d_hidden`, `(t, h)`. `keep.hidden` is used up.
+    /// Adds every parameter's gradient, given that of the token embeddings, or of those that were `wanted`, in the first rows of
+    /// `d_hidden` in the scratch of what forward kept. `hidden` there is used up.
     pub(crate) fn backward(
         &self,
         pool: &Pool,
@@ -136,61 +166,45 @@ impl Bert {
         keep: &mut EncoderActivations,
         gradients: &mut [f32],
     ) {
+        let mut cut = keep.cut();
         for index in (0..self.config.layers).rev() {
-            self.input_again(pool, parameters, index, pass, keep);
-            let EncoderActivations { hidden, layers, work, scratch, .. } = keep;
-            self.layer_backward(
-                pool,
-                parameters,
-                index,
-                self.at_layer(pass, index),
-                hidden,
-                &layers[index],
-                work,
-                scratch,
-                gradients,
-            );
+            self.input_again(pool, parameters, index, pass, &mut cut);
+            let kept = cut.layers.layer(index);
+            let (work, scratch) = (&mut cut.work, &mut cut.scratch);
+            let pass = self.at_layer(pass, index);
+            self.layer_backward(pool, parameters, index, pass, cut.hidden, &kept, work, scratch, gradients);
         }
-        self.embed_backward(pool, parameters, pass, keep, gradients);
+        self.embed_backward(pool, parameters, pass, &mut cut, gradients);
     }
 
-    /// Computes what entered a layer once more into `keep.hidden`: the same bits as in forward.
-    fn input_again(
-        &self,
-        pool: &Pool,
-        parameters: &[f32],
-        index: usize,
-        pass: Pass<'_>,
-        keep: &mut EncoderActivations,
-    ) {
-        let hidden = sized(&mut keep.hidden, keep.embedding_sum.len());
+    /// Computes what entered a layer once more into `hidden`: the same bits as in forward.
+    fn input_again(&self, pool: &Pool, parameters: &[f32], index: usize, pass: Pass<'_>, cut: &mut Cut<'_>) {
+        let Cut { hidden, embedding_sum, embedding_statistics, layers, .. } = cut;
         if index == 0 {
             let weights = self.layout.embeddings(parameters);
-            let (sum, statistics) = (&keep.embedding_sum, &keep.embedding_statistics);
-            maana_kernels::layer_norm_again(pool, sum, weights.gamma, weights.beta, statistics, hidden);
+            let (gamma, beta) = (weights.gamma, weights.beta);
+            maana_kernels::layer_norm_again(pool, embedding_sum, gamma, beta, embedding_statistics, hidden);
             drop_out(pool, hidden, self.config.hidden, self.mask(pass, Place::Embeddings));
         } else {
             let weights = self.layout.layer(parameters, index - 1);
-            let (sum, statistics) = (&keep.layers[index - 1].output_sum, &keep.layers[index - 1].output_statistics);
+            let before = layers.layer(index - 1);
+            let (sum, statistics) = (before.output_sum, before.output_statistics);
             maana_kernels::layer_norm_again(pool, sum, weights.gamma, weights.beta, statistics, hidden);
         }
     }
 
-    fn embed(&self, pool: &Pool, parameters: &[f32], pass: Pass<'_>, keep: &mut EncoderActivations) {
+    fn embed(&self, pool: &Pool, parameters: &[f32], pass: Pass<'_>, cut: &mut Cut<'_>) {
+        let Cut { positions, hidden: output, embedding_sum: sum, embedding_statistics: statistics, .. } = cut;
         let batch = pass.batch;
         let hidden = self.config.hidden;
-        let tokens = batch.tokens();
         let weights = self.layout.embeddings(parameters);
-        self.number_positions(batch, &mut keep.positions);
+        self.number_positions(batch, positions);
         let words = self.words.as_ref().and_then(MappedTensor::as_floats).unwrap_or(weights.word);
-        let sum = sized(&mut keep.embedding_sum, tokens * hidden);
         maana_kernels::embedding_gather(pool, words, hidden, &batch.ids, sum, false);
-        maana_kernels::embedding_gather(pool, weights.position, hidden, &keep.positions, sum, true);
+        maana_kernels::embedding_gather(pool, weights.position, hidden, positions, sum, true);
         if self.config.segments > 0 {
             maana_kernels::embedding_gather(pool, weights.segment, hidden, &batch.type_ids, sum, true);
         }
-        let statistics = sized(&mut keep.embedding_statistics, tokens * 2);
-        let output = sized(&mut keep.hidden, tokens * hidden);
         let epsilon = self.config.layer_norm_epsilon;
         maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, output, statistics);
         drop_out(pool, output, hidden, self.mask(pass, Place::Embeddings));
@@ -201,17 +215,16 @@ impl Bert {
         pool: &Pool,
         parameters: &[f32],
         pass: Pass<'_>,
-        keep: &mut EncoderActivations,
+        cut: &mut Cut<'_>,
         gradients: &mut [f32],
     ) {
+        let Cut { positions, embedding_sum: sum, embedding_statistics: statistics, scratch, .. } = cut;
         let batch = pass.batch;
         let hidden = self.config.hidden;
         let weights = self.layout.embeddings(parameters);
         let into = self.layout.embeddings_mut(gradients);
-        let Scratch { d_hidden, d_sum, .. } = &mut keep.scratch;
+        let Scratch { d_hidden, d_sum, .. } = scratch;
         drop_out(pool, d_hidden, hidden, self.mask(pass, Place::Embeddings));
-        let d_sum = sized(d_sum, d_hidden.len());
-        let (sum, statistics) = (&keep.embedding_sum, &keep.embedding_statistics);
         maana_kernels::layer_norm_backward(
             pool,
             sum,
@@ -223,7 +236,7 @@ impl Bert {
             into.beta,
         );
         maana_kernels::embedding_scatter(pool, d_sum, hidden, &batch.ids, into.word);
-        maana_kernels::embedding_scatter(pool, d_sum, hidden, &keep.positions, into.position);
+        maana_kernels::embedding_scatter(pool, d_sum, hidden, positions, into.position);
         if self.config.segments > 0 {
             maana_kernels::embedding_scatter(pool, d_sum, hidden, &batch.type_ids, into.segment);
         }
@@ -240,45 +253,41 @@ impl Bert {
         index: usize,
         pass: Pass<'_>,
         trains: bool,
-        hidden: &mut Vec<f32>,
-        work: &mut LayerWork,
+        hidden: &mut [f32],
+        work: &mut LayerWork<'_>,
     ) {
-        let (h, i, heads) = (self.config.hidden, self.config.intermediate, self.config.heads);
-        let Pass { batch, wanted, .. } = pass;
-        let t = batch.tokens();
+        let (h, i) = (self.config.hidden, self.config.intermediate);
         let weights = self.layout.layer(parameters, index);
         let among = [weights.qkv_weight, weights.output_weight, weights.up_weight, weights.down_weight];
         let packed = self.weights.layer(pool, &self.config, self.precision, index, among);
         let epsilon = self.config.layer_norm_epsilon;
+        let LayerWork { qkv, context, log_sum_exp, attention_sum, attention_statistics, .. } = work;
+        let LayerWork { attention_normed, before_gelu, after_gelu, output_sum, output_statistics, .. } = work;
 
-        let qkv = sized(&mut work.qkv, t * 3 * h);
         maana_kernels::linear(pool, rows(hidden, h), &packed.qkv, Some(weights.qkv_bias), After::Nothing, qkv);
         self.round_kept(pool, trains, qkv);
-        let context = sized(&mut work.context, t * h);
-        let log_sum_exp = sized(&mut work.log_sum_exp, t * heads);
         maana_kernels::attention(pool, self.attention(pass, index), qkv, context, log_sum_exp);
         self.round_kept(pool, trains, context);
 
         // From here on `e` tokens, which are all or those that are wanted.
-        let e = wanted.map_or(t, <[usize]>::len);
-        let mut context = &*context;
-        if let Some(wanted) = wanted {
-            context = gathered(&mut work.attention_normed, context, wanted, h, t);
+        let e = pass.ended();
+        let mut context = &**context;
+        if let Some(wanted) = pass.wanted {
+            context = gathered(attention_normed, context, wanted, h);
             for (row, token) in wanted.iter().enumerate() {
                 hidden.copy_within(token * h..(token + 1) * h, row * h);
             }
-            hidden.truncate(e * h);
         }
-        let sum = sized_within(&mut work.attention_sum, e * h, t * h);
+        let hidden = &mut hidden[..e * h];
+        let sum = &mut attention_sum[..e * h];
         let mask = self.mask(pass, Place::AttentionOutput(index));
         linear_and_residual(pool, rows(context, h), &packed.output, weights.output_bias, mask, hidden, sum);
-        let y = sized_within(&mut work.attention_normed, e * h, t * h);
-        let statistics = sized_within(&mut work.attention_statistics, e * 2, t * 2);
+        let (y, statistics) = (&mut attention_normed[..e * h], &mut attention_statistics[..e * 2]);
         maana_kernels::layer_norm(pool, sum, weights.attention_gamma, weights.attention_beta, epsilon, y, statistics);
 
-        let after_gelu = sized_within(&mut work.after_gelu, e * i, t * i);
+        let after_gelu = &mut after_gelu[..e * i];
         if trains {
-            let before_gelu = sized_within(&mut work.before_gelu, e * i, t * i);
+            let before_gelu = &mut before_gelu[..e * i];
             maana_kernels::linear(pool, rows(y, h), &packed.up, Some(weights.up_bias), After::Nothing, before_gelu);
             self.round_kept(pool, trains, before_gelu);
             maana_kernels::gelu(pool, before_gelu, after_gelu);
@@ -286,10 +295,9 @@ impl Bert {
             maana_kernels::linear(pool, rows(y, h), &packed.up, Some(weights.up_bias), After::Gelu, after_gelu);
         }
 
-        let sum = sized_within(&mut work.output_sum, e * h, t * h);
+        let (sum, statistics) = (&mut output_sum[..e * h], &mut output_statistics[..e * 2]);
         let mask = self.mask(pass, Place::Output(index));
         linear_and_residual(pool, rows(after_gelu, i), &packed.down, weights.down_bias, mask, y, sum);
-        let statistics = sized_within(&mut work.output_statistics, e * 2, t * 2);
         maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, hidden, statistics);
     }
 
@@ -310,22 +318,20 @@ impl Bert {
         index: usize,
         pass: Pass<'_>,
         x: &[f32],
-        keep: &LayerActivations,
-        work: &mut LayerWork,
-        scratch: &mut Scratch,
+        kept: &LayerActivations<'_>,
+        work: &mut LayerWork<'_>,
+        scratch: &mut Scratch<'_>,
         gradients: &mut [f32],
     ) {
-        let (h, i) = (self.config.hidden, self.config.intermediate);
-        let Pass { batch, wanted, .. } = pass;
-        let (t, precision) = (batch.tokens(), self.precision);
-        // Tokens that were computed to the end.
-        let e = wanted.map_or(t, <[usize]>::len);
+        let (h, i, precision) = (self.config.hidden, self.config.intermediate, self.precision);
         let weights = self.layout.layer(parameters, index);
         let into = self.layout.layer_mut(gradients, index);
-        let Scratch { d_hidden, d_sum, d_dropped, d_context, d_qkv } = scratch;
+        let Scratch { d_hidden: d_x, d_sum, d_dropped, d_context, d_qkv } = scratch;
 
-        let (sum, statistics) = (&keep.output_sum, &keep.output_statistics);
-        let d_sum = sized_within(d_sum, e * h, t * h);
+        // Until attention, the tokens that were computed to the end.
+        let e = pass.ended();
+        let (d_hidden, d_sum, d_dropped) = (&mut d_x[..e * h], &mut d_sum[..e * h], &mut d_dropped[..e * h]);
+        let (sum, statistics) = (&kept.output_sum, &kept.output_statistics);
         maana_kernels::layer_norm_backward(
             pool,
             sum,
@@ -338,20 +344,19 @@ impl Bert {
         );
         // From here on `d_hidden` holds the gradient of the normed attention: first what comes over the residual.
         d_hidden.copy_from_slice(d_sum);
-        let d_down = sized_within(d_dropped, e * h, t * h);
-        d_down.copy_from_slice(d_sum);
-        drop_out(pool, d_down, h, self.mask(pass, Place::Output(index)));
-        let before_gelu = keep.before_gelu.read(pool, precision, &mut work.before_gelu);
-        let after_gelu = sized_within(&mut work.after_gelu, e * i, t * i);
+        d_dropped.copy_from_slice(d_sum);
+        drop_out(pool, d_dropped, h, self.mask(pass, Place::Output(index)));
+        let before_gelu = kept.before_gelu.read(pool, work.before_gelu);
+        let after_gelu = &mut work.after_gelu[..e * i];
         maana_kernels::gelu(pool, before_gelu, after_gelu);
-        linear_gradient(pool, precision, rows(d_down, h), rows(after_gelu, i), into.down_weight, into.down_bias);
+        linear_gradient(pool, precision, rows(d_dropped, h), rows(after_gelu, i), into.down_weight, into.down_bias);
 
         // What GELU gave has been used: its place takes the gradient of that, and then of what GELU took.
         let d_gelu = after_gelu;
-        maana_kernels::matmul(pool, precision, rows(d_down, h), weight(weights.down_weight, i), d_gelu, false);
+        maana_kernels::matmul(pool, precision, rows(d_dropped, h), weight(weights.down_weight, i), d_gelu, false);
         maana_kernels::gelu_backward(pool, before_gelu, d_gelu);
-        let (sum, statistics) = (&keep.attention_sum, &keep.attention_statistics);
-        let y = sized_within(&mut work.attention_normed, e * h, t * h);
+        let (sum, statistics) = (&kept.attention_sum, &kept.attention_statistics);
+        let y = &mut work.attention_normed[..e * h];
         maana_kernels::layer_norm_again(pool, sum, weights.attention_gamma, weights.attention_beta, statistics, y);
         linear_gradient(pool, precision, rows(d_gelu, i), rows(y, h), into.up_weight, into.up_bias);
         maana_kernels::matmul(pool, precision, rows(d_gelu, i), weight(weights.up_weight, h), d_hidden, true);
@@ -368,26 +373,24 @@ impl Bert {
         );
         // And from here on the gradient of the layer's input, again first what comes over the residual.
         d_hidden.copy_from_slice(d_sum);
-        let d_output = sized_within(d_dropped, e * h, t * h);
-        d_output.copy_from_slice(d_sum);
-        drop_out(pool, d_output, h, self.mask(pass, Place::AttentionOutput(index)));
-        let context = keep.context.read(pool, precision, &mut work.context);
-        let ended = wanted.map_or(context, |wanted| gathered(&mut work.attention_normed, context, wanted, h, t));
-        linear_gradient(pool, precision, rows(d_output, h), rows(ended, h), into.output_weight, into.output_bias);
+        d_dropped.copy_from_slice(d_sum);
+        drop_out(pool, d_dropped, h, self.mask(pass, Place::AttentionOutput(index)));
+        let context = kept.context.read(pool, work.context);
+        let ended = pass.wanted.map_or(context, |wanted| gathered(work.attention_normed, context, wanted, h));
+        linear_gradient(pool, precision, rows(d_dropped, h), rows(ended, h), into.output_weight, into.output_bias);
+        let d_ended = &mut d_context[..e * h];
+        maana_kernels::matmul(pool, precision, rows(d_dropped, h), weight(weights.output_weight, h), d_ended, false);
 
-        sized_within(d_context, e * h, t * h);
-        maana_kernels::matmul(pool, precision, rows(d_output, h), weight(weights.output_weight, h), d_context, false);
         // Attention knows all tokens: those that were not wanted have no gradient so far.
-        if let Some(wanted) = wanted {
-            spread(d_context, wanted, h, t);
-            spread(d_hidden, wanted, h, t);
+        if let Some(wanted) = pass.wanted {
+            spread(d_context, wanted, h);
+            spread(d_x, wanted, h);
         }
-        let d_qkv = sized(d_qkv, t * 3 * h);
-        let qkv = keep.qkv.read(pool, precision, &mut work.qkv);
+        let qkv = kept.qkv.read(pool, work.qkv);
         let of = self.attention(pass, index);
-        maana_kernels::attention_backward(pool, of, qkv, context, &keep.log_sum_exp, d_context, d_qkv);
+        maana_kernels::attention_backward(pool, of, qkv, context, kept.log_sum_exp, d_context, d_qkv);
         linear_gradient(pool, precision, rows(d_qkv, 3 * h), rows(x, h), into.qkv_weight, into.qkv_bias);
-        maana_kernels::matmul(pool, precision, rows(d_qkv, 3 * h), weight(weights.qkv_weight, h), d_hidden, true);
+        maana_kernels::matmul(pool, precision, rows(d_qkv, 3 * h), weight(weights.qkv_weight, h), d_x, true);
     }
 
     /// A layer's attention: scores are divided by √head_dim.
@@ -486,18 +489,18 @@ fn weight(data: &[f32], inputs: usize) -> Rows<'_> {
     rows(data, inputs)
 }
 
-/// The rows of some of `t` tokens.
-fn gathered<'a>(into: &'a mut Vec<f32>, from: &[f32], tokens: &[usize], h: usize, t: usize) -> &'a [f32] {
-    let into = sized_within(into, tokens.len() * h, t * h);
+/// The rows of some tokens.
+fn gathered<'a>(into: &'a mut [f32], from: &[f32], tokens: &[usize], h: usize) -> &'a [f32] {
+    let into = &mut into[..tokens.len() * h];
     for (into, token) in into.chunks_exact_mut(h).zip(tokens) {
         into.copy_from_slice(&from[token * h..(token + 1) * h]);
     }
     into
 }
 
-/// The other way: the rows go to their places among `t`, and zeros everywhere else.
-fn spread(values: &mut Vec<f32>, tokens: &[usize], h: usize, t: usize) {
-    values.resize(t * h, 0.0);
+/// The other way: the first rows go to their places among all, and zeros everywhere else.
+fn spread(values: &mut [f32], tokens: &[usize], h: usize) {
+    values[tokens.len() * h..].fill(0.0);
     for (row, token) in tokens.iter().enumerate().rev().filter(|(row, token)| row != *token) {
         values.copy_within(row * h..(row + 1) * h, token * h);
         values[row * h..(row + 1) * h].fill(0.0);

@@ -82,7 +82,7 @@ impl<'m> Embedder<'m> {
         let prompt_length = if prompt.is_empty() { 0 } else { self.model.tokenizer().prompt_length(prompt)? };
         // A panic elsewhere leaves nothing behind that the next forward pass does not overwrite.
         let mut activations = self.activations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.model.reserve(self.batch_tokens, &mut activations);
+        self.model.reserve_to_infer(self.batch_tokens, &mut activations);
         let mut batch = TokenBatch::new();
         let mut done = 0;
         for (block, texts) in texts.chunks(TOKENIZED_TOGETHER).enumerate() {

@@ -1,7 +1,7 @@
 //! `SentenceModel`: tokenizer, encoder and the modules behind it, as one folder holds them. It is what training improves;
 //! [`crate::Embedder`] is its use. Knows nothing of files: see `folder`.
 
-use crate::activations::{EncoderActivations, sized, sized_within};
+use crate::activations::{Cut, EncoderActivations};
 use crate::bert::{Bert, Pass};
 use crate::folder::{Origin, sums};
 use crate::modules::{Module, Pooling};
@@ -55,7 +55,7 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Bytes that are held.
+    /// Bytes that passes have used.
     pub fn bytes(&self) -> usize {
         self.encoder.bytes() + self.stages.iter().map(|stage| 4 * stage.data().len()).sum::<usize>()
     }
@@ -127,9 +127,10 @@ impl SentenceModel {
     }
 
     /// Takes the memory for [`SentenceModel::infer`] of batches of at most `tokens` tokens, of 8,192 at most: passes over them take
-    /// no more.
-    pub fn reserve(&self, tokens: usize, keep: &mut Activations) {
-        keep.encoder.reserve(self.config(), tokens.min(8192));
+    /// no more. Where there is not so much, they take it when they need it.
+    pub fn reserve_to_infer(&self, tokens: usize, keep: &mut Activations) {
+        let tokens = tokens.min(8192);
+        let _ = keep.encoder.reserve(self.bert.extent(tokens, tokens, false));
     }
 
     /// Embeddings without keeping anything for backward: `(sequences, dimension)`. The first `prompt_length` tokens of each
@@ -143,8 +144,8 @@ impl SentenceModel {
     pub fn infer_plain(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
         let tokens = self.pooling.tokens(&batch.offsets, prompt_length);
         let pass = Pass { batch, noise: Noise::Off, wanted: tokens.as_deref() };
-        self.bert.infer(pool, &self.parameters, pass, &mut keep.encoder);
-        let mut x = self.pooled(pool, batch, tokens.as_deref(), prompt_length, &keep.encoder.hidden);
+        let states = self.bert.infer(pool, &self.parameters, pass, &mut keep.encoder);
+        let mut x = self.pooled(pool, batch, tokens.as_deref(), prompt_length, states);
         let modules = self.modules.len() - usize::from(self.normalizes());
         for module in &self.modules[..modules] {
             x = module.forward(pool, &self.parameters, &x);
@@ -171,8 +172,8 @@ impl SentenceModel {
     /// What leaves the encoder for every token, before pooling: `(tokens, hidden)`.
     pub fn infer_tokens(&self, pool: &Pool, batch: &TokenBatch, keep: &mut Activations) -> Matrix {
         let pass = Pass { batch, noise: Noise::Off, wanted: None };
-        self.bert.infer(pool, &self.parameters, pass, &mut keep.encoder);
-        Matrix::from_vec(batch.tokens(), self.bert.config.hidden, keep.encoder.hidden.clone())
+        let states = self.bert.infer(pool, &self.parameters, pass, &mut keep.encoder);
+        Matrix::from_vec(batch.tokens(), self.bert.config.hidden, states.to_vec())
     }
 
     /// The first `dimension` columns of what [`SentenceModel::infer_plain`] gave, of length 1 as the folder's embeddings are,
@@ -343,12 +344,19 @@ impl Trainable for SentenceModel {
         dense.unwrap_or(self.pooling.modes.len() * self.bert.config.hidden)
     }
 
+    fn reserve(&self, sequences: usize, keep: &mut Activations) {
+        let mut tokens = sequences.saturating_mul(self.settings.max_seq_length).min(1 << 20);
+        while !keep.encoder.reserve(self.bert.extent(tokens, tokens, true)) {
+            tokens /= 2;
+        }
+    }
+
     fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Activations) -> Matrix {
         self.assert_whole();
         let wanted = self.pooling.tokens(&batch.offsets, 0);
         let pass = Pass { batch, noise, wanted: wanted.as_deref() };
-        self.bert.forward(pool, &self.parameters, pass, &mut keep.encoder);
-        let mut x = self.pooled(pool, batch, wanted.as_deref(), 0, &keep.encoder.hidden);
+        let states = self.bert.forward(pool, &self.parameters, pass, &mut keep.encoder);
+        let mut x = self.pooled(pool, batch, wanted.as_deref(), 0, states);
         keep.stages.clear();
         for module in &self.modules {
             let y = module.forward(pool, &self.parameters, &x);
@@ -373,13 +381,12 @@ impl Trainable for SentenceModel {
             d_x = module.backward(pool, &self.parameters, x, d_x.view(), gradients);
         }
         let wanted = self.pooling.tokens(&batch.offsets, 0);
-        let EncoderActivations { hidden: states, scratch, .. } = &mut keep.encoder;
-        let d_hidden = &mut scratch.d_hidden;
-        d_hidden.clear();
+        let Cut { hidden: states, scratch, .. } = keep.encoder.cut();
+        let d_hidden = scratch.d_hidden;
         if wanted.is_some() {
-            sized_within(d_hidden, d_x.data().len(), batch.tokens() * hidden).copy_from_slice(d_x.data());
+            d_hidden[..d_x.data().len()].copy_from_slice(d_x.data());
         } else {
-            sized(d_hidden, batch.tokens() * hidden);
+            d_hidden.fill(0.0);
             self.pooling.backward(pool, states, hidden, &batch.offsets, &d_x, d_hidden);
         }
         let pass = Pass { batch, noise, wanted: wanted.as_deref() };

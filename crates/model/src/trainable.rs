@@ -37,6 +37,9 @@ pub trait Trainable {
     /// The number of columns of an embedding.
     fn dimension(&self) -> usize;
 
+    /// Takes the memory for passes over at most so many sequences, so that none of them takes more.
+    fn reserve(&self, _sequences: usize, _keep: &mut Self::Activations) {}
+
     /// Embeds every sequence of the batch: `(sequences, dimension)`. Fills `keep` with what [`Trainable::backward`] needs.
     fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Self::Activations) -> Matrix;
 

@@ -80,7 +80,7 @@ impl Worker {
 
     fn compute(&self, batch: &Batch, activations: &mut Activations) -> Matrix {
         let model = &batch.texts[0].0.model.sentence;
-        model.reserve(self.queue.batch_tokens(), activations);
+        model.reserve_to_infer(self.queue.batch_tokens(), activations);
         match batch.group.wanted {
             Wanted::Embedding => model.infer_plain(&self.pool, &batch.tokens, batch.group.prompt_length, activations),
             Wanted::Tokens => model.infer_tokens(&self.pool, &batch.tokens, activations),

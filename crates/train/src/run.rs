@@ -131,6 +131,7 @@ impl<'a, M: Trainable> Training<'a, M> {
     ) -> Result<Self, TrainError> {
         let identity = identity(run, model);
         let parameters = model.parameters().len();
+        let step = Step::new(model, run.arguments.batch_size.saturating_mul(run.source.columns().len()));
         let mut training = Self {
             pool: run.pool,
             loss: run.loss,
@@ -150,7 +151,7 @@ impl<'a, M: Trainable> Training<'a, M> {
             },
             optimizer: AdamW::new(parameters),
             gradients: vec![0.0; parameters],
-            step: Step::new(),
+            step,
             open_rows: Vec::new(),
             best_parameters: None,
             began: Instant::now(),

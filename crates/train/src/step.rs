@@ -6,14 +6,17 @@ use maana_kernels::{Matrix, Pool, Rows};
 use maana_model::{Noise, Trainable};
 use maana_text::TokenBatch;
 
-/// What is kept from one micro-batch to the next, so that memory is allocated once.
+/// What is kept from one micro-batch to the next: the memory for the largest, taken before the first.
 pub(crate) struct Step<M: Trainable> {
     keep: M::Activations,
 }
 
 impl<M: Trainable> Step<M> {
-    pub(crate) fn new() -> Self {
-        Self { keep: M::Activations::default() }
+    /// For micro-batches of at most so many sequences.
+    pub(crate) fn new(model: &M, sequences: usize) -> Self {
+        let mut keep = M::Activations::default();
+        model.reserve(sequences, &mut keep);
+        Self { keep }
     }
 
     /// Adds `weight` × the gradient of the loss of this batch to `gradients`, and gives back `weight` × the loss.
