@@ -6,7 +6,7 @@
 use crate::dispatch::{Isa, isa, on_every_rung};
 use crate::dropout::Dropout;
 use crate::lanes::{LANES, exp, max, sum, total};
-use crate::matmul::{Panels, SmallProduct, Strided};
+use crate::matmul::{Order, Panels, SmallProduct, Strided};
 use crate::parallel::{Disjoint, Pool};
 use std::cell::RefCell;
 
@@ -68,7 +68,7 @@ fn forward_on(isa: Isa, pool: &Pool, of: Attention<'_>, qkv: &[f32], context: &m
                 });
                 softmax(isa, length, factors, scores, &mut lse[..rows], &mut inverse[..rows]);
                 let (scores, values) =
-                    (Strided { values: scores, row_step: l, k_step: 1 }, Panels { values, steps: length });
+                    (Strided { values: scores, order: Order::Rows(l) }, Panels { values, steps: length });
                 product.multiply(scores, values, &mut contexts[..rows * d], rows, false);
                 for (row, inverse) in inverse[..rows].iter().enumerate() {
                     let token = head.first + first + row;
@@ -133,7 +133,7 @@ fn backward_on(
                 let rows = block.min(length - first);
                 let (probabilities, d_scores) = (&mut probabilities[..rows * l], &mut d_scores[..rows * l]);
                 let place = (head.first + first) * width + head.head * head_dim;
-                let d_out = Strided { values: &d_context[place..], row_step: width, k_step: 1 };
+                let d_out = Strided { values: &d_context[place..], order: Order::Rows(width) };
                 for row in 0..rows {
                     let token = head.first + first + row;
                     let start = token * width + head.head * head_dim;
@@ -155,11 +155,11 @@ fn backward_on(
                 rows_to_panels(d_out, rows, head_dim, panel, d_outs);
                 rows_to_panels(head.rows(0, first), rows, head_dim, panel, queries);
                 let (rows_of, goes_on) = (|values| Panels { values, steps: rows }, first > 0);
-                let transposed = |values| Strided { values, row_step: 1, k_step: l };
+                let transposed = |values| Strided { values, order: Order::Steps(l) };
                 product.multiply(transposed(probabilities), rows_of(d_outs), d_values, length, goes_on);
                 product.multiply(transposed(d_scores), rows_of(queries), d_keys, length, goes_on);
 
-                let d_scores = Strided { values: d_scores, row_step: l, k_step: 1 };
+                let d_scores = Strided { values: d_scores, order: Order::Rows(l) };
                 let key_rows = Panels { values: key_rows, steps: length };
                 product.multiply(d_scores, key_rows, &mut d_queries[..rows * d], rows, false);
                 for row in 0..rows {
@@ -241,7 +241,7 @@ impl<'a> Head<'a> {
     /// Queries, keys or values of the rows from `row` on, where they lie.
     fn rows(&self, part: usize, row: usize) -> Strided<'a> {
         let values = &self.qkv[self.place(part, row).min(self.qkv.len())..];
-        Strided { values, row_step: 3 * self.heads * self.head_dim, k_step: 1 }
+        Strided { values, order: Order::Rows(3 * self.heads * self.head_dim) }
     }
 
     /// Keys or values times `factor` as the columns of panels, zeros behind the last: `[panel][d][column]`.
@@ -263,12 +263,13 @@ impl<'a> Head<'a> {
 
 /// `length` rows of `columns` values as the steps of panels, zeros behind the last column: `[panel][row][column]`.
 fn rows_to_panels(rows: Strided<'_>, length: usize, columns: usize, panel: usize, into: &mut [f32]) {
+    let (row_step, _) = rows.order.distances(1);
     for (number, start) in (0..columns).step_by(panel).enumerate() {
         let width = panel.min(columns - start);
         let into = &mut into[number * length * panel..][..length * panel];
         for (row, into) in into.chunks_exact_mut(panel).enumerate() {
             let (values, behind) = into.split_at_mut(width);
-            values.copy_from_slice(&rows.values[row * rows.row_step + start..][..width]);
+            values.copy_from_slice(&rows.values[row * row_step + start..][..width]);
             behind.fill(0.0);
         }
     }

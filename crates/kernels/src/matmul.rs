@@ -14,6 +14,7 @@ pub use epilogue::After;
 pub use form::Precision;
 pub use pack::PackedMatrix;
 pub(crate) use small::{Panels, SmallProduct, Strided};
+pub(crate) use tile::Order;
 
 use crate::dispatch::{Isa, isa};
 use crate::matrix::Rows;
@@ -80,7 +81,7 @@ fn weight_gradient_on(isa: Isa, pool: &Pool, precision: Precision, a: Rows<'_>, 
 pub fn limit(pool: &Pool, precision: Precision) -> f64 {
     const ROUNDS: usize = 2_000;
     const TRIES: usize = 12;
-    let form = Form::new(isa(), precision);
+    let form = Form::compact(isa(), precision);
     // Both operands fill three quarters of a cache of 32 KB.
     let steps = (24 << 10) / (form.columns * form.right_bytes + 4 * form.height * form.left_words());
     let operations = 2 * form.height * form.columns * form.step * steps * ROUNDS * pool.threads();
@@ -92,8 +93,7 @@ pub fn limit(pool: &Pool, precision: Precision) -> f64 {
         let mut sums = [0u32; tile::LARGEST];
         let job = Job {
             left: left.as_ptr(),
-            row_step: steps * form.left_words(),
-            k_step: form.left_words(),
+            order: Order::Rows(steps * form.left_words()),
             panel: right.panel(0, 0..steps).as_ptr(),
             steps,
             sums: sums.as_mut_ptr(),
@@ -123,11 +123,10 @@ enum Left<'a> {
     Blocks { words: &'a [u32], rows: usize },
 }
 
-/// Words of the rows of a task, and how far they lie apart from row to row and from step to step.
+/// Words of the rows of a task, and how they lie.
 struct Words<'a> {
     words: &'a [u32],
-    row_step: usize,
-    k_step: usize,
+    order: Order,
     /// Words from tile to tile.
     tile_step: usize,
     scales: &'a [RowScale],
@@ -167,19 +166,19 @@ fn product(
         match left {
             Left::Rows(a) if form.left == LeftWords::Floats => {
                 let a = a.range(work.rows.clone());
-                let (row_step, tile_step) = (a.stride(), form.height * a.stride());
-                work.compute(&Words { words: bits(a.data()), row_step, k_step: 1, tile_step, scales: &[] });
+                let (order, tile_step) = (Order::Rows(a.stride()), form.height * a.stride());
+                work.compute(&Words { words: bits(a.data()), order, tile_step, scales: &[] });
             }
             Left::Rows(a) => with_words(form, a.range(work.rows.clone()), |words, scales| {
                 let row_step = row_words(form, right.k);
-                let (k_step, tile_step) = (form.left_words(), form.height * row_step);
-                work.compute(&Words { words, row_step, k_step, tile_step, scales });
+                let (order, tile_step) = (Order::Rows(row_step), form.height * row_step);
+                work.compute(&Words { words, order, tile_step, scales });
             }),
             Left::Blocks { words, .. } => {
                 let tile_step = form.height * row_words(form, right.k);
                 let words = &words[work.rows.start / form.height * tile_step..];
-                let row_step = form.left_words();
-                work.compute(&Words { words, row_step, k_step: form.height * row_step, tile_step, scales: &[] });
+                let order = Order::Steps(form.height * form.left_words());
+                work.compute(&Words { words, order, tile_step, scales: &[] });
             }
         }
     });
@@ -244,16 +243,16 @@ impl Task<'_> {
         for (number, first) in self.rows.clone().step_by(form.height).enumerate() {
             let rows = form.height.min(self.rows.end - first);
             prefetch(next.next().unwrap_or_default());
-            let start = number * left.tile_step + steps.start * left.k_step;
+            let words = form.left_words();
+            let (row_step, k_step) = left.order.distances(words);
+            let start = number * left.tile_step + steps.start * k_step;
             if !steps.is_empty() {
-                let words = form.left_words();
-                let last = start + (rows - 1) * left.row_step + (steps.len() - 1) * left.k_step + words - 1;
+                let last = start + (rows - 1) * row_step + (steps.len() - 1) * k_step + words - 1;
                 assert!(last < left.words.len(), "word {last} of {}", left.words.len());
             }
             let mut job = Job {
                 left: left.words[start.min(left.words.len())..].as_ptr(),
-                row_step: left.row_step,
-                k_step: left.k_step,
+                order: left.order,
                 panel: right.as_ptr(),
                 steps: steps.len(),
                 sums: std::ptr::null_mut(),
@@ -322,8 +321,13 @@ mod tests {
         accumulate: bool,
     ) {
         let pool = Pool::new(threads);
-        let packed = PackedMatrix::packed(&pool, Form::new(isa, precision), b, false);
-        product(&pool, &Left::Rows(a), &packed, c, accumulate, &Epilogue::NONE);
+        let mut compact = c.to_vec();
+        for (form, c) in [(Form::new(isa, precision), &mut *c), (Form::compact(isa, precision), &mut compact[..])] {
+            let packed = PackedMatrix::packed(&pool, form, b, false);
+            product(&pool, &Left::Rows(a), &packed, c, accumulate, &Epilogue::NONE);
+        }
+        let bits = |c: &[f32]| c.iter().map(|c| c.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(c), bits(&compact), "{} {}: in both forms", isa.name(), precision.name());
     }
 
     fn rounded(values: &[f32]) -> Vec<f32> {
@@ -465,6 +469,10 @@ mod tests {
             assert_eq!(c, expected);
             packed.repack_transposed(&pool, b_transposed);
             linear(&pool, a, &packed, Some(&bias), After::Nothing, &mut c);
+            let packed = PackedMatrix::pack_transposed_for_a_while(&pool, precision, b_transposed);
+            let mut again = vec![9.0; m * n];
+            linear(&pool, a, &packed, Some(&bias), After::Nothing, &mut again);
+            assert_eq!(c, again);
             let biased: Vec<f32> = expected.iter().enumerate().map(|(i, value)| value + bias[i % n]).collect();
             assert_eq!(c, biased);
             let x = noise(m * n, 7);

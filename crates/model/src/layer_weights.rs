@@ -18,10 +18,19 @@ pub(crate) struct PackedLayer {
 }
 
 impl PackedLayer {
+    /// To be kept: in as few bytes as the precision has.
     pub(crate) fn pack(pool: &Pool, config: &EncoderConfig, precision: Precision, weights: [&[f32]; 4]) -> Self {
-        let [qkv, output, up, down] = rows(config, weights);
-        let pack = |weight| PackedMatrix::pack_transposed(pool, precision, weight);
-        Self { qkv: pack(qkv), output: pack(output), up: pack(up), down: pack(down) }
+        Self::packed(config, weights, |weight| PackedMatrix::pack_transposed(pool, precision, weight))
+    }
+
+    /// For a few products.
+    fn pack_for_a_while(pool: &Pool, config: &EncoderConfig, precision: Precision, weights: [&[f32]; 4]) -> Self {
+        Self::packed(config, weights, |weight| PackedMatrix::pack_transposed_for_a_while(pool, precision, weight))
+    }
+
+    fn packed(config: &EncoderConfig, weights: [&[f32]; 4], pack: impl Fn(Rows<'_>) -> PackedMatrix) -> Self {
+        let [qkv, output, up, down] = rows(config, weights).map(pack);
+        Self { qkv, output, up, down }
     }
 
     /// Packs other weights into the same memory.
@@ -173,7 +182,7 @@ impl Weights {
     ) -> Turn<'_> {
         let pack = |packed: &mut Option<PackedLayer>, weights: [&[f32]; 4]| match packed {
             Some(layer) => layer.repack(pool, config, weights),
-            None => *packed = Some(PackedLayer::pack(pool, config, precision, weights)),
+            None => *packed = Some(PackedLayer::pack_for_a_while(pool, config, precision, weights)),
         };
         match self {
             Self::Packed(layers) => Turn::Held(&layers[index]),

@@ -59,7 +59,19 @@ pub(super) struct Form {
 }
 
 impl Form {
+    /// For a right operand that is packed for one product or a few. Where no instruction takes bf16, both operands are rounded
+    /// and stay f32: the loop has nothing to widen. The same bits as [`Form::compact`].
     pub(super) fn new(isa: Isa, precision: Precision) -> Self {
+        match Self::compact(isa, precision) {
+            Self { left: LeftWords::RoundedFloats, .. } => {
+                Self { precision, left: LeftWords::RoundedFloats, ..Self::compact(isa, Precision::F32) }
+            }
+            form => form,
+        }
+    }
+
+    /// For a right operand that is kept: in as few bytes as the precision has.
+    pub(super) fn compact(isa: Isa, precision: Precision) -> Self {
         let form = |left, height, columns, step, right_bytes, kernel| Self {
             isa,
             precision,
@@ -106,7 +118,7 @@ impl Form {
 
     /// Words of the left operand for one row and one step.
     pub(super) fn left_words(&self) -> usize {
-        if self.left == LeftWords::RoundedFloats { 2 } else { 1 }
+        if self.left == LeftWords::RoundedFloats { self.step } else { 1 }
     }
 
     /// Bytes of a panel of `k` rows.

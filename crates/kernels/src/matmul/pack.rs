@@ -39,7 +39,7 @@ const LARGEST_WEIGHT: f32 = 63.0;
 /// Panels, or blocks, that are packed together, so that whole lines of the cache are read.
 const TOGETHER: usize = 8;
 
-/// A right operand, packed once for many products.
+/// A right operand, packed once for several products.
 pub struct PackedMatrix {
     pub(super) form: Form,
     pub(super) k: usize,
@@ -51,13 +51,18 @@ pub struct PackedMatrix {
 }
 
 impl PackedMatrix {
-    /// Packs `b`, `(k, n)`.
+    /// Packs `b`, `(k, n)`, to be kept: in as few bytes as the precision has.
     pub fn pack(pool: &Pool, precision: Precision, b: Rows<'_>) -> Self {
-        Self::packed(pool, Form::new(isa(), precision), b, false)
+        Self::packed(pool, Form::compact(isa(), precision), b, false)
     }
 
-    /// Packs `wᵀ` of a weight `w`, `(n, k)`.
+    /// Packs `wᵀ` of a weight `w`, `(n, k)`, to be kept: in as few bytes as the precision has.
     pub fn pack_transposed(pool: &Pool, precision: Precision, w: Rows<'_>) -> Self {
+        Self::packed(pool, Form::compact(isa(), precision), w, true)
+    }
+
+    /// Packs `wᵀ` of a weight `w`, `(n, k)`, for a few products: in the form that multiplies fastest. The same bits come of it.
+    pub fn pack_transposed_for_a_while(pool: &Pool, precision: Precision, w: Rows<'_>) -> Self {
         Self::packed(pool, Form::new(isa(), precision), w, true)
     }
 
@@ -142,6 +147,8 @@ impl PackedMatrix {
             match (form.precision, form.columns, form.step) {
                 (Precision::F32, 16, _) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| value),
                 (Precision::F32, ..) => part.pack::<f32, 32, 1>(elements(chunk), |value, _| value),
+                (Precision::Bf16, 16, 1) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| rounded(value)),
+                (Precision::Bf16, _, 1) => part.pack::<f32, 32, 1>(elements(chunk), |value, _| rounded(value)),
                 (Precision::Bf16, 16, _) => part.pack::<u16, 16, 2>(elements(chunk), |value, _| to_bf16(value)),
                 (Precision::Bf16, ..) => part.pack::<u16, 32, 2>(elements(chunk), |value, _| to_bf16(value)),
                 (Precision::Int8, 16, 2) => part.pack::<i8, 16, 2>(elements(chunk), convert),
@@ -162,6 +169,11 @@ impl PackedMatrix {
             });
         }
     }
+}
+
+/// The nearest bf16, as f32.
+fn rounded(value: f32) -> f32 {
+    from_bf16(to_bf16(value))
 }
 
 /// The nearest byte of `value / scale`.
@@ -339,7 +351,7 @@ fn fill_up<T: Element>(row: &mut [T], k: usize) -> &mut [T] {
 on_every_rung! {
     fn round_to_floats(row: &[f32], into: &mut [f32]) {
         for (into, value) in into.iter_mut().zip(row) {
-            *into = from_bf16(to_bf16(*value));
+            *into = rounded(*value);
         }
     }
 }
@@ -414,9 +426,7 @@ pub(super) fn with_blocks<R>(pool: &Pool, form: &Form, a: Rows<'_>, f: impl FnOn
 fn pack_blocks<const HEIGHT: usize>(form: &Form, a: Rows<'_>, rows: Range<usize>, into: &mut [u32]) {
     match form.left {
         LeftWords::Floats => pack_elements::<f32, HEIGHT, 1>(a, rows, cast(into), |value| value),
-        LeftWords::RoundedFloats => {
-            pack_elements::<f32, HEIGHT, 2>(a, rows, cast(into), |value| from_bf16(to_bf16(value)));
-        }
+        LeftWords::RoundedFloats => pack_elements::<f32, HEIGHT, 1>(a, rows, cast(into), rounded),
         LeftWords::Bf16Pairs => pack_elements::<u16, HEIGHT, 2>(a, rows, cast(into), to_bf16),
         LeftWords::BytePairs | LeftWords::ByteQuads => unreachable!("gradients are not computed in bytes"),
     }

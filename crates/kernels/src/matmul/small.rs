@@ -3,15 +3,14 @@
 
 use super::bits;
 use super::form::{Form, Precision};
-use super::tile::Job;
+use super::tile::{Job, Order};
 use crate::dispatch::Isa;
 
-/// A left operand: element (i, k) is `values[i * row_step + k * k_step]`.
+/// A left operand, where it lies.
 #[derive(Clone, Copy)]
 pub(crate) struct Strided<'a> {
     pub(crate) values: &'a [f32],
-    pub(crate) row_step: usize,
-    pub(crate) k_step: usize,
+    pub(crate) order: Order,
 }
 
 /// A right operand, `[panel][step][column]`, with [`SmallProduct::columns`] columns a panel and a step for each k.
@@ -46,15 +45,15 @@ impl SmallProduct {
         let n = sums.len() / rows;
         assert_eq!(n % columns, 0, "{n} columns in panels of {columns}");
         assert!(n / columns * panel <= right.values.len(), "{n} columns of {steps} in {}", right.values.len());
-        let last = (rows - 1) * left.row_step + steps.saturating_sub(1) * left.k_step;
+        let (row_step, k_step) = left.order.distances(1);
+        let last = (rows - 1) * row_step + steps.saturating_sub(1) * k_step;
         assert!(steps == 0 || last < words.len(), "word {last} of {}", words.len());
         for number in 0..n / columns {
             for first in (0..rows).step_by(height) {
                 let part = &mut sums[first * n + number * columns..];
                 let job = Job {
-                    left: words[(first * left.row_step).min(words.len())..].as_ptr(),
-                    row_step: left.row_step,
-                    k_step: left.k_step,
+                    left: words[(first * row_step).min(words.len())..].as_ptr(),
+                    order: left.order,
                     panel: right.values[number * panel..].as_ptr().cast(),
                     steps,
                     sums: part.as_mut_ptr().cast(),
@@ -91,7 +90,7 @@ mod tests {
                 let expected: Vec<f64> = (0..rows * n).map(|place| sum(place / n, place % n)).collect();
                 let mut sums = vec![9.0; rows * n];
                 let whole = Panels { values: &b, steps };
-                product.multiply(Strided { values: &a, row_step: steps, k_step: 1 }, whole, &mut sums, rows, false);
+                product.multiply(Strided { values: &a, order: Order::Rows(steps) }, whole, &mut sums, rows, false);
                 assert_close(&sums, &expected, 1e-5, &format!("{} ({rows}, {steps}, {n})", isa.name()));
                 let transposed: Vec<f32> = (0..rows * steps).map(|place| left(place % rows, place / rows)).collect();
                 let mut cut = vec![9.0; rows * n];
@@ -101,7 +100,7 @@ mod tests {
                             b[(panel * steps + steps_now.start) * columns..][..steps_now.len() * columns].to_vec()
                         })
                         .collect();
-                    let left = Strided { values: &transposed[steps_now.start * rows..], row_step: 1, k_step: rows };
+                    let left = Strided { values: &transposed[steps_now.start * rows..], order: Order::Steps(rows) };
                     let right = Panels { values: &panels_now, steps: steps_now.len() };
                     product.multiply(left, right, &mut cut, rows, number > 0);
                 }

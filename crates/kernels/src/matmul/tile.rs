@@ -3,14 +3,34 @@
 
 /// Sums of the largest tile.
 pub(super) const LARGEST: usize = 12 * 32;
+/// Rows that are found from one pointer: as many as an address can tell apart by multiples of one register. With one pointer for
+/// all, each waits for the addition of the one before, and AVX2 loses a fifth of its speed.
+const GROUP: usize = 3;
+
+/// How the words of a left operand lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// Row after row, so many words apart, and the steps of a row side by side.
+    Rows(usize),
+    /// Step after step, so many words apart, and the rows of a step side by side.
+    Steps(usize),
+}
+
+impl Order {
+    /// Words from row to row and from step to step, if a step of a row takes so many `words`.
+    pub(crate) fn distances(self, words: usize) -> (usize, usize) {
+        match self {
+            Self::Rows(step) => (step, words),
+            Self::Steps(step) => (words, step),
+        }
+    }
+}
 
 /// A tile to compute: `c[i][j] = Σ left[i][step] · panel[step][j]`.
 pub(super) struct Job {
     /// The left operand's first word.
     pub(super) left: *const u32,
-    /// Words from row to row, and from step to step.
-    pub(super) row_step: usize,
-    pub(super) k_step: usize,
+    pub(super) order: Order,
     /// The panel, from its first step.
     pub(super) panel: *const u8,
     pub(super) steps: usize,
@@ -41,6 +61,8 @@ trait Arithmetic {
     const RIGHT_BYTES: usize;
     /// Parts of a step that are multiplied one after the other.
     const PARTS: usize = 1;
+    /// Steps of one turn of the loop.
+    const TURN: usize = 1;
 
     unsafe fn zero() -> Self::Sums;
     unsafe fn load(from: *const u32) -> Self::Sums;
@@ -67,23 +89,21 @@ unsafe fn tile<A: Arithmetic, const R: usize, const V: usize>(job: &Job) {
                 }
             }
         }
-        let (row_step, k_step) = (job.row_step, job.k_step);
-        let (mut left, mut panel) = (job.left, job.panel);
-        for _ in 0..job.steps {
-            for part in 0..A::PARTS {
-                let mut right = [A::right(panel, part); V];
-                for (v, right) in right.iter_mut().enumerate() {
-                    *right = A::right(panel.add(v * A::RIGHT_BYTES), part);
+        let (turns, rest, mut panel) = (job.steps / A::TURN, job.steps % A::TURN, job.panel);
+        match job.order {
+            Order::Rows(row_step) => {
+                let mut groups = [job.left; 12_usize.div_ceil(GROUP)];
+                for (number, group) in groups[..R.div_ceil(GROUP)].iter_mut().enumerate() {
+                    *group = job.left.wrapping_add(number * GROUP * row_step);
                 }
-                for (i, row) in sums.iter_mut().enumerate() {
-                    let x = A::left(left.add(i * row_step + part));
-                    for (sums, right) in row.iter_mut().zip(right) {
-                        *sums = A::multiply_add(*sums, x, right);
-                    }
-                }
+                by_rows::<A, R, V>(turns, A::TURN, row_step, &mut groups, &mut panel, &mut sums);
+                by_rows::<A, R, V>(rest, 1, row_step, &mut groups, &mut panel, &mut sums);
             }
-            left = left.add(k_step);
-            panel = panel.add(V * A::RIGHT_BYTES);
+            Order::Steps(k_step) => {
+                let mut left = job.left;
+                by_steps::<A, R, V>(turns, A::TURN, k_step, &mut left, &mut panel, &mut sums);
+                by_steps::<A, R, V>(rest, 1, k_step, &mut left, &mut panel, &mut sums);
+            }
         }
         for (i, row) in sums.iter().enumerate() {
             for (v, sums) in row.iter().enumerate() {
@@ -91,6 +111,108 @@ unsafe fn tile<A: Arithmetic, const R: usize, const V: usize>(job: &Job) {
             }
         }
     }
+}
+
+/// Turns of so many steps, the left operand lying as [`Order::Rows`].
+///
+/// # Safety
+/// As [`Kernel`].
+#[inline(always)]
+unsafe fn by_rows<A: Arithmetic, const R: usize, const V: usize>(
+    turns: usize,
+    turn: usize,
+    row_step: usize,
+    groups: &mut [*const u32; 12_usize.div_ceil(GROUP)],
+    panel: &mut *const u8,
+    sums: &mut [[A::Sums; V]; R],
+) {
+    let used = R.div_ceil(GROUP);
+    for _ in 0..turns {
+        for group in &mut groups[..used] {
+            *group = apart(*group);
+        }
+        for s in 0..turn {
+            // SAFETY: the caller promises that the words of all rows and steps can be read.
+            unsafe {
+                let left = |i: usize| groups[i / GROUP].add(i % GROUP * row_step + s * A::PARTS);
+                step::<A, R, V>(left, panel.add(s * V * A::RIGHT_BYTES), sums);
+            }
+        }
+        for group in &mut groups[..used] {
+            *group = group.wrapping_add(turn * A::PARTS);
+        }
+        *panel = panel.wrapping_add(turn * V * A::RIGHT_BYTES);
+    }
+}
+
+/// Turns of so many steps, the left operand lying as [`Order::Steps`].
+///
+/// # Safety
+/// As [`Kernel`].
+#[inline(always)]
+unsafe fn by_steps<A: Arithmetic, const R: usize, const V: usize>(
+    turns: usize,
+    turn: usize,
+    k_step: usize,
+    left: &mut *const u32,
+    panel: &mut *const u8,
+    sums: &mut [[A::Sums; V]; R],
+) {
+    for _ in 0..turns {
+        for s in 0..turn {
+            // SAFETY: the caller promises that the words of all rows and steps can be read.
+            unsafe {
+                let words = left.add(s * k_step);
+                step::<A, R, V>(|i| words.add(i * A::PARTS), panel.add(s * V * A::RIGHT_BYTES), sums);
+            }
+        }
+        *left = left.wrapping_add(turn * k_step);
+        *panel = panel.wrapping_add(turn * V * A::RIGHT_BYTES);
+    }
+}
+
+/// One step of all rows, whose words `left` tells.
+///
+/// # Safety
+/// As [`Kernel`].
+#[inline(always)]
+unsafe fn step<A: Arithmetic, const R: usize, const V: usize>(
+    left: impl Fn(usize) -> *const u32,
+    panel: *const u8,
+    sums: &mut [[A::Sums; V]; R],
+) {
+    for part in 0..A::PARTS {
+        // SAFETY: the caller promises that the words can be read and that the machine has the instructions.
+        unsafe {
+            let mut right = [A::right(panel, part); V];
+            for (v, right) in right.iter_mut().enumerate() {
+                *right = A::right(panel.add(v * A::RIGHT_BYTES), part);
+            }
+            for (i, row) in sums.iter_mut().enumerate() {
+                let x = A::left(left(i).add(part));
+                for (sums, right) in row.iter_mut().zip(right) {
+                    *sums = A::multiply_add(*sums, x, right);
+                }
+            }
+        }
+    }
+}
+
+/// The same pointer. The compiler forgets that it lies a known way from others, and so does not compute one from the other.
+#[inline(always)]
+fn apart(pointer: *const u32) -> *const u32 {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let mut pointer = pointer;
+        #[expect(clippy::pointers_in_nomem_asm_block, reason = "it passes through")]
+        // SAFETY: no instruction.
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+        }
+        pointer
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    pointer
 }
 
 /// Loops of a rung, one for each height.
@@ -247,7 +369,7 @@ kernels! {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! arithmetic {
     (
-        $name:ident: $lanes:literal lanes of $sums:ty, $left:ty, $right:ty, $bytes:literal bytes, $parts:literal parts;
+        $name:ident: $lanes:literal lanes of $sums:ty, $left:ty, $right:ty, $bytes:literal bytes, $parts:literal parts, $turn:literal a turn;
         zero $zero:expr;
         load |$from:ident| $load:expr;
         store |$stored:ident, $into:ident| $store:expr;
@@ -264,6 +386,7 @@ macro_rules! arithmetic {
             const LANES: usize = $lanes;
             const RIGHT_BYTES: usize = $bytes;
             const PARTS: usize = $parts;
+            const TURN: usize = $turn;
 
             #[inline(always)]
             unsafe fn zero() -> Self::Sums {
@@ -304,7 +427,7 @@ mod avx2 {
     use std::arch::x86_64::*;
 
     arithmetic! {
-        Floats: 8 lanes of __m256, __m256, __m256, 32 bytes, 1 parts;
+        Floats: 8 lanes of __m256, __m256, __m256, 32 bytes, 1 parts, 4 a turn;
         zero _mm256_setzero_ps();
         load |from| _mm256_loadu_ps(from.cast());
         store |sums, into| _mm256_storeu_ps(into.cast(), sums);
@@ -314,7 +437,7 @@ mod avx2 {
     }
 
     arithmetic! {
-        Bf16: 8 lanes of __m256, __m256, __m256, 32 bytes, 2 parts;
+        Bf16: 8 lanes of __m256, __m256, __m256, 32 bytes, 2 parts, 1 a turn;
         zero _mm256_setzero_ps();
         load |from| _mm256_loadu_ps(from.cast());
         store |sums, into| _mm256_storeu_ps(into.cast(), sums);
@@ -331,7 +454,7 @@ mod avx2 {
     }
 
     arithmetic! {
-        Bytes: 8 lanes of __m256i, __m256i, __m256i, 32 bytes, 1 parts;
+        Bytes: 8 lanes of __m256i, __m256i, __m256i, 32 bytes, 1 parts, 1 a turn;
         zero _mm256_setzero_si256();
         load |from| _mm256_loadu_si256(from.cast());
         store |sums, into| _mm256_storeu_si256(into.cast(), sums);
@@ -350,7 +473,7 @@ mod avx512 {
     use std::arch::x86_64::*;
 
     arithmetic! {
-        Floats: 16 lanes of __m512, __m512, __m512, 64 bytes, 1 parts;
+        Floats: 16 lanes of __m512, __m512, __m512, 64 bytes, 1 parts, 4 a turn;
         zero _mm512_setzero_ps();
         load |from| _mm512_loadu_ps(from.cast());
         store |sums, into| _mm512_storeu_ps(into.cast(), sums);
@@ -360,7 +483,7 @@ mod avx512 {
     }
 
     arithmetic! {
-        WidenedBf16: 16 lanes of __m512, __m512, __m512, 64 bytes, 2 parts;
+        WidenedBf16: 16 lanes of __m512, __m512, __m512, 64 bytes, 2 parts, 1 a turn;
         zero _mm512_setzero_ps();
         load |from| _mm512_loadu_ps(from.cast());
         store |sums, into| _mm512_storeu_ps(into.cast(), sums);
@@ -377,7 +500,7 @@ mod avx512 {
     }
 
     arithmetic! {
-        Bf16: 16 lanes of __m512, __m512i, __m512i, 64 bytes, 1 parts;
+        Bf16: 16 lanes of __m512, __m512i, __m512i, 64 bytes, 1 parts, 1 a turn;
         zero _mm512_setzero_ps();
         load |from| _mm512_loadu_ps(from.cast());
         store |sums, into| _mm512_storeu_ps(into.cast(), sums);
@@ -394,7 +517,7 @@ mod avx512 {
     }
 
     arithmetic! {
-        Bytes: 16 lanes of __m512i, __m512i, __m512i, 64 bytes, 1 parts;
+        Bytes: 16 lanes of __m512i, __m512i, __m512i, 64 bytes, 1 parts, 1 a turn;
         zero _mm512_setzero_si512();
         load |from| _mm512_loadu_si512(from.cast());
         store |sums, into| _mm512_storeu_si512(into.cast(), sums);
@@ -419,7 +542,7 @@ mod neon {
     use std::arch::aarch64::*;
 
     arithmetic! {
-        Floats: 4 lanes of float32x4_t, float32x4_t, float32x4_t, 16 bytes, 1 parts;
+        Floats: 4 lanes of float32x4_t, float32x4_t, float32x4_t, 16 bytes, 1 parts, 4 a turn;
         zero vdupq_n_f32(0.0);
         load |from| vld1q_f32(from.cast());
         store |sums, into| vst1q_f32(into.cast(), sums);
@@ -429,7 +552,7 @@ mod neon {
     }
 
     arithmetic! {
-        Bf16: 4 lanes of float32x4_t, float32x4_t, float32x4_t, 16 bytes, 2 parts;
+        Bf16: 4 lanes of float32x4_t, float32x4_t, float32x4_t, 16 bytes, 2 parts, 1 a turn;
         zero vdupq_n_f32(0.0);
         load |from| vld1q_f32(from.cast());
         store |sums, into| vst1q_f32(into.cast(), sums);
@@ -442,7 +565,7 @@ mod neon {
     }
 
     arithmetic! {
-        Bytes: 4 lanes of int32x4_t, int16x8_t, int16x8_t, 8 bytes, 1 parts;
+        Bytes: 4 lanes of int32x4_t, int16x8_t, int16x8_t, 8 bytes, 1 parts, 1 a turn;
         zero vdupq_n_s32(0);
         load |from| vld1q_s32(from.cast());
         store |sums, into| vst1q_s32(into.cast(), sums);
