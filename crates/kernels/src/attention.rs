@@ -263,7 +263,7 @@ impl<'a> Head<'a> {
 
 /// `length` rows of `columns` values as the steps of panels, zeros behind the last column: `[panel][row][column]`.
 fn rows_to_panels(rows: Strided<'_>, length: usize, columns: usize, panel: usize, into: &mut [f32]) {
-    let (row_step, _) = rows.order.distances(1);
+    let (row_step, _) = rows.order.distances();
     for (number, start) in (0..columns).step_by(panel).enumerate() {
         let width = panel.min(columns - start);
         let into = &mut into[number * length * panel..][..length * panel];

@@ -59,7 +59,7 @@ on_every_rung! {
 }
 
 on_every_rung! {
-    fn widen_chunk(values: &[u16], into: &mut [f32]) {
+    pub(crate) fn widen_chunk(values: &[u16], into: &mut [f32]) {
         for (into, value) in into.iter_mut().zip(values) {
             *into = from_bf16(*value);
         }

@@ -103,10 +103,10 @@ fn choose(ladder: &[Isa], asked: Option<&str>) -> Isa {
 /// Compiles a function once for each rung and calls the one that `isa` says. The body is plain Rust, which the compiler
 /// vectorises as wide as the rung allows; it computes the same bits on every rung, as nothing is contracted or reordered.
 macro_rules! on_every_rung {
-    ($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
+    ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$attribute])*
         #[allow(clippy::too_many_arguments, reason = "kernels name every slice")]
-        fn $name(isa: $crate::dispatch::Isa, $($argument: $type),*) $(-> $result)? {
+        $visibility fn $name(isa: $crate::dispatch::Isa, $($argument: $type),*) $(-> $result)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments, reason = "kernels name every slice")]
             fn plain($($argument: $type),*) $(-> $result)? $body

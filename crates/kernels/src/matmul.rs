@@ -22,7 +22,7 @@ use crate::memory::prefetch;
 use crate::parallel::{Disjoint, Pool};
 use epilogue::Epilogue;
 use form::{Form, LeftWords};
-use pack::{RowScale, row_words, with_blocks, with_packed, with_words};
+use pack::{RowScale, with_blocks, with_packed, with_words};
 use std::ops::Range;
 use std::time::Instant;
 use tile::Job;
@@ -81,19 +81,19 @@ fn weight_gradient_on(isa: Isa, pool: &Pool, precision: Precision, a: Rows<'_>, 
 pub fn limit(pool: &Pool, precision: Precision) -> f64 {
     const ROUNDS: usize = 2_000;
     const TRIES: usize = 12;
-    let form = Form::compact(isa(), precision);
+    let form = Form::new(isa(), precision);
     // Both operands fill three quarters of a cache of 32 KB.
-    let steps = (24 << 10) / (form.columns * form.right_bytes + 4 * form.height * form.left_words());
+    let steps = (24 << 10) / (form.columns * form.right_bytes + 4 * form.height);
     let operations = 2 * form.height * form.columns * form.step * steps * ROUNDS * pool.threads();
     let compute = || {
-        let left = vec![0u32; form.height * steps * form.left_words()];
+        let left = vec![0u32; form.height * steps];
         let k = steps * form.step;
         let right = vec![0.0; k * form.columns];
         let right = PackedMatrix::packed(&Pool::new(1), form, Rows::new(&right, k, form.columns, form.columns), false);
         let mut sums = [0u32; tile::LARGEST];
         let job = Job {
             left: left.as_ptr(),
-            order: Order::Rows(steps * form.left_words()),
+            order: Order::Rows(steps),
             panel: right.panel(0, 0..steps).as_ptr(),
             steps,
             sums: sums.as_mut_ptr(),
@@ -170,14 +170,14 @@ fn product(
                 work.compute(&Words { words: bits(a.data()), order, tile_step, scales: &[] });
             }
             Left::Rows(a) => with_words(form, a.range(work.rows.clone()), |words, scales| {
-                let row_step = row_words(form, right.k);
+                let row_step = form.steps(right.k);
                 let (order, tile_step) = (Order::Rows(row_step), form.height * row_step);
                 work.compute(&Words { words, order, tile_step, scales });
             }),
             Left::Blocks { words, .. } => {
-                let tile_step = form.height * row_words(form, right.k);
+                let tile_step = form.height * form.steps(right.k);
                 let words = &words[work.rows.start / form.height * tile_step..];
-                let order = Order::Steps(form.height * form.left_words());
+                let order = Order::Steps(form.height);
                 work.compute(&Words { words, order, tile_step, scales: &[] });
             }
         }
@@ -219,7 +219,9 @@ impl Task<'_> {
                         (false, false) => &[],
                     };
                     let goes_on = self.accumulate || number > 0;
-                    self.compute_panel(left, panel, range.clone(), goes_on, next);
+                    self.right.with_panel(panel, range.clone(), |right| {
+                        self.compute_panel(left, panel, right, range.clone(), goes_on, next);
+                    });
                 }
             }
             let columns = self.columns(panels.start).start..self.columns(panels.end - 1).end;
@@ -234,20 +236,26 @@ impl Task<'_> {
 
     /// The tiles of one panel and some steps, and meanwhile the bytes of the `next` one brought near: a product of few rows
     /// waits for memory otherwise.
-    fn compute_panel(&self, left: &Words<'_>, panel: usize, steps: Range<usize>, goes_on: bool, next: &[u8]) {
+    fn compute_panel(
+        &self,
+        left: &Words<'_>,
+        panel: usize,
+        right: &[u8],
+        steps: Range<usize>,
+        goes_on: bool,
+        next: &[u8],
+    ) {
         let (form, n) = (&self.right.form, self.right.n);
         let columns = self.columns(panel);
-        let right = self.right.panel(panel, steps.clone());
         let tiles = self.rows.len().div_ceil(form.height);
-        let mut next = next.chunks(right.len().div_ceil(tiles).max(1));
+        let mut next = next.chunks(next.len().div_ceil(tiles).max(1));
         for (number, first) in self.rows.clone().step_by(form.height).enumerate() {
             let rows = form.height.min(self.rows.end - first);
             prefetch(next.next().unwrap_or_default());
-            let words = form.left_words();
-            let (row_step, k_step) = left.order.distances(words);
+            let (row_step, k_step) = left.order.distances();
             let start = number * left.tile_step + steps.start * k_step;
             if !steps.is_empty() {
-                let last = start + (rows - 1) * row_step + (steps.len() - 1) * k_step + words - 1;
+                let last = start + (rows - 1) * row_step + (steps.len() - 1) * k_step;
                 assert!(last < left.words.len(), "word {last} of {}", left.words.len());
             }
             let mut job = Job {

@@ -26,7 +26,7 @@ impl Precision {
     }
 }
 
-/// How the left operand lies in memory: 32-bit words that the loop broadcasts.
+/// How the left operand lies in memory: 32-bit words that the loop broadcasts, one for each row and step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftWords {
     /// An f32.
@@ -53,25 +53,27 @@ pub(super) struct Form {
     pub(super) columns: usize,
     /// Values of k that one step of the loop takes.
     pub(super) step: usize,
-    /// Bytes of the right operand for one column and one step.
+    /// Bytes of the packed right operand for one column and one step.
     pub(super) right_bytes: usize,
+    /// Whether these are bf16 that become f32 before the loop takes them.
+    pub(super) widens: bool,
     pub(super) kernel: Kernel,
 }
 
 impl Form {
     /// For a right operand that is packed for one product or a few. Where no instruction takes bf16, both operands are rounded
-    /// and stay f32: the loop has nothing to widen. The same bits as [`Form::compact`].
+    /// and stay f32, so that nothing is to be widened. The same bits as [`Form::compact`].
     pub(super) fn new(isa: Isa, precision: Precision) -> Self {
         match Self::compact(isa, precision) {
-            Self { left: LeftWords::RoundedFloats, .. } => {
-                Self { precision, left: LeftWords::RoundedFloats, ..Self::compact(isa, Precision::F32) }
-            }
+            form if form.widens => Self { right_bytes: 4, widens: false, ..form },
             form => form,
         }
     }
 
     /// For a right operand that is kept: in as few bytes as the precision has.
     pub(super) fn compact(isa: Isa, precision: Precision) -> Self {
+        use LeftWords::*;
+        use Precision::*;
         let form = |left, height, columns, step, right_bytes, kernel| Self {
             isa,
             precision,
@@ -80,24 +82,23 @@ impl Form {
             columns,
             step,
             right_bytes,
+            widens: left == RoundedFloats,
             kernel,
         };
-        use LeftWords::*;
-        use Precision::*;
         match (precision, isa.level()) {
             (F32, Level::Portable) => form(Floats, 4, 16, 1, 4, tile::f32_portable),
-            (Bf16, Level::Portable) => form(RoundedFloats, 4, 16, 2, 4, tile::bf16_portable),
+            (Bf16, Level::Portable) => form(RoundedFloats, 4, 16, 1, 2, tile::f32_portable),
             (Int8, Level::Portable) => form(BytePairs, 4, 16, 2, 2, tile::int8_portable),
             #[cfg(target_arch = "aarch64")]
             (F32, Level::Neon) => form(Floats, 6, 16, 1, 4, tile::f32_neon),
             #[cfg(target_arch = "aarch64")]
-            (Bf16, Level::Neon) => form(RoundedFloats, 6, 16, 2, 4, tile::bf16_neon),
+            (Bf16, Level::Neon) => form(RoundedFloats, 6, 16, 1, 2, tile::f32_neon),
             #[cfg(target_arch = "aarch64")]
             (Int8, Level::Neon) => form(BytePairs, 6, 16, 2, 2, tile::int8_neon),
             #[cfg(target_arch = "x86_64")]
             (F32, Level::Avx2) => form(Floats, 6, 16, 1, 4, tile::f32_avx2),
             #[cfg(target_arch = "x86_64")]
-            (Bf16, Level::Avx2) => form(RoundedFloats, 6, 16, 2, 4, tile::bf16_avx2),
+            (Bf16, Level::Avx2) => form(RoundedFloats, 6, 16, 1, 2, tile::f32_avx2),
             #[cfg(target_arch = "x86_64")]
             (Int8, Level::Avx2 | Level::Avx512) => form(ByteQuads, 5, 16, 4, 4, tile::int8_avx2),
             #[cfg(target_arch = "x86_64")]
@@ -105,7 +106,7 @@ impl Form {
             #[cfg(target_arch = "x86_64")]
             (Bf16, Level::Avx512Bf16) => form(Bf16Pairs, 12, 32, 2, 4, tile::bf16_avx512bf16),
             #[cfg(target_arch = "x86_64")]
-            (Bf16, _) => form(RoundedFloats, 12, 32, 2, 4, tile::bf16_avx512),
+            (Bf16, _) => form(RoundedFloats, 12, 32, 1, 2, tile::f32_avx512),
             #[cfg(target_arch = "x86_64")]
             (Int8, _) => form(ByteQuads, 12, 32, 4, 4, tile::int8_avx512vnni),
         }
@@ -114,11 +115,6 @@ impl Form {
     /// Steps that cover `k` values.
     pub(super) fn steps(&self, k: usize) -> usize {
         k.div_ceil(self.step)
-    }
-
-    /// Words of the left operand for one row and one step.
-    pub(super) fn left_words(&self) -> usize {
-        if self.left == LeftWords::RoundedFloats { self.step } else { 1 }
     }
 
     /// Bytes of a panel of `k` rows.

@@ -3,7 +3,7 @@
 //! transposed.
 
 use super::form::{Form, LeftWords, Precision};
-use crate::bf16::{from_bf16, to_bf16};
+use crate::bf16::{from_bf16, to_bf16, widen_chunk};
 use crate::dispatch::{isa, on_every_rung};
 use crate::matrix::Rows;
 use crate::parallel::Pool;
@@ -30,6 +30,16 @@ impl Line {
         // SAFETY: allocated just now with the layout of so many lines, of which zeros are a value.
         unsafe { Vec::from_raw_parts(start.cast(), count, count) }
     }
+}
+
+fn bytes_of(lines: &[Line]) -> &[u8] {
+    // SAFETY: lines are bytes without gaps.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines)) }
+}
+
+fn bytes_of_mut(lines: &mut [Line]) -> &mut [u8] {
+    // SAFETY: lines are bytes without gaps, of which every pattern is a value.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines)) }
 }
 
 /// What the largest weight of a column becomes as a byte: so that two products with bytes fit into 16 bits, which is what
@@ -97,12 +107,24 @@ impl PackedMatrix {
     pub(super) fn panel(&self, panel: usize, steps: Range<usize>) -> &[u8] {
         let step = self.form.columns * self.form.right_bytes;
         let start = panel * self.form.panel_bytes(self.k);
-        &self.bytes_of()[start + steps.start * step..start + steps.end * step]
+        &bytes_of(&self.lines)[start + steps.start * step..start + steps.end * step]
     }
 
-    fn bytes_of(&self) -> &[u8] {
-        // SAFETY: lines are bytes without gaps.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * size_of::<Line>()) }
+    /// Calls `f` with the panel's bytes as the loop takes them: what is to be widened is, once for all rows of a task.
+    pub(super) fn with_panel<R>(&self, panel: usize, steps: Range<usize>, f: impl FnOnce(&[u8]) -> R) -> R {
+        let bytes = self.panel(panel, steps);
+        if !self.form.widens {
+            return f(bytes);
+        }
+        let mut lines = WIDE.take();
+        lines.resize((2 * bytes.len()).div_ceil(size_of::<Line>()), Line([0; 64]));
+        // SAFETY: every pattern of bits is a u16, and no alignment is asked for.
+        let (before, halves, behind) = unsafe { bytes.align_to::<u16>() };
+        assert!(before.is_empty() && behind.is_empty(), "panels are aligned");
+        widen_chunk(self.form.isa, halves, &mut elements(bytes_of_mut(&mut lines))[..halves.len()]);
+        let result = f(&bytes_of(&lines)[..2 * bytes.len()]);
+        WIDE.replace(lines);
+        result
     }
 
     fn fill(&mut self, pool: &Pool, b: Rows<'_>, transposed: bool) {
@@ -138,21 +160,21 @@ impl PackedMatrix {
             });
         }
         let scales = &self.scales;
-        // SAFETY: lines are bytes without gaps, borrowed here alone.
-        let data = unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast::<u8>(), panels * bytes) };
+        let data = &mut bytes_of_mut(&mut self.lines)[..panels * bytes];
         pool.for_each_chunk(data, TOGETHER * bytes, |number, chunk| {
             let start = number * TOGETHER * form.columns;
             let part = Part { b, transposed, columns: start..n.min(start + TOGETHER * form.columns), k };
             let convert = |value, column: usize| quantized(value, scales[column]);
-            match (form.precision, form.columns, form.step) {
-                (Precision::F32, 16, _) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| value),
+            match (form.precision, form.columns, form.step, form.widens) {
+                (Precision::F32, 16, ..) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| value),
                 (Precision::F32, ..) => part.pack::<f32, 32, 1>(elements(chunk), |value, _| value),
-                (Precision::Bf16, 16, 1) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| rounded(value)),
-                (Precision::Bf16, _, 1) => part.pack::<f32, 32, 1>(elements(chunk), |value, _| rounded(value)),
-                (Precision::Bf16, 16, _) => part.pack::<u16, 16, 2>(elements(chunk), |value, _| to_bf16(value)),
+                (Precision::Bf16, 16, 1, false) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| rounded(value)),
+                (Precision::Bf16, _, 1, false) => part.pack::<f32, 32, 1>(elements(chunk), |value, _| rounded(value)),
+                (Precision::Bf16, 16, 1, true) => part.pack::<u16, 16, 1>(elements(chunk), |value, _| to_bf16(value)),
+                (Precision::Bf16, _, 1, true) => part.pack::<u16, 32, 1>(elements(chunk), |value, _| to_bf16(value)),
                 (Precision::Bf16, ..) => part.pack::<u16, 32, 2>(elements(chunk), |value, _| to_bf16(value)),
-                (Precision::Int8, 16, 2) => part.pack::<i8, 16, 2>(elements(chunk), convert),
-                (Precision::Int8, 16, _) => part.pack::<i8, 16, 4>(elements(chunk), convert),
+                (Precision::Int8, 16, 2, _) => part.pack::<i8, 16, 2>(elements(chunk), convert),
+                (Precision::Int8, 16, ..) => part.pack::<i8, 16, 4>(elements(chunk), convert),
                 (Precision::Int8, ..) => part.pack::<i8, 32, 4>(elements(chunk), convert),
             }
         });
@@ -289,6 +311,8 @@ thread_local! {
     static WORDS: RefCell<(Vec<u32>, Vec<RowScale>)> = const { RefCell::new((Vec::new(), Vec::new())) };
     static BLOCKS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
     static RIGHT: RefCell<Option<PackedMatrix>> = const { RefCell::new(None) };
+    /// The panel at work, widened.
+    static WIDE: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Packs `b` — `(k, n)`, or `(n, k)` if `transposed` — for one product.
@@ -308,15 +332,10 @@ pub(super) fn with_packed<R>(
     result
 }
 
-/// Words of a row of `k` values.
-pub(super) fn row_words(form: &Form, k: usize) -> usize {
-    form.steps(k) * form.left_words()
-}
-
 /// Rounds rows to what the form multiplies: `[row][word]`, the last word of a row filled up with zeros.
 pub(super) fn with_words<R>(form: &Form, rows: Rows<'_>, f: impl FnOnce(&[u32], &[RowScale]) -> R) -> R {
     let (mut words, mut scales) = WORDS.take();
-    let (width, k) = (row_words(form, rows.columns()), rows.columns());
+    let (width, k) = (form.steps(rows.columns()), rows.columns());
     words.resize(rows.rows() * width, 0);
     scales.resize(rows.rows(), RowScale::default());
     if width > 0 {
@@ -404,7 +423,7 @@ fn byte(value: f32, inverse: f32, zero: i32) -> i32 {
 pub(super) fn with_blocks<R>(pool: &Pool, form: &Form, a: Rows<'_>, f: impl FnOnce(&[u32]) -> R) -> R {
     let mut packed = BLOCKS.take();
     let (t, m, height) = (a.rows(), a.columns(), form.height);
-    let block = height * row_words(form, t);
+    let block = height * form.steps(t);
     packed.resize(m.div_ceil(height) * block, 0);
     if t > 0 {
         pool.for_each_chunk(&mut packed, TOGETHER * block, |number, into| {

@@ -45,7 +45,7 @@ impl SmallProduct {
         let n = sums.len() / rows;
         assert_eq!(n % columns, 0, "{n} columns in panels of {columns}");
         assert!(n / columns * panel <= right.values.len(), "{n} columns of {steps} in {}", right.values.len());
-        let (row_step, k_step) = left.order.distances(1);
+        let (row_step, k_step) = left.order.distances();
         let last = (rows - 1) * row_step + steps.saturating_sub(1) * k_step;
         assert!(steps == 0 || last < words.len(), "word {last} of {}", words.len());
         for number in 0..n / columns {

@@ -17,11 +17,11 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// Words from row to row and from step to step, if a step of a row takes so many `words`.
-    pub(crate) fn distances(self, words: usize) -> (usize, usize) {
+    /// Words from row to row and from step to step.
+    pub(crate) fn distances(self) -> (usize, usize) {
         match self {
-            Self::Rows(step) => (step, words),
-            Self::Steps(step) => (words, step),
+            Self::Rows(step) => (step, 1),
+            Self::Steps(step) => (1, step),
         }
     }
 }
@@ -59,8 +59,6 @@ trait Arithmetic {
     const LANES: usize;
     /// Bytes of the right operand for all lanes and one step.
     const RIGHT_BYTES: usize;
-    /// Parts of a step that are multiplied one after the other.
-    const PARTS: usize = 1;
     /// Steps of one turn of the loop.
     const TURN: usize = 1;
 
@@ -68,7 +66,7 @@ trait Arithmetic {
     unsafe fn load(from: *const u32) -> Self::Sums;
     unsafe fn store(sums: Self::Sums, into: *mut u32);
     unsafe fn left(word: *const u32) -> Self::Left;
-    unsafe fn right(words: *const u8, part: usize) -> Self::Right;
+    unsafe fn right(words: *const u8) -> Self::Right;
     unsafe fn multiply_add(sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums;
 }
 
@@ -134,12 +132,12 @@ unsafe fn by_rows<A: Arithmetic, const R: usize, const V: usize>(
         for s in 0..turn {
             // SAFETY: the caller promises that the words of all rows and steps can be read.
             unsafe {
-                let left = |i: usize| groups[i / GROUP].add(i % GROUP * row_step + s * A::PARTS);
+                let left = |i: usize| groups[i / GROUP].add(i % GROUP * row_step + s);
                 step::<A, R, V>(left, panel.add(s * V * A::RIGHT_BYTES), sums);
             }
         }
         for group in &mut groups[..used] {
-            *group = group.wrapping_add(turn * A::PARTS);
+            *group = group.wrapping_add(turn);
         }
         *panel = panel.wrapping_add(turn * V * A::RIGHT_BYTES);
     }
@@ -163,7 +161,7 @@ unsafe fn by_steps<A: Arithmetic, const R: usize, const V: usize>(
             // SAFETY: the caller promises that the words of all rows and steps can be read.
             unsafe {
                 let words = left.add(s * k_step);
-                step::<A, R, V>(|i| words.add(i * A::PARTS), panel.add(s * V * A::RIGHT_BYTES), sums);
+                step::<A, R, V>(|i| words.add(i), panel.add(s * V * A::RIGHT_BYTES), sums);
             }
         }
         *left = left.wrapping_add(turn * k_step);
@@ -181,18 +179,16 @@ unsafe fn step<A: Arithmetic, const R: usize, const V: usize>(
     panel: *const u8,
     sums: &mut [[A::Sums; V]; R],
 ) {
-    for part in 0..A::PARTS {
-        // SAFETY: the caller promises that the words can be read and that the machine has the instructions.
-        unsafe {
-            let mut right = [A::right(panel, part); V];
-            for (v, right) in right.iter_mut().enumerate() {
-                *right = A::right(panel.add(v * A::RIGHT_BYTES), part);
-            }
-            for (i, row) in sums.iter_mut().enumerate() {
-                let x = A::left(left(i).add(part));
-                for (sums, right) in row.iter_mut().zip(right) {
-                    *sums = A::multiply_add(*sums, x, right);
-                }
+    // SAFETY: the caller promises that the words can be read and that the machine has the instructions.
+    unsafe {
+        let mut right = [A::right(panel); V];
+        for (v, right) in right.iter_mut().enumerate() {
+            *right = A::right(panel.add(v * A::RIGHT_BYTES));
+        }
+        for (i, row) in sums.iter_mut().enumerate() {
+            let x = A::left(left(i));
+            for (sums, right) in row.iter_mut().zip(right) {
+                *sums = A::multiply_add(*sums, x, right);
             }
         }
     }
@@ -235,7 +231,6 @@ macro_rules! kernels {
 
 kernels! {
     f32_portable: portable::Floats, 1 registers, rows 1 2 3 4;
-    bf16_portable: portable::Bf16, 1 registers, rows 1 2 3 4;
     int8_portable: portable::Bytes, 1 registers, rows 1 2 3 4;
 }
 
@@ -245,7 +240,6 @@ mod portable {
     const LANES: usize = 16;
 
     pub(super) struct Floats;
-    pub(super) struct Bf16;
     pub(super) struct Bytes;
 
     macro_rules! memory {
@@ -287,33 +281,9 @@ mod portable {
             unsafe { word.cast::<f32>().read() }
         }
         #[inline(always)]
-        unsafe fn right(words: *const u8, _part: usize) -> Self::Right {
+        unsafe fn right(words: *const u8) -> Self::Right {
             // SAFETY: the caller promises that all lanes can be read.
             unsafe { words.cast::<Self::Right>().read_unaligned() }
-        }
-        #[inline(always)]
-        unsafe fn multiply_add(sums: Self::Sums, left: f32, right: Self::Right) -> Self::Sums {
-            add_products(sums, left, right)
-        }
-    }
-
-    impl Arithmetic for Bf16 {
-        memory!(f32);
-        type Left = f32;
-        type Right = [f32; LANES];
-        const RIGHT_BYTES: usize = 4 * LANES;
-        const PARTS: usize = 2;
-
-        #[inline(always)]
-        unsafe fn left(word: *const u32) -> f32 {
-            // SAFETY: the caller promises that the word can be read.
-            unsafe { word.cast::<f32>().read() }
-        }
-        #[inline(always)]
-        unsafe fn right(words: *const u8, part: usize) -> Self::Right {
-            // SAFETY: the caller promises that all lanes can be read.
-            let words = unsafe { words.cast::<[u32; LANES]>().read_unaligned() };
-            words.map(|word| f32::from_bits(if part == 0 { word << 16 } else { word & 0xffff_0000 }))
         }
         #[inline(always)]
         unsafe fn multiply_add(sums: Self::Sums, left: f32, right: Self::Right) -> Self::Sums {
@@ -334,7 +304,7 @@ mod portable {
             [(word & 0xffff) as i32, (word >> 16) as i32]
         }
         #[inline(always)]
-        unsafe fn right(words: *const u8, _part: usize) -> Self::Right {
+        unsafe fn right(words: *const u8) -> Self::Right {
             // SAFETY: the caller promises that all lanes can be read.
             unsafe { words.cast::<Self::Right>().read_unaligned() }
         }
@@ -352,13 +322,9 @@ kernels! {
     #[target_feature(enable = "avx2,fma")]
     f32_avx2: avx2::Floats, 2 registers, rows 1 2 3 4 5 6;
     #[target_feature(enable = "avx2,fma")]
-    bf16_avx2: avx2::Bf16, 2 registers, rows 1 2 3 4 5 6;
-    #[target_feature(enable = "avx2,fma")]
     int8_avx2: avx2::Bytes, 2 registers, rows 1 2 3 4 5;
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
     f32_avx512: avx512::Floats, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
-    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-    bf16_avx512: avx512::WidenedBf16, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     int8_avx512vnni: avx512::Bytes, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
@@ -369,12 +335,12 @@ kernels! {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! arithmetic {
     (
-        $name:ident: $lanes:literal lanes of $sums:ty, $left:ty, $right:ty, $bytes:literal bytes, $parts:literal parts, $turn:literal a turn;
+        $name:ident: $lanes:literal lanes of $sums:ty, $left:ty, $right:ty, $bytes:literal bytes, $turn:literal a turn;
         zero $zero:expr;
         load |$from:ident| $load:expr;
         store |$stored:ident, $into:ident| $store:expr;
         left |$word:ident| $broadcast:expr;
-        right |$words:ident, $part:ident| $widen:expr;
+        right |$words:ident| $widen:expr;
         multiply_add |$sum:ident, $l:ident, $r:ident| $multiply_add:expr;
     ) => {
         pub(super) struct $name;
@@ -385,7 +351,6 @@ macro_rules! arithmetic {
             type Right = $right;
             const LANES: usize = $lanes;
             const RIGHT_BYTES: usize = $bytes;
-            const PARTS: usize = $parts;
             const TURN: usize = $turn;
 
             #[inline(always)]
@@ -409,7 +374,7 @@ macro_rules! arithmetic {
                 unsafe { $broadcast }
             }
             #[inline(always)]
-            unsafe fn right($words: *const u8, $part: usize) -> Self::Right {
+            unsafe fn right($words: *const u8) -> Self::Right {
                 // SAFETY: the caller promises that all lanes can be read.
                 unsafe { $widen }
             }
@@ -427,39 +392,22 @@ mod avx2 {
     use std::arch::x86_64::*;
 
     arithmetic! {
-        Floats: 8 lanes of __m256, __m256, __m256, 32 bytes, 1 parts, 4 a turn;
+        Floats: 8 lanes of __m256, __m256, __m256, 32 bytes, 4 a turn;
         zero _mm256_setzero_ps();
         load |from| _mm256_loadu_ps(from.cast());
         store |sums, into| _mm256_storeu_ps(into.cast(), sums);
         left |word| _mm256_set1_ps(word.cast::<f32>().read());
-        right |words, _part| _mm256_loadu_ps(words.cast());
+        right |words| _mm256_loadu_ps(words.cast());
         multiply_add |sums, left, right| _mm256_fmadd_ps(left, right, sums);
     }
 
     arithmetic! {
-        Bf16: 8 lanes of __m256, __m256, __m256, 32 bytes, 2 parts, 1 a turn;
-        zero _mm256_setzero_ps();
-        load |from| _mm256_loadu_ps(from.cast());
-        store |sums, into| _mm256_storeu_ps(into.cast(), sums);
-        left |word| _mm256_set1_ps(word.cast::<f32>().read());
-        right |words, part| {
-            let words = _mm256_loadu_si256(words.cast());
-            _mm256_castsi256_ps(if part == 0 {
-                _mm256_slli_epi32::<16>(words)
-            } else {
-                _mm256_and_si256(words, _mm256_set1_epi32(0xffff_0000_u32.cast_signed()))
-            })
-        };
-        multiply_add |sums, left, right| _mm256_fmadd_ps(left, right, sums);
-    }
-
-    arithmetic! {
-        Bytes: 8 lanes of __m256i, __m256i, __m256i, 32 bytes, 1 parts, 1 a turn;
+        Bytes: 8 lanes of __m256i, __m256i, __m256i, 32 bytes, 1 a turn;
         zero _mm256_setzero_si256();
         load |from| _mm256_loadu_si256(from.cast());
         store |sums, into| _mm256_storeu_si256(into.cast(), sums);
         left |word| _mm256_set1_epi32(word.cast::<i32>().read());
-        right |words, _part| _mm256_loadu_si256(words.cast());
+        right |words| _mm256_loadu_si256(words.cast());
         multiply_add |sums, left, right| {
             // Two products of a byte and seven bits fit into sixteen: nothing is cut off.
             let pairs = _mm256_maddubs_epi16(left, right);
@@ -473,39 +421,22 @@ mod avx512 {
     use std::arch::x86_64::*;
 
     arithmetic! {
-        Floats: 16 lanes of __m512, __m512, __m512, 64 bytes, 1 parts, 4 a turn;
+        Floats: 16 lanes of __m512, __m512, __m512, 64 bytes, 4 a turn;
         zero _mm512_setzero_ps();
         load |from| _mm512_loadu_ps(from.cast());
         store |sums, into| _mm512_storeu_ps(into.cast(), sums);
         left |word| _mm512_set1_ps(word.cast::<f32>().read());
-        right |words, _part| _mm512_loadu_ps(words.cast());
+        right |words| _mm512_loadu_ps(words.cast());
         multiply_add |sums, left, right| _mm512_fmadd_ps(left, right, sums);
     }
 
     arithmetic! {
-        WidenedBf16: 16 lanes of __m512, __m512, __m512, 64 bytes, 2 parts, 1 a turn;
-        zero _mm512_setzero_ps();
-        load |from| _mm512_loadu_ps(from.cast());
-        store |sums, into| _mm512_storeu_ps(into.cast(), sums);
-        left |word| _mm512_set1_ps(word.cast::<f32>().read());
-        right |words, part| {
-            let words = _mm512_loadu_si512(words.cast());
-            _mm512_castsi512_ps(if part == 0 {
-                _mm512_slli_epi32::<16>(words)
-            } else {
-                _mm512_and_si512(words, _mm512_set1_epi32(0xffff_0000_u32.cast_signed()))
-            })
-        };
-        multiply_add |sums, left, right| _mm512_fmadd_ps(left, right, sums);
-    }
-
-    arithmetic! {
-        Bf16: 16 lanes of __m512, __m512i, __m512i, 64 bytes, 1 parts, 1 a turn;
+        Bf16: 16 lanes of __m512, __m512i, __m512i, 64 bytes, 1 a turn;
         zero _mm512_setzero_ps();
         load |from| _mm512_loadu_ps(from.cast());
         store |sums, into| _mm512_storeu_ps(into.cast(), sums);
         left |word| _mm512_set1_epi32(word.cast::<i32>().read());
-        right |words, _part| _mm512_loadu_si512(words.cast());
+        right |words| _mm512_loadu_si512(words.cast());
         multiply_add |sums, left, right| {
             // The same bits under another type.
             let (left, right) = (
@@ -517,12 +448,12 @@ mod avx512 {
     }
 
     arithmetic! {
-        Bytes: 16 lanes of __m512i, __m512i, __m512i, 64 bytes, 1 parts, 1 a turn;
+        Bytes: 16 lanes of __m512i, __m512i, __m512i, 64 bytes, 1 a turn;
         zero _mm512_setzero_si512();
         load |from| _mm512_loadu_si512(from.cast());
         store |sums, into| _mm512_storeu_si512(into.cast(), sums);
         left |word| _mm512_set1_epi32(word.cast::<i32>().read());
-        right |words, _part| _mm512_loadu_si512(words.cast());
+        right |words| _mm512_loadu_si512(words.cast());
         multiply_add |sums, left, right| _mm512_dpbusd_epi32(sums, left, right);
     }
 }
@@ -532,8 +463,6 @@ kernels! {
     #[target_feature(enable = "neon")]
     f32_neon: neon::Floats, 4 registers, rows 1 2 3 4 5 6;
     #[target_feature(enable = "neon")]
-    bf16_neon: neon::Bf16, 4 registers, rows 1 2 3 4 5 6;
-    #[target_feature(enable = "neon")]
     int8_neon: neon::Bytes, 4 registers, rows 1 2 3 4 5 6;
 }
 
@@ -542,35 +471,22 @@ mod neon {
     use std::arch::aarch64::*;
 
     arithmetic! {
-        Floats: 4 lanes of float32x4_t, float32x4_t, float32x4_t, 16 bytes, 1 parts, 4 a turn;
+        Floats: 4 lanes of float32x4_t, float32x4_t, float32x4_t, 16 bytes, 4 a turn;
         zero vdupq_n_f32(0.0);
         load |from| vld1q_f32(from.cast());
         store |sums, into| vst1q_f32(into.cast(), sums);
         left |word| vdupq_n_f32(word.cast::<f32>().read());
-        right |words, _part| vld1q_f32(words.cast());
+        right |words| vld1q_f32(words.cast());
         multiply_add |sums, left, right| vfmaq_f32(sums, left, right);
     }
 
     arithmetic! {
-        Bf16: 4 lanes of float32x4_t, float32x4_t, float32x4_t, 16 bytes, 2 parts, 1 a turn;
-        zero vdupq_n_f32(0.0);
-        load |from| vld1q_f32(from.cast());
-        store |sums, into| vst1q_f32(into.cast(), sums);
-        left |word| vdupq_n_f32(word.cast::<f32>().read());
-        right |words, part| {
-            let words = vld1q_u32(words.cast());
-            vreinterpretq_f32_u32(if part == 0 { vshlq_n_u32::<16>(words) } else { vandq_u32(words, vdupq_n_u32(0xffff_0000)) })
-        };
-        multiply_add |sums, left, right| vfmaq_f32(sums, left, right);
-    }
-
-    arithmetic! {
-        Bytes: 4 lanes of int32x4_t, int16x8_t, int16x8_t, 8 bytes, 1 parts, 1 a turn;
+        Bytes: 4 lanes of int32x4_t, int16x8_t, int16x8_t, 8 bytes, 1 a turn;
         zero vdupq_n_s32(0);
         load |from| vld1q_s32(from.cast());
         store |sums, into| vst1q_s32(into.cast(), sums);
         left |word| vreinterpretq_s16_u32(vdupq_n_u32(word.read()));
-        right |words, _part| vmovl_s8(vld1_s8(words.cast()));
+        right |words| vmovl_s8(vld1_s8(words.cast()));
         multiply_add |sums, left, right| {
             let low = vmull_s16(vget_low_s16(left), vget_low_s16(right));
             let high = vmull_high_s16(left, right);
