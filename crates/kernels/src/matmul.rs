@@ -76,34 +76,34 @@ fn weight_gradient_on(isa: Isa, pool: &Pool, precision: Precision, a: Rows<'_>, 
     });
 }
 
-/// Multiply-adds a second, counted twice as is usual, that the innermost loop reaches on operands in the nearest cache with
-/// all threads of the pool: what no product can exceed.
+/// Multiply-adds a second, counted twice as is usual, of all threads of the pool, if nothing but multiplying takes time: the left
+/// operand is in registers, the right one in the nearest cache. What no product can exceed.
 pub fn limit(pool: &Pool, precision: Precision) -> f64 {
     const ROUNDS: usize = 2_000;
     const TRIES: usize = 12;
     let form = Form::new(isa(), precision);
-    // Both operands fill three quarters of a cache of 32 KB.
-    let steps = (24 << 10) / (form.columns * form.right_bytes + 4 * form.height);
-    let operations = 2 * form.height * form.columns * form.step * steps * ROUNDS * pool.threads();
+    // Three quarters of a cache of 32 KB.
+    let steps = (24 << 10) / (form.columns * form.right_bytes);
+    let operations = 2 * tile::HELD_ROWS * form.columns * form.step * steps * ROUNDS * pool.threads();
     let compute = || {
-        let left = vec![0u32; form.height * steps];
+        let left = [0u32; tile::HELD_ROWS];
         let k = steps * form.step;
         let right = vec![0.0; k * form.columns];
         let right = PackedMatrix::packed(&Pool::new(1), form, Rows::new(&right, k, form.columns, form.columns), false);
         let mut sums = [0u32; tile::LARGEST];
         let job = Job {
             left: left.as_ptr(),
-            order: Order::Rows(steps),
+            order: Order::Rows(1),
             panel: right.panel(0, 0..steps).as_ptr(),
             steps,
             sums: sums.as_mut_ptr(),
             stride: form.columns,
-            goes_on: true,
+            goes_on: false,
         };
         for _ in 0..ROUNDS {
-            // SAFETY: the operands and sums have the size of a tile of so many steps, and the form belongs to an `Isa` that
-            // detection gave.
-            unsafe { (form.kernel)(&job, form.height) };
+            // SAFETY: there is a word for each row, a panel of so many steps, room for the sums, and the form belongs to an `Isa`
+            // that detection gave.
+            unsafe { (form.limit)(&job, tile::HELD_ROWS) };
         }
         std::hint::black_box(&sums);
     };
@@ -527,6 +527,40 @@ mod tests {
                 }
             }
             println!("weight gradients: {} checked in f32 and bf16", isa.name());
+        }
+    }
+
+    /// The loop that measures the limit multiplies: its sums are those of the loop itself where all steps have the same words.
+    #[test]
+    fn the_limit_is_measured_by_multiplying() {
+        for (isa, precision) in Isa::ladder().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
+            let form = Form::new(isa, precision);
+            let (rows, steps) = (tile::HELD_ROWS, 37);
+            let b = noise(steps * form.step * form.columns, 1);
+            let b = Rows::new(&b, steps * form.step, form.columns, form.columns);
+            let packed = PackedMatrix::packed(&Pool::new(1), form, b, false);
+            let words: Vec<u32> = match form.left {
+                LeftWords::Floats | LeftWords::RoundedFloats => [1.0, -2.0, 0.5, 3.0].map(f32::to_bits).to_vec(),
+                _ => vec![0x0002_0001, 0x0005_0004, 0x0001_0001, 0x0009_0002],
+            };
+            let everywhere: Vec<u32> = words.iter().flat_map(|word| std::iter::repeat_n(*word, steps)).collect();
+            let run = |kernel: tile::Kernel, left: &[u32], row_step: usize| {
+                let mut sums = vec![0u32; rows * form.columns];
+                let job = Job {
+                    left: left.as_ptr(),
+                    order: Order::Rows(row_step),
+                    panel: packed.panel(0, 0..steps).as_ptr(),
+                    steps,
+                    sums: sums.as_mut_ptr(),
+                    stride: form.columns,
+                    goes_on: false,
+                };
+                // SAFETY: words of all rows and steps that are read, a panel of so many steps, room for the sums.
+                unsafe { kernel(&job, rows) };
+                sums
+            };
+            let what = format!("{} {}", isa.name(), precision.name());
+            assert_eq!(run(form.limit, &words, 1), run(form.kernel, &everywhere, steps), "{what}");
         }
     }
 

@@ -17,6 +17,9 @@ pub(crate) struct PackedLayer {
     pub(crate) down: PackedMatrix,
 }
 
+/// A way to pack a layer.
+type Pack = fn(&Pool, &EncoderConfig, Precision, [&[f32]; 4]) -> PackedLayer;
+
 impl PackedLayer {
     /// To be kept: in as few bytes as the precision has.
     pub(crate) fn pack(pool: &Pool, config: &EncoderConfig, precision: Precision, weights: [&[f32]; 4]) -> Self {
@@ -180,16 +183,21 @@ impl Weights {
         index: usize,
         parameters: [&[f32]; 4],
     ) -> Turn<'_> {
-        let pack = |packed: &mut Option<PackedLayer>, weights: [&[f32]; 4]| match packed {
+        let pack = |packed: &mut Option<PackedLayer>, weights: [&[f32]; 4], new: Pack| match packed {
             Some(layer) => layer.repack(pool, config, weights),
-            None => *packed = Some(PackedLayer::pack_for_a_while(pool, config, precision, weights)),
+            None => *packed = Some(new(pool, config, precision, weights)),
         };
         match self {
             Self::Packed(layers) => Turn::Held(&layers[index]),
             Self::Mapped(layers, turn) => {
-                turn.layer(index, |packed, buffers| pack(packed, layers[index].weights(pool, buffers)))
+                // For so few tokens that packing takes the time, not the products.
+                turn.layer(index, |packed, buffers| {
+                    pack(packed, layers[index].weights(pool, buffers), PackedLayer::pack)
+                })
             }
-            Self::Parameters(turn) => turn.layer(index, |packed, _| pack(packed, parameters)),
+            Self::Parameters(turn) => {
+                turn.layer(index, |packed, _| pack(packed, parameters, PackedLayer::pack_for_a_while))
+            }
         }
     }
 

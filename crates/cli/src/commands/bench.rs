@@ -250,7 +250,7 @@ const TOKENS: usize = 2048;
 
 fn measure(pool: &Pool, name: &str) -> Result<()> {
     say!("{}, {} threads, {}", processor(), pool.threads(), maana::kernels::isa().name())?;
-    say!("\nlimit of the innermost loop, operands in the nearest cache (GOP/s)")?;
+    say!("\nlimit of the multiplications alone, operands in registers (GOP/s)")?;
     let mut limits = Vec::new();
     for precision in PRECISIONS {
         let limit = (0..3).map(|_| maana::kernels::limit(pool, precision)).fold(0.0, f64::max);

@@ -58,6 +58,8 @@ pub(super) struct Form {
     /// Whether these are bf16 that become f32 before the loop takes them.
     pub(super) widens: bool,
     pub(super) kernel: Kernel,
+    /// The multiplications alone.
+    pub(super) limit: Kernel,
 }
 
 impl Form {
@@ -74,7 +76,7 @@ impl Form {
     pub(super) fn compact(isa: Isa, precision: Precision) -> Self {
         use LeftWords::*;
         use Precision::*;
-        let form = |left, height, columns, step, right_bytes, kernel| Self {
+        let form = |left, height, columns, step, right_bytes, (kernel, limit): (Kernel, Kernel)| Self {
             isa,
             precision,
             left,
@@ -84,31 +86,36 @@ impl Form {
             right_bytes,
             widens: left == RoundedFloats,
             kernel,
+            limit,
         };
         match (precision, isa.level()) {
-            (F32, Level::Portable) => form(Floats, 4, 16, 1, 4, tile::f32_portable),
-            (Bf16, Level::Portable) => form(RoundedFloats, 4, 16, 1, 2, tile::f32_portable),
-            (Int8, Level::Portable) => form(BytePairs, 4, 16, 2, 2, tile::int8_portable),
+            (F32, Level::Portable) => form(Floats, 4, 16, 1, 4, (tile::f32_portable, tile::f32_portable_limit)),
+            (Bf16, Level::Portable) => form(RoundedFloats, 4, 16, 1, 2, (tile::f32_portable, tile::f32_portable_limit)),
+            (Int8, Level::Portable) => form(BytePairs, 4, 16, 2, 2, (tile::int8_portable, tile::int8_portable_limit)),
             #[cfg(target_arch = "aarch64")]
-            (F32, Level::Neon) => form(Floats, 6, 16, 1, 4, tile::f32_neon),
+            (F32, Level::Neon) => form(Floats, 6, 16, 1, 4, (tile::f32_neon, tile::f32_neon_limit)),
             #[cfg(target_arch = "aarch64")]
-            (Bf16, Level::Neon) => form(RoundedFloats, 6, 16, 1, 2, tile::f32_neon),
+            (Bf16, Level::Neon) => form(RoundedFloats, 6, 16, 1, 2, (tile::f32_neon, tile::f32_neon_limit)),
             #[cfg(target_arch = "aarch64")]
-            (Int8, Level::Neon) => form(BytePairs, 6, 16, 2, 2, tile::int8_neon),
+            (Int8, Level::Neon) => form(BytePairs, 6, 16, 2, 2, (tile::int8_neon, tile::int8_neon_limit)),
             #[cfg(target_arch = "x86_64")]
-            (F32, Level::Avx2) => form(Floats, 6, 16, 1, 4, tile::f32_avx2),
+            (F32, Level::Avx2) => form(Floats, 6, 16, 1, 4, (tile::f32_avx2, tile::f32_avx2_limit)),
             #[cfg(target_arch = "x86_64")]
-            (Bf16, Level::Avx2) => form(RoundedFloats, 6, 16, 1, 2, tile::f32_avx2),
+            (Bf16, Level::Avx2) => form(RoundedFloats, 6, 16, 1, 2, (tile::f32_avx2, tile::f32_avx2_limit)),
             #[cfg(target_arch = "x86_64")]
-            (Int8, Level::Avx2 | Level::Avx512) => form(ByteQuads, 5, 16, 4, 4, tile::int8_avx2),
+            (Int8, Level::Avx2 | Level::Avx512) => {
+                form(ByteQuads, 5, 16, 4, 4, (tile::int8_avx2, tile::int8_avx2_limit))
+            }
             #[cfg(target_arch = "x86_64")]
-            (F32, _) => form(Floats, 12, 32, 1, 4, tile::f32_avx512),
+            (F32, _) => form(Floats, 12, 32, 1, 4, (tile::f32_avx512, tile::f32_avx512_limit)),
             #[cfg(target_arch = "x86_64")]
-            (Bf16, Level::Avx512Bf16) => form(Bf16Pairs, 12, 32, 2, 4, tile::bf16_avx512bf16),
+            (Bf16, Level::Avx512Bf16) => {
+                form(Bf16Pairs, 12, 32, 2, 4, (tile::bf16_avx512bf16, tile::bf16_avx512bf16_limit))
+            }
             #[cfg(target_arch = "x86_64")]
-            (Bf16, _) => form(RoundedFloats, 12, 32, 1, 2, tile::f32_avx512),
+            (Bf16, _) => form(RoundedFloats, 12, 32, 1, 2, (tile::f32_avx512, tile::f32_avx512_limit)),
             #[cfg(target_arch = "x86_64")]
-            (Int8, _) => form(ByteQuads, 12, 32, 4, 4, tile::int8_avx512vnni),
+            (Int8, _) => form(ByteQuads, 12, 32, 4, 4, (tile::int8_avx512vnni, tile::int8_avx512vnni_limit)),
         }
     }
 

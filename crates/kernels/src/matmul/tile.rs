@@ -211,9 +211,40 @@ fn apart(pointer: *const u32) -> *const u32 {
     pointer
 }
 
-/// Loops of a rung, one for each height.
+/// Rows whose words [`registers`] keeps in registers.
+pub(super) const HELD_ROWS: usize = 4;
+
+/// The multiplications of a tile without the words of its left operand: those of the first step take part in every step, and
+/// stay in registers. What the loop would reach if nothing but multiplying took time.
+///
+/// # Safety
+/// As [`Kernel`], of [`HELD_ROWS`] rows.
+#[inline(always)]
+unsafe fn registers<A: Arithmetic, const V: usize>(job: &Job) {
+    // SAFETY: of the whole function: as in `tile`.
+    unsafe {
+        let (row_step, _) = job.order.distances();
+        let left: [A::Left; HELD_ROWS] = std::array::from_fn(|i| A::left(job.left.add(i * row_step)));
+        let mut sums = [[A::zero(); V]; HELD_ROWS];
+        for number in 0..job.steps {
+            for v in 0..V {
+                let right = A::right(job.panel.add((number * V + v) * A::RIGHT_BYTES));
+                for (row, left) in sums.iter_mut().zip(left) {
+                    row[v] = A::multiply_add(row[v], left, right);
+                }
+            }
+        }
+        for (i, row) in sums.iter().enumerate() {
+            for (v, sums) in row.iter().enumerate() {
+                A::store(*sums, job.sums.add(i * job.stride + v * A::LANES));
+            }
+        }
+    }
+}
+
+/// Loops of a rung: one for each height, and the one that measures the rung's limit.
 macro_rules! kernels {
-    ($($(#[$attribute:meta])* $name:ident: $arithmetic:ty, $vectors:literal registers, rows $($height:literal)*;)*) => {
+    ($($(#[$attribute:meta])* $name:ident $limit:ident: $arithmetic:ty, $vectors:literal registers, rows $($height:literal)*;)*) => {
         $(
             /// # Safety
             /// As [`Kernel`].
@@ -225,13 +256,22 @@ macro_rules! kernels {
                     _ => unreachable!("a tile of {rows} rows"),
                 }
             }
+
+            /// # Safety
+            /// As [`Kernel`].
+            $(#[$attribute])*
+            pub(super) unsafe fn $limit(job: &Job, rows: usize) {
+                assert_eq!(rows, HELD_ROWS, "rows of which the words are held");
+                // SAFETY: as the caller promises.
+                unsafe { registers::<$arithmetic, $vectors>(job) }
+            }
         )*
     };
 }
 
 kernels! {
-    f32_portable: portable::Floats, 1 registers, rows 1 2 3 4;
-    int8_portable: portable::Bytes, 1 registers, rows 1 2 3 4;
+    f32_portable f32_portable_limit: portable::Floats, 1 registers, rows 1 2 3 4;
+    int8_portable int8_portable_limit: portable::Bytes, 1 registers, rows 1 2 3 4;
 }
 
 mod portable {
@@ -320,15 +360,15 @@ mod portable {
 #[cfg(target_arch = "x86_64")]
 kernels! {
     #[target_feature(enable = "avx2,fma")]
-    f32_avx2: avx2::Floats, 2 registers, rows 1 2 3 4 5 6;
+    f32_avx2 f32_avx2_limit: avx2::Floats, 2 registers, rows 1 2 3 4 5 6;
     #[target_feature(enable = "avx2,fma")]
-    int8_avx2: avx2::Bytes, 2 registers, rows 1 2 3 4 5;
+    int8_avx2 int8_avx2_limit: avx2::Bytes, 2 registers, rows 1 2 3 4 5;
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-    f32_avx512: avx512::Floats, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
+    f32_avx512 f32_avx512_limit: avx512::Floats, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-    int8_avx512vnni: avx512::Bytes, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
+    int8_avx512vnni int8_avx512vnni_limit: avx512::Bytes, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
-    bf16_avx512bf16: avx512::Bf16, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
+    bf16_avx512bf16 bf16_avx512bf16_limit: avx512::Bf16, 2 registers, rows 1 2 3 4 5 6 7 8 9 10 11 12;
 }
 
 /// An [`Arithmetic`] from intrinsics.
@@ -461,9 +501,9 @@ mod avx512 {
 #[cfg(target_arch = "aarch64")]
 kernels! {
     #[target_feature(enable = "neon")]
-    f32_neon: neon::Floats, 4 registers, rows 1 2 3 4 5 6;
+    f32_neon f32_neon_limit: neon::Floats, 4 registers, rows 1 2 3 4 5 6;
     #[target_feature(enable = "neon")]
-    int8_neon: neon::Bytes, 4 registers, rows 1 2 3 4 5 6;
+    int8_neon int8_neon_limit: neon::Bytes, 4 registers, rows 1 2 3 4 5 6;
 }
 
 #[cfg(target_arch = "aarch64")]
