@@ -9,7 +9,7 @@ mod workshop;
 
 use crate::bench_peers::machine;
 use crate::serving::embeddings;
-use crate::serving::http::Response;
+use crate::serving::http::{self, Connection, Response};
 use crate::serving::load::{Load, Summary, arrivals};
 use crate::serving::process::{self, Server};
 use crate::serving::texts::Lengths;
@@ -155,8 +155,23 @@ fn measure(model: &Model, options: &Options) -> Result<Table> {
     for (up, started) in up.iter().zip(&mut table.started) {
         started.peak_bytes = up.server.peak_bytes();
         started.resident_bytes = up.server.resident_bytes();
+        if up.setting.ours {
+            up.server.signal("CONT")?;
+            started.idle_share = idle_share(&up.server)?;
+        }
     }
     Ok(table)
+}
+
+/// The part of the time in which texts waited and nothing was computed, as the server's metrics tell it.
+fn idle_share(server: &Server) -> Result<Option<f64>> {
+    let mut connection = Connection::open(server.address)?;
+    let response = connection.exchange(&http::get("/metrics"))?;
+    let page = String::from_utf8_lossy(response.body);
+    let sum =
+        |name: &str| -> Option<f64> { page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()) };
+    let (between, computing) = (sum("maana_between_batches_seconds_sum "), sum("maana_batch_seconds_sum "));
+    Ok(between.zip(computing).map(|(between, computing)| between / (between + computing)))
 }
 
 fn cell_name(work: &Work, clients: usize) -> String {

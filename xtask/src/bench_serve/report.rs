@@ -113,12 +113,15 @@ pub(crate) struct Started {
     pub(crate) seconds: Vec<f64>,
     pub(crate) resident_bytes: Option<u64>,
     pub(crate) peak_bytes: Option<u64>,
+    /// The part of the time in which texts waited and nothing was computed.
+    #[serde(default)]
+    pub(crate) idle_share: Option<f64>,
 }
 
 impl Started {
     pub(crate) fn of(setting: &Setting) -> Self {
         let (name, command, seconds) = (setting.name.clone(), setting.line(), Vec::new());
-        Self { name, ours: setting.ours, command, seconds, resident_bytes: None, peak_bytes: None }
+        Self { name, ours: setting.ours, command, seconds, resident_bytes: None, peak_bytes: None, idle_share: None }
     }
 }
 
@@ -216,7 +219,7 @@ impl Table {
             text.push('\n');
         }
         let _ = writeln!(text, "### {}, from start to first answer, and memory\n", self.model);
-        text += "| server | start | resident after all loads | largest |\n|---|--:|--:|--:|\n";
+        text += "| server | start | resident after all loads | largest | between batches |\n|---|--:|--:|--:|--:|\n";
         for started in &self.started {
             text += &started.row();
         }
@@ -259,7 +262,8 @@ impl Started {
         let start = seconds.get(seconds.len() / 2).map(|median| format!("{median:.2} s")).unwrap_or_default();
         let size = |bytes: Option<u64>| bytes.map(|bytes| format!("{:.2} GB", bytes as f64 / 1e9)).unwrap_or_default();
         let (resident, peak) = (size(self.resident_bytes), size(self.peak_bytes));
-        format!("| {} | {start} | {resident} | {peak} |\n", bold(&self.name, self.ours))
+        let idle = self.idle_share.map(|share| format!("{:.1} %", 100.0 * share)).unwrap_or_default();
+        format!("| {} | {start} | {resident} | {peak} | {idle} |\n", bold(&self.name, self.ours))
     }
 }
 
@@ -405,6 +409,7 @@ of a third of its time that does not count; rounds alternate between all servers
 * **FastAPI**: Sentence Transformers behind uvicorn, one process: each request by itself as in most examples, and with batching:
   what waits is encoded together, up to 64 texts, sorted by length (`bench/peers/fastapi_peer.py`).
 * **Start**: from the start of the process to its first answer, the file cache being warm. Memory: of the process, by the system.
+  Between batches: how much of the time in which texts waited or were computed went by without computing (`maana_between_batches_seconds`).
 ";
 
 #[cfg(test)]
