@@ -27,7 +27,7 @@ use std::ops::Range;
 use std::time::Instant;
 use tile::Job;
 
-/// Rows that one task computes: a multiple of every tile's height.
+/// The most rows that one task computes: a multiple of every tile's height.
 const TASK_ROWS: usize = 120;
 /// Steps of the innermost loop after which it turns to the next rows, so that the panel's part stays in the second cache.
 const BLOCK_STEPS: usize = 768;
@@ -151,16 +151,20 @@ fn product(
     if m == 0 || n == 0 {
         return;
     }
+    // Enough tasks of one size that threads end together, as large as possible beyond that. The cut changes no bit.
+    let threads = pool.threads();
     let row_tasks = m.div_ceil(TASK_ROWS);
+    let row_tasks = if row_tasks < threads { row_tasks } else { row_tasks.next_multiple_of(threads) };
+    let task_rows = m.div_ceil(row_tasks).next_multiple_of(form.height);
+    let row_tasks = m.div_ceil(task_rows);
     let panels = n.div_ceil(form.columns);
-    // Enough tasks that threads end together, as large as possible beyond that. The cut changes no bit.
-    let groups = (4 * pool.threads()).div_ceil(row_tasks).clamp(1, panels);
+    let groups = (4 * threads).div_ceil(row_tasks).clamp(1, panels);
     let group = panels.div_ceil(groups);
     let groups = panels.div_ceil(group);
     let result = Disjoint::new(c);
     pool.run(row_tasks * groups, |task| {
         let (row_task, part) = (task / groups, task % groups);
-        let rows = row_task * TASK_ROWS..m.min((row_task + 1) * TASK_ROWS);
+        let rows = row_task * task_rows..m.min((row_task + 1) * task_rows);
         let panels = part * group..panels.min((part + 1) * group);
         let work = Task { right, rows, panels, c: &result, accumulate, epilogue };
         match left {

@@ -1,11 +1,13 @@
 //! The innermost loops: some rows of the left operand times one panel of the right one, all sums in registers.
 //! One loop, written once; an [`Arithmetic`] says what its registers are and how they multiply on a rung in a precision.
 
-/// Sums of the largest tile.
-pub(super) const LARGEST: usize = 12 * 32;
+/// Rows of the highest tile, and sums of the largest.
+const HIGHEST: usize = 12;
+pub(super) const LARGEST: usize = HIGHEST * 32;
 /// Rows that are found from one pointer: as many as an address can tell apart by multiples of one register. With one pointer for
 /// all, each waits for the addition of the one before, and AVX2 loses a fifth of its speed.
 const GROUP: usize = 3;
+const GROUPS: usize = HIGHEST / GROUP;
 
 /// How the words of a left operand lie.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +92,7 @@ unsafe fn tile<A: Arithmetic, const R: usize, const V: usize>(job: &Job) {
         let (turns, rest, mut panel) = (job.steps / A::TURN, job.steps % A::TURN, job.panel);
         match job.order {
             Order::Rows(row_step) => {
-                let mut groups = [job.left; 12_usize.div_ceil(GROUP)];
+                let mut groups = [job.left; GROUPS];
                 for (number, group) in groups[..R.div_ceil(GROUP)].iter_mut().enumerate() {
                     *group = job.left.wrapping_add(number * GROUP * row_step);
                 }
@@ -120,7 +122,7 @@ unsafe fn by_rows<A: Arithmetic, const R: usize, const V: usize>(
     turns: usize,
     turn: usize,
     row_step: usize,
-    groups: &mut [*const u32; 12_usize.div_ceil(GROUP)],
+    groups: &mut [*const u32; GROUPS],
     panel: &mut *const u8,
     sums: &mut [[A::Sums; V]; R],
 ) {
