@@ -193,8 +193,11 @@ fn what_is_opened_to_encode_gives_the_same_bits() {
             let embed = |model| Embedder::new(model, &pool).unwrap().embed(&texts, "").unwrap();
             assert_eq!(embed(&whole).data(), embed(&packed).data(), "{dtype} {precision:?}");
             assert_eq!(whole.fingerprint(&pool), packed.fingerprint(&pool));
-            // A layer at a time, in each of several passes, as what is opened to train does.
-            assert_eq!(whole.packed_bytes() * whole.config().layers, packed.packed_bytes());
+            // A layer at a time, in each of several passes, as what is opened to train does. That packs bf16 as f32 where no
+            // instruction takes bf16.
+            let layer = packed.packed_bytes() / whole.config().layers;
+            let most = if precision == Precision::Bf16 { 2 * layer } else { layer };
+            assert!((layer..=most).contains(&whole.packed_bytes()), "{} of {layer} bytes", whole.packed_bytes());
             let few = maana_model::open_for(Purpose::EncodeFew, &model, &pool, precision).unwrap().model;
             for _ in 0..2 {
                 assert_eq!(embed(&whole).data(), embed(&few).data(), "{dtype} {precision:?}");
