@@ -29,6 +29,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) noise: Noise,
     /// Tokens that are wanted, ascending, if not all are: of the last layer only they are computed to the end.
     pub(crate) wanted: Option<&'a [usize]>,
+    /// Whether backward follows, for which everything that it needs is kept.
+    pub(crate) trains: bool,
 }
 
 impl Pass<'_> {
@@ -113,7 +115,7 @@ impl Bert {
     }
 
     /// Token embeddings of the last layer, `(t, h)`, of the tokens that are wanted, left in `hidden` of what is kept with
-    /// everything that backward needs.
+    /// everything that backward needs, if it follows.
     pub(crate) fn forward<'a>(
         &self,
         pool: &Pool,
@@ -121,32 +123,18 @@ impl Bert {
         pass: Pass<'_>,
         keep: &'a mut EncoderActivations,
     ) -> &'a [f32] {
-        let tokens = pass.batch.tokens();
-        keep.begin(self.extent(tokens, pass.ended(), true));
+        keep.begin(self.extent(pass.batch.tokens(), pass.ended(), pass.trains));
         let mut cut = keep.cut();
         self.embed(pool, parameters, pass, &mut cut);
         for index in 0..self.config.layers {
-            let mut kept = cut.layers.layer(index);
-            let work = &mut kept.work_in(&mut cut.work);
-            self.layer(pool, parameters, index, self.at_layer(pass, index), true, cut.hidden, work);
-            kept.keep(pool, &cut.work);
-        }
-        &cut.hidden[..pass.ended() * self.config.hidden]
-    }
-
-    /// As [`Bert::forward`], and nothing is kept for backward.
-    pub(crate) fn infer<'a>(
-        &self,
-        pool: &Pool,
-        parameters: &[f32],
-        pass: Pass<'_>,
-        keep: &'a mut EncoderActivations,
-    ) -> &'a [f32] {
-        keep.begin(self.extent(pass.batch.tokens(), pass.ended(), false));
-        let mut cut = keep.cut();
-        self.embed(pool, parameters, pass, &mut cut);
-        for index in 0..self.config.layers {
-            self.layer(pool, parameters, index, self.at_layer(pass, index), false, cut.hidden, &mut cut.work);
+            let at_layer = self.at_layer(pass, index);
+            if pass.trains {
+                let mut kept = cut.layers.layer(index);
+                self.layer(pool, parameters, index, at_layer, cut.hidden, &mut kept.work_in(&mut cut.work));
+                kept.keep(pool, &cut.work);
+            } else {
+                self.layer(pool, parameters, index, at_layer, cut.hidden, &mut cut.work);
+            }
         }
         &cut.hidden[..pass.ended() * self.config.hidden]
     }
@@ -243,16 +231,13 @@ impl Bert {
     }
 
     /// One layer: attention and feed-forward, each with its residual and its LayerNorm behind it. Takes and leaves the
-    /// tokens' embeddings in `hidden`; `trains` says whether `work` is to hold everything that backward needs. If only some
-    /// tokens are wanted, the others end with their keys and values.
-    #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
+    /// tokens' embeddings in `hidden`. If only some tokens are wanted, the others end with their keys and values.
     fn layer(
         &self,
         pool: &Pool,
         parameters: &[f32],
         index: usize,
         pass: Pass<'_>,
-        trains: bool,
         hidden: &mut [f32],
         work: &mut LayerWork<'_>,
     ) {
@@ -265,9 +250,9 @@ impl Bert {
         let LayerWork { attention_normed, before_gelu, after_gelu, output_sum, output_statistics, .. } = work;
 
         maana_kernels::linear(pool, rows(hidden, h), &packed.qkv, Some(weights.qkv_bias), After::Nothing, qkv);
-        self.round_kept(pool, trains, qkv);
+        self.round_kept(pool, pass, qkv);
         maana_kernels::attention(pool, self.attention(pass, index), qkv, context, log_sum_exp);
-        self.round_kept(pool, trains, context);
+        self.round_kept(pool, pass, context);
 
         // From here on `e` tokens, which are all or those that are wanted.
         let e = pass.ended();
@@ -286,10 +271,10 @@ impl Bert {
         maana_kernels::layer_norm(pool, sum, weights.attention_gamma, weights.attention_beta, epsilon, y, statistics);
 
         let after_gelu = &mut after_gelu[..e * i];
-        if trains {
+        if pass.trains {
             let before_gelu = &mut before_gelu[..e * i];
             maana_kernels::linear(pool, rows(y, h), &packed.up, Some(weights.up_bias), After::Nothing, before_gelu);
-            self.round_kept(pool, trains, before_gelu);
+            self.round_kept(pool, pass, before_gelu);
             maana_kernels::gelu(pool, before_gelu, after_gelu);
         } else {
             maana_kernels::linear(pool, rows(y, h), &packed.up, Some(weights.up_bias), After::Gelu, after_gelu);
@@ -302,8 +287,8 @@ impl Bert {
     }
 
     /// Rounds what is kept in bf16 where it is made, so that forward goes on with what backward will see.
-    fn round_kept(&self, pool: &Pool, trains: bool, values: &mut [f32]) {
-        if trains && self.precision != Precision::F32 {
+    fn round_kept(&self, pool: &Pool, pass: Pass<'_>, values: &mut [f32]) {
+        if pass.trains && self.precision != Precision::F32 {
             maana_kernels::round_to_bf16(pool, values);
         }
     }

@@ -143,8 +143,8 @@ impl SentenceModel {
     /// As [`SentenceModel::infer`], but for the normalisation that ends it, if one does: [`SentenceModel::finish`] makes it up.
     pub fn infer_plain(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
         let tokens = self.pooling.tokens(&batch.offsets, prompt_length);
-        let pass = Pass { batch, noise: Noise::Off, wanted: tokens.as_deref() };
-        let states = self.bert.infer(pool, &self.parameters, pass, &mut keep.encoder);
+        let pass = Pass { batch, noise: Noise::Off, wanted: tokens.as_deref(), trains: false };
+        let states = self.bert.forward(pool, &self.parameters, pass, &mut keep.encoder);
         let mut x = self.pooled(pool, batch, tokens.as_deref(), prompt_length, states);
         let modules = self.modules.len() - usize::from(self.normalizes());
         for module in &self.modules[..modules] {
@@ -171,8 +171,8 @@ impl SentenceModel {
 
     /// What leaves the encoder for every token, before pooling: `(tokens, hidden)`.
     pub fn infer_tokens(&self, pool: &Pool, batch: &TokenBatch, keep: &mut Activations) -> Matrix {
-        let pass = Pass { batch, noise: Noise::Off, wanted: None };
-        let states = self.bert.infer(pool, &self.parameters, pass, &mut keep.encoder);
+        let pass = Pass { batch, noise: Noise::Off, wanted: None, trains: false };
+        let states = self.bert.forward(pool, &self.parameters, pass, &mut keep.encoder);
         Matrix::from_vec(batch.tokens(), self.bert.config.hidden, states.to_vec())
     }
 
@@ -346,7 +346,7 @@ impl Trainable for SentenceModel {
 
     fn reserve(&self, sequences: usize, keep: &mut Activations) {
         let mut tokens = sequences.saturating_mul(self.settings.max_seq_length).min(1 << 20);
-        while !keep.encoder.reserve(self.bert.extent(tokens, tokens, true)) {
+        while tokens > 0 && !keep.encoder.reserve(self.bert.extent(tokens, tokens, true)) {
             tokens /= 2;
         }
     }
@@ -354,7 +354,7 @@ impl Trainable for SentenceModel {
     fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Activations) -> Matrix {
         self.assert_whole();
         let wanted = self.pooling.tokens(&batch.offsets, 0);
-        let pass = Pass { batch, noise, wanted: wanted.as_deref() };
+        let pass = Pass { batch, noise, wanted: wanted.as_deref(), trains: true };
         let states = self.bert.forward(pool, &self.parameters, pass, &mut keep.encoder);
         let mut x = self.pooled(pool, batch, wanted.as_deref(), 0, states);
         keep.stages.clear();
@@ -389,7 +389,7 @@ impl Trainable for SentenceModel {
             d_hidden.fill(0.0);
             self.pooling.backward(pool, states, hidden, &batch.offsets, &d_x, d_hidden);
         }
-        let pass = Pass { batch, noise, wanted: wanted.as_deref() };
+        let pass = Pass { batch, noise, wanted: wanted.as_deref(), trains: true };
         self.bert.backward(pool, &self.parameters, pass, &mut keep.encoder, gradients);
     }
 

@@ -55,8 +55,6 @@ pub(super) struct Form {
     pub(super) step: usize,
     /// Bytes of the packed right operand for one column and one step.
     pub(super) right_bytes: usize,
-    /// Whether these are bf16 that become f32 before the loop takes them.
-    pub(super) widens: bool,
     pub(super) kernel: Kernel,
     /// The multiplications alone.
     pub(super) limit: Kernel,
@@ -67,7 +65,7 @@ impl Form {
     /// and stay f32, so that nothing is to be widened. The same bits as [`Form::compact`].
     pub(super) fn new(isa: Isa, precision: Precision) -> Self {
         match Self::compact(isa, precision) {
-            form if form.widens => Self { right_bytes: 4, widens: false, ..form },
+            form if form.widens() => Self { right_bytes: 4, ..form },
             form => form,
         }
     }
@@ -84,7 +82,6 @@ impl Form {
             columns,
             step,
             right_bytes,
-            widens: left == RoundedFloats,
             kernel,
             limit,
         };
@@ -117,6 +114,11 @@ impl Form {
             #[cfg(target_arch = "x86_64")]
             (Int8, _) => form(ByteQuads, 12, 32, 4, 4, (tile::int8_avx512vnni, tile::int8_avx512vnni_limit)),
         }
+    }
+
+    /// Whether the packed right operand is bf16 that becomes f32 before the loop takes it.
+    pub(super) fn widens(&self) -> bool {
+        self.left == LeftWords::RoundedFloats && self.right_bytes == 2
     }
 
     /// Steps that cover `k` values.

@@ -113,7 +113,7 @@ impl PackedMatrix {
     /// Calls `f` with the panel's bytes as the loop takes them: what is to be widened is, once for all rows of a task.
     pub(super) fn with_panel<R>(&self, panel: usize, steps: Range<usize>, f: impl FnOnce(&[u8]) -> R) -> R {
         let bytes = self.panel(panel, steps);
-        if !self.form.widens {
+        if !self.form.widens() {
             return f(bytes);
         }
         let mut lines = WIDE.take();
@@ -165,7 +165,7 @@ impl PackedMatrix {
             let start = number * TOGETHER * form.columns;
             let part = Part { b, transposed, columns: start..n.min(start + TOGETHER * form.columns), k };
             let convert = |value, column: usize| quantized(value, scales[column]);
-            match (form.precision, form.columns, form.step, form.widens) {
+            match (form.precision, form.columns, form.step, form.widens()) {
                 (Precision::F32, 16, ..) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| value),
                 (Precision::F32, ..) => part.pack::<f32, 32, 1>(elements(chunk), |value, _| value),
                 (Precision::Bf16, 16, 1, false) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| rounded(value)),
