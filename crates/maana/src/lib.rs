@@ -23,6 +23,7 @@ pub mod texts;
 
 pub use maana_data as data;
 pub use maana_eval as eval;
+pub use maana_files as files;
 pub use maana_kernels as kernels;
 pub use maana_model as model;
 pub use maana_swahili as swahili;

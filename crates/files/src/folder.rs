@@ -1,0 +1,112 @@
+//! Folders that are replaced whole.
+
+use crate::sync::{follow, parent, sync_folder, sync_tree};
+use crate::unfinished::{EARLIER, Unfinished};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// A folder that is being filled, and takes the place of its target on [`NewFolder::commit`]. Dropped before, it leaves the
+/// target as it was and nothing else. A symbolic link is followed.
+#[derive(Debug)]
+pub struct NewFolder {
+    unfinished: Unfinished,
+    target: PathBuf,
+}
+
+impl NewFolder {
+    /// Begins an empty folder beside the target, whose parent must exist. A target that is there may be a folder, never a file.
+    ///
+    /// # Errors
+    /// If the parent is not there or cannot be written to, or the target is a file.
+    pub fn create(target: &Path) -> io::Result<Self> {
+        if fs::metadata(target).is_ok_and(|earlier| !earlier.is_dir()) {
+            return Err(ErrorKind::NotADirectory.into());
+        }
+        let target = follow(target)?;
+        let (unfinished, ()) = Unfinished::make(&target, |path| fs::create_dir(path))?;
+        Ok(Self { unfinished, target })
+    }
+
+    /// Returns the path under which the folder is filled.
+    pub fn path(&self) -> &Path {
+        self.unfinished.path()
+    }
+
+    /// Syncs all files, gives the folder the target's name, syncs its parent, and removes an earlier folder. A reader finds the
+    /// earlier folder, the new one, or for the moment between two renames none.
+    ///
+    /// # Errors
+    /// If the disk is full or the system refuses it; an earlier folder stays as it was.
+    pub fn commit(self) -> io::Result<()> {
+        let Self { unfinished, target } = self;
+        sync_tree(unfinished.path())?;
+        let earlier =
+            if target.exists() { Some(Unfinished::make(&target, |path| fs::create_dir(path))?.0) } else { None };
+        let published = unfinished.publish(|path| {
+            let Some(earlier) = &earlier else { return fs::rename(path, &target) };
+            let aside = earlier.path().join(EARLIER);
+            fs::rename(&target, &aside)?;
+            fs::rename(path, &target).inspect_err(|_| {
+                let _ = fs::rename(&aside, &target);
+            })
+        });
+        match earlier {
+            Some(earlier) if published.is_err() && earlier.path().join(EARLIER).exists() => earlier.leave(),
+            earlier => drop(earlier),
+        }
+        published.and_then(|()| sync_folder(parent(&target)))
+    }
+}
+
+/// Writes and syncs a file of a folder that is not public yet.
+///
+/// # Errors
+/// If the disk is full or the system refuses it.
+pub fn write_inside(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    let mut file = File::create(folder.join(name))?;
+    file.write_all(bytes.as_ref())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_folder_appears_whole_and_replaces_an_earlier_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("model");
+        for (name, text) in [("first", "1"), ("second", "2")] {
+            let new = NewFolder::create(&target).unwrap();
+            write_inside(new.path(), name, text).unwrap();
+            fs::create_dir(new.path().join("part")).unwrap();
+            assert!(!target.join(name).exists(), "not there before it is whole");
+            new.commit().unwrap();
+            assert_eq!(fs::read(target.join(name)).unwrap(), text.as_bytes());
+            assert_eq!(names(folder.path()), ["model"]);
+        }
+        assert!(!target.join("first").exists());
+    }
+
+    #[test]
+    fn a_dropped_folder_leaves_the_earlier_one_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("model");
+        let first = NewFolder::create(&target).unwrap();
+        write_inside(first.path(), "file", "1").unwrap();
+        first.commit().unwrap();
+        let second = NewFolder::create(&target).unwrap();
+        write_inside(second.path(), "file", "2").unwrap();
+        drop(second);
+        assert_eq!(
+            (fs::read(target.join("file")).unwrap(), names(folder.path())),
+            (b"1".to_vec(), vec!["model".into()])
+        );
+        assert!(NewFolder::create(&target.join("file")).is_err(), "a file is not replaced by a folder");
+    }
+}

@@ -1,0 +1,64 @@
+//! Names and contents that survive a loss of power.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// Renames a file or folder whose content is synced, and syncs the folder of its new name.
+///
+/// # Errors
+/// If the system refuses it.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_folder(parent(to))
+}
+
+/// Makes created, renamed and removed names of a folder durable, on systems where folders can be synced.
+///
+/// # Errors
+/// If the disk reports an error.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // A folder may allow changes and no reading, and some network file systems do not sync folders.
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Syncs every file and folder below a folder, and the folder itself. Symbolic links are not followed.
+///
+/// # Errors
+/// If something cannot be read or the disk reports an error.
+pub fn sync_tree(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sync_tree(&entry.path())?;
+        } else if kind.is_file() {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    sync_folder(folder)
+}
+
+/// Returns the folder of a path; that of a bare name is `.`.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Returns the path that a chain of symbolic links leads to, whether something is there or not.
+pub(crate) fn follow(path: &Path) -> io::Result<PathBuf> {
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match fs::read_link(&path) {
+            Ok(next) => path = parent(&path).join(next),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("symbolic links lead in a circle"))
+}
