@@ -8,6 +8,8 @@ use crate::parallel::Pool;
 const CHUNK: usize = 1 << 13;
 /// Counters that are worked on side by side.
 const WIDTH: usize = 16;
+/// Factors that one round of the generator gives.
+const BLOCK: usize = 4 * WIDTH;
 
 /// Which elements are dropped.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +22,7 @@ pub struct Dropout {
     pub pass: u64,
     /// The number of the place in the model.
     pub place: u32,
-    /// The number of the first row that is given.
+    /// The number of the first given row among those of the whole batch: more than 0 where a batch is computed in parts.
     pub first_row: u64,
 }
 
@@ -32,37 +34,49 @@ impl Dropout {
 }
 
 /// Multiplies every element of `x`, `(rows, columns)`, with its factor. The same call on a gradient is the backward pass.
+/// Takes no memory.
 pub fn dropout(pool: &Pool, x: &mut [f32], columns: usize, dropout: &Dropout) {
     assert!((0.0..1.0).contains(&dropout.probability), "a probability of {}", dropout.probability);
     let rows = (CHUNK / columns).max(1);
     pool.for_each_chunk(x, rows * columns, |task, x| {
-        let mut factors = vec![0.0; columns];
         for (row, x) in x.chunks_exact_mut(columns).enumerate() {
-            dropout.factors((task * rows + row) as u64, &mut factors);
-            x.iter_mut().zip(&factors).for_each(|(x, factor)| *x *= factor);
+            multiply(isa(), dropout, dropout.first_row + (task * rows + row) as u64, x);
         }
     });
 }
 
 on_every_rung! {
     fn fill(dropout: &Dropout, row: u64, factors: &mut [f32]) {
-        // An element is dropped if its 32 random bits, as a fraction of 1, are below the probability.
-        let threshold = (f64::from(dropout.probability) * 4_294_967_296.0) as u32;
-        let kept = 1.0 / (1.0 - dropout.probability);
-        let key = [dropout.seed as u32 ^ (dropout.pass >> 32) as u32, (dropout.seed >> 32) as u32];
-        for (block, factors) in factors.chunks_mut(4 * WIDTH).enumerate() {
-            let counter = [
-                std::array::from_fn(|lane| (block * WIDTH + lane) as u32),
-                [row as u32; WIDTH],
-                [(dropout.place << 8) ^ (row >> 32) as u32; WIDTH],
-                [dropout.pass as u32; WIDTH],
-            ];
-            let bits = philox(counter, key);
-            for (column, factor) in factors.iter_mut().enumerate() {
-                *factor = if bits[column % 4][column / 4] < threshold { 0.0 } else { kept };
-            }
+        for (block, factors) in factors.chunks_mut(BLOCK).enumerate() {
+            factors.copy_from_slice(&block_of_factors(dropout, row, block)[..factors.len()]);
         }
     }
+}
+
+on_every_rung! {
+    fn multiply(dropout: &Dropout, row: u64, x: &mut [f32]) {
+        for (block, x) in x.chunks_mut(BLOCK).enumerate() {
+            let factors = block_of_factors(dropout, row, block);
+            x.iter_mut().zip(&factors).for_each(|(x, factor)| *x *= factor);
+        }
+    }
+}
+
+/// Returns the factors of the columns from `block * BLOCK` on.
+#[inline(always)]
+fn block_of_factors(dropout: &Dropout, row: u64, block: usize) -> [f32; BLOCK] {
+    // An element is dropped if its 32 random bits, as a fraction of 1, are below the probability.
+    let threshold = (f64::from(dropout.probability) * 4_294_967_296.0) as u32;
+    let kept = 1.0 / (1.0 - dropout.probability);
+    let key = [dropout.seed as u32 ^ (dropout.pass >> 32) as u32, (dropout.seed >> 32) as u32];
+    let counter = [
+        std::array::from_fn(|lane| (block * WIDTH + lane) as u32),
+        [row as u32; WIDTH],
+        [(dropout.place << 8) ^ (row >> 32) as u32; WIDTH],
+        [dropout.pass as u32; WIDTH],
+    ];
+    let bits = philox(counter, key);
+    std::array::from_fn(|column| if bits[column % 4][column / 4] < threshold { 0.0 } else { kept })
 }
 
 /// Ten rounds of Philox4x32 on `WIDTH` counters.
@@ -112,6 +126,9 @@ mod tests {
         for isa in Isa::ladder() {
             let mut row = vec![0.0; columns];
             fill(isa, &DROPOUT, 5, &mut row);
+            assert_eq!(row, whole[5 * columns..6 * columns], "{}", isa.name());
+            let mut row = vec![1.0; columns];
+            multiply(isa, &DROPOUT, 5, &mut row);
             assert_eq!(row, whole[5 * columns..6 * columns], "{}", isa.name());
             println!("dropout: {} checked", isa.name());
         }

@@ -402,13 +402,15 @@ impl Bert {
     }
 
     fn dropout(&self, noise: Noise, place: Place) -> Option<Dropout> {
-        let Noise::On { seed, pass } = noise else { return None };
-        let probability = match place {
-            Place::Probabilities(_) => self.config.attention_dropout,
-            Place::AttentionOutput(_) if !self.config.attention_output_dropout => 0.0,
-            _ => self.config.hidden_dropout,
+        let Noise::On { seed, pass, first_token } = noise else { return None };
+        // A token has a row of values, and of probabilities one for each head.
+        let (probability, rows_per_token) = match place {
+            Place::Probabilities(_) => (self.config.attention_dropout, self.config.heads as u64),
+            Place::AttentionOutput(_) if !self.config.attention_output_dropout => (0.0, 1),
+            _ => (self.config.hidden_dropout, 1),
         };
-        (probability > 0.0).then_some(Dropout { probability, seed, pass, place: place.number(), first_row: 0 })
+        let first_row = first_token * rows_per_token;
+        (probability > 0.0).then_some(Dropout { probability, seed, pass, place: place.number(), first_row })
     }
 }
 
@@ -502,6 +504,6 @@ fn drop_out(pool: &Pool, values: &mut [f32], h: usize, mask: Option<Mask<'_>>) {
     let Some(Mask { dropout, tokens }) = mask else { return };
     let Some(tokens) = tokens else { return maana_kernels::dropout(pool, values, h, &dropout) };
     for (values, token) in values.chunks_exact_mut(h).zip(tokens) {
-        maana_kernels::dropout(pool, values, h, &Dropout { first_row: *token as u64, ..dropout });
+        maana_kernels::dropout(pool, values, h, &Dropout { first_row: dropout.first_row + *token as u64, ..dropout });
     }
 }

@@ -14,8 +14,9 @@ pub struct Tensor {
     pub range: std::ops::Range<usize>,
 }
 
-/// Randomness of one forward and backward pass. Dropout masks are a function of this and of the position alone, so that
-/// they are the same in forward and backward, for any number of threads and for any division of the batch.
+/// Randomness of one forward and backward pass. Dropout masks are a function of this and of a token's place in the whole
+/// batch alone, so that they are the same in forward and backward, for any number of threads, and for a batch computed at
+/// once or in parts, each with its `first_token`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noise {
     /// No dropout: evaluation, and training with dropout 0.
@@ -26,6 +27,8 @@ pub enum Noise {
         seed: u64,
         /// The number of the pass: counts the forward passes of the run, so that no two share their masks.
         pass: u64,
+        /// The number of the first token among those of the whole batch; 0 where the batch is computed at once.
+        first_token: u64,
     },
 }
 

@@ -1,5 +1,5 @@
-//! No memory is taken in the steady state: what a pass works in is taken before the first, for the budget of tokens, or, in
-//! training, for the largest batch that there can be.
+//! No memory is taken in the steady state, with dropout or without: what a pass works in is taken before the first, for the
+//! budget of tokens, or, in training, for the largest batch that there can be.
 
 mod support;
 
@@ -8,7 +8,7 @@ use maana_model::{Activations, Noise, Purpose, Trainable};
 use maana_text::TokenBatch;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
-use support::golden;
+use support::{copy_folder, golden, read_json};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -29,11 +29,23 @@ fn passes_take_no_memory() {
     let pool = Pool::new(2);
     let large = batch(&[32, 7, 19, 30, 2, 25]);
     let small = batch(&[9, 31, 3]);
-    for precision in [Precision::F32, Precision::Bf16] {
-        let model = maana_model::open_for(Purpose::Train, &golden("tiny-bert"), &pool, precision).unwrap().model;
+    // The golden model has no dropout.
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&golden("tiny-bert"), folder.path());
+    let mut config = read_json(&folder.path().join("config.json"));
+    for probability in ["hidden_dropout_prob", "attention_probs_dropout_prob"] {
+        config[probability] = 0.1.into();
+    }
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let with_dropout = folder.path().to_owned();
+    let cases = [Precision::F32, Precision::Bf16]
+        .into_iter()
+        .flat_map(|precision| [golden("tiny-bert"), with_dropout.clone()].map(|folder| (precision, folder)));
+    for (precision, folder) in cases {
+        let model = maana_model::open_for(Purpose::Train, &folder, &pool, precision).unwrap().model;
         let mut gradients = vec![0.0; model.parameters().len()];
         let mut step = |batch: &TokenBatch, keep: &mut Activations| {
-            let noise = Noise::On { seed: 1, pass: 0 };
+            let noise = Noise::On { seed: 1, pass: 0, first_token: 0 };
             let embeddings = model.forward(&pool, batch, noise, keep);
             model.backward(&pool, batch, noise, keep, embeddings.view(), &mut gradients);
         };
@@ -55,7 +67,7 @@ fn passes_take_no_memory() {
             model.infer(&pool, batch, 0, &mut keep);
         }
         let encoding = region.change();
-        println!("{precision:?}: training {training:?}\nencoding {encoding:?}");
+        println!("{}, {precision:?}: training {training:?}\nencoding {encoding:?}", folder.display());
         // The embeddings, which the caller keeps: a matrix for pooling and for each module behind it, and the list of them.
         assert!(encoding.allocations <= 4 * 4, "{} allocations of four encodings", encoding.allocations);
         assert!(training.allocations <= 3 * 10, "{} allocations of three steps", training.allocations);

@@ -91,7 +91,7 @@ fn gradients_are_the_same_bits_for_any_number_of_threads() {
     write_small(folder.path(), "bert", "");
     for model in [tiny(), open(folder.path())] {
         let batch = long_batch(&model);
-        for dropout in [Noise::Off, Noise::On { seed: 42, pass: 5 }] {
+        for dropout in [Noise::Off, Noise::On { seed: 42, pass: 5, first_token: 0 }] {
             let one = gradients(&model, &batch, 1, dropout);
             assert!(one.iter().any(|value| *value != 0.0));
             for threads in [2, 3] {
@@ -109,10 +109,58 @@ fn dropout_depends_on_seed_and_pass_alone() {
     let (batch, pool) = (long_batch(&model), Pool::new(2));
     let mut keep = Activations::default();
     let mut embed = |noise| model.forward(&pool, &batch, noise, &mut keep);
-    let first = embed(Noise::On { seed: 1, pass: 1 });
-    assert_eq!(first, embed(Noise::On { seed: 1, pass: 1 }));
-    for other in [Noise::Off, Noise::On { seed: 2, pass: 1 }, Noise::On { seed: 1, pass: 2 }] {
+    let first = embed(Noise::On { seed: 1, pass: 1, first_token: 0 });
+    assert_eq!(first, embed(Noise::On { seed: 1, pass: 1, first_token: 0 }));
+    for other in
+        [Noise::Off, Noise::On { seed: 2, pass: 1, first_token: 0 }, Noise::On { seed: 1, pass: 2, first_token: 0 }]
+    {
         assert_ne!(first, embed(other));
+    }
+}
+
+/// A batch computed in parts has the masks of the whole: those of a token belong to its place in the batch.
+#[test]
+fn dropout_masks_do_not_depend_on_how_a_batch_is_divided() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small(folder.path(), "bert", "");
+    let pool = Pool::new(2);
+    // The second model's last layer computes the pooled tokens alone.
+    let cls = json!({"word_embedding_dimension": 24, "pooling_mode_cls_token": true});
+    for pooling in [None, Some(cls)] {
+        if let Some(pooling) = &pooling {
+            std::fs::write(folder.path().join("1_Pooling/config.json"), pooling.to_string()).unwrap();
+        }
+        let model = open(folder.path());
+        let batch = long_batch(&model);
+        let d_embeddings = upstream(batch.sequences(), model.dimension());
+        let compute = |parts: &[usize]| {
+            let mut keep = Activations::default();
+            let mut gradients = vec![0.0; model.parameters().len()];
+            let (mut embeddings, mut first) = (Vec::new(), 0);
+            for &count in parts {
+                let tokens = batch.offsets[first]..batch.offsets[first + count];
+                let part = TokenBatch {
+                    ids: batch.ids[tokens.clone()].to_vec(),
+                    type_ids: batch.type_ids[tokens.clone()].to_vec(),
+                    offsets: batch.offsets[first..=first + count].iter().map(|offset| offset - tokens.start).collect(),
+                };
+                let noise = Noise::On { seed: 3, pass: 4, first_token: tokens.start as u64 };
+                embeddings.extend_from_slice(model.forward(&pool, &part, noise, &mut keep).data());
+                let d = d_embeddings.view().range(first..first + count);
+                model.backward(&pool, &part, noise, &mut keep, d, &mut gradients);
+                first += count;
+            }
+            assert_eq!(first, batch.sequences());
+            (embeddings, gradients)
+        };
+        let (whole, gradients) = compute(&[40]);
+        for parts in [&[13, 27][..], &[1; 40], &[39, 1]] {
+            let (embeddings, sums) = compute(parts);
+            assert!(embeddings == whole, "{parts:?}: another mask");
+            for (sum, gradient) in sums.iter().zip(&gradients) {
+                assert!((sum - gradient).abs() < 1e-4 + 1e-4 * gradient.abs(), "{parts:?}: {sum} is not {gradient}");
+            }
+        }
     }
 }
 
@@ -122,7 +170,8 @@ fn gradients_with_dropout_follow_the_pass_that_was_made() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "bert", "");
     let mut model = open(folder.path());
-    let (batch, pool, noise) = (model.tokenize(&TEXTS).unwrap(), Pool::new(1), Noise::On { seed: 9, pass: 2 });
+    let (batch, pool, noise) =
+        (model.tokenize(&TEXTS).unwrap(), Pool::new(1), Noise::On { seed: 9, pass: 2, first_token: 0 });
     let ours = gradients(&model, &batch, 1, noise);
     let d_embeddings = upstream(TEXTS.len(), model.dimension());
     let mut keep = Activations::default();
@@ -165,7 +214,7 @@ fn a_token_that_is_taken_alone_teaches_the_same_as_among_all() {
         let batch = alone.tokenize(&batch_texts.each_ref().map(String::as_str)).unwrap();
         let d_embeddings = upstream(batch.sequences(), 64);
         for (precision, tolerance) in [(Precision::F32, 0.0), (Precision::Bf16, 1e-2)] {
-            let dropout = Noise::On { seed: 5, pass: 6 };
+            let dropout = Noise::On { seed: 5, pass: 6, first_token: 0 };
             let learn = |model: &mut SentenceModel| {
                 model.set_precision(precision);
                 let mut keep = Activations::default();

@@ -39,7 +39,7 @@ impl<M: Trainable> Step<M> {
         for column in &batch.columns {
             packed.extend(column);
         }
-        let noise = Noise::On { seed, pass };
+        let noise = Noise::On { seed, pass, first_token: 0 };
         let embeddings = model.forward(pool, &packed, noise, &mut self.keep);
 
         let (rows, dimension) = (batch.rows.len(), embeddings.columns());

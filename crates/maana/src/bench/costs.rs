@@ -138,7 +138,7 @@ fn whole(model: &SentenceModel, pool: &Pool, sequences: usize, length: usize) ->
         model.infer(pool, &batch, 0, &mut keep);
     });
     let mut gradients = vec![0.0; model.parameters().len()];
-    let noise = Noise::On { seed: 1, pass: 0 };
+    let noise = Noise::On { seed: 1, pass: 0, first_token: 0 };
     let mut step = || {
         let embeddings = model.forward(pool, &batch, noise, &mut keep);
         model.backward(pool, &batch, noise, &mut keep, embeddings.view(), &mut gradients);

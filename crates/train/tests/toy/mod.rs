@@ -59,7 +59,7 @@ impl Toy {
 fn factor(noise: Noise, sequence: usize) -> f32 {
     match noise {
         Noise::Off => 1.0,
-        Noise::On { seed, pass } => {
+        Noise::On { seed, pass, .. } => {
             let mixed = (seed ^ (pass * 1000 + sequence as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             0.75 + (mixed >> 40) as f32 / (1_u64 << 25) as f32
         }
