@@ -1,8 +1,11 @@
-//! `--precision`: what matrix products round their operands to.
+//! `--precision`: precision of the matrix-product operands. f32 unless asked otherwise, so that the same command gives the same
+//! embeddings on every machine; long work says which precision would be markedly faster.
 
-use maana::kernels::{Precision, isa};
+use maana::kernels::{Isa, Precision, isa};
+use std::sync::Once;
+use std::time::Duration;
 
-/// What a person may ask for.
+/// A precision as users name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Choice {
     Auto,
@@ -12,10 +15,20 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// What is computed in on this machine.
+    /// The precision on this machine.
     pub(crate) fn precision(self) -> Precision {
+        self.on(isa())
+    }
+
+    /// The precision of this name, as stores keep it.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        <Self as clap::ValueEnum>::from_str(name, false).ok()
+    }
+
+    /// `auto` never chooses int8, which costs more accuracy than users expect of a default.
+    fn on(self, isa: Isa) -> Precision {
         match self {
-            Self::Auto if isa().has_bf16() => Precision::Bf16,
+            Self::Auto if isa.has_bf16() => Precision::Bf16,
             Self::Auto | Self::F32 => Precision::F32,
             Self::Bf16 => Precision::Bf16,
             Self::Int8 => Precision::Int8,
@@ -26,8 +39,66 @@ impl Choice {
 /// The argument, for every command that computes embeddings.
 #[derive(clap::Args)]
 pub(crate) struct PrecisionArgument {
-    /// What matrix products are computed in: f32, bf16 (half the memory), int8 (a quarter, and faster), or auto: bf16 where
-    /// the processor is faster at it, else f32
-    #[arg(long, value_enum, default_value_t = Choice::Auto, value_name = "NAME", hide_possible_values = true)]
-    pub(crate) precision: Choice,
+    /// Precision of matrix products: f32, bf16 (half the memory), int8 (a quarter, and faster), or auto: bf16 where the processor
+    /// is faster at it, else f32 [default: f32]
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    pub(crate) precision: Option<Choice>,
+}
+
+/// The precision that was asked for, else the default.
+pub(crate) fn of(asked: Option<Choice>) -> Precision {
+    asked.unwrap_or(Choice::F32).precision()
+}
+
+/// Work that takes longer than this is told what would be faster.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Prints the note once the process has worked for long; work that ends before is not told.
+pub(crate) fn suggest_faster_when_long() {
+    static STARTED: Once = Once::new();
+    let Some(note) = faster(isa()) else { return };
+    STARTED.call_once(|| {
+        // Without the thread there is no note; nothing else depends on it.
+        let _ = std::thread::Builder::new().name("maana-note".into()).spawn(move || {
+            std::thread::sleep(LONG);
+            tell!("note: {note}");
+        });
+    });
+}
+
+/// A sentence for users who left the precision at f32, where another one is markedly faster.
+pub(crate) fn faster(isa: Isa) -> Option<String> {
+    let flags = isa.faster_than_f32().iter().map(|precision| {
+        let distance = match precision {
+            Precision::Int8 => "1e-2",
+            Precision::F32 | Precision::Bf16 => "1e-4",
+        };
+        format!("--precision {} (cosine distance to f32 at most {distance})", precision.name())
+    });
+    let flags: Vec<String> = flags.collect();
+    (!flags.is_empty()).then(|| format!("this processor is markedly faster with {}", flags.join(" or ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_f32_on_every_instruction_set_and_auto_is_what_the_instruction_set_has() {
+        assert_eq!(of(None), Precision::F32);
+        for isa in Isa::ladder() {
+            let auto = if isa.name() == "avx512bf16" { Precision::Bf16 } else { Precision::F32 };
+            assert_eq!(Choice::Auto.on(isa), auto, "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn the_note_names_the_flags_that_are_faster_here() {
+        for isa in Isa::ladder() {
+            let note = faster(isa).unwrap_or_default();
+            assert_eq!(note.contains("--precision bf16"), isa.has_bf16(), "{}: {note}", isa.name());
+            let int8 = ["avx2", "avx512vnni", "avx512bf16"].contains(&isa.name());
+            assert_eq!(note.contains("--precision int8"), int8, "{}: {note}", isa.name());
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! What the commands share of the terminal: errors, notices, progress, and opening a model with both.
 
-use crate::precision::Choice;
+use crate::precision::{self, Choice};
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use maana::finetune::Told;
 use maana::hub::{HubOptions, News, Tell};
 use maana::kernels::Pool;
@@ -12,6 +12,7 @@ use maana::train::{Event, LogRow};
 use std::fmt::Arguments;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Prints a line to standard output, as `println!` does; gives back an error if it cannot be written.
 macro_rules! say {
@@ -33,8 +34,16 @@ pub(crate) fn print(text: Arguments<'_>) -> Result<()> {
 }
 
 pub(crate) fn print_aside(text: Arguments<'_>) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let write = || drop(writeln!(std::io::stderr().lock(), "{text}"));
+    let counter = COUNTER.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+    match counter {
+        Some(counter) => counter.suspend(write),
+        None => write(),
+    }
 }
+
+/// The newest counter, which is taken off the terminal while a line is printed.
+static COUNTER: LazyLock<Mutex<WeakProgressBar>> = LazyLock::new(Mutex::default);
 
 /// The user stopped the command before its end, and was told so.
 #[derive(Debug, thiserror::Error)]
@@ -85,11 +94,17 @@ pub(crate) fn shell(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Opens a model by folder or name; what is done and assumed for it goes to standard error.
-pub(crate) fn open_model(purpose: Purpose, name: &str, pool: &Pool, precision: Choice) -> Result<Opened> {
+/// Opens a model by folder or name; what is done and assumed for it goes to standard error. Where no precision was asked for, the
+/// work that follows is told what would be faster, if it is long.
+pub(crate) fn open_model(purpose: Purpose, name: &str, pool: &Pool, asked: Option<Choice>) -> Result<Opened> {
     let options = HubOptions::from_environment();
-    let opened = fetching(|tell| maana::open::open_with(purpose, name, pool, precision.precision(), &options, tell));
-    opened.with_context(|| format!("model `{name}`"))
+    let precision = precision::of(asked);
+    let opened = fetching(|tell| maana::open::open_with(purpose, name, pool, precision, &options, tell));
+    let opened = opened.with_context(|| format!("model `{name}`"))?;
+    if asked.is_none() {
+        precision::suggest_faster_when_long();
+    }
+    Ok(opened)
 }
 
 /// What to open a model for that is to encode texts of so many bytes altogether: where one pass is enough, packing all weights
@@ -169,7 +184,9 @@ pub(crate) fn count(what: &'static str) -> ProgressBar {
     }
     let template = format!("{{spinner}} {{pos}} {what}, {{per_sec}}, {{elapsed}}");
     let style = ProgressStyle::with_template(&template).expect("the template is written here");
-    ProgressBar::no_length().with_style(style)
+    let counter = ProgressBar::no_length().with_style(style);
+    *COUNTER.lock().unwrap_or_else(PoisonError::into_inner) = counter.downgrade();
+    counter
 }
 
 /// Seconds as people say them.

@@ -23,7 +23,8 @@ pub fn csv_name(scores: &Scores) -> String {
 }
 
 /// Adds a line to the file of each evaluation in `folder`, which is made if it is not there. `epoch` and `steps` are
-/// those of the training, and -1 in the file if it was not measured in one. Gives the files.
+/// those of the training, and -1 in the file if it was not measured in one. Behind the reference's columns stands the precision
+/// of the embeddings; a file without this column gets it, empty for the lines that are there. Gives the files.
 ///
 /// # Errors
 /// If a file cannot be read or written, or has the columns of other measures.
@@ -44,13 +45,18 @@ pub fn write_csv(
         let columns = columns(scores);
         let mut header = vec!["epoch".to_string(), "steps".to_string()];
         header.extend(columns.iter().map(|(title, _)| title.clone()));
-        let header = header.join(",") + "\n";
+        let without_precision = header.join(",");
+        let header = format!("{without_precision},precision\n");
         let mut content = match fs::read_to_string(&path) {
             Ok(content) if content.is_empty() => header.clone(),
             Ok(content) => content.replace("\r\n", "\n"),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => header.clone(),
             Err(error) => return Err(io(&path)(error)),
         };
+        if content.lines().next() == Some(&without_precision) {
+            let lines = content.lines().skip(1).map(|line| format!("{line},\n"));
+            content = std::iter::once(header.clone()).chain(lines).collect();
+        }
         if !content.starts_with(&header) {
             return Err(EvalError::OtherColumns { path });
         }
@@ -60,6 +66,7 @@ pub fn write_csv(
         let mut line =
             vec![epoch.map_or("-1".into(), |epoch| format!("{epoch:?}")), steps.map_or("-1".into(), |s| s.to_string())];
         line.extend(columns.iter().map(|(_, value)| format!("{value:?}")));
+        line.push(scores.precision.clone().unwrap_or_default());
         content += &(line.join(",") + "\n");
         replace(&path, content.as_bytes()).map_err(io(&path))?;
         paths.push(path);
@@ -120,7 +127,13 @@ mod tests {
         ];
         let values =
             keys.iter().enumerate().map(|(index, key)| (format!("cosine_{key}"), index as f64 / 8.0)).collect();
-        Scores { name: "dim_64".into(), dimension: 64, values, primary: "cosine_ndcg@10".into() }
+        Scores {
+            name: "dim_64".into(),
+            dimension: 64,
+            values,
+            primary: "cosine_ndcg@10".into(),
+            precision: Some("f32".into()),
+        }
     }
 
     #[test]
@@ -136,12 +149,27 @@ mod tests {
             lines,
             [
                 "epoch,steps,cosine-Accuracy@1,cosine-Accuracy@3,cosine-Precision@1,cosine-Recall@1,cosine-Precision@3,\
-                 cosine-Recall@3,cosine-MRR@10,cosine-NDCG@10,cosine-MAP@100",
-                "-1,-1,0.0,0.125,0.25,0.5,0.375,0.625,0.875,0.75,1.0",
-                "1.9998,1105,0.0,0.125,0.25,0.5,0.375,0.625,0.875,0.75,1.0",
+                 cosine-Recall@3,cosine-MRR@10,cosine-NDCG@10,cosine-MAP@100,precision",
+                "-1,-1,0.0,0.125,0.25,0.5,0.375,0.625,0.875,0.75,1.0,f32",
+                "1.9998,1105,0.0,0.125,0.25,0.5,0.375,0.625,0.875,0.75,1.0,f32",
             ]
         );
         assert_eq!(fs::read_dir(&into).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    /// Files of the reference and of earlier versions have no column `precision`.
+    #[test]
+    fn a_file_without_the_precision_gets_the_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = write_csv(folder.path(), &[scores()], Some(1.0), Some(5)).unwrap();
+        let text = fs::read_to_string(&paths[0]).unwrap().replace(",precision", "").replace(",f32", "");
+        fs::write(&paths[0], &text).unwrap();
+        write_csv(folder.path(), &[scores()], Some(2.0), Some(10)).unwrap();
+        let text = fs::read_to_string(&paths[0]).unwrap();
+        let last: Vec<&str> = text.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
+        assert_eq!(last, ["precision", "", "f32"]);
+        let columns: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
+        assert_eq!(columns, [12; 3]);
     }
 
     #[test]

@@ -86,7 +86,9 @@ pub fn evaluate_retrieval(
     let rankings =
         task.rank(pool, queries.view(), &ids, |places| embed("document", Role::Document, &set.corpus, places))?;
     let relevant: Vec<&Relevant> = asked.iter().map(|&query| &set.relevant[query]).collect();
-    Ok(task.scores(&rankings, &relevant))
+    let precision = Some(encoder.precision().name().to_owned());
+    let scores = task.scores(&rankings, &relevant).into_iter();
+    Ok(scores.map(|scores| Scores { precision: precision.clone(), ..scores }).collect())
 }
 
 /// As [`evaluate_retrieval`], on embeddings that are there already.
@@ -249,6 +251,7 @@ impl<'a> Task<'a> {
             dimension,
             values: measure(function, rankings, relevant, cutoffs),
             primary: primary.clone(),
+            precision: None,
         };
         self.dims.iter().zip(rankings).map(of).collect()
     }

@@ -13,6 +13,9 @@ pub struct Scores {
     pub values: Vec<(String, f64)>,
     /// The measure that stands for the whole, for example `cosine_ndcg@10`.
     pub primary: String,
+    /// Precision of the products that made the embeddings, if it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
 }
 
 impl Scores {
@@ -34,12 +37,16 @@ impl Scores {
 }
 
 /// All measures as one JSON object, keys with the names before them (`dim_128_cosine_ndcg@10`); with several evaluations
-/// also `sequential_score`, as the `SequentialEvaluator` of the reference has it.
+/// also `sequential_score`, as the `SequentialEvaluator` of the reference has it. Behind them stands the `precision` of the
+/// embeddings.
 pub fn to_json(scores: &[Scores]) -> serde_json::Map<String, serde_json::Value> {
     let mut object: serde_json::Map<_, _> =
         scores.iter().flat_map(Scores::prefixed).map(|(key, value)| (key, value.into())).collect();
     if let Some(score) = sequential_score(scores).filter(|_| scores.len() > 1) {
         object.insert("sequential_score".into(), score.into());
+    }
+    if let Some(precision) = scores.last().and_then(|last| last.precision.as_deref()) {
+        object.insert("precision".into(), precision.into());
     }
     object
 }
@@ -55,16 +62,22 @@ mod tests {
 
     fn scores(name: &str, dimension: usize, value: f64) -> Scores {
         let values = vec![("cosine_ndcg@10".into(), value), ("cosine_map@100".into(), 1.0)];
-        Scores { name: name.into(), dimension, values, primary: "cosine_ndcg@10".into() }
+        Scores {
+            name: name.into(),
+            dimension,
+            values,
+            primary: "cosine_ndcg@10".into(),
+            precision: Some("bf16".into()),
+        }
     }
 
     #[test]
     fn json_has_the_keys_of_the_reference() {
         let all = [scores("dim_8", 8, 0.25), scores("dim_4", 4, 0.125)];
         let json = serde_json::to_string(&to_json(&all)).unwrap();
-        let expected = r#"{"dim_8_cosine_ndcg@10":0.25,"dim_8_cosine_map@100":1.0,"dim_4_cosine_ndcg@10":0.125,"dim_4_cosine_map@100":1.0,"sequential_score":0.125}"#;
+        let expected = r#"{"dim_8_cosine_ndcg@10":0.25,"dim_8_cosine_map@100":1.0,"dim_4_cosine_ndcg@10":0.125,"dim_4_cosine_map@100":1.0,"sequential_score":0.125,"precision":"bf16"}"#;
         assert_eq!(json, expected);
-        assert_eq!(to_json(&all[..1]).len(), 2, "one evaluation is no sequence");
+        assert_eq!(to_json(&all[..1]).len(), 3, "one evaluation is no sequence");
         assert_eq!(sequential_score(&[]), None);
     }
 

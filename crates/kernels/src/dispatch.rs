@@ -1,6 +1,7 @@
 //! Which instructions the machine has, found once. `MAANA_ISA=portable|avx2|avx512|avx512vnni|avx512bf16` lowers the choice,
 //! never raises it, so that every rung can be tested on one machine; another value is as if it were not set.
 
+use crate::matmul::Precision;
 use std::sync::OnceLock;
 
 /// A set of instructions that this machine has: a value that only detection gives.
@@ -49,6 +50,17 @@ impl Isa {
         return self.0 == Level::Avx512Bf16;
         #[cfg(not(target_arch = "x86_64"))]
         false
+    }
+
+    /// Precisions that this rung multiplies at least half as fast again as f32, the most accurate first.
+    pub fn faster_than_f32(self) -> &'static [Precision] {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Bf16 => &[Precision::Bf16, Precision::Int8],
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 | Level::Avx512Vnni => &[Precision::Int8],
+            _ => &[],
+        }
     }
 
     /// Every rung that the machine has, from the plainest.

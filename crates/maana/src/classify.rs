@@ -87,6 +87,9 @@ pub struct Classifier {
     pub made_by: String,
     /// The embeddings' fingerprint, in hexadecimal digits.
     fingerprint: String,
+    /// Precision of the products that made the embeddings, if it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
     /// Columns of an embedding.
     pub dim: usize,
     /// The labels, in the order of probabilities.
@@ -150,7 +153,10 @@ pub fn fit_head(
     };
     let fingerprint = hex(embedder);
     let dim = embedder.dimension();
-    Ok((Classifier { format: FORMAT, made_by: made_by.into(), fingerprint, dim, labels: names, head }, report))
+    let precision = Some(embedder.precision().name().to_owned());
+    let classifier =
+        Classifier { format: FORMAT, made_by: made_by.into(), fingerprint, precision, dim, labels: names, head };
+    Ok((classifier, report))
 }
 
 fn hex(embedder: &Embedder<'_>) -> String {

@@ -69,6 +69,16 @@ pub enum SearchError {
         /// The document.
         id: String,
     },
+    /// Vectors in another precision than the store's.
+    #[error(
+        "the store was made in {store}, and these vectors are made in {ours}; leave --precision out, or index anew"
+    )]
+    OtherPrecision {
+        /// The precision that the store names.
+        store: String,
+        /// The embedder's.
+        ours: &'static str,
+    },
     /// A filter for a field that no document has.
     #[error("no document has a field `{field}`; kept are: {present}")]
     NoField {
@@ -128,7 +138,7 @@ pub struct Kept {
 pub fn create(folder: &Path, embedder: &Embedder<'_>, made_by: &str, stored: Stored) -> Result<Writer, SearchError> {
     let metric = metric(embedder.similarity());
     let header = StoreHeader::new(embedder.dimension(), metric, stored, &embedder.fingerprint(), made_by);
-    Ok(Writer::create(folder, header)?)
+    Ok(Writer::create(folder, header.with_precision(embedder.precision().name()))?)
 }
 
 /// Documents that are embedded and written together.
@@ -147,8 +157,8 @@ pub struct Added {
 /// told how many are.
 ///
 /// # Errors
-/// If the store was made by another model, the file cannot be read, lacks a field or has an id twice, or the disk is full.
-/// Documents that `progress` was told of stay.
+/// If the store was made by another model or in another precision, the file cannot be read, lacks a field or has an id twice, or
+/// the disk is full. Documents that `progress` was told of stay.
 pub fn add(
     embedder: &Embedder<'_>,
     writer: &mut dyn WriteStore,
@@ -157,6 +167,10 @@ pub fn add(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Added, SearchError> {
     writer.expect_fingerprint(&embedder.fingerprint(), writer.made_by())?;
+    let ours = embedder.precision().name();
+    if let Some(store) = writer.precision().filter(|store| *store != ours) {
+        return Err(SearchError::OtherPrecision { store: store.to_owned(), ours });
+    }
     let mut reader = Reader::open(corpus, fields)?;
     let mut added = Added::default();
     loop {

@@ -4,7 +4,7 @@
 use crate::encoder::{Encoder, Role, Similarity};
 use crate::sentence_model::Activations;
 use crate::{ModelError, SentenceModel, Trainable};
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::{Matrix, Pool, Precision};
 use maana_text::TokenBatch;
 use std::sync::Mutex;
 
@@ -179,5 +179,9 @@ impl Encoder for Embedder<'_> {
 
     fn similarity(&self) -> Similarity {
         self.model.settings().similarity
+    }
+
+    fn precision(&self) -> Precision {
+        self.model.precision()
     }
 }

@@ -1,6 +1,6 @@
 //! `Encoder`: what searching and judging need of a model. Strings in, f32 rows out; prompts are its business alone.
 
-use maana_kernels::Matrix;
+use maana_kernels::{Matrix, Precision};
 
 /// What a text is to the encoder, which may have a prompt for each role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,4 +42,10 @@ pub trait Encoder {
 
     /// How these embeddings are to be compared.
     fn similarity(&self) -> Similarity;
+
+    /// Precision of the matrix products that make the embeddings, to be kept with what is made of them. Embeddings in two
+    /// precisions may be compared, so that the fingerprint is the same.
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
 }

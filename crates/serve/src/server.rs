@@ -78,6 +78,7 @@ pub fn start(settings: Settings, pool: Arc<Pool>) -> Result<Running, ServeError>
         runtime.spawn(signals.watch(stop.clone()));
     }
     let accepting = Accepting { app: Arc::clone(&app), listener, tls, closing: closing.subscribe(), alive };
+    app.settings.notes.iter().for_each(|note| app.log.note(note));
     let accepting = runtime.spawn(accepting.run(stop.subscribe()));
     let compute = compute(&app)?;
     let running = Running { app, address, runtime, compute, accepting, stop, closing, open };

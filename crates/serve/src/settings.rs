@@ -12,6 +12,8 @@ pub struct Settings {
     pub models: Vec<Source>,
     /// What matrix products are computed in.
     pub precision: Precision,
+    /// Sentences that the log begins with.
+    pub notes: Vec<String>,
     /// Bytes that models may take together; those that were not used for longest are let go. The first model always stays.
     pub memory: Option<u64>,
     /// A store of documents to search in, made by the first model.
@@ -147,6 +149,7 @@ impl Settings {
         Self {
             models: vec![source],
             precision: Precision::F32,
+            notes: Vec::new(),
             memory: None,
             index: None,
             head: None,

@@ -417,7 +417,7 @@ fn history_row(row: &LogRow) -> Value {
         LogRow::Training { step, epoch, loss, learning_rate, gradient_norm, .. } => {
             json!({"epoch": epoch, "grad_norm": gradient_norm, "learning_rate": learning_rate, "loss": loss, "step": step})
         }
-        LogRow::Evaluation { step, epoch, scores, seconds } => {
+        LogRow::Evaluation { step, epoch, scores, seconds, .. } => {
             let mut row = json!({"epoch": epoch});
             for (name, value) in scores {
                 row[format!("eval_{name}")] = json!(value);

@@ -1,5 +1,6 @@
 //! `TrainingRecord`: everything that a run logged. Plain data; `record.jsonl` holds its rows one a line.
 
+use crate::Precision;
 use serde::{Deserialize, Serialize};
 
 /// One line of the log.
@@ -34,6 +35,9 @@ pub enum LogRow {
         scores: Vec<(String, f64)>,
         /// Seconds that the evaluation took.
         seconds: f64,
+        /// Precision of the products that made the embeddings, if it was noted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        precision: Option<Precision>,
     },
 }
 
@@ -112,7 +116,9 @@ mod tests {
     #[test]
     fn a_measure_that_is_not_a_number_survives() {
         let scores = vec![("a".to_string(), 0.1 + 0.2), ("b".to_string(), f64::NAN)];
-        let line = serde_json::to_string(&LogRow::Evaluation { step: 3, epoch: 0.5, scores, seconds: 1.0 }).unwrap();
+        let line =
+            serde_json::to_string(&LogRow::Evaluation { step: 3, epoch: 0.5, scores, seconds: 1.0, precision: None })
+                .unwrap();
         let LogRow::Evaluation { scores, .. } = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
         assert_eq!(scores[0], ("a".to_string(), 0.1 + 0.2), "every bit of a number");
         assert!(scores[1].1.is_nan());

@@ -335,7 +335,8 @@ impl<'a, M: Trainable> Training<'a, M> {
             .map_err(|source| TrainError::Evaluation { step, source })?;
         let seconds = began.elapsed().as_secs_f64();
         self.state.record.times.evaluating += seconds;
-        self.log(LogRow::Evaluation { step, epoch, scores: scores.clone(), seconds })?;
+        let precision = Some(self.arguments.precision);
+        self.log(LogRow::Evaluation { step, epoch, scores: scores.clone(), seconds, precision })?;
         let Some(metric) = &self.arguments.keep_best else { return Ok(()) };
         let name = metric.strip_prefix("eval_").unwrap_or(metric);
         let Some((_, value)) = scores.iter().find(|(score, _)| score == name) else {

@@ -163,8 +163,12 @@ impl Bench {
         match self.part {
             None => measure(pool, &self.model),
             Some(Part::MakeModel { shape, out, tokenizer }) => {
-                let opened =
-                    crate::terminal::open_model(Purpose::Encode, &tokenizer, pool, crate::precision::Choice::F32)?;
+                let opened = crate::terminal::open_model(
+                    Purpose::Encode,
+                    &tokenizer,
+                    pool,
+                    Some(crate::precision::Choice::F32),
+                )?;
                 opened.model.random_of_shape(shape.shape(), 42)?.save(&out, &[])?;
                 say!("{}", out.display())?;
                 Ok(())
@@ -286,7 +290,7 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
     say!("\n{name}")?;
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16, crate::precision::Choice::Int8] {
         let began = Instant::now();
-        let opened = crate::terminal::open_model(Purpose::Encode, name, pool, precision)?;
+        let opened = crate::terminal::open_model(Purpose::Encode, name, pool, Some(precision))?;
         let model = &opened.model;
         let embedder = maana::model::Embedder::new(model, pool)?;
         embedder.embed(&short[..1], "")?;
@@ -306,7 +310,7 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
         )?;
     }
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16] {
-        let mut opened = crate::terminal::open_model(Purpose::Train, name, pool, precision)?;
+        let mut opened = crate::terminal::open_model(Purpose::Train, name, pool, Some(precision))?;
         let rows = Pairs::new(maana::bench::pairs_of_card_lengths(32, 8));
         let mut rounds = Vec::new();
         let whole = opened.model.dimension();

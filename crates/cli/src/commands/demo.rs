@@ -43,7 +43,7 @@ impl Demo {
             Purpose::Encode,
             &model.display().to_string(),
             pool,
-            crate::precision::Choice::Auto,
+            Some(crate::precision::Choice::F32),
         )?;
         let embedder = Embedder::new(&opened.model, pool)?;
         let queries = [0, set.queries.len() / 3, 2 * set.queries.len() / 3];

@@ -92,8 +92,11 @@ impl Evaluate {
 
     fn run_suite(&self, folder: &Path, pool: &Pool) -> Result<()> {
         let sets = maana::suite::find(folder)?;
-        let precisions =
-            if self.precisions.is_empty() { vec![self.precision.precision] } else { self.precisions.clone() };
+        let precisions = if self.precisions.is_empty() {
+            vec![self.precision.precision]
+        } else {
+            self.precisions.iter().copied().map(Some).collect()
+        };
         let mut dims = self.dims.clone();
         let mut runs = Vec::new();
         for choice in precisions {

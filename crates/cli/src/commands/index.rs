@@ -105,6 +105,8 @@ pub(crate) fn name_of(opened: &maana::open::Opened) -> Result<String> {
 /// Add documents to a store; one with an id that is there takes the other's place.
 #[derive(clap::Args)]
 #[command(after_help = "\
+Without --precision documents are embedded in the precision that the store was made in.
+
 Example:
   maana add store more.jsonl --keep title")]
 pub(crate) struct Add {
@@ -121,7 +123,9 @@ pub(crate) struct Add {
 impl Add {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let mut writer = Place::of(&self.store)?.write()?;
-        let opened = self.opening.model_of(&*writer, Purpose::Encode, pool)?;
+        let precision = self.opening.precision.precision.or_else(|| writer.precision().and_then(Choice::of_name));
+        let opening = Opening { precision: PrecisionArgument { precision }, ..self.opening };
+        let opened = opening.model_of(&*writer, Purpose::Encode, pool)?;
         let embedder = embedder_of(&opened, &*writer, pool)?;
         let added = add(&embedder, &mut *writer, &self.corpus, &self.fields.fields())?;
         say!("{} new, {} replaced, {} in all", added.new, added.replaced, writer.documents()?)
@@ -141,8 +145,7 @@ pub(crate) struct Opening {
 impl Opening {
     pub(crate) fn model_of(&self, store: &dyn ReadStore, purpose: Purpose, pool: &Pool) -> Result<maana::open::Opened> {
         let name = self.model.as_deref().unwrap_or(store.made_by());
-        let precision: Choice = self.precision.precision;
-        crate::terminal::open_model(purpose, name, pool, precision).with_context(|| match self.model {
+        crate::terminal::open_model(purpose, name, pool, self.precision.precision).with_context(|| match self.model {
             Some(_) => "the model given with --model".to_owned(),
             None => "the model that made the store; if it lies elsewhere now, say so with --model".to_owned(),
         })

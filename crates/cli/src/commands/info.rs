@@ -31,6 +31,7 @@ impl Info {
             json["folder"] = opened.resolved.folder.display().to_string().into();
             json["revision"] = opened.resolved.revision.clone().into();
             json["precision"] = opened.model.precision().name().into();
+            json["instructions"] = maana::kernels::isa().name().into();
             json["fingerprint"] = fingerprint.into();
             say!("{}", serde_json::to_string_pretty(&json)?)?;
             return Ok(());

@@ -125,7 +125,11 @@ impl Serve {
             let resolved = crate::terminal::fetching(|tell| maana::hub::resolve(&source.place, &options, tell));
             resolved.with_context(|| format!("model `{}`", source.place))?;
         }
-        settings.precision = self.precision.precision.precision();
+        settings.precision = crate::precision::of(self.precision.precision);
+        settings.notes = match self.precision.precision {
+            None => crate::precision::faster(maana::kernels::isa()).into_iter().collect(),
+            Some(_) => Vec::new(),
+        };
         settings.memory = self.memory;
         settings.index = self.index;
         settings.head = self.head;

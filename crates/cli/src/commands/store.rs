@@ -143,6 +143,7 @@ fn tell_folder(info: &StoreInfo, graph: Option<&Graph>, json: bool) -> Result<()
     say!("compared by  {}", header.metric.name())?;
     say!("kept as      {:?}", header.stored)?;
     say!("made by      {}", header.made_by)?;
+    say!("precision    {}", told_precision(header.precision.as_deref()))?;
     say!("fingerprint  {}", header.fingerprint)?;
     say!("on disk      {} bytes in {} segments, {} documents dead", info.bytes, info.segments, info.dead)?;
     match graph {
@@ -163,12 +164,18 @@ fn tell_database(info: &postgres::Info, json: bool) -> Result<()> {
     say!("compared by  {}", header.metric.name())?;
     say!("kept as      {}", if header.half { "F16" } else { "F32" })?;
     say!("made by      {}", header.made_by)?;
+    say!("precision    {}", told_precision(header.precision.as_deref()))?;
     say!("fingerprint  {}", header.fingerprint)?;
     say!("on disk      {} bytes of {}", info.bytes, info.server)?;
     match &info.graph {
         Some(graph) => say!("index        {}", told(graph)),
         None => say!("index        none; `maana compact` makes one from 1000 documents on"),
     }
+}
+
+/// Precision of the products that made a store's vectors; earlier programs did not note it.
+fn told_precision(precision: Option<&str>) -> &str {
+    precision.unwrap_or("not noted")
 }
 
 /// An index over vectors: what it compares, and what its shortlists are worth.

@@ -45,6 +45,7 @@ fn the_whole_run_of_3_0_1_logs_measures_and_keeps_the_same() {
     succeed(again.args(["--dims", "64,32,16,8", "--json"]).arg(&json));
     let again: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
     let again = again.as_object().unwrap();
+    assert!(rows.iter().filter(|row| row["event"] == "evaluation").all(|row| row["precision"] == "f32"));
     for score in expected {
         let name = score[0].as_str().unwrap();
         assert_eq!(again[name], score[1], "{name} of the saved model");

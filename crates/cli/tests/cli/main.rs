@@ -5,6 +5,7 @@ mod database;
 mod golden;
 mod help;
 mod interrupted;
+mod precision;
 mod serve;
 mod support;
 mod tasks;

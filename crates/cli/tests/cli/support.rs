@@ -8,10 +8,10 @@ pub(crate) fn golden(name: &str) -> PathBuf {
     path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The program, without what the environment of the tests may say about models.
+/// The program, without what the environment of the tests may say about models; `MAANA_ISA` is handed on.
 pub(crate) fn maana() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maana"));
-    for name in ["HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "MAANA_ISA"] {
+    for name in ["HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN"] {
         command.env_remove(name);
     }
     command.env("HF_HUB_OFFLINE", "1");

@@ -30,6 +30,7 @@ fn scores(dimension: usize, level: f64) -> Scores {
         dimension,
         values: KEYS.iter().enumerate().map(|(index, key)| (key.to_string(), value(index))).collect(),
         primary: "cosine_ndcg@10".into(),
+        precision: None,
     }
 }
 
@@ -55,7 +56,13 @@ fn record() -> TrainingRecord {
                 let value = quality * (1.0 - 0.12 * (768.0 / dim as f64).log2() / 3.58);
                 (format!("dim_{dim}_cosine_ndcg@10"), value)
             });
-            rows.push(LogRow::Evaluation { step, epoch: part * 4.0, scores: scores.collect(), seconds: 4.0 });
+            rows.push(LogRow::Evaluation {
+                step,
+                epoch: part * 4.0,
+                scores: scores.collect(),
+                seconds: 4.0,
+                precision: None,
+            });
         }
     }
     TrainingRecord {

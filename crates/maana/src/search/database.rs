@@ -19,6 +19,10 @@ impl ReadStore for Store {
         &self.header().made_by
     }
 
+    fn precision(&self) -> Option<&str> {
+        self.header().precision.as_deref()
+    }
+
     fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), SearchError> {
         Ok(Store::expect_fingerprint(self, fingerprint, made_by)?)
     }

@@ -29,6 +29,9 @@ pub trait ReadStore {
     /// The name of what made the vectors.
     fn made_by(&self) -> &str;
 
+    /// Precision of the products that made the vectors, if it was noted.
+    fn precision(&self) -> Option<&str>;
+
     /// That the vectors were made by what has this fingerprint.
     ///
     /// # Errors
@@ -212,6 +215,7 @@ impl Place {
                 let metric = super::metric(embedder.similarity());
                 let fingerprint = embedder.fingerprint();
                 let header = postgres::Header::new(embedder.dimension(), metric, half, &fingerprint, made_by);
+                let header = header.with_precision(embedder.precision().name());
                 Box::new(postgres::Store::create(target, header)?)
             }
         })

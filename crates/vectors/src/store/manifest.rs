@@ -46,12 +46,20 @@ pub struct StoreHeader {
     pub fingerprint: String,
     /// A name for it, told to people.
     pub made_by: String,
+    /// Precision of the products that made them, if it was noted; told to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
 }
 
 impl StoreHeader {
     /// A header; the fingerprint is any bytes.
     pub fn new(dims: usize, metric: Metric, stored: Stored, fingerprint: &[u8], made_by: &str) -> Self {
-        Self { dims, metric, stored, fingerprint: hex(fingerprint), made_by: made_by.to_owned() }
+        Self { dims, metric, stored, fingerprint: hex(fingerprint), made_by: made_by.to_owned(), precision: None }
+    }
+
+    /// Notes the precision of the products that make the vectors.
+    pub fn with_precision(self, name: &str) -> Self {
+        Self { precision: Some(name.to_owned()), ..self }
     }
 }
 
@@ -145,4 +153,20 @@ impl Manifest {
 
 fn sum(json: &str) -> String {
     hex(&xxh3_64(json.as_bytes()).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_without_a_precision_is_read_and_one_with_it_keeps_it() {
+        let header = StoreHeader::new(2, Metric::Cosine, Stored::F32, b"x", "a model");
+        let json = serde_json::to_string(&header).unwrap();
+        assert!(!json.contains("precision"), "{json}");
+        assert_eq!(serde_json::from_str::<StoreHeader>(&json).unwrap(), header);
+        let header = header.with_precision("bf16");
+        let json = serde_json::to_string(&header).unwrap();
+        assert_eq!(serde_json::from_str::<StoreHeader>(&json).unwrap().precision.as_deref(), Some("bf16"), "{json}");
+    }
 }
