@@ -1,30 +1,12 @@
 //! GELU with the error function itself (arXiv:1606.08415): g = u · Φ(u), Φ(u) = ½ (1 + erf(u / √2)).
 //! erf by formula 7.1.26 of Abramowitz and Stegun, right to 1.5e-7.
 
-use crate::dispatch::{isa, on_every_rung};
+use crate::dispatch::on_every_rung;
 use crate::lanes::exp;
-use crate::parallel::Pool;
-
-/// Elements of a task.
-const CHUNK: usize = 1 << 13;
-
-/// g = u · Φ(u), element by element.
-pub fn gelu(pool: &Pool, u: &[f32], g: &mut [f32]) {
-    assert_eq!(u.len(), g.len(), "one place for each element");
-    let isa = isa();
-    pool.for_each_chunk(g, CHUNK, |task, g| forward(isa, &u[task * CHUNK..task * CHUNK + g.len()], g));
-}
-
-/// d_u = d_g · (Φ(u) + u · φ(u)), element by element: `d` holds d_g, and then d_u.
-pub fn gelu_backward(pool: &Pool, u: &[f32], d: &mut [f32]) {
-    assert_eq!(u.len(), d.len(), "one place for each element");
-    let isa = isa();
-    pool.for_each_chunk(d, CHUNK, |task, d| backward(isa, &u[task * CHUNK..task * CHUNK + d.len()], d));
-}
 
 /// Φ(u), and e^(-u²/2) which the density needs as well.
 #[inline(always)]
-pub(crate) fn normal(u: f32) -> (f32, f32) {
+fn normal(u: f32) -> (f32, f32) {
     let x = u.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let bell = exp(-x * x);
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
@@ -34,15 +16,17 @@ pub(crate) fn normal(u: f32) -> (f32, f32) {
 }
 
 on_every_rung! {
-    fn forward(u: &[f32], g: &mut [f32]) {
-        for (u, g) in u.iter().zip(g) {
-            *g = u * normal(*u).0;
+    /// Replaces each value u by u · Φ(u).
+    pub(crate) fn forward(values: &mut [f32]) {
+        for value in values {
+            *value *= normal(*value).0;
         }
     }
 }
 
 on_every_rung! {
-    fn backward(u: &[f32], d: &mut [f32]) {
+    /// d_u = d_g · (Φ(u) + u · φ(u)): `d` holds d_g, and then d_u.
+    pub(crate) fn backward(u: &[f32], d: &mut [f32]) {
         const INVERSE_ROOT_2_PI: f32 = 0.398_942_3;
         for (u, d) in u.iter().zip(d) {
             let (share, bell) = normal(*u);
@@ -55,6 +39,7 @@ on_every_rung! {
 mod tests {
     use super::*;
     use crate::dispatch::Isa;
+    use crate::{Activation, Pool};
 
     /// erf by its series below 3 and by its continued fraction above.
     fn reference_erf(x: f64) -> f64 {
@@ -82,8 +67,8 @@ mod tests {
     fn every_rung_agrees_with_the_error_function() {
         let u: Vec<f32> = (-12_000..12_000).map(|i| i as f32 / 1000.0).chain([-1e4, 1e4, 0.0, -0.0]).collect();
         for isa in Isa::ladder() {
-            let (mut g, mut d) = (vec![0.0; u.len()], vec![1.0; u.len()]);
-            forward(isa, &u, &mut g);
+            let (mut g, mut d) = (u.clone(), vec![1.0; u.len()]);
+            forward(isa, &mut g);
             backward(isa, &u, &mut d);
             for ((u, g), d) in u.iter().zip(&g).zip(&d) {
                 let x = f64::from(*u);
@@ -104,7 +89,7 @@ mod tests {
         for length in 0..40 {
             let u = crate::testing::noise(length, 1);
             let mut g = vec![9.0; length];
-            gelu(&Pool::new(2), &u, &mut g);
+            Activation::Gelu.forward(&Pool::new(2), &u, &mut g);
             assert!(u.iter().zip(&g).all(|(u, g)| (f64::from(*g) - reference_gelu(f64::from(*u))).abs() < 1e-6));
         }
     }

@@ -2,6 +2,7 @@
 //! Every result is the same bits for any number of threads and any company of rows: see `matmul` and `parallel`.
 //! Letters: `m`, `n`, `k` of a product `(m, k) · (k, n)`; `t` tokens.
 
+mod activation;
 mod adamw;
 mod attention;
 mod bf16;
@@ -22,6 +23,7 @@ mod parallel;
 mod pooling;
 mod top_k;
 
+pub use activation::Activation;
 pub use adamw::{AdamW, adamw, sum_of_squares};
 pub use attention::{Attention, attention, attention_backward};
 pub use bf16::{narrow, round_to_bf16, widen};
@@ -31,7 +33,6 @@ pub use distance::{dot, manhattan, squared_distance};
 pub use dropout::{Dropout, dropout};
 pub use elementwise::{add, add_bias, scale, sum_columns};
 pub use embedding::{embedding_gather, embedding_scatter};
-pub use gelu::{gelu, gelu_backward};
 pub use layer_norm::{layer_norm, layer_norm_again, layer_norm_backward};
 pub use matmul::{After, PackedMatrix, Precision, limit, linear, matmul, matmul_transposed, matmul_weight_gradient};
 pub use matrix::{Matrix, Rows};

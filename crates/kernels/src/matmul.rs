@@ -490,9 +490,9 @@ mod tests {
             let x = noise(m * n, 7);
             linear(&pool, a, &packed, Some(&bias), After::Add(&x), &mut c);
             assert_eq!(c, biased.iter().zip(&x).map(|(c, x)| c + x).collect::<Vec<_>>());
-            linear(&pool, a, &packed, Some(&bias), After::Gelu, &mut c);
+            linear(&pool, a, &packed, Some(&bias), After::Activation(crate::Activation::Gelu), &mut c);
             let mut gelu = vec![0.0; m * n];
-            crate::gelu(&pool, &biased, &mut gelu);
+            crate::Activation::Gelu.forward(&pool, &biased, &mut gelu);
             assert_eq!(c, gelu);
             if precision == Precision::Int8 {
                 continue;

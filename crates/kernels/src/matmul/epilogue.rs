@@ -1,10 +1,10 @@
 //! What follows a product while its sums are still in the nearest cache: bytes become numbers again, the bias is added, and
-//! GELU or the residual.
+//! an activation or the residual.
 
 use super::form::Precision;
 use super::pack::{PackedMatrix, RowScale};
+use crate::activation::Activation;
 use crate::dispatch::on_every_rung;
-use crate::gelu::normal;
 use crate::parallel::Disjoint;
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use std::ops::Range;
 pub enum After<'a> {
     /// Nothing.
     Nothing,
-    /// GELU.
-    Gelu,
+    /// An activation.
+    Activation(Activation),
     /// The residual is added: `(m, n)`.
     Add(&'a [f32]),
 }
@@ -56,7 +56,10 @@ impl Epilogue<'_> {
             let bias = self.bias.map(|bias| &bias[columns.clone()]);
             match self.after {
                 After::Nothing => add_bias(isa, values, bias),
-                After::Gelu => add_bias_and_gelu(isa, values, bias),
+                After::Activation(activation) => {
+                    add_bias(isa, values, bias);
+                    activation.apply(isa, values);
+                }
                 After::Add(x) => add_both(isa, values, bias, &x[number * right.n..][columns.clone()]),
             }
         }
@@ -78,19 +81,6 @@ on_every_rung! {
         let Some(bias) = bias else { return };
         for (value, bias) in values.iter_mut().zip(bias) {
             *value += bias;
-        }
-    }
-}
-
-on_every_rung! {
-    fn add_bias_and_gelu(values: &mut [f32], bias: Option<&[f32]>) {
-        if let Some(bias) = bias {
-            for (value, bias) in values.iter_mut().zip(bias) {
-                *value += bias;
-            }
-        }
-        for value in values {
-            *value *= normal(*value).0;
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{attention_of, median_seconds, numbers};
 use crate::report::chart::{Chart, Paint, Series};
-use maana_kernels::{AdamW, After, Dropout, PackedMatrix, Pool, Precision, Rows};
+use maana_kernels::{Activation, AdamW, After, Dropout, PackedMatrix, Pool, Precision, Rows};
 use maana_model::{EncoderConfig, Noise, SentenceModel, Trainable};
 use maana_text::TokenBatch;
 
@@ -62,7 +62,7 @@ fn products(pool: &Pool, precision: Precision, config: &EncoderConfig, t: usize)
             let after = match after {
                 0 => After::Nothing,
                 1 => After::Add(&residual),
-                _ => After::Gelu,
+                _ => After::Activation(Activation::Gelu),
             };
             maana_kernels::linear(pool, x, &packed, Some(&bias), after, &mut y);
         });
@@ -95,8 +95,8 @@ fn layer_norm(pool: &Pool, config: &EncoderConfig, t: usize) -> (f64, f64) {
 fn gelu(pool: &Pool, elements: usize) -> (f64, f64) {
     let (x, mut d) = (numbers(elements, 1), numbers(elements, 2));
     let mut y = vec![0.0; elements];
-    let forward = median_seconds(|| maana_kernels::gelu(pool, &x, &mut y));
-    (forward, median_seconds(|| maana_kernels::gelu_backward(pool, &x, &mut d)))
+    let forward = median_seconds(|| Activation::Gelu.forward(pool, &x, &mut y));
+    (forward, median_seconds(|| Activation::Gelu.backward(pool, &x, &mut d)))
 }
 
 /// One place of dropout with the addition behind it.
