@@ -47,7 +47,7 @@ impl Extent {
     /// In the order of [`LayerWork`]. What a layer keeps as it is made is made in the layer's own memory.
     fn work(&self) -> [usize; 10] {
         let Self { tokens: t, hidden: h, intermediate: i, heads: a, kept, .. } = *self;
-        // Tokens with room for what is rounded before it is kept, for sums and statistics, and for what GELU takes.
+        // Tokens with room for what is rounded before it is kept, for sums and statistics, and for what the activation takes.
         let (rounded, sums, taken) = match kept {
             None => (t, t, 0),
             Some(Precision::F32) => (0, 0, 0),
@@ -180,17 +180,18 @@ impl Layers<'_> {
             output_statistics,
             qkv,
             context,
-            before_gelu,
+            before_activation,
         ] = cut(&mut self.floats[first..], self.extent.kept_floats(e));
         let first = index * size(&self.extent.kept_halves(tokens));
-        let [half_qkv, half_context, half_before_gelu] = cut(&mut self.halves[first..], self.extent.kept_halves(e));
+        let [half_qkv, half_context, half_before_activation] =
+            cut(&mut self.halves[first..], self.extent.kept_halves(e));
         LayerActivations {
             qkv: Kept { floats: qkv, halves: half_qkv },
             context: Kept { floats: context, halves: half_context },
             log_sum_exp,
             attention_sum,
             attention_statistics,
-            before_gelu: Kept { floats: before_gelu, halves: half_before_gelu },
+            before_activation: Kept { floats: before_activation, halves: half_before_activation },
             output_sum,
             output_statistics,
         }
@@ -209,8 +210,8 @@ pub(crate) struct LayerActivations<'a> {
     pub(crate) attention_sum: &'a mut [f32],
     /// Its mean and 1/σ. `(e, 2)`
     pub(crate) attention_statistics: &'a mut [f32],
-    /// What GELU takes. `(e, i)`
-    pub(crate) before_gelu: Kept<'a>,
+    /// What the activation takes. `(e, i)`
+    pub(crate) before_activation: Kept<'a>,
     /// The feed-forward output plus its input: what the second LayerNorm takes. `(e, h)`
     pub(crate) output_sum: &'a mut [f32],
     /// Its mean and 1/σ. `(e, 2)`
@@ -227,8 +228,8 @@ impl LayerActivations<'_> {
             attention_sum: self.attention_sum,
             attention_statistics: self.attention_statistics,
             attention_normed: work.attention_normed,
-            before_gelu: self.before_gelu.made_in(work.before_gelu),
-            after_gelu: work.after_gelu,
+            before_activation: self.before_activation.made_in(work.before_activation),
+            activated: work.activated,
             output_sum: self.output_sum,
             output_statistics: self.output_statistics,
         }
@@ -238,7 +239,7 @@ impl LayerActivations<'_> {
     pub(crate) fn keep(&mut self, pool: &Pool, work: &LayerWork<'_>) {
         self.qkv.narrow(pool, work.qkv);
         self.context.narrow(pool, work.context);
-        self.before_gelu.narrow(pool, work.before_gelu);
+        self.before_activation.narrow(pool, work.before_activation);
     }
 }
 
@@ -283,9 +284,9 @@ pub(crate) struct LayerWork<'a> {
     /// What the first LayerNorm gives. `(e, h)`
     pub(crate) attention_normed: &'a mut [f32],
     /// Empty where nothing is kept. `(e, i)`
-    pub(crate) before_gelu: &'a mut [f32],
-    /// What GELU gives. `(e, i)`
-    pub(crate) after_gelu: &'a mut [f32],
+    pub(crate) before_activation: &'a mut [f32],
+    /// What the activation gives. `(e, i)`
+    pub(crate) activated: &'a mut [f32],
     /// `(e, h)`
     pub(crate) output_sum: &'a mut [f32],
     /// `(e, 2)`
@@ -301,8 +302,8 @@ impl<'a> LayerWork<'a> {
             attention_sum,
             attention_statistics,
             attention_normed,
-            before_gelu,
-            after_gelu,
+            before_activation,
+            activated,
             output_sum,
             output_statistics,
         ] = cut(memory, lengths);
@@ -313,8 +314,8 @@ impl<'a> LayerWork<'a> {
             attention_sum,
             attention_statistics,
             attention_normed,
-            before_gelu,
-            after_gelu,
+            before_activation,
+            activated,
             output_sum,
             output_statistics,
         }

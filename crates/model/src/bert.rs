@@ -247,7 +247,7 @@ impl Bert {
         let packed = self.weights.layer(pool, &self.config, self.precision, index, among);
         let epsilon = self.config.layer_norm_epsilon;
         let LayerWork { qkv, context, log_sum_exp, attention_sum, attention_statistics, .. } = work;
-        let LayerWork { attention_normed, before_gelu, after_gelu, output_sum, output_statistics, .. } = work;
+        let LayerWork { attention_normed, before_activation, activated, output_sum, output_statistics, .. } = work;
 
         maana_kernels::linear(pool, rows(hidden, h), &packed.qkv, Some(weights.qkv_bias), After::Nothing, qkv);
         self.round_kept(pool, pass, qkv);
@@ -270,19 +270,33 @@ impl Bert {
         let (y, statistics) = (&mut attention_normed[..e * h], &mut attention_statistics[..e * 2]);
         maana_kernels::layer_norm(pool, sum, weights.attention_gamma, weights.attention_beta, epsilon, y, statistics);
 
-        let after_gelu = &mut after_gelu[..e * i];
+        let activated = &mut activated[..e * i];
         if pass.trains {
-            let before_gelu = &mut before_gelu[..e * i];
-            maana_kernels::linear(pool, rows(y, h), &packed.up, Some(weights.up_bias), After::Nothing, before_gelu);
-            self.round_kept(pool, pass, before_gelu);
-            maana_kernels::gelu(pool, before_gelu, after_gelu);
+            let before_activation = &mut before_activation[..e * i];
+            maana_kernels::linear(
+                pool,
+                rows(y, h),
+                &packed.up,
+                Some(weights.up_bias),
+                After::Nothing,
+                before_activation,
+            );
+            self.round_kept(pool, pass, before_activation);
+            self.config.activation.forward(pool, before_activation, activated);
         } else {
-            maana_kernels::linear(pool, rows(y, h), &packed.up, Some(weights.up_bias), After::Gelu, after_gelu);
+            maana_kernels::linear(
+                pool,
+                rows(y, h),
+                &packed.up,
+                Some(weights.up_bias),
+                After::Activation(self.config.activation),
+                activated,
+            );
         }
 
         let (sum, statistics) = (&mut output_sum[..e * h], &mut output_statistics[..e * 2]);
         let mask = self.mask(pass, Place::Output(index));
-        linear_and_residual(pool, rows(after_gelu, i), &packed.down, weights.down_bias, mask, y, sum);
+        linear_and_residual(pool, rows(activated, i), &packed.down, weights.down_bias, mask, y, sum);
         maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, hidden, statistics);
     }
 
@@ -331,20 +345,20 @@ impl Bert {
         d_hidden.copy_from_slice(d_sum);
         d_dropped.copy_from_slice(d_sum);
         drop_out(pool, d_dropped, h, self.mask(pass, Place::Output(index)));
-        let before_gelu = kept.before_gelu.read(pool, work.before_gelu);
-        let after_gelu = &mut work.after_gelu[..e * i];
-        maana_kernels::gelu(pool, before_gelu, after_gelu);
-        linear_gradient(pool, precision, rows(d_dropped, h), rows(after_gelu, i), into.down_weight, into.down_bias);
+        let before_activation = kept.before_activation.read(pool, work.before_activation);
+        let activated = &mut work.activated[..e * i];
+        self.config.activation.forward(pool, before_activation, activated);
+        linear_gradient(pool, precision, rows(d_dropped, h), rows(activated, i), into.down_weight, into.down_bias);
 
         // What GELU gave has been used: its place takes the gradient of that, and then of what GELU took.
-        let d_gelu = after_gelu;
-        maana_kernels::matmul(pool, precision, rows(d_dropped, h), weight(weights.down_weight, i), d_gelu, false);
-        maana_kernels::gelu_backward(pool, before_gelu, d_gelu);
+        let d_activated = activated;
+        maana_kernels::matmul(pool, precision, rows(d_dropped, h), weight(weights.down_weight, i), d_activated, false);
+        self.config.activation.backward(pool, before_activation, d_activated);
         let (sum, statistics) = (&kept.attention_sum, &kept.attention_statistics);
         let y = &mut work.attention_normed[..e * h];
         maana_kernels::layer_norm_again(pool, sum, weights.attention_gamma, weights.attention_beta, statistics, y);
-        linear_gradient(pool, precision, rows(d_gelu, i), rows(y, h), into.up_weight, into.up_bias);
-        maana_kernels::matmul(pool, precision, rows(d_gelu, i), weight(weights.up_weight, h), d_hidden, true);
+        linear_gradient(pool, precision, rows(d_activated, i), rows(y, h), into.up_weight, into.up_bias);
+        maana_kernels::matmul(pool, precision, rows(d_activated, i), weight(weights.up_weight, h), d_hidden, true);
 
         maana_kernels::layer_norm_backward(
             pool,
@@ -390,8 +404,15 @@ impl Bert {
         for index in 0..batch.sequences() {
             let length = batch.length(index);
             assert!(length <= self.config.longest(), "{length} tokens, but only {} positions", self.config.longest());
-            let first = self.config.first_position as u32;
-            positions.extend(first..first + length as u32);
+            let mut next = self.config.first_position as u32;
+            positions.extend(batch.sequence(index).iter().map(|id| match self.config.padding {
+                // A padding token that stands in the text itself takes its own row and no place.
+                Some(padding) if *id == padding => padding,
+                _ => {
+                    next += 1;
+                    next - 1
+                }
+            }));
         }
     }
 

@@ -1,7 +1,8 @@
-//! `config.json` of an encoder: BERT, RoBERTa, XLM-RoBERTa and DistilBERT, told apart by `model_type`.
+//! `config.json` of an encoder: BERT, RoBERTa, CamemBERT, XLM-RoBERTa and DistilBERT, told apart by `model_type`.
 //! The architectures are one encoder with small differences, which are all named here.
 
 use crate::ModelError;
+use maana_kernels::Activation;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ pub enum Architecture {
     Bert,
     /// Liu et al. 2019, arXiv:1907.11692. BERT with positions that start behind the padding id.
     Roberta,
+    /// Martin et al. 2020, arXiv:1911.03894. RoBERTa with a French vocabulary.
+    Camembert,
     /// Conneau et al. 2019, arXiv:1911.02116. RoBERTa with a vocabulary of a hundred languages.
     XlmRoberta,
     /// Sanh et al. 2019, arXiv:1910.01108. BERT without segments and with half the layers.
@@ -19,11 +22,14 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    const ALL: [Self; 5] = [Self::Bert, Self::Roberta, Self::Camembert, Self::XlmRoberta, Self::DistilBert];
+
     /// The name in `model_type`.
     pub fn model_type(self) -> &'static str {
         match self {
             Self::Bert => "bert",
             Self::Roberta => "roberta",
+            Self::Camembert => "camembert",
             Self::XlmRoberta => "xlm-roberta",
             Self::DistilBert => "distilbert",
         }
@@ -34,6 +40,7 @@ impl Architecture {
         match self {
             Self::Bert => "BertModel",
             Self::Roberta => "RobertaModel",
+            Self::Camembert => "CamembertModel",
             Self::XlmRoberta => "XLMRobertaModel",
             Self::DistilBert => "DistilBertModel",
         }
@@ -43,17 +50,42 @@ impl Architecture {
     pub(crate) fn prefix(self) -> &'static str {
         match self {
             Self::Bert => "bert.",
-            Self::Roberta | Self::XlmRoberta => "roberta.",
+            Self::Roberta | Self::Camembert | Self::XlmRoberta => "roberta.",
             Self::DistilBert => "distilbert.",
         }
     }
 
+    /// The class of tokenizer that Python takes where the folder names none.
+    pub(crate) fn tokenizer_class(self) -> &'static str {
+        match self {
+            Self::Bert | Self::DistilBert => "BertTokenizer",
+            Self::Roberta => "RobertaTokenizer",
+            Self::Camembert => "CamembertTokenizer",
+            Self::XlmRoberta => "XLMRobertaTokenizer",
+        }
+    }
+
     fn from_model_type(name: &str) -> Option<Self> {
-        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::DistilBert]
-            .into_iter()
-            .find(|architecture| architecture.model_type() == name)
+        Self::ALL.into_iter().find(|architecture| architecture.model_type() == name)
     }
 }
+
+/// Names of activations in `hidden_act`; some are one function under several names.
+const ACTIVATIONS: [(&str, Activation); 13] = [
+    ("gelu", Activation::Gelu),
+    ("gelu_python", Activation::Gelu),
+    ("gelu_new", Activation::GeluTanh),
+    ("gelu_pytorch_tanh", Activation::GeluTanh),
+    ("gelu_python_tanh", Activation::GeluTanh),
+    ("gelu_fast", Activation::GeluTanh),
+    ("gelu_accurate", Activation::GeluTanh),
+    ("relu", Activation::Relu),
+    ("silu", Activation::Silu),
+    ("swish", Activation::Silu),
+    ("tanh", Activation::Tanh),
+    ("sigmoid", Activation::Sigmoid),
+    ("linear", Activation::Identity),
+];
 
 /// The shape of an encoder.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,10 +106,14 @@ pub struct EncoderConfig {
     pub positions: usize,
     /// Row of the position table that the first token takes.
     pub first_position: usize,
+    /// The padding token of families whose positions start behind its id: where it stands in a text it takes that row.
+    pub padding: Option<u32>,
     /// Rows of the segment embedding table; 0 where there is none.
     pub segments: usize,
     /// Added to the variance in LayerNorm.
     pub layer_norm_epsilon: f32,
+    /// What the feed-forward part applies between its two products.
+    pub activation: Activation,
     /// Dropout after the embeddings and after both parts of a layer.
     pub hidden_dropout: f32,
     /// Dropout of the attention probabilities.
@@ -97,10 +133,14 @@ impl EncoderConfig {
         let architecture = Architecture::from_model_type(name).ok_or_else(|| ModelError::Unsupported {
             path: path.into(),
             what: format!("model_type `{name}`"),
-            supported: "bert, roberta, xlm-roberta, distilbert".into(),
+            supported: Architecture::ALL.map(Architecture::model_type).join(", "),
         })?;
         let distil = architecture == Architecture::DistilBert;
         let choose = |bert: &'static str, other: &'static str| if distil { other } else { bert };
+        let padding = match architecture {
+            Architecture::Bert | Architecture::DistilBert => None,
+            _ => Some(fields.padding()?),
+        };
         let config = Self {
             architecture,
             vocabulary: fields.count("vocab_size")?,
@@ -109,39 +149,22 @@ impl EncoderConfig {
             heads: fields.count(choose("num_attention_heads", "n_heads"))?,
             intermediate: fields.count(choose("intermediate_size", "hidden_dim"))?,
             positions: fields.count("max_position_embeddings")?,
-            first_position: match architecture {
-                Architecture::Roberta | Architecture::XlmRoberta => fields.count_or("pad_token_id", 1)? + 1,
-                _ => 0,
-            },
+            first_position: padding.map_or(0, |padding| padding as usize + 1),
+            padding,
             segments: if distil { 0 } else { fields.count_or("type_vocab_size", 2)? },
-            layer_norm_epsilon: fields.number_or("layer_norm_eps", 1e-12)? as f32,
+            // DistilBERT's is no field of its configuration.
+            layer_norm_epsilon: if distil { 1e-12 } else { fields.number_or("layer_norm_eps", 1e-12)? as f32 },
+            activation: fields.activation(choose("hidden_act", "activation"))?,
             hidden_dropout: fields.probability(choose("hidden_dropout_prob", "dropout"))?,
             attention_dropout: fields.probability(choose("attention_probs_dropout_prob", "attention_dropout"))?,
             attention_output_dropout: !distil,
         };
-        config.check(&fields, choose("hidden_act", "activation"))?;
+        fields.refuse_other_computations()?;
+        config.check(&fields)?;
         Ok(config)
     }
 
-    fn check(&self, fields: &Fields<'_>, activation: &str) -> Result<(), ModelError> {
-        let unsupported = |what: String, supported: &str| ModelError::Unsupported {
-            path: fields.path.into(),
-            what,
-            supported: supported.into(),
-        };
-        match fields.json.get(activation).and_then(Value::as_str) {
-            None | Some("gelu") => {}
-            Some(other) => return Err(unsupported(format!("{activation} `{other}`"), "gelu")),
-        }
-        match fields.json.get("position_embedding_type").and_then(Value::as_str) {
-            None | Some("absolute") => {}
-            Some(other) => return Err(unsupported(format!("position_embedding_type `{other}`"), "absolute")),
-        }
-        for flag in ["is_decoder", "add_cross_attention"] {
-            if fields.json.get(flag).and_then(Value::as_bool) == Some(true) {
-                return Err(unsupported(format!("{flag}: true"), "encoders"));
-            }
-        }
+    fn check(&self, fields: &Fields<'_>) -> Result<(), ModelError> {
         let limits = [
             ("hidden size", self.hidden, 1 << 16),
             ("layers", self.layers, 1 << 10),
@@ -154,6 +177,10 @@ impl EncoderConfig {
             if value == 0 || value > limit {
                 return Err(ModelError::invalid(fields.path, format!("{what} is {value}; expected 1 to {limit}")));
             }
+        }
+        if self.segments > 1 << 16 {
+            let reason = format!("type_vocab_size is {}; expected at most {}", self.segments, 1 << 16);
+            return Err(ModelError::invalid(fields.path, reason));
         }
         if !self.hidden.is_multiple_of(self.heads) {
             let reason = format!("hidden size {} is not a multiple of {} attention heads", self.hidden, self.heads);
@@ -178,6 +205,24 @@ impl EncoderConfig {
     pub fn longest(&self) -> usize {
         self.positions - self.first_position
     }
+
+    /// The fields that embeddings depend on, in the words of the first version of fingerprints, so that stored vectors stay valid;
+    /// fields that came later are added where they differ from what that version computed.
+    pub(crate) fn fingerprint_text(&self) -> String {
+        let Self { architecture, vocabulary, hidden, layers, heads, intermediate, positions, .. } = self;
+        let Self { first_position, segments, layer_norm_epsilon, hidden_dropout, attention_dropout, .. } = self;
+        let mut text = format!(
+            "EncoderConfig {{ architecture: {architecture:?}, vocabulary: {vocabulary}, hidden: {hidden}, layers: {layers}, \
+             heads: {heads}, intermediate: {intermediate}, positions: {positions}, first_position: {first_position}, \
+             segments: {segments}, layer_norm_epsilon: {layer_norm_epsilon:?}, hidden_dropout: {hidden_dropout:?}, \
+             attention_dropout: {attention_dropout:?}, attention_output_dropout: {} }}",
+            self.attention_output_dropout
+        );
+        if self.activation != Activation::Gelu {
+            text.push_str(&format!("activation: {:?}", self.activation));
+        }
+        text
+    }
 }
 
 /// Fields of a JSON object, asked for by name; errors name file and field.
@@ -187,7 +232,7 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn wrong(&self, field: &str, expected: &str) -> ModelError {
+    pub(crate) fn wrong(&self, field: &str, expected: &str) -> ModelError {
         let reason = match self.json.get(field) {
             None | Some(Value::Null) => format!("field `{field}` is missing; expected {expected}"),
             Some(value) => format!("field `{field}` is {value}; expected {expected}"),
@@ -226,6 +271,57 @@ impl<'a> Fields<'a> {
         self.json[field].as_f64().ok_or_else(|| self.wrong(field, "a number"))
     }
 
+    /// `pad_token_id`, behind which positions start.
+    fn padding(&self) -> Result<u32, ModelError> {
+        let id = self.count_or("pad_token_id", 1)?;
+        u32::try_from(id).ok().filter(|id| *id < u32::MAX).ok_or_else(|| self.wrong("pad_token_id", "a token's number"))
+    }
+
+    fn activation(&self, field: &str) -> Result<Activation, ModelError> {
+        let name = if self.present(field) { self.text(field)? } else { "gelu" };
+        let known = ACTIVATIONS.iter().find(|(known, _)| *known == name);
+        known.map(|(_, activation)| *activation).ok_or_else(|| {
+            self.unsupported(format!("{field} `{name}`"), ACTIVATIONS.map(|(known, _)| known).join(", "))
+        })
+    }
+
+    /// Refuses what would make of the same weights another encoder than the one computed here.
+    fn refuse_other_computations(&self) -> Result<(), ModelError> {
+        if self.present("position_embedding_type") && self.text("position_embedding_type")? != "absolute" {
+            let what = format!("position_embedding_type `{}`", self.text("position_embedding_type")?);
+            return Err(self.unsupported(what, "absolute"));
+        }
+        for flag in ["is_decoder", "add_cross_attention"] {
+            if self.flag_or(flag, false)? {
+                return Err(self.unsupported(format!("{flag}: true"), "encoders"));
+            }
+        }
+        if self.not_empty("pruned_heads") {
+            return Err(self.unsupported("pruned_heads", "encoders with all of their heads"));
+        }
+        if self.present("quantization_config") {
+            return Err(self.unsupported("quantization_config", "weights in F32, F16, BF16 or F64"));
+        }
+        if self.json.pointer("/auto_map/AutoModel").is_some() {
+            return Err(self.unsupported("code of its own (auto_map)", "architectures of transformers itself"));
+        }
+        Ok(())
+    }
+
+    /// Whether a field holds a list or an object with something in it, or anything else but null.
+    pub(crate) fn not_empty(&self, field: &str) -> bool {
+        match self.json.get(field) {
+            None | Some(Value::Null) => false,
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(Value::Object(entries)) => !entries.is_empty(),
+            Some(_) => true,
+        }
+    }
+
+    pub(crate) fn unsupported(&self, what: impl Into<String>, supported: impl Into<String>) -> ModelError {
+        ModelError::Unsupported { path: self.path.into(), what: what.into(), supported: supported.into() }
+    }
+
     fn probability(&self, field: &str) -> Result<f32, ModelError> {
         let value = self.number_or(field, 0.1)?;
         if (0.0..1.0).contains(&value) { Ok(value as f32) } else { Err(self.wrong(field, "0 or more and less than 1")) }
@@ -261,10 +357,38 @@ mod tests {
     }
 
     #[test]
+    fn one_function_has_several_names() {
+        for (name, activation) in ACTIVATIONS {
+            let mut json = bert();
+            json["hidden_act"] = name.into();
+            assert_eq!(read(&json).unwrap().activation, activation, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_padding_id_without_a_position_is_refused() {
+        let mut roberta = bert();
+        roberta["model_type"] = "roberta".into();
+        for (id, expected) in [(json!(u64::MAX), "field `pad_token_id`"), (json!(31), "the first is number 32")] {
+            roberta["pad_token_id"] = id;
+            assert!(read(&roberta).unwrap_err().contains(expected));
+        }
+        roberta["pad_token_id"] = 30.into();
+        assert_eq!(read(&roberta).unwrap().longest(), 1);
+    }
+
+    #[test]
     fn what_is_not_supported_is_refused_by_name() {
         let cases = [
             ("model_type", json!("t5"), "model_type `t5` is not supported. Supported: bert, roberta"),
-            ("hidden_act", json!("relu"), "hidden_act `relu`"),
+            ("hidden_act", json!("quick_gelu"), "hidden_act `quick_gelu`"),
+            ("hidden_act", json!(["gelu"]), "field `hidden_act` is [\"gelu\"]; expected a string"),
+            ("is_decoder", json!("true"), "field `is_decoder` is \"true\"; expected true or false"),
+            ("add_cross_attention", json!(true), "add_cross_attention"),
+            ("pruned_heads", json!({"0": [1]}), "pruned_heads"),
+            ("quantization_config", json!({"bits": 4}), "quantization_config"),
+            ("auto_map", json!({"AutoModel": "code.Model"}), "auto_map"),
+            ("type_vocab_size", json!(1u64 << 28), "type_vocab_size is 268435456"),
             ("position_embedding_type", json!("relative_key"), "relative_key"),
             ("is_decoder", json!(true), "is_decoder"),
             ("hidden_size", json!(9), "not a multiple of 2 attention heads"),

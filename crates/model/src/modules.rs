@@ -3,7 +3,7 @@
 mod dense;
 mod pooling;
 
-pub(crate) use dense::{Activation, Dense};
+pub(crate) use dense::{Dense, activation_of_class, known_classes};
 pub(crate) use pooling::Pooling;
 
 use maana_kernels::{Matrix, Pool, Rows};

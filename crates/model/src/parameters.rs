@@ -170,7 +170,7 @@ impl LayerNames {
                 down: "ffn.lin2",
                 norm: "output_layer_norm",
             },
-            Architecture::Bert | Architecture::Roberta | Architecture::XlmRoberta => Self {
+            Architecture::Bert | Architecture::Roberta | Architecture::Camembert | Architecture::XlmRoberta => Self {
                 layer: "encoder.layer",
                 query_key_value: ["attention.self.query", "attention.self.key", "attention.self.value"],
                 output: "attention.output.dense",

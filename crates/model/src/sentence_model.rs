@@ -225,10 +225,11 @@ impl SentenceModel {
         let packed = self.packed_sums.as_ref().map(|sums| sums.get_or_init(|| self.bert.sums(pool)));
         let mut hash = Sha256::new();
         hash.update(b"maana sentence model 2\n");
-        hash.update(format!("{:?}{:?}{:?}", self.bert.config, self.pooling, self.settings));
+        hash.update(format!("{}{:?}{:?}", self.bert.config.fingerprint_text(), self.pooling, self.settings));
         hash.update(self.module_kinds().join(","));
         hash.update((self.tokenizer.file_bytes().len() as u64).to_le_bytes());
         hash.update(self.tokenizer.file_bytes());
+        hash.update(self.tokenizer.adjustments());
         for (number, tensor) in self.tensors.iter().enumerate() {
             match packed.and_then(|sums| sums.get(number)).filter(|sums| !sums.is_empty()) {
                 Some(sums) => sums.iter().for_each(|sum| hash.update(sum.to_le_bytes())),
@@ -280,7 +281,7 @@ impl SentenceModel {
                     ("in_features".into(), dense.inputs.to_string()),
                     ("out_features".into(), dense.outputs.to_string()),
                     ("bias".into(), python(dense.bias.is_some())),
-                    ("activation_function".into(), format!("'{}'", dense.activation.class())),
+                    ("activation_function".into(), format!("'{}'", dense.activation_class())),
                 ],
                 architecture: None,
             },

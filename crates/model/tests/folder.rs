@@ -357,7 +357,7 @@ fn broken_folders_are_refused_with_file_field_and_remedy() {
                 tensors.get_mut("embeddings.LayerNorm.bias").unwrap().dtype = "I32";
                 write_safetensors(&f.join("model.safetensors"), &tensors);
             },
-            &["`embeddings.LayerNorm.bias` is of type I32", "expected F32, F16 or BF16"],
+            &["`embeddings.LayerNorm.bias` is of type I32", "expected F32, F16, BF16 or F64"],
         ),
         (
             |f| {
@@ -433,4 +433,21 @@ fn no_damage_to_the_header_of_the_weights_is_fatal() {
     }
     std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
     open(folder.path());
+}
+
+/// Stored vectors name the fingerprint of the model that made them: a refactoring must not change it.
+#[test]
+fn fingerprints_stay_what_stored_vectors_have() {
+    let pool = Pool::new(2);
+    let hex = |folder: &Path| open(folder).fingerprint(&pool).map(|byte| format!("{byte:02x}")).concat();
+    assert_eq!(hex(&golden("tiny-bert")), "8842de40cc83a80726f03d20a5317be691befd1edc92f812b639a680bfa1a3fe");
+    assert_eq!(hex(with_dense().path()), "891b15aaa5ce7ccb9fed44cdb3d863501eead56819dd54466eb3bdd04836aef8");
+    for (family, expected) in [
+        ("roberta", "8baacd7517f542c44ddac72cddc99bc30dfabdaae81bf4c29dd315a3bc413f15"),
+        ("distilbert", "f4be841418381c5e7998d2ba681495c784d0f7c125b87b060abf90b83e2e8584"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        write_small(folder.path(), family, "");
+        assert_eq!(hex(folder.path()), expected, "{family}");
+    }
 }

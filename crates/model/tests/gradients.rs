@@ -73,9 +73,22 @@ fn tiny_bert_with_cls_pooling() {
 
 #[test]
 fn every_family_with_mean_pooling() {
-    for model_type in ["bert", "roberta", "xlm-roberta", "distilbert"] {
+    for model_type in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert"] {
         let folder = tempfile::tempdir().unwrap();
         write_small(folder.path(), model_type, "");
+        check_against_finite_differences(&open(folder.path()), PlainPooling::Mean);
+    }
+}
+
+#[test]
+fn every_activation() {
+    for name in ["gelu_new", "relu", "silu", "tanh", "sigmoid", "linear"] {
+        let folder = tempfile::tempdir().unwrap();
+        write_small(folder.path(), "bert", "");
+        let path = folder.path().join("config.json");
+        let mut config = support::read_json(&path);
+        config["hidden_act"] = name.into();
+        std::fs::write(&path, config.to_string()).unwrap();
         check_against_finite_differences(&open(folder.path()), PlainPooling::Mean);
     }
 }

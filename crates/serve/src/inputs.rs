@@ -1,6 +1,7 @@
 //! What requests ask about: a text, texts, token ids, or lists of them, as both APIs write it.
 
 use crate::fault::{Fault, Kind};
+use crate::models::Model;
 use maana::text::Overlong;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, de};
@@ -159,21 +160,21 @@ impl<'de> Deserialize<'de> for IdLists {
 }
 
 /// Which end of a text that is too long is left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) enum Direction {
     #[serde(alias = "left")]
     Left,
-    #[default]
     #[serde(alias = "right")]
     Right,
 }
 
-/// What becomes of a text that is too long, as both fields say.
-pub(crate) fn overlong(truncate: Option<bool>, direction: Option<Direction>) -> Overlong {
-    match (truncate, direction.unwrap_or_default()) {
+/// What becomes of a text that is too long, as both fields say, else as the model's folder does.
+pub(crate) fn overlong(model: &Model, truncate: Option<bool>, direction: Option<Direction>) -> Overlong {
+    match (truncate, direction) {
         (Some(false), _) => Overlong::Refuse,
-        (_, Direction::Left) => Overlong::CutBeginning,
-        (_, Direction::Right) => Overlong::CutEnd,
+        (_, Some(Direction::Left)) => Overlong::CutBeginning,
+        (_, Some(Direction::Right)) => Overlong::CutEnd,
+        (_, None) => model.sentence.tokenizer().overlong(),
     }
 }
 

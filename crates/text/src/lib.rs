@@ -1,7 +1,8 @@
-//! Strings to token ids. Knows `tokenizer.json` and nothing of models or arithmetic.
+//! Strings to token ids. Knows the files of a tokenizer and nothing of models or arithmetic.
 #![forbid(unsafe_code)]
 
 mod batch;
+mod description;
 mod tokenizer;
 
 pub use batch::TokenBatch;

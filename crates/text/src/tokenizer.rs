@@ -2,6 +2,7 @@
 //! Owns the reading of `tokenizer.json`. Does not know which model the ids are for.
 
 use crate::TokenBatch;
+use crate::description::Description;
 use std::path::{Path, PathBuf};
 use tokenizers::{Encoding, TruncationDirection};
 
@@ -23,6 +24,14 @@ pub enum TextError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A file whose field cannot be honoured.
+    #[error("{path}: {reason}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
         reason: String,
     },
     /// A text that could not be tokenised.
@@ -95,30 +104,31 @@ pub struct Tokenizer {
     frame: [Vec<u32>; 2],
     vocabulary: usize,
     bytes: Vec<u8>,
+    adjustments: String,
+    overlong: Overlong,
+    max_length: Option<usize>,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` from a model folder. With `lower_case`, texts are lower-cased even where the file itself does
-    /// not say so (`do_lower_case` of `sentence_bert_config.json`).
+    /// Reads the tokenizer of a model folder: `tokenizer.json`, with what `tokenizer_config.json` and its older companions change.
+    /// `class` is the Python class of the tokenizer where the folder names none. With `lower_case`, texts are lower-cased even
+    /// where the files do not say so (`do_lower_case` of `sentence_bert_config.json`).
     ///
     /// # Errors
-    /// If the file is missing, damaged, or describes something that is not a tokenizer.
-    pub fn open(folder: &Path, lower_case: bool) -> Result<Self, TextError> {
+    /// If a file is missing, damaged, or describes something that is not a tokenizer.
+    pub fn open(folder: &Path, class: &str, lower_case: bool) -> Result<Self, TextError> {
         let path = folder.join("tokenizer.json");
-        let bytes = match std::fs::read(&path) {
+        let bytes = match read_file(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(TextError::Missing { path }),
             Err(error) => return Err(TextError::Unreadable { path, reason: error.to_string() }),
         };
-        Self::from_bytes(bytes, lower_case).map_err(|reason| TextError::Unreadable { path, reason })
+        let description = Description::read(folder, &bytes, class)?;
+        Self::build(description, bytes, lower_case).map_err(|reason| TextError::Unreadable { path, reason })
     }
 
-    fn from_bytes(bytes: Vec<u8>, lower_case: bool) -> Result<Self, String> {
-        let mut description: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-        let fields = description.as_object_mut().ok_or("not a JSON object")?;
-        // Truncation and padding of the file are somebody's last use of it; ours are given with every call.
-        fields.insert("truncation".into(), serde_json::Value::Null);
-        fields.insert("padding".into(), serde_json::Value::Null);
+    fn build(mut description: Description, bytes: Vec<u8>, lower_case: bool) -> Result<Self, String> {
+        let fields = description.json.as_object_mut().ok_or("not a JSON object")?;
         if lower_case && !fields.get("normalizer").is_some_and(lowers_case) {
             let lower = serde_json::json!({"type": "Lowercase"});
             let steps = match fields.remove("normalizer") {
@@ -127,21 +137,43 @@ impl Tokenizer {
             };
             fields.insert("normalizer".into(), serde_json::json!({"type": "Sequence", "normalizers": steps}));
         }
-        let rewritten = serde_json::to_vec(&description).map_err(|error| error.to_string())?;
-        let inner = tokenizers::Tokenizer::from_bytes(&rewritten).map_err(|error| error.to_string())?;
-        let frame = frame(&inner).map_err(|error| error.to_string())?;
-        let vocabulary = inner.get_vocab(true).values().map(|&id| id as usize + 1).max().unwrap_or(0);
-        Ok(Self { inner, frame, vocabulary, bytes })
+        let rewritten = serde_json::to_vec(&description.json).map_err(|error| error.to_string())?;
+        let built = guarded(|| {
+            let mut inner = tokenizers::Tokenizer::from_bytes(&rewritten).map_err(|error| error.to_string())?;
+            inner.set_encode_special_tokens(description.split_special_tokens);
+            let frame = frame(&inner).map_err(|error| error.to_string())?;
+            let vocabulary = inner.get_vocab(true).values().map(|&id| id as usize + 1).max().unwrap_or(0);
+            Ok::<_, String>((inner, frame, vocabulary))
+        });
+        let (inner, frame, vocabulary) = built??;
+        let Description { adjustments, overlong, max_length, .. } = description;
+        Ok(Self { inner, frame, vocabulary, bytes, adjustments, overlong, max_length })
     }
 
-    /// Token ids of the texts, special tokens included, each cut to `max_length` tokens.
+    /// What is done with a text of too many tokens where nothing else is asked for: the folder says which end is left out.
+    pub fn overlong(&self) -> Overlong {
+        self.overlong
+    }
+
+    /// Tokens of a text that are read, if the tokenizer's files say so.
+    pub fn max_length(&self) -> Option<usize> {
+        self.max_length
+    }
+
+    /// What the files beside `tokenizer.json` change in it, for fingerprints; empty where they change nothing.
+    pub fn adjustments(&self) -> &str {
+        &self.adjustments
+    }
+
+    /// Token ids of the texts, special tokens included, each cut to `max_length` tokens at the end that
+    /// [`Tokenizer::overlong`] says.
     ///
     /// # Errors
     /// If a text cannot be tokenised, or `max_length` leaves no room beside the special tokens.
     pub fn encode(&self, texts: &[&str], max_length: usize) -> Result<TokenBatch, TextError> {
         let mut batch = TokenBatch::new();
         for text in texts {
-            self.append(&mut batch, text, max_length, Overlong::CutEnd)?;
+            self.append(&mut batch, text, max_length, self.overlong)?;
         }
         Ok(batch)
     }
@@ -285,6 +317,23 @@ fn frame(tokenizer: &tokenizers::Tokenizer) -> tokenizers::Result<[Vec<u32>; 2]>
     Ok([ids[..place].to_vec(), ids[ids.len().min(place + 1)..].to_vec()])
 }
 
+/// The bytes of a file. A directory or a device is refused, on which reading would fail obscurely or wait.
+pub(crate) fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    std::fs::read(path)
+}
+
+/// Calls into the tokenizers crate, which panics on some descriptions and texts instead of returning an error.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).map_err(|panic| {
+        let message = panic.downcast_ref::<String>().cloned();
+        let message = message.or_else(|| panic.downcast_ref::<&str>().map(|message| (*message).to_owned()));
+        format!("the tokenizer failed on it: {}", message.as_deref().unwrap_or("no reason given"))
+    })
+}
+
 fn encode_error(index: usize) -> impl FnOnce(tokenizers::Error) -> TextError {
     move |error| TextError::Encode { index, reason: error.to_string() }
 }
@@ -307,7 +356,7 @@ mod tests {
     }
 
     fn tiny() -> Tokenizer {
-        Tokenizer::open(&golden("tiny-bert"), false).unwrap()
+        Tokenizer::open(&golden("tiny-bert"), "BertTokenizer", false).unwrap()
     }
 
     #[test]
@@ -346,11 +395,11 @@ mod tests {
     #[test]
     fn a_missing_or_damaged_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = Tokenizer::open(folder.path(), false).err().unwrap().to_string();
+        let missing = Tokenizer::open(folder.path(), "BertTokenizer", false).err().unwrap().to_string();
         assert!(missing.contains("tokenizer.json") && missing.contains("save_pretrained"), "{missing}");
         for damaged in ["", "{", "[]", "{\"model\": {\"type\": \"Strange\"}}", "{\"version\": \"1.0\"}"] {
             std::fs::write(folder.path().join("tokenizer.json"), damaged).unwrap();
-            let error = Tokenizer::open(folder.path(), false).err().unwrap().to_string();
+            let error = Tokenizer::open(folder.path(), "BertTokenizer", false).err().unwrap().to_string();
             assert!(error.contains("tokenizer.json") && error.contains("damaged"), "{error}");
         }
     }
@@ -360,8 +409,10 @@ mod tests {
         let mut description: serde_json::Value = serde_json::from_slice(tiny().file_bytes()).unwrap();
         description["normalizer"]["lowercase"] = false.into();
         let cased = serde_json::to_vec(&description).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let ids = |bytes: &[u8], lower| {
-            Tokenizer::from_bytes(bytes.to_vec(), lower).unwrap().encode(&["The HOUSE"], 16).unwrap().ids
+            std::fs::write(folder.path().join("tokenizer.json"), bytes).unwrap();
+            Tokenizer::open(folder.path(), "", lower).unwrap().encode(&["The HOUSE"], 16).unwrap().ids
         };
         let expected = tiny().encode(&["the house"], 16).unwrap().ids;
         assert_ne!(ids(&cased, false), expected);
@@ -421,6 +472,38 @@ mod tests {
         let tokenizer = tiny();
         for text in ["a".repeat(1 << 20), "the ".repeat(1 << 18)] {
             assert!(tokenizer.encode(&[text.as_str()], 128).unwrap().tokens() <= 128);
+        }
+    }
+
+    #[test]
+    fn ids_are_those_of_the_class_that_the_folder_names() {
+        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("models.json")).unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for case in golden["tokenizers"].as_array().unwrap() {
+            for (file, field) in [("tokenizer.json", "description"), ("tokenizer_config.json", "config")] {
+                std::fs::write(folder.path().join(file), case[field].to_string()).unwrap();
+            }
+            let tokenizer = Tokenizer::open(folder.path(), "", false).unwrap();
+            for (text, ids) in case["texts"].as_array().unwrap().iter().zip(case["ids"].as_array().unwrap()) {
+                let expected: Vec<u32> = serde_json::from_value(ids.clone()).unwrap();
+                let ours = tokenizer.encode(&[text.as_str().unwrap()], 99).unwrap().ids;
+                assert_eq!(ours, expected, "{}: {text}", case["name"]);
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_do_not_depend_on_chance() {
+        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("models.json")).unwrap()).unwrap();
+        let case = golden["tokenizers"].as_array().unwrap().last().unwrap();
+        let mut description = case["description"].clone();
+        description["model"]["dropout"] = 0.5.into();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), description.to_string()).unwrap();
+        let text = "habari ".repeat(50);
+        let first = Tokenizer::open(folder.path(), "", false).unwrap().encode(&[&text], 999).unwrap();
+        for _ in 0..3 {
+            assert_eq!(Tokenizer::open(folder.path(), "", false).unwrap().encode(&[&text], 999).unwrap(), first);
         }
     }
 }

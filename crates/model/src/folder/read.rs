@@ -5,14 +5,15 @@ use super::{Origin, TOKENIZER_FILES};
 use crate::bert::Bert;
 use crate::config::{EncoderConfig, Fields};
 use crate::layer_weights::{InTurn, MappedLayer, PackedLayer, Weights};
-use crate::modules::{Activation, Dense, Module, Pooling};
+use crate::modules::{Dense, Module, Pooling, activation_of_class, known_classes};
 use crate::parameters::{Held, Layout};
 use crate::sentence_model::{POOLING_KEYS, SentenceModel, Settings, concatenation_rank};
 use crate::trainable::Tensor;
 use crate::{ModelError, Similarity};
-use maana_kernels::{Pool, PoolingMode, Precision};
+use maana_kernels::{Activation, Pool, PoolingMode, Precision};
 use maana_text::Tokenizer;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -58,20 +59,22 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
     let modules = read_modules(folder, &mut notices)?;
     let transformer = folder.join(&modules.transformer);
     let config_path = transformer.join("config.json");
-    let config_json = read_json(&config_path)?.ok_or_else(|| ModelError::Missing {
+    let config_json = read_object(&config_path)?.ok_or_else(|| ModelError::Missing {
         path: config_path.clone(),
         remedy: "The folder needs the encoder's `config.json`; fetch the model again".into(),
     })?;
     let config = EncoderConfig::from_json(&config_json, &config_path)?;
+    refuse_adapter(&transformer)?;
     let vocabulary = config.vocabulary;
+    let class = config_json["tokenizer_class"].as_str().unwrap_or(config.architecture.tokenizer_class()).to_owned();
     let config = EncoderFile { config, json: config_json };
 
     let sentence_path = sentence_config_path(&transformer);
-    let sentence_config = read_json(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
+    let sentence_config = read_object(&sentence_path)?.unwrap_or(Value::Object(Default::default()));
     let do_lower_case = Fields { json: &sentence_config, path: &sentence_path }.flag_or("do_lower_case", false)?;
     // The vocabulary is read on a thread of its own while weights are packed: each takes a good part of the start.
     let (tokenizer, model) = std::thread::scope(|scope| {
-        let tokenizer = scope.spawn(|| Tokenizer::open(&transformer, do_lower_case));
+        let tokenizer = scope.spawn(|| Tokenizer::open(&transformer, &class, do_lower_case));
         let sentence = SentenceConfig { path: &sentence_path, json: &sentence_config, do_lower_case };
         let model = read_model((purpose, precision), folder, pool, config, &modules, &sentence, &mut notices);
         (tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), model)
@@ -115,17 +118,20 @@ fn read_model(
 ) -> Result<impl FnOnce(Arc<Tokenizer>) -> SentenceModel + use<>, ModelError> {
     let transformer = folder.join(&modules.transformer);
     let EncoderFile { config, json: config_json } = config;
-    let max_seq_length = read_max_seq_length(sentence.json, sentence.path, &transformer, &config, notices)?;
+    let max_seq_length = read_max_seq_length(sentence.json, sentence.path, &config, notices)?;
+    let longest = config.longest();
 
     let mut parts = ModuleParts::read(folder, modules, &config)?;
     let files = WeightFiles::open(&transformer, config.architecture.prefix())?;
     let (layout, words) = place_parameters(&config, &files, purpose)?;
+    parts.check_dense(folder)?;
+    note_unused(&files, &layout, &config, &transformer, notices);
     let mut parameters = vec![0.0; parts.place_dense(layout.total)];
     files.fill(pool, &layout.tensors, &mut parameters)?;
     let mut tensors = layout.tensors.clone();
     tensors.extend(parts.read_dense(pool, folder, &mut parameters)?);
 
-    let settings = read_settings(folder, max_seq_length, sentence.do_lower_case)?;
+    let settings = read_settings(folder, sentence.do_lower_case, parts.dimension(config.hidden))?;
     let origin = Origin {
         config: config_json,
         tokenizer_files: read_tokenizer_files(&transformer)?,
@@ -149,17 +155,42 @@ fn read_model(
         }
     };
     let ModuleParts { pooling, modules, .. } = parts;
-    Ok(move |tokenizer| SentenceModel {
-        tokenizer,
-        bert,
-        pooling,
-        modules,
-        parameters,
-        packed_sums,
-        tensors,
-        settings,
-        origin,
+    Ok(move |tokenizer: Arc<Tokenizer>| {
+        let max_seq_length = max_seq_length.or(tokenizer.max_length()).map_or(longest, |tokens| tokens.min(longest));
+        let settings = Settings { max_seq_length, ..settings };
+        SentenceModel { tokenizer, bert, pooling, modules, parameters, packed_sums, tensors, settings, origin }
     })
+}
+
+/// An adapter changes every layer of the model that it stands beside.
+fn refuse_adapter(transformer: &Path) -> Result<(), ModelError> {
+    let path = transformer.join("adapter_config.json");
+    if !path.exists() {
+        return Ok(());
+    }
+    let (what, supported) =
+        ("an adapter (PEFT)", "whole models; merge it in Python with `merge_and_unload()` and save");
+    Err(ModelError::Unsupported { path, what: what.into(), supported: supported.into() })
+}
+
+/// Says which tensors of the encoder's layers take no part.
+fn note_unused(
+    files: &WeightFiles,
+    layout: &Layout,
+    config: &EncoderConfig,
+    transformer: &Path,
+    notices: &mut Vec<String>,
+) {
+    let unused = files.unused(&layout.tensors);
+    if let Some(first) = unused.first() {
+        notices.push(format!(
+            "{}: {} tensors of the weights are not used, as config.json has {} layers and no part of these names: `{first}`{}",
+            transformer.display(),
+            unused.len(),
+            config.layers,
+            if unused.len() > 1 { ", …" } else { "" }
+        ));
+    }
 }
 
 /// Which parameters are held in memory, and the words' embeddings in the file if they stay there.
@@ -169,9 +200,12 @@ fn place_parameters(
     purpose: Purpose,
 ) -> Result<(Layout, Option<MappedTensor>), ModelError> {
     if purpose == Purpose::Train {
-        return Ok((Layout::new(config, Held::All), None));
+        let layout = Layout::new(config, Held::All);
+        files.check(&layout.tensors)?;
+        return Ok((layout, None));
     }
     let layout = Layout::new(config, Held::Unpacked { words: false });
+    files.check(&layout.tensors)?;
     let words = files.map(layout.word_tensor())?;
     if words.as_floats().is_some() {
         return Ok((layout, Some(words)));
@@ -229,7 +263,12 @@ fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<ModuleList, 
     };
     let entries = json.as_array().ok_or_else(|| ModelError::invalid(&path, "expected a list of modules"))?;
     let mut modules = Vec::new();
+    let mut names = HashSet::new();
     for entry in entries {
+        // Modules of one name replace one another in the reference.
+        if let Some(name) = entry.get("name").filter(|name| !names.insert(name.to_string())) {
+            return Err(ModelError::invalid(&path, format!("two modules have the name {name}")));
+        }
         let fields = Fields { json: entry, path: &path };
         let class = fields.text("type")?;
         let kind = class.rsplit('.').next().unwrap_or_default();
@@ -262,34 +301,69 @@ fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<ModuleList, 
 /// Where the length of texts stands: today always in the file with BERT's name, in older folders also in that of the architecture.
 fn sentence_config_path(transformer: &Path) -> PathBuf {
     let path = |name: &str| transformer.join(format!("sentence_{name}_config.json"));
-    let older = ["roberta", "distilbert", "xlm-roberta"].map(path);
+    let older = ["roberta", "distilbert", "camembert", "xlm-roberta"].map(path);
     std::iter::once(path("bert")).chain(older).find(|path| path.is_file()).unwrap_or_else(|| path("bert"))
 }
 
+/// `max_seq_length`, if it is said, after the other fields of the file have been found to ask for nothing else.
 fn read_max_seq_length(
     sentence_config: &Value,
     path: &Path,
-    transformer: &Path,
     config: &EncoderConfig,
     notices: &mut Vec<String>,
-) -> Result<usize, ModelError> {
+) -> Result<Option<usize>, ModelError> {
     let fields = Fields { json: sentence_config, path };
-    if fields.present("max_seq_length") {
-        let asked = fields.count("max_seq_length")?;
-        if asked > config.longest() {
-            notices.push(format!(
-                "{}: max_seq_length {asked} exceeds the model's {} positions, which are used",
-                path.display(),
-                config.longest()
-            ));
+    for (field, only) in [("transformer_task", "feature-extraction"), ("module_output_name", "token_embeddings")] {
+        if fields.present(field) && fields.text(field)? != only {
+            return Err(fields.unsupported(format!("{field} `{}`", fields.text(field)?), only));
         }
-        return Ok(asked.min(config.longest()));
     }
-    let tokenizer_path = transformer.join("tokenizer_config.json");
-    let tokenizer_config = read_json(&tokenizer_path)?.unwrap_or_default();
-    // "No limit" is written as a number with thirty digits, which is not a count.
-    let limit = tokenizer_config["model_max_length"].as_u64().and_then(|limit| usize::try_from(limit).ok());
-    Ok(limit.unwrap_or(usize::MAX).min(config.longest()))
+    let plain = serde_json::json!({"text": {"method": "forward", "method_output_name": "last_hidden_state"}});
+    if fields.present("modality_config") && sentence_config["modality_config"] != plain {
+        return Err(
+            fields.unsupported(format!("modality_config {}", sentence_config["modality_config"]), plain.to_string())
+        );
+    }
+    for field in ["query_length", "document_length", "query_expansion", "processing_kwargs"] {
+        if fields.not_empty(field) {
+            return Err(fields.unsupported(field, "one max_seq_length for all texts"));
+        }
+    }
+    for old in ["model_args", "config_args", "tokenizer_args"] {
+        refuse_arguments(&fields, old)?;
+    }
+    for new in ["model_kwargs", "config_kwargs", "processor_kwargs"] {
+        refuse_arguments(&fields, new)?;
+    }
+    if !fields.present("max_seq_length") {
+        return Ok(None);
+    }
+    let asked = fields.count("max_seq_length")?;
+    if asked > config.longest() {
+        notices.push(format!(
+            "{}: max_seq_length {asked} exceeds the model's {} positions, which are used",
+            path.display(),
+            config.longest()
+        ));
+    }
+    Ok(Some(asked))
+}
+
+/// Arguments for Python that say where and how to compute, not what.
+const HARMLESS_ARGUMENTS: [&str; 7] =
+    ["trust_remote_code", "torch_dtype", "dtype", "attn_implementation", "device_map", "use_safetensors", "use_fast"];
+
+/// Refuses arguments for the classes of Python that could change embeddings.
+fn refuse_arguments(fields: &Fields<'_>, field: &str) -> Result<(), ModelError> {
+    let Some(arguments) = fields.json.get(field).filter(|arguments| !arguments.is_null()) else { return Ok(()) };
+    let arguments = arguments.as_object().ok_or_else(|| fields.wrong(field, "an object"))?;
+    match arguments.keys().find(|name| !HARMLESS_ARGUMENTS.contains(&name.as_str())) {
+        Some(name) => Err(fields.unsupported(
+            format!("{field}.{name}"),
+            "settings in config.json and tokenizer_config.json; save the folder again in Python",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Pooling and what comes behind it, before and after their weights are read.
@@ -310,6 +384,9 @@ impl ModuleParts {
         let (mut modules, mut dense) = (Vec::new(), Vec::new());
         for (kind, place) in &list.rest {
             if kind == "Normalize" {
+                let path = folder.join(place).join("config.json");
+                let json = read_object(&path)?.unwrap_or_default();
+                refuse_other_columns(&Fields { json: &json, path: &path })?;
                 modules.push(Module::Normalize);
                 continue;
             }
@@ -319,6 +396,23 @@ impl ModuleParts {
             modules.push(Module::Dense(module));
         }
         Ok(Self { pooling, modules, dense })
+    }
+
+    /// Columns of what leaves the last module, behind an encoder of this width.
+    fn dimension(&self, hidden: usize) -> usize {
+        let dense = self.dense.last().map(|(index, _)| match &self.modules[*index] {
+            Module::Dense(dense) => dense.outputs,
+            Module::Normalize => unreachable!("numbers of dense modules"),
+        });
+        dense.unwrap_or(self.pooling.modes.len() * hidden)
+    }
+
+    /// Checks that the files of dense modules hold what their configurations say, before memory is taken for them.
+    fn check_dense(&self, folder: &Path) -> Result<(), ModelError> {
+        self.dense.iter().try_for_each(|(index, place)| {
+            let Module::Dense(dense) = &self.modules[*index] else { unreachable!("numbers of dense modules") };
+            WeightFiles::open(&folder.join(place), "")?.check(&dense_tensors(dense))
+        })
     }
 
     /// Gives dense modules their places in the arena, from `start`; returns where it ends.
@@ -360,7 +454,7 @@ pub(super) fn dense_tensors(dense: &Dense) -> Vec<Tensor> {
 }
 
 fn read_pooling(path: &Path, hidden: usize) -> Result<Pooling, ModelError> {
-    let json = read_json(path)?.ok_or_else(|| ModelError::Missing {
+    let json = read_object(path)?.ok_or_else(|| ModelError::Missing {
         path: path.into(),
         remedy: "`modules.json` names it; fetch the model again".into(),
     })?;
@@ -370,6 +464,13 @@ fn read_pooling(path: &Path, hidden: usize) -> Result<Pooling, ModelError> {
         if width != hidden {
             let reason = format!("field `{key}` is {width}, but the encoder's hidden size is {hidden}");
             return Err(ModelError::invalid(path, reason));
+        }
+    }
+    let flags = json.as_object().into_iter().flatten().filter(|(key, _)| key.starts_with("pooling_mode_"));
+    for (key, value) in flags {
+        let known = POOLING_KEYS.iter().any(|(_, flag, _)| flag == key);
+        if !known && *value != Value::Bool(false) {
+            return Err(fields.unsupported(format!("{key}: {value}"), POOLING_KEYS.map(|(_, flag, _)| flag).join(", ")));
         }
     }
     let modes = if fields.present("pooling_mode") {
@@ -405,46 +506,61 @@ fn pooling_mode(name: &str, path: &Path) -> Result<PoolingMode, ModelError> {
 }
 
 fn read_dense_config(path: &Path, inputs: usize) -> Result<Dense, ModelError> {
-    let json = read_json(path)?.ok_or_else(|| ModelError::Missing {
+    /// The widest layer that is read.
+    const WIDEST: usize = 1 << 16;
+    let json = read_object(path)?.ok_or_else(|| ModelError::Missing {
         path: path.into(),
         remedy: "`modules.json` names it; fetch the model again".into(),
     })?;
     let fields = Fields { json: &json, path };
-    let unsupported = |what: String, supported: &str| ModelError::Unsupported {
-        path: path.into(),
-        what,
-        supported: supported.into(),
-    };
     let (asked, outputs) = (fields.count("in_features")?, fields.count("out_features")?);
-    if asked != inputs || outputs == 0 || outputs > 1 << 16 {
-        let reason = format!("a layer of {asked} to {outputs}, but what comes before it gives {inputs} columns");
+    if asked != inputs {
+        let reason = format!("in_features is {asked}, but what comes before it gives {inputs} columns");
         return Err(ModelError::invalid(path, reason));
     }
-    let class = if fields.present("activation_function") {
-        fields.text("activation_function")?
-    } else {
-        Activation::Tanh.class()
-    };
-    let activation = Activation::from_class(class)
-        .ok_or_else(|| unsupported(format!("activation_function `{class}`"), "Identity, Tanh, ReLU, GELU"))?;
-    if fields.flag_or("use_residual", false)? {
-        return Err(unsupported("use_residual: true".into(), "dense layers without a residual"));
+    if outputs == 0 || outputs > WIDEST {
+        return Err(ModelError::invalid(path, format!("out_features is {outputs}; expected 1 to {WIDEST}")));
     }
-    for key in ["module_input_name", "module_output_name"] {
-        if fields.present(key) && fields.text(key)? != "sentence_embedding" {
-            return Err(unsupported(format!("{key} `{}`", fields.text(key)?), "sentence_embedding"));
+    let activation = match json.get("activation_function") {
+        None => Activation::Tanh,
+        Some(_) => {
+            let class = fields.text("activation_function")?;
+            activation_of_class(class).ok_or_else(|| {
+                fields.unsupported(format!("activation_function `{class}`"), format!("torch.nn's {}", known_classes()))
+            })?
         }
+    };
+    if fields.flag_or("use_residual", false)? {
+        return Err(fields.unsupported("use_residual: true", "dense layers without a residual"));
     }
+    refuse_other_columns(&fields)?;
     let bias = fields.flag_or("bias", true)?.then_some(0..0);
     Ok(Dense { inputs, outputs, activation, weight: 0..0, bias })
 }
 
-fn read_settings(folder: &Path, max_seq_length: usize, do_lower_case: bool) -> Result<Settings, ModelError> {
+/// Refuses a module that reads or writes something else than the embedding.
+fn refuse_other_columns(fields: &Fields<'_>) -> Result<(), ModelError> {
+    for key in ["module_input_name", "module_output_name"] {
+        if fields.present(key) && fields.text(key)? != "sentence_embedding" {
+            return Err(fields.unsupported(format!("{key} `{}`", fields.text(key)?), "sentence_embedding"));
+        }
+    }
+    Ok(())
+}
+
+/// `config_sentence_transformers.json` of a model whose embeddings have `dimension` columns. The length of texts is set later.
+fn read_settings(folder: &Path, do_lower_case: bool, dimension: usize) -> Result<Settings, ModelError> {
     let path = folder.join("config_sentence_transformers.json");
-    let json = read_json(&path)?.unwrap_or(Value::Object(Default::default()));
+    let json = read_object(&path)?.unwrap_or(Value::Object(Default::default()));
     let fields = Fields { json: &json, path: &path };
+    if fields.present("model_type") && fields.text("model_type")? != "SentenceTransformer" {
+        let what = format!("model_type `{}`", fields.text("model_type")?);
+        return Err(fields.unsupported(what, "SentenceTransformer (one dense embedding of each text)"));
+    }
     let mut prompts = Vec::new();
-    if let Some(Value::Object(entries)) = json.get("prompts") {
+    if fields.present("prompts") {
+        let entries =
+            json["prompts"].as_object().ok_or_else(|| fields.wrong("prompts", "an object of names and texts"))?;
         for (name, prompt) in entries {
             let text = match prompt {
                 Value::String(text) => text.clone(),
@@ -482,29 +598,42 @@ fn read_settings(folder: &Path, max_seq_length: usize, do_lower_case: bool) -> R
         Similarity::default()
     };
     let truncate_dim = if fields.present("truncate_dim") { Some(fields.count("truncate_dim")?) } else { None };
-    Ok(Settings { max_seq_length, do_lower_case, prompts, default_prompt_name, similarity, truncate_dim })
+    if let Some(columns) = truncate_dim.filter(|columns| !(1..=dimension).contains(columns)) {
+        let reason = format!("truncate_dim is {columns}; expected 1 to {dimension}, the model's columns");
+        return Err(ModelError::invalid(path, reason));
+    }
+    Ok(Settings { max_seq_length: 0, do_lower_case, prompts, default_prompt_name, similarity, truncate_dim })
 }
 
 fn read_tokenizer_files(transformer: &Path) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
     let mut files = Vec::new();
     for name in TOKENIZER_FILES {
         let path = transformer.join(name);
-        match std::fs::read(&path) {
-            Ok(bytes) => files.push((name.to_owned(), bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(ModelError::io(path)(error)),
+        if path.is_file() {
+            files.push((name.to_owned(), std::fs::read(&path).map_err(ModelError::io(path))?));
         }
     }
     Ok(files)
 }
 
+/// As [`read_json`], of a file that holds an object.
+fn read_object(path: &Path) -> Result<Option<Value>, ModelError> {
+    match read_json(path)? {
+        Some(json) if !json.is_object() => Err(ModelError::invalid(path, "expected a JSON object")),
+        json => Ok(json),
+    }
+}
+
 /// The JSON of a file, or nothing if there is no such file.
-fn read_json(path: &Path) -> Result<Option<Value>, ModelError> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
+pub(super) fn read_json(path: &Path) -> Result<Option<Value>, ModelError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        // Reading a directory fails obscurely, and reading a device may wait forever.
+        Ok(_) => return Err(ModelError::invalid(path, "is not a file; fetch the model again")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ModelError::io(path)(error)),
-    };
+    }
+    let bytes = std::fs::read(path).map_err(ModelError::io(path))?;
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| ModelError::invalid(path, format!("not valid JSON: {error}")))

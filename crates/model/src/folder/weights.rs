@@ -1,4 +1,4 @@
-//! `model.safetensors`, whole or in shards, in f32, f16 or bf16: bytes to floats and back.
+//! `model.safetensors`, whole or in shards, in f64, f32, f16 or bf16: bytes to floats and back.
 //! Files are mapped, tensor by tensor and only while they are needed, and must not be written into meanwhile.
 
 use super::map::map;
@@ -10,7 +10,7 @@ use memmap2::Mmap;
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,30 @@ impl WeightFiles {
             let stripped = |(name, place): (String, Place)| Some((name.strip_prefix(prefix)?.to_owned(), place));
             places = places.into_iter().filter_map(stripped).collect();
         }
-        Ok(Self { files, places })
+        let mut named = HashMap::with_capacity(places.len());
+        for (name, place) in places {
+            let (today, file) = (todays_name(&name), place.file);
+            if named.insert(today.clone(), place).is_some() {
+                let reason = format!("tensor `{today}` is there twice, under its name of today and its older one");
+                return Err(ModelError::invalid(&files[file].0, reason));
+            }
+        }
+        Ok(Self { files, places: named })
+    }
+
+    /// Checks that the files hold tensors of these names and shapes, before memory is taken for them.
+    pub(crate) fn check(&self, wanted: &[Tensor]) -> Result<(), ModelError> {
+        wanted.iter().try_for_each(|tensor| self.place(tensor).map(drop))
+    }
+
+    /// Names of tensors of the encoder that the model does not compute with, in order: layers beyond its number, adapters.
+    pub(crate) fn unused(&self, wanted: &[Tensor]) -> Vec<&str> {
+        let known: HashSet<&str> = wanted.iter().map(|tensor| tensor.name.as_str()).collect();
+        let of_layers = |name: &&str| name.starts_with("encoder.") || name.starts_with("transformer.");
+        let mut unused: Vec<&str> =
+            self.places.keys().map(String::as_str).filter(of_layers).filter(|name| !known.contains(name)).collect();
+        unused.sort_unstable();
+        unused
     }
 
     /// The type of the weights.
@@ -72,23 +95,30 @@ impl WeightFiles {
         self.places.get(&tensor.name).map_or(Dtype::F32, |place| place.dtype)
     }
 
-    /// A tensor's bytes, of a type and shape that can be computed with.
-    pub(crate) fn map(&self, tensor: &Tensor) -> Result<MappedTensor, ModelError> {
+    /// Where a tensor lies, of a type and shape that can be computed with.
+    fn place(&self, tensor: &Tensor) -> Result<&Place, ModelError> {
         let name = &tensor.name;
         let place = self.places.get(name).ok_or_else(|| {
             let reason = format!("tensor `{name}` is missing; `config.json` and weights do not belong together");
             ModelError::invalid(&self.files[0].0, reason)
         })?;
-        let (path, file) = &self.files[place.file];
+        let path = &self.files[place.file].0;
         if place.shape != tensor.shape {
             let (found, wanted) = (&place.shape, &tensor.shape);
             let reason = format!("tensor `{name}` has the shape {found:?}, but `config.json` asks for {wanted:?}");
             return Err(ModelError::invalid(path, reason));
         }
         if !is_floating(place.dtype) {
-            let reason = format!("tensor `{name}` is of type {:?}; expected F32, F16 or BF16", place.dtype);
+            let reason = format!("tensor `{name}` is of type {:?}; expected F32, F16, BF16 or F64", place.dtype);
             return Err(ModelError::invalid(path, reason));
         }
+        Ok(place)
+    }
+
+    /// A tensor's bytes, of a type and shape that can be computed with.
+    pub(crate) fn map(&self, tensor: &Tensor) -> Result<MappedTensor, ModelError> {
+        let place = self.place(tensor)?;
+        let (name, (path, file)) = (&tensor.name, &self.files[place.file]);
         let bytes = map(file, place.bytes.clone()).map_err(ModelError::io(path))?;
         Ok(MappedTensor { name: name.clone(), path: path.clone(), dtype: place.dtype, bytes })
     }
@@ -125,10 +155,10 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let whole = folder.join("model.safetensors");
     let index = folder.join("model.safetensors.index.json");
     if whole.exists() {
-        return Ok(vec![whole]);
+        return Ok(vec![plain_file(whole)?]);
     }
     if index.exists() {
-        return shard_paths(folder, &index);
+        return shard_paths(folder, &index)?.into_iter().map(plain_file).collect();
     }
     let pickle = folder.join("pytorch_model.bin").exists();
     let remedy = if pickle {
@@ -138,6 +168,11 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
         "The folder needs its weights as safetensors; fetch the model again"
     };
     Err(ModelError::Missing { path: whole, remedy: remedy.into() })
+}
+
+/// Refuses a directory or a device in place of a file, on which reading would fail obscurely or wait.
+fn plain_file(path: PathBuf) -> Result<PathBuf, ModelError> {
+    if path.is_file() { Ok(path) } else { Err(ModelError::invalid(path, "is not a file; fetch the model again")) }
 }
 
 /// Where the tensors begin, and what the header says of them.
@@ -182,7 +217,7 @@ impl MappedTensor {
 
     /// How many elements it has.
     pub(crate) fn elements(&self) -> usize {
-        self.bytes.len() / if self.dtype == Dtype::F32 { 4 } else { 2 }
+        self.bytes.len() / size_of_element(self.dtype)
     }
 
     /// Writes its elements to `into`.
@@ -194,11 +229,9 @@ impl MappedTensor {
     fn copy(&self, first: usize, into: &mut [f32]) {
         if let Some(floats) = self.as_floats() {
             into.copy_from_slice(&floats[first..first + into.len()]);
-        } else if self.dtype == Dtype::F32 {
-            let elements = &self.bytes.as_chunks::<4>().0[first..first + into.len()];
-            into.iter_mut().zip(elements).for_each(|(value, bytes)| *value = f32::from_le_bytes(*bytes));
         } else {
-            halves_to_floats(self.dtype, &self.bytes[2 * first..2 * (first + into.len())], into);
+            let size = size_of_element(self.dtype);
+            to_floats(self.dtype, &self.bytes[size * first..size * (first + into.len())], into);
         }
     }
 
@@ -244,14 +277,32 @@ fn belongs_to_encoder(name: &str) -> bool {
     name.starts_with("pooler.") || name.starts_with("embeddings.")
 }
 
+/// The name that a tensor has today: LayerNorm's were `gamma` and `beta` in the first BERT, whose files are still in use.
+fn todays_name(name: &str) -> String {
+    let (stem, part) = name.rsplit_once('.').unwrap_or(("", name));
+    let norm = stem.ends_with("LayerNorm") || stem.ends_with("layer_norm");
+    match part {
+        "gamma" if norm => format!("{stem}.weight"),
+        "beta" if norm => format!("{stem}.bias"),
+        _ => name.to_owned(),
+    }
+}
+
 pub(crate) fn is_floating(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
+    matches!(dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
+}
+
+/// Bytes of one element of a floating type.
+fn size_of_element(dtype: Dtype) -> usize {
+    match dtype {
+        Dtype::F64 => 8,
+        Dtype::F32 => 4,
+        _ => 2,
+    }
 }
 
 fn shard_paths(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let bytes = std::fs::read(index).map_err(ModelError::io(index))?;
-    let json: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| ModelError::invalid(index, error.to_string()))?;
+    let json = super::read::read_json(index)?.unwrap_or_default();
     let map = json["weight_map"].as_object();
     let map =
         map.ok_or_else(|| ModelError::invalid(index, "field `weight_map` is missing; expected tensor to file"))?;
@@ -277,12 +328,16 @@ fn shard_paths(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> 
         .collect()
 }
 
-fn halves_to_floats(dtype: Dtype, bytes: &[u8], into: &mut [f32]) {
-    for (value, bytes) in into.iter_mut().zip(bytes.as_chunks::<2>().0) {
-        *value = match dtype {
-            Dtype::F16 => f16::from_le_bytes(*bytes).to_f32(),
-            _ => bf16::from_le_bytes(*bytes).to_f32(),
-        };
+/// Elements of a floating type as f32; of f64 the nearest, infinite where there is none.
+fn to_floats(dtype: Dtype, bytes: &[u8], into: &mut [f32]) {
+    fn each<const N: usize>(bytes: &[u8], into: &mut [f32], float: impl Fn([u8; N]) -> f32) {
+        into.iter_mut().zip(bytes.as_chunks::<N>().0).for_each(|(value, bytes)| *value = float(*bytes));
+    }
+    match dtype {
+        Dtype::F64 => each(bytes, into, |bytes| f64::from_le_bytes(bytes) as f32),
+        Dtype::F32 => each(bytes, into, f32::from_le_bytes),
+        Dtype::F16 => each(bytes, into, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        _ => each(bytes, into, |bytes| bf16::from_le_bytes(bytes).to_f32()),
     }
 }
 
@@ -369,12 +424,6 @@ fn in_dtype(tensor: &Carried, dtype: Dtype) -> Option<Vec<u8>> {
         return None;
     }
     let mut values = vec![0.0; tensor.shape.iter().product()];
-    match tensor.dtype {
-        Dtype::F32 => {
-            let elements = tensor.bytes.as_chunks::<4>().0;
-            values.iter_mut().zip(elements).for_each(|(value, bytes)| *value = f32::from_le_bytes(*bytes));
-        }
-        other => halves_to_floats(other, &tensor.bytes, &mut values),
-    }
+    to_floats(tensor.dtype, &tensor.bytes, &mut values);
     Some(to_bytes(&values, dtype))
 }

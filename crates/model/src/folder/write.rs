@@ -75,7 +75,7 @@ impl SentenceModel {
                 "in_features": dense.inputs,
                 "out_features": dense.outputs,
                 "bias": dense.bias.is_some(),
-                "activation_function": dense.activation.class(),
+                "activation_function": dense.activation_class(),
             });
             write_json(&place.join("config.json"), &config)?;
             let tensors = super::read::dense_tensors(dense);
@@ -96,7 +96,8 @@ impl SentenceModel {
     }
 
     fn saved_dtype(&self) -> Dtype {
-        if self.origin.trained { Dtype::F32 } else { self.origin.dtype }
+        // The model computes with f32; f64 would pretend to digits that it does not have.
+        if self.origin.trained || self.origin.dtype == Dtype::F64 { Dtype::F32 } else { self.origin.dtype }
     }
 
     fn modules_json(&self) -> Value {

@@ -1,34 +1,27 @@
 //! Dense: `y = activation(x Wᵀ + b)` on embeddings. Few rows, so nothing here is in a hurry but the products.
 
-use maana_kernels::{Matrix, Pool, Precision, Rows};
+use maana_kernels::{Activation, Matrix, Pool, Precision, Rows};
 use std::ops::Range;
 
-/// The activations that a dense module may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activation {
-    Identity,
-    Tanh,
-    Relu,
-    Gelu,
+/// The classes of PyTorch that are known, under the names that a folder is written with.
+const CLASSES: [(Activation, &str); 6] = [
+    (Activation::Identity, "torch.nn.modules.linear.Identity"),
+    (Activation::Tanh, "torch.nn.modules.activation.Tanh"),
+    (Activation::Relu, "torch.nn.modules.activation.ReLU"),
+    (Activation::Gelu, "torch.nn.modules.activation.GELU"),
+    (Activation::Silu, "torch.nn.modules.activation.SiLU"),
+    (Activation::Sigmoid, "torch.nn.modules.activation.Sigmoid"),
+];
+
+/// The activation of a class, in any module of PyTorch (`torch.nn.Tanh` is the same class).
+pub(crate) fn activation_of_class(class: &str) -> Option<Activation> {
+    let last = class.strip_prefix("torch.")?.rsplit('.').next();
+    CLASSES.into_iter().find(|(_, name)| name.rsplit('.').next() == last).map(|(activation, _)| activation)
 }
 
-impl Activation {
-    const NAMES: [(Self, &'static str); 4] = [
-        (Self::Identity, "torch.nn.modules.linear.Identity"),
-        (Self::Tanh, "torch.nn.modules.activation.Tanh"),
-        (Self::Relu, "torch.nn.modules.activation.ReLU"),
-        (Self::Gelu, "torch.nn.modules.activation.GELU"),
-    ];
-
-    /// The class that the folder names, in any of its modules (`torch.nn.Tanh` is the same class).
-    pub(crate) fn from_class(class: &str) -> Option<Self> {
-        let last = class.rsplit('.').next();
-        Self::NAMES.into_iter().find(|(_, name)| name.rsplit('.').next() == last).map(|(activation, _)| activation)
-    }
-
-    pub(crate) fn class(self) -> &'static str {
-        Self::NAMES.into_iter().find(|(activation, _)| *activation == self).expect("every activation has a name").1
-    }
+/// The last names of the classes that are known.
+pub(crate) fn known_classes() -> String {
+    CLASSES.map(|(_, name)| name.rsplit('.').next().unwrap_or_default()).join(", ")
 }
 
 /// A dense module and the place of its parameters in the arena.
@@ -44,17 +37,16 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
+    /// The class of PyTorch that a folder names for the activation.
+    pub(crate) fn activation_class(&self) -> &'static str {
+        let class = CLASSES.into_iter().find(|(activation, _)| *activation == self.activation);
+        class.expect("a dense module is made with a known class").1
+    }
+
     pub(crate) fn forward(&self, pool: &Pool, parameters: &[f32], x: Rows<'_>) -> Matrix {
-        let mut y = self.before_activation(pool, parameters, x);
-        match self.activation {
-            Activation::Identity => {}
-            Activation::Tanh => y.data_mut().iter_mut().for_each(|value| *value = value.tanh()),
-            Activation::Relu => y.data_mut().iter_mut().for_each(|value| *value = value.max(0.0)),
-            Activation::Gelu => {
-                let before = y.clone();
-                maana_kernels::gelu(pool, before.data(), y.data_mut());
-            }
-        }
+        let before = self.before_activation(pool, parameters, x);
+        let mut y = Matrix::zeros(before.rows(), before.columns());
+        self.activation.forward(pool, before.data(), y.data_mut());
         y
     }
 
@@ -68,13 +60,7 @@ impl Dense {
     ) -> Matrix {
         let before = self.before_activation(pool, parameters, x);
         let mut d_before = d_y.to_matrix();
-        let pairs = d_before.data_mut().iter_mut().zip(before.data());
-        match self.activation {
-            Activation::Identity => {}
-            Activation::Tanh => pairs.for_each(|(d, value)| *d *= 1.0 - value.tanh() * value.tanh()),
-            Activation::Relu => pairs.filter(|(_, value)| **value <= 0.0).for_each(|(d, _)| *d = 0.0),
-            Activation::Gelu => maana_kernels::gelu_backward(pool, before.data(), d_before.data_mut()),
-        }
+        self.activation.backward(pool, before.data(), d_before.data_mut());
         maana_kernels::matmul_weight_gradient(
             pool,
             Precision::F32,
@@ -111,7 +97,7 @@ mod tests {
     #[test]
     fn gradients_agree_with_finite_differences() {
         let pool = Pool::new(1);
-        for activation in [Activation::Identity, Activation::Tanh, Activation::Relu, Activation::Gelu] {
+        for (activation, _) in CLASSES {
             let dense = Dense { inputs: 3, outputs: 2, activation, weight: 0..6, bias: Some(6..8) };
             let mut parameters: Vec<f32> = (0..8).map(|i| ((i * 37 % 11) as f32 - 5.0) * 0.13).collect();
             let mut x = Matrix::from_vec(2, 3, vec![0.5, -1.1, 0.7, 1.3, 0.2, -0.4]);
@@ -147,9 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_known_by_their_last_name() {
-        assert_eq!(Activation::from_class("torch.nn.Tanh"), Some(Activation::Tanh));
-        assert_eq!(Activation::from_class(Activation::Gelu.class()), Some(Activation::Gelu));
-        assert_eq!(Activation::from_class("torch.nn.modules.activation.SiLU"), None);
+    fn classes_are_known_by_their_last_name_within_pytorch() {
+        assert_eq!(activation_of_class("torch.nn.Tanh"), Some(Activation::Tanh));
+        assert_eq!(activation_of_class("torch.nn.modules.activation.SiLU"), Some(Activation::Silu));
+        assert_eq!(activation_of_class("torch.nn.modules.activation.Mish"), None);
+        assert_eq!(activation_of_class("somebody.Tanh"), None, "the reference does not trust it either");
+        for (activation, class) in CLASSES {
+            assert_eq!(activation_of_class(class), Some(activation));
+        }
     }
 }

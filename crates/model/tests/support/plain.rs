@@ -1,5 +1,6 @@
 //! The encoder in plain f64, one text at a time, straight from the papers: the twin of the whole model.
 
+use maana_kernels::Activation;
 use maana_model::{Architecture, EncoderConfig, SentenceModel, Tensor, Trainable};
 use std::collections::HashMap;
 
@@ -108,7 +109,7 @@ impl Plain {
             sum.iter_mut().zip(&x).for_each(|(sum, x)| add(sum, x));
             let y = self.norm(&name("attention.output.LayerNorm", "sa_layer_norm"), &sum);
             let mut u = self.linear(&name("intermediate.dense", "ffn.lin1"), &y);
-            u.iter_mut().flatten().for_each(|u| *u *= 0.5 * (1.0 + erf(*u / std::f64::consts::SQRT_2)));
+            u.iter_mut().flatten().for_each(|u| *u = activated(config.activation, *u));
             let mut sum = self.linear(&name("output.dense", "ffn.lin2"), &u);
             sum.iter_mut().zip(&y).for_each(|(sum, y)| add(sum, y));
             x = self.norm(&name("output.LayerNorm", "output_layer_norm"), &sum);
@@ -125,6 +126,21 @@ impl Plain {
 
 fn add(sum: &mut [f64], other: &[f64]) {
     sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+}
+
+fn activated(activation: Activation, u: f64) -> f64 {
+    let sigmoid = |u: f64| 1.0 / (1.0 + (-u).exp());
+    match activation {
+        Activation::Identity => u,
+        Activation::Gelu => 0.5 * u * (1.0 + erf(u / std::f64::consts::SQRT_2)),
+        Activation::GeluTanh => {
+            0.5 * u * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (u + 0.044_715 * u * u * u)).tanh())
+        }
+        Activation::Relu => u.max(0.0),
+        Activation::Silu => u * sigmoid(u),
+        Activation::Tanh => u.tanh(),
+        Activation::Sigmoid => sigmoid(u),
+    }
 }
 
 /// erf by its series below 3 and by its continued fraction above: to 1e-15.

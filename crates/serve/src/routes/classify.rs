@@ -27,7 +27,7 @@ pub(super) async fn classify(app: &App, asked: Asked, body: &Held) -> Result<Rep
     let inputs: Vec<Input> = request.inputs.0.into_iter().map(Input::Text).collect();
     let class = asked.class(inputs.len());
     let prompt = model.default_prompt.clone();
-    let overlong = overlong(request.truncate, None);
+    let overlong = overlong(&model, request.truncate, None);
     let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Embedding, class, came: asked.came };
     let embedded = app.embed(ask).await?;
     let Some(head) = &embedded.model.head else { return Err(Fault::backend()) };

@@ -36,7 +36,7 @@ pub(super) async fn embed(app: &App, asked: Asked, body: &Held) -> Result<Reply,
     let dimension = model.dimension(request.dimensions)?;
     let prompt = model.prompt(request.prompt_name.as_deref())?;
     let class = asked.class(request.inputs.0.len());
-    let overlong = overlong(request.truncate, request.truncation_direction);
+    let overlong = overlong(&model, request.truncate, request.truncation_direction);
     let inputs = request.inputs.0;
     let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Embedding, class, came: asked.came };
     let embedded = app.embed(ask).await?;
@@ -65,7 +65,7 @@ pub(super) async fn embed_all(app: &App, asked: Asked, body: &Held) -> Result<Re
     let model = app.models.get(request.model.as_deref()).await?;
     let prompt = model.prompt(request.prompt_name.as_deref())?;
     let class = asked.class(request.inputs.0.len());
-    let overlong = overlong(request.truncate, request.truncation_direction);
+    let overlong = overlong(&model, request.truncate, request.truncation_direction);
     let inputs = request.inputs.0;
     let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Tokens, class, came: asked.came };
     let embedded = app.embed(ask).await?;

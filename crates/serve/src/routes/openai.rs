@@ -46,7 +46,7 @@ pub(super) async fn embeddings(app: &App, asked: Asked, body: &Held) -> Result<R
     let dimension = model.dimension(request.dimensions)?;
     let prompt = model.prompt(request.prompt_name.as_deref())?;
     let class = asked.class(request.input.0.len());
-    let overlong = overlong(request.truncate, request.truncation_direction);
+    let overlong = overlong(&model, request.truncate, request.truncation_direction);
     let inputs = request.input.0;
     let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Embedding, class, came: asked.came };
     let embedded = app.embed(ask).await?;

@@ -40,7 +40,7 @@ pub(super) async fn rerank(app: &App, asked: Asked, body: &Held) -> Result<Reply
         return Err(Fault::new(Kind::Empty, "`texts`: the list is empty"));
     }
     let class = asked.class(1 + request.texts.len());
-    let overlong = overlong(request.truncate, request.truncation_direction);
+    let overlong = overlong(&model, request.truncate, request.truncation_direction);
     let ask = |inputs: Vec<Input>, prompt: &str| Ask {
         model: model.clone(),
         inputs,

@@ -76,7 +76,7 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
     let inputs = queries.iter().cloned().map(Input::Text).collect();
     let prompt = model.query_prompt.clone();
     let class = asked.class(queries.len());
-    let overlong = overlong(None, None);
+    let overlong = overlong(&model, None, None);
     let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Embedding, class, came: asked.came };
     let embedded = app.embed(ask).await?;
     let effort = embedded.effort.clone();

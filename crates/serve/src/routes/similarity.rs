@@ -45,7 +45,7 @@ pub(super) async fn similarity(app: &App, asked: Asked, body: &Held) -> Result<R
     let texts = std::iter::once(inputs.source_sentence).chain(inputs.sentences);
     let inputs: Vec<Input> = texts.map(Input::Text).collect();
     let class = asked.class(inputs.len());
-    let overlong = overlong(parameters.truncate, parameters.truncation_direction);
+    let overlong = overlong(&model, parameters.truncate, parameters.truncation_direction);
     let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Embedding, class, came: asked.came };
     let embedded = app.embed(ask).await?;
     let rows = embedded.finish(&app.one, embedded.model.dimension, None);
@@ -86,7 +86,7 @@ pub(super) async fn matrix(app: &App, asked: Asked, body: &Held) -> Result<Reply
     let inputs = request.inputs.0.into_iter().map(Input::Text).collect();
     // A matrix is looked at by somebody.
     let class = asked.class(1);
-    let overlong = overlong(request.truncate, None);
+    let overlong = overlong(&model, request.truncate, None);
     let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Embedding, class, came: asked.came };
     let embedded = app.embed(ask).await?;
     let effort = embedded.effort.clone();

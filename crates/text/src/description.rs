@@ -1,0 +1,381 @@
+//! The files of a tokenizer, read as Sentence Transformers reads them: `tokenizer.json` describes it, and `tokenizer_config.json`
+//! with its older companions says what the Python class of the tokenizer changes in that description.
+
+use crate::{Overlong, TextError};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// A tokenizer before it is built.
+pub(crate) struct Description {
+    /// `tokenizer.json`, with every change made that the other files ask for.
+    pub(crate) json: Value,
+    /// The changes that the other files asked for, one after another; empty where `tokenizer.json` stands as it is.
+    pub(crate) adjustments: String,
+    /// What is done with a text of too many tokens.
+    pub(crate) overlong: Overlong,
+    /// Tokens of a text that are read, if the files say so.
+    pub(crate) max_length: Option<usize>,
+    /// Whether special tokens that stand in a text are read as any other text.
+    pub(crate) split_special_tokens: bool,
+}
+
+/// Classes of tokenizers in Python, by the part of the description that they write anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// WordPiece behind BERT's normaliser, whose settings are fields of the class.
+    Bert,
+    /// Byte-level BPE, with or without a space before the text.
+    Roberta,
+    /// SentencePiece pieces of words that white space parts.
+    XlmRoberta,
+    /// `tokenizer.json` stands as it is.
+    AsWritten,
+}
+
+impl Class {
+    fn of(name: &str) -> Self {
+        match name.strip_suffix("Fast").unwrap_or(name) {
+            "BertTokenizer" | "DistilBertTokenizer" | "ElectraTokenizer" | "MPNetTokenizer" | "RetriBertTokenizer" => {
+                Self::Bert
+            }
+            "RobertaTokenizer" => Self::Roberta,
+            "XLMRobertaTokenizer" | "CamembertTokenizer" => Self::XlmRoberta,
+            _ => Self::AsWritten,
+        }
+    }
+
+    /// Fields that name the special tokens before and behind a text, with what they are where the files do not say.
+    fn frame(self) -> Option<[(&'static str, &'static str); 2]> {
+        match self {
+            Self::Bert => Some([("cls_token", "[CLS]"), ("sep_token", "[SEP]")]),
+            Self::Roberta => Some([("cls_token", "<s>"), ("sep_token", "</s>")]),
+            Self::XlmRoberta => Some([("bos_token", "<s>"), ("eos_token", "</s>")]),
+            Self::AsWritten => None,
+        }
+    }
+}
+
+/// The files of a folder.
+struct Files {
+    config: Map<String, Value>,
+    config_path: PathBuf,
+    /// `special_tokens_map.json` and `added_tokens.json`, which count where `tokenizer_config.json` does not list the tokens.
+    special: Map<String, Value>,
+    added: Map<String, Value>,
+    added_path: PathBuf,
+}
+
+impl Description {
+    /// Reads `tokenizer.json` from `bytes` and the other files from `folder`. `default_class` is the Python class of the tokenizer
+    /// where the folder names none.
+    pub(crate) fn read(folder: &Path, bytes: &[u8], default_class: &str) -> Result<Self, TextError> {
+        let path = folder.join("tokenizer.json");
+        let json: Value = serde_json::from_slice(bytes)
+            .map_err(|error| TextError::Unreadable { path: path.clone(), reason: error.to_string() })?;
+        if !json.is_object() {
+            return Err(TextError::Unreadable { path, reason: "not a JSON object".into() });
+        }
+        let files = Files::open(folder)?;
+        let class = Class::of(files.text("tokenizer_class")?.unwrap_or(default_class));
+        let mut description = Self {
+            overlong: files.overlong(&json)?,
+            max_length: files.max_length(),
+            split_special_tokens: files.flag("split_special_tokens")?.unwrap_or(false),
+            json,
+            adjustments: String::new(),
+        };
+        // Truncation and padding of the file are somebody's last use of it; ours are given with every call.
+        description.json["truncation"] = Value::Null;
+        description.json["padding"] = Value::Null;
+        if description.json["model"]["dropout"].as_f64().is_some_and(|dropout| dropout != 0.0) {
+            // The reference builds its BPE without dropout, too: embeddings are no draw.
+            description.json["model"]["dropout"] = Value::Null;
+        }
+        match class {
+            Class::Bert => description.set_bert_normalizer(&files)?,
+            Class::Roberta => description.set_prefix_space(&files)?,
+            Class::XlmRoberta => description.split_at_white_space(&files)?,
+            Class::AsWritten => {}
+        }
+        description.frame(&files, class)?;
+        description.add_tokens(&files, &path)?;
+        if description.overlong == Overlong::CutBeginning {
+            description.adjusted("truncation_side", &"left".into());
+        }
+        if description.split_special_tokens {
+            description.adjusted("split_special_tokens", &true.into());
+        }
+        Ok(description)
+    }
+
+    fn adjusted(&mut self, what: &str, value: &Value) {
+        self.adjustments.push_str(&format!("{what}={value}\n"));
+    }
+
+    fn set(&mut self, pointer: &str, value: Value) {
+        let Some(place) = self.json.pointer_mut(pointer) else { return };
+        if *place != value {
+            self.adjusted(pointer, &value);
+            *self.json.pointer_mut(pointer).expect("found above") = value;
+        }
+    }
+
+    /// `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` of the class count, not those of the normaliser.
+    fn set_bert_normalizer(&mut self, files: &Files) -> Result<(), TextError> {
+        if self.json["normalizer"]["type"] != "BertNormalizer" {
+            return Ok(());
+        }
+        let lower = files.flag("do_lower_case")?.unwrap_or(true);
+        let accents = files.flag("strip_accents")?.map_or(Value::Null, Value::Bool);
+        let chinese = files.flag("tokenize_chinese_chars")?.unwrap_or(true);
+        // What is missing in the file has the value that the class gives it.
+        let normalizer = self.json["normalizer"].as_object_mut().expect("it has a type");
+        normalizer.entry("lowercase").or_insert(true.into());
+        normalizer.entry("strip_accents").or_insert(Value::Null);
+        normalizer.entry("handle_chinese_chars").or_insert(true.into());
+        self.set("/normalizer/lowercase", lower.into());
+        self.set("/normalizer/strip_accents", accents);
+        self.set("/normalizer/handle_chinese_chars", chinese.into());
+        Ok(())
+    }
+
+    /// `add_prefix_space` of the class counts, not that of the pre-tokenizer.
+    fn set_prefix_space(&mut self, files: &Files) -> Result<(), TextError> {
+        if self.json["pre_tokenizer"]["type"] == "ByteLevel" {
+            let space = files.flag("add_prefix_space")?.unwrap_or(false);
+            self.set("/pre_tokenizer/add_prefix_space", space.into());
+        }
+        Ok(())
+    }
+
+    /// Splits at white space before words are marked, as SentencePiece removes surplus white space: a text that ends in white
+    /// space has no token more than one that does not. Not counted as an adjustment, so that stored vectors stay valid: only
+    /// texts with surplus white space are read differently.
+    fn split_at_white_space(&mut self, files: &Files) -> Result<(), TextError> {
+        if self.json["model"]["type"] != "Unigram" {
+            return Ok(());
+        }
+        let prepend = if files.flag("add_prefix_space")?.unwrap_or(true) { "always" } else { "never" };
+        self.json["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
+            {"type": "WhitespaceSplit"},
+            {"type": "Metaspace", "replacement": "▁", "prepend_scheme": prepend, "split": true},
+        ]});
+        // What the normaliser does with spaces is done by the split.
+        let about_spaces = |step: &Value| match step["type"].as_str() {
+            Some("Strip") => true,
+            Some("Replace") => {
+                let pattern = step["pattern"]["Regex"].as_str().or(step["pattern"]["String"].as_str());
+                pattern.is_some_and(|pattern| pattern.starts_with(' '))
+            }
+            _ => false,
+        };
+        if about_spaces(&self.json["normalizer"]) {
+            self.json["normalizer"] = Value::Null;
+        } else if let Some(steps) = self.json.pointer_mut("/normalizer/normalizers").and_then(Value::as_array_mut) {
+            steps.retain(|step| !about_spaces(step));
+        }
+        Ok(())
+    }
+
+    /// Puts the special tokens of the class around a text where `tokenizer.json` puts none.
+    fn frame(&mut self, files: &Files, class: Class) -> Result<(), TextError> {
+        let Some(names) = class.frame().filter(|_| self.json["post_processor"].is_null()) else { return Ok(()) };
+        let mut single = Vec::new();
+        let mut special = Map::new();
+        for (place, (field, default)) in names.into_iter().enumerate() {
+            let token = files.token(field).unwrap_or(default).to_owned();
+            let Some(id) = self.id(&token) else { return Ok(()) };
+            if place == 1 {
+                single.push(json!({"Sequence": {"id": "A", "type_id": 0}}));
+            }
+            single.push(json!({"SpecialToken": {"id": token, "type_id": 0}}));
+            special.insert(token.clone(), json!({"id": token, "ids": [id], "tokens": [token]}));
+        }
+        let processor = json!({"type": "TemplateProcessing", "single": single, "pair": [
+            {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": special});
+        self.adjusted("post_processor", &processor["special_tokens"]);
+        self.json["post_processor"] = processor;
+        Ok(())
+    }
+
+    /// Tokens that `tokenizer_config.json`, or where it lists none the older files, add to the vocabulary or treat differently.
+    fn add_tokens(&mut self, files: &Files, path: &Path) -> Result<(), TextError> {
+        let mut wanted: Vec<(Option<u64>, Value)> = Vec::new();
+        match files.config.get("added_tokens_decoder") {
+            None | Some(Value::Null) => {
+                for (content, id) in &files.added {
+                    let id = id.as_u64().ok_or_else(|| invalid(&files.added_path, content, id, "a token's number"))?;
+                    wanted.push((Some(id), json!({"content": content})));
+                }
+                // `tokenizer.json` was read last, so that its own flags count.
+                wanted.retain(|(_, token)| self.place(token["content"].as_str().unwrap_or_default()).is_none());
+            }
+            Some(Value::Object(tokens)) => {
+                for (id, token) in tokens {
+                    let id = id.parse().map_err(|_| files.wrong("added_tokens_decoder", "tokens by their number"))?;
+                    if !token["content"].is_string() {
+                        return Err(files.wrong("added_tokens_decoder", "tokens with their `content`"));
+                    }
+                    wanted.push((Some(id), token.clone()));
+                }
+            }
+            Some(_) => return Err(files.wrong("added_tokens_decoder", "an object")),
+        }
+        for field in ["additional_special_tokens", "extra_special_tokens"] {
+            let listed = files.config.get(field).or_else(|| files.special.get(field));
+            for token in listed.and_then(Value::as_array).into_iter().flatten() {
+                let Some(content) = content(token) else { return Err(files.wrong(field, "a list of tokens")) };
+                let listed = wanted.iter().any(|(_, token)| token["content"] == content);
+                if !listed && self.place(content).is_none() {
+                    wanted.push((None, json!({"content": content, "special": true, "normalized": false})));
+                }
+            }
+        }
+        wanted.sort_by_key(|(id, _)| id.unwrap_or(u64::MAX));
+        for (id, token) in wanted {
+            self.add_token(id, &token, path)?;
+        }
+        Ok(())
+    }
+
+    fn add_token(&mut self, id: Option<u64>, token: &Value, path: &Path) -> Result<(), TextError> {
+        let content = token["content"].as_str().unwrap_or_default();
+        let own = self.id(content);
+        let id = match (own, id) {
+            (Some(own), Some(id)) if own != id => {
+                let reason = format!(
+                    "token `{content}` has the number {own}, but `tokenizer_config.json` says {id}; the files do not belong \
+                     together, fetch the model again"
+                );
+                return Err(TextError::Invalid { path: path.into(), reason });
+            }
+            (Some(own), _) => own,
+            (None, Some(id)) => id,
+            (None, None) => self.next_id(),
+        };
+        let flag = |name: &str, default: bool| token[name].as_bool().unwrap_or(default);
+        let special = flag("special", false);
+        let entry = json!({
+            "id": id, "content": content, "single_word": flag("single_word", false), "lstrip": flag("lstrip", false),
+            "rstrip": flag("rstrip", false), "normalized": flag("normalized", !special), "special": special,
+        });
+        if !self.json["added_tokens"].is_array() {
+            self.json["added_tokens"] = json!([]);
+        }
+        let pointer = match self.place(content) {
+            Some(place) => format!("/added_tokens/{place}"),
+            None => {
+                let tokens = self.json["added_tokens"].as_array_mut().expect("made above");
+                tokens.push(Value::Null);
+                format!("/added_tokens/{}", tokens.len() - 1)
+            }
+        };
+        self.set(&pointer, entry);
+        Ok(())
+    }
+
+    /// Where among the added tokens of `tokenizer.json` one stands.
+    fn place(&self, content: &str) -> Option<usize> {
+        self.json["added_tokens"].as_array()?.iter().position(|token| token["content"] == content)
+    }
+
+    /// The number of a token.
+    fn id(&self, content: &str) -> Option<u64> {
+        if let Some(place) = self.place(content) {
+            return self.json["added_tokens"][place]["id"].as_u64();
+        }
+        match &self.json["model"]["vocab"] {
+            Value::Object(vocabulary) => vocabulary.get(content)?.as_u64(),
+            Value::Array(pieces) => pieces.iter().position(|piece| piece[0] == content).map(|place| place as u64),
+            _ => None,
+        }
+    }
+
+    fn next_id(&self) -> u64 {
+        let vocabulary = match &self.json["model"]["vocab"] {
+            Value::Object(vocabulary) => vocabulary.values().filter_map(Value::as_u64).max().map_or(0, |id| id + 1),
+            Value::Array(pieces) => pieces.len() as u64,
+            _ => 0,
+        };
+        let added = self.json["added_tokens"].as_array().into_iter().flatten().filter_map(|token| token["id"].as_u64());
+        added.map(|id| id.saturating_add(1)).fold(vocabulary, u64::max)
+    }
+}
+
+impl Files {
+    fn open(folder: &Path) -> Result<Self, TextError> {
+        let config_path = folder.join("tokenizer_config.json");
+        let added_path = folder.join("added_tokens.json");
+        Ok(Self {
+            config: read_object(&config_path)?,
+            special: read_object(&folder.join("special_tokens_map.json"))?,
+            added: read_object(&added_path)?,
+            config_path,
+            added_path,
+        })
+    }
+
+    fn wrong(&self, field: &str, expected: &str) -> TextError {
+        invalid(&self.config_path, field, self.config.get(field).unwrap_or(&Value::Null), expected)
+    }
+
+    fn text(&self, field: &str) -> Result<Option<&str>, TextError> {
+        match self.config.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong(field, "a string")),
+        }
+    }
+
+    fn flag(&self, field: &str) -> Result<Option<bool>, TextError> {
+        match self.config.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(_) => Err(self.wrong(field, "true or false")),
+        }
+    }
+
+    /// The text of a special token that a field names.
+    fn token(&self, field: &str) -> Option<&str> {
+        self.config.get(field).or_else(|| self.special.get(field)).and_then(content)
+    }
+
+    /// `model_max_length`, or its older name. "No limit" is written as a number with thirty digits, which is not a count.
+    fn max_length(&self) -> Option<usize> {
+        let limit = ["model_max_length", "max_len"].into_iter().find_map(|field| self.config.get(field)?.as_u64());
+        limit.and_then(|limit| usize::try_from(limit).ok())
+    }
+
+    /// Which end of a text that is too long is left out: `truncation_side`, else what `tokenizer.json` was saved with.
+    fn overlong(&self, tokenizer: &Value) -> Result<Overlong, TextError> {
+        match self.text("truncation_side")?.or_else(|| tokenizer["truncation"]["direction"].as_str()) {
+            None | Some("right" | "Right") => Ok(Overlong::CutEnd),
+            Some("left" | "Left") => Ok(Overlong::CutBeginning),
+            Some(_) => Err(self.wrong("truncation_side", "`left` or `right`")),
+        }
+    }
+}
+
+/// The text of a token, which may be written with its flags.
+fn content(token: &Value) -> Option<&str> {
+    token.as_str().or_else(|| token["content"].as_str())
+}
+
+fn invalid(path: &Path, field: &str, value: &Value, expected: &str) -> TextError {
+    TextError::Invalid { path: path.into(), reason: format!("field `{field}` is {value}; expected {expected}") }
+}
+
+/// The object in a file, empty where there is no such file.
+fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
+    let unsound = |reason: String| TextError::Invalid { path: path.into(), reason };
+    let bytes = match crate::tokenizer::read_file(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
+        Err(error) => return Err(unsound(error.to_string())),
+    };
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(unsound("not a JSON object".into())),
+        Err(error) => Err(unsound(format!("not valid JSON: {error}"))),
+    }
+}
