@@ -50,7 +50,7 @@ pub fn adamw(
         "{length} parameters"
     );
     assert!(settings.step > 0, "updates are counted from 1");
-    let power = |beta: f64| 1.0 - beta.powf(settings.step as f64);
+    let power = |beta: f64| 1.0 - libm::pow(beta, settings.step as f64);
     let factors = Factors {
         decay: (1.0 - settings.learning_rate * settings.weight_decay) as f32,
         beta1: settings.beta1 as f32,

@@ -297,7 +297,7 @@ on_every_rung! {
                 }
             }
             let total = total(sums);
-            (log_sum_exp[row], inverse[row]) = (largest + total.ln(), 1.0 / total);
+            (log_sum_exp[row], inverse[row]) = (largest + libm::logf(total), 1.0 / total);
             if let Some(factors) = factors {
                 for (score, factor) in scores.iter_mut().zip(&factors[row * l..]) {
                     *score *= factor;
@@ -462,7 +462,7 @@ mod tests {
 
     /// Sequences of one row, of many blocks, and of lengths beside a panel's, heads narrower and wider than a panel.
     #[test]
-    fn every_rung_agrees_and_gives_the_same_bits_in_any_company() {
+    fn every_rung_gives_the_same_bits_in_any_company() {
         let offsets = [0, 1, 16, 33, 33, 163, 1200];
         let tokens = offsets[offsets.len() - 1];
         for (heads, head_dim) in [(1, 64), (2, 24)] {
@@ -482,9 +482,7 @@ mod tests {
             for isa in Isa::ladder() {
                 let got = run(isa, 1);
                 assert_eq!(got, run(isa, 3), "{}", isa.name());
-                for (got, expected) in [(&got.0, &expected.0), (&got.1, &expected.1), (&got.2, &expected.2)] {
-                    assert_close(got, &wide(expected), 2e-5, isa.name());
-                }
+                assert!(got == expected, "{}: not the bits of {}", isa.name(), Isa::ladder()[0].name());
                 println!("attention: {} checked", isa.name());
             }
         }

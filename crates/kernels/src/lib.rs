@@ -12,6 +12,7 @@ mod distance;
 mod dropout;
 mod elementwise;
 mod embedding;
+mod fused;
 mod gelu;
 mod lanes;
 mod layer_norm;

@@ -98,7 +98,10 @@ pub fn pooling(
         } else if mode == PoolingMode::Max {
             row.fill(f32::NEG_INFINITY);
             for place in span.skipped..span.length {
-                row.iter_mut().zip(token(place)).for_each(|(row, token)| *row = row.max(*token));
+                // `f32::max` may give either of two zeros, as the processor likes.
+                row.iter_mut()
+                    .zip(token(place))
+                    .for_each(|(row, token)| *row = if *token > *row { *token } else { *row });
             }
         } else {
             row.fill(0.0);

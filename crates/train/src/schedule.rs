@@ -16,7 +16,7 @@ pub(crate) fn factor(schedule: Schedule, step: u64, warmup: u64, steps: u64) -> 
         Schedule::Linear => ((all - at) / (all - rise).max(1.0)).max(0.0),
         Schedule::Cosine => {
             let progress = (at - rise) / (all - rise).max(1.0);
-            (0.5 * (1.0 + (std::f64::consts::PI * 0.5 * 2.0 * progress).cos())).max(0.0)
+            (0.5 * (1.0 + libm::cos(std::f64::consts::PI * 0.5 * 2.0 * progress))).max(0.0)
         }
         Schedule::Constant | Schedule::ConstantWithWarmup => 1.0,
     }

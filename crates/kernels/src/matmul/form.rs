@@ -87,7 +87,9 @@ impl Form {
         };
         match (precision, isa.level()) {
             (F32, Level::Portable) => form(Floats, 4, 16, 1, 4, (tile::f32_portable, tile::f32_portable_limit)),
-            (Bf16, Level::Portable) => form(RoundedFloats, 4, 16, 1, 2, (tile::f32_portable, tile::f32_portable_limit)),
+            (Bf16, Level::Portable) => {
+                form(RoundedFloats, 4, 16, 1, 2, (tile::bf16_portable, tile::bf16_portable_limit))
+            }
             (Int8, Level::Portable) => form(BytePairs, 4, 16, 2, 2, (tile::int8_portable, tile::int8_portable_limit)),
             #[cfg(target_arch = "aarch64")]
             (F32, Level::Neon) => form(Floats, 6, 16, 1, 4, (tile::f32_neon, tile::f32_neon_limit)),

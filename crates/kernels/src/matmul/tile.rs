@@ -273,15 +273,19 @@ macro_rules! kernels {
 
 kernels! {
     f32_portable f32_portable_limit: portable::Floats, 1 registers, rows 1 2 3 4;
+    bf16_portable bf16_portable_limit: portable::RoundedFloats, 1 registers, rows 1 2 3 4;
     int8_portable int8_portable_limit: portable::Bytes, 1 registers, rows 1 2 3 4;
 }
 
 mod portable {
     use super::Arithmetic;
 
-    const LANES: usize = 16;
+    use crate::fused::{self, LANES};
 
     pub(super) struct Floats;
+    /// Floats that are bf16: their products are exact, so that nothing is gained by rounding once. (A product below 2⁻¹³³ is
+    /// not.)
+    pub(super) struct RoundedFloats;
     pub(super) struct Bytes;
 
     macro_rules! memory {
@@ -306,32 +310,36 @@ mod portable {
         };
     }
 
-    #[inline(always)]
-    fn add_products(sums: [f32; LANES], left: f32, right: [f32; LANES]) -> [f32; LANES] {
+    macro_rules! floats {
+        ($name:ident, $multiply_add:expr) => {
+            impl Arithmetic for $name {
+                memory!(f32);
+                type Left = f32;
+                type Right = [f32; LANES];
+                const RIGHT_BYTES: usize = 4 * LANES;
+
+                #[inline(always)]
+                unsafe fn left(word: *const u32) -> f32 {
+                    // SAFETY: the caller promises that the word can be read.
+                    unsafe { word.cast::<f32>().read() }
+                }
+                #[inline(always)]
+                unsafe fn right(words: *const u8) -> Self::Right {
+                    // SAFETY: the caller promises that all lanes can be read.
+                    unsafe { words.cast::<Self::Right>().read_unaligned() }
+                }
+                #[inline(always)]
+                unsafe fn multiply_add(sums: Self::Sums, left: f32, right: Self::Right) -> Self::Sums {
+                    $multiply_add(sums, left, right)
+                }
+            }
+        };
+    }
+
+    floats!(Floats, fused::multiply_add);
+    floats!(RoundedFloats, |sums: Self::Sums, left: f32, right: Self::Right| -> Self::Sums {
         std::array::from_fn(|lane| sums[lane] + left * right[lane])
-    }
-
-    impl Arithmetic for Floats {
-        memory!(f32);
-        type Left = f32;
-        type Right = [f32; LANES];
-        const RIGHT_BYTES: usize = 4 * LANES;
-
-        #[inline(always)]
-        unsafe fn left(word: *const u32) -> f32 {
-            // SAFETY: the caller promises that the word can be read.
-            unsafe { word.cast::<f32>().read() }
-        }
-        #[inline(always)]
-        unsafe fn right(words: *const u8) -> Self::Right {
-            // SAFETY: the caller promises that all lanes can be read.
-            unsafe { words.cast::<Self::Right>().read_unaligned() }
-        }
-        #[inline(always)]
-        unsafe fn multiply_add(sums: Self::Sums, left: f32, right: Self::Right) -> Self::Sums {
-            add_products(sums, left, right)
-        }
-    }
+    });
 
     impl Arithmetic for Bytes {
         memory!(i32);

@@ -3,6 +3,7 @@
 
 use super::cosine::{cosines, cosines_backward};
 use super::{Embedded, Loss, LossSummary, Needs, rows_of};
+use libm::{exp, log};
 use maana_kernels::{Matrix, Pool};
 use serde_json::json;
 
@@ -26,16 +27,15 @@ impl Loss for CoSent {
             ordered.map(|(low, high)| (low, high, scale * (cosines[low].value - cosines[high].value)))
         };
         let greatest = differences().map(|(_, _, difference)| difference).fold(0.0, f64::max);
-        let sum =
-            (-greatest).exp() + differences().map(|(_, _, difference)| (difference - greatest).exp()).sum::<f64>();
+        let sum = exp(-greatest) + differences().map(|(_, _, difference)| exp(difference - greatest)).sum::<f64>();
         let mut d_cosines = vec![0.0; rows];
         for (low, high, difference) in differences() {
-            let d = weight * scale * (difference - greatest).exp() / sum;
+            let d = weight * scale * exp(difference - greatest) / sum;
             d_cosines[low] += d;
             d_cosines[high] -= d;
         }
         cosines_backward(*a, *b, &cosines, &d_cosines, d_a, d_b);
-        (weight * (greatest + sum.ln())) as f32
+        (weight * (greatest + log(sum))) as f32
     }
 
     fn needs(&self) -> Needs {

@@ -6,6 +6,7 @@
 
 use super::cosine::{SHORTEST, dot};
 use super::{Embedded, Loss, LossSummary, Needs, rows_of};
+use libm::{exp, log};
 use maana_kernels::{Matrix, Pool, Precision, Rows};
 use serde_json::json;
 
@@ -192,11 +193,11 @@ pub(super) fn cross_entropy(scores: &Matrix, weight: f64, d_scores: &mut Matrix)
     for row in 0..scores.rows() {
         let scores = scores.row(row);
         let greatest = f64::from(scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let total: f64 = scores.iter().map(|&score| (f64::from(score) - greatest).exp()).sum();
-        sum += greatest + total.ln() - f64::from(scores[row]);
+        let total: f64 = scores.iter().map(|&score| exp(f64::from(score) - greatest)).sum();
+        sum += greatest + log(total) - f64::from(scores[row]);
         for (column, (d, &score)) in d_scores.row_mut(row).iter_mut().zip(scores).enumerate() {
             let target = if column == row { 1.0 } else { 0.0 };
-            *d += (weight * ((f64::from(score) - greatest).exp() / total - target)) as f32;
+            *d += (weight * (exp(f64::from(score) - greatest) / total - target)) as f32;
         }
     }
     weight * sum

@@ -65,5 +65,5 @@ fn difference(x: f32, y: f32) -> f64 {
 }
 
 fn distance(x: &[f32], y: &[f32]) -> f64 {
-    x.iter().zip(y).map(|(&x, &y)| difference(x, y).powi(2)).sum::<f64>().sqrt()
+    x.iter().zip(y).map(|(&x, &y)| difference(x, y) * difference(x, y)).sum::<f64>().sqrt()
 }
