@@ -1,5 +1,5 @@
 //! Runs the tests of the kernels on instruction sets that this machine need not have: AVX-512 on a whole emulated computer,
-//! NEON on an emulated processor. Knows how to build and to watch; what comes from Debian and how the emulated computer starts
+//! NEON on an emulated processor, there with the tests of the bits of embeddings and of trained weights. Knows how to build and to watch; what comes from Debian and how the emulated computer starts
 //! is told below. Everything is kept in `target/emulate`.
 
 mod computer;
@@ -12,6 +12,9 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 const FOLDER: &str = "target/emulate";
+/// Which tests are built.
+const KERNELS: [&str; 3] = ["--lib", "-p", "maana-kernels"];
+const BITS: [&str; 4] = ["--test", "bits", "-p", "maana-train"];
 
 /// What is asked of the test binary, and how long it may take.
 pub(crate) struct Request {
@@ -58,7 +61,7 @@ fn avx512(request: &Request) -> Result<()> {
     let start = Instant::now();
     debian::install(&computer::PROGRAMS)?;
     let parts = computer::Parts::obtain()?;
-    let tests = build("x86_64-unknown-linux-gnu", &[])?;
+    let tests = build("x86_64-unknown-linux-gnu", &KERNELS, &[])?;
     println!("\n— the computer starts: about a minute until its first test");
     let output = computer::run(&parts, &tests, request)?;
     report("avx512", &output, request)?;
@@ -84,40 +87,42 @@ fn neon(request: &Request) -> Result<()> {
         Ok([vec!["rustc-web".to_owned(), library, llvm], standard.to_vec()].concat())
     })?;
     let (rustc, libraries) = (compiler.join("usr/bin/rustc"), compiler.join("usr/lib/x86_64-linux-gnu"));
-    let tests = build(
-        "aarch64-unknown-linux-gnu",
-        &[
-            ("RUSTC", &rustc),
-            ("LD_LIBRARY_PATH", &libraries),
-            ("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", Path::new("aarch64-linux-gnu-gcc")),
-        ],
-    )?;
-    let log = PathBuf::from(FOLDER).join("neon.txt");
-    let file = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
-    let mut qemu = Command::new("qemu-aarch64-static");
-    qemu.args(["-cpu", "max"]).arg(tests).args(request.arguments()).stdout(file.try_clone()?).stderr(file);
-    println!("\n— {qemu:?}");
-    let child = qemu.spawn().with_context(|| format!("{qemu:?}"))?;
-    let mut watch = Watch { log, shown: 0 };
-    let status = watch.until_it_ends(child, request.deadline, |text| Excerpt { text, complete: false })?;
-    ensure!(status.success(), "the tests failed: {status}; all their output is in {}", watch.log.display());
-    report("neon", &watch.text()?, request)?;
+    let variables = [
+        ("RUSTC", rustc.as_path()),
+        ("LD_LIBRARY_PATH", &libraries),
+        ("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", Path::new("aarch64-linux-gnu-gcc")),
+    ];
+    let mut output = String::new();
+    for (name, which) in [("neon.txt", &KERNELS[..]), ("neon-bits.txt", &BITS)] {
+        let tests = build("aarch64-unknown-linux-gnu", which, &variables)?;
+        let log = PathBuf::from(FOLDER).join(name);
+        let file = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
+        let mut qemu = Command::new("qemu-aarch64-static");
+        qemu.args(["-cpu", "max"]).arg(tests).args(request.arguments()).stdout(file.try_clone()?).stderr(file);
+        println!("\n— {qemu:?}");
+        let child = qemu.spawn().with_context(|| format!("{qemu:?}"))?;
+        let mut watch = Watch { log, shown: 0 };
+        let status = watch.until_it_ends(child, request.deadline, |text| Excerpt { text, complete: false })?;
+        ensure!(status.success(), "the tests failed: {status}; all their output is in {}", watch.log.display());
+        output += &watch.text()?;
+    }
+    report("neon", &output, request)?;
     println!("emulate neon: passed, in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }
 
-/// Builds the tests of the kernels as one static file, and gives its path. The target is named even where it is the host's, so
-/// that build scripts and macros, which cannot be static, do not get the flags.
-fn build(target: &str, variables: &[(&str, &Path)]) -> Result<PathBuf> {
+/// Builds tests as one static file, and gives its path. The target is named even where it is the host's, so that build scripts and
+/// macros, which cannot be static, do not get the flags.
+fn build(target: &str, which: &[&str], variables: &[(&str, &Path)]) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--no-run", "--lib", "-p", "maana-kernels", "--target", target]);
+    cargo.args(["test", "--no-run", "--target", target]).args(which);
     cargo.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(Path::new(FOLDER).join(target));
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("RUSTC_WRAPPER").env("CARGO_PROFILE_DEV_DEBUG", "0");
     cargo.env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols");
     cargo.envs(variables.iter().copied()).stderr(std::process::Stdio::inherit());
     println!("\n— {cargo:?}");
     let output = cargo.output().with_context(|| format!("{cargo:?}"))?;
-    ensure!(output.status.success(), "the tests of maana-kernels do not build for {target} (see above)");
+    ensure!(output.status.success(), "{}: the tests do not build for {target} (see above)", which.join(" "));
     let messages = String::from_utf8(output.stdout)?;
     let path =
         messages.lines().filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next()).next_back();
@@ -126,7 +131,8 @@ fn build(target: &str, variables: &[(&str, &Path)]) -> Result<PathBuf> {
 
 /// Says which rungs ran; a run that tested nothing, or without the rung that it was for, has not passed.
 fn report(name: &str, output: &str, request: &Request) -> Result<()> {
-    ensure!(!output.contains("\nrunning 0 tests"), "no test's name contains {}", request.filters.join(" or "));
+    let ran = output.lines().filter_map(|line| line.strip_prefix("running ")).any(|line| !line.starts_with("0 "));
+    ensure!(ran, "no test's name contains {}", request.filters.join(" or "));
     let mut rungs: Vec<(&str, usize)> = Vec::new();
     for line in output.lines() {
         let Some(rung) = line.split_once(" checked").and_then(|(before, _)| Some(before.rsplit_once(": ")?.1)) else {

@@ -18,7 +18,7 @@ mod serving;
 mod soak;
 
 use anyhow::{Context, Result, bail, ensure};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -95,6 +95,7 @@ fn test() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     cargo(&["test", "--workspace"])?;
+    on_every_instruction_set()?;
     fuzz()?;
     postgres::test_if_possible()?;
     loom()?;
@@ -104,6 +105,38 @@ fn test() -> Result<()> {
     clients::in_tests()?;
     soak::short()?;
     println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Instruction sets as `MAANA_ISA` names them.
+const INSTRUCTION_SETS: [&str; 6] = ["portable", "neon", "avx2", "avx512", "avx512vnni", "avx512bf16"];
+
+/// The tests of embeddings and of a short training once for each instruction set that the machine has, and the fingerprint of
+/// embeddings, which all must share.
+fn on_every_instruction_set() -> Result<()> {
+    let mut ran: Vec<(&str, serde_json::Value)> = Vec::new();
+    for set in INSTRUCTION_SETS {
+        let mut info = Command::new("target/debug/maana");
+        info.env("MAANA_ISA", set).args(["info", "golden/tiny-bert", "--fingerprint", "--json"]);
+        let output = info.output().with_context(|| format!("{info:?}"))?;
+        ensure!(output.status.success(), "{info:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let info: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        // A name that the machine does not know leaves it at its best.
+        if info["instructions"] != set {
+            continue;
+        }
+        println!("\n— instruction set {set}");
+        let tests = ["--test", "bits", "--test", "encoding", "--test", "gradients", "--test", "golden"];
+        cargo_on(set, &[&["test", "--workspace"], &tests[..]].concat())?;
+        cargo_on(set, &["test", "--workspace", "--test", "cli", "--", "golden::", "precision::", "embeddings_of"])?;
+        ran.push((set, info["embeddings"].clone()));
+    }
+    println!("\ninstruction sets that ran, and the fingerprints of embeddings:");
+    for (set, embeddings) in &ran {
+        println!("  {set:<12} f32 {}  int8 {}", embeddings["f32"], embeddings["int8"]);
+    }
+    ensure!(ran.windows(2).all(|pair| pair[0].1 == pair[1].1), "the fingerprints of embeddings differ");
+    ensure!(!ran.is_empty(), "no instruction set ran");
     Ok(())
 }
 
@@ -178,6 +211,7 @@ fn check() -> Result<()> {
             }
         }
         check_unsafe(name)?;
+        check_functions(name)?;
     }
     println!("the layers are as they should be");
     check_links()
@@ -203,14 +237,78 @@ fn check_unsafe(name: &str) -> Result<()> {
     if !text.contains("#![deny(unsafe_code)]") {
         bail!("crates/{name} does not deny unsafe code; only {map} may have it");
     }
-    let mut folders = vec![std::path::PathBuf::from(format!("crates/{name}/src"))];
+    for (path, text) in sources(name)? {
+        if path != Path::new(map) && text.contains("unsafe {") {
+            bail!("{} has unsafe code; in crates/{name} only {map} may have it", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Every file of a crate's `src` with its text.
+fn sources(name: &str) -> Result<Vec<(PathBuf, String)>> {
+    let mut folders = vec![PathBuf::from(format!("crates/{name}/src"))];
+    let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path != std::path::Path::new(map) && std::fs::read_to_string(&path)?.contains("unsafe {") {
-                bail!("{} has unsafe code; in crates/{name} only {map} may have it", path.display());
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path)?;
+                files.push((path, text));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Crates whose results are the same bits on every machine.
+const SAME_BITS: [&str; 3] = ["kernels", "model", "train"];
+/// Functions that the standard library takes from the system, whose last bit differs from one to the other.
+const SYSTEM_FUNCTIONS: [&str; 23] = [
+    ".exp()",
+    ".exp2()",
+    ".exp_m1()",
+    ".ln()",
+    ".ln_1p()",
+    ".log2()",
+    ".log10()",
+    ".powf(",
+    ".powi(",
+    ".sin()",
+    ".cos()",
+    ".sin_cos()",
+    ".tan()",
+    ".tanh()",
+    ".sinh()",
+    ".cosh()",
+    ".asin()",
+    ".acos()",
+    ".atan()",
+    ".atan2(",
+    ".atanh()",
+    ".cbrt()",
+    ".hypot(",
+];
+
+/// Only tests may use functions of the system where bits are promised.
+fn check_functions(name: &str) -> Result<()> {
+    if !SAME_BITS.contains(&name) {
+        return Ok(());
+    }
+    for (path, text) in sources(name)? {
+        if path.file_name().is_some_and(|file| file == "tests.rs") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            if let Some(function) = SYSTEM_FUNCTIONS.iter().find(|function| line.contains(**function)) {
+                bail!(
+                    "{}:{}: `{function}` is the system's, and gives other bits on another one; take that of `libm`",
+                    path.display(),
+                    number + 1
+                );
             }
         }
     }
@@ -240,7 +338,15 @@ fn check_links() -> Result<()> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new("cargo");
+    cargo_with(&mut Command::new("cargo"), arguments)
+}
+
+/// Runs cargo with the instruction set that tests are to use.
+fn cargo_on(set: &str, arguments: &[&str]) -> Result<()> {
+    cargo_with(Command::new("cargo").env("MAANA_ISA", set), arguments)
+}
+
+fn cargo_with(command: &mut Command, arguments: &[&str]) -> Result<()> {
     // What this package was run with is not what others are built with: build scripts would run again for it.
     let own = std::env::vars()
         .map(|(name, _)| name)

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod encode;
 pub mod evaluate;
 pub mod finetune;
+pub mod fingerprint;
 pub mod hub;
 pub mod npy;
 pub mod open;

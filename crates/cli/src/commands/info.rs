@@ -1,5 +1,6 @@
 //! `maana info`
 
+use crate::precision::Choice;
 use anyhow::Result;
 use maana::kernels::Pool;
 use maana::model::{Encoder, Purpose};
@@ -7,13 +8,17 @@ use maana::model::{Encoder, Purpose};
 /// Tell what a model is: architecture, dimensions, prompts, parameters, size.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example:
-  maana info sentence-transformers/all-MiniLM-L6-v2")]
+Examples:
+  maana info sentence-transformers/all-MiniLM-L6-v2
+  maana info MODEL --fingerprint         (on two machines: the same lines)")]
 pub(crate) struct Info {
     /// A folder, a name on the hub, or name@revision
     model: String,
     #[command(flatten)]
     precision: crate::precision::PrecisionArgument,
+    /// Embed fixed texts and print the SHA-256 of their embeddings, in f32 and in int8: the same on every machine
+    #[arg(long, conflicts_with = "precision")]
+    fingerprint: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -21,6 +26,9 @@ pub(crate) struct Info {
 
 impl Info {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        if self.fingerprint {
+            return self.print_fingerprint(pool);
+        }
         let opened = crate::terminal::open_model(Purpose::EncodeFew, &self.model, pool, self.precision.precision)?;
         opened.model.check_weights(pool)?;
         let summary = opened.model.summary();
@@ -71,5 +79,29 @@ impl Info {
             say!("{name:<24} {value}")?;
         }
         Ok(())
+    }
+
+    fn print_fingerprint(&self, pool: &Pool) -> Result<()> {
+        let mut hashes = serde_json::Map::new();
+        let mut fingerprint = String::new();
+        for choice in [Choice::F32, Choice::Int8] {
+            let opened = crate::terminal::open_model(Purpose::EncodeFew, &self.model, pool, Some(choice))?;
+            let embedder = maana::model::Embedder::new(&opened.model, pool)?;
+            let hash = maana::fingerprint::of_embeddings(&embedder)?;
+            hashes.insert(choice.precision().name().into(), hash.into());
+            fingerprint = embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
+        }
+        let instructions = maana::kernels::isa().name();
+        if self.json {
+            let json = serde_json::json!({
+                "fingerprint": fingerprint, "embeddings": hashes, "instructions": instructions,
+            });
+            return say!("{json:#}");
+        }
+        say!("{:<24} {fingerprint}", "model")?;
+        for (precision, hash) in &hashes {
+            say!("{:<24} {}", format!("embeddings in {precision}"), hash.as_str().unwrap_or_default())?;
+        }
+        say!("{:<24} {instructions}", "computed by")
     }
 }

@@ -5,6 +5,8 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
+const FINGERPRINT_F32: &str = "277fd17f2b8f6a7fcc70bc08038278f05545bb3419f8e5ab4d98f2ef466f5468";
+const FINGERPRINT_INT8: &str = "cfff19ecb8065e22baf44336ffdfa6ec3615ee677706ff021f2f5b38b3b0e873";
 const INSTRUCTION_SETS: [&str; 6] = ["portable", "neon", "avx2", "avx512", "avx512vnni", "avx512bf16"];
 
 fn json(text: &str) -> Value {
@@ -81,6 +83,27 @@ fn saved_scores_name_their_precision() {
     let table = std::fs::read_to_string(table).unwrap();
     let last: Vec<&str> = table.lines().filter_map(|line| line.rsplit(',').next()).collect();
     assert_eq!(last, ["precision", "f32", "bf16", "int8"]);
+}
+
+/// Two machines compare these hashes: each instruction set of this machine stands for one.
+#[test]
+fn the_fingerprint_is_the_same_on_every_instruction_set() {
+    let fingerprint = |set: &str| {
+        let mut command = maana();
+        command.env("MAANA_ISA", set).arg("info").arg(golden("tiny-bert")).args(["--fingerprint", "--json"]);
+        json(&succeed(&mut command))
+    };
+    let expected = fingerprint("portable");
+    assert_eq!(expected["embeddings"]["f32"], FINGERPRINT_F32, "of tiny-bert");
+    assert_eq!(expected["embeddings"]["int8"], FINGERPRINT_INT8, "of tiny-bert");
+    for set in INSTRUCTION_SETS {
+        let mut found = fingerprint(set);
+        println!("fingerprint: {} checked", found["instructions"]);
+        found["instructions"] = expected["instructions"].clone();
+        assert_eq!(found, expected, "{set}");
+    }
+    let lines = succeed(command(&["info", "--fingerprint"]).arg(golden("tiny-bert")));
+    assert!(lines.contains(&format!("embeddings in f32        {FINGERPRINT_F32}\n")), "{lines}");
 }
 
 /// A server works for long; it says at its start what would be faster, and nothing where a precision was asked for.

@@ -1,0 +1,31 @@
+//! The workflow of `maana info --fingerprint`: a hash of embeddings, for comparing two machines.
+
+use maana_model::{Embedder, ModelError};
+use sha2::{Digest, Sha256};
+
+/// Texts of several scripts, from none to one; never changed, so that hashes that were noted stay comparable.
+const TEXTS: [&str; 7] = [
+    "",
+    "Habari",
+    "Mwanamke anashona nguo sokoni.",
+    "The price of maize has risen again, and nobody knows why.",
+    "Bei ya mahindi imepanda tena kwa asilimia 12.5 mwezi huu; serikali haijasema lolote bado.",
+    "ñandú, 日本語, العربية, ☀️ 👋🏾",
+    "1,234.56 − 7⁄8 = x² · (a + b)",
+];
+/// A text that exceeds what most models take.
+const LONG: (&str, usize) = ("Watoto wanacheza mpira nyuma ya shule. ", 100);
+
+/// Returns the SHA-256 of the embeddings of fixed texts without a prompt, in hexadecimal digits: in f32 and in int8 the same on
+/// every machine.
+///
+/// # Errors
+/// If a text cannot be tokenised.
+pub fn of_embeddings(embedder: &Embedder<'_>) -> Result<String, ModelError> {
+    let long = LONG.0.repeat(LONG.1);
+    let texts: Vec<&str> = TEXTS.into_iter().chain([long.as_str()]).collect();
+    let rows = embedder.embed(&texts, "")?;
+    let mut hasher = Sha256::new();
+    rows.data().iter().for_each(|value| hasher.update(value.to_le_bytes()));
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

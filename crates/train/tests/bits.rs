@@ -1,0 +1,155 @@
+//! The bits of embeddings and of trained weights: the same on every instruction set, operating system and number of threads.
+//! `MAANA_ISA` chooses the instruction set; `cargo xtask test` runs these tests once for each that the machine has, and
+//! `cargo xtask emulate neon` on an emulated Arm processor. After a change that is meant to change bits, the new ones stand in
+//! the message of the failure.
+
+use maana_data::{Dataset, ReadOptions};
+use maana_kernels::{Pool, Precision, isa};
+use maana_model::{Embedder, Purpose, SentenceModel};
+use maana_train::{Arguments, BatchSampler, Failure, LossArguments, LossName, Observer, Outcome, Run, Schedule};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+const EMBEDDINGS_F32: &str = "6a5c670331ee2cd5a401ad6f59f78980db05d0a1f6222ef5b97f70ed2597c61f";
+const EMBEDDINGS_BF16: &str = "dfdc4e4a7c78311244e205c0f809dedc4d9a55f0208de3d0eda6f57ff032bdc7";
+const EMBEDDINGS_INT8: &str = "80e652d4cf5d47fa637c7c8ec54a4d835dad5a69348eebbf0b2d855008fd5abb";
+const WEIGHTS_PAIRS: &str = "6d48b40516f2818660d49d29c0217924088f171824726067d4b7d4d61a88242b";
+const WEIGHTS_SCORES: &str = "573beb3d32fee00da927a6d780c22345ede460072a3ff2b74bfe4906db77295c";
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden").join(name)
+}
+
+fn json(name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(golden(name)).unwrap()).unwrap()
+}
+
+fn hash(values: &[f32]) -> String {
+    let mut hasher = Sha256::new();
+    values.iter().for_each(|value| hasher.update(value.to_le_bytes()));
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn check(what: &str, values: &[f32], expected: &str) {
+    let found = hash(values);
+    assert_eq!(found, expected, "{what} on {}: other bits than everywhere else", isa().name());
+    println!("bits of {what}: {} checked", isa().name());
+}
+
+/// The texts of the golden embeddings, from none to a long one.
+fn embeddings(precision: Precision) -> Vec<f32> {
+    let golden_file = json("tiny_encode.json");
+    let texts: Vec<&str> =
+        golden_file["rows"].as_array().unwrap().iter().map(|row| row["text"].as_str().unwrap()).collect();
+    let pool = Pool::new(2);
+    let model = maana_model::open_for(Purpose::Encode, &golden("tiny-bert"), &pool, precision).unwrap().model;
+    Embedder::new(&model, &pool).unwrap().embed(&texts, "").unwrap().data().to_vec()
+}
+
+#[test]
+fn embeddings_in_f32_are_the_same_bits_everywhere() {
+    check("embeddings in f32", &embeddings(Precision::F32), EMBEDDINGS_F32);
+}
+
+#[test]
+fn embeddings_in_int8_are_the_same_bits_everywhere() {
+    check("embeddings in int8", &embeddings(Precision::Int8), EMBEDDINGS_INT8);
+}
+
+/// Instructions for bf16 add two products before they round, and take what is too small to be normal as 0.
+#[test]
+fn embeddings_in_bf16_are_the_same_bits_where_no_instruction_multiplies_bf16() {
+    let ours = embeddings(Precision::Bf16);
+    if isa().has_bf16() {
+        assert_ne!(hash(&ours), EMBEDDINGS_BF16, "instructions for bf16 round as others do: say so in ARCHITECTURE.md");
+        println!("skipped: {} multiplies bf16 in a way of its own", isa().name());
+        return;
+    }
+    check("embeddings in bf16", &ours, EMBEDDINGS_BF16);
+}
+
+struct Silent;
+
+impl Observer<SentenceModel> for Silent {
+    fn evaluate(&mut self, _: &SentenceModel, _: u64, _: f64) -> Result<Vec<(String, f64)>, Failure> {
+        Ok(Vec::new())
+    }
+
+    fn save_model(&mut self, _: &SentenceModel, _: &Path) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// The parameters of tiny-bert, with dropout, after a few updates on these rows.
+fn trained(rows: &[Value], loss: &LossArguments, schedule: Schedule) -> Vec<f32> {
+    let folder = tempfile::tempdir().unwrap();
+    for name in
+        ["model.safetensors", "modules.json", "tokenizer.json", "tokenizer_config.json", "1_Pooling/config.json"]
+    {
+        std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+        std::fs::copy(golden("tiny-bert").join(name), folder.path().join(name)).unwrap();
+    }
+    std::fs::create_dir(folder.path().join("2_Normalize")).unwrap();
+    let mut config = json("tiny-bert/config.json");
+    for name in ["hidden_dropout_prob", "attention_probs_dropout_prob"] {
+        config[name] = 0.1.into();
+    }
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let file = folder.path().join("rows.jsonl");
+    std::fs::write(&file, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
+
+    let source = Dataset::open(&[file], ReadOptions::default()).unwrap();
+    let pool = Pool::new(2);
+    let mut model = maana_model::open(folder.path(), &pool).unwrap().model;
+    let arguments = Arguments {
+        max_steps: Some(8),
+        batch_size: 6,
+        gradient_accumulation_steps: 2,
+        learning_rate: 2e-3,
+        weight_decay: 0.01,
+        warmup_steps: 2,
+        schedule,
+        batch_sampler: BatchSampler::NoDuplicates,
+        ..Arguments::default()
+    };
+    let (loss, tokenizer) = (loss.build(64, arguments.seed).unwrap(), model.tokenizer());
+    let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
+    let run = Run {
+        pool: &pool,
+        source: &source,
+        tokenize,
+        loss: loss.as_ref(),
+        arguments: &arguments,
+        folder: None,
+        resume: false,
+    };
+    let outcome = run.train(&mut model, &mut Silent).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(record) if record.steps == 8));
+    maana_model::Trainable::parameters(&model).to_vec()
+}
+
+#[test]
+fn weights_after_training_on_pairs_are_the_same_bits_everywhere() {
+    let rows = json("st301/run.json")["rows"].as_array().unwrap().clone();
+    let loss = LossArguments {
+        matryoshka_dims: Some(vec![64, 32, 16]),
+        ..LossArguments::new(LossName::MultipleNegativesRanking)
+    };
+    check("weights trained on pairs", &trained(&rows, &loss, Schedule::Cosine), WEIGHTS_PAIRS);
+}
+
+#[test]
+fn weights_after_training_on_scores_are_the_same_bits_everywhere() {
+    let rows = json("st301/run.json")["rows"].as_array().unwrap().clone();
+    let scored = |(number, row): (usize, &Value)| {
+        let score = (number * 7 % 11) as f64 / 10.0;
+        serde_json::json!({"sentence1": row["anchor"], "sentence2": row["positive"], "score": score})
+    };
+    let rows: Vec<Value> = rows.iter().enumerate().map(scored).collect();
+    check(
+        "weights trained on scores",
+        &trained(&rows, &LossArguments::new(LossName::Cosent), Schedule::Linear),
+        WEIGHTS_SCORES,
+    );
+}
