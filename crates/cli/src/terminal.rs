@@ -2,7 +2,7 @@
 
 use crate::precision::{self, Choice};
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, WeakProgressBar};
 use maana::finetune::Told;
 use maana::hub::{HubOptions, News, Tell};
 use maana::kernels::Pool;
@@ -182,11 +182,20 @@ pub(crate) fn count(what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let template = format!("{{spinner}} {{pos}} {what}, {{per_sec}}, {{elapsed}}");
+    let template = format!("{{spinner}} {{pos}} {what}, {{rate}}, {{elapsed}}");
     let style = ProgressStyle::with_template(&template).expect("the template is written here");
+    let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = out.write_str(&rate(state.per_sec()));
+    });
     let counter = ProgressBar::no_length().with_style(style);
     *COUNTER.lock().unwrap_or_else(PoisonError::into_inner) = counter.downgrade();
     counter
+}
+
+/// A number of things a second, to the whole thing where there are ten or more.
+fn rate(per_second: f64) -> String {
+    let places = usize::from(per_second < 9.95);
+    format!("{per_second:.places$}/s")
 }
 
 /// Seconds as people say them.
@@ -292,13 +301,21 @@ impl TrainingDisplay {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, shell};
+    use super::{duration, rate, shell};
 
     #[test]
     fn words_are_quoted_where_a_shell_needs_it() {
         let cases = [("runs/first", "runs/first"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("", "''")];
         for (word, expected) in cases.into_iter().chain([("data.train=[\"x\"]", "'data.train=[\"x\"]'")]) {
             assert_eq!(shell(word), expected);
+        }
+    }
+
+    #[test]
+    fn rates_have_no_more_places_than_they_need() {
+        let cases = [(1235.465, "1235/s"), (10.0, "10/s"), (9.96, "10/s"), (9.94, "9.9/s"), (0.25, "0.2/s")];
+        for (per_second, expected) in cases {
+            assert_eq!(rate(per_second), expected);
         }
     }
 

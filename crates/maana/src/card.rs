@@ -64,12 +64,12 @@ pub struct CardFacts {
 /// The model that training began from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaseModel {
-    /// The name on the hub, or a folder.
+    /// The name: that on the hub, or what the model's own card or folder calls it.
     pub name: String,
+    /// The name on the hub; of a model that is not there, that of the nearest model that it was made from, if known.
+    pub hub_id: Option<String>,
     /// The revision on the hub, if known.
     pub revision: Option<String>,
-    /// Whether the name is one on the hub, as opposed to a folder on someone's disk.
-    pub on_hub: bool,
 }
 
 /// The loss, in the names of Sentence Transformers.

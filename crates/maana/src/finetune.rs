@@ -1,14 +1,16 @@
 //! The workflow of `maana train`: a recipe to a better model in a folder, measured before and after, with its card.
 //! It introduces to each other what does not know each other: training, evaluation, the model's folder and the card.
 
+mod base;
 mod estimate;
 mod facts;
 mod folder;
+mod notes;
 mod prepare;
 
 pub use estimate::Estimate;
 pub use folder::RunFolder;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{FirstRow, Prepared, prepare};
 
 use crate::card::CardFacts;
 use crate::recipe::RecipeError;
@@ -93,7 +95,7 @@ pub fn finetune(
     stop: &AtomicBool,
     tell: &mut dyn FnMut(&Told<'_>),
 ) -> Result<Finetuned, FinetuneError> {
-    folder.begin(&prepared.located, resume)?;
+    let _lock = folder.begin(&prepared.located, resume)?;
     let before = match folder.read_scores("before")? {
         Some(scores) if resume => scores,
         _ => prepared.evaluate(&prepared.model, pool)?,
@@ -101,6 +103,7 @@ pub fn finetune(
     folder.write_scores("before", &before)?;
     tell(&Told::Before(&before));
 
+    let base: String = prepared.model.fingerprint(pool).iter().map(|byte| format!("{byte:02x}")).collect();
     let tokenizer = prepared.model.tokenizer();
     let max_length = prepared.model.settings().max_seq_length;
     let mut watcher = Watcher { prepared: &prepared.measures, pool, stop, tell };
@@ -110,6 +113,7 @@ pub fn finetune(
         tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
         loss: prepared.loss.as_ref(),
         arguments: &prepared.located.recipe.training,
+        base: Some(&base),
         folder: Some(folder.path()),
         resume,
     };

@@ -149,7 +149,7 @@ fn is_part(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.chars().all(plain) && !text.starts_with('.') && !text.contains("..")
 }
 
-fn is_id(id: &str) -> bool {
+pub(crate) fn is_id(id: &str) -> bool {
     let parts: Vec<&str> = id.split('/').collect();
     parts.len() <= 2 && id.len() <= 96 && parts.iter().all(|part| is_part(part)) && !id.contains("--")
 }

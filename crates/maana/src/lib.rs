@@ -16,6 +16,7 @@ pub mod npy;
 pub mod open;
 pub mod recipe;
 pub mod report;
+pub mod roles;
 pub mod search;
 pub mod similarity;
 pub mod suite;

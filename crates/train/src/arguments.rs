@@ -56,7 +56,8 @@ pub struct Arguments {
     /// Whether the first update is logged as well. Default false.
     pub log_first: bool,
     /// A version of Sentence Transformers whose order of rows, accumulation and log are to be followed. Default: the
-    /// current one (6.2).
+    /// current one, which is written `"6.2"`.
+    #[serde(serialize_with = "write_version", deserialize_with = "read_version")]
     pub reproduce: Option<Version>,
 }
 
@@ -119,14 +120,17 @@ impl Arguments {
         if self.evaluate == Evaluate::Steps(0) {
             return fault("evaluate", &0, "`never`, `epoch` or a number of updates of at least 1");
         }
+        // With 0 no update would change anything.
+        if !(in_f32(self.learning_rate) && self.learning_rate > 0.0) {
+            return fault("learning_rate", &self.learning_rate, "a number above 0 that f32 can hold");
+        }
         for (field, value) in [
-            ("learning_rate", self.learning_rate),
             ("weight_decay", self.weight_decay),
             ("adam_epsilon", self.adam_epsilon),
             ("max_grad_norm", self.max_grad_norm),
         ] {
-            if !(value.is_finite() && value >= 0.0) {
-                return fault(field, &value, "a finite number that is not negative");
+            if !(in_f32(value) && value >= 0.0) {
+                return fault(field, &value, "a number that is not negative and that f32 can hold");
             }
         }
         for (field, value) in [("adam_beta1", self.adam_beta1), ("adam_beta2", self.adam_beta2)] {
@@ -142,6 +146,11 @@ impl Arguments {
         }
         Ok(())
     }
+}
+
+/// Whether a value is still a finite number where it is computed with.
+fn in_f32(value: f64) -> bool {
+    (value as f32).is_finite()
 }
 
 /// How the learning rate goes over the run.
@@ -179,22 +188,30 @@ pub enum Precision {
     Bf16,
 }
 
-/// A version of Sentence Transformers whose ways can be followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// An earlier version of Sentence Transformers whose ways can be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// 3.0.1 with transformers 4.41: rows in the order of the data set for `no_duplicates`, groups of accumulation that run
     /// on across epochs, and a log that shows the learning rate of the next update.
-    #[serde(rename = "3.0.1")]
     V3_0_1,
 }
 
-impl<'de> Deserialize<'de> for Version {
-    /// Always a text: a number such as 3.0 is told as what it is, not as a version.
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        match String::deserialize(from)?.as_str() {
-            "3.0.1" => Ok(Self::V3_0_1),
-            other => Err(serde::de::Error::unknown_variant(other, &["3.0.1"])),
-        }
+/// The version that is followed where none is named.
+const CURRENT_VERSION: &str = "6.2";
+
+fn write_version<S: Serializer>(version: &Option<Version>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match version {
+        Some(Version::V3_0_1) => "3.0.1",
+        None => CURRENT_VERSION,
+    })
+}
+
+/// Reads a version, always a text: a number such as 3.0 is an error. Older checkpoints have `null` for the current version.
+fn read_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Version>, D::Error> {
+    match Option::<String>::deserialize(deserializer)?.as_deref() {
+        None | Some(CURRENT_VERSION) => Ok(None),
+        Some("3.0.1") => Ok(Some(Version::V3_0_1)),
+        Some(other) => Err(serde::de::Error::unknown_variant(other, &[CURRENT_VERSION, "3.0.1"])),
     }
 }
 
@@ -278,6 +295,19 @@ mod tests {
     }
 
     #[test]
+    fn the_current_version_can_be_named_and_is_written_out() {
+        let read = |text: &str| serde_json::from_str::<Arguments>(text).map(|arguments| arguments.reproduce);
+        assert_eq!(read(r#"{"reproduce": "6.2"}"#).unwrap(), None);
+        assert_eq!(read(r#"{"reproduce": null}"#).unwrap(), None, "as older checkpoints have it");
+        assert_eq!(read("{}").unwrap(), None);
+        assert_eq!(read(r#"{"reproduce": "3.0.1"}"#).unwrap(), Some(Version::V3_0_1));
+        let fault = read(r#"{"reproduce": "6.3"}"#).unwrap_err().to_string();
+        assert!(fault.contains("`6.3`") && fault.contains("`6.2`") && fault.contains("`3.0.1`"), "{fault}");
+        let written = serde_json::to_value(Arguments::default()).unwrap();
+        assert_eq!(written["reproduce"], "6.2");
+    }
+
+    #[test]
     fn evaluate_is_a_word_or_a_number() {
         let read = |text: &str| serde_json::from_str::<Evaluate>(text);
         assert_eq!(read("\"never\"").unwrap(), Evaluate::Never);
@@ -295,7 +325,10 @@ mod tests {
 
     #[test]
     fn values_that_make_no_sense_are_named() {
-        let faults: [(&str, Arguments); 9] = [
+        let faults: [(&str, Arguments); 12] = [
+            ("learning_rate", Arguments { learning_rate: 0.0, ..Arguments::default() }),
+            ("adam_epsilon", Arguments { adam_epsilon: 1e39, ..Arguments::default() }),
+            ("max_grad_norm", Arguments { max_grad_norm: 1e300, ..Arguments::default() }),
             ("epochs", Arguments { epochs: 0.0, ..Arguments::default() }),
             ("batch_size", Arguments { batch_size: 0, ..Arguments::default() }),
             ("gradient_accumulation_steps", Arguments { gradient_accumulation_steps: 0, ..Arguments::default() }),

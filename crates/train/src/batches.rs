@@ -34,6 +34,20 @@ pub(crate) struct Batches<'a, T> {
     pub(crate) epochs: u64,
 }
 
+impl Arguments {
+    /// What draws the batches of each epoch.
+    pub(crate) fn sampler(&self) -> BatchPlan {
+        let no_duplicates = self.batch_sampler == BatchSampler::NoDuplicates;
+        BatchPlan {
+            sampler: if no_duplicates { Sampler::NoDuplicates } else { Sampler::Shuffle },
+            batch_size: self.batch_size,
+            drop_last: self.drop_last,
+            seed: self.seed,
+            dataset_order: no_duplicates && self.reproduce == Some(Version::V3_0_1),
+        }
+    }
+}
+
 impl<T, E> Batches<'_, T>
 where
     T: Fn(&[&str]) -> Result<TokenBatch, E>,
@@ -43,17 +57,12 @@ where
     pub(crate) fn produce(&self, start: Position, sender: &SyncSender<Result<Batch, TrainError>>) {
         let mut skip = start.batch as usize;
         for epoch in start.epoch..self.epochs {
-            let mut drawn: Vec<Vec<u32>> = self.sampler().epoch(self.source, epoch).collect();
+            let mut drawn: Vec<Vec<u32>> = self.arguments.sampler().epoch(self.source, epoch).collect();
             let of = self.pace.used(drawn.len() as u64);
             let left_out = drawn.len() as u64 - of;
             drawn.truncate(of as usize);
             if drawn.is_empty() {
-                let fault = TrainError::NoBatch {
-                    rows: self.source.len(),
-                    batch_size: self.arguments.batch_size,
-                    drop_last: self.arguments.drop_last,
-                };
-                let _ = sender.send(Err(fault));
+                let _ = sender.send(Err(TrainError::no_batch(self.source.len(), self.arguments)));
                 return;
             }
             for rows in drawn.into_iter().skip(std::mem::take(&mut skip)) {
@@ -63,17 +72,6 @@ where
                     return;
                 }
             }
-        }
-    }
-
-    fn sampler(&self) -> BatchPlan {
-        let no_duplicates = self.arguments.batch_sampler == BatchSampler::NoDuplicates;
-        BatchPlan {
-            sampler: if no_duplicates { Sampler::NoDuplicates } else { Sampler::Shuffle },
-            batch_size: self.arguments.batch_size,
-            drop_last: self.arguments.drop_last,
-            seed: self.arguments.seed,
-            dataset_order: no_duplicates && self.arguments.reproduce == Some(Version::V3_0_1),
         }
     }
 

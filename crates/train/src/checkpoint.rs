@@ -61,6 +61,9 @@ pub(crate) struct Identity {
     pub(crate) columns: Vec<String>,
     /// Number and size of the model's tensors.
     pub(crate) model: String,
+    /// The fingerprint of the model before its training. Older checkpoints have none.
+    #[serde(default)]
+    pub(crate) base: Option<String>,
 }
 
 impl Identity {
@@ -79,10 +82,21 @@ impl Identity {
             fields
         };
         let differing = flat(self).into_iter().zip(flat(asked)).filter(|(theirs, ours)| theirs != ours);
-        differing
-            .filter(|((name, _), _)| !matches!(name.as_str(), "save_total_limit" | "save_every"))
+        let mut differences: Vec<String> = differing
+            .filter(|((name, _), _)| !matches!(name.as_str(), "save_total_limit" | "save_every" | "base"))
             .map(|((name, theirs), (_, ours))| format!("`{name}` was {theirs} and is now {ours}"))
-            .collect()
+            .collect();
+        if let (Some(theirs), Some(ours)) = (&self.base, &asked.base)
+            && theirs != ours
+        {
+            let short = |fingerprint: &str| fingerprint.get(..12).unwrap_or(fingerprint).to_owned();
+            differences.push(format!(
+                "the base model has changed since the run began (its weights, tokenizer or settings; fingerprint {}…, now {}…)",
+                short(theirs),
+                short(ours)
+            ));
+        }
+        differences
     }
 }
 

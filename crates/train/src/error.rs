@@ -1,5 +1,6 @@
 //! What can go wrong in a run, each with what would mend it.
 
+use crate::Arguments;
 use std::path::PathBuf;
 
 /// Whatever a closure or an observer of the caller says went wrong.
@@ -18,7 +19,7 @@ pub enum TrainError {
         /// What it may say.
         wanted: String,
     },
-    /// The rows are too few for one batch.
+    /// The rows are too few for one batch, or have too many texts in common.
     #[error("no batch comes of the data: {}", no_batch(*rows, *batch_size, *drop_last))]
     NoBatch {
         /// Rows of the data.
@@ -161,6 +162,11 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// No batch comes of so many rows.
+    pub(crate) fn no_batch(rows: usize, arguments: &Arguments) -> Self {
+        Self::NoBatch { rows, batch_size: arguments.batch_size, drop_last: arguments.drop_last }
+    }
+
     /// To be put behind an `io::Error` with `map_err`.
     pub(crate) fn io(doing: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
@@ -171,9 +177,14 @@ impl TrainError {
 fn no_batch(rows: usize, batch_size: usize, drop_last: bool) -> String {
     match rows {
         0 => "there are no rows".to_string(),
-        _ if drop_last => {
+        _ if drop_last && rows < batch_size => {
             format!("{rows} rows do not fill a batch of {batch_size}, and `drop_last` leaves out smaller ones")
         }
+        // Only the sampler without duplicates leaves rows over.
+        _ if drop_last => format!(
+            "the texts of the {rows} rows repeat so often that `no_duplicates` cannot fill a batch of {batch_size}, and \
+             `drop_last` leaves out smaller ones. Set `drop_last = false`, a smaller `batch_size` or `batch_sampler = \"shuffle\"`"
+        ),
         _ => format!("no batch of {batch_size} could be drawn from {rows} rows"),
     }
 }

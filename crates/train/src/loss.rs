@@ -66,6 +66,9 @@ pub struct Needs {
     pub columns: RangeInclusive<usize>,
     /// Whether a label is needed; where it is not, labels are ignored.
     pub labels: bool,
+    /// From how many text columns on a row alone in its batch has a loss: with fewer it is compared with other rows only, and
+    /// alone has a loss of 0 and no gradient.
+    pub columns_alone: usize,
 }
 
 impl Needs {
@@ -100,6 +103,13 @@ pub struct LossSummary {
     pub parameters: Vec<(String, Value)>,
     /// The loss inside, for a loss that modifies another.
     pub inner: Option<Box<LossSummary>>,
+}
+
+impl LossSummary {
+    /// The name in recipes: of a loss that modifies another, that of the other, which is the one that a recipe names.
+    pub fn recipe_name(&self) -> &str {
+        self.inner.as_ref().map_or(&self.name, |inner| inner.recipe_name())
+    }
 }
 
 /// The `[loss]` table of a recipe.
@@ -183,6 +193,13 @@ impl LossArguments {
         if weights.len() != dims.len() || !weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0) {
             let wanted = format!("{} numbers that are not negative, one for each dimension", dims.len());
             return Err(fault("matryoshka_weights", &weights, &wanted));
+        }
+        if weights.iter().all(|weight| *weight == 0.0) {
+            return Err(fault(
+                "matryoshka_weights",
+                &weights,
+                "above 0 for at least one dimension, or nothing is learnt",
+            ));
         }
         if let Some(number) = self.n_dims_per_step.filter(|&number| number == 0 || number > dims.len()) {
             let wanted = format!("from 1 to {}, the number of dimensions", dims.len());

@@ -1,7 +1,8 @@
 //! `Plan`: what a run will do and when, known before it starts. The run walks with the same `Pace` as the plan does, so that
-//! the two cannot differ. Counts only: knows no model and reads no data.
+//! the two cannot differ. Counts only: knows no model and reads no texts, only which of them are equal.
 
-use crate::{Arguments, Evaluate, TrainError, Version, schedule};
+use crate::{Arguments, BatchSampler, Evaluate, TrainError, Version, schedule};
+use maana_data::Source;
 use serde::{Deserialize, Serialize};
 
 /// What a run will do and when.
@@ -10,16 +11,21 @@ pub struct Plan {
     /// Rows of the data set.
     pub rows: usize,
     /// Micro-batches of one epoch: rows ÷ batch size, rounded up (down with `drop_last`). Without duplicates a pass may
-    /// take more or fewer; like the reference, the plan counts with this number.
+    /// take more or fewer; like the reference, the schedule counts with this number.
     pub batches_per_epoch: u64,
-    /// Updates of the whole run.
+    /// Updates of the whole run, with the batches that the sampler draws.
     pub updates: u64,
+    /// Updates that the schedule of the learning rate counts with: more than `updates` where texts repeat so often that
+    /// fewer batches are drawn.
+    pub scheduled_updates: u64,
     /// The first updates, over which the learning rate rises.
     pub warmup_updates: u64,
     /// Epochs begun.
     pub epochs: u64,
     /// Micro-batches of the whole run.
     pub micro_batches: u64,
+    /// Those of them that have one row.
+    pub single_row_batches: u64,
     /// When the model will be measured, in order.
     pub evaluations: Vec<Moment>,
     /// When the loss will be logged, in order.
@@ -37,17 +43,38 @@ pub struct Moment {
 }
 
 impl Plan {
-    /// The plan of a run over so many rows.
+    /// The plan of a run over so many rows of distinct texts.
     ///
     /// # Errors
-    /// If an argument makes no sense, or no batch comes of the rows.
+    /// If an argument makes no sense, no batch comes of the rows, or the run is too long to be planned.
     pub fn new(rows: usize, arguments: &Arguments) -> Result<Self, TrainError> {
+        let mut plan = Self::counted(rows, arguments)?;
+        let drawn = Drawn::of_distinct(rows, arguments, &plan);
+        plan.rehearse(arguments, &drawn);
+        Ok(plan)
+    }
+
+    /// The plan of a run over these rows. Batches without duplicates are drawn as the run will draw them; of a run that walks
+    /// over more than twenty million rows, the later epochs are taken to be as the last one that was drawn.
+    ///
+    /// # Errors
+    /// If an argument makes no sense, no batch comes of the rows, or the run is too long to be planned.
+    pub fn of(source: &dyn Source, arguments: &Arguments) -> Result<Self, TrainError> {
+        let mut plan = Self::counted(source.len(), arguments)?;
+        let drawn = Drawn::of(source, arguments, &plan)?;
+        plan.rehearse(arguments, &drawn);
+        Ok(plan)
+    }
+
+    /// Everything but the moments.
+    fn counted(rows: usize, arguments: &Arguments) -> Result<Self, TrainError> {
         arguments.check()?;
         let pace = Pace::new(rows, arguments);
         if pace.batches_per_epoch == 0 {
-            return Err(TrainError::NoBatch { rows, batch_size: arguments.batch_size, drop_last: arguments.drop_last });
+            return Err(TrainError::no_batch(rows, arguments));
         }
         let updates_per_epoch = pace.updates_per_epoch();
+        refuse_endless(arguments, pace.batches_per_epoch, updates_per_epoch)?;
         let (updates, epochs) = match arguments.max_steps {
             Some(steps) => (steps, steps.div_ceil(updates_per_epoch)),
             None => ((arguments.epochs * updates_per_epoch as f64).ceil() as u64, arguments.epochs.ceil() as u64),
@@ -56,24 +83,25 @@ impl Plan {
             0 => (updates as f64 * arguments.warmup_ratio).ceil() as u64,
             steps => steps,
         };
-        let mut plan = Self {
+        Ok(Self {
             rows,
             batches_per_epoch: pace.batches_per_epoch,
-            updates,
+            updates: 0,
+            scheduled_updates: updates,
             warmup_updates,
             epochs,
             micro_batches: 0,
+            single_row_batches: 0,
             evaluations: Vec::new(),
             log_rows: Vec::new(),
             pace,
-        };
-        plan.rehearse(arguments);
-        Ok(plan)
+        })
     }
 
     /// The learning rate that update `step` (from 0) uses.
     pub fn learning_rate(&self, step: u64, arguments: &Arguments) -> f64 {
-        arguments.learning_rate * schedule::factor(arguments.schedule, step, self.warmup_updates, self.updates)
+        arguments.learning_rate
+            * schedule::factor(arguments.schedule, step, self.warmup_updates, self.scheduled_updates)
     }
 
     /// How micro-batches become updates.
@@ -83,14 +111,16 @@ impl Plan {
 
     /// Whether nothing is left to do at this position.
     pub(crate) fn is_over(&self, position: &Position) -> bool {
-        position.step >= self.updates || position.epoch >= self.epochs
+        position.step >= self.scheduled_updates || position.epoch >= self.epochs
     }
 
     /// Walks through the run without computing anything.
-    fn rehearse(&mut self, arguments: &Arguments) {
+    fn rehearse(&mut self, arguments: &Arguments, drawn: &Drawn) {
         let mut position = Position::default();
         while !self.is_over(&position) {
-            let updated = self.pace.advance(&mut position, self.batches_per_epoch);
+            let epoch = drawn.epoch(position.epoch);
+            self.single_row_batches += u64::from(epoch.has_single_row(position.batch));
+            let updated = self.pace.advance(&mut position, epoch.batches);
             if updated && arguments.logs_at(position.step) {
                 self.log_rows.push(position.moment());
             }
@@ -99,6 +129,112 @@ impl Plan {
             }
         }
         self.micro_batches = position.micro_step;
+        self.updates = position.step;
+    }
+}
+
+/// Rows that a plan draws, of all epochs together, to count the batches without duplicates.
+const DRAWN_ROWS: usize = 20_000_000;
+
+/// Micro-batches of the longest run that can be planned.
+const LONGEST_RUN: f64 = 1e9;
+
+/// Rows of the longest log, and evaluations of the run that has most of them.
+const MOST_MOMENTS: f64 = 1e7;
+
+/// Refuses a run so long that its plan alone would take more memory or time than there is.
+fn refuse_endless(arguments: &Arguments, batches: u64, updates: u64) -> Result<(), TrainError> {
+    let (batches, updates) = (batches as f64, updates as f64);
+    let group = arguments.gradient_accumulation_steps as f64;
+    let (field, value, all_batches, all_updates) = match arguments.max_steps {
+        Some(steps) => ("max_steps", steps.to_string(), steps as f64 * group, steps as f64),
+        None => ("epochs", arguments.epochs.to_string(), arguments.epochs * batches, arguments.epochs * updates),
+    };
+    let fault =
+        |field: &str, value: String, wanted: String| Err(TrainError::Argument { field: field.into(), value, wanted });
+    if all_batches > LONGEST_RUN {
+        let wanted = format!("small enough for at most {LONGEST_RUN:.0} micro-batches; it asks for {all_batches:.0}");
+        return fault(field, value, wanted);
+    }
+    if all_updates / arguments.log_every as f64 > MOST_MOMENTS {
+        let wanted = format!("large enough for at most {MOST_MOMENTS:.0} rows of the log in {all_updates:.0} updates");
+        return fault("log_every", arguments.log_every.to_string(), wanted);
+    }
+    if let Evaluate::Steps(steps) = arguments.evaluate
+        && all_updates / steps as f64 > MOST_MOMENTS
+    {
+        let wanted = format!("large enough for at most {MOST_MOMENTS:.0} evaluations in {all_updates:.0} updates");
+        return fault("evaluate", steps.to_string(), wanted);
+    }
+    Ok(())
+}
+
+/// The batches of each epoch.
+struct Drawn {
+    /// The first epochs; the others are as the last of these.
+    epochs: Vec<DrawnEpoch>,
+}
+
+/// The batches of one epoch that are used.
+struct DrawnEpoch {
+    batches: u64,
+    /// Those with one row, ascending.
+    single_rows: SingleRows,
+}
+
+/// Batches with one row.
+enum SingleRows {
+    None,
+    All,
+    Some(Vec<u64>),
+}
+
+impl DrawnEpoch {
+    fn has_single_row(&self, batch: u64) -> bool {
+        match &self.single_rows {
+            SingleRows::None => false,
+            SingleRows::All => true,
+            SingleRows::Some(batches) => batches.binary_search(&batch).is_ok(),
+        }
+    }
+}
+
+impl Drawn {
+    /// Of rows whose texts are all distinct: full batches, and one of what is left.
+    fn of_distinct(rows: usize, arguments: &Arguments, plan: &Plan) -> Self {
+        let batches = plan.batches_per_epoch;
+        let single_rows = match arguments.batch_size {
+            1 => SingleRows::All,
+            size if !arguments.drop_last && rows % size == 1 => SingleRows::Some(vec![batches - 1]),
+            _ => SingleRows::None,
+        };
+        Self { epochs: vec![DrawnEpoch { batches, single_rows }] }
+    }
+
+    fn of(source: &dyn Source, arguments: &Arguments, plan: &Plan) -> Result<Self, TrainError> {
+        let keys = source.text_keys();
+        let distinct = keys.iter().max().is_none_or(|last| *last as usize + 1 == keys.len());
+        if arguments.batch_sampler == BatchSampler::Shuffle || distinct {
+            return Ok(Self::of_distinct(source.len(), arguments, plan));
+        }
+        let sampler = arguments.sampler();
+        // In the order of the data set every epoch is the same.
+        let most = if sampler.dataset_order { 1 } else { (DRAWN_ROWS / source.len()).max(1) as u64 };
+        let epochs = (0..plan.epochs.min(most)).map(|epoch| {
+            let sizes: Vec<usize> = sampler.epoch(source, epoch).map(|rows| rows.len()).collect();
+            let batches = plan.pace.used(sizes.len() as u64);
+            if batches == 0 {
+                return Err(TrainError::no_batch(source.len(), arguments));
+            }
+            let single = sizes.iter().take(batches as usize).enumerate().filter(|(_, size)| **size == 1);
+            let single_rows = SingleRows::Some(single.map(|(batch, _)| batch as u64).collect());
+            Ok(DrawnEpoch { batches, single_rows })
+        });
+        Ok(Self { epochs: epochs.collect::<Result<_, _>>()? })
+    }
+
+    fn epoch(&self, epoch: u64) -> &DrawnEpoch {
+        &self.epochs[(epoch as usize).min(self.epochs.len() - 1)]
     }
 }
 
@@ -301,6 +437,32 @@ mod tests {
             let plan = Plan::new(40, &Arguments { reproduce, ..arguments.clone() }).unwrap();
             assert_eq!(plan.updates, 3, "{reproduce:?}: each epoch of 5 micro-batches is one update");
         }
+    }
+
+    #[test]
+    fn batches_of_one_row_are_counted() {
+        let of = |rows, batch_size, drop_last| {
+            let arguments = Arguments { batch_size, drop_last, epochs: 3.0, ..Arguments::default() };
+            Plan::new(rows, &arguments).unwrap().single_row_batches
+        };
+        assert_eq!(
+            [of(17, 8, false), of(17, 8, true), of(16, 8, false), of(5, 1, true), of(1, 8, false)],
+            [3, 0, 0, 15, 3]
+        );
+    }
+
+    #[test]
+    fn a_run_without_end_is_refused_before_it_is_planned() {
+        let fault = |arguments: Arguments| Plan::new(100, &arguments).unwrap_err().to_string();
+        let epochs = fault(Arguments { epochs: 1e9, ..Arguments::default() });
+        assert!(epochs.contains("`epochs` is 1000000000") && epochs.contains("13000000000"), "{epochs}");
+        let steps = fault(Arguments { max_steps: Some(u64::MAX), ..Arguments::default() });
+        assert!(steps.contains("`max_steps`"), "{steps}");
+        let log = fault(Arguments { max_steps: Some(100_000_000), log_every: 1, ..Arguments::default() });
+        assert!(log.contains("`log_every`"), "{log}");
+        let arguments =
+            Arguments { max_steps: Some(100_000_000), evaluate: Evaluate::Steps(1), ..Arguments::default() };
+        assert!(fault(arguments).contains("`evaluate`"));
     }
 
     #[test]

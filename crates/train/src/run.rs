@@ -32,6 +32,8 @@ pub struct Run<'a, T> {
     pub loss: &'a dyn Loss,
     /// All settings.
     pub arguments: &'a Arguments,
+    /// The fingerprint of the model before its training, if it is known: a run goes on from the same model only.
+    pub base: Option<&'a str>,
     /// Where checkpoints and `record.jsonl` go. Without it nothing is written.
     pub folder: Option<&'a Path>,
     /// Whether to go on from the newest checkpoint of the folder, if it has one.
@@ -63,9 +65,9 @@ where
     /// # Errors
     /// See [`TrainError`]; the model then has the parameters of the last update, unless a checkpoint could not be loaded.
     pub fn train<M: Trainable>(&self, model: &mut M, observer: &mut dyn Observer<M>) -> Result<Outcome, TrainError> {
-        let plan = Plan::new(self.source.len(), self.arguments)?;
+        let plan = Plan::of(self.source, self.arguments)?;
         let summary = self.loss.describe();
-        self.loss.needs().check(&summary.name, self.source.columns(), self.source.has_labels())?;
+        self.loss.needs().check(summary.recipe_name(), self.source.columns(), self.source.has_labels())?;
 
         let mut training = Training::begin(self, &plan, model, observer)?;
         training.tell(&Event::Started { plan: &plan });
@@ -450,6 +452,7 @@ fn identity<T, M: Trainable>(run: &Run<'_, T>, model: &M) -> Identity {
         rows: run.source.len(),
         columns: run.source.columns().to_vec(),
         model: format!("{} tensors of {} numbers", tensors.len(), model.parameters().len()),
+        base: run.base.map(String::from),
     }
 }
 

@@ -118,7 +118,7 @@ fn train(
     };
     let loss = loss.build(64, arguments.seed).unwrap();
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
-    let run = Run { pool: &pool, source: pairs, tokenize, loss: loss.as_ref(), arguments, folder, resume };
+    let run = Run { pool: &pool, source: pairs, tokenize, loss: loss.as_ref(), arguments, base: None, folder, resume };
     match run.train(model, reader).unwrap() {
         Outcome::Finished(record) => Some(record),
         Outcome::Interrupted { .. } => None,
@@ -356,6 +356,7 @@ fn the_batches_of_version_3_0_1() {
         tokenize,
         loss: loss.as_ref(),
         arguments: &arguments,
+        base: None,
         folder: None,
         resume: false,
     };

@@ -2,7 +2,8 @@
 
 mod toy;
 
-use maana_train::{Arguments, Evaluate, Outcome, TrainError, TrainingRecord, Version};
+use maana_kernels::Pool;
+use maana_train::{Arguments, Evaluate, Outcome, Run, TrainError, TrainingRecord, Version};
 use std::path::Path;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless};
 
@@ -215,6 +216,43 @@ fn other_data_or_settings_are_refused_by_name() {
     let allowed = Arguments { save_total_limit: Some(5), save_every: Some(3), ..arguments };
     let mut notebook = Notebook { stop_after: Some(0), ..Notebook::default() };
     run(&mut Toy::new(), &mut notebook, &allowed, Some(folder.path()), true).unwrap();
+}
+
+#[test]
+fn a_run_goes_on_from_the_same_base_alone() {
+    let (pool, loss, table, arguments) = (Pool::new(1), toy::loss(), Table::pairs(30), settings()[0].clone());
+    // The run begins with the first base and is broken off; older runs have none.
+    for (begun, asked, goes_on) in [
+        (None, "aaaaaaaaaaaaaaaa", true),
+        (Some("aaaaaaaaaaaaaaaa"), "aaaaaaaaaaaaaaaa", true),
+        (Some("aaaaaaaaaaaaaaaa"), "bbbbbbbbbbbbbbbb", false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let call = |base, resume| {
+            let run = Run {
+                pool: &pool,
+                source: &table,
+                tokenize: toy::tokenize,
+                loss: loss.as_ref(),
+                arguments: &arguments,
+                base,
+                folder: Some(folder.path()),
+                resume,
+            };
+            run.train(&mut Toy::new(), &mut Notebook { stop_after: Some(10), ..Notebook::default() })
+        };
+        call(begun, false).unwrap();
+        match call(Some(asked), true) {
+            Ok(_) => assert!(goes_on),
+            Err(fault) => {
+                let fault = fault.to_string();
+                assert!(
+                    !goes_on && fault.contains("the base model has changed") && fault.contains("bbbbbbbbbbbb…"),
+                    "{fault}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

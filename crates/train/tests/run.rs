@@ -45,6 +45,42 @@ fn a_run_does_what_its_plan_says_and_the_loss_falls() {
     }
 }
 
+/// Four rows that fill a batch of 4, and others that share a text with each other, so that a batch takes one of them.
+fn repeating(rows: usize) -> Table {
+    let text = |number: usize| format!("w{} w{}", number % toy::WORDS, number / toy::WORDS + 1);
+    let distinct = (0..4).map(|row| vec![text(2 * row), text(2 * row + 1)]);
+    let alike = (0..rows).map(|row| vec![text(8 + row), "w3".to_string()]);
+    Table::new(distinct.chain(alike).collect())
+}
+
+#[test]
+fn a_plan_of_repeating_texts_counts_the_batches_that_are_drawn() {
+    for (reproduce, drop_last) in [(None, true), (None, false), (Some(Version::V3_0_1), true)] {
+        let arguments = Arguments { drop_last, gradient_accumulation_steps: 1, ..arguments(reproduce) };
+        let table = repeating(20);
+        let plan = Plan::of(&table, &arguments).unwrap();
+        let mut notebook = Notebook::default();
+        let record = finished(run_on(&table, &mut Toy::new(), &mut notebook, &arguments, None, false));
+        assert_eq!((plan.updates, plan.micro_batches), (record.steps, notebook.micro_steps), "drop_last {drop_last}");
+        // The schedule counts as the reference's, which announces rows ÷ batch size.
+        assert_eq!(plan.scheduled_updates, 18);
+        assert_eq!(plan.updates < 18, drop_last);
+        assert_eq!(Plan::new(24, &arguments).unwrap().updates, 18);
+    }
+}
+
+#[test]
+fn texts_that_repeat_too_often_for_any_batch_are_an_error_that_says_so() {
+    let table = Table::new((0..10).map(|row| vec![format!("w{row}"), "w30".to_string()]).collect());
+    let arguments = Arguments { drop_last: true, ..arguments(None) };
+    let fault = Plan::of(&table, &arguments).unwrap_err().to_string();
+    assert!(fault.contains("10 rows repeat so often") && fault.contains("batch_sampler"), "{fault}");
+    assert!(!fault.contains("do not fill"), "{fault}");
+    // Each batch has one row, and there are as many as are announced: the others are left out.
+    let plan = Plan::of(&table, &Arguments { drop_last: false, ..arguments }).unwrap();
+    assert_eq!((plan.micro_batches, plan.single_row_batches), (9, 9));
+}
+
 #[test]
 fn the_best_parameters_come_back_at_the_end() {
     for (metric, scores, best) in [
@@ -162,6 +198,8 @@ fn what_the_data_lack_is_said_before_anything_is_made() {
     let fault =
         run_on(&single, &mut Toy::new(), &mut Notebook::default(), &arguments(None), Some(&out), false).unwrap_err();
     assert!(matches!(&fault, TrainError::Columns { .. }), "{fault}");
+    // The name that the recipe has, not that of what modifies it.
+    assert!(fault.to_string().starts_with("the loss `multiple_negatives_ranking` needs"), "{fault}");
     assert!(!out.exists());
 }
 
@@ -253,6 +291,7 @@ fn threads_change_no_bit() {
             tokenize,
             loss: loss.as_ref(),
             arguments: &arguments,
+            base: None,
             folder: None,
             resume: false,
         };

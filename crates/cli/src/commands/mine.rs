@@ -2,9 +2,10 @@
 
 use crate::precision::PrecisionArgument;
 use crate::terminal::{self, is_jsonl, tab_cell, write_lines};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use maana::kernels::{Matrix, Pool};
 use maana::model::{Embedder, Encoder, Purpose, Role};
+use maana::roles;
 use maana::texts::{Columns, Texts};
 use maana::vectors::pairs::{
     Bitext, HardNegatives, Mining, Sampling, bitext, dedupe, hard_negatives, paraphrase_mining,
@@ -174,8 +175,9 @@ impl Dedupe {
 /// Find for each pair texts that are near to the anchor and no answer to it, to train on.
 #[derive(clap::Args)]
 #[command(after_help = "\
-FILE has pairs; candidates are the positives of all pairs, or the texts of --corpus. The options are those of Sentence \
-Transformers' mine_hard_negatives.
+FILE has pairs: a query and its document, in columns that count by their place, as in training: the first is the query. \
+Candidates are the documents of all pairs, and the texts of --corpus. The options are those of Sentence Transformers' \
+mine_hard_negatives. Rows are written with the columns anchor (the query), positive (the document) and negative.
 
 Example:
   maana hard-negatives pairs.jsonl --model MODEL --relative-margin 0.05 --output triplets.jsonl")]
@@ -185,12 +187,12 @@ pub(crate) struct HardNegativesCommand {
     /// A folder, a name on the hub, or name@revision
     #[arg(long, value_name = "MODEL")]
     model: String,
-    /// The column with the anchors, which are looked for as queries
-    #[arg(long, value_name = "NAME", default_value = "anchor")]
-    anchor: String,
-    /// The column with the positives, which are looked for among
-    #[arg(long, value_name = "NAME", default_value = "positive")]
-    positive: String,
+    /// The column with the queries [default: of `anchor` and `positive`, else of two columns of texts, the first]
+    #[arg(long, value_name = "NAME")]
+    anchor: Option<String>,
+    /// The column with their documents [default: the second of these]
+    #[arg(long, value_name = "NAME")]
+    positive: Option<String>,
     /// Further texts to choose negatives from
     #[arg(long, value_name = "FILE")]
     corpus: Option<PathBuf>,
@@ -233,8 +235,13 @@ pub(crate) struct HardNegativesCommand {
 
 impl HardNegativesCommand {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
-        let columns = Columns { text: Some(self.anchor.clone()), header: None };
-        let pairs = maana::texts::read(&self.file, &columns, &[&self.positive])?;
+        let present = maana::data::record_columns(&self.file, None)?;
+        let path = self.file.display().to_string();
+        let (query, document) = roles::pair(&path, &present, self.anchor.as_deref(), self.positive.as_deref())
+            .context("name the queries' column with --anchor and the documents' with --positive")?;
+        tell!("columns by their place: query = `{query}`, document = `{document}`");
+        let columns = Columns { text: Some(query), header: None };
+        let pairs = maana::texts::read(&self.file, &columns, &[&document])?;
         let (mut queries, mut answers) = (Distinct::default(), Distinct::default());
         let mut positives: Vec<Vec<usize>> = Vec::new();
         for (anchor, positive) in pairs.texts.into_iter().zip(pairs.fields) {

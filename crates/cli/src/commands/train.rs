@@ -85,8 +85,10 @@ pub(super) fn run(
     display.clear();
     match ended {
         Finetuned::Finished { model, facts } => {
-            say!("\nbefore\n{}", maana::evaluate::table(&facts.before))?;
-            say!("after\n{}", maana::evaluate::table(&facts.after))?;
+            if !facts.after.is_empty() {
+                say!("\nbefore\n{}", maana::evaluate::table(&facts.before))?;
+                say!("after\n{}", maana::evaluate::table(&facts.after))?;
+            }
             if let Some(times) = facts.record.times.told() {
                 say!("time    {times}")?;
             }
@@ -109,9 +111,13 @@ fn print_plan(prepared: &Prepared, pool: &Pool) -> Result<()> {
     say!("{}", prepared.located().to_toml())?;
     say!("# The plan")?;
     say!("rows          {}", plan.rows)?;
-    say!("columns       {}", prepared.source().columns().join(", "))?;
+    say!("columns       {}", maana::roles::told(prepared.roles(), prepared.source().columns()))?;
     say!("micro-batches {} an epoch, {} in all", plan.batches_per_epoch, plan.micro_batches)?;
-    say!("updates       {}", plan.updates)?;
+    let scheduled = match plan.scheduled_updates {
+        scheduled if scheduled == plan.updates => String::new(),
+        scheduled => format!(" (the schedule counts with {scheduled})"),
+    };
+    say!("updates       {}{scheduled}", plan.updates)?;
     say!("warmup        {}", plan.warmup_updates)?;
     let dims: Vec<String> = prepared.dims().iter().map(ToString::to_string).collect();
     for (name, queries, documents) in prepared.sets() {
@@ -123,6 +129,7 @@ fn print_plan(prepared: &Prepared, pool: &Pool) -> Result<()> {
     };
     say!("evaluations   step → epoch: {}", moments(&plan.evaluations))?;
     say!("log rows      step → epoch: {}", moments(&plan.log_rows))?;
+    print_first_rows(prepared)?;
     let estimate = prepared.estimate(pool)?;
     say!("tokens        {:.1} a row, {:.0} a second", estimate.tokens_per_row, estimate.tokens_per_second)?;
     say!(
@@ -137,5 +144,26 @@ fn print_plan(prepared: &Prepared, pool: &Pool) -> Result<()> {
         estimate.parameter_bytes as f64 / 1e9,
         estimate.activation_bytes as f64 / 1e9
     )?;
+    Ok(())
+}
+
+/// Prints the first rows as the loss takes them: the texts by their roles, and how many tokens of each are read.
+fn print_first_rows(prepared: &Prepared) -> Result<()> {
+    const ROWS: usize = 3;
+    const LETTERS: usize = 100;
+    let width = prepared.roles().iter().map(String::len).max().unwrap_or(0).max("label".len());
+    for (number, row) in prepared.first_rows(ROWS)?.iter().enumerate() {
+        let mut head = format!("row {}", number + 1);
+        for ((role, text), tokens) in prepared.roles().iter().zip(&row.texts).zip(&row.tokens) {
+            let plain: String =
+                text.chars().take(LETTERS).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+            let more = if text.chars().nth(LETTERS).is_some() { "…" } else { "" };
+            say!("{head:<13} {role:<width$}  {tokens:>4} tokens  {plain}{more}")?;
+            head.clear();
+        }
+        if let Some(label) = row.label {
+            say!("{head:<13} {:<width$}  {label}", "label")?;
+        }
+    }
     Ok(())
 }

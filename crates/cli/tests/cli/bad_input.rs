@@ -132,7 +132,7 @@ fn recipes() {
     says(&set("loss.n_dims_per_step=9"), &["[loss]", "`n_dims_per_step` is 9", "from 1 to 4"]);
     says(&set("model.max_seq_length=1"), &["[model]", "max_seq_length 1", "or more"]);
     says(&set("training.reproduce=3.0"), &["training.reproduce=3.0", "expected a string"]);
-    says(&set("training.reproduce=\"6.2\""), &["6.2", "3.0.1"]);
+    says(&set("training.reproduce=\"6.3\""), &["6.3", "6.2", "3.0.1"]);
     says(&set("training.learning_rat=1"), &["learning_rat", "learning_rate"]);
     says(&set("training.keep_best=dim_64_ndcg"), &["dim_64_ndcg", "dim_64_cosine_ndcg@10"]);
     says(&set("data.columns=[\"positiv\",\"anchor\"]"), &["pairs.jsonl", "positiv", "positive"]);

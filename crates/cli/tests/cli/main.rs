@@ -9,4 +9,5 @@ mod precision;
 mod serve;
 mod support;
 mod tasks;
+mod training;
 mod using;

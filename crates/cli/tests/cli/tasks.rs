@@ -107,11 +107,31 @@ fn hard_negatives_are_rows_to_train_on() {
     let model = golden("tiny-bert").display().to_string();
     let (pairs, out) =
         (bench.path("pairs.jsonl").display().to_string(), bench.path("triplets.jsonl").display().to_string());
-    succeed(&mut command(&["hard-negatives", &pairs, "--model", &model, "--negatives", "2", "--output", &out]));
+    let mined = command(&["hard-negatives", &pairs, "--model", &model, "--negatives", "2", "--output", &out]).output();
+    let mined = mined.unwrap();
+    assert!(mined.status.success(), "{}", text(&mined.stderr));
+    // The pairs are written as `maana synthesize` writes them: the query first, whatever it is called.
+    assert!(text(&mined.stderr).contains("query = `positive`, document = `anchor`"), "{}", text(&mined.stderr));
+    let given = std::fs::read_to_string(&pairs).unwrap();
+    let given: Vec<Value> = given.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let rows = std::fs::read_to_string(&out).unwrap();
     let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(rows.len() > 10);
-    assert!(rows.iter().all(|row| row["negative"] != row["positive"] && row["anchor"].is_string()));
+    assert!(rows.iter().all(|row| row["negative"] != row["positive"]));
+    let is_pair =
+        |row: &Value| given.iter().any(|pair| pair["positive"] == row["anchor"] && pair["anchor"] == row["positive"]);
+    assert!(rows.iter().all(is_pair), "{rows:?}");
+    assert!(rows.iter().all(|row| given.iter().any(|pair| pair["anchor"] == row["negative"])), "{rows:?}");
+    // Named columns are taken as they are named.
+    let named = ["--anchor", "anchor", "--positive", "positive", "--output", &out];
+    succeed(command(&["hard-negatives", &pairs, "--model", &model]).args(named));
+    let rows = std::fs::read_to_string(&out).unwrap();
+    let row: Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
+    assert!(given.iter().any(|pair| pair["anchor"] == row["anchor"] && pair["positive"] == row["positive"]));
+    bench.write("three.jsonl", "{\"a\": \"x\", \"b\": \"y\", \"c\": \"z\"}\n");
+    let three = bench.path("three.jsonl").display().to_string();
+    let error = fail(&mut command(&["hard-negatives", &three, "--model", &model, "--output", &out]), 1);
+    assert!(error.contains("three.jsonl") && error.contains("a, b, c") && error.contains("--anchor"), "{error}");
     let error =
         fail(&mut command(&["hard-negatives", &pairs, "--model", &model, "--max-score", "-2", "--output", &out]), 1);
     assert!(error.contains("no pair has a negative"), "{error}");

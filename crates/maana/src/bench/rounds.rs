@@ -82,6 +82,7 @@ pub fn train_rounds(
         tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
         loss: loss.as_ref(),
         arguments: &arguments,
+        base: None,
         folder: None,
         resume: false,
     };

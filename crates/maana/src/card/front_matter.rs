@@ -20,8 +20,8 @@ pub(super) fn front_matter(facts: &CardFacts) -> String {
     let losses: Vec<String> = facts.loss.classes.iter().map(|class| format!("loss:{class}")).collect();
     let tags = ["sentence-transformers", "sentence-similarity", "feature-extraction", "generated_from_trainer", &size];
     list(&mut out, "tags", tags.into_iter().chain(losses.iter().map(String::as_str)));
-    if let Some(base) = facts.base_model.as_ref().filter(|base| base.on_hub) {
-        let _ = writeln!(out, "base_model: {}", yaml(&base.name));
+    if let Some(id) = facts.base_model.as_ref().and_then(|base| base.hub_id.as_ref()) {
+        let _ = writeln!(out, "base_model: {}", yaml(id));
     }
     let metrics = facts.after.first().map_or(&[][..], |scores| &scores.values);
     list(&mut out, "metrics", metrics.iter().map(|(key, _)| key.as_str()));

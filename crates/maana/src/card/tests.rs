@@ -109,7 +109,7 @@ pub(crate) fn facts() -> CardFacts {
         base_model: Some(BaseModel {
             name: "BAAI/bge-base-en-v1.5".into(),
             revision: Some("a5beb1e3e68b9ab74eb54cfd186867f64f240e1a".into()),
-            on_hub: true,
+            hub_id: Some("BAAI/bge-base-en-v1.5".into()),
         }),
         model: ModelSummary {
             model_type: "bert".into(),
@@ -206,7 +206,7 @@ pub(crate) fn hostile() -> CardFacts {
     facts.hub_id = Some(bad());
     facts.languages = vec![bad()];
     facts.licence = Some(bad());
-    facts.base_model = Some(BaseModel { name: bad(), revision: Some(bad()), on_hub: true });
+    facts.base_model = Some(BaseModel { name: bad(), revision: Some(bad()), hub_id: Some(bad()) });
     facts.data[0].name = Some(bad());
     facts.data[0].columns[0].name = bad();
     facts.data[0].samples = vec![vec![bad(), bad()], vec![bad()]];
@@ -400,4 +400,16 @@ fn a_long_log_is_folded() {
     let more: Vec<LogRow> = more.collect();
     facts.record.rows.extend(more);
     assert!(render(&facts).contains("### Training Logs\n\n<details><summary>Click to expand</summary>\n\n| "));
+}
+
+#[test]
+fn a_base_that_is_not_on_the_hub_is_named_with_what_it_was_made_from() {
+    let base =
+        |hub_id: Option<&str>| BaseModel { name: "Mine".into(), hub_id: hub_id.map(String::from), revision: None };
+    let card = render(&CardFacts { base_model: Some(base(Some("BAAI/bge-base-en-v1.5"))), ..facts() });
+    assert!(card.contains("\nbase_model: BAAI/bge-base-en-v1.5\n"), "{card}");
+    let line = "- **Base model:** <code>Mine</code>, made from [BAAI/bge-base-en-v1.5](https://huggingface.co/BAAI/bge-base-en-v1.5)\n";
+    assert!(card.contains(line), "{card}");
+    let card = render(&CardFacts { base_model: Some(base(None)), ..facts() });
+    assert!(card.contains("- **Base model:** <code>Mine</code>\n") && !card.contains("base_model:"), "{card}");
 }

@@ -1,7 +1,8 @@
 //! What the card and the report tell, gathered from recipe, data, model and run.
 
+use super::base::base_model;
 use super::{FinetuneError, Prepared};
-use crate::card::{BaseModel, CardFacts, Hardware, LossFacts, WidgetExample};
+use crate::card::{CardFacts, Hardware, LossFacts, WidgetExample};
 use maana_data::{DataSummary, Source};
 use maana_eval::Scores;
 use maana_kernels::Pool;
@@ -30,17 +31,13 @@ pub(super) fn gather(
     let hyperparameters = hyperparameters(&recipe.training);
     let defaults = self::hyperparameters(&Arguments::default());
     let changed = hyperparameters.iter().filter(|setting| !defaults.contains(setting)).cloned().collect();
-    let base_name = prepared.resolved.name.clone();
+    let base = base_model(&prepared.resolved);
     Ok(CardFacts {
-        name: recipe.card.name.clone().unwrap_or_else(|| title(&recipe.model.base)),
+        name: recipe.card.name.clone().unwrap_or_else(|| title(&base.name)),
         hub_id: recipe.card.hub_id.clone(),
         languages: recipe.card.language.clone(),
         licence: recipe.card.license.clone(),
-        base_model: Some(BaseModel {
-            on_hub: base_name.is_some(),
-            name: base_name.unwrap_or_else(|| recipe.model.base.clone()),
-            revision: prepared.resolved.revision.clone(),
-        }),
+        base_model: Some(base),
         model: model.summary(),
         data: vec![data],
         loss: loss_facts(&prepared.loss.describe()),
@@ -202,8 +199,7 @@ fn whole_or_number(value: f64) -> String {
 
 /// "BAAI/bge-base-en-v1.5" to "bge-base-en-v1.5, fine-tuned".
 fn title(base: &str) -> String {
-    let name = base.split('@').next().unwrap_or(base);
-    let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or(name);
+    let last = base.rsplit('/').next().unwrap_or(base);
     format!("{last}, fine-tuned")
 }
 
@@ -245,8 +241,8 @@ mod tests {
 
     #[test]
     fn titles_come_from_the_last_part_of_the_name() {
-        assert_eq!(title("BAAI/bge-base-en-v1.5@main"), "bge-base-en-v1.5, fine-tuned");
-        assert_eq!(title("models/mine/"), "mine, fine-tuned");
+        assert_eq!(title("BAAI/bge-base-en-v1.5"), "bge-base-en-v1.5, fine-tuned");
+        assert_eq!(title("mine"), "mine, fine-tuned");
     }
 
     #[test]

@@ -6,9 +6,17 @@ use crate::recipe::LocatedRecipe;
 use crate::report;
 use maana_eval::Scores;
 use maana_model::SentenceModel;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// The file that the process which trains holds locked.
+const LOCK: &str = "lock";
+
+/// Keeps other processes out of the folder of a run, until it is dropped or the process ends.
+pub(super) struct RunLock {
+    _file: Option<File>,
+}
 
 /// The folder of a run.
 pub struct RunFolder {
@@ -26,15 +34,18 @@ impl RunFolder {
         &self.path
     }
 
-    /// Makes the folder, or takes it up again if `resume`.
-    pub(super) fn begin(&self, located: &LocatedRecipe, resume: bool) -> Result<(), FinetuneError> {
+    /// Makes the folder, or takes it up again if `resume`. Other processes are kept out of it while the lock is held.
+    pub(super) fn begin(&self, located: &LocatedRecipe, resume: bool) -> Result<RunLock, FinetuneError> {
         let recipe = self.path.join("recipe.toml");
         let place = self.path.display();
         if self.path.exists() && !self.path.is_dir() {
             return Err(FinetuneError::Fit(format!("{place}: is a file; give a folder for the run")));
         }
-        let occupied = self.path.is_dir()
-            && std::fs::read_dir(&self.path).map_err(|source| self.io(&self.path, source))?.next().is_some();
+        let occupied = self.path.is_dir() && {
+            let entries = std::fs::read_dir(&self.path).map_err(|source| self.io(&self.path, source))?;
+            // A run that ended before it wrote its recipe leaves the lock alone.
+            entries.flatten().any(|entry| entry.file_name() != LOCK)
+        };
         if occupied && !recipe.exists() {
             let reason = "is there already and is not the folder of a run; choose another with --out";
             return Err(FinetuneError::Fit(format!("{place}: {reason}")));
@@ -49,7 +60,25 @@ impl RunFolder {
             )));
         }
         std::fs::create_dir_all(&self.path).map_err(|source| self.io(&self.path, source))?;
-        if occupied { Ok(()) } else { self.write("recipe.toml", located.to_toml().as_bytes()) }
+        let lock = self.lock()?;
+        if !occupied {
+            self.write("recipe.toml", located.to_toml().as_bytes())?;
+        }
+        Ok(lock)
+    }
+
+    fn lock(&self) -> Result<RunLock, FinetuneError> {
+        let path = self.path.join(LOCK);
+        let file = File::options().create(true).append(true).open(&path).map_err(|source| self.io(&path, source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunLock { _file: Some(file) }),
+            Err(TryLockError::WouldBlock) => Err(FinetuneError::Fit(format!(
+                "{}: another process trains in this folder; wait for its end, or choose another folder with --out",
+                self.path.display()
+            ))),
+            // A file system without locks.
+            Err(TryLockError::Error(_)) => Ok(RunLock { _file: None }),
+        }
     }
 
     /// Scores that were written earlier.

@@ -1,6 +1,6 @@
 //! Everything that can be wrong with a recipe is found here, before a long run: files, columns, dimensions, names of measures.
 
-use super::{Estimate, FinetuneError, estimate};
+use super::{Estimate, FinetuneError, estimate, notes};
 use crate::hub::{HubOptions, News, Resolved, Tell};
 use crate::recipe::LocatedRecipe;
 use maana_data::{Dataset, ReadOptions, RetrievalSet, Source};
@@ -19,9 +19,20 @@ pub struct Prepared {
     pub(super) model: SentenceModel,
     pub(super) resolved: Resolved,
     pub(super) source: Dataset,
+    roles: Vec<String>,
     pub(super) loss: Box<dyn Loss>,
     pub(super) measures: Measures,
     plan: Plan,
+}
+
+/// A row of the data as the loss takes it.
+pub struct FirstRow {
+    /// Its texts, in the order of their roles.
+    pub texts: Vec<String>,
+    /// Tokens of each text that the model reads; what is behind them is cut.
+    pub tokens: Vec<usize>,
+    /// Its label, if the data have labels.
+    pub label: Option<f32>,
 }
 
 /// What is measured, and how.
@@ -81,19 +92,42 @@ pub fn prepare(located: LocatedRecipe, pool: &Pool, tell: &mut Tell<'_>) -> Resu
     let dimension = model.dimension();
     let in_table = |error: TrainError| FinetuneError::Fit(format!("[loss] {error}"));
     let loss = recipe.loss.build(dimension, recipe.training.seed).map_err(in_table)?;
-    loss.needs().check(&loss.describe().name, source.columns(), source.has_labels())?;
+    loss.needs().check(loss.describe().recipe_name(), source.columns(), source.has_labels())?;
+    let roles = crate::roles::of_loss(recipe.loss.name, source.columns().len());
+    tell_roles(&roles, source.columns(), recipe.data.columns.is_some(), tell);
     let dims = measured_dims(&located, dimension)?;
-    let plan = Plan::new(source.len(), &recipe.training)?;
+    let plan = Plan::of(&source, &recipe.training)?;
     if precision == maana_kernels::Precision::F32 && maana_kernels::isa().has_bf16() && plan.updates >= LONG_RUN {
         let text = "this processor trains markedly faster in bf16: [training] precision = \"bf16\" in the recipe, \
                     or --set training.precision='\"bf16\"'";
         tell(News::Notice(text));
     }
+    let summary = loss.describe();
+    let compares_rows = source.columns().len() < loss.needs().columns_alone;
+    for text in notes::without_effect(&recipe.training, &plan, compares_rows.then(|| summary.recipe_name())) {
+        tell(News::Notice(&text));
+    }
     let primary = if recipe.training.reproduce == Some(Version::V3_0_1) { Primary::Map } else { Primary::Ndcg };
     let options = RetrievalOptions { primary, similarity: Some(model.settings().similarity), ..Default::default() };
     let measures = Measures { sets, dims, options };
     measures.check(&located)?;
-    Ok(Prepared { model, resolved: opened.resolved, source, loss, measures, plan, located })
+    Ok(Prepared { model, resolved: opened.resolved, source, roles, loss, measures, plan, located })
+}
+
+/// Tells the roles of the columns, and what in their names speaks against them.
+fn tell_roles(roles: &[String], columns: &[String], named: bool, tell: &mut Tell<'_>) {
+    use crate::roles;
+    let out_of_place = roles::out_of_place(columns);
+    let mut told = format!("columns by their place: {}", roles::told(roles, columns));
+    if named && out_of_place.is_some() {
+        told += "; the order of [data] columns counts, not their names";
+    }
+    tell(News::Notice(&told));
+    let doubts = [roles::ids_among(columns), out_of_place.filter(|_| !named)];
+    let list: Vec<String> = roles::better_order(columns).iter().map(|name| format!("{name:?}")).collect();
+    for doubt in doubts.into_iter().flatten() {
+        tell(News::Notice(&format!("{doubt}; if that is not meant, set [data] columns = [{}]", list.join(", "))));
+    }
 }
 
 fn measured_dims(located: &LocatedRecipe, dimension: usize) -> Result<Vec<usize>, FinetuneError> {
@@ -156,6 +190,26 @@ impl Prepared {
     /// The data to learn from.
     pub fn source(&self) -> &dyn Source {
         &self.source
+    }
+
+    /// The roles of the columns of the data, in their order.
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// The first rows of the data, each text with the number of its tokens as the model reads them.
+    ///
+    /// # Errors
+    /// If a row cannot be read or tokenised.
+    pub fn first_rows(&self, count: usize) -> Result<Vec<FirstRow>, FinetuneError> {
+        let row = |row: usize| {
+            let example = self.source.get(row)?;
+            let texts: Vec<&str> = example.texts.iter().map(String::as_str).collect();
+            let tokens = self.model.tokenize(&texts)?;
+            let tokens = (0..tokens.sequences()).map(|text| tokens.length(text)).collect();
+            Ok(FirstRow { texts: example.texts, tokens, label: example.label })
+        };
+        (0..count.min(self.source.len())).map(row).collect()
     }
 
     /// The model to start from.

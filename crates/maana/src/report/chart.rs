@@ -48,7 +48,7 @@ pub struct Series {
     pub name: String,
     /// Pairs (x, y); with [`Chart::x_names`], x is the number of the name.
     pub points: Vec<(f64, f64)>,
-    /// Whether the values stand beside the points, to three places: above those of the first series, below those of the others.
+    /// Whether the values stand next to the points, to three places: above the highest labelled series at that x, below the others.
     pub labelled: bool,
 }
 
@@ -223,14 +223,20 @@ impl Chart {
             }
             let _ = write!(out, "<circle class=\"hit\" cx=\"{left:.1}\" cy=\"{top:.1}\" r=\"8\"/></g>");
             if series.labelled {
-                let below = if index == 0 { -11.0 } else { 20.0 };
-                let (label, at) = (format!("{y:.3}"), top + below);
+                let (label, at) = (format!("{y:.3}"), top + if self.is_highest(index, x, y) { -11.0 } else { 20.0 });
                 let _ = write!(
                     out,
                     "<text class=\"value\" x=\"{left:.1}\" y=\"{at:.1}\" text-anchor=\"middle\">{label}</text>"
                 );
             }
         }
+    }
+
+    /// Whether no other labelled series is higher at this x; of equals the first is the highest.
+    fn is_highest(&self, index: usize, x: f64, y: f64) -> bool {
+        let others = self.series.iter().enumerate().filter(|(other, series)| *other != index && series.labelled);
+        let above = |other: usize, value: f64| value > y || (value == y && other < index);
+        !others.into_iter().any(|(other, series)| series.points.iter().any(|at| at.0 == x && above(other, at.1)))
     }
 
     /// The legend from `top` downwards, and the number of its rows.

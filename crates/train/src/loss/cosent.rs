@@ -39,7 +39,7 @@ impl Loss for CoSent {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=2, labels: true }
+        Needs { columns: 2..=2, labels: true, columns_alone: usize::MAX }
     }
 
     fn describe(&self) -> LossSummary {

@@ -24,7 +24,7 @@ impl Loss for CosineSimilarity {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=2, labels: true }
+        Needs { columns: 2..=2, labels: true, columns_alone: 2 }
     }
 
     fn describe(&self) -> LossSummary {

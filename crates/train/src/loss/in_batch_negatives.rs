@@ -45,7 +45,7 @@ impl Loss for InBatchNegatives {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=usize::MAX, labels: false }
+        Needs { columns: 2..=usize::MAX, labels: false, columns_alone: 3 }
     }
 
     fn describe(&self) -> LossSummary {

@@ -44,7 +44,7 @@ impl Loss for Triplet {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 3..=3, labels: false }
+        Needs { columns: 3..=3, labels: false, columns_alone: 3 }
     }
 
     fn describe(&self) -> LossSummary {

@@ -333,7 +333,8 @@ pub(crate) fn run_on(
     resume: bool,
 ) -> Result<Outcome, TrainError> {
     let (pool, loss) = (Pool::new(1), loss());
-    Run { pool: &pool, source, tokenize, loss: loss.as_ref(), arguments, folder, resume }.train(model, notebook)
+    Run { pool: &pool, source, tokenize, loss: loss.as_ref(), arguments, base: None, folder, resume }
+        .train(model, notebook)
 }
 
 /// Rows of the log without what depends on the clock.

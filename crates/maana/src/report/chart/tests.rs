@@ -118,3 +118,21 @@ fn names_can_stand_on_the_axis() {
     assert!(svg.contains("<title>64 · loss: 0.2</title>"));
     assert!(svg.contains(">0.100</text>"), "labels beside points have three places");
 }
+
+#[test]
+fn a_value_stands_on_the_outer_side_of_its_point() {
+    let series =
+        |name: &str, points: &[(f64, f64)]| Series { name: name.into(), points: points.to_vec(), labelled: true };
+    // At the first point training made things worse, at the second better; at the third both are alike.
+    let lines = [
+        series("after", &[(0.0, 0.3), (1.0, 0.9), (2.0, 0.5)]),
+        series("before", &[(0.0, 0.4), (1.0, 0.8), (2.0, 0.5)]),
+    ];
+    let chart = Chart { series: lines.into(), from_zero: true, ..chart(vec![]) };
+    let frame = chart.frame(Paint::Page);
+    let svg = chart.lines(Paint::Page);
+    let at = |y: f64, by: f64| format!("y=\"{:.1}\" text-anchor=\"middle\">{y:.3}</text>", frame.y(y) + by);
+    for (value, by) in [(0.3, 20.0), (0.4, -11.0), (0.9, -11.0), (0.8, 20.0), (0.5, -11.0), (0.5, 20.0)] {
+        assert!(svg.contains(&at(value, by)), "{value} {by}: {svg}");
+    }
+}

@@ -1,0 +1,174 @@
+//! What `maana train` says of a recipe and its data, and what it leaves behind.
+
+use crate::support::{Bench, command, fail, golden, succeed, text};
+
+#[test]
+fn a_card_names_a_local_base_without_its_path() {
+    let bench = Bench::new();
+    let shown = succeed(bench.train("run").args(["--set", "training.max_steps=1"]));
+    assert!(shown.contains("\nbefore\n") && shown.contains("\nafter\n"), "{shown}");
+    for file in ["README.md", "report.html"] {
+        let text = std::fs::read_to_string(bench.path("run/model").join(file)).unwrap();
+        let folder = golden("tiny-bert").display().to_string();
+        assert!(text.contains("tiny-bert") && !text.contains(&folder), "{file}: {text}");
+    }
+    let card = std::fs::read_to_string(bench.path("run/model/README.md")).unwrap();
+    assert!(card.contains("# tiny-bert, fine-tuned") && !card.contains("base_model:"), "{card}");
+}
+
+#[test]
+fn nothing_measured_is_nothing_printed() {
+    let bench = Bench::new();
+    let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
+    let recipe = recipe.replace("evaluate = \"epoch\"", "").replace("keep_best = \"eval_dim_16_cosine_ndcg@10\"", "");
+    bench.write("recipe.toml", recipe.split("[evaluation]").next().unwrap());
+    let shown = succeed(bench.train("run").args(["--set", "training.max_steps=1"]));
+    assert!(shown.contains("model   ") && !shown.contains("before") && !shown.contains("after"), "{shown}");
+}
+
+/// What a dry run prints, and what it notes on standard error.
+fn dry_run(bench: &Bench, settings: &[&str]) -> (String, String) {
+    let mut dry = bench.train("run");
+    settings.iter().for_each(|setting| {
+        dry.args(["--set", setting]);
+    });
+    let output = dry.arg("--dry-run").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_dry_run_shows_roles_and_rows_as_the_loss_takes_them() {
+    let bench = Bench::new();
+    let long = "neno ".repeat(500);
+    let rows = format!("{{\"positive\":\"swali\\tmoja\",\"anchor\":\"{long}\"}}\n").repeat(5);
+    bench.write("pairs.jsonl", &rows);
+    let (plan, notes) = dry_run(&bench, &["training.batch_sampler=shuffle"]);
+    assert!(plan.contains("\ncolumns       query = `positive`, document = `anchor`\n"), "{plan}");
+    assert!(notes.contains("query = `positive`, document = `anchor`; the order of [data] columns counts"), "{notes}");
+    let rows: Vec<&str> = plan.lines().filter(|line| line.contains(" tokens  ")).collect();
+    assert_eq!(rows.len(), 6, "{plan}");
+    assert!(rows[0].starts_with("row 1         query     ") && rows[0].ends_with("tokens  swali moja"), "{rows:?}");
+    assert!(rows[1].contains(" document   128 tokens  neno neno") && rows[1].ends_with('…'), "{rows:?}");
+}
+
+#[test]
+fn columns_that_look_misplaced_are_noted() {
+    let bench = Bench::new();
+    let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
+    bench.write(
+        "recipe.toml",
+        &recipe.replace("columns = [\"positive\", \"anchor\"]", "").replace("pairs.jsonl", "pairs.csv"),
+    );
+    let table = |header: &str, row: &dyn Fn(usize) -> String| {
+        let rows: String = (0..20).map(|number| row(number) + "\n").collect();
+        bench.write("pairs.csv", &format!("{header}\n{rows}"));
+    };
+    table("id,anchor,positive", &|number| format!("a{number},swali {number},jibu {number}"));
+    let (_, notes) = dry_run(&bench, &[]);
+    assert!(notes.contains("`id` looks like ids") && notes.contains("columns = [\"anchor\", \"positive\"]"), "{notes}");
+    assert!(notes.contains("`anchor` is number 2"), "{notes}");
+    table("anchor,negative,positive", &|number| format!("swali {number},sio {number},jibu {number}"));
+    let (_, notes) = dry_run(&bench, &[]);
+    assert!(notes.contains("`positive` is number 3") && !notes.contains("ids"), "{notes}");
+    table("anchor,positive,negative", &|number| format!("swali {number},jibu {number},sio {number}"));
+    let (_, notes) = dry_run(&bench, &[]);
+    assert!(notes.contains("negative = `negative`") && !notes.contains("is number"), "{notes}");
+}
+
+#[test]
+fn drop_last_without_duplicates_promises_what_can_be_made() {
+    let bench = Bench::new();
+    let settings = ["training.drop_last=true", "training.gradient_accumulation_steps=1", "training.reproduce=\"6.2\""];
+    // The same document in every row: no batch of 8 can be filled.
+    let rows: String = (0..100).map(|row| format!("{{\"positive\":\"swali {row}\",\"anchor\":\"jibu\"}}\n")).collect();
+    bench.write("pairs.jsonl", &rows);
+    let mut dry = bench.train("run");
+    settings.iter().for_each(|setting| {
+        dry.args(["--set", setting]);
+    });
+    let fault = fail(dry.arg("--dry-run"), 1);
+    assert!(fault.contains("repeat so often") && !fault.contains("100 rows do not fill"), "{fault}");
+    // Eight rows of their own: what can be drawn is promised and made.
+    let rows: String = (0..96)
+        .map(|row| format!("{{\"positive\":\"swali {row}\",\"anchor\":\"jibu {}\"}}\n", if row < 8 { row } else { 0 }))
+        .collect();
+    bench.write("pairs.jsonl", &rows);
+    let (plan, notes) = dry_run(&bench, &settings);
+    let updates = plan.lines().find(|line| line.starts_with("updates ")).unwrap();
+    assert!(updates.ends_with("(the schedule counts with 36)"), "{plan}");
+    let promised: usize = updates.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(promised > 0 && promised < 36 && notes.contains(&format!("{promised} of 36 updates")), "{notes}");
+    assert!(plan.contains("reproduce = \"6.2\""), "{plan}");
+}
+
+#[test]
+fn a_batch_of_one_row_is_noted() {
+    let bench = Bench::new();
+    let (_, notes) = dry_run(&bench, &["training.batch_size=1"]);
+    assert!(notes.contains("have one row, whose loss is 0") && notes.contains("multiple_negatives_ranking"), "{notes}");
+    let (_, notes) = dry_run(&bench, &[]);
+    assert!(!notes.contains("whose loss is 0"), "{notes}");
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused_and_those_without_effect_are_noted() {
+    let bench = Bench::new();
+    for (setting, field) in [
+        ("training.epochs=1e9", "`epochs`"),
+        ("training.learning_rate=0", "`learning_rate`"),
+        ("training.adam_epsilon=1e39", "`adam_epsilon`"),
+        ("loss.matryoshka_weights=[0,0,0,0]", "`matryoshka_weights`"),
+    ] {
+        let fault = fail(bench.train("run").args(["--dry-run", "--set", setting]), 1);
+        assert!(fault.contains(field), "{setting}: {fault}");
+    }
+    let (_, notes) = dry_run(&bench, &["training.warmup_steps=5000"]);
+    assert!(notes.contains("warmup of 5000 updates"), "{notes}");
+}
+
+#[test]
+fn a_run_does_not_go_on_from_another_base() {
+    let bench = Bench::new();
+    let base = bench.path("base");
+    std::fs::create_dir_all(base.join("1_Pooling")).unwrap();
+    for file in [
+        "config.json",
+        "model.safetensors",
+        "modules.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "1_Pooling/config.json",
+    ] {
+        std::fs::copy(golden("tiny-bert").join(file), base.join(file)).unwrap();
+    }
+    let setting = format!("model.base=\"{}\"", base.display());
+    let settings = ["--set", &setting, "--set", "training.epochs=1"];
+    succeed(bench.train("run").args(settings));
+    succeed(bench.train("run").args(settings).arg("--resume"));
+    let config = std::fs::read_to_string(base.join("config.json")).unwrap();
+    std::fs::write(base.join("config.json"), config.replace("\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": 1e-6"))
+        .unwrap();
+    let fault = fail(bench.train("run").args(settings).arg("--resume"), 1);
+    assert!(fault.contains("the base model has changed"), "{fault}");
+}
+
+#[test]
+fn a_second_process_is_kept_out_of_a_run() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("run")).unwrap();
+    let lock = std::fs::File::create(bench.path("run/lock")).unwrap();
+    lock.try_lock().unwrap();
+    for resume in [false, true] {
+        if resume {
+            std::fs::write(bench.path("run/recipe.toml"), "").unwrap();
+        }
+        let mut second = bench.train("run");
+        second.args(["--set", "training.max_steps=1"]).args(resume.then_some("--resume"));
+        let fault = fail(&mut second, 1);
+        assert!(fault.contains("another process trains in this folder"), "{fault}");
+    }
+    drop(lock);
+    std::fs::remove_file(bench.path("run/recipe.toml")).unwrap();
+    succeed(bench.train("run").args(["--set", "training.max_steps=1"]));
+}

@@ -1,0 +1,109 @@
+//! Settings that are accepted and cannot do what they are for, in sentences: told before a run begins.
+
+use maana_train::{Arguments, Evaluate, Plan, Schedule};
+
+/// Describes what of these settings has no effect in a run of this plan. `alone` names the loss, if it compares a row with the
+/// other rows of its batch only.
+pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, alone: Option<&str>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |text: String| notes.push(text);
+    if plan.updates < plan.scheduled_updates {
+        note(format!(
+            "texts repeat so often that {} of {} updates can be made with batches without duplicates; the learning rate \
+             ends above the end of its schedule",
+            plan.updates, plan.scheduled_updates
+        ));
+    }
+    if let Some(loss) = alone.filter(|_| plan.single_row_batches > 0) {
+        let remedy = if arguments.batch_size == 1 {
+            "set a larger batch_size, or give the data a column of negatives"
+        } else {
+            "drop_last = true leaves the last one of an epoch out"
+        };
+        note(format!(
+            "{} of {} micro-batches have one row, whose loss is 0: `{loss}` compares a row with the others of its batch; {remedy}",
+            plan.single_row_batches, plan.micro_batches
+        ));
+    }
+    let (ratio, steps) = (arguments.warmup_ratio > 0.0, arguments.warmup_steps > 0);
+    if arguments.schedule == Schedule::Constant && (ratio || steps) {
+        note("schedule = \"constant\" has no warmup; use \"constant_with_warmup\"".into());
+    } else if plan.warmup_updates >= plan.scheduled_updates {
+        note(format!(
+            "the warmup of {} updates is not shorter than the run of {}: the learning rate never reaches {}",
+            plan.warmup_updates, plan.scheduled_updates, arguments.learning_rate
+        ));
+    }
+    if ratio && steps {
+        note("warmup_ratio has no effect next to warmup_steps".into());
+    }
+    if arguments.adam_epsilon > 1.0 {
+        note(format!("adam_epsilon = {} makes every update next to nothing; 1e-8 is usual", arguments.adam_epsilon));
+    }
+    match arguments.evaluate {
+        Evaluate::Steps(steps) if steps > plan.updates => note(format!(
+            "evaluate = {steps}, but the run has {} updates: nothing is measured while it trains{}",
+            plan.updates,
+            if arguments.keep_best.is_some() { ", and keep_best has nothing to choose from" } else { "" }
+        )),
+        _ => {}
+    }
+    if let Some(every) = arguments.save_every.filter(|every| *every > plan.updates) {
+        note(format!("save_every = {every}, but the run has {} updates", plan.updates));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notes(rows: usize, alone: Option<&str>, arguments: Arguments) -> String {
+        let plan = Plan::new(rows, &arguments).unwrap();
+        without_effect(&arguments, &plan, alone).join("\n")
+    }
+
+    #[test]
+    fn settings_that_do_something_are_not_mentioned() {
+        let usual =
+            Arguments { warmup_ratio: 0.1, evaluate: Evaluate::Steps(5), save_every: Some(5), ..Arguments::default() };
+        assert_eq!(notes(80, Some("cosent"), usual), "");
+    }
+
+    #[test]
+    fn settings_without_effect_are_named() {
+        let cases = [
+            (
+                Arguments { warmup_steps: 300, ..Arguments::default() },
+                "warmup of 300 updates is not shorter than the run of 30",
+            ),
+            (Arguments { warmup_ratio: 1.0, ..Arguments::default() }, "never reaches 0.00005"),
+            (
+                Arguments { warmup_steps: 3, schedule: Schedule::Constant, ..Arguments::default() },
+                "constant_with_warmup",
+            ),
+            (Arguments { warmup_steps: 3, warmup_ratio: 0.5, ..Arguments::default() }, "warmup_ratio has no effect"),
+            (Arguments { adam_epsilon: 1e6, ..Arguments::default() }, "adam_epsilon = 1000000"),
+            (Arguments { evaluate: Evaluate::Steps(31), ..Arguments::default() }, "evaluate = 31, but the run has 30"),
+            (Arguments { save_every: Some(31), ..Arguments::default() }, "save_every = 31"),
+        ];
+        for (arguments, expected) in cases {
+            let found = notes(80, None, arguments);
+            assert!(found.contains(expected), "{expected}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_batch_of_one_row_teaches_nothing() {
+        let one = Arguments { batch_size: 1, ..Arguments::default() };
+        let found = notes(10, Some("multiple_negatives_ranking"), one.clone());
+        assert!(
+            found.contains("30 of 30 micro-batches have one row") && found.contains("larger batch_size"),
+            "{found}"
+        );
+        assert_eq!(notes(10, None, one), "", "hard negatives make a loss of their own");
+        let last = notes(17, Some("cosent"), Arguments::default());
+        assert!(last.contains("3 of 9 micro-batches") && last.contains("drop_last"), "{last}");
+        assert_eq!(notes(17, Some("cosent"), Arguments { drop_last: true, ..Arguments::default() }), "");
+    }
+}
