@@ -133,7 +133,8 @@ impl<'a, M: Trainable> Training<'a, M> {
     ) -> Result<Self, TrainError> {
         let identity = identity(run, model);
         let parameters = model.parameters().len();
-        let step = Step::new(model, run.arguments.batch_size.saturating_mul(run.source.columns().len()));
+        let rows = run.arguments.batch_size.min(run.source.len());
+        let step = Step::new(model, rows * run.source.columns().len());
         let mut training = Self {
             pool: run.pool,
             loss: run.loss,

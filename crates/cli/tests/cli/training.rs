@@ -123,6 +123,8 @@ fn settings_that_cannot_be_are_refused_and_those_without_effect_are_noted() {
         let fault = fail(bench.train("run").args(["--dry-run", "--set", setting]), 1);
         assert!(fault.contains(field), "{setting}: {fault}");
     }
+    // Memory is taken for the rows that there are.
+    succeed(bench.train("run").args(["--set", "training.batch_size=1000000000000", "--set", "training.max_steps=1"]));
     let (_, notes) = dry_run(&bench, &["training.warmup_steps=5000"]);
     assert!(notes.contains("warmup of 5000 updates"), "{notes}");
 }
