@@ -72,6 +72,22 @@ fn saving_what_was_read_gives_the_bytes_that_were_read() {
 }
 
 #[test]
+fn a_saved_configuration_names_a_model_and_no_path() {
+    let names = ["BAAI/bge-base-en-v1.5", "/home/asha/models/mine", "./mine", "C:\\models\\mine"];
+    for (name, kept) in names.into_iter().zip([true, false, false, false]) {
+        let source = changed(|folder| {
+            let mut config = read_json(&folder.join("config.json"));
+            config["_name_or_path"] = name.into();
+            std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+        });
+        let target = tempfile::tempdir().unwrap();
+        open(source.path()).save(&target.path().join("saved"), &[]).unwrap();
+        let saved = read_json(&target.path().join("saved/config.json"));
+        assert_eq!(saved.get("_name_or_path").is_some(), kept, "{name}: {saved}");
+    }
+}
+
+#[test]
 fn a_saved_model_replaces_an_older_one_but_nothing_else() {
     let target = tempfile::tempdir().unwrap();
     let saved = target.path().join("saved");

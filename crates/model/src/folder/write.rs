@@ -176,6 +176,13 @@ fn config_json(origin: &Origin, class: &str, dtype: Dtype) -> Value {
             config[key] = name.into();
         }
     }
+    // A path tells of the disk of whoever trained, and nothing to others.
+    let is_path = |name: &str| name.starts_with(['/', '.', '~', '\\']) || name.contains(":\\");
+    if let Some(fields) = config.as_object_mut()
+        && fields.get("_name_or_path").and_then(Value::as_str).is_some_and(is_path)
+    {
+        fields.remove("_name_or_path");
+    }
     config
 }
 
