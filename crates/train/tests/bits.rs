@@ -121,6 +121,7 @@ fn trained(rows: &[Value], loss: &LossArguments, schedule: Schedule) -> Vec<f32>
         tokenize,
         loss: loss.as_ref(),
         arguments: &arguments,
+        base: None,
         folder: None,
         resume: false,
     };

@@ -1,6 +1,6 @@
 //! What `maana train` says of a recipe and its data, and what it leaves behind.
 
-use crate::support::{Bench, command, fail, golden, succeed, text};
+use crate::support::{Bench, fail, golden, succeed, text};
 
 #[test]
 fn a_card_names_a_local_base_without_its_path() {
