@@ -96,7 +96,7 @@ impl SentenceModel {
                 format!("max_seq_length {tokens} exceeds the model's {longest} positions; use {longest} or less");
             return Err(ModelError::Request(reason));
         }
-        self.tokenizer.encode(&[""], tokens)?;
+        self.tokenizer.check_length(tokens)?;
         self.settings.max_seq_length = tokens;
         Ok(())
     }

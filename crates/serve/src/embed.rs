@@ -152,7 +152,7 @@ fn tokenize(model: &Model, inputs: Vec<Input>, prompt: &str, overlong: Overlong)
 
 fn told(error: &TextError) -> Fault {
     let kind = match error {
-        TextError::TooLong { .. } | TextError::NoToken { .. } => Kind::Invalid,
+        TextError::TooLong { .. } | TextError::NoToken { .. } | TextError::NoTokens { .. } => Kind::Invalid,
         _ => Kind::Tokenizer,
     };
     Fault::new(kind, error.to_string()).in_field("input")

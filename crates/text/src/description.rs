@@ -293,7 +293,9 @@ impl Description {
 
     fn next_id(&self) -> u64 {
         let vocabulary = match &self.json["model"]["vocab"] {
-            Value::Object(vocabulary) => vocabulary.values().filter_map(Value::as_u64).max().map_or(0, |id| id + 1),
+            Value::Object(vocabulary) => {
+                vocabulary.values().filter_map(Value::as_u64).max().map_or(0, |id| id.saturating_add(1))
+            }
             Value::Array(pieces) => pieces.len() as u64,
             _ => 0,
         };

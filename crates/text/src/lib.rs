@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod bound;
 mod description;
 mod tokenizer;
 

@@ -2,8 +2,11 @@
 //! Owns the reading of `tokenizer.json`. Does not know which model the ids are for.
 
 use crate::TokenBatch;
+use crate::bound::Cut;
 use crate::description::Description;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use tokenizers::{Encoding, TruncationDirection};
 
 /// What can be wrong with a tokenizer or with the texts given to it.
@@ -43,14 +46,25 @@ pub enum TextError {
         reason: String,
     },
     /// A text of more tokens than are read, where cutting it is not wanted.
-    #[error("text {index}: it has {tokens} tokens, and {max_length} are read; shorten it, or let it be cut")]
+    #[error(
+        "text {index}: it has {tokens} tokens{}, and {max_length} are read; shorten it, or let it be cut",
+        if *or_more { " or more" } else { "" }
+    )]
     TooLong {
         /// Which of the texts given, from 0.
         index: usize,
         /// Its tokens, the special ones included.
         tokens: usize,
+        /// Whether it may have more, as only a part of it was tokenised, which is too long already.
+        or_more: bool,
         /// Tokens allowed.
         max_length: usize,
+    },
+    /// A text of which the tokenizer makes no token, so that there is nothing to embed.
+    #[error("text {index}: the tokenizer makes no token of it, and puts no special tokens around it; leave it out")]
+    NoTokens {
+        /// Which of the texts given, from 0.
+        index: usize,
     },
     /// A token id that the vocabulary does not have.
     #[error("text {index}: there is no token {id}; ids go from 0 to {}", vocabulary - 1)]
@@ -103,6 +117,10 @@ pub struct Tokenizer {
     /// Special tokens before and behind every text.
     frame: [Vec<u32>; 2],
     vocabulary: usize,
+    /// One more than the greatest segment of a token.
+    segments: usize,
+    /// Where a part of a text has the same tokens as in the whole.
+    cut: Option<Cut>,
     bytes: Vec<u8>,
     adjustments: String,
     overlong: Overlong,
@@ -141,13 +159,18 @@ impl Tokenizer {
         let built = guarded(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(&rewritten).map_err(|error| error.to_string())?;
             inner.set_encode_special_tokens(description.split_special_tokens);
-            let frame = frame(&inner).map_err(|error| error.to_string())?;
-            let vocabulary = inner.get_vocab(true).values().map(|&id| id as usize + 1).max().unwrap_or(0);
-            Ok::<_, String>((inner, frame, vocabulary))
+            let (frame, segments) = frame(&inner).map_err(|error| error.to_string())?;
+            // Some descriptions are accepted, and fail with the first text.
+            let _ = inner.encode_fast("Habari 1.", false);
+            let vocabulary = inner.get_vocab(true);
+            let ids = vocabulary.values().chain(frame.iter().flatten());
+            let vocabulary = ids.map(|&id| id as usize + 1).max().unwrap_or(0);
+            Ok::<_, String>((inner, frame, vocabulary, segments))
         });
-        let (inner, frame, vocabulary) = built??;
+        let (inner, frame, vocabulary, segments) = built??;
+        let cut = Cut::of(&description.json);
         let Description { adjustments, overlong, max_length, .. } = description;
-        Ok(Self { inner, frame, vocabulary, bytes, adjustments, overlong, max_length })
+        Ok(Self { inner, frame, vocabulary, segments, cut, bytes, adjustments, overlong, max_length })
     }
 
     /// What is done with a text of too many tokens where nothing else is asked for: the folder says which end is left out.
@@ -178,8 +201,8 @@ impl Tokenizer {
         Ok(batch)
     }
 
-    /// Appends the token ids of a text, special tokens included, to the batch, and gives back how many tokens were left out.
-    /// Errors name the text by the number of sequences before it.
+    /// Appends the token ids of a text, special tokens included, to the batch, and returns how many tokens were left out. Of a
+    /// long text no more is tokenised than can matter; of the rest each byte counts as a token. Errors name the text by the number of sequences before it.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`], or a text of too many tokens that may not be cut.
@@ -190,9 +213,33 @@ impl Tokenizer {
         max_length: usize,
         overlong: Overlong,
     ) -> Result<usize, TextError> {
-        let index = batch.sequences();
-        let encoding = self.inner.encode_fast(text, false).map_err(encode_error(index))?;
-        self.append_encoding(batch, encoding, max_length, overlong)
+        self.check_length(max_length)?;
+        let (encoding, unread) = self.encode_enough(batch.sequences(), text, max_length - self.special(), overlong)?;
+        self.append_encoding(batch, encoding, unread, max_length, overlong)
+    }
+
+    /// The tokens of a text without special ones: all, or of a long text more than `read` at the end that is kept, and the bytes
+    /// that were not looked at.
+    fn encode_enough(
+        &self,
+        index: usize,
+        text: &str,
+        read: usize,
+        overlong: Overlong,
+    ) -> Result<(Encoding, usize), TextError> {
+        let encode = |part: &str| {
+            let encoding = in_text(index, || self.inner.encode_fast(part, false))?;
+            Ok((encoding, text.len() - part.len()))
+        };
+        let enough = |part: &str| match encode(part) {
+            Ok((encoding, unread)) => (encoding.len() > read).then_some(Ok((encoding, unread))),
+            Err(error) => Some(Err(error)),
+        };
+        let found = self.cut.and_then(|cut| match overlong {
+            Overlong::CutEnd | Overlong::Refuse => cut.beginnings(text, read).find_map(enough),
+            Overlong::CutBeginning => cut.ends(text, read).find_map(enough),
+        });
+        found.unwrap_or_else(|| encode(text))
     }
 
     /// As [`Tokenizer::append`], for a text that is token ids already, behind a prompt. Special tokens around the ids are taken
@@ -216,38 +263,43 @@ impl Tokenizer {
         let bare = ids.strip_prefix(&before[..]).and_then(|ids| ids.strip_suffix(&behind[..])).unwrap_or(ids);
         let mut tokens = Vec::with_capacity(bare.len());
         if !prompt.is_empty() {
-            let prompt = self.inner.encode_fast(prompt, false).map_err(encode_error(index))?;
+            let prompt = in_text(index, || self.inner.encode_fast(prompt, false))?;
             tokens.extend(prompt.get_ids().iter().map(|id| tokenizers::Token::new(*id, String::new(), (0, 0))));
         }
         tokens.extend(bare.iter().map(|id| tokenizers::Token::new(*id, String::new(), (0, 0))));
-        self.append_encoding(batch, Encoding::from_tokens(tokens, 0), max_length, overlong)
+        self.append_encoding(batch, Encoding::from_tokens(tokens, 0), 0, max_length, overlong)
     }
 
     fn append_encoding(
         &self,
         batch: &mut TokenBatch,
         mut encoding: Encoding,
+        unread: usize,
         max_length: usize,
         overlong: Overlong,
     ) -> Result<usize, TextError> {
         let index = batch.sequences();
+        self.check_length(max_length)?;
         let special = self.special();
-        if max_length <= special {
-            return Err(TextError::TooShort { max_length, special });
-        }
         let tokens = encoding.len();
         let left_out = tokens.saturating_sub(max_length - special);
         let direction = match overlong {
             Overlong::Refuse if left_out > 0 => {
-                return Err(TextError::TooLong { index, tokens: tokens + special, max_length });
+                let tokens = tokens + special;
+                return Err(TextError::TooLong { index, tokens, or_more: unread > 0, max_length });
             }
             Overlong::CutBeginning => TruncationDirection::Left,
             Overlong::CutEnd | Overlong::Refuse => TruncationDirection::Right,
         };
-        encoding.truncate(max_length - special, 0, direction);
-        let encoding = self.inner.post_process(encoding, None, true).map_err(encode_error(index))?;
+        let encoding = in_text(index, || {
+            encoding.truncate(max_length - special, 0, direction);
+            self.inner.post_process(encoding, None, true)
+        })?;
+        if encoding.is_empty() {
+            return Err(TextError::NoTokens { index });
+        }
         batch.push(encoding.get_ids(), encoding.get_type_ids());
-        Ok(left_out)
+        Ok(left_out + unread)
     }
 
     /// The tokens of a text as people look at them, uncut.
@@ -255,7 +307,7 @@ impl Tokenizer {
     /// # Errors
     /// If the text cannot be tokenised.
     pub fn explain(&self, text: &str, add_special_tokens: bool) -> Result<Vec<Token>, TextError> {
-        let encoding = self.inner.encode_char_offsets(text, add_special_tokens).map_err(encode_error(0))?;
+        let encoding = in_text(0, || self.inner.encode_char_offsets(text, add_special_tokens))?;
         let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
         bytes.push(text.len());
         let (names, ids) = (encoding.get_tokens(), encoding.get_ids());
@@ -279,7 +331,16 @@ impl Tokenizer {
         if let Some(&id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
             return Err(TextError::NoToken { index: 0, id, vocabulary: self.vocabulary });
         }
-        self.inner.decode(ids, skip_special_tokens).map_err(encode_error(0))
+        in_text(0, || self.inner.decode(ids, skip_special_tokens))
+    }
+
+    /// Checks that so many tokens leave room for a text.
+    ///
+    /// # Errors
+    /// If the special tokens alone are as many.
+    pub fn check_length(&self, max_length: usize) -> Result<(), TextError> {
+        let special = self.special();
+        if max_length <= special { Err(TextError::TooShort { max_length, special }) } else { Ok(()) }
     }
 
     /// How many special tokens are put around every text.
@@ -292,7 +353,7 @@ impl Tokenizer {
     /// # Errors
     /// If the prompt cannot be tokenised.
     pub fn prompt_length(&self, prompt: &str) -> Result<usize, TextError> {
-        let encoding = self.inner.encode_fast(prompt, true).map_err(encode_error(0))?;
+        let encoding = in_text(0, || self.inner.encode_fast(prompt, true))?;
         let ends_special = encoding.get_special_tokens_mask().last() == Some(&1);
         Ok(encoding.len() - usize::from(ends_special))
     }
@@ -302,19 +363,25 @@ impl Tokenizer {
         self.vocabulary
     }
 
+    /// One more than the greatest segment that a token is given.
+    pub fn segments(&self) -> usize {
+        self.segments
+    }
+
     /// The bytes of `tokenizer.json` as they were read.
     pub fn file_bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// What the tokenizer puts before and behind a text, seen around one that is a single token.
-fn frame(tokenizer: &tokenizers::Tokenizer) -> tokenizers::Result<[Vec<u32>; 2]> {
+/// What the tokenizer puts before and behind a text, seen around one that is a single token, and the number of segments.
+fn frame(tokenizer: &tokenizers::Tokenizer) -> tokenizers::Result<([Vec<u32>; 2], usize)> {
     let inside = Encoding::from_tokens(vec![tokenizers::Token::new(0, String::new(), (0, 0))], 0);
     let whole = tokenizer.post_process(inside, None, true)?;
     let place = whole.get_special_tokens_mask().iter().position(|special| *special == 0).unwrap_or(0);
     let ids = whole.get_ids();
-    Ok([ids[..place].to_vec(), ids[ids.len().min(place + 1)..].to_vec()])
+    let segments = whole.get_type_ids().iter().map(|segment| *segment as usize + 1).max().unwrap_or(1);
+    Ok(([ids[..place].to_vec(), ids[ids.len().min(place + 1)..].to_vec()], segments))
 }
 
 /// The bytes of a file. A directory or a device is refused, on which reading would fail obscurely or wait.
@@ -325,17 +392,38 @@ pub(crate) fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-/// Calls into the tokenizers crate, which panics on some descriptions and texts instead of returning an error.
+/// Calls into the tokenizers crate, which panics on some descriptions and texts instead of returning an error. Such a panic is
+/// not printed, as it is returned.
 fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).map_err(|panic| {
-        let message = panic.downcast_ref::<String>().cloned();
-        let message = message.or_else(|| panic.downcast_ref::<&str>().map(|message| (*message).to_owned()));
-        format!("the tokenizer failed on it: {}", message.as_deref().unwrap_or("no reason given"))
+    thread_local! {
+        static INSIDE: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let outer = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !INSIDE.get() {
+                outer(panic);
+            }
+        }));
+    });
+    INSIDE.set(true);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+    INSIDE.set(false);
+    result.map_err(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+        format!("the tokenizer failed on it: {}", message.unwrap_or("no reason given"))
     })
 }
 
-fn encode_error(index: usize) -> impl FnOnce(tokenizers::Error) -> TextError {
-    move |error| TextError::Encode { index, reason: error.to_string() }
+/// As [`guarded`], for a call that is about one text.
+fn in_text<T>(index: usize, call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, TextError> {
+    match guarded(call) {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(error)) => Err(TextError::Encode { index, reason: error.to_string() }),
+        Err(reason) => Err(TextError::Encode { index, reason }),
+    }
 }
 
 fn lowers_case(normalizer: &serde_json::Value) -> bool {
@@ -488,6 +576,67 @@ mod tests {
                 let expected: Vec<u32> = serde_json::from_value(ids.clone()).unwrap();
                 let ours = tokenizer.encode(&[text.as_str().unwrap()], 99).unwrap().ids;
                 assert_eq!(ours, expected, "{}: {text}", case["name"]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_without_tokens_is_an_error_for_that_text_alone() {
+        let mut description: serde_json::Value = serde_json::from_slice(tiny().file_bytes()).unwrap();
+        description["post_processor"] = serde_json::Value::Null;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), description.to_string()).unwrap();
+        let tokenizer = Tokenizer::open(folder.path(), "PreTrainedTokenizerFast", false).unwrap();
+        let mut batch = tokenizer.encode(&["the house"], 9).unwrap();
+        let error = tokenizer.append(&mut batch, "", 9, Overlong::CutEnd).unwrap_err();
+        assert!(error.to_string().starts_with("text 1: the tokenizer makes no token of it"), "{error}");
+        assert_eq!((batch.sequences(), batch.tokens()), (1, 2));
+    }
+
+    /// Each tokenizer of the goldens against itself without the bound, on texts that are long in many ways.
+    #[test]
+    fn long_texts_have_the_same_tokens_as_if_they_were_tokenised_whole() {
+        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("models.json")).unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut tokenizers = vec![tiny()];
+        for case in golden["tokenizers"].as_array().unwrap() {
+            for (file, field) in [("tokenizer.json", "description"), ("tokenizer_config.json", "config")] {
+                std::fs::write(folder.path().join(file), case[field].to_string()).unwrap();
+            }
+            tokenizers.push(Tokenizer::open(folder.path(), "", false).unwrap());
+        }
+        let pieces = [
+            "habari yako ",
+            "the house's  ",
+            "\n\n \t",
+            "e\u{301} ",
+            " \u{301}x",
+            "日本語 ",
+            "[MASK] <mask>  <s> ",
+            "a.b, c! ",
+            "   ",
+        ];
+        let mut texts: Vec<String> = pieces.iter().map(|piece| piece.repeat(3000)).collect();
+        texts.push((0..9000).map(|place| pieces[place * place % pieces.len()]).collect());
+        texts.push(format!("{}{}", "x".repeat(20_000), " the house".repeat(4000)));
+        for mut tokenizer in tokenizers {
+            let cut = tokenizer.cut;
+            assert!(cut.is_some());
+            for text in &texts {
+                for (length, overlong) in [(8, Overlong::CutEnd), (64, Overlong::CutEnd), (64, Overlong::CutBeginning)]
+                {
+                    let mut encode = |bounded: bool| {
+                        tokenizer.cut = cut.filter(|_| bounded);
+                        let mut batch = TokenBatch::new();
+                        tokenizer.append(&mut batch, text, length, overlong).map(|_| batch).unwrap()
+                    };
+                    assert_eq!(
+                        encode(true),
+                        encode(false),
+                        "{overlong:?} {:?}…",
+                        &text.chars().take(20).collect::<String>()
+                    );
+                }
             }
         }
     }

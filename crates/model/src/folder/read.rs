@@ -65,7 +65,7 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
     })?;
     let config = EncoderConfig::from_json(&config_json, &config_path)?;
     refuse_adapter(&transformer)?;
-    let vocabulary = config.vocabulary;
+    let (vocabulary, segments) = (config.vocabulary, config.segments);
     let class = config_json["tokenizer_class"].as_str().unwrap_or(config.architecture.tokenizer_class()).to_owned();
     let config = EncoderFile { config, json: config_json };
 
@@ -88,8 +88,15 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
         );
         return Err(ModelError::invalid(transformer.join("tokenizer.json"), reason));
     }
+    if segments > 0 && tokenizer.segments() > segments {
+        let reason = format!(
+            "`post_processor` gives tokens the type {}, but `config.json` of the model says type_vocab_size {segments}",
+            tokenizer.segments() - 1
+        );
+        return Err(ModelError::invalid(transformer.join("tokenizer.json"), reason));
+    }
     let model = model?(Arc::new(tokenizer));
-    model.tokenizer.encode(&[""], model.settings.max_seq_length)?;
+    model.tokenizer.check_length(model.settings.max_seq_length)?;
     Ok(Opened { model, notices })
 }
 
