@@ -7,6 +7,7 @@
 mod terminal;
 mod commands;
 mod precision;
+mod prompts;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -79,6 +79,17 @@ pub enum SearchError {
         /// The embedder's.
         ours: &'static str,
     },
+    /// Documents behind another prompt than the store's.
+    #[error(
+        "documents of the store were embedded behind {store:?}, and these would stand behind {ours:?}; leave \
+         --document-prompt out, or index anew"
+    )]
+    OtherPrompt {
+        /// The prompt that the store names.
+        store: String,
+        /// The embedder's.
+        ours: String,
+    },
     /// A filter for a field that no document has.
     #[error("no document has a field `{field}`; kept are: {present}")]
     NoField {
@@ -138,7 +149,8 @@ pub struct Kept {
 pub fn create(folder: &Path, embedder: &Embedder<'_>, made_by: &str, stored: Stored) -> Result<Writer, SearchError> {
     let metric = metric(embedder.similarity());
     let header = StoreHeader::new(embedder.dimension(), metric, stored, &embedder.fingerprint(), made_by);
-    Ok(Writer::create(folder, header.with_precision(embedder.precision().name()))?)
+    let header = header.with_precision(embedder.precision().name());
+    Ok(Writer::create(folder, header.with_document_prompt(embedder.role_prompt(maana_model::Role::Document)))?)
 }
 
 /// Documents that are embedded and written together.
@@ -157,7 +169,7 @@ pub struct Added {
 /// told how many are.
 ///
 /// # Errors
-/// If the store was made by another model or in another precision, the file cannot be read, lacks a field or has an id twice, or
+/// If the store was made by another model, in another precision or behind another prompt, the file cannot be read, lacks a field or has an id twice, or
 /// the disk is full. Documents that `progress` was told of stay.
 pub fn add(
     embedder: &Embedder<'_>,
@@ -170,6 +182,10 @@ pub fn add(
     let ours = embedder.precision().name();
     if let Some(store) = writer.precision().filter(|store| *store != ours) {
         return Err(SearchError::OtherPrecision { store: store.to_owned(), ours });
+    }
+    let ours = embedder.role_prompt(maana_model::Role::Document);
+    if let Some(store) = writer.document_prompt().filter(|store| *store != ours) {
+        return Err(SearchError::OtherPrompt { store: store.to_owned(), ours: ours.to_owned() });
     }
     let mut reader = Reader::open(corpus, fields)?;
     let mut added = Added::default();

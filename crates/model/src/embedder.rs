@@ -20,7 +20,26 @@ pub struct Embedder<'m> {
     pool: &'m Pool,
     dimension: usize,
     batch_tokens: usize,
+    prompts: RolePrompts,
     activations: Mutex<Activations>,
+}
+
+/// Prompts that take the place of the model's own: the text that is put before every text of a role, empty for none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RolePrompts {
+    /// Before queries.
+    pub query: Option<String>,
+    /// Before documents.
+    pub document: Option<String>,
+}
+
+impl RolePrompts {
+    fn of(&self, role: Role) -> Option<&str> {
+        match role {
+            Role::Query => self.query.as_deref(),
+            Role::Document => self.document.as_deref(),
+        }
+    }
 }
 
 impl<'m> Embedder<'m> {
@@ -30,7 +49,8 @@ impl<'m> Embedder<'m> {
     /// If the folder's `truncate_dim` exceeds the model.
     pub fn new(model: &'m SentenceModel, pool: &'m Pool) -> Result<Self, ModelError> {
         let (whole, batch_tokens) = (model.dimension(), DEFAULT_BATCH_TOKENS);
-        let embedder = Self { model, pool, dimension: whole, batch_tokens, activations: Mutex::default() };
+        let prompts = RolePrompts::default();
+        let embedder = Self { model, pool, dimension: whole, batch_tokens, prompts, activations: Mutex::default() };
         embedder.with_dimension(model.settings().truncate_dim.unwrap_or(whole))
     }
 
@@ -51,6 +71,12 @@ impl<'m> Embedder<'m> {
     /// Lets at most this many tokens through the model at once (a longer text goes alone).
     pub fn with_batch_tokens(mut self, batch_tokens: usize) -> Self {
         self.batch_tokens = batch_tokens.max(1);
+        self
+    }
+
+    /// Uses these prompts for the roles in place of the model's own.
+    pub fn with_prompts(mut self, prompts: RolePrompts) -> Self {
+        self.prompts = prompts;
         self
     }
 
@@ -141,21 +167,69 @@ impl<'m> Embedder<'m> {
         name.and_then(|name| self.prompt(name).ok()).unwrap_or("")
     }
 
-    /// The prompt for texts of a role: the model's own for it, else the default.
-    pub fn role_prompt(&self, role: Role) -> &'m str {
-        let names: &[&str] = match role {
-            Role::Query => &["query"],
-            Role::Document => &["document", "passage", "corpus"],
+    /// The prompt for texts of a role: the one that was set, else the model's own for it, else the default.
+    pub fn role_prompt(&self, role: Role) -> &str {
+        if let Some(prompt) = self.prompts.of(role) {
+            return prompt;
+        }
+        // Sentence Transformers writes an empty `document` beside `passage`: the one that says something counts.
+        let names = role_prompt_names(role).iter();
+        let own: Vec<&str> = names.filter_map(|name| self.prompt(name).ok()).collect();
+        match own.iter().find(|prompt| !prompt.is_empty()) {
+            Some(prompt) => prompt,
+            None if own.is_empty() => self.default_prompt(),
+            None => "",
+        }
+    }
+
+    /// The prompt that a person asks for: by the name of one of the model's, as a text, or `none`.
+    ///
+    /// # Errors
+    /// If a single word is no name of a prompt, as it is more likely misspelt than a text.
+    pub fn prompt_or_text(&self, asked: &str) -> Result<String, ModelError> {
+        let word = asked.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-'));
+        match self.prompt(asked) {
+            Ok(prompt) => Ok(prompt.to_owned()),
+            Err(_) if asked.is_empty() || asked == "none" => Ok(String::new()),
+            Err(error) if word => Err(ModelError::Request(format!(
+                "{error}; give a name, `none`, or a text as it stands before others, such as \"{asked}: \""
+            ))),
+            Err(_) => Ok(asked.to_owned()),
+        }
+    }
+
+    /// Says for people which prompt stands before texts of a role, or nothing where the model has no prompts and none was set.
+    pub fn describe_prompt(&self, role: Role) -> Option<String> {
+        let prompts = &self.model.settings().prompts;
+        let prompt = self.role_prompt(role);
+        if self.prompts.of(role).is_none() && prompts.iter().all(|(_, text)| text.is_empty()) {
+            return None;
+        }
+        let texts = match role {
+            Role::Query => "queries",
+            Role::Document => "documents",
         };
-        names.iter().find_map(|name| self.prompt(name).ok()).unwrap_or_else(|| self.default_prompt())
+        if prompt.is_empty() {
+            return Some(format!("{texts} without a prompt"));
+        }
+        let name = prompts.iter().find(|(_, text)| text == prompt).map(|(name, _)| format!(" ({name})"));
+        Some(format!("{texts} behind {prompt:?}{}", name.unwrap_or_default()))
+    }
+}
+
+/// Names of the prompt for a role, the first of which counts.
+fn role_prompt_names(role: Role) -> &'static [&'static str] {
+    match role {
+        Role::Query => &["query"],
+        Role::Document => &["document", "passage", "corpus"],
     }
 }
 
 fn renumber(error: ModelError, index: usize) -> ModelError {
+    use maana_text::TextError::{Encode, NoTokens};
     match error {
-        ModelError::Text(maana_text::TextError::Encode { reason, .. }) => {
-            ModelError::Text(maana_text::TextError::Encode { index, reason })
-        }
+        ModelError::Text(Encode { reason, .. }) => ModelError::Text(Encode { index, reason }),
+        ModelError::Text(NoTokens { .. }) => ModelError::Text(NoTokens { index }),
         other => other,
     }
 }

@@ -18,7 +18,7 @@ mod summary;
 mod trainable;
 
 pub use config::{Architecture, EncoderConfig};
-pub use embedder::{DEFAULT_BATCH_TOKENS, Embedder};
+pub use embedder::{DEFAULT_BATCH_TOKENS, Embedder, RolePrompts};
 pub use encoder::{Encoder, Role, Similarity};
 pub use error::ModelError;
 pub use folder::{Opened, Purpose, open, open_for};

@@ -3,7 +3,7 @@
 mod support;
 
 use maana_kernels::{Pool, Precision};
-use maana_model::{Activations, Embedder, Encoder, Purpose, Role, SentenceModel};
+use maana_model::{Activations, Embedder, Encoder, Purpose, Role, RolePrompts, SentenceModel};
 use serde_json::json;
 use std::path::Path;
 use support::plain::{Plain, PlainPooling};
@@ -141,6 +141,43 @@ fn prompts_go_before_the_text_by_role_and_by_name() {
     assert_eq!(embedder.embed(&["house"], embedder.default_prompt()).unwrap(), plain("north house"));
     let error = embedder.prompt("missing").unwrap_err().to_string();
     assert!(error.contains("query, passage, other"), "{error}");
+}
+
+#[test]
+fn an_empty_prompt_for_documents_hides_no_other() {
+    // As Sentence Transformers 6.2 saves a model of the E5 family.
+    let e5 = r#"{"prompts": {"query": "", "document": "", "passage": "water "}, "default_prompt_name": "passage"}"#;
+    let model = with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), e5).unwrap());
+    let pool = Pool::new(1);
+    let embedder = Embedder::new(&model, &pool).unwrap();
+    assert_eq!((embedder.role_prompt(Role::Query), embedder.role_prompt(Role::Document)), ("", "water "));
+    assert_eq!(embedder.describe_prompt(Role::Query).unwrap(), "queries without a prompt");
+    assert_eq!(embedder.describe_prompt(Role::Document).unwrap(), "documents behind \"water \" (passage)");
+    assert_eq!(Embedder::new(&tiny(), &pool).unwrap().describe_prompt(Role::Query), None);
+}
+
+#[test]
+fn prompts_that_are_asked_for_take_the_place_of_the_models() {
+    let prompts = r#"{"prompts": {"query": "the king ", "none": "water "}}"#;
+    let model =
+        with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), prompts).unwrap());
+    let pool = Pool::new(1);
+    let embedder = Embedder::new(&model, &pool).unwrap();
+    let asked = |asked: &str| embedder.prompt_or_text(asked).map_err(|error| error.to_string());
+    assert_eq!(asked("query").unwrap(), "the king ");
+    assert_eq!(asked("none").unwrap(), "water ", "a name counts first");
+    assert_eq!(asked("").unwrap(), "");
+    assert_eq!(asked("north: ").unwrap(), "north: ");
+    let error = asked("qurey").unwrap_err();
+    assert!(
+        error.contains("no prompt is called `qurey`; there are: query, none") && error.contains("\"qurey: \""),
+        "{error}"
+    );
+    let chosen = RolePrompts { query: Some("north ".into()), document: None };
+    let embedder = Embedder::new(&model, &pool).unwrap().with_prompts(chosen);
+    let plain = |text: &str| embedder.embed(&[text], "").unwrap();
+    assert_eq!(embedder.encode(&["house"], Role::Query).unwrap(), plain("north house"));
+    assert_eq!(embedder.encode(&["house"], Role::Document).unwrap(), plain("house"));
 }
 
 #[test]

@@ -51,18 +51,25 @@ pub struct Header {
     pub made_by: String,
     /// Precision of the products that made them, if it was noted; told to people.
     pub precision: Option<String>,
+    /// The text that stood before every document when it was embedded, if it was noted.
+    pub document_prompt: Option<String>,
 }
 
 impl Header {
     /// A header; the fingerprint is any bytes.
     pub fn new(dims: usize, metric: Metric, half: bool, fingerprint: &[u8], made_by: &str) -> Self {
         let fingerprint = fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { dims, metric, half, fingerprint, made_by: made_by.to_owned(), precision: None }
+        Self { dims, metric, half, fingerprint, made_by: made_by.to_owned(), precision: None, document_prompt: None }
     }
 
     /// Notes the precision of the products that make the vectors.
     pub fn with_precision(self, name: &str) -> Self {
         Self { precision: Some(name.to_owned()), ..self }
+    }
+
+    /// Notes the text that stands before every document when it is embedded.
+    pub fn with_document_prompt(self, prompt: &str) -> Self {
+        Self { document_prompt: Some(prompt.to_owned()), ..self }
     }
 }
 
@@ -140,8 +147,8 @@ impl Store {
         let mut transaction = client.transaction().map_err(sql)?;
         transaction.batch_execute(&schema(target, &header)).map_err(sql)?;
         let insert = format!(
-            "INSERT INTO {} (version, generation, dims, metric, half, fingerprint, made_by, precision)
-             VALUES ($1, 0, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO {} (version, generation, dims, metric, half, fingerprint, made_by, precision,
+             document_prompt) VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8)",
             table(target, "meta")
         );
         let dims = i32::try_from(header.dims).expect("checked above");
@@ -156,6 +163,7 @@ impl Store {
                     &header.fingerprint,
                     &header.made_by,
                     &header.precision,
+                    &header.document_prompt,
                 ],
             )
             .map_err(sql)?;
@@ -423,7 +431,8 @@ fn schema(target: &Target, header: &Header) -> String {
          COMMENT ON SCHEMA {name} IS '{COMMENT}';
          CREATE TABLE {name}.meta (
              version integer NOT NULL, generation bigint NOT NULL, dims integer NOT NULL, metric text NOT NULL,
-             half boolean NOT NULL, fingerprint text NOT NULL, made_by text NOT NULL, precision text, graph text,
+             half boolean NOT NULL, fingerprint text NOT NULL, made_by text NOT NULL, precision text,
+             document_prompt text, graph text,
              single boolean NOT NULL DEFAULT true UNIQUE CHECK (single));
          CREATE TABLE {name}.documents (
              id text PRIMARY KEY, seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE, embedding {kept}({dims}) NOT NULL,
@@ -484,8 +493,11 @@ fn read_header(target: &Target, client: &mut Client) -> Result<Header, PostgresE
     if version < 1 {
         return Err(PostgresError::damaged(target, format!("no program has written a format version {version}")));
     }
-    // Stores of earlier programs have no column `precision`.
-    let select = format!("SELECT dims, metric, half, fingerprint, made_by, to_jsonb(m)->>'precision' FROM {meta} m");
+    // Stores of earlier programs have no columns `precision` and `document_prompt`.
+    let select = format!(
+        "SELECT dims, metric, half, fingerprint, made_by, to_jsonb(m)->>'precision', to_jsonb(m)->>'document_prompt'
+         FROM {meta} m"
+    );
     let row = client.query_one(&select, &[]).map_err(sql)?;
     let (dims, metric): (i32, String) = (row.try_get(0).map_err(sql)?, row.try_get(1).map_err(sql)?);
     Ok(Header {
@@ -495,6 +507,7 @@ fn read_header(target: &Target, client: &mut Client) -> Result<Header, PostgresE
         fingerprint: row.try_get(3).map_err(sql)?,
         made_by: row.try_get(4).map_err(sql)?,
         precision: row.try_get(5).map_err(sql)?,
+        document_prompt: row.try_get(6).map_err(sql)?,
     })
 }
 

@@ -100,13 +100,14 @@ fn what_the_server_lacks_or_refuses_comes_with_a_remedy() {
 }
 
 #[test]
-fn a_store_names_its_precision_and_one_of_an_earlier_program_opens() {
+fn a_store_names_its_precision_and_prompt_and_one_of_an_earlier_program_opens() {
     let Some(fresh) = Fresh::new(2, Metric::Cosine, false) else { return };
-    fresh.sql("UPDATE STORE.meta SET precision = 'int8'");
+    fresh.sql("UPDATE STORE.meta SET precision = 'int8', document_prompt = 'passage: '");
     assert_eq!(Store::open(&fresh.target).unwrap().header().precision.as_deref(), Some("int8"));
-    fresh.sql("ALTER TABLE STORE.meta DROP COLUMN precision");
+    assert_eq!(Store::open(&fresh.target).unwrap().header().document_prompt.as_deref(), Some("passage: "));
+    fresh.sql("ALTER TABLE STORE.meta DROP COLUMN precision, DROP COLUMN document_prompt");
     let store = Store::open(&fresh.target).unwrap();
-    assert_eq!(store.header().precision, None);
+    assert_eq!((&store.header().precision, &store.header().document_prompt), (&None, &None));
     add(&store, 0..1, Rows::new(&[1.0, 0.0], 1, 2, 2)).unwrap();
 }
 

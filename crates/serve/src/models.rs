@@ -8,7 +8,7 @@ use crate::settings::{Dims, Settings, Source};
 use maana::card::matryoshka_dims;
 use maana::classify::{self, Classifier};
 use maana::kernels::{Pool, Precision};
-use maana::model::{Embedder, Purpose, Role, SentenceModel, Trainable};
+use maana::model::{Embedder, Purpose, Role, RolePrompts, SentenceModel, Trainable};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -35,15 +35,27 @@ pub(crate) struct Model {
     pub(crate) head: Option<Classifier>,
 }
 
+/// What settings say of the first model alone.
+#[derive(Default)]
+pub(crate) struct Particulars {
+    /// The dimensions that may be asked for.
+    dims: Dims,
+    /// A classifier that is not in the model's folder.
+    head: Option<PathBuf>,
+    /// What stands before queries: the name of a prompt, a text or `none`.
+    query_prompt: Option<String>,
+    /// What stands before documents.
+    document_prompt: Option<String>,
+}
+
 impl Model {
-    /// Reads a model; `head` is a classifier that is not in its folder.
+    /// Reads a model.
     pub(crate) fn open(
         number: usize,
         source: &Source,
         pool: &Pool,
         precision: Precision,
-        dims: &Dims,
-        head: Option<&Path>,
+        particulars: &Particulars,
         log: &Log,
     ) -> Result<Self, ServeError> {
         let opened = maana::open::open(Purpose::Encode, &source.place, pool, precision, &mut |notice| log.note(notice));
@@ -54,12 +66,20 @@ impl Model {
             source: Box::new(maana::open::OpenError::Model(error)),
         };
         let embedder = Embedder::new(&sentence, pool).map_err(wrong)?;
+        let Particulars { dims, head, query_prompt, document_prompt } = particulars;
+        let prompt = |asked: &Option<String>| asked.as_deref().map(|asked| embedder.prompt_or_text(asked)).transpose();
+        let query = prompt(query_prompt).map_err(wrong)?;
+        let prompts = RolePrompts { query, document: prompt(document_prompt).map_err(wrong)? };
+        let embedder = embedder.with_prompts(prompts);
+        for told in [Role::Query, Role::Document].into_iter().filter_map(|role| embedder.describe_prompt(role)) {
+            log.note(&format!("model `{}`: {told}", source.name));
+        }
         let columns = sentence.dimension();
         let dimension = sentence.settings().truncate_dim.unwrap_or(columns);
         let [default_prompt, query_prompt, document_prompt] =
             [embedder.default_prompt(), embedder.role_prompt(Role::Query), embedder.role_prompt(Role::Document)]
                 .map(str::to_owned);
-        let head = open_head(&folder, head, &embedder)?;
+        let head = open_head(&folder, head.as_deref(), &embedder)?;
         let (dims, any_dimension) = allowed(dims, &folder, columns, dimension)?;
         Ok(Self {
             number,
@@ -149,8 +169,8 @@ pub(crate) struct Models {
     places: Vec<Place>,
     precision: Precision,
     memory: Option<u64>,
-    dims: Dims,
-    head: Option<PathBuf>,
+    /// Of the first model, and of every other.
+    particulars: [Particulars; 2],
     pool: Arc<Pool>,
     log: Log,
     clock: AtomicU64,
@@ -177,12 +197,17 @@ impl Models {
         if places.is_empty() {
             return Err(ServeError::Settings("there is no model to serve".into()));
         }
+        let first = Particulars {
+            dims: settings.dims.clone(),
+            head: settings.head.clone(),
+            query_prompt: settings.query_prompt.clone(),
+            document_prompt: settings.document_prompt.clone(),
+        };
         Ok(Self {
             places,
             precision: settings.precision,
             memory: settings.memory,
-            dims: settings.dims.clone(),
-            head: settings.head.clone(),
+            particulars: [first, Particulars::default()],
             pool,
             log,
             clock: AtomicU64::new(0),
@@ -253,8 +278,8 @@ impl Models {
 
     fn read(&self, number: usize) -> Result<Arc<Model>, ServeError> {
         let place = &self.places[number];
-        let (dims, head) = if number == 0 { (&self.dims, self.head.as_deref()) } else { (&Dims::Declared, None) };
-        let model = Model::open(number, &place.source, &self.pool, self.precision, dims, head, &self.log)?;
+        let particulars = &self.particulars[number.min(1)];
+        let model = Model::open(number, &place.source, &self.pool, self.precision, particulars, &self.log)?;
         let model = Arc::new(model);
         *place.lock() = Some(Arc::clone(&model));
         place.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);

@@ -204,8 +204,8 @@ mod tests {
     use crate::fault::{Fault, Kind};
     use crate::job::{Done, Order, Wanted};
     use crate::log::Log;
-    use crate::models::Model;
-    use crate::settings::{Dims, LogForm, Source};
+    use crate::models::{Model, Particulars};
+    use crate::settings::{LogForm, Source};
     use maana::kernels::{Pool, Precision};
     use std::time::Duration;
     use tokio::sync::oneshot::Receiver;
@@ -224,7 +224,7 @@ mod tests {
             let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/tiny-bert").to_owned();
             let (source, pool) = (Source { name: "tiny".into(), place }, Pool::new(1));
             let log = Log::new(LogForm::Off).unwrap();
-            let model = Model::open(0, &source, &pool, Precision::F32, &Dims::Declared, None, &log).unwrap();
+            let model = Model::open(0, &source, &pool, Precision::F32, &Particulars::default(), &log).unwrap();
             let admission = Admission::new(1_000_000, Duration::from_secs(1000));
             Self { model: Arc::new(model), admission, queue: Queue::new(batch_tokens) }
         }

@@ -22,6 +22,10 @@ pub struct Settings {
     pub head: Option<PathBuf>,
     /// The dimensions that may be asked of the first model.
     pub dims: Dims,
+    /// What stands before queries of the first model: the name of a prompt, a text or `none`, if not the model's own.
+    pub query_prompt: Option<String>,
+    /// What stands before documents of the first model, likewise.
+    pub document_prompt: Option<String>,
     /// The address to listen at.
     pub host: String,
     /// The port; with 0 the system chooses.
@@ -154,6 +158,8 @@ impl Settings {
             index: None,
             head: None,
             dims: Dims::Declared,
+            query_prompt: None,
+            document_prompt: None,
             host: "127.0.0.1".into(),
             port: 0,
             keys: None,

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use maana::data::RetrievalSet;
 use maana::eval::RetrievalOptions;
 use maana::kernels::Pool;
-use maana::model::{Embedder, Encoder, Purpose};
+use maana::model::{Embedder, Encoder, Purpose, Role};
 use std::path::{Path, PathBuf};
 
 /// Measure a model on data sets at several dimensions, from one encoding.
@@ -26,6 +26,10 @@ pub(crate) struct Evaluate {
     model: String,
     #[command(flatten)]
     precision: crate::precision::PrecisionArgument,
+    #[command(flatten)]
+    queries: crate::prompts::QueryPromptArgument,
+    #[command(flatten)]
+    documents: crate::prompts::DocumentPromptArgument,
     /// Folders of retrieval sets
     #[arg(required_unless_present = "suite", value_name = "DATASET")]
     datasets: Vec<PathBuf>,
@@ -72,7 +76,8 @@ impl Evaluate {
             bail!("{}: there is no such folder; make it, or give --json another place", folder.display());
         }
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
-        let embedder = Embedder::new(&opened.model, pool)?;
+        let embedder = self.embedder(&opened, pool)?;
+        crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
         let start = std::time::Instant::now();
         let scores = maana::evaluate::evaluate(&embedder, pool, &sets, &dims, &RetrievalOptions::default())?;
@@ -90,6 +95,12 @@ impl Evaluate {
         Ok(())
     }
 
+    fn embedder<'m>(&self, opened: &'m maana::open::Opened, pool: &'m Pool) -> Result<Embedder<'m>> {
+        let embedder = Embedder::new(&opened.model, pool)?;
+        let (query, document) = (self.queries.query_prompt.as_deref(), self.documents.document_prompt.as_deref());
+        crate::prompts::with_prompts(embedder, query, document)
+    }
+
     fn run_suite(&self, folder: &Path, pool: &Pool) -> Result<()> {
         let sets = maana::suite::find(folder)?;
         let precisions = if self.precisions.is_empty() {
@@ -101,7 +112,10 @@ impl Evaluate {
         let mut runs = Vec::new();
         for choice in precisions {
             let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, choice)?;
-            let embedder = Embedder::new(&opened.model, pool)?;
+            let embedder = self.embedder(&opened, pool)?;
+            if runs.is_empty() {
+                crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
+            }
             let whole = embedder.dimension();
             if dims.is_empty() {
                 dims.push(whole);

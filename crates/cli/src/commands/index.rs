@@ -2,9 +2,10 @@
 
 use super::store::GraphArgument;
 use crate::precision::{Choice, PrecisionArgument};
+use crate::prompts::{DocumentPromptArgument, print_prompts, with_prompts};
 use anyhow::{Context, Result, bail};
 use maana::kernels::Pool;
-use maana::model::{Embedder, Encoder, Purpose};
+use maana::model::{Embedder, Encoder, Purpose, Role, RolePrompts};
 use maana::search::postgres::PostgresError;
 use maana::search::{Added, Fields, Place, ReadStore, SearchError, WriteStore};
 use std::path::{Path, PathBuf};
@@ -59,6 +60,8 @@ pub(crate) struct Index {
     #[arg(long)]
     half: bool,
     #[command(flatten)]
+    documents: DocumentPromptArgument,
+    #[command(flatten)]
     graph: GraphArgument,
     #[command(flatten)]
     precision: PrecisionArgument,
@@ -77,6 +80,8 @@ impl Index {
         }
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
         let embedder = crate::terminal::embedder(&opened, pool, self.dim)?;
+        let embedder = with_prompts(embedder, None, self.documents.document_prompt.as_deref())?;
+        print_prompts(&embedder, &[Role::Document]);
         let made_by = name_of(&opened)?;
         let mut writer = place.create(&embedder, &made_by, self.half)?;
         if let Err(error) = add(&embedder, &mut *writer, &self.corpus, &self.fields.fields()) {
@@ -105,7 +110,7 @@ pub(crate) fn name_of(opened: &maana::open::Opened) -> Result<String> {
 /// Add documents to a store; one with an id that is there takes the other's place.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without --precision documents are embedded in the precision that the store was made in.
+Documents are embedded in the precision, and behind the prompt, that the store was made with.
 
 Example:
   maana add store more.jsonl --keep title")]
@@ -117,6 +122,8 @@ pub(crate) struct Add {
     #[command(flatten)]
     fields: FieldArguments,
     #[command(flatten)]
+    documents: DocumentPromptArgument,
+    #[command(flatten)]
     opening: Opening,
 }
 
@@ -127,6 +134,13 @@ impl Add {
         let opening = Opening { precision: PrecisionArgument { precision }, ..self.opening };
         let opened = opening.model_of(&*writer, Purpose::Encode, pool)?;
         let embedder = embedder_of(&opened, &*writer, pool)?;
+        let embedder = match (&self.documents.document_prompt, writer.document_prompt()) {
+            (None, Some(prompt)) => {
+                embedder.with_prompts(RolePrompts { document: Some(prompt.to_owned()), ..RolePrompts::default() })
+            }
+            (asked, _) => with_prompts(embedder, None, asked.as_deref())?,
+        };
+        print_prompts(&embedder, &[Role::Document]);
         let added = add(&embedder, &mut *writer, &self.corpus, &self.fields.fields())?;
         say!("{} new, {} replaced, {} in all", added.new, added.replaced, writer.documents()?)
     }

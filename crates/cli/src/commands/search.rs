@@ -48,6 +48,8 @@ pub(crate) struct Search {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    asked: crate::prompts::QueryPromptArgument,
+    #[command(flatten)]
     opening: Opening,
 }
 
@@ -76,6 +78,8 @@ impl Search {
         let purpose = crate::terminal::purpose_for(queries.iter().map(|query| query.len()).sum());
         let opened = self.opening.model_of(&*store, purpose, pool)?;
         let embedder = embedder_of(&opened, &*store, pool)?;
+        let embedder = crate::prompts::with_prompts(embedder, self.asked.query_prompt.as_deref(), None)?;
+        crate::prompts::print_prompts(&embedder, &[maana::model::Role::Query]);
         let answers = maana::search::search(&*store, &embedder, pool, &queries, &question)?;
         tell_way(&answers.way);
         for (query, hits) in queries.iter().zip(&answers.hits) {

@@ -37,6 +37,10 @@ pub(crate) struct Serve {
     head: Option<PathBuf>,
     #[command(flatten)]
     precision: PrecisionArgument,
+    #[command(flatten)]
+    queries: crate::prompts::QueryPromptArgument,
+    #[command(flatten)]
+    documents: crate::prompts::DocumentPromptArgument,
     /// The address to listen at; 0.0.0.0 is all of this computer's
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
@@ -130,6 +134,8 @@ impl Serve {
             None => crate::precision::faster(maana::kernels::isa()).into_iter().collect(),
             Some(_) => Vec::new(),
         };
+        settings.query_prompt = self.queries.query_prompt;
+        settings.document_prompt = self.documents.document_prompt;
         settings.memory = self.memory;
         settings.index = self.index;
         settings.head = self.head;

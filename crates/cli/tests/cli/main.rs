@@ -6,6 +6,7 @@ mod golden;
 mod help;
 mod interrupted;
 mod precision;
+mod prompts;
 mod serve;
 mod support;
 mod tasks;

@@ -23,6 +23,10 @@ impl ReadStore for Store {
         self.header().precision.as_deref()
     }
 
+    fn document_prompt(&self) -> Option<&str> {
+        self.header().document_prompt.as_deref()
+    }
+
     fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), SearchError> {
         Ok(Store::expect_fingerprint(self, fingerprint, made_by)?)
     }

@@ -48,6 +48,10 @@ impl<F: InFolder> ReadStore for F {
         self.state().header().precision.as_deref()
     }
 
+    fn document_prompt(&self) -> Option<&str> {
+        self.state().header().document_prompt.as_deref()
+    }
+
     fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), SearchError> {
         Ok(self.state().expect_fingerprint(fingerprint, made_by)?)
     }

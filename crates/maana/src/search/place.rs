@@ -32,6 +32,9 @@ pub trait ReadStore {
     /// Precision of the products that made the vectors, if it was noted.
     fn precision(&self) -> Option<&str>;
 
+    /// The text that stood before every document when it was embedded, if it was noted.
+    fn document_prompt(&self) -> Option<&str>;
+
     /// That the vectors were made by what has this fingerprint.
     ///
     /// # Errors
@@ -216,6 +219,7 @@ impl Place {
                 let fingerprint = embedder.fingerprint();
                 let header = postgres::Header::new(embedder.dimension(), metric, half, &fingerprint, made_by);
                 let header = header.with_precision(embedder.precision().name());
+                let header = header.with_document_prompt(embedder.role_prompt(maana_model::Role::Document));
                 Box::new(postgres::Store::create(target, header)?)
             }
         })

@@ -27,6 +27,39 @@ fn models_are_read_when_they_are_asked_for() {
 }
 
 #[test]
+fn prompts_of_the_roles_are_the_ones_that_settings_ask_for() {
+    let server = Server::with(|settings| {
+        settings.query_prompt = Some("the king ".into());
+        settings.document_prompt = Some("none".into());
+    });
+    let question = json!({"query": "house", "texts": ["house", "the king house"]});
+    let ranked = server.post("/rerank", &question.to_string()).json(200);
+    assert_eq!(ranked[0]["index"], 1);
+    assert!(ranked[0]["score"].as_f64().unwrap() > 0.99999, "{ranked}");
+    let error = Server::try_with(|settings| settings.query_prompt = Some("qurey".into())).err().unwrap();
+    assert!(error.contains("no prompt is called `qurey`"), "{error}");
+}
+
+#[test]
+fn a_text_is_cut_at_the_end_that_the_folder_says() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&tiny(), folder.path());
+    let path = folder.path().join("tokenizer_config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config["truncation_side"] = "left".into();
+    std::fs::write(&path, config.to_string()).unwrap();
+    let server = Server::with(|settings| settings.models[0].place = folder.path().display().to_string());
+    let text = format!("the king {}", "house ".repeat(200));
+    let rows = |more: serde_json::Value| {
+        let mut body = json!({"inputs": text});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.post("/embed", &body.to_string()).rows()
+    };
+    assert_eq!(rows(json!({})), rows(json!({"truncation_direction": "left"})));
+    assert_ne!(rows(json!({})), rows(json!({"truncation_direction": "right"})));
+}
+
+#[test]
 fn the_model_that_was_not_used_for_longest_is_let_go() {
     let file = std::fs::metadata(tiny().join("model.safetensors")).unwrap().len();
     let held = Server::new().metric("maana_model_bytes") as u64;

@@ -49,17 +49,33 @@ pub struct StoreHeader {
     /// Precision of the products that made them, if it was noted; told to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
+    /// The text that stood before every document when it was embedded, if it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_prompt: Option<String>,
 }
 
 impl StoreHeader {
     /// A header; the fingerprint is any bytes.
     pub fn new(dims: usize, metric: Metric, stored: Stored, fingerprint: &[u8], made_by: &str) -> Self {
-        Self { dims, metric, stored, fingerprint: hex(fingerprint), made_by: made_by.to_owned(), precision: None }
+        Self {
+            dims,
+            metric,
+            stored,
+            fingerprint: hex(fingerprint),
+            made_by: made_by.to_owned(),
+            precision: None,
+            document_prompt: None,
+        }
     }
 
     /// Notes the precision of the products that make the vectors.
     pub fn with_precision(self, name: &str) -> Self {
         Self { precision: Some(name.to_owned()), ..self }
+    }
+
+    /// Notes the text that stands before every document when it is embedded.
+    pub fn with_document_prompt(self, prompt: &str) -> Self {
+        Self { document_prompt: Some(prompt.to_owned()), ..self }
     }
 }
 
@@ -160,13 +176,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_without_a_precision_is_read_and_one_with_it_keeps_it() {
+    fn a_header_without_precision_and_prompt_is_read_and_one_with_them_keeps_them() {
         let header = StoreHeader::new(2, Metric::Cosine, Stored::F32, b"x", "a model");
         let json = serde_json::to_string(&header).unwrap();
-        assert!(!json.contains("precision"), "{json}");
+        assert!(!json.contains("precision") && !json.contains("prompt"), "{json}");
         assert_eq!(serde_json::from_str::<StoreHeader>(&json).unwrap(), header);
-        let header = header.with_precision("bf16");
+        let header = header.with_precision("bf16").with_document_prompt("passage: ");
         let json = serde_json::to_string(&header).unwrap();
-        assert_eq!(serde_json::from_str::<StoreHeader>(&json).unwrap().precision.as_deref(), Some("bf16"), "{json}");
+        assert_eq!(serde_json::from_str::<StoreHeader>(&json).unwrap(), header, "{json}");
     }
 }

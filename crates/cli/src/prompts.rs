@@ -1,0 +1,39 @@
+//! `--query-prompt` and `--document-prompt`: the texts that stand before queries and documents.
+
+use anyhow::Result;
+use maana::model::{Embedder, Role, RolePrompts};
+
+/// The argument for commands that embed queries.
+#[derive(clap::Args)]
+pub(crate) struct QueryPromptArgument {
+    /// What stands before every query: the name of a prompt of the model, a text, or none [default: the model's for queries]
+    #[arg(long, value_name = "NAME|TEXT|none")]
+    pub(crate) query_prompt: Option<String>,
+}
+
+/// The argument for commands that embed documents.
+#[derive(clap::Args)]
+pub(crate) struct DocumentPromptArgument {
+    /// What stands before every document: the name of a prompt of the model, a text, or none [default: the model's for documents]
+    #[arg(long, value_name = "NAME|TEXT|none")]
+    pub(crate) document_prompt: Option<String>,
+}
+
+/// The embedder with the prompts that were asked for in place of the model's own.
+pub(crate) fn with_prompts<'m>(
+    embedder: Embedder<'m>,
+    query: Option<&str>,
+    document: Option<&str>,
+) -> Result<Embedder<'m>> {
+    let prompt = |asked: Option<&str>| asked.map(|asked| embedder.prompt_or_text(asked)).transpose();
+    let prompts = RolePrompts { query: prompt(query)?, document: prompt(document)? };
+    Ok(embedder.with_prompts(prompts))
+}
+
+/// Says which prompts stand before the texts of these roles, unless the model has none.
+pub(crate) fn print_prompts(embedder: &Embedder<'_>, roles: &[Role]) {
+    let prompts: Vec<String> = roles.iter().filter_map(|role| embedder.describe_prompt(*role)).collect();
+    if !prompts.is_empty() {
+        tell!("{}", prompts.join(", "));
+    }
+}
