@@ -6,6 +6,7 @@ mod bench_peers;
 mod bench_search;
 mod bench_serve;
 mod browser;
+mod check;
 mod clients;
 mod container;
 mod emulate;
@@ -18,13 +19,14 @@ mod serving;
 mod soak;
 
 use anyhow::{Context, Result, bail, ensure};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 const HELP: &str = "\
 cargo xtask test    formatting, clippy, all tests, docs, the layers, the demo on a small setting, and the page in a browser
-cargo xtask check   the layers alone: who may use whom, and where `unsafe` may stand
+cargo xtask check   the rules of ARCHITECTURE.md alone: who may use whom, where `unsafe` may stand, who writes files, and that
+                    every invariant names its test
 cargo xtask reference [MODEL]
                     open a model folder with Sentence Transformers, and compare its embeddings with ours
 cargo xtask bench-peers [--only encode,train,evaluate,start] [--rounds N] [--threads N] [--quick]
@@ -66,7 +68,7 @@ fn main() -> Result<()> {
     std::env::set_current_dir(root)?;
     match std::env::args().nth(1).as_deref() {
         Some("test") => test(),
-        Some("check") => check(),
+        Some("check") => check::check(),
         Some("reference") => reference::compare(std::env::args().nth(2).as_deref()),
         Some("bench-peers") => bench_peers::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("bench-search") => bench_search::measure(&std::env::args().skip(2).collect::<Vec<_>>()),
@@ -91,7 +93,7 @@ fn main() -> Result<()> {
 
 fn test() -> Result<()> {
     let start = Instant::now();
-    check()?;
+    check::check()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     cargo(&["test", "--workspace"])?;
@@ -178,163 +180,6 @@ fn small_demo() -> Result<()> {
     });
     std::fs::remove_dir_all(&out)?;
     outcome
-}
-
-/// Floors of the house: a crate uses lower floors only.
-const FLOORS: [(&str, usize); 13] = [
-    ("files", 0),
-    ("kernels", 1),
-    ("text", 1),
-    ("data", 1),
-    ("swahili", 1),
-    ("model", 2),
-    ("vectors", 2),
-    ("postgres", 3),
-    ("train", 3),
-    ("eval", 3),
-    ("maana", 4),
-    ("serve", 5),
-    ("cli", 6),
-];
-
-fn check() -> Result<()> {
-    for (name, floor) in FLOORS {
-        let manifest = std::fs::read_to_string(format!("crates/{name}/Cargo.toml"))?;
-        let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
-        for (other, other_floor) in FLOORS {
-            let package =
-                if other == "maana" { "maana.workspace".to_owned() } else { format!("maana-{other}.workspace") };
-            if dependencies.lines().any(|line| line.starts_with(&package)) && other_floor >= floor {
-                bail!(
-                    "crates/{name} (floor {floor}) uses crates/{other} (floor {other_floor}); only lower floors may be used"
-                );
-            }
-        }
-        check_unsafe(name)?;
-        check_functions(name)?;
-    }
-    println!("the layers are as they should be");
-    check_links()
-}
-
-/// Files outside `kernels` that may hold unsafe code: read-only memory maps.
-const MAPS: [(&str, &str); 2] =
-    [("model", "crates/model/src/folder/map.rs"), ("vectors", "crates/vectors/src/store/map.rs")];
-
-/// Only `kernels` may have unsafe code, and the one file of a crate that maps files.
-fn check_unsafe(name: &str) -> Result<()> {
-    if name == "kernels" {
-        return Ok(());
-    }
-    let library = ["lib.rs", "main.rs"].map(|file| format!("crates/{name}/src/{file}"));
-    let text = library.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-    let Some((_, map)) = MAPS.iter().find(|(other, _)| *other == name) else {
-        if text.contains("#![forbid(unsafe_code)]") {
-            return Ok(());
-        }
-        bail!("crates/{name} does not forbid unsafe code; only kernels may have it");
-    };
-    if !text.contains("#![deny(unsafe_code)]") {
-        bail!("crates/{name} does not deny unsafe code; only {map} may have it");
-    }
-    for (path, text) in sources(name)? {
-        if path != Path::new(map) && text.contains("unsafe {") {
-            bail!("{} has unsafe code; in crates/{name} only {map} may have it", path.display());
-        }
-    }
-    Ok(())
-}
-
-/// Every file of a crate's `src` with its text.
-fn sources(name: &str) -> Result<Vec<(PathBuf, String)>> {
-    let mut folders = vec![PathBuf::from(format!("crates/{name}/src"))];
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let text = std::fs::read_to_string(&path)?;
-                files.push((path, text));
-            }
-        }
-    }
-    Ok(files)
-}
-
-/// Crates whose results are the same bits on every machine.
-const SAME_BITS: [&str; 3] = ["kernels", "model", "train"];
-/// Functions that the standard library takes from the system, whose last bit differs from one to the other.
-const SYSTEM_FUNCTIONS: [&str; 23] = [
-    ".exp()",
-    ".exp2()",
-    ".exp_m1()",
-    ".ln()",
-    ".ln_1p()",
-    ".log2()",
-    ".log10()",
-    ".powf(",
-    ".powi(",
-    ".sin()",
-    ".cos()",
-    ".sin_cos()",
-    ".tan()",
-    ".tanh()",
-    ".sinh()",
-    ".cosh()",
-    ".asin()",
-    ".acos()",
-    ".atan()",
-    ".atan2(",
-    ".atanh()",
-    ".cbrt()",
-    ".hypot(",
-];
-
-/// Only tests may use functions of the system where bits are promised.
-fn check_functions(name: &str) -> Result<()> {
-    if !SAME_BITS.contains(&name) {
-        return Ok(());
-    }
-    for (path, text) in sources(name)? {
-        if path.file_name().is_some_and(|file| file == "tests.rs") {
-            continue;
-        }
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
-            if let Some(function) = SYSTEM_FUNCTIONS.iter().find(|function| line.contains(**function)) {
-                bail!(
-                    "{}:{}: `{function}` is the system's, and gives other bits on another one; take that of `libm`",
-                    path.display(),
-                    number + 1
-                );
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Every file that the documents link to is there.
-fn check_links() -> Result<()> {
-    let documents = std::fs::read_dir(".")?.chain(std::fs::read_dir("docs")?).collect::<Result<Vec<_>, _>>()?;
-    let mut links = 0;
-    for path in documents.iter().map(std::fs::DirEntry::path) {
-        if path.extension().is_none_or(|ending| ending != "md") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path)?;
-        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
-            let file = path.parent().unwrap_or(Path::new(".")).join(target.split('#').next().unwrap_or(target));
-            if !file.exists() {
-                bail!("{}: the link to {target} leads nowhere", path.display());
-            }
-            links += 1;
-        }
-    }
-    println!("{links} links between the documents lead somewhere");
-    Ok(())
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {

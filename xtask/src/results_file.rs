@@ -25,7 +25,7 @@ fn earlier(path: &Path) -> String {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).with_context(|| path.display().to_string())
+    maana_files::write(path, text).with_context(|| path.display().to_string())
 }
 
 fn markers(command: &str) -> (String, String) {

@@ -6,6 +6,7 @@
 #[macro_use]
 mod terminal;
 mod commands;
+mod interrupt;
 mod precision;
 mod prompts;
 
@@ -69,6 +70,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    interrupt::listen();
     let pool = match arguments.threads {
         Some(threads) => Pool::new(usize::from(threads)),
         None => Pool::available(),

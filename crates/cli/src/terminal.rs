@@ -127,7 +127,7 @@ pub(crate) fn embedder<'m>(opened: &'m Opened, pool: &'m Pool, dim: Option<usize
 pub(crate) fn write_lines(output: Option<&Path>, mut lines: impl Iterator<Item = Result<String>>) -> Result<()> {
     let Some(path) = output else { return lines.try_for_each(|line| say!("{}", line?)) };
     let mut failed = None;
-    let written = maana::data::write_whole(path, |out| {
+    let written = maana::files::replace(path, |out| {
         lines.try_for_each(|line| match line {
             Ok(line) => writeln!(out, "{line}"),
             // Whatever stops the lines keeps the file from being made.
@@ -139,7 +139,10 @@ pub(crate) fn write_lines(output: Option<&Path>, mut lines: impl Iterator<Item =
     });
     match failed {
         Some(error) => Err(error),
-        None => Ok(written?),
+        None => written.map_err(|error| {
+            let text = format!("{}: {error}", path.display());
+            anyhow::Error::new(error).context(text)
+        }),
     }
 }
 

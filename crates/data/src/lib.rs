@@ -19,4 +19,4 @@ pub use retrieval_set::{Relevant, RetrievalSet};
 pub use sample::{BatchPlan, Batches, Mt19937, NoDuplicates, Order, Sampler, Shuffle, randperm};
 pub use split::{Split, Subset, split};
 pub use summary::summarise;
-pub use write::{write_jsonl, write_qrels, write_whole};
+pub use write::{write_jsonl, write_qrels};

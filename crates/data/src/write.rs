@@ -1,10 +1,10 @@
 //! Data files of our own making: JSONL and judgements of relevance. A file is there whole or not at all.
 
 use std::borrow::Borrow;
-use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use maana_files::NewFile;
 use serde::Serialize;
 
 use crate::DataError;
@@ -54,34 +54,12 @@ pub fn write_qrels<P: Borrow<(String, String)>>(
     }
 }
 
-/// Writes beside the target, syncs, and renames; whatever fails, the old file stays and nothing else is left behind.
-///
-/// # Errors
-/// What `write` gives, or the disk.
-pub fn write_whole(
+/// Replaces a file by what `write` writes, as an error of data.
+fn write_whole(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+    write: impl FnOnce(&mut BufWriter<NewFile>) -> std::io::Result<()>,
 ) -> Result<(), DataError> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".incomplete");
-    let unfinished: PathBuf = path.with_file_name(name);
-    let finish = || {
-        let mut out = BufWriter::new(File::create(&unfinished)?);
-        write(&mut out)?;
-        out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
-        std::fs::rename(&unfinished, path)?;
-        sync_folder(path)
-    };
-    finish().map_err(|source| {
-        let _ = std::fs::remove_file(&unfinished);
-        DataError::Io { path: path.display().to_string(), source }
-    })
-}
-
-/// Makes a rename last through a power cut, where folders can be synced.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    maana_files::replace(path, write).map_err(|source| DataError::Io { path: path.display().to_string(), source })
 }
 
 #[cfg(test)]

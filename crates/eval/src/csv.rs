@@ -1,8 +1,7 @@
 //! Results as the reference's CSV files: one file for each evaluation, one line for each time it was measured.
 
 use crate::{EvalError, Scores};
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The measures in the order of the columns: the name in a key, the name in a header, and whether the measure shares
@@ -68,7 +67,7 @@ pub fn write_csv(
         line.extend(columns.iter().map(|(_, value)| format!("{value:?}")));
         line.push(scores.precision.clone().unwrap_or_default());
         content += &(line.join(",") + "\n");
-        replace(&path, content.as_bytes()).map_err(io(&path))?;
+        maana_files::write(&path, content).map_err(io(&path))?;
         paths.push(path);
     }
     Ok(paths)
@@ -93,20 +92,6 @@ fn columns(scores: &Scores) -> Vec<(String, f64)> {
         }
     }
     columns
-}
-
-/// Writes beside the target, then takes its place: what was there stays whole whatever happens.
-fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_extension(format!("csv.{}.tmp", std::process::id()));
-    let written = File::create(&beside).and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
-    });
-    let result = written.and_then(|()| fs::rename(&beside, path));
-    if result.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    result
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Folders that are replaced whole.
 
-use crate::sync::{follow, parent, sync_folder, sync_tree};
+use crate::sync::{follow, parent, rename, sync_folder, sync_tree};
 use crate::unfinished::{EARLIER, Unfinished};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -59,14 +59,31 @@ impl NewFolder {
     }
 }
 
-/// Writes and syncs a file of a folder that is not public yet.
+/// Creates a file of a folder that is not public yet; [`NewFolder::commit`] syncs it.
+///
+/// # Errors
+/// If the system refuses it.
+pub fn create_inside(path: &Path) -> io::Result<File> {
+    File::create(path)
+}
+
+/// Writes a file of a folder that is not public yet; [`NewFolder::commit`] syncs it.
 ///
 /// # Errors
 /// If the disk is full or the system refuses it.
-pub fn write_inside(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-    let mut file = File::create(folder.join(name))?;
-    file.write_all(bytes.as_ref())?;
-    file.sync_all()
+pub fn write_inside(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    create_inside(path)?.write_all(bytes.as_ref())
+}
+
+/// Removes a folder with all that is in it, so that it is never found half removed.
+///
+/// # Errors
+/// If the system refuses it.
+pub fn remove_folder(folder: &Path) -> io::Result<()> {
+    let (work, ()) = Unfinished::make(folder, |path| fs::create_dir(path))?;
+    rename(folder, &work.path().join("removed"))?;
+    sync_folder(parent(folder))?;
+    fs::remove_dir_all(work.path())
 }
 
 #[cfg(test)]
@@ -83,7 +100,7 @@ mod tests {
         let target = folder.path().join("model");
         for (name, text) in [("first", "1"), ("second", "2")] {
             let new = NewFolder::create(&target).unwrap();
-            write_inside(new.path(), name, text).unwrap();
+            write_inside(&new.path().join(name), text).unwrap();
             fs::create_dir(new.path().join("part")).unwrap();
             assert!(!target.join(name).exists(), "not there before it is whole");
             new.commit().unwrap();
@@ -98,15 +115,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("model");
         let first = NewFolder::create(&target).unwrap();
-        write_inside(first.path(), "file", "1").unwrap();
+        write_inside(&first.path().join("file"), "1").unwrap();
         first.commit().unwrap();
         let second = NewFolder::create(&target).unwrap();
-        write_inside(second.path(), "file", "2").unwrap();
+        write_inside(&second.path().join("file"), "2").unwrap();
         drop(second);
         assert_eq!(
             (fs::read(target.join("file")).unwrap(), names(folder.path())),
             (b"1".to_vec(), vec!["model".into()])
         );
         assert!(NewFolder::create(&target.join("file")).is_err(), "a file is not replaced by a folder");
+        remove_folder(&target).unwrap();
+        assert_eq!(names(folder.path()), [""; 0]);
     }
 }

@@ -12,6 +12,6 @@ mod sync;
 mod unfinished;
 
 pub use file::{NewFile, replace, write};
-pub use folder::{NewFolder, write_inside};
+pub use folder::{NewFolder, create_inside, remove_folder, write_inside};
 pub use sync::{rename, sync_folder, sync_tree};
-pub use unfinished::remove_unfinished;
+pub use unfinished::{remove_leftovers, remove_unfinished};

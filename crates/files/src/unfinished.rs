@@ -47,7 +47,7 @@ impl Unfinished {
         };
         let folder = std::path::absolute(parent(target))?;
         let stem = stem(&name.to_string_lossy());
-        sweep(&folder, &stem, target);
+        sweep(&folder, |name| name.strip_prefix(&stem).map(|owner| (owner, target.to_owned())));
         let process = std::process::id();
         for attempt in 1_u32.. {
             let number = if attempt == 1 { String::new() } else { format!("-{attempt}") };
@@ -126,22 +126,30 @@ fn stem(name: &str) -> String {
     format!(".{}.", &name[..end])
 }
 
-/// Removes leftovers of processes that have ended; a folder that was about to be replaced gets its name back. What cannot be
-/// read or removed stays.
-fn sweep(folder: &Path, stem: &str, target: &Path) {
+/// Removes the temporary files and folders of processes that have ended, whatever their targets in this folder. A folder that
+/// was about to be replaced gets its name back.
+pub fn remove_leftovers(folder: &Path) {
+    sweep(folder, |name| {
+        let (name, owner) = name.strip_prefix('.')?.rsplit_once('.')?;
+        Some((owner, folder.join(name)))
+    });
+}
+
+/// Removes the leftovers whose names `told` knows: it is given a name without its ending, and gives the part that names the
+/// process, and the target. What cannot be read or removed stays.
+fn sweep(folder: &Path, told: impl Fn(&str) -> Option<(&str, PathBuf)>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.strip_prefix(stem)?.strip_suffix(ENDING));
-        let Some(owner) = owner else { continue };
+        let (name, path) = (entry.file_name(), entry.path());
+        let Some((owner, target)) = name.to_str().and_then(|name| told(name.strip_suffix(ENDING)?)) else { continue };
         let process = owner.split_once('-').map_or(owner, |(process, _)| process);
         let numbers = owner.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
         if let (true, Ok(process)) = (numbers, process.parse())
-            && !is_owned(&entry.path(), process)
+            && !is_owned(&path, process)
         {
-            let earlier = entry.path().join(EARLIER);
+            let earlier = path.join(EARLIER);
             if !earlier.exists() || target.exists() || fs::rename(&earlier, target).is_ok() {
-                remove(&entry.path());
+                remove(&path);
             }
         }
     }
@@ -197,7 +205,8 @@ mod tests {
         expected.sort();
         assert_eq!(names(folder.path()), expected);
         drop((first, second));
-        assert_eq!(names(folder.path()).len(), 3);
+        remove_leftovers(folder.path());
+        assert_eq!(names(folder.path()), [".e.npy.4194303.incomplete", ".e.npy.x.incomplete"]);
     }
 
     #[test]

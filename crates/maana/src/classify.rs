@@ -219,10 +219,13 @@ impl Classifier {
     /// # Errors
     /// If the disk is full or may not be written.
     pub fn save(&self, folder: &Path) -> Result<PathBuf, ClassifyError> {
-        std::fs::create_dir_all(folder).map_err(|source| ClassifyError::Io { path: folder.to_owned(), source })?;
         let path = folder.join(FILE);
-        maana_data::write_whole(&path, |out| Ok(serde_json::to_writer(out, self)?)).map_err(TextsError::from)?;
-        Ok(path)
+        let written = std::fs::create_dir_all(folder)
+            .and_then(|()| maana_files::replace(&path, |out| Ok(serde_json::to_writer(out, self)?)));
+        match written {
+            Ok(()) => Ok(path),
+            Err(source) => Err(ClassifyError::Io { path, source }),
+        }
     }
 
     /// The probability of each label for each text.

@@ -24,10 +24,8 @@ pub fn unpack(folder: &Path, settings: &[String]) -> Result<LocatedRecipe, Recip
     let recipe = folder.join("demo.toml");
     for (name, text) in FILES.into_iter().chain([("demo.toml", RECIPE)]) {
         let path = folder.join(name);
-        let written = match path.parent() {
-            Some(parent) => std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, text)),
-            None => std::fs::write(&path, text),
-        };
+        let folder = path.parent().unwrap_or(folder);
+        let written = std::fs::create_dir_all(folder).and_then(|()| maana_files::write(&path, text));
         written.map_err(|source| RecipeError::Io { path, source })?;
     }
     LocatedRecipe::read(&recipe, settings)

@@ -83,7 +83,7 @@ pub enum Finetuned {
 }
 
 /// Fine-tunes as prepared. Everything is written below `folder`; with `resume` the run goes on where it was left. When `stop`
-/// becomes true, a checkpoint is written and the run returns.
+/// becomes true, a checkpoint is written and the run returns; a measure that is being taken is broken off and taken again later.
 ///
 /// # Errors
 /// If anything cannot be read, computed or written; what was saved before stands.
@@ -98,7 +98,10 @@ pub fn finetune(
     let _lock = folder.begin(&prepared.located, resume)?;
     let before = match folder.read_scores("before")? {
         Some(scores) if resume => scores,
-        _ => prepared.evaluate(&prepared.model, pool)?,
+        _ => match prepared.evaluate(&prepared.model, pool, stop)? {
+            Some(scores) => scores,
+            None => return Ok(Finetuned::Interrupted { checkpoint: None, record: TrainingRecord::default() }),
+        },
     };
     folder.write_scores("before", &before)?;
     tell(&Told::Before(&before));
@@ -121,7 +124,9 @@ pub fn finetune(
         Outcome::Finished(record) => record,
         Outcome::Interrupted { record, checkpoint } => return Ok(Finetuned::Interrupted { checkpoint, record }),
     };
-    let after = prepared.evaluate(&prepared.model, pool)?;
+    let Some(after) = prepared.evaluate(&prepared.model, pool, stop)? else {
+        return Ok(Finetuned::Interrupted { checkpoint: None, record });
+    };
     folder.write_scores("after", &after)?;
     let facts = facts::gather(&prepared, pool, before, after, record)?;
     let model = folder.publish(&prepared.model, &facts)?;
@@ -138,12 +143,12 @@ struct Watcher<'a> {
 
 impl Observer<SentenceModel> for Watcher<'_> {
     fn evaluate(&mut self, model: &SentenceModel, _step: u64, _epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
-        let scores = self.prepared.measure(model, self.pool)?;
+        let scores = self.prepared.measure(model, self.pool, self.stop)?;
         Ok(scores.iter().flat_map(Scores::prefixed).collect())
     }
 
     fn save_model(&mut self, model: &SentenceModel, folder: &Path) -> Result<(), Failure> {
-        Ok(model.save(folder, &[])?)
+        Ok(model.write_into(folder, &[])?)
     }
 
     fn event(&mut self, event: &Event<'_>) {
@@ -156,8 +161,9 @@ impl Observer<SentenceModel> for Watcher<'_> {
 }
 
 impl prepare::Measures {
-    fn measure(&self, model: &SentenceModel, pool: &Pool) -> Result<Vec<Scores>, FinetuneError> {
-        let embedder = Embedder::new(model, pool)?.with_dimension(maana_model::Trainable::dimension(model))?;
+    fn measure(&self, model: &SentenceModel, pool: &Pool, stop: &AtomicBool) -> Result<Vec<Scores>, FinetuneError> {
+        let whole = maana_model::Trainable::dimension(model);
+        let embedder = Embedder::new(model, pool)?.with_dimension(whole)?.with_stop(stop);
         Ok(crate::evaluate::evaluate(&embedder, pool, &self.sets, &self.dims, &self.options)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use maana_kernels::Matrix;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// What is wrong with a file.
@@ -26,6 +26,19 @@ pub(crate) fn header(descr: &str, rows: u64, columns: usize) -> Vec<u8> {
     header.resize(127, b' ');
     header.push(b'\n');
     header
+}
+
+/// Replaces a file by a table of f32, whole or not at all.
+pub(crate) fn write<'a>(
+    path: &Path,
+    rows: usize,
+    columns: usize,
+    values: impl IntoIterator<Item = &'a f32>,
+) -> std::io::Result<()> {
+    maana_files::replace(path, |out| {
+        out.write_all(&header("<f4", rows as u64, columns))?;
+        values.into_iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
+    })
 }
 
 /// Reads a table of f32, or of f64 that is rounded to f32.

@@ -7,6 +7,7 @@ use crate::{ModelError, SentenceModel, Trainable};
 use maana_kernels::{Matrix, Pool, Precision};
 use maana_text::TokenBatch;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tokens that go through the model at once, unless told otherwise. More does not make it faster, only larger.
 pub const DEFAULT_BATCH_TOKENS: usize = 2048;
@@ -22,6 +23,7 @@ pub struct Embedder<'m> {
     batch_tokens: usize,
     prompts: RolePrompts,
     activations: Mutex<Activations>,
+    stop: Option<&'m AtomicBool>,
 }
 
 /// Prompts that take the place of the model's own: the text that is put before every text of a role, empty for none.
@@ -49,8 +51,8 @@ impl<'m> Embedder<'m> {
     /// If the folder's `truncate_dim` exceeds the model.
     pub fn new(model: &'m SentenceModel, pool: &'m Pool) -> Result<Self, ModelError> {
         let (whole, batch_tokens) = (model.dimension(), DEFAULT_BATCH_TOKENS);
-        let prompts = RolePrompts::default();
-        let embedder = Self { model, pool, dimension: whole, batch_tokens, prompts, activations: Mutex::default() };
+        let (prompts, activations) = (RolePrompts::default(), Mutex::default());
+        let embedder = Self { model, pool, dimension: whole, batch_tokens, prompts, activations, stop: None };
         embedder.with_dimension(model.settings().truncate_dim.unwrap_or(whole))
     }
 
@@ -80,6 +82,12 @@ impl<'m> Embedder<'m> {
         self
     }
 
+    /// Ends [`Embedder::embed`] with [`ModelError::Stopped`] before the next batch once `stop` is true.
+    pub fn with_stop(mut self, stop: &'m AtomicBool) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
     /// The model.
     pub fn model(&self) -> &'m SentenceModel {
         self.model
@@ -102,7 +110,7 @@ impl<'m> Embedder<'m> {
     /// Embeds the texts behind the given prompt, or without one if it is empty: `(texts, dimension)`.
     ///
     /// # Errors
-    /// If a text cannot be tokenised, or a weight that was not looked at before is no number.
+    /// If a text cannot be tokenised, a weight that was not looked at before is no number, or the embedder was stopped.
     pub fn embed(&self, texts: &[&str], prompt: &str) -> Result<Matrix, ModelError> {
         let mut output = Matrix::zeros(texts.len(), self.dimension);
         let prompt_length = if prompt.is_empty() { 0 } else { self.model.tokenizer().prompt_length(prompt)? };
@@ -117,7 +125,7 @@ impl<'m> Embedder<'m> {
                 let index = first + place;
                 let tokens = tokens.map_err(|error| renumber(error, index))?;
                 if batch.sequences() > 0 && batch.tokens() + tokens.tokens() > self.batch_tokens {
-                    self.compute(&batch, prompt_length, &mut activations, done, &mut output);
+                    self.compute(&batch, prompt_length, &mut activations, done, &mut output)?;
                     done = index;
                     batch = TokenBatch::new();
                 }
@@ -125,7 +133,7 @@ impl<'m> Embedder<'m> {
             }
         }
         if batch.sequences() > 0 {
-            self.compute(&batch, prompt_length, &mut activations, done, &mut output);
+            self.compute(&batch, prompt_length, &mut activations, done, &mut output)?;
         }
         if output.data().iter().any(|value| !value.is_finite()) {
             self.model.check_weights(self.pool)?;
@@ -153,12 +161,16 @@ impl<'m> Embedder<'m> {
         activations: &mut Activations,
         first_row: usize,
         output: &mut Matrix,
-    ) {
+    ) -> Result<(), ModelError> {
+        if self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(ModelError::Stopped);
+        }
         let plain = self.model.infer_plain(self.pool, batch, prompt_length, activations);
         let embeddings = self.model.finish(self.pool, plain.view(), self.dimension, None);
         let columns = self.dimension;
         let rows = first_row * columns..(first_row + batch.sequences()) * columns;
         output.data_mut()[rows].copy_from_slice(embeddings.data());
+        Ok(())
     }
 
     /// The prompt for texts without a role: the folder's default, else none.

@@ -42,6 +42,9 @@ pub enum ModelError {
     /// A text or a tokenizer that does not work.
     #[error(transparent)]
     Text(#[from] maana_text::TextError),
+    /// Work that the caller stopped ([`crate::Embedder::with_stop`]).
+    #[error("stopped")]
+    Stopped,
     /// A dimension, prompt or length that the model does not have.
     #[error("{0}")]
     Request(String),

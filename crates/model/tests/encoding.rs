@@ -6,6 +6,7 @@ use maana_kernels::{Pool, Precision};
 use maana_model::{Activations, Embedder, Encoder, Purpose, Role, RolePrompts, SentenceModel};
 use serde_json::json;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use support::plain::{Plain, PlainPooling};
 use support::{
     RawTensor, copy_folder, golden, open, read_json, read_safetensors, tiny, write_safetensors, write_small,
@@ -81,6 +82,15 @@ fn a_token_that_is_taken_alone_is_the_same_bits_as_among_all() {
 fn many_texts() -> Vec<String> {
     let words = ["house", "king", "water", "the", "north", "a", "green", "never"];
     (0..101).map(|i: usize| (0..i % 23).map(|j| words[(i * 7 + j * j) % 8]).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn an_embedder_that_is_stopped_computes_no_further_batch() {
+    let (model, pool, stop) = (tiny(), Pool::new(1), AtomicBool::new(false));
+    let embedder = Embedder::new(&model, &pool).unwrap().with_stop(&stop);
+    assert_eq!(embedder.embed(&["the king"], "").unwrap().rows(), 1);
+    stop.store(true, Ordering::Relaxed);
+    assert!(matches!(embedder.embed(&["the king"], ""), Err(maana_model::ModelError::Stopped)));
 }
 
 #[test]

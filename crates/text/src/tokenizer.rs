@@ -475,6 +475,20 @@ mod tests {
     }
 
     #[test]
+    fn batches_hold_the_tokens_of_their_texts_alone() {
+        let mut description: serde_json::Value = serde_json::from_slice(tiny().file_bytes()).unwrap();
+        description["padding"] = serde_json::json!({
+            "strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null,
+            "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"
+        });
+        let padding = Tokenizer::from_bytes(serde_json::to_vec(&description).unwrap(), false).unwrap();
+        let texts = ["the king", "the old king lived in the house", ""];
+        let batch = padding.encode(&texts, 128).unwrap();
+        assert_eq!(batch, tiny().encode(&texts, 128).unwrap());
+        assert_eq!((batch.length(2), *batch.offsets.last().unwrap()), (2, batch.tokens()));
+    }
+
+    #[test]
     fn a_limit_without_room_is_refused() {
         let error = tiny().encode(&["the"], 2).unwrap_err();
         assert!(error.to_string().contains("use 3 or more"), "{error}");

@@ -2,7 +2,7 @@
 //!
 //! `checkpoint-N/` is kept after an evaluation at update N; `checkpoint-N.M/` is a passing one, M micro-batches after update
 //! N, and goes when the next checkpoint stands. Each holds the model as `save_model` writes it, `training_state.safetensors`
-//! and `trainer_state.json`. Both are written to `….writing`, synced and renamed, so that what has its name is whole.
+//! and `trainer_state.json`. A checkpoint that has its name is whole.
 
 mod arenas;
 
@@ -10,6 +10,7 @@ pub(crate) use arenas::Arenas;
 
 use crate::plan::Position;
 use crate::{Arguments, Failure, LogRow, TrainError, TrainingRecord};
+use maana_files::NewFolder;
 use maana_model::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -250,16 +251,21 @@ impl Checkpoints {
         save_model: impl FnOnce(&Path) -> Result<(), Failure>,
     ) -> Result<PathBuf, TrainError> {
         let target = self.folder.join(name.to_string());
-        let writing = self.folder.join(format!("{name}.writing"));
-        let written = write_checkpoint(&writing, state, run, tensors, arenas, save_model)
-            .and_then(|()| if target.exists() { remove(&target) } else { Ok(()) })
-            .and_then(|()| fs::rename(&writing, &target).map_err(TrainError::io("cannot write", &target)))
-            .and_then(|()| sync_folder(&self.folder));
-        if let Err(fault) = written {
-            // The first fault is the one to tell; what could not be cleared away is cleared at the next start.
-            let _ = fs::remove_dir_all(&writing);
-            return Err(fault);
-        }
+        let new = NewFolder::create(&target).map_err(TrainError::io("cannot make the folder", &target))?;
+        save_model(new.path()).map_err(|source| TrainError::SaveModel { folder: target.clone(), source })?;
+        let tensors_xxh3 = arenas::write(new.path(), tensors, arenas)
+            .map_err(TrainError::io("cannot write", &target.join(TENSORS_FILE)))?;
+        let ours = Ours {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            state: state.clone(),
+            run: run.clone(),
+            tensors_xxh3,
+        };
+        let text = serde_json::to_string_pretty(&trainer_state(ours)).expect("a state is plain data") + "\n";
+        maana_files::write_inside(&new.path().join(STATE_FILE), text)
+            .map_err(TrainError::io("cannot write", &target.join(STATE_FILE)))?;
+        new.commit().map_err(TrainError::io("cannot write", &target))?;
         self.record.sync_data().map_err(TrainError::io("cannot write", &self.folder.join("record.jsonl")))?;
         Ok(target)
     }
@@ -279,7 +285,7 @@ impl Checkpoints {
         let mut removed = Vec::new();
         for name in passing.iter().filter(removable).chain(kept.iter().filter(removable).take(surplus)) {
             let folder = self.folder.join(name.to_string());
-            remove(&folder)?;
+            maana_files::remove_folder(&folder).map_err(TrainError::io("cannot remove", &folder))?;
             removed.push(folder);
         }
         Ok(removed)
@@ -326,8 +332,9 @@ fn names(folder: &Path) -> Result<Vec<Name>, TrainError> {
     Ok(names)
 }
 
-/// Clears away what an interrupted write or removal left.
+/// Clears away what an interrupted write or removal left, of earlier versions too.
 fn clear_leftovers(folder: &Path) -> Result<(), TrainError> {
+    maana_files::remove_leftovers(folder);
     for entry in fs::read_dir(folder).map_err(TrainError::io("cannot read", folder))? {
         let entry = entry.map_err(TrainError::io("cannot read", folder))?;
         let name = entry.file_name();
@@ -339,13 +346,6 @@ fn clear_leftovers(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Removes a checkpoint so that it is never found half removed.
-fn remove(checkpoint: &Path) -> Result<(), TrainError> {
-    let removing = checkpoint.with_file_name(format!("{}.removing", file_name(checkpoint)));
-    fs::rename(checkpoint, &removing).map_err(TrainError::io("cannot remove", checkpoint))?;
-    fs::remove_dir_all(&removing).map_err(TrainError::io("cannot remove", &removing))
-}
-
 /// Renames a checkpoint that cannot be used, so that it is in nobody's way and can still be looked at.
 fn set_aside(checkpoint: &Path) -> Result<PathBuf, TrainError> {
     let name = file_name(checkpoint);
@@ -354,7 +354,7 @@ fn set_aside(checkpoint: &Path) -> Result<PathBuf, TrainError> {
         _ => checkpoint.with_file_name(format!("{name}.corrupt-{number}")),
     });
     let aside = free.into_iter().find(|aside| !aside.exists()).expect("some number is free");
-    fs::rename(checkpoint, &aside).map_err(TrainError::io("cannot rename", checkpoint))?;
+    maana_files::rename(checkpoint, &aside).map_err(TrainError::io("cannot rename", checkpoint))?;
     Ok(aside)
 }
 
@@ -381,33 +381,6 @@ fn read_state(checkpoint: &Path) -> Result<Result<Ours, String>, TrainError> {
         return Ok(Err(format!("{STATE_FILE} is of format {}, and this version reads {FORMAT}", ours["format"])));
     }
     Ok(Ours::deserialize(ours).map_err(|fault| format!("{STATE_FILE} is damaged: {fault}")))
-}
-
-fn write_checkpoint(
-    writing: &Path,
-    state: &State,
-    run: &Identity,
-    tensors: &[Tensor],
-    arenas: Arenas<&[f32]>,
-    save_model: impl FnOnce(&Path) -> Result<(), Failure>,
-) -> Result<(), TrainError> {
-    if writing.exists() {
-        fs::remove_dir_all(writing).map_err(TrainError::io("cannot remove", writing))?;
-    }
-    save_model(writing).map_err(|source| TrainError::SaveModel { folder: writing.to_path_buf(), source })?;
-    fs::create_dir_all(writing).map_err(TrainError::io("cannot make the folder", writing))?;
-    let tensors_xxh3 = arenas::write(&writing.join(TENSORS_FILE), tensors, arenas)?;
-    let ours = Ours {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_string(),
-        state: state.clone(),
-        run: run.clone(),
-        tensors_xxh3,
-    };
-    let path = writing.join(STATE_FILE);
-    let text = serde_json::to_string_pretty(&trainer_state(ours)).expect("a state is plain data");
-    fs::write(&path, text + "\n").map_err(TrainError::io("cannot write", &path))?;
-    sync_tree(writing)
 }
 
 /// The state as the Hugging Face trainer writes it, for those who read that; ours lies under `maana`.
@@ -445,32 +418,9 @@ fn history_row(row: &LogRow) -> Value {
 
 /// Writes `record.jsonl` anew with these rows, open for more.
 fn write_record(folder: &Path, rows: &[LogRow]) -> Result<File, TrainError> {
-    let (path, writing) = (folder.join("record.jsonl"), folder.join("record.jsonl.writing"));
+    let path = folder.join("record.jsonl");
     let text: String = rows.iter().map(line).collect();
-    let mut file = File::create(&writing).map_err(TrainError::io("cannot write", &writing))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(TrainError::io("cannot write", &writing))?;
-    fs::rename(&writing, &path).map_err(TrainError::io("cannot write", &path))?;
-    sync_folder(folder)?;
-    Ok(file)
-}
-
-/// Syncs every file and folder under `folder`.
-fn sync_tree(folder: &Path) -> Result<(), TrainError> {
-    for entry in fs::read_dir(folder).map_err(TrainError::io("cannot read", folder))? {
-        let path = entry.map_err(TrainError::io("cannot read", folder))?.path();
-        if path.is_dir() {
-            sync_tree(&path)?;
-        } else {
-            File::open(&path).and_then(|file| file.sync_all()).map_err(TrainError::io("cannot write", &path))?;
-        }
-    }
-    sync_folder(folder)
-}
-
-/// Syncs the entries of a folder, where the system has such a thing.
-fn sync_folder(folder: &Path) -> Result<(), TrainError> {
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(TrainError::io("cannot write", folder))?;
-    }
-    Ok(())
+    maana_files::write(&path, text)
+        .and_then(|()| File::options().append(true).open(&path))
+        .map_err(TrainError::io("cannot write", &path))
 }

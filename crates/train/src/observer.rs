@@ -9,10 +9,10 @@ pub trait Observer<M> {
     /// Measures the model after `step` updates, shown as `epoch`. Names and values in the order in which they are to be logged.
     ///
     /// # Errors
-    /// Ends the run, which can be resumed.
+    /// Ends the run, which can be resumed; it counts as interrupted if a stop was requested meanwhile.
     fn evaluate(&mut self, model: &M, step: u64, epoch: f64) -> Result<Vec<(String, f64)>, Failure>;
 
-    /// Writes the model into `folder`, which does not exist yet, as part of a checkpoint. Need not sync anything.
+    /// Writes the model into `folder`, which is empty and not public yet, as part of a checkpoint. Need not sync anything.
     ///
     /// # Errors
     /// Ends the run; earlier checkpoints stand.

@@ -72,8 +72,8 @@ where
         let mut training = Training::begin(self, &plan, model, observer)?;
         training.tell(&Event::Started { plan: &plan });
         let start = training.state.position;
-        if training.state.evaluation_due {
-            training.pause(true)?;
+        if training.state.evaluation_due && training.pause(true)? {
+            return training.interrupt();
         }
         if !plan.is_over(&start) {
             let batches = Batches {
@@ -217,7 +217,9 @@ impl<'a, M: Trainable> Training<'a, M> {
             if let Some(norm) = norm.filter(|_| self.arguments.logs_at(self.state.position.step)) {
                 self.log_training(learning_rate, norm)?;
             }
-            self.pause(updated)?;
+            if self.pause(updated)? {
+                return Ok(true);
+            }
         }
         Ok(false)
     }
@@ -304,8 +306,8 @@ impl<'a, M: Trainable> Training<'a, M> {
         Ok(())
     }
 
-    /// Measures the model and writes checkpoints, where it is time for that.
-    fn pause(&mut self, updated: bool) -> Result<(), TrainError> {
+    /// Measures the model and writes checkpoints, where it is time for that; returns whether the observer stopped a measure.
+    fn pause(&mut self, updated: bool) -> Result<bool, TrainError> {
         let position = self.state.position;
         let over = self.plan.is_over(&position);
         let evaluates = self.arguments.evaluates_at(&position, updated, over);
@@ -316,7 +318,7 @@ impl<'a, M: Trainable> Training<'a, M> {
             if let Err(fault) = self.evaluate() {
                 // What was trained is not lost: the run can be resumed, and begins with this evaluation.
                 self.save(Name::passing(&position))?;
-                return Err(fault);
+                return if self.observer.stop_requested() { Ok(true) } else { Err(fault) };
             }
             self.state.evaluation_due = false;
         }
@@ -325,7 +327,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         } else if updated && self.arguments.save_every.is_some_and(|every| position.step.is_multiple_of(every)) {
             self.save(Name::passing(&position))?;
         }
-        Ok(())
+        Ok(false)
     }
 
     fn evaluate(&mut self) -> Result<(), TrainError> {

@@ -89,7 +89,7 @@ impl Observer<SentenceModel> for Reader {
     }
 
     fn save_model(&mut self, model: &SentenceModel, folder: &Path) -> Result<(), Failure> {
-        Ok(model.save(folder, &[])?)
+        Ok(model.write_into(folder, &[])?)
     }
 
     fn event(&mut self, event: &Event<'_>) {

@@ -161,14 +161,22 @@ fn a_half_written_checkpoint_is_never_picked() {
     let expected = unbroken(arguments);
     let mut notebook = Notebook { stop_after: Some(10), ..Notebook::default() };
     run(&mut Toy::new(), &mut notebook, arguments, Some(folder.path()), false).unwrap();
-    for leftover in ["checkpoint-9.writing", "checkpoint-9.2.writing", "checkpoint-1.removing"] {
+    for leftover in [
+        "checkpoint-9.writing",
+        "checkpoint-9.2.writing",
+        "checkpoint-1.removing",
+        ".checkpoint-9.1.4194300.incomplete",
+    ] {
         std::fs::create_dir(folder.path().join(leftover)).unwrap();
         std::fs::write(folder.path().join(leftover).join("trainer_state.json"), "{").unwrap();
     }
     std::fs::create_dir(folder.path().join("checkpoint-notes")).unwrap();
     let found = broken_from(arguments, folder.path());
     assert_same(&expected, &found, "with leftovers");
-    assert!(!entries(folder.path()).iter().any(|name| name.ends_with("ing")), "leftovers are cleared away");
+    assert!(
+        !entries(folder.path()).iter().any(|name| name.ends_with("ing") || name.ends_with("incomplete")),
+        "leftovers are cleared away"
+    );
     assert!(entries(folder.path()).contains(&"checkpoint-notes".to_string()), "what is not ours stays");
 }
 
@@ -268,6 +276,22 @@ fn a_run_whose_evaluation_failed_begins_with_it_when_resumed() {
 }
 
 #[test]
+fn a_run_stopped_while_it_measures_begins_with_that_when_resumed() {
+    for arguments in &settings()[..3] {
+        let expected = unbroken(arguments);
+        for number in 1..=2 {
+            let folder = tempfile::tempdir().unwrap();
+            let mut notebook = Notebook { stop_in_evaluation: Some(number), ..Notebook::default() };
+            let outcome = run(&mut Toy::new(), &mut notebook, arguments, Some(folder.path()), false).unwrap();
+            let Outcome::Interrupted { checkpoint: Some(checkpoint), .. } = outcome else { panic!("it was stopped") };
+            assert!(checkpoint.exists() && notebook.evaluations.len() == number);
+            let found = broken_from(arguments, folder.path());
+            assert_same(&expected, &found, "stopped in an evaluation");
+        }
+    }
+}
+
+#[test]
 fn the_best_checkpoint_is_missed_before_it_is_needed() {
     let (arguments, folder) = (&settings()[0], tempfile::tempdir().unwrap());
     let mut notebook = Notebook { stop_after: Some(17), scores: vec![2.0, 1.0], ..Notebook::default() };
@@ -317,7 +341,7 @@ fn a_full_disk_harms_nothing() {
         let fault =
             run(&mut Toy::new(), &mut Notebook::default(), arguments, Some(Path::new(&folder)), true).unwrap_err();
         let TrainError::Io { path, .. } = &fault else { panic!("{fault}") };
-        assert!(path.ends_with("checkpoint-3.writing/training_state.safetensors"), "{fault}");
+        assert!(path.ends_with("checkpoint-3/training_state.safetensors"), "{fault}");
         return;
     }
     let (expected, folder) = (unbroken(arguments), tempfile::tempdir().unwrap());

@@ -219,7 +219,7 @@ impl Results {
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         let write = |name: &str, text: String| {
             let path = folder.join(name);
-            std::fs::write(&path, text).with_context(|| path.display().to_string())
+            maana_files::write(&path, text).with_context(|| path.display().to_string())
         };
         write("results.json", format!("{}\n", serde_json::to_string_pretty(self)?))?;
         write("results.svg", chart::draw(&self.comparisons))?;

@@ -362,7 +362,7 @@ fn costs(pool: &Pool, name: &str, precision: PrecisionArgument, charts: Option<P
         if let Some(folder) = &charts {
             std::fs::create_dir_all(folder)?;
             let file = growth.with.split(' ').next().unwrap_or_default();
-            std::fs::write(folder.join(format!("cost-by-{file}.svg")), growth.chart())?;
+            maana::files::write(&folder.join(format!("cost-by-{file}.svg")), growth.chart())?;
         }
     }
     Ok(())

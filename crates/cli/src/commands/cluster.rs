@@ -2,7 +2,7 @@
 
 use super::mine::{Reading, embed};
 use crate::terminal::write_lines;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use maana::cluster::{Dot, Map, Method, describe, find, quality, views};
 use maana::kernels::Pool;
 use std::path::PathBuf;
@@ -135,7 +135,7 @@ impl Cluster {
                 dots: texts.iter().enumerate().map(dot).collect(),
                 views: views(pool, rows.view(), &dims)?,
             };
-            write_lines(Some(path), std::iter::once(Ok(map.page()))).with_context(|| path.display().to_string())?;
+            write_lines(Some(path), std::iter::once(Ok(map.page())))?;
             say!("map            {}", path.display())?;
         }
         Ok(())

@@ -85,7 +85,7 @@ impl Evaluate {
         tell!("{:.1} s", start.elapsed().as_secs_f64());
         if let Some(path) = &self.json {
             let json = serde_json::Value::from(maana::eval::to_json(&scores));
-            std::fs::write(path, format!("{json:#}\n")).with_context(|| path.display().to_string())?;
+            crate::terminal::write_lines(Some(path), std::iter::once(Ok(format!("{json:#}"))))?;
         }
         if let Some(folder) = &self.csv {
             for path in maana::eval::write_csv(folder, &scores, None, None)? {

@@ -104,6 +104,7 @@ impl Serve {
         let drain = settings.times.drain;
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
         let running = maana_serve::start(settings, Arc::clone(pool))?;
+        crate::interrupt::leave_to_server();
         say!("listening on {scheme}://{}", running.address())?;
         let ended = running.wait();
         if ended.given_up > 0 {

@@ -1,7 +1,7 @@
 //! `maana train`
 
-use crate::terminal;
-use anyhow::{Context, Result};
+use crate::{interrupt, terminal};
+use anyhow::Result;
 use maana::finetune::{Finetuned, Prepared, RunFolder, Told, finetune, prepare};
 use maana::kernels::Pool;
 use maana::recipe::LocatedRecipe;
@@ -72,16 +72,14 @@ pub(super) fn run(
 ) -> Result<Box<maana::card::CardFacts>> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            // Asked twice: at once. What was saved before stands.
-            std::process::exit(130);
-        }
+    // Asked twice, it ends at once: what was saved before stands.
+    let first = interrupt::on_first(move || {
+        seen.store(true, Ordering::Relaxed);
         tell!("\nstopping: writing a checkpoint (once more Ctrl-C to stop without)");
-    })
-    .context("the handler of Ctrl-C")?;
+    });
     let mut display = terminal::TrainingDisplay::new();
     let ended = finetune(prepared, pool, folder, resume, &stop, &mut |told: &Told<'_>| display.show(told))?;
+    drop(first);
     display.clear();
     match ended {
         Finetuned::Finished { model, facts } => {

@@ -1,6 +1,6 @@
 //! Runs that are killed or stopped, and go on to the very same bits.
 
-use crate::support::{Bench, succeed, text};
+use crate::support::{Bench, fail, golden, maana, succeed, text};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -84,4 +84,117 @@ fn ctrl_c_saves_a_checkpoint_and_says_how_to_go_on() {
     let mut again = Command::new("sh");
     succeed(again.args(["-c", &format!("exec \"$0\" {go_on}"), env!("CARGO_BIN_EXE_maana")]));
     assert!(weights(&bench, "stopped") == weights(&bench, "whole"));
+}
+
+/// `maana encode` of lines that a pipe gives, into `e.npy` of a folder.
+#[cfg(unix)]
+fn encode_a_pipe(folder: &std::path::Path) -> std::process::Child {
+    let mut command = maana();
+    command.arg("encode").arg(golden("tiny-bert")).args(["--input", "-", "--output", "e.npy", "--threads", "1"]);
+    command.current_dir(folder).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[cfg(unix)]
+fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !there() {
+        assert!(started.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[cfg(unix)]
+fn signal(child: &std::process::Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn names(folder: &std::path::Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_command_at_once_and_leaves_no_temporary_file() {
+    use std::os::unix::process::ExitStatusExt;
+    for (name, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = encode_a_pipe(folder.path());
+        wait_for("encoding does not begin", || !names(folder.path()).is_empty());
+        let sent = Instant::now();
+        signal(&child, name);
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(number), "ended as by the signal itself: {status}");
+        assert!(sent.elapsed() < Duration::from_secs(2), "{name}: {:?}", sent.elapsed());
+        assert_eq!(names(folder.path()), [""; 0], "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn leftovers_of_a_killed_command_go_with_its_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut killed = encode_a_pipe(folder.path());
+    wait_for("encoding does not begin", || !names(folder.path()).is_empty());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(names(folder.path()), [format!(".e.npy.{}.incomplete", killed.id())]);
+    let mut living = encode_a_pipe(folder.path());
+    let kept = format!(".e.npy.{}.incomplete", living.id());
+    wait_for("the leftover stays", || names(folder.path()) == [kept.clone()]);
+    let mut last = encode_a_pipe(folder.path());
+    std::io::Write::write_all(&mut last.stdin.take().unwrap(), b"habari\n").unwrap();
+    assert!(last.wait().unwrap().success());
+    let mut found = names(folder.path());
+    found.sort();
+    assert_eq!(found, [kept, "e.npy".into()], "what a living process writes stays");
+    drop(living.stdin.take());
+    living.wait().unwrap();
+    assert_eq!(names(folder.path()), ["e.npy"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "trap '' HUP; exec \"$0\" encode \"$1\" --input - --output e.npy",
+        env!("CARGO_BIN_EXE_maana"),
+    ]);
+    let mut child = command.arg(golden("tiny-bert")).current_dir(folder.path()).stdin(Stdio::piped()).spawn().unwrap();
+    wait_for("encoding does not begin", || !names(folder.path()).is_empty());
+    signal(&child, "HUP");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"habari\n").unwrap();
+    assert!(child.wait().unwrap().success(), "as under nohup");
+    assert_eq!(names(folder.path()), ["e.npy"]);
+}
+
+/// Where no file may grow, a write fails as on a full disk.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_old_file_whole_and_nothing_else() {
+    let bench = Bench::new();
+    let (model, dev) = (golden("tiny-bert").display().to_string(), bench.path("dev").display().to_string());
+    bench.write("texts.txt", "habari\nya\nasubuhi\n");
+    let texts = bench.path("texts.txt").display().to_string();
+    let out = tempfile::tempdir().unwrap();
+    for (words, file) in [
+        (vec!["evaluate", &model, &dev, "--json", "out.json"], "out.json"),
+        (vec!["encode", &model, "--input", &texts, "--output", "out.npy"], "out.npy"),
+        (vec!["encode", &model, "--input", &texts, "--output", "out.parquet"], "out.parquet"),
+        (vec!["cluster", &model, &texts, "-k", "2", "--output", "out.jsonl"], "out.jsonl"),
+        (vec!["mine", &model, &texts, "--output", "out.tsv"], "out.tsv"),
+    ] {
+        std::fs::write(out.path().join(file), "old").unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_maana")]);
+        let error = fail(command.args(&words).current_dir(out.path()).env("HF_HUB_OFFLINE", "1"), 1);
+        assert!(error.contains(file) && error.contains("what was whole before is untouched"), "{words:?}: {error}");
+        assert_eq!(std::fs::read_to_string(out.path().join(file)).unwrap(), "old", "{words:?}");
+        assert_eq!(names(out.path()), [file], "{words:?}");
+        std::fs::remove_file(out.path().join(file)).unwrap();
+    }
 }

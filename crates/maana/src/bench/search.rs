@@ -9,7 +9,6 @@ use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index, prefix_for};
 use maana_vectors::random::Random;
 use maana_vectors::search::{Corpus, Funnel, Hit, Metric, Search, Wish, choose, search};
 use maana_vectors::store::StoreError;
-use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
@@ -104,10 +103,8 @@ fn true_neighbours(pool: &Pool, folder: &Path, base: &Matrix, queries: &Matrix) 
 }
 
 fn write(path: &Path, matrix: &Matrix) -> Result<(), SearchBenchError> {
-    Ok(maana_data::write_whole(path, |out| {
-        out.write_all(&npy::header("<f4", matrix.rows() as u64, matrix.columns()))?;
-        matrix.data().iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
-    })?)
+    npy::write(path, matrix.rows(), matrix.columns(), matrix.data())
+        .map_err(|source| DataError::Io { path: path.display().to_string(), source }.into())
 }
 
 /// A way to search.

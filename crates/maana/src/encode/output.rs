@@ -1,4 +1,4 @@
-//! Files of embeddings: NumPy, JSON lines, Parquet and safetensors. Written to a temporary name, synced and renamed.
+//! Files of embeddings: NumPy, JSON lines, Parquet and safetensors. Each appears whole or not at all.
 
 mod numbers;
 mod spool;
@@ -96,7 +96,6 @@ impl OutputError {
 /// A file of embeddings that is being written. Dropped before [`Output::finish`], it leaves nothing behind.
 pub struct Output {
     path: PathBuf,
-    temporary: PathBuf,
     dimension: usize,
     dtype: Dtype,
     ranges: Option<Ranges>,
@@ -118,10 +117,8 @@ impl Output {
         if let Some(ranges) = &ranges {
             assert_eq!(ranges.low.len(), dimension, "ranges of each column");
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.{}.incomplete", std::process::id()));
-        let writer = Some(Writer::create(path, &temporary, dtype, dimension)?);
-        let mut output = Self { path: path.to_owned(), temporary, dimension, dtype, ranges, spool: None, writer };
+        let writer = Some(Writer::create(path, dtype, dimension)?);
+        let mut output = Self { path: path.to_owned(), dimension, dtype, ranges, spool: None, writer };
         if dtype.needs_ranges() && output.ranges.is_none() {
             output.spool = Some(Spool::beside(path, dimension)?);
         }
@@ -163,16 +160,7 @@ impl Output {
             found = self.ranges.take();
         }
         self.writer.take().expect("not finished").finish()?;
-        std::fs::rename(&self.temporary, &self.path)
-            .map_err(|source| OutputError::Io { path: self.path.clone(), source })?;
         Ok(found)
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        // After `finish` the temporary name is gone; before, what is there is of no use.
-        let _ = std::fs::remove_file(&self.temporary);
     }
 }
 

@@ -1,21 +1,18 @@
 //! The least and the greatest value of each column in a file, as `quantize_embeddings(…, ranges=numpy.load(FILE))` of Sentence
 //! Transformers takes them: `(2, dimension)` of f32 in NumPy's form.
 
+use super::OutputError;
 use crate::npy::{self, NpyError};
-use maana_data::DataError;
 use maana_vectors::quantize::Ranges;
-use std::io::Write;
 use std::path::Path;
 
 /// Writes ranges, whole or not at all.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_ranges(path: &Path, ranges: &Ranges) -> Result<(), DataError> {
-    maana_data::write_whole(path, |out| {
-        out.write_all(&npy::header("<f4", 2, ranges.low.len()))?;
-        ranges.low.iter().chain(&ranges.high).try_for_each(|value| out.write_all(&value.to_le_bytes()))
-    })
+pub fn write_ranges(path: &Path, ranges: &Ranges) -> Result<(), OutputError> {
+    let values = ranges.low.iter().chain(&ranges.high);
+    npy::write(path, 2, ranges.low.len(), values).map_err(|source| OutputError::Io { path: path.to_owned(), source })
 }
 
 /// Reads ranges of `dimension` columns.

@@ -7,7 +7,6 @@ use crate::report;
 use maana_eval::Scores;
 use maana_model::SentenceModel;
 use std::fs::{File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The file that the process which trains holds locked.
@@ -114,14 +113,7 @@ impl RunFolder {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FinetuneError> {
         let path = self.path.join(name);
-        let temporary = path.with_extension("incomplete");
-        let written = File::create(&temporary)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| std::fs::rename(&temporary, &path));
-        written.map_err(|source| {
-            let _ = std::fs::remove_file(&temporary);
-            self.io(&path, source)
-        })
+        maana_files::write(&path, bytes).map_err(|source| self.io(&path, source))
     }
 
     fn io(&self, path: &Path, source: std::io::Error) -> FinetuneError {

@@ -4,11 +4,12 @@ use super::{Estimate, FinetuneError, estimate, notes};
 use crate::hub::{HubOptions, News, Resolved, Tell};
 use crate::recipe::LocatedRecipe;
 use maana_data::{Dataset, ReadOptions, RetrievalSet, Source};
-use maana_eval::{Primary, RetrievalOptions, Scores};
+use maana_eval::{EvalError, Primary, RetrievalOptions, Scores};
 use maana_kernels::Pool;
-use maana_model::{Purpose, SentenceModel, Similarity, Trainable};
+use maana_model::{ModelError, Purpose, SentenceModel, Similarity, Trainable};
 use maana_train::{Evaluate, Loss, Plan, Precision, TrainError, Version};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 /// Updates of a run that is long enough to be told what would be faster.
 const LONG_RUN: u64 = 200;
@@ -235,7 +236,16 @@ impl Prepared {
         estimate::estimate(self, pool)
     }
 
-    pub(super) fn evaluate(&self, model: &SentenceModel, pool: &Pool) -> Result<Vec<Scores>, FinetuneError> {
-        self.measures.measure(model, pool)
+    /// Measures the model; nothing if it was stopped meanwhile.
+    pub(super) fn evaluate(
+        &self,
+        model: &SentenceModel,
+        pool: &Pool,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Scores>>, FinetuneError> {
+        match self.measures.measure(model, pool, stop) {
+            Err(FinetuneError::Eval(EvalError::Model(ModelError::Stopped))) => Ok(None),
+            measured => measured.map(Some),
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::wanted::{INDEX, MODULES, Module, TOKENIZERS, WEIGHTS, shards, small_files};
 use super::{HubError, News, Tell};
+use maana_files::NewFolder;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -121,10 +122,10 @@ impl Place {
         links: &[Link],
         with_links: bool,
     ) -> Result<(), HubError> {
-        let staging = Staging::new(&self.folder, commit)?;
+        let staging = self.staging(commit)?;
         for Link { file, etag } in links {
-            let path = staging.path.join(file);
-            create_folder(path.parent().unwrap_or(&staging.path))?;
+            let path = staging.path().join(file);
+            create_folder(path.parent().unwrap_or(staging.path()))?;
             // From where the file will be, not from where it is now.
             let up = "../".repeat(2 + file.matches('/').count());
             if !(with_links && link(&format!("{up}blobs/{etag}"), &path)) {
@@ -134,11 +135,12 @@ impl Place {
                     .map_err(HubError::io(&path))?;
             }
         }
-        self.publish_folder(&staging.path, commit, links.iter().map(|link| link.file.as_str()))?;
+        maana_files::sync_tree(staging.path()).map_err(HubError::io(staging.path()))?;
+        self.publish_folder(staging.path(), commit, links.iter().map(|link| link.file.as_str()))?;
         if !self.snapshot(commit).join(MODULES).exists() {
             let path = self.no_exist(commit);
             create_folder(path.parent().unwrap_or(&self.folder))?;
-            std::fs::write(&path, "").map_err(HubError::io(&path))?;
+            maana_files::write(&path, "").map_err(HubError::io(&path))?;
         }
         if revision != commit { self.refer(revision, commit) } else { Ok(()) }
     }
@@ -153,7 +155,7 @@ impl Place {
         let snapshot = self.snapshot(commit);
         create_folder(snapshot.parent().unwrap_or(&self.folder))?;
         if !snapshot.exists() {
-            return std::fs::rename(finished, &snapshot).map_err(HubError::io(&snapshot));
+            return maana_files::rename(finished, &snapshot).map_err(HubError::io(&snapshot));
         }
         // What makes a snapshot count as whole comes last.
         let mut files: Vec<&str> = files.collect();
@@ -161,7 +163,7 @@ impl Place {
         for file in files {
             let path = snapshot.join(file);
             create_folder(path.parent().unwrap_or(&snapshot))?;
-            std::fs::rename(finished.join(file), &path).map_err(HubError::io(&path))?;
+            maana_files::rename(&finished.join(file), &path).map_err(HubError::io(&path))?;
         }
         Ok(())
     }
@@ -170,32 +172,14 @@ impl Place {
     pub(super) fn refer(&self, revision: &str, commit: &str) -> Result<(), HubError> {
         let path = self.folder.join("refs").join(revision);
         create_folder(path.parent().unwrap_or(&self.folder))?;
-        let staging = Staging::new(&self.folder, &format!("ref-{commit}"))?;
-        let temporary = staging.path.join("ref");
-        std::fs::write(&temporary, commit).map_err(HubError::io(&temporary))?;
-        std::fs::rename(&temporary, &path).map_err(HubError::io(&path))
+        maana_files::write(&path, commit).map_err(HubError::io(&path))
     }
-}
 
-/// A folder beside the snapshots for what is not finished. What a killed process left there is thrown away.
-pub(super) struct Staging {
-    pub(super) path: PathBuf,
-}
-
-impl Staging {
-    pub(super) fn new(folder: &Path, name: &str) -> Result<Self, HubError> {
-        let path = folder.join(format!(".{name}.incomplete"));
-        match std::fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(HubError::io(&path)(error)),
-            _ => create_folder(&path)?,
-        }
-        Ok(Self { path })
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
+    /// Makes a folder beside the snapshots for what is not finished; it goes when it is dropped.
+    pub(super) fn staging(&self, name: &str) -> Result<NewFolder, HubError> {
+        create_folder(&self.folder)?;
+        let path = self.folder.join(name);
+        NewFolder::create(&path).map_err(HubError::io(&path))
     }
 }
 

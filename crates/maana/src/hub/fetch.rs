@@ -151,7 +151,7 @@ impl<'a> Work<'a> {
             }
             received.sync_all().map_err(HubError::io(&part))?;
             drop(received);
-            std::fs::rename(&part, &blob).map_err(HubError::io(&blob))?;
+            maana_files::rename(&part, &blob).map_err(HubError::io(&blob))?;
             Ok(metadata.etag)
         })?;
         let blob = self.place.blob(&etag);

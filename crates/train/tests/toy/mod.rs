@@ -236,6 +236,8 @@ pub(crate) struct Notebook {
     /// Values to be measured, one evaluation after another; after them a number of the parameters.
     pub(crate) scores: Vec<f64>,
     pub(crate) fail_evaluation: bool,
+    /// Stops while this evaluation is taken, counted from 1.
+    pub(crate) stop_in_evaluation: Option<usize>,
     pub(crate) fail_save: bool,
     /// Sleeps after each micro-batch.
     pub(crate) slow_ms: u64,
@@ -247,6 +249,9 @@ impl Observer<Toy> for Notebook {
             return Err("the dev set is gone".into());
         }
         self.evaluations.push((step, epoch));
+        if self.stop_in_evaluation == Some(self.evaluations.len()) {
+            return Err("stopped".into());
+        }
         let scores = &self.scores;
         let score = scores.get(self.evaluations.len() - 1).copied();
         let score = score.unwrap_or_else(|| model.parameters().iter().map(|x| f64::from(*x)).sum());
@@ -255,7 +260,6 @@ impl Observer<Toy> for Notebook {
 
     fn save_model(&mut self, model: &Toy, folder: &Path) -> Result<(), Failure> {
         if self.fail_save {
-            std::fs::create_dir_all(folder)?;
             return Err("no space left on device".into());
         }
         std::fs::create_dir_all(folder.join("1_Pooling"))?;
@@ -282,7 +286,8 @@ impl Observer<Toy> for Notebook {
     }
 
     fn stop_requested(&self) -> bool {
-        self.stop_after.is_some_and(|after| self.micro_steps >= after)
+        let stopped = self.stop_in_evaluation.is_some_and(|number| self.evaluations.len() >= number);
+        stopped || self.stop_after.is_some_and(|after| self.micro_steps >= after)
     }
 }
 

@@ -7,15 +7,15 @@ use arrow_array::{
     ArrayRef, FixedSizeListArray, Float16Array, Float32Array, Int8Array, RecordBatch, StringArray, UInt8Array,
 };
 use arrow_schema::{DataType, Field, Schema};
+use maana_files::NewFile;
 use parquet::arrow::ArrowWriter;
-use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A file that is being written, under the name that it has until it is whole.
+/// A file that is being written. Dropped before [`Writer::finish`], it leaves nothing behind.
 pub(super) struct Writer {
-    /// The name that people know, for errors.
+    /// The file, for errors.
     path: PathBuf,
     dtype: Dtype,
     /// Numbers of a row.
@@ -25,28 +25,27 @@ pub(super) struct Writer {
 }
 
 enum Form {
-    Npy(BufWriter<File>),
-    Safetensors(BufWriter<File>),
-    Jsonl(BufWriter<File>),
-    Parquet(Box<ArrowWriter<File>>, Arc<Schema>),
+    Npy(BufWriter<NewFile>),
+    Safetensors(BufWriter<NewFile>),
+    Jsonl(BufWriter<NewFile>),
+    Parquet(Box<ArrowWriter<NewFile>>, Arc<Schema>),
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, temporary: &Path, dtype: Dtype, dimension: usize) -> Result<Self, OutputError> {
+    pub(super) fn create(path: &Path, dtype: Dtype, dimension: usize) -> Result<Self, OutputError> {
         let format = Format::of(path)?;
         let columns = dtype.columns(dimension);
         let io = |source| OutputError::Io { path: path.to_owned(), source };
-        let file = File::create(temporary).map_err(io)?;
+        let file = NewFile::create(path).map_err(io)?;
         let buffered = |file| BufWriter::with_capacity(1 << 20, file);
         // Headers hold the number of rows: room is left for them, and they are written again when it is known.
-        let begun = |header: Vec<u8>| {
-            let mut writer = buffered(file.try_clone()?);
-            writer.write_all(&header)?;
-            Ok(writer)
+        let begun = |file, header: Vec<u8>| {
+            let mut writer = buffered(file);
+            writer.write_all(&header).map(|()| writer).map_err(io)
         };
         let form = match format {
-            Format::Npy => Form::Npy(begun(npy::header(dtype.npy(), 0, columns)).map_err(io)?),
-            Format::Safetensors => Form::Safetensors(begun(safetensors_header(dtype, 0, columns)).map_err(io)?),
+            Format::Npy => Form::Npy(begun(file, npy::header(dtype.npy(), 0, columns))?),
+            Format::Safetensors => Form::Safetensors(begun(file, safetensors_header(dtype, 0, columns))?),
             Format::Jsonl => Form::Jsonl(buffered(file)),
             Format::Parquet => {
                 let item = match dtype {
@@ -102,12 +101,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Completes the file and waits for the disk.
+    /// Completes the file and gives it its name.
     pub(super) fn finish(self) -> Result<(), OutputError> {
         let Self { path, dtype, columns, rows, form } = self;
         let io = |source| OutputError::Io { path: path.clone(), source };
-        let whole = |writer: BufWriter<File>| writer.into_inner().map_err(|error| io(error.into_error()));
-        let again = |writer: BufWriter<File>, header: Vec<u8>| {
+        let whole = |writer: BufWriter<NewFile>| writer.into_inner().map_err(|error| io(error.into_error()));
+        let again = |writer: BufWriter<NewFile>, header: Vec<u8>| {
             let mut file = whole(writer)?;
             file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).map_err(io)?;
             Ok(file)
@@ -118,7 +117,7 @@ impl Writer {
             Form::Jsonl(writer) => whole(writer)?,
             Form::Parquet(writer, _) => writer.into_inner().map_err(|source| OutputError::parquet(&path, source))?,
         };
-        file.sync_all().map_err(io)
+        file.commit().map_err(io)
     }
 }
 
