@@ -7,6 +7,7 @@
 mod terminal;
 mod commands;
 mod interrupt;
+mod outputs;
 mod precision;
 mod prompts;
 

@@ -13,5 +13,5 @@ mod unfinished;
 
 pub use file::{NewFile, replace, write};
 pub use folder::{NewFolder, create_inside, remove_folder, write_inside};
-pub use sync::{rename, sync_folder, sync_tree};
+pub use sync::{is_same, rename, sync_folder, sync_tree};
 pub use unfinished::{remove_leftovers, remove_unfinished};

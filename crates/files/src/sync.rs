@@ -45,6 +45,24 @@ pub fn sync_tree(folder: &Path) -> io::Result<()> {
     sync_folder(folder)
 }
 
+/// Returns whether two paths lead to the same file or folder: the same device and inode, so that links and other spellings are
+/// seen through. Devices and pipes are the same as nothing, for writing to them loses nothing.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let (Ok(one_is), Ok(other_is)) = (fs::metadata(one), fs::metadata(other)) else { return false };
+    if !(one_is.is_file() || one_is.is_dir()) {
+        return false;
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        (one_is.dev(), one_is.ino()) == (other_is.dev(), other_is.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        one_is.is_file() == other_is.is_file() && fs::canonicalize(one).ok() == fs::canonicalize(other).ok()
+    }
+}
+
 /// Returns the folder of a path; that of a bare name is `.`.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))

@@ -481,7 +481,9 @@ mod tests {
             "strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null,
             "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"
         });
-        let padding = Tokenizer::from_bytes(serde_json::to_vec(&description).unwrap(), false).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), description.to_string()).unwrap();
+        let padding = Tokenizer::open(folder.path(), "", false).unwrap();
         let texts = ["the king", "the old king lived in the house", ""];
         let batch = padding.encode(&texts, 128).unwrap();
         assert_eq!(batch, tiny().encode(&texts, 128).unwrap());

@@ -8,7 +8,7 @@ use maana::kernels::Pool;
 use maana::model::{Embedder, Purpose};
 use maana::texts::{Columns, read};
 use maana::vectors::classify::Confusion;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Learn labels from examples, and label texts.
 #[derive(clap::Args)]
@@ -127,6 +127,10 @@ impl Classify {
         let mut told = |done| progress.set_position(done);
         match self.part {
             Part::Fit { file, model, out, label, nearest, dim, reading } => {
+                let written = out.join(maana::classify::FILE);
+                if written.exists() {
+                    crate::outputs::check(&[&file, Path::new(&model)], &[("--out", Some(&written))])?;
+                }
                 let examples = read(&file, &reading.columns(), &[&label])?;
                 let labels: Vec<String> = examples.fields.into_iter().flatten().collect();
                 let opened = crate::terminal::open_model(Purpose::Encode, &model, pool, reading.precision.precision)?;
@@ -150,6 +154,7 @@ impl Classify {
                 say!("\n{}", classifier.save(&out)?.display())
             }
             Part::Predict { file, using, output, reading } => {
+                crate::outputs::check(&[&file, &using.classifier], &[("--output", output.as_deref())])?;
                 let texts = read(&file, &reading.columns(), &[])?.texts;
                 let (labels, found) = using.with(pool, &reading.precision, |classifier, embedder| {
                     Ok((classifier.labels.clone(), classifier.predict(embedder, pool, &texts, &mut told)?))
@@ -170,6 +175,7 @@ impl Classify {
                 write_lines(output.as_deref(), texts.iter().enumerate().map(line).map(Ok))
             }
             Part::Evaluate { file, using, label, picture, reading } => {
+                crate::outputs::check(&[&file, &using.classifier], &[("--picture", picture.as_deref())])?;
                 let read = read(&file, &reading.columns(), &[&label])?;
                 let truth: Vec<String> = read.fields.into_iter().flatten().collect();
                 let (labels, evaluation) = using.with(pool, &reading.precision, |classifier, embedder| {

@@ -5,7 +5,7 @@ use crate::terminal::write_lines;
 use anyhow::{Result, bail};
 use maana::cluster::{Dot, Map, Method, describe, find, quality, views};
 use maana::kernels::Pool;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Group texts by meaning, say what each group is about, and draw a map.
 #[derive(clap::Args)]
@@ -77,6 +77,8 @@ impl Cluster {
 
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let method = self.method()?;
+        let outputs = [("--output", self.output.as_deref()), ("--html", self.html.as_deref())];
+        crate::outputs::check(&[&self.file, Path::new(&self.reading.model)], &outputs)?;
         let beside: Vec<&str> = self.label.iter().map(String::as_str).collect();
         let read = self.reading.texts(&self.file, &beside)?;
         let texts = read.texts;

@@ -80,10 +80,11 @@ impl DtypeName {
 
 impl Encode {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
-        let place = |path: &Path| path.canonicalize().ok();
-        if place(Path::new(&self.input)).is_some_and(|input| place(&self.output) == Some(input)) {
-            bail!("{}: is the input, which would be lost; give --output another name", self.output.display());
-        }
+        let dtype = self.dtype.dtype();
+        let ranges = (dtype.needs_ranges() && self.ranges.is_none()).then(|| self.output.with_extension("ranges.npy"));
+        let given = self.ranges.as_deref().into_iter();
+        let inputs: Vec<&Path> = given.chain([Path::new(&self.input), Path::new(&self.model)]).collect();
+        crate::outputs::check(&inputs, &[("--output", Some(&self.output)), ("--output", ranges.as_deref())])?;
         let name = if self.input == "-" { "standard input" } else { &self.input };
         let texts = TextStream::open(&self.input, self.column.as_deref())?;
         let bytes = std::fs::metadata(&self.input).ok().filter(std::fs::Metadata::is_file);
@@ -95,7 +96,6 @@ impl Encode {
             Some(name) => embedder.prompt(name)?,
             None => embedder.default_prompt(),
         };
-        let dtype = self.dtype.dtype();
         if self.ranges.is_some() && !dtype.needs_ranges() {
             bail!("--ranges says how int8 and uint8 are rounded; leave it out, or give --dtype int8 or uint8");
         }

@@ -63,17 +63,15 @@ pub(crate) struct Evaluate {
 
 impl Evaluate {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let sets = self.datasets.iter().chain(&self.suite).map(PathBuf::as_path);
+        let inputs: Vec<&Path> = sets.chain([Path::new(&self.model)]).collect();
+        crate::outputs::check(&inputs, &[("--json", self.json.as_deref()), ("--chart", self.chart.as_deref())])?;
         if let Some(folder) = &self.suite {
             return self.run_suite(folder, pool);
         }
         let sets = self.datasets.iter().map(RetrievalSet::open).collect::<Result<Vec<_>, _>>()?;
         for set in sets.iter().filter(|set| set.unknown_queries > 0) {
             tell!("note: {}: {} judgements name queries that are not there", set.name, set.unknown_queries);
-        }
-        // Before the work, not after it.
-        let folder = self.json.as_deref().and_then(Path::parent).filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            bail!("{}: there is no such folder; make it, or give --json another place", folder.display());
         }
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
         let embedder = self.embedder(&opened, pool)?;

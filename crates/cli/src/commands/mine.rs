@@ -86,6 +86,9 @@ pub(crate) struct Mine {
 
 impl Mine {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let second = self.second.as_deref().unwrap_or(&self.first);
+        let inputs = [&self.first, second, Path::new(&self.reading.model)];
+        crate::outputs::check(&inputs, &[("--output", self.output.as_deref())])?;
         let first = self.reading.texts(&self.first, &[])?.texts;
         let second = self.second.as_ref().map(|path| self.reading.texts(path, &[])).transpose()?.map(|read| read.texts);
         let opened = self.reading.open(pool)?;
@@ -148,6 +151,8 @@ pub(crate) struct Dedupe {
 
 impl Dedupe {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let outputs = [("--output", self.output.as_deref()), ("--groups", self.groups.as_deref())];
+        crate::outputs::check(&[&self.file, Path::new(&self.reading.model)], &outputs)?;
         let texts = self.reading.texts(&self.file, &[])?.texts;
         let opened = self.reading.open(pool)?;
         let embedder = self.reading.embedder(&opened, pool)?;
@@ -235,6 +240,9 @@ pub(crate) struct HardNegativesCommand {
 
 impl HardNegativesCommand {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let corpus = self.corpus.as_deref().unwrap_or(&self.file);
+        let inputs = [&self.file, corpus, Path::new(&self.model)];
+        crate::outputs::check(&inputs, &[("--output", Some(&self.output))])?;
         let present = maana::data::record_columns(&self.file, None)?;
         let path = self.file.display().to_string();
         let (query, document) = roles::pair(&path, &present, self.anchor.as_deref(), self.positive.as_deref())

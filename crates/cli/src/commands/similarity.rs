@@ -44,6 +44,9 @@ pub(crate) struct Similarity {
 
 impl Similarity {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+        let pairs = self.pairs.as_deref().into_iter();
+        let inputs: Vec<&Path> = pairs.chain([Path::new(&self.model)]).collect();
+        crate::outputs::check(&inputs, &[("--output", self.output.as_deref())])?;
         let purpose = match self.pairs {
             Some(_) => Purpose::Encode,
             None => crate::terminal::purpose_for(self.texts.iter().map(String::len).sum()),

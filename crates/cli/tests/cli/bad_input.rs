@@ -1,6 +1,6 @@
 //! What is wrong is named — what, where, and the remedy — and nothing panics or is lost.
 
-use crate::support::{Bench, fail, golden, maana, succeed, text};
+use crate::support::{Bench, command, fail, golden, maana, succeed, text};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -173,7 +173,7 @@ fn texts() {
     let mut command = maana();
     command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("pairs.jsonl"));
     let stderr = fail(command.arg("--output").arg(bench.path("nowhere/out.npy")), 1);
-    says(&stderr, &["nowhere/out.npy: ", "remedy: "]);
+    says(&stderr, &["nowhere: there is no such folder", "make it, or give --output"]);
     let mut command = maana();
     command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("pairs.jsonl"));
     let stderr = fail(command.args(["--column", "ancor", "--output"]).arg(bench.path("out.npy")), 1);
@@ -297,4 +297,60 @@ fn the_command_line() {
     command.arg("encode").arg(&model).arg("--input").arg(bench.path("dev/queries.jsonl"));
     let stderr = fail(command.args(["--prompt", "nobody", "--output"]).arg(bench.path("out.npy")), 1);
     says(&stderr, &["nobody", "prompt"]);
+}
+
+/// Under another spelling, through a symbolic and through a hard link, an output that is an input is refused before any work.
+#[cfg(unix)]
+#[test]
+fn an_output_that_is_an_input_is_refused() {
+    let bench = Bench::new();
+    let model = golden("tiny-bert").display().to_string();
+    let copied = bench.path("model");
+    std::fs::create_dir(&copied).unwrap();
+    for name in ["config.json", "tokenizer.json"] {
+        std::fs::copy(golden("tiny-bert").join(name), copied.join(name)).unwrap();
+    }
+    let pairs = "{\"anchor\": \"bei ya mahindi\", \"positive\": \"bei imepanda\", \"label\": \"soko\"}\n";
+    bench.write("p.jsonl", pairs);
+    bench.write("corpus.jsonl", pairs);
+    std::fs::hard_link(bench.path("p.jsonl"), bench.path("hard.jsonl")).unwrap();
+    std::os::unix::fs::symlink("p.jsonl", bench.path("soft.jsonl")).unwrap();
+    std::fs::create_dir(bench.path("head")).unwrap();
+    bench.write("head/classifier.json", pairs);
+    let cases: &[(&[&str], &str)] = &[
+        (&["encode", &model, "--input", "p.jsonl", "--output", "hard.jsonl"], "hard.jsonl"),
+        (&["encode", &model, "--input", "p.jsonl", "--output", "./dev/../soft.jsonl"], "soft.jsonl"),
+        (&["dedupe", "p.jsonl", "--model", &model, "--groups", "p.jsonl"], "p.jsonl"),
+        (&["dedupe", "p.jsonl", "--model", &model, "--groups", "x", "--output", "x"], "x"),
+        (&["mine", "p.jsonl", "corpus.jsonl", "--model", &model, "--output", "corpus.jsonl"], "corpus.jsonl"),
+        (&["hard-negatives", "p.jsonl", "--model", &model, "--output", "p.jsonl"], "p.jsonl"),
+        (
+            &["hard-negatives", "p.jsonl", "--model", &model, "--corpus", "corpus.jsonl", "--output", "corpus.jsonl"],
+            "corpus.jsonl",
+        ),
+        (&["similarity", &model, "--pairs", "p.jsonl", "--output", "hard.jsonl"], "hard.jsonl"),
+        (&["cluster", "p.jsonl", "--model", &model, "-k", "2", "--html", "p.jsonl"], "p.jsonl"),
+        (&["classify", "predict", "p.jsonl", "--classifier", "head", "--output", "p.jsonl"], "p.jsonl"),
+        (
+            &["classify", "evaluate", "p.jsonl", "--classifier", "head", "--picture", "head/classifier.json"],
+            "classifier.json",
+        ),
+        (&["classify", "fit", "head/classifier.json", "--model", &model, "--out", "head"], "classifier.json"),
+        (&["evaluate", "model", "dev", "--json", "model/config.json"], "config.json"),
+        (&["evaluate", &model, "dev", "--json", "dev/qrels.tsv"], "qrels.tsv"),
+    ];
+    let before = |name: &str| std::fs::read(bench.path(name)).unwrap();
+    let kept = ["p.jsonl", "corpus.jsonl", "head/classifier.json", "model/config.json", "dev/qrels.tsv"];
+    let whole = kept.map(before);
+    for (words, name) in cases {
+        let error = fail(command(words).current_dir(bench.folder.path()), 1);
+        let said = error.contains("which would be lost") || error.contains("name the same file");
+        assert!(said && error.contains(name), "{words:?}: {error}");
+        assert_eq!(kept.map(before), whole, "{words:?}");
+    }
+    let error = fail(
+        command(&["mine", "p.jsonl", "--model", &model, "--output", "missing/x"]).current_dir(bench.folder.path()),
+        1,
+    );
+    assert!(error.contains("missing: there is no such folder") && error.contains("--output"), "{error}");
 }

@@ -91,7 +91,10 @@ fn ctrl_c_saves_a_checkpoint_and_says_how_to_go_on() {
 fn encode_a_pipe(folder: &std::path::Path) -> std::process::Child {
     let mut command = maana();
     command.arg("encode").arg(golden("tiny-bert")).args(["--input", "-", "--output", "e.npy", "--threads", "1"]);
-    command.current_dir(folder).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    let mut child = command.current_dir(folder).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // The first line says that they are plain; the file is begun, and waits for more.
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"habari\n").unwrap();
+    child
 }
 
 #[cfg(unix)]
@@ -165,6 +168,7 @@ fn a_signal_that_is_ignored_stays_ignored() {
         env!("CARGO_BIN_EXE_maana"),
     ]);
     let mut child = command.arg(golden("tiny-bert")).current_dir(folder.path()).stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"habari\n").unwrap();
     wait_for("encoding does not begin", || !names(folder.path()).is_empty());
     signal(&child, "HUP");
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"habari\n").unwrap();
@@ -185,8 +189,8 @@ fn a_full_disk_leaves_the_old_file_whole_and_nothing_else() {
         (vec!["evaluate", &model, &dev, "--json", "out.json"], "out.json"),
         (vec!["encode", &model, "--input", &texts, "--output", "out.npy"], "out.npy"),
         (vec!["encode", &model, "--input", &texts, "--output", "out.parquet"], "out.parquet"),
-        (vec!["cluster", &model, &texts, "-k", "2", "--output", "out.jsonl"], "out.jsonl"),
-        (vec!["mine", &model, &texts, "--output", "out.tsv"], "out.tsv"),
+        (vec!["cluster", &texts, "--model", &model, "-k", "2", "--output", "out.jsonl"], "out.jsonl"),
+        (vec!["mine", &texts, "--model", &model, "--output", "out.tsv"], "out.tsv"),
     ] {
         std::fs::write(out.path().join(file), "old").unwrap();
         let mut command = Command::new("sh");

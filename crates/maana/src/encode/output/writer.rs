@@ -28,7 +28,20 @@ enum Form {
     Npy(BufWriter<NewFile>),
     Safetensors(BufWriter<NewFile>),
     Jsonl(BufWriter<NewFile>),
-    Parquet(Box<ArrowWriter<NewFile>>, Arc<Schema>),
+    Parquet(Box<ArrowWriter<Slot>>, Arc<Schema>),
+}
+
+/// A file that can be taken back once Parquet's library has finished it: its own way back hides errors of the system.
+struct Slot(Option<NewFile>);
+
+impl Write for Slot {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.as_mut().expect("not finished").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.as_mut().expect("not finished").flush()
+    }
 }
 
 impl Writer {
@@ -59,7 +72,7 @@ impl Writer {
                     Field::new("text", DataType::Utf8, false),
                     Field::new("embedding", DataType::FixedSizeList(item, columns as i32), false),
                 ]));
-                let writer = ArrowWriter::try_new(file, schema.clone(), None)
+                let writer = ArrowWriter::try_new(Slot(Some(file)), schema.clone(), None)
                     .map_err(|source| OutputError::parquet(path, source))?;
                 Form::Parquet(Box::new(writer), schema)
             }
@@ -115,7 +128,10 @@ impl Writer {
             Form::Npy(writer) => again(writer, npy::header(dtype.npy(), rows, columns))?,
             Form::Safetensors(writer) => again(writer, safetensors_header(dtype, rows, columns))?,
             Form::Jsonl(writer) => whole(writer)?,
-            Form::Parquet(writer, _) => writer.into_inner().map_err(|source| OutputError::parquet(&path, source))?,
+            Form::Parquet(mut writer, _) => {
+                writer.finish().map_err(|source| OutputError::parquet(&path, source))?;
+                writer.inner_mut().0.take().expect("not finished before")
+            }
         };
         file.commit().map_err(io)
     }
