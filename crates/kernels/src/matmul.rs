@@ -80,15 +80,22 @@ fn weight_gradient_on(isa: Isa, pool: &Pool, precision: Precision, a: Rows<'_>, 
 /// Multiply-adds a second, counted twice as is usual, of all threads of the pool, if nothing but multiplying takes time: the left
 /// operand is in registers, the right one in the nearest cache. What no product can exceed.
 pub fn limit(pool: &Pool, precision: Precision) -> f64 {
-    const ROUNDS: usize = 2_000;
+    limit_on(isa(), pool, precision, 2_000)
+}
+
+fn limit_on(isa: Isa, pool: &Pool, precision: Precision, rounds: usize) -> f64 {
     const TRIES: usize = 12;
-    let form = Form::new(isa(), precision);
+    let form = Form::new(isa, precision);
     // Three quarters of a cache of 32 KB.
     let steps = (24 << 10) / (form.columns * form.right_bytes);
-    let operations = 2 * tile::HELD_ROWS * form.columns * form.step * steps * ROUNDS * pool.threads();
+    let operations = 2 * tile::HELD_ROWS * form.columns * form.step * steps * rounds * pool.threads();
     let compute = || {
-        // Numbers that have to be rounded: where no instruction multiplies and adds, others take other times.
-        let left = [1.1f32.to_bits(); tile::HELD_ROWS];
+        // Floats that have to be rounded: where no instruction multiplies and adds, others take other times.
+        let word = match form.left {
+            LeftWords::Floats | LeftWords::RoundedFloats => 1.1f32.to_bits(),
+            LeftWords::Bf16Pairs | LeftWords::BytePairs | LeftWords::ByteQuads => 0,
+        };
+        let left = [word; tile::HELD_ROWS];
         let k = steps * form.step;
         let right = vec![0.7; k * form.columns];
         let right = PackedMatrix::packed(&Pool::new(1), form, Rows::new(&right, k, form.columns, form.columns), false);
@@ -102,7 +109,7 @@ pub fn limit(pool: &Pool, precision: Precision) -> f64 {
             stride: form.columns,
             goes_on: false,
         };
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             // SAFETY: there is a word for each row, a panel of so many steps, room for the sums, and the form belongs to an `Isa`
             // that detection gave.
             unsafe { (form.limit)(&job, tile::HELD_ROWS) };
@@ -539,6 +546,13 @@ mod tests {
                 }
             }
             println!("weight gradients: {} checked in f32 and bf16", isa.name());
+        }
+    }
+
+    #[test]
+    fn every_rung_has_a_limit_in_every_precision() {
+        for (isa, precision) in Isa::ladder().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
+            assert!(limit_on(isa, &Pool::new(1), precision, 2) > 0.0, "{} {}", isa.name(), precision.name());
         }
     }
 
