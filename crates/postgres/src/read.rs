@@ -116,6 +116,26 @@ impl<'a, 'c> Reader<'a, 'c> {
         )
     }
 
+    /// The names of fields that the first documents have.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub fn fields(&mut self) -> Result<Vec<String>, PostgresError> {
+        const LOOKED_AT: usize = 1000;
+        let documents = table(self.target, "documents");
+        self.fields_of(&format!("(SELECT payload FROM {documents} ORDER BY seq LIMIT {LOOKED_AT}) AS first"))
+    }
+
+    /// The names of fields in what SQL gives, in order.
+    fn fields_of(&mut self, documents: &str) -> Result<Vec<String>, PostgresError> {
+        let names = format!("SELECT DISTINCT jsonb_object_keys(payload->'fields') FROM {documents}");
+        let rows = self.transaction.query(&names, &[]).map_err(|error| self.sql(error))?;
+        let names: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+        let mut names = names.map_err(|error| self.sql(error))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// That each field of the filters is one that some document has; in an empty store every field is.
     ///
     /// # Errors
@@ -131,11 +151,7 @@ impl<'a, 'c> Reader<'a, 'c> {
             if known || self.is_empty()? {
                 continue;
             }
-            let names = format!("SELECT DISTINCT jsonb_object_keys(payload->'fields') FROM {documents}");
-            let rows = self.transaction.query(&names, &[]).map_err(|error| self.sql(error))?;
-            let present: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
-            let mut present = present.map_err(|error| self.sql(error))?;
-            present.sort_unstable();
+            let mut present = self.fields_of(&documents)?;
             if present.is_empty() {
                 present.push("none (index with --keep)".to_owned());
             }
@@ -299,6 +315,23 @@ impl<'a, 'c> Reader<'a, 'c> {
         let mut rows = rows?;
         let gone = || PostgresError::damaged(self.target, "two documents have one number");
         seqs.iter().map(|seq| rows.remove(seq).ok_or_else(gone)).collect()
+    }
+
+    /// Vectors of documents by their numbers, in the order of these.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub fn vectors(&mut self, seqs: &[i64]) -> Result<Vec<Vec<f32>>, PostgresError> {
+        let select = format!("SELECT seq, embedding FROM {} WHERE seq = ANY($1)", table(self.target, "documents"));
+        let rows = self.transaction.query(&select, &[&seqs]).map_err(|error| self.sql(error))?;
+        let mut vectors = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let vector: Received = row.try_get(1).map_err(|error| self.sql(error))?;
+            let seq: i64 = row.try_get(0).map_err(|error| self.sql(error))?;
+            vectors.insert(seq, vector.0);
+        }
+        let gone = || PostgresError::damaged(self.target, "two documents have one number");
+        seqs.iter().map(|seq| vectors.remove(seq).ok_or_else(gone)).collect()
     }
 
     /// Calls `look` with every document in the order in which they were added, and whether the filters let it through.

@@ -186,6 +186,17 @@ impl Store {
         Ok(Self { target: target.clone(), client: Mutex::new(client), header })
     }
 
+    /// The store opened anew, if the server has closed the connection or holds another store under this name; `None` while
+    /// this one can be asked.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn reopened(&self) -> Result<Option<Self>, PostgresError> {
+        // Asking is what finds out that a connection is closed.
+        let header = read_header(&self.target, &mut self.client());
+        if header.is_ok_and(|header| header == self.header) { Ok(None) } else { Self::open(&self.target).map(Some) }
+    }
+
     /// Removes a store with all its documents.
     ///
     /// # Errors

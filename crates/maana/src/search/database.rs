@@ -8,7 +8,7 @@ use maana_postgres::{Document, Graph, Measured, Near, Reader, Search, Store, Tar
 use maana_vectors::VectorsError;
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
-use maana_vectors::search::Hit;
+use maana_vectors::search::{Hit, Metric};
 
 impl ReadStore for Store {
     fn dims(&self) -> usize {
@@ -35,6 +35,14 @@ impl ReadStore for Store {
         Ok(self.len()?)
     }
 
+    fn fields(&self) -> Result<Vec<String>, SearchError> {
+        self.read(|reader| Ok(reader.fields()?))
+    }
+
+    fn reopened(&self) -> Result<Option<Box<dyn ReadStore>>, SearchError> {
+        Ok(Store::reopened(self)?.map(|store| Box::new(store) as Box<dyn ReadStore>))
+    }
+
     fn expect_fields(&self, filters: &[(String, String)]) -> Result<(), SearchError> {
         self.read(|reader| Ok(reader.expect_fields(filters)?))
     }
@@ -57,7 +65,16 @@ impl ReadStore for Store {
             if question.hybrid {
                 near = fused(reader, queries, &near, k, question)?;
             }
-            let hits = near.iter().map(|near| found(reader, near)).collect::<Result<_, SearchError>>()?;
+            let dims = self.header().dims;
+            let also_at: Vec<usize> = question.also_at.iter().copied().filter(|dim| (1..=dims).contains(dim)).collect();
+            let found = |(query, near): (usize, &Vec<Near>)| {
+                let mut found = found(reader, near)?;
+                if !also_at.is_empty() {
+                    score_prefixes(reader, self.header().metric, vectors.row(query), near, &also_at, &mut found)?;
+                }
+                Ok(found)
+            };
+            let hits = near.iter().enumerate().map(found).collect::<Result<_, SearchError>>()?;
             Ok(Answers { hits, way: how.map_or(Way::Exact, Way::Told) })
         })
     }
@@ -170,4 +187,20 @@ fn found(reader: &mut Reader<'_, '_>, near: &[Near]) -> Result<Vec<Found>, Searc
         scores: Default::default(),
     });
     Ok(found.collect())
+}
+
+/// Scores documents by the first so many columns, at each of the dimensions.
+fn score_prefixes(
+    reader: &mut Reader<'_, '_>,
+    metric: Metric,
+    query: &[f32],
+    near: &[Near],
+    dims: &[usize],
+    found: &mut [Found],
+) -> Result<(), SearchError> {
+    let seqs: Vec<i64> = near.iter().map(|near| near.seq).collect();
+    for (vector, found) in reader.vectors(&seqs)?.iter().zip(found) {
+        found.scores = dims.iter().map(|dim| (*dim, metric.score(&query[..*dim], &vector[..*dim]))).collect();
+    }
+    Ok(())
 }

@@ -13,6 +13,9 @@ trait InFolder {
 
     /// Asks a searcher of the state.
     fn ask<T>(&self, question: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError>;
+
+    /// The state after this one, if there is one.
+    fn later(&self) -> Result<Option<Searcher>, SearchError>;
 }
 
 impl InFolder for Searcher {
@@ -22,6 +25,16 @@ impl InFolder for Searcher {
 
     fn ask<T>(&self, question: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError> {
         question(self)
+    }
+
+    fn later(&self) -> Result<Option<Searcher>, SearchError> {
+        let old = self.store();
+        let mut store = old.clone();
+        // A store that was made anew may have come as far as the one before.
+        let stamp = |store: &Store| store.cut(store.corpus().rows()).map(|cut| cut.stamp);
+        let changed = store.refresh()? || stamp(&store) != stamp(old);
+        // Opened afresh: the files of a store that was made anew have the names of those before.
+        if changed { Searcher::open(old.folder()).map(Some) } else { Ok(None) }
     }
 }
 
@@ -33,9 +46,14 @@ impl InFolder for Writer {
     fn ask<T>(&self, question: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError> {
         question(&Searcher::of(self.store().clone())?)
     }
+
+    fn later(&self) -> Result<Option<Searcher>, SearchError> {
+        // Nobody else writes while it does.
+        Ok(None)
+    }
 }
 
-impl<F: InFolder> ReadStore for F {
+impl<F: InFolder + Send + Sync> ReadStore for F {
     fn dims(&self) -> usize {
         self.state().header().dims
     }
@@ -58,6 +76,14 @@ impl<F: InFolder> ReadStore for F {
 
     fn documents(&self) -> Result<usize, SearchError> {
         Ok(self.state().len())
+    }
+
+    fn fields(&self) -> Result<Vec<String>, SearchError> {
+        super::fields(self.state())
+    }
+
+    fn reopened(&self) -> Result<Option<Box<dyn ReadStore>>, SearchError> {
+        Ok(self.later()?.map(|searcher| Box::new(searcher) as Box<dyn ReadStore>))
     }
 
     fn expect_fields(&self, filters: &[(String, String)]) -> Result<(), SearchError> {

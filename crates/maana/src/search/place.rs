@@ -22,7 +22,7 @@ pub enum Place {
 }
 
 /// A store that is open for reading.
-pub trait ReadStore {
+pub trait ReadStore: Send + Sync {
     /// Dims of a vector.
     fn dims(&self) -> usize;
 
@@ -46,6 +46,19 @@ pub trait ReadStore {
     /// # Errors
     /// If the store cannot be read.
     fn documents(&self) -> Result<usize, SearchError>;
+
+    /// The names of fields that the first documents have.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn fields(&self) -> Result<Vec<String>, SearchError>;
+
+    /// The store opened anew where this one no longer answers from the latest state: after a change of a folder, and after a
+    /// database has closed the connection or holds another store under the name. `None` where this one does.
+    ///
+    /// # Errors
+    /// As [`Place::read`].
+    fn reopened(&self) -> Result<Option<Box<dyn ReadStore>>, SearchError>;
 
     /// That each field of the filters is one that some document has; in an empty store every field is.
     ///
