@@ -125,6 +125,32 @@ pub fn matryoshka_dims(card: &str) -> Vec<usize> {
     dims
 }
 
+/// The name of a model as its card tells it: the one on the hub that the examples of use have, else the title. Of either
+/// none, where it is what every card has.
+pub fn model_name(card: &str) -> Option<String> {
+    let body = match card.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---")) {
+        Some((_, body)) => body,
+        None => card,
+    };
+    let uses = body.match_indices("SentenceTransformer(").filter_map(|(at, call)| {
+        let rest = &body[at + call.len()..];
+        let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+        rest[1..].split_once(quote).map(|(name, _)| name)
+    });
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    };
+    let is_hub_name = |name: &&str| name.split('/').count() == 2 && name.split('/').all(is_part);
+    let mut uses = uses.filter(is_hub_name);
+    if let Some(name) = uses.next() {
+        return Some(name.to_owned());
+    }
+    const LONGEST: usize = 100;
+    let title = body.lines().find_map(|line| line.strip_prefix("# ")).map(escape::plain)?;
+    let is_own = !title.is_empty() && !title.contains('{') && title != "SentenceTransformer";
+    (is_own && title.chars().count() <= LONGEST).then_some(title)
+}
+
 /// How templates are written: a line that holds nothing but a block leaves no trace.
 pub(crate) fn template_syntax() -> minijinja::syntax::SyntaxConfig {
     let mut syntax = minijinja::syntax::SyntaxConfig::builder();

@@ -19,8 +19,10 @@ pub(crate) struct Admission {
 /// What waits or is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Held {
-    /// Tokens of interactive requests and of bulk.
+    /// Room that is taken by interactive requests and by bulk, in tokens.
     pub(crate) tokens: [usize; 2],
+    /// Tokens beyond the room that a class has: of requests that are larger than it.
+    pub(crate) beyond: usize,
     /// Requests of both.
     pub(crate) requests: usize,
     /// Tokens a second that were computed of late, or 0 before there were any.
@@ -31,7 +33,8 @@ pub(crate) struct Held {
 pub(crate) struct Permit {
     admission: Arc<Admission>,
     class: Class,
-    tokens: usize,
+    room: usize,
+    beyond: usize,
 }
 
 impl Admission {
@@ -45,26 +48,41 @@ impl Admission {
         *self.lock()
     }
 
-    /// The most tokens that a request of a class may have.
-    pub(crate) fn most(&self, class: Class) -> usize {
+    /// The room of a class, in tokens.
+    fn most(&self, class: Class) -> usize {
         match class {
             Class::Interactive => self.limit,
             Class::Bulk => (self.limit - self.limit / 4).max(1),
         }
     }
 
-    /// Room for a whole request, or why there is none.
+    /// Room for a whole request, or why there is none. A request that is larger than the room of its class takes all of it: it
+    /// is admitted when it is alone there.
     pub(crate) fn admit(self: &Arc<Self>, class: Class, tokens: usize) -> Result<Permit, Fault> {
-        let most = self.most(class);
-        if tokens > most {
-            let message = format!("the request has {tokens} tokens, and {most} may wait at once; send it in parts");
-            return Err(Fault::new(Kind::TooLarge, message));
-        }
         let mut held = self.lock();
+        self.too_long(&held, tokens).map_or(Ok(()), Err)?;
         self.refusal(&held, class, tokens).map_or(Ok(()), Err)?;
-        held.tokens[class as usize] += tokens;
+        let room = tokens.min(self.most(class));
+        let beyond = tokens - room;
+        held.tokens[class as usize] += room;
+        held.beyond += beyond;
         held.requests += 1;
-        Ok(Permit { admission: Arc::clone(self), class, tokens })
+        Ok(Permit { admission: Arc::clone(self), class, room, beyond })
+    }
+
+    /// Why a request cannot be computed in time even alone, if so: asking again is no help.
+    fn too_long(&self, held: &Held, tokens: usize) -> Option<Fault> {
+        let patience = self.patience.as_secs_f64();
+        let seconds = tokens as f64 / held.speed;
+        if held.speed == 0.0 || seconds <= patience {
+            return None;
+        }
+        let message = format!(
+            "the request has {tokens} tokens, which take about {seconds:.0} s at {:.0} tokens a second, and an answer is \
+             given up after {patience} s; send it in parts, or start the server with a longer --deadline",
+            held.speed
+        );
+        Some(Fault::new(Kind::TooLarge, message))
     }
 
     /// Whether even a request of one token would be refused: so it is known before texts are tokenised.
@@ -74,16 +92,18 @@ impl Admission {
 
     fn refusal(&self, held: &Held, class: Class, tokens: usize) -> Option<Fault> {
         let [interactive, bulk] = held.tokens;
+        let room = tokens.min(self.most(class));
         let (before, fits) = match class {
             // Bulk lets interactive requests pass, but for every fourth batch.
-            Class::Interactive => (interactive + interactive / 3, interactive + bulk + tokens <= self.limit),
+            Class::Interactive => (interactive + interactive / 3, interactive + bulk + room <= self.limit),
             Class::Bulk => {
-                let fits = bulk + tokens <= self.most(Class::Bulk) && interactive + bulk + tokens <= self.limit;
-                (interactive + bulk, fits)
+                let fits = bulk + room <= self.most(Class::Bulk) && interactive + bulk + room <= self.limit;
+                (interactive + bulk + held.beyond, fits)
             }
         };
-        let seconds = if held.speed > 0.0 { before as f64 / held.speed } else { 0.0 };
-        if fits && seconds <= self.patience.as_secs_f64() {
+        let seconds_of = |tokens: usize| if held.speed > 0.0 { tokens as f64 / held.speed } else { 0.0 };
+        let seconds = seconds_of(before);
+        if fits && (before == 0 || seconds_of(before + tokens) <= self.patience.as_secs_f64()) {
             return None;
         }
         let message = format!("{} tokens wait already; ask again later", interactive + bulk);
@@ -109,7 +129,8 @@ impl Admission {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut held = self.admission.lock();
-        held.tokens[self.class as usize] -= self.tokens;
+        held.tokens[self.class as usize] -= self.room;
+        held.beyond -= self.beyond;
         held.requests -= 1;
     }
 }
@@ -148,19 +169,43 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_be_admitted_is_told_so() {
-        assert_eq!(kind(room(100).admit(Class::Interactive, 101)), Kind::TooLarge);
-        assert_eq!(kind(room(100).admit(Class::Bulk, 76)), Kind::TooLarge);
+    fn what_is_larger_than_the_room_is_admitted_alone() {
+        let room = room(100);
+        let large = room.admit(Class::Bulk, 1000).unwrap();
+        assert_eq!((room.held().tokens, room.held().beyond), ([0, 75], 925));
+        assert_eq!(kind(room.admit(Class::Bulk, 1)), Kind::Overloaded);
+        let query = room.admit(Class::Interactive, 25).expect("a quarter of the room is left to queries");
+        assert_eq!(kind(room.admit(Class::Interactive, 1000)), Kind::Overloaded);
+        drop((large, query));
+        let large = room.admit(Class::Interactive, 1000).unwrap();
+        assert_eq!(kind(room.admit(Class::Bulk, 1000)), Kind::Overloaded);
+        drop(large);
+        assert_eq!(room.held(), Held::default());
+    }
+
+    #[test]
+    fn what_takes_longer_than_an_answer_may_is_told_so_and_not_to_come_again() {
+        let room = room(1_000_000);
+        room.admit(Class::Bulk, 20_000).expect("nothing is known of the speed");
+        room.computed(1024, Duration::from_secs(1));
+        let refused = room.admit(Class::Bulk, 20_000).map(|_| ()).unwrap_err();
+        let reply = refused.reply(crate::fault::Api::Tei);
+        assert_eq!((reply.status, reply.headers), (413, vec![]));
+        assert!(refused.message.contains("about 20 s at 1024 tokens a second"), "{}", refused.message);
+        let held = room.admit(Class::Bulk, 6_000).unwrap();
+        assert_eq!(kind(room.admit(Class::Bulk, 6_000)), Kind::Overloaded, "both together take too long");
+        drop(held);
+        room.admit(Class::Bulk, 10_000).unwrap();
     }
 
     #[test]
     fn what_would_come_too_late_is_refused_now_and_told_when_to_come_again() {
         let room = room(1_000_000);
         room.computed(1024, Duration::from_secs(1));
-        let _held = room.admit(Class::Bulk, 20_000).unwrap();
-        let refused = room.admit(Class::Bulk, 1).map(|_| ()).unwrap_err();
+        let _held = room.admit(Class::Bulk, 10_000).unwrap();
+        let refused = room.admit(Class::Bulk, 1000).map(|_| ()).unwrap_err();
         let reply = refused.reply(crate::fault::Api::Tei);
-        assert_eq!((reply.status, reply.headers), (429, vec![("retry-after", "20".to_owned())]));
+        assert_eq!((reply.status, reply.headers), (429, vec![("retry-after", "10".to_owned())]));
         room.admit(Class::Interactive, 1).expect("bulk does not stand in its way");
     }
 }

@@ -2,8 +2,12 @@
 //! counting and the log.
 
 use crate::admission::Admission;
+use crate::body::Sent;
+use crate::connection::Waiting;
+use crate::cors::Cors;
 use crate::error::ServeError;
 use crate::fault::{Api, Fault, Kind};
+use crate::host::Hosts;
 use crate::index::Index;
 use crate::job::Class;
 use crate::keys::Keys;
@@ -16,10 +20,11 @@ use crate::routes::{self, Route};
 use crate::settings::Settings;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
 use maana::kernels::Pool;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -37,17 +42,21 @@ pub(crate) struct App {
     pub(crate) pool: Arc<Pool>,
     /// A pool of the calling thread alone, for what is computed beside the queue.
     pub(crate) one: Arc<Pool>,
-    pub(crate) index: OnceLock<Index>,
+    pub(crate) index: OnceLock<Arc<Index>>,
     /// Memory for bodies.
     pub(crate) bodies: Arc<Semaphore>,
     /// Turns on the threads for what takes long.
     pub(crate) turns: Semaphore,
     pub(crate) connections: AtomicUsize,
+    /// Those that can give way to others.
+    pub(crate) waiting: Waiting,
     /// Whether requests are answered: after the first model is there, and until the end begins.
     pub(crate) ready: AtomicBool,
     /// Whether the server ends.
     pub(crate) ending: AtomicBool,
-    keys: Option<Keys>,
+    pub(crate) keys: Option<Keys>,
+    hosts: Hosts,
+    cors: Option<Cors>,
     /// Where names of requests begin, so that those of two runs differ.
     first_request: u64,
     requests: AtomicU64,
@@ -69,16 +78,11 @@ impl Asked {
 }
 
 impl App {
-    /// An app whose models are not read yet.
-    pub(crate) fn new(settings: Settings, pool: Arc<Pool>, log: Log) -> Result<Self, ServeError> {
+    /// An app that listens at this address, whose models are not read yet.
+    pub(crate) fn new(settings: Settings, address: IpAddr, pool: Arc<Pool>, log: Log) -> Result<Self, ServeError> {
         let keys = settings.keys.as_deref().map(Keys::open).transpose()?;
-        if let Some(origin) = &settings.cors
-            && HeaderValue::from_str(origin).is_err()
-        {
-            return Err(ServeError::Settings(format!(
-                "--cors {origin}: is no origin; write it as in https://example.org"
-            )));
-        }
+        let cors = settings.cors.as_deref().map(Cors::new).transpose()?;
+        let hosts = Hosts::new(&settings, address);
         let limits = &settings.limits;
         let threads = pool.threads();
         Ok(Self {
@@ -91,9 +95,12 @@ impl App {
             bodies: Arc::new(Semaphore::new((limits.bodies / 1024).clamp(1, Semaphore::MAX_PERMITS))),
             turns: Semaphore::new(threads),
             connections: AtomicUsize::new(0),
+            waiting: Waiting::default(),
             ready: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             keys,
+            hosts,
+            cors,
             first_request: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64),
             requests: AtomicU64::new(0),
             settings,
@@ -103,20 +110,19 @@ impl App {
     }
 
     /// Answers a request.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(crate) async fn answer(self: Arc<Self>, head: Parts, body: Sent) -> Response<Full<Bytes>> {
         let came = Instant::now();
-        let (head, body) = request.into_parts();
         let id = self.request_id(&head.headers);
-        let path = head.uri.path();
+        let path = &*routes::normal(head.uri.path());
         let (route, api) = (routes::find(&head.method, path), Api::of(path));
         let name = route.as_ref().map_or("other", |(_, name)| name);
         let mut key = None;
-        let outcome = if head.method == Method::OPTIONS && self.settings.cors.is_some() {
-            Ok(preflight())
-        } else {
-            match self.admit(&head.headers, route.as_ref().ok().map(|(route, _)| *route)) {
+        let outcome = match (self.hosts.check(&head), &self.cors) {
+            (Err(fault), _) => Err(fault),
+            (Ok(()), Some(cors)) if head.method == Method::OPTIONS => Ok(cors.preflight(&head.headers)),
+            (Ok(()), _) => match self.admit(&head.headers, route.as_ref().ok().map(|(route, _)| *route)) {
                 Ok(named) => {
-                    key = named.map(str::to_owned);
+                    key = named;
                     let asked = priority(&head.headers).map(|priority| Asked { came, priority });
                     match (route, asked) {
                         (Ok((route, _)), Ok(asked)) => self.in_time(self.route(route, path, asked, body)).await,
@@ -124,7 +130,7 @@ impl App {
                     }
                 }
                 Err(fault) => Err(fault),
-            }
+            },
         };
         let (mut reply, fault) = match outcome {
             Ok(reply) => (reply, None),
@@ -141,17 +147,17 @@ impl App {
 
     /// Gives an answer up that takes too long; what of it waits is then dropped.
     async fn in_time(&self, answer: impl Future<Output = Result<Reply, Fault>>) -> Result<Reply, Fault> {
-        let late = || Fault::new(Kind::Late, "the answer did not come in time; ask for less or later");
-        tokio::time::timeout(self.settings.times.answer, answer).await.unwrap_or_else(|_| Err(late()))
+        tokio::time::timeout(self.settings.times.answer, answer).await.unwrap_or_else(|_| Err(Fault::late()))
     }
 
     /// The name of whoever asks, if a key is needed.
-    fn admit(&self, headers: &HeaderMap, route: Option<Route>) -> Result<Option<&str>, Fault> {
+    fn admit(&self, headers: &HeaderMap, route: Option<Route>) -> Result<Option<String>, Fault> {
         let Some(keys) = &self.keys else { return Ok(None) };
         if route.is_some_and(Route::is_open) {
             return Ok(None);
         }
-        keys.check(headers.get("authorization").map(HeaderValue::as_bytes)).map(Some)
+        let shown = |name| headers.get(name).map(HeaderValue::as_bytes);
+        keys.check(shown("authorization"), shown("api-key")).map(Some)
     }
 
     /// The name that whoever asks gave the request, or one of our own.
@@ -163,6 +169,15 @@ impl App {
             return id.to_owned();
         }
         format!("{:x}-{}", self.first_request, self.requests.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What a request may be, for people.
+    pub(crate) fn limits(&self) -> String {
+        let (limits, times) = (&self.settings.limits, &self.settings.times);
+        format!(
+            "a request may have {} texts and {} bytes, and is answered within {:?} or given up; {} tokens may wait at once",
+            limits.inputs, limits.body, times.answer, limits.queued_tokens
+        )
     }
 
     /// What is as it is now, for the metrics.
@@ -235,12 +250,8 @@ impl App {
         for (name, value) in &headers {
             insert(into, name, value);
         }
-        if let Some(origin) = &self.settings.cors
-            && asked.contains_key("origin")
-        {
-            insert(into, "access-control-allow-origin", origin);
-            into.insert("access-control-expose-headers", HeaderValue::from_static("*"));
-            into.insert("vary", HeaderValue::from_static("origin"));
+        if let Some(cors) = &self.cors {
+            cors.mark(into, asked);
         }
         if self.ending.load(Ordering::Acquire) {
             into.insert("connection", HeaderValue::from_static("close"));
@@ -257,15 +268,6 @@ fn priority(headers: &HeaderMap) -> Result<Option<Class>, Fault> {
         Some(b"bulk") => Ok(Some(Class::Bulk)),
         Some(_) => Err(Fault::new(Kind::Invalid, "the header `x-priority` is `interactive` or `bulk`")),
     }
-}
-
-fn preflight() -> Reply {
-    let mut reply = Reply::text("text/plain", "");
-    reply.status = 204;
-    reply.header("access-control-allow-methods", "GET, POST, OPTIONS");
-    reply.header("access-control-allow-headers", "authorization, content-type, x-priority, x-request-id");
-    reply.header("access-control-max-age", "3600");
-    reply
 }
 
 fn effort_headers(into: &mut HeaderMap, effort: &Effort, total: Duration) {
@@ -305,8 +307,9 @@ impl Fault {
 }
 
 impl Api {
-    /// `/v1` is OpenAI's, and its short form.
+    /// `/v1` is OpenAI's, its short form, and `/openai` as Azure has it.
     pub(crate) fn of(path: &str) -> Self {
-        if path.starts_with("/v1/") || path == "/embeddings" { Self::OpenAi } else { Self::Tei }
+        let of_openai = path.starts_with("/v1/") || path.starts_with("/openai/") || path == "/embeddings";
+        if of_openai { Self::OpenAi } else { Self::Tei }
     }
 }

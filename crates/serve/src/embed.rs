@@ -90,17 +90,31 @@ impl App {
             inference: Duration::ZERO,
         };
         let offsets = if wanted == Wanted::Tokens { tokens.offsets.clone() } else { Vec::new() };
+        let most_rows = self.settings.limits.queued_tokens;
+        if wanted == Wanted::Tokens && tokens.tokens() > most_rows {
+            let message = format!(
+                "the request has {} tokens, and an answer has at most {most_rows} embeddings of tokens; send it in parts",
+                tokens.tokens()
+            );
+            return Err(Fault::new(Kind::TooLarge, message));
+        }
         let permit = self.admission.admit(class, tokens.tokens()).or_else(|_| {
             self.queue.sweep();
             self.admission.admit(class, tokens.tokens())
         })?;
-        let deadline = came + self.settings.times.answer;
-        let order = Order { model: Arc::clone(&model), tokens, prompt_lengths, wanted, class, deadline, permit };
+        let allowed = self.settings.times.answer;
+        let deadline = came + allowed;
+        let order =
+            Order { model: Arc::clone(&model), tokens, prompt_lengths, wanted, class, deadline, allowed, permit };
         let (job, receiver) = Job::new(order);
         self.queue.push(&job);
         // What waits belongs to the queue alone: when the last of it is gone, whoever waits hears of it.
+        let waits = Arc::downgrade(&job);
         drop(job);
-        let done = receiver.await.map_err(|_| Fault::backend())??;
+        let Ok(done) = tokio::time::timeout_at(deadline.into(), receiver).await else {
+            return Err(waits.upgrade().map_or_else(Fault::late, |job| job.late()));
+        };
+        let done = done.map_err(|_| Fault::backend())??;
         effort.queue = done.queue;
         effort.inference = done.inference;
         Ok(Embedded { model, rows: done.rows, offsets, effort })

@@ -28,6 +28,12 @@ pub(crate) enum Kind {
     NoModel,
     /// There is no such route.
     NoRoute,
+    /// The host is not this server's.
+    Host,
+    /// The body is compressed in a way that is not read.
+    Coding,
+    /// The request is framed in a way that is not read.
+    Unsupported,
     /// The route has another method.
     Method,
     /// No key, or one that is not known.
@@ -81,6 +87,11 @@ impl Fault {
         Self { retry_after: Some(retry_after), ..Self::new(Kind::Overloaded, message) }
     }
 
+    /// The answer would come, or came, too late because there was too much to do.
+    pub(crate) fn late() -> Self {
+        Self::new(Kind::Late, "the answer did not come in time; ask for less or later")
+    }
+
     /// Computing failed, for a reason that is the server's own.
     pub(crate) fn backend() -> Self {
         Self::new(Kind::Backend, "computing failed; the server goes on, and its log says more")
@@ -92,12 +103,15 @@ impl Fault {
             (Kind::Invalid | Kind::Tokenizer, Api::OpenAi) => 400,
             (Kind::Invalid | Kind::Tokenizer, Api::Tei) => 422,
             (Kind::Key, _) => 401,
+            (Kind::Host, _) => 403,
             (Kind::NoModel | Kind::NoRoute, _) => 404,
             (Kind::Method, _) => 405,
             (Kind::Slow, _) => 408,
             (Kind::TooLarge, _) => 413,
+            (Kind::Coding, _) => 415,
             (Kind::Overloaded, _) => 429,
             (Kind::Backend, _) => 500,
+            (Kind::Unsupported, _) => 501,
             (Kind::Late | Kind::Unready, _) => 503,
         }
     }
@@ -117,6 +131,9 @@ impl Fault {
         reply.status = self.status(api);
         if matches!(self.kind, Kind::Overloaded | Kind::Unready | Kind::Late) {
             reply.header("retry-after", self.retry_after.unwrap_or(1).to_string());
+        }
+        if self.kind == Kind::Coding {
+            reply.header("accept-encoding", "gzip, deflate, identity");
         }
         if let Some(methods) = &self.allow {
             reply.header("allow", methods.as_str());

@@ -1,74 +1,92 @@
-//! The store of documents: opened with its model, and followed when a writer changes it.
+//! The store of documents, a folder or a database: opened with its model, and followed when a writer changes it.
 
 use crate::error::ServeError;
 use crate::log::Log;
 use crate::models::Model;
 use maana::kernels::Pool;
 use maana::model::{Embedder, Encoder};
-use maana::search::store::Store;
-use maana::search::{SearchError, Searcher, fields};
-use std::path::Path;
+use maana::search::{Place, ReadStore, SearchError};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A store that is searched.
+/// A store that is searched. Its methods may wait for a disk or a database: they are called on threads that may block.
 pub(crate) struct Index {
     fingerprint: [u8; 32],
-    state: Mutex<State>,
+    dims: usize,
+    state: Mutex<Arc<Opened>>,
     log: Log,
 }
 
-/// The state that was seen last.
-#[derive(Clone)]
-pub(crate) struct State {
-    pub(crate) searcher: Arc<Searcher>,
+/// An open store. A connection to a database waits while it is closed, which no thread of the runtime may do.
+pub(crate) struct Opened(Option<Box<dyn ReadStore>>);
+
+/// What can be told of a store.
+pub(crate) struct Described {
     pub(crate) documents: usize,
-    pub(crate) dims: usize,
     pub(crate) fields: Vec<String>,
 }
 
 impl Index {
     /// Opens a store that this model made.
-    pub(crate) fn open(folder: &Path, model: &Model, log: Log) -> Result<Self, ServeError> {
-        let searcher = Searcher::open(folder)?;
-        let store = searcher.store();
+    pub(crate) fn open(place: &Place, model: &Model, log: Log) -> Result<Self, ServeError> {
+        let store = place.read()?;
         let pool = Pool::new(1);
-        let embedder = Embedder::new(&model.sentence, &pool).and_then(|it| it.with_dimension(store.header().dims));
-        let embedder = embedder.map_err(|error| ServeError::Settings(format!("{}: {error}", folder.display())))?;
+        let embedder = Embedder::new(&model.sentence, &pool).and_then(|it| it.with_dimension(store.dims()));
+        let embedder = embedder.map_err(|error| ServeError::Settings(format!("{place}: {error}")))?;
         let fingerprint = embedder.fingerprint();
-        store.expect_fingerprint(&fingerprint, &model.folder.display().to_string()).map_err(SearchError::from)?;
-        Ok(Self { fingerprint, state: Mutex::new(State::of(searcher)?), log })
+        store.expect_fingerprint(&fingerprint, &model.folder.display().to_string())?;
+        Ok(Self { fingerprint, dims: store.dims(), state: Mutex::new(Opened::new(store)), log })
+    }
+
+    /// Dims of its vectors.
+    pub(crate) fn dims(&self) -> usize {
+        self.dims
     }
 
     /// The latest whole state. If what a writer left cannot be opened, the one before goes on being searched.
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> Arc<Opened> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.later(state.searcher.store()) {
+        match self.later(&state) {
             Ok(Some(later)) => *state = later,
             Ok(None) => {}
             Err(error) => self.log.warn(&format!("the store is searched as it was: {error}")),
         }
-        state.clone()
+        Arc::clone(&state)
     }
 
-    fn later(&self, old: &Store) -> Result<Option<State>, SearchError> {
-        let mut store = old.clone();
-        // A store that was made anew may have come as far as the one before.
-        let stamp = |store: &Store| store.cut(store.corpus().rows()).map(|cut| cut.stamp);
-        let changed = store.refresh()? || stamp(&store) != stamp(old);
-        if !changed {
-            return Ok(None);
-        }
-        // Opened afresh: the files of a store that was made anew have the names of those before.
-        let searcher = Searcher::open(old.folder())?;
-        searcher.store().expect_fingerprint(&self.fingerprint, "the model that is served")?;
-        State::of(searcher).map(Some)
+    /// What can be told of the latest state; nothing if it cannot be read.
+    pub(crate) fn described(&self) -> Option<Described> {
+        let state = self.state();
+        let described = || Ok(Described { documents: state.documents()?, fields: state.fields()? });
+        described().map_err(|error: SearchError| self.log.warn(&error.to_string())).ok()
+    }
+
+    fn later(&self, old: &Opened) -> Result<Option<Arc<Opened>>, SearchError> {
+        let Some(store) = old.reopened()? else { return Ok(None) };
+        store.expect_fingerprint(&self.fingerprint, "the model that is served")?;
+        Ok(Some(Opened::new(store)))
     }
 }
 
-impl State {
-    fn of(searcher: Searcher) -> Result<Self, SearchError> {
-        let store = searcher.store();
-        let (documents, dims, fields) = (store.len(), store.header().dims, fields(store)?);
-        Ok(Self { searcher: Arc::new(searcher), documents, dims, fields })
+impl Opened {
+    fn new(store: Box<dyn ReadStore>) -> Arc<Self> {
+        Arc::new(Self(Some(store)))
+    }
+}
+
+impl Deref for Opened {
+    type Target = dyn ReadStore;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_deref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let store = self.0.take();
+        if tokio::runtime::Handle::try_current().is_ok() {
+            std::thread::spawn(move || drop(store));
+        }
     }
 }

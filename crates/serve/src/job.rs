@@ -46,6 +46,8 @@ pub(crate) struct Job {
     prompt_lengths: Vec<usize>,
     pub(crate) class: Class,
     deadline: Instant,
+    /// The time that an answer may take.
+    allowed: Duration,
     queued: Instant,
     answer: Mutex<Answer>,
 }
@@ -83,13 +85,14 @@ pub(crate) struct Order {
     pub(crate) wanted: Wanted,
     pub(crate) class: Class,
     pub(crate) deadline: Instant,
+    pub(crate) allowed: Duration,
     pub(crate) permit: Permit,
 }
 
 impl Job {
     /// A job, and where its answer comes. Whoever lets go of the receiver no longer wants it.
     pub(crate) fn new(order: Order) -> (Arc<Self>, oneshot::Receiver<Result<Done, Fault>>) {
-        let Order { model, tokens, prompt_lengths, wanted, class, deadline, permit } = order;
+        let Order { model, tokens, prompt_lengths, wanted, class, deadline, allowed, permit } = order;
         assert_eq!(tokens.sequences(), prompt_lengths.len(), "a prompt length for each text");
         let (sender, receiver) = oneshot::channel();
         let answer = Answer {
@@ -101,7 +104,7 @@ impl Job {
         };
         let queued = Instant::now();
         let answer = Mutex::new(answer);
-        let job = Self { model, tokens, wanted, prompt_lengths, class, deadline, queued, answer };
+        let job = Self { model, tokens, wanted, prompt_lengths, class, deadline, allowed, queued, answer };
         (Arc::new(job), receiver)
     }
 
@@ -117,10 +120,32 @@ impl Job {
             return false;
         }
         if now > self.deadline {
-            answer.send(Err(Fault::new(Kind::Late, "the answer would come too late")));
+            let late = self.late_with(&answer);
+            answer.send(Err(late));
             return false;
         }
         true
+    }
+
+    /// Why it is given up at its deadline: it was too large where computing it took most of the time, else there was too much
+    /// else to do.
+    pub(crate) fn late(&self) -> Fault {
+        self.late_with(&self.answer())
+    }
+
+    fn late_with(&self, answer: &Answer) -> Fault {
+        if answer.inference * 2 < self.allowed {
+            return Fault::late();
+        }
+        let texts = self.tokens.sequences();
+        let message = format!(
+            "the request has {texts} texts of {} tokens, and {} of them were computed in the {:?} that an answer may take; \
+             send it in parts, or start the server with a longer --deadline",
+            self.tokens.tokens(),
+            texts - answer.texts_left,
+            self.allowed
+        );
+        Fault::new(Kind::TooLarge, message)
     }
 
     /// Takes the rows of text `index`, that came with batch `batch` after `time`; the last of them sends the answer.

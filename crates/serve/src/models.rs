@@ -10,7 +10,7 @@ use maana::classify::{self, Classifier};
 use maana::kernels::{Pool, Precision};
 use maana::model::{Embedder, Purpose, Role, RolePrompts, SentenceModel, Trainable};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A model in memory, and what may be asked of it.
@@ -167,6 +167,10 @@ fn allowed(dims: &Dims, folder: &Path, columns: usize, own: usize) -> Result<(Ve
 /// The models of a server.
 pub(crate) struct Models {
     places: Vec<Place>,
+    /// Whether any name is that of the first model, as there is no other.
+    any_name: bool,
+    /// Whether people were told that a request used another name.
+    any_name_told: AtomicBool,
     precision: Precision,
     memory: Option<u64>,
     /// Of the first model, and of every other.
@@ -190,7 +194,11 @@ impl Models {
         let mut places: Vec<Place> = Vec::new();
         for source in &settings.models {
             if places.iter().any(|place| place.source.name == source.name) {
-                return Err(ServeError::Settings(format!("two models are called `{}`; give them names", source.name)));
+                let name = &source.name;
+                return Err(ServeError::Settings(format!(
+                    "two models are called `{name}`; give one another name, as in NAME={}",
+                    source.place
+                )));
             }
             places.push(Place { source: source.clone(), model: Mutex::default(), used: AtomicU64::new(0) });
         }
@@ -204,6 +212,8 @@ impl Models {
             document_prompt: settings.document_prompt.clone(),
         };
         Ok(Self {
+            any_name: places.len() == 1 && !settings.strict_model,
+            any_name_told: AtomicBool::new(false),
             places,
             precision: settings.precision,
             memory: settings.memory,
@@ -240,10 +250,31 @@ impl Models {
         self.places.iter().filter_map(|place| Some(place.lock().as_ref()?.sentence.held_bytes() as u64)).sum()
     }
 
+    /// Whether any name is that of the one model.
+    pub(crate) fn answer_to_any_name(&self) -> bool {
+        self.any_name
+    }
+
+    /// The model's own name, of one that is asked for by name.
+    pub(crate) fn named(&self, name: Option<&str>) -> Result<&str, Fault> {
+        let number = name.map_or(Ok(0), |name| self.number(name))?;
+        Ok(&self.places[number].source.name)
+    }
+
     /// The number of the model of a name, or of where it lies.
     fn number(&self, name: &str) -> Result<usize, Fault> {
         let known = |place: &Place| place.source.name == name || place.source.place == name;
-        self.places.iter().position(known).ok_or_else(|| {
+        let number = self.places.iter().position(known);
+        if number.is_none() && self.any_name {
+            if !self.any_name_told.swap(true, Ordering::Relaxed) {
+                let own = &self.places[0].source.name;
+                self.log.note(&format!(
+                    "a request asked for the model {name:?}; {own:?} answers to any name (not with --strict-model)"
+                ));
+            }
+            return Ok(0);
+        }
+        number.ok_or_else(|| {
             let message = format!("`model`: there is no `{name}`; there are: {}", self.names().join(", "));
             Fault::new(Kind::NoModel, message).in_field("model")
         })

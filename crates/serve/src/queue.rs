@@ -2,6 +2,7 @@
 //! length. A batch is made at the moment when the last one is done, of ready tokens, which takes microseconds: so nothing ever
 //! waits for company, and a query that arrives while a batch computes is in the next one.
 
+use crate::fault::Fault;
 use crate::job::{Class, Group, Job};
 use maana::text::TokenBatch;
 use std::collections::{BTreeMap, VecDeque};
@@ -53,6 +54,35 @@ pub(crate) struct Batch {
     pub(crate) tokens: TokenBatch,
     /// Of each sequence the job, and which of its texts it is.
     pub(crate) texts: Vec<(Arc<Job>, usize)>,
+}
+
+impl Batch {
+    /// Its texts as batches of one, where texts of other requests are among them; a request that is alone is to blame for
+    /// itself.
+    pub(crate) fn each_alone(&self) -> Vec<Self> {
+        let first = &self.texts[0].0;
+        if self.texts.iter().all(|(job, _)| Arc::ptr_eq(job, first)) {
+            return Vec::new();
+        }
+        let alone = |(place, (job, index)): (usize, &(Arc<Job>, usize))| {
+            let range = self.tokens.offsets[place]..self.tokens.offsets[place + 1];
+            let mut tokens = TokenBatch::new();
+            tokens.push(&self.tokens.ids[range.clone()], &self.tokens.type_ids[range]);
+            Self { group: self.group, tokens, texts: vec![(Arc::clone(job), *index)] }
+        };
+        self.texts.iter().enumerate().map(alone).collect()
+    }
+
+    /// Whether somebody waits for it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let now = Instant::now();
+        self.texts.iter().any(|(job, _)| job.is_wanted(now))
+    }
+
+    /// Tells whoever waits still that it cannot be computed.
+    pub(crate) fn fail(&self) {
+        self.texts.iter().for_each(|(job, _)| job.fail(Fault::backend()));
+    }
 }
 
 impl Queue {
@@ -201,7 +231,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::admission::Admission;
-    use crate::fault::{Fault, Kind};
+    use crate::fault::Kind;
     use crate::job::{Done, Order, Wanted};
     use crate::log::Log;
     use crate::models::{Model, Particulars};
@@ -245,6 +275,7 @@ mod tests {
                 wanted: Wanted::Embedding,
                 class,
                 deadline: Instant::now() + patience,
+                allowed: Duration::from_secs(1000),
                 permit,
             });
             self.queue.push(&job);

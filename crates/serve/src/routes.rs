@@ -11,10 +11,11 @@ mod status;
 mod tokens;
 
 use crate::app::{App, Asked};
+use crate::body::Sent;
 use crate::fault::{Fault, Kind};
 use crate::reply::Reply;
 use hyper::Method;
-use hyper::body::Incoming;
+use std::borrow::Cow;
 
 /// What can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub(crate) enum Route {
     Live,
     Metrics,
     OpenAiEmbeddings,
+    AzureEmbeddings,
     OpenAiModels,
     OpenAiModel,
     Root,
@@ -41,8 +43,8 @@ pub(crate) enum Route {
     Classify,
 }
 
-/// Every route: method, path, what it is. `{id}` stands for the rest of a path.
-pub(crate) const ROUTES: [(&str, &str, Route); 23] = [
+/// Every route: method, path, what it is. `{id}` stands for a name, which may have slashes.
+pub(crate) const ROUTES: [(&str, &str, Route); 24] = [
     ("GET", "/", Route::Page),
     ("GET", "/docs", Route::Docs),
     ("GET", "/openapi.json", Route::OpenApi),
@@ -54,6 +56,7 @@ pub(crate) const ROUTES: [(&str, &str, Route); 23] = [
     ("GET", "/metrics", Route::Metrics),
     ("POST", "/v1/embeddings", Route::OpenAiEmbeddings),
     ("POST", "/embeddings", Route::OpenAiEmbeddings),
+    ("POST", "/openai/deployments/{id}/embeddings", Route::AzureEmbeddings),
     ("GET", "/v1/models", Route::OpenAiModels),
     ("GET", "/v1/models/{id}", Route::OpenAiModel),
     ("POST", "/", Route::Root),
@@ -78,10 +81,7 @@ impl Route {
 
 /// The route of a path and its name for the metrics, or why there is none.
 pub(crate) fn find(method: &Method, path: &str) -> Result<(Route, &'static str), Fault> {
-    let fits = |pattern: &str| match pattern.strip_suffix("{id}") {
-        Some(start) => path.strip_prefix(start).is_some_and(|rest| !rest.is_empty()),
-        None => path == pattern,
-    };
+    let fits = |pattern: &str| if pattern.contains(ID) { named(pattern, path).is_some() } else { path == pattern };
     // Whoever asks for the head of an answer alone is given that by the connection.
     let asked = if method == Method::HEAD { "GET" } else { method.as_str() };
     let known: Vec<_> = ROUTES.iter().filter(|(_, pattern, _)| fits(pattern)).collect();
@@ -96,9 +96,50 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<(Route, &'static str),
     Err(Fault::new(Kind::Method, format!("this can be asked with {methods} alone")).allowing(methods))
 }
 
+/// What stands for a name in a route's path.
+const ID: &str = "{id}";
+
+/// The name in a path of this form, as it was before `%`-escapes.
+fn named(pattern: &str, path: &str) -> Option<String> {
+    let (before, behind) = pattern.split_once(ID)?;
+    let name = path.strip_prefix(before)?.strip_suffix(behind)?;
+    (!name.is_empty()).then(|| unescaped(name))
+}
+
+/// A part of a path as it was before `%`-escapes.
+fn unescaped(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut place = 0;
+    while place < bytes.len() {
+        let escaped = text.get(place + 1..place + 3).filter(|_| bytes[place] == b'%');
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                place += 3;
+            }
+            None => {
+                out.push(bytes[place]);
+                place += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A path as routes are written: clients that put an address before `/embed` make `//embed` of one that ends in a slash.
+pub(crate) fn normal(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return Cow::Borrowed(if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path });
+    }
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    let joined = parts.fold(String::new(), |path, part| path + "/" + part);
+    Cow::Owned(if joined.is_empty() { "/".into() } else { joined })
+}
+
 impl App {
     /// Answers what a route is asked.
-    pub(crate) async fn route(&self, route: Route, path: &str, asked: Asked, body: Incoming) -> Result<Reply, Fault> {
+    pub(crate) async fn route(&self, route: Route, path: &str, asked: Asked, body: Sent) -> Result<Reply, Fault> {
         match route {
             Route::Page => Ok(status::page()),
             Route::Docs => Ok(status::docs()),
@@ -106,10 +147,14 @@ impl App {
             Route::Live => Ok(status::live()),
             Route::Ready => status::ready(self),
             Route::Metrics => Ok(status::metrics(self)),
-            Route::Info => status::info(self),
+            Route::Info => status::info(self).await,
             Route::OpenAiModels => Ok(openai::models(self)),
-            Route::OpenAiModel => openai::model(self, path),
-            Route::OpenAiEmbeddings => openai::embeddings(self, asked, &self.read_body(body).await?).await,
+            Route::OpenAiModel => openai::model(self, named("/v1/models/{id}", path)),
+            Route::OpenAiEmbeddings => openai::embeddings(self, asked, None, &self.read_body(body).await?).await,
+            Route::AzureEmbeddings => {
+                let deployment = named("/openai/deployments/{id}/embeddings", path);
+                openai::embeddings(self, asked, deployment, &self.read_body(body).await?).await
+            }
             Route::Root => embed::root(self, asked, &self.read_body(body).await?).await,
             Route::Embed => embed::embed(self, asked, &self.read_body(body).await?).await,
             Route::EmbedAll => embed::embed_all(self, asked, &self.read_body(body).await?).await,
@@ -142,8 +187,34 @@ mod tests {
             assert_eq!(found("DELETE", &path.replace("{id}", "x")), Err(Kind::Method));
         }
         assert_eq!(found("HEAD", "/health"), Ok(Route::Ready));
-        for path in ["", "/embed/", "/v1", "/v1/models/", "//", "/EMBED"] {
+        for path in ["", "/embed/", "/v1", "/v1/models/", "//", "/EMBED", "/openai/deployments//embeddings"] {
             assert_eq!(found("GET", path), Err(Kind::NoRoute), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_the_same_with_slashes_twice_and_at_the_end() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("//", "/"),
+            ("///", "/"),
+            ("/embed", "/embed"),
+            ("//embed", "/embed"),
+            ("/embed/", "/embed"),
+            ("/v1//embeddings//", "/v1/embeddings"),
+            ("", ""),
+        ] {
+            assert_eq!(normal(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn escapes_of_a_path_are_read() {
+        assert_eq!(named("/v1/models/{id}", "/v1/models/a%2Fb%20c").as_deref(), Some("a/b c"));
+        assert_eq!(named("/d/{id}/embeddings", "/d/a/b/embeddings").as_deref(), Some("a/b"));
+        assert_eq!(named("/d/{id}/embeddings", "/d//embeddings"), None);
+        for (text, expected) in [("100%", "100%"), ("%zz%4", "%zz%4"), ("%c3%a9", "é")] {
+            assert_eq!(unescaped(text), expected);
         }
     }
 }

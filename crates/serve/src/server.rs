@@ -1,9 +1,10 @@
 //! The life of a server: it listens, reads its model, answers, and ends so that nothing that it has taken on is lost.
 
 use crate::app::App;
-use crate::connection;
+use crate::connection::{self, Line};
 use crate::error::ServeError;
 use crate::index::Index;
+use crate::keys::Keys;
 use crate::log::Log;
 use crate::settings::Settings;
 use crate::tls;
@@ -26,6 +27,9 @@ const CONNECTION_THREADS: usize = 2;
 /// How long connections that nobody uses stay open after the wish to end: whoever asks once more in this time is answered, and
 /// hears that it is the end.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Between two looks at the file of keys.
+const KEYS_LOOK: Duration = Duration::from_secs(1);
 
 /// A server that answers.
 pub struct Running {
@@ -53,29 +57,32 @@ pub struct Ended {
 /// If the address, a file or the model is not to be had, or settings contradict each other.
 pub fn start(settings: Settings, pool: Arc<Pool>) -> Result<Running, ServeError> {
     let log = Log::new(settings.log).map_err(ServeError::System)?;
-    let app = Arc::new(App::new(settings, pool, log)?);
-    let tls = app.settings.tls.as_ref().map(tls::acceptor).transpose()?;
+    let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONNECTION_THREADS)
         .thread_name("maana-http")
         .enable_all()
         .build()
         .map_err(ServeError::System)?;
-    let place = format!("{}:{}", app.settings.host, app.settings.port);
-    let host = (app.settings.host.trim_start_matches('[').trim_end_matches(']'), app.settings.port);
+    let place = format!("{}:{}", settings.host, settings.port);
+    let host = (settings.host.trim_start_matches('[').trim_end_matches(']'), settings.port);
     let listening = runtime.block_on(async {
         let listener = TcpListener::bind(host).await?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     });
     let (listener, address) = listening.map_err(|source| ServeError::Listen { address: place, source })?;
+    let app = Arc::new(App::new(settings, address.ip(), pool, log)?);
     let stop = watch::Sender::new(false);
     let closing = watch::Sender::new(false);
     let (alive, open) = mpsc::channel(1);
     if app.settings.signals {
         let _inside = runtime.enter();
         let signals = Signals::new().map_err(ServeError::System)?;
-        runtime.spawn(signals.watch(stop.clone()));
+        runtime.spawn(signals.watch(stop.clone(), Arc::clone(&app)));
+    }
+    if app.keys.is_some() {
+        runtime.spawn(follow_keys(Arc::clone(&app)));
     }
     let accepting = Accepting { app: Arc::clone(&app), listener, tls, closing: closing.subscribe(), alive };
     app.settings.notes.iter().for_each(|note| app.log.note(note));
@@ -154,10 +161,11 @@ impl Running {
     fn make_ready(&self) -> Result<(), ServeError> {
         let app = &self.app;
         let model = app.models.read_first()?;
-        if let Some(folder) = &app.settings.index {
+        if let Some(place) = &app.settings.index {
             // It is set here alone, once.
-            let _ = app.index.set(Index::open(folder, &model, app.log.clone())?);
+            let _ = app.index.set(Arc::new(Index::open(place, &model, app.log.clone())?));
         }
+        app.log.note(&app.limits());
         app.ready.store(true, Ordering::Release);
         Ok(())
     }
@@ -203,20 +211,24 @@ impl Accepting {
         };
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        if self.app.connections.load(Ordering::Relaxed) >= self.app.settings.limits.connections {
+        let is_full = self.app.connections.load(Ordering::Relaxed) >= self.app.settings.limits.connections;
+        if is_full && !self.app.waiting.make_place() {
             tokio::spawn(turn_away(stream));
             return;
         }
-        let (app, closing, alive) = (Arc::clone(&self.app), self.closing.clone(), self.alive.clone());
-        let tls = self.tls.clone();
+        let (line, closing, alive) = (Line::new(Arc::clone(&self.app)), self.closing.clone(), self.alive.clone());
+        let (tls, patience) = (self.tls.clone(), self.app.settings.times.head);
         tokio::spawn(async move {
             match tls {
-                None => connection::serve(app, stream, closing).await,
+                None => connection::serve(&line, stream, closing).await,
                 Some(tls) => {
-                    let greeted = tokio::time::timeout(app.settings.times.head, tls.accept(stream)).await;
+                    let greeted = tokio::select! {
+                        greeted = tokio::time::timeout(patience, tls.accept(stream)) => greeted,
+                        () = line.place_is_needed() => return,
+                    };
                     // Whoever does not speak TLS is left alone.
                     if let Ok(Ok(stream)) = greeted {
-                        connection::serve(app, stream, closing).await;
+                        connection::serve(&line, stream, closing).await;
                     }
                 }
             }
@@ -233,27 +245,62 @@ async fn turn_away(mut stream: TcpStream) {
     let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(ANSWER)).await;
 }
 
-/// SIGTERM and SIGINT.
+/// Reads the file of keys again when it has changed.
+async fn follow_keys(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(KEYS_LOOK).await;
+        let asked = Arc::clone(&app);
+        let refreshed = tokio::task::spawn_blocking(move || asked.keys.as_ref().map(Keys::refresh)).await;
+        match refreshed {
+            Ok(Some(Ok(Some(keys)))) => app.log.note(&format!("the file of keys was read again; it has {keys}")),
+            Ok(Some(Err(error))) => app.log.warn(&format!("the keys stay as they were: {error}")),
+            _ => {}
+        }
+    }
+}
+
+/// SIGTERM, SIGINT, and SIGHUP where it is not ignored, as `nohup` has it.
 #[cfg(unix)]
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let hang_up = if hang_up_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, hang_up })
     }
 
-    async fn watch(mut self, stop: watch::Sender<bool>) {
+    async fn watch(mut self, stop: watch::Sender<bool>, app: Arc<App>) {
+        let hung_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = hung_up => {}
         }
         stop.send_replace(true);
+        self.interrupt.recv().await;
+        end_at_once(&app);
     }
+}
+
+/// Whether whoever started the process wants it to outlive the terminal.
+#[cfg(unix)]
+fn hang_up_is_ignored() -> bool {
+    const HANG_UP: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Where the system does not tell, the signal is left as it is.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask & HANG_UP != 0)
 }
 
 /// Ctrl-C, where there is nothing else.
@@ -266,9 +313,21 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn watch(self, stop: watch::Sender<bool>) {
+    async fn watch(self, stop: watch::Sender<bool>, app: Arc<App>) {
         if tokio::signal::ctrl_c().await.is_ok() {
             stop.send_replace(true);
+            if tokio::signal::ctrl_c().await.is_ok() {
+                end_at_once(&app);
+            }
         }
     }
+}
+
+/// Ends the process for somebody who has asked twice, with the status of one that SIGINT ended.
+fn end_at_once(app: &App) {
+    const INTERRUPTED: i32 = 130;
+    let requests = app.admission.held().requests;
+    app.log.warn(&format!("the server ends at once; {requests} requests are not answered"));
+    app.log.flush();
+    std::process::exit(INTERRUPTED);
 }

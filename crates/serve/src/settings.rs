@@ -1,6 +1,7 @@
 //! Everything that can be set, with its defaults. Whoever starts a server fills this in.
 
 use maana::kernels::Precision;
+use maana::search::Place;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,13 @@ pub struct Settings {
     pub notes: Vec<String>,
     /// Bytes that models may take together; those that were not used for longest are let go. The first model always stays.
     pub memory: Option<u64>,
+    /// Whether a server of one model answers to that one's name alone, not to any.
+    pub strict_model: bool,
+    /// Whether the routes of OpenAI take token ids. Its clients send those of OpenAI's own tokenizers, which nothing tells
+    /// from the model's.
+    pub token_ids: bool,
     /// A store of documents to search in, made by the first model.
-    pub index: Option<PathBuf>,
+    pub index: Option<Place>,
     /// A classifier on top of the first model, if not the one in its folder.
     pub head: Option<PathBuf>,
     /// The dimensions that may be asked of the first model.
@@ -32,6 +38,9 @@ pub struct Settings {
     pub port: u16,
     /// A file of keys, without one of which nothing is answered.
     pub keys: Option<PathBuf>,
+    /// Names under which the server is reached, beside its own; `*` stands for any. Without them a server that listens on this
+    /// computer alone and has no keys answers to its own names, and every other to any.
+    pub allow_hosts: Vec<String>,
     /// The origin whose pages may ask, or `*`.
     pub cors: Option<String>,
     /// A certificate and its key, where connections are to be encrypted.
@@ -44,7 +53,8 @@ pub struct Settings {
     pub log: LogForm,
     /// Whether texts are logged.
     pub log_texts: bool,
-    /// Whether SIGTERM and SIGINT end the server as [`crate::Running::stop`] does.
+    /// Whether SIGTERM, SIGINT and SIGHUP end the server as [`crate::Running::stop`] does. A SIGINT while it ends ends the
+    /// process at once.
     pub signals: bool,
     /// Called before every batch where it is computed: for tests of slowness and of panics.
     pub before_batch: Option<Hook>,
@@ -86,7 +96,7 @@ pub enum Dims {
 /// What is too much.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Tokens that wait or are computed; more are refused at once.
+    /// Tokens that wait or are computed; more are refused at once. A request that alone has more waits until nothing else does.
     pub queued_tokens: usize,
     /// Tokens that go through a model at once.
     pub batch_tokens: usize,
@@ -118,8 +128,10 @@ impl Default for Limits {
 pub struct Times {
     /// From a request's arrival to its answer.
     pub answer: Duration,
-    /// Until the head of a request is there, from the connection's start or the last answer.
+    /// Until the head of a request is there, from the connection's start or the head's first byte.
     pub head: Duration,
+    /// From an answer to the next request of a connection.
+    pub keep_alive: Duration,
     /// Until the whole body is there.
     pub body: Duration,
     /// Between two bytes that the other side takes.
@@ -131,7 +143,15 @@ pub struct Times {
 impl Default for Times {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { answer: seconds(60), head: seconds(30), body: seconds(30), write: seconds(30), drain: seconds(30) }
+        Self {
+            answer: seconds(60),
+            head: seconds(30),
+            // Balancers keep theirs for 60 s, and must be the ones that close.
+            keep_alive: seconds(75),
+            body: seconds(30),
+            write: seconds(30),
+            drain: seconds(30),
+        }
     }
 }
 
@@ -155,6 +175,8 @@ impl Settings {
             precision: Precision::F32,
             notes: Vec::new(),
             memory: None,
+            strict_model: false,
+            token_ids: false,
             index: None,
             head: None,
             dims: Dims::Declared,
@@ -163,6 +185,7 @@ impl Settings {
             host: "127.0.0.1".into(),
             port: 0,
             keys: None,
+            allow_hosts: Vec::new(),
             cors: None,
             tls: None,
             limits: Limits::default(),

@@ -30,13 +30,19 @@ impl Worker {
         let (mut number, mut computed) = (0, None::<Instant>);
         while let Some(batch) = self.next(computed) {
             number += 1;
-            // Memory that a panic has left half written is not used again.
-            computed = catch_unwind(AssertUnwindSafe(|| self.answer(&batch, number, &mut activations))).ok();
+            computed = self.answer(&batch, number, &mut activations);
             if computed.is_none() {
-                activations = Activations::default();
-                self.metrics.panicked();
-                self.log.warn("computing a batch panicked; its requests were told, and the next batch begins anew");
-                batch.texts.iter().for_each(|(job, _)| job.fail(Fault::backend()));
+                // One text is to blame: the requests that it came together with do not fail with it.
+                let each_alone = batch.each_alone();
+                if each_alone.is_empty() {
+                    batch.fail();
+                }
+                for alone in each_alone {
+                    number += 1;
+                    if alone.is_wanted() && self.answer(&alone, number, &mut activations).is_none() {
+                        alone.fail();
+                    }
+                }
             }
         }
     }
@@ -50,13 +56,18 @@ impl Worker {
         Some(batch)
     }
 
-    /// Computes a batch and hands out its rows. Returns when it was computed.
-    fn answer(&self, batch: &Batch, number: u64, activations: &mut Activations) -> Instant {
+    /// Computes a batch and hands out its rows. Returns when it was computed, or nothing if computing panicked.
+    fn answer(&self, batch: &Batch, number: u64, activations: &mut Activations) -> Option<Instant> {
         let start = Instant::now();
-        if let Some(hook) = &self.before_batch {
-            hook(batch.tokens.tokens());
-        }
-        let rows = self.compute(batch, activations);
+        let Ok(rows) = catch_unwind(AssertUnwindSafe(|| self.compute(batch, activations))) else {
+            // Memory that a panic has left half written is not used again.
+            *activations = Activations::default();
+            self.metrics.panicked();
+            self.log.warn(
+                "computing a batch panicked; each of its texts is computed alone, and what panics again is told so",
+            );
+            return None;
+        };
         let computed = Instant::now();
         let time = computed - start;
         self.admission.computed(batch.tokens.tokens(), time);
@@ -75,10 +86,13 @@ impl Worker {
                 job.fail(Fault::backend());
             }
         }
-        computed
+        Some(computed)
     }
 
     fn compute(&self, batch: &Batch, activations: &mut Activations) -> Matrix {
+        if let Some(hook) = &self.before_batch {
+            hook(batch.tokens.tokens());
+        }
         let model = &batch.texts[0].0.model.sentence;
         model.reserve_to_infer(self.queue.batch_tokens(), activations);
         match batch.group.wanted {

@@ -2,35 +2,45 @@
 
 use crate::precision::PrecisionArgument;
 use anyhow::{Context, Result, bail};
-use maana::hub::HubOptions;
+use maana::hub::{HubOptions, Resolved};
 use maana::kernels::Pool;
+use maana::search::Place;
 use maana_serve::{Dims, Limits, LogForm, Settings, Source, Times, Tls};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Answer over HTTP: embeddings, similarities, search and labels, for clients of OpenAI and of text-embeddings-inference.
 #[derive(clap::Args)]
 #[command(after_help = "\
-It prints `listening on http://…` when it answers; a page for people is at that address, the API at /docs. SIGTERM ends
-it when what was asked is answered.
+It prints `listening on http://…` when it answers; a page for people is at that address, the API at /docs. SIGTERM and
+Ctrl-C end it when what was asked is answered, a second Ctrl-C at once.
 
 Examples:
   maana serve MODEL
   maana serve MODEL --index store --host 0.0.0.0 --keys keys.txt
-  maana serve MODEL --model small=sentence-transformers/all-MiniLM-L6-v2 --memory 2000000000
+  maana serve news=runs/news/model --model small=sentence-transformers/all-MiniLM-L6-v2 --memory 2000000000
   curl localhost:8080/v1/embeddings -H 'content-type: application/json' -d '{\"input\": \"Habari ya asubuhi\"}'")]
 pub(crate) struct Serve {
-    /// A folder, a name on the hub, or name@revision
+    /// A folder, a name on the hub, or name@revision; NAME=MODEL gives it a name for requests [default: its name on the hub or
+    /// its card's, else the folder's]
     model: String,
-    /// A further model under a name, read when it is first asked for; may be given several times
+    /// A further model, read when it is first asked for; may be given several times
     #[arg(long = "model", value_name = "NAME=MODEL")]
     models: Vec<String>,
+    /// Answer to the model's own name alone, also where no other is served [default: a single model answers to any name]
+    #[arg(long)]
+    strict_model: bool,
+    /// Take token ids on OpenAI's routes; they are refused by default, since OpenAI's clients (LangChain) send ids of OpenAI's own
+    /// tokenizers
+    #[arg(long)]
+    token_ids: bool,
     /// Bytes that all models may take together; those unused for longest are let go [default: no limit]
     #[arg(long, value_name = "BYTES")]
     memory: Option<u64>,
-    /// A store of documents to search in, made by `maana index` with this model
-    #[arg(long, value_name = "DIR")]
+    /// A store of documents to search in, made by `maana index` with this model: a folder, or
+    /// postgres://USER@HOST/DATABASE?store=NAME
+    #[arg(long, value_name = "STORE")]
     index: Option<PathBuf>,
     /// A classifier, made by `maana classify fit` with this model [default: the one in the model's folder]
     #[arg(long, value_name = "DIR|FILE")]
@@ -50,9 +60,14 @@ pub(crate) struct Serve {
     /// The dimensions that may be asked for, or any [default: those that the model was trained for]
     #[arg(long, value_name = "N,N,…|any", value_parser = dims)]
     dims: Option<Dims>,
-    /// A file of keys, without one of which nothing is answered: lines NAME:KEY or NAME:KEY:REQUESTS-PER-SECOND
+    /// A file of keys, without one of which nothing is answered: lines NAME:KEY or NAME:KEY:REQUESTS-PER-SECOND. It is read again
+    /// when it changes
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
+    /// A name under which the server is reached, for a proxy on this computer; may be given several times, and * is any [default:
+    /// localhost and addresses, where it listens on this computer alone and has no keys, else any]
+    #[arg(long = "allow-host", value_name = "NAME")]
+    allow_hosts: Vec<String>,
     /// The origin whose pages may ask, or * [default: none but the page of this server]
     #[arg(long, value_name = "ORIGIN")]
     cors: Option<String>,
@@ -80,6 +95,9 @@ pub(crate) struct Serve {
     /// Seconds after which an answer is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     deadline: u64,
+    /// Seconds that a connection stays open between two requests; longer than a balancer keeps its own
+    #[arg(long, value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    keep_alive: u64,
     /// Seconds for what was asked to be answered when the server ends
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     drain: u64,
@@ -114,22 +132,15 @@ impl Serve {
     }
 
     fn settings(self) -> Result<Settings> {
-        let first = Source { name: name_of(&self.model), place: self.model };
-        let mut settings = Settings::new(first);
-        for model in &self.models {
-            let Some((name, place)) =
-                model.split_once('=').filter(|(name, place)| !name.is_empty() && !place.is_empty())
-            else {
-                bail!("--model {model}: expected NAME=MODEL");
-            };
-            settings.models.push(Source { name: name.into(), place: place.into() });
-        }
         // What has to be fetched is fetched now, where people see it; what is misspelt is told now.
-        let options = HubOptions::from_environment();
-        for source in &settings.models {
-            let resolved = crate::terminal::fetching(|tell| maana::hub::resolve(&source.place, &options, tell));
-            resolved.with_context(|| format!("model `{}`", source.place))?;
+        let mut models = Vec::new();
+        for argument in std::iter::once(&self.model).chain(&self.models) {
+            models.push(Named::read(argument)?);
         }
+        let source = |(name, model): (String, &Named)| Source { name, place: model.place.clone() };
+        let sources: Vec<Source> = names(&models).into_iter().zip(&models).map(source).collect();
+        let mut settings = Settings::new(sources[0].clone());
+        settings.models = sources;
         settings.precision = crate::precision::of(self.precision.precision);
         settings.notes = match self.precision.precision {
             None => crate::precision::faster(maana::kernels::isa()).into_iter().collect(),
@@ -138,12 +149,15 @@ impl Serve {
         settings.query_prompt = self.queries.query_prompt;
         settings.document_prompt = self.documents.document_prompt;
         settings.memory = self.memory;
-        settings.index = self.index;
+        settings.strict_model = self.strict_model;
+        settings.token_ids = self.token_ids;
+        settings.index = self.index.as_deref().map(Place::of).transpose()?;
         settings.head = self.head;
         settings.dims = self.dims.unwrap_or_default();
         settings.host = self.host;
         settings.port = self.port;
         settings.keys = self.keys;
+        settings.allow_hosts = self.allow_hosts;
         settings.cors = self.cors;
         settings.tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key });
         settings.limits = Limits {
@@ -155,7 +169,12 @@ impl Serve {
             connections: self.max_connections,
         };
         let seconds = Duration::from_secs;
-        settings.times = Times { answer: seconds(self.deadline), drain: seconds(self.drain), ..Times::default() };
+        settings.times = Times {
+            answer: seconds(self.deadline),
+            keep_alive: seconds(self.keep_alive),
+            drain: seconds(self.drain),
+            ..Times::default()
+        };
         settings.log = match self.log {
             LogChoice::Plain => LogForm::Plain,
             LogChoice::Json => LogForm::Json,
@@ -167,14 +186,65 @@ impl Serve {
     }
 }
 
-/// What requests call a model: the name of its folder, or its name on the hub without the revision.
-fn name_of(model: &str) -> String {
-    let path = std::path::Path::new(model);
-    let folder = path.canonicalize().ok().filter(|path| path.is_dir());
-    match folder.as_deref().and_then(std::path::Path::file_name) {
-        Some(name) => name.to_string_lossy().into_owned(),
-        None => model.split('@').next().unwrap_or(model).to_owned(),
+/// A model of the command line, found.
+struct Named {
+    /// The name that was given.
+    name: Option<String>,
+    place: String,
+    resolved: Resolved,
+}
+
+impl Named {
+    /// Reads MODEL or NAME=MODEL.
+    fn read(argument: &str) -> Result<Self> {
+        // A folder may have an equals sign in its path.
+        let parts = argument.split_once('=').filter(|_| !Path::new(argument).exists());
+        let (name, place) = match parts {
+            None => (None, argument),
+            Some((name, place)) if !name.is_empty() && !place.is_empty() => (Some(name.to_owned()), place),
+            Some(_) => bail!("{argument}: expected MODEL or NAME=MODEL"),
+        };
+        let options = HubOptions::from_environment();
+        let resolved = crate::terminal::fetching(|tell| maana::hub::resolve(place, &options, tell));
+        let resolved = resolved.with_context(|| format!("model `{place}`"))?;
+        Ok(Self { name, place: place.into(), resolved })
     }
+
+    /// Its name on the hub, or the one that its card tells.
+    fn own_name(&self) -> Option<String> {
+        let card = || std::fs::read_to_string(self.resolved.folder.join("README.md")).ok();
+        self.resolved.name.clone().or_else(|| maana::card::model_name(&card()?))
+    }
+
+    /// Its name by where it is: that of the folder, or of the run that the folder belongs to.
+    fn name_of_place(&self) -> String {
+        let folder = self.resolved.folder.canonicalize().ok().filter(|_| self.resolved.name.is_none());
+        let named = |folder: &Path| folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let own = folder.as_deref().and_then(named);
+        let run = folder.as_deref().and_then(Path::parent).and_then(named);
+        match (own, run) {
+            (Some(own), Some(run)) if own == MODEL_FOLDER => run,
+            (Some(own), _) => own,
+            (None, _) => self.place.clone(),
+        }
+    }
+}
+
+/// Where a run keeps its model.
+const MODEL_FOLDER: &str = "model";
+
+/// What requests call the models. Where two have one name of their own, as two runs from one base, they are told apart by
+/// where they are.
+fn names(models: &[Named]) -> Vec<String> {
+    let own: Vec<String> = models
+        .iter()
+        .map(|model| model.name.clone().or_else(|| model.own_name()).unwrap_or_else(|| model.name_of_place()))
+        .collect();
+    let is_shared = |name: &String| own.iter().filter(|other| *other == name).count() > 1;
+    let name = |(model, name): (&Named, &String)| {
+        if model.name.is_none() && is_shared(name) { model.name_of_place() } else { name.clone() }
+    };
+    models.iter().zip(&own).map(name).collect()
 }
 
 fn dims(text: &str) -> Result<Dims, String> {

@@ -1,6 +1,7 @@
 //! The commands of search on PostgreSQL, beside the same on a folder. The database is that of `MAANA_TEST_POSTGRES`, which
 //! `cargo xtask postgres` sets.
 
+use crate::serve::Served;
 use crate::support::{Bench, CORPUS, command, fail, golden, maana, succeed};
 
 /// The address of a store that is not there yet.
@@ -81,6 +82,48 @@ fn every_command_says_the_same_on_a_folder_and_in_a_database() {
     assert!(succeed(&mut command(&["index-info", &database])).contains("pgvector"));
     let verified = succeed(&mut command(&["index-verify", &database]));
     assert!(verified.contains("6 documents: as they were written"), "{verified}");
+    remove(&database);
+}
+
+#[test]
+fn a_server_answers_from_a_database_what_it_answers_from_a_folder() {
+    let Some(database) = address("serve") else { return };
+    let bench = Bench::new();
+    bench.write("corpus.jsonl", CORPUS);
+    bench.write("more.jsonl", "{\"_id\": \"new\", \"text\": \"habari mpya kabisa\"}\n");
+    let path = |name: &str| bench.path(name).display().to_string();
+    let (model, folder) = (golden("tiny-bert").display().to_string(), path("store"));
+    let stores = [folder.as_str(), database.as_str()];
+    for store in stores {
+        succeed(&mut command(&["index", &model, &path("corpus.jsonl"), "--out", store, "--keep", "lang"]));
+    }
+    let servers = stores.map(|store| Served::of(&[&model, "--port", "0", "--dims", "64,16", "--index", store]));
+    let same = |body: &str| {
+        let [in_folder, in_database] = servers.each_ref().map(|server| server.ask("POST", "/search", body));
+        assert_eq!(in_database, in_folder, "{body}");
+        in_database
+    };
+    same(r#"{"query": ["bei ya mahindi", "mtoto"], "k": 3, "all_dimensions": true}"#);
+    same(r#"{"query": "bei ya mahindi", "hybrid": true, "filter": {"lang": "sw"}, "dimensions": 16}"#);
+    let wrong = same(r#"{"query": "a", "filter": {"langue": "sw"}}"#);
+    assert!(wrong["error"].as_str().unwrap().contains("kept are: lang"), "{wrong}");
+    let [in_folder, in_database] = servers.each_ref().map(|server| server.ask("GET", "/info", "")["index"].clone());
+    assert_eq!(in_database, in_folder);
+    assert_eq!((&in_database["dims"], &in_database["fields"]), (&64.into(), &serde_json::json!(["lang"])));
+    for store in stores {
+        succeed(&mut command(&["add", store, &path("more.jsonl")]));
+    }
+    let found = same(r#"{"query": "habari mpya kabisa", "k": 1}"#);
+    assert_eq!(found["results"][0]["hits"][0]["id"], "new", "what was added later is found");
+    // A store that was made anew under the name is opened anew; one that is gone leaves the server alive.
+    remove(&database);
+    let gone = servers[1].ask("POST", "/search", r#"{"query": "a"}"#);
+    assert_eq!(gone["error_type"], "backend", "{gone}");
+    assert_eq!(servers[1].ask("GET", "/info", "")["index"]["documents"], serde_json::Value::Null);
+    succeed(&mut command(&["index", &model, &path("corpus.jsonl"), "--out", &database, "--keep", "lang"]));
+    let again = servers[1].ask("POST", "/search", r#"{"query": "bei ya mahindi", "k": 1}"#);
+    assert_eq!(again["results"][0]["hits"].as_array().unwrap().len(), 1);
+    drop(servers);
     remove(&database);
 }
 

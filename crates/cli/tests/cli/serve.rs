@@ -3,19 +3,26 @@
 use crate::support::{fail, golden, maana, succeed};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A server, and where it answers.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     address: String,
 }
 
 impl Served {
     fn start(arguments: &[&str]) -> Self {
+        let model = golden("tiny-bert").display().to_string();
+        Self::of(&[&[model.as_str()], arguments].concat())
+    }
+
+    /// A server with these arguments, of which the first is the model.
+    pub(crate) fn of(arguments: &[&str]) -> Self {
         let mut command = maana();
-        command.arg("serve").arg(golden("tiny-bert")).args(["--log", "off", "--threads", "2"]).args(arguments);
+        command.arg("serve").args(["--log", "off", "--threads", "2"]).args(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -30,6 +37,19 @@ impl Served {
     /// What a request of so many texts is answered with.
     fn embed(&self, texts: usize) -> std::io::Result<String> {
         embed(&self.address, texts)
+    }
+
+    /// Asks for JSON.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let length = body.len();
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}");
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
     fn kill(&self, signal: &str) {
@@ -50,13 +70,27 @@ fn embed(address: &str, texts: usize) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let body = format!("{{\"inputs\": {:?}}}", vec!["the house"; texts]);
-    let head =
-        format!("POST /embed HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "POST /embed HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all((head + &body).as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let body = answer.strip_prefix("HTTP/1.1 200 OK").and_then(|answer| answer.split_once("\r\n\r\n"));
     Ok(body.unwrap_or_else(|| panic!("{answer}")).1.to_owned())
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), &to).unwrap();
+        }
+    }
 }
 
 /// What `maana encode` writes for the text.
@@ -94,6 +128,62 @@ fn it_answers_what_encode_writes_and_ends_when_asked_with_everything_answered() 
     assert!(TcpStream::connect(&address).is_err());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_closes_ends_it_with_everything_answered() {
+    let mut served = Served::start(&["--port", "0"]);
+    let address = served.address.clone();
+    let asking = std::thread::spawn(move || embed(&address, 500).map(|answer| answer.len()));
+    std::thread::sleep(Duration::from_millis(300));
+    served.kill("-HUP");
+    assert!(asking.join().unwrap().unwrap() > 500 * 64, "an answer is lost");
+    assert_eq!(served.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_second_ctrl_c_ends_it_at_once() {
+    let mut served = Served::start(&["--port", "0"]);
+    // What is never sent whole keeps a server that drains.
+    let mut half = TcpStream::connect(&served.address).unwrap();
+    half.write_all(b"POST /embed HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{").unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    served.kill("-INT");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(served.child.try_wait().unwrap().is_none(), "the first one waits");
+    let asked = Instant::now();
+    served.kill("-INT");
+    assert_eq!(served.child.wait().unwrap().code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_model_is_called_by_its_card_its_run_or_the_name_that_is_given() {
+    let runs = tempfile::tempdir().unwrap();
+    let model = |run: &str, card: Option<&str>| {
+        let folder = runs.path().join(run).join("model");
+        copy_folder(&golden("tiny-bert"), &folder);
+        if let Some(card) = card {
+            std::fs::write(folder.join("README.md"), card).unwrap();
+        }
+        folder.display().to_string()
+    };
+    let titled = "---\nlicense: mit\n---\n# tiny, fine-tuned\n";
+    let on_hub = "# Tiny\nmodel = SentenceTransformer(\"maana/tiny\")\n";
+    let (plain, first) = (model("plain", None), model("first", Some(titled)));
+    let (second, hub) = (model("second", Some(titled)), model("hub", Some(on_hub)));
+    let names = |arguments: &[&str]| {
+        let info = Served::of(&[arguments, &["--port", "0"]].concat()).ask("GET", "/info", "");
+        info["models"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[&plain, "--model", &first]), ["plain", "tiny, fine-tuned"]);
+    let named = format!("mine={second}");
+    assert_eq!(names(&[&first, "--model", &second, "--model", &hub]), ["first", "second", "maana/tiny"]);
+    assert_eq!(names(&[&named, "--model", &first]), ["mine", "tiny, fine-tuned"]);
+    let twice = ["serve", &named, "--model", &named.clone(), "--port", "0"];
+    let error = fail(maana().args(twice), 1);
+    assert!(error.contains("two models are called `mine`") && error.contains("NAME="), "{error}");
+}
+
 #[test]
 fn killed_it_begins_anew_at_the_same_place() {
     let first = Served::start(&["--port", "0"]);
@@ -124,7 +214,10 @@ fn what_it_cannot_serve_is_told() {
     for (arguments, code, expected) in [
         (&["--dims", "0"][..], 2, "numbers above 0"),
         (&["--dims", "64,100"], 1, "--dims 100"),
-        (&["--model", "second"], 1, "NAME=MODEL"),
+        (&["--model", "second="], 1, "NAME=MODEL"),
+        (&["--model", "=second"], 1, "NAME=MODEL"),
+        (&["--cors", "https://a.example/"], 1, "has no path"),
+        (&["--index", "postgres://nobody@127.0.0.1:1/none"], 1, "127.0.0.1:1"),
         (&["--model", "second=/no/such/folder"], 1, "no/such/folder"),
         (&["--keys", "/no/such/keys"], 1, "/no/such/keys"),
         (&["--index", "/no/such/store"], 1, "/no/such/store"),

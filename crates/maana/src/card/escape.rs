@@ -65,6 +65,27 @@ pub(crate) fn inline(text: &str) -> String {
     out
 }
 
+/// The text that [`line`] has made part of a line of Markdown.
+pub(crate) fn plain(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line.trim();
+    while let Some((before, entity)) = rest.split_once("&#") {
+        out += before;
+        let letter = entity.split_once(';').and_then(|(code, rest)| Some((char::from_u32(code.parse().ok()?)?, rest)));
+        match letter {
+            Some((letter, behind)) => {
+                out.push(letter);
+                rest = behind;
+            }
+            None => {
+                out += "&#";
+                rest = entity;
+            }
+        }
+    }
+    out + rest
+}
+
 /// The text on one line of Markdown without breaks: for headings and sentences.
 pub(crate) fn line(text: &str) -> String {
     inline(&text.split_whitespace().collect::<Vec<_>>().join(" "))

@@ -3,8 +3,8 @@
 use crate::app::{App, Asked};
 use crate::body::Held;
 use crate::embed::Ask;
-use crate::fault::{Fault, Kind};
-use crate::inputs::{Direction, Inputs, overlong, parse};
+use crate::fault::Fault;
+use crate::inputs::{Direction, Input, Inputs, overlong, parse};
 use crate::job::Wanted;
 use crate::reply::{Reply, write_json};
 use base64::Engine;
@@ -15,6 +15,11 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// Why token ids are refused.
+const TOKEN_IDS: &str = "`input`: token ids are refused, since clients of OpenAI send those of OpenAI's own tokenizers, which \
+                         stand for other words here; send texts (in LangChain: check_embedding_ctx_length=False), or start the \
+                         server with --token-ids if the ids are the model's";
+
 #[derive(Deserialize)]
 pub(crate) struct EmbeddingsRequest {
     input: Inputs,
@@ -24,6 +29,9 @@ pub(crate) struct EmbeddingsRequest {
     /// Who asks: OpenAI watches for abuse with it.
     #[serde(rename = "user")]
     _user: Option<IgnoredAny>,
+    /// What the inputs are: Infinity has models of images and sounds, too.
+    #[serde(rename = "modality")]
+    _modality: Option<Modality>,
     prompt_name: Option<String>,
     normalize: Option<bool>,
     truncate: Option<bool>,
@@ -40,10 +48,27 @@ enum Encoding {
     Base64,
 }
 
-pub(super) async fn embeddings(app: &App, asked: Asked, body: &Held) -> Result<Reply, Fault> {
+/// What is embedded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Modality {
+    Text,
+}
+
+/// Answers with embeddings; `deployment` is the model where the path names it.
+pub(super) async fn embeddings(
+    app: &App,
+    asked: Asked,
+    deployment: Option<String>,
+    body: &Held,
+) -> Result<Reply, Fault> {
     let request: EmbeddingsRequest = parse(&body.bytes)?;
-    let model = app.models.get(request.model.as_deref()).await?;
-    let dimension = model.dimension(request.dimensions)?;
+    if !app.settings.token_ids && request.input.0.iter().any(|input| matches!(input, Input::Ids(_))) {
+        return Err(Fault::field("input", TOKEN_IDS));
+    }
+    let model = app.models.get(deployment.or(request.model).as_deref()).await?;
+    // Infinity's client asks for 0 dimensions where it wants all.
+    let dimension = model.dimension(request.dimensions.filter(|dimensions| *dimensions > 0))?;
     let prompt = model.prompt(request.prompt_name.as_deref())?;
     let class = asked.class(request.input.0.len());
     let overlong = overlong(&model, request.truncate, request.truncation_direction);
@@ -89,56 +114,15 @@ fn write(rows: &Matrix, encoding: Encoding, model: &str, tokens: usize) -> Vec<u
 }
 
 pub(super) fn models(app: &App) -> Reply {
-    let models: Vec<Value> = app.models.names().into_iter().map(described).collect();
+    let models: Vec<Value> = app.models.names().into_iter().map(|name| described(app, name)).collect();
     Reply::json(&json!({"object": "list", "data": models}))
 }
 
-pub(super) fn model(app: &App, path: &str) -> Result<Reply, Fault> {
-    let id = path.strip_prefix("/v1/models/").unwrap_or_default();
-    let id = decoded(id);
-    match app.models.names().into_iter().find(|name| *name == id) {
-        Some(name) => Ok(Reply::json(&described(name))),
-        None => {
-            let message = format!("there is no model `{id}`; there are: {}", app.models.names().join(", "));
-            Err(Fault::new(Kind::NoModel, message).in_field("model"))
-        }
-    }
+pub(super) fn model(app: &App, id: Option<String>) -> Result<Reply, Fault> {
+    app.models.named(id.as_deref()).map(|name| Reply::json(&described(app, name)))
 }
 
-fn described(name: &str) -> Value {
-    json!({"id": name, "object": "model", "created": 0, "owned_by": "maana"})
-}
-
-/// A part of a path as it was before `%`-escapes.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut place = 0;
-    while place < bytes.len() {
-        let escaped = text.get(place + 1..place + 3).filter(|_| bytes[place] == b'%');
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                place += 3;
-            }
-            None => {
-                out.push(bytes[place]);
-                place += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::decoded;
-
-    #[test]
-    fn escapes_of_a_path_are_read() {
-        assert_eq!(decoded("a%2Fb%20c"), "a/b c");
-        assert_eq!(decoded("100%"), "100%");
-        assert_eq!(decoded("%zz%4"), "%zz%4");
-        assert_eq!(decoded("%c3%a9"), "é");
-    }
+fn described(app: &App, name: &str) -> Value {
+    let any_name = app.models.answer_to_any_name();
+    json!({"id": name, "object": "model", "created": 0, "owned_by": "maana", "answers_to_any_name": any_name})
 }

@@ -7,7 +7,7 @@ use crate::fault::{Fault, Kind};
 use crate::inputs::{Input, Texts, overlong, parse};
 use crate::job::Wanted;
 use crate::reply::Reply;
-use maana::search::{Found, Kept, Question, ReadStore, SearchError};
+use maana::search::{Found, Kept, Question, SearchError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,14 +40,14 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
     let request: SearchRequest = parse(&body.bytes)?;
     let model = app.models.get(None).await?;
     let Some(index) = app.index.get() else {
-        return Err(Fault::new(Kind::NoRoute, "no store is loaded; start the server with --index DIR"));
+        return Err(Fault::new(Kind::NoRoute, "no store is loaded; start the server with --index STORE"));
     };
-    let state = index.state();
+    let (index, dims) = (Arc::clone(index), index.dims());
     let dim = match request.dimensions {
-        Some(asked) if asked != state.dims as u64 => {
+        Some(asked) if asked != dims as u64 => {
             let dim = model.dimension(Some(asked))?;
-            if dim > state.dims {
-                let message = format!("`dimensions`: {dim} is more than the {} that the store has", state.dims);
+            if dim > dims {
+                let message = format!("`dimensions`: {dim} is more than the {dims} that the store has");
                 return Err(Fault::field("dimensions", message));
             }
             Some(dim)
@@ -61,8 +61,8 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
         let message = format!("`query`: there are {} queries, and {QUERIES} are allowed", request.query.0.len());
         return Err(Fault::field("query", message));
     }
-    let mut also_at: Vec<usize> = model.dims.iter().copied().filter(|dim| *dim < state.dims).collect();
-    also_at.insert(0, state.dims);
+    let mut also_at: Vec<usize> = model.dims.iter().copied().filter(|dim| *dim < dims).collect();
+    also_at.insert(0, dims);
     let question = Question {
         k: request.k as usize,
         dim,
@@ -82,10 +82,11 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
     let effort = embedded.effort.clone();
     let (one, pool) = (Arc::clone(&app.one), Arc::clone(&app.pool));
     let look = move || {
-        let vectors = embedded.finish(&one, state.dims, None);
+        let vectors = embedded.finish(&one, dims, None);
         let texts: Vec<&str> = queries.iter().map(String::as_str).collect();
-        state.searcher.expect_fields(&question.filters)?;
-        let answers = state.searcher.nearest(&pool, &texts, &vectors, &question)?;
+        let state = index.state();
+        state.expect_fields(&question.filters)?;
+        let answers = state.nearest(&pool, &texts, &vectors, &question)?;
         let results = queries.iter().zip(&answers.hits);
         let results = results.map(|(query, hits)| Of { query, hits: hits.iter().map(Hit::of).collect() }).collect();
         Ok(Reply::json(&Results { results }))

@@ -5,6 +5,8 @@ use crate::fault::{Fault, Kind};
 use crate::reply::Reply;
 use maana::kernels::Precision;
 use serde_json::json;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const PAGE: &str = include_str!("../../page/index.html");
 const OPENAPI: &str = include_str!("../../openapi.json");
@@ -33,12 +35,18 @@ fn html(text: &'static str) -> Reply {
 }
 
 pub(super) fn live() -> Reply {
-    Reply::text("text/plain; charset=utf-8", "alive\n")
+    healthy("alive")
+}
+
+/// That all is well, and the time of the server's clock, which is all that Infinity tells.
+fn healthy(status: &str) -> Reply {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Reply::json(&json!({"status": status, "unix": since.as_secs_f64()}))
 }
 
 pub(super) fn ready(app: &App) -> Result<Reply, Fault> {
     if app.is_ready() {
-        return Ok(Reply::text("text/plain; charset=utf-8", "ready\n"));
+        return Ok(healthy("ready"));
     }
     Err(Fault::new(Kind::Unready, "the server begins or ends"))
 }
@@ -47,14 +55,18 @@ pub(super) fn metrics(app: &App) -> Reply {
     Reply::text("text/plain; version=0.0.4; charset=utf-8", app.metrics.told(&app.now()))
 }
 
-pub(super) fn info(app: &App) -> Result<Reply, Fault> {
+pub(super) async fn info(app: &App) -> Result<Reply, Fault> {
     let model = app.models.first().ok_or_else(|| Fault::new(Kind::Unready, "the model is being read"))?;
     let limits = &app.settings.limits;
     let settings = model.sentence.settings();
-    let index = app.index.get().map(|index| {
-        let state = index.state();
-        json!({"documents": state.documents, "dims": state.dims, "fields": state.fields})
-    });
+    let index = match app.index.get().map(Arc::clone) {
+        None => None,
+        Some(index) => {
+            let (dims, described) = (index.dims(), app.elsewhere(true, move || index.described()).await?);
+            let (documents, fields) = described.map(|it| (it.documents, it.fields)).unzip();
+            Some(json!({"documents": documents, "dims": dims, "fields": fields.unwrap_or_default()}))
+        }
+    };
     let prompts: Vec<&str> = settings.prompts.iter().map(|(name, _)| name.as_str()).collect();
     Ok(Reply::json(&json!({
         "model_id": model.name,
@@ -71,6 +83,9 @@ pub(super) fn info(app: &App) -> Result<Reply, Fault> {
         "max_batch_requests": null,
         "max_client_batch_size": limits.inputs,
         "max_queued_tokens": limits.queued_tokens,
+        "max_body_bytes": limits.body,
+        "answer_seconds": app.settings.times.answer.as_secs_f64(),
+        "keep_alive_seconds": app.settings.times.keep_alive.as_secs_f64(),
         "auto_truncate": true,
         "tokenization_workers": app.pool.threads(),
         "version": env!("CARGO_PKG_VERSION"),
@@ -80,6 +95,8 @@ pub(super) fn info(app: &App) -> Result<Reply, Fault> {
         "normalized": model.sentence.normalizes(),
         "similarity": format!("{:?}", settings.similarity).to_lowercase(),
         "models": app.models.names(),
+        "answers_to_any_name": app.models.answer_to_any_name(),
+        "token_ids": app.settings.token_ids,
         "default_model": model.name,
         "prompts": prompts,
         "default_prompt": settings.default_prompt_name,

@@ -84,11 +84,29 @@ fn a_query_passes_a_job_of_many_texts_and_the_job_goes_on() {
 }
 
 #[test]
-fn a_request_that_can_never_be_taken_on_is_told_so() {
+fn a_request_that_is_larger_than_what_may_wait_is_served_alone() {
     let server = Server::with(|settings| settings.limits.queued_tokens = 50);
     let body = json!({"inputs": vec!["the house"; 20], "input": vec!["the house"; 20]}).to_string();
-    let message = server.post("/embed", &body).error(413, "validation");
-    assert!(message.contains("80 tokens") && message.contains("in parts"), "{message}");
+    same_bits(&server.post("/embed", &body).rows(), &vec![encoded(&["the house"], 64).remove(0); 20]);
+    assert_eq!(server.post("/v1/embeddings", &body).json(200)["data"].as_array().unwrap().len(), 20);
+    let message = server.post("/embed_all", &body).error(413, "validation");
+    assert!(message.contains("80 tokens") && message.contains("at most 50"), "{message}");
+    assert_eq!(server.metric("maana_held_tokens{class=\"bulk\"}"), 0.0);
+    server.post("/embed", r#"{"inputs": "the house"}"#).rows();
+}
+
+#[test]
+fn a_request_that_cannot_be_computed_in_time_is_told_so_and_not_to_come_again() {
+    let server = Server::with(|settings| {
+        slow(settings, Duration::from_millis(60));
+        settings.limits.batch_tokens = 8;
+        settings.times.answer = Duration::from_millis(400);
+    });
+    let body = json!({"inputs": vec!["the house"; 40], "input": vec!["the house"; 40]}).to_string();
+    let answer = server.post("/embed", &body);
+    assert_eq!(answer.header("retry-after"), None);
+    let message = answer.error(413, "validation");
+    assert!(message.contains("40 texts of 160 tokens") && message.contains("--deadline"), "{message}");
     let error = server.post("/v1/embeddings", &body).json(413);
     assert_eq!(error["error"]["type"], "invalid_request_error");
     server.post("/embed", r#"{"inputs": "the house"}"#).rows();
@@ -103,7 +121,8 @@ fn dimensions_are_checked_before_anything_is_computed() {
             counted.fetch_add(1, Ordering::Relaxed);
         }));
     });
-    for dimensions in ["0", "1", "17", "65", "18446744073709551615"] {
+    server.post("/embed", r#"{"inputs": "a", "dimensions": 0}"#).error(422, "validation");
+    for dimensions in ["1", "17", "65", "18446744073709551615"] {
         let body = format!(r#"{{"inputs": "a", "input": "a", "query": "a", "dimensions": {dimensions}}}"#);
         let message = server.post("/embed", &body).error(422, "validation");
         assert!(message.contains("allowed: 64, 32, 16"), "{message}");

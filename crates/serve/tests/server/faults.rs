@@ -5,7 +5,7 @@ use maana_serve::Limits;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -33,9 +33,9 @@ fn whoever_is_slow_is_let_go_and_others_do_not_notice() {
         settings.times.body = Duration::from_millis(300);
     });
     let mut slow: Vec<Client> = (0..50).map(|_| Client::new(server.address)).collect();
-    slow.iter_mut().for_each(|client| client.raw(b"POST /embed HTTP/1.1\r\nhost: t\r\nx-slow: ").unwrap());
+    slow.iter_mut().for_each(|client| client.raw(b"POST /embed HTTP/1.1\r\nhost: localhost\r\nx-slow: ").unwrap());
     let mut half = Client::new(server.address);
-    half.raw(b"POST /embed HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\n{\"inputs\":").unwrap();
+    half.raw(b"POST /embed HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{\"inputs\":").unwrap();
     let asked = Instant::now();
     server.post("/embed", r#"{"inputs": "a"}"#).rows();
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
@@ -71,10 +71,13 @@ fn half_closed_and_broken_connections_leave_nothing_behind() {
     for number in 0..40 {
         let mut client = Client::new(server.address);
         match number % 4 {
-            0 => drop(client.raw(b"POST /embed HTTP/1.1\r\nhost: t\r\ncontent-length: 15\r\n\r\n{\"inp")),
+            0 => drop(client.raw(b"POST /embed HTTP/1.1\r\nhost: localhost\r\ncontent-length: 15\r\n\r\n{\"inp")),
             1 => {
                 client.write("POST", "/embed", &[], br#"{"inputs": "a"}"#).unwrap();
                 client.stream().shutdown(Shutdown::Write).unwrap();
+                let answer = client.read("POST").expect("a side that closed its own half still listens");
+                let answer = if answer.status == 100 { client.read("POST").unwrap() } else { answer };
+                same_bits(&answer.rows(), &encoded(&["a"], 64));
                 assert!(client.closes_within(Duration::from_secs(10)).is_some(), "it hangs half closed");
             }
             2 => {
@@ -94,6 +97,100 @@ fn half_closed_and_broken_connections_leave_nothing_behind() {
 }
 
 #[test]
+fn a_large_answer_reaches_a_side_that_has_closed_its_own_half() {
+    let server = Server::with(|settings| {
+        settings.before_batch = Some(Arc::new(|_| std::thread::sleep(Duration::from_millis(20))));
+    });
+    let mut client = Client::new(server.address);
+    let body = json!({"inputs": vec!["a"; 2000]}).to_string();
+    client.write("POST", "/embed", &[], body.as_bytes()).unwrap();
+    client.stream().shutdown(Shutdown::Write).unwrap();
+    let interim = client.read("POST").unwrap();
+    assert_eq!((interim.status, interim.body.len()), (100, 0));
+    // More than the system keeps for a reader that waits.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(client.read("POST").unwrap().rows().len(), 2000);
+}
+
+#[test]
+fn a_connection_is_kept_between_requests_and_not_for_ever() {
+    let server = Server::with(|settings| {
+        settings.times.keep_alive = Duration::from_millis(1200);
+        settings.times.head = Duration::from_millis(200);
+    });
+    let mut client = Client::new(server.address);
+    let health = |client: &mut Client| client.send("GET", "/health", &[], b"").map(|answer| answer.status);
+    assert_eq!(health(&mut client).unwrap(), 200);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(health(&mut client).unwrap(), 200, "longer than a head may take");
+    client.raw(b"GET /health HT").unwrap();
+    assert!(client.closes_within(Duration::from_millis(900)).is_some(), "a head that stops halfway has less time");
+    let mut idle = Client::new(server.address);
+    assert_eq!(health(&mut idle).unwrap(), 200);
+    assert!(idle.closes_within(Duration::from_secs(10)).is_some());
+    assert_eq!(server.get("/info").json(200)["keep_alive_seconds"], 1.2);
+}
+
+#[test]
+fn connections_without_a_request_give_way_to_new_ones() {
+    let server = Server::with(|settings| settings.limits = Limits { connections: 8, ..Limits::default() });
+    let mut silent: Vec<Client> = (0..4).map(|_| Client::new(server.address)).collect();
+    let mut idle: Vec<Client> = (0..4).map(|_| Client::new(server.address)).collect();
+    idle.iter_mut().for_each(|client| assert_eq!(client.send("GET", "/health", &[], b"").unwrap().status, 200));
+    for _ in 0..20 {
+        let mut client = Client::new(server.address);
+        assert_eq!(client.send("GET", "/health", &[], b"").unwrap().status, 200);
+        idle.push(client);
+    }
+    assert!(silent[0].closes_within(Duration::from_secs(10)).is_some(), "the one that has waited for longest");
+    assert!(server.metric("maana_connections") <= 9.0);
+}
+
+#[test]
+fn a_framing_that_is_not_understood_is_refused() {
+    let server = Server::new();
+    for coding in ["gzip, chunked", "chunked, chunked"] {
+        let mut client = Client::new(server.address);
+        let head = format!("POST /embed HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: {coding}\r\n\r\n");
+        client.raw(format!("{head}f\r\n{{\"inputs\": \"a\"}}\r\n0\r\n\r\n").as_bytes()).unwrap();
+        let answer = client.read("POST").unwrap();
+        assert!(answer.status == 501 || answer.status == 400, "{coding}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_text_that_panics_takes_no_other_request_with_it() {
+    // What is computed together with a text of seven tokens panics.
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let closed = Arc::clone(&gate);
+    let server = Server::with(|settings| {
+        settings.before_batch = Some(Arc::new(move |tokens| {
+            let open = closed.0.lock().unwrap();
+            drop(closed.1.wait_while(open, |open| !*open).unwrap());
+            assert!(tokens != 7 && tokens != 7 + 4 + 3, "a batch of seven tokens");
+        }));
+    });
+    let mut clients: Vec<Client> = (0..4).map(|_| Client::new(server.address)).collect();
+    clients[0].write("POST", "/embed", &[], br#"{"inputs": "the river"}"#).unwrap();
+    server.until("the first is computed", |server| {
+        server.metric("maana_held_requests") == 1.0 && server.metric("maana_queue_texts{class=\"interactive\"}") == 0.0
+    });
+    for (client, text) in clients[1..].iter_mut().zip(["the the the the the", "the house", "a"]) {
+        client.write("POST", "/embed", &[], json!({"inputs": text}).to_string().as_bytes()).unwrap();
+    }
+    server.until("the others wait", |server| server.metric("maana_queue_texts{class=\"interactive\"}") == 3.0);
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+    let answers: Vec<_> = clients.iter_mut().map(|client| client.read("POST").unwrap()).collect();
+    answers[1].error(500, "backend");
+    for (answer, text) in [(&answers[0], "the river"), (&answers[2], "the house"), (&answers[3], "a")] {
+        same_bits(&answer.rows(), &encoded(&[text], 64));
+    }
+    assert_eq!(server.metric("maana_panics_total"), 2.0, "together and alone");
+    assert_eq!(server.metric("maana_held_requests"), 0.0);
+}
+
+#[test]
 fn too_long_a_body_is_refused_declared_or_not() {
     let server = Server::with(|settings| settings.limits.body = 2000);
     let body = json!({"inputs": "the ".repeat(1000), "input": ""}).to_string();
@@ -101,14 +198,14 @@ fn too_long_a_body_is_refused_declared_or_not() {
     assert!(message.contains("2000 bytes"), "{message}");
     assert_eq!(server.post("/v1/embeddings", &body).json(413)["error"]["type"], "invalid_request_error");
     let mut client = Client::new(server.address);
-    client.raw(b"POST /embed HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+    client.raw(b"POST /embed HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
     for _ in 0..5 {
         client.raw(format!("3e8\r\n{}\r\n", "x".repeat(1000)).as_bytes()).unwrap();
     }
     client.raw(b"0\r\n\r\n").unwrap();
     client.read("POST").unwrap().error(413, "validation");
     let mut client = Client::new(server.address);
-    client.raw(b"POST /embed HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\nf\r\n{\"inputs\": \"a\"}\r\n0\r\n\r\n").unwrap();
+    client.raw(b"POST /embed HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nf\r\n{\"inputs\": \"a\"}\r\n0\r\n\r\n").unwrap();
     same_bits(&client.read("POST").unwrap().rows(), &encoded(&["a"], 64));
 }
 
@@ -124,12 +221,16 @@ fn too_many_texts_are_refused_as_each_api_does() {
 
 #[test]
 fn one_connection_too_many_is_told_so() {
-    let server = Server::with(|settings| settings.limits = Limits { connections: 3, ..Limits::default() });
-    let mut kept: Vec<Client> = (0..3).map(|_| Client::new(server.address)).collect();
-    kept.iter_mut().for_each(|client| assert_eq!(client.send("GET", "/health", &[], b"").unwrap().status, 200));
+    let server = Server::with(|settings| {
+        settings.limits = Limits { connections: 3, ..Limits::default() };
+        settings.before_batch = Some(Arc::new(|_| std::thread::sleep(Duration::from_secs(1))));
+    });
+    let mut busy: Vec<Client> = (0..3).map(|_| Client::new(server.address)).collect();
+    busy.iter_mut().for_each(|client| client.write("POST", "/embed", &[], br#"{"inputs": "a"}"#).unwrap());
+    std::thread::sleep(Duration::from_millis(300));
     let mut more = Client::new(server.address);
     more.read("GET").unwrap().error(503, "overloaded");
-    drop(kept);
+    drop(busy);
     for _ in 0..200 {
         let mut client = Client::new(server.address);
         if client.send("GET", "/health", &[], b"").is_ok_and(|answer| answer.status == 200) {

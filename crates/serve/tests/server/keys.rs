@@ -65,8 +65,66 @@ fn other_origins_may_ask_only_where_they_are_let() {
     assert_eq!(answer.status, 204);
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://example.org"));
     assert!(answer.header("access-control-allow-headers").unwrap().contains("authorization"));
+    // OpenAI's client has headers of its own.
+    let asked =
+        ("access-control-request-headers", "authorization,content-type,x-stainless-arch,x-stainless-retry-count");
+    let preflight = |origin: &str| {
+        let headers = [("origin", origin), ("access-control-request-method", "POST"), asked];
+        Client::new(open.address).send("OPTIONS", "/v1/embeddings", &headers, b"").unwrap()
+    };
+    assert_eq!(preflight("https://example.org").header("access-control-allow-headers"), Some(asked.1));
+    let other = preflight("https://example.com");
+    let allowed = ["origin", "headers", "methods"].map(|what| other.header(&format!("access-control-allow-{what}")));
+    assert_eq!(allowed, [None, None, None]);
     let answer = Client::new(open.address).send("POST", "/embed", &origin, br#"{"inputs": "a"}"#).unwrap();
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://example.org"));
+}
+
+#[test]
+fn a_key_is_read_from_the_header_of_azure_too() {
+    let (folder, server) = with_keys("amina:first-key\n");
+    let ask = |key: &str| {
+        let path = "/openai/deployments/any-name/embeddings?api-version=2024-10-21";
+        let mut client = Client::new(server.address);
+        client.send("POST", path, &[("api-key", key)], br#"{"input": "a", "model": "any-name"}"#).unwrap()
+    };
+    assert_eq!(ask("first-key").json(200)["model"], "tiny");
+    assert_eq!(ask("wrong").json(401)["error"]["code"], "invalid_api_key");
+    std::fs::write(folder.path().join("keys"), "juma:second-key\n").unwrap();
+    server.until("the file is read again", |_| ask("second-key").status == 200);
+    assert_eq!(ask("first-key").status, 401);
+}
+
+#[test]
+fn a_server_of_this_computer_answers_to_its_own_names() {
+    let ask = |server: &Server, head: &str| {
+        let mut client = Client::new(server.address);
+        client.raw(format!("{head}\r\n\r\n").as_bytes()).unwrap();
+        client.read("GET").unwrap()
+    };
+    let server = Server::new();
+    for host in ["localhost:8080", "127.0.0.1", "[::1]:1"] {
+        assert_eq!(ask(&server, &format!("GET /info HTTP/1.1\r\nhost: {host}")).status, 200, "{host}");
+    }
+    for head in [
+        "GET /info HTTP/1.1\r\nhost: evil.example:8080",
+        "GET http://evil.example/info HTTP/1.1\r\nhost: localhost",
+        "GET /info HTTP/1.0\r\nhost: evil.example",
+        "OPTIONS /embed HTTP/1.1\r\nhost: evil.example\r\norigin: http://evil.example",
+    ] {
+        let message = ask(&server, head).error(403, "validation");
+        assert!(message.contains("--allow-host evil.example"), "{message}");
+    }
+    assert_eq!(ask(&server, "GET /info HTTP/1.0").status, 200);
+    let missing = ask(&server, "GET /info HTTP/1.1").error(400, "validation");
+    assert!(missing.contains("no `Host`"), "{missing}");
+    let twice = ask(&server, "GET /info HTTP/1.1\r\nhost: localhost\r\nhost: localhost").error(400, "validation");
+    assert!(twice.contains("two `Host`"), "{twice}");
+    let named = Server::with(|settings| settings.allow_hosts = vec!["maana.example".into()]);
+    assert_eq!(ask(&named, "GET /info HTTP/1.1\r\nhost: Maana.Example:443").status, 200);
+    ask(&named, "GET /info HTTP/1.1\r\nhost: evil.example").error(403, "validation");
+    let (_folder, keyed) = with_keys("amina:key");
+    assert_eq!(ask(&keyed, "GET /health HTTP/1.1\r\nhost: evil.example").status, 200, "its keys guard it");
 }
 
 #[test]

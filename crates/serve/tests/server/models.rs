@@ -1,6 +1,7 @@
 //! Several models: read when they are asked for, let go when memory is short; and what keeps a server from starting.
 
 use crate::support::{Server, copy_folder, encoded, same_bits, tiny};
+use maana::search::Place;
 use maana_serve::{Dims, Source};
 use serde_json::json;
 use std::sync::Arc;
@@ -107,6 +108,31 @@ fn many_at_once_read_a_model_once() {
 }
 
 #[test]
+fn a_single_model_answers_to_any_name_and_says_so() {
+    let body = json!({"input": "the house", "inputs": "the house", "model": "text-embedding-ada-002"}).to_string();
+    let any = Server::new();
+    let answer = any.post("/v1/embeddings", &body).json(200);
+    assert_eq!(answer["model"], "tiny", "it says which one has answered");
+    same_bits(&any.post("/embed", &body).rows(), &encoded(&["the house"], 64));
+    for path in ["/v1/models/text-embedding-ada-002", "/v1/models/tiny"] {
+        let model = any.get(path).json(200);
+        assert_eq!((&model["id"], &model["answers_to_any_name"]), (&json!("tiny"), &json!(true)));
+    }
+    assert_eq!(any.get("/v1/models").json(200)["data"][0]["answers_to_any_name"], true);
+    assert_eq!(any.get("/info").json(200)["answers_to_any_name"], true);
+
+    let strict = Server::with(|settings| settings.strict_model = true);
+    let several = Server::with(|settings| settings.models.push(further("second")));
+    for server in [&strict, &several] {
+        let error = server.post("/v1/embeddings", &body).json(404);
+        assert_eq!((&error["error"]["code"], &error["error"]["param"]), (&json!("model_not_found"), &json!("model")));
+        server.post("/embed", &body).error(404, "validation");
+        assert_eq!(server.get("/v1/models/text-embedding-ada-002").status, 404);
+        assert_eq!(server.get("/v1/models").json(200)["data"][0]["answers_to_any_name"], false);
+    }
+}
+
+#[test]
 fn the_card_of_a_model_declares_its_dimensions() {
     let folder = tempfile::tempdir().unwrap();
     copy_folder(&tiny(), folder.path());
@@ -134,12 +160,13 @@ fn what_keeps_a_server_from_starting_is_named_with_its_remedy() {
     std::fs::write(&file, "nobody").unwrap();
     let missing = folder.path().join("missing");
     let taken = Server::new();
-    let cases: [(&str, Result<Server, String>); 9] = [
+    let cases: [(&str, Result<Server, String>); 10] = [
         ("--dims 65", Server::try_with(|settings| settings.dims = Dims::These(vec![65]))),
         ("two models are called `tiny`", Server::try_with(|settings| settings.models.push(further("tiny")))),
         ("line 1: the key is missing", Server::try_with(|settings| settings.keys = Some(file.clone()))),
         ("missing", Server::try_with(|settings| settings.keys = Some(missing.clone()))),
-        ("missing", Server::try_with(|settings| settings.index = Some(missing.clone()))),
+        ("missing", Server::try_with(|settings| settings.index = Some(Place::Folder(missing.clone())))),
+        ("has no path", Server::try_with(|settings| settings.cors = Some("https://a.example/".into()))),
         ("missing", Server::try_with(|settings| settings.head = Some(missing.clone()))),
         ("model `tiny`", Server::try_with(|settings| settings.models[0].place = missing.display().to_string())),
         ("--host and --port", Server::try_with(|settings| settings.port = taken.address.port())),

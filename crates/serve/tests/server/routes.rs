@@ -21,16 +21,23 @@ fn get(server: &Server, path: &str, described: &str, status: u16) -> Value {
 
 #[test]
 fn the_routes_of_openai() {
-    let server = Server::new();
+    let server = Server::with(|settings| {
+        settings.token_ids = true;
+        settings.strict_model = true;
+    });
     for body in [
         json!({"input": "the house", "model": "tiny", "user": "somebody", "encoding_format": "float"}),
         json!({"input": ["the house", "a"], "dimensions": 32, "encoding_format": null, "user": null}),
         json!({"input": [5, 6, 7], "encoding_format": "base64"}),
         json!({"input": [[5, 6], [7]], "truncate": true, "truncation_direction": "Left", "normalize": true}),
         json!({"input": "the house", "prompt_name": "query", "unknown": [1, {}]}),
+        // As Infinity's client asks.
+        json!({"input": "the house", "dimensions": 0, "modality": "text"}),
     ] {
-        for path in ["/v1/embeddings", "/embeddings"] {
-            let answer = post(&server, path, body.clone(), 200);
+        for path in ["/v1/embeddings", "/embeddings", "/openai/deployments/tiny/embeddings"] {
+            let described = path.replace("/tiny/", "/{id}/");
+            let answer = server.post(path, &body.to_string()).json(200);
+            check("post", &described, 200, &answer);
             assert_eq!((&answer["object"], &answer["model"]), (&json!("list"), &json!("tiny")));
             assert_eq!(answer["usage"]["prompt_tokens"], answer["usage"]["total_tokens"]);
         }
@@ -44,8 +51,82 @@ fn the_routes_of_openai() {
 }
 
 #[test]
-fn errors_of_openai_have_its_shape_and_name_the_field() {
+fn token_ids_are_refused_on_the_routes_of_openai_unless_they_are_asked_for() {
+    let (refuses, takes) = (Server::new(), Server::with(|settings| settings.token_ids = true));
+    for input in [json!([605, 768]), json!([[605], [768]])] {
+        let error = &post(&refuses, "/v1/embeddings", json!({"input": input}), 400)["error"];
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("check_embedding_ctx_length=False") && message.contains("--token-ids"), "{message}");
+        assert_eq!(error["param"], "input");
+        post(&takes, "/v1/embeddings", json!({"input": input}), 200);
+        post(&refuses, "/embed", json!({"inputs": input}), 200);
+    }
+    for (path, input, status) in [("/v1/embeddings", "input", 400), ("/embed", "inputs", 422), ("/decode", "ids", 422)]
+    {
+        let error = post(&takes, path, json!({input: [[605], [100_257]]}), status).to_string();
+        assert!(error.contains("there is no token 100257; ids go from 0 to "), "{error}");
+    }
+    assert_eq!(refuses.get("/info").json(200)["token_ids"], false);
+}
+
+#[test]
+fn paths_that_clients_put_together_are_understood() {
     let server = Server::new();
+    for path in ["//embed", "/embed/", "//embed//"] {
+        same_bits(&server.post(path, r#"{"inputs": "the house"}"#).rows(), &encoded(&["the house"], 64));
+    }
+    assert_eq!(server.post("/v1//embeddings", r#"{"input": "a"}"#).status, 200);
+    assert_eq!(server.get("/v1/models/").json(200)["object"], "list");
+    assert_eq!(server.get("/health/").json(200)["status"], "ready");
+}
+
+#[test]
+fn a_compressed_body_is_read_or_refused_by_name() {
+    use flate2::Compression;
+    use flate2::write::{GzEncoder, ZlibEncoder};
+    use std::io::Write;
+    let server = Server::with(|settings| settings.limits.body = 100_000);
+    let send = |coding: &str, body: &[u8]| {
+        let headers = [("content-encoding", coding)];
+        Client::new(server.address).send("POST", "/embed", &headers, body).unwrap()
+    };
+    let plain = br#"{"inputs": "the house"}"#;
+    let gzip = |bytes: &[u8]| {
+        let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    };
+    let mut deflate = ZlibEncoder::new(Vec::new(), Compression::fast());
+    deflate.write_all(plain).unwrap();
+    let bodies = [("gzip", gzip(plain)), ("X-Gzip", gzip(plain)), ("deflate", deflate.finish().unwrap())];
+    for (coding, body) in &bodies {
+        same_bits(&send(coding, body).rows(), &encoded(&["the house"], 64));
+    }
+    same_bits(&send("identity", plain).rows(), &encoded(&["the house"], 64));
+    for coding in ["br", "zstd", "gzip, gzip"] {
+        let refused = send(coding, plain);
+        assert_eq!(refused.header("accept-encoding"), Some("gzip, deflate, identity"));
+        let message = refused.error(415, "validation");
+        assert!(message.contains(coding), "{message}");
+        check("post", "/embed", 415, &refused.json(415));
+    }
+    assert!(send("gzip", plain).error(400, "validation").contains("gzip"));
+    assert!(send("gzip", &gzip(plain)[..20]).error(400, "validation").contains("gzip"));
+    // A hundred kilobytes that become a hundred megabytes.
+    let bomb = gzip(&vec![b' '; 100_000_000]);
+    assert!(bomb.len() > 100_000 / 2, "{}", bomb.len());
+    send("gzip", &bomb[..bomb.len().min(99_999)]).error(413, "validation");
+    assert!(server.post("/embed", "\u{feff}{}").error(400, "validation").contains("byte order mark"));
+    assert!(server.post("/embed", r#"{"inputs": "\ud800"}"#).error(400, "validation").contains("`\\ud800`"));
+    server.until("memory is given back", |server| server.metric("maana_connections") <= 1.0);
+}
+
+#[test]
+fn errors_of_openai_have_its_shape_and_name_the_field() {
+    let server = Server::with(|settings| {
+        settings.token_ids = true;
+        settings.strict_model = true;
+    });
     for (body, status, param) in [
         (json!({"input": "a", "model": "gpt"}), 404, json!("model")),
         (json!({"input": "a", "dimensions": 63}), 400, json!("dimensions")),
@@ -56,6 +137,7 @@ fn errors_of_openai_have_its_shape_and_name_the_field() {
         (json!({"inputs": "a"}), 400, Value::Null),
         (json!({"input": null}), 400, Value::Null),
         (json!({"input": "a", "encoding_format": "int8"}), 400, Value::Null),
+        (json!({"input": "a", "modality": "image"}), 400, Value::Null),
         (json!("text"), 400, Value::Null),
     ] {
         let error = &post(&server, "/v1/embeddings", body.clone(), status)["error"];
@@ -109,7 +191,7 @@ fn the_routes_of_text_embeddings_inference() {
 
 #[test]
 fn errors_of_text_embeddings_inference_have_its_shape() {
-    let server = Server::new();
+    let server = Server::with(|settings| settings.strict_model = true);
     let long = "the ".repeat(200);
     for (path, body, status, kind) in [
         ("/embed", json!({"inputs": []}), 400, "empty"),
@@ -170,7 +252,8 @@ fn what_tells_of_the_server_itself() {
     assert_eq!(info["model_type"], json!({"embedding": {"pooling": "cls"}}));
     assert_eq!((&info["max_input_length"], &info["normalized"]), (&json!(128), &json!(true)));
     for path in ["/health", "/health/ready", "/health/live", "/ping"] {
-        assert_eq!(server.get(path).status, 200, "{path}");
+        let health = get(&server, path, path, 200);
+        assert!(health["unix"].as_f64().unwrap() > 1.7e9, "{path}: {health}");
     }
     let committed: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
     assert_eq!(server.get("/openapi.json").json(200), committed);

@@ -7,7 +7,7 @@ use maana::files::replace;
 use maana::kernels::Pool;
 use maana::model::Embedder;
 use maana::search::store::{Stored, Writer};
-use maana::search::{Fields, Question, Searcher, add, create};
+use maana::search::{Fields, Place, Question, Searcher, add, create};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ fn ids(result: &Value) -> Vec<&str> {
 fn hits_are_those_of_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
-    let server = Server::with(|settings| settings.index = Some(path.clone()));
+    let server = Server::with(|settings| settings.index = Some(Place::Folder(path.clone())));
     let (pool, opened) = (Pool::new(1), Searcher::open(&path).unwrap());
     let embedder = Embedder::new(model(), &pool).unwrap();
     let queries = ["the river", "mahindi"];
@@ -91,7 +91,7 @@ fn hits_are_those_of_the_command_line() {
 fn wrong_questions_are_told_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
-    let server = Server::with(|settings| settings.index = Some(path));
+    let server = Server::with(|settings| settings.index = Some(Place::Folder(path)));
     for body in [
         json!({"query": "a", "k": 0}),
         json!({"query": "a", "k": 1001}),
@@ -113,7 +113,7 @@ fn wrong_questions_are_told_so() {
 fn the_index_follows_its_writer() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
-    let server = Server::with(|settings| settings.index = Some(path.clone()));
+    let server = Server::with(|settings| settings.index = Some(Place::Folder(path.clone())));
     let first = |query: &str| {
         let answer = ask(&server, json!({"query": query, "k": 1}), 200);
         answer["results"][0]["hits"][0]["id"].as_str().unwrap().to_owned()
@@ -144,7 +144,7 @@ fn an_index_of_another_model_is_no_start() {
     std::fs::write(&config, text).unwrap();
     let error = Server::try_with(|settings| {
         settings.models[0].place = other.display().to_string();
-        settings.index = Some(path);
+        settings.index = Some(Place::Folder(path));
     });
     let error = error.err().unwrap();
     assert!(error.contains("holds vectors of"), "{error}");
