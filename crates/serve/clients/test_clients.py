@@ -1,5 +1,5 @@
-"""Other people's clients against `maana serve`: OpenAI's, Hugging Face's, plain HTTP as text-embeddings-inference documents it,
-and Schemathesis with the server's own OpenAPI file.
+"""Other people's clients against `maana serve`: OpenAI's, Azure's, Hugging Face's, Infinity's, LangChain's, LlamaIndex', plain
+HTTP as text-embeddings-inference documents it, and Schemathesis and a generator of clients with the server's own OpenAPI file.
 
     MAANA=target/debug/maana python -m pytest crates/serve/clients
 
@@ -90,6 +90,11 @@ def server(model, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def strict(model, tmp_path_factory):
+    yield from start(model, tmp_path_factory, "--strict-model", "--token-ids")
+
+
+@pytest.fixture(scope="session")
 def keyed(model, tmp_path_factory):
     keys = tmp_path_factory.mktemp("keys") / "keys.txt"
     keys.write_text("asha:sk-asha-1\njuma:sk-juma-2:1\n", encoding="utf-8")
@@ -172,9 +177,13 @@ class TestOpenAi:
         plain = client.embeddings.create(model="tiny", input=TEXTS, dimensions=16)
         same_bits(self.embeddings(plain), encode(TEXTS, "--dim", "16"))
 
-    def test_token_ids(self, client, server, encode):
+    def test_token_ids(self, client, server, strict, encode):
         _, _, tokens = post(server, "/tokenize", {"inputs": TEXTS, "add_special_tokens": False})
         ids = [[token["id"] for token in text] for text in tokens]
+        with pytest.raises(openai.BadRequestError) as error:
+            client.embeddings.create(model="tiny", input=ids)
+        assert error.value.param == "input" and "--token-ids" in error.value.message
+        client = openai.OpenAI(base_url=strict.url + "/v1", api_key="none", max_retries=0)
         same_bits(self.embeddings(client.embeddings.create(model="tiny", input=ids[0])), encode(TEXTS[:1]))
         same_bits(self.embeddings(client.embeddings.create(model="tiny", input=ids)), encode(TEXTS))
 
@@ -193,8 +202,7 @@ class TestOpenAi:
     def test_models(self, client):
         assert [model.id for model in client.models.list()] == ["tiny"]
         assert client.models.retrieve("tiny").object == "model"
-        with pytest.raises(openai.NotFoundError):
-            client.models.retrieve("huge")
+        assert client.models.retrieve("huge").id == "tiny"
 
     def test_wrong_dimensions(self, client):
         with pytest.raises(openai.BadRequestError) as error:
@@ -209,10 +217,22 @@ class TestOpenAi:
             client.embeddings.create(model="tiny", **wrong)
         assert error.value.message
 
-    def test_an_unknown_model(self, client):
+    def test_another_model_s_name(self, client, strict):
+        assert client.embeddings.create(model="text-embedding-3-small", input="x").model == "tiny"
+        client = openai.OpenAI(base_url=strict.url + "/v1", api_key="none", max_retries=0)
         with pytest.raises(openai.NotFoundError) as error:
             client.embeddings.create(model="text-embedding-3-small", input="x")
         assert error.value.code == "model_not_found" and "tiny" in error.value.message
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("huge")
+
+    def test_azure(self, keyed, encode):
+        ask = lambda key: openai.AzureOpenAI(
+            azure_endpoint=keyed.url, api_key=key, api_version="2024-10-21", max_retries=0
+        ).embeddings.create(model="my-deployment", input=TEXTS)
+        same_bits(self.embeddings(ask("sk-asha-1")), encode(TEXTS))
+        with pytest.raises(openai.AuthenticationError):
+            ask("sk-asha-2")
 
     def test_keys(self, keyed):
         ask = lambda key: openai.OpenAI(base_url=keyed.url + "/v1", api_key=key, max_retries=0)
@@ -300,6 +320,46 @@ class TestHuggingFace:
         assert error.value.response.status_code == 401
 
 
+class TestInfinity:
+    """Infinity's client, with nothing set but the address."""
+
+    def test_embeddings_and_health(self, server, encode):
+        from infinity_client import Client
+        from infinity_client.api.default import embeddings, health
+        from infinity_client.models import OpenAIEmbeddingInputText
+
+        with Client(base_url=server.url) as client:
+            assert health.sync(client=client)["unix"] > 1.7e9
+            answer = embeddings.sync(client=client, body=OpenAIEmbeddingInputText(input_=TEXTS))
+        same_bits([item.embedding for item in answer.data], encode(TEXTS))
+
+
+class TestFrameworks:
+    """Clients that come with frameworks, as their documentation shows them."""
+
+    @pytest.mark.parametrize("slash", ["", "/"])
+    def test_llama_index(self, server, encode, slash):
+        from llama_index.embeddings.text_embeddings_inference import TextEmbeddingsInference
+
+        client = TextEmbeddingsInference(model_name="BAAI/bge-base-en-v1.5", base_url=server.url + slash)
+        same_bits(client._call_api(TEXTS), encode(TEXTS))
+
+    def test_lang_chain(self, server, encode, monkeypatch):
+        from langchain_openai import OpenAIEmbeddings
+
+        client = OpenAIEmbeddings(
+            base_url=server.url + "/v1", api_key="none", check_embedding_ctx_length=False, max_retries=0
+        )
+        same_bits(client.embed_documents(TEXTS), encode(TEXTS))
+        same_bits([client.embed_query(TEXTS[0])], encode(TEXTS[:1]))
+        # As it is by default it sends the ids of OpenAI's tokenizer, which it fetches: here those of another stand for them.
+        client = OpenAIEmbeddings(base_url=server.url + "/v1", api_key="none", max_retries=0)
+        monkeypatch.setattr(OpenAIEmbeddings, "_tokenize", lambda self, texts, size: ([0], [[9906, 1917]], [0], [2]))
+        with pytest.raises(openai.BadRequestError) as error:
+            client.embed_documents(["Hello world"])
+        assert "check_embedding_ctx_length=False" in error.value.message
+
+
 class TestTextEmbeddingsInference:
     """Requests of the shapes in its documentation."""
 
@@ -378,6 +438,15 @@ class TestTextEmbeddingsInference:
     def test_errors(self, server, path, body, statuses):
         status, _, answer = post(server, path, body)
         assert status in statuses and set(answer) == {"error", "error_type"} and answer["error"], (status, answer)
+
+
+def test_a_client_is_made_from_the_description(server, tmp_path):
+    program = pathlib.Path(sys.executable).with_name("openapi-python-client")
+    (tmp_path / "config.yml").write_text("post_hooks: []\n", encoding="utf-8")
+    command = [program, "generate", "--url", server.url + "/openapi.json", "--config", tmp_path / "config.yml"]
+    run = subprocess.run([*command, "--fail-on-warning", "--meta", "none", "--output-path", tmp_path / "made"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    assert (tmp_path / "made/api").is_dir()
 
 
 def test_schemathesis(server):
