@@ -11,7 +11,7 @@ enum Reaction {
     End,
     /// Runs this, and ends the process at the signal after it.
     First(Box<dyn FnOnce() + Send>),
-    /// Leaves Ctrl-C and SIGTERM to the server.
+    /// Leaves signals to the server.
     Leave,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn on_first(action: impl FnOnce() + Send + 'static) -> FirstSignal {
     FirstSignal(())
 }
 
-/// Leaves Ctrl-C and SIGTERM to the server, which listens to them itself.
+/// Leaves signals to the server, which listens to them itself.
 pub(crate) fn leave_to_server() {
     *reaction() = Reaction::Leave;
 }
@@ -63,8 +63,8 @@ mod unix {
             let before = std::mem::replace(&mut *reaction(), Reaction::End);
             match before {
                 Reaction::First(action) => action(),
-                Reaction::Leave if signal != SIGHUP => *reaction() = Reaction::Leave,
-                Reaction::Leave | Reaction::End => end(signal),
+                Reaction::Leave => *reaction() = Reaction::Leave,
+                Reaction::End => end(signal),
             }
         }
     }

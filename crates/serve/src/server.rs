@@ -293,14 +293,13 @@ impl Signals {
     }
 }
 
-/// Whether whoever started the process wants it to outlive the terminal.
+/// Whether whoever started the process wants it to outlive the terminal, where the system tells.
 #[cfg(unix)]
 fn hang_up_is_ignored() -> bool {
     const HANG_UP: u64 = 1;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    // Where the system does not tell, the signal is left as it is.
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask & HANG_UP != 0)
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & HANG_UP != 0)
 }
 
 /// Ctrl-C, where there is nothing else.

@@ -30,6 +30,8 @@ pub(super) async fn tokenize(app: &App, body: &Held) -> Result<Reply, Fault> {
         None => String::new(),
     };
     check_count(app, request.inputs.0.len())?;
+    let bytes = request.inputs.0.iter().map(|text| prompt.len() + text.len()).sum::<usize>();
+    check_size(bytes, MOST_BYTES, "bytes of text are tokenised")?;
     let explain = move || {
         let mut texts = Vec::with_capacity(request.inputs.0.len());
         for text in &request.inputs.0 {
@@ -59,6 +61,7 @@ pub(super) async fn decode(app: &App, body: &Held) -> Result<Reply, Fault> {
     let request: DecodeRequest = parse(&body.bytes)?;
     let model = app.models.get(request.model.as_deref()).await?;
     check_count(app, request.ids.0.len())?;
+    check_size(request.ids.0.iter().map(Vec::len).sum(), MOST_IDS, "ids are decoded")?;
     let decode = move || {
         let tokenizer = model.sentence.tokenizer();
         let text = |ids: &Vec<u32>| tokenizer.decode(ids, request.skip_special_tokens);
@@ -66,6 +69,20 @@ pub(super) async fn decode(app: &App, body: &Held) -> Result<Reply, Fault> {
         Ok(Reply::json(&texts.map_err(|error| Fault::new(Kind::Tokenizer, error.to_string()))?))
     };
     app.elsewhere(body.bytes.len() > 4096, decode).await?
+}
+
+/// Text of a request: all of its tokens are held, and told in many times its bytes.
+const MOST_BYTES: usize = 1 << 18;
+
+/// Ids of a request.
+const MOST_IDS: usize = 1 << 18;
+
+fn check_size(size: usize, most: usize, what: &str) -> Result<(), Fault> {
+    if size <= most {
+        return Ok(());
+    }
+    let message = format!("the request has {size}, and at most {most} {what} at once; send it in parts");
+    Err(Fault::new(Kind::TooLarge, message))
 }
 
 fn check_count(app: &App, count: usize) -> Result<(), Fault> {
