@@ -39,5 +39,5 @@ pub(crate) fn in_tests() -> Result<()> {
 
 fn environment() -> Result<PathBuf> {
     let requirements = Path::new(TESTS).join("requirements.txt");
-    python::environment(Path::new("target/clients-python"), &requirements, "the network and 250 MB of disk")
+    python::environment(Path::new("target/clients-python"), &requirements, "the network and 500 MB of disk")
 }

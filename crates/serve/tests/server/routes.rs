@@ -224,6 +224,21 @@ fn errors_of_text_embeddings_inference_have_its_shape() {
 }
 
 #[test]
+fn a_text_of_megabytes_costs_what_is_read_of_it() {
+    let server = Server::new();
+    let (text, begun) = ("a ".repeat(3_500_000), std::time::Instant::now());
+    let answer = server.post("/embed", &json!({"inputs": text}).to_string());
+    assert_eq!(answer.header("x-compute-tokens"), Some("128"));
+    same_bits(&answer.rows(), &encoded(&["a ".repeat(200).as_str()], 64));
+    let refused = post(&server, "/tokenize", json!({"inputs": text}), 413);
+    assert!(refused["error"].as_str().unwrap().contains("at most 262144 bytes of text are tokenised"), "{refused}");
+    post(&server, "/decode", json!({"ids": vec![605; 300_000]}), 413);
+    let tokens = post(&server, "/tokenize", json!({"inputs": text[..20_000]}), 200);
+    assert_eq!(tokens[0].as_array().unwrap().len(), 10_002);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_matrix_holds_every_pair_at_every_dimension() {
     let server = Server::new();
     let texts = ["the house", "a river", "the house"];
