@@ -274,6 +274,33 @@ fn layers_that_config_json_does_not_count_are_mentioned() {
 }
 
 #[test]
+fn tensors_that_nothing_reads_are_mentioned_and_heads_are_not() {
+    let notes = |prefix: &str, name: &str| {
+        let folder = tiny_copy();
+        let path = folder.path().join("model.safetensors");
+        let mut tensors: BTreeMap<String, RawTensor> = read_safetensors(&path)
+            .into_iter()
+            .map(|(name, (shape, values))| (format!("{prefix}{name}"), f32_tensor(&shape, &values)))
+            .collect();
+        tensors.insert(name.into(), f32_tensor(&[1], &[1.0]));
+        write_safetensors(&path, &tensors);
+        maana_model::open(folder.path(), &Pool::new(1)).unwrap().notices.join("\n")
+    };
+    for name in ["linear.weight", "bert.encoder.layer.0.lora_A.weight", "bert.embeddings.projection.weight"] {
+        let note = notes("bert.", name);
+        assert!(
+            note.contains("a tensor of the weights is not used") && note.contains(name.trim_start_matches("bert.")),
+            "{note}"
+        );
+    }
+    assert!(notes("", "linear.weight").contains("linear.weight"));
+    for name in ["bert.pooler.dense.scale", "cls.predictions.bias", "bert.embeddings.position_ids", "classifier.weight"]
+    {
+        assert_eq!(notes("bert.", name), "", "{name}");
+    }
+}
+
+#[test]
 fn sizes_are_compared_with_the_file_before_memory_is_taken() {
     for (field, value) in [
         ("num_hidden_layers", 1024u64),

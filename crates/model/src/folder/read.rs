@@ -180,7 +180,7 @@ fn refuse_adapter(transformer: &Path) -> Result<(), ModelError> {
     Err(ModelError::Unsupported { path, what: what.into(), supported: supported.into() })
 }
 
-/// Says which tensors of the encoder's layers take no part.
+/// Says which tensors take no part.
 fn note_unused(
     files: &WeightFiles,
     layout: &Layout,
@@ -189,15 +189,13 @@ fn note_unused(
     notices: &mut Vec<String>,
 ) {
     let unused = files.unused(&layout.tensors);
-    if let Some(first) = unused.first() {
-        notices.push(format!(
-            "{}: {} tensors of the weights are not used, as config.json has {} layers and no part of these names: `{first}`{}",
-            transformer.display(),
-            unused.len(),
-            config.layers,
-            if unused.len() > 1 { ", …" } else { "" }
-        ));
-    }
+    let Some(first) = unused.first() else { return };
+    let count = match unused.len() {
+        1 => format!("a tensor of the weights is not used, `{first}`"),
+        several => format!("{several} tensors of the weights are not used, `{first}` and others"),
+    };
+    let path = transformer.display();
+    notices.push(format!("{path}: {count}, as an encoder of {} layers has none of this name", config.layers));
 }
 
 /// Which parameters are held in memory, and the words' embeddings in the file if they stay there.

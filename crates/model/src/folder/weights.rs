@@ -33,6 +33,8 @@ pub(crate) struct WeightFiles {
     files: Vec<(PathBuf, File)>,
     /// By the name in the file, without the prefix that all of an encoder's may have.
     places: HashMap<String, Place>,
+    /// Names of tensors without that prefix, where the others have it.
+    beside: Vec<String>,
 }
 
 struct Place {
@@ -60,9 +62,16 @@ impl WeightFiles {
             }
             files.push((path, file));
         }
+        let mut beside = Vec::new();
         if places.keys().any(|name| name.starts_with(prefix)) {
-            let stripped = |(name, place): (String, Place)| Some((name.strip_prefix(prefix)?.to_owned(), place));
-            places = places.into_iter().filter_map(stripped).collect();
+            let mut stripped = HashMap::with_capacity(places.len());
+            for (name, place) in places {
+                match name.strip_prefix(prefix) {
+                    Some(own) => drop(stripped.insert(own.to_owned(), place)),
+                    None => beside.push(name),
+                }
+            }
+            places = stripped;
         }
         let mut named = HashMap::with_capacity(places.len());
         for (name, place) in places {
@@ -72,7 +81,7 @@ impl WeightFiles {
                 return Err(ModelError::invalid(&files[file].0, reason));
             }
         }
-        Ok(Self { files, places: named })
+        Ok(Self { files, places: named, beside })
     }
 
     /// Checks that the files hold tensors of these names and shapes, before memory is taken for them.
@@ -80,12 +89,13 @@ impl WeightFiles {
         wanted.iter().try_for_each(|tensor| self.place(tensor).map(drop))
     }
 
-    /// Names of tensors of the encoder that the model does not compute with, in order: layers beyond its number, adapters.
+    /// Names of tensors that the model does not compute with and that are no known head or buffer, in order: layers beyond its
+    /// number, adapters, further projections.
     pub(crate) fn unused(&self, wanted: &[Tensor]) -> Vec<&str> {
         let known: HashSet<&str> = wanted.iter().map(|tensor| tensor.name.as_str()).collect();
-        let of_layers = |name: &&str| name.starts_with("encoder.") || name.starts_with("transformer.");
+        let own = self.places.keys().filter(|name| !known.contains(name.as_str()));
         let mut unused: Vec<&str> =
-            self.places.keys().map(String::as_str).filter(of_layers).filter(|name| !known.contains(name)).collect();
+            own.chain(&self.beside).map(String::as_str).filter(|name| !is_head_or_buffer(name)).collect();
         unused.sort_unstable();
         unused
     }
@@ -275,6 +285,21 @@ fn sum_of(floats: &[f32]) -> u128 {
 /// Whether a tensor that is not computed with is part of the encoder, and not of some head.
 fn belongs_to_encoder(name: &str) -> bool {
     name.starts_with("pooler.") || name.starts_with("embeddings.")
+}
+
+/// Whether a tensor belongs to a head of transformers, which embeddings do not pass, or is no weight.
+fn is_head_or_buffer(name: &str) -> bool {
+    const HEADS: [&str; 8] = [
+        "pooler.",
+        "cls.",
+        "lm_head.",
+        "classifier.",
+        "pre_classifier.",
+        "qa_outputs.",
+        "vocab_",
+        "embeddings.position_ids",
+    ];
+    HEADS.iter().any(|head| name.starts_with(head)) || name == "embeddings.token_type_ids"
 }
 
 /// The name that a tensor has today: LayerNorm's were `gamma` and `beta` in the first BERT, whose files are still in use.
