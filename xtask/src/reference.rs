@@ -26,7 +26,13 @@ pub(crate) fn compare(model: Option<&str>) -> Result<()> {
     let some: Vec<&str> = corpus.lines().take(256).collect();
     std::fs::write(&texts, some.join("\n") + "\n")?;
     let mut encode = Command::new("target/release/maana");
-    encode.arg("encode").arg(model).arg("--input").arg(&texts).args(["--column", "text", "--output"]).arg(&embeddings);
+    encode
+        .arg("encode")
+        .arg(model)
+        .arg("--input")
+        .arg(&texts)
+        .args(["--column", "text", "--allow-blank", "--output"])
+        .arg(&embeddings);
     run(&mut encode)?;
     let mut check = Command::new(python);
     run(check.arg("xtask/python/check_folder.py").arg(model).arg(&texts).arg(&embeddings).args(["128", "64"]))

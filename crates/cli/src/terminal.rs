@@ -151,6 +151,15 @@ pub(crate) fn is_jsonl(path: Option<&Path>) -> bool {
     path.and_then(Path::extension).is_some_and(|ending| ending == "jsonl")
 }
 
+/// Says how many blank texts were passed over.
+pub(crate) fn tell_skipped(skipped: usize) {
+    match skipped {
+        0 => {}
+        1 => tell!("note: 1 blank text was skipped"),
+        _ => tell!("note: {skipped} blank texts were skipped"),
+    }
+}
+
 /// A text in a column of tabs.
 pub(crate) fn tab_cell(text: &str) -> String {
     text.replace(['\t', '\n', '\r'], " ")

@@ -1,12 +1,13 @@
 //! A set of data files as one [`Source`]: an index in memory, rows read when asked for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::read::{self, Column, Format, LABEL_COLUMNS, RowFile, Selection};
+use crate::read::{self, Format, RowFile};
+use crate::selection::{self, Selection};
 use crate::{DataError, Example, Place, Source};
 
 /// The most rows of a data set: what the reference's `randperm` shuffles with 32-bit numbers.
@@ -15,8 +16,8 @@ const MAX_ROWS: usize = (u32::MAX / 20) as usize - 1;
 /// What to read of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// The columns, in the order that the loss wants; one of [`LABEL_COLUMNS`] among them is the label, wherever it
-    /// stands. Without names: every column of texts in the order of the first file, and the label if there is one.
+    /// The columns, in the order that the loss wants; one of [`crate::LABEL_COLUMNS`] among them is the label, wherever it
+    /// stands. Without names: every column in the order of the first file, and the label if there is one.
     pub columns: Option<Vec<String>>,
     /// Read so many rows from the start at most.
     pub limit: Option<usize>,
@@ -29,15 +30,17 @@ pub struct ReadOptions {
 /// In memory are, for each row, where it lies (12 bytes, none for Parquet), a check sum (4) and the keys of its texts
 /// (4 each). Every file is read once from start to end when it is opened.
 ///
-/// Which columns hold texts is seen from the header (CSV: every column), the schema (Parquet) or the first object
-/// (JSONL); plain text has the one column `text`. Empty lines, and in plain text blank ones, are no rows.
+/// Without names of columns the first file says which there are: by its schema (Parquet), or by all its rows (JSON: the names that
+/// any object has). Every one that is not the label must hold texts, or lists of texts, all of the same number, each of which is a
+/// column; nothing is passed over in silence. A value that is missing is an error. Plain text has the one column `text`. Empty
+/// lines, and in plain text blank ones, are no rows.
 ///
 /// Any number of threads may read. A row of Parquet costs decoding its row group, unless that is among the last 256 MB
 /// decoded; for shuffled reading of larger files, row groups of a few thousand rows or another format are quicker.
 pub struct Dataset {
     files: Vec<File>,
+    selection: Selection,
     columns: Vec<String>,
-    has_labels: bool,
     checks: Vec<u32>,
     keys: Vec<u32>,
     fingerprint: [u8; 32],
@@ -45,6 +48,7 @@ pub struct Dataset {
 
 struct File {
     path: PathBuf,
+    format: Format,
     first_row: usize,
     rows: Box<dyn RowFile>,
 }
@@ -56,27 +60,31 @@ impl Dataset {
     /// Everything that can be wrong with the inputs, the files and every row of them: see [`DataError`].
     pub fn open<P: AsRef<Path>>(inputs: &[P], options: ReadOptions) -> Result<Self, DataError> {
         let files = read::files(inputs)?;
-        let selection = select(&files, options.columns.as_deref())?;
         let limit = options.limit.unwrap_or(usize::MAX);
-        let mut index = Index::new(&selection);
+        let selection = selection::select(&files, options.columns.as_deref(), limit)?;
+        let (names, columns) = (selection.names(), selection.texts());
+        let mut index = Index::new(&columns, selection.label.as_deref());
         let mut opened = Vec::with_capacity(files.len());
         for (path, format) in &files {
             let first_row = index.checks.len();
             if first_row >= limit {
                 break;
             }
-            let mut visit = |number, example: &Example| {
+            let name = path.display().to_string();
+            let mut visit = |number, values| {
+                let place = || format.place(&name, number);
+                let example = selection.example(values, *format, &place)?;
                 if !options.allow_blank {
-                    refuse_blank(example, &selection.columns, || format.place(path, number))?;
+                    refuse_blank(&example, &columns, place)?;
                 }
                 if index.checks.len() == MAX_ROWS {
-                    return Err(DataError::TooManyRows { path: path.display().to_string(), limit: MAX_ROWS });
+                    return Err(DataError::TooManyRows { path: name.clone(), limit: MAX_ROWS });
                 }
-                index.add(example);
+                index.add(&example);
                 Ok(index.checks.len() < limit)
             };
-            let rows = format.scan(path, &selection, &mut visit)?;
-            opened.push(File { path: path.clone(), first_row, rows });
+            let rows = format.scan(path, &names, &mut visit)?;
+            opened.push(File { path: path.clone(), format: *format, first_row, rows });
         }
         if index.checks.is_empty() {
             let names: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
@@ -86,8 +94,8 @@ impl Dataset {
         index.checks.shrink_to_fit();
         Ok(Self {
             files: opened,
-            columns: selection.columns,
-            has_labels: selection.label.is_some(),
+            columns,
+            selection,
             checks: index.checks,
             keys: index.keys,
             fingerprint: index.content.finalize().into(),
@@ -105,14 +113,16 @@ impl Source for Dataset {
     }
 
     fn has_labels(&self) -> bool {
-        self.has_labels
+        self.selection.label.is_some()
     }
 
     fn get(&self, index: usize) -> Result<Example, DataError> {
         assert!(index < self.len(), "row {index} of {}", self.len());
         let file = &self.files[self.files.partition_point(|file| file.first_row <= index) - 1];
         let row = index - file.first_row;
-        match file.rows.read(row) {
+        let place = || Place::Row(file.path.display().to_string(), row as u64 + 1);
+        let read = file.rows.read(row).and_then(|values| self.selection.example(values, file.format, &place));
+        match read {
             Ok(example) if check_sum(&example, &text_hashes(&example)) == self.checks[index] => Ok(example),
             Err(error @ DataError::Io { .. }) => Err(error),
             // Every row was well formed when it was indexed.
@@ -142,12 +152,12 @@ struct Index {
 }
 
 impl Index {
-    fn new(selection: &Selection) -> Self {
+    fn new(columns: &[String], label: Option<&str>) -> Self {
         let mut content = Sha256::new();
-        for name in selection.columns.iter().chain(&selection.label) {
+        for name in columns.iter().map(String::as_str).chain(label) {
             add_text(&mut content, name);
         }
-        content.update([u8::from(selection.label.is_some())]);
+        content.update([u8::from(label.is_some())]);
         Self { content, checks: Vec::new(), keys: Vec::new(), known: HashMap::new() }
     }
 
@@ -184,70 +194,4 @@ fn refuse_blank(example: &Example, columns: &[String], place: impl Fn() -> Place
         Some(column) => Err(DataError::BlankText { place: place(), column: columns[column].clone() }),
         None => Ok(()),
     }
-}
-
-/// Chooses the columns, and makes sure that every file has them.
-fn select(files: &[(PathBuf, Format)], wanted: Option<&[String]>) -> Result<Selection, DataError> {
-    let mut chosen: Option<Selection> = None;
-    for (path, format) in files {
-        let columns = format.columns(path)?;
-        match wanted {
-            Some(wanted) => chosen = Some(named(wanted, &columns, path)?),
-            None => {
-                let found = all_texts(columns, path)?;
-                match &chosen {
-                    None => chosen = Some(found),
-                    Some(first) if same_columns(first, &found) => {}
-                    Some(first) => {
-                        return Err(DataError::ColumnsDiffer {
-                            path: path.display().to_string(),
-                            columns: found.columns.into_iter().chain(found.label).collect(),
-                            first_path: files[0].0.display().to_string(),
-                            first_columns: first.columns.iter().chain(&first.label).cloned().collect(),
-                        });
-                    }
-                }
-            }
-        }
-    }
-    Ok(chosen.expect("there is a file"))
-}
-
-fn same_columns(a: &Selection, b: &Selection) -> bool {
-    let names = |selection: &Selection| selection.columns.iter().cloned().collect::<HashSet<_>>();
-    names(a) == names(b) && a.label == b.label
-}
-
-/// The columns that the caller named, if the file has them.
-fn named(wanted: &[String], offered: &[Column], path: &Path) -> Result<Selection, DataError> {
-    let present = || offered.iter().map(|column| column.name.clone()).collect();
-    let (labels, columns): (Vec<String>, Vec<String>) =
-        wanted.iter().cloned().partition(|name| LABEL_COLUMNS.contains(&name.as_str()));
-    if let Some((_, column)) = wanted.iter().enumerate().find(|(i, name)| wanted[..*i].contains(name)) {
-        return Err(DataError::DuplicateColumn { place: Place::Setting, column: column.clone() });
-    }
-    if labels.len() > 1 {
-        return Err(DataError::SeveralLabels { columns: labels });
-    }
-    if columns.is_empty() {
-        return Err(DataError::NoTextColumn { place: Place::Setting, present: present() });
-    }
-    if let Some(column) = wanted.iter().find(|name| !offered.iter().any(|column| column.name == **name)) {
-        let place = Place::File(path.display().to_string());
-        return Err(DataError::ColumnMissing { place, column: column.clone(), present: present() });
-    }
-    Ok(Selection { columns, label: labels.into_iter().next() })
-}
-
-/// Every column of texts, and the label.
-fn all_texts(offered: Vec<Column>, path: &Path) -> Result<Selection, DataError> {
-    let has = |name: &str| offered.iter().any(|column| column.name == name);
-    let label = LABEL_COLUMNS.into_iter().find(|name| has(name)).map(String::from);
-    let is_text = |column: &&Column| column.is_text && !LABEL_COLUMNS.contains(&column.name.as_str());
-    let columns: Vec<String> = offered.iter().filter(is_text).map(|column| column.name.clone()).collect();
-    if columns.is_empty() {
-        let present = offered.into_iter().map(|column| column.name).collect();
-        return Err(DataError::NoTextColumn { place: Place::File(path.display().to_string()), present });
-    }
-    Ok(Selection { columns, label })
 }

@@ -115,6 +115,46 @@ pub enum DataError {
         /// What is there.
         found: String,
     },
+    /// A column among those of a file that cannot be trained on.
+    #[error(
+        "{path}: the column `{column}` holds {holds}, not texts; name the columns to be read, for example columns = [{}]",
+        quoted(texts)
+    )]
+    NotTexts {
+        /// The file.
+        path: String,
+        /// The column.
+        column: String,
+        /// What it holds.
+        holds: String,
+        /// The columns that hold texts, and the label.
+        texts: Vec<String>,
+    },
+    /// A value that is needed and not there.
+    #[error("{place}: the field `{column}` is {lack}; give it a value, or leave the row out")]
+    MissingValue {
+        /// Where.
+        place: Place,
+        /// The column.
+        column: String,
+        /// Whether it is missing, null or empty.
+        lack: &'static str,
+    },
+    /// Lists of different lengths where each text is a column.
+    #[error(
+        "{place}: the list `{column}` has {found} texts, those before have {expected}; give all rows the same number, or \
+         write a row for each text"
+    )]
+    ListLength {
+        /// Where.
+        place: Place,
+        /// The column.
+        column: String,
+        /// How many texts are in the list.
+        found: usize,
+        /// How many were in those before.
+        expected: usize,
+    },
     /// A label that is no finite number.
     #[error(
         "{place}: the label `{column}` is {found}, not a finite number; mend it, or name the columns to be read without it"
@@ -146,6 +186,46 @@ pub enum DataError {
         column: usize,
         /// What the parser met.
         message: String,
+    },
+    /// A file with one JSON list that is not well formed.
+    #[error(
+        "{path}, line {line}: {message}; the file must be one whole list of JSON objects, or have an object a line"
+    )]
+    InvalidList {
+        /// The file.
+        path: String,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// Something else in the place of a file.
+    #[error("{path}: is {kind}, not a file; name a file, or give a command that takes it - for standard input")]
+    NotAFile {
+        /// Its path.
+        path: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A file that was packed by a program whose work is not undone here.
+    #[error("{path}: is packed with {packing}, which is not read; unpack it, or pack it with gzip")]
+    Packed {
+        /// The file.
+        path: String,
+        /// The program.
+        packing: &'static str,
+    },
+    /// Text in units of two bytes.
+    #[error("{path}: is UTF-16, not UTF-8; save the file as UTF-8")]
+    Utf16 {
+        /// The file.
+        path: String,
+    },
+    /// Lines that end in carriage returns alone.
+    #[error("{path}: its lines end in carriage returns alone; save the file with line feeds")]
+    LoneReturns {
+        /// The file.
+        path: String,
     },
     /// Bytes that are no UTF-8.
     #[error("{path}, line {line}: byte {offset} of the file is not valid UTF-8; save the file as UTF-8")]
@@ -192,6 +272,16 @@ pub enum DataError {
         /// The most bytes a line may have.
         limit: usize,
     },
+    /// A text too long to be meant.
+    #[error("{place}: the text of `{column}` is longer than {limit} bytes; break the text up")]
+    TextTooLong {
+        /// Where.
+        place: Place,
+        /// The column.
+        column: String,
+        /// The most bytes a text may have.
+        limit: usize,
+    },
     /// A Parquet file that the reader cannot make sense of.
     #[error("{path}: not a readable Parquet file: {message}")]
     InvalidParquet {
@@ -200,10 +290,10 @@ pub enum DataError {
         /// What the reader met.
         message: String,
     },
-    /// A Parquet file whose compression this build cannot undo.
+    /// A Parquet file whose compression cannot be undone.
     #[error(
-        "{path}: the column `{column}` is compressed with {codec}, which this build cannot read; write it with snappy, \
-         gzip, lz4 or no compression, for example pandas' to_parquet(…, compression=\"snappy\")"
+        "{path}: the column `{column}` is compressed with {codec}, which cannot be read; write it with zstd, snappy, gzip, lz4, \
+         brotli or no compression, for example pandas' to_parquet(…, compression=\"zstd\")"
     )]
     Compression {
         /// The file.
@@ -270,10 +360,14 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// What the JSON parser met on a line.
+    /// What the JSON parser met in an object that begins on this line.
     pub(crate) fn json(path: &str, line: u64, error: &serde_json::Error) -> Self {
         let mut message = error.to_string();
         message.truncate(message.rfind(" at line ").unwrap_or(message.len()));
+        if message.contains("hex escape") {
+            message = "a \\u escape is half of a character beyond U+FFFF, or not four hexadecimal digits".into();
+        }
+        let line = line + (error.line() as u64).saturating_sub(1);
         Self::InvalidJson { path: path.into(), line, column: error.column(), message }
     }
 }
@@ -303,7 +397,11 @@ impl fmt::Display for Place {
 }
 
 /// The endings of names of data files, as messages list them.
-const EXTENSIONS: &str = ".jsonl, .ndjson, .json, .csv, .tsv, .parquet or .txt";
+const EXTENSIONS: &str = ".jsonl, .ndjson, .json, .csv, .tsv or .txt, which .gz may follow, or in .parquet";
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
 
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }

@@ -1,130 +1,186 @@
 //! Data files of every kind: which files an input names, and which reader takes each. A new format is one file in
 //! `read/` and a line in each `match` here.
+//!
+//! Every reader gives rows of the same values, which mean the same to all that read them: `Dataset` makes rows to train with of them,
+//! `Table` records of named fields.
 
 mod csv;
+mod elements;
 mod inputs;
-mod jsonl;
+mod json;
 mod lines;
 mod parquet;
-mod records;
-mod stream;
+mod source;
+mod table;
 mod text;
+mod value;
 
 pub(crate) use inputs::files;
-pub(crate) use lines::Lines;
-pub use records::{Record, RecordStream, record_columns, text_column};
-pub use stream::TextStream;
+pub(crate) use lines::{Lines, MAX_LINE, Spans};
+pub(crate) use source::{Source, regular_file};
+pub use table::{Blanks, Record, RecordStream, Table, TextStream};
+pub(crate) use value::Kind;
+pub use value::Value;
 
 use std::path::Path;
 
-use crate::{DataError, Example, Place};
-
-/// Names of columns that hold labels, never texts; of several in a file the first in this order counts.
-pub const LABEL_COLUMNS: [&str; 4] = ["label", "labels", "score", "scores"];
+use crate::{DataError, Place};
+use csv::Csv;
 
 /// What a file's ending says of its inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    Jsonl,
+    Json,
     Csv { separator: char },
     Parquet,
     Text,
 }
 
 /// A column that a file offers.
-pub(crate) struct Column {
-    pub(crate) name: String,
-    pub(crate) is_text: bool,
-}
-
-/// The columns to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Selection {
-    pub(crate) columns: Vec<String>,
-    pub(crate) label: Option<String>,
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    pub(crate) kind: Kind,
 }
 
-/// Is given each row with its line (or row, where there are no lines), from 1; says whether to go on.
-pub(crate) type Visit<'a> = dyn FnMut(u64, &Example) -> Result<bool, DataError> + 'a;
+/// One row, with its values in the order of the columns that were asked for.
+pub(crate) struct Row {
+    /// The line, or of Parquet the row, from 1.
+    pub(crate) number: u64,
+    /// Where it begins in the content of the file, in bytes; 0 for Parquet.
+    pub(crate) offset: u64,
+    /// Its bytes; 0 for Parquet.
+    pub(crate) length: usize,
+    pub(crate) values: Vec<Value>,
+}
+
+/// The rows of a file from start to end.
+pub(crate) trait Rows: Send {
+    /// The next row, if there is one.
+    fn next(&mut self) -> Result<Option<Row>, DataError>;
+}
+
+/// The rows of a file in which each lies in a span of its own.
+pub(crate) trait SpannedRows: Rows {
+    /// Where rows lie that are to be read again: none yet.
+    fn spans(&mut self) -> Spans;
+
+    /// Parses a row that is read again.
+    fn parser(self: Box<Self>) -> Box<dyn Parse>;
+}
 
 /// The rows of a file that has been scanned.
 pub(crate) trait RowFile: Send + Sync {
     /// Reads row `row` of those that were visited, counted from 0.
-    fn read(&self, row: usize) -> Result<Example, DataError>;
+    fn read(&self, row: usize) -> Result<Vec<Value>, DataError>;
+}
+
+/// Is given each row with its number; says whether to go on.
+pub(crate) type Visit<'a> = dyn FnMut(u64, Vec<Value>) -> Result<bool, DataError> + 'a;
+
+/// Parses what lies in a span.
+pub(crate) trait Parse: Send + Sync {
+    /// The values of a row; none if it is not what was there before.
+    fn parse(&self, text: &str) -> Option<Vec<Value>>;
 }
 
 impl Format {
-    /// The format of a file of this name.
+    /// The format of a file of this name; `.gz` behind it changes nothing, for a format that is read by lines.
     pub(crate) fn of(path: &Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        Some(match extension.as_str() {
-            "jsonl" | "ndjson" | "json" => Format::Jsonl,
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let (stem, packed) = name.strip_suffix(".gz").map_or((name.as_str(), false), |stem| (stem, true));
+        let (_, extension) = stem.rsplit_once('.')?;
+        Some(match extension {
+            "jsonl" | "ndjson" | "json" => Format::Json,
             "csv" => Format::Csv { separator: ',' },
             "tsv" | "tab" => Format::Csv { separator: '\t' },
-            "parquet" => Format::Parquet,
+            "parquet" if !packed => Format::Parquet,
             "txt" | "text" => Format::Text,
             _ => return None,
         })
     }
 
-    /// The columns that the file offers, in its order.
-    pub(crate) fn columns(self, path: &Path) -> Result<Vec<Column>, DataError> {
+    /// The columns that the file offers, in its order. The kinds of those of CSV and TSV, and the names of JSON, are those of
+    /// the first `rows` rows.
+    pub(crate) fn columns(self, path: &Path, rows: usize) -> Result<Vec<Column>, DataError> {
         match self {
-            Format::Jsonl => jsonl::columns(path),
-            Format::Csv { separator } => csv::columns(path, separator),
             Format::Parquet => parquet::columns(path),
+            Format::Json => json::columns(Source::open(path)?, rows),
+            Format::Csv { separator } => Csv::open(Source::open(path)?, separator, None)?.columns(rows),
             Format::Text => Ok(text::columns()),
         }
     }
 
-    /// Reads the file once from start to end, and keeps where its rows are.
+    /// Reads the file once from start to end, and keeps where its rows are. Blank lines of plain text are none.
+    ///
+    /// The file must have the columns.
     pub(crate) fn scan(
         self,
         path: &Path,
-        selection: &Selection,
+        columns: &[String],
         visit: &mut Visit<'_>,
     ) -> Result<Box<dyn RowFile>, DataError> {
+        let source = match self {
+            Format::Parquet => return parquet::scan(path, columns, visit),
+            Format::Json | Format::Csv { .. } | Format::Text => Source::open_to_read_again(path)?,
+        };
+        let mut rows = self.rows(source, columns, None)?;
+        let mut spans = rows.spans();
+        while let Some(Row { number, offset, length, values }) = rows.next()? {
+            if self == Format::Text && values.iter().all(Value::is_blank) {
+                continue;
+            }
+            spans.push(offset, length);
+            if !visit(number, values)? {
+                break;
+            }
+        }
+        Ok(Box::new(SpanRows { path: path.display().to_string(), spans, parse: rows.parser() }))
+    }
+
+    /// The rows of a file that is read by lines, which must have the columns. `header` names those of a CSV or TSV file that does
+    /// not name them itself.
+    fn rows(
+        self,
+        source: Source,
+        columns: &[String],
+        header: Option<&[String]>,
+    ) -> Result<Box<dyn SpannedRows>, DataError> {
+        Ok(match self {
+            Format::Json => json::rows(json::Objects::open(source), columns),
+            Format::Csv { separator } => Csv::open(source, separator, header)?.rows(columns),
+            Format::Text => text::rows(source, columns.len()),
+            Format::Parquet => unreachable!("Parquet is not read by lines"),
+        })
+    }
+
+    /// What a message calls the row of this number.
+    pub(crate) fn place(self, path: &str, number: u64) -> Place {
         match self {
-            Format::Jsonl => jsonl::scan(path, selection, visit),
-            Format::Csv { separator } => csv::scan(path, separator, selection, visit),
-            Format::Parquet => parquet::scan(path, selection, visit),
-            Format::Text => text::scan(path, visit),
-        }
-    }
-
-    /// What a message calls the row that `scan` gave this number.
-    pub(crate) fn place(self, path: &Path, number: u64) -> Place {
-        let path = path.display().to_string();
-        match self {
-            Format::Parquet => Place::Row(path, number),
-            Format::Jsonl | Format::Csv { .. } | Format::Text => Place::Line(path, number),
+            Format::Parquet => Place::Row(path.into(), number),
+            Format::Json | Format::Csv { .. } | Format::Text => Place::Line(path.into(), number),
         }
     }
 }
 
-impl Selection {
-    /// One column of texts.
-    pub(crate) fn one(column: &str) -> Self {
-        Self { columns: vec![column.into()], label: None }
+/// Rows that lie in spans of a file.
+struct SpanRows {
+    path: String,
+    spans: Spans,
+    parse: Box<dyn Parse>,
+}
+
+impl RowFile for SpanRows {
+    fn read(&self, row: usize) -> Result<Vec<Value>, DataError> {
+        let changed = || DataError::Changed { path: self.path.clone(), row: row + 1 };
+        self.parse.parse(&self.spans.read(row)?).ok_or_else(changed)
     }
 }
 
-/// The column to read where none was named: `text`, else the first of texts.
-fn default_column(columns: Vec<Column>, place: Place) -> Result<String, DataError> {
-    let texts = || columns.iter().filter(|column| column.is_text);
-    match texts().find(|column| column.name == text::COLUMN).or_else(|| texts().next()) {
-        Some(column) => Ok(column.name.clone()),
-        None => {
-            Err(DataError::NoTextColumn { place, present: columns.into_iter().map(|column| column.name).collect() })
-        }
+impl Column {
+    /// Whether it holds texts.
+    pub fn holds_texts(&self) -> bool {
+        self.kind == Kind::Text
     }
-}
-
-/// The number as a label, if it is finite.
-fn label_value(value: f64, column: &str, place: impl Fn() -> Place) -> Result<f32, DataError> {
-    let label = value as f32;
-    if label.is_finite() {
-        return Ok(label);
-    }
-    Err(DataError::BadLabel { place: place(), column: column.into(), found: value.to_string() })
 }

@@ -1,31 +1,41 @@
 //! Retrieval sets in the layout of BEIR: queries, a corpus, and which documents answer which query.
 //! Knows no embedding and no measure.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 use crate::DataError;
-use crate::read::Lines;
+use crate::read::{Format, Lines, Record, Source, Table, files};
 
-/// Where judgements may be, the first that exists counts.
-const JUDGEMENTS: [&str; 3] = ["qrels.tsv", "qrels/test.tsv", "qrels/dev.tsv"];
+/// Endings of the files of a set, the first that exists counts.
+const ENDINGS: [&str; 10] =
+    [".jsonl", ".jsonl.gz", ".ndjson", ".json", ".json.gz", ".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz"];
+
+/// Names of judgements, and their endings; the first that exists counts.
+const JUDGEMENTS: [&str; 3] = ["qrels", "qrels/test", "qrels/dev"];
+const JUDGEMENT_ENDINGS: [&str; 11] =
+    [".tsv", ".tsv.gz", ".txt", ".txt.gz", ".trec", ".trec.gz", ".csv", ".jsonl", ".jsonl.gz", ".parquet", ""];
+
+/// Names of the fields of judgements that have named ones.
+const QUERY_FIELDS: [&str; 3] = ["query-id", "query_id", "qid"];
+const DOCUMENT_FIELDS: [&str; 4] = ["corpus-id", "corpus_id", "doc_id", "docid"];
+const SCORE_FIELDS: [&str; 4] = ["score", "relevance", "rel", "label"];
 
 /// Queries, documents and judgements, whole in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetrievalSet {
     /// The folder's name.
     pub name: String,
-    /// Ids and texts, in the order of `queries.jsonl`.
+    /// Ids and texts, in the order of their file.
     pub queries: Vec<(String, String)>,
-    /// Ids and texts, in the order of `corpus.jsonl`. A document with a title that is not empty has the text
+    /// Ids and texts, in the order of their file. A document with a title that is not empty has the text
     /// `title + " " + text`, as in BEIR.
     pub corpus: Vec<(String, String)>,
     /// For each query, what answers it; empty for a query without a judgement above 0.
     pub relevant: Vec<Relevant>,
-    /// How many judgements speak of a query that `queries.jsonl` does not have. They are passed over, as the reference
+    /// How many judgements speak of a query that is not there. They are passed over, as the reference
     /// passes over them; worth a warning.
     pub unknown_queries: usize,
 }
@@ -47,25 +57,51 @@ impl Relevant {
 }
 
 impl RetrievalSet {
-    /// Opens a folder with `queries.jsonl` and `corpus.jsonl` (fields `_id`, `text`, and in the corpus `title` if it has
-    /// one) and with `qrels.tsv`, `qrels/test.tsv` or `qrels/dev.tsv` (query id, document id, score, separated by tabs;
-    /// a header may stand first; a score above 0 means relevant; of two judgements of a pair the last counts).
+    /// Opens a folder with queries, a corpus and judgements.
+    ///
+    /// `queries.jsonl` and `corpus.jsonl` have the fields `_id` (or `id`), `text`, and in the corpus `title` if it has one. They may
+    /// be `.json`, `.csv`, `.tsv` or `.parquet` as well, packed with gzip, or folders of such files named `queries` and `corpus`.
+    ///
+    /// `qrels.tsv`, `qrels/test.tsv` or `qrels/dev.tsv` have a query id, a document id and a score, separated by tabs (a header may
+    /// stand first), or the four columns of TREC; `.csv`, `.jsonl` and `.parquet` have the fields `query-id`, `corpus-id` and
+    /// `score`. A score above 0 means relevant; of two judgements of a pair the last counts.
     ///
     /// # Errors
     /// If a file is missing or malformed, an id is claimed twice, or no query has a relevant document.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, DataError> {
         let folder = folder.as_ref();
         let missing = |file| DataError::RetrievalFileMissing { folder: folder.display().to_string(), file };
-        let file = |name| Some(folder.join(name)).filter(|path| path.is_file()).ok_or(missing(name));
-        let queries = documents(&file("queries.jsonl")?)?;
-        let corpus = documents(&file("corpus.jsonl")?)?;
-        let judgements = JUDGEMENTS.iter().find_map(|name| file(name).ok()).ok_or(missing(JUDGEMENTS[0]))?;
+        let queries = documents(&part(folder, "queries")?.ok_or_else(|| missing("queries.jsonl"))?)?;
+        let corpus = documents(&part(folder, "corpus")?.ok_or_else(|| missing("corpus.jsonl"))?)?;
+        let judgements = judgements(folder).ok_or_else(|| missing("qrels.tsv"))?;
         let (relevant, unknown_queries) = judge(&judgements, &queries, &corpus)?;
         if relevant.iter().all(|relevant| relevant.count() == 0) {
             return Err(DataError::NothingRelevant { path: judgements.display().to_string() });
         }
         let name = std::path::absolute(folder).ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into()));
         Ok(Self { name: name.unwrap_or_default(), queries, corpus, relevant, unknown_queries })
+    }
+
+    /// Whether the folder holds queries and a corpus.
+    pub fn is_at(folder: impl AsRef<Path>) -> bool {
+        let has = |stem| matches!(part(folder.as_ref(), stem), Ok(Some(_)));
+        has("queries") && has("corpus")
+    }
+
+    /// What people should know of the judgements before they trust the measures: those that speak of what is not there.
+    pub fn notes(&self) -> Vec<String> {
+        let absent: usize = self.relevant.iter().map(|relevant| relevant.absent).sum();
+        let mut notes = Vec::new();
+        if self.unknown_queries > 0 {
+            notes.push(format!("{}: {} judgements name queries that are not there", self.name, self.unknown_queries));
+        }
+        if absent > 0 {
+            notes.push(format!(
+                "{}: {absent} relevant documents are not in the corpus; they count as not found",
+                self.name
+            ));
+        }
+        notes
     }
 
     /// SHA-256 of queries, corpus and judgements: differs whenever what would be measured could.
@@ -87,56 +123,64 @@ impl RetrievalSet {
     }
 }
 
-/// One line of `queries.jsonl` or `corpus.jsonl`.
-#[derive(Deserialize)]
-struct Document {
-    #[serde(rename = "_id", deserialize_with = "id")]
-    id: String,
-    #[serde(default)]
-    title: Option<String>,
-    text: String,
-}
-
-/// An id is a string; a whole number is taken as its digits.
-fn id<'de, D: Deserializer<'de>>(json: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Id {
-        Text(String),
-        Number(i64),
+/// The files of queries or corpus.
+fn part(folder: &Path, stem: &str) -> Result<Option<Vec<(PathBuf, Format)>>, DataError> {
+    let file = ENDINGS.iter().map(|ending| folder.join(format!("{stem}{ending}"))).find(|path| path.is_file());
+    let inner = folder.join(stem);
+    match file {
+        Some(path) => files(&[path]).map(Some),
+        None if inner.is_dir() => files(&[inner]).map(Some),
+        None => Ok(None),
     }
-    let id =
-        Id::deserialize(json).map_err(|_| serde::de::Error::custom("`_id` is neither a string nor a whole number"))?;
-    Ok(match id {
-        Id::Text(text) => text,
-        Id::Number(number) => number.to_string(),
-    })
 }
 
-fn documents(path: &Path) -> Result<Vec<(String, String)>, DataError> {
-    let mut lines = Lines::open(path)?;
-    let name = lines.path().to_string();
+/// The file of judgements.
+fn judgements(folder: &Path) -> Option<PathBuf> {
+    let mut named = JUDGEMENT_ENDINGS
+        .iter()
+        .flat_map(|ending| JUDGEMENTS.iter().map(move |name| folder.join(format!("{name}{ending}"))));
+    // As data sets on the hub are cut into files: test-00000-of-00001.parquet.
+    let shard = || {
+        let found = files(&[folder.join("qrels")]).ok()?;
+        let begins = |split: &str| {
+            let of = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(split));
+            let mut paths = found.iter().map(|(path, _)| path).filter(|path| of(path));
+            paths.next().filter(|_| paths.next().is_none()).cloned()
+        };
+        ["test-", "dev-", "validation-"].into_iter().find_map(begins)
+    };
+    named.find(|path| path.is_file()).or_else(shard)
+}
+
+fn documents(files: &[(PathBuf, Format)]) -> Result<Vec<(String, String)>, DataError> {
     let mut documents = Vec::new();
     let mut seen: HashMap<String, u64> = HashMap::new();
-    while let Some(line) = lines.next()? {
-        if line.text.trim().is_empty() {
-            continue;
+    for (path, _) in files {
+        let table = Table::open(path, None)?;
+        let id = if table.has("_id") || !table.has("id") { "_id" } else { "id" };
+        let title = table.has("title").then_some("title");
+        let wanted: Vec<String> = [id, "text"].into_iter().chain(title).map(String::from).collect();
+        for record in table.read(&wanted)? {
+            let record = record?;
+            let (id, text, line) = (record.required(0)?, record.text(1)?, record.number());
+            if let Some(first_line) = seen.insert(id.clone(), line) {
+                return Err(DataError::DuplicateId { path: path.display().to_string(), line, id, first_line });
+            }
+            let title = title.map(|_| record.field(2)).transpose()?.flatten();
+            documents.push((id, title.map_or(text.clone(), |title| format!("{title} {text}"))));
         }
-        let Document { id, title, text } =
-            serde_json::from_str(line.text).map_err(|error| DataError::json(&name, line.number, &error))?;
-        if let Some(first_line) = seen.insert(id.clone(), line.number) {
-            return Err(DataError::DuplicateId { path: name, line: line.number, id, first_line });
-        }
-        let text = match title {
-            Some(title) if !title.is_empty() => format!("{title} {text}"),
-            _ => text,
-        };
-        documents.push((id, text));
     }
-    if documents.is_empty() {
-        return Err(DataError::NoRows { path: name });
+    match documents.is_empty() {
+        true => Err(DataError::NoRows { path: files[0].0.display().to_string() }),
+        false => Ok(documents),
     }
-    Ok(documents)
+}
+
+/// A judgement of a pair.
+struct Judgement {
+    query: String,
+    document: String,
+    is_relevant: bool,
 }
 
 /// What is relevant for each query, and how many judgements are of unknown queries.
@@ -149,32 +193,18 @@ fn judge(
         documents.iter().enumerate().map(|(place, (id, _))| (id.clone(), place)).collect()
     };
     let (query_places, document_places) = (places(queries), places(corpus));
+    let known: HashSet<&str> = query_places.keys().map(String::as_str).collect();
     let mut scores: Vec<HashMap<String, bool>> = vec![HashMap::new(); queries.len()];
     let mut unknown = 0;
-    let mut lines = Lines::open(path)?;
-    let name = lines.path().to_string();
-    let mut first = true;
-    while let Some(line) = lines.next()? {
-        if line.text.trim().is_empty() {
-            continue;
+    let mut add = |judgement: Judgement| match query_places.get(&judgement.query) {
+        Some(&place) => {
+            scores[place].insert(judgement.document, judgement.is_relevant);
         }
-        let bad = |message| DataError::BadJudgement { path: name.clone(), line: line.number, message };
-        let fields: Vec<&str> = line.text.split('\t').collect();
-        let [query, document, score] = fields[..] else {
-            return Err(bad(format!("{} fields", fields.len())));
-        };
-        let is_first = std::mem::take(&mut first);
-        let score = match score.trim().parse::<f64>() {
-            Ok(score) if score.is_finite() => score,
-            _ if is_first => continue,
-            _ => return Err(bad(format!("the score {score:?} is not a finite number"))),
-        };
-        match query_places.get(query) {
-            Some(&place) => {
-                scores[place].insert(document.into(), score > 0.0);
-            }
-            None => unknown += 1,
-        }
+        None => unknown += 1,
+    };
+    match Format::of(path) {
+        Some(Format::Json | Format::Parquet | Format::Csv { separator: ',' }) => named_judgements(path, &mut add)?,
+        _ => lines_of_judgements(path, &known, &mut add)?,
     }
     let relevant = scores.into_iter().map(|judged| {
         let mut relevant = Relevant::default();
@@ -188,6 +218,52 @@ fn judge(
         relevant
     });
     Ok((relevant.collect(), unknown))
+}
+
+/// Judgements with named fields.
+fn named_judgements(path: &Path, add: &mut dyn FnMut(Judgement)) -> Result<(), DataError> {
+    let table = Table::open(path, None)?;
+    let find = |names: &[&str]| names.iter().find(|name| table.has(name)).unwrap_or(&names[0]).to_string();
+    let wanted = [find(&QUERY_FIELDS), find(&DOCUMENT_FIELDS), find(&SCORE_FIELDS)];
+    for record in table.read(&wanted)? {
+        let record: Record = record?;
+        let (query, document, score) = (record.required(0)?, record.required(1)?, record.required(2)?);
+        let bad =
+            |message| DataError::BadJudgement { path: path.display().to_string(), line: record.number(), message };
+        add(Judgement { query, document, is_relevant: score_of(&score).map_err(bad)? > 0.0 });
+    }
+    Ok(())
+}
+
+/// Judgements in lines: a query, a document and a score between tabs; or as TREC has them, a query, anything, a document and a
+/// score between white space.
+fn lines_of_judgements(path: &Path, queries: &HashSet<&str>, add: &mut dyn FnMut(Judgement)) -> Result<(), DataError> {
+    let mut lines = Lines::new(Source::open(path)?);
+    let name = lines.path().to_owned();
+    let mut is_first = true;
+    while let Some(line) = lines.next_filled()? {
+        let bad = |message| DataError::BadJudgement { path: name.clone(), line: line.number, message };
+        let fields: Vec<&str> = line.text.split('\t').collect();
+        let words: Vec<&str> = line.text.split_whitespace().collect();
+        let (query, document, score) = match (&fields[..], &words[..]) {
+            ([query, document, score], _) => (*query, *document, *score),
+            (_, [query, _, document, score]) => (*query, *document, *score),
+            _ => return Err(bad(format!("{} fields", fields.len()))),
+        };
+        // A header has a word for the score, and its query is none.
+        let may_be_header = std::mem::take(&mut is_first) && !queries.contains(query);
+        if may_be_header && score.trim().starts_with(char::is_alphabetic) {
+            continue;
+        }
+        let is_relevant = score_of(score).map_err(bad)? > 0.0;
+        add(Judgement { query: query.into(), document: document.into(), is_relevant });
+    }
+    Ok(())
+}
+
+fn score_of(score: &str) -> Result<f64, String> {
+    let score_is = |score: &str| format!("the score {score:?} is not a finite number");
+    score.trim().parse().ok().filter(|score: &f64| score.is_finite()).ok_or_else(|| score_is(score))
 }
 
 #[cfg(test)]
@@ -269,6 +345,66 @@ mod tests {
     }
 
     #[test]
+    fn ids_keep_all_their_digits() {
+        let queries = "{\"_id\":98765432109876543210,\"text\":\"a\"}\n{\"_id\":98765432109876543211,\"text\":\"b\"}\n";
+        let corpus = "{\"_id\":12345678901234567890,\"text\":\"c\"}\n";
+        let qrels = "98765432109876543211\t12345678901234567890\t1\n";
+        let folder = folder(&[("queries.jsonl", queries), ("corpus.jsonl", corpus), ("qrels.tsv", qrels)]);
+        let set = RetrievalSet::open(folder.path()).unwrap();
+        assert_eq!(set.queries[1].0, "98765432109876543211");
+        assert_eq!(set.relevant[1].documents, [0]);
+    }
+
+    #[test]
+    fn sets_may_have_other_names_and_formats() {
+        let qrels = ("qrels.tsv", "q1\ta\t1\n");
+        let expected = RetrievalSet::open(folder(&[QUERIES, CORPUS, qrels]).path()).unwrap().fingerprint();
+        let same = |files: &[(&str, &str)]| {
+            let fingerprint = RetrievalSet::open(folder(files).path()).unwrap().fingerprint();
+            assert!(fingerprint == expected, "{:?}", files.iter().map(|(name, _)| name).collect::<Vec<_>>());
+        };
+        let queries = ("queries.csv", "id,text\nq1,nini?\n2,nani?\n");
+        let corpus = (
+            "corpus.json",
+            "[{\"id\": \"b\", \"text\": \"bure\"},\n{\"id\": \"a\", \"title\": \"Jina\", \"text\": \"anga\"},\n\
+             {\"id\": \"c\", \"text\": \"\"}]",
+        );
+        same(&[queries, corpus, qrels]);
+        same(&[QUERIES, CORPUS, ("qrels/test.txt", "q1 0 a 1\nq1 0 b 0\n")]);
+        same(&[QUERIES, CORPUS, ("qrels.trec", "q1\tQ0\ta\t2\n")]);
+        same(&[QUERIES, CORPUS, ("qrels.jsonl", "{\"query-id\":\"q1\",\"corpus-id\":\"a\",\"score\":1}\n")]);
+        same(&[QUERIES, CORPUS, ("qrels/test.csv", "query_id,doc_id,relevance\nq1,a,1\nq1,b,0\n")]);
+        same(&[QUERIES, CORPUS, ("qrels/test-00000-of-00001.jsonl", "{\"qid\":\"q1\",\"docid\":\"a\",\"rel\":1}\n")]);
+        assert!(!RetrievalSet::is_at(folder(&[QUERIES]).path()));
+        assert!(RetrievalSet::is_at(folder(&[queries, corpus]).path()));
+    }
+
+    #[test]
+    fn a_first_line_of_data_is_no_header() {
+        assert!(
+            message(&[QUERIES, CORPUS, ("qrels.tsv", "q1\ta\t1,0\nq1\tb\t1\n")])
+                .starts_with("dev/qrels.tsv, line 1: the score \"1,0\" is not a finite number")
+        );
+        assert!(
+            message(&[QUERIES, CORPUS, ("qrels.tsv", "q1\ta\tyes\nq1\tb\t1\n")])
+                .starts_with("dev/qrels.tsv, line 1: the score \"yes\" is not a finite number")
+        );
+    }
+
+    #[test]
+    fn judgements_of_what_is_not_there_are_noted() {
+        let judgements = "q1\ta\t1\nq1\tgone\t1\nq1\tlost\t0\nq9\ta\t1\n";
+        let folder = folder(&[QUERIES, CORPUS, ("qrels.tsv", judgements)]);
+        let set = RetrievalSet::open(folder.path()).unwrap();
+        let notes = set.notes();
+        assert!(notes[0].ends_with(": 1 judgements name queries that are not there"), "{notes:?}");
+        assert!(
+            notes[1].ends_with(": 1 relevant documents are not in the corpus; they count as not found"),
+            "{notes:?}"
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let qrels = ("qrels.tsv", "q1\ta\t1\n");
         let remedy = "a retrieval set has queries.jsonl, corpus.jsonl and qrels.tsv or qrels/test.tsv";
@@ -286,11 +422,11 @@ mod tests {
         );
         assert_eq!(
             message(&[QUERIES, ("corpus.jsonl", "{\"_id\":\"a\"}"), qrels]),
-            "dev/corpus.jsonl, line 1, column 11: missing field `text`; each line must be one whole JSON object"
+            "dev/corpus.jsonl: no column `text`; the columns are _id"
         );
         assert!(
             message(&[("queries.jsonl", "{\"_id\":[1],\"text\":\"x\"}"), CORPUS, qrels])
-                .starts_with("dev/queries.jsonl, line 1, column 10: `_id` is neither a string nor a whole number")
+                .starts_with("dev/queries.jsonl, line 1: the column `_id` holds a list, not a text")
         );
         assert_eq!(
             message(&[QUERIES, CORPUS, ("qrels.tsv", "q1\ta\t1\nq1 a 1\n")]),

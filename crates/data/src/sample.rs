@@ -101,7 +101,7 @@ mod tests {
     fn a_plan_draws_each_epoch_anew_unless_in_dataset_order() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
-        std::fs::write(&path, "a,b\nx,1\nx,2\ny,3\nz,4\nw,5\n").unwrap();
+        std::fs::write(&path, "a,b\nx,b1\nx,b2\ny,b3\nz,b4\nw,b5\n").unwrap();
         let source = Dataset::open(&[path], ReadOptions::default()).unwrap();
         let sampler = Sampler::NoDuplicates;
         let plan = BatchPlan { sampler, batch_size: 2, drop_last: false, seed: 42, dataset_order: true };

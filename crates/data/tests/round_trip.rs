@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
-use maana_data::{Dataset, ReadOptions, Source, TextStream};
+use maana_data::{Blanks, Dataset, ReadOptions, Source, TextStream};
 use proptest::prelude::*;
 
 /// Strings with everything that could confuse a reader of lines, quotes and separators.
@@ -49,7 +49,7 @@ proptest! {
                     prop_assert_eq!(keys[i] == keys[j], texts[i] == texts[j]);
                 }
             }
-            let streamed: Vec<String> = TextStream::open(path(name), Some("anchor")).unwrap().map(Result::unwrap).collect();
+            let streamed: Vec<String> = TextStream::open(path(name), Some("anchor"), Blanks::Keep).unwrap().map(Result::unwrap).collect();
             prop_assert!(streamed.iter().eq(rows.iter().map(|(anchor, _)| anchor)), "{}", name);
             fingerprints.push(source.fingerprint());
         }

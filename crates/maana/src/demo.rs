@@ -13,7 +13,7 @@ const FILES: [(&str, &str); 4] = [
     ("demo/train.jsonl", include_str!("../../../recipes/demo/train.jsonl")),
     ("demo/dev/queries.jsonl", include_str!("../../../recipes/demo/dev/queries.jsonl")),
     ("demo/dev/corpus.jsonl", include_str!("../../../recipes/demo/dev/corpus.jsonl")),
-    ("demo/dev/qrels.tsv", include_str!("../../../recipes/demo/dev/qrels.tsv")),
+    ("demo/dev/qrels/test.tsv", include_str!("../../../recipes/demo/dev/qrels/test.tsv")),
 ];
 
 /// Writes recipe and data of the demo below `folder` and reads the recipe, with settings of the command line.

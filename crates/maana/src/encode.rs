@@ -10,6 +10,7 @@ use maana_data::{DataError, TextStream};
 use maana_kernels::Matrix;
 use maana_model::{Embedder, ModelError};
 use maana_vectors::quantize::Ranges;
+use std::io::Write;
 
 /// Texts that are read, embedded and written together.
 const CHUNK_ROWS: usize = 1024;
@@ -58,13 +59,54 @@ pub fn encode(
     mut output: Output,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Encoded, EncodeError> {
+    let mut write = |texts: &[&str], embeddings: &Matrix| Ok(output.write(texts, embeddings)?);
+    let rows = in_chunks(embedder, prompt, texts, name, &mut write, progress)?;
+    let ranges = output.finish()?;
+    Ok(Encoded { rows, dimension: maana_model::Encoder::dimension(embedder), ranges })
+}
+
+/// Embeds every text of the stream and prints an object a line, as a `.jsonl` file has them, as they come. `ranges` are those of the
+/// columns, where `dtype` needs them.
+///
+/// # Errors
+/// If a text cannot be read or tokenised, or `out` not be written.
+pub fn encode_to(
+    embedder: &Embedder<'_>,
+    prompt: &str,
+    texts: TextStream,
+    name: &str,
+    dtype: Dtype,
+    ranges: Option<&Ranges>,
+    out: &mut dyn Write,
+) -> Result<Encoded, EncodeError> {
+    let dimension = maana_model::Encoder::dimension(embedder);
+    let io = |source| OutputError::Io { path: "standard output".into(), source };
+    let mut write = |texts: &[&str], embeddings: &Matrix| {
+        for line in output::json_lines(texts, embeddings.view(), dtype, ranges) {
+            writeln!(out, "{line}").map_err(io)?;
+        }
+        Ok(out.flush().map_err(io)?)
+    };
+    let rows = in_chunks(embedder, prompt, texts, name, &mut write, &mut |_| {})?;
+    Ok(Encoded { rows, dimension, ranges: None })
+}
+
+/// Embeds the texts some at a time and gives each chunk away; how many texts there were.
+fn in_chunks(
+    embedder: &Embedder<'_>,
+    prompt: &str,
+    texts: TextStream,
+    name: &str,
+    write: &mut dyn FnMut(&[&str], &Matrix) -> Result<(), EncodeError>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<u64, EncodeError> {
     let mut rows = 0;
     let mut chunk: Vec<String> = Vec::with_capacity(CHUNK_ROWS);
     let mut flush = |chunk: &mut Vec<String>, rows: &mut u64| -> Result<(), EncodeError> {
         let borrowed: Vec<&str> = chunk.iter().map(String::as_str).collect();
         let embeddings = embedder.embed(&borrowed, prompt)?;
         check(&embeddings, *rows)?;
-        output.write(&borrowed, &embeddings)?;
+        write(&borrowed, &embeddings)?;
         *rows += chunk.len() as u64;
         chunk.clear();
         progress(*rows);
@@ -79,11 +121,7 @@ pub fn encode(
     if !chunk.is_empty() {
         flush(&mut chunk, &mut rows)?;
     }
-    if rows == 0 {
-        return Err(EncodeError::Nothing(name.to_owned()));
-    }
-    let ranges = output.finish()?;
-    Ok(Encoded { rows, dimension: maana_model::Encoder::dimension(embedder), ranges })
+    if rows == 0 { Err(EncodeError::Nothing(name.to_owned())) } else { Ok(rows) }
 }
 
 fn check(embeddings: &Matrix, before: u64) -> Result<(), EncodeError> {

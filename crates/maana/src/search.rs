@@ -2,7 +2,7 @@
 //! a text and its fields is known here alone.
 
 use crate::texts::{TextsError, embed};
-use maana_data::{DataError, RecordStream, record_columns, text_column};
+use maana_data::{DataError, RecordStream, Table};
 use maana_kernels::Pool;
 use maana_model::{Embedder, Encoder};
 #[cfg(feature = "postgres")]
@@ -25,7 +25,7 @@ pub use maana_eval::metric;
 #[cfg(feature = "postgres")]
 pub use maana_postgres as postgres;
 pub use maana_vectors::store;
-pub use place::{Compacted, Damaged, Info, Place, ReadStore, Verified, WriteStore};
+pub use place::{Compacted, Damaged, Deleted, Info, Place, ReadStore, Verified, WriteStore};
 pub use searcher::{Answers, Found, Question, Searcher, Way};
 
 /// What can go wrong.
@@ -52,16 +52,6 @@ pub enum SearchError {
     NoPostgres {
         /// The address, as far as it may be told.
         place: String,
-    },
-    /// A document without an id.
-    #[error("{path}, line {line}: the field `{field}` is missing; every document needs an id, or leave --id out")]
-    NoId {
-        /// The file.
-        path: String,
-        /// The line or row.
-        line: u64,
-        /// The field that should hold it.
-        field: String,
     },
     /// Bytes of a document that are no text with fields.
     #[error("document `{id}`: what is kept beside its vector was not written by `maana index`")]
@@ -124,7 +114,7 @@ impl From<PostgresError> for SearchError {
 pub struct Fields {
     /// The one with the id; if not named, `_id` or `id` where there is one, else documents are numbered by line.
     pub id: Option<String>,
-    /// The one with the text; if not named, `text` (behind `title`, where there is one, as in BEIR), else the first.
+    /// The one with the text; if not named, `text` (behind `title`, where there is one, as in BEIR), else the first of texts.
     pub text: Option<String>,
     /// Those that are kept beside.
     pub keep: Vec<String>,
@@ -163,6 +153,8 @@ pub struct Added {
     pub new: usize,
     /// Documents that took the place of others with their id.
     pub replaced: usize,
+    /// Documents whose text was blank, which were passed over.
+    pub skipped: usize,
 }
 
 /// Embeds the documents of a file and adds them. Every few thousand are on the disk before the next are read; `progress` is
@@ -199,9 +191,10 @@ pub fn add(
         let outcome = writer.add(&chunk, vectors.view())?;
         added.new += outcome.new;
         added.replaced += outcome.replaced;
+        added.skipped = reader.skipped;
         progress((added.new + added.replaced) as u64);
     }
-    if added == Added::default() {
+    if added.new + added.replaced == 0 {
         return Err(DataError::NoRows { path: corpus.display().to_string() }.into());
     }
     Ok(added)
@@ -211,29 +204,35 @@ pub fn add(
 struct Reader {
     path: String,
     records: RecordStream,
-    /// Whether the first field is the id, and its name.
-    id: Option<String>,
+    /// Whether the first field is the id.
+    has_id: bool,
     titled: bool,
     keep: Vec<String>,
     seen: HashMap<String, u64>,
+    skipped: usize,
 }
 
 impl Reader {
     fn open(path: &Path, fields: &Fields) -> Result<Self, DataError> {
-        let header = fields.header.as_deref();
-        let present = record_columns(path, header)?;
-        let has = |name: &str| present.iter().any(|column| column == name);
-        let id = fields.id.clone().or_else(|| ["_id", "id"].into_iter().find(|name| has(name)).map(String::from));
-        let titled = fields.text.is_none() && has("title") && has("text");
+        let table = Table::open(path, fields.header.as_deref())?;
+        let id = fields.id.clone().or_else(|| ["_id", "id"].into_iter().find(|name| table.has(name)).map(String::from));
         let mut others: Vec<&str> = fields.keep.iter().map(String::as_str).collect();
         others.extend(id.as_deref());
-        let text = fields.text.clone().or_else(|| text_column(&present, &others)).unwrap_or_default();
+        let text = fields.text.clone().map_or_else(|| table.text_column(&others), Ok)?;
+        // A title that was chosen to be the id stays no less a title.
+        let titled = fields.text.is_none() && text == "text" && table.has("title");
         let title = titled.then(|| "title".to_owned());
         let wanted: Vec<String> =
             id.iter().cloned().chain([text]).chain(title).chain(fields.keep.iter().cloned()).collect();
-        let records = RecordStream::open(path, &wanted, header)?;
-        let path = path.display().to_string();
-        Ok(Self { path, records, id, titled, keep: fields.keep.clone(), seen: HashMap::new() })
+        Ok(Self {
+            path: path.display().to_string(),
+            records: table.read(&wanted)?,
+            has_id: id.is_some(),
+            titled,
+            keep: fields.keep.clone(),
+            seen: HashMap::new(),
+            skipped: 0,
+        })
     }
 
     fn next_chunk(&mut self) -> Result<Vec<(String, Kept)>, SearchError> {
@@ -241,27 +240,30 @@ impl Reader {
         while chunk.len() < CHUNK {
             let Some(record) = self.records.next() else { break };
             let record = record?;
-            let line = record.number;
-            let mut values = record.values.into_iter();
-            let id = match &self.id {
-                None => line.to_string(),
-                Some(field) => values
-                    .next()
-                    .flatten()
-                    .filter(|id| !id.is_empty())
-                    .ok_or_else(|| SearchError::NoId { path: self.path.clone(), line, field: field.clone() })?,
-            };
-            if let Some(first_line) = self.seen.insert(id.clone(), line) {
-                return Err(DataError::DuplicateId { path: self.path.clone(), line, id, first_line }.into());
-            }
-            let mut text = values.next().flatten().unwrap_or_default();
+            let line = record.number();
+            let text_place = usize::from(self.has_id);
+            let keep_place = text_place + 1 + usize::from(self.titled);
+            let mut text = record.text(text_place)?;
             if self.titled
-                && let Some(title) = values.next().flatten().filter(|title| !title.is_empty())
+                && let Some(title) = record.field(text_place + 1)?
             {
                 text = format!("{title} {text}");
             }
-            let kept = self.keep.iter().cloned().zip(values).filter_map(|(name, value)| Some((name, value?)));
-            chunk.push((id, Kept { text, fields: kept.collect() }));
+            if text.trim().is_empty() {
+                self.skipped += 1;
+                continue;
+            }
+            let id = if self.has_id { record.required(0)? } else { line.to_string() };
+            if let Some(first_line) = self.seen.insert(id.clone(), line) {
+                return Err(DataError::DuplicateId { path: self.path.clone(), line, id, first_line }.into());
+            }
+            let mut fields = BTreeMap::new();
+            for (place, name) in self.keep.iter().enumerate() {
+                if let Some(value) = record.field(keep_place + place)? {
+                    fields.insert(name.clone(), value);
+                }
+            }
+            chunk.push((id, Kept { text, fields }));
         }
         Ok(chunk)
     }

@@ -42,7 +42,7 @@ pub fn compare(pool: &Pool, similarity: Similarity, a: Rows<'_>, b: Rows<'_>) ->
 /// Two texts and how alike they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoredPair {
-    /// The texts; a field that was missing is empty.
+    /// The texts.
     pub texts: [String; 2],
     /// In the model's own way of comparing; more is more alike.
     pub score: f32,
@@ -51,17 +51,24 @@ pub struct ScoredPair {
 /// Pairs that are embedded together.
 const CHUNK: usize = 1024;
 
-/// Compares the first two fields of each record with each other, in constant memory, in the order of the records.
+/// Compares the first two fields of each record with each other, in constant memory, in the order of the records. A field that is
+/// missing is an error, and unless `allow_blank` a blank one.
 pub fn pairs<'a>(
     embedder: &'a Embedder<'_>,
     mut records: impl Iterator<Item = Result<Record, DataError>> + 'a,
+    allow_blank: bool,
 ) -> impl Iterator<Item = Result<ScoredPair, TextsError>> + 'a {
     let metric = maana_eval::metric(embedder.similarity());
     let mut score_chunk = move || -> Result<Vec<ScoredPair>, TextsError> {
         let mut texts: Vec<[String; 2]> = Vec::with_capacity(CHUNK);
         for record in records.by_ref().take(CHUNK) {
-            let mut values = record?.values.into_iter().map(Option::unwrap_or_default);
-            texts.push(std::array::from_fn(|_| values.next().unwrap_or_default()));
+            let record = record?;
+            let pair = [record.text(0)?, record.text(1)?];
+            if let Some(blank) = pair.iter().position(|text| text.trim().is_empty()).filter(|_| !allow_blank) {
+                let column = record.column(blank).to_owned();
+                return Err(DataError::BlankText { place: record.place(), column }.into());
+            }
+            texts.push(pair);
         }
         let both: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
         let rows = embed(embedder, &both, embedder.default_prompt(), &mut |_| {})?;

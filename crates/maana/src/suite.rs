@@ -1,15 +1,15 @@
 //! The workflow of `maana evaluate --suite`: a folder of data sets of several kinds, each measured at several dims from one
 //! encoding, as one table and one chart.
 //!
-//! What is recognised, at any depth: a folder with `queries.jsonl`, `corpus.jsonl` and `qrels` (retrieval); a folder with
+//! What is recognised, at any depth: a folder with queries, a corpus and judgements (retrieval); a folder with
 //! `sentences.tsv` and `duplicates.tsv` (paraphrase mining; ids and texts, pairs of ids); files `NAME.train.tsv` and
 //! `NAME.test.tsv` (classification and clustering; a text and its label a line); `dev.jsonl` or `test.jsonl` with `anchor` and
 //! `positive` (matching both ways, as of translations).
 
 use crate::report::chart::{Chart, Series};
 use crate::similarity::unit;
-use crate::texts::{Columns, TextsError, embed, read};
-use maana_data::{DataError, RetrievalSet};
+use crate::texts::{Columns, Texts, TextsError, embed, read, read_pairs};
+use maana_data::{Blanks, DataError, RetrievalSet, Table};
 use maana_eval::{EvalError, RetrievalOptions, paraphrase_mining, translation};
 use maana_kernels::Pool;
 use maana_model::{Embedder, Role};
@@ -46,6 +46,16 @@ pub enum SuiteError {
     /// No data sets.
     #[error("{0}: no data set that is recognised; `maana evaluate --help` says what a suite holds")]
     Empty(PathBuf),
+    /// A first line that may be a heading or an example.
+    #[error(
+        "{path}: the first line looks like a heading, but not one for {names}; name the columns so, or remove the line"
+    )]
+    Heading {
+        /// The file.
+        path: PathBuf,
+        /// The names of the columns.
+        names: String,
+    },
     /// A pair of ids of which one is unknown.
     #[error("{path}: the id `{id}` is not among the sentences")]
     UnknownId {
@@ -100,7 +110,7 @@ pub fn find(folder: &Path) -> Result<Vec<Set>, SuiteError> {
 fn walk(folder: &Path, depth: usize, sets: &mut Vec<Set>) -> Result<(), SuiteError> {
     let io = |source| SuiteError::Io { path: folder.to_owned(), source };
     let has = |name: &str| folder.join(name).exists();
-    if has("queries.jsonl") && has("corpus.jsonl") {
+    if RetrievalSet::is_at(folder) {
         sets.push(Set::Retrieval(folder.to_owned()));
         return Ok(());
     }
@@ -192,21 +202,17 @@ impl Set {
         pool: &Pool,
         dims: &[usize],
     ) -> Result<Vec<Measured>, SuiteError> {
-        let named = |first: &str, second: &str| Columns {
-            text: Some(second.into()),
-            header: Some(vec![first.into(), second.into()]),
-        };
-        let sentences = read(&folder.join("sentences.tsv"), &named("id", "text"), &["id"])?;
+        let sentences = read_tabs(&folder.join("sentences.tsv"), ["id", "text"], "text")?;
         let ids: HashMap<&str, usize> =
-            sentences.fields.iter().enumerate().map(|(row, fields)| (fields[0].as_str(), row)).collect();
+            sentences.labels.iter().enumerate().map(|(row, labels)| (labels[0].as_str(), row)).collect();
         let path = folder.join("duplicates.tsv");
-        let pairs = read(&path, &named("first", "second"), &["first"])?;
+        let pairs = read_tabs(&path, ["first", "second"], "second")?;
         let mut known = HashSet::new();
-        for (second, fields) in pairs.texts.iter().zip(&pairs.fields) {
+        for (second, labels) in pairs.texts.iter().zip(&pairs.labels) {
             let row = |id: &str| {
                 ids.get(id).copied().ok_or_else(|| SuiteError::UnknownId { path: path.clone(), id: id.to_owned() })
             };
-            let (a, b) = (row(&fields[0])?, row(second)?);
+            let (a, b) = (row(&labels[0])?, row(second)?);
             known.insert((a.min(b), a.max(b)));
         }
         let rows = embed(embedder, &sentences.texts, embedder.default_prompt(), &mut |_| {})?;
@@ -230,14 +236,13 @@ impl Set {
         pool: &Pool,
         dims: &[usize],
     ) -> Result<Vec<Measured>, SuiteError> {
-        let columns = Columns { text: Some("text".into()), header: Some(vec!["text".into(), "label".into()]) };
-        let (train, test) = (read(train, &columns, &["label"])?, read(test, &columns, &["label"])?);
-        let mut names: Vec<&str> = train.fields.iter().chain(&test.fields).map(|fields| fields[0].as_str()).collect();
+        let (train, test) = (read_tabs(train, ["text", "label"], "text")?, read_tabs(test, ["text", "label"], "text")?);
+        let mut names: Vec<&str> = train.labels.iter().chain(&test.labels).map(|labels| labels[0].as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        let number = |fields: &Vec<String>| names.binary_search(&fields[0].as_str()).expect("all labels are there");
-        let numbers = |fields: &[Vec<String>]| fields.iter().map(number).collect::<Vec<_>>();
-        let (learnt, truth) = (numbers(&train.fields), numbers(&test.fields));
+        let number = |labels: &Vec<String>| names.binary_search(&labels[0].as_str()).expect("all labels are there");
+        let numbers = |labels: &[Vec<String>]| labels.iter().map(number).collect::<Vec<_>>();
+        let (learnt, truth) = (numbers(&train.labels), numbers(&test.labels));
         let prompt = embedder.default_prompt();
         let examples = embed(embedder, &train.texts, prompt, &mut |_| {})?;
         let rows = embed(embedder, &test.texts, prompt, &mut |_| {})?;
@@ -262,9 +267,9 @@ impl Set {
     }
 
     fn pairs(&self, file: &Path, embedder: &Embedder<'_>, dims: &[usize]) -> Result<Vec<Measured>, SuiteError> {
-        let pairs = read(file, &Columns { text: Some("anchor".into()), header: None }, &["positive"])?;
-        let positives: Vec<&str> = pairs.fields.iter().map(|fields| fields[0].as_str()).collect();
-        let anchors: Vec<&str> = pairs.texts.iter().map(String::as_str).collect();
+        let pairs = read_pairs(Table::open(file, None)?, ["anchor", "positive"], Blanks::Refuse)?.pairs;
+        let anchors: Vec<&str> = pairs.iter().map(|[anchor, _]| anchor.as_str()).collect();
+        let positives: Vec<&str> = pairs.iter().map(|[_, positive]| positive.as_str()).collect();
         let a = embed(embedder, &anchors, embedder.role_prompt(Role::Query), &mut |_| {})?;
         let b = embed(embedder, &positives, embedder.role_prompt(Role::Document), &mut |_| {})?;
         let scores: Vec<Vec<(String, f64)>> = dims
@@ -278,6 +283,37 @@ impl Set {
             self.measured("matching", name, scores.iter().map(at).collect())
         };
         Ok(["mean_accuracy", "src2trg_f1", "trg2src_f1"].map(measured).into())
+    }
+}
+
+/// Words that stand above columns of a suite's files, in a line that is no example.
+const HEADINGS: [(&str, &[&str]); 5] = [
+    ("id", &["id", "sid", "qid", "sentence_id"]),
+    ("text", &["text", "texts", "sentence", "content", "document"]),
+    ("label", &["label", "labels", "class", "category", "topic", "intent"]),
+    ("first", &["first", "id1", "qid1", "sid1", "sentence1"]),
+    ("second", &["second", "id2", "qid2", "sid2", "sentence2"]),
+];
+
+/// Reads a file of two columns between tabs, whose names it may give in its first line. `text` is the one that is no label.
+fn read_tabs(path: &Path, names: [&str; 2], text: &str) -> Result<Texts, SuiteError> {
+    let labels: Vec<&str> = names.into_iter().filter(|name| *name != text).collect();
+    let columns = Columns { text: Some(text.into()), header: Some(names.map(String::from).to_vec()) };
+    let mut read = read(path, &columns, &labels, Blanks::Refuse)?;
+    let is_heading = |name: &str, field: &str| {
+        let known = HEADINGS.iter().find(|(column, _)| *column == name).map_or(&[][..], |(_, words)| words);
+        known.contains(&field.trim().to_lowercase().as_str())
+    };
+    let first = [is_heading(text, &read.texts[0]), is_heading(labels[0], &read.labels[0][0])];
+    if read.numbers[0] == 1 && first.contains(&true) {
+        if first.contains(&false) {
+            return Err(SuiteError::Heading { path: path.to_owned(), names: names.join(" and ") });
+        }
+        (read.texts.remove(0), read.labels.remove(0), read.numbers.remove(0));
+    }
+    match read.texts.is_empty() {
+        true => Err(DataError::NoRows { path: path.display().to_string() }.into()),
+        false => Ok(read),
     }
 }
 

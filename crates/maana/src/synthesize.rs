@@ -22,7 +22,8 @@ pub struct Synthesized {
 pub fn synthesize(pairs: usize, queries: usize, seed: u64, folder: &Path) -> Result<Synthesized, DataError> {
     let synthesis = Synthesis { pairs, queries, seed };
     let dev = folder.join("dev");
-    std::fs::create_dir_all(&dev).map_err(|source| DataError::Io { path: dev.display().to_string(), source })?;
+    let qrels = dev.join("qrels");
+    std::fs::create_dir_all(&qrels).map_err(|source| DataError::Io { path: dev.display().to_string(), source })?;
     let pair = |pair: maana_swahili::Pair| serde_json::json!({"positive": pair.positive, "anchor": pair.anchor});
     maana_data::write_jsonl(folder.join("train.jsonl"), synthesis.pairs().map(pair))?;
     let retrieval = synthesis.retrieval();
@@ -30,6 +31,6 @@ pub fn synthesize(pairs: usize, queries: usize, seed: u64, folder: &Path) -> Res
     maana_data::write_jsonl(dev.join("queries.jsonl"), retrieval.queries.iter().map(query))?;
     let document = |document: &maana_swahili::Document| serde_json::json!({"_id": document.id, "title": "", "text": document.text});
     maana_data::write_jsonl(dev.join("corpus.jsonl"), retrieval.corpus.iter().map(document))?;
-    maana_data::write_qrels(dev.join("qrels.tsv"), &retrieval.relevant)?;
+    maana_data::write_qrels(qrels.join("test.tsv"), &retrieval.relevant)?;
     Ok(Synthesized { pairs, queries: retrieval.queries.len(), documents: retrieval.corpus.len() })
 }

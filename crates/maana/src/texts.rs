@@ -1,6 +1,6 @@
 //! Texts of a file in memory, with what stands beside them, and their embeddings: what most workflows begin with.
 
-use maana_data::{DataError, RecordStream, record_columns, text_column};
+use maana_data::{Blanks, DataError, Table};
 use maana_kernels::Matrix;
 use maana_model::{Embedder, Encoder, ModelError};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::path::Path;
 /// Which columns of a file are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
-    /// The one with the text; if not named, `text`, else the first.
+    /// The one with the text; if not named, `text`, else the first that holds texts.
     pub text: Option<String>,
     /// The names of the columns of a CSV or TSV file that does not name them itself.
     pub header: Option<Vec<String>>,
@@ -28,37 +28,81 @@ pub enum TextsError {
     NotFinite(usize),
 }
 
-/// Texts, and for each the further columns that were asked for.
+/// Texts, and for each the labels that were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     /// The texts.
     pub texts: Vec<String>,
-    /// Of each text the fields, in the order asked for.
-    pub fields: Vec<Vec<String>>,
+    /// Of each text the labels, in the order asked for.
+    pub labels: Vec<Vec<String>>,
+    /// Of each text its number among the records of the file, counted from 1; of plain text its line.
+    pub numbers: Vec<usize>,
+    /// Blank texts that were passed over.
+    pub skipped: usize,
 }
 
-/// Reads a file's texts, and the columns `beside` them. A field that is missing is empty.
+/// Reads a file's texts, or those of standard input if the path is `-`, and the columns `labels`.
 ///
 /// # Errors
-/// If the file cannot be read, lacks a column, or has no texts.
-pub fn read(path: &Path, columns: &Columns, beside: &[&str]) -> Result<Texts, DataError> {
-    let header = columns.header.as_deref();
-    let present = record_columns(path, header)?;
-    let text = match &columns.text {
-        Some(text) => text.clone(),
-        None => text_column(&present, beside).unwrap_or_default(),
-    };
-    let wanted: Vec<String> = std::iter::once(text).chain(beside.iter().map(|name| name.to_string())).collect();
+/// If the file cannot be read, lacks a column, or has no texts; if a text is missing or null, or blank where that is refused;
+/// if a label is missing or blank.
+pub fn read(path: &Path, columns: &Columns, labels: &[&str], blanks: Blanks) -> Result<Texts, DataError> {
+    let table = Table::open(path, columns.header.as_deref())?;
+    let text = columns.text.clone().map_or_else(|| table.text_column(labels), Ok)?;
+    let wanted: Vec<String> = std::iter::once(text.clone()).chain(labels.iter().map(|name| name.to_string())).collect();
     let mut read = Texts::default();
-    for record in RecordStream::open(path, &wanted, header)? {
-        let mut values = record?.values.into_iter().map(Option::unwrap_or_default);
-        read.texts.push(values.next().unwrap_or_default());
-        read.fields.push(values.collect());
+    for (place, record) in table.read(&wanted)?.enumerate() {
+        let record = record?;
+        let content = record.text(0)?;
+        if blanks != Blanks::Keep && content.trim().is_empty() {
+            if blanks == Blanks::Refuse {
+                return Err(DataError::BlankText { place: record.place(), column: text });
+            }
+            read.skipped += 1;
+            continue;
+        }
+        read.texts.push(content);
+        read.labels.push((1..wanted.len()).map(|label| record.required(label)).collect::<Result<_, _>>()?);
+        read.numbers.push(place + 1);
     }
-    if read.texts.is_empty() {
-        return Err(DataError::NoRows { path: path.display().to_string() });
+    match read.texts.is_empty() {
+        true => Err(DataError::NoRows { path: path.display().to_string() }),
+        false => Ok(read),
     }
-    Ok(read)
+}
+
+/// Pairs of texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pairs {
+    /// The pairs.
+    pub pairs: Vec<[String; 2]>,
+    /// Pairs with a blank text that were passed over.
+    pub skipped: usize,
+}
+
+/// Reads two columns of a table as pairs.
+///
+/// # Errors
+/// If the table cannot be read, lacks a column, or has no pairs; if a text is missing or null, or blank where that is refused.
+pub fn read_pairs(table: Table, columns: [&str; 2], blanks: Blanks) -> Result<Pairs, DataError> {
+    let wanted = columns.map(String::from);
+    let path = table.path().to_owned();
+    let mut read = Pairs::default();
+    for record in table.read(&wanted)? {
+        let record = record?;
+        let pair = [record.text(0)?, record.text(1)?];
+        match pair.iter().position(|text| text.trim().is_empty()) {
+            Some(blank) if blanks == Blanks::Refuse => {
+                return Err(DataError::BlankText { place: record.place(), column: wanted[blank].clone() });
+            }
+            Some(_) if blanks == Blanks::Skip => read.skipped += 1,
+            _ => read.pairs.push(pair),
+        }
+    }
+    match read.pairs.is_empty() {
+        true => Err(DataError::NoRows { path }),
+        false => Ok(read),
+    }
 }
 
 /// Texts that are embedded together.

@@ -193,7 +193,7 @@ fn what_was_added_is_there_when_it_is_opened_again() {
     for mut fresh in Fresh::all(3, Metric::Cosine) {
         let mut random = Random(1);
         let (documents, vectors) = random.documents(30, 3, false);
-        assert_eq!(fresh.store().add(&documents, vectors.view()).unwrap(), Added { new: 30, replaced: 0 });
+        assert_eq!(fresh.store().add(&documents, vectors.view()).unwrap(), Added { new: 30, ..Added::default() });
         fresh.reopen();
         assert_eq!((fresh.store().dims(), fresh.store().made_by()), (3, MAKER.1));
         let question = Question { k: 1, ..Question::default() };
@@ -203,10 +203,12 @@ fn what_was_added_is_there_when_it_is_opened_again() {
             assert_eq!((&hit.id, &hit.kept), (id, kept));
         }
         let (again, other) = (documents[..4].to_vec(), Matrix::from_vec(4, 3, random.vector(12, false)));
-        assert_eq!(fresh.store().add(&again, other.view()).unwrap(), Added { new: 0, replaced: 4 });
+        assert_eq!(fresh.store().add(&again, other.view()).unwrap(), Added { replaced: 4, ..Added::default() });
         let ids: Vec<&str> = documents.iter().map(|(id, _)| id.as_str()).chain(["nobody", "a\0b"]).collect();
-        assert_eq!(fresh.store().delete(&ids).unwrap(), 30);
-        assert_eq!(fresh.store().delete(&ids).unwrap(), 0);
+        let deleted = fresh.store().delete(&ids).unwrap();
+        assert_eq!((deleted.documents, deleted.missing), (30, vec!["nobody".to_owned(), "a\0b".to_owned()]));
+        let deleted = fresh.store().delete(&[ids[0], "nobody", ids[0]]).unwrap();
+        assert_eq!((deleted.documents, deleted.missing), (0, vec![ids[0].to_owned(), "nobody".to_owned()]));
         let verified = fresh.place.verify().unwrap();
         assert!(verified.damages.is_empty(), "{verified:?}");
     }

@@ -271,17 +271,18 @@ impl Store {
         })
     }
 
-    /// Deletes the documents with these ids; how many there were. Ids that are not there are passed over.
+    /// Deletes the documents with these ids; the ids of those that were there.
     ///
     /// # Errors
     /// What the server refuses.
-    pub fn delete(&self, ids: &[&str]) -> Result<usize, PostgresError> {
+    pub fn delete(&self, ids: &[&str]) -> Result<Vec<String>, PostgresError> {
         // No document has an id with a NUL, and the server takes none.
         let ids: Vec<&str> = ids.iter().copied().filter(|id| !id.contains('\0')).collect();
         self.change("deleting documents", |transaction| {
-            let delete = format!("DELETE FROM {} WHERE id = ANY($1)", table(&self.target, "documents"));
-            let deleted = transaction.execute(&delete, &[&ids]);
-            Ok(deleted.map_err(|error| PostgresError::sql(&self.target, "deleting documents", &error))? as usize)
+            let delete = format!("DELETE FROM {} WHERE id = ANY($1) RETURNING id", table(&self.target, "documents"));
+            let deleted = transaction.query(&delete, &[&ids]);
+            let deleted = deleted.map_err(|error| PostgresError::sql(&self.target, "deleting documents", &error))?;
+            Ok(deleted.iter().map(|row| row.get(0)).collect())
         })
     }
 

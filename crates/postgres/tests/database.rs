@@ -140,7 +140,7 @@ fn names_ids_and_filters_are_never_read_as_sql() {
     });
     let found: Result<_, PostgresError> = found;
     assert_eq!(found.unwrap()[0].id, evil);
-    assert_eq!(fresh.store.delete(&[evil]).unwrap(), 1);
+    assert_eq!(fresh.store.delete(&[evil]).unwrap(), [evil]);
     assert!(Store::open(&fresh.target).is_ok());
 }
 

@@ -137,7 +137,7 @@ fn minilm(texts: &Path, quick: bool) -> Result<Model> {
 
 fn retrieval_set(texts: &Path, queries: usize) -> Result<PathBuf> {
     let folder = texts.join(format!("queries-{queries}"));
-    if !folder.join("dev/qrels.tsv").is_file() {
+    if !folder.join("dev/qrels/test.tsv").is_file() {
         let queries = queries.to_string();
         let flags = ["synthesize", "--pairs", "1", "--queries", &queries, "--seed", "9", "--out"];
         run(Command::new(MAANA).args(flags).arg(&folder))?;

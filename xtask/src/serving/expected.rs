@@ -17,7 +17,15 @@ pub(crate) fn encode(
     let lines: String = texts.iter().map(|text| format!("{}\n", json!({"text": text}))).collect();
     std::fs::write(&input, lines).with_context(|| input.display().to_string())?;
     let mut command = Command::new(maana);
-    command.arg("encode").arg(model).arg("--input").arg(&input).arg("--output").arg(&output).args(flags);
+    command
+        .arg("encode")
+        .arg(model)
+        .arg("--allow-blank")
+        .arg("--input")
+        .arg(&input)
+        .arg("--output")
+        .arg(&output)
+        .args(flags);
     let said = command.output().with_context(|| format!("{command:?}"))?;
     ensure!(said.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said.stderr));
     let bytes = std::fs::read(&output).with_context(|| output.display().to_string())?;

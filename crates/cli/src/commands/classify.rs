@@ -4,9 +4,10 @@ use crate::precision::PrecisionArgument;
 use crate::terminal::write_lines;
 use anyhow::{Context, Result};
 use maana::classify::{Classifier, Kind, confusion_picture, confusion_table, fit_head};
+use maana::data::Blanks;
 use maana::kernels::Pool;
 use maana::model::{Embedder, Purpose};
-use maana::texts::{Columns, read};
+use maana::texts::{Columns, Texts, read};
 use maana::vectors::classify::Confusion;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ Examples:
   maana classify fit train.csv --model MODEL --out DIR
   maana classify evaluate test.csv --classifier DIR --picture confusion.svg
   maana classify predict texts.txt --classifier DIR --output labels.jsonl
+  printf 'bei ya mahindi\\n' | maana classify predict - --classifier DIR
   maana classify fit train.tsv --header text,label --model MODEL --out DIR --nearest 5")]
 pub(crate) struct Classify {
     #[command(subcommand)]
@@ -47,9 +49,9 @@ enum Part {
         #[command(flatten)]
         reading: Reading,
     },
-    /// Label texts
+    /// Label texts, a line for each
     Predict {
-        /// The texts
+        /// The texts, or - for standard input
         file: PathBuf,
         #[command(flatten)]
         using: Using,
@@ -78,7 +80,7 @@ enum Part {
 
 #[derive(clap::Args)]
 struct Reading {
-    /// The column with the text [default: `text`, else the first]
+    /// The column with the text [default: `text`, else the first of texts]
     #[arg(long, value_name = "NAME")]
     column: Option<String>,
     /// The columns of a .csv or .tsv file that has no header; in such a .tsv quotes are letters
@@ -89,8 +91,11 @@ struct Reading {
 }
 
 impl Reading {
-    fn columns(&self) -> Columns {
-        Columns { text: self.column.clone(), header: self.header.clone() }
+    fn texts(&self, path: &Path, labels: &[&str], blanks: Blanks) -> Result<Texts> {
+        let columns = Columns { text: self.column.clone(), header: self.header.clone() };
+        let read = read(path, &columns, labels, blanks)?;
+        crate::terminal::tell_skipped(read.skipped);
+        Ok(read)
     }
 }
 
@@ -131,8 +136,8 @@ impl Classify {
                 if written.exists() {
                     crate::outputs::check(&[&file, Path::new(&model)], &[("--out", Some(&written))])?;
                 }
-                let examples = read(&file, &reading.columns(), &[&label])?;
-                let labels: Vec<String> = examples.fields.into_iter().flatten().collect();
+                let examples = reading.texts(&file, &[&label], Blanks::Skip)?;
+                let labels: Vec<String> = examples.labels.into_iter().flatten().collect();
                 let opened = crate::terminal::open_model(Purpose::Encode, &model, pool, reading.precision.precision)?;
                 let embedder = crate::terminal::embedder(&opened, pool, dim)?;
                 let kind = nearest.map_or(Kind::Logistic, Kind::Nearest);
@@ -155,7 +160,8 @@ impl Classify {
             }
             Part::Predict { file, using, output, reading } => {
                 crate::outputs::check(&[&file, &using.classifier], &[("--output", output.as_deref())])?;
-                let texts = read(&file, &reading.columns(), &[])?.texts;
+                // Line n of what is written belongs to text n.
+                let texts = reading.texts(&file, &[], Blanks::Refuse)?.texts;
                 let (labels, found) = using.with(pool, &reading.precision, |classifier, embedder| {
                     Ok((classifier.labels.clone(), classifier.predict(embedder, pool, &texts, &mut told)?))
                 })?;
@@ -176,8 +182,8 @@ impl Classify {
             }
             Part::Evaluate { file, using, label, picture, reading } => {
                 crate::outputs::check(&[&file, &using.classifier], &[("--picture", picture.as_deref())])?;
-                let read = read(&file, &reading.columns(), &[&label])?;
-                let truth: Vec<String> = read.fields.into_iter().flatten().collect();
+                let read = reading.texts(&file, &[&label], Blanks::Skip)?;
+                let truth: Vec<String> = read.labels.into_iter().flatten().collect();
                 let (labels, evaluation) = using.with(pool, &reading.precision, |classifier, embedder| {
                     let evaluation = classifier.evaluate(embedder, pool, &read.texts, &truth, &mut told)?;
                     Ok((classifier.labels.clone(), evaluation))

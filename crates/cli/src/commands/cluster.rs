@@ -79,13 +79,10 @@ impl Cluster {
         let method = self.method()?;
         let outputs = [("--output", self.output.as_deref()), ("--html", self.html.as_deref())];
         crate::outputs::check(&[&self.file, Path::new(&self.reading.model)], &outputs)?;
-        let beside: Vec<&str> = self.label.iter().map(String::as_str).collect();
-        let read = self.reading.texts(&self.file, &beside)?;
+        let labels: Vec<&str> = self.label.iter().map(String::as_str).collect();
+        let read = self.reading.texts(&self.file, &labels)?;
         let texts = read.texts;
-        let truth: Option<Vec<String>> = self
-            .label
-            .is_some()
-            .then(|| read.fields.into_iter().filter_map(|fields| fields.into_iter().next()).collect());
+        let truth: Option<Vec<String>> = self.label.is_some().then(|| read.labels.into_iter().flatten().collect());
         let opened = self.reading.open(pool)?;
         let embedder = self.reading.embedder(&opened, pool)?;
         let rows = embed(&embedder, &texts, embedder.default_prompt())?;

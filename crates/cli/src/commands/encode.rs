@@ -1,8 +1,8 @@
 //! `maana encode`
 
 use anyhow::{Result, bail};
-use maana::data::TextStream;
-use maana::encode::{Dtype, Output, read_ranges, write_ranges};
+use maana::data::{Blanks, TextStream};
+use maana::encode::{Dtype, EncodeError, Output, OutputError, encode_to, read_ranges, write_ranges};
 use maana::kernels::Pool;
 use maana::model::Encoder;
 use std::num::NonZeroUsize;
@@ -14,15 +14,16 @@ const DEFAULT_BATCH_TOKENS: NonZeroUsize =
 /// Turn texts into embeddings.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Texts come from .txt (one a line), .jsonl, .csv, .tsv or .parquet, or with - one a line from standard input. They are \
-read, embedded and written as they come, so that files may be larger than memory.
+Texts come from .txt (one a line), .jsonl, .json, .csv, .tsv or .parquet, or with - from standard input (lines, or JSON). They are \
+read, embedded and written as they come, so that files may be larger than memory. Row n belongs to text n: a blank text is an \
+error unless --allow-blank.
 
 Examples:
   maana encode MODEL --input texts.txt --output embeddings.npy
   maana encode MODEL --input corpus.jsonl --column text --dim 128 --output embeddings.parquet
   maana encode MODEL --input corpus.jsonl --dtype int8 --output corpus.npy      (and corpus.ranges.npy)
   maana encode MODEL --input queries.txt --dtype int8 --ranges corpus.ranges.npy --output queries.npy
-  printf 'Habari ya asubuhi\\n' | maana encode MODEL --input - --output embeddings.jsonl")]
+  printf 'Habari ya asubuhi\\n' | maana encode MODEL --input - --output -")]
 pub(crate) struct Encode {
     /// A folder, a name on the hub, or name@revision
     model: String,
@@ -31,12 +32,15 @@ pub(crate) struct Encode {
     /// The file of texts, or - for standard input
     #[arg(long, value_name = "FILE|-")]
     input: String,
-    /// The file of embeddings: .npy, .jsonl, .parquet or .safetensors
-    #[arg(long, value_name = "FILE")]
+    /// The file of embeddings: .npy, .jsonl, .parquet or .safetensors; or - for JSON lines on standard output
+    #[arg(long, value_name = "FILE|-")]
     output: PathBuf,
-    /// The column with the text [default: `text`, else the first with strings]
+    /// The column with the text [default: `text`, else the first of texts]
     #[arg(long, value_name = "NAME")]
     column: Option<String>,
+    /// Embed blank texts like others
+    #[arg(long)]
+    allow_blank: bool,
     /// Keep the first N columns of every embedding, of length 1 again if the model's are
     #[arg(long, value_name = "N")]
     dim: Option<usize>,
@@ -86,7 +90,8 @@ impl Encode {
         let inputs: Vec<&Path> = given.chain([Path::new(&self.input), Path::new(&self.model)]).collect();
         crate::outputs::check(&inputs, &[("--output", Some(&self.output)), ("--output", ranges.as_deref())])?;
         let name = if self.input == "-" { "standard input" } else { &self.input };
-        let texts = TextStream::open(&self.input, self.column.as_deref())?;
+        let blanks = if self.allow_blank { Blanks::Keep } else { Blanks::Refuse };
+        let texts = TextStream::open(&self.input, self.column.as_deref(), blanks)?;
         let bytes = std::fs::metadata(&self.input).ok().filter(std::fs::Metadata::is_file);
         let bytes = bytes.map_or(usize::MAX, |input| input.len() as usize);
         let purpose = crate::terminal::purpose_for(bytes);
@@ -100,6 +105,21 @@ impl Encode {
             bail!("--ranges says how int8 and uint8 are rounded; leave it out, or give --dtype int8 or uint8");
         }
         let ranges = self.ranges.as_deref().map(|path| read_ranges(path, embedder.dimension())).transpose()?;
+        if self.output.as_os_str() == "-" {
+            if dtype.needs_ranges() && ranges.is_none() {
+                bail!("--output -: int8 and uint8 are printed with --ranges only, for those of all texts come last");
+            }
+            let mut out = std::io::stdout().lock();
+            let printed = encode_to(&embedder, prompt, texts, name, dtype, ranges.as_ref(), &mut out);
+            return match printed {
+                Err(EncodeError::Output(OutputError::Io { source, .. }))
+                    if source.kind() == std::io::ErrorKind::BrokenPipe =>
+                {
+                    Ok(())
+                }
+                printed => Ok(printed.map(drop)?),
+            };
+        }
         let output = Output::create(&self.output, embedder.dimension(), dtype, ranges)?;
         let progress = crate::terminal::count("texts");
         let start = std::time::Instant::now();

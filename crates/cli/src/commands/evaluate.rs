@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// Measure a model on data sets at several dimensions, from one encoding.
 #[derive(clap::Args)]
 #[command(after_help = "\
-DATASET is a folder in the layout of BEIR: queries.jsonl, corpus.jsonl, and qrels.tsv or qrels/test.tsv.
+DATASET is a folder in the layout of BEIR: queries.jsonl, corpus.jsonl, and qrels.tsv or qrels/test.tsv; queries and corpus may be \
+.json, .csv, .tsv or .parquet, too, and judgements those of TREC.
 
 A suite is a folder that holds, at any depth, such folders (retrieval); folders with sentences.tsv (id, text) and \
 duplicates.tsv (two ids: paraphrase mining); files NAME.train.tsv and NAME.test.tsv (text, label: classification and clustering); \
@@ -70,9 +71,7 @@ impl Evaluate {
             return self.run_suite(folder, pool);
         }
         let sets = self.datasets.iter().map(RetrievalSet::open).collect::<Result<Vec<_>, _>>()?;
-        for set in sets.iter().filter(|set| set.unknown_queries > 0) {
-            tell!("note: {}: {} judgements name queries that are not there", set.name, set.unknown_queries);
-        }
+        sets.iter().flat_map(RetrievalSet::notes).for_each(|note| tell!("note: {note}"));
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
         let embedder = self.embedder(&opened, pool)?;
         crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);

@@ -16,7 +16,7 @@ pub(crate) struct FieldArguments {
     /// The field with the id [default: `_id` or `id` where there is one, else the number of the line]
     #[arg(long, value_name = "FIELD")]
     id: Option<String>,
-    /// The field with the text [default: `text`, behind `title` where there is one, else the first]
+    /// The field with the text [default: `text`, behind `title` where there is one, else the first of texts]
     #[arg(long, value_name = "FIELD")]
     text: Option<String>,
     /// Fields to keep beside the text, to be shown and to filter by
@@ -36,7 +36,8 @@ impl FieldArguments {
 /// Make a store of documents to search in.
 #[derive(clap::Args)]
 #[command(after_help = "\
-CORPUS is a file of .jsonl, .csv, .tsv, .parquet or .txt (a document a line).
+CORPUS is a file of .jsonl, .json, .csv, .tsv, .parquet or .txt (a document a line), or - for standard input. A blank document is \
+skipped; one without a text, or without an id, is an error.
 
 Examples:
   maana index MODEL corpus.jsonl --out store
@@ -182,6 +183,7 @@ fn add(embedder: &Embedder<'_>, writer: &mut dyn WriteStore, corpus: &Path, fiel
     let start = std::time::Instant::now();
     let added = maana::search::add(embedder, writer, corpus, fields, &mut |done| progress.set_position(done))?;
     progress.finish_and_clear();
+    crate::terminal::tell_skipped(added.skipped);
     let documents = added.new + added.replaced;
     tell!("{documents} documents in {:.1} s", start.elapsed().as_secs_f64());
     Ok(added)

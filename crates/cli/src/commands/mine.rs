@@ -3,6 +3,7 @@
 use crate::precision::PrecisionArgument;
 use crate::terminal::{self, is_jsonl, tab_cell, write_lines};
 use anyhow::{Context, Result, bail};
+use maana::data::{Blanks, Table};
 use maana::kernels::{Matrix, Pool};
 use maana::model::{Embedder, Encoder, Purpose, Role};
 use maana::roles;
@@ -19,7 +20,7 @@ pub(crate) struct Reading {
     /// A folder, a name on the hub, or name@revision
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// The column with the text [default: `text`, else the first]
+    /// The column with the text [default: `text`, else the first of texts]
     #[arg(long, value_name = "NAME")]
     pub(crate) column: Option<String>,
     /// The columns of a .csv or .tsv file that has no header; in such a .tsv quotes are letters
@@ -33,9 +34,12 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    pub(crate) fn texts(&self, path: &Path, beside: &[&str]) -> Result<Texts> {
+    /// The texts of a file and their labels. Blank texts are skipped, and counted on standard error.
+    pub(crate) fn texts(&self, path: &Path, labels: &[&str]) -> Result<Texts> {
         let columns = Columns { text: self.column.clone(), header: self.header.clone() };
-        Ok(maana::texts::read(path, &columns, beside)?)
+        let read = maana::texts::read(path, &columns, labels, Blanks::Skip)?;
+        terminal::tell_skipped(read.skipped);
+        Ok(read)
     }
 
     pub(crate) fn open(&self, pool: &Pool) -> Result<maana::open::Opened> {
@@ -89,12 +93,12 @@ impl Mine {
         let second = self.second.as_deref().unwrap_or(&self.first);
         let inputs = [&self.first, second, Path::new(&self.reading.model)];
         crate::outputs::check(&inputs, &[("--output", self.output.as_deref())])?;
-        let first = self.reading.texts(&self.first, &[])?.texts;
-        let second = self.second.as_ref().map(|path| self.reading.texts(path, &[])).transpose()?.map(|read| read.texts);
+        let first = self.reading.texts(&self.first, &[])?;
+        let second = self.second.as_ref().map(|path| self.reading.texts(path, &[])).transpose()?;
         let opened = self.reading.open(pool)?;
         let embedder = self.reading.embedder(&opened, pool)?;
         let prompt = embedder.default_prompt();
-        let rows = embed(&embedder, &first, prompt)?;
+        let rows = embed(&embedder, &first.texts, prompt)?;
         let pairs: Vec<(f32, usize, usize)> = match &second {
             None => {
                 let top_k = self.top_k.unwrap_or(100);
@@ -103,7 +107,7 @@ impl Mine {
                 pairs.into_iter().map(|pair| (pair.score, pair.first, pair.second)).collect()
             }
             Some(second) => {
-                let others = embed(&embedder, second, prompt)?;
+                let others = embed(&embedder, &second.texts, prompt)?;
                 let settings = Bitext { neighbours: self.top_k.unwrap_or(4), ..Bitext::default() };
                 let pairs = bitext(pool, rows.view(), others.view(), &settings)?;
                 pairs.into_iter().map(|(a, b, margin)| (margin, a, b)).take(self.max_pairs).collect()
@@ -115,14 +119,14 @@ impl Mine {
         let kept: Vec<_> = pairs.into_iter().filter(|(score, ..)| *score >= least).collect();
         tell!("{} pairs", kept.len());
         let line = |(score, a, b): &(f32, usize, usize)| {
+            let (text1, text2) = (&first.texts[*a], &other.texts[*b]);
+            let (a, b) = (first.numbers[*a], other.numbers[*b]);
             if json {
-                let (first_text, second_text) = (&first[*a], &other[*b]);
-                let value = serde_json::json!({
-                    "score": score, "first": a + 1, "second": b + 1, "text1": first_text, "text2": second_text,
-                });
+                let value =
+                    serde_json::json!({"score": score, "first": a, "second": b, "text1": text1, "text2": text2});
                 return value.to_string();
             }
-            format!("{score:.4}\t{}\t{}\t{}\t{}", a + 1, b + 1, tab_cell(&first[*a]), tab_cell(&other[*b]))
+            format!("{score:.4}\t{a}\t{b}\t{}\t{}", tab_cell(text1), tab_cell(text2))
         };
         write_lines(self.output.as_deref(), kept.iter().map(line).map(Ok))
     }
@@ -153,7 +157,7 @@ impl Dedupe {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let outputs = [("--output", self.output.as_deref()), ("--groups", self.groups.as_deref())];
         crate::outputs::check(&[&self.file, Path::new(&self.reading.model)], &outputs)?;
-        let texts = self.reading.texts(&self.file, &[])?.texts;
+        let Texts { texts, numbers, .. } = self.reading.texts(&self.file, &[])?;
         let opened = self.reading.open(pool)?;
         let embedder = self.reading.embedder(&opened, pool)?;
         let rows = embed(&embedder, &texts, embedder.default_prompt())?;
@@ -165,7 +169,7 @@ impl Dedupe {
             let members = groups.iter().flat_map(|group| group[1..].iter().map(|row| (group[0], *row)));
             write_lines(
                 Some(path),
-                members.map(|(a, b)| Ok(format!("{}\t{}\t{}", a + 1, b + 1, tab_cell(&texts[b])))),
+                members.map(|(a, b)| Ok(format!("{}\t{}\t{}", numbers[a], numbers[b], tab_cell(&texts[b])))),
             )?;
         }
         let json = is_jsonl(self.output.as_deref());
@@ -243,25 +247,30 @@ impl HardNegativesCommand {
         let corpus = self.corpus.as_deref().unwrap_or(&self.file);
         let inputs = [&self.file, corpus, Path::new(&self.model)];
         crate::outputs::check(&inputs, &[("--output", Some(&self.output))])?;
-        let present = maana::data::record_columns(&self.file, None)?;
+        let table = Table::open(&self.file, None)?;
+        let present: Vec<String> = table.columns().iter().map(|column| column.name.clone()).collect();
         let path = self.file.display().to_string();
         let (query, document) = roles::pair(&path, &present, self.anchor.as_deref(), self.positive.as_deref())
             .context("name the queries' column with --anchor and the documents' with --positive")?;
         tell!("columns by their place: query = `{query}`, document = `{document}`");
-        let columns = Columns { text: Some(query), header: None };
-        let pairs = maana::texts::read(&self.file, &columns, &[&document])?;
+        let pairs = maana::texts::read_pairs(table, [&query, &document], Blanks::Skip)?;
+        if pairs.skipped > 0 {
+            tell!("note: {} pairs with a blank text were skipped", pairs.skipped);
+        }
         let (mut queries, mut answers) = (Distinct::default(), Distinct::default());
         let mut positives: Vec<Vec<usize>> = Vec::new();
-        for (anchor, positive) in pairs.texts.into_iter().zip(pairs.fields) {
+        for [anchor, positive] in pairs.pairs {
             let query = queries.add(anchor);
-            let answer = answers.add(positive.into_iter().next().unwrap_or_default());
+            let answer = answers.add(positive);
             positives.resize(queries.texts.len(), Vec::new());
             if !positives[query].contains(&answer) {
                 positives[query].push(answer);
             }
         }
         if let Some(path) = &self.corpus {
-            maana::texts::read(path, &Columns::default(), &[])?.texts.into_iter().for_each(|text| {
+            let corpus = maana::texts::read(path, &Columns::default(), &[], Blanks::Skip)?;
+            terminal::tell_skipped(corpus.skipped);
+            corpus.texts.into_iter().for_each(|text| {
                 answers.add(text);
             });
         }

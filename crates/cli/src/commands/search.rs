@@ -2,7 +2,7 @@
 
 use super::index::{Opening, embedder_of};
 use anyhow::{Result, bail};
-use maana::data::TextStream;
+use maana::data::{Blanks, TextStream};
 use maana::kernels::Pool;
 use maana::search::{Found, Place, Question, Way};
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ pub(crate) struct Search {
     /// What is looked for
     #[arg(required_unless_present = "queries", conflicts_with = "queries")]
     query: Option<String>,
-    /// A file of queries (.txt, .jsonl, .csv, .tsv, .parquet), or - for standard input
+    /// A file of queries (.txt, .jsonl, .json, .csv, .tsv, .parquet), or - for standard input
     #[arg(long, value_name = "FILE|-")]
     queries: Option<PathBuf>,
-    /// The column with the queries [default: `text`, else the first with strings]
+    /// The column with the queries [default: `text`, else the first of texts]
     #[arg(long, value_name = "NAME", requires = "queries")]
     column: Option<String>,
     /// Documents to find for each query
@@ -70,7 +70,12 @@ impl Search {
         };
         let queries: Vec<String> = match (self.query, &self.queries) {
             (Some(query), _) => vec![query],
-            (None, Some(path)) => TextStream::open(path, self.column.as_deref())?.collect::<Result<_, _>>()?,
+            (None, Some(path)) => {
+                let mut texts = TextStream::open(path, self.column.as_deref(), Blanks::Skip)?;
+                let queries = texts.by_ref().collect::<Result<_, _>>()?;
+                crate::terminal::tell_skipped(texts.skipped() as usize);
+                queries
+            }
             (None, None) => unreachable!("clap asks for one of them"),
         };
         let queries: Vec<&str> = queries.iter().map(String::as_str).collect();

@@ -2,7 +2,7 @@
 
 use crate::terminal::{is_jsonl, tab_cell, write_lines};
 use anyhow::{Result, bail};
-use maana::data::{DataError, RecordStream, record_columns};
+use maana::data::{Column, DataError, Table};
 use maana::kernels::Pool;
 use maana::model::{Embedder, Purpose};
 use std::io::IsTerminal;
@@ -25,7 +25,7 @@ pub(crate) struct Similarity {
     /// A file of pairs (.jsonl, .csv, .tsv, .parquet); each is compared, in the order of the file
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
-    /// The two columns of the pairs [default: the first two]
+    /// The two columns of the pairs [default: the first two of texts]
     #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "pairs")]
     columns: Vec<String>,
     /// The columns of a .csv or .tsv file that has no header; in such a .tsv quotes are letters
@@ -34,6 +34,9 @@ pub(crate) struct Similarity {
     /// Write the pairs to this file (.jsonl, else tabs) instead of standard output
     #[arg(long, value_name = "FILE", requires = "pairs")]
     output: Option<PathBuf>,
+    /// Compare blank texts like others; without this they are errors
+    #[arg(long, requires = "pairs")]
+    allow_blank: bool,
     /// Compare the first N columns only
     #[arg(long, value_name = "N")]
     dim: Option<usize>,
@@ -74,20 +77,21 @@ impl Similarity {
     }
 
     fn pairs(&self, path: &Path, embedder: &Embedder<'_>) -> Result<()> {
-        let header = self.header.as_deref();
-        let columns = match self.columns.as_slice() {
-            [] => record_columns(path, header)?.into_iter().take(2).collect(),
+        let table = Table::open(path, self.header.as_deref())?;
+        let texts = table.columns().iter().filter(|column| column.holds_texts());
+        let columns: Vec<String> = match self.columns.as_slice() {
+            [] => texts.take(2).map(|column: &Column| column.name.clone()).collect(),
             given => given.to_vec(),
         };
         if columns.len() != 2 {
             bail!("{}: a pair has two columns; say which with --columns A,B", path.display());
         }
-        let mut records = RecordStream::open(path, &columns, header)?.peekable();
+        let mut records = table.read(&columns)?.peekable();
         if records.peek().is_none() {
             return Err(DataError::NoRows { path: path.display().to_string() }.into());
         }
         let json = self.json || is_jsonl(self.output.as_deref());
-        let lines = maana::similarity::pairs(embedder, records).map(|pair| {
+        let lines = maana::similarity::pairs(embedder, records, self.allow_blank).map(|pair| {
             let pair = pair?;
             let [a, b] = &pair.texts;
             Ok(match json {

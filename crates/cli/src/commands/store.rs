@@ -1,9 +1,10 @@
 //! `maana delete`, `compact`, `index-info` and `index-verify`: a store without its model.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use maana::data::{Blanks, Table, TextStream};
 use maana::kernels::Pool;
 use maana::search::store::StoreInfo;
-use maana::search::{Compacted, GRAPH_FROM, Info, Place, WriteStore, postgres};
+use maana::search::{Compacted, Deleted, GRAPH_FROM, Info, Place, WriteStore, postgres};
 use maana::vectors::index::Graph;
 use std::path::PathBuf;
 
@@ -12,29 +13,40 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   maana delete store d17 d18
-  maana delete store --ids gone.txt")]
+  maana delete store --ids gone.txt --ignore-missing")]
 pub(crate) struct Delete {
     /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
     /// Ids of the documents
     #[arg(value_name = "ID", required_unless_present = "ids")]
     id: Vec<String>,
-    /// A file of ids, one a line
-    #[arg(long, value_name = "FILE")]
+    /// A file of ids, one a line, or - for standard input
+    #[arg(long, value_name = "FILE|-")]
     ids: Option<PathBuf>,
+    /// Let ids pass that no document has; without this they are named, and the command fails once the others are deleted
+    #[arg(long)]
+    ignore_missing: bool,
 }
 
 impl Delete {
     pub(crate) fn run(self) -> Result<()> {
         let mut ids = self.id;
         if let Some(path) = &self.ids {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            ids.extend(text.lines().filter(|line| !line.is_empty()).map(String::from));
+            for id in TextStream::of(Table::open_lines(path)?, None, Blanks::Skip)? {
+                ids.push(id?);
+            }
         }
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut writer = Place::of(&self.store)?.write()?;
-        let deleted = writer.delete(&ids)?;
-        say!("{deleted} of {} deleted, {} left", ids.len(), writer.documents()?)
+        let Deleted { documents, missing } = writer.delete(&ids)?;
+        say!("{documents} of {} deleted, {} left", ids.len(), writer.documents()?)?;
+        if missing.is_empty() || self.ignore_missing {
+            return Ok(());
+        }
+        const NAMED: usize = 10;
+        let named = missing.iter().take(NAMED).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+        let more = if missing.len() > NAMED { format!(" and {} more", missing.len() - NAMED) } else { String::new() };
+        bail!("no document has the id {named}{more}; --ignore-missing lets that pass")
     }
 }
 

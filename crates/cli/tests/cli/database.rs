@@ -51,7 +51,7 @@ fn every_command_says_the_same_on_a_folder_and_in_a_database() {
     both(&["search", "STORE", "--queries", &path("questions.txt")]);
     both(&["add", "STORE", &path("more.jsonl")]);
     both(&search);
-    both(&["delete", "STORE", "d", "nobody"]);
+    both(&["delete", "STORE", "d", "nobody", "--ignore-missing"]);
     both(&search);
     let both_fail = |words: &[&str]| {
         let of = |store: &str| words.iter().map(|word| word.replace("STORE", store)).collect::<Vec<_>>();
@@ -62,6 +62,7 @@ fn every_command_says_the_same_on_a_folder_and_in_a_database() {
         &["add", "STORE", &path("twice.jsonl")][..],
         &["search", "STORE", "a", "--filter", "langue=sw"],
         &["search", "STORE", "a", "--dim", "65"],
+        &["delete", "STORE", "nobody", "d"],
         &["search", "STORE", "a", "--recall", "2"],
     ] {
         let (in_folder, in_database) = both_fail(words);

@@ -35,7 +35,12 @@ fn documents_are_found_filtered_replaced_and_deleted() {
     let added = succeed(command(&["add", &store]).arg(bench.path("more.jsonl")));
     assert!(added.contains("1 new, 1 replaced, 7 in all"), "{added}");
     assert_eq!(ids(&store, &["Soko bei ya mahindi imepanda", "-k", "1"]), ["d"]);
-    assert!(succeed(&mut command(&["delete", &store, "d", "nobody"])).contains("1 of 2 deleted, 6 left"));
+    let deleted = command(&["delete", &store, "d", "nobody"]).output().unwrap();
+    assert_eq!((deleted.status.code(), text(&deleted.stdout).as_str()), (Some(1), "1 of 2 deleted, 6 left\n"));
+    assert!(text(&deleted.stderr).contains("no document has the id `nobody`; --ignore-missing lets that pass"));
+    bench.write("gone", "nobody\n\nd\n");
+    let mut again = command(&["delete", &store, "--ignore-missing", "--ids"]);
+    assert!(succeed(again.arg(bench.path("gone"))).contains("0 of 2 deleted, 6 left"));
     assert!(!ids(&store, &["Soko bei ya mahindi imepanda", "-k", "9"]).contains(&"d".to_owned()));
     succeed(&mut command(&["compact", &store]));
     let info: Value = serde_json::from_str(&succeed(&mut command(&["index-info", &store, "--json"]))).unwrap();
@@ -194,6 +199,16 @@ fn a_suite_measures_each_set_in_its_own_way() {
     assert_eq!([titles(&table, "f32\n"), titles(&table, "int8\n"), titles(&table, "macro_f1")], [1, 1, 2], "{table}");
     let chart = std::fs::read_to_string(bench.path("suite.svg")).unwrap();
     assert!(chart.starts_with("<svg") && chart.contains("tiny-bert in f32<") && chart.contains("tiny-bert in int8<"));
+    // Lines with names above the columns are no examples.
+    bench.write("suite/mining/sentences.tsv", "id\tsentence\ns1\thabari\ns2\thabari\ns3\tthe old king\n");
+    bench.write("suite/mining/duplicates.tsv", "ID1\tID2\ns2\ts1\n");
+    bench.write("suite/labels/topic.train.tsv", &format!("text\tcategory\n{rows}"));
+    bench.write("suite/labels/topic.test.tsv", &format!("Text\tLabel\n{rows}"));
+    assert_eq!(succeed(&mut evaluate), table);
+    bench.write("suite/labels/topic.test.tsv", &format!("text\tmada\n{rows}"));
+    let error = fail(&mut evaluate, 1);
+    assert!(error.contains("topic.test.tsv: the first line looks like a heading"), "{error}");
+    bench.write("suite/labels/topic.test.tsv", rows);
     bench.write("suite/mining/duplicates.tsv", "s2\tnobody\n");
     let error = fail(command(&["evaluate"]).arg(golden("tiny-bert")).arg("--suite").arg(&suite), 1);
     assert!(error.contains("nobody"), "{error}");
@@ -324,4 +339,204 @@ fn pairs_of_a_file_are_compared_in_order() {
     assert!(error.contains("`middle`") && error.contains("right"), "{error}");
     bench.write("pairs.tsv", "left\tright\n");
     assert!(fail(&mut compare(), 1).contains("pairs.tsv"));
+    bench.write("pairs.tsv", "left\tright\nhabari\t\n");
+    let error = fail(&mut compare().args(["--columns", "left,right"]), 1);
+    assert!(error.contains("pairs.tsv, line 2: the text of `right` is blank"), "{error}");
+    assert_eq!(succeed(compare().args(["--columns", "left,right", "--allow-blank"])).lines().count(), 1);
+}
+
+/// The files of one table that `golden/make_tables.py` writes.
+fn table(name: &str) -> String {
+    golden("../crates/data/tests/tables").join(name).display().to_string()
+}
+
+/// In order of format: those that one program reads as texts alone, and those with types.
+const TABLES: [&str; 9] = [
+    "pandas.jsonl",
+    "pandas.json",
+    "pandas.csv",
+    "pandas_semicolon.csv",
+    "polars.tsv",
+    "gzip.csv.gz",
+    "pandas_category.parquet",
+    "polars.parquet",
+    "duckdb_brotli.parquet",
+];
+
+#[test]
+fn the_same_table_gives_the_same_store_and_the_same_classifier_in_every_format() {
+    let bench = Bench::new();
+    let model = golden("tiny-bert").display().to_string();
+    let mut made: Vec<[Vec<u8>; 3]> = Vec::new();
+    for (number, name) in TABLES.into_iter().enumerate() {
+        let path = |kind: &str| bench.path(&format!("{kind}-{number}")).display().to_string();
+        let (store, fitted, nearest) = (path("store"), path("fitted"), path("nearest"));
+        let index = ["index", &model, &table(name), "--out", &store, "--id", "id", "--keep", "score,lang,label"];
+        succeed(&mut command(&index));
+        let found = succeed(&mut command(&["search", &store, "bei ya mahindi", "-k", "12", "--json"]));
+        let hits: Value = serde_json::from_str(&found).unwrap();
+        let hit = hits["hits"].as_array().unwrap().iter().find(|hit| hit["id"] == "9007199254740996").unwrap();
+        let fields = serde_json::json!({"label": "1", "lang": "en", "score": "1.25"});
+        assert_eq!((&hit["fields"], hits["hits"].as_array().unwrap().len()), (&fields, 12), "{name}: {hit}");
+        succeed(&mut command(&["classify", "fit", &table(name), "--model", &model, "--out", &fitted]));
+        let fit = ["classify", "fit", &table(name), "--model", &model, "--out", &nearest, "--nearest", "3"];
+        succeed(&mut command(&fit));
+        let measured = succeed(&mut command(&["classify", "evaluate", &table(name), "--classifier", &nearest]));
+        assert!(measured.contains("accuracy       0."), "{name}: {measured}");
+        let grouped = ["cluster", &table(name), "--model", &model, "-k", "2", "--label", "label"];
+        assert!(succeed(&mut command(&grouped)).contains("V-measure"), "{name}");
+        let classifier = |folder: &str| std::fs::read(std::path::Path::new(folder).join("classifier.json")).unwrap();
+        made.push([found.into_bytes(), classifier(&fitted), classifier(&nearest)]);
+        assert!(made[number] == made[0], "{name} is not as {}", TABLES[0]);
+    }
+    // With other columns than usual: the language as the label, the text as the id.
+    let store = bench.path("by-text").display().to_string();
+    let index = ["index", &model, &table("pandas.parquet"), "--out", &store, "--id", "text", "--text", "lang"];
+    succeed(&mut command(&index));
+    assert!(ids(&store, &["en", "-k", "12"]).contains(&"a young prince met the old king".to_owned()));
+}
+
+#[test]
+fn whole_numbers_keep_all_their_digits_and_titles_may_be_ids() {
+    let bench = Bench::new();
+    let model = golden("tiny-bert").display().to_string();
+    let (first, second) = ("98765432109876543210", "98765432109876543211");
+    bench.write(
+        "large.jsonl",
+        &format!("{{\"id\": {first}, \"text\": \"habari\"}}\n{{\"id\": {second}, \"text\": \"asante\"}}\n"),
+    );
+    let store = bench.path("large").display().to_string();
+    succeed(&mut command(&["index", &model, &bench.path("large.jsonl").display().to_string(), "--out", &store]));
+    assert_eq!(ids(&store, &["asante", "-k", "2"]), [second, first]);
+    assert!(succeed(&mut command(&["delete", &store, first])).contains("1 of 1 deleted, 1 left"));
+    bench.write("titled.jsonl", "{\"title\": \"Salamu\", \"text\": \"habari\"}\n");
+    let (titled, store) =
+        (bench.path("titled.jsonl").display().to_string(), bench.path("titled").display().to_string());
+    succeed(&mut command(&["index", &model, &titled, "--out", &store, "--id", "title"]));
+    assert_eq!(ids(&store, &["Salamu habari"]), ["Salamu"]);
+}
+
+#[test]
+fn a_missing_text_or_label_is_an_error_in_every_command() {
+    let bench = Bench::new();
+    let model = golden("tiny-bert").display().to_string();
+    let path = |name: &str| bench.path(name).display().to_string();
+    bench.write("missing.jsonl", "{\"text\": \"habari\", \"label\": 1}\n{\"txt\": \"asante\", \"label\": 0}\n");
+    bench.write("null.jsonl", "{\"text\": \"habari\", \"label\": 1}\n{\"text\": null, \"label\": 0}\n");
+    bench.write("label.jsonl", "{\"text\": \"habari\", \"label\": \"a\"}\n{\"text\": \"asante\"}\n");
+    bench.write("label.csv", "text,label\nhabari,a\nasante,\n");
+    let commands: [&[&str]; 9] = [
+        &["encode", &model, "--input", "FILE", "--output", &path("out.npy")],
+        &["index", &model, "FILE", "--out", &path("other")],
+        &["mine", "FILE", "--model", &model],
+        &["dedupe", "FILE", "--model", &model],
+        &["cluster", "FILE", "--model", &model, "-k", "1"],
+        &["classify", "fit", "FILE", "--model", &model, "--out", &path("classifier")],
+        &["similarity", &model, "--pairs", "FILE", "--columns", "text,label"],
+        &[
+            "hard-negatives",
+            "FILE",
+            "--model",
+            &model,
+            "--anchor",
+            "text",
+            "--positive",
+            "label",
+            "--output",
+            &path("o.jsonl"),
+        ],
+        &["search", &indexed(&bench), "--queries", "FILE"],
+    ];
+    for (name, lack) in [("missing.jsonl", "missing"), ("null.jsonl", "null")] {
+        for words in commands {
+            let words: Vec<String> = words.iter().map(|word| word.replace("FILE", &path(name))).collect();
+            let error = fail(command(&[]).args(&words), 1);
+            let expected = format!("{name}, line 2: the field `text` is {lack}; give it a value, or leave the row out");
+            assert!(error.contains(&expected), "{words:?}: {error}");
+        }
+        assert!(!bench.path("other").exists(), "nothing is left of a store that could not be made");
+    }
+    for (name, place, lack) in [("label.jsonl", "line 2", "missing"), ("label.csv", "line 3", "empty")] {
+        for words in [
+            &["classify", "fit", &path(name), "--model", &model, "--out", &path("classifier")][..],
+            &["cluster", &path(name), "--model", &model, "-k", "1", "--label", "label"],
+        ] {
+            let error = fail(&mut command(words), 1);
+            assert!(error.contains(&format!("{name}, {place}: the field `label` is {lack}")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn blank_texts_are_skipped_and_counted_or_refused_where_rows_align() {
+    let bench = Bench::new();
+    let model = golden("tiny-bert").display().to_string();
+    let path = |name: &str| bench.path(name).display().to_string();
+    bench.write("blanks.txt", "habari\n\nhabari\n  \nbei ya mahindi\n\n");
+    let told = |words: &[&str]| {
+        let output = command(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        assert!(text(&output.stderr).contains("note: 3 blank texts were skipped"), "{words:?}: {output:?}");
+        text(&output.stdout)
+    };
+    let pairs = told(&["mine", &path("blanks.txt"), "--model", &model, "--max-pairs", "1"]);
+    assert_eq!(pairs, "1.0000\t1\t3\thabari\thabari\n");
+    assert_eq!(
+        told(&["dedupe", &path("blanks.txt"), "--model", &model, "--threshold", "0.9999"]),
+        "habari\nbei ya mahindi\n"
+    );
+    assert!(told(&["cluster", &path("blanks.txt"), "--model", &model, "-k", "1"]).contains("3 texts in 1 groups"));
+    told(&["index", &model, &path("blanks.txt"), "--out", &path("store")]);
+    assert_eq!(ids(&path("store"), &["habari", "-k", "9"]), ["1", "3", "5"]);
+    assert_eq!(told(&["search", &path("store"), "--queries", &path("blanks.txt"), "--json"]).lines().count(), 3);
+
+    let encode = ["encode", &model, "--input", &path("blanks.txt"), "--output", &path("out.jsonl")];
+    let error = fail(&mut command(&encode), 1);
+    assert!(error.contains("blanks.txt, line 2: the text of `text` is blank"), "{error}");
+    succeed(command(&encode).arg("--allow-blank"));
+    assert_eq!(std::fs::read_to_string(path("out.jsonl")).unwrap().lines().count(), 6);
+    let fit =
+        ["classify", "fit", &table("pandas.csv"), "--model", &model, "--out", &path("classifier"), "--nearest", "1"];
+    succeed(&mut command(&fit));
+    let predict = ["classify", "predict", &path("blanks.txt"), "--classifier", &path("classifier")];
+    assert!(fail(&mut command(&predict), 1).contains("blanks.txt, line 2: the text of `text` is blank"));
+}
+
+#[test]
+fn texts_come_from_standard_input_and_embeddings_go_to_standard_output() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let bench = Bench::new();
+    let model = golden("tiny-bert").display().to_string();
+    let path = |name: &str| bench.path(name).display().to_string();
+    let piped = |words: &[&str], input: &str| {
+        let mut child =
+            command(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        text(&output.stdout)
+    };
+    bench.write("texts.txt", "habari\nbei ya mahindi\n");
+    succeed(&mut command(&["encode", &model, "--input", &path("texts.txt"), "--output", &path("out.jsonl")]));
+    let encode = ["encode", &model, "--input", "-", "--output", "-"];
+    let written = std::fs::read_to_string(path("out.jsonl")).unwrap();
+    for input in [
+        "habari\nbei ya mahindi\n",
+        "{\"text\": \"habari\"}\n{\"text\": \"bei ya mahindi\"}\n",
+        "[{\"text\": \"habari\"}, {\"text\": \"bei ya mahindi\"}]",
+    ] {
+        assert_eq!(piped(&encode, input), written, "{input}");
+    }
+    let error = fail(command(&encode).args(["--dtype", "int8"]).stdin(Stdio::null()), 1);
+    assert!(error.contains("--ranges"), "{error}");
+
+    succeed(&mut command(&["classify", "fit", &table("pandas.csv"), "--model", &model, "--out", &path("classifier")]));
+    let predict = ["classify", "predict", "-", "--classifier", &path("classifier")];
+    assert!(piped(&predict, "bei ya mahindi sokoni\n").starts_with("0\t"));
+    piped(
+        &["index", &model, "-", "--out", &path("store"), "--keep", "lang"],
+        "{\"text\": \"habari\"}\n{\"text\": \"bei\", \"lang\": \"sw\"}\n",
+    );
+    assert_eq!(ids(&path("store"), &["bei", "-k", "9", "--filter", "lang=sw"]), ["2"]);
 }

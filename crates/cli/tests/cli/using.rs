@@ -24,7 +24,12 @@ fn embeddings_of_the_reference_in_every_format_and_from_standard_input() {
     bench.write("texts.jsonl", &lines);
     let encode = |output: &str| {
         let mut command = maana();
-        command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("texts.jsonl"));
+        command
+            .arg("encode")
+            .arg(golden("tiny-bert"))
+            .arg("--allow-blank")
+            .arg("--input")
+            .arg(bench.path("texts.jsonl"));
         succeed(command.arg("--output").arg(bench.path(output)));
         std::fs::read(bench.path(output)).unwrap()
     };
@@ -46,7 +51,8 @@ fn embeddings_of_the_reference_in_every_format_and_from_standard_input() {
 
     // Standard input, other batches and another number of threads: the same bits.
     let mut command = maana();
-    command.arg("encode").arg(golden("tiny-bert")).args(["--input", "-", "--batch-tokens", "64", "--threads", "1"]);
+    command.arg("encode").arg(golden("tiny-bert")).args(["--input", "-", "--allow-blank"]);
+    command.args(["--batch-tokens", "64", "--threads", "1"]);
     command.arg("--output").arg(bench.path("stdin.npy")).stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let plain: Vec<&str> = rows.iter().map(|row| row["text"].as_str().unwrap()).collect();
@@ -60,7 +66,8 @@ fn embeddings_of_the_reference_in_every_format_and_from_standard_input() {
     assert_eq!(npy(&std::fs::read(bench.path("stdin.npy")).unwrap()).1, floats);
 
     let mut command = maana();
-    command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("texts.jsonl")).args(["--dim", "16"]);
+    command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("texts.jsonl"));
+    command.args(["--allow-blank", "--dim", "16"]);
     succeed(command.arg("--output").arg(bench.path("short.npy")));
     let (_, short) = npy(&std::fs::read(bench.path("short.npy")).unwrap());
     for (short, long) in short.chunks(16).zip(floats.chunks(64)) {
@@ -142,7 +149,7 @@ fn made_up_pairs_are_the_same_bytes_for_the_same_seed() {
     assert_eq!(first, again);
     assert_ne!(first, other);
     assert_eq!(text(&first).lines().count(), 500);
-    for name in ["queries.jsonl", "corpus.jsonl", "qrels.tsv"] {
+    for name in ["queries.jsonl", "corpus.jsonl", "qrels/test.tsv"] {
         let read = |out: &str| std::fs::read(bench.path(out).join("dev").join(name)).unwrap();
         assert_eq!(read("a"), read("b"), "{name}");
     }
@@ -156,7 +163,7 @@ fn the_demo_s_data_are_those_of_the_generator() {
     command.args(["synthesize", "--pairs", "3000", "--queries", "300", "--seed", "42", "--out"]);
     succeed(command.arg(bench.path("made")));
     let kept = golden("..").join("recipes/demo");
-    for name in ["train.jsonl", "dev/queries.jsonl", "dev/corpus.jsonl", "dev/qrels.tsv"] {
+    for name in ["train.jsonl", "dev/queries.jsonl", "dev/corpus.jsonl", "dev/qrels/test.tsv"] {
         let made = std::fs::read(bench.path("made").join(name)).unwrap();
         assert!(
             made == std::fs::read(kept.join(name)).unwrap(),

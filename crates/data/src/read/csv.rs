@@ -1,160 +1,132 @@
 //! CSV and TSV as RFC 4180 has them: a header line, then records; a field in quotes may hold separators, line breaks
 //! and doubled quotes. Nothing is trimmed. Empty lines are skipped.
-
-use std::path::Path;
+//!
+//! As Excel writes them, a first line `sep=;` names the separator, and a `.csv` file whose header has no comma may be separated by
+//! semicolons or tabs.
 
 use super::lines::{Lines, MAX_LINE, Spans};
-use super::{Column, RowFile, Selection, Visit, label_value};
-use crate::{DataError, Example, Place};
+use super::source::Source;
+use super::value::{Kind, Value};
+use super::{Column, Parse, Row, Rows, SpannedRows};
+use crate::{DataError, Place};
 
-/// The names of the header. Every column may hold texts.
-pub(crate) fn columns(path: &Path, separator: char) -> Result<Vec<Column>, DataError> {
-    let mut records = Records::new(Lines::open(path)?, separator);
-    let header = header(&mut records)?;
-    Ok(header.into_iter().map(|name| Column { name, is_text: true }).collect())
+/// A file whose separator and header are known.
+pub(crate) struct Csv {
+    records: Records,
+    header: Vec<String>,
+    /// Whether the next record was read while looking for a header.
+    waiting: Option<Found>,
 }
 
-/// Every record after the header is a row.
-pub(crate) fn scan(
-    path: &Path,
-    separator: char,
-    selection: &Selection,
-    visit: &mut Visit<'_>,
-) -> Result<Box<dyn RowFile>, DataError> {
-    let mut records = Records::new(Lines::open(path)?, separator);
-    let header = header(&mut records)?;
-    let mut rows = CsvRows {
-        spans: Spans::new(path),
-        separator,
-        fields: header.len(),
-        places: places(&header, selection, Place::File(path.display().to_string()))?,
-        selection: selection.clone(),
-    };
-    while let Some(found) = records.next()? {
-        let example = rows.example(&records.record, found.line)?;
-        rows.spans.push(found.offset, found.length);
-        if !visit(found.line, &example)? {
-            break;
+impl Csv {
+    /// Opens a file of this separator, where the file does not name another. `names` are the columns of a file without a header,
+    /// whose tabs come from a program that knows no quotes.
+    pub(crate) fn open(source: Source, separator: char, names: Option<&[String]>) -> Result<Self, DataError> {
+        let quotes = names.is_none() || separator != '\t';
+        let mut records = Records::new(Lines::new(source), separator, quotes);
+        let mut first = records.next()?;
+        if let Some(named) = records.named_separator() {
+            records.separator = named;
+            first = records.next()?;
+        } else if separator == ',' {
+            records.choose_separator(names.map(<[String]>::len));
         }
+        let path = || records.lines.path().to_owned();
+        let Some(found) = first else { return Err(DataError::NoRows { path: path() }) };
+        let fields: Vec<String> = (0..records.record.len()).map(|i| records.record.field(i).to_owned()).collect();
+        let header = match names {
+            Some(names) => names.to_vec(),
+            None => fields.clone(),
+        };
+        if let Some((_, column)) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
+            return Err(DataError::DuplicateColumn { place: Place::File(path()), column: column.clone() });
+        }
+        let same = |(field, name): (&String, &String)| field.trim().to_lowercase() == name.trim().to_lowercase();
+        let is_header = fields.len() == header.len() && fields.iter().zip(&header).all(same);
+        Ok(Self { records, header, waiting: (!is_header).then_some(found) })
     }
-    Ok(Box::new(rows))
-}
 
-/// The texts of one column: the one named, else `text`, else the first.
-pub(crate) fn stream(
-    lines: Lines,
-    separator: char,
-    column: Option<&str>,
-) -> Result<impl FnMut() -> Result<Option<String>, DataError> + Send + use<>, DataError> {
-    let path = lines.path().to_string();
-    let mut records = Records::new(lines, separator);
-    let header = header(&mut records)?;
-    let place = Place::File(path.clone());
-    let column = match column {
-        Some(column) => column.to_string(),
-        None => {
-            let columns = header.iter().map(|name| Column { name: name.clone(), is_text: true }).collect();
-            super::default_column(columns, place.clone())?
+    /// The columns; with their kinds if the first `rows` records are to be looked at.
+    pub(crate) fn columns(mut self, rows: usize) -> Result<Vec<Column>, DataError> {
+        let mut columns: Vec<Column> =
+            self.header.iter().map(|name| Column { name: name.clone(), kind: Kind::Nothing }).collect();
+        for _ in 0..rows {
+            if self.next()?.is_none() {
+                break;
+            }
+            for (place, column) in columns.iter_mut().enumerate().filter(|(_, column)| column.kind != Kind::Text) {
+                column.kind.join(Kind::of_field(self.records.record.field(place)));
+            }
         }
-    };
-    let wanted = places(&header, &Selection::one(&column), place)?.texts[0];
-    Ok(move || match records.next()? {
-        None => Ok(None),
-        Some(found) => {
-            records.record.check_fields(header.len(), &path, found.line)?;
-            Ok(Some(records.record.field(wanted).to_string()))
-        }
-    })
-}
-
-/// The fields at `places` of every record; `names` are the columns of a file without a header.
-pub(crate) fn records(
-    lines: Lines,
-    separator: char,
-    places: Vec<usize>,
-    names: Option<&[String]>,
-) -> Result<impl FnMut() -> Result<Option<super::Record>, DataError> + use<>, DataError> {
-    let path = lines.path().to_string();
-    let mut records = Records::new(lines, separator);
-    let fields = match names {
-        Some(names) => names.len(),
-        None => header(&mut records)?.len(),
-    };
-    Ok(move || match records.next()? {
-        None => Ok(None),
-        Some(found) => {
-            records.record.check_fields(fields, &path, found.line)?;
-            let values = places.iter().map(|&place| Some(records.record.field(place).to_string())).collect();
-            Ok(Some(super::Record { number: found.line, values }))
-        }
-    })
-}
-
-fn header(records: &mut Records) -> Result<Vec<String>, DataError> {
-    let path = records.lines.path().to_string();
-    if records.next()?.is_none() {
-        return Err(DataError::NoRows { path });
+        Ok(columns)
     }
-    let names: Vec<String> = (0..records.record.len()).map(|i| records.record.field(i).to_string()).collect();
-    match names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-        Some((_, column)) => Err(DataError::DuplicateColumn { place: Place::File(path), column: column.clone() }),
-        None => Ok(names),
+
+    /// The rows, for these columns, all of which are in the header.
+    pub(crate) fn rows(self, columns: &[String]) -> Box<dyn SpannedRows> {
+        let place = |column: &String| self.header.iter().position(|name| name == column);
+        let places = columns.iter().map(|column| place(column).expect("the header has the column")).collect();
+        let parse = CsvParse { separator: self.records.separator, quotes: self.records.record.quotes, places };
+        Box::new(CsvRows { csv: self, parse })
+    }
+
+    /// Reads the next record, which must have as many fields as the header.
+    fn next(&mut self) -> Result<Option<Found>, DataError> {
+        let found = match self.waiting.take() {
+            Some(found) => Some(found),
+            None => self.records.next()?,
+        };
+        let Some(found) = found else { return Ok(None) };
+        let (fields, expected) = (self.records.record.len(), self.header.len());
+        if fields == expected {
+            return Ok(Some(found));
+        }
+        let path = self.records.lines.path().to_owned();
+        Err(DataError::FieldCount { path, line: found.line, found: fields, expected })
+    }
+}
+
+struct CsvRows {
+    csv: Csv,
+    parse: CsvParse,
+}
+
+impl Rows for CsvRows {
+    fn next(&mut self) -> Result<Option<Row>, DataError> {
+        let Some(Found { line, offset, length }) = self.csv.next()? else { return Ok(None) };
+        let values = self.parse.values(&self.csv.records.record);
+        Ok(Some(Row { number: line, offset, length, values }))
+    }
+}
+
+impl SpannedRows for CsvRows {
+    fn spans(&mut self) -> Spans {
+        self.csv.records.lines.spans()
+    }
+
+    fn parser(self: Box<Self>) -> Box<dyn Parse> {
+        Box::new(self.parse)
     }
 }
 
 /// Where the chosen columns stand in a record.
-struct Places {
-    texts: Vec<usize>,
-    label: Option<usize>,
-}
-
-fn places(header: &[String], selection: &Selection, place: Place) -> Result<Places, DataError> {
-    let find = |column: &String| {
-        header.iter().position(|name| name == column).ok_or_else(|| DataError::ColumnMissing {
-            place: place.clone(),
-            column: column.clone(),
-            present: header.to_vec(),
-        })
-    };
-    let texts = selection.columns.iter().map(find).collect::<Result<_, _>>()?;
-    Ok(Places { texts, label: selection.label.as_ref().map(find).transpose()? })
-}
-
-struct CsvRows {
-    spans: Spans,
+struct CsvParse {
     separator: char,
-    fields: usize,
-    places: Places,
-    selection: Selection,
+    quotes: bool,
+    places: Vec<usize>,
 }
 
-impl CsvRows {
-    fn example(&self, record: &Record, line: u64) -> Result<Example, DataError> {
-        let path = self.spans.path();
-        record.check_fields(self.fields, path, line)?;
-        let label = match (self.places.label, &self.selection.label) {
-            (Some(place), Some(column)) => {
-                let (field, place) = (record.field(place), || Place::Line(path.into(), line));
-                let value = field.trim().parse().map_err(|_| DataError::BadLabel {
-                    place: place(),
-                    column: column.clone(),
-                    found: format!("{field:?}"),
-                })?;
-                Some(label_value(value, column, place)?)
-            }
-            _ => None,
-        };
-        Ok(Example { texts: self.places.texts.iter().map(|&i| record.field(i).to_string()).collect(), label })
+impl CsvParse {
+    fn values(&self, record: &Record) -> Vec<Value> {
+        self.places.iter().map(|&place| Value::Text(record.field(place).to_owned())).collect()
     }
 }
 
-impl RowFile for CsvRows {
-    fn read(&self, row: usize) -> Result<Example, DataError> {
-        let text = self.spans.read(row)?;
-        let mut record = Record::default();
-        record.push(&text, self.separator);
+impl Parse for CsvParse {
+    fn parse(&self, text: &str) -> Option<Vec<Value>> {
+        let mut record = Record::new(self.quotes);
+        record.push(text, self.separator);
         record.end();
-        self.example(&record, 0)
+        self.places.iter().all(|&place| place < record.len()).then(|| self.values(&record))
     }
 }
 
@@ -163,6 +135,8 @@ struct Records {
     lines: Lines,
     separator: char,
     record: Record,
+    /// The line where the last record ended, as it is written.
+    line: String,
 }
 
 /// Where a record was found.
@@ -173,8 +147,30 @@ struct Found {
 }
 
 impl Records {
-    fn new(lines: Lines, separator: char) -> Self {
-        Self { lines, separator, record: Record::default() }
+    fn new(lines: Lines, separator: char, quotes: bool) -> Self {
+        Self { lines, separator, record: Record::new(quotes), line: String::new() }
+    }
+
+    /// The separator that a line such as `sep=;` names.
+    fn named_separator(&self) -> Option<char> {
+        let mut named = self.line.trim().trim_matches('"').strip_prefix("sep=")?.chars();
+        named.next().filter(|_| named.next().is_none())
+    }
+
+    /// Takes semicolons or tabs for the separator if the record that was read last, the first, has no commas; where the number of
+    /// `fields` is known, takes what gives that number.
+    fn choose_separator(&mut self, fields: Option<usize>) {
+        for separator in [',', ';', '\t'] {
+            let mut record = Record::new(self.record.quotes);
+            record.push(&self.line, separator);
+            record.end();
+            if fields.map_or(record.len() > 1, |fields| record.len() == fields) {
+                if separator != self.separator {
+                    (self.separator, self.record) = (separator, record);
+                }
+                return;
+            }
+        }
     }
 
     /// Reads the next record into `record`.
@@ -200,6 +196,8 @@ impl Records {
             let length = found.as_ref().map_or(0, |found| found.length);
             if !self.record.in_quotes() {
                 self.record.end();
+                self.line.clear();
+                self.line.push_str(line.text);
                 return Ok(found);
             }
             if length > MAX_LINE {
@@ -214,16 +212,16 @@ impl Records {
 }
 
 /// The fields of one record, unquoted, one after the other.
-#[derive(Default)]
 struct Record {
+    /// Whether quotes enclose a field; otherwise they are letters.
+    quotes: bool,
     text: String,
     ends: Vec<usize>,
     state: State,
 }
 
-#[derive(Clone, Copy, Default, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum State {
-    #[default]
     FieldStart,
     Plain,
     Quoted,
@@ -232,6 +230,10 @@ enum State {
 }
 
 impl Record {
+    fn new(quotes: bool) -> Self {
+        Self { quotes, text: String::new(), ends: Vec::new(), state: State::FieldStart }
+    }
+
     fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
@@ -243,7 +245,7 @@ impl Record {
         let mut opened = false;
         for c in part.chars() {
             self.state = match (self.state, c) {
-                (State::FieldStart, '"') => {
+                (State::FieldStart, '"') if self.quotes => {
                     opened = true;
                     State::Quoted
                 }
@@ -284,12 +286,5 @@ impl Record {
     fn field(&self, index: usize) -> &str {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.text[start..self.ends[index]]
-    }
-
-    fn check_fields(&self, expected: usize, path: &str, line: u64) -> Result<(), DataError> {
-        if self.len() == expected {
-            return Ok(());
-        }
-        Err(DataError::FieldCount { path: path.into(), line, found: self.len(), expected })
     }
 }

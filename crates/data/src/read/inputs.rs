@@ -1,5 +1,6 @@
 //! From what the user names (a file, a folder, a pattern) to files in order.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::Format;
@@ -43,8 +44,7 @@ fn in_folder(folder: &Path) -> std::io::Result<Vec<(PathBuf, Format)>> {
             found.push((path, format));
         }
     }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(found)
+    Ok(sorted(found))
 }
 
 fn matching(pattern: &str) -> Result<Vec<(PathBuf, Format)>, DataError> {
@@ -64,6 +64,15 @@ fn matching(pattern: &str) -> Result<Vec<(PathBuf, Format)>, DataError> {
     if found.is_empty() {
         return Err(DataError::NothingMatches { pattern: pattern.into() });
     }
+    Ok(sorted(found))
+}
+
+/// The files in the order of their names. One that also lies there unpacked is left out: its rows would come twice.
+fn sorted(mut found: Vec<(PathBuf, Format)>) -> Vec<(PathBuf, Format)> {
+    let names: HashSet<PathBuf> = found.iter().map(|(path, _)| path.clone()).collect();
+    let is_copy =
+        |path: &Path| path.extension().is_some_and(|ending| ending == "gz") && names.contains(&path.with_extension(""));
+    found.retain(|(path, _)| !is_copy(path));
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(found)
+    found
 }

@@ -1,53 +1,58 @@
 //! Plain text: one text a line, under the column name `text`.
 
-use std::path::Path;
-
 use super::lines::{Lines, Spans};
-use super::{Column, RowFile, Visit};
-use crate::{DataError, Example, Place};
+use super::source::Source;
+use super::value::{Kind, Value};
+use super::{Column, Parse, Row, Rows, SpannedRows};
+use crate::DataError;
 
 /// The name of the only column.
 pub(crate) const COLUMN: &str = "text";
 
 /// The one column.
 pub(crate) fn columns() -> Vec<Column> {
-    vec![Column { name: COLUMN.into(), is_text: true }]
+    vec![Column { name: COLUMN.into(), kind: Kind::Text }]
 }
 
-/// Every line that is not blank is a row.
-pub(crate) fn scan(path: &Path, visit: &mut Visit<'_>) -> Result<Box<dyn RowFile>, DataError> {
-    let mut lines = Lines::open(path)?;
-    let mut spans = Spans::new(path);
-    while let Some(line) = lines.next()? {
-        if line.text.trim().is_empty() {
-            continue;
-        }
-        spans.push(line.offset, line.text.len());
-        if !visit(line.number, &Example { texts: vec![line.text.into()], label: None })? {
-            break;
-        }
-    }
-    Ok(Box::new(TextRows { spans }))
-}
-
-/// Every line, blank ones too.
-pub(crate) fn stream(
-    mut lines: Lines,
-    column: Option<&str>,
-) -> Result<impl FnMut() -> Result<Option<String>, DataError> + Send + use<>, DataError> {
-    if let Some(column) = column.filter(|&column| column != COLUMN) {
-        let (place, present) = (Place::File(lines.path().into()), vec![COLUMN.into()]);
-        return Err(DataError::ColumnMissing { place, column: column.into(), present });
-    }
-    Ok(move || Ok(lines.next()?.map(|line| line.text.to_string())))
+/// Every line, blank ones too, so many times as columns are asked for.
+pub(crate) fn rows(source: Source, columns: usize) -> Box<dyn SpannedRows> {
+    Box::new(TextRows { lines: Lines::new(source), columns })
 }
 
 struct TextRows {
-    spans: Spans,
+    lines: Lines,
+    columns: usize,
 }
 
-impl RowFile for TextRows {
-    fn read(&self, row: usize) -> Result<Example, DataError> {
-        Ok(Example { texts: vec![self.spans.read(row)?], label: None })
+struct TextParse {
+    columns: usize,
+}
+
+impl Rows for TextRows {
+    fn next(&mut self) -> Result<Option<Row>, DataError> {
+        let columns = self.columns;
+        let row = |line: super::lines::Line<'_>| Row {
+            number: line.number,
+            offset: line.offset,
+            length: line.text.len(),
+            values: vec![Value::Text(line.text.into()); columns],
+        };
+        Ok(self.lines.next()?.map(row))
+    }
+}
+
+impl SpannedRows for TextRows {
+    fn spans(&mut self) -> Spans {
+        self.lines.spans()
+    }
+
+    fn parser(self: Box<Self>) -> Box<dyn Parse> {
+        Box::new(TextParse { columns: self.columns })
+    }
+}
+
+impl Parse for TextParse {
+    fn parse(&self, text: &str) -> Option<Vec<Value>> {
+        Some(vec![Value::Text(text.into()); self.columns])
     }
 }

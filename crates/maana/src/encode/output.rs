@@ -41,6 +41,20 @@ impl Format {
     }
 }
 
+/// The lines of texts and their embeddings in a `.jsonl` file.
+pub(super) fn json_lines<'a>(
+    texts: &'a [&str],
+    rows: Rows<'_>,
+    dtype: Dtype,
+    ranges: Option<&Ranges>,
+) -> impl Iterator<Item = serde_json::Value> + 'a {
+    let (numbers, columns) = (dtype.numbers(rows, ranges), dtype.columns(rows.columns()));
+    texts
+        .iter()
+        .enumerate()
+        .map(move |(row, text)| serde_json::json!({"text": text, "embedding": numbers.json(row, columns)}))
+}
+
 /// What can go wrong with a file of embeddings.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {

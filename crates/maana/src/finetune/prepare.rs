@@ -67,10 +67,7 @@ pub fn prepare(located: LocatedRecipe, pool: &Pool, tell: &mut Tell<'_>) -> Resu
         .iter()
         .map(|path| RetrievalSet::open(located.path(path)))
         .collect::<Result<Vec<_>, _>>()?;
-    for set in sets.iter().filter(|set| set.unknown_queries > 0) {
-        let text = format!("{}: {} judgements name queries that are not there", set.name, set.unknown_queries);
-        tell(News::Notice(&text));
-    }
+    sets.iter().flat_map(RetrievalSet::notes).for_each(|note| tell(News::Notice(&note)));
 
     let opened = crate::open::open_with(
         Purpose::Train,

@@ -1,6 +1,6 @@
 //! The store in a database, behind the seam.
 
-use super::place::{Compacted, Damaged, Info, ReadStore, Verified, WriteStore};
+use super::place::{Compacted, Damaged, Deleted, Info, ReadStore, Verified, WriteStore};
 use super::searcher::terms;
 use super::{Added, Answers, Found, Kept, Question, SearchError, Way};
 use maana_kernels::{Matrix, Pool, Rows};
@@ -9,6 +9,7 @@ use maana_vectors::VectorsError;
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
 use maana_vectors::search::{Hit, Metric};
+use std::collections::HashSet;
 
 impl ReadStore for Store {
     fn dims(&self) -> usize {
@@ -89,11 +90,14 @@ impl WriteStore for Store {
         let documents: Vec<Document<'_>> =
             documents.iter().map(|(id, kept)| Document { id, text: &kept.text, fields: &kept.fields }).collect();
         let added = Store::add(self, &documents, vectors)?;
-        Ok(Added { new: added.new, replaced: added.replaced })
+        Ok(Added { new: added.new, replaced: added.replaced, skipped: 0 })
     }
 
-    fn delete(&mut self, ids: &[&str]) -> Result<usize, SearchError> {
-        Ok(Store::delete(self, ids)?)
+    fn delete(&mut self, ids: &[&str]) -> Result<Deleted, SearchError> {
+        let mut known: HashSet<String> = Store::delete(self, ids)?.into_iter().collect();
+        let documents = known.len();
+        let missing = ids.iter().filter(|id| known.insert(id.to_string())).map(|id| id.to_string()).collect();
+        Ok(Deleted { documents, missing })
     }
 
     fn compact(&mut self, pool: &Pool) -> Result<Compacted, SearchError> {

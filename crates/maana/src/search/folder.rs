@@ -1,10 +1,11 @@
 //! The store in a folder, behind the seam.
 
-use super::place::{Compacted, Damaged, Info, ReadStore, Verified, WriteStore};
+use super::place::{Compacted, Damaged, Deleted, Info, ReadStore, Verified, WriteStore};
 use super::{Added, Answers, Kept, Question, SearchError, Searcher, build_graph};
 use maana_kernels::{Matrix, Pool, Rows};
 use maana_vectors::index::Graph;
 use maana_vectors::store::{Document, Store, Writer};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// What has a folder's state: one that is asked, or the writer, which is read as what it wrote last.
@@ -112,11 +113,17 @@ impl WriteStore for Writer {
         let documents: Vec<Document<'_>> =
             documents.iter().zip(&payloads).map(|((id, _), payload)| Document { id, payload }).collect();
         let added = Writer::add(self, &documents, vectors)?;
-        Ok(Added { new: added.new, replaced: added.replaced })
+        Ok(Added { new: added.new, replaced: added.replaced, skipped: 0 })
     }
 
-    fn delete(&mut self, ids: &[&str]) -> Result<usize, SearchError> {
-        Ok(Writer::delete(self, ids)?)
+    fn delete(&mut self, ids: &[&str]) -> Result<Deleted, SearchError> {
+        let (mut missing, mut seen) = (Vec::new(), HashSet::new());
+        for id in ids.iter().filter(|id| seen.insert(**id)) {
+            if self.store().find(id)?.is_none() {
+                missing.push(id.to_string());
+            }
+        }
+        Ok(Deleted { documents: Writer::delete(self, ids)?, missing })
     }
 
     fn compact(&mut self, _: &Pool) -> Result<Compacted, SearchError> {

@@ -94,11 +94,11 @@ pub trait WriteStore: ReadStore {
     /// Other dims, values that are not finite, an id twice, or what the system refuses.
     fn add(&mut self, documents: &[(String, Kept)], vectors: Rows<'_>) -> Result<Added, SearchError>;
 
-    /// Deletes the documents with these ids; how many there were. Ids that are not there are passed over.
+    /// Deletes the documents with these ids, and says which were not there.
     ///
     /// # Errors
     /// What the system refuses.
-    fn delete(&mut self, ids: &[&str]) -> Result<usize, SearchError>;
+    fn delete(&mut self, ids: &[&str]) -> Result<Deleted, SearchError>;
 
     /// Gives back the room of documents that were deleted or replaced, and makes anew what makes searching quick.
     ///
@@ -127,6 +127,15 @@ pub enum Info {
     /// Of a database's.
     #[cfg(feature = "postgres")]
     Postgres(postgres::Info),
+}
+
+/// What `delete` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Documents that were deleted.
+    pub documents: usize,
+    /// Ids that no document had, each once.
+    pub missing: Vec<String>,
 }
 
 /// What `compact` did.

@@ -1,0 +1,198 @@
+//! Which columns of data files are texts to train with and which is the label, and rows of them as examples.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use crate::read::{Column, Format, Kind, Value};
+use crate::{DataError, Example, Place};
+
+/// Names of columns that hold labels of training data, never texts; of several in a file the first in this order counts.
+pub const LABEL_COLUMNS: [&str; 4] = ["label", "labels", "score", "scores"];
+
+/// The columns to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Selection {
+    columns: Vec<Chosen>,
+    pub(crate) label: Option<String>,
+}
+
+/// A column of texts, or of lists of so many texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Chosen {
+    name: String,
+    list: Option<usize>,
+}
+
+impl Chosen {
+    fn new(column: &Column) -> Self {
+        let list = match column.kind {
+            Kind::List(length) => Some(length),
+            _ => None,
+        };
+        Self { name: column.name.clone(), list }
+    }
+
+    /// The names of its texts.
+    fn texts(&self) -> Vec<String> {
+        let stem = if self.name == "negatives" { "negative" } else { &self.name };
+        match self.list {
+            None => vec![self.name.clone()],
+            Some(length) => (1..=length).map(|number| format!("{stem}_{number}")).collect(),
+        }
+    }
+}
+
+impl Selection {
+    /// The columns of the files, the label last.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.columns.iter().map(|column| column.name.clone()).chain(self.label.clone()).collect()
+    }
+
+    /// The names of the texts of a row.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.columns.iter().flat_map(Chosen::texts).collect()
+    }
+
+    /// The row of these values, which stand in the order of [`Selection::names`].
+    pub(crate) fn example(
+        &self,
+        mut values: Vec<Value>,
+        format: Format,
+        place: &dyn Fn() -> Place,
+    ) -> Result<Example, DataError> {
+        let label = match &self.label {
+            None => None,
+            Some(column) => {
+                let value = values.pop().expect("one value for each name");
+                Some(label_value(&value, format, column, place)?)
+            }
+        };
+        let mut texts = Vec::with_capacity(values.len());
+        for (value, Chosen { name, list }) in values.into_iter().zip(&self.columns) {
+            match (value, list) {
+                (Value::Text(text), None) => texts.push(text),
+                (Value::List(list), Some(length)) if list.len() == *length => texts.extend(list),
+                (Value::List(list), Some(length)) => {
+                    let (column, found, expected) = (name.clone(), list.len(), *length);
+                    return Err(DataError::ListLength { place: place(), column, found, expected });
+                }
+                (value @ (Value::Missing | Value::Null), _) => return Err(value.lack(place(), name)),
+                (value, _) => {
+                    let found = value.describe();
+                    return Err(DataError::NotText { place: place(), column: name.clone(), found });
+                }
+            }
+        }
+        Ok(Example { texts, label })
+    }
+}
+
+/// The value as a label, if it is a finite number or a truth value; a field of CSV may hold one.
+fn label_value(value: &Value, format: Format, column: &str, place: &dyn Fn() -> Place) -> Result<f32, DataError> {
+    let bad = |found: String| DataError::BadLabel { place: place(), column: column.into(), found };
+    let digits = match value {
+        Value::Truth(truth) => return Ok(f32::from(u8::from(*truth))),
+        Value::Number(digits) => digits,
+        Value::Text(field) if matches!(format, Format::Csv { .. }) => field.trim(),
+        other => return Err(bad(other.describe())),
+    };
+    let Ok(number) = digits.parse::<f64>() else { return Err(bad(format!("{digits:?}"))) };
+    let label = number as f32;
+    if label.is_finite() { Ok(label) } else { Err(bad(number.to_string())) }
+}
+
+/// Chooses the columns, and makes sure that every file has them. Of each file `rows` rows at most are looked at.
+pub(crate) fn select(
+    files: &[(PathBuf, Format)],
+    wanted: Option<&[String]>,
+    rows: usize,
+) -> Result<Selection, DataError> {
+    let mut chosen: Option<Selection> = None;
+    for (path, format) in files {
+        let found = match wanted {
+            Some(wanted) => named(wanted, *format, path, rows)?,
+            None => all(&format.columns(path, rows)?, *format, path)?,
+        };
+        match &chosen {
+            None => chosen = Some(found),
+            Some(first) if same_columns(first, &found) => {}
+            Some(first) => {
+                return Err(DataError::ColumnsDiffer {
+                    path: path.display().to_string(),
+                    columns: found.texts().into_iter().chain(found.label).collect(),
+                    first_path: files[0].0.display().to_string(),
+                    first_columns: first.texts().into_iter().chain(first.label.clone()).collect(),
+                });
+            }
+        }
+    }
+    let chosen = chosen.expect("there is a file");
+    let texts = chosen.texts();
+    match texts.iter().enumerate().find(|(i, name)| texts[..*i].contains(name)) {
+        Some((_, column)) => Err(DataError::DuplicateColumn { place: Place::Setting, column: column.clone() }),
+        None => Ok(chosen),
+    }
+}
+
+fn same_columns(a: &Selection, b: &Selection) -> bool {
+    let names = |selection: &Selection| selection.texts().into_iter().collect::<HashSet<_>>();
+    names(a) == names(b) && a.label == b.label
+}
+
+/// The columns that the caller named, if the file has them.
+fn named(wanted: &[String], format: Format, path: &Path, rows: usize) -> Result<Selection, DataError> {
+    // The first row nearly always says enough.
+    let mut offered = format.columns(path, 1)?;
+    let find = |name: &String, offered: &[Column]| offered.iter().find(|column| column.name == *name).cloned();
+    let is_known = |name: &String| find(name, &offered).is_some_and(|column| column.kind != Kind::Nothing);
+    if format == Format::Json && !wanted.iter().all(is_known) {
+        offered = format.columns(path, rows)?;
+    }
+    let present = || offered.iter().map(|column| column.name.clone()).collect();
+    let (labels, columns): (Vec<String>, Vec<String>) =
+        wanted.iter().cloned().partition(|name| LABEL_COLUMNS.contains(&name.as_str()));
+    if let Some((_, column)) = wanted.iter().enumerate().find(|(i, name)| wanted[..*i].contains(name)) {
+        return Err(DataError::DuplicateColumn { place: Place::Setting, column: column.clone() });
+    }
+    if labels.len() > 1 {
+        return Err(DataError::SeveralLabels { columns: labels });
+    }
+    if columns.is_empty() {
+        return Err(DataError::NoTextColumn { place: Place::Setting, present: present() });
+    }
+    if let Some(column) = wanted.iter().find(|name| find(name, &offered).is_none()) {
+        let place = Place::File(path.display().to_string());
+        return Err(DataError::ColumnMissing { place, column: column.clone(), present: present() });
+    }
+    let columns = columns.iter().filter_map(|name| find(name, &offered)).map(|column| Chosen::new(&column)).collect();
+    Ok(Selection { columns, label: labels.into_iter().next() })
+}
+
+/// Every column, each of which must hold texts, and the label.
+fn all(offered: &[Column], format: Format, path: &Path) -> Result<Selection, DataError> {
+    let has = |name: &&str| offered.iter().any(|column| column.name == **name);
+    let label = LABEL_COLUMNS.into_iter().find(has).map(String::from);
+    let is_label = |column: &&Column| LABEL_COLUMNS.contains(&column.name.as_str());
+    // A field of CSV that is empty is a blank text.
+    let is_text = |column: &&Column| match column.kind {
+        Kind::Text | Kind::List(_) => true,
+        Kind::Nothing => matches!(format, Format::Csv { .. }),
+        _ => false,
+    };
+    let (texts, others): (Vec<&Column>, Vec<&Column>) =
+        offered.iter().filter(|column| !is_label(column)).partition(|column| is_text(column));
+    let path = || path.display().to_string();
+    if texts.is_empty() {
+        let present = offered.iter().map(|column| column.name.clone()).collect();
+        return Err(DataError::NoTextColumn { place: Place::File(path()), present });
+    }
+    if let Some(column) = others.first() {
+        return Err(DataError::NotTexts {
+            path: path(),
+            column: column.name.clone(),
+            holds: column.kind.describe(),
+            texts: texts.iter().map(|column| column.name.clone()).chain(label).collect(),
+        });
+    }
+    Ok(Selection { columns: texts.into_iter().map(Chosen::new).collect(), label })
+}
