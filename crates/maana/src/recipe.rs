@@ -146,6 +146,9 @@ fn check_tables(recipe: &Recipe) -> Result<(), String> {
     if recipe.data.train.is_empty() {
         return Err("[data] train names no file; give files, folders or globs".into());
     }
+    if recipe.data.limit == Some(0) {
+        return Err("[data] limit is 0; expected at least 1, or no limit for all rows".into());
+    }
     for (name, dims) in
         [("[loss] matryoshka_dims", &recipe.loss.matryoshka_dims), ("[evaluation] dims", &recipe.evaluation.dims)]
     {
@@ -315,6 +318,7 @@ mod tests {
         let error = fails(SEED, &["loss.matryoshka_dims=[64, 128]"]);
         assert!(error.contains("must decrease, for example [128, 64]"), "{error}");
         assert!(fails(SEED, &["data.train=[]"]).contains("names no file"));
+        assert!(fails(SEED, &["data.limit=0"]).contains("[data] limit is 0"));
     }
 
     #[test]

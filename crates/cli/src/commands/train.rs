@@ -121,10 +121,6 @@ fn print_plan(prepared: &Prepared, pool: &Pool) -> Result<()> {
     for (name, queries, documents) in prepared.sets() {
         say!("measured on   {name}: {queries} queries, {documents} documents, at dims {}", dims.join(", "))?;
     }
-    let moments = |moments: &[maana::train::Moment]| {
-        let shown = moments.iter().map(|moment| format!("{} → {:.4}", moment.step, moment.epoch));
-        shown.collect::<Vec<_>>().join(", ")
-    };
     say!("evaluations   step → epoch: {}", moments(&plan.evaluations))?;
     say!("log rows      step → epoch: {}", moments(&plan.log_rows))?;
     print_first_rows(prepared)?;
@@ -143,6 +139,21 @@ fn print_plan(prepared: &Prepared, pool: &Pool) -> Result<()> {
         estimate.activation_bytes as f64 / 1e9
     )?;
     Ok(())
+}
+
+/// Steps and epochs in a line; of very many the first and the last.
+fn moments(moments: &[maana::train::Moment]) -> String {
+    const SHOWN: usize = 500;
+    let list = |moments: &[maana::train::Moment]| {
+        let shown = moments.iter().map(|moment| format!("{} → {:.4}", moment.step, moment.epoch));
+        shown.collect::<Vec<_>>().join(", ")
+    };
+    match moments.len().checked_sub(SHOWN + 1) {
+        None | Some(0) => list(moments),
+        Some(hidden) => {
+            format!("{}, … {hidden} more …, {}", list(&moments[..SHOWN]), list(&moments[moments.len() - 1..]))
+        }
+    }
 }
 
 /// Prints the first rows as the loss takes them: the texts by their roles, and how many tokens of each are read.
@@ -164,4 +175,20 @@ fn print_first_rows(prepared: &Prepared) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use maana::train::{Arguments, Plan};
+
+    #[test]
+    fn of_very_many_moments_the_first_and_the_last_are_shown() {
+        let log_rows = |updates: u64| {
+            let arguments = Arguments { max_steps: Some(updates), log_every: 1, ..Arguments::default() };
+            super::moments(&Plan::new(80, &arguments).unwrap().log_rows)
+        };
+        assert!(!log_rows(501).contains('…') && log_rows(501).contains("250 → "));
+        let many = log_rows(10_000);
+        assert!(many.contains("500 → 50.0000, … 9499 more …, 10000 → 1000.0000"), "{many}");
+    }
 }
