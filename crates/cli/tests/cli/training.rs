@@ -171,6 +171,8 @@ fn a_second_process_is_kept_out_of_a_run() {
         assert!(fault.contains("another process trains in this folder"), "{fault}");
     }
     drop(lock);
+    // What a killed process leaves does not stand in the way of the same command.
     std::fs::remove_file(bench.path("run/recipe.toml")).unwrap();
+    bench.write("run/.recipe.toml.999999.incomplete", "");
     succeed(bench.train("run").args(["--set", "training.max_steps=1"]));
 }

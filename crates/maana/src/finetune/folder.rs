@@ -42,8 +42,9 @@ impl RunFolder {
         }
         let occupied = self.path.is_dir() && {
             let entries = std::fs::read_dir(&self.path).map_err(|source| self.io(&self.path, source))?;
-            // A run that ended before it wrote its recipe leaves the lock alone.
-            entries.flatten().any(|entry| entry.file_name() != LOCK)
+            // A run that was killed before its recipe stood leaves no more than this.
+            let leftover = |name: &str| name == LOCK || (name.starts_with('.') && name.ends_with(".incomplete"));
+            entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(leftover))
         };
         if occupied && !recipe.exists() {
             let reason = "is there already and is not the folder of a run; choose another with --out";
