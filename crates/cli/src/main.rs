@@ -7,6 +7,7 @@
 mod terminal;
 mod commands;
 mod interrupt;
+mod number;
 mod outputs;
 mod precision;
 mod prompts;
@@ -122,5 +123,27 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::description().debug_assert();
+    }
+
+    /// Calls `look` with the name and the options of every command.
+    fn for_each_command(command: &clap::Command, look: &mut impl FnMut(&str, &clap::Arg)) {
+        command.get_arguments().for_each(|argument| look(command.get_name(), argument));
+        command.get_subcommands().for_each(|command| for_each_command(command, look));
+    }
+
+    #[test]
+    fn every_option_that_takes_a_number_takes_a_negative_one() {
+        use std::any::TypeId;
+        let fractions = [TypeId::of::<f32>(), TypeId::of::<f64>()];
+        let mut found = Vec::new();
+        for_each_command(&super::description(), &mut |command, argument| {
+            let kind = argument.get_value_parser().type_id();
+            if fractions.iter().any(|fraction| kind == *fraction) {
+                let name = format!("{command} --{}", argument.get_id());
+                assert!(argument.is_allow_negative_numbers_set(), "{name}: -1 is read as an option");
+                found.push(name);
+            }
+        });
+        assert!(found.len() >= 8, "{found:?}");
     }
 }

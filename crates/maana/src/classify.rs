@@ -6,7 +6,8 @@ use maana_kernels::{Matrix, Pool, Rows};
 use maana_model::{Embedder, Encoder};
 use maana_vectors::VectorsError;
 use maana_vectors::classify::{
-    Confusion, CrossValidated, Fit, Fitted, Logistic, Nearest, Probabilities, Vote, calibration_error, fit, log_loss,
+    Calibration, Confusion, CrossValidated, Fit, Fitted, Logistic, Nearest, Probabilities, Vote, calibration_error,
+    fit, log_loss,
 };
 use maana_vectors::search::Metric;
 use serde::{Deserialize, Serialize};
@@ -115,8 +116,8 @@ pub struct Report {
     pub tried: Vec<CrossValidated>,
     /// What examples that were not learnt from were taken for.
     pub confusion: Option<Confusion>,
-    /// Their log loss before calibration and after.
-    pub calibration: Option<(f64, f64)>,
+    /// What the probabilities are calibrated by.
+    pub calibration: Option<Calibration>,
 }
 
 /// Fits a head to texts and their labels.

@@ -16,9 +16,9 @@ use std::collections::HashMap;
 /// How groups are found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
-    /// So many groups of like direction.
+    /// A number of groups of like direction.
     KMeans {
-        /// The groups.
+        /// The groups; fewer are found where fewer texts are different.
         k: usize,
         /// What is drawn.
         seed: u64,
@@ -32,7 +32,7 @@ pub enum Method {
     },
     /// Groups that are joined, nearest first.
     Agglomerative {
-        /// So many groups.
+        /// A number of groups; fewer are found where fewer texts are different.
         k: Option<usize>,
         /// Or: as long as they are no further apart, in cosine distance.
         threshold: f32,
@@ -42,6 +42,17 @@ pub enum Method {
         /// The least size.
         min_size: usize,
     },
+}
+
+impl Method {
+    /// The number of groups that is asked for; some methods find it themselves.
+    pub fn groups(&self) -> Option<usize> {
+        match self {
+            Self::KMeans { k, .. } => Some(*k),
+            Self::Agglomerative { k, .. } => *k,
+            Self::Communities { .. } | Self::Hdbscan { .. } => None,
+        }
+    }
 }
 
 /// The group of each text, `None` for those that stay alone. Groups are numbered by size, the largest first.
@@ -65,7 +76,7 @@ pub fn find(pool: &Pool, rows: Rows<'_>, method: Method) -> Result<Vec<Option<us
         Method::Agglomerative { k, threshold } => {
             let settings = Agglomerative { distance: Distance::Cosine, ..Agglomerative::default() };
             let tree = agglomerative(pool, rows, &settings)?;
-            some(k.map_or_else(|| tree.cut_at(threshold), |k| tree.cut(k)))
+            some(k.map_or_else(|| Ok(tree.cut_at(threshold)), |k| tree.cut(k))?)
         }
         Method::Hdbscan { min_size } => {
             // Of rows of length 1 the Euclidean distance has the order of the cosine's.

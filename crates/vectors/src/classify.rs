@@ -9,7 +9,7 @@ mod nearest;
 mod probabilities;
 
 pub use confusion::{ClassScores, Confusion};
-pub use cross_validate::{CrossValidated, Fit, Fitted, fit, stratified_folds};
+pub use cross_validate::{Calibration, CrossValidated, Fit, Fitted, fit, stratified_folds};
 pub use logistic::{Logistic, LogisticSettings};
 pub use nearest::{Nearest, Vote};
 pub use probabilities::{Probabilities, calibration_error, log_loss, temperature};

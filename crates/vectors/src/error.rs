@@ -29,11 +29,13 @@ pub enum VectorsError {
         /// Dims of the vectors.
         dims: usize,
     },
-    /// No rows where at least one is needed.
-    #[error("no vectors; {needed} or more are needed")]
+    /// Fewer rows than are needed.
+    #[error("{found} vectors where {needed} or more are needed")]
     TooFew {
         /// The least that would do.
         needed: usize,
+        /// Rows that were handed in.
+        found: usize,
     },
     /// A setting with a value that means nothing.
     #[error("{setting}: {message}")]

@@ -20,7 +20,7 @@ impl Ranges {
     /// Fewer than two rows: one alone says nothing about a range.
     pub fn of(rows: Rows<'_>) -> Result<Self, VectorsError> {
         if rows.rows() < 2 {
-            return Err(VectorsError::TooFew { needed: 2 });
+            return Err(VectorsError::TooFew { needed: 2, found: rows.rows() });
         }
         let mut ranges = Self::nothing(rows.columns());
         ranges.widen(rows);
@@ -164,7 +164,7 @@ mod tests {
     fn a_column_that_never_changes_has_steps_of_one() {
         let rows = Rows::new(&[2.0, 2.0], 2, 1, 1);
         assert_eq!(int8(rows, &Ranges::of(rows).unwrap()), [-128, -128]);
-        assert_eq!(Ranges::of(rows.range(0..1)), Err(VectorsError::TooFew { needed: 2 }));
+        assert_eq!(Ranges::of(rows.range(0..1)), Err(VectorsError::TooFew { needed: 2, found: 1 }));
     }
 
     #[test]

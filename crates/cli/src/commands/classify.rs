@@ -3,12 +3,12 @@
 use crate::precision::PrecisionArgument;
 use crate::terminal::write_lines;
 use anyhow::{Context, Result};
-use maana::classify::{Classifier, Kind, confusion_picture, confusion_table, fit_head};
+use maana::classify::{Classifier, Kind, Report, confusion_picture, confusion_table, fit_head};
 use maana::data::Blanks;
 use maana::kernels::Pool;
 use maana::model::{Embedder, Purpose};
 use maana::texts::{Columns, Texts, read};
-use maana::vectors::classify::Confusion;
+use maana::vectors::classify::{Calibration, Confusion};
 use std::path::{Path, PathBuf};
 
 /// Learn labels from examples, and label texts.
@@ -153,9 +153,13 @@ impl Classify {
                     say!("\nof examples that were not learnt from:")?;
                     print_confusion(confusion, &classifier.labels)?;
                 }
-                if let Some((before, after)) = report.calibration {
-                    say!("log loss       {before:.4} before calibration, {after:.4} after")?;
+                if let Some(calibration) = &report.calibration {
+                    let Calibration { before, after, temperature, .. } = calibration;
+                    say!(
+                        "log loss       {before:.4} before calibration, {after:.4} after (temperature {temperature:.3})"
+                    )?;
                 }
+                tell_calibration(&report, kind, &labels);
                 say!("\n{}", classifier.save(&out)?.display())
             }
             Part::Predict { file, using, output, reading } => {
@@ -199,6 +203,28 @@ impl Classify {
                 Ok(())
             }
         }
+    }
+}
+
+/// Tells where probabilities say less than they seem to.
+fn tell_calibration(report: &Report, kind: Kind, labels: &[String]) {
+    match &report.calibration {
+        Some(calibration) if calibration.errors == 0 => tell!(
+            "note: none of {} examples that were not learnt from was wrong, so that they cannot calibrate the \
+             probabilities; these are held at what so many examples support, {:.4} on average",
+            calibration.examples,
+            calibration.bound()
+        ),
+        Some(_) => {}
+        None if kind == Kind::Logistic => {
+            let rare = labels.iter().find(|label| labels.iter().filter(|other| other == label).count() == 1);
+            tell!(
+                "note: the probabilities are not calibrated and C was not chosen: the label `{}` has one example, and \
+                 two or more of each are needed",
+                rare.map_or("", String::as_str)
+            );
+        }
+        None => tell!("note: the probabilities are shares of the nearest examples' votes, and not calibrated"),
     }
 }
 

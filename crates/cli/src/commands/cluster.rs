@@ -32,7 +32,7 @@ pub(crate) struct Cluster {
     #[arg(short, long, value_name = "N")]
     k: Option<usize>,
     /// How near texts of a group are [default: communities 0.75, agglomerative 0.5]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     threshold: Option<f32>,
     /// The least size of a group [default: communities 10, hdbscan 5]
     #[arg(long, value_name = "N")]
@@ -96,6 +96,10 @@ impl Cluster {
             }
         }
         say!("\n{} texts in {} groups, {alone} in none", texts.len() - alone, groups.len())?;
+        if let Some(k) = method.groups().filter(|k| groups.len() < *k) {
+            let (found, all) = (groups.len(), texts.len());
+            tell!("note: {found} groups, not {k}: of the {all} texts only {found} have different embeddings");
+        }
         let quality = quality(pool, rows.view(), &labels, truth.as_deref());
         if groups.len() > 1 {
             say!("silhouette     {:.4}", quality.silhouette)?;

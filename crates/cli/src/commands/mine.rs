@@ -81,7 +81,7 @@ pub(crate) struct Mine {
     #[arg(long, value_name = "N", default_value_t = 500_000)]
     max_pairs: usize,
     /// Leave out pairs below this score: a cosine, across two files a margin
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCORE", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     min_score: Option<f32>,
     /// Write to this file (.jsonl, else tabs) instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -143,7 +143,7 @@ pub(crate) struct Dedupe {
     #[command(flatten)]
     reading: Reading,
     /// Texts whose cosine reaches this are the same
-    #[arg(long, value_name = "COSINE", default_value_t = 0.95)]
+    #[arg(long, value_name = "COSINE", default_value_t = 0.95, value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     threshold: f32,
     /// Write the texts that stay to this file (.jsonl, else one a line) instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -218,16 +218,16 @@ pub(crate) struct HardNegativesCommand {
     #[arg(long, value_name = "N")]
     range_max: Option<usize>,
     /// Negatives score at least this much below the positive
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     absolute_margin: Option<f32>,
     /// Negatives score at least this share below the positive
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     relative_margin: Option<f32>,
     /// Negatives score at most this
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCORE", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     max_score: Option<f32>,
     /// Negatives score at least this
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCORE", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     min_score: Option<f32>,
     /// Draw from the range with this seed instead of taking the nearest
     #[arg(long, value_name = "SEED")]

@@ -1,7 +1,7 @@
 //! A classifier from examples in one call: stratified folds choose C, what the folds say of rows that they have not learnt
 //! from gives the temperature and an honest table, and all examples make the weights.
 
-use super::probabilities::{log_loss, temperature};
+use super::probabilities::{doubt, log_loss, temperature};
 use super::{Confusion, Logistic, LogisticSettings, Probabilities};
 use crate::error::VectorsError;
 use crate::random::Random;
@@ -49,8 +49,30 @@ pub struct Fitted {
     pub tried: Vec<CrossValidated>,
     /// What was found for examples that were not learnt from, at the chosen C.
     pub confusion: Option<Confusion>,
-    /// The log loss of these before the temperature and after.
-    pub calibration: Option<(f64, f64)>,
+    /// What the temperature was found by; none where a class has one example.
+    pub calibration: Option<Calibration>,
+}
+
+/// What a temperature was found by: examples that were not learnt from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    /// These examples.
+    pub examples: usize,
+    /// Those that were taken for another class.
+    pub errors: usize,
+    /// Their log loss before the temperature.
+    pub before: f64,
+    /// And after.
+    pub after: f64,
+    /// The temperature.
+    pub temperature: f64,
+}
+
+impl Calibration {
+    /// The greatest mean probability that so many examples support; without errors they only tell that it is no greater.
+    pub fn bound(&self) -> f64 {
+        1.0 - doubt(self.examples)
+    }
 }
 
 /// The fold of each example, so that every fold has of every class as many as the others, to one.
@@ -127,8 +149,16 @@ pub fn fit(
         labels.iter().map(|label| model.present.binary_search(label).expect("a class with examples")).collect();
     model.temperature = temperature(&logits, model.present.len(), &places);
     let shares = Probabilities::of_logits(&logits, &model.present, classes, model.temperature);
-    let confusion = Confusion::new(labels, &shares.labels(), classes);
-    let calibration = Some((chosen.log_loss, log_loss(&shares, labels)));
+    let found = shares.labels();
+    let confusion = Confusion::new(labels, &found, classes);
+    let errors = found.iter().zip(labels).filter(|(found, label)| found != label).count();
+    let calibration = Some(Calibration {
+        examples: labels.len(),
+        errors,
+        before: chosen.log_loss,
+        after: log_loss(&shares, labels),
+        temperature: model.temperature,
+    });
     Ok(Fitted { model, c: chosen.c, tried, confusion: Some(confusion), calibration })
 }
 
@@ -193,8 +223,8 @@ mod tests {
         let (rows, labels) = make(200, 117);
         let pool = Pool::new(2);
         let fitted = fit(&pool, rows.view(), &labels, 4, &Fit::default()).unwrap();
-        let (before, after) = fitted.calibration.unwrap();
-        assert!(after <= before + 1e-9);
+        let Calibration { before, after, examples, errors, .. } = fitted.calibration.unwrap();
+        assert!(after <= before + 1e-3 && examples == 200 && errors > 0);
         assert_eq!(fitted.tried.len(), 6);
         assert!(fitted.tried.iter().all(|tried| tried.log_loss >= before));
         let (others, truth) = make(4000, 5037);
@@ -202,6 +232,24 @@ mod tests {
         let accuracy = Confusion::new(&truth, &found.labels(), 4).accuracy();
         let promised = fitted.confusion.unwrap().accuracy();
         assert!(accuracy > 0.8 && (accuracy - promised).abs() < 0.1, "{accuracy}, promised {promised}");
+    }
+
+    #[test]
+    fn separable_examples_do_not_make_it_certain() {
+        let centres = embeddings(2, 16, 2, 1);
+        let shaken = noise(200 * 16, 5);
+        let labels: Vec<usize> = (0..200).map(|row| row % 2).collect();
+        let data = (0..200 * 16).map(|i| centres.row(labels[i / 16])[i % 16] + 0.02 * shaken[i]).collect();
+        let rows = Matrix::from_vec(200, 16, data);
+        let pool = Pool::new(2);
+        let fitted = fit(&pool, rows.view(), &labels, 2, &Fit::default()).unwrap();
+        let calibration = fitted.calibration.unwrap();
+        assert_eq!((calibration.examples, calibration.errors), (200, 0));
+        assert!(calibration.temperature > 0.1, "{calibration:?}");
+        let found = fitted.model.probabilities(&pool, rows.view()).unwrap();
+        assert_eq!(found.labels(), labels);
+        let mean = (0..200).map(|row| found.row(row)[labels[row]]).sum::<f64>() / 200.0;
+        assert!((mean - calibration.bound()).abs() < 2e-3, "{mean} where {} is supported", calibration.bound());
     }
 
     #[test]

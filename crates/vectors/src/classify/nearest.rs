@@ -50,7 +50,7 @@ impl Nearest {
     ) -> Result<Probabilities, VectorsError> {
         assert_eq!(examples.rows(), labels.len(), "a label for each example");
         if examples.rows() == 0 {
-            return Err(VectorsError::TooFew { needed: 1 });
+            return Err(VectorsError::TooFew { needed: 1, found: 0 });
         }
         if self.k == 0 {
             return Err(VectorsError::setting("k", "at least one neighbour is needed"));
@@ -106,6 +106,6 @@ mod tests {
             .unwrap();
         assert_eq!(found.row(0), [0.5, 0.5]);
         let none = nearest.probabilities(&Pool::new(1), examples.range(0..0), &[], 4, rows);
-        assert_eq!(none, Err(VectorsError::TooFew { needed: 1 }));
+        assert_eq!(none, Err(VectorsError::TooFew { needed: 1, found: 0 }));
     }
 }

@@ -75,12 +75,29 @@ pub fn calibration_error(probabilities: &Probabilities, labels: &[usize], bins: 
     gaps.iter().map(|gap| gap.abs()).sum::<f64>() / labels.len().max(1) as f64
 }
 
-/// The temperature by which logits `(rows, classes)` are divided for the least log loss, from 0.01 to 100. Logits of rows that
-/// the classifier has not learnt from, or it will be too sure.
+/// The temperature by which logits `(rows, classes)` are divided for the least log loss, from 0.01 to 100. They must be logits
+/// of rows that the classifier has not learnt from, or it will be too sure.
+///
+/// Each label counts as right with probability 1 − 1 / (rows + 2), and as each other class with an equal share of the rest, as
+/// in Platt (1999): n rows without an error do not show that errors are rarer than that, whatever their logits are.
 pub fn temperature(logits: &[f64], classes: usize, labels: &[usize]) -> f64 {
     assert_eq!(logits.len(), classes * labels.len(), "{classes} logits for each label");
-    let all: Vec<usize> = (0..classes).collect();
-    let loss = |log: f64| log_loss(&Probabilities::of_logits(logits, &all, classes, log.exp()), labels);
+    let doubt = doubt(labels.len());
+    let other = doubt / classes.saturating_sub(1).max(1) as f64;
+    let loss = |log: f64| {
+        let temperature = log.exp();
+        let row = |(logits, label): (&[f64], &usize)| {
+            let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let (mut sum, mut expected) = (0.0, (1.0 - doubt - other) * (logits[*label] - largest) / temperature);
+            for logit in logits {
+                let scaled = (logit - largest) / temperature;
+                sum += scaled.exp();
+                expected += other * scaled;
+            }
+            sum.ln() - expected
+        };
+        logits.chunks_exact(classes).zip(labels).map(row).sum::<f64>()
+    };
     // The loss is convex in 1 / T, so that it has one valley in ln T: the golden section finds it.
     let golden = (5f64.sqrt() - 1.0) / 2.0;
     let (mut low, mut high) = (0.01f64.ln(), 100f64.ln());
@@ -100,10 +117,34 @@ pub fn temperature(logits: &[f64], classes: usize, labels: &[usize]) -> f64 {
     f64::midpoint(low, high).exp()
 }
 
+/// The share of errors that n rows without one do not rule out: Laplace's rule of succession.
+pub(super) fn doubt(rows: usize) -> f64 {
+    1.0 / (rows as f64 + 2.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::random::Random;
+
+    #[test]
+    fn rows_without_an_error_bound_the_temperature() {
+        for (rows, classes) in [(20, 2), (200, 2), (200, 5)] {
+            let labels: Vec<usize> = (0..rows).map(|row| row % classes).collect();
+            let mut means = Vec::new();
+            for size in [1.0, 50.0] {
+                let logit = |i: usize| if i % classes == labels[i / classes] { size } else { 0.0 };
+                let logits: Vec<f64> = (0..rows * classes).map(logit).collect();
+                let found = temperature(&logits, classes, &labels);
+                let all: Vec<usize> = (0..classes).collect();
+                let shares = Probabilities::of_logits(&logits, &all, classes, found);
+                means.push((0..rows).map(|row| shares.row(row)[labels[row]]).sum::<f64>() / rows as f64);
+            }
+            for mean in means {
+                assert!((mean - (1.0 - doubt(rows))).abs() < 1e-3, "{rows} rows of {classes}: {mean}");
+            }
+        }
+    }
 
     #[test]
     fn the_temperature_that_was_put_in_is_found() {

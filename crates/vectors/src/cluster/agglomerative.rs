@@ -2,6 +2,7 @@
 //! room of the square of the rows.
 
 use super::Distance;
+use super::copies::{copies, distinct};
 use crate::error::{VectorsError, check_finite};
 use maana_kernels::{Pool, Rows};
 
@@ -45,6 +46,8 @@ pub struct Merge {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dendrogram {
     rows: usize,
+    /// Rows that are different.
+    distinct: usize,
     /// One fewer than rows, distances ascending.
     pub merges: Vec<Merge>,
 }
@@ -60,7 +63,7 @@ const MOST_ROWS: usize = 46_000;
 ///
 /// let rows = Rows::new(&[0.0, 1.0, 10.0, 11.5], 4, 1, 1);
 /// let tree = agglomerative(&Pool::new(1), rows, &Agglomerative::default()).unwrap();
-/// assert_eq!(tree.cut(2), [0, 0, 1, 1]);
+/// assert_eq!(tree.cut(2).unwrap(), [0, 0, 1, 1]);
 /// assert_eq!(tree.cut_at(1.2), [0, 0, 1, 2]);
 /// ```
 ///
@@ -81,7 +84,7 @@ pub fn agglomerative(pool: &Pool, rows: Rows<'_>, settings: &Agglomerative) -> R
         ));
     }
     let distances = distances(pool, rows, settings.distance);
-    Ok(tree(chain(distances, settings.linkage), n))
+    Ok(tree(chain(distances, settings.linkage), n, distinct(&copies(rows))))
 }
 
 /// Row i has its distances to rows below i.
@@ -152,7 +155,7 @@ fn chain(mut triangle: Vec<Vec<f32>>, linkage: Linkage) -> Vec<(usize, usize, f3
 }
 
 /// Sorts merges and names groups by when they were made.
-fn tree(mut merges: Vec<(usize, usize, f32)>, n: usize) -> Dendrogram {
+fn tree(mut merges: Vec<(usize, usize, f32)>, n: usize, distinct: usize) -> Dendrogram {
     merges.sort_by(|a, b| a.2.total_cmp(&b.2));
     let mut parents: Vec<usize> = (0..n).collect();
     // The group and size of each root.
@@ -165,7 +168,7 @@ fn tree(mut merges: Vec<(usize, usize, f32)>, n: usize) -> Dendrogram {
         groups[b] = (n + number, size);
         Merge { first, second, distance, size }
     };
-    Dendrogram { rows: n, merges: merges.into_iter().enumerate().map(merge).collect() }
+    Dendrogram { rows: n, distinct, merges: merges.into_iter().enumerate().map(merge).collect() }
 }
 
 fn root(parents: &mut [usize], mut row: usize) -> usize {
@@ -177,9 +180,16 @@ fn root(parents: &mut [usize], mut row: usize) -> usize {
 }
 
 impl Dendrogram {
-    /// Labels of k groups (at least one, at most one a row), numbered in the order of their first rows.
-    pub fn cut(&self, k: usize) -> Vec<usize> {
-        self.labels(self.rows.saturating_sub(k.max(1)))
+    /// Labels of k groups, numbered in the order of their first rows; of fewer where fewer rows are different.
+    ///
+    /// # Errors
+    /// No groups, or more than there are rows.
+    pub fn cut(&self, k: usize) -> Result<Vec<usize>, VectorsError> {
+        if k == 0 {
+            return Err(VectorsError::setting("k", "at least one group is needed"));
+        }
+        super::check_groups(k, self.rows)?;
+        Ok(self.labels(self.rows - k.min(self.distinct)))
     }
 
     /// Labels of groups that are nowhere merged at this distance or beyond.
@@ -207,6 +217,7 @@ mod tests {
     use super::*;
     use crate::cluster::adjusted_rand;
     use crate::testing::{Golden, embeddings};
+    use maana_kernels::Matrix;
 
     const LINKAGES: [(&str, Linkage); 4] = [
         ("average", Linkage::Average),
@@ -227,7 +238,7 @@ mod tests {
             for (merge, height) in tree.merges.iter().zip(&heights) {
                 assert!((f64::from(merge.distance) - height).abs() < 1e-4, "{name}: {} {height}", merge.distance);
             }
-            assert_eq!(adjusted_rand(&tree.cut(3), &get("three")), 1.0, "{name}");
+            assert_eq!(adjusted_rand(&tree.cut(3).unwrap(), &get("three")), 1.0, "{name}");
             let threshold: f32 = golden.get(&format!("/agglomerative/{name}/threshold"));
             assert_eq!(adjusted_rand(&tree.cut_at(threshold), &get("cut")), 1.0, "{name}");
         }
@@ -270,7 +281,7 @@ mod tests {
                 }
                 assert_eq!(tree.merges[38].size, 40);
                 for k in 1..=40 {
-                    let labels = tree.cut(k);
+                    let labels = tree.cut(k).unwrap();
                     assert_eq!(labels.iter().max(), Some(&(k - 1)));
                 }
             }
@@ -278,10 +289,29 @@ mod tests {
     }
 
     #[test]
+    fn equal_rows_are_never_separated() {
+        let different = embeddings(4, 6, 4, 1);
+        let data = (0..12).flat_map(|row| different.row(row % 4).to_vec()).collect();
+        let rows = Matrix::from_vec(12, 6, data);
+        for distance in [Distance::Euclidean, Distance::Cosine] {
+            let settings = Agglomerative { distance, ..Agglomerative::default() };
+            let tree = agglomerative(&Pool::new(1), rows.view(), &settings).unwrap();
+            for k in 1..=12 {
+                let labels = tree.cut(k).unwrap();
+                assert_eq!(labels.iter().max(), Some(&(k.min(4) - 1)));
+                assert!((0..12).all(|row| labels[row] == labels[row % 4]));
+            }
+        }
+    }
+
+    #[test]
     fn few_rows_and_wrong_settings() {
         let rows = embeddings(2, 3, 1, 1);
-        let cut = |n| agglomerative(&Pool::new(1), rows.view().range(0..n), &Agglomerative::default()).unwrap().cut(2);
-        assert_eq!((cut(0), cut(1), cut(2)), (vec![], vec![0], vec![0, 1]));
+        let tree = |n| agglomerative(&Pool::new(1), rows.view().range(0..n), &Agglomerative::default()).unwrap();
+        assert_eq!((tree(2).cut(2), tree(1).cut(1), tree(0).cut_at(1.0)), (Ok(vec![0, 1]), Ok(vec![0]), vec![]));
+        let error = tree(2).cut(5).unwrap_err();
+        assert_eq!(error.to_string(), "k: 5 groups of 2 vectors; take 2 or fewer");
+        assert!(tree(2).cut(0).is_err());
         let wrong = Agglomerative { distance: Distance::Cosine, linkage: Linkage::Ward };
         assert!(agglomerative(&Pool::new(1), rows.view(), &wrong).unwrap_err().to_string().contains("Euclidean"));
     }

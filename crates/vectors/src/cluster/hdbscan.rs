@@ -39,7 +39,7 @@ pub fn hdbscan(pool: &Pool, rows: Rows<'_>, settings: &Hdbscan) -> Result<Vec<Op
         return Ok(vec![None; n]);
     }
     if n < min_samples {
-        return Err(VectorsError::TooFew { needed: min_samples });
+        return Err(VectorsError::TooFew { needed: min_samples, found: n });
     }
     let core = core_distances(pool, rows, min_samples, settings.distance)?;
     let mut edges = spanning_tree(pool, rows, &core, settings.distance);

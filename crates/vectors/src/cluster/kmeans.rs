@@ -1,5 +1,6 @@
 //! k-means: k-means++ (Arthur & Vassilvitskii 2007, the greedy form), then Lloyd's steps until nothing moves.
 
+use super::copies::{copies, distinct};
 use crate::error::{VectorsError, check_finite};
 use crate::random::Random;
 use crate::search::norms;
@@ -8,7 +9,7 @@ use maana_kernels::{Matrix, Pool, Rows, matmul_transposed, squared_distance};
 /// How clusters are looked for.
 #[derive(Clone, Copy, Debug)]
 pub struct KMeans {
-    /// Clusters.
+    /// Clusters; fewer are found where fewer rows are different.
     pub k: usize,
     /// Whether rows and centres are brought to length 1, so that clusters are those of direction.
     pub spherical: bool,
@@ -31,9 +32,9 @@ impl Default for KMeans {
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clusters {
-    /// The cluster of each row. No cluster is empty.
+    /// The cluster of each row. No cluster is empty, and equal rows are in one.
     pub labels: Vec<usize>,
-    /// The mean of each cluster (of length 1 if spherical). `(k, columns)`
+    /// The mean of each cluster (of length 1 if spherical). `(clusters, columns)`
     pub centres: Matrix,
     /// Σ of squared distances to the own centre.
     pub inertia: f64,
@@ -54,7 +55,7 @@ impl Clusters {
 /// Rows of a task.
 const BLOCK: usize = 512;
 
-/// Finds clusters.
+/// Finds clusters: `k` of them, or as many as there are different rows, where those are fewer.
 ///
 /// ```
 /// use maana_kernels::{Pool, Rows};
@@ -72,9 +73,7 @@ pub fn kmeans(pool: &Pool, rows: Rows<'_>, settings: &KMeans) -> Result<Clusters
     if settings.k == 0 {
         return Err(VectorsError::setting("k", "at least one cluster is needed"));
     }
-    if rows.rows() < settings.k {
-        return Err(VectorsError::TooFew { needed: settings.k });
-    }
+    super::check_groups(settings.k, rows.rows())?;
     let mut unit = Matrix::default();
     let rows = if settings.spherical {
         unit.resize(rows.rows(), rows.columns());
@@ -83,6 +82,8 @@ pub fn kmeans(pool: &Pool, rows: Rows<'_>, settings: &KMeans) -> Result<Clusters
     } else {
         rows
     };
+    let first_of = copies(rows);
+    let settings = &KMeans { k: settings.k.min(distinct(&first_of)), ..*settings };
     let lengths = norms(rows);
     let tolerance = settings.tolerance * mean_variance(rows);
     let mut best: Option<Clusters> = None;
@@ -94,7 +95,32 @@ pub fn kmeans(pool: &Pool, rows: Rows<'_>, settings: &KMeans) -> Result<Clusters
             best = Some(found);
         }
     }
-    Ok(best.expect("there was one start at least"))
+    let found = best.expect("there was one start at least");
+    Ok(together(pool, rows, found, &first_of, settings.spherical))
+}
+
+/// Brings equal rows into the cluster of the first of them. An empty cluster that was given a row may have been given a copy.
+fn together(pool: &Pool, rows: Rows<'_>, found: Clusters, first_of: &[usize], spherical: bool) -> Clusters {
+    let labels: Vec<usize> = first_of.iter().map(|first| found.labels[*first]).collect();
+    if labels == found.labels {
+        return found;
+    }
+    let mut names = std::collections::BTreeMap::new();
+    labels.iter().for_each(|label| {
+        names.insert(*label, 0);
+    });
+    names.values_mut().enumerate().for_each(|(number, name)| *name = number);
+    let labels: Vec<usize> = labels.iter().map(|label| names[label]).collect();
+    let assigned: Vec<(usize, f32)> = labels.iter().map(|label| (*label, 0.0)).collect();
+    let centres = means(pool, rows, &assigned, names.len(), spherical);
+    let inertia = inertia(rows, &labels, &centres);
+    Clusters { labels, inertia, centres }
+}
+
+/// Σ of squared distances to the own centre.
+fn inertia(rows: Rows<'_>, labels: &[usize], centres: &Matrix) -> f64 {
+    let distance = |(row, label): (usize, &usize)| f64::from(squared_distance(rows.row(row), centres.row(*label)));
+    labels.iter().enumerate().map(distance).sum()
 }
 
 fn mean_variance(rows: Rows<'_>) -> f64 {
@@ -184,8 +210,7 @@ fn lloyd(
         centres = means(pool, rows, &assigned, k, settings.spherical);
     }
     let labels: Vec<usize> = assigned.iter().map(|(label, _)| *label).collect();
-    let distance = |(row, label): (usize, &usize)| f64::from(squared_distance(rows.row(row), centres.row(*label)));
-    let inertia = labels.iter().enumerate().map(distance).sum();
+    let inertia = inertia(rows, &labels, &centres);
     Clusters { labels, inertia, centres }
 }
 
@@ -306,14 +331,33 @@ mod tests {
     }
 
     #[test]
-    fn no_cluster_is_empty_even_where_rows_are_equal() {
+    fn equal_rows_are_never_separated() {
         let rows = Matrix::from_vec(6, 2, [[1.0, 2.0]; 6].concat());
-        let found = kmeans(&Pool::new(1), rows.view(), &KMeans { k: 6, ..KMeans::default() }).unwrap();
-        let mut labels = found.labels.clone();
-        labels.sort_unstable();
-        assert_eq!(labels, [0, 1, 2, 3, 4, 5]);
-        assert!(found.inertia < 1e-9);
-        assert!(kmeans(&Pool::new(1), rows.view(), &KMeans { k: 7, ..KMeans::default() }).is_err());
+        for k in [1, 2, 6] {
+            let found = kmeans(&Pool::new(1), rows.view(), &KMeans { k, ..KMeans::default() }).unwrap();
+            assert_eq!((&found.labels[..], found.centres.rows()), (&[0; 6][..], 1));
+            assert!(found.inertia < 1e-9);
+        }
+        let error = kmeans(&Pool::new(1), rows.view(), &KMeans { k: 7, ..KMeans::default() }).unwrap_err();
+        assert_eq!(error.to_string(), "k: 7 groups of 6 vectors; take 6 or fewer");
         assert!(kmeans(&Pool::new(1), rows.view(), &KMeans { k: 0, ..KMeans::default() }).is_err());
+    }
+
+    #[test]
+    fn there_are_as_many_clusters_as_different_rows() {
+        let different = embeddings(7, 12, 3, 1);
+        for copies in [1usize, 3, 40] {
+            let data = (0..7 * copies).flat_map(|row| different.row(row * 5 % 7).to_vec()).collect();
+            let rows = Matrix::from_vec(7 * copies, 12, data);
+            for (k, spherical, seed) in [(5, true, 0), (7, true, 1), (7, false, 2), (copies * 7, true, 3)] {
+                let settings = KMeans { k, spherical, seed, ..KMeans::default() };
+                let found = kmeans(&Pool::new(2), rows.view(), &settings).unwrap();
+                assert_eq!(found.centres.rows(), k.min(7));
+                for row in 0..7 * copies {
+                    assert_eq!(found.labels[row], found.labels[row % 7], "{copies} copies, k {k}");
+                }
+                assert!((0..k.min(7)).all(|cluster| found.labels.contains(&cluster)));
+            }
+        }
     }
 }

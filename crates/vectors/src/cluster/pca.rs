@@ -44,7 +44,7 @@ pub fn pca(pool: &Pool, rows: Rows<'_>, components: usize) -> Result<Pca, Vector
     check_finite(rows)?;
     let (n, columns) = (rows.rows(), rows.columns());
     if n < 2 {
-        return Err(VectorsError::TooFew { needed: 2 });
+        return Err(VectorsError::TooFew { needed: 2, found: n });
     }
     if components == 0 || components > columns {
         return Err(VectorsError::setting("components", format!("from 1 to {columns} columns")));

@@ -1,0 +1,24 @@
+//! Numbers of the command line.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Reads a number that can be compared: NaN and infinity have no effect as a bound, so they are refused.
+pub(crate) fn finite<T: FromStr<Err: Display> + Copy + Into<f64>>(text: &str) -> Result<T, String> {
+    let number: T = text.parse().map_err(|error: T::Err| error.to_string())?;
+    if Into::<f64>::into(number).is_finite() { Ok(number) } else { Err("expected a finite number".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::finite;
+
+    #[test]
+    fn numbers_are_finite() {
+        assert_eq!(finite::<f32>("-1.5"), Ok(-1.5));
+        assert_eq!(finite::<f64>("1e-3"), Ok(1e-3));
+        for text in ["nan", "inf", "-infinity", "1e999", "a", ""] {
+            assert!(finite::<f32>(text).is_err() && finite::<f64>(text).is_err(), "{text}");
+        }
+    }
+}
