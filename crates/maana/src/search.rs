@@ -3,7 +3,7 @@
 
 use crate::texts::{TextsError, embed};
 use maana_data::{DataError, RecordStream, Table};
-use maana_kernels::Pool;
+use maana_kernels::{Pool, Rows};
 use maana_model::{Embedder, Encoder};
 #[cfg(feature = "postgres")]
 use maana_postgres::PostgresError;
@@ -132,15 +132,20 @@ pub struct Kept {
     pub fields: BTreeMap<String, String>,
 }
 
-/// Makes a store for the embedder's vectors in a folder; `Place::create` makes one anywhere.
+/// Makes a store for the embedder's vectors in a folder; `Place::begin` makes one anywhere.
 ///
 /// # Errors
 /// If there is a store already, or the folder cannot be written.
 pub fn create(folder: &Path, embedder: &Embedder<'_>, made_by: &str, stored: Stored) -> Result<Writer, SearchError> {
+    Ok(Writer::create(folder, header(embedder, made_by, stored))?)
+}
+
+/// The header of a folder's store for the embedder's vectors.
+fn header(embedder: &Embedder<'_>, made_by: &str, stored: Stored) -> StoreHeader {
     let metric = metric(embedder.similarity());
     let header = StoreHeader::new(embedder.dimension(), metric, stored, &embedder.fingerprint(), made_by);
     let header = header.with_precision(embedder.precision().name());
-    Ok(Writer::create(folder, header.with_document_prompt(embedder.role_prompt(maana_model::Role::Document)))?)
+    header.with_document_prompt(embedder.role_prompt(maana_model::Role::Document))
 }
 
 /// Documents that are embedded and written together.
@@ -157,8 +162,19 @@ pub struct Added {
     pub skipped: usize,
 }
 
+/// What [`index`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Indexed {
+    /// What came into the store.
+    pub added: Added,
+    /// Documents that were there from an earlier try.
+    pub held: usize,
+    /// Documents of an earlier try that this file does not have.
+    pub removed: usize,
+}
+
 /// Embeds the documents of a file and adds them. Every few thousand are on the disk before the next are read; `progress` is
-/// told how many are.
+/// told how many are. Documents without ids are numbered onwards from the greatest number that is an id in the store.
 ///
 /// # Errors
 /// If the store was made by another model, in another precision or behind another prompt, the file cannot be read, lacks a field or has an id twice, or
@@ -170,6 +186,44 @@ pub fn add(
     fields: &Fields,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Added, SearchError> {
+    let mut reader = Reader::open(corpus, fields)?;
+    if !reader.has_id {
+        reader.numbered_from = writer.ids()?.iter().filter_map(|id| id.parse().ok()).max().unwrap_or(0);
+    }
+    Ok(fill(embedder, writer, &mut reader, false, progress)?.added)
+}
+
+/// Fills a store that was begun with the documents of a file: those that an earlier try has left are kept, and what it has left
+/// of another file is removed. The store is to be finished after it.
+///
+/// # Errors
+/// As [`add`].
+pub fn index(
+    embedder: &Embedder<'_>,
+    writer: &mut dyn WriteStore,
+    corpus: &Path,
+    fields: &Fields,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Indexed, SearchError> {
+    let mut reader = Reader::open(corpus, fields)?;
+    let goes_on = writer.documents()? > 0;
+    let mut indexed = fill(embedder, writer, &mut reader, goes_on, progress)?;
+    if goes_on {
+        let ids = writer.ids()?;
+        let others: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !reader.seen.contains_key(*id)).collect();
+        indexed.removed = writer.delete(&others)?.documents;
+    }
+    Ok(indexed)
+}
+
+/// Adds the documents of a file, but those that are there already, where these are to be kept.
+fn fill(
+    embedder: &Embedder<'_>,
+    writer: &mut dyn WriteStore,
+    reader: &mut Reader,
+    keep_held: bool,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Indexed, SearchError> {
     writer.expect_fingerprint(&embedder.fingerprint(), writer.made_by())?;
     let ours = embedder.precision().name();
     if let Some(store) = writer.precision().filter(|store| *store != ours) {
@@ -179,25 +233,31 @@ pub fn add(
     if let Some(store) = writer.document_prompt().filter(|store| *store != ours) {
         return Err(SearchError::OtherPrompt { store: store.to_owned(), ours: ours.to_owned() });
     }
-    let mut reader = Reader::open(corpus, fields)?;
-    let mut added = Added::default();
+    let mut indexed = Indexed::default();
     loop {
-        let chunk = reader.next_chunk()?;
+        let mut chunk = reader.next_chunk()?;
         if chunk.is_empty() {
             break;
+        }
+        if keep_held {
+            let mut held = writer.holds(&chunk)?.into_iter();
+            let before = chunk.len();
+            chunk.retain(|_| !held.next().expect("an answer for each document"));
+            indexed.held += before - chunk.len();
         }
         let texts: Vec<&str> = chunk.iter().map(|(_, kept)| kept.text.as_str()).collect();
         let vectors = embed(embedder, &texts, embedder.role_prompt(maana_model::Role::Document), &mut |_| {})?;
         let outcome = writer.add(&chunk, vectors.view())?;
+        let added = &mut indexed.added;
         added.new += outcome.new;
         added.replaced += outcome.replaced;
         added.skipped = reader.skipped;
-        progress((added.new + added.replaced) as u64);
+        progress((added.new + added.replaced + indexed.held) as u64);
     }
-    if added.new + added.replaced == 0 {
-        return Err(DataError::NoRows { path: corpus.display().to_string() }.into());
+    if indexed.added.new + indexed.added.replaced + indexed.held == 0 {
+        return Err(DataError::NoRows { path: reader.path.clone() }.into());
     }
-    Ok(added)
+    Ok(indexed)
 }
 
 /// Documents of a file.
@@ -210,6 +270,8 @@ struct Reader {
     keep: Vec<String>,
     seen: HashMap<String, u64>,
     skipped: usize,
+    /// What is added to the number of a line that is an id.
+    numbered_from: u64,
 }
 
 impl Reader {
@@ -232,6 +294,7 @@ impl Reader {
             keep: fields.keep.clone(),
             seen: HashMap::new(),
             skipped: 0,
+            numbered_from: 0,
         })
     }
 
@@ -253,7 +316,8 @@ impl Reader {
                 self.skipped += 1;
                 continue;
             }
-            let id = if self.has_id { record.required(0)? } else { line.to_string() };
+            let number = || self.numbered_from.saturating_add(line).to_string();
+            let id = if self.has_id { record.required(0)? } else { number() };
             if let Some(first_line) = self.seen.insert(id.clone(), line) {
                 return Err(DataError::DuplicateId { path: self.path.clone(), line, id, first_line }.into());
             }
@@ -273,19 +337,36 @@ impl Reader {
 pub const GRAPH_FROM: usize = 1_000_000;
 
 /// Builds a graph over the vectors of a store and puts it into the store: from then on a search walks along it, and compares
-/// one by one only what was added later. The prefix that is walked by, and what each width finds, are measured. The store is
-/// compacted first, so that no later change moves the rows.
+/// one by one only what was added later. The prefix that is walked by, and what each width finds, are measured by the vectors of
+/// these queries, or of the store's own, perturbed. The store is compacted first, so that no later change moves the rows.
 ///
 /// # Errors
 /// What the system refuses, or a damaged file; a graph that was there stays.
-pub fn build_graph(writer: &mut Writer, pool: &Pool) -> Result<Graph, SearchError> {
+pub fn build_graph(writer: &mut Writer, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Graph, SearchError> {
     writer.compact()?;
     let (corpus, metric) = (writer.store().corpus(), writer.store().header().metric);
-    let wish = Wish::default();
+    let wish = Wish { queries, ..Wish::default() };
     let settings = HnswSettings { prefix: Some(prefix_for(pool, &corpus, metric, &wish)?), ..HnswSettings::default() };
     let mut built = Hnsw::build(pool, corpus, metric, &settings)?;
     built.measure(pool, &wish)?;
     let graph = built.into_graph();
+    graph.keep(writer)?;
+    Ok(graph)
+}
+
+/// Measures anew what a graph over all rows of a store finds.
+///
+/// # Errors
+/// As `build_graph`.
+pub fn measure_graph(
+    writer: &Writer,
+    pool: &Pool,
+    graph: Graph,
+    queries: Option<Rows<'_>>,
+) -> Result<Graph, SearchError> {
+    let mut walked = Hnsw::over(writer.store().corpus(), graph.into(), &HnswSettings::default());
+    walked.measure(pool, &Wish { queries, ..Wish::default() })?;
+    let graph = walked.into_graph();
     graph.keep(writer)?;
     Ok(graph)
 }

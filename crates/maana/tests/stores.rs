@@ -143,8 +143,8 @@ fn both_kinds_give_the_same_answers() {
                         assert_eq!(database.store().delete(&ids).unwrap(), folder.store().delete(&ids).unwrap());
                     }
                     _ => {
-                        folder.store().compact(&Pool::new(1)).unwrap();
-                        database.store().compact(&Pool::new(1)).unwrap();
+                        folder.store().compact(&Pool::new(1), None).unwrap();
+                        database.store().compact(&Pool::new(1), None).unwrap();
                         folder.reopen();
                         database.reopen();
                     }
@@ -219,7 +219,7 @@ fn an_empty_store_answers_every_question() {
     for mut fresh in Fresh::all(2, Metric::Dot) {
         let queries = Matrix::from_vec(1, 2, vec![1.0, 0.0]);
         assert_eq!(fresh.store().add(&[], Matrix::zeros(0, 2).view()).unwrap(), Added::default());
-        fresh.store().compact(&Pool::new(1)).unwrap();
+        fresh.store().compact(&Pool::new(1), None).unwrap();
         fresh.store().expect_fields(&[("any".to_owned(), "x".to_owned())]).unwrap();
         for (hybrid, recall) in [(false, None), (true, None), (false, Some(0.9))] {
             let question = Question { hybrid, recall, ..Question::default() };
@@ -272,6 +272,49 @@ fn what_cannot_be_done_is_said_alike() {
         assert!(said[0].iter().any(|error| error.contains(text)), "{text}: {:#?}", said[0]);
     }
     assert!(said.len() < 2 || said[0] == said[1], "{said:#?}");
+}
+
+/// A store that is begun is read when it is finished, and knows until then what an earlier try has left.
+#[test]
+fn what_is_begun_is_finished_later() {
+    for mut fresh in Fresh::all(2, Metric::Cosine) {
+        fresh.store = None;
+        fresh.place.remove().unwrap();
+        let begin = |metric| -> Result<Box<dyn WriteStore>, SearchError> {
+            Ok(match &fresh.place {
+                Place::Folder(path) => {
+                    Box::new(Writer::begin(path, StoreHeader::new(2, metric, Stored::F32, MAKER.0, MAKER.1))?)
+                }
+                Place::Postgres(target) => {
+                    Box::new(Store::begin(target, Header::new(2, metric, false, MAKER.0, MAKER.1))?)
+                }
+            })
+        };
+        let kept = |text: &str| Kept { text: text.to_owned(), fields: BTreeMap::new() };
+        let documents = [("a".to_owned(), kept("habari")), ("b".to_owned(), kept("asante"))];
+        let mut store = begin(Metric::Cosine).unwrap();
+        let busy = begin(Metric::Cosine).err().unwrap().to_string();
+        assert!(busy.contains("another process is writing to this store"), "{busy}");
+        store.add(&documents, Matrix::from_vec(2, 2, vec![1.0, 0.0, 0.0, 1.0]).view()).unwrap();
+        drop(store);
+        for error in [fresh.place.read().err(), fresh.place.write().err()] {
+            let error = error.unwrap().to_string();
+            assert!(error.contains("not all documents have come into this store yet"), "{error}");
+        }
+        let mut store = begin(Metric::Cosine).unwrap();
+        let asked = [documents[0].clone(), ("b".to_owned(), kept("karibu")), ("c\0".to_owned(), kept("x"))];
+        assert_eq!(store.holds(&asked).unwrap(), [true, false, false]);
+        assert_eq!(store.ids().unwrap(), ["a", "b"]);
+        store.finish().unwrap();
+        drop(store);
+        assert_eq!(fresh.place.write().unwrap().documents().unwrap(), 2);
+        assert!(fresh.place.verify().unwrap().damages.is_empty());
+        assert!(begin(Metric::Cosine).is_err());
+        fresh.place.remove().unwrap();
+        // For other vectors it is begun anew.
+        begin(Metric::Cosine).unwrap().add(&documents, Matrix::zeros(2, 2).view()).unwrap();
+        assert_eq!(begin(Metric::Dot).unwrap().documents().unwrap(), 0);
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use crate::graph::{Graph, LONGEST, MOST_HALF, Measured};
 use crate::read::{Near, Reader, Search};
 use crate::store::{Store, table};
 use crate::wire::Received;
-use maana_kernels::{Matrix, Pool};
-use maana_vectors::search::{Corpus, Metric, PlanePrecision, Wish, choose};
+use maana_kernels::{Matrix, Pool, Rows};
+use maana_vectors::search::{Corpus, MeasuredOn, Metric, PlanePrecision, Recall, Wish, choose, perturbed};
 
 /// From so many documents on, an index is worth its room.
 const GRAPH_DOCUMENTS: usize = 1_000;
@@ -16,8 +16,8 @@ const CHOICE_SAMPLE: usize = 5_000;
 /// The least recall of a form's shortlist among them, and the longest such shortlist.
 const CHOICE_RECALL: f64 = 0.99;
 const CHOICE_SHORTLIST: usize = 64;
-/// Vectors that are searched for to measure an index, and the numbers of hits.
-const SAMPLE: usize = 100;
+/// Queries that are searched for to measure an index, and the numbers of hits.
+const SAMPLE: usize = 200;
 const HITS: [usize; 2] = [10, 100];
 /// Shortlists that are measured.
 const SHORTLISTS: [usize; 6] = [32, 64, 128, 256, 512, LONGEST];
@@ -29,20 +29,26 @@ pub struct Compacted {
     pub before: u64,
     /// And after.
     pub after: u64,
-    /// The index that was made, if one was.
+    /// The index that was made or measured anew, if one was.
     pub graph: Option<Graph>,
 }
 
 impl Store {
     /// Gives the room of deleted documents back to the tables, and makes the index over vectors anew where there are 1000
-    /// documents or more, and changes since the last. Readers go on meanwhile, writers wait.
+    /// documents or more, and changes since the last. It is measured by these queries, where there are any, and measured anew for
+    /// them. Readers go on meanwhile, writers wait.
     ///
     /// # Errors
-    /// What the server refuses.
-    pub fn compact(&self, pool: &Pool) -> Result<Compacted, PostgresError> {
+    /// Queries of other dims or with values that are not finite, or what the server refuses.
+    pub fn compact(&self, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Compacted, PostgresError> {
         let before = self.info()?;
-        let current = before.graph.is_some_and(|graph| graph.generation == before.generation);
-        let graph = if before.documents >= GRAPH_DOCUMENTS && !current { Some(self.index(pool)?) } else { None };
+        let current = before.graph.filter(|graph| graph.generation == before.generation);
+        let graph = match current {
+            _ if before.documents < GRAPH_DOCUMENTS => None,
+            // An earlier version measured by vectors as they are stored, which promises too much.
+            Some(graph) if queries.is_none() && graph.on.is_some() => None,
+            current => Some(self.index(pool, current, queries)?),
+        };
         // No part of a transaction: VACUUM makes its own.
         let vacuum = format!("VACUUM (ANALYZE) {}", table(&self.target, "documents"));
         let vacuumed = self.client().batch_execute(&vacuum);
@@ -50,25 +56,33 @@ impl Store {
         Ok(Compacted { before: before.bytes, after: self.info()?.bytes, graph })
     }
 
-    fn index(&self, pool: &Pool) -> Result<Graph, PostgresError> {
+    /// Makes the index, unless it is there, and measures it.
+    fn index(&self, pool: &Pool, current: Option<Graph>, queries: Option<Rows<'_>>) -> Result<Graph, PostgresError> {
         let (target, header) = (&self.target, self.header());
         self.change("making the index over vectors", |transaction| {
             let sql = |error| PostgresError::sql(target, "making the index over vectors", &error);
             let mut reader = Reader::new(transaction, target, header);
             let (generation, _) = reader.state()?;
-            let (_, sample) = sample(&mut reader, CHOICE_SAMPLE)?;
-            let (prefix, bits) = form(pool, header.metric, &sample)?;
-            let mut graph = Graph { prefix, bits, sample: 0, measured: Vec::new(), generation: generation + 1 };
-            let (transaction, ..) = reader.parts();
-            let create = format!(
-                "DROP INDEX IF EXISTS {}; CREATE INDEX graph ON {} USING hnsw ({} {})",
-                table(target, "graph"),
-                table(target, "documents"),
-                graph.expression(header, "embedding"),
-                graph.class(header)
-            );
-            transaction.batch_execute(&create).map_err(sql)?;
-            measure(&mut reader, &mut graph)?;
+            let new = Graph { prefix: 0, bits: false, on: None, measured: Vec::new(), generation: generation + 1 };
+            let mut graph = match current {
+                Some(Graph { prefix, bits, .. }) => Graph { prefix, bits, ..new },
+                None => {
+                    let (_, sample) = sample(&mut reader, CHOICE_SAMPLE)?;
+                    let (prefix, bits) = form(pool, header.metric, &sample, queries)?;
+                    let graph = Graph { prefix, bits, ..new };
+                    let (transaction, ..) = reader.parts();
+                    let create = format!(
+                        "DROP INDEX IF EXISTS {}; CREATE INDEX graph ON {} USING hnsw ({} {})",
+                        table(target, "graph"),
+                        table(target, "documents"),
+                        graph.expression(header, "embedding"),
+                        graph.class(header)
+                    );
+                    transaction.batch_execute(&create).map_err(sql)?;
+                    graph
+                }
+            };
+            measure(&mut reader, &mut graph, queries)?;
             let (transaction, ..) = reader.parts();
             let description = serde_json::to_string(&graph).expect("plain data");
             let update = format!("UPDATE {} SET graph = $1", table(target, "meta"));
@@ -97,15 +111,20 @@ fn sample(reader: &mut Reader<'_, '_>, size: usize) -> Result<(Vec<i64>, Matrix)
 }
 
 /// The narrowest form whose shortlist holds what it should of the true hits; else all columns in f16.
-fn form(pool: &Pool, metric: Metric, sample: &Matrix) -> Result<(usize, bool), PostgresError> {
+fn form(
+    pool: &Pool,
+    metric: Metric,
+    sample: &Matrix,
+    queries: Option<Rows<'_>>,
+) -> Result<(usize, bool), PostgresError> {
     let widest = (sample.columns().min(MOST_HALF), false);
     if !matches!(metric, Metric::Cosine | Metric::Dot) {
         return Ok(widest);
     }
-    let wish = Wish { recall: CHOICE_RECALL, ..Wish::default() };
+    let wish = Wish { recall: CHOICE_RECALL, queries, ..Wish::default() };
     let choice = choose(pool, &Corpus::from(sample.view()), metric, &wish)?;
     let good = choice.tried.iter().filter(|tried| {
-        tried.recall >= CHOICE_RECALL
+        tried.recall.mean >= CHOICE_RECALL
             && tried.settings.shortlist <= CHOICE_SHORTLIST
             && tried.settings.prefix <= MOST_HALF
     });
@@ -117,31 +136,43 @@ fn form(pool: &Pool, metric: Metric, sample: &Matrix) -> Result<(usize, bool), P
     Ok(form.unwrap_or(widest))
 }
 
-/// Searches for some of the store's own vectors among all others, exactly and by each shortlist.
-fn measure(reader: &mut Reader<'_, '_>, graph: &mut Graph) -> Result<(), PostgresError> {
-    let (seqs, queries) = sample(reader, SAMPLE)?;
-    graph.sample = seqs.len();
-    let others = |mut near: Vec<Near>, own: i64, k: usize| -> Vec<i64> {
-        near.retain(|near| near.seq != own);
+/// Searches by queries, or by some of the store's own vectors, perturbed, among all others, exactly and by each shortlist.
+fn measure(reader: &mut Reader<'_, '_>, graph: &mut Graph, given: Option<Rows<'_>>) -> Result<(), PostgresError> {
+    let dims = reader.parts().2.dims;
+    let given = given.unwrap_or(Rows::new(&[], 0, dims, dims));
+    let planned = MeasuredOn::planned(given.rows(), SAMPLE);
+    let (seqs, stored) = if planned.perturbed > 0 { sample(reader, planned.perturbed)? } else { Default::default() };
+    // From all over the file.
+    let step = given.rows().div_ceil(planned.queries.max(1)).max(1);
+    let chosen: Vec<&[f32]> = (0..given.rows()).step_by(step).map(|query| given.row(query)).collect();
+    let on = MeasuredOn { queries: chosen.len(), perturbed: seqs.len() };
+    let own: Vec<Option<i64>> = chosen.iter().map(|_| None).chain(seqs.into_iter().map(Some)).collect();
+    let mut data: Vec<f32> = chosen.concat();
+    data.extend_from_slice(perturbed(stored.view(), 0).data());
+    let queries = Matrix::from_vec(own.len(), dims, data);
+    graph.on = Some(on);
+    let others = |mut near: Vec<Near>, own: Option<i64>, k: usize| -> Vec<i64> {
+        near.retain(|near| Some(near.seq) != own);
         near.into_iter().take(k).map(|near| near.seq).collect()
     };
     let most = HITS[HITS.len() - 1];
     let search = Search { k: most + 1, dim: None, filters: &[] };
     let truth = reader.nearest(queries.view(), &search, None)?;
-    let truth: Vec<Vec<i64>> = truth.into_iter().zip(&seqs).map(|(near, own)| others(near, *own, most)).collect();
+    let truth: Vec<Vec<i64>> = truth.into_iter().zip(&own).map(|(near, own)| others(near, *own, most)).collect();
     for shortlist in SHORTLISTS {
-        let mut found = Vec::with_capacity(seqs.len());
-        for (query, own) in seqs.iter().enumerate() {
+        let mut found = Vec::with_capacity(own.len());
+        for (query, own) in own.iter().enumerate() {
             found.push(others(reader.by_graph(queries.row(query), shortlist, graph, shortlist)?, *own, shortlist));
         }
         for k in HITS.into_iter().filter(|k| *k < shortlist) {
-            let (mut right, mut all) = (0, 0);
-            for (found, truth) in found.iter().zip(&truth) {
+            let share = |(found, truth): (&Vec<i64>, &Vec<i64>)| {
                 let truth = &truth[..k.min(truth.len())];
-                right += truth.iter().filter(|seq| found.contains(seq)).count();
-                all += truth.len();
-            }
-            graph.measured.push(Measured { k, shortlist, recall: right as f64 / all.max(1) as f64 });
+                let right = truth.iter().filter(|seq| found.contains(seq)).count();
+                right as f64 / truth.len().max(1) as f64
+            };
+            let shares: Vec<f64> = found.iter().zip(&truth).map(share).collect();
+            let Recall { mean, at_least } = Recall::of(&shares, k);
+            graph.measured.push(Measured { k, shortlist, recall: mean, at_least: Some(at_least) });
         }
     }
     Ok(())

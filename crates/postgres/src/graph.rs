@@ -3,7 +3,7 @@
 
 use crate::read::operator;
 use crate::store::Header;
-use maana_vectors::search::Metric;
+use maana_vectors::search::{MeasuredOn, Metric};
 use serde::{Deserialize, Serialize};
 
 /// Columns of an index in f16, and in bits, that pgvector takes.
@@ -18,8 +18,9 @@ pub struct Graph {
     pub prefix: usize,
     /// Whether it compares their signs alone (`bit`), instead of f16 (`halfvec`).
     pub bits: bool,
-    /// The store's vectors that were searched for, to measure.
-    pub sample: usize,
+    /// Queries that it was measured on; none by an earlier version, which took the store's vectors as they are.
+    #[serde(default)]
+    pub on: Option<MeasuredOn>,
     /// What its shortlists hold of the true hits.
     pub measured: Vec<Measured>,
     /// The change that made it. Documents that came later are in it too, but were not measured.
@@ -35,12 +36,15 @@ pub struct Measured {
     pub shortlist: usize,
     /// The share of the true hits among them.
     pub recall: f64,
+    /// What is sure of it; see `maana_vectors::search::Recall`. None by an earlier version.
+    #[serde(default)]
+    pub at_least: Option<f64>,
 }
 
 impl Graph {
-    /// The shortest shortlist that reached this recall, for as many hits or more; none where none did.
+    /// The shortest shortlist that surely reached this recall, for as many hits or more; none where none did.
     pub fn shortlist(&self, k: usize, recall: f64) -> Option<Measured> {
-        let enough = |measured: &&Measured| measured.k >= k && measured.recall >= recall;
+        let enough = |measured: &&Measured| measured.k >= k && measured.at_least.unwrap_or(measured.recall) >= recall;
         self.measured.iter().filter(enough).min_by_key(|measured| measured.shortlist).copied()
     }
 
@@ -88,12 +92,20 @@ mod tests {
 
     #[test]
     fn the_shortest_list_that_is_enough_is_taken() {
-        let one = |k, shortlist, recall| Measured { k, shortlist, recall };
+        let one = |k, shortlist, recall| Measured { k, shortlist, recall: recall + 0.005, at_least: Some(recall) };
         let measured = vec![one(10, 32, 0.9), one(10, 64, 0.97), one(10, 128, 0.99), one(100, 128, 0.95)];
-        let graph = Graph { prefix: 64, bits: false, sample: 100, measured, generation: 1 };
+        let graph = Graph { prefix: 64, bits: false, on: None, measured, generation: 1 };
         assert_eq!(graph.shortlist(10, 0.95).unwrap().shortlist, 64);
         assert_eq!(graph.shortlist(3, 0.98).unwrap().shortlist, 128);
         assert_eq!(graph.shortlist(50, 0.95).unwrap().k, 100);
         assert_eq!((graph.shortlist(50, 0.96), graph.shortlist(101, 0.1)), (None, None));
+    }
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_read() {
+        let old = r#"{"prefix": 64, "bits": true, "sample": 100, "generation": 3,
+                      "measured": [{"k": 10, "shortlist": 32, "recall": 0.98}]}"#;
+        let graph: Graph = serde_json::from_str(old).unwrap();
+        assert_eq!((graph.on, graph.shortlist(10, 0.98).map(|measured| measured.shortlist)), (None, Some(32)));
     }
 }

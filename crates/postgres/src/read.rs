@@ -334,6 +334,29 @@ impl<'a, 'c> Reader<'a, 'c> {
         seqs.iter().map(|seq| vectors.remove(seq).ok_or_else(gone)).collect()
     }
 
+    /// The documents with these ids; of ids that are not there, none.
+    ///
+    /// # Errors
+    /// What the server refuses, or a payload that this program did not write.
+    pub fn by_ids(&mut self, ids: &[&str]) -> Result<Vec<Row>, PostgresError> {
+        // No document has an id with a NUL, and the server takes none.
+        let ids: Vec<&str> = ids.iter().copied().filter(|id| !id.contains('\0')).collect();
+        let select =
+            format!("SELECT seq, id, payload::text FROM {} WHERE id = ANY($1)", table(self.target, "documents"));
+        let rows = self.transaction.query(&select, &[&ids]).map_err(|error| self.sql(error))?;
+        rows.iter().map(|row| row_of(self.target, row)).collect()
+    }
+
+    /// The ids of all documents.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub fn ids(&mut self) -> Result<Vec<String>, PostgresError> {
+        let select = format!("SELECT id FROM {} ORDER BY seq", table(self.target, "documents"));
+        let rows = self.transaction.query(&select, &[]).map_err(|error| self.sql(error))?;
+        rows.iter().map(|row| row.try_get(0).map_err(|error| self.sql(error))).collect()
+    }
+
     /// Calls `look` with every document in the order in which they were added, and whether the filters let it through.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ const VERSION: i32 = 1;
 const PGVECTOR: &str = "0.7.0";
 /// What says of a schema that it is a store.
 const COMMENT: &str = "maana store";
+/// The same of one into which not all documents have come.
+const UNFINISHED: &str = "maana store, unfinished";
 /// How long a writer waits for its turn.
 pub(crate) const LOCK_SECONDS: u32 = 30;
 /// The longest vector that pgvector keeps.
@@ -127,13 +129,62 @@ impl Store {
     /// # Errors
     /// A store or another schema of this name, dims that pgvector does not keep, or what the server refuses.
     pub fn create(target: &Target, header: Header) -> Result<Self, PostgresError> {
+        Self::create_with(target, header, COMMENT)
+    }
+
+    /// Makes a store that is not to be read until [`Store::finish`] is called, or goes on with one that was begun so with the
+    /// same header. One that was begun with another is replaced. One process at a time does so.
+    ///
+    /// # Errors
+    /// A store that is finished, another process that is at work on it, or as [`Store::create`].
+    pub fn begin(target: &Target, header: Header) -> Result<Self, PostgresError> {
+        let mut client = connect(target)?;
+        if kind(target, &mut client)? == Kind::Unfinished {
+            let store =
+                Self { target: target.clone(), header: read_header(target, &mut client)?, client: client.into() };
+            store.lock_unfinished()?;
+            if store.header == header {
+                return Ok(store);
+            }
+            store.remove()?;
+        }
+        let store = Self::create_with(target, header, UNFINISHED)?;
+        store.lock_unfinished()?;
+        Ok(store)
+    }
+
+    /// Keeps other processes from going on with the store as long as this connection lasts.
+    fn lock_unfinished(&self) -> Result<(), PostgresError> {
+        let lock = "SELECT pg_try_advisory_lock(hashtextextended('maana store ' || $1, 0))";
+        let locked = self.client().query_one(lock, &[&self.target.name()]).and_then(|row| row.try_get(0));
+        match locked.map_err(|error| PostgresError::sql(&self.target, "locking the store", &error))? {
+            true => Ok(()),
+            false => Err(StoreError::Locked { path: self.target.to_string().into() }.into()),
+        }
+    }
+
+    /// Says that all documents have come into a store that was begun: from now on it can be read.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub fn finish(&self) -> Result<(), PostgresError> {
+        let doing = "finishing the store";
+        self.change(doing, |transaction| {
+            let finished = comment(&self.target, COMMENT);
+            transaction.batch_execute(&finished).map_err(|error| PostgresError::sql(&self.target, doing, &error))
+        })
+    }
+
+    fn create_with(target: &Target, header: Header, comment: &str) -> Result<Self, PostgresError> {
         if header.dims == 0 || header.dims > MOST_DIMS {
             let message = format!("{}; pgvector keeps from 1 to {MOST_DIMS}", header.dims);
             return Err(VectorsError::Setting { setting: "dims", message }.into());
         }
         let mut client = connect(target)?;
         match kind(target, &mut client)? {
-            Kind::Store => return Err(PostgresError::AlreadyExists { place: target.to_string() }),
+            Kind::Store | Kind::Unfinished => {
+                return Err(PostgresError::AlreadyExists { place: target.to_string() });
+            }
             Kind::Foreign => return Err(PostgresError::Foreign { place: target.to_string() }),
             Kind::Nothing => {}
         }
@@ -145,7 +196,7 @@ impl Store {
             _ => PostgresError::sql(target, "creating the store", &error),
         };
         let mut transaction = client.transaction().map_err(sql)?;
-        transaction.batch_execute(&schema(target, &header)).map_err(sql)?;
+        transaction.batch_execute(&schema(target, &header, comment)).map_err(sql)?;
         let insert = format!(
             "INSERT INTO {} (version, generation, dims, metric, half, fingerprint, made_by, precision,
              document_prompt) VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8)",
@@ -179,6 +230,7 @@ impl Store {
         let mut client = connect(target)?;
         match kind(target, &mut client)? {
             Kind::Store => {}
+            Kind::Unfinished => return Err(StoreError::Unfinished { path: target.to_string().into() }.into()),
             Kind::Foreign => return Err(PostgresError::Foreign { place: target.to_string() }),
             Kind::Nothing => return Err(PostgresError::NotAStore { place: target.to_string() }),
         }
@@ -195,6 +247,20 @@ impl Store {
         // Asking is what finds out that a connection is closed.
         let header = read_header(&self.target, &mut self.client());
         if header.is_ok_and(|header| header == self.header) { Ok(None) } else { Self::open(&self.target).map(Some) }
+    }
+
+    /// Removes the store of this name with all its documents, finished or not.
+    ///
+    /// # Errors
+    /// No store of this name, another process that is at work on one that is not finished, or what the server refuses.
+    pub fn remove_at(target: &Target) -> Result<(), PostgresError> {
+        let mut client = connect(target)?;
+        if kind(target, &mut client)? != Kind::Unfinished {
+            return Self::open(target)?.remove();
+        }
+        let store = Self { target: target.clone(), header: read_header(target, &mut client)?, client: client.into() };
+        store.lock_unfinished()?;
+        store.remove()
     }
 
     /// Removes a store with all its documents.
@@ -435,12 +501,18 @@ pub(crate) fn table(target: &Target, table: &str) -> String {
     format!("{}.{table}", quoted(target.name()))
 }
 
-fn schema(target: &Target, header: &Header) -> String {
+/// Says what the schema is.
+fn comment(target: &Target, comment: &str) -> String {
+    format!("COMMENT ON SCHEMA {} IS '{comment}';", quoted(target.name()))
+}
+
+fn schema(target: &Target, header: &Header, kind: &str) -> String {
     let (name, dims) = (quoted(target.name()), header.dims);
     let kept = if header.half { "halfvec" } else { "vector" };
+    let comment = comment(target, kind);
     format!(
         "CREATE SCHEMA {name};
-         COMMENT ON SCHEMA {name} IS '{COMMENT}';
+         {comment}
          CREATE TABLE {name}.meta (
              version integer NOT NULL, generation bigint NOT NULL, dims integer NOT NULL, metric text NOT NULL,
              half boolean NOT NULL, fingerprint text NOT NULL, made_by text NOT NULL, precision text,
@@ -477,9 +549,11 @@ fn numbers(version: &str) -> Vec<u32> {
 }
 
 /// What a database has of a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Nothing,
     Store,
+    Unfinished,
     Foreign,
 }
 
@@ -489,7 +563,11 @@ fn kind(target: &Target, client: &mut Client) -> Result<Kind, PostgresError> {
     let row = row.map_err(|error| PostgresError::sql(target, "looking for the store", &error))?;
     let Some(row) = row else { return Ok(Kind::Nothing) };
     let comment: Option<String> = row.try_get(0).unwrap_or_default();
-    Ok(if comment.as_deref() == Some(COMMENT) { Kind::Store } else { Kind::Foreign })
+    Ok(match comment.as_deref() {
+        Some(COMMENT) => Kind::Store,
+        Some(UNFINISHED) => Kind::Unfinished,
+        _ => Kind::Foreign,
+    })
 }
 
 fn read_header(target: &Target, client: &mut Client) -> Result<Header, PostgresError> {

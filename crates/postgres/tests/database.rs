@@ -264,7 +264,7 @@ fn the_index_finds_what_it_was_measured_to_find() {
         let vectors = embeddings(2000, 96, 5);
         add(&fresh.store, 0..2000, vectors.view()).unwrap();
         assert_eq!(fresh.store.info().unwrap().graph, None);
-        let graph = fresh.store.compact(&Pool::new(2)).unwrap().graph.expect("2000 documents are enough");
+        let graph = fresh.store.compact(&Pool::new(2), None).unwrap().graph.expect("2000 documents are enough");
         let chosen = graph.shortlist(10, 0.9).unwrap_or_else(|| panic!("{metric:?}: {graph:?}"));
         let exact = nearest(&fresh.store, queries.view(), 10);
         let question = Search { k: 10, dim: None, filters: &[] };
@@ -280,7 +280,7 @@ fn the_index_finds_what_it_was_measured_to_find() {
         println!("{metric:?} half={half}: {} columns, bits {}, {chosen:?}, here {recall}", graph.prefix, graph.bits);
         assert!(recall > chosen.recall - 0.1, "{metric:?}: {recall} of {chosen:?}");
         // Nothing has changed: it need not be made again. After a change it is.
-        assert_eq!(fresh.store.compact(&Pool::new(1)).unwrap().graph, None);
+        assert_eq!(fresh.store.compact(&Pool::new(1), None).unwrap().graph, None);
         let ids: Vec<String> = (0..1990).map(|id| id.to_string()).collect();
         fresh.store.delete(&ids.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         // The index gives fewer than there are when most of what it knows is deleted; then all are compared.
@@ -303,7 +303,7 @@ fn an_index_of_bits_is_made_where_it_is_enough() {
         let data = (0..1500).flat_map(|row| (0..128).map(move |column| (row, column)));
         let vectors = Matrix::from_vec(1500, 128, data.map(|(row, column)| value(row, column)).collect());
         add(&fresh.store, 0..1500, vectors.view()).unwrap();
-        let graph = fresh.store.compact(&Pool::new(2)).unwrap().graph.expect("1500 documents are enough");
+        let graph = fresh.store.compact(&Pool::new(2), None).unwrap().graph.expect("1500 documents are enough");
         println!("{metric:?}: {graph:?}");
         assert!(graph.bits);
         let chosen = graph.shortlist(10, 0.85).expect("the fifteen of a centre are near each other");

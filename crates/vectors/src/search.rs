@@ -25,4 +25,5 @@ pub use funnel::{Choice, Funnel, FunnelSettings, Measured, Wish, choose};
 pub use metric::Metric;
 pub(crate) use metric::{norm, norms};
 pub use plane::{Plane, PlanePrecision};
-pub(crate) use sample::{Sample, recall};
+pub use sample::{MeasuredOn, Recall, perturbed};
+pub(crate) use sample::{Places, Sample};

@@ -40,6 +40,8 @@ mod tests;
 
 /// The file of the graph over a store's vectors, if one was made. It is no part of the state: without it all rows are compared.
 pub(crate) const GRAPH: &str = "graph";
+/// What it is, the kind that is written first.
+pub(crate) const GRAPH_KINDS: [Kind; 2] = [Kind::Graph, Kind::LinkedCopies];
 
 pub(crate) use disk::Disk;
 pub use error::{StoreError, expect_maker};

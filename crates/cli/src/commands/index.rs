@@ -4,11 +4,11 @@ use super::store::GraphArgument;
 use crate::precision::{Choice, PrecisionArgument};
 use crate::prompts::{DocumentPromptArgument, print_prompts, with_prompts};
 use anyhow::{Context, Result, bail};
-use maana::kernels::Pool;
+use maana::kernels::{Matrix, Pool};
 use maana::model::{Embedder, Encoder, Purpose, Role, RolePrompts};
 use maana::search::postgres::PostgresError;
-use maana::search::{Added, Fields, Place, ReadStore, SearchError, WriteStore};
-use std::path::{Path, PathBuf};
+use maana::search::{Added, Fields, Indexed, Place, ReadStore, SearchError, WriteStore, add, index};
+use std::path::PathBuf;
 
 /// Which fields of a corpus are what.
 #[derive(clap::Args)]
@@ -28,8 +28,9 @@ pub(crate) struct FieldArguments {
 }
 
 impl FieldArguments {
-    fn fields(self) -> Fields {
-        Fields { id: self.id, text: self.text, keep: self.keep, header: self.header }
+    fn fields(&self) -> Fields {
+        let (id, text) = (self.id.clone(), self.text.clone());
+        Fields { id, text, keep: self.keep.clone(), header: self.header.clone() }
     }
 }
 
@@ -43,7 +44,9 @@ Examples:
   maana index MODEL corpus.jsonl --out store
   maana index MODEL news.csv --out store --id url --text body --keep title,date --dim 256
   maana search store \"bei ya mahindi\"
-  maana index MODEL news.jsonl --store postgres://me@localhost/texts?store=news")]
+  maana index MODEL news.jsonl --store postgres://me@localhost/texts?store=news
+
+A store can be searched when all documents are in it. If the command is stopped before, the same command goes on from there.")]
 pub(crate) struct Index {
     /// A folder, a name on the hub, or name@revision
     model: String,
@@ -79,22 +82,52 @@ impl Index {
             }
             Err(_) => {}
         }
+        let queries = self.graph.read_queries()?;
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
         let embedder = crate::terminal::embedder(&opened, pool, self.dim)?;
         let embedder = with_prompts(embedder, None, self.documents.document_prompt.as_deref())?;
         print_prompts(&embedder, &[Role::Document]);
         let made_by = name_of(&opened)?;
-        let mut writer = place.create(&embedder, &made_by, self.half)?;
-        if let Err(error) = add(&embedder, &mut *writer, &self.corpus, &self.fields.fields()) {
-            if writer.documents().is_ok_and(|documents| documents == 0) {
+        let mut writer = place.begin(&embedder, &made_by, self.half)?;
+        let held = writer.documents()?;
+        if held > 0 {
+            tell!("going on with a store that was not finished: {held} documents are there");
+        }
+        if let Err(error) = self.fill(&embedder, &mut *writer, queries, pool) {
+            match writer.documents() {
                 // Nothing came into it: what is left would only stand in the way of the next try.
-                drop(writer);
-                let _ = place.remove();
+                Ok(0) => {
+                    drop(writer);
+                    let _ = place.remove();
+                }
+                Ok(held) => tell!("note: {held} documents are in the store; the same command will go on from there"),
+                Err(_) => {}
             }
             return Err(error);
         }
-        self.graph.make(&mut *writer, pool)?;
         say!("{place}")
+    }
+
+    fn fill(
+        &self,
+        embedder: &Embedder<'_>,
+        writer: &mut dyn WriteStore,
+        queries: Option<Vec<String>>,
+        pool: &Pool,
+    ) -> Result<()> {
+        let fields = self.fields.fields();
+        timed(|progress| {
+            let Indexed { added, held, removed } = index(embedder, writer, &self.corpus, &fields, progress)?;
+            if removed > 0 {
+                tell!("{removed} documents of the earlier try, which this file does not have, are removed");
+            }
+            crate::terminal::tell_skipped(added.skipped);
+            Ok(added.new + added.replaced + held)
+        })?;
+        let prompt = embedder.role_prompt(Role::Query);
+        let queries = queries.map(|texts| super::mine::embed(embedder, &texts, prompt)).transpose()?;
+        self.graph.make(writer, pool, queries.as_ref().map(Matrix::view))?;
+        Ok(writer.finish()?)
     }
 }
 
@@ -111,7 +144,8 @@ pub(crate) fn name_of(opened: &maana::open::Opened) -> Result<String> {
 /// Add documents to a store; one with an id that is there takes the other's place.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Documents are embedded in the precision, and behind the prompt, that the store was made with.
+Documents are embedded in the precision, and behind the prompt, that the store was made with. Documents without ids are \
+numbered onwards.
 
 Example:
   maana add store more.jsonl --keep title")]
@@ -142,7 +176,13 @@ impl Add {
             (asked, _) => with_prompts(embedder, None, asked.as_deref())?,
         };
         print_prompts(&embedder, &[Role::Document]);
-        let added = add(&embedder, &mut *writer, &self.corpus, &self.fields.fields())?;
+        let fields = self.fields.fields();
+        let mut added = Added::default();
+        timed(|progress| {
+            added = add(&embedder, &mut *writer, &self.corpus, &fields, progress)?;
+            crate::terminal::tell_skipped(added.skipped);
+            Ok(added.new + added.replaced)
+        })?;
         say!("{} new, {} replaced, {} in all", added.new, added.replaced, writer.documents()?)
     }
 }
@@ -178,13 +218,12 @@ pub(crate) fn embedder_of<'m>(
     Ok(embedder)
 }
 
-fn add(embedder: &Embedder<'_>, writer: &mut dyn WriteStore, corpus: &Path, fields: &Fields) -> Result<Added> {
+/// Shows the progress of work that gives the number of documents, and says how long it took.
+fn timed(work: impl FnOnce(&mut dyn FnMut(u64)) -> Result<usize>) -> Result<()> {
     let progress = crate::terminal::count("documents");
     let start = std::time::Instant::now();
-    let added = maana::search::add(embedder, writer, corpus, fields, &mut |done| progress.set_position(done))?;
+    let documents = work(&mut |done| progress.set_position(done))?;
     progress.finish_and_clear();
-    crate::terminal::tell_skipped(added.skipped);
-    let documents = added.new + added.replaced;
     tell!("{documents} documents in {:.1} s", start.elapsed().as_secs_f64());
-    Ok(added)
+    Ok(())
 }

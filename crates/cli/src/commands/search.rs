@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use maana::data::{Blanks, TextStream};
 use maana::kernels::Pool;
 use maana::search::{Found, Place, Question, Way};
+use maana::vectors::index::Reached;
 use std::path::PathBuf;
 
 /// Find documents of a store by meaning.
@@ -38,8 +39,9 @@ pub(crate) struct Search {
     /// Let words count too: BM25, fused with the ranking by meaning
     #[arg(long)]
     hybrid: bool,
-    /// Be content with this share of the true hits, if that is faster; what was chosen is told
-    #[arg(long, value_name = "SHARE", conflicts_with = "dim")]
+    /// Be content with this share of the true hits, if that is faster; what was chosen is told, and what it was measured on:
+    /// with --queries on these, else on the store's own vectors, perturbed
+    #[arg(long, value_name = "SHARE", conflicts_with = "dim", value_parser = crate::number::finite::<f64>, allow_negative_numbers = true)]
     recall: Option<f64>,
     /// Compare every vector, also where the store has a graph
     #[arg(long, conflicts_with = "recall")]
@@ -65,6 +67,7 @@ impl Search {
             filters: filters.collect::<Result<_>>()?,
             hybrid: self.hybrid,
             recall: self.recall,
+            measure_on_queries: self.queries.is_some(),
             exact: self.exact,
             also_at: Vec::new(),
         };
@@ -117,19 +120,32 @@ fn tell_way(way: &Way) {
         Way::Told(how) => tell!("{how}"),
         Way::Shortlist(choice) => match &choice.funnel {
             Some(measured) => tell!(
-                "a shortlist of {} by {} columns in {:?}, then all columns: recall {:.4}, measured on {} of the store's vectors",
+                "a shortlist of {} by {} columns in {:?}, then all columns: recall {:.4} ({:.4} at least), measured on {}",
                 measured.settings.shortlist,
                 measured.settings.prefix,
                 measured.settings.precision,
-                measured.recall,
-                choice.sample
+                measured.recall.mean,
+                measured.recall.at_least,
+                choice.on
             ),
-            None => tell!("every vector is compared: no shortlist reached the recall at less cost"),
+            None => tell!("every vector is compared: no shortlist surely reached the recall at less cost"),
         },
-        Way::Graph { reached, later } => {
+        Way::Graph { reached, on, later } => {
             let behind =
                 if *later > 0 { format!("; {later} added since are compared one by one") } else { String::new() };
-            tell!("along the graph, {} wide: recall {:.4} when it was made{behind}", reached.width, reached.recall);
+            let Reached { k, width, recall, .. } = reached;
+            match on {
+                Some(on) => tell!(
+                    "along the graph, {width} wide: recall {:.4} of {k} hits ({:.4} at least) when it was made, measured \
+                     on {on}{behind}",
+                    recall.mean,
+                    recall.at_least
+                ),
+                None => tell!(
+                    "along the graph, {width} wide; an earlier version made it, and it may miss copies of a document: \
+                     `maana compact STORE --graph always` makes it anew{behind}"
+                ),
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 //! `maana delete`, `compact`, `index-info` and `index-verify`: a store without its model.
 
+use super::index::{Opening, embedder_of};
+use super::mine::embed;
 use anyhow::{Result, bail};
 use maana::data::{Blanks, Table, TextStream};
-use maana::kernels::Pool;
+use maana::kernels::{Matrix, Pool, Rows};
+use maana::model::{Purpose, Role};
 use maana::search::store::StoreInfo;
 use maana::search::{Compacted, Deleted, GRAPH_FROM, Info, Place, WriteStore, postgres};
-use maana::vectors::index::Graph;
+use maana::vectors::index::{Graph, Reached};
 use std::path::PathBuf;
 
 /// Delete documents from a store.
@@ -56,18 +59,29 @@ impl Delete {
 #[command(after_help = "\
 Examples:
   maana compact store
-  maana compact store --graph always")]
+  maana compact store --graph always --queries questions.txt")]
 pub(crate) struct Compact {
     /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
     #[command(flatten)]
     graph: GraphArgument,
+    #[command(flatten)]
+    opening: Opening,
 }
 
 impl Compact {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let mut writer = Place::of(&self.store)?.write()?;
-        let Compacted { before, after, changed, graph } = writer.compact(pool)?;
+        let queries = match self.graph.read_queries()? {
+            None => None,
+            Some(texts) => {
+                let opened = self.opening.model_of(&*writer, Purpose::Encode, pool)?;
+                let embedder = embedder_of(&opened, &*writer, pool)?;
+                Some(embed(&embedder, &texts, embedder.role_prompt(Role::Query))?)
+            }
+        };
+        let queries = queries.as_ref().map(Matrix::view);
+        let Compacted { before, after, changed, graph } = writer.compact(pool, queries)?;
         if let Some(graph) = graph {
             say!("an index over vectors by {}", told(&graph))?;
         }
@@ -76,7 +90,7 @@ impl Compact {
         } else {
             say!("nothing to give back")?
         }
-        self.graph.make(&mut *writer, pool)
+        self.graph.make(&mut *writer, pool, queries)
     }
 }
 
@@ -86,6 +100,10 @@ pub(crate) struct GraphArgument {
     /// An index in a folder, for searches that need not compare every vector; auto: from a million documents on
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     graph: When,
+    /// Queries as they will be asked (.txt, .jsonl, .csv, .tsv, .parquet; 50 or more), to measure by them what the index finds,
+    /// and not by the store's own vectors, perturbed
+    #[arg(long, value_name = "FILE")]
+    queries: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
@@ -96,19 +114,28 @@ enum When {
 }
 
 impl GraphArgument {
-    pub(crate) fn make(&self, writer: &mut dyn WriteStore, pool: &Pool) -> Result<()> {
+    /// The texts of the queries to measure by.
+    pub(crate) fn read_queries(&self) -> Result<Option<Vec<String>>> {
+        let Some(path) = &self.queries else { return Ok(None) };
+        Ok(Some(TextStream::open(path, None, Blanks::Skip)?.collect::<Result<_, _>>()?))
+    }
+
+    pub(crate) fn make(&self, writer: &mut dyn WriteStore, pool: &Pool, queries: Option<Rows<'_>>) -> Result<()> {
         let wanted = match self.graph {
             When::Auto => writer.documents()? >= GRAPH_FROM,
             When::Always => true,
             When::Never => false,
         };
         let start = std::time::Instant::now();
-        let made = if wanted { writer.make_graph(pool)? } else { None };
+        let made = if wanted { writer.make_graph(pool, queries)? } else { None };
         if let Some(graph) = made {
             let seconds = start.elapsed().as_secs_f64();
             tell!("a graph over {} rows, by {} columns, in {seconds:.1} s", graph.rows(), graph.prefix());
-            for reached in graph.reached() {
-                tell!("  {:>5} wide: recall {:.4}", reached.width, reached.recall);
+            for Reached { k, width, recall, .. } in graph.reached() {
+                tell!("  {width:>5} wide: recall {:.4} of {k} hits ({:.4} at least)", recall.mean, recall.at_least);
+            }
+            if let Some(on) = graph.measured_on() {
+                tell!("  measured on {on}");
             }
         }
         Ok(())
@@ -160,7 +187,13 @@ fn tell_folder(info: &StoreInfo, graph: Option<&Graph>, json: bool) -> Result<()
     say!("on disk      {} bytes in {} segments, {} documents dead", info.bytes, info.segments, info.dead)?;
     match graph {
         Some(graph) => {
-            say!("graph        over {} rows, by {} columns, {} bytes", graph.rows(), graph.prefix(), graph.bytes())
+            say!("graph        over {} rows, by {} columns, {} bytes", graph.rows(), graph.prefix(), graph.bytes())?;
+            if graph.is_old() {
+                say!(
+                    "             of an earlier version, may miss copies; `maana compact --graph always` makes it anew"
+                )?;
+            }
+            Ok(())
         }
         None => say!("graph        none: every vector is compared"),
     }
@@ -196,7 +229,8 @@ fn told(graph: &postgres::Graph) -> String {
     let measured: Vec<String> =
         measured.map(|measured| format!("{:.4} by {}", measured.recall, measured.shortlist)).collect();
     let kept = if graph.bits { "1 bit" } else { "f16" };
-    format!("{} columns in {kept}; recall of 10 hits by shortlist: {}", graph.prefix, measured.join(", "))
+    let on = graph.on.map(|on| format!(", measured on {on}")).unwrap_or_default();
+    format!("{} columns in {kept}; recall of 10 hits by shortlist: {}{on}", graph.prefix, measured.join(", "))
 }
 
 /// Read every byte of a store and say what is not as it was written.

@@ -82,6 +82,107 @@ fn what_cannot_be_indexed_or_found_is_told() {
 }
 
 #[test]
+fn an_index_that_is_stopped_is_gone_on_with() {
+    let bench = Bench::new();
+    let lines: Vec<String> =
+        (0..4500).map(|n| format!("{{\"_id\": \"d{n}\", \"text\": \"habari namba {n}\"}}")).collect();
+    let mut broken = lines.clone();
+    broken[3000] = "{".to_owned();
+    let index = |corpus: &str, out: &str| {
+        let mut index = command(&["index"]);
+        index.arg(golden("tiny-bert")).arg(bench.path(corpus)).arg("--out").arg(bench.path(out));
+        index
+    };
+    let store = bench.path("store").display().to_string();
+    bench.write("corpus.jsonl", &broken.join("\n"));
+    let error = fail(&mut index("corpus.jsonl", "store"), 1);
+    assert!(error.contains("line 3001") && error.contains("2048 documents are in the store"), "{error}");
+    for words in
+        [&["search", &store, "habari"][..], &["index-info", &store], &["delete", &store, "d1"], &["compact", &store]]
+    {
+        let error = fail(&mut command(words), 1);
+        assert!(error.contains("not all documents have come into this store yet"), "{error}");
+    }
+    assert!(fail(&mut command(&["index-verify", &store]), 1).contains("damaged"));
+    bench.write("corpus.jsonl", &lines.join("\n"));
+    let output = index("corpus.jsonl", "store").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(text(&output.stderr).contains("not finished: 2048 documents are there"), "{output:?}");
+    succeed(&mut index("corpus.jsonl", "whole"));
+    bench.write("queries.txt", "habari namba 4400\nnamba 7\nhabari\n");
+    let queries = bench.path("queries.txt").display().to_string();
+    let whole = bench.path("whole").display().to_string();
+    let found = |store: &str| succeed(&mut command(&["search", store, "--queries", &queries, "--json", "-k", "20"]));
+    assert_eq!(found(&store), found(&whole));
+    assert!(succeed(&mut command(&["index-verify", &store])).contains("as they were written"));
+    assert!(fail(&mut index("corpus.jsonl", "store"), 1).contains("is a store already"));
+    // What an earlier try has left of another file does not stay.
+    bench.write("broken.jsonl", &broken.join("\n"));
+    fail(&mut index("broken.jsonl", "other"), 1);
+    bench.write("few.jsonl", &lines[2000..2003].join("\n"));
+    succeed(&mut index("few.jsonl", "other"));
+    let other = bench.path("other").display().to_string();
+    let mut found = ids(&other, &["habari", "-k", "9"]);
+    found.sort();
+    assert_eq!(found, ["d2000", "d2001", "d2002"]);
+}
+
+#[test]
+fn an_index_that_is_killed_is_gone_on_with() {
+    let bench = Bench::new();
+    let lines: String = (0..9000).map(|n| format!("habari namba {n}\n")).collect();
+    bench.write("corpus.txt", &lines);
+    let mut index = command(&["index"]);
+    index.arg(golden("tiny-bert")).arg(bench.path("corpus.txt")).arg("--out").arg(bench.path("store"));
+    let mut child = index.spawn().unwrap();
+    let start = std::time::Instant::now();
+    while !bench.path("store/segment-00000001").exists() && start.elapsed().as_secs() < 60 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    succeed(&mut index);
+    let store = bench.path("store").display().to_string();
+    let info: Value = serde_json::from_str(&succeed(&mut command(&["index-info", &store, "--json"]))).unwrap();
+    assert_eq!((&info["documents"], &info["dead"]), (&9000.into(), &0.into()));
+    assert!(succeed(&mut command(&["index-verify", &store])).contains("as they were written"));
+}
+
+#[test]
+fn files_of_others_in_the_folder_stay() {
+    let bench = Bench::new();
+    bench.write("corpus.jsonl", CORPUS);
+    bench.write("empty.jsonl", "");
+    let index = |corpus: &str| {
+        let mut index = command(&["index"]);
+        index.arg(golden("tiny-bert")).arg(bench.path(corpus)).arg("--out").arg(bench.path("mine"));
+        index
+    };
+    std::fs::create_dir(bench.path("mine")).unwrap();
+    bench.write("mine/notes.txt", "mine");
+    fail(&mut index("empty.jsonl"), 1);
+    assert_eq!(std::fs::read_dir(bench.path("mine")).unwrap().count(), 1);
+    bench.write("mine/segment-00000001", "mine");
+    let error = fail(&mut index("corpus.jsonl"), 1);
+    assert!(error.contains("`segment-00000001` is in the way"), "{error}");
+    assert_eq!(std::fs::read_to_string(bench.path("mine/segment-00000001")).unwrap(), "mine");
+}
+
+#[test]
+fn documents_without_ids_are_numbered_onwards() {
+    let bench = Bench::new();
+    bench.write("a.txt", "habari\nasante\n");
+    bench.write("b.txt", "karibu\nkwaheri\n");
+    let store = bench.path("store").display().to_string();
+    let mut index = command(&["index"]);
+    succeed(index.arg(golden("tiny-bert")).arg(bench.path("a.txt")).args(["--out", &store]));
+    let added = succeed(command(&["add", &store]).arg(bench.path("b.txt")));
+    assert!(added.contains("2 new, 0 replaced, 4 in all"), "{added}");
+    assert_eq!(ids(&store, &["kwaheri", "-k", "1"]), ["4"]);
+    assert_eq!(ids(&store, &["asante", "-k", "1"]), ["2"]);
+}
+
+#[test]
 fn pairs_translations_and_duplicates_are_mined() {
     let bench = Bench::new();
     bench.write("corpus.jsonl", CORPUS);
@@ -104,6 +205,10 @@ fn pairs_translations_and_duplicates_are_mined() {
     let doubled = bench.path("doubled.txt").display().to_string();
     let kept = succeed(&mut command(&["dedupe", &doubled, "--model", &model, "--threshold", "0.9999"]));
     assert_eq!(kept, "habari\nasante\n");
+    let kept = succeed(&mut command(&["dedupe", &doubled, "--model", &model, "--threshold", "-1"]));
+    assert_eq!(kept, "habari\n");
+    let error = fail(&mut command(&["dedupe", &doubled, "--model", &model, "--threshold", "nan"]), 2);
+    assert!(error.contains("expected a finite number"), "{error}");
 }
 
 #[test]
@@ -215,6 +320,29 @@ fn a_suite_measures_each_set_in_its_own_way() {
 }
 
 #[test]
+fn equal_texts_stay_in_one_group() {
+    let bench = Bench::new();
+    let model = golden("tiny-bert").display().to_string();
+    let path = |name: &str| bench.path(name).display().to_string();
+    bench.write("same.txt", "habari\nhabari\nhabari\nbei ya mahindi\n");
+    bench.write("two.txt", "habari\nasante\n");
+    for method in ["kmeans", "agglomerative"] {
+        let grouped = |k: &str| {
+            command(&["cluster", &path("same.txt"), "--model", &model, "--method", method, "-k", k]).output().unwrap()
+        };
+        let output = grouped("2");
+        assert!(text(&output.stdout).contains("group 0: 3 texts") && output.stderr.is_empty(), "{output:?}");
+        let output = grouped("3");
+        assert!(text(&output.stdout).contains("4 texts in 2 groups"), "{output:?}");
+        let note = text(&output.stderr);
+        assert_eq!(note, "note: 2 groups, not 3: of the 4 texts only 2 have different embeddings\n");
+        let mut more = command(&["cluster", &path("two.txt"), "--model", &model, "--method", method, "-k", "5"]);
+        let error = fail(&mut more, 1);
+        assert!(error.contains("k: 5 groups of 2 vectors; take 2 or fewer"), "{error}");
+    }
+}
+
+#[test]
 fn labels_are_learnt_and_given() {
     let bench = Bench::new();
     let model = golden("tiny-bert").display().to_string();
@@ -248,6 +376,21 @@ fn labels_are_learnt_and_given() {
         );
         assert!(error.contains("another model"), "{error}");
     }
+    // Forty rows that are told apart without an error say no more than that errors are rare.
+    bench.write("easy.tsv", &(0..40).map(row).collect::<String>());
+    let mut fit = command(&["classify", "fit", &path("easy.tsv"), "--model", &model, "--out", &path("easy")]);
+    let output = fit.args(header).output().unwrap();
+    assert!(output.status.success() && text(&output.stderr).contains("0.9762 on average"), "{output:?}");
+    let sure = succeed(&mut command(&["classify", "predict", &path("texts.txt"), "--classifier", &path("easy")]));
+    let share: f64 = sure.split('\t').nth(1).unwrap().parse().unwrap();
+    assert!((0.8..0.9999).contains(&share), "{sure}");
+    bench.write("rare.tsv", "bei\tsoko\nmahindi\tsoko\nking\thadithi\n");
+    let mut fit = command(&["classify", "fit", &path("rare.tsv"), "--model", &model, "--out", &path("rare")]);
+    let output = fit.args(header).output().unwrap();
+    assert!(
+        text(&output.stderr).contains("not calibrated") && text(&output.stderr).contains("`hadithi`"),
+        "{output:?}"
+    );
     bench.write("one.tsv", "a\tx\nb\tx\n");
     let mut fit = command(&["classify", "fit", &path("one.tsv"), "--model", &model, "--out", &path("one")]);
     let error = fail(fit.args(header), 1);

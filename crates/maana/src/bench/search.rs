@@ -162,8 +162,8 @@ pub fn search_rounds(
         let (found, about) = match (&mut graph, &funnel) {
             (Some(graph), _) => {
                 // Of widths beyond those that were measured, as many are scored as of the widest.
-                let reached = graph.graph().reached();
-                let measured = reached.iter().find(|reached| reached.width >= effort).or(reached.last());
+                let all = || graph.graph().reached_for(NEIGHBOURS);
+                let measured = all().find(|reached| reached.width >= effort).or_else(|| all().last());
                 (graph.width, graph.scored) = (effort, measured.map_or(usize::MAX, |reached| reached.scored));
                 (graph.search(pool, queries.view(), NEIGHBOURS, None)?, format!("prefix {}", graph.graph().prefix()))
             }

@@ -4,12 +4,12 @@ use super::place::{Compacted, Damaged, Deleted, Info, ReadStore, Verified, Write
 use super::searcher::terms;
 use super::{Added, Answers, Found, Kept, Question, SearchError, Way};
 use maana_kernels::{Matrix, Pool, Rows};
-use maana_postgres::{Document, Graph, Measured, Near, Reader, Search, Store, Target};
+use maana_postgres::{Document, Graph, Measured, Near, Reader, Row, Search, Store, Target};
 use maana_vectors::VectorsError;
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
 use maana_vectors::search::{Hit, Metric};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 impl ReadStore for Store {
     fn dims(&self) -> usize {
@@ -93,6 +93,26 @@ impl WriteStore for Store {
         Ok(Added { new: added.new, replaced: added.replaced, skipped: 0 })
     }
 
+    fn holds(&self, documents: &[(String, Kept)]) -> Result<Vec<bool>, SearchError> {
+        let ids: Vec<&str> = documents.iter().map(|(id, _)| id.as_str()).collect();
+        let there: HashMap<String, Row> = self.read(|reader| {
+            let rows = reader.by_ids(&ids)?;
+            Ok::<_, SearchError>(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
+        })?;
+        let same = |(id, kept): &(String, Kept)| {
+            there.get(id).is_some_and(|row| row.text == kept.text && row.fields == kept.fields)
+        };
+        Ok(documents.iter().map(same).collect())
+    }
+
+    fn ids(&self) -> Result<Vec<String>, SearchError> {
+        self.read(|reader| Ok(reader.ids()?))
+    }
+
+    fn finish(&mut self) -> Result<(), SearchError> {
+        Ok(Store::finish(self)?)
+    }
+
     fn delete(&mut self, ids: &[&str]) -> Result<Deleted, SearchError> {
         let mut known: HashSet<String> = Store::delete(self, ids)?.into_iter().collect();
         let documents = known.len();
@@ -100,13 +120,17 @@ impl WriteStore for Store {
         Ok(Deleted { documents, missing })
     }
 
-    fn compact(&mut self, pool: &Pool) -> Result<Compacted, SearchError> {
-        let done = Store::compact(self, pool)?;
+    fn compact(&mut self, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Compacted, SearchError> {
+        let done = Store::compact(self, pool, queries)?;
         let changed = done.graph.is_some() || done.before != done.after;
         Ok(Compacted { before: done.before, after: done.after, changed, graph: done.graph })
     }
 
-    fn make_graph(&mut self, _: &Pool) -> Result<Option<maana_vectors::index::Graph>, SearchError> {
+    fn make_graph(
+        &mut self,
+        _: &Pool,
+        _: Option<Rows<'_>>,
+    ) -> Result<Option<maana_vectors::index::Graph>, SearchError> {
         Ok(None)
     }
 }
@@ -141,15 +165,18 @@ fn choose(
     let Some(measured) = graph.shortlist(k, recall) else {
         return all("no shortlist of the index over vectors reached the recall");
     };
+    let sure = measured.at_least.map(|least| format!(" ({least:.4} at least)")).unwrap_or_default();
+    let on = match graph.on {
+        Some(on) => format!("measured on {on}"),
+        None => "measured by an earlier version, which promises too much: `maana compact` measures anew".to_owned(),
+    };
     let how = format!(
-        "a shortlist of {} by an index over {} columns in {}, then all columns: recall {:.4} of {} hits, measured on {} of \
-         the store's vectors",
+        "a shortlist of {} by an index over {} columns in {}, then all columns: recall {:.4} of {} hits{sure}, {on}",
         measured.shortlist,
         graph.prefix,
         if graph.bits { "1 bit" } else { "f16" },
         measured.recall,
         measured.k,
-        graph.sample
     );
     Ok((Some(measured), Some(how)))
 }

@@ -1,7 +1,7 @@
 //! The store in a folder, behind the seam.
 
 use super::place::{Compacted, Damaged, Deleted, Info, ReadStore, Verified, WriteStore};
-use super::{Added, Answers, Kept, Question, SearchError, Searcher, build_graph};
+use super::{Added, Answers, Kept, Question, SearchError, Searcher, build_graph, measure_graph};
 use maana_kernels::{Matrix, Pool, Rows};
 use maana_vectors::index::Graph;
 use maana_vectors::store::{Document, Store, Writer};
@@ -116,6 +116,24 @@ impl WriteStore for Writer {
         Ok(Added { new: added.new, replaced: added.replaced, skipped: 0 })
     }
 
+    fn holds(&self, documents: &[(String, Kept)]) -> Result<Vec<bool>, SearchError> {
+        let store = self.store();
+        let one = |(id, kept): &(String, Kept)| match store.find(id)? {
+            Some(row) => Ok(super::kept(store, row)? == *kept),
+            None => Ok(false),
+        };
+        documents.iter().map(one).collect()
+    }
+
+    fn ids(&self) -> Result<Vec<String>, SearchError> {
+        let store = self.store();
+        store.rows().map(|row| Ok(store.document(row)?.id.to_owned())).collect()
+    }
+
+    fn finish(&mut self) -> Result<(), SearchError> {
+        Ok(Writer::finish(self)?)
+    }
+
     fn delete(&mut self, ids: &[&str]) -> Result<Deleted, SearchError> {
         let (mut missing, mut seen) = (Vec::new(), HashSet::new());
         for id in ids.iter().filter(|id| seen.insert(**id)) {
@@ -126,7 +144,7 @@ impl WriteStore for Writer {
         Ok(Deleted { documents: Writer::delete(self, ids)?, missing })
     }
 
-    fn compact(&mut self, _: &Pool) -> Result<Compacted, SearchError> {
+    fn compact(&mut self, _: &Pool, _: Option<Rows<'_>>) -> Result<Compacted, SearchError> {
         let before = self.store().info().bytes;
         let changed = Writer::compact(self)?;
         let after = self.store().info().bytes;
@@ -139,12 +157,15 @@ impl WriteStore for Writer {
         })
     }
 
-    fn make_graph(&mut self, pool: &Pool) -> Result<Option<Graph>, SearchError> {
+    fn make_graph(&mut self, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Option<Graph>, SearchError> {
         let rows = self.store().corpus().rows();
         match Graph::of(self.store()) {
-            Ok(Some(graph)) if graph.rows() == rows => Ok(None),
+            Ok(Some(graph)) if graph.rows() == rows && !graph.is_old() => match queries {
+                None => Ok(None),
+                Some(_) => measure_graph(self, pool, graph, queries).map(Some),
+            },
             // A damaged one is made anew like an old one.
-            _ => build_graph(self, pool).map(Some),
+            _ => build_graph(self, pool, queries).map(Some),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 #[cfg(feature = "postgres")]
 use super::postgres;
-use super::{Added, Answers, Kept, Question, SearchError, Searcher, create, store};
+use super::{Added, Answers, Kept, Question, SearchError, Searcher, header, store};
 use maana_kernels::{Matrix, Pool, Rows};
 use maana_model::{Embedder, Encoder};
 use maana_vectors::index::Graph;
@@ -94,24 +94,43 @@ pub trait WriteStore: ReadStore {
     /// Other dims, values that are not finite, an id twice, or what the system refuses.
     fn add(&mut self, documents: &[(String, Kept)], vectors: Rows<'_>) -> Result<Added, SearchError>;
 
+    /// Returns for each document whether it is there already, with this text and these fields.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn holds(&self, documents: &[(String, Kept)]) -> Result<Vec<bool>, SearchError>;
+
+    /// The ids of all documents.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn ids(&self) -> Result<Vec<String>, SearchError>;
+
+    /// Says that all documents have come into a store that was begun: from now on it can be read.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    fn finish(&mut self) -> Result<(), SearchError>;
+
     /// Deletes the documents with these ids, and says which were not there.
     ///
     /// # Errors
     /// What the system refuses.
     fn delete(&mut self, ids: &[&str]) -> Result<Deleted, SearchError>;
 
-    /// Gives back the room of documents that were deleted or replaced, and makes anew what makes searching quick.
+    /// Gives back the room of documents that were deleted or replaced, and makes anew what makes searching quick. In a database
+    /// that is measured by the vectors of these queries, where there are any.
     ///
     /// # Errors
     /// What the system refuses.
-    fn compact(&mut self, pool: &Pool) -> Result<Compacted, SearchError>;
+    fn compact(&mut self, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Compacted, SearchError>;
 
-    /// Makes the graph over a folder's vectors, if there is none over all of them; none in a database, which makes its index when
-    /// it is compacted.
+    /// Makes the graph over a folder's vectors, if there is none over all of them, and measures it by the vectors of these
+    /// queries, where there are any. Makes none in a database, which has its index when it is compacted.
     ///
     /// # Errors
     /// What the system refuses.
-    fn make_graph(&mut self, pool: &Pool) -> Result<Option<Graph>, SearchError>;
+    fn make_graph(&mut self, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Option<Graph>, SearchError>;
 }
 
 /// What can be told about a store, in the words of its kind.
@@ -219,12 +238,13 @@ impl Place {
         })
     }
 
-    /// Makes a store for the embedder's vectors; with `half` they take half the room, rounded to bf16 in a folder and to f16
-    /// in a database.
+    /// Makes a store for the embedder's vectors that is not to be read until [`WriteStore::finish`] is called, or goes on with
+    /// one that was begun so for the same vectors; one for others is replaced. With `half` they take half the room, rounded to
+    /// bf16 in a folder and to f16 in a database.
     ///
     /// # Errors
-    /// If there is a store already, or it cannot be made.
-    pub fn create(
+    /// If there is a finished store already, or it cannot be made.
+    pub fn begin(
         &self,
         embedder: &Embedder<'_>,
         made_by: &str,
@@ -233,7 +253,7 @@ impl Place {
         Ok(match self {
             Self::Folder(folder) => {
                 let stored = if half { store::Stored::Bf16 } else { store::Stored::F32 };
-                Box::new(create(folder, embedder, made_by, stored)?)
+                Box::new(store::Writer::begin(folder, header(embedder, made_by, stored))?)
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(target) => {
@@ -242,21 +262,20 @@ impl Place {
                 let header = postgres::Header::new(embedder.dimension(), metric, half, &fingerprint, made_by);
                 let header = header.with_precision(embedder.precision().name());
                 let header = header.with_document_prompt(embedder.role_prompt(maana_model::Role::Document));
-                Box::new(postgres::Store::create(target, header)?)
+                Box::new(postgres::Store::begin(target, header)?)
             }
         })
     }
 
-    /// Removes a store and all that is in it.
+    /// Removes a store, finished or not. Files that are not the store's stay in its folder.
     ///
     /// # Errors
     /// What the system refuses.
     pub fn remove(&self) -> Result<(), SearchError> {
         match self {
-            Self::Folder(folder) => std::fs::remove_dir_all(folder)
-                .map_err(|source| store::StoreError::Io { path: folder.clone(), action: "remove it", source }.into()),
+            Self::Folder(folder) => Ok(store::Writer::remove_at(folder)?),
             #[cfg(feature = "postgres")]
-            Self::Postgres(target) => Ok(postgres::Store::open(target)?.remove()?),
+            Self::Postgres(target) => Ok(postgres::Store::remove_at(target)?),
         }
     }
 

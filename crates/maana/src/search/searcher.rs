@@ -7,7 +7,7 @@ use maana_kernels::{Matrix, Pool, Rows};
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
 use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index, Reached};
-use maana_vectors::search::{Choice, Filter, Funnel, Hit, Plane, Search, Wish, choose, search};
+use maana_vectors::search::{Choice, Filter, Funnel, Hit, MeasuredOn, Plane, Search, Wish, choose, search};
 use maana_vectors::store::Store;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,6 +29,8 @@ pub struct Question {
     /// The share of the true hits that is enough. Where there is no graph, a shortlist by fewer columns and bits is scored in
     /// full; of a graph, 0.99 unless it is said.
     pub recall: Option<f64>,
+    /// Whether the shortlist is chosen by the queries of this question, and not by the store's own vectors alone.
+    pub measure_on_queries: bool,
     /// Compare every vector, also where there is a graph.
     pub exact: bool,
     /// Dimensions at which hits are scored once more, to be compared.
@@ -37,7 +39,16 @@ pub struct Question {
 
 impl Default for Question {
     fn default() -> Self {
-        Self { k: 10, dim: None, filters: Vec::new(), hybrid: false, recall: None, exact: false, also_at: Vec::new() }
+        Self {
+            k: 10,
+            dim: None,
+            filters: Vec::new(),
+            hybrid: false,
+            recall: None,
+            measure_on_queries: false,
+            exact: false,
+            also_at: Vec::new(),
+        }
     }
 }
 
@@ -67,6 +78,8 @@ pub enum Way {
     Graph {
         /// The width, and what it finds.
         reached: Reached,
+        /// Queries that this was measured on; none by an earlier version, whose graph may miss copies.
+        on: Option<MeasuredOn>,
         /// Rows behind the graph's, which were compared one by one.
         later: usize,
     },
@@ -195,7 +208,8 @@ impl Searcher {
         let Some(recall) = question.recall else {
             return Ok((self.store.search(pool, queries, settings)?, Way::Exact));
         };
-        let Shortlist { choice, plane, .. } = self.shortlist(pool, settings, recall)?;
+        let measured_by = question.measure_on_queries.then_some(queries);
+        let Shortlist { choice, plane, .. } = self.shortlist(pool, settings, recall, measured_by)?;
         let hits = match (&choice.funnel, plane) {
             (Some(measured), Some(plane)) => {
                 let funnel = Funnel::over(self.store.corpus(), settings.metric, measured.settings, plane);
@@ -216,9 +230,9 @@ impl Searcher {
     ) -> Result<Option<Ranked>, SearchError> {
         let Some(graph) = &self.graph else { return Ok(None) };
         let Some(cut) = self.store.cut(graph.rows()) else { return Ok(None) };
-        let widest = || if recall.is_none() { graph.reached().last().copied() } else { None };
-        let Some(reached) = graph.width_for(recall.unwrap_or(0.99)).or_else(widest) else { return Ok(None) };
         let (first, k) = (graph.rows(), settings.k);
+        let widest = || if recall.is_none() { graph.reached_for(k).last() } else { None };
+        let Some(reached) = graph.width_for(k, recall.unwrap_or(0.99)).or_else(widest) else { return Ok(None) };
         let widths = HnswSettings { width: reached.width, scored: reached.scored, ..HnswSettings::default() };
         let walk = Hnsw::over(cut.head, Arc::clone(graph), &widths);
         let mut hits = walk.search(pool, queries, k, settings.filter)?;
@@ -233,17 +247,24 @@ impl Searcher {
                 hits.truncate(k);
             }
         }
-        Ok(Some((hits, Way::Graph { reached, later })))
+        Ok(Some((hits, Way::Graph { reached, on: graph.measured_on(), later })))
     }
 
     /// What was chosen for the wish, now or before.
-    fn shortlist(&self, pool: &Pool, settings: &Search<'_>, recall: f64) -> Result<Shortlist, SearchError> {
+    fn shortlist(
+        &self,
+        pool: &Pool,
+        settings: &Search<'_>,
+        recall: f64,
+        queries: Option<Rows<'_>>,
+    ) -> Result<Shortlist, SearchError> {
         let mut last = self.shortlist.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = last.as_ref().filter(|known| known.k == settings.k && known.recall == recall) {
+        let same = |known: &&Shortlist| known.k == settings.k && known.recall == recall && queries.is_none();
+        if let Some(known) = last.as_ref().filter(same) {
             return Ok(known.clone());
         }
         let (corpus, metric) = (self.store.corpus(), settings.metric);
-        let choice = choose(pool, &corpus, metric, &Wish { k: settings.k, recall, ..Wish::default() })?;
+        let choice = choose(pool, &corpus, metric, &Wish { k: settings.k, recall, queries, ..Wish::default() })?;
         let plane = match &choice.funnel {
             Some(measured) => {
                 let settings = measured.settings;

@@ -69,6 +69,7 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
         filters: request.filter.unwrap_or_default().into_iter().collect(),
         hybrid: request.hybrid,
         recall: None,
+        measure_on_queries: false,
         exact: false,
         also_at: if request.all_dimensions { also_at } else { Vec::new() },
     };

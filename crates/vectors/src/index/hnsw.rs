@@ -1,8 +1,9 @@
 //! The graph: HNSW (Malkov & Yashunin 2018) over codes of a prefix of the rows, re-normalised with `Cosine`. A query walks
-//! from neighbour to neighbour towards what is nearest, and the best of what it finds are scored with the full vectors. Built
-//! for a seed, the same for any number of threads.
+//! from neighbour to neighbour towards what is nearest, and the best of what it finds are scored with the full vectors. Rows of
+//! equal codes are one node of the graph. Built for a seed, the same for any number of threads.
 
 mod build;
+mod copies;
 mod file;
 mod measure;
 
@@ -10,7 +11,8 @@ pub use measure::{Reached, prefix_for};
 
 use super::Index;
 use crate::error::VectorsError;
-use crate::search::{Best, Codes, CodesQuery, CodesView, Corpus, Filter, Hit, Metric, check_queries, norm};
+use crate::search::{Best, Codes, CodesQuery, CodesView, Corpus, Filter, Hit, MeasuredOn, Metric, check_queries, norm};
+use copies::{Copies, CopiesView};
 use maana_kernels::{Pool, Rows, prefetch};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -113,10 +115,17 @@ impl<'a> LinksView<'a> {
 }
 
 /// A row and how near it is; what is nearer is greater, of equal ones the lower row.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Near {
     pub(super) score: f32,
     pub(super) row: u32,
+}
+
+/// Equal in the order below, in which NaN equals itself: a walk that seeks what is greater always ends.
+impl PartialEq for Near {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
 }
 
 impl Eq for Near {}
@@ -272,19 +281,30 @@ pub struct Graph {
     kept: Kept,
     /// How much of the truth is found with which width, as measured when the graph was made.
     reached: Vec<Reached>,
+    measured_on: Option<MeasuredOn>,
+    /// Whether an earlier version made it, which linked copies and measured by unperturbed vectors.
+    is_old: bool,
     scratches: Mutex<Vec<Scratch>>,
 }
 
 /// Where the graph is.
 enum Kept {
-    Memory { links: Links, codes: Codes },
+    Memory { links: Links, codes: Codes, copies: Copies },
     File(file::GraphFile),
 }
 
 impl Graph {
+    /// Which rows are found with a node.
+    fn copies(&self) -> CopiesView<'_> {
+        match &self.kept {
+            Kept::Memory { copies, .. } => copies.view(),
+            Kept::File(file) => file.copies(),
+        }
+    }
+
     fn net(&self) -> Net<'_> {
         let (links, codes) = match &self.kept {
-            Kept::Memory { links, codes } => (links.view(), codes.view()),
+            Kept::Memory { links, codes, .. } => (links.view(), codes.view()),
             Kept::File(file) => (file.links(), file.codes()),
         };
         Net { links, codes }
@@ -304,13 +324,39 @@ impl Graph {
     pub fn bytes(&self) -> usize {
         let Net { links, codes } = self.net();
         let numbers = links.ground.len() + links.higher.len() + links.places.len() + codes.halves.len();
-        4 * numbers + codes.data.len() + links.levels.len()
+        let copies = self.copies();
+        4 * (numbers + copies.places.len() + copies.lists.len()) + codes.data.len() + links.levels.len()
+    }
+
+    /// Rows that are not walked to, as their codes equal another's, with which they are found.
+    pub fn copied(&self) -> usize {
+        self.copies().count()
     }
 
     /// How much of the truth is found with which width; empty where that was not measured.
     pub fn reached(&self) -> &[Reached] {
         &self.reached
     }
+
+    /// Queries that this was measured on; none where it was not, or by an earlier version.
+    pub fn measured_on(&self) -> Option<MeasuredOn> {
+        self.measured_on
+    }
+
+    /// Returns true for a graph that an earlier version made: it may miss copies, and queries find less than it says.
+    pub fn is_old(&self) -> bool {
+        self.is_old
+    }
+}
+
+/// Which rows are taken from the nodes in view.
+#[derive(Clone, Copy)]
+struct Reach<'a> {
+    /// Hits that are wanted.
+    k: usize,
+    /// Rows, after which no further node is taken.
+    most: usize,
+    filter: Option<Filter<'a>>,
 }
 
 /// A corpus with its graph.
@@ -346,9 +392,10 @@ impl<'a> Hnsw<'a> {
         Arc::into_inner(self.graph).expect("nobody else has the graph")
     }
 
-    /// The rows in view at the end of a walk, by their codes, nearest first.
-    fn in_view(&self, query: &[f32], width: usize, filter: Option<Filter<'_>>, scratch: &mut Scratch) -> Vec<Near> {
-        let net = self.graph.net();
+    /// Rows in view at the end of a walk, by their codes, nearest first: `width` nodes, or those of them that come before more
+    /// than `most` rows. Of rows that are equal in full the first `k` are among them.
+    fn in_view(&self, query: &[f32], width: usize, reach: Reach<'_>, scratch: &mut Scratch) -> Vec<Near> {
+        let (net, copies) = (self.graph.net(), self.graph.copies());
         if net.links.entry == NONE || width == 0 {
             return Vec::new();
         }
@@ -357,16 +404,26 @@ impl<'a> Hnsw<'a> {
         for level in (1..=usize::from(net.links.levels[net.links.entry as usize])).rev() {
             here = net.descend(&query, here, level, scratch);
         }
+        let Reach { k, most, filter } = reach;
         let may = |row: u32| self.corpus.is_live(row as usize) && filter.is_none_or(|filter| filter(row as usize));
-        net.walk(&query, &[here], 0, width, scratch, may)
+        let nodes = net.walk(&query, &[here], 0, width, scratch, |node| copies.any(node, may));
+        let mut found = Vec::with_capacity(nodes.len());
+        for Near { score, row: node } in nodes {
+            if found.len() >= most {
+                break;
+            }
+            // Whole, as nothing but the full vectors tells its rows apart.
+            copies.each(node, k, may, |row| found.push(Near { score, row }));
+        }
+        found
     }
 
     fn search_one(&self, query: &[f32], k: usize, filter: Option<Filter<'_>>, scratch: &mut Scratch) -> Vec<Hit> {
         if k == 0 {
             return Vec::new();
         }
-        let mut found = self.in_view(query, self.width.max(k), filter, scratch);
-        found.truncate(k.saturating_mul(self.scored.max(1)));
+        let reach = Reach { k, most: k.saturating_mul(self.scored.max(1)), filter };
+        let found = self.in_view(query, self.width.max(k), reach, scratch);
         let mut best = Best::new(k);
         let length = norm(query);
         for near in found {

@@ -28,8 +28,15 @@ impl Disk {
         Ok(())
     }
 
+    /// Creates a file, or empties the one that is there.
     pub(crate) fn create(&self, path: &Path) -> Result<File, StoreError> {
         self.step().and_then(|()| File::create(path)).map_err(StoreError::io(path, "create it"))
+    }
+
+    /// Creates a file where none is.
+    pub(crate) fn create_new(&self, path: &Path) -> Result<File, StoreError> {
+        let create = || File::options().write(true).create_new(true).open(path);
+        self.step().and_then(|()| create()).map_err(StoreError::io(path, "create it"))
     }
 
     pub(crate) fn write(&self, file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {

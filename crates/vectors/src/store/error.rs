@@ -29,6 +29,25 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// Files where a store was to be created that it would write over.
+    #[error(
+        "{path}: the file `{file}` is in the way, a store would write one of this name; take another directory, or move it"
+    )]
+    InTheWay {
+        /// The directory.
+        path: PathBuf,
+        /// The first such file.
+        file: String,
+    },
+    /// A store into which not all documents have come.
+    #[error(
+        "{path}: not all documents have come into this store yet; wait until `maana index` is done, or if it was stopped, run the \
+         same command again: it goes on from there"
+    )]
+    Unfinished {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A second writer.
     #[error("{path}: another process is writing to this store; wait until it is done")]
     Locked {

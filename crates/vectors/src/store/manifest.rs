@@ -1,14 +1,16 @@
 //! The manifest: which files make the store. Text, so that people can read it: the format's version, the checksum of what
 //! follows, JSON. Replaced whole by a rename.
 
-use super::{Disk, StoreError};
+use super::sections::begins_as_ours;
+use super::{Disk, Kind, StoreError};
 use crate::search::Metric;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
-const NAME: &str = "manifest";
+pub(super) const NAME: &str = "manifest";
 const TEMPORARY: &str = "manifest.new";
+const GRAPH_TEMPORARY: &str = "graph.new";
 const TITLE: &str = "maana store";
 /// The version that is written, and the last that is read.
 const VERSION: u32 = 1;
@@ -91,6 +93,9 @@ pub(super) struct Manifest {
     pub(super) next: u64,
     pub(super) header: StoreHeader,
     pub(super) segments: Vec<SegmentEntry>,
+    /// Whether documents are to come without which the store is not whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unfinished: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,8 +117,8 @@ pub(super) struct DeadEntry {
 }
 
 impl Manifest {
-    pub(super) fn new(header: StoreHeader) -> Self {
-        Self { generation: 0, next: 1, header, segments: Vec::new() }
+    pub(super) fn new(header: StoreHeader, unfinished: bool) -> Self {
+        Self { generation: 0, next: 1, header, segments: Vec::new(), unfinished }
     }
 
     pub(super) fn exists(folder: &Path) -> bool {
@@ -140,7 +145,25 @@ impl Manifest {
         if checksum != sum(json) || title != Some(&format!("{TITLE} {version}")) {
             return Err(damaged("its checksum is wrong"));
         }
-        serde_json::from_str(json).map_err(|error| damaged(&format!("it cannot be understood: {error}")))
+        let manifest: Self =
+            serde_json::from_str(json).map_err(|error| damaged(&format!("it cannot be understood: {error}")))?;
+        manifest.check_names().map_err(|name| damaged(&format!("it names a file `{name}`, which no store writes")))?;
+        Ok(manifest)
+    }
+
+    /// Files that it names.
+    pub(super) fn files(&self) -> impl Iterator<Item = (Kind, &str)> {
+        self.segments.iter().flat_map(|entry| {
+            let dead = entry.dead.as_ref().map(|dead| (Kind::Dead, dead.file.as_str()));
+            std::iter::once((Kind::Segment, entry.file.as_str())).chain(dead)
+        })
+    }
+
+    /// Checks that all names are of files that a store makes in its own folder, each once. Anybody may have written them.
+    fn check_names(&self) -> Result<(), String> {
+        let mut seen = std::collections::HashSet::new();
+        let wrong = self.files().find(|(kind, name)| numbered(name) != Some(*kind) || !seen.insert(*name));
+        wrong.map_or(Ok(()), |(_, name)| Err(name.to_owned()))
     }
 
     /// Writes the manifest beside the old one, which it then replaces. An error comes with whether it came when the
@@ -158,12 +181,42 @@ impl Manifest {
         disk.rename(&path, &folder.join(NAME)).and_then(|()| disk.sync_folder(folder)).map_err(|error| (true, error))
     }
 
-    /// Whether a file of the folder is one that a store makes and this manifest does not name.
-    pub(super) fn is_leftover(&self, name: &str) -> bool {
-        let temporary = name == TEMPORARY || name.strip_prefix(super::GRAPH) == Some(".new");
-        let ours = temporary || name.starts_with("segment-") || name.starts_with("dead-");
-        let dead = |entry: &SegmentEntry| entry.dead.as_ref().is_some_and(|dead| dead.file == name);
-        ours && !self.segments.iter().any(|entry| entry.file == name || dead(entry))
+    /// Returns true for a file of the folder that a store has made and this manifest does not name.
+    pub(super) fn is_leftover(&self, folder: &Path, name: &str) -> bool {
+        let named = self.files().any(|(_, file)| file == name);
+        !named && (is_temporary(folder, name) || (numbered(name).is_some() && begins_as_ours(&folder.join(name))))
+    }
+
+    /// A file of the folder that a new store would write over, or take for its own.
+    pub(super) fn in_the_way(folder: &Path) -> Result<Option<String>, StoreError> {
+        let entries = std::fs::read_dir(folder).map_err(StoreError::io(folder, "list it"))?;
+        let mut names: Vec<String> =
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        Ok(names.into_iter().find(|name| {
+            let of_a_store = numbered(name).is_some() || name == super::GRAPH;
+            of_a_store || ([TEMPORARY, GRAPH_TEMPORARY].contains(&name.as_str()) && !is_temporary(folder, name))
+        }))
+    }
+}
+
+/// The kind of a file that a store numbers: its name and eight digits or more.
+fn numbered(name: &str) -> Option<Kind> {
+    let (kind, number) = name.split_once('-')?;
+    let kind = [Kind::Segment, Kind::Dead].into_iter().find(|other| other.prefix() == kind)?;
+    (number.len() >= 8 && number.bytes().all(|digit| digit.is_ascii_digit())).then_some(kind)
+}
+
+/// Returns true for a file under a temporary name, written as far as it is by a store.
+fn is_temporary(folder: &Path, name: &str) -> bool {
+    let path = folder.join(name);
+    match name {
+        TEMPORARY => std::fs::read(&path).is_ok_and(|bytes| {
+            let title = TITLE.as_bytes();
+            title.starts_with(&bytes[..bytes.len().min(title.len())])
+        }),
+        GRAPH_TEMPORARY => begins_as_ours(&path),
+        _ => false,
     }
 }
 
@@ -174,6 +227,24 @@ fn sum(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_those_that_a_store_writes() {
+        let header = StoreHeader::new(2, Metric::Cosine, Stored::F32, b"x", "a model");
+        let named = |file: &str, dead: &str| {
+            let dead = DeadEntry { file: dead.to_owned(), rows: 1, checksum: String::new() };
+            let entry =
+                SegmentEntry { file: file.to_owned(), rows: 2, bytes: 1, checksum: String::new(), dead: Some(dead) };
+            Manifest { segments: vec![entry], ..Manifest::new(header.clone(), false) }.check_names()
+        };
+        assert_eq!(named("segment-00000001", "dead-123456789"), Ok(()));
+        for wrong in ["segment-/../../victim", "segment-00000001/x", "", "manifest", "segment-1", "segment-0000000a"] {
+            assert_eq!(named(wrong, "dead-00000001"), Err(wrong.to_owned()));
+            assert_eq!(named("segment-00000001", wrong), Err(wrong.to_owned()));
+        }
+        assert!(named("segment-00000001", "segment-00000001").is_err());
+        assert!(named("dead-00000001", "dead-00000002").is_err());
+    }
 
     #[test]
     fn a_header_without_precision_and_prompt_is_read_and_one_with_them_keeps_them() {

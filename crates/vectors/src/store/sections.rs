@@ -26,31 +26,44 @@ const BUFFER: usize = 1 << 20;
 pub(crate) enum Kind {
     Segment = 1,
     Dead = 2,
-    /// 3 was a graph over prefixes that were not codes; no release wrote it.
-    Graph = 4,
+    /// 3 was a graph over prefixes that were not codes; no release wrote it. This one links rows of equal codes to each other,
+    /// and is read still.
+    LinkedCopies = 4,
+    Graph = 5,
 }
 
 impl Kind {
+    /// What the file's name begins with.
+    pub(super) fn prefix(self) -> &'static str {
+        match self {
+            Kind::Segment => "segment",
+            Kind::Dead => "dead",
+            Kind::LinkedCopies | Kind::Graph => super::GRAPH,
+        }
+    }
+
     fn section_names(self) -> &'static [&'static str] {
         match self {
             Kind::Segment => &["vectors", "id hashes", "id rows", "offsets", "ids and payloads"],
             Kind::Dead => &["deleted rows"],
-            Kind::Graph => {
-                const NAMES: [&str; 8] = [
-                    "levels",
-                    "links of the ground",
-                    "places of higher links",
-                    "higher links",
-                    "ranges of the codes",
-                    "codes",
-                    "lengths",
-                    "recalls",
-                ];
-                &NAMES
-            }
+            Kind::LinkedCopies => &GRAPH_SECTIONS[..8],
+            Kind::Graph => &GRAPH_SECTIONS,
         }
     }
 }
+
+const GRAPH_SECTIONS: [&str; 10] = [
+    "levels",
+    "links of the ground",
+    "places of higher links",
+    "higher links",
+    "ranges of the codes",
+    "codes",
+    "lengths",
+    "recalls",
+    "places of copies",
+    "copies",
+];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Entry {
@@ -82,7 +95,11 @@ pub(crate) struct Written {
 
 impl<'a> SectionWriter<'a> {
     pub(crate) fn create(disk: &'a Disk, path: &Path, kind: Kind, meta: [u64; META]) -> Result<Self, StoreError> {
-        let file = disk.create(path)?;
+        let file = match kind {
+            // Written under a temporary name, where a writer that was stopped may have left one.
+            Kind::Graph | Kind::LinkedCopies => disk.create(path)?,
+            Kind::Segment | Kind::Dead => disk.create_new(path)?,
+        };
         Ok(Self {
             disk,
             path: path.to_owned(),
@@ -213,6 +230,7 @@ fn read_header(bytes: &[u8], length: u64, path: &Path) -> Result<Header, StoreEr
 #[derive(Debug)]
 pub(crate) struct SectionFile {
     path: PathBuf,
+    kind: Kind,
     map: Mmap,
     meta: [u64; META],
     sections: Vec<Entry>,
@@ -222,6 +240,11 @@ pub(crate) struct SectionFile {
 impl SectionFile {
     /// Opens a file and checks its header and length; the sections are checked by `verify`.
     pub(crate) fn open(path: &Path, kind: Kind) -> Result<Self, StoreError> {
+        Self::open_any(path, &[kind])
+    }
+
+    /// Opens a file of one of these kinds.
+    pub(crate) fn open_any(path: &Path, kinds: &[Kind]) -> Result<Self, StoreError> {
         let file = open(path)?;
         let length = file.metadata().map_err(StoreError::io(path, "read it"))?.len();
         if length < HEADER as u64 {
@@ -229,14 +252,23 @@ impl SectionFile {
         }
         let map = map(&file).map_err(StoreError::io(path, "map it into memory"))?;
         let header = read_header(&map[..HEADER], length, path)?;
-        if header.kind != kind as u32 || header.sections.len() != kind.section_names().len() {
-            return Err(StoreError::damaged(path, format!("a file of kind {} where {kind:?} belongs", header.kind)));
-        }
-        Ok(Self { path: path.to_owned(), map, meta: header.meta, sections: header.sections, checksum: header.checksum })
+        let kind = expect_kind(&header, kinds, path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            kind,
+            map,
+            meta: header.meta,
+            sections: header.sections,
+            checksum: header.checksum,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub(crate) fn meta(&self) -> &[u64; META] {
@@ -268,6 +300,13 @@ impl SectionFile {
     }
 }
 
+/// Returns true for a file that begins as one of a store does, or with the zeros that it begins with while it is written.
+pub(super) fn begins_as_ours(path: &Path) -> bool {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut bytes));
+    read.is_ok() && (bytes.starts_with(MAGIC) || bytes.iter().all(|byte| *byte == 0))
+}
+
 fn open(path: &Path) -> Result<File, StoreError> {
     File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => StoreError::Missing { path: path.to_owned() },
@@ -275,8 +314,16 @@ fn open(path: &Path) -> Result<File, StoreError> {
     })
 }
 
+/// The kind of a file, which is one of these.
+fn expect_kind(header: &Header, kinds: &[Kind], path: &Path) -> Result<Kind, StoreError> {
+    let found = kinds.iter().copied().find(|kind| header.kind == *kind as u32);
+    let found = found.filter(|kind| header.sections.len() == kind.section_names().len());
+    let wrong = || StoreError::damaged(path, format!("a file of kind {} where {:?} belongs", header.kind, kinds[0]));
+    found.ok_or_else(wrong)
+}
+
 /// Reads every byte and compares every checksum, by reading and not through a map.
-pub(crate) fn check(path: &Path, kind: Kind) -> Result<Written, StoreError> {
+pub(crate) fn check(path: &Path, kinds: &[Kind]) -> Result<Written, StoreError> {
     let mut file = open(path)?;
     let length = file.metadata().map_err(StoreError::io(path, "read it"))?.len();
     let mut bytes = Vec::new();
@@ -286,9 +333,7 @@ pub(crate) fn check(path: &Path, kind: Kind) -> Result<Written, StoreError> {
     };
     read(&mut file, &mut bytes, HEADER as u64)?;
     let header = read_header(&bytes, length, path)?;
-    if header.kind != kind as u32 {
-        return Err(StoreError::damaged(path, format!("a file of kind {} where {kind:?} belongs", header.kind)));
-    }
+    let kind = expect_kind(&header, kinds, path)?;
     for (section, name) in header.sections.iter().zip(kind.section_names()) {
         let mut hasher = Xxh3::new();
         let mut left = section.length.next_multiple_of(ALIGNMENT);

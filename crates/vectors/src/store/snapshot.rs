@@ -59,9 +59,17 @@ impl Store {
     /// Opens the state that is there now. Headers and lengths of all files are checked, not their every byte: `verify` does.
     ///
     /// # Errors
-    /// No store, a later format, or a file that is missing or damaged, by name.
+    /// No store, one that is not finished, a later format, or a file that is missing or damaged, by name.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Self::open_from(folder.as_ref(), &[])
+        Self::open_from(folder.as_ref(), &[])?.finished()
+    }
+
+    /// Returns an error for a store that is not finished.
+    pub(super) fn finished(self) -> Result<Self, StoreError> {
+        match self.manifest.unfinished {
+            true => Err(StoreError::Unfinished { path: self.folder }),
+            false => Ok(self),
+        }
     }
 
     /// Opens the latest state, keeping segments that are mapped already.
@@ -101,7 +109,7 @@ impl Store {
     pub fn refresh(&mut self) -> Result<bool, StoreError> {
         let files = self.manifest.segments.iter().map(|entry| entry.file.clone());
         let old: Vec<_> = files.zip(self.segments.iter().cloned()).collect();
-        let latest = Self::open_from(&self.folder, &old)?;
+        let latest = Self::open_from(&self.folder, &old)?.finished()?;
         let changed = latest.manifest.generation != self.manifest.generation;
         *self = latest;
         Ok(changed)

@@ -8,7 +8,7 @@ use super::{Disk, Document, Store, StoreHeader, Stored, Writer};
 use crate::random::Random;
 use crate::search::{Metric, Search, narrow, search, widen};
 use crate::testing::bytes_of;
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::{Matrix, Pool, Rows};
 use std::path::Path;
 
 const DIMS: usize = 3;

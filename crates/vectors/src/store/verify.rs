@@ -56,7 +56,7 @@ pub fn verify(folder: impl AsRef<Path>) -> Result<Verified, StoreError> {
         let dead = entry.dead.iter().map(|dead| (&dead.file, &dead.checksum, Kind::Dead));
         for (file, checksum, kind) in std::iter::once((&entry.file, &entry.checksum, Kind::Segment)).chain(dead) {
             let path = folder.join(file);
-            let outcome = check(&path, kind).and_then(|written| {
+            let outcome = check(&path, &[kind]).and_then(|written| {
                 bytes += written.bytes;
                 let same = hex(&written.checksum.to_be_bytes()) == *checksum;
                 if same {
@@ -71,9 +71,14 @@ pub fn verify(folder: impl AsRef<Path>) -> Result<Verified, StoreError> {
     }
     let graph = folder.join(super::GRAPH);
     if graph.exists() {
-        let outcome = check(&graph, Kind::Graph).map(|written| bytes += written.bytes);
+        let outcome = check(&graph, &super::GRAPH_KINDS).map(|written| bytes += written.bytes);
         files += 1;
         note(super::GRAPH, outcome)?;
+    }
+    if manifest.unfinished {
+        let what =
+            "not all documents have come into the store: `maana index` was stopped, or is still at work".to_owned();
+        verified.damages.push(Damage { file: "manifest".to_owned(), what });
     }
     if verified.damages.is_empty() {
         // Whole files may still contradict each other, if a program wrote them so.

@@ -48,15 +48,52 @@ impl Writer {
     }
 
     pub(super) fn create_on(disk: Disk, folder: &Path, header: StoreHeader) -> Result<Self, StoreError> {
+        Self::create_or(disk, folder, header, false, |_, _| Err(StoreError::AlreadyExists { path: folder.to_owned() }))
+    }
+
+    /// Makes a store that is not to be read until [`Writer::finish`] is called, or goes on with one that was begun so with the
+    /// same header. One that was begun with another is replaced.
+    ///
+    /// # Errors
+    /// A store that is finished, another writer, or as [`Writer::create`].
+    pub fn begin(folder: impl AsRef<Path>, header: StoreHeader) -> Result<Self, StoreError> {
+        Self::begin_on(Disk::default(), folder.as_ref(), header)
+    }
+
+    pub(super) fn begin_on(disk: Disk, folder: &Path, header: StoreHeader) -> Result<Self, StoreError> {
+        Self::create_or(disk.clone(), folder, header.clone(), true, |lock, header| {
+            let writer = Self::locked(disk.clone(), folder, lock)?;
+            if !writer.state.manifest.unfinished {
+                return Err(StoreError::AlreadyExists { path: folder.to_owned() });
+            }
+            if writer.state.header() == header {
+                return Ok(writer);
+            }
+            writer.remove()?;
+            Self::begin_on(disk, folder, header.clone())
+        })
+    }
+
+    /// Makes a store, unless there is one.
+    fn create_or(
+        disk: Disk,
+        folder: &Path,
+        header: StoreHeader,
+        unfinished: bool,
+        exists: impl FnOnce(File, &StoreHeader) -> Result<Self, StoreError>,
+    ) -> Result<Self, StoreError> {
         if header.dims == 0 {
             return Err(VectorsError::setting("dims", "vectors have at least one").into());
         }
         std::fs::create_dir_all(folder).map_err(StoreError::io(folder, "create it"))?;
         let lock = lock(folder)?;
         if Manifest::exists(folder) {
-            return Err(StoreError::AlreadyExists { path: folder.to_owned() });
+            return exists(lock, &header);
         }
-        let manifest = Manifest::new(header);
+        if let Some(file) = Manifest::in_the_way(folder)? {
+            return Err(StoreError::InTheWay { path: folder.to_owned(), file });
+        }
+        let manifest = Manifest::new(header, unfinished);
         manifest.replace(&disk, folder).map_err(|(_, error)| error)?;
         let state = Store { folder: folder.to_owned(), manifest, segments: Vec::new() };
         Ok(Self { disk, state, _lock: lock, uncertain: false })
@@ -74,15 +111,64 @@ impl Writer {
         if !Manifest::exists(folder) {
             return Err(StoreError::NotAStore { path: folder.to_owned() });
         }
-        let lock = lock(folder)?;
-        let state = Store::open(folder)?;
+        let writer = Self::locked(disk, folder, lock(folder)?)?;
+        match writer.state.manifest.unfinished {
+            true => Err(StoreError::Unfinished { path: folder.to_owned() }),
+            false => Ok(writer),
+        }
+    }
+
+    /// Opens a store whose lock is held, finished or not.
+    fn locked(disk: Disk, folder: &Path, lock: File) -> Result<Self, StoreError> {
+        let state = Store::open_from(folder, &[])?;
         let names = std::fs::read_dir(folder).map_err(StoreError::io(folder, "list it"))?;
         for entry in names.flatten() {
-            if entry.file_name().to_str().is_some_and(|name| state.manifest.is_leftover(name)) {
+            if entry.file_name().to_str().is_some_and(|name| state.manifest.is_leftover(folder, name)) {
                 disk.remove(&entry.path());
             }
         }
         Ok(Self { disk, state, _lock: lock, uncertain: false })
+    }
+
+    /// Removes the store of a directory, finished or not.
+    ///
+    /// # Errors
+    /// No store, another writer, a damaged file, or what the system refuses.
+    pub fn remove_at(folder: impl AsRef<Path>) -> Result<(), StoreError> {
+        let folder = folder.as_ref();
+        if !Manifest::exists(folder) {
+            return Err(StoreError::NotAStore { path: folder.to_owned() });
+        }
+        Self::locked(Disk::default(), folder, lock(folder)?)?.remove()
+    }
+
+    /// Says that all documents have come into a store that was begun: from now on it can be read.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn finish(&mut self) -> Result<(), StoreError> {
+        if !self.state.manifest.unfinished {
+            return Ok(());
+        }
+        let mut change = self.begin_change()?;
+        change.unfinished = false;
+        self.publish(change)
+    }
+
+    /// Removes the store: its own files, and the directory if nothing else is in it.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn remove(self) -> Result<(), StoreError> {
+        let (folder, manifest) = (&self.state.folder, &self.state.manifest);
+        // Without it there is no store, whatever else is left.
+        let path = folder.join(super::manifest::NAME);
+        std::fs::remove_file(&path).map_err(StoreError::io(&path, "remove it"))?;
+        for name in manifest.files().map(|(_, name)| name).chain([super::GRAPH, "lock"]) {
+            self.disk.remove(&folder.join(name));
+        }
+        let _ = std::fs::remove_dir(folder);
+        Ok(())
     }
 
     /// The state that was written last.
@@ -114,7 +200,7 @@ impl Writer {
         if let Some(twice) = documents.iter().find(|document| !ids.insert(document.id)) {
             return Err(StoreError::DuplicateId { id: twice.id.to_owned() });
         }
-        let mut change = self.begin()?;
+        let mut change = self.begin_change()?;
         let replaced = change.delete(documents.iter().map(|document| document.id))?;
         change.write_segment(&Batch { documents, vectors, stored })?;
         self.publish(change)?;
@@ -128,7 +214,7 @@ impl Writer {
     /// # Errors
     /// What the system refuses, or a damaged file.
     pub fn delete(&mut self, ids: &[&str]) -> Result<usize, StoreError> {
-        let mut change = self.begin()?;
+        let mut change = self.begin_change()?;
         let deleted = change.delete(ids.iter().copied())?;
         if deleted > 0 {
             self.publish(change)?;
@@ -164,7 +250,7 @@ impl Writer {
     }
 
     fn merge(&mut self, range: Range<usize>) -> Result<(), StoreError> {
-        let mut change = self.begin()?;
+        let mut change = self.begin_change()?;
         let merged = Merged::of(&self.state.segments[range.clone()]);
         let rest = (change.entries.split_off(range.end), change.segments.split_off(range.end));
         change.entries.truncate(range.start);
@@ -177,7 +263,7 @@ impl Writer {
         self.publish(change)
     }
 
-    fn begin(&self) -> Result<Change, StoreError> {
+    fn begin_change(&self) -> Result<Change, StoreError> {
         if self.uncertain {
             return Err(StoreError::Reopen { path: self.state.folder.clone() });
         }
@@ -189,6 +275,7 @@ impl Writer {
             entries: self.state.manifest.segments.clone(),
             segments: self.state.segments.clone(),
             written: Vec::new(),
+            unfinished: self.state.manifest.unfinished,
             state: self.state.clone(),
         })
     }
@@ -202,6 +289,7 @@ impl Writer {
             next: change.next,
             header: change.header.clone(),
             segments: std::mem::take(&mut change.entries),
+            unfinished: change.unfinished,
         };
         // The names of the new files, before the manifest that says them.
         self.disk.sync_folder(&self.state.folder)?;
@@ -216,9 +304,9 @@ impl Writer {
         change.written.clear();
         let old = std::mem::replace(&mut self.state.manifest, manifest);
         self.state.segments = std::mem::take(&mut change.segments);
-        let names = old.segments.into_iter().flat_map(|entry| [Some(entry.file), entry.dead.map(|dead| dead.file)]);
-        for name in names.flatten().filter(|name| self.state.manifest.is_leftover(name)) {
-            self.disk.remove(&self.state.folder.join(name));
+        let folder = &self.state.folder;
+        for (_, name) in old.files().filter(|(_, name)| self.state.manifest.is_leftover(folder, name)) {
+            self.disk.remove(&folder.join(name));
         }
         Ok(())
     }
@@ -254,6 +342,8 @@ struct Change {
     segments: Vec<Opened>,
     /// New files.
     written: Vec<PathBuf>,
+    /// Whether documents are to come without which the store is not whole.
+    unfinished: bool,
     /// The state before.
     state: Store,
 }
@@ -265,12 +355,17 @@ impl Drop for Change {
 }
 
 impl Change {
-    fn name(&mut self, kind: &str) -> (String, PathBuf) {
-        let name = format!("{kind}-{:08}", self.next);
-        self.next += 1;
-        let path = self.folder.join(&name);
-        self.written.push(path.clone());
-        (name, path)
+    /// The next name that is free. Somebody else's file of such a name stays where it is.
+    fn name(&mut self, kind: Kind) -> (String, PathBuf) {
+        loop {
+            let name = format!("{}-{:08}", kind.prefix(), self.next);
+            self.next += 1;
+            let path = self.folder.join(&name);
+            if !path.exists() {
+                self.written.push(path.clone());
+                return (name, path);
+            }
+        }
     }
 
     /// Marks what has these ids; how many there were.
@@ -293,7 +388,7 @@ impl Change {
     }
 
     fn write_segment(&mut self, source: &dyn RowSource) -> Result<(), StoreError> {
-        let (file, path) = self.name("segment");
+        let (file, path) = self.name(Kind::Segment);
         let written = write_segment(&self.disk, &path, self.header.dims, self.header.stored, source)?;
         let segment = Arc::new(Segment::open(&path)?);
         self.segments.push(Opened { segment, dead: None });
@@ -326,7 +421,7 @@ impl Change {
             if self.entries[number].dead.as_ref().is_some_and(|entry| entry.rows == rows) {
                 continue;
             }
-            let (file, path) = self.name("dead");
+            let (file, path) = self.name(Kind::Dead);
             let mut writer = SectionWriter::create(&self.disk, &path, Kind::Dead, [dead.len() as u64, 0, 0, 0, 0, 0])?;
             writer.section()?;
             dead.words().iter().try_for_each(|word| writer.write(&word.to_le_bytes()))?;

@@ -1,6 +1,8 @@
 //! How the graph grows: in batches. The rows of a batch look for their neighbours in the graph before it, side by side, and
-//! among each other; then they are linked. A batch is cut by row numbers alone, so threads change nothing.
+//! among each other; then they are linked. A batch is cut by row numbers alone, so threads change nothing. Rows whose codes equal
+//! those of an earlier row are left out, and found with it.
 
+use super::copies::{Copies, MOST_ROWS};
 use super::{Graph, Hnsw, HnswSettings, Kept, Links, NONE, Near, Net, Scratch, give, take};
 use crate::error::VectorsError;
 use crate::random::Random;
@@ -18,7 +20,7 @@ impl<'a> Hnsw<'a> {
     /// Builds the graph.
     ///
     /// # Errors
-    /// A prefix that is no prefix, or fewer than two links.
+    /// A prefix that is no prefix, fewer than two links, or more than 2³¹ − 1 rows.
     pub fn build(
         pool: &Pool,
         corpus: Corpus<'a>,
@@ -30,30 +32,36 @@ impl<'a> Hnsw<'a> {
             return Err(VectorsError::setting("links", "a row needs two links or more; 16 are usual"));
         }
         let codes = Codes::of(pool, &corpus, metric, prefix)?;
+        if corpus.rows() > MOST_ROWS {
+            let message = format!("{} rows; a graph has at most {MOST_ROWS}", corpus.rows());
+            return Err(VectorsError::setting("graph", message));
+        }
+        let (copies, nodes) = Copies::of(pool, &corpus, codes.view());
         let queries = RowQueries::new(pool, codes.view());
-        let rows = corpus.rows();
-        let mut links = empty(rows, settings);
+        let mut links = empty(corpus.rows(), &nodes, settings);
         let scratches = Mutex::new(Vec::new());
         let mut start = 0;
-        while start < rows {
+        while start < nodes.len() {
             // Small at first: a batch should be small against the graph that it looks into.
-            let end = rows.min(start + (start / 16).clamp(1, BATCH));
-            grow(pool, &queries, &mut links, start..end, settings, &scratches);
+            let end = nodes.len().min(start + (start / 16).clamp(1, BATCH));
+            grow(pool, &queries, &mut links, &nodes[start..end], settings, &scratches);
             start = end;
         }
-        let graph = Graph { metric, kept: Kept::Memory { links, codes }, reached: Vec::new(), scratches };
+        let kept = Kept::Memory { links, codes, copies };
+        let graph = Graph { metric, kept, reached: Vec::new(), measured_on: None, is_old: false, scratches };
         Ok(Self::over(corpus, Arc::new(graph), settings))
     }
 }
 
-/// Rows with levels and no links.
-fn empty(rows: usize, settings: &HnswSettings) -> Links {
+/// Nodes with levels and no links.
+fn empty(rows: usize, nodes: &[u32], settings: &HnswSettings) -> Links {
     let scale = 1.0 / (settings.links as f64).ln();
     let level = |row: usize| {
         let draw = 1.0 - Random::new(settings.seed ^ (row as u64).wrapping_mul(0xA24B_AED4_963E_E407)).unit();
         ((-draw.ln() * scale) as usize).min(TOP) as u8
     };
-    let levels: Vec<u8> = (0..rows).map(level).collect();
+    let mut levels = vec![0u8; rows];
+    nodes.iter().for_each(|node| levels[*node as usize] = level(*node as usize));
     let mut units = 0;
     let place = |level: &u8| {
         if *level == 0 {
@@ -77,7 +85,7 @@ fn grow(
     pool: &Pool,
     queries: &RowQueries<'_>,
     links: &mut Links,
-    batch: std::ops::Range<usize>,
+    batch: &[u32],
     settings: &HnswSettings,
     scratches: &Mutex<Vec<Scratch>>,
 ) {
@@ -87,15 +95,14 @@ fn grow(
     pool.for_each_chunk(&mut chosen, 4, |task, chosen| {
         let mut scratch = take(scratches);
         for (place, chosen) in chosen.iter_mut().enumerate() {
-            let row = batch.start + task * 4 + place;
-            *chosen = neighbours(net, queries, batch.start, row, settings, &mut scratch);
+            *chosen = neighbours(net, queries, &batch[..task * 4 + place + 1], settings, &mut scratch);
         }
         give(scratches, scratch);
     });
     // Links back, gathered by who gets them.
     let mut back: BTreeMap<(u32, usize), Vec<u32>> = BTreeMap::new();
     for (place, levels) in chosen.iter().enumerate() {
-        let row = (batch.start + place) as u32;
+        let row = batch[place];
         for (level, neighbours) in levels.iter().enumerate() {
             links.set(row, level, neighbours);
             neighbours.iter().for_each(|other| back.entry((*other, level)).or_default().push(row));
@@ -128,28 +135,33 @@ fn grow(
     }
     // The first row of the highest level so far is where walks begin.
     for row in batch {
-        if links.entry == NONE || links.levels[row] > links.levels[links.entry as usize] {
-            links.entry = row as u32;
+        if links.entry == NONE || links.levels[*row as usize] > links.levels[links.entry as usize] {
+            links.entry = *row;
         }
     }
 }
 
-/// The neighbours of a new row on each of its levels: found in the graph of rows below `known`, and among rows of its batch
-/// before it.
+/// The neighbours of a new row, the last of its batch so far, on each of its levels: found in the graph, and among the rows of
+/// the batch before it.
 fn neighbours(
     net: Net<'_>,
     queries: &RowQueries<'_>,
-    known: usize,
-    row: usize,
+    batch: &[u32],
     settings: &HnswSettings,
     scratch: &mut Scratch,
 ) -> Vec<Vec<u32>> {
     let Net { links, codes } = net;
+    let (row, before) = batch.split_last().expect("the row itself");
     let mut query = CodesQuery::default();
-    queries.take(row as u32, &mut query);
-    let own = usize::from(links.levels[row]);
-    let mut mates = Vec::with_capacity(row - known);
-    codes.near_all(&query, known..row, |score, mate| mates.push(Near { score, row: mate as u32 }));
+    queries.take(*row, &mut query);
+    let own = usize::from(links.levels[*row as usize]);
+    let mut mates = Vec::with_capacity(before.len());
+    let first = batch[0] as usize;
+    if before.len() == *row as usize - first {
+        codes.near_all(&query, first..*row as usize, |score, mate| mates.push(Near { score, row: mate as u32 }));
+    } else {
+        codes.near(&query, before, &mut scratch.sums, |score, row| mates.push(Near { score, row }));
+    }
     let mut levels = vec![Vec::new(); own + 1];
     let mut from: Vec<Near> = Vec::new();
     let mut top = 0;
@@ -205,7 +217,7 @@ fn spread(queries: &RowQueries<'_>, candidates: &[Near], most: usize, scratch: &
 mod tests {
     use super::*;
     use crate::index::Index;
-    use crate::search::{Search, search};
+    use crate::search::{Search, Wish, search};
     use crate::testing::{embeddings, grid};
     use maana_kernels::Matrix;
     use proptest::prelude::*;
@@ -276,6 +288,67 @@ mod tests {
                 assert_eq!(sorted.len(), of.len());
             }
         }
+    }
+
+    /// Rows of which many are copies: of one text, of a few texts, or all of each other.
+    fn with_copies(rows: usize, dims: usize, of: &[(std::ops::Range<usize>, usize)], seed: u64) -> Matrix {
+        let mut matrix = embeddings(rows, dims, 9, seed);
+        for (range, from) in of {
+            let copied = matrix.row(*from).to_vec();
+            range.clone().for_each(|row| matrix.row_mut(row).copy_from_slice(&copied));
+        }
+        matrix
+    }
+
+    #[test]
+    fn no_copy_is_lost() {
+        let pool = Pool::new(2);
+        let cases = [
+            (34, vec![(0..34, 0)], vec![34]),
+            (4000, vec![(500..3500, 3)], vec![1, 10, 100, 1000, 3001]),
+            (900, (0..9).map(|text| (text * 100..text * 100 + 100, text)).collect(), vec![10, 100, 130]),
+        ];
+        for (rows, copied, ks) in cases {
+            let matrix = with_copies(rows, 24, &copied, 3);
+            let corpus = Corpus::from(matrix.view());
+            for metric in [Metric::Cosine, Metric::Euclidean] {
+                let settings = HnswSettings { prefix: Some(16), ..HnswSettings::default() };
+                let graph = Hnsw::build(&pool, corpus.clone(), metric, &settings).unwrap();
+                assert!(graph.graph().copied() > rows / 2);
+                let queries = matrix.view().range(0..rows.min(12));
+                for k in &ks {
+                    let settings = Search { k: *k, metric, ..Search::default() };
+                    let truth = search(&pool, &corpus, queries, &settings).unwrap();
+                    let found = graph.search(&pool, queries, *k, None).unwrap();
+                    for (found, truth) in found.iter().zip(&truth) {
+                        let copies = truth.iter().filter(|hit| hit.score == truth[0].score).count();
+                        assert_eq!(found.len(), truth.len(), "{rows} rows, k {k}");
+                        assert_eq!(found[..copies], truth[..copies], "{rows} rows, k {k}");
+                    }
+                }
+                // Where the first of them may not be found, others are.
+                let filter = |row: usize| row % 50 == 7;
+                let settings = Search { k: 5, metric, filter: Some(&filter), ..Search::default() };
+                let truth = search(&pool, &corpus, queries, &settings).unwrap();
+                let found = graph.search(&pool, queries, 5, Some(&filter)).unwrap();
+                assert!(found.iter().zip(&truth).all(|(found, truth)| found[0] == truth[0]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_measure_of_copies_is_part_of_the_recall() {
+        let pool = Pool::new(2);
+        let matrix = with_copies(2000, 24, &[(100..140, 3), (300..340, 4)], 3);
+        let mut graph = Hnsw::build(&pool, matrix.view().into(), Metric::Cosine, &HnswSettings::default()).unwrap();
+        graph.measure(&pool, &Wish::default()).unwrap();
+        let whole = graph.graph().width_for(10, 0.99).expect("copies are found");
+        // With the copies of a node forgotten, what is measured says so.
+        let inner = Arc::get_mut(&mut graph.graph).unwrap();
+        let Kept::Memory { copies, .. } = &mut inner.kept else { unreachable!("it was built in memory") };
+        copies.lists.iter_mut().for_each(|row| *row = if *row == 41 { 41 } else { 3 });
+        graph.measure(&pool, &Wish::default()).unwrap();
+        assert!(graph.graph().reached_for(10).all(|reached| reached.recall.mean < whole.recall.mean - 0.3));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The graph on disk, in the form of the store's files, and searched where it lies: a walk reads the few pages that it comes
 //! by. A stamp says of which rows it is, so that a graph of others is told and not followed.
 
+use super::copies::CopiesView;
 use super::{Graph, Kept, LinksView, NONE, Reached};
 use crate::quantize::Ranges;
-use crate::search::{CodesView, Metric, is_distance};
-use crate::store::{Disk, GRAPH, Kind, SectionFile, SectionWriter, Store, StoreError, Writer, check_file};
+use crate::search::{CodesView, MeasuredOn, Metric, Recall, is_distance};
+use crate::store::{Disk, GRAPH, GRAPH_KINDS, Kind, SectionFile, SectionWriter, Store, StoreError, Writer, check_file};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -34,6 +35,13 @@ impl GraphFile {
     pub(super) fn codes(&self) -> CodesView<'_> {
         let (data, halves) = (self.numbers(5), self.numbers(6));
         CodesView { metric: self.metric, ranges: &self.ranges, steps: &self.steps, data, halves }
+    }
+
+    pub(super) fn copies(&self) -> CopiesView<'_> {
+        match self.file.kind() {
+            Kind::Graph => CopiesView { places: self.numbers(8), lists: self.numbers(9) },
+            _ => CopiesView::default(),
+        }
     }
 
     fn numbers<T: bytemuck::AnyBitPattern>(&self, section: usize) -> &[T] {
@@ -75,22 +83,30 @@ impl Graph {
         writer.section()?;
         codes.halves.chunks(4096).try_for_each(|halves| writer.write(bytemuck::cast_slice(halves)))?;
         writer.section()?;
-        for reached in &self.reached {
-            writer.write(bytemuck::cast_slice(&[reached.width as f64, reached.scored as f64, reached.recall]))?;
+        let on = self.measured_on.unwrap_or_default();
+        for Reached { k, width, scored, recall } in &self.reached {
+            let counts = [*k, *width, *scored, on.queries, on.perturbed].map(|count| count as f64);
+            writer.write(bytemuck::cast_slice(&counts))?;
+            writer.write(bytemuck::cast_slice(&[recall.mean, recall.at_least]))?;
+        }
+        let copies = self.copies();
+        for numbers in [copies.places, copies.lists] {
+            writer.section()?;
+            numbers.chunks(4096).try_for_each(|numbers| writer.write(bytemuck::cast_slice(numbers)))?;
         }
         writer.finish()?;
         disk.rename(&temporary, path)?;
         disk.sync_folder(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
     }
 
-    /// Opens a graph. Its header and all lengths are checked, not its every byte: `check` does. What it says is never followed
-    /// out of the corpus.
+    /// Opens a graph, also of the form that an earlier version wrote. Its header, all lengths, and the small sections are
+    /// checked, not its every byte: `check` does. What it says is never followed out of the corpus.
     ///
     /// # Errors
     /// No such file, or a damaged one (`Missing` and `Damaged` say so: build it again).
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        let file = SectionFile::open(path, Kind::Graph)?;
+        let file = SectionFile::open_any(path, &GRAPH_KINDS)?;
         let damaged = |what: &str| StoreError::damaged(path, what);
         let [rows, links, prefix, metric, entry, _] = *file.meta();
         let metric = *METRICS.get(metric as usize).ok_or_else(|| damaged("a metric that is unknown"))?;
@@ -109,12 +125,40 @@ impl Graph {
         file.section::<i8>(5)?;
         file.section::<f32>(6)?;
         let (low, high) = file.section::<f32>(4)?.split_at(prefix as usize);
+        let is_range = |(low, high): (&f32, &f32)| low <= high && (high - low).is_finite();
+        if let Some(column) = low.iter().zip(high).position(|range| rows > 0 && !is_range(range)) {
+            return Err(damaged(&format!("the range of column {column} is none")));
+        }
         let ranges = Ranges { low: low.to_vec(), high: high.to_vec() };
-        let reached = file.section::<f64>(7)?.chunks_exact(3);
-        let reached =
-            reached.map(|of| Reached { width: of[0] as usize, scored: of[1] as usize, recall: of[2] }).collect();
+        let is_old = file.kind() != Kind::Graph;
+        if !is_old {
+            let (places, lists) = (file.section::<u32>(8)?, file.section::<u32>(9)?);
+            CopiesView { places, lists }.check(rows as usize).map_err(|what| damaged(&what))?;
+        }
+        let recalls = file.section::<f64>(7)?;
+        if !recalls.iter().all(|number| number.is_finite() && *number >= 0.0) {
+            return Err(damaged("a recall that is none"));
+        }
+        let mut measured_on = None;
+        let reached = match is_old {
+            true => {
+                let one = |of: &[f64]| {
+                    let recall = Recall { mean: of[2], at_least: of[2] };
+                    Reached { k: 10, width: of[0] as usize, scored: of[1] as usize, recall }
+                };
+                recalls.chunks_exact(3).map(one).collect()
+            }
+            false => {
+                let one = |of: &[f64]| {
+                    let [k, width, scored, queries, perturbed] = std::array::from_fn(|i| of[i] as usize);
+                    measured_on = Some(MeasuredOn { queries, perturbed });
+                    Reached { k, width, scored, recall: Recall { mean: of[5], at_least: of[6] } }
+                };
+                recalls.chunks_exact(7).map(one).collect()
+            }
+        };
         let kept = Kept::File(GraphFile { file, metric, steps: ranges.steps(), ranges });
-        Ok(Self { metric, kept, reached, scratches: Mutex::new(Vec::new()) })
+        Ok(Self { metric, kept, reached, measured_on, is_old, scratches: Mutex::new(Vec::new()) })
     }
 
     /// Writes the graph into the store over whose first rows it was built.
@@ -156,7 +200,7 @@ impl Graph {
     /// # Errors
     /// No such file, or one that is not as it was written.
     pub fn check(path: impl AsRef<Path>) -> Result<(), StoreError> {
-        check_file(path.as_ref(), Kind::Graph).map(|_| ())
+        check_file(path.as_ref(), &GRAPH_KINDS).map(|_| ())
     }
 }
 
@@ -186,6 +230,7 @@ mod tests {
             assert_eq!((opened.stamp(), built.graph().stamp()), (Some(5), None));
             assert_eq!((opened.rows(), opened.bytes(), opened.prefix()), (rows, built.graph().bytes(), 12));
             assert_eq!(opened.reached(), built.graph().reached());
+            assert_eq!((opened.measured_on(), opened.is_old()), (built.graph().measured_on(), false));
             let opened = Hnsw::over(corpus, opened, &settings);
             let queries = embeddings(10, 20, 3, 9);
             let found = |graph: &Hnsw<'_>| bytes_of(&graph.search(&pool, queries.view(), 5, None).unwrap());
@@ -193,11 +238,70 @@ mod tests {
         }
     }
 
+    /// Writes a graph as an earlier version did: without what is said of copies.
+    fn save_old(graph: &Graph, path: &Path) {
+        let (disk, net) = (Disk::default(), graph.net());
+        let (links, codes) = (net.links, net.codes);
+        let meta = [graph.rows() as u64, links.links as u64, graph.prefix() as u64, 0, u64::from(links.entry), 5];
+        let mut writer = SectionWriter::create(&disk, path, Kind::LinkedCopies, meta).unwrap();
+        let lists = [links.ground, links.places, links.higher];
+        let ranges = [codes.ranges.low.clone(), codes.ranges.high.clone()].concat();
+        let recalls = [16.0f64, 2.0, 0.97, 24.0, 2.0, 0.995];
+        let sections = std::iter::once(links.levels).chain(lists.map(bytemuck::cast_slice));
+        let others =
+            [bytemuck::cast_slice(&ranges), bytemuck::cast_slice(codes.data), &[], bytemuck::cast_slice(&recalls)];
+        for section in sections.chain(others) {
+            writer.section().unwrap();
+            writer.write(section).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_walked_still() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph");
+        let pool = Pool::new(1);
+        let matrix = embeddings(300, 20, 6, 1);
+        let corpus = Corpus::from(matrix.view());
+        let built = Hnsw::build(&pool, corpus.clone(), Metric::Cosine, &HnswSettings::default()).unwrap();
+        save_old(built.graph(), &path);
+        Graph::check(&path).unwrap();
+        let opened = Graph::open(&path).unwrap();
+        assert!(opened.is_old() && opened.measured_on().is_none() && opened.copied() == 0);
+        assert_eq!(opened.width_for(10, 0.98).map(|reached| (reached.width, reached.scored)), Some((24, 2)));
+        assert_eq!(opened.width_for(11, 0.5), None);
+        let opened = Hnsw::over(corpus, Arc::new(opened), &HnswSettings::default());
+        let found = |graph: &Hnsw<'_>| bytes_of(&graph.search(&pool, matrix.view(), 5, None).unwrap());
+        assert_eq!(found(&opened), found(&built));
+    }
+
+    #[test]
+    fn ranges_that_are_none_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph");
+        let pool = Pool::new(1);
+        let matrix = embeddings(50, 8, 2, 1);
+        for bad in [f32::NAN, f32::INFINITY, 1e30] {
+            let mut built = Hnsw::build(&pool, matrix.view().into(), Metric::Cosine, &HnswSettings::default()).unwrap();
+            let graph = Arc::get_mut(&mut built.graph).unwrap();
+            let Kept::Memory { codes, .. } = &mut graph.kept else { unreachable!("it was built in memory") };
+            codes.ranges.low[3] = bad;
+            // However it came to be, a walk over it ends.
+            built.search(&pool, matrix.view(), 3, None).unwrap();
+            built.graph().save(&path, 1).unwrap();
+            let error = Graph::open(&path).err().unwrap().to_string();
+            assert!(error.contains("the range of column 3"), "{error}");
+        }
+    }
+
     #[test]
     fn every_byte_is_checked_and_none_leads_out_of_the_graph() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph");
-        let matrix = embeddings(40, 8, 2, 1);
+        let mut matrix = embeddings(40, 8, 2, 1);
+        let copied = matrix.row(7).to_vec();
+        (20..30).for_each(|row| matrix.row_mut(row).copy_from_slice(&copied));
         let corpus = Corpus::from(matrix.view());
         let pool = Pool::new(1);
         let settings = HnswSettings { links: 2, ..HnswSettings::default() };

@@ -1,22 +1,29 @@
 //! How much of the truth a graph finds: for which prefix to build it, and how wide to search it.
 
+use super::Reach;
 use super::{Graph, Hnsw, give, take};
 use crate::error::VectorsError;
-use crate::search::{Corpus, Hit, Metric, Plane, PlanePrecision, Sample, Wish, recall};
+use crate::search::{Corpus, Hit, Metric, Places, Plane, PlanePrecision, Recall, Sample, Wish};
 use maana_kernels::{Pool, Rows};
 use std::sync::Arc;
 
 /// What a width finds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reached {
+    /// Hits that are wanted.
+    pub k: usize,
     /// Rows that are kept in view while searching.
     pub width: usize,
     /// Of these the rows that are scored with the full vectors, for each that is wanted: so few that hardly one is missed.
     pub scored: usize,
-    /// The share of the true 10 nearest that is found so, measured on the corpus's own vectors.
-    pub recall: f64,
+    /// The share of the true k nearest that is found so.
+    pub recall: Recall,
 }
 
+/// Numbers of hits that are measured.
+const HITS: [usize; 2] = [10, 100];
+/// Copies that are searched for, beside the sample: of few they hardly come into it.
+const COPIES: usize = 20;
 /// Widths that are measured; the first that finds all but one in a thousand is the last.
 const WIDTHS: [usize; 13] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
 /// What leaving a row in view without a score may cost of the recall.
@@ -27,7 +34,7 @@ const MISSED: f64 = 0.0005;
 ///
 /// # Errors
 /// Values that are not finite.
-pub fn prefix_for(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, wish: &Wish) -> Result<usize, VectorsError> {
+pub fn prefix_for(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, wish: &Wish<'_>) -> Result<usize, VectorsError> {
     let dims = corpus.columns();
     let Some(sample) = Sample::draw(pool, corpus, metric, wish)? else { return Ok(dims) };
     // The walk misses some of what the codes would find.
@@ -37,7 +44,7 @@ pub fn prefix_for(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, wish: &Wish)
     for prefix in shorter.chain([dims]) {
         let plane = Plane::build(pool, corpus, metric, prefix, PlanePrecision::Int8)?;
         let places = sample.places(&plane.scan(pool, corpus, sample.queries.view(), LONGEST + 1, None)?);
-        let Some(scored) = (wish.k..=LONGEST).find(|scored| recall(&places, *scored) >= needed) else { continue };
+        let Some(scored) = (wish.k..=LONGEST).find(|scored| places.recall(*scored).mean >= needed) else { continue };
         // A row that is looked at costs its codes and a wait; one that is scored, lies apart.
         let cost = (scored + USUAL_VIEW) * LOOKED_AT * (prefix + 128) + scored * 8 * dims;
         cheapest = cheapest.min((cost, prefix));
@@ -52,40 +59,61 @@ const USUAL_VIEW: usize = 64;
 const LOOKED_AT: usize = 12;
 
 impl Hnsw<'_> {
-    /// Measures what different widths find, and keeps it with the graph.
+    /// Measures what different widths find of 10 and of 100 neighbours, and keeps it with the graph: the least of what queries
+    /// find and what copies find.
     ///
     /// # Errors
     /// Values that are not finite.
     ///
     /// # Panics
     /// If the graph is shared already.
-    pub fn measure(&mut self, pool: &Pool, wish: &Wish) -> Result<(), VectorsError> {
+    pub fn measure(&mut self, pool: &Pool, wish: &Wish<'_>) -> Result<(), VectorsError> {
+        let metric = self.graph.metric;
         let mut reached: Vec<Reached> = Vec::new();
-        if let Some(sample) = Sample::draw(pool, &self.corpus, self.graph.metric, wish)? {
-            for width in WIDTHS {
-                // One more than is wanted, as each query finds itself.
-                let places = sample.places(&self.views(pool, sample.queries.view(), width.max(wish.k + 1)));
-                let all = recall(&places, width);
-                let scored = (1..width / wish.k).find(|scored| recall(&places, scored * wish.k) >= all - MISSED);
-                let scored = scored.unwrap_or(width.div_ceil(wish.k));
-                let recall = recall(&places, scored * wish.k);
-                reached.push(Reached { width, scored, recall });
-                if recall >= 0.999 {
-                    break;
+        // What finds the most hits is measured by the same walks as what finds the fewest.
+        let most = HITS.into_iter().rfind(|k| self.corpus.live() > k + 1).unwrap_or(HITS[0]);
+        let wish = Wish { k: most, ..*wish };
+        let sample = Sample::draw(pool, &self.corpus, metric, &wish)?;
+        let copied = self.graph.copies().sample(COPIES);
+        let copies = Sample::of_rows(pool, &self.corpus, metric, &wish, &copied)?;
+        let mut open: Vec<usize> = HITS.into_iter().filter(|k| *k <= most && sample.is_some()).collect();
+        for width in WIDTHS {
+            let samples = [&sample, &copies].into_iter().flatten();
+            let view = |sample: &Sample| sample.places(&self.views(pool, sample.queries.view(), most, width));
+            let places: Vec<Places> = if open.is_empty() { break } else { samples.map(view).collect() };
+            open.retain(|k| {
+                // A query may find the row that it was made of besides.
+                if width <= *k {
+                    return true;
                 }
-            }
+                let places: Vec<Places> = places.iter().map(|places| places.nearest(*k)).collect();
+                let all = places[0].recall(width).mean;
+                let enough = |scored: &usize| places[0].recall(scored * k).mean >= all - MISSED;
+                let scored = (1..width / k).find(enough).unwrap_or(width.div_ceil(*k));
+                let mut recall = places[0].recall(scored * k);
+                if let Some(copies) = places.get(1).map(|places| places.recall(scored * k).mean) {
+                    // So few that their mean alone says something.
+                    recall = recall.and(Recall { mean: copies, at_least: copies });
+                }
+                reached.push(Reached { k: *k, width, scored, recall });
+                recall.mean < 0.999
+            });
         }
+        reached.sort_by_key(|reached| reached.k);
+        let measured_on = sample.map(|sample| sample.on);
         let graph = Arc::get_mut(&mut self.graph).expect("nobody else has the graph while it is measured");
-        graph.reached = reached;
+        (graph.reached, graph.measured_on) = (reached, measured_on);
         Ok(())
     }
 
     /// For each query the rows in view, nearest by their codes first.
-    fn views(&self, pool: &Pool, queries: Rows<'_>, width: usize) -> Vec<Vec<Hit>> {
+    fn views(&self, pool: &Pool, queries: Rows<'_>, k: usize, width: usize) -> Vec<Vec<Hit>> {
         let mut views = vec![Vec::new(); queries.rows()];
         pool.for_each_chunk(&mut views, 1, |query, view| {
             let mut scratch = take(&self.graph.scratches);
-            let found = self.in_view(queries.row(query), width, None, &mut scratch);
+            // One more, as a query may find the row that it was made of.
+            let reach = Reach { k: k + 1, most: usize::MAX, filter: None };
+            let found = self.in_view(queries.row(query), width, reach, &mut scratch);
             view[0] = found.into_iter().map(|near| Hit { row: near.row as usize, score: near.score }).collect();
             give(&self.graph.scratches, scratch);
         });
@@ -94,9 +122,15 @@ impl Hnsw<'_> {
 }
 
 impl Graph {
-    /// The least width that finds this share of the truth.
-    pub fn width_for(&self, recall: f64) -> Option<Reached> {
-        self.reached.iter().copied().find(|reached| reached.recall >= recall)
+    /// What each width finds of k hits: measured of as many, or more; of more than 100, as it finds 100.
+    pub fn reached_for(&self, k: usize) -> impl Iterator<Item = Reached> {
+        let measured = HITS.into_iter().find(|hits| *hits >= k).unwrap_or(HITS[HITS.len() - 1]);
+        self.reached.iter().copied().filter(move |reached| reached.k == measured)
+    }
+
+    /// The least width that surely finds this share of the k nearest.
+    pub fn width_for(&self, k: usize, recall: f64) -> Option<Reached> {
+        self.reached_for(k).find(|reached| reached.recall.at_least >= recall)
     }
 }
 
@@ -117,15 +151,18 @@ mod tests {
         assert!([64, 96].contains(&prefix), "{prefix}");
         let settings = HnswSettings { prefix: Some(prefix), ..HnswSettings::default() };
         let mut graph = Hnsw::build(&pool, corpus, Metric::Cosine, &settings).unwrap();
-        assert_eq!(graph.graph().width_for(0.5), None);
+        assert_eq!(graph.graph().width_for(10, 0.5), None);
         graph.measure(&pool, &wish).unwrap();
-        let reached = graph.graph().width_for(0.95).expect("some width finds nearly all");
-        assert!(graph.graph().reached().windows(2).all(|pair| pair[0].recall <= pair[1].recall + 0.01));
+        let reached = graph.graph().width_for(10, 0.95).expect("some width finds nearly all");
+        let all: Vec<Reached> = graph.graph().reached_for(10).collect();
+        assert!(all.windows(2).all(|pair| pair[0].recall.mean <= pair[1].recall.mean + 0.01));
+        assert_eq!(graph.graph().measured_on().unwrap().perturbed, 200);
+        assert!(graph.graph().reached_for(11).all(|reached| reached.k == 100));
         (graph.width, graph.scored) = (reached.width, reached.scored);
         let queries = embeddings(100, 96, 30, 2);
         let found = graph.search(&pool, queries.view(), 10, None).unwrap();
         let truth = search(&pool, &matrix.view().into(), queries.view(), &Search::default()).unwrap();
         let right: usize = found.iter().zip(&truth).map(|(a, b)| a.iter().filter(|hit| b.contains(hit)).count()).sum();
-        assert!(right >= 900, "{right} of 1000 with {reached:?}");
+        assert!(right >= 950, "{right} of 1000 with {reached:?}");
     }
 }

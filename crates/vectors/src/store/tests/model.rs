@@ -139,3 +139,69 @@ fn old_stores_keep_opening() {
     assert_eq!(Model::at(&path).documents, documents);
     assert_eq!(*Store::open(&path).unwrap().header(), header(Stored::F32));
 }
+
+/// A store that is begun is read by nobody until it is finished, and the next writer goes on with it.
+#[test]
+fn what_is_begun_is_gone_on_with_and_read_when_it_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut writer = Writer::begin(&path, header(Stored::F32)).unwrap();
+    assert!(matches!(Writer::begin(&path, header(Stored::F32)), Err(StoreError::Locked { .. })));
+    let document = |id| Document { id, payload: b"x" };
+    let add = |writer: &mut Writer, id| writer.add(&[document(id)], Rows::new(&[1.0; DIMS], 1, DIMS, DIMS)).unwrap();
+    add(&mut writer, "a");
+    drop(writer);
+    let unfinished = |outcome: Result<(), StoreError>| matches!(outcome, Err(StoreError::Unfinished { .. }));
+    assert!(unfinished(Store::open(&path).map(|_| ())) && unfinished(Writer::open(&path).map(|_| ())));
+    assert!(matches!(Writer::create(&path, header(Stored::F32)), Err(StoreError::AlreadyExists { .. })));
+    let damages = verify(&path).unwrap().damages;
+    assert!(damages.len() == 1 && damages[0].what.contains("not all documents"), "{damages:?}");
+    let mut writer = Writer::begin(&path, header(Stored::F32)).unwrap();
+    assert_eq!(writer.store().len(), 1);
+    add(&mut writer, "b");
+    writer.finish().unwrap();
+    drop(writer);
+    assert_eq!(Store::open(&path).unwrap().len(), 2);
+    assert!(verify(&path).unwrap().damages.is_empty());
+    assert!(matches!(Writer::begin(&path, header(Stored::F32)), Err(StoreError::AlreadyExists { .. })));
+    // With another header it begins anew.
+    Writer::remove_at(&path).unwrap();
+    assert!(!path.exists());
+    add(&mut Writer::begin(&path, header(Stored::F32)).unwrap(), "a");
+    assert_eq!(Writer::begin(&path, header(Stored::Bf16)).unwrap().store().len(), 0);
+}
+
+/// Files of others stay as they are, whatever their names are.
+#[test]
+fn files_of_others_are_never_written_over_or_removed() {
+    let own = ["segment-00000001", "segment-00000002", "dead-00000001", "graph", "graph.new", "manifest.new"];
+    for name in own {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), "mine").unwrap();
+        for begin in [Writer::create_on, Writer::begin_on] {
+            let error = begin(fast(), folder.path(), header(Stored::F32)).unwrap_err();
+            assert!(matches!(&error, StoreError::InTheWay { file, .. } if file == name), "{name}: {error}");
+        }
+        assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), b"mine");
+        assert!(Store::open(folder.path()).is_err());
+    }
+    // Beside a store they are passed over.
+    let folder = tempfile::tempdir().unwrap();
+    let mine = ["segment-notes.txt", "segment-00000002", "segment-00000007", "dead-00000003", "dead-letters"];
+    let mut writer = Writer::create_on(fast(), folder.path(), header(Stored::F32)).unwrap();
+    mine.iter().for_each(|name| std::fs::write(folder.path().join(name), "mine").unwrap());
+    for id in 0..20 {
+        let id = id.to_string();
+        let document = Document { id: &id, payload: b"x" };
+        writer.add(&[document], Rows::new(&[1.0; DIMS], 1, DIMS, DIMS)).unwrap();
+        writer.delete(&["3", "7"]).unwrap();
+    }
+    writer.compact().unwrap();
+    drop(writer);
+    drop(Writer::open_on(fast(), folder.path()).unwrap());
+    assert_eq!(Store::open(folder.path()).unwrap().len(), 18);
+    let is_mine = |name: &&str| std::fs::read(folder.path().join(name)).is_ok_and(|bytes| bytes == b"mine");
+    assert!(mine.iter().all(is_mine));
+    Writer::remove_at(folder.path()).unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), mine.len());
+}
