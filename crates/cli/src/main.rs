@@ -57,6 +57,7 @@ enum Command {
     Compact(commands::store::Compact),
     IndexInfo(commands::store::IndexInfo),
     IndexVerify(commands::store::IndexVerify),
+    IndexSalvage(commands::store::IndexSalvage),
     Mine(commands::mine::Mine),
     Dedupe(commands::mine::Dedupe),
     #[command(name = "hard-negatives")]
@@ -100,6 +101,7 @@ fn run(command: Command, pool: &Arc<Pool>) -> Result<()> {
         Command::Compact(command) => command.run(pool),
         Command::IndexInfo(command) => command.run(),
         Command::IndexVerify(command) => command.run(),
+        Command::IndexSalvage(command) => command.run(),
         Command::Mine(command) => command.run(pool),
         Command::Dedupe(command) => command.run(pool),
         Command::HardNegatives(command) => command.run(pool),

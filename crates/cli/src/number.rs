@@ -9,9 +9,23 @@ pub(crate) fn finite<T: FromStr<Err: Display> + Copy + Into<f64>>(text: &str) ->
     if Into::<f64>::into(number).is_finite() { Ok(number) } else { Err("expected a finite number".to_owned()) }
 }
 
+/// Reads a count of which none makes no sense.
+pub(crate) fn one_or_more(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("expected 1 or more".to_owned()),
+        number => number.map_err(|error| error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::finite;
+    use super::{finite, one_or_more};
+
+    #[test]
+    fn counts_are_one_or_more() {
+        assert_eq!(one_or_more("1"), Ok(1));
+        assert!(["0", "-1", "x", ""].into_iter().all(|text| one_or_more(text).is_err()));
+    }
 
     #[test]
     fn numbers_are_finite() {

@@ -29,6 +29,7 @@ mod error;
 mod manifest;
 #[allow(unsafe_code)]
 mod map;
+mod salvage;
 mod sections;
 mod segment;
 mod snapshot;
@@ -46,6 +47,7 @@ pub(crate) const GRAPH_KINDS: [Kind; 2] = [Kind::Graph, Kind::LinkedCopies];
 pub(crate) use disk::Disk;
 pub use error::{StoreError, expect_maker};
 pub use manifest::{StoreHeader, Stored};
+pub use salvage::{Salvaged, SegmentDamage, salvage};
 pub(crate) use sections::{Kind, SectionFile, SectionWriter, check as check_file};
 pub use segment::Document;
 pub use snapshot::{Cut, Store, StoreInfo};

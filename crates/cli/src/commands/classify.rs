@@ -41,7 +41,7 @@ enum Part {
         #[arg(long, value_name = "NAME", default_value = "label")]
         label: String,
         /// Let the N nearest examples vote instead of learning
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = crate::number::one_or_more)]
         nearest: Option<usize>,
         /// Use the first N columns of every embedding
         #[arg(long, value_name = "N")]

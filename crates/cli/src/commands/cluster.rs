@@ -29,7 +29,7 @@ pub(crate) struct Cluster {
     #[arg(long, value_enum, default_value = "kmeans")]
     method: Named,
     /// Groups to find
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = crate::number::one_or_more)]
     k: Option<usize>,
     /// How near texts of a group are [default: communities 0.75, agglomerative 0.5]
     #[arg(long, value_name = "NUMBER", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]

@@ -75,7 +75,7 @@ pub(crate) struct Mine {
     #[command(flatten)]
     reading: Reading,
     /// The nearest of each text that are looked at [default: 100; across two files 4]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::number::one_or_more)]
     top_k: Option<usize>,
     /// The most pairs to give
     #[arg(long, value_name = "N", default_value_t = 500_000)]
@@ -209,7 +209,7 @@ pub(crate) struct HardNegativesCommand {
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// Negatives of a pair
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = crate::number::one_or_more)]
     negatives: usize,
     /// Pass over so many of the nearest
     #[arg(long, value_name = "N", default_value_t = 0)]

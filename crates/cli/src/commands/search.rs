@@ -28,7 +28,7 @@ pub(crate) struct Search {
     #[arg(long, value_name = "NAME", requires = "queries")]
     column: Option<String>,
     /// Documents to find for each query
-    #[arg(short, long, value_name = "N", default_value_t = 10)]
+    #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = crate::number::one_or_more)]
     k: usize,
     /// Only documents whose field has this value; may be given several times
     #[arg(long, value_name = "FIELD=VALUE")]

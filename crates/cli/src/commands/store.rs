@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use maana::data::{Blanks, Table, TextStream};
 use maana::kernels::{Matrix, Pool, Rows};
 use maana::model::{Purpose, Role};
-use maana::search::store::StoreInfo;
+use maana::search::store::{StoreInfo, salvage};
 use maana::search::{Compacted, Deleted, GRAPH_FROM, Info, Place, WriteStore, postgres};
 use maana::vectors::index::{Graph, Reached};
 use std::path::PathBuf;
@@ -250,9 +250,15 @@ impl IndexVerify {
         for damage in &verified.damages {
             say!("{}: {}", damage.part, damage.what)?;
         }
+        if !verified.damages.is_empty() && verified.damages.iter().all(|damage| damage.part == "graph") {
+            bail!(
+                "{place}: the graph is damaged, and no document is in it: `maana compact --graph always` makes it anew"
+            );
+        }
         if !verified.damages.is_empty() {
             bail!(
-                "{place}: {} of {} {} are damaged; restore them from a copy, or index the documents again",
+                "{place}: {} of {} {} are damaged; restore them from a copy, save what is whole of a folder with \
+                 `maana index-salvage`, or index the documents again",
                 verified.damages.len(),
                 verified.parts,
                 verified.named
@@ -260,5 +266,42 @@ impl IndexVerify {
         }
         let bytes = verified.bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
         say!("{} {}{bytes}: as they were written", verified.parts, verified.named)
+    }
+}
+
+/// Save the documents of a damaged store that are whole into a new one, and print the ids of those that are lost.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  maana index-salvage store --out saved > lost.txt")]
+pub(crate) struct IndexSalvage {
+    /// The store: a folder
+    store: PathBuf,
+    /// The folder of the new store
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl IndexSalvage {
+    pub(crate) fn run(self) -> Result<()> {
+        let (Place::Folder(store), Place::Folder(out)) = (Place::of(&self.store)?, Place::of(&self.out)?) else {
+            bail!("index-salvage is for folders; of a database `maana index-verify` names the damaged documents");
+        };
+        let salvaged = salvage(&store, &out)?;
+        for damage in &salvaged.damages {
+            tell!("{}", damage.what);
+            if damage.unnamed > 0 {
+                tell!("  {} documents of it are lost and cannot be named", damage.unnamed);
+            }
+            if !damage.lost.is_empty() {
+                tell!("  {} documents of it are lost:", damage.lost.len());
+            }
+            if damage.deleted_unknown {
+                tell!("  what was deleted of it is not known, and is in the new store");
+            }
+            damage.lost.iter().try_for_each(|id| say!("{id}"))?;
+        }
+        tell!("{} documents are in {}", salvaged.documents, out.display());
+        Ok(())
     }
 }

@@ -79,6 +79,28 @@ fn what_cannot_be_indexed_or_found_is_told() {
     std::fs::write(&segment, bytes).unwrap();
     let error = fail(&mut command(&["index-verify", &store]), 1);
     assert!(error.contains("1 of 2 files are damaged"), "{error}");
+    let error = fail(&mut command(&["search", &store, "a", "-k", "0"]), 2);
+    assert!(error.contains("expected 1 or more"), "{error}");
+}
+
+#[test]
+fn what_is_whole_of_a_damaged_store_is_saved() {
+    let bench = Bench::new();
+    let store = indexed(&bench);
+    bench.write("more.jsonl", "{\"_id\": \"g\", \"text\": \"habari\"}\n");
+    succeed(command(&["add", &store]).arg(bench.path("more.jsonl")));
+    let segment = bench.path("store/segment-00000001");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    // Within the vectors, which come first.
+    bytes[600] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let error = fail(&mut command(&["compact", &store]), 1);
+    assert!(error.contains("`vectors` is wrong") && error.contains("index-salvage"), "{error}");
+    let saved = bench.path("saved").display().to_string();
+    let lost = succeed(&mut command(&["index-salvage", &store, "--out", &saved]));
+    assert_eq!(lost, "a\nb\nc\nd\ne\nf\n");
+    assert_eq!(ids(&saved, &["habari", "-k", "9"]), ["g"]);
+    assert!(succeed(&mut command(&["index-verify", &saved])).contains("as they were written"));
 }
 
 #[test]
@@ -429,9 +451,11 @@ fn a_graph_is_made_walked_and_left_behind_by_what_is_added() {
     assert!(found.starts_with("  1.0000  z"), "{found}");
     assert!(succeed(&mut command(&["index-verify", &store])).contains("as they were written"));
     std::fs::write(bench.path("store/graph"), "no graph").unwrap();
-    assert!(fail(&mut command(&["index-verify", &store]), 1).contains("damaged"));
+    assert!(fail(&mut command(&["index-verify", &store]), 1).contains("`maana compact --graph always` makes it anew"));
     let error = fail(&mut command(&["search", &store, "habari"]), 1);
-    assert!(error.contains("graph") && error.contains("damaged"), "{error}");
+    assert!(error.contains("no document is in it: `maana compact --graph always` makes it anew"), "{error}");
+    succeed(&mut command(&["compact", &store, "--graph", "always"]));
+    assert!(succeed(&mut command(&["index-verify", &store])).contains("as they were written"));
 }
 
 #[test]

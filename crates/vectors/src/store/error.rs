@@ -65,7 +65,7 @@ pub enum StoreError {
         known: u32,
     },
     /// A file that is not as it was written.
-    #[error("{path}: damaged: {what}; restore it from a copy, or index again")]
+    #[error("{path}: damaged: {what}; {}", remedy(.path))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -115,6 +115,16 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+}
+
+/// What mends a damaged file. Without its graph a store is whole, and a segment may be one of many.
+fn remedy(path: &Path) -> &'static str {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match name {
+        super::GRAPH => "no document is in it: `maana compact --graph always` makes it anew",
+        "manifest" => "restore it from a copy, or index again",
+        _ => "restore it from a copy, or save the documents that are whole with `maana index-salvage`",
+    }
 }
 
 impl StoreError {

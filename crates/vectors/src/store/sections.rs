@@ -290,6 +290,17 @@ impl SectionFile {
         bytemuck::try_cast_slice(bytes).map_err(|_| StoreError::damaged(&self.path, "a section of broken numbers"))
     }
 
+    /// Compares a section with its checksum.
+    pub(crate) fn check_section(&self, number: usize) -> Result<(), StoreError> {
+        let Entry { start, length, checksum } = self.sections[number];
+        let end = (start + length).next_multiple_of(ALIGNMENT);
+        if xxh3_64(&self.map[start as usize..end as usize]) == checksum {
+            return Ok(());
+        }
+        let name = self.kind.section_names()[number];
+        Err(StoreError::damaged(&self.path, format!("the checksum of the section `{name}` is wrong")))
+    }
+
     /// That a section has as many numbers as it should.
     pub(crate) fn expect<T: bytemuck::AnyBitPattern>(&self, number: usize, count: u64) -> Result<(), StoreError> {
         let length = self.sections[number].length;

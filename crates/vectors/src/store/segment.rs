@@ -51,6 +51,28 @@ impl Segment {
         Ok(Self { rows: rows as usize, dims: dims as usize, stored, file })
     }
 
+    /// Compares every byte with its checksum, before it is copied.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.check_index()?;
+        self.check_documents()?;
+        self.check_vectors()
+    }
+
+    /// The same of the index of ids: with a damaged one, documents would be added a second time.
+    pub(super) fn check_index(&self) -> Result<(), StoreError> {
+        [HASHES, HASH_ROWS].into_iter().try_for_each(|section| self.file.check_section(section))
+    }
+
+    /// The same of ids and payloads.
+    pub(super) fn check_documents(&self) -> Result<(), StoreError> {
+        [OFFSETS, BYTES].into_iter().try_for_each(|section| self.file.check_section(section))
+    }
+
+    /// The same of the vectors.
+    pub(super) fn check_vectors(&self) -> Result<(), StoreError> {
+        self.file.check_section(VECTORS)
+    }
+
     pub(super) fn rows(&self) -> usize {
         self.rows
     }
@@ -110,8 +132,15 @@ impl Segment {
             if row >= self.rows {
                 return Err(StoreError::damaged(self.file.path(), format!("the index of ids names row {row}")));
             }
-            if self.document(row)?.id == id {
+            let found = self.document(row)?.id;
+            if found == id {
                 return Ok(Some(row));
+            }
+            if xxh3_64(found.as_bytes()) != hash {
+                return Err(StoreError::damaged(
+                    self.file.path(),
+                    format!("the id of row {row} is not the one it had"),
+                ));
             }
         }
         Ok(None)

@@ -241,7 +241,7 @@ impl Store {
     }
 }
 
-fn open_segment(folder: &Path, entry: &SegmentEntry, header: &StoreHeader) -> Result<Segment, StoreError> {
+pub(super) fn open_segment(folder: &Path, entry: &SegmentEntry, header: &StoreHeader) -> Result<Segment, StoreError> {
     let path = folder.join(&entry.file);
     let segment = Segment::open(&path)?;
     expect_checksum(segment.file(), &entry.checksum)?;
@@ -251,10 +251,11 @@ fn open_segment(folder: &Path, entry: &SegmentEntry, header: &StoreHeader) -> Re
     Ok(segment)
 }
 
-fn open_dead(folder: &Path, entry: &DeadEntry, rows: usize) -> Result<Bits, StoreError> {
+pub(super) fn open_dead(folder: &Path, entry: &DeadEntry, rows: usize) -> Result<Bits, StoreError> {
     let path = folder.join(&entry.file);
     let file = SectionFile::open(&path, Kind::Dead)?;
     expect_checksum(&file, &entry.checksum)?;
+    file.check_section(0)?;
     let bits = Bits::from_words(file.section::<u64>(0)?.to_vec(), rows);
     let bits = bits.filter(|bits| bits.count() as u64 == entry.rows);
     bits.ok_or_else(|| StoreError::damaged(&path, "the number of deleted rows is not what the manifest says"))

@@ -121,6 +121,7 @@ impl Writer {
     /// Opens a store whose lock is held, finished or not.
     fn locked(disk: Disk, folder: &Path, lock: File) -> Result<Self, StoreError> {
         let state = Store::open_from(folder, &[])?;
+        state.segments.iter().try_for_each(|opened| opened.segment.check_index())?;
         let names = std::fs::read_dir(folder).map_err(StoreError::io(folder, "list it"))?;
         for entry in names.flatten() {
             if entry.file_name().to_str().is_some_and(|name| state.manifest.is_leftover(folder, name)) {
@@ -223,6 +224,7 @@ impl Writer {
     }
 
     /// Writes all living documents into one segment, and gives the room of the others back. Whether anything was to be done.
+    /// Every byte is compared with its checksum before it is copied; `salvage` saves what is whole of a damaged store.
     ///
     /// # Errors
     /// What the system refuses, or a damaged file.
@@ -250,6 +252,7 @@ impl Writer {
     }
 
     fn merge(&mut self, range: Range<usize>) -> Result<(), StoreError> {
+        self.state.segments[range.clone()].iter().try_for_each(|opened| opened.segment.check())?;
         let mut change = self.begin_change()?;
         let merged = Merged::of(&self.state.segments[range.clone()]);
         let rest = (change.entries.split_off(range.end), change.segments.split_off(range.end));
