@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own automation, with nothing to install.
 #![forbid(unsafe_code)]
 
+mod attack;
 mod bars;
 mod bench_peers;
 mod bench_search;
@@ -52,6 +53,8 @@ cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--mod
                     with --shared bounds of time and memory for a machine on which other things run
 cargo xtask store   100,000 random operations on the store, with restarts, beside a plain list
 cargo xtask fuzz    100,000 requests that nobody should send, to a server of the tests
+cargo xtask attack  [--minutes N] [--seed N] [--only NAME] [--trial N] [--maana PROGRAM]
+                    every kind of file, request and hub answer, mutated, for N minutes (10): no panic, no hang, no lost file
 cargo xtask postgres
                     the tests of stores on a PostgreSQL of their own, or on that of MAANA_TEST_POSTGRES
 cargo xtask loom    the pool of threads in every order in which its threads can meet
@@ -79,6 +82,7 @@ fn main() -> Result<()> {
         Some("soak") => soak::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("store") => cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"]),
         Some("fuzz") => fuzz(),
+        Some("attack") => attack::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("postgres") => postgres::test(),
         Some("loom") => loom(),
         Some("browser") => browser::run_page(&std::env::args().skip(2).collect::<Vec<_>>()),
@@ -99,6 +103,7 @@ fn test() -> Result<()> {
     cargo(&["test", "--workspace"])?;
     on_every_instruction_set()?;
     fuzz()?;
+    attack::short()?;
     postgres::test_if_possible()?;
     loom()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
