@@ -91,13 +91,16 @@ pub fn encode_to(
     Ok(Encoded { rows, dimension, ranges: None })
 }
 
-/// Embeds the texts some at a time and gives each chunk away; how many texts there were.
+/// Takes the texts of a chunk and their embeddings.
+type WriteChunk<'a> = dyn FnMut(&[&str], &Matrix) -> Result<(), EncodeError> + 'a;
+
+/// Embeds the texts chunk by chunk and hands each chunk to `write`; returns the number of texts.
 fn in_chunks(
     embedder: &Embedder<'_>,
     prompt: &str,
     texts: TextStream,
     name: &str,
-    write: &mut dyn FnMut(&[&str], &Matrix) -> Result<(), EncodeError>,
+    write: &mut WriteChunk<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, EncodeError> {
     let mut rows = 0;

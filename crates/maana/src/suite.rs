@@ -309,7 +309,9 @@ fn read_tabs(path: &Path, names: [&str; 2], text: &str) -> Result<Texts, SuiteEr
         if first.contains(&false) {
             return Err(SuiteError::Heading { path: path.to_owned(), names: names.join(" and ") });
         }
-        (read.texts.remove(0), read.labels.remove(0), read.numbers.remove(0));
+        read.texts.remove(0);
+        read.labels.remove(0);
+        read.numbers.remove(0);
     }
     match read.texts.is_empty() {
         true => Err(DataError::NoRows { path: path.display().to_string() }.into()),

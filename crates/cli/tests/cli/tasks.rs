@@ -507,7 +507,7 @@ fn pairs_of_a_file_are_compared_in_order() {
     bench.write("pairs.tsv", "left\tright\n");
     assert!(fail(&mut compare(), 1).contains("pairs.tsv"));
     bench.write("pairs.tsv", "left\tright\nhabari\t\n");
-    let error = fail(&mut compare().args(["--columns", "left,right"]), 1);
+    let error = fail(compare().args(["--columns", "left,right"]), 1);
     assert!(error.contains("pairs.tsv, line 2: the text of `right` is blank"), "{error}");
     assert_eq!(succeed(compare().args(["--columns", "left,right", "--allow-blank"])).lines().count(), 1);
 }
