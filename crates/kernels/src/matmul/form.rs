@@ -28,6 +28,7 @@ impl Precision {
 
 /// How the left operand lies in memory: 32-bit words that the loop broadcasts, one for each row and step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "instructions of x86-64 alone take some of them"))]
 pub(super) enum LeftWords {
     /// An f32.
     Floats,
