@@ -9,6 +9,7 @@ use maana::kernels::Pool;
 use maana::model::{Embedder, Purpose};
 use maana::open::Opened;
 use maana::train::{Event, LogRow};
+use std::borrow::Cow;
 use std::fmt::Arguments;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
@@ -27,19 +28,44 @@ macro_rules! tell {
 /// Writes to standard output. A reader that has seen enough, as in `maana info MODEL | head -3`, is no error.
 pub(crate) fn print(text: Arguments<'_>) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_fmt(text).and_then(|()| out.flush()) {
+    let written = match out.is_terminal() {
+        true => out.write_all(printable(&text.to_string()).as_bytes()),
+        false => out.write_fmt(text),
+    };
+    match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("standard output"),
         _ => Ok(()),
     }
 }
 
 pub(crate) fn print_aside(text: Arguments<'_>) {
-    let write = || drop(writeln!(std::io::stderr().lock(), "{text}"));
+    let write = || {
+        let mut out = std::io::stderr().lock();
+        // Nothing ends because nobody reads it.
+        let _ = match out.is_terminal() {
+            true => writeln!(out, "{}", printable(&text.to_string())),
+            false => writeln!(out, "{text}"),
+        };
+    };
     let counter = COUNTER.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
     match counter {
         Some(counter) => counter.suspend(write),
         None => write(),
     }
+}
+
+/// Returns a text with its control characters as escapes, but for tabs and ends of lines: texts, ids, labels and names come from
+/// anybody, and a terminal would obey what stands in them.
+fn printable(text: &str) -> Cow<'_, str> {
+    let obeyed = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        if obeyed(letter) { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    Cow::Owned(shown)
 }
 
 /// The newest counter, which is taken off the terminal while a line is printed.
@@ -299,7 +325,7 @@ impl TrainingDisplay {
 
     fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.println(printable(text)),
             None => tell!("{text}"),
         }
     }
@@ -313,7 +339,15 @@ impl TrainingDisplay {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, rate, shell};
+    use super::{duration, printable, rate, shell};
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        assert_eq!(printable("habari\tya\nasubuhi ñ 🌍"), "habari\tya\nasubuhi ñ 🌍");
+        let hostile = "id\u{1b}[2J\u{1b}]0;title\u{7}\r\u{9b}31m\u{7f}\0";
+        let shown = "id\\u{1b}[2J\\u{1b}]0;title\\u{7}\\r\\u{9b}31m\\u{7f}\\u{0}";
+        assert_eq!(printable(hostile), shown);
+    }
 
     #[test]
     fn words_are_quoted_where_a_shell_needs_it() {

@@ -9,6 +9,9 @@ use std::path::Path;
 
 const RECIPE: &str = include_str!("../../../recipes/demo.toml");
 
+/// The name of the recipe in the demo's folder.
+pub const NAME: &str = "demo.toml";
+
 const FILES: [(&str, &str); 4] = [
     ("demo/train.jsonl", include_str!("../../../recipes/demo/train.jsonl")),
     ("demo/dev/queries.jsonl", include_str!("../../../recipes/demo/dev/queries.jsonl")),
@@ -21,8 +24,9 @@ const FILES: [(&str, &str); 4] = [
 /// # Errors
 /// If the folder cannot be written, or a setting makes no sense.
 pub fn unpack(folder: &Path, settings: &[String]) -> Result<LocatedRecipe, RecipeError> {
-    let recipe = folder.join("demo.toml");
-    for (name, text) in FILES.into_iter().chain([("demo.toml", RECIPE)]) {
+    let recipe = folder.join(NAME);
+    // The recipe first: by it the folder of a demo is known again.
+    for (name, text) in [(NAME, RECIPE)].into_iter().chain(FILES) {
         let path = folder.join(name);
         let folder = path.parent().unwrap_or(folder);
         let written = std::fs::create_dir_all(folder).and_then(|()| maana_files::write(&path, text));

@@ -27,17 +27,22 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) fn run(self, pool: &Pool) -> Result<()> {
         let start = Instant::now();
-        let occupied = self.out.is_file() || self.out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-        if occupied {
+        let folder = RunFolder::new(self.out.join("run"));
+        let temporary = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with(".incomplete");
+        let occupied = self.out.is_file()
+            || self.out.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| !temporary(&entry.file_name())));
+        // A demo that was broken off is taken up again.
+        let begun = self.out.join(maana::demo::NAME).is_file() && !folder.path().join("model").exists();
+        if occupied && !begun {
             bail!("{}: is there already; remove it, or choose another folder with --out", self.out.display());
         }
         let located = maana::demo::unpack(&self.out, &self.settings)?;
         let set = RetrievalSet::open(located.path(&located.recipe.evaluation.retrieval[0]))?;
         let prepared = crate::terminal::fetching(|tell| prepare(located, pool, tell))?;
-        let folder = RunFolder::new(self.out.join("run"));
-        let recipe = self.out.join("demo.toml");
+        let recipe = self.out.join(maana::demo::NAME);
         let go_on = super::train::resuming(&recipe, folder.path(), &self.settings);
-        super::train::run(prepared, pool, &folder, false, &go_on)?;
+        let resume = folder.path().join("recipe.toml").exists();
+        super::train::run(prepared, pool, &folder, resume, &go_on)?;
         let model = folder.path().join("model");
         let opened = crate::terminal::open_model(
             Purpose::Encode,

@@ -202,3 +202,26 @@ fn a_full_disk_leaves_the_old_file_whole_and_nothing_else() {
         std::fs::remove_file(out.path().join(file)).unwrap();
     }
 }
+
+#[test]
+fn a_demo_that_was_broken_off_is_taken_up_by_the_same_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = |out: &str| {
+        let mut command = maana();
+        command
+            .args(["demo", "--out", out])
+            .current_dir(folder.path())
+            .env("HF_HUB_CACHE", folder.path().join("cache"));
+        fail(&mut command, 1)
+    };
+    for _ in 0..2 {
+        // Its files are there by now; the model is not to be had.
+        let error = demo("out");
+        assert!(error.contains("HF_HUB_OFFLINE"), "{error}");
+        std::fs::write(folder.path().join("out/.demo.toml.4194300.incomplete"), "left").unwrap();
+    }
+    std::fs::create_dir(folder.path().join("own")).unwrap();
+    std::fs::write(folder.path().join("own/letter.txt"), "dear").unwrap();
+    assert!(demo("own").contains("is there already"));
+    assert_eq!(names(&folder.path().join("own")), ["letter.txt"]);
+}

@@ -33,7 +33,8 @@ pub(super) struct Snapshot {
 /// A file of a snapshot and the blob that holds its bytes.
 pub(super) struct Link {
     pub(super) file: String,
-    pub(super) etag: String,
+    /// The name of the blob.
+    pub(super) blob: String,
 }
 
 impl Place {
@@ -46,8 +47,8 @@ impl Place {
         self.folder.join("snapshots").join(commit)
     }
 
-    pub(super) fn blob(&self, etag: &str) -> PathBuf {
-        self.folder.join("blobs").join(etag)
+    pub(super) fn blob(&self, name: &str) -> PathBuf {
+        self.folder.join("blobs").join(name)
     }
 
     fn no_exist(&self, commit: &str) -> PathBuf {
@@ -98,8 +99,8 @@ impl Place {
     }
 
     /// Waits until nobody writes this blob: Python's library takes the same lock.
-    pub(super) fn lock_blob(&self, etag: &str) -> Result<File, HubError> {
-        self.lock_file(&format!("{etag}.lock"), &mut || {})
+    pub(super) fn lock_blob(&self, name: &str) -> Result<File, HubError> {
+        self.lock_file(&format!("{name}.lock"), &mut || {})
     }
 
     fn lock_file(&self, name: &str, wait: &mut dyn FnMut()) -> Result<File, HubError> {
@@ -123,13 +124,13 @@ impl Place {
         with_links: bool,
     ) -> Result<(), HubError> {
         let staging = self.staging(commit)?;
-        for Link { file, etag } in links {
+        for Link { file, blob } in links {
             let path = staging.path().join(file);
             create_folder(path.parent().unwrap_or(staging.path()))?;
             // From where the file will be, not from where it is now.
             let up = "../".repeat(2 + file.matches('/').count());
-            if !(with_links && link(&format!("{up}blobs/{etag}"), &path)) {
-                let blob = self.blob(etag);
+            if !(with_links && link(&format!("{up}blobs/{blob}"), &path)) {
+                let blob = self.blob(blob);
                 std::fs::hard_link(&blob, &path)
                     .or_else(|_| std::fs::copy(&blob, &path).map(|_| ()))
                     .map_err(HubError::io(&path))?;

@@ -7,12 +7,17 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+/// Returns whether an ETag is the checksum of its file, and so names no other bytes.
+pub(super) fn is_checksum(etag: &str) -> bool {
+    matches!(etag.len(), 40 | 64) && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Checks a file against its ETag, if the ETag is a checksum at all.
 pub(super) fn check(path: &Path, etag: &str) -> Result<(), HubError> {
-    let hex = etag.bytes().all(|byte| byte.is_ascii_hexdigit());
     let found = match etag.len() {
-        64 if hex => sha256(path)?,
-        40 if hex => {
+        _ if !is_checksum(etag) => return Ok(()),
+        64 => sha256(path)?,
+        _ => {
             let bytes = std::fs::read(path).map_err(HubError::io(path))?;
             // Some mirrors name files by the SHA-1 of the bytes alone.
             let plain = sha1(&[&bytes]);
@@ -22,12 +27,17 @@ pub(super) fn check(path: &Path, etag: &str) -> Result<(), HubError> {
                 sha1(&[format!("blob {}\0", bytes.len()).as_bytes(), &bytes])
             }
         }
-        _ => return Ok(()),
     };
     if etag.eq_ignore_ascii_case(&found) {
         return Ok(());
     }
     Err(HubError::Checksum { path: path.into(), found, expected: etag.into() })
+}
+
+/// Returns the name of a file's blob: its ETag, as Python has it; where that is no checksum, with the file's own name in it, for
+/// such a server may give one ETag to all files.
+pub(super) fn blob_name(etag: &str, file: &str) -> String {
+    if is_checksum(etag) { etag.to_owned() } else { format!("{etag}-{}", sha1(&[file.as_bytes()])) }
 }
 
 /// SHA-256 of a file, in hexadecimal.

@@ -15,6 +15,11 @@ use ureq::http::{Response, StatusCode};
 
 /// So much must arrive between two failures for the patience to begin anew.
 const GAIN_BYTES: u64 = 1 << 20;
+/// A model of more bytes than these is refused, and so is a file whose length nobody tells once it has grown to them.
+const MODEL_BYTES: u64 = 1 << 40;
+const UNTOLD_BYTES: u64 = 1 << 34;
+/// The most bytes of a file that decides what else is needed.
+const DECIDING_BYTES: u64 = 1 << 26;
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// Fetches the client's revision into its place. To be called with the lock.
@@ -33,7 +38,10 @@ pub(super) fn fetch(client: &Client<'_>, place: &Place, tell: &mut Tell<'_>) -> 
     let snapshot = place.snapshot(&commit);
     let mut lacking = work.wanted(&modules, tell)?;
     lacking.retain(|file| !snapshot.join(file).exists());
-    let total: u64 = lacking.iter().filter_map(|file| files[*file]).sum();
+    let total = lacking.iter().filter_map(|file| files[*file]).fold(0, u64::saturating_add);
+    if total > MODEL_BYTES {
+        return Err(client.protocol(&client.file_url(&commit, ""), format!("the files are said to have {total} bytes")));
+    }
     work.progress.total = total;
     if !lacking.is_empty() {
         tell(News::Notice(&format!(
@@ -115,6 +123,12 @@ impl<'a> Work<'a> {
     /// Fetches a small file that decides what else is needed.
     fn read(&mut self, file: &str, tell: &mut Tell<'_>) -> Result<Option<Vec<u8>>, HubError> {
         let Some((file, _)) = self.files.get_key_value(file) else { return Ok(None) };
+        if self.files[file].is_some_and(|size| size > DECIDING_BYTES) {
+            let url = self.client.file_url(self.commit, file);
+            return Err(self
+                .client
+                .protocol(&url, format!("the file is said to have more than {DECIDING_BYTES} bytes")));
+        }
         let path = self.fetch(file, tell)?;
         std::fs::read(&path).map(Some).map_err(HubError::io(&path))
     }
@@ -122,27 +136,35 @@ impl<'a> Work<'a> {
     /// Sees to it that a file is in the cache, and returns where.
     fn fetch(&mut self, file: &str, tell: &mut Tell<'_>) -> Result<std::path::PathBuf, HubError> {
         if let Some(link) = self.links.iter().find(|link| link.file == file) {
-            return Ok(self.place.blob(&link.etag));
+            return Ok(self.place.blob(&link.blob));
         }
         let there = self.place.snapshot(self.commit).join(file);
         if there.exists() {
             return Ok(there);
         }
         let url = self.client.file_url(self.commit, file);
+        let listed = self.files[file];
         let mut damaged = false;
-        let etag = self.client.attempts(tell, |tell| {
+        let name = self.client.attempts(tell, |tell| {
             let metadata = self.client.metadata(&url, self.commit)?;
-            let blob = self.place.blob(&metadata.etag);
-            let whole = || blob.metadata().is_ok_and(|blob| metadata.size.is_none_or(|size| size == blob.len()));
-            if whole() {
-                return Ok(metadata.etag);
+            // What the list of files says is kept to; the file's own server may say anything, or nothing.
+            let size = listed.or(metadata.size);
+            if size.is_none() && !checksum::is_checksum(&metadata.etag) {
+                let reason = "neither its length nor its checksum is told, so that a part would be taken for the whole";
+                return Err(self.client.protocol(&url, reason.into()).into());
             }
-            let _lock = self.place.lock_blob(&metadata.etag)?;
+            let name = checksum::blob_name(&metadata.etag, file);
+            let blob = self.place.blob(&name);
+            let whole = || blob.metadata().is_ok_and(|blob| size.is_none_or(|size| size == blob.len()));
             if whole() {
-                return Ok(metadata.etag);
+                return Ok(name);
             }
-            let part = self.place.blob(&format!("{}.incomplete", metadata.etag));
-            let received = receive(self.client, &url, &part, &metadata.etag, metadata.size, &mut self.progress, tell)?;
+            let _lock = self.place.lock_blob(&name)?;
+            if whole() {
+                return Ok(name);
+            }
+            let part = self.place.blob(&format!("{name}.incomplete"));
+            let received = receive(self.client, &url, &part, &metadata.etag, size, &mut self.progress, tell)?;
             if let Err(error) = checksum::check(&part, &metadata.etag) {
                 std::fs::remove_file(&part).map_err(HubError::io(&part))?;
                 // What an earlier process left may have been the damage; once more from the start, and no oftener.
@@ -152,12 +174,12 @@ impl<'a> Work<'a> {
             received.sync_all().map_err(HubError::io(&part))?;
             drop(received);
             maana_files::rename(&part, &blob).map_err(HubError::io(&blob))?;
-            Ok(metadata.etag)
+            Ok(name)
         })?;
-        let blob = self.place.blob(&etag);
+        let blob = self.place.blob(&name);
         let length = blob.metadata().map_err(HubError::io(&blob))?.len();
         self.progress.finish(length, tell);
-        self.links.push(Link { file: file.into(), etag });
+        self.links.push(Link { file: file.into(), blob: name });
         Ok(blob)
     }
 }
@@ -221,7 +243,7 @@ fn receive(
             }
         };
         offset += length as u64;
-        if size.is_some_and(|size| offset > size) {
+        if offset > size.unwrap_or(UNTOLD_BYTES) {
             empty(&file)?;
             return Err(client.protocol(url, "the file is longer than the hub says".into()).into());
         }

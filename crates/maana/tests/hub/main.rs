@@ -282,6 +282,60 @@ fn a_file_that_changes_meanwhile_is_fetched_from_the_start() {
 }
 
 #[test]
+fn a_file_cut_by_a_server_that_tells_no_length_is_not_cached() {
+    let files = model(300_000);
+    let test = Test::new(Hub::new(files.clone(), |request| match request.path.ends_with(WEIGHTS) || request.storage {
+        true => Fault::Untold(10_000),
+        false => Fault::None,
+    }));
+    let (error, text) = test.error(ID);
+    assert!(matches!(error, HubError::Interrupted { .. }) && text.contains("cut before the end"), "{text}");
+    test.assert_nothing_visible();
+    // Where the list of files tells no lengths either, a part could not be told from the whole.
+    let list = r#"{"sha": "COMMIT", "siblings": [{"rfilename": "config.json"}, {"rfilename": "modules.json"}]}"#;
+    let test = Test::new(Hub::new(files, move |request| match request.path.starts_with("/api") {
+        true => Fault::Bytes(list.replace("COMMIT", COMMIT).into()),
+        false => Fault::Untold(10),
+    }));
+    let (error, text) = test.error(ID);
+    assert!(
+        matches!(error, HubError::Protocol { .. }) && text.contains("neither its length nor its checksum"),
+        "{text}"
+    );
+    test.assert_nothing_visible();
+}
+
+#[test]
+fn one_etag_for_all_files_does_not_mix_them() {
+    let files = model(300_000);
+    let test = Test::new(Hub::new(files.clone(), |request| match request.storage {
+        true => Fault::None,
+        false if request.path.starts_with("/api") => Fault::None,
+        false => Fault::Etag("same".into()),
+    }));
+    test.assert_whole(&test.resolve(ID).unwrap(), &files);
+}
+
+#[test]
+fn a_model_without_end_is_refused() {
+    for (file, size) in [("model.safetensors", u64::MAX / 2), ("modules.json", 1 << 30)] {
+        let names = ["config.json", "modules.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json"];
+        let list = names.map(|name| {
+            let size = if name == file { size } else { model(10)[name].len() as u64 };
+            serde_json::json!({"rfilename": name, "size": size})
+        });
+        let list = serde_json::json!({"sha": COMMIT, "siblings": list}).to_string();
+        let test = Test::new(Hub::new(model(10), move |request| match request.path.starts_with("/api") {
+            true => Fault::Bytes(list.clone().into()),
+            false => Fault::None,
+        }));
+        let (error, text) = test.error(ID);
+        assert!(matches!(error, HubError::Protocol { .. }) && text.contains("said to have"), "{text}");
+        test.assert_nothing_visible();
+    }
+}
+
+#[test]
 fn every_refusal_has_its_own_message() {
     let invalid = || ("X-Error-Message", "Invalid credentials in Authorization header".to_owned());
     let cases = [

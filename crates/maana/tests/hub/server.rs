@@ -117,6 +117,8 @@ pub(crate) enum Fault {
     WrongRange,
     /// Another ETag.
     Etag(String),
+    /// No length, an ETag that is no checksum, and the end behind so many bytes.
+    Untold(usize),
 }
 
 type Faults = dyn Fn(&Request) -> Fault + Send + Sync;
@@ -207,6 +209,10 @@ impl Shared {
             Fault::Etag(etag) => {
                 answer.set("ETag", etag.clone()).set("X-Linked-Etag", etag.clone());
             }
+            Fault::Untold(_) => {
+                answer.set("ETag", "weak".into()).set("X-Linked-Etag", "weak".into());
+                answer.headers.retain(|(name, _)| *name != "X-Linked-Size");
+            }
             _ => {}
         }
         if let Some(range) = &request.range
@@ -220,13 +226,15 @@ impl Shared {
             answer.body.drain(..start);
         }
         let mut head = format!("HTTP/1.1 {} status\r\nConnection: close\r\n", answer.status);
-        head += &format!("Content-Length: {}\r\n", answer.body.len());
+        if !matches!(fault, Fault::Untold(_)) {
+            head += &format!("Content-Length: {}\r\n", answer.body.len());
+        }
         for (name, value) in &answer.headers {
             head += &format!("{name}: {value}\r\n");
         }
         stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;
         let sent = match fault {
-            Fault::Cut(length) | Fault::Silent(length) => length.min(answer.body.len()),
+            Fault::Cut(length) | Fault::Silent(length) | Fault::Untold(length) => length.min(answer.body.len()),
             _ => answer.body.len(),
         };
         if request.method == "GET" {
