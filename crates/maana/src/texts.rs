@@ -39,6 +39,18 @@ pub struct Texts {
     pub numbers: Vec<usize>,
     /// Blank texts that were passed over.
     pub skipped: usize,
+    /// Which column was read, where none was named and others hold texts, too: a sentence.
+    pub chosen: Option<String>,
+}
+
+/// Tells which column of texts was chosen, where others than those that are `known` hold texts, too. One called `text` leaves no
+/// doubt.
+fn chosen(table: &Table, text: &str, known: &[&str]) -> Option<String> {
+    let other = |name: &str| name != text && !known.contains(&name);
+    let others = table.columns().iter().filter(|column| other(&column.name) && column.holds_texts());
+    let others: Vec<String> = others.map(|column| format!("`{}`", column.name)).collect();
+    let doubt = text != "text" && !others.is_empty();
+    doubt.then(|| format!("the texts are those of the column `{text}`, not of {}", others.join(", ")))
 }
 
 /// Reads a file's texts, or those of standard input if the path is `-`, and the columns `labels`.
@@ -50,7 +62,8 @@ pub fn read(path: &Path, columns: &Columns, labels: &[&str], blanks: Blanks) -> 
     let table = Table::open(path, columns.header.as_deref())?;
     let text = columns.text.clone().map_or_else(|| table.text_column(labels), Ok)?;
     let wanted: Vec<String> = std::iter::once(text.clone()).chain(labels.iter().map(|name| name.to_string())).collect();
-    let mut read = Texts::default();
+    let chosen = if columns.text.is_none() { chosen(&table, &text, labels) } else { None };
+    let mut read = Texts { chosen, ..Texts::default() };
     for (place, record) in table.read(&wanted)?.enumerate() {
         let record = record?;
         let content = record.text(0)?;

@@ -39,6 +39,9 @@ impl Reading {
         let columns = Columns { text: self.column.clone(), header: self.header.clone() };
         let read = maana::texts::read(path, &columns, labels, Blanks::Skip)?;
         terminal::tell_skipped(read.skipped);
+        if let Some(chosen) = &read.chosen {
+            tell!("note: {}: {chosen}; --column names another", path.display());
+        }
         Ok(read)
     }
 
@@ -270,6 +273,9 @@ impl HardNegativesCommand {
         if let Some(path) = &self.corpus {
             let corpus = maana::texts::read(path, &Columns::default(), &[], Blanks::Skip)?;
             terminal::tell_skipped(corpus.skipped);
+            if let Some(chosen) = &corpus.chosen {
+                tell!("note: {}: {chosen}", path.display());
+            }
             corpus.texts.into_iter().for_each(|text| {
                 answers.add(text);
             });

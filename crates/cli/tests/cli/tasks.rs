@@ -254,6 +254,12 @@ fn hard_negatives_are_rows_to_train_on() {
         |row: &Value| given.iter().any(|pair| pair["positive"] == row["anchor"] && pair["anchor"] == row["positive"]);
     assert!(rows.iter().all(is_pair), "{rows:?}");
     assert!(rows.iter().all(|row| given.iter().any(|pair| pair["anchor"] == row["negative"])), "{rows:?}");
+    // A command that reads one text of each row says which, where none was named and there is a choice.
+    let note = "the texts are those of the column `positive`, not of `anchor`; --column names another";
+    let deduped = command(&["dedupe", &pairs, "--model", &model]).output().unwrap();
+    assert!(text(&deduped.stderr).contains(note), "{}", text(&deduped.stderr));
+    let deduped = command(&["dedupe", &pairs, "--model", &model, "--column", "anchor"]).output().unwrap();
+    assert!(!text(&deduped.stderr).contains("the texts are those"), "{}", text(&deduped.stderr));
     // Named columns are taken as they are named.
     let named = ["--anchor", "anchor", "--positive", "positive", "--output", &out];
     succeed(command(&["hard-negatives", &pairs, "--model", &model]).args(named));
