@@ -342,7 +342,7 @@ fn header(bytes: &mut Vec<u8>, draws: &mut Draws) -> Option<String> {
     if draws.below(4) == 0 {
         // Numbers that no model has.
         let number = one_of(&[f32::NAN, f32::INFINITY, 3e38, 1e-44, -0.0], draws);
-        let start = 8 + length + 4 * draws.below((bytes.len() - 8 - length) / 4);
+        let start = 8 + length + 4 * draws.below(bytes.len().checked_sub(8 + length)? / 4);
         bytes.get_mut(start..start + 4)?.copy_from_slice(&number.to_le_bytes());
         return Some(format!("a weight is {number}"));
     }

@@ -63,7 +63,9 @@ pub(crate) fn attack(fixture: &Path, maana: &Path, folder: &Path, draws: &mut Dr
         match exchange(server.address, &request, broken_head) {
             Ok(Some(status)) => {
                 refused |= status >= 400;
-                if ![200, 400, 404, 405, 408, 411, 413, 415, 421, 422, 424, 426, 431, 501, 505].contains(&status) {
+                if ![100, 200, 400, 403, 404, 405, 408, 411, 413, 415, 421, 422, 424, 426, 431, 501, 505]
+                    .contains(&status)
+                {
                     faults.push(format!("{last}: answered {status}"));
                 }
             }

@@ -8,9 +8,23 @@ pub(crate) fn golden(name: &str) -> PathBuf {
     path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The program with the signals' own effects: tests that run in the background (`nohup`, a shell's `&`) would hand down that
+/// some are ignored, and the program leaves ignored what is.
+#[cfg(target_os = "linux")]
+fn program() -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_maana")]);
+    command
+}
+
+#[cfg(not(target_os = "linux"))]
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_maana"))
+}
+
 /// The program, without what the environment of the tests may say about models; `MAANA_ISA` is handed on.
 pub(crate) fn maana() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maana"));
+    let mut command = program();
     for name in ["HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN"] {
         command.env_remove(name);
     }

@@ -109,7 +109,7 @@ fn an_index_that_is_stopped_is_gone_on_with() {
     let lines: Vec<String> =
         (0..4500).map(|n| format!("{{\"_id\": \"d{n}\", \"text\": \"habari namba {n}\"}}")).collect();
     let mut broken = lines.clone();
-    broken[3000] = "{".to_owned();
+    broken[3000] = "{\"_id\": \"d3000\"}".to_owned();
     let index = |corpus: &str, out: &str| {
         let mut index = command(&["index"]);
         index.arg(golden("tiny-bert")).arg(bench.path(corpus)).arg("--out").arg(bench.path(out));
