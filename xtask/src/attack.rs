@@ -21,7 +21,7 @@ use subject::Subject;
 const DEBUG: &str = "target/debug/maana";
 /// Folder of the fixtures, the trials and the faults that were found.
 const WORK: &str = "target/attack";
-/// Trials of the tests: always the same ones.
+/// Seed where none is given.
 const SEED: u64 = 14;
 
 /// Values of the command line.
@@ -76,11 +76,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     let attack = Attack { options, work, subjects, next: AtomicU64::new(0), found: Mutex::default() };
     attack.carry_out()
-}
-
-/// Thirty seconds with a fixed seed.
-pub(crate) fn short() -> Result<()> {
-    run(&["--minutes", "0.5"].map(str::to_owned))
 }
 
 struct Attack {

@@ -103,7 +103,6 @@ fn test() -> Result<()> {
     cargo(&["test", "--workspace"])?;
     on_every_instruction_set()?;
     fuzz()?;
-    attack::short()?;
     postgres::test_if_possible()?;
     loom()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;

@@ -334,6 +334,7 @@ fn fields(line: &str, separator: char, draws: &mut Draws) -> Option<String> {
 
 fn header(bytes: &mut Vec<u8>, draws: &mut Draws) -> Option<String> {
     let length = usize::try_from(u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?)).ok()?;
+    let end = length.checked_add(8)?;
     if draws.below(8) == 0 {
         let word = one_of(&WORDS, draws);
         bytes[..8].copy_from_slice(&word.to_le_bytes());
@@ -342,14 +343,14 @@ fn header(bytes: &mut Vec<u8>, draws: &mut Draws) -> Option<String> {
     if draws.below(4) == 0 {
         // Numbers that no model has.
         let number = one_of(&[f32::NAN, f32::INFINITY, 3e38, 1e-44, -0.0], draws);
-        let start = 8 + length + 4 * draws.below(bytes.len().checked_sub(8 + length)? / 4);
+        let start = end + 4 * draws.below(bytes.len().checked_sub(end)? / 4);
         bytes.get_mut(start..start + 4)?.copy_from_slice(&number.to_le_bytes());
         return Some(format!("a weight is {number}"));
     }
-    let mut header: Value = serde_json::from_slice(bytes.get(8..8 + length)?).ok()?;
+    let mut header: Value = serde_json::from_slice(bytes.get(8..end)?).ok()?;
     let done = json_value(&mut header, draws);
     let header = header.to_string();
-    let numbers = bytes.split_off(8 + length);
+    let numbers = bytes.split_off(end);
     *bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
     bytes.extend(numbers);
