@@ -291,19 +291,23 @@ fn the_index_finds_what_it_was_measured_to_find() {
     }
 }
 
-/// Where neighbours share most of their signs, one bit a column is enough, and the index is small.
+/// Where the neighbours of the given queries share most of their signs, one bit a column is enough, and the index is small.
 #[test]
 fn an_index_of_bits_is_made_where_it_is_enough() {
     for metric in [Metric::Cosine, Metric::Dot] {
         let Some(fresh) = Fresh::new(128, metric, false) else { return };
-        let (centres, noise) = (embeddings(100, 128, 3), embeddings(1500, 128, 4));
+        let (centres, noise) = (embeddings(100, 128, 3), embeddings(1700, 128, 4));
         let value = |row: usize, column: usize| {
             centres.row(row % 100)[column] * (1.0 + column as f32).sqrt() + 0.05 * noise.row(row)[column]
         };
-        let data = (0..1500).flat_map(|row| (0..128).map(move |column| (row, column)));
-        let vectors = Matrix::from_vec(1500, 128, data.map(|(row, column)| value(row, column)).collect());
+        let rows = |range: std::ops::Range<usize>| {
+            let data = range.clone().flat_map(|row| (0..128).map(move |column| (row, column)));
+            Matrix::from_vec(range.len(), 128, data.map(|(row, column)| value(row, column)).collect())
+        };
+        let (vectors, asked) = (rows(0..1500), rows(1500..1700));
         add(&fresh.store, 0..1500, vectors.view()).unwrap();
-        let graph = fresh.store.compact(&Pool::new(2), None).unwrap().graph.expect("1500 documents are enough");
+        let graph =
+            fresh.store.compact(&Pool::new(2), Some(asked.view())).unwrap().graph.expect("1500 documents are enough");
         println!("{metric:?}: {graph:?}");
         assert!(graph.bits);
         let chosen = graph.shortlist(10, 0.85).expect("the fifteen of a centre are near each other");
