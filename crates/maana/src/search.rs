@@ -152,7 +152,7 @@ fn header(embedder: &Embedder<'_>, made_by: &str, stored: Stored) -> StoreHeader
 const CHUNK: usize = 2048;
 
 /// What [`add`] did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Added {
     /// Documents of new ids.
     pub new: usize,
@@ -160,10 +160,12 @@ pub struct Added {
     pub replaced: usize,
     /// Documents whose text was blank, which were passed over.
     pub skipped: usize,
+    /// The column of the texts, where none was named and others hold texts, too: a sentence.
+    pub chosen: Option<String>,
 }
 
 /// What [`index`] did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Indexed {
     /// What came into the store.
     pub added: Added,
@@ -234,6 +236,7 @@ fn fill(
         return Err(SearchError::OtherPrompt { store: store.to_owned(), ours: ours.to_owned() });
     }
     let mut indexed = Indexed::default();
+    indexed.added.chosen = reader.chosen.take();
     loop {
         let mut chunk = reader.next_chunk()?;
         if chunk.is_empty() {
@@ -270,6 +273,7 @@ struct Reader {
     keep: Vec<String>,
     seen: HashMap<String, u64>,
     skipped: usize,
+    chosen: Option<String>,
     /// What is added to the number of a line that is an id.
     numbered_from: u64,
 }
@@ -281,6 +285,7 @@ impl Reader {
         let mut others: Vec<&str> = fields.keep.iter().map(String::as_str).collect();
         others.extend(id.as_deref());
         let text = fields.text.clone().map_or_else(|| table.text_column(&others), Ok)?;
+        let chosen = if fields.text.is_none() { crate::texts::chosen(&table, &text, &others) } else { None };
         // A title that was chosen to be the id stays no less a title.
         let titled = fields.text.is_none() && text == "text" && table.has("title");
         let title = titled.then(|| "title".to_owned());
@@ -294,6 +299,7 @@ impl Reader {
             keep: fields.keep.clone(),
             seen: HashMap::new(),
             skipped: 0,
+            chosen,
             numbered_from: 0,
         })
     }

@@ -45,7 +45,7 @@ pub struct Texts {
 
 /// Tells which column of texts was chosen, where others than those that are `known` hold texts, too. One called `text` leaves no
 /// doubt.
-fn chosen(table: &Table, text: &str, known: &[&str]) -> Option<String> {
+pub(crate) fn chosen(table: &Table, text: &str, known: &[&str]) -> Option<String> {
     let other = |name: &str| name != text && !known.contains(&name);
     let others = table.columns().iter().filter(|column| other(&column.name) && column.holds_texts());
     let others: Vec<String> = others.map(|column| format!("`{}`", column.name)).collect();

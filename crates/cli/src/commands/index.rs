@@ -8,7 +8,7 @@ use maana::kernels::{Matrix, Pool};
 use maana::model::{Embedder, Encoder, Purpose, Role, RolePrompts};
 use maana::search::postgres::PostgresError;
 use maana::search::{Added, Fields, Indexed, Place, ReadStore, SearchError, WriteStore, add, index};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which fields of a corpus are what.
 #[derive(clap::Args)]
@@ -121,7 +121,7 @@ impl Index {
             if removed > 0 {
                 tell!("{removed} documents of the earlier try, which this file does not have, are removed");
             }
-            crate::terminal::tell_skipped(added.skipped);
+            tell_about(&self.corpus, &added);
             Ok(added.new + added.replaced + held)
         })?;
         let prompt = embedder.role_prompt(Role::Query);
@@ -129,6 +129,14 @@ impl Index {
         self.graph.make(writer, pool, queries.as_ref().map(Matrix::view))?;
         Ok(writer.finish()?)
     }
+}
+
+/// Prints which column was taken where there was a choice, and how many blank texts were skipped.
+fn tell_about(corpus: &Path, added: &Added) {
+    if let Some(chosen) = &added.chosen {
+        tell!("note: {}: {chosen}; --text names another", corpus.display());
+    }
+    crate::terminal::tell_skipped(added.skipped);
 }
 
 /// The model's name under which it is found again: on the hub with its revision, or its folder.
@@ -180,7 +188,7 @@ impl Add {
         let mut added = Added::default();
         timed(|progress| {
             added = add(&embedder, &mut *writer, &self.corpus, &fields, progress)?;
-            crate::terminal::tell_skipped(added.skipped);
+            tell_about(&self.corpus, &added);
             Ok(added.new + added.replaced)
         })?;
         say!("{} new, {} replaced, {} in all", added.new, added.replaced, writer.documents()?)

@@ -260,6 +260,10 @@ fn hard_negatives_are_rows_to_train_on() {
     assert!(text(&deduped.stderr).contains(note), "{}", text(&deduped.stderr));
     let deduped = command(&["dedupe", &pairs, "--model", &model, "--column", "anchor"]).output().unwrap();
     assert!(!text(&deduped.stderr).contains("the texts are those"), "{}", text(&deduped.stderr));
+    let store = bench.path("by-column").display().to_string();
+    let indexed = command(&["index", &model, &pairs, "--out", &store]).output().unwrap();
+    let note = "the texts are those of the column `positive`, not of `anchor`; --text names another";
+    assert!(text(&indexed.stderr).contains(note), "{}", text(&indexed.stderr));
     // Named columns are taken as they are named.
     let named = ["--anchor", "anchor", "--positive", "positive", "--output", &out];
     succeed(command(&["hard-negatives", &pairs, "--model", &model]).args(named));

@@ -90,7 +90,7 @@ impl WriteStore for Store {
         let documents: Vec<Document<'_>> =
             documents.iter().map(|(id, kept)| Document { id, text: &kept.text, fields: &kept.fields }).collect();
         let added = Store::add(self, &documents, vectors)?;
-        Ok(Added { new: added.new, replaced: added.replaced, skipped: 0 })
+        Ok(Added { new: added.new, replaced: added.replaced, ..Added::default() })
     }
 
     fn holds(&self, documents: &[(String, Kept)]) -> Result<Vec<bool>, SearchError> {

@@ -113,7 +113,7 @@ impl WriteStore for Writer {
         let documents: Vec<Document<'_>> =
             documents.iter().zip(&payloads).map(|((id, _), payload)| Document { id, payload }).collect();
         let added = Writer::add(self, &documents, vectors)?;
-        Ok(Added { new: added.new, replaced: added.replaced, skipped: 0 })
+        Ok(Added { new: added.new, replaced: added.replaced, ..Added::default() })
     }
 
     fn holds(&self, documents: &[(String, Kept)]) -> Result<Vec<bool>, SearchError> {
