@@ -214,8 +214,8 @@ fn pools() -> Result<()> {
         for path in sources(&format!("crates/{name}/src"))?.into_iter().filter(|path| !is_test(path)) {
             let text = production(&read(&path)?);
             let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            let makes = lines.filter(|line| line.contains("Pool::available(") || line.contains("Pool::new("));
-            let many = makes.filter(|line| !line.contains("Pool::new(1)")).count();
+            let makes = lines.filter(|line| line.contains("Context::available(") || line.contains("Context::new("));
+            let many = makes.filter(|line| !line.contains("Context::new(1)")).count();
             let allowed = POOLS.iter().any(|file| path == Path::new(file));
             ensure!(many == 0 || allowed, "{} makes a pool of threads; take the caller's", path.display());
         }

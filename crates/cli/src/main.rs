@@ -14,7 +14,7 @@ mod prompts;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -74,11 +74,11 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     interrupt::listen();
-    let pool = match arguments.threads {
-        Some(threads) => Pool::new(usize::from(threads)),
-        None => Pool::available(),
+    let context = match arguments.threads {
+        Some(threads) => Context::new(usize::from(threads)),
+        None => Context::available(),
     };
-    match run(arguments.command, &Arc::new(pool)) {
+    match run(arguments.command, &Arc::new(context)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::print_error(&error);
@@ -87,29 +87,29 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, pool: &Arc<Pool>) -> Result<()> {
+fn run(command: Command, context: &Arc<Context>) -> Result<()> {
     match command {
-        Command::Demo(command) => command.run(pool),
-        Command::Train(command) => command.run(pool),
-        Command::Evaluate(command) => command.run(pool),
-        Command::Encode(command) => command.run(pool),
-        Command::Similarity(command) => command.run(pool),
-        Command::Index(command) => command.run(pool),
-        Command::Add(command) => command.run(pool),
+        Command::Demo(command) => command.run(context),
+        Command::Train(command) => command.run(context),
+        Command::Evaluate(command) => command.run(context),
+        Command::Encode(command) => command.run(context),
+        Command::Similarity(command) => command.run(context),
+        Command::Index(command) => command.run(context),
+        Command::Add(command) => command.run(context),
         Command::Delete(command) => command.run(),
-        Command::Search(command) => command.run(pool),
-        Command::Compact(command) => command.run(pool),
+        Command::Search(command) => command.run(context),
+        Command::Compact(command) => command.run(context),
         Command::IndexInfo(command) => command.run(),
         Command::IndexVerify(command) => command.run(),
         Command::IndexSalvage(command) => command.run(),
-        Command::Mine(command) => command.run(pool),
-        Command::Dedupe(command) => command.run(pool),
-        Command::HardNegatives(command) => command.run(pool),
-        Command::Cluster(command) => command.run(pool),
-        Command::Classify(command) => command.run(pool),
-        Command::Serve(command) => command.run(pool),
-        Command::Info(command) => command.run(pool),
-        Command::Bench(command) => command.run(pool),
+        Command::Mine(command) => command.run(context),
+        Command::Dedupe(command) => command.run(context),
+        Command::HardNegatives(command) => command.run(context),
+        Command::Cluster(command) => command.run(context),
+        Command::Classify(command) => command.run(context),
+        Command::Serve(command) => command.run(context),
+        Command::Info(command) => command.run(context),
+        Command::Bench(command) => command.run(context),
         Command::Synthesize(command) => command.run(),
         Command::Completions(command) => command.run(),
     }

@@ -1,11 +1,11 @@
 //! What the commands share of the terminal: errors, notices, progress, and opening a model with both.
 
 use crate::precision::{self, Choice};
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, WeakProgressBar};
 use maana::finetune::Told;
 use maana::hub::{HubOptions, News, Tell};
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::model::{Embedder, Purpose};
 use maana::open::Opened;
 use maana::train::{Event, LogRow};
@@ -122,10 +122,10 @@ pub(crate) fn shell(word: &str) -> String {
 
 /// Opens a model by folder or name; what is done and assumed for it goes to standard error. Where no precision was asked for, the
 /// work that follows is told what would be faster, if it is long.
-pub(crate) fn open_model(purpose: Purpose, name: &str, pool: &Pool, asked: Option<Choice>) -> Result<Opened> {
+pub(crate) fn open_model(purpose: Purpose, name: &str, context: &Context, asked: Option<Choice>) -> Result<Opened> {
     let options = HubOptions::from_environment();
     let precision = precision::of(asked);
-    let opened = fetching(|tell| maana::open::open_with(purpose, name, pool, precision, &options, tell));
+    let opened = fetching(|tell| maana::open::open_with(purpose, name, context, precision, &options, tell));
     let opened = opened.with_context(|| format!("model `{name}`"))?;
     if asked.is_none() {
         precision::suggest_faster_when_long();
@@ -141,8 +141,8 @@ pub(crate) fn purpose_for(bytes: usize) -> Purpose {
 }
 
 /// An embedder of a model's embeddings, or of their first `dim` columns.
-pub(crate) fn embedder<'m>(opened: &'m Opened, pool: &'m Pool, dim: Option<usize>) -> Result<Embedder<'m>> {
-    let embedder = Embedder::new(&opened.model, pool)?;
+pub(crate) fn embedder<'m>(opened: &'m Opened, context: &'m Context, dim: Option<usize>) -> Result<Embedder<'m>> {
+    let embedder = Embedder::new(&opened.model, context)?;
     Ok(match dim {
         Some(dim) => embedder.with_dimension(dim)?,
         None => embedder,

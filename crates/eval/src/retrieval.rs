@@ -5,7 +5,7 @@
 use crate::metrics::{Cutoffs, measure};
 use crate::{EvalError, Scores};
 use maana_data::{Relevant, RetrievalSet};
-use maana_kernels::{Matrix, Pool, Rows, TopK, matmul_transposed, normalize};
+use maana_kernels::{Context, Matrix, Rows, TopK, matmul_transposed, normalize};
 use maana_model::{Encoder, Role, Similarity};
 
 /// Queries whose scores are held at one time.
@@ -65,7 +65,7 @@ pub struct Embedded<'a> {
 /// If a dimension is 0, exceeds the embeddings or stands twice; if no query has a relevant document; if an option makes
 /// no sense; if a text cannot be embedded, or its embedding is not finite.
 pub fn evaluate_retrieval(
-    pool: &Pool,
+    context: &Context,
     encoder: &dyn Encoder,
     set: &RetrievalSet,
     dims: &[usize],
@@ -84,7 +84,7 @@ pub fn evaluate_retrieval(
     let queries = embed("query", Role::Query, &set.queries, &asked)?;
     let ids: Vec<&str> = set.corpus.iter().map(|(id, _)| id.as_str()).collect();
     let rankings =
-        task.rank(pool, queries.view(), &ids, |places| embed("document", Role::Document, &set.corpus, places))?;
+        task.rank(context, queries.view(), &ids, |places| embed("document", Role::Document, &set.corpus, places))?;
     let relevant: Vec<&Relevant> = asked.iter().map(|&query| &set.relevant[query]).collect();
     let precision = Some(encoder.precision().name().to_owned());
     let scores = task.scores(&rankings, &relevant).into_iter();
@@ -100,7 +100,7 @@ pub fn evaluate_retrieval(
 /// If there is not one id for each document, or not one set of answers for each query, or if queries and documents
 /// differ in their columns.
 pub fn evaluate_embeddings(
-    pool: &Pool,
+    context: &Context,
     embedded: Embedded<'_>,
     dims: &[usize],
     options: &RetrievalOptions,
@@ -126,7 +126,7 @@ pub fn evaluate_embeddings(
         Matrix::from_vec(places.len(), rows.columns(), values)
     };
     let chosen = gather(queries, &asked);
-    let rankings = task.rank(pool, chosen.view(), corpus_ids, |places| Ok(gather(corpus, places)))?;
+    let rankings = task.rank(context, chosen.view(), corpus_ids, |places| Ok(gather(corpus, places)))?;
     let relevant: Vec<&Relevant> = asked.iter().map(|&query| &relevant[query]).collect();
     Ok(task.scores(&rankings, &relevant))
 }
@@ -190,7 +190,7 @@ impl<'a> Task<'a> {
     /// documents in some places; it is asked for each document once.
     fn rank(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: Rows<'_>,
         ids: &[&str],
         mut embed: impl FnMut(&[usize]) -> Result<Matrix, EvalError>,
@@ -205,7 +205,7 @@ impl<'a> Task<'a> {
                 u32::try_from(number * self.options.corpus_chunk).expect("a corpus of less than 2^32 documents");
             let documents = embed(places)?;
             for (&dim, nearest) in self.dims.iter().zip(&mut nearest) {
-                self.compare(pool, queries.prefix(dim), documents.view().prefix(dim), first, nearest);
+                self.compare(context, queries.prefix(dim), documents.view().prefix(dim), first, nearest);
             }
         }
         let places = |top: TopK| top.into_sorted().into_iter().map(|(_, rank)| by_id[rank as usize]).collect();
@@ -213,27 +213,27 @@ impl<'a> Task<'a> {
     }
 
     /// Scores every query against some documents, a tile of queries at a time, and keeps the nearest.
-    fn compare(&self, pool: &Pool, queries: Rows<'_>, documents: Rows<'_>, first: u32, nearest: &mut [TopK]) {
-        let documents = self.comparable(pool, documents);
+    fn compare(&self, context: &Context, queries: Rows<'_>, documents: Rows<'_>, first: u32, nearest: &mut [TopK]) {
+        let documents = self.comparable(context, documents);
         let mut scores = Vec::new();
         for (number, nearest) in nearest.chunks_mut(QUERY_TILE).enumerate() {
             let start = number * QUERY_TILE;
-            let tile = self.comparable(pool, queries.range(start..start + nearest.len()));
+            let tile = self.comparable(context, queries.range(start..start + nearest.len()));
             scores.resize(tile.rows() * documents.rows(), 0.0);
-            matmul_transposed(pool, tile.view(), documents.view(), &mut scores, false);
-            pool.for_each_chunk(nearest, 1, |query, top| {
+            matmul_transposed(context, tile.view(), documents.view(), &mut scores, false);
+            context.for_each_chunk(nearest, 1, |query, top| {
                 top[0].push(&scores[query * documents.rows()..(query + 1) * documents.rows()], first);
             });
         }
     }
 
     /// The rows as their dot products are the similarity: of length 1 for cosine, as they are for dot.
-    fn comparable(&self, pool: &Pool, rows: Rows<'_>) -> Matrix {
+    fn comparable(&self, context: &Context, rows: Rows<'_>) -> Matrix {
         if !self.is_cosine {
             return rows.to_matrix();
         }
         let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-        normalize(pool, rows, unit.data_mut());
+        normalize(context, rows, unit.data_mut());
         unit
     }
 

@@ -2,7 +2,7 @@
 
 use maana_data::{Relevant, RetrievalSet};
 use maana_eval::{Primary, RetrievalOptions, evaluate_retrieval, sequential_score, to_json};
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::{Embedder, open};
 use serde_json::Value;
 use std::path::Path;
@@ -30,11 +30,11 @@ fn every_measure_that_the_reference_logged_of_the_model_it_kept() {
     let run: Value = serde_json::from_slice(&run).unwrap();
     let set = set(&run);
     let dims: Vec<usize> = run["dims"].as_array().unwrap().iter().map(|dim| dim.as_u64().unwrap() as usize).collect();
-    let pool = Pool::new(2);
-    let opened = open(&Path::new(FOLDER).join("model"), &pool).unwrap();
-    let embedder = Embedder::new(&opened.model, &pool).unwrap();
+    let context = Context::new(2);
+    let opened = open(&Path::new(FOLDER).join("model"), &context).unwrap();
+    let embedder = Embedder::new(&opened.model, &context).unwrap();
     let options = RetrievalOptions { primary: Primary::Map, corpus_chunk: 64, ..RetrievalOptions::default() };
-    let scores = evaluate_retrieval(&pool, &embedder, &set, &dims, &options).unwrap();
+    let scores = evaluate_retrieval(&context, &embedder, &set, &dims, &options).unwrap();
 
     let is_kept = |row: &&Value| row["step"] == run["best_step"] && row.get("eval_sequential_score").is_some();
     let logged = run["log_history"].as_array().unwrap().iter().find(is_kept).unwrap();

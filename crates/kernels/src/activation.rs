@@ -4,7 +4,7 @@
 use crate::dispatch::{isa, on_every_rung};
 use crate::gelu;
 use crate::lanes::exp;
-use crate::parallel::Pool;
+use crate::parallel::Context;
 
 /// Elements of a task.
 const CHUNK: usize = 1 << 13;
@@ -35,20 +35,20 @@ pub enum Activation {
 
 impl Activation {
     /// Writes the function's values at `u` to `g`.
-    pub fn forward(self, pool: &Pool, u: &[f32], g: &mut [f32]) {
+    pub fn forward(self, context: &Context, u: &[f32], g: &mut [f32]) {
         assert_eq!(u.len(), g.len(), "one place for each element");
         let isa = isa();
-        pool.for_each_chunk(g, CHUNK, |task, g| {
+        context.for_each_chunk(g, CHUNK, |task, g| {
             g.copy_from_slice(&u[task * CHUNK..task * CHUNK + g.len()]);
             self.apply(isa, g);
         });
     }
 
     /// Multiplies `d`, the gradient of the values, by the slope at `u`.
-    pub fn backward(self, pool: &Pool, u: &[f32], d: &mut [f32]) {
+    pub fn backward(self, context: &Context, u: &[f32], d: &mut [f32]) {
         assert_eq!(u.len(), d.len(), "one place for each element");
         let isa = isa();
-        pool.for_each_chunk(d, CHUNK, |task, d| {
+        context.for_each_chunk(d, CHUNK, |task, d| {
             let u = &u[task * CHUNK..task * CHUNK + d.len()];
             match self {
                 Self::Identity => {}
@@ -232,7 +232,7 @@ mod tests {
                 }
             }
             let mut d = vec![1.0; u.len()];
-            activation.backward(&Pool::new(2), &u, &mut d);
+            activation.backward(&Context::new(2), &u, &mut d);
             for (u, d) in u.iter().zip(&d) {
                 let x = f64::from(*u);
                 let slope = (reference(activation, x + 1e-5) - reference(activation, x - 1e-5)) / 2e-5;
@@ -259,7 +259,7 @@ mod tests {
     fn nan_stays_nan() {
         for activation in OTHERS.into_iter().chain([Activation::Gelu]) {
             let mut g = [0.0];
-            activation.forward(&Pool::new(1), &[f32::NAN], &mut g);
+            activation.forward(&Context::new(1), &[f32::NAN], &mut g);
             assert!(g[0].is_nan(), "{activation:?}");
         }
     }

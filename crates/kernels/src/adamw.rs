@@ -1,7 +1,7 @@
 //! AdamW (arXiv:1711.05101) as PyTorch computes it, and the norm that clipping needs.
 
 use crate::dispatch::{isa, on_every_rung};
-use crate::parallel::{Disjoint, Pool};
+use crate::parallel::{Context, Disjoint};
 
 /// Elements of a task.
 const CHUNK: usize = 1 << 14;
@@ -36,7 +36,7 @@ struct Factors {
 
 /// One update: p ← p (1 − lr·wd); m ← m + (1−β₁)(g − m); v ← β₂ v + (1−β₂) g²; p ← p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε).
 pub fn adamw(
-    pool: &Pool,
+    context: &Context,
     parameters: &mut [f32],
     gradients: &[f32],
     first_moments: &mut [f32],
@@ -61,7 +61,7 @@ pub fn adamw(
     };
     let isa = isa();
     let (first, second) = (Disjoint::new(first_moments), Disjoint::new(second_moments));
-    pool.for_each_chunk(parameters, CHUNK, |task, parameters| {
+    context.for_each_chunk(parameters, CHUNK, |task, parameters| {
         let range = task * CHUNK..task * CHUNK + parameters.len();
         // SAFETY: these elements belong to this task alone.
         let (first, second) = unsafe { (first.slice(range.clone()), second.slice(range.clone())) };
@@ -82,10 +82,10 @@ on_every_rung! {
 }
 
 /// Σ x² in f64: chunks of a fixed size, summed in their order, so that threads change no bit.
-pub fn sum_of_squares(pool: &Pool, x: &[f32]) -> f64 {
+pub fn sum_of_squares(context: &Context, x: &[f32]) -> f64 {
     let mut sums = vec![0.0f64; x.len().div_ceil(CHUNK)];
     let isa = isa();
-    pool.for_each_chunk(&mut sums, 1, |task, sum| {
+    context.for_each_chunk(&mut sums, 1, |task, sum| {
         sum[0] = squares(isa, &x[task * CHUNK..x.len().min((task + 1) * CHUNK)]);
     });
     sums.iter().sum()
@@ -115,14 +115,14 @@ mod tests {
         let length = 40_001;
         let mut results = Vec::new();
         for threads in [1, 2, 3] {
-            let pool = Pool::new(threads);
+            let context = Context::new(threads);
             let (mut p, mut m, mut v) = (noise(length, 1), vec![0.0; length], vec![0.0; length]);
             let (mut rp, mut rm, mut rv) = (wide(&p), vec![0.0f64; length], vec![0.0f64; length]);
             for step in 1..=3 {
                 let g = noise(length, 10 + step);
                 let settings =
                     AdamW { learning_rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1, step };
-                adamw(&pool, &mut p, &g, &mut m, &mut v, &settings);
+                adamw(&context, &mut p, &g, &mut m, &mut v, &settings);
                 for i in 0..length {
                     let g = f64::from(g[i]);
                     rm[i] = 0.9 * rm[i] + 0.1 * g;
@@ -143,9 +143,9 @@ mod tests {
         for length in (0..40).chain([100_000]) {
             let x = noise(length, 5);
             let expected: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
-            let ours = sum_of_squares(&Pool::new(3), &x);
+            let ours = sum_of_squares(&Context::new(3), &x);
             assert!((ours - expected).abs() < 1e-9 * (1.0 + expected));
-            assert_eq!(ours, sum_of_squares(&Pool::new(1), &x));
+            assert_eq!(ours, sum_of_squares(&Context::new(1), &x));
             let rungs: Vec<f64> = Isa::ladder().into_iter().map(|isa| squares(isa, &x)).collect();
             assert!(rungs.iter().all(|sum| *sum == rungs[0]));
         }

@@ -1,4 +1,4 @@
-//! Attention of each sequence and head by itself: context = softmax(scale · Q Kᵀ) V, bidirectional, softmax in f32.
+//! Attention of each sequence and head by itself: attended = softmax(scale · Q Kᵀ) V, bidirectional, softmax in f32.
 //! One task is one head of one sequence, so that no result depends on its batch-mates; the scores of some rows exist at a time.
 //! Backward computes the probabilities again from log Σ exp. Letters: `l` tokens of the sequence, `d` head_dim, both rounded up
 //! to whole panels of the innermost loop where they are a stride.
@@ -7,7 +7,7 @@ use crate::dispatch::{Isa, isa, on_every_rung};
 use crate::dropout::Dropout;
 use crate::lanes::{LANES, exp, max, sum, total};
 use crate::matmul::{Order, Panels, SmallProduct, Strided};
-use crate::parallel::{Disjoint, Pool};
+use crate::parallel::{Context, Disjoint};
 use std::cell::RefCell;
 
 /// Scores that exist at a time, so that they stay in the second cache.
@@ -35,21 +35,28 @@ pub struct Attention<'a> {
     pub dropout: Option<Dropout>,
 }
 
-/// Fills `context` and `log_sum_exp`. `qkv` is `(tokens, 3, heads, head_dim)`, `context` `(tokens, heads, head_dim)`,
+/// Fills `attended` and `log_sum_exp`. `qkv` is `(tokens, 3, heads, head_dim)`, `attended` `(tokens, heads, head_dim)`,
 /// `log_sum_exp` `(tokens, heads)`.
-pub fn attention(pool: &Pool, of: Attention<'_>, qkv: &[f32], context: &mut [f32], log_sum_exp: &mut [f32]) {
-    forward_on(isa(), pool, of, qkv, context, log_sum_exp);
+pub fn attention(context: &Context, of: Attention<'_>, qkv: &[f32], attended: &mut [f32], log_sum_exp: &mut [f32]) {
+    forward_on(isa(), context, of, qkv, attended, log_sum_exp);
 }
 
-fn forward_on(isa: Isa, pool: &Pool, of: Attention<'_>, qkv: &[f32], context: &mut [f32], log_sum_exp: &mut [f32]) {
+fn forward_on(
+    isa: Isa,
+    context: &Context,
+    of: Attention<'_>,
+    qkv: &[f32],
+    attended: &mut [f32],
+    log_sum_exp: &mut [f32],
+) {
     let Attention { heads, head_dim, scale, dropout, .. } = of;
     let (tokens, width) = of.tokens_and_width();
-    assert_eq!((qkv.len(), context.len()), (tokens * 3 * width, tokens * width), "{tokens} tokens of {width}");
+    assert_eq!((qkv.len(), attended.len()), (tokens * 3 * width, tokens * width), "{tokens} tokens of {width}");
     assert_eq!(log_sum_exp.len(), tokens * heads, "{tokens} tokens, {heads} heads");
     let product = SmallProduct::new(isa);
     let panel = product.columns();
-    let (context, log_sum_exp) = (Disjoint::new(context), Disjoint::new(log_sum_exp));
-    pool.run(of.tasks(), |task| {
+    let (attended, log_sum_exp) = (Disjoint::new(attended), Disjoint::new(log_sum_exp));
+    context.run(of.tasks(), |task| {
         let head = Head::new(of, qkv, task);
         let length = head.length;
         let Sizes { l, d, block, dropped } = head.sizes(panel, dropout);
@@ -75,7 +82,7 @@ fn forward_on(isa: Isa, pool: &Pool, of: Attention<'_>, qkv: &[f32], context: &m
                     let (start, place) = (token * width + head.head * head_dim, token * heads + head.head);
                     // SAFETY: this token of this head belongs to this task alone.
                     let (out, into) =
-                        unsafe { (context.slice(start..start + head_dim), log_sum_exp.slice(place..place + 1)) };
+                        unsafe { (attended.slice(start..start + head_dim), log_sum_exp.slice(place..place + 1)) };
                     for (out, sum) in out.iter_mut().zip(&contexts[row * d..]) {
                         *out = sum * inverse;
                     }
@@ -86,38 +93,38 @@ fn forward_on(isa: Isa, pool: &Pool, of: Attention<'_>, qkv: &[f32], context: &m
     });
 }
 
-/// Fills `d_qkv`, given what [`attention`] took and gave and the gradient of its context.
+/// Fills `d_qkv`, given what [`attention`] took and gave and the gradient of its attended.
 pub fn attention_backward(
-    pool: &Pool,
+    context: &Context,
     of: Attention<'_>,
     qkv: &[f32],
-    context: &[f32],
+    attended: &[f32],
     log_sum_exp: &[f32],
-    d_context: &[f32],
+    d_attended: &[f32],
     d_qkv: &mut [f32],
 ) {
-    backward_on(isa(), pool, of, qkv, context, log_sum_exp, d_context, d_qkv);
+    backward_on(isa(), context, of, qkv, attended, log_sum_exp, d_attended, d_qkv);
 }
 
 #[expect(clippy::too_many_arguments, reason = "those of attention_backward, and the rung")]
 fn backward_on(
     isa: Isa,
-    pool: &Pool,
+    context: &Context,
     of: Attention<'_>,
     qkv: &[f32],
-    context: &[f32],
+    attended: &[f32],
     log_sum_exp: &[f32],
-    d_context: &[f32],
+    d_attended: &[f32],
     d_qkv: &mut [f32],
 ) {
     let Attention { heads, head_dim, scale, dropout, .. } = of;
     let (tokens, width) = of.tokens_and_width();
     assert_eq!((qkv.len(), d_qkv.len()), (tokens * 3 * width, tokens * 3 * width), "{tokens} tokens of {width}");
-    assert_eq!((context.len(), d_context.len()), (tokens * width, tokens * width), "{tokens} tokens of {width}");
+    assert_eq!((attended.len(), d_attended.len()), (tokens * width, tokens * width), "{tokens} tokens of {width}");
     let product = SmallProduct::new(isa);
     let panel = product.columns();
     let d_qkv = Disjoint::new(d_qkv);
-    pool.run(of.tasks(), |task| {
+    context.run(of.tasks(), |task| {
         let head = Head::new(of, qkv, task);
         let length = head.length;
         let Sizes { l, d, block, dropped } = head.sizes(panel, dropout);
@@ -133,13 +140,13 @@ fn backward_on(
                 let rows = block.min(length - first);
                 let (probabilities, d_scores) = (&mut probabilities[..rows * l], &mut d_scores[..rows * l]);
                 let place = (head.first + first) * width + head.head * head_dim;
-                let d_out = Strided { values: &d_context[place..], order: Order::Rows(width) };
+                let d_out = Strided { values: &d_attended[place..], order: Order::Rows(width) };
                 for row in 0..rows {
                     let token = head.first + first + row;
                     let start = token * width + head.head * head_dim;
-                    let (out, d_out) = (&context[start..start + head_dim], &d_context[start..start + head_dim]);
+                    let (out, d_out) = (&attended[start..start + head_dim], &d_attended[start..start + head_dim]);
                     lse[row] = log_sum_exp[token * heads + head.head];
-                    // Σ p · d_p is the same as context · d_context.
+                    // Σ p · d_p is the same as attended · d_attended.
                     along[row] = sum(head_dim, |c| out[c] * d_out[c]);
                 }
                 let factors = dropout.map(|dropout| {
@@ -389,7 +396,7 @@ mod tests {
     fn reference_attention(qkv: &[f64], offsets: &[usize], dropout: Option<Dropout>) -> Vec<f64> {
         let width = HEADS * DIM;
         let at = |token: usize, part: usize, head: usize, j: usize| qkv[(token * 3 + part) * width + head * DIM + j];
-        let mut context = vec![0.0; offsets[offsets.len() - 1] * width];
+        let mut attended = vec![0.0; offsets[offsets.len() - 1] * width];
         for pair in offsets.windows(2) {
             for head in 0..HEADS {
                 for i in pair[0]..pair[1] {
@@ -400,37 +407,37 @@ mod tests {
                     for (k, weight) in weights.iter().enumerate() {
                         for j in 0..DIM {
                             let v = at(pair[0] + k, 2, head, j);
-                            context[i * width + head * DIM + j] += weight / total * f64::from(factors[k]) * v;
+                            attended[i * width + head * DIM + j] += weight / total * f64::from(factors[k]) * v;
                         }
                     }
                 }
             }
         }
-        context
+        attended
     }
 
-    fn forward(pool: &Pool, qkv: &[f32], offsets: &[usize], dropout: Option<Dropout>) -> (Vec<f32>, Vec<f32>) {
+    fn forward(context: &Context, qkv: &[f32], offsets: &[usize], dropout: Option<Dropout>) -> (Vec<f32>, Vec<f32>) {
         let tokens = offsets[offsets.len() - 1];
-        let (mut context, mut lse) = (vec![0.0; tokens * HEADS * DIM], vec![0.0; tokens * HEADS]);
-        attention(pool, of(offsets, dropout), qkv, &mut context, &mut lse);
-        (context, lse)
+        let (mut attended, mut lse) = (vec![0.0; tokens * HEADS * DIM], vec![0.0; tokens * HEADS]);
+        attention(context, of(offsets, dropout), qkv, &mut attended, &mut lse);
+        (attended, lse)
     }
 
     #[test]
     fn context_and_gradient_agree_with_the_formula_with_and_without_dropout() {
         let offsets = [0, 1, 8, 27];
         let qkv = noise(27 * 3 * HEADS * DIM, 1);
-        let d_context = noise(27 * HEADS * DIM, 2);
+        let d_attended = noise(27 * HEADS * DIM, 2);
         let on = Dropout { probability: 0.3, seed: 1, pass: 2, place: 3, first_row: 0 };
         for dropout in [None, Some(on)] {
-            let pool = Pool::new(2);
-            let (context, lse) = forward(&pool, &qkv, &offsets, dropout);
-            assert_close(&context, &reference_attention(&wide(&qkv), &offsets, dropout), 1e-5, "context");
+            let context = Context::new(2);
+            let (attended, lse) = forward(&context, &qkv, &offsets, dropout);
+            assert_close(&attended, &reference_attention(&wide(&qkv), &offsets, dropout), 1e-5, "attended");
             let mut d_qkv = vec![9.0; qkv.len()];
-            attention_backward(&pool, of(&offsets, dropout), &qkv, &context, &lse, &d_context, &mut d_qkv);
+            attention_backward(&context, of(&offsets, dropout), &qkv, &attended, &lse, &d_attended, &mut d_qkv);
             let value = |qkv: &[f64]| -> f64 {
-                let context = reference_attention(qkv, &offsets, dropout);
-                context.iter().zip(&d_context).map(|(c, d)| c * f64::from(*d)).sum()
+                let attended = reference_attention(qkv, &offsets, dropout);
+                attended.iter().zip(&d_attended).map(|(c, d)| c * f64::from(*d)).sum()
             };
             assert_close(&d_qkv, &finite_differences(&wide(&qkv), value), 2e-5, "d_qkv");
         }
@@ -440,9 +447,9 @@ mod tests {
     fn a_sequence_is_the_same_bits_alone_and_among_others() {
         let offsets = [0, 3, 40, 41];
         let qkv = noise(41 * 3 * HEADS * DIM, 5);
-        let (together, _) = forward(&Pool::new(3), &qkv, &offsets, None);
+        let (together, _) = forward(&Context::new(3), &qkv, &offsets, None);
         let (row, width) = (3 * HEADS * DIM, HEADS * DIM);
-        let (alone, _) = forward(&Pool::new(1), &qkv[3 * row..40 * row], &[0, 37], None);
+        let (alone, _) = forward(&Context::new(1), &qkv[3 * row..40 * row], &[0, 37], None);
         assert_eq!(together[3 * width..40 * width], alone);
     }
 
@@ -455,8 +462,8 @@ mod tests {
             chunk[2 * HEADS * DIM..].fill(0.5);
             assert!(token < 9);
         }
-        let (context, lse) = forward(&Pool::new(1), &qkv, &[0, 9], None);
-        assert!(context.iter().all(|c| (c - 0.5).abs() < 1e-5), "{context:?}");
+        let (attended, lse) = forward(&Context::new(1), &qkv, &[0, 9], None);
+        assert!(attended.iter().all(|c| (c - 0.5).abs() < 1e-5), "{attended:?}");
         assert!(lse.iter().all(|x| x.is_finite()));
     }
 
@@ -467,16 +474,16 @@ mod tests {
         let tokens = offsets[offsets.len() - 1];
         for (heads, head_dim) in [(1, 64), (2, 24)] {
             let width = heads * head_dim;
-            let (qkv, d_context) = (noise(tokens * 3 * width, 6), noise(tokens * width, 7));
+            let (qkv, d_attended) = (noise(tokens * 3 * width, 6), noise(tokens * width, 7));
             let dropout = Some(Dropout { probability: 0.1, seed: 3, pass: 4, place: 5, first_row: 0 });
             let run = |isa: Isa, threads: usize| {
-                let pool = Pool::new(threads);
-                let (mut context, mut lse) = (vec![9.0; tokens * width], vec![9.0; tokens * heads]);
+                let context = Context::new(threads);
+                let (mut attended, mut lse) = (vec![9.0; tokens * width], vec![9.0; tokens * heads]);
                 let of = Attention { heads, head_dim, ..of(&offsets, dropout) };
-                forward_on(isa, &pool, of, &qkv, &mut context, &mut lse);
+                forward_on(isa, &context, of, &qkv, &mut attended, &mut lse);
                 let mut d_qkv = vec![9.0; qkv.len()];
-                backward_on(isa, &pool, of, &qkv, &context, &lse, &d_context, &mut d_qkv);
-                (context, lse, d_qkv)
+                backward_on(isa, &context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv);
+                (attended, lse, d_qkv)
             };
             let expected = run(Isa::ladder()[0], 1);
             for isa in Isa::ladder() {

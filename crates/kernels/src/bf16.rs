@@ -1,7 +1,7 @@
 //! bf16: the upper half of an f32. Rounding is to the nearest, halves to even, as processors do it.
 
 use crate::dispatch::{isa, on_every_rung};
-use crate::parallel::Pool;
+use crate::parallel::Context;
 
 /// The nearest bf16's bits. What is not a number stays so.
 #[inline(always)]
@@ -23,23 +23,23 @@ pub(crate) fn from_bf16(bits: u16) -> f32 {
 const CHUNK: usize = 1 << 14;
 
 /// Rounds every value to the nearest bf16, in place.
-pub fn round_to_bf16(pool: &Pool, values: &mut [f32]) {
+pub fn round_to_bf16(context: &Context, values: &mut [f32]) {
     let isa = isa();
-    pool.for_each_chunk(values, CHUNK, |_, values| round(isa, values));
+    context.for_each_chunk(values, CHUNK, |_, values| round(isa, values));
 }
 
 /// The nearest bf16 of every value.
-pub fn narrow(pool: &Pool, values: &[f32], into: &mut [u16]) {
+pub fn narrow(context: &Context, values: &[f32], into: &mut [u16]) {
     assert_eq!(values.len(), into.len(), "one place for each element");
     let isa = isa();
-    pool.for_each_chunk(into, CHUNK, |task, into| narrow_chunk(isa, &values[task * CHUNK..][..into.len()], into));
+    context.for_each_chunk(into, CHUNK, |task, into| narrow_chunk(isa, &values[task * CHUNK..][..into.len()], into));
 }
 
 /// The f32 of every bf16.
-pub fn widen(pool: &Pool, values: &[u16], into: &mut [f32]) {
+pub fn widen(context: &Context, values: &[u16], into: &mut [f32]) {
     assert_eq!(values.len(), into.len(), "one place for each element");
     let isa = isa();
-    pool.for_each_chunk(into, CHUNK, |task, into| widen_chunk(isa, &values[task * CHUNK..][..into.len()], into));
+    context.for_each_chunk(into, CHUNK, |task, into| widen_chunk(isa, &values[task * CHUNK..][..into.len()], into));
 }
 
 on_every_rung! {
@@ -84,7 +84,7 @@ mod tests {
             assert!(widened.iter().zip(&rounded).all(|(a, b)| a.to_bits() == b.to_bits()), "{}", isa.name());
         }
         let mut narrowed = vec![0; 1003];
-        narrow(&Pool::new(2), &values, &mut narrowed);
+        narrow(&Context::new(2), &values, &mut narrowed);
         assert_eq!(narrowed, expected);
     }
 

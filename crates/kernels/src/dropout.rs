@@ -2,7 +2,7 @@
 //! forward and backward, for any number of threads and any division of the rows.
 
 use crate::dispatch::{isa, on_every_rung};
-use crate::parallel::Pool;
+use crate::parallel::Context;
 
 /// Elements of a task, about.
 const CHUNK: usize = 1 << 13;
@@ -35,10 +35,10 @@ impl Dropout {
 
 /// Multiplies every element of `x`, `(rows, columns)`, with its factor. The same call on a gradient is the backward pass.
 /// Takes no memory.
-pub fn dropout(pool: &Pool, x: &mut [f32], columns: usize, dropout: &Dropout) {
+pub fn dropout(context: &Context, x: &mut [f32], columns: usize, dropout: &Dropout) {
     assert!((0.0..1.0).contains(&dropout.probability), "a probability of {}", dropout.probability);
     let rows = (CHUNK / columns).max(1);
-    pool.for_each_chunk(x, rows * columns, |task, x| {
+    context.for_each_chunk(x, rows * columns, |task, x| {
         for (row, x) in x.chunks_exact_mut(columns).enumerate() {
             multiply(isa(), dropout, dropout.first_row + (task * rows + row) as u64, x);
         }
@@ -117,11 +117,11 @@ mod tests {
     fn masks_are_the_same_on_every_rung_and_for_any_division() {
         let (rows, columns) = (40, 133);
         let mut whole = vec![1.0; rows * columns];
-        dropout(&Pool::new(3), &mut whole, columns, &DROPOUT);
+        dropout(&Context::new(3), &mut whole, columns, &DROPOUT);
         let mut parts = vec![1.0; rows * columns];
         let (first, second) = parts.split_at_mut(13 * columns);
-        dropout(&Pool::new(1), first, columns, &DROPOUT);
-        dropout(&Pool::new(2), second, columns, &Dropout { first_row: 13, ..DROPOUT });
+        dropout(&Context::new(1), first, columns, &DROPOUT);
+        dropout(&Context::new(2), second, columns, &Dropout { first_row: 13, ..DROPOUT });
         assert_eq!(whole, parts);
         for isa in Isa::ladder() {
             let mut row = vec![0.0; columns];
@@ -138,7 +138,7 @@ mod tests {
     fn the_share_that_is_dropped_is_the_probability() {
         for probability in [0.0, 0.1, 0.5, 0.9] {
             let mut x = vec![1.0; 400_000];
-            dropout(&Pool::new(2), &mut x, 100, &Dropout { probability, ..DROPOUT });
+            dropout(&Context::new(2), &mut x, 100, &Dropout { probability, ..DROPOUT });
             let dropped = x.iter().filter(|x| **x == 0.0).count() as f32 / x.len() as f32;
             assert!((dropped - probability).abs() < 0.003, "{dropped} of {probability}");
             let mean = x.iter().sum::<f32>() / x.len() as f32;

@@ -2,7 +2,7 @@
 
 use crate::dispatch::{isa, on_every_rung};
 use crate::matrix::Rows;
-use crate::parallel::Pool;
+use crate::parallel::Context;
 
 /// Elements of a task.
 const CHUNK: usize = 1 << 14;
@@ -10,30 +10,30 @@ const CHUNK: usize = 1 << 14;
 const COLUMNS: usize = 64;
 
 /// x += y
-pub fn add(pool: &Pool, x: &mut [f32], y: &[f32]) {
+pub fn add(context: &Context, x: &mut [f32], y: &[f32]) {
     assert_eq!(x.len(), y.len(), "one addend for each element");
-    pool.for_each_chunk(x, CHUNK, |task, x| add_slice(isa(), x, &y[task * CHUNK..task * CHUNK + x.len()]));
+    context.for_each_chunk(x, CHUNK, |task, x| add_slice(isa(), x, &y[task * CHUNK..task * CHUNK + x.len()]));
 }
 
 /// Every row of `x` += `bias`.
-pub fn add_bias(pool: &Pool, x: &mut [f32], bias: &[f32]) {
+pub fn add_bias(context: &Context, x: &mut [f32], bias: &[f32]) {
     assert!(!bias.is_empty() && x.len().is_multiple_of(bias.len()), "{} elements in rows of {}", x.len(), bias.len());
     let rows = (CHUNK / bias.len()).max(1);
-    pool.for_each_chunk(x, rows * bias.len(), |_, x| {
+    context.for_each_chunk(x, rows * bias.len(), |_, x| {
         x.chunks_exact_mut(bias.len()).for_each(|row| add_slice(isa(), row, bias));
     });
 }
 
 /// x *= factor
-pub fn scale(pool: &Pool, x: &mut [f32], factor: f32) {
-    pool.for_each_chunk(x, CHUNK, |_, x| x.iter_mut().for_each(|x| *x *= factor));
+pub fn scale(context: &Context, x: &mut [f32], factor: f32) {
+    context.for_each_chunk(x, CHUNK, |_, x| x.iter_mut().for_each(|x| *x *= factor));
 }
 
 /// `out` += the sum of the rows of `x`, row after row, so that two calls with the first and the last rows give the same bits as
 /// one with all.
-pub fn sum_columns(pool: &Pool, x: Rows<'_>, out: &mut [f32]) {
+pub fn sum_columns(context: &Context, x: Rows<'_>, out: &mut [f32]) {
     assert_eq!(x.columns(), out.len(), "one sum for each column");
-    pool.for_each_chunk(out, COLUMNS, |task, out| {
+    context.for_each_chunk(out, COLUMNS, |task, out| {
         let first = task * COLUMNS;
         for row in 0..x.rows() {
             add_slice(isa(), out, &x.row(row)[first..first + out.len()]);
@@ -56,12 +56,12 @@ mod tests {
 
     #[test]
     fn sums_and_scales_of_every_length() {
-        let pool = Pool::new(2);
+        let context = Context::new(2);
         for length in (0..40).chain([40_000]) {
             let (mut x, y) = (noise(length, 1), noise(length, 2));
             let expected: Vec<f32> = x.iter().zip(&y).map(|(x, y)| (x + y) * 0.5).collect();
-            add(&pool, &mut x, &y);
-            scale(&pool, &mut x, 0.5);
+            add(&context, &mut x, &y);
+            scale(&context, &mut x, 0.5);
             assert_eq!(x, expected);
         }
     }
@@ -77,12 +77,12 @@ mod tests {
         for row in 0..rows {
             expected.iter_mut().zip(x.row(row)).for_each(|(sum, x)| *sum += x);
         }
-        sum_columns(&Pool::new(3), x, &mut whole);
-        sum_columns(&Pool::new(1), x.range(0..11), &mut parts);
-        sum_columns(&Pool::new(2), x.range(11..rows), &mut parts);
+        sum_columns(&Context::new(3), x, &mut whole);
+        sum_columns(&Context::new(1), x.range(0..11), &mut parts);
+        sum_columns(&Context::new(2), x.range(11..rows), &mut parts);
         assert_eq!((&whole, &parts), (&expected, &expected));
         let mut biased = x.to_matrix().into_vec();
-        add_bias(&Pool::new(2), &mut biased, &expected);
+        add_bias(&Context::new(2), &mut biased, &expected);
         assert_eq!(biased[columns + 5], x.row(1)[5] + expected[5]);
     }
 }

@@ -1,6 +1,6 @@
 //! Embedding tables: rows by number, and the gradients of rows, summed in ascending order of tokens.
 
-use crate::parallel::Pool;
+use crate::parallel::Context;
 
 /// Rows of a task.
 const ROWS: usize = 64;
@@ -8,9 +8,16 @@ const ROWS: usize = 64;
 const COLUMNS: usize = 32;
 
 /// Row `ids[i]` of `table` (`(vocabulary, columns)`) into row `i` of `out`, or added to it if `accumulate`.
-pub fn embedding_gather(pool: &Pool, table: &[f32], columns: usize, ids: &[u32], out: &mut [f32], accumulate: bool) {
+pub fn embedding_gather(
+    context: &Context,
+    table: &[f32],
+    columns: usize,
+    ids: &[u32],
+    out: &mut [f32],
+    accumulate: bool,
+) {
     assert_eq!(out.len(), ids.len() * columns, "{} rows of {columns}", ids.len());
-    pool.for_each_chunk(out, ROWS * columns, |task, out| {
+    context.for_each_chunk(out, ROWS * columns, |task, out| {
         for (row, id) in out.chunks_exact_mut(columns).zip(&ids[task * ROWS..]) {
             let from = &table[*id as usize * columns..(*id as usize + 1) * columns];
             if accumulate {
@@ -23,12 +30,12 @@ pub fn embedding_gather(pool: &Pool, table: &[f32], columns: usize, ids: &[u32],
 }
 
 /// Adds row `i` of `d_out` to row `ids[i]` of `d_table`.
-pub fn embedding_scatter(pool: &Pool, d_out: &[f32], columns: usize, ids: &[u32], d_table: &mut [f32]) {
+pub fn embedding_scatter(context: &Context, d_out: &[f32], columns: usize, ids: &[u32], d_table: &mut [f32]) {
     assert_eq!(d_out.len(), ids.len() * columns, "{} rows of {columns}", ids.len());
     assert!(d_table.len().is_multiple_of(columns), "a table of rows of {columns}");
     let table = crate::parallel::Disjoint::new(d_table);
     // Tasks share rows of the table but not columns, so that each sum has one order.
-    pool.run(columns.div_ceil(COLUMNS), |task| {
+    context.run(columns.div_ceil(COLUMNS), |task| {
         let range = task * COLUMNS..columns.min((task + 1) * COLUMNS);
         for (from, id) in d_out.chunks_exact(columns).zip(ids) {
             let start = *id as usize * columns;
@@ -50,14 +57,14 @@ mod tests {
         let ids: Vec<u32> = (0..200).map(|i| (i * i) % 17).collect();
         let table = noise(17 * columns, 1);
         let mut out = vec![0.0; ids.len() * columns];
-        embedding_gather(&Pool::new(2), &table, columns, &ids, &mut out, false);
+        embedding_gather(&Context::new(2), &table, columns, &ids, &mut out, false);
         for (row, id) in ids.iter().enumerate() {
             assert_eq!(
                 out[row * columns..(row + 1) * columns],
                 table[*id as usize * columns..(*id as usize + 1) * columns]
             );
         }
-        embedding_gather(&Pool::new(2), &table, columns, &ids, &mut out, true);
+        embedding_gather(&Context::new(2), &table, columns, &ids, &mut out, true);
         assert_eq!(out[columns + 3], 2.0 * table[ids[1] as usize * columns + 3]);
 
         let d_out = noise(ids.len() * columns, 2);
@@ -70,7 +77,7 @@ mod tests {
         }
         for threads in [1, 2, 3] {
             let mut d_table = start.clone();
-            embedding_scatter(&Pool::new(threads), &d_out, columns, &ids, &mut d_table);
+            embedding_scatter(&Context::new(threads), &d_out, columns, &ids, &mut d_table);
             assert_eq!(d_table, expected, "the same bits with {threads} threads");
         }
     }
@@ -78,6 +85,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "range")]
     fn an_id_beyond_the_table_is_no_silent_read() {
-        embedding_gather(&Pool::new(1), &[0.0; 8], 4, &[2], &mut [0.0; 4], false);
+        embedding_gather(&Context::new(1), &[0.0; 8], 4, &[2], &mut [0.0; 4], false);
     }
 }

@@ -39,7 +39,7 @@ on_every_rung! {
 mod tests {
     use super::*;
     use crate::dispatch::Isa;
-    use crate::{Activation, Pool};
+    use crate::{Activation, Context};
 
     /// erf by its series below 3 and by its continued fraction above.
     fn reference_erf(x: f64) -> f64 {
@@ -89,7 +89,7 @@ mod tests {
         for length in 0..40 {
             let u = crate::testing::noise(length, 1);
             let mut g = vec![9.0; length];
-            Activation::Gelu.forward(&Pool::new(2), &u, &mut g);
+            Activation::Gelu.forward(&Context::new(2), &u, &mut g);
             assert!(u.iter().zip(&g).all(|(u, g)| (f64::from(*g) - reference_gelu(f64::from(*u))).abs() < 1e-6));
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::dispatch::{isa, on_every_rung};
 use crate::lanes::sum;
-use crate::parallel::{Disjoint, Pool};
+use crate::parallel::{Context, Disjoint};
 
 /// Rows of a task.
 const ROWS: usize = 16;
@@ -12,7 +12,7 @@ const COLUMNS: usize = 64;
 
 /// Normalises every row of `x` into `y`, and leaves mean and 1/√(variance + ε) of row `i` in `statistics[2i..2i + 2]`.
 pub fn layer_norm(
-    pool: &Pool,
+    context: &Context,
     x: &[f32],
     gamma: &[f32],
     beta: &[f32],
@@ -26,7 +26,7 @@ pub fn layer_norm(
     assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
     let isa = isa();
     let statistics = Disjoint::new(statistics);
-    pool.for_each_chunk(y, ROWS * width, |task, y| {
+    context.for_each_chunk(y, ROWS * width, |task, y| {
         let first = task * ROWS;
         let rows = y.len() / width;
         // SAFETY: these rows belong to this task alone.
@@ -49,13 +49,13 @@ on_every_rung! {
 }
 
 /// What [`layer_norm`] gave, computed again from its statistics: the same bits.
-pub fn layer_norm_again(pool: &Pool, x: &[f32], gamma: &[f32], beta: &[f32], statistics: &[f32], y: &mut [f32]) {
+pub fn layer_norm_again(context: &Context, x: &[f32], gamma: &[f32], beta: &[f32], statistics: &[f32], y: &mut [f32]) {
     let width = gamma.len();
     let rows = x.len() / width;
     assert_eq!((beta.len(), x.len(), y.len()), (width, rows * width, rows * width), "rows of {width}");
     assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
     let isa = isa();
-    pool.for_each_chunk(y, ROWS * width, |task, y| {
+    context.for_each_chunk(y, ROWS * width, |task, y| {
         let (first, rows) = (task * ROWS, y.len() / width);
         let statistics = &statistics[2 * first..2 * (first + rows)];
         again(isa, &x[first * width..(first + rows) * width], gamma, beta, statistics, y);
@@ -81,7 +81,7 @@ fn scale(x: &[f32], gamma: &[f32], beta: &[f32], mean: f32, inverse: f32, y: &mu
 /// The gradient of `x` into `d_x`; those of γ and β are added to `d_gamma` and `d_beta`.
 #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
 pub fn layer_norm_backward(
-    pool: &Pool,
+    context: &Context,
     x: &[f32],
     gamma: &[f32],
     statistics: &[f32],
@@ -99,13 +99,13 @@ pub fn layer_norm_backward(
     );
     assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
     let isa = isa();
-    pool.for_each_chunk(d_x, ROWS * width, |task, d_x| {
+    context.for_each_chunk(d_x, ROWS * width, |task, d_x| {
         let (start, end) = (task * ROWS * width, task * ROWS * width + d_x.len());
         let statistics = &statistics[2 * start / width..2 * end / width];
         backward_rows(isa, &x[start..end], gamma, statistics, &d_y[start..end], d_x);
     });
     let d_beta = Disjoint::new(d_beta);
-    pool.for_each_chunk(d_gamma, COLUMNS, |task, d_gamma| {
+    context.for_each_chunk(d_gamma, COLUMNS, |task, d_gamma| {
         let first = task * COLUMNS;
         // SAFETY: these columns belong to this task alone.
         let d_beta = unsafe { d_beta.slice(first..first + d_gamma.len()) };
@@ -188,11 +188,11 @@ mod tests {
     fn gradients_agree_with_finite_differences() {
         let (width, rows) = (19, 5);
         let (x, gamma, beta, d_y) = (noise(rows * width, 1), noise(width, 2), noise(width, 3), noise(rows * width, 4));
-        let pool = Pool::new(2);
+        let context = Context::new(2);
         let (mut y, mut statistics) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
-        layer_norm(&pool, &x, &gamma, &beta, 1e-5, &mut y, &mut statistics);
+        layer_norm(&context, &x, &gamma, &beta, 1e-5, &mut y, &mut statistics);
         let (mut d_x, mut d_gamma, mut d_beta) = (vec![0.0; x.len()], vec![0.0; width], vec![0.0; width]);
-        layer_norm_backward(&pool, &x, &gamma, &statistics, &d_y, &mut d_x, &mut d_gamma, &mut d_beta);
+        layer_norm_backward(&context, &x, &gamma, &statistics, &d_y, &mut d_x, &mut d_gamma, &mut d_beta);
         let value = |x: &[f64], gamma: &[f64], beta: &[f64]| -> f64 {
             reference_layer_norm(x, gamma, beta, 1e-5).iter().zip(&d_y).map(|(y, d)| y * f64::from(*d)).sum()
         };
@@ -209,7 +209,7 @@ mod tests {
         let moved: Vec<f32> = x.iter().map(|x| 3.0 * x + 2.0).collect();
         let norm = |x: &[f32]| {
             let (mut y, mut statistics) = (vec![0.0; 64], vec![0.0; 2]);
-            layer_norm(&Pool::new(1), x, &ones, &zeros, 0.0, &mut y, &mut statistics);
+            layer_norm(&Context::new(1), x, &ones, &zeros, 0.0, &mut y, &mut statistics);
             y
         };
         assert_close(&norm(&moved), &wide(&norm(&x)), 1e-5, "moved");

@@ -39,7 +39,7 @@ pub use matmul::{After, PackedMatrix, Precision, limit, linear, matmul, matmul_t
 pub use matrix::{Matrix, Rows};
 pub use memory::prefetch;
 pub use normalize::{normalize, normalize_backward};
-pub use parallel::Pool;
+pub use parallel::Context;
 pub use pooling::{PoolingMode, pooled_tokens, pooling, pooling_backward};
 pub use top_k::{TopK, top_k};
 

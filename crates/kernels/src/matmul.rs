@@ -20,7 +20,7 @@ pub(crate) use tile::Order;
 use crate::dispatch::{Isa, isa};
 use crate::matrix::Rows;
 use crate::memory::prefetch;
-use crate::parallel::{Disjoint, Pool};
+use crate::parallel::{Context, Disjoint};
 use epilogue::Epilogue;
 use form::{Form, LeftWords};
 use pack::{RowScale, with_blocks, with_packed, with_words};
@@ -36,59 +36,59 @@ const BLOCK_STEPS: usize = 768;
 const PANELS_TOGETHER: usize = 4;
 
 /// `c = a · b`, or `c += a · b` if `accumulate`. `a` is `(m, k)`, `b` `(k, n)`, `c` `(m, n)` without gaps.
-pub fn matmul(pool: &Pool, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
+pub fn matmul(context: &Context, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
     assert_eq!(a.columns(), b.rows(), "({}, {}) · ({}, {})", a.rows(), a.columns(), b.rows(), b.columns());
-    with_packed(pool, Form::new(isa(), precision), b, false, |packed| {
-        product(pool, &Left::Rows(a), packed, c, accumulate, &Epilogue::NONE);
+    with_packed(context, Form::new(isa(), precision), b, false, |packed| {
+        product(context, &Left::Rows(a), packed, c, accumulate, &Epilogue::NONE);
     });
 }
 
 /// `c = a · bᵀ` in f32, or `c += a · bᵀ` if `accumulate`. `a` is `(m, k)`, `b` `(n, k)`, `c` `(m, n)` without gaps.
-pub fn matmul_transposed(pool: &Pool, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
+pub fn matmul_transposed(context: &Context, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
     assert_eq!(a.columns(), b.columns(), "({}, {}) · ({}, {})ᵀ", a.rows(), a.columns(), b.rows(), b.columns());
-    with_packed(pool, Form::new(isa(), Precision::F32), b, true, |packed| {
-        product(pool, &Left::Rows(a), packed, c, accumulate, &Epilogue::NONE);
+    with_packed(context, Form::new(isa(), Precision::F32), b, true, |packed| {
+        product(context, &Left::Rows(a), packed, c, accumulate, &Epilogue::NONE);
     });
 }
 
 /// `c = after(a · b + bias)` with `b` packed before: a linear layer. `a` is `(m, k)`, `c` `(m, n)` without gaps.
-pub fn linear(pool: &Pool, a: Rows<'_>, b: &PackedMatrix, bias: Option<&[f32]>, after: After<'_>, c: &mut [f32]) {
+pub fn linear(context: &Context, a: Rows<'_>, b: &PackedMatrix, bias: Option<&[f32]>, after: After<'_>, c: &mut [f32]) {
     assert_eq!(a.columns(), b.k(), "({}, {}) · ({}, {})", a.rows(), a.columns(), b.k(), b.n());
     assert!(bias.is_none_or(|bias| bias.len() == b.n()), "a bias for each of {} columns", b.n());
     if let After::Add(x) = after {
         assert_eq!(x.len(), c.len(), "one place for each element");
     }
-    product(pool, &Left::Rows(a), b, c, false, &Epilogue { bias, after });
+    product(context, &Left::Rows(a), b, c, false, &Epilogue { bias, after });
 }
 
 /// `c += aᵀ · b`, the sum over tokens of a weight's gradient. `a` is `(t, m)`, `b` `(t, n)`, `c` `(m, n)` without gaps.
 /// Two calls with the first and the last tokens give the same bits as one with all of them.
-pub fn matmul_weight_gradient(pool: &Pool, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
+pub fn matmul_weight_gradient(context: &Context, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
     assert_eq!(a.rows(), b.rows(), "({}, {})ᵀ · ({}, {})", a.rows(), a.columns(), b.rows(), b.columns());
-    weight_gradient_on(isa(), pool, precision, a, b, c);
+    weight_gradient_on(isa(), context, precision, a, b, c);
 }
 
-fn weight_gradient_on(isa: Isa, pool: &Pool, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
+fn weight_gradient_on(isa: Isa, context: &Context, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
     let form = Form::new(isa, precision);
-    with_blocks(pool, &form, a, |words| {
-        with_packed(pool, form, b, false, |packed| {
-            product(pool, &Left::Blocks { words, rows: a.columns() }, packed, c, true, &Epilogue::NONE);
+    with_blocks(context, &form, a, |words| {
+        with_packed(context, form, b, false, |packed| {
+            product(context, &Left::Blocks { words, rows: a.columns() }, packed, c, true, &Epilogue::NONE);
         });
     });
 }
 
 /// Multiply-adds a second, counted twice as is usual, of all threads of the pool, if nothing but multiplying takes time: the left
 /// operand is in registers, the right one in the nearest cache. What no product can exceed.
-pub fn limit(pool: &Pool, precision: Precision) -> f64 {
-    limit_on(isa(), pool, precision, 2_000)
+pub fn limit(context: &Context, precision: Precision) -> f64 {
+    limit_on(isa(), context, precision, 2_000)
 }
 
-fn limit_on(isa: Isa, pool: &Pool, precision: Precision, rounds: usize) -> f64 {
+fn limit_on(isa: Isa, context: &Context, precision: Precision, rounds: usize) -> f64 {
     const TRIES: usize = 12;
     let form = Form::new(isa, precision);
     // Three quarters of a cache of 32 KB.
     let steps = (24 << 10) / (form.columns * form.right_bytes);
-    let operations = 2 * tile::HELD_ROWS * form.columns * form.step * steps * rounds * pool.threads();
+    let operations = 2 * tile::HELD_ROWS * form.columns * form.step * steps * rounds * context.threads();
     let compute = || {
         // Floats that have to be rounded: where no instruction multiplies and adds, others take other times.
         let word = match form.left {
@@ -98,7 +98,8 @@ fn limit_on(isa: Isa, pool: &Pool, precision: Precision, rounds: usize) -> f64 {
         let left = [word; tile::HELD_ROWS];
         let k = steps * form.step;
         let right = vec![0.7; k * form.columns];
-        let right = PackedMatrix::packed(&Pool::new(1), form, Rows::new(&right, k, form.columns, form.columns), false);
+        let right =
+            PackedMatrix::packed(&Context::new(1), form, Rows::new(&right, k, form.columns, form.columns), false);
         let mut sums = [0u32; tile::LARGEST];
         let job = Job {
             left: left.as_ptr(),
@@ -118,7 +119,7 @@ fn limit_on(isa: Isa, pool: &Pool, precision: Precision, rounds: usize) -> f64 {
     };
     let seconds = |_: usize| {
         let began = Instant::now();
-        pool.run(pool.threads(), |_| compute());
+        context.run(context.threads(), |_| compute());
         began.elapsed().as_secs_f64()
     };
     operations as f64 / (0..TRIES).map(seconds).fold(f64::INFINITY, f64::min)
@@ -142,7 +143,7 @@ struct Words<'a> {
 }
 
 fn product(
-    pool: &Pool,
+    context: &Context,
     left: &Left<'_>,
     right: &PackedMatrix,
     c: &mut [f32],
@@ -161,7 +162,7 @@ fn product(
         return;
     }
     // Enough tasks of one size that threads end together, as large as possible beyond that. The cut changes no bit.
-    let threads = pool.threads();
+    let threads = context.threads();
     let row_tasks = m.div_ceil(TASK_ROWS);
     let row_tasks = if row_tasks < threads { row_tasks } else { row_tasks.next_multiple_of(threads) };
     let task_rows = m.div_ceil(row_tasks).next_multiple_of(form.height);
@@ -171,7 +172,7 @@ fn product(
     let group = panels.div_ceil(groups);
     let groups = panels.div_ceil(group);
     let result = Disjoint::new(c);
-    pool.run(row_tasks * groups, |task| {
+    context.run(row_tasks * groups, |task| {
         let (row_task, part) = (task / groups, task % groups);
         let rows = row_task * task_rows..m.min((row_task + 1) * task_rows);
         let panels = part * group..panels.min((part + 1) * group);
@@ -341,11 +342,11 @@ mod tests {
         c: &mut [f32],
         accumulate: bool,
     ) {
-        let pool = Pool::new(threads);
+        let context = Context::new(threads);
         let mut compact = c.to_vec();
         for (form, c) in [(Form::new(isa, precision), &mut *c), (Form::compact(isa, precision), &mut compact[..])] {
-            let packed = PackedMatrix::packed(&pool, form, b, false);
-            product(&pool, &Left::Rows(a), &packed, c, accumulate, &Epilogue::NONE);
+            let packed = PackedMatrix::packed(&context, form, b, false);
+            product(&context, &Left::Rows(a), &packed, c, accumulate, &Epilogue::NONE);
         }
         let bits = |c: &[f32]| c.iter().map(|c| c.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(c), bits(&compact), "{} {}: in both forms", isa.name(), precision.name());
@@ -443,11 +444,11 @@ mod tests {
         for isa in Isa::ladder() {
             let a = [vec![0.0; 3000], vec![5.0; 3000], vec![-2.0; 3000]].concat();
             let b = [vec![0.0; 3000], vec![1.0; 3000], vec![-7.0; 3000]].concat();
-            let pool = Pool::new(1);
+            let context = Context::new(1);
             let form = Form::new(isa, Precision::Int8);
-            let packed = PackedMatrix::packed(&pool, form, Rows::new(&b, 3, 3000, 3000), true);
+            let packed = PackedMatrix::packed(&context, form, Rows::new(&b, 3, 3000, 3000), true);
             let mut c = vec![9.0; 9];
-            product(&pool, &Left::Rows(Rows::new(&a, 3, 3000, 3000)), &packed, &mut c, false, &Epilogue::NONE);
+            product(&context, &Left::Rows(Rows::new(&a, 3, 3000, 3000)), &packed, &mut c, false, &Epilogue::NONE);
             let expected = [0.0, 0.0, 0.0, 0.0, 15_000.0, -105_000.0, 0.0, -6000.0, 42_000.0];
             assert_close(&c, &expected, 1e-4, isa.name());
         }
@@ -482,7 +483,7 @@ mod tests {
 
     #[test]
     fn every_form_of_the_product_is_the_same_product() {
-        let pool = Pool::new(2);
+        let context = Context::new(2);
         let (m, k, n) = (29, 70, 45);
         let (a, b, bias) = (noise(m * k, 4), noise(k * n, 5), noise(n, 6));
         let (a, b) = (Rows::new(&a, m, k, k), Rows::new(&b, k, n, n));
@@ -491,37 +492,37 @@ mod tests {
         let a_transposed = transposed(a);
         for precision in PRECISIONS {
             let mut expected = vec![0.0; m * n];
-            matmul(&pool, precision, a, b, &mut expected, false);
+            matmul(&context, precision, a, b, &mut expected, false);
             let mut c = vec![9.0; m * n];
-            let mut packed = PackedMatrix::pack(&pool, precision, b);
-            linear(&pool, a, &packed, None, After::Nothing, &mut c);
+            let mut packed = PackedMatrix::pack(&context, precision, b);
+            linear(&context, a, &packed, None, After::Nothing, &mut c);
             assert_eq!(c, expected);
-            packed.repack_transposed(&pool, b_transposed);
-            linear(&pool, a, &packed, Some(&bias), After::Nothing, &mut c);
-            let packed = PackedMatrix::pack_transposed_for_a_while(&pool, precision, b_transposed);
+            packed.repack_transposed(&context, b_transposed);
+            linear(&context, a, &packed, Some(&bias), After::Nothing, &mut c);
+            let packed = PackedMatrix::pack_transposed_for_a_while(&context, precision, b_transposed);
             let mut again = vec![9.0; m * n];
-            linear(&pool, a, &packed, Some(&bias), After::Nothing, &mut again);
+            linear(&context, a, &packed, Some(&bias), After::Nothing, &mut again);
             assert_eq!(c, again);
             let biased: Vec<f32> = expected.iter().enumerate().map(|(i, value)| value + bias[i % n]).collect();
             assert_eq!(c, biased);
             let x = noise(m * n, 7);
-            linear(&pool, a, &packed, Some(&bias), After::Add(&x), &mut c);
+            linear(&context, a, &packed, Some(&bias), After::Add(&x), &mut c);
             assert_eq!(c, biased.iter().zip(&x).map(|(c, x)| c + x).collect::<Vec<_>>());
-            linear(&pool, a, &packed, Some(&bias), After::Activation(crate::Activation::Gelu), &mut c);
+            linear(&context, a, &packed, Some(&bias), After::Activation(crate::Activation::Gelu), &mut c);
             let mut gelu = vec![0.0; m * n];
-            crate::Activation::Gelu.forward(&pool, &biased, &mut gelu);
+            crate::Activation::Gelu.forward(&context, &biased, &mut gelu);
             assert_eq!(c, gelu);
             if precision == Precision::Int8 {
                 continue;
             }
             c.fill(0.0);
-            matmul_weight_gradient(&pool, precision, Rows::new(&a_transposed, k, m, m), b, &mut c);
+            matmul_weight_gradient(&context, precision, Rows::new(&a_transposed, k, m, m), b, &mut c);
             assert_eq!(c, expected);
         }
         let mut expected = vec![0.0; m * n];
-        matmul(&pool, Precision::F32, a, b, &mut expected, false);
+        matmul(&context, Precision::F32, a, b, &mut expected, false);
         let mut c = vec![9.0; m * n];
-        matmul_transposed(&pool, a, b_transposed, &mut c, false);
+        matmul_transposed(&context, a, b_transposed, &mut c, false);
         assert_eq!(c, expected);
     }
 
@@ -533,7 +534,7 @@ mod tests {
                 for precision in [Precision::F32, Precision::Bf16] {
                     let on = |isa: Isa| {
                         let (a, b, mut c) = (Rows::new(&a, t, m, m), Rows::new(&b, t, n, n), start.clone());
-                        weight_gradient_on(isa, &Pool::new(2), precision, a, b, &mut c);
+                        weight_gradient_on(isa, &Context::new(2), precision, a, b, &mut c);
                         c
                     };
                     let c = on(isa);
@@ -552,7 +553,7 @@ mod tests {
     #[test]
     fn every_rung_has_a_limit_in_every_precision() {
         for (isa, precision) in Isa::ladder().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
-            assert!(limit_on(isa, &Pool::new(1), precision, 2) > 0.0, "{} {}", isa.name(), precision.name());
+            assert!(limit_on(isa, &Context::new(1), precision, 2) > 0.0, "{} {}", isa.name(), precision.name());
         }
     }
 
@@ -564,7 +565,7 @@ mod tests {
             let (rows, steps) = (tile::HELD_ROWS, 37);
             let b = noise(steps * form.step * form.columns, 1);
             let b = Rows::new(&b, steps * form.step, form.columns, form.columns);
-            let packed = PackedMatrix::packed(&Pool::new(1), form, b, false);
+            let packed = PackedMatrix::packed(&Context::new(1), form, b, false);
             let words: Vec<u32> = match form.left {
                 LeftWords::Floats | LeftWords::RoundedFloats => [1.0, -2.0, 0.5, 3.0].map(f32::to_bits).to_vec(),
                 _ => vec![0x0002_0001, 0x0005_0004, 0x0001_0001, 0x0009_0002],
@@ -611,9 +612,9 @@ mod tests {
             for precision in [Precision::F32, Precision::Bf16] {
                 let mut whole = noise(m * n, 8);
                 let mut parts = whole.clone();
-                matmul_weight_gradient(&Pool::new(threads), precision, left, b, &mut whole);
-                matmul_weight_gradient(&Pool::new(1), precision, left.range(0..cut), b.range(0..cut), &mut parts);
-                matmul_weight_gradient(&Pool::new(1), precision, left.range(cut..t), b.range(cut..t), &mut parts);
+                matmul_weight_gradient(&Context::new(threads), precision, left, b, &mut whole);
+                matmul_weight_gradient(&Context::new(1), precision, left.range(0..cut), b.range(0..cut), &mut parts);
+                matmul_weight_gradient(&Context::new(1), precision, left.range(cut..t), b.range(cut..t), &mut parts);
                 prop_assert_eq!(whole, parts);
             }
         }

@@ -3,21 +3,21 @@
 use crate::dispatch::{isa, on_every_rung};
 use crate::lanes::sum;
 use crate::matrix::Rows;
-use crate::parallel::Pool;
+use crate::parallel::Context;
 
 const SMALLEST: f32 = 1e-12;
 /// Rows of a task.
 const ROWS: usize = 32;
 
 /// Every row of `x` with length 1, into `out`, `(rows, columns)` without gaps. A row of zeros stays.
-pub fn normalize(pool: &Pool, x: Rows<'_>, out: &mut [f32]) {
+pub fn normalize(context: &Context, x: Rows<'_>, out: &mut [f32]) {
     let columns = x.columns();
     assert_eq!(out.len(), x.rows() * columns, "{} places for ({}, {columns})", out.len(), x.rows());
     if out.is_empty() {
         return;
     }
     let isa = isa();
-    pool.for_each_chunk(out, ROWS * columns, |task, out| {
+    context.for_each_chunk(out, ROWS * columns, |task, out| {
         for (row, out) in out.chunks_exact_mut(columns).enumerate() {
             forward(isa, x.row(task * ROWS + row), out);
         }
@@ -25,7 +25,7 @@ pub fn normalize(pool: &Pool, x: Rows<'_>, out: &mut [f32]) {
 }
 
 /// The gradient of `x`: (d_y − y · (y·d_y)) / ‖x‖, into `d_x` without gaps.
-pub fn normalize_backward(pool: &Pool, x: Rows<'_>, d_y: Rows<'_>, d_x: &mut [f32]) {
+pub fn normalize_backward(context: &Context, x: Rows<'_>, d_y: Rows<'_>, d_x: &mut [f32]) {
     let columns = x.columns();
     assert_eq!(
         (d_y.rows(), d_y.columns(), d_x.len()),
@@ -37,7 +37,7 @@ pub fn normalize_backward(pool: &Pool, x: Rows<'_>, d_y: Rows<'_>, d_x: &mut [f3
         return;
     }
     let isa = isa();
-    pool.for_each_chunk(d_x, ROWS * columns, |task, d_x| {
+    context.for_each_chunk(d_x, ROWS * columns, |task, d_x| {
         for (row, d_x) in d_x.chunks_exact_mut(columns).enumerate() {
             backward(isa, x.row(task * ROWS + row), d_y.row(task * ROWS + row), d_x);
         }
@@ -96,7 +96,7 @@ mod tests {
     fn zeros_stay_and_strides_are_kept_apart() {
         let data = [3.0, 4.0, 9.0, 0.0, 0.0, 9.0];
         let mut out = [9.0; 4];
-        normalize(&Pool::new(1), Rows::new(&data, 2, 2, 3), &mut out);
+        normalize(&Context::new(1), Rows::new(&data, 2, 2, 3), &mut out);
         assert_eq!(out, [0.6, 0.8, 0.0, 0.0]);
     }
 }

@@ -34,7 +34,7 @@ thread_local! {
 }
 
 /// A fixed number of threads, the caller's among them.
-pub struct Pool {
+pub struct Context {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     /// Held during a region: callers from several threads wait for each other.
@@ -60,7 +60,7 @@ struct Job {
     tasks: usize,
 }
 
-impl Pool {
+impl Context {
     /// A pool of `threads` threads, the caller's included; one has no workers.
     pub fn new(threads: usize) -> Self {
         let job = Job { task: &|_| {}, tasks: 0 };
@@ -141,7 +141,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for Context {
     fn drop(&mut self) {
         {
             let _job = lock(&self.shared.job);
@@ -263,9 +263,9 @@ mod interleavings {
         builder.check(check);
     }
 
-    fn run_and_count(pool: &Pool, tasks: usize) {
+    fn run_and_count(context: &Context, tasks: usize) {
         let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-        pool.run(tasks, |number| {
+        context.run(tasks, |number| {
             counts[number].fetch_add(1, Ordering::Relaxed);
         });
         // The caller reads without asking anybody: what tasks wrote is there when `run` has returned.
@@ -275,32 +275,32 @@ mod interleavings {
     #[test]
     fn every_task_runs_once_in_every_order() {
         explore(|| {
-            let pool = Pool::new(2);
-            run_and_count(&pool, 2);
-            run_and_count(&pool, 3);
+            let context = Context::new(2);
+            run_and_count(&context, 2);
+            run_and_count(&context, 3);
         });
     }
 
     #[test]
     fn with_two_workers_too() {
         explore(|| {
-            let pool = Pool::new(3);
-            run_and_count(&pool, 2);
+            let context = Context::new(3);
+            run_and_count(&context, 2);
         });
     }
 
     #[test]
     fn a_pool_without_work_ends() {
-        explore(|| drop(Pool::new(2)));
+        explore(|| drop(Context::new(2)));
     }
 
     #[test]
     fn two_callers_wait_for_each_other() {
         explore(|| {
-            let pool = Arc::new(Pool::new(2));
-            let other = Arc::clone(&pool);
+            let context = Arc::new(Context::new(2));
+            let other = Arc::clone(&context);
             let caller = loom::thread::spawn(move || run_and_count(&other, 2));
-            run_and_count(&pool, 2);
+            run_and_count(&context, 2);
             caller.join().unwrap();
         });
     }
@@ -314,11 +314,11 @@ mod tests {
     #[test]
     fn every_task_runs_once_for_any_number_of_threads() {
         for threads in [1, 2, 3, 8] {
-            let pool = Pool::new(threads);
-            assert_eq!(pool.threads(), threads);
+            let context = Context::new(threads);
+            assert_eq!(context.threads(), threads);
             for tasks in [0, 1, 2, 7, 1000] {
                 let counts: Vec<AtomicU64> = (0..tasks).map(|_| AtomicU64::new(0)).collect();
-                pool.run(tasks, |number| {
+                context.run(tasks, |number| {
                     counts[number].fetch_add(1, Ordering::Relaxed);
                 });
                 assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
@@ -328,10 +328,10 @@ mod tests {
 
     #[test]
     fn many_short_regions_and_sleeps_between_them() {
-        let pool = Pool::new(3);
+        let context = Context::new(3);
         let sum = AtomicU64::new(0);
         for round in 0..3000u64 {
-            pool.run(4, |number| {
+            context.run(4, |number| {
                 sum.fetch_add(number as u64, Ordering::Relaxed);
             });
             if round % 1000 == 0 {
@@ -343,14 +343,14 @@ mod tests {
 
     #[test]
     fn regions_inside_regions_and_several_callers() {
-        let pool = Pool::new(2);
+        let context = Context::new(2);
         let sum = AtomicU64::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        pool.run(3, |_| {
-                            pool.run(5, |number| {
+                        context.run(3, |_| {
+                            context.run(5, |number| {
                                 sum.fetch_add(number as u64, Ordering::Relaxed);
                             })
                         });
@@ -363,15 +363,15 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
-        let pool = Pool::new(3);
+        let context = Context::new(3);
         for bad in [0, 5, 19] {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                pool.run(20, |number| assert!(number != bad, "task {number} is bad"));
+                context.run(20, |number| assert!(number != bad, "task {number} is bad"));
             }));
             let message = *outcome.unwrap_err().downcast::<String>().unwrap();
             assert_eq!(message, format!("task {bad} is bad"));
             let sum = AtomicU64::new(0);
-            pool.run(10, |number| {
+            context.run(10, |number| {
                 sum.fetch_add(number as u64, Ordering::Relaxed);
             });
             assert_eq!(sum.into_inner(), 45);
@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn chunks_cover_the_slice() {
         let mut data = vec![0usize; 103];
-        Pool::new(2).for_each_chunk(&mut data, 10, |number, chunk| {
+        Context::new(2).for_each_chunk(&mut data, 10, |number, chunk| {
             assert_eq!(chunk.len(), if number == 10 { 3 } else { 10 });
             chunk.fill(number + 1);
         });

@@ -1,7 +1,7 @@
 //! Pooling: the token embeddings of each sequence to one row, with the formulas of Sentence Transformers.
 //! Sums ascend token by token.
 
-use crate::parallel::{Disjoint, Pool};
+use crate::parallel::{Context, Disjoint};
 
 /// How token embeddings become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub fn pooled_tokens(mode: PoolingMode, offsets: &[usize], starts: Option<&[usiz
 /// many leading tokens of each sequence do not count (a prompt).
 #[expect(clippy::too_many_arguments, reason = "several modes write side by side")]
 pub fn pooling(
-    pool: &Pool,
+    context: &Context,
     mode: PoolingMode,
     tokens: &[f32],
     columns: usize,
@@ -89,7 +89,7 @@ pub fn pooling(
 ) {
     assert_eq!(out.len(), (offsets.len() - 1) * stride, "{} sequences in rows of {stride}", offsets.len() - 1);
     assert!(offset + columns <= stride, "columns {offset}..{} of {stride}", offset + columns);
-    pool.for_each_chunk(out, stride, |sequence, row| {
+    context.for_each_chunk(out, stride, |sequence, row| {
         let span = Span::of(offsets, starts, sequence);
         let row = &mut row[offset..offset + columns];
         let token = |token: usize| &tokens[(span.first + token) * columns..(span.first + token + 1) * columns];
@@ -116,7 +116,7 @@ pub fn pooling(
 /// Adds the gradient of the tokens to `d_tokens`. The maximum sends it to the first token that has it.
 #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
 pub fn pooling_backward(
-    pool: &Pool,
+    context: &Context,
     mode: PoolingMode,
     tokens: &[f32],
     columns: usize,
@@ -129,7 +129,7 @@ pub fn pooling_backward(
 ) {
     assert_eq!(tokens.len(), d_tokens.len(), "one gradient for each element");
     let d_tokens = Disjoint::new(d_tokens);
-    pool.run(offsets.len() - 1, |sequence| {
+    context.run(offsets.len() - 1, |sequence| {
         let span = Span::of(offsets, starts, sequence);
         let d_row = &d_out[sequence * stride + offset..sequence * stride + offset + columns];
         // SAFETY: sequences do not overlap.
@@ -197,14 +197,14 @@ mod tests {
         let (columns, offsets) = (7, [0, 1, 4, 13, 15]);
         let (tokens, d_out) = (noise(15 * columns, 1), noise(4 * 10, 2));
         for mode in MODES {
-            let pool = Pool::new(2);
+            let context = Context::new(2);
             let mut out = vec![9.0; 4 * 10];
-            pooling(&pool, mode, &tokens, columns, &offsets, None, &mut out, 10, 2);
+            pooling(&context, mode, &tokens, columns, &offsets, None, &mut out, 10, 2);
             let taken: Vec<f32> = out.chunks(10).flat_map(|row| row[2..9].to_vec()).collect();
             assert_close(&taken, &reference_pooling(mode, &wide(&tokens), columns, &offsets), 1e-6, "pooled");
             assert!(out.chunks(10).all(|row| row[0] == 9.0 && row[9] == 9.0), "the neighbours are left alone");
             let mut d_tokens = vec![0.0; tokens.len()];
-            pooling_backward(&pool, mode, &tokens, columns, &offsets, None, &d_out, 10, 2, &mut d_tokens);
+            pooling_backward(&context, mode, &tokens, columns, &offsets, None, &d_out, 10, 2, &mut d_tokens);
             let value = |tokens: &[f64]| -> f64 {
                 let pooled = reference_pooling(mode, tokens, columns, &offsets);
                 pooled.iter().enumerate().map(|(i, y)| y * f64::from(d_out[i / 7 * 10 + 2 + i % 7])).sum()
@@ -218,7 +218,7 @@ mod tests {
         let tokens = [1.0, 2.0, 4.0, 8.0];
         let pooled = |mode, skipped: usize| {
             let mut out = [0.0];
-            pooling(&Pool::new(1), mode, &tokens, 1, &[0, 4], Some(&[skipped]), &mut out, 1, 0);
+            pooling(&Context::new(1), mode, &tokens, 1, &[0, 4], Some(&[skipped]), &mut out, 1, 0);
             out[0]
         };
         assert_eq!(

@@ -11,7 +11,7 @@ pub use rounds::{Round, encode_rounds, evaluate_rounds, train_rounds};
 pub use search::{Method, SearchBenchError, SearchRound, judge_vectors, made_vectors, make_vectors, search_rounds};
 pub use texts::pairs_of_card_lengths;
 
-use maana_kernels::{After, Attention, PackedMatrix, Pool, Precision, Rows};
+use maana_kernels::{After, Attention, Context, PackedMatrix, Precision, Rows};
 use maana_model::{Embedder, ModelError, SentenceModel};
 use std::time::Instant;
 
@@ -41,46 +41,46 @@ pub const PRODUCT_SHAPES: [ProductShape; 8] = [
 ];
 
 /// Operations a second of a product with `tokens` rows.
-pub fn product(pool: &Pool, precision: Precision, shape: ProductShape, tokens: usize) -> f64 {
+pub fn product(context: &Context, precision: Precision, shape: ProductShape, tokens: usize) -> f64 {
     let (k, n) = (shape.k, shape.n);
     let a = numbers(tokens * k, 1);
     let w = numbers(n * k, 2);
-    let packed = PackedMatrix::pack_transposed(pool, precision, Rows::new(&w, n, k, k));
+    let packed = PackedMatrix::pack_transposed(context, precision, Rows::new(&w, n, k, k));
     let mut c = vec![0.0; tokens * n];
     let seconds = median_seconds(|| {
-        maana_kernels::linear(pool, Rows::new(&a, tokens, k, k), &packed, None, After::Nothing, &mut c);
+        maana_kernels::linear(context, Rows::new(&a, tokens, k, k), &packed, None, After::Nothing, &mut c);
     });
     2.0 * (tokens * k * n) as f64 / seconds
 }
 
 /// Operations a second of a weight's gradient over `tokens` tokens.
-pub fn weight_gradient(pool: &Pool, precision: Precision, shape: ProductShape, tokens: usize) -> f64 {
+pub fn weight_gradient(context: &Context, precision: Precision, shape: ProductShape, tokens: usize) -> f64 {
     let (k, n) = (shape.k, shape.n);
     let (x, d_y) = (numbers(tokens * k, 1), numbers(tokens * n, 2));
     let mut gradient = vec![0.0; n * k];
     let (x, d_y) = (Rows::new(&x, tokens, k, k), Rows::new(&d_y, tokens, n, n));
-    let seconds = median_seconds(|| maana_kernels::matmul_weight_gradient(pool, precision, d_y, x, &mut gradient));
+    let seconds = median_seconds(|| maana_kernels::matmul_weight_gradient(context, precision, d_y, x, &mut gradient));
     2.0 * (tokens * k * n) as f64 / seconds
 }
 
 /// Seconds of attention forward, and of forward and backward, for sequences of one length that together have `tokens` tokens,
 /// with `heads` heads of 64 columns.
-pub fn attention(pool: &Pool, length: usize, tokens: usize, heads: usize) -> (f64, f64) {
-    attention_of(pool, (tokens / length).max(1), length, heads, 64)
+pub fn attention(context: &Context, length: usize, tokens: usize, heads: usize) -> (f64, f64) {
+    attention_of(context, (tokens / length).max(1), length, heads, 64)
 }
 
 /// The same for any sequences and heads.
-fn attention_of(pool: &Pool, sequences: usize, length: usize, heads: usize, head_dim: usize) -> (f64, f64) {
+fn attention_of(context: &Context, sequences: usize, length: usize, heads: usize, head_dim: usize) -> (f64, f64) {
     let (tokens, width, scale) = (sequences * length, heads * head_dim, 1.0 / (head_dim as f32).sqrt());
     let offsets: Vec<usize> = (0..=sequences).map(|sequence| sequence * length).collect();
     let qkv = numbers(tokens * 3 * width, 3);
-    let d_context = numbers(tokens * width, 4);
-    let (mut context, mut lse) = (vec![0.0; tokens * width], vec![0.0; tokens * heads]);
+    let d_attended = numbers(tokens * width, 4);
+    let (mut attended, mut lse) = (vec![0.0; tokens * width], vec![0.0; tokens * heads]);
     let mut d_qkv = vec![0.0; tokens * 3 * width];
     let of = Attention { offsets: &offsets, heads, head_dim, scale, dropout: None };
-    let forward = median_seconds(|| maana_kernels::attention(pool, of, &qkv, &mut context, &mut lse));
+    let forward = median_seconds(|| maana_kernels::attention(context, of, &qkv, &mut attended, &mut lse));
     let backward = median_seconds(|| {
-        maana_kernels::attention_backward(pool, of, &qkv, &context, &lse, &d_context, &mut d_qkv);
+        maana_kernels::attention_backward(context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv);
     });
     (forward, forward + backward)
 }
@@ -89,8 +89,8 @@ fn attention_of(pool: &Pool, sequences: usize, length: usize, heads: usize, head
 ///
 /// # Errors
 /// If a text cannot be tokenised.
-pub fn encoding(model: &SentenceModel, pool: &Pool, texts: &[&str]) -> Result<(f64, f64), ModelError> {
-    let embedder = Embedder::new(model, pool)?;
+pub fn encoding(model: &SentenceModel, context: &Context, texts: &[&str]) -> Result<(f64, f64), ModelError> {
+    let embedder = Embedder::new(model, context)?;
     let tokens = model.tokenize(texts)?.tokens();
     embedder.embed(texts, "")?;
     let many = median_seconds(|| {

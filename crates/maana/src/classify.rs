@@ -2,7 +2,7 @@
 //! probabilities. The head is a file, `classifier.json`, that names the model it belongs to.
 
 use crate::texts::{TextsError, embed};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{Embedder, Encoder};
 use maana_vectors::VectorsError;
 use maana_vectors::classify::{
@@ -126,7 +126,7 @@ pub struct Report {
 /// If a text cannot be embedded, or there are not two labels.
 pub fn fit_head(
     embedder: &Embedder<'_>,
-    pool: &Pool,
+    context: &Context,
     made_by: &str,
     texts: &[String],
     labels: &[String],
@@ -144,7 +144,7 @@ pub fn fit_head(
     let (head, report) = match kind {
         Kind::Logistic => {
             let Fitted { model, c, tried, confusion, calibration } =
-                fit(pool, rows.view(), &numbers, names.len(), &Fit::default())?;
+                fit(context, rows.view(), &numbers, names.len(), &Fit::default())?;
             (Head::Logistic(model), Report { c: Some(c), tried, confusion, calibration })
         }
         Kind::Nearest(k) => {
@@ -236,13 +236,13 @@ impl Classifier {
     pub fn predict(
         &self,
         embedder: &Embedder<'_>,
-        pool: &Pool,
+        context: &Context,
         texts: &[String],
         progress: &mut dyn FnMut(u64),
     ) -> Result<Probabilities, ClassifyError> {
         self.expect_embedder(embedder)?;
         let rows: Matrix = embed(embedder, texts, embedder.default_prompt(), progress)?;
-        self.predict_rows(pool, rows.view())
+        self.predict_rows(context, rows.view())
     }
 
     /// That it was fitted on the embeddings that this embedder gives.
@@ -260,13 +260,13 @@ impl Classifier {
     ///
     /// # Errors
     /// If they have another number of columns.
-    pub fn predict_rows(&self, pool: &Pool, rows: Rows<'_>) -> Result<Probabilities, ClassifyError> {
+    pub fn predict_rows(&self, context: &Context, rows: Rows<'_>) -> Result<Probabilities, ClassifyError> {
         Ok(match &self.head {
-            Head::Logistic(logistic) => logistic.probabilities(pool, rows)?,
+            Head::Logistic(logistic) => logistic.probabilities(context, rows)?,
             Head::Nearest { k, columns, examples, labels } => {
                 let examples = Rows::new(examples, labels.len(), *columns, *columns);
                 let nearest = Nearest { k: *k, metric: Metric::Cosine, vote: Vote::Similarity };
-                nearest.probabilities(pool, examples, labels, self.labels.len(), rows)?
+                nearest.probabilities(context, examples, labels, self.labels.len(), rows)?
             }
         })
     }
@@ -278,13 +278,13 @@ impl Classifier {
     pub fn evaluate(
         &self,
         embedder: &Embedder<'_>,
-        pool: &Pool,
+        context: &Context,
         texts: &[String],
         labels: &[String],
         progress: &mut dyn FnMut(u64),
     ) -> Result<Evaluation, ClassifyError> {
         let truth = numbers(labels, &self.labels)?;
-        let probabilities = self.predict(embedder, pool, texts, progress)?;
+        let probabilities = self.predict(embedder, context, texts, progress)?;
         Ok(Evaluation {
             confusion: Confusion::new(&truth, &probabilities.labels(), self.labels.len()),
             log_loss: log_loss(&probabilities, &truth),

@@ -5,7 +5,7 @@ mod map;
 pub use map::{Dot, Map, View, views};
 
 use crate::texts::words;
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_vectors::VectorsError;
 use maana_vectors::cluster::{
     Agglomerative, Communities, Distance, Hdbscan, KMeans, VMeasure, adjusted_rand, agglomerative, communities,
@@ -59,15 +59,15 @@ impl Method {
 ///
 /// # Errors
 /// Settings that mean nothing, too few texts, or values that are not finite.
-pub fn find(pool: &Pool, rows: Rows<'_>, method: Method) -> Result<Vec<Option<usize>>, VectorsError> {
+pub fn find(context: &Context, rows: Rows<'_>, method: Method) -> Result<Vec<Option<usize>>, VectorsError> {
     let some = |labels: Vec<usize>| labels.into_iter().map(Some).collect::<Vec<_>>();
     let labels = match method {
         Method::KMeans { k, seed } => {
-            some(kmeans(pool, rows, &KMeans { k, seed, spherical: true, ..KMeans::default() })?.labels)
+            some(kmeans(context, rows, &KMeans { k, seed, spherical: true, ..KMeans::default() })?.labels)
         }
         Method::Communities { threshold, min_size } => {
             let mut labels = vec![None; rows.rows()];
-            let groups = communities(pool, rows, &Communities { threshold, min_size })?;
+            let groups = communities(context, rows, &Communities { threshold, min_size })?;
             for (group, members) in groups.iter().enumerate() {
                 members.iter().for_each(|row| labels[*row] = Some(group));
             }
@@ -75,13 +75,13 @@ pub fn find(pool: &Pool, rows: Rows<'_>, method: Method) -> Result<Vec<Option<us
         }
         Method::Agglomerative { k, threshold } => {
             let settings = Agglomerative { distance: Distance::Cosine, ..Agglomerative::default() };
-            let tree = agglomerative(pool, rows, &settings)?;
+            let tree = agglomerative(context, rows, &settings)?;
             some(k.map_or_else(|| Ok(tree.cut_at(threshold)), |k| tree.cut(k))?)
         }
         Method::Hdbscan { min_size } => {
             // Of rows of length 1 the Euclidean distance has the order of the cosine's.
-            let unit = crate::similarity::unit(pool, rows);
-            hdbscan(pool, unit.view(), &Hdbscan { min_cluster_size: min_size, ..Hdbscan::default() })?
+            let unit = crate::similarity::unit(context, rows);
+            hdbscan(context, unit.view(), &Hdbscan { min_cluster_size: min_size, ..Hdbscan::default() })?
         }
     };
     Ok(by_size(labels))
@@ -175,7 +175,7 @@ pub struct Quality {
 const SAMPLE: usize = 5000;
 
 /// Measures groups, against `truth` where it is known.
-pub fn quality(pool: &Pool, rows: Rows<'_>, labels: &[Option<usize>], truth: Option<&[String]>) -> Quality {
+pub fn quality(context: &Context, rows: Rows<'_>, labels: &[Option<usize>], truth: Option<&[String]>) -> Quality {
     let inside: Vec<usize> = (0..rows.rows()).filter(|row| labels[*row].is_some()).collect();
     let every = inside.len().div_ceil(SAMPLE).max(1);
     let sample: Vec<usize> = inside.into_iter().step_by(every).collect();
@@ -186,7 +186,7 @@ pub fn quality(pool: &Pool, rows: Rows<'_>, labels: &[Option<usize>], truth: Opt
     let found: Vec<usize> = labels.iter().map(|label| label.unwrap_or(alone)).collect();
     let truth = truth.map(numbered);
     Quality {
-        silhouette: silhouette(pool, sampled.view(), &own, Distance::Cosine),
+        silhouette: silhouette(context, sampled.view(), &own, Distance::Cosine),
         v_measure: truth.as_ref().map(|truth| v_measure(truth, &found)),
         adjusted_rand: truth.as_ref().map(|truth| adjusted_rand(truth, &found)),
     }
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(groups[0].members, [1, 2, 4]);
         assert_eq!((groups[0].words[0].as_str(), groups[1].words[0].as_str()), ("mpira", "shamba"));
         let truth = ["a", "b", "b", "c", "b", "a"].map(String::from);
-        let quality = quality(&Pool::new(1), rows.view(), &labels, Some(&truth));
+        let quality = quality(&Context::new(1), rows.view(), &labels, Some(&truth));
         assert_eq!(quality.adjusted_rand, Some(1.0));
         assert!(quality.silhouette > 0.8, "{}", quality.silhouette);
     }

@@ -3,7 +3,7 @@
 use crate::recipe::{LocatedRecipe, RecipeError};
 use maana_data::RetrievalSet;
 use maana_eval::EvalError;
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::{Context, Matrix};
 use maana_model::{Embedder, Encoder, Role};
 use std::path::Path;
 
@@ -60,7 +60,7 @@ pub struct Search {
 /// If a text cannot be embedded.
 pub fn searches(
     embedder: &Embedder<'_>,
-    pool: &Pool,
+    context: &Context,
     set: &RetrievalSet,
     queries: &[usize],
 ) -> Result<Vec<Search>, EvalError> {
@@ -68,7 +68,7 @@ pub fn searches(
     let asked: Vec<&str> = queries.iter().map(|&query| set.queries[query].1.as_str()).collect();
     let documents: Matrix = embedder.encode(&documents, Role::Document)?;
     let asked = embedder.encode(&asked, Role::Query)?;
-    let scores = crate::similarity::compare(pool, embedder.similarity(), asked.view(), documents.view());
+    let scores = crate::similarity::compare(context, embedder.similarity(), asked.view(), documents.view());
     let search = |(row, &query): (usize, &usize)| {
         let relevant = &set.relevant[query].documents;
         let hit = |(score, place): (f32, u32)| {

@@ -2,7 +2,7 @@
 
 use maana_data::RetrievalSet;
 use maana_eval::{EvalError, RetrievalOptions, Scores};
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::Encoder;
 
 /// Measures every set at every dimension. Scores are named `dim_128`, or `news_dim_128` where there are several sets.
@@ -11,7 +11,7 @@ use maana_model::Encoder;
 /// If a dimension exceeds the encoder, or an embedding is no number.
 pub fn evaluate(
     encoder: &dyn Encoder,
-    pool: &Pool,
+    context: &Context,
     sets: &[RetrievalSet],
     dims: &[usize],
     options: &RetrievalOptions,
@@ -20,7 +20,7 @@ pub fn evaluate(
     for set in sets {
         let name = (sets.len() > 1).then(|| set.name.clone());
         let options = RetrievalOptions { name, ..options.clone() };
-        all.extend(maana_eval::evaluate_retrieval(pool, encoder, set, dims, &options)?);
+        all.extend(maana_eval::evaluate_retrieval(context, encoder, set, dims, &options)?);
     }
     Ok(all)
 }

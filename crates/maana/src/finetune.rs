@@ -16,7 +16,7 @@ use crate::card::CardFacts;
 use crate::recipe::RecipeError;
 use maana_data::DataError;
 use maana_eval::{EvalError, Scores};
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::{Embedder, ModelError, SentenceModel};
 use maana_train::{Event, Failure, Observer, Outcome, Run, TrainError, TrainingRecord};
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ pub enum Finetuned {
 /// If anything cannot be read, computed or written; what was saved before stands.
 pub fn finetune(
     mut prepared: Prepared,
-    pool: &Pool,
+    context: &Context,
     folder: &RunFolder,
     resume: bool,
     stop: &AtomicBool,
@@ -98,7 +98,7 @@ pub fn finetune(
     let _lock = folder.begin(&prepared.located, resume)?;
     let before = match folder.read_scores("before")? {
         Some(scores) if resume => scores,
-        _ => match prepared.evaluate(&prepared.model, pool, stop)? {
+        _ => match prepared.evaluate(&prepared.model, context, stop)? {
             Some(scores) => scores,
             None => return Ok(Finetuned::Interrupted { checkpoint: None, record: TrainingRecord::default() }),
         },
@@ -106,12 +106,12 @@ pub fn finetune(
     folder.write_scores("before", &before)?;
     tell(&Told::Before(&before));
 
-    let base: String = prepared.model.fingerprint(pool).iter().map(|byte| format!("{byte:02x}")).collect();
+    let base: String = prepared.model.fingerprint(context).iter().map(|byte| format!("{byte:02x}")).collect();
     let tokenizer = prepared.model.tokenizer();
     let max_length = prepared.model.settings().max_seq_length;
-    let mut watcher = Watcher { prepared: &prepared.measures, pool, stop, tell };
+    let mut watcher = Watcher { prepared: &prepared.measures, context, stop, tell };
     let run = Run {
-        pool,
+        context,
         source: &prepared.source,
         tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
         loss: prepared.loss.as_ref(),
@@ -124,11 +124,11 @@ pub fn finetune(
         Outcome::Finished(record) => record,
         Outcome::Interrupted { record, checkpoint } => return Ok(Finetuned::Interrupted { checkpoint, record }),
     };
-    let Some(after) = prepared.evaluate(&prepared.model, pool, stop)? else {
+    let Some(after) = prepared.evaluate(&prepared.model, context, stop)? else {
         return Ok(Finetuned::Interrupted { checkpoint: None, record });
     };
     folder.write_scores("after", &after)?;
-    let facts = facts::gather(&prepared, pool, before, after, record)?;
+    let facts = facts::gather(&prepared, context, before, after, record)?;
     let model = folder.publish(&prepared.model, &facts)?;
     Ok(Finetuned::Finished { model, facts: Box::new(facts) })
 }
@@ -136,14 +136,14 @@ pub fn finetune(
 /// Stands between training, which knows no measure, and evaluation, which knows no training.
 struct Watcher<'a> {
     prepared: &'a prepare::Measures,
-    pool: &'a Pool,
+    context: &'a Context,
     stop: &'a AtomicBool,
     tell: &'a mut dyn FnMut(&Told<'_>),
 }
 
 impl Observer<SentenceModel> for Watcher<'_> {
     fn evaluate(&mut self, model: &SentenceModel, _step: u64, _epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
-        let scores = self.prepared.measure(model, self.pool, self.stop)?;
+        let scores = self.prepared.measure(model, self.context, self.stop)?;
         Ok(scores.iter().flat_map(Scores::prefixed).collect())
     }
 
@@ -161,9 +161,14 @@ impl Observer<SentenceModel> for Watcher<'_> {
 }
 
 impl prepare::Measures {
-    fn measure(&self, model: &SentenceModel, pool: &Pool, stop: &AtomicBool) -> Result<Vec<Scores>, FinetuneError> {
+    fn measure(
+        &self,
+        model: &SentenceModel,
+        context: &Context,
+        stop: &AtomicBool,
+    ) -> Result<Vec<Scores>, FinetuneError> {
         let whole = maana_model::Trainable::dimension(model);
-        let embedder = Embedder::new(model, pool)?.with_dimension(whole)?.with_stop(stop);
-        Ok(crate::evaluate::evaluate(&embedder, pool, &self.sets, &self.dims, &self.options)?)
+        let embedder = Embedder::new(model, context)?.with_dimension(whole)?.with_stop(stop);
+        Ok(crate::evaluate::evaluate(&embedder, context, &self.sets, &self.dims, &self.options)?)
     }
 }

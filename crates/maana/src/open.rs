@@ -1,7 +1,7 @@
 //! Opening a model by whatever people call it: a folder, a hub name, `name@revision`.
 
 use crate::hub::{HubError, HubOptions, News, Resolved, Tell, resolve};
-use maana_kernels::{Pool, Precision};
+use maana_kernels::{Context, Precision};
 use maana_model::{ModelError, Purpose, SentenceModel};
 
 /// A model, and where it came from.
@@ -31,11 +31,11 @@ pub enum OpenError {
 pub fn open(
     purpose: Purpose,
     name: &str,
-    pool: &Pool,
+    context: &Context,
     precision: Precision,
     notice: &mut dyn FnMut(&str),
 ) -> Result<Opened, OpenError> {
-    open_with(purpose, name, pool, precision, &HubOptions::from_environment(), &mut |news| {
+    open_with(purpose, name, context, precision, &HubOptions::from_environment(), &mut |news| {
         if let News::Notice(text) = news {
             notice(text);
         }
@@ -49,13 +49,13 @@ pub fn open(
 pub fn open_with(
     purpose: Purpose,
     name: &str,
-    pool: &Pool,
+    context: &Context,
     precision: Precision,
     options: &HubOptions,
     tell: &mut Tell<'_>,
 ) -> Result<Opened, OpenError> {
     let resolved = resolve(name, options, tell)?;
-    let opened = maana_model::open_for(purpose, &resolved.folder, pool, precision)?;
+    let opened = maana_model::open_for(purpose, &resolved.folder, context, precision)?;
     for text in &opened.notices {
         tell(News::Notice(text));
     }

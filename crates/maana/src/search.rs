@@ -3,7 +3,7 @@
 
 use crate::texts::{TextsError, embed};
 use maana_data::{DataError, RecordStream, Table};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 use maana_model::{Embedder, Encoder};
 #[cfg(feature = "postgres")]
 use maana_postgres::PostgresError;
@@ -348,13 +348,14 @@ pub const GRAPH_FROM: usize = 1_000_000;
 ///
 /// # Errors
 /// What the system refuses, or a damaged file; a graph that was there stays.
-pub fn build_graph(writer: &mut Writer, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Graph, SearchError> {
+pub fn build_graph(writer: &mut Writer, context: &Context, queries: Option<Rows<'_>>) -> Result<Graph, SearchError> {
     writer.compact()?;
     let (corpus, metric) = (writer.store().corpus(), writer.store().header().metric);
     let wish = Wish { queries, ..Wish::default() };
-    let settings = HnswSettings { prefix: Some(prefix_for(pool, &corpus, metric, &wish)?), ..HnswSettings::default() };
-    let mut built = Hnsw::build(pool, corpus, metric, &settings)?;
-    built.measure(pool, &wish)?;
+    let settings =
+        HnswSettings { prefix: Some(prefix_for(context, &corpus, metric, &wish)?), ..HnswSettings::default() };
+    let mut built = Hnsw::build(context, corpus, metric, &settings)?;
+    built.measure(context, &wish)?;
     let graph = built.into_graph();
     graph.keep(writer)?;
     Ok(graph)
@@ -366,12 +367,12 @@ pub fn build_graph(writer: &mut Writer, pool: &Pool, queries: Option<Rows<'_>>) 
 /// As `build_graph`.
 pub fn measure_graph(
     writer: &Writer,
-    pool: &Pool,
+    context: &Context,
     graph: Graph,
     queries: Option<Rows<'_>>,
 ) -> Result<Graph, SearchError> {
     let mut walked = Hnsw::over(writer.store().corpus(), graph.into(), &HnswSettings::default());
-    walked.measure(pool, &Wish { queries, ..Wish::default() })?;
+    walked.measure(context, &Wish { queries, ..Wish::default() })?;
     let graph = walked.into_graph();
     graph.keep(writer)?;
     Ok(graph)
@@ -384,14 +385,14 @@ pub fn measure_graph(
 pub fn search(
     store: &dyn ReadStore,
     embedder: &Embedder<'_>,
-    pool: &Pool,
+    context: &Context,
     queries: &[&str],
     question: &Question,
 ) -> Result<Answers, SearchError> {
     store.expect_fingerprint(&embedder.fingerprint(), store.made_by())?;
     store.expect_fields(&question.filters)?;
     let vectors = embed(embedder, queries, embedder.role_prompt(maana_model::Role::Query), &mut |_| {})?;
-    store.nearest(pool, queries, &vectors, question)
+    store.nearest(context, queries, &vectors, question)
 }
 
 /// The text and fields of a row.

@@ -2,7 +2,7 @@
 
 use crate::texts::{TextsError, embed};
 use maana_data::{DataError, Record};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{Embedder, Encoder, ModelError, Similarity};
 
 /// How alike the texts are, in the model's own way of comparing: `(texts, texts)`. Distances are negated, so that more is
@@ -10,21 +10,21 @@ use maana_model::{Embedder, Encoder, ModelError, Similarity};
 ///
 /// # Errors
 /// If a text cannot be tokenised.
-pub fn similarities(embedder: &Embedder<'_>, pool: &Pool, texts: &[&str]) -> Result<Matrix, ModelError> {
+pub fn similarities(embedder: &Embedder<'_>, context: &Context, texts: &[&str]) -> Result<Matrix, ModelError> {
     let embeddings = embedder.embed(texts, embedder.default_prompt())?;
-    Ok(compare(pool, embedder.similarity(), embeddings.view(), embeddings.view()))
+    Ok(compare(context, embedder.similarity(), embeddings.view(), embeddings.view()))
 }
 
 /// Every row of `a` against every row of `b`: `(a.rows, b.rows)`.
-pub fn compare(pool: &Pool, similarity: Similarity, a: Rows<'_>, b: Rows<'_>) -> Matrix {
+pub fn compare(context: &Context, similarity: Similarity, a: Rows<'_>, b: Rows<'_>) -> Matrix {
     assert_eq!(a.columns(), b.columns(), "embeddings of {} and of {} columns", a.columns(), b.columns());
     let mut scores = Matrix::zeros(a.rows(), b.rows());
     match similarity {
         Similarity::Cosine => {
-            let (a, b) = (unit(pool, a), unit(pool, b));
-            maana_kernels::matmul_transposed(pool, a.view(), b.view(), scores.data_mut(), false);
+            let (a, b) = (unit(context, a), unit(context, b));
+            maana_kernels::matmul_transposed(context, a.view(), b.view(), scores.data_mut(), false);
         }
-        Similarity::Dot => maana_kernels::matmul_transposed(pool, a, b, scores.data_mut(), false),
+        Similarity::Dot => maana_kernels::matmul_transposed(context, a, b, scores.data_mut(), false),
         Similarity::Euclidean | Similarity::Manhattan => {
             for i in 0..a.rows() {
                 for j in 0..b.rows() {
@@ -91,9 +91,9 @@ pub fn pairs<'a>(
 }
 
 /// The rows, each of length 1.
-pub(crate) fn unit(pool: &Pool, rows: Rows<'_>) -> Matrix {
+pub(crate) fn unit(context: &Context, rows: Rows<'_>) -> Matrix {
     let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-    maana_kernels::normalize(pool, rows, unit.data_mut());
+    maana_kernels::normalize(context, rows, unit.data_mut());
     unit
 }
 
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn every_way_of_comparing_agrees_with_its_formula() {
-        let pool = Pool::new(1);
+        let context = Context::new(1);
         let a = Matrix::from_vec(1, 2, vec![3.0, 4.0]);
         let b = Matrix::from_vec(2, 2, vec![4.0, 3.0, 0.0, -2.0]);
         let cases = [
@@ -113,7 +113,7 @@ mod tests {
             (Similarity::Manhattan, [-2.0, -9.0]),
         ];
         for (similarity, expected) in cases {
-            let scores = compare(&pool, similarity, a.view(), b.view());
+            let scores = compare(&context, similarity, a.view(), b.view());
             for (ours, expected) in scores.data().iter().zip(expected) {
                 assert!((ours - expected).abs() < 1e-6, "{similarity:?}: {ours} is not {expected}");
             }

@@ -11,7 +11,7 @@ use crate::similarity::unit;
 use crate::texts::{Columns, Texts, TextsError, embed, read, read_pairs};
 use maana_data::{Blanks, DataError, RetrievalSet, Table};
 use maana_eval::{EvalError, RetrievalOptions, paraphrase_mining, translation};
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::{Embedder, Role};
 use maana_vectors::VectorsError;
 use maana_vectors::classify::{Confusion, Logistic, LogisticSettings};
@@ -164,11 +164,16 @@ impl Set {
     ///
     /// # Errors
     /// If the set cannot be read or a text not be embedded.
-    pub fn measure(&self, embedder: &Embedder<'_>, pool: &Pool, dims: &[usize]) -> Result<Vec<Measured>, SuiteError> {
+    pub fn measure(
+        &self,
+        embedder: &Embedder<'_>,
+        context: &Context,
+        dims: &[usize],
+    ) -> Result<Vec<Measured>, SuiteError> {
         match self {
-            Self::Retrieval(folder) => self.retrieval(folder, embedder, pool, dims),
-            Self::Mining(folder) => self.mining(folder, embedder, pool, dims),
-            Self::Labels { train, test } => self.labels(train, test, embedder, pool, dims),
+            Self::Retrieval(folder) => self.retrieval(folder, embedder, context, dims),
+            Self::Mining(folder) => self.mining(folder, embedder, context, dims),
+            Self::Labels { train, test } => self.labels(train, test, embedder, context, dims),
             Self::Pairs(file) => self.pairs(file, embedder, dims),
         }
     }
@@ -181,11 +186,11 @@ impl Set {
         &self,
         folder: &Path,
         embedder: &Embedder<'_>,
-        pool: &Pool,
+        context: &Context,
         dims: &[usize],
     ) -> Result<Vec<Measured>, SuiteError> {
         let set = RetrievalSet::open(folder)?;
-        let scores = maana_eval::evaluate_retrieval(pool, embedder, &set, dims, &RetrievalOptions::default())?;
+        let scores = maana_eval::evaluate_retrieval(context, embedder, &set, dims, &RetrievalOptions::default())?;
         let measures = ["ndcg@10", "accuracy@1"].map(|measure| {
             let name = scores.first().and_then(|first| first.values.iter().find(|(key, _)| key.ends_with(measure)));
             let name = name.map_or_else(String::new, |(key, _)| key.clone());
@@ -199,7 +204,7 @@ impl Set {
         &self,
         folder: &Path,
         embedder: &Embedder<'_>,
-        pool: &Pool,
+        context: &Context,
         dims: &[usize],
     ) -> Result<Vec<Measured>, SuiteError> {
         let sentences = read_tabs(&folder.join("sentences.tsv"), ["id", "text"], "text")?;
@@ -218,7 +223,7 @@ impl Set {
         let rows = embed(embedder, &sentences.texts, embedder.default_prompt(), &mut |_| {})?;
         let (mut precision, mut f1) = (Vec::new(), Vec::new());
         for dim in dims {
-            let mined = mine(pool, rows.view(), &Mining { dim: Some(*dim), ..Mining::default() })?;
+            let mined = mine(context, rows.view(), &Mining { dim: Some(*dim), ..Mining::default() })?;
             let mined: Vec<_> = mined.into_iter().map(|pair| (pair.score, pair.first, pair.second)).collect();
             let scores: HashMap<String, f64> = paraphrase_mining(&mined, &known).into_iter().collect();
             precision.push(scores["average_precision"]);
@@ -233,7 +238,7 @@ impl Set {
         train: &Path,
         test: &Path,
         embedder: &Embedder<'_>,
-        pool: &Pool,
+        context: &Context,
         dims: &[usize],
     ) -> Result<Vec<Measured>, SuiteError> {
         let (train, test) = (read_tabs(train, ["text", "label"], "text")?, read_tabs(test, ["text", "label"], "text")?);
@@ -248,15 +253,16 @@ impl Set {
         let rows = embed(embedder, &test.texts, prompt, &mut |_| {})?;
         let [mut accuracy, mut macro_f1, mut groups] = [(); 3].map(|()| Vec::new());
         for dim in dims {
-            let (examples, rows) = (unit(pool, examples.view().prefix(*dim)), unit(pool, rows.view().prefix(*dim)));
+            let (examples, rows) =
+                (unit(context, examples.view().prefix(*dim)), unit(context, rows.view().prefix(*dim)));
             let settings = LogisticSettings { tolerance: 1e-6, ..LogisticSettings::default() };
-            let (model, _) = Logistic::fit(pool, examples.view(), &learnt, names.len(), &settings)?;
-            let found = model.probabilities(pool, rows.view())?.labels();
+            let (model, _) = Logistic::fit(context, examples.view(), &learnt, names.len(), &settings)?;
+            let found = model.probabilities(context, rows.view())?.labels();
             let confusion = Confusion::new(&truth, &found, names.len());
             accuracy.push(confusion.accuracy());
             macro_f1.push(confusion.macro_f1());
             let k = truth.iter().collect::<HashSet<_>>().len();
-            let clusters = kmeans(pool, rows.view(), &KMeans { k, starts: 10, ..KMeans::default() })?;
+            let clusters = kmeans(context, rows.view(), &KMeans { k, starts: 10, ..KMeans::default() })?;
             groups.push(v_measure(&truth, &clusters.labels).v_measure);
         }
         Ok(vec![

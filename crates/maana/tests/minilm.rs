@@ -1,7 +1,7 @@
 //! A real model, all-MiniLM-L6-v2: its tokens and embeddings are those of the reference. The model comes from the local cache,
 //! the hub, or the Python package that carries the same bytes; where none can be had, the test says so and is skipped.
 
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::{Embedder, Encoder, Purpose, Role};
 use serde_json::Value;
 use std::path::Path;
@@ -13,17 +13,18 @@ fn golden(name: &str) -> Value {
 
 #[test]
 fn tokens_and_embeddings_of_the_reference() {
-    let pool = Pool::new(2);
+    let context = Context::new(2);
     let name = "sentence-transformers/all-MiniLM-L6-v2";
-    let opened = match maana::open::open(Purpose::Train, name, &pool, maana::kernels::Precision::F32, &mut |notice| {
-        println!("{notice}")
-    }) {
-        Ok(opened) => opened,
-        Err(error) => {
-            println!("skipped: {name} cannot be had here: {error}");
-            return;
-        }
-    };
+    let opened =
+        match maana::open::open(Purpose::Train, name, &context, maana::kernels::Precision::F32, &mut |notice| {
+            println!("{notice}")
+        }) {
+            Ok(opened) => opened,
+            Err(error) => {
+                println!("skipped: {name} cannot be had here: {error}");
+                return;
+            }
+        };
     let tokenizer = opened.model.tokenizer();
     let texts = golden("tokenize.json");
     for row in texts.as_array().unwrap() {
@@ -36,7 +37,7 @@ fn tokens_and_embeddings_of_the_reference() {
     let expected = golden("minilm_encode.json");
     let rows = expected["rows"].as_array().unwrap();
     let texts: Vec<&str> = rows.iter().map(|row| row["text"].as_str().unwrap()).collect();
-    let embedder = Embedder::new(&opened.model, &pool).unwrap();
+    let embedder = Embedder::new(&opened.model, &context).unwrap();
     let embeddings = embedder.encode(&texts, Role::Document).unwrap();
     let mut largest = 0.0_f64;
     for (index, (row, text)) in rows.iter().zip(&texts).enumerate() {

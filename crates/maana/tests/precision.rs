@@ -3,14 +3,14 @@
 
 use maana::data::RetrievalSet;
 use maana::eval::{RetrievalOptions, evaluate_retrieval};
-use maana::kernels::{Matrix, Pool, Precision};
+use maana::kernels::{Context, Matrix, Precision};
 use maana::model::{Embedder, Encoder, Purpose, SentenceModel};
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 
-fn model(pool: &Pool) -> Option<SentenceModel> {
+fn model(context: &Context) -> Option<SentenceModel> {
     let name = "sentence-transformers/all-MiniLM-L6-v2";
-    match maana::open::open(Purpose::Train, name, pool, Precision::F32, &mut |notice| println!("{notice}")) {
+    match maana::open::open(Purpose::Train, name, context, Precision::F32, &mut |notice| println!("{notice}")) {
         Ok(opened) => Some(opened.model),
         Err(error) => {
             println!("skipped: {name} cannot be had here: {error}");
@@ -19,8 +19,8 @@ fn model(pool: &Pool) -> Option<SentenceModel> {
     }
 }
 
-fn embeddings(model: &SentenceModel, pool: &Pool, texts: &[&str]) -> Matrix {
-    Embedder::new(model, pool).unwrap().embed(texts, "").unwrap()
+fn embeddings(model: &SentenceModel, context: &Context, texts: &[&str]) -> Matrix {
+    Embedder::new(model, context).unwrap().embed(texts, "").unwrap()
 }
 
 /// The largest distance 1 − cosine between rows, and the largest difference of an element over the largest element.
@@ -37,14 +37,14 @@ fn differences(a: &Matrix, b: &Matrix) -> (f64, f64) {
 
 #[test]
 fn embeddings_stay_near_those_in_f32() {
-    let pool = Pool::new(2);
-    let Some(mut model) = model(&pool) else { return };
+    let context = Context::new(2);
+    let Some(mut model) = model(&context) else { return };
     let pairs = maana::demo::pairs();
     let texts: Vec<&str> = pairs[..60].iter().flat_map(|(a, b)| [a.as_str(), b.as_str()]).collect();
-    let exact = embeddings(&model, &pool, &texts);
+    let exact = embeddings(&model, &context, &texts);
     for (precision, cosine, element) in [(Precision::Bf16, 1e-4, 0.03), (Precision::Int8, 1e-2, 0.3)] {
         model.set_precision(precision);
-        let (distance, difference) = differences(&exact, &embeddings(&model, &pool, &texts));
+        let (distance, difference) = differences(&exact, &embeddings(&model, &context, &texts));
         println!(
             "{}: 1 - cosine at most {distance:.1e}, an element at most {difference:.4} of the largest",
             precision.name()
@@ -56,15 +56,15 @@ fn embeddings_stay_near_those_in_f32() {
 /// A text has the same bits alone and among others, with one thread and with three, in every precision.
 #[test]
 fn an_embedding_does_not_depend_on_its_company() {
-    let pool = Pool::new(1);
-    let Some(mut model) = model(&pool) else { return };
+    let context = Context::new(1);
+    let Some(mut model) = model(&context) else { return };
     let pairs = maana::demo::pairs();
     let texts: Vec<&str> = pairs[..40].iter().map(|(text, _)| text.as_str()).collect();
     for precision in PRECISIONS {
         model.set_precision(precision);
-        let together = embeddings(&model, &Pool::new(3), &texts);
+        let together = embeddings(&model, &Context::new(3), &texts);
         for index in [0, 21, 39] {
-            let alone = embeddings(&model, &pool, &texts[index..=index]);
+            let alone = embeddings(&model, &context, &texts[index..=index]);
             assert_eq!(alone.row(0), together.row(index), "{}, text {index}", precision.name());
         }
     }
@@ -79,18 +79,18 @@ fn retrieval_keeps_its_quality() {
         println!("skipped: {} is not there", data.display());
         return;
     }
-    let pool = Pool::available();
-    let Some(mut model) = model(&pool) else { return };
+    let context = Context::available();
+    let Some(mut model) = model(&context) else { return };
     let mut means = Vec::new();
     for precision in PRECISIONS {
         model.set_precision(precision);
-        let embedder = Embedder::new(&model, &pool).unwrap();
+        let embedder = Embedder::new(&model, &context).unwrap();
         let (mut sum, mut queries) = (0.0, 0.0);
         for set in &sets {
             let set = RetrievalSet::open(set).unwrap();
             let count = set.queries.len() as f64;
             let dims = [embedder.dimension()];
-            let scores = evaluate_retrieval(&pool, &embedder, &set, &dims, &RetrievalOptions::default()).unwrap();
+            let scores = evaluate_retrieval(&context, &embedder, &set, &dims, &RetrievalOptions::default()).unwrap();
             sum += count * scores[0].get("cosine_ndcg@10").unwrap();
             queries += count;
         }

@@ -2,7 +2,7 @@
 //! the same errors. The database is that of the variable `MAANA_TEST_POSTGRES`, which `cargo xtask postgres` sets.
 #![cfg(feature = "postgres")]
 
-use maana::kernels::{Matrix, Pool};
+use maana::kernels::{Context, Matrix};
 use maana::search::postgres::{Header, Store, Target};
 use maana::search::store::{StoreHeader, Stored, Writer};
 use maana::search::{Added, Found, Kept, Place, Question, SearchError, WriteStore};
@@ -117,7 +117,7 @@ fn bits(hits: &[Vec<Found>]) -> Vec<Vec<(String, u32, Kept)>> {
 }
 
 fn ask(store: &dyn WriteStore, texts: &[&str], vectors: &Matrix, question: &Question) -> Vec<Vec<Found>> {
-    store.nearest(&Pool::new(2), texts, vectors, question).unwrap().hits
+    store.nearest(&Context::new(2), texts, vectors, question).unwrap().hits
 }
 
 /// Random changes of both stores: after each, both give the same answers to the bit.
@@ -143,8 +143,8 @@ fn both_kinds_give_the_same_answers() {
                         assert_eq!(database.store().delete(&ids).unwrap(), folder.store().delete(&ids).unwrap());
                     }
                     _ => {
-                        folder.store().compact(&Pool::new(1), None).unwrap();
-                        database.store().compact(&Pool::new(1), None).unwrap();
+                        folder.store().compact(&Context::new(1), None).unwrap();
+                        database.store().compact(&Context::new(1), None).unwrap();
                         folder.reopen();
                         database.reopen();
                     }
@@ -219,7 +219,7 @@ fn an_empty_store_answers_every_question() {
     for mut fresh in Fresh::all(2, Metric::Dot) {
         let queries = Matrix::from_vec(1, 2, vec![1.0, 0.0]);
         assert_eq!(fresh.store().add(&[], Matrix::zeros(0, 2).view()).unwrap(), Added::default());
-        fresh.store().compact(&Pool::new(1), None).unwrap();
+        fresh.store().compact(&Context::new(1), None).unwrap();
         fresh.store().expect_fields(&[("any".to_owned(), "x".to_owned())]).unwrap();
         for (hybrid, recall) in [(false, None), (true, None), (false, Some(0.9))] {
             let question = Question { hybrid, recall, ..Question::default() };
@@ -255,7 +255,7 @@ fn what_cannot_be_done_is_said_alike() {
         failed(store.expect_fields(&[("lang".to_owned(), "xx".to_owned()), ("topic".to_owned(), "x".to_owned())]));
         let question = Question::default();
         let mut asked = |vectors: &Matrix, question: &Question| {
-            failed(store.nearest(&Pool::new(1), &["x"], vectors, question).map(|_| ()));
+            failed(store.nearest(&Context::new(1), &["x"], vectors, question).map(|_| ()));
         };
         asked(&nan, &question);
         asked(&Matrix::zeros(1, 3), &question);

@@ -3,7 +3,7 @@
 //! `a` heads.
 
 use crate::config::EncoderConfig;
-use maana_kernels::{Pool, Precision};
+use maana_kernels::{Context, Precision};
 
 /// Pieces of the arena begin on lines of the cache: so many elements apart, f32 or bf16.
 const LINE: usize = 32;
@@ -179,15 +179,15 @@ impl Layers<'_> {
             output_sum,
             output_statistics,
             qkv,
-            context,
+            attended,
             before_activation,
         ] = cut(&mut self.floats[first..], self.extent.kept_floats(e));
         let first = index * size(&self.extent.kept_halves(tokens));
-        let [half_qkv, half_context, half_before_activation] =
+        let [half_qkv, half_attended, half_before_activation] =
             cut(&mut self.halves[first..], self.extent.kept_halves(e));
         LayerActivations {
             qkv: Kept { floats: qkv, halves: half_qkv },
-            context: Kept { floats: context, halves: half_context },
+            attended: Kept { floats: attended, halves: half_attended },
             log_sum_exp,
             attention_sum,
             attention_statistics,
@@ -203,7 +203,7 @@ pub(crate) struct LayerActivations<'a> {
     /// Query, key and value. `(t, 3, h)`
     pub(crate) qkv: Kept<'a>,
     /// What the heads put out, side by side. `(t, h)`
-    pub(crate) context: Kept<'a>,
+    pub(crate) attended: Kept<'a>,
     /// log Σ exp of the scores of each token and head. `(t, a)`
     pub(crate) log_sum_exp: &'a mut [f32],
     /// Attention's output plus the layer's input: what the first LayerNorm takes. `(e, h)`
@@ -223,7 +223,7 @@ impl LayerActivations<'_> {
     pub(crate) fn work_in<'b>(&'b mut self, work: &'b mut LayerWork<'_>) -> LayerWork<'b> {
         LayerWork {
             qkv: self.qkv.made_in(work.qkv),
-            context: self.context.made_in(work.context),
+            attended: self.attended.made_in(work.attended),
             log_sum_exp: self.log_sum_exp,
             attention_sum: self.attention_sum,
             attention_statistics: self.attention_statistics,
@@ -236,10 +236,10 @@ impl LayerActivations<'_> {
     }
 
     /// Keeps in half the memory what forward had rounded to bf16.
-    pub(crate) fn keep(&mut self, pool: &Pool, work: &LayerWork<'_>) {
-        self.qkv.narrow(pool, work.qkv);
-        self.context.narrow(pool, work.context);
-        self.before_activation.narrow(pool, work.before_activation);
+    pub(crate) fn keep(&mut self, context: &Context, work: &LayerWork<'_>) {
+        self.qkv.narrow(context, work.qkv);
+        self.attended.narrow(context, work.attended);
+        self.before_activation.narrow(context, work.before_activation);
     }
 }
 
@@ -254,17 +254,17 @@ impl Kept<'_> {
         if self.halves.is_empty() { self.floats } else { memory }
     }
 
-    fn narrow(&mut self, pool: &Pool, made: &[f32]) {
-        maana_kernels::narrow(pool, &made[..self.halves.len()], self.halves);
+    fn narrow(&mut self, context: &Context, made: &[f32]) {
+        maana_kernels::narrow(context, &made[..self.halves.len()], self.halves);
     }
 
     /// The values, with `memory` for those that must be widened.
-    pub(crate) fn read<'b>(&'b self, pool: &Pool, memory: &'b mut [f32]) -> &'b [f32] {
+    pub(crate) fn read<'b>(&'b self, context: &Context, memory: &'b mut [f32]) -> &'b [f32] {
         if self.halves.is_empty() {
             return self.floats;
         }
         let memory = &mut memory[..self.halves.len()];
-        maana_kernels::widen(pool, self.halves, memory);
+        maana_kernels::widen(context, self.halves, memory);
         memory
     }
 }
@@ -274,7 +274,7 @@ pub(crate) struct LayerWork<'a> {
     /// `(t, 3, h)`
     pub(crate) qkv: &'a mut [f32],
     /// `(t, h)`
-    pub(crate) context: &'a mut [f32],
+    pub(crate) attended: &'a mut [f32],
     /// `(t, a)`
     pub(crate) log_sum_exp: &'a mut [f32],
     /// `(e, h)`
@@ -297,7 +297,7 @@ impl<'a> LayerWork<'a> {
     fn cut(memory: &'a mut [f32], lengths: [usize; 10]) -> Self {
         let [
             qkv,
-            context,
+            attended,
             log_sum_exp,
             attention_sum,
             attention_statistics,
@@ -309,7 +309,7 @@ impl<'a> LayerWork<'a> {
         ] = cut(memory, lengths);
         Self {
             qkv,
-            context,
+            attended,
             log_sum_exp,
             attention_sum,
             attention_statistics,
@@ -332,15 +332,15 @@ pub(crate) struct Scratch<'a> {
     /// The same behind dropout. `(t, h)`
     pub(crate) d_dropped: &'a mut [f32],
     /// Gradient of what the heads put out. `(t, h)`
-    pub(crate) d_context: &'a mut [f32],
+    pub(crate) d_attended: &'a mut [f32],
     /// `(t, 3, h)`
     pub(crate) d_qkv: &'a mut [f32],
 }
 
 impl<'a> Scratch<'a> {
     fn cut(memory: &'a mut [f32], lengths: [usize; 5]) -> Self {
-        let [d_hidden, d_sum, d_dropped, d_context, d_qkv] = cut(memory, lengths);
-        Self { d_hidden, d_sum, d_dropped, d_context, d_qkv }
+        let [d_hidden, d_sum, d_dropped, d_attended, d_qkv] = cut(memory, lengths);
+        Self { d_hidden, d_sum, d_dropped, d_attended, d_qkv }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::folder::MappedTensor;
 use crate::layer_weights::{InTurn, Weights};
 use crate::parameters::{Held, Layout};
 use crate::trainable::Noise;
-use maana_kernels::{After, Attention, Dropout, PackedMatrix, Pool, Precision, Rows};
+use maana_kernels::{After, Attention, Context, Dropout, PackedMatrix, Precision, Rows};
 use maana_text::TokenBatch;
 
 /// The encoder: its shape, its parameters and the weights in the form that the products want.
@@ -77,7 +77,7 @@ impl Bert {
     /// Calls `each` with the number, tensor and elements of every tensor that is in the file alone.
     fn each_mapped<E>(
         &self,
-        pool: &Pool,
+        context: &Context,
         mut each: impl FnMut(usize, &MappedTensor, &[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
         let Weights::Mapped(layers, _) = &self.weights else { return Ok(()) };
@@ -85,19 +85,19 @@ impl Bert {
             each(0, words, floats)?;
         }
         let mut layers = layers.iter().zip(&self.layout.products);
-        layers.try_for_each(|(layer, products)| layer.each(pool, products, &mut each))
+        layers.try_for_each(|(layer, products)| layer.each(context, products, &mut each))
     }
 
     /// Makes sure that what is in the file alone is numbers.
-    pub(crate) fn check(&self, pool: &Pool) -> Result<(), ModelError> {
-        self.each_mapped(pool, |_, tensor, floats| tensor.check(pool, floats).map(drop))
+    pub(crate) fn check(&self, context: &Context) -> Result<(), ModelError> {
+        self.each_mapped(context, |_, tensor, floats| tensor.check(context, floats).map(drop))
     }
 
     /// Sums of what is in the file alone, by tensor.
-    pub(crate) fn sums(&self, pool: &Pool) -> Vec<Vec<u128>> {
+    pub(crate) fn sums(&self, context: &Context) -> Vec<Vec<u128>> {
         let mut sums = vec![Vec::new(); self.layout.tensors.len()];
-        let summed = self.each_mapped::<std::convert::Infallible>(pool, |number, tensor, floats| {
-            sums[number] = tensor.sums(pool, floats);
+        let summed = self.each_mapped::<std::convert::Infallible>(context, |number, tensor, floats| {
+            sums[number] = tensor.sums(context, floats);
             Ok(())
         });
         let Ok(()) = summed;
@@ -118,22 +118,22 @@ impl Bert {
     /// everything that backward needs, if it follows.
     pub(crate) fn forward<'a>(
         &self,
-        pool: &Pool,
+        context: &Context,
         parameters: &[f32],
         pass: Pass<'_>,
         keep: &'a mut EncoderActivations,
     ) -> &'a [f32] {
         keep.begin(self.extent(pass.batch.tokens(), pass.ended(), pass.trains));
         let mut cut = keep.cut();
-        self.embed(pool, parameters, pass, &mut cut);
+        self.embed(context, parameters, pass, &mut cut);
         for index in 0..self.config.layers {
             let at_layer = self.at_layer(pass, index);
             if pass.trains {
                 let mut kept = cut.layers.layer(index);
-                self.layer(pool, parameters, index, at_layer, cut.hidden, &mut kept.work_in(&mut cut.work));
-                kept.keep(pool, &cut.work);
+                self.layer(context, parameters, index, at_layer, cut.hidden, &mut kept.work_in(&mut cut.work));
+                kept.keep(context, &cut.work);
             } else {
-                self.layer(pool, parameters, index, at_layer, cut.hidden, &mut cut.work);
+                self.layer(context, parameters, index, at_layer, cut.hidden, &mut cut.work);
             }
         }
         &cut.hidden[..pass.ended() * self.config.hidden]
@@ -148,7 +148,7 @@ impl Bert {
     /// `d_hidden` in the scratch of what forward kept. `hidden` there is used up.
     pub(crate) fn backward(
         &self,
-        pool: &Pool,
+        context: &Context,
         parameters: &[f32],
         pass: Pass<'_>,
         keep: &mut EncoderActivations,
@@ -156,51 +156,51 @@ impl Bert {
     ) {
         let mut cut = keep.cut();
         for index in (0..self.config.layers).rev() {
-            self.input_again(pool, parameters, index, pass, &mut cut);
+            self.input_again(context, parameters, index, pass, &mut cut);
             let kept = cut.layers.layer(index);
             let (work, scratch) = (&mut cut.work, &mut cut.scratch);
             let pass = self.at_layer(pass, index);
-            self.layer_backward(pool, parameters, index, pass, cut.hidden, &kept, work, scratch, gradients);
+            self.layer_backward(context, parameters, index, pass, cut.hidden, &kept, work, scratch, gradients);
         }
-        self.embed_backward(pool, parameters, pass, &mut cut, gradients);
+        self.embed_backward(context, parameters, pass, &mut cut, gradients);
     }
 
     /// Computes what entered a layer once more into `hidden`: the same bits as in forward.
-    fn input_again(&self, pool: &Pool, parameters: &[f32], index: usize, pass: Pass<'_>, cut: &mut Cut<'_>) {
+    fn input_again(&self, context: &Context, parameters: &[f32], index: usize, pass: Pass<'_>, cut: &mut Cut<'_>) {
         let Cut { hidden, embedding_sum, embedding_statistics, layers, .. } = cut;
         if index == 0 {
             let weights = self.layout.embeddings(parameters);
             let (gamma, beta) = (weights.gamma, weights.beta);
-            maana_kernels::layer_norm_again(pool, embedding_sum, gamma, beta, embedding_statistics, hidden);
-            drop_out(pool, hidden, self.config.hidden, self.mask(pass, Place::Embeddings));
+            maana_kernels::layer_norm_again(context, embedding_sum, gamma, beta, embedding_statistics, hidden);
+            drop_out(context, hidden, self.config.hidden, self.mask(pass, Place::Embeddings));
         } else {
             let weights = self.layout.layer(parameters, index - 1);
             let before = layers.layer(index - 1);
             let (sum, statistics) = (before.output_sum, before.output_statistics);
-            maana_kernels::layer_norm_again(pool, sum, weights.gamma, weights.beta, statistics, hidden);
+            maana_kernels::layer_norm_again(context, sum, weights.gamma, weights.beta, statistics, hidden);
         }
     }
 
-    fn embed(&self, pool: &Pool, parameters: &[f32], pass: Pass<'_>, cut: &mut Cut<'_>) {
+    fn embed(&self, context: &Context, parameters: &[f32], pass: Pass<'_>, cut: &mut Cut<'_>) {
         let Cut { positions, hidden: output, embedding_sum: sum, embedding_statistics: statistics, .. } = cut;
         let batch = pass.batch;
         let hidden = self.config.hidden;
         let weights = self.layout.embeddings(parameters);
         self.number_positions(batch, positions);
         let words = self.words.as_ref().and_then(MappedTensor::as_floats).unwrap_or(weights.word);
-        maana_kernels::embedding_gather(pool, words, hidden, &batch.ids, sum, false);
-        maana_kernels::embedding_gather(pool, weights.position, hidden, positions, sum, true);
+        maana_kernels::embedding_gather(context, words, hidden, &batch.ids, sum, false);
+        maana_kernels::embedding_gather(context, weights.position, hidden, positions, sum, true);
         if self.config.segments > 0 {
-            maana_kernels::embedding_gather(pool, weights.segment, hidden, &batch.type_ids, sum, true);
+            maana_kernels::embedding_gather(context, weights.segment, hidden, &batch.type_ids, sum, true);
         }
         let epsilon = self.config.layer_norm_epsilon;
-        maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, output, statistics);
-        drop_out(pool, output, hidden, self.mask(pass, Place::Embeddings));
+        maana_kernels::layer_norm(context, sum, weights.gamma, weights.beta, epsilon, output, statistics);
+        drop_out(context, output, hidden, self.mask(pass, Place::Embeddings));
     }
 
     fn embed_backward(
         &self,
-        pool: &Pool,
+        context: &Context,
         parameters: &[f32],
         pass: Pass<'_>,
         cut: &mut Cut<'_>,
@@ -212,9 +212,9 @@ impl Bert {
         let weights = self.layout.embeddings(parameters);
         let into = self.layout.embeddings_mut(gradients);
         let Scratch { d_hidden, d_sum, .. } = scratch;
-        drop_out(pool, d_hidden, hidden, self.mask(pass, Place::Embeddings));
+        drop_out(context, d_hidden, hidden, self.mask(pass, Place::Embeddings));
         maana_kernels::layer_norm_backward(
-            pool,
+            context,
             sum,
             weights.gamma,
             statistics,
@@ -223,10 +223,10 @@ impl Bert {
             into.gamma,
             into.beta,
         );
-        maana_kernels::embedding_scatter(pool, d_sum, hidden, &batch.ids, into.word);
-        maana_kernels::embedding_scatter(pool, d_sum, hidden, positions, into.position);
+        maana_kernels::embedding_scatter(context, d_sum, hidden, &batch.ids, into.word);
+        maana_kernels::embedding_scatter(context, d_sum, hidden, positions, into.position);
         if self.config.segments > 0 {
-            maana_kernels::embedding_scatter(pool, d_sum, hidden, &batch.type_ids, into.segment);
+            maana_kernels::embedding_scatter(context, d_sum, hidden, &batch.type_ids, into.segment);
         }
     }
 
@@ -234,7 +234,7 @@ impl Bert {
     /// tokens' embeddings in `hidden`. If only some tokens are wanted, the others end with their keys and values.
     fn layer(
         &self,
-        pool: &Pool,
+        context: &Context,
         parameters: &[f32],
         index: usize,
         pass: Pass<'_>,
@@ -244,21 +244,21 @@ impl Bert {
         let (h, i) = (self.config.hidden, self.config.intermediate);
         let weights = self.layout.layer(parameters, index);
         let among = [weights.qkv_weight, weights.output_weight, weights.up_weight, weights.down_weight];
-        let packed = self.weights.layer(pool, &self.config, self.precision, index, among);
+        let packed = self.weights.layer(context, &self.config, self.precision, index, among);
         let epsilon = self.config.layer_norm_epsilon;
-        let LayerWork { qkv, context, log_sum_exp, attention_sum, attention_statistics, .. } = work;
+        let LayerWork { qkv, attended, log_sum_exp, attention_sum, attention_statistics, .. } = work;
         let LayerWork { attention_normed, before_activation, activated, output_sum, output_statistics, .. } = work;
 
-        maana_kernels::linear(pool, rows(hidden, h), &packed.qkv, Some(weights.qkv_bias), After::Nothing, qkv);
-        self.round_kept(pool, pass, qkv);
-        maana_kernels::attention(pool, self.attention(pass, index), qkv, context, log_sum_exp);
-        self.round_kept(pool, pass, context);
+        maana_kernels::linear(context, rows(hidden, h), &packed.qkv, Some(weights.qkv_bias), After::Nothing, qkv);
+        self.round_kept(context, pass, qkv);
+        maana_kernels::attention(context, self.attention(pass, index), qkv, attended, log_sum_exp);
+        self.round_kept(context, pass, attended);
 
         // From here on `e` tokens, which are all or those that are wanted.
         let e = pass.ended();
-        let mut context = &**context;
+        let mut attended = &**attended;
         if let Some(wanted) = pass.wanted {
-            context = gathered(attention_normed, context, wanted, h);
+            attended = gathered(attention_normed, attended, wanted, h);
             for (row, token) in wanted.iter().enumerate() {
                 hidden.copy_within(token * h..(token + 1) * h, row * h);
             }
@@ -266,26 +266,34 @@ impl Bert {
         let hidden = &mut hidden[..e * h];
         let sum = &mut attention_sum[..e * h];
         let mask = self.mask(pass, Place::AttentionOutput(index));
-        linear_and_residual(pool, rows(context, h), &packed.output, weights.output_bias, mask, hidden, sum);
+        linear_and_residual(context, rows(attended, h), &packed.output, weights.output_bias, mask, hidden, sum);
         let (y, statistics) = (&mut attention_normed[..e * h], &mut attention_statistics[..e * 2]);
-        maana_kernels::layer_norm(pool, sum, weights.attention_gamma, weights.attention_beta, epsilon, y, statistics);
+        maana_kernels::layer_norm(
+            context,
+            sum,
+            weights.attention_gamma,
+            weights.attention_beta,
+            epsilon,
+            y,
+            statistics,
+        );
 
         let activated = &mut activated[..e * i];
         if pass.trains {
             let before_activation = &mut before_activation[..e * i];
             maana_kernels::linear(
-                pool,
+                context,
                 rows(y, h),
                 &packed.up,
                 Some(weights.up_bias),
                 After::Nothing,
                 before_activation,
             );
-            self.round_kept(pool, pass, before_activation);
-            self.config.activation.forward(pool, before_activation, activated);
+            self.round_kept(context, pass, before_activation);
+            self.config.activation.forward(context, before_activation, activated);
         } else {
             maana_kernels::linear(
-                pool,
+                context,
                 rows(y, h),
                 &packed.up,
                 Some(weights.up_bias),
@@ -296,14 +304,14 @@ impl Bert {
 
         let (sum, statistics) = (&mut output_sum[..e * h], &mut output_statistics[..e * 2]);
         let mask = self.mask(pass, Place::Output(index));
-        linear_and_residual(pool, rows(activated, i), &packed.down, weights.down_bias, mask, y, sum);
-        maana_kernels::layer_norm(pool, sum, weights.gamma, weights.beta, epsilon, hidden, statistics);
+        linear_and_residual(context, rows(activated, i), &packed.down, weights.down_bias, mask, y, sum);
+        maana_kernels::layer_norm(context, sum, weights.gamma, weights.beta, epsilon, hidden, statistics);
     }
 
     /// Rounds what is kept in bf16 where it is made, so that forward goes on with what backward will see.
-    fn round_kept(&self, pool: &Pool, pass: Pass<'_>, values: &mut [f32]) {
+    fn round_kept(&self, context: &Context, pass: Pass<'_>, values: &mut [f32]) {
         if pass.trains && self.precision != Precision::F32 {
-            maana_kernels::round_to_bf16(pool, values);
+            maana_kernels::round_to_bf16(context, values);
         }
     }
 
@@ -312,7 +320,7 @@ impl Bert {
     #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
     fn layer_backward(
         &self,
-        pool: &Pool,
+        context: &Context,
         parameters: &[f32],
         index: usize,
         pass: Pass<'_>,
@@ -325,14 +333,14 @@ impl Bert {
         let (h, i, precision) = (self.config.hidden, self.config.intermediate, self.precision);
         let weights = self.layout.layer(parameters, index);
         let into = self.layout.layer_mut(gradients, index);
-        let Scratch { d_hidden: d_x, d_sum, d_dropped, d_context, d_qkv } = scratch;
+        let Scratch { d_hidden: d_x, d_sum, d_dropped, d_attended, d_qkv } = scratch;
 
         // Until attention, the tokens that were computed to the end.
         let e = pass.ended();
         let (d_hidden, d_sum, d_dropped) = (&mut d_x[..e * h], &mut d_sum[..e * h], &mut d_dropped[..e * h]);
         let (sum, statistics) = (&kept.output_sum, &kept.output_statistics);
         maana_kernels::layer_norm_backward(
-            pool,
+            context,
             sum,
             weights.gamma,
             statistics,
@@ -344,24 +352,31 @@ impl Bert {
         // From here on `d_hidden` holds the gradient of the normed attention: first what comes over the residual.
         d_hidden.copy_from_slice(d_sum);
         d_dropped.copy_from_slice(d_sum);
-        drop_out(pool, d_dropped, h, self.mask(pass, Place::Output(index)));
-        let before_activation = kept.before_activation.read(pool, work.before_activation);
+        drop_out(context, d_dropped, h, self.mask(pass, Place::Output(index)));
+        let before_activation = kept.before_activation.read(context, work.before_activation);
         let activated = &mut work.activated[..e * i];
-        self.config.activation.forward(pool, before_activation, activated);
-        linear_gradient(pool, precision, rows(d_dropped, h), rows(activated, i), into.down_weight, into.down_bias);
+        self.config.activation.forward(context, before_activation, activated);
+        linear_gradient(context, precision, rows(d_dropped, h), rows(activated, i), into.down_weight, into.down_bias);
 
         // What GELU gave has been used: its place takes the gradient of that, and then of what GELU took.
         let d_activated = activated;
-        maana_kernels::matmul(pool, precision, rows(d_dropped, h), weight(weights.down_weight, i), d_activated, false);
-        self.config.activation.backward(pool, before_activation, d_activated);
+        maana_kernels::matmul(
+            context,
+            precision,
+            rows(d_dropped, h),
+            weight(weights.down_weight, i),
+            d_activated,
+            false,
+        );
+        self.config.activation.backward(context, before_activation, d_activated);
         let (sum, statistics) = (&kept.attention_sum, &kept.attention_statistics);
         let y = &mut work.attention_normed[..e * h];
-        maana_kernels::layer_norm_again(pool, sum, weights.attention_gamma, weights.attention_beta, statistics, y);
-        linear_gradient(pool, precision, rows(d_activated, i), rows(y, h), into.up_weight, into.up_bias);
-        maana_kernels::matmul(pool, precision, rows(d_activated, i), weight(weights.up_weight, h), d_hidden, true);
+        maana_kernels::layer_norm_again(context, sum, weights.attention_gamma, weights.attention_beta, statistics, y);
+        linear_gradient(context, precision, rows(d_activated, i), rows(y, h), into.up_weight, into.up_bias);
+        maana_kernels::matmul(context, precision, rows(d_activated, i), weight(weights.up_weight, h), d_hidden, true);
 
         maana_kernels::layer_norm_backward(
-            pool,
+            context,
             sum,
             weights.attention_gamma,
             statistics,
@@ -373,23 +388,23 @@ impl Bert {
         // And from here on the gradient of the layer's input, again first what comes over the residual.
         d_hidden.copy_from_slice(d_sum);
         d_dropped.copy_from_slice(d_sum);
-        drop_out(pool, d_dropped, h, self.mask(pass, Place::AttentionOutput(index)));
-        let context = kept.context.read(pool, work.context);
-        let ended = pass.wanted.map_or(context, |wanted| gathered(work.attention_normed, context, wanted, h));
-        linear_gradient(pool, precision, rows(d_dropped, h), rows(ended, h), into.output_weight, into.output_bias);
-        let d_ended = &mut d_context[..e * h];
-        maana_kernels::matmul(pool, precision, rows(d_dropped, h), weight(weights.output_weight, h), d_ended, false);
+        drop_out(context, d_dropped, h, self.mask(pass, Place::AttentionOutput(index)));
+        let attended = kept.attended.read(context, work.attended);
+        let ended = pass.wanted.map_or(attended, |wanted| gathered(work.attention_normed, attended, wanted, h));
+        linear_gradient(context, precision, rows(d_dropped, h), rows(ended, h), into.output_weight, into.output_bias);
+        let d_ended = &mut d_attended[..e * h];
+        maana_kernels::matmul(context, precision, rows(d_dropped, h), weight(weights.output_weight, h), d_ended, false);
 
         // Attention knows all tokens: those that were not wanted have no gradient so far.
         if let Some(wanted) = pass.wanted {
-            spread(d_context, wanted, h);
+            spread(d_attended, wanted, h);
             spread(d_x, wanted, h);
         }
-        let qkv = kept.qkv.read(pool, work.qkv);
+        let qkv = kept.qkv.read(context, work.qkv);
         let of = self.attention(pass, index);
-        maana_kernels::attention_backward(pool, of, qkv, context, kept.log_sum_exp, d_context, d_qkv);
-        linear_gradient(pool, precision, rows(d_qkv, 3 * h), rows(x, h), into.qkv_weight, into.qkv_bias);
-        maana_kernels::matmul(pool, precision, rows(d_qkv, 3 * h), weight(weights.qkv_weight, h), d_x, true);
+        maana_kernels::attention_backward(context, of, qkv, attended, kept.log_sum_exp, d_attended, d_qkv);
+        linear_gradient(context, precision, rows(d_qkv, 3 * h), rows(x, h), into.qkv_weight, into.qkv_bias);
+        maana_kernels::matmul(context, precision, rows(d_qkv, 3 * h), weight(weights.qkv_weight, h), d_x, true);
     }
 
     /// A layer's attention: scores are divided by √head_dim.
@@ -458,7 +473,7 @@ impl Place {
 
 /// `sum = dropout(x Wᵀ + b) + residual`
 fn linear_and_residual(
-    pool: &Pool,
+    context: &Context,
     x: Rows<'_>,
     packed: &PackedMatrix,
     bias: &[f32],
@@ -467,25 +482,25 @@ fn linear_and_residual(
     sum: &mut [f32],
 ) {
     if mask.is_none() {
-        maana_kernels::linear(pool, x, packed, Some(bias), After::Add(residual), sum);
+        maana_kernels::linear(context, x, packed, Some(bias), After::Add(residual), sum);
         return;
     }
-    maana_kernels::linear(pool, x, packed, Some(bias), After::Nothing, sum);
-    drop_out(pool, sum, packed.n(), mask);
-    maana_kernels::add(pool, sum, residual);
+    maana_kernels::linear(context, x, packed, Some(bias), After::Nothing, sum);
+    drop_out(context, sum, packed.n(), mask);
+    maana_kernels::add(context, sum, residual);
 }
 
 /// Gradients of `y = x Wᵀ + b`: `dW += d_yᵀ x`, `db += Σ d_y`.
 fn linear_gradient(
-    pool: &Pool,
+    context: &Context,
     precision: Precision,
     d_y: Rows<'_>,
     x: Rows<'_>,
     d_weight: &mut [f32],
     d_bias: &mut [f32],
 ) {
-    maana_kernels::matmul_weight_gradient(pool, precision, d_y, x, d_weight);
-    maana_kernels::sum_columns(pool, d_y, d_bias);
+    maana_kernels::matmul_weight_gradient(context, precision, d_y, x, d_weight);
+    maana_kernels::sum_columns(context, d_y, d_bias);
 }
 
 fn rows(data: &[f32], columns: usize) -> Rows<'_> {
@@ -521,10 +536,15 @@ struct Mask<'a> {
     tokens: Option<&'a [usize]>,
 }
 
-fn drop_out(pool: &Pool, values: &mut [f32], h: usize, mask: Option<Mask<'_>>) {
+fn drop_out(context: &Context, values: &mut [f32], h: usize, mask: Option<Mask<'_>>) {
     let Some(Mask { dropout, tokens }) = mask else { return };
-    let Some(tokens) = tokens else { return maana_kernels::dropout(pool, values, h, &dropout) };
+    let Some(tokens) = tokens else { return maana_kernels::dropout(context, values, h, &dropout) };
     for (values, token) in values.chunks_exact_mut(h).zip(tokens) {
-        maana_kernels::dropout(pool, values, h, &Dropout { first_row: dropout.first_row + *token as u64, ..dropout });
+        maana_kernels::dropout(
+            context,
+            values,
+            h,
+            &Dropout { first_row: dropout.first_row + *token as u64, ..dropout },
+        );
     }
 }

@@ -4,7 +4,7 @@
 use crate::encoder::{Encoder, Role, Similarity};
 use crate::sentence_model::Activations;
 use crate::{ModelError, SentenceModel, Trainable};
-use maana_kernels::{Matrix, Pool, Precision};
+use maana_kernels::{Context, Matrix, Precision};
 use maana_text::TokenBatch;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ const TOKENIZED_TOGETHER: usize = 256;
 /// A model, the threads that compute, and how its embeddings are wanted.
 pub struct Embedder<'m> {
     model: &'m SentenceModel,
-    pool: &'m Pool,
+    context: &'m Context,
     dimension: usize,
     batch_tokens: usize,
     prompts: RolePrompts,
@@ -49,10 +49,10 @@ impl<'m> Embedder<'m> {
     ///
     /// # Errors
     /// If the folder's `truncate_dim` exceeds the model.
-    pub fn new(model: &'m SentenceModel, pool: &'m Pool) -> Result<Self, ModelError> {
+    pub fn new(model: &'m SentenceModel, context: &'m Context) -> Result<Self, ModelError> {
         let (whole, batch_tokens) = (model.dimension(), DEFAULT_BATCH_TOKENS);
         let (prompts, activations) = (RolePrompts::default(), Mutex::default());
-        let embedder = Self { model, pool, dimension: whole, batch_tokens, prompts, activations, stop: None };
+        let embedder = Self { model, context, dimension: whole, batch_tokens, prompts, activations, stop: None };
         embedder.with_dimension(model.settings().truncate_dim.unwrap_or(whole))
     }
 
@@ -136,7 +136,7 @@ impl<'m> Embedder<'m> {
             self.compute(&batch, prompt_length, &mut activations, done, &mut output)?;
         }
         if output.data().iter().any(|value| !value.is_finite()) {
-            self.model.check_weights(self.pool)?;
+            self.model.check_weights(self.context)?;
         }
         Ok(output)
     }
@@ -144,7 +144,7 @@ impl<'m> Embedder<'m> {
     /// Tokens of each text behind the prompt, on the threads that compute: none else are needed, and never more than those.
     fn tokenize(&self, texts: &[&str], prompt: &str) -> Vec<Result<TokenBatch, ModelError>> {
         let mut tokens: Vec<_> = texts.iter().map(|_| Ok(TokenBatch::new())).collect();
-        self.pool.for_each_chunk(&mut tokens, 1, |index, into| {
+        self.context.for_each_chunk(&mut tokens, 1, |index, into| {
             let text = texts[index];
             into[0] = match prompt {
                 "" => self.model.tokenize(&[text]),
@@ -165,8 +165,8 @@ impl<'m> Embedder<'m> {
         if self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
             return Err(ModelError::Stopped);
         }
-        let plain = self.model.infer_plain(self.pool, batch, prompt_length, activations);
-        let embeddings = self.model.finish(self.pool, plain.view(), self.dimension, None);
+        let plain = self.model.infer_plain(self.context, batch, prompt_length, activations);
+        let embeddings = self.model.finish(self.context, plain.view(), self.dimension, None);
         let columns = self.dimension;
         let rows = first_row * columns..(first_row + batch.sequences()) * columns;
         output.data_mut()[rows].copy_from_slice(embeddings.data());
@@ -256,7 +256,7 @@ impl Encoder for Embedder<'_> {
     }
 
     fn fingerprint(&self) -> [u8; 32] {
-        let mut bytes = self.model.fingerprint(self.pool);
+        let mut bytes = self.model.fingerprint(self.context);
         for (byte, add) in bytes.iter_mut().zip((self.dimension as u64).to_le_bytes()) {
             *byte ^= add;
         }

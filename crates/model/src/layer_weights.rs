@@ -5,7 +5,7 @@ use crate::ModelError;
 use crate::config::EncoderConfig;
 use crate::folder::{MappedTensor, WeightFiles};
 use crate::trainable::Tensor;
-use maana_kernels::{PackedMatrix, Pool, Precision, Rows};
+use maana_kernels::{Context, PackedMatrix, Precision, Rows};
 use std::ops::{Deref, Range};
 use std::sync::{Mutex, MutexGuard};
 
@@ -18,17 +18,17 @@ pub(crate) struct PackedLayer {
 }
 
 /// A way to pack a layer.
-type Pack = fn(&Pool, &EncoderConfig, Precision, [&[f32]; 4]) -> PackedLayer;
+type Pack = fn(&Context, &EncoderConfig, Precision, [&[f32]; 4]) -> PackedLayer;
 
 impl PackedLayer {
     /// To be kept: in as few bytes as the precision has.
-    pub(crate) fn pack(pool: &Pool, config: &EncoderConfig, precision: Precision, weights: [&[f32]; 4]) -> Self {
-        Self::packed(config, weights, |weight| PackedMatrix::pack_transposed(pool, precision, weight))
+    pub(crate) fn pack(context: &Context, config: &EncoderConfig, precision: Precision, weights: [&[f32]; 4]) -> Self {
+        Self::packed(config, weights, |weight| PackedMatrix::pack_transposed(context, precision, weight))
     }
 
     /// For a few products.
-    fn pack_for_a_while(pool: &Pool, config: &EncoderConfig, precision: Precision, weights: [&[f32]; 4]) -> Self {
-        Self::packed(config, weights, |weight| PackedMatrix::pack_transposed_for_a_while(pool, precision, weight))
+    fn pack_for_a_while(context: &Context, config: &EncoderConfig, precision: Precision, weights: [&[f32]; 4]) -> Self {
+        Self::packed(config, weights, |weight| PackedMatrix::pack_transposed_for_a_while(context, precision, weight))
     }
 
     fn packed(config: &EncoderConfig, weights: [&[f32]; 4], pack: impl Fn(Rows<'_>) -> PackedMatrix) -> Self {
@@ -37,12 +37,12 @@ impl PackedLayer {
     }
 
     /// Packs other weights into the same memory.
-    pub(crate) fn repack(&mut self, pool: &Pool, config: &EncoderConfig, weights: [&[f32]; 4]) {
+    pub(crate) fn repack(&mut self, context: &Context, config: &EncoderConfig, weights: [&[f32]; 4]) {
         let [qkv, output, up, down] = rows(config, weights);
-        self.qkv.repack_transposed(pool, qkv);
-        self.output.repack_transposed(pool, output);
-        self.up.repack_transposed(pool, up);
-        self.down.repack_transposed(pool, down);
+        self.qkv.repack_transposed(context, qkv);
+        self.output.repack_transposed(context, output);
+        self.up.repack_transposed(context, up);
+        self.down.repack_transposed(context, down);
     }
 
     fn bytes(&self) -> usize {
@@ -77,17 +77,17 @@ impl MappedLayer {
     }
 
     /// The weight of each product, in `buffers` unless it can be read where it lies.
-    pub(crate) fn weights<'a>(&'a self, pool: &Pool, buffers: &'a mut [Vec<f32>; 4]) -> [&'a [f32]; 4] {
+    pub(crate) fn weights<'a>(&'a self, context: &Context, buffers: &'a mut [Vec<f32>; 4]) -> [&'a [f32]; 4] {
         let mut weights: [&[f32]; 4] = [&[]; 4];
         for ((weight, buffer), tensors) in weights.iter_mut().zip(buffers).zip(&self.0) {
             *weight = match &tensors[..] {
-                [tensor] => tensor.floats(pool, buffer),
+                [tensor] => tensor.floats(context, buffer),
                 several => {
                     buffer.resize(several.iter().map(MappedTensor::elements).sum(), 0.0);
                     let mut rest = &mut buffer[..];
                     for tensor in several {
                         let (part, others) = rest.split_at_mut(tensor.elements());
-                        tensor.fill(pool, part);
+                        tensor.fill(context, part);
                         rest = others;
                     }
                     buffer
@@ -100,14 +100,14 @@ impl MappedLayer {
     /// Each tensor with its number, and its elements, in `buffer` unless they can be read where they lie.
     pub(crate) fn each<E>(
         &self,
-        pool: &Pool,
+        context: &Context,
         products: &[Range<usize>; 4],
         mut each: impl FnMut(usize, &MappedTensor, &[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut buffer = Vec::new();
         for (tensors, numbers) in self.0.iter().zip(products) {
             for (tensor, number) in tensors.iter().zip(numbers.clone()) {
-                each(number, tensor, tensor.floats(pool, &mut buffer))?;
+                each(number, tensor, tensor.floats(context, &mut buffer))?;
             }
         }
         Ok(())
@@ -177,22 +177,22 @@ impl Weights {
     /// The weights of a layer, packed; `parameters` are those of the layer, if they are among the parameters.
     pub(crate) fn layer(
         &self,
-        pool: &Pool,
+        context: &Context,
         config: &EncoderConfig,
         precision: Precision,
         index: usize,
         parameters: [&[f32]; 4],
     ) -> Turn<'_> {
         let pack = |packed: &mut Option<PackedLayer>, weights: [&[f32]; 4], new: Pack| match packed {
-            Some(layer) => layer.repack(pool, config, weights),
-            None => *packed = Some(new(pool, config, precision, weights)),
+            Some(layer) => layer.repack(context, config, weights),
+            None => *packed = Some(new(context, config, precision, weights)),
         };
         match self {
             Self::Packed(layers) => Turn::Held(&layers[index]),
             Self::Mapped(layers, turn) => {
                 // For so few tokens that packing takes the time, not the products.
                 turn.layer(index, |packed, buffers| {
-                    pack(packed, layers[index].weights(pool, buffers), PackedLayer::pack)
+                    pack(packed, layers[index].weights(context, buffers), PackedLayer::pack)
                 })
             }
             Self::Parameters(turn) => {

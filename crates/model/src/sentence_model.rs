@@ -8,7 +8,7 @@ use crate::modules::{Module, Pooling};
 use crate::summary::{ModelSummary, ModuleSummary};
 use crate::trainable::{Noise, Tensor, Trainable};
 use crate::{EncoderConfig, ModelError, Similarity};
-use maana_kernels::{Matrix, Pool, PoolingMode, Precision, Rows};
+use maana_kernels::{Context, Matrix, PoolingMode, Precision, Rows};
 use maana_text::{TokenBatch, Tokenizer};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
@@ -135,20 +135,26 @@ impl SentenceModel {
 
     /// Embeddings without keeping anything for backward: `(sequences, dimension)`. The first `prompt_length` tokens of each
     /// sequence are a prompt.
-    pub fn infer(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
-        let plain = self.infer_plain(pool, batch, prompt_length, keep);
-        if self.normalizes() { unit(pool, plain.view()) } else { plain }
+    pub fn infer(&self, context: &Context, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
+        let plain = self.infer_plain(context, batch, prompt_length, keep);
+        if self.normalizes() { unit(context, plain.view()) } else { plain }
     }
 
     /// As [`SentenceModel::infer`], but for the normalisation that ends it, if one does: [`SentenceModel::finish`] makes it up.
-    pub fn infer_plain(&self, pool: &Pool, batch: &TokenBatch, prompt_length: usize, keep: &mut Activations) -> Matrix {
+    pub fn infer_plain(
+        &self,
+        context: &Context,
+        batch: &TokenBatch,
+        prompt_length: usize,
+        keep: &mut Activations,
+    ) -> Matrix {
         let tokens = self.pooling.tokens(&batch.offsets, prompt_length);
         let pass = Pass { batch, noise: Noise::Off, wanted: tokens.as_deref(), trains: false };
-        let states = self.bert.forward(pool, &self.parameters, pass, &mut keep.encoder);
-        let mut x = self.pooled(pool, batch, tokens.as_deref(), prompt_length, states);
+        let states = self.bert.forward(context, &self.parameters, pass, &mut keep.encoder);
+        let mut x = self.pooled(context, batch, tokens.as_deref(), prompt_length, states);
         let modules = self.modules.len() - usize::from(self.normalizes());
         for module in &self.modules[..modules] {
-            x = module.forward(pool, &self.parameters, &x);
+            x = module.forward(context, &self.parameters, &x);
         }
         x
     }
@@ -156,7 +162,7 @@ impl SentenceModel {
     /// One embedding of each sequence, of what left the encoder: all tokens, or the one of each sequence that is wanted.
     fn pooled(
         &self,
-        pool: &Pool,
+        context: &Context,
         batch: &TokenBatch,
         wanted: Option<&[usize]>,
         prompt_length: usize,
@@ -165,25 +171,25 @@ impl SentenceModel {
         let hidden = self.bert.config.hidden;
         match wanted {
             Some(tokens) => Matrix::from_vec(tokens.len(), hidden, states.to_vec()),
-            None => self.pooling.forward(pool, states, hidden, &batch.offsets, prompt_length),
+            None => self.pooling.forward(context, states, hidden, &batch.offsets, prompt_length),
         }
     }
 
     /// What leaves the encoder for every token, before pooling: `(tokens, hidden)`.
-    pub fn infer_tokens(&self, pool: &Pool, batch: &TokenBatch, keep: &mut Activations) -> Matrix {
+    pub fn infer_tokens(&self, context: &Context, batch: &TokenBatch, keep: &mut Activations) -> Matrix {
         let pass = Pass { batch, noise: Noise::Off, wanted: None, trains: false };
-        let states = self.bert.forward(pool, &self.parameters, pass, &mut keep.encoder);
+        let states = self.bert.forward(context, &self.parameters, pass, &mut keep.encoder);
         Matrix::from_vec(batch.tokens(), self.bert.config.hidden, states.to_vec())
     }
 
     /// The first `dimension` columns of what [`SentenceModel::infer_plain`] gave, of length 1 as the folder's embeddings are,
     /// or as `normalize` says.
-    pub fn finish(&self, pool: &Pool, plain: Rows<'_>, dimension: usize, normalize: Option<bool>) -> Matrix {
+    pub fn finish(&self, context: &Context, plain: Rows<'_>, dimension: usize, normalize: Option<bool>) -> Matrix {
         if !normalize.unwrap_or(self.normalizes()) {
             return plain.prefix(dimension).to_matrix();
         }
-        let whole = unit(pool, plain);
-        if dimension == whole.columns() { whole } else { unit(pool, whole.view().prefix(dimension)) }
+        let whole = unit(context, plain);
+        if dimension == whole.columns() { whole } else { unit(context, whole.view().prefix(dimension)) }
     }
 
     /// Whether the tokens of a prompt are left out of the embedding.
@@ -221,8 +227,8 @@ impl SentenceModel {
 
     /// SHA-256 of everything that embeddings depend on but the precision of products, as those of one model in two precisions
     /// may be compared; of the weights through sums that hold against accident, not malice.
-    pub fn fingerprint(&self, pool: &Pool) -> [u8; 32] {
-        let packed = self.packed_sums.as_ref().map(|sums| sums.get_or_init(|| self.bert.sums(pool)));
+    pub fn fingerprint(&self, context: &Context) -> [u8; 32] {
+        let packed = self.packed_sums.as_ref().map(|sums| sums.get_or_init(|| self.bert.sums(context)));
         let mut hash = Sha256::new();
         hash.update(b"maana sentence model 2\n");
         hash.update(format!("{}{:?}{:?}", self.bert.config.fingerprint_text(), self.pooling, self.settings));
@@ -244,8 +250,8 @@ impl SentenceModel {
     ///
     /// # Errors
     /// The tensor that holds something else.
-    pub fn check_weights(&self, pool: &Pool) -> Result<(), ModelError> {
-        self.bert.check(pool)
+    pub fn check_weights(&self, context: &Context) -> Result<(), ModelError> {
+        self.bert.check(context)
     }
 
     fn module_kinds(&self) -> Vec<String> {
@@ -305,9 +311,9 @@ impl SentenceModel {
 }
 
 /// The rows, each of length 1.
-fn unit(pool: &Pool, rows: Rows<'_>) -> Matrix {
+fn unit(context: &Context, rows: Rows<'_>) -> Matrix {
     let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-    maana_kernels::normalize(pool, rows, unit.data_mut());
+    maana_kernels::normalize(context, rows, unit.data_mut());
     unit
 }
 
@@ -352,15 +358,15 @@ impl Trainable for SentenceModel {
         }
     }
 
-    fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Activations) -> Matrix {
+    fn forward(&self, context: &Context, batch: &TokenBatch, noise: Noise, keep: &mut Activations) -> Matrix {
         self.assert_whole();
         let wanted = self.pooling.tokens(&batch.offsets, 0);
         let pass = Pass { batch, noise, wanted: wanted.as_deref(), trains: true };
-        let states = self.bert.forward(pool, &self.parameters, pass, &mut keep.encoder);
-        let mut x = self.pooled(pool, batch, wanted.as_deref(), 0, states);
+        let states = self.bert.forward(context, &self.parameters, pass, &mut keep.encoder);
+        let mut x = self.pooled(context, batch, wanted.as_deref(), 0, states);
         keep.stages.clear();
         for module in &self.modules {
-            let y = module.forward(pool, &self.parameters, &x);
+            let y = module.forward(context, &self.parameters, &x);
             keep.stages.push(std::mem::replace(&mut x, y));
         }
         x
@@ -368,7 +374,7 @@ impl Trainable for SentenceModel {
 
     fn backward(
         &self,
-        pool: &Pool,
+        context: &Context,
         batch: &TokenBatch,
         noise: Noise,
         keep: &mut Activations,
@@ -379,7 +385,7 @@ impl Trainable for SentenceModel {
         let hidden = self.bert.config.hidden;
         let mut d_x = d_embeddings.to_matrix();
         for (module, x) in self.modules.iter().zip(&keep.stages).rev() {
-            d_x = module.backward(pool, &self.parameters, x, d_x.view(), gradients);
+            d_x = module.backward(context, &self.parameters, x, d_x.view(), gradients);
         }
         let wanted = self.pooling.tokens(&batch.offsets, 0);
         let Cut { hidden: states, scratch, .. } = keep.encoder.cut();
@@ -388,10 +394,10 @@ impl Trainable for SentenceModel {
             d_hidden[..d_x.data().len()].copy_from_slice(d_x.data());
         } else {
             d_hidden.fill(0.0);
-            self.pooling.backward(pool, states, hidden, &batch.offsets, &d_x, d_hidden);
+            self.pooling.backward(context, states, hidden, &batch.offsets, &d_x, d_hidden);
         }
         let pass = Pass { batch, noise, wanted: wanted.as_deref(), trains: true };
-        self.bert.backward(pool, &self.parameters, pass, &mut keep.encoder, gradients);
+        self.bert.backward(context, &self.parameters, pass, &mut keep.encoder, gradients);
     }
 
     fn parameters(&self) -> &[f32] {

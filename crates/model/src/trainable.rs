@@ -1,6 +1,6 @@
 //! `Trainable`: what training needs of a model. It sees tokens and gradients, never strings or files.
 
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_text::TokenBatch;
 
 /// One named parameter: where it lies in the arena, and its shape.
@@ -44,13 +44,13 @@ pub trait Trainable {
     fn reserve(&self, _sequences: usize, _keep: &mut Self::Activations) {}
 
     /// Embeds every sequence of the batch: `(sequences, dimension)`. Fills `keep` with what [`Trainable::backward`] needs.
-    fn forward(&self, pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Self::Activations) -> Matrix;
+    fn forward(&self, context: &Context, batch: &TokenBatch, noise: Noise, keep: &mut Self::Activations) -> Matrix;
 
     /// Adds the gradient of every parameter to `gradients` (same layout as [`Trainable::parameters`]), given that of the
     /// embeddings, `(sequences, dimension)`. `batch`, `noise` and `keep` are those of the forward pass.
     fn backward(
         &self,
-        pool: &Pool,
+        context: &Context,
         batch: &TokenBatch,
         noise: Noise,
         keep: &mut Self::Activations,

@@ -3,7 +3,7 @@
 
 mod support;
 
-use maana_kernels::{Pool, Precision};
+use maana_kernels::{Context, Precision};
 use maana_model::{Activations, Noise, Purpose, Trainable};
 use maana_text::TokenBatch;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -26,7 +26,7 @@ fn batch(lengths: &[usize]) -> TokenBatch {
 /// Both tests in one, as they count for the whole process.
 #[test]
 fn passes_take_no_memory() {
-    let pool = Pool::new(2);
+    let context = Context::new(2);
     let large = batch(&[32, 7, 19, 30, 2, 25]);
     let small = batch(&[9, 31, 3]);
     // The golden model has no dropout.
@@ -42,12 +42,12 @@ fn passes_take_no_memory() {
         .into_iter()
         .flat_map(|precision| [golden("tiny-bert"), with_dropout.clone()].map(|folder| (precision, folder)));
     for (precision, folder) in cases {
-        let model = maana_model::open_for(Purpose::Train, &folder, &pool, precision).unwrap().model;
+        let model = maana_model::open_for(Purpose::Train, &folder, &context, precision).unwrap().model;
         let mut gradients = vec![0.0; model.parameters().len()];
         let mut step = |batch: &TokenBatch, keep: &mut Activations| {
             let noise = Noise::On { seed: 1, pass: 0, first_token: 0 };
-            let embeddings = model.forward(&pool, batch, noise, keep);
-            model.backward(&pool, batch, noise, keep, embeddings.view(), &mut gradients);
+            let embeddings = model.forward(&context, batch, noise, keep);
+            model.backward(&context, batch, noise, keep, embeddings.view(), &mut gradients);
         };
         // Each thread takes its own for attention and for packing.
         (0..3).for_each(|_| step(&large, &mut Activations::default()));
@@ -61,10 +61,10 @@ fn passes_take_no_memory() {
 
         let mut keep = Activations::default();
         model.reserve_to_infer(large.tokens(), &mut keep);
-        model.infer(&pool, &large, 0, &mut Activations::default());
+        model.infer(&context, &large, 0, &mut Activations::default());
         let region = Region::new(ALLOCATOR);
         for batch in [&small, &large, &small, &large] {
-            model.infer(&pool, batch, 0, &mut keep);
+            model.infer(&context, batch, 0, &mut keep);
         }
         let encoding = region.change();
         println!("{}, {precision:?}: training {training:?}\nencoding {encoding:?}", folder.display());

@@ -3,7 +3,7 @@
 mod support;
 
 use half::{bf16, f16};
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::{Embedder, Encoder, Role, SentenceModel, Trainable};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -13,12 +13,12 @@ use support::{
 };
 
 fn embedding(model: &SentenceModel) -> Vec<f32> {
-    let pool = Pool::new(1);
-    Embedder::new(model, &pool).unwrap().encode(&["the house of the king"], Role::Document).unwrap().into_vec()
+    let context = Context::new(1);
+    Embedder::new(model, &context).unwrap().encode(&["the house of the king"], Role::Document).unwrap().into_vec()
 }
 
 fn fails(folder: &Path) -> String {
-    match maana_model::open(folder, &Pool::new(1)) {
+    match maana_model::open(folder, &Context::new(1)) {
         Ok(_) => panic!("the folder was accepted"),
         Err(error) => error.to_string(),
     }
@@ -186,7 +186,7 @@ fn a_plain_encoder_folder_says_what_was_assumed() {
             std::fs::remove_file(folder.join(name)).unwrap();
         }
     });
-    let opened = maana_model::open(folder.path(), &Pool::new(1)).unwrap();
+    let opened = maana_model::open(folder.path(), &Context::new(1)).unwrap();
     assert_eq!(opened.notices.len(), 1);
     assert!(opened.notices[0].contains("mean pooling without normalisation is assumed"), "{:?}", opened.notices);
     assert!(!opened.model.normalizes());
@@ -205,7 +205,7 @@ fn the_length_comes_from_the_folder_and_never_exceeds_the_positions() {
     assert_eq!(open(folder.path()).settings().max_seq_length, 20, "the name that older versions gave the file");
     std::fs::remove_file(older).unwrap();
     std::fs::write(folder.path().join("sentence_bert_config.json"), r#"{"max_seq_length": 512}"#).unwrap();
-    let opened = maana_model::open(folder.path(), &Pool::new(1)).unwrap();
+    let opened = maana_model::open(folder.path(), &Context::new(1)).unwrap();
     assert_eq!(opened.model.settings().max_seq_length, 38);
     assert!(opened.notices[0].contains("max_seq_length 512 exceeds the model's 38 positions"));
     std::fs::write(folder.path().join("sentence_bert_config.json"), "{}").unwrap();
@@ -445,7 +445,7 @@ fn no_damage_to_the_header_of_the_weights_is_fatal() {
         let mut damaged = bytes.clone();
         damaged[place] ^= 0x15;
         std::fs::write(folder.path().join("model.safetensors"), damaged).unwrap();
-        let _ = maana_model::open(folder.path(), &Pool::new(1));
+        let _ = maana_model::open(folder.path(), &Context::new(1));
     }
     std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
     open(folder.path());
@@ -454,8 +454,8 @@ fn no_damage_to_the_header_of_the_weights_is_fatal() {
 /// Stored vectors name the fingerprint of the model that made them: a refactoring must not change it.
 #[test]
 fn fingerprints_stay_what_stored_vectors_have() {
-    let pool = Pool::new(2);
-    let hex = |folder: &Path| open(folder).fingerprint(&pool).map(|byte| format!("{byte:02x}")).concat();
+    let context = Context::new(2);
+    let hex = |folder: &Path| open(folder).fingerprint(&context).map(|byte| format!("{byte:02x}")).concat();
     assert_eq!(hex(&golden("tiny-bert")), "8842de40cc83a80726f03d20a5317be691befd1edc92f812b639a680bfa1a3fe");
     assert_eq!(hex(with_dense().path()), "891b15aaa5ce7ccb9fed44cdb3d863501eead56819dd54466eb3bdd04836aef8");
     for (family, expected) in [

@@ -2,7 +2,7 @@
 
 mod support;
 
-use maana_kernels::{Matrix, Pool, Precision};
+use maana_kernels::{Context, Matrix, Precision};
 use maana_model::{Activations, Noise, SentenceModel, Trainable};
 use maana_text::TokenBatch;
 use serde_json::json;
@@ -16,12 +16,12 @@ fn upstream(rows: usize, columns: usize) -> Matrix {
 }
 
 fn gradients(model: &SentenceModel, batch: &TokenBatch, threads: usize, dropout: Noise) -> Vec<f32> {
-    let pool = Pool::new(threads);
+    let context = Context::new(threads);
     let mut keep = Activations::default();
-    let embeddings = model.forward(&pool, batch, dropout, &mut keep);
+    let embeddings = model.forward(&context, batch, dropout, &mut keep);
     let d_embeddings = upstream(embeddings.rows(), embeddings.columns());
     let mut gradients = vec![0.0; model.parameters().len()];
-    model.backward(&pool, batch, dropout, &mut keep, d_embeddings.view(), &mut gradients);
+    model.backward(&context, batch, dropout, &mut keep, d_embeddings.view(), &mut gradients);
     gradients
 }
 
@@ -119,9 +119,9 @@ fn dropout_depends_on_seed_and_pass_alone() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "bert", "");
     let model = open(folder.path());
-    let (batch, pool) = (long_batch(&model), Pool::new(2));
+    let (batch, context) = (long_batch(&model), Context::new(2));
     let mut keep = Activations::default();
-    let mut embed = |noise| model.forward(&pool, &batch, noise, &mut keep);
+    let mut embed = |noise| model.forward(&context, &batch, noise, &mut keep);
     let first = embed(Noise::On { seed: 1, pass: 1, first_token: 0 });
     assert_eq!(first, embed(Noise::On { seed: 1, pass: 1, first_token: 0 }));
     for other in
@@ -136,7 +136,7 @@ fn dropout_depends_on_seed_and_pass_alone() {
 fn dropout_masks_do_not_depend_on_how_a_batch_is_divided() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "bert", "");
-    let pool = Pool::new(2);
+    let context = Context::new(2);
     // The second model's last layer computes the pooled tokens alone.
     let cls = json!({"word_embedding_dimension": 24, "pooling_mode_cls_token": true});
     for pooling in [None, Some(cls)] {
@@ -158,9 +158,9 @@ fn dropout_masks_do_not_depend_on_how_a_batch_is_divided() {
                     offsets: batch.offsets[first..=first + count].iter().map(|offset| offset - tokens.start).collect(),
                 };
                 let noise = Noise::On { seed: 3, pass: 4, first_token: tokens.start as u64 };
-                embeddings.extend_from_slice(model.forward(&pool, &part, noise, &mut keep).data());
+                embeddings.extend_from_slice(model.forward(&context, &part, noise, &mut keep).data());
                 let d = d_embeddings.view().range(first..first + count);
-                model.backward(&pool, &part, noise, &mut keep, d, &mut gradients);
+                model.backward(&context, &part, noise, &mut keep, d, &mut gradients);
                 first += count;
             }
             assert_eq!(first, batch.sequences());
@@ -183,15 +183,15 @@ fn gradients_with_dropout_follow_the_pass_that_was_made() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "bert", "");
     let mut model = open(folder.path());
-    let (batch, pool, noise) =
-        (model.tokenize(&TEXTS).unwrap(), Pool::new(1), Noise::On { seed: 9, pass: 2, first_token: 0 });
+    let (batch, context, noise) =
+        (model.tokenize(&TEXTS).unwrap(), Context::new(1), Noise::On { seed: 9, pass: 2, first_token: 0 });
     let ours = gradients(&model, &batch, 1, noise);
     let d_embeddings = upstream(TEXTS.len(), model.dimension());
     let mut keep = Activations::default();
     let mut value = |model: &mut SentenceModel, index: usize, step: f32| -> f64 {
         model.parameters_mut()[index] += step;
         model.parameters_changed();
-        let embeddings = model.forward(&pool, &batch, noise, &mut keep);
+        let embeddings = model.forward(&context, &batch, noise, &mut keep);
         model.parameters_mut()[index] -= step;
         embeddings.data().iter().zip(d_embeddings.data()).map(|(e, d)| f64::from(*e) * f64::from(*d)).sum()
     };
@@ -209,7 +209,7 @@ fn gradients_with_dropout_follow_the_pass_that_was_made() {
 /// all tokens beside it, which no gradient reaches, computes everything.
 #[test]
 fn a_token_that_is_taken_alone_teaches_the_same_as_among_all() {
-    let (batch_texts, pool) = (TEXTS.map(|text| text.repeat(3)), Pool::new(2));
+    let (batch_texts, context) = (TEXTS.map(|text| text.repeat(3)), Context::new(2));
     for key in ["pooling_mode_cls_token", "pooling_mode_lasttoken"] {
         let pooled = |mean: bool| {
             let folder = tempfile::tempdir().unwrap();
@@ -234,7 +234,7 @@ fn a_token_that_is_taken_alone_teaches_the_same_as_among_all() {
                 let mut gradients = vec![0.0; model.parameters().len()];
                 // The second pass finds the memory of the first.
                 for _ in 0..2 {
-                    let embeddings = model.forward(&pool, &batch, dropout, &mut keep);
+                    let embeddings = model.forward(&context, &batch, dropout, &mut keep);
                     let mut d = Matrix::zeros(embeddings.rows(), embeddings.columns());
                     // Of several modes side by side the reference's order puts the first token before the mean, the last behind.
                     let first = if key == "pooling_mode_lasttoken" { embeddings.columns() - 64 } else { 0 };
@@ -242,7 +242,7 @@ fn a_token_that_is_taken_alone_teaches_the_same_as_among_all() {
                         d[first..first + 64].copy_from_slice(d_embeddings.row(row));
                     }
                     gradients.fill(0.0);
-                    model.backward(&pool, &batch, dropout, &mut keep, d.view(), &mut gradients);
+                    model.backward(&context, &batch, dropout, &mut keep, d.view(), &mut gradients);
                 }
                 gradients
             };

@@ -3,7 +3,7 @@
 
 mod support;
 
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::Embedder;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,10 +58,10 @@ fn pointers(json: &Value, pointer: &str, into: &mut Vec<String>) {
 }
 
 /// Opens the folder and encodes some texts; the outcome is only whether that ended without a panic.
-fn try_folder(folder: &Path, pool: &Pool) -> Result<(), String> {
+fn try_folder(folder: &Path, context: &Context) -> Result<(), String> {
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        let Ok(opened) = maana_model::open(folder, pool) else { return };
-        let Ok(embedder) = Embedder::new(&opened.model, pool) else { return };
+        let Ok(opened) = maana_model::open(folder, context) else { return };
+        let Ok(embedder) = Embedder::new(&opened.model, context) else { return };
         for text in ["the house of the king", "", " ", "[MASK] <s> habari \u{e9}\u{65e5}"] {
             let _ = embedder.embed(&[text], embedder.default_prompt());
         }
@@ -80,7 +80,7 @@ fn mutate(folder: &Path, file: &str, faults: &mut Vec<String>) -> usize {
     } else {
         json!({"cls_token": "[CLS]", "additional_special_tokens": ["the"]})
     };
-    let pool = Pool::new(1);
+    let context = Context::new(1);
     let mut places = vec![String::new()];
     pointers(&whole, "", &mut places);
     let mut tried = 0;
@@ -90,7 +90,7 @@ fn mutate(folder: &Path, file: &str, faults: &mut Vec<String>) -> usize {
             *json.pointer_mut(&pointer).unwrap() = value.clone();
             std::fs::write(&path, json.to_string()).unwrap();
             tried += 1;
-            if let Err(panic) = try_folder(folder, &pool) {
+            if let Err(panic) = try_folder(folder, &context) {
                 faults.push(format!("{file} {pointer} = {value}: {panic}"));
             }
         }
@@ -176,10 +176,10 @@ fn tokenizers_that_cannot_work_are_refused() {
         std::fs::write(&path, json.to_string()).unwrap();
         let class = json!({"tokenizer_class": "PreTrainedTokenizerFast"}).to_string();
         std::fs::write(folder.path().join("tokenizer_config.json"), class).unwrap();
-        let pool = Pool::new(1);
+        let context = Context::new(1);
         let outcome: Result<Result<(), String>, _> = catch_unwind(AssertUnwindSafe(|| {
-            let opened = maana_model::open(folder.path(), &pool).map_err(|error| error.to_string())?;
-            let embedder = Embedder::new(&opened.model, &pool).map_err(|error| error.to_string())?;
+            let opened = maana_model::open(folder.path(), &context).map_err(|error| error.to_string())?;
+            let embedder = Embedder::new(&opened.model, &context).map_err(|error| error.to_string())?;
             embedder.embed(&["the house of the king"], "").map_err(|error| panic!("opened, then {error}")).map(drop)
         }));
         let outcome = outcome.unwrap_or_else(|_| panic!("{field} {value}: a panic"));

@@ -6,7 +6,7 @@ use crate::graph::{Graph, LONGEST, MOST_HALF, Measured};
 use crate::read::{Near, Reader, Search};
 use crate::store::{Store, table};
 use crate::wire::Received;
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_vectors::search::{Corpus, MeasuredOn, Metric, PlanePrecision, Recall, Wish, choose, perturbed};
 
 /// From so many documents on, an index is worth its room.
@@ -40,14 +40,14 @@ impl Store {
     ///
     /// # Errors
     /// Queries of other dims or with values that are not finite, or what the server refuses.
-    pub fn compact(&self, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Compacted, PostgresError> {
+    pub fn compact(&self, context: &Context, queries: Option<Rows<'_>>) -> Result<Compacted, PostgresError> {
         let before = self.info()?;
         let current = before.graph.filter(|graph| graph.generation == before.generation);
         let graph = match current {
             _ if before.documents < GRAPH_DOCUMENTS => None,
             // An earlier version measured by vectors as they are stored, which promises too much.
             Some(graph) if queries.is_none() && graph.on.is_some() => None,
-            current => Some(self.index(pool, current, queries)?),
+            current => Some(self.index(context, current, queries)?),
         };
         // No part of a transaction: VACUUM makes its own.
         let vacuum = format!("VACUUM (ANALYZE) {}", table(&self.target, "documents"));
@@ -57,7 +57,12 @@ impl Store {
     }
 
     /// Makes the index, unless it is there, and measures it.
-    fn index(&self, pool: &Pool, current: Option<Graph>, queries: Option<Rows<'_>>) -> Result<Graph, PostgresError> {
+    fn index(
+        &self,
+        context: &Context,
+        current: Option<Graph>,
+        queries: Option<Rows<'_>>,
+    ) -> Result<Graph, PostgresError> {
         let (target, header) = (&self.target, self.header());
         self.change("making the index over vectors", |transaction| {
             let sql = |error| PostgresError::sql(target, "making the index over vectors", &error);
@@ -68,7 +73,7 @@ impl Store {
                 Some(Graph { prefix, bits, .. }) => Graph { prefix, bits, ..new },
                 None => {
                     let (_, sample) = sample(&mut reader, CHOICE_SAMPLE)?;
-                    let (prefix, bits) = form(pool, header.metric, &sample, queries)?;
+                    let (prefix, bits) = form(context, header.metric, &sample, queries)?;
                     let graph = Graph { prefix, bits, ..new };
                     let (transaction, ..) = reader.parts();
                     let create = format!(
@@ -112,7 +117,7 @@ fn sample(reader: &mut Reader<'_, '_>, size: usize) -> Result<(Vec<i64>, Matrix)
 
 /// The narrowest form whose shortlist holds what it should of the true hits; else all columns in f16.
 fn form(
-    pool: &Pool,
+    context: &Context,
     metric: Metric,
     sample: &Matrix,
     queries: Option<Rows<'_>>,
@@ -122,7 +127,7 @@ fn form(
         return Ok(widest);
     }
     let wish = Wish { recall: CHOICE_RECALL, queries, ..Wish::default() };
-    let choice = choose(pool, &Corpus::from(sample.view()), metric, &wish)?;
+    let choice = choose(context, &Corpus::from(sample.view()), metric, &wish)?;
     let good = choice.tried.iter().filter(|tried| {
         tried.recall.mean >= CHOICE_RECALL
             && tried.settings.shortlist <= CHOICE_SHORTLIST

@@ -1,7 +1,7 @@
 //! What only a database can do or refuse, on a real server: that of the variable `MAANA_TEST_POSTGRES`, which
 //! `cargo xtask postgres` sets. Beside its database are one without the extension and a role with a password.
 
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_postgres::{Document, Header, Near, PostgresError, Search, Store, Target};
 use maana_vectors::search::{Corpus, Metric, search};
 use postgres::NoTls;
@@ -153,7 +153,7 @@ fn half_the_room_for_half_the_bits() {
     let rounded = Matrix::from_vec(50, 24, rounded);
     let queries = embeddings(3, 24, 9);
     let settings = maana_vectors::search::Search { k: 7, ..Default::default() };
-    let expected = search(&Pool::new(1), &Corpus::from(rounded.view()), queries.view(), &settings).unwrap();
+    let expected = search(&Context::new(1), &Corpus::from(rounded.view()), queries.view(), &settings).unwrap();
     let found = nearest(&fresh.store, queries.view(), 7);
     for (found, expected) in found.iter().zip(&expected) {
         let found: Vec<(usize, u32)> = found.iter().map(|near| (near.seq as usize - 1, near.score.to_bits())).collect();
@@ -264,7 +264,7 @@ fn the_index_finds_what_it_was_measured_to_find() {
         let vectors = embeddings(2000, 96, 5);
         add(&fresh.store, 0..2000, vectors.view()).unwrap();
         assert_eq!(fresh.store.info().unwrap().graph, None);
-        let graph = fresh.store.compact(&Pool::new(2), None).unwrap().graph.expect("2000 documents are enough");
+        let graph = fresh.store.compact(&Context::new(2), None).unwrap().graph.expect("2000 documents are enough");
         let chosen = graph.shortlist(10, 0.9).unwrap_or_else(|| panic!("{metric:?}: {graph:?}"));
         let exact = nearest(&fresh.store, queries.view(), 10);
         let question = Search { k: 10, dim: None, filters: &[] };
@@ -280,7 +280,7 @@ fn the_index_finds_what_it_was_measured_to_find() {
         println!("{metric:?} half={half}: {} columns, bits {}, {chosen:?}, here {recall}", graph.prefix, graph.bits);
         assert!(recall > chosen.recall - 0.1, "{metric:?}: {recall} of {chosen:?}");
         // Nothing has changed: it need not be made again. After a change it is.
-        assert_eq!(fresh.store.compact(&Pool::new(1), None).unwrap().graph, None);
+        assert_eq!(fresh.store.compact(&Context::new(1), None).unwrap().graph, None);
         let ids: Vec<String> = (0..1990).map(|id| id.to_string()).collect();
         fresh.store.delete(&ids.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         // The index gives fewer than there are when most of what it knows is deleted; then all are compared.
@@ -306,8 +306,12 @@ fn an_index_of_bits_is_made_where_it_is_enough() {
         };
         let (vectors, asked) = (rows(0..1500), rows(1500..1700));
         add(&fresh.store, 0..1500, vectors.view()).unwrap();
-        let graph =
-            fresh.store.compact(&Pool::new(2), Some(asked.view())).unwrap().graph.expect("1500 documents are enough");
+        let graph = fresh
+            .store
+            .compact(&Context::new(2), Some(asked.view()))
+            .unwrap()
+            .graph
+            .expect("1500 documents are enough");
         println!("{metric:?}: {graph:?}");
         assert!(graph.bits);
         let chosen = graph.shortlist(10, 0.85).expect("the fifteen of a centre are near each other");
@@ -334,7 +338,7 @@ fn equal_scores_come_in_the_order_in_which_they_were_added() {
         add(&fresh.store, 0..300, vectors.view()).unwrap();
         let queries = Matrix::from_vec(1, 7, vec![1.0; 7]);
         let settings = maana_vectors::search::Search { k: 25, metric, ..Default::default() };
-        let expected = search(&Pool::new(1), &Corpus::from(vectors.view()), queries.view(), &settings).unwrap();
+        let expected = search(&Context::new(1), &Corpus::from(vectors.view()), queries.view(), &settings).unwrap();
         let found = nearest(&fresh.store, queries.view(), 25);
         let found: Vec<(usize, u32)> =
             found[0].iter().map(|near| (near.seq as usize - 1, near.score.to_bits())).collect();

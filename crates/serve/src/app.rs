@@ -23,7 +23,7 @@ use http_body_util::Full;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -39,9 +39,9 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Log,
     /// The threads that compute.
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) context: Arc<Context>,
     /// A pool of the calling thread alone, for what is computed beside the queue.
-    pub(crate) one: Arc<Pool>,
+    pub(crate) one: Arc<Context>,
     pub(crate) index: OnceLock<Arc<Index>>,
     /// Memory for bodies.
     pub(crate) bodies: Arc<Semaphore>,
@@ -79,18 +79,23 @@ impl Asked {
 
 impl App {
     /// An app that listens at this address, whose models are not read yet.
-    pub(crate) fn new(settings: Settings, address: IpAddr, pool: Arc<Pool>, log: Log) -> Result<Self, ServeError> {
+    pub(crate) fn new(
+        settings: Settings,
+        address: IpAddr,
+        context: Arc<Context>,
+        log: Log,
+    ) -> Result<Self, ServeError> {
         let keys = settings.keys.as_deref().map(Keys::open).transpose()?;
         let cors = settings.cors.as_deref().map(Cors::new).transpose()?;
         let hosts = Hosts::new(&settings, address);
         let limits = &settings.limits;
-        let threads = pool.threads();
+        let threads = context.threads();
         Ok(Self {
-            models: Arc::new(Models::new(&settings, Arc::clone(&pool), log.clone())?),
+            models: Arc::new(Models::new(&settings, Arc::clone(&context), log.clone())?),
             queue: Arc::new(Queue::new(limits.batch_tokens)),
             admission: Admission::new(limits.queued_tokens, settings.times.answer),
             metrics: Arc::default(),
-            one: Arc::new(Pool::new(1)),
+            one: Arc::new(Context::new(1)),
             index: OnceLock::new(),
             bodies: Arc::new(Semaphore::new((limits.bodies / 1024).clamp(1, Semaphore::MAX_PERMITS))),
             turns: Semaphore::new(threads),
@@ -104,7 +109,7 @@ impl App {
             first_request: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64),
             requests: AtomicU64::new(0),
             settings,
-            pool,
+            context,
             log,
         })
     }

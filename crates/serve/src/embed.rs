@@ -7,7 +7,7 @@ use crate::inputs::Input;
 use crate::job::{Class, Job, Order, Wanted};
 use crate::models::Model;
 use crate::reply::Effort;
-use maana::kernels::{Matrix, Pool};
+use maana::kernels::{Context, Matrix};
 use maana::text::{Overlong, TextError, TokenBatch};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,8 +42,8 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     /// The embeddings in some dimension, as `maana encode` gives them, or normalised as asked.
-    pub(crate) fn finish(&self, pool: &Pool, dimension: usize, normalize: Option<bool>) -> Matrix {
-        self.model.sentence.finish(pool, self.rows.view(), dimension, normalize)
+    pub(crate) fn finish(&self, context: &Context, dimension: usize, normalize: Option<bool>) -> Matrix {
+        self.model.sentence.finish(context, self.rows.view(), dimension, normalize)
     }
 }
 

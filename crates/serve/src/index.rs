@@ -3,7 +3,7 @@
 use crate::error::ServeError;
 use crate::log::Log;
 use crate::models::Model;
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::model::{Embedder, Encoder};
 use maana::search::{Place, ReadStore, SearchError};
 use std::ops::Deref;
@@ -30,8 +30,8 @@ impl Index {
     /// Opens a store that this model made.
     pub(crate) fn open(place: &Place, model: &Model, log: Log) -> Result<Self, ServeError> {
         let store = place.read()?;
-        let pool = Pool::new(1);
-        let embedder = Embedder::new(&model.sentence, &pool).and_then(|it| it.with_dimension(store.dims()));
+        let context = Context::new(1);
+        let embedder = Embedder::new(&model.sentence, &context).and_then(|it| it.with_dimension(store.dims()));
         let embedder = embedder.map_err(|error| ServeError::Settings(format!("{place}: {error}")))?;
         let fingerprint = embedder.fingerprint();
         store.expect_fingerprint(&fingerprint, &model.folder.display().to_string())?;

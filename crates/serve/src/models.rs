@@ -7,7 +7,7 @@ use crate::log::Log;
 use crate::settings::{Dims, Settings, Source};
 use maana::card::matryoshka_dims;
 use maana::classify::{self, Classifier};
-use maana::kernels::{Pool, Precision};
+use maana::kernels::{Context, Precision};
 use maana::model::{Embedder, Purpose, Role, RolePrompts, SentenceModel, Trainable};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -53,19 +53,20 @@ impl Model {
     pub(crate) fn open(
         number: usize,
         source: &Source,
-        pool: &Pool,
+        context: &Context,
         precision: Precision,
         particulars: &Particulars,
         log: &Log,
     ) -> Result<Self, ServeError> {
-        let opened = maana::open::open(Purpose::Encode, &source.place, pool, precision, &mut |notice| log.note(notice));
+        let opened =
+            maana::open::open(Purpose::Encode, &source.place, context, precision, &mut |notice| log.note(notice));
         let opened = opened.map_err(|error| ServeError::Model { name: source.name.clone(), source: error.into() })?;
         let (sentence, folder) = (opened.model, opened.resolved.folder);
         let wrong = |error| ServeError::Model {
             name: source.name.clone(),
             source: Box::new(maana::open::OpenError::Model(error)),
         };
-        let embedder = Embedder::new(&sentence, pool).map_err(wrong)?;
+        let embedder = Embedder::new(&sentence, context).map_err(wrong)?;
         let Particulars { dims, head, query_prompt, document_prompt } = particulars;
         let prompt = |asked: &Option<String>| asked.as_deref().map(|asked| embedder.prompt_or_text(asked)).transpose();
         let query = prompt(query_prompt).map_err(wrong)?;
@@ -134,9 +135,10 @@ fn open_head(folder: &Path, head: Option<&Path>, embedder: &Embedder<'_>) -> Res
     };
     let classifier = Classifier::open(&path)?;
     let wrong = || ServeError::Settings(format!("{}: it was fitted on another model or dimension", path.display()));
-    let pool = Pool::new(1);
-    let embedder =
-        Embedder::new(embedder.model(), &pool).and_then(|e| e.with_dimension(classifier.dim)).map_err(|_| wrong())?;
+    let context = Context::new(1);
+    let embedder = Embedder::new(embedder.model(), &context)
+        .and_then(|e| e.with_dimension(classifier.dim))
+        .map_err(|_| wrong())?;
     classifier.expect_embedder(&embedder)?;
     Ok(Some(classifier))
 }
@@ -175,7 +177,7 @@ pub(crate) struct Models {
     memory: Option<u64>,
     /// Of the first model, and of every other.
     particulars: [Particulars; 2],
-    pool: Arc<Pool>,
+    context: Arc<Context>,
     log: Log,
     clock: AtomicU64,
     /// Held by whoever reads a model: one at a time, so that memory is counted right.
@@ -190,7 +192,7 @@ struct Place {
 
 impl Models {
     /// The models that settings name, none of them read.
-    pub(crate) fn new(settings: &Settings, pool: Arc<Pool>, log: Log) -> Result<Self, ServeError> {
+    pub(crate) fn new(settings: &Settings, context: Arc<Context>, log: Log) -> Result<Self, ServeError> {
         let mut places: Vec<Place> = Vec::new();
         for source in &settings.models {
             if places.iter().any(|place| place.source.name == source.name) {
@@ -218,7 +220,7 @@ impl Models {
             precision: settings.precision,
             memory: settings.memory,
             particulars: [first, Particulars::default()],
-            pool,
+            context,
             log,
             clock: AtomicU64::new(0),
             reading: tokio::sync::Mutex::default(),
@@ -310,7 +312,7 @@ impl Models {
     fn read(&self, number: usize) -> Result<Arc<Model>, ServeError> {
         let place = &self.places[number];
         let particulars = &self.particulars[number.min(1)];
-        let model = Model::open(number, &place.source, &self.pool, self.precision, particulars, &self.log)?;
+        let model = Model::open(number, &place.source, &self.context, self.precision, particulars, &self.log)?;
         let model = Arc::new(model);
         *place.lock() = Some(Arc::clone(&model));
         place.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);

@@ -236,7 +236,7 @@ mod tests {
     use crate::log::Log;
     use crate::models::{Model, Particulars};
     use crate::settings::{LogForm, Source};
-    use maana::kernels::{Pool, Precision};
+    use maana::kernels::{Context, Precision};
     use std::time::Duration;
     use tokio::sync::oneshot::Receiver;
 
@@ -252,9 +252,9 @@ mod tests {
     impl Bench {
         fn new(batch_tokens: usize) -> Self {
             let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/tiny-bert").to_owned();
-            let (source, pool) = (Source { name: "tiny".into(), place }, Pool::new(1));
+            let (source, context) = (Source { name: "tiny".into(), place }, Context::new(1));
             let log = Log::new(LogForm::Off).unwrap();
-            let model = Model::open(0, &source, &pool, Precision::F32, &Particulars::default(), &log).unwrap();
+            let model = Model::open(0, &source, &context, Precision::F32, &Particulars::default(), &log).unwrap();
             let admission = Admission::new(1_000_000, Duration::from_secs(1000));
             Self { model: Arc::new(model), admission, queue: Queue::new(batch_tokens) }
         }

@@ -9,7 +9,7 @@ use crate::log::Log;
 use crate::settings::Settings;
 use crate::tls;
 use crate::worker::Worker;
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -55,7 +55,7 @@ pub struct Ended {
 ///
 /// # Errors
 /// If the address, a file or the model is not to be had, or settings contradict each other.
-pub fn start(settings: Settings, pool: Arc<Pool>) -> Result<Running, ServeError> {
+pub fn start(settings: Settings, context: Arc<Context>) -> Result<Running, ServeError> {
     let log = Log::new(settings.log).map_err(ServeError::System)?;
     let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -72,7 +72,7 @@ pub fn start(settings: Settings, pool: Arc<Pool>) -> Result<Running, ServeError>
         Ok((listener, address))
     });
     let (listener, address) = listening.map_err(|source| ServeError::Listen { address: place, source })?;
-    let app = Arc::new(App::new(settings, address.ip(), pool, log)?);
+    let app = Arc::new(App::new(settings, address.ip(), context, log)?);
     let stop = watch::Sender::new(false);
     let closing = watch::Sender::new(false);
     let (alive, open) = mpsc::channel(1);
@@ -101,7 +101,7 @@ pub fn start(settings: Settings, pool: Arc<Pool>) -> Result<Running, ServeError>
 fn compute(app: &App) -> Result<JoinHandle<()>, ServeError> {
     let worker = Worker {
         queue: Arc::clone(&app.queue),
-        pool: Arc::clone(&app.pool),
+        context: Arc::clone(&app.context),
         admission: Arc::clone(&app.admission),
         metrics: Arc::clone(&app.metrics),
         log: app.log.clone(),

@@ -7,7 +7,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::queue::{Batch, Queue};
 use crate::settings::Hook;
-use maana::kernels::{Matrix, Pool};
+use maana::kernels::{Context, Matrix};
 use maana::model::Activations;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::time::Instant;
 /// What the thread works with.
 pub(crate) struct Worker {
     pub(crate) queue: Arc<Queue>,
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) context: Arc<Context>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Log,
@@ -96,8 +96,10 @@ impl Worker {
         let model = &batch.texts[0].0.model.sentence;
         model.reserve_to_infer(self.queue.batch_tokens(), activations);
         match batch.group.wanted {
-            Wanted::Embedding => model.infer_plain(&self.pool, &batch.tokens, batch.group.prompt_length, activations),
-            Wanted::Tokens => model.infer_tokens(&self.pool, &batch.tokens, activations),
+            Wanted::Embedding => {
+                model.infer_plain(&self.context, &batch.tokens, batch.group.prompt_length, activations)
+            }
+            Wanted::Tokens => model.infer_tokens(&self.context, &batch.tokens, activations),
         }
     }
 }

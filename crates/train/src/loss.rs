@@ -17,7 +17,7 @@ pub use symmetric::SymmetricInBatchNegatives;
 pub use triplet::Triplet;
 
 use crate::TrainError;
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -37,19 +37,19 @@ pub struct Embedded<'a> {
 pub trait Loss: Send + Sync {
     /// Adds `weight` × the gradient of every embedding to `d_columns`, each `(B, D)` like its column, and gives back
     /// `weight` × the loss.
-    fn loss(&self, pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32;
+    fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32;
 
     /// The sum of this loss over the `dims`, (dimension, weight): the embeddings are cut to the dimension and normalised.
     /// Dimensions fall. A loss that can share work between them does it here.
     fn nested(
         &self,
-        pool: &Pool,
+        context: &Context,
         embedded: &Embedded<'_>,
         dims: &[(usize, f32)],
         weight: f32,
         d_columns: &mut [Matrix],
     ) -> f32 {
-        matryoshka::one_by_one(self, pool, embedded, dims, weight, d_columns)
+        matryoshka::one_by_one(self, context, embedded, dims, weight, d_columns)
     }
 
     /// What the data have to have.

@@ -2,7 +2,7 @@
 //! numbers. Does not know what a parameter is for, beyond its name.
 
 use crate::Arguments;
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::{Tensor, Trainable};
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ impl AdamW {
     /// Update number `step` (from 1).
     pub(crate) fn update<M: Trainable>(
         &mut self,
-        pool: &Pool,
+        context: &Context,
         model: &mut M,
         gradients: &[f32],
         learning_rate: f64,
@@ -38,7 +38,7 @@ impl AdamW {
         };
         for (range, weight_decay) in parts {
             maana_kernels::adamw(
-                pool,
+                context,
                 &mut model.parameters_mut()[range.clone()],
                 &gradients[range.clone()],
                 &mut self.first_moments[range.clone()],
@@ -68,11 +68,11 @@ fn decays(name: &str) -> bool {
 }
 
 /// Scales the gradient down to `max_norm` if it is longer (0: never). Gives back the norm that it had.
-pub(crate) fn clip(pool: &Pool, gradients: &mut [f32], max_norm: f64) -> f64 {
-    let norm = maana_kernels::sum_of_squares(pool, gradients).sqrt();
+pub(crate) fn clip(context: &Context, gradients: &mut [f32], max_norm: f64) -> f64 {
+    let norm = maana_kernels::sum_of_squares(context, gradients).sqrt();
     let factor = max_norm / (norm + 1e-6);
     if max_norm > 0.0 && factor < 1.0 {
-        maana_kernels::scale(pool, gradients, factor as f32);
+        maana_kernels::scale(context, gradients, factor as f32);
     }
     norm
 }

@@ -11,7 +11,7 @@ use crate::plan::Position;
 use crate::step::Step;
 use crate::{Arguments, Evaluate, LogRow, Plan, TrainError, TrainingRecord, Version};
 use maana_data::Source;
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::Trainable;
 use maana_text::TokenBatch;
 use serde_json::json;
@@ -23,7 +23,7 @@ use std::time::Instant;
 #[derive(Clone, Copy)]
 pub struct Run<'a, T> {
     /// The threads to compute with. They change the time that a run takes, and no bit of its outcome.
-    pub pool: &'a Pool,
+    pub context: &'a Context,
     /// The data; its columns in the order that the loss sees them.
     pub source: &'a dyn Source,
     /// Texts to tokens, one sequence for each. Called on another thread.
@@ -98,7 +98,7 @@ where
 
 /// A run under way.
 struct Training<'a, M: Trainable> {
-    pool: &'a Pool,
+    context: &'a Context,
     loss: &'a dyn Loss,
     arguments: &'a Arguments,
     plan: &'a Plan,
@@ -136,7 +136,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         let rows = run.arguments.batch_size.min(run.source.len());
         let step = Step::new(model, rows * run.source.columns().len());
         let mut training = Self {
-            pool: run.pool,
+            context: run.context,
             loss: run.loss,
             arguments: run.arguments,
             plan,
@@ -231,7 +231,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         self.open_rows.extend(&batch.rows);
         let (seed, pass) = (self.arguments.seed, position.micro_step);
         let weighted =
-            self.step.run(self.model, self.pool, self.loss, batch, (seed, pass), 1.0 / divisor, &mut self.gradients);
+            self.step.run(self.model, self.context, self.loss, batch, (seed, pass), 1.0 / divisor, &mut self.gradients);
         if !weighted.is_finite() {
             return Err(self.not_a_number("loss", weighted.into(), position.step + 1, batch.rows.clone()));
         }
@@ -242,12 +242,12 @@ impl<'a, M: Trainable> Training<'a, M> {
     /// Ends a group of micro-batches: clips, changes the parameters, empties the gradients. Gives back the norm.
     fn update(&mut self, learning_rate: f64) -> Result<f64, TrainError> {
         let step = self.state.position.step;
-        let norm = clip(self.pool, &mut self.gradients, self.arguments.max_grad_norm);
+        let norm = clip(self.context, &mut self.gradients, self.arguments.max_grad_norm);
         if !norm.is_finite() {
             let rows = std::mem::take(&mut self.open_rows);
             return Err(self.not_a_number("gradient norm", norm, step, rows));
         }
-        self.optimizer.update(self.pool, self.model, &self.gradients, learning_rate, step, self.arguments);
+        self.optimizer.update(self.context, self.model, &self.gradients, learning_rate, step, self.arguments);
         self.model.parameters_changed();
         self.gradients.fill(0.0);
         self.open_rows.clear();
@@ -421,7 +421,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         TrainingRecord {
             steps: self.state.position.step,
             seconds: self.seconds(),
-            threads: self.pool.threads(),
+            threads: self.context.threads(),
             peak_memory_bytes: self.peak_memory_bytes(),
             ..self.state.record.clone()
         }

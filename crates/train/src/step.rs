@@ -2,7 +2,7 @@
 
 use crate::batches::Batch;
 use crate::loss::{Embedded, Loss};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{Noise, Trainable};
 use maana_text::TokenBatch;
 
@@ -28,7 +28,7 @@ impl<M: Trainable> Step<M> {
     pub(crate) fn run(
         &mut self,
         model: &M,
-        pool: &Pool,
+        context: &Context,
         loss: &dyn Loss,
         batch: &Batch,
         (seed, pass): (u64, u64),
@@ -40,18 +40,18 @@ impl<M: Trainable> Step<M> {
             packed.extend(column);
         }
         let noise = Noise::On { seed, pass, first_token: 0 };
-        let embeddings = model.forward(pool, &packed, noise, &mut self.keep);
+        let embeddings = model.forward(context, &packed, noise, &mut self.keep);
 
         let (rows, dimension) = (batch.rows.len(), embeddings.columns());
         let column = |index: usize| embeddings.view().range(index * rows..(index + 1) * rows);
         let columns: Vec<Rows<'_>> = (0..batch.columns.len()).map(column).collect();
         let mut d_columns: Vec<Matrix> = columns.iter().map(|_| Matrix::zeros(rows, dimension)).collect();
         let embedded = Embedded { columns: &columns, labels: batch.labels.as_deref(), pass };
-        let value = loss.loss(pool, &embedded, weight, &mut d_columns);
+        let value = loss.loss(context, &embedded, weight, &mut d_columns);
 
         let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();
         let d_embeddings = Rows::new(&d_embeddings, embeddings.rows(), dimension, dimension);
-        model.backward(pool, &packed, noise, &mut self.keep, d_embeddings, gradients);
+        model.backward(context, &packed, noise, &mut self.keep, d_embeddings, gradients);
         value
     }
 }

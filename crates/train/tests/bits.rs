@@ -4,7 +4,7 @@
 //! the message of the failure.
 
 use maana_data::{Dataset, ReadOptions};
-use maana_kernels::{Pool, Precision, isa};
+use maana_kernels::{Context, Precision, isa};
 use maana_model::{Embedder, Purpose, SentenceModel};
 use maana_train::{Arguments, BatchSampler, Failure, LossArguments, LossName, Observer, Outcome, Run, Schedule};
 use serde_json::Value;
@@ -42,9 +42,9 @@ fn embeddings(precision: Precision) -> Vec<f32> {
     let golden_file = json("tiny_encode.json");
     let texts: Vec<&str> =
         golden_file["rows"].as_array().unwrap().iter().map(|row| row["text"].as_str().unwrap()).collect();
-    let pool = Pool::new(2);
-    let model = maana_model::open_for(Purpose::Encode, &golden("tiny-bert"), &pool, precision).unwrap().model;
-    Embedder::new(&model, &pool).unwrap().embed(&texts, "").unwrap().data().to_vec()
+    let context = Context::new(2);
+    let model = maana_model::open_for(Purpose::Encode, &golden("tiny-bert"), &context, precision).unwrap().model;
+    Embedder::new(&model, &context).unwrap().embed(&texts, "").unwrap().data().to_vec()
 }
 
 #[test]
@@ -100,8 +100,8 @@ fn trained(rows: &[Value], loss: &LossArguments, schedule: Schedule) -> Vec<f32>
     std::fs::write(&file, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
 
     let source = Dataset::open(&[file], ReadOptions::default()).unwrap();
-    let pool = Pool::new(2);
-    let mut model = maana_model::open(folder.path(), &pool).unwrap().model;
+    let context = Context::new(2);
+    let mut model = maana_model::open(folder.path(), &context).unwrap().model;
     let arguments = Arguments {
         max_steps: Some(8),
         batch_size: 6,
@@ -116,7 +116,7 @@ fn trained(rows: &[Value], loss: &LossArguments, schedule: Schedule) -> Vec<f32>
     let (loss, tokenizer) = (loss.build(64, arguments.seed).unwrap(), model.tokenizer());
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
     let run = Run {
-        pool: &pool,
+        context: &context,
         source: &source,
         tokenize,
         loss: loss.as_ref(),

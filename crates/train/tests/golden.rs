@@ -1,7 +1,7 @@
 //! A real encoder, trained as the reference trained it: step by step, and through a whole run of version 3.0.1.
 
 use maana_data::{DataError, Example, Source};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{Noise, SentenceModel, Trainable};
 use maana_train::loss::Embedded;
 use maana_train::{
@@ -20,8 +20,8 @@ fn json(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(golden(name)).unwrap()).unwrap()
 }
 
-fn tiny_bert(pool: &Pool) -> SentenceModel {
-    maana_model::open(&golden("tiny-bert"), pool).unwrap().model
+fn tiny_bert(context: &Context) -> SentenceModel {
+    maana_model::open(&golden("tiny-bert"), context).unwrap().model
 }
 
 struct Pairs {
@@ -111,14 +111,15 @@ fn train(
     folder: Option<&Path>,
     resume: bool,
 ) -> Option<TrainingRecord> {
-    let (pool, tokenizer) = (Pool::new(threads), model.tokenizer());
+    let (context, tokenizer) = (Context::new(threads), model.tokenizer());
     let loss = LossArguments {
         matryoshka_dims: Some(vec![64, 32, 16, 8]),
         ..LossArguments::new(LossName::MultipleNegativesRanking)
     };
     let loss = loss.build(64, arguments.seed).unwrap();
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
-    let run = Run { pool: &pool, source: pairs, tokenize, loss: loss.as_ref(), arguments, base: None, folder, resume };
+    let run =
+        Run { context: &context, source: pairs, tokenize, loss: loss.as_ref(), arguments, base: None, folder, resume };
     match run.train(model, reader).unwrap() {
         Outcome::Finished(record) => Some(record),
         Outcome::Interrupted { .. } => None,
@@ -190,12 +191,12 @@ fn twenty_steps() -> (Value, Pairs, Arguments) {
 #[test]
 fn the_loss_of_each_dimension_before_the_first_step() {
     let (golden, pairs, _) = twenty_steps();
-    let pool = Pool::new(2);
-    let model = tiny_bert(&pool);
+    let context = Context::new(2);
+    let model = tiny_bert(&context);
     let column = |column: usize| {
         let texts: Vec<&str> = pairs.rows[..8].iter().map(|row| row.texts[column].as_str()).collect();
         let tokens = model.tokenize(&texts).unwrap();
-        model.forward(&pool, &tokens, Noise::Off, &mut Default::default())
+        model.forward(&context, &tokens, Noise::Off, &mut Default::default())
     };
     let columns = [column(0), column(1)];
     let views: Vec<Rows<'_>> = columns.iter().map(Matrix::view).collect();
@@ -206,7 +207,7 @@ fn the_loss_of_each_dimension_before_the_first_step() {
         };
         let mut d_columns = [Matrix::zeros(8, 64), Matrix::zeros(8, 64)];
         let embedded = Embedded { columns: &views, labels: None, pass: 0 };
-        let value = loss.build(64, 1).unwrap().loss(&pool, &embedded, 1.0, &mut d_columns);
+        let value = loss.build(64, 1).unwrap().loss(&context, &embedded, 1.0, &mut d_columns);
         let difference = (f64::from(value) - expected.as_f64().unwrap()).abs();
         println!("dimension {dim}: {value}, difference {difference:e}");
         assert!(difference <= 1e-5, "dimension {dim}: {value} instead of {expected}");
@@ -216,13 +217,13 @@ fn the_loss_of_each_dimension_before_the_first_step() {
 #[test]
 fn every_gradient_of_the_first_step_by_name() {
     let (_, pairs, _) = twenty_steps();
-    let pool = Pool::new(2);
-    let model = tiny_bert(&pool);
+    let context = Context::new(2);
+    let model = tiny_bert(&context);
     let texts: Vec<&str> =
         (0..2).flat_map(|column| pairs.rows[..8].iter().map(move |row| row.texts[column].as_str())).collect();
     let tokens = model.tokenize(&texts).unwrap();
     let mut keep = Default::default();
-    let embeddings = model.forward(&pool, &tokens, Noise::Off, &mut keep);
+    let embeddings = model.forward(&context, &tokens, Noise::Off, &mut keep);
     let columns = [embeddings.view().range(0..8), embeddings.view().range(8..16)];
     let loss = LossArguments {
         matryoshka_dims: Some(vec![64, 32, 16, 8]),
@@ -230,10 +231,10 @@ fn every_gradient_of_the_first_step_by_name() {
     };
     let mut d_columns = [Matrix::zeros(8, 64), Matrix::zeros(8, 64)];
     let embedded = Embedded { columns: &columns, labels: None, pass: 0 };
-    loss.build(64, 1).unwrap().loss(&pool, &embedded, 1.0, &mut d_columns);
+    loss.build(64, 1).unwrap().loss(&context, &embedded, 1.0, &mut d_columns);
     let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();
     let mut gradients = vec![0.0; model.parameters().len()];
-    model.backward(&pool, &tokens, Noise::Off, &mut keep, Rows::new(&d_embeddings, 16, 64, 64), &mut gradients);
+    model.backward(&context, &tokens, Noise::Off, &mut keep, Rows::new(&d_embeddings, 16, 64, 64), &mut gradients);
 
     let bytes = std::fs::read(golden("train_tiny_grads.safetensors")).unwrap();
     let theirs = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -252,7 +253,7 @@ fn every_gradient_of_the_first_step_by_name() {
 #[test]
 fn twenty_steps_one_by_one() {
     let (golden, pairs, arguments) = twenty_steps();
-    let mut model = tiny_bert(&Pool::new(2));
+    let mut model = tiny_bert(&Context::new(2));
     let record = train(&mut model, 2, &pairs, &arguments, &mut Reader::default(), None, false).unwrap();
     let steps = golden["steps"].as_array().unwrap();
     assert_eq!((record.rows.len(), steps.len()), (20, 20));
@@ -303,7 +304,7 @@ fn a_whole_run_of_version_3_0_1() {
     let (golden, pairs, arguments, scores) = run_of_3_0_1();
     let metric = arguments.keep_best.as_ref().unwrap().strip_prefix("eval_").unwrap().to_string();
     let mut reader = Reader { metric, scores, ..Reader::default() };
-    let mut model = tiny_bert(&Pool::new(2));
+    let mut model = tiny_bert(&Context::new(2));
     let record = train(&mut model, 2, &pairs, &arguments, &mut reader, None, false).unwrap();
 
     let history = golden["log_history"].as_array().unwrap();
@@ -343,15 +344,15 @@ fn the_batches_of_version_3_0_1() {
     let (golden, pairs, arguments, scores) = run_of_3_0_1();
     let metric = arguments.keep_best.as_ref().unwrap().strip_prefix("eval_").unwrap().to_string();
     let drawn = std::sync::Mutex::new(Vec::new());
-    let mut model = tiny_bert(&Pool::new(1));
-    let (pool, tokenizer) = (Pool::new(1), model.tokenizer());
+    let mut model = tiny_bert(&Context::new(1));
+    let (context, tokenizer) = (Context::new(1), model.tokenizer());
     let loss = LossArguments::new(LossName::MultipleNegativesRanking).build(64, 42).unwrap();
     let tokenize = |texts: &[&str]| {
         drawn.lock().unwrap().push(texts.iter().map(ToString::to_string).collect::<Vec<_>>());
         tokenizer.encode(texts, 128)
     };
     let run = Run {
-        pool: &pool,
+        context: &context,
         source: &pairs,
         tokenize,
         loss: loss.as_ref(),
@@ -376,17 +377,17 @@ fn threads_and_interruptions_change_no_bit() {
     let (_, pairs, arguments, scores) = run_of_3_0_1();
     let metric = arguments.keep_best.as_ref().unwrap().strip_prefix("eval_").unwrap().to_string();
     let reader = || Reader { metric: metric.clone(), scores: scores.clone(), ..Reader::default() };
-    let mut whole = tiny_bert(&Pool::new(1));
+    let mut whole = tiny_bert(&Context::new(1));
     train(&mut whole, 1, &pairs, &arguments, &mut reader(), None, false).unwrap();
     for threads in [2, 3] {
-        let mut model = tiny_bert(&Pool::new(threads));
+        let mut model = tiny_bert(&Context::new(threads));
         train(&mut model, threads, &pairs, &arguments, &mut reader(), None, false).unwrap();
         assert!(model.parameters() == whole.parameters(), "{threads} threads");
     }
     let folder = tempfile::tempdir().unwrap();
     let mut seen = 0;
     for (call, stop) in [Some(5), Some(16), Some(2), None].into_iter().enumerate() {
-        let mut model = tiny_bert(&Pool::new(2));
+        let mut model = tiny_bert(&Context::new(2));
         let mut reader = Reader { scores: scores[seen..].to_vec(), stop_after: stop, ..reader() };
         let record = train(&mut model, 2, &pairs, &arguments, &mut reader, Some(folder.path()), call > 0);
         seen += reader.evaluations.len();
@@ -395,7 +396,7 @@ fn threads_and_interruptions_change_no_bit() {
             assert!(model.parameters() == whole.parameters(), "stopped three times");
         }
     }
-    let pool = Pool::new(1);
-    let checkpoint = maana_model::open(&folder.path().join("checkpoint-9"), &pool).unwrap().model;
+    let context = Context::new(1);
+    let checkpoint = maana_model::open(&folder.path().join("checkpoint-9"), &context).unwrap().model;
     assert!(checkpoint.parameters() == whole.parameters(), "a checkpoint is a model, and this is the best one");
 }

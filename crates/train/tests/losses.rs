@@ -1,6 +1,6 @@
 //! Every loss against the reference's values and gradients, and against finite differences where it has no numbers.
 
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_train::loss::{Embedded, Loss};
 use maana_train::{LossArguments, LossName};
 use proptest::prelude::*;
@@ -17,10 +17,10 @@ fn floats(value: &Value) -> Vec<f32> {
 
 /// The loss, and the gradient of every column.
 fn measure(loss: &dyn Loss, columns: &[Matrix], labels: Option<&[f32]>, weight: f32) -> (f32, Vec<Matrix>) {
-    let pool = Pool::new(1);
+    let context = Context::new(1);
     let views: Vec<Rows<'_>> = columns.iter().map(Matrix::view).collect();
     let mut d_columns: Vec<Matrix> = columns.iter().map(|x| Matrix::zeros(x.rows(), x.columns())).collect();
-    let value = loss.loss(&pool, &Embedded { columns: &views, labels, pass: 0 }, weight, &mut d_columns);
+    let value = loss.loss(&context, &Embedded { columns: &views, labels, pass: 0 }, weight, &mut d_columns);
     (value, d_columns)
 }
 

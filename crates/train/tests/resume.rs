@@ -2,7 +2,7 @@
 
 mod toy;
 
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_train::{Arguments, Evaluate, Outcome, Run, TrainError, TrainingRecord, Version};
 use std::path::Path;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless};
@@ -228,7 +228,7 @@ fn other_data_or_settings_are_refused_by_name() {
 
 #[test]
 fn a_run_goes_on_from_the_same_base_alone() {
-    let (pool, loss, table, arguments) = (Pool::new(1), toy::loss(), Table::pairs(30), settings()[0].clone());
+    let (context, loss, table, arguments) = (Context::new(1), toy::loss(), Table::pairs(30), settings()[0].clone());
     // The run begins with the first base and is broken off; older runs have none.
     for (begun, asked, goes_on) in [
         (None, "aaaaaaaaaaaaaaaa", true),
@@ -238,7 +238,7 @@ fn a_run_goes_on_from_the_same_base_alone() {
         let folder = tempfile::tempdir().unwrap();
         let call = |base, resume| {
             let run = Run {
-                pool: &pool,
+                context: &context,
                 source: &table,
                 tokenize: toy::tokenize,
                 loss: loss.as_ref(),

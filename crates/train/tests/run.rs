@@ -2,7 +2,7 @@
 
 mod toy;
 
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_train::{Arguments, Evaluate, LogRow, Outcome, Plan, Run, TrainError, Version};
 use std::error::Error;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless, tokenize};
@@ -284,9 +284,9 @@ fn a_metric_that_nobody_measures_is_named() {
 fn threads_change_no_bit() {
     let (table, loss, arguments) = (Table::pairs(30), toy::loss(), arguments(None));
     let outcomes = [1, 2, 3].map(|threads| {
-        let (mut model, pool) = (Toy::new(), Pool::new(threads));
+        let (mut model, context) = (Toy::new(), Context::new(threads));
         let run = Run {
-            pool: &pool,
+            context: &context,
             source: &table,
             tokenize,
             loss: loss.as_ref(),

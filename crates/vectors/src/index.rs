@@ -6,7 +6,7 @@ pub use hnsw::{Graph, Hnsw, HnswSettings, Reached, prefix_for};
 
 use crate::error::VectorsError;
 use crate::search::{Corpus, Filter, Funnel, Hit, Metric, Search, search};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 
 /// Finds the nearest rows of a corpus. Scores are those of the full vectors by the index's metric, to the bit those of the
 /// exact search; an index that is not exact may miss rows.
@@ -21,7 +21,7 @@ pub trait Index {
     /// Queries of other dims than the corpus or with values that are not finite.
     fn search(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: Rows<'_>,
         k: usize,
         filter: Option<Filter<'_>>,
@@ -46,13 +46,13 @@ impl Index for Exact<'_> {
 
     fn search(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: Rows<'_>,
         k: usize,
         filter: Option<Filter<'_>>,
     ) -> Result<Vec<Vec<Hit>>, VectorsError> {
         let settings = Search { k, metric: self.metric, dim: self.dim, filter, ..Search::default() };
-        search(pool, &self.corpus, queries, &settings)
+        search(context, &self.corpus, queries, &settings)
     }
 }
 
@@ -63,12 +63,12 @@ impl Index for Funnel<'_> {
 
     fn search(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: Rows<'_>,
         k: usize,
         filter: Option<Filter<'_>>,
     ) -> Result<Vec<Vec<Hit>>, VectorsError> {
-        Funnel::search(self, pool, queries, k, filter)
+        Funnel::search(self, context, queries, k, filter)
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
 
     /// Every index over a corpus, each with the least recall@10 that it must reach.
     fn all<'a>(
-        pool: &Pool,
+        context: &Context,
         corpus: &Corpus<'a>,
         metric: Metric,
     ) -> Vec<(&'static str, f64, Box<dyn Index + Sync + 'a>)> {
@@ -90,10 +90,10 @@ mod tests {
             [("funnel of bytes", PlanePrecision::Int8, 0.95), ("funnel of bits", PlanePrecision::Binary, 0.6)]
         {
             let settings = FunnelSettings { prefix: 32, precision, shortlist: 200 };
-            let funnel = Funnel::build(pool, corpus.clone(), metric, settings).unwrap();
+            let funnel = Funnel::build(context, corpus.clone(), metric, settings).unwrap();
             indexes.push((name, recall, Box::new(funnel)));
         }
-        let graph = Hnsw::build(pool, corpus.clone(), metric, &HnswSettings::default()).unwrap();
+        let graph = Hnsw::build(context, corpus.clone(), metric, &HnswSettings::default()).unwrap();
         indexes.push(("graph", 0.95, Box::new(graph)));
         indexes
     }
@@ -108,13 +108,13 @@ mod tests {
         let corpus = Corpus::new(48, vec![part]);
         let even = |row: usize| row.is_multiple_of(2);
         for metric in [Metric::Cosine, Metric::Dot] {
-            for (name, least, index) in all(&Pool::new(2), &corpus, metric) {
+            for (name, least, index) in all(&Context::new(2), &corpus, metric) {
                 assert_eq!(index.rows(), 1500);
                 for filter in [None, Some(&even as Filter<'_>)] {
                     let settings = Search { k: 10, metric, filter, ..Search::default() };
-                    let truth = search(&Pool::new(1), &corpus, queries.view(), &settings).unwrap();
-                    let found = index.search(&Pool::new(1), queries.view(), 10, filter).unwrap();
-                    let threads = index.search(&Pool::new(3), queries.view(), 10, filter).unwrap();
+                    let truth = search(&Context::new(1), &corpus, queries.view(), &settings).unwrap();
+                    let found = index.search(&Context::new(1), queries.view(), 10, filter).unwrap();
+                    let threads = index.search(&Context::new(3), queries.view(), 10, filter).unwrap();
                     assert_eq!(bytes_of(&found), bytes_of(&threads), "{name}");
                     let mut right = 0;
                     for (query, (hits, truth)) in found.iter().zip(&truth).enumerate() {
@@ -127,16 +127,16 @@ mod tests {
                         }
                         right += hits.iter().filter(|hit| truth.contains(hit)).count();
                         // Alone a query finds what it finds among others.
-                        let alone = index.search(&Pool::new(1), queries.view().range(query..query + 1), 10, filter);
+                        let alone = index.search(&Context::new(1), queries.view().range(query..query + 1), 10, filter);
                         assert_eq!(bytes_of(&alone.unwrap()), bytes_of(std::slice::from_ref(hits)), "{name}");
                     }
                     let recall = right as f64 / 200.0;
                     assert!(recall >= least, "{name}, {metric:?}: {recall}");
                 }
                 let bad = maana_kernels::Matrix::from_vec(1, 48, vec![f32::NAN; 48]);
-                assert!(index.search(&Pool::new(1), bad.view(), 3, None).is_err(), "{name}");
-                assert!(index.search(&Pool::new(1), queries.view().prefix(7), 3, None).is_err(), "{name}");
-                let few = index.search(&Pool::new(1), queries.view(), 0, None).unwrap();
+                assert!(index.search(&Context::new(1), bad.view(), 3, None).is_err(), "{name}");
+                assert!(index.search(&Context::new(1), queries.view().prefix(7), 3, None).is_err(), "{name}");
+                let few = index.search(&Context::new(1), queries.view(), 0, None).unwrap();
                 assert!(few.iter().all(Vec::is_empty), "{name}");
             }
         }
@@ -147,8 +147,8 @@ mod tests {
         let matrix = embeddings(3, 48, 2, 1);
         for rows in [0, 1, 3] {
             let corpus = Corpus::from(matrix.view().range(0..rows));
-            for (name, _, index) in all(&Pool::new(1), &corpus, Metric::Cosine) {
-                let found = index.search(&Pool::new(1), matrix.view(), 10, None).unwrap();
+            for (name, _, index) in all(&Context::new(1), &corpus, Metric::Cosine) {
+                let found = index.search(&Context::new(1), matrix.view(), 10, None).unwrap();
                 assert!(found.iter().all(|hits| hits.len() == rows), "{name} of {rows}");
             }
         }

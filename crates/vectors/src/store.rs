@@ -7,7 +7,7 @@
 //! them.
 //!
 //! ```
-//! use maana_kernels::{Pool, Rows};
+//! use maana_kernels::{Context, Rows};
 //! use maana_vectors::search::{Metric, Search};
 //! use maana_vectors::store::{Document, Store, StoreHeader, Stored, Writer};
 //!
@@ -20,7 +20,7 @@
 //! writer.delete(&["a"]).unwrap();
 //!
 //! let store = Store::open(&path).unwrap();
-//! let hits = store.search(&Pool::new(1), Rows::new(&[0.1, 1.0], 1, 2, 2), &Search::default()).unwrap();
+//! let hits = store.search(&Context::new(1), Rows::new(&[0.1, 1.0], 1, 2, 2), &Search::default()).unwrap();
 //! assert_eq!(store.document(hits[0][0].row).unwrap().payload, b"asante");
 //! ```
 

@@ -4,7 +4,7 @@ use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
 use maana::bench::{Method, PRODUCT_SHAPES, Round, SearchRound};
 use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
-use maana::kernels::{Pool, Precision};
+use maana::kernels::{Context, Precision};
 use maana::model::{Purpose, SentenceModel, Shape, Trainable};
 use maana::swahili::Pair;
 use std::io::BufRead;
@@ -159,14 +159,14 @@ enum Job {
 }
 
 impl Bench {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         match self.part {
-            None => measure(pool, &self.model),
+            None => measure(context, &self.model),
             Some(Part::MakeModel { shape, out, tokenizer }) => {
                 let opened = crate::terminal::open_model(
                     Purpose::Encode,
                     &tokenizer,
-                    pool,
+                    context,
                     Some(crate::precision::Choice::F32),
                 )?;
                 opened.model.random_of_shape(shape.shape(), 42)?.save(&out, &[])?;
@@ -180,24 +180,24 @@ impl Bench {
                 say!("{}", out.display())?;
                 Ok(())
             }
-            Some(Part::Costs { model, precision, charts }) => costs(pool, &model, precision, charts),
-            Some(Part::MakeVectors { out, judge: true, .. }) => Ok(maana::bench::judge_vectors(pool, &out)?),
+            Some(Part::Costs { model, precision, charts }) => costs(context, &model, precision, charts),
+            Some(Part::MakeVectors { out, judge: true, .. }) => Ok(maana::bench::judge_vectors(context, &out)?),
             Some(Part::MakeVectors { out, rows, dims, queries, judge: false }) => {
-                Ok(maana::bench::make_vectors(pool, &out, rows as usize, dims as usize, queries as usize)?)
+                Ok(maana::bench::make_vectors(context, &out, rows as usize, dims as usize, queries as usize)?)
             }
             Some(Part::SearchRounds { method, vectors }) => {
-                Ok(maana::bench::search_rounds(pool, &vectors, method.method(), &mut next_search)?)
+                Ok(maana::bench::search_rounds(context, &vectors, method.method(), &mut next_search)?)
             }
             Some(Part::ServeRounds { job, model, texts, set, mut dims, precision }) => {
                 let purpose = if matches!(job, Job::Train) { Purpose::Train } else { Purpose::Encode };
-                let mut opened = crate::terminal::open_model(purpose, &model, pool, precision.precision)?;
+                let mut opened = crate::terminal::open_model(purpose, &model, context, precision.precision)?;
                 if dims.is_empty() {
                     dims.push(opened.model.dimension());
                 }
                 match (job, texts, set) {
-                    (Job::Encode, Some(texts), _) => encode_rounds(pool, &opened.model, texts),
-                    (Job::Train, Some(texts), _) => train_rounds(pool, &mut opened.model, texts, dims),
-                    (Job::Evaluate, _, Some(set)) => evaluate_rounds(pool, &opened.model, set, &dims),
+                    (Job::Encode, Some(texts), _) => encode_rounds(context, &opened.model, texts),
+                    (Job::Train, Some(texts), _) => train_rounds(context, &mut opened.model, texts, dims),
+                    (Job::Evaluate, _, Some(set)) => evaluate_rounds(context, &opened.model, set, &dims),
                     (Job::Evaluate, ..) => bail!("evaluating needs --set DIR"),
                     _ => bail!("encoding and training need --texts FILE"),
                 }
@@ -226,38 +226,38 @@ fn next_search(round: Option<SearchRound>) -> Option<usize> {
     next_word(round)?.parse().ok()
 }
 
-fn encode_rounds(pool: &Pool, model: &SentenceModel, texts: PathBuf) -> Result<()> {
+fn encode_rounds(context: &Context, model: &SentenceModel, texts: PathBuf) -> Result<()> {
     let options = ReadOptions { columns: Some(vec!["positive".into()]), ..ReadOptions::default() };
     let rows = Dataset::open(&[texts], options)?;
     let texts = (0..rows.len()).map(|row| Ok(rows.get(row)?.texts.remove(0))).collect::<Result<Vec<_>>>()?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    Ok(maana::bench::encode_rounds(model, pool, &texts, &mut next_round)?)
+    Ok(maana::bench::encode_rounds(model, context, &texts, &mut next_round)?)
 }
 
-fn train_rounds(pool: &Pool, model: &mut SentenceModel, texts: PathBuf, dims: Vec<usize>) -> Result<()> {
+fn train_rounds(context: &Context, model: &mut SentenceModel, texts: PathBuf, dims: Vec<usize>) -> Result<()> {
     if model.precision() == Precision::Int8 {
         bail!("--precision int8: training is computed in f32 or bf16");
     }
     let columns = Some(vec!["positive".into(), "anchor".into()]);
     let rows = Dataset::open(&[texts], ReadOptions { columns, ..ReadOptions::default() })?;
-    Ok(maana::bench::train_rounds(model, pool, &rows, dims, &mut next_round)?)
+    Ok(maana::bench::train_rounds(model, context, &rows, dims, &mut next_round)?)
 }
 
-fn evaluate_rounds(pool: &Pool, model: &SentenceModel, set: PathBuf, dims: &[usize]) -> Result<()> {
+fn evaluate_rounds(context: &Context, model: &SentenceModel, set: PathBuf, dims: &[usize]) -> Result<()> {
     let set = RetrievalSet::open(set)?;
-    Ok(maana::bench::evaluate_rounds(model, pool, set, dims, &mut next_round)?)
+    Ok(maana::bench::evaluate_rounds(model, context, set, dims, &mut next_round)?)
 }
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 /// Tokens of a product: the budget of one pass.
 const TOKENS: usize = 2048;
 
-fn measure(pool: &Pool, name: &str) -> Result<()> {
-    say!("{}, {} threads, {}", processor(), pool.threads(), maana::kernels::isa().name())?;
+fn measure(context: &Context, name: &str) -> Result<()> {
+    say!("{}, {} threads, {}", processor(), context.threads(), maana::kernels::isa().name())?;
     say!("\nlimit of the multiplications alone, operands in registers (GOP/s)")?;
     let mut limits = Vec::new();
     for precision in PRECISIONS {
-        let limit = (0..3).map(|_| maana::kernels::limit(pool, precision)).fold(0.0, f64::max);
+        let limit = (0..3).map(|_| maana::kernels::limit(context, precision)).fold(0.0, f64::max);
         say!("  {:<5} {:>8.1}", precision.name(), limit / 1e9)?;
         limits.push(limit);
     }
@@ -265,24 +265,24 @@ fn measure(pool: &Pool, name: &str) -> Result<()> {
     say!("{:<32}{:>15}{:>15}{:>15}{:>18}", "", "f32", "bf16", "int8", "gradient, f32")?;
     for shape in PRODUCT_SHAPES {
         let products = PRECISIONS.iter().zip(&limits).map(|(precision, limit)| {
-            let speed = maana::bench::product(pool, *precision, shape, TOKENS);
+            let speed = maana::bench::product(context, *precision, shape, TOKENS);
             format!("{:>9.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limit)
         });
         let products: String = products.collect();
-        let speed = maana::bench::weight_gradient(pool, Precision::F32, shape, TOKENS);
+        let speed = maana::bench::weight_gradient(context, Precision::F32, shape, TOKENS);
         let gradient = format!("{:>12.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limits[0]);
         say!("  {:<9} {:<20}{products}{gradient}", shape.model, shape.part)?;
     }
     say!("\nattention of 12 heads × 64, {TOKENS} tokens (µs a token)")?;
     for length in [16, 64, 128, 512] {
-        let (forward, both) = maana::bench::attention(pool, length, TOKENS, 12);
+        let (forward, both) = maana::bench::attention(context, length, TOKENS, 12);
         let micros = 1e6 / TOKENS as f64;
         say!("  {length:>3} tokens  forward {:.2}  with backward {:.2}", forward * micros, both * micros)?;
     }
-    measure_model(pool, name)
+    measure_model(context, name)
 }
 
-fn measure_model(pool: &Pool, name: &str) -> Result<()> {
+fn measure_model(context: &Context, name: &str) -> Result<()> {
     let pairs = maana::bench::pairs_of_card_lengths(256, 7);
     let short: Vec<&str> = pairs.iter().map(|pair| pair.positive.as_str()).collect();
     let long: Vec<String> = pairs.chunks(16).map(joined).collect();
@@ -290,13 +290,13 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
     say!("\n{name}")?;
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16, crate::precision::Choice::Int8] {
         let began = Instant::now();
-        let opened = crate::terminal::open_model(Purpose::Encode, name, pool, Some(precision))?;
+        let opened = crate::terminal::open_model(Purpose::Encode, name, context, Some(precision))?;
         let model = &opened.model;
-        let embedder = maana::model::Embedder::new(model, pool)?;
+        let embedder = maana::model::Embedder::new(model, context)?;
         embedder.embed(&short[..1], "")?;
         let start_up = began.elapsed().as_secs_f64();
-        let (short_speed, one) = maana::bench::encoding(model, pool, &short)?;
-        let (long_speed, _) = maana::bench::encoding(model, pool, &long)?;
+        let (short_speed, one) = maana::bench::encoding(model, context, &short)?;
+        let (long_speed, _) = maana::bench::encoding(model, context, &long)?;
         say!(
             "  {:<5} start to first embedding {:>6.1} ms; encoding {:>7.0} tokens/s at {:.0} tokens a text, {:>7.0} at {:.0}; \
              one text {:.2} ms",
@@ -310,12 +310,12 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
         )?;
     }
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16] {
-        let mut opened = crate::terminal::open_model(Purpose::Train, name, pool, Some(precision))?;
+        let mut opened = crate::terminal::open_model(Purpose::Train, name, context, Some(precision))?;
         let rows = Pairs::new(maana::bench::pairs_of_card_lengths(32, 8));
         let mut rounds = Vec::new();
         let whole = opened.model.dimension();
         let dims = [768, 512, 384, 256, 128, 64, 32].into_iter().filter(|dim| *dim <= whole).take(5).collect();
-        maana::bench::train_rounds(&mut opened.model, pool, &rows, dims, &mut |round| {
+        maana::bench::train_rounds(&mut opened.model, context, &rows, dims, &mut |round| {
             rounds.extend(round);
             rounds.len() < 5
         })?;
@@ -333,19 +333,19 @@ fn measure_model(pool: &Pool, name: &str) -> Result<()> {
 }
 
 /// Tables as Markdown has them, for `docs/performance.md`.
-fn costs(pool: &Pool, name: &str, precision: PrecisionArgument, charts: Option<PathBuf>) -> Result<()> {
+fn costs(context: &Context, name: &str, precision: PrecisionArgument, charts: Option<PathBuf>) -> Result<()> {
     const SEQUENCES: usize = 64;
     const LENGTH: usize = 32;
-    let opened = crate::terminal::open_model(Purpose::Train, name, pool, precision.precision)?;
+    let opened = crate::terminal::open_model(Purpose::Train, name, context, precision.precision)?;
     let model = &opened.model;
     if model.precision() == Precision::Int8 {
         bail!("--precision int8: a training step is computed in f32 or bf16");
     }
-    let (threads, named) = (pool.threads(), model.precision().name());
+    let (threads, named) = (context.threads(), model.precision().name());
     say!("{}, {threads} threads, {}; {name}, {named}", processor(), maana::kernels::isa().name())?;
     say!("\n{SEQUENCES} texts of {LENGTH} tokens:\n")?;
     say!("| part | encoding, ms | share | training step, ms | share |\n|---|---:|---:|---:|---:|")?;
-    let parts = maana::bench::parts(model, pool, SEQUENCES, LENGTH);
+    let parts = maana::bench::parts(model, context, SEQUENCES, LENGTH);
     let all = parts.last().map_or((1.0, 1.0), |all| (all.encoding, all.training));
     for part in &parts {
         let cell = |seconds: f64, all: f64| match seconds {

@@ -2,10 +2,10 @@
 
 use crate::precision::PrecisionArgument;
 use crate::terminal::write_lines;
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use maana::classify::{Classifier, Kind, Report, confusion_picture, confusion_table, fit_head};
 use maana::data::Blanks;
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::model::{Embedder, Purpose};
 use maana::texts::{Columns, Texts, read};
 use maana::vectors::classify::{Calibration, Confusion};
@@ -113,21 +113,21 @@ impl Using {
     /// The classifier, its model, and what to do with both.
     fn with<R>(
         &self,
-        pool: &Pool,
+        context: &Context,
         precision: &PrecisionArgument,
         work: impl FnOnce(&Classifier, &Embedder<'_>) -> Result<R>,
     ) -> Result<R> {
         let classifier = Classifier::open(&self.classifier)?;
         let name = self.model.as_deref().unwrap_or(&classifier.made_by);
-        let opened = crate::terminal::open_model(Purpose::Encode, name, pool, precision.precision)
+        let opened = crate::terminal::open_model(Purpose::Encode, name, context, precision.precision)
             .context("the classifier's model; if it lies elsewhere now, say so with --model")?;
-        let embedder = crate::terminal::embedder(&opened, pool, Some(classifier.dim))?;
+        let embedder = crate::terminal::embedder(&opened, context, Some(classifier.dim))?;
         work(&classifier, &embedder)
     }
 }
 
 impl Classify {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let progress = crate::terminal::count("texts");
         let mut told = |done| progress.set_position(done);
         match self.part {
@@ -138,12 +138,13 @@ impl Classify {
                 }
                 let examples = reading.texts(&file, &[&label], Blanks::Skip)?;
                 let labels: Vec<String> = examples.labels.into_iter().flatten().collect();
-                let opened = crate::terminal::open_model(Purpose::Encode, &model, pool, reading.precision.precision)?;
-                let embedder = crate::terminal::embedder(&opened, pool, dim)?;
+                let opened =
+                    crate::terminal::open_model(Purpose::Encode, &model, context, reading.precision.precision)?;
+                let embedder = crate::terminal::embedder(&opened, context, dim)?;
                 let kind = nearest.map_or(Kind::Logistic, Kind::Nearest);
                 let made_by = super::index::name_of(&opened)?;
                 let (classifier, report) =
-                    fit_head(&embedder, pool, &made_by, &examples.texts, &labels, kind, &mut told)?;
+                    fit_head(&embedder, context, &made_by, &examples.texts, &labels, kind, &mut told)?;
                 progress.finish_and_clear();
                 say!("{} examples of {} labels", examples.texts.len(), classifier.labels.len())?;
                 for tried in &report.tried {
@@ -166,8 +167,8 @@ impl Classify {
                 crate::outputs::check(&[&file, &using.classifier], &[("--output", output.as_deref())])?;
                 // Line n of what is written belongs to text n.
                 let texts = reading.texts(&file, &[], Blanks::Refuse)?.texts;
-                let (labels, found) = using.with(pool, &reading.precision, |classifier, embedder| {
-                    Ok((classifier.labels.clone(), classifier.predict(embedder, pool, &texts, &mut told)?))
+                let (labels, found) = using.with(context, &reading.precision, |classifier, embedder| {
+                    Ok((classifier.labels.clone(), classifier.predict(embedder, context, &texts, &mut told)?))
                 })?;
                 progress.finish_and_clear();
                 let json = output.as_ref().and_then(|path| path.extension()).is_some_and(|ending| ending == "jsonl");
@@ -188,8 +189,8 @@ impl Classify {
                 crate::outputs::check(&[&file, &using.classifier], &[("--picture", picture.as_deref())])?;
                 let read = reading.texts(&file, &[&label], Blanks::Skip)?;
                 let truth: Vec<String> = read.labels.into_iter().flatten().collect();
-                let (labels, evaluation) = using.with(pool, &reading.precision, |classifier, embedder| {
-                    let evaluation = classifier.evaluate(embedder, pool, &read.texts, &truth, &mut told)?;
+                let (labels, evaluation) = using.with(context, &reading.precision, |classifier, embedder| {
+                    let evaluation = classifier.evaluate(embedder, context, &read.texts, &truth, &mut told)?;
                     Ok((classifier.labels.clone(), evaluation))
                 })?;
                 progress.finish_and_clear();

@@ -4,7 +4,7 @@ use super::mine::{Reading, embed};
 use crate::terminal::write_lines;
 use anyhow::{Result, bail};
 use maana::cluster::{Dot, Map, Method, describe, find, quality, views};
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use std::path::{Path, PathBuf};
 
 /// Group texts by meaning, say what each group is about, and draw a map.
@@ -75,7 +75,7 @@ impl Cluster {
         })
     }
 
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let method = self.method()?;
         let outputs = [("--output", self.output.as_deref()), ("--html", self.html.as_deref())];
         crate::outputs::check(&[&self.file, Path::new(&self.reading.model)], &outputs)?;
@@ -83,10 +83,10 @@ impl Cluster {
         let read = self.reading.texts(&self.file, &labels)?;
         let texts = read.texts;
         let truth: Option<Vec<String>> = self.label.is_some().then(|| read.labels.into_iter().flatten().collect());
-        let opened = self.reading.open(pool)?;
-        let embedder = self.reading.embedder(&opened, pool)?;
+        let opened = self.reading.open(context)?;
+        let embedder = self.reading.embedder(&opened, context)?;
         let rows = embed(&embedder, &texts, embedder.default_prompt())?;
-        let labels = find(pool, rows.view(), method)?;
+        let labels = find(context, rows.view(), method)?;
         let groups = describe(rows.view(), &texts, &labels);
         let alone = labels.iter().filter(|label| label.is_none()).count();
         for (number, group) in groups.iter().enumerate() {
@@ -100,7 +100,7 @@ impl Cluster {
             let (found, all) = (groups.len(), texts.len());
             tell!("note: {found} groups, not {k}: of the {all} texts only {found} have different embeddings");
         }
-        let quality = quality(pool, rows.view(), &labels, truth.as_deref());
+        let quality = quality(context, rows.view(), &labels, truth.as_deref());
         if groups.len() > 1 {
             say!("silhouette     {:.4}", quality.silhouette)?;
         }
@@ -136,7 +136,7 @@ impl Cluster {
                 title: format!("{} texts of {name} in {} groups", texts.len(), groups.len()),
                 legend: legend.collect(),
                 dots: texts.iter().enumerate().map(dot).collect(),
-                views: views(pool, rows.view(), &dims)?,
+                views: views(context, rows.view(), &dims)?,
             };
             write_lines(Some(path), std::iter::once(Ok(map.page())))?;
             say!("map            {}", path.display())?;

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use maana::data::RetrievalSet;
 use maana::finetune::{RunFolder, prepare};
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::model::{Embedder, Purpose};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -25,7 +25,7 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let start = Instant::now();
         let folder = RunFolder::new(self.out.join("run"));
         let temporary = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with(".incomplete");
@@ -38,22 +38,22 @@ impl Demo {
         }
         let located = maana::demo::unpack(&self.out, &self.settings)?;
         let set = RetrievalSet::open(located.path(&located.recipe.evaluation.retrieval[0]))?;
-        let prepared = crate::terminal::fetching(|tell| prepare(located, pool, tell))?;
+        let prepared = crate::terminal::fetching(|tell| prepare(located, context, tell))?;
         let recipe = self.out.join(maana::demo::NAME);
         let go_on = super::train::resuming(&recipe, folder.path(), &self.settings);
         let resume = folder.path().join("recipe.toml").exists();
-        super::train::run(prepared, pool, &folder, resume, &go_on)?;
+        super::train::run(prepared, context, &folder, resume, &go_on)?;
         let model = folder.path().join("model");
         let opened = crate::terminal::open_model(
             Purpose::Encode,
             &model.display().to_string(),
-            pool,
+            context,
             Some(crate::precision::Choice::F32),
         )?;
-        let embedder = Embedder::new(&opened.model, pool)?;
+        let embedder = Embedder::new(&opened.model, context)?;
         let queries = [0, set.queries.len() / 3, 2 * set.queries.len() / 3];
         say!("\nThree searches in {} documents (✓ marks what answers):", set.corpus.len())?;
-        for search in maana::demo::searches(&embedder, pool, &set, &queries)? {
+        for search in maana::demo::searches(&embedder, context, &set, &queries)? {
             say!("\n  {}", search.query)?;
             for (score, text, relevant) in &search.hits {
                 say!("  {} {score:.3}  {text}", if *relevant { "✓" } else { " " })?;

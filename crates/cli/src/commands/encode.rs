@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use maana::data::{Blanks, TextStream};
 use maana::encode::{Dtype, EncodeError, Output, OutputError, encode_to, read_ranges, write_ranges};
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::model::Encoder;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -83,7 +83,7 @@ impl DtypeName {
 }
 
 impl Encode {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let dtype = self.dtype.dtype();
         let ranges = (dtype.needs_ranges() && self.ranges.is_none()).then(|| self.output.with_extension("ranges.npy"));
         let given = self.ranges.as_deref().into_iter();
@@ -95,8 +95,9 @@ impl Encode {
         let bytes = std::fs::metadata(&self.input).ok().filter(std::fs::Metadata::is_file);
         let bytes = bytes.map_or(usize::MAX, |input| input.len() as usize);
         let purpose = crate::terminal::purpose_for(bytes);
-        let opened = crate::terminal::open_model(purpose, &self.model, pool, self.precision.precision)?;
-        let embedder = crate::terminal::embedder(&opened, pool, self.dim)?.with_batch_tokens(self.batch_tokens.get());
+        let opened = crate::terminal::open_model(purpose, &self.model, context, self.precision.precision)?;
+        let embedder =
+            crate::terminal::embedder(&opened, context, self.dim)?.with_batch_tokens(self.batch_tokens.get());
         let prompt = match &self.prompt {
             Some(name) => embedder.prompt(name)?,
             None => embedder.default_prompt(),

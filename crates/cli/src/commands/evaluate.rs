@@ -1,10 +1,10 @@
 //! `maana evaluate`
 
 use crate::precision::Choice;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use maana::data::RetrievalSet;
 use maana::eval::RetrievalOptions;
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::model::{Embedder, Encoder, Purpose, Role};
 use std::path::{Path, PathBuf};
 
@@ -63,21 +63,21 @@ pub(crate) struct Evaluate {
 }
 
 impl Evaluate {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let sets = self.datasets.iter().chain(&self.suite).map(PathBuf::as_path);
         let inputs: Vec<&Path> = sets.chain([Path::new(&self.model)]).collect();
         crate::outputs::check(&inputs, &[("--json", self.json.as_deref()), ("--chart", self.chart.as_deref())])?;
         if let Some(folder) = &self.suite {
-            return self.run_suite(folder, pool);
+            return self.run_suite(folder, context);
         }
         let sets = self.datasets.iter().map(RetrievalSet::open).collect::<Result<Vec<_>, _>>()?;
         sets.iter().flat_map(RetrievalSet::notes).for_each(|note| tell!("note: {note}"));
-        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
-        let embedder = self.embedder(&opened, pool)?;
+        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, context, self.precision.precision)?;
+        let embedder = self.embedder(&opened, context)?;
         crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
         let start = std::time::Instant::now();
-        let scores = maana::evaluate::evaluate(&embedder, pool, &sets, &dims, &RetrievalOptions::default())?;
+        let scores = maana::evaluate::evaluate(&embedder, context, &sets, &dims, &RetrievalOptions::default())?;
         crate::terminal::print(format_args!("{}", maana::evaluate::table(&scores)))?;
         tell!("{:.1} s", start.elapsed().as_secs_f64());
         if let Some(path) = &self.json {
@@ -92,13 +92,13 @@ impl Evaluate {
         Ok(())
     }
 
-    fn embedder<'m>(&self, opened: &'m maana::open::Opened, pool: &'m Pool) -> Result<Embedder<'m>> {
-        let embedder = Embedder::new(&opened.model, pool)?;
+    fn embedder<'m>(&self, opened: &'m maana::open::Opened, context: &'m Context) -> Result<Embedder<'m>> {
+        let embedder = Embedder::new(&opened.model, context)?;
         let (query, document) = (self.queries.query_prompt.as_deref(), self.documents.document_prompt.as_deref());
         crate::prompts::with_prompts(embedder, query, document)
     }
 
-    fn run_suite(&self, folder: &Path, pool: &Pool) -> Result<()> {
+    fn run_suite(&self, folder: &Path, context: &Context) -> Result<()> {
         let sets = maana::suite::find(folder)?;
         let precisions = if self.precisions.is_empty() {
             vec![self.precision.precision]
@@ -108,8 +108,8 @@ impl Evaluate {
         let mut dims = self.dims.clone();
         let mut runs = Vec::new();
         for choice in precisions {
-            let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, choice)?;
-            let embedder = self.embedder(&opened, pool)?;
+            let opened = crate::terminal::open_model(Purpose::Encode, &self.model, context, choice)?;
+            let embedder = self.embedder(&opened, context)?;
             if runs.is_empty() {
                 crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
             }
@@ -123,7 +123,7 @@ impl Evaluate {
             let mut measures = Vec::new();
             for set in &sets {
                 let start = std::time::Instant::now();
-                measures.extend(set.measure(&embedder, pool, &dims).with_context(|| set.name())?);
+                measures.extend(set.measure(&embedder, context, &dims).with_context(|| set.name())?);
                 tell!("{}: {:.1} s", set.name(), start.elapsed().as_secs_f64());
             }
             let precision = opened.model.precision().name().to_owned();

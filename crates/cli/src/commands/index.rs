@@ -3,8 +3,8 @@
 use super::store::GraphArgument;
 use crate::precision::{Choice, PrecisionArgument};
 use crate::prompts::{DocumentPromptArgument, print_prompts, with_prompts};
-use anyhow::{Context, Result, bail};
-use maana::kernels::{Matrix, Pool};
+use anyhow::{Context as _, Result, bail};
+use maana::kernels::{Context, Matrix};
 use maana::model::{Embedder, Encoder, Purpose, Role, RolePrompts};
 use maana::search::postgres::PostgresError;
 use maana::search::{Added, Fields, Indexed, Place, ReadStore, SearchError, WriteStore, add, index};
@@ -72,7 +72,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let place = Place::of(&self.out)?;
         match place.read() {
             Ok(_) => bail!("{place}: is a store already; add to it with `maana add`, or remove it first"),
@@ -83,8 +83,8 @@ impl Index {
             Err(_) => {}
         }
         let queries = self.graph.read_queries()?;
-        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
-        let embedder = crate::terminal::embedder(&opened, pool, self.dim)?;
+        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, context, self.precision.precision)?;
+        let embedder = crate::terminal::embedder(&opened, context, self.dim)?;
         let embedder = with_prompts(embedder, None, self.documents.document_prompt.as_deref())?;
         print_prompts(&embedder, &[Role::Document]);
         let made_by = name_of(&opened)?;
@@ -93,7 +93,7 @@ impl Index {
         if held > 0 {
             tell!("going on with a store that was not finished: {held} documents are there");
         }
-        if let Err(error) = self.fill(&embedder, &mut *writer, queries, pool) {
+        if let Err(error) = self.fill(&embedder, &mut *writer, queries, context) {
             match writer.documents() {
                 // Nothing came into it: what is left would only stand in the way of the next try.
                 Ok(0) => {
@@ -113,7 +113,7 @@ impl Index {
         embedder: &Embedder<'_>,
         writer: &mut dyn WriteStore,
         queries: Option<Vec<String>>,
-        pool: &Pool,
+        context: &Context,
     ) -> Result<()> {
         let fields = self.fields.fields();
         timed(|progress| {
@@ -126,7 +126,7 @@ impl Index {
         })?;
         let prompt = embedder.role_prompt(Role::Query);
         let queries = queries.map(|texts| super::mine::embed(embedder, &texts, prompt)).transpose()?;
-        self.graph.make(writer, pool, queries.as_ref().map(Matrix::view))?;
+        self.graph.make(writer, context, queries.as_ref().map(Matrix::view))?;
         Ok(writer.finish()?)
     }
 }
@@ -171,12 +171,12 @@ pub(crate) struct Add {
 }
 
 impl Add {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let mut writer = Place::of(&self.store)?.write()?;
         let precision = self.opening.precision.precision.or_else(|| writer.precision().and_then(Choice::of_name));
         let opening = Opening { precision: PrecisionArgument { precision }, ..self.opening };
-        let opened = opening.model_of(&*writer, Purpose::Encode, pool)?;
-        let embedder = embedder_of(&opened, &*writer, pool)?;
+        let opened = opening.model_of(&*writer, Purpose::Encode, context)?;
+        let embedder = embedder_of(&opened, &*writer, context)?;
         let embedder = match (&self.documents.document_prompt, writer.document_prompt()) {
             (None, Some(prompt)) => {
                 embedder.with_prompts(RolePrompts { document: Some(prompt.to_owned()), ..RolePrompts::default() })
@@ -206,11 +206,18 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    pub(crate) fn model_of(&self, store: &dyn ReadStore, purpose: Purpose, pool: &Pool) -> Result<maana::open::Opened> {
+    pub(crate) fn model_of(
+        &self,
+        store: &dyn ReadStore,
+        purpose: Purpose,
+        context: &Context,
+    ) -> Result<maana::open::Opened> {
         let name = self.model.as_deref().unwrap_or(store.made_by());
-        crate::terminal::open_model(purpose, name, pool, self.precision.precision).with_context(|| match self.model {
-            Some(_) => "the model given with --model".to_owned(),
-            None => "the model that made the store; if it lies elsewhere now, say so with --model".to_owned(),
+        crate::terminal::open_model(purpose, name, context, self.precision.precision).with_context(|| {
+            match self.model {
+                Some(_) => "the model given with --model".to_owned(),
+                None => "the model that made the store; if it lies elsewhere now, say so with --model".to_owned(),
+            }
         })
     }
 }
@@ -219,9 +226,9 @@ impl Opening {
 pub(crate) fn embedder_of<'m>(
     opened: &'m maana::open::Opened,
     store: &dyn ReadStore,
-    pool: &'m Pool,
+    context: &'m Context,
 ) -> Result<Embedder<'m>> {
-    let embedder = crate::terminal::embedder(opened, pool, Some(store.dims()))?;
+    let embedder = crate::terminal::embedder(opened, context, Some(store.dims()))?;
     store.expect_fingerprint(&embedder.fingerprint(), &name_of(opened)?)?;
     Ok(embedder)
 }

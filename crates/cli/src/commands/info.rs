@@ -2,7 +2,7 @@
 
 use crate::precision::Choice;
 use anyhow::Result;
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::model::{Encoder, Purpose};
 
 /// Tell what a model is: architecture, dimensions, prompts, parameters, size.
@@ -25,14 +25,14 @@ pub(crate) struct Info {
 }
 
 impl Info {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         if self.fingerprint {
-            return self.print_fingerprint(pool);
+            return self.print_fingerprint(context);
         }
-        let opened = crate::terminal::open_model(Purpose::EncodeFew, &self.model, pool, self.precision.precision)?;
-        opened.model.check_weights(pool)?;
+        let opened = crate::terminal::open_model(Purpose::EncodeFew, &self.model, context, self.precision.precision)?;
+        opened.model.check_weights(context)?;
         let summary = opened.model.summary();
-        let embedder = maana::model::Embedder::new(&opened.model, pool)?;
+        let embedder = maana::model::Embedder::new(&opened.model, context)?;
         let fingerprint: String = embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
         if self.json {
             let mut json = serde_json::to_value(&summary)?;
@@ -70,7 +70,7 @@ impl Info {
             format!(
                 "{}, {} threads, {}",
                 opened.model.precision().name(),
-                pool.threads(),
+                context.threads(),
                 maana::kernels::isa().name()
             ),
         ));
@@ -81,12 +81,12 @@ impl Info {
         Ok(())
     }
 
-    fn print_fingerprint(&self, pool: &Pool) -> Result<()> {
+    fn print_fingerprint(&self, context: &Context) -> Result<()> {
         let mut hashes = serde_json::Map::new();
         let mut fingerprint = String::new();
         for choice in [Choice::F32, Choice::Int8] {
-            let opened = crate::terminal::open_model(Purpose::EncodeFew, &self.model, pool, Some(choice))?;
-            let embedder = maana::model::Embedder::new(&opened.model, pool)?;
+            let opened = crate::terminal::open_model(Purpose::EncodeFew, &self.model, context, Some(choice))?;
+            let embedder = maana::model::Embedder::new(&opened.model, context)?;
             let hash = maana::fingerprint::of_embeddings(&embedder)?;
             hashes.insert(choice.precision().name().into(), hash.into());
             fingerprint = embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();

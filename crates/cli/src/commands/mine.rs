@@ -2,9 +2,9 @@
 
 use crate::precision::PrecisionArgument;
 use crate::terminal::{self, is_jsonl, tab_cell, write_lines};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use maana::data::{Blanks, Table};
-use maana::kernels::{Matrix, Pool};
+use maana::kernels::{Context, Matrix};
 use maana::model::{Embedder, Encoder, Purpose, Role};
 use maana::roles;
 use maana::texts::{Columns, Texts};
@@ -45,12 +45,12 @@ impl Reading {
         Ok(read)
     }
 
-    pub(crate) fn open(&self, pool: &Pool) -> Result<maana::open::Opened> {
-        terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)
+    pub(crate) fn open(&self, context: &Context) -> Result<maana::open::Opened> {
+        terminal::open_model(Purpose::Encode, &self.model, context, self.precision.precision)
     }
 
-    pub(crate) fn embedder<'m>(&self, opened: &'m maana::open::Opened, pool: &'m Pool) -> Result<Embedder<'m>> {
-        terminal::embedder(opened, pool, self.dim)
+    pub(crate) fn embedder<'m>(&self, opened: &'m maana::open::Opened, context: &'m Context) -> Result<Embedder<'m>> {
+        terminal::embedder(opened, context, self.dim)
     }
 }
 
@@ -92,27 +92,27 @@ pub(crate) struct Mine {
 }
 
 impl Mine {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let second = self.second.as_deref().unwrap_or(&self.first);
         let inputs = [&self.first, second, Path::new(&self.reading.model)];
         crate::outputs::check(&inputs, &[("--output", self.output.as_deref())])?;
         let first = self.reading.texts(&self.first, &[])?;
         let second = self.second.as_ref().map(|path| self.reading.texts(path, &[])).transpose()?;
-        let opened = self.reading.open(pool)?;
-        let embedder = self.reading.embedder(&opened, pool)?;
+        let opened = self.reading.open(context)?;
+        let embedder = self.reading.embedder(&opened, context)?;
         let prompt = embedder.default_prompt();
         let rows = embed(&embedder, &first.texts, prompt)?;
         let pairs: Vec<(f32, usize, usize)> = match &second {
             None => {
                 let top_k = self.top_k.unwrap_or(100);
                 let settings = Mining { top_k, max_pairs: self.max_pairs, dim: None };
-                let pairs = paraphrase_mining(pool, rows.view(), &settings)?;
+                let pairs = paraphrase_mining(context, rows.view(), &settings)?;
                 pairs.into_iter().map(|pair| (pair.score, pair.first, pair.second)).collect()
             }
             Some(second) => {
                 let others = embed(&embedder, &second.texts, prompt)?;
                 let settings = Bitext { neighbours: self.top_k.unwrap_or(4), ..Bitext::default() };
-                let pairs = bitext(pool, rows.view(), others.view(), &settings)?;
+                let pairs = bitext(context, rows.view(), others.view(), &settings)?;
                 pairs.into_iter().map(|(a, b, margin)| (margin, a, b)).take(self.max_pairs).collect()
             }
         };
@@ -157,14 +157,14 @@ pub(crate) struct Dedupe {
 }
 
 impl Dedupe {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let outputs = [("--output", self.output.as_deref()), ("--groups", self.groups.as_deref())];
         crate::outputs::check(&[&self.file, Path::new(&self.reading.model)], &outputs)?;
         let Texts { texts, numbers, .. } = self.reading.texts(&self.file, &[])?;
-        let opened = self.reading.open(pool)?;
-        let embedder = self.reading.embedder(&opened, pool)?;
+        let opened = self.reading.open(context)?;
+        let embedder = self.reading.embedder(&opened, context)?;
         let rows = embed(&embedder, &texts, embedder.default_prompt())?;
-        let duplicates = dedupe(pool, rows.view(), self.threshold)?;
+        let duplicates = dedupe(context, rows.view(), self.threshold)?;
         let kept = duplicates.kept();
         tell!("{} of {} texts stay", kept.len(), texts.len());
         if let Some(path) = &self.groups {
@@ -246,7 +246,7 @@ pub(crate) struct HardNegativesCommand {
 }
 
 impl HardNegativesCommand {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let corpus = self.corpus.as_deref().unwrap_or(&self.file);
         let inputs = [&self.file, corpus, Path::new(&self.model)];
         crate::outputs::check(&inputs, &[("--output", Some(&self.output))])?;
@@ -280,8 +280,8 @@ impl HardNegativesCommand {
                 answers.add(text);
             });
         }
-        let opened = terminal::open_model(Purpose::Encode, &self.model, pool, self.precision.precision)?;
-        let embedder = terminal::embedder(&opened, pool, self.dim)?;
+        let opened = terminal::open_model(Purpose::Encode, &self.model, context, self.precision.precision)?;
+        let embedder = terminal::embedder(&opened, context, self.dim)?;
         let anchors = embed(&embedder, &queries.texts, embedder.role_prompt(Role::Query))?;
         let corpus = embed(&embedder, &answers.texts, embedder.role_prompt(Role::Document))?;
         let settings = HardNegatives {
@@ -296,7 +296,7 @@ impl HardNegativesCommand {
             metric: maana::search::metric(embedder.similarity()),
             dim: None,
         };
-        let mined = hard_negatives(pool, anchors.view(), corpus.view(), &positives, &settings)?;
+        let mined = hard_negatives(context, anchors.view(), corpus.view(), &positives, &settings)?;
         let mut lines = Vec::new();
         for (query, mined) in mined.iter().enumerate() {
             let anchor = &queries.texts[query];

@@ -3,7 +3,7 @@
 use super::index::{Opening, embedder_of};
 use anyhow::{Result, bail};
 use maana::data::{Blanks, TextStream};
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::search::{Found, Place, Question, Way};
 use maana::vectors::index::Reached;
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let filters = self.filter.iter().map(|filter| match filter.split_once('=') {
             Some((field, value)) => Ok((field.to_owned(), value.to_owned())),
             None => bail!("--filter {filter}: expected FIELD=VALUE"),
@@ -84,11 +84,11 @@ impl Search {
         let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
         let store = Place::of(&self.store)?.read()?;
         let purpose = crate::terminal::purpose_for(queries.iter().map(|query| query.len()).sum());
-        let opened = self.opening.model_of(&*store, purpose, pool)?;
-        let embedder = embedder_of(&opened, &*store, pool)?;
+        let opened = self.opening.model_of(&*store, purpose, context)?;
+        let embedder = embedder_of(&opened, &*store, context)?;
         let embedder = crate::prompts::with_prompts(embedder, self.asked.query_prompt.as_deref(), None)?;
         crate::prompts::print_prompts(&embedder, &[maana::model::Role::Query]);
-        let answers = maana::search::search(&*store, &embedder, pool, &queries, &question)?;
+        let answers = maana::search::search(&*store, &embedder, context, &queries, &question)?;
         tell_way(&answers.way);
         for (query, hits) in queries.iter().zip(&answers.hits) {
             if self.json {

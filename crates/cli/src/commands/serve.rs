@@ -1,9 +1,9 @@
 //! `maana serve`
 
 use crate::precision::PrecisionArgument;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use maana::hub::{HubOptions, Resolved};
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::search::Place;
 use maana_serve::{Dims, Limits, LogForm, Settings, Source, Times, Tls};
 use std::path::{Path, PathBuf};
@@ -117,11 +117,11 @@ enum LogChoice {
 }
 
 impl Serve {
-    pub(crate) fn run(self, pool: &Arc<Pool>) -> Result<()> {
+    pub(crate) fn run(self, context: &Arc<Context>) -> Result<()> {
         let settings = self.settings()?;
         let drain = settings.times.drain;
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
-        let running = maana_serve::start(settings, Arc::clone(pool))?;
+        let running = maana_serve::start(settings, Arc::clone(context))?;
         crate::interrupt::leave_to_server();
         say!("listening on {scheme}://{}", running.address())?;
         let ended = running.wait();

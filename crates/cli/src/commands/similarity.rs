@@ -3,7 +3,7 @@
 use crate::terminal::{is_jsonl, tab_cell, write_lines};
 use anyhow::{Result, bail};
 use maana::data::{Column, DataError, Table};
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::model::{Embedder, Purpose};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ pub(crate) struct Similarity {
 }
 
 impl Similarity {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let pairs = self.pairs.as_deref().into_iter();
         let inputs: Vec<&Path> = pairs.chain([Path::new(&self.model)]).collect();
         crate::outputs::check(&inputs, &[("--output", self.output.as_deref())])?;
@@ -54,13 +54,13 @@ impl Similarity {
             Some(_) => Purpose::Encode,
             None => crate::terminal::purpose_for(self.texts.iter().map(String::len).sum()),
         };
-        let opened = crate::terminal::open_model(purpose, &self.model, pool, self.precision.precision)?;
-        let embedder = crate::terminal::embedder(&opened, pool, self.dim)?;
+        let opened = crate::terminal::open_model(purpose, &self.model, context, self.precision.precision)?;
+        let embedder = crate::terminal::embedder(&opened, context, self.dim)?;
         if let Some(path) = &self.pairs {
             return self.pairs(path, &embedder);
         }
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
-        let matrix = maana::similarity::similarities(&embedder, pool, &texts)?;
+        let matrix = maana::similarity::similarities(&embedder, context, &texts)?;
         if self.json {
             let rows: Vec<&[f32]> = (0..matrix.rows()).map(|row| matrix.row(row)).collect();
             say!("{}", serde_json::json!({"texts": texts, "similarities": rows}))?;

@@ -4,7 +4,7 @@ use super::index::{Opening, embedder_of};
 use super::mine::embed;
 use anyhow::{Result, bail};
 use maana::data::{Blanks, Table, TextStream};
-use maana::kernels::{Matrix, Pool, Rows};
+use maana::kernels::{Context, Matrix, Rows};
 use maana::model::{Purpose, Role};
 use maana::search::store::{StoreInfo, salvage};
 use maana::search::{Compacted, Deleted, GRAPH_FROM, Info, Place, WriteStore, postgres};
@@ -70,18 +70,18 @@ pub(crate) struct Compact {
 }
 
 impl Compact {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let mut writer = Place::of(&self.store)?.write()?;
         let queries = match self.graph.read_queries()? {
             None => None,
             Some(texts) => {
-                let opened = self.opening.model_of(&*writer, Purpose::Encode, pool)?;
-                let embedder = embedder_of(&opened, &*writer, pool)?;
+                let opened = self.opening.model_of(&*writer, Purpose::Encode, context)?;
+                let embedder = embedder_of(&opened, &*writer, context)?;
                 Some(embed(&embedder, &texts, embedder.role_prompt(Role::Query))?)
             }
         };
         let queries = queries.as_ref().map(Matrix::view);
-        let Compacted { before, after, changed, graph } = writer.compact(pool, queries)?;
+        let Compacted { before, after, changed, graph } = writer.compact(context, queries)?;
         if let Some(graph) = graph {
             say!("an index over vectors by {}", told(&graph))?;
         }
@@ -90,7 +90,7 @@ impl Compact {
         } else {
             say!("nothing to give back")?
         }
-        self.graph.make(&mut *writer, pool, queries)
+        self.graph.make(&mut *writer, context, queries)
     }
 }
 
@@ -120,14 +120,14 @@ impl GraphArgument {
         Ok(Some(TextStream::open(path, None, Blanks::Skip)?.collect::<Result<_, _>>()?))
     }
 
-    pub(crate) fn make(&self, writer: &mut dyn WriteStore, pool: &Pool, queries: Option<Rows<'_>>) -> Result<()> {
+    pub(crate) fn make(&self, writer: &mut dyn WriteStore, context: &Context, queries: Option<Rows<'_>>) -> Result<()> {
         let wanted = match self.graph {
             When::Auto => writer.documents()? >= GRAPH_FROM,
             When::Always => true,
             When::Never => false,
         };
         let start = std::time::Instant::now();
-        let made = if wanted { writer.make_graph(pool, queries)? } else { None };
+        let made = if wanted { writer.make_graph(context, queries)? } else { None };
         if let Some(graph) = made {
             let seconds = start.elapsed().as_secs_f64();
             tell!("a graph over {} rows, by {} columns, in {seconds:.1} s", graph.rows(), graph.prefix());

@@ -3,7 +3,7 @@
 use crate::{interrupt, terminal};
 use anyhow::Result;
 use maana::finetune::{Finetuned, Prepared, RunFolder, Told, finetune, prepare};
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::recipe::LocatedRecipe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,18 +39,18 @@ pub(crate) struct Train {
 }
 
 impl Train {
-    pub(crate) fn run(self, pool: &Pool) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
         let located = LocatedRecipe::read(&self.recipe, &self.settings)?;
-        let prepared = terminal::fetching(|tell| prepare(located, pool, tell))?;
+        let prepared = terminal::fetching(|tell| prepare(located, context, tell))?;
         if self.dry_run {
-            return print_plan(&prepared, pool);
+            return print_plan(&prepared, context);
         }
         let out = self.out.unwrap_or_else(|| {
             let stem = self.recipe.file_stem().unwrap_or_else(|| "recipe".as_ref());
             PathBuf::from("runs").join(stem)
         });
         let go_on = resuming(&self.recipe, &out, &self.settings);
-        run(prepared, pool, &RunFolder::new(out), self.resume, &go_on)?;
+        run(prepared, context, &RunFolder::new(out), self.resume, &go_on)?;
         Ok(())
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn resuming(recipe: &Path, out: &Path, settings: &[String]) -> String
 /// Runs what is prepared and tells the terminal about it. `go_on` is the command that resumes it.
 pub(super) fn run(
     prepared: Prepared,
-    pool: &Pool,
+    context: &Context,
     folder: &RunFolder,
     resume: bool,
     go_on: &str,
@@ -78,7 +78,7 @@ pub(super) fn run(
         tell!("\nstopping: writing a checkpoint (once more Ctrl-C to stop without)");
     });
     let mut display = terminal::TrainingDisplay::new();
-    let ended = finetune(prepared, pool, folder, resume, &stop, &mut |told: &Told<'_>| display.show(told))?;
+    let ended = finetune(prepared, context, folder, resume, &stop, &mut |told: &Told<'_>| display.show(told))?;
     drop(first);
     display.clear();
     match ended {
@@ -104,7 +104,7 @@ pub(super) fn run(
     }
 }
 
-fn print_plan(prepared: &Prepared, pool: &Pool) -> Result<()> {
+fn print_plan(prepared: &Prepared, context: &Context) -> Result<()> {
     let plan = prepared.plan();
     say!("{}", prepared.located().to_toml())?;
     say!("# The plan")?;
@@ -124,13 +124,13 @@ fn print_plan(prepared: &Prepared, pool: &Pool) -> Result<()> {
     say!("evaluations   step → epoch: {}", moments(&plan.evaluations))?;
     say!("log rows      step → epoch: {}", moments(&plan.log_rows))?;
     print_first_rows(prepared)?;
-    let estimate = prepared.estimate(pool)?;
+    let estimate = prepared.estimate(context)?;
     say!("tokens        {:.1} a row, {:.0} a second", estimate.tokens_per_row, estimate.tokens_per_second)?;
     say!(
         "time          about {} of training and {} of evaluations, with {} threads",
         terminal::duration(estimate.training_seconds),
         terminal::duration(estimate.evaluation_seconds),
-        pool.threads()
+        context.threads()
     )?;
     say!(
         "memory        about {:.2} GB: {:.2} GB for parameters, gradients and moments, {:.2} GB for a batch",

@@ -88,7 +88,7 @@ fn the_golden_task_gives_every_number_of_the_reference() {
     let (encoder, set, metrics) = golden();
     for threads in [1, 2, 3] {
         for chunk in [1, 7, 59, 60, 10_000] {
-            let scores = evaluate_retrieval(&Pool::new(threads), &encoder, &set, &[8], &chunked(chunk)).unwrap();
+            let scores = evaluate_retrieval(&Context::new(threads), &encoder, &set, &[8], &chunked(chunk)).unwrap();
             let keys: Vec<&String> = scores[0].values.iter().map(|(key, _)| key).collect();
             assert_eq!(keys, metrics.iter().map(|(key, _)| key).collect::<Vec<_>>(), "keys and their order");
             for ((key, value), (_, expected)) in scores[0].values.iter().zip(&metrics) {
@@ -127,9 +127,9 @@ fn no_chunk_and_no_number_of_threads_changes_a_bit() {
         .collect();
     let embedded = Embedded { queries: queries.view(), corpus: corpus.view(), corpus_ids: &ids, relevant: &relevant };
     let dims = [24, 16, 8, 3];
-    let whole = evaluate_embeddings(&Pool::new(1), embedded, &dims, &chunked(701)).unwrap();
+    let whole = evaluate_embeddings(&Context::new(1), embedded, &dims, &chunked(701)).unwrap();
     for (threads, chunk) in [(1, 1), (2, 13), (3, 64), (2, 700), (2, 5000)] {
-        let other = evaluate_embeddings(&Pool::new(threads), embedded, &dims, &chunked(chunk)).unwrap();
+        let other = evaluate_embeddings(&Context::new(threads), embedded, &dims, &chunked(chunk)).unwrap();
         assert_eq!(other, whole, "{threads} threads, chunks of {chunk}");
     }
 }
@@ -144,13 +144,13 @@ fn each_dimension_is_as_if_it_had_been_measured_alone_on_cut_embeddings() {
     let embedded = Embedded { queries: queries.view(), corpus: corpus.view(), corpus_ids: &ids, relevant: &relevant };
     for similarity in [Similarity::Cosine, Similarity::Dot] {
         let options = RetrievalOptions { similarity: Some(similarity), ..RetrievalOptions::default() };
-        let pool = Pool::new(2);
-        let together = evaluate_embeddings(&pool, embedded, &[5, 12, 1], &options).unwrap();
+        let context = Context::new(2);
+        let together = evaluate_embeddings(&context, embedded, &[5, 12, 1], &options).unwrap();
         for scores in &together {
             let cut = |rows: &Matrix| rows.view().prefix(scores.dimension).to_matrix();
             let (queries, corpus) = (cut(&queries), cut(&corpus));
             let alone = Embedded { queries: queries.view(), corpus: corpus.view(), ..embedded };
-            let alone = evaluate_embeddings(&pool, alone, &[scores.dimension], &options).unwrap();
+            let alone = evaluate_embeddings(&context, alone, &[scores.dimension], &options).unwrap();
             assert_eq!(&alone[0], scores);
         }
         assert_eq!(
@@ -169,7 +169,7 @@ fn of_equal_scores_the_smaller_id_as_a_string_comes_first() {
     for (best, expected) in [("d10", 1.0), ("d2", 0.5), ("d9", 1.0 / 3.0), ("far", 0.25)] {
         let (encoder, set) = task(&queries, &corpus, &[&[best]]);
         for chunk in 1..5 {
-            let scores = evaluate_retrieval(&Pool::new(1), &encoder, &set, &[2], &chunked(chunk)).unwrap();
+            let scores = evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(chunk)).unwrap();
             assert_eq!(scores[0].get("cosine_mrr@10"), Some(expected), "{best} in chunks of {chunk}");
         }
     }
@@ -181,7 +181,7 @@ fn queries_that_nothing_answers_are_neither_encoded_nor_counted() {
     let queries = named(&[("none", x.clone()), ("x", x.clone()), ("nor here", y.clone())]);
     let corpus = named(&[("a", x), ("b", y)]);
     let (encoder, set) = task(&queries, &corpus, &[&[], &["a"], &[]]);
-    let scores = evaluate_retrieval(&Pool::new(1), &encoder, &set, &[2], &chunked(1)).unwrap();
+    let scores = evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap();
     assert_eq!(scores[0].get("cosine_accuracy@1"), Some(1.0));
     let asked = encoder.asked.into_inner();
     assert_eq!(asked, [(Role::Query, 1), (Role::Document, 1), (Role::Document, 1)], "one encoding, in chunks");
@@ -190,7 +190,7 @@ fn queries_that_nothing_answers_are_neither_encoded_nor_counted() {
 #[test]
 fn several_dimensions_need_one_encoding() {
     let (encoder, set, _) = golden();
-    evaluate_retrieval(&Pool::new(1), &encoder, &set, &[8, 4, 2], &chunked(60)).unwrap();
+    evaluate_retrieval(&Context::new(1), &encoder, &set, &[8, 4, 2], &chunked(60)).unwrap();
     assert_eq!(encoder.asked.into_inner(), [(Role::Query, 17), (Role::Document, 60)]);
 }
 
@@ -198,7 +198,7 @@ fn several_dimensions_need_one_encoding() {
 fn a_relevant_document_that_is_absent_counts_against_recall() {
     let x = vec![1.0, 0.0];
     let (encoder, set) = task(&named(&[("q", x.clone())]), &named(&[("a", x)]), &[&["a", "gone"]]);
-    let scores = &evaluate_retrieval(&Pool::new(1), &encoder, &set, &[2], &chunked(1)).unwrap()[0];
+    let scores = &evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap()[0];
     assert_eq!(scores.get("cosine_recall@10"), Some(0.5));
     assert_eq!(scores.get("cosine_precision@10"), Some(0.1), "k is not cut to the size of the corpus");
     assert_eq!(scores.get("cosine_map@100"), Some(0.5));
@@ -210,7 +210,7 @@ fn the_manner_of_3_0_1_names_and_dot() {
     let encoder = Lookup { similarity: Similarity::Dot, ..encoder };
     let options =
         RetrievalOptions { primary: Primary::Map, name: Some("habari".into()), ..RetrievalOptions::default() };
-    let scores = &evaluate_retrieval(&Pool::new(1), &encoder, &set, &[4], &options).unwrap()[0];
+    let scores = &evaluate_retrieval(&Context::new(1), &encoder, &set, &[4], &options).unwrap()[0];
     assert_eq!((scores.name.as_str(), scores.primary.as_str()), ("habari_dim_4", "dot_map@100"));
     assert!(scores.get("dot_ndcg@10").is_some());
     assert_eq!(scores.set(), Some("habari"));
@@ -220,7 +220,9 @@ fn the_manner_of_3_0_1_names_and_dot() {
 fn dimensions_that_cannot_be_measured_are_named() {
     let (encoder, set, _) = golden();
     let fault = |dims: &[usize]| {
-        evaluate_retrieval(&Pool::new(1), &encoder, &set, dims, &RetrievalOptions::default()).unwrap_err().to_string()
+        evaluate_retrieval(&Context::new(1), &encoder, &set, dims, &RetrievalOptions::default())
+            .unwrap_err()
+            .to_string()
     };
     for (dims, words) in [
         (&[8, 9][..], "dimension 9: more than"),
@@ -237,7 +239,7 @@ fn dimensions_that_cannot_be_measured_are_named() {
 fn settings_that_make_no_sense_are_named() {
     let (encoder, set, _) = golden();
     let fault = |options: RetrievalOptions| {
-        evaluate_retrieval(&Pool::new(1), &encoder, &set, &[8], &options).unwrap_err().to_string()
+        evaluate_retrieval(&Context::new(1), &encoder, &set, &[8], &options).unwrap_err().to_string()
     };
     assert!(fault(chunked(0)).contains("corpus_chunk"));
     assert!(
@@ -246,7 +248,7 @@ fn settings_that_make_no_sense_are_named() {
     let cutoffs = Cutoffs { ndcg: vec![], ..Cutoffs::default() };
     assert!(fault(RetrievalOptions { cutoffs, ..chunked(1) }).contains("primary"));
     let nothing = RetrievalSet { relevant: vec![Relevant::default(); set.queries.len()], ..set.clone() };
-    let error = evaluate_retrieval(&Pool::new(1), &encoder, &nothing, &[8], &chunked(1)).unwrap_err().to_string();
+    let error = evaluate_retrieval(&Context::new(1), &encoder, &nothing, &[8], &chunked(1)).unwrap_err().to_string();
     assert!(error.contains("made up"), "{error}");
 }
 
@@ -256,10 +258,10 @@ fn an_embedding_that_is_not_finite_is_an_error_that_names_the_text() {
         let (x, broken) = (vec![1.0, 0.0], vec![0.0, bad]);
         let (encoder, set) =
             task(&named(&[("q", x.clone())]), &named(&[("a", x.clone()), ("b", broken.clone())]), &[&["a"]]);
-        let error = evaluate_retrieval(&Pool::new(1), &encoder, &set, &[1], &chunked(1)).unwrap_err().to_string();
+        let error = evaluate_retrieval(&Context::new(1), &encoder, &set, &[1], &chunked(1)).unwrap_err().to_string();
         assert!(error.contains("document \"b\"") && error.contains("document b"), "{error}");
         let (encoder, set) = task(&named(&[("q", broken)]), &named(&[("a", x)]), &[&["a"]]);
-        let error = evaluate_retrieval(&Pool::new(1), &encoder, &set, &[2], &chunked(1)).unwrap_err().to_string();
+        let error = evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap_err().to_string();
         assert!(error.contains("query \"q\""), "{error}");
     }
 }
@@ -270,6 +272,6 @@ fn a_row_of_zeros_is_like_nothing_and_breaks_nothing() {
     let queries = named(&[("q", zero.clone()), ("x", x.clone())]);
     let corpus = named(&[("a", zero), ("b", x), ("c", vec![-1.0, 0.0])]);
     let (encoder, set) = task(&queries, &corpus, &[&["b"], &["b"]]);
-    let scores = &evaluate_retrieval(&Pool::new(1), &encoder, &set, &[2], &chunked(2)).unwrap()[0];
+    let scores = &evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(2)).unwrap()[0];
     assert_eq!(scores.get("cosine_mrr@10"), Some((0.5 + 1.0) / 2.0), "all documents tie for a query of zeros");
 }

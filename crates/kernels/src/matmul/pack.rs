@@ -6,7 +6,7 @@ use super::form::{Form, LeftWords, Precision};
 use crate::bf16::{from_bf16, to_bf16, widen_chunk};
 use crate::dispatch::{isa, on_every_rung};
 use crate::matrix::Rows;
-use crate::parallel::Pool;
+use crate::parallel::Context;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -62,30 +62,30 @@ pub struct PackedMatrix {
 
 impl PackedMatrix {
     /// Packs `b`, `(k, n)`, to be kept: in as few bytes as the precision has.
-    pub fn pack(pool: &Pool, precision: Precision, b: Rows<'_>) -> Self {
-        Self::packed(pool, Form::compact(isa(), precision), b, false)
+    pub fn pack(context: &Context, precision: Precision, b: Rows<'_>) -> Self {
+        Self::packed(context, Form::compact(isa(), precision), b, false)
     }
 
     /// Packs `wᵀ` of a weight `w`, `(n, k)`, to be kept: in as few bytes as the precision has.
-    pub fn pack_transposed(pool: &Pool, precision: Precision, w: Rows<'_>) -> Self {
-        Self::packed(pool, Form::compact(isa(), precision), w, true)
+    pub fn pack_transposed(context: &Context, precision: Precision, w: Rows<'_>) -> Self {
+        Self::packed(context, Form::compact(isa(), precision), w, true)
     }
 
     /// Packs `wᵀ` of a weight `w`, `(n, k)`, for a few products: in the form that multiplies fastest. The same bits come of it.
-    pub fn pack_transposed_for_a_while(pool: &Pool, precision: Precision, w: Rows<'_>) -> Self {
-        Self::packed(pool, Form::new(isa(), precision), w, true)
+    pub fn pack_transposed_for_a_while(context: &Context, precision: Precision, w: Rows<'_>) -> Self {
+        Self::packed(context, Form::new(isa(), precision), w, true)
     }
 
-    pub(super) fn packed(pool: &Pool, form: Form, b: Rows<'_>, transposed: bool) -> Self {
+    pub(super) fn packed(context: &Context, form: Form, b: Rows<'_>, transposed: bool) -> Self {
         let mut packed = Self { form, k: 0, n: 0, lines: Vec::new(), scales: Vec::new(), sums: Vec::new() };
-        packed.fill(pool, b, transposed);
+        packed.fill(context, b, transposed);
         packed
     }
 
     /// Packs other values of the same shape into the same memory.
-    pub fn repack_transposed(&mut self, pool: &Pool, w: Rows<'_>) {
+    pub fn repack_transposed(&mut self, context: &Context, w: Rows<'_>) {
         assert_eq!((self.k, self.n), (w.columns(), w.rows()), "the shape stays");
-        self.fill(pool, w, true);
+        self.fill(context, w, true);
     }
 
     /// Rows of the operand.
@@ -127,7 +127,7 @@ impl PackedMatrix {
         result
     }
 
-    fn fill(&mut self, pool: &Pool, b: Rows<'_>, transposed: bool) {
+    fn fill(&mut self, context: &Context, b: Rows<'_>, transposed: bool) {
         let (k, n) = if transposed { (b.columns(), b.rows()) } else { (b.rows(), b.columns()) };
         (self.k, self.n) = (k, n);
         let form = self.form;
@@ -153,7 +153,7 @@ impl PackedMatrix {
                 }
                 (0..k).map(|k| b.row(k)[column].abs()).fold(0.0, f32::max)
             };
-            pool.for_each_chunk(&mut self.scales, TOGETHER, |number, scales| {
+            context.for_each_chunk(&mut self.scales, TOGETHER, |number, scales| {
                 for (place, scale) in scales.iter_mut().enumerate() {
                     *scale = largest(number * TOGETHER + place) / LARGEST_WEIGHT;
                 }
@@ -161,7 +161,7 @@ impl PackedMatrix {
         }
         let scales = &self.scales;
         let data = &mut bytes_of_mut(&mut self.lines)[..panels * bytes];
-        pool.for_each_chunk(data, TOGETHER * bytes, |number, chunk| {
+        context.for_each_chunk(data, TOGETHER * bytes, |number, chunk| {
             let start = number * TOGETHER * form.columns;
             let part = Part { b, transposed, columns: start..n.min(start + TOGETHER * form.columns), k };
             let convert = |value, column: usize| quantized(value, scales[column]);
@@ -180,7 +180,7 @@ impl PackedMatrix {
         });
         if form.precision == Precision::Int8 {
             let data = &*data;
-            pool.for_each_chunk(&mut self.sums, form.columns, |panel, sums| {
+            context.for_each_chunk(&mut self.sums, form.columns, |panel, sums| {
                 let bytes = &data[panel * bytes..(panel + 1) * bytes];
                 sums.fill(0);
                 for step in bytes.chunks_exact(form.columns * form.right_bytes) {
@@ -317,16 +317,17 @@ thread_local! {
 
 /// Packs `b` — `(k, n)`, or `(n, k)` if `transposed` — for one product.
 pub(super) fn with_packed<R>(
-    pool: &Pool,
+    context: &Context,
     form: Form,
     b: Rows<'_>,
     transposed: bool,
     f: impl FnOnce(&PackedMatrix) -> R,
 ) -> R {
     // Taken out while in use, so that a product inside the closure finds nothing and not something locked.
-    let mut packed = RIGHT.take().unwrap_or_else(|| PackedMatrix::packed(pool, form, Rows::new(&[], 0, 0, 0), false));
+    let mut packed =
+        RIGHT.take().unwrap_or_else(|| PackedMatrix::packed(context, form, Rows::new(&[], 0, 0, 0), false));
     packed.form = form;
-    packed.fill(pool, b, transposed);
+    packed.fill(context, b, transposed);
     let result = f(&packed);
     RIGHT.replace(Some(packed));
     result
@@ -420,13 +421,13 @@ fn byte(value: f32, inverse: f32, zero: i32) -> i32 {
 }
 
 /// Packs `aᵀ` of `a`, `(t, m)`: `[block][step][row][word]`.
-pub(super) fn with_blocks<R>(pool: &Pool, form: &Form, a: Rows<'_>, f: impl FnOnce(&[u32]) -> R) -> R {
+pub(super) fn with_blocks<R>(context: &Context, form: &Form, a: Rows<'_>, f: impl FnOnce(&[u32]) -> R) -> R {
     let mut packed = BLOCKS.take();
     let (t, m, height) = (a.rows(), a.columns(), form.height);
     let block = height * form.steps(t);
     packed.resize(m.div_ceil(height) * block, 0);
     if t > 0 {
-        pool.for_each_chunk(&mut packed, TOGETHER * block, |number, into| {
+        context.for_each_chunk(&mut packed, TOGETHER * block, |number, into| {
             let start = number * TOGETHER * height;
             let rows = start..m.min(start + TOGETHER * height);
             match height {

@@ -3,7 +3,7 @@
 
 use super::{attention_of, median_seconds, numbers};
 use crate::report::chart::{Chart, Paint, Series};
-use maana_kernels::{Activation, AdamW, After, Dropout, PackedMatrix, Pool, Precision, Rows};
+use maana_kernels::{Activation, AdamW, After, Context, Dropout, PackedMatrix, Precision, Rows};
 use maana_model::{EncoderConfig, Noise, SentenceModel, Trainable};
 use maana_text::TokenBatch;
 
@@ -19,27 +19,27 @@ pub struct Part {
 }
 
 /// The parts of the work, and last the whole, for `sequences` sequences of `length` tokens.
-pub fn parts(model: &SentenceModel, pool: &Pool, sequences: usize, length: usize) -> Vec<Part> {
+pub fn parts(model: &SentenceModel, context: &Context, sequences: usize, length: usize) -> Vec<Part> {
     let config = model.config();
     let (precision, t) = (model.precision(), sequences * length);
     let layers = config.layers as f64;
     let part =
         |name, encoding: f64, training: f64| Part { name, encoding: layers * encoding, training: layers * training };
-    let (forward, backward) = products(pool, precision, config, t);
-    let (attention, attention_both) = attention_of(pool, sequences, length, config.heads, config.head_dim());
-    let norm = layer_norm(pool, config, t);
-    let gelu = gelu(pool, t * config.intermediate);
+    let (forward, backward) = products(context, precision, config, t);
+    let (attention, attention_both) = attention_of(context, sequences, length, config.heads, config.head_dim());
+    let norm = layer_norm(context, config, t);
+    let gelu = gelu(context, t * config.intermediate);
     let mut parts = vec![
         part("products with bias, GELU and residual", forward, forward + backward),
         part("attention", attention, attention_both),
         part("LayerNorm", 2.0 * norm.0, 2.0 * (norm.0 + norm.1)),
         part("GELU, where it is not part of a product", 0.0, 2.0 * gelu.0 + gelu.1),
-        part("dropout and residual", 0.0, 4.0 * dropout(pool, config, t)),
+        part("dropout and residual", 0.0, 4.0 * dropout(context, config, t)),
     ];
-    let (optimizer, packing) = update(pool, model);
+    let (optimizer, packing) = update(context, model);
     parts.push(Part { name: "AdamW", encoding: 0.0, training: optimizer });
     parts.push(Part { name: "packing weights, layer by layer", encoding: packing, training: packing });
-    let (encoding, training) = whole(model, pool, sequences, length);
+    let (encoding, training) = whole(model, context, sequences, length);
     let training = training + optimizer;
     let known = |seconds: fn(&Part) -> f64| parts.iter().map(seconds).sum::<f64>();
     let rest = (encoding - known(|part| part.encoding), training - known(|part| part.training));
@@ -49,13 +49,13 @@ pub fn parts(model: &SentenceModel, pool: &Pool, sequences: usize, length: usize
 }
 
 /// The four products of a layer, forward, and backward with the packing that they need.
-fn products(pool: &Pool, precision: Precision, config: &EncoderConfig, t: usize) -> (f64, f64) {
+fn products(context: &Context, precision: Precision, config: &EncoderConfig, t: usize) -> (f64, f64) {
     let (h, i) = (config.hidden, config.intermediate);
     let (mut forward, mut backward) = (0.0, 0.0);
     for (k, n, after) in [(h, 3 * h, 0), (h, h, 1), (h, i, 2), (i, h, 1)] {
         let (x, w, d_y) = (numbers(t * k, 1), numbers(n * k, 2), numbers(t * n, 3));
         let (bias, residual) = (numbers(n, 4), numbers(t * n, 5));
-        let packed = PackedMatrix::pack_transposed(pool, precision, Rows::new(&w, n, k, k));
+        let packed = PackedMatrix::pack_transposed(context, precision, Rows::new(&w, n, k, k));
         let (mut y, mut d_x, mut d_w) = (vec![0.0; t * n], vec![0.0; t * k], vec![0.0; n * k]);
         let (x, w, d_y) = (Rows::new(&x, t, k, k), Rows::new(&w, n, k, k), Rows::new(&d_y, t, n, n));
         forward += median_seconds(|| {
@@ -64,12 +64,12 @@ fn products(pool: &Pool, precision: Precision, config: &EncoderConfig, t: usize)
                 1 => After::Add(&residual),
                 _ => After::Activation(Activation::Gelu),
             };
-            maana_kernels::linear(pool, x, &packed, Some(&bias), after, &mut y);
+            maana_kernels::linear(context, x, &packed, Some(&bias), after, &mut y);
         });
         if precision != Precision::Int8 {
             backward += median_seconds(|| {
-                maana_kernels::matmul_weight_gradient(pool, precision, d_y, x, &mut d_w);
-                maana_kernels::matmul(pool, precision, d_y, w, &mut d_x, false);
+                maana_kernels::matmul_weight_gradient(context, precision, d_y, x, &mut d_w);
+                maana_kernels::matmul(context, precision, d_y, w, &mut d_x, false);
             });
         }
     }
@@ -77,71 +77,71 @@ fn products(pool: &Pool, precision: Precision, config: &EncoderConfig, t: usize)
 }
 
 /// Forward, and what backward takes: once again and the gradient.
-fn layer_norm(pool: &Pool, config: &EncoderConfig, t: usize) -> (f64, f64) {
+fn layer_norm(context: &Context, config: &EncoderConfig, t: usize) -> (f64, f64) {
     let h = config.hidden;
     let (x, d_y, gamma, beta) = (numbers(t * h, 1), numbers(t * h, 2), numbers(h, 3), numbers(h, 4));
     let (mut y, mut d_x, mut statistics) = (vec![0.0; t * h], vec![0.0; t * h], vec![0.0; 2 * t]);
     let (mut d_gamma, mut d_beta) = (vec![0.0; h], vec![0.0; h]);
     let forward = median_seconds(|| {
-        maana_kernels::layer_norm(pool, &x, &gamma, &beta, 1e-12, &mut y, &mut statistics);
+        maana_kernels::layer_norm(context, &x, &gamma, &beta, 1e-12, &mut y, &mut statistics);
     });
     let backward = median_seconds(|| {
-        maana_kernels::layer_norm_again(pool, &x, &gamma, &beta, &statistics, &mut y);
-        maana_kernels::layer_norm_backward(pool, &x, &gamma, &statistics, &d_y, &mut d_x, &mut d_gamma, &mut d_beta);
+        maana_kernels::layer_norm_again(context, &x, &gamma, &beta, &statistics, &mut y);
+        maana_kernels::layer_norm_backward(context, &x, &gamma, &statistics, &d_y, &mut d_x, &mut d_gamma, &mut d_beta);
     });
     (forward, backward)
 }
 
-fn gelu(pool: &Pool, elements: usize) -> (f64, f64) {
+fn gelu(context: &Context, elements: usize) -> (f64, f64) {
     let (x, mut d) = (numbers(elements, 1), numbers(elements, 2));
     let mut y = vec![0.0; elements];
-    let forward = median_seconds(|| Activation::Gelu.forward(pool, &x, &mut y));
-    (forward, median_seconds(|| Activation::Gelu.backward(pool, &x, &mut d)))
+    let forward = median_seconds(|| Activation::Gelu.forward(context, &x, &mut y));
+    (forward, median_seconds(|| Activation::Gelu.backward(context, &x, &mut d)))
 }
 
 /// One place of dropout with the addition behind it.
-fn dropout(pool: &Pool, config: &EncoderConfig, t: usize) -> f64 {
+fn dropout(context: &Context, config: &EncoderConfig, t: usize) -> f64 {
     let mut x = numbers(t * config.hidden, 1);
     let residual = numbers(t * config.hidden, 2);
     let dropout = Dropout { probability: 0.1, seed: 1, pass: 0, place: 0, first_row: 0 };
     median_seconds(|| {
-        maana_kernels::dropout(pool, &mut x, config.hidden, &dropout);
-        maana_kernels::add(pool, &mut x, &residual);
+        maana_kernels::dropout(context, &mut x, config.hidden, &dropout);
+        maana_kernels::add(context, &mut x, &residual);
     })
 }
 
 /// AdamW over all parameters, and packing the products' weights, as every pass of a model does that was opened to learn.
-fn update(pool: &Pool, model: &SentenceModel) -> (f64, f64) {
+fn update(context: &Context, model: &SentenceModel) -> (f64, f64) {
     let mut parameters = model.parameters().to_vec();
     let gradients = numbers(parameters.len(), 1);
     let (mut first, mut second) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
     let settings = AdamW { learning_rate: 2e-5, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, step: 1 };
     let optimizer = median_seconds(|| {
-        maana_kernels::adamw(pool, &mut parameters, &gradients, &mut first, &mut second, &settings);
+        maana_kernels::adamw(context, &mut parameters, &gradients, &mut first, &mut second, &settings);
     });
     let (h, i) = (model.config().hidden, model.config().intermediate);
     let mut packing = 0.0;
     for (k, n) in [(h, 3 * h), (h, h), (h, i), (i, h)] {
         let w = numbers(n * k, 1);
         let w = Rows::new(&w, n, k, k);
-        let mut packed = PackedMatrix::pack_transposed(pool, model.precision(), w);
-        packing += median_seconds(|| packed.repack_transposed(pool, w));
+        let mut packed = PackedMatrix::pack_transposed(context, model.precision(), w);
+        packing += median_seconds(|| packed.repack_transposed(context, w));
     }
     (optimizer, packing * model.config().layers as f64)
 }
 
 /// Encoding, and forward and backward without the update.
-fn whole(model: &SentenceModel, pool: &Pool, sequences: usize, length: usize) -> (f64, f64) {
+fn whole(model: &SentenceModel, context: &Context, sequences: usize, length: usize) -> (f64, f64) {
     let batch = batch(model, sequences, length);
     let mut keep = Default::default();
     let encoding = median_seconds(|| {
-        model.infer(pool, &batch, 0, &mut keep);
+        model.infer(context, &batch, 0, &mut keep);
     });
     let mut gradients = vec![0.0; model.parameters().len()];
     let noise = Noise::On { seed: 1, pass: 0, first_token: 0 };
     let mut step = || {
-        let embeddings = model.forward(pool, &batch, noise, &mut keep);
-        model.backward(pool, &batch, noise, &mut keep, embeddings.view(), &mut gradients);
+        let embeddings = model.forward(context, &batch, noise, &mut keep);
+        model.backward(context, &batch, noise, &mut keep, embeddings.view(), &mut gradients);
     };
     let training = if model.precision() == Precision::Int8 { 0.0 } else { median_seconds(&mut step) };
     (encoding, training)
@@ -170,9 +170,9 @@ pub struct Growth {
 /// The cost a token by the length of texts at 2,048 tokens, by the tokens of a batch at 32 a text, and by threads at both.
 pub fn growth(model: &SentenceModel, threads: usize) -> Vec<Growth> {
     const TOKENS: usize = 2048;
-    let all = Pool::new(threads);
-    let measure = |pool: &Pool, sequences: usize, length: usize| {
-        let (encoding, training) = whole(model, pool, sequences, length);
+    let all = Context::new(threads);
+    let measure = |context: &Context, sequences: usize, length: usize| {
+        let (encoding, training) = whole(model, context, sequences, length);
         let micros = 1e6 / (sequences * length) as f64;
         (micros * encoding, micros * training)
     };
@@ -191,7 +191,7 @@ pub fn growth(model: &SentenceModel, threads: usize) -> Vec<Growth> {
         },
         Growth {
             with: "threads",
-            points: (1..=threads).map(|count| point(count, measure(&Pool::new(count), TOKENS / 32, 32))).collect(),
+            points: (1..=threads).map(|count| point(count, measure(&Context::new(count), TOKENS / 32, 32))).collect(),
         },
     ]
 }

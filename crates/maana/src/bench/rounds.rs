@@ -2,7 +2,7 @@
 
 use maana_data::{RetrievalSet, Source};
 use maana_eval::{EvalError, RetrievalOptions};
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::{Embedder, ModelError, SentenceModel, Trainable};
 use maana_train::{
     Arguments, BatchSampler, Event, Failure, LossArguments, LossName, Observer, Precision, Run, TrainError,
@@ -27,11 +27,11 @@ pub struct Round {
 /// If a text cannot be tokenised.
 pub fn encode_rounds(
     model: &SentenceModel,
-    pool: &Pool,
+    context: &Context,
     texts: &[&str],
     next: &mut dyn FnMut(Option<Round>) -> bool,
 ) -> Result<(), ModelError> {
-    let embedder = Embedder::new(model, pool)?;
+    let embedder = Embedder::new(model, context)?;
     let tokens = model.tokenize(texts)?.tokens();
     embedder.embed(texts, "")?;
     let mut told = None;
@@ -50,7 +50,7 @@ pub fn encode_rounds(
 /// If the rows cannot be read or computed.
 pub fn train_rounds(
     model: &mut SentenceModel,
-    pool: &Pool,
+    context: &Context,
     source: &dyn Source,
     dims: Vec<usize>,
     next: &mut dyn FnMut(Option<Round>) -> bool,
@@ -77,7 +77,7 @@ pub fn train_rounds(
     let tokenizer = model.tokenizer();
     let max_length = model.settings().max_seq_length;
     let run = Run {
-        pool,
+        context,
         source,
         tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
         loss: loss.as_ref(),
@@ -97,22 +97,22 @@ pub fn train_rounds(
 /// If a text cannot be tokenised, or a dimension exceeds the model.
 pub fn evaluate_rounds(
     model: &SentenceModel,
-    pool: &Pool,
+    context: &Context,
     set: RetrievalSet,
     dims: &[usize],
     next: &mut dyn FnMut(Option<Round>) -> bool,
 ) -> Result<(), EvalError> {
-    let embedder = Embedder::new(model, pool)?;
+    let embedder = Embedder::new(model, context)?;
     let texts: Vec<&str> = set.queries.iter().chain(&set.corpus).map(|(_, text)| text.as_str()).collect();
     let tokens = model.tokenize(&texts)?.tokens();
     drop(texts);
     let sets = [set];
     let options = RetrievalOptions::default();
-    crate::evaluate::evaluate(&embedder, pool, &sets, dims, &options)?;
+    crate::evaluate::evaluate(&embedder, context, &sets, dims, &options)?;
     let mut told = None;
     while next(told) {
         let began = Instant::now();
-        crate::evaluate::evaluate(&embedder, pool, &sets, dims, &options)?;
+        crate::evaluate::evaluate(&embedder, context, &sets, dims, &options)?;
         told = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
     }
     Ok(())

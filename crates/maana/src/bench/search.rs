@@ -3,7 +3,7 @@
 use super::rounds::peak_bytes;
 use crate::npy::{self, NpyError};
 use maana_data::DataError;
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::{Context, Matrix};
 use maana_vectors::VectorsError;
 use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index, prefix_for};
 use maana_vectors::random::Random;
@@ -36,12 +36,12 @@ const SHARED: f32 = 0.8;
 
 /// Made vectors of length 1 whose columns carry less and less, as a Matryoshka model's do: the variance of column `i` falls as
 /// 1/(1 + i); rows lie in groups of about a hundred. The same for a seed and any number of threads. `(rows, dims)`
-pub fn made_vectors(pool: &Pool, rows: usize, dims: usize, groups: usize, seed: u64) -> Matrix {
+pub fn made_vectors(context: &Context, rows: usize, dims: usize, groups: usize, seed: u64) -> Matrix {
     let scales: Vec<f32> = (0..dims).map(|column| 1.0 / ((1 + column) as f32).sqrt()).collect();
     let mut centres = Matrix::zeros(groups, dims);
-    pool.for_each_chunk(centres.data_mut(), dims, |group, row| fill(row, &scales, group as u64));
+    context.for_each_chunk(centres.data_mut(), dims, |group, row| fill(row, &scales, group as u64));
     let mut vectors = Matrix::zeros(rows, dims);
-    pool.for_each_chunk(vectors.data_mut(), dims, |number, row| {
+    context.for_each_chunk(vectors.data_mut(), dims, |number, row| {
         let own = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (number as u64) << 20;
         fill(row, &scales, own);
         let centre = centres.row(Random::new(own ^ 0x5851_F42D).number() as usize % groups);
@@ -71,32 +71,32 @@ const NEIGHBOURS: usize = 10;
 /// # Errors
 /// If a file cannot be written.
 pub fn make_vectors(
-    pool: &Pool,
+    context: &Context,
     folder: &Path,
     rows: usize,
     dims: usize,
     queries: usize,
 ) -> Result<(), SearchBenchError> {
     let groups = (rows / GROUP).max(1);
-    let base = made_vectors(pool, rows, dims, groups, 1);
-    let asked = made_vectors(pool, queries, dims, groups, 2);
+    let base = made_vectors(context, rows, dims, groups, 1);
+    let asked = made_vectors(context, queries, dims, groups, 2);
     write(&folder.join("base.npy"), &base)?;
     write(&folder.join("queries.npy"), &asked)?;
-    true_neighbours(pool, folder, &base, &asked)
+    true_neighbours(context, folder, &base, &asked)
 }
 
 /// Finds the true neighbours of `queries.npy` in `base.npy` and writes them as `truth.npy`.
 ///
 /// # Errors
 /// If a file cannot be read or written.
-pub fn judge_vectors(pool: &Pool, folder: &Path) -> Result<(), SearchBenchError> {
+pub fn judge_vectors(context: &Context, folder: &Path) -> Result<(), SearchBenchError> {
     let (base, queries) = (npy::read(&folder.join("base.npy"))?, npy::read(&folder.join("queries.npy"))?);
-    true_neighbours(pool, folder, &base, &queries)
+    true_neighbours(context, folder, &base, &queries)
 }
 
-fn true_neighbours(pool: &Pool, folder: &Path, base: &Matrix, queries: &Matrix) -> Result<(), SearchBenchError> {
+fn true_neighbours(context: &Context, folder: &Path, base: &Matrix, queries: &Matrix) -> Result<(), SearchBenchError> {
     let settings = Search { k: NEIGHBOURS, ..Search::default() };
-    let truth = search(pool, &base.view().into(), queries.view(), &settings)?;
+    let truth = search(context, &base.view().into(), queries.view(), &settings)?;
     // Row numbers below 2²⁴ are whole in an f32.
     let numbers: Vec<f32> = truth.iter().flatten().map(|hit| hit.row as f32).collect();
     write(&folder.join("truth.npy"), &Matrix::from_vec(queries.rows(), numbers.len() / queries.rows(), numbers))
@@ -136,7 +136,7 @@ pub struct SearchRound {
 /// # Errors
 /// If the folder's files cannot be read, or the graph cannot be kept.
 pub fn search_rounds(
-    pool: &Pool,
+    context: &Context,
     folder: &Path,
     method: Method,
     next: &mut dyn FnMut(Option<SearchRound>) -> Option<usize>,
@@ -146,7 +146,7 @@ pub fn search_rounds(
     let corpus = Corpus::from(base.view());
     let settings = Search { k: NEIGHBOURS, ..Search::default() };
     let mut graph = match method {
-        Method::Graph => Some(graph(pool, folder, corpus.clone())?),
+        Method::Graph => Some(graph(context, folder, corpus.clone())?),
         Method::Exact | Method::Funnel => None,
     };
     let mut funnel: Option<(usize, Option<Funnel<'_>>)> = None;
@@ -154,8 +154,8 @@ pub fn search_rounds(
     while let Some(effort) = next(told) {
         if method == Method::Funnel && funnel.as_ref().is_none_or(|(known, _)| *known != effort) {
             let wish = Wish { k: NEIGHBOURS, recall: effort as f64 / 100.0, ..Wish::default() };
-            let chosen = choose(pool, &corpus, Metric::Cosine, &wish)?.funnel;
-            let built = chosen.map(|chosen| Funnel::build(pool, corpus.clone(), Metric::Cosine, chosen.settings));
+            let chosen = choose(context, &corpus, Metric::Cosine, &wish)?.funnel;
+            let built = chosen.map(|chosen| Funnel::build(context, corpus.clone(), Metric::Cosine, chosen.settings));
             funnel = Some((effort, built.transpose()?));
         }
         let began = Instant::now();
@@ -165,14 +165,14 @@ pub fn search_rounds(
                 let all = || graph.graph().reached_for(NEIGHBOURS);
                 let measured = all().find(|reached| reached.width >= effort).or_else(|| all().last());
                 (graph.width, graph.scored) = (effort, measured.map_or(usize::MAX, |reached| reached.scored));
-                (graph.search(pool, queries.view(), NEIGHBOURS, None)?, format!("prefix {}", graph.graph().prefix()))
+                (graph.search(context, queries.view(), NEIGHBOURS, None)?, format!("prefix {}", graph.graph().prefix()))
             }
             (None, Some((_, Some(funnel)))) => {
                 let settings = funnel.settings();
                 let about = format!("{} columns, {:?}, of {}", settings.prefix, settings.precision, settings.shortlist);
-                (funnel.search(pool, queries.view(), NEIGHBOURS, None)?, about)
+                (funnel.search(context, queries.view(), NEIGHBOURS, None)?, about)
             }
-            _ => (search(pool, &corpus, queries.view(), &settings)?, "every vector".to_owned()),
+            _ => (search(context, &corpus, queries.view(), &settings)?, "every vector".to_owned()),
         };
         let seconds = began.elapsed().as_secs_f64();
         told = Some(SearchRound { seconds, recall: recall(&found, &truth), peak_bytes: peak_bytes(), about });
@@ -180,14 +180,14 @@ pub fn search_rounds(
     Ok(())
 }
 
-fn graph<'a>(pool: &Pool, folder: &Path, corpus: Corpus<'a>) -> Result<Hnsw<'a>, SearchBenchError> {
+fn graph<'a>(context: &Context, folder: &Path, corpus: Corpus<'a>) -> Result<Hnsw<'a>, SearchBenchError> {
     let path = folder.join("graph");
     let usual = HnswSettings::default();
     if !path.exists() {
-        let prefix = prefix_for(pool, &corpus, Metric::Cosine, &Wish::default())?;
+        let prefix = prefix_for(context, &corpus, Metric::Cosine, &Wish::default())?;
         let settings = HnswSettings { prefix: Some(prefix), ..usual };
-        let mut built = Hnsw::build(pool, corpus.clone(), Metric::Cosine, &settings)?;
-        built.measure(pool, &Wish::default())?;
+        let mut built = Hnsw::build(context, corpus.clone(), Metric::Cosine, &settings)?;
+        built.measure(context, &Wish::default())?;
         built.graph().save(&path, 0)?;
     }
     Ok(Hnsw::over(corpus, Graph::open(&path)?.into(), &usual))
@@ -208,16 +208,16 @@ mod tests {
 
     #[test]
     fn made_vectors_carry_less_and_less_and_every_way_finds_them() {
-        let pool = Pool::new(2);
-        let vectors = made_vectors(&pool, 2000, 64, 20, 1);
-        assert_eq!(vectors.data(), made_vectors(&Pool::new(1), 2000, 64, 20, 1).data());
+        let context = Context::new(2);
+        let vectors = made_vectors(&context, 2000, 64, 20, 1);
+        assert_eq!(vectors.data(), made_vectors(&Context::new(1), 2000, 64, 20, 1).data());
         let variance = |column: usize| (0..2000).map(|row| vectors.row(row)[column].powi(2)).sum::<f32>();
         assert!(variance(0) > 4.0 * variance(9) && variance(9) > 3.0 * variance(60));
         let folder = tempfile::tempdir().unwrap();
-        make_vectors(&pool, folder.path(), 3000, 64, 40).unwrap();
+        make_vectors(&context, folder.path(), 3000, 64, 40).unwrap();
         for (method, effort, least) in [(Method::Exact, 0, 1.0), (Method::Funnel, 95, 0.9), (Method::Graph, 128, 0.9)] {
             let mut rounds = Vec::new();
-            search_rounds(&pool, folder.path(), method, &mut |round| {
+            search_rounds(&context, folder.path(), method, &mut |round| {
                 rounds.extend(round);
                 (rounds.len() < 2).then_some(effort)
             })

@@ -1,7 +1,7 @@
 //! The map: texts as dots along the two directions in which they differ most, one view for each dim. A page of its own that
 //! asks nobody for anything.
 
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 use maana_vectors::VectorsError;
 use maana_vectors::cluster::pca;
 use minijinja::{Environment, context};
@@ -44,9 +44,9 @@ pub struct Map {
 ///
 /// # Errors
 /// Fewer than two texts, or a dim beyond the columns.
-pub fn views(pool: &Pool, rows: Rows<'_>, dims: &[usize]) -> Result<Vec<View>, VectorsError> {
+pub fn views(context: &Context, rows: Rows<'_>, dims: &[usize]) -> Result<Vec<View>, VectorsError> {
     let view = |dim: &usize| {
-        let places = pca(pool, rows.prefix(*dim), 2)?.project(rows.prefix(*dim));
+        let places = pca(context, rows.prefix(*dim), 2)?.project(rows.prefix(*dim));
         let range = |column: usize| {
             let values = (0..places.rows()).map(|row| places.row(row)[column]);
             values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))

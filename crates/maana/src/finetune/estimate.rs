@@ -2,7 +2,7 @@
 
 use super::{FinetuneError, Prepared};
 use maana_data::Source;
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::{Context, Matrix};
 use maana_model::{Activations, Noise, Trainable};
 use maana_text::TokenBatch;
 use std::time::Instant;
@@ -29,7 +29,7 @@ pub struct Estimate {
     pub memory_bytes: usize,
 }
 
-pub(super) fn estimate(prepared: &Prepared, pool: &Pool) -> Result<Estimate, FinetuneError> {
+pub(super) fn estimate(prepared: &Prepared, context: &Context) -> Result<Estimate, FinetuneError> {
     let (model, source) = (&prepared.model, &prepared.source);
     let arguments = &prepared.located.recipe.training;
     let batch_rows = arguments.batch_size.min(source.len());
@@ -59,10 +59,10 @@ pub(super) fn estimate(prepared: &Prepared, pool: &Pool) -> Result<Estimate, Fin
     let mut gradients = vec![0.0; model.parameters().len()];
     let mut compute = || {
         let began = Instant::now();
-        let embeddings = model.forward(pool, &batch, Noise::Off, &mut keep);
+        let embeddings = model.forward(context, &batch, Noise::Off, &mut keep);
         let forward = began.elapsed().as_secs_f64();
         let ones = Matrix::from_vec(embeddings.rows(), embeddings.columns(), vec![1e-3; embeddings.data().len()]);
-        model.backward(pool, &batch, Noise::Off, &mut keep, ones.view(), &mut gradients);
+        model.backward(context, &batch, Noise::Off, &mut keep, ones.view(), &mut gradients);
         (forward, began.elapsed().as_secs_f64())
     };
     // The first pass touches the memory for the first time and is not counted.
@@ -70,7 +70,7 @@ pub(super) fn estimate(prepared: &Prepared, pool: &Pool) -> Result<Estimate, Fin
     let (forward, both) = compute();
     // An evaluation comes while the memory of training is held.
     let texts: Vec<&str> = evaluated_alike.iter().map(String::as_str).collect();
-    maana_model::Embedder::new(model, pool)?.embed(&texts, "")?;
+    maana_model::Embedder::new(model, context)?.embed(&texts, "")?;
     let tokens_per_second = batch.tokens() as f64 / both;
     let plan = prepared.plan();
     let trained_rows = plan.micro_batches as f64 * batch_rows as f64;

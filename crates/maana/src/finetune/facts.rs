@@ -5,7 +5,7 @@ use super::{FinetuneError, Prepared};
 use crate::card::{CardFacts, Hardware, LossFacts, WidgetExample};
 use maana_data::{DataSummary, Source};
 use maana_eval::Scores;
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::Embedder;
 use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Precision, Schedule, TrainingRecord, Version};
 
@@ -14,7 +14,7 @@ const SAMPLED_ROWS: usize = 1000;
 
 pub(super) fn gather(
     prepared: &Prepared,
-    pool: &Pool,
+    context: &Context,
     before: Vec<Scores>,
     after: Vec<Scores>,
     record: TrainingRecord,
@@ -24,9 +24,9 @@ pub(super) fn gather(
     let data = summarise(prepared)?;
     let texts = sampled_texts(prepared)?;
     let examples = examples(&texts);
-    let embedder = Embedder::new(model, pool)?;
+    let embedder = Embedder::new(model, context)?;
     let borrowed: Vec<&str> = examples.iter().map(String::as_str).collect();
-    let similarities = crate::similarity::similarities(&embedder, pool, &borrowed)?;
+    let similarities = crate::similarity::similarities(&embedder, context, &borrowed)?;
     let example_similarities = (0..similarities.rows()).map(|row| similarities.row(row).to_vec()).collect();
     let hyperparameters = hyperparameters(&recipe.training);
     let defaults = self::hyperparameters(&Arguments::default());

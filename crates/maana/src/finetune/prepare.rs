@@ -5,7 +5,7 @@ use crate::hub::{HubOptions, News, Resolved, Tell};
 use crate::recipe::LocatedRecipe;
 use maana_data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana_eval::{EvalError, Primary, RetrievalOptions, Scores};
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::{ModelError, Purpose, SentenceModel, Similarity, Trainable};
 use maana_train::{Evaluate, Loss, Plan, Precision, TrainError, Version};
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ pub(super) struct Measures {
 ///
 /// # Errors
 /// If a file, a column, a dimension or a measure is not there.
-pub fn prepare(located: LocatedRecipe, pool: &Pool, tell: &mut Tell<'_>) -> Result<Prepared, FinetuneError> {
+pub fn prepare(located: LocatedRecipe, context: &Context, tell: &mut Tell<'_>) -> Result<Prepared, FinetuneError> {
     let recipe = &located.recipe;
     let precision = match recipe.training.precision {
         Precision::F32 => maana_kernels::Precision::F32,
@@ -72,7 +72,7 @@ pub fn prepare(located: LocatedRecipe, pool: &Pool, tell: &mut Tell<'_>) -> Resu
     let opened = crate::open::open_with(
         Purpose::Train,
         &located.base(),
-        pool,
+        context,
         precision,
         &HubOptions::from_environment(),
         tell,
@@ -229,18 +229,18 @@ impl Prepared {
     ///
     /// # Errors
     /// If the first rows cannot be read.
-    pub fn estimate(&self, pool: &Pool) -> Result<Estimate, FinetuneError> {
-        estimate::estimate(self, pool)
+    pub fn estimate(&self, context: &Context) -> Result<Estimate, FinetuneError> {
+        estimate::estimate(self, context)
     }
 
     /// Measures the model; nothing if it was stopped meanwhile.
     pub(super) fn evaluate(
         &self,
         model: &SentenceModel,
-        pool: &Pool,
+        context: &Context,
         stop: &AtomicBool,
     ) -> Result<Option<Vec<Scores>>, FinetuneError> {
-        match self.measures.measure(model, pool, stop) {
+        match self.measures.measure(model, context, stop) {
             Err(FinetuneError::Eval(EvalError::Model(ModelError::Stopped))) => Ok(None),
             measured => measured.map(Some),
         }

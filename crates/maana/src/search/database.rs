@@ -3,7 +3,7 @@
 use super::place::{Compacted, Damaged, Deleted, Info, ReadStore, Verified, WriteStore};
 use super::searcher::terms;
 use super::{Added, Answers, Found, Kept, Question, SearchError, Way};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_postgres::{Document, Graph, Measured, Near, Reader, Row, Search, Store, Target};
 use maana_vectors::VectorsError;
 use maana_vectors::bm25::Bm25;
@@ -50,7 +50,7 @@ impl ReadStore for Store {
 
     fn nearest(
         &self,
-        _: &Pool,
+        _: &Context,
         queries: &[&str],
         vectors: &Matrix,
         question: &Question,
@@ -120,15 +120,15 @@ impl WriteStore for Store {
         Ok(Deleted { documents, missing })
     }
 
-    fn compact(&mut self, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Compacted, SearchError> {
-        let done = Store::compact(self, pool, queries)?;
+    fn compact(&mut self, context: &Context, queries: Option<Rows<'_>>) -> Result<Compacted, SearchError> {
+        let done = Store::compact(self, context, queries)?;
         let changed = done.graph.is_some() || done.before != done.after;
         Ok(Compacted { before: done.before, after: done.after, changed, graph: done.graph })
     }
 
     fn make_graph(
         &mut self,
-        _: &Pool,
+        _: &Context,
         _: Option<Rows<'_>>,
     ) -> Result<Option<maana_vectors::index::Graph>, SearchError> {
         Ok(None)

@@ -2,7 +2,7 @@
 
 use super::place::{Compacted, Damaged, Deleted, Info, ReadStore, Verified, WriteStore};
 use super::{Added, Answers, Kept, Question, SearchError, Searcher, build_graph, measure_graph};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_vectors::index::Graph;
 use maana_vectors::store::{Document, Store, Writer};
 use std::collections::HashSet;
@@ -93,12 +93,12 @@ impl<F: InFolder + Send + Sync> ReadStore for F {
 
     fn nearest(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: &[&str],
         vectors: &Matrix,
         question: &Question,
     ) -> Result<Answers, SearchError> {
-        self.ask(|searcher| searcher.nearest(pool, queries, vectors, question))
+        self.ask(|searcher| searcher.nearest(context, queries, vectors, question))
     }
 
     fn info(&self) -> Result<Info, SearchError> {
@@ -144,7 +144,7 @@ impl WriteStore for Writer {
         Ok(Deleted { documents: Writer::delete(self, ids)?, missing })
     }
 
-    fn compact(&mut self, _: &Pool, _: Option<Rows<'_>>) -> Result<Compacted, SearchError> {
+    fn compact(&mut self, _: &Context, _: Option<Rows<'_>>) -> Result<Compacted, SearchError> {
         let before = self.store().info().bytes;
         let changed = Writer::compact(self)?;
         let after = self.store().info().bytes;
@@ -157,15 +157,15 @@ impl WriteStore for Writer {
         })
     }
 
-    fn make_graph(&mut self, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Option<Graph>, SearchError> {
+    fn make_graph(&mut self, context: &Context, queries: Option<Rows<'_>>) -> Result<Option<Graph>, SearchError> {
         let rows = self.store().corpus().rows();
         match Graph::of(self.store()) {
             Ok(Some(graph)) if graph.rows() == rows && !graph.is_old() => match queries {
                 None => Ok(None),
-                Some(_) => measure_graph(self, pool, graph, queries).map(Some),
+                Some(_) => measure_graph(self, context, graph, queries).map(Some),
             },
             // A damaged one is made anew like an old one.
-            _ => build_graph(self, pool, queries).map(Some),
+            _ => build_graph(self, context, queries).map(Some),
         }
     }
 }

@@ -4,7 +4,7 @@
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::{Added, Answers, Kept, Question, SearchError, Searcher, header, store};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{Embedder, Encoder};
 use maana_vectors::index::Graph;
 use std::fmt::{self, Display, Formatter};
@@ -73,7 +73,7 @@ pub trait ReadStore: Send + Sync {
     /// Vectors of other dims or with values that are not finite, a prefix that is none, or a store that cannot be read.
     fn nearest(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: &[&str],
         vectors: &Matrix,
         question: &Question,
@@ -123,14 +123,14 @@ pub trait WriteStore: ReadStore {
     ///
     /// # Errors
     /// What the system refuses.
-    fn compact(&mut self, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Compacted, SearchError>;
+    fn compact(&mut self, context: &Context, queries: Option<Rows<'_>>) -> Result<Compacted, SearchError>;
 
     /// Makes the graph over a folder's vectors, if there is none over all of them, and measures it by the vectors of these
     /// queries, where there are any. Makes none in a database, which has its index when it is compacted.
     ///
     /// # Errors
     /// What the system refuses.
-    fn make_graph(&mut self, pool: &Pool, queries: Option<Rows<'_>>) -> Result<Option<Graph>, SearchError>;
+    fn make_graph(&mut self, context: &Context, queries: Option<Rows<'_>>) -> Result<Option<Graph>, SearchError>;
 }
 
 /// What can be told about a store, in the words of its kind.

@@ -3,7 +3,7 @@
 
 use super::{Kept, SearchError, kept};
 use crate::texts::words;
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
 use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index, Reached};
@@ -150,7 +150,7 @@ impl Searcher {
     /// Vectors of other dims or that are not finite, or a damaged file.
     pub fn nearest(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: &[&str],
         vectors: &Matrix,
         question: &Question,
@@ -164,7 +164,7 @@ impl Searcher {
         // Fusing looks further down both rankings than it gives.
         let k = if question.hybrid { question.k.max(100) } else { question.k };
         let settings = Search { k, metric: store.header().metric, dim: question.dim, filter, ..Search::default() };
-        let (mut hits, way) = self.by_vectors(pool, vectors.view(), &settings, question)?;
+        let (mut hits, way) = self.by_vectors(context, vectors.view(), &settings, question)?;
         if question.hybrid {
             let index = self.words()?;
             for (query, hits) in queries.iter().zip(&mut hits) {
@@ -194,28 +194,28 @@ impl Searcher {
 
     fn by_vectors(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: Rows<'_>,
         settings: &Search<'_>,
         question: &Question,
     ) -> Result<Ranked, SearchError> {
         if question.exact || question.dim.is_some() {
-            return Ok((self.store.search(pool, queries, settings)?, Way::Exact));
+            return Ok((self.store.search(context, queries, settings)?, Way::Exact));
         }
-        if let Some(found) = self.along_the_graph(pool, queries, settings, question.recall)? {
+        if let Some(found) = self.along_the_graph(context, queries, settings, question.recall)? {
             return Ok(found);
         }
         let Some(recall) = question.recall else {
-            return Ok((self.store.search(pool, queries, settings)?, Way::Exact));
+            return Ok((self.store.search(context, queries, settings)?, Way::Exact));
         };
         let measured_by = question.measure_on_queries.then_some(queries);
-        let Shortlist { choice, plane, .. } = self.shortlist(pool, settings, recall, measured_by)?;
+        let Shortlist { choice, plane, .. } = self.shortlist(context, settings, recall, measured_by)?;
         let hits = match (&choice.funnel, plane) {
             (Some(measured), Some(plane)) => {
                 let funnel = Funnel::over(self.store.corpus(), settings.metric, measured.settings, plane);
-                funnel.search(pool, queries, settings.k, settings.filter)?
+                funnel.search(context, queries, settings.k, settings.filter)?
             }
-            _ => self.store.search(pool, queries, settings)?,
+            _ => self.store.search(context, queries, settings)?,
         };
         Ok((hits, Way::Shortlist(choice)))
     }
@@ -223,7 +223,7 @@ impl Searcher {
     /// Walks along the graph, if there is one that finds as much as is asked, and compares the rows behind it.
     fn along_the_graph(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: Rows<'_>,
         settings: &Search<'_>,
         recall: Option<f64>,
@@ -235,12 +235,12 @@ impl Searcher {
         let Some(reached) = graph.width_for(k, recall.unwrap_or(0.99)).or_else(widest) else { return Ok(None) };
         let widths = HnswSettings { width: reached.width, scored: reached.scored, ..HnswSettings::default() };
         let walk = Hnsw::over(cut.head, Arc::clone(graph), &widths);
-        let mut hits = walk.search(pool, queries, k, settings.filter)?;
+        let mut hits = walk.search(context, queries, k, settings.filter)?;
         let later = cut.tail.rows();
         if later > 0 {
             let behind = settings.filter.map(|filter| move |row: usize| filter(first + row));
             let filter = behind.as_ref().map(|filter| filter as Filter<'_>);
-            let found = search(pool, &cut.tail, queries, &Search { filter, ..*settings })?;
+            let found = search(context, &cut.tail, queries, &Search { filter, ..*settings })?;
             for (hits, found) in hits.iter_mut().zip(found) {
                 hits.extend(found.into_iter().map(|hit| Hit { row: first + hit.row, ..hit }));
                 hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
@@ -253,7 +253,7 @@ impl Searcher {
     /// What was chosen for the wish, now or before.
     fn shortlist(
         &self,
-        pool: &Pool,
+        context: &Context,
         settings: &Search<'_>,
         recall: f64,
         queries: Option<Rows<'_>>,
@@ -264,11 +264,11 @@ impl Searcher {
             return Ok(known.clone());
         }
         let (corpus, metric) = (self.store.corpus(), settings.metric);
-        let choice = choose(pool, &corpus, metric, &Wish { k: settings.k, recall, queries, ..Wish::default() })?;
+        let choice = choose(context, &corpus, metric, &Wish { k: settings.k, recall, queries, ..Wish::default() })?;
         let plane = match &choice.funnel {
             Some(measured) => {
                 let settings = measured.settings;
-                Some(Arc::new(Plane::build(pool, &corpus, metric, settings.prefix, settings.precision)?))
+                Some(Arc::new(Plane::build(context, &corpus, metric, settings.prefix, settings.precision)?))
             }
             None => None,
         };

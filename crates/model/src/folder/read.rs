@@ -10,7 +10,7 @@ use crate::parameters::{Held, Layout};
 use crate::sentence_model::{POOLING_KEYS, SentenceModel, Settings, concatenation_rank};
 use crate::trainable::Tensor;
 use crate::{ModelError, Similarity};
-use maana_kernels::{Activation, Pool, PoolingMode, Precision};
+use maana_kernels::{Activation, Context, PoolingMode, Precision};
 use maana_text::Tokenizer;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -43,15 +43,20 @@ pub enum Purpose {
 ///
 /// # Errors
 /// If a file is missing, damaged or hostile, or asks for something that is not supported.
-pub fn open(folder: &Path, pool: &Pool) -> Result<Opened, ModelError> {
-    open_for(Purpose::Train, folder, pool, Precision::F32)
+pub fn open(folder: &Path, context: &Context) -> Result<Opened, ModelError> {
+    open_for(Purpose::Train, folder, context, Precision::F32)
 }
 
 /// As [`open`], for one purpose and matrix products in `precision`.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precision) -> Result<Opened, ModelError> {
+pub fn open_for(
+    purpose: Purpose,
+    folder: &Path,
+    context: &Context,
+    precision: Precision,
+) -> Result<Opened, ModelError> {
     if !folder.is_dir() {
         return Err(ModelError::Missing { path: folder.into(), remedy: "Give the folder of a model".into() });
     }
@@ -76,7 +81,7 @@ pub fn open_for(purpose: Purpose, folder: &Path, pool: &Pool, precision: Precisi
     let (tokenizer, model) = std::thread::scope(|scope| {
         let tokenizer = scope.spawn(|| Tokenizer::open(&transformer, &class, do_lower_case));
         let sentence = SentenceConfig { path: &sentence_path, json: &sentence_config, do_lower_case };
-        let model = read_model((purpose, precision), folder, pool, config, &modules, &sentence, &mut notices);
+        let model = read_model((purpose, precision), folder, context, config, &modules, &sentence, &mut notices);
         (tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), model)
     });
     let tokenizer = tokenizer?;
@@ -117,7 +122,7 @@ struct EncoderFile {
 fn read_model(
     (purpose, precision): (Purpose, Precision),
     folder: &Path,
-    pool: &Pool,
+    context: &Context,
     config: EncoderFile,
     modules: &ModuleList,
     sentence: &SentenceConfig<'_>,
@@ -134,9 +139,9 @@ fn read_model(
     parts.check_dense(folder)?;
     note_unused(&files, &layout, &config, &transformer, notices);
     let mut parameters = vec![0.0; parts.place_dense(layout.total)];
-    files.fill(pool, &layout.tensors, &mut parameters)?;
+    files.fill(context, &layout.tensors, &mut parameters)?;
     let mut tensors = layout.tensors.clone();
-    tensors.extend(parts.read_dense(pool, folder, &mut parameters)?);
+    tensors.extend(parts.read_dense(context, folder, &mut parameters)?);
 
     let settings = read_settings(folder, sentence.do_lower_case, parts.dimension(config.hidden))?;
     let origin = Origin {
@@ -150,7 +155,7 @@ fn read_model(
     let bert = match purpose {
         Purpose::Train => Bert::new(config, &parameters, precision),
         Purpose::Encode => {
-            let (packed, sums) = pack_from(&files, pool, &config, &layout, words.as_ref(), precision)?;
+            let (packed, sums) = pack_from(&files, context, &config, &layout, words.as_ref(), precision)?;
             packed_sums = Some(OnceLock::from(sums));
             Bert::fixed(config, layout, precision, Weights::Packed(packed), words)
         }
@@ -221,7 +226,7 @@ fn place_parameters(
 /// The weights of products, packed from the file, and sums of all tensors that are not among the parameters.
 fn pack_from(
     files: &WeightFiles,
-    pool: &Pool,
+    context: &Context,
     config: &EncoderConfig,
     layout: &Layout,
     words: Option<&MappedTensor>,
@@ -229,17 +234,17 @@ fn pack_from(
 ) -> Result<(Vec<PackedLayer>, Vec<Vec<u128>>), ModelError> {
     let mut sums = vec![Vec::new(); layout.tensors.len()];
     if let Some((words, floats)) = words.and_then(|words| Some((words, words.as_floats()?))) {
-        sums[0] = words.check(pool, floats)?;
+        sums[0] = words.check(context, floats)?;
     }
     let mut packed = Vec::with_capacity(config.layers);
     let mut buffers: [Vec<f32>; 4] = Default::default();
     for products in &layout.products {
         let layer = MappedLayer::open(files, &layout.tensors, products)?;
-        layer.each::<ModelError>(pool, products, |number, tensor, floats| {
-            sums[number] = tensor.check(pool, floats)?;
+        layer.each::<ModelError>(context, products, |number, tensor, floats| {
+            sums[number] = tensor.check(context, floats)?;
             Ok(())
         })?;
-        packed.push(PackedLayer::pack(pool, config, precision, layer.weights(pool, &mut buffers)));
+        packed.push(PackedLayer::pack(context, config, precision, layer.weights(context, &mut buffers)));
     }
     Ok((packed, sums))
 }
@@ -435,12 +440,12 @@ impl ModuleParts {
         end
     }
 
-    fn read_dense(&self, pool: &Pool, folder: &Path, parameters: &mut [f32]) -> Result<Vec<Tensor>, ModelError> {
+    fn read_dense(&self, context: &Context, folder: &Path, parameters: &mut [f32]) -> Result<Vec<Tensor>, ModelError> {
         let mut all = Vec::new();
         for (index, place) in &self.dense {
             let Module::Dense(dense) = &self.modules[*index] else { unreachable!("numbers of dense modules") };
             let mut tensors = dense_tensors(dense);
-            WeightFiles::open(&folder.join(place), "")?.fill(pool, &tensors, parameters)?;
+            WeightFiles::open(&folder.join(place), "")?.fill(context, &tensors, parameters)?;
             for tensor in &mut tensors {
                 tensor.name = format!("{}.{}", super::write::dense_folder(*index), tensor.name);
             }

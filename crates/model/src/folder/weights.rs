@@ -5,7 +5,7 @@ use super::map::map;
 use crate::ModelError;
 use crate::trainable::Tensor;
 use half::{bf16, f16};
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use memmap2::Mmap;
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
@@ -134,12 +134,12 @@ impl WeightFiles {
     }
 
     /// Copies every tensor of `wanted` that has a place in `arena` to it.
-    pub(crate) fn fill(&self, pool: &Pool, wanted: &[Tensor], arena: &mut [f32]) -> Result<(), ModelError> {
+    pub(crate) fn fill(&self, context: &Context, wanted: &[Tensor], arena: &mut [f32]) -> Result<(), ModelError> {
         for tensor in wanted.iter().filter(|tensor| !tensor.range.is_empty()) {
             let mapped = self.map(tensor)?;
             let into = &mut arena[tensor.range.clone()];
-            mapped.fill(pool, into);
-            mapped.check(pool, into)?;
+            mapped.fill(context, into);
+            mapped.check(context, into)?;
         }
         Ok(())
     }
@@ -216,12 +216,12 @@ impl MappedTensor {
     }
 
     /// Its elements, in `buffer` unless they can be read where they are.
-    pub(crate) fn floats<'a>(&'a self, pool: &Pool, buffer: &'a mut Vec<f32>) -> &'a [f32] {
+    pub(crate) fn floats<'a>(&'a self, context: &Context, buffer: &'a mut Vec<f32>) -> &'a [f32] {
         if let Some(floats) = self.as_floats() {
             return floats;
         }
         buffer.resize(self.elements(), 0.0);
-        self.fill(pool, buffer);
+        self.fill(context, buffer);
         buffer
     }
 
@@ -231,8 +231,8 @@ impl MappedTensor {
     }
 
     /// Writes its elements to `into`.
-    pub(crate) fn fill(&self, pool: &Pool, into: &mut [f32]) {
-        pool.for_each_chunk(into, CHUNK, |number, into| self.copy(number * CHUNK, into));
+    pub(crate) fn fill(&self, context: &Context, into: &mut [f32]) {
+        context.for_each_chunk(into, CHUNK, |number, into| self.copy(number * CHUNK, into));
     }
 
     /// Elements from `first` on.
@@ -246,9 +246,9 @@ impl MappedTensor {
     }
 
     /// Makes sure that all of its elements are numbers. Returns a sum of each chunk, by which two tensors can be told apart.
-    pub(crate) fn check(&self, pool: &Pool, floats: &[f32]) -> Result<Vec<u128>, ModelError> {
+    pub(crate) fn check(&self, context: &Context, floats: &[f32]) -> Result<Vec<u128>, ModelError> {
         let mut sums = vec![(true, 0); floats.len().div_ceil(CHUNK)];
-        pool.for_each_chunk(&mut sums, 1, |number, sum| {
+        context.for_each_chunk(&mut sums, 1, |number, sum| {
             let chunk = &floats[number * CHUNK..floats.len().min((number + 1) * CHUNK)];
             sum[0] = (chunk.iter().fold(true, |finite, value| finite & value.is_finite()), sum_of(chunk));
         });
@@ -261,9 +261,9 @@ impl MappedTensor {
     }
 
     /// Sums as [`MappedTensor::check`] gives them, whatever the elements are.
-    pub(crate) fn sums(&self, pool: &Pool, floats: &[f32]) -> Vec<u128> {
+    pub(crate) fn sums(&self, context: &Context, floats: &[f32]) -> Vec<u128> {
         let mut sums = vec![0; floats.len().div_ceil(CHUNK)];
-        pool.for_each_chunk(&mut sums, 1, |number, sum| {
+        context.for_each_chunk(&mut sums, 1, |number, sum| {
             sum[0] = sum_of(&floats[number * CHUNK..floats.len().min((number + 1) * CHUNK)]);
         });
         sums

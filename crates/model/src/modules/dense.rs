@@ -1,6 +1,6 @@
 //! Dense: `y = activation(x Wᵀ + b)` on embeddings. Few rows, so nothing here is in a hurry but the products.
 
-use maana_kernels::{Activation, Matrix, Pool, Precision, Rows};
+use maana_kernels::{Activation, Context, Matrix, Precision, Rows};
 use std::ops::Range;
 
 /// The classes of PyTorch that are known, under the names that a folder is written with.
@@ -43,44 +43,44 @@ impl Dense {
         class.expect("a dense module is made with a known class").1
     }
 
-    pub(crate) fn forward(&self, pool: &Pool, parameters: &[f32], x: Rows<'_>) -> Matrix {
-        let before = self.before_activation(pool, parameters, x);
+    pub(crate) fn forward(&self, context: &Context, parameters: &[f32], x: Rows<'_>) -> Matrix {
+        let before = self.before_activation(context, parameters, x);
         let mut y = Matrix::zeros(before.rows(), before.columns());
-        self.activation.forward(pool, before.data(), y.data_mut());
+        self.activation.forward(context, before.data(), y.data_mut());
         y
     }
 
     pub(crate) fn backward(
         &self,
-        pool: &Pool,
+        context: &Context,
         parameters: &[f32],
         x: Rows<'_>,
         d_y: Rows<'_>,
         gradients: &mut [f32],
     ) -> Matrix {
-        let before = self.before_activation(pool, parameters, x);
+        let before = self.before_activation(context, parameters, x);
         let mut d_before = d_y.to_matrix();
-        self.activation.backward(pool, before.data(), d_before.data_mut());
+        self.activation.backward(context, before.data(), d_before.data_mut());
         maana_kernels::matmul_weight_gradient(
-            pool,
+            context,
             Precision::F32,
             d_before.view(),
             x,
             &mut gradients[self.weight.clone()],
         );
         if let Some(bias) = self.bias.clone() {
-            maana_kernels::sum_columns(pool, d_before.view(), &mut gradients[bias]);
+            maana_kernels::sum_columns(context, d_before.view(), &mut gradients[bias]);
         }
         let mut d_x = Matrix::zeros(x.rows(), self.inputs);
-        maana_kernels::matmul(pool, Precision::F32, d_before.view(), self.weight(parameters), d_x.data_mut(), false);
+        maana_kernels::matmul(context, Precision::F32, d_before.view(), self.weight(parameters), d_x.data_mut(), false);
         d_x
     }
 
-    fn before_activation(&self, pool: &Pool, parameters: &[f32], x: Rows<'_>) -> Matrix {
+    fn before_activation(&self, context: &Context, parameters: &[f32], x: Rows<'_>) -> Matrix {
         let mut y = Matrix::zeros(x.rows(), self.outputs);
-        maana_kernels::matmul_transposed(pool, x, self.weight(parameters), y.data_mut(), false);
+        maana_kernels::matmul_transposed(context, x, self.weight(parameters), y.data_mut(), false);
         if let Some(bias) = self.bias.clone() {
-            maana_kernels::add_bias(pool, y.data_mut(), &parameters[bias]);
+            maana_kernels::add_bias(context, y.data_mut(), &parameters[bias]);
         }
         y
     }
@@ -96,18 +96,18 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        let pool = Pool::new(1);
+        let context = Context::new(1);
         for (activation, _) in CLASSES {
             let dense = Dense { inputs: 3, outputs: 2, activation, weight: 0..6, bias: Some(6..8) };
             let mut parameters: Vec<f32> = (0..8).map(|i| ((i * 37 % 11) as f32 - 5.0) * 0.13).collect();
             let mut x = Matrix::from_vec(2, 3, vec![0.5, -1.1, 0.7, 1.3, 0.2, -0.4]);
             let upstream = Matrix::from_vec(2, 2, vec![0.3, -0.8, 1.1, 0.6]);
             let value = |parameters: &[f32], x: &Matrix| -> f64 {
-                let y = dense.forward(&pool, parameters, x.view());
+                let y = dense.forward(&context, parameters, x.view());
                 y.data().iter().zip(upstream.data()).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum()
             };
             let mut gradients = vec![0.0; 8];
-            let d_x = dense.backward(&pool, &parameters, x.view(), upstream.view(), &mut gradients);
+            let d_x = dense.backward(&context, &parameters, x.view(), upstream.view(), &mut gradients);
             let step = 1e-2;
             for index in 0..8 {
                 let kept = parameters[index];

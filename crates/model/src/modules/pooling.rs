@@ -1,6 +1,6 @@
 //! Pooling: token embeddings of a text to one embedding, in one way or in several side by side.
 
-use maana_kernels::{Matrix, Pool, PoolingMode};
+use maana_kernels::{Context, Matrix, PoolingMode};
 
 /// The pooling module of a folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,7 @@ impl Pooling {
     /// the prompt.
     pub(crate) fn forward(
         &self,
-        pool: &Pool,
+        context: &Context,
         tokens: &[f32],
         hidden: usize,
         offsets: &[usize],
@@ -28,7 +28,7 @@ impl Pooling {
         for (index, &mode) in self.modes.iter().enumerate() {
             let (stride, offset) = (pooled.columns(), index * hidden);
             let starts = starts.as_deref();
-            maana_kernels::pooling(pool, mode, tokens, hidden, offsets, starts, pooled.data_mut(), stride, offset);
+            maana_kernels::pooling(context, mode, tokens, hidden, offsets, starts, pooled.data_mut(), stride, offset);
         }
         pooled
     }
@@ -42,7 +42,7 @@ impl Pooling {
     /// Adds the gradient of the tokens to `d_tokens`, `(tokens, hidden)`. Training has no prompts.
     pub(crate) fn backward(
         &self,
-        pool: &Pool,
+        context: &Context,
         tokens: &[f32],
         hidden: usize,
         offsets: &[usize],
@@ -52,7 +52,9 @@ impl Pooling {
         for (index, &mode) in self.modes.iter().enumerate() {
             let (stride, offset) = (d_pooled.columns(), index * hidden);
             let d_out = d_pooled.data();
-            maana_kernels::pooling_backward(pool, mode, tokens, hidden, offsets, None, d_out, stride, offset, d_tokens);
+            maana_kernels::pooling_backward(
+                context, mode, tokens, hidden, offsets, None, d_out, stride, offset, d_tokens,
+            );
         }
     }
 

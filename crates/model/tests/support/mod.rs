@@ -3,7 +3,7 @@
 
 pub mod plain;
 
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use maana_model::{Opened, SentenceModel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub fn read_json(path: &Path) -> Value {
 }
 
 pub fn open(folder: &Path) -> SentenceModel {
-    let Opened { model, .. } = maana_model::open(folder, &Pool::new(1)).unwrap();
+    let Opened { model, .. } = maana_model::open(folder, &Context::new(1)).unwrap();
     model
 }
 

@@ -87,7 +87,7 @@ impl Plain {
             let q = self.linear(&name("attention.self.query", "attention.q_lin"), &x);
             let k = self.linear(&name("attention.self.key", "attention.k_lin"), &x);
             let v = self.linear(&name("attention.self.value", "attention.v_lin"), &x);
-            let mut context = vec![vec![0.0; h]; x.len()];
+            let mut attended = vec![vec![0.0; h]; x.len()];
             for head in 0..heads {
                 let columns = head * width..(head + 1) * width;
                 for (row, q) in q.iter().enumerate() {
@@ -100,12 +100,12 @@ impl Plain {
                     let total: f64 = weights.iter().sum();
                     for (weight, v) in weights.iter().zip(&v) {
                         for column in columns.clone() {
-                            context[row][column] += weight / total * v[column];
+                            attended[row][column] += weight / total * v[column];
                         }
                     }
                 }
             }
-            let mut sum = self.linear(&name("attention.output.dense", "attention.out_lin"), &context);
+            let mut sum = self.linear(&name("attention.output.dense", "attention.out_lin"), &attended);
             sum.iter_mut().zip(&x).for_each(|(sum, x)| add(sum, x));
             let y = self.norm(&name("attention.output.LayerNorm", "sa_layer_norm"), &sum);
             let mut u = self.linear(&name("intermediate.dense", "ffn.lin1"), &y);

@@ -81,13 +81,13 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
     let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Embedding, class, came: asked.came };
     let embedded = app.embed(ask).await?;
     let effort = embedded.effort.clone();
-    let (one, pool) = (Arc::clone(&app.one), Arc::clone(&app.pool));
+    let (one, context) = (Arc::clone(&app.one), Arc::clone(&app.context));
     let look = move || {
         let vectors = embedded.finish(&one, dims, None);
         let texts: Vec<&str> = queries.iter().map(String::as_str).collect();
         let state = index.state();
         state.expect_fields(&question.filters)?;
-        let answers = state.nearest(&pool, &texts, &vectors, &question)?;
+        let answers = state.nearest(&context, &texts, &vectors, &question)?;
         let results = queries.iter().zip(&answers.hits);
         let results = results.map(|(query, hits)| Of { query, hits: hits.iter().map(Hit::of).collect() }).collect();
         Ok(Reply::json(&Results { results }))

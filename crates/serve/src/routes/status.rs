@@ -87,7 +87,7 @@ pub(super) async fn info(app: &App) -> Result<Reply, Fault> {
         "answer_seconds": app.settings.times.answer.as_secs_f64(),
         "keep_alive_seconds": app.settings.times.keep_alive.as_secs_f64(),
         "auto_truncate": true,
-        "tokenization_workers": app.pool.threads(),
+        "tokenization_workers": app.context.threads(),
         "version": env!("CARGO_PKG_VERSION"),
         "dimensions": model.dims,
         "dimensions_any": model.any_dimension,
@@ -103,6 +103,6 @@ pub(super) async fn info(app: &App) -> Result<Reply, Fault> {
         "index": index,
         "classifier": model.head.as_ref().map(|head| json!({"labels": head.labels})),
         "isa": maana::kernels::isa().name(),
-        "threads": app.pool.threads(),
+        "threads": app.context.threads(),
     })))
 }

@@ -4,7 +4,7 @@ use crate::schema::check;
 use crate::support::{Server, copy_folder, model, tiny};
 use maana::classify::{Kind, fit_head};
 use maana::files::replace;
-use maana::kernels::Pool;
+use maana::kernels::Context;
 use maana::model::Embedder;
 use maana::search::store::{Stored, Writer};
 use maana::search::{Fields, Place, Question, Searcher, add, create};
@@ -32,8 +32,8 @@ fn fields() -> Fields {
 }
 
 fn store(folder: &Path) -> PathBuf {
-    let (pool, path) = (Pool::new(1), folder.join("store"));
-    let embedder = Embedder::new(model(), &pool).unwrap();
+    let (context, path) = (Context::new(1), folder.join("store"));
+    let embedder = Embedder::new(model(), &context).unwrap();
     let mut writer = create(&path, &embedder, &tiny().display().to_string(), Stored::F32).unwrap();
     add(&embedder, &mut writer, &corpus(folder, &DOCUMENTS), &fields(), &mut |_| {}).unwrap();
     path
@@ -54,8 +54,8 @@ fn hits_are_those_of_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
     let server = Server::with(|settings| settings.index = Some(Place::Folder(path.clone())));
-    let (pool, opened) = (Pool::new(1), Searcher::open(&path).unwrap());
-    let embedder = Embedder::new(model(), &pool).unwrap();
+    let (context, opened) = (Context::new(1), Searcher::open(&path).unwrap());
+    let embedder = Embedder::new(model(), &context).unwrap();
     let queries = ["the river", "mahindi"];
     for (dim, hybrid, filters) in [
         (None, false, vec![]),
@@ -64,7 +64,7 @@ fn hits_are_those_of_the_command_line() {
         (None, false, vec![("lang".to_owned(), "sw".to_owned())]),
     ] {
         let question = Question { k: 3, dim, hybrid, filters: filters.clone(), ..Question::default() };
-        let expected = maana::search::search(&opened, &embedder, &pool, &queries, &question).unwrap();
+        let expected = maana::search::search(&opened, &embedder, &context, &queries, &question).unwrap();
         let filter: serde_json::Map<String, Value> =
             filters.into_iter().map(|(name, value)| (name, value.into())).collect();
         let body = json!({"query": queries, "k": 3, "dimensions": dim, "hybrid": hybrid, "filter": filter});
@@ -119,8 +119,8 @@ fn the_index_follows_its_writer() {
         answer["results"][0]["hits"][0]["id"].as_str().unwrap().to_owned()
     };
     assert_eq!(first("the river"), "c");
-    let pool = Pool::new(1);
-    let embedder = Embedder::new(model(), &pool).unwrap();
+    let context = Context::new(1);
+    let embedder = Embedder::new(model(), &context).unwrap();
     let mut writer = Writer::open(&path).unwrap();
     add(&embedder, &mut writer, &corpus(folder.path(), &[("new", "quite new", "en")]), &fields(), &mut |_| {}).unwrap();
     assert_eq!(first("quite new"), "new");
@@ -153,16 +153,16 @@ fn an_index_of_another_model_is_no_start() {
 #[test]
 fn labels_are_those_of_the_classifier() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = Pool::new(1);
-    let embedder = Embedder::new(model(), &pool).unwrap();
+    let context = Context::new(1);
+    let embedder = Embedder::new(model(), &context).unwrap();
     let texts: Vec<String> =
         (0..24).map(|n| if n % 2 == 0 { format!("the house {n}") } else { format!("habari ya {n}") }).collect();
     let labels: Vec<String> = (0..24).map(|n| if n % 2 == 0 { "en".into() } else { "sw".into() }).collect();
-    let (head, _) = fit_head(&embedder, &pool, "tiny", &texts, &labels, Kind::Logistic, &mut |_| {}).unwrap();
+    let (head, _) = fit_head(&embedder, &context, "tiny", &texts, &labels, Kind::Logistic, &mut |_| {}).unwrap();
     let file = head.save(folder.path()).unwrap();
     let server = Server::with(|settings| settings.head = Some(file));
     let asked: Vec<String> = vec!["the house".into(), "habari".into()];
-    let expected = head.predict(&embedder, &pool, &asked, &mut |_| {}).unwrap();
+    let expected = head.predict(&embedder, &context, &asked, &mut |_| {}).unwrap();
     let answer = server.post("/classify", &json!({"inputs": asked}).to_string()).json(200);
     check("post", "/classify", 200, &answer);
     for (row, labels) in answer.as_array().unwrap().iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Starts servers around the tiny model of the golden files, and speaks HTTP/1.1 to them byte by byte.
 
-use maana::kernels::{Matrix, Pool};
+use maana::kernels::{Context, Matrix};
 use maana::model::{Embedder, Purpose, SentenceModel};
 use maana_serve::{Dims, Ended, LogForm, Running, Settings, Source, start};
 use serde_json::Value;
@@ -39,7 +39,7 @@ impl Server {
         settings.log = LogForm::Off;
         settings.times.drain = Duration::from_secs(20);
         change(&mut settings);
-        let running = start(settings, Arc::new(Pool::new(2))).map_err(|error| error.to_string())?;
+        let running = start(settings, Arc::new(Context::new(2))).map_err(|error| error.to_string())?;
         Ok(Self { address: running.address(), running: Some(running) })
     }
 
@@ -219,15 +219,15 @@ impl Client {
 pub(crate) fn model() -> &'static SentenceModel {
     static MODEL: OnceLock<SentenceModel> = OnceLock::new();
     MODEL.get_or_init(|| {
-        let pool = Pool::new(1);
-        maana::model::open_for(Purpose::Encode, &tiny(), &pool, maana::kernels::Precision::F32).unwrap().model
+        let context = Context::new(1);
+        maana::model::open_for(Purpose::Encode, &tiny(), &context, maana::kernels::Precision::F32).unwrap().model
     })
 }
 
 /// What `maana encode --dim` gives for each text alone.
 pub(crate) fn encoded(texts: &[&str], dimension: usize) -> Vec<Vec<f32>> {
-    let pool = Pool::new(1);
-    let embedder = Embedder::new(model(), &pool).unwrap().with_dimension(dimension).unwrap();
+    let context = Context::new(1);
+    let embedder = Embedder::new(model(), &context).unwrap().with_dimension(dimension).unwrap();
     let one = |text: &&str| embedder.embed(&[text], "").map(Matrix::into_vec).unwrap();
     texts.iter().map(one).collect()
 }

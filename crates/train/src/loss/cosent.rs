@@ -4,7 +4,7 @@
 use super::cosine::{cosines, cosines_backward};
 use super::{Embedded, Loss, LossSummary, Needs, rows_of};
 use libm::{exp, log};
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
 /// Ranks the cosines of two columns by their labels. The reference's `CoSENTLoss`.
@@ -15,7 +15,7 @@ pub struct CoSent {
 }
 
 impl Loss for CoSent {
-    fn loss(&self, _pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+    fn loss(&self, _context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
         let rows = rows_of(embedded, d_columns);
         let labels = embedded.labels.expect("needs() asks for labels");
         let ([a, b], [d_a, d_b]) = (embedded.columns, d_columns) else { panic!("needs() asks for two columns") };

@@ -2,7 +2,7 @@
 
 use super::cosine::{cosines, cosines_backward};
 use super::{Embedded, Loss, LossSummary, Needs, rows_of};
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
 /// The squared difference between the cosine of two columns and the label. The reference's `CosineSimilarityLoss`.
@@ -10,7 +10,7 @@ use serde_json::json;
 pub struct CosineSimilarity;
 
 impl Loss for CosineSimilarity {
-    fn loss(&self, _pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+    fn loss(&self, _context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
         let rows = rows_of(embedded, d_columns) as f64;
         let labels = embedded.labels.expect("needs() asks for labels");
         let ([a, b], [d_a, d_b]) = (embedded.columns, d_columns) else { panic!("needs() asks for two columns") };

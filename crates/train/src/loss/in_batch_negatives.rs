@@ -7,7 +7,7 @@
 use super::cosine::{SHORTEST, dot};
 use super::{Embedded, Loss, LossSummary, Needs, rows_of};
 use libm::{exp, log};
-use maana_kernels::{Matrix, Pool, Precision, Rows};
+use maana_kernels::{Context, Matrix, Precision, Rows};
 use serde_json::json;
 
 /// Each first text should find its own positive (second column) among all texts of the other columns. The reference's
@@ -29,19 +29,19 @@ impl RankingLoss for InBatchNegatives {
 }
 
 impl Loss for InBatchNegatives {
-    fn loss(&self, pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
-        self.whole(pool, embedded, weight, d_columns)
+    fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+        self.whole(context, embedded, weight, d_columns)
     }
 
     fn nested(
         &self,
-        pool: &Pool,
+        context: &Context,
         embedded: &Embedded<'_>,
         dims: &[(usize, f32)],
         weight: f32,
         d_columns: &mut [Matrix],
     ) -> f32 {
-        self.ranked(pool, embedded, dims, weight, d_columns)
+        self.ranked(context, embedded, dims, weight, d_columns)
     }
 
     fn needs(&self) -> Needs {
@@ -66,14 +66,14 @@ pub(super) trait RankingLoss {
     fn of_scores(&self, scores: &Matrix, weight: f64, d_scores: &mut Matrix) -> f64;
 
     /// The loss of whole embeddings.
-    fn whole(&self, pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
-        self.ranked(pool, embedded, &[(embedded.columns[0].columns(), 1.0)], weight, d_columns)
+    fn whole(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+        self.ranked(context, embedded, &[(embedded.columns[0].columns(), 1.0)], weight, d_columns)
     }
 
     /// The loss over falling `dims`, (dimension, weight).
     fn ranked(
         &self,
-        pool: &Pool,
+        context: &Context,
         embedded: &Embedded<'_>,
         dims: &[(usize, f32)],
         weight: f32,
@@ -90,7 +90,7 @@ pub(super) trait RankingLoss {
         for &(dim, dim_weight) in dims.iter().rev() {
             let start = ends.last().map_or(0, |end: &PrefixEnd| end.dim);
             let (block_a, block_c) = (block(anchors, start, dim), block(candidates.view(), start, dim));
-            maana_kernels::matmul_transposed(pool, block_a, block_c, products.data_mut(), true);
+            maana_kernels::matmul_transposed(context, block_a, block_c, products.data_mut(), true);
             let (inverse_a, inverse_c) =
                 (inverse_norms(block_a, &mut squares_a), inverse_norms(block_c, &mut squares_c));
             let weight = f64::from(weight) * f64::from(dim_weight);
@@ -104,11 +104,11 @@ pub(super) trait RankingLoss {
             sum.add(&end);
             let (block_a, block_c) = (block(anchors, start, end.dim), block(candidates.view(), start, end.dim));
             let mut d_block = Matrix::zeros(rows, end.dim - start);
-            maana_kernels::matmul(pool, Precision::F32, sum.d_products.view(), block_c, d_block.data_mut(), false);
+            maana_kernels::matmul(context, Precision::F32, sum.d_products.view(), block_c, d_block.data_mut(), false);
             add_block(&mut d_columns[0], start, d_block.view(), block_a, &sum.along_a);
             let mut d_block = Matrix::zeros(candidates.rows(), end.dim - start);
             maana_kernels::matmul_weight_gradient(
-                pool,
+                context,
                 Precision::F32,
                 sum.d_products.view(),
                 block_a,

@@ -4,7 +4,7 @@
 //! The reference cuts the larger, normalised prefix to get the smaller; that is the same vector as cutting from the whole.
 
 use super::{Embedded, Loss, LossSummary, Needs};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use serde_json::json;
 
 /// A loss over several dimensions. The reference's `MatryoshkaLoss`.
@@ -35,8 +35,8 @@ impl Matryoshka {
 }
 
 impl Loss for Matryoshka {
-    fn loss(&self, pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
-        self.inner.nested(pool, embedded, &self.drawn(embedded.pass), weight, d_columns)
+    fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+        self.inner.nested(context, embedded, &self.drawn(embedded.pass), weight, d_columns)
     }
 
     fn needs(&self) -> Needs {
@@ -64,7 +64,7 @@ impl Loss for Matryoshka {
 /// The sum over the dimensions for a loss that knows no shortcut.
 pub(super) fn one_by_one<L: Loss + ?Sized>(
     loss: &L,
-    pool: &Pool,
+    context: &Context,
     embedded: &Embedded<'_>,
     dims: &[(usize, f32)],
     weight: f32,
@@ -77,16 +77,17 @@ pub(super) fn one_by_one<L: Loss + ?Sized>(
             .iter()
             .map(|prefix| {
                 let mut y = Matrix::zeros(prefix.rows(), dim);
-                maana_kernels::normalize(pool, *prefix, y.data_mut());
+                maana_kernels::normalize(context, *prefix, y.data_mut());
                 y
             })
             .collect();
         let columns: Vec<Rows<'_>> = normalised.iter().map(Matrix::view).collect();
         let mut d_normalised: Vec<Matrix> = prefixes.iter().map(|prefix| Matrix::zeros(prefix.rows(), dim)).collect();
-        value += loss.loss(pool, &Embedded { columns: &columns, ..*embedded }, weight * dim_weight, &mut d_normalised);
+        value +=
+            loss.loss(context, &Embedded { columns: &columns, ..*embedded }, weight * dim_weight, &mut d_normalised);
         for ((prefix, d_y), d_column) in prefixes.iter().zip(&d_normalised).zip(&mut *d_columns) {
             let mut d_prefix = Matrix::zeros(prefix.rows(), dim);
-            maana_kernels::normalize_backward(pool, *prefix, d_y.view(), d_prefix.data_mut());
+            maana_kernels::normalize_backward(context, *prefix, d_y.view(), d_prefix.data_mut());
             for row in 0..prefix.rows() {
                 for (d, d_prefix) in d_column.row_mut(row).iter_mut().zip(d_prefix.row(row)) {
                     *d += d_prefix;

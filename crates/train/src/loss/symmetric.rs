@@ -3,7 +3,7 @@
 
 use super::in_batch_negatives::{RankingLoss, cross_entropy};
 use super::{Embedded, Loss, LossSummary, Needs};
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
 /// Each first text should find its own positive, and each positive its own first text. The reference's
@@ -40,19 +40,19 @@ impl RankingLoss for SymmetricInBatchNegatives {
 }
 
 impl Loss for SymmetricInBatchNegatives {
-    fn loss(&self, pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
-        self.whole(pool, embedded, weight, d_columns)
+    fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+        self.whole(context, embedded, weight, d_columns)
     }
 
     fn nested(
         &self,
-        pool: &Pool,
+        context: &Context,
         embedded: &Embedded<'_>,
         dims: &[(usize, f32)],
         weight: f32,
         d_columns: &mut [Matrix],
     ) -> f32 {
-        self.ranked(pool, embedded, dims, weight, d_columns)
+        self.ranked(context, embedded, dims, weight, d_columns)
     }
 
     fn needs(&self) -> Needs {

@@ -1,7 +1,7 @@
 //! Triplets: `mean_i max(0, |a_i − p_i| − |a_i − n_i| + margin)`, Euclidean. <https://arxiv.org/abs/1503.03832>
 
 use super::{Embedded, Loss, LossSummary, Needs, rows_of};
-use maana_kernels::{Matrix, Pool};
+use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
 /// Added to every difference of coordinates, as in the reference, so that the distance of equal vectors has a gradient.
@@ -16,7 +16,7 @@ pub struct Triplet {
 }
 
 impl Loss for Triplet {
-    fn loss(&self, _pool: &Pool, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+    fn loss(&self, _context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
         let rows = rows_of(embedded, d_columns);
         let ([anchor, positive, negative], [d_anchor, d_positive, d_negative]) = (embedded.columns, d_columns) else {
             panic!("needs() asks for three columns")

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use maana_data::{DataError, Example, Source};
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{Noise, Tensor, Trainable};
 use maana_text::TokenBatch;
 use maana_train::{
@@ -74,7 +74,7 @@ impl Trainable for Toy {
         DIMENSION
     }
 
-    fn forward(&self, _pool: &Pool, batch: &TokenBatch, noise: Noise, keep: &mut Vec<f32>) -> Matrix {
+    fn forward(&self, _context: &Context, batch: &TokenBatch, noise: Noise, keep: &mut Vec<f32>) -> Matrix {
         keep.clear();
         let mut embeddings = Matrix::zeros(batch.sequences(), DIMENSION);
         for sequence in 0..batch.sequences() {
@@ -95,7 +95,7 @@ impl Trainable for Toy {
 
     fn backward(
         &self,
-        _pool: &Pool,
+        _context: &Context,
         batch: &TokenBatch,
         noise: Noise,
         keep: &mut Vec<f32>,
@@ -337,8 +337,8 @@ pub(crate) fn run_on(
     folder: Option<&Path>,
     resume: bool,
 ) -> Result<Outcome, TrainError> {
-    let (pool, loss) = (Pool::new(1), loss());
-    Run { pool: &pool, source, tokenize, loss: loss.as_ref(), arguments, base: None, folder, resume }
+    let (context, loss) = (Context::new(1), loss());
+    Run { context: &context, source, tokenize, loss: loss.as_ref(), arguments, base: None, folder, resume }
         .train(model, notebook)
 }
 

@@ -5,7 +5,7 @@ use super::probabilities::{doubt, log_loss, temperature};
 use super::{Confusion, Logistic, LogisticSettings, Probabilities};
 use crate::error::VectorsError;
 use crate::random::Random;
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 
 /// How a classifier is chosen.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ pub fn stratified_folds(labels: &[usize], folds: usize, seed: u64) -> Vec<usize>
 /// # Panics
 /// If there is not a label for each row.
 pub fn fit(
-    pool: &Pool,
+    context: &Context,
     rows: Rows<'_>,
     labels: &[usize],
     classes: usize,
@@ -127,14 +127,14 @@ pub fn fit(
     let folds = settings.folds.min(rarest);
     if folds < 2 {
         let c = if cs.contains(&1.0) { 1.0 } else { *first };
-        let (model, _) = Logistic::fit(pool, rows, labels, classes, &with(c))?;
+        let (model, _) = Logistic::fit(context, rows, labels, classes, &with(c))?;
         return Ok(Fitted { model, c, tried: vec![], confusion: None, calibration: None });
     }
     let fold_of = stratified_folds(labels, folds, settings.seed);
     let mut tried = Vec::new();
     let mut best: Option<(CrossValidated, Vec<f64>)> = None;
     for c in cs {
-        let (logits, present) = held_out(pool, rows, labels, classes, &fold_of, folds, &with(c))?;
+        let (logits, present) = held_out(context, rows, labels, classes, &fold_of, folds, &with(c))?;
         let shares = Probabilities::of_logits(&logits, &present, classes, 1.0);
         let accuracy = Confusion::new(labels, &shares.labels(), classes).accuracy();
         let result = CrossValidated { c, log_loss: log_loss(&shares, labels), accuracy };
@@ -144,7 +144,7 @@ pub fn fit(
         }
     }
     let (chosen, logits) = best.expect("one value was tried at least");
-    let (mut model, _) = Logistic::fit(pool, rows, labels, classes, &with(chosen.c))?;
+    let (mut model, _) = Logistic::fit(context, rows, labels, classes, &with(chosen.c))?;
     let places: Vec<usize> =
         labels.iter().map(|label| model.present.binary_search(label).expect("a class with examples")).collect();
     model.temperature = temperature(&logits, model.present.len(), &places);
@@ -164,7 +164,7 @@ pub fn fit(
 
 /// The logits of every row by the model that has not learnt from it. Every fold has every class, so all have the same ones.
 fn held_out(
-    pool: &Pool,
+    context: &Context,
     rows: Rows<'_>,
     labels: &[usize],
     classes: usize,
@@ -181,10 +181,10 @@ fn held_out(
             Matrix::from_vec(chosen.len(), rows.columns(), data)
         };
         let learnt_labels: Vec<usize> = learnt.iter().map(|row| labels[*row]).collect();
-        let (model, _) = Logistic::fit(pool, gather(&learnt).view(), &learnt_labels, classes, settings)?;
+        let (model, _) = Logistic::fit(context, gather(&learnt).view(), &learnt_labels, classes, settings)?;
         let count = model.present.len();
         logits.resize(rows.rows() * count, 0.0);
-        let found = model.logits(pool, gather(&held).view())?;
+        let found = model.logits(context, gather(&held).view())?;
         for (row, found) in held.iter().zip(found.chunks_exact(count)) {
             logits[row * count..(row + 1) * count].copy_from_slice(found);
         }
@@ -221,14 +221,14 @@ mod tests {
             (Matrix::from_vec(count, 16, data), labels)
         };
         let (rows, labels) = make(200, 117);
-        let pool = Pool::new(2);
-        let fitted = fit(&pool, rows.view(), &labels, 4, &Fit::default()).unwrap();
+        let context = Context::new(2);
+        let fitted = fit(&context, rows.view(), &labels, 4, &Fit::default()).unwrap();
         let Calibration { before, after, examples, errors, .. } = fitted.calibration.unwrap();
         assert!(after <= before + 1e-3 && examples == 200 && errors > 0);
         assert_eq!(fitted.tried.len(), 6);
         assert!(fitted.tried.iter().all(|tried| tried.log_loss >= before));
         let (others, truth) = make(4000, 5037);
-        let found = fitted.model.probabilities(&pool, others.view()).unwrap();
+        let found = fitted.model.probabilities(&context, others.view()).unwrap();
         let accuracy = Confusion::new(&truth, &found.labels(), 4).accuracy();
         let promised = fitted.confusion.unwrap().accuracy();
         assert!(accuracy > 0.8 && (accuracy - promised).abs() < 0.1, "{accuracy}, promised {promised}");
@@ -241,12 +241,12 @@ mod tests {
         let labels: Vec<usize> = (0..200).map(|row| row % 2).collect();
         let data = (0..200 * 16).map(|i| centres.row(labels[i / 16])[i % 16] + 0.02 * shaken[i]).collect();
         let rows = Matrix::from_vec(200, 16, data);
-        let pool = Pool::new(2);
-        let fitted = fit(&pool, rows.view(), &labels, 2, &Fit::default()).unwrap();
+        let context = Context::new(2);
+        let fitted = fit(&context, rows.view(), &labels, 2, &Fit::default()).unwrap();
         let calibration = fitted.calibration.unwrap();
         assert_eq!((calibration.examples, calibration.errors), (200, 0));
         assert!(calibration.temperature > 0.1, "{calibration:?}");
-        let found = fitted.model.probabilities(&pool, rows.view()).unwrap();
+        let found = fitted.model.probabilities(&context, rows.view()).unwrap();
         assert_eq!(found.labels(), labels);
         let mean = (0..200).map(|row| found.row(row)[labels[row]]).sum::<f64>() / 200.0;
         assert!((mean - calibration.bound()).abs() < 2e-3, "{mean} where {} is supported", calibration.bound());
@@ -255,12 +255,12 @@ mod tests {
     #[test]
     fn few_examples_do() {
         let rows = embeddings(3, 4, 3, 1);
-        let pool = Pool::new(1);
-        let fitted = fit(&pool, rows.view(), &[0, 1, 2], 3, &Fit::default()).unwrap();
+        let context = Context::new(1);
+        let fitted = fit(&context, rows.view(), &[0, 1, 2], 3, &Fit::default()).unwrap();
         assert_eq!((fitted.c, fitted.tried.len(), fitted.confusion), (1.0, 0, None));
-        assert_eq!(fitted.model.probabilities(&pool, rows.view()).unwrap().labels(), [0, 1, 2]);
-        assert!(fit(&pool, rows.view(), &[0, 0, 0], 3, &Fit::default()).is_err());
-        assert!(fit(&pool, rows.view(), &[0, 1, 3], 3, &Fit::default()).is_err());
-        assert!(fit(&pool, rows.view(), &[0, 1, 2], 3, &Fit { cs: vec![], ..Fit::default() }).is_err());
+        assert_eq!(fitted.model.probabilities(&context, rows.view()).unwrap().labels(), [0, 1, 2]);
+        assert!(fit(&context, rows.view(), &[0, 0, 0], 3, &Fit::default()).is_err());
+        assert!(fit(&context, rows.view(), &[0, 1, 3], 3, &Fit::default()).is_err());
+        assert!(fit(&context, rows.view(), &[0, 1, 2], 3, &Fit { cs: vec![], ..Fit::default() }).is_err());
     }
 }

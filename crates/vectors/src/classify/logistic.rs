@@ -4,7 +4,7 @@
 use super::Probabilities;
 use super::lbfgs::minimise;
 use crate::error::{VectorsError, check_finite};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 use serde::{Deserialize, Serialize};
 
 /// How weights are found.
@@ -48,13 +48,13 @@ impl Logistic {
     /// Finds the weights. The value of the objective is given with them.
     ///
     /// ```
-    /// use maana_kernels::{Pool, Rows};
+    /// use maana_kernels::{Context, Rows};
     /// use maana_vectors::classify::{Logistic, LogisticSettings};
     ///
     /// let rows = Rows::new(&[-2.0, -1.0, 1.0, 2.0], 4, 1, 1);
-    /// let pool = Pool::new(1);
-    /// let (model, _) = Logistic::fit(&pool, rows, &[0, 0, 1, 1], 2, &LogisticSettings::default()).unwrap();
-    /// let probabilities = model.probabilities(&pool, Rows::new(&[3.0], 1, 1, 1)).unwrap();
+    /// let context = Context::new(1);
+    /// let (model, _) = Logistic::fit(&context, rows, &[0, 0, 1, 1], 2, &LogisticSettings::default()).unwrap();
+    /// let probabilities = model.probabilities(&context, Rows::new(&[3.0], 1, 1, 1)).unwrap();
     /// assert!(probabilities.row(0)[1] > 0.9);
     /// ```
     ///
@@ -64,7 +64,7 @@ impl Logistic {
     /// # Panics
     /// If there is not a label for each row.
     pub fn fit(
-        pool: &Pool,
+        context: &Context,
         rows: Rows<'_>,
         labels: &[usize],
         classes: usize,
@@ -79,7 +79,7 @@ impl Logistic {
             labels.iter().map(|label| present.binary_search(label).expect("a class with examples")).collect();
         let columns = rows.columns();
         let scale = settings.c * rows.rows() as f64;
-        let objective = Objective { pool, rows, targets: &targets, outputs, penalty: 1.0 / scale };
+        let objective = Objective { context, rows, targets: &targets, outputs, penalty: 1.0 / scale };
         // Column by column, intercepts last: `[column][output]`.
         let start = vec![0.0; (columns + 1) * outputs];
         let (x, value) =
@@ -95,13 +95,13 @@ impl Logistic {
     ///
     /// # Errors
     /// Rows of other dims.
-    pub fn logits(&self, pool: &Pool, rows: Rows<'_>) -> Result<Vec<f64>, VectorsError> {
+    pub fn logits(&self, context: &Context, rows: Rows<'_>) -> Result<Vec<f64>, VectorsError> {
         if rows.columns() != self.columns && rows.rows() > 0 {
             return Err(VectorsError::Dims { expected: self.columns, found: rows.columns() });
         }
         let count = self.present.len();
         let mut logits = vec![0.0; rows.rows() * count];
-        pool.for_each_chunk(&mut logits, BLOCK * count, |task, logits| {
+        context.for_each_chunk(&mut logits, BLOCK * count, |task, logits| {
             for (row, logits) in logits.chunks_exact_mut(count).enumerate() {
                 let x = rows.row(task * BLOCK + row);
                 let logit = |output: usize| {
@@ -123,8 +123,8 @@ impl Logistic {
     ///
     /// # Errors
     /// Rows of other dims.
-    pub fn probabilities(&self, pool: &Pool, rows: Rows<'_>) -> Result<Probabilities, VectorsError> {
-        let logits = self.logits(pool, rows)?;
+    pub fn probabilities(&self, context: &Context, rows: Rows<'_>) -> Result<Probabilities, VectorsError> {
+        let logits = self.logits(context, rows)?;
         Ok(Probabilities::of_logits(&logits, &self.present, self.classes, self.temperature))
     }
 }
@@ -155,7 +155,7 @@ fn centred(mut intercepts: Vec<f64>) -> Vec<f64> {
 }
 
 struct Objective<'a> {
-    pool: &'a Pool,
+    context: &'a Context,
     rows: Rows<'a>,
     /// Places among the classes that are present.
     targets: &'a [usize],
@@ -170,7 +170,7 @@ impl Objective<'_> {
         let size = x.len();
         // Of each block of rows, its gradient and its loss.
         let mut parts = vec![0.0; n.div_ceil(BLOCK) * (size + 1)];
-        self.pool.for_each_chunk(&mut parts, size + 1, |block, part| {
+        self.context.for_each_chunk(&mut parts, size + 1, |block, part| {
             let (part, loss) = part.split_at_mut(size);
             let mut logits = vec![0.0; outputs];
             for row in block * BLOCK..n.min((block + 1) * BLOCK) {
@@ -240,7 +240,7 @@ mod tests {
     fn agrees(rows: Rows<'_>, labels: &[usize], classes: usize, cases: Vec<Case>) {
         for case in cases {
             let settings = LogisticSettings { c: case.c, ..LogisticSettings::default() };
-            let (model, objective) = Logistic::fit(&Pool::new(2), rows, labels, classes, &settings).unwrap();
+            let (model, objective) = Logistic::fit(&Context::new(2), rows, labels, classes, &settings).unwrap();
             let close = |ours: f64, theirs: f64| (ours - theirs).abs() < 1e-5 * (1.0 + theirs.abs());
             assert!(close(objective, case.objective), "C {}: {objective} is not {}", case.c, case.objective);
             let expected: Vec<f64> = case.coef.concat();
@@ -251,7 +251,7 @@ mod tests {
             let mean = case.intercept.iter().sum::<f64>() / case.intercept.len() as f64;
             let mean = if case.intercept.len() > 1 { mean } else { 0.0 };
             assert!(model.intercepts.iter().zip(&case.intercept).all(|(a, b)| close(*a, b - mean)));
-            let found = model.probabilities(&Pool::new(1), rows.range(0..5)).unwrap();
+            let found = model.probabilities(&Context::new(1), rows.range(0..5)).unwrap();
             for (row, expected) in case.probabilities.iter().enumerate() {
                 assert!(found.row(row).iter().zip(expected).all(|(a, b)| close(*a, *b)));
             }
@@ -275,8 +275,9 @@ mod tests {
         let matrix = embeddings(300, 5, 4, 1);
         for outputs in [1, 4] {
             let targets: Vec<usize> = (0..300).map(|row| row * 7 % if outputs == 1 { 2 } else { 4 }).collect();
-            let pool = Pool::new(2);
-            let objective = Objective { pool: &pool, rows: matrix.view(), targets: &targets, outputs, penalty: 0.3 };
+            let context = Context::new(2);
+            let objective =
+                Objective { context: &context, rows: matrix.view(), targets: &targets, outputs, penalty: 0.3 };
             let mut x: Vec<f64> = crate::testing::noise(6 * outputs, 5).iter().map(|x| f64::from(*x)).collect();
             let mut gradient = vec![0.0; x.len()];
             objective.value(&x, &mut gradient);
@@ -299,11 +300,11 @@ mod tests {
         // Classes 1, 4 and 5 of seven.
         let labels: Vec<usize> = (0..500).map(|row| [1, 4, 5][row % 3]).collect();
         let fit = |threads| {
-            Logistic::fit(&Pool::new(threads), matrix.view(), &labels, 7, &LogisticSettings::default()).unwrap()
+            Logistic::fit(&Context::new(threads), matrix.view(), &labels, 7, &LogisticSettings::default()).unwrap()
         };
         let (model, _) = fit(1);
         assert_eq!(model, fit(3).0);
-        let found = model.probabilities(&Pool::new(2), matrix.view()).unwrap();
+        let found = model.probabilities(&Context::new(2), matrix.view()).unwrap();
         for row in 0..500 {
             let row = found.row(row);
             assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
@@ -318,7 +319,7 @@ mod tests {
         let rows = embeddings(4, 3, 2, 1);
         let fit = |labels: &[usize], c| {
             let settings = LogisticSettings { c, ..LogisticSettings::default() };
-            Logistic::fit(&Pool::new(1), rows.view(), labels, 2, &settings).map(|_| ()).unwrap_err().to_string()
+            Logistic::fit(&Context::new(1), rows.view(), labels, 2, &settings).map(|_| ()).unwrap_err().to_string()
         };
         assert!(fit(&[0, 0, 0, 0], 1.0).contains("two classes or more"));
         assert!(fit(&[0, 1, 2, 0], 1.0).contains("label 2 of 2 classes"));

@@ -3,7 +3,7 @@
 use super::Probabilities;
 use crate::error::VectorsError;
 use crate::search::{Corpus, Metric, Search, search};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 
 /// What a neighbour's vote weighs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Nearest {
     /// If there is not a label for each example.
     pub fn probabilities(
         &self,
-        pool: &Pool,
+        context: &Context,
         examples: Rows<'_>,
         labels: &[usize],
         classes: usize,
@@ -59,7 +59,7 @@ impl Nearest {
             return Err(VectorsError::setting("labels", format!("label {label} of {classes} classes")));
         }
         let settings = Search { k: self.k, metric: self.metric, ..Search::default() };
-        let found = search(pool, &Corpus::from(examples), rows, &settings)?;
+        let found = search(context, &Corpus::from(examples), rows, &settings)?;
         let mut data = vec![0.0; rows.rows() * classes];
         for (hits, out) in found.iter().zip(data.chunks_exact_mut(classes)) {
             for hit in hits {
@@ -94,18 +94,18 @@ mod tests {
         let labels = [0, 0, 1, 1, 2];
         let rows = Rows::new(&[0.05, 1.1], 2, 1, 1);
         let nearest = Nearest { k: 3, metric: Metric::Euclidean, vote: Vote::Equal };
-        let found = nearest.probabilities(&Pool::new(1), examples, &labels, 4, rows).unwrap();
+        let found = nearest.probabilities(&Context::new(1), examples, &labels, 4, rows).unwrap();
         assert_eq!(found.labels(), [0, 1]);
         assert_eq!(found.row(1), [0.0, 2.0 / 3.0, 1.0 / 3.0, 0.0]);
         let nearest = Nearest { vote: Vote::Similarity, ..nearest };
-        let found = nearest.probabilities(&Pool::new(1), examples, &labels, 4, rows).unwrap();
+        let found = nearest.probabilities(&Context::new(1), examples, &labels, 4, rows).unwrap();
         assert!(found.row(0)[0] > 2.0 / 3.0);
         let opposite = Nearest { k: 2, vote: Vote::Similarity, ..Nearest::default() };
         let found = opposite
-            .probabilities(&Pool::new(1), Rows::new(&[1.0, 1.0], 2, 1, 1), &[0, 1], 2, Rows::new(&[-1.0], 1, 1, 1))
+            .probabilities(&Context::new(1), Rows::new(&[1.0, 1.0], 2, 1, 1), &[0, 1], 2, Rows::new(&[-1.0], 1, 1, 1))
             .unwrap();
         assert_eq!(found.row(0), [0.5, 0.5]);
-        let none = nearest.probabilities(&Pool::new(1), examples.range(0..0), &[], 4, rows);
+        let none = nearest.probabilities(&Context::new(1), examples.range(0..0), &[], 4, rows);
         assert_eq!(none, Err(VectorsError::TooFew { needed: 1, found: 0 }));
     }
 }

@@ -4,7 +4,7 @@
 use super::Distance;
 use super::copies::{copies, distinct};
 use crate::error::{VectorsError, check_finite};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 
 /// The distance of two groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,11 +58,11 @@ const MOST_ROWS: usize = 46_000;
 /// The tree of merges.
 ///
 /// ```
-/// use maana_kernels::{Pool, Rows};
+/// use maana_kernels::{Context, Rows};
 /// use maana_vectors::cluster::{Agglomerative, agglomerative};
 ///
 /// let rows = Rows::new(&[0.0, 1.0, 10.0, 11.5], 4, 1, 1);
-/// let tree = agglomerative(&Pool::new(1), rows, &Agglomerative::default()).unwrap();
+/// let tree = agglomerative(&Context::new(1), rows, &Agglomerative::default()).unwrap();
 /// assert_eq!(tree.cut(2).unwrap(), [0, 0, 1, 1]);
 /// assert_eq!(tree.cut_at(1.2), [0, 0, 1, 2]);
 /// ```
@@ -70,7 +70,7 @@ const MOST_ROWS: usize = 46_000;
 /// # Errors
 /// Values that are not finite, more rows than whose distances fit into 4 GB, or `Ward` with another distance than the
 /// Euclidean.
-pub fn agglomerative(pool: &Pool, rows: Rows<'_>, settings: &Agglomerative) -> Result<Dendrogram, VectorsError> {
+pub fn agglomerative(context: &Context, rows: Rows<'_>, settings: &Agglomerative) -> Result<Dendrogram, VectorsError> {
     check_finite(rows)?;
     let n = rows.rows();
     if n > MOST_ROWS {
@@ -83,15 +83,15 @@ pub fn agglomerative(pool: &Pool, rows: Rows<'_>, settings: &Agglomerative) -> R
             "ward needs the Euclidean distance; normalise the rows for cosine",
         ));
     }
-    let distances = distances(pool, rows, settings.distance);
+    let distances = distances(context, rows, settings.distance);
     Ok(tree(chain(distances, settings.linkage), n, distinct(&copies(rows))))
 }
 
 /// Row i has its distances to rows below i.
-fn distances(pool: &Pool, rows: Rows<'_>, distance: Distance) -> Vec<Vec<f32>> {
+fn distances(context: &Context, rows: Rows<'_>, distance: Distance) -> Vec<Vec<f32>> {
     let lengths = distance.lengths(rows);
     let mut triangle: Vec<Vec<f32>> = vec![Vec::new(); rows.rows()];
-    pool.for_each_chunk(&mut triangle, 1, |row, out| {
+    context.for_each_chunk(&mut triangle, 1, |row, out| {
         let one = |other| distance.with(rows.row(row), rows.row(other), lengths[row], lengths[other]);
         out[0] = (0..row).map(one).collect();
     });
@@ -232,7 +232,7 @@ mod tests {
         let blobs = golden.matrix("/blobs");
         for (name, linkage) in LINKAGES {
             let settings = Agglomerative { linkage, ..Agglomerative::default() };
-            let tree = agglomerative(&Pool::new(2), blobs.view(), &settings).unwrap();
+            let tree = agglomerative(&Context::new(2), blobs.view(), &settings).unwrap();
             let get = |what: &str| golden.get::<Vec<usize>>(&format!("/agglomerative/{name}/{what}"));
             let heights: Vec<f64> = golden.get(&format!("/agglomerative/{name}/heights"));
             for (merge, height) in tree.merges.iter().zip(&heights) {
@@ -273,7 +273,8 @@ mod tests {
         let matrix = embeddings(40, 8, 4, 1);
         for distance in [Distance::Euclidean, Distance::Cosine] {
             for linkage in [Linkage::Average, Linkage::Complete, Linkage::Single] {
-                let tree = agglomerative(&Pool::new(2), matrix.view(), &Agglomerative { distance, linkage }).unwrap();
+                let tree =
+                    agglomerative(&Context::new(2), matrix.view(), &Agglomerative { distance, linkage }).unwrap();
                 let expected = reference_heights(matrix.view(), distance, linkage);
                 assert_eq!(tree.merges.len(), 39);
                 for (merge, height) in tree.merges.iter().zip(expected) {
@@ -295,7 +296,7 @@ mod tests {
         let rows = Matrix::from_vec(12, 6, data);
         for distance in [Distance::Euclidean, Distance::Cosine] {
             let settings = Agglomerative { distance, ..Agglomerative::default() };
-            let tree = agglomerative(&Pool::new(1), rows.view(), &settings).unwrap();
+            let tree = agglomerative(&Context::new(1), rows.view(), &settings).unwrap();
             for k in 1..=12 {
                 let labels = tree.cut(k).unwrap();
                 assert_eq!(labels.iter().max(), Some(&(k.min(4) - 1)));
@@ -307,12 +308,12 @@ mod tests {
     #[test]
     fn few_rows_and_wrong_settings() {
         let rows = embeddings(2, 3, 1, 1);
-        let tree = |n| agglomerative(&Pool::new(1), rows.view().range(0..n), &Agglomerative::default()).unwrap();
+        let tree = |n| agglomerative(&Context::new(1), rows.view().range(0..n), &Agglomerative::default()).unwrap();
         assert_eq!((tree(2).cut(2), tree(1).cut(1), tree(0).cut_at(1.0)), (Ok(vec![0, 1]), Ok(vec![0]), vec![]));
         let error = tree(2).cut(5).unwrap_err();
         assert_eq!(error.to_string(), "k: 5 groups of 2 vectors; take 2 or fewer");
         assert!(tree(2).cut(0).is_err());
         let wrong = Agglomerative { distance: Distance::Cosine, linkage: Linkage::Ward };
-        assert!(agglomerative(&Pool::new(1), rows.view(), &wrong).unwrap_err().to_string().contains("Euclidean"));
+        assert!(agglomerative(&Context::new(1), rows.view(), &wrong).unwrap_err().to_string().contains("Euclidean"));
     }
 }

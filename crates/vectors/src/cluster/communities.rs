@@ -3,7 +3,7 @@
 
 use crate::error::{VectorsError, check_finite};
 use crate::pairs::for_each_above;
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 
 /// What a community is.
 #[derive(Clone, Copy, Debug)]
@@ -27,14 +27,14 @@ impl Default for Communities {
 ///
 /// # Errors
 /// Values that are not finite, or a threshold that is no number.
-pub fn communities(pool: &Pool, rows: Rows<'_>, settings: &Communities) -> Result<Vec<Vec<usize>>, VectorsError> {
+pub fn communities(context: &Context, rows: Rows<'_>, settings: &Communities) -> Result<Vec<Vec<usize>>, VectorsError> {
     check_finite(rows)?;
     if settings.threshold.is_nan() {
         return Err(VectorsError::setting("threshold", "NaN is no cosine"));
     }
     let min_size = settings.min_size.max(1);
     let mut candidates: Vec<(usize, Vec<u32>)> = Vec::new();
-    for_each_above(pool, rows, settings.threshold, false, |row, found| {
+    for_each_above(context, rows, settings.threshold, false, |row, found| {
         if found.len() >= min_size {
             let mut found = found.to_vec();
             found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -80,7 +80,7 @@ mod tests {
         for case in golden.get::<Vec<Case>>("/communities") {
             let settings = Communities { threshold: case.threshold, min_size: case.min_size };
             for threads in [1, 2] {
-                let found = communities(&Pool::new(threads), blobs.view(), &settings).unwrap();
+                let found = communities(&Context::new(threads), blobs.view(), &settings).unwrap();
                 assert_eq!(found, case.communities, "threshold {}", case.threshold);
             }
         }
@@ -89,13 +89,13 @@ mod tests {
     #[test]
     fn every_row_is_in_at_most_one() {
         let matrix = embeddings(500, 12, 8, 1);
-        let found = communities(&Pool::new(2), matrix.view(), &Communities { threshold: 0.6, min_size: 5 }).unwrap();
+        let found = communities(&Context::new(2), matrix.view(), &Communities { threshold: 0.6, min_size: 5 }).unwrap();
         let mut rows: Vec<usize> = found.iter().flatten().copied().collect();
         let members = rows.len();
         rows.sort_unstable();
         rows.dedup();
         assert!(members == rows.len() && members > 100, "{members}");
         assert!(found.iter().all(|community| community.len() >= 5));
-        assert!(communities(&Pool::new(1), matrix.view().range(0..0), &Communities::default()).unwrap().is_empty());
+        assert!(communities(&Context::new(1), matrix.view().range(0..0), &Communities::default()).unwrap().is_empty());
     }
 }

@@ -5,7 +5,7 @@
 use super::Distance;
 use crate::error::{VectorsError, check_finite};
 use crate::search::{Corpus, Search, search};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 
 /// What a cluster is.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl Default for Hdbscan {
 ///
 /// # Errors
 /// Values that are not finite, a cluster size below 2, or fewer rows than `min_samples`.
-pub fn hdbscan(pool: &Pool, rows: Rows<'_>, settings: &Hdbscan) -> Result<Vec<Option<usize>>, VectorsError> {
+pub fn hdbscan(context: &Context, rows: Rows<'_>, settings: &Hdbscan) -> Result<Vec<Option<usize>>, VectorsError> {
     check_finite(rows)?;
     let n = rows.rows();
     if settings.min_cluster_size < 2 {
@@ -41,8 +41,8 @@ pub fn hdbscan(pool: &Pool, rows: Rows<'_>, settings: &Hdbscan) -> Result<Vec<Op
     if n < min_samples {
         return Err(VectorsError::TooFew { needed: min_samples, found: n });
     }
-    let core = core_distances(pool, rows, min_samples, settings.distance)?;
-    let mut edges = spanning_tree(pool, rows, &core, settings.distance);
+    let core = core_distances(context, rows, min_samples, settings.distance)?;
+    let mut edges = spanning_tree(context, rows, &core, settings.distance);
     edges.sort_by(|a, b| a.2.total_cmp(&b.2));
     let condensed = condense(&merge(&edges, n), n, settings.min_cluster_size);
     Ok(number(label(&condensed, n)))
@@ -50,7 +50,7 @@ pub fn hdbscan(pool: &Pool, rows: Rows<'_>, settings: &Hdbscan) -> Result<Vec<Op
 
 /// The distance of each row to the last of its surroundings.
 fn core_distances(
-    pool: &Pool,
+    context: &Context,
     rows: Rows<'_>,
     min_samples: usize,
     distance: Distance,
@@ -59,14 +59,14 @@ fn core_distances(
     let mut core = Vec::with_capacity(rows.rows());
     for start in (0..rows.rows()).step_by(1024) {
         let asked = rows.range(start..rows.rows().min(start + 1024));
-        let found = search(pool, &Corpus::from(rows), asked, &settings)?;
+        let found = search(context, &Corpus::from(rows), asked, &settings)?;
         core.extend(found.iter().map(|hits| hits.last().map_or(0.0, |hit| distance.of_score(hit.score))));
     }
     Ok(core)
 }
 
 /// Prim's tree over max(core of either, distance).
-fn spanning_tree(pool: &Pool, rows: Rows<'_>, core: &[f32], distance: Distance) -> Vec<(usize, usize, f32)> {
+fn spanning_tree(context: &Context, rows: Rows<'_>, core: &[f32], distance: Distance) -> Vec<(usize, usize, f32)> {
     const BLOCK: usize = 256;
     let n = rows.rows();
     let lengths = distance.lengths(rows);
@@ -76,7 +76,7 @@ fn spanning_tree(pool: &Pool, rows: Rows<'_>, core: &[f32], distance: Distance) 
     let mut current = 0;
     nearest[0].0 = usize::MAX;
     for _ in 1..n {
-        pool.for_each_chunk(&mut nearest, BLOCK, |task, nearest| {
+        context.for_each_chunk(&mut nearest, BLOCK, |task, nearest| {
             for (place, entry) in nearest.iter_mut().enumerate().filter(|(_, entry)| entry.0 != usize::MAX) {
                 let row = task * BLOCK + place;
                 let plain = distance.with(rows.row(row), rows.row(current), lengths[row], lengths[current]);
@@ -253,7 +253,7 @@ mod tests {
                 min_samples: Some(case.min_samples),
                 ..Hdbscan::default()
             };
-            let found = hdbscan(&Pool::new(2), blobs.view(), &settings).unwrap();
+            let found = hdbscan(&Context::new(2), blobs.view(), &settings).unwrap();
             let noise: Vec<bool> = found.iter().map(Option::is_none).collect();
             let what = format!("size {}, samples {}", case.min_cluster_size, case.min_samples);
             assert_eq!(noise, case.labels.iter().map(|label| *label < 0).collect::<Vec<_>>(), "{what}");
@@ -273,11 +273,11 @@ mod tests {
         let rows = Matrix::from_vec(153, 2, data);
         for distance in [Distance::Euclidean, Distance::Cosine] {
             let settings = Hdbscan { distance, ..Hdbscan::default() };
-            let one = hdbscan(&Pool::new(1), rows.view(), &settings).unwrap();
-            assert_eq!(one, hdbscan(&Pool::new(3), rows.view(), &settings).unwrap());
+            let one = hdbscan(&Context::new(1), rows.view(), &settings).unwrap();
+            assert_eq!(one, hdbscan(&Context::new(3), rows.view(), &settings).unwrap());
         }
         let found =
-            hdbscan(&Pool::new(1), rows.view(), &Hdbscan { min_cluster_size: 10, ..Hdbscan::default() }).unwrap();
+            hdbscan(&Context::new(1), rows.view(), &Hdbscan { min_cluster_size: 10, ..Hdbscan::default() }).unwrap();
         assert_eq!(found[150..], [None, None, None]);
         for (row, label) in found[..150].iter().enumerate() {
             assert!(label.is_none_or(|label| label == row / 50), "row {row} is {label:?}");
@@ -288,12 +288,12 @@ mod tests {
     #[test]
     fn equal_rows_and_few_rows() {
         let rows = Matrix::from_vec(12, 1, [[0.0; 6], [1.0; 6]].concat());
-        let found = hdbscan(&Pool::new(1), rows.view(), &Hdbscan::default()).unwrap();
+        let found = hdbscan(&Context::new(1), rows.view(), &Hdbscan::default()).unwrap();
         assert_eq!(found[..6], [Some(0); 6]);
         assert_eq!(found[6..], [Some(1); 6]);
-        assert_eq!(hdbscan(&Pool::new(1), rows.view().range(0..1), &Hdbscan::default()).unwrap(), [None]);
-        assert!(hdbscan(&Pool::new(1), rows.view().range(0..3), &Hdbscan::default()).is_err());
+        assert_eq!(hdbscan(&Context::new(1), rows.view().range(0..1), &Hdbscan::default()).unwrap(), [None]);
+        assert!(hdbscan(&Context::new(1), rows.view().range(0..3), &Hdbscan::default()).is_err());
         let wrong = Hdbscan { min_cluster_size: 1, ..Hdbscan::default() };
-        assert!(hdbscan(&Pool::new(1), rows.view(), &wrong).is_err());
+        assert!(hdbscan(&Context::new(1), rows.view(), &wrong).is_err());
     }
 }

@@ -4,7 +4,7 @@ use super::copies::{copies, distinct};
 use crate::error::{VectorsError, check_finite};
 use crate::random::Random;
 use crate::search::norms;
-use maana_kernels::{Matrix, Pool, Rows, matmul_transposed, squared_distance};
+use maana_kernels::{Context, Matrix, Rows, matmul_transposed, squared_distance};
 
 /// How clusters are looked for.
 #[derive(Clone, Copy, Debug)]
@@ -58,17 +58,17 @@ const BLOCK: usize = 512;
 /// Finds clusters: `k` of them, or as many as there are different rows, where those are fewer.
 ///
 /// ```
-/// use maana_kernels::{Pool, Rows};
+/// use maana_kernels::{Context, Rows};
 /// use maana_vectors::cluster::{KMeans, kmeans};
 ///
 /// let rows = Rows::new(&[0.0, 0.1, 5.0, 5.1], 4, 1, 1);
-/// let clusters = kmeans(&Pool::new(1), rows, &KMeans { k: 2, ..KMeans::default() }).unwrap();
+/// let clusters = kmeans(&Context::new(1), rows, &KMeans { k: 2, ..KMeans::default() }).unwrap();
 /// assert!(clusters.labels[0] == clusters.labels[1] && clusters.labels[1] != clusters.labels[2]);
 /// ```
 ///
 /// # Errors
 /// Fewer rows than clusters, no clusters, or values that are not finite.
-pub fn kmeans(pool: &Pool, rows: Rows<'_>, settings: &KMeans) -> Result<Clusters, VectorsError> {
+pub fn kmeans(context: &Context, rows: Rows<'_>, settings: &KMeans) -> Result<Clusters, VectorsError> {
     check_finite(rows)?;
     if settings.k == 0 {
         return Err(VectorsError::setting("k", "at least one cluster is needed"));
@@ -77,7 +77,7 @@ pub fn kmeans(pool: &Pool, rows: Rows<'_>, settings: &KMeans) -> Result<Clusters
     let mut unit = Matrix::default();
     let rows = if settings.spherical {
         unit.resize(rows.rows(), rows.columns());
-        maana_kernels::normalize(pool, rows, unit.data_mut());
+        maana_kernels::normalize(context, rows, unit.data_mut());
         unit.view()
     } else {
         rows
@@ -89,18 +89,18 @@ pub fn kmeans(pool: &Pool, rows: Rows<'_>, settings: &KMeans) -> Result<Clusters
     let mut best: Option<Clusters> = None;
     for start in 0..settings.starts.max(1) {
         let mut random = Random::new(settings.seed.wrapping_add(start as u64));
-        let centres = plus_plus(pool, rows, settings.k, &mut random);
-        let found = lloyd(pool, rows, &lengths, centres, settings, tolerance);
+        let centres = plus_plus(context, rows, settings.k, &mut random);
+        let found = lloyd(context, rows, &lengths, centres, settings, tolerance);
         if best.as_ref().is_none_or(|best| found.inertia < best.inertia) {
             best = Some(found);
         }
     }
     let found = best.expect("there was one start at least");
-    Ok(together(pool, rows, found, &first_of, settings.spherical))
+    Ok(together(context, rows, found, &first_of, settings.spherical))
 }
 
 /// Brings equal rows into the cluster of the first of them. An empty cluster that was given a row may have been given a copy.
-fn together(pool: &Pool, rows: Rows<'_>, found: Clusters, first_of: &[usize], spherical: bool) -> Clusters {
+fn together(context: &Context, rows: Rows<'_>, found: Clusters, first_of: &[usize], spherical: bool) -> Clusters {
     let labels: Vec<usize> = first_of.iter().map(|first| found.labels[*first]).collect();
     if labels == found.labels {
         return found;
@@ -112,7 +112,7 @@ fn together(pool: &Pool, rows: Rows<'_>, found: Clusters, first_of: &[usize], sp
     names.values_mut().enumerate().for_each(|(number, name)| *name = number);
     let labels: Vec<usize> = labels.iter().map(|label| names[label]).collect();
     let assigned: Vec<(usize, f32)> = labels.iter().map(|label| (*label, 0.0)).collect();
-    let centres = means(pool, rows, &assigned, names.len(), spherical);
+    let centres = means(context, rows, &assigned, names.len(), spherical);
     let inertia = inertia(rows, &labels, &centres);
     Clusters { labels, inertia, centres }
 }
@@ -134,12 +134,12 @@ fn mean_variance(rows: Rows<'_>) -> f64 {
 }
 
 /// Centres far from each other: each is drawn by the squared distance to those before, a few times, and the best is taken.
-fn plus_plus(pool: &Pool, rows: Rows<'_>, k: usize, random: &mut Random) -> Matrix {
+fn plus_plus(context: &Context, rows: Rows<'_>, k: usize, random: &mut Random) -> Matrix {
     let n = rows.rows();
     let mut centres = Matrix::zeros(k, rows.columns());
     centres.row_mut(0).copy_from_slice(rows.row(random.below(n)));
     let mut nearest = vec![f32::INFINITY; n];
-    closer(pool, rows, centres.row(0), &mut nearest);
+    closer(context, rows, centres.row(0), &mut nearest);
     let trials = 2 + (k as f64).ln() as usize;
     for number in 1..k {
         let total: f64 = nearest.iter().map(|distance| f64::from(*distance)).sum();
@@ -147,7 +147,7 @@ fn plus_plus(pool: &Pool, rows: Rows<'_>, k: usize, random: &mut Random) -> Matr
         for _ in 0..trials {
             let row = draw(&nearest, random.unit() * total).unwrap_or_else(|| random.below(n));
             let mut with = nearest.clone();
-            closer(pool, rows, rows.row(row), &mut with);
+            closer(context, rows, rows.row(row), &mut with);
             let potential = with.iter().map(|distance| f64::from(*distance)).sum();
             if best.as_ref().is_none_or(|(least, ..)| potential < *least) {
                 best = Some((potential, row, with));
@@ -174,8 +174,8 @@ fn draw(weights: &[f32], mut target: f64) -> Option<usize> {
 }
 
 /// Lowers each row's squared distance to that of `centre`.
-fn closer(pool: &Pool, rows: Rows<'_>, centre: &[f32], nearest: &mut [f32]) {
-    pool.for_each_chunk(nearest, BLOCK, |task, nearest| {
+fn closer(context: &Context, rows: Rows<'_>, centre: &[f32], nearest: &mut [f32]) {
+    context.for_each_chunk(nearest, BLOCK, |task, nearest| {
         for (row, nearest) in nearest.iter_mut().enumerate() {
             *nearest = nearest.min(squared_distance(rows.row(task * BLOCK + row), centre));
         }
@@ -183,7 +183,7 @@ fn closer(pool: &Pool, rows: Rows<'_>, centre: &[f32], nearest: &mut [f32]) {
 }
 
 fn lloyd(
-    pool: &Pool,
+    context: &Context,
     rows: Rows<'_>,
     lengths: &[f32],
     mut centres: Matrix,
@@ -192,14 +192,14 @@ fn lloyd(
 ) -> Clusters {
     let k = settings.k;
     let mut assigned = vec![(0usize, 0f32); rows.rows()];
-    assign(pool, rows, lengths, &centres, &mut assigned);
+    assign(context, rows, lengths, &centres, &mut assigned);
     for _ in 0..settings.iterations {
         fill_empty(&mut assigned, k);
-        let next = means(pool, rows, &assigned, k, settings.spherical);
+        let next = means(context, rows, &assigned, k, settings.spherical);
         let moved: f64 = (0..k).map(|c| f64::from(squared_distance(next.row(c), centres.row(c)))).sum();
         centres = next;
         let before = assigned.clone();
-        assign(pool, rows, lengths, &centres, &mut assigned);
+        assign(context, rows, lengths, &centres, &mut assigned);
         let same = assigned.iter().zip(&before).all(|(now, before)| now.0 == before.0);
         if same || moved <= tolerance {
             break;
@@ -207,7 +207,7 @@ fn lloyd(
     }
     // The last assignment may have emptied a cluster; centres and labels belong together.
     if fill_empty(&mut assigned, k) {
-        centres = means(pool, rows, &assigned, k, settings.spherical);
+        centres = means(context, rows, &assigned, k, settings.spherical);
     }
     let labels: Vec<usize> = assigned.iter().map(|(label, _)| *label).collect();
     let inertia = inertia(rows, &labels, &centres);
@@ -215,14 +215,14 @@ fn lloyd(
 }
 
 /// The nearest centre of each row, of equal ones the first, and the squared distance.
-fn assign(pool: &Pool, rows: Rows<'_>, lengths: &[f32], centres: &Matrix, assigned: &mut [(usize, f32)]) {
+fn assign(context: &Context, rows: Rows<'_>, lengths: &[f32], centres: &Matrix, assigned: &mut [(usize, f32)]) {
     let k = centres.rows();
     let squares: Vec<f32> = norms(centres.view()).iter().map(|length| length * length).collect();
-    pool.for_each_chunk(assigned, BLOCK, |task, assigned| {
+    context.for_each_chunk(assigned, BLOCK, |task, assigned| {
         let first = task * BLOCK;
         let block = rows.range(first..first + assigned.len());
         let mut products = vec![0.0; assigned.len() * k];
-        matmul_transposed(pool, block, centres.view(), &mut products, false);
+        matmul_transposed(context, block, centres.view(), &mut products, false);
         for ((row, assigned), products) in assigned.iter_mut().enumerate().zip(products.chunks_exact(k)) {
             let length = lengths[first + row];
             let distances = products.iter().zip(&squares).map(|(product, square)| square - 2.0 * product);
@@ -253,14 +253,14 @@ fn fill_empty(assigned: &mut [(usize, f32)], k: usize) -> bool {
 }
 
 /// The mean of each cluster, summed in f64 in the order of rows.
-fn means(pool: &Pool, rows: Rows<'_>, assigned: &[(usize, f32)], k: usize, spherical: bool) -> Matrix {
+fn means(context: &Context, rows: Rows<'_>, assigned: &[(usize, f32)], k: usize, spherical: bool) -> Matrix {
     const COLUMNS: usize = 32;
     let columns = rows.columns();
     let mut sizes = vec![0usize; k];
     assigned.iter().for_each(|(label, _)| sizes[*label] += 1);
     // Column by column, so that threads share no sum: [column][cluster].
     let mut sums = vec![0f64; columns * k];
-    pool.for_each_chunk(&mut sums, COLUMNS * k, |task, sums| {
+    context.for_each_chunk(&mut sums, COLUMNS * k, |task, sums| {
         let first = task * COLUMNS;
         let count = sums.len() / k;
         for (row, (label, _)) in assigned.iter().enumerate() {
@@ -294,7 +294,7 @@ mod tests {
         let golden = Golden::read();
         let blobs = golden.matrix("/blobs");
         let settings = KMeans { k: 3, starts: 20, tolerance: 0.0, ..KMeans::default() };
-        let found = kmeans(&Pool::new(2), blobs.view(), &settings).unwrap();
+        let found = kmeans(&Context::new(2), blobs.view(), &settings).unwrap();
         let expected: f64 = golden.get("/kmeans/inertia");
         assert!((found.inertia - expected).abs() < 1e-4 * expected, "{} is not {expected}", found.inertia);
     }
@@ -304,11 +304,11 @@ mod tests {
         let matrix = embeddings(1500, 20, 6, 1);
         for spherical in [false, true] {
             let settings = KMeans { k: 9, spherical, starts: 1, tolerance: 0.0, ..KMeans::default() };
-            let found = kmeans(&Pool::new(1), matrix.view(), &settings).unwrap();
-            assert_eq!(found, kmeans(&Pool::new(3), matrix.view(), &settings).unwrap());
+            let found = kmeans(&Context::new(1), matrix.view(), &settings).unwrap();
+            assert_eq!(found, kmeans(&Context::new(3), matrix.view(), &settings).unwrap());
             let mut unit = matrix.clone();
             if spherical {
-                maana_kernels::normalize(&Pool::new(1), matrix.view(), unit.data_mut());
+                maana_kernels::normalize(&Context::new(1), matrix.view(), unit.data_mut());
             }
             for row in 0..1500 {
                 let distance = |centre: usize| squared_distance(unit.row(row), found.centres.row(centre));
@@ -326,7 +326,7 @@ mod tests {
         let labels: Vec<usize> = (0..400).map(|row| row * 7 % 5).collect();
         let data = (0..400 * 16).map(|i| 20.0 * centres.row(labels[i / 16])[i % 16] + noise[i]).collect();
         let rows = Matrix::from_vec(400, 16, data);
-        let found = kmeans(&Pool::new(2), rows.view(), &KMeans { k: 5, ..KMeans::default() }).unwrap();
+        let found = kmeans(&Context::new(2), rows.view(), &KMeans { k: 5, ..KMeans::default() }).unwrap();
         assert_eq!(adjusted_rand(&labels, &found.labels), 1.0);
     }
 
@@ -334,13 +334,13 @@ mod tests {
     fn equal_rows_are_never_separated() {
         let rows = Matrix::from_vec(6, 2, [[1.0, 2.0]; 6].concat());
         for k in [1, 2, 6] {
-            let found = kmeans(&Pool::new(1), rows.view(), &KMeans { k, ..KMeans::default() }).unwrap();
+            let found = kmeans(&Context::new(1), rows.view(), &KMeans { k, ..KMeans::default() }).unwrap();
             assert_eq!((&found.labels[..], found.centres.rows()), (&[0; 6][..], 1));
             assert!(found.inertia < 1e-9);
         }
-        let error = kmeans(&Pool::new(1), rows.view(), &KMeans { k: 7, ..KMeans::default() }).unwrap_err();
+        let error = kmeans(&Context::new(1), rows.view(), &KMeans { k: 7, ..KMeans::default() }).unwrap_err();
         assert_eq!(error.to_string(), "k: 7 groups of 6 vectors; take 6 or fewer");
-        assert!(kmeans(&Pool::new(1), rows.view(), &KMeans { k: 0, ..KMeans::default() }).is_err());
+        assert!(kmeans(&Context::new(1), rows.view(), &KMeans { k: 0, ..KMeans::default() }).is_err());
     }
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
             let rows = Matrix::from_vec(7 * copies, 12, data);
             for (k, spherical, seed) in [(5, true, 0), (7, true, 1), (7, false, 2), (copies * 7, true, 3)] {
                 let settings = KMeans { k, spherical, seed, ..KMeans::default() };
-                let found = kmeans(&Pool::new(2), rows.view(), &settings).unwrap();
+                let found = kmeans(&Context::new(2), rows.view(), &settings).unwrap();
                 assert_eq!(found.centres.rows(), k.min(7));
                 for row in 0..7 * copies {
                     assert_eq!(found.labels[row], found.labels[row % 7], "{copies} copies, k {k}");

@@ -2,7 +2,7 @@
 //! scikit-learn defines them.
 
 use super::Distance;
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 use std::collections::HashMap;
 
 /// Rows counted by their two labels.
@@ -99,14 +99,14 @@ pub fn purity(truth: &[usize], found: &[usize]) -> f64 {
 ///
 /// # Panics
 /// If there is not a label for each row.
-pub fn silhouettes(pool: &Pool, rows: Rows<'_>, labels: &[usize], distance: Distance) -> Vec<f64> {
+pub fn silhouettes(context: &Context, rows: Rows<'_>, labels: &[usize], distance: Distance) -> Vec<f64> {
     assert_eq!(rows.rows(), labels.len(), "a label for each row");
     let lengths = distance.lengths(rows);
     let clusters = labels.iter().max().map_or(0, |most| most + 1);
     let mut sizes = vec![0usize; clusters];
     labels.iter().for_each(|label| sizes[*label] += 1);
     let mut values = vec![0.0; rows.rows()];
-    pool.for_each_chunk(&mut values, 16, |task, values| {
+    context.for_each_chunk(&mut values, 16, |task, values| {
         let mut sums = vec![0f64; clusters];
         for (place, value) in values.iter_mut().enumerate() {
             let row = task * 16 + place;
@@ -130,8 +130,8 @@ pub fn silhouettes(pool: &Pool, rows: Rows<'_>, labels: &[usize], distance: Dist
 }
 
 /// The mean of `silhouettes`, from −1 to 1.
-pub fn silhouette(pool: &Pool, rows: Rows<'_>, labels: &[usize], distance: Distance) -> f64 {
-    silhouettes(pool, rows, labels, distance).iter().sum::<f64>() / labels.len().max(1) as f64
+pub fn silhouette(context: &Context, rows: Rows<'_>, labels: &[usize], distance: Distance) -> f64 {
+    silhouettes(context, rows, labels, distance).iter().sum::<f64>() / labels.len().max(1) as f64
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
         close(v.v_measure, "v_measure", 1e-12);
         close(adjusted_rand(&truth, &guess), "ari", 1e-12);
         for threads in [1, 2] {
-            let of = |distance| silhouette(&Pool::new(threads), blobs.view(), &guess, distance);
+            let of = |distance| silhouette(&Context::new(threads), blobs.view(), &guess, distance);
             close(of(Distance::Euclidean), "silhouette", 1e-6);
             close(of(Distance::Cosine), "silhouette_cosine", 1e-6);
         }
@@ -172,6 +172,6 @@ mod tests {
         assert_eq!((purity(&labels, &one), adjusted_rand(&labels, &one)), (0.4, 0.0));
         assert_eq!((adjusted_rand(&[], &[]), purity(&[], &[]), v_measure(&[], &[]).v_measure), (1.0, 1.0, 1.0));
         let rows = Rows::new(&[0.0, 1.0], 2, 1, 1);
-        assert_eq!(silhouettes(&Pool::new(1), rows, &[0, 0], Distance::Euclidean), [0.0, 0.0]);
+        assert_eq!(silhouettes(&Context::new(1), rows, &[0, 0], Distance::Euclidean), [0.0, 0.0]);
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::error::{VectorsError, check_finite};
 use crate::random::Random;
-use maana_kernels::{Matrix, Pool, Precision, Rows, matmul_weight_gradient};
+use maana_kernels::{Context, Matrix, Precision, Rows, matmul_weight_gradient};
 
 /// Directions and what lies along them.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ impl Pca {
 ///
 /// # Errors
 /// Fewer than two rows, more components than columns, or values that are not finite.
-pub fn pca(pool: &Pool, rows: Rows<'_>, components: usize) -> Result<Pca, VectorsError> {
+pub fn pca(context: &Context, rows: Rows<'_>, components: usize) -> Result<Pca, VectorsError> {
     check_finite(rows)?;
     let (n, columns) = (rows.rows(), rows.columns());
     if n < 2 {
@@ -64,7 +64,7 @@ pub fn pca(pool: &Pool, rows: Rows<'_>, components: usize) -> Result<Pca, Vector
             block.row_mut(row).iter_mut().zip(values).for_each(|(place, value)| *place = value);
         }
         let mut product = vec![0f32; columns * columns];
-        matmul_weight_gradient(pool, Precision::F32, block.view(), block.view(), &mut product);
+        matmul_weight_gradient(context, Precision::F32, block.view(), block.view(), &mut product);
         covariance.iter_mut().zip(&product).for_each(|(sum, value)| *sum += f64::from(*value));
     }
     covariance.iter_mut().for_each(|value| *value /= (n - 1) as f64);
@@ -194,7 +194,7 @@ mod tests {
     fn agrees_with_scikit_learn() {
         let golden = Golden::read();
         let blobs = golden.matrix("/blobs");
-        let found = pca(&Pool::new(2), blobs.view(), 2).unwrap();
+        let found = pca(&Context::new(2), blobs.view(), 2).unwrap();
         let variances: Vec<f64> = golden.get("/pca/variance");
         assert!(found.variances.iter().zip(&variances).all(|(ours, theirs)| (ours - theirs).abs() < 1e-5 * theirs));
         let projected = found.project(blobs.view());
@@ -207,8 +207,8 @@ mod tests {
     #[test]
     fn directions_are_apart_and_take_the_variance() {
         let matrix = embeddings(3000, 50, 7, 2);
-        let found = pca(&Pool::new(1), matrix.view(), 5).unwrap();
-        assert_eq!(found, pca(&Pool::new(3), matrix.view(), 5).unwrap());
+        let found = pca(&Context::new(1), matrix.view(), 5).unwrap();
+        assert_eq!(found, pca(&Context::new(3), matrix.view(), 5).unwrap());
         for a in 0..5 {
             for b in 0..5 {
                 let product = maana_kernels::dot(found.directions.row(a), found.directions.row(b));
@@ -228,10 +228,10 @@ mod tests {
     #[test]
     fn rows_without_variance_have_directions_too() {
         let rows = Matrix::from_vec(3, 4, vec![1.0; 12]);
-        let found = pca(&Pool::new(1), rows.view(), 2).unwrap();
+        let found = pca(&Context::new(1), rows.view(), 2).unwrap();
         assert_eq!(found.variances, [0.0, 0.0]);
         assert!(found.project(rows.view()).data().iter().all(|value| *value == 0.0));
-        assert!(pca(&Pool::new(1), rows.view(), 5).is_err());
-        assert!(pca(&Pool::new(1), rows.view().range(0..1), 1).is_err());
+        assert!(pca(&Context::new(1), rows.view(), 5).is_err());
+        assert!(pca(&Context::new(1), rows.view().range(0..1), 1).is_err());
     }
 }

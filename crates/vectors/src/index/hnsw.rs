@@ -13,7 +13,7 @@ use super::Index;
 use crate::error::VectorsError;
 use crate::search::{Best, Codes, CodesQuery, CodesView, Corpus, Filter, Hit, MeasuredOn, Metric, check_queries, norm};
 use copies::{Copies, CopiesView};
-use maana_kernels::{Pool, Rows, prefetch};
+use maana_kernels::{Context, Rows, prefetch};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex};
@@ -444,14 +444,14 @@ impl Index for Hnsw<'_> {
 
     fn search(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: Rows<'_>,
         k: usize,
         filter: Option<Filter<'_>>,
     ) -> Result<Vec<Vec<Hit>>, VectorsError> {
         check_queries(&self.corpus, queries, None)?;
         let mut found = vec![Vec::new(); queries.rows()];
-        pool.for_each_chunk(&mut found, 4, |task, found| {
+        context.for_each_chunk(&mut found, 4, |task, found| {
             let mut scratch = take(&self.graph.scratches);
             for (place, found) in found.iter_mut().enumerate() {
                 *found = self.search_one(queries.row(task * 4 + place), k, filter, &mut scratch);

@@ -1,7 +1,7 @@
 //! All pairs of rows whose cosine reaches a threshold, a block of rows at a time.
 
 use crate::search::{Metric, norms};
-use maana_kernels::{Pool, Rows, matmul_transposed};
+use maana_kernels::{Context, Rows, matmul_transposed};
 
 /// Rows of a block, and rows that it is compared with at once.
 const BLOCK: usize = 256;
@@ -10,7 +10,7 @@ const ACROSS: usize = 2048;
 /// Calls `f` with each row in turn, and the rows whose cosine with it is at least `threshold`, with their cosines, in
 /// ascending order; only later rows if `later`. A row is its own neighbour otherwise.
 pub(crate) fn for_each_above(
-    pool: &Pool,
+    context: &Context,
     rows: Rows<'_>,
     threshold: f32,
     later: bool,
@@ -26,8 +26,8 @@ pub(crate) fn for_each_above(
         for first in (if later { start } else { 0 }..rows.rows()).step_by(ACROSS) {
             let across = rows.range(first..rows.rows().min(first + ACROSS));
             products.resize(block.rows() * across.rows(), 0.0);
-            matmul_transposed(pool, block, across, &mut products, false);
-            pool.for_each_chunk(&mut found, 1, |row, found| {
+            matmul_transposed(context, block, across, &mut products, false);
+            context.for_each_chunk(&mut found, 1, |row, found| {
                 let length = lengths[start + row];
                 let products = &products[row * across.rows()..(row + 1) * across.rows()];
                 for (other, product) in products.iter().enumerate() {
@@ -58,7 +58,7 @@ mod tests {
             let rows = matrix.view();
             for later in [false, true] {
                 let mut visited = 0;
-                for_each_above(&Pool::new(2), rows, threshold, later, |row, found| {
+                for_each_above(&Context::new(2), rows, threshold, later, |row, found| {
                     assert_eq!(row, visited);
                     visited += 1;
                     let others = if later { row + 1..n } else { 0..n };

@@ -3,7 +3,7 @@
 
 use crate::error::VectorsError;
 use crate::search::{Corpus, Hit, Search, search};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 use std::cmp::Ordering;
 
 /// How a cosine is set against its surroundings.
@@ -59,7 +59,7 @@ pub type Translation = (usize, usize, f32);
 /// # Errors
 /// Values that are not finite, rows of different dims, no neighbours, or a prefix that is no prefix.
 pub fn bitext(
-    pool: &Pool,
+    context: &Context,
     first: Rows<'_>,
     second: Rows<'_>,
     settings: &Bitext,
@@ -68,8 +68,8 @@ pub fn bitext(
         return Err(VectorsError::setting("neighbours", "at least one is needed; four are usual"));
     }
     let asked = Search { k: settings.neighbours, dim: settings.dim, ..Search::default() };
-    let forward = search(pool, &Corpus::from(second), first, &asked)?;
-    let backward = search(pool, &Corpus::from(first), second, &asked)?;
+    let forward = search(context, &Corpus::from(second), first, &asked)?;
+    let backward = search(context, &Corpus::from(first), second, &asked)?;
     let (mean_first, mean_second) = (means(&forward), means(&backward));
     let margin = |hit: &Hit, a: f32, b: f32| match settings.margin {
         Margin::Ratio => hit.score / ((a + b) / 2.0),
@@ -144,7 +144,7 @@ mod tests {
         for margin in [Margin::Ratio, Margin::Distance, Margin::Absolute] {
             for direction in [Direction::Forward, Direction::Backward, Direction::Intersect, Direction::Max] {
                 let settings = Bitext { margin, direction, ..Bitext::default() };
-                let pairs = bitext(&Pool::new(2), first.view(), second.view(), &settings).unwrap();
+                let pairs = bitext(&Context::new(2), first.view(), second.view(), &settings).unwrap();
                 let right = pairs.iter().filter(|(a, b, _)| a + b == 49).count();
                 assert!(right >= 48, "{margin:?} {direction:?}: {right}");
                 assert!(pairs.windows(2).all(|pair| pair[0].2 >= pair[1].2));
@@ -169,10 +169,10 @@ mod tests {
         };
         let ratio = Bitext { direction: Direction::Forward, ..Bitext::default() };
         let distance = Bitext { margin: Margin::Distance, ..ratio };
-        for (a, b, score) in bitext(&Pool::new(1), first.view(), second.view(), &ratio).unwrap() {
+        for (a, b, score) in bitext(&Context::new(1), first.view(), second.view(), &ratio).unwrap() {
             assert!((score - cosine(a, b) / around(a, b)).abs() < 1e-5);
         }
-        for (a, b, score) in bitext(&Pool::new(1), first.view(), second.view(), &distance).unwrap() {
+        for (a, b, score) in bitext(&Context::new(1), first.view(), second.view(), &distance).unwrap() {
             assert!((score - (cosine(a, b) - around(a, b))).abs() < 1e-5);
         }
     }
@@ -180,9 +180,9 @@ mod tests {
     #[test]
     fn empty_heaps_have_no_pairs() {
         let (first, _) = heaps(3, 0);
-        let pairs = bitext(&Pool::new(1), first.view(), first.view().range(0..0), &Bitext::default()).unwrap();
+        let pairs = bitext(&Context::new(1), first.view(), first.view().range(0..0), &Bitext::default()).unwrap();
         assert!(pairs.is_empty());
         let none = Bitext { neighbours: 0, ..Bitext::default() };
-        assert!(bitext(&Pool::new(1), first.view(), first.view(), &none).is_err());
+        assert!(bitext(&Context::new(1), first.view(), first.view(), &none).is_err());
     }
 }

@@ -3,7 +3,7 @@
 
 use super::for_each_above;
 use crate::error::{VectorsError, check_finite};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 
 /// What is a duplicate of what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,22 +29,22 @@ impl Duplicates {
 /// Groups rows whose cosine is at least `threshold`. Every pair is compared.
 ///
 /// ```
-/// use maana_kernels::{Pool, Rows};
+/// use maana_kernels::{Context, Rows};
 /// use maana_vectors::pairs::dedupe;
 ///
 /// let rows = Rows::new(&[1.0, 0.0, 0.0, 1.0, 2.0, 0.0], 3, 2, 2);
-/// assert_eq!(dedupe(&Pool::new(1), rows, 0.99).unwrap().kept(), [0, 1]);
+/// assert_eq!(dedupe(&Context::new(1), rows, 0.99).unwrap().kept(), [0, 1]);
 /// ```
 ///
 /// # Errors
 /// Values that are not finite, or a threshold that is no number.
-pub fn dedupe(pool: &Pool, rows: Rows<'_>, threshold: f32) -> Result<Duplicates, VectorsError> {
+pub fn dedupe(context: &Context, rows: Rows<'_>, threshold: f32) -> Result<Duplicates, VectorsError> {
     check_finite(rows)?;
     if threshold.is_nan() {
         return Err(VectorsError::setting("threshold", "NaN is no cosine"));
     }
     let mut first: Vec<usize> = (0..rows.rows()).collect();
-    for_each_above(pool, rows, threshold, true, |row, found| {
+    for_each_above(context, rows, threshold, true, |row, found| {
         for (other, _) in found {
             let (a, b) = (root(&mut first, row), root(&mut first, *other as usize));
             // The lower row is the root, so that a root is the first of its group.
@@ -93,19 +93,19 @@ mod tests {
     fn groups_are_those_that_walking_finds() {
         let matrix = embeddings(400, 10, 60, 1);
         for threshold in [0.5, 0.8, 0.9, 0.95, 0.999] {
-            let found = dedupe(&Pool::new(2), matrix.view(), threshold).unwrap();
+            let found = dedupe(&Context::new(2), matrix.view(), threshold).unwrap();
             assert_eq!(found.first, reference_first(matrix.view(), threshold), "{threshold}");
             let grouped: usize = found.groups().iter().map(|group| group.len() - 1).sum();
             assert_eq!(found.kept().len() + grouped, 400);
         }
-        assert!(dedupe(&Pool::new(1), matrix.view(), f32::NAN).is_err());
+        assert!(dedupe(&Context::new(1), matrix.view(), f32::NAN).is_err());
     }
 
     #[test]
     fn a_chain_is_one_group() {
         let angles = [0.0f32, 0.2, 0.4, 0.6, 2.0];
         let data: Vec<f32> = angles.iter().flat_map(|angle| [angle.cos(), angle.sin()]).collect();
-        let found = dedupe(&Pool::new(1), Rows::new(&data, 5, 2, 2), 0.97).unwrap();
+        let found = dedupe(&Context::new(1), Rows::new(&data, 5, 2, 2), 0.97).unwrap();
         assert_eq!(found.first, [0, 0, 0, 0, 4]);
         assert_eq!(found.groups(), [[0, 1, 2, 3]]);
     }

@@ -4,7 +4,7 @@
 use crate::error::VectorsError;
 use crate::random::Random;
 use crate::search::{Corpus, Hit, Metric, Search, search};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 
 /// Which of the candidates are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Mined {
 /// # Errors
 /// Values that are not finite, other dims, a range without room for the negatives, or a positive that is no row.
 pub fn hard_negatives(
-    pool: &Pool,
+    context: &Context,
     queries: Rows<'_>,
     corpus: Rows<'_>,
     positives: &[Vec<usize>],
@@ -102,7 +102,7 @@ pub fn hard_negatives(
     // A chunk of queries at a time, so that candidates take bounded room.
     for start in (0..queries.rows()).step_by(1024) {
         let range = start..queries.rows().min(start + 1024);
-        let found = search(pool, &Corpus::from(corpus), queries.range(range.clone()), &asked)?;
+        let found = search(context, &Corpus::from(corpus), queries.range(range.clone()), &asked)?;
         for (query, candidates) in range.zip(found) {
             let dim = settings.dim.unwrap_or(corpus.columns());
             let score = |row: &usize| settings.metric.score(&queries.row(query)[..dim], &corpus.row(*row)[..dim]);
@@ -203,7 +203,7 @@ mod tests {
                 min_score: case.settings.min_score,
                 ..HardNegatives::default()
             };
-            let mined = hard_negatives(&Pool::new(2), queries.view(), corpus.view(), &positives, &settings).unwrap();
+            let mined = hard_negatives(&Context::new(2), queries.view(), corpus.view(), &positives, &settings).unwrap();
             for (query, (ours, expected)) in mined.iter().zip(&case.negatives).enumerate() {
                 let rows: Vec<usize> = ours.negatives.iter().map(|hit| hit.row).collect();
                 let expected_rows: Vec<usize> = expected.iter().map(|(row, _)| *row).collect();
@@ -221,7 +221,7 @@ mod tests {
         let mine = |threads, sampling| {
             let settings =
                 HardNegatives { negatives: 5, range_min: 2, range_max: Some(30), sampling, ..HardNegatives::default() };
-            hard_negatives(&Pool::new(threads), queries.view(), corpus.view(), &positives, &settings).unwrap()
+            hard_negatives(&Context::new(threads), queries.view(), corpus.view(), &positives, &settings).unwrap()
         };
         let drawn = mine(1, Sampling::Random { seed: 1 });
         assert_eq!(drawn, mine(3, Sampling::Random { seed: 1 }));
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn ranges_without_room_are_refused() {
         let rows = embeddings(5, 4, 2, 1);
-        let mine = |settings| hard_negatives(&Pool::new(1), rows.view(), rows.view(), &vec![vec![0]; 5], &settings);
+        let mine = |settings| hard_negatives(&Context::new(1), rows.view(), rows.view(), &vec![vec![0]; 5], &settings);
         for (negatives, range_min, range_max) in [(0, 0, None), (3, 5, Some(5)), (3, 0, Some(2))] {
             assert!(mine(HardNegatives { negatives, range_min, range_max, ..HardNegatives::default() }).is_err());
         }

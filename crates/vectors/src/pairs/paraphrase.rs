@@ -3,7 +3,7 @@
 
 use crate::error::VectorsError;
 use crate::search::{Corpus, Metric, Search, search};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 use std::cmp::Ordering;
 
 /// Two rows and their cosine.
@@ -42,17 +42,17 @@ const CHUNK: usize = 1024;
 /// Memory beside the rows: some `2 · max_pairs` pairs, and `top_k` hits for a thousand rows.
 ///
 /// ```
-/// use maana_kernels::{Pool, Rows};
+/// use maana_kernels::{Context, Rows};
 /// use maana_vectors::pairs::{Mining, paraphrase_mining};
 ///
 /// let rows = Rows::new(&[1.0, 0.0, 0.0, 1.0, 0.9, 0.1], 3, 2, 2);
-/// let pairs = paraphrase_mining(&Pool::new(1), rows, &Mining::default()).unwrap();
+/// let pairs = paraphrase_mining(&Context::new(1), rows, &Mining::default()).unwrap();
 /// assert_eq!((pairs[0].first, pairs[0].second), (0, 2));
 /// ```
 ///
 /// # Errors
 /// Values that are not finite, or a prefix that is no prefix.
-pub fn paraphrase_mining(pool: &Pool, rows: Rows<'_>, settings: &Mining) -> Result<Vec<Pair>, VectorsError> {
+pub fn paraphrase_mining(context: &Context, rows: Rows<'_>, settings: &Mining) -> Result<Vec<Pair>, VectorsError> {
     let corpus = Corpus::from(rows);
     let k = settings.top_k.saturating_add(1);
     let search_settings = Search { k, metric: Metric::Cosine, dim: settings.dim, ..Search::default() };
@@ -61,7 +61,7 @@ pub fn paraphrase_mining(pool: &Pool, rows: Rows<'_>, settings: &Mining) -> Resu
     let mut floor = f32::NEG_INFINITY;
     for start in (0..rows.rows()).step_by(CHUNK) {
         let asked = rows.range(start..rows.rows().min(start + CHUNK));
-        let found = search(pool, &corpus, asked, &search_settings)?;
+        let found = search(context, &corpus, asked, &search_settings)?;
         for (row, hits) in found.iter().enumerate().map(|(row, hits)| (start + row, hits)) {
             let others = hits.iter().filter(|hit| hit.row != row).take(settings.top_k);
             pairs.extend(others.filter(|hit| hit.score >= floor).map(|hit| Pair {
@@ -118,20 +118,20 @@ mod tests {
         for threads in [1, 3] {
             let mine = |top_k, max_pairs| {
                 let settings = Mining { top_k, max_pairs, ..Mining::default() };
-                paraphrase_mining(&Pool::new(threads), rows, &settings).unwrap()
+                paraphrase_mining(&Context::new(threads), rows, &settings).unwrap()
             };
             assert_eq!(mine(89, 500_000), expected);
             assert_eq!(mine(100, 50), expected[..50]);
             assert!(mine(100, 0).is_empty() && mine(0, 10).is_empty());
         }
-        assert!(paraphrase_mining(&Pool::new(1), rows.range(0..1), &Mining::default()).unwrap().is_empty());
+        assert!(paraphrase_mining(&Context::new(1), rows.range(0..1), &Mining::default()).unwrap().is_empty());
     }
 
     #[test]
     fn many_rows_pass_through_little_room() {
         let matrix = embeddings(3000, 8, 30, 2);
         let settings = Mining { top_k: 60, max_pairs: 40, ..Mining::default() };
-        let pairs = paraphrase_mining(&Pool::new(2), matrix.view(), &settings).unwrap();
+        let pairs = paraphrase_mining(&Context::new(2), matrix.view(), &settings).unwrap();
         assert_eq!(pairs, reference_pairs(matrix.view())[..40]);
     }
 
@@ -144,7 +144,7 @@ mod tests {
             [("all", Mining::default()), ("limited", Mining { top_k: 3, max_pairs: 25, ..Mining::default() })]
         {
             let expected: Vec<[f64; 3]> = golden.get(&format!("/mining/{name}"));
-            let pairs = paraphrase_mining(&Pool::new(1), rows, &settings).unwrap();
+            let pairs = paraphrase_mining(&Context::new(1), rows, &settings).unwrap();
             assert_eq!(pairs.len(), expected.len());
             for (pair, [score, first, second]) in pairs.iter().zip(expected) {
                 assert!((f64::from(pair.score) - score).abs() < 1e-6);

@@ -4,7 +4,7 @@
 use super::{Corpus, Metric, norm};
 use crate::error::VectorsError;
 use crate::quantize::{Ranges, quantize_into};
-use maana_kernels::{Pool, Rows, dot, dot_all_codes, dot_codes, prefetch, weights_of_codes};
+use maana_kernels::{Context, Rows, dot, dot_all_codes, dot_codes, prefetch, weights_of_codes};
 use std::ops::Range;
 
 /// Rows that a task takes.
@@ -45,20 +45,25 @@ impl Codes {
     ///
     /// # Errors
     /// A prefix that is no prefix.
-    pub(crate) fn of(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, prefix: usize) -> Result<Self, VectorsError> {
+    pub(crate) fn of(
+        context: &Context,
+        corpus: &Corpus<'_>,
+        metric: Metric,
+        prefix: usize,
+    ) -> Result<Self, VectorsError> {
         if prefix == 0 || prefix > corpus.columns() {
             return Err(VectorsError::Prefix { dim: prefix, dims: corpus.columns() });
         }
         let rows = corpus.rows();
         let mut parts: Vec<Ranges> = vec![Ranges::nothing(prefix); rows.div_ceil(BLOCK)];
-        pool.for_each_chunk(&mut parts, 1, |task, part| {
+        context.for_each_chunk(&mut parts, 1, |task, part| {
             for_prefixes(corpus, metric, prefix, block(task, rows), |_, rows| part[0].widen(rows));
         });
         let mut ranges = Ranges::nothing(prefix);
         parts.iter().for_each(|part| ranges.widen_by(part));
         let steps = ranges.steps();
         let mut data = vec![0i8; rows * prefix];
-        pool.for_each_chunk(&mut data, BLOCK * prefix, |task, out| {
+        context.for_each_chunk(&mut data, BLOCK * prefix, |task, out| {
             let mut places = out.iter_mut();
             for_prefixes(corpus, metric, prefix, block(task, rows), |_, rows| {
                 quantize_into(rows, &ranges, &steps, |value| {
@@ -69,7 +74,7 @@ impl Codes {
         let mut halves = Vec::new();
         if is_distance(metric) {
             halves.resize(rows, 0.0);
-            pool.for_each_chunk(&mut halves, BLOCK, |task, out| {
+            context.for_each_chunk(&mut halves, BLOCK, |task, out| {
                 let start = task * BLOCK;
                 for_prefixes(corpus, metric, prefix, block(task, rows), |first, rows| {
                     for row in 0..rows.rows() {
@@ -168,7 +173,7 @@ pub(crate) struct RowQueries<'a> {
 }
 
 impl<'a> RowQueries<'a> {
-    pub(crate) fn new(pool: &Pool, codes: CodesView<'a>) -> Self {
+    pub(crate) fn new(context: &Context, codes: CodesView<'a>) -> Self {
         let columns = codes.columns();
         let middles: Vec<f32> = (0..columns).map(|column| codes.middle(column)).collect();
         let weight = |code: f32, column: usize| (middles[column] + code * codes.steps[column]) * codes.steps[column];
@@ -177,7 +182,7 @@ impl<'a> RowQueries<'a> {
         let base = (0..columns).map(|column| weight(0.0, column) / scale).collect();
         let steps = codes.steps.iter().map(|step| step * step / scale).collect();
         let mut offsets = vec![0.0; codes.data.len() / columns];
-        pool.for_each_chunk(&mut offsets, BLOCK, |task, offsets| {
+        context.for_each_chunk(&mut offsets, BLOCK, |task, offsets| {
             for (row, offset) in (task * BLOCK..).zip(offsets) {
                 let codes_of_row = codes.data[row * columns..][..columns].iter().zip(codes.steps).zip(&middles);
                 *offset = codes_of_row.map(|((code, step), middle)| (middle + f32::from(*code) * step) * middle).sum();

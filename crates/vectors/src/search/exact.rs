@@ -7,7 +7,7 @@
 
 use super::{Best, Corpus, Metric, norm, norms};
 use crate::error::{VectorsError, check_finite};
-use maana_kernels::{After, PackedMatrix, Pool, Precision, Rows, dot, linear};
+use maana_kernels::{After, Context, PackedMatrix, Precision, Rows, dot, linear};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -64,20 +64,20 @@ const SINGLE: f32 = 16.0;
 /// Memory beside the corpus is bounded: a block of scores for each thread, and k entries for each of a chunk of queries.
 ///
 /// ```
-/// use maana_kernels::{Pool, Rows};
+/// use maana_kernels::{Context, Rows};
 /// use maana_vectors::search::{Corpus, Search, search};
 ///
-/// let pool = Pool::new(1);
+/// let context = Context::new(1);
 /// let corpus = [1.0, 0.0, 0.0, 1.0, 0.6, 0.8];
 /// let corpus = Corpus::from(Rows::new(&corpus, 3, 2, 2));
-/// let hits = search(&pool, &corpus, Rows::new(&[0.0, 2.0], 1, 2, 2), &Search { k: 2, ..Search::default() }).unwrap();
+/// let hits = search(&context, &corpus, Rows::new(&[0.0, 2.0], 1, 2, 2), &Search { k: 2, ..Search::default() }).unwrap();
 /// assert_eq!((hits[0][0].row, hits[0][1].row), (1, 2));
 /// ```
 ///
 /// # Errors
 /// Queries of other dims than the corpus or with values that are not finite, or a prefix that is no prefix.
 pub fn search(
-    pool: &Pool,
+    context: &Context,
     corpus: &Corpus<'_>,
     queries: Rows<'_>,
     settings: &Search<'_>,
@@ -86,15 +86,15 @@ pub fn search(
     let queries = queries.prefix(dim);
     let k = settings.k.min(corpus.rows());
     let block = settings.block_rows.max(1);
-    let chunk = (ENTRIES / (k * pool.threads()).max(1)).clamp(1, QUERY_CHUNK);
+    let chunk = (ENTRIES / (k * context.threads()).max(1)).clamp(1, QUERY_CHUNK);
     let mut found = Vec::with_capacity(queries.rows());
     for start in (0..queries.rows()).step_by(chunk) {
         let queries = queries.range(start..queries.rows().min(start + chunk));
         let norms = norms(queries);
         let longest = norms.iter().fold(0.0, |longest: f32, norm| longest.max(*norm));
-        let scanner = Scanner { pool, queries, norms: &norms, longest, settings, corpus };
+        let scanner = Scanner { context, queries, norms: &norms, longest, settings, corpus };
         let heads = scanner.heads(corpus.rows() / block >= WORTH_HEADS);
-        found.extend(scan(pool, corpus.rows(), TASK_BLOCKS * block, queries.rows(), k, |range, best, scratch| {
+        found.extend(scan(context, corpus.rows(), TASK_BLOCKS * block, queries.rows(), k, |range, best, scratch| {
             corpus.for_blocks(range, block, |first, rows| {
                 let rows = rows.prefix(dim);
                 if heads.is_empty() {
@@ -124,7 +124,7 @@ pub(crate) fn check(corpus: &Corpus<'_>, queries: Rows<'_>, dim: Option<usize>) 
 /// Cuts the rows into tasks, lets each thread fill lists of the best, one for each query, and merges them. Which rows came to
 /// the same lists changes nothing.
 pub(super) fn scan<S: Default + Send>(
-    pool: &Pool,
+    context: &Context,
     rows: usize,
     task_rows: usize,
     queries: usize,
@@ -133,7 +133,7 @@ pub(super) fn scan<S: Default + Send>(
 ) -> Vec<Vec<Hit>> {
     let idle: Mutex<Vec<(Vec<Best>, S)>> = Mutex::default();
     let lock = || idle.lock().unwrap_or_else(PoisonError::into_inner);
-    pool.run(rows.div_ceil(task_rows), |task| {
+    context.run(rows.div_ceil(task_rows), |task| {
         let taken = lock().pop();
         let (mut lists, mut scratch) = taken.unwrap_or_else(|| (vec![Best::new(k); queries], S::default()));
         fill(task * task_rows..rows.min((task + 1) * task_rows), &mut lists, &mut scratch);
@@ -148,7 +148,7 @@ pub(super) fn scan<S: Default + Send>(
 }
 
 struct Scanner<'a> {
-    pool: &'a Pool,
+    context: &'a Context,
     queries: Rows<'a>,
     norms: &'a [f32],
     longest: f32,
@@ -191,7 +191,7 @@ impl Scanner<'_> {
         let shorter = [dim / 8, dim / 4, dim / 2].into_iter().filter(|columns| worth && *columns >= 16);
         let head = |columns: usize| Head {
             columns,
-            packed: PackedMatrix::pack_transposed(self.pool, Precision::F32, self.queries.prefix(columns)),
+            packed: PackedMatrix::pack_transposed(self.context, Precision::F32, self.queries.prefix(columns)),
             tails: (0..self.queries.rows()).map(|query| length_of(&self.queries.row(query)[columns..])).collect(),
         };
         shorter.chain([dim]).map(head).collect()
@@ -215,7 +215,7 @@ impl Scanner<'_> {
         let head = &heads[scratch.head.unwrap_or(heads.len() - 1)];
         let asked = self.queries.rows();
         scratch.scores.resize(asked * rows.rows(), 0.0);
-        linear(self.pool, rows.prefix(head.columns), &head.packed, None, After::Nothing, &mut scratch.scores);
+        linear(self.context, rows.prefix(head.columns), &head.packed, None, After::Nothing, &mut scratch.scores);
         scratch.bounds.clear();
         scratch.bounds.extend(best.iter().enumerate().map(|(query, best)| self.bound(query, best.threshold())));
         for (row, products) in scratch.scores.chunks_exact(asked).enumerate() {
@@ -355,7 +355,7 @@ mod tests {
             let make = |count, seed| if coarse { grid(count, seed) } else { noise(count, seed) };
             let (data, asked) = (make(n * dims, 1), make(queries * dims, 2));
             let (rows, asked) = (Rows::new(&data, n, dims, dims), Rows::new(&asked, queries, dims, dims));
-            let pool = Pool::new(threads);
+            let context = Context::new(threads);
             let cut = cut.min(n);
             let part = |rows| Part { values: Values::F32(rows), dead: None };
             let corpus = Corpus::new(dims, vec![part(rows.range(0..cut)), part(rows.range(cut..n))]);
@@ -365,7 +365,7 @@ mod tests {
                     for filter in [None, Some(&odd as Filter<'_>)] {
                         let dim = dim.map(|dim| dim.min(dims));
                         let settings = Search { k, metric, dim, filter, block_rows };
-                        let found = search(&pool, &corpus, asked, &settings).unwrap();
+                        let found = search(&context, &corpus, asked, &settings).unwrap();
                         let expected = reference_search(rows, asked, &settings);
                         prop_assert_eq!(bytes_of(&found), bytes_of(&expected), "{:?} {:?}", metric, dim);
                     }
@@ -385,7 +385,7 @@ mod tests {
         let rows = Rows::new(&data, n, dims, dims);
         for metric in METRICS {
             let settings = Search { k: 20, metric, ..Search::default() };
-            let found = search(&Pool::new(2), &rows.into(), rows.range(0..8), &settings).unwrap();
+            let found = search(&Context::new(2), &rows.into(), rows.range(0..8), &settings).unwrap();
             assert_eq!(bytes_of(&found), bytes_of(&reference_search(rows, rows.range(0..8), &settings)));
         }
     }
@@ -403,18 +403,18 @@ mod tests {
 
     #[test]
     fn short_heads_are_taken_where_they_say_most_and_change_nothing() {
-        let pool = Pool::new(2);
+        let context = Context::new(2);
         for (first, short) in [(0.999, true), (0.25, false)] {
             let (matrix, queries) = (uneven(900, first, 1), uneven(40, first, 2));
             let (rows, asked) = (matrix.view(), queries.view());
             for metric in [Metric::Cosine, Metric::Dot, Metric::Euclidean] {
                 let settings = Search { k: 3, metric, block_rows: 8, ..Search::default() };
-                let found = search(&pool, &rows.into(), asked, &settings).unwrap();
+                let found = search(&context, &rows.into(), asked, &settings).unwrap();
                 assert_eq!(bytes_of(&found), bytes_of(&reference_search(rows, asked, &settings)), "{metric:?}");
                 let (corpus, norms) = (Corpus::from(rows), norms(asked));
                 let longest = norms.iter().copied().fold(0.0, f32::max);
                 let scanner = Scanner {
-                    pool: &pool,
+                    context: &context,
                     queries: asked,
                     norms: &norms,
                     longest,
@@ -439,7 +439,7 @@ mod tests {
         let corpus = Corpus::new(4, vec![Part { values: Values::F32(rows), dead: Some(&dead) }]);
         for queries in [1, 5] {
             let settings = Search { k: 1000, ..Search::default() };
-            let found = search(&Pool::new(1), &corpus, rows.range(0..queries), &settings).unwrap();
+            let found = search(&Context::new(1), &corpus, rows.range(0..queries), &settings).unwrap();
             assert!(found.iter().all(|hits| hits.len() == 10 && hits.iter().all(|hit| hit.row % 2 == 1)));
         }
     }
@@ -448,22 +448,22 @@ mod tests {
     fn what_cannot_be_searched_for_is_said() {
         let data = [1.0f32, 2.0, 3.0, f32::NAN];
         let rows = Rows::new(&data, 2, 2, 2);
-        let pool = Pool::new(1);
+        let context = Context::new(1);
         let settings = Search::default();
-        let error = search(&pool, &rows.into(), rows, &settings).unwrap_err();
+        let error = search(&context, &rows.into(), rows, &settings).unwrap_err();
         assert!(error.to_string().contains("row 1, column 1 is NaN"), "{error}");
-        let error = search(&pool, &rows.into(), Rows::new(&data, 1, 3, 3), &settings).unwrap_err();
+        let error = search(&context, &rows.into(), Rows::new(&data, 1, 3, 3), &settings).unwrap_err();
         assert_eq!(error, VectorsError::Dims { expected: 2, found: 3 });
         for dim in [0, 3] {
             let settings = Search { dim: Some(dim), ..settings };
             assert_eq!(
-                search(&pool, &rows.into(), rows.range(0..1), &settings),
+                search(&context, &rows.into(), rows.range(0..1), &settings),
                 Err(VectorsError::Prefix { dim, dims: 2 })
             );
         }
         // A stored row that is no number is never found, and hides no other.
-        let found = search(&pool, &rows.into(), rows.range(0..1), &settings).unwrap();
+        let found = search(&context, &rows.into(), rows.range(0..1), &settings).unwrap();
         assert_eq!(found[0].iter().map(|hit| hit.row).collect::<Vec<_>>(), [0]);
-        assert_eq!(search(&pool, &Corpus::new(2, vec![]), rows.range(0..1), &settings).unwrap(), [vec![]]);
+        assert_eq!(search(&context, &Corpus::new(2, vec![]), rows.range(0..1), &settings).unwrap(), [vec![]]);
     }
 }

@@ -5,7 +5,7 @@ use super::exact::check;
 use super::sample::{MeasuredOn, Recall, Sample};
 use super::{Best, Corpus, Filter, Hit, Metric, Plane, PlanePrecision, norm};
 use crate::error::VectorsError;
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -34,12 +34,12 @@ impl<'a> Funnel<'a> {
     /// # Errors
     /// As `Plane::build`.
     pub fn build(
-        pool: &Pool,
+        context: &Context,
         corpus: Corpus<'a>,
         metric: Metric,
         settings: FunnelSettings,
     ) -> Result<Self, VectorsError> {
-        let plane = Plane::build(pool, &corpus, metric, settings.prefix, settings.precision)?;
+        let plane = Plane::build(context, &corpus, metric, settings.prefix, settings.precision)?;
         Ok(Self::over(corpus, metric, settings, Arc::new(plane)))
     }
 
@@ -74,7 +74,7 @@ impl<'a> Funnel<'a> {
     /// Queries of other dims than the corpus or with values that are not finite.
     pub fn search(
         &self,
-        pool: &Pool,
+        context: &Context,
         queries: Rows<'_>,
         k: usize,
         filter: Option<Filter<'_>>,
@@ -85,8 +85,8 @@ impl<'a> Funnel<'a> {
         // Shortlists of a few queries at a time, so that memory stays bounded.
         for start in (0..queries.rows()).step_by(64) {
             let queries = queries.range(start..queries.rows().min(start + 64));
-            let mut lists = self.plane.scan(pool, &self.corpus, queries, shortlist, filter)?;
-            pool.for_each_chunk(&mut lists, 1, |query, list| {
+            let mut lists = self.plane.scan(context, &self.corpus, queries, shortlist, filter)?;
+            context.for_each_chunk(&mut lists, 1, |query, list| {
                 list[0] = rescore(&self.corpus, self.metric, queries.row(query), &list[0], k);
             });
             found.extend(lists);
@@ -161,14 +161,14 @@ pub struct Choice {
 ///
 /// # Errors
 /// As `Plane::build`, or a recall that is none.
-pub fn choose(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, wish: &Wish<'_>) -> Result<Choice, VectorsError> {
+pub fn choose(context: &Context, corpus: &Corpus<'_>, metric: Metric, wish: &Wish<'_>) -> Result<Choice, VectorsError> {
     if !(0.0..=1.0).contains(&wish.recall) {
         return Err(VectorsError::setting("recall", format!("{} is no share; take one from 0 to 1", wish.recall)));
     }
     let rows = corpus.rows();
     let dims = corpus.columns();
     let exact_cost = (rows * dims * 4) as u64;
-    let sample = Sample::draw(pool, corpus, metric, wish)?;
+    let sample = Sample::draw(context, corpus, metric, wish)?;
     let none = Choice {
         funnel: None,
         tried: Vec::new(),
@@ -181,8 +181,8 @@ pub fn choose(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, wish: &Wish<'_>)
     let prefixes = [32, 64, 128, 256, 512, 1024].into_iter().filter(|prefix| *prefix < dims).chain([dims]);
     for prefix in prefixes {
         for precision in [PlanePrecision::Binary, PlanePrecision::Int8] {
-            let plane = Plane::build(pool, corpus, metric, prefix, precision)?;
-            let lists = plane.scan(pool, corpus, sample.queries.view(), longest + 1, None)?;
+            let plane = Plane::build(context, corpus, metric, prefix, precision)?;
+            let lists = plane.scan(context, corpus, sample.queries.view(), longest + 1, None)?;
             let places = sample.places(&lists);
             let reaches = |shortlist: usize| places.recall(shortlist).at_least >= wish.recall;
             // Recall grows with the shortlist: the shortest that does is found by halving.
@@ -212,15 +212,15 @@ mod tests {
     #[test]
     fn a_funnel_as_wide_as_the_corpus_is_exact() {
         let matrix = embeddings(300, 48, 4, 1);
-        let (rows, pool) = (matrix.view(), Pool::new(2));
+        let (rows, context) = (matrix.view(), Context::new(2));
         let queries = embeddings(70, 48, 3, 7);
         for metric in [Metric::Cosine, Metric::Dot] {
             let settings = Search { k: 7, metric, ..Search::default() };
-            let expected = search(&pool, &rows.into(), queries.view(), &settings).unwrap();
+            let expected = search(&context, &rows.into(), queries.view(), &settings).unwrap();
             for precision in [PlanePrecision::Int8, PlanePrecision::Binary] {
                 let settings = FunnelSettings { prefix: 16, precision, shortlist: 300 };
-                let funnel = Funnel::build(&pool, rows.into(), metric, settings).unwrap();
-                let found = funnel.search(&pool, queries.view(), 7, None).unwrap();
+                let funnel = Funnel::build(&context, rows.into(), metric, settings).unwrap();
+                let found = funnel.search(&context, queries.view(), 7, None).unwrap();
                 assert_eq!(bytes_of(&found), bytes_of(&expected));
             }
         }
@@ -229,28 +229,28 @@ mod tests {
     #[test]
     fn what_is_chosen_reaches_the_recall_on_other_queries_of_the_kind() {
         let matrix = embeddings(4000, 96, 40, 3);
-        let (rows, pool) = (matrix.view(), Pool::new(2));
+        let (rows, context) = (matrix.view(), Context::new(2));
         let (stored, held_out) = (rows.range(0..3800), rows.range(3800..4000));
         let wish = Wish { recall: 0.95, ..Wish::default() };
-        let choice = choose(&pool, &stored.into(), Metric::Cosine, &wish).unwrap();
+        let choice = choose(&context, &stored.into(), Metric::Cosine, &wish).unwrap();
         let chosen = choice.funnel.expect("a funnel is cheaper here");
         assert!(chosen.recall.at_least >= 0.95 && chosen.cost < choice.exact_cost, "{choice:?}");
         assert_eq!(choice.tried.len(), 6);
-        let funnel = Funnel::build(&pool, stored.into(), Metric::Cosine, chosen.settings).unwrap();
-        let found = funnel.search(&pool, held_out, 10, None).unwrap();
-        let truth = search(&pool, &stored.into(), held_out, &Search::default()).unwrap();
+        let funnel = Funnel::build(&context, stored.into(), Metric::Cosine, chosen.settings).unwrap();
+        let found = funnel.search(&context, held_out, 10, None).unwrap();
+        let truth = search(&context, &stored.into(), held_out, &Search::default()).unwrap();
         let hits = |(found, truth): (&Vec<Hit>, &Vec<Hit>)| truth.iter().filter(|hit| found.contains(hit)).count();
         let recall = found.iter().zip(&truth).map(hits).sum::<usize>() as f64 / 2000.0;
         assert!(recall >= 0.95, "{recall} with {chosen:?}");
-        assert_eq!(choose(&pool, &stored.into(), Metric::Cosine, &wish).unwrap(), choice);
+        assert_eq!(choose(&context, &stored.into(), Metric::Cosine, &wish).unwrap(), choice);
     }
 
     #[test]
     fn small_corpora_need_no_funnel() {
         let matrix = embeddings(5, 8, 2, 1);
-        let choice = choose(&Pool::new(1), &matrix.view().into(), Metric::Cosine, &Wish::default()).unwrap();
+        let choice = choose(&Context::new(1), &matrix.view().into(), Metric::Cosine, &Wish::default()).unwrap();
         assert_eq!(choice.funnel, None);
         let wish = Wish { recall: 1.5, ..Wish::default() };
-        assert!(choose(&Pool::new(1), &matrix.view().into(), Metric::Cosine, &wish).is_err());
+        assert!(choose(&Context::new(1), &matrix.view().into(), Metric::Cosine, &wish).is_err());
     }
 }

@@ -5,7 +5,7 @@ use super::codes::{BLOCK, Codes, CodesQuery, block, for_prefixes, is_distance};
 use super::exact::{check, scan};
 use super::{Best, Corpus, Hit, Metric};
 use crate::error::VectorsError;
-use maana_kernels::{Pool, Rows, different_bits};
+use maana_kernels::{Context, Rows, different_bits};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -55,7 +55,7 @@ impl Plane {
     /// # Errors
     /// A prefix that is no prefix, or bits with a metric other than `Cosine` and `Dot`.
     pub fn build(
-        pool: &Pool,
+        context: &Context,
         corpus: &Corpus<'_>,
         metric: Metric,
         prefix: usize,
@@ -70,11 +70,11 @@ impl Plane {
         }
         let rows = corpus.rows();
         let values = match precision {
-            PlanePrecision::Int8 => PlaneValues::Int8(Codes::of(pool, corpus, metric, prefix)?),
+            PlanePrecision::Int8 => PlaneValues::Int8(Codes::of(context, corpus, metric, prefix)?),
             PlanePrecision::Binary => {
                 let words = prefix.div_ceil(64);
                 let mut data = vec![0u64; rows * words];
-                pool.for_each_chunk(&mut data, BLOCK * words, |task, out| {
+                context.for_each_chunk(&mut data, BLOCK * words, |task, out| {
                     let start = task * BLOCK;
                     for_prefixes(corpus, Metric::Dot, prefix, block(task, rows), |first, rows| {
                         for row in 0..rows.rows() {
@@ -109,7 +109,7 @@ impl Plane {
     /// Queries of other dims than the corpus or with values that are not finite.
     pub fn scan(
         &self,
-        pool: &Pool,
+        context: &Context,
         corpus: &Corpus<'_>,
         queries: Rows<'_>,
         k: usize,
@@ -118,13 +118,13 @@ impl Plane {
         assert_eq!(corpus.rows(), self.rows, "the plane of another corpus");
         check(corpus, queries, None)?;
         let k = k.min(self.rows);
-        let chunk = ((1 << 22) / (k * pool.threads()).max(1)).clamp(1, 64);
+        let chunk = ((1 << 22) / (k * context.threads()).max(1)).clamp(1, 64);
         let mut found = Vec::with_capacity(queries.rows());
         let may_be_found = |row: usize| corpus.is_live(row) && filter.is_none_or(|filter| filter(row));
         for start in (0..queries.rows()).step_by(chunk) {
             let range = start..queries.rows().min(start + chunk);
             let asked: Vec<PlaneQuery> = range.map(|query| self.query(queries.row(query))).collect();
-            found.extend(scan(pool, self.rows, 8 * BLOCK, asked.len(), k, |range, best, ()| {
+            found.extend(scan(context, self.rows, 8 * BLOCK, asked.len(), k, |range, best, ()| {
                 for start in range.clone().step_by(BLOCK) {
                     let rows = start..range.end.min(start + BLOCK);
                     for (query, best) in asked.iter().zip(best.iter_mut()) {
@@ -217,10 +217,10 @@ mod tests {
         for metric in [Metric::Cosine, Metric::Dot] {
             for precision in [PlanePrecision::Int8, PlanePrecision::Binary] {
                 for prefix in [1, 17, 64, 70] {
-                    let build = |threads| Plane::build(&Pool::new(threads), &rows.into(), metric, prefix, precision);
+                    let build = |threads| Plane::build(&Context::new(threads), &rows.into(), metric, prefix, precision);
                     let (one, two) = (build(1).unwrap(), build(3).unwrap());
                     let scan = |plane: &Plane, threads| {
-                        plane.scan(&Pool::new(threads), &rows.into(), queries.view(), 40, None).unwrap()
+                        plane.scan(&Context::new(threads), &rows.into(), queries.view(), 40, None).unwrap()
                     };
                     let found = scan(&one, 1);
                     assert_eq!(bytes_of(&found), bytes_of(&scan(&two, 3)));
@@ -247,7 +247,7 @@ mod tests {
     fn bytes_are_those_of_quantize() {
         let data = noise(30 * 8, 4);
         let rows = Rows::new(&data, 30, 8, 8);
-        let plane = Plane::build(&Pool::new(1), &rows.into(), Metric::Dot, 5, PlanePrecision::Int8).unwrap();
+        let plane = Plane::build(&Context::new(1), &rows.into(), Metric::Dot, 5, PlanePrecision::Int8).unwrap();
         let PlaneValues::Int8(Codes { data, ranges, .. }) = plane.values else { panic!("bytes were asked for") };
         let prefix = rows.prefix(5);
         assert_eq!(ranges, Ranges::of(prefix).unwrap());
@@ -258,7 +258,9 @@ mod tests {
     fn what_has_no_plane_is_said() {
         let rows = Rows::new(&[1.0, 2.0], 1, 2, 2);
         let build = |metric, prefix| {
-            Plane::build(&Pool::new(1), &rows.into(), metric, prefix, PlanePrecision::Binary).unwrap_err().to_string()
+            Plane::build(&Context::new(1), &rows.into(), metric, prefix, PlanePrecision::Binary)
+                .unwrap_err()
+                .to_string()
         };
         assert!(build(Metric::Euclidean, 1).contains("cosine or dot, not by euclidean; take int8"));
         assert!(build(Metric::Cosine, 3).contains("from 1 to 2"));

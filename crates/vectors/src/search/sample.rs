@@ -7,7 +7,7 @@
 use super::{Corpus, Hit, Metric, Search, Wish, norm, search};
 use crate::error::VectorsError;
 use crate::random::Random;
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
@@ -112,7 +112,7 @@ pub(crate) struct Sample {
 impl Sample {
     /// Draws queries as `wish` says. Returns `None` for a corpus that is too small to say anything.
     pub(crate) fn draw(
-        pool: &Pool,
+        context: &Context,
         corpus: &Corpus<'_>,
         metric: Metric,
         wish: &Wish<'_>,
@@ -125,23 +125,23 @@ impl Sample {
         let rows: Vec<usize> = rows.into_iter().filter(|row| corpus.is_live(*row)).collect();
         let chosen: Vec<&[f32]> = chosen.into_iter().map(|query| given.row(query)).collect();
         let stored = perturbed(vectors_of(corpus, &rows).view(), wish.seed);
-        Self::with(pool, corpus, metric, wish, &chosen, &rows, &stored)
+        Self::with(context, corpus, metric, wish, &chosen, &rows, &stored)
     }
 
     /// Of these rows as they are.
     pub(crate) fn of_rows(
-        pool: &Pool,
+        context: &Context,
         corpus: &Corpus<'_>,
         metric: Metric,
         wish: &Wish<'_>,
         rows: &[usize],
     ) -> Result<Option<Self>, VectorsError> {
         let rows: Vec<usize> = rows.iter().copied().filter(|row| corpus.is_live(*row)).collect();
-        Self::with(pool, corpus, metric, wish, &[], &rows, &vectors_of(corpus, &rows))
+        Self::with(context, corpus, metric, wish, &[], &rows, &vectors_of(corpus, &rows))
     }
 
     fn with(
-        pool: &Pool,
+        context: &Context,
         corpus: &Corpus<'_>,
         metric: Metric,
         wish: &Wish<'_>,
@@ -157,7 +157,7 @@ impl Sample {
         let queries = Matrix::from_vec(given.len() + rows.len(), corpus.columns(), data);
         let own: Vec<Option<usize>> = given.iter().map(|_| None).chain(rows.iter().copied().map(Some)).collect();
         let settings = Search { k: wish.k + 1, metric, ..Search::default() };
-        let mut truth = search(pool, corpus, queries.view(), &settings)?;
+        let mut truth = search(context, corpus, queries.view(), &settings)?;
         for (hits, own) in truth.iter_mut().zip(&own) {
             hits.retain(|hit| Some(hit.row) != *own);
             hits.truncate(wish.k);
@@ -246,7 +246,7 @@ mod tests {
         let corpus = Corpus::from(matrix.view());
         let on = |count: usize| {
             let wish = Wish { queries: Some(queries.view().range(0..count)), ..Wish::default() };
-            Sample::draw(&Pool::new(1), &corpus, Metric::Cosine, &wish).unwrap().unwrap().on
+            Sample::draw(&Context::new(1), &corpus, Metric::Cosine, &wish).unwrap().unwrap().on
         };
         assert_eq!(on(120), MeasuredOn { queries: 120, perturbed: 0 });
         assert_eq!(on(20), MeasuredOn { queries: 20, perturbed: 180 });

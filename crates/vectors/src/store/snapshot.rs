@@ -7,7 +7,7 @@ use super::segment::{Document, Segment};
 use super::{StoreError, expect_maker};
 use crate::error::VectorsError;
 use crate::search::{Bits, Corpus, Hit, Part, Search, search};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -186,8 +186,13 @@ impl Store {
     ///
     /// # Errors
     /// As `search::search`.
-    pub fn search(&self, pool: &Pool, queries: Rows<'_>, settings: &Search<'_>) -> Result<Vec<Vec<Hit>>, VectorsError> {
-        search(pool, &self.corpus(), queries, settings)
+    pub fn search(
+        &self,
+        context: &Context,
+        queries: Rows<'_>,
+        settings: &Search<'_>,
+    ) -> Result<Vec<Vec<Hit>>, VectorsError> {
+        search(context, &self.corpus(), queries, settings)
     }
 
     /// What is kept beside a row.

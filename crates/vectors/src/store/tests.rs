@@ -8,7 +8,7 @@ use super::{Disk, Document, Store, StoreHeader, Stored, Writer};
 use crate::random::Random;
 use crate::search::{Metric, Search, narrow, search, widen};
 use crate::testing::bytes_of;
-use maana_kernels::{Matrix, Pool, Rows};
+use maana_kernels::{Context, Matrix, Rows};
 use std::path::Path;
 
 const DIMS: usize = 3;
@@ -118,9 +118,9 @@ impl Model {
         let matrix = Matrix::from_vec(self.documents.len(), DIMS, data);
         let query = Matrix::from_vec(1, DIMS, (0..DIMS).map(|_| random.below(9) as f32 - 4.0).collect());
         let settings = Search { k: random.below(70), ..Search::default() };
-        let pool = Pool::new(1);
-        let expected = search(&pool, &matrix.view().into(), query.view(), &settings).unwrap();
-        let mut found = store.search(&pool, query.view(), &settings).unwrap();
+        let context = Context::new(1);
+        let expected = search(&context, &matrix.view().into(), query.view(), &settings).unwrap();
+        let mut found = store.search(&context, query.view(), &settings).unwrap();
         let live: Vec<usize> = store.rows().collect();
         found[0].iter_mut().for_each(|hit| hit.row = live.binary_search(&hit.row).unwrap());
         assert_eq!(bytes_of(&found), bytes_of(&expected));

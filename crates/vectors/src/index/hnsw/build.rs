@@ -7,7 +7,7 @@ use super::{Graph, Hnsw, HnswSettings, Kept, Links, NONE, Near, Net, Scratch, gi
 use crate::error::VectorsError;
 use crate::random::Random;
 use crate::search::{Codes, CodesQuery, Corpus, Metric, RowQueries};
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,7 @@ impl<'a> Hnsw<'a> {
     /// # Errors
     /// A prefix that is no prefix, fewer than two links, or more than 2³¹ − 1 rows.
     pub fn build(
-        pool: &Pool,
+        context: &Context,
         corpus: Corpus<'a>,
         metric: Metric,
         settings: &HnswSettings,
@@ -31,20 +31,20 @@ impl<'a> Hnsw<'a> {
         if settings.links < 2 {
             return Err(VectorsError::setting("links", "a row needs two links or more; 16 are usual"));
         }
-        let codes = Codes::of(pool, &corpus, metric, prefix)?;
+        let codes = Codes::of(context, &corpus, metric, prefix)?;
         if corpus.rows() > MOST_ROWS {
             let message = format!("{} rows; a graph has at most {MOST_ROWS}", corpus.rows());
             return Err(VectorsError::setting("graph", message));
         }
-        let (copies, nodes) = Copies::of(pool, &corpus, codes.view());
-        let queries = RowQueries::new(pool, codes.view());
+        let (copies, nodes) = Copies::of(context, &corpus, codes.view());
+        let queries = RowQueries::new(context, codes.view());
         let mut links = empty(corpus.rows(), &nodes, settings);
         let scratches = Mutex::new(Vec::new());
         let mut start = 0;
         while start < nodes.len() {
             // Small at first: a batch should be small against the graph that it looks into.
             let end = nodes.len().min(start + (start / 16).clamp(1, BATCH));
-            grow(pool, &queries, &mut links, &nodes[start..end], settings, &scratches);
+            grow(context, &queries, &mut links, &nodes[start..end], settings, &scratches);
             start = end;
         }
         let kept = Kept::Memory { links, codes, copies };
@@ -82,7 +82,7 @@ fn empty(rows: usize, nodes: &[u32], settings: &HnswSettings) -> Links {
 }
 
 fn grow(
-    pool: &Pool,
+    context: &Context,
     queries: &RowQueries<'_>,
     links: &mut Links,
     batch: &[u32],
@@ -92,7 +92,7 @@ fn grow(
     // For each row of the batch, the neighbours on each of its levels, the ground first.
     let mut chosen: Vec<Vec<Vec<u32>>> = vec![Vec::new(); batch.len()];
     let net = Net { links: links.view(), codes: queries.codes() };
-    pool.for_each_chunk(&mut chosen, 4, |task, chosen| {
+    context.for_each_chunk(&mut chosen, 4, |task, chosen| {
         let mut scratch = take(scratches);
         for (place, chosen) in chosen.iter_mut().enumerate() {
             *chosen = neighbours(net, queries, &batch[..task * 4 + place + 1], settings, &mut scratch);
@@ -110,7 +110,7 @@ fn grow(
     }
     let mut back: Vec<((u32, usize), Vec<u32>)> = back.into_iter().collect();
     let frozen = links.view();
-    pool.for_each_chunk(&mut back, 16, |_, back| {
+    context.for_each_chunk(&mut back, 16, |_, back| {
         let mut scratch = take(scratches);
         for ((row, level), new) in back {
             let most = if *level == 0 { 2 * frozen.links } else { frozen.links };
@@ -223,12 +223,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn recall(matrix: &Matrix, queries: &Matrix, metric: Metric, settings: &HnswSettings) -> f64 {
-        let pool = Pool::new(2);
+        let context = Context::new(2);
         let corpus = Corpus::from(matrix.view());
-        let graph = Hnsw::build(&pool, corpus.clone(), metric, settings).unwrap();
+        let graph = Hnsw::build(&context, corpus.clone(), metric, settings).unwrap();
         let asked = Search { k: 10, metric, ..Search::default() };
-        let truth = search(&pool, &corpus, queries.view(), &asked).unwrap();
-        let found = graph.search(&pool, queries.view(), 10, None).unwrap();
+        let truth = search(&context, &corpus, queries.view(), &asked).unwrap();
+        let found = graph.search(&context, queries.view(), 10, None).unwrap();
         // A row as near as the tenth is as good as the tenth.
         let good = |(found, truth): (&Vec<crate::search::Hit>, &Vec<crate::search::Hit>)| {
             let last = truth[truth.len() - 1].score;
@@ -261,7 +261,7 @@ mod tests {
         let matrix = embeddings(2000, 24, 9, 3);
         let build = |threads| {
             let settings = HnswSettings { prefix: Some(16), ..HnswSettings::default() };
-            let built = Hnsw::build(&Pool::new(threads), matrix.view().into(), Metric::Cosine, &settings).unwrap();
+            let built = Hnsw::build(&Context::new(threads), matrix.view().into(), Metric::Cosine, &settings).unwrap();
             match &built.graph.kept {
                 Kept::Memory { links, .. } => links.clone(),
                 Kept::File(_) => unreachable!("it was built in memory"),
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn no_copy_is_lost() {
-        let pool = Pool::new(2);
+        let context = Context::new(2);
         let cases = [
             (34, vec![(0..34, 0)], vec![34]),
             (4000, vec![(500..3500, 3)], vec![1, 10, 100, 1000, 3001]),
@@ -313,13 +313,13 @@ mod tests {
             let corpus = Corpus::from(matrix.view());
             for metric in [Metric::Cosine, Metric::Euclidean] {
                 let settings = HnswSettings { prefix: Some(16), ..HnswSettings::default() };
-                let graph = Hnsw::build(&pool, corpus.clone(), metric, &settings).unwrap();
+                let graph = Hnsw::build(&context, corpus.clone(), metric, &settings).unwrap();
                 assert!(graph.graph().copied() > rows / 2);
                 let queries = matrix.view().range(0..rows.min(12));
                 for k in &ks {
                     let settings = Search { k: *k, metric, ..Search::default() };
-                    let truth = search(&pool, &corpus, queries, &settings).unwrap();
-                    let found = graph.search(&pool, queries, *k, None).unwrap();
+                    let truth = search(&context, &corpus, queries, &settings).unwrap();
+                    let found = graph.search(&context, queries, *k, None).unwrap();
                     for (found, truth) in found.iter().zip(&truth) {
                         let copies = truth.iter().filter(|hit| hit.score == truth[0].score).count();
                         assert_eq!(found.len(), truth.len(), "{rows} rows, k {k}");
@@ -329,8 +329,8 @@ mod tests {
                 // Where the first of them may not be found, others are.
                 let filter = |row: usize| row % 50 == 7;
                 let settings = Search { k: 5, metric, filter: Some(&filter), ..Search::default() };
-                let truth = search(&pool, &corpus, queries, &settings).unwrap();
-                let found = graph.search(&pool, queries, 5, Some(&filter)).unwrap();
+                let truth = search(&context, &corpus, queries, &settings).unwrap();
+                let found = graph.search(&context, queries, 5, Some(&filter)).unwrap();
                 assert!(found.iter().zip(&truth).all(|(found, truth)| found[0] == truth[0]));
             }
         }
@@ -338,16 +338,16 @@ mod tests {
 
     #[test]
     fn a_measure_of_copies_is_part_of_the_recall() {
-        let pool = Pool::new(2);
+        let context = Context::new(2);
         let matrix = with_copies(2000, 24, &[(100..140, 3), (300..340, 4)], 3);
-        let mut graph = Hnsw::build(&pool, matrix.view().into(), Metric::Cosine, &HnswSettings::default()).unwrap();
-        graph.measure(&pool, &Wish::default()).unwrap();
+        let mut graph = Hnsw::build(&context, matrix.view().into(), Metric::Cosine, &HnswSettings::default()).unwrap();
+        graph.measure(&context, &Wish::default()).unwrap();
         let whole = graph.graph().width_for(10, 0.99).expect("copies are found");
         // With the copies of a node forgotten, what is measured says so.
         let inner = Arc::get_mut(&mut graph.graph).unwrap();
         let Kept::Memory { copies, .. } = &mut inner.kept else { unreachable!("it was built in memory") };
         copies.lists.iter_mut().for_each(|row| *row = if *row == 41 { 41 } else { 3 });
-        graph.measure(&pool, &Wish::default()).unwrap();
+        graph.measure(&context, &Wish::default()).unwrap();
         assert!(graph.graph().reached_for(10).all(|reached| reached.recall.mean < whole.recall.mean - 0.3));
     }
 
@@ -363,7 +363,8 @@ mod tests {
     #[test]
     fn wrong_settings_are_refused() {
         let matrix = embeddings(5, 4, 1, 1);
-        let build = |settings| Hnsw::build(&Pool::new(1), matrix.view().into(), Metric::Cosine, &settings).map(|_| ());
+        let build =
+            |settings| Hnsw::build(&Context::new(1), matrix.view().into(), Metric::Cosine, &settings).map(|_| ());
         assert!(build(HnswSettings { prefix: Some(5), ..HnswSettings::default() }).is_err());
         assert!(build(HnswSettings { prefix: Some(0), ..HnswSettings::default() }).is_err());
         assert!(build(HnswSettings { links: 1, ..HnswSettings::default() }).is_err());

@@ -3,7 +3,7 @@
 
 use super::NONE;
 use crate::search::{CodesView, Corpus};
-use maana_kernels::Pool;
+use maana_kernels::Context;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Marks the first of the rows of a list that are equal in their full vectors.
@@ -31,11 +31,11 @@ pub(super) struct CopiesView<'a> {
 
 impl Copies {
     /// Finds the copies among rows, and the nodes that remain: the first row of each code.
-    pub(super) fn of(pool: &Pool, corpus: &Corpus<'_>, codes: CodesView<'_>) -> (Self, Vec<u32>) {
+    pub(super) fn of(context: &Context, corpus: &Corpus<'_>, codes: CodesView<'_>) -> (Self, Vec<u32>) {
         let (rows, columns) = (corpus.rows(), codes.columns());
         let code = |row: u32| &codes.data[row as usize * columns..][..columns];
         let mut hashed = vec![(0u64, 0u32); rows];
-        pool.for_each_chunk(&mut hashed, BLOCK, |task, hashed| {
+        context.for_each_chunk(&mut hashed, BLOCK, |task, hashed| {
             for (row, hashed) in (task * BLOCK..).zip(hashed) {
                 *hashed = (xxh3_64(bytemuck::cast_slice(code(row as u32))), row as u32);
             }
@@ -172,8 +172,8 @@ mod tests {
         let data = [0.5, 1.0, -1.0, 0.0, 0.5001, 1.0, 1.0, -1.0, -1.0, -0.0, 0.5, 1.0];
         let matrix = Matrix::from_vec(6, 2, data.to_vec());
         let corpus = Corpus::from(matrix.view());
-        let codes = Codes::of(&Pool::new(1), &corpus, Metric::Dot, 2).unwrap();
-        let (copies, nodes) = Copies::of(&Pool::new(1), &corpus, codes.view());
+        let codes = Codes::of(&Context::new(1), &corpus, Metric::Dot, 2).unwrap();
+        let (copies, nodes) = Copies::of(&Context::new(1), &corpus, codes.view());
         assert_eq!(nodes, [0, 1, 3]);
         assert_eq!(copies.lists, [3, FIRST, 5, 2 | FIRST, 2, 1 | FIRST, 4]);
         let found = |node, most, none: u32| {

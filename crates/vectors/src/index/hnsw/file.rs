@@ -210,20 +210,20 @@ mod tests {
     use crate::index::{Hnsw, HnswSettings, Index};
     use crate::search::{Corpus, Wish};
     use crate::testing::{bytes_of, embeddings};
-    use maana_kernels::Pool;
+    use maana_kernels::Context;
     use std::sync::Arc;
 
     #[test]
     fn what_was_saved_finds_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph");
-        let pool = Pool::new(2);
+        let context = Context::new(2);
         for rows in [0, 1, 700] {
             let matrix = embeddings(rows.max(1), 20, 6, 1);
             let corpus = Corpus::from(matrix.view().range(0..rows));
             let settings = HnswSettings { prefix: Some(12), links: 6, ..HnswSettings::default() };
-            let mut built = Hnsw::build(&pool, corpus.clone(), Metric::Cosine, &settings).unwrap();
-            built.measure(&pool, &Wish::default()).unwrap();
+            let mut built = Hnsw::build(&context, corpus.clone(), Metric::Cosine, &settings).unwrap();
+            built.measure(&context, &Wish::default()).unwrap();
             built.graph().save(&path, 5).unwrap();
             Graph::check(&path).unwrap();
             let opened = Arc::new(Graph::open(&path).unwrap());
@@ -233,7 +233,7 @@ mod tests {
             assert_eq!((opened.measured_on(), opened.is_old()), (built.graph().measured_on(), false));
             let opened = Hnsw::over(corpus, opened, &settings);
             let queries = embeddings(10, 20, 3, 9);
-            let found = |graph: &Hnsw<'_>| bytes_of(&graph.search(&pool, queries.view(), 5, None).unwrap());
+            let found = |graph: &Hnsw<'_>| bytes_of(&graph.search(&context, queries.view(), 5, None).unwrap());
             assert_eq!(found(&opened), found(&built));
         }
     }
@@ -261,10 +261,10 @@ mod tests {
     fn what_an_earlier_version_wrote_is_walked_still() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph");
-        let pool = Pool::new(1);
+        let context = Context::new(1);
         let matrix = embeddings(300, 20, 6, 1);
         let corpus = Corpus::from(matrix.view());
-        let built = Hnsw::build(&pool, corpus.clone(), Metric::Cosine, &HnswSettings::default()).unwrap();
+        let built = Hnsw::build(&context, corpus.clone(), Metric::Cosine, &HnswSettings::default()).unwrap();
         save_old(built.graph(), &path);
         Graph::check(&path).unwrap();
         let opened = Graph::open(&path).unwrap();
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(opened.width_for(10, 0.98).map(|reached| (reached.width, reached.scored)), Some((24, 2)));
         assert_eq!(opened.width_for(11, 0.5), None);
         let opened = Hnsw::over(corpus, Arc::new(opened), &HnswSettings::default());
-        let found = |graph: &Hnsw<'_>| bytes_of(&graph.search(&pool, matrix.view(), 5, None).unwrap());
+        let found = |graph: &Hnsw<'_>| bytes_of(&graph.search(&context, matrix.view(), 5, None).unwrap());
         assert_eq!(found(&opened), found(&built));
     }
 
@@ -280,15 +280,16 @@ mod tests {
     fn ranges_that_are_none_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph");
-        let pool = Pool::new(1);
+        let context = Context::new(1);
         let matrix = embeddings(50, 8, 2, 1);
         for bad in [f32::NAN, f32::INFINITY, 1e30] {
-            let mut built = Hnsw::build(&pool, matrix.view().into(), Metric::Cosine, &HnswSettings::default()).unwrap();
+            let mut built =
+                Hnsw::build(&context, matrix.view().into(), Metric::Cosine, &HnswSettings::default()).unwrap();
             let graph = Arc::get_mut(&mut built.graph).unwrap();
             let Kept::Memory { codes, .. } = &mut graph.kept else { unreachable!("it was built in memory") };
             codes.ranges.low[3] = bad;
             // However it came to be, a walk over it ends.
-            built.search(&pool, matrix.view(), 3, None).unwrap();
+            built.search(&context, matrix.view(), 3, None).unwrap();
             built.graph().save(&path, 1).unwrap();
             let error = Graph::open(&path).err().unwrap().to_string();
             assert!(error.contains("the range of column 3"), "{error}");
@@ -303,9 +304,9 @@ mod tests {
         let copied = matrix.row(7).to_vec();
         (20..30).for_each(|row| matrix.row_mut(row).copy_from_slice(&copied));
         let corpus = Corpus::from(matrix.view());
-        let pool = Pool::new(1);
+        let context = Context::new(1);
         let settings = HnswSettings { links: 2, ..HnswSettings::default() };
-        let built = Hnsw::build(&pool, corpus.clone(), Metric::Cosine, &settings).unwrap();
+        let built = Hnsw::build(&context, corpus.clone(), Metric::Cosine, &settings).unwrap();
         built.graph().save(&path, 1).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         for place in 0..bytes.len() {
@@ -314,7 +315,7 @@ mod tests {
             assert!(Graph::check(&path).is_err(), "byte {place}");
             if let Ok(graph) = Graph::open(&path) {
                 let hits = Hnsw::over(corpus.clone(), Arc::new(graph), &settings)
-                    .search(&pool, matrix.view(), 3, None)
+                    .search(&context, matrix.view(), 3, None)
                     .unwrap();
                 assert!(hits.iter().flatten().all(|hit| hit.row < 40));
             }

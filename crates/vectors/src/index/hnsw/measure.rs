@@ -4,7 +4,7 @@ use super::Reach;
 use super::{Graph, Hnsw, give, take};
 use crate::error::VectorsError;
 use crate::search::{Corpus, Hit, Metric, Places, Plane, PlanePrecision, Recall, Sample, Wish};
-use maana_kernels::{Pool, Rows};
+use maana_kernels::{Context, Rows};
 use std::sync::Arc;
 
 /// What a width finds.
@@ -34,16 +34,21 @@ const MISSED: f64 = 0.0005;
 ///
 /// # Errors
 /// Values that are not finite.
-pub fn prefix_for(pool: &Pool, corpus: &Corpus<'_>, metric: Metric, wish: &Wish<'_>) -> Result<usize, VectorsError> {
+pub fn prefix_for(
+    context: &Context,
+    corpus: &Corpus<'_>,
+    metric: Metric,
+    wish: &Wish<'_>,
+) -> Result<usize, VectorsError> {
     let dims = corpus.columns();
-    let Some(sample) = Sample::draw(pool, corpus, metric, wish)? else { return Ok(dims) };
+    let Some(sample) = Sample::draw(context, corpus, metric, wish)? else { return Ok(dims) };
     // The walk misses some of what the codes would find.
     let needed = (1.0 + wish.recall) / 2.0;
     let shorter = std::iter::successors(Some(64), |prefix| Some(2 * prefix)).take_while(|prefix| *prefix < dims);
     let mut cheapest = (usize::MAX, dims);
     for prefix in shorter.chain([dims]) {
-        let plane = Plane::build(pool, corpus, metric, prefix, PlanePrecision::Int8)?;
-        let places = sample.places(&plane.scan(pool, corpus, sample.queries.view(), LONGEST + 1, None)?);
+        let plane = Plane::build(context, corpus, metric, prefix, PlanePrecision::Int8)?;
+        let places = sample.places(&plane.scan(context, corpus, sample.queries.view(), LONGEST + 1, None)?);
         let Some(scored) = (wish.k..=LONGEST).find(|scored| places.recall(*scored).mean >= needed) else { continue };
         // A row that is looked at costs its codes and a wait; one that is scored, lies apart.
         let cost = (scored + USUAL_VIEW) * LOOKED_AT * (prefix + 128) + scored * 8 * dims;
@@ -67,19 +72,19 @@ impl Hnsw<'_> {
     ///
     /// # Panics
     /// If the graph is shared already.
-    pub fn measure(&mut self, pool: &Pool, wish: &Wish<'_>) -> Result<(), VectorsError> {
+    pub fn measure(&mut self, context: &Context, wish: &Wish<'_>) -> Result<(), VectorsError> {
         let metric = self.graph.metric;
         let mut reached: Vec<Reached> = Vec::new();
         // What finds the most hits is measured by the same walks as what finds the fewest.
         let most = HITS.into_iter().rfind(|k| self.corpus.live() > k + 1).unwrap_or(HITS[0]);
         let wish = Wish { k: most, ..*wish };
-        let sample = Sample::draw(pool, &self.corpus, metric, &wish)?;
+        let sample = Sample::draw(context, &self.corpus, metric, &wish)?;
         let copied = self.graph.copies().sample(COPIES);
-        let copies = Sample::of_rows(pool, &self.corpus, metric, &wish, &copied)?;
+        let copies = Sample::of_rows(context, &self.corpus, metric, &wish, &copied)?;
         let mut open: Vec<usize> = HITS.into_iter().filter(|k| *k <= most && sample.is_some()).collect();
         for width in WIDTHS {
             let samples = [&sample, &copies].into_iter().flatten();
-            let view = |sample: &Sample| sample.places(&self.views(pool, sample.queries.view(), most, width));
+            let view = |sample: &Sample| sample.places(&self.views(context, sample.queries.view(), most, width));
             let places: Vec<Places> = if open.is_empty() { break } else { samples.map(view).collect() };
             open.retain(|k| {
                 // A query may find the row that it was made of besides.
@@ -107,9 +112,9 @@ impl Hnsw<'_> {
     }
 
     /// For each query the rows in view, nearest by their codes first.
-    fn views(&self, pool: &Pool, queries: Rows<'_>, k: usize, width: usize) -> Vec<Vec<Hit>> {
+    fn views(&self, context: &Context, queries: Rows<'_>, k: usize, width: usize) -> Vec<Vec<Hit>> {
         let mut views = vec![Vec::new(); queries.rows()];
-        pool.for_each_chunk(&mut views, 1, |query, view| {
+        context.for_each_chunk(&mut views, 1, |query, view| {
             let mut scratch = take(&self.graph.scratches);
             // One more, as a query may find the row that it was made of.
             let reach = Reach { k: k + 1, most: usize::MAX, filter: None };
@@ -143,16 +148,16 @@ mod tests {
 
     #[test]
     fn what_is_measured_is_what_is_found() {
-        let pool = Pool::new(2);
+        let context = Context::new(2);
         let matrix = embeddings(3000, 96, 30, 2);
         let corpus = Corpus::from(matrix.view());
         let wish = Wish { recall: 0.95, ..Wish::default() };
-        let prefix = prefix_for(&pool, &corpus, Metric::Cosine, &wish).unwrap();
+        let prefix = prefix_for(&context, &corpus, Metric::Cosine, &wish).unwrap();
         assert!([64, 96].contains(&prefix), "{prefix}");
         let settings = HnswSettings { prefix: Some(prefix), ..HnswSettings::default() };
-        let mut graph = Hnsw::build(&pool, corpus, Metric::Cosine, &settings).unwrap();
+        let mut graph = Hnsw::build(&context, corpus, Metric::Cosine, &settings).unwrap();
         assert_eq!(graph.graph().width_for(10, 0.5), None);
-        graph.measure(&pool, &wish).unwrap();
+        graph.measure(&context, &wish).unwrap();
         let reached = graph.graph().width_for(10, 0.95).expect("some width finds nearly all");
         let all: Vec<Reached> = graph.graph().reached_for(10).collect();
         assert!(all.windows(2).all(|pair| pair[0].recall.mean <= pair[1].recall.mean + 0.01));
@@ -160,8 +165,8 @@ mod tests {
         assert!(graph.graph().reached_for(11).all(|reached| reached.k == 100));
         (graph.width, graph.scored) = (reached.width, reached.scored);
         let queries = embeddings(100, 96, 30, 2);
-        let found = graph.search(&pool, queries.view(), 10, None).unwrap();
-        let truth = search(&pool, &matrix.view().into(), queries.view(), &Search::default()).unwrap();
+        let found = graph.search(&context, queries.view(), 10, None).unwrap();
+        let truth = search(&context, &matrix.view().into(), queries.view(), &Search::default()).unwrap();
         let right: usize = found.iter().zip(&truth).map(|(a, b)| a.iter().filter(|hit| b.contains(hit)).count()).sum();
         assert!(right >= 950, "{right} of 1000 with {reached:?}");
     }

@@ -43,7 +43,7 @@ fn every_bit_that_flips_is_found_in_its_file() {
                 store.rows().for_each(|row| drop(store.document(row)));
                 let _ = (store.find("a"), store.find("b"), store.find("c"));
                 let query = Matrix::from_vec(1, DIMS, vec![1.0; 3]);
-                let _ = store.search(&Pool::new(1), query.view(), &Search::default());
+                let _ = store.search(&Context::new(1), query.view(), &Search::default());
             }
             bytes[bit / 8] ^= 1 << (bit % 8);
         }

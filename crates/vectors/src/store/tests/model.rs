@@ -77,7 +77,7 @@ fn bad_batches_are_refused_whole() {
     assert_eq!(writer.delete(&["b", "nobody", "b"]).unwrap(), 1);
     assert_eq!(writer.delete(&["a"]).unwrap(), 1);
     assert!(writer.store().is_empty() && !writer.compact().unwrap());
-    let found = writer.store().search(&Pool::new(1), good.view(), &Search { k: 5, ..Search::default() }).unwrap();
+    let found = writer.store().search(&Context::new(1), good.view(), &Search { k: 5, ..Search::default() }).unwrap();
     assert_eq!(found, [vec![], vec![]]);
 }
 
