@@ -1,0 +1,89 @@
+//! Golden bits of every family of encoders: fingerprints, embeddings in each precision, and weights after three updates with
+//! dropout. A refactoring must change none of them. Where instructions for bf16 exist, bf16 has bits of its own and is left out.
+
+mod support;
+
+use maana_kernels::{AdamW, Context, Precision, adamw, isa};
+use maana_model::{Activations, Embedder, Noise, Purpose, Trainable};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use support::{noise, open, write_small};
+
+const TEXTS: [&str; 5] =
+    ["the house of the king", "", "water", "north and south and east and west", "far away from here now"];
+
+fn hash(values: &[f32]) -> String {
+    let mut hasher = Sha256::new();
+    values.iter().for_each(|value| hasher.update(value.to_le_bytes()));
+    hasher.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write(folder: &Path, family: &str, pooling: &str) {
+    write_small(folder, family, "");
+    let pooling = json!({"word_embedding_dimension": 24, "pooling_mode_mean_tokens": false, pooling: true});
+    std::fs::write(folder.join("1_Pooling/config.json"), pooling.to_string()).unwrap();
+}
+
+fn embeddings(folder: &Path, precision: Precision, purpose: Purpose) -> Vec<f32> {
+    let context = Context::new(2);
+    let model = maana_model::open_for(purpose, folder, &context, precision).unwrap().model;
+    Embedder::new(&model, &context).unwrap().embed(&TEXTS, "").unwrap().data().to_vec()
+}
+
+fn trained(folder: &Path, precision: Precision) -> Vec<f32> {
+    let context = Context::new(2);
+    let mut model = maana_model::open_for(Purpose::Train, folder, &context, precision).unwrap().model;
+    let batch = model.tokenize(&TEXTS).unwrap();
+    let elements = model.parameters().len();
+    let (mut first, mut second) = (vec![0.0; elements], vec![0.0; elements]);
+    let mut keep = Activations::default();
+    for step in 1..=3 {
+        let dropout = Noise::On { seed: 3, pass: step, first_token: 0 };
+        let embeddings = model.forward(&context, &batch, dropout, &mut keep);
+        let upstream = maana_kernels::Matrix::from_vec(
+            embeddings.rows(),
+            embeddings.columns(),
+            noise(embeddings.data().len(), step),
+        );
+        let mut gradients = vec![0.0; elements];
+        model.backward(&context, &batch, dropout, &mut keep, upstream.view(), &mut gradients);
+        let settings = AdamW { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, step };
+        adamw(&context, model.parameters_mut(), &gradients, &mut first, &mut second, &settings);
+        model.parameters_changed();
+    }
+    model.parameters().to_vec()
+}
+
+#[test]
+fn bits_of_every_family_are_pinned() {
+    let mut found = String::new();
+    for family in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert"] {
+        for pooling in ["pooling_mode_mean_tokens", "pooling_mode_cls_token"] {
+            let folder = tempfile::tempdir().unwrap();
+            write(folder.path(), family, pooling);
+            let fingerprint = open(folder.path()).fingerprint(&Context::new(1));
+            let fingerprint: String = fingerprint[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            found.push_str(&format!("{family} {pooling} fingerprint {fingerprint}\n"));
+            for precision in [Precision::F32, Precision::Int8, Precision::Bf16] {
+                if precision == Precision::Bf16 && isa().has_bf16() {
+                    println!("skipped: {} multiplies bf16 in a way of its own", isa().name());
+                    continue;
+                }
+                let packed = embeddings(folder.path(), precision, Purpose::Encode);
+                for purpose in [Purpose::Train, Purpose::EncodeFew] {
+                    assert!(packed == embeddings(folder.path(), precision, purpose), "{family} {purpose:?}");
+                }
+                let name = precision.name();
+                found.push_str(&format!("{family} {pooling} {name} embeddings {}\n", hash(&packed)));
+                if precision != Precision::Int8 {
+                    let weights = hash(&trained(folder.path(), precision));
+                    found.push_str(&format!("{family} {pooling} {name} weights {weights}\n"));
+                }
+            }
+        }
+    }
+    let pinned = include_str!("pins.txt");
+    let missing: Vec<&str> = found.lines().filter(|line| !pinned.lines().any(|pin| pin == *line)).collect();
+    assert!(missing.is_empty(), "bits that are not those of pins.txt on {}:\n{}", isa().name(), missing.join("\n"));
+}
