@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let mut options = Options::parse(arguments)?;
     if options.maana == Path::new(DEBUG) {
         // As the tests build it: with other features everything would be built a second time.
-        crate::cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
+        crate::command::cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
     }
     options.maana = options.maana.canonicalize().with_context(|| options.maana.display().to_string())?;
     let work = Path::new(WORK);

@@ -2,8 +2,9 @@
 //! Every engine is a process that has loaded its index and sleeps until its turn; rounds alternate between all of them.
 
 use crate::bench_peers::machine::{self, Machine};
+use crate::command::run;
 use crate::emulate::debian;
-use crate::{results_file, run};
+use crate::results_file;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -93,7 +94,7 @@ const NOTES: &str = "bench/search-notes.md";
 
 pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments)?;
-    crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
     let requirements = Path::new("bench/peers/requirements-search.txt");
     let python = crate::python::environment(Path::new("target/search-python"), requirements, "the network")?;
     machine::warn_if_busy();

@@ -84,7 +84,7 @@ fn names(flag: &str, value: &str, known: &[&str]) -> Result<Vec<String>> {
 /// Measures what was asked for and writes it beside what was measured earlier on the same machine.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments)?;
-    crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
     let folder = Path::new(if options.quick { "target/serve-peers" } else { "bench" });
     let models = workshop::models(&options.models)?;
     let mut results = Results::open(folder)?;

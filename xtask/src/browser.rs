@@ -1,8 +1,8 @@
 //! `cargo xtask browser`: uses the server's page in headless Chromium, as `crates/serve/browser/test_page.py` says, with the small
 //! model of the golden files. Where a browser or its Python cannot be had, it says so and passes.
 
+use crate::command::{cargo, run};
 use crate::emulate::debian;
-use crate::{cargo, run};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,7 @@
 //! `cargo xtask clients`: other people's clients against `maana serve`. They are Python packages, pinned beside their tests.
 
-use crate::{cargo, python, run};
+use crate::command::{cargo, run};
+use crate::python;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -4,7 +4,7 @@
 
 mod archive;
 
-use crate::{cargo, run};
+use crate::command::{cargo, run};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

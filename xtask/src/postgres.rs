@@ -1,6 +1,6 @@
 //! Tests that need PostgreSQL with pgvector, on a server of their own: that of a Python wheel, below `target`.
 
-use crate::run;
+use crate::command::run;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;

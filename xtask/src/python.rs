@@ -1,6 +1,6 @@
 //! Python environments with pinned versions, below `target`.
 
-use crate::run;
+use crate::command::run;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;

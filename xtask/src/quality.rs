@@ -13,7 +13,7 @@ const MAANA: &str = "target/release/maana";
 pub(crate) fn retrieval(arguments: &[String]) -> Result<()> {
     let [model, sets @ ..] = arguments else { bail!("cargo xtask quality MODEL SET... needs a model") };
     ensure!(!sets.is_empty(), "cargo xtask quality MODEL SET... needs folders of retrieval sets");
-    crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
     let names: Vec<String> = sets.iter().map(|set| name(Path::new(set))).collect();
     let queries = sets.iter().map(|set| queries(Path::new(set))).collect::<Result<Vec<_>>>()?;
     let mut columns = Vec::new();
@@ -42,7 +42,7 @@ pub(crate) fn seeds(arguments: &[String]) -> Result<()> {
     let [recipe, set, options @ ..] = arguments else {
         bail!("cargo xtask seeds RECIPE SET [options of maana train] needs a recipe and a retrieval set")
     };
-    crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
     let out = PathBuf::from("target/seeds");
     println!("| seed | f32 | bf16 | difference |\n|---:|---:|---:|---:|");
     let mut all = [Vec::new(), Vec::new()];

@@ -1,6 +1,6 @@
 //! Asks the reference itself: Sentence Transformers, in a Python environment with pinned versions below `target`.
 
-use crate::run;
+use crate::command::run;
 use anyhow::{Result, ensure};
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +18,7 @@ pub(crate) fn compare(model: Option<&str>) -> Result<()> {
         Path::new("xtask/python/requirements.txt"),
         "the network and about 7 GB of disk",
     )?;
-    crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
     let work = Path::new("target/reference");
     std::fs::create_dir_all(work)?;
     let (texts, embeddings) = (work.join("texts.jsonl"), work.join("embeddings.npy"));

@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         return under_load(&traffic, address, None, &options);
     }
     if options.maana == Path::new(RELEASE) {
-        crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+        crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
     }
     let traffic = Traffic::encoded(&options.maana, &options.model)?;
     let mut server = start(&options)?;
@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 /// Twenty seconds of it with the program that tests have built; where its model cannot be had, it says so and passes.
 pub(crate) fn short() -> Result<()> {
     let maana = "target/debug/maana";
-    crate::cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
+    crate::command::cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
     if !Command::new(maana).args(["info", MODEL]).status()?.success() {
         println!("skipped: the soak, because {MODEL} cannot be had here (see the error above)");
         return Ok(());

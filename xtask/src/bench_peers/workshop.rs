@@ -1,6 +1,6 @@
 //! Everything that a measurement needs, made below `target` on the first run: peers, models, texts.
 
-use crate::run;
+use crate::command::run;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ impl Workshop {
 }
 
 fn build() -> Result<()> {
-    crate::cargo(&["build", "--release", "-p", "maana-cli"])?;
+    crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
     let mut candle = Command::new("cargo");
     candle.args(["build", "--release", "--locked", "--manifest-path", "bench/candle/Cargo.toml"]);
     run(candle.env("CARGO_TARGET_DIR", "target/peers-candle").env("RUSTFLAGS", "-C target-cpu=native"))

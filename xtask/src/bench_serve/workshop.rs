@@ -1,7 +1,8 @@
 //! What is served, by whom, and what right answers are; everything is made below `target` on the first run.
 
+use crate::command::run;
 use crate::serving::texts::{Lengths, texts};
-use crate::{bench_peers, run, serving};
+use crate::{bench_peers, serving};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

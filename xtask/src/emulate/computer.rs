@@ -156,7 +156,7 @@ fn make_image(parts: &Parts, tests: &Path, request: &Request, folder: &Path, ima
     std::fs::write(folder.join("initrd"), archive.finish())?;
     let mut make = Command::new("genisoimage");
     make.args(["-quiet", "-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot", "-boot-load-size", "4"]);
-    crate::run(make.args(["-boot-info-table", "-o"]).arg(image).arg(folder))
+    crate::command::run(make.args(["-boot-info-table", "-o"]).arg(image).arg(folder))
 }
 
 /// The script that the kernel starts. The tests' settings in the environment are handed in.

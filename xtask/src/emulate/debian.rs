@@ -1,7 +1,7 @@
 //! What comes from Debian: programs are installed, parts of another system or architecture only unpacked below `target`. The
 //! system's own lists and architectures stay as they are.
 
-use crate::run;
+use crate::command::run;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;

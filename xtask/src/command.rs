@@ -1,0 +1,33 @@
+//! Runs programs, and shows what runs.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::process::Command;
+
+pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
+    cargo_with(&mut Command::new("cargo"), arguments)
+}
+
+/// Runs cargo with the instruction set that tests are to use.
+pub(crate) fn cargo_on(set: &str, arguments: &[&str]) -> Result<()> {
+    cargo_with(Command::new("cargo").env("MAANA_ISA", set), arguments)
+}
+
+fn cargo_with(command: &mut Command, arguments: &[&str]) -> Result<()> {
+    // What this package was run with is not what others are built with: build scripts would run again for it.
+    let own = std::env::vars()
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+    own.for_each(|name| {
+        command.env_remove(name);
+    });
+    println!("\n— cargo {}", arguments.join(" "));
+    let status = command.args(arguments).status().context("cargo")?;
+    ensure!(status.success(), "cargo {} failed: {status}", arguments.join(" "));
+    Ok(())
+}
+
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    println!("\n— {command:?}");
+    let status = command.status().with_context(|| format!("{command:?}"))?;
+    if status.success() { Ok(()) } else { bail!("{command:?} failed: {status}") }
+}

@@ -1,0 +1,104 @@
+//! `cargo xtask test`: everything that CI checks, and the tests that are commands of their own.
+
+use crate::command::{cargo, cargo_on, run};
+use crate::{browser, check, clients, postgres, quality, soak};
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+pub(crate) fn test() -> Result<()> {
+    let start = Instant::now();
+    check::check(&[])?;
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    cargo(&["test", "--workspace"])?;
+    on_every_instruction_set()?;
+    fuzz()?;
+    postgres::test_if_possible()?;
+    loom()?;
+    run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    small_demo()?;
+    browser::run_page(&[])?;
+    clients::in_tests()?;
+    soak::short()?;
+    println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Instruction sets as `MAANA_ISA` names them.
+const INSTRUCTION_SETS: [&str; 6] = ["portable", "neon", "avx2", "avx512", "avx512vnni", "avx512bf16"];
+
+/// The tests of embeddings and of a short training once for each instruction set that the machine has, and the fingerprint of
+/// embeddings, which all must share.
+fn on_every_instruction_set() -> Result<()> {
+    let mut ran: Vec<(&str, serde_json::Value)> = Vec::new();
+    for set in INSTRUCTION_SETS {
+        let mut info = Command::new("target/debug/maana");
+        info.env("MAANA_ISA", set).args(["info", "golden/tiny-bert", "--fingerprint", "--json"]);
+        let output = info.output().with_context(|| format!("{info:?}"))?;
+        ensure!(output.status.success(), "{info:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let info: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        // A name that the machine does not know leaves it at its best.
+        if info["instructions"] != set {
+            continue;
+        }
+        println!("\n— instruction set {set}");
+        let tests = ["--test", "bits", "--test", "encoding", "--test", "gradients", "--test", "golden"];
+        cargo_on(set, &[&["test", "--workspace"], &tests[..]].concat())?;
+        cargo_on(set, &["test", "--workspace", "--test", "cli", "--", "golden::", "precision::", "embeddings_of"])?;
+        ran.push((set, info["embeddings"].clone()));
+    }
+    println!("\ninstruction sets that ran, and the fingerprints of embeddings:");
+    for (set, embeddings) in &ran {
+        println!("  {set:<12} f32 {}  int8 {}", embeddings["f32"], embeddings["int8"]);
+    }
+    ensure!(ran.windows(2).all(|pair| pair[0].1 == pair[1].1), "the fingerprints of embeddings differ");
+    ensure!(!ran.is_empty(), "no instruction set ran");
+    Ok(())
+}
+
+/// 100,000 random operations on the store, with restarts, compared with a plain list.
+pub(crate) fn store() -> Result<()> {
+    cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"])
+}
+
+/// Requests that nobody should send, a hundred thousand of them.
+pub(crate) fn fuzz() -> Result<()> {
+    cargo(&["test", "--workspace", "--test", "server", "hundred_thousand", "--", "--ignored"])
+}
+
+/// The pool of threads in every order in which its threads can meet.
+pub(crate) fn loom() -> Result<()> {
+    run(Command::new("cargo")
+        .args(["test", "-p", "maana-kernels", "--lib", "--release", "--target-dir", "target/loom", "interleavings"])
+        .env("RUSTFLAGS", "--cfg loom"))
+}
+
+/// The demo with few updates; where its model cannot be had, it says so and passes.
+fn small_demo() -> Result<()> {
+    // As for the tests, which build the program too: with other features all would be built a second time.
+    cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
+    let maana = Path::new("target/debug/maana");
+    let out = std::env::temp_dir().join(format!("maana-demo-{}", std::process::id()));
+    let model = "sentence-transformers/all-MiniLM-L6-v2";
+    if !Command::new(maana).args(["info", model]).status()?.success() {
+        println!("skipped: the demo, because {model} cannot be had here (see the error above)");
+        return Ok(());
+    }
+    let demo = run(Command::new(maana).arg("demo").arg("--out").arg(&out).args([
+        "--set",
+        "training.max_steps=6",
+        "--set",
+        "training.evaluate=3",
+        "--set",
+        "training.log_every=2",
+    ]));
+    let report = out.join("run/model/report.html").is_file() && out.join("run/model/README.md").is_file();
+    let outcome = demo.and_then(|()| {
+        ensure!(report, "the demo wrote no card or report");
+        quality::gate(maana, &out.join("run/model"), &out.join("demo/dev"))
+    });
+    std::fs::remove_dir_all(&out)?;
+    outcome
+}
