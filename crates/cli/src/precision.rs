@@ -1,7 +1,7 @@
 //! `--precision`: precision of the matrix-product operands. f32 unless asked otherwise, so that the same command gives the same
 //! embeddings on every machine; long work says which precision would be markedly faster.
 
-use maana::kernels::{Isa, Precision, isa};
+use maana::kernels::{InstructionSet, Precision};
 use std::sync::Once;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) enum Choice {
 impl Choice {
     /// The precision on this machine.
     pub(crate) fn precision(self) -> Precision {
-        self.on(isa())
+        self.on(InstructionSet::active())
     }
 
     /// The precision of this name, as stores keep it.
@@ -26,7 +26,7 @@ impl Choice {
     }
 
     /// `auto` never chooses int8, which costs more accuracy than users expect of a default.
-    fn on(self, isa: Isa) -> Precision {
+    fn on(self, isa: InstructionSet) -> Precision {
         match self {
             Self::Auto if isa.has_bf16() => Precision::Bf16,
             Self::Auto | Self::F32 => Precision::F32,
@@ -56,7 +56,7 @@ const LONG: Duration = Duration::from_secs(20);
 /// Prints the note once the process has worked for long; work that ends before is not told.
 pub(crate) fn suggest_faster_when_long() {
     static STARTED: Once = Once::new();
-    let Some(note) = faster(isa()) else { return };
+    let Some(note) = faster(InstructionSet::active()) else { return };
     STARTED.call_once(|| {
         // Without the thread there is no note; nothing else depends on it.
         let _ = std::thread::Builder::new().name("maana-note".into()).spawn(move || {
@@ -67,7 +67,7 @@ pub(crate) fn suggest_faster_when_long() {
 }
 
 /// A sentence for users who left the precision at f32, where another one is markedly faster.
-pub(crate) fn faster(isa: Isa) -> Option<String> {
+pub(crate) fn faster(isa: InstructionSet) -> Option<String> {
     let flags = isa.faster_than_f32().iter().map(|precision| {
         let distance = match precision {
             Precision::Int8 => "1e-2",
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn the_default_is_f32_on_every_instruction_set_and_auto_is_what_the_instruction_set_has() {
         assert_eq!(of(None), Precision::F32);
-        for isa in Isa::ladder() {
+        for isa in InstructionSet::available() {
             let auto = if isa.name() == "avx512bf16" { Precision::Bf16 } else { Precision::F32 };
             assert_eq!(Choice::Auto.on(isa), auto, "{}", isa.name());
         }
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_note_names_the_flags_that_are_faster_here() {
-        for isa in Isa::ladder() {
+        for isa in InstructionSet::available() {
             let note = faster(isa).unwrap_or_default();
             assert_eq!(note.contains("--precision bf16"), isa.has_bf16(), "{}: {note}", isa.name());
             let int8 = ["avx2", "avx512vnni", "avx512bf16"].contains(&isa.name());

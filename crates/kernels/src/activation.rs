@@ -1,10 +1,10 @@
 //! Activation functions element by element, forward and backward. All are computed from the polynomials of this crate, never by
 //! the system's mathematics library, so that they give the same bits on every machine.
 
-use crate::dispatch::{isa, on_every_rung};
+use crate::context::Context;
 use crate::gelu;
+use crate::instruction_set::multiversion;
 use crate::lanes::exp;
-use crate::parallel::Context;
 
 /// Elements of a task.
 const CHUNK: usize = 1 << 13;
@@ -37,7 +37,7 @@ impl Activation {
     /// Writes the function's values at `u` to `g`.
     pub fn forward(self, context: &Context, u: &[f32], g: &mut [f32]) {
         assert_eq!(u.len(), g.len(), "one place for each element");
-        let isa = isa();
+        let isa = context.isa();
         context.for_each_chunk(g, CHUNK, |task, g| {
             g.copy_from_slice(&u[task * CHUNK..task * CHUNK + g.len()]);
             self.apply(isa, g);
@@ -47,7 +47,7 @@ impl Activation {
     /// Multiplies `d`, the gradient of the values, by the slope at `u`.
     pub fn backward(self, context: &Context, u: &[f32], d: &mut [f32]) {
         assert_eq!(u.len(), d.len(), "one place for each element");
-        let isa = isa();
+        let isa = context.isa();
         context.for_each_chunk(d, CHUNK, |task, d| {
             let u = &u[task * CHUNK..task * CHUNK + d.len()];
             match self {
@@ -64,7 +64,7 @@ impl Activation {
 
     /// Replaces each value by the function's.
     #[inline]
-    pub(crate) fn apply(self, isa: crate::dispatch::Isa, values: &mut [f32]) {
+    pub(crate) fn apply(self, isa: crate::instruction_set::InstructionSet, values: &mut [f32]) {
         match self {
             Self::Identity => {}
             Self::Gelu => gelu::forward(isa, values),
@@ -103,7 +103,7 @@ fn gelu_tanh_share(u: f32) -> f32 {
     sigmoid(2.0 * ROOT_2_OVER_PI * (u + CUBE * u * u * u))
 }
 
-on_every_rung! {
+multiversion! {
     fn gelu_tanh_forward(values: &mut [f32]) {
         for value in values {
             *value *= gelu_tanh_share(*value);
@@ -111,7 +111,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn gelu_tanh_backward(u: &[f32], d: &mut [f32]) {
         for (u, d) in u.iter().zip(d) {
             let share = gelu_tanh_share(*u);
@@ -121,7 +121,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn relu_forward(values: &mut [f32]) {
         for value in values {
             *value = if *value <= 0.0 { 0.0 } else { *value };
@@ -129,7 +129,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn relu_backward(u: &[f32], d: &mut [f32]) {
         for (u, d) in u.iter().zip(d) {
             *d = if *u <= 0.0 { 0.0 } else { *d };
@@ -137,7 +137,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn silu_forward(values: &mut [f32]) {
         for value in values {
             *value *= sigmoid(*value);
@@ -145,7 +145,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn silu_backward(u: &[f32], d: &mut [f32]) {
         for (u, d) in u.iter().zip(d) {
             let share = sigmoid(*u);
@@ -154,7 +154,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn tanh_forward(values: &mut [f32]) {
         for value in values {
             *value = tanh(*value);
@@ -162,7 +162,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn tanh_backward(u: &[f32], d: &mut [f32]) {
         for (u, d) in u.iter().zip(d) {
             let value = tanh(*u);
@@ -171,7 +171,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn sigmoid_forward(values: &mut [f32]) {
         for value in values {
             *value = sigmoid(*value);
@@ -179,7 +179,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn sigmoid_backward(u: &[f32], d: &mut [f32]) {
         for (u, d) in u.iter().zip(d) {
             let value = sigmoid(*u);
@@ -191,7 +191,7 @@ on_every_rung! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::Isa;
+    use crate::instruction_set::InstructionSet;
 
     const OTHERS: [Activation; 6] = [
         Activation::Identity,
@@ -219,10 +219,10 @@ mod tests {
     }
 
     #[test]
-    fn every_rung_agrees_with_f64() {
+    fn every_instruction_set_agrees_with_f64() {
         let u: Vec<f32> = (-12_000..12_000).map(|i| (i as f32 + 0.5) / 1000.0).chain([-1e4, 1e4]).collect();
         for activation in OTHERS {
-            for isa in Isa::ladder() {
+            for isa in InstructionSet::available() {
                 let mut g = u.clone();
                 activation.apply(isa, &mut g);
                 for (u, g) in u.iter().zip(&g) {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rung_gives_the_same_bits() {
+    fn every_instruction_set_gives_the_same_bits() {
         let u = crate::testing::noise(10_001, 4).iter().map(|u| 9.0 * u).collect::<Vec<f32>>();
         for activation in OTHERS.into_iter().chain([Activation::Gelu]) {
             let values = |isa| {
@@ -250,8 +250,10 @@ mod tests {
                 activation.apply(isa, &mut values);
                 values.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
             };
-            let plain = values(Isa::ladder()[0]);
-            Isa::ladder().into_iter().for_each(|isa| assert_eq!(values(isa), plain, "{activation:?}: {}", isa.name()));
+            let plain = values(InstructionSet::available()[0]);
+            InstructionSet::available()
+                .into_iter()
+                .for_each(|isa| assert_eq!(values(isa), plain, "{activation:?}: {}", isa.name()));
         }
     }
 

@@ -1,7 +1,7 @@
 //! AdamW (arXiv:1711.05101) as PyTorch computes it, and the norm that clipping needs.
 
-use crate::dispatch::{isa, on_every_rung};
-use crate::parallel::{Context, Disjoint};
+use crate::context::Context;
+use crate::instruction_set::multiversion;
 
 /// Elements of a task.
 const CHUNK: usize = 1 << 14;
@@ -59,17 +59,15 @@ pub fn adamw(
         root_correction: power(settings.beta2).sqrt() as f32,
         epsilon: settings.epsilon as f32,
     };
-    let isa = isa();
-    let (first, second) = (Disjoint::new(first_moments), Disjoint::new(second_moments));
-    context.for_each_chunk(parameters, CHUNK, |task, parameters| {
-        let range = task * CHUNK..task * CHUNK + parameters.len();
-        // SAFETY: these elements belong to this task alone.
-        let (first, second) = unsafe { (first.slice(range.clone()), second.slice(range.clone())) };
-        update(isa, factors, parameters, &gradients[range], first, second);
+    let isa = context.isa();
+    let slices = [(parameters, CHUNK), (first_moments, CHUNK), (second_moments, CHUNK)];
+    context.for_each_chunk_of(slices, |task, [parameters, first, second]| {
+        let gradients = &gradients[task * CHUNK..][..parameters.len()];
+        update(isa, factors, parameters, gradients, first, second);
     });
 }
 
-on_every_rung! {
+multiversion! {
     fn update(factors: Factors, parameters: &mut [f32], gradients: &[f32], first: &mut [f32], second: &mut [f32]) {
         let Factors { decay, beta1, beta2, step_size, root_correction, epsilon } = factors;
         let moments = first.iter_mut().zip(second.iter_mut());
@@ -84,14 +82,14 @@ on_every_rung! {
 /// Σ x² in f64: chunks of a fixed size, summed in their order, so that threads change no bit.
 pub fn sum_of_squares(context: &Context, x: &[f32]) -> f64 {
     let mut sums = vec![0.0f64; x.len().div_ceil(CHUNK)];
-    let isa = isa();
+    let isa = context.isa();
     context.for_each_chunk(&mut sums, 1, |task, sum| {
         sum[0] = squares(isa, &x[task * CHUNK..x.len().min((task + 1) * CHUNK)]);
     });
     sums.iter().sum()
 }
 
-on_every_rung! {
+multiversion! {
     fn squares(x: &[f32]) -> f64 {
         let mut sums = [0.0f64; 8];
         let (chunks, rest) = x.as_chunks::<8>();
@@ -107,7 +105,7 @@ on_every_rung! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::Isa;
+    use crate::instruction_set::InstructionSet;
     use crate::testing::{assert_close, noise, wide};
 
     #[test]
@@ -139,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn squares_are_summed_the_same_on_every_rung() {
+    fn squares_are_summed_the_same_on_every_instruction_set() {
         for length in (0..40).chain([100_000]) {
             let x = noise(length, 5);
             let expected: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
             let ours = sum_of_squares(&Context::new(3), &x);
             assert!((ours - expected).abs() < 1e-9 * (1.0 + expected));
             assert_eq!(ours, sum_of_squares(&Context::new(1), &x));
-            let rungs: Vec<f64> = Isa::ladder().into_iter().map(|isa| squares(isa, &x)).collect();
+            let rungs: Vec<f64> = InstructionSet::available().into_iter().map(|isa| squares(isa, &x)).collect();
             assert!(rungs.iter().all(|sum| *sum == rungs[0]));
         }
     }

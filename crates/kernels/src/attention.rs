@@ -1,14 +1,14 @@
-//! Attention of each sequence and head by itself: attended = softmax(scale · Q Kᵀ) V, bidirectional, softmax in f32.
-//! One task is one head of one sequence, so that no result depends on its batch-mates; the scores of some rows exist at a time.
-//! Backward computes the probabilities again from log Σ exp. Letters: `l` tokens of the sequence, `d` head_dim, both rounded up
-//! to whole panels of the innermost loop where they are a stride.
+//! Attention of each sequence and head: attended = softmax(scale · Q Kᵀ + bias) V, bidirectional, softmax
+//! in f32. One task is one head of one sequence, so that no result depends on its batch-mates; only the
+//! scores of some rows exist at a time. Backward recomputes the probabilities from log Σ exp. Letters:
+//! `l` tokens of the sequence, `d` head_dim, both rounded up to whole panels where they are a stride.
 
-use crate::dispatch::{Isa, isa, on_every_rung};
+use crate::context::Context;
+use crate::disjoint::Disjoint;
 use crate::dropout::Dropout;
+use crate::instruction_set::{InstructionSet, multiversion};
 use crate::lanes::{LANES, exp, max, sum, total};
 use crate::matmul::{Order, Panels, SmallProduct, Strided};
-use crate::parallel::{Context, Disjoint};
-use std::cell::RefCell;
 
 /// Scores that exist at a time, so that they stay in the second cache.
 const SCORES: usize = 16 << 10;
@@ -20,36 +20,55 @@ fn rows_together(length: usize, l: usize) -> usize {
     rows.min(length)
 }
 
-/// What attention runs over, forward and backward.
+/// Shape and variant of attention, forward and backward.
 #[derive(Clone, Copy)]
 pub struct Attention<'a> {
-    /// Where each sequence begins, and behind the last where it ends.
+    /// Start of each sequence, followed by the end of the last.
     pub offsets: &'a [usize],
-    /// Heads side by side.
+    /// Number of heads.
     pub heads: usize,
     /// Columns of a head.
     pub head_dim: usize,
-    /// What scores are multiplied by.
+    /// Factor of the scores.
     pub scale: f32,
-    /// Applies to the probabilities: row = token · heads + head, column = key.
+    /// Bias that is added to the scaled scores.
+    pub position_bias: Option<PositionBias<'a>>,
+    /// Dropout of the probabilities: row = token · heads + head, column = key.
     pub dropout: Option<Dropout>,
+}
+
+/// A bias of the scores by relative position: `scale · q·k + table[bucket(key − query)][head]`.
+#[derive(Clone, Copy)]
+pub struct PositionBias<'a> {
+    /// Learned biases, `(buckets, heads)`.
+    pub table: &'a [f32],
+    /// Bucket of each distance key − query, from −(L − 1) to L − 1 for sequences of up to L tokens:
+    /// 2 L − 1 elements.
+    pub buckets: &'a [u32],
+}
+
+impl PositionBias<'_> {
+    /// Returns the buckets of the distances in a sequence of `length` tokens.
+    fn buckets(&self, length: usize) -> &[u32] {
+        let longest = self.buckets.len().div_ceil(2);
+        assert!(length <= longest, "a sequence of {length} tokens, buckets for {longest}");
+        &self.buckets[longest - length..][..(2 * length).saturating_sub(1)]
+    }
+
+    /// Fills the bias of one head for each distance.
+    fn fill(&self, head: usize, heads: usize, distances: &mut [f32]) {
+        let length = distances.len().div_ceil(2);
+        for (bias, bucket) in distances.iter_mut().zip(self.buckets(length)) {
+            *bias = self.table[*bucket as usize * heads + head];
+        }
+    }
 }
 
 /// Fills `attended` and `log_sum_exp`. `qkv` is `(tokens, 3, heads, head_dim)`, `attended` `(tokens, heads, head_dim)`,
 /// `log_sum_exp` `(tokens, heads)`.
 pub fn attention(context: &Context, of: Attention<'_>, qkv: &[f32], attended: &mut [f32], log_sum_exp: &mut [f32]) {
-    forward_on(isa(), context, of, qkv, attended, log_sum_exp);
-}
-
-fn forward_on(
-    isa: Isa,
-    context: &Context,
-    of: Attention<'_>,
-    qkv: &[f32],
-    attended: &mut [f32],
-    log_sum_exp: &mut [f32],
-) {
-    let Attention { heads, head_dim, scale, dropout, .. } = of;
+    let isa = context.isa();
+    let Attention { heads, head_dim, scale, position_bias, dropout, .. } = of;
     let (tokens, width) = of.tokens_and_width();
     assert_eq!((qkv.len(), attended.len()), (tokens * 3 * width, tokens * width), "{tokens} tokens of {width}");
     assert_eq!(log_sum_exp.len(), tokens * heads, "{tokens} tokens, {heads} heads");
@@ -59,9 +78,12 @@ fn forward_on(
     context.run(of.tasks(), |task| {
         let head = Head::new(of, qkv, task);
         let length = head.length;
-        let Sizes { l, d, block, dropped } = head.sizes(panel, dropout);
-        let sizes = [head_dim * l, length * d, block * l, dropped, block * d, block, block];
-        with_scratch(sizes, |[keys, values, scores, factors, contexts, lse, inverse]| {
+        let Sizes { l, d, block, dropped, distances } = head.sizes(panel, of);
+        let sizes = [head_dim * l, length * d, block * l, dropped, block * d, block, block, distances];
+        with_scratch(context, sizes, |[keys, values, scores, factors, sums, lse, inverse, bias]| {
+            if let Some(position_bias) = position_bias {
+                position_bias.fill(head.head, heads, bias);
+            }
             head.transpose(1, scale, panel, keys);
             rows_to_panels(head.rows(2, 0), length, head_dim, panel, values);
             for first in (0..length).step_by(block.max(1)) {
@@ -69,21 +91,24 @@ fn forward_on(
                 let scores = &mut scores[..rows * l];
                 let keys = Panels { values: keys, steps: head_dim };
                 product.multiply(head.rows(0, first), keys, scores, rows, false);
+                if position_bias.is_some() {
+                    add_bias(isa, first, length, bias, l, scores);
+                }
                 let factors = dropout.map(|dropout| {
-                    fill_factors(dropout, &head, first, factors, l);
+                    fill_factors(isa, dropout, &head, first, factors, l);
                     &*factors
                 });
                 softmax(isa, length, factors, scores, &mut lse[..rows], &mut inverse[..rows]);
                 let (scores, values) =
                     (Strided { values: scores, order: Order::Rows(l) }, Panels { values, steps: length });
-                product.multiply(scores, values, &mut contexts[..rows * d], rows, false);
+                product.multiply(scores, values, &mut sums[..rows * d], rows, false);
                 for (row, inverse) in inverse[..rows].iter().enumerate() {
                     let token = head.first + first + row;
                     let (start, place) = (token * width + head.head * head_dim, token * heads + head.head);
                     // SAFETY: this token of this head belongs to this task alone.
                     let (out, into) =
                         unsafe { (attended.slice(start..start + head_dim), log_sum_exp.slice(place..place + 1)) };
-                    for (out, sum) in out.iter_mut().zip(&contexts[row * d..]) {
+                    for (out, sum) in out.iter_mut().zip(&sums[row * d..]) {
                         *out = sum * inverse;
                     }
                     into[0] = lse[row];
@@ -93,7 +118,13 @@ fn forward_on(
     });
 }
 
-/// Fills `d_qkv`, given what [`attention`] took and gave and the gradient of its attended.
+/// Fills `d_qkv`, given the arguments and results of [`attention`] and the gradient of `attended`. With a
+/// position bias, adds the gradient of its table to `d_bias_table`, sequence after sequence: two calls with
+/// the first and the last sequences give the same bits as one with all.
+///
+/// # Panics
+/// If shapes differ, or only one of position bias and `d_bias_table` is given.
+#[expect(clippy::too_many_arguments, reason = "operands, results and gradients are slices of their own")]
 pub fn attention_backward(
     context: &Context,
     of: Attention<'_>,
@@ -102,13 +133,34 @@ pub fn attention_backward(
     log_sum_exp: &[f32],
     d_attended: &[f32],
     d_qkv: &mut [f32],
+    d_bias_table: Option<&mut [f32]>,
 ) {
-    backward_on(isa(), context, of, qkv, attended, log_sum_exp, d_attended, d_qkv);
+    match (of.position_bias, d_bias_table) {
+        (None, None) => backward(context, of, qkv, attended, log_sum_exp, d_attended, d_qkv, &mut []),
+        (Some(bias), Some(d_table)) => {
+            assert_eq!(bias.table.len(), d_table.len(), "a gradient for each element of the position bias");
+            context.with_scratch(
+                |scratch| &mut scratch.position_bias,
+                |tables| {
+                    tables.clear();
+                    tables.resize((of.offsets.len() - 1) * d_table.len(), 0.0);
+                    backward(context, of, qkv, attended, log_sum_exp, d_attended, d_qkv, tables);
+                    let buckets = d_table.len() / of.heads;
+                    for table in tables.chunks_exact(d_table.len().max(1)) {
+                        for (index, sum) in d_table.iter_mut().enumerate() {
+                            *sum += table[index % of.heads * buckets + index / of.heads];
+                        }
+                    }
+                },
+            );
+        }
+        _ => panic!("a gradient of the position bias if and only if there is one"),
+    }
 }
 
-#[expect(clippy::too_many_arguments, reason = "those of attention_backward, and the rung")]
-fn backward_on(
-    isa: Isa,
+/// `d_bias_tables` holds zeros for the gradient of the position bias: `(sequences, heads, buckets)`.
+#[expect(clippy::too_many_arguments, reason = "those of attention_backward")]
+fn backward(
     context: &Context,
     of: Attention<'_>,
     qkv: &[f32],
@@ -116,23 +168,33 @@ fn backward_on(
     log_sum_exp: &[f32],
     d_attended: &[f32],
     d_qkv: &mut [f32],
+    d_bias_tables: &mut [f32],
 ) {
-    let Attention { heads, head_dim, scale, dropout, .. } = of;
+    let isa = context.isa();
+    let Attention { heads, head_dim, scale, position_bias, dropout, .. } = of;
     let (tokens, width) = of.tokens_and_width();
     assert_eq!((qkv.len(), d_qkv.len()), (tokens * 3 * width, tokens * 3 * width), "{tokens} tokens of {width}");
     assert_eq!((attended.len(), d_attended.len()), (tokens * width, tokens * width), "{tokens} tokens of {width}");
     let product = SmallProduct::new(isa);
     let panel = product.columns();
-    let d_qkv = Disjoint::new(d_qkv);
+    let buckets = position_bias.map_or(0, |bias| bias.table.len() / heads);
+    let (d_qkv, d_bias_tables) = (Disjoint::new(d_qkv), Disjoint::new(d_bias_tables));
     context.run(of.tasks(), |task| {
         let head = Head::new(of, qkv, task);
         let length = head.length;
-        let Sizes { l, d, block, dropped } = head.sizes(panel, dropout);
-        let (columns, rows, few) = (head_dim * l, length * d, block * d);
-        let sizes = [columns, columns, rows, rows, rows, block * l, block * l, dropped, few, few, few, block, block];
-        with_scratch(sizes, |scratch| {
+        let Sizes { l, d, block, dropped, distances } = head.sizes(panel, of);
+        let (columns, rows, few, scores) = (head_dim * l, length * d, block * d, block * l);
+        let sizes = [
+            columns, columns, rows, rows, rows, scores, scores, dropped, few, few, few, block, block, distances,
+            distances,
+        ];
+        with_scratch(context, sizes, |scratch| {
             let [keys, values, key_rows, d_keys, d_values, probabilities, d_scores, factors, rest @ ..] = scratch;
-            let [queries, d_outs, d_queries, lse, along] = rest;
+            let [queries, d_outs, d_queries, lse, along, bias, d_bias] = rest;
+            if let Some(position_bias) = position_bias {
+                position_bias.fill(head.head, heads, bias);
+                d_bias.fill(0.0);
+            }
             head.transpose(1, scale, panel, keys);
             head.transpose(2, 1.0, panel, values);
             rows_to_panels(head.rows(1, 0), length, head_dim, panel, key_rows);
@@ -150,13 +212,19 @@ fn backward_on(
                     along[row] = sum(head_dim, |c| out[c] * d_out[c]);
                 }
                 let factors = dropout.map(|dropout| {
-                    fill_factors(dropout, &head, first, factors, l);
+                    fill_factors(isa, dropout, &head, first, factors, l);
                     &*factors
                 });
                 let columns = |values| Panels { values, steps: head_dim };
                 product.multiply(head.rows(0, first), columns(keys), probabilities, rows, false);
                 product.multiply(d_out, columns(values), d_scores, rows, false);
+                if position_bias.is_some() {
+                    add_bias(isa, first, length, bias, l, probabilities);
+                }
                 softmax_backward(isa, scale, factors, &lse[..rows], &along[..rows], probabilities, d_scores);
+                if position_bias.is_some() {
+                    sum_by_distance(isa, first, length, l, d_scores, d_bias);
+                }
 
                 // Sums over query rows go on from block to block.
                 rows_to_panels(d_out, rows, head_dim, panel, d_outs);
@@ -176,6 +244,14 @@ fn backward_on(
                     into.copy_from_slice(&d_queries[row * d..row * d + head_dim]);
                 }
             }
+            if let Some(position_bias) = position_bias {
+                // SAFETY: only this task uses the table of its sequence and head.
+                let d_table = unsafe { d_bias_tables.slice(task * buckets..(task + 1) * buckets) };
+                // The gradients of the scores are those before the scores are scaled, the bias is added after it.
+                for (d, bucket) in d_bias.iter().zip(position_bias.buckets(length)) {
+                    d_table[*bucket as usize] += d / scale;
+                }
+            }
             for row in 0..length {
                 for (part, gradients) in [(1, &*d_keys), (2, &*d_values)] {
                     let start = head.place(part, row);
@@ -189,10 +265,10 @@ fn backward_on(
 }
 
 /// Dropout's factors of the rows from `first` on, as many as `into` has and the sequence, `(rows, l)`.
-fn fill_factors(dropout: Dropout, head: &Head<'_>, first: usize, into: &mut [f32], l: usize) {
+fn fill_factors(isa: InstructionSet, dropout: Dropout, head: &Head<'_>, first: usize, into: &mut [f32], l: usize) {
     for (row, into) in into.chunks_exact_mut(l).enumerate().take(head.length - first) {
         let token = head.first + first + row;
-        dropout.factors((token * head.heads + head.head) as u64, &mut into[..head.length]);
+        dropout.factors(isa, (token * head.heads + head.head) as u64, &mut into[..head.length]);
     }
 }
 
@@ -212,8 +288,10 @@ struct Sizes {
     d: usize,
     /// Query rows that are worked on together.
     block: usize,
-    /// Dropout's factors of so many rows, if there is dropout.
+    /// Factors of dropout for these rows, if there is dropout.
     dropped: usize,
+    /// Distances from a query to a key, if there is a position bias.
+    distances: usize,
 }
 
 impl Attention<'_> {
@@ -234,10 +312,12 @@ impl<'a> Head<'a> {
         Self { qkv, first, length: offsets[sequence + 1] - first, heads, head_dim, head }
     }
 
-    fn sizes(&self, panel: usize, dropout: Option<Dropout>) -> Sizes {
+    fn sizes(&self, panel: usize, of: Attention<'_>) -> Sizes {
         let (l, d) = (self.length.next_multiple_of(panel), self.head_dim.next_multiple_of(panel));
         let block = rows_together(self.length, l);
-        Sizes { l, d, block, dropped: if dropout.is_some() { block * l } else { 0 } }
+        let dropped = if of.dropout.is_some() { block * l } else { 0 };
+        let distances = if of.position_bias.is_some() { (2 * self.length).saturating_sub(1) } else { 0 };
+        Sizes { l, d, block, dropped, distances }
     }
 
     /// Where query (0), key (1) or value (2) of a row begins.
@@ -282,7 +362,31 @@ fn rows_to_panels(rows: Strided<'_>, length: usize, columns: usize, panel: usize
     }
 }
 
-on_every_rung! {
+multiversion! {
+    /// Adds the bias of each distance to the scores of the query rows from `first` on, `(rows, l)`.
+    fn add_bias(first: usize, length: usize, bias: &[f32], l: usize, scores: &mut [f32]) {
+        for (row, scores) in scores.chunks_exact_mut(l).enumerate() {
+            let bias = &bias[length - 1 - (first + row)..][..length];
+            for (score, bias) in scores.iter_mut().zip(bias) {
+                *score += bias;
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Adds the gradients of the scores of the query rows from `first` on to the sum of their distance.
+    fn sum_by_distance(first: usize, length: usize, l: usize, d_scores: &[f32], d_bias: &mut [f32]) {
+        for (row, d_scores) in d_scores.chunks_exact(l).enumerate() {
+            let d_bias = &mut d_bias[length - 1 - (first + row)..][..length];
+            for (sum, d_score) in d_bias.iter_mut().zip(d_scores) {
+                *sum += d_score;
+            }
+        }
+    }
+}
+
+multiversion! {
     /// e^(score − the row's largest), times dropout's factor, for the first `length` scores of each row; what the others become
     /// is not read. With them, for each row, log Σ exp and 1 / Σ exp.
     fn softmax(
@@ -314,7 +418,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     /// Scores in `probabilities` become the probabilities as they were used, and gradients of those in `d_scores` become the
     /// gradients of the scores before they were scaled.
     fn softmax_backward(
@@ -348,52 +452,62 @@ on_every_rung! {
     }
 }
 
-thread_local! {
-    /// Memory for one head, kept from task to task.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Buffers of these sizes; what they hold is to be overwritten.
-fn with_scratch<const N: usize, R>(sizes: [usize; N], f: impl FnOnce([&mut [f32]; N]) -> R) -> R {
-    let mut scratch = SCRATCH.take();
-    let needed = sizes.iter().sum();
-    if scratch.len() < needed {
-        scratch.resize(needed, 0.0);
-    }
-    let mut rest = &mut scratch[..];
-    let parts = sizes.map(|size| {
-        let (part, others) = std::mem::take(&mut rest).split_at_mut(size);
-        rest = others;
-        part
-    });
-    let result = f(parts);
-    SCRATCH.replace(scratch);
-    result
+/// Calls `f` with buffers of the given sizes, whose contents are unspecified.
+fn with_scratch<const N: usize, R>(context: &Context, sizes: [usize; N], f: impl FnOnce([&mut [f32]; N]) -> R) -> R {
+    context.with_scratch(
+        |scratch| &mut scratch.attention,
+        |scratch| {
+            let needed = sizes.iter().sum();
+            if scratch.len() < needed {
+                scratch.resize(needed, 0.0);
+            }
+            let mut rest = &mut scratch[..];
+            let parts = sizes.map(|size| {
+                let (part, others) = std::mem::take(&mut rest).split_at_mut(size);
+                rest = others;
+                part
+            });
+            f(parts)
+        },
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::Isa;
     use crate::testing::{assert_close, finite_differences, noise, wide};
+    use std::ops::Range;
 
     const HEADS: usize = 2;
     const DIM: usize = 5;
     const SCALE: f32 = 0.4;
 
+    const BUCKETS: usize = 8;
+
     fn of(offsets: &[usize], dropout: Option<Dropout>) -> Attention<'_> {
-        Attention { offsets, heads: HEADS, head_dim: DIM, scale: SCALE, dropout }
+        Attention { offsets, heads: HEADS, head_dim: DIM, scale: SCALE, position_bias: None, dropout }
+    }
+
+    /// The bucket of a distance: near ones each have their own, far ones share, before and after apart.
+    fn bucket(distance: isize) -> u32 {
+        let near = distance.unsigned_abs().min(3) as u32;
+        if distance < 0 { near + 4 } else { near }
+    }
+
+    fn buckets(longest: isize) -> Vec<u32> {
+        (1 - longest..longest).map(bucket).collect()
     }
 
     fn factors(dropout: Option<Dropout>, row: usize, length: usize) -> Vec<f32> {
         let mut factors = vec![1.0; length];
         if let Some(dropout) = dropout {
-            dropout.factors(row as u64, &mut factors);
+            dropout.factors(InstructionSet::active(), row as u64, &mut factors);
         }
         factors
     }
 
-    fn reference_attention(qkv: &[f64], offsets: &[usize], dropout: Option<Dropout>) -> Vec<f64> {
+    /// `table` is the position bias, `(buckets, heads)`; without elements there is none.
+    fn reference_attention(qkv: &[f64], table: &[f64], offsets: &[usize], dropout: Option<Dropout>) -> Vec<f64> {
         let width = HEADS * DIM;
         let at = |token: usize, part: usize, head: usize, j: usize| qkv[(token * 3 + part) * width + head * DIM + j];
         let mut attended = vec![0.0; offsets[offsets.len() - 1] * width];
@@ -401,7 +515,12 @@ mod tests {
             for head in 0..HEADS {
                 for i in pair[0]..pair[1] {
                     let score = |k: usize| (0..DIM).map(|j| at(i, 0, head, j) * at(k, 1, head, j)).sum::<f64>();
-                    let weights: Vec<f64> = (pair[0]..pair[1]).map(|k| (f64::from(SCALE) * score(k)).exp()).collect();
+                    let bias = |k: usize| {
+                        let bucket = bucket(k.cast_signed() - i.cast_signed()) as usize;
+                        if table.is_empty() { 0.0 } else { table[bucket * HEADS + head] }
+                    };
+                    let weight = |k: usize| (f64::from(SCALE) * score(k) + bias(k)).exp();
+                    let weights: Vec<f64> = (pair[0]..pair[1]).map(weight).collect();
                     let total: f64 = weights.iter().sum();
                     let factors = factors(dropout, i * HEADS + head, weights.len());
                     for (k, weight) in weights.iter().enumerate() {
@@ -416,40 +535,79 @@ mod tests {
         attended
     }
 
-    fn forward(context: &Context, qkv: &[f32], offsets: &[usize], dropout: Option<Dropout>) -> (Vec<f32>, Vec<f32>) {
-        let tokens = offsets[offsets.len() - 1];
-        let (mut attended, mut lse) = (vec![0.0; tokens * HEADS * DIM], vec![0.0; tokens * HEADS]);
-        attention(context, of(offsets, dropout), qkv, &mut attended, &mut lse);
+    fn forward(context: &Context, of: Attention<'_>, qkv: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let (tokens, width) = of.tokens_and_width();
+        let (mut attended, mut lse) = (vec![9.0; tokens * width], vec![9.0; tokens * of.heads]);
+        attention(context, of, qkv, &mut attended, &mut lse);
         (attended, lse)
     }
 
     #[test]
-    fn context_and_gradient_agree_with_the_formula_with_and_without_dropout() {
+    fn results_and_gradients_agree_with_the_formula_with_and_without_dropout_and_position_bias() {
         let offsets = [0, 1, 8, 27];
         let qkv = noise(27 * 3 * HEADS * DIM, 1);
         let d_attended = noise(27 * HEADS * DIM, 2);
-        let on = Dropout { probability: 0.3, seed: 1, pass: 2, place: 3, first_row: 0 };
-        for dropout in [None, Some(on)] {
+        let on = Dropout { probability: 0.3, seed: 1, pass: 2, site: 3, first_row: 0 };
+        let (all, buckets) = (noise(BUCKETS * HEADS, 3), buckets(40));
+        for (dropout, table) in [(None, &[][..]), (Some(on), &[]), (None, &all), (Some(on), &all)] {
             let context = Context::new(2);
-            let (attended, lse) = forward(&context, &qkv, &offsets, dropout);
-            assert_close(&attended, &reference_attention(&wide(&qkv), &offsets, dropout), 1e-5, "attended");
-            let mut d_qkv = vec![9.0; qkv.len()];
-            attention_backward(&context, of(&offsets, dropout), &qkv, &attended, &lse, &d_attended, &mut d_qkv);
-            let value = |qkv: &[f64]| -> f64 {
-                let attended = reference_attention(qkv, &offsets, dropout);
+            let mut of = of(&offsets, dropout);
+            of.position_bias = (!table.is_empty()).then_some(PositionBias { table, buckets: &buckets });
+            let (attended, lse) = forward(&context, of, &qkv);
+            let expected = reference_attention(&wide(&qkv), &wide(table), &offsets, dropout);
+            assert_close(&attended, &expected, 1e-5, "attended");
+            let (mut d_qkv, mut d_table) = (vec![9.0; qkv.len()], vec![0.0; table.len()]);
+            let d_bias = of.position_bias.map(|_| &mut d_table[..]);
+            attention_backward(&context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, d_bias);
+            let value = |qkv: &[f64], table: &[f64]| -> f64 {
+                let attended = reference_attention(qkv, table, &offsets, dropout);
                 attended.iter().zip(&d_attended).map(|(c, d)| c * f64::from(*d)).sum()
             };
-            assert_close(&d_qkv, &finite_differences(&wide(&qkv), value), 2e-5, "d_qkv");
+            let (qkv, table) = (wide(&qkv), wide(table));
+            assert_close(&d_qkv, &finite_differences(&qkv, |qkv| value(qkv, &table)), 2e-5, "d_qkv");
+            assert_close(&d_table, &finite_differences(&table, |table| value(&qkv, table)), 2e-5, "d_table");
         }
+    }
+
+    #[test]
+    fn gradients_of_the_position_bias_are_the_same_bits_however_the_batch_is_divided() {
+        let offsets = [0, 5, 30, 31, 90];
+        let (row, width) = (3 * HEADS * DIM, HEADS * DIM);
+        let (qkv, d_attended) = (noise(90 * row, 1), noise(90 * width, 2));
+        let (table, buckets) = (noise(BUCKETS * HEADS, 3), buckets(59));
+        let add = |context: &Context, offsets: &[usize], tokens: Range<usize>, d_table: &mut [f32]| {
+            let mut of = of(offsets, None);
+            of.position_bias = Some(PositionBias { table: &table, buckets: &buckets });
+            let qkv = &qkv[tokens.start * row..tokens.end * row];
+            let d_attended = &d_attended[tokens.start * width..tokens.end * width];
+            let (attended, lse) = forward(context, of, qkv);
+            let mut d_qkv = vec![0.0; qkv.len()];
+            attention_backward(context, of, qkv, &attended, &lse, d_attended, &mut d_qkv, Some(d_table));
+        };
+        let mut whole = vec![0.5; table.len()];
+        let mut parts = whole.clone();
+        add(&Context::new(3), &offsets, 0..90, &mut whole);
+        add(&Context::new(1), &[0, 5, 30], 0..30, &mut parts);
+        add(&Context::new(2), &[0, 1, 60], 30..90, &mut parts);
+        assert_eq!(whole, parts);
+    }
+
+    #[test]
+    #[should_panic(expected = "a sequence of 9 tokens, buckets for 8")]
+    fn sequences_longer_than_the_buckets_panic() {
+        let (table, buckets) = (noise(BUCKETS * HEADS, 3), buckets(8));
+        let of =
+            Attention { position_bias: Some(PositionBias { table: &table, buckets: &buckets }), ..of(&[0, 9], None) };
+        forward(&Context::new(1), of, &noise(9 * 3 * HEADS * DIM, 1));
     }
 
     #[test]
     fn a_sequence_is_the_same_bits_alone_and_among_others() {
         let offsets = [0, 3, 40, 41];
         let qkv = noise(41 * 3 * HEADS * DIM, 5);
-        let (together, _) = forward(&Context::new(3), &qkv, &offsets, None);
+        let (together, _) = forward(&Context::new(3), of(&offsets, None), &qkv);
         let (row, width) = (3 * HEADS * DIM, HEADS * DIM);
-        let (alone, _) = forward(&Context::new(1), &qkv[3 * row..40 * row], &[0, 37], None);
+        let (alone, _) = forward(&Context::new(1), of(&[0, 37], None), &qkv[3 * row..40 * row]);
         assert_eq!(together[3 * width..40 * width], alone);
     }
 
@@ -462,35 +620,39 @@ mod tests {
             chunk[2 * HEADS * DIM..].fill(0.5);
             assert!(token < 9);
         }
-        let (attended, lse) = forward(&Context::new(1), &qkv, &[0, 9], None);
+        let (attended, lse) = forward(&Context::new(1), of(&[0, 9], None), &qkv);
         assert!(attended.iter().all(|c| (c - 0.5).abs() < 1e-5), "{attended:?}");
         assert!(lse.iter().all(|x| x.is_finite()));
     }
 
-    /// Sequences of one row, of many blocks, and of lengths beside a panel's, heads narrower and wider than a panel.
+    /// Sequences of one row, of many blocks, and of lengths next to a panel's, heads narrower and wider than a panel.
     #[test]
-    fn every_rung_gives_the_same_bits_in_any_company() {
+    fn every_instruction_set_gives_the_same_bits_for_any_number_of_threads() {
         let offsets = [0, 1, 16, 33, 33, 163, 1200];
         let tokens = offsets[offsets.len() - 1];
         for (heads, head_dim) in [(1, 64), (2, 24)] {
             let width = heads * head_dim;
             let (qkv, d_attended) = (noise(tokens * 3 * width, 6), noise(tokens * width, 7));
-            let dropout = Some(Dropout { probability: 0.1, seed: 3, pass: 4, place: 5, first_row: 0 });
-            let run = |isa: Isa, threads: usize| {
-                let context = Context::new(threads);
-                let (mut attended, mut lse) = (vec![9.0; tokens * width], vec![9.0; tokens * heads]);
-                let of = Attention { heads, head_dim, ..of(&offsets, dropout) };
-                forward_on(isa, &context, of, &qkv, &mut attended, &mut lse);
-                let mut d_qkv = vec![9.0; qkv.len()];
-                backward_on(isa, &context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv);
-                (attended, lse, d_qkv)
-            };
-            let expected = run(Isa::ladder()[0], 1);
-            for isa in Isa::ladder() {
-                let got = run(isa, 1);
-                assert_eq!(got, run(isa, 3), "{}", isa.name());
-                assert!(got == expected, "{}: not the bits of {}", isa.name(), Isa::ladder()[0].name());
-                println!("attention: {} checked", isa.name());
+            let (table, buckets) = (noise(BUCKETS * heads, 8), buckets(1100));
+            let dropout = Some(Dropout { probability: 0.1, seed: 3, pass: 4, site: 5, first_row: 0 });
+            for position_bias in [None, Some(PositionBias { table: &table, buckets: &buckets })] {
+                let run = |isa: InstructionSet, threads: usize| {
+                    let context = Context::with_instruction_set(threads, isa);
+                    let of = Attention { heads, head_dim, position_bias, ..of(&offsets, dropout) };
+                    let (attended, lse) = forward(&context, of, &qkv);
+                    let (mut d_qkv, mut d_table) = (vec![9.0; qkv.len()], vec![9.0; table.len()]);
+                    let d_bias = position_bias.map(|_| &mut d_table[..]);
+                    attention_backward(&context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, d_bias);
+                    (attended, lse, d_qkv, d_table)
+                };
+                let portable = InstructionSet::available()[0];
+                let expected = run(portable, 1);
+                for isa in InstructionSet::available() {
+                    let got = run(isa, 1);
+                    assert!(got == run(isa, 3), "{}: not the same bits for three threads", isa.name());
+                    assert!(got == expected, "{}: not the bits of {}", isa.name(), portable.name());
+                    println!("attention: {} checked", isa.name());
+                }
             }
         }
     }

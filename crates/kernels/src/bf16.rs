@@ -1,7 +1,7 @@
 //! bf16: the upper half of an f32. Rounding is to the nearest, halves to even, as processors do it.
 
-use crate::dispatch::{isa, on_every_rung};
-use crate::parallel::Context;
+use crate::context::Context;
+use crate::instruction_set::multiversion;
 
 /// The nearest bf16's bits. What is not a number stays so.
 #[inline(always)]
@@ -24,25 +24,25 @@ const CHUNK: usize = 1 << 14;
 
 /// Rounds every value to the nearest bf16, in place.
 pub fn round_to_bf16(context: &Context, values: &mut [f32]) {
-    let isa = isa();
+    let isa = context.isa();
     context.for_each_chunk(values, CHUNK, |_, values| round(isa, values));
 }
 
 /// The nearest bf16 of every value.
 pub fn narrow(context: &Context, values: &[f32], into: &mut [u16]) {
     assert_eq!(values.len(), into.len(), "one place for each element");
-    let isa = isa();
+    let isa = context.isa();
     context.for_each_chunk(into, CHUNK, |task, into| narrow_chunk(isa, &values[task * CHUNK..][..into.len()], into));
 }
 
 /// The f32 of every bf16.
 pub fn widen(context: &Context, values: &[u16], into: &mut [f32]) {
     assert_eq!(values.len(), into.len(), "one place for each element");
-    let isa = isa();
+    let isa = context.isa();
     context.for_each_chunk(into, CHUNK, |task, into| widen_chunk(isa, &values[task * CHUNK..][..into.len()], into));
 }
 
-on_every_rung! {
+multiversion! {
     fn round(values: &mut [f32]) {
         for value in values {
             *value = from_bf16(to_bf16(*value));
@@ -50,7 +50,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn narrow_chunk(values: &[f32], into: &mut [u16]) {
         for (into, value) in into.iter_mut().zip(values) {
             *into = to_bf16(*value);
@@ -58,7 +58,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     pub(crate) fn widen_chunk(values: &[u16], into: &mut [f32]) {
         for (into, value) in into.iter_mut().zip(values) {
             *into = from_bf16(*value);
@@ -71,11 +71,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rung_rounds_alike() {
+    fn every_instruction_set_rounds_alike() {
         let values: Vec<f32> =
             crate::testing::noise(1000, 1).into_iter().chain([f32::NAN, f32::INFINITY, 1e-40]).collect();
         let expected: Vec<u16> = values.iter().map(|value| to_bf16(*value)).collect();
-        for isa in crate::Isa::ladder() {
+        for isa in crate::InstructionSet::available() {
             let (mut rounded, mut narrowed, mut widened) = (values.clone(), vec![0; 1003], vec![0.0; 1003]);
             round(isa, &mut rounded);
             narrow_chunk(isa, &values, &mut narrowed);

@@ -1,8 +1,8 @@
 //! Comparisons of vectors in few bits: whole numbers, so the same on every rung without further ado.
 
-use crate::dispatch::{isa, on_every_rung};
+use crate::instruction_set::{InstructionSet, multiversion};
 use crate::lanes::round_to_whole;
-use crate::memory::prefetch;
+use crate::prefetch::prefetch;
 
 /// `outᵢ = Σ weight · code` of the rows `rows` of `codes`, which are as long as `weights`, one behind the other. Rows that lie
 /// anywhere in memory are asked for before the first is needed. Sums must stay within 32 bits.
@@ -11,7 +11,7 @@ use crate::memory::prefetch;
 /// If a row lies outside of `codes`, or there is not a place for each row.
 pub fn dot_codes(weights: &[i16], codes: &[i8], rows: &[u32], out: &mut [i32]) {
     assert_eq!(rows.len(), out.len(), "a place for each row");
-    dot_codes_on(isa(), weights, codes, rows, out);
+    dot_codes_on(InstructionSet::active(), weights, codes, rows, out);
 }
 
 /// `outᵢ = Σ weight · code` of all rows of `codes`.
@@ -20,7 +20,7 @@ pub fn dot_codes(weights: &[i16], codes: &[i8], rows: &[u32], out: &mut [i32]) {
 /// If there is not a place for each row.
 pub fn dot_all_codes(weights: &[i16], codes: &[i8], out: &mut [i32]) {
     assert_eq!(weights.len() * out.len(), codes.len(), "a place for each row");
-    dot_all_codes_on(isa(), weights, codes, out);
+    dot_all_codes_on(InstructionSet::active(), weights, codes, out);
 }
 
 /// `outᵢ = baseᵢ + codeᵢ · stepᵢ`, to the nearest whole number: what codes stand for, as weights for `dot_codes`.
@@ -29,7 +29,7 @@ pub fn dot_all_codes(weights: &[i16], codes: &[i8], out: &mut [i32]) {
 /// If lengths differ.
 pub fn weights_of_codes(codes: &[i8], base: &[f32], steps: &[f32], out: &mut [i16]) {
     assert_eq!([codes.len(), base.len(), steps.len()], [out.len(); 3], "a base and a step for each code");
-    weights_of_codes_on(isa(), codes, base, steps, out);
+    weights_of_codes_on(InstructionSet::active(), codes, base, steps, out);
 }
 
 /// Bits of which each row of `bits` differs from `query`; rows are as long as it, one behind the other.
@@ -38,7 +38,7 @@ pub fn weights_of_codes(codes: &[i8], base: &[f32], steps: &[f32], out: &mut [i1
 /// If there is not a place for each row.
 pub fn different_bits(query: &[u64], bits: &[u64], out: &mut [u32]) {
     assert_eq!(query.len() * out.len(), bits.len(), "a place for each row");
-    different_bits_on(isa(), query, bits, out);
+    different_bits_on(InstructionSet::active(), query, bits, out);
 }
 
 #[inline(always)]
@@ -46,7 +46,7 @@ fn dot(weights: &[i16], codes: &[i8]) -> i32 {
     weights.iter().zip(codes).map(|(weight, code)| i32::from(*weight) * i32::from(*code)).sum()
 }
 
-on_every_rung! {
+multiversion! {
     fn dot_codes_on(weights: &[i16], codes: &[i8], rows: &[u32], out: &mut [i32]) {
         let columns = weights.len();
         for row in rows {
@@ -58,7 +58,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn dot_all_codes_on(weights: &[i16], codes: &[i8], out: &mut [i32]) {
         for (codes, out) in codes.chunks_exact(weights.len().max(1)).zip(out) {
             *out = dot(weights, codes);
@@ -66,7 +66,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn weights_of_codes_on(codes: &[i8], base: &[f32], steps: &[f32], out: &mut [i16]) {
         for (((out, code), base), step) in out.iter_mut().zip(codes).zip(base).zip(steps) {
             *out = round_to_whole(base + f32::from(*code) * step) as i16;
@@ -74,7 +74,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn different_bits_on(query: &[u64], bits: &[u64], out: &mut [u32]) {
         for (bits, out) in bits.chunks_exact(query.len().max(1)).zip(out) {
             *out = query.iter().zip(bits).map(|(a, b)| (a ^ b).count_ones()).sum();
@@ -85,10 +85,9 @@ on_every_rung! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::Isa;
 
     #[test]
-    fn every_rung_agrees_with_the_formula() {
+    fn every_instruction_set_agrees_with_the_formula() {
         for columns in [1usize, 2, 7, 16, 31, 32, 64, 100, 130] {
             let number = |i: usize| (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 13;
             let weights: Vec<i16> = (0..columns).map(|i| (number(i) % 64_001) as i16).collect();
@@ -105,7 +104,7 @@ mod tests {
             };
             let parts: Vec<f32> = (0..columns).map(|i| (number(i) % 1000) as f32 / 7.0).collect();
             let weight = |i: usize| (parts[i] + f32::from(codes[i]) * parts[columns - 1 - i]).round_ties_even() as i16;
-            for isa in Isa::ladder() {
+            for isa in InstructionSet::available() {
                 let mut made = vec![0; columns];
                 weights_of_codes_on(
                     isa,

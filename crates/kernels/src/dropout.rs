@@ -1,8 +1,8 @@
 //! Dropout whose masks are a function of seed, pass, place, row and column (Philox4x32-10, Salmon et al. 2011): the same in
 //! forward and backward, for any number of threads and any division of the rows.
 
-use crate::dispatch::{isa, on_every_rung};
-use crate::parallel::Context;
+use crate::context::Context;
+use crate::instruction_set::{InstructionSet, multiversion};
 
 /// Elements of a task, about.
 const CHUNK: usize = 1 << 13;
@@ -20,32 +20,49 @@ pub struct Dropout {
     pub seed: u64,
     /// The number of the forward pass in the run.
     pub pass: u64,
-    /// The number of the place in the model.
-    pub place: u32,
+    /// Number of the dropout site in the model.
+    pub site: u32,
     /// The number of the first given row among those of the whole batch: more than 0 where a batch is computed in parts.
     pub first_row: u64,
 }
 
 impl Dropout {
     /// The factors, 0 or 1/(1 − p), of the first columns of a row.
-    pub(crate) fn factors(&self, row: u64, factors: &mut [f32]) {
-        fill(isa(), self, self.first_row + row, factors);
+    pub(crate) fn factors(&self, isa: InstructionSet, row: u64, factors: &mut [f32]) {
+        fill(isa, self, self.first_row + row, factors);
     }
 }
 
-/// Multiplies every element of `x`, `(rows, columns)`, with its factor. The same call on a gradient is the backward pass.
-/// Takes no memory.
+/// Multiplies every element of `x`, `(rows, columns)`, by its factor. The same call on a gradient is the
+/// backward pass.
 pub fn dropout(context: &Context, x: &mut [f32], columns: usize, dropout: &Dropout) {
+    multiply_rows(context, x, columns, dropout, |row| row);
+}
+
+/// Applies [`dropout`] to selected rows of a batch: row `i` of `x`, `(rows.len(), columns)`, has the mask
+/// that row `rows[i]` has in the whole batch.
+pub fn dropout_rows(context: &Context, x: &mut [f32], columns: usize, rows: &[usize], dropout: &Dropout) {
+    assert_eq!(x.len(), rows.len() * columns, "{} rows of {columns}", rows.len());
+    multiply_rows(context, x, columns, dropout, |row| rows[row]);
+}
+
+fn multiply_rows(
+    context: &Context,
+    x: &mut [f32],
+    columns: usize,
+    dropout: &Dropout,
+    number: impl Fn(usize) -> usize + Sync,
+) {
     assert!((0.0..1.0).contains(&dropout.probability), "a probability of {}", dropout.probability);
     let rows = (CHUNK / columns).max(1);
     context.for_each_chunk(x, rows * columns, |task, x| {
         for (row, x) in x.chunks_exact_mut(columns).enumerate() {
-            multiply(isa(), dropout, dropout.first_row + (task * rows + row) as u64, x);
+            multiply(context.isa(), dropout, dropout.first_row + number(task * rows + row) as u64, x);
         }
     });
 }
 
-on_every_rung! {
+multiversion! {
     fn fill(dropout: &Dropout, row: u64, factors: &mut [f32]) {
         for (block, factors) in factors.chunks_mut(BLOCK).enumerate() {
             factors.copy_from_slice(&block_of_factors(dropout, row, block)[..factors.len()]);
@@ -53,7 +70,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn multiply(dropout: &Dropout, row: u64, x: &mut [f32]) {
         for (block, x) in x.chunks_mut(BLOCK).enumerate() {
             let factors = block_of_factors(dropout, row, block);
@@ -72,7 +89,7 @@ fn block_of_factors(dropout: &Dropout, row: u64, block: usize) -> [f32; BLOCK] {
     let counter = [
         std::array::from_fn(|lane| (block * WIDTH + lane) as u32),
         [row as u32; WIDTH],
-        [(dropout.place << 8) ^ (row >> 32) as u32; WIDTH],
+        [(dropout.site << 8) ^ (row >> 32) as u32; WIDTH],
         [dropout.pass as u32; WIDTH],
     ];
     let bits = philox(counter, key);
@@ -99,9 +116,8 @@ fn philox(counter: [[u32; WIDTH]; 4], key: [u32; 2]) -> [[u32; WIDTH]; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::Isa;
 
-    const DROPOUT: Dropout = Dropout { probability: 0.1, seed: 42, pass: 7, place: 3, first_row: 0 };
+    const DROPOUT: Dropout = Dropout { probability: 0.1, seed: 42, pass: 7, site: 3, first_row: 0 };
 
     /// The known answers that come with the generator's reference implementation.
     #[test]
@@ -114,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_are_the_same_on_every_rung_and_for_any_division() {
+    fn masks_are_the_same_on_every_instruction_set_and_for_any_division() {
         let (rows, columns) = (40, 133);
         let mut whole = vec![1.0; rows * columns];
         dropout(&Context::new(3), &mut whole, columns, &DROPOUT);
@@ -123,7 +139,7 @@ mod tests {
         dropout(&Context::new(1), first, columns, &DROPOUT);
         dropout(&Context::new(2), second, columns, &Dropout { first_row: 13, ..DROPOUT });
         assert_eq!(whole, parts);
-        for isa in Isa::ladder() {
+        for isa in InstructionSet::available() {
             let mut row = vec![0.0; columns];
             fill(isa, &DROPOUT, 5, &mut row);
             assert_eq!(row, whole[5 * columns..6 * columns], "{}", isa.name());
@@ -132,6 +148,18 @@ mod tests {
             assert_eq!(row, whole[5 * columns..6 * columns], "{}", isa.name());
             println!("dropout: {} checked", isa.name());
         }
+    }
+
+    #[test]
+    fn selected_rows_have_the_masks_of_their_places_in_the_batch() {
+        let columns = 37;
+        let mut whole = vec![1.0; 300 * columns];
+        dropout(&Context::new(2), &mut whole, columns, &DROPOUT);
+        let rows: Vec<usize> = (0..300).filter(|row| row % 7 == 3).collect();
+        let expected: Vec<f32> = rows.iter().flat_map(|row| whole[row * columns..][..columns].to_vec()).collect();
+        let mut selected = vec![1.0; rows.len() * columns];
+        dropout_rows(&Context::new(2), &mut selected, columns, &rows, &DROPOUT);
+        assert_eq!(selected, expected);
     }
 
     #[test]
@@ -150,14 +178,14 @@ mod tests {
     fn another_seed_pass_or_place_is_another_mask() {
         let mask = |dropout: Dropout| {
             let mut factors = vec![0.0; 256];
-            dropout.factors(3, &mut factors);
+            dropout.factors(InstructionSet::active(), 3, &mut factors);
             factors
         };
         let others = [
             Dropout { seed: 43, ..DROPOUT },
             Dropout { seed: 42 | 1 << 40, ..DROPOUT },
             Dropout { pass: 8, ..DROPOUT },
-            Dropout { place: 4, ..DROPOUT },
+            Dropout { site: 4, ..DROPOUT },
             Dropout { first_row: 1, ..DROPOUT },
         ];
         assert!(others.into_iter().all(|other| mask(other) != mask(DROPOUT)));

@@ -1,8 +1,8 @@
 //! Sums and scales, element by element, and sums over rows in ascending order.
 
-use crate::dispatch::{isa, on_every_rung};
+use crate::context::Context;
+use crate::instruction_set::multiversion;
 use crate::matrix::Rows;
-use crate::parallel::Context;
 
 /// Elements of a task.
 const CHUNK: usize = 1 << 14;
@@ -12,7 +12,7 @@ const COLUMNS: usize = 64;
 /// x += y
 pub fn add(context: &Context, x: &mut [f32], y: &[f32]) {
     assert_eq!(x.len(), y.len(), "one addend for each element");
-    context.for_each_chunk(x, CHUNK, |task, x| add_slice(isa(), x, &y[task * CHUNK..task * CHUNK + x.len()]));
+    context.for_each_chunk(x, CHUNK, |task, x| add_slice(context.isa(), x, &y[task * CHUNK..task * CHUNK + x.len()]));
 }
 
 /// Every row of `x` += `bias`.
@@ -20,7 +20,7 @@ pub fn add_bias(context: &Context, x: &mut [f32], bias: &[f32]) {
     assert!(!bias.is_empty() && x.len().is_multiple_of(bias.len()), "{} elements in rows of {}", x.len(), bias.len());
     let rows = (CHUNK / bias.len()).max(1);
     context.for_each_chunk(x, rows * bias.len(), |_, x| {
-        x.chunks_exact_mut(bias.len()).for_each(|row| add_slice(isa(), row, bias));
+        x.chunks_exact_mut(bias.len()).for_each(|row| add_slice(context.isa(), row, bias));
     });
 }
 
@@ -36,12 +36,12 @@ pub fn sum_columns(context: &Context, x: Rows<'_>, out: &mut [f32]) {
     context.for_each_chunk(out, COLUMNS, |task, out| {
         let first = task * COLUMNS;
         for row in 0..x.rows() {
-            add_slice(isa(), out, &x.row(row)[first..first + out.len()]);
+            add_slice(context.isa(), out, &x.row(row)[first..first + out.len()]);
         }
     });
 }
 
-on_every_rung! {
+multiversion! {
     fn add_slice(x: &mut [f32], y: &[f32]) {
         for (x, y) in x.iter_mut().zip(y) {
             *x += y;

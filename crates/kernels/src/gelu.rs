@@ -1,7 +1,7 @@
 //! GELU with the error function itself (arXiv:1606.08415): g = u · Φ(u), Φ(u) = ½ (1 + erf(u / √2)).
 //! erf by formula 7.1.26 of Abramowitz and Stegun, right to 1.5e-7.
 
-use crate::dispatch::on_every_rung;
+use crate::instruction_set::multiversion;
 use crate::lanes::exp;
 
 /// Φ(u), and e^(-u²/2) which the density needs as well.
@@ -15,7 +15,7 @@ fn normal(u: f32) -> (f32, f32) {
     (if u >= 0.0 { 1.0 - tail } else { tail }, bell)
 }
 
-on_every_rung! {
+multiversion! {
     /// Replaces each value u by u · Φ(u).
     pub(crate) fn forward(values: &mut [f32]) {
         for value in values {
@@ -24,7 +24,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     /// d_u = d_g · (Φ(u) + u · φ(u)): `d` holds d_g, and then d_u.
     pub(crate) fn backward(u: &[f32], d: &mut [f32]) {
         const INVERSE_ROOT_2_PI: f32 = 0.398_942_3;
@@ -38,7 +38,7 @@ on_every_rung! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::Isa;
+    use crate::instruction_set::InstructionSet;
     use crate::{Activation, Context};
 
     /// erf by its series below 3 and by its continued fraction above.
@@ -64,9 +64,9 @@ mod tests {
     }
 
     #[test]
-    fn every_rung_agrees_with_the_error_function() {
+    fn every_instruction_set_agrees_with_the_error_function() {
         let u: Vec<f32> = (-12_000..12_000).map(|i| i as f32 / 1000.0).chain([-1e4, 1e4, 0.0, -0.0]).collect();
-        for isa in Isa::ladder() {
+        for isa in InstructionSet::available() {
             let (mut g, mut d) = (u.clone(), vec![1.0; u.len()]);
             forward(isa, &mut g);
             backward(isa, &u, &mut d);

@@ -1,9 +1,9 @@
 //! LayerNorm (arXiv:1607.06450): y = γ · (x − mean) / √(variance + ε) + β, for each row of width |γ|.
 //! Sums over a row are in f32 in a fixed order; those over rows, for γ and β, ascend row by row.
 
-use crate::dispatch::{isa, on_every_rung};
+use crate::context::Context;
+use crate::instruction_set::multiversion;
 use crate::lanes::sum;
-use crate::parallel::{Context, Disjoint};
 
 /// Rows of a task.
 const ROWS: usize = 16;
@@ -24,18 +24,14 @@ pub fn layer_norm(
     let rows = x.len() / width;
     assert_eq!((beta.len(), x.len(), y.len()), (width, rows * width, rows * width), "rows of {width}");
     assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
-    let isa = isa();
-    let statistics = Disjoint::new(statistics);
-    context.for_each_chunk(y, ROWS * width, |task, y| {
-        let first = task * ROWS;
-        let rows = y.len() / width;
-        // SAFETY: these rows belong to this task alone.
-        let statistics = unsafe { statistics.slice(2 * first..2 * (first + rows)) };
+    let isa = context.isa();
+    context.for_each_chunk_of([(y, ROWS * width), (statistics, 2 * ROWS)], |task, [y, statistics]| {
+        let (first, rows) = (task * ROWS, y.len() / width);
         forward(isa, &x[first * width..(first + rows) * width], gamma, beta, epsilon, y, statistics);
     });
 }
 
-on_every_rung! {
+multiversion! {
     fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, y: &mut [f32], statistics: &mut [f32]) {
         let width = gamma.len();
         for ((x, y), statistics) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(statistics.chunks_exact_mut(2)) {
@@ -49,12 +45,19 @@ on_every_rung! {
 }
 
 /// What [`layer_norm`] gave, computed again from its statistics: the same bits.
-pub fn layer_norm_again(context: &Context, x: &[f32], gamma: &[f32], beta: &[f32], statistics: &[f32], y: &mut [f32]) {
+pub fn layer_norm_recompute(
+    context: &Context,
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    statistics: &[f32],
+    y: &mut [f32],
+) {
     let width = gamma.len();
     let rows = x.len() / width;
     assert_eq!((beta.len(), x.len(), y.len()), (width, rows * width, rows * width), "rows of {width}");
     assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
-    let isa = isa();
+    let isa = context.isa();
     context.for_each_chunk(y, ROWS * width, |task, y| {
         let (first, rows) = (task * ROWS, y.len() / width);
         let statistics = &statistics[2 * first..2 * (first + rows)];
@@ -62,7 +65,7 @@ pub fn layer_norm_again(context: &Context, x: &[f32], gamma: &[f32], beta: &[f32
     });
 }
 
-on_every_rung! {
+multiversion! {
     fn again(x: &[f32], gamma: &[f32], beta: &[f32], statistics: &[f32], y: &mut [f32]) {
         let width = gamma.len();
         for ((x, y), statistics) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(statistics.as_chunks::<2>().0) {
@@ -98,22 +101,18 @@ pub fn layer_norm_backward(
         "rows of {width}"
     );
     assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
-    let isa = isa();
+    let isa = context.isa();
     context.for_each_chunk(d_x, ROWS * width, |task, d_x| {
         let (start, end) = (task * ROWS * width, task * ROWS * width + d_x.len());
         let statistics = &statistics[2 * start / width..2 * end / width];
         backward_rows(isa, &x[start..end], gamma, statistics, &d_y[start..end], d_x);
     });
-    let d_beta = Disjoint::new(d_beta);
-    context.for_each_chunk(d_gamma, COLUMNS, |task, d_gamma| {
-        let first = task * COLUMNS;
-        // SAFETY: these columns belong to this task alone.
-        let d_beta = unsafe { d_beta.slice(first..first + d_gamma.len()) };
-        backward_columns(isa, x, statistics, d_y, width, first, d_gamma, d_beta);
+    context.for_each_chunk_of([(d_gamma, COLUMNS), (d_beta, COLUMNS)], |task, [d_gamma, d_beta]| {
+        backward_columns(isa, x, statistics, d_y, width, task * COLUMNS, d_gamma, d_beta);
     });
 }
 
-on_every_rung! {
+multiversion! {
     fn backward_rows(x: &[f32], gamma: &[f32], statistics: &[f32], d_y: &[f32], d_x: &mut [f32]) {
         let width = gamma.len();
         for (row, d_x) in d_x.chunks_exact_mut(width).enumerate() {
@@ -129,7 +128,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn backward_columns(
         x: &[f32],
         statistics: &[f32],
@@ -154,7 +153,7 @@ on_every_rung! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::Isa;
+    use crate::instruction_set::InstructionSet;
     use crate::testing::{assert_close, finite_differences, noise, wide};
 
     fn reference_layer_norm(x: &[f64], gamma: &[f64], beta: &[f64], epsilon: f64) -> Vec<f64> {
@@ -171,8 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn every_rung_agrees_with_the_formula_for_every_width() {
-        for isa in Isa::ladder() {
+    fn every_instruction_set_agrees_with_the_formula_for_every_width() {
+        for isa in InstructionSet::available() {
             for width in (1..40).chain([384, 768]) {
                 let (x, gamma, beta) = (noise(3 * width, 1), noise(width, 2), noise(width, 3));
                 let (mut y, mut statistics) = (vec![0.0; 3 * width], vec![0.0; 6]);

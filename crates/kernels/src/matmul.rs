@@ -8,24 +8,27 @@
 mod epilogue;
 mod form;
 mod pack;
+mod peak_rate;
 mod small;
 mod tile;
 
-pub use epilogue::After;
-pub use form::Precision;
+pub use epilogue::Epilogue;
 pub use pack::PackedMatrix;
+pub use peak_rate::peak_rate;
 pub(crate) use small::{Panels, SmallProduct, Strided};
 pub(crate) use tile::Order;
 
-use crate::dispatch::{Isa, isa};
+use crate::aligned::cast;
+use crate::context::Context;
+use crate::disjoint::Disjoint;
 use crate::matrix::Rows;
-use crate::memory::prefetch;
-use crate::parallel::{Context, Disjoint};
-use epilogue::Epilogue;
+use crate::precision::Precision;
+use crate::prefetch::prefetch;
+use crate::row_scale::RowScale;
+use epilogue::Finish;
 use form::{Form, LeftWords};
-use pack::{RowScale, with_blocks, with_packed, with_words};
+use pack::{with_blocks, with_packed, with_words};
 use std::ops::Range;
-use std::time::Instant;
 use tile::Job;
 
 /// The most rows that one task computes: a multiple of every tile's height.
@@ -38,91 +41,46 @@ const PANELS_TOGETHER: usize = 4;
 /// `c = a · b`, or `c += a · b` if `accumulate`. `a` is `(m, k)`, `b` `(k, n)`, `c` `(m, n)` without gaps.
 pub fn matmul(context: &Context, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
     assert_eq!(a.columns(), b.rows(), "({}, {}) · ({}, {})", a.rows(), a.columns(), b.rows(), b.columns());
-    with_packed(context, Form::new(isa(), precision), b, false, |packed| {
-        product(context, &Left::Rows(a), packed, c, accumulate, &Epilogue::NONE);
+    with_packed(context, Form::new(context.isa(), precision), b, false, |packed| {
+        product(context, &Left::Rows(a), packed, c, accumulate, &Finish::NONE);
     });
 }
 
 /// `c = a · bᵀ` in f32, or `c += a · bᵀ` if `accumulate`. `a` is `(m, k)`, `b` `(n, k)`, `c` `(m, n)` without gaps.
 pub fn matmul_transposed(context: &Context, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
     assert_eq!(a.columns(), b.columns(), "({}, {}) · ({}, {})ᵀ", a.rows(), a.columns(), b.rows(), b.columns());
-    with_packed(context, Form::new(isa(), Precision::F32), b, true, |packed| {
-        product(context, &Left::Rows(a), packed, c, accumulate, &Epilogue::NONE);
+    with_packed(context, Form::new(context.isa(), Precision::F32), b, true, |packed| {
+        product(context, &Left::Rows(a), packed, c, accumulate, &Finish::NONE);
     });
 }
 
-/// `c = after(a · b + bias)` with `b` packed before: a linear layer. `a` is `(m, k)`, `c` `(m, n)` without gaps.
-pub fn linear(context: &Context, a: Rows<'_>, b: &PackedMatrix, bias: Option<&[f32]>, after: After<'_>, c: &mut [f32]) {
+/// `c = epilogue(a · b + bias)` with `b` packed before: a linear layer. `a` is `(m, k)`, `c` `(m, n)` without gaps.
+pub fn linear(
+    context: &Context,
+    a: Rows<'_>,
+    b: &PackedMatrix,
+    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
+    c: &mut [f32],
+) {
     assert_eq!(a.columns(), b.k(), "({}, {}) · ({}, {})", a.rows(), a.columns(), b.k(), b.n());
     assert!(bias.is_none_or(|bias| bias.len() == b.n()), "a bias for each of {} columns", b.n());
-    if let After::Add(x) = after {
+    if let Epilogue::Add(x) = epilogue {
         assert_eq!(x.len(), c.len(), "one place for each element");
     }
-    product(context, &Left::Rows(a), b, c, false, &Epilogue { bias, after });
+    product(context, &Left::Rows(a), b, c, false, &Finish { bias, epilogue });
 }
 
 /// `c += aᵀ · b`, the sum over tokens of a weight's gradient. `a` is `(t, m)`, `b` `(t, n)`, `c` `(m, n)` without gaps.
 /// Two calls with the first and the last tokens give the same bits as one with all of them.
 pub fn matmul_weight_gradient(context: &Context, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
     assert_eq!(a.rows(), b.rows(), "({}, {})ᵀ · ({}, {})", a.rows(), a.columns(), b.rows(), b.columns());
-    weight_gradient_on(isa(), context, precision, a, b, c);
-}
-
-fn weight_gradient_on(isa: Isa, context: &Context, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
-    let form = Form::new(isa, precision);
+    let form = Form::new(context.isa(), precision);
     with_blocks(context, &form, a, |words| {
         with_packed(context, form, b, false, |packed| {
-            product(context, &Left::Blocks { words, rows: a.columns() }, packed, c, true, &Epilogue::NONE);
+            product(context, &Left::Blocks { words, rows: a.columns() }, packed, c, true, &Finish::NONE);
         });
     });
-}
-
-/// Multiply-adds a second, counted twice as is usual, of all threads of the pool, if nothing but multiplying takes time: the left
-/// operand is in registers, the right one in the nearest cache. What no product can exceed.
-pub fn limit(context: &Context, precision: Precision) -> f64 {
-    limit_on(isa(), context, precision, 2_000)
-}
-
-fn limit_on(isa: Isa, context: &Context, precision: Precision, rounds: usize) -> f64 {
-    const TRIES: usize = 12;
-    let form = Form::new(isa, precision);
-    // Three quarters of a cache of 32 KB.
-    let steps = (24 << 10) / (form.columns * form.right_bytes);
-    let operations = 2 * tile::HELD_ROWS * form.columns * form.step * steps * rounds * context.threads();
-    let compute = || {
-        // Floats that have to be rounded: where no instruction multiplies and adds, others take other times.
-        let word = match form.left {
-            LeftWords::Floats | LeftWords::RoundedFloats => 1.1f32.to_bits(),
-            LeftWords::Bf16Pairs | LeftWords::BytePairs | LeftWords::ByteQuads => 0,
-        };
-        let left = [word; tile::HELD_ROWS];
-        let k = steps * form.step;
-        let right = vec![0.7; k * form.columns];
-        let right =
-            PackedMatrix::packed(&Context::new(1), form, Rows::new(&right, k, form.columns, form.columns), false);
-        let mut sums = [0u32; tile::LARGEST];
-        let job = Job {
-            left: left.as_ptr(),
-            order: Order::Rows(1),
-            panel: right.panel(0, 0..steps).as_ptr(),
-            steps,
-            sums: sums.as_mut_ptr(),
-            stride: form.columns,
-            goes_on: false,
-        };
-        for _ in 0..rounds {
-            // SAFETY: there is a word for each row, a panel of so many steps, room for the sums, and the form belongs to an `Isa`
-            // that detection gave.
-            unsafe { (form.limit)(&job, tile::HELD_ROWS) };
-        }
-        std::hint::black_box(&sums);
-    };
-    let seconds = |_: usize| {
-        let began = Instant::now();
-        context.run(context.threads(), |_| compute());
-        began.elapsed().as_secs_f64()
-    };
-    operations as f64 / (0..TRIES).map(seconds).fold(f64::INFINITY, f64::min)
 }
 
 /// A left operand.
@@ -148,7 +106,7 @@ fn product(
     right: &PackedMatrix,
     c: &mut [f32],
     accumulate: bool,
-    epilogue: &Epilogue<'_>,
+    finish: &Finish<'_>,
 ) {
     let form = &right.form;
     let m = match left {
@@ -176,14 +134,14 @@ fn product(
         let (row_task, part) = (task / groups, task % groups);
         let rows = row_task * task_rows..m.min((row_task + 1) * task_rows);
         let panels = part * group..panels.min((part + 1) * group);
-        let work = Task { right, rows, panels, c: &result, accumulate, epilogue };
+        let work = Task { context, right, rows, panels, c: &result, accumulate, finish };
         match left {
             Left::Rows(a) if form.left == LeftWords::Floats => {
                 let a = a.range(work.rows.clone());
                 let (order, tile_step) = (Order::Rows(a.stride()), form.height * a.stride());
-                work.compute(&Words { words: bits(a.data()), order, tile_step, scales: &[] });
+                work.compute(&Words { words: cast(a.data()), order, tile_step, scales: &[] });
             }
-            Left::Rows(a) => with_words(form, a.range(work.rows.clone()), |words, scales| {
+            Left::Rows(a) => with_words(context, form, a.range(work.rows.clone()), |words, scales| {
                 let row_step = form.steps(right.k);
                 let (order, tile_step) = (Order::Rows(row_step), form.height * row_step);
                 work.compute(&Words { words, order, tile_step, scales });
@@ -198,19 +156,15 @@ fn product(
     });
 }
 
-fn bits(values: &[f32]) -> &[u32] {
-    // SAFETY: every f32 is a pattern of 32 bits.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) }
-}
-
 /// Some rows and panels of a product.
 struct Task<'a> {
+    context: &'a Context,
     right: &'a PackedMatrix,
     rows: Range<usize>,
     panels: Range<usize>,
-    c: &'a Disjoint<f32>,
+    c: &'a Disjoint<'a, f32>,
     accumulate: bool,
-    epilogue: &'a Epilogue<'a>,
+    finish: &'a Finish<'a>,
 }
 
 impl Task<'_> {
@@ -233,13 +187,13 @@ impl Task<'_> {
                         (false, false) => &[],
                     };
                     let goes_on = self.accumulate || number > 0;
-                    self.right.with_panel(panel, range.clone(), |right| {
+                    self.right.with_panel(self.context, panel, range.clone(), |right| {
                         self.compute_panel(left, panel, right, range.clone(), goes_on, next);
                     });
                 }
             }
             let columns = self.columns(panels.start).start..self.columns(panels.end - 1).end;
-            self.epilogue.finish(self.right, self.rows.clone(), columns, self.c, left.scales);
+            self.finish.apply(self.right, self.rows.clone(), columns, self.c, left.scales);
         }
     }
 
@@ -296,7 +250,7 @@ impl Task<'_> {
             }
             let mut buffer = [0u32; tile::LARGEST];
             for i in 0..rows {
-                let from = bits(row(i));
+                let from: &[u32] = cast(row(i));
                 buffer[i * form.columns..][..columns.len()].copy_from_slice(from);
             }
             (job.sums, job.stride) = (buffer.as_mut_ptr(), form.columns);
@@ -314,6 +268,7 @@ impl Task<'_> {
 mod tests {
     use super::*;
     use crate::bf16::{from_bf16, to_bf16};
+    use crate::instruction_set::InstructionSet;
     use crate::testing::{assert_close, noise};
     use proptest::prelude::*;
 
@@ -334,7 +289,7 @@ mod tests {
     const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 
     fn on_rung(
-        isa: Isa,
+        isa: InstructionSet,
         precision: Precision,
         threads: usize,
         a: Rows<'_>,
@@ -342,11 +297,11 @@ mod tests {
         c: &mut [f32],
         accumulate: bool,
     ) {
-        let context = Context::new(threads);
+        let context = Context::with_instruction_set(threads, isa);
         let mut compact = c.to_vec();
         for (form, c) in [(Form::new(isa, precision), &mut *c), (Form::compact(isa, precision), &mut compact[..])] {
             let packed = PackedMatrix::packed(&context, form, b, false);
-            product(&context, &Left::Rows(a), &packed, c, accumulate, &Epilogue::NONE);
+            product(&context, &Left::Rows(a), &packed, c, accumulate, &Finish::NONE);
         }
         let bits = |c: &[f32]| c.iter().map(|c| c.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(c), bits(&compact), "{} {}: in both forms", isa.name(), precision.name());
@@ -387,13 +342,13 @@ mod tests {
     ];
 
     /// The rung whose bits a rung is to give: those with instructions for bf16 have their own.
-    fn same_bits_as(isa: Isa, precision: Precision) -> Isa {
-        if precision == Precision::Bf16 && isa.has_bf16() { isa } else { Isa::ladder()[0] }
+    fn same_bits_as(isa: InstructionSet, precision: Precision) -> InstructionSet {
+        if precision == Precision::Bf16 && isa.has_bf16() { isa } else { InstructionSet::available()[0] }
     }
 
     #[test]
-    fn every_rung_agrees_with_the_plain_product_for_odd_shapes_and_gives_the_same_bits() {
-        for isa in Isa::ladder() {
+    fn every_instruction_set_agrees_with_the_plain_product_for_odd_shapes_and_gives_the_same_bits() {
+        for isa in InstructionSet::available() {
             for (m, k, n) in SHAPES.into_iter().chain([(3, 0, 5)]) {
                 let (a, b) = (noise(m * (k + 3), 1), noise(k * n, 2));
                 let (rounded_a, rounded_b) = (rounded(&a), rounded(&b));
@@ -419,21 +374,21 @@ mod tests {
     /// Sums of bytes are exact, so that all rungs give the same bits, and those are what the plain product of the rounded
     /// operands gives.
     #[test]
-    fn products_of_bytes_are_exact_and_the_same_on_every_rung() {
+    fn products_of_bytes_are_exact_and_the_same_on_every_instruction_set() {
         for (m, k, n) in SHAPES {
             let (a, b) = (noise(m * (k + 3), 1), noise(k * n, 2));
             let (a, b) = (Rows::new(&a, m, k, k + 3), Rows::new(&b, k, n, n));
             let (left, right) = rounded_to_bytes(a, b);
             let expected = reference_matmul(Rows::new(&left, m, k, k), Rows::new(&right, k, n, n), &vec![0.0; m * n]);
             let mut first = None;
-            for isa in Isa::ladder() {
+            for isa in InstructionSet::available() {
                 let mut c = vec![9.0; m * n];
                 on_rung(isa, Precision::Int8, 2, a, b, &mut c, false);
                 assert_close(&c, &expected, 1e-5, &format!("{} ({m},{k},{n})", isa.name()));
                 assert_eq!(&c, first.get_or_insert_with(|| c.clone()), "{} ({m},{k},{n})", isa.name());
             }
         }
-        for isa in Isa::ladder() {
+        for isa in InstructionSet::available() {
             println!("matmul: {} checked in int8", isa.name());
         }
     }
@@ -441,14 +396,14 @@ mod tests {
     /// Zeros, rows of one value, and the largest sums that bytes can have.
     #[test]
     fn extremes_of_bytes() {
-        for isa in Isa::ladder() {
+        for isa in InstructionSet::available() {
             let a = [vec![0.0; 3000], vec![5.0; 3000], vec![-2.0; 3000]].concat();
             let b = [vec![0.0; 3000], vec![1.0; 3000], vec![-7.0; 3000]].concat();
             let context = Context::new(1);
             let form = Form::new(isa, Precision::Int8);
             let packed = PackedMatrix::packed(&context, form, Rows::new(&b, 3, 3000, 3000), true);
             let mut c = vec![9.0; 9];
-            product(&context, &Left::Rows(Rows::new(&a, 3, 3000, 3000)), &packed, &mut c, false, &Epilogue::NONE);
+            product(&context, &Left::Rows(Rows::new(&a, 3, 3000, 3000)), &packed, &mut c, false, &Finish::NONE);
             let expected = [0.0, 0.0, 0.0, 0.0, 15_000.0, -105_000.0, 0.0, -6000.0, 42_000.0];
             assert_close(&c, &expected, 1e-4, isa.name());
         }
@@ -456,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_number_that_is_none_stays_in_its_row() {
-        for isa in Isa::ladder() {
+        for isa in InstructionSet::available() {
             for precision in PRECISIONS {
                 for bad in [f32::NAN, f32::INFINITY] {
                     let mut a = noise(2 * 40, 1);
@@ -495,20 +450,20 @@ mod tests {
             matmul(&context, precision, a, b, &mut expected, false);
             let mut c = vec![9.0; m * n];
             let mut packed = PackedMatrix::pack(&context, precision, b);
-            linear(&context, a, &packed, None, After::Nothing, &mut c);
+            linear(&context, a, &packed, None, Epilogue::None, &mut c);
             assert_eq!(c, expected);
             packed.repack_transposed(&context, b_transposed);
-            linear(&context, a, &packed, Some(&bias), After::Nothing, &mut c);
-            let packed = PackedMatrix::pack_transposed_for_a_while(&context, precision, b_transposed);
+            linear(&context, a, &packed, Some(&bias), Epilogue::None, &mut c);
+            let packed = PackedMatrix::pack_transposed_expanded(&context, precision, b_transposed);
             let mut again = vec![9.0; m * n];
-            linear(&context, a, &packed, Some(&bias), After::Nothing, &mut again);
+            linear(&context, a, &packed, Some(&bias), Epilogue::None, &mut again);
             assert_eq!(c, again);
             let biased: Vec<f32> = expected.iter().enumerate().map(|(i, value)| value + bias[i % n]).collect();
             assert_eq!(c, biased);
             let x = noise(m * n, 7);
-            linear(&context, a, &packed, Some(&bias), After::Add(&x), &mut c);
+            linear(&context, a, &packed, Some(&bias), Epilogue::Add(&x), &mut c);
             assert_eq!(c, biased.iter().zip(&x).map(|(c, x)| c + x).collect::<Vec<_>>());
-            linear(&context, a, &packed, Some(&bias), After::Activation(crate::Activation::Gelu), &mut c);
+            linear(&context, a, &packed, Some(&bias), Epilogue::Activation(crate::Activation::Gelu), &mut c);
             let mut gelu = vec![0.0; m * n];
             crate::Activation::Gelu.forward(&context, &biased, &mut gelu);
             assert_eq!(c, gelu);
@@ -527,14 +482,14 @@ mod tests {
     }
 
     #[test]
-    fn weight_gradients_agree_on_every_rung() {
-        for isa in Isa::ladder() {
+    fn weight_gradients_agree_on_every_instruction_set() {
+        for isa in InstructionSet::available() {
             for (t, m, n) in [(0, 3, 4), (1, 1, 1), (19, 13, 33), (64, 50, 70), (801, 25, 40)] {
                 let (a, b, start) = (noise(t * m, 1), noise(t * n, 2), noise(m * n, 3));
                 for precision in [Precision::F32, Precision::Bf16] {
-                    let on = |isa: Isa| {
+                    let on = |isa: InstructionSet| {
                         let (a, b, mut c) = (Rows::new(&a, t, m, m), Rows::new(&b, t, n, n), start.clone());
-                        weight_gradient_on(isa, &Context::new(2), precision, a, b, &mut c);
+                        matmul_weight_gradient(&Context::with_instruction_set(2, isa), precision, a, b, &mut c);
                         c
                     };
                     let c = on(isa);
@@ -550,47 +505,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_rung_has_a_limit_in_every_precision() {
-        for (isa, precision) in Isa::ladder().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
-            assert!(limit_on(isa, &Context::new(1), precision, 2) > 0.0, "{} {}", isa.name(), precision.name());
-        }
-    }
-
-    /// The loop that measures the limit multiplies: its sums are those of the loop itself where all steps have the same words.
-    #[test]
-    fn the_limit_is_measured_by_multiplying() {
-        for (isa, precision) in Isa::ladder().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
-            let form = Form::new(isa, precision);
-            let (rows, steps) = (tile::HELD_ROWS, 37);
-            let b = noise(steps * form.step * form.columns, 1);
-            let b = Rows::new(&b, steps * form.step, form.columns, form.columns);
-            let packed = PackedMatrix::packed(&Context::new(1), form, b, false);
-            let words: Vec<u32> = match form.left {
-                LeftWords::Floats | LeftWords::RoundedFloats => [1.0, -2.0, 0.5, 3.0].map(f32::to_bits).to_vec(),
-                _ => vec![0x0002_0001, 0x0005_0004, 0x0001_0001, 0x0009_0002],
-            };
-            let everywhere: Vec<u32> = words.iter().flat_map(|word| std::iter::repeat_n(*word, steps)).collect();
-            let run = |kernel: tile::Kernel, left: &[u32], row_step: usize| {
-                let mut sums = vec![0u32; rows * form.columns];
-                let job = Job {
-                    left: left.as_ptr(),
-                    order: Order::Rows(row_step),
-                    panel: packed.panel(0, 0..steps).as_ptr(),
-                    steps,
-                    sums: sums.as_mut_ptr(),
-                    stride: form.columns,
-                    goes_on: false,
-                };
-                // SAFETY: words of all rows and steps that are read, a panel of so many steps, room for the sums.
-                unsafe { kernel(&job, rows) };
-                sums
-            };
-            let what = format!("{} {}", isa.name(), precision.name());
-            assert_eq!(run(form.limit, &words, 1), run(form.kernel, &everywhere, steps), "{what}");
-        }
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -599,7 +513,7 @@ mod tests {
         fn results_are_the_same_bits_in_any_company(m in 1usize..120, k in 0usize..80, n in 1usize..80, threads in 1usize..4, cut in 0usize..40) {
             let (a, b) = (noise(m * k, 1), noise(k * n, 2));
             let (a, b) = (Rows::new(&a, m, k, k), Rows::new(&b, k, n, n));
-            for (isa, precision) in Isa::ladder().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
+            for (isa, precision) in InstructionSet::available().into_iter().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
                 let mut whole = vec![0.0; m * n];
                 on_rung(isa, precision, threads, a, b, &mut whole, false);
                 let mut last = vec![0.0; n];

@@ -1,9 +1,9 @@
 //! L2 normalisation of rows: y = x / max(‖x‖₂, 1e-12).
 
-use crate::dispatch::{isa, on_every_rung};
+use crate::context::Context;
+use crate::instruction_set::multiversion;
 use crate::lanes::sum;
 use crate::matrix::Rows;
-use crate::parallel::Context;
 
 const SMALLEST: f32 = 1e-12;
 /// Rows of a task.
@@ -16,7 +16,7 @@ pub fn normalize(context: &Context, x: Rows<'_>, out: &mut [f32]) {
     if out.is_empty() {
         return;
     }
-    let isa = isa();
+    let isa = context.isa();
     context.for_each_chunk(out, ROWS * columns, |task, out| {
         for (row, out) in out.chunks_exact_mut(columns).enumerate() {
             forward(isa, x.row(task * ROWS + row), out);
@@ -36,7 +36,7 @@ pub fn normalize_backward(context: &Context, x: Rows<'_>, d_y: Rows<'_>, d_x: &m
     if d_x.is_empty() {
         return;
     }
-    let isa = isa();
+    let isa = context.isa();
     context.for_each_chunk(d_x, ROWS * columns, |task, d_x| {
         for (row, d_x) in d_x.chunks_exact_mut(columns).enumerate() {
             backward(isa, x.row(task * ROWS + row), d_y.row(task * ROWS + row), d_x);
@@ -44,7 +44,7 @@ pub fn normalize_backward(context: &Context, x: Rows<'_>, d_y: Rows<'_>, d_x: &m
     });
 }
 
-on_every_rung! {
+multiversion! {
     fn forward(x: &[f32], out: &mut [f32]) {
         let length = sum(x.len(), |j| x[j] * x[j]).sqrt().max(SMALLEST);
         for (out, x) in out.iter_mut().zip(x) {
@@ -53,7 +53,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn backward(x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
         let norm = sum(x.len(), |j| x[j] * x[j]).sqrt();
         let length = norm.max(SMALLEST);
@@ -68,7 +68,7 @@ on_every_rung! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::Isa;
+    use crate::instruction_set::InstructionSet;
     use crate::testing::{assert_close, finite_differences, noise, wide};
 
     fn reference_normalize(x: &[f64]) -> Vec<f64> {
@@ -77,8 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn every_rung_agrees_with_the_formula_and_its_gradient() {
-        for isa in Isa::ladder() {
+    fn every_instruction_set_agrees_with_the_formula_and_its_gradient() {
+        for isa in InstructionSet::available() {
             for columns in 1..40 {
                 let (x, d_y) = (noise(columns, 1), noise(columns, 2));
                 let (mut y, mut d_x) = (vec![0.0; columns], vec![0.0; columns]);

@@ -1,7 +1,8 @@
 //! Pooling: the token embeddings of each sequence to one row, with the formulas of Sentence Transformers.
 //! Sums ascend token by token.
 
-use crate::parallel::{Context, Disjoint};
+use crate::context::Context;
+use crate::disjoint::Disjoint;
 
 /// How token embeddings become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ pub use rounds::{Round, encode_rounds, evaluate_rounds, train_rounds};
 pub use search::{Method, SearchBenchError, SearchRound, judge_vectors, made_vectors, make_vectors, search_rounds};
 pub use texts::pairs_of_card_lengths;
 
-use maana_kernels::{After, Attention, Context, PackedMatrix, Precision, Rows};
+use maana_kernels::{Attention, Context, Epilogue, PackedMatrix, Precision, Rows};
 use maana_model::{Embedder, ModelError, SentenceModel};
 use std::time::Instant;
 
@@ -48,7 +48,7 @@ pub fn product(context: &Context, precision: Precision, shape: ProductShape, tok
     let packed = PackedMatrix::pack_transposed(context, precision, Rows::new(&w, n, k, k));
     let mut c = vec![0.0; tokens * n];
     let seconds = median_seconds(|| {
-        maana_kernels::linear(context, Rows::new(&a, tokens, k, k), &packed, None, After::Nothing, &mut c);
+        maana_kernels::linear(context, Rows::new(&a, tokens, k, k), &packed, None, Epilogue::None, &mut c);
     });
     2.0 * (tokens * k * n) as f64 / seconds
 }
@@ -77,10 +77,10 @@ fn attention_of(context: &Context, sequences: usize, length: usize, heads: usize
     let d_attended = numbers(tokens * width, 4);
     let (mut attended, mut lse) = (vec![0.0; tokens * width], vec![0.0; tokens * heads]);
     let mut d_qkv = vec![0.0; tokens * 3 * width];
-    let of = Attention { offsets: &offsets, heads, head_dim, scale, dropout: None };
+    let of = Attention { offsets: &offsets, heads, head_dim, scale, position_bias: None, dropout: None };
     let forward = median_seconds(|| maana_kernels::attention(context, of, &qkv, &mut attended, &mut lse));
     let backward = median_seconds(|| {
-        maana_kernels::attention_backward(context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv);
+        maana_kernels::attention_backward(context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, None);
     });
     (forward, forward + backward)
 }

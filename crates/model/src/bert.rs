@@ -9,7 +9,7 @@ use crate::folder::MappedTensor;
 use crate::layer_weights::{InTurn, Weights};
 use crate::parameters::{Held, Layout};
 use crate::trainable::Noise;
-use maana_kernels::{After, Attention, Context, Dropout, PackedMatrix, Precision, Rows};
+use maana_kernels::{Attention, Context, Dropout, Epilogue, PackedMatrix, Precision, Rows};
 use maana_text::TokenBatch;
 
 /// The encoder: its shape, its parameters and the weights in the form that the products want.
@@ -171,13 +171,13 @@ impl Bert {
         if index == 0 {
             let weights = self.layout.embeddings(parameters);
             let (gamma, beta) = (weights.gamma, weights.beta);
-            maana_kernels::layer_norm_again(context, embedding_sum, gamma, beta, embedding_statistics, hidden);
+            maana_kernels::layer_norm_recompute(context, embedding_sum, gamma, beta, embedding_statistics, hidden);
             drop_out(context, hidden, self.config.hidden, self.mask(pass, Place::Embeddings));
         } else {
             let weights = self.layout.layer(parameters, index - 1);
             let before = layers.layer(index - 1);
             let (sum, statistics) = (before.output_sum, before.output_statistics);
-            maana_kernels::layer_norm_again(context, sum, weights.gamma, weights.beta, statistics, hidden);
+            maana_kernels::layer_norm_recompute(context, sum, weights.gamma, weights.beta, statistics, hidden);
         }
     }
 
@@ -188,10 +188,10 @@ impl Bert {
         let weights = self.layout.embeddings(parameters);
         self.number_positions(batch, positions);
         let words = self.words.as_ref().and_then(MappedTensor::as_floats).unwrap_or(weights.word);
-        maana_kernels::embedding_gather(context, words, hidden, &batch.ids, sum, false);
-        maana_kernels::embedding_gather(context, weights.position, hidden, positions, sum, true);
+        maana_kernels::gather_rows(context, words, hidden, &batch.ids, sum, false);
+        maana_kernels::gather_rows(context, weights.position, hidden, positions, sum, true);
         if self.config.segments > 0 {
-            maana_kernels::embedding_gather(context, weights.segment, hidden, &batch.type_ids, sum, true);
+            maana_kernels::gather_rows(context, weights.segment, hidden, &batch.type_ids, sum, true);
         }
         let epsilon = self.config.layer_norm_epsilon;
         maana_kernels::layer_norm(context, sum, weights.gamma, weights.beta, epsilon, output, statistics);
@@ -223,10 +223,10 @@ impl Bert {
             into.gamma,
             into.beta,
         );
-        maana_kernels::embedding_scatter(context, d_sum, hidden, &batch.ids, into.word);
-        maana_kernels::embedding_scatter(context, d_sum, hidden, positions, into.position);
+        maana_kernels::scatter_add_rows(context, d_sum, hidden, &batch.ids, into.word);
+        maana_kernels::scatter_add_rows(context, d_sum, hidden, positions, into.position);
         if self.config.segments > 0 {
-            maana_kernels::embedding_scatter(context, d_sum, hidden, &batch.type_ids, into.segment);
+            maana_kernels::scatter_add_rows(context, d_sum, hidden, &batch.type_ids, into.segment);
         }
     }
 
@@ -249,7 +249,7 @@ impl Bert {
         let LayerWork { qkv, attended, log_sum_exp, attention_sum, attention_statistics, .. } = work;
         let LayerWork { attention_normed, before_activation, activated, output_sum, output_statistics, .. } = work;
 
-        maana_kernels::linear(context, rows(hidden, h), &packed.qkv, Some(weights.qkv_bias), After::Nothing, qkv);
+        maana_kernels::linear(context, rows(hidden, h), &packed.qkv, Some(weights.qkv_bias), Epilogue::None, qkv);
         self.round_kept(context, pass, qkv);
         maana_kernels::attention(context, self.attention(pass, index), qkv, attended, log_sum_exp);
         self.round_kept(context, pass, attended);
@@ -258,7 +258,7 @@ impl Bert {
         let e = pass.ended();
         let mut attended = &**attended;
         if let Some(wanted) = pass.wanted {
-            attended = gathered(attention_normed, attended, wanted, h);
+            attended = gathered(context, attention_normed, attended, wanted, h);
             for (row, token) in wanted.iter().enumerate() {
                 hidden.copy_within(token * h..(token + 1) * h, row * h);
             }
@@ -286,7 +286,7 @@ impl Bert {
                 rows(y, h),
                 &packed.up,
                 Some(weights.up_bias),
-                After::Nothing,
+                Epilogue::None,
                 before_activation,
             );
             self.round_kept(context, pass, before_activation);
@@ -297,7 +297,7 @@ impl Bert {
                 rows(y, h),
                 &packed.up,
                 Some(weights.up_bias),
-                After::Activation(self.config.activation),
+                Epilogue::Activation(self.config.activation),
                 activated,
             );
         }
@@ -371,7 +371,14 @@ impl Bert {
         self.config.activation.backward(context, before_activation, d_activated);
         let (sum, statistics) = (&kept.attention_sum, &kept.attention_statistics);
         let y = &mut work.attention_normed[..e * h];
-        maana_kernels::layer_norm_again(context, sum, weights.attention_gamma, weights.attention_beta, statistics, y);
+        maana_kernels::layer_norm_recompute(
+            context,
+            sum,
+            weights.attention_gamma,
+            weights.attention_beta,
+            statistics,
+            y,
+        );
         linear_gradient(context, precision, rows(d_activated, i), rows(y, h), into.up_weight, into.up_bias);
         maana_kernels::matmul(context, precision, rows(d_activated, i), weight(weights.up_weight, h), d_hidden, true);
 
@@ -390,19 +397,20 @@ impl Bert {
         d_dropped.copy_from_slice(d_sum);
         drop_out(context, d_dropped, h, self.mask(pass, Place::AttentionOutput(index)));
         let attended = kept.attended.read(context, work.attended);
-        let ended = pass.wanted.map_or(attended, |wanted| gathered(work.attention_normed, attended, wanted, h));
+        let ended =
+            pass.wanted.map_or(attended, |wanted| gathered(context, work.attention_normed, attended, wanted, h));
         linear_gradient(context, precision, rows(d_dropped, h), rows(ended, h), into.output_weight, into.output_bias);
         let d_ended = &mut d_attended[..e * h];
         maana_kernels::matmul(context, precision, rows(d_dropped, h), weight(weights.output_weight, h), d_ended, false);
 
         // Attention knows all tokens: those that were not wanted have no gradient so far.
         if let Some(wanted) = pass.wanted {
-            spread(d_attended, wanted, h);
-            spread(d_x, wanted, h);
+            maana_kernels::scatter_rows(d_attended, h, wanted);
+            maana_kernels::scatter_rows(d_x, h, wanted);
         }
         let qkv = kept.qkv.read(context, work.qkv);
         let of = self.attention(pass, index);
-        maana_kernels::attention_backward(context, of, qkv, attended, kept.log_sum_exp, d_attended, d_qkv);
+        maana_kernels::attention_backward(context, of, qkv, attended, kept.log_sum_exp, d_attended, d_qkv, None);
         linear_gradient(context, precision, rows(d_qkv, 3 * h), rows(x, h), into.qkv_weight, into.qkv_bias);
         maana_kernels::matmul(context, precision, rows(d_qkv, 3 * h), weight(weights.qkv_weight, h), d_x, true);
     }
@@ -411,7 +419,14 @@ impl Bert {
     fn attention<'a>(&self, pass: Pass<'a>, index: usize) -> Attention<'a> {
         let (heads, head_dim) = (self.config.heads, self.config.head_dim());
         let dropout = self.dropout(pass.noise, Place::Probabilities(index));
-        Attention { offsets: &pass.batch.offsets, heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), dropout }
+        Attention {
+            offsets: &pass.batch.offsets,
+            heads,
+            head_dim,
+            scale: 1.0 / (head_dim as f32).sqrt(),
+            position_bias: None,
+            dropout,
+        }
     }
 
     fn number_positions(&self, batch: &TokenBatch, positions: &mut Vec<u32>) {
@@ -446,7 +461,7 @@ impl Bert {
             _ => (self.config.hidden_dropout, 1),
         };
         let first_row = first_token * rows_per_token;
-        (probability > 0.0).then_some(Dropout { probability, seed, pass, place: place.number(), first_row })
+        (probability > 0.0).then_some(Dropout { probability, seed, pass, site: place.number(), first_row })
     }
 }
 
@@ -482,10 +497,10 @@ fn linear_and_residual(
     sum: &mut [f32],
 ) {
     if mask.is_none() {
-        maana_kernels::linear(context, x, packed, Some(bias), After::Add(residual), sum);
+        maana_kernels::linear(context, x, packed, Some(bias), Epilogue::Add(residual), sum);
         return;
     }
-    maana_kernels::linear(context, x, packed, Some(bias), After::Nothing, sum);
+    maana_kernels::linear(context, x, packed, Some(bias), Epilogue::None, sum);
     drop_out(context, sum, packed.n(), mask);
     maana_kernels::add(context, sum, residual);
 }
@@ -512,22 +527,11 @@ fn weight(data: &[f32], inputs: usize) -> Rows<'_> {
     rows(data, inputs)
 }
 
-/// The rows of some tokens.
-fn gathered<'a>(into: &'a mut [f32], from: &[f32], tokens: &[usize], h: usize) -> &'a [f32] {
+/// Copies the rows of some tokens into `into`.
+fn gathered<'a>(context: &Context, into: &'a mut [f32], from: &[f32], tokens: &[usize], h: usize) -> &'a [f32] {
     let into = &mut into[..tokens.len() * h];
-    for (into, token) in into.chunks_exact_mut(h).zip(tokens) {
-        into.copy_from_slice(&from[token * h..(token + 1) * h]);
-    }
+    maana_kernels::gather_rows(context, from, h, tokens, into, false);
     into
-}
-
-/// The other way: the first rows go to their places among all, and zeros everywhere else.
-fn spread(values: &mut [f32], tokens: &[usize], h: usize) {
-    values[tokens.len() * h..].fill(0.0);
-    for (row, token) in tokens.iter().enumerate().rev().filter(|(row, token)| row != *token) {
-        values.copy_within(row * h..(row + 1) * h, token * h);
-        values[row * h..(row + 1) * h].fill(0.0);
-    }
 }
 
 /// Dropout of all tokens' values, or of those of some tokens, which have the masks of their places among all.
@@ -538,13 +542,8 @@ struct Mask<'a> {
 
 fn drop_out(context: &Context, values: &mut [f32], h: usize, mask: Option<Mask<'_>>) {
     let Some(Mask { dropout, tokens }) = mask else { return };
-    let Some(tokens) = tokens else { return maana_kernels::dropout(context, values, h, &dropout) };
-    for (values, token) in values.chunks_exact_mut(h).zip(tokens) {
-        maana_kernels::dropout(
-            context,
-            values,
-            h,
-            &Dropout { first_row: dropout.first_row + *token as u64, ..dropout },
-        );
+    match tokens {
+        None => maana_kernels::dropout(context, values, h, &dropout),
+        Some(tokens) => maana_kernels::dropout_rows(context, values, h, tokens, &dropout),
     }
 }

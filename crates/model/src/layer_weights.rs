@@ -28,7 +28,7 @@ impl PackedLayer {
 
     /// For a few products.
     fn pack_for_a_while(context: &Context, config: &EncoderConfig, precision: Precision, weights: [&[f32]; 4]) -> Self {
-        Self::packed(config, weights, |weight| PackedMatrix::pack_transposed_for_a_while(context, precision, weight))
+        Self::packed(config, weights, |weight| PackedMatrix::pack_transposed_expanded(context, precision, weight))
     }
 
     fn packed(config: &EncoderConfig, weights: [&[f32]; 4], pack: impl Fn(Rows<'_>) -> PackedMatrix) -> Self {

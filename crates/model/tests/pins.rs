@@ -3,7 +3,7 @@
 
 mod support;
 
-use maana_kernels::{AdamW, Context, Precision, adamw, isa};
+use maana_kernels::{AdamW, Context, InstructionSet, Precision, adamw};
 use maana_model::{Activations, Embedder, Noise, Purpose, Trainable};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -66,8 +66,8 @@ fn bits_of_every_family_are_pinned() {
             let fingerprint: String = fingerprint[..8].iter().map(|byte| format!("{byte:02x}")).collect();
             found.push_str(&format!("{family} {pooling} fingerprint {fingerprint}\n"));
             for precision in [Precision::F32, Precision::Int8, Precision::Bf16] {
-                if precision == Precision::Bf16 && isa().has_bf16() {
-                    println!("skipped: {} multiplies bf16 in a way of its own", isa().name());
+                if precision == Precision::Bf16 && InstructionSet::active().has_bf16() {
+                    println!("skipped: {} multiplies bf16 in a way of its own", InstructionSet::active().name());
                     continue;
                 }
                 let packed = embeddings(folder.path(), precision, Purpose::Encode);
@@ -85,5 +85,10 @@ fn bits_of_every_family_are_pinned() {
     }
     let pinned = include_str!("pins.txt");
     let missing: Vec<&str> = found.lines().filter(|line| !pinned.lines().any(|pin| pin == *line)).collect();
-    assert!(missing.is_empty(), "bits that are not those of pins.txt on {}:\n{}", isa().name(), missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "bits that are not those of pins.txt on {}:\n{}",
+        InstructionSet::active().name(),
+        missing.join("\n")
+    );
 }

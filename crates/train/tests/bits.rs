@@ -4,7 +4,7 @@
 //! the message of the failure.
 
 use maana_data::{Dataset, ReadOptions};
-use maana_kernels::{Context, Precision, isa};
+use maana_kernels::{Context, InstructionSet, Precision};
 use maana_model::{Embedder, Purpose, SentenceModel};
 use maana_train::{Arguments, BatchSampler, Failure, LossArguments, LossName, Observer, Outcome, Run, Schedule};
 use serde_json::Value;
@@ -33,8 +33,8 @@ fn hash(values: &[f32]) -> String {
 
 fn check(what: &str, values: &[f32], expected: &str) {
     let found = hash(values);
-    assert_eq!(found, expected, "{what} on {}: other bits than everywhere else", isa().name());
-    println!("bits of {what}: {} checked", isa().name());
+    assert_eq!(found, expected, "{what} on {}: other bits than everywhere else", InstructionSet::active().name());
+    println!("bits of {what}: {} checked", InstructionSet::active().name());
 }
 
 /// The texts of the golden embeddings, from none to a long one.
@@ -61,9 +61,9 @@ fn embeddings_in_int8_are_the_same_bits_everywhere() {
 #[test]
 fn embeddings_in_bf16_are_the_same_bits_where_no_instruction_multiplies_bf16() {
     let ours = embeddings(Precision::Bf16);
-    if isa().has_bf16() {
+    if InstructionSet::active().has_bf16() {
         assert_ne!(hash(&ours), EMBEDDINGS_BF16, "instructions for bf16 round as others do: say so in ARCHITECTURE.md");
-        println!("skipped: {} multiplies bf16 in a way of its own", isa().name());
+        println!("skipped: {} multiplies bf16 in a way of its own", InstructionSet::active().name());
         return;
     }
     check("embeddings in bf16", &ours, EMBEDDINGS_BF16);

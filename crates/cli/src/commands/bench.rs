@@ -253,11 +253,11 @@ const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::
 const TOKENS: usize = 2048;
 
 fn measure(context: &Context, name: &str) -> Result<()> {
-    say!("{}, {} threads, {}", processor(), context.threads(), maana::kernels::isa().name())?;
+    say!("{}, {} threads, {}", processor(), context.threads(), maana::kernels::InstructionSet::active().name())?;
     say!("\nlimit of the multiplications alone, operands in registers (GOP/s)")?;
     let mut limits = Vec::new();
     for precision in PRECISIONS {
-        let limit = (0..3).map(|_| maana::kernels::limit(context, precision)).fold(0.0, f64::max);
+        let limit = (0..3).map(|_| maana::kernels::peak_rate(context, precision)).fold(0.0, f64::max);
         say!("  {:<5} {:>8.1}", precision.name(), limit / 1e9)?;
         limits.push(limit);
     }
@@ -342,7 +342,7 @@ fn costs(context: &Context, name: &str, precision: PrecisionArgument, charts: Op
         bail!("--precision int8: a training step is computed in f32 or bf16");
     }
     let (threads, named) = (context.threads(), model.precision().name());
-    say!("{}, {threads} threads, {}; {name}, {named}", processor(), maana::kernels::isa().name())?;
+    say!("{}, {threads} threads, {}; {name}, {named}", processor(), maana::kernels::InstructionSet::active().name())?;
     say!("\n{SEQUENCES} texts of {LENGTH} tokens:\n")?;
     say!("| part | encoding, ms | share | training step, ms | share |\n|---|---:|---:|---:|---:|")?;
     let parts = maana::bench::parts(model, context, SEQUENCES, LENGTH);

@@ -39,7 +39,7 @@ impl Info {
             json["folder"] = opened.resolved.folder.display().to_string().into();
             json["revision"] = opened.resolved.revision.clone().into();
             json["precision"] = opened.model.precision().name().into();
-            json["instructions"] = maana::kernels::isa().name().into();
+            json["instructions"] = maana::kernels::InstructionSet::active().name().into();
             json["fingerprint"] = fingerprint.into();
             say!("{}", serde_json::to_string_pretty(&json)?)?;
             return Ok(());
@@ -71,7 +71,7 @@ impl Info {
                 "{}, {} threads, {}",
                 opened.model.precision().name(),
                 context.threads(),
-                maana::kernels::isa().name()
+                maana::kernels::InstructionSet::active().name()
             ),
         ));
         rows.push(("fingerprint", fingerprint));
@@ -91,7 +91,7 @@ impl Info {
             hashes.insert(choice.precision().name().into(), hash.into());
             fingerprint = embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
         }
-        let instructions = maana::kernels::isa().name();
+        let instructions = maana::kernels::InstructionSet::active().name();
         if self.json {
             let json = serde_json::json!({
                 "fingerprint": fingerprint, "embeddings": hashes, "instructions": instructions,

@@ -143,7 +143,7 @@ impl Serve {
         settings.models = sources;
         settings.precision = crate::precision::of(self.precision.precision);
         settings.notes = match self.precision.precision {
-            None => crate::precision::faster(maana::kernels::isa()).into_iter().collect(),
+            None => crate::precision::faster(maana::kernels::InstructionSet::active()).into_iter().collect(),
             Some(_) => Vec::new(),
         };
         settings.query_prompt = self.queries.query_prompt;

@@ -1,43 +1,45 @@
 //! What follows a product while its sums are still in the nearest cache: bytes become numbers again, the bias is added, and
 //! an activation or the residual.
 
-use super::form::Precision;
-use super::pack::{PackedMatrix, RowScale};
+use super::pack::PackedMatrix;
 use crate::activation::Activation;
-use crate::dispatch::on_every_rung;
-use crate::parallel::Disjoint;
+use crate::disjoint::Disjoint;
+use crate::instruction_set::multiversion;
+use crate::precision::Precision;
+use crate::row_scale::RowScale;
 use std::ops::Range;
 
-/// What is done to an element of a linear layer after its bias was added.
+/// Operation on the elements of a linear layer after the bias is added.
 #[derive(Clone, Copy)]
-pub enum After<'a> {
-    /// Nothing.
-    Nothing,
-    /// An activation.
+pub enum Epilogue<'a> {
+    /// No operation.
+    None,
+    /// Applies an activation function.
     Activation(Activation),
-    /// The residual is added: `(m, n)`.
+    /// Adds a residual of the same shape as the result.
     Add(&'a [f32]),
 }
 
-pub(super) struct Epilogue<'a> {
+/// Bias and epilogue of a product.
+pub(super) struct Finish<'a> {
     pub(super) bias: Option<&'a [f32]>,
-    pub(super) after: After<'a>,
+    pub(super) epilogue: Epilogue<'a>,
 }
 
-impl Epilogue<'_> {
-    pub(super) const NONE: Epilogue<'static> = Epilogue { bias: None, after: After::Nothing };
+impl Finish<'_> {
+    pub(super) const NONE: Finish<'static> = Finish { bias: None, epilogue: Epilogue::None };
 
     /// Finishes some rows and columns of the result, whose sums are complete. `scales` has one element a row, of bytes.
-    pub(super) fn finish(
+    pub(super) fn apply(
         &self,
         right: &PackedMatrix,
         rows: Range<usize>,
         columns: Range<usize>,
-        c: &Disjoint<f32>,
+        c: &Disjoint<'_, f32>,
         scales: &[RowScale],
     ) {
         let bytes = right.form.precision == Precision::Int8;
-        if !bytes && self.bias.is_none() && matches!(self.after, After::Nothing) {
+        if !bytes && self.bias.is_none() && matches!(self.epilogue, Epilogue::None) {
             return;
         }
         let row = |row: usize| {
@@ -51,22 +53,28 @@ impl Epilogue<'_> {
             let values = row(number);
             if bytes {
                 let scale = scales[number - first];
-                dequantize(isa, values, scale, &right.scales[columns.clone()], &right.sums[columns.clone()]);
+                dequantize(
+                    isa,
+                    values,
+                    scale,
+                    &right.buffers.scales[columns.clone()],
+                    &right.buffers.sums[columns.clone()],
+                );
             }
             let bias = self.bias.map(|bias| &bias[columns.clone()]);
-            match self.after {
-                After::Nothing => add_bias(isa, values, bias),
-                After::Activation(activation) => {
+            match self.epilogue {
+                Epilogue::None => add_bias(isa, values, bias),
+                Epilogue::Activation(activation) => {
                     add_bias(isa, values, bias);
                     activation.apply(isa, values);
                 }
-                After::Add(x) => add_both(isa, values, bias, &x[number * right.n..][columns.clone()]),
+                Epilogue::Add(x) => add_both(isa, values, bias, &x[number * right.n..][columns.clone()]),
             }
         }
     }
 }
 
-on_every_rung! {
+multiversion! {
     /// The bits of an i32 become an f32: `scale · column's scale · (sum − zero · column's sum)`.
     fn dequantize(values: &mut [f32], row: RowScale, scales: &[f32], sums: &[i32]) {
         for ((value, scale), column) in values.iter_mut().zip(scales).zip(sums) {
@@ -76,7 +84,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn add_bias(values: &mut [f32], bias: Option<&[f32]>) {
         let Some(bias) = bias else { return };
         for (value, bias) in values.iter_mut().zip(bias) {
@@ -85,7 +93,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn add_both(values: &mut [f32], bias: Option<&[f32]>, x: &[f32]) {
         if let Some(bias) = bias {
             for (value, bias) in values.iter_mut().zip(bias) {

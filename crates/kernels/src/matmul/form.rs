@@ -1,30 +1,8 @@
 //! How a product is computed on a rung in a precision: the shape of the tile, how operands are packed for it, and the loop itself.
 
 use super::tile::{self, Kernel};
-use crate::dispatch::{Isa, Level};
-
-/// What the operands of a product are rounded to. Sums are f32, of bytes i32; results are f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// As they are.
-    #[default]
-    F32,
-    /// To the nearest bf16.
-    Bf16,
-    /// To bytes: the left operand with a scale and a zero for each row, the right one, in seven bits, with a scale for each column.
-    Int8,
-}
-
-impl Precision {
-    /// The name that settings use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-            Self::Int8 => "int8",
-        }
-    }
-}
+use crate::instruction_set::{InstructionSet, Level};
+use crate::precision::Precision;
 
 /// How the left operand lies in memory: 32-bit words that the loop broadcasts, one for each row and step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +23,7 @@ pub(super) enum LeftWords {
 /// A way to compute a product.
 #[derive(Clone, Copy)]
 pub(super) struct Form {
-    pub(super) isa: Isa,
+    pub(super) isa: InstructionSet,
     pub(super) precision: Precision,
     pub(super) left: LeftWords,
     /// Rows of a tile.
@@ -64,7 +42,7 @@ pub(super) struct Form {
 impl Form {
     /// For a right operand that is packed for one product or a few. Where no instruction takes bf16, both operands are rounded
     /// and stay f32, so that nothing is to be widened. The same bits as [`Form::compact`].
-    pub(super) fn new(isa: Isa, precision: Precision) -> Self {
+    pub(super) fn new(isa: InstructionSet, precision: Precision) -> Self {
         match Self::compact(isa, precision) {
             form if form.widens() => Self { right_bytes: 4, ..form },
             form => form,
@@ -72,7 +50,7 @@ impl Form {
     }
 
     /// For a right operand that is kept: in as few bytes as the precision has.
-    pub(super) fn compact(isa: Isa, precision: Precision) -> Self {
+    pub(super) fn compact(isa: InstructionSet, precision: Precision) -> Self {
         use LeftWords::*;
         use Precision::*;
         let form = |left, height, columns, step, right_bytes, (kernel, limit): (Kernel, Kernel)| Self {

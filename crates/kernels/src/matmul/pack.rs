@@ -2,45 +2,16 @@
 //! zeros; the left one as words that the loop broadcasts, row after row, or in blocks as high as a tile where it comes
 //! transposed.
 
-use super::form::{Form, LeftWords, Precision};
+use super::form::{Form, LeftWords};
+use crate::aligned::{self, Element, Line, bytes_mut, cast, cast_mut};
 use crate::bf16::{from_bf16, to_bf16, widen_chunk};
-use crate::dispatch::{isa, on_every_rung};
+use crate::context::Context;
+use crate::instruction_set::multiversion;
 use crate::matrix::Rows;
-use crate::parallel::Context;
-use std::cell::RefCell;
+use crate::precision::Precision;
+use crate::row_scale::RowScale;
+use crate::scratch::PanelBuffers;
 use std::ops::Range;
-
-/// A line of the cache, so that no load of a register crosses two.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
-
-impl Line {
-    /// Lines of zeros, which the system gives when they are first used, to the thread that uses them.
-    fn zeroed(count: usize) -> Vec<Self> {
-        let Ok(layout) = std::alloc::Layout::array::<Self>(count) else { panic!("{count} lines are more than memory") };
-        if layout.size() == 0 {
-            return Vec::new();
-        }
-        // SAFETY: the layout has a size.
-        let start = unsafe { std::alloc::alloc_zeroed(layout) };
-        if start.is_null() {
-            std::alloc::handle_alloc_error(layout);
-        }
-        // SAFETY: allocated just now with the layout of so many lines, of which zeros are a value.
-        unsafe { Vec::from_raw_parts(start.cast(), count, count) }
-    }
-}
-
-fn bytes_of(lines: &[Line]) -> &[u8] {
-    // SAFETY: lines are bytes without gaps.
-    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines)) }
-}
-
-fn bytes_of_mut(lines: &mut [Line]) -> &mut [u8] {
-    // SAFETY: lines are bytes without gaps, of which every pattern is a value.
-    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines)) }
-}
 
 /// What the largest weight of a column becomes as a byte: so that two products with bytes fit into 16 bits, which is what
 /// AVX2 multiplies fastest, and what costs no quality that could be measured.
@@ -54,30 +25,27 @@ pub struct PackedMatrix {
     pub(super) form: Form,
     pub(super) k: usize,
     pub(super) n: usize,
-    lines: Vec<Line>,
-    /// Of bytes: what a column was divided by, and the sum of its bytes.
-    pub(super) scales: Vec<f32>,
-    pub(super) sums: Vec<i32>,
+    pub(super) buffers: PanelBuffers,
 }
 
 impl PackedMatrix {
     /// Packs `b`, `(k, n)`, to be kept: in as few bytes as the precision has.
     pub fn pack(context: &Context, precision: Precision, b: Rows<'_>) -> Self {
-        Self::packed(context, Form::compact(isa(), precision), b, false)
+        Self::packed(context, Form::compact(context.isa(), precision), b, false)
     }
 
     /// Packs `wᵀ` of a weight `w`, `(n, k)`, to be kept: in as few bytes as the precision has.
     pub fn pack_transposed(context: &Context, precision: Precision, w: Rows<'_>) -> Self {
-        Self::packed(context, Form::compact(isa(), precision), w, true)
+        Self::packed(context, Form::compact(context.isa(), precision), w, true)
     }
 
     /// Packs `wᵀ` of a weight `w`, `(n, k)`, for a few products: in the form that multiplies fastest. The same bits come of it.
-    pub fn pack_transposed_for_a_while(context: &Context, precision: Precision, w: Rows<'_>) -> Self {
-        Self::packed(context, Form::new(isa(), precision), w, true)
+    pub fn pack_transposed_expanded(context: &Context, precision: Precision, w: Rows<'_>) -> Self {
+        Self::packed(context, Form::new(context.isa(), precision), w, true)
     }
 
     pub(super) fn packed(context: &Context, form: Form, b: Rows<'_>, transposed: bool) -> Self {
-        let mut packed = Self { form, k: 0, n: 0, lines: Vec::new(), scales: Vec::new(), sums: Vec::new() };
+        let mut packed = Self { form, k: 0, n: 0, buffers: PanelBuffers::default() };
         packed.fill(context, b, transposed);
         packed
     }
@@ -100,31 +68,37 @@ impl PackedMatrix {
 
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
-        self.lines.len() * size_of::<Line>() + 4 * (self.scales.len() + self.sums.len())
+        self.buffers.lines.len() * size_of::<Line>() + 4 * (self.buffers.scales.len() + self.buffers.sums.len())
     }
 
     /// The panel's bytes from a step on.
     pub(super) fn panel(&self, panel: usize, steps: Range<usize>) -> &[u8] {
         let step = self.form.columns * self.form.right_bytes;
         let start = panel * self.form.panel_bytes(self.k);
-        &bytes_of(&self.lines)[start + steps.start * step..start + steps.end * step]
+        &aligned::bytes(&self.buffers.lines)[start + steps.start * step..start + steps.end * step]
     }
 
     /// Calls `f` with the panel's bytes as the loop takes them: what is to be widened is, once for all rows of a task.
-    pub(super) fn with_panel<R>(&self, panel: usize, steps: Range<usize>, f: impl FnOnce(&[u8]) -> R) -> R {
+    pub(super) fn with_panel<R>(
+        &self,
+        context: &Context,
+        panel: usize,
+        steps: Range<usize>,
+        f: impl FnOnce(&[u8]) -> R,
+    ) -> R {
         let bytes = self.panel(panel, steps);
         if !self.form.widens() {
             return f(bytes);
         }
-        let mut lines = WIDE.take();
-        lines.resize((2 * bytes.len()).div_ceil(size_of::<Line>()), Line([0; 64]));
-        // SAFETY: every pattern of bits is a u16, and no alignment is asked for.
-        let (before, halves, behind) = unsafe { bytes.align_to::<u16>() };
-        assert!(before.is_empty() && behind.is_empty(), "panels are aligned");
-        widen_chunk(self.form.isa, halves, &mut elements(bytes_of_mut(&mut lines))[..halves.len()]);
-        let result = f(&bytes_of(&lines)[..2 * bytes.len()]);
-        WIDE.replace(lines);
-        result
+        context.with_scratch(
+            |scratch| &mut scratch.widened,
+            |lines| {
+                lines.resize((2 * bytes.len()).div_ceil(size_of::<Line>()), Line::ZERO);
+                let halves = cast::<u8, u16>(bytes);
+                widen_chunk(self.form.isa, halves, &mut cast_mut(bytes_mut(lines))[..halves.len()]);
+                f(&aligned::bytes(lines)[..2 * bytes.len()])
+            },
+        )
     }
 
     fn fill(&mut self, context: &Context, b: Rows<'_>, transposed: bool) {
@@ -134,18 +108,18 @@ impl PackedMatrix {
         let panels = n.div_ceil(form.columns);
         let bytes = form.panel_bytes(k);
         let lines = (panels * bytes).div_ceil(size_of::<Line>());
-        if self.lines.is_empty() {
-            self.lines = Line::zeroed(lines);
+        if self.buffers.lines.is_empty() {
+            self.buffers.lines = Line::zeroed(lines);
         } else {
-            self.lines.resize(lines, Line([0; 64]));
+            self.buffers.lines.resize(lines, Line::ZERO);
         }
         if bytes == 0 {
-            (self.scales, self.sums) = (vec![0.0; n], vec![0; n]);
+            (self.buffers.scales, self.buffers.sums) = (vec![0.0; n], vec![0; n]);
             return;
         }
         if form.precision == Precision::Int8 {
-            self.scales.resize(n, 0.0);
-            self.sums.resize(n, 0);
+            self.buffers.scales.resize(n, 0.0);
+            self.buffers.sums.resize(n, 0);
             let largest = |column: usize| -> f32 {
                 if transposed {
                     let (least, largest, _) = crate::lanes::range(b.row(column));
@@ -153,34 +127,34 @@ impl PackedMatrix {
                 }
                 (0..k).map(|k| b.row(k)[column].abs()).fold(0.0, f32::max)
             };
-            context.for_each_chunk(&mut self.scales, TOGETHER, |number, scales| {
+            context.for_each_chunk(&mut self.buffers.scales, TOGETHER, |number, scales| {
                 for (place, scale) in scales.iter_mut().enumerate() {
                     *scale = largest(number * TOGETHER + place) / LARGEST_WEIGHT;
                 }
             });
         }
-        let scales = &self.scales;
-        let data = &mut bytes_of_mut(&mut self.lines)[..panels * bytes];
+        let scales = &self.buffers.scales;
+        let data = &mut bytes_mut(&mut self.buffers.lines)[..panels * bytes];
         context.for_each_chunk(data, TOGETHER * bytes, |number, chunk| {
             let start = number * TOGETHER * form.columns;
             let part = Part { b, transposed, columns: start..n.min(start + TOGETHER * form.columns), k };
             let convert = |value, column: usize| quantized(value, scales[column]);
             match (form.precision, form.columns, form.step, form.widens()) {
-                (Precision::F32, 16, ..) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| value),
-                (Precision::F32, ..) => part.pack::<f32, 32, 1>(elements(chunk), |value, _| value),
-                (Precision::Bf16, 16, 1, false) => part.pack::<f32, 16, 1>(elements(chunk), |value, _| rounded(value)),
-                (Precision::Bf16, _, 1, false) => part.pack::<f32, 32, 1>(elements(chunk), |value, _| rounded(value)),
-                (Precision::Bf16, 16, 1, true) => part.pack::<u16, 16, 1>(elements(chunk), |value, _| to_bf16(value)),
-                (Precision::Bf16, _, 1, true) => part.pack::<u16, 32, 1>(elements(chunk), |value, _| to_bf16(value)),
-                (Precision::Bf16, ..) => part.pack::<u16, 32, 2>(elements(chunk), |value, _| to_bf16(value)),
-                (Precision::Int8, 16, 2, _) => part.pack::<i8, 16, 2>(elements(chunk), convert),
-                (Precision::Int8, 16, ..) => part.pack::<i8, 16, 4>(elements(chunk), convert),
-                (Precision::Int8, ..) => part.pack::<i8, 32, 4>(elements(chunk), convert),
+                (Precision::F32, 16, ..) => part.pack::<f32, 16, 1>(cast_mut(chunk), |value, _| value),
+                (Precision::F32, ..) => part.pack::<f32, 32, 1>(cast_mut(chunk), |value, _| value),
+                (Precision::Bf16, 16, 1, false) => part.pack::<f32, 16, 1>(cast_mut(chunk), |value, _| rounded(value)),
+                (Precision::Bf16, _, 1, false) => part.pack::<f32, 32, 1>(cast_mut(chunk), |value, _| rounded(value)),
+                (Precision::Bf16, 16, 1, true) => part.pack::<u16, 16, 1>(cast_mut(chunk), |value, _| to_bf16(value)),
+                (Precision::Bf16, _, 1, true) => part.pack::<u16, 32, 1>(cast_mut(chunk), |value, _| to_bf16(value)),
+                (Precision::Bf16, ..) => part.pack::<u16, 32, 2>(cast_mut(chunk), |value, _| to_bf16(value)),
+                (Precision::Int8, 16, 2, _) => part.pack::<i8, 16, 2>(cast_mut(chunk), convert),
+                (Precision::Int8, 16, ..) => part.pack::<i8, 16, 4>(cast_mut(chunk), convert),
+                (Precision::Int8, ..) => part.pack::<i8, 32, 4>(cast_mut(chunk), convert),
             }
         });
         if form.precision == Precision::Int8 {
             let data = &*data;
-            context.for_each_chunk(&mut self.sums, form.columns, |panel, sums| {
+            context.for_each_chunk(&mut self.buffers.sums, form.columns, |panel, sums| {
                 let bytes = &data[panel * bytes..(panel + 1) * bytes];
                 sums.fill(0);
                 for step in bytes.chunks_exact(form.columns * form.right_bytes) {
@@ -202,22 +176,6 @@ fn rounded(value: f32) -> f32 {
 fn quantized(value: f32, scale: f32) -> i8 {
     if scale > 0.0 { crate::lanes::round(value / scale) as i8 } else { 0 }
 }
-
-/// A chunk of a panel as elements. All are valid for any bytes, and a chunk begins at the start of a line or at a multiple of
-/// 32 bytes.
-fn elements<T: Element>(chunk: &mut [u8]) -> &mut [T] {
-    assert!(chunk.as_ptr().addr().is_multiple_of(align_of::<T>()), "chunks are aligned");
-    // SAFETY: aligned, as was just seen; every pattern of bits is a value of these types; the length is in bytes.
-    unsafe { std::slice::from_raw_parts_mut(chunk.as_mut_ptr().cast(), chunk.len() / size_of::<T>()) }
-}
-
-/// Numbers of which every pattern of bits is one.
-trait Element: Copy + Default {}
-impl Element for f32 {}
-impl Element for u16 {}
-impl Element for i8 {}
-impl Element for u8 {}
-impl Element for u32 {}
 
 /// Some columns of a right operand.
 struct Part<'a> {
@@ -299,22 +257,6 @@ fn spread_out<T: Element, const WIDTH: usize, const STEP: usize>(
     }
 }
 
-/// What a row of bytes means: `x ≈ scale · (byte − zero)`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RowScale {
-    pub(super) scale: f32,
-    pub(super) zero: i32,
-}
-
-thread_local! {
-    /// Memory for the rows of one task, and for operands that are packed for one product only, kept from one to the next.
-    static WORDS: RefCell<(Vec<u32>, Vec<RowScale>)> = const { RefCell::new((Vec::new(), Vec::new())) };
-    static BLOCKS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
-    static RIGHT: RefCell<Option<PackedMatrix>> = const { RefCell::new(None) };
-    /// The panel at work, widened.
-    static WIDE: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
-}
-
 /// Packs `b` — `(k, n)`, or `(n, k)` if `transposed` — for one product.
 pub(super) fn with_packed<R>(
     context: &Context,
@@ -323,42 +265,51 @@ pub(super) fn with_packed<R>(
     transposed: bool,
     f: impl FnOnce(&PackedMatrix) -> R,
 ) -> R {
-    // Taken out while in use, so that a product inside the closure finds nothing and not something locked.
-    let mut packed =
-        RIGHT.take().unwrap_or_else(|| PackedMatrix::packed(context, form, Rows::new(&[], 0, 0, 0), false));
-    packed.form = form;
-    packed.fill(context, b, transposed);
-    let result = f(&packed);
-    RIGHT.replace(Some(packed));
-    result
+    context.with_scratch(
+        |scratch| &mut scratch.rhs,
+        |buffers| {
+            let mut packed = PackedMatrix { form, k: 0, n: 0, buffers: std::mem::take(buffers) };
+            packed.fill(context, b, transposed);
+            let result = f(&packed);
+            *buffers = packed.buffers;
+            result
+        },
+    )
 }
 
 /// Rounds rows to what the form multiplies: `[row][word]`, the last word of a row filled up with zeros.
-pub(super) fn with_words<R>(form: &Form, rows: Rows<'_>, f: impl FnOnce(&[u32], &[RowScale]) -> R) -> R {
-    let (mut words, mut scales) = WORDS.take();
-    let (width, k) = (form.steps(rows.columns()), rows.columns());
-    words.resize(rows.rows() * width, 0);
-    scales.resize(rows.rows(), RowScale::default());
-    if width > 0 {
-        for (index, into) in words.chunks_exact_mut(width).enumerate() {
-            let row = rows.row(index);
-            match form.left {
-                LeftWords::Floats | LeftWords::RoundedFloats => round_to_floats(form.isa, row, fill_up(cast(into), k)),
-                LeftWords::Bf16Pairs => round_to_bf16(form.isa, row, fill_up(cast(into), k)),
-                LeftWords::BytePairs => scales[index] = round_to_wide_bytes(form.isa, row, fill_up(cast(into), k)),
-                LeftWords::ByteQuads => scales[index] = round_to_bytes(form.isa, row, fill_up(cast(into), k)),
+pub(super) fn with_words<R>(
+    context: &Context,
+    form: &Form,
+    rows: Rows<'_>,
+    f: impl FnOnce(&[u32], &[RowScale]) -> R,
+) -> R {
+    context.with_scratch(
+        |scratch| &mut scratch.lhs_rows,
+        |(words, scales)| {
+            let (width, k) = (form.steps(rows.columns()), rows.columns());
+            words.resize(rows.rows() * width, 0);
+            scales.resize(rows.rows(), RowScale::default());
+            if width > 0 {
+                for (index, into) in words.chunks_exact_mut(width).enumerate() {
+                    let row = rows.row(index);
+                    match form.left {
+                        LeftWords::Floats | LeftWords::RoundedFloats => {
+                            round_to_floats(form.isa, row, fill_up(cast_mut(into), k))
+                        }
+                        LeftWords::Bf16Pairs => round_to_bf16(form.isa, row, fill_up(cast_mut(into), k)),
+                        LeftWords::BytePairs => {
+                            scales[index] = round_to_wide_bytes(form.isa, row, fill_up(cast_mut(into), k))
+                        }
+                        LeftWords::ByteQuads => {
+                            scales[index] = round_to_bytes(form.isa, row, fill_up(cast_mut(into), k))
+                        }
+                    }
+                }
             }
-        }
-    }
-    let result = f(&words, &scales);
-    WORDS.replace((words, scales));
-    result
-}
-
-/// Words as other numbers.
-fn cast<T: Element>(words: &mut [u32]) -> &mut [T] {
-    // SAFETY: words are aligned for smaller numbers, of which every pattern of bits is one.
-    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words) / size_of::<T>()) }
+            f(words, scales)
+        },
+    )
 }
 
 /// The first `k` elements, the others set to zero.
@@ -368,7 +319,7 @@ fn fill_up<T: Element>(row: &mut [T], k: usize) -> &mut [T] {
     row
 }
 
-on_every_rung! {
+multiversion! {
     fn round_to_floats(row: &[f32], into: &mut [f32]) {
         for (into, value) in into.iter_mut().zip(row) {
             *into = rounded(*value);
@@ -376,7 +327,7 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn round_to_bf16(row: &[f32], into: &mut [u16]) {
         for (into, value) in into.iter_mut().zip(row) {
             *into = to_bf16(*value);
@@ -384,70 +335,56 @@ on_every_rung! {
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn round_to_wide_bytes(row: &[f32], into: &mut [u16]) -> RowScale {
-        let (scale, inverse) = row_scale(row);
+        let (scale, inverse) = RowScale::of(row);
         for (into, value) in into.iter_mut().zip(row) {
-            *into = byte(*value, inverse, scale.zero) as u16;
+            *into = scale.byte(*value, inverse).into();
         }
         scale
     }
 }
 
-on_every_rung! {
+multiversion! {
     fn round_to_bytes(row: &[f32], into: &mut [u8]) -> RowScale {
-        let (scale, inverse) = row_scale(row);
+        let (scale, inverse) = RowScale::of(row);
         for (into, value) in into.iter_mut().zip(row) {
-            *into = byte(*value, inverse, scale.zero) as u8;
+            *into = scale.byte(*value, inverse);
         }
         scale
     }
-}
-
-/// The scale and zero of a row, and 1 / scale: 0 has a byte of its own, and the range from the least to the largest value 255.
-#[inline(always)]
-fn row_scale(row: &[f32]) -> (RowScale, f32) {
-    // A fault is no number: the whole row must not look as if it were.
-    let (least, largest, fault) = crate::lanes::range(row);
-    let scale = (largest - least) / 255.0 + fault;
-    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    let zero = crate::lanes::round_to_whole(-least * inverse);
-    (RowScale { scale, zero }, inverse)
-}
-
-#[inline(always)]
-fn byte(value: f32, inverse: f32, zero: i32) -> i32 {
-    crate::lanes::round_to_whole(value * inverse).wrapping_add(zero).clamp(0, 255)
 }
 
 /// Packs `aᵀ` of `a`, `(t, m)`: `[block][step][row][word]`.
 pub(super) fn with_blocks<R>(context: &Context, form: &Form, a: Rows<'_>, f: impl FnOnce(&[u32]) -> R) -> R {
-    let mut packed = BLOCKS.take();
-    let (t, m, height) = (a.rows(), a.columns(), form.height);
-    let block = height * form.steps(t);
-    packed.resize(m.div_ceil(height) * block, 0);
-    if t > 0 {
-        context.for_each_chunk(&mut packed, TOGETHER * block, |number, into| {
-            let start = number * TOGETHER * height;
-            let rows = start..m.min(start + TOGETHER * height);
-            match height {
-                4 => pack_blocks::<4>(form, a, rows, into),
-                6 => pack_blocks::<6>(form, a, rows, into),
-                12 => pack_blocks::<12>(form, a, rows, into),
-                _ => unreachable!("no tile is {height} rows high"),
+    context.with_scratch(
+        |scratch| &mut scratch.lhs_blocks,
+        |packed| {
+            let (t, m, height) = (a.rows(), a.columns(), form.height);
+            let block = height * form.steps(t);
+            packed.resize(m.div_ceil(height) * block, 0);
+            if t > 0 {
+                context.for_each_chunk(packed, TOGETHER * block, |number, into| {
+                    let start = number * TOGETHER * height;
+                    let rows = start..m.min(start + TOGETHER * height);
+                    match height {
+                        4 => pack_blocks::<4>(form, a, rows, into),
+                        6 => pack_blocks::<6>(form, a, rows, into),
+                        12 => pack_blocks::<12>(form, a, rows, into),
+                        _ => unreachable!("no tile is {height} rows high"),
+                    }
+                });
             }
-        });
-    }
-    let result = f(&packed);
-    BLOCKS.replace(packed);
-    result
+            f(packed)
+        },
+    )
 }
 
 fn pack_blocks<const HEIGHT: usize>(form: &Form, a: Rows<'_>, rows: Range<usize>, into: &mut [u32]) {
     match form.left {
-        LeftWords::Floats => pack_elements::<f32, HEIGHT, 1>(a, rows, cast(into), |value| value),
-        LeftWords::RoundedFloats => pack_elements::<f32, HEIGHT, 1>(a, rows, cast(into), rounded),
-        LeftWords::Bf16Pairs => pack_elements::<u16, HEIGHT, 2>(a, rows, cast(into), to_bf16),
+        LeftWords::Floats => pack_elements::<f32, HEIGHT, 1>(a, rows, cast_mut(into), |value| value),
+        LeftWords::RoundedFloats => pack_elements::<f32, HEIGHT, 1>(a, rows, cast_mut(into), rounded),
+        LeftWords::Bf16Pairs => pack_elements::<u16, HEIGHT, 2>(a, rows, cast_mut(into), to_bf16),
         LeftWords::BytePairs | LeftWords::ByteQuads => unreachable!("gradients are not computed in bytes"),
     }
 }

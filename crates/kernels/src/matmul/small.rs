@@ -1,10 +1,11 @@
 //! f32 products of operands that one task has in its own memory, such as attention's. The caller lays the right operand into
 //! panels itself, and the left one is read where it lies.
 
-use super::bits;
-use super::form::{Form, Precision};
+use super::form::Form;
 use super::tile::{Job, Order};
-use crate::dispatch::Isa;
+use crate::aligned::cast;
+use crate::instruction_set::InstructionSet;
+use crate::precision::Precision;
 
 /// A left operand, where it lies.
 #[derive(Clone, Copy)]
@@ -25,7 +26,7 @@ pub(crate) struct Panels<'a> {
 pub(crate) struct SmallProduct(Form);
 
 impl SmallProduct {
-    pub(crate) fn new(isa: Isa) -> Self {
+    pub(crate) fn new(isa: InstructionSet) -> Self {
         Self(Form::new(isa, Precision::F32))
     }
 
@@ -38,7 +39,7 @@ impl SmallProduct {
     /// gaps, n the columns of all panels. A sum that is cut into calls is the same bits as one call.
     pub(crate) fn multiply(&self, left: Strided<'_>, right: Panels<'_>, sums: &mut [f32], rows: usize, goes_on: bool) {
         let (height, columns, steps) = (self.0.height, self.0.columns, right.steps);
-        let (words, panel) = (bits(left.values), steps * columns);
+        let (words, panel) = (cast::<f32, u32>(left.values), steps * columns);
         if rows == 0 {
             return;
         }
@@ -75,8 +76,8 @@ mod tests {
 
     /// Against the plain sum, with the left operand as it is and transposed, and cut anywhere.
     #[test]
-    fn every_rung_agrees_with_the_plain_product() {
-        for isa in Isa::ladder() {
+    fn every_instruction_set_agrees_with_the_plain_product() {
+        for isa in InstructionSet::available() {
             let product = SmallProduct::new(isa);
             let columns = product.columns();
             for (rows, steps, panels) in [(1, 1, 1), (5, 7, 2), (13, 64, 1), (25, 33, 3), (4, 0, 1)] {

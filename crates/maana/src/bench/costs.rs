@@ -3,7 +3,7 @@
 
 use super::{attention_of, median_seconds, numbers};
 use crate::report::chart::{Chart, Paint, Series};
-use maana_kernels::{Activation, AdamW, After, Context, Dropout, PackedMatrix, Precision, Rows};
+use maana_kernels::{Activation, AdamW, Context, Dropout, Epilogue, PackedMatrix, Precision, Rows};
 use maana_model::{EncoderConfig, Noise, SentenceModel, Trainable};
 use maana_text::TokenBatch;
 
@@ -60,9 +60,9 @@ fn products(context: &Context, precision: Precision, config: &EncoderConfig, t: 
         let (x, w, d_y) = (Rows::new(&x, t, k, k), Rows::new(&w, n, k, k), Rows::new(&d_y, t, n, n));
         forward += median_seconds(|| {
             let after = match after {
-                0 => After::Nothing,
-                1 => After::Add(&residual),
-                _ => After::Activation(Activation::Gelu),
+                0 => Epilogue::None,
+                1 => Epilogue::Add(&residual),
+                _ => Epilogue::Activation(Activation::Gelu),
             };
             maana_kernels::linear(context, x, &packed, Some(&bias), after, &mut y);
         });
@@ -86,7 +86,7 @@ fn layer_norm(context: &Context, config: &EncoderConfig, t: usize) -> (f64, f64)
         maana_kernels::layer_norm(context, &x, &gamma, &beta, 1e-12, &mut y, &mut statistics);
     });
     let backward = median_seconds(|| {
-        maana_kernels::layer_norm_again(context, &x, &gamma, &beta, &statistics, &mut y);
+        maana_kernels::layer_norm_recompute(context, &x, &gamma, &beta, &statistics, &mut y);
         maana_kernels::layer_norm_backward(context, &x, &gamma, &statistics, &d_y, &mut d_x, &mut d_gamma, &mut d_beta);
     });
     (forward, backward)
@@ -103,7 +103,7 @@ fn gelu(context: &Context, elements: usize) -> (f64, f64) {
 fn dropout(context: &Context, config: &EncoderConfig, t: usize) -> f64 {
     let mut x = numbers(t * config.hidden, 1);
     let residual = numbers(t * config.hidden, 2);
-    let dropout = Dropout { probability: 0.1, seed: 1, pass: 0, place: 0, first_row: 0 };
+    let dropout = Dropout { probability: 0.1, seed: 1, pass: 0, site: 0, first_row: 0 };
     median_seconds(|| {
         maana_kernels::dropout(context, &mut x, config.hidden, &dropout);
         maana_kernels::add(context, &mut x, &residual);

@@ -60,7 +60,7 @@ pub(super) fn gather(
         versions: vec![
             ("Maana".into(), env!("CARGO_PKG_VERSION").into()),
             ("Platform".into(), format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
-            ("Instructions".into(), maana_kernels::isa().name().into()),
+            ("Instructions".into(), maana_kernels::InstructionSet::active().name().into()),
         ],
         pipeline_tag: "sentence-similarity".into(),
         reproduce_301: recipe.training.reproduce == Some(Version::V3_0_1),

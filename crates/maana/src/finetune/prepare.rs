@@ -54,7 +54,7 @@ pub fn prepare(located: LocatedRecipe, context: &Context, tell: &mut Tell<'_>) -
         Precision::F32 => maana_kernels::Precision::F32,
         Precision::Bf16 => maana_kernels::Precision::Bf16,
     };
-    if recipe.training.precision == Precision::Bf16 && !maana_kernels::isa().has_bf16() {
+    if recipe.training.precision == Precision::Bf16 && !maana_kernels::InstructionSet::active().has_bf16() {
         let text = "precision = \"bf16\": this processor multiplies bf16 no faster than f32, but it takes less memory";
         tell(News::Notice(text));
     }
@@ -95,7 +95,10 @@ pub fn prepare(located: LocatedRecipe, context: &Context, tell: &mut Tell<'_>) -
     tell_roles(&roles, source.columns(), recipe.data.columns.is_some(), tell);
     let dims = measured_dims(&located, dimension)?;
     let plan = Plan::of(&source, &recipe.training)?;
-    if precision == maana_kernels::Precision::F32 && maana_kernels::isa().has_bf16() && plan.updates >= LONG_RUN {
+    if precision == maana_kernels::Precision::F32
+        && maana_kernels::InstructionSet::active().has_bf16()
+        && plan.updates >= LONG_RUN
+    {
         let text = "this processor trains markedly faster in bf16: [training] precision = \"bf16\" in the recipe, \
                     or --set training.precision='\"bf16\"'";
         tell(News::Notice(text));

@@ -102,7 +102,7 @@ pub(super) async fn info(app: &App) -> Result<Reply, Fault> {
         "default_prompt": settings.default_prompt_name,
         "index": index,
         "classifier": model.head.as_ref().map(|head| json!({"labels": head.labels})),
-        "isa": maana::kernels::isa().name(),
+        "isa": maana::kernels::InstructionSet::active().name(),
         "threads": app.context.threads(),
     })))
 }

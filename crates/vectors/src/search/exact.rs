@@ -7,7 +7,7 @@
 
 use super::{Best, Corpus, Metric, norm, norms};
 use crate::error::{VectorsError, check_finite};
-use maana_kernels::{After, Context, PackedMatrix, Precision, Rows, dot, linear};
+use maana_kernels::{Context, Epilogue, PackedMatrix, Precision, Rows, dot, linear};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -215,7 +215,7 @@ impl Scanner<'_> {
         let head = &heads[scratch.head.unwrap_or(heads.len() - 1)];
         let asked = self.queries.rows();
         scratch.scores.resize(asked * rows.rows(), 0.0);
-        linear(self.context, rows.prefix(head.columns), &head.packed, None, After::Nothing, &mut scratch.scores);
+        linear(self.context, rows.prefix(head.columns), &head.packed, None, Epilogue::None, &mut scratch.scores);
         scratch.bounds.clear();
         scratch.bounds.extend(best.iter().enumerate().map(|(query, best)| self.bound(query, best.threshold())));
         for (row, products) in scratch.scores.chunks_exact(asked).enumerate() {

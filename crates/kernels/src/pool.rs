@@ -1,13 +1,14 @@
-//! The pool: threads that are made once, hand each other numbered tasks, spin briefly and then sleep.
-//! It decides who computes, never what: tasks are cut by the caller, so that no result depends on the number of threads.
+//! A pool of threads that share numbered tasks. Idle threads spin briefly and then sleep. Callers divide
+//! the work into tasks, the pool only assigns them to threads, so that no result depends on their number.
 
+use crate::disjoint::Disjoint;
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 use sync::{Arc, AtomicBool, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, thread_local};
 
-/// What the pool is made of: the system's, or with `--cfg loom` what tries every order in which threads can meet.
+/// Primitives of the pool: those of the standard library, or with `--cfg loom` those that explore every interleaving.
 #[cfg(not(loom))]
 mod sync {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,27 +25,27 @@ mod sync {
     pub(super) use loom::thread_local;
 }
 
-/// How long a worker looks for the next region before it sleeps. Under loom it sleeps at once: looking again changes nothing.
+/// Time that a worker spins for the next region before it sleeps. Under loom it sleeps at once, as spinning changes no state.
 const SPIN: Duration = if cfg!(loom) { Duration::ZERO } else { Duration::from_micros(50) };
 
 thread_local! {
-    /// Whether this thread is inside a task: regions inside a region run where they are.
+    /// Number of this thread in the pool whose task it executes; a region inside a task runs on this thread only.
     #[allow(clippy::missing_const_for_thread_local, reason = "loom's macro takes no const block")]
-    static INSIDE: Cell<bool> = Cell::new(false);
+    static THREAD: Cell<Option<usize>> = Cell::new(None);
 }
 
-/// A fixed number of threads, the caller's among them.
-pub struct Context {
+/// A fixed number of threads, including the caller's.
+pub(crate) struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    /// Held during a region: callers from several threads wait for each other.
-    region: Mutex<()>,
+    /// Held during a region, so that callers on several threads wait for each other.
+    callers: Mutex<()>,
 }
 
 struct Shared {
     /// Counts regions; a worker that sees it change takes part.
     generation: AtomicUsize,
-    job: Mutex<Job>,
+    region: Mutex<Region>,
     wake: Condvar,
     /// The next task of the region.
     cursor: AtomicUsize,
@@ -55,18 +56,18 @@ struct Shared {
 }
 
 #[derive(Clone, Copy)]
-struct Job {
+struct Region {
     task: &'static (dyn Fn(usize) + Sync),
     tasks: usize,
 }
 
-impl Context {
-    /// A pool of `threads` threads, the caller's included; one has no workers.
-    pub fn new(threads: usize) -> Self {
-        let job = Job { task: &|_| {}, tasks: 0 };
+impl Pool {
+    /// Creates a pool of `threads` threads, including the caller's.
+    pub(crate) fn new(threads: usize) -> Self {
+        let region = Region { task: &|_| {}, tasks: 0 };
         let shared = Arc::new(Shared {
             generation: AtomicUsize::new(0),
-            job: Mutex::new(job),
+            region: Mutex::new(region),
             wake: Condvar::new(),
             cursor: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
@@ -76,46 +77,46 @@ impl Context {
         let spawn = |number: usize| {
             let shared = Arc::clone(&shared);
             let thread = Builder::new().name(format!("maana-{number}"));
-            thread.spawn(move || shared.work()).expect("the system gives a thread")
+            thread.spawn(move || shared.work(number)).expect("the system gives a thread")
         };
         let workers = (1..threads.max(1)).map(spawn).collect();
-        Self { shared, workers, region: Mutex::new(()) }
+        Self { shared, workers, callers: Mutex::new(()) }
     }
 
-    /// A pool of as many threads as this process may use (cores, affinity and quota of its group).
-    pub fn available() -> Self {
-        Self::new(std::thread::available_parallelism().map_or(1, usize::from))
-    }
-
-    /// Number of threads, the caller's included.
-    pub fn threads(&self) -> usize {
+    /// Number of threads, including the caller's.
+    pub(crate) fn threads(&self) -> usize {
         self.workers.len() + 1
+    }
+
+    /// Returns the number of the thread that executes the current task; 0 is the caller of a region.
+    pub(crate) fn current_thread(&self) -> usize {
+        THREAD.with(Cell::get).unwrap_or(0)
     }
 
     /// Calls `task` with every number below `tasks`, in any order and on any thread, and returns when all are done.
     ///
     /// # Panics
-    /// If a task panics, with its message, after all threads have come to rest.
-    pub fn run(&self, tasks: usize, task: impl Fn(usize) + Sync) {
-        if self.workers.is_empty() || tasks <= 1 || INSIDE.with(Cell::get) {
+    /// If a task panics, with its message, after all threads are at rest.
+    pub(crate) fn run(&self, tasks: usize, task: impl Fn(usize) + Sync) {
+        if self.workers.is_empty() || tasks <= 1 || THREAD.with(Cell::get).is_some() {
             (0..tasks).for_each(task);
             return;
         }
-        let _region = lock(&self.region);
+        let _region = lock(&self.callers);
         let task: &(dyn Fn(usize) + Sync) = &task;
         // SAFETY: the reference outlives its use, as this function does not return before every worker is done with the
         // region (`busy` is 0), not even by a panic, which is caught.
         let task = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(task) };
-        let shared = &*self.shared;
+        let (shared, region) = (&*self.shared, Region { task, tasks });
         {
-            let mut job = lock(&shared.job);
-            *job = Job { task, tasks };
+            let mut current = lock(&shared.region);
+            *current = region;
             shared.cursor.store(0, Ordering::Relaxed);
             shared.busy.store(self.workers.len(), Ordering::Relaxed);
             shared.generation.fetch_add(1, Ordering::Release);
         }
         shared.wake.notify_all();
-        shared.take_part(Job { task, tasks });
+        shared.take_part(0, region);
         let mut spins = 0u32;
         while shared.busy.load(Ordering::Acquire) > 0 {
             spins += 1;
@@ -128,23 +129,34 @@ impl Context {
         }
     }
 
-    /// Calls `f` with the number and the values of every chunk of `data`; the last may be shorter.
-    pub fn for_each_chunk<T: Send>(&self, data: &mut [T], chunk: usize, f: impl Fn(usize, &mut [T]) + Sync) {
-        assert!(chunk > 0, "chunks of nothing");
-        let length = data.len();
-        let shared = Disjoint::new(data);
-        self.run(length.div_ceil(chunk), |number| {
-            let range = number * chunk..length.min((number + 1) * chunk);
-            // SAFETY: chunks of different numbers do not overlap, and each number is given out once.
-            f(number, unsafe { shared.slice(range) });
+    /// Divides each slice into chunks of its size, the last of which may be shorter, and calls `f` with the
+    /// number of a chunk and the chunks of all slices with this number.
+    pub(crate) fn for_each_chunk<T: Send, const N: usize>(
+        &self,
+        data: [(&mut [T], usize); N],
+        f: impl Fn(usize, [&mut [T]; N]) + Sync,
+    ) {
+        let counts = data.each_ref().map(|(data, chunk)| {
+            assert!(*chunk > 0, "chunks of no elements");
+            data.len().div_ceil(*chunk)
+        });
+        assert!(counts.iter().all(|count| *count == counts[0]), "as many chunks of each slice: {counts:?}");
+        let slices = data.map(|(data, chunk)| (data.len(), chunk, Disjoint::new(data)));
+        self.run(counts[0], |number| {
+            let chunks = slices.each_ref().map(|(length, chunk, slice)| {
+                let range = number * chunk..(*length).min((number + 1) * chunk);
+                // SAFETY: chunks of different numbers do not overlap, and each number occurs once.
+                unsafe { slice.slice(range) }
+            });
+            f(number, chunks);
         });
     }
 }
 
-impl Drop for Context {
+impl Drop for Pool {
     fn drop(&mut self) {
         {
-            let _job = lock(&self.shared.job);
+            let _region = lock(&self.shared.region);
             self.shared.stop.store(true, Ordering::Relaxed);
             self.shared.generation.fetch_add(1, Ordering::Release);
         }
@@ -157,44 +169,44 @@ impl Drop for Context {
 }
 
 impl Shared {
-    fn work(&self) {
+    fn work(&self, thread: usize) {
         let mut seen = 0;
         loop {
-            let job = self.next(&mut seen);
+            let region = self.next(&mut seen);
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
-            self.take_part(job);
+            self.take_part(thread, region);
             self.busy.fetch_sub(1, Ordering::Release);
         }
     }
 
     /// Waits for the next region.
-    fn next(&self, seen: &mut usize) -> Job {
+    fn next(&self, seen: &mut usize) -> Region {
         let start = Instant::now();
         while SPIN > Duration::ZERO && self.generation.load(Ordering::Acquire) == *seen && start.elapsed() < SPIN {
             (0..50).for_each(|_| std::hint::spin_loop());
         }
-        let mut job = lock(&self.job);
+        let mut region = lock(&self.region);
         while self.generation.load(Ordering::Acquire) == *seen {
-            job = self.wake.wait(job).unwrap_or_else(|poisoned| poisoned.into_inner());
+            region = self.wake.wait(region).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
         *seen = self.generation.load(Ordering::Acquire);
-        *job
+        *region
     }
 
-    fn take_part(&self, job: Job) {
-        INSIDE.with(|inside| inside.set(true));
+    fn take_part(&self, thread: usize, region: Region) {
+        THREAD.with(|current| current.set(Some(thread)));
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             loop {
                 let number = self.cursor.fetch_add(1, Ordering::Relaxed);
-                if number >= job.tasks {
+                if number >= region.tasks {
                     break;
                 }
-                (job.task)(number);
+                (region.task)(number);
             }
         }));
-        INSIDE.with(|inside| inside.set(false));
+        THREAD.with(|current| current.set(None));
         if let Err(panic) = outcome {
             lock(&self.panic).get_or_insert(panic);
         }
@@ -218,39 +230,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// A slice of which tasks take parts that do not overlap.
-pub(crate) struct Disjoint<T> {
-    start: *mut T,
-    length: usize,
-}
-
-// SAFETY: it hands out parts of a slice of `Send` values, each to one thread, as `slice` requires.
-unsafe impl<T: Send> Sync for Disjoint<T> {}
-
-impl<T> Disjoint<T> {
-    pub(crate) fn new(data: &mut [T]) -> Self {
-        Self { start: data.as_mut_ptr(), length: data.len() }
-    }
-
-    /// Where a part of the slice begins, which is checked to lie in it.
-    pub(crate) fn pointer(&self, range: std::ops::Range<usize>) -> *mut T {
-        assert!(range.start <= range.end && range.end <= self.length, "{range:?} of {}", self.length);
-        // SAFETY: the place lies in the slice.
-        unsafe { self.start.add(range.start) }
-    }
-
-    /// A part of the slice.
-    ///
-    /// # Safety
-    /// The slice is still borrowed, and no part that overlaps is in use.
-    #[allow(clippy::mut_from_ref, reason = "the caller promises that parts do not overlap")]
-    pub(crate) unsafe fn slice(&self, range: std::ops::Range<usize>) -> &mut [T] {
-        assert!(range.start <= range.end && range.end <= self.length, "{range:?} of {}", self.length);
-        // SAFETY: the range lies in the slice, and the caller promises the rest.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
-    }
-}
-
 /// Every order in which the pool's threads can meet, with at most three changes of thread that nothing asked for: run by
 /// `cargo xtask loom`.
 #[cfg(all(test, loom))]
@@ -263,9 +242,9 @@ mod interleavings {
         builder.check(check);
     }
 
-    fn run_and_count(context: &Context, tasks: usize) {
+    fn run_and_count(pool: &Pool, tasks: usize) {
         let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-        context.run(tasks, |number| {
+        pool.run(tasks, |number| {
             counts[number].fetch_add(1, Ordering::Relaxed);
         });
         // The caller reads without asking anybody: what tasks wrote is there when `run` has returned.
@@ -275,32 +254,32 @@ mod interleavings {
     #[test]
     fn every_task_runs_once_in_every_order() {
         explore(|| {
-            let context = Context::new(2);
-            run_and_count(&context, 2);
-            run_and_count(&context, 3);
+            let pool = Pool::new(2);
+            run_and_count(&pool, 2);
+            run_and_count(&pool, 3);
         });
     }
 
     #[test]
     fn with_two_workers_too() {
         explore(|| {
-            let context = Context::new(3);
-            run_and_count(&context, 2);
+            let pool = Pool::new(3);
+            run_and_count(&pool, 2);
         });
     }
 
     #[test]
     fn a_pool_without_work_ends() {
-        explore(|| drop(Context::new(2)));
+        explore(|| drop(Pool::new(2)));
     }
 
     #[test]
     fn two_callers_wait_for_each_other() {
         explore(|| {
-            let context = Arc::new(Context::new(2));
-            let other = Arc::clone(&context);
+            let pool = Arc::new(Pool::new(2));
+            let other = Arc::clone(&pool);
             let caller = loom::thread::spawn(move || run_and_count(&other, 2));
-            run_and_count(&context, 2);
+            run_and_count(&pool, 2);
             caller.join().unwrap();
         });
     }
@@ -314,11 +293,11 @@ mod tests {
     #[test]
     fn every_task_runs_once_for_any_number_of_threads() {
         for threads in [1, 2, 3, 8] {
-            let context = Context::new(threads);
-            assert_eq!(context.threads(), threads);
+            let pool = Pool::new(threads);
+            assert_eq!(pool.threads(), threads);
             for tasks in [0, 1, 2, 7, 1000] {
                 let counts: Vec<AtomicU64> = (0..tasks).map(|_| AtomicU64::new(0)).collect();
-                context.run(tasks, |number| {
+                pool.run(tasks, |number| {
                     counts[number].fetch_add(1, Ordering::Relaxed);
                 });
                 assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
@@ -328,10 +307,10 @@ mod tests {
 
     #[test]
     fn many_short_regions_and_sleeps_between_them() {
-        let context = Context::new(3);
+        let pool = Pool::new(3);
         let sum = AtomicU64::new(0);
         for round in 0..3000u64 {
-            context.run(4, |number| {
+            pool.run(4, |number| {
                 sum.fetch_add(number as u64, Ordering::Relaxed);
             });
             if round % 1000 == 0 {
@@ -343,14 +322,14 @@ mod tests {
 
     #[test]
     fn regions_inside_regions_and_several_callers() {
-        let context = Context::new(2);
+        let pool = Pool::new(2);
         let sum = AtomicU64::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        context.run(3, |_| {
-                            context.run(5, |number| {
+                        pool.run(3, |_| {
+                            pool.run(5, |number| {
                                 sum.fetch_add(number as u64, Ordering::Relaxed);
                             })
                         });
@@ -363,15 +342,15 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
-        let context = Context::new(3);
+        let pool = Pool::new(3);
         for bad in [0, 5, 19] {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                context.run(20, |number| assert!(number != bad, "task {number} is bad"));
+                pool.run(20, |number| assert!(number != bad, "task {number} is bad"));
             }));
             let message = *outcome.unwrap_err().downcast::<String>().unwrap();
             assert_eq!(message, format!("task {bad} is bad"));
             let sum = AtomicU64::new(0);
-            context.run(10, |number| {
+            pool.run(10, |number| {
                 sum.fetch_add(number as u64, Ordering::Relaxed);
             });
             assert_eq!(sum.into_inner(), 45);
@@ -379,12 +358,20 @@ mod tests {
     }
 
     #[test]
-    fn chunks_cover_the_slice() {
-        let mut data = vec![0usize; 103];
-        Context::new(2).for_each_chunk(&mut data, 10, |number, chunk| {
+    fn chunks_cover_the_slices() {
+        let (mut data, mut pairs) = (vec![0usize; 103], vec![0usize; 206]);
+        Pool::new(2).for_each_chunk([(&mut data, 10), (&mut pairs, 20)], |number, [chunk, pairs]| {
             assert_eq!(chunk.len(), if number == 10 { 3 } else { 10 });
             chunk.fill(number + 1);
+            pairs.fill(number + 1);
         });
         assert!(data.iter().enumerate().all(|(place, value)| *value == place / 10 + 1));
+        assert!(pairs.iter().enumerate().all(|(place, value)| *value == place / 20 + 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "as many chunks of each slice: [3, 2]")]
+    fn slices_with_different_numbers_of_chunks_are_refused() {
+        Pool::new(1).for_each_chunk([(&mut [0; 3], 1), (&mut [0; 3], 2)], |_, _| {});
     }
 }
