@@ -1,5 +1,5 @@
-//! Servers under load: what `bench-serve` and `soak` are made of. Knows HTTP, texts, clocks and processes; what is measured and what
-//! is asked of it stands in those two.
+//! Parts shared by `bench-serve` and `soak`: an HTTP client, texts, load, latencies and server
+//! processes.
 
 pub(crate) mod embeddings;
 pub(crate) mod expected;

@@ -1,10 +1,11 @@
-//! `cargo xtask soak`: a server at twice what it can do. Nothing may be lost, swapped or wrong, memory stays flat, what is too much is
-//! refused at once; then it ends under load, is killed under load, and starts again.
+//! `cargo xtask soak`: a server at twice its capacity. No answer may be lost, swapped or wrong,
+//! memory stays flat, and what exceeds the capacity is refused at once; then the server ends under
+//! load, is killed under load, and starts again.
 
 mod faults;
 mod traffic;
 
-use crate::serving::http::{self, Connection};
+use crate::serving::http;
 use crate::serving::load::{End, Sample, Summary, arrivals};
 use crate::serving::process::{self, Server};
 use anyhow::{Context, Result, bail, ensure};
@@ -13,31 +14,31 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use traffic::Traffic;
+use traffic::{Traffic, WORK};
 
 const RELEASE: &str = "target/release/maana";
 const MODEL: &str = "sentence-transformers/all-MiniLM-L6-v2";
-/// Where its files are made.
-const WORK: &str = "target/soak";
-/// Tokens that may wait: few, so that twice the capacity is refused often.
+/// Limit of waiting tokens: low, so that twice the capacity is refused often.
 const QUEUED_TOKENS: &str = "6000";
-/// Enough for all that waits and for what is refused meanwhile.
+/// Enough for all waiting requests and for those that are refused meanwhile.
 const CONNECTIONS: usize = 128;
-/// What is asked of a server.
+
+/// Requirements on a server.
 #[derive(Clone, Copy)]
 struct Bounds {
-    /// What the largest resident memory may be after the first tenth, as a multiple of what it was then.
+    /// Largest resident memory after the first tenth of the time, as a multiple of the largest in
+    /// the first tenth.
     flat: f64,
-    /// By then 99 of 100 refusals are there.
+    /// 99th percentile of the time until a refusal.
     refused_within_ms: f64,
 }
 
-/// On a machine that does nothing else.
+/// For an otherwise idle machine.
 const ALONE: Bounds = Bounds { flat: 1.05, refused_within_ms: 10.0 };
-/// Where others work too, and the program is that of the tests: whatever waits for a core waits long.
+/// For a shared machine and the program of the tests.
 const SHARED: Bounds = Bounds { flat: 1.25, refused_within_ms: 500.0 };
 
-/// What the command line asked for.
+/// Options of the command line.
 struct Options {
     time: Duration,
     url: Option<String>,
@@ -74,13 +75,13 @@ impl Options {
     }
 }
 
-/// As the command line says.
+/// Runs the soak with the options of the command line.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments)?;
     std::fs::create_dir_all(WORK)?;
     if let Some(url) = &options.url {
         let address = address(url)?;
-        let traffic = Traffic::asked(address)?;
+        let traffic = Traffic::of_server(address)?;
         return under_load(&traffic, address, None, &options);
     }
     if options.maana == Path::new(RELEASE) {
@@ -94,18 +95,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     faults::killed_under_load(&traffic, || start(&options))
 }
 
-/// Twenty seconds of it with the program that tests have built; where its model cannot be had, it says so and passes.
+/// Runs it for twenty seconds with the program of the tests; without the model it is skipped with a
+/// message.
 pub(crate) fn short() -> Result<()> {
     let maana = "target/debug/maana";
     crate::command::cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
     if !Command::new(maana).args(["info", MODEL]).status()?.success() {
-        println!("skipped: the soak, because {MODEL} cannot be had here (see the error above)");
+        println!("skipped: the soak, because {MODEL} is not available here (see the error above)");
         return Ok(());
     }
     run(&["--shared", "--seconds", "20", "--maana", maana].map(str::to_owned))
 }
 
-/// A server of the options' model that refuses early.
+/// Starts a server of the options' model that refuses early.
 fn start(options: &Options) -> Result<Server> {
     let port = process::free_port()?;
     let mut command = Command::new(&options.maana);
@@ -124,7 +126,7 @@ fn under_load(traffic: &Traffic, address: SocketAddr, server: Option<&mut Server
     let Options { time, bounds, .. } = *options;
     let before = (time / 10).max(Duration::from_secs(4));
     let capacity = capacity(traffic, address, before)?;
-    // So the largest batches have been before memory is watched.
+    // The largest batches come before memory is watched.
     traffic.with_load(address, |load| load.closed(CONNECTIONS, before, &AtomicBool::new(false)));
     println!("capacity: {capacity:.1} requests/s; now twice as many for {} s", time.as_secs());
     let moments = arrivals(2.0 * capacity, time, 1);
@@ -136,20 +138,20 @@ fn under_load(traffic: &Traffic, address: SocketAddr, server: Option<&mut Server
         over.store(true, Ordering::Relaxed);
         (samples, memory.join().expect("watching memory does not panic"))
     });
-    judge(&samples, time, bounds)?;
+    check_samples(&samples, time, bounds)?;
     match (server, memory) {
         (Some(server), Some(memory)) => {
             ensure!(server.runs(), "the server has ended; {}", server.last_words());
             is_flat(&memory, time, bounds)
         }
         _ => {
-            println!("memory: not seen, as the server was not started here");
+            println!("memory: not measured, because the server was not started here");
             Ok(())
         }
     }
 }
 
-/// The most right answers in a second of a closed loop of few clients, whose tokens all find room.
+/// Measures the most right answers per second in a closed loop of a few clients, none refused.
 fn capacity(traffic: &Traffic, address: SocketAddr, time: Duration) -> Result<f64> {
     let samples = traffic.with_load(address, |load| load.closed(8, time, &AtomicBool::new(false)));
     let summary = Summary::of(&samples, Duration::ZERO..time);
@@ -162,7 +164,7 @@ fn capacity(traffic: &Traffic, address: SocketAddr, time: Duration) -> Result<f6
     Ok(most as f64)
 }
 
-fn judge(samples: &[Sample], time: Duration, bounds: Bounds) -> Result<()> {
+fn check_samples(samples: &[Sample], time: Duration, bounds: Bounds) -> Result<()> {
     let summary = Summary::of(samples, Duration::ZERO..time);
     let count = |end: fn(&End) -> bool| samples.iter().filter(|sample| end(&sample.end)).count();
     let (right, refused) = (count(|end| *end == End::Right), count(|end| *end == End::Status(429)));
@@ -188,7 +190,7 @@ fn judge(samples: &[Sample], time: Duration, bounds: Bounds) -> Result<()> {
     Ok(())
 }
 
-/// Resident bytes, and when.
+/// Records resident bytes and their times until `over`.
 fn watched(server: &Server, over: &AtomicBool) -> Vec<(Duration, u64)> {
     let begin = Instant::now();
     let mut seen = Vec::new();
@@ -202,7 +204,8 @@ fn watched(server: &Server, over: &AtomicBool) -> Vec<(Duration, u64)> {
 fn is_flat(memory: &[(Duration, u64)], time: Duration, bounds: Bounds) -> Result<()> {
     let (first, rest): (Vec<_>, Vec<_>) = memory.iter().partition(|(moment, _)| *moment < time / 10);
     let most = |seen: &[(Duration, u64)]| seen.iter().map(|(_, bytes)| *bytes).max();
-    let (before, after) = (most(&first).context("memory was not seen")?, most(&rest).context("memory was not seen")?);
+    let (before, after) =
+        (most(&first).context("memory was not measured")?, most(&rest).context("memory was not measured")?);
     let grown = after as f64 / before as f64;
     println!(
         "memory: {:.1} MB in the first tenth, {:.1} MB after it ({grown:.3}×)",
@@ -216,14 +219,6 @@ fn is_flat(memory: &[(Duration, u64)], time: Duration, bounds: Bounds) -> Result
         (bounds.flat - 1.0) * 100.0
     );
     Ok(())
-}
-
-/// Whether one request is answered rightly.
-fn answers(traffic: &Traffic, address: SocketAddr) -> Result<()> {
-    let mut connection = Connection::open(address)?;
-    let response = connection.exchange(&traffic.requests[0])?;
-    ensure!(response.status == 200, "{}: {}", response.status, response.excerpt());
-    traffic.check(0, &response).map_err(anyhow::Error::msg)
 }
 
 #[cfg(test)]
@@ -241,14 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn one_lost_or_wrong_answer_is_too_many() {
+    fn one_lost_or_wrong_answer_fails() {
         let at = Duration::from_millis;
         let sample = |end: End| Sample { due: at(1), sent: at(1), done: at(5), end };
         let mut samples = vec![sample(End::Right), sample(End::Status(429))];
-        judge(&samples, at(10), ALONE).unwrap();
+        check_samples(&samples, at(10), ALONE).unwrap();
         for bad in [End::Lost("x".to_owned()), End::Wrong("y".to_owned()), End::Status(500)] {
             samples.push(sample(bad));
-            assert!(judge(&samples, at(10), ALONE).is_err());
+            assert!(check_samples(&samples, at(10), ALONE).is_err());
             samples.pop();
         }
     }

@@ -1,12 +1,13 @@
-//! Requests for embeddings and what their answers hold, in the two shapes that the servers speak: OpenAI's with base64, and that of
-//! text-embeddings-inference with numbers.
+//! Requests for embeddings and their responses, in the two formats that the servers speak: OpenAI's
+//! with base64, and text-embeddings-inference's with numbers.
 
 use super::http;
 use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
 
-/// `POST /v1/embeddings`, answered in base64 as the official client asks for it. Without a model the server takes its first.
+/// `POST /v1/embeddings` with a response in base64, as the official client requests it. Without a
+/// model the server uses its first.
 pub(crate) fn openai(model: Option<&str>, texts: &[&str], headers: &str) -> Vec<u8> {
     let input = if let [text] = texts { json!(text) } else { json!(texts) };
     let mut body = json!({"input": input, "encoding_format": "base64"});

@@ -1,11 +1,11 @@
-//! What right answers are: the embeddings that `maana encode` gives.
+//! Expected answers: the embeddings that `maana encode` writes.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use std::path::Path;
 use std::process::Command;
 
-/// The embeddings of `texts` by `maana encode` with `flags`, with files in `folder` on the way.
+/// Encodes `texts` by `maana encode` with `flags`; its files are written to `folder`.
 pub(crate) fn encode(
     maana: &Path,
     model: &Path,
@@ -32,7 +32,8 @@ pub(crate) fn encode(
     rows(&bytes).with_context(|| output.display().to_string())
 }
 
-/// The rows of an .npy file of f32: a magic, a version, the length of a header that names the shape, the header, the numbers.
+/// Reads the rows of an `.npy` file of f32: magic, version, length of the header, header with the
+/// shape, numbers.
 fn rows(bytes: &[u8]) -> Result<Vec<Vec<f32>>> {
     let length = bytes.get(8..10).context("cut short")?;
     let start = 10 + usize::from(u16::from_le_bytes([length[0], length[1]]));

@@ -1,13 +1,14 @@
-//! A client of HTTP/1.1 that keeps its connection and does little itself: servers under load run on the same cores.
+//! An HTTP/1.1 client that keeps its connection and uses little CPU, because the servers under load
+//! run on the same cores.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A server that takes longer for one answer has failed.
+/// Longest time for one response.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The bytes of a request with a JSON body. `headers` are whole lines, each ending in `\r\n`.
+/// Returns the bytes of a request with a JSON body. `headers` are complete lines, each with `\r\n`.
 pub(crate) fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
@@ -16,12 +17,12 @@ pub(crate) fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The bytes of a request without a body.
+/// Returns the bytes of a request without a body.
 pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
-/// An answer, in the buffer of its connection.
+/// A response in the buffer of its connection.
 #[derive(Debug)]
 pub(crate) struct Response<'a> {
     pub(crate) status: u16,
@@ -30,18 +31,18 @@ pub(crate) struct Response<'a> {
 }
 
 impl Response<'_> {
-    /// The value of a header, whose name is given in small letters.
+    /// Returns the value of a header; `name` is in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         header(self.head, name)
     }
 
-    /// The first part of the body, for messages.
+    /// Returns the start of the body, for error messages.
     pub(crate) fn excerpt(&self) -> String {
         String::from_utf8_lossy(&self.body[..self.body.len().min(200)]).into_owned()
     }
 }
 
-/// One connection, opened anew if the server has closed it between two requests.
+/// A connection, reopened if the server has closed it between two requests.
 #[derive(Debug)]
 pub(crate) struct Connection {
     address: SocketAddr,
@@ -55,13 +56,13 @@ impl Connection {
         Ok(Self { address, stream: connect(address)?, received: Vec::new(), closed: false })
     }
 
-    /// Sends a request and waits for its answer. After an error the connection is of no use.
+    /// Sends a request and waits for its response. After an error the connection is unusable.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> Result<Response<'_>> {
         self.send(request)?;
         self.receive()
     }
 
-    /// Sends a request without waiting.
+    /// Sends a request without waiting for the response.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<()> {
         if self.closed || ended(&self.stream)? {
             self.stream = connect(self.address)?;
@@ -78,7 +79,7 @@ impl Connection {
                 None => self.read_more()?,
             }
         };
-        let head = str::from_utf8(&self.received[..end]).map_err(|_| malformed("a head that is no UTF-8"))?;
+        let head = str::from_utf8(&self.received[..end]).map_err(|_| malformed("a head that is not UTF-8"))?;
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
         let status = status.ok_or_else(|| malformed("no status"))?;
         let length = header(head, "content-length").and_then(|value| value.parse::<usize>().ok());
@@ -90,11 +91,11 @@ impl Connection {
             Some(length) => self.read_until(body + length)?,
             None => return Err(malformed("neither a length nor chunks")),
         };
-        let head = str::from_utf8(&self.received[..end]).map_err(|_| malformed("a head that is no UTF-8"))?;
+        let head = str::from_utf8(&self.received[..end]).map_err(|_| malformed("a head that is not UTF-8"))?;
         Ok(Response { status, head, body: &self.received[body..body_end] })
     }
 
-    /// Moves the chunks that begin at `body` together, and gives where they end.
+    /// Joins the chunks that begin at `body` in place and returns the end of the body.
     fn join_chunks(&mut self, body: usize) -> Result<usize> {
         let (mut written, mut place) = (body, body);
         loop {
@@ -128,7 +129,7 @@ impl Connection {
     fn read_more(&mut self) -> Result<()> {
         let mut part = [0; 16 * 1024];
         match self.stream.read(&mut part)? {
-            0 => Err(Error::new(ErrorKind::UnexpectedEof, "closed before the answer was whole")),
+            0 => Err(Error::new(ErrorKind::UnexpectedEof, "closed before the end of the response")),
             length => {
                 self.received.extend_from_slice(&part[..length]);
                 Ok(())
@@ -144,7 +145,7 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Whether the other side has closed a connection on which nothing is due.
+/// Returns true if the server has closed an idle connection.
 fn ended(stream: &TcpStream) -> Result<bool> {
     stream.set_nonblocking(true)?;
     let seen = stream.peek(&mut [0]);
@@ -162,7 +163,7 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 }
 
 fn malformed(what: &str) -> Error {
-    Error::new(ErrorKind::InvalidData, format!("an answer with {what}"))
+    Error::new(ErrorKind::InvalidData, format!("a response with {what}"))
 }
 
 #[cfg(test)]
@@ -170,7 +171,7 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    /// A server that gives these answers, one a request, and closes.
+    /// Starts a server that sends one of `answers` per request and closes.
     fn server(answers: &'static [&'static str]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

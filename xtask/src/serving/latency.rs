@@ -1,4 +1,5 @@
-//! Percentiles from all samples: there are at most some hundred thousand, so none is rounded into a bucket.
+//! Percentiles of all samples. There are at most a few hundred thousand, so that no buckets are
+//! needed.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Requests in a closed loop (so many clients, each waiting for its answer) and in an open one (so many a second, whatever the
-//! server does). In the open loop a latency counts from the moment at which the request was due, so that a server which makes its
-//! clients wait cannot hide it.
+//! Requests in a closed loop (a fixed number of clients, each waiting for its response) and in an
+//! open one (a fixed rate). In the open loop latency counts from the time at which the request was
+//! due, so that a server that delays its clients cannot hide it.
 
 use super::http::{Connection, Response};
 use super::latency::Latencies;
@@ -12,15 +12,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A client needs little more than one answer.
+/// Stack of a client; it needs little more than one response.
 const STACK: usize = 256 * 1024;
-/// How long a client whose connection failed waits before it tries again.
+/// Pause of a client whose connection failed.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Says what is wrong with the answer to the request of that number, whatever its status.
+/// Checks the response to the request with this number, for any status.
 pub(crate) type Check<'a> = &'a (dyn Fn(usize, &Response) -> Result<(), String> + Sync);
 
-/// What is sent where, and how answers are judged.
+/// Requests, their server, and the check of the responses.
 #[derive(Clone, Copy)]
 pub(crate) struct Load<'a> {
     pub(crate) address: SocketAddr,
@@ -28,20 +28,20 @@ pub(crate) struct Load<'a> {
     pub(crate) check: Check<'a>,
 }
 
-/// What became of a request.
+/// Outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// 200, and right.
     Right,
     /// Another status.
     Status(u16),
-    /// An answer that is not what it should be.
+    /// A response that differs from the expected one.
     Wrong(String),
-    /// No whole answer.
+    /// No complete response.
     Lost(String),
 }
 
-/// One request; times count from the beginning of the load.
+/// One request; times count from the start of the load.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) due: Duration,
@@ -51,7 +51,8 @@ pub(crate) struct Sample {
 }
 
 impl Load<'_> {
-    /// `clients` send their next request after their answer, until `time` is over or `stop` is set; each then waits for its last.
+    /// Runs `clients`, each of which sends its next request after its last response, until `time` is
+    /// over or `stop` is set; each then waits for its last response.
     pub(crate) fn closed(&self, clients: usize, time: Duration, stop: &AtomicBool) -> Vec<Sample> {
         let next = AtomicUsize::new(0);
         self.with_clients(clients, &|client: &mut Client| {
@@ -62,7 +63,7 @@ impl Load<'_> {
         })
     }
 
-    /// Requests at `arrivals`, over at most `connections` at once.
+    /// Sends requests at `arrivals` over at most `connections` connections.
     pub(crate) fn open(&self, arrivals: &[Duration], connections: usize) -> Vec<Sample> {
         let next = AtomicUsize::new(0);
         self.with_clients(connections, &|client: &mut Client| {
@@ -132,7 +133,8 @@ impl Client<'_> {
     }
 }
 
-/// Moments at which independent clients come, `per_second` of them on average: gaps are drawn from an exponential distribution.
+/// Draws the arrival times of independent clients, `per_second` of them on average, with
+/// exponentially distributed gaps.
 pub(crate) fn arrivals(per_second: f64, time: Duration, seed: u64) -> Vec<Duration> {
     let mut draws = Draws::new(seed);
     let mut now = 0.0;
@@ -144,16 +146,16 @@ pub(crate) fn arrivals(per_second: f64, time: Duration, seed: u64) -> Vec<Durati
     .collect()
 }
 
-/// What a window of the load says; requests due before it were warm-up.
+/// Summary of a time window; requests due before it were warm-up.
 #[derive(Clone, Debug)]
 pub(crate) struct Summary {
-    /// Of right answers, from when they were due.
+    /// Latencies of right responses, from the due time.
     pub(crate) right: Latencies,
-    /// Of answers 429, from when their requests were sent.
+    /// Latencies of responses with 429, from the time of sending.
     pub(crate) refused: Latencies,
-    /// Right answers a second.
+    /// Right responses per second.
     pub(crate) per_second: f64,
-    /// Answers by status, other than 200.
+    /// Responses by status, except 200.
     pub(crate) statuses: BTreeMap<u16, usize>,
     pub(crate) wrong: Vec<String>,
     pub(crate) lost: Vec<String>,

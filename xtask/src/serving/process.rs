@@ -66,7 +66,7 @@ impl Server {
         line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
     }
 
-    /// Whether the process still runs.
+    /// Returns true while the process runs.
     pub(crate) fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -86,7 +86,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        bail!("{}: still runs {} s after it was told to end", self.name, limit.as_secs())
+        bail!("{}: still runs {} s after the signal to end", self.name, limit.as_secs())
     }
 
     /// As `kill -9` does.

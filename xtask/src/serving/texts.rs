@@ -1,9 +1,9 @@
-//! Made-up Swahili texts of the lengths that servers meet, and the random draws that they and arrival times are made with.
+//! Synthetic Swahili texts of typical lengths, and the random draws for them and for arrival times.
 
 use maana_swahili::Synthesis;
 use std::collections::HashSet;
 
-/// How long texts are.
+/// Distribution of text lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lengths {
     /// Queries: 4 to 12 words.

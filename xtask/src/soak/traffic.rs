@@ -1,6 +1,6 @@
-//! What is asked of the server: single texts, short and long, and lists of them, over both APIs, each with its right answer.
+//! Requests with single texts, short and long, and lists of texts, over both APIs, each with its
+//! expected answer.
 
-use super::WORK;
 use crate::serving::embeddings;
 use crate::serving::expected;
 use crate::serving::http::{Connection, Response};
@@ -12,10 +12,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Texts of each kind, and requests made of them.
+/// Folder of the files that a run writes.
+pub(crate) const WORK: &str = "target/soak";
+/// Texts of each length distribution, and requests made of them.
 const TEXTS: usize = 200;
 const REQUESTS: usize = 500;
-/// The most texts of a request.
+/// Most texts of a request.
 const TOGETHER: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +26,15 @@ enum Api {
     Tei,
 }
 
-/// Requests, and the embeddings that answer them.
+/// Requests with their expected embeddings.
 pub(crate) struct Traffic {
     pub(crate) requests: Vec<Vec<u8>>,
-    asked: Vec<(Api, Range<usize>)>,
+    sources: Vec<(Api, Range<usize>)>,
     embeddings: Vec<Vec<f32>>,
 }
 
 impl Traffic {
-    /// Right answers are those of `maana encode`.
+    /// Makes requests whose expected answers are those of `maana encode`.
     pub(crate) fn encoded(maana: &Path, model: &str) -> Result<Self> {
         let texts = all_texts();
         let folder = folder_of(maana, model)?;
@@ -40,8 +42,9 @@ impl Traffic {
         Ok(Self::of(&texts, embeddings))
     }
 
-    /// Right answers are those that the server itself gives to one text after another, with nothing else to do.
-    pub(crate) fn asked(address: SocketAddr) -> Result<Self> {
+    /// Makes requests whose expected answers are those of the idle server for one text after
+    /// another.
+    pub(crate) fn of_server(address: SocketAddr) -> Result<Self> {
         let texts = all_texts();
         let mut connection = Connection::open(address)?;
         let mut all = Vec::new();
@@ -54,10 +57,10 @@ impl Traffic {
         Ok(Self::of(&texts, all))
     }
 
-    /// Three of four requests have one text; a fifth of all are bulk.
+    /// Makes requests: three of four have one text, and every fifth is bulk.
     fn of(texts: &[String], embeddings: Vec<Vec<f32>>) -> Self {
         let mut draws = Draws::new(3);
-        let (mut requests, mut asked) = (Vec::new(), Vec::new());
+        let (mut requests, mut sources) = (Vec::new(), Vec::new());
         for _ in 0..REQUESTS {
             let count = if draws.below(4) == 0 { 2 + draws.below(TOGETHER - 1) } else { 1 };
             let start = draws.below(texts.len() - count);
@@ -69,19 +72,19 @@ impl Traffic {
                 Api::OpenAi => embeddings::openai(None, &chosen, headers),
                 Api::Tei => embeddings::embed(&chosen, headers),
             });
-            asked.push((api, range));
+            sources.push((api, range));
         }
-        Self { requests, asked, embeddings }
+        Self { requests, sources, embeddings }
     }
 
-    /// Says what is wrong with the answer to a request.
+    /// Checks the response to a request.
     pub(crate) fn check(&self, number: usize, response: &Response) -> Result<(), String> {
         match response.status {
             200 => {}
             429 if response.header("retry-after").is_none() => return Err("429 without retry-after".to_owned()),
             _ => return Ok(()),
         }
-        let (api, range) = &self.asked[number];
+        let (api, range) = &self.sources[number];
         let answered = match api {
             Api::OpenAi => embeddings::from_openai(response.body)?,
             Api::Tei => embeddings::from_embed(response.body)?,
@@ -92,19 +95,27 @@ impl Traffic {
         }
         match answered.iter().zip(expected).position(|(answered, expected)| !same_bits(answered, expected)) {
             None => Ok(()),
-            Some(place) => Err(self.tell(range.start + place, &answered[place])),
+            Some(place) => Err(self.describe_wrong(range.start + place, &answered[place])),
         }
     }
 
-    /// Whose embedding it is, if not the right text's.
-    fn tell(&self, text: usize, answered: &[f32]) -> String {
+    /// Sends the first request and checks its answer.
+    pub(crate) fn check_first(&self, address: SocketAddr) -> Result<()> {
+        let mut connection = Connection::open(address)?;
+        let response = connection.exchange(&self.requests[0])?;
+        ensure!(response.status == 200, "{}: {}", response.status, response.excerpt());
+        self.check(0, &response).map_err(anyhow::Error::msg)
+    }
+
+    /// Describes a wrong embedding, with the text that it belongs to.
+    fn describe_wrong(&self, text: usize, answered: &[f32]) -> String {
         match self.embeddings.iter().position(|other| same_bits(other, answered)) {
-            Some(other) => format!("text {text} was given the embedding of text {other}"),
+            Some(other) => format!("text {text} received the embedding of text {other}"),
             None => format!("text {text}: not the bits of `maana encode`"),
         }
     }
 
-    /// Runs `load` with these requests, every answer checked.
+    /// Runs `load` with these requests and checks every response.
     pub(crate) fn with_load<T>(&self, address: SocketAddr, load: impl FnOnce(Load) -> T) -> T {
         let check = |number: usize, response: &Response| self.check(number, response);
         load(Load { address, requests: &self.requests, check: &check })
@@ -121,7 +132,7 @@ fn same_bits(a: &[f32], b: &[f32]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
 }
 
-/// The folder of a model, fetched if it has to be.
+/// Returns the folder of a model, downloaded if needed.
 fn folder_of(maana: &Path, model: &str) -> Result<PathBuf> {
     let info = Command::new(maana).args(["info", model]).output().with_context(|| maana.display().to_string())?;
     ensure!(info.status.success(), "maana info {model}: {}", String::from_utf8_lossy(&info.stderr));
@@ -140,8 +151,8 @@ mod tests {
         let embeddings: Vec<Vec<f32>> = (0..texts.len()).map(|text| vec![text as f32, 0.5]).collect();
         let traffic = Traffic::of(&texts, embeddings);
         assert_eq!(traffic.requests.len(), REQUESTS);
-        assert_eq!(traffic.tell(3, &[4.0, 0.5]), "text 3 was given the embedding of text 4");
-        assert!(traffic.tell(3, &[4.5, 0.5]).contains("not the bits"));
-        assert!(traffic.asked.iter().any(|(api, range)| *api == Api::Tei && range.len() > 1));
+        assert_eq!(traffic.describe_wrong(3, &[4.0, 0.5]), "text 3 received the embedding of text 4");
+        assert!(traffic.describe_wrong(3, &[4.5, 0.5]).contains("not the bits"));
+        assert!(traffic.sources.iter().any(|(api, range)| *api == Api::Tei && range.len() > 1));
     }
 }
