@@ -30,7 +30,7 @@ const RULES: [Rule; 12] = [
     ("invariants", invariants::invariants),
     ("pools of threads", arithmetic::contexts),
     ("functions of the system", arithmetic::system_functions),
-    ("writers of files", writers::writers),
+    ("readers and writers of files", writers::writers),
     ("hosts of tests", documents::hosts_of_tests),
     ("links between documents", documents::links),
 ];

@@ -199,14 +199,6 @@ pub enum DataError {
         /// What is wrong.
         message: String,
     },
-    /// Something else in the place of a file.
-    #[error("{path}: is {kind}, not a file; name a file, or give a command that takes it - for standard input")]
-    NotAFile {
-        /// Its path.
-        path: String,
-        /// What it is.
-        kind: &'static str,
-    },
     /// A file that was packed by a program whose work is not undone here.
     #[error("{path}: is packed with {packing}, which is not read; unpack it, or pack it with gzip")]
     Packed {

@@ -46,7 +46,7 @@ pub fn write_csv(
         header.extend(columns.iter().map(|(title, _)| title.clone()));
         let without_precision = header.join(",");
         let header = format!("{without_precision},precision\n");
-        let mut content = match fs::read_to_string(&path) {
+        let mut content = match maana_files::read_to_string(&path) {
             Ok(content) if content.is_empty() => header.clone(),
             Ok(content) => content.replace("\r\n", "\n"),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => header.clone(),

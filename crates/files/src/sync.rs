@@ -1,6 +1,7 @@
 //! Names and contents that survive a loss of power.
 
-use std::fs::{self, File};
+use crate::read::{open, open_any};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
+    match open_any(folder).and_then(|folder| folder.sync_all()) {
         // A folder may allow changes and no reading, and some network file systems do not sync folders.
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
         synced => synced,
@@ -39,7 +40,7 @@ pub fn sync_tree(folder: &Path) -> io::Result<()> {
         if kind.is_dir() {
             sync_tree(&entry.path())?;
         } else if kind.is_file() {
-            File::open(entry.path())?.sync_all()?;
+            open(entry.path())?.sync_all()?;
         }
     }
     sync_folder(folder)

@@ -1,5 +1,6 @@
 //! Temporary names: who owns them, and who removes them.
 
+use crate::read::open_any;
 use crate::sync::parent;
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -60,7 +61,7 @@ impl Unfinished {
             };
             names.insert(path.clone());
             drop(names);
-            let lock = File::open(&path).ok();
+            let lock = open_any(&path).ok();
             let taken = lock.as_ref().is_some_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
             let unfinished = Self { path, _lock: lock };
             // Another process may have taken the name for a leftover in the moment before it was locked.
@@ -157,7 +158,7 @@ fn sweep(folder: &Path, told: impl Fn(&str) -> Option<(&str, PathBuf)>) {
 
 /// Returns whether the process that made a temporary name still lives.
 fn is_owned(path: &Path, process: u32) -> bool {
-    match File::open(path).map(|file| file.try_lock()) {
+    match open_any(path).map(|file| file.try_lock()) {
         Ok(Ok(())) => false,
         Ok(Err(TryLockError::WouldBlock)) => true,
         // Without locks the number of the process has to do.

@@ -180,7 +180,7 @@ impl Classifier {
     /// If it is not there, or is none of this form.
     pub fn open(path: &Path) -> Result<Self, ClassifyError> {
         let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
-        let bytes = std::fs::read(&path).map_err(|source| ClassifyError::Io { path: path.clone(), source })?;
+        let bytes = maana_files::read(&path).map_err(|source| ClassifyError::Io { path: path.clone(), source })?;
         let invalid = |reason: String| ClassifyError::Invalid { path: path.clone(), reason };
         let classifier: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         if classifier.format != FORMAT {

@@ -1,7 +1,6 @@
 //! NumPy's files, version 1.0: a table of numbers, the lowest byte first.
 
 use maana_kernels::Matrix;
-use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +47,7 @@ pub(crate) fn write<'a>(
 pub fn read(path: &Path) -> Result<Matrix, NpyError> {
     let wrong = |reason: &str| NpyError::new(path, reason);
     let failed = |error: std::io::Error| NpyError::new(path, error.to_string());
-    let file = File::open(path).map_err(failed)?;
+    let file = maana_files::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let mut file = BufReader::with_capacity(1 << 20, file);
     let mut start = [0; 10];

@@ -110,7 +110,8 @@ impl LocatedRecipe {
     /// # Errors
     /// If the file cannot be read, is no TOML, has an unknown key or a value that makes no sense.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
+        let text =
+            maana_files::read_to_string(path).map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
         let recipe = parse(&text, &path.display().to_string(), settings)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(Self { recipe, folder })

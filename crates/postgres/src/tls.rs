@@ -33,7 +33,8 @@ fn trusted(file: Option<&Path>) -> Result<RootCertStore, String> {
         return Ok(roots);
     };
     let wrong = |what: String| format!("sslrootcert {}: {what}", file.display());
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))? {
+    let pem = maana_files::read(file).map_err(|error| wrong(error.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
         roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }

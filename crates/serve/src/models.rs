@@ -156,7 +156,7 @@ fn allowed(dims: &Dims, folder: &Path, columns: usize, own: usize) -> Result<(Ve
         }
         Dims::Declared | Dims::Any => {
             // A card that cannot be read declares nothing.
-            let card = std::fs::read_to_string(folder.join("README.md")).unwrap_or_default();
+            let card = maana_files::read_to_string(folder.join("README.md")).unwrap_or_default();
             matryoshka_dims(&card).into_iter().filter(|dim| *dim > 0 && *dim <= columns).collect()
         }
     };

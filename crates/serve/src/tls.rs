@@ -15,12 +15,12 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// # Errors
 /// If a file cannot be read, is no PEM file, or both do not belong together.
 pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
-    let chain = CertificateDer::pem_file_iter(&tls.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = CertificateDer::pem_slice_iter(&read(&tls.certificate)?).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| unreadable(&tls.certificate, &error))?;
     if chain.is_empty() {
         return Err(unreadable(&tls.certificate, &Error::NoItemsFound));
     }
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| unreadable(&tls.key, &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&read(&tls.key)?).map_err(|error| unreadable(&tls.key, &error))?;
     let unfit = |error| {
         let (certificate, key) = (tls.certificate.display(), tls.key.display());
         ServeError::Settings(format!("{certificate} and {key}: {error}; give a certificate and the key that it is for"))
@@ -30,6 +30,10 @@ pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
     let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(unfit)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ServeError> {
+    maana_files::read(path).map_err(|source| unreadable(path, &Error::Io(source)))
 }
 
 fn unreadable(path: &Path, error: &Error) -> ServeError {

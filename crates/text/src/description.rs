@@ -370,7 +370,7 @@ fn invalid(path: &Path, field: &str, value: &Value, expected: &str) -> TextError
 /// The object in a file, empty where there is no such file.
 fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
     let unsound = |reason: String| TextError::Invalid { path: path.into(), reason };
-    let bytes = match crate::tokenizer::read_file(path) {
+    let bytes = match maana_files::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
         Err(error) => return Err(unsound(error.to_string())),

@@ -136,7 +136,7 @@ impl Tokenizer {
     /// If a file is missing, damaged, or describes something that is not a tokenizer.
     pub fn open(folder: &Path, class: &str, lower_case: bool) -> Result<Self, TextError> {
         let path = folder.join("tokenizer.json");
-        let bytes = match read_file(&path) {
+        let bytes = match maana_files::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(TextError::Missing { path }),
             Err(error) => return Err(TextError::Unreadable { path, reason: error.to_string() }),
@@ -382,14 +382,6 @@ fn frame(tokenizer: &tokenizers::Tokenizer) -> tokenizers::Result<([Vec<u32>; 2]
     let ids = whole.get_ids();
     let segments = whole.get_type_ids().iter().map(|segment| *segment as usize + 1).max().unwrap_or(1);
     Ok(([ids[..place].to_vec(), ids[ids.len().min(place + 1)..].to_vec()], segments))
-}
-
-/// The bytes of a file. A directory or a device is refused, on which reading would fail obscurely or wait.
-pub(crate) fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a file"));
-    }
-    std::fs::read(path)
 }
 
 /// Calls into the tokenizers crate, which panics on some descriptions and texts instead of returning an error. Such a panic is

@@ -365,7 +365,7 @@ fn file_name(path: &Path) -> String {
 /// Our part of a checkpoint's state, or why it cannot be used. An outer error is one of the system, not of the checkpoint.
 fn read_state(checkpoint: &Path) -> Result<Result<Ours, String>, TrainError> {
     let path = checkpoint.join(STATE_FILE);
-    let bytes = match fs::read(&path) {
+    let bytes = match maana_files::read(&path) {
         Ok(bytes) => bytes,
         Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
             return Ok(Err(format!("it has no {STATE_FILE}")));
@@ -421,6 +421,6 @@ fn write_record(folder: &Path, rows: &[LogRow]) -> Result<File, TrainError> {
     let path = folder.join("record.jsonl");
     let text: String = rows.iter().map(line).collect();
     maana_files::write(&path, text)
-        .and_then(|()| File::options().append(true).open(&path))
+        .and_then(|()| maana_files::open_to_append(&path))
         .map_err(TrainError::io("cannot write", &path))
 }

@@ -461,7 +461,7 @@ fn identity<T, M: Trainable>(run: &Run<'_, T>, model: &M) -> Identity {
 
 /// The most memory that this process ever held, where the system tells it.
 pub fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = maana_files::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)

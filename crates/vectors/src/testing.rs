@@ -40,7 +40,7 @@ pub(crate) struct Golden(serde_json::Value);
 impl Golden {
     pub(crate) fn read() -> Self {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/golden.json");
-        Self(serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+        Self(serde_json::from_str(&maana_files::read_to_string(path).unwrap()).unwrap())
     }
 
     /// What lies at a JSON pointer.

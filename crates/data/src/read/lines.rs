@@ -161,7 +161,7 @@ impl Spans {
         };
         let read = match &self.unpacked {
             Some(file) => fill(&mut file.lock().unwrap_or_else(PoisonError::into_inner)),
-            None => File::open(&self.path).and_then(|mut file| fill(&mut file)),
+            None => maana_files::open(&self.path).and_then(|mut file| fill(&mut file)),
         };
         let path = || self.path.clone();
         match read {

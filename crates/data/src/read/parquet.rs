@@ -6,7 +6,6 @@ mod pages;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -126,7 +125,7 @@ impl Parquet {
 
     /// Reads the chosen columns of one row group.
     fn reader(&self, columns: &[String], group: usize) -> Result<ParquetRecordBatchReader, DataError> {
-        let file = File::open(&self.path).map_err(|source| DataError::Io { path: self.path.clone(), source })?;
+        let file = regular_file(self.path.as_ref())?;
         let roots = self.roots(columns)?;
         guard(&self.path, || {
             let schema = self.metadata.parquet_schema();

@@ -1,7 +1,7 @@
 //! Bytes of a data file from start to end: only regular files are opened, gzip is undone on the way, and what is no UTF-8 text at
 //! all is refused by name.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
@@ -69,22 +69,9 @@ impl Source {
     }
 }
 
-/// Opens a regular file. A named pipe would wait for a writer, a device may never end.
+/// Opens a regular file; anything else is refused.
 pub(crate) fn regular_file(path: &Path) -> Result<File, DataError> {
-    let name = || path.display().to_string();
-    let io = |source| DataError::Io { path: name(), source };
-    match unfit(&std::fs::metadata(path).map_err(io)?) {
-        Some(kind) => Err(DataError::NotAFile { path: name(), kind }),
-        None => File::open(path).map_err(io),
-    }
-}
-
-fn unfit(found: &Metadata) -> Option<&'static str> {
-    match (found.is_file(), found.is_dir()) {
-        (true, _) => None,
-        (_, true) => Some("a folder"),
-        _ => Some("a pipe, a device or a socket"),
-    }
+    maana_files::open(path).map_err(|source| DataError::Io { path: path.display().to_string(), source })
 }
 
 fn start(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {

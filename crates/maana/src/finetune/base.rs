@@ -23,7 +23,7 @@ pub(super) fn base_model(found: &Resolved) -> BaseModel {
         return BaseModel { name: id.clone(), hub_id: Some(id), revision: Some(revision) };
     }
     let folder_name = folder.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
-    let card = std::fs::read_to_string(folder.join("README.md")).unwrap_or_default();
+    let card = maana_files::read_to_string(folder.join("README.md")).unwrap_or_default();
     let card = Card::read(&card);
     if let Some(id) = card.own_id(&folder_name) {
         return BaseModel { name: id.clone(), hub_id: Some(id), revision: None };
@@ -42,7 +42,7 @@ fn in_cache(folder: &Path) -> Option<(String, String)> {
 
 /// The name under which the configuration's weights were loaded, if it is one of the hub.
 fn from_configuration(folder: &Path) -> Option<String> {
-    let config: Value = serde_json::from_slice(&std::fs::read(folder.join("config.json")).ok()?).ok()?;
+    let config: Value = serde_json::from_slice(&maana_files::read(folder.join("config.json")).ok()?).ok()?;
     let name = config["_name_or_path"].as_str()?;
     // Names without an owner are those of the first models of a family, such as `bert-base-uncased`.
     let kind = config["model_type"].as_str().unwrap_or_default();

@@ -69,7 +69,7 @@ impl RunFolder {
 
     fn lock(&self) -> Result<RunLock, FinetuneError> {
         let path = self.path.join(LOCK);
-        let file = File::options().create(true).append(true).open(&path).map_err(|source| self.io(&path, source))?;
+        let file = maana_files::open_to_append(&path).map_err(|source| self.io(&path, source))?;
         match file.try_lock() {
             Ok(()) => Ok(RunLock { _file: Some(file) }),
             Err(TryLockError::WouldBlock) => Err(FinetuneError::Fit(format!(
@@ -84,7 +84,7 @@ impl RunFolder {
     /// Scores that were written earlier.
     pub(super) fn read_scores(&self, when: &str) -> Result<Option<Vec<Scores>>, FinetuneError> {
         let path = self.path.join("evaluation").join(format!("{when}.scores.json"));
-        match std::fs::read(&path) {
+        match maana_files::read(&path) {
             // What cannot be read is measured again.
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

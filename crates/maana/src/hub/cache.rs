@@ -58,7 +58,7 @@ impl Place {
     /// What is there of a revision. Nothing is written.
     pub(super) fn look(&self, revision: &str) -> Found {
         let reference = self.folder.join("refs").join(revision);
-        let commit = std::fs::read_to_string(reference).unwrap_or_else(|_| revision.to_owned());
+        let commit = maana_files::read_to_string(&reference).unwrap_or_else(|_| revision.to_owned());
         let commit = commit.trim().to_owned();
         let folder = self.snapshot(&commit);
         if !super::is_part(&commit) || !folder.is_dir() {
@@ -69,7 +69,7 @@ impl Place {
             });
         }
         let listed = self.listed(&commit);
-        let (modules, known) = match std::fs::read(folder.join(MODULES)) {
+        let (modules, known) = match maana_files::read(folder.join(MODULES)) {
             Ok(json) => (Module::list(&json), true),
             Err(_) => {
                 let absent = listed.as_ref().is_some_and(|files| !files.iter().any(|file| file == MODULES));
@@ -85,7 +85,7 @@ impl Place {
 
     /// The files of the repository, where a newer Python has noted them.
     fn listed(&self, commit: &str) -> Option<Vec<String>> {
-        let bytes = std::fs::read(self.folder.join("trees").join(format!("{commit}.json"))).ok()?;
+        let bytes = maana_files::read(self.folder.join("trees").join(format!("{commit}.json"))).ok()?;
         let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
         let files = json["files"].as_object().filter(|_| json["format_version"] == 1)?;
         Some(files.keys().cloned().collect())
@@ -106,7 +106,7 @@ impl Place {
     fn lock_file(&self, name: &str, wait: &mut dyn FnMut()) -> Result<File, HubError> {
         create_folder(&self.locks)?;
         let path = self.locks.join(name);
-        let file = File::options().create(true).append(true).open(&path).map_err(HubError::io(&path))?;
+        let file = maana_files::open_to_append(&path).map_err(HubError::io(&path))?;
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             wait();
             while file.lock().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {}
@@ -196,7 +196,7 @@ fn missing(folder: &Path, modules: &[Module], listed: &[String]) -> Option<Strin
             return Some(module.file(TOKENIZERS[0]));
         }
         if module.has_weights() && !here(&module.file(WEIGHTS)) {
-            let Ok(index) = std::fs::read(folder.join(module.file(INDEX))) else {
+            let Ok(index) = maana_files::read(folder.join(module.file(INDEX))) else {
                 return Some(module.file(WEIGHTS));
             };
             let shards = shards(&index).unwrap_or_default();

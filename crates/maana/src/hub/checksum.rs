@@ -3,7 +3,6 @@
 
 use super::HubError;
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -18,7 +17,7 @@ pub(super) fn check(path: &Path, etag: &str) -> Result<(), HubError> {
         _ if !is_checksum(etag) => return Ok(()),
         64 => sha256(path)?,
         _ => {
-            let bytes = std::fs::read(path).map_err(HubError::io(path))?;
+            let bytes = maana_files::read(path).map_err(HubError::io(path))?;
             // Some mirrors name files by the SHA-1 of the bytes alone.
             let plain = sha1(&[&bytes]);
             if etag.eq_ignore_ascii_case(&plain) {
@@ -42,7 +41,7 @@ pub(super) fn blob_name(etag: &str, file: &str) -> String {
 
 /// SHA-256 of a file, in hexadecimal.
 pub(super) fn sha256(path: &Path) -> Result<String, HubError> {
-    let mut file = File::open(path).map_err(HubError::io(path))?;
+    let mut file = maana_files::open(path).map_err(HubError::io(path))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     loop {

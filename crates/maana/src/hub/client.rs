@@ -348,7 +348,7 @@ fn certificate_reason(reason: &str) -> String {
 
 fn certificates(options: &HubOptions) -> Result<RootCerts, HubError> {
     let Some(path) = &options.certificates else { return Ok(RootCerts::WebPki) };
-    let pem = std::fs::read(path).map_err(|source| {
+    let pem = maana_files::read(path).map_err(|source| {
         let reason = format!("the certificates that SSL_CERT_FILE names cannot be read ({source})");
         HubError::io(path)(std::io::Error::new(source.kind(), reason))
     })?;

@@ -130,7 +130,7 @@ impl<'a> Work<'a> {
                 .protocol(&url, format!("the file is said to have more than {DECIDING_BYTES} bytes")));
         }
         let path = self.fetch(file, tell)?;
-        std::fs::read(&path).map(Some).map_err(HubError::io(&path))
+        maana_files::read(&path).map(Some).map_err(HubError::io(&path))
     }
 
     /// Sees to it that a file is in the cache, and returns where.
@@ -194,7 +194,7 @@ fn receive(
     progress: &mut Progress,
     tell: &mut Tell<'_>,
 ) -> Result<File, Failure> {
-    let mut file = File::options().create(true).append(true).open(part).map_err(HubError::io(part))?;
+    let mut file = maana_files::open_to_append(part).map_err(HubError::io(part))?;
     let empty = |file: &File| file.set_len(0).map_err(HubError::io(part));
     let mut offset = file.metadata().map_err(HubError::io(part))?.len();
     if size.is_some_and(|size| offset > size) {

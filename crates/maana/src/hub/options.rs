@@ -60,7 +60,7 @@ impl HubOptions {
         let token = || {
             let named = text("HF_TOKEN").or_else(|| text("HUGGING_FACE_HUB_TOKEN"));
             let file = folder("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
-            Token::new(&named.or_else(|| std::fs::read_to_string(file).ok())?)
+            Token::new(&named.or_else(|| maana_files::read_to_string(&file).ok())?)
         };
         let seconds = text("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|value| value.trim().parse().ok());
         Self {

@@ -620,7 +620,7 @@ fn read_tokenizer_files(transformer: &Path) -> Result<Vec<(String, Vec<u8>)>, Mo
     for name in TOKENIZER_FILES {
         let path = transformer.join(name);
         if path.is_file() {
-            files.push((name.to_owned(), std::fs::read(&path).map_err(ModelError::io(path))?));
+            files.push((name.to_owned(), maana_files::read(&path).map_err(ModelError::io(path))?));
         }
     }
     Ok(files)
@@ -636,14 +636,11 @@ fn read_object(path: &Path) -> Result<Option<Value>, ModelError> {
 
 /// The JSON of a file, or nothing if there is no such file.
 pub(super) fn read_json(path: &Path) -> Result<Option<Value>, ModelError> {
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
-        // Reading a directory fails obscurely, and reading a device may wait forever.
-        Ok(_) => return Err(ModelError::invalid(path, "is not a file; fetch the model again")),
+    let bytes = match maana_files::read(path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ModelError::io(path)(error)),
-    }
-    let bytes = std::fs::read(path).map_err(ModelError::io(path))?;
+    };
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| ModelError::invalid(path, format!("not valid JSON: {error}")))

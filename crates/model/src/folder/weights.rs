@@ -51,7 +51,7 @@ impl WeightFiles {
         let mut files = Vec::new();
         let mut places = HashMap::new();
         for path in paths(folder)? {
-            let file = File::open(&path).map_err(ModelError::io(&path))?;
+            let file = maana_files::open(&path).map_err(ModelError::io(&path))?;
             let (start, metadata) = read_header(&path, &file)?;
             for (name, info) in metadata.tensors() {
                 let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
@@ -165,10 +165,10 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let whole = folder.join("model.safetensors");
     let index = folder.join("model.safetensors.index.json");
     if whole.exists() {
-        return Ok(vec![plain_file(whole)?]);
+        return Ok(vec![whole]);
     }
     if index.exists() {
-        return shard_paths(folder, &index)?.into_iter().map(plain_file).collect();
+        return shard_paths(folder, &index);
     }
     let pickle = folder.join("pytorch_model.bin").exists();
     let remedy = if pickle {
@@ -178,11 +178,6 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
         "The folder needs its weights as safetensors; fetch the model again"
     };
     Err(ModelError::Missing { path: whole, remedy: remedy.into() })
-}
-
-/// Refuses a directory or a device in place of a file, on which reading would fail obscurely or wait.
-fn plain_file(path: PathBuf) -> Result<PathBuf, ModelError> {
-    if path.is_file() { Ok(path) } else { Err(ModelError::invalid(path, "is not a file; fetch the model again")) }
 }
 
 /// Where the tensors begin, and what the header says of them.

@@ -6,7 +6,6 @@ use crate::TrainError;
 use crate::plan::Position;
 use maana_model::Tensor;
 use serde_json::{Map, Value, json};
-use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
@@ -104,7 +103,7 @@ fn fill(
 ) -> Result<Result<(), String>, TrainError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stream = || -> std::io::Result<Result<(), String>> {
-        let mut file = File::open(path)?;
+        let mut file = maana_files::open(path)?;
         let expected = header(tensors, kinds);
         let elements: usize = tensors.iter().map(|tensor| tensor.range.len()).sum();
         let (length, whole) = (file.metadata()?.len(), (expected.len() + 4 * elements * kinds.len()) as u64);

@@ -30,7 +30,7 @@ impl Disk {
 
     /// Creates a file, or empties the one that is there.
     pub(crate) fn create(&self, path: &Path) -> Result<File, StoreError> {
-        self.step().and_then(|()| File::create(path)).map_err(StoreError::io(path, "create it"))
+        self.step().and_then(|()| maana_files::create_or_empty(path)).map_err(StoreError::io(path, "create it"))
     }
 
     /// Creates a file where none is.

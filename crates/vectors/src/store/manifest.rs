@@ -127,7 +127,7 @@ impl Manifest {
 
     pub(super) fn read(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(NAME);
-        let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+        let bytes = maana_files::read(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => StoreError::NotAStore { path: folder.to_owned() },
             _ => StoreError::io(&path, "read it")(error),
         })?;
@@ -211,7 +211,7 @@ fn numbered(name: &str) -> Option<Kind> {
 fn is_temporary(folder: &Path, name: &str) -> bool {
     let path = folder.join(name);
     match name {
-        TEMPORARY => std::fs::read(&path).is_ok_and(|bytes| {
+        TEMPORARY => maana_files::read(&path).is_ok_and(|bytes| {
             let title = TITLE.as_bytes();
             title.starts_with(&bytes[..bytes.len().min(title.len())])
         }),

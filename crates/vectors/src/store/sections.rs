@@ -314,12 +314,12 @@ impl SectionFile {
 /// Returns true for a file that begins as one of a store does, or with the zeros that it begins with while it is written.
 pub(super) fn begins_as_ours(path: &Path) -> bool {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut bytes));
+    let read = maana_files::open(path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut bytes));
     read.is_ok() && (bytes.starts_with(MAGIC) || bytes.iter().all(|byte| *byte == 0))
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {
-    File::open(path).map_err(|error| match error.kind() {
+    maana_files::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => StoreError::Missing { path: path.to_owned() },
         _ => StoreError::io(path, "open it")(error),
     })

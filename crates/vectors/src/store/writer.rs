@@ -317,7 +317,7 @@ impl Writer {
 
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join("lock");
-    let file = File::options().create(true).append(true).open(&path);
+    let file = maana_files::open_to_append(&path);
     let file = file.map_err(StoreError::io(&path, "open it for writing"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
