@@ -1,6 +1,6 @@
-//! `maana`: the command line. Words to workflows, one command a file; what is computed, and how, is the library's.
+//! `maana`: the command line, one command per file. It parses arguments and prints; the library does the work.
 #![forbid(unsafe_code)]
-// Printing goes through `say!` and `tell!`, which survive a reader that has gone.
+// Print with `say!` and `tell!`, which survive a closed pipe.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[macro_use]
@@ -11,6 +11,7 @@ mod number;
 mod outputs;
 mod precision;
 mod prompts;
+mod store_arguments;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -18,7 +19,7 @@ use maana::kernels::Context;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Make, judge and run sentence embeddings, for Swahili and any other language, on ordinary computers.
+/// Train, evaluate and serve sentence embeddings, for Swahili and other under-resourced languages, on ordinary CPUs.
 #[derive(Parser)]
 #[command(
     name = "maana",
@@ -26,16 +27,16 @@ use std::sync::Arc;
     propagate_version = true,
     after_help = "\
 Examples:
-  maana demo                                   the whole way once, in a few minutes
-  maana train recipe.toml --dry-run            check a recipe, print the plan of its run
+  maana demo                                   try the whole workflow in a few minutes
+  maana train recipe.toml --dry-run            check a recipe and print the plan of its run
   maana evaluate MODEL dev/ --dims 768,256,64  measure retrieval at several dimensions
   maana encode MODEL --input texts.txt --output embeddings.npy
 
 MODEL is a folder, a name on the Hugging Face hub, or name@revision.
-Exit codes: 0 done, 1 it could not be done, 2 the command line was wrong."
+Exit codes: 0 success, 1 failure, 2 wrong command line."
 )]
 struct Arguments {
-    /// Threads that compute [default: the cores that this process may use]
+    /// Threads for computing [default: the cores that this process may use]
     #[arg(long, global = true, display_order = 900, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
@@ -111,11 +112,11 @@ fn run(command: Command, context: &Arc<Context>) -> Result<()> {
         Command::Info(command) => command.run(context),
         Command::Bench(command) => command.run(context),
         Command::Synthesize(command) => command.run(),
-        Command::Completions(command) => command.run(),
+        Command::Completions(command) => command.run(description()),
     }
 }
 
-/// The description of the command line, for completions and for tests.
+/// Returns the description of the command line, for completions and tests.
 fn description() -> clap::Command {
     <Arguments as clap::CommandFactory>::command()
 }
@@ -127,7 +128,7 @@ mod tests {
         super::description().debug_assert();
     }
 
-    /// Calls `look` with the name and the options of every command.
+    /// Calls `look` with the name of every command and each of its options.
     fn for_each_command(command: &clap::Command, look: &mut impl FnMut(&str, &clap::Arg)) {
         command.get_arguments().for_each(|argument| look(command.get_name(), argument));
         command.get_subcommands().for_each(|command| for_each_command(command, look));

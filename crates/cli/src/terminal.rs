@@ -178,7 +178,7 @@ pub(crate) fn is_jsonl(path: Option<&Path>) -> bool {
 }
 
 /// Says how many blank texts were passed over.
-pub(crate) fn tell_skipped(skipped: usize) {
+pub(crate) fn print_skipped(skipped: usize) {
     match skipped {
         0 => {}
         1 => tell!("note: 1 blank text was skipped"),

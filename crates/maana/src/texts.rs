@@ -43,9 +43,8 @@ pub struct Texts {
     pub chosen: Option<String>,
 }
 
-/// Tells which column of texts was chosen, where others than those that are `known` hold texts, too. One called `text` leaves no
-/// doubt.
-pub(crate) fn chosen(table: &Table, text: &str, known: &[&str]) -> Option<String> {
+/// Returns a note on the chosen column if other columns than the `known` ones hold texts too, unless its name is `text`.
+pub(crate) fn ambiguity(table: &Table, text: &str, known: &[&str]) -> Option<String> {
     let other = |name: &str| name != text && !known.contains(&name);
     let others = table.columns().iter().filter(|column| other(&column.name) && column.holds_texts());
     let others: Vec<String> = others.map(|column| format!("`{}`", column.name)).collect();
@@ -62,7 +61,7 @@ pub fn read(path: &Path, columns: &Columns, labels: &[&str], blanks: Blanks) -> 
     let table = Table::open(path, columns.header.as_deref())?;
     let text = columns.text.clone().map_or_else(|| table.text_column(labels), Ok)?;
     let wanted: Vec<String> = std::iter::once(text.clone()).chain(labels.iter().map(|name| name.to_string())).collect();
-    let chosen = if columns.text.is_none() { chosen(&table, &text, labels) } else { None };
+    let chosen = if columns.text.is_none() { ambiguity(&table, &text, labels) } else { None };
     let mut read = Texts { chosen, ..Texts::default() };
     for (place, record) in table.read(&wanted)?.enumerate() {
         let record = record?;

@@ -3,10 +3,10 @@
 #![cfg(feature = "postgres")]
 
 use maana::kernels::{Context, Matrix};
-use maana::search::postgres::{Header, Store, Target};
 use maana::search::store::{StoreHeader, Stored, Writer};
-use maana::search::{Added, Found, Kept, Place, Question, SearchError, WriteStore};
+use maana::search::{Added, Content, Found, SearchError, SearchOptions, StoreLocation, WriteStore};
 use maana::vectors::search::Metric;
+use maana_postgres::{Header, Store, Target};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,7 +15,7 @@ const MAKER: (&[u8], &str) = (&[1, 2, 0xFF], "a model");
 
 /// A store of a test, removed with it.
 struct Fresh {
-    place: Place,
+    place: StoreLocation,
     store: Option<Box<dyn WriteStore>>,
     _folder: Option<tempfile::TempDir>,
 }
@@ -26,7 +26,7 @@ impl Fresh {
         let path = folder.path().join("store");
         let header = StoreHeader::new(dims, metric, Stored::F32, MAKER.0, MAKER.1);
         let writer = Writer::create(&path, header).unwrap();
-        Self { place: Place::Folder(path), store: Some(Box::new(writer)), _folder: Some(folder) }
+        Self { place: StoreLocation::Folder(path), store: Some(Box::new(writer)), _folder: Some(folder) }
     }
 
     /// In the database of the tests, if there is one.
@@ -41,7 +41,7 @@ impl Fresh {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let target = Target::parse(&format!("{url}&store=contract_{}_{number}", std::process::id())).unwrap();
         let store = Store::create(&target, Header::new(dims, metric, false, MAKER.0, MAKER.1)).unwrap();
-        Some(Self { place: Place::Postgres(Box::new(target)), store: Some(Box::new(store)), _folder: None })
+        Some(Self { place: StoreLocation::Postgres(Box::new(target)), store: Some(Box::new(store)), _folder: None })
     }
 
     fn all(dims: usize, metric: Metric) -> Vec<Self> {
@@ -84,7 +84,7 @@ impl Random {
         (0..dims).map(|_| value(self)).collect()
     }
 
-    fn document(&mut self) -> (String, Kept) {
+    fn document(&mut self) -> (String, Content) {
         const WORDS: [&str; 6] = ["habari", "asante", "bei", "mahindi", "soko", "it's \"quoted\" \\ {x}"];
         let id = format!("id {}", self.below(60));
         let text = (0..self.below(6)).map(|_| WORDS[self.below(6)]).collect::<Vec<_>>().join(" ");
@@ -93,12 +93,12 @@ impl Random {
             fields.insert("lang".to_owned(), ["sw", "en"][self.below(2)].to_owned());
         }
         fields.insert("n'\"o".to_owned(), self.below(3).to_string());
-        (id, Kept { text, fields })
+        (id, Content { text, fields })
     }
 
     /// Documents of different ids, and their vectors.
-    fn documents(&mut self, count: usize, dims: usize, coarse: bool) -> (Vec<(String, Kept)>, Matrix) {
-        let mut documents: Vec<(String, Kept)> = Vec::new();
+    fn documents(&mut self, count: usize, dims: usize, coarse: bool) -> (Vec<(String, Content)>, Matrix) {
+        let mut documents: Vec<(String, Content)> = Vec::new();
         while documents.len() < count {
             let document = self.document();
             if documents.iter().all(|(id, _)| *id != document.0) {
@@ -111,12 +111,12 @@ impl Random {
 }
 
 /// Hits as they are compared: scores by their bits.
-fn bits(hits: &[Vec<Found>]) -> Vec<Vec<(String, u32, Kept)>> {
-    let one = |hit: &Found| (hit.id.clone(), hit.score.to_bits(), hit.kept.clone());
+fn bits(hits: &[Vec<Found>]) -> Vec<Vec<(String, u32, Content)>> {
+    let one = |hit: &Found| (hit.id.clone(), hit.score.to_bits(), hit.content.clone());
     hits.iter().map(|hits| hits.iter().map(one).collect()).collect()
 }
 
-fn ask(store: &dyn WriteStore, texts: &[&str], vectors: &Matrix, question: &Question) -> Vec<Vec<Found>> {
+fn ask(store: &dyn WriteStore, texts: &[&str], vectors: &Matrix, question: &SearchOptions) -> Vec<Vec<Found>> {
     store.nearest(&Context::new(2), texts, vectors, question).unwrap().hits
 }
 
@@ -158,7 +158,7 @@ fn both_kinds_give_the_same_answers() {
                 filters.truncate(random.below(3));
                 let dim = [None, Some(2), Some(DIMS)][random.below(3)];
                 let k = [0, 1, 3, 10, 1000, usize::MAX][random.below(6)];
-                let question = Question { k, dim, filters, ..Question::default() };
+                let question = SearchOptions { k, dim, filters, ..SearchOptions::default() };
                 let texts = ["bei", "", "soko asante"];
                 let found = bits(&ask(database.store(), &texts, &queries, &question));
                 let expected = bits(&ask(folder.store(), &texts, &queries, &question));
@@ -179,7 +179,7 @@ fn words_count_alike() {
     for mut fresh in Fresh::all(DIMS, Metric::Cosine) {
         fresh.store().add(&documents, vectors.view()).unwrap();
         for filters in [vec![], vec![("lang".to_owned(), "sw".to_owned())]] {
-            let question = Question { k: 7, hybrid: true, filters, ..Question::default() };
+            let question = SearchOptions { k: 7, hybrid: true, filters, ..SearchOptions::default() };
             answers.push(bits(&ask(fresh.store(), &["bei ya mahindi", "soko"], &queries, &question)));
         }
     }
@@ -193,17 +193,17 @@ fn what_was_added_is_there_when_it_is_opened_again() {
     for mut fresh in Fresh::all(3, Metric::Cosine) {
         let mut random = Random(1);
         let (documents, vectors) = random.documents(30, 3, false);
-        assert_eq!(fresh.store().add(&documents, vectors.view()).unwrap(), Added { new: 30, ..Added::default() });
+        assert_eq!(fresh.store().add(&documents, vectors.view()).unwrap(), Added { new: 30, replaced: 0 });
         fresh.reopen();
         assert_eq!((fresh.store().dims(), fresh.store().made_by()), (3, MAKER.1));
-        let question = Question { k: 1, ..Question::default() };
+        let question = SearchOptions { k: 1, ..SearchOptions::default() };
         for (row, (id, kept)) in documents.iter().enumerate() {
             let query = Matrix::from_vec(1, 3, vectors.row(row).to_vec());
             let hit = &ask(fresh.store(), &[""], &query, &question)[0][0];
-            assert_eq!((&hit.id, &hit.kept), (id, kept));
+            assert_eq!((&hit.id, &hit.content), (id, kept));
         }
         let (again, other) = (documents[..4].to_vec(), Matrix::from_vec(4, 3, random.vector(12, false)));
-        assert_eq!(fresh.store().add(&again, other.view()).unwrap(), Added { replaced: 4, ..Added::default() });
+        assert_eq!(fresh.store().add(&again, other.view()).unwrap(), Added { new: 0, replaced: 4 });
         let ids: Vec<&str> = documents.iter().map(|(id, _)| id.as_str()).chain(["nobody", "a\0b"]).collect();
         let deleted = fresh.store().delete(&ids).unwrap();
         assert_eq!((deleted.documents, deleted.missing), (30, vec!["nobody".to_owned(), "a\0b".to_owned()]));
@@ -222,10 +222,10 @@ fn an_empty_store_answers_every_question() {
         fresh.store().compact(&Context::new(1), None).unwrap();
         fresh.store().expect_fields(&[("any".to_owned(), "x".to_owned())]).unwrap();
         for (hybrid, recall) in [(false, None), (true, None), (false, Some(0.9))] {
-            let question = Question { hybrid, recall, ..Question::default() };
+            let question = SearchOptions { hybrid, recall, ..SearchOptions::default() };
             assert_eq!(ask(fresh.store(), &["bei"], &queries, &question), [vec![]]);
         }
-        assert_eq!(ask(fresh.store(), &[], &Matrix::zeros(0, 2), &Question::default()), [[]; 0]);
+        assert_eq!(ask(fresh.store(), &[], &Matrix::zeros(0, 2), &SearchOptions::default()), [[]; 0]);
         assert!(fresh.place.read().is_ok() && fresh.place.verify().unwrap().damages.is_empty());
     }
 }
@@ -235,7 +235,8 @@ fn an_empty_store_answers_every_question() {
 fn what_cannot_be_done_is_said_alike() {
     let mut said: Vec<Vec<String>> = Vec::new();
     for mut fresh in Fresh::all(2, Metric::Cosine) {
-        let kept = Kept { text: "habari".to_owned(), fields: BTreeMap::from([("lang".to_owned(), "sw".to_owned())]) };
+        let kept =
+            Content { text: "habari".to_owned(), fields: BTreeMap::from([("lang".to_owned(), "sw".to_owned())]) };
         let document = |id: &str| (id.to_owned(), kept.clone());
         let two = [document("a"), document("b")];
         let place = fresh.place.to_string();
@@ -253,22 +254,23 @@ fn what_cannot_be_done_is_said_alike() {
         failed(store.expect_fingerprint(&[9], MAKER.1));
         failed(store.expect_fingerprint(&[9], "another model"));
         failed(store.expect_fields(&[("lang".to_owned(), "xx".to_owned()), ("topic".to_owned(), "x".to_owned())]));
-        let question = Question::default();
-        let mut asked = |vectors: &Matrix, question: &Question| {
+        let question = SearchOptions::default();
+        let mut asked = |vectors: &Matrix, question: &SearchOptions| {
             failed(store.nearest(&Context::new(1), &["x"], vectors, question).map(|_| ()));
         };
         asked(&nan, &question);
         asked(&Matrix::zeros(1, 3), &question);
         for dim in [0, 3] {
-            asked(&query, &Question { dim: Some(dim), ..question.clone() });
+            asked(&query, &SearchOptions { dim: Some(dim), ..question.clone() });
         }
-        asked(&query, &Question { recall: Some(1.5), ..question.clone() });
+        asked(&query, &SearchOptions { recall: Some(1.5), ..question.clone() });
         said.push(errors.iter().map(|error| error.to_string().replace(&place, "PLACE")).collect());
         assert_eq!(store.documents().unwrap(), 2);
         store.expect_fingerprint(MAKER.0, "any").unwrap();
         assert!(fresh.place.verify().unwrap().damages.is_empty());
     }
-    for text in ["row 1, column 0 is NaN", "stands twice", "a model (0102ff)", "another model", "kept are: lang"] {
+    for text in ["row 1, column 0 is NaN", "stands twice", "a model (0102ff)", "another model", "the fields are: lang"]
+    {
         assert!(said[0].iter().any(|error| error.contains(text)), "{text}: {:#?}", said[0]);
     }
     assert!(said.len() < 2 || said[0] == said[1], "{said:#?}");
@@ -282,15 +284,15 @@ fn what_is_begun_is_finished_later() {
         fresh.place.remove().unwrap();
         let begin = |metric| -> Result<Box<dyn WriteStore>, SearchError> {
             Ok(match &fresh.place {
-                Place::Folder(path) => {
+                StoreLocation::Folder(path) => {
                     Box::new(Writer::begin(path, StoreHeader::new(2, metric, Stored::F32, MAKER.0, MAKER.1))?)
                 }
-                Place::Postgres(target) => {
+                StoreLocation::Postgres(target) => {
                     Box::new(Store::begin(target, Header::new(2, metric, false, MAKER.0, MAKER.1))?)
                 }
             })
         };
-        let kept = |text: &str| Kept { text: text.to_owned(), fields: BTreeMap::new() };
+        let kept = |text: &str| Content { text: text.to_owned(), fields: BTreeMap::new() };
         let documents = [("a".to_owned(), kept("habari")), ("b".to_owned(), kept("asante"))];
         let mut store = begin(Metric::Cosine).unwrap();
         let busy = begin(Metric::Cosine).err().unwrap().to_string();
@@ -319,14 +321,14 @@ fn what_is_begun_is_finished_later() {
 
 #[test]
 fn what_is_no_store_is_said_to_be_none() {
-    let missing = Place::Folder("/no/such/folder".into());
+    let missing = StoreLocation::Folder("/no/such/folder".into());
     assert!(missing.read().err().unwrap().to_string().contains("no store is here"));
     let Some(fresh) = Fresh::database(2, Metric::Cosine) else { return };
-    let Place::Postgres(target) = &fresh.place else { unreachable!("a database") };
+    let StoreLocation::Postgres(target) = &fresh.place else { unreachable!("a database") };
     let error = Store::create(target, Header::new(2, Metric::Cosine, false, &[], "")).unwrap_err();
     assert!(error.to_string().contains("a store of this name is in the database already"), "{error}");
     let url = std::env::var("MAANA_TEST_POSTGRES").unwrap();
-    let other = Place::of(format!("{url}&store=nobody").as_ref()).unwrap();
+    let other = StoreLocation::parse(format!("{url}&store=nobody").as_ref()).unwrap();
     let error = other.write().err().unwrap();
     assert!(error.to_string().contains("no store of this name"), "{error}");
 }

@@ -1,62 +1,64 @@
-//! What makes a store small and quick again: room of deleted documents is given back to the tables, and where a scan of all
-//! documents is slow, an index over vectors is made and measured.
+//! Compaction: frees the space of deleted documents, and builds and measures an index over vectors where a scan of all
+//! documents is slow.
 
 use crate::error::PostgresError;
 use crate::graph::{Graph, LONGEST, MOST_HALF, Measured};
 use crate::read::{Near, Reader, Search};
-use crate::store::{Store, table};
+use crate::schema::table;
+use crate::store::Store;
 use crate::wire::Received;
 use maana_kernels::{Context, Matrix, Rows};
 use maana_vectors::search::{Corpus, MeasuredOn, Metric, PlanePrecision, Recall, Wish, choose, perturbed};
 
-/// From so many documents on, an index is worth its room.
+/// Number of documents from which an index is worth its space.
 const GRAPH_DOCUMENTS: usize = 1_000;
-/// Vectors by which the form of the index is chosen.
+/// Sample of vectors for the choice of the index's columns and data type.
 const CHOICE_SAMPLE: usize = 5_000;
-/// The least recall of a form's shortlist among them, and the longest such shortlist.
+/// Recall that a choice must reach on the sample.
 const CHOICE_RECALL: f64 = 0.99;
+/// Longest shortlist of a choice.
 const CHOICE_SHORTLIST: usize = 64;
-/// Queries that are searched for to measure an index, and the numbers of hits.
+/// Queries that measure an index.
 const SAMPLE: usize = 200;
+/// Numbers of hits that are measured.
 const HITS: [usize; 2] = [10, 100];
-/// Shortlists that are measured.
+/// Lengths of shortlists that are measured.
 const SHORTLISTS: [usize; 6] = [32, 64, 128, 256, 512, LONGEST];
 
-/// What `compact` did.
+/// Result of a compaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compacted {
     /// Bytes of tables and indexes before.
     pub before: u64,
-    /// And after.
+    /// Bytes of tables and indexes after.
     pub after: u64,
-    /// The index that was made or measured anew, if one was.
+    /// The index, if it was built or measured again.
     pub graph: Option<Graph>,
 }
 
 impl Store {
-    /// Gives the room of deleted documents back to the tables, and makes the index over vectors anew where there are 1000
-    /// documents or more, and changes since the last. It is measured by these queries, where there are any, and measured anew for
-    /// them. Readers go on meanwhile, writers wait.
+    /// Frees the space of deleted documents. From 1000 documents on it also rebuilds the index over vectors if the store has
+    /// changed, and measures it by these queries if there are any. Readers continue in the meantime, writers wait.
     ///
     /// # Errors
-    /// Queries of other dims or with values that are not finite, or what the server refuses.
+    /// If queries have another dimension or are not finite, or the server refuses.
     pub fn compact(&self, context: &Context, queries: Option<Rows<'_>>) -> Result<Compacted, PostgresError> {
         let before = self.info()?;
         let current = before.graph.filter(|graph| graph.generation == before.generation);
         let graph = match current {
             _ if before.documents < GRAPH_DOCUMENTS => None,
-            // An earlier version measured by vectors as they are stored, which promises too much.
+            // An earlier version measured by the stored vectors unperturbed, which overestimates the recall.
             Some(graph) if queries.is_none() && graph.on.is_some() => None,
             current => Some(self.index(context, current, queries)?),
         };
-        // No part of a transaction: VACUUM makes its own.
-        let vacuum = format!("VACUUM (ANALYZE) {}", table(&self.target, "documents"));
+        // VACUUM cannot run in a transaction.
+        let vacuum = format!("VACUUM (ANALYZE) {}", table(self.target.name(), "documents"));
         let vacuumed = self.client().batch_execute(&vacuum);
-        vacuumed.map_err(|error| PostgresError::sql(&self.target, "giving room back", &error))?;
+        vacuumed.map_err(|error| PostgresError::sql(&self.target, "freeing space", &error))?;
         Ok(Compacted { before: before.bytes, after: self.info()?.bytes, graph })
     }
 
-    /// Makes the index, unless it is there, and measures it.
+    /// Builds the index, unless there is one, and measures it.
     fn index(
         &self,
         context: &Context,
@@ -64,8 +66,8 @@ impl Store {
         queries: Option<Rows<'_>>,
     ) -> Result<Graph, PostgresError> {
         let (target, header) = (&self.target, self.header());
-        self.change("making the index over vectors", |transaction| {
-            let sql = |error| PostgresError::sql(target, "making the index over vectors", &error);
+        self.change("building the index over vectors", |transaction| {
+            let sql = |error| PostgresError::sql(target, "building the index over vectors", &error);
             let mut reader = Reader::new(transaction, target, header);
             let (generation, _) = reader.state()?;
             let new = Graph { prefix: 0, bits: false, on: None, measured: Vec::new(), generation: generation + 1 };
@@ -73,13 +75,13 @@ impl Store {
                 Some(Graph { prefix, bits, .. }) => Graph { prefix, bits, ..new },
                 None => {
                     let (_, sample) = sample(&mut reader, CHOICE_SAMPLE)?;
-                    let (prefix, bits) = form(context, header.metric, &sample, queries)?;
+                    let (prefix, bits) = columns(context, header.metric, &sample, queries)?;
                     let graph = Graph { prefix, bits, ..new };
                     let (transaction, ..) = reader.parts();
                     let create = format!(
                         "DROP INDEX IF EXISTS {}; CREATE INDEX graph ON {} USING hnsw ({} {})",
-                        table(target, "graph"),
-                        table(target, "documents"),
+                        table(target.name(), "graph"),
+                        table(target.name(), "documents"),
                         graph.expression(header, "embedding"),
                         graph.class(header)
                     );
@@ -90,21 +92,21 @@ impl Store {
             measure(&mut reader, &mut graph, queries)?;
             let (transaction, ..) = reader.parts();
             let description = serde_json::to_string(&graph).expect("plain data");
-            let update = format!("UPDATE {} SET graph = $1", table(target, "meta"));
+            let update = format!("UPDATE {} SET graph = $1", table(target.name(), "meta"));
             transaction.execute(&update, &[&description]).map_err(sql)?;
             Ok(graph)
         })
     }
 }
 
-/// Numbers and vectors of some documents, from all over the store.
+/// Returns the numbers and vectors of documents spread over the store.
 fn sample(reader: &mut Reader<'_, '_>, size: usize) -> Result<(Vec<i64>, Matrix), PostgresError> {
     let step = i64::try_from(reader.len()? / size).unwrap_or(i64::MAX).max(1);
     let (transaction, target, header) = reader.parts();
     let sql = |error| PostgresError::sql(target, "reading a sample", &error);
     let select = format!(
         "SELECT seq, embedding FROM {} WHERE seq % $1 = 0 ORDER BY seq LIMIT {size}",
-        table(target, "documents")
+        table(target.name(), "documents")
     );
     let rows = transaction.query(&select, &[&step]).map_err(sql)?;
     let (mut seqs, mut values) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len() * header.dims));
@@ -115,8 +117,9 @@ fn sample(reader: &mut Reader<'_, '_>, size: usize) -> Result<(Vec<i64>, Matrix)
     Ok((seqs, Matrix::from_vec(rows.len(), header.dims, values)))
 }
 
-/// The narrowest form whose shortlist holds what it should of the true hits; else all columns in f16.
-fn form(
+/// Chooses the number of columns and whether to index their signs: the narrowest choice that reaches the recall, else all
+/// columns in f16.
+fn columns(
     context: &Context,
     metric: Metric,
     sample: &Matrix,
@@ -128,26 +131,26 @@ fn form(
     }
     let wish = Wish { recall: CHOICE_RECALL, queries, ..Wish::default() };
     let choice = choose(context, &Corpus::from(sample.view()), metric, &wish)?;
-    let good = choice.tried.iter().filter(|tried| {
+    let sufficient = choice.tried.iter().filter(|tried| {
         tried.recall.mean >= CHOICE_RECALL
             && tried.settings.shortlist <= CHOICE_SHORTLIST
             && tried.settings.prefix <= MOST_HALF
     });
-    let narrowest = good.min_by_key(|tried| match tried.settings.precision {
+    let narrowest = sufficient.min_by_key(|tried| match tried.settings.precision {
         PlanePrecision::Binary => tried.settings.prefix,
         PlanePrecision::Int8 => 16 * tried.settings.prefix,
     });
-    let form = narrowest.map(|tried| (tried.settings.prefix, tried.settings.precision == PlanePrecision::Binary));
-    Ok(form.unwrap_or(widest))
+    let chosen = narrowest.map(|tried| (tried.settings.prefix, tried.settings.precision == PlanePrecision::Binary));
+    Ok(chosen.unwrap_or(widest))
 }
 
-/// Searches by queries, or by some of the store's own vectors, perturbed, among all others, exactly and by each shortlist.
+/// Measures the recall of each shortlist by the given queries, and by some of the store's own vectors, perturbed.
 fn measure(reader: &mut Reader<'_, '_>, graph: &mut Graph, given: Option<Rows<'_>>) -> Result<(), PostgresError> {
     let dims = reader.parts().2.dims;
     let given = given.unwrap_or(Rows::new(&[], 0, dims, dims));
     let planned = MeasuredOn::planned(given.rows(), SAMPLE);
     let (seqs, stored) = if planned.perturbed > 0 { sample(reader, planned.perturbed)? } else { Default::default() };
-    // From all over the file.
+    // Spread over all given queries.
     let step = given.rows().div_ceil(planned.queries.max(1)).max(1);
     let chosen: Vec<&[f32]> = (0..given.rows()).step_by(step).map(|query| given.row(query)).collect();
     let on = MeasuredOn { queries: chosen.len(), perturbed: seqs.len() };

@@ -1,14 +1,17 @@
-//! What can go wrong with a store in a database: which store, what is wrong, what would mend it.
+//! Errors of a store in a database, with the remedy where it is known.
 
-use crate::Target;
 use maana_vectors::VectorsError;
 use maana_vectors::store::StoreError;
 use postgres::error::SqlState;
+use std::fmt::Display;
 
-/// An error of a store. Whatever it says, the store is in the state before or after the call, never between.
+/// Seconds that a writer waits for its turn.
+pub(crate) const LOCK_SECONDS: u32 = 30;
+
+/// An error of a store. After any error, the store is in the state before or after the call, never in between.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
-    /// An address that cannot be understood.
+    /// A malformed address.
     #[error("{shown}: {what} (an address is postgres://USER@HOST/DATABASE?store=NAME)")]
     Address {
         /// The address, without its password.
@@ -16,130 +19,132 @@ pub enum PostgresError {
         /// What is wrong with it.
         what: String,
     },
-    /// No way to the server, or not through its door.
-    #[error("{place}: cannot connect: {what}{}", also(.remedy))]
+    /// The server cannot be reached, or rejects the user.
+    #[error("{address}: cannot connect: {what}{}", also(.remedy))]
     Connect {
         /// The address.
-        place: String,
-        /// What the system or the server said.
+        address: String,
+        /// Message of the system or of the server.
         what: String,
-        /// What would mend it, where that is known.
+        /// The remedy, where it is known.
         remedy: Option<&'static str>,
     },
-    /// A connection that ended before its work did.
+    /// A connection that was lost during an operation.
     #[error(
-        "{place}: the connection was lost while {doing}: {what}; what was said to be done before is there, try again"
+        "{address}: the connection was lost while {doing}: {what}; what was reported as done before is durable; try again"
     )]
     Lost {
         /// The address.
-        place: String,
-        /// What was being done.
+        address: String,
+        /// The operation.
         doing: &'static str,
-        /// What the system said.
+        /// Message of the system.
         what: String,
     },
-    /// The server refused something.
-    #[error("{place}: the server refused while {doing}: {what}{}", also(.remedy))]
+    /// An operation that the server refused.
+    #[error("{address}: the server refused while {doing}: {what}{}", also(.remedy))]
     Refused {
         /// The address.
-        place: String,
-        /// What was being done.
+        address: String,
+        /// The operation.
         doing: &'static str,
-        /// What the server said.
+        /// Message of the server.
         what: String,
-        /// What would mend it, where that is known.
+        /// The remedy, where it is known.
         remedy: Option<&'static str>,
     },
     /// A database without pgvector.
     #[error(
-        "{place}: the database has no extension `vector`; let its administrator install pgvector on the server and run \
+        "{address}: the database has no extension `vector`; ask its administrator to install pgvector on the server and run \
          CREATE EXTENSION vector in this database"
     )]
     NoExtension {
         /// The address.
-        place: String,
+        address: String,
     },
-    /// A pgvector that cannot do what is needed.
+    /// A version of pgvector that is too old.
     #[error(
-        "{place}: pgvector {found} is too old, {needed} or later is needed; let the server's administrator install it \
+        "{address}: pgvector {found} is too old, {needed} or later is needed; ask the server's administrator to install it \
          and run ALTER EXTENSION vector UPDATE in this database"
     )]
     OldExtension {
         /// The address.
-        place: String,
-        /// The version that is there.
+        address: String,
+        /// The installed version.
         found: String,
-        /// The least that does.
+        /// The oldest supported version.
         needed: &'static str,
     },
     /// No store of this name.
     #[error(
-        "{place}: no store of this name is in the database; create it with `maana index`, or say another with store=NAME"
+        "{address}: the database has no store of this name; create it with `maana index`, or name another with store=NAME"
     )]
     NotAStore {
         /// The address.
-        place: String,
+        address: String,
     },
-    /// A schema of this name, and it is something else.
-    #[error("{place}: the database has a schema of this name that is no store; say another with store=NAME")]
+    /// A schema of this name that is not a store.
+    #[error("{address}: the database has a schema of this name that is not a store; name another with store=NAME")]
     Foreign {
         /// The address.
-        place: String,
+        address: String,
     },
-    /// A store where one was to be created.
+    /// A store that exists already.
     #[error(
-        "{place}: a store of this name is in the database already; add to it with `maana add`, or say another with store=NAME"
+        "{address}: the database already has a store of this name; add to it with `maana add`, or name another with store=NAME"
     )]
     AlreadyExists {
         /// The address.
-        place: String,
+        address: String,
     },
     /// A store of a later version of this program.
-    #[error("{place}: format version {version}, and this program reads up to {known}; use a newer one")]
+    #[error("{address}: format version {version}, but this program reads only up to {known}; use a newer program")]
     Newer {
         /// The address.
-        place: String,
-        /// Its version.
+        address: String,
+        /// The version of the store.
         version: i32,
-        /// The last version known here.
+        /// The latest supported version.
         known: i32,
     },
-    /// Something in the store that this program did not write so.
-    #[error("{place}: damaged: {what}; restore the database from a copy, or index again")]
+    /// A damaged store.
+    #[error("{address}: damaged: {what}; restore the database from a backup, or index again")]
     Damaged {
         /// The address.
-        place: String,
+        address: String,
         /// What is wrong.
         what: String,
     },
-    /// A writer whose turn does not end.
-    #[error("{place}: another process has been writing to this store for {seconds} seconds; try again when it is done")]
+    /// Another writer that takes too long.
+    #[error(
+        "{address}: another process has been writing to this store for {seconds} seconds; try again when it is done"
+    )]
     Locked {
         /// The address.
-        place: String,
-        /// How long it was waited for.
+        address: String,
+        /// Time of waiting.
         seconds: u32,
     },
-    /// An id or a text that PostgreSQL cannot keep.
+    /// An id or a text that PostgreSQL cannot store.
     #[error("document `{id}`: {what}")]
     Document {
-        /// The id, as far as it can be told.
+        /// The first characters of the id.
         id: String,
-        /// What is wrong, and what would mend it.
+        /// The problem and its remedy.
         what: &'static str,
     },
     /// A filter for a field that no document has.
-    #[error("no document has a field `{field}`; kept are: {present}")]
+    #[error("no document has a field `{field}`; the fields are: {present}")]
     NoField {
         /// The field.
         field: String,
         /// The fields that documents have.
         present: String,
     },
-    /// Vectors that cannot be kept or searched for.
+    /// Vectors that cannot be stored or searched.
     #[error(transparent)]
     Vectors(#[from] VectorsError),
-    /// What is wrong in every store alike.
+    /// An error that all kinds of stores share.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -149,74 +154,76 @@ fn also(remedy: &Option<&'static str>) -> String {
 }
 
 impl PostgresError {
-    /// What a failed connection means.
-    pub(crate) fn connect(target: &Target, error: &postgres::Error) -> Self {
+    /// Explains a failed connection.
+    pub(crate) fn connect(address: &impl Display, has_password: bool, error: &postgres::Error) -> Self {
         let remedy = match error.code() {
             Some(code) if *code == SqlState::INVALID_PASSWORD => {
-                Some("give the right password in the environment variable PGPASSWORD, or in the address")
+                Some("set the right password in the environment variable PGPASSWORD, or in the address")
             }
             Some(code) if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-                Some("name a user, and an sslmode, that the server lets in: postgres://USER@HOST/DATABASE?sslmode=MODE")
+                Some("name a user and an sslmode that the server accepts: postgres://USER@HOST/DATABASE?sslmode=MODE")
             }
             Some(code) if *code == SqlState::INVALID_CATALOG_NAME => Some("create it with `createdb`, or name another"),
             Some(_) => None,
-            None if target.config.get_password().is_none() && told(error).contains("password missing") => {
-                Some("give it in the environment variable PGPASSWORD, or in the address")
+            None if !has_password && message(error).contains("password missing") => {
+                Some("set it in the environment variable PGPASSWORD, or in the address")
             }
-            None => Some("check that the server runs, that the address is right, and what sslmode the server wants"),
+            None => {
+                Some("check that the server runs, the address is right, and the sslmode is one that the server accepts")
+            }
         };
-        Self::Connect { place: target.to_string(), what: told(error), remedy }
+        Self::Connect { address: address.to_string(), what: message(error), remedy }
     }
 
-    /// What a failed statement means.
-    pub(crate) fn sql(target: &Target, doing: &'static str, error: &postgres::Error) -> Self {
-        let (place, what) = (target.to_string(), told(error));
+    /// Explains a failed statement.
+    pub(crate) fn sql(address: &impl Display, doing: &'static str, error: &postgres::Error) -> Self {
+        let (address, what) = (address.to_string(), message(error));
         let Some(code) = error.code() else {
             let system = std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>());
             return match error.is_closed() || system {
-                true => Self::Lost { place, doing, what },
-                false => Self::Refused { place, doing, what, remedy: None },
+                true => Self::Lost { address, doing, what },
+                false => Self::Refused { address, doing, what, remedy: None },
             };
         };
-        // 57P01 to 57P03: the server is being stopped, or has just come up.
+        // 57P01 to 57P03: the server is shutting down or starting.
         if [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code) {
-            return Self::Lost { place, doing, what };
+            return Self::Lost { address, doing, what };
         }
         if *code == SqlState::LOCK_NOT_AVAILABLE {
-            return Self::Locked { place, seconds: crate::store::LOCK_SECONDS };
+            return Self::Locked { address, seconds: LOCK_SECONDS };
         }
         let remedy = match code {
-            code if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
-                Some("let the owner of the database GRANT it to this user (creating a store needs CREATE ON DATABASE)")
-            }
-            code if *code == SqlState::DISK_FULL => Some("make room on the server; what was whole before is untouched"),
+            code if *code == SqlState::INSUFFICIENT_PRIVILEGE => Some(
+                "ask the owner of the database to GRANT it to this user (creating a store needs CREATE ON DATABASE)",
+            ),
+            code if *code == SqlState::DISK_FULL => Some("free space on the server; the store is unchanged"),
             code if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME => {
-                Some("somebody has removed the store meanwhile")
+                Some("the store has been removed in the meantime")
             }
             _ => None,
         };
-        Self::Refused { place, doing, what, remedy }
+        Self::Refused { address, doing, what, remedy }
     }
 
-    pub(crate) fn damaged(target: &Target, what: impl Into<String>) -> Self {
-        Self::Damaged { place: target.to_string(), what: what.into() }
+    pub(crate) fn damaged(address: &impl Display, what: impl Into<String>) -> Self {
+        Self::Damaged { address: address.to_string(), what: what.into() }
     }
 }
 
-/// What the client's error says, with what led to it, or what the server said.
-pub(crate) fn told(error: &postgres::Error) -> String {
-    if let Some(said) = error.as_db_error() {
-        let more = [said.detail(), said.hint()].into_iter().flatten();
-        return more.fold(said.message().to_owned(), |told, more| format!("{told} ({more})"));
+/// Returns the message of the server, or of the client with its causes.
+pub(crate) fn message(error: &postgres::Error) -> String {
+    if let Some(server) = error.as_db_error() {
+        let more = [server.detail(), server.hint()].into_iter().flatten();
+        return more.fold(server.message().to_owned(), |message, more| format!("{message} ({more})"));
     }
-    let mut told = error.to_string();
+    let mut message = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
-        let said = next.to_string();
-        if !told.contains(&said) {
-            told = format!("{told}: {said}");
+        let next_message = next.to_string();
+        if !message.contains(&next_message) {
+            message = format!("{message}: {next_message}");
         }
         cause = next.source();
     }
-    told
+    message
 }

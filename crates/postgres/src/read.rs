@@ -1,12 +1,12 @@
-//! One state of a store, and what is near in it.
+//! Reads and searches one state of a store.
 //!
-//! Exact search lets SQL order rows by pgvector's distance and scores the first of them by `Metric::score`. Both are sums of
-//! the same products, rounded in different orders; where rows that SQL has left out could still be nearer than the last hit
-//! by less than the roundings can be apart, all rows up to that distance are scored too.
+//! Exact search orders rows by pgvector's distance in SQL and scores the first of them by `Metric::score`. Both are sums of
+//! the same products, rounded in different orders. If a row beyond SQL's limit could be nearer than the last hit within
+//! the bound of the rounding errors, all rows up to that distance are scored too.
 
 use crate::error::PostgresError;
 use crate::graph::Graph;
-use crate::store::{Header, Payload, table};
+use crate::schema::{Header, Payload, operator, table};
 use crate::target::Target;
 use crate::wire::{Received, Vector};
 use maana_kernels::Rows;
@@ -18,47 +18,47 @@ use postgres::types::ToSql;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
-/// What to search for.
+/// Options of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Search<'a> {
-    /// How many documents to find; fewer are found when there are fewer.
+    /// Hits to find; a smaller store gives fewer.
     pub k: usize,
-    /// Compare the first `dim` columns only; `None` compares all.
+    /// Number of leading columns to compare; `None` compares all.
     pub dim: Option<usize>,
     /// Fields and the values that they must have.
     pub filters: &'a [(String, String)],
 }
 
-/// A document that is near.
+/// A hit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Near {
-    /// Its number: greater for what was added later.
+    /// Number of the document; documents that were added later have greater ones.
     pub seq: i64,
-    /// By the store's metric; greater is nearer.
+    /// Score by the store's metric; greater is nearer.
     pub score: f32,
 }
 
 /// A document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Its number.
+    /// Number of the document.
     pub seq: i64,
-    /// Its id.
+    /// Id.
     pub id: String,
-    /// Its text.
+    /// Text.
     pub text: String,
-    /// Its other fields.
+    /// Other fields.
     pub fields: BTreeMap<String, String>,
 }
 
-/// A transaction that reads.
+/// Reads one state of a store, in a transaction.
 pub struct Reader<'a, 'c> {
     transaction: &'a mut Transaction<'c>,
     target: &'a Target,
     header: &'a Header,
 }
 
-/// Which rows a filter lets through: all, or those whose fields contain each of these objects.
+/// Condition of the filters: without objects every row, else the rows whose fields contain each of them.
 const FILTER: &str = "(cardinality($2::text[]) = 0 OR payload->'fields' @> ALL($2::text[]::jsonb[]))";
 
 impl<'a, 'c> Reader<'a, 'c> {
@@ -66,30 +66,31 @@ impl<'a, 'c> Reader<'a, 'c> {
         Self { transaction, target, header }
     }
 
-    /// Documents that can be found.
+    /// Returns the number of documents.
     ///
     /// # Errors
-    /// What the server refuses.
+    /// If the server refuses.
     pub fn len(&mut self) -> Result<usize, PostgresError> {
-        let count: i64 = self.value(&format!("SELECT count(*) FROM {}", table(self.target, "documents")))?;
+        let count: i64 = self.value(&format!("SELECT count(*) FROM {}", table(self.target.name(), "documents")))?;
         Ok(count as usize)
     }
 
-    /// Whether nothing can be found.
+    /// Returns whether the store has no documents.
     ///
     /// # Errors
-    /// What the server refuses.
+    /// If the server refuses.
     pub fn is_empty(&mut self) -> Result<bool, PostgresError> {
-        let any: bool = self.value(&format!("SELECT EXISTS (SELECT FROM {})", table(self.target, "documents")))?;
+        let any: bool =
+            self.value(&format!("SELECT EXISTS (SELECT FROM {})", table(self.target.name(), "documents")))?;
         Ok(!any)
     }
 
-    /// How many changes there were, and the index over vectors.
+    /// Returns the number of changes so far, and the index over vectors.
     ///
     /// # Errors
-    /// What the server refuses, or a description of the index that is none.
+    /// If the server refuses, or the description of the index is malformed.
     pub fn state(&mut self) -> Result<(u64, Option<Graph>), PostgresError> {
-        let select = format!("SELECT generation, graph FROM {}", table(self.target, "meta"));
+        let select = format!("SELECT generation, graph FROM {}", table(self.target.name(), "meta"));
         let row = self.transaction.query_one(&select, &[]).map_err(|error| self.sql(error))?;
         let generation: i64 = row.try_get(0).map_err(|error| self.sql(error))?;
         let graph: Option<String> = row.try_get(1).map_err(|error| self.sql(error))?;
@@ -99,7 +100,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         Ok((generation as u64, graph))
     }
 
-    /// Bytes of tables and indexes.
+    /// Returns the bytes of tables and indexes.
     pub(crate) fn bytes(&mut self) -> Result<u64, PostgresError> {
         let size = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
                     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname = $1";
@@ -108,7 +109,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         Ok(bytes as u64)
     }
 
-    /// Versions of PostgreSQL and pgvector.
+    /// Returns the versions of PostgreSQL and pgvector.
     pub(crate) fn server(&mut self) -> Result<String, PostgresError> {
         self.value(
             "SELECT 'PostgreSQL ' || current_setting('server_version') || ', pgvector ' || extversion
@@ -116,17 +117,17 @@ impl<'a, 'c> Reader<'a, 'c> {
         )
     }
 
-    /// The names of fields that the first documents have.
+    /// Returns the names of the fields of the first documents.
     ///
     /// # Errors
-    /// What the server refuses.
+    /// If the server refuses.
     pub fn fields(&mut self) -> Result<Vec<String>, PostgresError> {
-        const LOOKED_AT: usize = 1000;
-        let documents = table(self.target, "documents");
-        self.fields_of(&format!("(SELECT payload FROM {documents} ORDER BY seq LIMIT {LOOKED_AT}) AS first"))
+        const DOCUMENTS: usize = 1000;
+        let documents = table(self.target.name(), "documents");
+        self.fields_of(&format!("(SELECT payload FROM {documents} ORDER BY seq LIMIT {DOCUMENTS}) AS first"))
     }
 
-    /// The names of fields in what SQL gives, in order.
+    /// Returns the sorted names of the fields in the rows of a SQL expression.
     fn fields_of(&mut self, documents: &str) -> Result<Vec<String>, PostgresError> {
         let names = format!("SELECT DISTINCT jsonb_object_keys(payload->'fields') FROM {documents}");
         let rows = self.transaction.query(&names, &[]).map_err(|error| self.sql(error))?;
@@ -136,12 +137,12 @@ impl<'a, 'c> Reader<'a, 'c> {
         Ok(names)
     }
 
-    /// That each field of the filters is one that some document has; in an empty store every field is.
+    /// Checks that some document has each field of the filters; an empty store has every field.
     ///
     /// # Errors
-    /// The first that none has.
+    /// Names the first missing field.
     pub fn expect_fields(&mut self, filters: &[(String, String)]) -> Result<(), PostgresError> {
-        let documents = table(self.target, "documents");
+        let documents = table(self.target.name(), "documents");
         for (field, _) in filters {
             let has = format!("SELECT EXISTS (SELECT FROM {documents} WHERE payload->'fields' ? $1)");
             let known = !field.contains('\0') && {
@@ -160,12 +161,11 @@ impl<'a, 'c> Reader<'a, 'c> {
         Ok(())
     }
 
-    /// The k nearest documents of each query by the store's metric, nearest first, of equal ones the earlier first. They are
-    /// those that comparing every document gives, unless the index over vectors may be used: then they are the best of its
-    /// shortlist.
+    /// Returns the k nearest documents of each query by the store's metric, nearest first, of equal scores the earlier first.
+    /// Without a shortlist they are exact; with one they are the best documents of the index's shortlist.
     ///
     /// # Errors
-    /// Queries of other dims or with values that are not finite, a prefix that is no prefix, or what the server refuses.
+    /// If queries have another dimension or are not finite, `dim` is not from 1 to the dimension, or the server refuses.
     pub fn nearest(
         &mut self,
         queries: Rows<'_>,
@@ -183,7 +183,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         let one = |query| {
             if let Some((graph, length)) = shortlist {
                 let near = self.by_graph(queries.row(query), search.k, graph, length)?;
-                // What is deleted since is found no more; when too few are left, all are compared.
+                // Deletions since the measurement may leave too few; then all documents are compared.
                 if near.len() == search.k {
                     return Ok(near);
                 }
@@ -217,7 +217,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         Ok(nearest.into_sorted())
     }
 
-    /// Scores the rows that SQL gives; how many there were, and the greatest distance that SQL saw.
+    /// Scores the rows of a query, and returns their number and the greatest distance in SQL.
     fn scan(
         &mut self,
         query: &[f32],
@@ -229,13 +229,13 @@ impl<'a, 'c> Reader<'a, 'c> {
         let (header, dim) = (self.header, query.len());
         let mut distance = format!("{} {} $1", header.prefix("embedding", dim), operator(header.metric));
         if header.metric == Metric::Cosine {
-            // Of zeros pgvector has no distance, and they come last; here their score is 0.
+            // pgvector has no distance for zero vectors and sorts them last; here their score is 0.
             distance = format!("coalesce(nullif({distance}, 'NaN'), 1)");
         }
         let select = format!(
             "SELECT seq, embedding, distance FROM
                  (SELECT seq, embedding, {distance} AS distance FROM {} WHERE {FILTER}) AS compared {which}",
-            table(self.target, "documents")
+            table(self.target.name(), "documents")
         );
         let target = self.target;
         let sql = |error| PostgresError::sql(target, "searching", &error);
@@ -252,7 +252,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         Ok((count, worst))
     }
 
-    /// The greatest distance that SQL can give a row whose score is at least this.
+    /// Returns the greatest distance in SQL of a row whose score is at least `score`.
     fn furthest(&mut self, query: &[f32], score: f32) -> Result<f64, PostgresError> {
         // Two sums of n products differ by at most 2 n u ‖a‖ ‖b‖ with u = 2⁻²⁴; this is four times that.
         let gamma = (query.len() as f64 + 8.0) * 2f64.powi(-21);
@@ -263,17 +263,17 @@ impl<'a, 'c> Reader<'a, 'c> {
                 let longest: f64 = self.value(&format!(
                     "SELECT coalesce(max(vector_norm({})), 0) FROM {}",
                     self.header.prefix("embedding", query.len()),
-                    table(self.target, "documents")
+                    table(self.target.name(), "documents")
                 ))?;
                 let length = query.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
                 -score + gamma * length * longest
             }
-            // Sums of what is not negative: the roundings are a share of the sum. What is added is below any f32's.
+            // A sum of non-negative terms has a relative error. The constant is below the square root of any f32.
             Metric::Euclidean | Metric::Manhattan => -score * (1.0 + gamma) + 1e-18,
         })
     }
 
-    /// The k best of the index's shortlist; fewer where the index gives fewer.
+    /// Returns the k best documents of the index's shortlist, or fewer if the shortlist is shorter.
     pub(crate) fn by_graph(
         &mut self,
         query: &[f32],
@@ -287,7 +287,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         self.transaction.batch_execute(&settings).map_err(sql)?;
         let select = format!(
             "SELECT seq, embedding FROM {} ORDER BY {} {} {} LIMIT {shortlist}",
-            table(target, "documents"),
+            table(target.name(), "documents"),
             graph.expression(self.header, "embedding"),
             graph.operator(self.header),
             graph.expression_of_query(self.header, "$1"),
@@ -302,13 +302,15 @@ impl<'a, 'c> Reader<'a, 'c> {
         Ok(nearest.into_sorted())
     }
 
-    /// Documents by their numbers, in the order of these.
+    /// Returns the documents with these numbers, in this order.
     ///
     /// # Errors
-    /// What the server refuses, or a payload that this program did not write.
+    /// If the server refuses, or a payload is malformed.
     pub fn rows(&mut self, seqs: &[i64]) -> Result<Vec<Row>, PostgresError> {
-        let select =
-            format!("SELECT seq, id, payload::text FROM {} WHERE seq = ANY($1)", table(self.target, "documents"));
+        let select = format!(
+            "SELECT seq, id, payload::text FROM {} WHERE seq = ANY($1)",
+            table(self.target.name(), "documents")
+        );
         let rows = self.transaction.query(&select, &[&seqs]).map_err(|error| self.sql(error))?;
         let rows: Result<HashMap<i64, Row>, PostgresError> =
             rows.iter().map(|row| row_of(self.target, row).map(|row| (row.seq, row))).collect();
@@ -317,12 +319,13 @@ impl<'a, 'c> Reader<'a, 'c> {
         seqs.iter().map(|seq| rows.remove(seq).ok_or_else(gone)).collect()
     }
 
-    /// Vectors of documents by their numbers, in the order of these.
+    /// Returns the vectors of the documents with these numbers, in this order.
     ///
     /// # Errors
-    /// What the server refuses.
+    /// If the server refuses.
     pub fn vectors(&mut self, seqs: &[i64]) -> Result<Vec<Vec<f32>>, PostgresError> {
-        let select = format!("SELECT seq, embedding FROM {} WHERE seq = ANY($1)", table(self.target, "documents"));
+        let select =
+            format!("SELECT seq, embedding FROM {} WHERE seq = ANY($1)", table(self.target.name(), "documents"));
         let rows = self.transaction.query(&select, &[&seqs]).map_err(|error| self.sql(error))?;
         let mut vectors = HashMap::with_capacity(rows.len());
         for row in rows {
@@ -334,52 +337,53 @@ impl<'a, 'c> Reader<'a, 'c> {
         seqs.iter().map(|seq| vectors.remove(seq).ok_or_else(gone)).collect()
     }
 
-    /// The documents with these ids; of ids that are not there, none.
+    /// Returns the documents with these ids, without those that are missing.
     ///
     /// # Errors
-    /// What the server refuses, or a payload that this program did not write.
+    /// If the server refuses, or a payload is malformed.
     pub fn by_ids(&mut self, ids: &[&str]) -> Result<Vec<Row>, PostgresError> {
-        // No document has an id with a NUL, and the server takes none.
+        // No id contains a NUL character, and the server rejects strings that do.
         let ids: Vec<&str> = ids.iter().copied().filter(|id| !id.contains('\0')).collect();
         let select =
-            format!("SELECT seq, id, payload::text FROM {} WHERE id = ANY($1)", table(self.target, "documents"));
+            format!("SELECT seq, id, payload::text FROM {} WHERE id = ANY($1)", table(self.target.name(), "documents"));
         let rows = self.transaction.query(&select, &[&ids]).map_err(|error| self.sql(error))?;
         rows.iter().map(|row| row_of(self.target, row)).collect()
     }
 
-    /// The ids of all documents.
+    /// Returns the ids of all documents.
     ///
     /// # Errors
-    /// What the server refuses.
+    /// If the server refuses.
     pub fn ids(&mut self) -> Result<Vec<String>, PostgresError> {
-        let select = format!("SELECT id FROM {} ORDER BY seq", table(self.target, "documents"));
+        let select = format!("SELECT id FROM {} ORDER BY seq", table(self.target.name(), "documents"));
         let rows = self.transaction.query(&select, &[]).map_err(|error| self.sql(error))?;
         rows.iter().map(|row| row.try_get(0).map_err(|error| self.sql(error))).collect()
     }
 
-    /// Calls `look` with every document in the order in which they were added, and whether the filters let it through.
+    /// Calls `look` with every document, in the order of addition, and whether it passes the filters.
     ///
     /// # Errors
-    /// What the server refuses, or a payload that this program did not write.
+    /// If the server refuses, or a payload is malformed.
     pub fn for_each(
         &mut self,
         filters: &[(String, String)],
         mut look: impl FnMut(Row, bool),
     ) -> Result<(), PostgresError> {
-        let select = format!("SELECT seq, id, payload::text FROM {} ORDER BY seq", table(self.target, "documents"));
+        let select =
+            format!("SELECT seq, id, payload::text FROM {} ORDER BY seq", table(self.target.name(), "documents"));
         let target = self.target;
         let sql = |error| PostgresError::sql(target, "reading documents", &error);
         let none: [&(dyn ToSql + Sync); 0] = [];
         let mut rows = self.transaction.query_raw(&select, none).map_err(sql)?;
         while let Some(row) = rows.next().map_err(sql)? {
             let row = row_of(target, &row)?;
-            let through = filters.iter().all(|(field, value)| row.fields.get(field) == Some(value));
-            look(row, through);
+            let passes = filters.iter().all(|(field, value)| row.fields.get(field) == Some(value));
+            look(row, passes);
         }
         Ok(())
     }
 
-    /// The transaction, its store's place and header.
+    /// Returns the transaction, and the address and header of its store.
     pub(crate) fn parts(&mut self) -> (&mut Transaction<'c>, &Target, &Header) {
         (self.transaction, self.target, self.header)
     }
@@ -403,30 +407,12 @@ fn row_of(target: &Target, row: &postgres::Row) -> Result<Row, PostgresError> {
     Ok(Row { seq, id, text: payload.text, fields: payload.fields })
 }
 
-/// Each filter as an object that the fields must contain.
+/// Returns each filter as a JSON object that the fields must contain.
 fn objects(filters: &[(String, String)]) -> Vec<String> {
     filters.iter().map(|(field, value)| serde_json::json!({ field: value }).to_string()).collect()
 }
 
-impl Header {
-    /// The first columns of a vector in SQL, as `vector`.
-    pub(crate) fn prefix(&self, embedding: &str, dim: usize) -> String {
-        let full = if self.half { format!("{embedding}::vector") } else { embedding.to_owned() };
-        if dim < self.dims { format!("subvector({full}, 1, {dim})") } else { full }
-    }
-}
-
-/// pgvector's distance for a metric; smaller is nearer.
-pub(crate) fn operator(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Cosine => "<=>",
-        Metric::Dot => "<#>",
-        Metric::Euclidean => "<->",
-        Metric::Manhattan => "<+>",
-    }
-}
-
-/// The k nearest of what is offered, in memory for a few times k.
+/// The k nearest of the offered documents, in memory for a few times k.
 struct Nearest {
     k: usize,
     near: Vec<Near>,
@@ -448,7 +434,7 @@ impl Nearest {
     }
 
     fn cut(&mut self) {
-        // No score is NaN; zeros of both signs are one score.
+        // No score is NaN; zeros of both signs are equal.
         let order = |a: &Near, b: &Near| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal);
         self.near.sort_unstable_by(|a, b| order(a, b).then(a.seq.cmp(&b.seq)));
         self.near.truncate(self.k);

@@ -1,63 +1,63 @@
-//! Where a store is: the address of a database, the name of the store in it, and how the way there is kept secret.
+//! The address of a store: a database, the name of the store in it, and the encryption of the connection.
 
-use crate::PostgresError;
+use crate::error::{PostgresError, message};
 use percent_encoding::percent_decode_str;
 use postgres::config::{Config, SslMode};
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The name of a store whose address says none.
-const USUAL_NAME: &str = "maana";
-/// PostgreSQL cuts longer names, so that two of them could become one.
+/// Default name of a store.
+const DEFAULT_NAME: &str = "maana";
+/// Longest name: PostgreSQL truncates longer ones, so that two could become equal.
 const NAME_BYTES: usize = 63;
-/// How long a server may take to answer at all, unless the address says otherwise.
+/// Default time limit for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The address of a store: `postgres://USER@HOST:PORT/DATABASE?store=NAME`, and what else the address of a database may
-/// say (`host=` with the folder of a Unix socket, `connect_timeout=`, …).
+/// The address of a store: `postgres://USER@HOST:PORT/DATABASE?store=NAME`, with other settings of PostgreSQL's addresses
+/// (`host=` with the folder of a Unix socket, `connect_timeout=`, …).
 #[derive(Clone, Debug)]
 pub struct Target {
     pub(crate) config: Config,
     pub(crate) name: String,
-    pub(crate) secrecy: Secrecy,
-    /// The address as it may be told to anybody: without the password.
+    pub(crate) ssl: SslPolicy,
+    /// The address without the password, for messages.
     shown: String,
 }
 
-/// What `sslmode` says, in the words and with the meaning of PostgreSQL's own programs.
+/// The setting `sslmode`, with the names and meanings of PostgreSQL's own programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Secrecy {
-    /// In the clear.
+pub(crate) enum SslPolicy {
+    /// No encryption.
     Disable,
-    /// Encrypted where the server can, whoever it is.
+    /// Encryption if the server supports it, with any server.
     Prefer,
-    /// Encrypted, whoever the server is.
+    /// Encryption, with any server.
     Require,
-    /// Encrypted, and the server shows a certificate for its name that one of these roots has signed: those of this file,
-    /// or those that browsers trust.
+    /// Encryption, with a server that has a certificate for its name, signed by a root of this file, or by one of those that
+    /// browsers trust.
     VerifyFull(Option<PathBuf>),
 }
 
 impl Target {
-    /// Whether a word is meant as such an address, rather than as a folder.
-    pub fn is_one(word: &str) -> bool {
+    /// Returns whether a word is such an address, rather than a folder.
+    pub fn is_address(word: &str) -> bool {
         word.starts_with("postgres://") || word.starts_with("postgresql://")
     }
 
-    /// Reads an address.
+    /// Parses an address.
     ///
     /// # Errors
-    /// What of it cannot be understood.
+    /// Describes the malformed part.
     pub fn parse(url: &str) -> Result<Self, PostgresError> {
         let (base, settings) = url.split_once('?').unwrap_or((url, ""));
         let mut shown = without_password(base);
         let wrong = |what: String| PostgresError::Address { shown: without_password(base), what };
-        let (mut name, mut mode, mut roots, mut others) = (USUAL_NAME.to_owned(), String::new(), None, Vec::new());
+        let (mut name, mut mode, mut roots, mut others) = (DEFAULT_NAME.to_owned(), String::new(), None, Vec::new());
         for setting in settings.split('&').filter(|setting| !setting.is_empty()) {
             let (key, value) = setting.split_once('=').ok_or_else(|| wrong(format!("`{setting}` has no value")))?;
             let decoded = percent_decode_str(value).decode_utf8();
-            let decoded = decoded.map_err(|_| wrong(format!("the value of `{key}` is no text")))?.into_owned();
+            let decoded = decoded.map_err(|_| wrong(format!("the value of `{key}` is not UTF-8")))?.into_owned();
             match key {
                 "store" => name = decoded,
                 "sslmode" => mode = decoded,
@@ -66,22 +66,21 @@ impl Target {
             }
         }
         check_name(&name).map_err(wrong)?;
-        let secrecy = match (mode.as_str(), roots) {
-            ("disable", None) => Secrecy::Disable,
-            ("" | "prefer", None) => Secrecy::Prefer,
-            ("require", None) => Secrecy::Require,
-            ("verify-full", roots) => Secrecy::VerifyFull(roots),
+        let ssl = match (mode.as_str(), roots) {
+            ("disable", None) => SslPolicy::Disable,
+            ("" | "prefer", None) => SslPolicy::Prefer,
+            ("require", None) => SslPolicy::Require,
+            ("verify-full", roots) => SslPolicy::VerifyFull(roots),
             ("disable" | "" | "prefer" | "require", Some(_)) => {
-                return Err(wrong("`sslrootcert` is looked at with `sslmode=verify-full` alone; say both".to_owned()));
+                return Err(wrong("`sslrootcert` is used only with `sslmode=verify-full`; set both".to_owned()));
             }
             (mode, _) => {
-                let what = format!("sslmode `{mode}`; it is one of disable, prefer, require, verify-full");
+                let what = format!("sslmode `{mode}` is unknown; use disable, prefer, require or verify-full");
                 return Err(wrong(what));
             }
         };
-        let mut config: Config = format!("{base}?{}", others.join("&"))
-            .parse()
-            .map_err(|error: postgres::Error| wrong(crate::error::told(&error)))?;
+        let mut config: Config =
+            format!("{base}?{}", others.join("&")).parse().map_err(|error: postgres::Error| wrong(message(&error)))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             config.host("localhost");
         }
@@ -91,19 +90,19 @@ impl Target {
         if config.get_application_name().is_none() {
             config.application_name("maana");
         }
-        config.ssl_mode(match secrecy {
-            Secrecy::Disable => SslMode::Disable,
-            Secrecy::Prefer => SslMode::Prefer,
-            Secrecy::Require | Secrecy::VerifyFull(_) => SslMode::Require,
+        config.ssl_mode(match ssl {
+            SslPolicy::Disable => SslMode::Disable,
+            SslPolicy::Prefer => SslMode::Prefer,
+            SslPolicy::Require | SslPolicy::VerifyFull(_) => SslMode::Require,
         });
-        let told = others.iter().filter(|setting| !setting.starts_with("password=")).copied();
-        let settings: Vec<String> = told.map(String::from).chain([format!("store={name}")]).collect();
+        let public = others.iter().filter(|setting| !setting.starts_with("password=")).copied();
+        let settings: Vec<String> = public.map(String::from).chain([format!("store={name}")]).collect();
         shown.push('?');
         shown.push_str(&settings.join("&"));
-        Ok(Self { config, name, secrecy, shown })
+        Ok(Self { config, name, ssl, shown })
     }
 
-    /// With this password, unless the address has one.
+    /// Sets the password, unless the address has one.
     pub fn or_password(mut self, password: Option<String>) -> Self {
         if let (None, Some(password)) = (self.config.get_password(), password) {
             self.config.password(password);
@@ -111,7 +110,7 @@ impl Target {
         self
     }
 
-    /// The store's name.
+    /// Returns the name of the store.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -136,10 +135,10 @@ fn check_name(name: &str) -> Result<(), String> {
         "" => "is empty",
         name if name.len() > NAME_BYTES => "is longer than 63 bytes",
         name if name.contains('\0') => "has a NUL character",
-        name if name.starts_with("pg_") => "begins with `pg_`, which PostgreSQL keeps for itself",
+        name if name.starts_with("pg_") => "begins with `pg_`, which PostgreSQL reserves",
         _ => return Ok(()),
     };
-    Err(format!("the name of the store, `{name}`, {what}; say another with store=NAME"))
+    Err(format!("the name of the store, `{name}`, {what}; name another with store=NAME"))
 }
 
 #[cfg(test)]
@@ -147,12 +146,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_and_told_without_its_password() {
+    fn an_address_is_displayed_without_its_password() {
         let target =
             Target::parse("postgres://me:se%40cret@db.example:5433/texts?store=habari%20zote&connect_timeout=3");
         let target = target.unwrap();
         assert_eq!(target.name(), "habari zote");
-        assert_eq!(target.secrecy, Secrecy::Prefer);
+        assert_eq!(target.ssl, SslPolicy::Prefer);
         assert_eq!(target.config.get_password(), Some(&b"se@cret"[..]));
         assert_eq!(target.config.get_connect_timeout(), Some(&Duration::from_secs(3)));
         assert_eq!(target.to_string(), "postgres://me@db.example:5433/texts?connect_timeout=3&store=habari zote");
@@ -164,26 +163,25 @@ mod tests {
     }
 
     #[test]
-    fn the_modes_of_secrecy_are_those_of_postgresql() {
-        let secrecy =
-            |settings: &str| Target::parse(&format!("postgres://h/d?{settings}")).map(|target| target.secrecy);
-        assert_eq!(secrecy("sslmode=disable").unwrap(), Secrecy::Disable);
-        assert_eq!(secrecy("sslmode=require").unwrap(), Secrecy::Require);
-        assert_eq!(secrecy("sslmode=verify-full").unwrap(), Secrecy::VerifyFull(None));
-        let roots = secrecy("sslmode=verify-full&sslrootcert=/etc/root.pem").unwrap();
-        assert_eq!(roots, Secrecy::VerifyFull(Some("/etc/root.pem".into())));
-        for (settings, said) in [
-            ("sslmode=verify-ca", "one of disable, prefer, require, verify-full"),
-            ("sslrootcert=x", "say both"),
+    fn ssl_modes_are_those_of_postgresql() {
+        let ssl = |settings: &str| Target::parse(&format!("postgres://h/d?{settings}")).map(|target| target.ssl);
+        assert_eq!(ssl("sslmode=disable").unwrap(), SslPolicy::Disable);
+        assert_eq!(ssl("sslmode=require").unwrap(), SslPolicy::Require);
+        assert_eq!(ssl("sslmode=verify-full").unwrap(), SslPolicy::VerifyFull(None));
+        let roots = ssl("sslmode=verify-full&sslrootcert=/etc/root.pem").unwrap();
+        assert_eq!(roots, SslPolicy::VerifyFull(Some("/etc/root.pem".into())));
+        for (settings, expected) in [
+            ("sslmode=verify-ca", "use disable, prefer, require or verify-full"),
+            ("sslrootcert=x", "set both"),
             ("sslmode", "has no value"),
         ] {
-            let error = secrecy(settings).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
+            let error = ssl(settings).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 
     #[test]
-    fn names_that_could_not_be_kept_apart_are_refused() {
+    fn names_that_postgresql_would_change_are_refused() {
         for name in ["", "pg_x", &"x".repeat(64), "a%00b"] {
             let error = Target::parse(&format!("postgres://me:secret@h/d?store={name}")).unwrap_err().to_string();
             assert!(error.contains("store=NAME") && !error.contains("secret"), "{error}");

@@ -1,6 +1,6 @@
-//! TLS by rustls, as far as an address asks for it.
+//! TLS by rustls, as the address requires it.
 
-use crate::target::Secrecy;
+use crate::target::SslPolicy;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -10,17 +10,19 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// What makes connections secret; the error says what is wrong with the file of roots.
-pub(crate) fn connector(secrecy: &Secrecy) -> Result<MakeRustlsConnect, String> {
+/// Returns the connector of encrypted connections; the error describes the file of roots.
+pub(crate) fn connector(ssl: &SslPolicy) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .expect("the provider has the usual versions");
-    let config = match secrecy {
-        Secrecy::VerifyFull(roots) => builder.with_root_certificates(trusted(roots.as_deref())?).with_no_client_auth(),
+        .expect("the provider supports the default versions");
+    let config = match ssl {
+        SslPolicy::VerifyFull(roots) => {
+            builder.with_root_certificates(trusted(roots.as_deref())?).with_no_client_auth()
+        }
         _ => {
-            let anybody = Arc::new(Anybody(provider));
-            builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
+            let any_server = Arc::new(AnyServer(provider));
+            builder.dangerous().with_custom_certificate_verifier(any_server).with_no_client_auth()
         }
     };
     Ok(MakeRustlsConnect::new(config))
@@ -39,16 +41,16 @@ fn trusted(file: Option<&Path>) -> Result<RootCertStore, String> {
         roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
     if roots.is_empty() {
-        return Err(wrong("holds no certificate in PEM".to_owned()));
+        return Err(wrong("contains no certificate in PEM format".to_owned()));
     }
     Ok(roots)
 }
 
-/// Takes any certificate, as `prefer` and `require` do; that the server holds its key is checked still.
+/// Accepts any certificate, as `prefer` and `require` do, but still checks that the server holds its key.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AnyServer(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyServer {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -88,12 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_roots_that_holds_none_is_named() {
-        let missing = connector(&Secrecy::VerifyFull(Some("/no/such/file.pem".into()))).err().unwrap();
+    fn a_file_without_roots_is_named() {
+        let missing = connector(&SslPolicy::VerifyFull(Some("/no/such/file.pem".into()))).err().unwrap();
         assert!(missing.contains("/no/such/file.pem"), "{missing}");
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        let empty = connector(&Secrecy::VerifyFull(Some(manifest))).err().unwrap();
-        assert!(empty.contains("holds no certificate"), "{empty}");
-        assert!(connector(&Secrecy::VerifyFull(None)).is_ok() && connector(&Secrecy::Prefer).is_ok());
+        let empty = connector(&SslPolicy::VerifyFull(Some(manifest))).err().unwrap();
+        assert!(empty.contains("contains no certificate"), "{empty}");
+        assert!(connector(&SslPolicy::VerifyFull(None)).is_ok() && connector(&SslPolicy::Prefer).is_ok());
     }
 }

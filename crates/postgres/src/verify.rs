@@ -1,41 +1,42 @@
-//! Reads every document and says what is not as it was written.
+//! Verification: compares every document with its checksum.
 
 use crate::error::PostgresError;
-use crate::store::{Payload, Store, encode, table};
+use crate::schema::{Payload, encode, table};
+use crate::store::Store;
 use crate::wire::Received;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::ToSql;
 
-/// A document that is not as it was written.
+/// A damaged document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// Its id.
+    /// Id of the document.
     pub id: String,
-    /// What is wrong with it.
+    /// Description of the damage.
     pub what: String,
 }
 
-/// What was read.
+/// Result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Documents.
+    /// Number of documents that were read.
     pub documents: usize,
-    /// What is damaged; empty for a store that is whole.
+    /// Damaged documents; empty for an intact store.
     pub damages: Vec<Damage>,
 }
 
 impl Store {
-    /// Reads every document and compares it with the checksum that was written with it.
+    /// Reads every document and compares it with its checksum.
     ///
     /// # Errors
-    /// What the server refuses. Damage is no error: it is what is asked for.
+    /// If the server refuses. Damage is a result, not an error.
     pub fn verify(&self) -> Result<Verified, PostgresError> {
         self.read(|reader| {
             let (transaction, target, header) = reader.parts();
             let sql = |error| PostgresError::sql(target, "reading documents", &error);
             let select = format!(
                 "SELECT id, embedding, payload::text, checksum FROM {} ORDER BY seq",
-                table(target, "documents")
+                table(target.name(), "documents")
             );
             let none: [&(dyn ToSql + Sync); 0] = [];
             let mut rows = transaction.query_raw(&select, none).map_err(sql)?;
@@ -47,7 +48,7 @@ impl Store {
                 let checksum: i64 = row.try_get(3).map_err(sql)?;
                 verified.documents += 1;
                 let what = match serde_json::from_str::<Payload>(&payload) {
-                    Err(error) => format!("its payload is none: {error}"),
+                    Err(error) => format!("its payload is malformed: {error}"),
                     Ok(_) if vector.0.len() != header.dims => format!("its vector has {} dims", vector.0.len()),
                     Ok(payload) if encode(&id, &vector.0, &payload).1 != checksum => "its checksum is wrong".to_owned(),
                     Ok(_) => continue,

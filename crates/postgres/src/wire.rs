@@ -1,5 +1,5 @@
-//! The binary forms that values have between client and server: pgvector's `vector` and `halfvec`, rows of COPY. Numbers
-//! are big-endian.
+//! Binary encoding of values between client and server: pgvector's `vector` and `halfvec`, and rows of COPY. Numbers are
+//! big-endian.
 
 use half::f16;
 use postgres::types::private::BytesMut;
@@ -8,14 +8,14 @@ use std::error::Error;
 
 type Failure = Box<dyn Error + Sync + Send>;
 
-/// What a binary COPY begins with: signature, flags, length of the header's extension.
+/// Header of a binary COPY: signature, flags, length of the extension.
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What it ends with: a row of −1 fields.
+/// Trailer of a binary COPY: a row of −1 fields.
 const COPY_TRAILER: &[u8] = &[0xFF, 0xFF];
-/// The version of the binary form of `jsonb`.
+/// Version of the binary encoding of `jsonb`.
 const JSONB: u8 = 1;
 
-/// A vector as it goes to the server, as `vector`.
+/// A `vector` to be sent.
 #[derive(Debug)]
 pub(crate) struct Vector<'a>(pub(crate) &'a [f32]);
 
@@ -34,7 +34,7 @@ impl ToSql for Vector<'_> {
     to_sql_checked!();
 }
 
-/// A vector as it comes from the server, as `vector` or `halfvec`.
+/// A received `vector` or `halfvec`.
 #[derive(Debug)]
 pub(crate) struct Received(pub(crate) Vec<f32>);
 
@@ -67,12 +67,12 @@ fn write_half(out: &mut Vec<u8>, values: &[f32]) {
 }
 
 fn write_dims(out: &mut Vec<u8>, dims: usize) {
-    let dims = u16::try_from(dims).expect("a store refuses more dims when it is made");
+    let dims = u16::try_from(dims).expect("a store refuses larger dimensions when it is created");
     out.extend_from_slice(&dims.to_be_bytes());
     out.extend_from_slice(&[0, 0]);
 }
 
-/// Rows for COPY … (FORMAT binary).
+/// Encodes rows for COPY … (FORMAT binary).
 #[derive(Debug)]
 pub(crate) struct CopyRows(Vec<u8>);
 
@@ -81,7 +81,7 @@ impl CopyRows {
         Self(COPY_HEADER.to_vec())
     }
 
-    /// A row of id, vector, payload and checksum.
+    /// Appends a row of id, vector, payload and checksum.
     pub(crate) fn push(&mut self, id: &str, vector: &[f32], half: bool, payload: &[u8], checksum: i64) {
         self.0.extend_from_slice(&4i16.to_be_bytes());
         self.field(|out| out.extend_from_slice(id.as_bytes()));
@@ -97,17 +97,16 @@ impl CopyRows {
         let at = self.0.len();
         self.0.extend_from_slice(&[0; 4]);
         write(&mut self.0);
-        let length =
-            i32::try_from(self.0.len() - at - 4).expect("PostgreSQL takes fields below 1 GB, and so does a store");
+        let length = i32::try_from(self.0.len() - at - 4).expect("a store refuses texts above the limit of PostgreSQL");
         self.0[at..at + 4].copy_from_slice(&length.to_be_bytes());
     }
 
-    /// Bytes so far.
+    /// Returns the number of buffered bytes.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// What has gathered, to be sent; the next begins where this ends.
+    /// Takes the buffered bytes.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.0)
     }
@@ -123,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_have_the_form_that_the_manual_gives() {
+    fn rows_are_encoded_as_the_manual_describes() {
         let mut rows = CopyRows::new();
         rows.push("ab", &[1.0], false, b"{}", -1);
         let row = [

@@ -5,7 +5,7 @@ use crate::log::Log;
 use crate::models::Model;
 use maana::kernels::Context;
 use maana::model::{Embedder, Encoder};
-use maana::search::{Place, ReadStore, SearchError};
+use maana::search::{ReadStore, SearchError, StoreLocation};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,7 +28,7 @@ pub(crate) struct Described {
 
 impl Index {
     /// Opens a store that this model made.
-    pub(crate) fn open(place: &Place, model: &Model, log: Log) -> Result<Self, ServeError> {
+    pub(crate) fn open(place: &StoreLocation, model: &Model, log: Log) -> Result<Self, ServeError> {
         let store = place.read()?;
         let context = Context::new(1);
         let embedder = Embedder::new(&model.sentence, &context).and_then(|it| it.with_dimension(store.dims()));

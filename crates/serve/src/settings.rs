@@ -1,7 +1,7 @@
 //! Everything that can be set, with its defaults. Whoever starts a server fills this in.
 
 use maana::kernels::Precision;
-use maana::search::Place;
+use maana::search::StoreLocation;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Settings {
     /// from the model's.
     pub token_ids: bool,
     /// A store of documents to search in, made by the first model.
-    pub index: Option<Place>,
+    pub index: Option<StoreLocation>,
     /// A classifier on top of the first model, if not the one in its folder.
     pub head: Option<PathBuf>,
     /// The dimensions that may be asked of the first model.

@@ -94,7 +94,7 @@ impl Reading {
     fn texts(&self, path: &Path, labels: &[&str], blanks: Blanks) -> Result<Texts> {
         let columns = Columns { text: self.column.clone(), header: self.header.clone() };
         let read = read(path, &columns, labels, blanks)?;
-        crate::terminal::tell_skipped(read.skipped);
+        crate::terminal::print_skipped(read.skipped);
         Ok(read)
     }
 }
@@ -142,7 +142,7 @@ impl Classify {
                     crate::terminal::open_model(Purpose::Encode, &model, context, reading.precision.precision)?;
                 let embedder = crate::terminal::embedder(&opened, context, dim)?;
                 let kind = nearest.map_or(Kind::Logistic, Kind::Nearest);
-                let made_by = super::index::name_of(&opened)?;
+                let made_by = crate::store_arguments::name_of(&opened)?;
                 let (classifier, report) =
                     fit_head(&embedder, context, &made_by, &examples.texts, &labels, kind, &mut told)?;
                 progress.finish_and_clear();

@@ -1,4 +1,4 @@
-//! `maana completions`
+//! `maana completions`.
 
 use anyhow::Result;
 
@@ -13,9 +13,10 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self) -> Result<()> {
+    /// Prints completions of the command line that `description` describes.
+    pub(crate) fn run(self, mut description: clap::Command) -> Result<()> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut crate::description(), "maana", &mut script);
+        clap_complete::generate(self.shell, &mut description, "maana", &mut script);
         crate::terminal::print(format_args!("{}", String::from_utf8(script)?))
     }
 }

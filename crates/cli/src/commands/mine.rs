@@ -38,7 +38,7 @@ impl Reading {
     pub(crate) fn texts(&self, path: &Path, labels: &[&str]) -> Result<Texts> {
         let columns = Columns { text: self.column.clone(), header: self.header.clone() };
         let read = maana::texts::read(path, &columns, labels, Blanks::Skip)?;
-        terminal::tell_skipped(read.skipped);
+        terminal::print_skipped(read.skipped);
         if let Some(chosen) = &read.chosen {
             tell!("note: {}: {chosen}; --column names another", path.display());
         }
@@ -272,7 +272,7 @@ impl HardNegativesCommand {
         }
         if let Some(path) = &self.corpus {
             let corpus = maana::texts::read(path, &Columns::default(), &[], Blanks::Skip)?;
-            terminal::tell_skipped(corpus.skipped);
+            terminal::print_skipped(corpus.skipped);
             if let Some(chosen) = &corpus.chosen {
                 tell!("note: {}: {chosen}", path.display());
             }

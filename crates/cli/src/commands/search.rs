@@ -1,10 +1,10 @@
 //! `maana search`
 
-use super::index::{Opening, embedder_of};
+use crate::store_arguments::{StoreModelArguments, embedder_for};
 use anyhow::{Result, bail};
 use maana::data::{Blanks, TextStream};
 use maana::kernels::Context;
-use maana::search::{Found, Place, Question, Way};
+use maana::search::{Found, SearchOptions, SearchStrategy, StoreLocation};
 use maana::vectors::index::Reached;
 use std::path::PathBuf;
 
@@ -18,41 +18,41 @@ Examples:
 pub(crate) struct Search {
     /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
     store: PathBuf,
-    /// What is looked for
+    /// The query
     #[arg(required_unless_present = "queries", conflicts_with = "queries")]
     query: Option<String>,
     /// A file of queries (.txt, .jsonl, .json, .csv, .tsv, .parquet), or - for standard input
     #[arg(long, value_name = "FILE|-")]
     queries: Option<PathBuf>,
-    /// The column with the queries [default: `text`, else the first of texts]
+    /// The column with the queries [default: `text`, else the first column of texts]
     #[arg(long, value_name = "NAME", requires = "queries")]
     column: Option<String>,
     /// Documents to find for each query
     #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = crate::number::one_or_more)]
     k: usize,
-    /// Only documents whose field has this value; may be given several times
+    /// Only documents whose field has this value; can be repeated
     #[arg(long, value_name = "FIELD=VALUE")]
     filter: Vec<String>,
     /// Compare the first N columns only
     #[arg(long, value_name = "N")]
     dim: Option<usize>,
-    /// Let words count too: BM25, fused with the ranking by meaning
+    /// Fuse the ranking by meaning with BM25, a ranking by words
     #[arg(long)]
     hybrid: bool,
-    /// Be content with this share of the true hits, if that is faster; what was chosen is told, and what it was measured on:
-    /// with --queries on these, else on the store's own vectors, perturbed
+    /// Target recall: find this share of the true hits, if that is faster. Prints the choice and its measurement, which uses
+    /// the queries of --queries, else the store's own vectors, perturbed
     #[arg(long, value_name = "SHARE", conflicts_with = "dim", value_parser = crate::number::finite::<f64>, allow_negative_numbers = true)]
     recall: Option<f64>,
-    /// Compare every vector, also where the store has a graph
+    /// Compare every vector, even if the store has a graph
     #[arg(long, conflicts_with = "recall")]
     exact: bool,
-    /// Print an object a query, as JSON lines
+    /// Print JSON lines, an object per query
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    asked: crate::prompts::QueryPromptArgument,
+    prompt: crate::prompts::QueryPromptArgument,
     #[command(flatten)]
-    opening: Opening,
+    model: StoreModelArguments,
 }
 
 impl Search {
@@ -61,7 +61,7 @@ impl Search {
             Some((field, value)) => Ok((field.to_owned(), value.to_owned())),
             None => bail!("--filter {filter}: expected FIELD=VALUE"),
         });
-        let question = Question {
+        let options = SearchOptions {
             k: self.k,
             dim: self.dim,
             filters: filters.collect::<Result<_>>()?,
@@ -76,20 +76,20 @@ impl Search {
             (None, Some(path)) => {
                 let mut texts = TextStream::open(path, self.column.as_deref(), Blanks::Skip)?;
                 let queries = texts.by_ref().collect::<Result<_, _>>()?;
-                crate::terminal::tell_skipped(texts.skipped() as usize);
+                crate::terminal::print_skipped(texts.skipped() as usize);
                 queries
             }
             (None, None) => unreachable!("clap asks for one of them"),
         };
         let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-        let store = Place::of(&self.store)?.read()?;
+        let store = StoreLocation::parse(&self.store)?.read()?;
         let purpose = crate::terminal::purpose_for(queries.iter().map(|query| query.len()).sum());
-        let opened = self.opening.model_of(&*store, purpose, context)?;
-        let embedder = embedder_of(&opened, &*store, context)?;
-        let embedder = crate::prompts::with_prompts(embedder, self.asked.query_prompt.as_deref(), None)?;
+        let opened = self.model.open(&*store, purpose, context)?;
+        let embedder = embedder_for(&opened, &*store, context)?;
+        let embedder = crate::prompts::with_prompts(embedder, self.prompt.query_prompt.as_deref(), None)?;
         crate::prompts::print_prompts(&embedder, &[maana::model::Role::Query]);
-        let answers = maana::search::search(&*store, &embedder, context, &queries, &question)?;
-        tell_way(&answers.way);
+        let answers = maana::search::search(&*store, &embedder, context, &queries, &options)?;
+        print_strategy(&answers.strategy);
         for (query, hits) in queries.iter().zip(&answers.hits) {
             if self.json {
                 say!("{}", serde_json::json!({"query": query, "hits": hits}))?;
@@ -99,7 +99,7 @@ impl Search {
                 say!("\n{query}")?;
             }
             if hits.is_empty() {
-                say!("nothing was found")?;
+                say!("no hits")?;
             }
             for hit in hits {
                 print(hit)?;
@@ -110,15 +110,15 @@ impl Search {
 }
 
 fn print(hit: &Found) -> Result<()> {
-    let fields: String = hit.kept.fields.iter().map(|(name, value)| format!("  {name}={value}")).collect();
-    say!("{:>8.4}  {:<12}  {}{fields}", hit.score, hit.id, hit.kept.text)
+    let fields: String = hit.content.fields.iter().map(|(name, value)| format!("  {name}={value}")).collect();
+    say!("{:>8.4}  {:<12}  {}{fields}", hit.score, hit.id, hit.content.text)
 }
 
-fn tell_way(way: &Way) {
-    match way {
-        Way::Exact => {}
-        Way::Told(how) => tell!("{how}"),
-        Way::Shortlist(choice) => match &choice.funnel {
+fn print_strategy(strategy: &SearchStrategy) {
+    match strategy {
+        SearchStrategy::Exact => {}
+        SearchStrategy::Described(description) => tell!("{description}"),
+        SearchStrategy::Shortlist(choice) => match &choice.funnel {
             Some(measured) => tell!(
                 "a shortlist of {} by {} columns in {:?}, then all columns: recall {:.4} ({:.4} at least), measured on {}",
                 measured.settings.shortlist,
@@ -128,22 +128,22 @@ fn tell_way(way: &Way) {
                 measured.recall.at_least,
                 choice.on
             ),
-            None => tell!("every vector is compared: no shortlist surely reached the recall at less cost"),
+            None => tell!("every vector is compared: no shortlist was sure to reach the recall at less cost"),
         },
-        Way::Graph { reached, on, later } => {
-            let behind =
+        SearchStrategy::Graph { reached, on, later } => {
+            let added =
                 if *later > 0 { format!("; {later} added since are compared one by one") } else { String::new() };
             let Reached { k, width, recall, .. } = reached;
             match on {
                 Some(on) => tell!(
-                    "along the graph, {width} wide: recall {:.4} of {k} hits ({:.4} at least) when it was made, measured \
-                     on {on}{behind}",
+                    "along the graph, {width} wide: recall {:.4} of {k} hits ({:.4} at least) when it was built, measured \
+                     on {on}{added}",
                     recall.mean,
                     recall.at_least
                 ),
                 None => tell!(
-                    "along the graph, {width} wide; an earlier version made it, and it may miss copies of a document: \
-                     `maana compact STORE --graph always` makes it anew{behind}"
+                    "along the graph, {width} wide; an earlier version built it, and it may miss duplicates: \
+                     `maana compact STORE --graph always` rebuilds it{added}"
                 ),
             }
         }

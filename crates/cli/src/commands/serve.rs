@@ -4,7 +4,7 @@ use crate::precision::PrecisionArgument;
 use anyhow::{Context as _, Result, bail};
 use maana::hub::{HubOptions, Resolved};
 use maana::kernels::Context;
-use maana::search::Place;
+use maana::search::StoreLocation;
 use maana_serve::{Dims, Limits, LogForm, Settings, Source, Times, Tls};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -151,7 +151,7 @@ impl Serve {
         settings.memory = self.memory;
         settings.strict_model = self.strict_model;
         settings.token_ids = self.token_ids;
-        settings.index = self.index.as_deref().map(Place::of).transpose()?;
+        settings.index = self.index.as_deref().map(StoreLocation::parse).transpose()?;
         settings.head = self.head;
         settings.dims = self.dims.unwrap_or_default();
         settings.host = self.host;

@@ -48,7 +48,7 @@ fn a_store_names_its_precision_and_is_added_to_in_it() {
         assert!(succeed(command(&["search"]).arg(&store).arg("bei ya mahindi")).contains("mahindi"));
     }
     let error = fail(command(&["add"]).arg(bench.path("int8")).arg(&more).args(["--precision", "f32"]), 1);
-    assert!(error.contains("made in int8") && error.contains("leave --precision out"), "{error}");
+    assert!(error.contains("computed in int8") && error.contains("omit --precision"), "{error}");
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn prompts_are_chosen_by_role_printed_and_kept_by_the_store() {
     // What comes later stands behind the store's prompt.
     assert!(notes(&mut command(&["add", &store("none"), &corpus])).contains("documents without a prompt"));
     let error = fail(&mut command(&["add", &store("none"), &corpus, "--document-prompt", "passage"]), 1);
-    assert!(error.contains("embedded behind \"\"") && error.contains("\"passage: \""), "{error}");
+    assert!(error.contains("with the prompt \"\"") && error.contains("\"passage: \""), "{error}");
     let error = fail(&mut command(&["search", &store("own"), "Soko", "--query-prompt", "qurey"]), 1);
     assert!(error.contains("no prompt is called `qurey`; there are: query, passage"), "{error}");
 }

@@ -1,15 +1,28 @@
-//! The store in a database, behind the seam.
+//! Stores in PostgreSQL databases.
 
-use super::place::{Compacted, Damaged, Deleted, Info, ReadStore, Verified, WriteStore};
-use super::searcher::terms;
-use super::{Added, Answers, Found, Kept, Question, SearchError, Way};
+use super::error::SearchError;
+use super::request::{Answers, Content, Found, SearchOptions, SearchStrategy};
+use super::store_trait::{
+    Added, Compacted, Damaged, Deleted, Description, GraphReport, ReadStore, Verified, WriteStore,
+};
+use super::terms::terms;
+use maana_eval::metric;
 use maana_kernels::{Context, Matrix, Rows};
-use maana_postgres::{Document, Graph, Measured, Near, Reader, Row, Search, Store, Target};
-use maana_vectors::VectorsError;
+use maana_model::{Embedder, Encoder, Role};
+use maana_postgres::{Document, Graph, Header, Measured, Near, Reader, Row, Search, Store, Target};
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
 use maana_vectors::search::{Hit, Metric};
 use std::collections::{HashMap, HashSet};
+
+/// Begins a store for the embedder's vectors, or continues one that was begun.
+pub(super) fn begin(target: &Target, embedder: &Embedder<'_>, made_by: &str, half: bool) -> Result<Store, SearchError> {
+    let metric = metric(embedder.similarity());
+    let header = Header::new(embedder.dimension(), metric, half, &embedder.fingerprint(), made_by);
+    let header = header.with_precision(embedder.precision().name());
+    let header = header.with_document_prompt(embedder.role_prompt(Role::Document));
+    Ok(Store::begin(target, header)?)
+}
 
 impl ReadStore for Store {
     fn dims(&self) -> usize {
@@ -53,21 +66,21 @@ impl ReadStore for Store {
         _: &Context,
         queries: &[&str],
         vectors: &Matrix,
-        question: &Question,
+        options: &SearchOptions,
     ) -> Result<Answers, SearchError> {
         self.read(|reader| {
-            // Fusing looks further down both rankings than it gives.
-            let k = if question.hybrid { question.k.max(100) } else { question.k };
-            let search = Search { k, dim: question.dim, filters: &question.filters };
+            // Fusion reads both rankings further down than the hits it returns.
+            let k = if options.hybrid { options.k.max(100) } else { options.k };
+            let search = Search { k, dim: options.dim, filters: &options.filters };
             let (_, graph) = reader.state()?;
-            let (shortlist, how) = choose(graph.as_ref(), k, question)?;
+            let (shortlist, description) = choose(graph.as_ref(), k, options)?;
             let shortlist = graph.as_ref().zip(shortlist.map(|measured| measured.shortlist));
             let mut near = reader.nearest(vectors.view(), &search, shortlist)?;
-            if question.hybrid {
-                near = fused(reader, queries, &near, k, question)?;
+            if options.hybrid {
+                near = fused(reader, queries, &near, k, options)?;
             }
             let dims = self.header().dims;
-            let also_at: Vec<usize> = question.also_at.iter().copied().filter(|dim| (1..=dims).contains(dim)).collect();
+            let also_at: Vec<usize> = options.also_at.iter().copied().filter(|dim| (1..=dims).contains(dim)).collect();
             let found = |(query, near): (usize, &Vec<Near>)| {
                 let mut found = found(reader, near)?;
                 if !also_at.is_empty() {
@@ -76,31 +89,51 @@ impl ReadStore for Store {
                 Ok(found)
             };
             let hits = near.iter().enumerate().map(found).collect::<Result<_, SearchError>>()?;
-            Ok(Answers { hits, way: how.map_or(Way::Exact, Way::Told) })
+            let strategy = description.map_or(SearchStrategy::Exact, SearchStrategy::Described);
+            Ok(Answers { hits, strategy })
         })
     }
 
-    fn info(&self) -> Result<Info, SearchError> {
-        Ok(Info::Postgres(Store::info(self)?))
+    fn describe(&self) -> Result<Description, SearchError> {
+        let info = Store::info(self)?;
+        let header = &info.header;
+        let index = match &info.graph {
+            Some(graph) => graph_description(graph),
+            None => "none; `maana compact` builds one from 1000 documents on".to_owned(),
+        };
+        let lines = vec![
+            ("documents", info.documents.to_string()),
+            ("dimensions", header.dims.to_string()),
+            ("metric", header.metric.name().to_owned()),
+            ("stored as", if header.half { "F16" } else { "F32" }.to_owned()),
+            ("made by", header.made_by.clone()),
+            ("precision", header.precision.clone().unwrap_or_else(|| "not recorded".to_owned())),
+            ("fingerprint", header.fingerprint.clone()),
+            ("on disk", format!("{} bytes of {}", info.bytes, info.server)),
+            ("index", index),
+        ];
+        Ok(Description { lines, json: serde_json::json!(info) })
     }
 }
 
 impl WriteStore for Store {
-    fn add(&mut self, documents: &[(String, Kept)], vectors: Rows<'_>) -> Result<Added, SearchError> {
-        let documents: Vec<Document<'_>> =
-            documents.iter().map(|(id, kept)| Document { id, text: &kept.text, fields: &kept.fields }).collect();
+    fn add(&mut self, documents: &[(String, Content)], vectors: Rows<'_>) -> Result<Added, SearchError> {
+        let documents: Vec<Document<'_>> = documents
+            .iter()
+            .map(|(id, content)| Document { id, text: &content.text, fields: &content.fields })
+            .collect();
         let added = Store::add(self, &documents, vectors)?;
-        Ok(Added { new: added.new, replaced: added.replaced, ..Added::default() })
+        Ok(Added { new: added.new, replaced: added.replaced })
     }
 
-    fn holds(&self, documents: &[(String, Kept)]) -> Result<Vec<bool>, SearchError> {
+    fn holds(&self, documents: &[(String, Content)]) -> Result<Vec<bool>, SearchError> {
         let ids: Vec<&str> = documents.iter().map(|(id, _)| id.as_str()).collect();
-        let there: HashMap<String, Row> = self.read(|reader| {
+        let present: HashMap<String, Row> = self.read(|reader| {
             let rows = reader.by_ids(&ids)?;
             Ok::<_, SearchError>(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
         })?;
-        let same = |(id, kept): &(String, Kept)| {
-            there.get(id).is_some_and(|row| row.text == kept.text && row.fields == kept.fields)
+        let same = |(id, content): &(String, Content)| {
+            present.get(id).is_some_and(|row| row.text == content.text && row.fields == content.fields)
         };
         Ok(documents.iter().map(same).collect())
     }
@@ -123,74 +156,80 @@ impl WriteStore for Store {
     fn compact(&mut self, context: &Context, queries: Option<Rows<'_>>) -> Result<Compacted, SearchError> {
         let done = Store::compact(self, context, queries)?;
         let changed = done.graph.is_some() || done.before != done.after;
-        Ok(Compacted { before: done.before, after: done.after, changed, graph: done.graph })
+        Ok(Compacted {
+            before: done.before,
+            after: done.after,
+            changed,
+            index: done.graph.as_ref().map(graph_description),
+        })
     }
 
-    fn make_graph(
-        &mut self,
-        _: &Context,
-        _: Option<Rows<'_>>,
-    ) -> Result<Option<maana_vectors::index::Graph>, SearchError> {
+    fn build_graph(&mut self, _: &Context, _: Option<Rows<'_>>) -> Result<Option<GraphReport>, SearchError> {
         Ok(None)
     }
 }
 
+/// Describes an index over vectors: what it compares, and the recall of its shortlists.
+fn graph_description(graph: &Graph) -> String {
+    let measured = graph.measured.iter().filter(|measured| measured.k == 10);
+    let measured: Vec<String> =
+        measured.map(|measured| format!("{:.4} by {}", measured.recall, measured.shortlist)).collect();
+    let values = if graph.bits { "1 bit" } else { "f16" };
+    let on = graph.on.map(|on| format!(", measured on {on}")).unwrap_or_default();
+    format!("{} columns in {values}; recall of 10 hits by shortlist: {}{on}", graph.prefix, measured.join(", "))
+}
+
+/// Reads all documents of a store and returns the damaged ones.
 pub(super) fn verify(target: &Target) -> Result<Verified, SearchError> {
     let verified = Store::open(target)?.verify()?;
     let damages = verified.damages.into_iter();
     let damages = damages.map(|damage| Damaged { part: format!("document `{}`", damage.id), what: damage.what });
-    Ok(Verified { parts: verified.documents, named: "documents", bytes: None, damages: damages.collect() })
+    Ok(Verified { parts: verified.documents, unit: "documents", bytes: None, damages: damages.collect() })
 }
 
-/// The shortlist that is enough, and how the store is searched, in words; nothing is said where no recall was asked for.
+/// Chooses the shortlist for a target recall, and describes the strategy; no description without a target recall.
 fn choose(
     graph: Option<&Graph>,
     k: usize,
-    question: &Question,
+    options: &SearchOptions,
 ) -> Result<(Option<Measured>, Option<String>), SearchError> {
-    let Some(recall) = question.recall.filter(|_| question.dim.is_none() && !question.exact) else {
-        return Ok((None, None));
-    };
-    if !(0.0..=1.0).contains(&recall) {
-        let message = format!("{recall} is no share; take one from 0 to 1");
-        return Err(VectorsError::Setting { setting: "recall", message }.into());
-    }
+    let Some(recall) = options.target_recall()? else { return Ok((None, None)) };
     let all = |why: &str| Ok((None, Some(format!("every document is compared: {why}"))));
     let Some(graph) = graph else {
-        return all("the store has no index over vectors; `maana compact` makes one from 1000 documents on");
+        return all("the store has no index over vectors; `maana compact` builds one from 1000 documents on");
     };
-    if !question.filters.is_empty() {
-        return all("the index over vectors knows no filters");
+    if !options.filters.is_empty() {
+        return all("the index over vectors does not support filters");
     }
     let Some(measured) = graph.shortlist(k, recall) else {
         return all("no shortlist of the index over vectors reached the recall");
     };
-    let sure = measured.at_least.map(|least| format!(" ({least:.4} at least)")).unwrap_or_default();
+    let bound = measured.at_least.map(|least| format!(" ({least:.4} at least)")).unwrap_or_default();
     let on = match graph.on {
         Some(on) => format!("measured on {on}"),
-        None => "measured by an earlier version, which promises too much: `maana compact` measures anew".to_owned(),
+        None => "measured by an earlier version, which overestimates: `maana compact` measures again".to_owned(),
     };
-    let how = format!(
-        "a shortlist of {} by an index over {} columns in {}, then all columns: recall {:.4} of {} hits{sure}, {on}",
+    let description = format!(
+        "a shortlist of {} by an index over {} columns in {}, then all columns: recall {:.4} of {} hits{bound}, {on}",
         measured.shortlist,
         graph.prefix,
         if graph.bits { "1 bit" } else { "f16" },
         measured.recall,
         measured.k,
     );
-    Ok((Some(measured), Some(how)))
+    Ok((Some(measured), Some(description)))
 }
 
-/// Rankings by vectors fused with those by words, as in a folder: BM25 over all texts, which are read for it.
+/// Fuses rankings by vectors with BM25 over all texts, as a folder does.
 fn fused(
     reader: &mut Reader<'_, '_>,
     queries: &[&str],
     near: &[Vec<Near>],
     k: usize,
-    question: &Question,
+    options: &SearchOptions,
 ) -> Result<Vec<Vec<Near>>, SearchError> {
     let (mut seqs, mut allowed, mut words) = (Vec::new(), Vec::new(), Vec::new());
-    reader.for_each(&question.filters, |row, through| {
+    reader.for_each(&options.filters, |row, through| {
         seqs.push(row.seq);
         allowed.push(through);
         words.push(terms(&row.text));
@@ -201,26 +240,26 @@ fn fused(
     let fuse = |(query, near): (&&str, &Vec<Near>)| {
         let by_vectors: Vec<Hit> = near.iter().map(row_of).collect();
         let by_words = words.search(&terms(query), k, Some(&through));
-        let hits = fuse(&[(&by_vectors, 1.0), (&by_words, 1.0)], USUAL_CONSTANT, question.k);
+        let hits = fuse(&[(&by_vectors, 1.0), (&by_words, 1.0)], USUAL_CONSTANT, options.k);
         hits.into_iter().map(|hit| Near { seq: seqs[hit.row], score: hit.score }).collect()
     };
     Ok(queries.iter().zip(near).map(fuse).collect())
 }
 
-/// Documents of one query, with what is kept beside.
+/// Returns the documents of one query with their contents.
 fn found(reader: &mut Reader<'_, '_>, near: &[Near]) -> Result<Vec<Found>, SearchError> {
     let seqs: Vec<i64> = near.iter().map(|near| near.seq).collect();
     let rows = reader.rows(&seqs)?;
     let found = rows.into_iter().zip(near).map(|(row, near)| Found {
         id: row.id,
         score: near.score,
-        kept: Kept { text: row.text, fields: row.fields },
+        content: Content { text: row.text, fields: row.fields },
         scores: Default::default(),
     });
     Ok(found.collect())
 }
 
-/// Scores documents by the first so many columns, at each of the dimensions.
+/// Scores documents by their leading columns, for each of the dimensions.
 fn score_prefixes(
     reader: &mut Reader<'_, '_>,
     metric: Metric,

@@ -1,60 +1,91 @@
-//! The store in a folder, behind the seam.
+//! Stores in folders.
 
-use super::place::{Compacted, Damaged, Deleted, Info, ReadStore, Verified, WriteStore};
-use super::{Added, Answers, Kept, Question, SearchError, Searcher, build_graph, measure_graph};
+use super::contents::{check_filters, content, fields, payload};
+use super::error::SearchError;
+use super::graph;
+use super::request::{Answers, Content, SearchOptions};
+use super::searcher::Searcher;
+use super::store_trait::{
+    Added, Compacted, Damaged, Deleted, Description, GraphReport, ReadStore, Verified, WriteStore,
+};
+use maana_eval::metric;
 use maana_kernels::{Context, Matrix, Rows};
+use maana_model::{Embedder, Encoder, Role};
 use maana_vectors::index::Graph;
-use maana_vectors::store::{Document, Store, Writer};
+use maana_vectors::store::{Document, Store, StoreHeader, Stored, Writer};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// What has a folder's state: one that is asked, or the writer, which is read as what it wrote last.
-trait InFolder {
+/// Creates a store for the embedder's vectors in a folder; [`StoreLocation::begin`](super::StoreLocation::begin) creates
+/// one anywhere.
+///
+/// # Errors
+/// If there is a store already, or the folder cannot be written.
+pub fn create(folder: &Path, embedder: &Embedder<'_>, made_by: &str, stored: Stored) -> Result<Writer, SearchError> {
+    Ok(Writer::create(folder, header(embedder, made_by, stored))?)
+}
+
+/// Begins a store, or continues one that was begun.
+pub(super) fn begin(folder: &Path, embedder: &Embedder<'_>, made_by: &str, half: bool) -> Result<Writer, SearchError> {
+    let stored = if half { Stored::Bf16 } else { Stored::F32 };
+    Ok(Writer::begin(folder, header(embedder, made_by, stored))?)
+}
+
+/// Returns the header of a store for the embedder's vectors.
+fn header(embedder: &Embedder<'_>, made_by: &str, stored: Stored) -> StoreHeader {
+    let metric = metric(embedder.similarity());
+    let header = StoreHeader::new(embedder.dimension(), metric, stored, &embedder.fingerprint(), made_by);
+    let header = header.with_precision(embedder.precision().name());
+    header.with_document_prompt(embedder.role_prompt(Role::Document))
+}
+
+/// A view of a folder's state: a reader of one state, or the writer, which reads its own latest state.
+trait FolderState {
     fn state(&self) -> &Store;
 
-    /// Asks a searcher of the state.
-    fn ask<T>(&self, question: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError>;
+    /// Calls `work` with a searcher of the state.
+    fn search<T>(&self, work: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError>;
 
-    /// The state after this one, if there is one.
+    /// Opens the state after this one, if there is one.
     fn later(&self) -> Result<Option<Searcher>, SearchError>;
 }
 
-impl InFolder for Searcher {
+impl FolderState for Searcher {
     fn state(&self) -> &Store {
         self.store()
     }
 
-    fn ask<T>(&self, question: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError> {
-        question(self)
+    fn search<T>(&self, work: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError> {
+        work(self)
     }
 
     fn later(&self) -> Result<Option<Searcher>, SearchError> {
         let old = self.store();
         let mut store = old.clone();
-        // A store that was made anew may have come as far as the one before.
+        // A store that was created again may have the same generation as the one before.
         let stamp = |store: &Store| store.cut(store.corpus().rows()).map(|cut| cut.stamp);
         let changed = store.refresh()? || stamp(&store) != stamp(old);
-        // Opened afresh: the files of a store that was made anew have the names of those before.
+        // The files of a store that was created again have the old names: open them instead of keeping the maps.
         if changed { Searcher::open(old.folder()).map(Some) } else { Ok(None) }
     }
 }
 
-impl InFolder for Writer {
+impl FolderState for Writer {
     fn state(&self) -> &Store {
         self.store()
     }
 
-    fn ask<T>(&self, question: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError> {
-        question(&Searcher::of(self.store().clone())?)
+    fn search<T>(&self, work: impl FnOnce(&Searcher) -> Result<T, SearchError>) -> Result<T, SearchError> {
+        work(&Searcher::of(self.store().clone())?)
     }
 
     fn later(&self) -> Result<Option<Searcher>, SearchError> {
-        // Nobody else writes while it does.
+        // A folder has one writer.
         Ok(None)
     }
 }
 
-impl<F: InFolder + Send + Sync> ReadStore for F {
+impl<F: FolderState + Send + Sync> ReadStore for F {
     fn dims(&self) -> usize {
         self.state().header().dims
     }
@@ -80,7 +111,7 @@ impl<F: InFolder + Send + Sync> ReadStore for F {
     }
 
     fn fields(&self) -> Result<Vec<String>, SearchError> {
-        super::fields(self.state())
+        fields(self.state())
     }
 
     fn reopened(&self) -> Result<Option<Box<dyn ReadStore>>, SearchError> {
@@ -88,7 +119,7 @@ impl<F: InFolder + Send + Sync> ReadStore for F {
     }
 
     fn expect_fields(&self, filters: &[(String, String)]) -> Result<(), SearchError> {
-        super::check_filters(self.state(), filters)
+        check_filters(self.state(), filters)
     }
 
     fn nearest(
@@ -96,30 +127,62 @@ impl<F: InFolder + Send + Sync> ReadStore for F {
         context: &Context,
         queries: &[&str],
         vectors: &Matrix,
-        question: &Question,
+        options: &SearchOptions,
     ) -> Result<Answers, SearchError> {
-        self.ask(|searcher| searcher.nearest(context, queries, vectors, question))
+        self.search(|searcher| searcher.nearest(context, queries, vectors, options))
     }
 
-    fn info(&self) -> Result<Info, SearchError> {
-        self.ask(|searcher| Ok(Info::Folder { store: searcher.store().info(), graph: searcher.graph().cloned() }))
+    fn describe(&self) -> Result<Description, SearchError> {
+        self.search(|searcher| Ok(description(searcher)))
     }
 }
 
+fn description(searcher: &Searcher) -> Description {
+    let info = searcher.store().info();
+    let (header, graph) = (&info.header, searcher.graph());
+    let mut lines = vec![
+        ("documents", info.documents.to_string()),
+        ("dimensions", header.dims.to_string()),
+        ("metric", header.metric.name().to_owned()),
+        ("stored as", format!("{:?}", header.stored)),
+        ("made by", header.made_by.clone()),
+        ("precision", header.precision.clone().unwrap_or_else(|| "not recorded".to_owned())),
+        ("fingerprint", header.fingerprint.clone()),
+        ("on disk", format!("{} bytes in {} segments, {} deleted documents", info.bytes, info.segments, info.dead)),
+    ];
+    match graph {
+        Some(graph) => {
+            let size = format!("over {} rows, by {} columns, {} bytes", graph.rows(), graph.prefix(), graph.bytes());
+            lines.push(("graph", size));
+            if graph.is_old() {
+                let old = "of an earlier version, may miss duplicates; `maana compact --graph always` rebuilds it";
+                lines.push(("", old.to_owned()));
+            }
+        }
+        None => lines.push(("graph", "none: every vector is compared".to_owned())),
+    }
+    let json = serde_json::json!({
+        "documents": info.documents, "dead": info.dead, "segments": info.segments, "bytes": info.bytes,
+        "generation": info.generation, "header": header, "graph": graph.map(|graph| {
+            serde_json::json!({"rows": graph.rows(), "columns": graph.prefix(), "bytes": graph.bytes()})
+        }),
+    });
+    Description { lines, json }
+}
+
 impl WriteStore for Writer {
-    fn add(&mut self, documents: &[(String, Kept)], vectors: Rows<'_>) -> Result<Added, SearchError> {
-        let payloads: Vec<Vec<u8>> =
-            documents.iter().map(|(_, kept)| serde_json::to_vec(kept).expect("texts are JSON")).collect();
+    fn add(&mut self, documents: &[(String, Content)], vectors: Rows<'_>) -> Result<Added, SearchError> {
+        let payloads: Vec<Vec<u8>> = documents.iter().map(|(_, content)| payload(content)).collect();
         let documents: Vec<Document<'_>> =
             documents.iter().zip(&payloads).map(|((id, _), payload)| Document { id, payload }).collect();
         let added = Writer::add(self, &documents, vectors)?;
-        Ok(Added { new: added.new, replaced: added.replaced, ..Added::default() })
+        Ok(Added { new: added.new, replaced: added.replaced })
     }
 
-    fn holds(&self, documents: &[(String, Kept)]) -> Result<Vec<bool>, SearchError> {
+    fn holds(&self, documents: &[(String, Content)]) -> Result<Vec<bool>, SearchError> {
         let store = self.store();
-        let one = |(id, kept): &(String, Kept)| match store.find(id)? {
-            Some(row) => Ok(super::kept(store, row)? == *kept),
+        let one = |(id, expected): &(String, Content)| match store.find(id)? {
+            Some(row) => Ok(content(store, row)? == *expected),
             None => Ok(false),
         };
         documents.iter().map(one).collect()
@@ -148,30 +211,35 @@ impl WriteStore for Writer {
         let before = self.store().info().bytes;
         let changed = Writer::compact(self)?;
         let after = self.store().info().bytes;
-        Ok(Compacted {
-            before,
-            after,
-            changed,
-            #[cfg(feature = "postgres")]
-            graph: None,
-        })
+        Ok(Compacted { before, after, changed, index: None })
     }
 
-    fn make_graph(&mut self, context: &Context, queries: Option<Rows<'_>>) -> Result<Option<Graph>, SearchError> {
+    fn build_graph(
+        &mut self,
+        context: &Context,
+        queries: Option<Rows<'_>>,
+    ) -> Result<Option<GraphReport>, SearchError> {
         let rows = self.store().corpus().rows();
-        match Graph::of(self.store()) {
+        let graph = match Graph::of(self.store()) {
             Ok(Some(graph)) if graph.rows() == rows && !graph.is_old() => match queries {
-                None => Ok(None),
-                Some(_) => measure_graph(self, context, graph, queries).map(Some),
+                None => return Ok(None),
+                Some(_) => graph::measure(self, context, graph, queries)?,
             },
-            // A damaged one is made anew like an old one.
-            _ => build_graph(self, context, queries).map(Some),
-        }
+            // A damaged graph is rebuilt like an old one.
+            _ => graph::build(self, context, queries)?,
+        };
+        Ok(Some(GraphReport {
+            rows: graph.rows(),
+            columns: graph.prefix(),
+            reached: graph.reached().to_vec(),
+            measured_on: graph.measured_on(),
+        }))
     }
 }
 
+/// Reads all files of a store and returns the damaged ones.
 pub(super) fn verify(folder: &Path) -> Result<Verified, SearchError> {
     let verified = maana_vectors::store::verify(folder)?;
     let damages = verified.damages.into_iter().map(|damage| Damaged { part: damage.file, what: damage.what });
-    Ok(Verified { parts: verified.files, named: "files", bytes: Some(verified.bytes), damages: damages.collect() })
+    Ok(Verified { parts: verified.files, unit: "files", bytes: Some(verified.bytes), damages: damages.collect() })
 }

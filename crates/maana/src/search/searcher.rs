@@ -1,102 +1,21 @@
-//! Questions to a folder's store. What was prepared for one question, such as a plane of few bits or the words of all documents, is kept
-//! for the next.
+//! Searches in a folder's store. Structures built for one request, such as a plane of few bits or the words of all
+//! documents, serve the next requests too.
 
-use super::{Kept, SearchError, kept};
-use crate::texts::words;
+use super::contents::content;
+use super::error::SearchError;
+use super::request::{Answers, Found, SearchOptions, SearchStrategy};
+use super::terms::terms;
 use maana_kernels::{Context, Matrix, Rows};
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
-use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index, Reached};
-use maana_vectors::search::{Choice, Filter, Funnel, Hit, MeasuredOn, Plane, Search, Wish, choose, search};
+use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index};
+use maana_vectors::search::{Choice, Filter, Funnel, Hit, Plane, Search, Wish, choose, search};
 use maana_vectors::store::Store;
-use serde::Serialize;
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is asked of a store beside the queries.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Question {
-    /// Hits of each query.
-    pub k: usize,
-    /// Compare the first columns only.
-    pub dim: Option<usize>,
-    /// Fields and the values that they must have.
-    pub filters: Vec<(String, String)>,
-    /// Whether words count too: BM25 over the texts, fused with the ranking by vectors.
-    pub hybrid: bool,
-    /// The share of the true hits that is enough. Where there is no graph, a shortlist by fewer columns and bits is scored in
-    /// full; of a graph, 0.99 unless it is said.
-    pub recall: Option<f64>,
-    /// Whether the shortlist is chosen by the queries of this question, and not by the store's own vectors alone.
-    pub measure_on_queries: bool,
-    /// Compare every vector, also where there is a graph.
-    pub exact: bool,
-    /// Dimensions at which hits are scored once more, to be compared.
-    pub also_at: Vec<usize>,
-}
-
-impl Default for Question {
-    fn default() -> Self {
-        Self {
-            k: 10,
-            dim: None,
-            filters: Vec::new(),
-            hybrid: false,
-            recall: None,
-            measure_on_queries: false,
-            exact: false,
-            also_at: Vec::new(),
-        }
-    }
-}
-
-/// A document that was found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found {
-    /// Its id.
-    pub id: String,
-    /// Greater is nearer; with `hybrid` the sum of reciprocal ranks.
-    pub score: f32,
-    /// Its text and fields.
-    #[serde(flatten)]
-    pub kept: Kept,
-    /// By the first so many columns, for the dimensions that were asked for.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub scores: BTreeMap<usize, f32>,
-}
-
-/// How the nearest vectors were looked for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Way {
-    /// Every vector was compared.
-    Exact,
-    /// What was measured to choose a shortlist, and which was chosen; none was, if it would not have been cheaper.
-    Shortlist(Choice),
-    /// Along the graph, as wide as finds this share of the truth.
-    Graph {
-        /// The width, and what it finds.
-        reached: Reached,
-        /// Queries that this was measured on; none by an earlier version, whose graph may miss copies.
-        on: Option<MeasuredOn>,
-        /// Rows behind the graph's, which were compared one by one.
-        later: usize,
-    },
-    /// In the words of a store that chooses by itself.
-    Told(String),
-}
-
-/// What was found, and how it was looked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answers {
-    /// The hits of each query, nearest first.
-    pub hits: Vec<Vec<Found>>,
-    /// How they were looked for.
-    pub way: Way,
-}
-
-/// A state of a store that is asked.
+/// Searches one state of a store.
 pub struct Searcher {
     store: Store,
     graph: Option<Arc<Graph>>,
@@ -104,10 +23,10 @@ pub struct Searcher {
     words: Mutex<Option<Arc<WordIndex>>>,
 }
 
-/// Of each query the rows that were found, and how.
-type Ranked = (Vec<Vec<Hit>>, Way);
+/// Hits of each query, and the strategy that found them.
+type Ranked = (Vec<Vec<Hit>>, SearchStrategy);
 
-/// What was chosen for a wish.
+/// The shortlist chosen for a number of hits and a target recall.
 #[derive(Clone)]
 struct Shortlist {
     k: usize,
@@ -117,66 +36,66 @@ struct Shortlist {
 }
 
 impl Searcher {
-    /// Opens the state that a folder has now.
+    /// Opens the latest state of a folder.
     ///
     /// # Errors
-    /// No store, or a damaged one.
+    /// If there is no store, or it is damaged.
     pub fn open(folder: &Path) -> Result<Self, SearchError> {
         Self::of(Store::open(folder)?)
     }
 
-    /// Of a state that is open.
+    /// Creates a searcher of a state that is open.
     ///
     /// # Errors
-    /// A damaged graph.
+    /// If the graph is damaged.
     pub fn of(store: Store) -> Result<Self, SearchError> {
         let graph = Graph::of(&store)?.map(Arc::new);
         Ok(Self { store, graph, shortlist: Mutex::default(), words: Mutex::default() })
     }
 
-    /// The state.
+    /// Returns the state.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The graph, if there is one over the store's first rows.
+    /// Returns the graph over the store's first rows, if there is one.
     pub fn graph(&self) -> Option<&Arc<Graph>> {
         self.graph.as_ref()
     }
 
-    /// Finds the nearest documents of queries whose vectors are known, `(queries, dims)`.
+    /// Finds the nearest documents of queries with these vectors, `(queries, dims)`.
     ///
     /// # Errors
-    /// Vectors of other dims or that are not finite, or a damaged file.
+    /// If vectors have another dimension or are not finite, or a file is damaged.
     pub fn nearest(
         &self,
         context: &Context,
         queries: &[&str],
         vectors: &Matrix,
-        question: &Question,
+        options: &SearchOptions,
     ) -> Result<Answers, SearchError> {
         let store = &self.store;
         let allowed = |row: usize| {
-            let fields = kept(store, row).map(|kept| kept.fields).unwrap_or_default();
-            question.filters.iter().all(|(field, value)| fields.get(field) == Some(value))
+            let fields = content(store, row).map(|content| content.fields).unwrap_or_default();
+            options.filters.iter().all(|(field, value)| fields.get(field) == Some(value))
         };
-        let filter: Option<Filter<'_>> = if question.filters.is_empty() { None } else { Some(&allowed) };
-        // Fusing looks further down both rankings than it gives.
-        let k = if question.hybrid { question.k.max(100) } else { question.k };
-        let settings = Search { k, metric: store.header().metric, dim: question.dim, filter, ..Search::default() };
-        let (mut hits, way) = self.by_vectors(context, vectors.view(), &settings, question)?;
-        if question.hybrid {
+        let filter: Option<Filter<'_>> = if options.filters.is_empty() { None } else { Some(&allowed) };
+        // Fusion reads both rankings further down than the hits it returns.
+        let k = if options.hybrid { options.k.max(100) } else { options.k };
+        let settings = Search { k, metric: store.header().metric, dim: options.dim, filter, ..Search::default() };
+        let (mut hits, strategy) = self.by_vectors(context, vectors.view(), &settings, options)?;
+        if options.hybrid {
             let index = self.words()?;
             for (query, hits) in queries.iter().zip(&mut hits) {
                 let by_words = index.0.search(&terms(query), k, filter);
-                *hits = fuse(&[(hits, 1.0), (&by_words, 1.0)], USUAL_CONSTANT, question.k);
+                *hits = fuse(&[(hits, 1.0), (&by_words, 1.0)], USUAL_CONSTANT, options.k);
             }
         }
         let found = |(query, hits): (usize, &Vec<Hit>)| {
-            hits.iter().map(|hit| self.found(vectors.row(query), hit, &question.also_at)).collect()
+            hits.iter().map(|hit| self.found(vectors.row(query), hit, &options.also_at)).collect()
         };
         let hits = hits.iter().enumerate().map(found).collect::<Result<_, SearchError>>()?;
-        Ok(Answers { hits, way })
+        Ok(Answers { hits, strategy })
     }
 
     fn found(&self, query: &[f32], hit: &Hit, also_at: &[usize]) -> Result<Found, SearchError> {
@@ -189,7 +108,7 @@ impl Searcher {
             scores.extend(dims.map(|dim| (*dim, header.metric.score(&query[..*dim], &row[..*dim]))));
         }
         let document = self.store.document(hit.row)?;
-        Ok(Found { id: document.id.to_owned(), score: hit.score, kept: kept(&self.store, hit.row)?, scores })
+        Ok(Found { id: document.id.to_owned(), score: hit.score, content: content(&self.store, hit.row)?, scores })
     }
 
     fn by_vectors(
@@ -197,18 +116,19 @@ impl Searcher {
         context: &Context,
         queries: Rows<'_>,
         settings: &Search<'_>,
-        question: &Question,
+        options: &SearchOptions,
     ) -> Result<Ranked, SearchError> {
-        if question.exact || question.dim.is_some() {
-            return Ok((self.store.search(context, queries, settings)?, Way::Exact));
+        if options.exact || options.dim.is_some() {
+            return Ok((self.store.search(context, queries, settings)?, SearchStrategy::Exact));
         }
-        if let Some(found) = self.along_the_graph(context, queries, settings, question.recall)? {
+        let recall = options.target_recall()?;
+        if let Some(found) = self.along_the_graph(context, queries, settings, recall)? {
             return Ok(found);
         }
-        let Some(recall) = question.recall else {
-            return Ok((self.store.search(context, queries, settings)?, Way::Exact));
+        let Some(recall) = recall else {
+            return Ok((self.store.search(context, queries, settings)?, SearchStrategy::Exact));
         };
-        let measured_by = question.measure_on_queries.then_some(queries);
+        let measured_by = options.measure_on_queries.then_some(queries);
         let Shortlist { choice, plane, .. } = self.shortlist(context, settings, recall, measured_by)?;
         let hits = match (&choice.funnel, plane) {
             (Some(measured), Some(plane)) => {
@@ -217,10 +137,10 @@ impl Searcher {
             }
             _ => self.store.search(context, queries, settings)?,
         };
-        Ok((hits, Way::Shortlist(choice)))
+        Ok((hits, SearchStrategy::Shortlist(choice)))
     }
 
-    /// Walks along the graph, if there is one that finds as much as is asked, and compares the rows behind it.
+    /// Walks along the graph, if there is one that reaches the recall, and compares the later rows one by one.
     fn along_the_graph(
         &self,
         context: &Context,
@@ -247,10 +167,10 @@ impl Searcher {
                 hits.truncate(k);
             }
         }
-        Ok(Some((hits, Way::Graph { reached, on: graph.measured_on(), later })))
+        Ok(Some((hits, SearchStrategy::Graph { reached, on: graph.measured_on(), later })))
     }
 
-    /// What was chosen for the wish, now or before.
+    /// Chooses a shortlist for the target recall, or returns the earlier choice.
     fn shortlist(
         &self,
         context: &Context,
@@ -284,24 +204,15 @@ impl Searcher {
     }
 }
 
-/// BM25 over all rows of a store; those that are deleted have no words.
+/// BM25 over all rows of a store; deleted rows have no words.
 struct WordIndex(Bm25);
 
 impl WordIndex {
     fn of(store: &Store) -> Result<Self, SearchError> {
         let mut documents = vec![Vec::new(); store.corpus().rows()];
         for row in store.rows() {
-            documents[row] = terms(&kept(store, row)?.text);
+            documents[row] = terms(&content(store, row)?.text);
         }
         Ok(Self(Bm25::build(documents, Default::default())))
     }
-}
-
-pub(super) fn terms(text: &str) -> Vec<u64> {
-    let number = |word: String| {
-        let mut hasher = DefaultHasher::new();
-        word.hash(&mut hasher);
-        hasher.finish()
-    };
-    words(text).map(number).collect()
 }

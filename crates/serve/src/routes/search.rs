@@ -7,7 +7,7 @@ use crate::fault::{Fault, Kind};
 use crate::inputs::{Input, Texts, overlong, parse};
 use crate::job::Wanted;
 use crate::reply::Reply;
-use maana::search::{Found, Kept, Question, SearchError};
+use maana::search::{Content, Found, SearchError, SearchOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
     }
     let mut also_at: Vec<usize> = model.dims.iter().copied().filter(|dim| *dim < dims).collect();
     also_at.insert(0, dims);
-    let question = Question {
+    let question = SearchOptions {
         k: request.k as usize,
         dim,
         filters: request.filter.unwrap_or_default().into_iter().collect(),
@@ -127,7 +127,7 @@ struct Hit<'a> {
 
 impl<'a> Hit<'a> {
     fn of(found: &'a Found) -> Self {
-        let Kept { text, fields } = &found.kept;
+        let Content { text, fields } = &found.content;
         Self { id: &found.id, score: found.score, text, fields, scores: &found.scores }
     }
 }

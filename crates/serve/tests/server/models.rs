@@ -1,7 +1,7 @@
 //! Several models: read when they are asked for, let go when memory is short; and what keeps a server from starting.
 
 use crate::support::{Server, copy_folder, encoded, same_bits, tiny};
-use maana::search::Place;
+use maana::search::StoreLocation;
 use maana_serve::{Dims, Source};
 use serde_json::json;
 use std::sync::Arc;
@@ -165,7 +165,7 @@ fn what_keeps_a_server_from_starting_is_named_with_its_remedy() {
         ("two models are called `tiny`", Server::try_with(|settings| settings.models.push(further("tiny")))),
         ("line 1: the key is missing", Server::try_with(|settings| settings.keys = Some(file.clone()))),
         ("missing", Server::try_with(|settings| settings.keys = Some(missing.clone()))),
-        ("missing", Server::try_with(|settings| settings.index = Some(Place::Folder(missing.clone())))),
+        ("missing", Server::try_with(|settings| settings.index = Some(StoreLocation::Folder(missing.clone())))),
         ("has no path", Server::try_with(|settings| settings.cors = Some("https://a.example/".into()))),
         ("missing", Server::try_with(|settings| settings.head = Some(missing.clone()))),
         ("model `tiny`", Server::try_with(|settings| settings.models[0].place = missing.display().to_string())),

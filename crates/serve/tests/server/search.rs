@@ -7,7 +7,7 @@ use maana::files::replace;
 use maana::kernels::Context;
 use maana::model::Embedder;
 use maana::search::store::{Stored, Writer};
-use maana::search::{Fields, Place, Question, Searcher, add, create};
+use maana::search::{Fields, SearchOptions, Searcher, StoreLocation, add, create};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ fn ids(result: &Value) -> Vec<&str> {
 fn hits_are_those_of_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
-    let server = Server::with(|settings| settings.index = Some(Place::Folder(path.clone())));
+    let server = Server::with(|settings| settings.index = Some(StoreLocation::Folder(path.clone())));
     let (context, opened) = (Context::new(1), Searcher::open(&path).unwrap());
     let embedder = Embedder::new(model(), &context).unwrap();
     let queries = ["the river", "mahindi"];
@@ -63,7 +63,7 @@ fn hits_are_those_of_the_command_line() {
         (None, true, vec![]),
         (None, false, vec![("lang".to_owned(), "sw".to_owned())]),
     ] {
-        let question = Question { k: 3, dim, hybrid, filters: filters.clone(), ..Question::default() };
+        let question = SearchOptions { k: 3, dim, hybrid, filters: filters.clone(), ..SearchOptions::default() };
         let expected = maana::search::search(&opened, &embedder, &context, &queries, &question).unwrap();
         let filter: serde_json::Map<String, Value> =
             filters.into_iter().map(|(name, value)| (name, value.into())).collect();
@@ -75,7 +75,7 @@ fn hits_are_those_of_the_command_line() {
                 assert_eq!(serde_json::from_value::<f32>(hit["score"].clone()).unwrap(), expected.score);
                 assert_eq!(
                     (hit["text"].as_str(), hit["fields"]["lang"].as_str().is_some()),
-                    (Some(&*expected.kept.text), true)
+                    (Some(&*expected.content.text), true)
                 );
             }
         }
@@ -91,7 +91,7 @@ fn hits_are_those_of_the_command_line() {
 fn wrong_questions_are_told_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
-    let server = Server::with(|settings| settings.index = Some(Place::Folder(path)));
+    let server = Server::with(|settings| settings.index = Some(StoreLocation::Folder(path)));
     for body in [
         json!({"query": "a", "k": 0}),
         json!({"query": "a", "k": 1001}),
@@ -106,14 +106,14 @@ fn wrong_questions_are_told_so() {
     }
     ask(&server, json!({"query": []}), 400);
     let error = ask(&server, json!({"query": "a", "filter": {"no": "x"}}), 422);
-    assert!(error["error"].as_str().unwrap().contains("kept are: lang"), "{error}");
+    assert!(error["error"].as_str().unwrap().contains("the fields are: lang"), "{error}");
 }
 
 #[test]
 fn the_index_follows_its_writer() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
-    let server = Server::with(|settings| settings.index = Some(Place::Folder(path.clone())));
+    let server = Server::with(|settings| settings.index = Some(StoreLocation::Folder(path.clone())));
     let first = |query: &str| {
         let answer = ask(&server, json!({"query": query, "k": 1}), 200);
         answer["results"][0]["hits"][0]["id"].as_str().unwrap().to_owned()
@@ -144,7 +144,7 @@ fn an_index_of_another_model_is_no_start() {
     std::fs::write(&config, text).unwrap();
     let error = Server::try_with(|settings| {
         settings.models[0].place = other.display().to_string();
-        settings.index = Some(Place::Folder(path));
+        settings.index = Some(StoreLocation::Folder(path));
     });
     let error = error.err().unwrap();
     assert!(error.contains("holds vectors of"), "{error}");
