@@ -1,5 +1,6 @@
-//! Activation functions element by element, forward and backward. All are computed from the polynomials of this crate, never by
-//! the system's mathematics library, so that they give the same bits on every machine.
+//! Element-wise activation functions, forward and backward. They are computed with the polynomials
+//! of this crate instead of the system's mathematics library, so that they give the same bits on
+//! every machine.
 
 use crate::context::Context;
 use crate::gelu;
@@ -11,10 +12,10 @@ const CHUNK: usize = 1 << 13;
 
 /// √(2/π)
 const ROOT_2_OVER_PI: f32 = 0.797_884_6;
-/// The share of the cube in the tanh form of GELU.
+/// Coefficient of the cube in the tanh form of GELU.
 const CUBE: f32 = 0.044_715;
 
-/// A function of one number that a layer applies to each element.
+/// An element-wise activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// g = u
@@ -34,9 +35,9 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Writes the function's values at `u` to `g`.
+    /// Fills `g` with the values of the function at `u`.
     pub fn forward(self, context: &Context, u: &[f32], g: &mut [f32]) {
-        assert_eq!(u.len(), g.len(), "one place for each element");
+        assert_eq!(u.len(), g.len(), "an element for each value");
         let isa = context.isa();
         context.for_each_chunk(g, CHUNK, |task, g| {
             g.copy_from_slice(&u[task * CHUNK..task * CHUNK + g.len()]);
@@ -44,9 +45,9 @@ impl Activation {
         });
     }
 
-    /// Multiplies `d`, the gradient of the values, by the slope at `u`.
+    /// Multiplies `d`, the gradient of the values, by the derivative at `u`.
     pub fn backward(self, context: &Context, u: &[f32], d: &mut [f32]) {
-        assert_eq!(u.len(), d.len(), "one place for each element");
+        assert_eq!(u.len(), d.len(), "an element for each value");
         let isa = context.isa();
         context.for_each_chunk(d, CHUNK, |task, d| {
             let u = &u[task * CHUNK..task * CHUNK + d.len()];
@@ -62,7 +63,7 @@ impl Activation {
         });
     }
 
-    /// Replaces each value by the function's.
+    /// Replaces each value by that of the function.
     #[inline]
     pub(crate) fn apply(self, isa: crate::instruction_set::InstructionSet, values: &mut [f32]) {
         match self {
@@ -77,7 +78,7 @@ impl Activation {
     }
 }
 
-/// 1 / (1 + e⁻ᵘ), precise in both tails.
+/// σ(u) = 1 / (1 + e⁻ᵘ), precise in both tails.
 #[inline(always)]
 fn sigmoid(u: f32) -> f32 {
     let tail = exp(-u.abs());
@@ -85,7 +86,7 @@ fn sigmoid(u: f32) -> f32 {
     if u >= 0.0 { share } else { tail * share }
 }
 
-/// tanh(u): a polynomial near 0 (Cephes), where the quotient would lose digits.
+/// tanh(u), by a polynomial near 0 (Cephes), where the quotient would lose digits.
 #[inline(always)]
 fn tanh(u: f32) -> f32 {
     let tail = exp(-2.0 * u.abs());
@@ -97,7 +98,7 @@ fn tanh(u: f32) -> f32 {
     if u.abs() < 0.625 { near } else { far }
 }
 
-/// The share of `u` that the tanh form of GELU lets through: ½ (1 + tanh y) = σ(2y).
+/// The factor of `u` in the tanh form of GELU: ½ (1 + tanh y) = σ(2y).
 #[inline(always)]
 fn gelu_tanh_share(u: f32) -> f32 {
     sigmoid(2.0 * ROOT_2_OVER_PI * (u + CUBE * u * u * u))
@@ -202,7 +203,7 @@ mod tests {
         Activation::Sigmoid,
     ];
 
-    /// GELU itself has its twin in `gelu`.
+    /// GELU has its reference in `gelu`.
     fn reference(activation: Activation, u: f64) -> f64 {
         let sigmoid = |u: f64| 1.0 / (1.0 + (-u).exp());
         match activation {

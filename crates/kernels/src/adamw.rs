@@ -1,4 +1,4 @@
-//! AdamW (arXiv:1711.05101) as PyTorch computes it, and the norm that clipping needs.
+//! AdamW (arXiv:1711.05101) as PyTorch computes it, and the norm of gradients for clipping.
 
 use crate::context::Context;
 use crate::instruction_set::multiversion;
@@ -9,21 +9,21 @@ const CHUNK: usize = 1 << 14;
 /// Settings of one update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
-    /// The learning rate of this update.
+    /// Learning rate of this update.
     pub learning_rate: f64,
-    /// Decay of the first moment.
+    /// Decay rate of the first moment.
     pub beta1: f64,
-    /// Decay of the second moment.
+    /// Decay rate of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Term added to the root of the second moment.
     pub epsilon: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// The number of this update, from 1.
+    /// Number of this update, from 1.
     pub step: u64,
 }
 
-/// The numbers of an update that are the same for all elements.
+/// Factors of an update that all elements share.
 #[derive(Clone, Copy)]
 struct Factors {
     decay: f32,
@@ -34,7 +34,8 @@ struct Factors {
     epsilon: f32,
 }
 
-/// One update: p ← p (1 − lr·wd); m ← m + (1−β₁)(g − m); v ← β₂ v + (1−β₂) g²; p ← p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε).
+/// Updates the parameters: p ← p (1 − lr·wd); m ← m + (1−β₁)(g − m); v ← β₂ v + (1−β₂) g²; p ← p −
+/// lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε).
 pub fn adamw(
     context: &Context,
     parameters: &mut [f32],
@@ -79,7 +80,8 @@ multiversion! {
     }
 }
 
-/// Σ x² in f64: chunks of a fixed size, summed in their order, so that threads change no bit.
+/// Returns Σ x² in f64, summed in chunks of a fixed size in their order, so that the number of
+/// threads changes no bit.
 pub fn sum_of_squares(context: &Context, x: &[f32]) -> f64 {
     let mut sums = vec![0.0f64; x.len().div_ceil(CHUNK)];
     let isa = context.isa();
@@ -98,7 +100,7 @@ multiversion! {
                 *sum += f64::from(*x) * f64::from(*x);
             }
         }
-        sums.iter().chain(&rest.iter().map(|x| f64::from(*x) * f64::from(*x)).collect::<Vec<_>>()).sum()
+        rest.iter().fold(sums.iter().sum(), |sum, x| sum + f64::from(*x) * f64::from(*x))
     }
 }
 

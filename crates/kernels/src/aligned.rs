@@ -8,7 +8,8 @@ pub(crate) struct Line([u8; 64]);
 impl Line {
     pub(crate) const ZERO: Self = Self([0; 64]);
 
-    /// Returns lines of zeros. The system provides their pages at first use, on the thread that uses them.
+    /// Returns lines of zeros. The system provides their pages at first use, on the thread that
+    /// uses them.
     pub(crate) fn zeroed(count: usize) -> Vec<Self> {
         let Ok(layout) = std::alloc::Layout::array::<Self>(count) else { panic!("{count} cache lines exceed memory") };
         if layout.size() == 0 {
@@ -19,7 +20,8 @@ impl Line {
         if start.is_null() {
             std::alloc::handle_alloc_error(layout);
         }
-        // SAFETY: allocated above with the layout of `count` lines, for which zeros are a valid value.
+        // SAFETY: allocated above with the layout of `count` lines, for which zeros are a valid
+        // value.
         unsafe { Vec::from_raw_parts(start.cast(), count, count) }
     }
 }
@@ -58,7 +60,8 @@ pub(crate) fn bytes_mut(lines: &mut [Line]) -> &mut [u8] {
 /// If the memory is not aligned for the type.
 pub(crate) fn cast<A: Element, B: Element>(values: &[A]) -> &[B] {
     assert!(values.as_ptr().cast::<B>().is_aligned(), "memory is aligned");
-    // SAFETY: aligned; every bit pattern is valid for both types; the length is in bytes of the same memory.
+    // SAFETY: aligned; every bit pattern is valid for both types; the length is in bytes of the
+    // same memory.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values) / size_of::<B>()) }
 }
 

@@ -1,20 +1,22 @@
-//! Attention of each sequence and head: attended = softmax(scale · Q Kᵀ + bias) V, bidirectional, softmax
-//! in f32. One task is one head of one sequence, so that no result depends on its batch-mates; only the
-//! scores of some rows exist at a time. Backward recomputes the probabilities from log Σ exp. Letters:
-//! `l` tokens of the sequence, `d` head_dim, both rounded up to whole panels where they are a stride.
+//! Attention of each sequence and head: attended = softmax(scale · Q Kᵀ + bias) V, bidirectional,
+//! softmax in f32. One task is one head of one sequence, so that no result depends on its
+//! batch-mates; only the scores of some rows exist at a time. Backward recomputes the probabilities
+//! from log Σ exp. Letters: `l` tokens of the sequence, `d` head_dim, both rounded up to whole
+//! panels where they are a stride.
 
 use crate::context::Context;
 use crate::disjoint::Disjoint;
 use crate::dropout::Dropout;
 use crate::instruction_set::{InstructionSet, multiversion};
 use crate::lanes::{LANES, exp, max, sum, total};
-use crate::matmul::{Order, Panels, SmallProduct, Strided};
+use crate::matmul::{Layout, Panels, SmallProduct, Strided};
+use std::ops::Range;
 
-/// Scores that exist at a time, so that they stay in the second cache.
+/// Scores that exist at a time, so that they stay in the second-level cache.
 const SCORES: usize = 16 << 10;
 
-/// Query rows that are worked on together: as many as have so few scores, a multiple of every tile's height. The cut changes no
-/// bit.
+/// Returns the query rows of a block: as many as have [`SCORES`] scores, a multiple of the height
+/// of every tile. The division changes no bit.
 fn rows_together(length: usize, l: usize) -> usize {
     let rows = (SCORES / l.max(1)).clamp(24, 240) / 12 * 12;
     rows.min(length)
@@ -64,8 +66,8 @@ impl PositionBias<'_> {
     }
 }
 
-/// Fills `attended` and `log_sum_exp`. `qkv` is `(tokens, 3, heads, head_dim)`, `attended` `(tokens, heads, head_dim)`,
-/// `log_sum_exp` `(tokens, heads)`.
+/// Fills `attended` and `log_sum_exp`. `qkv` is `(tokens, 3, heads, head_dim)`, `attended`
+/// `(tokens, heads, head_dim)`, `log_sum_exp` `(tokens, heads)`.
 pub fn attention(context: &Context, of: Attention<'_>, qkv: &[f32], attended: &mut [f32], log_sum_exp: &mut [f32]) {
     let isa = context.isa();
     let Attention { heads, head_dim, scale, position_bias, dropout, .. } = of;
@@ -73,23 +75,31 @@ pub fn attention(context: &Context, of: Attention<'_>, qkv: &[f32], attended: &m
     assert_eq!((qkv.len(), attended.len()), (tokens * 3 * width, tokens * width), "{tokens} tokens of {width}");
     assert_eq!(log_sum_exp.len(), tokens * heads, "{tokens} tokens, {heads} heads");
     let product = SmallProduct::new(isa);
-    let panel = product.columns();
+    let panel = product.nr();
     let (attended, log_sum_exp) = (Disjoint::new(attended), Disjoint::new(log_sum_exp));
     context.run(of.tasks(), |task| {
         let head = Head::new(of, qkv, task);
         let length = head.length;
+        // SAFETY: only this task uses the rows of its sequence and the columns of its head.
+        let (mut attended, mut log_sum_exp) = unsafe {
+            let (tokens, number) = (head.tokens(), head.number);
+            (
+                attended.block(tokens.clone(), head.columns(), width),
+                log_sum_exp.block(tokens, number..number + 1, heads),
+            )
+        };
         let Sizes { l, d, block, dropped, distances } = head.sizes(panel, of);
         let sizes = [head_dim * l, length * d, block * l, dropped, block * d, block, block, distances];
         with_scratch(context, sizes, |[keys, values, scores, factors, sums, lse, inverse, bias]| {
             if let Some(position_bias) = position_bias {
-                position_bias.fill(head.head, heads, bias);
+                position_bias.fill(head.number, heads, bias);
             }
             head.transpose(1, scale, panel, keys);
             rows_to_panels(head.rows(2, 0), length, head_dim, panel, values);
             for first in (0..length).step_by(block.max(1)) {
                 let rows = block.min(length - first);
                 let scores = &mut scores[..rows * l];
-                let keys = Panels { values: keys, steps: head_dim };
+                let keys = Panels { values: keys, k: head_dim };
                 product.multiply(head.rows(0, first), keys, scores, rows, false);
                 if position_bias.is_some() {
                     add_bias(isa, first, length, bias, l, scores);
@@ -100,27 +110,22 @@ pub fn attention(context: &Context, of: Attention<'_>, qkv: &[f32], attended: &m
                 });
                 softmax(isa, length, factors, scores, &mut lse[..rows], &mut inverse[..rows]);
                 let (scores, values) =
-                    (Strided { values: scores, order: Order::Rows(l) }, Panels { values, steps: length });
+                    (Strided { values: scores, layout: Layout::RowMajor(l) }, Panels { values, k: length });
                 product.multiply(scores, values, &mut sums[..rows * d], rows, false);
                 for (row, inverse) in inverse[..rows].iter().enumerate() {
-                    let token = head.first + first + row;
-                    let (start, place) = (token * width + head.head * head_dim, token * heads + head.head);
-                    // SAFETY: this token of this head belongs to this task alone.
-                    let (out, into) =
-                        unsafe { (attended.slice(start..start + head_dim), log_sum_exp.slice(place..place + 1)) };
-                    for (out, sum) in out.iter_mut().zip(&sums[row * d..]) {
+                    for (out, sum) in attended.row_mut(first + row).iter_mut().zip(&sums[row * d..]) {
                         *out = sum * inverse;
                     }
-                    into[0] = lse[row];
+                    log_sum_exp.row_mut(first + row)[0] = lse[row];
                 }
             }
         });
     });
 }
 
-/// Fills `d_qkv`, given the arguments and results of [`attention`] and the gradient of `attended`. With a
-/// position bias, adds the gradient of its table to `d_bias_table`, sequence after sequence: two calls with
-/// the first and the last sequences give the same bits as one with all.
+/// Fills `d_qkv`, given the arguments and results of [`attention`] and the gradient of `attended`.
+/// With a position bias, adds the gradient of its table to `d_bias_table`, sequence after sequence:
+/// two calls with the first and the last sequences give the same bits as one with all.
 ///
 /// # Panics
 /// If shapes differ, or only one of position bias and `d_bias_table` is given.
@@ -158,7 +163,8 @@ pub fn attention_backward(
     }
 }
 
-/// `d_bias_tables` holds zeros for the gradient of the position bias: `(sequences, heads, buckets)`.
+/// `d_bias_tables` holds zeros for the gradient of the position bias: `(sequences, heads,
+/// buckets)`.
 #[expect(clippy::too_many_arguments, reason = "those of attention_backward")]
 fn backward(
     context: &Context,
@@ -176,12 +182,22 @@ fn backward(
     assert_eq!((qkv.len(), d_qkv.len()), (tokens * 3 * width, tokens * 3 * width), "{tokens} tokens of {width}");
     assert_eq!((attended.len(), d_attended.len()), (tokens * width, tokens * width), "{tokens} tokens of {width}");
     let product = SmallProduct::new(isa);
-    let panel = product.columns();
+    let panel = product.nr();
     let buckets = position_bias.map_or(0, |bias| bias.table.len() / heads);
     let (d_qkv, d_bias_tables) = (Disjoint::new(d_qkv), Disjoint::new(d_bias_tables));
     context.run(of.tasks(), |task| {
         let head = Head::new(of, qkv, task);
         let length = head.length;
+        // SAFETY: only this task uses the rows of its sequence and the columns of its head, and the
+        // table of its sequence and head.
+        let (d_qkv, d_bias_table) = unsafe {
+            let part = |part: usize| {
+                let columns = head.columns();
+                d_qkv.block(head.tokens(), part * width + columns.start..part * width + columns.end, 3 * width)
+            };
+            ([part(0), part(1), part(2)], d_bias_tables.slice(task * buckets..(task + 1) * buckets))
+        };
+        let [mut d_query, d_key, d_value] = d_qkv;
         let Sizes { l, d, block, dropped, distances } = head.sizes(panel, of);
         let (columns, rows, few, scores) = (head_dim * l, length * d, block * d, block * l);
         let sizes = [
@@ -192,7 +208,7 @@ fn backward(
             let [keys, values, key_rows, d_keys, d_values, probabilities, d_scores, factors, rest @ ..] = scratch;
             let [queries, d_outs, d_queries, lse, along, bias, d_bias] = rest;
             if let Some(position_bias) = position_bias {
-                position_bias.fill(head.head, heads, bias);
+                position_bias.fill(head.number, heads, bias);
                 d_bias.fill(0.0);
             }
             head.transpose(1, scale, panel, keys);
@@ -201,21 +217,21 @@ fn backward(
             for first in (0..length).step_by(block.max(1)) {
                 let rows = block.min(length - first);
                 let (probabilities, d_scores) = (&mut probabilities[..rows * l], &mut d_scores[..rows * l]);
-                let place = (head.first + first) * width + head.head * head_dim;
-                let d_out = Strided { values: &d_attended[place..], order: Order::Rows(width) };
+                let start = (head.first + first) * width + head.columns().start;
+                let d_out = Strided { values: &d_attended[start..], layout: Layout::RowMajor(width) };
                 for row in 0..rows {
                     let token = head.first + first + row;
-                    let start = token * width + head.head * head_dim;
+                    let start = token * width + head.columns().start;
                     let (out, d_out) = (&attended[start..start + head_dim], &d_attended[start..start + head_dim]);
-                    lse[row] = log_sum_exp[token * heads + head.head];
-                    // Σ p · d_p is the same as attended · d_attended.
+                    lse[row] = log_sum_exp[token * heads + head.number];
+                    // Σ p · d_p equals attended · d_attended.
                     along[row] = sum(head_dim, |c| out[c] * d_out[c]);
                 }
                 let factors = dropout.map(|dropout| {
                     fill_factors(isa, dropout, &head, first, factors, l);
                     &*factors
                 });
-                let columns = |values| Panels { values, steps: head_dim };
+                let columns = |values| Panels { values, k: head_dim };
                 product.multiply(head.rows(0, first), columns(keys), probabilities, rows, false);
                 product.multiply(d_out, columns(values), d_scores, rows, false);
                 if position_bias.is_some() {
@@ -226,49 +242,42 @@ fn backward(
                     sum_by_distance(isa, first, length, l, d_scores, d_bias);
                 }
 
-                // Sums over query rows go on from block to block.
+                // Sums over query rows continue from block to block.
                 rows_to_panels(d_out, rows, head_dim, panel, d_outs);
                 rows_to_panels(head.rows(0, first), rows, head_dim, panel, queries);
-                let (rows_of, goes_on) = (|values| Panels { values, steps: rows }, first > 0);
-                let transposed = |values| Strided { values, order: Order::Steps(l) };
-                product.multiply(transposed(probabilities), rows_of(d_outs), d_values, length, goes_on);
-                product.multiply(transposed(d_scores), rows_of(queries), d_keys, length, goes_on);
+                let (rows_of, accumulate) = (|values| Panels { values, k: rows }, first > 0);
+                let transposed = |values| Strided { values, layout: Layout::ColumnMajor(l) };
+                product.multiply(transposed(probabilities), rows_of(d_outs), d_values, length, accumulate);
+                product.multiply(transposed(d_scores), rows_of(queries), d_keys, length, accumulate);
 
-                let d_scores = Strided { values: d_scores, order: Order::Rows(l) };
-                let key_rows = Panels { values: key_rows, steps: length };
+                let d_scores = Strided { values: d_scores, layout: Layout::RowMajor(l) };
+                let key_rows = Panels { values: key_rows, k: length };
                 product.multiply(d_scores, key_rows, &mut d_queries[..rows * d], rows, false);
                 for row in 0..rows {
-                    let start = head.place(0, first + row);
-                    // SAFETY: the query of this token and head belongs to this task alone.
-                    let into = unsafe { d_qkv.slice(start..start + head_dim) };
-                    into.copy_from_slice(&d_queries[row * d..row * d + head_dim]);
+                    d_query.row_mut(first + row).copy_from_slice(&d_queries[row * d..][..head_dim]);
                 }
             }
             if let Some(position_bias) = position_bias {
-                // SAFETY: only this task uses the table of its sequence and head.
-                let d_table = unsafe { d_bias_tables.slice(task * buckets..(task + 1) * buckets) };
-                // The gradients of the scores are those before the scores are scaled, the bias is added after it.
+                // The gradients are those of the scores before scaling, but the bias is added after
+                // it.
                 for (d, bucket) in d_bias.iter().zip(position_bias.buckets(length)) {
-                    d_table[*bucket as usize] += d / scale;
+                    d_bias_table[*bucket as usize] += d / scale;
                 }
             }
-            for row in 0..length {
-                for (part, gradients) in [(1, &*d_keys), (2, &*d_values)] {
-                    let start = head.place(part, row);
-                    // SAFETY: key and value of this token and head belong to this task alone.
-                    let into = unsafe { d_qkv.slice(start..start + head_dim) };
-                    into.copy_from_slice(&gradients[row * d..row * d + head_dim]);
+            for (mut into, gradients) in [(d_key, d_keys), (d_value, d_values)] {
+                for row in 0..length {
+                    into.row_mut(row).copy_from_slice(&gradients[row * d..][..head_dim]);
                 }
             }
         });
     });
 }
 
-/// Dropout's factors of the rows from `first` on, as many as `into` has and the sequence, `(rows, l)`.
+/// Fills the factors of dropout for the query rows from `first` on, `(rows, l)`.
 fn fill_factors(isa: InstructionSet, dropout: Dropout, head: &Head<'_>, first: usize, into: &mut [f32], l: usize) {
     for (row, into) in into.chunks_exact_mut(l).enumerate().take(head.length - first) {
         let token = head.first + first + row;
-        dropout.factors(isa, (token * head.heads + head.head) as u64, &mut into[..head.length]);
+        dropout.factors(isa, (token * head.heads + head.number) as u64, &mut into[..head.length]);
     }
 }
 
@@ -279,14 +288,14 @@ struct Head<'a> {
     length: usize,
     heads: usize,
     head_dim: usize,
-    head: usize,
+    number: usize,
 }
 
-/// What a task's buffers are as large as.
+/// Sizes of a task's buffers.
 struct Sizes {
     l: usize,
     d: usize,
-    /// Query rows that are worked on together.
+    /// Query rows of a block.
     block: usize,
     /// Factors of dropout for these rows, if there is dropout.
     dropped: usize,
@@ -296,6 +305,7 @@ struct Sizes {
 
 impl Attention<'_> {
     fn tokens_and_width(&self) -> (usize, usize) {
+        assert!(self.offsets.is_sorted(), "offsets ascend");
         (*self.offsets.last().expect("offsets begin with 0"), self.heads * self.head_dim)
     }
 
@@ -307,9 +317,9 @@ impl Attention<'_> {
 impl<'a> Head<'a> {
     fn new(of: Attention<'_>, qkv: &'a [f32], task: usize) -> Self {
         let Attention { offsets, heads, head_dim, .. } = of;
-        let (sequence, head) = (task / heads, task % heads);
+        let (sequence, number) = (task / heads, task % heads);
         let first = offsets[sequence];
-        Self { qkv, first, length: offsets[sequence + 1] - first, heads, head_dim, head }
+        Self { qkv, first, length: offsets[sequence + 1] - first, heads, head_dim, number }
     }
 
     fn sizes(&self, panel: usize, of: Attention<'_>) -> Sizes {
@@ -320,18 +330,29 @@ impl<'a> Head<'a> {
         Sizes { l, d, block, dropped, distances }
     }
 
-    /// Where query (0), key (1) or value (2) of a row begins.
-    fn place(&self, part: usize, row: usize) -> usize {
-        ((self.first + row) * 3 + part) * self.heads * self.head_dim + self.head * self.head_dim
+    /// Tokens of the sequence.
+    fn tokens(&self) -> Range<usize> {
+        self.first..self.first + self.length
     }
 
-    /// Queries, keys or values of the rows from `row` on, where they lie.
+    /// Columns of the head among those of all heads.
+    fn columns(&self) -> Range<usize> {
+        self.number * self.head_dim..(self.number + 1) * self.head_dim
+    }
+
+    /// Start of the query (0), key (1) or value (2) of a row.
+    fn start(&self, part: usize, row: usize) -> usize {
+        ((self.first + row) * 3 + part) * self.heads * self.head_dim + self.columns().start
+    }
+
+    /// Queries, keys or values from a row on, in place.
     fn rows(&self, part: usize, row: usize) -> Strided<'a> {
-        let values = &self.qkv[self.place(part, row).min(self.qkv.len())..];
-        Strided { values, order: Order::Rows(3 * self.heads * self.head_dim) }
+        let values = &self.qkv[self.start(part, row).min(self.qkv.len())..];
+        Strided { values, layout: Layout::RowMajor(3 * self.heads * self.head_dim) }
     }
 
-    /// Keys or values times `factor` as the columns of panels, zeros behind the last: `[panel][d][column]`.
+    /// Packs keys or values times `factor` as the columns of panels, padded with zeros:
+    /// `[panel][d][column]`.
     fn transpose(&self, part: usize, factor: f32, panel: usize, into: &mut [f32]) {
         let size = self.head_dim * panel;
         if !self.length.is_multiple_of(panel) {
@@ -339,7 +360,7 @@ impl<'a> Head<'a> {
             into[last..].fill(0.0);
         }
         for row in 0..self.length {
-            let start = self.place(part, row);
+            let start = self.start(part, row);
             let into = &mut into[row / panel * size + row % panel..];
             for (value, into) in self.qkv[start..start + self.head_dim].iter().zip(into.iter_mut().step_by(panel)) {
                 *into = value * factor;
@@ -348,16 +369,16 @@ impl<'a> Head<'a> {
     }
 }
 
-/// `length` rows of `columns` values as the steps of panels, zeros behind the last column: `[panel][row][column]`.
+/// Packs `length` rows of `columns` values into panels, padded with zeros: `[panel][row][column]`.
 fn rows_to_panels(rows: Strided<'_>, length: usize, columns: usize, panel: usize, into: &mut [f32]) {
-    let (row_step, _) = rows.order.distances();
+    let (row_stride, _) = rows.layout.strides();
     for (number, start) in (0..columns).step_by(panel).enumerate() {
         let width = panel.min(columns - start);
         let into = &mut into[number * length * panel..][..length * panel];
         for (row, into) in into.chunks_exact_mut(panel).enumerate() {
-            let (values, behind) = into.split_at_mut(width);
-            values.copy_from_slice(&rows.values[row * row_step + start..][..width]);
-            behind.fill(0.0);
+            let (values, padding) = into.split_at_mut(width);
+            values.copy_from_slice(&rows.values[row * row_stride + start..][..width]);
+            padding.fill(0.0);
         }
     }
 }
@@ -375,7 +396,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// Adds the gradients of the scores of the query rows from `first` on to the sum of their distance.
+    /// Adds the gradients of the scores of the query rows from `first` on to the sum of their
+    /// distance.
     fn sum_by_distance(first: usize, length: usize, l: usize, d_scores: &[f32], d_bias: &mut [f32]) {
         for (row, d_scores) in d_scores.chunks_exact(l).enumerate() {
             let d_bias = &mut d_bias[length - 1 - (first + row)..][..length];
@@ -387,8 +409,9 @@ multiversion! {
 }
 
 multiversion! {
-    /// e^(score − the row's largest), times dropout's factor, for the first `length` scores of each row; what the others become
-    /// is not read. With them, for each row, log Σ exp and 1 / Σ exp.
+    /// Replaces the first `length` scores of each row by e^(score − maximum) times the factor of
+    /// dropout, and fills log Σ exp and 1 / Σ exp of each row. The other elements of a row become
+    /// unspecified.
     fn softmax(
         length: usize,
         factors: Option<&[f32]>,
@@ -419,8 +442,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// Scores in `probabilities` become the probabilities as they were used, and gradients of those in `d_scores` become the
-    /// gradients of the scores before they were scaled.
+    /// Replaces the scores in `probabilities` by the probabilities after dropout, and the gradients
+    /// of those in `d_scores` by the gradients of the scores before scaling.
     fn softmax_backward(
         scale: f32,
         factors: Option<&[f32]>,
@@ -476,7 +499,6 @@ fn with_scratch<const N: usize, R>(context: &Context, sizes: [usize; N], f: impl
 mod tests {
     use super::*;
     use crate::testing::{assert_close, finite_differences, noise, wide};
-    use std::ops::Range;
 
     const HEADS: usize = 2;
     const DIM: usize = 5;
@@ -488,7 +510,8 @@ mod tests {
         Attention { offsets, heads: HEADS, head_dim: DIM, scale: SCALE, position_bias: None, dropout }
     }
 
-    /// The bucket of a distance: near ones each have their own, far ones share, before and after apart.
+    /// The bucket of a distance: near ones each have their own, far ones share, before and after
+    /// apart.
     fn bucket(distance: isize) -> u32 {
         let near = distance.unsigned_abs().min(3) as u32;
         if distance < 0 { near + 4 } else { near }
@@ -593,6 +616,12 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "offsets ascend")]
+    fn overlapping_sequences_are_refused() {
+        forward(&Context::new(1), of(&[0, 5, 3, 8], None), &noise(8 * 3 * HEADS * DIM, 1));
+    }
+
+    #[test]
     #[should_panic(expected = "a sequence of 9 tokens, buckets for 8")]
     fn sequences_longer_than_the_buckets_panic() {
         let (table, buckets) = (noise(BUCKETS * HEADS, 3), buckets(8));
@@ -625,7 +654,8 @@ mod tests {
         assert!(lse.iter().all(|x| x.is_finite()));
     }
 
-    /// Sequences of one row, of many blocks, and of lengths next to a panel's, heads narrower and wider than a panel.
+    /// Sequences of one row, of many blocks, and of lengths next to a panel's, heads narrower and
+    /// wider than a panel.
     #[test]
     fn every_instruction_set_gives_the_same_bits_for_any_number_of_threads() {
         let offsets = [0, 1, 16, 33, 33, 163, 1200];

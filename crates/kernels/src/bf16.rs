@@ -1,22 +1,28 @@
-//! bf16: the upper half of an f32. Rounding is to the nearest, halves to even, as processors do it.
+//! bf16, the upper half of an f32. Rounds to nearest, ties to even, as processors do.
 
 use crate::context::Context;
 use crate::instruction_set::multiversion;
 
-/// The nearest bf16's bits. What is not a number stays so.
+/// Returns the bits of the nearest bf16. NaN stays NaN.
 #[inline(always)]
 pub(crate) fn to_bf16(x: f32) -> u16 {
     let bits = x.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-    // A payload in the lower half alone would round to infinity.
+    // A NaN whose payload is in the lower half would round to infinity.
     let quiet = (bits >> 16) | 0x40;
     (if bits & 0x7fff_ffff > 0x7f80_0000 { quiet } else { rounded }) as u16
 }
 
-/// The f32 of these bits.
+/// Returns the f32 with the value of a bf16.
 #[inline(always)]
 pub(crate) fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
+}
+
+/// Rounds a value to the nearest bf16.
+#[inline(always)]
+pub(crate) fn rounded(value: f32) -> f32 {
+    from_bf16(to_bf16(value))
 }
 
 /// Elements of a task.
@@ -28,16 +34,16 @@ pub fn round_to_bf16(context: &Context, values: &mut [f32]) {
     context.for_each_chunk(values, CHUNK, |_, values| round(isa, values));
 }
 
-/// The nearest bf16 of every value.
+/// Fills `into` with the nearest bf16 of every value.
 pub fn narrow(context: &Context, values: &[f32], into: &mut [u16]) {
-    assert_eq!(values.len(), into.len(), "one place for each element");
+    assert_eq!(values.len(), into.len(), "an element for each value");
     let isa = context.isa();
     context.for_each_chunk(into, CHUNK, |task, into| narrow_chunk(isa, &values[task * CHUNK..][..into.len()], into));
 }
 
-/// The f32 of every bf16.
+/// Fills `into` with the f32 of every bf16.
 pub fn widen(context: &Context, values: &[u16], into: &mut [f32]) {
-    assert_eq!(values.len(), into.len(), "one place for each element");
+    assert_eq!(values.len(), into.len(), "an element for each value");
     let isa = context.isa();
     context.for_each_chunk(into, CHUNK, |task, into| widen_chunk(isa, &values[task * CHUNK..][..into.len()], into));
 }
@@ -45,13 +51,13 @@ pub fn widen(context: &Context, values: &[u16], into: &mut [f32]) {
 multiversion! {
     fn round(values: &mut [f32]) {
         for value in values {
-            *value = from_bf16(to_bf16(*value));
+            *value = rounded(*value);
         }
     }
 }
 
 multiversion! {
-    fn narrow_chunk(values: &[f32], into: &mut [u16]) {
+    pub(crate) fn narrow_chunk(values: &[f32], into: &mut [u16]) {
         for (into, value) in into.iter_mut().zip(values) {
             *into = to_bf16(*value);
         }

@@ -1,29 +1,31 @@
-//! Comparisons of vectors in few bits: whole numbers, so the same on every rung without further ado.
+//! Comparisons of quantized vectors. Sums are integers, which have the same bits on every
+//! instruction set.
 
 use crate::instruction_set::{InstructionSet, multiversion};
 use crate::lanes::round_to_whole;
 use crate::prefetch::prefetch;
 
-/// `outᵢ = Σ weight · code` of the rows `rows` of `codes`, which are as long as `weights`, one behind the other. Rows that lie
-/// anywhere in memory are asked for before the first is needed. Sums must stay within 32 bits.
+/// Fills `outᵢ = Σ weight · code` for the selected `rows` of `codes`, a matrix with as many columns
+/// as `weights`. Prefetches all rows first, as they may be far apart. Sums must fit into 32 bits.
 ///
 /// # Panics
-/// If a row lies outside of `codes`, or there is not a place for each row.
+/// If a row lies outside `codes`, or `out` does not have an element for each row.
 pub fn dot_codes(weights: &[i16], codes: &[i8], rows: &[u32], out: &mut [i32]) {
-    assert_eq!(rows.len(), out.len(), "a place for each row");
+    assert_eq!(rows.len(), out.len(), "an element for each row");
     dot_codes_on(InstructionSet::active(), weights, codes, rows, out);
 }
 
-/// `outᵢ = Σ weight · code` of all rows of `codes`.
+/// Fills `outᵢ = Σ weight · code` for all rows of `codes`.
 ///
 /// # Panics
-/// If there is not a place for each row.
+/// If `out` does not have an element for each row.
 pub fn dot_all_codes(weights: &[i16], codes: &[i8], out: &mut [i32]) {
-    assert_eq!(weights.len() * out.len(), codes.len(), "a place for each row");
+    assert_eq!(weights.len() * out.len(), codes.len(), "an element for each row");
     dot_all_codes_on(InstructionSet::active(), weights, codes, out);
 }
 
-/// `outᵢ = baseᵢ + codeᵢ · stepᵢ`, to the nearest whole number: what codes stand for, as weights for `dot_codes`.
+/// Fills `outᵢ = baseᵢ + codeᵢ · stepᵢ`, rounded to the nearest integer: the values of a row of
+/// codes as weights for [`dot_codes`].
 ///
 /// # Panics
 /// If lengths differ.
@@ -32,12 +34,13 @@ pub fn weights_of_codes(codes: &[i8], base: &[f32], steps: &[f32], out: &mut [i1
     weights_of_codes_on(InstructionSet::active(), codes, base, steps, out);
 }
 
-/// Bits of which each row of `bits` differs from `query`; rows are as long as it, one behind the other.
+/// Fills `out` with the Hamming distance of `query` to each row of `bits`, a matrix with as many
+/// columns as `query`.
 ///
 /// # Panics
-/// If there is not a place for each row.
+/// If `out` does not have an element for each row.
 pub fn different_bits(query: &[u64], bits: &[u64], out: &mut [u32]) {
-    assert_eq!(query.len() * out.len(), bits.len(), "a place for each row");
+    assert_eq!(query.len() * out.len(), bits.len(), "an element for each row");
     different_bits_on(InstructionSet::active(), query, bits, out);
 }
 

@@ -4,8 +4,8 @@ use crate::instruction_set::InstructionSet;
 use crate::pool::Pool;
 use crate::scratch::{Scratch, ScratchPerThread};
 
-/// Threads, the instruction set that kernels use on them, and their scratch memory. Created once and
-/// passed to every call. No result depends on the number of threads.
+/// Threads, the instruction set that kernels use on them, and their scratch memory. Created once
+/// and passed to every call. No result depends on the number of threads.
 pub struct Context {
     pool: Pool,
     isa: InstructionSet,
@@ -13,13 +13,14 @@ pub struct Context {
 }
 
 impl Context {
-    /// Creates a context with `threads` threads, the caller's included, and the instruction set that
-    /// [`InstructionSet::active`] returns.
+    /// Creates a context with `threads` threads, the caller's included, and the instruction set
+    /// that [`InstructionSet::active`] returns.
     pub fn new(threads: usize) -> Self {
         Self::with_instruction_set(threads, InstructionSet::active())
     }
 
-    /// Creates a context with as many threads as this process may use (cores, affinity, control group).
+    /// Creates a context with as many threads as this process may use (cores, affinity, control
+    /// group).
     pub fn available() -> Self {
         Self::new(std::thread::available_parallelism().map_or(1, usize::from))
     }
@@ -41,8 +42,8 @@ impl Context {
         self.isa
     }
 
-    /// Calls `task` with every number below `tasks`, in any order and on any thread, and returns when all
-    /// are done. Inside a task it calls them one after the other.
+    /// Calls `task` with every number below `tasks`, in any order and on any thread, and returns
+    /// when all are done. Inside a task it calls them one after the other.
     ///
     /// # Panics
     /// If a task panics, with its message, after all threads are at rest.
@@ -55,14 +56,26 @@ impl Context {
         self.pool.for_each_chunk([(data, chunk)], |number, [chunk]| f(number, chunk));
     }
 
-    /// As [`Self::for_each_chunk`], with the chunks of several slices that have one number. All slices have
-    /// as many chunks.
+    /// As [`Self::for_each_chunk`], with the chunks of several slices that have one number. All
+    /// slices have as many chunks.
     pub(crate) fn for_each_chunk_of<T: Send, const N: usize>(
         &self,
         data: [(&mut [T], usize); N],
         f: impl Fn(usize, [&mut [T]; N]) + Sync,
     ) {
         self.pool.for_each_chunk(data, f);
+    }
+
+    /// Calls `f` with the number and the values of each part of `data`: part `i` begins at
+    /// `offsets[i]` and ends at `offsets[i + 1]`, in units of `unit` elements.
+    pub(crate) fn for_each_part<T: Send>(
+        &self,
+        data: &mut [T],
+        offsets: &[usize],
+        unit: usize,
+        f: impl Fn(usize, &mut [T]) + Sync,
+    ) {
+        self.pool.for_each_part(data, offsets, unit, f);
     }
 
     /// Calls `f` with a buffer of this thread's scratch memory.

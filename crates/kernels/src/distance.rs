@@ -1,21 +1,22 @@
-//! Comparisons of two vectors, each a sum in a fixed order.
+//! Comparisons of two vectors, each a sum in a fixed order. They are too short for threads and take
+//! no context: they use the active instruction set.
 
 use crate::instruction_set::{InstructionSet, multiversion};
 use crate::lanes::sum;
 
-/// Σ aᵢ bᵢ
+/// Returns the dot product Σ aᵢ bᵢ.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len(), "vectors of {} and {}", a.len(), b.len());
     dot_on(InstructionSet::active(), a, b)
 }
 
-/// Σ (aᵢ − bᵢ)²
+/// Returns the squared Euclidean distance Σ (aᵢ − bᵢ)².
 pub fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len(), "vectors of {} and {}", a.len(), b.len());
     squared_distance_on(InstructionSet::active(), a, b)
 }
 
-/// Σ |aᵢ − bᵢ|
+/// Returns the Manhattan distance Σ |aᵢ − bᵢ|.
 pub fn manhattan(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len(), "vectors of {} and {}", a.len(), b.len());
     manhattan_on(InstructionSet::active(), a, b)

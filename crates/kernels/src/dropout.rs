@@ -1,46 +1,47 @@
-//! Dropout whose masks are a function of seed, pass, place, row and column (Philox4x32-10, Salmon et al. 2011): the same in
-//! forward and backward, for any number of threads and any division of the rows.
+//! Dropout whose masks are a function of seed, pass, site, row and column (Philox4x32-10, Salmon et
+//! al. 2011): the same forward and backward, for any number of threads and any division of the
+//! rows.
 
 use crate::context::Context;
 use crate::instruction_set::{InstructionSet, multiversion};
 
-/// Elements of a task, about.
+/// Approximate number of elements of a task.
 const CHUNK: usize = 1 << 13;
-/// Counters that are worked on side by side.
+/// Counters that are computed together.
 const WIDTH: usize = 16;
-/// Factors that one round of the generator gives.
+/// Factors from one set of counters.
 const BLOCK: usize = 4 * WIDTH;
 
-/// Which elements are dropped.
+/// The mask of a dropout site in a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
-    /// The probability of an element to be dropped; the others are divided by 1 − probability.
+    /// Probability that an element is dropped. The others are divided by 1 − probability.
     pub probability: f32,
-    /// The seed of the run.
+    /// Seed of the run.
     pub seed: u64,
-    /// The number of the forward pass in the run.
+    /// Number of the forward pass in the run.
     pub pass: u64,
     /// Number of the dropout site in the model.
     pub site: u32,
-    /// The number of the first given row among those of the whole batch: more than 0 where a batch is computed in parts.
+    /// Number of the first row in the whole batch, if a batch is computed in parts.
     pub first_row: u64,
 }
 
 impl Dropout {
-    /// The factors, 0 or 1/(1 − p), of the first columns of a row.
+    /// Fills the factors, 0 or 1/(1 − p), of the first columns of a row.
     pub(crate) fn factors(&self, isa: InstructionSet, row: u64, factors: &mut [f32]) {
         fill(isa, self, self.first_row + row, factors);
     }
 }
 
-/// Multiplies every element of `x`, `(rows, columns)`, by its factor. The same call on a gradient is the
-/// backward pass.
+/// Multiplies every element of `x`, `(rows, columns)`, by its factor. The same call on a gradient
+/// is the backward pass.
 pub fn dropout(context: &Context, x: &mut [f32], columns: usize, dropout: &Dropout) {
     multiply_rows(context, x, columns, dropout, |row| row);
 }
 
-/// Applies [`dropout`] to selected rows of a batch: row `i` of `x`, `(rows.len(), columns)`, has the mask
-/// that row `rows[i]` has in the whole batch.
+/// Applies [`dropout`] to selected rows of a batch: row `i` of `x`, `(rows.len(), columns)`, has
+/// the mask that row `rows[i]` has in the whole batch.
 pub fn dropout_rows(context: &Context, x: &mut [f32], columns: usize, rows: &[usize], dropout: &Dropout) {
     assert_eq!(x.len(), rows.len() * columns, "{} rows of {columns}", rows.len());
     multiply_rows(context, x, columns, dropout, |row| rows[row]);
@@ -53,7 +54,7 @@ fn multiply_rows(
     dropout: &Dropout,
     number: impl Fn(usize) -> usize + Sync,
 ) {
-    assert!((0.0..1.0).contains(&dropout.probability), "a probability of {}", dropout.probability);
+    assert!((0.0..1.0).contains(&dropout.probability), "a dropout probability of {}", dropout.probability);
     let rows = (CHUNK / columns).max(1);
     context.for_each_chunk(x, rows * columns, |task, x| {
         for (row, x) in x.chunks_exact_mut(columns).enumerate() {
@@ -96,7 +97,7 @@ fn block_of_factors(dropout: &Dropout, row: u64, block: usize) -> [f32; BLOCK] {
     std::array::from_fn(|column| if bits[column % 4][column / 4] < threshold { 0.0 } else { kept })
 }
 
-/// Ten rounds of Philox4x32 on `WIDTH` counters.
+/// Applies ten rounds of Philox4x32 to `WIDTH` counters.
 #[inline(always)]
 fn philox(counter: [[u32; WIDTH]; 4], key: [u32; 2]) -> [[u32; WIDTH]; 4] {
     let mut key = key;
@@ -119,7 +120,7 @@ mod tests {
 
     const DROPOUT: Dropout = Dropout { probability: 0.1, seed: 42, pass: 7, site: 3, first_row: 0 };
 
-    /// The known answers that come with the generator's reference implementation.
+    /// Known answers from the generator's reference implementation.
     #[test]
     fn philox_gives_the_known_answers() {
         let one = |counter: [u32; 4], key| philox(counter.map(|word| [word; WIDTH]), key).map(|words| words[5]);

@@ -1,4 +1,4 @@
-//! Sums and scales, element by element, and sums over rows in ascending order.
+//! Element-wise sums and products, and sums over rows in ascending order.
 
 use crate::context::Context;
 use crate::instruction_set::multiversion;
@@ -6,16 +6,16 @@ use crate::matrix::Rows;
 
 /// Elements of a task.
 const CHUNK: usize = 1 << 14;
-/// Columns of a task, where a task is a sum over rows.
+/// Columns of a task that sums over rows.
 const COLUMNS: usize = 64;
 
-/// x += y
+/// Adds `y` to `x`.
 pub fn add(context: &Context, x: &mut [f32], y: &[f32]) {
-    assert_eq!(x.len(), y.len(), "one addend for each element");
+    assert_eq!(x.len(), y.len(), "an addend for each element");
     context.for_each_chunk(x, CHUNK, |task, x| add_slice(context.isa(), x, &y[task * CHUNK..task * CHUNK + x.len()]));
 }
 
-/// Every row of `x` += `bias`.
+/// Adds `bias` to every row of `x`.
 pub fn add_bias(context: &Context, x: &mut [f32], bias: &[f32]) {
     assert!(!bias.is_empty() && x.len().is_multiple_of(bias.len()), "{} elements in rows of {}", x.len(), bias.len());
     let rows = (CHUNK / bias.len()).max(1);
@@ -24,15 +24,15 @@ pub fn add_bias(context: &Context, x: &mut [f32], bias: &[f32]) {
     });
 }
 
-/// x *= factor
+/// Multiplies `x` by `factor`.
 pub fn scale(context: &Context, x: &mut [f32], factor: f32) {
     context.for_each_chunk(x, CHUNK, |_, x| x.iter_mut().for_each(|x| *x *= factor));
 }
 
-/// `out` += the sum of the rows of `x`, row after row, so that two calls with the first and the last rows give the same bits as
-/// one with all.
+/// Adds the rows of `x` to `out`, row after row, so that two calls with the first and the last rows
+/// give the same bits as one with all.
 pub fn sum_columns(context: &Context, x: Rows<'_>, out: &mut [f32]) {
-    assert_eq!(x.columns(), out.len(), "one sum for each column");
+    assert_eq!(x.columns(), out.len(), "a sum for each column");
     context.for_each_chunk(out, COLUMNS, |task, out| {
         let first = task * COLUMNS;
         for row in 0..x.rows() {

@@ -1,36 +1,41 @@
-//! Fused multiply-add, `a · b + c` rounded once, where no instruction is known to do it: the same bits as the instruction, so that
-//! a product is the same bits on every instruction set.
+//! Fused multiply-add, `a · b + c` rounded once, for processors that are not known to have an
+//! instruction for it. It gives the bits of the instruction, so that products have the same bits on
+//! every instruction set.
 //!
-//! In f64 a product of two f32 is exact, and the sum with `c` is rounded to 53 bits. Rounding that once more, to f32, goes wrong
-//! only where the first rounding has met a tie of the second. Such sums have 28 zeros at their end; they are few, and are
-//! rounded to odd first (Boldo and Melquiond, <https://hal.science/inria-00080427>), which leaves a trace of what was cut off.
+//! In f64 the product of two f32 is exact, and the sum with `c` is rounded to 53 bits. A second
+//! rounding, to f32, gives a wrong result only if the first one produced a tie of the second. Such
+//! sums end with 28 zeros; they are rare, and are rounded to odd first (Boldo and Melquiond,
+//! <https://hal.science/inria-00080427>), which keeps the information that a remainder was cut off.
 
-/// Columns that are multiplied together.
+/// Columns that are computed together.
 pub(crate) const LANES: usize = 16;
 
-/// Whether the compiler may use an instruction: on Arm always, on x86-64 only if it is told of a processor that has it.
+/// Whether the compiler may use an instruction: on Arm always, on x86-64 only if it compiles for a
+/// processor that has it.
 const INSTRUCTION: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
 
-/// `left · rightᵢ + sumsᵢ`, each rounded once.
+/// Returns `lhs · rhsᵢ + sumsᵢ`, each rounded once.
 #[inline(always)]
-pub(crate) fn multiply_add(sums: [f32; LANES], left: f32, right: [f32; LANES]) -> [f32; LANES] {
+pub(crate) fn multiply_add(sums: [f32; LANES], lhs: f32, rhs: [f32; LANES]) -> [f32; LANES] {
     if INSTRUCTION {
-        return std::array::from_fn(|lane| left.mul_add(right[lane], sums[lane]));
+        return std::array::from_fn(|lane| lhs.mul_add(rhs[lane], sums[lane]));
     }
-    in_software(sums, left, right)
+    in_software(sums, lhs, rhs)
 }
 
 #[inline(always)]
-fn in_software(sums: [f32; LANES], left: f32, right: [f32; LANES]) -> [f32; LANES] {
-    let wide_left = f64::from(left);
-    let wide: [f64; LANES] = std::array::from_fn(|lane| wide_left * f64::from(right[lane]) + f64::from(sums[lane]));
+fn in_software(sums: [f32; LANES], lhs: f32, rhs: [f32; LANES]) -> [f32; LANES] {
+    let wide_lhs = f64::from(lhs);
+    let wide: [f64; LANES] = std::array::from_fn(|lane| wide_lhs * f64::from(rhs[lane]) + f64::from(sums[lane]));
     let narrow = wide.map(|wide| wide as f32);
-    // The highest bit of each doubt is set where there is one. The cheap test first: the last 28 bits are zero.
+    // The highest bit of `doubt` is set if any sum is in doubt. The cheap test first: 28 zeros at
+    // the end.
     let doubt = wide.iter().fold(0, |doubt, wide| doubt | (wide.to_bits() & 0x0fff_ffff).wrapping_sub(1));
     if doubt >> 63 == 0 {
         return narrow;
     }
-    // Most of these are no ties but exact: products with 0, above all. Where f32 is not normal, ties are elsewhere.
+    // Most of these sums are exact instead of ties, above all products with 0. Subnormal f32 have
+    // ties at other bits.
     let tie = wide.iter().fold(0, |doubt, wide| doubt | ((wide.to_bits() & 0x1fff_ffff) ^ 0x1000_0000).wrapping_sub(1));
     let tiny = narrow.iter().fold(0, |doubt, narrow| {
         let size = narrow.to_bits() & 0x7fff_ffff;
@@ -39,18 +44,19 @@ fn in_software(sums: [f32; LANES], left: f32, right: [f32; LANES]) -> [f32; LANE
     if (tie >> 63) as u32 | (tiny >> 31) == 0 {
         return narrow;
     }
-    std::array::from_fn(|lane| by_odd(wide_left * f64::from(right[lane]), f64::from(sums[lane])))
+    std::array::from_fn(|lane| by_odd(wide_lhs * f64::from(rhs[lane]), f64::from(sums[lane])))
 }
 
-/// The exact product of two f32 and an f32, added and rounded to f32 once.
+/// Adds the exact product of two f32 and an f32, and rounds the sum to f32 once.
 #[inline(always)]
 fn by_odd(product: f64, addend: f64) -> f32 {
     let sum = product + addend;
-    // What the addition cut off, exactly (Knuth's TwoSum); not a number beside infinities, which are exact.
+    // The exact remainder of the addition (Knuth's TwoSum); NaN for infinities, which are exact.
     let added = sum - product;
     let cut = (product - (sum - added)) + (addend - added);
     let bits = sum.to_bits();
-    // An even last bit becomes odd in the direction of what was cut off; an odd one says already that something was.
+    // An even last bit becomes odd in the direction of the remainder; an odd one already records
+    // it.
     let away = 1u64.wrapping_sub(2 * ((cut.to_bits() ^ bits) >> 63));
     let step = if (cut > 0.0) | (cut < 0.0) { away } else { 0 };
     let step = if bits & 1 == 0 { step } else { 0 };
@@ -62,11 +68,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Compares all ways with the platform's own `fmaf`.
+    /// Compares all paths with the platform's `fmaf`.
     fn check(a: f32, b: f32, c: f32) {
         let expected = a.mul_add(b, c);
         let odd = by_odd(f64::from(a) * f64::from(b), f64::from(c));
-        // Neighbours with and without a doubt, which must not change it.
+        // Neighbours with and without a doubt, which must not change the result.
         let row = in_software([0.1, c, c, 1.0, c, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, c], a, [b; LANES]);
         let alone = in_software([c; LANES], a, [b; LANES]);
         for ours in [odd, row[1], row[15], alone[0], multiply_add([c; LANES], a, [b; LANES])[7]] {
@@ -75,7 +81,7 @@ mod tests {
         }
     }
 
-    /// Numbers at the edges of every range, each with each.
+    /// Numbers at the edges of every range, in all combinations.
     #[test]
     fn edges_are_rounded_as_the_platform_rounds_them() {
         let ends = [
@@ -112,7 +118,8 @@ mod tests {
         }
     }
 
-    /// A product of whole numbers and an addend whose last bit is worth twice that of the product: ties and their neighbours.
+    /// Products of integers with an addend whose last bit has twice the value of theirs: ties and
+    /// their neighbours.
     #[test]
     fn ties_are_rounded_as_the_platform_rounds_them() {
         for scale in [1.0, 2f32.powi(-70), 2f32.powi(-74)] {
@@ -132,7 +139,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
 
-        /// Any bits, and addends whose exponent is near that of the product, with few bits and with many.
+        /// Any bits, and addends whose exponent is near that of the product, with few and with many
+        /// bits.
         #[test]
         fn any_bits_are_rounded_as_the_platform_rounds_them(
             a in any::<u32>(), b in any::<u32>(), c in any::<u32>(), distance in -40i32..30, zeros in 0u32..24, near in any::<bool>(),

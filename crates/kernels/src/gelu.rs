@@ -1,10 +1,10 @@
-//! GELU with the error function itself (arXiv:1606.08415): g = u · Φ(u), Φ(u) = ½ (1 + erf(u / √2)).
-//! erf by formula 7.1.26 of Abramowitz and Stegun, right to 1.5e-7.
+//! GELU with the error function (arXiv:1606.08415): g = u · Φ(u), Φ(u) = ½ (1 + erf(u / √2)). erf
+//! by formula 7.1.26 of Abramowitz and Stegun, with an error below 1.5e-7.
 
 use crate::instruction_set::multiversion;
 use crate::lanes::exp;
 
-/// Φ(u), and e^(-u²/2) which the density needs as well.
+/// Returns Φ(u), and e^(-u²/2) for the density.
 #[inline(always)]
 fn normal(u: f32) -> (f32, f32) {
     let x = u.abs() * std::f32::consts::FRAC_1_SQRT_2;
@@ -25,7 +25,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// d_u = d_g · (Φ(u) + u · φ(u)): `d` holds d_g, and then d_u.
+    /// Replaces d_g in `d` by d_u = d_g · (Φ(u) + u · φ(u)).
     pub(crate) fn backward(u: &[f32], d: &mut [f32]) {
         const INVERSE_ROOT_2_PI: f32 = 0.398_942_3;
         for (u, d) in u.iter().zip(d) {
@@ -41,7 +41,7 @@ mod tests {
     use crate::instruction_set::InstructionSet;
     use crate::{Activation, Context};
 
-    /// erf by its series below 3 and by its continued fraction above.
+    /// erf, by its series below 3 and by its continued fraction above.
     fn reference_erf(x: f64) -> f64 {
         let a = x.abs();
         let value = if a < 3.0 {

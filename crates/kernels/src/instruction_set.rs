@@ -29,6 +29,7 @@ pub(crate) enum Level {
 /// Calls a macro with the features of an instruction set in parentheses, followed by what is given.
 /// The only list of features: detection and `#[target_feature]` both expand it.
 macro_rules! features {
+    (portable, $then:ident! { $($rest:tt)* }) => { $then! { () $($rest)* } };
     (neon, $then:ident! { $($rest:tt)* }) => { $then! { ("neon") $($rest)* } };
     // Every processor with AVX2 has POPCNT; a virtual one may not.
     (avx2, $then:ident! { $($rest:tt)* }) => { $then! { ("avx2" "fma" "popcnt") $($rest)* } };
@@ -74,8 +75,8 @@ impl InstructionSet {
         }
     }
 
-    /// Whether bf16 products have instructions of their own. Their results round differently from those
-    /// of all other instruction sets.
+    /// Whether bf16 products have instructions of their own. Their results round differently from
+    /// those of all other instruction sets.
     pub fn has_bf16(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self.0 == Level::Avx512Bf16;
@@ -114,8 +115,9 @@ impl InstructionSet {
         levels.into_iter().map(Self).collect()
     }
 
-    /// The instruction set that this process uses by default: the best of the machine, or the one that
-    /// the environment variable `MAANA_ISA` names. A name that the machine does not have is ignored.
+    /// The instruction set that this process uses by default: the best of the machine, or the one
+    /// that the environment variable `MAANA_ISA` names. A name that the machine does not have is
+    /// ignored.
     pub fn active() -> InstructionSet {
         static ACTIVE: OnceLock<InstructionSet> = OnceLock::new();
         *ACTIVE.get_or_init(|| choose(&Self::available(), std::env::var("MAANA_ISA").ok().as_deref()))
@@ -131,9 +133,10 @@ fn choose(available: &[InstructionSet], name: Option<&str>) -> InstructionSet {
     *named.unwrap_or(available.last().expect("every machine has the portable instruction set"))
 }
 
-/// Compiles a function once for each instruction set; the first argument of the result chooses one. The
-/// body is plain Rust, which the compiler vectorises as wide as the instructions allow. It computes the
-/// same bits on every instruction set, because the compiler neither contracts nor reorders arithmetic.
+/// Compiles a function once for each instruction set; the first argument of the result chooses one.
+/// The body is plain Rust, which the compiler vectorises as wide as the instructions allow. It
+/// computes the same bits on every instruction set, because the compiler neither contracts nor
+/// reorders arithmetic.
 macro_rules! multiversion {
     ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$attribute])*
@@ -159,10 +162,12 @@ macro_rules! multiversion {
                 Level::Portable => plain($($argument),*),
                 #[cfg(target_arch = "aarch64")]
                 Level::Neon => plain($($argument),*),
-                // SAFETY: an `InstructionSet` of this level exists only where detection has seen the features.
+                // SAFETY: an `InstructionSet` of this level exists only where detection has seen
+                // the features.
                 #[cfg(target_arch = "x86_64")]
                 Level::Avx2 => unsafe { avx2($($argument),*) },
-                // SAFETY: an `InstructionSet` of these levels exists only where detection has seen the features.
+                // SAFETY: an `InstructionSet` of these levels exists only where detection has seen
+                // the features.
                 #[cfg(target_arch = "x86_64")]
                 _ => unsafe { avx512($($argument),*) },
             }
@@ -170,9 +175,7 @@ macro_rules! multiversion {
     };
 }
 
-pub(crate) use multiversion;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub(crate) use {features, with_target_features};
+pub(crate) use {features, multiversion, with_target_features};
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,13 @@
-//! Reductions in a fixed order: sixteen sums side by side, then halves onto halves. The same bits on every rung, and fast,
-//! as the compiler may keep the sums in one register.
+//! Reductions in a fixed order: sixteen parallel sums, which are then added in halves. They give
+//! the same bits on every instruction set, and are fast, as the compiler keeps the sums in
+//! registers.
 
 pub(crate) const LANES: usize = 16;
 
-/// 1.5 · 2²³: the last place of a sum with it is a whole number.
+/// 1.5 · 2²³: the last place of a sum with it has the value 1.
 const MAGIC: f32 = 12_582_912.0;
 
-/// Σ f(i) for i below `length`.
+/// Returns Σ f(i) for i below `length`.
 #[inline(always)]
 pub(crate) fn sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {
     let mut sums = [0.0f32; LANES];
@@ -24,7 +25,7 @@ pub(crate) fn sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {
     total(sums)
 }
 
-/// The sum of all lanes: halves onto halves.
+/// Returns the sum of all lanes, added in halves.
 #[inline(always)]
 pub(crate) fn total(mut sums: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
@@ -37,7 +38,7 @@ pub(crate) fn total(mut sums: [f32; LANES]) -> f32 {
     sums[0]
 }
 
-/// The largest value, or -∞ of none. A value that is not a number is passed over.
+/// Returns the largest value, or -∞ if there is none. NaN is ignored.
 #[inline(always)]
 pub(crate) fn max(values: &[f32]) -> f32 {
     let mut largest = [f32::NEG_INFINITY; LANES];
@@ -51,7 +52,8 @@ pub(crate) fn max(values: &[f32]) -> f32 {
     all.fold(f32::NEG_INFINITY, |largest, value| if *value > largest { *value } else { largest })
 }
 
-/// The least and the largest of the values and 0, and 0 again, or not a number where a value is none or infinite.
+/// Returns the least and the greatest of the values and 0, and a third number: NaN if a value is
+/// NaN or infinite, otherwise 0.
 #[inline(always)]
 pub(crate) fn range(values: &[f32]) -> (f32, f32, f32) {
     let (mut least, mut largest, mut fault) = ([0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
@@ -71,19 +73,20 @@ pub(crate) fn range(values: &[f32]) -> (f32, f32, f32) {
     (least, largest, fault.iter().sum())
 }
 
-/// The nearest whole number, halves to even, of a number below 2²².
+/// Returns the nearest integer, ties to even, of a number below 2²².
 #[inline(always)]
 pub(crate) fn round_to_whole(x: f32) -> i32 {
     (x + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed()
 }
 
-/// The nearest whole number, halves to even, of a number below 2²².
+/// Returns the nearest integer, ties to even, of a number below 2²².
 #[inline(always)]
 pub(crate) fn round(x: f32) -> f32 {
     (x + MAGIC) - MAGIC
 }
 
-/// eˣ to within 2 units in the last place: 2ⁿ · e^r with |r| ≤ ½ ln 2 and a polynomial of degree 6 (Cephes). 0 below -87.3.
+/// Returns eˣ with an error below 2 units in the last place, or 0 below -87.3: 2ⁿ · e^r with |r| ≤
+/// ½ ln 2 and a polynomial of degree 6 (Cephes).
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     let clamped = if x > 88.3 { 88.3 } else { x };

@@ -1,5 +1,5 @@
-//! LayerNorm (arXiv:1607.06450): y = γ · (x − mean) / √(variance + ε) + β, for each row of width |γ|.
-//! Sums over a row are in f32 in a fixed order; those over rows, for γ and β, ascend row by row.
+//! Layer normalization (arXiv:1607.06450): y = γ · (x − mean) / √(variance + ε) + β for each row.
+//! Sums over a row are in f32 in a fixed order; sums over rows, for γ and β, ascend row by row.
 
 use crate::context::Context;
 use crate::instruction_set::multiversion;
@@ -7,10 +7,11 @@ use crate::lanes::sum;
 
 /// Rows of a task.
 const ROWS: usize = 16;
-/// Columns of a task, where a task is a sum over rows.
+/// Columns of a task that sums over rows.
 const COLUMNS: usize = 64;
 
-/// Normalises every row of `x` into `y`, and leaves mean and 1/√(variance + ε) of row `i` in `statistics[2i..2i + 2]`.
+/// Normalizes every row of `x` into `y`, and stores mean and 1/√(variance + ε) of row `i` in
+/// `statistics[2i..2i + 2]`.
 pub fn layer_norm(
     context: &Context,
     x: &[f32],
@@ -44,7 +45,7 @@ multiversion! {
     }
 }
 
-/// What [`layer_norm`] gave, computed again from its statistics: the same bits.
+/// Recomputes the result of [`layer_norm`] from its statistics, with the same bits.
 pub fn layer_norm_recompute(
     context: &Context,
     x: &[f32],
@@ -81,7 +82,7 @@ fn scale(x: &[f32], gamma: &[f32], beta: &[f32], mean: f32, inverse: f32, y: &mu
     }
 }
 
-/// The gradient of `x` into `d_x`; those of γ and β are added to `d_gamma` and `d_beta`.
+/// Fills `d_x` with the gradient of `x`, and adds those of γ and β to `d_gamma` and `d_beta`.
 #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
 pub fn layer_norm_backward(
     context: &Context,
@@ -201,7 +202,7 @@ mod tests {
         assert_close(&d_beta, &finite_differences(&beta, |beta| value(&x, &gamma, beta)), 1e-4, "d_beta");
     }
 
-    /// A shift and a scale of a row change nothing.
+    /// A shift and a scale of a row leave the result unchanged.
     #[test]
     fn shift_and_scale_change_nothing() {
         let (x, ones, zeros) = (noise(64, 9), vec![1.0; 64], vec![0.0; 64]);

@@ -1,6 +1,12 @@
-//! The arithmetic: slices in, slices out, all f32, rows packed one behind the other. Knows no model, no token, no file.
-//! Every result is the same bits for any number of threads and any company of rows: see `matmul` and `parallel`.
-//! Letters: `m`, `n`, `k` of a product `(m, k) · (k, n)`; `t` tokens.
+//! Arithmetic on slices of f32: products, attention, normalization, pooling, dropout, optimizer.
+//! Knows no model, token or file format.
+//!
+//! Matrices are row-major. Every call takes a [`Context`], which holds the threads. All results
+//! have the same bits for any number of threads, and a row has the same bits in any batch;
+//! `ARCHITECTURE.md` says which results have the same bits on every instruction set. Letters: `m`,
+//! `n`, `k` as in the product `(m, k) · (k, n)`, and `t` for tokens.
+//!
+//! Mismatched shapes panic.
 
 mod activation;
 mod adamw;

@@ -1,9 +1,9 @@
-//! Rows of f32: owned (`Matrix`) and borrowed with a stride (`Rows`). The prefix of `Rows` is Matryoshka: the same memory,
-//! fewer columns.
+//! Row-major matrices of f32: owned ([`Matrix`]) and borrowed with a stride ([`Rows`]). A prefix of
+//! the columns, as Matryoshka embeddings need it, shares the memory.
 
 use std::ops::Range;
 
-/// Owned rows, one behind the other. `(rows, columns)`
+/// An owned row-major matrix without gaps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matrix {
     rows: usize,
@@ -12,12 +12,15 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// All zeros.
+    /// Creates a matrix of zeros.
     pub fn zeros(rows: usize, columns: usize) -> Self {
         Self { rows, columns, data: vec![0.0; rows * columns] }
     }
 
-    /// From values in the order of rows.
+    /// Creates a matrix from values in row-major order.
+    ///
+    /// # Panics
+    /// If the number of values differs from the shape.
     pub fn from_vec(rows: usize, columns: usize, data: Vec<f32>) -> Self {
         assert_eq!(data.len(), rows * columns, "{} values for ({rows}, {columns})", data.len());
         Self { rows, columns, data }
@@ -33,12 +36,12 @@ impl Matrix {
         self.columns
     }
 
-    /// All values in the order of rows.
+    /// All values in row-major order.
     pub fn data(&self) -> &[f32] {
         &self.data
     }
 
-    /// All values, to be changed.
+    /// All values in row-major order, for writing.
     pub fn data_mut(&mut self) -> &mut [f32] {
         &mut self.data
     }
@@ -48,29 +51,29 @@ impl Matrix {
         &self.data[index * self.columns..(index + 1) * self.columns]
     }
 
-    /// Row `index`, to be changed.
+    /// Row `index` for writing.
     pub fn row_mut(&mut self, index: usize) -> &mut [f32] {
         &mut self.data[index * self.columns..(index + 1) * self.columns]
     }
 
-    /// The rows, borrowed.
+    /// Borrows the matrix.
     pub fn view(&self) -> Rows<'_> {
         Rows::new(&self.data, self.rows, self.columns, self.columns)
     }
 
-    /// The values in the order of rows.
+    /// Returns all values in row-major order.
     pub fn into_vec(self) -> Vec<f32> {
         self.data
     }
 
-    /// Changes the shape and keeps the allocation; what the matrix holds afterwards is to be overwritten.
+    /// Changes the shape and keeps the allocation. The contents are unspecified afterwards.
     pub fn resize(&mut self, rows: usize, columns: usize) {
         self.data.resize(rows * columns, 0.0);
         (self.rows, self.columns) = (rows, columns);
     }
 }
 
-/// Borrowed rows, each `stride` values behind the one before. `(rows, columns)`
+/// A borrowed row-major matrix whose rows are `stride` values apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
     data: &'a [f32],
@@ -80,7 +83,10 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Rows that begin at the start of `data`.
+    /// Borrows `data` from its start.
+    ///
+    /// # Panics
+    /// If `data` is too short, or rows overlap.
     pub fn new(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(columns <= stride || rows <= 1, "{columns} columns in a stride of {stride}");
         let needed = if rows == 0 { 0 } else { (rows - 1) * stride + columns };
@@ -98,12 +104,12 @@ impl<'a> Rows<'a> {
         self.columns
     }
 
-    /// Values from the start of a row to that of the next.
+    /// Values from a row to the next.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// The memory, from the start of the first row.
+    /// The memory from the first row on.
     pub fn data(&self) -> &'a [f32] {
         self.data
     }
@@ -114,20 +120,20 @@ impl<'a> Rows<'a> {
         &self.data[index * self.stride..index * self.stride + self.columns]
     }
 
-    /// The first `dimension` columns: the same memory.
+    /// Returns the first `dimension` columns, in the same memory.
     pub fn prefix(&self, dimension: usize) -> Rows<'a> {
         assert!(dimension <= self.columns, "{dimension} of {} columns", self.columns);
         Rows { columns: dimension, ..*self }
     }
 
-    /// Some of the rows: the same memory.
+    /// Returns some of the rows, in the same memory.
     pub fn range(&self, range: Range<usize>) -> Rows<'a> {
         assert!(range.end <= self.rows && range.start <= range.end, "rows {range:?} of {}", self.rows);
         let start = (range.start * self.stride).min(self.data.len());
         Rows { data: &self.data[start..], rows: range.len(), ..*self }
     }
 
-    /// The rows, copied without gaps.
+    /// Copies the rows without gaps.
     pub fn to_matrix(&self) -> Matrix {
         let data = (0..self.rows).flat_map(|index| self.row(index).iter().copied()).collect();
         Matrix::from_vec(self.rows, self.columns, data)
@@ -157,7 +163,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "11 values for (3, 4)")]
-    fn a_wrong_number_of_values_is_told_with_the_shape() {
+    fn a_wrong_number_of_values_panics_with_the_shape() {
         Matrix::from_vec(3, 4, vec![0.0; 11]);
     }
 }

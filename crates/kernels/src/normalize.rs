@@ -1,4 +1,4 @@
-//! L2 normalisation of rows: y = x / max(‖x‖₂, 1e-12).
+//! L2 normalization of rows: y = x / max(‖x‖₂, 1e-12).
 
 use crate::context::Context;
 use crate::instruction_set::multiversion;
@@ -9,10 +9,10 @@ const SMALLEST: f32 = 1e-12;
 /// Rows of a task.
 const ROWS: usize = 32;
 
-/// Every row of `x` with length 1, into `out`, `(rows, columns)` without gaps. A row of zeros stays.
+/// Fills `out`, without gaps, with the rows of `x` scaled to length 1. A row of zeros stays.
 pub fn normalize(context: &Context, x: Rows<'_>, out: &mut [f32]) {
     let columns = x.columns();
-    assert_eq!(out.len(), x.rows() * columns, "{} places for ({}, {columns})", out.len(), x.rows());
+    assert_eq!(out.len(), x.rows() * columns, "{} elements for ({}, {columns})", out.len(), x.rows());
     if out.is_empty() {
         return;
     }
@@ -24,7 +24,7 @@ pub fn normalize(context: &Context, x: Rows<'_>, out: &mut [f32]) {
     });
 }
 
-/// The gradient of `x`: (d_y − y · (y·d_y)) / ‖x‖, into `d_x` without gaps.
+/// Fills `d_x`, without gaps, with the gradient of `x`: (d_y − y · (y·d_y)) / ‖x‖.
 pub fn normalize_backward(context: &Context, x: Rows<'_>, d_y: Rows<'_>, d_x: &mut [f32]) {
     let columns = x.columns();
     assert_eq!(
@@ -57,7 +57,7 @@ multiversion! {
     fn backward(x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
         let norm = sum(x.len(), |j| x[j] * x[j]).sqrt();
         let length = norm.max(SMALLEST);
-        // Below the smallest length the division is by a constant, and nothing flows through the norm.
+        // Below the smallest length the divisor is constant and the norm has no gradient.
         let along = if norm < SMALLEST { 0.0 } else { sum(x.len(), |j| x[j] / length * d_y[j]) };
         for (j, d_x) in d_x.iter_mut().enumerate() {
             *d_x = (d_y[j] - x[j] / length * along) / length;

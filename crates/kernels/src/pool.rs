@@ -1,5 +1,6 @@
-//! A pool of threads that share numbered tasks. Idle threads spin briefly and then sleep. Callers divide
-//! the work into tasks, the pool only assigns them to threads, so that no result depends on their number.
+//! A pool of threads that share numbered tasks. Idle threads spin briefly and then sleep. Callers
+//! divide the work into tasks, the pool only assigns them to threads, so that no result depends on
+//! their number.
 
 use crate::disjoint::Disjoint;
 use std::any::Any;
@@ -8,7 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 use sync::{Arc, AtomicBool, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, thread_local};
 
-/// Primitives of the pool: those of the standard library, or with `--cfg loom` those that explore every interleaving.
+/// Primitives of the pool: those of the standard library, or with `--cfg loom` those that explore
+/// every interleaving.
 #[cfg(not(loom))]
 mod sync {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,11 +27,13 @@ mod sync {
     pub(super) use loom::thread_local;
 }
 
-/// Time that a worker spins for the next region before it sleeps. Under loom it sleeps at once, as spinning changes no state.
+/// Time that a worker spins for the next region before it sleeps. Under loom it sleeps at once, as
+/// spinning changes no state.
 const SPIN: Duration = if cfg!(loom) { Duration::ZERO } else { Duration::from_micros(50) };
 
 thread_local! {
-    /// Number of this thread in the pool whose task it executes; a region inside a task runs on this thread only.
+    /// Number of this thread in the pool whose task it executes; a region inside a task runs on
+    /// this thread only.
     #[allow(clippy::missing_const_for_thread_local, reason = "loom's macro takes no const block")]
     static THREAD: Cell<Option<usize>> = Cell::new(None);
 }
@@ -77,7 +81,7 @@ impl Pool {
         let spawn = |number: usize| {
             let shared = Arc::clone(&shared);
             let thread = Builder::new().name(format!("maana-{number}"));
-            thread.spawn(move || shared.work(number)).expect("the system gives a thread")
+            thread.spawn(move || shared.work(number)).expect("the system starts a thread")
         };
         let workers = (1..threads.max(1)).map(spawn).collect();
         Self { shared, workers, callers: Mutex::new(()) }
@@ -88,12 +92,14 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Returns the number of the thread that executes the current task; 0 is the caller of a region.
+    /// Returns the number of the thread that executes the current task; 0 is the caller of a
+    /// region.
     pub(crate) fn current_thread(&self) -> usize {
         THREAD.with(Cell::get).unwrap_or(0)
     }
 
-    /// Calls `task` with every number below `tasks`, in any order and on any thread, and returns when all are done.
+    /// Calls `task` with every number below `tasks`, in any order and on any thread, and returns
+    /// when all are done.
     ///
     /// # Panics
     /// If a task panics, with its message, after all threads are at rest.
@@ -104,8 +110,8 @@ impl Pool {
         }
         let _region = lock(&self.callers);
         let task: &(dyn Fn(usize) + Sync) = &task;
-        // SAFETY: the reference outlives its use, as this function does not return before every worker is done with the
-        // region (`busy` is 0), not even by a panic, which is caught.
+        // SAFETY: the reference outlives its use, as this function does not return before every
+        // worker is done with the region (`busy` is 0), not even by a panic, which is caught.
         let task = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(task) };
         let (shared, region) = (&*self.shared, Region { task, tasks });
         {
@@ -120,7 +126,7 @@ impl Pool {
         let mut spins = 0u32;
         while shared.busy.load(Ordering::Acquire) > 0 {
             spins += 1;
-            wait_a_little(spins);
+            pause(spins);
         }
         let panic = lock(&shared.panic).take();
         drop(_region);
@@ -129,8 +135,8 @@ impl Pool {
         }
     }
 
-    /// Divides each slice into chunks of its size, the last of which may be shorter, and calls `f` with the
-    /// number of a chunk and the chunks of all slices with this number.
+    /// Divides each slice into chunks of its size, the last of which may be shorter, and calls `f`
+    /// with the number of a chunk and the chunks of all slices with this number.
     pub(crate) fn for_each_chunk<T: Send, const N: usize>(
         &self,
         data: [(&mut [T], usize); N],
@@ -151,6 +157,28 @@ impl Pool {
             f(number, chunks);
         });
     }
+
+    /// Calls `f` with the number and the values of each part of `data`: part `i` begins at
+    /// `offsets[i]` and ends at `offsets[i + 1]`, in units of `unit` elements.
+    ///
+    /// # Panics
+    /// If `offsets` does not ascend, or a part lies outside `data`.
+    pub(crate) fn for_each_part<T: Send>(
+        &self,
+        data: &mut [T],
+        offsets: &[usize],
+        unit: usize,
+        f: impl Fn(usize, &mut [T]) + Sync,
+    ) {
+        assert!(offsets.is_sorted(), "offsets ascend");
+        let data = Disjoint::new(data);
+        self.run(offsets.len().saturating_sub(1), |number| {
+            let range = offsets[number] * unit..offsets[number + 1] * unit;
+            // SAFETY: parts of different numbers do not overlap as offsets ascend, and each number
+            // occurs once.
+            f(number, unsafe { data.slice(range) });
+        });
+    }
 }
 
 impl Drop for Pool {
@@ -162,7 +190,7 @@ impl Drop for Pool {
         }
         self.shared.wake.notify_all();
         for worker in self.workers.drain(..) {
-            // A worker catches what its tasks throw, so that it ends as it should.
+            // Workers catch panics of tasks, so that joining succeeds.
             let _ = worker.join();
         }
     }
@@ -213,7 +241,7 @@ impl Shared {
     }
 }
 
-fn wait_a_little(spins: u32) {
+fn pause(spins: u32) {
     #[cfg(loom)]
     loom::thread::yield_now();
     #[cfg(not(loom))]
@@ -226,12 +254,12 @@ fn wait_a_little(spins: u32) {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that is locked here is left half changed by a panic.
+    // No panic leaves a locked value half changed.
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Every order in which the pool's threads can meet, with at most three changes of thread that nothing asked for: run by
-/// `cargo xtask loom`.
+/// Every interleaving of the pool's threads with at most three preemptions: run by `cargo xtask
+/// loom`.
 #[cfg(all(test, loom))]
 mod interleavings {
     use super::*;
@@ -247,7 +275,7 @@ mod interleavings {
         pool.run(tasks, |number| {
             counts[number].fetch_add(1, Ordering::Relaxed);
         });
-        // The caller reads without asking anybody: what tasks wrote is there when `run` has returned.
+        // Relaxed loads: the writes of tasks are visible when `run` has returned.
         assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
     }
 
@@ -373,5 +401,18 @@ mod tests {
     #[should_panic(expected = "as many chunks of each slice: [3, 2]")]
     fn slices_with_different_numbers_of_chunks_are_refused() {
         Pool::new(1).for_each_chunk([(&mut [0; 3], 1), (&mut [0; 3], 2)], |_, _| {});
+    }
+
+    #[test]
+    fn parts_lie_between_offsets() {
+        let mut data = vec![0; 14];
+        Pool::new(2).for_each_part(&mut data, &[0, 2, 2, 7], 2, |number, part| part.fill(number + 1));
+        assert_eq!(data, [vec![1; 4], vec![3; 10]].concat());
+    }
+
+    #[test]
+    #[should_panic(expected = "offsets ascend")]
+    fn overlapping_parts_are_refused() {
+        Pool::new(1).for_each_part(&mut [0; 8], &[0, 5, 3, 8], 1, |_, _| {});
     }
 }

@@ -1,19 +1,18 @@
-//! Pooling: the token embeddings of each sequence to one row, with the formulas of Sentence Transformers.
-//! Sums ascend token by token.
+//! Pooling of the token embeddings of each sequence to one row, with the formulas of Sentence
+//! Transformers. Sums ascend token by token.
 
 use crate::context::Context;
-use crate::disjoint::Disjoint;
 
-/// How token embeddings become one.
+/// Method of pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolingMode {
-    /// The first token that counts.
+    /// The first token.
     Cls,
     /// The mean of the tokens.
     Mean,
-    /// The greatest value of each column.
+    /// The maximum of each column.
     Max,
-    /// The sum of the tokens over the root of their number.
+    /// The sum of the tokens divided by the square root of their number.
     MeanSqrtLen,
     /// The mean with weights 1, 2, 3, … by position in the sequence.
     WeightedMean,
@@ -21,7 +20,7 @@ pub enum PoolingMode {
     LastToken,
 }
 
-/// Where the tokens of a sequence lie, and how many of its first ones do not count.
+/// The tokens of a sequence, of which the first `skipped` are not pooled.
 #[derive(Clone, Copy)]
 struct Span {
     first: usize,
@@ -35,12 +34,12 @@ impl Span {
         let skipped = starts.map_or(0, |starts| starts[sequence]);
         assert!(
             length > 0 && skipped <= length,
-            "sequence {sequence}: {length} tokens, of which {skipped} do not count"
+            "sequence {sequence}: {length} tokens, of which {skipped} are not pooled"
         );
         Self { first, length, skipped }
     }
 
-    /// The weight of each token that counts, for the modes that are weighted sums.
+    /// Weight of a pooled token, for modes that are weighted sums.
     fn weight(&self, mode: PoolingMode, token: usize) -> f32 {
         let counted = (self.length - self.skipped) as f32;
         match mode {
@@ -54,10 +53,10 @@ impl Span {
         }
     }
 
-    /// The token that is taken alone, for the modes that take one.
+    /// The selected token, for modes that select one.
     fn single(&self, mode: PoolingMode) -> Option<usize> {
         match mode {
-            // Where nothing counts, the reference takes the first token after all.
+            // If no token is pooled, the reference selects the first.
             PoolingMode::Cls => Some(if self.skipped < self.length { self.skipped } else { 0 }),
             PoolingMode::LastToken => Some(self.length - 1),
             _ => None,
@@ -65,7 +64,8 @@ impl Span {
     }
 }
 
-/// The token of each sequence that a mode takes alone, numbered through all sequences; none for modes that take several.
+/// Returns the token of each sequence that a mode selects, as a position in the batch, or `None`
+/// for modes that combine several.
 pub fn pooled_tokens(mode: PoolingMode, offsets: &[usize], starts: Option<&[usize]>) -> Option<Vec<usize>> {
     let token = |sequence: usize| {
         let span = Span::of(offsets, starts, sequence);
@@ -74,9 +74,10 @@ pub fn pooled_tokens(mode: PoolingMode, offsets: &[usize], starts: Option<&[usiz
     (0..offsets.len() - 1).map(token).collect()
 }
 
-/// Pools `tokens`, `(tokens, columns)`, into columns `offset..offset + columns` of rows of `stride` in `out`. `starts` says how
-/// many leading tokens of each sequence do not count (a prompt).
-#[expect(clippy::too_many_arguments, reason = "several modes write side by side")]
+/// Pools `tokens`, `(tokens, columns)`, into the columns from `offset` on of the rows of `out`,
+/// `(sequences, stride)`. `starts` is the number of leading tokens of each sequence that are not
+/// pooled (a prompt).
+#[expect(clippy::too_many_arguments, reason = "several modes write to adjacent columns")]
 pub fn pooling(
     context: &Context,
     mode: PoolingMode,
@@ -99,7 +100,7 @@ pub fn pooling(
         } else if mode == PoolingMode::Max {
             row.fill(f32::NEG_INFINITY);
             for place in span.skipped..span.length {
-                // `f32::max` may give either of two zeros, as the processor likes.
+                // `f32::max` of zeros with different signs depends on the processor.
                 row.iter_mut()
                     .zip(token(place))
                     .for_each(|(row, token)| *row = if *token > *row { *token } else { *row });
@@ -114,7 +115,8 @@ pub fn pooling(
     });
 }
 
-/// Adds the gradient of the tokens to `d_tokens`. The maximum sends it to the first token that has it.
+/// Adds the gradient of the tokens to `d_tokens`. The gradient of a maximum belongs to the first
+/// token that has it.
 #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
 pub fn pooling_backward(
     context: &Context,
@@ -128,13 +130,10 @@ pub fn pooling_backward(
     offset: usize,
     d_tokens: &mut [f32],
 ) {
-    assert_eq!(tokens.len(), d_tokens.len(), "one gradient for each element");
-    let d_tokens = Disjoint::new(d_tokens);
-    context.run(offsets.len() - 1, |sequence| {
+    assert_eq!(tokens.len(), d_tokens.len(), "a gradient for each element");
+    context.for_each_part(d_tokens, offsets, columns, |sequence, into| {
         let span = Span::of(offsets, starts, sequence);
         let d_row = &d_out[sequence * stride + offset..sequence * stride + offset + columns];
-        // SAFETY: sequences do not overlap.
-        let into = unsafe { d_tokens.slice(span.first * columns..(span.first + span.length) * columns) };
         let values = &tokens[span.first * columns..(span.first + span.length) * columns];
         if let Some(single) = span.single(mode) {
             into[single * columns..(single + 1) * columns].iter_mut().zip(d_row).for_each(|(into, d)| *into += d);
@@ -203,7 +202,7 @@ mod tests {
             pooling(&context, mode, &tokens, columns, &offsets, None, &mut out, 10, 2);
             let taken: Vec<f32> = out.chunks(10).flat_map(|row| row[2..9].to_vec()).collect();
             assert_close(&taken, &reference_pooling(mode, &wide(&tokens), columns, &offsets), 1e-6, "pooled");
-            assert!(out.chunks(10).all(|row| row[0] == 9.0 && row[9] == 9.0), "the neighbours are left alone");
+            assert!(out.chunks(10).all(|row| row[0] == 9.0 && row[9] == 9.0), "other columns are unchanged");
             let mut d_tokens = vec![0.0; tokens.len()];
             pooling_backward(&context, mode, &tokens, columns, &offsets, None, &d_out, 10, 2, &mut d_tokens);
             let value = |tokens: &[f64]| -> f64 {
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_a_prompt_do_not_count() {
+    fn tokens_of_a_prompt_are_not_pooled() {
         let tokens = [1.0, 2.0, 4.0, 8.0];
         let pooled = |mode, skipped: usize| {
             let mut out = [0.0];
@@ -227,6 +226,6 @@ mod tests {
             (4.0, 6.0, 8.0)
         );
         assert!((pooled(PoolingMode::WeightedMean, 2) - (3.0 * 4.0 + 4.0 * 8.0) / 7.0).abs() < 1e-6);
-        assert_eq!((pooled(PoolingMode::Cls, 4), pooled(PoolingMode::Mean, 4)), (1.0, 0.0), "where nothing counts");
+        assert_eq!((pooled(PoolingMode::Cls, 4), pooled(PoolingMode::Mean, 4)), (1.0, 0.0), "no token is pooled");
     }
 }

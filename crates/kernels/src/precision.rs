@@ -1,6 +1,7 @@
 //! Precisions of matrix products.
 
-/// Precision of the operands of a matrix product. Sums are f32, those of int8 products i32; results are f32.
+/// Precision of the operands of a matrix product. Sums are f32, those of int8 products i32; results
+/// are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Operands as they are.
@@ -8,8 +9,8 @@ pub enum Precision {
     F32,
     /// Operands rounded to the nearest bf16.
     Bf16,
-    /// Operands quantized to bytes: the left one to 8 bits with a scale and a zero point for each row,
-    /// the right one to 7 bits with a scale for each column.
+    /// Operands quantized to bytes: the left one to 8 bits with a scale and a zero point for each
+    /// row, the right one to 7 bits with a scale for each column.
     Int8,
 }
 

@@ -10,8 +10,8 @@ pub(crate) struct RowScale {
 }
 
 impl RowScale {
-    /// Returns the scale and zero point of a row, and 1 / scale. Zero is represented exactly, and the
-    /// range from the least to the greatest value covers 255 steps.
+    /// Returns the scale and zero point of a row, and 1 / scale. Zero is represented exactly, and
+    /// the range from the least to the greatest value covers 255 steps.
     #[inline(always)]
     pub(crate) fn of(row: &[f32]) -> (RowScale, f32) {
         // NaN and infinity make the whole row NaN instead of disappearing in the rounding.

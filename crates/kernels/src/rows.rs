@@ -73,9 +73,9 @@ pub fn scatter_add_rows(context: &Context, x: &[f32], columns: usize, rows: &[im
     });
 }
 
-/// Moves the first `rows.len()` rows of `x`, `(_, columns)`, to the rows `rows` of the same memory and
-/// fills all others with zeros: the gradient of [`gather_rows`] with respect to `x` if each row was
-/// taken at most once.
+/// Moves the first `rows.len()` rows of `x`, `(_, columns)`, to the rows `rows` of the same memory
+/// and fills all others with zeros: the gradient of [`gather_rows`] with respect to `x` if each row
+/// was taken at most once.
 ///
 /// # Panics
 /// If `rows` does not ascend, or a row lies outside `x`.

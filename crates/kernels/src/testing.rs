@@ -1,6 +1,6 @@
-//! What the tests share: numbers that are the same everywhere, and comparisons.
+//! Helpers of the tests: reproducible numbers, and comparisons.
 
-/// Numbers between -1 and 1.
+/// Returns numbers between -1 and 1.
 pub(crate) fn noise(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
@@ -12,7 +12,7 @@ pub(crate) fn noise(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-/// That every element differs by no more than `tolerance`, absolute and relative.
+/// Checks that every element differs by at most `tolerance`, absolute and relative.
 pub(crate) fn assert_close(ours: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(ours.len(), expected.len(), "{what}");
     for (index, (ours, expected)) in ours.iter().zip(expected).enumerate() {
@@ -21,7 +21,7 @@ pub(crate) fn assert_close(ours: &[f32], expected: &[f64], tolerance: f64, what:
     }
 }
 
-/// The derivative of `value` by each element of `x`, by central differences.
+/// Returns the derivative of `value` with respect to each element of `x`, by central differences.
 pub(crate) fn finite_differences(x: &[f64], value: impl Fn(&[f64]) -> f64) -> Vec<f64> {
     let step = 1e-5;
     let mut moved = x.to_vec();

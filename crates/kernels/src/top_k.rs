@@ -1,15 +1,16 @@
-//! The k greatest scores: greater first, of equal ones the lower number. What is not a number never wins.
+//! Selection of the k greatest scores, in descending order, equal ones by ascending index. NaN is
+//! ignored.
 
 use std::cmp::Ordering;
 
-/// The k greatest of `scores` with their places.
+/// Returns the k greatest of `scores` with their indices.
 pub fn top_k(scores: &[f32], k: usize) -> Vec<(f32, u32)> {
     let mut top = TopK::new(k);
     top.push(scores, 0);
     top.into_sorted()
 }
 
-/// The k greatest of scores that come in blocks. The blocks may come in any order and size.
+/// Selection of the k greatest scores from blocks in any order and of any size.
 #[derive(Clone, Debug)]
 pub struct TopK {
     k: usize,
@@ -18,12 +19,12 @@ pub struct TopK {
 }
 
 impl TopK {
-    /// Room for k scores.
+    /// Creates an empty selection of k scores.
     pub fn new(k: usize) -> Self {
         Self { k, best: Vec::with_capacity(k.min(1 << 16)) }
     }
 
-    /// Takes a block whose first score has the number `first`.
+    /// Adds a block whose first score has the index `first`.
     pub fn push(&mut self, scores: &[f32], first: u32) {
         if self.k == 0 {
             return;
@@ -31,7 +32,7 @@ impl TopK {
         for (place, &score) in scores.iter().enumerate() {
             let full = self.best.len() == self.k;
             let worst = if full { self.best[self.k - 1].0 } else { f32::NEG_INFINITY };
-            // Most scores end here; the comparison is false for what is no number.
+            // Most scores fail here. The comparison is false for NaN.
             if score >= worst {
                 self.insert((score, first + place as u32));
             }
@@ -46,7 +47,7 @@ impl TopK {
         }
     }
 
-    /// The scores and their numbers, best first; fewer than k if there were fewer.
+    /// Returns scores and indices, best first; fewer than k if there were fewer.
     pub fn into_sorted(self) -> Vec<(f32, u32)> {
         self.best
     }
@@ -71,8 +72,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_sorting_whatever_the_blocks(values in prop::collection::vec(-4i8..5, 0..60), k in 0usize..20, cut in 0usize..60) {
-            // Few values, so that many are equal; -4 stands for what is no number.
+        fn agrees_with_sorting_for_any_blocks(values in prop::collection::vec(-4i8..5, 0..60), k in 0usize..20, cut in 0usize..60) {
+            // Few values, so that many are equal; -4 stands for NaN.
             let scores: Vec<f32> = values.iter().map(|v| if *v == -4 { f32::NAN } else { f32::from(*v) }).collect();
             prop_assert_eq!(top_k(&scores, k), reference_top_k(&scores, k));
             let cut = cut.min(scores.len());
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn infinities_are_scores_like_others() {
+    fn infinities_are_scores() {
         let scores = [f32::NEG_INFINITY, f32::NAN, f32::INFINITY];
         assert_eq!(top_k(&scores, 3), [(f32::INFINITY, 2), (f32::NEG_INFINITY, 0)]);
     }

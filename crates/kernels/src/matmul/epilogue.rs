@@ -1,13 +1,11 @@
-//! What follows a product while its sums are still in the nearest cache: bytes become numbers again, the bias is added, and
-//! an activation or the residual.
+//! Operations on the sums of a product while they are in cache: dequantization, bias, and an
+//! activation or a residual.
 
-use super::pack::PackedMatrix;
+use super::rhs::PackedMatrix;
 use crate::activation::Activation;
-use crate::disjoint::Disjoint;
+use crate::disjoint::Block;
 use crate::instruction_set::multiversion;
-use crate::precision::Precision;
 use crate::row_scale::RowScale;
-use std::ops::Range;
 
 /// Operation on the elements of a linear layer after the bias is added.
 #[derive(Clone, Copy)]
@@ -29,53 +27,45 @@ pub(super) struct Finish<'a> {
 impl Finish<'_> {
     pub(super) const NONE: Finish<'static> = Finish { bias: None, epilogue: Epilogue::None };
 
-    /// Finishes some rows and columns of the result, whose sums are complete. `scales` has one element a row, of bytes.
+    /// Finishes a block of complete sums, whose first element is `(first_row, first_column)` of the
+    /// result. `scales` has an element for each row of the block, if the product is int8.
     pub(super) fn apply(
         &self,
-        right: &PackedMatrix,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        c: &Disjoint<'_, f32>,
+        rhs: &PackedMatrix,
+        mut sums: Block<'_, f32>,
+        (first_row, first_column): (usize, usize),
         scales: &[RowScale],
     ) {
-        let bytes = right.form.precision == Precision::Int8;
-        if !bytes && self.bias.is_none() && matches!(self.epilogue, Epilogue::None) {
+        if scales.is_empty() && self.bias.is_none() && matches!(self.epilogue, Epilogue::None) {
             return;
         }
-        let row = |row: usize| {
-            let range = row * right.n + columns.start..row * right.n + columns.end;
-            // SAFETY: the task that calls this alone has these rows and columns.
-            unsafe { c.slice(range) }
-        };
-        let isa = right.form.isa;
-        let first = rows.start;
-        for number in rows {
-            let values = row(number);
-            if bytes {
-                let scale = scales[number - first];
-                dequantize(
-                    isa,
-                    values,
-                    scale,
-                    &right.buffers.scales[columns.clone()],
-                    &right.buffers.sums[columns.clone()],
-                );
+        let isa = rhs.variant.isa;
+        let columns = first_column..first_column + sums.columns();
+        let bias = self.bias.map(|bias| &bias[columns.clone()]);
+        for index in 0..sums.rows() {
+            let values = sums.row_mut(index);
+            if let Some(scale) = scales.get(index) {
+                let (column_scales, column_sums) = (&rhs.scales()[columns.clone()], &rhs.sums()[columns.clone()]);
+                dequantize(isa, values, *scale, column_scales, column_sums);
             }
-            let bias = self.bias.map(|bias| &bias[columns.clone()]);
             match self.epilogue {
                 Epilogue::None => add_bias(isa, values, bias),
                 Epilogue::Activation(activation) => {
                     add_bias(isa, values, bias);
                     activation.apply(isa, values);
                 }
-                Epilogue::Add(x) => add_both(isa, values, bias, &x[number * right.n..][columns.clone()]),
+                Epilogue::Add(x) => {
+                    let start = (first_row + index) * rhs.n();
+                    add_bias_and_residual(isa, values, bias, &x[start..][columns.clone()]);
+                }
             }
         }
     }
 }
 
 multiversion! {
-    /// The bits of an i32 become an f32: `scale · column's scale · (sum − zero · column's sum)`.
+    /// Replaces the bits of an i32 by an f32: `row scale · column scale · (sum − zero point ·
+    /// column sum)`.
     fn dequantize(values: &mut [f32], row: RowScale, scales: &[f32], sums: &[i32]) {
         for ((value, scale), column) in values.iter_mut().zip(scales).zip(sums) {
             let sum = value.to_bits().cast_signed() - row.zero * column;
@@ -94,7 +84,7 @@ multiversion! {
 }
 
 multiversion! {
-    fn add_both(values: &mut [f32], bias: Option<&[f32]>, x: &[f32]) {
+    fn add_bias_and_residual(values: &mut [f32], bias: Option<&[f32]>, x: &[f32]) {
         if let Some(bias) = bias {
             for (value, bias) in values.iter_mut().zip(bias) {
                 *value += bias;

@@ -1,114 +1,204 @@
 //! Benchmark of the machine: the rate that no product can exceed.
 
-use super::form::{Form, LeftWords};
-use super::pack::PackedMatrix;
-use super::tile::{self, Job, Order};
+use super::arithmetic::Arithmetic;
+#[cfg(target_arch = "aarch64")]
+use super::arithmetic::neon;
+use super::arithmetic::portable;
+#[cfg(target_arch = "x86_64")]
+use super::arithmetic::{avx2, avx512};
+use super::rhs::PackedMatrix;
+use super::variant::{KernelVariant, LhsFormat};
 use crate::context::Context;
+use crate::instruction_set::{InstructionSet, Level, features, with_target_features};
 use crate::matrix::Rows;
 use crate::precision::Precision;
 use std::time::Instant;
 
-/// Measures the operations per second of all threads in a loop that only multiplies and adds: the left
-/// operand stays in registers, the right one in the first-level cache. A multiply-add counts as two.
+/// Rows whose left operand stays in registers.
+const ROWS: usize = 4;
+/// Bytes of the panel: three quarters of a first-level cache of 32 KB.
+const PANEL_BYTES: usize = 24 << 10;
+
+/// Measures the operations per second of all threads in a loop that only multiplies and adds: the
+/// left operand stays in registers, the right one in the first-level cache. A multiply-add counts
+/// as two.
 pub fn peak_rate(context: &Context, precision: Precision) -> f64 {
     rate(context, precision, 2_000)
 }
 
 fn rate(context: &Context, precision: Precision, rounds: usize) -> f64 {
     const TRIES: usize = 12;
-    let form = Form::new(context.isa(), precision);
-    // Three quarters of a cache of 32 KB.
-    let steps = (24 << 10) / (form.columns * form.right_bytes);
-    let operations = 2 * tile::HELD_ROWS * form.columns * form.step * steps * rounds * context.threads();
-    let compute = || {
-        // Floats that have to be rounded: where no instruction multiplies and adds, others take other times.
-        let word = match form.left {
-            LeftWords::Floats | LeftWords::RoundedFloats => 1.1f32.to_bits(),
-            LeftWords::Bf16Pairs | LeftWords::BytePairs | LeftWords::ByteQuads => 0,
+    let variant = KernelVariant::expanded(context.isa(), precision);
+    let depth = PANEL_BYTES / variant.unpacked_panel_bytes(1);
+    let operations = 2 * ROWS * variant.nr * variant.k_per_word * depth * rounds * context.threads();
+    let compute = |_: usize| {
+        // Floats that have to be rounded: emulated multiply-adds are faster for others.
+        let word = match variant.lhs {
+            LhsFormat::F32 | LhsFormat::RoundedF32 => 1.1f32.to_bits(),
+            LhsFormat::Bf16Pairs | LhsFormat::BytePairs | LhsFormat::ByteQuads => 0,
         };
-        let left = [word; tile::HELD_ROWS];
-        let k = steps * form.step;
-        let right = vec![0.7; k * form.columns];
-        let right =
-            PackedMatrix::packed(&Context::new(1), form, Rows::new(&right, k, form.columns, form.columns), false);
-        let mut sums = [0u32; tile::LARGEST];
-        let job = Job {
-            left: left.as_ptr(),
-            order: Order::Rows(1),
-            panel: right.panel(0, 0..steps).as_ptr(),
-            steps,
-            sums: sums.as_mut_ptr(),
-            stride: form.columns,
-            goes_on: false,
-        };
+        let rhs = panel(&variant, depth, &vec![0.7; depth * variant.k_per_word * variant.nr]);
+        let mut sums = vec![0u32; ROWS * variant.nr];
         for _ in 0..rounds {
-            // SAFETY: there is a word for each row, a panel of so many steps, room for the sums, and the form belongs to an `Isa`
-            // that detection gave.
-            unsafe { (form.limit)(&job, tile::HELD_ROWS) };
+            multiply(&variant, [word; ROWS], rhs.panel(0, 0..depth), depth, &mut sums);
         }
         std::hint::black_box(&sums);
     };
     let seconds = |_: usize| {
         let began = Instant::now();
-        context.run(context.threads(), |_| compute());
+        context.run(context.threads(), compute);
         began.elapsed().as_secs_f64()
     };
     operations as f64 / (0..TRIES).map(seconds).fold(f64::INFINITY, f64::min)
 }
 
+/// Packs `values`, `(depth · k_per_word, nr)`, as one panel.
+fn panel(variant: &KernelVariant, depth: usize, values: &[f32]) -> PackedMatrix {
+    let rows = Rows::new(values, depth * variant.k_per_word, variant.nr, variant.nr);
+    PackedMatrix::packed(&Context::new(1), *variant, rows, false)
+}
+
+/// `sums[i][j] = Σ lhs[i] · panel[d][j]` over the depth: a product whose left operand has the same
+/// word at every depth.
+fn multiply(variant: &KernelVariant, lhs: [u32; ROWS], panel: &[u8], depth: usize, sums: &mut [u32]) {
+    assert!(panel.len() >= variant.unpacked_panel_bytes(depth) && sums.len() == ROWS * variant.nr, "one tile");
+    // SAFETY: the sizes were checked above, and detection has seen the instructions of the
+    // instruction set.
+    unsafe { register_loop(variant.isa, variant.precision)(lhs, panel.as_ptr(), depth, sums.as_mut_ptr()) };
+}
+
+/// A loop over the depth of a panel.
+///
+/// # Safety
+/// The machine has the instructions; a panel of this depth can be read, and a tile of `ROWS` rows
+/// written.
+type RegisterLoop = unsafe fn(lhs: [u32; ROWS], panel: *const u8, depth: usize, sums: *mut u32);
+
+fn register_loop(isa: InstructionSet, precision: Precision) -> RegisterLoop {
+    use Precision::{Bf16, F32, Int8};
+    match (precision, isa.level()) {
+        (F32, Level::Portable) => f32_portable,
+        (Bf16, Level::Portable) => bf16_portable,
+        (Int8, Level::Portable) => int8_portable,
+        #[cfg(target_arch = "aarch64")]
+        (F32 | Bf16, Level::Neon) => f32_neon,
+        #[cfg(target_arch = "aarch64")]
+        (Int8, Level::Neon) => int8_neon,
+        #[cfg(target_arch = "x86_64")]
+        (F32 | Bf16, Level::Avx2) => f32_avx2,
+        #[cfg(target_arch = "x86_64")]
+        (Int8, Level::Avx2 | Level::Avx512) => int8_avx2,
+        #[cfg(target_arch = "x86_64")]
+        (Bf16, Level::Avx512Bf16) => bf16_avx512bf16,
+        #[cfg(target_arch = "x86_64")]
+        (F32 | Bf16, _) => f32_avx512,
+        #[cfg(target_arch = "x86_64")]
+        (Int8, _) => int8_avx512vnni,
+    }
+}
+
+/// # Safety
+/// As [`RegisterLoop`].
+#[inline(always)]
+unsafe fn in_registers<A: Arithmetic, const V: usize>(
+    lhs: [u32; ROWS],
+    panel: *const u8,
+    depth: usize,
+    into: *mut u32,
+) {
+    // SAFETY: the caller promises that panel and sums can be read and written, and the
+    // instructions.
+    unsafe {
+        let lhs: [A::Lhs; ROWS] = std::array::from_fn(|i| A::lhs(&lhs[i]));
+        let mut sums = [[A::zero(); V]; ROWS];
+        for d in 0..depth {
+            for v in 0..V {
+                let rhs = A::rhs(panel.add((d * V + v) * A::RHS_BYTES));
+                for (row, lhs) in sums.iter_mut().zip(lhs) {
+                    row[v] = A::multiply_add(row[v], lhs, rhs);
+                }
+            }
+        }
+        for (i, row) in sums.iter().enumerate() {
+            for (v, sums) in row.iter().enumerate() {
+                A::store(*sums, into.add((i * V + v) * A::LANES));
+            }
+        }
+    }
+}
+
+macro_rules! register_loops {
+    ($($features:ident $name:ident: $arithmetic:ty, $vectors:literal registers;)*) => {
+        $(features!($features, with_target_features! {
+            /// # Safety
+            /// As [`RegisterLoop`].
+            unsafe fn $name(lhs: [u32; ROWS], panel: *const u8, depth: usize, sums: *mut u32) {
+                // SAFETY: as the caller promises.
+                unsafe { in_registers::<$arithmetic, $vectors>(lhs, panel, depth, sums) }
+            }
+        });)*
+    };
+}
+
+register_loops! {
+    portable f32_portable: portable::Floats, 1 registers;
+    portable bf16_portable: portable::RoundedFloats, 1 registers;
+    portable int8_portable: portable::Bytes, 1 registers;
+}
+
+#[cfg(target_arch = "x86_64")]
+register_loops! {
+    avx2 f32_avx2: avx2::Floats, 2 registers;
+    avx2 int8_avx2: avx2::Bytes, 2 registers;
+    avx512 f32_avx512: avx512::Floats, 2 registers;
+    avx512vnni int8_avx512vnni: avx512::Bytes, 2 registers;
+    avx512bf16 bf16_avx512bf16: avx512::Bf16, 2 registers;
+}
+
+#[cfg(target_arch = "aarch64")]
+register_loops! {
+    neon f32_neon: neon::Floats, 4 registers;
+    neon int8_neon: neon::Bytes, 4 registers;
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::tile::{Layout, Lhs};
     use super::*;
-    use crate::instruction_set::InstructionSet;
+    use crate::disjoint::Block;
     use crate::testing::noise;
 
-    fn cases() -> impl Iterator<Item = (InstructionSet, Precision)> {
-        InstructionSet::available().into_iter().flat_map(|isa| Precision::ALL.map(|precision| (isa, precision)))
+    fn variants() -> impl Iterator<Item = KernelVariant> {
+        let of = |isa| Precision::ALL.map(|precision| KernelVariant::expanded(isa, precision));
+        InstructionSet::available().into_iter().flat_map(of)
     }
 
     #[test]
     fn every_instruction_set_has_a_rate_in_every_precision() {
-        for (isa, precision) in cases() {
-            assert!(
-                rate(&Context::with_instruction_set(1, isa), precision, 2) > 0.0,
-                "{} {}",
-                isa.name(),
-                precision.name()
-            );
+        for KernelVariant { isa, precision, .. } in variants() {
+            let context = Context::with_instruction_set(1, isa);
+            assert!(rate(&context, precision, 2) > 0.0, "{} {}", isa.name(), precision.name());
         }
     }
 
-    /// The loop that measures the limit multiplies: its sums are those of the loop itself where all steps have the same words.
     #[test]
-    fn the_limit_is_measured_by_multiplying() {
-        for (isa, precision) in cases() {
-            let form = Form::new(isa, precision);
-            let (rows, steps) = (tile::HELD_ROWS, 37);
-            let b = noise(steps * form.step * form.columns, 1);
-            let b = Rows::new(&b, steps * form.step, form.columns, form.columns);
-            let packed = PackedMatrix::packed(&Context::new(1), form, b, false);
-            let words: Vec<u32> = match form.left {
-                LeftWords::Floats | LeftWords::RoundedFloats => [1.0, -2.0, 0.5, 3.0].map(f32::to_bits).to_vec(),
-                _ => vec![0x0002_0001, 0x0005_0004, 0x0001_0001, 0x0009_0002],
+    fn the_measured_loop_gives_the_sums_of_the_product() {
+        for variant in variants() {
+            let depth = 37;
+            let rhs = panel(&variant, depth, &noise(depth * variant.k_per_word * variant.nr, 1));
+            let rhs = rhs.panel(0, 0..depth);
+            let lhs: [u32; ROWS] = match variant.lhs {
+                LhsFormat::F32 | LhsFormat::RoundedF32 => [1.0, -2.0, 0.5, 3.0].map(f32::to_bits),
+                _ => [0x0002_0001, 0x0005_0004, 0x0001_0001, 0x0009_0002],
             };
-            let everywhere: Vec<u32> = words.iter().flat_map(|word| std::iter::repeat_n(*word, steps)).collect();
-            let run = |kernel: tile::Kernel, left: &[u32], row_step: usize| {
-                let mut sums = vec![0u32; rows * form.columns];
-                let job = Job {
-                    left: left.as_ptr(),
-                    order: Order::Rows(row_step),
-                    panel: packed.panel(0, 0..steps).as_ptr(),
-                    steps,
-                    sums: sums.as_mut_ptr(),
-                    stride: form.columns,
-                    goes_on: false,
-                };
-                // SAFETY: words of all rows and steps that are read, a panel of so many steps, room for the sums.
-                unsafe { kernel(&job, rows) };
-                sums
-            };
-            let what = format!("{} {}", isa.name(), precision.name());
-            assert_eq!(run(form.limit, &words, 1), run(form.kernel, &everywhere, steps), "{what}");
+            let mut sums = vec![0u32; ROWS * variant.nr];
+            multiply(&variant, lhs, rhs, depth, &mut sums);
+            let words: Vec<u32> = lhs.iter().flat_map(|word| std::iter::repeat_n(*word, depth)).collect();
+            let mut expected = vec![0.0f32; ROWS * variant.nr];
+            let lhs = Lhs { words: &words, layout: Layout::RowMajor(depth) };
+            variant.multiply(lhs, rhs, depth, Block::new(&mut expected, variant.nr), false);
+            let expected: Vec<u32> = expected.iter().map(|sum| sum.to_bits()).collect();
+            assert_eq!(sums, expected, "{} {}", variant.isa.name(), variant.precision.name());
         }
     }
 }
