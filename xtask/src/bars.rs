@@ -1,4 +1,4 @@
-//! Charts of bars in groups, the best of the others in each group being 1. Readable on light and on dark pages.
+//! Charts of horizontal bars in groups, for light and dark pages.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ const BAR: f64 = 18.0;
 const HEADING: f64 = 30.0;
 const TOP: f64 = 44.0;
 
-/// How bars and their words look.
+/// Style sheet of a chart.
 const STYLE: &str = "\
 text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif;fill:#1b1b1b}\
 .title{font-size:15px;font-weight:600}.group{font-weight:600}.quiet{fill:#595959}\
@@ -17,30 +17,30 @@ text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu San
 @media(prefers-color-scheme:dark){text{fill:#eaeaea}.quiet{fill:#a8a8a8}.paper{fill:#151515}.peer{fill:#66717d}\
 .ours{fill:#35c08c}.target{stroke:#ff8a80}}";
 
-/// What a chart says of itself.
-pub(crate) struct Words {
-    /// For those who do not see it.
+/// Texts of a chart.
+pub(crate) struct Labels {
+    /// Description for screen readers.
     pub(crate) description: &'static str,
     pub(crate) heading: &'static str,
-    /// Beside the heading; nothing if empty.
+    /// Text next to the heading, may be empty.
     pub(crate) aside: &'static str,
 }
 
-/// Bars that are compared with each other.
+/// Bars to compare.
 pub(crate) struct Group<'a> {
     pub(crate) title: String,
-    /// Name, whether it is ours, and how long.
+    /// Name, whether it is ours, and value.
     pub(crate) bars: Vec<(&'a str, bool, f64)>,
-    /// How long ours should be.
+    /// Target value of ours.
     pub(crate) target: Option<f64>,
 }
 
-/// The chart of all groups.
-pub(crate) fn draw(words: &Words, groups: &[Group<'_>]) -> String {
+/// Draws all groups.
+pub(crate) fn draw(labels: &Labels, groups: &[Group<'_>]) -> String {
     let longest = groups.iter().map(Group::longest).fold(1.0, f64::max);
     let scale = (WIDTH - LEFT - RIGHT) / longest;
     let height = TOP + groups.iter().map(Group::height).sum::<f64>() + 12.0;
-    let Words { description, heading, aside } = words;
+    let Labels { description, heading, aside } = labels;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
          role=\"img\" aria-labelledby=\"title\"><title id=\"title\">{description}</title><style>{STYLE}</style>\
@@ -71,8 +71,8 @@ impl Group<'_> {
 
     fn draw(&self, svg: &mut String, top: f64, scale: f64) {
         let _ = writeln!(svg, "<text class=\"group\" x=\"12\" y=\"{}\">{}</text>", top + 20.0, self.title);
-        for (place, (name, ours, speed)) in self.bars.iter().enumerate() {
-            let y = top + HEADING + BAR * place as f64 - 4.0;
+        for (index, (name, ours, speed)) in self.bars.iter().enumerate() {
+            let y = top + HEADING + BAR * index as f64 - 4.0;
             let (class, length) = (if *ours { "ours" } else { "peer" }, speed * scale);
             let (edge, line, end) = (LEFT - 8.0, y + 12.0, LEFT + length + 6.0);
             let thick = BAR - 4.0;

@@ -1,25 +1,27 @@
-//! `cargo xtask bench-peers`: Maana beside its peers on this machine, each in its best honest setting.
+//! `cargo xtask bench-peers`: compares Maana with its peers on this machine, each in its best honest setting.
 //!
-//! Every engine of a comparison is a process that has loaded and warmed up and sleeps until its turn; rounds go A B C ours,
-//! A B C ours, so that whatever else happens on the machine meets all of them alike.
+//! Every engine of a comparison is a process that has loaded, warmed up and sleeps until its turn. Rounds alternate, A B C ours,
+//! A B C ours, so that other load on the machine affects all engines equally.
 
 mod chart;
 mod engine;
 pub(crate) mod machine;
 mod plan;
 mod report;
+mod results;
 mod workshop;
 
 use anyhow::{Context, Result, bail};
 use engine::{Engine, Setting};
 use plan::{Part, Plan};
-use report::{Comparison, Measured, Results};
+use report::{Comparison, Measured};
+use results::Results;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use workshop::Workshop;
 pub(crate) use workshop::{MODELS, bge_base_folder, copy_folder, minilm_folder};
 
-/// What the command line asked for.
+/// Options of the command line.
 struct Options {
     only: Vec<Part>,
     rounds: Option<usize>,
@@ -37,15 +39,14 @@ impl Options {
                 options.quick = true;
                 continue;
             }
-            let value =
-                rest.next().with_context(|| format!("{flag}: not a flag, or without a value; see cargo xtask"))?;
+            let value = rest.next().with_context(|| format!("{flag}: unknown, or without a value; see cargo xtask"))?;
             let count =
                 || value.parse().ok().filter(|&n| n > 0).with_context(|| format!("{flag} {value}: not a count"));
             match flag.as_str() {
                 "--only" => options.only = value.split(',').map(Part::parse).collect::<Result<_>>()?,
                 "--rounds" => options.rounds = Some(count()?),
                 "--threads" => options.threads = count()?,
-                _ => bail!("{flag}: not known; there are --only, --rounds, --threads and --quick"),
+                _ => bail!("{flag}: unknown; use --only, --rounds, --threads or --quick"),
             }
         }
         Ok(options)
@@ -60,7 +61,7 @@ impl Options {
     }
 }
 
-/// Measures what was asked for and writes it beside what was measured earlier on the same machine.
+/// Runs the requested comparisons, and adds them to earlier results of the same machine.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments)?;
     let workshop = Workshop::make(options.quick, options.threads)?;
@@ -90,7 +91,7 @@ fn measure(plan: &Plan, options: &Options) -> Result<Comparison> {
     Ok(Comparison::new(about, (date, commit, load_before), (rounds, options.threads), engines))
 }
 
-/// Spinning workers of the engine before have gone to sleep by then.
+/// Time after which spinning workers of the previous engine sleep.
 const SETTLE: Duration = Duration::from_millis(500);
 
 fn alternating(plan: &Plan, rounds: usize) -> Vec<Measured> {
@@ -121,7 +122,7 @@ fn alternating(plan: &Plan, rounds: usize) -> Vec<Measured> {
     engines.into_iter().map(end).collect()
 }
 
-/// From the start of a process to its end, with one text between; a first, unmeasured round warms the file cache.
+/// Times whole processes that embed one text; a first round, which is not measured, warms the file cache.
 fn whole_processes(plan: &Plan, rounds: usize) -> Vec<Measured> {
     let mut all: Vec<Measured> = plan.engines.iter().map(Measured::of).collect();
     for round in 0..=rounds {

@@ -1,9 +1,9 @@
-//! `cargo xtask bench-search`: finding neighbours beside faiss and usearch, on vectors that all of them read from the same files.
-//! Every engine is a process that has loaded its index and sleeps until its turn; rounds alternate between all of them.
+//! `cargo xtask bench-search`: compares search with faiss and usearch on the same files of vectors. Every engine is a process that
+//! has loaded its index and sleeps until its turn; rounds alternate between all of them.
 
 use crate::bench_peers::machine::{self, Machine};
 use crate::command::run;
-use crate::emulate::debian;
+use crate::debian;
 use crate::results_file;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -18,10 +18,10 @@ const WORK: &str = "target/peers/search";
 const ENOUGH: f64 = 0.99;
 
 struct Options {
-    /// Vectors of each comparison.
+    /// Number of vectors of each comparison.
     rows: Vec<usize>,
     dims: Vec<usize>,
-    /// The most values, vectors times columns, over which graphs are built, which takes long.
+    /// Largest number of values (vectors times columns) for which graphs are built, which takes long.
     graph_values: usize,
     rounds: usize,
     threads: usize,
@@ -41,7 +41,7 @@ impl Options {
             Self { rows, dims: vec![768, 384], graph_values: usize::MAX, rounds, threads, quick, build, texts };
         let mut rest = arguments.iter().filter(|flag| !["--quick", "--build", "--made"].contains(&flag.as_str()));
         while let Some(flag) = rest.next() {
-            let value = rest.next().with_context(|| format!("{flag}: not a flag, or without a value"))?;
+            let value = rest.next().with_context(|| format!("{flag}: unknown, or without a value"))?;
             let count = |value: &str| value.parse().with_context(|| format!("{flag} {value}: not a count"));
             match flag.as_str() {
                 "--rows" => options.rows = value.split(',').map(count).collect::<Result<_>>()?,
@@ -49,21 +49,21 @@ impl Options {
                 "--dims" => options.dims = value.split(',').map(count).collect::<Result<_>>()?,
                 "--rounds" => options.rounds = count(value)?,
                 "--threads" => options.threads = count(value)?,
-                _ => bail!("{flag}: not known; see cargo xtask"),
+                _ => bail!("{flag}: unknown; see cargo xtask"),
             }
         }
         Ok(options)
     }
 }
 
-/// An engine and the efforts with which it is asked.
+/// An engine and its efforts.
 struct Setting {
     name: &'static str,
     words: Vec<String>,
     efforts: &'static [usize],
 }
 
-/// What one effort of one engine gave.
+/// Result of one effort of one engine.
 struct Outcome {
     name: &'static str,
     effort: usize,
@@ -89,7 +89,7 @@ impl Outcome {
 
 const QUERIES: usize = 1000;
 
-/// What people have to say about the target. Goes into the report as it is.
+/// Notes on the target, which are included in the report.
 const NOTES: &str = "bench/search-notes.md";
 
 pub(crate) fn measure(arguments: &[String]) -> Result<()> {
@@ -107,22 +107,22 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     for rows in &options.rows {
         for dims in &options.dims {
             let folder = vectors(*rows, *dims)?;
-            text += &compare(&options, &python, &folder, rows * dims, &format!("{rows} made vectors × {dims}"))?;
+            text += &compare(&options, &python, &folder, rows * dims, &format!("{rows} synthetic vectors × {dims}"))?;
         }
     }
     if options.build {
-        println!("the indexes are built; the same command without --build measures");
+        println!("the indexes are built; run the command without --build to measure");
         return Ok(());
     }
     text += &std::fs::read_to_string(NOTES).unwrap_or_default();
-    text += HOW;
+    text += METHOD;
     let path = Path::new(if options.quick { "target/peers" } else { "bench" }).join("RESULTS.md");
     results_file::write_part(&path, "bench-search", &text)?;
     println!("{text}\n{}: written", path.display());
     Ok(())
 }
 
-/// The folder of made vectors, made if it is not there.
+/// Returns the folder of synthetic vectors, which are created once.
 fn vectors(rows: usize, dims: usize) -> Result<PathBuf> {
     let folder = Path::new(WORK).join(format!("{rows}x{dims}"));
     if !folder.join("truth.npy").is_file() {
@@ -134,11 +134,11 @@ fn vectors(rows: usize, dims: usize) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Where Debian's `wordnet-base` has its glosses.
+/// Folder of the glosses in Debian's `wordnet-base`.
 const WORDNET: &str = "/usr/share/wordnet";
 
-/// The folder of embeddings of real text, made if it is not there, and how many they are: of WordNet's glosses all but every so
-/// manieth, which is a query.
+/// Returns the folder of embeddings of WordNet's glosses, which are created once, and their number. Every n-th gloss is a query
+/// instead.
 fn embedded_texts() -> Result<(PathBuf, usize)> {
     let folder = Path::new(WORK).join("wordnet");
     std::fs::create_dir_all(&folder)?;
@@ -146,7 +146,7 @@ fn embedded_texts() -> Result<(PathBuf, usize)> {
     let mut glosses = Vec::new();
     for part in ["noun", "verb", "adj", "adv"] {
         let lines = std::fs::read_to_string(Path::new(WORDNET).join(format!("data.{part}")))?;
-        // Lines that begin with a space are the licence.
+        // Lines of the licence begin with a space.
         let of_synsets = lines.lines().filter(|line| !line.starts_with(' '));
         glosses.extend(of_synsets.filter_map(|line| Some(line.split_once(" | ")?.1.trim().to_owned())));
     }
@@ -165,7 +165,7 @@ fn embedded_texts() -> Result<(PathBuf, usize)> {
             encode.arg("encode").arg(&model).arg("--input").arg(&input).arg("--output").arg(&output);
             run(encode.args(["--precision", "f32"]))?;
         }
-        run(Command::new(MAANA).args(["bench", "make-vectors", "--judge", "--out"]).arg(&folder))?;
+        run(Command::new(MAANA).args(["bench", "make-vectors", "--truth-only", "--out"]).arg(&folder))?;
     }
     Ok((folder, glosses.len() - QUERIES))
 }
@@ -198,7 +198,7 @@ fn compare(options: &Options, python: &Path, folder: &Path, values: usize, title
     let (graphs, scans): (Vec<Setting>, Vec<Setting>) =
         settings(options, python, folder, values).into_iter().partition(|setting| setting.efforts.len() > 1);
     let mut outcomes = Vec::new();
-    // Those that do alike take turns; all together may be more than memory.
+    // Engines of the same kind alternate; all together may exceed the memory.
     for settings in [scans, graphs] {
         outcomes.extend(take_turns(options, &settings)?);
     }
@@ -216,17 +216,17 @@ fn take_turns(options: &Options, settings: &[Setting]) -> Result<Vec<Outcome>> {
         return Ok(outcomes);
     }
     for round in 0..=options.rounds {
-        let mut place = 0;
+        let mut index = 0;
         for (setting, engine) in settings.iter().zip(&mut engines) {
             for effort in setting.efforts {
                 let last = engine.round(*effort)?;
                 let seconds = last["seconds"].as_f64().context("an answer without seconds")?;
-                match outcomes.get_mut(place) {
+                match outcomes.get_mut(index) {
                     Some(outcome) => outcome.seconds.push(seconds),
-                    // The first round warms up.
+                    // The first round is a warm-up.
                     None => outcomes.push(Outcome { name: setting.name, effort: *effort, seconds: Vec::new(), last }),
                 }
-                place += 1;
+                index += 1;
             }
         }
         println!("  round {round} of {} done", options.rounds);
@@ -234,7 +234,7 @@ fn take_turns(options: &Options, settings: &[Setting]) -> Result<Vec<Outcome>> {
     Ok(outcomes)
 }
 
-/// Of each engine the effort that is enough, and how it stands to the best of the others.
+/// Formats the results, and compares the best rates at sufficient recall.
 fn table(title: &str, outcomes: &[Outcome]) -> String {
     let enough = |outcome: &&Outcome| outcome.recall() >= ENOUGH;
     let best = |ours: bool| {
@@ -253,7 +253,7 @@ fn table(title: &str, outcomes: &[Outcome]) -> String {
     let (ours, theirs) = (best(true), best(false));
     let _ = writeln!(
         text,
-        "\nAt recall {ENOUGH} and more: Maana {ours:.0} queries/s, the best of the others {theirs:.0}: {:.2}×.",
+        "\nAt recall {ENOUGH} or more: Maana {ours:.0} queries/s, the best peer {theirs:.0}: {:.2}×.",
         ours / theirs
     );
     text
@@ -265,9 +265,9 @@ fn about(requirements: &Path, options: &Options) -> Result<String> {
     let pins: Vec<String> =
         pins.lines().filter(|line| !line.starts_with('#')).map(|line| line.replace("==", " ")).collect();
     Ok(format!(
-        "# Searching beside faiss and usearch\n\nWritten by `cargo xtask bench-search`: recall@10 against queries a second, \
+        "# Search compared with faiss and usearch\n\nWritten by `cargo xtask bench-search`: recall@10 and queries per second, \
          {QUERIES} queries at once, medians of {} rounds, {} threads, {}, commit {}; load of the minute before {:.2}. \
-         Target: at recall {ENOUGH}, twice the best of the others.\n\nMachine: {processor}, {cores} cores, {memory_gib} GiB, \
+         Target: at recall {ENOUGH}, twice the best peer.\n\nMachine: {processor}, {cores} cores, {memory_gib} GiB, \
          {system}; {}. Versions: {}.\n",
         options.rounds,
         options.threads,
@@ -279,17 +279,17 @@ fn about(requirements: &Path, options: &Options) -> Result<String> {
     ))
 }
 
-const HOW: &str = "
-**How.** Made vectors (`maana bench make-vectors`) lie in groups of about a hundred, and their columns carry less and less, as a \
-Matryoshka model's do; queries are drawn as the vectors are. Glosses are those of Debian's `wordnet-base`; every so manieth is a \
-query, and the others are searched. All engines read the same files and keep f32. Graphs have 16 links (32 on the ground) and are \
-built 128 wide; the effort is how wide they are searched. Maana's graph walks by codes of a prefix that it chooses by measuring, and \
-scores the best of what it finds with all columns; its funnel scans a prefix in few bits and scores a shortlist so. Engines that \
-compare every vector take turns, and so do graphs. Memory is the largest resident size of the process, with the vectors, and while \
-loading them.
+const METHOD: &str = "
+**Method.** Synthetic vectors (`maana bench make-vectors`) lie in groups of about a hundred, with decreasing variance of the columns, as in \
+Matryoshka models; queries have the same distribution. Glosses are those of Debian's `wordnet-base`; every n-th is a \
+query, and the others are searched. All engines read the same files and store f32. Graphs have 16 links (32 on the lowest level) and are \
+built with a width of 128; the effort is the width of the search. Maana's graph walks by codes of a measured prefix, and \
+scores the best candidates with all columns; its funnel scans a prefix in few bits and scores a shortlist in full. Engines that \
+compare every vector alternate, and so do graphs. Memory is the peak resident size of the process, including \
+loading.
 ";
 
-/// A process that answers a number with a line of JSON.
+/// A process that answers every number with a line of JSON.
 struct Engine {
     process: Child,
     input: ChildStdin,
@@ -306,7 +306,7 @@ impl Engine {
         let answers = BufReader::new(process.stdout.take().context("a piped output")?).lines();
         let mut engine = Self { process, input, answers, name: setting.name };
         let ready = engine.answer()?;
-        ensure!(ready["ready"] == true, "{}: said {ready} where it should be ready", setting.name);
+        ensure!(ready["ready"] == true, "{}: answered {ready} instead of {{\"ready\": true}}", setting.name);
         Ok(engine)
     }
 
@@ -317,7 +317,7 @@ impl Engine {
 
     fn answer(&mut self) -> Result<Value> {
         let line = self.answers.next().with_context(|| format!("{} ended without an answer", self.name))??;
-        serde_json::from_str(&line).with_context(|| format!("{}: {line:?} is no JSON", self.name))
+        serde_json::from_str(&line).with_context(|| format!("{}: {line:?} is not JSON", self.name))
     }
 }
 
@@ -335,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn engines_are_compared_where_they_find_enough() {
+    fn engines_are_compared_at_sufficient_recall() {
         let outcome = |name, effort, seconds: &[f64], recall: f64| Outcome {
             name,
             effort,
@@ -349,7 +349,7 @@ mod tests {
             outcome("faiss, HNSW", 16, &[0.1], 0.9),
         ];
         let table = table("T", &outcomes);
-        assert!(table.contains("Maana 4000 queries/s, the best of the others 2000: 2.00×"), "{table}");
+        assert!(table.contains("Maana 4000 queries/s, the best peer 2000: 2.00×"), "{table}");
         assert!(table.contains("| Maana, graph (x) | 64 | 0.9920 | 4000 | 2.00 GB |"), "{table}");
     }
 }

@@ -1,10 +1,11 @@
-//! `cargo xtask bench-serve`: `maana serve` beside other servers of embeddings on this machine, each in its best honest setting.
+//! `cargo xtask bench-serve`: compares `maana serve` with other servers on this machine, each in its best honest setting.
 //!
-//! All servers of a model are up and warm; those whose turn it is not are stopped (SIGSTOP), so that none takes another's time. Rounds
-//! go A B C ours, A B C ours. Every answer is compared with the right text's own embedding.
+//! All servers of a model run and are warm; servers that are not measured are stopped with SIGSTOP. Rounds alternate, A B C ours,
+//! A B C ours. Every answer is compared with the embedding of its text.
 
 mod chart;
 mod report;
+mod results;
 mod workshop;
 
 use crate::bench_peers::machine;
@@ -14,13 +15,14 @@ use crate::serving::load::{Load, Summary, arrivals};
 use crate::serving::process::{self, Server};
 use crate::serving::texts::Lengths;
 use anyhow::{Context, Result, bail};
-use report::{Results, Round, Started, Table};
+use report::{Round, Started, Table};
+use results::Results;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use workshop::{ENGINES, Model, Setting, Work};
 
-/// What the command line asked for.
+/// Options of the command line.
 struct Options {
     models: Vec<String>,
     engines: Vec<String>,
@@ -48,8 +50,7 @@ impl Options {
         };
         let mut rest = arguments.iter().filter(|flag| *flag != "--quick");
         while let Some(flag) = rest.next() {
-            let value =
-                rest.next().with_context(|| format!("{flag}: not a flag, or without a value; see cargo xtask"))?;
+            let value = rest.next().with_context(|| format!("{flag}: unknown, or without a value; see cargo xtask"))?;
             let count = || count(flag, value);
             match flag.as_str() {
                 "--only" => options.models = names(flag, value, &MODELS)?,
@@ -61,7 +62,7 @@ impl Options {
                 "--seconds" => options.time = Duration::from_secs(count()? as u64),
                 "--threads" => options.threads = count()?,
                 _ => bail!(
-                    "{flag}: not known; there are --only, --engines, --clients, --rounds, --seconds, --threads, --quick"
+                    "{flag}: unknown; use --only, --engines, --clients, --rounds, --seconds, --threads or --quick"
                 ),
             }
         }
@@ -76,12 +77,12 @@ fn count(flag: &str, value: &str) -> Result<usize> {
 fn names(flag: &str, value: &str, known: &[&str]) -> Result<Vec<String>> {
     let unknown = value.split(',').find(|word| !known.contains(word));
     match unknown {
-        Some(word) => bail!("{flag} {word}: not known; there are {}", known.join(", ")),
+        Some(word) => bail!("{flag} {word}: unknown; use {}", known.join(", ")),
         None => Ok(value.split(',').map(str::to_owned).collect()),
     }
 }
 
-/// Measures what was asked for and writes it beside what was measured earlier on the same machine.
+/// Runs the requested measurements, and adds them to earlier results of the same machine.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments)?;
     crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
@@ -99,7 +100,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A server that is up, and what it answers.
+/// A running server.
 struct Up {
     setting: Setting,
     server: Server,
@@ -138,7 +139,7 @@ fn measure(model: &Model, options: &Options) -> Result<Table> {
         println!("  round {round} of {} done", options.rounds);
     }
     for work in &kinds {
-        // Seven tenths of what the better peer can do: a load that all but the slowest can carry.
+        // Seven tenths of the better peer's maximum, which all but the slowest server can sustain.
         let Some(rate) = table.best_peer_rate(work.lengths.name()).map(|rate| rate * 0.7) else { continue };
         for round in 0..options.rounds {
             take_turns(&mut up, |up| {
@@ -163,7 +164,7 @@ fn measure(model: &Model, options: &Options) -> Result<Table> {
     Ok(table)
 }
 
-/// The part of the time in which texts waited and nothing was computed, as the server's metrics tell it.
+/// Returns the share of time in which texts waited and nothing was computed, from the server's metrics.
 fn idle_share(server: &Server) -> Result<Option<f64>> {
     let mut connection = Connection::open(server.address)?;
     let response = connection.exchange(&http::get("/metrics"))?;
@@ -178,7 +179,7 @@ fn cell_name(work: &Work, clients: usize) -> String {
     format!("{} texts, {clients} clients", work.lengths.name())
 }
 
-/// Each server runs alone while it is its turn.
+/// Runs `work` for each server while the others are stopped.
 fn take_turns(up: &mut [Up], mut work: impl FnMut(&Up) -> Result<()>) -> Result<()> {
     for up in up.iter() {
         up.server.signal("CONT")?;
@@ -188,7 +189,7 @@ fn take_turns(up: &mut [Up], mut work: impl FnMut(&Up) -> Result<()>) -> Result<
     Ok(())
 }
 
-/// Starts a server as often as there are rounds, after a first start that fills the file cache; the last one stays.
+/// Starts a server once per round, after a first start that fills the file cache; the last one continues to run.
 fn start(model: &Model, setting: &Setting, work: &Work, rounds: usize) -> Result<(Server, Started)> {
     println!("  {} starts", setting.name);
     let mut started = Started::of(setting);
@@ -203,14 +204,14 @@ fn start(model: &Model, setting: &Setting, work: &Work, rounds: usize) -> Result
         }
         server = Some(running);
     }
-    Ok((server.context("started at least once")?, started))
+    Ok((server.context("the server was started at least once")?, started))
 }
 
 fn request(model: &Model, text: &str) -> Vec<u8> {
     embeddings::openai(Some(&model.served()), &[text], "")
 }
 
-/// Runs `load` against a server, with every answer checked.
+/// Runs `load` against a server, and checks every answer.
 fn with_load<T>(up: &Up, model: &Model, work: &Work, load: impl FnOnce(Load) -> T) -> T {
     let requests: Vec<Vec<u8>> = work.texts.iter().map(|text| request(model, text)).collect();
     let exact = up.setting.ours;
@@ -219,7 +220,7 @@ fn with_load<T>(up: &Up, model: &Model, work: &Work, load: impl FnOnce(Load) -> 
     load(Load { address: up.server.address, requests: &requests, check: &check })
 }
 
-/// Elements of peers differ by the order of their sums, ours not at all.
+/// Tolerance for peers, whose sums have another order; ours are exact.
 const TOLERANCE: f32 = 1e-4;
 
 fn right(response: &Response, expected: &[f32], exact: bool) -> Result<(), String> {
@@ -233,10 +234,10 @@ fn right(response: &Response, expected: &[f32], exact: bool) -> Result<(), Strin
     }
     let most = embedding.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     let bound = if exact { 0.0 } else { TOLERANCE };
-    if most <= bound { Ok(()) } else { Err(format!("an element differs by {most:e} from its text's own embedding")) }
+    if most <= bound { Ok(()) } else { Err(format!("an element differs by {most:e} from the expected embedding")) }
 }
 
-/// A third of the time more at the beginning is warm-up.
+/// Returns the additional time of the warm-up, a third of the measured time.
 fn warm_up(time: Duration) -> Duration {
     (time / 3).max(Duration::from_secs(1))
 }
@@ -247,20 +248,20 @@ fn closed(up: &Up, model: &Model, work: &Work, clients: usize, time: Duration, n
     round(up, name, &Summary::of(&samples, begin..end))
 }
 
-/// At so many connections the system would refuse before the server does.
+/// Maximum of connections below the limits of the system.
 const CONNECTIONS: usize = 512;
 
 fn open(up: &Up, model: &Model, work: &Work, rate: f64, time: Duration, round_number: usize) -> Result<Round> {
     let (begin, end) = (warm_up(time), warm_up(time) + time);
     let moments = arrivals(rate, end, round_number as u64);
     let samples = with_load(up, model, work, |load| load.open(&moments, CONNECTIONS));
-    let name = format!("{} texts, {rate:.0} a second", work.lengths.name());
+    let name = format!("{} texts, {rate:.0} per second", work.lengths.name());
     round(up, &name, &Summary::of(&samples, begin..end))
 }
 
 fn round(up: &Up, name: &str, summary: &Summary) -> Result<Round> {
     if let Some(why) = summary.wrong.first() {
-        bail!("{}, {name}: {} answers are wrong, the first: {why}", up.setting.name, summary.wrong.len());
+        bail!("{}, {name}: {} answers are wrong, first: {why}", up.setting.name, summary.wrong.len());
     }
     let round = Round::of(summary);
     println!("  {}, {name}: {}", up.setting.name, round.line());

@@ -1,15 +1,15 @@
-//! `cargo xtask browser`: uses the server's page in headless Chromium, as `crates/serve/browser/test_page.py` says, with the small
-//! model of the golden files. Where a browser or its Python cannot be had, it says so and passes.
+//! `cargo xtask browser`: runs `crates/serve/browser/test_page.py` on the server's page in headless Chromium, with the small model of
+//! the golden files. Without a browser or its Python the test is skipped.
 
 use crate::command::{cargo, run};
-use crate::emulate::debian;
+use crate::debian;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TEST: &str = "crates/serve/browser/test_page.py";
 
-/// Builds the program and runs the test; the arguments (`--screenshots DIR`, `--only WORDS`) are handed to it.
+/// Builds the program and runs the test with the arguments (`--screenshots DIR`, `--only WORDS`).
 pub(crate) fn run_page(arguments: &[String]) -> Result<()> {
     let (chromium, python) = match (chromium(), python()) {
         (Ok(chromium), Ok(python)) => (chromium, python),
@@ -24,7 +24,7 @@ pub(crate) fn run_page(arguments: &[String]) -> Result<()> {
     run(&mut test)
 }
 
-/// The Chromium of this machine; on Debian and as root it is installed if there is none.
+/// Returns the Chromium of this machine; as root on Debian it is installed if necessary.
 fn chromium() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -34,7 +34,7 @@ fn chromium() -> Result<PathBuf> {
         }
     }
     let package = ("chromium", "/usr/bin/chromium");
-    debian::install(&[package]).context("there is no Chromium")?;
+    debian::install(&[package]).context("Chromium is missing")?;
     Ok(package.1.into())
 }
 
@@ -42,6 +42,6 @@ fn python() -> Result<PathBuf> {
     crate::python::environment(
         Path::new("target/browser-python"),
         Path::new("crates/serve/browser/requirements.txt"),
-        "the network once, and 150 MB of disk",
+        "the network and 150 MB of disk",
     )
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask clients`: other people's clients against `maana serve`. They are Python packages, pinned beside their tests.
+//! `cargo xtask clients`: tests `maana serve` with third-party clients, which are pinned Python packages.
 
 use crate::command::{cargo, run};
 use crate::python;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 const TESTS: &str = "crates/serve/clients";
 
-/// With the program that `--maana` names, else with that of the tests.
+/// Tests the program of `--maana`, else that of the tests.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     let maana = match arguments {
         [] => {
@@ -16,12 +16,12 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
             PathBuf::from("target/debug/maana")
         }
         [flag, program] if flag == "--maana" => program.into(),
-        _ => bail!("cargo xtask clients takes nothing but --maana PROGRAM"),
+        _ => bail!("cargo xtask clients takes only --maana PROGRAM"),
     };
     let maana = maana.canonicalize().with_context(|| maana.display().to_string())?;
     let mut tests = Command::new(environment()?);
     tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS]).env("PYTHONDONTWRITEBYTECODE", "1");
-    // Offline, Hugging Face's client asks no server at all; with a token of one's own it would send that.
+    // In offline mode Hugging Face's client sends no request, and it would send the user's own token.
     run(tests
         .env("MAANA", maana)
         .env_remove("HF_HUB_OFFLINE")
@@ -29,10 +29,10 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
         .env("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1"))
 }
 
-/// As a part of all tests: where the packages cannot be had, it says so and passes.
+/// Runs as a part of all tests; skipped where the packages are unavailable.
 pub(crate) fn in_tests() -> Result<()> {
     if let Err(error) = environment() {
-        println!("skipped: the clients of other people, because their packages cannot be had here: {error:#}");
+        println!("skipped: third-party clients, because their packages are unavailable: {error:#}");
         return Ok(());
     }
     test(&[])

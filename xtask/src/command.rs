@@ -3,17 +3,18 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::process::Command;
 
+/// Runs cargo, and fails if it fails.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
     cargo_with(&mut Command::new("cargo"), arguments)
 }
 
-/// Runs cargo with the instruction set that tests are to use.
+/// Runs cargo with the tests' instruction set.
 pub(crate) fn cargo_on(set: &str, arguments: &[&str]) -> Result<()> {
     cargo_with(Command::new("cargo").env("MAANA_ISA", set), arguments)
 }
 
 fn cargo_with(command: &mut Command, arguments: &[&str]) -> Result<()> {
-    // What this package was run with is not what others are built with: build scripts would run again for it.
+    // Variables of this package would change the fingerprints of build scripts.
     let own = std::env::vars()
         .map(|(name, _)| name)
         .filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
@@ -26,6 +27,7 @@ fn cargo_with(command: &mut Command, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Runs a program, and fails if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("\n— {command:?}");
     let status = command.status().with_context(|| format!("{command:?}"))?;

@@ -1,11 +1,12 @@
-//! `cargo xtask container`: the image that `deploy/Containerfile` describes, made without a base image and without a tool for
-//! containers: the program and the libraries it loads are collected, tried as a root of their own, and packed as an OCI archive.
-//! How the image starts is read from the Containerfile, so that it is told once.
+//! `cargo xtask container`: builds the image of `deploy/Containerfile` without a base image or container tools. Collects the
+//! program and its libraries, tests them in a root of their own, and packs them as an OCI archive.
 
 mod archive;
+mod start;
 
 use crate::command::{cargo, run};
 use anyhow::{Context, Result, bail, ensure};
+use start::{CONTAINERFILE, Start};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const FOLDER: &str = "target/container";
-const CONTAINERFILE: &str = "deploy/Containerfile";
 const MOST_BYTES: u64 = 60_000_000;
 
-/// Builds, collects, tries, packs.
+/// Builds, collects, tests and packs the image.
 pub(crate) fn container() -> Result<()> {
     cargo(&["build", "--release", "--locked", "-p", "maana-cli"])?;
     let folder = Path::new(FOLDER);
@@ -25,10 +25,10 @@ pub(crate) fn container() -> Result<()> {
     run(Command::new("deploy/collect.sh").arg("target/release/maana").arg(&image))?;
     let program = std::fs::metadata(image.join("usr/bin/maana"))?.len();
     let all = bytes(&image)?;
-    println!("the program takes {}, the image {} without a model", megabytes(program), megabytes(all));
-    ensure!(all < MOST_BYTES, "the image is to stay under {}", megabytes(MOST_BYTES));
+    println!("the program has {}, the image {} without a model", megabytes(program), megabytes(all));
+    ensure!(all < MOST_BYTES, "the image must be smaller than {}", megabytes(MOST_BYTES));
     let start = Start::read(&std::fs::read_to_string(CONTAINERFILE)?)?;
-    try_it(&image, &start)?;
+    test(&image, &start)?;
     let archive = archive::write(folder, &image, &start)?;
     println!(
         "{}: {}; load it with `podman load -i` or `skopeo copy oci-archive:`",
@@ -38,65 +38,31 @@ pub(crate) fn container() -> Result<()> {
     Ok(())
 }
 
-/// How an image starts: what the last stage of the Containerfile says.
-struct Start {
-    user: String,
-    port: String,
-    signal: String,
-    environment: String,
-    entrypoint: Vec<String>,
-    arguments: Vec<String>,
-}
-
-impl Start {
-    fn read(containerfile: &str) -> Result<Self> {
-        let (_, last) = containerfile
-            .rsplit_once("\nFROM scratch\n")
-            .with_context(|| format!("{CONTAINERFILE}: the last stage is to be FROM scratch"))?;
-        let line = |word: &str| {
-            let found = last.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
-            found.map(str::to_owned).with_context(|| format!("{CONTAINERFILE}: the last stage has no {word}"))
-        };
-        let list = |word: &str| {
-            serde_json::from_str(&line(word)?)
-                .with_context(|| format!("{CONTAINERFILE}: {word} is to be a list in JSON, as there is no shell"))
-        };
-        Ok(Self {
-            user: line("USER")?,
-            port: line("EXPOSE")?,
-            signal: line("STOPSIGNAL")?,
-            environment: line("ENV")?,
-            entrypoint: list("ENTRYPOINT")?,
-            arguments: list("CMD")?,
-        })
-    }
-}
-
-/// Starts the image's program as the image's user, with nothing but the image's files and a model, and asks it for an embedding.
-fn try_it(image: &Path, start: &Start) -> Result<()> {
-    let root = PathBuf::from(FOLDER).join("tried");
+/// Starts the program as the image's user, with only the image's files and a model, and requests an embedding.
+fn test(image: &Path, start: &Start) -> Result<()> {
+    let root = PathBuf::from(FOLDER).join("test");
     run(Command::new("cp").arg("-a").arg(image).arg(&root))?;
     run(Command::new("cp").args(["-r", "golden/tiny-bert/."]).arg(root.join("model")))?;
     let mut command = enter(&root, start)?;
-    // Another port than the image's, which may be taken here; the one given last counts.
+    // The image's port may be in use on this machine.
     let arguments = start.arguments.iter().map(String::as_str).map(|word| if word == start.port { "0" } else { word });
     command.args(&start.entrypoint).args(arguments).stdout(Stdio::piped());
     println!("\n— {command:?}");
     let mut server = Running(command.spawn().with_context(|| format!("{command:?}"))?);
-    let mut said = String::new();
-    BufReader::new(server.0.stdout.take().context("the server has an output")?).read_line(&mut said)?;
-    let port = said.trim().rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
-    let port = port.with_context(|| format!("the server said {said:?} instead of where it listens"))?;
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().context("the server's output")?).read_line(&mut line)?;
+    let port = line.trim().rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+    let port = port.with_context(|| format!("the server printed {line:?} instead of its address"))?;
     ask(port, "GET", "/health/ready", "")?;
     let answer = ask(port, "POST", "/embed", r#"{"inputs":"Habari ya asubuhi."}"#)?;
     let rows: Vec<Vec<f32>> = serde_json::from_str(&answer).context("the answer of /embed")?;
     ensure!(rows.len() == 1 && !rows[0].is_empty(), "/embed answered {} rows for one text", rows.len());
-    println!("the image starts as user {}, is ready, and answers with {} numbers", start.user, rows[0].len());
+    println!("the image runs as user {}, is ready, and returns {} numbers", start.user, rows[0].len());
     std::fs::remove_dir_all(root)?;
     Ok(())
 }
 
-/// A process with another root: as root with the image's user, else in a namespace of its own.
+/// Returns a command in another root: with the image's user if this is root, else in a namespace.
 fn enter(root: &Path, start: &Start) -> Result<Command> {
     let user = Command::new("id").arg("-u").output().context("id -u")?;
     let mut command = Command::new(if user.stdout.trim_ascii() == b"0" { "chroot" } else { "unshare" });
@@ -109,7 +75,7 @@ fn enter(root: &Path, start: &Start) -> Result<Command> {
     Ok(command)
 }
 
-/// Ends with whoever looked after it.
+/// A process that is killed when it is dropped.
 struct Running(Child);
 
 impl Drop for Running {
@@ -119,7 +85,7 @@ impl Drop for Running {
     }
 }
 
-/// The body of an answer; any status but 200 is an error.
+/// Sends a request and returns the body; any status but 200 is an error.
 fn ask(port: u16, method: &str, path: &str, body: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).context("the server does not listen")?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -136,7 +102,7 @@ fn ask(port: u16, method: &str, path: &str, body: &str) -> Result<String> {
     Ok(body.to_owned())
 }
 
-/// Bytes of all files below a folder.
+/// Returns the size of all files below a folder.
 fn bytes(folder: &Path) -> Result<u64> {
     let mut sum = 0;
     for entry in std::fs::read_dir(folder)? {
@@ -149,30 +115,4 @@ fn bytes(folder: &Path) -> Result<u64> {
 
 fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_containerfile_says_how_the_image_starts() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let text = std::fs::read_to_string(root.join(CONTAINERFILE)).unwrap();
-        let start = Start::read(&text).unwrap();
-        assert_eq!(start.entrypoint, ["/usr/bin/maana"]);
-        assert_eq!(start.arguments[0], "serve");
-        assert!(start.arguments.contains(&start.port), "the port that is exposed is the one that is listened at");
-        assert!(!start.user.starts_with('0') && start.user != "root", "the image does not run as root");
-        let version = env!("CARGO_PKG_RUST_VERSION");
-        assert!(text.contains(&format!("FROM rust:{version}")), "built with another Rust than {version}");
-    }
-
-    #[test]
-    fn what_is_missing_in_a_containerfile_is_named() {
-        let error = |text: &str| format!("{:#}", Start::read(text).err().unwrap());
-        assert!(error("FROM debian\n").contains("FROM scratch"));
-        let some = "FROM rust\nFROM scratch\nUSER 1\nEXPOSE 1\nSTOPSIGNAL SIGTERM\nENV A=b\nENTRYPOINT maana\n";
-        assert!(error(some).contains("ENTRYPOINT is to be a list"), "{}", error(some));
-    }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask`: the project's own automation, with nothing to install.
+//! `cargo xtask`: the project's automation.
 #![forbid(unsafe_code)]
 
 mod attack;
@@ -11,6 +11,7 @@ mod check;
 mod clients;
 mod command;
 mod container;
+mod debian;
 mod emulate;
 mod postgres;
 mod python;
@@ -25,51 +26,50 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 const HELP: &str = "\
-cargo xtask test    formatting, clippy, all tests, docs, the layers, the demo on a small setting, and the page in a browser
+cargo xtask test    formatting, clippy, all tests, documentation, the rules below, a short demo, and the page in a browser
 cargo xtask check [--prose [PART]...]
-                    the rules of ARCHITECTURE.md only: layers of crates, circles between modules, `unsafe`, documentation,
-                    tests of the invariants, writers of files; with --prose the number of violations of the style in each
-                    crate and document, and the list of those in PART (such as crates/text)
+                    the rules of ARCHITECTURE.md: layers of crates, circles between modules, `unsafe`, documentation, tests
+                    of the invariants, writers of files; with --prose the number of violations of the style in each crate
+                    and document, and the list of those in PART (such as crates/text)
 cargo xtask reference [MODEL]
-                    open a model folder with Sentence Transformers, and compare its embeddings with ours
+                    opens a model folder with Sentence Transformers, and compares its embeddings with ours
 cargo xtask bench-peers [--only encode,train,evaluate,start] [--rounds N] [--threads N] [--quick]
-                    speed and memory beside Sentence Transformers, ONNX Runtime, OpenVINO and candle, round by round;
+                    speed and memory compared with Sentence Transformers, ONNX Runtime, OpenVINO and candle;
                     writes bench/RESULTS.md, results.svg and results.json (with --quick: into target/peers)
 cargo xtask bench-search [--rows N,N] [--dims 768,384] [--graph-values N] [--rounds N] [--threads N] [--build] [--made] [--quick]
-                    finding neighbours beside faiss and usearch; writes its part of bench/RESULTS.md; with --build the
-                    indexes are built and kept, and nothing is measured; of more than --graph-values numbers no graphs are built,
-                    and with --made no texts are embedded
+                    search compared with faiss and usearch; writes its part of bench/RESULTS.md. With --build only builds the
+                    indexes; with more than --graph-values numbers builds no graphs; with --made embeds no texts
 cargo xtask bench-serve [--only minilm,bge-base] [--engines NAME,...] [--clients 1,8,64,512] [--rounds N] [--seconds N]
                        [--threads N] [--quick]
-                    `maana serve` under load beside Infinity and FastAPI with Sentence Transformers, round by round; writes
-                    its part of bench/RESULTS.md, serving.svg and serving.json (with --quick: into target/serve-peers)
+                    `maana serve` under load compared with Infinity and FastAPI with Sentence Transformers; writes its part
+                    of bench/RESULTS.md, serving.svg and serving.json (with --quick: into target/serve-peers)
 cargo xtask quality MODEL SET...
                     retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
 cargo xtask seeds RECIPE SET [OPTIONS]
-                    fine-tuning as a recipe says from three seeds, in f32 and in bf16, measured on a retrieval set
+                    fine-tuning with a recipe and three seeds, in f32 and bf16, evaluated on a retrieval set
 cargo xtask clients [--maana PROGRAM]
-                    `maana serve` as other people's clients see it: OpenAI's, Hugging Face's, Schemathesis
+                    tests `maana serve` with third-party clients: OpenAI's, Hugging Face's, Schemathesis
 cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--model MODEL] [--shared]
-                    `maana serve` for N seconds (600) at twice what it can do: nothing lost or wrong, memory flat; then
-                    SIGTERM and SIGKILL under load. With --url a server that runs already, without the last two;
-                    with --shared bounds of time and memory for a machine on which other things run
-cargo xtask store   100,000 random operations on the store, with restarts, beside a plain list
-cargo xtask fuzz    100,000 requests that nobody should send, to a server of the tests
+                    runs `maana serve` for N seconds (600) at twice its capacity: nothing lost or wrong, constant memory; then
+                    SIGTERM and SIGKILL under load. With --url tests a running server, without the signals; with --shared
+                    uses limits of time and memory for a machine with other load
+cargo xtask store   100,000 random operations on the store, with restarts, compared with a plain list
+cargo xtask fuzz    100,000 malformed requests to a server of the tests
 cargo xtask attack  [--minutes N] [--seed N] [--only NAME] [--trial N] [--maana PROGRAM]
-                    every kind of file, request and hub answer, mutated, for N minutes (10): no panic, no hang, no lost file
+                    mutates every kind of file, request and hub answer for N minutes (10): no panic, no hang, no lost file
 cargo xtask postgres
-                    the tests of stores on a PostgreSQL of their own, or on that of MAANA_TEST_POSTGRES
-cargo xtask loom    the pool of threads in every order in which its threads can meet
+                    tests of stores on a PostgreSQL of their own, or on that of MAANA_TEST_POSTGRES
+cargo xtask loom    the pool of threads in every interleaving
 cargo xtask browser [--screenshots DIR] [--only WORDS]
-                    the server's page in headless Chromium: the numbers it shows beside the server's
+                    compares the server's page in headless Chromium with the server's answers
 cargo xtask container
-                    the image of deploy/Containerfile as an OCI archive, tried, with its size; needs no tool for containers
+                    builds and tests the image of deploy/Containerfile as an OCI archive; needs no container tools
 cargo xtask emulate [avx512|neon] [FILTER]... [--minutes N]
-                    the kernels' tests on instruction sets that this machine need not have; those whose names
-                    contain FILTER; one that takes more than N minutes (40) has failed";
+                    the kernels' tests on instruction sets that this machine lacks; only those whose names contain FILTER;
+                    fails after N minutes (40)";
 
 fn main() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is in the workspace")?;
     std::env::set_current_dir(root)?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (command, options) = arguments.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));

@@ -1,4 +1,4 @@
-//! Tests that need PostgreSQL with pgvector, on a server of their own: that of a Python wheel, below `target`.
+//! `cargo xtask postgres`: runs the tests that need PostgreSQL with pgvector, on the server of a Python wheel below `target`.
 
 use crate::command::run;
 use anyhow::{Context, Result, bail};
@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// The variable that tells tests where the server is.
+/// Variable with the address of the server for tests.
 const ADDRESS: &str = "MAANA_TEST_POSTGRES";
 
-/// A server that runs as long as this lives.
+/// A server that stops when this is dropped.
 struct Server {
     process: Child,
     address: String,
@@ -25,7 +25,7 @@ impl Server {
         let mut serve = Command::new(python);
         serve.arg("xtask/src/postgres/serve.py").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = serve.spawn().with_context(|| format!("{serve:?}"))?;
-        let out = process.stdout.take().context("standard output was asked for")?;
+        let out = process.stdout.take().context("a piped output")?;
         let mut address = String::new();
         BufReader::new(out).read_line(&mut address)?;
         let server = Self { process, address: address.trim().to_owned() };
@@ -44,13 +44,13 @@ impl Drop for Server {
     }
 }
 
-/// Runs them; where there is a server already, the variable says so.
+/// Runs the tests, on the server of the variable if it is set.
 pub(crate) fn test() -> Result<()> {
     let server = if std::env::var_os(ADDRESS).is_some() { None } else { Some(Server::start()?) };
     test_on(server.as_ref())
 }
 
-/// Runs them if the wheel can be had here, and says so if it cannot.
+/// Runs the tests, or reports that they are skipped where the wheel is unavailable.
 pub(crate) fn test_if_possible() -> Result<()> {
     if std::env::var_os(ADDRESS).is_some() {
         return test_on(None);
@@ -65,7 +65,7 @@ pub(crate) fn test_if_possible() -> Result<()> {
 }
 
 fn test_on(server: Option<&Server>) -> Result<()> {
-    // Of the whole workspace, so that nothing is built a second time with other features.
+    // With `--workspace`, so that features and build are those of the other tests.
     let suites: [&[&str]; 2] =
         [&["--test", "database", "--test", "killed", "--test", "stores"], &["--test", "cli", "database"]];
     suites.into_iter().try_for_each(|suite| {

@@ -1,5 +1,5 @@
-//! What a precision costs in quality: retrieval of one model in f32, bf16 and int8, and fine-tuning in f32 and in bf16 from
-//! several seeds. Runs the command line, as anybody would, and prints tables as Markdown has them.
+//! `cargo xtask quality` and `seeds`: the quality of precisions: retrieval of a model in f32, bf16 and int8, and fine-tuning in
+//! f32 and bf16 with several seeds. Runs the command line and prints tables in Markdown.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::process::Command;
 const MEASURE: &str = "cosine_ndcg@10";
 const MAANA: &str = "target/release/maana";
 
-/// `MODEL SET...`: nDCG@10 of each retrieval set in each precision, and of all queries together.
+/// Runs `MODEL SET...`: nDCG@10 of each retrieval set and of all queries together, in each precision.
 pub(crate) fn retrieval(arguments: &[String]) -> Result<()> {
     let [model, sets @ ..] = arguments else { bail!("cargo xtask quality MODEL SET... needs a model") };
     ensure!(!sets.is_empty(), "cargo xtask quality MODEL SET... needs folders of retrieval sets");
@@ -26,8 +26,8 @@ pub(crate) fn retrieval(arguments: &[String]) -> Result<()> {
         let change = |value: f64| format!("{value:.4} ({:+.2} %)", 100.0 * (value / values[0] - 1.0));
         println!("| {name} | {queries} | {:.4} | {} | {} |", values[0], change(values[1]), change(values[2]));
     };
-    for (place, name) in names.iter().enumerate() {
-        row(name, queries[place], [0, 1, 2].map(|column: usize| columns[column][place]));
+    for (index, name) in names.iter().enumerate() {
+        row(name, queries[index], [0, 1, 2].map(|column: usize| columns[column][index]));
     }
     let all: usize = queries.iter().sum();
     let pooled = |values: &Vec<f64>| {
@@ -37,7 +37,7 @@ pub(crate) fn retrieval(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// `RECIPE SET [--seeds N] [MAANA TRAIN OPTIONS]`: fine-tunes from each seed in f32 and in bf16.
+/// Runs `RECIPE SET [OPTIONS OF MAANA TRAIN]`: fine-tunes with each seed in f32 and in bf16.
 pub(crate) fn seeds(arguments: &[String]) -> Result<()> {
     let [recipe, set, options @ ..] = arguments else {
         bail!("cargo xtask seeds RECIPE SET [options of maana train] needs a recipe and a retrieval set")
@@ -74,11 +74,11 @@ pub(crate) fn seeds(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What a precision may cost of nDCG@10 on the demo's 300 queries, relative to f32: of so few, one that moves by a place changes
-/// 0.1 %. Tests hold the untrained model to 0.2 and 1 % on five times as many.
+/// Largest relative loss of nDCG@10 on the demo's 300 queries. With so small a set, one query that moves by one rank changes the
+/// result by 0.1 %. Tests limit the untrained model to 0.2 % and 1 % on a five times larger set.
 const MOST: [(&str, f64); 2] = [("bf16", 0.005), ("int8", 0.02)];
 
-/// Fails where a precision costs a model more of its quality on a retrieval set than it may.
+/// Fails if a precision loses more quality on a retrieval set than allowed.
 pub(crate) fn gate(maana: &Path, model: &Path, set: &Path) -> Result<()> {
     let (model, sets) = (model.display().to_string(), [set.display().to_string()]);
     let measure = |precision: &str| score(&evaluate(maana, &model, &sets, precision)?, &name(set));
@@ -87,7 +87,7 @@ pub(crate) fn gate(maana: &Path, model: &Path, set: &Path) -> Result<()> {
         let value = measure(precision)?;
         let change = value / whole - 1.0;
         println!("nDCG@10 of the fine-tuned model: f32 {whole:.4}, {precision} {value:.4} ({:+.2} %)", 100.0 * change);
-        ensure!(-change <= most, "{precision} costs more than {} % of nDCG@10", 100.0 * most);
+        ensure!(-change <= most, "{precision} loses more than {} % of nDCG@10", 100.0 * most);
     }
     Ok(())
 }
@@ -104,14 +104,14 @@ fn evaluate(maana: &Path, model: &str, sets: &[String], precision: &str) -> Resu
 }
 
 fn score(scores: &Value, set: &str) -> Result<f64> {
-    let all = scores.as_object().context("the scores are no object")?;
+    let all = scores.as_object().context("the scores are not an object")?;
     let ours: Vec<&Value> =
         all.iter().filter(|(key, _)| key.contains(set) && key.ends_with(MEASURE)).map(|(_, value)| value).collect();
     match ours[..] {
-        [value] => value.as_f64().context("a score is no number"),
+        [value] => value.as_f64().context("a score is not a number"),
         [] if all.iter().filter(|(key, _)| key.ends_with(MEASURE)).count() == 1 => {
             let only = all.iter().find(|(key, _)| key.ends_with(MEASURE)).and_then(|(_, value)| value.as_f64());
-            only.context("a score is no number")
+            only.context("a score is not a number")
         }
         _ => bail!("{} scores of {set} called {MEASURE}", ours.len()),
     }

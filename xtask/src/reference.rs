@@ -1,16 +1,16 @@
-//! Asks the reference itself: Sentence Transformers, in a Python environment with pinned versions below `target`.
+//! `cargo xtask reference`: compares with Sentence Transformers in a Python environment with pinned versions.
 
 use crate::command::run;
 use anyhow::{Result, ensure};
 use std::path::Path;
 use std::process::Command;
 
-/// Opens a model folder with Sentence Transformers and compares its embeddings with ours, whole and cut.
+/// Opens a model folder with Sentence Transformers and compares its embeddings with ours, full and truncated.
 pub(crate) fn compare(model: Option<&str>) -> Result<()> {
     let model = Path::new(model.unwrap_or("maana-demo/run/model"));
     ensure!(
         model.join("modules.json").is_file(),
-        "{}: no model folder; make one with `cargo run --release -- demo`, or name another",
+        "{}: not a model folder; create one with `cargo run --release -- demo`, or name another",
         model.display()
     );
     let python = crate::python::environment(

@@ -1,22 +1,22 @@
-//! `RESULTS.md`, which several commands write: each keeps the others' parts.
+//! `RESULTS.md`, which several commands write; each preserves the parts of the others.
 
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// The commands whose parts stand between markers, in the order of the file. What stands around them is that of bench-peers.
+/// Commands with parts between markers, in the order of the file. The rest of the file is that of bench-peers.
 const COMMANDS: [&str; 2] = ["bench-search", "bench-serve"];
 
-/// Everything outside the markers; what is between them stays as it is.
+/// Writes everything outside the markers, and preserves the parts between them.
 pub(crate) fn write_peers(path: &Path, text: &str) -> Result<()> {
-    let (_, parts) = taken_apart(&earlier(path));
+    let (_, parts) = split(&earlier(path));
     write(path, &joined(text, &parts))
 }
 
-/// The part of one command; everything else stays as it is.
+/// Writes the part of one command, and preserves the rest.
 pub(crate) fn write_part(path: &Path, command: &str, text: &str) -> Result<()> {
-    let (peers, mut parts) = taken_apart(&earlier(path));
-    let place = COMMANDS.iter().position(|known| *known == command);
-    text.clone_into(&mut parts[place.with_context(|| format!("{command}: has no part in {}", path.display()))?]);
+    let (peers, mut parts) = split(&earlier(path));
+    let index = COMMANDS.iter().position(|known| *known == command);
+    text.clone_into(&mut parts[index.with_context(|| format!("{command} has no part in {}", path.display()))?]);
     write(path, &joined(&peers, &parts))
 }
 
@@ -29,11 +29,11 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 fn markers(command: &str) -> (String, String) {
-    (format!("<!-- written by cargo xtask {command} -->"), format!("<!-- end of what cargo xtask {command} wrote -->"))
+    (format!("<!-- written by cargo xtask {command} -->"), format!("<!-- end of the part of cargo xtask {command} -->"))
 }
 
-/// What stands around the markers, and of each command what stands between its own.
-fn taken_apart(text: &str) -> (String, [String; COMMANDS.len()]) {
+/// Splits the file into the text outside the markers and the part of each command.
+fn split(text: &str) -> (String, [String; COMMANDS.len()]) {
     let mut around = text.to_owned();
     let parts = COMMANDS.map(|command| {
         let (begin, end) = markers(command);
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_part_outlives_the_others() {
+    fn each_part_survives_writing_the_others() {
         let folder = std::env::temp_dir().join(format!("maana-results-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("RESULTS.md");

@@ -22,15 +22,15 @@ pub(crate) fn test() -> Result<()> {
     browser::run_page(&[])?;
     clients::in_tests()?;
     soak::short()?;
-    println!("all of it in {:.0} s", start.elapsed().as_secs_f64());
+    println!("all tests passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }
 
 /// Instruction sets as `MAANA_ISA` names them.
 const INSTRUCTION_SETS: [&str; 6] = ["portable", "neon", "avx2", "avx512", "avx512vnni", "avx512bf16"];
 
-/// The tests of embeddings and of a short training once for each instruction set that the machine has, and the fingerprint of
-/// embeddings, which all must share.
+/// Runs the tests of embeddings and of a short training on each instruction set of the machine, and compares the fingerprints of
+/// embeddings, which must be equal.
 fn on_every_instruction_set() -> Result<()> {
     let mut ran: Vec<(&str, serde_json::Value)> = Vec::new();
     for set in INSTRUCTION_SETS {
@@ -39,7 +39,7 @@ fn on_every_instruction_set() -> Result<()> {
         let output = info.output().with_context(|| format!("{info:?}"))?;
         ensure!(output.status.success(), "{info:?}: {}", String::from_utf8_lossy(&output.stderr));
         let info: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-        // A name that the machine does not know leaves it at its best.
+        // An unsupported name has no effect.
         if info["instructions"] != set {
             continue;
         }
@@ -63,27 +63,27 @@ pub(crate) fn store() -> Result<()> {
     cargo(&["test", "--release", "-p", "maana-vectors", "--lib", "for_long", "--", "--ignored"])
 }
 
-/// Requests that nobody should send, a hundred thousand of them.
+/// Runs 100,000 malformed requests.
 pub(crate) fn fuzz() -> Result<()> {
     cargo(&["test", "--workspace", "--test", "server", "hundred_thousand", "--", "--ignored"])
 }
 
-/// The pool of threads in every order in which its threads can meet.
+/// Runs the pool of threads in every interleaving.
 pub(crate) fn loom() -> Result<()> {
     run(Command::new("cargo")
         .args(["test", "-p", "maana-kernels", "--lib", "--release", "--target-dir", "target/loom", "interleavings"])
         .env("RUSTFLAGS", "--cfg loom"))
 }
 
-/// The demo with few updates; where its model cannot be had, it says so and passes.
+/// Runs the demo with few updates; skipped where its model is unavailable.
 fn small_demo() -> Result<()> {
-    // As for the tests, which build the program too: with other features all would be built a second time.
+    // With the features of the tests, which have built the program.
     cargo(&["test", "--workspace", "--no-run", "--quiet"])?;
     let maana = Path::new("target/debug/maana");
     let out = std::env::temp_dir().join(format!("maana-demo-{}", std::process::id()));
     let model = "sentence-transformers/all-MiniLM-L6-v2";
     if !Command::new(maana).args(["info", model]).status()?.success() {
-        println!("skipped: the demo, because {model} cannot be had here (see the error above)");
+        println!("skipped: the demo, because {model} is unavailable (see the error above)");
         return Ok(());
     }
     let demo = run(Command::new(maana).arg("demo").arg("--out").arg(&out).args([

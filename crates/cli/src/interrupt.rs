@@ -73,7 +73,7 @@ mod unix {
     fn end(signal: i32) {
         if std::io::stderr().is_terminal() {
             // Off the line of a bar that shows progress.
-            tell!("");
+            errln!("");
         }
         maana::files::remove_unfinished();
         let _ = signal_hook::low_level::emulate_default_handler(signal);

@@ -1,6 +1,6 @@
 //! `maana`: the command line, one command per file. It parses arguments and prints; the library does the work.
 #![forbid(unsafe_code)]
-// Print with `say!` and `tell!`, which survive a closed pipe.
+// Print with `outln!` and `errln!`, which survive a closed pipe.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[macro_use]

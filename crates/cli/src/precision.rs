@@ -61,7 +61,7 @@ pub(crate) fn suggest_faster_when_long() {
         // Without the thread there is no note; nothing else depends on it.
         let _ = std::thread::Builder::new().name("maana-note".into()).spawn(move || {
             std::thread::sleep(LONG);
-            tell!("note: {note}");
+            errln!("note: {note}");
         });
     });
 }

@@ -34,6 +34,6 @@ pub(crate) fn with_prompts<'m>(
 pub(crate) fn print_prompts(embedder: &Embedder<'_>, roles: &[Role]) {
     let prompts: Vec<String> = roles.iter().filter_map(|role| embedder.describe_prompt(*role)).collect();
     if !prompts.is_empty() {
-        tell!("{}", prompts.join(", "));
+        errln!("{}", prompts.join(", "));
     }
 }

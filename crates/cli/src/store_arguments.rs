@@ -51,12 +51,12 @@ impl GraphArgument {
         let built = if wanted { writer.build_graph(context, queries)? } else { None };
         if let Some(graph) = built {
             let seconds = start.elapsed().as_secs_f64();
-            tell!("a graph over {} rows, by {} columns, in {seconds:.1} s", graph.rows, graph.columns);
+            errln!("a graph over {} rows, by {} columns, in {seconds:.1} s", graph.rows, graph.columns);
             for Reached { k, width, recall, .. } in &graph.reached {
-                tell!("  {width:>5} wide: recall {:.4} of {k} hits ({:.4} at least)", recall.mean, recall.at_least);
+                errln!("  {width:>5} wide: recall {:.4} of {k} hits ({:.4} at least)", recall.mean, recall.at_least);
             }
             if let Some(on) = graph.measured_on {
-                tell!("  measured on {on}");
+                errln!("  measured on {on}");
             }
         }
         Ok(())

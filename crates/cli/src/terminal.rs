@@ -1,10 +1,10 @@
-//! What the commands share of the terminal: errors, notices, progress, and opening a model with both.
+//! Terminal output of the commands: results, notes, errors and progress.
 
 use crate::precision::{self, Choice};
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, WeakProgressBar};
-use maana::finetune::Told;
-use maana::hub::{HubOptions, News, Tell};
+use maana::finetune::RunEvent;
+use maana::hub::{EventHandler, HubEvent, HubOptions};
 use maana::kernels::Context;
 use maana::model::{Embedder, Purpose};
 use maana::open::Opened;
@@ -15,17 +15,17 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-/// Prints a line to standard output, as `println!` does; gives back an error if it cannot be written.
-macro_rules! say {
+/// Prints a line to standard output, like `println!`; returns an error if it cannot be written.
+macro_rules! outln {
     ($($argument:tt)*) => { $crate::terminal::print(format_args!("{}\n", format_args!($($argument)*))) };
 }
 
-/// Prints a line to standard error, as `eprintln!` does; nothing ends because nobody reads it.
-macro_rules! tell {
-    ($($argument:tt)*) => { $crate::terminal::print_aside(format_args!($($argument)*)) };
+/// Prints a line to standard error, like `eprintln!`; ignores errors.
+macro_rules! errln {
+    ($($argument:tt)*) => { $crate::terminal::print_error_line(format_args!($($argument)*)) };
 }
 
-/// Writes to standard output. A reader that has seen enough, as in `maana info MODEL | head -3`, is no error.
+/// Writes to standard output. A closed pipe, as in `maana info MODEL | head -3`, is not an error.
 pub(crate) fn print(text: Arguments<'_>) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let written = match out.is_terminal() {
@@ -38,10 +38,11 @@ pub(crate) fn print(text: Arguments<'_>) -> Result<()> {
     }
 }
 
-pub(crate) fn print_aside(text: Arguments<'_>) {
+/// Writes a line to standard error.
+pub(crate) fn print_error_line(text: Arguments<'_>) {
     let write = || {
         let mut out = std::io::stderr().lock();
-        // Nothing ends because nobody reads it.
+        // A missing reader of notes is no reason to stop.
         let _ = match out.is_terminal() {
             true => writeln!(out, "{}", printable(&text.to_string())),
             false => writeln!(out, "{text}"),
@@ -54,64 +55,64 @@ pub(crate) fn print_aside(text: Arguments<'_>) {
     }
 }
 
-/// Returns a text with its control characters as escapes, but for tabs and ends of lines: texts, ids, labels and names come from
-/// anybody, and a terminal would obey what stands in them.
+/// Escapes control characters except tabs and newlines: texts, ids, labels and names are untrusted, and a terminal would
+/// execute escape sequences in them.
 fn printable(text: &str) -> Cow<'_, str> {
-    let obeyed = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
-    if !text.contains(obeyed) {
+    let is_control = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(is_control) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for letter in text.chars() {
-        if obeyed(letter) { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+        if is_control(letter) { shown.extend(letter.escape_default()) } else { shown.push(letter) }
     }
     Cow::Owned(shown)
 }
 
-/// The newest counter, which is taken off the terminal while a line is printed.
+/// The latest progress counter, which is hidden while a line is printed.
 static COUNTER: LazyLock<Mutex<WeakProgressBar>> = LazyLock::new(Mutex::default);
 
-/// The user stopped the command before its end, and was told so.
+/// The user stopped the command; the message has been printed.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped")]
 pub(crate) struct Stopped;
 
-/// Prints an error with what led to it, each on its line.
+/// Prints an error with its causes, one per line.
 pub(crate) fn print_error(error: &anyhow::Error) {
     if error.is::<Stopped>() {
         return;
     }
-    tell!("error: {error}");
-    let mut said = error.to_string();
+    errln!("error: {error}");
+    let mut printed = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
-        // An error that already contains its cause is not said twice.
-        if !said.contains(&cause) {
-            tell!("  because: {cause}");
-            said = cause;
+        // Many errors already contain their cause.
+        if !printed.contains(&cause) {
+            errln!("  because: {cause}");
+            printed = cause;
         }
     }
     let system = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
     if let Some(remedy) = system.and_then(|error| remedy(error.kind())) {
-        tell!("  remedy: {remedy}");
+        errln!("  remedy: {remedy}");
     }
 }
 
-/// What helps against an error of the system.
+/// Returns the remedy of a system error.
 fn remedy(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            Some("make room or choose a place with more of it; what was whole before is untouched")
+            Some("free space or choose another disk; existing files are unchanged")
         }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            Some("choose a place that you may read and write, or have its permissions changed")
+            Some("choose a folder that you can read and write, or change its permissions")
         }
-        ErrorKind::NotFound => Some("check the name; a folder to write to has to be there"),
+        ErrorKind::NotFound => Some("check the name; folders for output must exist"),
         _ => None,
     }
 }
 
-/// A word as a shell reads it back.
+/// Quotes a word for a shell.
 pub(crate) fn shell(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "_-./=:,@%+".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
@@ -120,27 +121,27 @@ pub(crate) fn shell(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Opens a model by folder or name; what is done and assumed for it goes to standard error. Where no precision was asked for, the
-/// work that follows is told what would be faster, if it is long.
-pub(crate) fn open_model(purpose: Purpose, name: &str, context: &Context, asked: Option<Choice>) -> Result<Opened> {
+/// Opens a model by folder or name; notices go to standard error. Without an explicit precision, long work prints a note on
+/// faster ones.
+pub(crate) fn open_model(purpose: Purpose, name: &str, context: &Context, choice: Option<Choice>) -> Result<Opened> {
     let options = HubOptions::from_environment();
-    let precision = precision::of(asked);
-    let opened = fetching(|tell| maana::open::open_with(purpose, name, context, precision, &options, tell));
+    let precision = precision::of(choice);
+    let opened = fetching(|notify| maana::open::open_with(purpose, name, context, precision, &options, notify));
     let opened = opened.with_context(|| format!("model `{name}`"))?;
-    if asked.is_none() {
+    if choice.is_none() {
         precision::suggest_faster_when_long();
     }
     Ok(opened)
 }
 
-/// What to open a model for that is to encode texts of so many bytes altogether: where one pass is enough, packing all weights
-/// would take longer than the pass.
+/// Returns the purpose of a model that encodes texts of this total size: for a single pass, packing all weights would take
+/// longer than the pass itself.
 pub(crate) fn purpose_for(bytes: usize) -> Purpose {
     const ONE_PASS: usize = 4096;
     if bytes <= ONE_PASS { Purpose::EncodeFew } else { Purpose::Encode }
 }
 
-/// An embedder of a model's embeddings, or of their first `dim` columns.
+/// Creates an embedder, optionally of the first `dim` columns.
 pub(crate) fn embedder<'m>(opened: &'m Opened, context: &'m Context, dim: Option<usize>) -> Result<Embedder<'m>> {
     let embedder = Embedder::new(&opened.model, context)?;
     Ok(match dim {
@@ -149,14 +150,14 @@ pub(crate) fn embedder<'m>(opened: &'m Opened, context: &'m Context, dim: Option
     })
 }
 
-/// Lines to a file, whole or not at all, or to standard output.
+/// Writes lines to a file, atomically, or to standard output.
 pub(crate) fn write_lines(output: Option<&Path>, mut lines: impl Iterator<Item = Result<String>>) -> Result<()> {
-    let Some(path) = output else { return lines.try_for_each(|line| say!("{}", line?)) };
+    let Some(path) = output else { return lines.try_for_each(|line| outln!("{}", line?)) };
     let mut failed = None;
     let written = maana::files::replace(path, |out| {
         lines.try_for_each(|line| match line {
             Ok(line) => writeln!(out, "{line}"),
-            // Whatever stops the lines keeps the file from being made.
+            // An error of the lines prevents the file.
             Err(error) => {
                 failed = Some(error);
                 Err(ErrorKind::Other.into())
@@ -172,34 +173,34 @@ pub(crate) fn write_lines(output: Option<&Path>, mut lines: impl Iterator<Item =
     }
 }
 
-/// Whether the file is to hold an object a line.
+/// Returns whether the file is in the format of JSON lines.
 pub(crate) fn is_jsonl(path: Option<&Path>) -> bool {
     path.and_then(Path::extension).is_some_and(|ending| ending == "jsonl")
 }
 
-/// Says how many blank texts were passed over.
+/// Prints the number of skipped blank texts.
 pub(crate) fn print_skipped(skipped: usize) {
     match skipped {
         0 => {}
-        1 => tell!("note: 1 blank text was skipped"),
-        _ => tell!("note: {skipped} blank texts were skipped"),
+        1 => errln!("note: 1 blank text was skipped"),
+        _ => errln!("note: {skipped} blank texts were skipped"),
     }
 }
 
-/// A text in a column of tabs.
+/// Prepares a text for a tab-separated column.
 pub(crate) fn tab_cell(text: &str) -> String {
     text.replace(['\t', '\n', '\r'], " ")
 }
 
-/// Does what may fetch a model: notices are printed, and a bar shows how far the fetching is.
-pub(crate) fn fetching<T>(work: impl FnOnce(&mut Tell<'_>) -> T) -> T {
-    let template = "{bar:24} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} to go";
-    let style = ProgressStyle::with_template(template).expect("the template is written here");
+/// Runs work that may fetch a model; prints notices and shows the progress of downloads.
+pub(crate) fn fetching<T>(work: impl FnOnce(&mut EventHandler<'_>) -> T) -> T {
+    let template = "{bar:24} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(template).expect("the template is valid");
     let bar = ProgressBar::no_length().with_style(style);
     bar.set_draw_target(ProgressDrawTarget::hidden());
-    let mut told = |news: News<'_>| match news {
-        News::Notice(notice) => bar.suspend(|| tell!("note: {notice}")),
-        News::Progress { done, total } => {
+    let mut notify = |event: HubEvent<'_>| match event {
+        HubEvent::Notice(notice) => bar.suspend(|| errln!("note: {notice}")),
+        HubEvent::Progress { done, total } => {
             if bar.length().is_none() && std::io::stderr().is_terminal() {
                 bar.set_draw_target(ProgressDrawTarget::stderr());
             }
@@ -210,18 +211,18 @@ pub(crate) fn fetching<T>(work: impl FnOnce(&mut Tell<'_>) -> T) -> T {
             }
         }
     };
-    let done = work(&mut told);
+    let done = work(&mut notify);
     bar.finish_and_clear();
     done
 }
 
-/// A counter of things done, on a terminal; elsewhere it shows nothing.
+/// Creates a progress counter, which is visible only on a terminal.
 pub(crate) fn count(what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let template = format!("{{spinner}} {{pos}} {what}, {{rate}}, {{elapsed}}");
-    let style = ProgressStyle::with_template(&template).expect("the template is written here");
+    let style = ProgressStyle::with_template(&template).expect("the template is valid");
     let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
         let _ = out.write_str(&rate(state.per_sec()));
     });
@@ -230,13 +231,13 @@ pub(crate) fn count(what: &'static str) -> ProgressBar {
     counter
 }
 
-/// A number of things a second, to the whole thing where there are ten or more.
+/// Formats a rate per second, without decimals from ten on.
 fn rate(per_second: f64) -> String {
     let places = usize::from(per_second < 9.95);
     format!("{per_second:.places$}/s")
 }
 
-/// Seconds as people say them.
+/// Formats a duration.
 pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 60.0 => format!("{s:.0} s"),
@@ -245,27 +246,27 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// What a training run shows: a bar that moves on a terminal, plain lines elsewhere.
+/// Display of a training run: a progress bar on a terminal, plain lines elsewhere.
 pub(crate) struct TrainingDisplay {
     bar: Option<ProgressBar>,
 }
 
 impl TrainingDisplay {
     pub(crate) fn new() -> Self {
-        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} updates  {msg}").expect("written here");
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} updates  {msg}").expect("the template is valid");
         let bar = std::io::stderr().is_terminal().then(|| ProgressBar::no_length().with_style(style));
         Self { bar }
     }
 
-    pub(crate) fn show(&mut self, told: &Told<'_>) {
-        match told {
-            Told::Before(scores) => {
+    pub(crate) fn show(&mut self, event: &RunEvent<'_>) {
+        match event {
+            RunEvent::BaseEvaluated(scores) => {
                 for scores in *scores {
                     let value = scores.get(&scores.primary).unwrap_or(f64::NAN);
                     self.line(&format!("before training  {}_{} {value:.4}", scores.name, scores.primary));
                 }
             }
-            Told::Training(event) => self.training(event),
+            RunEvent::Training(event) => self.training(event),
         }
     }
 
@@ -304,21 +305,21 @@ impl TrainingDisplay {
                 ));
             }
             Event::Logged(LogRow::Evaluation { step, epoch, seconds, .. }) => {
-                self.line(&format!("step {step}  epoch {epoch:.4}  measured in {seconds:.1} s"));
+                self.line(&format!("step {step}  epoch {epoch:.4}  evaluated in {seconds:.1} s"));
             }
             Event::LeftOut { epoch, batches } => {
-                self.line(&format!("note: so many texts repeat that {batches} batches of epoch {epoch} are left out"));
+                self.line(&format!("note: because of repeated texts, {batches} batches of epoch {epoch} are dropped"));
             }
             Event::Evaluating { .. } => {}
             Event::Best { step, metric, value } => self.line(&format!("step {step}  best so far: {metric} {value:.4}")),
             Event::Saved { checkpoint } => self.line(&format!("saved  {}", checkpoint.display())),
             Event::Removed { .. } => {}
-            Event::Restored { step } => self.line(&format!("the parameters are those of step {step}, the best")),
+            Event::Restored { step } => self.line(&format!("restored the parameters of step {step}, the best")),
             Event::Resumed { checkpoint, step, epoch } => {
-                self.line(&format!("going on from {} (step {step}, epoch {epoch:.4})", checkpoint.display()));
+                self.line(&format!("resuming from {} (step {step}, epoch {epoch:.4})", checkpoint.display()));
             }
             Event::Unusable { checkpoint, reason } => {
-                self.line(&format!("note: {} cannot be used: {reason}; an earlier one is", checkpoint.display()));
+                self.line(&format!("note: {} cannot be used: {reason}; using an earlier one", checkpoint.display()));
             }
         }
     }
@@ -326,7 +327,7 @@ impl TrainingDisplay {
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(printable(text)),
-            None => tell!("{text}"),
+            None => errln!("{text}"),
         }
     }
 
@@ -342,7 +343,7 @@ mod tests {
     use super::{duration, printable, rate, shell};
 
     #[test]
-    fn control_characters_are_shown_and_not_obeyed() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("habari\tya\nasubuhi ñ 🌍"), "habari\tya\nasubuhi ñ 🌍");
         let hostile = "id\u{1b}[2J\u{1b}]0;title\u{7}\r\u{9b}31m\u{7f}\0";
         let shown = "id\\u{1b}[2J\\u{1b}]0;title\\u{7}\\r\\u{9b}31m\\u{7f}\\u{0}";
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_where_a_shell_needs_it() {
+    fn words_are_quoted_for_a_shell() {
         let cases = [("runs/first", "runs/first"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("", "''")];
         for (word, expected) in cases.into_iter().chain([("data.train=[\"x\"]", "'data.train=[\"x\"]'")]) {
             assert_eq!(shell(word), expected);
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_have_no_more_places_than_they_need() {
+    fn rates_are_rounded() {
         let cases = [(1235.465, "1235/s"), (10.0, "10/s"), (9.96, "10/s"), (9.94, "9.9/s"), (0.25, "0.2/s")];
         for (per_second, expected) in cases {
             assert_eq!(rate(per_second), expected);
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_said_in_the_unit_that_fits() {
+    fn durations_have_a_suitable_unit() {
         let cases = [(4.4, "4 s"), (61.0, "1 min 01 s"), (3600.0, "1 h 00 min"), (100_000.0, "27 h 46 min")];
         for (seconds, expected) in cases {
             assert_eq!(duration(seconds), expected);

@@ -1,11 +1,10 @@
-//! Results as the reference's CSV files: one file for each evaluation, one line for each time it was measured.
+//! Results in the CSV files of Sentence Transformers: one file per evaluation, one line per run.
 
 use crate::{EvalError, Scores};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The measures in the order of the columns: the name in a key, the name in a header, and whether the measure shares
-/// its cutoffs with the next one, cutoff by cutoff.
+/// Metrics in the order of the columns: the name in a key and in a header. Metrics of one group alternate by cutoff.
 const COLUMNS: [&[(&str, &str)]; 5] = [
     &[("accuracy", "Accuracy")],
     &[("precision", "Precision"), ("recall", "Recall")],
@@ -14,19 +13,19 @@ const COLUMNS: [&[(&str, &str)]; 5] = [
     &[("map", "MAP")],
 ];
 
-/// The name of the file of an evaluation: `Information-Retrieval_evaluation_dim_128_results.csv`.
+/// Returns the name of an evaluation's file: `Information-Retrieval_evaluation_dim_128_results.csv`.
 pub fn csv_name(scores: &Scores) -> String {
     let name = scores.name.replace(['/', '\\'], "_");
     let name = if name.is_empty() { name } else { format!("_{name}") };
     format!("Information-Retrieval_evaluation{name}_results.csv")
 }
 
-/// Adds a line to the file of each evaluation in `folder`, which is made if it is not there. `epoch` and `steps` are
-/// those of the training, and -1 in the file if it was not measured in one. Behind the reference's columns stands the precision
-/// of the embeddings; a file without this column gets it, empty for the lines that are there. Gives the files.
+/// Adds a line to the file of each evaluation in `folder`, which is created if necessary, and returns the files. `epoch` and
+/// `steps` are those of a training run, or -1 in the file. The last column, in addition to the reference's, is the precision of
+/// the embeddings; it is added to files without it, empty in earlier lines.
 ///
 /// # Errors
-/// If a file cannot be read or written, or has the columns of other measures.
+/// If a file cannot be read or written, or has other columns.
 pub fn write_csv(
     folder: &Path,
     scores: &[Scores],
@@ -73,7 +72,7 @@ pub fn write_csv(
     Ok(paths)
 }
 
-/// Titles and values in the order of the columns.
+/// Returns titles and values in the order of the columns.
 fn columns(scores: &Scores) -> Vec<(String, f64)> {
     let mut columns = Vec::new();
     let split = |key: &str| {
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn name_columns_and_lines_of_the_reference() {
+    fn names_and_columns_are_those_of_the_reference() {
         let folder = tempfile::tempdir().unwrap();
         let into = folder.path().join("eval");
         let paths = write_csv(&into, &[scores()], None, None).unwrap();
@@ -139,7 +138,7 @@ mod tests {
                 "1.9998,1105,0.0,0.125,0.25,0.5,0.375,0.625,0.875,0.75,1.0,f32",
             ]
         );
-        assert_eq!(fs::read_dir(&into).unwrap().count(), 1, "nothing else is left behind");
+        assert_eq!(fs::read_dir(&into).unwrap().count(), 1, "no other files remain");
     }
 
     /// Files of the reference and of earlier versions have no column `precision`.
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_other_measures_is_left_alone() {
+    fn a_file_with_other_columns_is_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(csv_name(&scores()));
         fs::write(&path, "epoch,steps,cosine-Accuracy@7\n-1,-1,0.5\n").unwrap();

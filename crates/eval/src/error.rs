@@ -1,4 +1,4 @@
-//! What can go wrong while measuring: in the request, in the embeddings, or in a file that results go to.
+//! Errors of evaluations.
 
 use maana_model::{ModelError, Similarity};
 use std::path::PathBuf;
@@ -9,34 +9,34 @@ pub enum EvalError {
     /// The encoder could not embed a text.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A dimension that cannot be measured.
+    /// A dimension that cannot be evaluated.
     #[error("dimension {dim}: {reason}. Embeddings of this model have {available} columns")]
     Dimension {
-        /// The dimension asked for.
+        /// The requested dimension.
         dim: usize,
         /// Columns of the embeddings.
         available: usize,
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
-    /// A setting that makes no sense.
+    /// An invalid setting.
     #[error("{setting}: {reason}")]
     Setting {
         /// The setting.
         setting: &'static str,
-        /// What is wrong, and what is right.
+        /// The problem and its remedy.
         reason: String,
     },
-    /// A similarity that evaluations do not know.
+    /// An unsupported similarity.
     #[error("similarity {0:?} cannot be used for retrieval. Use cosine or dot")]
     Similarity(Similarity),
-    /// No query has a relevant document: every mean would be over nothing.
-    #[error("{set}: no query has a relevant document, so there is nothing to measure")]
+    /// A set without relevant documents, so that every mean would be empty.
+    #[error("{set}: no query has a relevant document, so there is nothing to evaluate")]
     NothingRelevant {
         /// The set.
         set: String,
     },
-    /// An embedding that has a number which is not finite, and so cannot be compared.
+    /// An embedding with a value that is NaN or infinite.
     #[error("the embedding of {kind} {id:?} ({text:?}) is not finite; the model is broken or its training diverged")]
     NotFinite {
         /// `query` or `document`.
@@ -51,12 +51,12 @@ pub enum EvalError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A file of results whose columns are not those of these results.
+    /// A file of results with other columns.
     #[error(
-        "{path}: its first line is not the header of these results; move the file away, or measure with the same cutoffs"
+        "{path}: its first line is not the header of these results; move the file, or evaluate with the same cutoffs"
     )]
     OtherColumns {
         /// The file.

@@ -1,4 +1,4 @@
-//! Encoder and data set to scores. Knows nothing of training.
+//! Evaluation: an encoder and a data set to scores. Independent of training.
 #![forbid(unsafe_code)]
 
 mod csv;

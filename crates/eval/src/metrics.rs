@@ -1,17 +1,17 @@
-//! Measures of rankings, as the `InformationRetrievalEvaluator` of Sentence Transformers computes them. A ranking is a
-//! list of documents, best first; nothing here knows of embeddings or texts.
+//! Metrics of rankings, as in the `InformationRetrievalEvaluator` of Sentence Transformers. A ranking is a list of documents,
+//! best first; embeddings and texts do not occur here.
 
 use crate::EvalError;
 use maana_data::Relevant;
 
-/// How many of the first documents each measure looks at.
+/// Cutoffs of the metrics: numbers of first documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cutoffs {
     /// Accuracy: share of queries with a relevant document among the first k.
     pub accuracy: Vec<usize>,
     /// Precision: share of the first k that is relevant. Recall: share of the relevant that is among the first k.
     pub precision_recall: Vec<usize>,
-    /// Mean reciprocal rank of the first relevant document, 0 where none is among the first k.
+    /// Mean reciprocal rank of the first relevant document, 0 if it is not among the first k.
     pub mrr: Vec<usize>,
     /// Normalised discounted cumulative gain, all gains 1.
     pub ndcg: Vec<usize>,
@@ -20,7 +20,7 @@ pub struct Cutoffs {
 }
 
 impl Default for Cutoffs {
-    /// Those of the reference.
+    /// Returns the cutoffs of the reference.
     fn default() -> Self {
         Self {
             accuracy: vec![1, 3, 5, 10],
@@ -33,7 +33,7 @@ impl Default for Cutoffs {
 }
 
 impl Cutoffs {
-    /// The keys of the measures in the order of the reference, for a similarity called `function` (`cosine_ndcg@10`).
+    /// Returns the keys of the metrics in the order of the reference, for a similarity called `function` (`cosine_ndcg@10`).
     pub fn keys(&self, function: &str) -> Vec<String> {
         let measures = [
             ("accuracy", &self.accuracy),
@@ -49,21 +49,21 @@ impl Cutoffs {
         measures.into_iter().flat_map(keys).collect()
     }
 
-    /// The deepest of them.
+    /// Returns the greatest cutoff.
     pub(crate) fn deepest(&self) -> usize {
         self.lists().iter().flat_map(|(_, cutoffs)| cutoffs.iter()).copied().max().unwrap_or(0)
     }
 
-    /// That every cutoff can be measured, and none twice.
+    /// Checks that every cutoff is valid and occurs once.
     pub(crate) fn check(&self) -> Result<(), EvalError> {
         for (setting, cutoffs) in self.lists() {
-            let fault = |reason| EvalError::Setting { setting, reason };
+            let error = |reason| EvalError::Setting { setting, reason };
             if cutoffs.contains(&0) {
-                return Err(fault("a cutoff of 0 documents measures nothing; cutoffs begin at 1".into()));
+                return Err(error("a cutoff of 0 is empty; cutoffs begin at 1".into()));
             }
             for (index, cutoff) in cutoffs.iter().enumerate() {
                 if cutoffs[..index].contains(cutoff) {
-                    return Err(fault(format!("the cutoff {cutoff} stands twice")));
+                    return Err(error(format!("the cutoff {cutoff} occurs twice")));
                 }
             }
         }
@@ -81,9 +81,9 @@ impl Cutoffs {
     }
 }
 
-/// The mean of every measure over the queries, keys like `cosine_ndcg@10` in the order of the reference: accuracy,
-/// precision, recall, nDCG, MRR, MAP. Query `i` has `rankings[i]` (as deep as the deepest cutoff, or the whole corpus)
-/// and `relevant[i]`, which is not empty.
+/// Returns the mean of every metric over the queries, with keys like `cosine_ndcg@10` in the order of the reference: accuracy,
+/// precision, recall, nDCG, MRR, MAP. `rankings[i]` (up to the greatest cutoff, or the whole corpus) and `relevant[i]`, which is
+/// not empty, belong to query `i`.
 pub(crate) fn measure(
     function: &str,
     rankings: &[Vec<usize>],
@@ -109,18 +109,18 @@ pub(crate) fn measure(
     values
 }
 
-/// A ranking as the measures see it.
+/// A ranking as the metrics need it.
 struct Judged {
-    /// Places of the relevant documents in the ranking, from 1, ascending.
+    /// Ranks of the relevant documents, from 1, ascending.
     ranks: Vec<usize>,
-    /// Relevant documents there are, in the ranking or not.
+    /// Number of relevant documents, in the ranking or not.
     relevant: usize,
 }
 
 impl Judged {
     fn new(ranking: &[usize], relevant: &Relevant) -> Self {
         let is_hit = |document: &usize| relevant.documents.binary_search(document).is_ok();
-        let ranks = ranking.iter().enumerate().filter(|(_, document)| is_hit(document)).map(|(place, _)| place + 1);
+        let ranks = ranking.iter().enumerate().filter(|(_, document)| is_hit(document)).map(|(index, _)| index + 1);
         Self { ranks: ranks.collect(), relevant: relevant.count() }
     }
 
@@ -171,8 +171,8 @@ mod tests {
     }
 
     #[test]
-    fn measures_by_hand() {
-        // Relevant at ranks 2 and 4, and one that the corpus does not have.
+    fn metrics_equal_manual_results() {
+        // Relevant documents at ranks 2 and 4, and one outside the corpus.
         let values = measure("cosine", &[vec![7, 1, 8, 2, 9]], &[&relevant(&[1, 2], 1)], &Cutoffs::default());
         let expected = [
             ("cosine_accuracy@1", 0.0),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_in_the_order_of_the_reference() {
+    fn keys_have_the_order_of_the_reference() {
         let values = measure("dot", &[vec![0]], &[&relevant(&[0], 0)], &Cutoffs::default());
         let keys: Vec<&str> = values.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn cutoffs_that_make_no_sense_are_named() {
+    fn invalid_cutoffs_are_named() {
         let zero = Cutoffs { ndcg: vec![0], ..Cutoffs::default() }.check().unwrap_err().to_string();
         assert!(zero.contains("ndcg") && zero.contains("begin at 1"), "{zero}");
         let twice = Cutoffs { accuracy: vec![1, 5, 1], ..Cutoffs::default() }.check().unwrap_err().to_string();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     proptest! {
-        /// What holds when every query has one relevant document: a check on any published table.
+        /// Checks the relations between metrics of queries with one relevant document each.
         #[test]
         fn one_relevant_document_each(ranks in prop::collection::vec(0usize..150, 1..40)) {
             let rankings: Vec<Vec<usize>> = ranks.iter().map(|&rank| {
@@ -246,7 +246,7 @@ mod tests {
             prop_assert!((value(&values, "cosine_ndcg@10") - ndcg / ranks.len() as f64).abs() < 1e-12);
         }
 
-        /// Every measure lies between 0 and 1, and those that count hits grow with the cutoff.
+        /// Checks that every metric is in [0, 1], and that those that count hits grow with the cutoff.
         #[test]
         fn bounds(ranking in Just((0usize..30).collect::<Vec<_>>()).prop_shuffle(), hits in prop::collection::btree_set(0usize..30, 1..12), absent in 0usize..3) {
             let relevant = relevant(&hits.into_iter().collect::<Vec<_>>(), absent);

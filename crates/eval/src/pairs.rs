@@ -1,13 +1,13 @@
-//! Pairs, triplets and lists whose right answer is known: how well similarities agree with it. Names and formulas are those of
-//! Sentence Transformers 6.2 (`EmbeddingSimilarityEvaluator`, `BinaryClassificationEvaluator`, `TripletEvaluator`,
-//! `RerankingEvaluator`) and, below them, of SciPy and scikit-learn. Embeddings come in; a dimension is a prefix of them.
+//! Evaluation of pairs, triplets and lists with known answers. Names and formulas are those of Sentence
+//! Transformers 6.2 (`EmbeddingSimilarityEvaluator`, `BinaryClassificationEvaluator`, `TripletEvaluator`,
+//! `RerankingEvaluator`), SciPy and scikit-learn. Inputs are embeddings; a dimension is a prefix of them.
 
 use maana_kernels::Rows;
 use maana_model::Similarity;
 use maana_vectors::search::Metric;
 use std::collections::HashMap;
 
-/// The measure of vectors that is a model's way of comparing.
+/// Returns the metric of a model's similarity.
 pub fn metric(similarity: Similarity) -> Metric {
     match similarity {
         Similarity::Cosine => Metric::Cosine,
@@ -17,7 +17,7 @@ pub fn metric(similarity: Similarity) -> Metric {
     }
 }
 
-/// All ways to compare, in the order of the reference's tables.
+/// All similarities in the order of the reference's tables.
 pub const SIMILARITIES: [(Similarity, &str); 4] = [
     (Similarity::Cosine, "cosine"),
     (Similarity::Euclidean, "euclidean"),
@@ -30,8 +30,8 @@ fn of_pairs(kind: Similarity, a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
     (0..a.rows()).map(|row| metric(kind).score(a.row(row), b.row(row))).collect()
 }
 
-/// Pearson's and Spearman's correlation of similarities with `scores` that people gave: `pearson_cosine`, `spearman_cosine`, …
-/// and the greatest of each. Not a number where either side is all alike.
+/// Returns Pearson's and Spearman's correlation of similarities with human `scores`: `pearson_cosine`, `spearman_cosine`, …, and
+/// the maximum of each. A correlation with constant values is NaN.
 pub fn semantic_similarity(a: Rows<'_>, b: Rows<'_>, scores: &[f64]) -> Vec<(String, f64)> {
     let mut values = Vec::new();
     let mut greatest = (f64::NEG_INFINITY, f64::NEG_INFINITY);
@@ -48,7 +48,7 @@ pub fn semantic_similarity(a: Rows<'_>, b: Rows<'_>, scores: &[f64]) -> Vec<(Str
     values
 }
 
-/// Pearson's correlation.
+/// Returns Pearson's correlation.
 pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
     assert_eq!(x.len(), y.len(), "pairs of numbers");
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -62,7 +62,7 @@ pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
     both / (of_x.sqrt() * of_y.sqrt())
 }
 
-/// The rank of each value from 1; equal ones share the mean of theirs.
+/// Returns the rank of each value from 1; equal values share their mean rank.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
@@ -70,14 +70,14 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut start = 0;
     for group in order.chunk_by(|a, b| values[*a] == values[*b]) {
         let rank = start as f64 + (group.len() as f64 + 1.0) / 2.0;
-        group.iter().for_each(|place| ranks[*place] = rank);
+        group.iter().for_each(|index| ranks[*index] = rank);
         start += group.len();
     }
     ranks
 }
 
-/// How well a threshold tells pairs that are `alike` from others, for each way to compare: accuracy, F1 with precision and recall,
-/// average precision and Matthews' correlation, with the thresholds.
+/// Evaluates thresholds that separate pairs that are `alike` from others, for each similarity: accuracy, F1 with precision and
+/// recall, average precision and Matthews' correlation, with the thresholds.
 pub fn pair_classification(a: Rows<'_>, b: Rows<'_>, alike: &[bool]) -> Vec<(String, f64)> {
     let mut values = Vec::new();
     for (kind, name) in [
@@ -87,7 +87,7 @@ pub fn pair_classification(a: Rows<'_>, b: Rows<'_>, alike: &[bool]) -> Vec<(Str
         (Similarity::Euclidean, "euclidean"),
     ] {
         let found = of_pairs(kind, a, b);
-        // Thresholds of distances are distances again.
+        // Thresholds of negated distances are reported as distances.
         let sign = if matches!(kind, Similarity::Cosine | Similarity::Dot) { 1.0 } else { -1.0 };
         let accuracy = best_accuracy(&found, alike);
         let f1 = best_f1(&found, alike);
@@ -107,15 +107,15 @@ pub fn pair_classification(a: Rows<'_>, b: Rows<'_>, alike: &[bool]) -> Vec<(Str
     values
 }
 
-/// Scores from the greatest down, each with its truth, cut where the score changes.
+/// Returns scores in descending order, each with its truth.
 fn descending(scores: &[f32], alike: &[bool]) -> Vec<(f32, bool)> {
-    assert_eq!(scores.len(), alike.len(), "a truth for each score");
+    assert_eq!(scores.len(), alike.len(), "one truth per score");
     let mut rows: Vec<(f32, bool)> = scores.iter().copied().zip(alike.iter().copied()).collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     rows
 }
 
-/// Between two scores, but never the lower one, which rounding could make of it.
+/// Returns a threshold between two scores that is never the lower one, even after rounding.
 fn between(score: f32, next: Option<&(f32, bool)>) -> f32 {
     let Some((next, _)) = next else { return score };
     let middle = (score + next) / 2.0;
@@ -129,13 +129,13 @@ fn best_accuracy(scores: &[f32], alike: &[bool]) -> (f64, f64) {
     let mut positives = 0;
     let count = rows.len() as f64;
     let mut best = (negatives as f64 / count, f64::from(first.next_up()));
-    for (place, (score, alike)) in rows.iter().enumerate() {
+    for (index, (score, alike)) in rows.iter().enumerate() {
         if *alike {
             positives += 1
         } else {
             negatives -= 1
         }
-        let next = rows.get(place + 1);
+        let next = rows.get(index + 1);
         if next.is_some_and(|(next, _)| next == score) {
             continue;
         }
@@ -160,13 +160,13 @@ fn best_f1(scores: &[f32], alike: &[bool]) -> BestF1 {
     let all = alike.iter().filter(|alike| **alike).count() as f64;
     let mut right = 0.0;
     let mut best = BestF1::default();
-    for (place, (score, alike)) in rows.iter().enumerate() {
+    for (index, (score, alike)) in rows.iter().enumerate() {
         right += f64::from(u8::from(*alike));
-        let next = rows.get(place + 1);
+        let next = rows.get(index + 1);
         if right == 0.0 || next.is_some_and(|(next, _)| next == score) {
             continue;
         }
-        let (precision, recall) = (right / (place + 1) as f64, right / all);
+        let (precision, recall) = (right / (index + 1) as f64, right / all);
         let f1 = 2.0 * precision * recall / (precision + recall);
         if f1 > best.f1 {
             best = BestF1 { f1, precision, recall, threshold: f64::from(between(*score, next)) };
@@ -175,7 +175,7 @@ fn best_f1(scores: &[f32], alike: &[bool]) -> BestF1 {
     best
 }
 
-/// Σ (recall − recall before) · precision over thresholds, as scikit-learn has it.
+/// Returns the average precision as in scikit-learn: Σ (recall − previous recall) · precision over thresholds.
 pub fn average_precision(scores: &[f64], relevant: &[bool]) -> f64 {
     let mut rows: Vec<(f64, bool)> = scores.iter().copied().zip(relevant.iter().copied()).collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -200,7 +200,7 @@ fn matthews(scores: &[f32], alike: &[bool], threshold: f32) -> f64 {
     if root > 0.0 { (tp * tn - fp * fn_) / root } else { 0.0 }
 }
 
-/// The share of triplets whose positive is nearer to the anchor than the negative, for each way to compare.
+/// Returns the share of triplets whose positive is nearer to the anchor than the negative, for each similarity.
 pub fn triplets(anchors: Rows<'_>, positives: Rows<'_>, negatives: Rows<'_>) -> Vec<(String, f64)> {
     let of = |kind| {
         let near = of_pairs(kind, anchors, positives);
@@ -214,17 +214,17 @@ pub fn triplets(anchors: Rows<'_>, positives: Rows<'_>, negatives: Rows<'_>) -> 
     values
 }
 
-/// A query's candidates in a list of embeddings: first those that answer it, then others.
+/// A query's candidates in a list of embeddings: relevant ones first, then others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidates {
-    /// Those that answer.
+    /// Number of relevant candidates.
     pub positives: usize,
-    /// Those that do not.
+    /// Number of other candidates.
     pub negatives: usize,
 }
 
-/// MAP, MRR@k and nDCG@k of candidates ordered by similarity with their query. Queries without an answer, or without another
-/// candidate, are passed over.
+/// Returns MAP, MRR@k and nDCG@k of candidates ordered by similarity with their query. Queries with only relevant or only other
+/// candidates are skipped.
 pub fn reranking(
     kind: Similarity,
     queries: Rows<'_>,
@@ -232,7 +232,7 @@ pub fn reranking(
     candidates: &[Candidates],
     k: usize,
 ) -> Vec<(String, f64)> {
-    assert_eq!(queries.rows(), candidates.len(), "candidates for each query");
+    assert_eq!(queries.rows(), candidates.len(), "candidates of each query");
     let (mut start, mut counted) = (0, 0.0);
     let mut sums = [0.0; 3];
     for (query, candidates) in candidates.iter().enumerate() {
@@ -245,35 +245,35 @@ pub fn reranking(
         counted += 1.0;
         let scores: Vec<f64> =
             rows.map(|row| f64::from(metric(kind).score(queries.row(query), documents.row(row)))).collect();
-        let relevant: Vec<bool> = (0..count).map(|place| place < candidates.positives).collect();
+        let relevant: Vec<bool> = (0..count).map(|index| index < candidates.positives).collect();
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-        let first = order.iter().take(k).position(|place| relevant[*place]);
+        let first = order.iter().take(k).position(|index| relevant[*index]);
         sums[0] += average_precision(&scores, &relevant);
-        sums[1] += first.map_or(0.0, |place| 1.0 / (place + 1) as f64);
+        sums[1] += first.map_or(0.0, |index| 1.0 / (index + 1) as f64);
         sums[2] += ndcg(&scores, &relevant, k);
     }
     let mean = |sum: f64| if counted > 0.0 { sum / counted } else { f64::NAN };
     vec![("map".into(), mean(sums[0])), (format!("mrr@{k}"), mean(sums[1])), (format!("ndcg@{k}"), mean(sums[2]))]
 }
 
-/// nDCG at `k`, candidates of equal score sharing their places, as scikit-learn's `ndcg_score` has it.
+/// Returns nDCG at `k` as scikit-learn's `ndcg_score`: candidates of equal score share their ranks.
 fn ndcg(scores: &[f64], relevant: &[bool], k: usize) -> f64 {
-    let discount = |place: usize| if place < k { 1.0 / ((place + 2) as f64).log2() } else { 0.0 };
+    let discount = |index: usize| if index < k { 1.0 / ((index + 2) as f64).log2() } else { 0.0 };
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-    let (mut gained, mut place) = (0.0, 0);
+    let (mut gained, mut index) = (0.0, 0);
     for group in order.chunk_by(|a, b| scores[*a] == scores[*b]) {
         let share = group.iter().filter(|index| relevant[**index]).count() as f64 / group.len() as f64;
-        gained += (place..place + group.len()).map(discount).sum::<f64>() * share;
-        place += group.len();
+        gained += (index..index + group.len()).map(discount).sum::<f64>() * share;
+        index += group.len();
     }
     let ideal: f64 = (0..relevant.iter().filter(|relevant| **relevant).count()).map(discount).sum();
     if ideal > 0.0 { gained / ideal } else { 0.0 }
 }
 
-/// How well the best pairs that were mined, (score, first, second) best first, agree with the pairs that are known: average
-/// precision, the best F1 with its precision and recall, and its threshold.
+/// Compares mined pairs (score, first, second), best first, with known pairs: average precision, and the best F1 with its
+/// precision, recall and threshold.
 pub fn paraphrase_mining(
     mined: &[(f32, usize, usize)],
     known: &std::collections::HashSet<(usize, usize)>,
@@ -282,14 +282,14 @@ pub fn paraphrase_mining(
     let (mut right, mut before) = (0.0, 0.0);
     let mut best = BestF1::default();
     let mut sum = 0.0;
-    for (place, (score, first, second)) in mined.iter().enumerate() {
+    for (index, (score, first, second)) in mined.iter().enumerate() {
         right += f64::from(u8::from(known.contains(&(*first.min(second), *first.max(second)))));
-        let next = mined.get(place + 1);
+        let next = mined.get(index + 1);
         if next.is_some_and(|(next, ..)| next == score) {
             continue;
         }
         if right > before {
-            let (precision, recall) = (right / (place + 1) as f64, right / all);
+            let (precision, recall) = (right / (index + 1) as f64, right / all);
             let f1 = 2.0 * precision * recall / (precision + recall);
             sum += precision * (right - before);
             if f1 > best.f1 {
@@ -310,11 +310,11 @@ pub fn paraphrase_mining(
     values.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
-/// The share of texts whose nearest on the other side, by cosine, is their translation: `(source, target)` rows belong together.
-/// Of equal cosines the first counts; a text that equals the right one is right. `f1`, as MTEB's mining of translations has it,
-/// is scikit-learn's weighted mean over the targets, each found with the precision of those that named it.
+/// Returns the share of texts whose nearest text on the other side, by cosine, is their translation; equal rows of source and
+/// target belong together. Of equal cosines the first counts, and a text equal to the right one is right. `f1` is that of MTEB's
+/// mining of translations: scikit-learn's weighted mean over the targets.
 pub fn translation(source: Rows<'_>, target: Rows<'_>, sources: &[&str], targets: &[&str]) -> Vec<(String, f64)> {
-    assert_eq!((source.rows(), target.rows()), (sources.len(), targets.len()), "a text for each embedding");
+    assert_eq!((source.rows(), target.rows()), (sources.len(), targets.len()), "one text per embedding");
     let named = |from: Rows<'_>, to: Rows<'_>| -> Vec<usize> {
         let nearest = |row: usize| {
             let scores = (0..to.rows()).map(|other| Metric::Cosine.score(from.row(row), to.row(other)));
@@ -333,8 +333,8 @@ pub fn translation(source: Rows<'_>, target: Rows<'_>, sources: &[&str], targets
             times.entry(texts[*named]).or_default().1 += 1.0;
         }
         let one = |(row, named): (usize, &usize)| {
-            let (due, named_so) = times[texts[row]];
-            if texts[*named] == texts[row] { 2.0 * due / (due + named_so) } else { 0.0 }
+            let (expected, predicted) = times[texts[row]];
+            if texts[*named] == texts[row] { 2.0 * expected / (expected + predicted) } else { 0.0 }
         };
         mean(named.iter().enumerate().map(one).collect())
     };

@@ -1,6 +1,5 @@
-//! Retrieval: for each query the nearest documents, and how many of them are right. Follows the
-//! `InformationRetrievalEvaluator` of Sentence Transformers 6.2; one encoding serves every dimension. Documents are taken in
-//! the order of their ids, so that of two with the same score the smaller id comes first, however the corpus is divided.
+//! Evaluation of retrieval, following the `InformationRetrievalEvaluator` of Sentence Transformers 6.2, with one encoding for all
+//! dimensions. Documents are sorted by id, so that of equal scores the smaller id comes first for any division of the corpus.
 
 use crate::metrics::{Cutoffs, measure};
 use crate::{EvalError, Scores};
@@ -8,33 +7,33 @@ use maana_data::{Relevant, RetrievalSet};
 use maana_kernels::{Context, Matrix, Rows, TopK, matmul_transposed, normalize};
 use maana_model::{Encoder, Role, Similarity};
 
-/// Queries whose scores are held at one time.
+/// Queries per tile of scores.
 const QUERY_TILE: usize = 256;
-/// Letters of a text that an error shows.
-const SHOWN_LETTERS: usize = 60;
+/// Characters of a text in an error message.
+const SHOWN_CHARACTERS: usize = 60;
 
-/// Which measure stands for the whole.
+/// Choice of the primary metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Primary {
-    /// nDCG at its deepest cutoff: the reference since 3.3.0.
+    /// nDCG at its greatest cutoff, as in the reference since 3.3.0.
     #[default]
     Ndcg,
-    /// MAP at its deepest cutoff: the reference before, and so 3.0.1.
+    /// MAP at its greatest cutoff, as in the reference before 3.3.0.
     Map,
 }
 
-/// How to measure.
+/// Options of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetrievalOptions {
-    /// How embeddings are compared; none for the encoder's own way, and cosine where there is no encoder.
+    /// Similarity; by default that of the encoder, or cosine without an encoder.
     pub similarity: Option<Similarity>,
-    /// How deep each measure looks.
+    /// Cutoffs of the metrics.
     pub cutoffs: Cutoffs,
-    /// The measure that stands for the whole.
+    /// Primary metric.
     pub primary: Primary,
-    /// Documents that are embedded and compared at one time: bounds the memory, and changes no result.
+    /// Documents per chunk: limits the memory without changing results.
     pub corpus_chunk: usize,
-    /// Put before `dim_128` in the name of the scores (`news_dim_128`), where several sets are measured.
+    /// Prefix of `dim_128` in the name of the scores (`news_dim_128`), for several sets.
     pub name: Option<String>,
 }
 
@@ -45,25 +44,25 @@ impl Default for RetrievalOptions {
     }
 }
 
-/// Embeddings to be measured without their texts.
+/// Embeddings to evaluate without their texts.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedded<'a> {
     /// `(queries, columns)`
     pub queries: Rows<'a>,
     /// `(documents, columns)`
     pub corpus: Rows<'a>,
-    /// The id of each document, which decides between equal scores.
+    /// Ids of the documents, which decide between equal scores.
     pub corpus_ids: &'a [&'a str],
-    /// The documents that answer each query; queries that nothing answers are passed over.
+    /// Relevant documents of each query; queries without any are skipped.
     pub relevant: &'a [Relevant],
 }
 
-/// Measures the encoder on the set at each of `dims`, in that order: names `dim_{d}`, keys like `cosine_ndcg@10`.
-/// Queries that nothing answers are passed over, also in the means.
+/// Evaluates the encoder on the set at each of `dims`, in that order, with names `dim_{d}` and keys like `cosine_ndcg@10`.
+/// Queries without relevant documents are skipped.
 ///
 /// # Errors
-/// If a dimension is 0, exceeds the embeddings or stands twice; if no query has a relevant document; if an option makes
-/// no sense; if a text cannot be embedded, or its embedding is not finite.
+/// If a dimension is 0, exceeds the embeddings or occurs twice; if no query has a relevant document; if an option is invalid; if
+/// a text cannot be embedded, or its embedding is not finite.
 pub fn evaluate_retrieval(
     context: &Context,
     encoder: &dyn Encoder,
@@ -71,34 +70,33 @@ pub fn evaluate_retrieval(
     dims: &[usize],
     options: &RetrievalOptions,
 ) -> Result<Vec<Scores>, EvalError> {
-    let asked: Vec<usize> = (0..set.queries.len()).filter(|&query| set.relevant[query].count() > 0).collect();
+    let judged: Vec<usize> = (0..set.queries.len()).filter(|&query| set.relevant[query].count() > 0).collect();
     let similarity = options.similarity.unwrap_or_else(|| encoder.similarity());
-    let task = Task::new(options, similarity, dims, encoder.dimension(), &set.name, asked.len())?;
-    let embed = |kind, role, texts: &[(String, String)], places: &[usize]| -> Result<Matrix, EvalError> {
-        let chosen: Vec<&str> = places.iter().map(|&place| texts[place].1.as_str()).collect();
+    let task = Task::new(options, similarity, dims, encoder.dimension(), &set.name, judged.len())?;
+    let embed = |kind, role, texts: &[(String, String)], indexes: &[usize]| -> Result<Matrix, EvalError> {
+        let chosen: Vec<&str> = indexes.iter().map(|&place| texts[place].1.as_str()).collect();
         let embeddings = encoder.encode(&chosen, role)?;
-        let of = |row: usize| (texts[places[row]].0.as_str(), texts[places[row]].1.as_str());
+        let of = |row: usize| (texts[indexes[row]].0.as_str(), texts[indexes[row]].1.as_str());
         require_finite(embeddings.view(), kind, of)?;
         Ok(embeddings)
     };
-    let queries = embed("query", Role::Query, &set.queries, &asked)?;
+    let queries = embed("query", Role::Query, &set.queries, &judged)?;
     let ids: Vec<&str> = set.corpus.iter().map(|(id, _)| id.as_str()).collect();
     let rankings =
-        task.rank(context, queries.view(), &ids, |places| embed("document", Role::Document, &set.corpus, places))?;
-    let relevant: Vec<&Relevant> = asked.iter().map(|&query| &set.relevant[query]).collect();
+        task.rank(context, queries.view(), &ids, |indexes| embed("document", Role::Document, &set.corpus, indexes))?;
+    let relevant: Vec<&Relevant> = judged.iter().map(|&query| &set.relevant[query]).collect();
     let precision = Some(encoder.precision().name().to_owned());
     let scores = task.scores(&rankings, &relevant).into_iter();
     Ok(scores.map(|scores| Scores { precision: precision.clone(), ..scores }).collect())
 }
 
-/// As [`evaluate_retrieval`], on embeddings that are there already.
+/// As [`evaluate_retrieval`], with given embeddings.
 ///
 /// # Errors
 /// As [`evaluate_retrieval`].
 ///
 /// # Panics
-/// If there is not one id for each document, or not one set of answers for each query, or if queries and documents
-/// differ in their columns.
+/// If the numbers of ids and documents differ, or those of queries and their relevant documents, or those of columns.
 pub fn evaluate_embeddings(
     context: &Context,
     embedded: Embedded<'_>,
@@ -106,7 +104,13 @@ pub fn evaluate_embeddings(
     options: &RetrievalOptions,
 ) -> Result<Vec<Scores>, EvalError> {
     let Embedded { queries, corpus, corpus_ids, relevant } = embedded;
-    assert_eq!(queries.rows(), relevant.len(), "{} queries and answers for {}", queries.rows(), relevant.len());
+    assert_eq!(
+        queries.rows(),
+        relevant.len(),
+        "{} queries, and relevant documents of {}",
+        queries.rows(),
+        relevant.len()
+    );
     assert_eq!(corpus.rows(), corpus_ids.len(), "{} documents and {} ids", corpus.rows(), corpus_ids.len());
     assert_eq!(
         queries.columns(),
@@ -115,23 +119,23 @@ pub fn evaluate_embeddings(
         queries.columns(),
         corpus.columns()
     );
-    let asked: Vec<usize> = (0..relevant.len()).filter(|&query| relevant[query].count() > 0).collect();
+    let judged: Vec<usize> = (0..relevant.len()).filter(|&query| relevant[query].count() > 0).collect();
     let similarity = options.similarity.unwrap_or_default();
-    let task = Task::new(options, similarity, dims, queries.columns(), "the set", asked.len())?;
-    let places: Vec<String> = (0..queries.rows()).map(|row| row.to_string()).collect();
-    require_finite(queries, "query", |row| (&places[row], ""))?;
+    let task = Task::new(options, similarity, dims, queries.columns(), "the set", judged.len())?;
+    let indexes: Vec<String> = (0..queries.rows()).map(|row| row.to_string()).collect();
+    require_finite(queries, "query", |row| (&indexes[row], ""))?;
     require_finite(corpus, "document", |row| (corpus_ids[row], ""))?;
-    let gather = |rows: Rows<'_>, places: &[usize]| {
-        let values = places.iter().flat_map(|&place| rows.row(place).iter().copied()).collect();
-        Matrix::from_vec(places.len(), rows.columns(), values)
+    let gather = |rows: Rows<'_>, indexes: &[usize]| {
+        let values = indexes.iter().flat_map(|&place| rows.row(place).iter().copied()).collect();
+        Matrix::from_vec(indexes.len(), rows.columns(), values)
     };
-    let chosen = gather(queries, &asked);
-    let rankings = task.rank(context, chosen.view(), corpus_ids, |places| Ok(gather(corpus, places)))?;
-    let relevant: Vec<&Relevant> = asked.iter().map(|&query| &relevant[query]).collect();
+    let chosen = gather(queries, &judged);
+    let rankings = task.rank(context, chosen.view(), corpus_ids, |indexes| Ok(gather(corpus, indexes)))?;
+    let relevant: Vec<&Relevant> = judged.iter().map(|&query| &relevant[query]).collect();
     Ok(task.scores(&rankings, &relevant))
 }
 
-/// What is to be measured, once it is known to make sense.
+/// A validated evaluation.
 struct Task<'a> {
     options: &'a RetrievalOptions,
     dims: &'a [usize],
@@ -155,29 +159,26 @@ impl<'a> Task<'a> {
         options.cutoffs.check()?;
         let setting = |setting, reason: &str| EvalError::Setting { setting, reason: reason.into() };
         if options.corpus_chunk == 0 {
-            return Err(setting("corpus_chunk", "0 documents at a time never end; give at least 1"));
+            return Err(setting("corpus_chunk", "a chunk has at least 1 document"));
         }
         let cutoffs = match options.primary {
             Primary::Ndcg => &options.cutoffs.ndcg,
             Primary::Map => &options.cutoffs.map,
         };
         if cutoffs.is_empty() {
-            return Err(setting(
-                "primary",
-                "the measure that stands for the whole has no cutoff; give one, such as 10",
-            ));
+            return Err(setting("primary", "the primary metric has no cutoff; add one, such as 10"));
         }
         if dims.is_empty() {
-            return Err(setting("dims", "no dimension to measure; give at least one"));
+            return Err(setting("dims", "no dimension to evaluate; name at least one"));
         }
         for (index, &dim) in dims.iter().enumerate() {
-            let fault = |reason| Err(EvalError::Dimension { dim, available, reason });
+            let error = |reason| Err(EvalError::Dimension { dim, available, reason });
             if dim == 0 {
-                return fault("nothing is left of an embedding");
+                return error("an embedding of 0 columns is empty");
             } else if dim > available {
-                return fault("more than the embeddings have");
+                return error("more than the embeddings have");
             } else if dims[..index].contains(&dim) {
-                return fault("it stands twice");
+                return error("it occurs twice");
             }
         }
         if queries == 0 {
@@ -186,8 +187,8 @@ impl<'a> Task<'a> {
         Ok(Self { options, dims, is_cosine })
     }
 
-    /// For each dimension and query the places of the nearest documents, best first. `embed` gives the embeddings of the
-    /// documents in some places; it is asked for each document once.
+    /// Returns for each dimension and query the indexes of the nearest documents, best first. `embed` returns the embeddings of
+    /// the documents with some indexes; it is called once for each document.
     fn rank(
         &self,
         context: &Context,
@@ -200,19 +201,19 @@ impl<'a> Task<'a> {
         let mut nearest: Vec<Vec<TopK>> = self.dims.iter().map(|_| new()).collect();
         let mut by_id: Vec<usize> = (0..ids.len()).collect();
         by_id.sort_by_key(|&place| ids[place]);
-        for (number, places) in by_id.chunks(self.options.corpus_chunk).enumerate() {
+        for (number, indexes) in by_id.chunks(self.options.corpus_chunk).enumerate() {
             let first =
                 u32::try_from(number * self.options.corpus_chunk).expect("a corpus of less than 2^32 documents");
-            let documents = embed(places)?;
+            let documents = embed(indexes)?;
             for (&dim, nearest) in self.dims.iter().zip(&mut nearest) {
                 self.compare(context, queries.prefix(dim), documents.view().prefix(dim), first, nearest);
             }
         }
-        let places = |top: TopK| top.into_sorted().into_iter().map(|(_, rank)| by_id[rank as usize]).collect();
-        Ok(nearest.into_iter().map(|queries| queries.into_iter().map(places).collect()).collect())
+        let indexes = |top: TopK| top.into_sorted().into_iter().map(|(_, rank)| by_id[rank as usize]).collect();
+        Ok(nearest.into_iter().map(|queries| queries.into_iter().map(indexes).collect()).collect())
     }
 
-    /// Scores every query against some documents, a tile of queries at a time, and keeps the nearest.
+    /// Scores all queries against some documents, by tiles of queries, and keeps the nearest.
     fn compare(&self, context: &Context, queries: Rows<'_>, documents: Rows<'_>, first: u32, nearest: &mut [TopK]) {
         let documents = self.comparable(context, documents);
         let mut scores = Vec::new();
@@ -227,7 +228,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// The rows as their dot products are the similarity: of length 1 for cosine, as they are for dot.
+    /// Prepares rows whose dot products are the similarity: normalised for cosine, unchanged for dot.
     fn comparable(&self, context: &Context, rows: Rows<'_>) -> Matrix {
         if !self.is_cosine {
             return rows.to_matrix();
@@ -257,7 +258,7 @@ impl<'a> Task<'a> {
     }
 }
 
-/// That every embedding can be compared; `of` gives the id and text of a row.
+/// Checks that every embedding is finite; `of` returns the id and text of a row.
 fn require_finite<'a>(
     embeddings: Rows<'_>,
     kind: &'static str,
@@ -267,7 +268,7 @@ fn require_finite<'a>(
         None => Ok(()),
         Some(row) => {
             let (id, text) = of(row);
-            Err(EvalError::NotFinite { kind, id: id.into(), text: text.chars().take(SHOWN_LETTERS).collect() })
+            Err(EvalError::NotFinite { kind, id: id.into(), text: text.chars().take(SHOWN_CHARACTERS).collect() })
         }
     }
 }

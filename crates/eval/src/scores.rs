@@ -1,44 +1,43 @@
-//! `Scores`: named measures in the order in which the reference emits them. Plain data.
+//! `Scores`: named metrics in the order of Sentence Transformers. Plain data.
 
 use serde::{Deserialize, Serialize};
 
-/// The measures of one evaluation at one dimension.
+/// Metrics of one evaluation at one dimension.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// The evaluation's name, for example `dim_128`.
+    /// Name of the evaluation, for example `dim_128`.
     pub name: String,
-    /// Columns of the embeddings that were compared.
+    /// Leading columns that were compared.
     pub dimension: usize,
     /// Pairs such as (`cosine_ndcg@10`, 0.3191), without the name.
     pub values: Vec<(String, f64)>,
-    /// The measure that stands for the whole, for example `cosine_ndcg@10`.
+    /// Primary metric, for example `cosine_ndcg@10`.
     pub primary: String,
-    /// Precision of the products that made the embeddings, if it was noted.
+    /// Precision of the products that made the embeddings, if it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
 }
 
 impl Scores {
-    /// The measure called `key` (`cosine_ndcg@10`).
+    /// Returns the metric called `key` (`cosine_ndcg@10`).
     pub fn get(&self, key: &str) -> Option<f64> {
         self.values.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
 
-    /// The evaluation set that the name tells of: `news` of `news_dim_128`, none of `dim_128`.
+    /// Returns the evaluation set in the name: `news` for `news_dim_128`, `None` for `dim_128`.
     pub fn set(&self) -> Option<&str> {
         let set = self.name.strip_suffix(&format!("dim_{}", self.dimension)).unwrap_or(&self.name);
         Some(set.strip_suffix('_').unwrap_or(set)).filter(|set| !set.is_empty())
     }
 
-    /// Keys with the evaluation's name before them: `dim_128_cosine_ndcg@10`.
+    /// Returns the metrics with the evaluation's name as a prefix: `dim_128_cosine_ndcg@10`.
     pub fn prefixed(&self) -> impl Iterator<Item = (String, f64)> + '_ {
         self.values.iter().map(|(key, value)| (format!("{}_{key}", self.name), *value))
     }
 }
 
-/// All measures as one JSON object, keys with the names before them (`dim_128_cosine_ndcg@10`); with several evaluations
-/// also `sequential_score`, as the `SequentialEvaluator` of the reference has it. Behind them stands the `precision` of the
-/// embeddings.
+/// Returns all metrics as one JSON object with prefixed keys (`dim_128_cosine_ndcg@10`); with several evaluations also
+/// `sequential_score`, as in the reference's `SequentialEvaluator`; then the `precision` of the embeddings.
 pub fn to_json(scores: &[Scores]) -> serde_json::Map<String, serde_json::Value> {
     let mut object: serde_json::Map<_, _> =
         scores.iter().flat_map(Scores::prefixed).map(|(key, value)| (key, value.into())).collect();
@@ -51,7 +50,7 @@ pub fn to_json(scores: &[Scores]) -> serde_json::Map<String, serde_json::Value> 
     object
 }
 
-/// The number that stands for several evaluations: the primary measure of the last one, as in the reference.
+/// Returns the score of several evaluations: the primary metric of the last one, as in the reference.
 pub fn sequential_score(scores: &[Scores]) -> Option<f64> {
     scores.last().and_then(|last| last.get(&last.primary))
 }
@@ -77,7 +76,7 @@ mod tests {
         let json = serde_json::to_string(&to_json(&all)).unwrap();
         let expected = r#"{"dim_8_cosine_ndcg@10":0.25,"dim_8_cosine_map@100":1.0,"dim_4_cosine_ndcg@10":0.125,"dim_4_cosine_map@100":1.0,"sequential_score":0.125,"precision":"bf16"}"#;
         assert_eq!(json, expected);
-        assert_eq!(to_json(&all[..1]).len(), 3, "one evaluation is no sequence");
+        assert_eq!(to_json(&all[..1]).len(), 3, "one evaluation has no sequential score");
         assert_eq!(sequential_score(&[]), None);
     }
 

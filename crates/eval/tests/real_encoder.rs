@@ -1,4 +1,4 @@
-//! A model that Sentence Transformers 3.0.1 trained and saved, measured here: every number that its own evaluation gave.
+//! Evaluates a model that Sentence Transformers 3.0.1 trained and saved, and compares with the reference's own evaluation.
 
 use maana_data::{Relevant, RetrievalSet};
 use maana_eval::{Primary, RetrievalOptions, evaluate_retrieval, sequential_score, to_json};
@@ -17,15 +17,15 @@ fn set(run: &Value) -> RetrievalSet {
     let (queries, corpus) = (texts("queries"), texts("corpus"));
     let of = |query: &str| {
         let ids = run["retrieval"]["relevant"][query].as_array().unwrap();
-        let place = |id: &Value| corpus.iter().position(|(other, _)| other == id.as_str().unwrap()).unwrap();
-        Relevant { documents: ids.iter().map(place).collect(), absent: 0 }
+        let index = |id: &Value| corpus.iter().position(|(other, _)| other == id.as_str().unwrap()).unwrap();
+        Relevant { documents: ids.iter().map(index).collect(), absent: 0 }
     };
     let relevant = queries.iter().map(|(id, _)| of(id)).collect();
     RetrievalSet { name: "st301".into(), queries, corpus, relevant, unknown_queries: 0 }
 }
 
 #[test]
-fn every_measure_that_the_reference_logged_of_the_model_it_kept() {
+fn metrics_equal_the_log_of_the_reference() {
     let run = std::fs::read(Path::new(FOLDER).join("run.json")).unwrap();
     let run: Value = serde_json::from_slice(&run).unwrap();
     let set = set(&run);
@@ -36,8 +36,8 @@ fn every_measure_that_the_reference_logged_of_the_model_it_kept() {
     let options = RetrievalOptions { primary: Primary::Map, corpus_chunk: 64, ..RetrievalOptions::default() };
     let scores = evaluate_retrieval(&context, &embedder, &set, &dims, &options).unwrap();
 
-    let is_kept = |row: &&Value| row["step"] == run["best_step"] && row.get("eval_sequential_score").is_some();
-    let logged = run["log_history"].as_array().unwrap().iter().find(is_kept).unwrap();
+    let is_best = |row: &&Value| row["step"] == run["best_step"] && row.get("eval_sequential_score").is_some();
+    let logged = run["log_history"].as_array().unwrap().iter().find(is_best).unwrap();
     let ours = to_json(&scores);
     let mut compared = 0;
     for (key, value) in logged.as_object().unwrap() {
@@ -49,5 +49,5 @@ fn every_measure_that_the_reference_logged_of_the_model_it_kept() {
         compared += 1;
     }
     assert_eq!(compared, 4 * 15 + 1);
-    assert_eq!(sequential_score(&scores), scores[3].get("cosine_map@100"), "the last dimension's");
+    assert_eq!(sequential_score(&scores), scores[3].get("cosine_map@100"), "the score of the last dimension");
 }

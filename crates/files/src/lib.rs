@@ -8,12 +8,16 @@
 
 mod file;
 mod folder;
+mod hex;
+mod random;
 mod read;
 mod sync;
 mod unfinished;
 
 pub use file::{NewFile, replace, write};
 pub use folder::{NewFolder, create_inside, remove_folder, write_inside};
+pub use hex::hex;
+pub use random::{SplitMix64, mix};
 pub use read::{create_or_empty, open, open_to_append, read, read_to_string};
 pub use sync::{is_same, rename, sync_folder, sync_tree};
 pub use unfinished::{remove_leftovers, remove_unfinished};

@@ -1,7 +1,8 @@
-//! The workflows of `maana classify`: a head on top of embeddings learns labels from examples, and gives labels with
-//! probabilities. The head is a file, `classifier.json`, that names the model it belongs to.
+//! The workflows of `maana classify`: fits a head on embeddings to labelled examples, and predicts labels with probabilities. The
+//! head is a file, `classifier.json`, that names its model.
 
 use crate::texts::{TextsError, embed};
+use maana_files::hex;
 use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{Embedder, Encoder};
 use maana_vectors::VectorsError;
@@ -13,11 +14,11 @@ use maana_vectors::search::Metric;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The name of the file.
+/// Name of a classifier's file.
 pub const FILE: &str = "classifier.json";
 const FORMAT: u32 = 1;
 
-/// What can go wrong.
+/// An error of classification.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifyError {
     /// The texts or their embeddings.
@@ -31,37 +32,37 @@ pub enum ClassifyError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A file that is no classifier of this form.
+    /// A malformed classifier.
     #[error("{path}: {reason}; fit the classifier again")]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
     /// A classifier of another model.
     #[error("the classifier was fitted on the embeddings of {made_by}, and these come from another model or dimension")]
     OtherModel {
-        /// The model that it belongs to.
+        /// The model of the classifier.
         made_by: String,
     },
     /// Examples of one label only.
     #[error("all examples have the label `{0}`; a classifier needs two or more")]
     OneLabel(String),
-    /// A label that the classifier does not know.
-    #[error("the label `{label}` is none of the classifier's: {known}")]
+    /// An unknown label.
+    #[error("the classifier has no label `{label}`; its labels are {known}")]
     UnknownLabel {
         /// The label.
         label: String,
-        /// Those that it knows.
+        /// The known labels.
         known: String,
     },
 }
 
-/// How labels are told.
+/// A head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Head {
@@ -69,61 +70,61 @@ pub enum Head {
     Logistic(Logistic),
     /// The labels of the nearest examples.
     Nearest {
-        /// Neighbours that vote.
+        /// Number of neighbours that vote.
         k: usize,
         /// Columns of an example.
         columns: usize,
-        /// The examples, one after the other.
+        /// The examples, row by row.
         examples: Vec<f32>,
         /// The label of each.
         labels: Vec<usize>,
     },
 }
 
-/// A head, its labels and the model that it belongs to.
+/// A head with its labels and its model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Classifier {
     format: u32,
-    /// The model, as people name it.
+    /// Name of the model.
     pub made_by: String,
-    /// The embeddings' fingerprint, in hexadecimal digits.
+    /// Fingerprint of the embeddings, in hexadecimal digits.
     fingerprint: String,
-    /// Precision of the products that made the embeddings, if it was noted.
+    /// Precision of the products that made the embeddings, if it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
-    /// Columns of an embedding.
+    /// Dimension of the embeddings.
     pub dim: usize,
     /// The labels, in the order of probabilities.
     pub labels: Vec<String>,
     head: Head,
 }
 
-/// Which head is fitted.
+/// Kind of a head to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Logistic regression, its regularisation chosen by cross-validation, its probabilities calibrated.
+    /// Logistic regression, with cross-validated regularisation and calibrated probabilities.
     Logistic,
-    /// So many nearest examples.
+    /// Vote of this number of nearest examples.
     Nearest(usize),
 }
 
-/// What was seen while fitting.
+/// Report of a fit.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// The regularisation that was chosen, C.
+    /// The chosen regularisation, C.
     pub c: Option<f64>,
-    /// All that were tried.
+    /// Results of all tried values of C.
     pub tried: Vec<CrossValidated>,
-    /// What examples that were not learnt from were taken for.
+    /// Confusion of held-out examples.
     pub confusion: Option<Confusion>,
-    /// What the probabilities are calibrated by.
+    /// Calibration of the probabilities.
     pub calibration: Option<Calibration>,
 }
 
 /// Fits a head to texts and their labels.
 ///
 /// # Errors
-/// If a text cannot be embedded, or there are not two labels.
+/// If a text cannot be embedded, or there are fewer than two labels.
 pub fn fit_head(
     embedder: &Embedder<'_>,
     context: &Context,
@@ -152,16 +153,12 @@ pub fn fit_head(
             (head, Report::default())
         }
     };
-    let fingerprint = hex(embedder);
+    let fingerprint = hex(&embedder.fingerprint());
     let dim = embedder.dimension();
     let precision = Some(embedder.precision().name().to_owned());
     let classifier =
         Classifier { format: FORMAT, made_by: made_by.into(), fingerprint, precision, dim, labels: names, head };
     Ok((classifier, report))
-}
-
-fn hex(embedder: &Embedder<'_>) -> String {
-    embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn numbers(labels: &[String], names: &[String]) -> Result<Vec<usize>, ClassifyError> {
@@ -174,10 +171,10 @@ fn numbers(labels: &[String], names: &[String]) -> Result<Vec<usize>, ClassifyEr
 }
 
 impl Classifier {
-    /// Reads `classifier.json` of a folder, or the file itself.
+    /// Opens `classifier.json` of a folder, or the file itself.
     ///
     /// # Errors
-    /// If it is not there, or is none of this form.
+    /// If it does not exist or is malformed.
     pub fn open(path: &Path) -> Result<Self, ClassifyError> {
         let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
         let bytes = maana_files::read(&path).map_err(|source| ClassifyError::Io { path: path.clone(), source })?;
@@ -190,10 +187,10 @@ impl Classifier {
         Ok(classifier)
     }
 
-    /// That lengths fit together, as the file may come from anybody.
+    /// Checks that lengths are consistent, since the file may be untrusted.
     fn check(&self) -> Result<(), String> {
         let classes = self.labels.len();
-        let sound = match &self.head {
+        let valid = match &self.head {
             Head::Logistic(logistic) => {
                 let rows = if logistic.present.len() == 2 { 1 } else { logistic.present.len() };
                 logistic.columns == self.dim
@@ -212,13 +209,13 @@ impl Classifier {
             }
         };
         let sorted = self.labels.is_sorted() && classes > 1;
-        if sound && sorted { Ok(()) } else { Err("its numbers do not fit together".into()) }
+        if valid && sorted { Ok(()) } else { Err("its numbers are inconsistent".into()) }
     }
 
-    /// Writes `classifier.json` into a folder, which is made.
+    /// Writes `classifier.json` into a folder, which is created if necessary.
     ///
     /// # Errors
-    /// If the disk is full or may not be written.
+    /// If the file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<PathBuf, ClassifyError> {
         let path = folder.join(FILE);
         let written = std::fs::create_dir_all(folder)
@@ -229,10 +226,10 @@ impl Classifier {
         }
     }
 
-    /// The probability of each label for each text.
+    /// Predicts the probability of each label for each text.
     ///
     /// # Errors
-    /// If the embedder is not the one that the classifier belongs to, or a text cannot be embedded.
+    /// If the embedder is not that of the classifier, or a text cannot be embedded.
     pub fn predict(
         &self,
         embedder: &Embedder<'_>,
@@ -245,21 +242,22 @@ impl Classifier {
         self.predict_rows(context, rows.view())
     }
 
-    /// That it was fitted on the embeddings that this embedder gives.
+    /// Checks that the classifier was fitted on embeddings of this embedder.
     ///
     /// # Errors
-    /// If it was not.
+    /// If it was fitted on others.
     pub fn expect_embedder(&self, embedder: &Embedder<'_>) -> Result<(), ClassifyError> {
-        if hex(embedder) == self.fingerprint {
+        if hex(&embedder.fingerprint()) == self.fingerprint {
             return Ok(());
         }
         Err(ClassifyError::OtherModel { made_by: self.made_by.clone() })
     }
 
-    /// The probability of each label for each embedding, which [`Classifier::expect_embedder`]'s gave behind its default prompt.
+    /// Predicts the probability of each label for each embedding, made with the default prompt by an embedder that
+    /// [`Classifier::expect_embedder`] accepts.
     ///
     /// # Errors
-    /// If they have another number of columns.
+    /// If the embeddings have another dimension.
     pub fn predict_rows(&self, context: &Context, rows: Rows<'_>) -> Result<Probabilities, ClassifyError> {
         Ok(match &self.head {
             Head::Logistic(logistic) => logistic.probabilities(context, rows)?,
@@ -271,10 +269,10 @@ impl Classifier {
         })
     }
 
-    /// How often it is right, and how sure it is.
+    /// Evaluates the classifier on labelled texts.
     ///
     /// # Errors
-    /// As [`Classifier::predict`], or a label that it does not know.
+    /// As [`Classifier::predict`], or if a label is unknown.
     pub fn evaluate(
         &self,
         embedder: &Embedder<'_>,
@@ -293,18 +291,18 @@ impl Classifier {
     }
 }
 
-/// What was measured.
+/// Metrics of a classifier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Texts by their true label and the one that was given.
+    /// Texts by true and predicted label.
     pub confusion: Confusion,
     /// The mean of −ln of the true label's probability.
     pub log_loss: f64,
-    /// How far probabilities are from the share of texts that are right, in ten bins.
+    /// Expected calibration error in ten bins.
     pub calibration_error: f64,
 }
 
-/// The counts as a table: a row for each true label, a column for each that was given.
+/// Formats the counts as a table: a row per true label, a column per predicted label.
 pub fn confusion_table(confusion: &Confusion, labels: &[String]) -> String {
     let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
     let mut table = format!("{:width$}", "");
@@ -324,7 +322,7 @@ pub fn confusion_table(confusion: &Confusion, labels: &[String]) -> String {
     table
 }
 
-/// The counts as a picture: darker where more of a label's texts are.
+/// Draws the counts as SVG: the greater the share of a label's texts, the darker the cell.
 pub fn confusion_picture(confusion: &Confusion, labels: &[String]) -> String {
     const CELL: usize = 34;
     const TOP: usize = 40;
@@ -334,9 +332,9 @@ pub fn confusion_picture(confusion: &Confusion, labels: &[String]) -> String {
     let (width, height) = (left + (CELL * labels.len()).max(200) + 20, TOP + left + CELL * labels.len() + 10);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-         role=\"img\"><title>Labels: true in rows, found in columns</title><rect width=\"{width}\" height=\"{height}\" \
+         role=\"img\"><title>Labels: true in rows, predicted in columns</title><rect width=\"{width}\" height=\"{height}\" \
          fill=\"#fff\"/><g font-family=\"system-ui,'Noto Sans','DejaVu Sans',sans-serif\" font-size=\"13\" fill=\"#1b1b1b\">\n\
-         <text x=\"{left}\" y=\"16\">rows: the label</text><text x=\"{left}\" y=\"32\">columns: what it was taken for</text>\n"
+         <text x=\"{left}\" y=\"16\">rows: true label</text><text x=\"{left}\" y=\"32\">columns: predicted label</text>\n"
     );
     for (row, label) in labels.iter().enumerate() {
         let support = confusion.class(row).support.max(1) as f64;
@@ -354,12 +352,12 @@ pub fn confusion_picture(confusion: &Confusion, labels: &[String]) -> String {
         for (column, found) in labels.iter().enumerate() {
             let count = confusion.count(row, column);
             let share = count as f64 / support;
-            // White is read on the darkest alone.
+            // White text is legible only on the darkest cells.
             let (x, ink) = (left + CELL * column, if share > 0.9 { "#fff" } else { "#1b1b1b" });
             let shade = (255.0 - 205.0 * share) as u8;
             svg.push_str(&format!(
                 "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"rgb({shade},{},{})\" stroke=\"#ddd\">\
-                 <title>{label} taken for {}: {count}</title></rect>\n",
+                 <title>{label} predicted as {}: {count}</title></rect>\n",
                 (255.0 - 140.0 * share) as u8,
                 (255.0 - 90.0 * share) as u8,
                 escape(found)

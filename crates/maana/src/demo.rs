@@ -1,4 +1,4 @@
-//! The workflow of `maana demo`: recipe and data that the program carries with it, and some searches to look at.
+//! The workflow of `maana demo`: an embedded recipe with its data, and some searches.
 
 use crate::recipe::{LocatedRecipe, RecipeError};
 use maana_data::RetrievalSet;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 const RECIPE: &str = include_str!("../../../recipes/demo.toml");
 
-/// The name of the recipe in the demo's folder.
+/// Name of the recipe in the folder of the demo.
 pub const NAME: &str = "demo.toml";
 
 const FILES: [(&str, &str); 4] = [
@@ -22,10 +22,10 @@ const FILES: [(&str, &str); 4] = [
 /// Writes recipe and data of the demo below `folder` and reads the recipe, with settings of the command line.
 ///
 /// # Errors
-/// If the folder cannot be written, or a setting makes no sense.
+/// If the folder cannot be written, or a setting is invalid.
 pub fn unpack(folder: &Path, settings: &[String]) -> Result<LocatedRecipe, RecipeError> {
     let recipe = folder.join(NAME);
-    // The recipe first: by it the folder of a demo is known again.
+    // The recipe first: it identifies the folder of a demo.
     for (name, text) in [(NAME, RECIPE)].into_iter().chain(FILES) {
         let path = folder.join(name);
         let folder = path.parent().unwrap_or(folder);
@@ -35,26 +35,26 @@ pub fn unpack(folder: &Path, settings: &[String]) -> Result<LocatedRecipe, Recip
     LocatedRecipe::read(&recipe, settings)
 }
 
-/// The pairs that the program carries with it: (positive, anchor).
+/// Returns the embedded pairs: (positive, anchor).
 pub fn pairs() -> Vec<(String, String)> {
     #[derive(serde::Deserialize)]
     struct Pair {
         positive: String,
         anchor: String,
     }
-    let pair = |line: &str| serde_json::from_str::<Pair>(line).expect("the demo's data are checked by a test");
+    let pair = |line: &str| serde_json::from_str::<Pair>(line).expect("the embedded data are valid");
     FILES[0].1.lines().map(pair).map(|pair| (pair.positive, pair.anchor)).collect()
 }
 
-/// A search and what it found, best first.
+/// A query and its hits, best first.
 pub struct Search {
-    /// What was asked.
+    /// The query.
     pub query: String,
-    /// Score, text, and whether the text is one of those that answer.
+    /// Score, text, and whether the text is relevant.
     pub hits: Vec<(f32, String, bool)>,
 }
 
-/// Asks some queries of the set and finds the three nearest documents to each.
+/// Finds the three nearest documents of some queries of the set.
 ///
 /// # Errors
 /// If a text cannot be embedded.
@@ -65,15 +65,15 @@ pub fn searches(
     queries: &[usize],
 ) -> Result<Vec<Search>, EvalError> {
     let documents: Vec<&str> = set.corpus.iter().map(|(_, text)| text.as_str()).collect();
-    let asked: Vec<&str> = queries.iter().map(|&query| set.queries[query].1.as_str()).collect();
+    let query_texts: Vec<&str> = queries.iter().map(|&query| set.queries[query].1.as_str()).collect();
     let documents: Matrix = embedder.encode(&documents, Role::Document)?;
-    let asked = embedder.encode(&asked, Role::Query)?;
-    let scores = crate::similarity::compare(context, embedder.similarity(), asked.view(), documents.view());
+    let query_rows = embedder.encode(&query_texts, Role::Query)?;
+    let scores = crate::similarity::compare(context, embedder.similarity(), query_rows.view(), documents.view());
     let search = |(row, &query): (usize, &usize)| {
         let relevant = &set.relevant[query].documents;
-        let hit = |(score, place): (f32, u32)| {
-            let place = place as usize;
-            (score, set.corpus[place].1.clone(), relevant.binary_search(&place).is_ok())
+        let hit = |(score, document): (f32, u32)| {
+            let document = document as usize;
+            (score, set.corpus[document].1.clone(), relevant.binary_search(&document).is_ok())
         };
         Search {
             query: set.queries[query].1.clone(),
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_unpacked_is_a_recipe_with_its_data() {
+    fn the_embedded_recipe_has_its_data() {
         let folder = tempfile::tempdir().unwrap();
         let located = unpack(folder.path(), &["training.epochs=2".into()]).unwrap();
         assert_eq!(located.recipe.training.epochs, 2.0);

@@ -1,4 +1,4 @@
-//! The workflow of `maana encode`: a stream of texts to a file of embeddings, in constant memory.
+//! The workflow of `maana encode`: embeds a stream of texts into a file, in constant memory.
 
 mod output;
 mod ranges;
@@ -15,7 +15,7 @@ use std::io::Write;
 /// Texts that are read, embedded and written together.
 const CHUNK_ROWS: usize = 1024;
 
-/// What can go wrong between the texts and the file.
+/// An error of encoding.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// The texts.
@@ -27,30 +27,30 @@ pub enum EncodeError {
     /// The file.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// There was nothing to embed.
-    #[error("{0}: no texts; an empty file of embeddings would help nobody")]
+    /// An input without texts.
+    #[error("{0}: the input has no texts")]
     Nothing(String),
-    /// The model gave something that is no number.
-    #[error("text {0} (counted from 1) has an embedding that is not a number; the model's weights are damaged")]
+    /// An embedding with a value that is NaN or infinite.
+    #[error("the embedding of text {0} (counted from 1) is not finite; the model's weights are damaged")]
     NotFinite(u64),
 }
 
-/// What was done.
+/// Result of encoding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoded {
-    /// Texts embedded.
+    /// Number of texts.
     pub rows: u64,
-    /// Columns of an embedding.
+    /// Dimension of the embeddings.
     pub dimension: usize,
-    /// The ranges in which values were rounded, if they are those of these embeddings.
+    /// Ranges of the rounding, if they are those of these embeddings.
     pub ranges: Option<Ranges>,
 }
 
-/// Embeds every text of the stream, behind `prompt`, and writes the embeddings in order. `progress` is told the number of
-/// texts done so far.
+/// Embeds every text of the stream with `prompt`, and writes the embeddings in order. `progress` receives the number of texts
+/// so far.
 ///
 /// # Errors
-/// If a text cannot be read or tokenised, or the file cannot be written; no half-written file is left behind.
+/// If a text cannot be read or tokenised, or the file cannot be written; no partial file remains.
 pub fn encode(
     embedder: &Embedder<'_>,
     prompt: &str,
@@ -65,11 +65,11 @@ pub fn encode(
     Ok(Encoded { rows, dimension: maana_model::Encoder::dimension(embedder), ranges })
 }
 
-/// Embeds every text of the stream and prints an object a line, as a `.jsonl` file has them, as they come. `ranges` are those of the
-/// columns, where `dtype` needs them.
+/// Embeds every text of the stream and prints one JSON object per line, as in a `.jsonl` file. `ranges` are required if `dtype`
+/// needs them.
 ///
 /// # Errors
-/// If a text cannot be read or tokenised, or `out` not be written.
+/// If a text cannot be read or tokenised, or `out` cannot be written.
 pub fn encode_to(
     embedder: &Embedder<'_>,
     prompt: &str,
@@ -91,10 +91,10 @@ pub fn encode_to(
     Ok(Encoded { rows, dimension, ranges: None })
 }
 
-/// Takes the texts of a chunk and their embeddings.
+/// Receives the texts of a chunk and their embeddings.
 type WriteChunk<'a> = dyn FnMut(&[&str], &Matrix) -> Result<(), EncodeError> + 'a;
 
-/// Embeds the texts chunk by chunk and hands each chunk to `write`; returns the number of texts.
+/// Embeds the texts in chunks and passes each chunk to `write`; returns the number of texts.
 fn in_chunks(
     embedder: &Embedder<'_>,
     prompt: &str,

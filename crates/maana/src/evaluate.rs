@@ -1,14 +1,14 @@
-//! The workflow of `maana evaluate`: retrieval sets at several dimensions from one encoding, as scores, table and files.
+//! The workflow of `maana evaluate`: retrieval sets at several dimensions from one encoding.
 
 use maana_data::RetrievalSet;
 use maana_eval::{EvalError, RetrievalOptions, Scores};
 use maana_kernels::Context;
 use maana_model::Encoder;
 
-/// Measures every set at every dimension. Scores are named `dim_128`, or `news_dim_128` where there are several sets.
+/// Evaluates every set at every dimension. Scores are named `dim_128`, or `news_dim_128` if there are several sets.
 ///
 /// # Errors
-/// If a dimension exceeds the encoder, or an embedding is no number.
+/// If a dimension exceeds the encoder's, or an embedding is not finite.
 pub fn evaluate(
     encoder: &dyn Encoder,
     context: &Context,
@@ -25,7 +25,7 @@ pub fn evaluate(
     Ok(all)
 }
 
-/// The scores as a table for people: a row for each measure, a column for each dimension; one table for each set.
+/// Formats the scores as tables, one per set: a row per metric, a column per dimension.
 pub fn table(scores: &[Scores]) -> String {
     let mut text = String::new();
     for group in scores.chunk_by(|a, b| a.set() == b.set()) {

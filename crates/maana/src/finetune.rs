@@ -1,99 +1,68 @@
-//! The workflow of `maana train`: a recipe to a better model in a folder, measured before and after, with its card.
-//! It introduces to each other what does not know each other: training, evaluation, the model's folder and the card.
+//! The workflow of `maana train`: trains a model as a recipe describes, evaluates it before and after, and saves it with its
+//! card. Introduces training, evaluation, the model folder and the card to one another.
 
 mod base;
+mod error;
 mod estimate;
 mod facts;
 mod folder;
+mod measures;
 mod notes;
 mod prepare;
 
+pub use error::FinetuneError;
 pub use estimate::Estimate;
 pub use folder::RunFolder;
 pub use prepare::{FirstRow, Prepared, prepare};
 
 use crate::card::CardFacts;
-use crate::recipe::RecipeError;
-use maana_data::DataError;
-use maana_eval::{EvalError, Scores};
+use maana_eval::Scores;
+use maana_files::hex;
 use maana_kernels::Context;
-use maana_model::{Embedder, ModelError, SentenceModel};
-use maana_train::{Event, Failure, Observer, Outcome, Run, TrainError, TrainingRecord};
+use maana_model::SentenceModel;
+use maana_train::{Event, Failure, Observer, Outcome, Run, TrainingRecord};
+use measures::Measures;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Why a model could not be fine-tuned.
-#[derive(Debug, thiserror::Error)]
-pub enum FinetuneError {
-    /// The recipe.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
-    /// The base model.
-    #[error(transparent)]
-    Open(#[from] crate::open::OpenError),
-    /// The model's folder.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// The data.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The training.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    /// The measures.
-    #[error(transparent)]
-    Eval(#[from] EvalError),
-    /// The recipe does not fit the model or the data.
-    #[error("{0}")]
-    Fit(String),
-    /// A file of the run cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-/// What whoever started the run is told.
-pub enum Told<'a> {
-    /// The base model was measured.
-    Before(&'a [Scores]),
-    /// Something happened in training.
+/// An event of a run.
+pub enum RunEvent<'a> {
+    /// Scores of the base model.
+    BaseEvaluated(&'a [Scores]),
+    /// An event of training.
     Training(&'a Event<'a>),
 }
 
-/// How the run ended.
+/// Outcome of a run.
 pub enum Finetuned {
-    /// The model is saved.
+    /// The run is complete, and the model is saved.
     Finished {
-        /// Its folder.
+        /// Folder of the model.
         model: PathBuf,
-        /// Everything that its card tells.
+        /// Content of its card.
         facts: Box<CardFacts>,
     },
-    /// It was asked to stop, and can be resumed.
+    /// The run was stopped, and can be resumed.
     Interrupted {
-        /// The checkpoint to go on from.
+        /// The checkpoint to resume from.
         checkpoint: Option<PathBuf>,
-        /// What was logged so far.
+        /// The log so far.
         record: TrainingRecord,
     },
 }
 
-/// Fine-tunes as prepared. Everything is written below `folder`; with `resume` the run goes on where it was left. When `stop`
-/// becomes true, a checkpoint is written and the run returns; a measure that is being taken is broken off and taken again later.
+/// Fine-tunes the prepared model and writes everything below `folder`; with `resume` it continues an interrupted run. When
+/// `stop` becomes true, it writes a checkpoint and returns; an interrupted evaluation is repeated when the run is resumed.
 ///
 /// # Errors
-/// If anything cannot be read, computed or written; what was saved before stands.
+/// If anything cannot be read, computed or written; earlier checkpoints remain.
 pub fn finetune(
     mut prepared: Prepared,
     context: &Context,
     folder: &RunFolder,
     resume: bool,
     stop: &AtomicBool,
-    tell: &mut dyn FnMut(&Told<'_>),
+    notify: &mut dyn FnMut(&RunEvent<'_>),
 ) -> Result<Finetuned, FinetuneError> {
     let _lock = folder.begin(&prepared.located, resume)?;
     let before = match folder.read_scores("before")? {
@@ -104,12 +73,12 @@ pub fn finetune(
         },
     };
     folder.write_scores("before", &before)?;
-    tell(&Told::Before(&before));
+    notify(&RunEvent::BaseEvaluated(&before));
 
-    let base: String = prepared.model.fingerprint(context).iter().map(|byte| format!("{byte:02x}")).collect();
+    let base = hex(&prepared.model.fingerprint(context));
     let tokenizer = prepared.model.tokenizer();
     let max_length = prepared.model.settings().max_seq_length;
-    let mut watcher = Watcher { prepared: &prepared.measures, context, stop, tell };
+    let mut watcher = Watcher { measures: &prepared.measures, context, stop, notify };
     let run = Run {
         context,
         source: &prepared.source,
@@ -133,17 +102,17 @@ pub fn finetune(
     Ok(Finetuned::Finished { model, facts: Box::new(facts) })
 }
 
-/// Stands between training, which knows no measure, and evaluation, which knows no training.
+/// Runs evaluations for training, which does not know them.
 struct Watcher<'a> {
-    prepared: &'a prepare::Measures,
+    measures: &'a Measures,
     context: &'a Context,
     stop: &'a AtomicBool,
-    tell: &'a mut dyn FnMut(&Told<'_>),
+    notify: &'a mut dyn FnMut(&RunEvent<'_>),
 }
 
 impl Observer<SentenceModel> for Watcher<'_> {
     fn evaluate(&mut self, model: &SentenceModel, _step: u64, _epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
-        let scores = self.prepared.measure(model, self.context, self.stop)?;
+        let scores = self.measures.measure(model, self.context, self.stop)?;
         Ok(scores.iter().flat_map(Scores::prefixed).collect())
     }
 
@@ -152,23 +121,10 @@ impl Observer<SentenceModel> for Watcher<'_> {
     }
 
     fn event(&mut self, event: &Event<'_>) {
-        (self.tell)(&Told::Training(event));
+        (self.notify)(&RunEvent::Training(event));
     }
 
     fn stop_requested(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
-    }
-}
-
-impl prepare::Measures {
-    fn measure(
-        &self,
-        model: &SentenceModel,
-        context: &Context,
-        stop: &AtomicBool,
-    ) -> Result<Vec<Scores>, FinetuneError> {
-        let whole = maana_model::Trainable::dimension(model);
-        let embedder = Embedder::new(model, context)?.with_dimension(whole)?.with_stop(stop);
-        Ok(crate::evaluate::evaluate(&embedder, context, &self.sets, &self.dims, &self.options)?)
     }
 }

@@ -1,9 +1,10 @@
-//! The workflow of `maana info --fingerprint`: a hash of embeddings, for comparing two machines.
+//! The workflow of `maana info --fingerprint`: a hash of embeddings, to compare two machines.
 
+use maana_files::hex;
 use maana_model::{Embedder, ModelError};
 use sha2::{Digest, Sha256};
 
-/// Texts of several scripts, from none to one; never changed, so that hashes that were noted stay comparable.
+/// Texts of several scripts, and an empty one. Never changed, so that recorded hashes remain comparable.
 const TEXTS: [&str; 7] = [
     "",
     "Habari",
@@ -13,11 +14,11 @@ const TEXTS: [&str; 7] = [
     "ñandú, 日本語, العربية, ☀️ 👋🏾",
     "1,234.56 − 7⁄8 = x² · (a + b)",
 ];
-/// A text that exceeds what most models take.
+/// A text longer than the limit of most models.
 const LONG: (&str, usize) = ("Watoto wanacheza mpira nyuma ya shule. ", 100);
 
-/// Returns the SHA-256 of the embeddings of fixed texts without a prompt, in hexadecimal digits: in f32 and in int8 the same on
-/// every machine.
+/// Returns the SHA-256 of the embeddings of fixed texts without a prompt, in hexadecimal digits. In f32 and int8 it is the same
+/// on every machine.
 ///
 /// # Errors
 /// If a text cannot be tokenised.
@@ -27,5 +28,5 @@ pub fn of_embeddings(embedder: &Embedder<'_>) -> Result<String, ModelError> {
     let rows = embedder.embed(&texts, "")?;
     let mut hasher = Sha256::new();
     rows.data().iter().for_each(|value| hasher.update(value.to_le_bytes()));
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hasher.finalize()))
 }

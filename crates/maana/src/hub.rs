@@ -1,62 +1,50 @@
-//! From what people call a model to its folder: a folder, else the local Hugging Face cache, else the hub, else a Python
-//! package that carries the same bytes. The cache is the one that Python's `huggingface_hub` reads and fills.
+//! Locates a model by its name: a folder, else the local Hugging Face cache, else the hub, else a Python package with the
+//! same bytes. The cache is shared with Python's `huggingface_hub`.
 
 mod cache;
 mod checksum;
 mod client;
 mod error;
+mod event;
 mod fetch;
+mod names;
 mod options;
 mod package;
-mod wanted;
+mod repository;
 
 pub use error::HubError;
+pub use event::{EventHandler, HubEvent};
+pub(crate) use names::is_id;
 pub use options::{HubOptions, Token};
 
-use cache::{Found, Place, Snapshot};
+use cache::{CachedModel, Found, Snapshot};
 use client::Client;
+use names::is_revision;
 use package::Package;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a connection to the hub may take where the model can be had elsewhere.
-const HURRIED: Duration = Duration::from_secs(5);
+/// Time limit of a connection to the hub for a model with an alternative source.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A model that was found.
+/// A located model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// Its folder.
     pub folder: PathBuf,
-    /// Its name on the hub, if it was named so.
+    /// Its name on the hub, if it was requested by that name.
     pub name: Option<String>,
     /// The commit, if known.
     pub revision: Option<String>,
 }
 
-/// What is told while a model is sought and fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News<'a> {
-    /// A sentence: what is fetched from where, what had to be assumed.
-    Notice(&'a str),
-    /// How far the fetching is, a few times a second.
-    Progress {
-        /// Bytes that are there.
-        done: u64,
-        /// Bytes of all files.
-        total: u64,
-    },
-}
-
-/// Who is told.
-pub type Tell<'a> = dyn FnMut(News<'_>) + 'a;
-
-/// Finds the folder of a model and fetches it if need be; `name` is a folder, `organisation/model` or
-/// `organisation/model@revision`, where a revision is a branch, a tag or a commit. What is in the cache is used without asking
-/// the hub.
+/// Locates the folder of a model, and fetches the model if necessary. `name` is a folder, `organisation/model` or
+/// `organisation/model@revision`, where a revision is a branch, a tag or a commit. A model in the cache is used without a
+/// request to the hub.
 ///
 /// # Errors
-/// If it is nowhere, may not be fetched, or what was fetched is damaged.
-pub fn resolve(name: &str, options: &HubOptions, tell: &mut Tell<'_>) -> Result<Resolved, HubError> {
+/// If the model does not exist, cannot be fetched, or arrives damaged.
+pub fn resolve(name: &str, options: &HubOptions, notify: &mut EventHandler<'_>) -> Result<Resolved, HubError> {
     let path = Path::new(name);
     if path.is_dir() {
         return Ok(Resolved { folder: path.to_owned(), name: None, revision: None });
@@ -68,24 +56,24 @@ pub fn resolve(name: &str, options: &HubOptions, tell: &mut Tell<'_>) -> Result<
     if !is_id(id) || !is_revision(revision) {
         return Err(HubError::Name(name.to_owned()));
     }
-    let place = Place::new(&options.cache, id);
+    let cached = CachedModel::new(&options.cache, id);
     let found = |snapshot: Snapshot| Resolved {
         folder: snapshot.folder,
         name: Some(id.into()),
         revision: Some(snapshot.commit),
     };
-    let plain = |snapshot: Snapshot, why: &str, tell: &mut Tell<'_>| {
-        tell(News::Notice(&format!(
-            "{} has no modules.json, and {why} to learn whether {id} has one; it is used as a plain encoder",
+    let plain = |snapshot: Snapshot, why: &str, notify: &mut EventHandler<'_>| {
+        notify(HubEvent::Notice(&format!(
+            "{} has no modules.json, and {why}, so that it is unknown whether {id} has one; using it as a plain encoder",
             snapshot.folder.display()
         )));
         Ok(found(snapshot))
     };
 
-    let missing = match (place.look(revision), &options.offline) {
+    let missing = match (cached.find(revision), &options.offline) {
         (Found::Whole(snapshot), _) => return Ok(found(snapshot)),
         (Found::Plain(snapshot), Some(variable)) => {
-            return plain(snapshot, &format!("{variable} forbids to ask the hub"), tell);
+            return plain(snapshot, &format!("{variable} forbids requests to the hub"), notify);
         }
         (Found::Plain(snapshot), None) => format!("modules.json is missing in {}", snapshot.folder.display()),
         (Found::Lacking(missing), _) => missing,
@@ -95,26 +83,26 @@ pub fn resolve(name: &str, options: &HubOptions, tell: &mut Tell<'_>) -> Result<
     }
 
     let package = Package::of(id, revision);
-    let client = Client::new(id, revision, options, if package.is_some() { HURRIED } else { Duration::MAX })?;
-    let _lock = place.lock(tell)?;
-    if let Found::Whole(snapshot) = place.look(revision) {
+    let client = Client::new(id, revision, options, if package.is_some() { SHORT_TIMEOUT } else { Duration::MAX })?;
+    let _lock = cached.lock(notify)?;
+    if let Found::Whole(snapshot) = cached.find(revision) {
         return Ok(found(snapshot));
     }
-    let error = match fetch::fetch(&client, &place, tell) {
+    let error = match fetch::fetch(&client, &cached, notify) {
         Ok(()) => {
-            return match place.look(revision) {
+            return match cached.find(revision) {
                 Found::Whole(snapshot) | Found::Plain(snapshot) => Ok(found(snapshot)),
                 Found::Lacking(file) => Err(HubError::NotEncoder { id: id.into(), file }),
             };
         }
         Err(error) => error,
     };
-    // Only a hub that cannot be reached, or fails, is replaced; what it says about the model stands.
+    // The alternative source replaces only a hub that cannot be reached or fails, not its statements on the model.
     let (HubError::Unreachable { .. } | HubError::Server { .. } | HubError::Interrupted { .. }) = &error else {
         return Err(error);
     };
-    if let Found::Plain(snapshot) = place.look(revision) {
-        return plain(snapshot, &format!("{} cannot be reached", options.endpoint), tell);
+    if let Found::Plain(snapshot) = cached.find(revision) {
+        return plain(snapshot, &format!("{} cannot be reached", options.endpoint), notify);
     }
     let mut also = String::new();
     if let Some(package) = package {
@@ -122,16 +110,16 @@ pub fn resolve(name: &str, options: &HubOptions, tell: &mut Tell<'_>) -> Result<
             HubError::Unreachable { endpoint, reason, .. } => format!("{endpoint} cannot be reached ({reason})"),
             other => other.to_string(),
         };
-        tell(News::Notice(&format!(
-            "{reason}; {id} is taken from the Python package {}, which carries the same bytes, into the cache",
+        notify(HubEvent::Notice(&format!(
+            "{reason}; fetching {id} from the Python package {}, which has the same bytes, into the cache",
             package.requirement
         )));
-        match package.fetch(options, &place)? {
-            Ok(()) => match place.look(revision) {
+        match package.fetch(options, &cached)? {
+            Ok(()) => match cached.find(revision) {
                 Found::Whole(snapshot) | Found::Plain(snapshot) => return Ok(found(snapshot)),
                 Found::Lacking(file) => also = format!(" The Python package lacks {file}."),
             },
-            Err(tried) => also = format!(" The Python package {} could not be had: {tried}.", package.requirement),
+            Err(tried) => also = format!(" The Python package {} could not be fetched: {tried}.", package.requirement),
         }
     }
     Err(match error {
@@ -143,27 +131,12 @@ pub fn resolve(name: &str, options: &HubOptions, tell: &mut Tell<'_>) -> Result<
     })
 }
 
-/// Whether a text may become part of a path.
-fn is_part(text: &str) -> bool {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    !text.is_empty() && text.len() <= 128 && text.chars().all(plain) && !text.starts_with('.') && !text.contains("..")
-}
-
-pub(crate) fn is_id(id: &str) -> bool {
-    let parts: Vec<&str> = id.split('/').collect();
-    parts.len() <= 2 && id.len() <= 96 && parts.iter().all(|part| is_part(part)) && !id.contains("--")
-}
-
-fn is_revision(revision: &str) -> bool {
-    revision.split('/').all(is_part)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn hostile_names_are_refused() {
+    fn unsafe_names_are_refused() {
         let cache = tempfile::tempdir().unwrap();
         let options = HubOptions {
             cache: cache.path().into(),

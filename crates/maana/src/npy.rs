@@ -1,12 +1,12 @@
-//! NumPy's files, version 1.0: a table of numbers, the lowest byte first.
+//! NumPy's file format, version 1.0: a little-endian table of numbers.
 
 use maana_kernels::Matrix;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// What is wrong with a file.
+/// A malformed file.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {reason}; expected is a table of f32 as numpy.save writes it")]
+#[error("{path}: {reason}; expected a table of f32 as written by numpy.save")]
 pub struct NpyError {
     path: PathBuf,
     reason: String,
@@ -18,7 +18,7 @@ impl NpyError {
     }
 }
 
-/// The header of a table of numbers of the type that NumPy calls `descr`. Always 128 bytes, whatever the number of rows.
+/// Returns the header of a table of the NumPy type `descr`: 128 bytes for any number of rows.
 pub(crate) fn header(descr: &str, rows: u64, columns: usize) -> Vec<u8> {
     let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
     header.extend(format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {columns}), }}").bytes());
@@ -27,7 +27,7 @@ pub(crate) fn header(descr: &str, rows: u64, columns: usize) -> Vec<u8> {
     header
 }
 
-/// Replaces a file by a table of f32, whole or not at all.
+/// Writes a table of f32, atomically.
 pub(crate) fn write<'a>(
     path: &Path,
     rows: usize,
@@ -40,10 +40,10 @@ pub(crate) fn write<'a>(
     })
 }
 
-/// Reads a table of f32, or of f64 that is rounded to f32.
+/// Reads a table of f32, or of f64, rounded to f32.
 ///
 /// # Errors
-/// If the file cannot be read or holds something else.
+/// If the file cannot be read or is malformed.
 pub fn read(path: &Path) -> Result<Matrix, NpyError> {
     let wrong = |reason: &str| NpyError::new(path, reason);
     let failed = |error: std::io::Error| NpyError::new(path, error.to_string());
@@ -51,31 +51,31 @@ pub fn read(path: &Path) -> Result<Matrix, NpyError> {
     let length = file.metadata().map_err(failed)?.len();
     let mut file = BufReader::with_capacity(1 << 20, file);
     let mut start = [0; 10];
-    file.read_exact(&mut start).map_err(|_| wrong("it is cut short"))?;
+    file.read_exact(&mut start).map_err(|_| wrong("it is truncated"))?;
     if !start.starts_with(b"\x93NUMPY\x01\x00") {
-        return Err(wrong("it does not begin as a file of NumPy's version 1.0"));
+        return Err(wrong("it is not a file of NumPy's format 1.0"));
     }
     let mut header = vec![0; usize::from(u16::from_le_bytes([start[8], start[9]]))];
-    file.read_exact(&mut header).map_err(|_| wrong("it is cut short"))?;
+    file.read_exact(&mut header).map_err(|_| wrong("it is truncated"))?;
     let header: String = String::from_utf8_lossy(&header).split_whitespace().collect();
-    let (rows, columns) = shape(&header).ok_or_else(|| wrong("it is no table in the order of rows"))?;
+    let (rows, columns) = shape(&header).ok_or_else(|| wrong("it is not a table in row-major order"))?;
     let size = match header {
         ref header if header.contains("'descr':'<f4'") => 4,
         ref header if header.contains("'descr':'<f8'") => 8,
-        _ => return Err(wrong("its numbers are of another type")),
+        _ => return Err(wrong("its numbers have another type")),
     };
     let before = (start.len() + usize::from(u16::from_le_bytes([start[8], start[9]]))) as u64;
     let bytes = rows.checked_mul(columns).and_then(|count| count.checked_mul(size));
     if bytes != Some(length - before) {
-        return Err(wrong("it is cut short or too long"));
+        return Err(wrong("it is truncated or too long"));
     }
     let mut values = Vec::with_capacity((rows * columns) as usize);
     let mut block = vec![0; 1 << 16];
-    let mut left = length - before;
-    while left > 0 {
-        let part = &mut block[..left.min(1 << 16) as usize];
+    let mut remaining = length - before;
+    while remaining > 0 {
+        let part = &mut block[..remaining.min(1 << 16) as usize];
         file.read_exact(part).map_err(failed)?;
-        left -= part.len() as u64;
+        remaining -= part.len() as u64;
         match size {
             4 => values.extend(part.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four")))),
             _ => values
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_read_and_other_things_told() {
+    fn tables_are_read_and_malformed_files_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.npy");
         let mut bytes = header("<f4", 2, 3);

@@ -1,27 +1,27 @@
 //! The recipe of a training run: a TOML file with the tables `[model]`, `[data]`, `[loss]`, `[training]`, `[evaluation]` and
-//! `[card]`. A key that is not known is an error that names its nearest neighbour; every default is the reference's.
+//! `[card]`. An unknown key is an error that suggests the nearest known one. Defaults are those of Sentence Transformers.
 
 use maana_train::{Arguments, LossArguments};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// What a run is to do.
+/// A recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// The model to start from.
+    /// The base model.
     pub model: ModelTable,
-    /// The data to learn from.
+    /// The training data.
     pub data: DataTable,
-    /// What to make smaller.
+    /// The loss.
     pub loss: LossArguments,
-    /// How.
+    /// Hyperparameters.
     #[serde(default)]
     pub training: Arguments,
-    /// What to measure.
+    /// Evaluations.
     #[serde(default)]
     pub evaluation: EvaluationTable,
-    /// What the model card is to say beside what was seen.
+    /// Additional content of the model card.
     #[serde(default)]
     pub card: CardTable,
 }
@@ -32,7 +32,7 @@ pub struct Recipe {
 pub struct ModelTable {
     /// A folder, a hub name, or `name@revision`.
     pub base: String,
-    /// Tokens of a text that are read. Default: what the model says.
+    /// Longest text in tokens; longer ones are truncated. Default: the model's own.
     pub max_seq_length: Option<usize>,
 }
 
@@ -46,7 +46,7 @@ pub struct DataTable {
     pub columns: Option<Vec<String>>,
     /// The name of the data for the model card.
     pub name: Option<String>,
-    /// Only the first so many rows.
+    /// Maximum number of rows to read.
     pub limit: Option<usize>,
 }
 
@@ -70,11 +70,11 @@ pub struct CardTable {
     pub hub_id: Option<String>,
     /// Language codes such as `sw`.
     pub language: Vec<String>,
-    /// Such as `apache-2.0`.
+    /// Licence identifier such as `apache-2.0`.
     pub license: Option<String>,
 }
 
-/// What can be wrong with a recipe.
+/// An error of a recipe.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// The file cannot be read.
@@ -82,20 +82,20 @@ pub enum RecipeError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The file is not what a recipe is.
-    #[error("{place}: {reason}")]
+    /// An invalid recipe.
+    #[error("{location}: {reason}")]
     Invalid {
         /// File and line, or the setting of the command line.
-        place: String,
-        /// What is wrong and what would mend it.
+        location: String,
+        /// The problem and its remedy.
         reason: String,
     },
 }
 
-/// A recipe and the folder that its paths start from.
+/// A recipe and the folder of its relative paths.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LocatedRecipe {
     /// The recipe.
@@ -108,7 +108,7 @@ impl LocatedRecipe {
     /// Reads a recipe and applies settings such as `training.epochs=1` to it.
     ///
     /// # Errors
-    /// If the file cannot be read, is no TOML, has an unknown key or a value that makes no sense.
+    /// If the file cannot be read, is malformed, or has an unknown key or an invalid value.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self, RecipeError> {
         let text =
             maana_files::read_to_string(path).map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
@@ -117,38 +117,38 @@ impl LocatedRecipe {
         Ok(Self { recipe, folder })
     }
 
-    /// A path of the recipe as seen from here.
+    /// Resolves a path of the recipe.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.join(relative)
     }
 
-    /// The base model: a folder beside the recipe, or the name as it stands.
+    /// Returns the base model: a folder relative to the recipe, or else the name itself.
     pub fn base(&self) -> String {
-        let beside = self.path(&self.recipe.model.base);
-        if beside.is_dir() { beside.display().to_string() } else { self.recipe.model.base.clone() }
+        let relative = self.path(&self.recipe.model.base);
+        if relative.is_dir() { relative.display().to_string() } else { self.recipe.model.base.clone() }
     }
 
-    /// The recipe as TOML with every default written out.
+    /// Formats the recipe as TOML with all defaults.
     pub fn to_toml(&self) -> String {
-        toml::to_string_pretty(&self.recipe).expect("a recipe is made of tables and plain values")
+        toml::to_string_pretty(&self.recipe).expect("a recipe consists of tables and plain values")
     }
 }
 
 fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recipe, RecipeError> {
-    // First as it stands, so that what is wrong with the file is told with its line.
+    // Without settings first, so that an error in the file has its line.
     let recipe: Recipe = toml::from_str(text).map_err(|error| in_file(&error, text, name))?;
     let recipe = if settings.is_empty() { recipe } else { with_settings(text, settings)? };
     let check = recipe.training.check().map_err(|error| error.to_string()).and_then(|()| check_tables(&recipe));
-    check.map_err(|reason| RecipeError::Invalid { place: name.into(), reason })?;
+    check.map_err(|reason| RecipeError::Invalid { location: name.into(), reason })?;
     Ok(recipe)
 }
 
 fn check_tables(recipe: &Recipe) -> Result<(), String> {
     if recipe.data.train.is_empty() {
-        return Err("[data] train names no file; give files, folders or globs".into());
+        return Err("[data] train is empty; name files, folders or globs".into());
     }
     if recipe.data.limit == Some(0) {
-        return Err("[data] limit is 0; expected at least 1, or no limit for all rows".into());
+        return Err("[data] limit is 0; expected at least 1; omit it for all rows".into());
     }
     for (name, dims) in
         [("[loss] matryoshka_dims", &recipe.loss.matryoshka_dims), ("[evaluation] dims", &recipe.evaluation.dims)]
@@ -175,11 +175,11 @@ fn with_settings(text: &str, settings: &[String]) -> Result<Recipe, RecipeError>
     let mut table: toml::Table = text.parse().expect("the text was parsed before");
     for setting in settings {
         apply(&mut table, setting)
-            .map_err(|reason| RecipeError::Invalid { place: format!("--set {setting}"), reason })?;
-        // After each, so that an error belongs to the setting that made it.
+            .map_err(|reason| RecipeError::Invalid { location: format!("--set {setting}"), reason })?;
+        // After each setting, so that an error names the setting.
         Recipe::deserialize(table.clone()).map_err(|error| RecipeError::Invalid {
-            place: format!("--set {setting}"),
-            reason: with_neighbour(error.message()),
+            location: format!("--set {setting}"),
+            reason: with_suggestion(error.message()),
         })?;
     }
     Ok(Recipe::deserialize(table).expect("it was read after the last setting"))
@@ -189,7 +189,7 @@ fn apply(table: &mut toml::Table, setting: &str) -> Result<(), String> {
     let (key, value) = setting.split_once('=').ok_or("expected table.key=value, for example training.epochs=1")?;
     let (name, key) = key.trim().split_once('.').ok_or("expected table.key=value, for example training.epochs=1")?;
     let value = value.trim();
-    // What is no TOML value is a string whose quotes were left out.
+    // A value that is not TOML is a string without quotes.
     let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
     let value = parsed.unwrap_or_else(|| toml::Value::String(value.into()));
     let inner = table.entry(name.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
@@ -199,7 +199,7 @@ fn apply(table: &mut toml::Table, setting: &str) -> Result<(), String> {
 }
 
 fn in_file(error: &toml::de::Error, text: &str, name: &str) -> RecipeError {
-    let place = match error.span() {
+    let location = match error.span() {
         Some(span) => {
             let before = &text[..span.start.min(text.len())];
             let line = before.matches('\n').count() + 1;
@@ -208,11 +208,11 @@ fn in_file(error: &toml::de::Error, text: &str, name: &str) -> RecipeError {
         }
         None => name.to_owned(),
     };
-    RecipeError::Invalid { place, reason: with_neighbour(error.message()) }
+    RecipeError::Invalid { location, reason: with_suggestion(error.message()) }
 }
 
-/// Adds "did you mean" to a message that lists what was expected in backquotes.
-fn with_neighbour(message: &str) -> String {
+/// Adds "did you mean" to a message that lists the known names in backquotes.
+fn with_suggestion(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
     let nearest = match quoted.split_first() {
@@ -228,7 +228,7 @@ fn with_neighbour(message: &str) -> String {
     }
 }
 
-/// Levenshtein's distance in characters.
+/// Returns the Levenshtein distance in characters.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -267,7 +267,7 @@ mod tests {
             let mut recipe: toml::Table = start.parse().unwrap();
             let entry = recipe.entry(table).or_insert_with(|| toml::Value::Table(toml::Table::new()));
             entry.as_table_mut().unwrap().insert("qqq".into(), 1.into());
-            // The message for an unknown key lists those that are known.
+            // The message for an unknown key lists the known ones.
             let error = Recipe::deserialize(recipe).unwrap_err().message().to_owned();
             for key in error.split('`').skip(3).step_by(2) {
                 assert!(section.contains(&format!("`{key}`")), "[{table}] {key} is not in docs/recipe.md");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_the_command_line_go_before_the_file() {
+    fn settings_of_the_command_line_override_the_file() {
         let settings = ["training.epochs=1", "training.evaluate=50", "card.language=[\"sw\"]", "model.base=some/where"];
         let recipe = parse(SEED, "recipe.toml", &settings.map(String::from)).unwrap();
         assert_eq!(recipe.training.epochs, 1.0);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_their_line_and_neighbour() {
+    fn errors_name_the_line_and_suggest_the_nearest_key() {
         let error = fails(&SEED.replace("batch_size", "batchsize"), &[]);
         assert!(error.contains("recipe.toml, line"), "{error}");
         assert!(error.contains("`batchsize`") && error.contains("did you mean `batch_size`?"), "{error}");
@@ -318,12 +318,12 @@ mod tests {
         assert!(fails(SEED, &["training.epochs=0"]).contains("`epochs`"));
         let error = fails(SEED, &["loss.matryoshka_dims=[64, 128]"]);
         assert!(error.contains("must decrease, for example [128, 64]"), "{error}");
-        assert!(fails(SEED, &["data.train=[]"]).contains("names no file"));
+        assert!(fails(SEED, &["data.train=[]"]).contains("train is empty"));
         assert!(fails(SEED, &["data.limit=0"]).contains("[data] limit is 0"));
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn recipes_round_trip() {
         let recipe = parse(SEED, "recipe.toml", &[]).unwrap();
         let located = LocatedRecipe { recipe: recipe.clone(), folder: PathBuf::new() };
         assert_eq!(parse(&located.to_toml(), "again", &[]).unwrap(), recipe);

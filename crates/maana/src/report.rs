@@ -1,5 +1,4 @@
-//! The report of a run: one HTML file with charts and tables that opens anywhere and asks nothing of the network.
-//! It shows the facts of the card; the charts are drawn by `report/chart.rs`.
+//! The report of a run: one HTML file with the charts and tables of the card's facts. It loads nothing from the network.
 
 pub mod chart;
 mod pictures;
@@ -12,7 +11,7 @@ use std::fmt::Write;
 
 pub use pictures::{loss_chart_svg, metric_chart_svg};
 
-/// The report as the text of `report.html`.
+/// Renders the report, `report.html`.
 pub fn render(facts: &CardFacts) -> String {
     let mut environment = Environment::new();
     environment.set_syntax(crate::card::template_syntax());
@@ -20,7 +19,7 @@ pub fn render(facts: &CardFacts) -> String {
     environment.add_filter("count", |number: u64| quantity::count(number));
     environment
         .render_str(include_str!("report/report.html.jinja"), values(facts))
-        .expect("the template of the report is right for every CardFacts")
+        .expect("the template is valid for every CardFacts")
 }
 
 fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
@@ -46,7 +45,7 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
     }))
 }
 
-/// The style sheet, with the colours of the charts in light and dark.
+/// Returns the style sheet, with light and dark colours of the charts.
 fn style() -> String {
     let colours = |colours: &[&str]| {
         colours.iter().enumerate().fold(String::new(), |mut out, (index, colour)| {
@@ -60,7 +59,7 @@ fn style() -> String {
         + chart::STYLE
 }
 
-/// A number that matters, and what it is.
+/// A key figure and its label.
 #[derive(serde::Serialize)]
 struct Tile {
     value: String,
@@ -86,7 +85,7 @@ fn tiles(facts: &CardFacts) -> Vec<Tile> {
     tiles
 }
 
-/// Every measure of one evaluation set, dimensions across.
+/// All metrics of one evaluation set, a column per dimension.
 #[derive(serde::Serialize)]
 struct SetTable {
     set: Option<String>,
@@ -102,7 +101,7 @@ struct MetricRow {
     cells: Vec<MetricCell>,
 }
 
-/// One measure at one dimension: before, after, and the difference with `up`, `down` or `same`.
+/// A metric at one dimension: before, after, and the difference with `up`, `down` or `same`.
 #[derive(serde::Serialize)]
 struct MetricCell {
     before: String,
@@ -162,7 +161,7 @@ fn data(facts: &CardFacts) -> Vec<DataRow> {
     facts.data.iter().flat_map(|set| set.columns.iter().map(move |column| row(set, column))).collect()
 }
 
-/// A setting: name, value, and whether it differs from the default.
+/// Returns the settings: name, value, and whether it differs from the default.
 fn hyperparameters(facts: &CardFacts) -> Vec<(String, String, bool)> {
     let changed = |name: &String| facts.changed_hyperparameters.iter().any(|(other, _)| other == name);
     facts.hyperparameters.iter().map(|(name, value)| (name.clone(), value.clone(), changed(name))).collect()

@@ -1,12 +1,12 @@
-//! Roles of text columns: decided by place, never by name. Of a pair of columns the first is the query and the second its
-//! document (the positive); columns behind them are negatives. Training, hard negatives and what they print share this rule.
+//! Roles of text columns, decided by position, never by name: the first column of a pair is the query, the second its document
+//! (the positive), and further columns are negatives. Training and hard negatives share this rule.
 
 use maana_data::LABEL_COLUMNS;
 use maana_train::LossName;
 
-/// A file whose columns do not say which two of them are pairs.
+/// A file in which the columns of the pairs are ambiguous.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: the columns of the pairs are not told by their names; name both, of {}", present.join(", "))]
+#[error("{path}: the columns of the pairs are ambiguous; name two of {}", present.join(", "))]
 pub struct NoPair {
     /// The file.
     pub path: String,
@@ -14,7 +14,7 @@ pub struct NoPair {
     pub present: Vec<String>,
 }
 
-/// Names of columns that say where they are expected, as Sentence Transformers has them; names of one family stand together.
+/// Families of column names in their expected order, as in Sentence Transformers.
 const EXPECTED: [&[&str]; 4] = [
     &["anchor", "positive", "negative"],
     &["question", "answer"],
@@ -22,44 +22,44 @@ const EXPECTED: [&[&str]; 4] = [
     &["hypothesis", "entailment", "contradiction"],
 ];
 
-/// The role of each of so many text columns to a loss.
+/// Returns the role of each text column for a loss.
 pub fn of_loss(loss: LossName, columns: usize) -> Vec<String> {
-    let of_pair = |place: usize| match (place, columns) {
+    let of_pair = |column: usize| match (column, columns) {
         (0, _) => "query".to_string(),
         (1, _) => "document".to_string(),
         (_, 3) => "negative".to_string(),
-        _ => format!("negative {}", place - 1),
+        _ => format!("negative {}", column - 1),
     };
-    let alike = |place: usize| format!("text {}", place + 1);
+    let equal = |column: usize| format!("text {}", column + 1);
     let symmetric = matches!(loss, LossName::Cosent | LossName::CosineSimilarity);
-    (0..columns).map(|place| if symmetric { alike(place) } else { of_pair(place) }).collect()
+    (0..columns).map(|column| if symmetric { equal(column) } else { of_pair(column) }).collect()
 }
 
-/// Roles and columns as a sentence: "query = `positive`, document = `anchor`".
-pub fn told(roles: &[String], columns: &[String]) -> String {
+/// Describes roles and columns: "query = `positive`, document = `anchor`".
+pub fn assignments(roles: &[String], columns: &[String]) -> String {
     let pairs = roles.iter().zip(columns).map(|(role, column)| format!("{role} = `{column}`"));
     pairs.collect::<Vec<_>>().join(", ")
 }
 
-/// Describes the columns that look like ids, which are read as texts all the same; none if there are none.
+/// Describes the columns that look like ids but are read as texts, if any.
 pub fn ids_among(columns: &[String]) -> Option<String> {
     let ids: Vec<String> = columns.iter().filter(|name| looks_like_ids(name)).map(|name| quoted(name)).collect();
     match &ids[..] {
         [] => None,
-        [one] => Some(format!("the column {one} looks like ids, and is read as texts")),
-        several => Some(format!("the columns {} look like ids, and are read as texts", several.join(", "))),
+        [one] => Some(format!("the column {one} looks like ids, but is read as texts")),
+        several => Some(format!("the columns {} look like ids, but are read as texts", several.join(", "))),
     }
 }
 
-/// Describes the first column whose name is expected at another place; none if all stand as expected.
+/// Describes the first column whose name is expected at another position, if any.
 pub fn out_of_place(columns: &[String]) -> Option<String> {
     let families = EXPECTED.iter().flat_map(|family| family.iter().enumerate());
     let mut found = families.filter_map(|(expected, name)| {
-        let place = columns.iter().position(|column| column == name)?;
-        (place != expected).then(|| {
+        let position = columns.iter().position(|column| column == name)?;
+        (position != expected).then(|| {
             format!(
-                "the column `{name}` is number {}, where a column of this name is expected as number {}",
-                place + 1,
+                "the column `{name}` is number {}, but its name is expected as number {}",
+                position + 1,
                 expected + 1
             )
         })
@@ -67,7 +67,7 @@ pub fn out_of_place(columns: &[String]) -> Option<String> {
     found.next()
 }
 
-/// The columns without those that look like ids, those of a family in the order that their names say.
+/// Returns the columns without ids, those of a family in the order of their names.
 pub fn better_order(columns: &[String]) -> Vec<String> {
     let mut order: Vec<String> = columns.iter().filter(|name| !looks_like_ids(name)).cloned().collect();
     let expected = |name: &String| EXPECTED.iter().find_map(|family| family.iter().position(|known| known == name));
@@ -75,8 +75,8 @@ pub fn better_order(columns: &[String]) -> Vec<String> {
     order
 }
 
-/// The columns of a file that hold queries and their documents: those that are named; else `anchor` and `positive`, if the file
-/// has both; else the only two that are neither labels nor look like ids. Of two that are not named the first is the query.
+/// Returns the columns of queries and their documents: the named ones; else `anchor` and `positive`, if the file has both; else
+/// the only two that are neither labels nor ids. Of two unnamed columns the first is the query.
 ///
 /// # Errors
 /// If the file has not exactly two such columns.
@@ -103,7 +103,7 @@ pub fn pair(
 }
 
 fn looks_like_ids(name: &str) -> bool {
-    // What pandas calls a column that is its index, and one without a name.
+    // Names in pandas of an index column, and of a column without a name.
     let index = name.trim().is_empty() || name.starts_with("Unnamed: ") || name.starts_with("__index_level_");
     index || name == "id" || ["_id", "_ids", "_idx"].iter().any(|ending| name.ends_with(ending))
 }
@@ -121,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn roles_go_by_place() {
-        let told = |loss, columns: &[&str]| super::told(&of_loss(loss, columns.len()), &names(columns));
+    fn roles_follow_positions() {
+        let assigned = |loss, columns: &[&str]| super::assignments(&of_loss(loss, columns.len()), &names(columns));
         let ranking = LossName::MultipleNegativesRanking;
-        assert_eq!(told(ranking, &["positive", "anchor"]), "query = `positive`, document = `anchor`");
-        assert_eq!(told(LossName::Triplet, &["a", "b", "c"]), "query = `a`, document = `b`, negative = `c`");
-        assert!(told(ranking, &["a", "b", "c", "d"]).ends_with("negative 1 = `c`, negative 2 = `d`"));
-        assert_eq!(told(LossName::Cosent, &["s1", "s2"]), "text 1 = `s1`, text 2 = `s2`");
+        assert_eq!(assigned(ranking, &["positive", "anchor"]), "query = `positive`, document = `anchor`");
+        assert_eq!(assigned(LossName::Triplet, &["a", "b", "c"]), "query = `a`, document = `b`, negative = `c`");
+        assert!(assigned(ranking, &["a", "b", "c", "d"]).ends_with("negative 1 = `c`, negative 2 = `d`"));
+        assert_eq!(assigned(LossName::Cosent, &["s1", "s2"]), "text 1 = `s1`, text 2 = `s2`");
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_out_of_place_are_named() {
+    fn columns_at_unexpected_positions_are_named() {
         for (columns, wrong, better) in [
             (&["positive", "anchor"][..], "`anchor` is number 2", &["anchor", "positive"][..]),
             (&["anchor", "negative", "positive"], "`positive` is number 3", &["anchor", "positive", "negative"]),
@@ -174,8 +174,8 @@ mod tests {
         assert_eq!(of(&["positive", "anchor"], Some("anchor"), None).unwrap(), both("anchor", "positive"));
         assert_eq!(of(&["question", "positive"], None, Some("positive")).unwrap(), both("question", "positive"));
         for present in [&["text"][..], &["a", "b", "c"], &["id", "text"]] {
-            let fault = of(present, None, None).unwrap_err().to_string();
-            assert!(fault.contains("a.jsonl") && fault.contains(present[0]), "{fault}");
+            let error = of(present, None, None).unwrap_err().to_string();
+            assert!(error.contains("a.jsonl") && error.contains(present[0]), "{error}");
         }
     }
 }

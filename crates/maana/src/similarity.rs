@@ -1,12 +1,12 @@
-//! The workflow of `maana similarity`: texts against each other.
+//! The workflow of `maana similarity`: compares texts.
 
 use crate::texts::{TextsError, embed};
 use maana_data::{DataError, Record};
 use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{Embedder, Encoder, ModelError, Similarity};
 
-/// How alike the texts are, in the model's own way of comparing: `(texts, texts)`. Distances are negated, so that more is
-/// always more alike.
+/// Computes the similarities of texts by the model's own function, `(texts, texts)`. Distances are negated, so that greater is
+/// always more similar.
 ///
 /// # Errors
 /// If a text cannot be tokenised.
@@ -15,7 +15,7 @@ pub fn similarities(embedder: &Embedder<'_>, context: &Context, texts: &[&str]) 
     Ok(compare(context, embedder.similarity(), embeddings.view(), embeddings.view()))
 }
 
-/// Every row of `a` against every row of `b`: `(a.rows, b.rows)`.
+/// Compares every row of `a` with every row of `b`: `(a.rows, b.rows)`.
 pub fn compare(context: &Context, similarity: Similarity, a: Rows<'_>, b: Rows<'_>) -> Matrix {
     assert_eq!(a.columns(), b.columns(), "embeddings of {} and of {} columns", a.columns(), b.columns());
     let mut scores = Matrix::zeros(a.rows(), b.rows());
@@ -26,12 +26,10 @@ pub fn compare(context: &Context, similarity: Similarity, a: Rows<'_>, b: Rows<'
         }
         Similarity::Dot => maana_kernels::matmul_transposed(context, a, b, scores.data_mut(), false),
         Similarity::Euclidean | Similarity::Manhattan => {
+            let metric = maana_eval::metric(similarity);
             for i in 0..a.rows() {
                 for j in 0..b.rows() {
-                    scores.row_mut(i)[j] = match similarity {
-                        Similarity::Euclidean => -maana_kernels::squared_distance(a.row(i), b.row(j)).sqrt(),
-                        _ => -maana_kernels::manhattan(a.row(i), b.row(j)),
-                    };
+                    scores.row_mut(i)[j] = metric.score(a.row(i), b.row(j));
                 }
             }
         }
@@ -39,20 +37,20 @@ pub fn compare(context: &Context, similarity: Similarity, a: Rows<'_>, b: Rows<'
     scores
 }
 
-/// Two texts and how alike they are.
+/// Two texts and their similarity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoredPair {
     /// The texts.
     pub texts: [String; 2],
-    /// In the model's own way of comparing; more is more alike.
+    /// Similarity by the model's own function; greater is more similar.
     pub score: f32,
 }
 
-/// Pairs that are embedded together.
+/// Pairs per call of the embedder.
 const CHUNK: usize = 1024;
 
-/// Compares the first two fields of each record with each other, in constant memory, in the order of the records. A field that is
-/// missing is an error, and unless `allow_blank` a blank one.
+/// Compares the first two fields of each record, in constant memory, in the order of the records. A missing field is an error,
+/// as is a blank one unless `allow_blank` is set.
 pub fn pairs<'a>(
     embedder: &'a Embedder<'_>,
     mut records: impl Iterator<Item = Result<Record, DataError>> + 'a,
@@ -90,7 +88,7 @@ pub fn pairs<'a>(
     })
 }
 
-/// The rows, each of length 1.
+/// Normalises each row to length 1.
 pub(crate) fn unit(context: &Context, rows: Rows<'_>) -> Matrix {
     let mut unit = Matrix::zeros(rows.rows(), rows.columns());
     maana_kernels::normalize(context, rows, unit.data_mut());
@@ -102,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_of_comparing_agrees_with_its_formula() {
+    fn similarities_agree_with_their_formulas() {
         let context = Context::new(1);
         let a = Matrix::from_vec(1, 2, vec![3.0, 4.0]);
         let b = Matrix::from_vec(2, 2, vec![4.0, 3.0, 0.0, -2.0]);

@@ -1,10 +1,10 @@
-//! The workflow of `maana evaluate --suite`: a folder of data sets of several kinds, each measured at several dims from one
-//! encoding, as one table and one chart.
+//! The workflow of `maana evaluate --suite`: evaluates a folder of data sets of several kinds at several dimensions from one
+//! encoding, with one table and one chart.
 //!
-//! What is recognised, at any depth: a folder with queries, a corpus and judgements (retrieval); a folder with
-//! `sentences.tsv` and `duplicates.tsv` (paraphrase mining; ids and texts, pairs of ids); files `NAME.train.tsv` and
-//! `NAME.test.tsv` (classification and clustering; a text and its label a line); `dev.jsonl` or `test.jsonl` with `anchor` and
-//! `positive` (matching both ways, as of translations).
+//! Recognised at any depth: a folder with queries, corpus and judgements (retrieval); a folder with `sentences.tsv` and
+//! `duplicates.tsv` (paraphrase mining; ids and texts, pairs of ids); files `NAME.train.tsv` and `NAME.test.tsv`
+//! (classification and clustering; a text and its label per line); `dev.jsonl` or `test.jsonl` with `anchor` and `positive`
+//! (matching in both directions, as for translations).
 
 use crate::report::chart::{Chart, Series};
 use crate::similarity::unit;
@@ -20,7 +20,7 @@ use maana_vectors::pairs::{Mining, paraphrase_mining as mine};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// What can go wrong.
+/// An error of a suite.
 #[derive(Debug, thiserror::Error)]
 pub enum SuiteError {
     /// A file.
@@ -40,23 +40,21 @@ pub enum SuiteError {
     Io {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// No data sets.
-    #[error("{0}: no data set that is recognised; `maana evaluate --help` says what a suite holds")]
+    #[error("{0}: no known data sets; `maana evaluate --help` describes the layout of a suite")]
     Empty(PathBuf),
-    /// A first line that may be a heading or an example.
-    #[error(
-        "{path}: the first line looks like a heading, but not one for {names}; name the columns so, or remove the line"
-    )]
-    Heading {
+    /// A first line that may be a header or an example.
+    #[error("{path}: the first line looks like a header, but not of {names}; name the columns so, or remove the line")]
+    Header {
         /// The file.
         path: PathBuf,
         /// The names of the columns.
         names: String,
     },
-    /// A pair of ids of which one is unknown.
+    /// A pair with an unknown id.
     #[error("{path}: the id `{id}` is not among the sentences")]
     UnknownId {
         /// The file.
@@ -66,41 +64,41 @@ pub enum SuiteError {
     },
 }
 
-/// One data set.
+/// A data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Set {
     /// A retrieval set.
     Retrieval(PathBuf),
     /// Sentences and which of them are duplicates.
     Mining(PathBuf),
-    /// Labelled texts to learn from and to be tested on.
+    /// Labelled texts for training and testing.
     Labels {
-        /// To learn from.
+        /// Training texts.
         train: PathBuf,
-        /// To be tested on.
+        /// Test texts.
         test: PathBuf,
     },
-    /// Pairs that belong together.
+    /// Pairs of related texts.
     Pairs(PathBuf),
 }
 
-/// A measure of a set at each dim.
+/// A metric of a set at each dimension.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Measured {
     /// The set.
     pub set: String,
-    /// What was done with it.
+    /// The task.
     pub task: &'static str,
-    /// The measure.
+    /// The metric.
     pub measure: String,
-    /// Its value at each dim.
+    /// Value at each dimension.
     pub values: Vec<f64>,
 }
 
-/// The sets of a folder, in the order of their paths.
+/// Finds the sets of a folder, in the order of their paths.
 ///
 /// # Errors
-/// If a folder cannot be read, or there is none.
+/// If a folder cannot be read, or there are no sets.
 pub fn find(folder: &Path) -> Result<Vec<Set>, SuiteError> {
     let mut sets = Vec::new();
     walk(folder, 0, &mut sets)?;
@@ -142,7 +140,7 @@ fn walk(folder: &Path, depth: usize, sets: &mut Vec<Set>) -> Result<(), SuiteErr
 }
 
 impl Set {
-    /// What it is called.
+    /// Returns the name of the set.
     pub fn name(&self) -> String {
         let path = match self {
             Self::Retrieval(path) | Self::Mining(path) | Self::Pairs(path) => path,
@@ -151,7 +149,7 @@ impl Set {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.trim_end_matches(".test.tsv").trim_end_matches(".jsonl");
         match self {
-            // `dev` alone says nothing.
+            // `dev` would not be specific.
             Self::Pairs(_) => {
                 let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
                 format!("{folder}/{name}")
@@ -160,10 +158,10 @@ impl Set {
         }
     }
 
-    /// Measures a model on the set.
+    /// Evaluates a model on the set.
     ///
     /// # Errors
-    /// If the set cannot be read or a text not be embedded.
+    /// If the set cannot be read or a text cannot be embedded.
     pub fn measure(
         &self,
         embedder: &Embedder<'_>,
@@ -245,7 +243,7 @@ impl Set {
         let mut names: Vec<&str> = train.labels.iter().chain(&test.labels).map(|labels| labels[0].as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        let number = |labels: &Vec<String>| names.binary_search(&labels[0].as_str()).expect("all labels are there");
+        let number = |labels: &Vec<String>| names.binary_search(&labels[0].as_str()).expect("the list has all labels");
         let numbers = |labels: &[Vec<String>]| labels.iter().map(number).collect::<Vec<_>>();
         let (learnt, truth) = (numbers(&train.labels), numbers(&test.labels));
         let prompt = embedder.default_prompt();
@@ -292,8 +290,8 @@ impl Set {
     }
 }
 
-/// Words that stand above columns of a suite's files, in a line that is no example.
-const HEADINGS: [(&str, &[&str]); 5] = [
+/// Column names in the header of a suite's file.
+const HEADERS: [(&str, &[&str]); 5] = [
     ("id", &["id", "sid", "qid", "sentence_id"]),
     ("text", &["text", "texts", "sentence", "content", "document"]),
     ("label", &["label", "labels", "class", "category", "topic", "intent"]),
@@ -301,19 +299,19 @@ const HEADINGS: [(&str, &[&str]); 5] = [
     ("second", &["second", "id2", "qid2", "sid2", "sentence2"]),
 ];
 
-/// Reads a file of two columns between tabs, whose names it may give in its first line. `text` is the one that is no label.
+/// Reads a tab-separated file of two columns with an optional header. `text` is the column of texts, the other one of labels.
 fn read_tabs(path: &Path, names: [&str; 2], text: &str) -> Result<Texts, SuiteError> {
     let labels: Vec<&str> = names.into_iter().filter(|name| *name != text).collect();
     let columns = Columns { text: Some(text.into()), header: Some(names.map(String::from).to_vec()) };
     let mut read = read(path, &columns, &labels, Blanks::Refuse)?;
-    let is_heading = |name: &str, field: &str| {
-        let known = HEADINGS.iter().find(|(column, _)| *column == name).map_or(&[][..], |(_, words)| words);
+    let is_header = |name: &str, field: &str| {
+        let known = HEADERS.iter().find(|(column, _)| *column == name).map_or(&[][..], |(_, words)| words);
         known.contains(&field.trim().to_lowercase().as_str())
     };
-    let first = [is_heading(text, &read.texts[0]), is_heading(labels[0], &read.labels[0][0])];
+    let first = [is_header(text, &read.texts[0]), is_header(labels[0], &read.labels[0][0])];
     if read.numbers[0] == 1 && first.contains(&true) {
         if first.contains(&false) {
-            return Err(SuiteError::Heading { path: path.to_owned(), names: names.join(" and ") });
+            return Err(SuiteError::Header { path: path.to_owned(), names: names.join(" and ") });
         }
         read.texts.remove(0);
         read.labels.remove(0);
@@ -325,7 +323,7 @@ fn read_tabs(path: &Path, names: [&str; 2], text: &str) -> Result<Texts, SuiteEr
     }
 }
 
-/// The measures as a table: a row for each, a column for each dim.
+/// Formats the metrics as a table: a row per metric, a column per dimension.
 pub fn table(measured: &[Measured], dims: &[usize]) -> String {
     let width = |name: fn(&Measured) -> &str| measured.iter().map(|row| name(row).len()).max().unwrap_or(0);
     let (sets, tasks, measures) = (width(|row| &row.set), width(|row| row.task), width(|row| &row.measure));
@@ -338,31 +336,31 @@ pub fn table(measured: &[Measured], dims: &[usize]) -> String {
     text
 }
 
-/// What was measured in one precision.
+/// Metrics in one precision.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct InPrecision {
-    /// What matrix products were computed in.
+    /// Precision of the matrix products.
     pub precision: String,
-    /// The measures.
+    /// The metrics.
     pub measures: Vec<Measured>,
 }
 
-/// The first measure of each set and task by dim, as a picture for each precision, side by side.
+/// Draws the first metric of each set and task by dimension: one chart per precision, side by side.
 pub fn chart(measured: &[InPrecision], dims: &[usize], title: &str) -> String {
     let of = |run: &InPrecision| {
         let mut first = HashSet::new();
         let rows = run.measures.iter().filter(|row| first.insert((&row.set, row.task)));
         let series = rows.map(|row| Series {
             name: format!("{}: {}", row.set, row.measure),
-            points: row.values.iter().rev().enumerate().map(|(place, value)| (place as f64, *value)).collect(),
+            points: row.values.iter().rev().enumerate().map(|(index, value)| (index as f64, *value)).collect(),
             labelled: false,
         });
         Chart {
             id: format!("suite-{}", run.precision),
             title: format!("{title} in {}", run.precision),
-            description: "Measures of every set by the dimensions that are kept".into(),
+            description: "Metrics of every set by dimension".into(),
             x_label: "dimensions".into(),
-            y_label: "measure".into(),
+            y_label: "metric".into(),
             x_names: Some(dims.iter().rev().map(ToString::to_string).collect()),
             from_zero: true,
             series: series.collect(),

@@ -1,10 +1,10 @@
-//! The workflow of `maana synthesize`: made-up Swahili pairs and a retrieval set, as files.
+//! The workflow of `maana synthesize`: writes synthetic Swahili pairs and a retrieval set.
 
 use maana_data::DataError;
 use maana_swahili::Synthesis;
 use std::path::Path;
 
-/// What was written.
+/// Number of texts that were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Synthesized {
     /// Pairs in `train.jsonl`.
@@ -18,7 +18,7 @@ pub struct Synthesized {
 /// Writes `train.jsonl` and the retrieval set `dev` into `folder`. The same seed gives the same bytes everywhere.
 ///
 /// # Errors
-/// If the folder cannot be made or written.
+/// If the folder cannot be created or written.
 pub fn synthesize(pairs: usize, queries: usize, seed: u64, folder: &Path) -> Result<Synthesized, DataError> {
     let synthesis = Synthesis { pairs, queries, seed };
     let dev = folder.join("dev");

@@ -1,20 +1,20 @@
-//! Texts of a file in memory, with what stands beside them, and their embeddings: what most workflows begin with.
+//! Texts of a file in memory, with their labels and embeddings: the start of most workflows.
 
 use maana_data::{Blanks, DataError, Table};
 use maana_kernels::Matrix;
 use maana_model::{Embedder, Encoder, ModelError};
 use std::path::Path;
 
-/// Which columns of a file are read.
+/// Columns of a file to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
-    /// The one with the text; if not named, `text`, else the first that holds texts.
+    /// Column of texts. By default `text`, else the first column of texts.
     pub text: Option<String>,
-    /// The names of the columns of a CSV or TSV file that does not name them itself.
+    /// Names of the columns of a CSV or TSV file without a header.
     pub header: Option<Vec<String>>,
 }
 
-/// What can go wrong with texts and their embeddings.
+/// An error of texts and their embeddings.
 #[derive(Debug, thiserror::Error)]
 pub enum TextsError {
     /// The file.
@@ -23,23 +23,23 @@ pub enum TextsError {
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The model gave something that is no number.
-    #[error("text {0} (counted from 1) has an embedding that is not a number; the model's weights are damaged")]
+    /// An embedding with a value that is NaN or infinite.
+    #[error("the embedding of text {0} (counted from 1) is not finite; the model's weights are damaged")]
     NotFinite(usize),
 }
 
-/// Texts, and for each the labels that were asked for.
+/// Texts with their labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     /// The texts.
     pub texts: Vec<String>,
-    /// Of each text the labels, in the order asked for.
+    /// Labels of each text, in the requested order.
     pub labels: Vec<Vec<String>>,
-    /// Of each text its number among the records of the file, counted from 1; of plain text its line.
+    /// Number of each text among the records of the file, counted from 1; the line in plain text.
     pub numbers: Vec<usize>,
-    /// Blank texts that were passed over.
+    /// Blank texts that were skipped.
     pub skipped: usize,
-    /// Which column was read, where none was named and others hold texts, too: a sentence.
+    /// A note on the choice of the column, if none was named and several columns hold texts.
     pub chosen: Option<String>,
 }
 
@@ -49,21 +49,21 @@ pub(crate) fn ambiguity(table: &Table, text: &str, known: &[&str]) -> Option<Str
     let others = table.columns().iter().filter(|column| other(&column.name) && column.holds_texts());
     let others: Vec<String> = others.map(|column| format!("`{}`", column.name)).collect();
     let doubt = text != "text" && !others.is_empty();
-    doubt.then(|| format!("the texts are those of the column `{text}`, not of {}", others.join(", ")))
+    doubt.then(|| format!("reading the column `{text}`, not {}", others.join(", ")))
 }
 
 /// Reads a file's texts, or those of standard input if the path is `-`, and the columns `labels`.
 ///
 /// # Errors
-/// If the file cannot be read, lacks a column, or has no texts; if a text is missing or null, or blank where that is refused;
-/// if a label is missing or blank.
+/// If the file cannot be read, lacks a column, or has no texts; if a text is missing or null, or blank and `blanks` refuses
+/// that; if a label is missing or blank.
 pub fn read(path: &Path, columns: &Columns, labels: &[&str], blanks: Blanks) -> Result<Texts, DataError> {
     let table = Table::open(path, columns.header.as_deref())?;
     let text = columns.text.clone().map_or_else(|| table.text_column(labels), Ok)?;
-    let wanted: Vec<String> = std::iter::once(text.clone()).chain(labels.iter().map(|name| name.to_string())).collect();
+    let names: Vec<String> = std::iter::once(text.clone()).chain(labels.iter().map(|name| name.to_string())).collect();
     let chosen = if columns.text.is_none() { ambiguity(&table, &text, labels) } else { None };
     let mut read = Texts { chosen, ..Texts::default() };
-    for (place, record) in table.read(&wanted)?.enumerate() {
+    for (row, record) in table.read(&names)?.enumerate() {
         let record = record?;
         let content = record.text(0)?;
         if blanks != Blanks::Keep && content.trim().is_empty() {
@@ -74,8 +74,8 @@ pub fn read(path: &Path, columns: &Columns, labels: &[&str], blanks: Blanks) -> 
             continue;
         }
         read.texts.push(content);
-        read.labels.push((1..wanted.len()).map(|label| record.required(label)).collect::<Result<_, _>>()?);
-        read.numbers.push(place + 1);
+        read.labels.push((1..names.len()).map(|label| record.required(label)).collect::<Result<_, _>>()?);
+        read.numbers.push(row + 1);
     }
     match read.texts.is_empty() {
         true => Err(DataError::NoRows { path: path.display().to_string() }),
@@ -88,24 +88,25 @@ pub fn read(path: &Path, columns: &Columns, labels: &[&str], blanks: Blanks) -> 
 pub struct Pairs {
     /// The pairs.
     pub pairs: Vec<[String; 2]>,
-    /// Pairs with a blank text that were passed over.
+    /// Pairs with a blank text that were skipped.
     pub skipped: usize,
 }
 
 /// Reads two columns of a table as pairs.
 ///
 /// # Errors
-/// If the table cannot be read, lacks a column, or has no pairs; if a text is missing or null, or blank where that is refused.
+/// If the table cannot be read, lacks a column, or has no pairs; if a text is missing or null, or blank and `blanks` refuses
+/// that.
 pub fn read_pairs(table: Table, columns: [&str; 2], blanks: Blanks) -> Result<Pairs, DataError> {
-    let wanted = columns.map(String::from);
+    let names = columns.map(String::from);
     let path = table.path().to_owned();
     let mut read = Pairs::default();
-    for record in table.read(&wanted)? {
+    for record in table.read(&names)? {
         let record = record?;
         let pair = [record.text(0)?, record.text(1)?];
         match pair.iter().position(|text| text.trim().is_empty()) {
             Some(blank) if blanks == Blanks::Refuse => {
-                return Err(DataError::BlankText { place: record.place(), column: wanted[blank].clone() });
+                return Err(DataError::BlankText { place: record.place(), column: names[blank].clone() });
             }
             Some(_) if blanks == Blanks::Skip => read.skipped += 1,
             _ => read.pairs.push(pair),
@@ -117,10 +118,10 @@ pub fn read_pairs(table: Table, columns: [&str; 2], blanks: Blanks) -> Result<Pa
     }
 }
 
-/// Texts that are embedded together.
+/// Texts per call of the embedder.
 const CHUNK: usize = 1024;
 
-/// Embeds all texts behind `prompt`; `progress` is told how many are done.
+/// Embeds all texts with `prompt`; `progress` receives the number of finished texts.
 ///
 /// # Errors
 /// If a text cannot be tokenised, or an embedding is not finite.
@@ -145,8 +146,8 @@ pub fn embed<T: AsRef<str>>(
     Ok(all)
 }
 
-/// The words of a text, in small letters: runs of letters and digits of any script, with the apostrophe inside them, which
-/// belongs to Swahili words such as `ng'ombe`.
+/// Splits a text into lower-case words: runs of letters and digits of any script, with inner apostrophes, as in the Swahili
+/// `ng'ombe`.
 pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     let inside = |letter: char| letter.is_alphanumeric() || letter == '\'' || letter == '’';
     let trimmed = |word: &str| word.trim_matches(['\'', '’']).replace('’', "'").to_lowercase();

@@ -6,6 +6,7 @@ use crate::folder::Origin;
 use crate::modules::{Module, Pooling};
 use crate::parameters::{Held, Layout};
 use crate::{ModelError, SentenceModel};
+use maana_files::SplitMix64;
 use maana_kernels::{PoolingMode, Precision};
 use serde_json::json;
 use std::path::Path;
@@ -86,12 +87,9 @@ impl SentenceModel {
 
 /// Numbers with a deviation of 0.02, spread evenly (SplitMix64).
 fn draw(values: &mut [f32], seed: u64) {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut random = SplitMix64::spread(seed);
     for value in values {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let unit = ((bits ^ (bits >> 31)) >> 40) as f32 / (1u64 << 24) as f32;
+        let unit = (random.next_u64() >> 40) as f32 / (1u64 << 24) as f32;
         *value = (unit - 0.5) * 0.0693;
     }
 }

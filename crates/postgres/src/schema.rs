@@ -1,5 +1,6 @@
 //! The tables of a store in SQL, and the rows' content.
 
+use maana_files::hex;
 use maana_vectors::search::Metric;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,7 +35,7 @@ pub struct Header {
 impl Header {
     /// Creates a header; the fingerprint is any bytes.
     pub fn new(dims: usize, metric: Metric, half: bool, fingerprint: &[u8], made_by: &str) -> Self {
-        let fingerprint = fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = hex(fingerprint);
         Self { dims, metric, half, fingerprint, made_by: made_by.to_owned(), precision: None, document_prompt: None }
     }
 

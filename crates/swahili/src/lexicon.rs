@@ -1,6 +1,7 @@
 //! The words: nouns, verbs, places, qualities and times, each with what it may be combined with.
 //! The tables are constants; `Lexicon` adds the look-ups that drawing scenes needs.
 
+mod kinds;
 mod nouns;
 mod places;
 mod qualities;
@@ -10,53 +11,15 @@ mod verbs;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+pub(crate) use kinds::{Gender, Kind, PlaceKind};
 use nouns::IMPLIED;
 pub(crate) use nouns::{NOUNS, Noun};
-pub(crate) use places::{PLACES, Place, PlaceKind, Shore, TOWNS, Town, Water};
+pub(crate) use places::{PLACES, Place, Shore, TOWNS, Town, Water};
 pub(crate) use qualities::{COLOURS, Form, MANNERS, QUALITIES, Quality};
 pub(crate) use times::{DAYS, Day, PARTS, Part};
 pub(crate) use verbs::{Amount, VERBS, Verb};
 
 use crate::noun_class::Class;
-
-/// How a noun forms its plural, and so its two classes. `Mass` genders have one class and no plural.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gender {
-    MWa,
-    MMi,
-    JiMa,
-    KiVi,
-    N,
-    UN,
-    MassM,
-    MassMa,
-    MassKi,
-    MassVi,
-    MassN,
-    MassZ,
-    MassU,
-}
-
-/// What a noun is, as far as verbs, garments and places care. Everything before `Thing` is alive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Hash)]
-#[rustfmt::skip]
-pub(crate) enum Kind {
-    // People.
-    Being, Person, Adult, Elder, Youth, Man, Woman, Child, Boy, Girl, Baby, Relative, Kin, Pupil, Farmer, Herder, Fisher,
-    Sailor, Trader, Teacher, Clerk, Medic, Patient, Driver, Porter, Carpenter, Artisan, Builder, Tailor, Weaver, Cook,
-    Baker, Waiter, Police, Athlete, Swimmer, Musician, Singer, Dancer, Painter, Carver, Potter, Smith, Barber, Braider,
-    Scientist, Writer, Journalist, Photographer, Official, Traveller, Tourist, Guest, Customer, Cleaner, Villager, Coach,
-    // Animals.
-    Dog, Cat, Beast, Pet, Cattle, Draught, Milked, Grazing, Poultry, Wader, Fowl, Flyer, Predator, Wild, Grazer, Prey, Bather, Monkey,
-    Crawler, Insect, Catch,
-    // Things.
-    Thing, Fruit, Vegetable, Root, Nut, Grain, Grocery, Flour, Dish, Stirred, Roast, Fried, Egg, Baked, Drink, Hot, Water,
-    Basketry, Bag, Spread, Pottery, Vessel, Carried, Blade, Small, Fare, Furniture, Bed, Load, Opened, Woodwork, Lamp,
-    Woven, Linen, Sewn, Knitted, Garment, Worn, WornByMen, WornByWomen, Uniform, Book, Notebook, Letter, Written, Report,
-    Poem, Exam, Story, Song, Drawn, Picture, Carved, Device, Messaging, Heard, Seen, Played, Blown, Ball, Toy, Gift, Vehicle, Car,
-    Tractor, Cycle, Cart, Boat, Net, Building, Guarded, Visited, Room, Wall, Structure, Hole, Material, Timber, Field, Tree,
-    Planted, Watered, Flower, Firewood, Fuel, Grass, Rubbish, Medicine, Lesson, Science,
-}
 
 /// One, or more than one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 
 mod care;
 mod deed;
+mod facts;
 mod harvest;
 mod report;
 mod study;
@@ -12,6 +13,7 @@ mod weather;
 
 pub(crate) use care::Care;
 pub(crate) use deed::{Deed, Participant};
+pub(crate) use facts::Facts;
 pub(crate) use harvest::{Harvest, Matter};
 pub(crate) use report::{Report, Stage};
 pub(crate) use study::Study;
@@ -20,21 +22,6 @@ pub(crate) use trip::Trip;
 pub(crate) use weather::Weather;
 
 use crate::random::{Choices, hash};
-
-/// The facts of one genre.
-pub(crate) trait Facts: Clone {
-    /// How many facts can be changed one by one.
-    const FACETS: usize;
-
-    /// Facts drawn by `choices`.
-    fn draw(choices: Choices) -> Self;
-
-    /// Draws fact `facet` anew, which may leave it as it was, and nothing else.
-    fn redraw(&mut self, facet: usize, choices: Choices);
-
-    /// What the scene is essentially about; scenes that share it belong to the same split.
-    fn essence(&self) -> String;
-}
 
 /// A scene of any genre.
 #[derive(Clone)]

@@ -3,8 +3,9 @@
 
 use std::collections::HashSet;
 
-use crate::random::{Choices, hash, mix};
+use crate::random::{Choices, hash};
 use crate::scene::{Scene, Split};
+use maana_files::mix;
 
 /// A short sentence that follows from a longer one.
 #[derive(Clone, Debug, PartialEq, Eq)]

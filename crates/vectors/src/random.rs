@@ -1,38 +1,36 @@
-//! Numbers that only look random: the same for a seed on every machine (SplitMix64).
+//! Pseudo-random numbers that are the same on every machine.
 
-/// A stream of numbers.
+use maana_files::SplitMix64;
+
+/// A stream of numbers of several distributions.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(SplitMix64);
 
 impl Random {
-    /// The stream of a seed.
+    /// Creates the stream of a seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
-    /// All 64 bits of the next number.
+    /// Returns the next number.
     pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
-    /// A number below `limit`, each as likely as the others to one part in 2³².
+    /// Returns a number below `limit`, uniform up to one part in 2³².
     pub fn below(&mut self, limit: usize) -> usize {
         ((u128::from(self.number()) * limit as u128) >> 64) as usize
     }
 
-    /// A number from 0 to 1, 1 excluded.
+    /// Returns a number in `[0, 1)`.
     pub fn unit(&mut self) -> f64 {
         (self.number() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// `count` different numbers below `limit`, ascending.
+    /// Returns `count` distinct numbers below `limit`, ascending.
     pub fn sample(&mut self, limit: usize, count: usize) -> Vec<usize> {
         let count = count.min(limit);
-        // Floyd: each new number is free, or the largest one allowed is taken instead.
+        // Floyd's algorithm: a number that is taken is replaced by the greatest one of the step.
         let mut chosen = std::collections::BTreeSet::new();
         for last in limit - count..limit {
             let number = self.below(last + 1);
@@ -49,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn samples_have_no_number_twice() {
+    fn samples_are_distinct() {
         let mut random = Random::new(1);
         for (limit, count) in [(0, 3), (1, 1), (10, 10), (1000, 17)] {
             let sample = random.sample(limit, count);

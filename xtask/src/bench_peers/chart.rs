@@ -1,18 +1,18 @@
-//! The speed of each engine, the fastest peer of each comparison being 1.
+//! Chart of the speed of each engine, relative to the fastest peer.
 
 use super::plan::Target;
 use super::report::Comparison;
-use crate::bars::{self, Group, Words};
+use crate::bars::{self, Group, Labels};
 
-const WORDS: Words = Words {
-    description: "Speed of each engine; the fastest peer of each comparison is 1",
-    heading: "Speed; the fastest peer of each comparison is 1",
+const LABELS: Labels = Labels {
+    description: "Speed of each engine relative to the fastest peer",
+    heading: "Speed relative to the fastest peer",
     aside: "longer is faster · dashed: target",
 };
 
-/// The chart of all comparisons that have numbers.
+/// Draws all comparisons with results.
 pub(crate) fn draw(comparisons: &[Comparison]) -> String {
-    bars::draw(&WORDS, &comparisons.iter().filter_map(group).collect::<Vec<_>>())
+    bars::draw(&LABELS, &comparisons.iter().filter_map(group).collect::<Vec<_>>())
 }
 
 fn group(comparison: &Comparison) -> Option<Group<'_>> {
@@ -25,4 +25,31 @@ fn group(comparison: &Comparison) -> Option<Group<'_>> {
         Target::Smaller(_) | Target::Within(_) => None,
     });
     Some(Group { title: comparison.title.clone(), bars, target })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::Part;
+    use super::super::report::Measured;
+    use super::*;
+
+    #[test]
+    fn the_chart_names_every_engine_with_results() {
+        let engine = |name: &str, ours: bool, seconds: f64| Measured {
+            name: name.to_owned(),
+            ours,
+            command: name.to_owned(),
+            seconds: vec![seconds],
+            tokens: None,
+            peak_bytes: None,
+            first: Vec::new(),
+            error: None,
+        };
+        let about = ("key".to_owned(), "Encode".to_owned(), Part::Encode, vec![Target::Faster(2.0)]);
+        let engines = vec![engine("A", false, 3.0), engine("Maana", true, 1.0)];
+        let comparison = Comparison::new(about, ("2026-01-01".to_owned(), "abc".to_owned(), 0.1), (1, 2), engines);
+        let chart = draw(&[comparison]);
+        assert!(chart.contains(">A<") && chart.contains(">Maana<") && chart.contains("3.00×"));
+        assert!(chart.ends_with("</svg>\n"));
+    }
 }

@@ -1,4 +1,4 @@
-//! One engine: a process that answers every line `go` with a line of JSON.
+//! An engine: a process that answers every line `go` with a line of JSON.
 
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// How an engine is started, and what is said of it.
+/// Name and command line of an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) name: String,
@@ -18,7 +18,7 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// The command line as a person would type it.
+    /// Returns the command line as a user would type it.
     pub(crate) fn line(&self) -> String {
         self.words.join(" ")
     }
@@ -34,14 +34,14 @@ impl Setting {
     }
 }
 
-/// A loaded and warmed process that sleeps between rounds.
+/// A process that has loaded and warmed up, and sleeps between rounds.
 pub(crate) struct Engine {
     process: Child,
     input: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
     comparison: String,
     setting: Setting,
-    /// The line with which it said that it is ready.
+    /// Its first line, which reports that it is ready.
     pub(crate) ready: Value,
 }
 
@@ -58,11 +58,11 @@ impl Engine {
         engine.ready = engine.answer()?;
         match engine.ready["ready"].as_bool() {
             Some(true) => Ok(engine),
-            _ => Err(anyhow!("{}: said {} where {{\"ready\": true}} was due", engine.setting.name, engine.ready)),
+            _ => Err(anyhow!("{}: answered {} instead of {{\"ready\": true}}", engine.setting.name, engine.ready)),
         }
     }
 
-    /// One timed round.
+    /// Runs one timed round.
     pub(crate) fn round(&mut self) -> Result<Value> {
         writeln!(self.input, "go")
             .and_then(|()| self.input.flush())
@@ -70,7 +70,7 @@ impl Engine {
         self.answer()
     }
 
-    /// The largest resident memory so far, in bytes, as the system counts it.
+    /// Returns the peak resident memory in bytes.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -82,12 +82,12 @@ impl Engine {
             Some(line) => line?,
             None => return Err(why(&self.comparison, &self.setting, "ended without an answer")),
         };
-        serde_json::from_str(&line).with_context(|| format!("{}: {line:?} is no JSON", self.setting.name))
+        serde_json::from_str(&line).with_context(|| format!("{}: {line:?} is not JSON", self.setting.name))
     }
 }
 
 impl Drop for Engine {
-    /// Lets it end by itself, so that the next comparison has all memory.
+    /// Waits for its end, so that the next comparison has all memory.
     fn drop(&mut self) {
         if writeln!(self.input, "quit").is_err() || self.ready.is_null() {
             let _ = self.process.kill();
@@ -101,16 +101,16 @@ fn log_path(comparison: &str, setting: &Setting) -> PathBuf {
     PathBuf::from(format!("target/peers/log/{comparison}-{name}.txt"))
 }
 
-/// Where everything that the process says besides its answers goes.
+/// Creates the log of the process's standard error.
 pub(crate) fn log(comparison: &str, setting: &Setting) -> Result<File> {
     let path = log_path(comparison, setting);
     File::create(&path).with_context(|| path.display().to_string())
 }
 
-/// What went wrong, in the process's own last words.
+/// Returns an error with the last line of the process's log.
 pub(crate) fn why(comparison: &str, setting: &Setting, what: &str) -> anyhow::Error {
     let path = log_path(comparison, setting);
     let text = std::fs::read_to_string(&path).unwrap_or_default();
-    let words = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
-    anyhow!("{}: {what}; the last words of {}: {words}", setting.name, path.display())
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("empty");
+    anyhow!("{}: {what}; the last line of {}: {last}", setting.name, path.display())
 }

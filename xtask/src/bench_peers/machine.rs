@@ -1,10 +1,10 @@
-//! What the numbers depend on: processor, memory, system, date, versions.
+//! The environment of a measurement: processor, memory, system, date, versions.
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::process::Command;
 
-/// The machine that measured.
+/// The measuring machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
@@ -14,8 +14,8 @@ pub(crate) struct Machine {
     pub(crate) system: String,
 }
 
-/// Instruction sets that decide how fast an encoder can be.
-const TELLING: [&str; 9] =
+/// Instruction sets that are relevant to the speed of encoders.
+const RELEVANT: [&str; 9] =
     ["avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "asimddp"];
 
 impl Machine {
@@ -34,12 +34,12 @@ impl Machine {
             processor: format!("{name} (family {}, model {})", family[0], family[1]),
             cores: std::thread::available_parallelism()?.get(),
             memory_gib: memory_gib()?,
-            instructions: flags.split(' ').filter(|flag| TELLING.contains(flag)).map(str::to_owned).collect(),
+            instructions: flags.split(' ').filter(|flag| RELEVANT.contains(flag)).map(str::to_owned).collect(),
             system: system.trim_matches('"').to_owned(),
         })
     }
 
-    /// Whether the processor multiplies bf16 itself.
+    /// Returns whether the processor has instructions for bf16.
     pub(crate) fn has_bf16(&self) -> bool {
         self.instructions.iter().any(|name| name == "avx512_bf16" || name == "amx_bf16")
     }
@@ -56,7 +56,7 @@ fn read(path: &str) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("{path}: this benchmark needs Linux"))
 }
 
-/// Processes that ran or wanted to, over the last minute.
+/// Returns the load average of the last minute.
 pub(crate) fn load() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().and_then(|value| value.parse().ok()).unwrap_or(f64::NAN)
@@ -65,24 +65,24 @@ pub(crate) fn load() -> f64 {
 pub(crate) fn warn_if_busy() {
     let load = load();
     if load > 0.5 {
-        println!("warning: something else runs here (load {load}); figures to be kept need an idle machine");
+        println!("warning: other processes are running (load {load}); results to be published need an idle machine");
     }
 }
 
 pub(crate) fn date() -> Result<String> {
-    said(&["date", "-u", "+%Y-%m-%d"])
+    output(&["date", "-u", "+%Y-%m-%d"])
 }
 
-/// The commit, and whether files differ from it (but for what benchmarks write).
+/// Returns the commit, and whether files differ from it, except those that benchmarks write.
 pub(crate) fn commit() -> Result<String> {
-    let commit = said(&["git", "rev-parse", "--short=10", "HEAD"])?;
+    let commit = output(&["git", "rev-parse", "--short=10", "HEAD"])?;
     let mut words = vec!["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/RESULTS.md"];
     words.extend([":!bench/results.json", ":!bench/results.svg", ":!bench/serving.json", ":!bench/serving.svg"]);
-    let changed = said(&words)?;
+    let changed = output(&words)?;
     Ok(if changed.is_empty() { commit } else { format!("{commit} with changes") })
 }
 
-/// Name and version of everything that takes part.
+/// Returns names and versions of all participants.
 pub(crate) fn versions(python: &str) -> Result<Vec<(String, String)>> {
     let mut all = Vec::new();
     for pin in read("bench/peers/requirements.txt")?.lines().filter(|line| !line.starts_with('#')) {
@@ -93,12 +93,12 @@ pub(crate) fn versions(python: &str) -> Result<Vec<(String, String)>> {
     let candle = read("bench/candle/Cargo.toml")?;
     let pin = candle.lines().find_map(|line| line.strip_prefix("candle-core = \"=")).unwrap_or_default();
     all.push(("candle".to_owned(), pin.trim_matches('"').to_owned()));
-    all.push(("Python".to_owned(), said(&[python, "--version"])?.replace("Python ", "")));
-    all.push(("rustc".to_owned(), said(&["rustc", "--version"])?.replace("rustc ", "")));
+    all.push(("Python".to_owned(), output(&[python, "--version"])?.replace("Python ", "")));
+    all.push(("rustc".to_owned(), output(&["rustc", "--version"])?.replace("rustc ", "")));
     Ok(all)
 }
 
-fn said(words: &[&str]) -> Result<String> {
+fn output(words: &[&str]) -> Result<String> {
     let output = Command::new(words[0]).args(&words[1..]).output().with_context(|| words.join(" "))?;
     ensure!(output.status.success(), "{}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -24,20 +24,20 @@ impl Part {
             "train" => Self::Train,
             "evaluate" => Self::Evaluate,
             "start" => Self::Start,
-            _ => bail!("--only {word}: no such part; there are encode, train, evaluate and start"),
+            _ => bail!("--only {word}: unknown; use encode, train, evaluate and start"),
         })
     }
 }
 
-/// What a comparison has to reach.
+/// A target of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
-    /// Times as fast as the fastest peer, at least.
+    /// Minimum speed relative to the fastest peer.
     Faster(f64),
-    /// The fastest peer's peak memory divided by ours, at least.
+    /// Minimum of the fastest peer's peak memory divided by ours.
     Smaller(f64),
-    /// Seconds at most.
+    /// Maximum seconds.
     Within(f64),
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Plan {
     pub(crate) engines: Vec<Setting>,
 }
 
-/// Every comparison, in the order of the report.
+/// Returns all comparisons in the order of the report.
 pub(crate) fn all(workshop: &Workshop) -> Vec<Plan> {
     let mut plans = Vec::new();
     for model in &workshop.models {
@@ -65,7 +65,7 @@ pub(crate) fn all(workshop: &Workshop) -> Vec<Plan> {
     plans
 }
 
-/// The targets are for the large model; the small one is there to see.
+/// Returns the targets, which are for the large model only.
 fn targets(model: &Model, targets: &[Target]) -> Vec<Target> {
     if model.key == "bge-base" { targets.to_vec() } else { Vec::new() }
 }
@@ -79,11 +79,11 @@ fn encode(workshop: &Workshop, model: &Model, precision: &str) -> Plan {
         "f32" => (vec![torch, onnx, openvino, engine.candle(&workshop.texts), ours], 1.5),
         "bf16" if workshop.has_bf16 => (vec![torch, openvino, ours], 1.6),
         "bf16" => {
-            // Imitated bf16 is so much slower that the small model is enough to show it.
-            let imitated = (model.key == "minilm").then_some(torch);
+            // Emulated bf16 is much slower; the small model suffices to show it.
+            let emulated = (model.key == "minilm").then_some(torch);
             let plain = Engines { precision: "f32", ..engine };
             let fastest = [plain.torch(&texts), plain.onnx(&texts), plain.openvino(&texts), ours];
-            (imitated.into_iter().chain(fastest).collect(), 1.6)
+            (emulated.into_iter().chain(fastest).collect(), 1.6)
         }
         _ => (vec![onnx, ours], 1.7),
     };
@@ -99,9 +99,9 @@ fn encode(workshop: &Workshop, model: &Model, precision: &str) -> Plan {
 fn train(workshop: &Workshop, model: &Model, precision: &str) -> Plan {
     let engine = Engines { workshop, model, precision, mode: "train" };
     let flags = ["--texts", path(&workshop.pairs), "--dims", model.dims];
-    // Imitated bf16 takes several times as long as f32 for a step: the peer's best is f32 then.
-    let imitated = precision == "bf16" && !workshop.has_bf16;
-    let peer = Engines { precision: if imitated { "f32" } else { precision }, ..engine }.torch(&flags);
+    // Emulated bf16 is several times slower than f32, so the peer's best setting is f32.
+    let emulated = precision == "bf16" && !workshop.has_bf16;
+    let peer = Engines { precision: if emulated { "f32" } else { precision }, ..engine }.torch(&flags);
     let ratio = if precision == "f32" { 4.0 } else { 5.0 };
     Plan {
         key: format!("train-{precision}-{}", model.key),
@@ -125,7 +125,7 @@ fn evaluate(workshop: &Workshop, model: &Model) -> Plan {
     }
 }
 
-/// Every peer with its default of f32; ours as `maana encode` runs without a flag for it.
+/// Compares starts: every peer with its default of f32, ours as `maana encode` without options.
 fn start(workshop: &Workshop, model: &Model) -> Plan {
     let engine = Engines { workshop, model, precision: "f32", mode: "start" };
     let text = ["--texts", path(&workshop.one_text)];
@@ -147,7 +147,7 @@ fn start(workshop: &Workshop, model: &Model) -> Plan {
     }
 }
 
-/// Makes the command lines of one comparison.
+/// Creates the command lines of one comparison.
 #[derive(Clone, Copy)]
 struct Engines<'a> {
     workshop: &'a Workshop,
@@ -198,7 +198,7 @@ impl Engines<'_> {
     }
 }
 
-/// Paths here are made of our own words, which are all ASCII.
+/// Returns a path as text; all paths here are ASCII.
 fn path(path: &Path) -> &str {
     path.to_str().expect("a path of ASCII")
 }

@@ -1,4 +1,4 @@
-//! Everything that a measurement needs, made below `target` on the first run: peers, models, texts.
+//! Prerequisites of a measurement, created below `target` in the first run: peers, models, texts.
 
 use crate::command::run;
 use anyhow::{Context, Result, ensure};
@@ -9,29 +9,29 @@ use std::process::Command;
 pub(crate) const MAANA: &str = "target/release/maana";
 pub(crate) const CANDLE: &str = "target/peers-candle/release/candle-peer";
 const WORK: &str = "target/peers";
-/// Where the models are that all engines open.
+/// Folder of the models that all engines open.
 pub(crate) const MODELS: &str = "target/peers/models";
 
 /// A model that all engines open.
 pub(crate) struct Model {
-    /// As it stands in titles.
+    /// Name in titles.
     pub(crate) name: &'static str,
-    /// As it stands in file names.
+    /// Name in file names.
     pub(crate) key: &'static str,
     pub(crate) folder: PathBuf,
     /// Its graphs for ONNX Runtime and OpenVINO.
     pub(crate) exported: PathBuf,
     /// Matryoshka dimensions for training and evaluation.
     pub(crate) dims: &'static str,
-    /// A retrieval set that fits its speed.
+    /// A retrieval set of a suitable size.
     pub(crate) set: PathBuf,
 }
 
-/// The peers, built and installed, with the models and texts that all engines get.
+/// The installed peers, with the models and texts of all engines.
 pub(crate) struct Workshop {
     pub(crate) python: PathBuf,
     pub(crate) threads: usize,
-    /// Whether the processor multiplies bf16 itself.
+    /// Whether the processor has instructions for bf16.
     pub(crate) has_bf16: bool,
     pub(crate) models: Vec<Model>,
     /// Texts to encode, sorted by length.
@@ -71,7 +71,7 @@ fn build() -> Result<()> {
         .context("candle could not be built (its first build needs the network)")
 }
 
-/// Texts for encoding and for training from different seeds, and a file with one of them.
+/// Creates texts for encoding and for training with different seeds, and a file with one of them.
 fn texts(folder: &Path, count: usize) -> Result<(PathBuf, PathBuf, PathBuf)> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let (texts, pairs, one) = (folder.join("texts.jsonl"), folder.join("pairs.jsonl"), folder.join("one.jsonl"));
@@ -89,14 +89,14 @@ fn texts(folder: &Path, count: usize) -> Result<(PathBuf, PathBuf, PathBuf)> {
     Ok((texts, pairs, one))
 }
 
-/// Pairs, a few long ones among many short ones.
+/// Creates pairs, a few long ones among many short ones.
 fn make_texts(out: &Path, pairs: usize, seed: u64) -> Result<()> {
     let numbers = [pairs.to_string(), seed.to_string()];
     let flags = ["bench", "make-texts", "--pairs", &numbers[0], "--seed", &numbers[1], "--out"];
     run(Command::new(MAANA).args(flags).arg(out))
 }
 
-/// A model of bge-base's shape with random weights: speed does not depend on what they are.
+/// Returns a model of bge-base's shape with random weights, on which speed does not depend.
 pub(crate) fn bge_base_folder() -> Result<PathBuf> {
     let folder = Path::new(MODELS).join("bge-base");
     if !folder.join("modules.json").is_file() {
@@ -114,16 +114,16 @@ fn bge_base(texts: &Path, quick: bool) -> Result<Model> {
 
 const MINILM: &str = "all-MiniLM-L6-v2";
 
-/// all-MiniLM-L6-v2 itself, copied from where `maana` keeps what it has fetched.
+/// Returns a copy of all-MiniLM-L6-v2 from the cache of `maana`.
 pub(crate) fn minilm_folder() -> Result<PathBuf> {
     let folder = Path::new(MODELS).join(MINILM);
     if !folder.join("modules.json").is_file() {
         let model = format!("sentence-transformers/{MINILM}");
         let info = Command::new(MAANA).args(["info", &model]).output()?;
-        let said = String::from_utf8_lossy(&info.stdout);
+        let output = String::from_utf8_lossy(&info.stdout);
         ensure!(info.status.success(), "maana info {model}: {}", String::from_utf8_lossy(&info.stderr));
-        let cached = said.lines().find_map(|line| line.strip_prefix("folder "));
-        copy_folder(Path::new(cached.context("maana info names no folder")?.trim()), &folder)?;
+        let cached = output.lines().find_map(|line| line.strip_prefix("folder "));
+        copy_folder(Path::new(cached.context("maana info printed no folder")?.trim()), &folder)?;
     }
     Ok(folder)
 }
@@ -145,7 +145,7 @@ fn retrieval_set(texts: &Path, queries: usize) -> Result<PathBuf> {
     Ok(folder.join("dev"))
 }
 
-/// Follows links; what tells that the folder is whole, modules.json, comes last.
+/// Copies a folder, following links; modules.json, which marks a complete folder, comes last.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     let mut entries = std::fs::read_dir(from)

@@ -1,20 +1,15 @@
-//! What was measured, kept as JSON and told as Markdown.
+//! Results of one model's servers, and their tables in Markdown.
 
-use super::chart;
-use super::workshop::{self, Setting};
-use crate::bench_peers::machine::Machine;
-use crate::results_file;
+use super::workshop::Setting;
 use crate::serving::load::Summary;
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::Path;
 
-/// Three times the better peer's answers a second are asked for.
+/// Target of answers per second, relative to the better peer.
 const FASTER: f64 = 3.0;
-/// Half the better peer's time for a lone query is asked for.
-const LONE: f64 = 0.5;
+/// Target of the latency with one client, relative to the better peer.
+const SINGLE: f64 = 0.5;
 
 /// One server's turn. Times are milliseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,7 +20,7 @@ pub(crate) struct Round {
     pub(crate) p90: Option<f64>,
     pub(crate) p99: Option<f64>,
     pub(crate) max: Option<f64>,
-    /// Answers other than 200 by status, and requests without a whole answer as status 0.
+    /// Answers other than 200 by status; status 0 for requests without a complete answer.
     pub(crate) errors: BTreeMap<u16, usize>,
 }
 
@@ -59,9 +54,9 @@ impl Round {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Cell {
     pub(crate) lengths: String,
-    /// So many clients in a closed loop; none in the open loop.
+    /// Number of clients in a closed loop; `None` in the open loop.
     pub(crate) clients: Option<usize>,
-    /// So many requests a second in the open loop.
+    /// Requests per second in the open loop.
     pub(crate) rate: Option<f64>,
     pub(crate) name: String,
     pub(crate) ours: bool,
@@ -69,7 +64,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// Of the rounds that have the figure.
+    /// Returns the median of a figure over the rounds that have it.
     fn median(&self, figure: fn(&Round) -> Option<f64>) -> Option<f64> {
         let mut figures: Vec<f64> = self.rounds.iter().filter_map(figure).collect();
         figures.sort_by(f64::total_cmp);
@@ -85,7 +80,7 @@ impl Cell {
         self.median(|round| Some(round.per_second)).unwrap_or_default()
     }
 
-    /// Half the range of the rounds' answers a second, as a share of the median.
+    /// Returns half the range of the rounds' answers per second, as a share of the median.
     fn spread(&self) -> Option<f64> {
         let all = || self.rounds.iter().map(|round| round.per_second);
         share((all().fold(0.0, f64::max) - all().fold(f64::INFINITY, f64::min)) / 2.0, self.per_second())
@@ -96,24 +91,24 @@ impl Cell {
         for (status, count) in self.rounds.iter().flat_map(|round| &round.errors) {
             *all.entry(*status).or_insert(0) += count;
         }
-        let said = |(status, count): (u16, usize)| match status {
+        let described = |(status, count): (u16, usize)| match status {
             0 => format!("{count} without an answer"),
             status => format!("{count} × {status}"),
         };
-        all.into_iter().map(said).collect::<Vec<_>>().join(", ")
+        all.into_iter().map(described).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// What starting a server takes, and the memory of one that has answered everything.
+/// Time to start a server, and its memory after all requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Started {
     name: String,
     ours: bool,
-    command: String,
+    pub(super) command: String,
     pub(crate) seconds: Vec<f64>,
     pub(crate) resident_bytes: Option<u64>,
     pub(crate) peak_bytes: Option<u64>,
-    /// The part of the time in which texts waited and nothing was computed.
+    /// Share of the time in which texts waited and nothing was computed.
     #[serde(default)]
     pub(crate) idle_share: Option<f64>,
 }
@@ -155,20 +150,20 @@ impl Table {
 
     fn cell(&mut self, lengths: &str, clients: Option<usize>, rate: Option<f64>, setting: &Setting) -> &mut Cell {
         let same = |cell: &Cell| cell.lengths == lengths && cell.clients == clients && cell.name == setting.name;
-        let place = self.cells.iter().position(same).unwrap_or(self.cells.len());
-        if place == self.cells.len() {
+        let index = self.cells.iter().position(same).unwrap_or(self.cells.len());
+        if index == self.cells.len() {
             let (lengths, name, ours) = (lengths.to_owned(), setting.name.clone(), setting.ours);
             self.cells.push(Cell { lengths, clients, rate, name, ours, rounds: Vec::new() });
         }
-        &mut self.cells[place]
+        &mut self.cells[index]
     }
 
-    /// The cells of one load, in the order in which servers took their turns.
+    /// Returns the cells of one load, in the order of the servers.
     pub(crate) fn of_load<'a>(&'a self, lengths: &'a str, clients: Option<usize>) -> impl Iterator<Item = &'a Cell> {
         self.cells.iter().filter(move |cell| cell.lengths == lengths && cell.clients == clients)
     }
 
-    /// The peer with most answers a second, if it has any.
+    /// Returns the peer with the most answers per second, if any has answered.
     pub(crate) fn better_peer<'a>(&'a self, lengths: &'a str, clients: Option<usize>) -> Option<&'a Cell> {
         let peers = self.of_load(lengths, clients).filter(|cell| !cell.ours && cell.per_second() > 0.0);
         peers.max_by(|a, b| a.per_second().total_cmp(&b.per_second()))
@@ -178,13 +173,13 @@ impl Table {
         self.of_load(lengths, clients).find(|cell| cell.name == "Maana")
     }
 
-    /// The most answers a second that a peer reaches at any number of clients.
+    /// Returns the greatest number of answers per second of a peer, at any number of clients.
     pub(crate) fn best_peer_rate(&self, lengths: &str) -> Option<f64> {
         let peers = self.cells.iter().filter(|cell| !cell.ours && cell.clients.is_some() && cell.lengths == lengths);
         peers.map(Cell::per_second).max_by(f64::total_cmp)
     }
 
-    /// Loads in the order of the table: closed by clients, then the open one.
+    /// Returns the loads in the order of the table: closed loops by clients, then the open loop.
     pub(crate) fn loads(&self, lengths: &str) -> Vec<Option<usize>> {
         let closed: BTreeSet<usize> =
             self.cells.iter().filter(|cell| cell.lengths == lengths).filter_map(|cell| cell.clients).collect();
@@ -192,7 +187,7 @@ impl Table {
         closed.into_iter().map(Some).chain(open).collect()
     }
 
-    /// The kinds of texts, in the order in which they were measured.
+    /// Returns the kinds of texts in the order of measurement.
     pub(crate) fn kinds(&self) -> Vec<&str> {
         let mut kinds: Vec<&str> = Vec::new();
         for cell in &self.cells {
@@ -231,8 +226,8 @@ impl Table {
         text
     }
 
-    /// The rows of the table of targets.
-    fn judged(&self) -> String {
+    /// Returns the rows of the table of targets.
+    pub(super) fn targets(&self) -> String {
         let mut text = String::new();
         for lengths in self.kinds() {
             for clients in self.loads(lengths).into_iter().flatten() {
@@ -241,14 +236,15 @@ impl Table {
                 let about = format!("{}, {lengths} texts, {}", self.model, plural(clients));
                 let ratio = |figure: fn(&Round) -> Option<f64>| share(ours.median(figure)?, peer.median(figure)?);
                 if clients == 1 {
-                    let (asked, reached) = (format!("p50 at most {LONE}× the better peer's"), ratio(|round| round.p50));
-                    let verdict = yes(reached.map(|reached| reached <= LONE));
-                    let _ = writeln!(text, "| {about} | {asked} | {} | {verdict} |", times(reached));
+                    let (target, result) =
+                        (format!("p50 at most {SINGLE}× the better peer's"), ratio(|round| round.p50));
+                    let verdict = yes(result.map(|result| result <= SINGLE));
+                    let _ = writeln!(text, "| {about} | {target} | {} | {verdict} |", times(result));
                 }
                 let (speed, late) = (share(ours.per_second(), peer.per_second()), ratio(|round| round.p99));
                 let verdict = yes(speed.zip(late).map(|(speed, late)| speed >= FASTER && late <= 1.0));
-                let asked = format!("at least {FASTER}× the better peer's answers/s, p99 not above its");
-                let _ = writeln!(text, "| {about} | {asked} | {}, p99 {} | {verdict} |", times(speed), times(late));
+                let target = format!("at least {FASTER}× the better peer's answers/s, p99 not above the peer's");
+                let _ = writeln!(text, "| {about} | {target} | {}, p99 {} | {verdict} |", times(speed), times(late));
             }
         }
         text
@@ -280,7 +276,7 @@ fn row(cell: &Cell, best: Option<f64>) -> String {
     format!("| {load} | {name} | {speed:.1} | {spread} | {against} | {quantiles} | {} |\n", cell.errors())
 }
 
-/// None where there is nothing to divide by.
+/// Returns the quotient, or `None` for a divisor of 0.
 fn share(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
@@ -306,111 +302,13 @@ fn milliseconds(value: Option<f64>) -> String {
     }
 }
 
-fn yes(enough: Option<bool>) -> &'static str {
-    match enough {
+fn yes(met: Option<bool>) -> &'static str {
+    match met {
         Some(true) => "yes",
         Some(false) => "no",
         None => "not measured",
     }
 }
-
-/// All tables, and what they were measured with.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Results {
-    machine: Machine,
-    versions: Vec<(String, String)>,
-    tables: Vec<Table>,
-}
-
-/// What people have to say about these targets. Goes into the report as it is.
-const NOTES: &str = "bench/serving-notes.md";
-
-impl Results {
-    /// What stands in `folder` from the same machine and versions, else nothing.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let (machine, versions) = (Machine::this()?, workshop::versions()?);
-        let path = folder.join("serving.json");
-        let earlier = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str::<Self>(&text).ok());
-        let tables = match earlier {
-            Some(earlier) if earlier.machine == machine && earlier.versions == versions => earlier.tables,
-            Some(_) => {
-                println!("{}: of another machine or other versions, so it begins anew", path.display());
-                Vec::new()
-            }
-            None => Vec::new(),
-        };
-        Ok(Self { machine, versions, tables })
-    }
-
-    /// In place of the same model's earlier numbers.
-    pub(crate) fn put(&mut self, table: Table) {
-        match self.tables.iter_mut().find(|earlier| earlier.model == table.model) {
-            Some(earlier) => *earlier = table,
-            None => self.tables.push(table),
-        }
-    }
-
-    /// serving.json, serving.svg, and the part of RESULTS.md.
-    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
-        let write = |name: &str, text: String| {
-            let path = folder.join(name);
-            maana_files::write(&path, text).with_context(|| path.display().to_string())
-        };
-        write("serving.json", format!("{}\n", serde_json::to_string_pretty(self)?))?;
-        write("serving.svg", chart::draw(&self.tables))?;
-        results_file::write_part(&folder.join("RESULTS.md"), "bench-serve", &self.markdown())
-    }
-
-    fn markdown(&self) -> String {
-        let Machine { processor, cores, memory_gib, instructions, system } = &self.machine;
-        let mut text = format!(
-            "# Maana beside other servers\n\nWritten by `cargo xtask bench-serve`.\n\n\
-             Machine: {processor}, {cores} cores, {memory_gib} GiB, {system}; {}.\n\nVersions: ",
-            instructions.join(", ")
-        );
-        let versions: Vec<String> = self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-        text += &versions.join(", ");
-        text += ".\n\n## Targets of serving\n\n| load | asked | reached | enough |\n|---|---|--:|---|\n";
-        text.extend(self.tables.iter().map(Table::judged));
-        text += "\n![Answers a second of each server](serving.svg)\n\n";
-        text += &std::fs::read_to_string(NOTES).unwrap_or_default();
-        text += "\n## Servers under load\n\n";
-        for table in &self.tables {
-            text += &table.markdown();
-            text.push('\n');
-        }
-        text += HOW;
-        text += "\n## Commands of the servers\n\n```\n";
-        let started = self.tables.iter().flat_map(|table| &table.started);
-        for command in started.map(|started| &started.command).collect::<BTreeSet<_>>() {
-            let _ = writeln!(text, "{command}");
-        }
-        text + "```\n"
-    }
-}
-
-const HOW: &str = "\
-## How servers were measured
-
-All servers of a model are up and have answered; those whose turn it is not are stopped with SIGSTOP. Each turn begins with a warm-up
-of a third of its time that does not count; rounds alternate between all servers. Medians of the rounds; ± is half their range.
-
-* **Requests**: `POST /v1/embeddings` with one text and `encoding_format` base64, as OpenAI's client sends it, over connections that
-  stay open. 1,024 made-up Swahili texts of each kind, all different: short ones of 4 to 12 words, mixed ones of 8 to 300 words, as
-  many from 8 to 16 as from 16 to 32, and so on. Texts are cut where the model's folder says.
-* **Clients** in a closed loop send their next request when they have their answer. In the open loop requests come at random
-  moments, fixed beforehand, at seven tenths of the most that a peer reached; latency counts from the moment at which a request
-  was due, so that a server which makes its clients wait cannot hide it. Percentiles are those of all answers.
-* **The client** runs on the same cores as the servers: threads that block, requests prepared beforehand.
-* **Answers** are all compared with what `maana encode` gives for their own text: ours to the bit, the others' elements within 1e-4.
-  One wrong answer ends the measurement.
-* **Infinity**: its torch engine in f32, and its engine for ONNX Runtime with the graph that Optimum exports and optimises; two
-  threads. BetterTransformer is off, as Optimum has dropped it.
-* **FastAPI**: Sentence Transformers behind uvicorn, one process: each request by itself as in most examples, and with batching:
-  what waits is encoded together, up to 64 texts, sorted by length (`bench/peers/fastapi_peer.py`).
-* **Start**: from the start of the process to its first answer, the file cache being warm. Memory: of the process, by the system.
-  Between batches: how much of the time in which texts waited or were computed went by without computing (`maana_between_batches_seconds`).
-";
 
 #[cfg(test)]
 mod tests {
@@ -441,10 +339,10 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_judged_beside_the_better_peer() {
-        let judged = table().judged();
-        let rows: Vec<&str> = judged.lines().collect();
-        assert_eq!(rows.len(), 2, "of 8 clients no peer has answered one");
+    fn targets_compare_with_the_better_peer() {
+        let targets = table().targets();
+        let rows: Vec<&str> = targets.lines().collect();
+        assert_eq!(rows.len(), 2, "no peer has answered with 8 clients");
         assert!(rows[0].contains("p50 at most 0.5×") && rows[0].ends_with("| 0.40× | yes |"), "{}", rows[0]);
         assert!(rows[1].ends_with("| 3.75×, p99 0.40× | yes |"), "{}", rows[1]);
     }
@@ -458,11 +356,5 @@ mod tests {
         );
         assert!(text.contains("| 8 clients | **Maana** | 90.0 |"));
         assert!(text.contains("| open, 7.0/s | A |"));
-    }
-
-    #[test]
-    fn the_chart_names_every_server() {
-        let chart = chart::draw(&[table()]);
-        assert!(chart.contains(">A<") && chart.contains(">Maana<") && chart.ends_with("</svg>\n"));
     }
 }

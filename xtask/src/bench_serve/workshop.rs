@@ -1,4 +1,4 @@
-//! What is served, by whom, and what right answers are; everything is made below `target` on the first run.
+//! Models, servers and expected answers, created below `target` in the first run.
 
 use crate::command::run;
 use crate::serving::texts::{Lengths, texts};
@@ -11,35 +11,35 @@ use std::process::Command;
 
 pub(crate) const MAANA: &str = "target/release/maana";
 const WORK: &str = "target/serve-peers";
-/// Texts differ, so that a server that remembers answers gains nothing in a short run.
+/// Number of distinct texts, so that a cache of answers gains nothing in a short run.
 const TEXTS: usize = 1024;
 const SEED: u64 = 11;
 
 /// A model folder that all servers open.
 pub(crate) struct Model {
-    /// As it stands in titles.
+    /// Name in titles.
     pub(crate) name: &'static str,
     pub(crate) folder: PathBuf,
-    /// The same with a graph for ONNX Runtime in it.
+    /// A copy of the folder with a graph for ONNX Runtime.
     pub(crate) with_graph: PathBuf,
 }
 
 impl Model {
-    /// What requests call it: the name of its folder.
+    /// Returns the name of the model in requests: that of its folder.
     pub(crate) fn served(&self) -> String {
         self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 }
 
-/// Texts of one kind with their right embeddings.
+/// Texts of one kind with their expected embeddings.
 pub(crate) struct Work {
     pub(crate) lengths: Lengths,
     pub(crate) texts: Vec<String>,
-    /// As `maana encode` gives them, in each precision that a server computes in.
+    /// Output of `maana encode` in each precision of the servers.
     pub(crate) embeddings: BTreeMap<&'static str, Vec<Vec<f32>>>,
 }
 
-/// How a server is started.
+/// Name and command line of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) key: &'static str,
@@ -48,13 +48,13 @@ pub(crate) struct Setting {
     pub(crate) precision: &'static str,
     /// Program and arguments; `PORT` stands for the port.
     pub(crate) words: Vec<String>,
-    /// Where it runs.
+    /// Working directory.
     pub(crate) folder: PathBuf,
     threads: usize,
 }
 
 impl Setting {
-    /// The command line as a person would type it.
+    /// Returns the command line as a user would type it.
     pub(crate) fn line(&self) -> String {
         self.words.join(" ")
     }
@@ -68,18 +68,18 @@ impl Setting {
         for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
             command.env(variable, self.threads.to_string());
         }
-        // Infinity keeps its optimised graph there, and otherwise reports how it is used.
+        // Infinity stores its optimised graph in HF_HOME, and sends usage statistics unless DO_NOT_TRACK is set.
         command.env("HF_HOME", root.join(WORK).join("cache").join(self.folder.file_name().unwrap_or_default()));
         command.env("HF_HUB_OFFLINE", "1").env("DO_NOT_TRACK", "1").env("TOKENIZERS_PARALLELISM", "true");
         Ok(command)
     }
 }
 
-/// Which of the known servers take part.
+/// Keys of the known servers.
 pub(crate) const ENGINES: [&str; 6] =
     ["infinity-torch", "infinity-optimum", "fastapi", "fastapi-batching", "maana-int8", "maana"];
 
-/// The servers of a model by their keys, ours last.
+/// Returns the servers of a model by their keys, ours last.
 pub(crate) fn settings(model: &Model, keys: &[String], threads: usize) -> Result<Vec<Setting>> {
     let chosen = ENGINES.iter().filter(|key| keys.iter().any(|chosen| chosen == *key));
     chosen.map(|key| setting(key, model, threads)).collect()
@@ -87,7 +87,7 @@ pub(crate) fn settings(model: &Model, keys: &[String], threads: usize) -> Result
 
 fn setting(key: &'static str, model: &Model, threads: usize) -> Result<Setting> {
     let root = std::env::current_dir()?;
-    let folder = model.folder.to_string_lossy();
+    let model_folder = model.folder.to_string_lossy();
     let (count, served) = (threads.to_string(), model.served());
     let infinity = |engine: &str, id: &str| -> Result<Vec<String>> {
         let program = environment("infinity")?.with_file_name("infinity_emb");
@@ -99,18 +99,18 @@ fn setting(key: &'static str, model: &Model, threads: usize) -> Result<Setting> 
     };
     let fastapi = |batching: &[&str]| -> Result<Vec<String>> {
         let mut words = vec![environment("fastapi")?.to_string_lossy().into_owned()];
-        words.extend(["bench/peers/fastapi_peer.py", "--model", &folder, "--port", "PORT"].map(str::to_owned));
+        words.extend(["bench/peers/fastapi_peer.py", "--model", &model_folder, "--port", "PORT"].map(str::to_owned));
         words.extend(["--threads", &count].map(str::to_owned));
         words.extend(batching.iter().map(|word| (*word).to_owned()));
         Ok(words)
     };
     let precision = if key == "maana-int8" { "int8" } else { "f32" };
-    let (name, words, place) = match key {
-        "infinity-torch" => ("Infinity, torch", infinity("torch", &folder)?, root),
-        // It finds the graph of a local folder only where it runs in that folder.
+    let (name, words, folder) = match key {
+        "infinity-torch" => ("Infinity, torch", infinity("torch", &model_folder)?, root),
+        // It finds the graph of a local folder only if that is its working directory.
         "infinity-optimum" => {
             write_graph(model)?;
-            // This engine pools by the first token unless told otherwise.
+            // The default pooling of this engine is by the first token.
             let mut words = infinity("optimum", ".")?;
             words.extend(["--pooling-method", pooling(&model.folder)?].map(str::to_owned));
             ("Infinity, ONNX Runtime", words, root.join(&model.with_graph))
@@ -118,16 +118,16 @@ fn setting(key: &'static str, model: &Model, threads: usize) -> Result<Setting> 
         "fastapi" => ("FastAPI", fastapi(&[])?, root),
         "fastapi-batching" => ("FastAPI, batching", fastapi(&["--batching"])?, root),
         _ => {
-            let mut words = vec![MAANA, "serve", &folder, "--port", "PORT", "--threads", &count];
-            // At 512 clients a long text waits for longer than people would; here nobody may be turned away.
+            let mut words = vec![MAANA, "serve", &model_folder, "--port", "PORT", "--threads", &count];
+            // With 512 clients a long text waits longer than the default deadline.
             words.extend(["--deadline", "600", "--log", "off", "--precision", precision]);
             (if key == "maana" { "Maana" } else { "Maana, int8" }, words.into_iter().map(str::to_owned).collect(), root)
         }
     };
-    Ok(Setting { key, name: name.to_owned(), ours: key.starts_with("maana"), precision, words, folder: place, threads })
+    Ok(Setting { key, name: name.to_owned(), ours: key.starts_with("maana"), precision, words, folder, threads })
 }
 
-/// How the model pools, in Infinity's words.
+/// Returns the pooling of the model with Infinity's name.
 fn pooling(folder: &Path) -> Result<&'static str> {
     let path = folder.join("1_Pooling/config.json");
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -144,7 +144,7 @@ fn environment(peer: &str) -> Result<PathBuf> {
     )
 }
 
-/// The pins of both environments, as name and version.
+/// Returns names and versions of both environments.
 pub(crate) fn versions() -> Result<Vec<(String, String)>> {
     let mut all = Vec::new();
     for peer in ["infinity", "fastapi"] {
@@ -156,19 +156,19 @@ pub(crate) fn versions() -> Result<Vec<(String, String)>> {
     Ok(all)
 }
 
-/// The graph that Optimum writes for Infinity, in a copy of the folder.
+/// Exports a graph with Optimum for Infinity, into a copy of the folder.
 ///
-/// Infinity cuts texts at the model's positions where the folder says how long a text may be (256 tokens for all-MiniLM-L6-v2); in the
-/// copy both are the same, so that all servers do the same work.
+/// Infinity truncates texts at the model's positions, not at the folder's limit (256 tokens for all-MiniLM-L6-v2). In the copy both
+/// are equal, so that all servers do the same work.
 fn write_graph(model: &Model) -> Result<()> {
     let graph = model.with_graph.join("model.onnx");
     if graph.is_file() {
         return Ok(());
     }
     let optimum = environment("infinity")?.with_file_name("optimum-cli");
-    let made = model.with_graph.with_extension("making");
+    let exported = model.with_graph.with_extension("making");
     let export = ["export", "onnx", "--library", "transformers", "--task", "feature-extraction", "--model"];
-    run(Command::new(optimum).args(export).arg(&model.folder).arg(&made))?;
+    run(Command::new(optimum).args(export).arg(&model.folder).arg(&exported))?;
     bench_peers::copy_folder(&model.folder, &model.with_graph)?;
     let limit = std::fs::read(model.folder.join("sentence_bert_config.json"))
         .ok()
@@ -179,11 +179,11 @@ fn write_graph(model: &Model) -> Result<()> {
         config["max_position_embeddings"] = json!(limit);
         std::fs::write(path, serde_json::to_string_pretty(&config)?)?;
     }
-    std::fs::rename(made.join("model.onnx"), graph)?;
-    Ok(std::fs::remove_dir_all(made)?)
+    std::fs::rename(exported.join("model.onnx"), graph)?;
+    Ok(std::fs::remove_dir_all(exported)?)
 }
 
-/// The models by their keys, minilm and bge-base.
+/// Returns the models by their keys, minilm and bge-base.
 pub(crate) fn models(keys: &[String]) -> Result<Vec<Model>> {
     std::fs::create_dir_all(Path::new(WORK).join("log"))?;
     std::fs::create_dir_all(bench_peers::MODELS)?;
@@ -200,7 +200,7 @@ pub(crate) fn models(keys: &[String]) -> Result<Vec<Model>> {
     Ok(models)
 }
 
-/// Texts and their right embeddings.
+/// Returns texts and their expected embeddings.
 pub(crate) fn work(model: &Model, lengths: Lengths, settings: &[Setting]) -> Result<Work> {
     let texts = texts(lengths, TEXTS, SEED);
     let folder = Path::new(WORK).join("expected");
@@ -215,7 +215,7 @@ pub(crate) fn work(model: &Model, lengths: Lengths, settings: &[Setting]) -> Res
     Ok(Work { lengths, texts, embeddings })
 }
 
-/// Where a server's own words go.
+/// Returns the log of a server.
 pub(crate) fn log(model: &Model, setting: &Setting) -> PathBuf {
     Path::new(WORK).join(format!("log/{}-{}.txt", model.served(), setting.key))
 }

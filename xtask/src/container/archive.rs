@@ -1,13 +1,13 @@
-//! An image as an OCI archive: one layer, its configuration, a manifest and an index, each named by its checksum, in one file of
-//! `tar`. Follows the OCI image specification 1.1. The same files give the same bytes.
+//! Packs an image as an OCI archive: one layer, its configuration, a manifest and an index, each named by its checksum, in one
+//! `tar` file. Follows the OCI image specification 1.1. The same files give the same bytes.
 
-use super::Start;
+use super::start::Start;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Packs the files of `image` and how it starts; gives the archive's path.
+/// Packs the files and the start of `image`; returns the path of the archive.
 pub(super) fn write(folder: &Path, image: &Path, start: &Start) -> Result<PathBuf> {
     let layout = folder.join("layout");
     let blobs = layout.join("blobs/sha256");
@@ -47,7 +47,7 @@ pub(super) fn write(folder: &Path, image: &Path, start: &Start) -> Result<PathBu
     Ok(archive)
 }
 
-/// All of a folder, in order of names, without the time and the owner that it has here.
+/// Archives a folder in the order of names, without times and owners.
 fn tar(folder: &Path, archive: &Path) -> Result<()> {
     let mut command = Command::new("tar");
     command.args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-cf"]);
@@ -60,7 +60,7 @@ fn put_json(folder: &Path, blobs: &Path, value: &Value, kind: &str) -> Result<Va
     put(blobs, &file, kind)
 }
 
-/// Moves a file to where its checksum says, and gives what refers to it.
+/// Moves a file to the name of its checksum, and returns its descriptor.
 fn put(blobs: &Path, file: &Path, kind: &str) -> Result<Value> {
     let (digest, size) = (checksum(file)?, std::fs::metadata(file)?.len());
     std::fs::rename(file, blobs.join(&digest))?;

@@ -1,7 +1,8 @@
-//! An emulated computer with AVX-512: Bochs starts Debian's kernel from a CD image, and the kernel starts the tests in place of a
-//! system. What they print goes over the serial port into a file.
+//! An emulated computer with AVX-512: Bochs boots Debian's kernel from a CD image, and the kernel runs the tests as its init
+//! process. Their output goes over the serial port into a file.
 
-use super::{Excerpt, FOLDER, Request, Watch, debian};
+use super::watch::{Excerpt, Request, Watch};
+use crate::debian::{self, FOLDER};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,26 +16,26 @@ pub(super) const PROGRAMS: [(&str, &str); 5] = [
     ("genisoimage", "/usr/bin/genisoimage"),
 ];
 
-/// The newest of Bochs 2.7's processors that the kernel starts on: AVX-512 F, BW, DQ, VL, VBMI and VNNI.
+/// The newest processor of Bochs 2.7 on which the kernel boots: AVX-512 F, BW, DQ, VL, VBMI and VNNI.
 pub(super) const PROCESSOR: &str = "corei7_icelake_u";
 
-/// `clearcpuid` hides four features from the kernel that Bochs 2.7 has only half, each of which would stop it:
-/// * `fsrm`: claimed without the fast strings that the kernel takes for granted with it; its `memmove` then runs away;
-/// * `pku`: claimed, but without a place for it in the saved state; the kernel then refuses AVX altogether;
-/// * `xsaves`, `xsavec`: the compact form is claimed with the size of the plain one; the same follows.
+/// `clearcpuid` hides four features that Bochs 2.7 implements incompletely, each of which would stop the kernel:
+/// * `fsrm`: claimed without the fast strings that the kernel expects with it; its `memmove` then never ends;
+/// * `pku`: claimed, but missing in the saved state; the kernel then refuses AVX entirely;
+/// * `xsaves`, `xsavec`: the compact form is claimed with the size of the standard one, with the same effect.
 ///
-/// The rest saves time, or silence on the serial port, where every byte costs.
+/// The other options save time, or output on the slow serial port.
 const KERNEL_LINE: &str = "console=ttyS0,115200 quiet loglevel=4 clearcpuid=fsrm,pku,xsaves,xsavec nokaslr mitigations=off \
                            tsc=reliable nosmp idle=halt lsm= audit=0 random.trust_cpu=on";
 
 const BEGIN: &str = "=== the tests begin\n";
 const END: &str = "=== the tests ended with ";
 
-/// What the image is made of, besides the tests.
+/// Parts of the image in addition to the tests.
 pub(super) struct Parts {
     kernel: PathBuf,
     busybox: PathBuf,
-    /// What the BIOS loads, and what that loads.
+    /// Both stages of the boot loader.
     loaders: [PathBuf; 2],
 }
 
@@ -55,7 +56,7 @@ impl Parts {
     }
 }
 
-/// Runs the tests, shows what they print, and gives it.
+/// Runs the tests, prints their output, and returns it.
 pub(super) fn run(parts: &Parts, tests: &Path, request: &Request) -> Result<String> {
     let folder = PathBuf::from(FOLDER).join("avx512");
     std::fs::create_dir_all(&folder)?;
@@ -65,7 +66,7 @@ pub(super) fn run(parts: &Parts, tests: &Path, request: &Request) -> Result<Stri
     let machine = folder.join("machine.txt");
     let go = folder.join("debugger.txt");
     std::fs::write(&log, "")?;
-    // Debian's Bochs has its debugger built in, which waits for this word.
+    // Debian's Bochs has a built-in debugger, which waits for this command.
     std::fs::write(&go, "continue\n")?;
     std::fs::write(&machine, description(&image, &log, &folder.join("bochs.txt")))?;
     let screen = std::fs::File::create(folder.join("screen.txt"))?;
@@ -78,24 +79,24 @@ pub(super) fn run(parts: &Parts, tests: &Path, request: &Request) -> Result<Stri
     let text = watch.text()?;
     let Some((output, code)) = text.split_once(BEGIN).and_then(|(_, tests)| tests.split_once(END)) else {
         bail!(
-            "the computer stopped before the tests ended; what it said is in {} and bochs.txt beside it:\n{}",
+            "the computer stopped before the tests ended; its output is in {} and in bochs.txt next to it:\n{}",
             watch.log.display(),
             text.lines().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
         );
     };
     let code = code.lines().next().unwrap_or_default();
-    ensure!(code == "0", "the tests failed with exit code {code}; all their output is in {}", watch.log.display());
+    ensure!(code == "0", "the tests failed with exit code {code}; their output is in {}", watch.log.display());
     Ok(output.to_owned())
 }
 
-/// What the tests printed, of all that came over the serial port.
+/// Returns the output of the tests in the output of the serial port.
 fn excerpt(text: &str) -> Excerpt<'_> {
     let complete = text.contains("Kernel panic");
     let Some((_, tests)) = text.split_once(BEGIN) else {
         return Excerpt { text: "", complete };
     };
     match tests.find(END) {
-        // The code's own line may still be on its way.
+        // The line of the exit code may be incomplete.
         Some(end) => Excerpt { text: &tests[..end], complete: complete || tests[end..].contains('\n') },
         None => {
             let last = tests.rfind('\n').map_or(0, |newline| newline + 1);
@@ -105,7 +106,8 @@ fn excerpt(text: &str) -> Excerpt<'_> {
     }
 }
 
-/// Bochs' description of the computer. `ips` says how many instructions make an emulated second: few clock ticks, much work.
+/// Returns the configuration of Bochs. `ips` is the number of instructions per emulated second: a great number means few
+/// timer interrupts.
 fn description(image: &Path, serial: &Path, log: &Path) -> String {
     format!(
         "config_interface: textconfig
@@ -133,7 +135,7 @@ debug: action=ignore
     )
 }
 
-/// A CD image that starts the kernel with the tests as its whole system.
+/// Creates a CD image that boots the kernel with the tests as its only program.
 fn make_image(parts: &Parts, tests: &Path, request: &Request, folder: &Path, image: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let copy = |from: &Path, to: &str| {
@@ -159,7 +161,7 @@ fn make_image(parts: &Parts, tests: &Path, request: &Request, folder: &Path, ima
     crate::command::run(make.args(["-boot-info-table", "-o"]).arg(image).arg(folder))
 }
 
-/// The script that the kernel starts. The tests' settings in the environment are handed in.
+/// Returns the init script, which passes the tests' environment variables.
 fn first_program(request: &Request) -> String {
     let quoted = |word: &str| format!("'{}'", word.replace('\'', r"'\''"));
     let settings = std::env::vars().filter(|(name, _)| name.starts_with("PROPTEST_") || name == "MAANA_ISA");
@@ -179,7 +181,7 @@ echo \"{END}$?\"
     )
 }
 
-/// A `cpio` archive in the form `newc`, the kernel's own.
+/// A `cpio` archive in the kernel's format `newc`.
 #[derive(Default)]
 struct Archive {
     bytes: Vec<u8>,
@@ -218,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_archive_is_laid_out_in_fours() {
+    fn archive_entries_are_aligned_to_four_bytes() {
         let mut archive = Archive::default();
         archive.add("init", 0o100_755, b"hello");
         let bytes = archive.finish();
@@ -230,9 +232,9 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_begins_and_ends_with_the_tests() {
-        assert_eq!(excerpt("a kernel speaks\n").text, "");
-        let running = format!("a kernel speaks\n{BEGIN}test one ... ");
+    fn an_excerpt_contains_only_the_tests() {
+        assert_eq!(excerpt("a kernel message\n").text, "");
+        let running = format!("a kernel message\n{BEGIN}test one ... ");
         assert_eq!(excerpt(&running).text, "test one ... ");
         let ending = format!("{running}ok\n=== the te");
         assert_eq!(excerpt(&ending).text, "test one ... ok\n");

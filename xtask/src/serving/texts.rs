@@ -1,5 +1,6 @@
 //! Synthetic Swahili texts of typical lengths, and the random draws for them and for arrival times.
 
+use maana_files::SplitMix64;
 use maana_swahili::Synthesis;
 use std::collections::HashSet;
 
@@ -49,19 +50,15 @@ pub(crate) fn texts(lengths: Lengths, count: usize, seed: u64) -> Vec<String> {
 
 /// Random numbers by SplitMix64: the same seed gives the same everywhere.
 #[derive(Clone, Debug)]
-pub(crate) struct Draws(u64);
+pub(crate) struct Draws(SplitMix64);
 
 impl Draws {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     pub(crate) fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.next_u64()
     }
 
     /// At least 0, less than 1.

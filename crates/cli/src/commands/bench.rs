@@ -170,14 +170,14 @@ impl Bench {
                     Some(crate::precision::Choice::F32),
                 )?;
                 opened.model.random_of_shape(shape.shape(), 42)?.save(&out, &[])?;
-                say!("{}", out.display())?;
+                outln!("{}", out.display())?;
                 Ok(())
             }
             Some(Part::MakeTexts { pairs, seed, out }) => {
                 let pairs = maana::bench::pairs_of_card_lengths(pairs as usize, seed);
                 let row = |pair: Pair| serde_json::json!({"positive": pair.positive, "anchor": pair.anchor});
                 maana::data::write_jsonl(&out, pairs.into_iter().map(row))?;
-                say!("{}", out.display())?;
+                outln!("{}", out.display())?;
                 Ok(())
             }
             Some(Part::Costs { model, precision, charts }) => costs(context, &model, precision, charts),
@@ -212,7 +212,7 @@ fn next_word(round: Option<impl serde::Serialize>) -> Option<String> {
         None => serde_json::json!({"ready": true}),
         Some(round) => serde_json::json!(round),
     };
-    say!("{line}").ok()?;
+    outln!("{line}").ok()?;
     let mut word = String::new();
     std::io::stdin().lock().read_line(&mut word).ok()?;
     Some(word.trim().to_owned())
@@ -253,16 +253,16 @@ const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::
 const TOKENS: usize = 2048;
 
 fn measure(context: &Context, name: &str) -> Result<()> {
-    say!("{}, {} threads, {}", processor(), context.threads(), maana::kernels::InstructionSet::active().name())?;
-    say!("\nlimit of the multiplications alone, operands in registers (GOP/s)")?;
+    outln!("{}, {} threads, {}", processor(), context.threads(), maana::kernels::InstructionSet::active().name())?;
+    outln!("\nlimit of the multiplications alone, operands in registers (GOP/s)")?;
     let mut limits = Vec::new();
     for precision in PRECISIONS {
         let limit = (0..3).map(|_| maana::kernels::peak_rate(context, precision)).fold(0.0, f64::max);
-        say!("  {:<5} {:>8.1}", precision.name(), limit / 1e9)?;
+        outln!("  {:<5} {:>8.1}", precision.name(), limit / 1e9)?;
         limits.push(limit);
     }
-    say!("\nproducts of {TOKENS} tokens (GOP/s, share of the limit)")?;
-    say!("{:<32}{:>15}{:>15}{:>15}{:>18}", "", "f32", "bf16", "int8", "gradient, f32")?;
+    outln!("\nproducts of {TOKENS} tokens (GOP/s, share of the limit)")?;
+    outln!("{:<32}{:>15}{:>15}{:>15}{:>18}", "", "f32", "bf16", "int8", "gradient, f32")?;
     for shape in PRODUCT_SHAPES {
         let products = PRECISIONS.iter().zip(&limits).map(|(precision, limit)| {
             let speed = maana::bench::product(context, *precision, shape, TOKENS);
@@ -271,13 +271,13 @@ fn measure(context: &Context, name: &str) -> Result<()> {
         let products: String = products.collect();
         let speed = maana::bench::weight_gradient(context, Precision::F32, shape, TOKENS);
         let gradient = format!("{:>12.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limits[0]);
-        say!("  {:<9} {:<20}{products}{gradient}", shape.model, shape.part)?;
+        outln!("  {:<9} {:<20}{products}{gradient}", shape.model, shape.part)?;
     }
-    say!("\nattention of 12 heads × 64, {TOKENS} tokens (µs a token)")?;
+    outln!("\nattention of 12 heads × 64, {TOKENS} tokens (µs a token)")?;
     for length in [16, 64, 128, 512] {
         let (forward, both) = maana::bench::attention(context, length, TOKENS, 12);
         let micros = 1e6 / TOKENS as f64;
-        say!("  {length:>3} tokens  forward {:.2}  with backward {:.2}", forward * micros, both * micros)?;
+        outln!("  {length:>3} tokens  forward {:.2}  with backward {:.2}", forward * micros, both * micros)?;
     }
     measure_model(context, name)
 }
@@ -287,7 +287,7 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
     let short: Vec<&str> = pairs.iter().map(|pair| pair.positive.as_str()).collect();
     let long: Vec<String> = pairs.chunks(16).map(joined).collect();
     let long: Vec<&str> = long.iter().map(String::as_str).collect();
-    say!("\n{name}")?;
+    outln!("\n{name}")?;
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16, crate::precision::Choice::Int8] {
         let began = Instant::now();
         let opened = crate::terminal::open_model(Purpose::Encode, name, context, Some(precision))?;
@@ -297,7 +297,7 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
         let start_up = began.elapsed().as_secs_f64();
         let (short_speed, one) = maana::bench::encoding(model, context, &short)?;
         let (long_speed, _) = maana::bench::encoding(model, context, &long)?;
-        say!(
+        outln!(
             "  {:<5} start to first embedding {:>6.1} ms; encoding {:>7.0} tokens/s at {:.0} tokens a text, {:>7.0} at {:.0}; \
              one text {:.2} ms",
             model.precision().name(),
@@ -321,7 +321,7 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
         })?;
         rounds.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let median = rounds[rounds.len() / 2];
-        say!(
+        outln!(
             "  {:<5} training step of 32 pairs {:.2} s, {:.0} tokens/s, {:.2} GB at most",
             opened.model.precision().name(),
             median.seconds,
@@ -342,9 +342,9 @@ fn costs(context: &Context, name: &str, precision: PrecisionArgument, charts: Op
         bail!("--precision int8: a training step is computed in f32 or bf16");
     }
     let (threads, named) = (context.threads(), model.precision().name());
-    say!("{}, {threads} threads, {}; {name}, {named}", processor(), maana::kernels::InstructionSet::active().name())?;
-    say!("\n{SEQUENCES} texts of {LENGTH} tokens:\n")?;
-    say!("| part | encoding, ms | share | training step, ms | share |\n|---|---:|---:|---:|---:|")?;
+    outln!("{}, {threads} threads, {}; {name}, {named}", processor(), maana::kernels::InstructionSet::active().name())?;
+    outln!("\n{SEQUENCES} texts of {LENGTH} tokens:\n")?;
+    outln!("| part | encoding, ms | share | training step, ms | share |\n|---|---:|---:|---:|---:|")?;
     let parts = maana::bench::parts(model, context, SEQUENCES, LENGTH);
     let all = parts.last().map_or((1.0, 1.0), |all| (all.encoding, all.training));
     for part in &parts {
@@ -352,12 +352,12 @@ fn costs(context: &Context, name: &str, precision: PrecisionArgument, charts: Op
             0.0 => "| ".to_owned(),
             _ => format!("{:.1} | {:.1} %", 1e3 * seconds, 100.0 * seconds / all),
         };
-        say!("| {} | {} | {} |", part.name, cell(part.encoding, all.0), cell(part.training, all.1))?;
+        outln!("| {} | {} | {} |", part.name, cell(part.encoding, all.0), cell(part.training, all.1))?;
     }
     for growth in maana::bench::growth(model, threads) {
-        say!("\n| {} | encoding, µs a token | training step, µs a token |\n|---:|---:|---:|", growth.with)?;
+        outln!("\n| {} | encoding, µs a token | training step, µs a token |\n|---:|---:|---:|", growth.with)?;
         for (x, encoding, training) in &growth.points {
-            say!("| {x:.0} | {encoding:.1} | {training:.1} |")?;
+            outln!("| {x:.0} | {encoding:.1} | {training:.1} |")?;
         }
         if let Some(folder) = &charts {
             std::fs::create_dir_all(folder)?;

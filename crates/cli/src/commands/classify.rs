@@ -146,22 +146,22 @@ impl Classify {
                 let (classifier, report) =
                     fit_head(&embedder, context, &made_by, &examples.texts, &labels, kind, &mut told)?;
                 progress.finish_and_clear();
-                say!("{} examples of {} labels", examples.texts.len(), classifier.labels.len())?;
+                outln!("{} examples of {} labels", examples.texts.len(), classifier.labels.len())?;
                 for tried in &report.tried {
-                    say!("C {:<8} log loss {:.4}  accuracy {:.4}", tried.c, tried.log_loss, tried.accuracy)?;
+                    outln!("C {:<8} log loss {:.4}  accuracy {:.4}", tried.c, tried.log_loss, tried.accuracy)?;
                 }
                 if let Some(confusion) = &report.confusion {
-                    say!("\nof examples that were not learnt from:")?;
+                    outln!("\nof examples that were not learnt from:")?;
                     print_confusion(confusion, &classifier.labels)?;
                 }
                 if let Some(calibration) = &report.calibration {
                     let Calibration { before, after, temperature, .. } = calibration;
-                    say!(
+                    outln!(
                         "log loss       {before:.4} before calibration, {after:.4} after (temperature {temperature:.3})"
                     )?;
                 }
                 tell_calibration(&report, kind, &labels);
-                say!("\n{}", classifier.save(&out)?.display())
+                outln!("\n{}", classifier.save(&out)?.display())
             }
             Part::Predict { file, using, output, reading } => {
                 crate::outputs::check(&[&file, &using.classifier], &[("--output", output.as_deref())])?;
@@ -195,11 +195,11 @@ impl Classify {
                 })?;
                 progress.finish_and_clear();
                 print_confusion(&evaluation.confusion, &labels)?;
-                say!("log loss       {:.4}", evaluation.log_loss)?;
-                say!("calibration    {:.4} expected error", evaluation.calibration_error)?;
+                outln!("log loss       {:.4}", evaluation.log_loss)?;
+                outln!("calibration    {:.4} expected error", evaluation.calibration_error)?;
                 if let Some(path) = &picture {
                     write_lines(Some(path), std::iter::once(Ok(confusion_picture(&evaluation.confusion, &labels))))?;
-                    say!("picture        {}", path.display())?;
+                    outln!("picture        {}", path.display())?;
                 }
                 Ok(())
             }
@@ -210,7 +210,7 @@ impl Classify {
 /// Tells where probabilities say less than they seem to.
 fn tell_calibration(report: &Report, kind: Kind, labels: &[String]) {
     match &report.calibration {
-        Some(calibration) if calibration.errors == 0 => tell!(
+        Some(calibration) if calibration.errors == 0 => errln!(
             "note: none of {} examples that were not learnt from was wrong, so that they cannot calibrate the \
              probabilities; these are held at what so many examples support, {:.4} on average",
             calibration.examples,
@@ -219,21 +219,21 @@ fn tell_calibration(report: &Report, kind: Kind, labels: &[String]) {
         Some(_) => {}
         None if kind == Kind::Logistic => {
             let rare = labels.iter().find(|label| labels.iter().filter(|other| other == label).count() == 1);
-            tell!(
+            errln!(
                 "note: the probabilities are not calibrated and C was not chosen: the label `{}` has one example, and \
                  two or more of each are needed",
                 rare.map_or("", String::as_str)
             );
         }
-        None => tell!("note: the probabilities are shares of the nearest examples' votes, and not calibrated"),
+        None => errln!("note: the probabilities are shares of the nearest examples' votes, and not calibrated"),
     }
 }
 
 fn print_confusion(confusion: &Confusion, labels: &[String]) -> Result<()> {
     // A table wider than a terminal helps nobody.
     if labels.len() <= 20 {
-        say!("{}", confusion_table(confusion, labels))?;
+        outln!("{}", confusion_table(confusion, labels))?;
     }
-    say!("accuracy       {:.4}", confusion.accuracy())?;
-    say!("macro F1       {:.4}", confusion.macro_f1())
+    outln!("accuracy       {:.4}", confusion.accuracy())?;
+    outln!("macro F1       {:.4}", confusion.macro_f1())
 }

@@ -90,28 +90,28 @@ impl Cluster {
         let groups = describe(rows.view(), &texts, &labels);
         let alone = labels.iter().filter(|label| label.is_none()).count();
         for (number, group) in groups.iter().enumerate() {
-            say!("group {number}: {} texts; {}", group.members.len(), group.words.join(", "))?;
+            outln!("group {number}: {} texts; {}", group.members.len(), group.words.join(", "))?;
             for row in group.members.iter().take(3) {
-                say!("    {}", shortened(&texts[*row], 100))?;
+                outln!("    {}", shortened(&texts[*row], 100))?;
             }
         }
-        say!("\n{} texts in {} groups, {alone} in none", texts.len() - alone, groups.len())?;
+        outln!("\n{} texts in {} groups, {alone} in none", texts.len() - alone, groups.len())?;
         if let Some(k) = method.groups().filter(|k| groups.len() < *k) {
             let (found, all) = (groups.len(), texts.len());
-            tell!("note: {found} groups, not {k}: of the {all} texts only {found} have different embeddings");
+            errln!("note: {found} groups, not {k}: of the {all} texts only {found} have different embeddings");
         }
         let quality = quality(context, rows.view(), &labels, truth.as_deref());
         if groups.len() > 1 {
-            say!("silhouette     {:.4}", quality.silhouette)?;
+            outln!("silhouette     {:.4}", quality.silhouette)?;
         }
         if let (Some(v), Some(rand)) = (quality.v_measure, quality.adjusted_rand) {
-            say!(
+            outln!(
                 "V-measure      {:.4} (homogeneity {:.4}, completeness {:.4})",
                 v.v_measure,
                 v.homogeneity,
                 v.completeness
             )?;
-            say!("adjusted Rand  {rand:.4}")?;
+            outln!("adjusted Rand  {rand:.4}")?;
         }
         if let Some(path) = &self.output {
             let line = |(text, label): (&String, &Option<usize>)| serde_json::json!({"text": text, "group": label});
@@ -139,7 +139,7 @@ impl Cluster {
                 views: views(context, rows.view(), &dims)?,
             };
             write_lines(Some(path), std::iter::once(Ok(map.page())))?;
-            say!("map            {}", path.display())?;
+            outln!("map            {}", path.display())?;
         }
         Ok(())
     }

@@ -38,11 +38,11 @@ impl Demo {
         }
         let located = maana::demo::unpack(&self.out, &self.settings)?;
         let set = RetrievalSet::open(located.path(&located.recipe.evaluation.retrieval[0]))?;
-        let prepared = crate::terminal::fetching(|tell| prepare(located, context, tell))?;
+        let prepared = crate::terminal::fetching(|notify| prepare(located, context, notify))?;
         let recipe = self.out.join(maana::demo::NAME);
-        let go_on = super::train::resuming(&recipe, folder.path(), &self.settings);
+        let resume_command = super::train::resuming(&recipe, folder.path(), &self.settings);
         let resume = folder.path().join("recipe.toml").exists();
-        super::train::run(prepared, context, &folder, resume, &go_on)?;
+        super::train::run(prepared, context, &folder, resume, &resume_command)?;
         let model = folder.path().join("model");
         let opened = crate::terminal::open_model(
             Purpose::Encode,
@@ -52,16 +52,16 @@ impl Demo {
         )?;
         let embedder = Embedder::new(&opened.model, context)?;
         let queries = [0, set.queries.len() / 3, 2 * set.queries.len() / 3];
-        say!("\nThree searches in {} documents (✓ marks what answers):", set.corpus.len())?;
+        outln!("\nThree searches in {} documents (✓ marks what answers):", set.corpus.len())?;
         for search in maana::demo::searches(&embedder, context, &set, &queries)? {
-            say!("\n  {}", search.query)?;
+            outln!("\n  {}", search.query)?;
             for (score, text, relevant) in &search.hits {
-                say!("  {} {score:.3}  {text}", if *relevant { "✓" } else { " " })?;
+                outln!("  {} {score:.3}  {text}", if *relevant { "✓" } else { " " })?;
             }
         }
         let dev = self.out.join("demo/dev");
         let shell = |path: &Path| crate::terminal::shell(&path.display().to_string());
-        say!(
+        outln!(
             "\nTry next:
   maana similarity {model} \"Mwanamke anashona.\" \"Mama anashona nguo.\" \"Bei ya mahindi imepanda.\"
   maana evaluate {model} {dev} --dims 384,128,32

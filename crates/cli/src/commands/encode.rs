@@ -128,7 +128,7 @@ impl Encode {
             progress.set_position(rows);
         })?;
         progress.finish_and_clear();
-        tell!(
+        errln!(
             "{}: {} embeddings of {} dimensions in {:.1} s",
             self.output.display(),
             encoded.rows,
@@ -138,7 +138,7 @@ impl Encode {
         if let Some(ranges) = &encoded.ranges {
             let path = self.output.with_extension("ranges.npy");
             write_ranges(&path, ranges)?;
-            tell!("{}: the ranges, for --ranges of what is to be compared with these", path.display());
+            errln!("{}: the ranges, for --ranges of what is to be compared with these", path.display());
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ impl Evaluate {
             return self.run_suite(folder, context);
         }
         let sets = self.datasets.iter().map(RetrievalSet::open).collect::<Result<Vec<_>, _>>()?;
-        sets.iter().flat_map(RetrievalSet::notes).for_each(|note| tell!("note: {note}"));
+        sets.iter().flat_map(RetrievalSet::notes).for_each(|note| errln!("note: {note}"));
         let opened = crate::terminal::open_model(Purpose::Encode, &self.model, context, self.precision.precision)?;
         let embedder = self.embedder(&opened, context)?;
         crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
@@ -79,14 +79,14 @@ impl Evaluate {
         let start = std::time::Instant::now();
         let scores = maana::evaluate::evaluate(&embedder, context, &sets, &dims, &RetrievalOptions::default())?;
         crate::terminal::print(format_args!("{}", maana::evaluate::table(&scores)))?;
-        tell!("{:.1} s", start.elapsed().as_secs_f64());
+        errln!("{:.1} s", start.elapsed().as_secs_f64());
         if let Some(path) = &self.json {
             let json = serde_json::Value::from(maana::eval::to_json(&scores));
             crate::terminal::write_lines(Some(path), std::iter::once(Ok(format!("{json:#}"))))?;
         }
         if let Some(folder) = &self.csv {
             for path in maana::eval::write_csv(folder, &scores, None, None)? {
-                tell!("{}", path.display());
+                errln!("{}", path.display());
             }
         }
         Ok(())
@@ -124,7 +124,7 @@ impl Evaluate {
             for set in &sets {
                 let start = std::time::Instant::now();
                 measures.extend(set.measure(&embedder, context, &dims).with_context(|| set.name())?);
-                tell!("{}: {:.1} s", set.name(), start.elapsed().as_secs_f64());
+                errln!("{}: {:.1} s", set.name(), start.elapsed().as_secs_f64());
             }
             let precision = opened.model.precision().name().to_owned();
             if self.precisions.len() > 1 {

@@ -89,7 +89,7 @@ impl Index {
         let mut writer = location.begin(&embedder, &made_by, self.half)?;
         let held = writer.documents()?;
         if held > 0 {
-            tell!("continuing an unfinished store with {held} documents");
+            errln!("continuing an unfinished store with {held} documents");
         }
         if let Err(error) = self.fill(&embedder, &mut *writer, queries, context) {
             match writer.documents() {
@@ -98,12 +98,12 @@ impl Index {
                     drop(writer);
                     let _ = location.remove();
                 }
-                Ok(held) => tell!("note: the store has {held} documents; run the same command again to continue"),
+                Ok(held) => errln!("note: the store has {held} documents; run the same command again to continue"),
                 Err(_) => {}
             }
             return Err(error);
         }
-        say!("{location}")
+        outln!("{location}")
     }
 
     fn fill(
@@ -117,7 +117,7 @@ impl Index {
         timed(|progress| {
             let indexed = index(embedder, writer, &self.corpus, &fields, progress)?;
             if indexed.removed > 0 {
-                tell!("{} documents of the earlier run, which this file does not have, are removed", indexed.removed);
+                errln!("{} documents of the earlier run, which this file does not have, are removed", indexed.removed);
             }
             print_notes(&self.corpus, &indexed);
             Ok(indexed.added.new + indexed.added.replaced + indexed.held)
@@ -132,7 +132,7 @@ impl Index {
 /// Prints which of several columns of texts was read, and how many blank texts were skipped.
 fn print_notes(corpus: &Path, indexed: &Indexed) {
     if let Some(chosen) = &indexed.chosen {
-        tell!("note: {}: {chosen}; --text names another", corpus.display());
+        errln!("note: {}: {chosen}; --text names another", corpus.display());
     }
     crate::terminal::print_skipped(indexed.skipped);
 }
@@ -179,7 +179,7 @@ impl Add {
             Ok(indexed.added.new + indexed.added.replaced)
         })?;
         let added = indexed.added;
-        say!("{} new, {} replaced, {} in all", added.new, added.replaced, writer.documents()?)
+        outln!("{} new, {} replaced, {} in all", added.new, added.replaced, writer.documents()?)
     }
 }
 
@@ -189,6 +189,6 @@ fn timed(work: impl FnOnce(&mut dyn FnMut(u64)) -> Result<usize>) -> Result<()> 
     let start = std::time::Instant::now();
     let documents = work(&mut |done| progress.set_position(done))?;
     progress.finish_and_clear();
-    tell!("{documents} documents in {:.1} s", start.elapsed().as_secs_f64());
+    errln!("{documents} documents in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
 }

@@ -33,7 +33,7 @@ impl Info {
         opened.model.check_weights(context)?;
         let summary = opened.model.summary();
         let embedder = maana::model::Embedder::new(&opened.model, context)?;
-        let fingerprint: String = embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = maana::files::hex(&embedder.fingerprint());
         if self.json {
             let mut json = serde_json::to_value(&summary)?;
             json["folder"] = opened.resolved.folder.display().to_string().into();
@@ -41,7 +41,7 @@ impl Info {
             json["precision"] = opened.model.precision().name().into();
             json["instructions"] = maana::kernels::InstructionSet::active().name().into();
             json["fingerprint"] = fingerprint.into();
-            say!("{}", serde_json::to_string_pretty(&json)?)?;
+            outln!("{}", serde_json::to_string_pretty(&json)?)?;
             return Ok(());
         }
         let mut rows = vec![
@@ -76,7 +76,7 @@ impl Info {
         ));
         rows.push(("fingerprint", fingerprint));
         for (name, value) in rows {
-            say!("{name:<24} {value}")?;
+            outln!("{name:<24} {value}")?;
         }
         Ok(())
     }
@@ -89,19 +89,19 @@ impl Info {
             let embedder = maana::model::Embedder::new(&opened.model, context)?;
             let hash = maana::fingerprint::of_embeddings(&embedder)?;
             hashes.insert(choice.precision().name().into(), hash.into());
-            fingerprint = embedder.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
+            fingerprint = maana::files::hex(&embedder.fingerprint());
         }
         let instructions = maana::kernels::InstructionSet::active().name();
         if self.json {
             let json = serde_json::json!({
                 "fingerprint": fingerprint, "embeddings": hashes, "instructions": instructions,
             });
-            return say!("{json:#}");
+            return outln!("{json:#}");
         }
-        say!("{:<24} {fingerprint}", "model")?;
+        outln!("{:<24} {fingerprint}", "model")?;
         for (precision, hash) in &hashes {
-            say!("{:<24} {}", format!("embeddings in {precision}"), hash.as_str().unwrap_or_default())?;
+            outln!("{:<24} {}", format!("embeddings in {precision}"), hash.as_str().unwrap_or_default())?;
         }
-        say!("{:<24} {instructions}", "computed by")
+        outln!("{:<24} {instructions}", "computed by")
     }
 }

@@ -40,7 +40,7 @@ impl Reading {
         let read = maana::texts::read(path, &columns, labels, Blanks::Skip)?;
         terminal::print_skipped(read.skipped);
         if let Some(chosen) = &read.chosen {
-            tell!("note: {}: {chosen}; --column names another", path.display());
+            errln!("note: {}: {chosen}; --column names another", path.display());
         }
         Ok(read)
     }
@@ -120,7 +120,7 @@ impl Mine {
         let other = second.as_ref().unwrap_or(&first);
         let json = is_jsonl(self.output.as_deref());
         let kept: Vec<_> = pairs.into_iter().filter(|(score, ..)| *score >= least).collect();
-        tell!("{} pairs", kept.len());
+        errln!("{} pairs", kept.len());
         let line = |(score, a, b): &(f32, usize, usize)| {
             let (text1, text2) = (&first.texts[*a], &other.texts[*b]);
             let (a, b) = (first.numbers[*a], other.numbers[*b]);
@@ -166,7 +166,7 @@ impl Dedupe {
         let rows = embed(&embedder, &texts, embedder.default_prompt())?;
         let duplicates = dedupe(context, rows.view(), self.threshold)?;
         let kept = duplicates.kept();
-        tell!("{} of {} texts stay", kept.len(), texts.len());
+        errln!("{} of {} texts stay", kept.len(), texts.len());
         if let Some(path) = &self.groups {
             let groups = duplicates.groups();
             let members = groups.iter().flat_map(|group| group[1..].iter().map(|row| (group[0], *row)));
@@ -255,10 +255,10 @@ impl HardNegativesCommand {
         let path = self.file.display().to_string();
         let (query, document) = roles::pair(&path, &present, self.anchor.as_deref(), self.positive.as_deref())
             .context("name the queries' column with --anchor and the documents' with --positive")?;
-        tell!("columns by their place: query = `{query}`, document = `{document}`");
+        errln!("columns by their place: query = `{query}`, document = `{document}`");
         let pairs = maana::texts::read_pairs(table, [&query, &document], Blanks::Skip)?;
         if pairs.skipped > 0 {
-            tell!("note: {} pairs with a blank text were skipped", pairs.skipped);
+            errln!("note: {} pairs with a blank text were skipped", pairs.skipped);
         }
         let (mut queries, mut answers) = (Distinct::default(), Distinct::default());
         let mut positives: Vec<Vec<usize>> = Vec::new();
@@ -274,7 +274,7 @@ impl HardNegativesCommand {
             let corpus = maana::texts::read(path, &Columns::default(), &[], Blanks::Skip)?;
             terminal::print_skipped(corpus.skipped);
             if let Some(chosen) = &corpus.chosen {
-                tell!("note: {}: {chosen}", path.display());
+                errln!("note: {}: {chosen}", path.display());
             }
             corpus.texts.into_iter().for_each(|text| {
                 answers.add(text);
@@ -322,7 +322,7 @@ impl HardNegativesCommand {
         }
         let asked: usize = positives.iter().map(Vec::len).sum::<usize>() * self.negatives;
         let found: usize = mined.iter().map(|mined| mined.positives.len() * mined.negatives.len()).sum();
-        tell!("{} rows; {found} negatives of {asked} that were asked for", lines.len());
+        errln!("{} rows; {found} negatives of {asked} that were asked for", lines.len());
         write_lines(Some(&self.output), lines.into_iter().map(Ok))
     }
 }

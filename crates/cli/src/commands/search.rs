@@ -92,14 +92,14 @@ impl Search {
         print_strategy(&answers.strategy);
         for (query, hits) in queries.iter().zip(&answers.hits) {
             if self.json {
-                say!("{}", serde_json::json!({"query": query, "hits": hits}))?;
+                outln!("{}", serde_json::json!({"query": query, "hits": hits}))?;
                 continue;
             }
             if queries.len() > 1 {
-                say!("\n{query}")?;
+                outln!("\n{query}")?;
             }
             if hits.is_empty() {
-                say!("no hits")?;
+                outln!("no hits")?;
             }
             for hit in hits {
                 print(hit)?;
@@ -111,15 +111,15 @@ impl Search {
 
 fn print(hit: &Found) -> Result<()> {
     let fields: String = hit.content.fields.iter().map(|(name, value)| format!("  {name}={value}")).collect();
-    say!("{:>8.4}  {:<12}  {}{fields}", hit.score, hit.id, hit.content.text)
+    outln!("{:>8.4}  {:<12}  {}{fields}", hit.score, hit.id, hit.content.text)
 }
 
 fn print_strategy(strategy: &SearchStrategy) {
     match strategy {
         SearchStrategy::Exact => {}
-        SearchStrategy::Described(description) => tell!("{description}"),
+        SearchStrategy::Described(description) => errln!("{description}"),
         SearchStrategy::Shortlist(choice) => match &choice.funnel {
-            Some(measured) => tell!(
+            Some(measured) => errln!(
                 "a shortlist of {} by {} columns in {:?}, then all columns: recall {:.4} ({:.4} at least), measured on {}",
                 measured.settings.shortlist,
                 measured.settings.prefix,
@@ -128,20 +128,20 @@ fn print_strategy(strategy: &SearchStrategy) {
                 measured.recall.at_least,
                 choice.on
             ),
-            None => tell!("every vector is compared: no shortlist was sure to reach the recall at less cost"),
+            None => errln!("every vector is compared: no shortlist was sure to reach the recall at less cost"),
         },
         SearchStrategy::Graph { reached, on, later } => {
             let added =
                 if *later > 0 { format!("; {later} added since are compared one by one") } else { String::new() };
             let Reached { k, width, recall, .. } = reached;
             match on {
-                Some(on) => tell!(
+                Some(on) => errln!(
                     "along the graph, {width} wide: recall {:.4} of {k} hits ({:.4} at least) when it was built, measured \
                      on {on}{added}",
                     recall.mean,
                     recall.at_least
                 ),
-                None => tell!(
+                None => errln!(
                     "along the graph, {width} wide; an earlier version built it, and it may miss duplicates: \
                      `maana compact STORE --graph always` rebuilds it{added}"
                 ),

@@ -123,10 +123,10 @@ impl Serve {
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
         let running = maana_serve::start(settings, Arc::clone(context))?;
         crate::interrupt::leave_to_server();
-        say!("listening on {scheme}://{}", running.address())?;
+        outln!("listening on {scheme}://{}", running.address())?;
         let ended = running.wait();
         if ended.given_up > 0 {
-            tell!("{} requests were not answered within the {} s of --drain", ended.given_up, drain.as_secs());
+            errln!("{} requests were not answered within the {} s of --drain", ended.given_up, drain.as_secs());
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Named {
             Some(_) => bail!("{argument}: expected MODEL or NAME=MODEL"),
         };
         let options = HubOptions::from_environment();
-        let resolved = crate::terminal::fetching(|tell| maana::hub::resolve(place, &options, tell));
+        let resolved = crate::terminal::fetching(|notify| maana::hub::resolve(place, &options, notify));
         let resolved = resolved.with_context(|| format!("model `{place}`"))?;
         Ok(Self { name, place: place.into(), resolved })
     }

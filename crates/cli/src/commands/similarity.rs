@@ -63,15 +63,15 @@ impl Similarity {
         let matrix = maana::similarity::similarities(&embedder, context, &texts)?;
         if self.json {
             let rows: Vec<&[f32]> = (0..matrix.rows()).map(|row| matrix.row(row)).collect();
-            say!("{}", serde_json::json!({"texts": texts, "similarities": rows}))?;
+            outln!("{}", serde_json::json!({"texts": texts, "similarities": rows}))?;
             return Ok(());
         }
         let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let header: String = (1..=texts.len()).map(|number| format!("{number:>8}")).collect();
-        say!("    {header}")?;
+        outln!("    {header}")?;
         for (row, text) in texts.iter().enumerate() {
             let cells: String = matrix.row(row).iter().map(|value| cell(*value, coloured)).collect();
-            say!("{:>3} {cells}  {text}", row + 1)?;
+            outln!("{:>3} {cells}  {text}", row + 1)?;
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ impl Delete {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut writer = StoreLocation::parse(&self.store)?.write()?;
         let Deleted { documents, missing } = writer.delete(&ids)?;
-        say!("{documents} of {} deleted, {} left", ids.len(), writer.documents()?)?;
+        outln!("{documents} of {} deleted, {} left", ids.len(), writer.documents()?)?;
         if missing.is_empty() || self.ignore_missing {
             return Ok(());
         }
@@ -82,12 +82,12 @@ impl Compact {
         let queries = queries.as_ref().map(Matrix::view);
         let Compacted { before, after, changed, index } = writer.compact(context, queries)?;
         if let Some(index) = index {
-            say!("an index over vectors by {index}")?;
+            outln!("an index over vectors by {index}")?;
         }
         if changed {
-            say!("{before} bytes before, {after} after")?
+            outln!("{before} bytes before, {after} after")?
         } else {
-            say!("nothing to free")?
+            outln!("nothing to free")?
         }
         self.graph.build(&mut *writer, context, queries)
     }
@@ -110,9 +110,9 @@ impl IndexInfo {
     pub(crate) fn run(self) -> Result<()> {
         let description = StoreLocation::parse(&self.store)?.read()?.describe()?;
         if self.json {
-            return say!("{}", description.json);
+            return outln!("{}", description.json);
         }
-        description.lines.iter().try_for_each(|(label, value)| say!("{label:<12} {value}"))
+        description.lines.iter().try_for_each(|(label, value)| outln!("{label:<12} {value}"))
     }
 }
 
@@ -131,7 +131,7 @@ impl IndexVerify {
         let location = StoreLocation::parse(&self.store)?;
         let verified = location.verify()?;
         for damage in &verified.damages {
-            say!("{}: {}", damage.part, damage.what)?;
+            outln!("{}: {}", damage.part, damage.what)?;
         }
         if !verified.damages.is_empty() && verified.damages.iter().all(|damage| damage.part == "graph") {
             bail!("{location}: only the graph is damaged; `maana compact --graph always` rebuilds it");
@@ -146,7 +146,7 @@ impl IndexVerify {
             );
         }
         let bytes = verified.bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
-        say!("{} {}{bytes}: intact", verified.parts, verified.unit)
+        outln!("{} {}{bytes}: intact", verified.parts, verified.unit)
     }
 }
 
@@ -171,19 +171,19 @@ impl IndexSalvage {
         };
         let salvaged = salvage(store, out)?;
         for damage in &salvaged.damages {
-            tell!("{}", damage.what);
+            errln!("{}", damage.what);
             if damage.unnamed > 0 {
-                tell!("  {} of its documents are lost, and their ids too", damage.unnamed);
+                errln!("  {} of its documents are lost, and their ids too", damage.unnamed);
             }
             if !damage.lost.is_empty() {
-                tell!("  {} of its documents are lost:", damage.lost.len());
+                errln!("  {} of its documents are lost:", damage.lost.len());
             }
             if damage.deleted_unknown {
-                tell!("  its deletions are lost, so that deleted documents are in the new store");
+                errln!("  its deletions are lost, so that deleted documents are in the new store");
             }
-            damage.lost.iter().try_for_each(|id| say!("{id}"))?;
+            damage.lost.iter().try_for_each(|id| outln!("{id}"))?;
         }
-        tell!("{} documents are in {}", salvaged.documents, out.display());
+        errln!("{} documents are in {}", salvaged.documents, out.display());
         Ok(())
     }
 }

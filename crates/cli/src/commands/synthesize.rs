@@ -34,7 +34,7 @@ impl Synthesize {
         }
         let (pairs, queries) = (self.pairs as usize, self.queries as usize);
         let written = maana::synthesize::synthesize(pairs, queries, self.seed, &self.out)?;
-        say!(
+        outln!(
             "{}: {} pairs; {}: {} queries, {} documents",
             self.out.join("train.jsonl").display(),
             written.pairs,

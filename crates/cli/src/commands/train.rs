@@ -1,21 +1,21 @@
-//! `maana train`
+//! `maana train`.
 
 use crate::{interrupt, terminal};
 use anyhow::Result;
-use maana::finetune::{Finetuned, Prepared, RunFolder, Told, finetune, prepare};
+use maana::finetune::{Finetuned, Prepared, RunEvent, RunFolder, finetune, prepare};
 use maana::kernels::Context;
 use maana::recipe::LocatedRecipe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Fine-tune a model as a recipe says, and measure it before and after.
+/// Fine-tune a model with a recipe, and evaluate it before and after.
 ///
-/// Writes the best model with its card and report, the record of the run, and checkpoints to go on from.
+/// Writes the best model with its card and report, the log of the run, and checkpoints.
 #[derive(clap::Args)]
 #[command(after_help = "\
 A recipe is a TOML file with the tables [model], [data], [loss], [training], [evaluation] and [card]; the folder \
-`recipes` has examples, and `--dry-run` prints every setting. Ctrl-C writes a checkpoint; --resume goes on from it to the same bits.
+`recipes` has examples, and `--dry-run` prints all settings. Ctrl-C writes a checkpoint; --resume continues bit-identically.
 
 Examples:
   maana train recipe.toml --dry-run
@@ -27,13 +27,13 @@ pub(crate) struct Train {
     /// Change a setting of the recipe: table.key=value
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// Folder of the run [default: runs/ and the recipe's name]
+    /// Folder of the run [default: runs/NAME for a recipe NAME.toml]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on from the newest checkpoint of the folder
+    /// Continue from the latest checkpoint in the folder
     #[arg(long)]
     resume: bool,
-    /// Read and check everything, print the plan, and do nothing
+    /// Read and check everything, and print the plan of the run
     #[arg(long, conflicts_with = "resume")]
     dry_run: bool,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Train {
 impl Train {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         let located = LocatedRecipe::read(&self.recipe, &self.settings)?;
-        let prepared = terminal::fetching(|tell| prepare(located, context, tell))?;
+        let prepared = terminal::fetching(|notify| prepare(located, context, notify))?;
         if self.dry_run {
             return print_plan(&prepared, context);
         }
@@ -49,56 +49,56 @@ impl Train {
             let stem = self.recipe.file_stem().unwrap_or_else(|| "recipe".as_ref());
             PathBuf::from("runs").join(stem)
         });
-        let go_on = resuming(&self.recipe, &out, &self.settings);
-        run(prepared, context, &RunFolder::new(out), self.resume, &go_on)?;
+        let resume_command = resuming(&self.recipe, &out, &self.settings);
+        run(prepared, context, &RunFolder::new(out), self.resume, &resume_command)?;
         Ok(())
     }
 }
 
-/// The command that goes on with a run: with its settings, for a run goes on only as it began.
+/// Returns the command that resumes a run, with the settings of its start.
 pub(super) fn resuming(recipe: &Path, out: &Path, settings: &[String]) -> String {
-    let place = |path: &Path| terminal::shell(&path.display().to_string());
+    let quoted = |path: &Path| terminal::shell(&path.display().to_string());
     let settings: String = settings.iter().map(|setting| format!(" --set {}", terminal::shell(setting))).collect();
-    format!("maana train {} --out {}{settings} --resume", place(recipe), place(out))
+    format!("maana train {} --out {}{settings} --resume", quoted(recipe), quoted(out))
 }
 
-/// Runs what is prepared and tells the terminal about it. `go_on` is the command that resumes it.
+/// Runs the training and displays its progress. `resume_command` resumes it.
 pub(super) fn run(
     prepared: Prepared,
     context: &Context,
     folder: &RunFolder,
     resume: bool,
-    go_on: &str,
+    resume_command: &str,
 ) -> Result<Box<maana::card::CardFacts>> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
-    // Asked twice, it ends at once: what was saved before stands.
+    // The second signal ends the process at once; earlier checkpoints remain.
     let first = interrupt::on_first(move || {
         seen.store(true, Ordering::Relaxed);
-        tell!("\nstopping: writing a checkpoint (once more Ctrl-C to stop without)");
+        errln!("\nstopping: writing a checkpoint (press Ctrl-C again to stop at once)");
     });
     let mut display = terminal::TrainingDisplay::new();
-    let ended = finetune(prepared, context, folder, resume, &stop, &mut |told: &Told<'_>| display.show(told))?;
+    let ended = finetune(prepared, context, folder, resume, &stop, &mut |event: &RunEvent<'_>| display.show(event))?;
     drop(first);
     display.clear();
     match ended {
         Finetuned::Finished { model, facts } => {
             if !facts.after.is_empty() {
-                say!("\nbefore\n{}", maana::evaluate::table(&facts.before))?;
-                say!("after\n{}", maana::evaluate::table(&facts.after))?;
+                outln!("\nbefore\n{}", maana::evaluate::table(&facts.before))?;
+                outln!("after\n{}", maana::evaluate::table(&facts.after))?;
             }
             if let Some(times) = facts.record.times.told() {
-                say!("time    {times}")?;
+                outln!("time    {times}")?;
             }
-            say!("model   {}", model.display())?;
-            say!("report  {}", folder.path().join("report.html").display())?;
+            outln!("model   {}", model.display())?;
+            outln!("report  {}", folder.path().join("report.html").display())?;
             Ok(facts)
         }
         Finetuned::Interrupted { checkpoint, .. } => {
             if let Some(checkpoint) = checkpoint {
-                say!("stopped; the run stands in {}", checkpoint.display())?;
+                outln!("stopped; the latest checkpoint is {}", checkpoint.display())?;
             }
-            say!("go on with: {go_on}")?;
+            outln!("continue with: {resume_command}")?;
             Err(terminal::Stopped.into())
         }
     }
@@ -106,33 +106,33 @@ pub(super) fn run(
 
 fn print_plan(prepared: &Prepared, context: &Context) -> Result<()> {
     let plan = prepared.plan();
-    say!("{}", prepared.located().to_toml())?;
-    say!("# The plan")?;
-    say!("rows          {}", plan.rows)?;
-    say!("columns       {}", maana::roles::told(prepared.roles(), prepared.source().columns()))?;
-    say!("micro-batches {} an epoch, {} in all", plan.batches_per_epoch, plan.micro_batches)?;
+    outln!("{}", prepared.located().to_toml())?;
+    outln!("# Plan")?;
+    outln!("rows          {}", plan.rows)?;
+    outln!("columns       {}", maana::roles::assignments(prepared.roles(), prepared.source().columns()))?;
+    outln!("micro-batches {} per epoch, {} in all", plan.batches_per_epoch, plan.micro_batches)?;
     let scheduled = match plan.scheduled_updates {
         scheduled if scheduled == plan.updates => String::new(),
-        scheduled => format!(" (the schedule counts with {scheduled})"),
+        scheduled => format!(" (the schedule assumes {scheduled})"),
     };
-    say!("updates       {}{scheduled}", plan.updates)?;
-    say!("warmup        {}", plan.warmup_updates)?;
+    outln!("updates       {}{scheduled}", plan.updates)?;
+    outln!("warmup        {}", plan.warmup_updates)?;
     let dims: Vec<String> = prepared.dims().iter().map(ToString::to_string).collect();
     for (name, queries, documents) in prepared.sets() {
-        say!("measured on   {name}: {queries} queries, {documents} documents, at dims {}", dims.join(", "))?;
+        outln!("evaluated on  {name}: {queries} queries, {documents} documents, at dims {}", dims.join(", "))?;
     }
-    say!("evaluations   step → epoch: {}", moments(&plan.evaluations))?;
-    say!("log rows      step → epoch: {}", moments(&plan.log_rows))?;
+    outln!("evaluations   step → epoch: {}", moments(&plan.evaluations))?;
+    outln!("log rows      step → epoch: {}", moments(&plan.log_rows))?;
     print_first_rows(prepared)?;
     let estimate = prepared.estimate(context)?;
-    say!("tokens        {:.1} a row, {:.0} a second", estimate.tokens_per_row, estimate.tokens_per_second)?;
-    say!(
+    outln!("tokens        {:.1} per row, {:.0} per second", estimate.tokens_per_row, estimate.tokens_per_second)?;
+    outln!(
         "time          about {} of training and {} of evaluations, with {} threads",
         terminal::duration(estimate.training_seconds),
         terminal::duration(estimate.evaluation_seconds),
         context.threads()
     )?;
-    say!(
+    outln!(
         "memory        about {:.2} GB: {:.2} GB for parameters, gradients and moments, {:.2} GB for a batch",
         estimate.memory_bytes as f64 / 1e9,
         estimate.parameter_bytes as f64 / 1e9,
@@ -141,7 +141,7 @@ fn print_plan(prepared: &Prepared, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Steps and epochs in a line; of very many the first and the last.
+/// Formats steps and epochs in a line; long lists are shortened.
 fn moments(moments: &[maana::train::Moment]) -> String {
     const SHOWN: usize = 500;
     let list = |moments: &[maana::train::Moment]| {
@@ -156,7 +156,7 @@ fn moments(moments: &[maana::train::Moment]) -> String {
     }
 }
 
-/// Prints the first rows as the loss takes them: the texts by their roles, and how many tokens of each are read.
+/// Prints the first rows as the loss receives them: texts with their roles and numbers of tokens.
 fn print_first_rows(prepared: &Prepared) -> Result<()> {
     const ROWS: usize = 3;
     const LETTERS: usize = 100;
@@ -167,11 +167,11 @@ fn print_first_rows(prepared: &Prepared) -> Result<()> {
             let plain: String =
                 text.chars().take(LETTERS).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
             let more = if text.chars().nth(LETTERS).is_some() { "…" } else { "" };
-            say!("{head:<13} {role:<width$}  {tokens:>4} tokens  {plain}{more}")?;
+            outln!("{head:<13} {role:<width$}  {tokens:>4} tokens  {plain}{more}")?;
             head.clear();
         }
         if let Some(label) = row.label {
-            say!("{head:<13} {:<width$}  {label}", "label")?;
+            outln!("{head:<13} {:<width$}  {label}", "label")?;
         }
     }
     Ok(())
@@ -182,7 +182,7 @@ mod tests {
     use maana::train::{Arguments, Plan};
 
     #[test]
-    fn of_very_many_moments_the_first_and_the_last_are_shown() {
+    fn long_lists_of_moments_are_shortened() {
         let log_rows = |updates: u64| {
             let arguments = Arguments { max_steps: Some(updates), log_every: 1, ..Arguments::default() };
             super::moments(&Plan::new(80, &arguments).unwrap().log_rows)

@@ -3,7 +3,7 @@ use maana_kernels::Matrix;
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// Numbers of Sentence Transformers, SciPy and scikit-learn: `golden/make_golden_measures.py`.
+/// Returns results of Sentence Transformers, SciPy and scikit-learn: `golden/make_golden_measures.py`.
 fn golden() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/measures.json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
@@ -66,7 +66,7 @@ fn lists_agree_with_the_reference() {
 }
 
 #[test]
-fn what_says_nothing_is_no_number_or_zero() {
+fn undefined_metrics_are_nan_or_zero() {
     let zeros = Matrix::zeros(3, 2);
     let values = semantic_similarity(zeros.view(), zeros.view(), &[1.0, 2.0, 3.0]);
     assert!(values.iter().take(8).all(|(_, value)| value.is_nan()));

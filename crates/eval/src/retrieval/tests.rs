@@ -3,7 +3,7 @@ use maana_model::ModelError;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// Embeddings by text, and the sizes of the batches that were asked for.
+/// An encoder of known texts that records the sizes of its batches.
 struct Lookup {
     rows: HashMap<String, Vec<f32>>,
     dimension: usize,
@@ -35,7 +35,7 @@ fn named(rows: &[(&str, Vec<f32>)]) -> Vec<(String, Vec<f32>)> {
     rows.iter().map(|(name, row)| (name.to_string(), row.clone())).collect()
 }
 
-/// An encoder that knows the rows, and the set of them, each text being its id.
+/// Returns an encoder of these rows, and a set in which each text is its id.
 fn task(queries: &[(String, Vec<f32>)], corpus: &[(String, Vec<f32>)], relevant: &[&[&str]]) -> (Lookup, RetrievalSet) {
     let rows: HashMap<String, Vec<f32>> = queries
         .iter()
@@ -84,7 +84,7 @@ fn chunked(corpus_chunk: usize) -> RetrievalOptions {
 }
 
 #[test]
-fn the_golden_task_gives_every_number_of_the_reference() {
+fn the_golden_task_has_the_results_of_the_reference() {
     let (encoder, set, metrics) = golden();
     for threads in [1, 2, 3] {
         for chunk in [1, 7, 59, 60, 10_000] {
@@ -102,7 +102,7 @@ fn the_golden_task_gives_every_number_of_the_reference() {
     }
 }
 
-/// Rows of small whole numbers, with many directions that are equal.
+/// Returns rows of small whole numbers, many with equal directions.
 fn many(count: usize, dimension: usize, seed: u64) -> Matrix {
     let mut state = seed;
     let mut next = || {
@@ -118,7 +118,7 @@ fn many(count: usize, dimension: usize, seed: u64) -> Matrix {
 }
 
 #[test]
-fn no_chunk_and_no_number_of_threads_changes_a_bit() {
+fn chunks_and_threads_change_no_bit() {
     let (queries, corpus) = (many(300, 24, 1), many(701, 24, 2));
     let names: Vec<String> = (0..701).map(|n| format!("d{n}")).collect();
     let ids: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -135,7 +135,7 @@ fn no_chunk_and_no_number_of_threads_changes_a_bit() {
 }
 
 #[test]
-fn each_dimension_is_as_if_it_had_been_measured_alone_on_cut_embeddings() {
+fn each_dimension_equals_an_evaluation_of_truncated_embeddings() {
     let (queries, corpus) = (many(40, 12, 3), many(90, 12, 4));
     let names: Vec<String> = (0..90).map(|n| format!("d{n}")).collect();
     let ids: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -162,7 +162,7 @@ fn each_dimension_is_as_if_it_had_been_measured_alone_on_cut_embeddings() {
 }
 
 #[test]
-fn of_equal_scores_the_smaller_id_as_a_string_comes_first() {
+fn equal_scores_are_ordered_by_id() {
     let row = vec![1.0, 0.0];
     let corpus = named(&[("d9", row.clone()), ("d10", row.clone()), ("d2", row.clone()), ("far", vec![0.0, 1.0])]);
     let queries = named(&[("q", row)]);
@@ -176,7 +176,7 @@ fn of_equal_scores_the_smaller_id_as_a_string_comes_first() {
 }
 
 #[test]
-fn queries_that_nothing_answers_are_neither_encoded_nor_counted() {
+fn queries_without_relevant_documents_are_neither_encoded_nor_counted() {
     let (x, y) = (vec![1.0, 0.0], vec![0.0, 1.0]);
     let queries = named(&[("none", x.clone()), ("x", x.clone()), ("nor here", y.clone())]);
     let corpus = named(&[("a", x), ("b", y)]);
@@ -195,7 +195,7 @@ fn several_dimensions_need_one_encoding() {
 }
 
 #[test]
-fn a_relevant_document_that_is_absent_counts_against_recall() {
+fn absent_relevant_documents_count_against_recall() {
     let x = vec![1.0, 0.0];
     let (encoder, set) = task(&named(&[("q", x.clone())]), &named(&[("a", x)]), &[&["a", "gone"]]);
     let scores = &evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap()[0];
@@ -205,7 +205,7 @@ fn a_relevant_document_that_is_absent_counts_against_recall() {
 }
 
 #[test]
-fn the_manner_of_3_0_1_names_and_dot() {
+fn options_of_3_0_1_names_and_dot() {
     let (encoder, set, _) = golden();
     let encoder = Lookup { similarity: Similarity::Dot, ..encoder };
     let options =
@@ -217,7 +217,7 @@ fn the_manner_of_3_0_1_names_and_dot() {
 }
 
 #[test]
-fn dimensions_that_cannot_be_measured_are_named() {
+fn invalid_dimensions_are_named() {
     let (encoder, set, _) = golden();
     let fault = |dims: &[usize]| {
         evaluate_retrieval(&Context::new(1), &encoder, &set, dims, &RetrievalOptions::default())
@@ -236,7 +236,7 @@ fn dimensions_that_cannot_be_measured_are_named() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_named() {
+fn invalid_settings_are_named() {
     let (encoder, set, _) = golden();
     let fault = |options: RetrievalOptions| {
         evaluate_retrieval(&Context::new(1), &encoder, &set, &[8], &options).unwrap_err().to_string()
@@ -253,7 +253,7 @@ fn settings_that_make_no_sense_are_named() {
 }
 
 #[test]
-fn an_embedding_that_is_not_finite_is_an_error_that_names_the_text() {
+fn the_text_of_an_embedding_that_is_not_finite_is_named() {
     for bad in [f32::NAN, f32::INFINITY] {
         let (x, broken) = (vec![1.0, 0.0], vec![0.0, bad]);
         let (encoder, set) =
@@ -267,7 +267,7 @@ fn an_embedding_that_is_not_finite_is_an_error_that_names_the_text() {
 }
 
 #[test]
-fn a_row_of_zeros_is_like_nothing_and_breaks_nothing() {
+fn zero_rows_are_ranked_last() {
     let (zero, x) = (vec![0.0, 0.0], vec![1.0, 0.0]);
     let queries = named(&[("q", zero.clone()), ("x", x.clone())]);
     let corpus = named(&[("a", zero), ("b", x), ("c", vec![-1.0, 0.0])]);

@@ -1,8 +1,10 @@
-//! The card's Markdown: tables and blocks made here, set into `card.md.jinja`, which holds the words.
+//! The Markdown of the card: tables and blocks for the template `card.md.jinja`, which contains the text.
 
 use super::escape::{code, cut, fenced, inline, line, python, shell, url};
+use super::facts::{AtDimension, CardFacts, SetScores};
+use super::quantity;
 use super::table::{Align, table};
-use super::{AtDimension, CardFacts, SetScores, quantity, template_syntax};
+use super::template::template_syntax;
 use maana_data::DataSummary;
 use maana_eval::Scores;
 use maana_model::Similarity;
@@ -10,12 +12,12 @@ use maana_train::{LogRow, TrainingRecord};
 use minijinja::Environment;
 use serde_json::json;
 
-/// Rows of a training log that are shown without folding.
+/// Rows of a training log that are displayed unfolded.
 const UNFOLDED_ROWS: usize = 30;
-/// Letters of a sample that are shown.
+/// Characters of a sample that are displayed.
 const SAMPLE_LETTERS: usize = 300;
 
-/// Everything after the front matter.
+/// Renders everything after the front matter.
 pub(super) fn body(facts: &CardFacts) -> String {
     let mut environment = Environment::new();
     environment.set_syntax(template_syntax());
@@ -26,7 +28,7 @@ pub(super) fn body(facts: &CardFacts) -> String {
     environment.add_filter("count", |number: u64| quantity::count(number));
     environment
         .render_str(include_str!("card.md.jinja"), values(facts))
-        .expect("the template of the card is right for every CardFacts")
+        .expect("the template is valid for every CardFacts")
 }
 
 fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
@@ -76,7 +78,7 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
     }))
 }
 
-/// Dimensions that were measured, or else trained, largest first.
+/// Returns the evaluated dimensions, or else the trained ones, largest first.
 fn dims(facts: &CardFacts) -> Vec<usize> {
     let trained = facts.loss.parameters.get("matryoshka_dims").and_then(|dims| dims.as_array());
     let trained = trained.into_iter().flatten().filter_map(|dim| dim.as_u64()).map(|dim| dim as usize);
@@ -110,13 +112,13 @@ fn architecture(facts: &CardFacts) -> String {
     lines.join("\n")
 }
 
-/// What stands for the model in a command: its name on the hub, or a folder.
-fn place(facts: &CardFacts) -> String {
+/// Returns the model argument of a command: its name on the hub, or a folder.
+fn model_argument(facts: &CardFacts) -> String {
     facts.hub_id.clone().unwrap_or_else(|| "path/to/this/folder".into())
 }
 
 fn shell_usage(facts: &CardFacts, truncated: Option<usize>) -> String {
-    let model = shell(&place(facts));
+    let model = shell(&model_argument(facts));
     let mut lines = Vec::new();
     if !facts.examples.is_empty() {
         let texts: Vec<String> = facts.examples.iter().map(|text| format!("  {}", shell(text))).collect();
@@ -133,7 +135,7 @@ fn shell_usage(facts: &CardFacts, truncated: Option<usize>) -> String {
 }
 
 fn python_usage(facts: &CardFacts, truncated: Option<usize>) -> String {
-    let model = python(&place(facts));
+    let model = python(&model_argument(facts));
     let cut = truncated.map_or(String::new(), |dim| format!("  # or SentenceTransformer({model}, truncate_dim={dim})"));
     let mut lines = vec![
         "from sentence_transformers import SentenceTransformer\n".to_string(),
@@ -216,7 +218,7 @@ fn comparisons(facts: &CardFacts) -> Vec<Comparison> {
     facts.by_set().iter().filter_map(compared).collect()
 }
 
-/// One set of training data as the template shows it.
+/// A training set for the template.
 #[derive(serde::Serialize)]
 struct DataSet {
     name: Option<String>,
@@ -263,7 +265,7 @@ struct LogTable {
     has_bold: bool,
 }
 
-/// One line of the log: what was logged at one step.
+/// One line of the log: the values of one step.
 struct LogLine {
     step: u64,
     epoch: f64,
@@ -271,7 +273,7 @@ struct LogLine {
     scores: Vec<Option<f64>>,
 }
 
-/// Steps down; epoch, step, loss and the primary measure of each evaluation across; the kept step in bold.
+/// Returns the log: a row per step with epoch, step, loss and the primary metric of each evaluation; the best step in bold.
 fn log_table(facts: &CardFacts) -> Option<LogTable> {
     let keys = facts.after.iter().map(|scores| format!("{}_{}", scores.name, scores.primary));
     let mut measures: Vec<String> = keys.filter(|key| is_logged(&facts.record, key)).collect();
@@ -307,7 +309,7 @@ fn is_logged(record: &TrainingRecord, key: &str) -> bool {
     })
 }
 
-/// Rows of the record, those of one step joined.
+/// Returns the rows of the record, joined by step.
 fn log_lines(record: &TrainingRecord, measures: &[String]) -> Vec<LogLine> {
     let mut lines: Vec<LogLine> = Vec::new();
     for row in &record.rows {

@@ -1,12 +1,12 @@
-//! Any text into the places of a card: a YAML scalar, a line or cell of Markdown, a Python string, an argument of a shell.
-//! Texts come from data sets, so each may hold whatever would end the place that it is put in.
+//! Escapes text for the contexts of a card: YAML scalars, lines and cells of Markdown, Python strings, shell arguments. Texts
+//! come from data sets and are untrusted.
 
 use std::fmt::Write;
 
-/// Words that YAML 1.1 reads as something else than text.
+/// Words that YAML 1.1 does not read as strings.
 const NOT_TEXT: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
 
-/// The text as a YAML scalar in block context: plain where that is safe, otherwise in double quotes.
+/// Formats a text as a YAML scalar in block context: plain if that is safe, otherwise in double quotes.
 pub(crate) fn yaml(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || " _-./@,'".contains(letter);
     let colon_inside = !text.ends_with(':') && !text.contains(": ");
@@ -35,12 +35,12 @@ pub(crate) fn yaml(text: &str) -> String {
     out + "\""
 }
 
-/// A finite number as YAML 1.1 and 1.2 both read it, in full precision: with a point, without an exponent.
+/// Formats a finite number for YAML 1.1 and 1.2 in full precision: with a point, without an exponent.
 pub(crate) fn yaml_number(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.1}") } else { value.to_string() }
 }
 
-/// The text as part of one line of Markdown, fit for a table's cell: nothing in it is markup, and it stays one line.
+/// Escapes a text for one line or table cell of Markdown: without markup and line breaks.
 pub(crate) fn inline(text: &str) -> String {
     let letters: Vec<char> = text.replace("\r\n", "\n").chars().collect();
     let word =
@@ -65,7 +65,7 @@ pub(crate) fn inline(text: &str) -> String {
     out
 }
 
-/// The text that [`line`] has made part of a line of Markdown.
+/// Reverses [`line`]: returns the text of an escaped line.
 pub(crate) fn plain(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line.trim();
@@ -73,9 +73,9 @@ pub(crate) fn plain(line: &str) -> String {
         out += before;
         let letter = entity.split_once(';').and_then(|(code, rest)| Some((char::from_u32(code.parse().ok()?)?, rest)));
         match letter {
-            Some((letter, behind)) => {
+            Some((letter, after)) => {
                 out.push(letter);
-                rest = behind;
+                rest = after;
             }
             None => {
                 out += "&#";
@@ -86,17 +86,17 @@ pub(crate) fn plain(line: &str) -> String {
     out + rest
 }
 
-/// The text on one line of Markdown without breaks: for headings and sentences.
+/// Escapes a text for headings and sentences of Markdown: white space becomes single spaces.
 pub(crate) fn line(text: &str) -> String {
     inline(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The text as code in Markdown, in a table or outside.
+/// Formats a text as inline code in Markdown, also in tables.
 pub(crate) fn code(text: &str) -> String {
     format!("<code>{}</code>", inline(text))
 }
 
-/// The text as a Python string literal.
+/// Formats a text as a Python string literal.
 pub(crate) fn python(text: &str) -> String {
     let mut out = String::from("'");
     for letter in text.chars() {
@@ -115,7 +115,7 @@ pub(crate) fn python(text: &str) -> String {
     out + "'"
 }
 
-/// The text as one argument of a POSIX shell, on one line.
+/// Quotes a text as one argument of a POSIX shell, on one line.
 pub(crate) fn shell(text: &str) -> String {
     let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     let bare = |letter: char| letter.is_ascii_alphanumeric() || "_-./@:".contains(letter);
@@ -125,7 +125,7 @@ pub(crate) fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// The text as part of a path in a link.
+/// Percent-encodes a text for the path of a link.
 pub(crate) fn url(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
@@ -138,7 +138,7 @@ pub(crate) fn url(text: &str) -> String {
     out
 }
 
-/// The text in a fenced block of code that nothing in it can end, without control characters.
+/// Formats a text as a fenced code block with a fence that the text does not contain, without control characters.
 pub(crate) fn fenced(language: &str, text: &str) -> String {
     let shown = |letter: char| if letter.is_control() && letter != '\n' { ' ' } else { letter };
     let text: String = text.chars().map(shown).collect();
@@ -147,7 +147,7 @@ pub(crate) fn fenced(language: &str, text: &str) -> String {
     format!("{fence}{language}\n{}\n{fence}", text.trim_end_matches('\n'))
 }
 
-/// The text if it is not longer than `letters`, otherwise its beginning and an ellipsis.
+/// Truncates a text to `letters` characters, with an ellipsis.
 pub(crate) fn cut(text: &str, letters: usize) -> String {
     match text.char_indices().nth(letters) {
         None => text.into(),
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_yaml_stays_plain_and_the_rest_is_quoted() {
+    fn yaml_is_quoted_where_necessary() {
         for plain in ["Mwanamke anashona.", "dataset_size:282883", "apache-2.0", "cosine_ndcg@10", "Ca'daan alingoja"] {
             assert_eq!(yaml(plain), plain);
         }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_keep_their_last_digit_and_their_kind() {
+    fn numbers_keep_full_precision_and_stay_floats() {
         for (value, text) in
             [(1.0, "1.0"), (0.0, "0.0"), (1e-5, "0.00001"), (0.26803894120641386, "0.26803894120641386")]
         {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_cell_is_markup() {
+    fn cells_contain_no_markup() {
         assert_eq!(inline("a|b`c`<b>&\n\\*x*"), "a&#124;b&#96;c&#96;&#60;b&#62;&#38;<br>&#92;&#42;x&#42;");
         assert_eq!(inline("no_duplicates _x_"), "no_duplicates &#95;x&#95;");
         assert_eq!(inline("[768, 64] [a](b)"), "[768, 64] [a&#93;(b)");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn literals_end_where_they_should() {
+    fn literals_are_terminated() {
         assert_eq!(python("Ca'daan\\ \n"), "'Ca\\'daan\\\\ \\n'");
         assert_eq!(
             (shell("a/b-c"), shell("it's $HOME"), shell("-x"), shell("")),

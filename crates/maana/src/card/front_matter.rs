@@ -1,14 +1,14 @@
-//! The YAML at the head of a card, which the hub reads: what the model is, its examples and every measure in full.
+//! The YAML front matter of a card, which the hub reads: metadata, examples and all metrics in full precision.
 
-use super::CardFacts;
 use super::escape::{cut, yaml, yaml_number};
+use super::facts::CardFacts;
 use maana_eval::Scores;
 use std::fmt::Write;
 
-/// Letters of a widget's sentence that are kept.
+/// Longest sentence of a widget, in characters.
 const WIDGET_LETTERS: usize = 500;
 
-/// From `---` to `---` and a newline.
+/// Renders the front matter, from `---` to `---` and a newline.
 pub(super) fn front_matter(facts: &CardFacts) -> String {
     let mut out = String::from("---\n");
     list(&mut out, "language", facts.languages.iter().map(String::as_str));
@@ -81,7 +81,7 @@ fn metrics(out: &mut String, scores: &Scores) {
     }
 }
 
-/// `cosine_ndcg@10` as `Cosine Ndcg@10`, as the hub shows it.
+/// Returns the title of a metric on the hub: `Cosine Ndcg@10` for `cosine_ndcg@10`.
 fn metric_title(key: &str) -> String {
     let word = |word: &str| {
         let mut letters = word.chars();

@@ -1,6 +1,6 @@
-//! Quantities as people read them: durations, sizes, thousands.
+//! Formats quantities for readers: durations, sizes, thousands.
 
-/// `12345.6` as `12,345.6`; other text than a number stays as it is.
+/// Groups thousands: `12,345.6` for `12345.6`. Text that is not a number is returned unchanged.
 pub(crate) fn grouped(number: &str) -> String {
     let (whole, rest) = number.find('.').map_or((number, ""), |dot| number.split_at(dot));
     let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
@@ -17,12 +17,12 @@ pub(crate) fn grouped(number: &str) -> String {
     out + rest
 }
 
-/// A whole number with its thousands apart.
+/// Formats a whole number with grouped thousands.
 pub(crate) fn count(number: impl std::fmt::Display) -> String {
     grouped(&number.to_string())
 }
 
-/// Seconds as `8.2 s`, `3 min 20 s` or `2 h 5 min`.
+/// Formats seconds as `8.2 s`, `3 min 20 s` or `2 h 5 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "unknown".into();
@@ -35,7 +35,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// Bytes as `812 MB` or `1.53 GB`.
+/// Formats bytes as `812 MB` or `1.53 GB`.
 pub(crate) fn bytes(number: u64) -> String {
     match number {
         0..1_000_000 => format!("{:.0} kB", number as f64 / 1e3),
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantities_read_well() {
+    fn quantities_are_formatted() {
         assert_eq!(count(282_883), "282,883");
         assert_eq!((count(0), count(-1234), grouped("1234567.5")), ("0".into(), "-1,234".into(), "1,234,567.5".into()));
         assert_eq!(grouped("NaN"), "NaN");

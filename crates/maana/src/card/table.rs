@@ -1,16 +1,16 @@
-//! A Markdown table. Cells come in escaped; columns that are not wide are padded, so that the source reads well too.
+//! Markdown tables. Cells are already escaped; narrow columns are padded, so that the source is legible.
 
-/// Wider columns are not padded.
+/// Widest padded column.
 const PADDED_WIDTH: usize = 48;
 
-/// Where the text of a column stands.
+/// Alignment of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
     Left,
     Right,
 }
 
-/// The table, with a newline after every row but the last.
+/// Formats a table, with a newline after every row except the last.
 pub(crate) fn table(header: &[String], align: &[Align], rows: &[Vec<String>]) -> String {
     assert_eq!(header.len(), align.len(), "{} columns and {} alignments", header.len(), align.len());
     let letters = |text: &String| text.chars().count();

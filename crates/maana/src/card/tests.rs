@@ -1,7 +1,8 @@
 use super::*;
-use maana_data::ColumnSummary;
-use maana_model::{ModuleSummary, Similarity};
-use maana_train::{LogRow, Times};
+use maana_data::{ColumnSummary, DataSummary};
+use maana_eval::Scores;
+use maana_model::{ModelSummary, ModuleSummary, Similarity};
+use maana_train::{LogRow, Times, TrainingRecord};
 use serde_json::json;
 
 const KEYS: [&str; 15] = [

@@ -1,9 +1,13 @@
-//! Files of embeddings: NumPy, JSON lines, Parquet and safetensors. Each appears whole or not at all.
+//! Files of embeddings: NumPy, JSON lines, Parquet and safetensors. A file appears completely or not at all.
 
+mod error;
+mod format;
 mod numbers;
 mod spool;
 mod writer;
 
+pub use error::OutputError;
+pub use format::Format;
 pub use numbers::Dtype;
 
 use maana_kernels::{Matrix, Rows};
@@ -12,36 +16,7 @@ use spool::Spool;
 use std::path::{Path, PathBuf};
 use writer::Writer;
 
-/// What a file of embeddings looks like inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// NumPy's `.npy`, version 1.0: `(rows, columns)`, the lowest byte first. `numpy.load` reads it.
-    Npy,
-    /// One object a line: `{"text": …, "embedding": […]}`.
-    Jsonl,
-    /// Columns `text` and `embedding` (a list of fixed length).
-    Parquet,
-    /// One tensor `embeddings`, `(rows, columns)`.
-    Safetensors,
-}
-
-impl Format {
-    /// The format that the file's ending asks for.
-    ///
-    /// # Errors
-    /// If it asks for none of them.
-    pub fn of(path: &Path) -> Result<Self, OutputError> {
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("npy") => Ok(Self::Npy),
-            Some("jsonl") => Ok(Self::Jsonl),
-            Some("parquet") => Ok(Self::Parquet),
-            Some("safetensors") => Ok(Self::Safetensors),
-            _ => Err(OutputError::Ending(path.to_owned())),
-        }
-    }
-}
-
-/// The lines of texts and their embeddings in a `.jsonl` file.
+/// Returns the lines of a `.jsonl` file: texts and their embeddings.
 pub(super) fn json_lines<'a>(
     texts: &'a [&str],
     rows: Rows<'_>,
@@ -55,96 +30,44 @@ pub(super) fn json_lines<'a>(
         .map(move |(row, text)| serde_json::json!({"text": text, "embedding": numbers.json(row, columns)}))
 }
 
-/// What can go wrong with a file of embeddings.
-#[derive(Debug, thiserror::Error)]
-pub enum OutputError {
-    /// The file's ending says nothing.
-    #[error("{0}: the ending must be .npy, .jsonl, .parquet or .safetensors")]
-    Ending(PathBuf),
-    /// The file cannot be written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Parquet cannot be written.
-    #[error("{path}: {source}")]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// What the library said.
-        source: parquet::errors::ParquetError,
-    },
-    /// One embedding says nothing about ranges.
-    #[error("{path}: one embedding has no ranges to be rounded in; give more texts, or ranges of others with --ranges")]
-    OneRow {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A value that is too large for sixteen bits.
-    #[error("{path}: an embedding has a value of {value}, which f16 cannot hold; write f32")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The value.
-        value: f32,
-    },
-}
-
-impl OutputError {
-    /// What Parquet's library says; an error of the system inside it is told as such.
-    fn parquet(path: &Path, source: parquet::errors::ParquetError) -> Self {
-        let path = path.to_owned();
-        match source {
-            parquet::errors::ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
-                Ok(source) => Self::Io { path, source: *source },
-                Err(inner) => Self::Parquet { path, source: parquet::errors::ParquetError::External(inner) },
-            },
-            source => Self::Parquet { path, source },
-        }
-    }
-}
-
-/// A file of embeddings that is being written. Dropped before [`Output::finish`], it leaves nothing behind.
+/// Writes a file of embeddings. Dropped before [`Output::finish`], it leaves no file.
 pub struct Output {
     path: PathBuf,
     dimension: usize,
     dtype: Dtype,
     ranges: Option<Ranges>,
-    /// Where embeddings wait while their ranges are not known.
+    /// Embeddings whose ranges are not known yet.
     spool: Option<Spool>,
     writer: Option<Writer>,
 }
 
 impl Output {
-    /// Begins a file for embeddings of `dimension` columns, kept as `dtype`. Where that needs ranges, `ranges` are taken, or those
+    /// Begins a file of embeddings of `dimension` columns, stored as `dtype`. A type that needs ranges uses `ranges`, or those
     /// of all embeddings that will be written.
     ///
     /// # Errors
-    /// If the ending is unknown or the file cannot be made.
+    /// If the extension is unknown or the file cannot be created.
     ///
     /// # Panics
-    /// If there are ranges of other than `dimension` columns.
+    /// If the ranges have another number of columns.
     pub fn create(path: &Path, dimension: usize, dtype: Dtype, ranges: Option<Ranges>) -> Result<Self, OutputError> {
         if let Some(ranges) = &ranges {
-            assert_eq!(ranges.low.len(), dimension, "ranges of each column");
+            assert_eq!(ranges.low.len(), dimension, "one range per column");
         }
         let writer = Some(Writer::create(path, dtype, dimension)?);
         let mut output = Self { path: path.to_owned(), dimension, dtype, ranges, spool: None, writer };
         if dtype.needs_ranges() && output.ranges.is_none() {
-            output.spool = Some(Spool::beside(path, dimension)?);
+            output.spool = Some(Spool::next_to(path, dimension)?);
         }
         Ok(output)
     }
 
-    /// Appends embeddings, `(texts, dimension)`, and their texts where the format holds them.
+    /// Appends embeddings, `(texts, dimension)`, with their texts if the format contains texts.
     ///
     /// # Errors
-    /// If the disk is full or may not be written, or a value is too large for the type.
+    /// If the file cannot be written, or a value is too large for the type.
     pub fn write(&mut self, texts: &[&str], embeddings: &Matrix) -> Result<(), OutputError> {
-        assert_eq!((texts.len(), self.dimension), (embeddings.rows(), embeddings.columns()), "one row for each text");
+        assert_eq!((texts.len(), self.dimension), (embeddings.rows(), embeddings.columns()), "one row per text");
         match &mut self.spool {
             Some(spool) => spool.push(texts, embeddings),
             None => self.put(texts, embeddings.view()),
@@ -162,10 +85,10 @@ impl Output {
         self.writer.as_mut().expect("not finished").write(texts, &numbers)
     }
 
-    /// Completes the file and gives it its name; gives back the ranges, if they were found here.
+    /// Completes the file and renames it to its name; returns the ranges if they are those of these embeddings.
     ///
     /// # Errors
-    /// If the disk is full or may not be written, or one embedding alone has no ranges.
+    /// If the file cannot be written, or there is only one embedding and the type needs ranges.
     pub fn finish(mut self) -> Result<Option<Ranges>, OutputError> {
         let mut found = None;
         if let Some(spool) = self.spool.take() {
@@ -195,14 +118,14 @@ mod tests {
         let mut output = Output::create(&path, 3, dtype, None).unwrap();
         output.write(&["a"], &Matrix::from_vec(1, 3, vec![1.0, 2.0, 3.0])).unwrap();
         output.write(&["b", "\"c\""], &Matrix::from_vec(2, 3, vec![0.1, -2.5, 1e-7, 7.0, 8.0, 9.0])).unwrap();
-        assert!(!path.exists(), "not there before it is whole");
+        assert!(!path.exists(), "the file appears only when it is complete");
         output.finish().unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         (folder, path)
     }
 
     #[test]
-    fn npy_holds_rows_and_shape() {
+    fn npy_contains_shape_and_rows() {
         let (_folder, path) = write("e.npy");
         let bytes = std::fs::read(path).unwrap();
         assert_eq!(bytes.len(), 128 + 9 * 4);
@@ -212,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_hold_text_and_embedding() {
+    fn json_lines_contain_text_and_embedding() {
         let (_folder, path) = write("e.jsonl");
         let text = std::fs::read_to_string(path).unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -232,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_a_file_that_was_not_finished() {
+    fn an_unfinished_file_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let mut output = Output::create(&folder.path().join("e.npy"), 1, Dtype::F32, None).unwrap();
         output.write(&["a"], &Matrix::from_vec(1, 1, vec![1.0])).unwrap();

@@ -1,12 +1,12 @@
-//! The least and the greatest value of each column in a file, as `quantize_embeddings(…, ranges=numpy.load(FILE))` of Sentence
-//! Transformers takes them: `(2, dimension)` of f32 in NumPy's form.
+//! Files of ranges: the least and the greatest value of each column, `(2, dimension)` of f32 in NumPy's format, as
+//! `quantize_embeddings(…, ranges=numpy.load(FILE))` of Sentence Transformers reads them.
 
-use super::OutputError;
+use super::output::OutputError;
 use crate::npy::{self, NpyError};
 use maana_vectors::quantize::Ranges;
 use std::path::Path;
 
-/// Writes ranges, whole or not at all.
+/// Writes ranges, atomically.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -18,17 +18,17 @@ pub fn write_ranges(path: &Path, ranges: &Ranges) -> Result<(), OutputError> {
 /// Reads ranges of `dimension` columns.
 ///
 /// # Errors
-/// If the file cannot be read, holds something else, or a least value is above the greatest.
+/// If the file cannot be read or is malformed, or a least value is above the greatest.
 pub fn read_ranges(path: &Path, dimension: usize) -> Result<Ranges, NpyError> {
     let table = npy::read(path)?;
     if (table.rows(), table.columns()) != (2, dimension) {
         let shape = format!("({}, {})", table.rows(), table.columns());
-        return Err(NpyError::new(path, format!("its shape is {shape}, and that of ranges here (2, {dimension})")));
+        return Err(NpyError::new(path, format!("its shape is {shape}, but these ranges need (2, {dimension})")));
     }
     let (low, high) = (table.row(0).to_vec(), table.row(1).to_vec());
     let finite = table.data().iter().all(|value| value.is_finite());
     if !finite || low.iter().zip(&high).any(|(low, high)| low > high) {
-        return Err(NpyError::new(path, "a value is no number, or a least value is above the greatest of its column"));
+        return Err(NpyError::new(path, "a value is not finite, or a least value is above the greatest of its column"));
     }
     Ok(Ranges { low, high })
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_come_back_and_what_is_none_is_told() {
+    fn ranges_round_trip_and_malformed_ones_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ranges.npy");
         let ranges = Ranges { low: vec![-0.5, 0.0, 1.0], high: vec![0.5, 0.25, 1.0] };

@@ -1,23 +1,23 @@
-//! The name of a base model for the card: a name on the hub, or what a folder's place in the hub's cache, its card or its
-//! configuration calls it. Never the path of a folder, which says nothing to readers and tells of the trainer's disk.
+//! The name of a base model for the card: its name on the hub, or the name in the path of the hub's cache, in its card or in its
+//! configuration. Never the path of a folder, which is meaningless to readers and private.
 
 use crate::card::BaseModel;
 use crate::hub::{Resolved, is_id};
 use serde_json::Value;
 use std::path::Path;
 
-/// Headings of generated cards that name nothing.
+/// Titles of generated cards that are not names.
 const GENERIC_TITLES: [&str; 2] = ["SentenceTransformer", "Sentence Transformer"];
 
-/// Names that folders of training runs have, and no model on the hub.
+/// Names of folders of training runs, which no model on the hub has.
 const RUN_FOLDERS: [&str; 8] = ["checkpoint", "checkpoints", "data", "model", "models", "output", "runs", "tmp"];
 
-/// Names the base model that was found.
+/// Returns the name of a base model.
 pub(super) fn base_model(found: &Resolved) -> BaseModel {
     if let Some(name) = &found.name {
         return BaseModel { name: name.clone(), hub_id: Some(name.clone()), revision: found.revision.clone() };
     }
-    // What stands for the folder itself: `.` and links have no name of their own.
+    // Resolves `.` and links, which have no name of their own.
     let folder = std::fs::canonicalize(&found.folder).unwrap_or_else(|_| found.folder.clone());
     if let Some((id, revision)) = in_cache(&folder) {
         return BaseModel { name: id.clone(), hub_id: Some(id), revision: Some(revision) };
@@ -32,7 +32,7 @@ pub(super) fn base_model(found: &Resolved) -> BaseModel {
     BaseModel { name: card.names.into_iter().next().unwrap_or(folder_name), hub_id: ancestor, revision: None }
 }
 
-/// The name and commit of a folder in the hub's cache: `models--owner--name/snapshots/COMMIT`.
+/// Returns name and commit of a folder in the hub's cache: `models--owner--name/snapshots/COMMIT`.
 fn in_cache(folder: &Path) -> Option<(String, String)> {
     let mut parts = folder.iter().rev().map(|part| part.to_string_lossy());
     let (revision, snapshots, repository) = (parts.next()?, parts.next()?, parts.next()?);
@@ -40,32 +40,32 @@ fn in_cache(folder: &Path) -> Option<(String, String)> {
     (snapshots == "snapshots" && is_id(&id)).then(|| (id, revision.into_owned()))
 }
 
-/// The name under which the configuration's weights were loaded, if it is one of the hub.
+/// Returns the name under which the configuration's weights were loaded, if it is a name on the hub.
 fn from_configuration(folder: &Path) -> Option<String> {
     let config: Value = serde_json::from_slice(&maana_files::read(folder.join("config.json")).ok()?).ok()?;
     let name = config["_name_or_path"].as_str()?;
-    // Names without an owner are those of the first models of a family, such as `bert-base-uncased`.
+    // The first models of a family have names without an owner, such as `bert-base-uncased`.
     let kind = config["model_type"].as_str().unwrap_or_default();
     let canonical = !kind.is_empty() && is_id(name) && name.starts_with(&format!("{kind}-"));
     (canonical || is_public(name)).then(|| name.to_owned())
 }
 
-/// Whether a name is that of a model on the hub with its owner, and not the path of a folder of some training.
+/// Returns whether a name is that of a model on the hub with its owner, not the path of a training folder.
 fn is_public(name: &str) -> bool {
     let of_a_run = |part: &str| RUN_FOLDERS.contains(&part) || part.starts_with("checkpoint-");
     is_id(name) && name.split_once('/').is_some_and(|(owner, last)| !of_a_run(owner) && !of_a_run(last))
 }
 
-/// The parts of a card that name models.
+/// Names of models in a card.
 #[derive(Default)]
 struct Card {
-    /// What the card calls its model: the name of its results, its title.
+    /// Names of the card's model: the name of its results, its title.
     names: Vec<String>,
-    /// The model that it was made from.
+    /// The base model.
     base_model: Option<String>,
-    /// Names of the hub in the text, in order.
+    /// Names on the hub in the text, in order.
     ids: Vec<String>,
-    /// Those of them that the examples open.
+    /// Names that the examples open.
     opened: Vec<String>,
 }
 
@@ -112,8 +112,8 @@ impl Card {
         card
     }
 
-    /// The name on the hub that the card gives its own model: the one that ends as the model is called, else the only one that
-    /// its examples open.
+    /// Returns the hub name of the card's own model: the one that ends with the model's name, else the only one that the
+    /// examples open.
     fn own_id(&self, folder_name: &str) -> Option<String> {
         let called = |id: &&String| {
             let last = id.rsplit('/').next().unwrap_or(id);
@@ -133,12 +133,12 @@ mod tests {
     use super::*;
 
     fn named(folder: &str, files: &[(&str, &str)]) -> (String, Option<String>) {
-        let place = tempfile::tempdir().unwrap();
-        let folder = place.path().join(folder);
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().join(folder);
         std::fs::create_dir_all(&folder).unwrap();
         files.iter().for_each(|(name, text)| std::fs::write(folder.join(name), text).unwrap());
         let base = base_model(&Resolved { folder, name: None, revision: None });
-        assert!(!base.name.contains(&place.path().display().to_string()), "{}", base.name);
+        assert!(!base.name.contains(&temporary.path().display().to_string()), "{}", base.name);
         (base.name, base.hub_id)
     }
 
@@ -147,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_the_cache_is_named_as_on_the_hub() {
+    fn a_folder_of_the_cache_has_its_name_on_the_hub() {
         assert_eq!(named("models--BAAI--bge-base-en-v1.5/snapshots/a5beb1e3", &[]), both("BAAI/bge-base-en-v1.5"));
     }
 
     #[test]
-    fn a_card_names_its_model() {
-        // The examples of this family all open one model of it.
+    fn the_name_is_read_from_the_card() {
+        // The examples of all cards of this family open the same model.
         let bge = "---\ntags:\n- mteb\nmodel-index:\n- name: bge-base-en-v1.5\n  results:\n  - task:\n---\n\n<h1>FlagEmbedding</h1>\n\
             | [BAAI/bge-large-en](https://huggingface.co/BAAI/bge-large-en) |\n| [BAAI/bge-base-en-v1.5](https://huggingface.co/\
             BAAI/bge-base-en-v1.5) |\n```python\nmodel = SentenceTransformer('BAAI/bge-large-zh-v1.5')\n```\n";
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_is_not_on_the_hub_has_its_title_and_its_ancestor() {
+    fn a_model_outside_the_hub_has_its_title_and_its_ancestor() {
         let ours = "---\nbase_model: BAAI/bge-base-en-v1.5\nmodel-index:\n- name: BGE base Swahili\n---\n# BGE base Swahili\n\
             Fine-tuned from [BAAI/bge-base-en-v1.5](https://huggingface.co/BAAI/bge-base-en-v1.5).\n\
             ```python\nmodel = SentenceTransformer(\"path/to/this/folder\")\n```\n";
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_card_the_configuration_tells_and_paths_do_not() {
+    fn without_a_card_the_name_is_read_from_the_configuration_unless_it_is_a_path() {
         let config = |name: &str| format!(r#"{{"_name_or_path": "{name}", "model_type": "bert"}}"#);
         for (name, expected) in [
             ("google/bert_uncased_L-2", Some("google/bert_uncased_L-2")),

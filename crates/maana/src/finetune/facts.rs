@@ -1,7 +1,8 @@
-//! What the card and the report tell, gathered from recipe, data, model and run.
+//! Content of the card and the report, gathered from recipe, data, model and run.
 
 use super::base::base_model;
-use super::{FinetuneError, Prepared};
+use super::error::FinetuneError;
+use super::prepare::Prepared;
 use crate::card::{CardFacts, Hardware, LossFacts, WidgetExample};
 use maana_data::{DataSummary, Source};
 use maana_eval::Scores;
@@ -9,7 +10,7 @@ use maana_kernels::Context;
 use maana_model::Embedder;
 use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Precision, Schedule, TrainingRecord, Version};
 
-/// Rows from which statistics and examples are taken.
+/// Rows for statistics and examples.
 const SAMPLED_ROWS: usize = 1000;
 
 pub(super) fn gather(
@@ -71,7 +72,7 @@ fn summarise(prepared: &Prepared) -> Result<DataSummary, FinetuneError> {
     let model = &prepared.model;
     let count = |texts: &[&str]| {
         let counted = model.tokenize(texts).map(|batch| (0..batch.sequences()).map(|i| batch.length(i)).collect());
-        // Texts that cannot be tokenised end the run long before its card is written.
+        // A text that cannot be tokenised ends the run before its card is written.
         counted.unwrap_or_else(|_| vec![0; texts.len()])
     };
     let mut summary = maana_data::summarise(&prepared.source, SAMPLED_ROWS, 3, &count)?;
@@ -79,14 +80,14 @@ fn summarise(prepared: &Prepared) -> Result<DataSummary, FinetuneError> {
     Ok(summary)
 }
 
-/// The texts of rows spread over the data.
+/// Returns the texts of rows spread over the data.
 fn sampled_texts(prepared: &Prepared) -> Result<Vec<Vec<String>>, FinetuneError> {
     let rows = prepared.source.len();
     let sampled = SAMPLED_ROWS.min(rows);
     (0..sampled).map(|number| Ok(prepared.source.get(number * rows / sampled)?.texts)).collect()
 }
 
-/// A row's first two texts, and the last text of another row: short ones, that are easily read.
+/// Returns the first two texts of a short row, and the last text of another one.
 fn examples(texts: &[Vec<String>]) -> Vec<String> {
     let mut rows: Vec<&Vec<String>> = texts.iter().collect();
     rows.sort_by_key(|row| row.iter().map(|text| text.chars().count()).sum::<usize>());
@@ -97,7 +98,7 @@ fn examples(texts: &[Vec<String>]) -> Vec<String> {
     examples
 }
 
-/// Five rows, each with its own last text and those of two others.
+/// Returns examples of five rows, each with its own last text and those of two others.
 fn widget(texts: &[Vec<String>]) -> Vec<WidgetExample> {
     let count = texts.len();
     (0..5.min(count))
@@ -124,7 +125,7 @@ fn loss_facts(summary: &LossSummary) -> LossFacts {
     LossFacts { classes, parameters }
 }
 
-/// Settings under the names and with the values that the reference's users know.
+/// Returns the settings with the names and values of Sentence Transformers.
 fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
     let python = |flag: bool| if flag { "True" } else { "False" }.to_string();
     let evaluation = match arguments.evaluate {
@@ -183,7 +184,7 @@ fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
     settings.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
 }
 
-/// A number as Python prints it: `2e-05`, `0.1`, `1.0`.
+/// Formats a number as Python does: `2e-05`, `0.1`, `1.0`.
 fn number(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-4 {
         let text = format!("{value:e}");
@@ -197,7 +198,7 @@ fn whole_or_number(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { number(value) }
 }
 
-/// "BAAI/bge-base-en-v1.5" to "bge-base-en-v1.5, fine-tuned".
+/// Returns the title of the card: "bge-base-en-v1.5, fine-tuned" for "BAAI/bge-base-en-v1.5".
 fn title(base: &str) -> String {
     let last = base.rsplit('/').next().unwrap_or(base);
     format!("{last}, fine-tuned")
@@ -214,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_as_python_writes_them() {
+    fn numbers_are_formatted_as_in_python() {
         let cases = [
             (2e-5, "2e-05"),
             (1e-8, "1e-08"),
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_from_the_defaults_is_called_changed() {
+    fn only_settings_that_differ_from_the_defaults_are_changed() {
         let defaults = hyperparameters(&Arguments::default());
         let arguments = Arguments { batch_size: 32, learning_rate: 2e-5, ..Arguments::default() };
         let changed: Vec<_> = hyperparameters(&arguments).into_iter().filter(|pair| !defaults.contains(pair)).collect();
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn titles_come_from_the_last_part_of_the_name() {
+    fn titles_use_the_last_part_of_the_name() {
         assert_eq!(title("BAAI/bge-base-en-v1.5"), "bge-base-en-v1.5, fine-tuned");
         assert_eq!(title("mine"), "mine, fine-tuned");
     }

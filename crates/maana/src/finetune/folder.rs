@@ -1,6 +1,6 @@
-//! The folder of a run: recipe, log, checkpoints, measures and, at the end, the model with card and report.
+//! The folder of a run: recipe, log, checkpoints, scores and, at the end, the model with card and report.
 
-use super::FinetuneError;
+use super::error::FinetuneError;
 use crate::card::{self, CardFacts};
 use crate::recipe::LocatedRecipe;
 use crate::report;
@@ -9,10 +9,10 @@ use maana_model::SentenceModel;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// The file that the process which trains holds locked.
+/// The file that the training process locks.
 const LOCK: &str = "lock";
 
-/// Keeps other processes out of the folder of a run, until it is dropped or the process ends.
+/// Locks the folder of a run until it is dropped or the process ends.
 pub(super) struct RunLock {
     _file: Option<File>,
 }
@@ -23,41 +23,39 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// The folder at `path`, which need not be there yet.
+    /// Creates the folder's handle; the folder itself may not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// Its path.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes the folder, or takes it up again if `resume`. Other processes are kept out of it while the lock is held.
+    /// Creates the folder, or with `resume` opens the existing one, and locks it against other processes.
     pub(super) fn begin(&self, located: &LocatedRecipe, resume: bool) -> Result<RunLock, FinetuneError> {
         let recipe = self.path.join("recipe.toml");
-        let place = self.path.display();
+        let path = self.path.display();
         if self.path.exists() && !self.path.is_dir() {
-            return Err(FinetuneError::Fit(format!("{place}: is a file; give a folder for the run")));
+            return Err(FinetuneError::Fit(format!("{path}: is a file; name a folder for the run")));
         }
         let occupied = self.path.is_dir() && {
             let entries = std::fs::read_dir(&self.path).map_err(|source| self.io(&self.path, source))?;
-            // A run that was killed before its recipe stood leaves no more than this.
+            // A run that was killed before it wrote its recipe leaves only these.
             let leftover = |name: &str| name == LOCK || (name.starts_with('.') && name.ends_with(".incomplete"));
             entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(leftover))
         };
         if occupied && !recipe.exists() {
-            let reason = "is there already and is not the folder of a run; choose another with --out";
-            return Err(FinetuneError::Fit(format!("{place}: {reason}")));
+            let reason = "exists and is not the folder of a run; choose another folder with --out";
+            return Err(FinetuneError::Fit(format!("{path}: {reason}")));
         }
         if occupied && !resume {
-            let reason = "holds an earlier run; go on with --resume, or choose another folder with --out";
-            return Err(FinetuneError::Fit(format!("{place}: {reason}")));
+            let reason = "contains an earlier run; continue it with --resume, or choose another folder with --out";
+            return Err(FinetuneError::Fit(format!("{path}: {reason}")));
         }
         if resume && !occupied {
-            return Err(FinetuneError::Fit(format!(
-                "{place}: there is no run to resume; leave out --resume to begin one"
-            )));
+            return Err(FinetuneError::Fit(format!("{path}: there is no run to resume; omit --resume to start one")));
         }
         std::fs::create_dir_all(&self.path).map_err(|source| self.io(&self.path, source))?;
         let lock = self.lock()?;
@@ -73,26 +71,26 @@ impl RunFolder {
         match file.try_lock() {
             Ok(()) => Ok(RunLock { _file: Some(file) }),
             Err(TryLockError::WouldBlock) => Err(FinetuneError::Fit(format!(
-                "{}: another process trains in this folder; wait for its end, or choose another folder with --out",
+                "{}: another process is training in this folder; wait until it ends, or choose another folder with --out",
                 self.path.display()
             ))),
-            // A file system without locks.
+            // Some file systems have no locks.
             Err(TryLockError::Error(_)) => Ok(RunLock { _file: None }),
         }
     }
 
-    /// Scores that were written earlier.
+    /// Reads the scores of an earlier evaluation.
     pub(super) fn read_scores(&self, when: &str) -> Result<Option<Vec<Scores>>, FinetuneError> {
         let path = self.path.join("evaluation").join(format!("{when}.scores.json"));
         match maana_files::read(&path) {
-            // What cannot be read is measured again.
+            // A malformed file is evaluated again.
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(self.io(&path, source)),
         }
     }
 
-    /// Writes scores for people and programs: the reference's keys as JSON, and everything for ourselves.
+    /// Writes scores as JSON with the keys of Sentence Transformers, and completely for this program.
     pub(super) fn write_scores(&self, when: &str, scores: &[Scores]) -> Result<(), FinetuneError> {
         let folder = self.path.join("evaluation");
         std::fs::create_dir_all(&folder).map_err(|source| self.io(&folder, source))?;
@@ -101,7 +99,7 @@ impl RunFolder {
         self.write(&format!("evaluation/{when}.scores.json"), &pretty(&serde_json::json!(scores)))
     }
 
-    /// Writes the model with its card and report, and the report once more where it is found at once.
+    /// Writes the model with its card and report, and copies of the report and its charts into the folder of the run.
     pub(super) fn publish(&self, model: &SentenceModel, facts: &CardFacts) -> Result<PathBuf, FinetuneError> {
         let folder = self.path.join("model");
         let (card, report) = (card::render(facts), report::render(facts));

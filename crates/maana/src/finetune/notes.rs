@@ -1,24 +1,24 @@
-//! Settings that are accepted and cannot do what they are for, in sentences: told before a run begins.
+//! Notes on settings without effect, printed before a run.
 
 use maana_train::{Arguments, Evaluate, Plan, Schedule};
 
-/// Describes what of these settings has no effect in a run of this plan. `alone` names the loss, if it compares a row with the
-/// other rows of its batch only.
-pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, alone: Option<&str>) -> Vec<String> {
+/// Describes settings that have no effect in a run of this plan. `in_batch_loss` names the loss if it compares a row only with
+/// the other rows of its batch.
+pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, in_batch_loss: Option<&str>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |text: String| notes.push(text);
     if plan.updates < plan.scheduled_updates {
         note(format!(
-            "texts repeat so often that {} of {} updates can be made with batches without duplicates; the learning rate \
-             ends above the end of its schedule",
+            "texts repeat so often that batches without duplicates allow only {} of {} updates; the learning rate \
+             does not reach the end of its schedule",
             plan.updates, plan.scheduled_updates
         ));
     }
-    if let Some(loss) = alone.filter(|_| plan.single_row_batches > 0) {
+    if let Some(loss) = in_batch_loss.filter(|_| plan.single_row_batches > 0) {
         let remedy = if arguments.batch_size == 1 {
             "set a larger batch_size, or give the data a column of negatives"
         } else {
-            "drop_last = true leaves the last one of an epoch out"
+            "drop_last = true drops the last batch of an epoch"
         };
         note(format!(
             "{} of {} micro-batches have one row, whose loss is 0: `{loss}` compares a row with the others of its batch; {remedy}",
@@ -38,7 +38,10 @@ pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, alone: Option<&
         note("warmup_ratio has no effect next to warmup_steps".into());
     }
     if arguments.adam_epsilon > 1.0 {
-        note(format!("adam_epsilon = {} makes every update next to nothing; 1e-8 is usual", arguments.adam_epsilon));
+        note(format!(
+            "adam_epsilon = {} makes every update next to nothing; the usual value is 1e-8",
+            arguments.adam_epsilon
+        ));
     }
     match arguments.evaluate {
         Evaluate::Steps(steps) if steps > plan.updates => note(format!(
@@ -58,16 +61,16 @@ pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, alone: Option<&
 mod tests {
     use super::*;
 
-    fn notes(rows: usize, alone: Option<&str>, arguments: Arguments) -> String {
+    fn notes(rows: usize, in_batch_loss: Option<&str>, arguments: Arguments) -> String {
         let plan = Plan::new(rows, &arguments).unwrap();
-        without_effect(&arguments, &plan, alone).join("\n")
+        without_effect(&arguments, &plan, in_batch_loss).join("\n")
     }
 
     #[test]
-    fn settings_that_do_something_are_not_mentioned() {
-        let usual =
+    fn settings_with_an_effect_are_not_mentioned() {
+        let typical =
             Arguments { warmup_ratio: 0.1, evaluate: Evaluate::Steps(5), save_every: Some(5), ..Arguments::default() };
-        assert_eq!(notes(80, Some("cosent"), usual), "");
+        assert_eq!(notes(80, Some("cosent"), typical), "");
     }
 
     #[test]
@@ -94,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_one_row_teaches_nothing() {
+    fn batches_of_one_row_are_reported() {
         let one = Arguments { batch_size: 1, ..Arguments::default() };
         let found = notes(10, Some("multiple_negatives_ranking"), one.clone());
         assert!(
             found.contains("30 of 30 micro-batches have one row") && found.contains("larger batch_size"),
             "{found}"
         );
-        assert_eq!(notes(10, None, one), "", "hard negatives make a loss of their own");
+        assert_eq!(notes(10, None, one), "", "hard negatives give every row a loss");
         let last = notes(17, Some("cosent"), Arguments::default());
         assert!(last.contains("3 of 9 micro-batches") && last.contains("drop_last"), "{last}");
         assert_eq!(notes(17, Some("cosent"), Arguments { drop_last: true, ..Arguments::default() }), "");

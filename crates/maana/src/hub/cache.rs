@@ -1,26 +1,27 @@
-//! One model's place in the cache, in the layout of Python's `huggingface_hub`: `blobs` named by ETag, `snapshots/<commit>` with
-//! links to them, `refs/<revision>` with the commit, locks beside. A snapshot appears as a whole or not at all.
+//! One model in the cache, in the layout of Python's `huggingface_hub`: `blobs` named by ETag, `snapshots/<commit>` with links
+//! to them, `refs/<revision>` with the commit, and locks. A snapshot appears completely or not at all.
 
-use super::wanted::{INDEX, MODULES, Module, TOKENIZERS, WEIGHTS, shards, small_files};
-use super::{HubError, News, Tell};
+use super::names::is_component;
+use super::repository::{INDEX, MODULES, Module, TOKENIZERS, WEIGHTS, shards, small_files};
+use super::{EventHandler, HubError, HubEvent};
 use maana_files::NewFolder;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Where a model is, or will be.
-pub(super) struct Place {
+/// The folder of a model in the cache, which may not exist yet.
+pub(super) struct CachedModel {
     pub(super) folder: PathBuf,
     locks: PathBuf,
 }
 
-/// What the cache has of a revision.
+/// State of a revision in the cache.
 pub(super) enum Found {
-    /// All of it.
+    /// Complete.
     Whole(Snapshot),
-    /// An encoder, but `modules.json` is not there and nobody noted that the model has none.
+    /// An encoder without `modules.json`, and no record of whether the model has one.
     Plain(Snapshot),
-    /// Not all of it: this is what it lacks.
+    /// Incomplete; describes the missing file.
     Lacking(String),
 }
 
@@ -33,11 +34,11 @@ pub(super) struct Snapshot {
 /// A file of a snapshot and the blob that holds its bytes.
 pub(super) struct Link {
     pub(super) file: String,
-    /// The name of the blob.
+    /// Name of the blob.
     pub(super) blob: String,
 }
 
-impl Place {
+impl CachedModel {
     pub(super) fn new(cache: &Path, id: &str) -> Self {
         let name = format!("models--{}", id.replace('/', "--"));
         Self { folder: cache.join(&name), locks: cache.join(".locks").join(name) }
@@ -55,17 +56,17 @@ impl Place {
         self.folder.join(".no_exist").join(commit).join(MODULES)
     }
 
-    /// What is there of a revision. Nothing is written.
-    pub(super) fn look(&self, revision: &str) -> Found {
+    /// Determines the state of a revision. Does not write.
+    pub(super) fn find(&self, revision: &str) -> Found {
         let reference = self.folder.join("refs").join(revision);
         let commit = maana_files::read_to_string(&reference).unwrap_or_else(|_| revision.to_owned());
         let commit = commit.trim().to_owned();
         let folder = self.snapshot(&commit);
-        if !super::is_part(&commit) || !folder.is_dir() {
+        if !is_component(&commit) || !folder.is_dir() {
             return Found::Lacking(if self.folder.is_dir() {
-                format!("not at `{revision}`")
+                format!("other revisions than `{revision}`")
             } else {
-                "nothing of it".into()
+                "no files".into()
             });
         }
         let listed = self.listed(&commit);
@@ -83,7 +84,7 @@ impl Place {
         }
     }
 
-    /// The files of the repository, where a newer Python has noted them.
+    /// Returns the files of the repository if a recent version of the Python library has recorded them.
     fn listed(&self, commit: &str) -> Option<Vec<String>> {
         let bytes = maana_files::read(self.folder.join("trees").join(format!("{commit}.json"))).ok()?;
         let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
@@ -91,14 +92,14 @@ impl Place {
         Some(files.keys().cloned().collect())
     }
 
-    /// Waits until no other process of ours works on this model. The lock ends with the file, or with the process.
-    pub(super) fn lock(&self, tell: &mut Tell<'_>) -> Result<File, HubError> {
+    /// Locks the model against other processes of this program. The lock ends when the file is dropped, or with the process.
+    pub(super) fn lock(&self, notify: &mut EventHandler<'_>) -> Result<File, HubError> {
         self.lock_file("maana.lock", &mut || {
-            tell(News::Notice("another process is fetching this model into the cache; waiting for it"));
+            notify(HubEvent::Notice("another process is fetching this model into the cache; waiting for it"));
         })
     }
 
-    /// Waits until nobody writes this blob: Python's library takes the same lock.
+    /// Locks a blob; Python's library uses the same lock.
     pub(super) fn lock_blob(&self, name: &str) -> Result<File, HubError> {
         self.lock_file(&format!("{name}.lock"), &mut || {})
     }
@@ -111,11 +112,11 @@ impl Place {
             wait();
             while file.lock().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {}
         }
-        // Where the file system has no locks there is none: the checksums still see to it that nothing damaged is used.
+        // Some file systems have no locks. The checksums still detect damage.
         Ok(file)
     }
 
-    /// Makes the fetched files the snapshot of a commit, which then is what `revision` refers to. To be called with the lock.
+    /// Publishes the fetched files as the snapshot of a commit, and points `revision` to it. The caller holds the lock.
     pub(super) fn publish(
         &self,
         commit: &str,
@@ -127,7 +128,7 @@ impl Place {
         for Link { file, blob } in links {
             let path = staging.path().join(file);
             create_folder(path.parent().unwrap_or(staging.path()))?;
-            // From where the file will be, not from where it is now.
+            // Relative to the final location of the file.
             let up = "../".repeat(2 + file.matches('/').count());
             if !(with_links && link(&format!("{up}blobs/{blob}"), &path)) {
                 let blob = self.blob(blob);
@@ -146,7 +147,7 @@ impl Place {
         if revision != commit { self.refer(revision, commit) } else { Ok(()) }
     }
 
-    /// Moves a finished folder to where the snapshot of a commit is, or its files, if a part of the snapshot is already there.
+    /// Moves a finished folder to the snapshot of a commit, or only its files if the snapshot exists partially.
     pub(super) fn publish_folder<'a>(
         &self,
         finished: &Path,
@@ -158,7 +159,7 @@ impl Place {
         if !snapshot.exists() {
             return maana_files::rename(finished, &snapshot).map_err(HubError::io(&snapshot));
         }
-        // What makes a snapshot count as whole comes last.
+        // Files that make a snapshot complete come last.
         let mut files: Vec<&str> = files.collect();
         files.sort_by_key(|file| (*file == MODULES, *file == "config.json", file.ends_with(".safetensors")));
         for file in files {
@@ -169,14 +170,14 @@ impl Place {
         Ok(())
     }
 
-    /// Notes which commit a branch or tag is.
+    /// Records the commit of a branch or tag.
     pub(super) fn refer(&self, revision: &str, commit: &str) -> Result<(), HubError> {
         let path = self.folder.join("refs").join(revision);
         create_folder(path.parent().unwrap_or(&self.folder))?;
         maana_files::write(&path, commit).map_err(HubError::io(&path))
     }
 
-    /// Makes a folder beside the snapshots for what is not finished; it goes when it is dropped.
+    /// Creates a folder next to the snapshots for unfinished work; it is removed when it is dropped.
     pub(super) fn staging(&self, name: &str) -> Result<NewFolder, HubError> {
         create_folder(&self.folder)?;
         let path = self.folder.join(name);
@@ -184,7 +185,7 @@ impl Place {
     }
 }
 
-/// The first file that an encoder needs and the folder does not have.
+/// Returns the first required file that the folder lacks.
 fn missing(folder: &Path, modules: &[Module], listed: &[String]) -> Option<String> {
     let here = |file: &str| folder.join(file).exists();
     for module in modules {
@@ -212,7 +213,7 @@ pub(super) fn create_folder(path: &Path) -> Result<(), HubError> {
     std::fs::create_dir_all(path).map_err(HubError::io(path))
 }
 
-/// Makes a symbolic link, if the system can.
+/// Creates a symbolic link; returns whether it succeeded.
 fn link(target: &str, path: &Path) -> bool {
     #[cfg(unix)]
     let made = std::os::unix::fs::symlink(target, path);

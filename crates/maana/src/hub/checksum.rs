@@ -1,24 +1,25 @@
-//! Whether a file is what its ETag says: the hub names large files by their SHA-256 and small ones as git does, by the SHA-1
-//! of `blob <length>\0` and the bytes. SHA-1 guards against damage here, not against forgers.
+//! Checks files against their ETags: the hub uses the SHA-256 of large files and, as git does, the SHA-1 of `blob <length>\0`
+//! and the bytes of small ones. SHA-1 detects damage here, not forgery.
 
 use super::HubError;
+use maana_files::hex;
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
 
-/// Returns whether an ETag is the checksum of its file, and so names no other bytes.
+/// Returns whether an ETag has the form of a checksum.
 pub(super) fn is_checksum(etag: &str) -> bool {
     matches!(etag.len(), 40 | 64) && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Checks a file against its ETag, if the ETag is a checksum at all.
+/// Checks a file against its ETag, if the ETag is a checksum.
 pub(super) fn check(path: &Path, etag: &str) -> Result<(), HubError> {
     let found = match etag.len() {
         _ if !is_checksum(etag) => return Ok(()),
         64 => sha256(path)?,
         _ => {
             let bytes = maana_files::read(path).map_err(HubError::io(path))?;
-            // Some mirrors name files by the SHA-1 of the bytes alone.
+            // Some mirrors use the SHA-1 of the bytes only.
             let plain = sha1(&[&bytes]);
             if etag.eq_ignore_ascii_case(&plain) {
                 plain
@@ -33,13 +34,13 @@ pub(super) fn check(path: &Path, etag: &str) -> Result<(), HubError> {
     Err(HubError::Checksum { path: path.into(), found, expected: etag.into() })
 }
 
-/// Returns the name of a file's blob: its ETag, as Python has it; where that is no checksum, with the file's own name in it, for
-/// such a server may give one ETag to all files.
+/// Returns the name of a file's blob: its ETag, as in Python. An ETag that is not a checksum may be shared by files, so the
+/// name then includes a hash of the file name.
 pub(super) fn blob_name(etag: &str, file: &str) -> String {
     if is_checksum(etag) { etag.to_owned() } else { format!("{etag}-{}", sha1(&[file.as_bytes()])) }
 }
 
-/// SHA-256 of a file, in hexadecimal.
+/// Returns the SHA-256 of a file in hexadecimal.
 pub(super) fn sha256(path: &Path) -> Result<String, HubError> {
     let mut file = maana_files::open(path).map_err(HubError::io(path))?;
     let mut hash = Sha256::new();
@@ -47,13 +48,13 @@ pub(super) fn sha256(path: &Path) -> Result<String, HubError> {
     loop {
         let length = file.read(&mut buffer).map_err(HubError::io(path))?;
         if length == 0 {
-            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(hex(&hash.finalize()));
         }
         hash.update(&buffer[..length]);
     }
 }
 
-/// SHA-1 of the parts one behind another, in hexadecimal (FIPS 180-4, section 6.1).
+/// Returns the SHA-1 of the concatenated parts in hexadecimal (FIPS 180-4, section 6.1).
 fn sha1(parts: &[&[u8]]) -> String {
     let mut bytes = parts.concat();
     let bits = 8 * bytes.len() as u64;
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sha1_is_what_the_standard_and_other_programs_say() {
+    fn sha1_matches_the_standard_and_other_programs() {
         assert_eq!(sha1(&[b"abc"]), "a9993e364706816aba3e25717850c26c9cd0d89d");
         assert_eq!(sha1(&[]), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
         let two_blocks = b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_checked_by_either_kind_of_name() {
+    fn files_are_checked_by_sha1_and_sha256() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "hello\n").unwrap();

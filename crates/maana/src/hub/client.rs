@@ -1,7 +1,8 @@
-//! The hub's routes over HTTP: redirects followed by hand, so that the token stays with the endpoint; timeouts and repetitions,
-//! so that nothing hangs and a cut connection is no end. It knows nothing of the cache.
+//! The hub's routes over HTTP. Redirects are followed here, so that the token is sent only to the endpoint; timeouts and
+//! retries handle silent servers and lost connections. Independent of the cache.
 
-use super::{HubError, HubOptions, News, Tell};
+use super::names::is_component;
+use super::{EventHandler, HubError, HubEvent, HubOptions};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,48 +20,49 @@ pub(super) struct Client<'a> {
     origin: Origin,
     pub(super) id: &'a str,
     pub(super) revision: &'a str,
-    /// Whether the server has ever answered: before that, a failed connection is not repeated.
+    /// Whether the server has ever answered; before that, a failed connection is not retried.
     answered: Cell<bool>,
 }
 
-/// What the hub says of a revision.
+/// A revision on the hub.
 pub(super) struct Info {
     pub(super) commit: String,
-    /// The files and, where said, their lengths.
+    /// The files and, if known, their lengths.
     pub(super) files: BTreeMap<String, Option<u64>>,
 }
 
-/// What the hub says of a file.
+/// Metadata of a file on the hub.
 pub(super) struct Metadata {
-    /// Fit to be a file name.
+    /// Valid as a file name.
     pub(super) etag: String,
     pub(super) size: Option<u64>,
 }
 
-/// A request that failed.
+/// A failed request.
 pub(super) struct Failure {
     pub(super) error: Box<HubError>,
-    /// Whether it may succeed another time.
-    pub(super) again: bool,
-    /// How long the server asks to wait.
+    /// Whether a retry may succeed.
+    pub(super) retry: bool,
+    /// Wait that the server requests.
     pub(super) wait: Option<Duration>,
-    /// Whether enough has arrived that the patience begins anew.
-    pub(super) gained: bool,
+    /// Whether enough bytes arrived to reset the count of retries.
+    pub(super) progressed: bool,
 }
 
 impl From<HubError> for Failure {
     fn from(error: HubError) -> Self {
-        Self { error: Box::new(error), again: false, wait: None, gained: false }
+        Self { error: Box::new(error), retry: false, wait: None, progressed: false }
     }
 }
 
 impl Failure {
-    pub(super) fn passing(error: HubError) -> Self {
-        Self { again: true, ..error.into() }
+    /// Creates a failure that a retry may resolve.
+    pub(super) fn transient(error: HubError) -> Self {
+        Self { retry: true, ..error.into() }
     }
 }
 
-/// Whom a token may be shown to.
+/// Scheme, host and port: a token is sent only to the origin of the endpoint.
 #[derive(PartialEq, Eq)]
 struct Origin {
     scheme: String,
@@ -85,7 +87,7 @@ impl Origin {
 }
 
 impl<'a> Client<'a> {
-    /// A client that waits for connections as long as the options say, or as `at_most` does.
+    /// Creates a client; `at_most` limits the options' timeout of connections.
     pub(super) fn new(
         id: &'a str,
         revision: &'a str,
@@ -112,15 +114,15 @@ impl<'a> Client<'a> {
         Ok(Self { agent, options, origin, id, revision, answered: Cell::new(false) })
     }
 
-    /// Which commit the revision is, and its files.
-    pub(super) fn info(&self, tell: &mut Tell<'_>) -> Result<Info, HubError> {
+    /// Requests the commit and the files of the revision.
+    pub(super) fn info(&self, notify: &mut EventHandler<'_>) -> Result<Info, HubError> {
         let url = format!(
             "{}/api/models/{}/revision/{}?blobs=true",
             self.options.endpoint,
             self.id,
             escape(self.revision, false)
         );
-        self.attempts(tell, |_| {
+        self.attempts(notify, |_| {
             let mut response = self.get(&url, 0)?;
             let body = response.body_mut().with_config().limit(INFO_BYTES).read_to_vec();
             let body = body.map_err(|error| self.broken(&url, error))?;
@@ -135,12 +137,12 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Where a file is.
+    /// Returns the address of a file.
     pub(super) fn file_url(&self, commit: &str, file: &str) -> String {
         format!("{}/{}/resolve/{commit}/{}", self.options.endpoint, self.id, escape(file, true))
     }
 
-    /// Name and length of a file's bytes, from the hub itself and not from where it keeps them.
+    /// Requests the metadata of a file from the hub, not from its storage server.
     pub(super) fn metadata(&self, url: &str, commit: &str) -> Result<Metadata, Failure> {
         let mut url = url.to_owned();
         for _ in 0..=REDIRECTS {
@@ -166,7 +168,7 @@ impl<'a> Client<'a> {
         Err(self.protocol(&url, format!("more than {REDIRECTS} redirects")).into())
     }
 
-    /// What is at an address, from `offset` on if the server can.
+    /// Requests a file, from `offset` on if the server supports ranges.
     pub(super) fn get(&self, url: &str, offset: u64) -> Result<Response<Body>, Failure> {
         let mut url = url.to_owned();
         for _ in 0..=REDIRECTS {
@@ -179,35 +181,35 @@ impl<'a> Client<'a> {
         Err(self.protocol(&url, format!("more than {REDIRECTS} redirects")).into())
     }
 
-    /// Repeats what may succeed another time, with growing pauses.
+    /// Runs an action, and retries transient failures after increasing pauses.
     pub(super) fn attempts<T>(
         &self,
-        tell: &mut Tell<'_>,
-        mut action: impl FnMut(&mut Tell<'_>) -> Result<T, Failure>,
+        notify: &mut EventHandler<'_>,
+        mut action: impl FnMut(&mut EventHandler<'_>) -> Result<T, Failure>,
     ) -> Result<T, HubError> {
         let mut failed = 0;
         loop {
-            let failure = match action(tell) {
+            let failure = match action(notify) {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
-            if failure.gained {
+            if failure.progressed {
                 failed = 0;
             }
-            if !failure.again || failed == self.options.retries {
+            if !failure.retry || failed == self.options.retries {
                 return Err(*failure.error);
             }
             let wait = failure.wait.unwrap_or(self.options.backoff * (1 << failed.min(6)));
             failed += 1;
-            tell(News::Notice(&format!("{}; trying again in {:.1} s", cause(&failure.error), wait.as_secs_f64())));
+            notify(HubEvent::Notice(&format!("{}; retrying in {:.1} s", cause(&failure.error), wait.as_secs_f64())));
             std::thread::sleep(wait);
         }
     }
 
-    /// One request; success, a redirect or 416 come back, everything else is a failure.
+    /// Sends one request. Returns success, redirects and status 416; every other status is a failure.
     fn call(&self, head: bool, url: &str, offset: u64) -> Result<Response<Body>, Failure> {
         let mut request = if head { self.agent.head(url) } else { self.agent.get(url) };
-        // Compressed bytes would have neither the length nor the checksum that the hub states.
+        // Length and checksum refer to uncompressed bytes.
         request = request.header("accept-encoding", "identity");
         if offset > 0 {
             request = request.header("range", format!("bytes={offset}-"));
@@ -230,7 +232,7 @@ impl<'a> Client<'a> {
         url.parse().ok().and_then(|address| Origin::of(&address)).is_some_and(|origin| origin == self.origin)
     }
 
-    /// The address that a redirect leads to.
+    /// Resolves the location of a redirect.
     fn join(&self, url: &str, location: &str) -> Result<String, HubError> {
         let wrong = || self.protocol(url, format!("redirects to {location:?}, which is not followed"));
         let base: Uri = url.parse().map_err(|_| wrong())?;
@@ -257,13 +259,13 @@ impl<'a> Client<'a> {
         HubError::Protocol { url: shown(url), reason }
     }
 
-    /// No answer, or one that broke off.
+    /// Explains a missing or interrupted answer.
     pub(super) fn broken(&self, url: &str, error: ureq::Error) -> Failure {
         use ureq::Error;
         let reason = match &error {
-            Error::HostNotFound => "the name of the host is not known".to_owned(),
-            Error::Timeout(Timeout::Resolve) => "the name of the host was not found in time".into(),
-            Error::Timeout(Timeout::Connect) => "no connection in time".into(),
+            Error::HostNotFound => "the host name is unknown".to_owned(),
+            Error::Timeout(Timeout::Resolve) => "resolving the host name timed out".into(),
+            Error::Timeout(Timeout::Connect) => "the connection timed out".into(),
             Error::Timeout(_) => format!("the server was silent for {:?}", self.options.timeout),
             Error::BodyExceedsLimit(limit) => format!("the answer is longer than {limit} bytes"),
             Error::Rustls(error) => certificate_reason(&error.to_string()),
@@ -274,7 +276,7 @@ impl<'a> Client<'a> {
         }
         let connected = matches!(&error, Error::Timeout(t) if !matches!(t, Timeout::Resolve | Timeout::Connect));
         if self.answered.get() || connected {
-            return Failure::passing(HubError::Interrupted { url: shown(url), reason });
+            return Failure::transient(HubError::Interrupted { url: shown(url), reason });
         }
         HubError::Unreachable {
             name: self.id.into(),
@@ -286,60 +288,64 @@ impl<'a> Client<'a> {
         .into()
     }
 
-    /// What a status of 400 and above means.
+    /// Explains a status of 400 and above.
     fn refusal(&self, url: &str, response: &Response<Body>) -> Failure {
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let (code, message) = (header("x-error-code").unwrap_or_default(), header("x-error-message"));
         let status = response.status().as_u16();
         let (id, endpoint) = (self.id.to_owned(), self.options.endpoint.clone());
-        let said = message.map(|message| format!(": {message}")).unwrap_or_default();
+        let message_part = message.map(|message| format!(": {message}")).unwrap_or_default();
         let hint = match &self.options.token {
             Some(_) => {
-                "The token that was sent (from HF_TOKEN or `hf auth login`) does not allow it: it must be valid and may read \
-                 this model"
+                "The token that was sent (from HF_TOKEN or `hf auth login`) is not valid for this model: check that it has not \
+                 expired and has read access"
             }
             None => "No token was sent: if you have access, set HF_TOKEN (from the hub's page Settings, Access Tokens)",
         };
         let invalid = message.is_some_and(|message| message.starts_with("Invalid credentials"));
         match (status, code) {
-            // Where the large files are, a token is no help: the address was good for a while only, or something is broken.
-            _ if !self.is_endpoint(url) => Failure::passing(HubError::Server { url: shown(url), status, said }),
+            // A storage server takes no token: the address has expired, or the server is broken.
+            _ if !self.is_endpoint(url) => {
+                Failure::transient(HubError::Server { url: shown(url), status, message: message_part })
+            }
             (_, "RevisionNotFound") => HubError::NoRevision { id, revision: self.revision.into(), endpoint }.into(),
             (_, "EntryNotFound") => HubError::NoFile { url: shown(url) }.into(),
             (401 | 403, "GatedRepo") => HubError::Gated { id, endpoint, hint }.into(),
-            // A model that is not there or not shown answers 401 to those without a token, 404 to others.
+            // A missing or private model gives 401 without a token, 404 with one.
             (_, "RepoNotFound") => HubError::NoModel { id, endpoint, hint }.into(),
             (404, _) if url.contains("/api/models/") => HubError::NoModel { id, endpoint, hint }.into(),
             (401, _) if !invalid && url.contains("/api/models/") => HubError::NoModel { id, endpoint, hint }.into(),
             (404, _) => HubError::NoFile { url: shown(url) }.into(),
-            (401 | 403, _) => HubError::Refused { url: shown(url), status, said, hint }.into(),
+            (401 | 403, _) => HubError::Refused { url: shown(url), status, message: message_part, hint }.into(),
             _ => {
-                let again = matches!(status, 408 | 429 | 500 | 502 | 503 | 504);
-                let asked = header("retry-after").and_then(|seconds| seconds.parse().ok());
-                let wait = asked.map(|seconds: u64| Duration::from_secs(seconds.min(60)));
-                Failure { again, wait, ..HubError::Server { url: shown(url), status, said }.into() }
+                let retry = matches!(status, 408 | 429 | 500 | 502 | 503 | 504);
+                let requested = header("retry-after").and_then(|seconds| seconds.parse().ok());
+                let wait = requested.map(|seconds: u64| Duration::from_secs(seconds.min(60)));
+                Failure { retry, wait, ..HubError::Server { url: shown(url), status, message: message_part }.into() }
             }
         }
     }
 }
 
-/// An address without its query: that of a large file is signed, long, and nobody's business.
+/// Returns an address without its query, which contains signatures.
 fn shown(url: &str) -> String {
     url.split('?').next().unwrap_or_default().to_owned()
 }
 
-/// An error without its advice, for a notice.
+/// Returns the message of an error without the remedy.
 fn cause(error: &HubError) -> String {
     match error {
         HubError::Interrupted { url, reason } => format!("{url}: {reason}"),
-        HubError::Server { url, status, said } => format!("{url}: the server failed (status {status}{said})"),
+        HubError::Server { url, status, message } => {
+            format!("{url}: the server failed (status {status}{message})")
+        }
         other => other.to_string(),
     }
 }
 
 fn certificate_reason(reason: &str) -> String {
     let advice = if reason.to_lowercase().contains("certificate") {
-        "; behind a proxy with its own certificates, set SSL_CERT_FILE to them"
+        "; behind a proxy with its own certificates, set SSL_CERT_FILE to their file"
     } else {
         ""
     };
@@ -349,7 +355,7 @@ fn certificate_reason(reason: &str) -> String {
 fn certificates(options: &HubOptions) -> Result<RootCerts, HubError> {
     let Some(path) = &options.certificates else { return Ok(RootCerts::WebPki) };
     let pem = maana_files::read(path).map_err(|source| {
-        let reason = format!("the certificates that SSL_CERT_FILE names cannot be read ({source})");
+        let reason = format!("the certificates of SSL_CERT_FILE cannot be read ({source})");
         HubError::io(path)(std::io::Error::new(source.kind(), reason))
     })?;
     let certificate = |item| match item {
@@ -369,13 +375,13 @@ fn is_commit(text: &str) -> bool {
     (40..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// An ETag without `W/` and quotation marks, if it can be the name of a file.
+/// Returns an ETag without `W/` and quotation marks, if it is valid as a file name.
 pub(super) fn plain_etag(etag: &str) -> Option<String> {
     let etag = etag.trim().trim_start_matches("W/").trim_matches('"');
-    super::is_part(etag).then(|| etag.to_owned())
+    is_component(etag).then(|| etag.to_owned())
 }
 
-/// Percent-encodes what is not plain in an address; slashes stay if they separate.
+/// Percent-encodes a part of an address; `slashes` says whether slashes are separators and remain.
 fn escape(text: &str, slashes: bool) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (slashes && byte == b'/');
     text.bytes().map(|byte| if plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") }).collect()
@@ -395,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn redirects_are_joined_and_never_leave_encryption() {
+    fn redirects_never_lead_from_https_to_http() {
         let options =
             HubOptions { endpoint: "https://hub.example/prefix".into(), ..HubOptions::from_variables(&|_| None) };
         let client = Client::new("org/name", "main", &options, Duration::MAX).unwrap();

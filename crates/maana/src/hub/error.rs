@@ -1,24 +1,24 @@
-//! What can go wrong between a model's name and its folder, each with what would mend it.
+//! Errors of locating and fetching a model, with their remedies.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Why a model was not found or not fetched.
+/// An error of locating or fetching a model.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// The name is none.
+    /// A malformed name.
     #[error("`{0}` is neither a folder nor a name of the form `organisation/model` or `organisation/model@revision`")]
     Name(String),
-    /// The name is that of a file.
-    #[error("`{0}` is a file; give the folder that holds the model")]
+    /// The name of a file.
+    #[error("`{0}` is a file; name the folder of the model")]
     File(String),
-    /// The address of the hub is none.
-    #[error("HF_ENDPOINT is `{0}`; expected an address such as https://huggingface.co")]
+    /// A malformed address of the hub.
+    #[error("HF_ENDPOINT is `{0}`; use an address such as https://huggingface.co")]
     Endpoint(String),
-    /// The network may not be used, and the cache does not have the model.
+    /// A model that is not in the cache while the network is turned off.
     #[error(
         "`{name}` is not in the cache {cache} ({missing}), and {variable} turns the network off; unset {variable} to fetch the \
-         model, or give its folder"
+         model, or name its folder"
     )]
     Offline {
         /// The name.
@@ -27,141 +27,139 @@ pub enum HubError {
         cache: PathBuf,
         /// The variable that turned the network off.
         variable: String,
-        /// What the cache lacks.
+        /// Description of what the cache lacks.
         missing: String,
     },
-    /// The hub did not answer.
+    /// A hub that does not answer.
     #[error(
         "`{name}` is not in the cache ({missing}), and {endpoint} cannot be reached: {reason}.{tried} Check the network, \
-         HTTPS_PROXY and HF_ENDPOINT, or give the folder of the model"
+         HTTPS_PROXY and HF_ENDPOINT, or name the folder of the model"
     )]
     Unreachable {
         /// The model.
         name: String,
-        /// What the cache lacks.
+        /// Description of what the cache lacks.
         missing: String,
-        /// Whom was asked.
+        /// The address of the hub.
         endpoint: String,
-        /// What happened.
+        /// The reason.
         reason: String,
-        /// What else was tried: empty, or a sentence behind a space.
+        /// Other sources that were tried: empty, or a sentence after a space.
         tried: String,
     },
-    /// There is no such model, or it is not shown to everybody.
+    /// A model that does not exist, or is private.
     #[error(
         "{endpoint} has no model `{id}`, or it is private, and there is no folder of that name; check the spelling. {hint}"
     )]
     NoModel {
         /// The model.
         id: String,
-        /// Whom was asked.
+        /// The address of the hub.
         endpoint: String,
-        /// What to do about the token.
+        /// Advice on the token.
         hint: &'static str,
     },
-    /// The model has no such branch, tag or commit.
+    /// A branch, tag or commit that does not exist.
     #[error(
         "{endpoint}/{id} has no branch, tag or commit `{revision}`; its page lists them under \"Files and versions\""
     )]
     NoRevision {
         /// The model.
         id: String,
-        /// What was asked for.
+        /// The revision.
         revision: String,
-        /// Whom was asked.
+        /// The address of the hub.
         endpoint: String,
     },
-    /// The model wants its conditions accepted.
+    /// A model with conditions to accept.
     #[error("{endpoint}/{id} is open only to those who accepted its conditions: do so on that page. {hint}")]
     Gated {
         /// The model.
         id: String,
-        /// Whom was asked.
+        /// The address of the hub.
         endpoint: String,
-        /// What to do about the token.
+        /// Advice on the token.
         hint: &'static str,
     },
-    /// The hub knows the model but does not give it.
-    #[error("{url}: the server refuses (status {status}{said}). {hint}")]
+    /// A request that the server refuses.
+    #[error("{url}: the server refuses (status {status}{message}). {hint}")]
     Refused {
-        /// What was asked for.
+        /// The address.
         url: String,
         /// 401 or 403.
         status: u16,
-        /// What the server said.
-        said: String,
-        /// What to do about the token.
+        /// The server's message: empty, or text after a colon.
+        message: String,
+        /// Advice on the token.
         hint: &'static str,
     },
-    /// A file that was listed is not there.
+    /// A listed file that does not exist.
     #[error("{url}: the server lists this file but does not have it; try again, or name another revision")]
     NoFile {
         /// The file.
         url: String,
     },
-    /// The server answers with a failure.
-    #[error("{url}: the server failed (status {status}{said}); try again later")]
+    /// A failure of the server.
+    #[error("{url}: the server failed (status {status}{message}); try again later")]
     Server {
-        /// What was asked for.
+        /// The address.
         url: String,
         /// The status.
         status: u16,
-        /// What the server said.
-        said: String,
+        /// The server's message: empty, or text after a colon.
+        message: String,
     },
-    /// The transfer broke off, as often as it was tried.
-    #[error("{url}: {reason}; try again, what has arrived is kept")]
+    /// A transfer that was interrupted in every attempt.
+    #[error("{url}: {reason}; try again to continue the download")]
     Interrupted {
-        /// What was being fetched.
+        /// The address.
         url: String,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
-    /// The server does not speak as the hub does.
+    /// A server that does not follow the hub's protocol.
     #[error("{url}: {reason}; is HF_ENDPOINT the address of a hub?")]
     Protocol {
-        /// What was asked for.
+        /// The address.
         url: String,
-        /// What is wrong.
+        /// The deviation.
         reason: String,
     },
-    /// A file name that leads out of the folder.
-    #[error("`{id}` has a file named {file:?}, which would lead out of its folder; the model is refused")]
+    /// A file name that leaves its folder.
+    #[error("`{id}` has a file named {file:?}, which leaves its folder; the model is refused")]
     UnsafeName {
         /// The model.
         id: String,
         /// The name.
         file: String,
     },
-    /// The weights are only there in forms that are not read.
+    /// A model without weights in the safetensors format.
     #[error(
         "`{id}` has no safetensors weights{found}; convert it in Python with \
-         `SentenceTransformer(\"{id}\").save_pretrained(\"folder\")` and give that folder"
+         `SentenceTransformer(\"{id}\").save_pretrained(\"folder\")` and name that folder"
     )]
     NoSafetensors {
         /// The model.
         id: String,
-        /// What is there instead: empty, or words behind a comma.
+        /// Weights in other formats: empty, or text after a comma.
         found: String,
     },
-    /// The repository lacks a file that every encoder has.
-    #[error(
-        "`{id}` has no {file}, so it is not a sentence encoder that can be opened; check the name and the revision"
-    )]
+    /// A repository without a file that every encoder needs.
+    #[error("`{id}` has no {file}, so it is not a supported sentence encoder; check the name and the revision")]
     NotEncoder {
         /// The model.
         id: String,
-        /// What it lacks.
+        /// The missing file.
         file: String,
     },
-    /// What was fetched is not what it should be.
+    /// A file with a wrong checksum.
     #[error("{path}: the checksum is {found}, expected {expected}; the download was damaged, try again")]
     Checksum {
         /// The file.
         path: PathBuf,
-        /// What it has.
+        /// The checksum.
         found: String,
-        /// What it should have.
+        /// The expected checksum.
         expected: String,
     },
     /// A file that cannot be read or written.
@@ -169,7 +167,7 @@ pub enum HubError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 }
@@ -184,7 +182,7 @@ impl HubError {
 fn remedy(error: &std::io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "; make room, or set HF_HOME to a folder on a larger disk: what has arrived is kept"
+            "; free space, or set HF_HOME to a folder on a larger disk; the download will continue"
         }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
             "; set HF_HOME or HF_HUB_CACHE to a folder that you may write to"

@@ -1,10 +1,10 @@
-//! From the hub into the cache: asks what there is, fetches what an encoder needs and the cache lacks, publishes it as a whole.
+//! Fetches the files of an encoder that the cache lacks, and publishes them as one snapshot.
 
-use super::cache::{Link, Place, create_folder};
+use super::cache::{CachedModel, Link, create_folder};
 use super::checksum;
 use super::client::{Client, Failure, Info, plain_etag};
-use super::wanted::{MODULES, Module, TOKENIZERS, Weights, shards, small_files, stays_inside};
-use super::{HubError, News, Tell};
+use super::repository::{MODULES, Module, TOKENIZERS, Weights, shards, small_files, stays_inside};
+use super::{EventHandler, HubError, HubEvent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,38 +13,41 @@ use std::time::{Duration, Instant};
 use ureq::Body;
 use ureq::http::{Response, StatusCode};
 
-/// So much must arrive between two failures for the patience to begin anew.
-const GAIN_BYTES: u64 = 1 << 20;
-/// A model of more bytes than these is refused, and so is a file whose length nobody tells once it has grown to them.
+/// Bytes between two failures that reset the count of retries.
+const PROGRESS_BYTES: u64 = 1 << 20;
+/// Largest model.
 const MODEL_BYTES: u64 = 1 << 40;
-const UNTOLD_BYTES: u64 = 1 << 34;
-/// The most bytes of a file that decides what else is needed.
-const DECIDING_BYTES: u64 = 1 << 26;
-const TELL_EVERY: Duration = Duration::from_millis(100);
+/// Largest file of unknown length.
+const UNKNOWN_LENGTH_BYTES: u64 = 1 << 34;
+/// Largest file that lists other files.
+const LISTING_BYTES: u64 = 1 << 26;
+/// Interval of progress events.
+const NOTIFY_EVERY: Duration = Duration::from_millis(100);
 
-/// Fetches the client's revision into its place. To be called with the lock.
-pub(super) fn fetch(client: &Client<'_>, place: &Place, tell: &mut Tell<'_>) -> Result<(), HubError> {
-    let Info { commit, files } = client.info(tell)?;
+/// Fetches the client's revision into the cache. The caller holds the lock.
+pub(super) fn fetch(client: &Client<'_>, cached: &CachedModel, notify: &mut EventHandler<'_>) -> Result<(), HubError> {
+    let Info { commit, files } = client.info(notify)?;
     if let Some(file) = files.keys().find(|file| !stays_inside(file)) {
         return Err(HubError::UnsafeName { id: client.id.into(), file: file.clone() });
     }
-    create_folder(&place.folder.join("blobs"))?;
-    let mut work = Work { client, place, commit: &commit, files: &files, links: Vec::new(), progress: Progress::new() };
+    create_folder(&cached.folder.join("blobs"))?;
+    let mut download =
+        Download { client, cached, commit: &commit, files: &files, links: Vec::new(), progress: Progress::new() };
 
-    let modules = match work.read(MODULES, tell)? {
+    let modules = match download.read(MODULES, notify)? {
         Some(json) => Module::list(&json),
         None => Module::plain(),
     };
-    let snapshot = place.snapshot(&commit);
-    let mut lacking = work.wanted(&modules, tell)?;
+    let snapshot = cached.snapshot(&commit);
+    let mut lacking = download.required(&modules, notify)?;
     lacking.retain(|file| !snapshot.join(file).exists());
     let total = lacking.iter().filter_map(|file| files[*file]).fold(0, u64::saturating_add);
     if total > MODEL_BYTES {
-        return Err(client.protocol(&client.file_url(&commit, ""), format!("the files are said to have {total} bytes")));
+        return Err(client.protocol(&client.file_url(&commit, ""), format!("the listed files have {total} bytes")));
     }
-    work.progress.total = total;
+    download.progress.total = total;
     if !lacking.is_empty() {
-        tell(News::Notice(&format!(
+        notify(HubEvent::Notice(&format!(
             "fetching {} at {} from {} into {}: {} files{}",
             client.id,
             &commit[..12],
@@ -55,28 +58,28 @@ pub(super) fn fetch(client: &Client<'_>, place: &Place, tell: &mut Tell<'_>) -> 
         )));
     }
     for file in lacking {
-        work.fetch(file, tell)?;
+        download.fetch(file, notify)?;
     }
-    place.publish(&commit, client.revision, &work.links, client.options.links)
+    cached.publish(&commit, client.revision, &download.links, client.options.links)
 }
 
-/// One fetching of one model.
-struct Work<'a> {
+/// Download of one model.
+struct Download<'a> {
     client: &'a Client<'a>,
-    place: &'a Place,
+    cached: &'a CachedModel,
     commit: &'a str,
     files: &'a BTreeMap<String, Option<u64>>,
-    /// What is to be published.
+    /// Files to publish.
     links: Vec<Link>,
     progress: Progress,
 }
 
-impl<'a> Work<'a> {
-    /// The files that make the encoder; small ones first, so that what is wrong is seen before the weights come.
-    fn wanted(&mut self, modules: &[Module], tell: &mut Tell<'_>) -> Result<Vec<&'a str>, HubError> {
+impl<'a> Download<'a> {
+    /// Returns the required files, small ones first, so that errors occur before the weights are fetched.
+    fn required(&mut self, modules: &[Module], notify: &mut EventHandler<'_>) -> Result<Vec<&'a str>, HubError> {
         let id = || self.client.id.to_owned();
         let present: BTreeSet<&str> = self.files.keys().map(String::as_str).collect();
-        let mut wanted = small_files(present.iter().copied(), modules);
+        let mut required = small_files(present.iter().copied(), modules);
         let (mut weights, mut indices) = (Vec::new(), Vec::new());
         for module in modules {
             let config = module.file("config.json");
@@ -96,95 +99,94 @@ impl<'a> Work<'a> {
                 Weights::Foreign(file) => {
                     return Err(HubError::NoSafetensors { id: id(), found: format!(", only {file}") });
                 }
-                Weights::Nowhere => {
+                Weights::Missing => {
                     let found = if module.folder.is_empty() { String::new() } else { format!(" in {}", module.folder) };
                     return Err(HubError::NoSafetensors { id: id(), found });
                 }
             }
         }
         for (module, index) in indices {
-            let json = self.read(&index, tell)?.unwrap_or_default();
+            let json = self.read(&index, notify)?.unwrap_or_default();
             let url = self.client.file_url(self.commit, &index);
             let named = shards(&json);
-            let named = named.ok_or_else(|| self.client.protocol(&url, "the index names no sound shards".into()))?;
+            let named = named.ok_or_else(|| self.client.protocol(&url, "the index lists no valid shards".into()))?;
             weights.push(index);
             weights.extend(named.iter().map(|shard| module.file(shard)));
         }
         for file in weights {
-            // From the list, so that a shard which the index invents is found out here.
+            // Checks that the shards of the index exist.
             match present.get(file.as_str()) {
-                Some(file) => wanted.push(file),
+                Some(file) => required.push(file),
                 None => return Err(HubError::NoFile { url: self.client.file_url(self.commit, &file) }),
             }
         }
-        Ok(wanted)
+        Ok(required)
     }
 
-    /// Fetches a small file that decides what else is needed.
-    fn read(&mut self, file: &str, tell: &mut Tell<'_>) -> Result<Option<Vec<u8>>, HubError> {
+    /// Fetches a small file that lists other files.
+    fn read(&mut self, file: &str, notify: &mut EventHandler<'_>) -> Result<Option<Vec<u8>>, HubError> {
         let Some((file, _)) = self.files.get_key_value(file) else { return Ok(None) };
-        if self.files[file].is_some_and(|size| size > DECIDING_BYTES) {
+        if self.files[file].is_some_and(|size| size > LISTING_BYTES) {
             let url = self.client.file_url(self.commit, file);
-            return Err(self
-                .client
-                .protocol(&url, format!("the file is said to have more than {DECIDING_BYTES} bytes")));
+            return Err(self.client.protocol(&url, format!("the listed file has more than {LISTING_BYTES} bytes")));
         }
-        let path = self.fetch(file, tell)?;
+        let path = self.fetch(file, notify)?;
         maana_files::read(&path).map(Some).map_err(HubError::io(&path))
     }
 
-    /// Sees to it that a file is in the cache, and returns where.
-    fn fetch(&mut self, file: &str, tell: &mut Tell<'_>) -> Result<std::path::PathBuf, HubError> {
+    /// Fetches a file into the cache unless it is there, and returns its path.
+    fn fetch(&mut self, file: &str, notify: &mut EventHandler<'_>) -> Result<std::path::PathBuf, HubError> {
         if let Some(link) = self.links.iter().find(|link| link.file == file) {
-            return Ok(self.place.blob(&link.blob));
+            return Ok(self.cached.blob(&link.blob));
         }
-        let there = self.place.snapshot(self.commit).join(file);
-        if there.exists() {
-            return Ok(there);
+        let present = self.cached.snapshot(self.commit).join(file);
+        if present.exists() {
+            return Ok(present);
         }
         let url = self.client.file_url(self.commit, file);
         let listed = self.files[file];
         let mut damaged = false;
-        let name = self.client.attempts(tell, |tell| {
+        let name = self.client.attempts(notify, |notify| {
             let metadata = self.client.metadata(&url, self.commit)?;
-            // What the list of files says is kept to; the file's own server may say anything, or nothing.
+            // The list of files is authoritative; a storage server may send another length or none.
             let size = listed.or(metadata.size);
             if size.is_none() && !checksum::is_checksum(&metadata.etag) {
-                let reason = "neither its length nor its checksum is told, so that a part would be taken for the whole";
+                let reason =
+                    "neither its length nor its checksum is known, so that a truncated file would go unnoticed";
                 return Err(self.client.protocol(&url, reason.into()).into());
             }
             let name = checksum::blob_name(&metadata.etag, file);
-            let blob = self.place.blob(&name);
+            let blob = self.cached.blob(&name);
             let whole = || blob.metadata().is_ok_and(|blob| size.is_none_or(|size| size == blob.len()));
             if whole() {
                 return Ok(name);
             }
-            let _lock = self.place.lock_blob(&name)?;
+            let _lock = self.cached.lock_blob(&name)?;
             if whole() {
                 return Ok(name);
             }
-            let part = self.place.blob(&format!("{name}.incomplete"));
-            let received = receive(self.client, &url, &part, &metadata.etag, size, &mut self.progress, tell)?;
+            let part = self.cached.blob(&format!("{name}.incomplete"));
+            let received = receive(self.client, &url, &part, &metadata.etag, size, &mut self.progress, notify)?;
             if let Err(error) = checksum::check(&part, &metadata.etag) {
                 std::fs::remove_file(&part).map_err(HubError::io(&part))?;
-                // What an earlier process left may have been the damage; once more from the start, and no oftener.
-                let again = !std::mem::replace(&mut damaged, true);
-                return Err(Failure { again, ..error.into() });
+                // The damage may be from an earlier process: retry once from the start.
+                let retry = !std::mem::replace(&mut damaged, true);
+                return Err(Failure { retry, ..error.into() });
             }
             received.sync_all().map_err(HubError::io(&part))?;
             drop(received);
             maana_files::rename(&part, &blob).map_err(HubError::io(&blob))?;
             Ok(name)
         })?;
-        let blob = self.place.blob(&name);
+        let blob = self.cached.blob(&name);
         let length = blob.metadata().map_err(HubError::io(&blob))?.len();
-        self.progress.finish(length, tell);
+        self.progress.finish(length, notify);
         self.links.push(Link { file: file.into(), blob: name });
         Ok(blob)
     }
 }
 
-/// Brings a partial file to its full length, from where it ends.
+/// Appends the rest of a partial file.
 fn receive(
     client: &Client<'_>,
     url: &str,
@@ -192,7 +194,7 @@ fn receive(
     etag: &str,
     size: Option<u64>,
     progress: &mut Progress,
-    tell: &mut Tell<'_>,
+    notify: &mut EventHandler<'_>,
 ) -> Result<File, Failure> {
     let mut file = maana_files::open_to_append(part).map_err(HubError::io(part))?;
     let empty = |file: &File| file.set_len(0).map_err(HubError::io(part));
@@ -205,21 +207,21 @@ fn receive(
         return Ok(file);
     }
     let mut response = client.get(url, offset)?;
-    let passing = |reason: &str| Failure::passing(HubError::Interrupted { url: url.into(), reason: reason.into() });
+    let transient = |reason: &str| Failure::transient(HubError::Interrupted { url: url.into(), reason: reason.into() });
     let other = |name: &str| {
         let given = response.headers().get(name).and_then(|value| value.to_str().ok()).and_then(plain_etag);
         given.is_some_and(|given| given != etag)
     };
-    // Behind a redirect the ETag is that of another server, and no evidence.
+    // After a redirect the ETag is that of another server and proves nothing.
     if response.headers().contains_key("x-repo-commit") && other("x-linked-etag") {
         empty(&file)?;
-        return Err(passing("the file changed while it was fetched"));
+        return Err(transient("the file changed during the download"));
     }
     match response.status() {
         StatusCode::PARTIAL_CONTENT if continues(&response, offset, size) => {}
         StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
             empty(&file)?;
-            return Err(passing("the server does not continue where the last transfer ended"));
+            return Err(transient("the server does not continue the last transfer"));
         }
         StatusCode::OK => {
             if offset > 0 {
@@ -239,25 +241,25 @@ fn receive(
             Ok(length) => length,
             Err(error) => {
                 let failure = client.broken(url, error.into());
-                return Err(Failure { gained: offset - start >= GAIN_BYTES, ..failure });
+                return Err(Failure { progressed: offset - start >= PROGRESS_BYTES, ..failure });
             }
         };
         offset += length as u64;
-        if offset > size.unwrap_or(UNTOLD_BYTES) {
+        if offset > size.unwrap_or(UNKNOWN_LENGTH_BYTES) {
             empty(&file)?;
-            return Err(client.protocol(url, "the file is longer than the hub says".into()).into());
+            return Err(client.protocol(url, "the file is longer than the hub states".into()).into());
         }
         file.write_all(&buffer[..length]).map_err(HubError::io(part))?;
-        progress.tell(offset, tell);
+        progress.notify(offset, notify);
     }
     if size.is_some_and(|size| offset < size) {
-        let gained = offset - start >= GAIN_BYTES;
-        return Err(Failure { gained, ..passing("the connection was cut before the end of the file") });
+        let progressed = offset - start >= PROGRESS_BYTES;
+        return Err(Failure { progressed, ..transient("the connection was cut before the end of the file") });
     }
     Ok(file)
 }
 
-/// Whether a partial answer begins where the file ends, and is part of a file of the right length.
+/// Returns whether a partial answer begins at the end of the partial file, and belongs to a file of the expected length.
 fn continues(response: &Response<Body>, offset: u64, size: Option<u64>) -> bool {
     let range = response.headers().get("content-range").and_then(|value| value.to_str().ok());
     let Some((range, total)) = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('/')) else {
@@ -267,31 +269,31 @@ fn continues(response: &Response<Body>, offset: u64, size: Option<u64>) -> bool 
     starts && (total == "*" || size.is_none_or(|size| total.parse() == Ok(size)))
 }
 
-/// How much has arrived.
+/// Progress of a download.
 struct Progress {
-    /// Bytes of files that are finished.
+    /// Bytes of finished files.
     finished: u64,
     total: u64,
-    told: Instant,
+    notified: Instant,
 }
 
 impl Progress {
     fn new() -> Self {
-        Self { finished: 0, total: 0, told: Instant::now() }
+        Self { finished: 0, total: 0, notified: Instant::now() }
     }
 
-    /// `current` bytes of the current file have arrived.
-    fn tell(&mut self, current: u64, tell: &mut Tell<'_>) {
-        if self.total > 0 && self.told.elapsed() >= TELL_EVERY {
-            self.told = Instant::now();
-            tell(News::Progress { done: (self.finished + current).min(self.total), total: self.total });
+    /// Sends an event; `current` bytes of the current file have arrived.
+    fn notify(&mut self, current: u64, notify: &mut EventHandler<'_>) {
+        if self.total > 0 && self.notified.elapsed() >= NOTIFY_EVERY {
+            self.notified = Instant::now();
+            notify(HubEvent::Progress { done: (self.finished + current).min(self.total), total: self.total });
         }
     }
 
-    fn finish(&mut self, length: u64, tell: &mut Tell<'_>) {
+    fn finish(&mut self, length: u64, notify: &mut EventHandler<'_>) {
         self.finished += length;
         if self.total > 0 {
-            tell(News::Progress { done: self.finished.min(self.total), total: self.total });
+            notify(HubEvent::Progress { done: self.finished.min(self.total), total: self.total });
         }
     }
 }

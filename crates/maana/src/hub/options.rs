@@ -1,46 +1,46 @@
-//! Where models are looked for, as the environment variables of Python's `huggingface_hub` say.
+//! Options of locating and fetching models, read from the environment variables of Python's `huggingface_hub`.
 
 use super::HubError;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where to look, and how patiently.
+/// Options of locating and fetching models.
 #[derive(Clone, Debug)]
 pub struct HubOptions {
     /// The cache, in the layout of Python's `huggingface_hub`.
     pub cache: PathBuf,
     /// The address of the hub, without a slash at the end.
     pub endpoint: String,
-    /// Who asks. It is sent to the endpoint and to no other host.
+    /// Access token. It is sent only to the endpoint.
     pub token: Option<Token>,
-    /// The variable that turns the network off, if one does.
+    /// The variable that turns the network off, if any.
     pub offline: Option<String>,
-    /// Whether snapshots may link to blobs; where links cannot be made they are copied in any case.
+    /// Whether snapshots link to blobs; otherwise, or where links are impossible, files are copied.
     pub links: bool,
     /// A PEM file with the certificates to trust instead of the built-in ones.
     pub certificates: Option<PathBuf>,
-    /// How long a name or a connection may take; it is 5 seconds at most where a model can be had elsewhere.
+    /// Timeout of name resolution and connection; at most 5 seconds for a model with an alternative source.
     pub connect_timeout: Duration,
-    /// How long the server may be silent.
+    /// Timeout of a silent server.
     pub timeout: Duration,
-    /// How often a failed request is repeated, as long as no new bytes arrive.
+    /// Retries of a failed request without progress.
     pub retries: u32,
-    /// The wait before the first repetition; it doubles with each further one.
+    /// Wait before the first retry; doubles with each further one.
     pub backoff: Duration,
-    /// The Python that has pip.
+    /// Python interpreter with pip.
     pub python: OsString,
 }
 
 impl HubOptions {
-    /// As `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`,
-    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`, `HF_HUB_DISABLE_SYMLINKS`,
-    /// `HF_HUB_DOWNLOAD_TIMEOUT` and `SSL_CERT_FILE` say.
+    /// Reads the options from `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME`, `HF_ENDPOINT`,
+    /// `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`,
+    /// `HF_HUB_DISABLE_SYMLINKS`, `HF_HUB_DOWNLOAD_TIMEOUT` and `SSL_CERT_FILE`.
     pub fn from_environment() -> Self {
         Self::from_variables(&|name| std::env::var_os(name))
     }
 
-    /// As [`HubOptions::from_environment`], from variables that are looked up with `variable`.
+    /// As [`HubOptions::from_environment`], from the variables that `variable` returns.
     pub fn from_variables(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let given = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| given(name).and_then(|value| value.into_string().ok());
@@ -55,7 +55,7 @@ impl HubOptions {
             .unwrap_or_else(|| folder("XDG_CACHE_HOME").unwrap_or_else(|| user().join(".cache")).join("huggingface"));
         let cache = folder("HF_HUB_CACHE").or_else(|| folder("HUGGINGFACE_HUB_CACHE"));
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
-        // As Python does: the first of the two that says anything decides.
+        // As in Python, the first of the two that is set decides.
         let offline = ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].into_iter().find(|name| given(name).is_some());
         let token = || {
             let named = text("HF_TOKEN").or_else(|| text("HUGGING_FACE_HUB_TOKEN"));
@@ -81,22 +81,22 @@ impl HubOptions {
     pub(super) fn check_endpoint(&self) -> Result<ureq::http::Uri, HubError> {
         let wrong = || HubError::Endpoint(self.endpoint.clone());
         let address: ureq::http::Uri = self.endpoint.parse().map_err(|_| wrong())?;
-        let sound = matches!(address.scheme_str(), Some("http" | "https")) && address.query().is_none();
-        if sound && address.host().is_some_and(|host| !host.is_empty()) { Ok(address) } else { Err(wrong()) }
+        let valid = matches!(address.scheme_str(), Some("http" | "https")) && address.query().is_none();
+        if valid && address.host().is_some_and(|host| !host.is_empty()) { Ok(address) } else { Err(wrong()) }
     }
 }
 
-/// What Python takes for yes.
+/// Returns whether Python reads the value as true.
 fn is_true(value: &str) -> bool {
     ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str())
 }
 
-/// A secret of the user's: it is not printed.
+/// An access token, which is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// The token without the white space around it, if it can be one.
+    /// Creates a token from a text without the surrounding white space, if it is valid.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(text.into()))
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_where_python_has_it() {
+    fn the_cache_is_that_of_python() {
         let home = ("HOME", "/home/u");
         let cache = |variables: &[(&str, &str)]| from(variables).cache;
         assert_eq!(cache(&[home]), Path::new("/home/u/.cache/huggingface/hub"));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn offline_names_its_variable_and_reads_yes_as_python_does() {
+    fn offline_names_its_variable_and_is_parsed_as_in_python() {
         assert_eq!(from(&[]).offline, None);
         assert_eq!(from(&[("HF_HUB_OFFLINE", "1")]).offline.as_deref(), Some("HF_HUB_OFFLINE"));
         assert_eq!(from(&[("TRANSFORMERS_OFFLINE", "yes")]).offline.as_deref(), Some("TRANSFORMERS_OFFLINE"));

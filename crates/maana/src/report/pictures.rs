@@ -1,22 +1,21 @@
-//! Which charts a run is told in: what of the facts goes into each, and the words that go with it.
+//! Charts of a run: their data, titles and descriptions.
 
 use super::chart::{Bar, Chart, Paint, Series};
 use crate::card::{AtDimension, CardFacts, SetScores, quantity};
 use maana_data::ColumnSummary;
 use maana_train::LogRow;
 
-/// Most bars of a histogram.
+/// Maximum number of bars of a histogram.
 const BARS: usize = 40;
 
-/// A chart with its title, for the page.
+/// A chart and its title, for the page.
 #[derive(serde::Serialize)]
 pub(super) struct Picture {
     title: String,
     svg: String,
 }
 
-/// The quality of each dimension before and after training, as a picture of its own on white: the text of a `.svg` file.
-/// Of several evaluation sets it shows the first.
+/// Draws the quality by dimension before and after training as a separate SVG file on white, for the first evaluation set.
 pub fn metric_chart_svg(facts: &CardFacts) -> String {
     let sets = facts.by_set();
     let chart = match sets.first() {
@@ -26,12 +25,12 @@ pub fn metric_chart_svg(facts: &CardFacts) -> String {
     chart.lines(Paint::White)
 }
 
-/// The training loss by step, as a picture of its own on white: the text of a `.svg` file.
+/// Draws the training loss by step as a separate SVG file on white.
 pub fn loss_chart_svg(facts: &CardFacts) -> String {
     loss(facts).lines(Paint::White)
 }
 
-/// Loss, learning rate and gradient norm by step.
+/// Draws loss, learning rate and gradient norm by step.
 pub(super) fn training(facts: &CardFacts) -> Vec<Picture> {
     let rate = by_step(facts, "learning-rate", "Learning rate", "learning rate", |row| match row {
         LogRow::Training { step, learning_rate, .. } => Some((*step as f64, *learning_rate)),
@@ -44,7 +43,7 @@ pub(super) fn training(facts: &CardFacts) -> Vec<Picture> {
     [loss(facts), Chart { from_zero: true, ..rate }, norm].iter().map(picture).collect()
 }
 
-/// For each evaluation set: quality by dimension before and after, and by epoch for each dimension.
+/// Draws for each evaluation set the quality by dimension before and after, and by epoch for each dimension.
 pub(super) fn quality(facts: &CardFacts) -> Vec<Picture> {
     let charts = facts.by_set().into_iter().enumerate().flat_map(|(index, set)| {
         let epochs = by_epoch(facts, &set, index);
@@ -54,7 +53,7 @@ pub(super) fn quality(facts: &CardFacts) -> Vec<Picture> {
     charts.map(|chart| picture(&chart)).collect()
 }
 
-/// Token lengths of each column of each set of training data.
+/// Draws the token lengths of each column of each training set.
 pub(super) fn lengths(facts: &CardFacts) -> Vec<Picture> {
     let columns = facts.data.iter().flat_map(|set| set.columns.iter().map(move |column| (set, column)));
     columns
@@ -65,7 +64,7 @@ pub(super) fn lengths(facts: &CardFacts) -> Vec<Picture> {
                 id: format!("lengths-{index}"),
                 title: format!("Lengths of {}{of}", column.name),
                 description: format!(
-                    "How many texts have how many tokens, of the first {} rows: from {} to {}, {:.1} on average.",
+                    "Number of texts by number of tokens in the first {} rows: from {} to {}, {:.1} on average.",
                     quantity::count(set.sampled),
                     column.min_tokens,
                     column.max_tokens,
@@ -128,15 +127,15 @@ fn by_dimension(set: &SetScores<'_>, index: usize) -> Chart {
         Series { name: name.into(), points: points.collect(), labelled: true }
     };
     let lines = [line("after training", |row| row.after), line("before training", |row| row.before)];
-    let told = |row: &AtDimension| {
+    let description = |row: &AtDimension| {
         let shown = |value: Option<f64>| value.map_or("not measured".into(), |value| format!("{value:.3}"));
         format!("{} dimensions: {} before, {} after.", row.dimension, shown(row.before), shown(row.after))
     };
     Chart {
         id: format!("dimensions-{index}"),
         title: titled("Quality by dimension", set),
-        description: rows.iter().map(told).collect::<Vec<_>>().join(" "),
-        x_label: "dimensions kept".into(),
+        description: rows.iter().map(description).collect::<Vec<_>>().join(" "),
+        x_label: "dimensions".into(),
         y_label: set.primary().into(),
         x_names: Some(rows.iter().map(|row| row.dimension.to_string()).collect()),
         from_zero: true,
@@ -161,7 +160,7 @@ fn by_epoch(facts: &CardFacts, set: &SetScores<'_>, index: usize) -> Chart {
     Chart {
         id: format!("epochs-{index}"),
         title: titled("Quality by epoch", set),
-        description: format!("{} of each dimension, measured while training.", set.primary()),
+        description: format!("{} of each dimension during training.", set.primary()),
         x_label: "epoch".into(),
         y_label: set.primary().into(),
         series: series.collect(),
@@ -169,7 +168,7 @@ fn by_epoch(facts: &CardFacts, set: &SetScores<'_>, index: usize) -> Chart {
     }
 }
 
-/// The histogram in at most [`BARS`] bars of equal width.
+/// Divides the histogram into at most [`BARS`] bars of equal width.
 fn bars(column: &ColumnSummary) -> Vec<Bar> {
     let counts = &column.histogram;
     let Some(first) = counts.iter().position(|&texts| texts > 0) else { return Vec::new() };

@@ -2,9 +2,9 @@ use super::*;
 use crate::card::tests::{bare, facts, hostile};
 
 #[test]
-fn the_report_holds_everything_and_loads_nothing() {
+fn the_report_is_complete_and_loads_nothing() {
     let html = render(&facts());
-    for told in [
+    for title in [
         "Training loss",
         "Learning rate",
         "Gradient norm",
@@ -12,14 +12,14 @@ fn the_report_holds_everything_and_loads_nothing() {
         "Quality by epoch",
         "Lengths of positive",
     ] {
-        assert!(html.contains(told), "{told} is missing");
+        assert!(html.contains(title), "{title} is missing");
     }
     for (name, value) in &facts().hyperparameters {
         assert!(html.contains(&format!("<th scope=\"row\">{name}</th><td>{value}</td>")), "{name} is missing");
     }
     for outside in ["http://", "https://", "src=", "url(", "@import", "<script"] {
         let without_namespace = html.replace("http://www.w3.org/2000/svg", "");
-        assert!(!without_namespace.contains(outside), "the report asks for something outside: {outside}");
+        assert!(!without_namespace.contains(outside), "the report loads an external resource: {outside}");
     }
     assert_eq!(html.matches("<table").count(), html.matches("<caption>").count(), "every table has a caption");
     assert_eq!(html.matches("<svg").count(), html.matches("<desc").count(), "every chart has a description");
@@ -36,21 +36,21 @@ fn ids_are_unique() {
 }
 
 #[test]
-fn hostile_texts_are_only_text() {
+fn untrusted_texts_are_escaped() {
     let html = render(&hostile());
     assert!(!html.contains("<script>"));
     assert!(html.contains("&lt;script&gt;"));
 }
 
 #[test]
-fn nothing_recorded_is_said() {
+fn an_empty_record_is_reported() {
     let html = render(&bare());
     assert!(html.contains("nothing was recorded"));
     assert!(!html.contains("NaN"));
 }
 
 #[test]
-fn pictures_stand_alone() {
+fn pictures_are_self_contained() {
     for svg in
         [metric_chart_svg(&facts()), loss_chart_svg(&facts()), metric_chart_svg(&bare()), loss_chart_svg(&bare())]
     {

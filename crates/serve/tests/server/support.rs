@@ -242,20 +242,15 @@ pub(crate) fn same_bits(ours: &[Vec<f32>], expected: &[Vec<f32>]) {
 }
 
 /// A generator of numbers, the same for the same seed.
-pub(crate) struct Random(u64);
+pub(crate) struct Random(maana::files::SplitMix64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(maana::files::SplitMix64::new(seed))
     }
 
     pub(crate) fn below(&mut self, end: usize) -> usize {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % end as u64) as usize
+        (self.0.next_u64() % end as u64) as usize
     }
 
     pub(crate) fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {

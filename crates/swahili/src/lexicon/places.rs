@@ -1,15 +1,7 @@
 //! Places: where things are done, as a phrase that stands after the verb, and towns with what travel needs to know of them.
 
-use super::Verb;
+use super::{PlaceKind, Verb};
 use crate::noun_class::Class;
-
-/// What is done at a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[rustfmt::skip]
-pub(crate) enum PlaceKind {
-    Market, Shop, Kitchen, Home, Yard, Farm, Pasture, School, Clinic, Road, Workshop, Site, Beach, Sea, Bush, Shade, Sports,
-    Soil, Stage, Office, Library, Station, Restaurant, Village, Waterside, Lounge, Sky,
-}
 
 /// Which towns a place can belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! The reference cuts the larger, normalised prefix to get the smaller; that is the same vector as cutting from the whole.
 
 use super::{Embedded, Loss, LossSummary, Needs};
+use maana_files::mix;
 use maana_kernels::{Context, Matrix, Rows};
 use serde_json::json;
 
@@ -96,14 +97,6 @@ pub(super) fn one_by_one<L: Loss + ?Sized>(
         }
     }
     value
-}
-
-/// One round of SplitMix64: a number without visible relation to the one before.
-fn mix(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::sections::begins_as_ours;
 use super::{Disk, Kind, StoreError};
 use crate::search::Metric;
+pub(super) use maana_files::hex;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -79,10 +80,6 @@ impl StoreHeader {
     pub fn with_document_prompt(self, prompt: &str) -> Self {
         Self { document_prompt: Some(prompt.to_owned()), ..self }
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,19 +1,19 @@
-//! Embeddings that wait on the disk until the ranges of all of them are known. Their files have no name, so that nothing is
-//! left of them however the process ends.
+//! Buffers embeddings on the disk until the ranges of all of them are known. The file has no name, so it disappears however the
+//! process ends.
 
-use super::OutputError;
+use super::error::OutputError;
 use maana_kernels::{Matrix, Rows};
 use maana_vectors::quantize::Ranges;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-/// Rows that are read back together.
+/// Rows per read.
 const CHUNK_ROWS: usize = 1024;
 
-/// Texts and rows, in the order in which they came.
+/// Texts and rows in the order of addition.
 pub(super) struct Spool {
-    /// The file of embeddings, for errors.
+    /// The file of embeddings, for error messages.
     path: PathBuf,
     file: BufWriter<File>,
     dimension: usize,
@@ -22,8 +22,8 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// An empty one in the folder of the file at `path`.
-    pub(super) fn beside(path: &Path, dimension: usize) -> Result<Self, OutputError> {
+    /// Creates an empty spool in the folder of the file at `path`.
+    pub(super) fn next_to(path: &Path, dimension: usize) -> Result<Self, OutputError> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = tempfile::tempfile_in(folder).map_err(|source| OutputError::Io { path: path.to_owned(), source })?;
         let file = BufWriter::with_capacity(1 << 20, file);
@@ -44,7 +44,7 @@ impl Spool {
         write().map_err(|source| OutputError::Io { path: self.path.clone(), source })
     }
 
-    /// The ranges of all rows. One row alone has none.
+    /// Returns the ranges of all rows; a single row has none.
     pub(super) fn ranges(&self) -> Result<Ranges, OutputError> {
         if self.rows < 2 {
             return Err(OutputError::OneRow { path: self.path.clone() });
@@ -52,7 +52,7 @@ impl Spool {
         Ok(self.ranges.clone())
     }
 
-    /// Gives the rows back, some at a time.
+    /// Passes the rows to `each`, in chunks.
     pub(super) fn replay(
         self,
         mut each: impl FnMut(&[&str], Rows<'_>) -> Result<(), OutputError>,

@@ -1,7 +1,8 @@
-//! The forms of a file of embeddings.
+//! Writers of the formats.
 
+use super::error::OutputError;
+use super::format::Format;
 use super::numbers::{Dtype, Numbers};
-use super::{Format, OutputError};
 use crate::npy;
 use arrow_array::{
     ArrayRef, FixedSizeListArray, Float16Array, Float32Array, Int8Array, RecordBatch, StringArray, UInt8Array,
@@ -13,25 +14,25 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A file that is being written. Dropped before [`Writer::finish`], it leaves nothing behind.
+/// Writes a file. Dropped before [`Writer::finish`], it leaves no file.
 pub(super) struct Writer {
-    /// The file, for errors.
+    /// The file, for error messages.
     path: PathBuf,
     dtype: Dtype,
-    /// Numbers of a row.
+    /// Numbers per row.
     columns: usize,
     rows: u64,
-    form: Form,
+    sink: Sink,
 }
 
-enum Form {
+enum Sink {
     Npy(BufWriter<NewFile>),
     Safetensors(BufWriter<NewFile>),
     Jsonl(BufWriter<NewFile>),
     Parquet(Box<ArrowWriter<Slot>>, Arc<Schema>),
 }
 
-/// A file that can be taken back once Parquet's library has finished it: its own way back hides errors of the system.
+/// A file that can be taken out once the Parquet library has finished it; the library's own method hides errors of the system.
 struct Slot(Option<NewFile>);
 
 impl Write for Slot {
@@ -51,15 +52,15 @@ impl Writer {
         let io = |source| OutputError::Io { path: path.to_owned(), source };
         let file = NewFile::create(path).map_err(io)?;
         let buffered = |file| BufWriter::with_capacity(1 << 20, file);
-        // Headers hold the number of rows: room is left for them, and they are written again when it is known.
+        // Headers contain the number of rows: they are written again when it is known.
         let begun = |file, header: Vec<u8>| {
             let mut writer = buffered(file);
             writer.write_all(&header).map(|()| writer).map_err(io)
         };
-        let form = match format {
-            Format::Npy => Form::Npy(begun(file, npy::header(dtype.npy(), 0, columns))?),
-            Format::Safetensors => Form::Safetensors(begun(file, safetensors_header(dtype, 0, columns))?),
-            Format::Jsonl => Form::Jsonl(buffered(file)),
+        let sink = match format {
+            Format::Npy => Sink::Npy(begun(file, npy::header(dtype.npy(), 0, columns))?),
+            Format::Safetensors => Sink::Safetensors(begun(file, safetensors_header(dtype, 0, columns))?),
+            Format::Jsonl => Sink::Jsonl(buffered(file)),
             Format::Parquet => {
                 let item = match dtype {
                     Dtype::F32 => DataType::Float32,
@@ -74,27 +75,27 @@ impl Writer {
                 ]));
                 let writer = ArrowWriter::try_new(Slot(Some(file)), schema.clone(), None)
                     .map_err(|source| OutputError::parquet(path, source))?;
-                Form::Parquet(Box::new(writer), schema)
+                Sink::Parquet(Box::new(writer), schema)
             }
         };
-        Ok(Self { path: path.to_owned(), dtype, columns, rows: 0, form })
+        Ok(Self { path: path.to_owned(), dtype, columns, rows: 0, sink })
     }
 
-    /// Appends rows, one for each text.
+    /// Appends rows, one per text.
     pub(super) fn write(&mut self, texts: &[&str], numbers: &Numbers) -> Result<(), OutputError> {
         let path = &self.path;
         let io = |source| OutputError::Io { path: path.clone(), source };
-        match &mut self.form {
-            Form::Npy(writer) | Form::Safetensors(writer) => writer.write_all(&numbers.bytes()).map_err(io)?,
-            Form::Jsonl(writer) => {
+        match &mut self.sink {
+            Sink::Npy(writer) | Sink::Safetensors(writer) => writer.write_all(&numbers.bytes()).map_err(io)?,
+            Sink::Jsonl(writer) => {
                 for (row, text) in texts.iter().enumerate() {
                     let line = serde_json::json!({"text": text, "embedding": numbers.json(row, self.columns)});
                     writeln!(writer, "{line}").map_err(io)?;
                 }
             }
-            Form::Parquet(writer, schema) => {
+            Sink::Parquet(writer, schema) => {
                 let DataType::FixedSizeList(item, width) = schema.field(1).data_type() else {
-                    unreachable!("the schema is made in `create`")
+                    unreachable!("the schema comes from `create`")
                 };
                 let values: ArrayRef = match numbers {
                     Numbers::F32(values) => Arc::new(Float32Array::from(values.clone())),
@@ -114,21 +115,21 @@ impl Writer {
         Ok(())
     }
 
-    /// Completes the file and gives it its name.
+    /// Completes the file and renames it to its name.
     pub(super) fn finish(self) -> Result<(), OutputError> {
-        let Self { path, dtype, columns, rows, form } = self;
+        let Self { path, dtype, columns, rows, sink } = self;
         let io = |source| OutputError::Io { path: path.clone(), source };
-        let whole = |writer: BufWriter<NewFile>| writer.into_inner().map_err(|error| io(error.into_error()));
-        let again = |writer: BufWriter<NewFile>, header: Vec<u8>| {
-            let mut file = whole(writer)?;
+        let flushed = |writer: BufWriter<NewFile>| writer.into_inner().map_err(|error| io(error.into_error()));
+        let with_header = |writer: BufWriter<NewFile>, header: Vec<u8>| {
+            let mut file = flushed(writer)?;
             file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).map_err(io)?;
             Ok(file)
         };
-        let file = match form {
-            Form::Npy(writer) => again(writer, npy::header(dtype.npy(), rows, columns))?,
-            Form::Safetensors(writer) => again(writer, safetensors_header(dtype, rows, columns))?,
-            Form::Jsonl(writer) => whole(writer)?,
-            Form::Parquet(mut writer, _) => {
+        let file = match sink {
+            Sink::Npy(writer) => with_header(writer, npy::header(dtype.npy(), rows, columns))?,
+            Sink::Safetensors(writer) => with_header(writer, safetensors_header(dtype, rows, columns))?,
+            Sink::Jsonl(writer) => flushed(writer)?,
+            Sink::Parquet(mut writer, _) => {
                 writer.finish().map_err(|source| OutputError::parquet(&path, source))?;
                 writer.inner_mut().0.take().expect("not finished before")
             }
@@ -137,7 +138,7 @@ impl Writer {
     }
 }
 
-/// The header of one tensor called `embeddings`. Always 256 bytes, spaces at its end, as the format allows.
+/// Returns the header of one tensor called `embeddings`: always 256 bytes, padded with spaces, as the format allows.
 fn safetensors_header(dtype: Dtype, rows: u64, columns: usize) -> Vec<u8> {
     const LENGTH: usize = 256;
     let (name, size) = dtype.safetensors();

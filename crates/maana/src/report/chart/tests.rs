@@ -52,7 +52,7 @@ fn labels_have_the_places_that_their_step_needs() {
 }
 
 #[test]
-fn no_points_one_point_and_points_that_are_all_alike() {
+fn no_points_one_point_and_equal_points() {
     for paint in [Paint::Page, Paint::White] {
         for points in
             [vec![], vec![(f64::NAN, 1.0)], vec![(3.0, 2.0)], vec![(0.0, 0.0); 3], vec![(1.0, -4.0), (2.0, -4.0)]]
@@ -99,7 +99,7 @@ fn a_long_line_is_thinned_and_keeps_its_peak() {
 }
 
 #[test]
-fn bars_stand_on_zero() {
+fn bars_start_at_zero() {
     let bar = |from: f64, value: f64| Bar { from, to: from + 1.0, value, tooltip: "a < b".into() };
     let svg = chart(vec![]).bars(&[bar(0.0, 3.0), bar(1.0, 0.0), bar(2.0, f64::NAN), bar(3.0, 1.0)], Paint::White);
     assert_sound(&svg);
@@ -108,7 +108,7 @@ fn bars_stand_on_zero() {
 }
 
 #[test]
-fn names_can_stand_on_the_axis() {
+fn the_axis_can_have_names() {
     let mut chart = chart(vec![(0.0, 0.2), (1.0, 0.3)]);
     chart.x_names = Some(vec!["64".into(), "128".into()]);
     chart.series.push(Series { name: "a <second> line".into(), points: vec![(0.0, 0.1)], labelled: true });
@@ -120,10 +120,10 @@ fn names_can_stand_on_the_axis() {
 }
 
 #[test]
-fn a_value_stands_on_the_outer_side_of_its_point() {
+fn values_are_on_the_outer_side_of_their_points() {
     let series =
         |name: &str, points: &[(f64, f64)]| Series { name: name.into(), points: points.to_vec(), labelled: true };
-    // At the first point training made things worse, at the second better; at the third both are alike.
+    // Training is worse at the first point, better at the second, equal at the third.
     let lines = [
         series("after", &[(0.0, 0.3), (1.0, 0.9), (2.0, 0.5)]),
         series("before", &[(0.0, 0.4), (1.0, 0.8), (2.0, 0.5)]),

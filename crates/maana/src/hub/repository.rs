@@ -1,9 +1,9 @@
-//! Which files of a repository make the folder of a sentence encoder. Names come from a server and are hostile until checked.
+//! The files of a repository that form the folder of a sentence encoder. Names come from a server and are untrusted.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Small files of an encoder and its modules, besides those whose name ends in `config.json`.
+/// Small files of an encoder and its modules, in addition to those whose name ends in `config.json`.
 const SMALL: [&str; 16] = [
     "README.md",
     "LICENSE",
@@ -23,7 +23,7 @@ const SMALL: [&str; 16] = [
     "normalizer.json",
 ];
 
-/// Any of these makes a tokenizer.
+/// Files that contain a tokenizer; one is enough.
 pub(super) const TOKENIZERS: [&str; 5] =
     ["tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model"];
 
@@ -31,7 +31,7 @@ pub(super) const WEIGHTS: &str = "model.safetensors";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 pub(super) const MODULES: &str = "modules.json";
 
-/// Whether a name stays inside the folder it is put in, on every system.
+/// Returns whether a path stays inside its folder on every system.
 pub(super) fn stays_inside(file: &str) -> bool {
     let harmless = |part: &str| !part.is_empty() && part != "." && part != "..";
     !file.contains('\\') && !file.chars().any(char::is_control) && file.split('/').all(harmless)
@@ -40,19 +40,19 @@ pub(super) fn stays_inside(file: &str) -> bool {
 /// A module of `modules.json`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Module {
-    /// The last part of its class.
+    /// Last component of its class.
     pub(super) kind: String,
-    /// Its folder; empty for the folder of the model itself.
+    /// Its folder; empty for the folder of the model.
     pub(super) folder: String,
 }
 
 impl Module {
-    /// What a model without `modules.json` consists of.
+    /// Returns the modules of a model without `modules.json`.
     pub(super) fn plain() -> Vec<Self> {
         vec![Self { kind: "Transformer".into(), folder: String::new() }]
     }
 
-    /// Reads `modules.json`. An entry that makes no sense is passed over: opening the folder says what is wrong with it.
+    /// Parses `modules.json`. Malformed entries are skipped; opening the folder reports them.
     pub(super) fn list(json: &[u8]) -> Vec<Self> {
         let json: Value = serde_json::from_slice(json).unwrap_or_default();
         let module = |entry: &Value| {
@@ -72,34 +72,34 @@ impl Module {
         matches!(self.kind.as_str(), "Transformer" | "Dense")
     }
 
-    /// The path of one of its files.
+    /// Returns the path of one of its files.
     pub(super) fn file(&self, name: &str) -> String {
         if self.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", self.folder) }
     }
 }
 
-/// The settings and tokenizer files among `files`: those of the model's folder and of its modules' folders.
+/// Returns the settings and tokenizer files among `files`, from the folders of the model and its modules.
 pub(super) fn small_files<'a>(files: impl Iterator<Item = &'a str>, modules: &[Module]) -> Vec<&'a str> {
-    let wanted = |file: &&str| {
+    let is_needed = |file: &&str| {
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
         let here = folder.is_empty() || modules.iter().any(|module| module.folder == folder);
-        // A colon is no part of a file name on Windows, and no file of an encoder has one.
+        // File names on Windows cannot contain colons, and no file of an encoder does.
         here && !file.contains(':') && (SMALL.contains(&name) || name.ends_with("config.json"))
     };
-    files.filter(wanted).collect()
+    files.filter(is_needed).collect()
 }
 
-/// Where the weights of a module are.
+/// Location of the weights of a module.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Weights {
-    /// In one file.
+    /// One file.
     Whole(String),
-    /// In several, which this index names.
+    /// Several files, listed in this index.
     Sharded(String),
-    /// Only in a form that is not read, such as this file.
+    /// Only an unsupported format, such as this file.
     Foreign(String),
-    /// Nowhere.
-    Nowhere,
+    /// No weights.
+    Missing,
 }
 
 impl Weights {
@@ -118,18 +118,18 @@ impl Weights {
             "flax_model.msgpack",
             "onnx/model.onnx",
         ];
-        FOREIGN.into_iter().find_map(present).map_or(Self::Nowhere, Self::Foreign)
+        FOREIGN.into_iter().find_map(present).map_or(Self::Missing, Self::Foreign)
     }
 }
 
-/// The files that an index of shards names; `None` if it is not sound.
+/// Returns the files listed in an index of shards; `None` if the index is malformed.
 pub(super) fn shards(index: &[u8]) -> Option<BTreeSet<String>> {
     let json: Value = serde_json::from_slice(index).ok()?;
     let files = json["weight_map"].as_object()?.values();
     let plain = |file: &Value| {
         let file = file.as_str()?;
-        let sound = stays_inside(file) && !file.contains(['/', ':']) && file.ends_with(".safetensors");
-        sound.then(|| file.to_owned())
+        let valid = stays_inside(file) && !file.contains(['/', ':']) && file.ends_with(".safetensors");
+        valid.then(|| file.to_owned())
     };
     files.map(plain).collect::<Option<BTreeSet<_>>>().filter(|files| !files.is_empty())
 }
@@ -145,9 +145,9 @@ mod tests {
         {"idx": 3, "name": "3", "path": "../up", "type": "sentence_transformers.models.Dense"}]"#;
 
     #[test]
-    fn an_encoder_needs_its_settings_tokenizer_and_modules_and_nothing_else() {
+    fn an_encoder_needs_only_its_settings_tokenizer_and_modules() {
         let modules = Module::list(DENSE.as_bytes());
-        assert_eq!(modules.len(), 3, "the folder that leads out is passed over");
+        assert_eq!(modules.len(), 3, "the folder outside of the model is skipped");
         let files = [
             ".gitattributes",
             "1_Pooling/config.json",
@@ -178,11 +178,11 @@ mod tests {
         assert_eq!(Weights::of(&modules[0], &files), Weights::Foreign("pytorch_model.bin".into()));
         assert_eq!(Weights::of(&modules[2], &files), Weights::Whole("2_Dense/model.safetensors".into()));
         assert_eq!(Weights::of(&Module::plain()[0], &BTreeSet::from([INDEX])), Weights::Sharded(INDEX.into()));
-        assert_eq!(Weights::of(&Module::plain()[0], &BTreeSet::new()), Weights::Nowhere);
+        assert_eq!(Weights::of(&Module::plain()[0], &BTreeSet::new()), Weights::Missing);
     }
 
     #[test]
-    fn names_that_lead_out_are_known() {
+    fn paths_that_leave_the_folder_are_recognised() {
         for safe in ["config.json", "1_Pooling/config.json", ".gitattributes", "a b/ü.txt", "..json", "x..y"] {
             assert!(stays_inside(safe), "{safe}");
         }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_names_shards_beside_it() {
+    fn shards_are_in_the_folder_of_their_index() {
         let index = |map: &str| shards(format!(r#"{{"weight_map": {map}}}"#).as_bytes());
         let names = index(r#"{"a": "model-2.safetensors", "b": "model-1.safetensors", "c": "model-2.safetensors"}"#);
         assert_eq!(names, Some(BTreeSet::from(["model-1.safetensors".into(), "model-2.safetensors".into()])));

@@ -1,12 +1,15 @@
-//! What comes from Debian: programs are installed, parts of another system or architecture only unpacked below `target`. The
-//! system's own lists and architectures stay as they are.
+//! Debian packages: programs are installed; parts of another system or architecture are unpacked below `target`. The system's own
+//! lists and architectures remain unchanged.
 
 use crate::command::run;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Sees to it that the packages are installed. Each comes with a file by which it is known to be there.
+/// Folder of unpacked packages.
+pub(crate) const FOLDER: &str = "target/emulate";
+
+/// Installs missing packages. Each is listed with a file that it contains.
 pub(crate) fn install(packages: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> =
         packages.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
@@ -16,7 +19,7 @@ pub(crate) fn install(packages: &[(&str, &str)]) -> Result<()> {
     let user = Command::new("id").arg("-u").output().context("id -u")?;
     if user.stdout.trim_ascii() != b"0" || !Path::new("/usr/bin/apt-get").exists() {
         bail!(
-            "Debian packages are missing: install them as root with `apt-get install --no-install-recommends {}`",
+            "Debian packages are missing; install them as root with `apt-get install --no-install-recommends {}`",
             missing.join(" ")
         );
     }
@@ -25,14 +28,14 @@ pub(crate) fn install(packages: &[(&str, &str)]) -> Result<()> {
     install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(&missing);
     run(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
     for (package, file) in packages {
-        ensure!(Path::new(file).exists(), "{package} is installed, but has no {file}");
+        ensure!(Path::new(file).exists(), "{package} is installed but has no {file}");
     }
     Ok(())
 }
 
-/// The packages that `choose` names, unpacked into a folder of their own; once it is there, it is only given.
-pub(super) fn unpack(name: &str, choose: impl FnOnce(&Apt) -> Result<Vec<String>>) -> Result<PathBuf> {
-    let folder = std::env::current_dir()?.join(super::FOLDER).join(name);
+/// Unpacks the packages of `choose` into a folder, once, and returns the folder.
+pub(crate) fn unpack(name: &str, choose: impl FnOnce(&Apt) -> Result<Vec<String>>) -> Result<PathBuf> {
+    let folder = std::env::current_dir()?.join(FOLDER).join(name);
     let ready = folder.join("ready");
     if !ready.is_file() {
         let apt = Apt::updated()?;
@@ -54,14 +57,14 @@ pub(super) fn unpack(name: &str, choose: impl FnOnce(&Apt) -> Result<Vec<String>
     Ok(folder)
 }
 
-/// The package manager with lists of its own, of two architectures.
-pub(super) struct Apt {
+/// The package manager with separate lists for two architectures.
+pub(crate) struct Apt {
     lists: PathBuf,
 }
 
 impl Apt {
     fn updated() -> Result<Self> {
-        let lists = std::env::current_dir()?.join(super::FOLDER).join("lists");
+        let lists = std::env::current_dir()?.join(FOLDER).join("lists");
         std::fs::create_dir_all(lists.join("partial"))?;
         let apt = Self { lists };
         run(apt.command("apt-get").args(["update", "-qq"]))?;
@@ -77,14 +80,15 @@ impl Apt {
         command
     }
 
-    /// The package that this one needs and whose name begins so: names that hold a version are found, not known.
-    pub(super) fn dependency(&self, package: &str, prefix: &str) -> Result<String> {
+    /// Returns the dependency of a package with this prefix, whose full name contains a version.
+    pub(crate) fn dependency(&self, package: &str, prefix: &str) -> Result<String> {
         let mut depends = self.command("apt-cache");
         let output = depends.args(["depends", package]).output().with_context(|| format!("{depends:?}"))?;
         let text = String::from_utf8(output.stdout)?;
         let found =
             text.lines().filter_map(|line| line.trim().strip_prefix("Depends: ")).find(|d| d.starts_with(prefix));
-        let found = found.with_context(|| format!("Debian's {package} is not to be had, or needs no {prefix}…"))?;
+        let found =
+            found.with_context(|| format!("Debian's {package} is unavailable, or does not depend on {prefix}…"))?;
         Ok(found.to_owned())
     }
 }

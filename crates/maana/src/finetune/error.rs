@@ -1,0 +1,43 @@
+//! Errors of fine-tuning.
+
+use crate::open::OpenError;
+use crate::recipe::RecipeError;
+use maana_data::DataError;
+use maana_eval::EvalError;
+use maana_model::ModelError;
+use maana_train::TrainError;
+use std::path::PathBuf;
+
+/// An error of fine-tuning.
+#[derive(Debug, thiserror::Error)]
+pub enum FinetuneError {
+    /// The recipe.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The base model.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The folder of the model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The evaluation.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// A recipe that does not fit the model or the data.
+    #[error("{0}")]
+    Fit(String),
+    /// A file of the run that cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: std::io::Error,
+    },
+}

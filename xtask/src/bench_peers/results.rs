@@ -1,0 +1,128 @@
+//! All comparisons on one machine: results.json, RESULTS.md and results.svg.
+
+use super::chart;
+use super::machine::{self, Machine};
+use super::report::Comparison;
+use crate::results_file;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Notes on the targets, which are included in the report.
+const NOTES: &str = "bench/notes.md";
+
+/// All comparisons on one machine.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Results {
+    machine: Machine,
+    versions: Vec<(String, String)>,
+    comparisons: Vec<Comparison>,
+}
+
+impl Results {
+    /// Reads earlier results of this machine.
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
+        let (machine, versions) = (Machine::this()?, machine::versions("target/peers-python/bin/python")?);
+        let path = folder.join("results.json");
+        let earlier = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str::<Self>(&text).ok());
+        let comparisons = match earlier {
+            Some(earlier) if earlier.machine == machine && earlier.versions == versions => earlier.comparisons,
+            Some(_) => {
+                println!("{}: of another machine or other versions; starting over", path.display());
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        Ok(Self { machine, versions, comparisons })
+    }
+
+    /// Adds a comparison, or replaces its earlier results.
+    pub(crate) fn put(&mut self, comparison: Comparison) {
+        match self.comparisons.iter_mut().find(|earlier| earlier.key == comparison.key) {
+            Some(earlier) => *earlier = comparison,
+            None => self.comparisons.push(comparison),
+        }
+        self.comparisons.sort_by_key(|comparison| comparison.part);
+    }
+
+    /// Writes results.json, RESULTS.md and results.svg.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            maana_files::write(&path, text).with_context(|| path.display().to_string())
+        };
+        write("results.json", format!("{}\n", serde_json::to_string_pretty(self)?))?;
+        write("results.svg", chart::draw(&self.comparisons))?;
+        results_file::write_peers(&folder.join("RESULTS.md"), &self.markdown())
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = String::from("# Maana and its peers\n\nWritten by `cargo xtask bench-peers`.\n\n");
+        text += &self.about();
+        text += "\n## Targets\n\n| comparison | target | result | met |\n|---|---|--:|---|\n";
+        for comparison in &self.comparisons {
+            for &target in &comparison.targets {
+                let (target, result, verdict) = comparison.assess(target);
+                let _ = writeln!(text, "| {} | {target} | {result} | {verdict} |", comparison.title);
+            }
+        }
+        text += "\n![Speed of each engine, the fastest peer of each comparison being 1](results.svg)\n\n";
+        text += &std::fs::read_to_string(NOTES).unwrap_or_default();
+        text += "\n## Comparisons\n\n";
+        for comparison in &self.comparisons {
+            text += &comparison.table();
+            text.push('\n');
+        }
+        text += METHOD;
+        if !self.machine.has_bf16() {
+            text += NO_BF16;
+        }
+        text += "\n## Commands\n\nThe command of each engine, from the project's folder:\n\n```\n";
+        let engines = self.comparisons.iter().flat_map(|comparison| &comparison.engines);
+        for command in engines.map(|engine| &engine.command).collect::<BTreeSet<_>>() {
+            let _ = writeln!(text, "{command}");
+        }
+        text + "```\n"
+    }
+
+    fn about(&self) -> String {
+        let Machine { processor, cores, memory_gib, instructions, system } = &self.machine;
+        let mut text = format!(
+            "Machine: {processor}, {cores} cores, {memory_gib} GiB, {system}; {}.\n\nVersions: ",
+            instructions.join(", ")
+        );
+        let versions: Vec<String> = self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        text += &versions.join(", ");
+        text + ".\n"
+    }
+}
+
+const METHOD: &str = "\
+## Method
+
+Every engine is a process that loads, warms up with one whole round, and then sleeps until its turn; rounds alternate between
+all engines of a table. Numbers are medians; ± is half the range of the rounds. Tokens include special tokens but no padding;
+tokenisation is part of every round. Memory is the peak resident size of the process, including loading. The load is that of
+the minute before a table's rounds, in which engines loaded and the previous table ran.
+
+* **Texts**: `maana bench make-texts`, synthetic Swahili with the lengths of the texts of the training set in the model card: positives of 5 to
+  78 tokens, 20 on average, and anchors of 6 to 184, 39 on average. Encoding uses 256 positives. Training uses 32 pairs in random
+  order, for which an engine that pads adds two tokens to each one. Evaluation uses `maana synthesize`. bge-base's shape has random weights.
+* **Sentence Transformers**, encoding: `encode` with batch 32, sorted by length, inference mode, scaled dot product
+  attention. Training: its losses in a bare loop (no trainer), Matryoshka over multiple negatives ranking, fused AdamW, gradient
+  clipping, dropout; f32, or bf16 autocast over f32 weights. Evaluation: `SequentialEvaluator` of five
+  `InformationRetrievalEvaluator`s.
+* **ONNX Runtime**: one graph from ids to embeddings with BERT's fusions (attention, embeddings, layer normalisation, GELU), all
+  graph optimisations, batch 32, sorted by tokens. int8: dynamic, weights per channel.
+* **OpenVINO**: one graph from ids to embeddings, latency hint, one stream with all threads, batch 32, sorted by tokens; the
+  start uses its cache of compiled models.
+* **candle**: f32, `gemm` with AVX-512 if available, compiled for this processor, batch 32, sorted by tokens.
+* **Start**: a whole process that embeds one sentence, from start to end; the file cache is warm.
+";
+
+const NO_BF16: &str = "
+This processor has no instructions for bf16. PyTorch emulates them, slower than f32 (see the table of all-MiniLM-L6-v2), and
+OpenVINO computes in f32. The tables for bf16 therefore compare with the peers' f32, their best setting on this machine.
+";
