@@ -1,25 +1,29 @@
-//! `TokenBatch`: token ids of several texts, back to back and never padded.
+//! Token ids of several texts, back to back and without padding.
 
 /// Ragged token ids: sequence `i` is `ids[offsets[i]..offsets[i + 1]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenBatch {
-    /// Token ids of all sequences, one after another. `(tokens)`
+    /// Token ids of all sequences. `(tokens)`
     pub ids: Vec<u32>,
-    /// Segment of each token (0 for a text on its own). `(tokens)`
+    /// Segment of each token, 0 for a single text. `(tokens)`
     pub type_ids: Vec<u32>,
-    /// Where each sequence starts, and last the number of tokens. `(sequences + 1)`, starts with 0.
+    /// Start of each sequence, followed by the number of tokens. `(sequences + 1)`, beginning with
+    /// 0.
     pub offsets: Vec<usize>,
 }
 
 impl TokenBatch {
-    /// A batch of no sequences.
+    /// Creates an empty batch.
     pub fn new() -> Self {
         Self { ids: Vec::new(), type_ids: Vec::new(), offsets: vec![0] }
     }
 
-    /// Appends one sequence.
+    /// Appends a sequence.
+    ///
+    /// # Panics
+    /// If the slices have different lengths.
     pub fn push(&mut self, ids: &[u32], type_ids: &[u32]) {
-        assert_eq!(ids.len(), type_ids.len(), "one segment id for each token id");
+        assert_eq!(ids.len(), type_ids.len(), "a segment for each token");
         if self.offsets.is_empty() {
             self.offsets.push(0);
         }
@@ -36,12 +40,12 @@ impl TokenBatch {
         }
     }
 
-    /// The number of sequences.
+    /// Number of sequences.
     pub fn sequences(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }
 
-    /// The number of tokens of all sequences together.
+    /// Number of tokens of all sequences.
     pub fn tokens(&self) -> usize {
         self.ids.len()
     }
@@ -51,7 +55,7 @@ impl TokenBatch {
         &self.ids[self.offsets[index]..self.offsets[index + 1]]
     }
 
-    /// The number of tokens of sequence `index`.
+    /// Number of tokens of sequence `index`.
     pub fn length(&self, index: usize) -> usize {
         self.offsets[index + 1] - self.offsets[index]
     }

@@ -1,35 +1,48 @@
-//! The files of a tokenizer, read as Sentence Transformers reads them: `tokenizer.json` describes it, and `tokenizer_config.json`
-//! with its older companions says what the Python class of the tokenizer changes in that description.
+//! The files of a tokenizer, read as Sentence Transformers reads them: `tokenizer.json` describes
+//! it, and `tokenizer_config.json` and its older companions set what the Python class of the
+//! tokenizer changes in the description.
 
-use crate::{Overlong, TextError};
+use crate::error::TextError;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
+/// Handling of texts with too many tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlong {
+    /// Truncates the end.
+    #[default]
+    CutEnd,
+    /// Truncates the beginning.
+    CutBeginning,
+    /// Returns an error.
+    Refuse,
+}
+
 /// A tokenizer before it is built.
 pub(crate) struct Description {
-    /// `tokenizer.json`, with every change made that the other files ask for.
+    /// `tokenizer.json` with the changes of the other files.
     pub(crate) json: Value,
-    /// The changes that the other files asked for, one after another; empty where `tokenizer.json` stands as it is.
+    /// The changes of the other files, a line each; empty if there are none. Part of fingerprints.
     pub(crate) adjustments: String,
-    /// What is done with a text of too many tokens.
+    /// Handling of texts with too many tokens.
     pub(crate) overlong: Overlong,
-    /// Tokens of a text that are read, if the files say so.
+    /// Limit of tokens, if the files set one.
     pub(crate) max_length: Option<usize>,
-    /// Whether special tokens that stand in a text are read as any other text.
+    /// Whether special tokens in a text are tokenized as any other text.
     pub(crate) split_special_tokens: bool,
 }
 
-/// Classes of tokenizers in Python, by the part of the description that they write anew.
+/// Python classes of tokenizers, by the part of the description that they replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    /// WordPiece behind BERT's normaliser, whose settings are fields of the class.
+    /// WordPiece with BERT's normalizer, whose settings are fields of the class.
     Bert,
     /// Byte-level BPE, with or without a space before the text.
     Roberta,
-    /// SentencePiece pieces of words that white space parts.
+    /// SentencePiece with words that are separated by white space.
     XlmRoberta,
-    /// `tokenizer.json` stands as it is.
-    AsWritten,
+    /// Replaces nothing.
+    Other,
 }
 
 impl Class {
@@ -40,17 +53,17 @@ impl Class {
             }
             "RobertaTokenizer" => Self::Roberta,
             "XLMRobertaTokenizer" | "CamembertTokenizer" => Self::XlmRoberta,
-            _ => Self::AsWritten,
+            _ => Self::Other,
         }
     }
 
-    /// Fields that name the special tokens before and behind a text, with what they are where the files do not say.
-    fn frame(self) -> Option<[(&'static str, &'static str); 2]> {
+    /// Fields that name the special tokens before and after a text, with their defaults.
+    fn special_tokens(self) -> Option<[(&'static str, &'static str); 2]> {
         match self {
             Self::Bert => Some([("cls_token", "[CLS]"), ("sep_token", "[SEP]")]),
             Self::Roberta => Some([("cls_token", "<s>"), ("sep_token", "</s>")]),
             Self::XlmRoberta => Some([("bos_token", "<s>"), ("eos_token", "</s>")]),
-            Self::AsWritten => None,
+            Self::Other => None,
         }
     }
 }
@@ -59,15 +72,16 @@ impl Class {
 struct Files {
     config: Map<String, Value>,
     config_path: PathBuf,
-    /// `special_tokens_map.json` and `added_tokens.json`, which count where `tokenizer_config.json` does not list the tokens.
+    /// `special_tokens_map.json` and `added_tokens.json`, used if `tokenizer_config.json` does not
+    /// list the tokens.
     special: Map<String, Value>,
     added: Map<String, Value>,
     added_path: PathBuf,
 }
 
 impl Description {
-    /// Reads `tokenizer.json` from `bytes` and the other files from `folder`. `default_class` is the Python class of the tokenizer
-    /// where the folder names none.
+    /// Reads `tokenizer.json` from `bytes` and the other files from `folder`. `default_class` is
+    /// the Python class of the tokenizer if the folder names none.
     pub(crate) fn read(folder: &Path, bytes: &[u8], default_class: &str) -> Result<Self, TextError> {
         let path = folder.join("tokenizer.json");
         let json: Value = serde_json::from_slice(bytes)
@@ -84,43 +98,46 @@ impl Description {
             json,
             adjustments: String::new(),
         };
-        // Truncation and padding of the file are somebody's last use of it; ours are given with every call.
+        // Truncation and padding in the file are those of its last use; here they are arguments of
+        // every call.
         description.json["truncation"] = Value::Null;
         description.json["padding"] = Value::Null;
         if description.json["model"]["dropout"].as_f64().is_some_and(|dropout| dropout != 0.0) {
-            // The reference builds its BPE without dropout, too: embeddings are no draw.
+            // The reference builds its BPE without dropout as well, so that embeddings are
+            // deterministic.
             description.json["model"]["dropout"] = Value::Null;
         }
         match class {
             Class::Bert => description.set_bert_normalizer(&files)?,
             Class::Roberta => description.set_prefix_space(&files)?,
             Class::XlmRoberta => description.split_at_white_space(&files)?,
-            Class::AsWritten => {}
+            Class::Other => {}
         }
-        description.frame(&files, class)?;
+        description.add_special_tokens(&files, class)?;
         description.add_tokens(&files, &path)?;
         if description.overlong == Overlong::CutBeginning {
-            description.adjusted("truncation_side", &"left".into());
+            description.record("truncation_side", &"left".into());
         }
         if description.split_special_tokens {
-            description.adjusted("split_special_tokens", &true.into());
+            description.record("split_special_tokens", &true.into());
         }
         Ok(description)
     }
 
-    fn adjusted(&mut self, what: &str, value: &Value) {
+    fn record(&mut self, what: &str, value: &Value) {
         self.adjustments.push_str(&format!("{what}={value}\n"));
     }
 
     fn set(&mut self, pointer: &str, value: Value) {
         let Some(place) = self.json.pointer_mut(pointer) else { return };
         if *place != value {
-            self.adjusted(pointer, &value);
+            self.record(pointer, &value);
             *self.json.pointer_mut(pointer).expect("found above") = value;
         }
     }
 
-    /// `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` of the class count, not those of the normaliser.
+    /// Applies `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` of the class, which
+    /// override those of the normalizer.
     fn set_bert_normalizer(&mut self, files: &Files) -> Result<(), TextError> {
         if self.json["normalizer"]["type"] != "BertNormalizer" {
             return Ok(());
@@ -128,7 +145,7 @@ impl Description {
         let lower = files.flag("do_lower_case")?.unwrap_or(true);
         let accents = files.flag("strip_accents")?.map_or(Value::Null, Value::Bool);
         let chinese = files.flag("tokenize_chinese_chars")?.unwrap_or(true);
-        // What is missing in the file has the value that the class gives it.
+        // Missing fields have the defaults of the class.
         let normalizer = self.json["normalizer"].as_object_mut().expect("it has a type");
         normalizer.entry("lowercase").or_insert(true.into());
         normalizer.entry("strip_accents").or_insert(Value::Null);
@@ -139,7 +156,7 @@ impl Description {
         Ok(())
     }
 
-    /// `add_prefix_space` of the class counts, not that of the pre-tokenizer.
+    /// Applies `add_prefix_space` of the class, which overrides that of the pre-tokenizer.
     fn set_prefix_space(&mut self, files: &Files) -> Result<(), TextError> {
         if self.json["pre_tokenizer"]["type"] == "ByteLevel" {
             let space = files.flag("add_prefix_space")?.unwrap_or(false);
@@ -148,9 +165,9 @@ impl Description {
         Ok(())
     }
 
-    /// Splits at white space before words are marked, as SentencePiece removes surplus white space: a text that ends in white
-    /// space has no token more than one that does not. Not counted as an adjustment, so that stored vectors stay valid: only
-    /// texts with surplus white space are read differently.
+    /// Splits at white space before words are marked, because SentencePiece removes surplus white
+    /// space: white space at the end of a text adds no token. Not recorded as an adjustment, so
+    /// that stored vectors stay valid: only texts with surplus white space have other tokens.
     fn split_at_white_space(&mut self, files: &Files) -> Result<(), TextError> {
         if self.json["model"]["type"] != "Unigram" {
             return Ok(());
@@ -160,8 +177,8 @@ impl Description {
             {"type": "WhitespaceSplit"},
             {"type": "Metaspace", "replacement": "▁", "prepend_scheme": prepend, "split": true},
         ]});
-        // What the normaliser does with spaces is done by the split.
-        let about_spaces = |step: &Value| match step["type"].as_str() {
+        // The split replaces the normalizer's handling of spaces.
+        let concerns_spaces = |step: &Value| match step["type"].as_str() {
             Some("Strip") => true,
             Some("Replace") => {
                 let pattern = step["pattern"]["Regex"].as_str().or(step["pattern"]["String"].as_str());
@@ -169,17 +186,19 @@ impl Description {
             }
             _ => false,
         };
-        if about_spaces(&self.json["normalizer"]) {
+        if concerns_spaces(&self.json["normalizer"]) {
             self.json["normalizer"] = Value::Null;
         } else if let Some(steps) = self.json.pointer_mut("/normalizer/normalizers").and_then(Value::as_array_mut) {
-            steps.retain(|step| !about_spaces(step));
+            steps.retain(|step| !concerns_spaces(step));
         }
         Ok(())
     }
 
-    /// Puts the special tokens of the class around a text where `tokenizer.json` puts none.
-    fn frame(&mut self, files: &Files, class: Class) -> Result<(), TextError> {
-        let Some(names) = class.frame().filter(|_| self.json["post_processor"].is_null()) else { return Ok(()) };
+    /// Adds the special tokens of the class around a text if `tokenizer.json` adds none.
+    fn add_special_tokens(&mut self, files: &Files, class: Class) -> Result<(), TextError> {
+        let Some(names) = class.special_tokens().filter(|_| self.json["post_processor"].is_null()) else {
+            return Ok(());
+        };
         let mut single = Vec::new();
         let mut special = Map::new();
         for (place, (field, default)) in names.into_iter().enumerate() {
@@ -193,46 +212,48 @@ impl Description {
         }
         let processor = json!({"type": "TemplateProcessing", "single": single, "pair": [
             {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": special});
-        self.adjusted("post_processor", &processor["special_tokens"]);
+        self.record("post_processor", &processor["special_tokens"]);
         self.json["post_processor"] = processor;
         Ok(())
     }
 
-    /// Tokens that `tokenizer_config.json`, or where it lists none the older files, add to the vocabulary or treat differently.
+    /// Adds or changes the tokens that `tokenizer_config.json` lists, or the older files if it
+    /// lists none.
     fn add_tokens(&mut self, files: &Files, path: &Path) -> Result<(), TextError> {
-        let mut wanted: Vec<(Option<u64>, Value)> = Vec::new();
+        let mut tokens: Vec<(Option<u64>, Value)> = Vec::new();
         match files.config.get("added_tokens_decoder") {
             None | Some(Value::Null) => {
                 for (content, id) in &files.added {
-                    let id = id.as_u64().ok_or_else(|| invalid(&files.added_path, content, id, "a token's number"))?;
-                    wanted.push((Some(id), json!({"content": content})));
+                    let id = id.as_u64().ok_or_else(|| invalid(&files.added_path, content, id, "the id of a token"))?;
+                    tokens.push((Some(id), json!({"content": content})));
                 }
-                // `tokenizer.json` was read last, so that its own flags count.
-                wanted.retain(|(_, token)| self.place(token["content"].as_str().unwrap_or_default()).is_none());
+                // The flags in `tokenizer.json` override those of the older files.
+                tokens.retain(|(_, token)| self.added_index(token["content"].as_str().unwrap_or_default()).is_none());
             }
-            Some(Value::Object(tokens)) => {
-                for (id, token) in tokens {
-                    let id = id.parse().map_err(|_| files.wrong("added_tokens_decoder", "tokens by their number"))?;
+            Some(Value::Object(listed)) => {
+                for (id, token) in listed {
+                    let id =
+                        id.parse().map_err(|_| files.invalid_field("added_tokens_decoder", "tokens by their ids"))?;
                     if !token["content"].is_string() {
-                        return Err(files.wrong("added_tokens_decoder", "tokens with their `content`"));
+                        return Err(files.invalid_field("added_tokens_decoder", "tokens with their `content`"));
                     }
-                    wanted.push((Some(id), token.clone()));
+                    tokens.push((Some(id), token.clone()));
                 }
             }
-            Some(_) => return Err(files.wrong("added_tokens_decoder", "an object")),
+            Some(_) => return Err(files.invalid_field("added_tokens_decoder", "an object")),
         }
         for field in ["additional_special_tokens", "extra_special_tokens"] {
             let listed = files.config.get(field).or_else(|| files.special.get(field));
             for token in listed.and_then(Value::as_array).into_iter().flatten() {
-                let Some(content) = content(token) else { return Err(files.wrong(field, "a list of tokens")) };
-                let listed = wanted.iter().any(|(_, token)| token["content"] == content);
-                if !listed && self.place(content).is_none() {
-                    wanted.push((None, json!({"content": content, "special": true, "normalized": false})));
+                let Some(content) = content(token) else { return Err(files.invalid_field(field, "a list of tokens")) };
+                let listed = tokens.iter().any(|(_, token)| token["content"] == content);
+                if !listed && self.added_index(content).is_none() {
+                    tokens.push((None, json!({"content": content, "special": true, "normalized": false})));
                 }
             }
         }
-        wanted.sort_by_key(|(id, _)| id.unwrap_or(u64::MAX));
-        for (id, token) in wanted {
+        tokens.sort_by_key(|(id, _)| id.unwrap_or(u64::MAX));
+        for (id, token) in tokens {
             self.add_token(id, &token, path)?;
         }
         Ok(())
@@ -244,7 +265,7 @@ impl Description {
         let id = match (own, id) {
             (Some(own), Some(id)) if own != id => {
                 let reason = format!(
-                    "token `{content}` has the number {own}, but `tokenizer_config.json` says {id}; the files do not belong \
+                    "token `{content}` has the id {own}, but `tokenizer_config.json` says {id}; the files do not belong \
                      together, fetch the model again"
                 );
                 return Err(TextError::Invalid { path: path.into(), reason });
@@ -262,7 +283,7 @@ impl Description {
         if !self.json["added_tokens"].is_array() {
             self.json["added_tokens"] = json!([]);
         }
-        let pointer = match self.place(content) {
+        let pointer = match self.added_index(content) {
             Some(place) => format!("/added_tokens/{place}"),
             None => {
                 let tokens = self.json["added_tokens"].as_array_mut().expect("made above");
@@ -274,14 +295,14 @@ impl Description {
         Ok(())
     }
 
-    /// Where among the added tokens of `tokenizer.json` one stands.
-    fn place(&self, content: &str) -> Option<usize> {
+    /// Returns the index of a token among the added tokens of `tokenizer.json`.
+    fn added_index(&self, content: &str) -> Option<usize> {
         self.json["added_tokens"].as_array()?.iter().position(|token| token["content"] == content)
     }
 
-    /// The number of a token.
+    /// Returns the id of a token.
     fn id(&self, content: &str) -> Option<u64> {
-        if let Some(place) = self.place(content) {
+        if let Some(place) = self.added_index(content) {
             return self.json["added_tokens"][place]["id"].as_u64();
         }
         match &self.json["model"]["vocab"] {
@@ -317,7 +338,7 @@ impl Files {
         })
     }
 
-    fn wrong(&self, field: &str, expected: &str) -> TextError {
+    fn invalid_field(&self, field: &str, expected: &str) -> TextError {
         invalid(&self.config_path, field, self.config.get(field).unwrap_or(&Value::Null), expected)
     }
 
@@ -325,7 +346,7 @@ impl Files {
         match self.config.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.wrong(field, "a string")),
+            Some(_) => Err(self.invalid_field(field, "a string")),
         }
     }
 
@@ -333,32 +354,34 @@ impl Files {
         match self.config.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(_) => Err(self.wrong(field, "true or false")),
+            Some(_) => Err(self.invalid_field(field, "true or false")),
         }
     }
 
-    /// The text of a special token that a field names.
+    /// Returns the text of the special token that a field names.
     fn token(&self, field: &str) -> Option<&str> {
         self.config.get(field).or_else(|| self.special.get(field)).and_then(content)
     }
 
-    /// `model_max_length`, or its older name. "No limit" is written as a number with thirty digits, which is not a count.
+    /// Returns `model_max_length`, also under its older name. A number of thirty digits, which
+    /// means no limit, is ignored.
     fn max_length(&self) -> Option<usize> {
         let limit = ["model_max_length", "max_len"].into_iter().find_map(|field| self.config.get(field)?.as_u64());
         limit.and_then(|limit| usize::try_from(limit).ok())
     }
 
-    /// Which end of a text that is too long is left out: `truncation_side`, else what `tokenizer.json` was saved with.
+    /// Returns the side of truncation: `truncation_side`, or the one that `tokenizer.json` was
+    /// saved with.
     fn overlong(&self, tokenizer: &Value) -> Result<Overlong, TextError> {
         match self.text("truncation_side")?.or_else(|| tokenizer["truncation"]["direction"].as_str()) {
             None | Some("right" | "Right") => Ok(Overlong::CutEnd),
             Some("left" | "Left") => Ok(Overlong::CutBeginning),
-            Some(_) => Err(self.wrong("truncation_side", "`left` or `right`")),
+            Some(_) => Err(self.invalid_field("truncation_side", "`left` or `right`")),
         }
     }
 }
 
-/// The text of a token, which may be written with its flags.
+/// Returns the text of a token that may be given with its flags.
 fn content(token: &Value) -> Option<&str> {
     token.as_str().or_else(|| token["content"].as_str())
 }
@@ -367,17 +390,17 @@ fn invalid(path: &Path, field: &str, value: &Value, expected: &str) -> TextError
     TextError::Invalid { path: path.into(), reason: format!("field `{field}` is {value}; expected {expected}") }
 }
 
-/// The object in a file, empty where there is no such file.
+/// Reads an object from a file; empty if there is no such file.
 fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
-    let unsound = |reason: String| TextError::Invalid { path: path.into(), reason };
+    let invalid = |reason: String| TextError::Invalid { path: path.into(), reason };
     let bytes = match maana_files::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(error) => return Err(unsound(error.to_string())),
+        Err(error) => return Err(invalid(error.to_string())),
     };
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(unsound("not a JSON object".into())),
-        Err(error) => Err(unsound(format!("not valid JSON: {error}"))),
+        Ok(_) => Err(invalid("not a JSON object".into())),
+        Err(error) => Err(invalid(format!("not valid JSON: {error}"))),
     }
 }

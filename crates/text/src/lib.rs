@@ -1,10 +1,13 @@
-//! Strings to token ids. Knows the files of a tokenizer and nothing of models or arithmetic.
+//! Strings to token ids. Reads the files of a tokenizer; knows no model and no arithmetic.
 #![forbid(unsafe_code)]
 
 mod batch;
-mod bound;
+mod boundary;
 mod description;
+mod error;
 mod tokenizer;
 
 pub use batch::TokenBatch;
-pub use tokenizer::{Overlong, TextError, Token, Tokenizer};
+pub use description::Overlong;
+pub use error::TextError;
+pub use tokenizer::{Token, Tokenizer};

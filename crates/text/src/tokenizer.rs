@@ -1,126 +1,37 @@
-//! The tokenizer of a model folder: strings to ragged token ids, the same ids as the reference's.
-//! Owns the reading of `tokenizer.json`. Does not know which model the ids are for.
+//! The tokenizer of a model folder: strings to ragged token ids, equal to those of the reference.
 
-use crate::TokenBatch;
-use crate::bound::Cut;
-use crate::description::Description;
+use crate::batch::TokenBatch;
+use crate::boundary::Boundary;
+use crate::description::{Description, Overlong};
+use crate::error::TextError;
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Once;
 use tokenizers::{Encoding, TruncationDirection};
 
-/// What can be wrong with a tokenizer or with the texts given to it.
-#[derive(Debug, thiserror::Error)]
-pub enum TextError {
-    /// There is no `tokenizer.json`.
-    #[error(
-        "{path}: no such file. The folder needs the fast tokenizer; write one with \
-         `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)` in Python"
-    )]
-    Missing {
-        /// The file that was looked for.
-        path: PathBuf,
-    },
-    /// `tokenizer.json` cannot be read.
-    #[error("{path}: {reason}. The file is damaged or of another kind; fetch the model again")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file whose field cannot be honoured.
-    #[error("{path}: {reason}")]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        reason: String,
-    },
-    /// A text that could not be tokenised.
-    #[error("text {index}: {reason}")]
-    Encode {
-        /// Which of the texts given, from 0.
-        index: usize,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A text of more tokens than are read, where cutting it is not wanted.
-    #[error(
-        "text {index}: it has {tokens} tokens{}, and {max_length} are read; shorten it, or let it be cut",
-        if *or_more { " or more" } else { "" }
-    )]
-    TooLong {
-        /// Which of the texts given, from 0.
-        index: usize,
-        /// Its tokens, the special ones included.
-        tokens: usize,
-        /// Whether it may have more, as only a part of it was tokenised, which is too long already.
-        or_more: bool,
-        /// Tokens allowed.
-        max_length: usize,
-    },
-    /// A text of which the tokenizer makes no token, so that there is nothing to embed.
-    #[error("text {index}: the tokenizer makes no token of it, and puts no special tokens around it; leave it out")]
-    NoTokens {
-        /// Which of the texts given, from 0.
-        index: usize,
-    },
-    /// A token id that the vocabulary does not have.
-    #[error("text {index}: there is no token {id}; ids go from 0 to {}", vocabulary - 1)]
-    NoToken {
-        /// Which of the texts given, from 0.
-        index: usize,
-        /// The id.
-        id: u32,
-        /// One more than the greatest id.
-        vocabulary: usize,
-    },
-    /// So few tokens are allowed that the special tokens leave no room.
-    #[error("max_seq_length {max_length} leaves no room for a text: {special} special tokens are added; use {} or more", special + 1)]
-    TooShort {
-        /// Tokens allowed.
-        max_length: usize,
-        /// Special tokens that are added to every text.
-        special: usize,
-    },
-}
-
-/// What is done with a text of too many tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overlong {
-    /// Its end is left out.
-    #[default]
-    CutEnd,
-    /// Its beginning is left out.
-    CutBeginning,
-    /// It is an error.
-    Refuse,
-}
-
-/// A token for people to look at.
+/// A token with the part of the text that it represents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Its number.
+    /// Id of the token.
     pub id: u32,
-    /// The part of the text that it stands for; of a special token its name.
+    /// The part of the text that it represents; for a special token its name.
     pub text: String,
-    /// Whether the tokenizer put it there, rather than the text.
+    /// Whether the tokenizer added it.
     pub special: bool,
-    /// Where in the text it begins and ends, in characters; nothing of a special token.
-    pub place: Option<(usize, usize)>,
+    /// Start and end in the text, in characters; `None` for a special token.
+    pub span: Option<(usize, usize)>,
 }
 
-/// Strings to token ids.
+/// A tokenizer.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// Special tokens before and behind every text.
-    frame: [Vec<u32>; 2],
+    /// Special tokens before and after every text.
+    special_tokens: [Vec<u32>; 2],
     vocabulary: usize,
-    /// One more than the greatest segment of a token.
+    /// Number of segments that tokens can have.
     segments: usize,
-    /// Where a part of a text has the same tokens as in the whole.
-    cut: Option<Cut>,
+    /// Boundary at which a part of a text has the same tokens as in the whole text.
+    boundary: Option<Boundary>,
     bytes: Vec<u8>,
     adjustments: String,
     overlong: Overlong,
@@ -128,12 +39,13 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads the tokenizer of a model folder: `tokenizer.json`, with what `tokenizer_config.json` and its older companions change.
-    /// `class` is the Python class of the tokenizer where the folder names none. With `lower_case`, texts are lower-cased even
-    /// where the files do not say so (`do_lower_case` of `sentence_bert_config.json`).
+    /// Reads the tokenizer of a model folder: `tokenizer.json` with the changes of
+    /// `tokenizer_config.json` and its older companions. `class` is the Python class of the
+    /// tokenizer if the folder names none. With `lower_case`, texts are lowercased even if the
+    /// tokenizer's files do not require it (`do_lower_case` of `sentence_bert_config.json`).
     ///
     /// # Errors
-    /// If a file is missing, damaged, or describes something that is not a tokenizer.
+    /// If a file is missing, damaged, or does not describe a tokenizer.
     pub fn open(folder: &Path, class: &str, lower_case: bool) -> Result<Self, TextError> {
         let path = folder.join("tokenizer.json");
         let bytes = match maana_files::read(&path) {
@@ -147,7 +59,7 @@ impl Tokenizer {
 
     fn build(mut description: Description, bytes: Vec<u8>, lower_case: bool) -> Result<Self, String> {
         let fields = description.json.as_object_mut().ok_or("not a JSON object")?;
-        if lower_case && !fields.get("normalizer").is_some_and(lowers_case) {
+        if lower_case && !fields.get("normalizer").is_some_and(lowercases) {
             let lower = serde_json::json!({"type": "Lowercase"});
             let steps = match fields.remove("normalizer") {
                 None | Some(serde_json::Value::Null) => vec![lower],
@@ -156,43 +68,43 @@ impl Tokenizer {
             fields.insert("normalizer".into(), serde_json::json!({"type": "Sequence", "normalizers": steps}));
         }
         let rewritten = serde_json::to_vec(&description.json).map_err(|error| error.to_string())?;
-        let built = guarded(|| {
+        let built = catch_panic(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(&rewritten).map_err(|error| error.to_string())?;
             inner.set_encode_special_tokens(description.split_special_tokens);
-            let (frame, segments) = frame(&inner).map_err(|error| error.to_string())?;
-            // Some descriptions are accepted, and fail with the first text.
+            let (special_tokens, segments) = special_tokens(&inner).map_err(|error| error.to_string())?;
+            // Some descriptions are accepted, but fail with the first text.
             let _ = inner.encode_fast("Habari 1.", false);
             let vocabulary = inner.get_vocab(true);
-            let ids = vocabulary.values().chain(frame.iter().flatten());
+            let ids = vocabulary.values().chain(special_tokens.iter().flatten());
             let vocabulary = ids.map(|&id| id as usize + 1).max().unwrap_or(0);
-            Ok::<_, String>((inner, frame, vocabulary, segments))
+            Ok::<_, String>((inner, special_tokens, vocabulary, segments))
         });
-        let (inner, frame, vocabulary, segments) = built??;
-        let cut = Cut::of(&description.json);
+        let (inner, special_tokens, vocabulary, segments) = built??;
+        let boundary = Boundary::of(&description.json);
         let Description { adjustments, overlong, max_length, .. } = description;
-        Ok(Self { inner, frame, vocabulary, segments, cut, bytes, adjustments, overlong, max_length })
+        Ok(Self { inner, special_tokens, vocabulary, segments, boundary, bytes, adjustments, overlong, max_length })
     }
 
-    /// What is done with a text of too many tokens where nothing else is asked for: the folder says which end is left out.
+    /// Default handling of texts with too many tokens: the folder sets the side of truncation.
     pub fn overlong(&self) -> Overlong {
         self.overlong
     }
 
-    /// Tokens of a text that are read, if the tokenizer's files say so.
+    /// Limit of tokens, if the tokenizer's files set one.
     pub fn max_length(&self) -> Option<usize> {
         self.max_length
     }
 
-    /// What the files beside `tokenizer.json` change in it, for fingerprints; empty where they change nothing.
+    /// Changes of the other files to `tokenizer.json`, for fingerprints; empty if there are none.
     pub fn adjustments(&self) -> &str {
         &self.adjustments
     }
 
-    /// Token ids of the texts, special tokens included, each cut to `max_length` tokens at the end that
-    /// [`Tokenizer::overlong`] says.
+    /// Returns the token ids of the texts, including special tokens, each truncated to `max_length`
+    /// tokens as [`Tokenizer::overlong`] says.
     ///
     /// # Errors
-    /// If a text cannot be tokenised, or `max_length` leaves no room beside the special tokens.
+    /// If a text cannot be tokenized, or the special tokens leave no room for it.
     pub fn encode(&self, texts: &[&str], max_length: usize) -> Result<TokenBatch, TextError> {
         let mut batch = TokenBatch::new();
         for text in texts {
@@ -201,11 +113,13 @@ impl Tokenizer {
         Ok(batch)
     }
 
-    /// Appends the token ids of a text, special tokens included, to the batch, and returns how many tokens were left out. Of a
-    /// long text no more is tokenised than can matter; of the rest each byte counts as a token. Errors name the text by the number of sequences before it.
+    /// Appends the token ids of a text, including special tokens, to the batch, and returns the
+    /// number of truncated tokens. Only as much of a long text is tokenized as the result needs;
+    /// each byte of the rest counts as a token. Errors give the number of sequences in the batch as
+    /// the index of the text.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`], or a text of too many tokens that may not be cut.
+    /// As [`Tokenizer::encode`], or if the text has too many tokens and must not be truncated.
     pub fn append(
         &self,
         batch: &mut TokenBatch,
@@ -214,39 +128,40 @@ impl Tokenizer {
         overlong: Overlong,
     ) -> Result<usize, TextError> {
         self.check_length(max_length)?;
-        let (encoding, unread) = self.encode_enough(batch.sequences(), text, max_length - self.special(), overlong)?;
-        self.append_encoding(batch, encoding, unread, max_length, overlong)
+        let (encoding, skipped) =
+            self.encode_part(batch.sequences(), text, max_length - self.special_count(), overlong)?;
+        self.append_encoding(batch, encoding, skipped, max_length, overlong)
     }
 
-    /// The tokens of a text without special ones: all, or of a long text more than `read` at the end that is kept, and the bytes
-    /// that were not looked at.
-    fn encode_enough(
+    /// Returns the tokens of a text without special ones, and the number of bytes that were not
+    /// tokenized: of a long text, the part that is kept with more than `limit` tokens suffices.
+    fn encode_part(
         &self,
         index: usize,
         text: &str,
-        read: usize,
+        limit: usize,
         overlong: Overlong,
     ) -> Result<(Encoding, usize), TextError> {
         let encode = |part: &str| {
-            let encoding = in_text(index, || self.inner.encode_fast(part, false))?;
+            let encoding = for_text(index, || self.inner.encode_fast(part, false))?;
             Ok((encoding, text.len() - part.len()))
         };
         let enough = |part: &str| match encode(part) {
-            Ok((encoding, unread)) => (encoding.len() > read).then_some(Ok((encoding, unread))),
+            Ok((encoding, skipped)) => (encoding.len() > limit).then_some(Ok((encoding, skipped))),
             Err(error) => Some(Err(error)),
         };
-        let found = self.cut.and_then(|cut| match overlong {
-            Overlong::CutEnd | Overlong::Refuse => cut.beginnings(text, read).find_map(enough),
-            Overlong::CutBeginning => cut.ends(text, read).find_map(enough),
+        let found = self.boundary.and_then(|boundary| match overlong {
+            Overlong::CutEnd | Overlong::Refuse => boundary.prefixes(text, limit).find_map(enough),
+            Overlong::CutBeginning => boundary.suffixes(text, limit).find_map(enough),
         });
         found.unwrap_or_else(|| encode(text))
     }
 
-    /// As [`Tokenizer::append`], for a text that is token ids already, behind a prompt. Special tokens around the ids are taken
-    /// for what the tokenizer would put there.
+    /// As [`Tokenizer::append`], for a prompt that is followed by token ids. The special tokens
+    /// that the tokenizer adds may be part of the ids.
     ///
     /// # Errors
-    /// As [`Tokenizer::append`], or an id that the vocabulary does not have.
+    /// As [`Tokenizer::append`], or if an id is not in the vocabulary.
     pub fn append_ids(
         &self,
         batch: &mut TokenBatch,
@@ -259,11 +174,11 @@ impl Tokenizer {
         if let Some(&id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
             return Err(TextError::NoToken { index, id, vocabulary: self.vocabulary });
         }
-        let [before, behind] = &self.frame;
-        let bare = ids.strip_prefix(&before[..]).and_then(|ids| ids.strip_suffix(&behind[..])).unwrap_or(ids);
+        let [before, after] = &self.special_tokens;
+        let bare = ids.strip_prefix(&before[..]).and_then(|ids| ids.strip_suffix(&after[..])).unwrap_or(ids);
         let mut tokens = Vec::with_capacity(bare.len());
         if !prompt.is_empty() {
-            let prompt = in_text(index, || self.inner.encode_fast(prompt, false))?;
+            let prompt = for_text(index, || self.inner.encode_fast(prompt, false))?;
             tokens.extend(prompt.get_ids().iter().map(|id| tokenizers::Token::new(*id, String::new(), (0, 0))));
         }
         tokens.extend(bare.iter().map(|id| tokenizers::Token::new(*id, String::new(), (0, 0))));
@@ -274,24 +189,24 @@ impl Tokenizer {
         &self,
         batch: &mut TokenBatch,
         mut encoding: Encoding,
-        unread: usize,
+        skipped: usize,
         max_length: usize,
         overlong: Overlong,
     ) -> Result<usize, TextError> {
         let index = batch.sequences();
         self.check_length(max_length)?;
-        let special = self.special();
+        let special = self.special_count();
         let tokens = encoding.len();
-        let left_out = tokens.saturating_sub(max_length - special);
+        let truncated = tokens.saturating_sub(max_length - special);
         let direction = match overlong {
-            Overlong::Refuse if left_out > 0 => {
+            Overlong::Refuse if truncated > 0 => {
                 let tokens = tokens + special;
-                return Err(TextError::TooLong { index, tokens, or_more: unread > 0, max_length });
+                return Err(TextError::TooLong { index, tokens, or_more: skipped > 0, max_length });
             }
             Overlong::CutBeginning => TruncationDirection::Left,
             Overlong::CutEnd | Overlong::Refuse => TruncationDirection::Right,
         };
-        let encoding = in_text(index, || {
+        let encoding = for_text(index, || {
             encoding.truncate(max_length - special, 0, direction);
             self.inner.post_process(encoding, None, true)
         })?;
@@ -299,31 +214,31 @@ impl Tokenizer {
             return Err(TextError::NoTokens { index });
         }
         batch.push(encoding.get_ids(), encoding.get_type_ids());
-        Ok(left_out + unread)
+        Ok(truncated + skipped)
     }
 
-    /// The tokens of a text as people look at them, uncut.
+    /// Returns all tokens of a text with the parts that they represent.
     ///
     /// # Errors
-    /// If the text cannot be tokenised.
+    /// If the text cannot be tokenized.
     pub fn explain(&self, text: &str, add_special_tokens: bool) -> Result<Vec<Token>, TextError> {
-        let encoding = in_text(0, || self.inner.encode_char_offsets(text, add_special_tokens))?;
+        let encoding = for_text(0, || self.inner.encode_char_offsets(text, add_special_tokens))?;
         let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
         bytes.push(text.len());
         let (names, ids) = (encoding.get_tokens(), encoding.get_ids());
         let (offsets, specials) = (encoding.get_offsets(), encoding.get_special_tokens_mask());
-        let token = |place: usize| {
-            let (id, (start, end)) = (ids[place], offsets[place]);
+        let token = |index: usize| {
+            let (id, (start, end)) = (ids[index], offsets[index]);
             let part = bytes.get(start).zip(bytes.get(end)).and_then(|(start, end)| text.get(*start..*end));
-            match part.filter(|_| specials[place] == 0) {
-                Some(part) => Token { id, text: part.to_owned(), special: false, place: Some((start, end)) },
-                None => Token { id, text: names[place].clone(), special: true, place: None },
+            match part.filter(|_| specials[index] == 0) {
+                Some(part) => Token { id, text: part.to_owned(), special: false, span: Some((start, end)) },
+                None => Token { id, text: names[index].clone(), special: true, span: None },
             }
         };
         Ok((0..encoding.len()).map(token).collect())
     }
 
-    /// The text of token ids.
+    /// Returns the text of token ids.
     ///
     /// # Errors
     /// If an id is not in the vocabulary.
@@ -331,29 +246,30 @@ impl Tokenizer {
         if let Some(&id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
             return Err(TextError::NoToken { index: 0, id, vocabulary: self.vocabulary });
         }
-        in_text(0, || self.inner.decode(ids, skip_special_tokens))
+        for_text(0, || self.inner.decode(ids, skip_special_tokens))
     }
 
-    /// Checks that so many tokens leave room for a text.
+    /// Checks that `max_length` tokens leave room for a text.
     ///
     /// # Errors
-    /// If the special tokens alone are as many.
+    /// If there are as many special tokens.
     pub fn check_length(&self, max_length: usize) -> Result<(), TextError> {
-        let special = self.special();
+        let special = self.special_count();
         if max_length <= special { Err(TextError::TooShort { max_length, special }) } else { Ok(()) }
     }
 
-    /// How many special tokens are put around every text.
-    pub fn special(&self) -> usize {
-        self.frame[0].len() + self.frame[1].len()
+    /// Number of special tokens that are added to every text.
+    pub fn special_count(&self) -> usize {
+        self.special_tokens[0].len() + self.special_tokens[1].len()
     }
 
-    /// How many tokens a prompt puts before the text's own: what pooling leaves out where `include_prompt` is false.
+    /// Returns the number of tokens before those of the text: pooling ignores them if
+    /// `include_prompt` is false.
     ///
     /// # Errors
-    /// If the prompt cannot be tokenised.
+    /// If the prompt cannot be tokenized.
     pub fn prompt_length(&self, prompt: &str) -> Result<usize, TextError> {
-        let encoding = in_text(0, || self.inner.encode_fast(prompt, true))?;
+        let encoding = for_text(0, || self.inner.encode_fast(prompt, true))?;
         let ends_special = encoding.get_special_tokens_mask().last() == Some(&1);
         Ok(encoding.len() - usize::from(ends_special))
     }
@@ -363,30 +279,31 @@ impl Tokenizer {
         self.vocabulary
     }
 
-    /// One more than the greatest segment that a token is given.
+    /// Number of segments that tokens can have.
     pub fn segments(&self) -> usize {
         self.segments
     }
 
-    /// The bytes of `tokenizer.json` as they were read.
+    /// The bytes of `tokenizer.json`, unchanged.
     pub fn file_bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// What the tokenizer puts before and behind a text, seen around one that is a single token, and the number of segments.
-fn frame(tokenizer: &tokenizers::Tokenizer) -> tokenizers::Result<([Vec<u32>; 2], usize)> {
+/// Returns the special tokens before and after a text, taken from those around a single token, and
+/// the number of segments.
+fn special_tokens(tokenizer: &tokenizers::Tokenizer) -> tokenizers::Result<([Vec<u32>; 2], usize)> {
     let inside = Encoding::from_tokens(vec![tokenizers::Token::new(0, String::new(), (0, 0))], 0);
     let whole = tokenizer.post_process(inside, None, true)?;
-    let place = whole.get_special_tokens_mask().iter().position(|special| *special == 0).unwrap_or(0);
+    let position = whole.get_special_tokens_mask().iter().position(|special| *special == 0).unwrap_or(0);
     let ids = whole.get_ids();
     let segments = whole.get_type_ids().iter().map(|segment| *segment as usize + 1).max().unwrap_or(1);
-    Ok(([ids[..place].to_vec(), ids[ids.len().min(place + 1)..].to_vec()], segments))
+    Ok(([ids[..position].to_vec(), ids[ids.len().min(position + 1)..].to_vec()], segments))
 }
 
-/// Calls into the tokenizers crate, which panics on some descriptions and texts instead of returning an error. Such a panic is
-/// not printed, as it is returned.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+/// Calls the tokenizers crate and returns its panics as errors, without printing them: it panics on
+/// some descriptions and texts.
+fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     thread_local! {
         static INSIDE: Cell<bool> = const { Cell::new(false) };
     }
@@ -409,20 +326,20 @@ fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// As [`guarded`], for a call that is about one text.
-fn in_text<T>(index: usize, call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, TextError> {
-    match guarded(call) {
+/// As [`catch_panic`], for one text.
+fn for_text<T>(index: usize, call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, TextError> {
+    match catch_panic(call) {
         Ok(Ok(result)) => Ok(result),
         Ok(Err(error)) => Err(TextError::Encode { index, reason: error.to_string() }),
         Err(reason) => Err(TextError::Encode { index, reason }),
     }
 }
 
-fn lowers_case(normalizer: &serde_json::Value) -> bool {
+fn lowercases(normalizer: &serde_json::Value) -> bool {
     match normalizer["type"].as_str() {
         Some("Lowercase") => true,
         Some("BertNormalizer") => normalizer["lowercase"].as_bool().unwrap_or(true),
-        Some("Sequence") => normalizer["normalizers"].as_array().is_some_and(|steps| steps.iter().any(lowers_case)),
+        Some("Sequence") => normalizer["normalizers"].as_array().is_some_and(|steps| steps.iter().any(lowercases)),
         _ => false,
     }
 }
@@ -430,6 +347,7 @@ fn lowers_case(normalizer: &serde_json::Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn golden(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden").join(name)
@@ -459,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_and_keep_their_special_tokens() {
+    fn long_texts_are_truncated_and_keep_their_special_tokens() {
         let tokenizer = tiny();
         let batch = tokenizer.encode(&["the house ".repeat(300).as_str(), "", "the"], 16).unwrap();
         assert_eq!((batch.length(0), batch.length(1), batch.length(2)), (16, 2, 3));
@@ -467,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_hold_the_tokens_of_their_texts_alone() {
+    fn batches_have_no_padding() {
         let mut description: serde_json::Value = serde_json::from_slice(tiny().file_bytes()).unwrap();
         description["padding"] = serde_json::json!({
             "strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null,
@@ -483,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_without_room_is_refused() {
+    fn a_limit_without_room_for_a_text_is_refused() {
         let error = tiny().encode(&["the"], 2).unwrap_err();
         assert!(error.to_string().contains("use 3 or more"), "{error}");
     }
@@ -501,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn lower_case_is_added_only_where_the_file_has_none() {
+    fn lowercasing_is_added_only_if_the_file_has_none() {
         let mut description: serde_json::Value = serde_json::from_slice(tiny().file_bytes()).unwrap();
         description["normalizer"]["lowercase"] = false.into();
         let cased = serde_json::to_vec(&description).unwrap();
@@ -517,28 +435,28 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_counts_without_the_closing_token() {
+    fn the_length_of_a_prompt_excludes_the_closing_token() {
         assert_eq!(tiny().prompt_length("the house").unwrap(), 3);
     }
 
     #[test]
-    fn an_overlong_text_is_cut_where_it_is_wanted_or_refused() {
+    fn an_overlong_text_is_truncated_or_refused() {
         let tokenizer = tiny();
         let cut = |text: &str, overlong| {
             let mut batch = TokenBatch::new();
-            tokenizer.append(&mut batch, text, 6, overlong).map(|left_out| (batch.ids, left_out))
+            tokenizer.append(&mut batch, text, 6, overlong).map(|truncated| (batch.ids, truncated))
         };
         let ids = |text: &str| tokenizer.encode(&[text], 99).unwrap().ids;
         let text = "the house of a river";
         assert_eq!(cut(text, Overlong::CutEnd).unwrap(), (ids("the house of a"), 1));
         assert_eq!(cut(text, Overlong::CutBeginning).unwrap(), (ids("house of a river"), 1));
         let error = cut(text, Overlong::Refuse).unwrap_err().to_string();
-        assert!(error.contains("7 tokens, and 6 are read"), "{error}");
+        assert!(error.contains("7 tokens, but the limit is 6"), "{error}");
         assert_eq!(cut("the house", Overlong::Refuse).unwrap(), (ids("the house"), 0));
     }
 
     #[test]
-    fn ids_stand_for_their_text_with_special_tokens_or_without() {
+    fn token_ids_are_accepted_with_or_without_special_tokens() {
         let tokenizer = tiny();
         let expected = tokenizer.encode(&["the house"], 99).unwrap();
         let append = |prompt: &str, ids: &[u32]| {
@@ -555,16 +473,16 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_explained_by_the_characters_that_they_stand_for() {
+    fn tokens_are_explained_by_their_characters() {
         let tokens = tiny().explain("The \u{e9}house", true).unwrap();
-        assert_eq!((tokens[0].special, tokens[0].place), (true, None));
-        assert_eq!((tokens[1].text.as_str(), tokens[1].place), ("The", Some((0, 3))));
+        assert_eq!((tokens[0].special, tokens[0].span), (true, None));
+        assert_eq!((tokens[1].text.as_str(), tokens[1].span), ("The", Some((0, 3))));
         let rest: String = tokens[2..tokens.len() - 1].iter().map(|token| token.text.as_str()).collect();
         assert_eq!(rest, "\u{e9}house");
     }
 
     #[test]
-    fn a_megabyte_of_text_is_cut_like_any_other() {
+    fn a_megabyte_of_text_is_truncated() {
         let tokenizer = tiny();
         for text in ["a".repeat(1 << 20), "the ".repeat(1 << 18)] {
             assert!(tokenizer.encode(&[text.as_str()], 128).unwrap().tokens() <= 128);
@@ -572,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_those_of_the_class_that_the_folder_names() {
+    fn ids_follow_the_class_that_the_folder_names() {
         let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("models.json")).unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         for case in golden["tokenizers"].as_array().unwrap() {
@@ -589,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_tokens_is_an_error_for_that_text_alone() {
+    fn a_text_without_tokens_is_an_error_and_leaves_the_batch_unchanged() {
         let mut description: serde_json::Value = serde_json::from_slice(tiny().file_bytes()).unwrap();
         description["post_processor"] = serde_json::Value::Null;
         let folder = tempfile::tempdir().unwrap();
@@ -597,13 +515,13 @@ mod tests {
         let tokenizer = Tokenizer::open(folder.path(), "PreTrainedTokenizerFast", false).unwrap();
         let mut batch = tokenizer.encode(&["the house"], 9).unwrap();
         let error = tokenizer.append(&mut batch, "", 9, Overlong::CutEnd).unwrap_err();
-        assert!(error.to_string().starts_with("text 1: the tokenizer makes no token of it"), "{error}");
+        assert!(error.to_string().starts_with("text 1: it has no tokens"), "{error}");
         assert_eq!((batch.sequences(), batch.tokens()), (1, 2));
     }
 
-    /// Each tokenizer of the goldens against itself without the bound, on texts that are long in many ways.
+    /// Compares each golden tokenizer with and without the boundary, on long texts of many kinds.
     #[test]
-    fn long_texts_have_the_same_tokens_as_if_they_were_tokenised_whole() {
+    fn long_texts_have_the_tokens_of_the_whole_text() {
         let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("models.json")).unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut tokenizers = vec![tiny()];
@@ -628,13 +546,13 @@ mod tests {
         texts.push((0..9000).map(|place| pieces[place * place % pieces.len()]).collect());
         texts.push(format!("{}{}", "x".repeat(20_000), " the house".repeat(4000)));
         for mut tokenizer in tokenizers {
-            let cut = tokenizer.cut;
-            assert!(cut.is_some());
+            let boundary = tokenizer.boundary;
+            assert!(boundary.is_some());
             for text in &texts {
                 for (length, overlong) in [(8, Overlong::CutEnd), (64, Overlong::CutEnd), (64, Overlong::CutBeginning)]
                 {
                     let mut encode = |bounded: bool| {
-                        tokenizer.cut = cut.filter(|_| bounded);
+                        tokenizer.boundary = boundary.filter(|_| bounded);
                         let mut batch = TokenBatch::new();
                         tokenizer.append(&mut batch, text, length, overlong).map(|_| batch).unwrap()
                     };
@@ -650,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_do_not_depend_on_chance() {
+    fn dropout_of_bpe_is_ignored() {
         let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("models.json")).unwrap()).unwrap();
         let case = golden["tokenizers"].as_array().unwrap().last().unwrap();
         let mut description = case["description"].clone();

@@ -45,7 +45,7 @@ pub(super) async fn tokenize(app: &App, body: &Held) -> Result<Reply, Fault> {
 }
 
 fn described(token: Token) -> Value {
-    let (start, stop) = token.place.unzip();
+    let (start, stop) = token.span.unzip();
     json!({"id": token.id, "text": token.text, "special": token.special, "start": start, "stop": stop})
 }
 

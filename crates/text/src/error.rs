@@ -1,0 +1,84 @@
+//! Errors of tokenizers and of the texts given to them.
+
+use std::path::PathBuf;
+
+/// An error of a tokenizer or of a text.
+#[derive(Debug, thiserror::Error)]
+pub enum TextError {
+    /// `tokenizer.json` does not exist.
+    #[error(
+        "{path}: no such file. The folder needs the fast tokenizer; write one with \
+         `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)` in Python"
+    )]
+    Missing {
+        /// The expected file.
+        path: PathBuf,
+    },
+    /// `tokenizer.json` cannot be read.
+    #[error("{path}: {reason}. The file is damaged or of another kind; fetch the model again")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Reason of the failure.
+        reason: String,
+    },
+    /// A field of a file is invalid.
+    #[error("{path}: {reason}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The field and its fault.
+        reason: String,
+    },
+    /// A text could not be tokenized.
+    #[error("text {index}: {reason}")]
+    Encode {
+        /// Index of the text, from 0.
+        index: usize,
+        /// Reason of the failure.
+        reason: String,
+    },
+    /// A text has too many tokens and must not be truncated.
+    #[error(
+        "text {index}: it has {tokens} tokens{}, but the limit is {max_length}; shorten it, or allow truncation",
+        if *or_more { " or more" } else { "" }
+    )]
+    TooLong {
+        /// Index of the text, from 0.
+        index: usize,
+        /// Its tokens, including special tokens.
+        tokens: usize,
+        /// Whether it may have more, because only a part of it was tokenized.
+        or_more: bool,
+        /// Allowed tokens.
+        max_length: usize,
+    },
+    /// A text has no tokens and the tokenizer adds no special ones, so that there is nothing to
+    /// embed.
+    #[error("text {index}: it has no tokens, and the tokenizer adds no special tokens; leave it out")]
+    NoTokens {
+        /// Index of the text, from 0.
+        index: usize,
+    },
+    /// A token id is not in the vocabulary.
+    #[error("text {index}: there is no token {id}; ids go from 0 to {}", vocabulary - 1)]
+    NoToken {
+        /// Index of the text, from 0.
+        index: usize,
+        /// The id.
+        id: u32,
+        /// One more than the greatest id.
+        vocabulary: usize,
+    },
+    /// The special tokens leave no room for a text.
+    #[error(
+        "max_seq_length {max_length} leaves no room for a text: {special} special tokens are added; use {} or more",
+        special + 1
+    )]
+    TooShort {
+        /// Allowed tokens.
+        max_length: usize,
+        /// Special tokens that are added to every text.
+        special: usize,
+    },
+}
