@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod attack;
-mod bars;
 mod bench_peers;
 mod bench_search;
 mod bench_serve;

@@ -2,6 +2,7 @@
 //! head is a file, `classifier.json`, that names its model.
 
 use crate::texts::{TextsError, embed};
+use maana_chart::escape;
 use maana_files::hex;
 use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{Embedder, Encoder};
@@ -326,8 +327,6 @@ pub fn confusion_table(confusion: &Confusion, labels: &[String]) -> String {
 pub fn confusion_picture(confusion: &Confusion, labels: &[String]) -> String {
     const CELL: usize = 34;
     const TOP: usize = 40;
-    let escape =
-        |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     let left = 20 + 8 * labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
     let (width, height) = (left + (CELL * labels.len()).max(200) + 20, TOP + left + CELL * labels.len() + 10);
     let mut svg = format!(

@@ -1,16 +1,19 @@
-//! The library people call: one workflow a file, and what is told to people. The crates below are re-exported, so that one
-//! dependency is enough.
+//! The workflows of Maana, one per module: fine-tuning, evaluation, encoding, search, classification, clustering. The crates
+//! below are re-exported, so that one dependency is enough.
+//!
+//! Features: `postgres` (default) for stores on PostgreSQL, `demo` for the demo and synthetic Swahili texts.
 #![forbid(unsafe_code)]
 
-pub mod bench;
 pub mod card;
 pub mod classify;
 pub mod cluster;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod encode;
 pub mod evaluate;
 pub mod finetune;
 pub mod fingerprint;
+pub mod hardware;
 pub mod hub;
 pub mod npy;
 pub mod open;
@@ -20,14 +23,17 @@ pub mod roles;
 pub mod search;
 pub mod similarity;
 pub mod suite;
+#[cfg(feature = "demo")]
 pub mod synthesize;
 pub mod texts;
 
+pub use maana_chart as chart;
 pub use maana_data as data;
 pub use maana_eval as eval;
 pub use maana_files as files;
 pub use maana_kernels as kernels;
 pub use maana_model as model;
+#[cfg(feature = "demo")]
 pub use maana_swahili as swahili;
 pub use maana_text as text;
 pub use maana_train as train;

@@ -28,7 +28,10 @@ pub(crate) fn header(descr: &str, rows: u64, columns: usize) -> Vec<u8> {
 }
 
 /// Writes a table of f32, atomically.
-pub(crate) fn write<'a>(
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write<'a>(
     path: &Path,
     rows: usize,
     columns: usize,

@@ -1,9 +1,9 @@
 //! The report of a run: one HTML file with the charts and tables of the card's facts. It loads nothing from the network.
 
-pub mod chart;
 mod pictures;
 
 use crate::card::{AtDimension, CardFacts, quantity};
+use maana_chart as chart;
 use maana_train::LogRow;
 use minijinja::{AutoEscape, Environment};
 use serde_json::json;
@@ -209,7 +209,7 @@ fn hardware(facts: &CardFacts) -> Vec<(String, String)> {
     let mut speeds: Vec<f64> = speeds.collect();
     speeds.sort_by(f64::total_cmp);
     if let Some(median) = speeds.get(speeds.len() / 2) {
-        rows.push(("Tokens per second, median".into(), quantity::grouped(&format!("{median:.0}"))));
+        rows.push(("Tokens per second, median".into(), chart::grouped(&format!("{median:.0}"))));
     }
     if let Some(bytes) = hardware.peak_memory_bytes {
         rows.push(("Peak memory".into(), quantity::bytes(bytes)));

@@ -6,9 +6,9 @@
 //! (classification and clustering; a text and its label per line); `dev.jsonl` or `test.jsonl` with `anchor` and `positive`
 //! (matching in both directions, as for translations).
 
-use crate::report::chart::{Chart, Series};
 use crate::similarity::unit;
 use crate::texts::{Columns, Texts, TextsError, embed, read, read_pairs};
+use maana_chart::{Chart, Series};
 use maana_data::{Blanks, DataError, RetrievalSet, Table};
 use maana_eval::{EvalError, RetrievalOptions, paraphrase_mining, translation};
 use maana_kernels::Context;
@@ -366,5 +366,5 @@ pub fn chart(measured: &[InPrecision], dims: &[usize], title: &str) -> String {
             series: series.collect(),
         }
     };
-    Chart::lines_beside(&measured.iter().map(of).collect::<Vec<_>>())
+    Chart::lines_side_by_side(&measured.iter().map(of).collect::<Vec<_>>())
 }

@@ -2,7 +2,7 @@
 
 use super::plan::Target;
 use super::report::Comparison;
-use crate::bars::{self, Group, Labels};
+use maana_chart::{Group, Labels, grouped_bars};
 
 const LABELS: Labels = Labels {
     description: "Speed of each engine relative to the fastest peer",
@@ -12,7 +12,7 @@ const LABELS: Labels = Labels {
 
 /// Draws all comparisons with results.
 pub(crate) fn draw(comparisons: &[Comparison]) -> String {
-    bars::draw(&LABELS, &comparisons.iter().filter_map(group).collect::<Vec<_>>())
+    grouped_bars(&LABELS, &comparisons.iter().filter_map(group).collect::<Vec<_>>())
 }
 
 fn group(comparison: &Comparison) -> Option<Group<'_>> {

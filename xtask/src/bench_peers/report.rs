@@ -2,6 +2,7 @@
 
 use super::engine::{Engine, Setting};
 use super::plan::{Part, Target};
+use maana_chart::grouped;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt::Write;
@@ -147,7 +148,7 @@ impl Comparison {
                 continue;
             };
             let spread = engine.spread().map_or(String::new(), |spread| format!("{:.0} %", spread * 100.0));
-            let rate = engine.tokens.map_or(String::new(), |tokens| grouped(tokens as f64 / median));
+            let rate = engine.tokens.map_or(String::new(), |tokens| grouped(&format!("{:.0}", tokens as f64 / median)));
             let ratio = best.map_or(String::new(), |best| times(best / median));
             let memory = engine.peak_bytes.map_or(String::new(), |bytes| format!("{:.2} GB", bytes as f64 / 1e9));
             let name = if engine.ours { format!("**{}**", engine.name) } else { engine.name.clone() };
@@ -178,19 +179,6 @@ fn times(ratio: f64) -> String {
 
 fn seconds(value: f64) -> String {
     if value < 10.0 { format!("{value:.3} s") } else { format!("{value:.1} s") }
-}
-
-/// Formats a number with grouped thousands.
-fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -225,10 +213,5 @@ mod tests {
         let comparison = comparison(&[]);
         assert_eq!(comparison.assess(Target::Faster(2.0)).2, "not measured");
         assert!(comparison.table().contains("| Maana | not measured: no rounds |"));
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!([7.0, 1234.4, 1_234_567.0].map(grouped), ["7", "1,234", "1,234,567"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Chart of the answers per second of each server at each number of clients, relative to the better peer.
 
 use super::report::{Cell, Table};
-use crate::bars::{self, Group, Labels};
+use maana_chart::{Group, Labels, grouped_bars};
 
 const LABELS: Labels = Labels {
     description: "Answers per second of each server relative to the better peer",
@@ -11,7 +11,7 @@ const LABELS: Labels = Labels {
 
 /// Draws all loads with results.
 pub(crate) fn draw(tables: &[Table]) -> String {
-    bars::draw(&LABELS, &tables.iter().flat_map(groups).collect::<Vec<_>>())
+    grouped_bars(&LABELS, &tables.iter().flat_map(groups).collect::<Vec<_>>())
 }
 
 /// Returns one group per kind of texts and number of clients.

@@ -5,7 +5,7 @@ use super::tree::{Tree, is_test};
 use std::path::Path;
 
 /// Files that may create a context of more than one thread.
-const CONTEXTS: [&str; 2] = ["crates/cli/src/main.rs", "crates/maana/src/bench/costs.rs"];
+const CONTEXTS: [&str; 2] = ["crates/cli/src/main.rs", "crates/bench/src/costs.rs"];
 
 /// Crates whose results are the same bits on every machine.
 const SAME_BITS: [&str; 3] = ["kernels", "model", "train"];

@@ -4,7 +4,8 @@ use super::tree::Tree;
 use std::collections::BTreeSet;
 
 /// Floors of ARCHITECTURE.md: a crate uses lower floors only.
-pub(super) const FLOORS: [(&str, usize); 13] = [
+pub(super) const FLOORS: [(&str, usize); 15] = [
+    ("chart", 0),
     ("files", 0),
     ("kernels", 1),
     ("text", 1),
@@ -16,6 +17,7 @@ pub(super) const FLOORS: [(&str, usize); 13] = [
     ("train", 3),
     ("eval", 3),
     ("maana", 4),
+    ("bench", 5),
     ("serve", 5),
     ("cli", 6),
 ];

@@ -1,23 +1,23 @@
-//! `maana bench`
+//! `maana bench`.
 
 use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
-use maana::bench::{Method, PRODUCT_SHAPES, Round, SearchRound};
 use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana::kernels::{Context, Precision};
 use maana::model::{Purpose, SentenceModel, Shape, Trainable};
 use maana::swahili::Pair;
+use maana_bench::{Method, PRODUCT_SHAPES, PairSource, Round, SearchRound};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Measure what this machine can do, and what share of it is reached.
+/// Measure the limits of this machine, and the share of them that is reached.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   maana bench                                          limits, products, attention, encoding, training
   maana bench make-model --shape bge-base --out DIR    a model of that shape with random weights
-  maana bench --model DIR                              the same measurements with a model of one's own")]
+  maana bench --model DIR                              the same measurements with another model")]
 pub(crate) struct Bench {
     #[command(subcommand)]
     part: Option<Part>,
@@ -28,7 +28,7 @@ pub(crate) struct Bench {
 
 #[derive(clap::Subcommand)]
 enum Part {
-    /// Write a model folder with random weights, to measure what a model of that shape takes
+    /// Write a model folder with random weights, to measure a model of that shape
     MakeModel {
         /// The shape
         #[arg(long, value_enum)]
@@ -36,23 +36,23 @@ enum Part {
         /// The folder to write
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
-        /// The model whose tokenizer is taken
+        /// The model with the tokenizer to use
         #[arg(long, default_value = "sentence-transformers/all-MiniLM-L6-v2", value_name = "MODEL")]
         tokenizer: String,
     },
-    /// Write made pairs, a few long ones among many short ones as in the training set of the model card, to encode or to train on
+    /// Write synthetic pairs, a few long ones among many short ones, to encode or to train on
     MakeTexts {
-        /// Pairs
+        /// Number of pairs
         #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..1 << 20))]
         pairs: u32,
-        /// The same seed gives the same bytes everywhere
+        /// Seed; the same seed gives the same bytes on every machine
         #[arg(long, value_name = "N", default_value_t = 42)]
         seed: u64,
         /// The file to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// What encoding and training cost, by part of the work, by the length of texts, by batch and by threads
+    /// Measure the costs of encoding and training by part, by length of texts, by batch and by threads
     Costs {
         /// A folder, a name on the hub, or name@revision
         #[arg(default_value = "sentence-transformers/all-MiniLM-L6-v2", value_name = "MODEL")]
@@ -63,49 +63,48 @@ enum Part {
         #[arg(long, value_name = "DIR")]
         charts: Option<PathBuf>,
     },
-    /// Write made vectors, queries and the queries' true neighbours, to measure searching with
+    /// Write synthetic vectors, queries and their true neighbours, to measure search
     MakeVectors {
-        /// The folder to write base.npy, queries.npy and truth.npy to; it has to be there
+        /// The existing folder for base.npy, queries.npy and truth.npy
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
-        /// Vectors
+        /// Number of vectors
         #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..1 << 24))]
         rows: u32,
-        /// Columns
+        /// Number of columns
         #[arg(long, value_name = "N", default_value_t = 384, value_parser = clap::value_parser!(u32).range(1..65536))]
         dims: u32,
-        /// Queries
+        /// Number of queries
         #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..1 << 20))]
         queries: u32,
-        /// Take base.npy and queries.npy as they are, and find the true neighbours alone
+        /// Only find the true neighbours of the existing base.npy and queries.npy
         #[arg(long)]
-        judge: bool,
+        truth_only: bool,
     },
-    /// All queries of such a folder at once for every number on standard input, told as a line of JSON
+    /// Search for all queries of such a folder once per number on standard input, and print a line of JSON
     SearchRounds {
-        /// How to search; the number is the recall in percent for a funnel, the width for a graph
+        /// The method; the number is the recall in percent for a funnel, and the width for a graph
         #[arg(value_enum)]
         method: SearchMethod,
         /// The folder
         #[arg(long, value_name = "DIR")]
         vectors: PathBuf,
     },
-    /// One round for every line `go` on standard input, told as a line of JSON: for programs that measure several engines in
-    /// turn
+    /// Run one round per line `go` on standard input, and print a line of JSON, for programs that compare engines
     ServeRounds {
-        /// What to do in a round
+        /// The work of a round
         #[arg(value_enum)]
         job: Job,
         /// A folder, a name on the hub, or name@revision
         #[arg(long, value_name = "MODEL")]
         model: String,
-        /// Pairs as `maana synthesize` writes them, to encode (`positive`) or to train on (both columns)
+        /// Pairs from `maana synthesize`, to encode (`positive`) or to train on (both columns)
         #[arg(long, value_name = "FILE", required_unless_present = "set")]
         texts: Option<PathBuf>,
         /// A retrieval set in the layout of BEIR, to evaluate
         #[arg(long, value_name = "DIR")]
         set: Option<PathBuf>,
-        /// Dimensions to train or to measure [default: the model's own]
+        /// Dimensions to train or to evaluate [default: the model's own]
         #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
         dims: Vec<usize>,
         #[command(flatten)]
@@ -115,12 +114,12 @@ enum Part {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Named {
-    /// 6 layers of 384, as all-MiniLM-L6-v2
+    /// 6 layers of 384, like all-MiniLM-L6-v2
     #[value(name = "minilm")]
     MiniLm,
-    /// 12 layers of 768, as bge-base and bert-base
+    /// 12 layers of 768, like bge-base and bert-base
     BgeBase,
-    /// 24 layers of 1024, as bge-large and bert-large
+    /// 24 layers of 1024, like bge-large and bert-large
     BgeLarge,
 }
 
@@ -174,19 +173,21 @@ impl Bench {
                 Ok(())
             }
             Some(Part::MakeTexts { pairs, seed, out }) => {
-                let pairs = maana::bench::pairs_of_card_lengths(pairs as usize, seed);
+                let pairs = maana_bench::pairs_of_card_lengths(pairs as usize, seed);
                 let row = |pair: Pair| serde_json::json!({"positive": pair.positive, "anchor": pair.anchor});
                 maana::data::write_jsonl(&out, pairs.into_iter().map(row))?;
                 outln!("{}", out.display())?;
                 Ok(())
             }
             Some(Part::Costs { model, precision, charts }) => costs(context, &model, precision, charts),
-            Some(Part::MakeVectors { out, judge: true, .. }) => Ok(maana::bench::judge_vectors(context, &out)?),
-            Some(Part::MakeVectors { out, rows, dims, queries, judge: false }) => {
-                Ok(maana::bench::make_vectors(context, &out, rows as usize, dims as usize, queries as usize)?)
+            Some(Part::MakeVectors { out, truth_only: true, .. }) => {
+                Ok(maana_bench::write_true_neighbours(context, &out)?)
+            }
+            Some(Part::MakeVectors { out, rows, dims, queries, truth_only: false }) => {
+                Ok(maana_bench::write_vectors(context, &out, rows as usize, dims as usize, queries as usize)?)
             }
             Some(Part::SearchRounds { method, vectors }) => {
-                Ok(maana::bench::search_rounds(context, &vectors, method.method(), &mut next_search)?)
+                Ok(maana_bench::search_rounds(context, &vectors, method.method(), &mut next_search)?)
             }
             Some(Part::ServeRounds { job, model, texts, set, mut dims, precision }) => {
                 let purpose = if matches!(job, Job::Train) { Purpose::Train } else { Purpose::Encode };
@@ -198,15 +199,15 @@ impl Bench {
                     (Job::Encode, Some(texts), _) => encode_rounds(context, &opened.model, texts),
                     (Job::Train, Some(texts), _) => train_rounds(context, &mut opened.model, texts, dims),
                     (Job::Evaluate, _, Some(set)) => evaluate_rounds(context, &opened.model, set, &dims),
-                    (Job::Evaluate, ..) => bail!("evaluating needs --set DIR"),
-                    _ => bail!("encoding and training need --texts FILE"),
+                    (Job::Evaluate, ..) => bail!("evaluate needs --set DIR"),
+                    _ => bail!("encode and train need --texts FILE"),
                 }
             }
         }
     }
 }
 
-/// Tells of a round, or that all is ready for the first, and waits for the next word.
+/// Prints a round, or that the engine is ready, and reads the next line.
 fn next_word(round: Option<impl serde::Serialize>) -> Option<String> {
     let line = match round {
         None => serde_json::json!({"ready": true}),
@@ -231,30 +232,30 @@ fn encode_rounds(context: &Context, model: &SentenceModel, texts: PathBuf) -> Re
     let rows = Dataset::open(&[texts], options)?;
     let texts = (0..rows.len()).map(|row| Ok(rows.get(row)?.texts.remove(0))).collect::<Result<Vec<_>>>()?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    Ok(maana::bench::encode_rounds(model, context, &texts, &mut next_round)?)
+    Ok(maana_bench::encode_rounds(model, context, &texts, &mut next_round)?)
 }
 
 fn train_rounds(context: &Context, model: &mut SentenceModel, texts: PathBuf, dims: Vec<usize>) -> Result<()> {
     if model.precision() == Precision::Int8 {
-        bail!("--precision int8: training is computed in f32 or bf16");
+        bail!("--precision int8: training supports f32 and bf16");
     }
     let columns = Some(vec!["positive".into(), "anchor".into()]);
     let rows = Dataset::open(&[texts], ReadOptions { columns, ..ReadOptions::default() })?;
-    Ok(maana::bench::train_rounds(model, context, &rows, dims, &mut next_round)?)
+    Ok(maana_bench::train_rounds(model, context, &rows, dims, &mut next_round)?)
 }
 
 fn evaluate_rounds(context: &Context, model: &SentenceModel, set: PathBuf, dims: &[usize]) -> Result<()> {
     let set = RetrievalSet::open(set)?;
-    Ok(maana::bench::evaluate_rounds(model, context, set, dims, &mut next_round)?)
+    Ok(maana_bench::evaluate_rounds(model, context, set, dims, &mut next_round)?)
 }
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
-/// Tokens of a product: the budget of one pass.
+/// Tokens of a product: those of one pass.
 const TOKENS: usize = 2048;
 
 fn measure(context: &Context, name: &str) -> Result<()> {
-    outln!("{}, {} threads, {}", processor(), context.threads(), maana::kernels::InstructionSet::active().name())?;
-    outln!("\nlimit of the multiplications alone, operands in registers (GOP/s)")?;
+    outln!("{}, {} threads, {}", processor_name(), context.threads(), maana::kernels::InstructionSet::active().name())?;
+    outln!("\nlimit of multiplications with operands in registers (GOP/s)")?;
     let mut limits = Vec::new();
     for precision in PRECISIONS {
         let limit = (0..3).map(|_| maana::kernels::peak_rate(context, precision)).fold(0.0, f64::max);
@@ -265,17 +266,17 @@ fn measure(context: &Context, name: &str) -> Result<()> {
     outln!("{:<32}{:>15}{:>15}{:>15}{:>18}", "", "f32", "bf16", "int8", "gradient, f32")?;
     for shape in PRODUCT_SHAPES {
         let products = PRECISIONS.iter().zip(&limits).map(|(precision, limit)| {
-            let speed = maana::bench::product(context, *precision, shape, TOKENS);
+            let speed = maana_bench::product(context, *precision, shape, TOKENS);
             format!("{:>9.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limit)
         });
         let products: String = products.collect();
-        let speed = maana::bench::weight_gradient(context, Precision::F32, shape, TOKENS);
+        let speed = maana_bench::weight_gradient(context, Precision::F32, shape, TOKENS);
         let gradient = format!("{:>12.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limits[0]);
         outln!("  {:<9} {:<20}{products}{gradient}", shape.model, shape.part)?;
     }
-    outln!("\nattention of 12 heads × 64, {TOKENS} tokens (µs a token)")?;
+    outln!("\nattention of 12 heads × 64, {TOKENS} tokens (µs per token)")?;
     for length in [16, 64, 128, 512] {
-        let (forward, both) = maana::bench::attention(context, length, TOKENS, 12);
+        let (forward, both) = maana_bench::attention(context, length, TOKENS, 12);
         let micros = 1e6 / TOKENS as f64;
         outln!("  {length:>3} tokens  forward {:.2}  with backward {:.2}", forward * micros, both * micros)?;
     }
@@ -283,7 +284,7 @@ fn measure(context: &Context, name: &str) -> Result<()> {
 }
 
 fn measure_model(context: &Context, name: &str) -> Result<()> {
-    let pairs = maana::bench::pairs_of_card_lengths(256, 7);
+    let pairs = maana_bench::pairs_of_card_lengths(256, 7);
     let short: Vec<&str> = pairs.iter().map(|pair| pair.positive.as_str()).collect();
     let long: Vec<String> = pairs.chunks(16).map(joined).collect();
     let long: Vec<&str> = long.iter().map(String::as_str).collect();
@@ -295,10 +296,10 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
         let embedder = maana::model::Embedder::new(model, context)?;
         embedder.embed(&short[..1], "")?;
         let start_up = began.elapsed().as_secs_f64();
-        let (short_speed, one) = maana::bench::encoding(model, context, &short)?;
-        let (long_speed, _) = maana::bench::encoding(model, context, &long)?;
+        let (short_speed, one) = maana_bench::encoding(model, context, &short)?;
+        let (long_speed, _) = maana_bench::encoding(model, context, &long)?;
         outln!(
-            "  {:<5} start to first embedding {:>6.1} ms; encoding {:>7.0} tokens/s at {:.0} tokens a text, {:>7.0} at {:.0}; \
+            "  {:<5} start to first embedding {:>6.1} ms; encoding {:>7.0} tokens/s at {:.0} tokens per text, {:>7.0} at {:.0}; \
              one text {:.2} ms",
             model.precision().name(),
             1e3 * start_up,
@@ -311,18 +312,18 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
     }
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16] {
         let mut opened = crate::terminal::open_model(Purpose::Train, name, context, Some(precision))?;
-        let rows = Pairs::new(maana::bench::pairs_of_card_lengths(32, 8));
+        let rows = PairSource::new(maana_bench::pairs_of_card_lengths(32, 8));
         let mut rounds = Vec::new();
         let whole = opened.model.dimension();
         let dims = [768, 512, 384, 256, 128, 64, 32].into_iter().filter(|dim| *dim <= whole).take(5).collect();
-        maana::bench::train_rounds(&mut opened.model, context, &rows, dims, &mut |round| {
+        maana_bench::train_rounds(&mut opened.model, context, &rows, dims, &mut |round| {
             rounds.extend(round);
             rounds.len() < 5
         })?;
         rounds.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let median = rounds[rounds.len() / 2];
         outln!(
-            "  {:<5} training step of 32 pairs {:.2} s, {:.0} tokens/s, {:.2} GB at most",
+            "  {:<5} training step of 32 pairs {:.2} s, {:.0} tokens/s, {:.2} GB peak memory",
             opened.model.precision().name(),
             median.seconds,
             median.tokens as f64 / median.seconds,
@@ -332,20 +333,24 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Tables as Markdown has them, for `docs/performance.md`.
+/// Prints tables in Markdown, for `docs/performance.md`.
 fn costs(context: &Context, name: &str, precision: PrecisionArgument, charts: Option<PathBuf>) -> Result<()> {
     const SEQUENCES: usize = 64;
     const LENGTH: usize = 32;
     let opened = crate::terminal::open_model(Purpose::Train, name, context, precision.precision)?;
     let model = &opened.model;
     if model.precision() == Precision::Int8 {
-        bail!("--precision int8: a training step is computed in f32 or bf16");
+        bail!("--precision int8: training supports f32 and bf16");
     }
     let (threads, named) = (context.threads(), model.precision().name());
-    outln!("{}, {threads} threads, {}; {name}, {named}", processor(), maana::kernels::InstructionSet::active().name())?;
+    outln!(
+        "{}, {threads} threads, {}; {name}, {named}",
+        processor_name(),
+        maana::kernels::InstructionSet::active().name()
+    )?;
     outln!("\n{SEQUENCES} texts of {LENGTH} tokens:\n")?;
     outln!("| part | encoding, ms | share | training step, ms | share |\n|---|---:|---:|---:|---:|")?;
-    let parts = maana::bench::parts(model, context, SEQUENCES, LENGTH);
+    let parts = maana_bench::parts(model, context, SEQUENCES, LENGTH);
     let all = parts.last().map_or((1.0, 1.0), |all| (all.encoding, all.training));
     for part in &parts {
         let cell = |seconds: f64, all: f64| match seconds {
@@ -354,8 +359,8 @@ fn costs(context: &Context, name: &str, precision: PrecisionArgument, charts: Op
         };
         outln!("| {} | {} | {} |", part.name, cell(part.encoding, all.0), cell(part.training, all.1))?;
     }
-    for growth in maana::bench::growth(model, threads) {
-        outln!("\n| {} | encoding, µs a token | training step, µs a token |\n|---:|---:|---:|", growth.with)?;
+    for growth in maana_bench::growth(model, threads) {
+        outln!("\n| {} | encoding, µs per token | training step, µs per token |\n|---:|---:|---:|", growth.with)?;
         for (x, encoding, training) in &growth.points {
             outln!("| {x:.0} | {encoding:.1} | {training:.1} |")?;
         }
@@ -372,50 +377,6 @@ fn joined(pairs: &[Pair]) -> String {
     pairs.iter().map(|pair| pair.anchor.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// The name of the processor, where the system tells it.
-fn processor() -> String {
-    let information = maana_files::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
-}
-
-/// Pairs in memory.
-struct Pairs {
-    pairs: Vec<Pair>,
-    columns: Vec<String>,
-    keys: Vec<u32>,
-}
-
-impl Pairs {
-    fn new(pairs: Vec<Pair>) -> Self {
-        let keys = (0..2 * pairs.len() as u32).collect();
-        Self { pairs, columns: vec!["positive".into(), "anchor".into()], keys }
-    }
-}
-
-impl Source for Pairs {
-    fn len(&self) -> usize {
-        self.pairs.len()
-    }
-
-    fn columns(&self) -> &[String] {
-        &self.columns
-    }
-
-    fn has_labels(&self) -> bool {
-        false
-    }
-
-    fn get(&self, index: usize) -> Result<maana::data::Example, maana::data::DataError> {
-        let Pair { positive, anchor } = self.pairs[index].clone();
-        Ok(maana::data::Example { texts: vec![positive, anchor], label: None })
-    }
-
-    fn text_keys(&self) -> &[u32] {
-        &self.keys
-    }
-
-    fn fingerprint(&self) -> [u8; 32] {
-        [0; 32]
-    }
+fn processor_name() -> String {
+    maana::hardware::processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }

@@ -1,21 +1,6 @@
 //! Formats quantities for readers: durations, sizes, thousands.
 
-/// Groups thousands: `12,345.6` for `12345.6`. Text that is not a number is returned unchanged.
-pub(crate) fn grouped(number: &str) -> String {
-    let (whole, rest) = number.find('.').map_or((number, ""), |dot| number.split_at(dot));
-    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return number.into();
-    }
-    let mut out = String::from(sign);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out + rest
-}
+use maana_chart::grouped;
 
 /// Formats a whole number with grouped thousands.
 pub(crate) fn count(number: impl std::fmt::Display) -> String {

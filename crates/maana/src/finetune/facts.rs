@@ -48,7 +48,7 @@ pub(super) fn gather(
         after,
         evaluation_sets: prepared.measures.sets.iter().map(|set| set.name.clone()).collect(),
         hardware: Hardware {
-            processor: processor(),
+            processor: crate::hardware::processor(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             threads: record.threads,
             seconds: record.seconds,
@@ -202,12 +202,6 @@ fn whole_or_number(value: f64) -> String {
 fn title(base: &str) -> String {
     let last = base.rsplit('/').next().unwrap_or(base);
     format!("{last}, fine-tuned")
-}
-
-fn processor() -> Option<String> {
-    let text = maana_files::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Charts of a run: their data, titles and descriptions.
 
-use super::chart::{Bar, Chart, Paint, Series};
 use crate::card::{AtDimension, CardFacts, SetScores, quantity};
+use maana_chart::{Bar, Chart, Paint, Series};
 use maana_data::ColumnSummary;
 use maana_train::LogRow;
 

@@ -1,7 +1,8 @@
-//! A small writer of charts as SVG: lines over numbers or names, and bars. Knows nothing of models or training.
-//! Every chart carries its title and description for those who do not see it, and a tooltip for every point.
+//! Lines over numbers or names, and vertical bars.
 
-use crate::card::quantity::grouped;
+use crate::number::short;
+use crate::scale::{Scale, tick_label, ticks, widened};
+use crate::svg::escape;
 use std::fmt::Write;
 
 const WIDTH: f64 = 420.0;
@@ -9,30 +10,30 @@ const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 18.0;
 const BOTTOM: f64 = 44.0;
-/// From this many points on, a line is drawn without a mark on each.
+/// Largest number of points of a line with a mark on each.
 const MARKED_POINTS: usize = 40;
-/// Points of a line that answer to the pointer with a tooltip.
+/// Maximum number of tooltips of a line.
 const TOOLTIPS: usize = 150;
-/// Points of a line that are drawn; of more, the highest and lowest of each stretch are kept.
+/// Maximum number of drawn points of a line; of more, the highest and lowest of each part are drawn.
 const DRAWN_POINTS: usize = 1200;
-/// Width of a letter of the legend, on average.
+/// Mean width of a character of the legend.
 const LETTER: f64 = 7.2;
 
-/// Where the colours come from.
+/// Source of the colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
-    /// From the style sheet of the page around, which has light and dark; the title stands outside.
+    /// The style sheet of the page, with light and dark colours; the title is outside of the chart.
     Page,
-    /// A picture of its own on white, with the title in it.
+    /// A separate file on white, with the title inside.
     White,
 }
 
-/// The colours of the series on white: told apart by those who see colours differently, and dark enough for thin lines.
+/// Colours of the series on white, distinguishable with colour blindness and dark enough for thin lines.
 pub const COLOURS_ON_WHITE: [&str; 6] = ["#0072b2", "#c75000", "#00805e", "#a63d8f", "#806400", "#555555"];
-/// The same on a dark ground.
+/// Colours of the series on a dark background.
 pub const COLOURS_ON_DARK: [&str; 6] = ["#56b4e9", "#ff9450", "#35cba0", "#e794cc", "#e2c22e", "#c4c4c4"];
 
-/// The rules that every chart needs, whatever its colours.
+/// Style rules of every chart.
 pub const STYLE: &str = "\
 .chart text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif;fill:var(--chart-ink)}\
 .chart .quiet{fill:var(--chart-quiet)}.chart .value{font-size:12px}.chart .heading{font-size:15px;font-weight:600}\
@@ -41,39 +42,39 @@ pub const STYLE: &str = "\
 .chart .hit{fill:transparent;stroke:none}.chart .hit:hover{fill:var(--chart-quiet);fill-opacity:.35}\
 .chart .bar:hover{fill-opacity:.65}";
 
-/// One line: its name and its points from left to right. A point that is not finite (or beyond 1e150) leaves a gap.
+/// A line: its name and its points from left to right. A point that is not finite (or beyond 1e150) leaves a gap.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
-    /// What the legend calls it.
+    /// Name in the legend.
     pub name: String,
-    /// Pairs (x, y); with [`Chart::x_names`], x is the number of the name.
+    /// Points (x, y); with [`Chart::x_names`], x is the index of the name.
     pub points: Vec<(f64, f64)>,
-    /// Whether the values stand next to the points, to three places: above the highest labelled series at that x, below the others.
+    /// Whether points have labels with three decimals: above the point in the highest labelled series at that x, below in others.
     pub labelled: bool,
 }
 
-/// Lines in one frame.
+/// A chart of lines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chart {
-    /// A name that no other chart of the page has: letters, digits and hyphens.
+    /// Id, unique in the page: letters, digits and hyphens.
     pub id: String,
     /// The title.
     pub title: String,
-    /// What the chart shows, for those who hear it read.
+    /// Description for screen readers.
     pub description: String,
-    /// What runs from left to right.
+    /// Label of the x axis.
     pub x_label: String,
-    /// What runs upwards.
+    /// Label of the y axis.
     pub y_label: String,
-    /// Names that stand on the x axis instead of numbers.
+    /// Names on the x axis instead of numbers.
     pub x_names: Option<Vec<String>>,
-    /// Whether the y axis begins at 0.
+    /// Whether the y axis starts at 0.
     pub from_zero: bool,
-    /// The lines.
+    /// Lines.
     pub series: Vec<Series>,
 }
 
-/// One bar: from where to where on the x axis, how high, and what its tooltip says.
+/// A vertical bar.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
     /// Left edge.
@@ -87,7 +88,7 @@ pub struct Bar {
 }
 
 impl Chart {
-    /// The chart as one `<svg>` element.
+    /// Draws the lines as one `<svg>` element.
     pub fn lines(&self, paint: Paint) -> String {
         let frame = self.frame(paint);
         let mut out = self.open(&frame, paint);
@@ -105,8 +106,8 @@ impl Chart {
         close(out, paint)
     }
 
-    /// Pictures of their own, one beside the other in one `<svg>` element.
-    pub fn lines_beside(charts: &[Chart]) -> String {
+    /// Draws separate charts side by side in one `<svg>` element.
+    pub fn lines_side_by_side(charts: &[Chart]) -> String {
         let heights: Vec<f64> = charts.iter().map(|chart| chart.frame(Paint::White).height).collect();
         let (width, height) = (WIDTH * charts.len() as f64, heights.iter().copied().fold(0.0, f64::max));
         let mut out = format!(
@@ -147,11 +148,11 @@ impl Chart {
         Frame::new(x_range, y_range, legend_rows, paint)
     }
 
-    /// A chart of bars in the same frame; `self.series` is not looked at.
+    /// Draws bars in the same frame; ignores `self.series`.
     pub fn bars(&self, bars: &[Bar], paint: Paint) -> String {
-        let sound = |bar: &&Bar| [bar.from, bar.to].iter().all(|&edge| drawable(&(edge, bar.value)));
-        let x_range = extent(bars.iter().filter(sound).flat_map(|bar| [bar.from, bar.to]));
-        let highest = bars.iter().filter(sound).map(|bar| bar.value).fold(0.0, f64::max);
+        let is_drawable = |bar: &&Bar| [bar.from, bar.to].iter().all(|&edge| drawable(&(edge, bar.value)));
+        let x_range = extent(bars.iter().filter(is_drawable).flat_map(|bar| [bar.from, bar.to]));
+        let highest = bars.iter().filter(is_drawable).map(|bar| bar.value).fold(0.0, f64::max);
         let frame = Frame::new(x_range, x_range.map(|_| (0.0, highest)), 0, paint);
         let mut out = self.open(&frame, paint);
         if x_range.is_none() {
@@ -159,7 +160,7 @@ impl Chart {
             return close(out, paint);
         }
         frame.axes(&mut out, &self.x_label, &self.y_label, None);
-        for bar in bars.iter().filter(sound).filter(|bar| bar.value > 0.0) {
+        for bar in bars.iter().filter(is_drawable).filter(|bar| bar.value > 0.0) {
             let (left, right, top) = (frame.x(bar.from), frame.x(bar.to), frame.y(bar.value));
             let width = (right - left - 1.0).max(1.0);
             let height = frame.y(0.0) - top;
@@ -205,18 +206,18 @@ impl Chart {
         );
         let marked = series.points.len() <= MARKED_POINTS;
         let every = series.points.len().div_ceil(TOOLTIPS).max(1);
-        let alone = self.series.len() == 1;
+        let single = self.series.len() == 1;
         for (number, &(x, y)) in series.points.iter().enumerate() {
             if !drawable(&(x, y)) || !(number % every == 0 || number + 1 == series.points.len()) {
                 continue;
             }
             let (left, top) = (frame.x(x), frame.y(y));
-            let place = match &self.x_names {
+            let position = match &self.x_names {
                 Some(names) => names.get(x as usize).cloned().unwrap_or_default(),
-                None => format!("{} {}", self.x_label, plain(x)),
+                None => format!("{} {}", self.x_label, short(x)),
             };
-            let who = if alone { &self.y_label } else { &series.name };
-            let tooltip = escape(&format!("{place} · {who}: {}", plain(y)));
+            let name = if single { &self.y_label } else { &series.name };
+            let tooltip = escape(&format!("{position} · {name}: {}", short(y)));
             let _ = write!(out, "<g><title>{tooltip}</title>");
             if marked {
                 out.push_str(&mark(index, left, top));
@@ -232,14 +233,14 @@ impl Chart {
         }
     }
 
-    /// Whether no other labelled series is higher at this x; of equals the first is the highest.
+    /// Returns whether no other labelled series is higher at this x; of equal values the first is the highest.
     fn is_highest(&self, index: usize, x: f64, y: f64) -> bool {
         let others = self.series.iter().enumerate().filter(|(other, series)| *other != index && series.labelled);
         let above = |other: usize, value: f64| value > y || (value == y && other < index);
         !others.into_iter().any(|(other, series)| series.points.iter().any(|at| at.0 == x && above(other, at.1)))
     }
 
-    /// The legend from `top` downwards, and the number of its rows.
+    /// Draws the legend below `top`, and returns the number of its rows.
     fn legend(&self, top: f64) -> (String, usize) {
         let (mut out, mut left, mut rows) = (String::new(), LEFT, 1);
         for (index, series) in self.series.iter().enumerate() {
@@ -268,10 +269,10 @@ impl Chart {
 const LEGEND_ROW: f64 = 18.0;
 const DASHES: [&str; 3] = ["none", "7 4", "2 4"];
 
-/// Where numbers lie in the picture.
+/// Layout of a chart.
 struct Frame {
-    x_range: (f64, f64),
-    y_range: (f64, f64),
+    x_scale: Scale,
+    y_scale: Scale,
     y_ticks: Vec<f64>,
     legend_top: f64,
     top: f64,
@@ -285,23 +286,24 @@ impl Frame {
         let extra = heading - 4.0 + LEGEND_ROW * legend_rows as f64;
         let y_ticks = ticks(widened(y.unwrap_or((0.0, 1.0))), 5);
         let height = HEIGHT + extra;
+        let (top, bottom) = (extra + 34.0, height - BOTTOM);
         Self {
-            x_range: widened(x.unwrap_or((0.0, 1.0))),
-            y_range: (y_ticks[0], y_ticks[y_ticks.len() - 1]),
+            x_scale: Scale { values: widened(x.unwrap_or((0.0, 1.0))), positions: (LEFT, WIDTH - RIGHT) },
+            y_scale: Scale { values: (y_ticks[0], y_ticks[y_ticks.len() - 1]), positions: (bottom, top) },
             y_ticks,
             legend_top: heading,
-            top: extra + 34.0,
-            bottom: height - BOTTOM,
+            top,
+            bottom,
             height,
         }
     }
 
     fn x(&self, value: f64) -> f64 {
-        LEFT + (value - self.x_range.0) / (self.x_range.1 - self.x_range.0) * (WIDTH - LEFT - RIGHT)
+        self.x_scale.position(value)
     }
 
     fn y(&self, value: f64) -> f64 {
-        self.bottom - (value - self.y_range.0) / (self.y_range.1 - self.y_range.0) * (self.bottom - self.top)
+        self.y_scale.position(value)
     }
 
     fn axes(&self, out: &mut String, x_label: &str, y_label: &str, x_names: Option<&[String]>) {
@@ -331,10 +333,11 @@ impl Frame {
         match x_names {
             Some(names) => names.iter().enumerate().for_each(|(index, name)| x_tick(index as f64, name)),
             None => {
-                let all = ticks(self.x_range, 6);
+                let (low, high) = self.x_scale.values;
+                let all = ticks((low, high), 6);
                 let step = all[1] - all[0];
-                let slack = 1e-9 * (self.x_range.1 - self.x_range.0);
-                let inside = |tick: &&f64| **tick >= self.x_range.0 - slack && **tick <= self.x_range.1 + slack;
+                let slack = 1e-9 * (high - low);
+                let inside = |tick: &&f64| **tick >= low - slack && **tick <= high + slack;
                 all.iter().filter(inside).for_each(|&tick| x_tick(tick, &tick_label(tick, step)));
             }
         }
@@ -361,7 +364,7 @@ impl Frame {
     }
 }
 
-/// The mark of series `index` around a point: a shape of its own, so that colour is not needed to tell lines apart.
+/// Draws the mark of series `index` at a point. Each series has its own shape, so that lines are distinguishable without colour.
 fn mark(index: usize, x: f64, y: f64) -> String {
     let shape = match index % 4 {
         0 => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\""),
@@ -372,7 +375,7 @@ fn mark(index: usize, x: f64, y: f64) -> String {
     format!("{shape} style=\"fill:var(--series-{})\"/>", index % COLOURS_ON_WHITE.len())
 }
 
-/// The path through the points, lifted where one is not finite.
+/// Returns the path through the points, with gaps at points that are not finite.
 fn path(frame: &Frame, points: &[(f64, f64)]) -> String {
     let (mut out, mut drawing) = (String::new(), false);
     for (x, y) in thinned(points) {
@@ -386,14 +389,14 @@ fn path(frame: &Frame, points: &[(f64, f64)]) -> String {
     out
 }
 
-/// The points, or of very many the lowest and the highest of each stretch in their order: peaks stay to be seen.
+/// Returns the points, or for large numbers the lowest and the highest of each part, so that peaks remain visible.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     if points.len() <= DRAWN_POINTS {
         return points.to_vec();
     }
-    let stretch = points.len().div_ceil(DRAWN_POINTS / 2);
+    let length = points.len().div_ceil(DRAWN_POINTS / 2);
     let mut kept = Vec::with_capacity(DRAWN_POINTS);
-    for part in points.chunks(stretch) {
+    for part in points.chunks(length) {
         let by_height = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
         let ends = [part.iter().min_by(by_height), part.iter().max_by(by_height)];
         let mut ends: Vec<(f64, f64)> = ends.into_iter().flatten().copied().collect();
@@ -404,7 +407,7 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     kept
 }
 
-/// Whether a point has a place in a picture: finite, and not so large that the width of the picture overflows.
+/// Returns whether a point is finite, and not so large that the range overflows.
 fn drawable(&(x, y): &(f64, f64)) -> bool {
     x.abs() < 1e150 && y.abs() < 1e150
 }
@@ -416,52 +419,7 @@ fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// The range, made wider where it has no width.
-fn widened((low, high): (f64, f64)) -> (f64, f64) {
-    if high - low > 1e-12 * low.abs().max(high.abs()).max(1e-300) {
-        return (low, high);
-    }
-    let by = if low == 0.0 { 1.0 } else { 0.1 * low.abs() };
-    if low >= 0.0 { ((low - by).max(0.0), high + by) } else { (low - by, high + by) }
-}
-
-/// Round numbers that cover the range, about `count` of them and never fewer than two: steps of 1, 2 or 5 times a power
-/// of ten.
-fn ticks((low, high): (f64, f64), count: usize) -> Vec<f64> {
-    let raw = (high - low) / (count.max(2) - 1) as f64;
-    let magnitude = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().find(|nice| nice * magnitude >= raw * (1.0 - 1e-9)).unwrap_or(10.0)
-        * magnitude;
-    let first = (low / step + 1e-9).floor() as i64;
-    let last = ((high / step - 1e-9).ceil() as i64).max(first + 1);
-    (first..=last).map(|number| number as f64 * step).collect()
-}
-
-/// A tick's number with as many places as its step needs.
-fn tick_label(value: f64, step: f64) -> String {
-    if value == 0.0 {
-        return "0".into();
-    }
-    if !(9.99e-5..1e6).contains(&step) {
-        let text = format!("{value:.1e}");
-        return text.replace(".0e", "e");
-    }
-    let places = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
-    grouped(&format!("{value:.places$}"))
-}
-
-/// A value as a person writes it: four significant places, thousands apart.
-fn plain(value: f64) -> String {
-    if value != 0.0 && value.abs() < 1e-3 {
-        return format!("{value:.2e}");
-    }
-    let places = if value.abs() >= 1000.0 { 0 } else { 4 };
-    let text = format!("{value:.places$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    grouped(text)
-}
-
-/// Ends the picture; on white the colours are written out, as not every viewer of pictures knows variables.
+/// Closes the element; on white, variables are replaced by colours, because some viewers do not support variables.
 fn close(mut out: String, paint: Paint) -> String {
     out += "</svg>";
     if paint == Paint::White {
@@ -470,24 +428,6 @@ fn close(mut out: String, paint: Paint) -> String {
         }
         for (index, colour) in COLOURS_ON_WHITE.iter().enumerate() {
             out = out.replace(&format!("var(--series-{index})"), colour);
-        }
-    }
-    out
-}
-
-/// The text as XML and HTML hold it; control characters, which XML forbids, become spaces.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            letter if letter.is_control() => out.push(' '),
-            letter => out.push(letter),
         }
     }
     out

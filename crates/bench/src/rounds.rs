@@ -1,10 +1,10 @@
-//! Rounds on demand: a program that measures several engines in turn asks each for one round at a time.
+//! Rounds on request: programs that compare engines in alternation request one round at a time.
 
-use maana_data::{RetrievalSet, Source};
-use maana_eval::{EvalError, RetrievalOptions};
-use maana_kernels::Context;
-use maana_model::{Embedder, ModelError, SentenceModel, Trainable};
-use maana_train::{
+use maana::data::{RetrievalSet, Source};
+use maana::eval::{EvalError, RetrievalOptions};
+use maana::kernels::Context;
+use maana::model::{Embedder, ModelError, SentenceModel, Trainable};
+use maana::train::{
     Arguments, BatchSampler, Event, Failure, LossArguments, LossName, Observer, Precision, Run, TrainError,
 };
 use std::path::Path;
@@ -13,15 +13,15 @@ use std::time::Instant;
 /// One round.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Round {
-    /// How long it took.
+    /// Duration.
     pub seconds: f64,
-    /// Tokens that it took in.
+    /// Number of tokens.
     pub tokens: usize,
-    /// The most memory that the process ever held.
+    /// Peak memory of the process.
     pub peak_bytes: u64,
 }
 
-/// Encodes the texts once for every `next` that says so, and tells of each round.
+/// Encodes the texts once per round, as long as `next` returns true; `next` receives the previous round.
 ///
 /// # Errors
 /// If a text cannot be tokenised.
@@ -34,17 +34,17 @@ pub fn encode_rounds(
     let embedder = Embedder::new(model, context)?;
     let tokens = model.tokenize(texts)?.tokens();
     embedder.embed(texts, "")?;
-    let mut told = None;
-    while next(told) {
+    let mut last = None;
+    while next(last) {
         let began = Instant::now();
         embedder.embed(texts, "")?;
-        told = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
+        last = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
     }
     Ok(())
 }
 
-/// Makes one update on all rows of `source` — Matryoshka over multiple-negatives ranking, AdamW, dropout — for every `next`
-/// that says so. Two updates go before, which are not told of.
+/// Runs one update on all rows of `source` per round, with Matryoshka over multiple-negatives ranking, AdamW and dropout, as long as
+/// `next` returns true. Two updates before the first round warm up.
 ///
 /// # Errors
 /// If the rows cannot be read or computed.
@@ -91,7 +91,7 @@ pub fn train_rounds(
     Ok(())
 }
 
-/// Measures the model on a retrieval set at all dims, encoding anew, once for every `next` that says so.
+/// Evaluates the model on a retrieval set at all dims once per round, as long as `next` returns true.
 ///
 /// # Errors
 /// If a text cannot be tokenised, or a dimension exceeds the model.
@@ -108,12 +108,12 @@ pub fn evaluate_rounds(
     drop(texts);
     let sets = [set];
     let options = RetrievalOptions::default();
-    crate::evaluate::evaluate(&embedder, context, &sets, dims, &options)?;
-    let mut told = None;
-    while next(told) {
+    maana::evaluate::evaluate(&embedder, context, &sets, dims, &options)?;
+    let mut last = None;
+    while next(last) {
         let began = Instant::now();
-        crate::evaluate::evaluate(&embedder, context, &sets, dims, &options)?;
-        told = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
+        maana::evaluate::evaluate(&embedder, context, &sets, dims, &options)?;
+        last = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
     }
     Ok(())
 }
@@ -152,6 +152,6 @@ impl Observer<SentenceModel> for Watcher<'_> {
     }
 }
 
-pub(super) fn peak_bytes() -> u64 {
-    maana_train::peak_memory_bytes().unwrap_or(0)
+pub(crate) fn peak_bytes() -> u64 {
+    maana::train::peak_memory_bytes().unwrap_or(0)
 }

@@ -1,5 +1,6 @@
-//! Charts of horizontal bars in groups, for light and dark pages.
+//! Groups of horizontal bars, for light and dark pages.
 
+use crate::scale::Scale;
 use std::fmt::Write;
 
 const WIDTH: f64 = 760.0;
@@ -18,27 +19,29 @@ text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu San
 .ours{fill:#35c08c}.target{stroke:#ff8a80}}";
 
 /// Texts of a chart.
-pub(crate) struct Labels {
+pub struct Labels {
     /// Description for screen readers.
-    pub(crate) description: &'static str,
-    pub(crate) heading: &'static str,
+    pub description: &'static str,
+    /// Heading.
+    pub heading: &'static str,
     /// Text next to the heading, may be empty.
-    pub(crate) aside: &'static str,
+    pub aside: &'static str,
 }
 
 /// Bars to compare.
-pub(crate) struct Group<'a> {
-    pub(crate) title: String,
+pub struct Group<'a> {
+    /// Title of the group.
+    pub title: String,
     /// Name, whether it is ours, and value.
-    pub(crate) bars: Vec<(&'a str, bool, f64)>,
+    pub bars: Vec<(&'a str, bool, f64)>,
     /// Target value of ours.
-    pub(crate) target: Option<f64>,
+    pub target: Option<f64>,
 }
 
 /// Draws all groups.
-pub(crate) fn draw(labels: &Labels, groups: &[Group<'_>]) -> String {
+pub fn grouped_bars(labels: &Labels, groups: &[Group<'_>]) -> String {
     let longest = groups.iter().map(Group::longest).fold(1.0, f64::max);
-    let scale = (WIDTH - LEFT - RIGHT) / longest;
+    let scale = Scale { values: (0.0, longest), positions: (LEFT, WIDTH - RIGHT) };
     let height = TOP + groups.iter().map(Group::height).sum::<f64>() + 12.0;
     let Labels { description, heading, aside } = labels;
     let mut svg = format!(
@@ -69,22 +72,23 @@ impl Group<'_> {
         HEADING + BAR * self.bars.len() as f64
     }
 
-    fn draw(&self, svg: &mut String, top: f64, scale: f64) {
+    fn draw(&self, svg: &mut String, top: f64, scale: Scale) {
         let _ = writeln!(svg, "<text class=\"group\" x=\"12\" y=\"{}\">{}</text>", top + 20.0, self.title);
         for (index, (name, ours, speed)) in self.bars.iter().enumerate() {
             let y = top + HEADING + BAR * index as f64 - 4.0;
-            let (class, length) = (if *ours { "ours" } else { "peer" }, speed * scale);
-            let (edge, line, end) = (LEFT - 8.0, y + 12.0, LEFT + length + 6.0);
+            let (class, end) = (if *ours { "ours" } else { "peer" }, scale.position(*speed));
+            let length = end - LEFT;
+            let (edge, line, after) = (LEFT - 8.0, y + 12.0, end + 6.0);
             let thick = BAR - 4.0;
             let _ = writeln!(
                 svg,
                 "<text x=\"{edge}\" y=\"{line}\" text-anchor=\"end\">{name}</text>\
                  <rect class=\"{class}\" x=\"{LEFT}\" y=\"{y}\" width=\"{length:.1}\" height=\"{thick}\" rx=\"2\"/>\
-                 <text x=\"{end:.1}\" y=\"{line}\">{speed:.2}×</text>"
+                 <text x=\"{after:.1}\" y=\"{line}\">{speed:.2}×</text>"
             );
         }
         if let Some(target) = self.target {
-            let (x, from) = (LEFT + target * scale, top + HEADING - 6.0);
+            let (x, from) = (scale.position(target), top + HEADING - 6.0);
             let to = top + self.height() - 6.0;
             let _ = writeln!(svg, "<path class=\"target\" d=\"M{x:.1},{from}V{to}\"/>");
         }

@@ -1,24 +1,25 @@
-//! What encoding and training cost: by part of the work, and how the cost grows. A part is timed alone, at the shapes that it has
-//! in the model, and set against the whole; what is left over has not been timed by itself.
+//! Costs of encoding and training by part of the work, and their growth. Each part is timed separately with the shapes of the model;
+//! the rest is the difference to the whole.
 
-use super::{attention_of, median_seconds, numbers};
-use crate::report::chart::{Chart, Paint, Series};
-use maana_kernels::{Activation, AdamW, Context, Dropout, Epilogue, PackedMatrix, Precision, Rows};
-use maana_model::{EncoderConfig, Noise, SentenceModel, Trainable};
-use maana_text::TokenBatch;
+use crate::products::attention_of;
+use crate::timing::{median_seconds, numbers};
+use maana::chart::{Chart, Paint, Series};
+use maana::kernels::{Activation, AdamW, Context, Dropout, Epilogue, PackedMatrix, Precision, Rows};
+use maana::model::{EncoderConfig, Noise, SentenceModel, Trainable};
+use maana::text::TokenBatch;
 
-/// Seconds of one part of the work.
+/// Time of one part of the work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// What is computed.
+    /// Name of the part.
     pub name: &'static str,
     /// Seconds in encoding.
     pub encoding: f64,
-    /// Seconds in a training step, backward and update included.
+    /// Seconds in a training step, including backward and update.
     pub training: f64,
 }
 
-/// The parts of the work, and last the whole, for `sequences` sequences of `length` tokens.
+/// Measures the parts of the work, and at the end the whole, for `sequences` sequences of `length` tokens.
 pub fn parts(model: &SentenceModel, context: &Context, sequences: usize, length: usize) -> Vec<Part> {
     let config = model.config();
     let (precision, t) = (model.precision(), sequences * length);
@@ -33,7 +34,7 @@ pub fn parts(model: &SentenceModel, context: &Context, sequences: usize, length:
         part("products with bias, GELU and residual", forward, forward + backward),
         part("attention", attention, attention_both),
         part("LayerNorm", 2.0 * norm.0, 2.0 * (norm.0 + norm.1)),
-        part("GELU, where it is not part of a product", 0.0, 2.0 * gelu.0 + gelu.1),
+        part("GELU outside of products", 0.0, 2.0 * gelu.0 + gelu.1),
         part("dropout and residual", 0.0, 4.0 * dropout(context, config, t)),
     ];
     let (optimizer, packing) = update(context, model);
@@ -48,7 +49,7 @@ pub fn parts(model: &SentenceModel, context: &Context, sequences: usize, length:
     parts
 }
 
-/// The four products of a layer, forward, and backward with the packing that they need.
+/// Measures the four products of a layer, forward, and backward with packing.
 fn products(context: &Context, precision: Precision, config: &EncoderConfig, t: usize) -> (f64, f64) {
     let (h, i) = (config.hidden, config.intermediate);
     let (mut forward, mut backward) = (0.0, 0.0);
@@ -64,30 +65,39 @@ fn products(context: &Context, precision: Precision, config: &EncoderConfig, t: 
                 1 => Epilogue::Add(&residual),
                 _ => Epilogue::Activation(Activation::Gelu),
             };
-            maana_kernels::linear(context, x, &packed, Some(&bias), after, &mut y);
+            maana::kernels::linear(context, x, &packed, Some(&bias), after, &mut y);
         });
         if precision != Precision::Int8 {
             backward += median_seconds(|| {
-                maana_kernels::matmul_weight_gradient(context, precision, d_y, x, &mut d_w);
-                maana_kernels::matmul(context, precision, d_y, w, &mut d_x, false);
+                maana::kernels::matmul_weight_gradient(context, precision, d_y, x, &mut d_w);
+                maana::kernels::matmul(context, precision, d_y, w, &mut d_x, false);
             });
         }
     }
     (forward, backward)
 }
 
-/// Forward, and what backward takes: once again and the gradient.
+/// Measures LayerNorm forward, and backward with recomputation.
 fn layer_norm(context: &Context, config: &EncoderConfig, t: usize) -> (f64, f64) {
     let h = config.hidden;
     let (x, d_y, gamma, beta) = (numbers(t * h, 1), numbers(t * h, 2), numbers(h, 3), numbers(h, 4));
     let (mut y, mut d_x, mut statistics) = (vec![0.0; t * h], vec![0.0; t * h], vec![0.0; 2 * t]);
     let (mut d_gamma, mut d_beta) = (vec![0.0; h], vec![0.0; h]);
     let forward = median_seconds(|| {
-        maana_kernels::layer_norm(context, &x, &gamma, &beta, 1e-12, &mut y, &mut statistics);
+        maana::kernels::layer_norm(context, &x, &gamma, &beta, 1e-12, &mut y, &mut statistics);
     });
     let backward = median_seconds(|| {
-        maana_kernels::layer_norm_recompute(context, &x, &gamma, &beta, &statistics, &mut y);
-        maana_kernels::layer_norm_backward(context, &x, &gamma, &statistics, &d_y, &mut d_x, &mut d_gamma, &mut d_beta);
+        maana::kernels::layer_norm_recompute(context, &x, &gamma, &beta, &statistics, &mut y);
+        maana::kernels::layer_norm_backward(
+            context,
+            &x,
+            &gamma,
+            &statistics,
+            &d_y,
+            &mut d_x,
+            &mut d_gamma,
+            &mut d_beta,
+        );
     });
     (forward, backward)
 }
@@ -99,25 +109,25 @@ fn gelu(context: &Context, elements: usize) -> (f64, f64) {
     (forward, median_seconds(|| Activation::Gelu.backward(context, &x, &mut d)))
 }
 
-/// One place of dropout with the addition behind it.
+/// Measures one dropout with the following addition.
 fn dropout(context: &Context, config: &EncoderConfig, t: usize) -> f64 {
     let mut x = numbers(t * config.hidden, 1);
     let residual = numbers(t * config.hidden, 2);
     let dropout = Dropout { probability: 0.1, seed: 1, pass: 0, site: 0, first_row: 0 };
     median_seconds(|| {
-        maana_kernels::dropout(context, &mut x, config.hidden, &dropout);
-        maana_kernels::add(context, &mut x, &residual);
+        maana::kernels::dropout(context, &mut x, config.hidden, &dropout);
+        maana::kernels::add(context, &mut x, &residual);
     })
 }
 
-/// AdamW over all parameters, and packing the products' weights, as every pass of a model does that was opened to learn.
+/// Measures AdamW over all parameters, and packing the weights, as every pass of a training model does.
 fn update(context: &Context, model: &SentenceModel) -> (f64, f64) {
     let mut parameters = model.parameters().to_vec();
     let gradients = numbers(parameters.len(), 1);
     let (mut first, mut second) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
     let settings = AdamW { learning_rate: 2e-5, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, step: 1 };
     let optimizer = median_seconds(|| {
-        maana_kernels::adamw(context, &mut parameters, &gradients, &mut first, &mut second, &settings);
+        maana::kernels::adamw(context, &mut parameters, &gradients, &mut first, &mut second, &settings);
     });
     let (h, i) = (model.config().hidden, model.config().intermediate);
     let mut packing = 0.0;
@@ -130,7 +140,7 @@ fn update(context: &Context, model: &SentenceModel) -> (f64, f64) {
     (optimizer, packing * model.config().layers as f64)
 }
 
-/// Encoding, and forward and backward without the update.
+/// Measures encoding, and forward and backward without the update.
 fn whole(model: &SentenceModel, context: &Context, sequences: usize, length: usize) -> (f64, f64) {
     let batch = batch(model, sequences, length);
     let mut keep = Default::default();
@@ -147,7 +157,7 @@ fn whole(model: &SentenceModel, context: &Context, sequences: usize, length: usi
     (encoding, training)
 }
 
-/// Sequences of one length, of any tokens.
+/// Returns sequences of one length with arbitrary tokens.
 fn batch(model: &SentenceModel, sequences: usize, length: usize) -> TokenBatch {
     let vocabulary = model.config().vocabulary;
     let ids = |sequence: usize| (0..length).map(move |token| ((sequence * 7919 + token * 104_729) % vocabulary) as u32);
@@ -158,16 +168,16 @@ fn batch(model: &SentenceModel, sequences: usize, length: usize) -> TokenBatch {
     }
 }
 
-/// How the cost of encoding and of a training step grows with one thing.
+/// Growth of the cost of encoding and training with one quantity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Growth {
-    /// What grows.
+    /// The quantity.
     pub with: &'static str,
-    /// Its values, with the microseconds a token of encoding and of a training step.
+    /// Its values, with the microseconds per token of encoding and of a training step.
     pub points: Vec<(f64, f64, f64)>,
 }
 
-/// The cost a token by the length of texts at 2,048 tokens, by the tokens of a batch at 32 a text, and by threads at both.
+/// Measures the cost per token by the length of texts with 2,048 tokens, by the number of texts with 32 tokens, and by threads.
 pub fn growth(model: &SentenceModel, threads: usize) -> Vec<Growth> {
     const TOKENS: usize = 2048;
     let all = Context::new(threads);
@@ -197,20 +207,20 @@ pub fn growth(model: &SentenceModel, threads: usize) -> Vec<Growth> {
 }
 
 impl Growth {
-    /// The growth as a chart of its own.
+    /// Draws the growth.
     pub fn chart(&self) -> String {
         let names = self.points.iter().map(|(x, ..)| format!("{x:.0}")).collect();
         let line = |name: &str, y: fn(&(f64, f64, f64)) -> f64| Series {
             name: name.into(),
-            points: self.points.iter().enumerate().map(|(place, point)| (place as f64, y(point))).collect(),
+            points: self.points.iter().enumerate().map(|(index, point)| (index as f64, y(point))).collect(),
             labelled: false,
         };
         let chart = Chart {
             id: self.with.split(' ').next().unwrap_or("growth").into(),
-            title: format!("Microseconds a token, by {}", self.with),
-            description: format!("Time of encoding and of a training step for each token, by {}", self.with),
+            title: format!("Microseconds per token by {}", self.with),
+            description: format!("Time of encoding and of a training step per token by {}", self.with),
             x_label: self.with.into(),
-            y_label: "µs a token".into(),
+            y_label: "µs per token".into(),
             x_names: Some(names),
             from_zero: true,
             series: vec![line("encoding", |point| point.1), line("training step", |point| point.2)],

@@ -1,26 +1,15 @@
-//! The workflow of `maana bench`: what this machine can do, and what share of it is reached. Numbers only; the command prints
-//! them. Every figure is the median of several runs.
+//! Speed of products, attention and encoding.
 
-mod costs;
-mod rounds;
-mod search;
-mod texts;
+use crate::timing::{median_seconds, numbers};
+use maana::kernels::{Attention, Context, Epilogue, PackedMatrix, Precision, Rows};
+use maana::model::{Embedder, ModelError, SentenceModel};
 
-pub use costs::{Growth, Part, growth, parts};
-pub use rounds::{Round, encode_rounds, evaluate_rounds, train_rounds};
-pub use search::{Method, SearchBenchError, SearchRound, judge_vectors, made_vectors, make_vectors, search_rounds};
-pub use texts::pairs_of_card_lengths;
-
-use maana_kernels::{Attention, Context, Epilogue, PackedMatrix, Precision, Rows};
-use maana_model::{Embedder, ModelError, SentenceModel};
-use std::time::Instant;
-
-/// A product's shape: tokens × inputs × outputs.
+/// Shape of a product in a model: tokens × inputs × outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProductShape {
-    /// The model that has it.
+    /// The model.
     pub model: &'static str,
-    /// What it computes there.
+    /// The part of the model.
     pub part: &'static str,
     /// Columns of the left operand.
     pub k: usize,
@@ -40,7 +29,7 @@ pub const PRODUCT_SHAPES: [ProductShape; 8] = [
     ProductShape { model: "bge-base", part: "down", k: 3072, n: 768 },
 ];
 
-/// Operations a second of a product with `tokens` rows.
+/// Measures the operations per second of a product with `tokens` rows.
 pub fn product(context: &Context, precision: Precision, shape: ProductShape, tokens: usize) -> f64 {
     let (k, n) = (shape.k, shape.n);
     let a = numbers(tokens * k, 1);
@@ -48,29 +37,35 @@ pub fn product(context: &Context, precision: Precision, shape: ProductShape, tok
     let packed = PackedMatrix::pack_transposed(context, precision, Rows::new(&w, n, k, k));
     let mut c = vec![0.0; tokens * n];
     let seconds = median_seconds(|| {
-        maana_kernels::linear(context, Rows::new(&a, tokens, k, k), &packed, None, Epilogue::None, &mut c);
+        maana::kernels::linear(context, Rows::new(&a, tokens, k, k), &packed, None, Epilogue::None, &mut c);
     });
     2.0 * (tokens * k * n) as f64 / seconds
 }
 
-/// Operations a second of a weight's gradient over `tokens` tokens.
+/// Measures the operations per second of a weight gradient over `tokens` tokens.
 pub fn weight_gradient(context: &Context, precision: Precision, shape: ProductShape, tokens: usize) -> f64 {
     let (k, n) = (shape.k, shape.n);
     let (x, d_y) = (numbers(tokens * k, 1), numbers(tokens * n, 2));
     let mut gradient = vec![0.0; n * k];
     let (x, d_y) = (Rows::new(&x, tokens, k, k), Rows::new(&d_y, tokens, n, n));
-    let seconds = median_seconds(|| maana_kernels::matmul_weight_gradient(context, precision, d_y, x, &mut gradient));
+    let seconds = median_seconds(|| maana::kernels::matmul_weight_gradient(context, precision, d_y, x, &mut gradient));
     2.0 * (tokens * k * n) as f64 / seconds
 }
 
-/// Seconds of attention forward, and of forward and backward, for sequences of one length that together have `tokens` tokens,
-/// with `heads` heads of 64 columns.
+/// Measures the seconds of attention, forward and with backward, for `tokens` tokens in sequences of one length, with `heads` heads
+/// of 64 columns.
 pub fn attention(context: &Context, length: usize, tokens: usize, heads: usize) -> (f64, f64) {
     attention_of(context, (tokens / length).max(1), length, heads, 64)
 }
 
-/// The same for any sequences and heads.
-fn attention_of(context: &Context, sequences: usize, length: usize, heads: usize, head_dim: usize) -> (f64, f64) {
+/// As [`attention`], for any number of sequences and size of heads.
+pub(crate) fn attention_of(
+    context: &Context,
+    sequences: usize,
+    length: usize,
+    heads: usize,
+    head_dim: usize,
+) -> (f64, f64) {
     let (tokens, width, scale) = (sequences * length, heads * head_dim, 1.0 / (head_dim as f32).sqrt());
     let offsets: Vec<usize> = (0..=sequences).map(|sequence| sequence * length).collect();
     let qkv = numbers(tokens * 3 * width, 3);
@@ -78,14 +73,14 @@ fn attention_of(context: &Context, sequences: usize, length: usize, heads: usize
     let (mut attended, mut lse) = (vec![0.0; tokens * width], vec![0.0; tokens * heads]);
     let mut d_qkv = vec![0.0; tokens * 3 * width];
     let of = Attention { offsets: &offsets, heads, head_dim, scale, position_bias: None, dropout: None };
-    let forward = median_seconds(|| maana_kernels::attention(context, of, &qkv, &mut attended, &mut lse));
+    let forward = median_seconds(|| maana::kernels::attention(context, of, &qkv, &mut attended, &mut lse));
     let backward = median_seconds(|| {
-        maana_kernels::attention_backward(context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, None);
+        maana::kernels::attention_backward(context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, None);
     });
     (forward, forward + backward)
 }
 
-/// Tokens a second of encoding the texts, and seconds of encoding the first one alone.
+/// Measures the tokens per second of encoding the texts, and the seconds of encoding only the first one.
 ///
 /// # Errors
 /// If a text cannot be tokenised.
@@ -94,39 +89,10 @@ pub fn encoding(model: &SentenceModel, context: &Context, texts: &[&str]) -> Res
     let tokens = model.tokenize(texts)?.tokens();
     embedder.embed(texts, "")?;
     let many = median_seconds(|| {
-        embedder.embed(texts, "").expect("these texts were embedded before");
+        embedder.embed(texts, "").expect("the texts were embedded before");
     });
     let one = median_seconds(|| {
-        embedder.embed(&texts[..1], "").expect("this text was embedded before");
+        embedder.embed(&texts[..1], "").expect("the text was embedded before");
     });
     Ok((tokens as f64 / many, one))
-}
-
-/// The median of at least five runs, and of as many as fit into half a second; of long runs, of which noise is a small part, of
-/// three or, beyond two seconds, the one after the first.
-fn median_seconds(mut run: impl FnMut()) -> f64 {
-    let mut timed = || {
-        let start = Instant::now();
-        run();
-        start.elapsed().as_secs_f64()
-    };
-    let least = match timed() {
-        first if first > 2.0 => 1,
-        first if first > 0.5 => 3,
-        _ => 5,
-    };
-    let mut seconds = Vec::new();
-    while seconds.len() < least || seconds.iter().sum::<f64>() < 0.5 {
-        seconds.push(timed());
-    }
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
-}
-
-fn numbers(count: usize, seed: u32) -> Vec<f32> {
-    let number = |index: usize| {
-        let hash = (index as u32).wrapping_mul(0x9E37_79B9).wrapping_add(seed).wrapping_mul(0x85EB_CA6B);
-        (hash >> 8) as f32 / (1u32 << 23) as f32 - 1.0
-    };
-    (0..count).map(number).collect()
 }

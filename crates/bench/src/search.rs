@@ -1,18 +1,18 @@
-//! Finding neighbours, measured: made vectors, and rounds of each way to search them.
+//! Benchmarks of search: synthetic vectors, and rounds of each method.
 
-use super::rounds::peak_bytes;
-use crate::npy::{self, NpyError};
-use maana_data::DataError;
-use maana_kernels::{Context, Matrix};
-use maana_vectors::VectorsError;
-use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index, prefix_for};
-use maana_vectors::random::Random;
-use maana_vectors::search::{Corpus, Funnel, Hit, Metric, Search, Wish, choose, search};
-use maana_vectors::store::StoreError;
+use crate::rounds::peak_bytes;
+use maana::data::DataError;
+use maana::kernels::{Context, Matrix};
+use maana::npy::{self, NpyError};
+use maana::vectors::VectorsError;
+use maana::vectors::index::{Graph, Hnsw, HnswSettings, Index, prefix_for};
+use maana::vectors::random::Random;
+use maana::vectors::search::{Corpus, Funnel, Hit, Metric, Search, Wish, choose, search};
+use maana::vectors::store::StoreError;
 use std::path::Path;
 use std::time::Instant;
 
-/// What can go wrong.
+/// An error of a benchmark of search.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchBenchError {
     /// A file of vectors cannot be read.
@@ -29,14 +29,14 @@ pub enum SearchBenchError {
     Graph(#[from] StoreError),
 }
 
-/// Rows that lie around one centre, on average.
+/// Mean number of rows around one centre.
 const GROUP: usize = 100;
-/// What share of a row is its centre's; the rest is its own.
+/// Share of the centre in a row.
 const SHARED: f32 = 0.8;
 
-/// Made vectors of length 1 whose columns carry less and less, as a Matryoshka model's do: the variance of column `i` falls as
-/// 1/(1 + i); rows lie in groups of about a hundred. The same for a seed and any number of threads. `(rows, dims)`
-pub fn made_vectors(context: &Context, rows: usize, dims: usize, groups: usize, seed: u64) -> Matrix {
+/// Creates synthetic unit vectors with the decreasing variance of a Matryoshka model, 1/(1 + i) in column `i`, in groups of about a
+/// hundred rows: `(rows, dims)`. They depend only on the seed, not on the number of threads.
+pub fn synthetic_vectors(context: &Context, rows: usize, dims: usize, groups: usize, seed: u64) -> Matrix {
     let scales: Vec<f32> = (0..dims).map(|column| 1.0 / ((1 + column) as f32).sqrt()).collect();
     let mut centres = Matrix::zeros(groups, dims);
     context.for_each_chunk(centres.data_mut(), dims, |group, row| fill(row, &scales, group as u64));
@@ -52,7 +52,7 @@ pub fn made_vectors(context: &Context, rows: usize, dims: usize, groups: usize, 
     vectors
 }
 
-/// Normal numbers (Box and Muller), each times its column's scale.
+/// Fills a row with normal numbers (Box and Muller), scaled by column.
 fn fill(row: &mut [f32], scales: &[f32], seed: u64) {
     let mut random = Random::new(seed);
     let mut unit = || ((random.number() >> 40) as f32 + 0.5) / (1u64 << 24) as f32;
@@ -63,14 +63,14 @@ fn fill(row: &mut [f32], scales: &[f32], seed: u64) {
     }
 }
 
-/// Neighbours of a query that are looked for.
+/// Neighbours per query.
 const NEIGHBOURS: usize = 10;
 
-/// Makes vectors and queries, finds the true neighbours, and writes `base.npy`, `queries.npy` and `truth.npy`.
+/// Creates vectors and queries, finds the true neighbours, and writes `base.npy`, `queries.npy` and `truth.npy`.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn make_vectors(
+pub fn write_vectors(
     context: &Context,
     folder: &Path,
     rows: usize,
@@ -78,18 +78,18 @@ pub fn make_vectors(
     queries: usize,
 ) -> Result<(), SearchBenchError> {
     let groups = (rows / GROUP).max(1);
-    let base = made_vectors(context, rows, dims, groups, 1);
-    let asked = made_vectors(context, queries, dims, groups, 2);
+    let base = synthetic_vectors(context, rows, dims, groups, 1);
+    let query_rows = synthetic_vectors(context, queries, dims, groups, 2);
     write(&folder.join("base.npy"), &base)?;
-    write(&folder.join("queries.npy"), &asked)?;
-    true_neighbours(context, folder, &base, &asked)
+    write(&folder.join("queries.npy"), &query_rows)?;
+    true_neighbours(context, folder, &base, &query_rows)
 }
 
 /// Finds the true neighbours of `queries.npy` in `base.npy` and writes them as `truth.npy`.
 ///
 /// # Errors
 /// If a file cannot be read or written.
-pub fn judge_vectors(context: &Context, folder: &Path) -> Result<(), SearchBenchError> {
+pub fn write_true_neighbours(context: &Context, folder: &Path) -> Result<(), SearchBenchError> {
     let (base, queries) = (npy::read(&folder.join("base.npy"))?, npy::read(&folder.join("queries.npy"))?);
     true_neighbours(context, folder, &base, &queries)
 }
@@ -97,7 +97,7 @@ pub fn judge_vectors(context: &Context, folder: &Path) -> Result<(), SearchBench
 fn true_neighbours(context: &Context, folder: &Path, base: &Matrix, queries: &Matrix) -> Result<(), SearchBenchError> {
     let settings = Search { k: NEIGHBOURS, ..Search::default() };
     let truth = search(context, &base.view().into(), queries.view(), &settings)?;
-    // Row numbers below 2²⁴ are whole in an f32.
+    // Row numbers below 2²⁴ are exact in f32.
     let numbers: Vec<f32> = truth.iter().flatten().map(|hit| hit.row as f32).collect();
     write(&folder.join("truth.npy"), &Matrix::from_vec(queries.rows(), numbers.len() / queries.rows(), numbers))
 }
@@ -107,34 +107,34 @@ fn write(path: &Path, matrix: &Matrix) -> Result<(), SearchBenchError> {
         .map_err(|source| DataError::Io { path: path.display().to_string(), source }.into())
 }
 
-/// A way to search.
+/// A method of search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Every vector is compared.
     Exact,
-    /// A shortlist by few columns and bits, chosen for a recall; the effort is that recall, in percent.
+    /// A shortlist by few columns and bits; the effort is the target recall in percent.
     Funnel,
-    /// Along a graph, which is built and kept in the folder on the first run; the effort is the width.
+    /// A graph, which is built and stored in the folder in the first run; the effort is the width.
     Graph,
 }
 
-/// A round: all queries at once.
+/// A round of all queries at once.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct SearchRound {
-    /// How long it took.
+    /// Duration.
     pub seconds: f64,
-    /// The share of the true neighbours that were found.
+    /// Share of the true neighbours that were found.
     pub recall: f64,
-    /// The most memory that the process ever held, the vectors included.
+    /// Peak memory of the process, including the vectors.
     pub peak_bytes: u64,
-    /// What was chosen, for people.
+    /// Description of the chosen settings.
     pub about: String,
 }
 
-/// Answers all queries of a folder once for every effort that `next` gives, and tells of each round.
+/// Searches for all queries of a folder once per effort that `next` returns; `next` receives the previous round.
 ///
 /// # Errors
-/// If the folder's files cannot be read, or the graph cannot be kept.
+/// If the folder's files cannot be read, or the graph cannot be stored.
 pub fn search_rounds(
     context: &Context,
     folder: &Path,
@@ -150,8 +150,8 @@ pub fn search_rounds(
         Method::Exact | Method::Funnel => None,
     };
     let mut funnel: Option<(usize, Option<Funnel<'_>>)> = None;
-    let mut told = None;
-    while let Some(effort) = next(told) {
+    let mut last = None;
+    while let Some(effort) = next(last) {
         if method == Method::Funnel && funnel.as_ref().is_none_or(|(known, _)| *known != effort) {
             let wish = Wish { k: NEIGHBOURS, recall: effort as f64 / 100.0, ..Wish::default() };
             let chosen = choose(context, &corpus, Metric::Cosine, &wish)?.funnel;
@@ -161,7 +161,7 @@ pub fn search_rounds(
         let began = Instant::now();
         let (found, about) = match (&mut graph, &funnel) {
             (Some(graph), _) => {
-                // Of widths beyond those that were measured, as many are scored as of the widest.
+                // Widths beyond the measured ones score as many as the widest.
                 let all = || graph.graph().reached_for(NEIGHBOURS);
                 let measured = all().find(|reached| reached.width >= effort).or_else(|| all().last());
                 (graph.width, graph.scored) = (effort, measured.map_or(usize::MAX, |reached| reached.scored));
@@ -175,22 +175,22 @@ pub fn search_rounds(
             _ => (search(context, &corpus, queries.view(), &settings)?, "every vector".to_owned()),
         };
         let seconds = began.elapsed().as_secs_f64();
-        told = Some(SearchRound { seconds, recall: recall(&found, &truth), peak_bytes: peak_bytes(), about });
+        last = Some(SearchRound { seconds, recall: recall(&found, &truth), peak_bytes: peak_bytes(), about });
     }
     Ok(())
 }
 
 fn graph<'a>(context: &Context, folder: &Path, corpus: Corpus<'a>) -> Result<Hnsw<'a>, SearchBenchError> {
     let path = folder.join("graph");
-    let usual = HnswSettings::default();
+    let defaults = HnswSettings::default();
     if !path.exists() {
         let prefix = prefix_for(context, &corpus, Metric::Cosine, &Wish::default())?;
-        let settings = HnswSettings { prefix: Some(prefix), ..usual };
+        let settings = HnswSettings { prefix: Some(prefix), ..defaults };
         let mut built = Hnsw::build(context, corpus.clone(), Metric::Cosine, &settings)?;
         built.measure(context, &Wish::default())?;
         built.graph().save(&path, 0)?;
     }
-    Ok(Hnsw::over(corpus, Graph::open(&path)?.into(), &usual))
+    Ok(Hnsw::over(corpus, Graph::open(&path)?.into(), &defaults))
 }
 
 fn recall(found: &[Vec<Hit>], truth: &Matrix) -> f64 {
@@ -207,14 +207,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn made_vectors_carry_less_and_less_and_every_way_finds_them() {
+    fn variance_decreases_and_every_method_finds_the_neighbours() {
         let context = Context::new(2);
-        let vectors = made_vectors(&context, 2000, 64, 20, 1);
-        assert_eq!(vectors.data(), made_vectors(&Context::new(1), 2000, 64, 20, 1).data());
+        let vectors = synthetic_vectors(&context, 2000, 64, 20, 1);
+        assert_eq!(vectors.data(), synthetic_vectors(&Context::new(1), 2000, 64, 20, 1).data());
         let variance = |column: usize| (0..2000).map(|row| vectors.row(row)[column].powi(2)).sum::<f32>();
         assert!(variance(0) > 4.0 * variance(9) && variance(9) > 3.0 * variance(60));
         let folder = tempfile::tempdir().unwrap();
-        make_vectors(&context, folder.path(), 3000, 64, 40).unwrap();
+        write_vectors(&context, folder.path(), 3000, 64, 40).unwrap();
         for (method, effort, least) in [(Method::Exact, 0, 1.0), (Method::Funnel, 95, 0.9), (Method::Graph, 128, 0.9)] {
             let mut rounds = Vec::new();
             search_rounds(&context, folder.path(), method, &mut |round| {
