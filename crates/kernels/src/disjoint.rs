@@ -27,6 +27,7 @@ impl<'a, T> Disjoint<'a, T> {
     /// # Panics
     /// If the part does not lie within the slice.
     #[allow(clippy::mut_from_ref, reason = "the caller promises that parts do not overlap")]
+    #[inline]
     pub(crate) unsafe fn slice(&self, range: Range<usize>) -> &'a mut [T] {
         assert!(range.start <= range.end && range.end <= self.length, "{range:?} of {}", self.length);
         // SAFETY: the part lies within a slice that is borrowed for 'a, and the caller promises
@@ -41,6 +42,7 @@ impl<'a, T> Disjoint<'a, T> {
     ///
     /// # Panics
     /// If the block does not lie within the matrix.
+    #[inline]
     pub(crate) unsafe fn block(&self, rows: Range<usize>, columns: Range<usize>, stride: usize) -> Block<'a, T> {
         assert!(columns.start <= columns.end && columns.end <= stride, "columns {columns:?} of {stride}");
         assert!(rows.start <= rows.end && rows.end * stride <= self.length, "rows {rows:?} of {}", self.length);
@@ -75,26 +77,31 @@ impl<'a, T> Block<'a, T> {
     }
 
     /// Number of rows.
+    #[inline]
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
     /// Number of columns.
+    #[inline]
     pub(crate) fn columns(&self) -> usize {
         self.columns
     }
 
     /// Elements from a row to the next.
+    #[inline]
     pub(crate) fn stride(&self) -> usize {
         self.stride
     }
 
     /// First element. `rows` rows of `columns` elements, `stride` apart, can be read and written.
+    #[inline]
     pub(crate) fn as_mut_ptr(&mut self) -> *mut T {
         self.start
     }
 
     /// Row `index` for writing.
+    #[inline]
     pub(crate) fn row_mut(&mut self, index: usize) -> &mut [T] {
         assert!(index < self.rows, "row {index} of {}", self.rows);
         // SAFETY: a row of the block, which is borrowed exclusively through `self`.
@@ -102,6 +109,7 @@ impl<'a, T> Block<'a, T> {
     }
 
     /// Rows and columns of the block as a block.
+    #[inline]
     pub(crate) fn part(&mut self, rows: Range<usize>, columns: Range<usize>) -> Block<'_, T> {
         assert!(rows.start < rows.end && rows.end <= self.rows, "rows {rows:?} of {}", self.rows);
         assert!(columns.start < columns.end && columns.end <= self.columns, "columns {columns:?} of {}", self.columns);

@@ -37,6 +37,7 @@ pub(super) struct LhsWords<'a> {
 
 impl LhsWords<'_> {
     /// Returns the operand of the tile with this number, from a depth on.
+    #[inline]
     pub(super) fn tile(&self, number: usize, depth: usize) -> Lhs<'_> {
         let start = (number * self.tile_stride).min(self.words.len());
         Lhs { words: &self.words[start..], layout: self.layout }.from(0, depth)

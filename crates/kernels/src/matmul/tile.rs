@@ -31,6 +31,7 @@ pub(crate) enum Layout {
 
 impl Layout {
     /// Words from row to row and from depth to depth.
+    #[inline]
     pub(crate) fn strides(self) -> (usize, usize) {
         match self {
             Self::RowMajor(stride) => (stride, 1),
@@ -48,6 +49,7 @@ pub(super) struct Lhs<'a> {
 
 impl Lhs<'_> {
     /// Returns the operand from a row and a depth on.
+    #[inline]
     pub(super) fn from(self, row: usize, depth: usize) -> Self {
         let (row_stride, depth_stride) = self.layout.strides();
         let start = (row * row_stride + depth * depth_stride).min(self.words.len());
@@ -58,6 +60,7 @@ impl Lhs<'_> {
     ///
     /// # Panics
     /// If it has fewer.
+    #[inline]
     pub(super) fn check(&self, rows: usize, depth: usize) {
         let (row_stride, depth_stride) = self.layout.strides();
         if rows > 0 && depth > 0 {

@@ -93,6 +93,7 @@ impl KernelVariant {
     }
 
     /// Whether the packed right operand is bf16 that must be widened to f32 for the inner loop.
+    #[inline]
     pub(super) fn widens(&self) -> bool {
         self.lhs == LhsFormat::RoundedF32 && self.rhs_bytes == 2
     }
@@ -108,6 +109,7 @@ impl KernelVariant {
     }
 
     /// Bytes of a panel of this depth as the inner loop reads it.
+    #[inline]
     pub(super) fn unpacked_panel_bytes(&self, depth: usize) -> usize {
         depth * self.nr * if self.widens() { 4 } else { self.rhs_bytes }
     }
@@ -118,6 +120,7 @@ impl KernelVariant {
     /// # Panics
     /// If an operand is smaller than the tile and the depth require, or the tile is not as wide as
     /// a panel and at most `mr` rows high.
+    #[inline]
     pub(super) fn multiply(
         &self,
         lhs: Lhs<'_>,
