@@ -529,7 +529,7 @@ mod tests {
         factors
     }
 
-    /// `table` is the position bias, `(buckets, heads)`; without elements there is none.
+    /// `table` is the position bias, `(buckets, heads)`; an empty table means no bias.
     fn reference_attention(qkv: &[f64], table: &[f64], offsets: &[usize], dropout: Option<Dropout>) -> Vec<f64> {
         let width = HEADS * DIM;
         let at = |token: usize, part: usize, head: usize, j: usize| qkv[(token * 3 + part) * width + head * DIM + j];
@@ -631,13 +631,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_is_the_same_bits_alone_and_among_others() {
+    fn a_sequence_has_the_same_bits_in_any_batch() {
         let offsets = [0, 3, 40, 41];
         let qkv = noise(41 * 3 * HEADS * DIM, 5);
         let (together, _) = forward(&Context::new(3), of(&offsets, None), &qkv);
         let (row, width) = (3 * HEADS * DIM, HEADS * DIM);
-        let (alone, _) = forward(&Context::new(1), of(&[0, 37], None), &qkv[3 * row..40 * row]);
-        assert_eq!(together[3 * width..40 * width], alone);
+        let (single, _) = forward(&Context::new(1), of(&[0, 37], None), &qkv[3 * row..40 * row]);
+        assert_eq!(together[3 * width..40 * width], single);
     }
 
     /// Large scores do not overflow, and equal values come out as they went in.

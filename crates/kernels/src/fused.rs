@@ -10,7 +10,7 @@
 /// Columns that are computed together.
 pub(crate) const LANES: usize = 16;
 
-/// Whether the compiler may use an instruction: on Arm always, on x86-64 only if it compiles for a
+/// True if the compiler may use an instruction: on Arm always, on x86-64 only if it compiles for a
 /// processor that has it.
 const INSTRUCTION: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
 
@@ -74,8 +74,8 @@ mod tests {
         let odd = by_odd(f64::from(a) * f64::from(b), f64::from(c));
         // Neighbours with and without a doubt, which must not change the result.
         let row = in_software([0.1, c, c, 1.0, c, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, c], a, [b; LANES]);
-        let alone = in_software([c; LANES], a, [b; LANES]);
-        for ours in [odd, row[1], row[15], alone[0], multiply_add([c; LANES], a, [b; LANES])[7]] {
+        let uniform = in_software([c; LANES], a, [b; LANES]);
+        for ours in [odd, row[1], row[15], uniform[0], multiply_add([c; LANES], a, [b; LANES])[7]] {
             let same = ours.to_bits() == expected.to_bits() || (ours.is_nan() && expected.is_nan());
             assert!(same, "{a:e} · {b:e} + {c:e}: {ours:e} is not {expected:e}");
         }
@@ -148,8 +148,8 @@ mod tests {
             let cut = |bits: u32| f32::from_bits(bits & (u32::MAX << zeros));
             let (a, b) = (cut(a), cut(b));
             let exponent = (((a * b).to_bits() >> 23) & 0xff).cast_signed() + distance;
-            let beside = f32::from_bits((c & 0x807f_ffff) | (exponent.clamp(0, 255) as u32) << 23);
-            check(a, b, if near { beside } else { f32::from_bits(c) });
+            let near_product = f32::from_bits((c & 0x807f_ffff) | (exponent.clamp(0, 255) as u32) << 23);
+            check(a, b, if near { near_product } else { f32::from_bits(c) });
         }
     }
 }

@@ -51,7 +51,7 @@ macro_rules! with_target_features {
     (($($feature:tt)*) $($function:tt)*) => { $(#[target_feature(enable = $feature)])* $($function)* };
 }
 
-/// Whether the machine has all of the features.
+/// True if the machine has all of the features.
 #[cfg(target_arch = "x86_64")]
 macro_rules! detected {
     (($($feature:tt)*)) => { $(is_x86_feature_detected!($feature))&&* };
@@ -75,7 +75,7 @@ impl InstructionSet {
         }
     }
 
-    /// Whether bf16 products have instructions of their own. Their results round differently from
+    /// Returns true if bf16 products have instructions of their own, which round differently from
     /// those of all other instruction sets.
     pub fn has_bf16(self) -> bool {
         #[cfg(target_arch = "x86_64")]

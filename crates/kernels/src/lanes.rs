@@ -38,7 +38,7 @@ pub(crate) fn total(mut sums: [f32; LANES]) -> f32 {
     sums[0]
 }
 
-/// Returns the largest value, or -∞ if there is none. NaN is ignored.
+/// Returns the largest value, or -∞ for an empty slice. NaN is ignored.
 #[inline(always)]
 pub(crate) fn max(values: &[f32]) -> f32 {
     let mut largest = [f32::NEG_INFINITY; LANES];

@@ -2,11 +2,10 @@
 //! tile.
 //!
 //! Every element of the result is one chain of multiply-adds over k in ascending order, for any
-//! tiling, number of threads and number of rows. A row therefore has the same bits alone and in a
-//! batch, and a sum over tokens may be divided anywhere (in bf16 after an even number).
-//! Multiplication and addition round once on every instruction set, so that f32 products have the
-//! same bits on all of them, and bf16 products on those without instructions for bf16, which round
-//! differently.
+//! tiling, number of threads and number of rows. A row therefore has the same bits in any batch,
+//! and a sum over tokens may be divided anywhere (in bf16 after an even number). Multiplication and
+//! addition round once on every instruction set, so that f32 products have the same bits on all of
+//! them, and bf16 products on those without instructions for bf16, which round differently.
 
 mod arithmetic;
 mod epilogue;

@@ -73,7 +73,7 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_sorting_for_any_blocks(values in prop::collection::vec(-4i8..5, 0..60), k in 0usize..20, cut in 0usize..60) {
-            // Few values, so that many are equal; -4 stands for NaN.
+            // Few values, so that many are equal; -4 is replaced by NaN.
             let scores: Vec<f32> = values.iter().map(|v| if *v == -4 { f32::NAN } else { f32::from(*v) }).collect();
             prop_assert_eq!(top_k(&scores, k), reference_top_k(&scores, k));
             let cut = cut.min(scores.len());

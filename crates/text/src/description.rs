@@ -22,13 +22,13 @@ pub enum Overlong {
 pub(crate) struct Description {
     /// `tokenizer.json` with the changes of the other files.
     pub(crate) json: Value,
-    /// The changes of the other files, a line each; empty if there are none. Part of fingerprints.
+    /// The changes of the other files, a line each, or an empty string. Part of fingerprints.
     pub(crate) adjustments: String,
     /// Handling of texts with too many tokens.
     pub(crate) overlong: Overlong,
     /// Limit of tokens, if the files set one.
     pub(crate) max_length: Option<usize>,
-    /// Whether special tokens in a text are tokenized as any other text.
+    /// True if special tokens in a text are tokenized as any other text.
     pub(crate) split_special_tokens: bool,
 }
 

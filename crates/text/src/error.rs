@@ -48,7 +48,7 @@ pub enum TextError {
         index: usize,
         /// Its tokens, including special tokens.
         tokens: usize,
-        /// Whether it may have more, because only a part of it was tokenized.
+        /// True if it may have more, because only a part of it was tokenized.
         or_more: bool,
         /// Allowed tokens.
         max_length: usize,

@@ -16,7 +16,7 @@ pub struct Token {
     pub id: u32,
     /// The part of the text that it represents; for a special token its name.
     pub text: String,
-    /// Whether the tokenizer added it.
+    /// True if the tokenizer added it.
     pub special: bool,
     /// Start and end in the text, in characters; `None` for a special token.
     pub span: Option<(usize, usize)>,
@@ -95,7 +95,7 @@ impl Tokenizer {
         self.max_length
     }
 
-    /// Changes of the other files to `tokenizer.json`, for fingerprints; empty if there are none.
+    /// Changes of the other files to `tokenizer.json`, for fingerprints, or an empty string.
     pub fn adjustments(&self) -> &str {
         &self.adjustments
     }

@@ -81,7 +81,7 @@ pub(super) struct Tile {
     /// First sum; rows are `stride` words apart.
     pub(super) sums: *mut u32,
     pub(super) stride: usize,
-    /// Whether the sums begin with the values in memory instead of zero.
+    /// True if the sums begin with the values in memory instead of zero.
     pub(super) accumulate: bool,
 }
 

@@ -92,7 +92,8 @@ impl KernelVariant {
         }
     }
 
-    /// Whether the packed right operand is bf16 that must be widened to f32 for the inner loop.
+    /// Returns true if the packed right operand is bf16 that must be widened to f32 for the inner
+    /// loop.
     #[inline]
     pub(super) fn widens(&self) -> bool {
         self.lhs == LhsFormat::RoundedF32 && self.rhs_bytes == 2
