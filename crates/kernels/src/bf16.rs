@@ -3,9 +3,10 @@
 use crate::context::Context;
 use crate::instruction_set::multiversion;
 
-/// Returns the bits of the nearest bf16. NaN stays NaN.
+/// Returns the bits of the nearest bf16, ties to even. NaN stays NaN; finite values beyond the range
+/// become infinite.
 #[inline(always)]
-pub(crate) fn to_bf16(x: f32) -> u16 {
+pub fn to_bf16(x: f32) -> u16 {
     let bits = x.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
     // A NaN whose payload is in the lower half would round to infinity.
@@ -15,7 +16,7 @@ pub(crate) fn to_bf16(x: f32) -> u16 {
 
 /// Returns the f32 with the value of a bf16.
 #[inline(always)]
-pub(crate) fn from_bf16(bits: u16) -> f32 {
+pub fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 

@@ -6,8 +6,6 @@ use maana::eval::{RetrievalOptions, evaluate_retrieval};
 use maana::kernels::{Context, Matrix, Precision};
 use maana::model::{Embedder, Encoder, Purpose, SentenceModel};
 
-const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
-
 fn model(context: &Context) -> Option<SentenceModel> {
     let name = "sentence-transformers/all-MiniLM-L6-v2";
     match maana::open::open(Purpose::Train, name, context, Precision::F32, &mut |notice| println!("{notice}")) {
@@ -60,7 +58,7 @@ fn an_embedding_does_not_depend_on_its_company() {
     let Some(mut model) = model(&context) else { return };
     let pairs = maana::demo::pairs();
     let texts: Vec<&str> = pairs[..40].iter().map(|(text, _)| text.as_str()).collect();
-    for precision in PRECISIONS {
+    for precision in Precision::ALL {
         model.set_precision(precision);
         let together = embeddings(&model, &Context::new(3), &texts);
         for index in [0, 21, 39] {
@@ -82,7 +80,7 @@ fn retrieval_keeps_its_quality() {
     let context = Context::available();
     let Some(mut model) = model(&context) else { return };
     let mut means = Vec::new();
-    for precision in PRECISIONS {
+    for precision in Precision::ALL {
         model.set_precision(precision);
         let embedder = Embedder::new(&model, &context).unwrap();
         let (mut sum, mut queries) = (0.0, 0.0);

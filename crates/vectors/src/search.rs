@@ -18,7 +18,6 @@ pub(crate) use best::Best;
 pub use bits::Bits;
 pub(crate) use codes::{Codes, CodesQuery, CodesView, RowQueries, is_distance};
 pub use corpus::{Corpus, Part, Values};
-pub(crate) use corpus::{narrow, widen};
 pub(crate) use exact::check as check_queries;
 pub use exact::{Filter, Hit, Search, search};
 pub use funnel::{Choice, Funnel, FunnelSettings, Measured, Wish, choose};

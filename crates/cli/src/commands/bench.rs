@@ -249,7 +249,6 @@ fn evaluate_rounds(context: &Context, model: &SentenceModel, set: PathBuf, dims:
     Ok(maana_bench::evaluate_rounds(model, context, set, dims, &mut next_round)?)
 }
 
-const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 /// Tokens of a product: those of one pass.
 const TOKENS: usize = 2048;
 
@@ -257,7 +256,7 @@ fn measure(context: &Context, name: &str) -> Result<()> {
     outln!("{}, {} threads, {}", processor_name(), context.threads(), maana::kernels::InstructionSet::active().name())?;
     outln!("\nlimit of multiplications with operands in registers (GOP/s)")?;
     let mut limits = Vec::new();
-    for precision in PRECISIONS {
+    for precision in Precision::ALL {
         let limit = (0..3).map(|_| maana::kernels::peak_rate(context, precision)).fold(0.0, f64::max);
         outln!("  {:<5} {:>8.1}", precision.name(), limit / 1e9)?;
         limits.push(limit);
@@ -265,7 +264,7 @@ fn measure(context: &Context, name: &str) -> Result<()> {
     outln!("\nproducts of {TOKENS} tokens (GOP/s, share of the limit)")?;
     outln!("{:<32}{:>15}{:>15}{:>15}{:>18}", "", "f32", "bf16", "int8", "gradient, f32")?;
     for shape in PRODUCT_SHAPES {
-        let products = PRECISIONS.iter().zip(&limits).map(|(precision, limit)| {
+        let products = Precision::ALL.iter().zip(&limits).map(|(precision, limit)| {
             let speed = maana_bench::product(context, *precision, shape, TOKENS);
             format!("{:>9.1} {:>3.0} %", speed / 1e9, 100.0 * speed / limit)
         });

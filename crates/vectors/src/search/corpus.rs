@@ -1,7 +1,7 @@
 //! What is searched: parts of rows, in memory or in mapped files, f32 or bf16, some of them dead.
 
 use super::Bits;
-use maana_kernels::Rows;
+use maana_kernels::{Rows, from_bf16};
 use std::ops::Range;
 
 /// The values of a part.
@@ -110,7 +110,7 @@ impl<'a> Corpus<'a> {
                     Values::F32(rows) => f(from, rows.range(local)),
                     Values::Bf16 { data, columns } => {
                         decoded.clear();
-                        decoded.extend(data[local.start * columns..local.end * columns].iter().map(|v| widen(*v)));
+                        decoded.extend(data[local.start * columns..local.end * columns].iter().map(|v| from_bf16(*v)));
                         f(from, Rows::new(&decoded, local.len(), columns, columns));
                     }
                 }
@@ -131,38 +131,15 @@ impl<'a> From<Rows<'a>> for Corpus<'a> {
     }
 }
 
-/// The f32 of a bf16.
-pub(crate) fn widen(value: u16) -> f32 {
-    f32::from_bits(u32::from(value) << 16)
-}
-
-/// The nearest bf16, of two equally near ones the even. Finite values beyond its range become infinite.
-pub(crate) fn narrow(value: f32) -> u16 {
-    let bits = value.to_bits();
-    if value.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16) as u16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bf16_rounds_to_the_nearest() {
-        assert_eq!(widen(narrow(1.0)), 1.0);
-        assert_eq!(widen(narrow(-0.0)).to_bits(), (-0.0f32).to_bits());
-        assert_eq!(widen(narrow(1.0 + 1.0 / 256.0)), 1.0);
-        assert_eq!(widen(narrow(1.0 + 3.0 / 256.0)), 1.0 + 4.0 / 256.0);
-        assert!(widen(narrow(f32::NAN)).is_nan());
-        assert_eq!(widen(narrow(f32::MAX)), f32::INFINITY);
-    }
+    use maana_kernels::to_bf16;
 
     #[test]
     fn parts_are_counted_through() {
         let a = [1.0f32, 2.0, 3.0, 4.0];
-        let b: Vec<u16> = [5.0f32, 6.0].iter().map(|v| narrow(*v)).collect();
+        let b: Vec<u16> = [5.0f32, 6.0].iter().map(|v| to_bf16(*v)).collect();
         let mut dead = Bits::none(2);
         dead.insert(1);
         let parts = vec![

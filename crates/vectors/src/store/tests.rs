@@ -6,9 +6,9 @@ mod model;
 
 use super::{Disk, Document, Store, StoreHeader, Stored, Writer};
 use crate::random::Random;
-use crate::search::{Metric, Search, narrow, search, widen};
+use crate::search::{Metric, Search, search};
 use crate::testing::bytes_of;
-use maana_kernels::{Context, Matrix, Rows};
+use maana_kernels::{Context, Matrix, Rows, from_bf16, to_bf16};
 use std::path::Path;
 
 const DIMS: usize = 3;
@@ -135,7 +135,7 @@ fn half_the_room_for_half_the_bits() {
     let ids: Vec<String> = (0..10).map(|i| i.to_string()).collect();
     let documents: Vec<Document<'_>> = ids.iter().map(|id| Document { id, payload: b"" }).collect();
     writer.add(&documents, Matrix::from_vec(10, DIMS, vectors.clone()).view()).unwrap();
-    let expected: Vec<f32> = vectors.iter().map(|value| widen(narrow(*value))).collect();
+    let expected: Vec<f32> = vectors.iter().map(|value| from_bf16(to_bf16(*value))).collect();
     let stored: Vec<f32> = Model::of(writer.store()).documents.into_iter().flat_map(|(_, vector, _)| vector).collect();
     assert_eq!(stored, expected);
     let huge = Matrix::from_vec(1, DIMS, vec![1.0, f32::MAX, 0.0]);

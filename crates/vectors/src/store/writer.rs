@@ -7,8 +7,8 @@ use super::segment::{Document, RowSource, Segment, write_segment};
 use super::snapshot::{Opened, Store};
 use super::{Disk, StoreError};
 use crate::error::{VectorsError, check_finite};
-use crate::search::{Bits, narrow, widen};
-use maana_kernels::Rows;
+use crate::search::Bits;
+use maana_kernels::{Rows, from_bf16, to_bf16};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::ops::Range;
@@ -328,8 +328,8 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
 
 fn check_bf16(vectors: Rows<'_>) -> Result<(), VectorsError> {
     for row in 0..vectors.rows() {
-        if let Some(column) = vectors.row(row).iter().position(|value| !widen(narrow(*value)).is_finite()) {
-            return Err(VectorsError::NotFinite { row, column, value: widen(narrow(vectors.row(row)[column])) });
+        if let Some(column) = vectors.row(row).iter().position(|value| !from_bf16(to_bf16(*value)).is_finite()) {
+            return Err(VectorsError::NotFinite { row, column, value: from_bf16(to_bf16(vectors.row(row)[column])) });
         }
     }
     Ok(())
@@ -456,7 +456,7 @@ impl RowSource for Batch<'_> {
         let values = self.vectors.row(row);
         match self.stored {
             Stored::F32 => values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes())),
-            Stored::Bf16 => values.iter().for_each(|value| out.extend_from_slice(&narrow(*value).to_le_bytes())),
+            Stored::Bf16 => values.iter().for_each(|value| out.extend_from_slice(&to_bf16(*value).to_le_bytes())),
         }
     }
 }
