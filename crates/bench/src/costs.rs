@@ -5,7 +5,7 @@ use crate::products::attention_of;
 use crate::timing::{median_seconds, numbers};
 use maana::chart::{Chart, Paint, Series};
 use maana::kernels::{Activation, AdamW, Context, Dropout, Epilogue, PackedMatrix, Precision, Rows};
-use maana::model::{EncoderConfig, Noise, SentenceModel, Trainable};
+use maana::model::{DropoutSeed, EncoderConfig, Trainable, TrainingModel};
 use maana::text::TokenBatch;
 
 /// Time of one part of the work.
@@ -20,8 +20,8 @@ pub struct Part {
 }
 
 /// Measures the parts of the work, and at the end the whole, for `sequences` sequences of `length` tokens.
-pub fn parts(model: &SentenceModel, context: &Context, sequences: usize, length: usize) -> Vec<Part> {
-    let config = model.config();
+pub fn parts(model: &mut TrainingModel, context: &Context, sequences: usize, length: usize) -> Vec<Part> {
+    let config = &model.spec().config().clone();
     let (precision, t) = (model.precision(), sequences * length);
     let layers = config.layers as f64;
     let part =
@@ -121,7 +121,7 @@ fn dropout(context: &Context, config: &EncoderConfig, t: usize) -> f64 {
 }
 
 /// Measures AdamW over all parameters, and packing the weights, as every pass of a training model does.
-fn update(context: &Context, model: &SentenceModel) -> (f64, f64) {
+fn update(context: &Context, model: &TrainingModel) -> (f64, f64) {
     let mut parameters = model.parameters().to_vec();
     let gradients = numbers(parameters.len(), 1);
     let (mut first, mut second) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
@@ -129,7 +129,7 @@ fn update(context: &Context, model: &SentenceModel) -> (f64, f64) {
     let optimizer = median_seconds(|| {
         maana::kernels::adamw(context, &mut parameters, &gradients, &mut first, &mut second, &settings);
     });
-    let (h, i) = (model.config().hidden, model.config().intermediate);
+    let (h, i) = (model.spec().config().hidden, model.spec().config().intermediate);
     let mut packing = 0.0;
     for (k, n) in [(h, 3 * h), (h, h), (h, i), (i, h)] {
         let w = numbers(n * k, 1);
@@ -137,29 +137,30 @@ fn update(context: &Context, model: &SentenceModel) -> (f64, f64) {
         let mut packed = PackedMatrix::pack_transposed(context, model.precision(), w);
         packing += median_seconds(|| packed.repack_transposed(context, w));
     }
-    (optimizer, packing * model.config().layers as f64)
+    (optimizer, packing * model.spec().config().layers as f64)
 }
 
 /// Measures encoding, and forward and backward without the update.
-fn whole(model: &SentenceModel, context: &Context, sequences: usize, length: usize) -> (f64, f64) {
-    let batch = batch(model, sequences, length);
+fn whole(model: &mut TrainingModel, context: &Context, sequences: usize, length: usize) -> (f64, f64) {
+    let (batch, precision) = (batch(model, sequences, length), model.precision());
     let mut keep = Default::default();
+    let inference = model.inference();
     let encoding = median_seconds(|| {
-        model.infer(context, &batch, 0, &mut keep);
+        inference.embed(context, &batch, 0, &mut keep);
     });
-    let mut gradients = vec![0.0; model.parameters().len()];
-    let noise = Noise::On { seed: 1, pass: 0, first_token: 0 };
+    let mut keep = Default::default();
+    let noise = DropoutSeed::On { seed: 1, pass: 0, first_token: 0 };
     let mut step = || {
         let embeddings = model.forward(context, &batch, noise, &mut keep);
-        model.backward(context, &batch, noise, &mut keep, embeddings.view(), &mut gradients);
+        model.backward(context, &batch, noise, &mut keep, embeddings.view());
     };
-    let training = if model.precision() == Precision::Int8 { 0.0 } else { median_seconds(&mut step) };
+    let training = if precision == Precision::Int8 { 0.0 } else { median_seconds(&mut step) };
     (encoding, training)
 }
 
 /// Returns sequences of one length with arbitrary tokens.
-fn batch(model: &SentenceModel, sequences: usize, length: usize) -> TokenBatch {
-    let vocabulary = model.config().vocabulary;
+fn batch(model: &TrainingModel, sequences: usize, length: usize) -> TokenBatch {
+    let vocabulary = model.spec().config().vocabulary;
     let ids = |sequence: usize| (0..length).map(move |token| ((sequence * 7919 + token * 104_729) % vocabulary) as u32);
     TokenBatch {
         ids: (0..sequences).flat_map(ids).collect(),
@@ -178,17 +179,18 @@ pub struct Growth {
 }
 
 /// Measures the cost per token by the length of texts with 2,048 tokens, by the number of texts with 32 tokens, and by threads.
-pub fn growth(model: &SentenceModel, threads: usize) -> Vec<Growth> {
+pub fn growth(model: &mut TrainingModel, threads: usize) -> Vec<Growth> {
     const TOKENS: usize = 2048;
     let all = Context::new(threads);
-    let measure = |context: &Context, sequences: usize, length: usize| {
+    let longest = model.spec().config().longest();
+    let mut measure = |context: &Context, sequences: usize, length: usize| {
         let (encoding, training) = whole(model, context, sequences, length);
         let micros = 1e6 / (sequences * length) as f64;
         (micros * encoding, micros * training)
     };
     let point = |x: usize, (encoding, training): (f64, f64)| (x as f64, encoding, training);
     let lengths = [8, 16, 32, 64, 128, 256, 512];
-    let lengths = lengths.into_iter().filter(|length| *length <= model.config().longest());
+    let lengths = lengths.into_iter().filter(|length| *length <= longest);
     let batches = [1, 2, 4, 8, 16, 32, 64, 128];
     vec![
         Growth {

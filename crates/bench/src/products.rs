@@ -2,7 +2,7 @@
 
 use crate::timing::{median_seconds, numbers};
 use maana::kernels::{Attention, Context, Epilogue, PackedMatrix, Precision, Rows};
-use maana::model::{Embedder, ModelError, SentenceModel};
+use maana::model::{ModelError, TextEncoder};
 
 /// Shape of a product in a model: tokens × inputs × outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,9 +84,8 @@ pub(crate) fn attention_of(
 ///
 /// # Errors
 /// If a text cannot be tokenised.
-pub fn encoding(model: &SentenceModel, context: &Context, texts: &[&str]) -> Result<(f64, f64), ModelError> {
-    let embedder = Embedder::new(model, context)?;
-    let tokens = model.tokenize(texts)?.tokens();
+pub fn encoding(embedder: &TextEncoder, texts: &[&str]) -> Result<(f64, f64), ModelError> {
+    let tokens = embedder.spec().tokenize(texts)?.tokens();
     embedder.embed(texts, "")?;
     let many = median_seconds(|| {
         embedder.embed(texts, "").expect("the texts were embedded before");

@@ -3,7 +3,7 @@
 use maana::data::{RetrievalSet, Source};
 use maana::eval::{EvalError, RetrievalOptions};
 use maana::kernels::Context;
-use maana::model::{Embedder, ModelError, SentenceModel, Trainable};
+use maana::model::{ModelError, TextEncoder, Trainable, TrainingModel};
 use maana::train::{
     Arguments, BatchSampler, Event, Failure, LossArguments, LossName, Observer, Precision, Run, TrainError,
 };
@@ -26,13 +26,11 @@ pub struct Round {
 /// # Errors
 /// If a text cannot be tokenised.
 pub fn encode_rounds(
-    model: &SentenceModel,
-    context: &Context,
+    embedder: &TextEncoder,
     texts: &[&str],
     next: &mut dyn FnMut(Option<Round>) -> bool,
 ) -> Result<(), ModelError> {
-    let embedder = Embedder::new(model, context)?;
-    let tokens = model.tokenize(texts)?.tokens();
+    let tokens = embedder.spec().tokenize(texts)?.tokens();
     embedder.embed(texts, "")?;
     let mut last = None;
     while next(last) {
@@ -49,7 +47,7 @@ pub fn encode_rounds(
 /// # Errors
 /// If the rows cannot be read or computed.
 pub fn train_rounds(
-    model: &mut SentenceModel,
+    model: &mut TrainingModel,
     context: &Context,
     source: &dyn Source,
     dims: Vec<usize>,
@@ -74,8 +72,8 @@ pub fn train_rounds(
         precision: Precision::F32,
         ..Arguments::default()
     };
-    let tokenizer = model.tokenizer();
-    let max_length = model.settings().max_seq_length;
+    let tokenizer = model.spec().tokenizer();
+    let max_length = model.spec().settings().max_seq_length;
     let run = Run {
         context,
         source,
@@ -96,23 +94,22 @@ pub fn train_rounds(
 /// # Errors
 /// If a text cannot be tokenised, or a dimension exceeds the model.
 pub fn evaluate_rounds(
-    model: &SentenceModel,
+    embedder: &TextEncoder,
     context: &Context,
     set: RetrievalSet,
     dims: &[usize],
     next: &mut dyn FnMut(Option<Round>) -> bool,
 ) -> Result<(), EvalError> {
-    let embedder = Embedder::new(model, context)?;
     let texts: Vec<&str> = set.queries.iter().chain(&set.corpus).map(|(_, text)| text.as_str()).collect();
-    let tokens = model.tokenize(&texts)?.tokens();
+    let tokens = embedder.spec().tokenize(&texts)?.tokens();
     drop(texts);
     let sets = [set];
     let options = RetrievalOptions::default();
-    maana::evaluate::evaluate(&embedder, context, &sets, dims, &options)?;
+    maana::evaluate::evaluate(embedder, context, &sets, dims, &options)?;
     let mut last = None;
     while next(last) {
         let began = Instant::now();
-        maana::evaluate::evaluate(&embedder, context, &sets, dims, &options)?;
+        maana::evaluate::evaluate(embedder, context, &sets, dims, &options)?;
         last = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
     }
     Ok(())
@@ -125,12 +122,12 @@ struct Watcher<'a> {
     over: bool,
 }
 
-impl Observer<SentenceModel> for Watcher<'_> {
-    fn evaluate(&mut self, _: &SentenceModel, _: u64, _: f64) -> Result<Vec<(String, f64)>, Failure> {
+impl Observer<TrainingModel> for Watcher<'_> {
+    fn evaluate(&mut self, _: &TrainingModel, _: u64, _: f64) -> Result<Vec<(String, f64)>, Failure> {
         Ok(Vec::new())
     }
 
-    fn save_model(&mut self, _: &SentenceModel, _: &Path) -> Result<(), Failure> {
+    fn save_model(&mut self, _: &TrainingModel, _: &Path) -> Result<(), Failure> {
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! `--query-prompt` and `--document-prompt`: the texts that stand before queries and documents.
 
 use anyhow::Result;
-use maana::model::{Embedder, Role, RolePrompts};
+use maana::model::{Role, RolePrompts, TextEncoder};
 
 /// The argument for commands that embed queries.
 #[derive(clap::Args)]
@@ -21,17 +21,17 @@ pub(crate) struct DocumentPromptArgument {
 
 /// The embedder with the prompts that were asked for in place of the model's own.
 pub(crate) fn with_prompts<'m>(
-    embedder: Embedder<'m>,
+    embedder: TextEncoder,
     query: Option<&str>,
     document: Option<&str>,
-) -> Result<Embedder<'m>> {
+) -> Result<TextEncoder> {
     let prompt = |asked: Option<&str>| asked.map(|asked| embedder.prompt_or_text(asked)).transpose();
     let prompts = RolePrompts { query: prompt(query)?, document: prompt(document)? };
     Ok(embedder.with_prompts(prompts))
 }
 
 /// Says which prompts stand before the texts of these roles, unless the model has none.
-pub(crate) fn print_prompts(embedder: &Embedder<'_>, roles: &[Role]) {
+pub(crate) fn print_prompts(embedder: &TextEncoder, roles: &[Role]) {
     let prompts: Vec<String> = roles.iter().filter_map(|role| embedder.describe_prompt(*role)).collect();
     if !prompts.is_empty() {
         errln!("{}", prompts.join(", "));

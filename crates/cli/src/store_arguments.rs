@@ -4,7 +4,7 @@ use crate::precision::PrecisionArgument;
 use anyhow::{Context as _, Result};
 use maana::data::{Blanks, TextStream};
 use maana::kernels::{Context, Rows};
-use maana::model::{Embedder, Encoder, Purpose};
+use maana::model::{TextEncoder, WeightStorage};
 use maana::search::{GRAPH_FROM, ReadStore, WriteStore};
 use maana::vectors::index::Reached;
 use std::path::PathBuf;
@@ -78,11 +78,11 @@ impl StoreModelArguments {
     pub(crate) fn open(
         &self,
         store: &dyn ReadStore,
-        purpose: Purpose,
+        storage: WeightStorage,
         context: &Context,
-    ) -> Result<maana::open::Opened> {
+    ) -> Result<crate::terminal::Opened> {
         let name = self.model.as_deref().unwrap_or(store.made_by());
-        crate::terminal::open_model(purpose, name, context, self.precision.precision).with_context(|| {
+        crate::terminal::open_model(storage, name, context, self.precision.precision).with_context(|| {
             match self.model {
                 Some(_) => "the model of --model".to_owned(),
                 None => "the model of the store; if it has moved, name it with --model".to_owned(),
@@ -92,18 +92,14 @@ impl StoreModelArguments {
 }
 
 /// Creates an embedder of the store's dimension, and checks that the store has this model's vectors.
-pub(crate) fn embedder_for<'m>(
-    opened: &'m maana::open::Opened,
-    store: &dyn ReadStore,
-    context: &'m Context,
-) -> Result<Embedder<'m>> {
-    let embedder = crate::terminal::embedder(opened, context, Some(store.dims()))?;
+pub(crate) fn embedder_for(opened: &crate::terminal::Opened, store: &dyn ReadStore) -> Result<TextEncoder> {
+    let embedder = crate::terminal::embedder(opened, Some(store.dims()))?;
     store.expect_fingerprint(&embedder.fingerprint(), &name_of(opened)?)?;
     Ok(embedder)
 }
 
 /// Returns a name by which the model can be opened again: its name on the hub with the revision, or its folder.
-pub(crate) fn name_of(opened: &maana::open::Opened) -> Result<String> {
+pub(crate) fn name_of(opened: &crate::terminal::Opened) -> Result<String> {
     let resolved = &opened.resolved;
     Ok(match (&resolved.name, &resolved.revision) {
         (Some(name), Some(revision)) => format!("{name}@{revision}"),

@@ -6,8 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, W
 use maana::finetune::RunEvent;
 use maana::hub::{EventHandler, HubEvent, HubOptions};
 use maana::kernels::Context;
-use maana::model::{Embedder, Purpose};
-use maana::open::Opened;
+use maana::model::{TextEncoder, TrainingModel, WeightStorage};
 use maana::train::{Event, LogRow};
 use std::borrow::Cow;
 use std::fmt::Arguments;
@@ -121,12 +120,20 @@ pub(crate) fn shell(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
+/// An encoder and its origin.
+pub(crate) type Opened = maana::open::Opened<TextEncoder>;
+
 /// Opens a model by folder or name; notices go to standard error. Without an explicit precision, long work prints a note on
 /// faster ones.
-pub(crate) fn open_model(purpose: Purpose, name: &str, context: &Context, choice: Option<Choice>) -> Result<Opened> {
+pub(crate) fn open_model(
+    storage: WeightStorage,
+    name: &str,
+    context: &Context,
+    choice: Option<Choice>,
+) -> Result<Opened> {
     let options = HubOptions::from_environment();
     let precision = precision::of(choice);
-    let opened = fetching(|notify| maana::open::open_with(purpose, name, context, precision, &options, notify));
+    let opened = fetching(|notify| maana::open::open_with(storage, name, context, precision, &options, notify));
     let opened = opened.with_context(|| format!("model `{name}`"))?;
     if choice.is_none() {
         precision::suggest_faster_when_long();
@@ -134,16 +141,23 @@ pub(crate) fn open_model(purpose: Purpose, name: &str, context: &Context, choice
     Ok(opened)
 }
 
-/// Returns the purpose of a model that encodes texts of this total size: for a single pass, packing all weights would take
-/// longer than the pass itself.
-pub(crate) fn purpose_for(bytes: usize) -> Purpose {
-    const ONE_PASS: usize = 4096;
-    if bytes <= ONE_PASS { Purpose::EncodeFew } else { Purpose::Encode }
+/// Opens a model to train, as [`open_model`] does.
+pub(crate) fn open_for_training(name: &str, context: &Context, choice: Option<Choice>) -> Result<TrainingModel> {
+    let (options, precision) = (HubOptions::from_environment(), precision::of(choice));
+    let opened = fetching(|notify| maana::open::open_for_training(name, context, precision, &options, notify));
+    Ok(opened.with_context(|| format!("model `{name}`"))?.model)
 }
 
-/// Creates an embedder, optionally of the first `dim` columns.
-pub(crate) fn embedder<'m>(opened: &'m Opened, context: &'m Context, dim: Option<usize>) -> Result<Embedder<'m>> {
-    let embedder = Embedder::new(&opened.model, context)?;
+/// Returns the storage of weights for encoding texts of this total size: for a single pass, packing all weights would take
+/// longer than the pass itself.
+pub(crate) fn storage_for(bytes: usize) -> WeightStorage {
+    const ONE_PASS: usize = 4096;
+    if bytes <= ONE_PASS { WeightStorage::Mapped } else { WeightStorage::Packed }
+}
+
+/// Returns the encoder of the model's embeddings, or of their first `dim` columns.
+pub(crate) fn embedder(opened: &Opened, dim: Option<usize>) -> Result<TextEncoder> {
+    let embedder = opened.model.clone();
     Ok(match dim {
         Some(dim) => embedder.with_dimension(dim)?,
         None => embedder,

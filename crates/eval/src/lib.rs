@@ -15,5 +15,7 @@ pub use pairs::{
     Candidates, SIMILARITIES, average_precision, metric, pair_classification, paraphrase_mining, pearson, reranking,
     semantic_similarity, translation, triplets,
 };
-pub use retrieval::{Embedded, Primary, RetrievalOptions, evaluate_embeddings, evaluate_retrieval};
+pub use retrieval::{
+    Embedded, EncoderFunction, Primary, RetrievalOptions, evaluate_embeddings, evaluate_function, evaluate_retrieval,
+};
 pub use scores::{Scores, sequential_score, to_json};

@@ -5,7 +5,7 @@ use crate::metrics::{Cutoffs, measure};
 use crate::{EvalError, Scores};
 use maana_data::{Relevant, RetrievalSet};
 use maana_kernels::{Context, Matrix, Rows, TopK, matmul_transposed, normalize};
-use maana_model::{Encoder, Role, Similarity};
+use maana_model::{ModelError, Role, Similarity, TextEncoder};
 
 /// Queries per tile of scores.
 const QUERY_TILE: usize = 256;
@@ -57,6 +57,16 @@ pub struct Embedded<'a> {
     pub relevant: &'a [Relevant],
 }
 
+/// An encoder of one's own: a function that embeds texts.
+pub struct EncoderFunction<'a> {
+    /// Number of columns of an embedding.
+    pub dimension: usize,
+    /// Measure by which the embeddings are compared.
+    pub similarity: Similarity,
+    /// Embeds texts of a role: `(texts, dimension)`.
+    pub encode: &'a dyn Fn(&[&str], Role) -> Result<Matrix, ModelError>,
+}
+
 /// Evaluates the encoder on the set at each of `dims`, in that order, with names `dim_{d}` and keys like `cosine_ndcg@10`.
 /// Queries without relevant documents are skipped.
 ///
@@ -65,17 +75,38 @@ pub struct Embedded<'a> {
 /// a text cannot be embedded, or its embedding is not finite.
 pub fn evaluate_retrieval(
     context: &Context,
-    encoder: &dyn Encoder,
+    encoder: &TextEncoder,
+    set: &RetrievalSet,
+    dims: &[usize],
+    options: &RetrievalOptions,
+) -> Result<Vec<Scores>, EvalError> {
+    let function = EncoderFunction {
+        dimension: encoder.dimension(),
+        similarity: encoder.similarity(),
+        encode: &|texts, role| encoder.encode(texts, role),
+    };
+    let precision = Some(encoder.precision().name().to_owned());
+    let scores = evaluate_function(context, &function, set, dims, options)?.into_iter();
+    Ok(scores.map(|scores| Scores { precision: precision.clone(), ..scores }).collect())
+}
+
+/// As [`evaluate_retrieval`], for an encoder of one's own.
+///
+/// # Errors
+/// As [`evaluate_retrieval`].
+pub fn evaluate_function(
+    context: &Context,
+    encoder: &EncoderFunction<'_>,
     set: &RetrievalSet,
     dims: &[usize],
     options: &RetrievalOptions,
 ) -> Result<Vec<Scores>, EvalError> {
     let judged: Vec<usize> = (0..set.queries.len()).filter(|&query| set.relevant[query].count() > 0).collect();
-    let similarity = options.similarity.unwrap_or_else(|| encoder.similarity());
-    let task = Task::new(options, similarity, dims, encoder.dimension(), &set.name, judged.len())?;
+    let similarity = options.similarity.unwrap_or(encoder.similarity);
+    let task = Task::new(options, similarity, dims, encoder.dimension, &set.name, judged.len())?;
     let embed = |kind, role, texts: &[(String, String)], indexes: &[usize]| -> Result<Matrix, EvalError> {
         let chosen: Vec<&str> = indexes.iter().map(|&place| texts[place].1.as_str()).collect();
-        let embeddings = encoder.encode(&chosen, role)?;
+        let embeddings = (encoder.encode)(&chosen, role)?;
         let of = |row: usize| (texts[indexes[row]].0.as_str(), texts[indexes[row]].1.as_str());
         require_finite(embeddings.view(), kind, of)?;
         Ok(embeddings)
@@ -85,9 +116,7 @@ pub fn evaluate_retrieval(
     let rankings =
         task.rank(context, queries.view(), &ids, |indexes| embed("document", Role::Document, &set.corpus, indexes))?;
     let relevant: Vec<&Relevant> = judged.iter().map(|&query| &set.relevant[query]).collect();
-    let precision = Some(encoder.precision().name().to_owned());
-    let scores = task.scores(&rankings, &relevant).into_iter();
-    Ok(scores.map(|scores| Scores { precision: precision.clone(), ..scores }).collect())
+    Ok(task.scores(&rankings, &relevant))
 }
 
 /// As [`evaluate_retrieval`], with given embeddings.

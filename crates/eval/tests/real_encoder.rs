@@ -2,8 +2,8 @@
 
 use maana_data::{Relevant, RetrievalSet};
 use maana_eval::{Primary, RetrievalOptions, evaluate_retrieval, sequential_score, to_json};
-use maana_kernels::Context;
-use maana_model::{Embedder, open};
+use maana_kernels::{Context, Precision};
+use maana_model::{TextEncoder, WeightStorage, open_for_inference};
 use serde_json::Value;
 use std::path::Path;
 
@@ -31,10 +31,11 @@ fn metrics_equal_the_log_of_the_reference() {
     let set = set(&run);
     let dims: Vec<usize> = run["dims"].as_array().unwrap().iter().map(|dim| dim.as_u64().unwrap() as usize).collect();
     let context = Context::new(2);
-    let opened = open(&Path::new(FOLDER).join("model"), &context).unwrap();
-    let embedder = Embedder::new(&opened.model, &context).unwrap();
+    let folder = Path::new(FOLDER).join("model");
+    let opened = open_for_inference(&folder, &context, Precision::F32, WeightStorage::Packed).unwrap();
+    let encoder = TextEncoder::new(opened.model, &context).unwrap();
     let options = RetrievalOptions { primary: Primary::Map, corpus_chunk: 64, ..RetrievalOptions::default() };
-    let scores = evaluate_retrieval(&context, &embedder, &set, &dims, &options).unwrap();
+    let scores = evaluate_retrieval(&context, &encoder, &set, &dims, &options).unwrap();
 
     let is_best = |row: &&Value| row["step"] == run["best_step"] && row.get("eval_sequential_score").is_some();
     let logged = run["log_history"].as_array().unwrap().iter().find(is_best).unwrap();

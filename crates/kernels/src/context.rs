@@ -3,13 +3,15 @@
 use crate::instruction_set::InstructionSet;
 use crate::pool::Pool;
 use crate::scratch::{Scratch, ScratchPerThread};
+use std::sync::Arc;
 
 /// Threads, the instruction set that kernels use on them, and their scratch memory. Created once
-/// and passed to every call. No result depends on the number of threads.
+/// and passed to every call; clones share it. No result depends on the number of threads.
+#[derive(Clone)]
 pub struct Context {
-    pool: Pool,
+    pool: Arc<Pool>,
     isa: InstructionSet,
-    scratch: ScratchPerThread,
+    scratch: Arc<ScratchPerThread>,
 }
 
 impl Context {
@@ -27,8 +29,8 @@ impl Context {
 
     /// Creates a context with `threads` threads for one instruction set.
     pub fn with_instruction_set(threads: usize, isa: InstructionSet) -> Self {
-        let pool = Pool::new(threads);
-        let scratch = ScratchPerThread::new(pool.threads());
+        let pool = Arc::new(Pool::new(threads));
+        let scratch = Arc::new(ScratchPerThread::new(pool.threads()));
         Self { pool, isa, scratch }
     }
 

@@ -5,7 +5,7 @@ use crate::texts::{TextsError, embed};
 use maana_chart::escape;
 use maana_files::hex;
 use maana_kernels::{Context, Matrix, Rows};
-use maana_model::{Embedder, Encoder};
+use maana_model::TextEncoder;
 use maana_vectors::VectorsError;
 use maana_vectors::classify::{
     Calibration, Confusion, CrossValidated, Fit, Fitted, Logistic, Nearest, Probabilities, Vote, calibration_error,
@@ -127,7 +127,7 @@ pub struct Report {
 /// # Errors
 /// If a text cannot be embedded, or there are fewer than two labels.
 pub fn fit_head(
-    embedder: &Embedder<'_>,
+    embedder: &TextEncoder,
     context: &Context,
     made_by: &str,
     texts: &[String],
@@ -233,7 +233,7 @@ impl Classifier {
     /// If the embedder is not that of the classifier, or a text cannot be embedded.
     pub fn predict(
         &self,
-        embedder: &Embedder<'_>,
+        embedder: &TextEncoder,
         context: &Context,
         texts: &[String],
         progress: &mut dyn FnMut(u64),
@@ -247,7 +247,7 @@ impl Classifier {
     ///
     /// # Errors
     /// If it was fitted on others.
-    pub fn expect_embedder(&self, embedder: &Embedder<'_>) -> Result<(), ClassifyError> {
+    pub fn expect_embedder(&self, embedder: &TextEncoder) -> Result<(), ClassifyError> {
         if hex(&embedder.fingerprint()) == self.fingerprint {
             return Ok(());
         }
@@ -276,7 +276,7 @@ impl Classifier {
     /// As [`Classifier::predict`], or if a label is unknown.
     pub fn evaluate(
         &self,
-        embedder: &Embedder<'_>,
+        embedder: &TextEncoder,
         context: &Context,
         texts: &[String],
         labels: &[String],

@@ -4,7 +4,7 @@ use crate::recipe::{LocatedRecipe, RecipeError};
 use maana_data::RetrievalSet;
 use maana_eval::EvalError;
 use maana_kernels::{Context, Matrix};
-use maana_model::{Embedder, Encoder, Role};
+use maana_model::{Role, TextEncoder};
 use std::path::Path;
 
 const RECIPE: &str = include_str!("../../../recipes/demo.toml");
@@ -59,7 +59,7 @@ pub struct Search {
 /// # Errors
 /// If a text cannot be embedded.
 pub fn searches(
-    embedder: &Embedder<'_>,
+    embedder: &TextEncoder,
     context: &Context,
     set: &RetrievalSet,
     queries: &[usize],

@@ -8,7 +8,7 @@ pub use ranges::{read_ranges, write_ranges};
 
 use maana_data::{DataError, TextStream};
 use maana_kernels::Matrix;
-use maana_model::{Embedder, ModelError};
+use maana_model::{ModelError, TextEncoder};
 use maana_vectors::quantize::Ranges;
 use std::io::Write;
 
@@ -52,7 +52,7 @@ pub struct Encoded {
 /// # Errors
 /// If a text cannot be read or tokenised, or the file cannot be written; no partial file remains.
 pub fn encode(
-    embedder: &Embedder<'_>,
+    embedder: &TextEncoder,
     prompt: &str,
     texts: TextStream,
     name: &str,
@@ -62,7 +62,7 @@ pub fn encode(
     let mut write = |texts: &[&str], embeddings: &Matrix| Ok(output.write(texts, embeddings)?);
     let rows = in_chunks(embedder, prompt, texts, name, &mut write, progress)?;
     let ranges = output.finish()?;
-    Ok(Encoded { rows, dimension: maana_model::Encoder::dimension(embedder), ranges })
+    Ok(Encoded { rows, dimension: embedder.dimension(), ranges })
 }
 
 /// Embeds every text of the stream and prints one JSON object per line, as in a `.jsonl` file. `ranges` are required if `dtype`
@@ -71,7 +71,7 @@ pub fn encode(
 /// # Errors
 /// If a text cannot be read or tokenised, or `out` cannot be written.
 pub fn encode_to(
-    embedder: &Embedder<'_>,
+    embedder: &TextEncoder,
     prompt: &str,
     texts: TextStream,
     name: &str,
@@ -79,7 +79,7 @@ pub fn encode_to(
     ranges: Option<&Ranges>,
     out: &mut dyn Write,
 ) -> Result<Encoded, EncodeError> {
-    let dimension = maana_model::Encoder::dimension(embedder);
+    let dimension = embedder.dimension();
     let io = |source| OutputError::Io { path: "standard output".into(), source };
     let mut write = |texts: &[&str], embeddings: &Matrix| {
         for line in output::json_lines(texts, embeddings.view(), dtype, ranges) {
@@ -96,7 +96,7 @@ type WriteChunk<'a> = dyn FnMut(&[&str], &Matrix) -> Result<(), EncodeError> + '
 
 /// Embeds the texts in chunks and passes each chunk to `write`; returns the number of texts.
 fn in_chunks(
-    embedder: &Embedder<'_>,
+    embedder: &TextEncoder,
     prompt: &str,
     texts: TextStream,
     name: &str,

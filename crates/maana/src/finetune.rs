@@ -19,10 +19,11 @@ use crate::card::CardFacts;
 use maana_eval::Scores;
 use maana_files::hex;
 use maana_kernels::Context;
-use maana_model::SentenceModel;
+use maana_model::TrainingModel;
 use maana_train::{Event, Failure, Observer, Outcome, Run, TrainingRecord};
 use measures::Measures;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An event of a run.
@@ -61,7 +62,7 @@ pub fn finetune(
     context: &Context,
     folder: &RunFolder,
     resume: bool,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     notify: &mut dyn FnMut(&RunEvent<'_>),
 ) -> Result<Finetuned, FinetuneError> {
     let _lock = folder.begin(&prepared.located, resume)?;
@@ -75,9 +76,9 @@ pub fn finetune(
     folder.write_scores("before", &before)?;
     notify(&RunEvent::BaseEvaluated(&before));
 
-    let base = hex(&prepared.model.fingerprint(context));
-    let tokenizer = prepared.model.tokenizer();
-    let max_length = prepared.model.settings().max_seq_length;
+    let base = hex(&prepared.model.fingerprint());
+    let tokenizer = prepared.model.spec().tokenizer();
+    let max_length = prepared.model.spec().settings().max_seq_length;
     let mut watcher = Watcher { measures: &prepared.measures, context, stop, notify };
     let run = Run {
         context,
@@ -106,17 +107,17 @@ pub fn finetune(
 struct Watcher<'a> {
     measures: &'a Measures,
     context: &'a Context,
-    stop: &'a AtomicBool,
+    stop: &'a Arc<AtomicBool>,
     notify: &'a mut dyn FnMut(&RunEvent<'_>),
 }
 
-impl Observer<SentenceModel> for Watcher<'_> {
-    fn evaluate(&mut self, model: &SentenceModel, _step: u64, _epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
+impl Observer<TrainingModel> for Watcher<'_> {
+    fn evaluate(&mut self, model: &TrainingModel, _step: u64, _epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
         let scores = self.measures.measure(model, self.context, self.stop)?;
         Ok(scores.iter().flat_map(Scores::prefixed).collect())
     }
 
-    fn save_model(&mut self, model: &SentenceModel, folder: &Path) -> Result<(), Failure> {
+    fn save_model(&mut self, model: &TrainingModel, folder: &Path) -> Result<(), Failure> {
         Ok(model.write_into(folder, &[])?)
     }
 

@@ -1,7 +1,7 @@
 //! The workflow of `maana info --fingerprint`: a hash of embeddings, to compare two machines.
 
 use maana_files::hex;
-use maana_model::{Embedder, ModelError};
+use maana_model::{ModelError, TextEncoder};
 use sha2::{Digest, Sha256};
 
 /// Texts of several scripts, and an empty one. Never changed, so that recorded hashes remain comparable.
@@ -22,7 +22,7 @@ const LONG: (&str, usize) = ("Watoto wanacheza mpira nyuma ya shule. ", 100);
 ///
 /// # Errors
 /// If a text cannot be tokenised.
-pub fn of_embeddings(embedder: &Embedder<'_>) -> Result<String, ModelError> {
+pub fn of_embeddings(embedder: &TextEncoder) -> Result<String, ModelError> {
     let long = LONG.0.repeat(LONG.1);
     let texts: Vec<&str> = TEXTS.into_iter().chain([long.as_str()]).collect();
     let rows = embedder.embed(&texts, "")?;

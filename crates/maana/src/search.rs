@@ -29,7 +29,7 @@ pub use store_trait::{Added, Compacted, Damaged, Deleted, Description, GraphRepo
 
 use crate::texts::embed;
 use maana_kernels::Context;
-use maana_model::{Embedder, Encoder, Role};
+use maana_model::{Role, TextEncoder};
 
 /// Finds the nearest documents of each query.
 ///
@@ -37,7 +37,7 @@ use maana_model::{Embedder, Encoder, Role};
 /// If another model made the store, a filter names a field that no document has, or the store cannot be read.
 pub fn search(
     store: &dyn ReadStore,
-    embedder: &Embedder<'_>,
+    embedder: &TextEncoder,
     context: &Context,
     queries: &[&str],
     options: &SearchOptions,

@@ -3,14 +3,14 @@
 use crate::texts::{TextsError, embed};
 use maana_data::{DataError, Record};
 use maana_kernels::{Context, Matrix, Rows};
-use maana_model::{Embedder, Encoder, ModelError, Similarity};
+use maana_model::{ModelError, Similarity, TextEncoder};
 
 /// Computes the similarities of texts by the model's own function, `(texts, texts)`. Distances are negated, so that greater is
 /// always more similar.
 ///
 /// # Errors
 /// If a text cannot be tokenised.
-pub fn similarities(embedder: &Embedder<'_>, context: &Context, texts: &[&str]) -> Result<Matrix, ModelError> {
+pub fn similarities(embedder: &TextEncoder, context: &Context, texts: &[&str]) -> Result<Matrix, ModelError> {
     let embeddings = embedder.embed(texts, embedder.default_prompt())?;
     Ok(compare(context, embedder.similarity(), embeddings.view(), embeddings.view()))
 }
@@ -52,7 +52,7 @@ const CHUNK: usize = 1024;
 /// Compares the first two fields of each record, in constant memory, in the order of the records. A missing field is an error,
 /// as is a blank one unless `allow_blank` is set.
 pub fn pairs<'a>(
-    embedder: &'a Embedder<'_>,
+    embedder: &'a TextEncoder,
     mut records: impl Iterator<Item = Result<Record, DataError>> + 'a,
     allow_blank: bool,
 ) -> impl Iterator<Item = Result<ScoredPair, TextsError>> + 'a {

@@ -12,7 +12,7 @@ use maana_chart::{Chart, Series};
 use maana_data::{Blanks, DataError, RetrievalSet, Table};
 use maana_eval::{EvalError, RetrievalOptions, paraphrase_mining, translation};
 use maana_kernels::Context;
-use maana_model::{Embedder, Role};
+use maana_model::{Role, TextEncoder};
 use maana_vectors::VectorsError;
 use maana_vectors::classify::{Confusion, Logistic, LogisticSettings};
 use maana_vectors::cluster::{KMeans, kmeans, v_measure};
@@ -164,7 +164,7 @@ impl Set {
     /// If the set cannot be read or a text cannot be embedded.
     pub fn measure(
         &self,
-        embedder: &Embedder<'_>,
+        embedder: &TextEncoder,
         context: &Context,
         dims: &[usize],
     ) -> Result<Vec<Measured>, SuiteError> {
@@ -183,7 +183,7 @@ impl Set {
     fn retrieval(
         &self,
         folder: &Path,
-        embedder: &Embedder<'_>,
+        embedder: &TextEncoder,
         context: &Context,
         dims: &[usize],
     ) -> Result<Vec<Measured>, SuiteError> {
@@ -201,7 +201,7 @@ impl Set {
     fn mining(
         &self,
         folder: &Path,
-        embedder: &Embedder<'_>,
+        embedder: &TextEncoder,
         context: &Context,
         dims: &[usize],
     ) -> Result<Vec<Measured>, SuiteError> {
@@ -235,7 +235,7 @@ impl Set {
         &self,
         train: &Path,
         test: &Path,
-        embedder: &Embedder<'_>,
+        embedder: &TextEncoder,
         context: &Context,
         dims: &[usize],
     ) -> Result<Vec<Measured>, SuiteError> {
@@ -270,7 +270,7 @@ impl Set {
         ])
     }
 
-    fn pairs(&self, file: &Path, embedder: &Embedder<'_>, dims: &[usize]) -> Result<Vec<Measured>, SuiteError> {
+    fn pairs(&self, file: &Path, embedder: &TextEncoder, dims: &[usize]) -> Result<Vec<Measured>, SuiteError> {
         let pairs = read_pairs(Table::open(file, None)?, ["anchor", "positive"], Blanks::Refuse)?.pairs;
         let anchors: Vec<&str> = pairs.iter().map(|[anchor, _]| anchor.as_str()).collect();
         let positives: Vec<&str> = pairs.iter().map(|[_, positive]| positive.as_str()).collect();

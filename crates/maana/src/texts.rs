@@ -2,7 +2,7 @@
 
 use maana_data::{Blanks, DataError, Table};
 use maana_kernels::Matrix;
-use maana_model::{Embedder, Encoder, ModelError};
+use maana_model::{ModelError, TextEncoder};
 use std::path::Path;
 
 /// Columns of a file to read.
@@ -126,7 +126,7 @@ const CHUNK: usize = 1024;
 /// # Errors
 /// If a text cannot be tokenised, or an embedding is not finite.
 pub fn embed<T: AsRef<str>>(
-    embedder: &Embedder<'_>,
+    embedder: &TextEncoder,
     texts: &[T],
     prompt: &str,
     progress: &mut dyn FnMut(u64),

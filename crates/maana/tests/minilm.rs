@@ -2,7 +2,7 @@
 //! the hub, or the Python package that carries the same bytes; where none can be had, the test says so and is skipped.
 
 use maana_kernels::Context;
-use maana_model::{Embedder, Encoder, Purpose, Role};
+use maana_model::{Role, WeightStorage};
 use serde_json::Value;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn tokens_and_embeddings_of_the_reference() {
     let context = Context::new(2);
     let name = "sentence-transformers/all-MiniLM-L6-v2";
     let opened =
-        match maana::open::open(Purpose::Train, name, &context, maana::kernels::Precision::F32, &mut |notice| {
+        match maana::open::open(WeightStorage::Packed, name, &context, maana::kernels::Precision::F32, &mut |notice| {
             println!("{notice}")
         }) {
             Ok(opened) => opened,
@@ -25,7 +25,7 @@ fn tokens_and_embeddings_of_the_reference() {
                 return;
             }
         };
-    let tokenizer = opened.model.tokenizer();
+    let tokenizer = opened.model.spec().tokenizer();
     let texts = golden("tokenize.json");
     for row in texts.as_array().unwrap() {
         let text = row["text"].as_str().unwrap();
@@ -37,8 +37,7 @@ fn tokens_and_embeddings_of_the_reference() {
     let expected = golden("minilm_encode.json");
     let rows = expected["rows"].as_array().unwrap();
     let texts: Vec<&str> = rows.iter().map(|row| row["text"].as_str().unwrap()).collect();
-    let embedder = Embedder::new(&opened.model, &context).unwrap();
-    let embeddings = embedder.encode(&texts, Role::Document).unwrap();
+    let embeddings = opened.model.encode(&texts, Role::Document).unwrap();
     let mut largest = 0.0_f64;
     for (index, (row, text)) in rows.iter().zip(&texts).enumerate() {
         let theirs = row["embedding"].as_array().unwrap();

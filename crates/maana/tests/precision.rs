@@ -3,12 +3,13 @@
 
 use maana::data::RetrievalSet;
 use maana::eval::{RetrievalOptions, evaluate_retrieval};
+use maana::hub::HubOptions;
 use maana::kernels::{Context, Matrix, Precision};
-use maana::model::{Embedder, Encoder, Purpose, SentenceModel};
+use maana::model::{TextEncoder, TrainingModel};
 
-fn model(context: &Context) -> Option<SentenceModel> {
+fn model(context: &Context) -> Option<TrainingModel> {
     let name = "sentence-transformers/all-MiniLM-L6-v2";
-    match maana::open::open(Purpose::Train, name, context, Precision::F32, &mut |notice| println!("{notice}")) {
+    match maana::open::open_for_training(name, context, Precision::F32, &HubOptions::from_environment(), &mut |_| {}) {
         Ok(opened) => Some(opened.model),
         Err(error) => {
             println!("skipped: {name} cannot be had here: {error}");
@@ -17,8 +18,8 @@ fn model(context: &Context) -> Option<SentenceModel> {
     }
 }
 
-fn embeddings(model: &SentenceModel, context: &Context, texts: &[&str]) -> Matrix {
-    Embedder::new(model, context).unwrap().embed(texts, "").unwrap()
+fn embeddings(model: &TrainingModel, context: &Context, texts: &[&str]) -> Matrix {
+    TextEncoder::new(model.inference(), context).unwrap().embed(texts, "").unwrap()
 }
 
 /// The largest distance 1 − cosine between rows, and the largest difference of an element over the largest element.
@@ -82,7 +83,7 @@ fn retrieval_keeps_its_quality() {
     let mut means = Vec::new();
     for precision in Precision::ALL {
         model.set_precision(precision);
-        let embedder = Embedder::new(&model, &context).unwrap();
+        let embedder = TextEncoder::new(model.inference(), &context).unwrap();
         let (mut sum, mut queries) = (0.0, 0.0);
         for set in &sets {
             let set = RetrievalSet::open(set).unwrap();

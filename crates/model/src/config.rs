@@ -2,9 +2,10 @@
 //! The architectures are one encoder with small differences, which are all named here.
 
 use crate::ModelError;
+use crate::json::Fields;
 use maana_kernels::Activation;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The families of encoders that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,72 +206,10 @@ impl EncoderConfig {
     pub fn longest(&self) -> usize {
         self.positions - self.first_position
     }
-
-    /// The fields that embeddings depend on, in the words of the first version of fingerprints, so that stored vectors stay valid;
-    /// fields that came later are added where they differ from what that version computed.
-    pub(crate) fn fingerprint_text(&self) -> String {
-        let Self { architecture, vocabulary, hidden, layers, heads, intermediate, positions, .. } = self;
-        let Self { first_position, segments, layer_norm_epsilon, hidden_dropout, attention_dropout, .. } = self;
-        let mut text = format!(
-            "EncoderConfig {{ architecture: {architecture:?}, vocabulary: {vocabulary}, hidden: {hidden}, layers: {layers}, \
-             heads: {heads}, intermediate: {intermediate}, positions: {positions}, first_position: {first_position}, \
-             segments: {segments}, layer_norm_epsilon: {layer_norm_epsilon:?}, hidden_dropout: {hidden_dropout:?}, \
-             attention_dropout: {attention_dropout:?}, attention_output_dropout: {} }}",
-            self.attention_output_dropout
-        );
-        if self.activation != Activation::Gelu {
-            text.push_str(&format!("activation: {:?}", self.activation));
-        }
-        text
-    }
 }
 
-/// Fields of a JSON object, asked for by name; errors name file and field.
-pub(crate) struct Fields<'a> {
-    pub(crate) json: &'a Value,
-    pub(crate) path: &'a Path,
-}
-
-impl<'a> Fields<'a> {
-    pub(crate) fn wrong(&self, field: &str, expected: &str) -> ModelError {
-        let reason = match self.json.get(field) {
-            None | Some(Value::Null) => format!("field `{field}` is missing; expected {expected}"),
-            Some(value) => format!("field `{field}` is {value}; expected {expected}"),
-        };
-        ModelError::Invalid { path: PathBuf::from(self.path), reason }
-    }
-
-    pub(crate) fn present(&self, field: &str) -> bool {
-        self.json.get(field).is_some_and(|value| !value.is_null())
-    }
-
-    pub(crate) fn text(&self, field: &str) -> Result<&'a str, ModelError> {
-        self.json.get(field).and_then(Value::as_str).ok_or_else(|| self.wrong(field, "a string"))
-    }
-
-    pub(crate) fn count(&self, field: &str) -> Result<usize, ModelError> {
-        let number = self.json.get(field).and_then(Value::as_u64);
-        number.and_then(|number| usize::try_from(number).ok()).ok_or_else(|| self.wrong(field, "a whole number"))
-    }
-
-    pub(crate) fn count_or(&self, field: &str, default: usize) -> Result<usize, ModelError> {
-        if self.present(field) { self.count(field) } else { Ok(default) }
-    }
-
-    pub(crate) fn flag_or(&self, field: &str, default: bool) -> Result<bool, ModelError> {
-        if !self.present(field) {
-            return Ok(default);
-        }
-        self.json[field].as_bool().ok_or_else(|| self.wrong(field, "true or false"))
-    }
-
-    fn number_or(&self, field: &str, default: f64) -> Result<f64, ModelError> {
-        if !self.present(field) {
-            return Ok(default);
-        }
-        self.json[field].as_f64().ok_or_else(|| self.wrong(field, "a number"))
-    }
-
+/// Fields that only an encoder's configuration has.
+impl Fields<'_> {
     /// `pad_token_id`, behind which positions start.
     fn padding(&self) -> Result<u32, ModelError> {
         let id = self.count_or("pad_token_id", 1)?;
@@ -306,20 +245,6 @@ impl<'a> Fields<'a> {
             return Err(self.unsupported("code of its own (auto_map)", "architectures of transformers itself"));
         }
         Ok(())
-    }
-
-    /// Whether a field holds a list or an object with something in it, or anything else but null.
-    pub(crate) fn not_empty(&self, field: &str) -> bool {
-        match self.json.get(field) {
-            None | Some(Value::Null) => false,
-            Some(Value::Array(items)) => !items.is_empty(),
-            Some(Value::Object(entries)) => !entries.is_empty(),
-            Some(_) => true,
-        }
-    }
-
-    pub(crate) fn unsupported(&self, what: impl Into<String>, supported: impl Into<String>) -> ModelError {
-        ModelError::Unsupported { path: self.path.into(), what: what.into(), supported: supported.into() }
     }
 
     fn probability(&self, field: &str) -> Result<f32, ModelError> {

@@ -1,28 +1,37 @@
-//! Tokens to embeddings, and the gradients of embeddings to those of parameters; the model folder, in and out.
-//! Knows nothing of losses, data sets or measures.
+//! Tokens to embeddings, and gradients of embeddings to those of parameters; model folders in and out.
+//!
+//! A folder opens as a [`TrainingModel`] ([`open_for_training`]) or as an [`InferenceModel`] ([`open_for_inference`]). A
+//! [`TextEncoder`] turns strings into embeddings with the latter. Knows nothing of losses, data sets or metrics.
 #![deny(unsafe_code)]
 
 mod activations;
-mod bert;
+mod blocks;
 mod config;
-mod embedder;
-mod encoder;
+mod encoders;
 mod error;
+mod fingerprint;
 mod folder;
-mod layer_weights;
-mod modules;
-mod parameters;
+mod inference_model;
+mod json;
+mod pass;
 mod random;
-mod sentence_model;
+mod similarity;
+mod spec;
 mod summary;
+mod text_encoder;
 mod trainable;
+mod training_model;
+mod weights;
 
 pub use config::{Architecture, EncoderConfig};
-pub use embedder::{DEFAULT_BATCH_TOKENS, Embedder, RolePrompts};
-pub use encoder::{Encoder, Role, Similarity};
 pub use error::ModelError;
-pub use folder::{Opened, Purpose, open, open_for};
+pub use folder::{Opened, WeightStorage, open_for_inference, open_for_training};
+pub use inference_model::InferenceModel;
 pub use random::Shape;
-pub use sentence_model::{Activations, SentenceModel, Settings};
+pub use similarity::{Role, Similarity};
+pub use spec::{ModelSpec, Settings};
 pub use summary::{ModelSummary, ModuleSummary};
-pub use trainable::{Noise, Tensor, Trainable};
+pub use text_encoder::{DEFAULT_BATCH_TOKENS, RolePrompts, TextEncoder};
+pub use trainable::{DropoutSeed, Trainable};
+pub use training_model::{Activations, TrainingModel};
+pub use weights::{ParameterArena, StatePart, Tensor};

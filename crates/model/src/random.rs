@@ -1,11 +1,12 @@
-//! A model of another shape with random weights, to measure what such a model would take.
+//! Models with random weights, for benchmarks.
 
-use crate::bert::Bert;
-use crate::config::EncoderConfig;
-use crate::folder::Origin;
-use crate::modules::{Module, Pooling};
-use crate::parameters::{Held, Layout};
-use crate::{ModelError, SentenceModel};
+use crate::activations::Passes;
+use crate::blocks::{Pooling, SentenceModule};
+use crate::encoders::Network;
+use crate::spec::{ModelSpec, Origin};
+use crate::training_model::TrainingModel;
+use crate::weights::{ParameterArena, Scope};
+use crate::{EncoderConfig, ModelError, Settings};
 use maana_files::SplitMix64;
 use maana_kernels::{PoolingMode, Precision};
 use serde_json::json;
@@ -24,12 +25,12 @@ pub struct Shape {
     pub intermediate: usize,
 }
 
-impl SentenceModel {
-    /// A BERT encoder of this shape with this model's tokenizer, CLS pooling, normalisation and weights that `seed` draws.
+impl ModelSpec {
+    /// Returns a BERT encoder of this shape with this model's tokenizer, CLS pooling, normalisation and random weights.
     ///
     /// # Errors
-    /// If there is no such shape: heads that do not divide the hidden size.
-    pub fn random_of_shape(&self, shape: Shape, seed: u64) -> Result<Self, ModelError> {
+    /// Returns an error if the heads do not divide the hidden size.
+    pub fn random_of_shape(&self, shape: Shape, seed: u64) -> Result<TrainingModel, ModelError> {
         let config_json = json!({
             "architectures": ["BertModel"],
             "model_type": "bert",
@@ -38,7 +39,7 @@ impl SentenceModel {
             "num_hidden_layers": shape.layers,
             "num_attention_heads": shape.heads,
             "intermediate_size": shape.intermediate,
-            "vocab_size": self.config().vocabulary,
+            "vocab_size": self.config.vocabulary,
             "max_position_embeddings": 512,
             "type_vocab_size": 2,
             "layer_norm_eps": 1e-12,
@@ -48,8 +49,8 @@ impl SentenceModel {
             "pad_token_id": 0,
         });
         let config = EncoderConfig::from_json(&config_json, Path::new("config.json"))?;
-        let layout = Layout::new(&config, Held::All);
-        let mut parameters = vec![0.0; layout.total];
+        let layout = Network::new(&config, Scope::All, Passes::Inference).parameters;
+        let mut parameters = vec![0.0; layout.elements];
         for (number, tensor) in layout.tensors.iter().enumerate() {
             let values = &mut parameters[tensor.range.clone()];
             if tensor.name.ends_with("LayerNorm.weight") {
@@ -58,34 +59,25 @@ impl SentenceModel {
                 draw(values, seed.wrapping_add(number as u64));
             }
         }
-        let tensors = layout.tensors.clone();
-        let bert = Bert::new(config, &parameters, Precision::F32);
-        let mut settings = self.settings.clone();
-        settings.max_seq_length = 512;
-        settings.truncate_dim = None;
-        let origin = Origin {
-            config: config_json,
-            tokenizer_files: self.origin.tokenizer_files.clone(),
-            carried: Vec::new(),
-            dtype: safetensors::Dtype::F32,
-            trained: true,
-        };
-        let pooling = Pooling { modes: vec![PoolingMode::Cls], include_prompt: true };
-        Ok(Self {
+        let spec = Self {
+            config,
             tokenizer: self.tokenizer(),
-            bert,
-            pooling,
-            modules: vec![Module::Normalize],
-            parameters,
-            packed_sums: None,
-            tensors,
-            settings,
-            origin,
-        })
+            pooling: Pooling { modes: vec![PoolingMode::Cls], include_prompt: true },
+            modules: vec![SentenceModule::Normalize],
+            settings: Settings { max_seq_length: 512, truncate_dim: None, ..self.settings.clone() },
+            parameters: layout.elements,
+            origin: Origin {
+                config: config_json,
+                tokenizer_files: self.origin.tokenizer_files.clone(),
+                carried: Vec::new(),
+                dtype: safetensors::Dtype::F32,
+            },
+        };
+        Ok(TrainingModel::new(spec, ParameterArena::new(layout.tensors, parameters), Precision::F32))
     }
 }
 
-/// Numbers with a deviation of 0.02, spread evenly (SplitMix64).
+/// Fills `values` with uniform numbers of standard deviation 0.02 (SplitMix64).
 fn draw(values: &mut [f32], seed: u64) {
     let mut random = SplitMix64::spread(seed);
     for value in values {

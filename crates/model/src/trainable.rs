@@ -1,72 +1,74 @@
-//! `Trainable`: what training needs of a model. It sees tokens and gradients, never strings or files.
+//! The seam between models and training: tokens and gradients, no strings and no files.
 
-use maana_kernels::{Context, Matrix, Rows};
+use crate::weights::{StatePart, Tensor};
+use maana_kernels::{AdamW, Context, Matrix, Rows};
 use maana_text::TokenBatch;
 
-/// One named parameter: where it lies in the arena, and its shape.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tensor {
-    /// The name in `model.safetensors`, for example `encoder.layer.0.output.dense.weight`.
-    pub name: String,
-    /// The shape as written to the file.
-    pub shape: Vec<usize>,
-    /// Where its elements lie in [`Trainable::parameters`] and in the gradients.
-    pub range: std::ops::Range<usize>,
-}
-
-/// Randomness of one forward and backward pass. Dropout masks are a function of this and of a token's place in the whole
-/// batch alone, so that they are the same in forward and backward, for any number of threads, and for a batch computed at
-/// once or in parts, each with its `first_token`.
+/// The random numbers of one forward and backward pass. A dropout mask is a function of these and of a token's place in the
+/// whole batch, so that it is the same in forward and backward, for any number of threads, and for a batch computed at once
+/// or in parts, each with its `first_token`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Noise {
-    /// No dropout: evaluation, and training with dropout 0.
+pub enum DropoutSeed {
+    /// No dropout.
     Off,
     /// Dropout with the probabilities of the model's configuration.
     On {
         /// The seed of the run.
         seed: u64,
-        /// The number of the pass: counts the forward passes of the run, so that no two share their masks.
+        /// The number of the forward pass in the run, so that no two passes share their masks.
         pass: u64,
         /// The number of the first token among those of the whole batch; 0 where the batch is computed at once.
         first_token: u64,
     },
 }
 
-/// A model that can be trained: embeddings out, their gradients back in.
+/// A model that trains: embeddings out, their gradients back in. It owns its parameters, gradients and optimizer state,
+/// wherever they are held.
 pub trait Trainable {
-    /// What forward keeps for backward. One value is reused from pass to pass, so that memory is allocated once.
+    /// Memory of a pass, with what forward saves for backward. One value is used from pass to pass.
     type Activations: Default + Send;
 
-    /// The number of columns of an embedding.
+    /// Number of columns of an embedding.
     fn dimension(&self) -> usize;
 
-    /// Takes the memory for passes over at most so many sequences, so that none of them takes more.
-    fn reserve(&self, _sequences: usize, _keep: &mut Self::Activations) {}
+    /// Reserves the memory for passes over at most `sequences` sequences, so that none of them allocates.
+    fn reserve(&self, _sequences: usize, _activations: &mut Self::Activations) {}
 
-    /// Embeds every sequence of the batch: `(sequences, dimension)`. Fills `keep` with what [`Trainable::backward`] needs.
-    fn forward(&self, context: &Context, batch: &TokenBatch, noise: Noise, keep: &mut Self::Activations) -> Matrix;
-
-    /// Adds the gradient of every parameter to `gradients` (same layout as [`Trainable::parameters`]), given that of the
-    /// embeddings, `(sequences, dimension)`. `batch`, `noise` and `keep` are those of the forward pass.
-    fn backward(
+    /// Embeds every sequence of the batch: `(sequences, dimension)`. Saves what [`Trainable::backward`] needs.
+    fn forward(
         &self,
         context: &Context,
         batch: &TokenBatch,
-        noise: Noise,
-        keep: &mut Self::Activations,
+        dropout: DropoutSeed,
+        activations: &mut Self::Activations,
+    ) -> Matrix;
+
+    /// Adds the gradient of every parameter to the model's own sums, given that of the embeddings,
+    /// `(sequences, dimension)`. The other arguments are those of the forward pass.
+    fn backward(
+        &mut self,
+        context: &Context,
+        batch: &TokenBatch,
+        dropout: DropoutSeed,
+        activations: &mut Self::Activations,
         d_embeddings: Rows<'_>,
-        gradients: &mut [f32],
     );
 
-    /// Every parameter, in one arena.
-    fn parameters(&self) -> &[f32];
+    /// Sets the summed gradients to zero.
+    fn clear_gradients(&mut self);
 
-    /// The arena, to be changed. Call [`Trainable::parameters_changed`] afterwards.
-    fn parameters_mut(&mut self) -> &mut [f32];
+    /// Euclidean norm of the summed gradients.
+    fn gradient_norm(&self, context: &Context) -> f64;
 
-    /// Forgets whatever was derived from the parameters (packed weights).
-    fn parameters_changed(&mut self);
+    /// Makes one update of AdamW with the summed gradients times `gradient_scale`, and sets the gradients to zero.
+    fn update(&mut self, context: &Context, settings: &AdamW, gradient_scale: f32);
 
-    /// Names and places of the parameters.
+    /// Names, shapes and places of all parameters; gradients and moments have the same places.
     fn tensors(&self) -> &[Tensor];
+
+    /// Copies elements of the training state, from `first` on, to `into`. Gradients and moments are zero at first.
+    fn read_state(&self, part: StatePart, first: usize, into: &mut [f32]);
+
+    /// Sets elements of the training state, from `first` on.
+    fn write_state(&mut self, part: StatePart, first: usize, values: &[f32]);
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use maana_kernels::{Context, Precision};
-use maana_model::{Activations, Noise, Purpose, Trainable};
+use maana_model::{Activations, DropoutSeed, Trainable, TrainingModel};
 use maana_text::TokenBatch;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -42,36 +42,35 @@ fn passes_take_no_memory() {
         .into_iter()
         .flat_map(|precision| [golden("tiny-bert"), with_dropout.clone()].map(|folder| (precision, folder)));
     for (precision, folder) in cases {
-        let model = maana_model::open_for(Purpose::Train, &folder, &context, precision).unwrap().model;
-        let mut gradients = vec![0.0; model.parameters().len()];
-        let mut step = |batch: &TokenBatch, keep: &mut Activations| {
-            let noise = Noise::On { seed: 1, pass: 0, first_token: 0 };
+        let mut model = maana_model::open_for_training(&folder, &context, precision).unwrap().model;
+        let step = |model: &mut TrainingModel, batch: &TokenBatch, keep: &mut Activations| {
+            let noise = DropoutSeed::On { seed: 1, pass: 0, first_token: 0 };
             let embeddings = model.forward(&context, batch, noise, keep);
-            model.backward(&context, batch, noise, keep, embeddings.view(), &mut gradients);
+            model.backward(&context, batch, noise, keep, embeddings.view());
         };
         // Each thread takes its own for attention and for packing.
-        (0..3).for_each(|_| step(&large, &mut Activations::default()));
+        (0..3).for_each(|_| step(&mut model, &large, &mut Activations::default()));
         let mut keep = Activations::default();
         model.reserve(large.sequences(), &mut keep);
         let region = Region::new(ALLOCATOR);
-        step(&small, &mut keep);
-        step(&large, &mut keep);
-        step(&small, &mut keep);
+        step(&mut model, &small, &mut keep);
+        step(&mut model, &large, &mut keep);
+        step(&mut model, &small, &mut keep);
         let training = region.change();
 
-        let mut keep = Activations::default();
-        model.reserve_to_infer(large.tokens(), &mut keep);
-        model.infer(&context, &large, 0, &mut Activations::default());
+        let (mut keep, dimension, model) = (Activations::default(), model.dimension(), model.inference());
+        model.reserve(large.tokens(), &mut keep);
+        model.embed(&context, &large, 0, &mut Activations::default());
         let region = Region::new(ALLOCATOR);
         for batch in [&small, &large, &small, &large] {
-            model.infer(&context, batch, 0, &mut keep);
+            model.embed(&context, batch, 0, &mut keep);
         }
         let encoding = region.change();
         println!("{}, {precision:?}: training {training:?}\nencoding {encoding:?}", folder.display());
         // The embeddings, which the caller keeps: a matrix for pooling and for each module behind it, and the list of them.
         assert!(encoding.allocations <= 4 * 4, "{} allocations of four encodings", encoding.allocations);
         assert!(training.allocations <= 3 * 10, "{} allocations of three steps", training.allocations);
-        let embeddings = 4 * (large.sequences() + small.sequences()) * 2 * model.dimension();
+        let embeddings = 4 * (large.sequences() + small.sequences()) * 2 * dimension;
         assert!(encoding.bytes_allocated < 6 * embeddings && training.bytes_allocated < 12 * embeddings);
     }
 }

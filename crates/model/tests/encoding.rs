@@ -3,13 +3,15 @@
 mod support;
 
 use maana_kernels::{Context, Precision};
-use maana_model::{Activations, Embedder, Encoder, Purpose, Role, RolePrompts, SentenceModel};
+use maana_model::{Activations, InferenceModel, Role, RolePrompts, TextEncoder, TrainingModel, WeightStorage};
 use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::plain::{Plain, PlainPooling};
 use support::{
-    RawTensor, copy_folder, golden, open, read_json, read_safetensors, tiny, write_safetensors, write_small,
+    RawTensor, copy_folder, golden, open, open_for_inference, read_json, read_safetensors, tiny, write_safetensors,
+    write_small,
 };
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
@@ -20,7 +22,7 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn tiny_bert_gives_the_embeddings_of_the_reference() {
     let (model, context) = (tiny(), Context::new(2));
-    let embedder = Embedder::new(&model, &context).unwrap();
+    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
     let golden = read_json(&golden("tiny_encode.json"));
     let rows = golden["rows"].as_array().unwrap();
     let mut worst = 0.0f32;
@@ -46,9 +48,9 @@ fn every_family_agrees_with_its_plain_twin() {
             let model = open(folder.path());
             let plain = Plain::of(&model, PlainPooling::Mean);
             for text in ["", "the house of the king", "north and south and east and west are far away from here now"] {
-                let ids = model.tokenize(&[text]).unwrap().ids;
+                let ids = model.spec().tokenize(&[text]).unwrap().ids;
                 let expected: Vec<f32> = plain.embed(&ids).into_iter().map(|value| value as f32).collect();
-                let ours = Embedder::new(&model, &context).unwrap().encode(&[text], Role::Query).unwrap();
+                let ours = TextEncoder::new(model.inference(), &context).unwrap().encode(&[text], Role::Query).unwrap();
                 assert!(largest_difference(ours.row(0), &expected) < 2e-6, "{model_type} {text}");
             }
         }
@@ -67,9 +69,10 @@ fn a_token_that_is_taken_alone_is_the_same_bits_as_among_all() {
         let (mut model, context) = (open(folder.path()), Context::new(2));
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             model.set_precision(precision);
-            let (batch, mut keep) = (model.tokenize(&all).unwrap(), Activations::default());
-            let tokens = model.infer_tokens(&context, &batch, &mut keep);
-            let alone = model.infer_plain(&context, &batch, 0, &mut keep);
+            let model = model.inference();
+            let (batch, mut keep) = (model.spec().tokenize(&all).unwrap(), Activations::default());
+            let tokens = model.embed_tokens(&context, &batch, &mut keep);
+            let alone = model.embed_unfinished(&context, &batch, 0, &mut keep);
             assert_eq!((alone.rows(), alone.columns()), (all.len(), 64));
             for text in 0..all.len() {
                 let token = if first { batch.offsets[text] } else { batch.offsets[text + 1] - 1 };
@@ -86,8 +89,8 @@ fn many_texts() -> Vec<String> {
 
 #[test]
 fn an_embedder_that_is_stopped_computes_no_further_batch() {
-    let (model, context, stop) = (tiny(), Context::new(1), AtomicBool::new(false));
-    let embedder = Embedder::new(&model, &context).unwrap().with_stop(&stop);
+    let (model, context, stop) = (tiny(), Context::new(1), Arc::new(AtomicBool::new(false)));
+    let embedder = TextEncoder::new(model.inference(), &context).unwrap().with_stop(Arc::clone(&stop));
     assert_eq!(embedder.embed(&["the king"], "").unwrap().rows(), 1);
     stop.store(true, Ordering::Relaxed);
     assert!(matches!(embedder.embed(&["the king"], ""), Err(maana_model::ModelError::Stopped)));
@@ -100,13 +103,13 @@ fn an_embedding_is_the_same_bits_alone_and_among_others() {
     let all: Vec<&str> = texts.iter().map(String::as_str).collect();
     let alone: Vec<Vec<f32>> = {
         let context = Context::new(1);
-        let embedder = Embedder::new(&model, &context).unwrap();
+        let embedder = TextEncoder::new(model.inference(), &context).unwrap();
         all.iter().map(|text| embedder.encode(&[text], Role::Document).unwrap().row(0).to_vec()).collect()
     };
     for threads in [1, 2, 3] {
         let context = Context::new(threads);
         for budget in [1, 50, 333, 1 << 20] {
-            let embedder = Embedder::new(&model, &context).unwrap().with_batch_tokens(budget);
+            let embedder = TextEncoder::new(model.inference(), &context).unwrap().with_batch_tokens(budget);
             let together = embedder.encode(&all, Role::Document).unwrap();
             for (index, alone) in alone.iter().enumerate() {
                 assert_eq!(together.row(index), alone, "text {index}, {threads} threads, {budget} tokens");
@@ -118,19 +121,20 @@ fn an_embedding_is_the_same_bits_alone_and_among_others() {
 #[test]
 fn dimensions_are_prefixes_of_length_one() {
     let (model, context) = (tiny(), Context::new(1));
-    let whole = Embedder::new(&model, &context).unwrap().encode(&["the house"], Role::Query).unwrap();
-    let short = Embedder::new(&model, &context).unwrap().with_dimension(16).unwrap();
+    let whole = TextEncoder::new(model.inference(), &context).unwrap().encode(&["the house"], Role::Query).unwrap();
+    let short = TextEncoder::new(model.inference(), &context).unwrap().with_dimension(16).unwrap();
     let short = short.encode(&["the house"], Role::Query).unwrap();
     let length = whole.row(0)[..16].iter().map(|value| value * value).sum::<f32>().sqrt();
     let expected: Vec<f32> = whole.row(0)[..16].iter().map(|value| value / length).collect();
     assert!(largest_difference(short.row(0), &expected) < 1e-6);
     for wrong in [0, 65] {
-        let error = Embedder::new(&model, &context).unwrap().with_dimension(wrong).err().unwrap().to_string();
+        let error =
+            TextEncoder::new(model.inference(), &context).unwrap().with_dimension(wrong).err().unwrap().to_string();
         assert!(error.contains("have 64; use 1 to 64"), "{error}");
     }
 }
 
-fn with_settings(change: impl FnOnce(&Path)) -> SentenceModel {
+fn with_settings(change: impl FnOnce(&Path)) -> TrainingModel {
     let folder = tempfile::tempdir().unwrap();
     support::copy_folder(&golden("tiny-bert"), folder.path());
     change(folder.path());
@@ -144,7 +148,7 @@ fn prompts_go_before_the_text_by_role_and_by_name() {
     let model =
         with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), prompts).unwrap());
     let context = Context::new(1);
-    let embedder = Embedder::new(&model, &context).unwrap();
+    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
     let plain = |text: &str| embedder.embed(&[text], "").unwrap();
     assert_eq!(embedder.encode(&["house"], Role::Query).unwrap(), plain("the king house"));
     assert_eq!(embedder.encode(&["house"], Role::Document).unwrap(), plain("water house"));
@@ -159,11 +163,11 @@ fn an_empty_prompt_for_documents_hides_no_other() {
     let e5 = r#"{"prompts": {"query": "", "document": "", "passage": "water "}, "default_prompt_name": "passage"}"#;
     let model = with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), e5).unwrap());
     let context = Context::new(1);
-    let embedder = Embedder::new(&model, &context).unwrap();
+    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
     assert_eq!((embedder.role_prompt(Role::Query), embedder.role_prompt(Role::Document)), ("", "water "));
     assert_eq!(embedder.describe_prompt(Role::Query).unwrap(), "queries without a prompt");
     assert_eq!(embedder.describe_prompt(Role::Document).unwrap(), "documents behind \"water \" (passage)");
-    assert_eq!(Embedder::new(&tiny(), &context).unwrap().describe_prompt(Role::Query), None);
+    assert_eq!(TextEncoder::new(tiny().inference(), &context).unwrap().describe_prompt(Role::Query), None);
 }
 
 #[test]
@@ -172,7 +176,7 @@ fn prompts_that_are_asked_for_take_the_place_of_the_models() {
     let model =
         with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), prompts).unwrap());
     let context = Context::new(1);
-    let embedder = Embedder::new(&model, &context).unwrap();
+    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
     let asked = |asked: &str| embedder.prompt_or_text(asked).map_err(|error| error.to_string());
     assert_eq!(asked("query").unwrap(), "the king ");
     assert_eq!(asked("none").unwrap(), "water ", "a name counts first");
@@ -184,7 +188,7 @@ fn prompts_that_are_asked_for_take_the_place_of_the_models() {
         "{error}"
     );
     let chosen = RolePrompts { query: Some("north ".into()), document: None };
-    let embedder = Embedder::new(&model, &context).unwrap().with_prompts(chosen);
+    let embedder = TextEncoder::new(model.inference(), &context).unwrap().with_prompts(chosen);
     let plain = |text: &str| embedder.embed(&[text], "").unwrap();
     assert_eq!(embedder.encode(&["house"], Role::Query).unwrap(), plain("north house"));
     assert_eq!(embedder.encode(&["house"], Role::Document).unwrap(), plain("house"));
@@ -195,7 +199,7 @@ fn pooling_may_leave_the_prompt_out() {
     let pooling = r#"{"embedding_dimension": 64, "pooling_mode": ["mean", "max"], "include_prompt": false}"#;
     let model = with_settings(|folder| std::fs::write(folder.join("1_Pooling/config.json"), pooling).unwrap());
     let context = Context::new(1);
-    let embedder = Embedder::new(&model, &context).unwrap();
+    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
     assert_eq!(embedder.dimension(), 128);
     let without = embedder.embed(&["the king house"], "").unwrap();
     let with = embedder.embed(&["house"], "the king ").unwrap();
@@ -209,11 +213,11 @@ fn pooling_may_leave_the_prompt_out() {
 fn fingerprints_tell_models_and_dimensions_apart() {
     let (model, context) = (tiny(), Context::new(1));
     let other = open(&golden("st301/model"));
-    let whole = Embedder::new(&model, &context).unwrap();
-    let short = Embedder::new(&model, &context).unwrap().with_dimension(32).unwrap();
-    assert_eq!(whole.fingerprint(), Embedder::new(&tiny(), &context).unwrap().fingerprint());
+    let whole = TextEncoder::new(model.inference(), &context).unwrap();
+    let short = TextEncoder::new(model.inference(), &context).unwrap().with_dimension(32).unwrap();
+    assert_eq!(whole.fingerprint(), TextEncoder::new(tiny().inference(), &context).unwrap().fingerprint());
     assert_ne!(whole.fingerprint(), short.fingerprint());
-    assert_ne!(whole.fingerprint(), Embedder::new(&other, &context).unwrap().fingerprint());
+    assert_ne!(whole.fingerprint(), TextEncoder::new(other.inference(), &context).unwrap().fingerprint());
 }
 
 /// What is opened to encode holds its weights packed alone, and gives the same bits as what is opened to train, in every
@@ -235,29 +239,31 @@ fn what_is_opened_to_encode_gives_the_same_bits() {
             write_safetensors(&path, &halves.collect());
         }
         for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
-            let whole = maana_model::open_for(Purpose::Train, &model, &context, precision).unwrap().model;
-            let packed = maana_model::open_for(Purpose::Encode, &model, &context, precision).unwrap().model;
-            let embed = |model| Embedder::new(model, &context).unwrap().embed(&texts, "").unwrap();
+            let whole = maana_model::open_for_training(&model, &context, precision).unwrap().model;
+            let packed = Arc::new(open_for_inference(&model, &context, precision, WeightStorage::Packed));
+            let embed = |model: &Arc<InferenceModel>| {
+                TextEncoder::new(Arc::clone(model), &context).unwrap().embed(&texts, "").unwrap()
+            };
+            let fingerprint = whole.fingerprint();
+            let whole = Arc::new(whole.inference());
             assert_eq!(embed(&whole).data(), embed(&packed).data(), "{dtype} {precision:?}");
-            assert_eq!(whole.fingerprint(&context), packed.fingerprint(&context));
+            assert_eq!(fingerprint, packed.fingerprint(&context));
             // A layer at a time, in each of several passes, as what is opened to train does. That packs bf16 as f32 where no
             // instruction takes bf16.
-            let layer = packed.packed_bytes() / whole.config().layers;
+            let layer = packed.packed_bytes() / whole.spec().config().layers;
             let most = if precision == Precision::Bf16 { 2 * layer } else { layer };
             assert!((layer..=most).contains(&whole.packed_bytes()), "{} of {layer} bytes", whole.packed_bytes());
-            let few = maana_model::open_for(Purpose::EncodeFew, &model, &context, precision).unwrap().model;
+            let few = Arc::new(open_for_inference(&model, &context, precision, WeightStorage::Mapped));
             for _ in 0..2 {
                 assert_eq!(embed(&whole).data(), embed(&few).data(), "{dtype} {precision:?}");
             }
-            assert_eq!(whole.fingerprint(&context), few.fingerprint(&context));
-            assert_eq!(few.packed_bytes() * few.config().layers, packed.packed_bytes());
+            assert_eq!([whole.fingerprint(&context), few.fingerprint(&context)], [fingerprint; 2]);
+            assert_eq!(few.packed_bytes() * few.spec().config().layers, packed.packed_bytes());
             // Words that the file holds as the machine does stay there.
-            let words = 4 * whole.config().vocabulary * whole.config().hidden;
+            let words = 4 * whole.spec().config().vocabulary * whole.spec().config().hidden;
             let beside = packed.held_bytes() - packed.packed_bytes();
             assert_eq!(beside > words, dtype == "f16");
             assert!(beside + packed.packed_bytes() < whole.held_bytes());
-            let error = packed.save(&folder.path().join("copy"), &[]).unwrap_err().to_string();
-            assert!(error.contains("opened to encode"), "{error}");
         }
     }
 }
@@ -278,9 +284,9 @@ fn a_weight_that_is_no_number_is_named_in_the_end() {
             (tensor, RawTensor { dtype: "F32", shape, bytes })
         });
         write_safetensors(&path, &tensors.collect());
-        let before = maana_model::open_for(Purpose::Encode, folder.path(), &context, Precision::F32);
-        let few = maana_model::open_for(Purpose::EncodeFew, folder.path(), &context, Precision::F32).unwrap().model;
-        let after = Embedder::new(&few, &context).unwrap().embed(&["the king"], "");
+        let before = maana_model::open_for_inference(folder.path(), &context, Precision::F32, WeightStorage::Packed);
+        let few = open_for_inference(folder.path(), &context, Precision::F32, WeightStorage::Mapped);
+        let after = TextEncoder::new(few, &context).unwrap().embed(&["the king"], "");
         for error in [before.err(), after.err()] {
             let error = error.expect("damaged weights are refused").to_string();
             assert!(error.contains(name) && error.contains("not a number"), "{error}");
@@ -294,8 +300,8 @@ fn an_encoder_holds_little_beside_its_packed_weights() {
     let context = Context::new(2);
     let folder = tempfile::tempdir().unwrap();
     let shape = maana_model::Shape { layers: 2, hidden: 768, heads: 12, intermediate: 3072 };
-    tiny().random_of_shape(shape, 1).unwrap().save(folder.path(), &[]).unwrap();
-    let model = maana_model::open_for(Purpose::Encode, folder.path(), &context, Precision::Bf16).unwrap().model;
+    tiny().spec().random_of_shape(shape, 1).unwrap().save(folder.path(), &[]).unwrap();
+    let model = open_for_inference(folder.path(), &context, Precision::Bf16, WeightStorage::Packed);
     let share = model.held_bytes() as f64 / model.packed_bytes() as f64;
     println!("{share:.3} times the packed bytes");
     assert!(share < 1.2);

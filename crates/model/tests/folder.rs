@@ -3,8 +3,8 @@
 mod support;
 
 use half::{bf16, f16};
-use maana_kernels::Context;
-use maana_model::{Embedder, Encoder, Role, SentenceModel, Trainable};
+use maana_kernels::{Context, Precision};
+use maana_model::{Role, TextEncoder, Trainable, TrainingModel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,13 +12,17 @@ use support::{
     RawTensor, copy_folder, f32_tensor, golden, open, read_json, read_safetensors, tiny, write_safetensors, write_small,
 };
 
-fn embedding(model: &SentenceModel) -> Vec<f32> {
+fn embedding(model: &TrainingModel) -> Vec<f32> {
     let context = Context::new(1);
-    Embedder::new(model, &context).unwrap().encode(&["the house of the king"], Role::Document).unwrap().into_vec()
+    TextEncoder::new(model.inference(), &context)
+        .unwrap()
+        .encode(&["the house of the king"], Role::Document)
+        .unwrap()
+        .into_vec()
 }
 
 fn fails(folder: &Path) -> String {
-    match maana_model::open(folder, &Context::new(1)) {
+    match maana_model::open_for_training(folder, &Context::new(1), Precision::F32) {
         Ok(_) => panic!("the folder was accepted"),
         Err(error) => error.to_string(),
     }
@@ -40,12 +44,12 @@ fn raw_tensors() -> BTreeMap<String, RawTensor> {
 #[test]
 fn the_folder_of_version_3_opens_like_that_of_version_6() {
     let (new, old) = (tiny(), open(&golden("st301/model")));
-    assert_eq!(new.settings().max_seq_length, 128);
-    assert_eq!(old.settings().max_seq_length, 128);
-    assert!(old.settings().do_lower_case && !new.settings().do_lower_case);
-    assert_eq!(old.summary().modules[1].settings[1], ("pooling_mode_cls_token".into(), "True".into()));
-    assert!(old.normalizes() && new.normalizes());
-    assert_eq!(new.settings().prompts, [("document".into(), String::new()), ("query".into(), String::new())]);
+    assert_eq!(new.spec().settings().max_seq_length, 128);
+    assert_eq!(old.spec().settings().max_seq_length, 128);
+    assert!(old.spec().settings().do_lower_case && !new.spec().settings().do_lower_case);
+    assert_eq!(old.spec().summary().modules[1].settings[1], ("pooling_mode_cls_token".into(), "True".into()));
+    assert!(old.spec().normalizes() && new.spec().normalizes());
+    assert_eq!(new.spec().settings().prompts, [("document".into(), String::new()), ("query".into(), String::new())]);
 }
 
 #[test]
@@ -186,37 +190,37 @@ fn a_plain_encoder_folder_says_what_was_assumed() {
             std::fs::remove_file(folder.join(name)).unwrap();
         }
     });
-    let opened = maana_model::open(folder.path(), &Context::new(1)).unwrap();
+    let opened = maana_model::open_for_training(folder.path(), &Context::new(1), Precision::F32).unwrap();
     assert_eq!(opened.notices.len(), 1);
     assert!(opened.notices[0].contains("mean pooling without normalisation is assumed"), "{:?}", opened.notices);
-    assert!(!opened.model.normalizes());
-    assert_eq!(opened.model.settings().max_seq_length, 128);
+    assert!(!opened.model.spec().normalizes());
+    assert_eq!(opened.model.spec().settings().max_seq_length, 128);
 }
 
 #[test]
 fn the_length_comes_from_the_folder_and_never_exceeds_the_positions() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "xlm-roberta", "");
-    assert_eq!(open(folder.path()).settings().max_seq_length, 30);
+    assert_eq!(open(folder.path()).spec().settings().max_seq_length, 30);
     let older = folder.path().join("sentence_xlm-roberta_config.json");
     std::fs::write(&older, r#"{"max_seq_length": 20}"#).unwrap();
-    assert_eq!(open(folder.path()).settings().max_seq_length, 30, "the name of today goes first");
+    assert_eq!(open(folder.path()).spec().settings().max_seq_length, 30, "the name of today goes first");
     std::fs::remove_file(folder.path().join("sentence_bert_config.json")).unwrap();
-    assert_eq!(open(folder.path()).settings().max_seq_length, 20, "the name that older versions gave the file");
+    assert_eq!(open(folder.path()).spec().settings().max_seq_length, 20, "the name that older versions gave the file");
     std::fs::remove_file(older).unwrap();
     std::fs::write(folder.path().join("sentence_bert_config.json"), r#"{"max_seq_length": 512}"#).unwrap();
-    let opened = maana_model::open(folder.path(), &Context::new(1)).unwrap();
-    assert_eq!(opened.model.settings().max_seq_length, 38);
+    let opened = maana_model::open_for_training(folder.path(), &Context::new(1), Precision::F32).unwrap();
+    assert_eq!(opened.model.spec().settings().max_seq_length, 38);
     assert!(opened.notices[0].contains("max_seq_length 512 exceeds the model's 38 positions"));
     std::fs::write(folder.path().join("sentence_bert_config.json"), "{}").unwrap();
     let unlimited = r#"{"model_max_length": 1000000000000000019884624838656}"#;
     std::fs::write(folder.path().join("tokenizer_config.json"), unlimited).unwrap();
     let mut model = open(folder.path());
-    assert_eq!(model.settings().max_seq_length, 38);
+    assert_eq!(model.spec().settings().max_seq_length, 38);
     assert!(model.set_max_seq_length(39).unwrap_err().to_string().contains("use 38 or less"));
     assert!(model.set_max_seq_length(2).is_err());
     model.set_max_seq_length(10).unwrap();
-    assert_eq!(model.tokenize(&["the house ".repeat(40).as_str()]).unwrap().tokens(), 10);
+    assert_eq!(model.spec().tokenize(&["the house ".repeat(40).as_str()]).unwrap().tokens(), 10);
 }
 
 /// A folder with two dense layers and normalisation behind two poolings.
@@ -445,7 +449,7 @@ fn no_damage_to_the_header_of_the_weights_is_fatal() {
         let mut damaged = bytes.clone();
         damaged[place] ^= 0x15;
         std::fs::write(folder.path().join("model.safetensors"), damaged).unwrap();
-        let _ = maana_model::open(folder.path(), &Context::new(1));
+        let _ = maana_model::open_for_training(folder.path(), &Context::new(1), Precision::F32);
     }
     std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
     open(folder.path());
@@ -454,8 +458,7 @@ fn no_damage_to_the_header_of_the_weights_is_fatal() {
 /// Stored vectors name the fingerprint of the model that made them: a refactoring must not change it.
 #[test]
 fn fingerprints_stay_what_stored_vectors_have() {
-    let context = Context::new(2);
-    let hex = |folder: &Path| open(folder).fingerprint(&context).map(|byte| format!("{byte:02x}")).concat();
+    let hex = |folder: &Path| open(folder).fingerprint().map(|byte| format!("{byte:02x}")).concat();
     assert_eq!(hex(&golden("tiny-bert")), "8842de40cc83a80726f03d20a5317be691befd1edc92f812b639a680bfa1a3fe");
     assert_eq!(hex(with_dense().path()), "891b15aaa5ce7ccb9fed44cdb3d863501eead56819dd54466eb3bdd04836aef8");
     for (family, expected) in [

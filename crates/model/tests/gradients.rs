@@ -3,11 +3,11 @@
 mod support;
 
 use maana_kernels::{Context, Matrix, Precision};
-use maana_model::{Activations, Noise, SentenceModel, Trainable};
+use maana_model::{Activations, DropoutSeed, Trainable, TrainingModel};
 use maana_text::TokenBatch;
 use serde_json::json;
 use support::plain::{Plain, PlainPooling};
-use support::{copy_folder, golden, noise, open, tiny, write_small};
+use support::{backward, copy_folder, golden, noise, nudge, open, tiny, write_small};
 
 const TEXTS: [&str; 4] = ["the house of the king", "", "water", "north and south and east and west"];
 
@@ -15,19 +15,17 @@ fn upstream(rows: usize, columns: usize) -> Matrix {
     Matrix::from_vec(rows, columns, noise(rows * columns, 3))
 }
 
-fn gradients(model: &SentenceModel, batch: &TokenBatch, threads: usize, dropout: Noise) -> Vec<f32> {
+fn gradients(model: &mut TrainingModel, batch: &TokenBatch, threads: usize, dropout: DropoutSeed) -> Vec<f32> {
     let context = Context::new(threads);
     let mut keep = Activations::default();
     let embeddings = model.forward(&context, batch, dropout, &mut keep);
     let d_embeddings = upstream(embeddings.rows(), embeddings.columns());
-    let mut gradients = vec![0.0; model.parameters().len()];
-    model.backward(&context, batch, dropout, &mut keep, d_embeddings.view(), &mut gradients);
-    gradients
+    backward(model, &context, batch, dropout, &mut keep, d_embeddings.view())
 }
 
-fn check_against_finite_differences(model: &SentenceModel, pooling: PlainPooling) {
-    let batch = model.tokenize(&TEXTS).unwrap();
-    let ours = gradients(model, &batch, 2, Noise::Off);
+fn check_against_finite_differences(model: &mut TrainingModel, pooling: PlainPooling) {
+    let batch = model.spec().tokenize(&TEXTS).unwrap();
+    let ours = gradients(model, &batch, 2, DropoutSeed::Off);
     let d_embeddings = upstream(TEXTS.len(), model.dimension());
     let mut plain = Plain::of(model, pooling);
     let value = |plain: &Plain| -> f64 {
@@ -68,7 +66,7 @@ fn check_against_finite_differences(model: &SentenceModel, pooling: PlainPooling
 
 #[test]
 fn tiny_bert_with_cls_pooling() {
-    check_against_finite_differences(&tiny(), PlainPooling::Cls);
+    check_against_finite_differences(&mut tiny(), PlainPooling::Cls);
 }
 
 #[test]
@@ -76,7 +74,7 @@ fn every_family_with_mean_pooling() {
     for model_type in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert"] {
         let folder = tempfile::tempdir().unwrap();
         write_small(folder.path(), model_type, "");
-        check_against_finite_differences(&open(folder.path()), PlainPooling::Mean);
+        check_against_finite_differences(&mut open(folder.path()), PlainPooling::Mean);
     }
 }
 
@@ -89,26 +87,26 @@ fn every_activation() {
         let mut config = support::read_json(&path);
         config["hidden_act"] = name.into();
         std::fs::write(&path, config.to_string()).unwrap();
-        check_against_finite_differences(&open(folder.path()), PlainPooling::Mean);
+        check_against_finite_differences(&mut open(folder.path()), PlainPooling::Mean);
     }
 }
 
-fn long_batch(model: &SentenceModel) -> TokenBatch {
+fn long_batch(model: &TrainingModel) -> TokenBatch {
     let texts: Vec<String> = (0..40usize).map(|i| "the house of water ".repeat(i % 9)).collect();
-    model.tokenize(&texts.iter().map(String::as_str).collect::<Vec<_>>()).unwrap()
+    model.spec().tokenize(&texts.iter().map(String::as_str).collect::<Vec<_>>()).unwrap()
 }
 
 #[test]
 fn gradients_are_the_same_bits_for_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "bert", "");
-    for model in [tiny(), open(folder.path())] {
+    for mut model in [tiny(), open(folder.path())] {
         let batch = long_batch(&model);
-        for dropout in [Noise::Off, Noise::On { seed: 42, pass: 5, first_token: 0 }] {
-            let one = gradients(&model, &batch, 1, dropout);
+        for dropout in [DropoutSeed::Off, DropoutSeed::On { seed: 42, pass: 5, first_token: 0 }] {
+            let one = gradients(&mut model, &batch, 1, dropout);
             assert!(one.iter().any(|value| *value != 0.0));
             for threads in [2, 3] {
-                assert!(gradients(&model, &batch, threads, dropout) == one, "{threads} threads");
+                assert!(gradients(&mut model, &batch, threads, dropout) == one, "{threads} threads");
             }
         }
     }
@@ -122,11 +120,13 @@ fn dropout_depends_on_seed_and_pass_alone() {
     let (batch, context) = (long_batch(&model), Context::new(2));
     let mut keep = Activations::default();
     let mut embed = |noise| model.forward(&context, &batch, noise, &mut keep);
-    let first = embed(Noise::On { seed: 1, pass: 1, first_token: 0 });
-    assert_eq!(first, embed(Noise::On { seed: 1, pass: 1, first_token: 0 }));
-    for other in
-        [Noise::Off, Noise::On { seed: 2, pass: 1, first_token: 0 }, Noise::On { seed: 1, pass: 2, first_token: 0 }]
-    {
+    let first = embed(DropoutSeed::On { seed: 1, pass: 1, first_token: 0 });
+    assert_eq!(first, embed(DropoutSeed::On { seed: 1, pass: 1, first_token: 0 }));
+    for other in [
+        DropoutSeed::Off,
+        DropoutSeed::On { seed: 2, pass: 1, first_token: 0 },
+        DropoutSeed::On { seed: 1, pass: 2, first_token: 0 },
+    ] {
         assert_ne!(first, embed(other));
     }
 }
@@ -143,12 +143,12 @@ fn dropout_masks_do_not_depend_on_how_a_batch_is_divided() {
         if let Some(pooling) = &pooling {
             std::fs::write(folder.path().join("1_Pooling/config.json"), pooling.to_string()).unwrap();
         }
-        let model = open(folder.path());
+        let mut model = open(folder.path());
         let batch = long_batch(&model);
         let d_embeddings = upstream(batch.sequences(), model.dimension());
-        let compute = |parts: &[usize]| {
+        let mut compute = |parts: &[usize]| {
             let mut keep = Activations::default();
-            let mut gradients = vec![0.0; model.parameters().len()];
+            model.clear_gradients();
             let (mut embeddings, mut first) = (Vec::new(), 0);
             for &count in parts {
                 let tokens = batch.offsets[first]..batch.offsets[first + count];
@@ -157,14 +157,14 @@ fn dropout_masks_do_not_depend_on_how_a_batch_is_divided() {
                     type_ids: batch.type_ids[tokens.clone()].to_vec(),
                     offsets: batch.offsets[first..=first + count].iter().map(|offset| offset - tokens.start).collect(),
                 };
-                let noise = Noise::On { seed: 3, pass: 4, first_token: tokens.start as u64 };
+                let noise = DropoutSeed::On { seed: 3, pass: 4, first_token: tokens.start as u64 };
                 embeddings.extend_from_slice(model.forward(&context, &part, noise, &mut keep).data());
                 let d = d_embeddings.view().range(first..first + count);
-                model.backward(&context, &part, noise, &mut keep, d, &mut gradients);
+                model.backward(&context, &part, noise, &mut keep, d);
                 first += count;
             }
             assert_eq!(first, batch.sequences());
-            (embeddings, gradients)
+            (embeddings, model.gradients().to_vec())
         };
         let (whole, gradients) = compute(&[40]);
         for parts in [&[13, 27][..], &[1; 40], &[39, 1]] {
@@ -184,15 +184,14 @@ fn gradients_with_dropout_follow_the_pass_that_was_made() {
     write_small(folder.path(), "bert", "");
     let mut model = open(folder.path());
     let (batch, context, noise) =
-        (model.tokenize(&TEXTS).unwrap(), Context::new(1), Noise::On { seed: 9, pass: 2, first_token: 0 });
-    let ours = gradients(&model, &batch, 1, noise);
+        (model.spec().tokenize(&TEXTS).unwrap(), Context::new(1), DropoutSeed::On { seed: 9, pass: 2, first_token: 0 });
+    let ours = gradients(&mut model, &batch, 1, noise);
     let d_embeddings = upstream(TEXTS.len(), model.dimension());
     let mut keep = Activations::default();
-    let mut value = |model: &mut SentenceModel, index: usize, step: f32| -> f64 {
-        model.parameters_mut()[index] += step;
-        model.parameters_changed();
+    let mut value = |model: &mut TrainingModel, index: usize, step: f32| -> f64 {
+        nudge(model, index, step);
         let embeddings = model.forward(&context, &batch, noise, &mut keep);
-        model.parameters_mut()[index] -= step;
+        nudge(model, index, -step);
         embeddings.data().iter().zip(d_embeddings.data()).map(|(e, d)| f64::from(*e) * f64::from(*d)).sum()
     };
     let tensors = model.tensors().to_vec();
@@ -224,14 +223,14 @@ fn a_token_that_is_taken_alone_teaches_the_same_as_among_all() {
             open(folder.path())
         };
         let (mut alone, mut among) = (pooled(false), pooled(true));
-        let batch = alone.tokenize(&batch_texts.each_ref().map(String::as_str)).unwrap();
+        let batch = alone.spec().tokenize(&batch_texts.each_ref().map(String::as_str)).unwrap();
         let d_embeddings = upstream(batch.sequences(), 64);
         for (precision, tolerance) in [(Precision::F32, 0.0), (Precision::Bf16, 1e-2)] {
-            let dropout = Noise::On { seed: 5, pass: 6, first_token: 0 };
-            let learn = |model: &mut SentenceModel| {
+            let dropout = DropoutSeed::On { seed: 5, pass: 6, first_token: 0 };
+            let learn = |model: &mut TrainingModel| {
                 model.set_precision(precision);
                 let mut keep = Activations::default();
-                let mut gradients = vec![0.0; model.parameters().len()];
+                let mut gradients = Vec::new();
                 // The second pass finds the memory of the first.
                 for _ in 0..2 {
                     let embeddings = model.forward(&context, &batch, dropout, &mut keep);
@@ -241,8 +240,7 @@ fn a_token_that_is_taken_alone_teaches_the_same_as_among_all() {
                     for (row, d) in d.data_mut().chunks_exact_mut(embeddings.columns()).enumerate() {
                         d[first..first + 64].copy_from_slice(d_embeddings.row(row));
                     }
-                    gradients.fill(0.0);
-                    model.backward(&context, &batch, dropout, &mut keep, d.view(), &mut gradients);
+                    gradients = backward(model, &context, &batch, dropout, &mut keep, d.view());
                 }
                 gradients
             };

@@ -3,8 +3,8 @@
 
 mod support;
 
-use maana_kernels::Context;
-use maana_model::Embedder;
+use maana_kernels::{Context, Precision};
+use maana_model::TextEncoder;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -60,8 +60,8 @@ fn pointers(json: &Value, pointer: &str, into: &mut Vec<String>) {
 /// Opens the folder and encodes some texts; the outcome is only whether that ended without a panic.
 fn try_folder(folder: &Path, context: &Context) -> Result<(), String> {
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        let Ok(opened) = maana_model::open(folder, context) else { return };
-        let Ok(embedder) = Embedder::new(&opened.model, context) else { return };
+        let Ok(opened) = maana_model::open_for_training(folder, context, Precision::F32) else { return };
+        let Ok(embedder) = TextEncoder::new(opened.model.inference(), context) else { return };
         for text in ["the house of the king", "", " ", "[MASK] <s> habari \u{e9}\u{65e5}"] {
             let _ = embedder.embed(&[text], embedder.default_prompt());
         }
@@ -178,8 +178,9 @@ fn tokenizers_that_cannot_work_are_refused() {
         std::fs::write(folder.path().join("tokenizer_config.json"), class).unwrap();
         let context = Context::new(1);
         let outcome: Result<Result<(), String>, _> = catch_unwind(AssertUnwindSafe(|| {
-            let opened = maana_model::open(folder.path(), &context).map_err(|error| error.to_string())?;
-            let embedder = Embedder::new(&opened.model, &context).map_err(|error| error.to_string())?;
+            let opened = maana_model::open_for_training(folder.path(), &context, Precision::F32)
+                .map_err(|error| error.to_string())?;
+            let embedder = TextEncoder::new(opened.model.inference(), &context).map_err(|error| error.to_string())?;
             embedder.embed(&["the house of the king"], "").map_err(|error| panic!("opened, then {error}")).map(drop)
         }));
         let outcome = outcome.unwrap_or_else(|_| panic!("{field} {value}: a panic"));

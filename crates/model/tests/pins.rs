@@ -3,12 +3,12 @@
 
 mod support;
 
-use maana_kernels::{AdamW, Context, InstructionSet, Precision, adamw};
-use maana_model::{Activations, Embedder, Noise, Purpose, Trainable};
+use maana_kernels::{AdamW, Context, InstructionSet, Matrix, Precision};
+use maana_model::{Activations, DropoutSeed, InferenceModel, TextEncoder, Trainable, WeightStorage};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::Path;
-use support::{noise, open, write_small};
+use support::{noise, open, open_for_inference, write_small};
 
 const TEXTS: [&str; 5] =
     ["the house of the king", "", "water", "north and south and east and west", "far away from here now"];
@@ -25,32 +25,23 @@ fn write(folder: &Path, family: &str, pooling: &str) {
     std::fs::write(folder.join("1_Pooling/config.json"), pooling.to_string()).unwrap();
 }
 
-fn embeddings(folder: &Path, precision: Precision, purpose: Purpose) -> Vec<f32> {
-    let context = Context::new(2);
-    let model = maana_model::open_for(purpose, folder, &context, precision).unwrap().model;
-    Embedder::new(&model, &context).unwrap().embed(&TEXTS, "").unwrap().data().to_vec()
+fn embeddings(model: InferenceModel) -> Vec<f32> {
+    TextEncoder::new(model, &Context::new(2)).unwrap().embed(&TEXTS, "").unwrap().data().to_vec()
 }
 
 fn trained(folder: &Path, precision: Precision) -> Vec<f32> {
     let context = Context::new(2);
-    let mut model = maana_model::open_for(Purpose::Train, folder, &context, precision).unwrap().model;
-    let batch = model.tokenize(&TEXTS).unwrap();
-    let elements = model.parameters().len();
-    let (mut first, mut second) = (vec![0.0; elements], vec![0.0; elements]);
-    let mut keep = Activations::default();
+    let mut model = maana_model::open_for_training(folder, &context, precision).unwrap().model;
+    let batch = model.spec().tokenize(&TEXTS).unwrap();
+    let mut activations = Activations::default();
     for step in 1..=3 {
-        let dropout = Noise::On { seed: 3, pass: step, first_token: 0 };
-        let embeddings = model.forward(&context, &batch, dropout, &mut keep);
-        let upstream = maana_kernels::Matrix::from_vec(
-            embeddings.rows(),
-            embeddings.columns(),
-            noise(embeddings.data().len(), step),
-        );
-        let mut gradients = vec![0.0; elements];
-        model.backward(&context, &batch, dropout, &mut keep, upstream.view(), &mut gradients);
+        let dropout = DropoutSeed::On { seed: 3, pass: step, first_token: 0 };
+        let embeddings = model.forward(&context, &batch, dropout, &mut activations);
+        let (rows, columns) = (embeddings.rows(), embeddings.columns());
+        let upstream = Matrix::from_vec(rows, columns, noise(rows * columns, step));
+        model.backward(&context, &batch, dropout, &mut activations, upstream.view());
         let settings = AdamW { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, step };
-        adamw(&context, model.parameters_mut(), &gradients, &mut first, &mut second, &settings);
-        model.parameters_changed();
+        model.update(&context, &settings, 1.0);
     }
     model.parameters().to_vec()
 }
@@ -62,7 +53,7 @@ fn bits_of_every_family_are_pinned() {
         for pooling in ["pooling_mode_mean_tokens", "pooling_mode_cls_token"] {
             let folder = tempfile::tempdir().unwrap();
             write(folder.path(), family, pooling);
-            let fingerprint = open(folder.path()).fingerprint(&Context::new(1));
+            let fingerprint = open(folder.path()).fingerprint();
             let fingerprint: String = fingerprint[..8].iter().map(|byte| format!("{byte:02x}")).collect();
             found.push_str(&format!("{family} {pooling} fingerprint {fingerprint}\n"));
             for precision in [Precision::F32, Precision::Int8, Precision::Bf16] {
@@ -70,10 +61,12 @@ fn bits_of_every_family_are_pinned() {
                     println!("skipped: {} multiplies bf16 in a way of its own", InstructionSet::active().name());
                     continue;
                 }
-                let packed = embeddings(folder.path(), precision, Purpose::Encode);
-                for purpose in [Purpose::Train, Purpose::EncodeFew] {
-                    assert!(packed == embeddings(folder.path(), precision, purpose), "{family} {purpose:?}");
-                }
+                let context = Context::new(2);
+                let [packed, mapped] = [WeightStorage::Packed, WeightStorage::Mapped]
+                    .map(|storage| embeddings(open_for_inference(folder.path(), &context, precision, storage)));
+                let training = maana_model::open_for_training(folder.path(), &context, precision).unwrap().model;
+                assert!(packed == mapped, "{family}");
+                assert!(packed == embeddings(training.inference()), "{family}");
                 let name = precision.name();
                 found.push_str(&format!("{family} {pooling} {name} embeddings {}\n", hash(&packed)));
                 if precision != Precision::Int8 {

@@ -3,8 +3,8 @@
 
 mod support;
 
-use maana_kernels::Context;
-use maana_model::{Embedder, SentenceModel};
+use maana_kernels::{Context, Precision};
+use maana_model::{TextEncoder, TrainingModel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,9 +40,9 @@ fn texts(golden: &Value) -> Vec<&str> {
     golden["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
-fn embeddings(model: &SentenceModel, texts: &[&str]) -> Vec<f32> {
+fn embeddings(model: &TrainingModel, texts: &[&str]) -> Vec<f32> {
     let context = Context::new(1);
-    let embedder = Embedder::new(model, &context).unwrap();
+    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
     embedder.embed(texts, embedder.default_prompt()).unwrap().into_vec()
 }
 
@@ -175,7 +175,7 @@ fn settings_that_cannot_be_honoured_are_refused_by_file_and_field() {
     for (file, field, value, expected) in refused() {
         let folder = tiny_copy();
         edit(&folder.path().join(file), field, &value);
-        let error = match maana_model::open(folder.path(), &Context::new(1)) {
+        let error = match maana_model::open_for_training(folder.path(), &Context::new(1), Precision::F32) {
             Ok(_) => panic!("{file}: {field} {value} was accepted"),
             Err(error) => error.to_string(),
         };
@@ -268,7 +268,7 @@ fn docs_name_every_field_of_these_lists() {
 fn layers_that_config_json_does_not_count_are_mentioned() {
     let folder = tiny_copy();
     edit(&folder.path().join("config.json"), "num_hidden_layers", &json!(1));
-    let opened = maana_model::open(folder.path(), &Context::new(1)).unwrap();
+    let opened = maana_model::open_for_training(folder.path(), &Context::new(1), Precision::F32).unwrap();
     let note = opened.notices.join("\n");
     assert!(note.contains("16 tensors of the weights are not used") && note.contains("encoder.layer.1."), "{note}");
 }
@@ -284,7 +284,7 @@ fn tensors_that_nothing_reads_are_mentioned_and_heads_are_not() {
             .collect();
         tensors.insert(name.into(), f32_tensor(&[1], &[1.0]));
         write_safetensors(&path, &tensors);
-        maana_model::open(folder.path(), &Context::new(1)).unwrap().notices.join("\n")
+        maana_model::open_for_training(folder.path(), &Context::new(1), Precision::F32).unwrap().notices.join("\n")
     };
     for name in ["linear.weight", "bert.encoder.layer.0.lora_A.weight", "bert.embeddings.projection.weight"] {
         let note = notes("bert.", name);
@@ -310,7 +310,8 @@ fn sizes_are_compared_with_the_file_before_memory_is_taken() {
     ] {
         let folder = tiny_copy();
         edit(&folder.path().join("config.json"), field, &json!(value));
-        let error = maana_model::open(folder.path(), &Context::new(1)).err().unwrap().to_string();
+        let error =
+            maana_model::open_for_training(folder.path(), &Context::new(1), Precision::F32).err().unwrap().to_string();
         assert!(error.contains("model.safetensors: tensor `"), "{field}: {error}");
     }
 }
@@ -321,15 +322,15 @@ fn a_directory_in_place_of_a_file_is_named() {
         let folder = tiny_copy();
         std::fs::remove_file(folder.path().join(file)).unwrap();
         std::fs::create_dir(folder.path().join(file)).unwrap();
-        let error = maana_model::open(folder.path(), &Context::new(1)).err().unwrap().to_string();
+        let error =
+            maana_model::open_for_training(folder.path(), &Context::new(1), Precision::F32).err().unwrap().to_string();
         assert!(error.contains(file) && error.contains("not a file"), "{error}");
     }
 }
 
 #[test]
 fn settings_that_change_embeddings_change_the_fingerprint() {
-    let context = Context::new(1);
-    let plain = support::tiny().fingerprint(&context);
+    let plain = support::tiny().fingerprint();
     for (file, field, value) in [
         ("tokenizer_config.json", "do_lower_case", json!(false)),
         ("tokenizer_config.json", "truncation_side", json!("left")),
@@ -338,6 +339,6 @@ fn settings_that_change_embeddings_change_the_fingerprint() {
     ] {
         let folder = tiny_copy();
         edit(&folder.path().join(file), field, &value);
-        assert_ne!(support::open(folder.path()).fingerprint(&context), plain, "{field}");
+        assert_ne!(support::open(folder.path()).fingerprint(), plain, "{field}");
     }
 }

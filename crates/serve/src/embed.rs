@@ -43,7 +43,7 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// The embeddings in some dimension, as `maana encode` gives them, or normalised as asked.
     pub(crate) fn finish(&self, context: &Context, dimension: usize, normalize: Option<bool>) -> Matrix {
-        self.model.sentence.finish(context, self.rows.view(), dimension, normalize)
+        self.model.sentence.spec().finish(context, self.rows.view(), dimension, normalize)
     }
 }
 
@@ -144,9 +144,9 @@ impl App {
 }
 
 fn tokenize(model: &Model, inputs: Vec<Input>, prompt: &str, overlong: Overlong) -> Result<Tokenized, Fault> {
-    let tokenizer = model.sentence.tokenizer();
-    let most = model.sentence.settings().max_seq_length;
-    let leaves_out = !prompt.is_empty() && model.sentence.leaves_prompt_out();
+    let tokenizer = model.sentence.spec().tokenizer();
+    let most = model.sentence.spec().settings().max_seq_length;
+    let leaves_out = !prompt.is_empty() && model.sentence.spec().excludes_prompt();
     let prompt_length = if leaves_out { tokenizer.prompt_length(prompt).map_err(|error| told(&error))? } else { 0 };
     let mut tokens = TokenBatch::new();
     let mut prompt_lengths = Vec::with_capacity(inputs.len());

@@ -3,8 +3,6 @@
 use crate::error::ServeError;
 use crate::log::Log;
 use crate::models::Model;
-use maana::kernels::Context;
-use maana::model::{Embedder, Encoder};
 use maana::search::{ReadStore, SearchError, StoreLocation};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +28,7 @@ impl Index {
     /// Opens a store that this model made.
     pub(crate) fn open(place: &StoreLocation, model: &Model, log: Log) -> Result<Self, ServeError> {
         let store = place.read()?;
-        let context = Context::new(1);
-        let embedder = Embedder::new(&model.sentence, &context).and_then(|it| it.with_dimension(store.dims()));
+        let embedder = model.sentence.clone().with_dimension(store.dims());
         let embedder = embedder.map_err(|error| ServeError::Settings(format!("{place}: {error}")))?;
         let fingerprint = embedder.fingerprint();
         store.expect_fingerprint(&fingerprint, &model.folder.display().to_string())?;

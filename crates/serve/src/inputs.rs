@@ -174,7 +174,7 @@ pub(crate) fn overlong(model: &Model, truncate: Option<bool>, direction: Option<
         (Some(false), _) => Overlong::Refuse,
         (_, Some(Direction::Left)) => Overlong::CutBeginning,
         (_, Some(Direction::Right)) => Overlong::CutEnd,
-        (_, None) => model.sentence.tokenizer().overlong(),
+        (_, None) => model.sentence.spec().tokenizer().overlong(),
     }
 }
 

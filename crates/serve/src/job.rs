@@ -187,7 +187,7 @@ impl Job {
     fn columns(&self) -> usize {
         match self.wanted {
             Wanted::Embedding => self.model.columns,
-            Wanted::Tokens => self.model.sentence.config().hidden,
+            Wanted::Tokens => self.model.sentence.spec().config().hidden,
         }
     }
 

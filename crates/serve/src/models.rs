@@ -8,7 +8,7 @@ use crate::settings::{Dims, Settings, Source};
 use maana::card::matryoshka_dims;
 use maana::classify::{self, Classifier};
 use maana::kernels::{Context, Precision};
-use maana::model::{Embedder, Purpose, Role, RolePrompts, SentenceModel, Trainable};
+use maana::model::{Role, RolePrompts, TextEncoder, WeightStorage};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,7 +18,7 @@ pub(crate) struct Model {
     /// Which of the server's models it is.
     pub(crate) number: usize,
     pub(crate) name: String,
-    pub(crate) sentence: SentenceModel,
+    pub(crate) sentence: TextEncoder,
     /// Its folder.
     pub(crate) folder: PathBuf,
     /// Columns of an embedding before any is left out.
@@ -59,14 +59,14 @@ impl Model {
         log: &Log,
     ) -> Result<Self, ServeError> {
         let opened =
-            maana::open::open(Purpose::Encode, &source.place, context, precision, &mut |notice| log.note(notice));
+            maana::open::open(WeightStorage::Packed, &source.place, context, precision, &mut |notice| log.note(notice));
         let opened = opened.map_err(|error| ServeError::Model { name: source.name.clone(), source: error.into() })?;
         let (sentence, folder) = (opened.model, opened.resolved.folder);
         let wrong = |error| ServeError::Model {
             name: source.name.clone(),
             source: Box::new(maana::open::OpenError::Model(error)),
         };
-        let embedder = Embedder::new(&sentence, context).map_err(wrong)?;
+        let embedder = sentence.clone();
         let Particulars { dims, head, query_prompt, document_prompt } = particulars;
         let prompt = |asked: &Option<String>| asked.as_deref().map(|asked| embedder.prompt_or_text(asked)).transpose();
         let query = prompt(query_prompt).map_err(wrong)?;
@@ -75,8 +75,8 @@ impl Model {
         for told in [Role::Query, Role::Document].into_iter().filter_map(|role| embedder.describe_prompt(role)) {
             log.note(&format!("model `{}`: {told}", source.name));
         }
-        let columns = sentence.dimension();
-        let dimension = sentence.settings().truncate_dim.unwrap_or(columns);
+        let columns = sentence.spec().dimension();
+        let dimension = sentence.spec().settings().truncate_dim.unwrap_or(columns);
         let [default_prompt, query_prompt, document_prompt] =
             [embedder.default_prompt(), embedder.role_prompt(Role::Query), embedder.role_prompt(Role::Document)]
                 .map(str::to_owned);
@@ -101,7 +101,7 @@ impl Model {
     /// The text of a prompt by its name, or the default one.
     pub(crate) fn prompt(&self, name: Option<&str>) -> Result<String, Fault> {
         let Some(name) = name else { return Ok(self.default_prompt.clone()) };
-        let prompts = &self.sentence.settings().prompts;
+        let prompts = &self.sentence.spec().settings().prompts;
         let found = prompts.iter().find(|(known, _)| known == name).map(|(_, prompt)| prompt.clone());
         found.ok_or_else(|| {
             let known: Vec<&str> = prompts.iter().map(|(name, _)| name.as_str()).collect();
@@ -127,7 +127,7 @@ impl Model {
 }
 
 /// The classifier of a folder, or the one that was named.
-fn open_head(folder: &Path, head: Option<&Path>, embedder: &Embedder<'_>) -> Result<Option<Classifier>, ServeError> {
+fn open_head(folder: &Path, head: Option<&Path>, embedder: &TextEncoder) -> Result<Option<Classifier>, ServeError> {
     let path = match head {
         Some(path) => path.to_owned(),
         None if folder.join(classify::FILE).is_file() => folder.join(classify::FILE),
@@ -135,10 +135,7 @@ fn open_head(folder: &Path, head: Option<&Path>, embedder: &Embedder<'_>) -> Res
     };
     let classifier = Classifier::open(&path)?;
     let wrong = || ServeError::Settings(format!("{}: it was fitted on another model or dimension", path.display()));
-    let context = Context::new(1);
-    let embedder = Embedder::new(embedder.model(), &context)
-        .and_then(|e| e.with_dimension(classifier.dim))
-        .map_err(|_| wrong())?;
+    let embedder = embedder.clone().with_dimension(classifier.dim).map_err(|_| wrong())?;
     classifier.expect_embedder(&embedder)?;
     Ok(Some(classifier))
 }
@@ -249,7 +246,7 @@ impl Models {
 
     /// Bytes that the models in memory take.
     pub(crate) fn bytes(&self) -> u64 {
-        self.places.iter().filter_map(|place| Some(place.lock().as_ref()?.sentence.held_bytes() as u64)).sum()
+        self.places.iter().filter_map(|place| Some(place.lock().as_ref()?.sentence.model().held_bytes() as u64)).sum()
     }
 
     /// Whether any name is that of the one model.
@@ -316,7 +313,7 @@ impl Models {
         let model = Arc::new(model);
         *place.lock() = Some(Arc::clone(&model));
         place.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        self.log.note(&format!("model `{}`: {} MB of weights", model.name, model.sentence.held_bytes() >> 20));
+        self.log.note(&format!("model `{}`: {} MB of weights", model.name, model.sentence.model().held_bytes() >> 20));
         Ok(model)
     }
 

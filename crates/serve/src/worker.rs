@@ -93,13 +93,13 @@ impl Worker {
         if let Some(hook) = &self.before_batch {
             hook(batch.tokens.tokens());
         }
-        let model = &batch.texts[0].0.model.sentence;
-        model.reserve_to_infer(self.queue.batch_tokens(), activations);
+        let model = batch.texts[0].0.model.sentence.model();
+        model.reserve(self.queue.batch_tokens(), activations);
         match batch.group.wanted {
             Wanted::Embedding => {
-                model.infer_plain(&self.context, &batch.tokens, batch.group.prompt_length, activations)
+                model.embed_unfinished(&self.context, &batch.tokens, batch.group.prompt_length, activations)
             }
-            Wanted::Tokens => model.infer_tokens(&self.context, &batch.tokens, activations),
+            Wanted::Tokens => model.embed_tokens(&self.context, &batch.tokens, activations),
         }
     }
 }

@@ -4,14 +4,12 @@
 //! N, and goes when the next checkpoint stands. Each holds the model as `save_model` writes it, `training_state.safetensors`
 //! and `trainer_state.json`. A checkpoint that has its name is whole.
 
-mod arenas;
-
-pub(crate) use arenas::Arenas;
+mod state_file;
 
 use crate::plan::Position;
 use crate::{Arguments, Failure, LogRow, TrainError, TrainingRecord};
 use maana_files::NewFolder;
-use maana_model::Tensor;
+use maana_model::Trainable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -186,9 +184,8 @@ impl Checkpoints {
     /// If the run was made with other data or arguments, or none of its checkpoints can be used.
     pub(crate) fn resume(
         folder: &Path,
-        asked: &Identity,
-        tensors: &[Tensor],
-        mut arenas: Arenas<&mut [f32]>,
+        run: &Identity,
+        model: &mut impl Trainable,
     ) -> Result<(Self, Option<Found>), TrainError> {
         let names = match folder.exists() {
             true => names(folder)?,
@@ -209,7 +206,7 @@ impl Checkpoints {
         }
         read.sort_by_key(|(_, ours)| std::cmp::Reverse(ours.state.position.micro_step));
         if let Some((checkpoint, newest)) = read.first() {
-            let differences = newest.run.differences(asked);
+            let differences = newest.run.differences(run);
             if !differences.is_empty() {
                 return Err(TrainError::OtherRun { folder: checkpoint.clone(), differences });
             }
@@ -219,8 +216,8 @@ impl Checkpoints {
             let reason = match best.filter(|best| !best.join(TENSORS_FILE).exists()) {
                 Some(best) => Some(format!("the best checkpoint {} is gone", best.display())),
                 None => {
-                    let arenas = arenas.for_position(&ours.state.position);
-                    arenas::read(&checkpoint.join(TENSORS_FILE), tensors, arenas, &ours.tensors_xxh3)?.err()
+                    let gradients = ours.state.position.open > 0;
+                    state_file::read(&checkpoint.join(TENSORS_FILE), model, gradients, &ours.tensors_xxh3)?.err()
                 }
             };
             if let Some(reason) = reason {
@@ -246,14 +243,13 @@ impl Checkpoints {
         name: Name,
         state: &State,
         run: &Identity,
-        tensors: &[Tensor],
-        arenas: Arenas<&[f32]>,
+        model: &impl Trainable,
         save_model: impl FnOnce(&Path) -> Result<(), Failure>,
     ) -> Result<PathBuf, TrainError> {
         let target = self.folder.join(name.to_string());
         let new = NewFolder::create(&target).map_err(TrainError::io("cannot make the folder", &target))?;
         save_model(new.path()).map_err(|source| TrainError::SaveModel { folder: target.clone(), source })?;
-        let tensors_xxh3 = arenas::write(new.path(), tensors, arenas)
+        let tensors_xxh3 = state_file::write(new.path(), model, state.position.open > 0)
             .map_err(TrainError::io("cannot write", &target.join(TENSORS_FILE)))?;
         let ours = Ours {
             format: FORMAT,
@@ -292,18 +288,13 @@ impl Checkpoints {
     }
 
     /// Loads the parameters of a checkpoint, and nothing else of it.
-    pub(crate) fn load_parameters(
-        &self,
-        checkpoint: &str,
-        tensors: &[Tensor],
-        parameters: &mut [f32],
-    ) -> Result<(), TrainError> {
+    pub(crate) fn load_parameters(&self, checkpoint: &str, model: &mut impl Trainable) -> Result<(), TrainError> {
         let folder = self.folder.join(checkpoint);
         let unusable = |reason| TrainError::Checkpoint { folder: folder.clone(), reason };
         let ours = read_state(&folder)?.map_err(unusable)?;
         let waiting = ours.state.position.open > 0;
         let path = folder.join(TENSORS_FILE);
-        arenas::read_parameters(&path, tensors, waiting, parameters, &ours.tensors_xxh3)?.map_err(unusable)
+        state_file::read_parameters(&path, model, waiting, &ours.tensors_xxh3)?.map_err(unusable)
     }
 
     /// Appends a row to `record.jsonl`.

@@ -7,7 +7,6 @@ mod checkpoint;
 mod error;
 pub mod loss;
 mod observer;
-mod optimizer;
 mod plan;
 mod record;
 mod run;

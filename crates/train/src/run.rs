@@ -2,17 +2,16 @@
 //! `optimizer`, when in `plan`, what is kept in `checkpoint`.
 
 use crate::batches::{AHEAD, Batch, Batches};
-use crate::checkpoint::{Arenas, Checkpoints, Found, Identity, Name, State, Window};
+use crate::checkpoint::{Checkpoints, Found, Identity, Name, State, Window};
 use crate::error::Failure;
 use crate::loss::Loss;
 use crate::observer::{Event, Observer, Progress};
-use crate::optimizer::{AdamW, clip};
 use crate::plan::Position;
 use crate::step::Step;
 use crate::{Arguments, Evaluate, LogRow, Plan, TrainError, TrainingRecord, Version};
 use maana_data::Source;
-use maana_kernels::Context;
-use maana_model::Trainable;
+use maana_kernels::{AdamW, Context};
+use maana_model::{StatePart, Trainable};
 use maana_text::TokenBatch;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -109,8 +108,6 @@ struct Training<'a, M: Trainable> {
     /// The newest checkpoint and the position that it holds.
     saved: Option<(PathBuf, Position)>,
     state: State,
-    optimizer: AdamW,
-    gradients: Vec<f32>,
     step: Step<M>,
     /// Rows of the micro-batches since the last update.
     open_rows: Vec<usize>,
@@ -132,7 +129,6 @@ impl<'a, M: Trainable> Training<'a, M> {
         observer: &'a mut dyn Observer<M>,
     ) -> Result<Self, TrainError> {
         let identity = identity(run, model);
-        let parameters = model.parameters().len();
         let rows = run.arguments.batch_size.min(run.source.len());
         let step = Step::new(model, rows * run.source.columns().len());
         let mut training = Self {
@@ -152,8 +148,6 @@ impl<'a, M: Trainable> Training<'a, M> {
                 best_checkpoint: None,
                 evaluation_due: false,
             },
-            optimizer: AdamW::new(parameters),
-            gradients: vec![0.0; parameters],
             step,
             open_rows: Vec::new(),
             best_parameters: None,
@@ -170,17 +164,9 @@ impl<'a, M: Trainable> Training<'a, M> {
     }
 
     fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {
-        let tensors = self.model.tensors().to_vec();
-        let arenas = Arenas {
-            parameters: self.model.parameters_mut(),
-            first_moments: &mut self.optimizer.first_moments[..],
-            second_moments: &mut self.optimizer.second_moments[..],
-            gradients: Some(&mut self.gradients[..]),
-        };
-        let (checkpoints, found) = Checkpoints::resume(folder, &self.identity, &tensors, arenas)?;
+        let (checkpoints, found) = Checkpoints::resume(folder, &self.identity, self.model)?;
         self.checkpoints = Some(checkpoints);
         let Some(Found { checkpoint, state, unusable }) = found else { return Ok(()) };
-        self.model.parameters_changed();
         for (checkpoint, reason) in &unusable {
             self.tell(&Event::Unusable { checkpoint, reason });
         }
@@ -230,8 +216,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         let divisor = self.plan.pace().divisor(&position, batch.of) as f32;
         self.open_rows.extend(&batch.rows);
         let (seed, pass) = (self.arguments.seed, position.micro_step);
-        let weighted =
-            self.step.run(self.model, self.context, self.loss, batch, (seed, pass), 1.0 / divisor, &mut self.gradients);
+        let weighted = self.step.run(self.model, self.context, self.loss, batch, (seed, pass), 1.0 / divisor);
         if !weighted.is_finite() {
             return Err(self.not_a_number("loss", weighted.into(), position.step + 1, batch.rows.clone()));
         }
@@ -239,17 +224,18 @@ impl<'a, M: Trainable> Training<'a, M> {
         Ok(f64::from(weighted) * f64::from(divisor))
     }
 
-    /// Ends a group of micro-batches: clips, changes the parameters, empties the gradients. Gives back the norm.
+    /// Ends a group of micro-batches with an update of clipped gradients. Returns the norm before clipping.
     fn update(&mut self, learning_rate: f64) -> Result<f64, TrainError> {
         let step = self.state.position.step;
-        let norm = clip(self.context, &mut self.gradients, self.arguments.max_grad_norm);
+        let norm = self.model.gradient_norm(self.context);
         if !norm.is_finite() {
             let rows = std::mem::take(&mut self.open_rows);
             return Err(self.not_a_number("gradient norm", norm, step, rows));
         }
-        self.optimizer.update(self.context, self.model, &self.gradients, learning_rate, step, self.arguments);
-        self.model.parameters_changed();
-        self.gradients.fill(0.0);
+        let Arguments { adam_beta1, adam_beta2, adam_epsilon, weight_decay, max_grad_norm, .. } = *self.arguments;
+        let settings =
+            AdamW { learning_rate, beta1: adam_beta1, beta2: adam_beta2, epsilon: adam_epsilon, weight_decay, step };
+        self.model.update(self.context, &settings, clip_factor(norm, max_grad_norm));
         self.open_rows.clear();
         Ok(norm)
     }
@@ -358,7 +344,7 @@ impl<'a, M: Trainable> Training<'a, M> {
             self.state.record.best_value = Some(*value);
             self.state.best_checkpoint = Some(Name::kept(&self.state.position).to_string());
             if self.checkpoints.is_none() {
-                self.best_parameters = Some(self.model.parameters().to_vec());
+                self.best_parameters = Some(parameters(self.model));
             }
             self.tell(&Event::Best { step, metric, value: *value });
         }
@@ -371,15 +357,8 @@ impl<'a, M: Trainable> Training<'a, M> {
         self.state.record.steps = self.state.position.step;
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let began = Instant::now();
-        let arenas = Arenas {
-            parameters: self.model.parameters(),
-            first_moments: &self.optimizer.first_moments[..],
-            second_moments: &self.optimizer.second_moments[..],
-            gradients: (self.state.position.open > 0).then_some(&self.gradients[..]),
-        };
         let save_model = |folder: &Path| self.observer.save_model(self.model, folder);
-        let tensors = self.model.tensors();
-        let folder = checkpoints.save(name, &self.state, &self.identity, tensors, arenas, save_model)?;
+        let folder = checkpoints.save(name, &self.state, &self.identity, &*self.model, save_model)?;
         let best = self.state.best_checkpoint.as_deref();
         let removed = checkpoints.prune(name, best, self.arguments.save_total_limit)?;
         self.state.record.times.saving += began.elapsed().as_secs_f64();
@@ -404,13 +383,11 @@ impl<'a, M: Trainable> Training<'a, M> {
         if let Some(step) = self.state.record.best_step.filter(|step| *step != self.state.position.step) {
             match (&self.checkpoints, &self.state.best_checkpoint, &self.best_parameters) {
                 (Some(checkpoints), Some(best), _) => {
-                    let tensors = self.model.tensors().to_vec();
-                    checkpoints.load_parameters(best, &tensors, self.model.parameters_mut())?;
+                    checkpoints.load_parameters(best, self.model)?;
                 }
-                (_, _, Some(best)) => self.model.parameters_mut().copy_from_slice(best),
+                (_, _, Some(best)) => self.model.write_state(StatePart::Parameters, 0, best),
                 _ => unreachable!("the best parameters lie in a checkpoint or in memory"),
             }
-            self.model.parameters_changed();
             self.tell(&Event::Restored { step });
         }
         Ok(Outcome::Finished(self.record()))
@@ -454,9 +431,25 @@ fn identity<T, M: Trainable>(run: &Run<'_, T>, model: &M) -> Identity {
         data: run.source.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect(),
         rows: run.source.len(),
         columns: run.source.columns().to_vec(),
-        model: format!("{} tensors of {} numbers", tensors.len(), model.parameters().len()),
+        model: format!("{} tensors of {} numbers", tensors.len(), elements(model)),
         base: run.base.map(String::from),
     }
+}
+
+fn elements(model: &impl Trainable) -> usize {
+    model.tensors().iter().map(|tensor| tensor.range.len()).sum()
+}
+
+fn parameters(model: &impl Trainable) -> Vec<f32> {
+    let mut parameters = vec![0.0; elements(model)];
+    model.read_state(StatePart::Parameters, 0, &mut parameters);
+    parameters
+}
+
+/// Returns the factor that reduces a gradient of norm `norm` to at most `max_norm` (0: never), as in PyTorch.
+fn clip_factor(norm: f64, max_norm: f64) -> f32 {
+    let factor = max_norm / (norm + 1e-6);
+    if max_norm > 0.0 && factor < 1.0 { factor as f32 } else { 1.0 }
 }
 
 /// The most memory that this process ever held, where the system tells it.

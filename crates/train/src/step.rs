@@ -1,46 +1,44 @@
-//! One micro-batch forward and backward: the one place where the two meet.
+//! Forward and backward pass of one micro-batch: the one place where model and loss meet.
 
 use crate::batches::Batch;
 use crate::loss::{Embedded, Loss};
 use maana_kernels::{Context, Matrix, Rows};
-use maana_model::{Noise, Trainable};
+use maana_model::{DropoutSeed, Trainable};
 use maana_text::TokenBatch;
 
-/// What is kept from one micro-batch to the next: the memory for the largest, taken before the first.
+/// Memory of the passes, reserved for the largest micro-batch before the first.
 pub(crate) struct Step<M: Trainable> {
-    keep: M::Activations,
+    activations: M::Activations,
 }
 
 impl<M: Trainable> Step<M> {
-    /// For micro-batches of at most so many sequences.
+    /// Reserves memory for micro-batches of at most `sequences` sequences.
     pub(crate) fn new(model: &M, sequences: usize) -> Self {
-        let mut keep = M::Activations::default();
-        model.reserve(sequences, &mut keep);
-        Self { keep }
+        let mut activations = M::Activations::default();
+        model.reserve(sequences, &mut activations);
+        Self { activations }
     }
 
-    /// Adds `weight` × the gradient of the loss of this batch to `gradients`, and gives back `weight` × the loss.
+    /// Adds `weight` × the gradient of the batch's loss to the model's gradients. Returns `weight` × the loss.
     ///
     /// All columns go through the model as one packed batch: an embedding does not depend on its neighbours, and the order
-    /// in which gradients are summed is always the same. The dropout masks belong to `seed` and `pass`, the number of the
+    /// in which gradients are summed is always the same. Dropout masks follow from `seed` and `pass`, the number of the
     /// micro-batch in the run.
-    #[expect(clippy::too_many_arguments, reason = "each is a part of the same one computation")]
     pub(crate) fn run(
         &mut self,
-        model: &M,
+        model: &mut M,
         context: &Context,
         loss: &dyn Loss,
         batch: &Batch,
         (seed, pass): (u64, u64),
         weight: f32,
-        gradients: &mut [f32],
     ) -> f32 {
         let mut packed = TokenBatch::new();
         for column in &batch.columns {
             packed.extend(column);
         }
-        let noise = Noise::On { seed, pass, first_token: 0 };
-        let embeddings = model.forward(context, &packed, noise, &mut self.keep);
+        let dropout = DropoutSeed::On { seed, pass, first_token: 0 };
+        let embeddings = model.forward(context, &packed, dropout, &mut self.activations);
 
         let (rows, dimension) = (batch.rows.len(), embeddings.columns());
         let column = |index: usize| embeddings.view().range(index * rows..(index + 1) * rows);
@@ -51,7 +49,7 @@ impl<M: Trainable> Step<M> {
 
         let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();
         let d_embeddings = Rows::new(&d_embeddings, embeddings.rows(), dimension, dimension);
-        model.backward(context, &packed, noise, &mut self.keep, d_embeddings, gradients);
+        model.backward(context, &packed, dropout, &mut self.activations, d_embeddings);
         value
     }
 }

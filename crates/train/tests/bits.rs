@@ -5,7 +5,7 @@
 
 use maana_data::{Dataset, ReadOptions};
 use maana_kernels::{Context, InstructionSet, Precision};
-use maana_model::{Embedder, Purpose, SentenceModel};
+use maana_model::{TextEncoder, TrainingModel, WeightStorage};
 use maana_train::{Arguments, BatchSampler, Failure, LossArguments, LossName, Observer, Outcome, Run, Schedule};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -43,8 +43,9 @@ fn embeddings(precision: Precision) -> Vec<f32> {
     let texts: Vec<&str> =
         golden_file["rows"].as_array().unwrap().iter().map(|row| row["text"].as_str().unwrap()).collect();
     let context = Context::new(2);
-    let model = maana_model::open_for(Purpose::Encode, &golden("tiny-bert"), &context, precision).unwrap().model;
-    Embedder::new(&model, &context).unwrap().embed(&texts, "").unwrap().data().to_vec()
+    let folder = golden("tiny-bert");
+    let opened = maana_model::open_for_inference(&folder, &context, precision, WeightStorage::Packed).unwrap();
+    TextEncoder::new(opened.model, &context).unwrap().embed(&texts, "").unwrap().data().to_vec()
 }
 
 #[test]
@@ -71,12 +72,12 @@ fn embeddings_in_bf16_are_the_same_bits_where_no_instruction_multiplies_bf16() {
 
 struct Silent;
 
-impl Observer<SentenceModel> for Silent {
-    fn evaluate(&mut self, _: &SentenceModel, _: u64, _: f64) -> Result<Vec<(String, f64)>, Failure> {
+impl Observer<TrainingModel> for Silent {
+    fn evaluate(&mut self, _: &TrainingModel, _: u64, _: f64) -> Result<Vec<(String, f64)>, Failure> {
         Ok(Vec::new())
     }
 
-    fn save_model(&mut self, _: &SentenceModel, _: &Path) -> Result<(), Failure> {
+    fn save_model(&mut self, _: &TrainingModel, _: &Path) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -101,7 +102,7 @@ fn trained(rows: &[Value], loss: &LossArguments, schedule: Schedule) -> Vec<f32>
 
     let source = Dataset::open(&[file], ReadOptions::default()).unwrap();
     let context = Context::new(2);
-    let mut model = maana_model::open(folder.path(), &context).unwrap().model;
+    let mut model = maana_model::open_for_training(folder.path(), &context, Precision::F32).unwrap().model;
     let arguments = Arguments {
         max_steps: Some(8),
         batch_size: 6,
@@ -113,7 +114,7 @@ fn trained(rows: &[Value], loss: &LossArguments, schedule: Schedule) -> Vec<f32>
         batch_sampler: BatchSampler::NoDuplicates,
         ..Arguments::default()
     };
-    let (loss, tokenizer) = (loss.build(64, arguments.seed).unwrap(), model.tokenizer());
+    let (loss, tokenizer) = (loss.build(64, arguments.seed).unwrap(), model.spec().tokenizer());
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
     let run = Run {
         context: &context,
@@ -127,7 +128,7 @@ fn trained(rows: &[Value], loss: &LossArguments, schedule: Schedule) -> Vec<f32>
     };
     let outcome = run.train(&mut model, &mut Silent).unwrap();
     assert!(matches!(outcome, Outcome::Finished(record) if record.steps == 8));
-    maana_model::Trainable::parameters(&model).to_vec()
+    model.parameters().to_vec()
 }
 
 #[test]

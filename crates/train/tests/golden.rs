@@ -1,8 +1,8 @@
 //! A real encoder, trained as the reference trained it: step by step, and through a whole run of version 3.0.1.
 
 use maana_data::{DataError, Example, Source};
-use maana_kernels::{Context, Matrix, Rows};
-use maana_model::{Noise, SentenceModel, Trainable};
+use maana_kernels::{Context, Matrix, Precision, Rows};
+use maana_model::{DropoutSeed, Trainable, TrainingModel};
 use maana_train::loss::Embedded;
 use maana_train::{
     Arguments, BatchSampler, Evaluate, Event, Failure, LogRow, LossArguments, LossName, Observer, Outcome, Run,
@@ -20,8 +20,8 @@ fn json(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(golden(name)).unwrap()).unwrap()
 }
 
-fn tiny_bert(context: &Context) -> SentenceModel {
-    maana_model::open(&golden("tiny-bert"), context).unwrap().model
+fn tiny_bert(context: &Context) -> TrainingModel {
+    maana_model::open_for_training(&golden("tiny-bert"), context, Precision::F32).unwrap().model
 }
 
 struct Pairs {
@@ -81,14 +81,14 @@ struct Reader {
     micro_steps: u64,
 }
 
-impl Observer<SentenceModel> for Reader {
-    fn evaluate(&mut self, model: &SentenceModel, step: u64, epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
+impl Observer<TrainingModel> for Reader {
+    fn evaluate(&mut self, model: &TrainingModel, step: u64, epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
         self.evaluations.push((step, epoch));
         self.parameters.push(model.parameters().to_vec());
         Ok(vec![(self.metric.clone(), self.scores[self.evaluations.len() - 1])])
     }
 
-    fn save_model(&mut self, model: &SentenceModel, folder: &Path) -> Result<(), Failure> {
+    fn save_model(&mut self, model: &TrainingModel, folder: &Path) -> Result<(), Failure> {
         Ok(model.write_into(folder, &[])?)
     }
 
@@ -103,7 +103,7 @@ impl Observer<SentenceModel> for Reader {
 
 /// Trains and gives back what was logged; panics if the run was stopped.
 fn train(
-    model: &mut SentenceModel,
+    model: &mut TrainingModel,
     threads: usize,
     pairs: &Pairs,
     arguments: &Arguments,
@@ -111,7 +111,7 @@ fn train(
     folder: Option<&Path>,
     resume: bool,
 ) -> Option<TrainingRecord> {
-    let (context, tokenizer) = (Context::new(threads), model.tokenizer());
+    let (context, tokenizer) = (Context::new(threads), model.spec().tokenizer());
     let loss = LossArguments {
         matryoshka_dims: Some(vec![64, 32, 16, 8]),
         ..LossArguments::new(LossName::MultipleNegativesRanking)
@@ -195,8 +195,8 @@ fn the_loss_of_each_dimension_before_the_first_step() {
     let model = tiny_bert(&context);
     let column = |column: usize| {
         let texts: Vec<&str> = pairs.rows[..8].iter().map(|row| row.texts[column].as_str()).collect();
-        let tokens = model.tokenize(&texts).unwrap();
-        model.forward(&context, &tokens, Noise::Off, &mut Default::default())
+        let tokens = model.spec().tokenize(&texts).unwrap();
+        model.forward(&context, &tokens, DropoutSeed::Off, &mut Default::default())
     };
     let columns = [column(0), column(1)];
     let views: Vec<Rows<'_>> = columns.iter().map(Matrix::view).collect();
@@ -218,12 +218,12 @@ fn the_loss_of_each_dimension_before_the_first_step() {
 fn every_gradient_of_the_first_step_by_name() {
     let (_, pairs, _) = twenty_steps();
     let context = Context::new(2);
-    let model = tiny_bert(&context);
+    let mut model = tiny_bert(&context);
     let texts: Vec<&str> =
         (0..2).flat_map(|column| pairs.rows[..8].iter().map(move |row| row.texts[column].as_str())).collect();
-    let tokens = model.tokenize(&texts).unwrap();
+    let tokens = model.spec().tokenize(&texts).unwrap();
     let mut keep = Default::default();
-    let embeddings = model.forward(&context, &tokens, Noise::Off, &mut keep);
+    let embeddings = model.forward(&context, &tokens, DropoutSeed::Off, &mut keep);
     let columns = [embeddings.view().range(0..8), embeddings.view().range(8..16)];
     let loss = LossArguments {
         matryoshka_dims: Some(vec![64, 32, 16, 8]),
@@ -233,8 +233,8 @@ fn every_gradient_of_the_first_step_by_name() {
     let embedded = Embedded { columns: &columns, labels: None, pass: 0 };
     loss.build(64, 1).unwrap().loss(&context, &embedded, 1.0, &mut d_columns);
     let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();
-    let mut gradients = vec![0.0; model.parameters().len()];
-    model.backward(&context, &tokens, Noise::Off, &mut keep, Rows::new(&d_embeddings, 16, 64, 64), &mut gradients);
+    model.backward(&context, &tokens, DropoutSeed::Off, &mut keep, Rows::new(&d_embeddings, 16, 64, 64));
+    let gradients = model.gradients();
 
     let bytes = std::fs::read(golden("train_tiny_grads.safetensors")).unwrap();
     let theirs = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -345,7 +345,7 @@ fn the_batches_of_version_3_0_1() {
     let metric = arguments.keep_best.as_ref().unwrap().strip_prefix("eval_").unwrap().to_string();
     let drawn = std::sync::Mutex::new(Vec::new());
     let mut model = tiny_bert(&Context::new(1));
-    let (context, tokenizer) = (Context::new(1), model.tokenizer());
+    let (context, tokenizer) = (Context::new(1), model.spec().tokenizer());
     let loss = LossArguments::new(LossName::MultipleNegativesRanking).build(64, 42).unwrap();
     let tokenize = |texts: &[&str]| {
         drawn.lock().unwrap().push(texts.iter().map(ToString::to_string).collect::<Vec<_>>());
@@ -397,6 +397,7 @@ fn threads_and_interruptions_change_no_bit() {
         }
     }
     let context = Context::new(1);
-    let checkpoint = maana_model::open(&folder.path().join("checkpoint-9"), &context).unwrap().model;
+    let checkpoint =
+        maana_model::open_for_training(&folder.path().join("checkpoint-9"), &context, Precision::F32).unwrap().model;
     assert!(checkpoint.parameters() == whole.parameters(), "a checkpoint is a model, and this is the best one");
 }

@@ -3,6 +3,7 @@
 mod toy;
 
 use maana_kernels::Context;
+use maana_model::{StatePart, Trainable};
 use maana_train::{Arguments, Evaluate, Outcome, Run, TrainError, TrainingRecord, Version};
 use std::path::Path;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless};
@@ -40,8 +41,8 @@ fn broken(arguments: &Arguments, folder: &Path, mut stops: impl Iterator<Item = 
         let (mut model, mut notebook) = (Toy::new(), Notebook { stop_after: stops.next(), ..Notebook::default() });
         // A resumed run has its parameters from the checkpoint, not from whatever the model held.
         if call > 0 {
-            use maana_model::Trainable;
-            model.parameters_mut().fill(9.0);
+            let nines = vec![9.0; model.parameters().len()];
+            Trainable::write_state(&mut model, StatePart::Parameters, 0, &nines);
         }
         match run(&mut model, &mut notebook, arguments, Some(folder), call > 0).unwrap() {
             Outcome::Finished(record) => return (model.bits(), record),

@@ -4,7 +4,7 @@ use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
 use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana::kernels::{Context, Precision};
-use maana::model::{Purpose, SentenceModel, Shape, Trainable};
+use maana::model::{Shape, TextEncoder, Trainable, TrainingModel, WeightStorage};
 use maana::swahili::Pair;
 use maana_bench::{Method, PRODUCT_SHAPES, PairSource, Round, SearchRound};
 use std::io::BufRead;
@@ -163,12 +163,12 @@ impl Bench {
             None => measure(context, &self.model),
             Some(Part::MakeModel { shape, out, tokenizer }) => {
                 let opened = crate::terminal::open_model(
-                    Purpose::Encode,
+                    WeightStorage::Packed,
                     &tokenizer,
                     context,
                     Some(crate::precision::Choice::F32),
                 )?;
-                opened.model.random_of_shape(shape.shape(), 42)?.save(&out, &[])?;
+                opened.model.spec().random_of_shape(shape.shape(), 42)?.save(&out, &[])?;
                 outln!("{}", out.display())?;
                 Ok(())
             }
@@ -190,15 +190,25 @@ impl Bench {
                 Ok(maana_bench::search_rounds(context, &vectors, method.method(), &mut next_search)?)
             }
             Some(Part::ServeRounds { job, model, texts, set, mut dims, precision }) => {
-                let purpose = if matches!(job, Job::Train) { Purpose::Train } else { Purpose::Encode };
-                let mut opened = crate::terminal::open_model(purpose, &model, context, precision.precision)?;
-                if dims.is_empty() {
-                    dims.push(opened.model.dimension());
-                }
+                let precision = precision.precision;
+                let encoder = || crate::terminal::open_model(WeightStorage::Packed, &model, context, precision);
+                let or_whole = |dims: &mut Vec<usize>, whole| {
+                    if dims.is_empty() {
+                        dims.push(whole)
+                    }
+                };
                 match (job, texts, set) {
-                    (Job::Encode, Some(texts), _) => encode_rounds(context, &opened.model, texts),
-                    (Job::Train, Some(texts), _) => train_rounds(context, &mut opened.model, texts, dims),
-                    (Job::Evaluate, _, Some(set)) => evaluate_rounds(context, &opened.model, set, &dims),
+                    (Job::Encode, Some(texts), _) => encode_rounds(&encoder()?.model, texts),
+                    (Job::Train, Some(texts), _) => {
+                        let mut model = crate::terminal::open_for_training(&model, context, precision)?;
+                        or_whole(&mut dims, model.dimension());
+                        train_rounds(context, &mut model, texts, dims)
+                    }
+                    (Job::Evaluate, _, Some(set)) => {
+                        let encoder = encoder()?.model;
+                        or_whole(&mut dims, encoder.spec().dimension());
+                        evaluate_rounds(context, &encoder, set, &dims)
+                    }
                     (Job::Evaluate, ..) => bail!("evaluate needs --set DIR"),
                     _ => bail!("encode and train need --texts FILE"),
                 }
@@ -227,15 +237,15 @@ fn next_search(round: Option<SearchRound>) -> Option<usize> {
     next_word(round)?.parse().ok()
 }
 
-fn encode_rounds(context: &Context, model: &SentenceModel, texts: PathBuf) -> Result<()> {
+fn encode_rounds(encoder: &TextEncoder, texts: PathBuf) -> Result<()> {
     let options = ReadOptions { columns: Some(vec!["positive".into()]), ..ReadOptions::default() };
     let rows = Dataset::open(&[texts], options)?;
     let texts = (0..rows.len()).map(|row| Ok(rows.get(row)?.texts.remove(0))).collect::<Result<Vec<_>>>()?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    Ok(maana_bench::encode_rounds(model, context, &texts, &mut next_round)?)
+    Ok(maana_bench::encode_rounds(encoder, &texts, &mut next_round)?)
 }
 
-fn train_rounds(context: &Context, model: &mut SentenceModel, texts: PathBuf, dims: Vec<usize>) -> Result<()> {
+fn train_rounds(context: &Context, model: &mut TrainingModel, texts: PathBuf, dims: Vec<usize>) -> Result<()> {
     if model.precision() == Precision::Int8 {
         bail!("--precision int8: training supports f32 and bf16");
     }
@@ -244,9 +254,9 @@ fn train_rounds(context: &Context, model: &mut SentenceModel, texts: PathBuf, di
     Ok(maana_bench::train_rounds(model, context, &rows, dims, &mut next_round)?)
 }
 
-fn evaluate_rounds(context: &Context, model: &SentenceModel, set: PathBuf, dims: &[usize]) -> Result<()> {
+fn evaluate_rounds(context: &Context, encoder: &TextEncoder, set: PathBuf, dims: &[usize]) -> Result<()> {
     let set = RetrievalSet::open(set)?;
-    Ok(maana_bench::evaluate_rounds(model, context, set, dims, &mut next_round)?)
+    Ok(maana_bench::evaluate_rounds(encoder, context, set, dims, &mut next_round)?)
 }
 
 /// Tokens of a product: those of one pass.
@@ -290,32 +300,31 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
     outln!("\n{name}")?;
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16, crate::precision::Choice::Int8] {
         let began = Instant::now();
-        let opened = crate::terminal::open_model(Purpose::Encode, name, context, Some(precision))?;
-        let model = &opened.model;
-        let embedder = maana::model::Embedder::new(model, context)?;
-        embedder.embed(&short[..1], "")?;
+        let opened = crate::terminal::open_model(WeightStorage::Packed, name, context, Some(precision))?;
+        let encoder = opened.model;
+        encoder.embed(&short[..1], "")?;
         let start_up = began.elapsed().as_secs_f64();
-        let (short_speed, one) = maana_bench::encoding(model, context, &short)?;
-        let (long_speed, _) = maana_bench::encoding(model, context, &long)?;
+        let (short_speed, one) = maana_bench::encoding(&encoder, &short)?;
+        let (long_speed, _) = maana_bench::encoding(&encoder, &long)?;
         outln!(
             "  {:<5} start to first embedding {:>6.1} ms; encoding {:>7.0} tokens/s at {:.0} tokens per text, {:>7.0} at {:.0}; \
              one text {:.2} ms",
-            model.precision().name(),
+            encoder.precision().name(),
             1e3 * start_up,
             short_speed,
-            model.tokenize(&short)?.tokens() as f64 / short.len() as f64,
+            encoder.spec().tokenize(&short)?.tokens() as f64 / short.len() as f64,
             long_speed,
-            model.tokenize(&long)?.tokens() as f64 / long.len() as f64,
+            encoder.spec().tokenize(&long)?.tokens() as f64 / long.len() as f64,
             1e3 * one,
         )?;
     }
     for precision in [crate::precision::Choice::F32, crate::precision::Choice::Bf16] {
-        let mut opened = crate::terminal::open_model(Purpose::Train, name, context, Some(precision))?;
+        let mut model = crate::terminal::open_for_training(name, context, Some(precision))?;
         let rows = PairSource::new(maana_bench::pairs_of_card_lengths(32, 8));
         let mut rounds = Vec::new();
-        let whole = opened.model.dimension();
+        let whole = model.dimension();
         let dims = [768, 512, 384, 256, 128, 64, 32].into_iter().filter(|dim| *dim <= whole).take(5).collect();
-        maana_bench::train_rounds(&mut opened.model, context, &rows, dims, &mut |round| {
+        maana_bench::train_rounds(&mut model, context, &rows, dims, &mut |round| {
             rounds.extend(round);
             rounds.len() < 5
         })?;
@@ -323,7 +332,7 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
         let median = rounds[rounds.len() / 2];
         outln!(
             "  {:<5} training step of 32 pairs {:.2} s, {:.0} tokens/s, {:.2} GB peak memory",
-            opened.model.precision().name(),
+            model.precision().name(),
             median.seconds,
             median.tokens as f64 / median.seconds,
             median.peak_bytes as f64 / 1e9,
@@ -336,8 +345,7 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
 fn costs(context: &Context, name: &str, precision: PrecisionArgument, charts: Option<PathBuf>) -> Result<()> {
     const SEQUENCES: usize = 64;
     const LENGTH: usize = 32;
-    let opened = crate::terminal::open_model(Purpose::Train, name, context, precision.precision)?;
-    let model = &opened.model;
+    let model = &mut crate::terminal::open_for_training(name, context, precision.precision)?;
     if model.precision() == Precision::Int8 {
         bail!("--precision int8: training supports f32 and bf16");
     }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use maana::classify::{Classifier, Kind, Report, confusion_picture, confusion_table, fit_head};
 use maana::data::Blanks;
 use maana::kernels::Context;
-use maana::model::{Embedder, Purpose};
+use maana::model::{TextEncoder, WeightStorage};
 use maana::texts::{Columns, Texts, read};
 use maana::vectors::classify::{Calibration, Confusion};
 use std::path::{Path, PathBuf};
@@ -115,13 +115,13 @@ impl Using {
         &self,
         context: &Context,
         precision: &PrecisionArgument,
-        work: impl FnOnce(&Classifier, &Embedder<'_>) -> Result<R>,
+        work: impl FnOnce(&Classifier, &TextEncoder) -> Result<R>,
     ) -> Result<R> {
         let classifier = Classifier::open(&self.classifier)?;
         let name = self.model.as_deref().unwrap_or(&classifier.made_by);
-        let opened = crate::terminal::open_model(Purpose::Encode, name, context, precision.precision)
+        let opened = crate::terminal::open_model(WeightStorage::Packed, name, context, precision.precision)
             .context("the classifier's model; if it lies elsewhere now, say so with --model")?;
-        let embedder = crate::terminal::embedder(&opened, context, Some(classifier.dim))?;
+        let embedder = crate::terminal::embedder(&opened, Some(classifier.dim))?;
         work(&classifier, &embedder)
     }
 }
@@ -139,8 +139,8 @@ impl Classify {
                 let examples = reading.texts(&file, &[&label], Blanks::Skip)?;
                 let labels: Vec<String> = examples.labels.into_iter().flatten().collect();
                 let opened =
-                    crate::terminal::open_model(Purpose::Encode, &model, context, reading.precision.precision)?;
-                let embedder = crate::terminal::embedder(&opened, context, dim)?;
+                    crate::terminal::open_model(WeightStorage::Packed, &model, context, reading.precision.precision)?;
+                let embedder = crate::terminal::embedder(&opened, dim)?;
                 let kind = nearest.map_or(Kind::Logistic, Kind::Nearest);
                 let made_by = crate::store_arguments::name_of(&opened)?;
                 let (classifier, report) =

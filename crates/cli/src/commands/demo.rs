@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use maana::data::RetrievalSet;
 use maana::finetune::{RunFolder, prepare};
 use maana::kernels::Context;
-use maana::model::{Embedder, Purpose};
+use maana::model::WeightStorage;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -45,12 +45,12 @@ impl Demo {
         super::train::run(prepared, context, &folder, resume, &resume_command)?;
         let model = folder.path().join("model");
         let opened = crate::terminal::open_model(
-            Purpose::Encode,
+            WeightStorage::Packed,
             &model.display().to_string(),
             context,
             Some(crate::precision::Choice::F32),
         )?;
-        let embedder = Embedder::new(&opened.model, context)?;
+        let embedder = opened.model;
         let queries = [0, set.queries.len() / 3, 2 * set.queries.len() / 3];
         outln!("\nThree searches in {} documents (✓ marks what answers):", set.corpus.len())?;
         for search in maana::demo::searches(&embedder, context, &set, &queries)? {

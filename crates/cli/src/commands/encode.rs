@@ -4,7 +4,6 @@ use anyhow::{Result, bail};
 use maana::data::{Blanks, TextStream};
 use maana::encode::{Dtype, EncodeError, Output, OutputError, encode_to, read_ranges, write_ranges};
 use maana::kernels::Context;
-use maana::model::Encoder;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -94,10 +93,9 @@ impl Encode {
         let texts = TextStream::open(&self.input, self.column.as_deref(), blanks)?;
         let bytes = std::fs::metadata(&self.input).ok().filter(std::fs::Metadata::is_file);
         let bytes = bytes.map_or(usize::MAX, |input| input.len() as usize);
-        let purpose = crate::terminal::purpose_for(bytes);
-        let opened = crate::terminal::open_model(purpose, &self.model, context, self.precision.precision)?;
-        let embedder =
-            crate::terminal::embedder(&opened, context, self.dim)?.with_batch_tokens(self.batch_tokens.get());
+        let storage = crate::terminal::storage_for(bytes);
+        let opened = crate::terminal::open_model(storage, &self.model, context, self.precision.precision)?;
+        let embedder = crate::terminal::embedder(&opened, self.dim)?.with_batch_tokens(self.batch_tokens.get());
         let prompt = match &self.prompt {
             Some(name) => embedder.prompt(name)?,
             None => embedder.default_prompt(),

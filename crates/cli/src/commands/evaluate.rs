@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use maana::data::RetrievalSet;
 use maana::eval::RetrievalOptions;
 use maana::kernels::Context;
-use maana::model::{Embedder, Encoder, Purpose, Role};
+use maana::model::{Role, TextEncoder, WeightStorage};
 use std::path::{Path, PathBuf};
 
 /// Measure a model on data sets at several dimensions, from one encoding.
@@ -72,8 +72,9 @@ impl Evaluate {
         }
         let sets = self.datasets.iter().map(RetrievalSet::open).collect::<Result<Vec<_>, _>>()?;
         sets.iter().flat_map(RetrievalSet::notes).for_each(|note| errln!("note: {note}"));
-        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, context, self.precision.precision)?;
-        let embedder = self.embedder(&opened, context)?;
+        let opened =
+            crate::terminal::open_model(WeightStorage::Packed, &self.model, context, self.precision.precision)?;
+        let embedder = self.embedder(&opened)?;
         crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
         let start = std::time::Instant::now();
@@ -92,8 +93,8 @@ impl Evaluate {
         Ok(())
     }
 
-    fn embedder<'m>(&self, opened: &'m maana::open::Opened, context: &'m Context) -> Result<Embedder<'m>> {
-        let embedder = Embedder::new(&opened.model, context)?;
+    fn embedder(&self, opened: &crate::terminal::Opened) -> Result<TextEncoder> {
+        let embedder = opened.model.clone();
         let (query, document) = (self.queries.query_prompt.as_deref(), self.documents.document_prompt.as_deref());
         crate::prompts::with_prompts(embedder, query, document)
     }
@@ -108,8 +109,8 @@ impl Evaluate {
         let mut dims = self.dims.clone();
         let mut runs = Vec::new();
         for choice in precisions {
-            let opened = crate::terminal::open_model(Purpose::Encode, &self.model, context, choice)?;
-            let embedder = self.embedder(&opened, context)?;
+            let opened = crate::terminal::open_model(WeightStorage::Packed, &self.model, context, choice)?;
+            let embedder = self.embedder(&opened)?;
             if runs.is_empty() {
                 crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
             }

@@ -6,7 +6,7 @@ use crate::prompts::{DocumentPromptArgument, print_prompts, with_prompts};
 use crate::store_arguments::{GraphArgument, StoreModelArguments, embedder_for, name_of};
 use anyhow::{Result, bail};
 use maana::kernels::{Context, Matrix};
-use maana::model::{Embedder, Purpose, Role, RolePrompts};
+use maana::model::{Role, RolePrompts, TextEncoder, WeightStorage};
 use maana::search::{Fields, Indexed, StoreLocation, WriteStore, add, index};
 use std::path::{Path, PathBuf};
 
@@ -81,8 +81,9 @@ impl Index {
             Err(_) => {}
         }
         let queries = self.graph.read_queries()?;
-        let opened = crate::terminal::open_model(Purpose::Encode, &self.model, context, self.precision.precision)?;
-        let embedder = crate::terminal::embedder(&opened, context, self.dim)?;
+        let opened =
+            crate::terminal::open_model(WeightStorage::Packed, &self.model, context, self.precision.precision)?;
+        let embedder = crate::terminal::embedder(&opened, self.dim)?;
         let embedder = with_prompts(embedder, None, self.documents.document_prompt.as_deref())?;
         print_prompts(&embedder, &[Role::Document]);
         let made_by = name_of(&opened)?;
@@ -108,7 +109,7 @@ impl Index {
 
     fn fill(
         &self,
-        embedder: &Embedder<'_>,
+        embedder: &TextEncoder,
         writer: &mut dyn WriteStore,
         queries: Option<Vec<String>>,
         context: &Context,
@@ -162,8 +163,8 @@ impl Add {
         let mut writer = StoreLocation::parse(&self.store)?.write()?;
         let precision = self.model.precision.precision.or_else(|| writer.precision().and_then(Choice::of_name));
         let model = StoreModelArguments { precision: PrecisionArgument { precision }, ..self.model };
-        let opened = model.open(&*writer, Purpose::Encode, context)?;
-        let embedder = embedder_for(&opened, &*writer, context)?;
+        let opened = model.open(&*writer, WeightStorage::Packed, context)?;
+        let embedder = embedder_for(&opened, &*writer)?;
         let embedder = match (&self.documents.document_prompt, writer.document_prompt()) {
             (None, Some(prompt)) => {
                 embedder.with_prompts(RolePrompts { document: Some(prompt.to_owned()), ..RolePrompts::default() })

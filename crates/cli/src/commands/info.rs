@@ -3,7 +3,7 @@
 use crate::precision::Choice;
 use anyhow::Result;
 use maana::kernels::Context;
-use maana::model::{Encoder, Purpose};
+use maana::model::WeightStorage;
 
 /// Tell what a model is: architecture, dimensions, prompts, parameters, size.
 #[derive(clap::Args)]
@@ -29,10 +29,11 @@ impl Info {
         if self.fingerprint {
             return self.print_fingerprint(context);
         }
-        let opened = crate::terminal::open_model(Purpose::EncodeFew, &self.model, context, self.precision.precision)?;
-        opened.model.check_weights(context)?;
-        let summary = opened.model.summary();
-        let embedder = maana::model::Embedder::new(&opened.model, context)?;
+        let opened =
+            crate::terminal::open_model(WeightStorage::Mapped, &self.model, context, self.precision.precision)?;
+        opened.model.model().check_weights(context)?;
+        let summary = opened.model.spec().summary();
+        let embedder = &opened.model;
         let fingerprint = maana::files::hex(&embedder.fingerprint());
         if self.json {
             let mut json = serde_json::to_value(&summary)?;
@@ -85,8 +86,8 @@ impl Info {
         let mut hashes = serde_json::Map::new();
         let mut fingerprint = String::new();
         for choice in [Choice::F32, Choice::Int8] {
-            let opened = crate::terminal::open_model(Purpose::EncodeFew, &self.model, context, Some(choice))?;
-            let embedder = maana::model::Embedder::new(&opened.model, context)?;
+            let opened = crate::terminal::open_model(WeightStorage::Mapped, &self.model, context, Some(choice))?;
+            let embedder = &opened.model;
             let hash = maana::fingerprint::of_embeddings(&embedder)?;
             hashes.insert(choice.precision().name().into(), hash.into());
             fingerprint = maana::files::hex(&embedder.fingerprint());

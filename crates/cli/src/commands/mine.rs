@@ -5,7 +5,7 @@ use crate::terminal::{self, is_jsonl, tab_cell, write_lines};
 use anyhow::{Context as _, Result, bail};
 use maana::data::{Blanks, Table};
 use maana::kernels::{Context, Matrix};
-use maana::model::{Embedder, Encoder, Purpose, Role};
+use maana::model::{Role, TextEncoder, WeightStorage};
 use maana::roles;
 use maana::texts::{Columns, Texts};
 use maana::vectors::pairs::{
@@ -45,16 +45,16 @@ impl Reading {
         Ok(read)
     }
 
-    pub(crate) fn open(&self, context: &Context) -> Result<maana::open::Opened> {
-        terminal::open_model(Purpose::Encode, &self.model, context, self.precision.precision)
+    pub(crate) fn open(&self, context: &Context) -> Result<crate::terminal::Opened> {
+        terminal::open_model(WeightStorage::Packed, &self.model, context, self.precision.precision)
     }
 
-    pub(crate) fn embedder<'m>(&self, opened: &'m maana::open::Opened, context: &'m Context) -> Result<Embedder<'m>> {
-        terminal::embedder(opened, context, self.dim)
+    pub(crate) fn embedder(&self, opened: &crate::terminal::Opened) -> Result<TextEncoder> {
+        terminal::embedder(opened, self.dim)
     }
 }
 
-pub(crate) fn embed<T: AsRef<str>>(embedder: &Embedder<'_>, texts: &[T], prompt: &str) -> Result<Matrix> {
+pub(crate) fn embed<T: AsRef<str>>(embedder: &TextEncoder, texts: &[T], prompt: &str) -> Result<Matrix> {
     let progress = terminal::count("texts");
     let matrix = maana::texts::embed(embedder, texts, prompt, &mut |done| progress.set_position(done))?;
     progress.finish_and_clear();
@@ -99,7 +99,7 @@ impl Mine {
         let first = self.reading.texts(&self.first, &[])?;
         let second = self.second.as_ref().map(|path| self.reading.texts(path, &[])).transpose()?;
         let opened = self.reading.open(context)?;
-        let embedder = self.reading.embedder(&opened, context)?;
+        let embedder = self.reading.embedder(&opened)?;
         let prompt = embedder.default_prompt();
         let rows = embed(&embedder, &first.texts, prompt)?;
         let pairs: Vec<(f32, usize, usize)> = match &second {
@@ -162,7 +162,7 @@ impl Dedupe {
         crate::outputs::check(&[&self.file, Path::new(&self.reading.model)], &outputs)?;
         let Texts { texts, numbers, .. } = self.reading.texts(&self.file, &[])?;
         let opened = self.reading.open(context)?;
-        let embedder = self.reading.embedder(&opened, context)?;
+        let embedder = self.reading.embedder(&opened)?;
         let rows = embed(&embedder, &texts, embedder.default_prompt())?;
         let duplicates = dedupe(context, rows.view(), self.threshold)?;
         let kept = duplicates.kept();
@@ -280,8 +280,8 @@ impl HardNegativesCommand {
                 answers.add(text);
             });
         }
-        let opened = terminal::open_model(Purpose::Encode, &self.model, context, self.precision.precision)?;
-        let embedder = terminal::embedder(&opened, context, self.dim)?;
+        let opened = terminal::open_model(WeightStorage::Packed, &self.model, context, self.precision.precision)?;
+        let embedder = terminal::embedder(&opened, self.dim)?;
         let anchors = embed(&embedder, &queries.texts, embedder.role_prompt(Role::Query))?;
         let corpus = embed(&embedder, &answers.texts, embedder.role_prompt(Role::Document))?;
         let settings = HardNegatives {

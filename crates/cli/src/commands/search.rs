@@ -83,9 +83,9 @@ impl Search {
         };
         let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
         let store = StoreLocation::parse(&self.store)?.read()?;
-        let purpose = crate::terminal::purpose_for(queries.iter().map(|query| query.len()).sum());
-        let opened = self.model.open(&*store, purpose, context)?;
-        let embedder = embedder_for(&opened, &*store, context)?;
+        let storage = crate::terminal::storage_for(queries.iter().map(|query| query.len()).sum());
+        let opened = self.model.open(&*store, storage, context)?;
+        let embedder = embedder_for(&opened, &*store)?;
         let embedder = crate::prompts::with_prompts(embedder, self.prompt.query_prompt.as_deref(), None)?;
         crate::prompts::print_prompts(&embedder, &[maana::model::Role::Query]);
         let answers = maana::search::search(&*store, &embedder, context, &queries, &options)?;

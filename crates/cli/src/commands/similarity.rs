@@ -4,7 +4,7 @@ use crate::terminal::{is_jsonl, tab_cell, write_lines};
 use anyhow::{Result, bail};
 use maana::data::{Column, DataError, Table};
 use maana::kernels::Context;
-use maana::model::{Embedder, Purpose};
+use maana::model::{TextEncoder, WeightStorage};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -50,12 +50,12 @@ impl Similarity {
         let pairs = self.pairs.as_deref().into_iter();
         let inputs: Vec<&Path> = pairs.chain([Path::new(&self.model)]).collect();
         crate::outputs::check(&inputs, &[("--output", self.output.as_deref())])?;
-        let purpose = match self.pairs {
-            Some(_) => Purpose::Encode,
-            None => crate::terminal::purpose_for(self.texts.iter().map(String::len).sum()),
+        let storage = match self.pairs {
+            Some(_) => WeightStorage::Packed,
+            None => crate::terminal::storage_for(self.texts.iter().map(String::len).sum()),
         };
-        let opened = crate::terminal::open_model(purpose, &self.model, context, self.precision.precision)?;
-        let embedder = crate::terminal::embedder(&opened, context, self.dim)?;
+        let opened = crate::terminal::open_model(storage, &self.model, context, self.precision.precision)?;
+        let embedder = crate::terminal::embedder(&opened, self.dim)?;
         if let Some(path) = &self.pairs {
             return self.pairs(path, &embedder);
         }
@@ -76,7 +76,7 @@ impl Similarity {
         Ok(())
     }
 
-    fn pairs(&self, path: &Path, embedder: &Embedder<'_>) -> Result<()> {
+    fn pairs(&self, path: &Path, embedder: &TextEncoder) -> Result<()> {
         let table = Table::open(path, self.header.as_deref())?;
         let texts = table.columns().iter().filter(|column| column.holds_texts());
         let columns: Vec<String> = match self.columns.as_slice() {

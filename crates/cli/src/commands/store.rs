@@ -5,7 +5,7 @@ use crate::store_arguments::{GraphArgument, StoreModelArguments, embedder_for};
 use anyhow::{Result, bail};
 use maana::data::{Blanks, Table, TextStream};
 use maana::kernels::{Context, Matrix};
-use maana::model::{Purpose, Role};
+use maana::model::{Role, WeightStorage};
 use maana::search::store::salvage;
 use maana::search::{Compacted, Deleted, StoreLocation};
 use std::path::PathBuf;
@@ -74,8 +74,8 @@ impl Compact {
         let queries = match self.graph.read_queries()? {
             None => None,
             Some(texts) => {
-                let opened = self.model.open(&*writer, Purpose::Encode, context)?;
-                let embedder = embedder_for(&opened, &*writer, context)?;
+                let opened = self.model.open(&*writer, WeightStorage::Packed, context)?;
+                let embedder = embedder_for(&opened, &*writer)?;
                 Some(embed(&embedder, &texts, embedder.role_prompt(Role::Query))?)
             }
         };

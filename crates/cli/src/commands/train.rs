@@ -41,9 +41,9 @@ pub(crate) struct Train {
 impl Train {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         let located = LocatedRecipe::read(&self.recipe, &self.settings)?;
-        let prepared = terminal::fetching(|notify| prepare(located, context, notify))?;
+        let mut prepared = terminal::fetching(|notify| prepare(located, context, notify))?;
         if self.dry_run {
-            return print_plan(&prepared, context);
+            return print_plan(&mut prepared, context);
         }
         let out = self.out.unwrap_or_else(|| {
             let stem = self.recipe.file_stem().unwrap_or_else(|| "recipe".as_ref());
@@ -104,7 +104,7 @@ pub(super) fn run(
     }
 }
 
-fn print_plan(prepared: &Prepared, context: &Context) -> Result<()> {
+fn print_plan(prepared: &mut Prepared, context: &Context) -> Result<()> {
     let plan = prepared.plan();
     outln!("{}", prepared.located().to_toml())?;
     outln!("# Plan")?;

@@ -11,24 +11,24 @@ struct Lookup {
     asked: RefCell<Vec<(Role, usize)>>,
 }
 
-impl Encoder for Lookup {
+impl Lookup {
     fn encode(&self, texts: &[&str], role: Role) -> Result<Matrix, ModelError> {
         self.asked.borrow_mut().push((role, texts.len()));
         let values = texts.iter().flat_map(|text| self.rows[*text].clone()).collect();
         Ok(Matrix::from_vec(texts.len(), self.dimension, values))
     }
+}
 
-    fn dimension(&self) -> usize {
-        self.dimension
-    }
-
-    fn fingerprint(&self) -> [u8; 32] {
-        [0; 32]
-    }
-
-    fn similarity(&self) -> Similarity {
-        self.similarity
-    }
+fn evaluate(
+    context: &Context,
+    lookup: &Lookup,
+    set: &RetrievalSet,
+    dims: &[usize],
+    options: &RetrievalOptions,
+) -> Result<Vec<Scores>, EvalError> {
+    let Lookup { dimension, similarity, .. } = *lookup;
+    let encode = |texts: &[&str], role| lookup.encode(texts, role);
+    evaluate_function(context, &EncoderFunction { dimension, similarity, encode: &encode }, set, dims, options)
 }
 
 fn named(rows: &[(&str, Vec<f32>)]) -> Vec<(String, Vec<f32>)> {
@@ -88,7 +88,7 @@ fn the_golden_task_has_the_results_of_the_reference() {
     let (encoder, set, metrics) = golden();
     for threads in [1, 2, 3] {
         for chunk in [1, 7, 59, 60, 10_000] {
-            let scores = evaluate_retrieval(&Context::new(threads), &encoder, &set, &[8], &chunked(chunk)).unwrap();
+            let scores = evaluate(&Context::new(threads), &encoder, &set, &[8], &chunked(chunk)).unwrap();
             let keys: Vec<&String> = scores[0].values.iter().map(|(key, _)| key).collect();
             assert_eq!(keys, metrics.iter().map(|(key, _)| key).collect::<Vec<_>>(), "keys and their order");
             for ((key, value), (_, expected)) in scores[0].values.iter().zip(&metrics) {
@@ -169,7 +169,7 @@ fn equal_scores_are_ordered_by_id() {
     for (best, expected) in [("d10", 1.0), ("d2", 0.5), ("d9", 1.0 / 3.0), ("far", 0.25)] {
         let (encoder, set) = task(&queries, &corpus, &[&[best]]);
         for chunk in 1..5 {
-            let scores = evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(chunk)).unwrap();
+            let scores = evaluate(&Context::new(1), &encoder, &set, &[2], &chunked(chunk)).unwrap();
             assert_eq!(scores[0].get("cosine_mrr@10"), Some(expected), "{best} in chunks of {chunk}");
         }
     }
@@ -181,7 +181,7 @@ fn queries_without_relevant_documents_are_neither_encoded_nor_counted() {
     let queries = named(&[("none", x.clone()), ("x", x.clone()), ("nor here", y.clone())]);
     let corpus = named(&[("a", x), ("b", y)]);
     let (encoder, set) = task(&queries, &corpus, &[&[], &["a"], &[]]);
-    let scores = evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap();
+    let scores = evaluate(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap();
     assert_eq!(scores[0].get("cosine_accuracy@1"), Some(1.0));
     let asked = encoder.asked.into_inner();
     assert_eq!(asked, [(Role::Query, 1), (Role::Document, 1), (Role::Document, 1)], "one encoding, in chunks");
@@ -190,7 +190,7 @@ fn queries_without_relevant_documents_are_neither_encoded_nor_counted() {
 #[test]
 fn several_dimensions_need_one_encoding() {
     let (encoder, set, _) = golden();
-    evaluate_retrieval(&Context::new(1), &encoder, &set, &[8, 4, 2], &chunked(60)).unwrap();
+    evaluate(&Context::new(1), &encoder, &set, &[8, 4, 2], &chunked(60)).unwrap();
     assert_eq!(encoder.asked.into_inner(), [(Role::Query, 17), (Role::Document, 60)]);
 }
 
@@ -198,7 +198,7 @@ fn several_dimensions_need_one_encoding() {
 fn absent_relevant_documents_count_against_recall() {
     let x = vec![1.0, 0.0];
     let (encoder, set) = task(&named(&[("q", x.clone())]), &named(&[("a", x)]), &[&["a", "gone"]]);
-    let scores = &evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap()[0];
+    let scores = &evaluate(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap()[0];
     assert_eq!(scores.get("cosine_recall@10"), Some(0.5));
     assert_eq!(scores.get("cosine_precision@10"), Some(0.1), "k is not cut to the size of the corpus");
     assert_eq!(scores.get("cosine_map@100"), Some(0.5));
@@ -210,7 +210,7 @@ fn options_of_3_0_1_names_and_dot() {
     let encoder = Lookup { similarity: Similarity::Dot, ..encoder };
     let options =
         RetrievalOptions { primary: Primary::Map, name: Some("habari".into()), ..RetrievalOptions::default() };
-    let scores = &evaluate_retrieval(&Context::new(1), &encoder, &set, &[4], &options).unwrap()[0];
+    let scores = &evaluate(&Context::new(1), &encoder, &set, &[4], &options).unwrap()[0];
     assert_eq!((scores.name.as_str(), scores.primary.as_str()), ("habari_dim_4", "dot_map@100"));
     assert!(scores.get("dot_ndcg@10").is_some());
     assert_eq!(scores.set(), Some("habari"));
@@ -220,9 +220,7 @@ fn options_of_3_0_1_names_and_dot() {
 fn invalid_dimensions_are_named() {
     let (encoder, set, _) = golden();
     let fault = |dims: &[usize]| {
-        evaluate_retrieval(&Context::new(1), &encoder, &set, dims, &RetrievalOptions::default())
-            .unwrap_err()
-            .to_string()
+        evaluate(&Context::new(1), &encoder, &set, dims, &RetrievalOptions::default()).unwrap_err().to_string()
     };
     for (dims, words) in [
         (&[8, 9][..], "dimension 9: more than"),
@@ -238,9 +236,8 @@ fn invalid_dimensions_are_named() {
 #[test]
 fn invalid_settings_are_named() {
     let (encoder, set, _) = golden();
-    let fault = |options: RetrievalOptions| {
-        evaluate_retrieval(&Context::new(1), &encoder, &set, &[8], &options).unwrap_err().to_string()
-    };
+    let fault =
+        |options: RetrievalOptions| evaluate(&Context::new(1), &encoder, &set, &[8], &options).unwrap_err().to_string();
     assert!(fault(chunked(0)).contains("corpus_chunk"));
     assert!(
         fault(RetrievalOptions { similarity: Some(Similarity::Manhattan), ..chunked(1) }).contains("cosine or dot")
@@ -248,7 +245,7 @@ fn invalid_settings_are_named() {
     let cutoffs = Cutoffs { ndcg: vec![], ..Cutoffs::default() };
     assert!(fault(RetrievalOptions { cutoffs, ..chunked(1) }).contains("primary"));
     let nothing = RetrievalSet { relevant: vec![Relevant::default(); set.queries.len()], ..set.clone() };
-    let error = evaluate_retrieval(&Context::new(1), &encoder, &nothing, &[8], &chunked(1)).unwrap_err().to_string();
+    let error = evaluate(&Context::new(1), &encoder, &nothing, &[8], &chunked(1)).unwrap_err().to_string();
     assert!(error.contains("made up"), "{error}");
 }
 
@@ -258,10 +255,10 @@ fn the_text_of_an_embedding_that_is_not_finite_is_named() {
         let (x, broken) = (vec![1.0, 0.0], vec![0.0, bad]);
         let (encoder, set) =
             task(&named(&[("q", x.clone())]), &named(&[("a", x.clone()), ("b", broken.clone())]), &[&["a"]]);
-        let error = evaluate_retrieval(&Context::new(1), &encoder, &set, &[1], &chunked(1)).unwrap_err().to_string();
+        let error = evaluate(&Context::new(1), &encoder, &set, &[1], &chunked(1)).unwrap_err().to_string();
         assert!(error.contains("document \"b\"") && error.contains("document b"), "{error}");
         let (encoder, set) = task(&named(&[("q", broken)]), &named(&[("a", x)]), &[&["a"]]);
-        let error = evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap_err().to_string();
+        let error = evaluate(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap_err().to_string();
         assert!(error.contains("query \"q\""), "{error}");
     }
 }
@@ -272,6 +269,6 @@ fn zero_rows_are_ranked_last() {
     let queries = named(&[("q", zero.clone()), ("x", x.clone())]);
     let corpus = named(&[("a", zero), ("b", x), ("c", vec![-1.0, 0.0])]);
     let (encoder, set) = task(&queries, &corpus, &[&["b"], &["b"]]);
-    let scores = &evaluate_retrieval(&Context::new(1), &encoder, &set, &[2], &chunked(2)).unwrap()[0];
+    let scores = &evaluate(&Context::new(1), &encoder, &set, &[2], &chunked(2)).unwrap()[0];
     assert_eq!(scores.get("cosine_mrr@10"), Some((0.5 + 1.0) / 2.0), "all documents tie for a query of zeros");
 }

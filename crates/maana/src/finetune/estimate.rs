@@ -4,7 +4,7 @@ use super::error::FinetuneError;
 use super::prepare::Prepared;
 use maana_data::Source;
 use maana_kernels::{Context, Matrix};
-use maana_model::{Activations, Noise, Trainable};
+use maana_model::{Activations, DropoutSeed, Trainable};
 use maana_text::TokenBatch;
 use std::time::Instant;
 
@@ -35,8 +35,8 @@ impl Prepared {
     ///
     /// # Errors
     /// If the first rows cannot be read.
-    pub fn estimate(&self, context: &Context) -> Result<Estimate, FinetuneError> {
-        let (model, source) = (&self.model, &self.source);
+    pub fn estimate(&mut self, context: &Context) -> Result<Estimate, FinetuneError> {
+        let (model, source) = (&mut self.model, &self.source);
         let arguments = &self.located.recipe.training;
         let batch_rows = arguments.batch_size.min(source.len());
         let mut batch = TokenBatch::new();
@@ -46,7 +46,7 @@ impl Prepared {
         for row in 0..sampled {
             let example = source.get(row)?;
             let texts: Vec<&str> = example.texts.iter().map(String::as_str).collect();
-            let tokenized = model.tokenize(&texts)?;
+            let tokenized = model.spec().tokenize(&texts)?;
             if tokens < maana_model::DEFAULT_BATCH_TOKENS {
                 evaluation_texts.extend(texts.into_iter().map(String::from));
             }
@@ -63,23 +63,23 @@ impl Prepared {
         let largest = batch_rows as f64 * tokens_per_row + 3.0 * (batch_rows as f64 * spread).sqrt();
 
         let mut keep = Activations::default();
-        let mut gradients = vec![0.0; model.parameters().len()];
         let mut compute = || {
             let began = Instant::now();
-            let embeddings = model.forward(context, &batch, Noise::Off, &mut keep);
+            let embeddings = model.forward(context, &batch, DropoutSeed::Off, &mut keep);
             let forward = began.elapsed().as_secs_f64();
             let ones = Matrix::from_vec(embeddings.rows(), embeddings.columns(), vec![1e-3; embeddings.data().len()]);
-            model.backward(context, &batch, Noise::Off, &mut keep, ones.view(), &mut gradients);
+            model.backward(context, &batch, DropoutSeed::Off, &mut keep, ones.view());
             (forward, began.elapsed().as_secs_f64())
         };
         // The first pass touches the memory for the first time, so it is not timed.
         compute();
         let (forward, both) = compute();
+        model.clear_gradients();
         // Evaluations run while the memory of training is allocated.
         let texts: Vec<&str> = evaluation_texts.iter().map(String::as_str).collect();
-        maana_model::Embedder::new(model, context)?.embed(&texts, "")?;
+        maana_model::TextEncoder::new(model.inference(), context)?.embed(&texts, "")?;
         let tokens_per_second = batch.tokens() as f64 / both;
-        let plan = self.plan();
+        let plan = &self.plan;
         let trained_rows = plan.micro_batches as f64 * batch_rows as f64;
         let evaluated: usize = self
             .measures

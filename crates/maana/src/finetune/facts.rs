@@ -7,7 +7,7 @@ use crate::card::{CardFacts, Hardware, LossFacts, WidgetExample};
 use maana_data::{DataSummary, Source};
 use maana_eval::Scores;
 use maana_kernels::Context;
-use maana_model::Embedder;
+use maana_model::TextEncoder;
 use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Precision, Schedule, TrainingRecord, Version};
 
 /// Rows for statistics and examples.
@@ -25,7 +25,7 @@ pub(super) fn gather(
     let data = summarise(prepared)?;
     let texts = sampled_texts(prepared)?;
     let examples = examples(&texts);
-    let embedder = Embedder::new(model, context)?;
+    let embedder = TextEncoder::new(model.inference(), context)?;
     let borrowed: Vec<&str> = examples.iter().map(String::as_str).collect();
     let similarities = crate::similarity::similarities(&embedder, context, &borrowed)?;
     let example_similarities = (0..similarities.rows()).map(|row| similarities.row(row).to_vec()).collect();
@@ -39,7 +39,7 @@ pub(super) fn gather(
         languages: recipe.card.language.clone(),
         licence: recipe.card.license.clone(),
         base_model: Some(base),
-        model: model.summary(),
+        model: model.spec().summary(),
         data: vec![data],
         loss: loss_facts(&prepared.loss.describe()),
         changed_hyperparameters: changed,
@@ -71,7 +71,8 @@ pub(super) fn gather(
 fn summarise(prepared: &Prepared) -> Result<DataSummary, FinetuneError> {
     let model = &prepared.model;
     let count = |texts: &[&str]| {
-        let counted = model.tokenize(texts).map(|batch| (0..batch.sequences()).map(|i| batch.length(i)).collect());
+        let counted =
+            model.spec().tokenize(texts).map(|batch| (0..batch.sequences()).map(|i| batch.length(i)).collect());
         // A text that cannot be tokenised ends the run before its card is written.
         counted.unwrap_or_else(|_| vec![0; texts.len()])
     };

@@ -5,7 +5,7 @@ use crate::card::{self, CardFacts};
 use crate::recipe::LocatedRecipe;
 use crate::report;
 use maana_eval::Scores;
-use maana_model::SentenceModel;
+use maana_model::TrainingModel;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -100,7 +100,7 @@ impl RunFolder {
     }
 
     /// Writes the model with its card and report, and copies of the report and its charts into the folder of the run.
-    pub(super) fn publish(&self, model: &SentenceModel, facts: &CardFacts) -> Result<PathBuf, FinetuneError> {
+    pub(super) fn publish(&self, model: &TrainingModel, facts: &CardFacts) -> Result<PathBuf, FinetuneError> {
         let folder = self.path.join("model");
         let (card, report) = (card::render(facts), report::render(facts));
         model.save(&folder, &[("README.md", card.as_bytes()), ("report.html", report.as_bytes())])?;

@@ -5,8 +5,9 @@ use crate::recipe::LocatedRecipe;
 use maana_data::RetrievalSet;
 use maana_eval::{RetrievalOptions, Scores};
 use maana_kernels::Context;
-use maana_model::{Embedder, SentenceModel, Similarity, Trainable};
+use maana_model::{Similarity, TextEncoder, TrainingModel};
 use maana_train::Evaluate;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Evaluations of a run.
@@ -33,13 +34,13 @@ impl Measures {
     /// Evaluates a model.
     pub(super) fn measure(
         &self,
-        model: &SentenceModel,
+        model: &TrainingModel,
         context: &Context,
-        stop: &AtomicBool,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Vec<Scores>, FinetuneError> {
-        let whole = model.dimension();
-        let embedder = Embedder::new(model, context)?.with_dimension(whole)?.with_stop(stop);
-        Ok(crate::evaluate::evaluate(&embedder, context, &self.sets, &self.dims, &self.options)?)
+        let encoder = TextEncoder::new(model.inference(), context)?.with_dimension(model.spec().dimension())?;
+        let encoder = encoder.with_stop(Arc::clone(stop));
+        Ok(crate::evaluate::evaluate(&encoder, context, &self.sets, &self.dims, &self.options)?)
     }
 
     /// Checks that evaluations have a set, and that the metric of `keep_best` exists.

@@ -9,9 +9,10 @@ use crate::recipe::LocatedRecipe;
 use maana_data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana_eval::{EvalError, Primary, RetrievalOptions, Scores};
 use maana_kernels::Context;
-use maana_model::{ModelError, Purpose, SentenceModel, Trainable};
+use maana_model::{ModelError, Trainable, TrainingModel};
 use maana_train::{Loss, Plan, Precision, TrainError, Version};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Updates from which a run is long enough for advice on speed.
@@ -20,13 +21,13 @@ const LONG_RUN: u64 = 200;
 /// A recipe with its model and data, read and checked.
 pub struct Prepared {
     pub(super) located: LocatedRecipe,
-    pub(super) model: SentenceModel,
+    pub(super) model: TrainingModel,
     pub(super) resolved: Resolved,
     pub(super) source: Dataset,
     roles: Vec<String>,
     pub(super) loss: Box<dyn Loss>,
     pub(super) measures: Measures,
-    plan: Plan,
+    pub(super) plan: Plan,
 }
 
 /// A row of the data as the loss receives it.
@@ -69,17 +70,11 @@ pub fn prepare(
         .collect::<Result<Vec<_>, _>>()?;
     sets.iter().flat_map(RetrievalSet::notes).for_each(|note| notify(HubEvent::Notice(&note)));
 
-    let opened = crate::open::open_with(
-        Purpose::Train,
-        &located.base(),
-        context,
-        precision,
-        &HubOptions::from_environment(),
-        notify,
-    )?;
+    let opened =
+        crate::open::open_for_training(&located.base(), context, precision, &HubOptions::from_environment(), notify)?;
     let mut model = opened.model;
     if let Some(tokens) = recipe.model.max_seq_length {
-        let longest = model.config().longest();
+        let longest = model.spec().config().longest();
         if tokens > longest {
             let text = format!("max_seq_length {tokens} exceeds the model's {longest} positions; using {longest}");
             notify(HubEvent::Notice(&text));
@@ -109,7 +104,8 @@ pub fn prepare(
         notify(HubEvent::Notice(&text));
     }
     let primary = if recipe.training.reproduce == Some(Version::V3_0_1) { Primary::Map } else { Primary::Ndcg };
-    let options = RetrievalOptions { primary, similarity: Some(model.settings().similarity), ..Default::default() };
+    let options =
+        RetrievalOptions { primary, similarity: Some(model.spec().settings().similarity), ..Default::default() };
     let measures = Measures { sets, dims, options };
     measures.check(&located)?;
     Ok(Prepared { model, resolved: opened.resolved, source, roles, loss, measures, plan, located })
@@ -160,7 +156,7 @@ impl Prepared {
         let row = |row: usize| {
             let example = self.source.get(row)?;
             let texts: Vec<&str> = example.texts.iter().map(String::as_str).collect();
-            let tokens = self.model.tokenize(&texts)?;
+            let tokens = self.model.spec().tokenize(&texts)?;
             let tokens = (0..tokens.sequences()).map(|text| tokens.length(text)).collect();
             Ok(FirstRow { texts: example.texts, tokens, label: example.label })
         };
@@ -168,7 +164,7 @@ impl Prepared {
     }
 
     /// Returns the base model.
-    pub fn model(&self) -> &SentenceModel {
+    pub fn model(&self) -> &TrainingModel {
         &self.model
     }
 
@@ -185,9 +181,9 @@ impl Prepared {
     /// Evaluates the model; returns `None` if it was stopped.
     pub(super) fn evaluate(
         &self,
-        model: &SentenceModel,
+        model: &TrainingModel,
         context: &Context,
-        stop: &AtomicBool,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Option<Vec<Scores>>, FinetuneError> {
         match self.measures.measure(model, context, stop) {
             Err(FinetuneError::Eval(EvalError::Model(ModelError::Stopped))) => Ok(None),

@@ -8,7 +8,7 @@ use super::store_trait::{
 use super::terms::terms;
 use maana_eval::metric;
 use maana_kernels::{Context, Matrix, Rows};
-use maana_model::{Embedder, Encoder, Role};
+use maana_model::{Role, TextEncoder};
 use maana_postgres::{Document, Graph, Header, Measured, Near, Reader, Row, Search, Store, Target};
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
@@ -16,7 +16,7 @@ use maana_vectors::search::{Hit, Metric};
 use std::collections::{HashMap, HashSet};
 
 /// Begins a store for the embedder's vectors, or continues one that was begun.
-pub(super) fn begin(target: &Target, embedder: &Embedder<'_>, made_by: &str, half: bool) -> Result<Store, SearchError> {
+pub(super) fn begin(target: &Target, embedder: &TextEncoder, made_by: &str, half: bool) -> Result<Store, SearchError> {
     let metric = metric(embedder.similarity());
     let header = Header::new(embedder.dimension(), metric, half, &embedder.fingerprint(), made_by);
     let header = header.with_precision(embedder.precision().name());

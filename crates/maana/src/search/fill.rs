@@ -5,7 +5,7 @@ use super::error::SearchError;
 use super::store_trait::{Added, WriteStore};
 use crate::texts::embed;
 use maana_data::DataError;
-use maana_model::{Embedder, Encoder, Role};
+use maana_model::{Role, TextEncoder};
 use std::path::Path;
 
 /// Result of [`add`] and [`index`].
@@ -30,7 +30,7 @@ pub struct Indexed {
 /// If another model made the store, or the same in another precision or with another prompt; if the file cannot be read,
 /// lacks a column or has an id twice; if the store cannot be written. Documents that were reported to `progress` remain.
 pub fn add(
-    embedder: &Embedder<'_>,
+    embedder: &TextEncoder,
     writer: &mut dyn WriteStore,
     corpus: &Path,
     fields: &Fields,
@@ -49,7 +49,7 @@ pub fn add(
 /// # Errors
 /// As [`add`].
 pub fn index(
-    embedder: &Embedder<'_>,
+    embedder: &TextEncoder,
     writer: &mut dyn WriteStore,
     corpus: &Path,
     fields: &Fields,
@@ -68,7 +68,7 @@ pub fn index(
 
 /// Adds the documents of a file; with `skip_held` except those that the store already has.
 fn fill(
-    embedder: &Embedder<'_>,
+    embedder: &TextEncoder,
     writer: &mut dyn WriteStore,
     corpus: &mut Corpus,
     skip_held: bool,

@@ -10,7 +10,7 @@ use super::store_trait::{
 };
 use maana_eval::metric;
 use maana_kernels::{Context, Matrix, Rows};
-use maana_model::{Embedder, Encoder, Role};
+use maana_model::{Role, TextEncoder};
 use maana_vectors::index::Graph;
 use maana_vectors::store::{Document, Store, StoreHeader, Stored, Writer};
 use std::collections::HashSet;
@@ -21,18 +21,18 @@ use std::path::Path;
 ///
 /// # Errors
 /// If there is a store already, or the folder cannot be written.
-pub fn create(folder: &Path, embedder: &Embedder<'_>, made_by: &str, stored: Stored) -> Result<Writer, SearchError> {
+pub fn create(folder: &Path, embedder: &TextEncoder, made_by: &str, stored: Stored) -> Result<Writer, SearchError> {
     Ok(Writer::create(folder, header(embedder, made_by, stored))?)
 }
 
 /// Begins a store, or continues one that was begun.
-pub(super) fn begin(folder: &Path, embedder: &Embedder<'_>, made_by: &str, half: bool) -> Result<Writer, SearchError> {
+pub(super) fn begin(folder: &Path, embedder: &TextEncoder, made_by: &str, half: bool) -> Result<Writer, SearchError> {
     let stored = if half { Stored::Bf16 } else { Stored::F32 };
     Ok(Writer::begin(folder, header(embedder, made_by, stored))?)
 }
 
 /// Returns the header of a store for the embedder's vectors.
-fn header(embedder: &Embedder<'_>, made_by: &str, stored: Stored) -> StoreHeader {
+fn header(embedder: &TextEncoder, made_by: &str, stored: Stored) -> StoreHeader {
     let metric = metric(embedder.similarity());
     let header = StoreHeader::new(embedder.dimension(), metric, stored, &embedder.fingerprint(), made_by);
     let header = header.with_precision(embedder.precision().name());

@@ -6,7 +6,7 @@ use super::error::SearchError;
 use super::folder;
 use super::searcher::Searcher;
 use super::store_trait::{ReadStore, Verified, WriteStore};
-use maana_model::Embedder;
+use maana_model::TextEncoder;
 #[cfg(feature = "postgres")]
 use maana_postgres as postgres;
 use maana_vectors::store::Writer;
@@ -83,12 +83,7 @@ impl StoreLocation {
     ///
     /// # Errors
     /// If there is a finished store already, or it cannot be created.
-    pub fn begin(
-        &self,
-        embedder: &Embedder<'_>,
-        made_by: &str,
-        half: bool,
-    ) -> Result<Box<dyn WriteStore>, SearchError> {
+    pub fn begin(&self, embedder: &TextEncoder, made_by: &str, half: bool) -> Result<Box<dyn WriteStore>, SearchError> {
         Ok(match self {
             Self::Folder(folder) => Box::new(folder::begin(folder, embedder, made_by, half)?),
             #[cfg(feature = "postgres")]

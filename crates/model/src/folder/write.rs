@@ -1,25 +1,27 @@
-//! Writing a model folder, in the form of the third version: whole or not at all.
+//! Writing a model folder in the form of version 3, whole or not at all.
 
-use super::{Origin, weights};
-use crate::modules::Module;
-use crate::sentence_model::{POOLING_KEYS, SentenceModel, concatenation_rank};
-use crate::trainable::Tensor;
+use super::modules::{dense_folder, dense_tensors};
+use crate::blocks::{POOLING_NAMES, SentenceModule, concatenation_rank};
+use crate::spec::{Carried, ModelSpec};
+use crate::training_model::TrainingModel;
+use crate::weights::{Tensor, is_floating, to_bytes, to_floats};
 use crate::{ModelError, Similarity};
 use maana_files::NewFolder;
-use safetensors::Dtype;
+use safetensors::{Dtype, SafeTensorError, View};
 use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-impl SentenceModel {
-    /// Writes the folder, with further files beside (a model card, a report). What was never trained keeps the type of its
-    /// weights, so that they are the bytes that were read; what was trained is written in f32.
+impl TrainingModel {
+    /// Writes the folder with further files (a model card, a report). A model that was never trained keeps the type of its
+    /// weights, so that they are the bytes that were read; a trained model is written in f32.
     ///
     /// The folder appears whole or not at all: an older model in its place is replaced at the last moment.
     ///
     /// # Errors
-    /// If something else than a model is there, or the disk is full or may not be written.
-    pub fn save(&self, folder: &Path, beside: &[(&str, &[u8])]) -> Result<(), ModelError> {
-        self.expect_whole()?;
+    /// Returns an error if the path holds anything but a model, or if the disk is full or may not be written.
+    pub fn save(&self, folder: &Path, further: &[(&str, &[u8])]) -> Result<(), ModelError> {
         refuse_foreign(folder)?;
         let parent = match folder.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -27,145 +29,153 @@ impl SentenceModel {
         };
         std::fs::create_dir_all(&parent).map_err(ModelError::io(&parent))?;
         let new = NewFolder::create(folder).map_err(ModelError::io(folder))?;
-        self.write_into(new.path(), beside)?;
+        self.write_into(new.path(), further)?;
         new.commit().map_err(ModelError::io(folder))
     }
 
-    /// Writes the files of a folder that is empty, and that the caller makes public as a whole.
+    /// Writes all files into an empty folder, which the caller publishes as a whole.
     ///
     /// # Errors
-    /// If the disk is full or may not be written.
-    pub fn write_into(&self, folder: &Path, beside: &[(&str, &[u8])]) -> Result<(), ModelError> {
-        self.expect_whole()?;
+    /// Returns an error if the disk is full or may not be written.
+    pub fn write_into(&self, folder: &Path, further: &[(&str, &[u8])]) -> Result<(), ModelError> {
         let make = |path: &Path| std::fs::create_dir(path).map_err(ModelError::io(path));
-        let dtype = self.saved_dtype();
-        let encoder_tensors = &self.tensors[..self.bert.layout.tensors.len()];
-        let named: Vec<(String, &Tensor)> =
-            encoder_tensors.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-        self.write_weights(&folder.join("model.safetensors"), &named, &self.origin)?;
-        write_json(
-            &folder.join("config.json"),
-            &config_json(&self.origin, self.bert.config.architecture.class_name(), dtype),
-        )?;
-        write_json(&folder.join("modules.json"), &self.modules_json())?;
-        write_json(&folder.join("config_sentence_transformers.json"), &self.settings_json())?;
+        let (spec, dtype) = (&*self.spec, self.saved_dtype());
+        let dense = spec.modules.iter().enumerate().filter_map(|(index, module)| match module {
+            SentenceModule::Dense(dense) => Some((index, dense, dense_tensors(dense))),
+            SentenceModule::Normalize => None,
+        });
+        let dense: Vec<_> = dense.collect();
+        let of_dense: usize = dense.iter().map(|(_, _, tensors)| tensors.len()).sum();
+        let tensors = self.arena.tensors();
+        let encoder = &tensors[..tensors.len() - of_dense];
+        self.write_weights(&folder.join("model.safetensors"), encoder, &spec.origin.carried)?;
+        write_json(&folder.join("config.json"), &config_json(spec, dtype))?;
+        write_json(&folder.join("modules.json"), &modules_json(spec))?;
+        write_json(&folder.join("config_sentence_transformers.json"), &settings_json(spec))?;
         let sentence = json!({
-            "max_seq_length": self.settings.max_seq_length,
-            "do_lower_case": self.settings.do_lower_case,
+            "max_seq_length": spec.settings.max_seq_length,
+            "do_lower_case": spec.settings.do_lower_case,
         });
         write_json(&folder.join("sentence_bert_config.json"), &sentence)?;
-        write_file(&folder.join("tokenizer.json"), self.tokenizer.file_bytes())?;
-        for (name, bytes) in &self.origin.tokenizer_files {
+        write_file(&folder.join("tokenizer.json"), spec.tokenizer.file_bytes())?;
+        for (name, bytes) in &spec.origin.tokenizer_files {
             write_file(&folder.join(name), bytes)?;
         }
         make(&folder.join("1_Pooling"))?;
-        write_json(&folder.join("1_Pooling/config.json"), &self.pooling_json())?;
-        for (index, module) in self.modules.iter().enumerate() {
-            let Module::Dense(dense) = module else { continue };
-            let place = folder.join(dense_folder(index));
-            make(&place)?;
+        write_json(&folder.join("1_Pooling/config.json"), &pooling_json(spec))?;
+        for (index, dense, tensors) in &dense {
+            let path = folder.join(dense_folder(*index));
+            make(&path)?;
             let config = json!({
                 "in_features": dense.inputs,
                 "out_features": dense.outputs,
                 "bias": dense.bias.is_some(),
                 "activation_function": dense.activation_class(),
             });
-            write_json(&place.join("config.json"), &config)?;
-            let tensors = super::read::dense_tensors(dense);
-            let named: Vec<(String, &Tensor)> = tensors.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-            let nothing = Origin { carried: Vec::new(), ..self.origin.clone() };
-            self.write_weights(&place.join("model.safetensors"), &named, &nothing)?;
+            write_json(&path.join("config.json"), &config)?;
+            self.write_weights(&path.join("model.safetensors"), tensors, &[])?;
         }
-        for (name, bytes) in beside {
+        for (name, bytes) in further {
             write_file(&folder.join(name), bytes)?;
         }
         Ok(())
     }
 
-    /// Returns an error for a model whose parameters are packed.
-    fn expect_whole(&self) -> Result<(), ModelError> {
-        if self.is_whole() {
-            return Ok(());
-        }
-        let reason = "a model that was opened to encode has only packed weights and cannot be saved; `open` it instead";
-        Err(ModelError::Request(reason.into()))
-    }
-
-    fn write_weights(&self, path: &Path, named: &[(String, &Tensor)], origin: &Origin) -> Result<(), ModelError> {
-        weights::write(path, named, &self.parameters, self.saved_dtype(), &origin.carried)
-    }
-
     fn saved_dtype(&self) -> Dtype {
-        // The model computes with f32; f64 would pretend to digits that it does not have.
-        if self.origin.trained || self.origin.dtype == Dtype::F64 { Dtype::F32 } else { self.origin.dtype }
+        // Parameters are f32; f64 would suggest a precision that they do not have.
+        let dtype = self.spec.origin.dtype;
+        if self.trained || dtype == Dtype::F64 { Dtype::F32 } else { dtype }
     }
 
-    fn modules_json(&self) -> Value {
-        let entry = |index: usize, path: &str, kind: &str| {
-            json!({
-                "idx": index,
-                "name": index.to_string(),
-                "path": path,
-                "type": format!("sentence_transformers.models.{kind}"),
-            })
-        };
-        let mut entries = vec![entry(0, "", "Transformer"), entry(1, "1_Pooling", "Pooling")];
-        for (index, module) in self.modules.iter().enumerate() {
-            entries.push(match module {
-                Module::Dense(_) => entry(index + 2, &dense_folder(index), "Dense"),
-                Module::Normalize => entry(index + 2, &format!("{}_Normalize", index + 2), "Normalize"),
-            });
-        }
-        Value::Array(entries)
-    }
-
-    fn pooling_json(&self) -> Value {
-        let hidden = self.bert.config.hidden;
-        let modes = &self.pooling.modes;
-        // Flags cannot say an order or a repetition; where the model has another than theirs, only the newer form can.
-        let by_flags =
-            modes.is_sorted_by_key(|mode| concatenation_rank(*mode)) && modes.windows(2).all(|pair| pair[0] != pair[1]);
-        if !by_flags {
-            let name = |mode| POOLING_KEYS.iter().find(|(known, ..)| *known == mode).map(|(_, _, name)| *name);
-            let names: Vec<_> = modes.iter().map(|mode| name(*mode)).collect();
-            let include_prompt = self.pooling.include_prompt;
-            return json!({"embedding_dimension": hidden, "pooling_mode": names, "include_prompt": include_prompt});
-        }
-        let mut fields = serde_json::Map::new();
-        fields.insert("word_embedding_dimension".into(), hidden.into());
-        for (mode, key, _) in POOLING_KEYS {
-            fields.insert(key.into(), modes.contains(&mode).into());
-        }
-        fields.insert("include_prompt".into(), self.pooling.include_prompt.into());
-        Value::Object(fields)
-    }
-
-    fn settings_json(&self) -> Value {
-        let settings = &self.settings;
-        let prompts: serde_json::Map<String, Value> =
-            settings.prompts.iter().map(|(name, text)| (name.clone(), text.clone().into())).collect();
-        let similarity = match settings.similarity {
-            Similarity::Cosine => "cosine",
-            Similarity::Dot => "dot",
-            Similarity::Euclidean => "euclidean",
-            Similarity::Manhattan => "manhattan",
-        };
-        let mut json = json!({
-            "__version__": {"sentence_transformers": "3.0.1", "transformers": "4.41.2", "maana": env!("CARGO_PKG_VERSION")},
-            "prompts": prompts,
-            "default_prompt_name": settings.default_prompt_name,
-            "similarity_fn_name": similarity,
+    /// Writes a `model.safetensors` with some tensors of the arena and those that are carried along, in a folder that is not
+    /// public yet.
+    fn write_weights(&self, path: &Path, tensors: &[Tensor], carried: &[Carried]) -> Result<(), ModelError> {
+        let (arena, dtype) = (self.arena.parameters(), self.saved_dtype());
+        let own = tensors.iter().map(|tensor| {
+            let content = Content::Floats(&arena[tensor.range.clone()]);
+            (tensor.name.as_str(), Written { dtype, shape: &tensor.shape, content })
         });
-        if let Some(dimension) = settings.truncate_dim {
-            json["truncate_dim"] = dimension.into();
-        }
-        json
+        let carried = carried.iter().map(|tensor| {
+            let (dtype, bytes) = match in_dtype(tensor, dtype) {
+                Some(bytes) => (dtype, Cow::Owned(bytes)),
+                None => (tensor.dtype, Cow::Borrowed(&tensor.bytes[..])),
+            };
+            (tensor.name.as_str(), Written { dtype, shape: &tensor.shape, content: Content::Bytes(bytes) })
+        });
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        let written = safetensors::serialize_to_file(own.chain(carried), Some(metadata), path);
+        written.map_err(|error| match error {
+            SafeTensorError::IoError(source) => ModelError::io(path)(source),
+            other => ModelError::invalid(path, other.to_string()),
+        })
     }
 }
 
-fn config_json(origin: &Origin, class: &str, dtype: Dtype) -> Value {
-    let mut config = origin.config.clone();
-    config["architectures"] = json!([class]);
+fn modules_json(spec: &ModelSpec) -> Value {
+    let entry = |index: usize, path: &str, kind: &str| {
+        json!({
+            "idx": index,
+            "name": index.to_string(),
+            "path": path,
+            "type": format!("sentence_transformers.models.{kind}"),
+        })
+    };
+    let mut entries = vec![entry(0, "", "Transformer"), entry(1, "1_Pooling", "Pooling")];
+    for (index, module) in spec.modules.iter().enumerate() {
+        entries.push(match module {
+            SentenceModule::Dense(_) => entry(index + 2, &dense_folder(index), "Dense"),
+            SentenceModule::Normalize => entry(index + 2, &format!("{}_Normalize", index + 2), "Normalize"),
+        });
+    }
+    Value::Array(entries)
+}
+
+fn pooling_json(spec: &ModelSpec) -> Value {
+    let hidden = spec.config.hidden;
+    let modes = &spec.pooling.modes;
+    // Flags express neither order nor repetition; other lists of modes need the newer form.
+    let by_flags =
+        modes.is_sorted_by_key(|mode| concatenation_rank(*mode)) && modes.windows(2).all(|pair| pair[0] != pair[1]);
+    if !by_flags {
+        let name = |mode| POOLING_NAMES.iter().find(|(known, ..)| *known == mode).map(|(_, _, name)| *name);
+        let names: Vec<_> = modes.iter().map(|mode| name(*mode)).collect();
+        let include_prompt = spec.pooling.include_prompt;
+        return json!({"embedding_dimension": hidden, "pooling_mode": names, "include_prompt": include_prompt});
+    }
+    let mut fields = serde_json::Map::new();
+    fields.insert("word_embedding_dimension".into(), hidden.into());
+    for (mode, key, _) in POOLING_NAMES {
+        fields.insert(key.into(), modes.contains(&mode).into());
+    }
+    fields.insert("include_prompt".into(), spec.pooling.include_prompt.into());
+    Value::Object(fields)
+}
+
+fn settings_json(spec: &ModelSpec) -> Value {
+    let settings = &spec.settings;
+    let prompts: serde_json::Map<String, Value> =
+        settings.prompts.iter().map(|(name, text)| (name.clone(), text.clone().into())).collect();
+    let similarity = match settings.similarity {
+        Similarity::Cosine => "cosine",
+        Similarity::Dot => "dot",
+        Similarity::Euclidean => "euclidean",
+        Similarity::Manhattan => "manhattan",
+    };
+    let mut json = json!({
+        "__version__": {"sentence_transformers": "3.0.1", "transformers": "4.41.2", "maana": env!("CARGO_PKG_VERSION")},
+        "prompts": prompts,
+        "default_prompt_name": settings.default_prompt_name,
+        "similarity_fn_name": similarity,
+    });
+    if let Some(dimension) = settings.truncate_dim {
+        json["truncate_dim"] = dimension.into();
+    }
+    json
+}
+
+fn config_json(spec: &ModelSpec, dtype: Dtype) -> Value {
+    let mut config = spec.origin.config.clone();
+    config["architectures"] = json!([spec.config.architecture.class_name()]);
     let name = match dtype {
         Dtype::F16 => "float16",
         Dtype::BF16 => "bfloat16",
@@ -176,7 +186,7 @@ fn config_json(origin: &Origin, class: &str, dtype: Dtype) -> Value {
             config[key] = name.into();
         }
     }
-    // A path tells of the disk of whoever trained, and nothing to others.
+    // A path is of no use to others and discloses the disk of the person who trained.
     let is_path = |name: &str| name.starts_with(['/', '.', '~', '\\']) || name.contains(":\\");
     if let Some(fields) = config.as_object_mut()
         && fields.get("_name_or_path").and_then(Value::as_str).is_some_and(is_path)
@@ -184,11 +194,6 @@ fn config_json(origin: &Origin, class: &str, dtype: Dtype) -> Value {
         fields.remove("_name_or_path");
     }
     config
-}
-
-/// The folder of the dense module that stands at `index` behind pooling.
-pub(super) fn dense_folder(index: usize) -> String {
-    format!("{}_Dense", index + 2)
 }
 
 fn refuse_foreign(folder: &Path) -> Result<(), ModelError> {
@@ -213,4 +218,54 @@ fn write_json(path: &Path, json: &Value) -> Result<(), ModelError> {
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     maana_files::write_inside(path, bytes).map_err(ModelError::io(path))
+}
+
+/// A tensor to be written; it is converted when it is written.
+struct Written<'a> {
+    dtype: Dtype,
+    shape: &'a [usize],
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    Floats(&'a [f32]),
+    Bytes(Cow<'a, [u8]>),
+}
+
+impl View for Written<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match &self.content {
+            Content::Floats(values) if self.dtype == Dtype::F32 && cfg!(target_endian = "little") => {
+                Cow::Borrowed(bytemuck::cast_slice(values))
+            }
+            Content::Floats(values) => Cow::Owned(to_bytes(values, self.dtype)),
+            Content::Bytes(bytes) => Cow::Borrowed(bytes),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        match &self.content {
+            Content::Floats(values) if self.dtype == Dtype::F32 => 4 * values.len(),
+            Content::Floats(values) => 2 * values.len(),
+            Content::Bytes(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// Returns the bytes of a carried tensor in another floating type, or nothing if it keeps its type.
+fn in_dtype(tensor: &Carried, dtype: Dtype) -> Option<Vec<u8>> {
+    if tensor.dtype == dtype || !is_floating(tensor.dtype) {
+        return None;
+    }
+    let mut values = vec![0.0; tensor.shape.iter().product()];
+    to_floats(tensor.dtype, &tensor.bytes, &mut values);
+    Some(to_bytes(&values, dtype))
 }

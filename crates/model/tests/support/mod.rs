@@ -3,8 +3,11 @@
 
 pub mod plain;
 
-use maana_kernels::Context;
-use maana_model::{Opened, SentenceModel};
+use maana_kernels::{Context, Precision, Rows};
+use maana_model::{
+    Activations, DropoutSeed, InferenceModel, Opened, StatePart, Trainable, TrainingModel, WeightStorage,
+};
+use maana_text::TokenBatch;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,12 +20,42 @@ pub fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-pub fn open(folder: &Path) -> SentenceModel {
-    let Opened { model, .. } = maana_model::open(folder, &Context::new(1)).unwrap();
+pub fn open(folder: &Path) -> TrainingModel {
+    let Opened { model, .. } = maana_model::open_for_training(folder, &Context::new(1), Precision::F32).unwrap();
     model
 }
 
-pub fn tiny() -> SentenceModel {
+/// Opens a folder to encode.
+pub fn open_for_inference(
+    folder: &Path,
+    context: &Context,
+    precision: Precision,
+    storage: WeightStorage,
+) -> InferenceModel {
+    maana_model::open_for_inference(folder, context, precision, storage).unwrap().model
+}
+
+/// The gradients of one backward pass.
+pub fn backward(
+    model: &mut TrainingModel,
+    context: &Context,
+    batch: &TokenBatch,
+    dropout: DropoutSeed,
+    activations: &mut Activations,
+    d_embeddings: Rows<'_>,
+) -> Vec<f32> {
+    model.clear_gradients();
+    model.backward(context, batch, dropout, activations, d_embeddings);
+    model.gradients().to_vec()
+}
+
+/// Adds `step` to one parameter.
+pub fn nudge(model: &mut TrainingModel, index: usize, step: f32) {
+    let value = model.parameters()[index] + step;
+    model.write_state(StatePart::Parameters, index, &[value]);
+}
+
+pub fn tiny() -> TrainingModel {
     open(&golden("tiny-bert"))
 }
 

@@ -1,7 +1,7 @@
 //! The encoder in plain f64, one text at a time, straight from the papers: the twin of the whole model.
 
 use maana_kernels::Activation;
-use maana_model::{Architecture, EncoderConfig, SentenceModel, Tensor, Trainable};
+use maana_model::{Architecture, EncoderConfig, Tensor, Trainable, TrainingModel};
 use std::collections::HashMap;
 
 /// How token embeddings become one.
@@ -19,10 +19,10 @@ pub struct Plain {
 }
 
 impl Plain {
-    pub fn of(model: &SentenceModel, pooling: PlainPooling) -> Self {
+    pub fn of(model: &TrainingModel, pooling: PlainPooling) -> Self {
         let tensors = model.tensors().iter().map(|tensor| (tensor.name.clone(), tensor.clone())).collect();
         let parameters = model.parameters().iter().map(|value| f64::from(*value)).collect();
-        Self { config: model.config().clone(), tensors, parameters, pooling }
+        Self { config: model.spec().config().clone(), tensors, parameters, pooling }
     }
 
     fn get(&self, name: &str) -> &[f64] {

@@ -50,7 +50,7 @@ pub(super) async fn similarity(app: &App, asked: Asked, body: &Held) -> Result<R
     let embedded = app.embed(ask).await?;
     let rows = embedded.finish(&app.one, embedded.model.dimension, None);
     let (source, sentences) = (rows.view().range(0..1), rows.view().range(1..rows.rows()));
-    let similarity = embedded.model.sentence.settings().similarity;
+    let similarity = embedded.model.sentence.spec().settings().similarity;
     let scores = compare(&app.one, similarity, source, sentences);
     Ok(Reply::json(&scores.data()).with_effort(embedded.effort))
 }
@@ -92,7 +92,7 @@ pub(super) async fn matrix(app: &App, asked: Asked, body: &Held) -> Result<Reply
     let effort = embedded.effort.clone();
     let one = Arc::clone(&app.one);
     let write = move || {
-        let similarity = embedded.model.sentence.settings().similarity;
+        let similarity = embedded.model.sentence.spec().settings().similarity;
         let mut out = br#"{"dimensions":"#.to_vec();
         write_json(&mut out, &dims);
         out.extend_from_slice(br#","matrices":{"#);

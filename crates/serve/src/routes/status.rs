@@ -58,7 +58,7 @@ pub(super) fn metrics(app: &App) -> Reply {
 pub(super) async fn info(app: &App) -> Result<Reply, Fault> {
     let model = app.models.first().ok_or_else(|| Fault::new(Kind::Unready, "the model is being read"))?;
     let limits = &app.settings.limits;
-    let settings = model.sentence.settings();
+    let settings = model.sentence.spec().settings();
     let index = match app.index.get().map(Arc::clone) {
         None => None,
         Some(index) => {
@@ -76,7 +76,7 @@ pub(super) async fn info(app: &App) -> Result<Reply, Fault> {
             Precision::Bf16 => "bfloat16",
             Precision::Int8 => "int8",
         },
-        "model_type": {"embedding": {"pooling": model.sentence.pooling_names().join("+")}},
+        "model_type": {"embedding": {"pooling": model.sentence.spec().pooling_names().join("+")}},
         "max_concurrent_requests": limits.connections,
         "max_input_length": settings.max_seq_length,
         "max_batch_tokens": limits.batch_tokens,
@@ -92,7 +92,7 @@ pub(super) async fn info(app: &App) -> Result<Reply, Fault> {
         "dimensions": model.dims,
         "dimensions_any": model.any_dimension,
         "default_dimension": model.dimension,
-        "normalized": model.sentence.normalizes(),
+        "normalized": model.sentence.spec().normalizes(),
         "similarity": format!("{:?}", settings.similarity).to_lowercase(),
         "models": app.models.names(),
         "answers_to_any_name": app.models.answer_to_any_name(),

@@ -35,7 +35,8 @@ pub(super) async fn tokenize(app: &App, body: &Held) -> Result<Reply, Fault> {
     let explain = move || {
         let mut texts = Vec::with_capacity(request.inputs.0.len());
         for text in &request.inputs.0 {
-            let tokens = model.sentence.tokenizer().explain(&format!("{prompt}{text}"), request.add_special_tokens);
+            let tokens =
+                model.sentence.spec().tokenizer().explain(&format!("{prompt}{text}"), request.add_special_tokens);
             let tokens = tokens.map_err(|error| Fault::new(Kind::Tokenizer, error.to_string()))?;
             texts.push(tokens.into_iter().map(described).collect::<Vec<_>>());
         }
@@ -63,7 +64,7 @@ pub(super) async fn decode(app: &App, body: &Held) -> Result<Reply, Fault> {
     check_count(app, request.ids.0.len())?;
     check_size(request.ids.0.iter().map(Vec::len).sum(), MOST_IDS, "ids are decoded")?;
     let decode = move || {
-        let tokenizer = model.sentence.tokenizer();
+        let tokenizer = model.sentence.spec().tokenizer();
         let text = |ids: &Vec<u32>| tokenizer.decode(ids, request.skip_special_tokens);
         let texts: Result<Vec<String>, _> = request.ids.0.iter().map(text).collect();
         Ok(Reply::json(&texts.map_err(|error| Fault::new(Kind::Tokenizer, error.to_string()))?))

@@ -1,11 +1,10 @@
 //! Search in a store, labels by a classifier: as the workflows of the command line give them.
 
 use crate::schema::check;
-use crate::support::{Server, copy_folder, model, tiny};
+use crate::support::{Server, copy_folder, encoder, tiny};
 use maana::classify::{Kind, fit_head};
 use maana::files::replace;
 use maana::kernels::Context;
-use maana::model::Embedder;
 use maana::search::store::{Stored, Writer};
 use maana::search::{Fields, SearchOptions, Searcher, StoreLocation, add, create};
 use serde_json::{Value, json};
@@ -32,8 +31,8 @@ fn fields() -> Fields {
 }
 
 fn store(folder: &Path) -> PathBuf {
-    let (context, path) = (Context::new(1), folder.join("store"));
-    let embedder = Embedder::new(model(), &context).unwrap();
+    let path = folder.join("store");
+    let embedder = encoder();
     let mut writer = create(&path, &embedder, &tiny().display().to_string(), Stored::F32).unwrap();
     add(&embedder, &mut writer, &corpus(folder, &DOCUMENTS), &fields(), &mut |_| {}).unwrap();
     path
@@ -55,7 +54,7 @@ fn hits_are_those_of_the_command_line() {
     let path = store(folder.path());
     let server = Server::with(|settings| settings.index = Some(StoreLocation::Folder(path.clone())));
     let (context, opened) = (Context::new(1), Searcher::open(&path).unwrap());
-    let embedder = Embedder::new(model(), &context).unwrap();
+    let embedder = encoder();
     let queries = ["the river", "mahindi"];
     for (dim, hybrid, filters) in [
         (None, false, vec![]),
@@ -119,8 +118,7 @@ fn the_index_follows_its_writer() {
         answer["results"][0]["hits"][0]["id"].as_str().unwrap().to_owned()
     };
     assert_eq!(first("the river"), "c");
-    let context = Context::new(1);
-    let embedder = Embedder::new(model(), &context).unwrap();
+    let embedder = encoder();
     let mut writer = Writer::open(&path).unwrap();
     add(&embedder, &mut writer, &corpus(folder.path(), &[("new", "quite new", "en")]), &fields(), &mut |_| {}).unwrap();
     assert_eq!(first("quite new"), "new");
@@ -154,7 +152,7 @@ fn an_index_of_another_model_is_no_start() {
 fn labels_are_those_of_the_classifier() {
     let folder = tempfile::tempdir().unwrap();
     let context = Context::new(1);
-    let embedder = Embedder::new(model(), &context).unwrap();
+    let embedder = encoder();
     let texts: Vec<String> =
         (0..24).map(|n| if n % 2 == 0 { format!("the house {n}") } else { format!("habari ya {n}") }).collect();
     let labels: Vec<String> = (0..24).map(|n| if n % 2 == 0 { "en".into() } else { "sw".into() }).collect();

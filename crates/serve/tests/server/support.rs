@@ -1,7 +1,7 @@
 //! Starts servers around the tiny model of the golden files, and speaks HTTP/1.1 to them byte by byte.
 
 use maana::kernels::{Context, Matrix};
-use maana::model::{Embedder, Purpose, SentenceModel};
+use maana::model::{TextEncoder, WeightStorage, open_for_inference};
 use maana_serve::{Dims, Ended, LogForm, Running, Settings, Source, start};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -216,18 +216,19 @@ impl Client {
 }
 
 /// What `maana encode` computes with.
-pub(crate) fn model() -> &'static SentenceModel {
-    static MODEL: OnceLock<SentenceModel> = OnceLock::new();
-    MODEL.get_or_init(|| {
+pub(crate) fn encoder() -> TextEncoder {
+    static ENCODER: OnceLock<TextEncoder> = OnceLock::new();
+    let open = || {
         let context = Context::new(1);
-        maana::model::open_for(Purpose::Encode, &tiny(), &context, maana::kernels::Precision::F32).unwrap().model
-    })
+        let opened = open_for_inference(&tiny(), &context, maana::kernels::Precision::F32, WeightStorage::Packed);
+        TextEncoder::new(opened.unwrap().model, &context).unwrap()
+    };
+    ENCODER.get_or_init(open).clone()
 }
 
 /// What `maana encode --dim` gives for each text alone.
 pub(crate) fn encoded(texts: &[&str], dimension: usize) -> Vec<Vec<f32>> {
-    let context = Context::new(1);
-    let embedder = Embedder::new(model(), &context).unwrap().with_dimension(dimension).unwrap();
+    let embedder = encoder().with_dimension(dimension).unwrap();
     let one = |text: &&str| embedder.embed(&[text], "").map(Matrix::into_vec).unwrap();
     texts.iter().map(one).collect()
 }

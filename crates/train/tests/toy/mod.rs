@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use maana_data::{DataError, Example, Source};
-use maana_kernels::{Context, Matrix, Rows};
-use maana_model::{Noise, Tensor, Trainable};
+use maana_kernels::{AdamW, Context, Matrix, Rows};
+use maana_model::{DropoutSeed, ParameterArena, StatePart, Tensor, Trainable};
 use maana_text::TokenBatch;
 use maana_train::{
     Arguments, BatchSampler, Event, Failure, LogRow, Loss, LossArguments, LossName, Observer, Outcome, Run, TrainError,
@@ -19,12 +19,11 @@ pub(crate) const DIMENSION: usize = 8;
 /// The mean of word vectors, noise on them, then a linear layer. A word that is no number poisons its text.
 #[derive(Clone)]
 pub(crate) struct Toy {
-    parameters: Vec<f32>,
-    tensors: Vec<Tensor>,
+    arena: ParameterArena,
     /// Makes every gradient infinite from this pass on.
     pub(crate) bad_gradients_from: Option<u64>,
-    /// How often `parameters_changed` was called.
-    pub(crate) changes: usize,
+    /// Number of updates.
+    pub(crate) updates: usize,
 }
 
 impl Toy {
@@ -47,19 +46,23 @@ impl Toy {
             (state >> 40) as f32 / (1_u64 << 24) as f32 - 0.5
         };
         let parameters = std::iter::repeat_with(next).take(start).collect();
-        Self { parameters, tensors, bad_gradients_from: None, changes: 0 }
+        Self { arena: ParameterArena::new(tensors, parameters), bad_gradients_from: None, updates: 0 }
+    }
+
+    pub(crate) fn parameters(&self) -> &[f32] {
+        self.arena.parameters()
     }
 
     pub(crate) fn bits(&self) -> Vec<u32> {
-        self.parameters.iter().map(|parameter| parameter.to_bits()).collect()
+        self.parameters().iter().map(|parameter| parameter.to_bits()).collect()
     }
 }
 
 /// What dropout would do, in miniature: a factor for each sequence of each pass.
-fn factor(noise: Noise, sequence: usize) -> f32 {
+fn factor(noise: DropoutSeed, sequence: usize) -> f32 {
     match noise {
-        Noise::Off => 1.0,
-        Noise::On { seed, pass, .. } => {
+        DropoutSeed::Off => 1.0,
+        DropoutSeed::On { seed, pass, .. } => {
             let mixed = (seed ^ (pass * 1000 + sequence as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             0.75 + (mixed >> 40) as f32 / (1_u64 << 25) as f32
         }
@@ -74,17 +77,18 @@ impl Trainable for Toy {
         DIMENSION
     }
 
-    fn forward(&self, _context: &Context, batch: &TokenBatch, noise: Noise, keep: &mut Vec<f32>) -> Matrix {
+    fn forward(&self, _context: &Context, batch: &TokenBatch, noise: DropoutSeed, keep: &mut Vec<f32>) -> Matrix {
         keep.clear();
+        let parameters = self.arena.parameters();
         let mut embeddings = Matrix::zeros(batch.sequences(), DIMENSION);
         for sequence in 0..batch.sequences() {
             let mut mean = [0.0; HIDDEN];
             for &id in batch.sequence(sequence) {
-                for (mean, x) in mean.iter_mut().zip(&self.parameters[id as usize * HIDDEN..]) {
+                for (mean, x) in mean.iter_mut().zip(&parameters[id as usize * HIDDEN..]) {
                     *mean += x * factor(noise, sequence) / batch.length(sequence) as f32;
                 }
             }
-            let (dense, bias) = (&self.parameters[WORDS * HIDDEN..], &self.parameters[(WORDS + DIMENSION) * HIDDEN..]);
+            let (dense, bias) = (&parameters[WORDS * HIDDEN..], &parameters[(WORDS + DIMENSION) * HIDDEN..]);
             for (column, y) in embeddings.row_mut(sequence).iter_mut().enumerate() {
                 *y = bias[column] + (0..HIDDEN).map(|h| mean[h] * dense[h * DIMENSION + column]).sum::<f32>();
             }
@@ -94,21 +98,21 @@ impl Trainable for Toy {
     }
 
     fn backward(
-        &self,
+        &mut self,
         _context: &Context,
         batch: &TokenBatch,
-        noise: Noise,
+        noise: DropoutSeed,
         keep: &mut Vec<f32>,
         d_embeddings: Rows<'_>,
-        gradients: &mut [f32],
     ) {
+        let (parameters, gradients) = self.arena.for_backward();
         for sequence in 0..batch.sequences() {
             let d_y = d_embeddings.row(sequence);
             for h in 0..HIDDEN {
                 let dense = (WORDS * HIDDEN) + h * DIMENSION;
                 let mut d_mean = 0.0;
                 for (column, d_y) in d_y.iter().enumerate() {
-                    d_mean += d_y * self.parameters[dense + column];
+                    d_mean += d_y * parameters[dense + column];
                     gradients[dense + column] += d_y * keep[sequence * HIDDEN + h];
                 }
                 for &id in batch.sequence(sequence) {
@@ -120,27 +124,36 @@ impl Trainable for Toy {
                 gradients[(WORDS + DIMENSION) * HIDDEN + column] += d_y;
             }
         }
-        if let (Some(from), Noise::On { pass, .. }) = (self.bad_gradients_from, noise)
+        if let (Some(from), DropoutSeed::On { pass, .. }) = (self.bad_gradients_from, noise)
             && pass >= from
         {
             gradients.fill(f32::INFINITY);
         }
     }
 
-    fn parameters(&self) -> &[f32] {
-        &self.parameters
+    fn clear_gradients(&mut self) {
+        self.arena.clear_gradients();
     }
 
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
+    fn gradient_norm(&self, context: &Context) -> f64 {
+        self.arena.gradient_norm(context)
     }
 
-    fn parameters_changed(&mut self) {
-        self.changes += 1;
+    fn update(&mut self, context: &Context, settings: &AdamW, gradient_scale: f32) {
+        self.arena.update(context, settings, gradient_scale);
+        self.updates += 1;
+    }
+
+    fn read_state(&self, part: StatePart, first: usize, into: &mut [f32]) {
+        self.arena.read(part, first, into);
+    }
+
+    fn write_state(&mut self, part: StatePart, first: usize, values: &[f32]) {
+        self.arena.write(part, first, values);
     }
 
     fn tensors(&self) -> &[Tensor] {
-        &self.tensors
+        self.arena.tensors()
     }
 }
 

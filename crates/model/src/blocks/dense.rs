@@ -1,9 +1,9 @@
-//! Dense: `y = activation(x Wᵀ + b)` on embeddings. Few rows, so nothing here is in a hurry but the products.
+//! Dense layer on embeddings: `y = activation(x Wᵀ + b)`, in f32.
 
 use maana_kernels::{Activation, Context, Matrix, Precision, Rows};
 use std::ops::Range;
 
-/// The classes of PyTorch that are known, under the names that a folder is written with.
+/// Activations and the classes of PyTorch that a folder names for them.
 const CLASSES: [(Activation, &str); 6] = [
     (Activation::Identity, "torch.nn.modules.linear.Identity"),
     (Activation::Tanh, "torch.nn.modules.activation.Tanh"),
@@ -13,18 +13,18 @@ const CLASSES: [(Activation, &str); 6] = [
     (Activation::Sigmoid, "torch.nn.modules.activation.Sigmoid"),
 ];
 
-/// The activation of a class, in any module of PyTorch (`torch.nn.Tanh` is the same class).
+/// Returns the activation of a class in any module of PyTorch (`torch.nn.Tanh` is the same class).
 pub(crate) fn activation_of_class(class: &str) -> Option<Activation> {
     let last = class.strip_prefix("torch.")?.rsplit('.').next();
     CLASSES.into_iter().find(|(_, name)| name.rsplit('.').next() == last).map(|(activation, _)| activation)
 }
 
-/// The last names of the classes that are known.
+/// Lists the known classes by their last names.
 pub(crate) fn known_classes() -> String {
     CLASSES.map(|(_, name)| name.rsplit('.').next().unwrap_or_default()).join(", ")
 }
 
-/// A dense module and the place of its parameters in the arena.
+/// A dense layer and the ranges of its parameters in the arena.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Dense {
     pub(crate) inputs: usize,
@@ -37,10 +37,10 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    /// The class of PyTorch that a folder names for the activation.
+    /// Returns the class of PyTorch for the activation.
     pub(crate) fn activation_class(&self) -> &'static str {
         let class = CLASSES.into_iter().find(|(activation, _)| *activation == self.activation);
-        class.expect("a dense module is made with a known class").1
+        class.expect("a dense layer is made with a known class").1
     }
 
     pub(crate) fn forward(&self, context: &Context, parameters: &[f32], x: Rows<'_>) -> Matrix {

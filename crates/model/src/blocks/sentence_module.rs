@@ -1,22 +1,19 @@
-//! What comes behind the encoder: pooling, then dense layers and normalisation in the order of the folder.
+//! Modules behind pooling, embeddings to embeddings: dense layers and normalisation.
 
-mod dense;
-mod pooling;
-
-pub(crate) use dense::{Dense, activation_of_class, known_classes};
-pub(crate) use pooling::Pooling;
-
+use super::Dense;
 use maana_kernels::{Context, Matrix, Rows};
 
-/// A module behind pooling: embeddings to embeddings.
-pub(crate) enum Module {
+/// A module behind pooling.
+#[derive(Clone)]
+pub(crate) enum SentenceModule {
     /// `activation(x Wᵀ + b)`
     Dense(Dense),
     /// `x / ‖x‖₂`
     Normalize,
 }
 
-impl Module {
+impl SentenceModule {
+    /// Computes the embeddings that leave the module.
     pub(crate) fn forward(&self, context: &Context, parameters: &[f32], x: &Matrix) -> Matrix {
         match self {
             Self::Dense(dense) => dense.forward(context, parameters, x.view()),
@@ -28,7 +25,7 @@ impl Module {
         }
     }
 
-    /// The gradient of `x`; those of parameters are added to `gradients`.
+    /// Returns the gradient of `x` and adds those of the parameters.
     pub(crate) fn backward(
         &self,
         context: &Context,

@@ -1,0 +1,29 @@
+//! Building blocks of encoders. A block declares its parameters and activations once and has forward and backward.
+//! Gradients: `d_x` is that of `x`.
+
+mod attention;
+mod dense;
+mod embeddings;
+mod feed_forward;
+mod linear;
+mod norm;
+mod pooling;
+mod sentence_module;
+
+pub(crate) use attention::{AttentionNames, SelfAttention};
+pub(crate) use dense::{Dense, activation_of_class, known_classes};
+pub(crate) use embeddings::Embeddings;
+pub(crate) use feed_forward::FeedForward;
+pub(crate) use linear::Linear;
+pub(crate) use norm::LayerNorm;
+pub(crate) use pooling::{POOLING_NAMES, Pooling, concatenation_rank};
+pub(crate) use sentence_module::SentenceModule;
+
+use crate::activations::ActivationLayout;
+use crate::weights::Layout;
+
+/// What blocks declare: parameters and activations, in the order of the calls.
+pub(crate) struct Declarations {
+    pub(crate) parameters: Layout,
+    pub(crate) activations: ActivationLayout,
+}

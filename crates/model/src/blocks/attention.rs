@@ -1,0 +1,156 @@
+//! Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762) with its output layer:
+//! `dropout(softmax(q kᵀ / √d) v · Wₒᵀ + bₒ)`.
+//!
+//! Attention reads all tokens. In the last layer, where only some are pooled, the output layer computes those alone, and the
+//! rows of activations stand for them from there on.
+
+use super::{Declarations, Linear};
+use crate::activations::{RoundedSlot, Slot};
+use crate::config::EncoderConfig;
+use crate::pass::{DropoutSite, Pass};
+use maana_kernels::{Attention, Epilogue};
+
+/// Names of the linear layers in the file.
+pub(crate) struct AttentionNames {
+    pub(crate) query: String,
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) output: String,
+}
+
+/// Self-attention and its output layer.
+pub(crate) struct SelfAttention {
+    /// Query, key and value stacked: `(3 hidden, hidden)`
+    qkv: Linear,
+    output: Linear,
+    heads: usize,
+    head_dim: usize,
+    hidden: usize,
+    probability_dropout: DropoutSite,
+    output_dropout: DropoutSite,
+    /// Whether this is the last layer.
+    selects: bool,
+    /// `(tokens, 3, hidden)`; saved.
+    qkv_values: RoundedSlot,
+    /// Output of the heads, `(tokens, hidden)`; saved.
+    attended: RoundedSlot,
+    /// log Σ exp of the scores, `(tokens, heads)`; saved.
+    log_sum_exp: Slot,
+    /// Output of the heads for pooled tokens.
+    selected: Slot,
+    d_dropped: Slot,
+    d_attended: Slot,
+    d_qkv: Slot,
+}
+
+impl SelfAttention {
+    /// Declares the linear layers of attention, each `(hidden, hidden)`.
+    pub(crate) fn declare(
+        declarations: &mut Declarations,
+        config: &EncoderConfig,
+        layer: usize,
+        names: AttentionNames,
+    ) -> Self {
+        let hidden = config.hidden;
+        let AttentionNames { query, key, value, output } = names;
+        let output_dropout = if config.attention_output_dropout { config.hidden_dropout } else { 0.0 };
+        Self {
+            qkv: Linear::declare(declarations, "qkv", [query, key, value], hidden, hidden),
+            output: Linear::declare(declarations, "attention output", [output], hidden, hidden),
+            heads: config.heads,
+            head_dim: config.head_dim(),
+            hidden,
+            probability_dropout: DropoutSite::layer(config.attention_dropout, layer, 0),
+            output_dropout: DropoutSite::layer(output_dropout, layer, 1),
+            selects: layer + 1 == config.layers,
+            qkv_values: declarations.activations.saved_rounded("qkv", 3 * hidden),
+            attended: declarations.activations.saved_rounded("attended", hidden),
+            log_sum_exp: declarations.activations.saved("log_sum_exp", config.heads),
+            selected: declarations.activations.shared("selected", hidden),
+            d_dropped: declarations.activations.gradient("d_dropped", hidden),
+            d_attended: declarations.activations.gradient("d_attended", hidden),
+            d_qkv: declarations.activations.gradient("d_qkv", 3 * hidden),
+        }
+    }
+
+    /// Computes `sum = residual + Attention(x)`. In the last layer the rows of `residual` become those of the pooled tokens.
+    pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot, residual: Slot, sum: Slot) {
+        let (compute, tokens) = (pass.compute, pass.tokens());
+        let [x, qkv] = pass.slices(tokens, [x, self.qkv_values.values]);
+        self.qkv.forward(compute, x, Epilogue::None, qkv);
+        pass.keep(tokens, self.qkv_values);
+
+        let heads = self.heads(pass);
+        let slots = [self.qkv_values.values, self.attended.values, self.log_sum_exp];
+        let [qkv, attended, log_sum_exp] = pass.slices(tokens, slots);
+        maana_kernels::attention(compute.context, heads, qkv, attended, log_sum_exp);
+        pass.keep(tokens, self.attended);
+
+        pass.selected = self.selects;
+        let attended = self.selected_rows(pass);
+        if let Some(selection) = pass.selection() {
+            let [residual] = pass.slices(tokens, [residual]);
+            for (row, token) in selection.iter().enumerate() {
+                residual.copy_within(token * self.hidden..(token + 1) * self.hidden, row * self.hidden);
+            }
+        }
+        let (rows, mask) = (pass.rows(), pass.mask_at(self.output_dropout));
+        let [attended, residual, sum] = pass.slices(rows, [attended, residual, sum]);
+        self.output.forward_residual(compute, attended, mask, residual, sum);
+    }
+
+    /// Adds to `d_x` the gradient of `x`, given that of the sum, and the gradients of the parameters. In the last layer
+    /// `d_x` has a row for each pooled token before and for each token afterwards.
+    pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_sum: Slot, d_x: Slot, gradients: &mut [f32]) {
+        let (compute, tokens, rows) = (pass.compute, pass.tokens(), pass.rows());
+        pass.restore(tokens, self.attended);
+        let attended = self.selected_rows(pass);
+        let mask = pass.mask_at(self.output_dropout);
+        let slots = [attended, d_sum, self.d_dropped, self.d_attended];
+        let [attended, d_sum, d_dropped, d_attended] = pass.slices(rows, slots);
+        d_dropped.copy_from_slice(d_sum);
+        if let Some(mask) = mask {
+            mask.apply(compute.context, self.hidden, d_dropped);
+        }
+        self.output.backward_parameters(compute, attended, d_dropped, gradients);
+        self.output.backward_input(compute, d_dropped, d_attended, false);
+
+        if let Some(selection) = pass.selection() {
+            for values in pass.slices(tokens, [self.d_attended, d_x]) {
+                maana_kernels::scatter_rows(values, self.hidden, selection);
+            }
+            pass.selected = false;
+        }
+        pass.restore(tokens, self.qkv_values);
+        let heads = self.heads(pass);
+        let slots =
+            [self.qkv_values.values, self.attended.values, self.log_sum_exp, self.d_attended, self.d_qkv, x, d_x];
+        let [qkv, attended, log_sum_exp, d_attended, d_qkv, x, d_x] = pass.slices(tokens, slots);
+        maana_kernels::attention_backward(compute.context, heads, qkv, attended, log_sum_exp, d_attended, d_qkv, None);
+        self.qkv.backward_parameters(compute, x, d_qkv, gradients);
+        self.qkv.backward_input(compute, d_qkv, d_x, true);
+    }
+
+    fn heads<'a>(&self, pass: &Pass<'a>) -> Attention<'a> {
+        let (heads, head_dim) = (self.heads, self.head_dim);
+        let dropout = pass.dropout_at(self.probability_dropout, heads);
+        Attention {
+            offsets: &pass.batch.offsets,
+            heads,
+            head_dim,
+            scale: 1.0 / (head_dim as f32).sqrt(),
+            position_bias: None,
+            dropout,
+        }
+    }
+
+    /// The output of the heads for the rows that activations have now.
+    fn selected_rows(&self, pass: &mut Pass<'_>) -> Slot {
+        let Some(selection) = pass.selection() else { return self.attended.values };
+        let slots = [(self.attended.values, pass.tokens()), (self.selected, selection.len())];
+        let context = pass.compute.context;
+        let [attended, selected] = pass.slices_of(slots);
+        maana_kernels::gather_rows(context, attended, self.hidden, selection, selected, false);
+        self.selected
+    }
+}

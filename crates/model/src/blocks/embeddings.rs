@@ -1,0 +1,118 @@
+//! Embeddings of tokens: `dropout(LayerNorm(word + position + segment))`.
+
+use super::{Declarations, LayerNorm};
+use crate::activations::Slot;
+use crate::config::EncoderConfig;
+use crate::pass::{DropoutSite, Pass};
+use crate::weights::Parameter;
+use maana_text::TokenBatch;
+
+/// Tables of words, positions and, in some families, segments, and a LayerNorm of their sum.
+pub(crate) struct Embeddings {
+    /// `(vocabulary, hidden)`
+    word: Parameter,
+    /// `(positions, hidden)`
+    position: Parameter,
+    /// `(segments, hidden)`
+    segment: Option<Parameter>,
+    norm: LayerNorm,
+    dropout: DropoutSite,
+    hidden: usize,
+    /// Row of the position table for the first token.
+    first_position: u32,
+    /// The padding token, which takes the row of its own number where it occurs in a text.
+    padding: Option<u32>,
+    /// The most tokens of a text.
+    longest: usize,
+}
+
+impl Embeddings {
+    /// Declares the tables and the norm under their names in BERT.
+    pub(crate) fn declare(declarations: &mut Declarations, config: &EncoderConfig) -> Self {
+        let hidden = config.hidden;
+        let parameters = &mut declarations.parameters;
+        let word = parameters.word_embeddings("embeddings.word_embeddings.weight", [config.vocabulary, hidden]);
+        let position = parameters.parameter("embeddings.position_embeddings.weight", &[config.positions, hidden]);
+        let segment = (config.segments > 0)
+            .then(|| parameters.parameter("embeddings.token_type_embeddings.weight", &[config.segments, hidden]));
+        let names = ["embedding sum", "embedding statistics"];
+        let norm = LayerNorm::declare(declarations, "embeddings.LayerNorm", hidden, config.layer_norm_epsilon, names);
+        Self {
+            word,
+            position,
+            segment,
+            norm,
+            dropout: DropoutSite::embeddings(config.hidden_dropout),
+            hidden,
+            first_position: config.first_position as u32,
+            padding: config.padding,
+            longest: config.longest(),
+        }
+    }
+
+    /// Computes `x`, `(tokens, hidden)`.
+    pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot) {
+        let (context, weights) = (pass.compute.context, pass.compute.weights);
+        let (batch, tokens, hidden) = (pass.batch, pass.tokens(), self.hidden);
+        self.number_positions(batch, &mut pass.buffers.positions);
+        let positions = std::mem::take(&mut pass.buffers.positions);
+        let [sum] = pass.slices(tokens, [self.norm.input]);
+        maana_kernels::gather_rows(context, weights.values(&self.word), hidden, &batch.ids, sum, false);
+        maana_kernels::gather_rows(context, weights.values(&self.position), hidden, &positions, sum, true);
+        if let Some(segment) = &self.segment {
+            maana_kernels::gather_rows(context, weights.values(segment), hidden, &batch.type_ids, sum, true);
+        }
+        pass.buffers.positions = positions;
+        self.norm.forward(pass, x);
+        self.drop(pass, x);
+    }
+
+    /// Computes `x` once more from what forward saved, to the same bits.
+    pub(crate) fn recompute(&self, pass: &mut Pass<'_>, x: Slot) {
+        let tokens = pass.tokens();
+        self.norm.recompute(pass, tokens, x);
+        self.drop(pass, x);
+    }
+
+    /// Adds the gradients of tables and norm, given that of `x`. Uses up `d_x` and `d_sum`.
+    pub(crate) fn backward(&self, pass: &mut Pass<'_>, d_x: Slot, d_sum: Slot, gradients: &mut [f32]) {
+        let (context, batch, tokens, hidden) = (pass.compute.context, pass.batch, pass.tokens(), self.hidden);
+        self.drop(pass, d_x);
+        self.norm.backward(pass, d_x, d_sum, gradients);
+        let positions = std::mem::take(&mut pass.buffers.positions);
+        let [d_sum] = pass.slices(tokens, [d_sum]);
+        let mut scatter = |ids: &[u32], table: &Parameter| {
+            maana_kernels::scatter_add_rows(context, d_sum, hidden, ids, &mut gradients[table.range.clone()]);
+        };
+        scatter(&batch.ids, &self.word);
+        scatter(&positions, &self.position);
+        if let Some(segment) = &self.segment {
+            scatter(&batch.type_ids, segment);
+        }
+        pass.buffers.positions = positions;
+    }
+
+    fn drop(&self, pass: &mut Pass<'_>, values: Slot) {
+        let Some(dropout) = pass.dropout_at(self.dropout, 1) else { return };
+        let (context, tokens) = (pass.compute.context, pass.tokens());
+        let [values] = pass.slices(tokens, [values]);
+        maana_kernels::dropout(context, values, self.hidden, &dropout);
+    }
+
+    fn number_positions(&self, batch: &TokenBatch, positions: &mut Vec<u32>) {
+        positions.clear();
+        for index in 0..batch.sequences() {
+            let length = batch.length(index);
+            assert!(length <= self.longest, "{length} tokens, but only {} positions", self.longest);
+            let mut next = self.first_position;
+            positions.extend(batch.sequence(index).iter().map(|id| match self.padding {
+                // A padding token that occurs in the text takes its own row and does not count.
+                Some(padding) if *id == padding => padding,
+                _ => {
+                    next += 1;
+                    next - 1
+                }
+            }));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Linear layer: `y = x Wᵀ + b`.
+
+use super::Declarations;
+use crate::pass::{Compute, Mask};
+use crate::weights::{LinearWeight, Parameter};
+use maana_kernels::{Epilogue, Rows};
+
+/// A linear layer, or several of the same input stacked to one.
+pub(crate) struct Linear {
+    weight: LinearWeight,
+    /// `(outputs)`
+    bias: Parameter,
+}
+
+impl Linear {
+    /// Declares `{name}.weight`, `(outputs, inputs)`, and `{name}.bias` for each name. Layers share the memory for packed
+    /// weights by `role`.
+    pub(crate) fn declare<const N: usize>(
+        declarations: &mut Declarations,
+        role: &'static str,
+        names: [String; N],
+        outputs: usize,
+        inputs: usize,
+    ) -> Self {
+        let parameters = &mut declarations.parameters;
+        let named = |kind: &str| names.each_ref().map(|name| format!("{name}.{kind}"));
+        let weight = parameters.linear(role, &named("weight"), outputs, inputs);
+        let bias = parameters.stacked(&named("bias"), &[outputs]);
+        Self { weight, bias }
+    }
+
+    /// Computes `y = epilogue(x Wᵀ + b)`.
+    pub(crate) fn forward(&self, compute: Compute<'_>, x: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
+        let packed = compute.weights.packed(compute.context, &self.weight);
+        let bias = compute.weights.values(&self.bias);
+        maana_kernels::linear(compute.context, rows(x, self.weight.inputs), &packed, Some(bias), epilogue, y);
+    }
+
+    /// Computes `sum = residual + dropout(x Wᵀ + b)`.
+    pub(crate) fn forward_residual(
+        &self,
+        compute: Compute<'_>,
+        x: &[f32],
+        mask: Option<Mask<'_>>,
+        residual: &[f32],
+        sum: &mut [f32],
+    ) {
+        let Some(mask) = mask else { return self.forward(compute, x, Epilogue::Add(residual), sum) };
+        self.forward(compute, x, Epilogue::None, sum);
+        mask.apply(compute.context, self.weight.outputs, sum);
+        maana_kernels::add(compute.context, sum, residual);
+    }
+
+    /// Adds the gradients of the parameters: `dW += d_yᵀ x` and `db += Σ d_y`.
+    pub(crate) fn backward_parameters(&self, compute: Compute<'_>, x: &[f32], d_y: &[f32], gradients: &mut [f32]) {
+        let (x, d_y) = (rows(x, self.weight.inputs), rows(d_y, self.weight.outputs));
+        let d_weight = &mut gradients[self.weight.weight.range.clone()];
+        maana_kernels::matmul_weight_gradient(compute.context, compute.precision, d_y, x, d_weight);
+        maana_kernels::sum_columns(compute.context, d_y, &mut gradients[self.bias.range.clone()]);
+    }
+
+    /// Computes the gradient of the input, `d_x = d_y W`, or adds it to `d_x`.
+    pub(crate) fn backward_input(&self, compute: Compute<'_>, d_y: &[f32], d_x: &mut [f32], accumulate: bool) {
+        let weight = self.weight.rows(compute.weights.values(&self.weight.weight));
+        maana_kernels::matmul(
+            compute.context,
+            compute.precision,
+            rows(d_y, self.weight.outputs),
+            weight,
+            d_x,
+            accumulate,
+        );
+    }
+}
+
+fn rows(values: &[f32], columns: usize) -> Rows<'_> {
+    Rows::new(values, values.len() / columns, columns, columns)
+}

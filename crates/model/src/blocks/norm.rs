@@ -1,0 +1,62 @@
+//! LayerNorm (Ba et al. 2016, arXiv:1607.06450): `y = (x − mean) / √(variance + ε) · γ + β` for each token.
+
+use super::Declarations;
+use crate::activations::Slot;
+use crate::pass::Pass;
+use crate::weights::Parameter;
+
+/// A LayerNorm and its input, which it saves for backward with mean and 1/σ.
+pub(crate) struct LayerNorm {
+    gamma: Parameter,
+    beta: Parameter,
+    epsilon: f32,
+    /// The input, `(tokens, width)`; the block in front of the norm writes it.
+    pub(crate) input: Slot,
+    /// Mean and 1/σ, `(tokens, 2)`
+    statistics: Slot,
+}
+
+impl LayerNorm {
+    /// Declares `{name}.weight` and `{name}.bias`, `(width)`. Activations have the names `[input, statistics]`.
+    pub(crate) fn declare(
+        declarations: &mut Declarations,
+        name: &str,
+        width: usize,
+        epsilon: f32,
+        [input, statistics]: [&'static str; 2],
+    ) -> Self {
+        Self {
+            gamma: declarations.parameters.parameter(format!("{name}.weight"), &[width]),
+            beta: declarations.parameters.parameter(format!("{name}.bias"), &[width]),
+            epsilon,
+            input: declarations.activations.saved(input, width),
+            statistics: declarations.activations.saved(statistics, 2),
+        }
+    }
+
+    /// Computes `y` from the input.
+    pub(crate) fn forward(&self, pass: &mut Pass<'_>, y: Slot) {
+        let (compute, rows) = (pass.compute, pass.rows());
+        let (gamma, beta) = (compute.weights.values(&self.gamma), compute.weights.values(&self.beta));
+        let [x, y, statistics] = pass.slices(rows, [self.input, y, self.statistics]);
+        maana_kernels::layer_norm(compute.context, x, gamma, beta, self.epsilon, y, statistics);
+    }
+
+    /// Computes the first `rows` rows of `y` once more from what forward saved, to the same bits.
+    pub(crate) fn recompute(&self, pass: &mut Pass<'_>, rows: usize, y: Slot) {
+        let compute = pass.compute;
+        let (gamma, beta) = (compute.weights.values(&self.gamma), compute.weights.values(&self.beta));
+        let [x, y, statistics] = pass.slices(rows, [self.input, y, self.statistics]);
+        maana_kernels::layer_norm_recompute(compute.context, x, gamma, beta, statistics, y);
+    }
+
+    /// Computes `d_x` from `d_y` and adds the gradients of γ and β.
+    pub(crate) fn backward(&self, pass: &mut Pass<'_>, d_y: Slot, d_x: Slot, gradients: &mut [f32]) {
+        let (compute, rows) = (pass.compute, pass.rows());
+        let gamma = compute.weights.values(&self.gamma);
+        let parameters = [self.gamma.range.clone(), self.beta.range.clone()];
+        let [d_gamma, d_beta] = gradients.get_disjoint_mut(parameters).expect("parameters do not overlap");
+        let [x, statistics, d_y, d_x] = pass.slices(rows, [self.input, self.statistics, d_y, d_x]);
+        maana_kernels::layer_norm_backward(compute.context, x, gamma, statistics, d_y, d_x, d_gamma, d_beta);
+    }
+}

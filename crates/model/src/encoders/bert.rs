@@ -1,0 +1,119 @@
+//! BERT (Devlin et al. 2018, arXiv:1810.04805), forward and backward. RoBERTa, CamemBERT, XLM-RoBERTa and DistilBERT are the
+//! same encoder with other names and settings.
+//!
+//! ```text
+//! x = dropout(LayerNorm(word + position + segment))
+//! for each layer:
+//!     y = LayerNorm(x + Attention(x))
+//!     x = LayerNorm(y + FeedForward(y))
+//! ```
+//!
+//! Each variable is a slot: memory with one row of `hidden` columns for each token. Backward goes through the same lines from
+//! the last to the first: `d_x` is the gradient of the loss with respect to `x`. A sum passes its gradient on to both
+//! addends, so that `d_y` is that of the sum, plus what comes through the feed-forward part. Forward saves the inputs of
+//! the LayerNorms; `x` and `y` are recomputed from them.
+
+use super::Encoder;
+use super::names::LayerNames;
+use crate::activations::Slot;
+use crate::blocks::{Declarations, Embeddings, FeedForward, LayerNorm, SelfAttention};
+use crate::config::EncoderConfig;
+use crate::pass::Pass;
+
+/// The encoder.
+pub(crate) struct Bert {
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    x: Slot,
+    d_x: Slot,
+    d_sum: Slot,
+}
+
+/// One layer: attention and feed-forward, each with a residual connection and a LayerNorm behind it.
+pub(crate) struct Layer {
+    attention: SelfAttention,
+    attention_norm: LayerNorm,
+    feed_forward: FeedForward,
+    norm: LayerNorm,
+    y: Slot,
+}
+
+impl Bert {
+    /// Declares all parameters in the order of the file, and all activations.
+    pub(crate) fn declare(config: &EncoderConfig, declarations: &mut Declarations) -> Self {
+        let embeddings = Embeddings::declare(declarations, config);
+        let layers = (0..config.layers).map(|index| Layer::declare(declarations, config, index)).collect();
+        let activations = &mut declarations.activations;
+        Self {
+            embeddings,
+            layers,
+            x: activations.shared("x", config.hidden),
+            d_x: activations.gradient("d_x", config.hidden),
+            d_sum: activations.gradient("d_sum", config.hidden),
+        }
+    }
+}
+
+impl Encoder for Bert {
+    fn forward(&self, pass: &mut Pass<'_>) {
+        self.embeddings.forward(pass, self.x);
+        for layer in &self.layers {
+            layer.forward(pass, self.x);
+        }
+    }
+
+    fn backward(&self, pass: &mut Pass<'_>, gradients: &mut [f32]) {
+        let tokens = pass.tokens();
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            match index.checked_sub(1) {
+                Some(before) => self.layers[before].norm.recompute(pass, tokens, self.x),
+                None => self.embeddings.recompute(pass, self.x),
+            }
+            layer.backward(pass, self.x, self.d_x, self.d_sum, gradients);
+        }
+        self.embeddings.backward(pass, self.d_x, self.d_sum, gradients);
+    }
+
+    fn output(&self) -> [Slot; 2] {
+        [self.x, self.d_x]
+    }
+}
+
+impl Layer {
+    /// Declares a layer's parameters in the order of the file.
+    pub(crate) fn declare(declarations: &mut Declarations, config: &EncoderConfig, index: usize) -> Self {
+        let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
+        let names = LayerNames::of(config.architecture, index);
+        let (sums, outputs) = (["attention sum", "attention statistics"], ["output sum", "output statistics"]);
+        Self {
+            attention: SelfAttention::declare(declarations, config, index, names.attention),
+            attention_norm: LayerNorm::declare(declarations, &names.attention_norm, hidden, epsilon, sums),
+            feed_forward: FeedForward::declare(declarations, config, index, names.feed_forward),
+            norm: LayerNorm::declare(declarations, &names.norm, hidden, epsilon, outputs),
+            y: declarations.activations.shared("y", hidden),
+        }
+    }
+
+    /// Replaces `x` by the output of the layer.
+    pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot) {
+        let Self { attention, attention_norm, feed_forward, norm, y } = self;
+        attention.forward(pass, x, x, attention_norm.input);
+        attention_norm.forward(pass, *y);
+        feed_forward.forward(pass, *y, *y, norm.input);
+        norm.forward(pass, x);
+    }
+
+    /// Replaces `d_x`, the gradient of the layer's output, by that of its input `x`.
+    pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_x: Slot, d_sum: Slot, gradients: &mut [f32]) {
+        let Self { attention, attention_norm, feed_forward, norm, y } = self;
+        norm.backward(pass, d_x, d_sum, gradients);
+        let d_y = d_x;
+        pass.copy(d_sum, d_y);
+        let rows = pass.rows();
+        attention_norm.recompute(pass, rows, *y);
+        feed_forward.backward(pass, *y, d_sum, d_y, gradients);
+        attention_norm.backward(pass, d_y, d_sum, gradients);
+        pass.copy(d_sum, d_x);
+        attention.backward(pass, x, d_sum, d_x, gradients);
+    }
+}

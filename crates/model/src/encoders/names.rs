@@ -1,0 +1,54 @@
+//! Names of a layer's linear layers and norms in the file, by family.
+
+use crate::blocks::AttentionNames;
+use crate::config::Architecture;
+
+/// Names in one layer; each stands for a `.weight` and a `.bias`.
+pub(crate) struct LayerNames {
+    pub(crate) attention: AttentionNames,
+    pub(crate) attention_norm: String,
+    /// The linear layers of the feed-forward part.
+    pub(crate) feed_forward: [String; 2],
+    pub(crate) norm: String,
+}
+
+impl LayerNames {
+    /// Names in layer `index`.
+    pub(crate) fn of(architecture: Architecture, index: usize) -> Self {
+        let (layer, [query, key, value, output, attention_norm, up, down, norm]) = match architecture {
+            Architecture::DistilBert => (
+                "transformer.layer",
+                [
+                    "attention.q_lin",
+                    "attention.k_lin",
+                    "attention.v_lin",
+                    "attention.out_lin",
+                    "sa_layer_norm",
+                    "ffn.lin1",
+                    "ffn.lin2",
+                    "output_layer_norm",
+                ],
+            ),
+            Architecture::Bert | Architecture::Roberta | Architecture::Camembert | Architecture::XlmRoberta => (
+                "encoder.layer",
+                [
+                    "attention.self.query",
+                    "attention.self.key",
+                    "attention.self.value",
+                    "attention.output.dense",
+                    "attention.output.LayerNorm",
+                    "intermediate.dense",
+                    "output.dense",
+                    "output.LayerNorm",
+                ],
+            ),
+        };
+        let name = |part: &str| format!("{layer}.{index}.{part}");
+        Self {
+            attention: AttentionNames { query: name(query), key: name(key), value: name(value), output: name(output) },
+            attention_norm: name(attention_norm),
+            feed_forward: [up, down].map(name),
+            norm: name(norm),
+        }
+    }
+}

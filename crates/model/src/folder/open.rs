@@ -1,0 +1,351 @@
+//! Opening a model folder. Everything is checked before it is used, as a folder may come from anybody.
+
+use super::modules::{ModuleParts, read_modules};
+use super::settings::{read_max_seq_length, read_settings, sentence_config_path};
+use super::weight_files::WeightFiles;
+use crate::activations::Passes;
+use crate::encoders::Network;
+use crate::inference_model::InferenceModel;
+use crate::json::{Fields, read_object};
+use crate::spec::{ModelSpec, Origin};
+use crate::training_model::TrainingModel;
+use crate::weights::{
+    InferenceWeights, Layout, Linears, MappedTensor, PackingSlots, ParameterArena, Scope, Tensor, stacked,
+};
+use crate::{EncoderConfig, ModelError, Settings};
+use maana_kernels::{Context, PackedMatrix, Precision};
+use maana_text::Tokenizer;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files of a tokenizer other than `tokenizer.json`.
+const TOKENIZER_FILES: [&str; 8] = [
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "added_tokens.json",
+];
+
+/// A model, and the assumptions that were made to read it.
+pub struct Opened<M> {
+    /// The model.
+    pub model: M,
+    /// Sentences about assumptions, for the person who opens the model.
+    pub notices: Vec<String>,
+}
+
+/// Storage of the weights of a model that encodes. Embeddings are the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightStorage {
+    /// Packed when the model is opened; word embeddings stay in the file where they can be read there. For many texts.
+    Packed,
+    /// All in the file; a weight is packed when a product needs it, and values are not checked for NaN. Opens at once; for
+    /// few texts.
+    Mapped,
+}
+
+/// Opens a folder of Sentence Transformers 2 to 6, or a plain Hugging Face encoder folder, to train.
+///
+/// # Errors
+/// Returns an error if a file is missing, damaged or hostile, or asks for something that is not supported.
+pub fn open_for_training(
+    folder: &Path,
+    context: &Context,
+    precision: Precision,
+) -> Result<Opened<TrainingModel>, ModelError> {
+    let mut notices = Vec::new();
+    let parts = FolderParts::read(folder, &mut notices)?;
+    let (tokenizer, weights) = parts.read_tokenizer_beside(|| parts.read_for_training(context))?;
+    let (spec, arena) = parts.into_spec(tokenizer, weights, &mut notices)?;
+    Ok(Opened { model: TrainingModel::new(spec, arena, precision), notices })
+}
+
+/// Opens a folder as [`open_for_training`] does, to encode.
+///
+/// # Errors
+/// As [`open_for_training`].
+pub fn open_for_inference(
+    folder: &Path,
+    context: &Context,
+    precision: Precision,
+    storage: WeightStorage,
+) -> Result<Opened<InferenceModel>, ModelError> {
+    let mut notices = Vec::new();
+    let parts = FolderParts::read(folder, &mut notices)?;
+    let (tokenizer, weights) = parts.read_tokenizer_beside(|| parts.read_for_inference(context, precision, storage))?;
+    let (spec, (network, weights, tensors, checksums)) = parts.into_spec(tokenizer, weights, &mut notices)?;
+    Ok(Opened { model: InferenceModel::new(spec, network, weights, tensors, checksums), notices })
+}
+
+/// A folder without its tokenizer and its weights.
+struct FolderParts {
+    folder: PathBuf,
+    transformer: PathBuf,
+    config: EncoderConfig,
+    config_json: Value,
+    modules: ModuleParts,
+    settings: Settings,
+    /// `max_seq_length`, if the folder sets it.
+    max_seq_length: Option<usize>,
+}
+
+/// Weights, and what the files say of other tensors.
+struct Loaded<W> {
+    weights: W,
+    modules: ModuleParts,
+    parameters: usize,
+    carried: Vec<crate::spec::Carried>,
+    dtype: safetensors::Dtype,
+    unused: Vec<String>,
+}
+
+impl FolderParts {
+    fn read(folder: &Path, notices: &mut Vec<String>) -> Result<Self, ModelError> {
+        if !folder.is_dir() {
+            return Err(ModelError::Missing { path: folder.into(), remedy: "Give the folder of a model".into() });
+        }
+        let list = read_modules(folder, notices)?;
+        let transformer = folder.join(&list.transformer);
+        let config_path = transformer.join("config.json");
+        let config_json = read_object(&config_path)?.ok_or_else(|| ModelError::Missing {
+            path: config_path.clone(),
+            remedy: "The folder needs the encoder's `config.json`; fetch the model again".into(),
+        })?;
+        let config = EncoderConfig::from_json(&config_json, &config_path)?;
+        refuse_adapter(&transformer)?;
+
+        let path = sentence_config_path(&transformer);
+        let json = read_object(&path)?.unwrap_or(Value::Object(Default::default()));
+        let do_lower_case = Fields { json: &json, path: &path }.flag_or("do_lower_case", false)?;
+        let max_seq_length = read_max_seq_length(&json, &path, &config, notices)?;
+        let modules = ModuleParts::read(folder, &list, &config)?;
+        let settings = read_settings(folder, do_lower_case, modules.dimension(config.hidden))?;
+        Ok(Self { folder: folder.into(), transformer, config, config_json, modules, settings, max_seq_length })
+    }
+
+    /// Reads the tokenizer on a thread of its own while `read` reads the weights: each takes much of the time of opening.
+    fn read_tokenizer_beside<W>(
+        &self,
+        read: impl FnOnce() -> Result<W, ModelError>,
+    ) -> Result<(Tokenizer, W), ModelError> {
+        let class = self.config_json["tokenizer_class"].as_str().unwrap_or(self.config.architecture.tokenizer_class());
+        let (tokenizer, weights) = std::thread::scope(|scope| {
+            let tokenizer = scope.spawn(|| Tokenizer::open(&self.transformer, class, self.settings.do_lower_case));
+            let weights = read();
+            (tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), weights)
+        });
+        let tokenizer = tokenizer?;
+        self.check_tokenizer(&tokenizer)?;
+        Ok((tokenizer, weights?))
+    }
+
+    /// Checks that all ids and types of the tokenizer have rows in the embedding tables.
+    fn check_tokenizer(&self, tokenizer: &Tokenizer) -> Result<(), ModelError> {
+        let EncoderConfig { vocabulary, segments, .. } = self.config;
+        let reason = if tokenizer.vocabulary_size() > vocabulary {
+            format!(
+                "the tokenizer has {} tokens, but `config.json` of the model says vocab_size {vocabulary}; tokenizer and \
+                 model do not belong together",
+                tokenizer.vocabulary_size()
+            )
+        } else if segments > 0 && tokenizer.segments() > segments {
+            format!(
+                "`post_processor` gives tokens the type {}, but `config.json` of the model says type_vocab_size {segments}",
+                tokenizer.segments() - 1
+            )
+        } else {
+            return Ok(());
+        };
+        Err(ModelError::invalid(self.transformer.join("tokenizer.json"), reason))
+    }
+
+    fn read_for_training(&self, context: &Context) -> Result<Loaded<ParameterArena>, ModelError> {
+        let files = WeightFiles::open(&self.transformer, self.config.architecture.prefix())?;
+        let layout = Network::new(&self.config, Scope::All, Passes::Inference).parameters;
+        files.check(&layout.tensors)?;
+        let (modules, tensors, parameters) = self.fill(context, &files, &layout)?;
+        let arena = ParameterArena::new(tensors, parameters);
+        self.loaded(&files, &layout, modules, arena.parameters().len(), arena)
+    }
+
+    #[expect(clippy::type_complexity, reason = "the arguments of InferenceModel::new")]
+    fn read_for_inference(
+        &self,
+        context: &Context,
+        precision: Precision,
+        storage: WeightStorage,
+    ) -> Result<Loaded<(Network, InferenceWeights, Vec<Tensor>, Option<Vec<Vec<u128>>>)>, ModelError> {
+        let files = WeightFiles::open(&self.transformer, self.config.architecture.prefix())?;
+        let network =
+            |word_embeddings| Network::new(&self.config, Scope::Unpacked { word_embeddings }, Passes::Inference);
+        let mut network_ = network(false);
+        let layout = &network_.parameters;
+        files.check(&layout.tensors)?;
+        let mut word_embeddings = Some(files.map(&layout.tensors[layout.word_embeddings])?);
+        if word_embeddings.as_ref().is_some_and(|tensor| tensor.as_floats().is_none()) {
+            (network_, word_embeddings) = (network(true), None);
+        }
+        let network = network_;
+        let layout = &network.parameters;
+        let (modules, tensors, parameters) = self.fill(context, &files, layout)?;
+        let (linears, checksums) = match storage {
+            WeightStorage::Packed => {
+                let (packed, checksums) = pack(context, &files, layout, word_embeddings.as_ref(), precision)?;
+                (Linears::Packed(packed), Some(checksums))
+            }
+            WeightStorage::Mapped => {
+                let mapped =
+                    layout.linears.iter().map(|linear| map_linear(&files, layout, linear.weight.tensors.clone()));
+                (Linears::Mapped(mapped.collect::<Result<_, _>>()?, PackingSlots::new(layout.roles())), None)
+            }
+        };
+        let count = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
+        let parameters = Arc::new(parameters);
+        let weights = InferenceWeights { parameters, word_embeddings, linears, precision };
+        let (files, layout) = (&files, &layout);
+        let loaded = self.loaded(files, layout, modules, count, ())?;
+        Ok(loaded.with((network, weights, tensors, checksums)))
+    }
+
+    /// Reads the parameters that the arena holds, those of dense modules last.
+    fn fill(
+        &self,
+        context: &Context,
+        files: &WeightFiles,
+        layout: &Layout,
+    ) -> Result<(ModuleParts, Vec<Tensor>, Vec<f32>), ModelError> {
+        self.modules.check_dense(&self.folder)?;
+        let mut modules = self.modules.clone();
+        let mut parameters = vec![0.0; modules.place_dense(layout.elements)];
+        files.fill(context, &layout.tensors, &mut parameters)?;
+        let mut tensors = layout.tensors.clone();
+        tensors.extend(modules.read_dense(context, &self.folder, &mut parameters)?);
+        Ok((modules, tensors, parameters))
+    }
+
+    fn loaded<W>(
+        &self,
+        files: &WeightFiles,
+        layout: &Layout,
+        modules: ModuleParts,
+        parameters: usize,
+        weights: W,
+    ) -> Result<Loaded<W>, ModelError> {
+        Ok(Loaded {
+            weights,
+            modules,
+            parameters,
+            carried: files.carried(&layout.tensors)?,
+            dtype: files.dtype(&layout.tensors[layout.word_embeddings]),
+            unused: files.unused(&layout.tensors).into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    /// Puts the model together, but for its weights, which are returned as they are.
+    fn into_spec<W>(
+        self,
+        tokenizer: Tokenizer,
+        loaded: Loaded<W>,
+        notices: &mut Vec<String>,
+    ) -> Result<(ModelSpec, W), ModelError> {
+        notices.extend(self.notice_of_unused(&loaded.unused));
+        let longest = self.config.longest();
+        let max_seq_length =
+            self.max_seq_length.or(tokenizer.max_length()).map_or(longest, |tokens| tokens.min(longest));
+        tokenizer.check_length(max_seq_length)?;
+        let origin = Origin {
+            config: self.config_json,
+            tokenizer_files: read_tokenizer_files(&self.transformer)?,
+            carried: loaded.carried,
+            dtype: loaded.dtype,
+        };
+        let spec = ModelSpec {
+            config: self.config,
+            tokenizer: Arc::new(tokenizer),
+            pooling: loaded.modules.pooling,
+            modules: loaded.modules.modules,
+            settings: Settings { max_seq_length, ..self.settings },
+            parameters: loaded.parameters,
+            origin,
+        };
+        Ok((spec, loaded.weights))
+    }
+
+    fn notice_of_unused(&self, unused: &[String]) -> Option<String> {
+        let first = unused.first()?;
+        let count = match unused.len() {
+            1 => format!("a tensor of the weights is not used, `{first}`"),
+            several => format!("{several} tensors of the weights are not used, `{first}` and others"),
+        };
+        let path = self.transformer.display();
+        Some(format!("{path}: {count}, as an encoder of {} layers has none of this name", self.config.layers))
+    }
+}
+
+impl Loaded<()> {
+    fn with<W>(self, weights: W) -> Loaded<W> {
+        let Self { modules, parameters, carried, dtype, unused, .. } = self;
+        Loaded { weights, modules, parameters, carried, dtype, unused }
+    }
+}
+
+/// Packs the weights of linear layers from the files. Also returns the checksums of all tensors that the arena does not hold.
+fn pack(
+    context: &Context,
+    files: &WeightFiles,
+    layout: &Layout,
+    word_embeddings: Option<&MappedTensor>,
+    precision: Precision,
+) -> Result<(Vec<PackedMatrix>, Vec<Vec<u128>>), ModelError> {
+    let mut checksums = vec![Vec::new(); layout.tensors.len()];
+    if let Some((tensor, floats)) = word_embeddings.and_then(|tensor| Some((tensor, tensor.as_floats()?))) {
+        checksums[layout.word_embeddings] = tensor.check(context, floats)?;
+    }
+    let mut packed = Vec::with_capacity(layout.linears.len());
+    let mut buffer = Vec::new();
+    for linear in &layout.linears {
+        let numbers = linear.weight.tensors.clone();
+        let tensors = map_linear(files, layout, numbers.clone())?;
+        for (number, tensor) in numbers.zip(&tensors) {
+            checksums[number] = tensor.check(context, tensor.floats(context, &mut buffer))?;
+        }
+        let weight = linear.rows(stacked(context, &tensors, &mut buffer));
+        packed.push(PackedMatrix::pack_transposed(context, precision, weight));
+    }
+    Ok((packed, checksums))
+}
+
+fn map_linear(
+    files: &WeightFiles,
+    layout: &Layout,
+    tensors: std::ops::Range<usize>,
+) -> Result<Vec<MappedTensor>, ModelError> {
+    layout.tensors[tensors].iter().map(|tensor| files.map(tensor)).collect()
+}
+
+/// Returns an error if the folder holds an adapter, which would change every layer.
+fn refuse_adapter(transformer: &Path) -> Result<(), ModelError> {
+    let path = transformer.join("adapter_config.json");
+    if !path.exists() {
+        return Ok(());
+    }
+    let (what, supported) =
+        ("an adapter (PEFT)", "whole models; merge it in Python with `merge_and_unload()` and save");
+    Err(ModelError::Unsupported { path, what: what.into(), supported: supported.into() })
+}
+
+fn read_tokenizer_files(transformer: &Path) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
+    let mut files = Vec::new();
+    for name in TOKENIZER_FILES {
+        let path = transformer.join(name);
+        if path.is_file() {
+            files.push((name.to_owned(), maana_files::read(&path).map_err(ModelError::io(path))?));
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,240 @@
+//! `model.safetensors`, whole or in shards: the place, type and shape of every tensor. Files are memory-mapped tensor by tensor.
+
+use super::map::map;
+use crate::ModelError;
+use crate::json::read_json;
+use crate::spec::Carried;
+use crate::weights::{MappedTensor, Tensor, is_floating};
+use maana_kernels::Context;
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, SafeTensors};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// The files of one set of weights, and the place of each tensor in them.
+pub(crate) struct WeightFiles {
+    files: Vec<(PathBuf, File)>,
+    /// Places by the name in the file, without the prefix that the tensors of an encoder may have.
+    places: HashMap<String, Place>,
+    /// Names of tensors without that prefix, where others have it.
+    without_prefix: Vec<String>,
+}
+
+/// The place of a tensor.
+struct Place {
+    file: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Range<usize>,
+}
+
+impl WeightFiles {
+    /// Opens `model.safetensors` of a folder, or the shards that `model.safetensors.index.json` names. Names in the files may
+    /// begin with `prefix`.
+    pub(crate) fn open(folder: &Path, prefix: &str) -> Result<Self, ModelError> {
+        let mut files = Vec::new();
+        let mut places = HashMap::new();
+        for path in paths(folder)? {
+            let file = maana_files::open(&path).map_err(ModelError::io(&path))?;
+            let (start, metadata) = read_header(&path, &file)?;
+            for (name, info) in metadata.tensors() {
+                let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
+                let place = Place { file: files.len(), dtype: info.dtype, shape: info.shape.clone(), bytes };
+                if places.insert(name.clone(), place).is_some() {
+                    return Err(ModelError::invalid(&path, format!("tensor `{name}` is in two files")));
+                }
+            }
+            files.push((path, file));
+        }
+        let mut without_prefix = Vec::new();
+        if places.keys().any(|name| name.starts_with(prefix)) {
+            let mut stripped = HashMap::with_capacity(places.len());
+            for (name, place) in places {
+                match name.strip_prefix(prefix) {
+                    Some(own) => drop(stripped.insert(own.to_owned(), place)),
+                    None => without_prefix.push(name),
+                }
+            }
+            places = stripped;
+        }
+        let mut named = HashMap::with_capacity(places.len());
+        for (name, place) in places {
+            let (today, file) = (present_name(&name), place.file);
+            if named.insert(today.clone(), place).is_some() {
+                let reason = format!("tensor `{today}` is there twice, under its name of today and its older one");
+                return Err(ModelError::invalid(&files[file].0, reason));
+            }
+        }
+        Ok(Self { files, places: named, without_prefix })
+    }
+
+    /// Checks that the files hold tensors of these names and shapes, before memory is allocated for them.
+    pub(crate) fn check(&self, wanted: &[Tensor]) -> Result<(), ModelError> {
+        wanted.iter().try_for_each(|tensor| self.place(tensor).map(drop))
+    }
+
+    /// Names of tensors that the model does not compute with and that are no known head or buffer, in order: layers beyond its
+    /// number, adapters, further projections.
+    pub(crate) fn unused(&self, wanted: &[Tensor]) -> Vec<&str> {
+        let known: HashSet<&str> = wanted.iter().map(|tensor| tensor.name.as_str()).collect();
+        let own = self.places.keys().filter(|name| !known.contains(name.as_str()));
+        let mut unused: Vec<&str> =
+            own.chain(&self.without_prefix).map(String::as_str).filter(|name| !is_head_or_buffer(name)).collect();
+        unused.sort_unstable();
+        unused
+    }
+
+    /// Type of a tensor.
+    pub(crate) fn dtype(&self, tensor: &Tensor) -> Dtype {
+        self.places.get(&tensor.name).map_or(Dtype::F32, |place| place.dtype)
+    }
+
+    /// Returns the place of a tensor after checking its type and shape.
+    fn place(&self, tensor: &Tensor) -> Result<&Place, ModelError> {
+        let name = &tensor.name;
+        let place = self.places.get(name).ok_or_else(|| {
+            let reason = format!("tensor `{name}` is missing; `config.json` and weights do not belong together");
+            ModelError::invalid(&self.files[0].0, reason)
+        })?;
+        let path = &self.files[place.file].0;
+        if place.shape != tensor.shape {
+            let (found, wanted) = (&place.shape, &tensor.shape);
+            let reason = format!("tensor `{name}` has the shape {found:?}, but `config.json` asks for {wanted:?}");
+            return Err(ModelError::invalid(path, reason));
+        }
+        if !is_floating(place.dtype) {
+            let reason = format!("tensor `{name}` is of type {:?}; expected F32, F16, BF16 or F64", place.dtype);
+            return Err(ModelError::invalid(path, reason));
+        }
+        Ok(place)
+    }
+
+    /// Maps a tensor after checking its type and shape.
+    pub(crate) fn map(&self, tensor: &Tensor) -> Result<MappedTensor, ModelError> {
+        let place = self.place(tensor)?;
+        let (name, (path, file)) = (&tensor.name, &self.files[place.file]);
+        let bytes = map(file, place.bytes.clone()).map_err(ModelError::io(path))?;
+        Ok(MappedTensor { name: name.clone(), path: path.clone(), dtype: place.dtype, bytes })
+    }
+
+    /// Copies every tensor that `arena` holds to its range.
+    pub(crate) fn fill(&self, context: &Context, wanted: &[Tensor], arena: &mut [f32]) -> Result<(), ModelError> {
+        for tensor in wanted.iter().filter(|tensor| !tensor.range.is_empty()) {
+            let mapped = self.map(tensor)?;
+            let into = &mut arena[tensor.range.clone()];
+            mapped.fill(context, into);
+            mapped.check(context, into)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the tensors of the encoder that are not `wanted`.
+    pub(crate) fn carried(&self, wanted: &[Tensor]) -> Result<Vec<Carried>, ModelError> {
+        let rest = self.places.iter().filter(|(name, _)| belongs_to_encoder(name));
+        let mut carried = Vec::new();
+        for (name, place) in rest.filter(|(name, _)| !wanted.iter().any(|tensor| tensor.name == **name)) {
+            let (path, file) = &self.files[place.file];
+            let bytes = match place.bytes.len() {
+                0 => Vec::new(),
+                _ => map(file, place.bytes.clone()).map_err(ModelError::io(path))?.to_vec(),
+            };
+            carried.push(Carried { name: name.clone(), dtype: place.dtype, shape: place.shape.clone(), bytes });
+        }
+        carried.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(carried)
+    }
+}
+
+fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let whole = folder.join("model.safetensors");
+    let index = folder.join("model.safetensors.index.json");
+    if whole.exists() {
+        return Ok(vec![whole]);
+    }
+    if index.exists() {
+        return shard_paths(folder, &index);
+    }
+    let pickle = folder.join("pytorch_model.bin").exists();
+    let remedy = if pickle {
+        "Only `pytorch_model.bin` is there, which may run code when opened; convert it in Python with \
+         `SentenceTransformer(folder).save(other_folder)`"
+    } else {
+        "The folder needs its weights as safetensors; fetch the model again"
+    };
+    Err(ModelError::Missing { path: whole, remedy: remedy.into() })
+}
+
+/// Reads the header. Returns the offset of the first tensor, and the places of all.
+fn read_header(path: &Path, file: &File) -> Result<(usize, Metadata), ModelError> {
+    let unsound = |reason: String| {
+        let reason = format!("not a sound safetensors file ({reason}); it is damaged or cut short, fetch it again");
+        ModelError::invalid(path, reason)
+    };
+    let length = file.metadata().map_err(ModelError::io(path))?.len();
+    if length < 8 {
+        return Err(unsound(format!("it has {length} bytes")));
+    }
+    let bytes = map(file, 0..length as usize).map_err(ModelError::io(path))?;
+    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| unsound(error.to_string()))?;
+    Ok((8 + header, metadata))
+}
+
+/// Returns whether an unused tensor is part of the encoder and not of a head.
+fn belongs_to_encoder(name: &str) -> bool {
+    name.starts_with("pooler.") || name.starts_with("embeddings.")
+}
+
+/// Returns whether a tensor belongs to a head of transformers or is a buffer.
+fn is_head_or_buffer(name: &str) -> bool {
+    const HEADS: [&str; 8] = [
+        "pooler.",
+        "cls.",
+        "lm_head.",
+        "classifier.",
+        "pre_classifier.",
+        "qa_outputs.",
+        "vocab_",
+        "embeddings.position_ids",
+    ];
+    HEADS.iter().any(|head| name.starts_with(head)) || name == "embeddings.token_type_ids"
+}
+
+/// Returns the present name of a tensor: LayerNorm's were `gamma` and `beta` in the first BERT, whose files are still in use.
+fn present_name(name: &str) -> String {
+    let (stem, part) = name.rsplit_once('.').unwrap_or(("", name));
+    let norm = stem.ends_with("LayerNorm") || stem.ends_with("layer_norm");
+    match part {
+        "gamma" if norm => format!("{stem}.weight"),
+        "beta" if norm => format!("{stem}.bias"),
+        _ => name.to_owned(),
+    }
+}
+
+fn shard_paths(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let json = read_json(index)?.unwrap_or_default();
+    let map = json["weight_map"].as_object();
+    let map =
+        map.ok_or_else(|| ModelError::invalid(index, "field `weight_map` is missing; expected tensor to file"))?;
+    let mut names = BTreeMap::new();
+    for (tensor, file) in map {
+        let file = file.as_str().unwrap_or_default();
+        let plain = Path::new(file).file_name().is_some_and(|name| name == file);
+        if !plain {
+            let reason = format!("`weight_map` puts tensor `{tensor}` in `{file}`, which is not a file of this folder");
+            return Err(ModelError::invalid(index, reason));
+        }
+        names.insert(file.to_owned(), ());
+    }
+    if names.is_empty() {
+        return Err(ModelError::invalid(index, "`weight_map` names no file"));
+    }
+    let paths = names.into_keys().map(|name| folder.join(name));
+    paths
+        .map(|path| {
+            let remedy = "`model.safetensors.index.json` names it; fetch the model again".to_owned();
+            if path.exists() { Ok(path) } else { Err(ModelError::Missing { path, remedy }) }
+        })
+        .collect()
+}

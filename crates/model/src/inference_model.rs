@@ -1,0 +1,169 @@
+//! A model that encodes: its weights are packed, memory-mapped, or shared with a model that trains. It has no gradients.
+
+use crate::ModelError;
+use crate::activations::Passes;
+use crate::encoders::Network;
+use crate::fingerprint::fingerprint;
+use crate::pass::{Compute, Pass};
+use crate::spec::{ModelSpec, normalized};
+use crate::trainable::DropoutSeed;
+use crate::training_model::Activations;
+use crate::weights::{InferenceWeights, Linears, PackingSlots, Scope, Tensor, checksums};
+use maana_kernels::{Context, Matrix, Precision};
+use maana_text::TokenBatch;
+use std::sync::{Arc, OnceLock};
+
+/// A sentence encoder for use.
+pub struct InferenceModel {
+    spec: Arc<ModelSpec>,
+    network: Network,
+    weights: InferenceWeights,
+    /// All parameters, those of dense modules last.
+    tensors: Vec<Tensor>,
+    /// Checksums of the tensors that are not among the parameters, by number, once they are known.
+    checksums: OnceLock<Vec<Vec<u128>>>,
+}
+
+impl InferenceModel {
+    /// Returns a model with weights of its own. `checksums` are those of the packed and mapped tensors, if they are known.
+    pub(crate) fn new(
+        spec: ModelSpec,
+        network: Network,
+        weights: InferenceWeights,
+        tensors: Vec<Tensor>,
+        checksums: Option<Vec<Vec<u128>>>,
+    ) -> Self {
+        let checksums = checksums.map_or_else(OnceLock::new, OnceLock::from);
+        Self { spec: Arc::new(spec), network, weights, tensors, checksums }
+    }
+
+    /// Returns a model with the parameters of one that trains.
+    pub(crate) fn sharing(
+        spec: Arc<ModelSpec>,
+        parameters: Arc<Vec<f32>>,
+        tensors: Vec<Tensor>,
+        precision: Precision,
+    ) -> Self {
+        let network = Network::new(&spec.config, Scope::All, Passes::Inference);
+        let linears = Linears::Shared(PackingSlots::new(network.parameters.roles()));
+        let weights = InferenceWeights { parameters, word_embeddings: None, linears, precision };
+        Self { spec, network, weights, tensors, checksums: OnceLock::new() }
+    }
+
+    /// Everything of the model but its weights.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// Precision of the matrix-product operands.
+    pub fn precision(&self) -> Precision {
+        self.weights.precision
+    }
+
+    /// Bytes of the packed weights.
+    pub fn packed_bytes(&self) -> usize {
+        self.weights.packed_bytes()
+    }
+
+    /// Bytes of weights in memory, without those that are only mapped.
+    pub fn held_bytes(&self) -> usize {
+        self.packed_bytes() + 4 * self.weights.parameters.len()
+    }
+
+    /// Reserves the memory for passes over at most `tokens` tokens, but not for more than 8,192. Where there is not so much,
+    /// passes allocate.
+    pub fn reserve(&self, tokens: usize, activations: &mut Activations) {
+        let _ = activations.buffers.reserve(&self.network.activations, tokens.min(8192));
+    }
+
+    /// Embeds every sequence: `(sequences, dimension)`. The first `prompt_length` tokens of each are a prompt.
+    pub fn embed(
+        &self,
+        context: &Context,
+        batch: &TokenBatch,
+        prompt_length: usize,
+        activations: &mut Activations,
+    ) -> Matrix {
+        let rows = self.embed_unfinished(context, batch, prompt_length, activations);
+        if self.spec.normalizes() { normalized(context, rows.view()) } else { rows }
+    }
+
+    /// As [`InferenceModel::embed`], without the final normalisation; [`ModelSpec::finish`] makes up for it.
+    pub fn embed_unfinished(
+        &self,
+        context: &Context,
+        batch: &TokenBatch,
+        prompt_length: usize,
+        activations: &mut Activations,
+    ) -> Matrix {
+        let pooled = self.spec.pooling.tokens(&batch.offsets, prompt_length);
+        let mut pass = self.pass(context, batch, pooled.as_deref(), activations);
+        self.network.encoder.forward(&mut pass);
+        let [output, _] = self.network.encoder.output();
+        let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden, prompt_length);
+        let modules = self.spec.modules.len() - usize::from(self.spec.normalizes());
+        for module in &self.spec.modules[..modules] {
+            x = module.forward(context, &self.weights.parameters, &x);
+        }
+        x
+    }
+
+    /// Returns the token embeddings of the last layer: `(tokens, hidden)`.
+    pub fn embed_tokens(&self, context: &Context, batch: &TokenBatch, activations: &mut Activations) -> Matrix {
+        let mut pass = self.pass(context, batch, None, activations);
+        self.network.encoder.forward(&mut pass);
+        let [output, _] = self.network.encoder.output();
+        let [rows] = pass.slices(batch.tokens(), [output]);
+        Matrix::from_vec(batch.tokens(), self.spec.config.hidden, rows.to_vec())
+    }
+
+    fn pass<'a>(
+        &'a self,
+        context: &'a Context,
+        batch: &'a TokenBatch,
+        pooled: Option<&'a [usize]>,
+        activations: &'a mut Activations,
+    ) -> Pass<'a> {
+        activations.buffers.prepare(&self.network.activations);
+        Pass {
+            compute: Compute { context, weights: &self.weights, precision: self.weights.precision },
+            batch,
+            dropout: DropoutSeed::Off,
+            saves: false,
+            pooled,
+            selected: false,
+            layout: &self.network.activations,
+            buffers: &mut activations.buffers,
+        }
+    }
+
+    /// Fingerprint of everything that embeddings depend on but the precision of matrix products.
+    pub fn fingerprint(&self, context: &Context) -> [u8; 32] {
+        let layout = &self.network.parameters;
+        let of_mapped = self.checksums.get_or_init(|| {
+            let mut sums = vec![Vec::new(); layout.tensors.len()];
+            let summed =
+                self.weights.each_mapped::<std::convert::Infallible>(context, layout, |number, tensor, floats| {
+                    sums[number] = tensor.checksums(context, floats);
+                    Ok(())
+                });
+            let Ok(()) = summed;
+            sums
+        });
+        let parameters = &self.weights.parameters;
+        let sums = self.tensors.iter().enumerate().flat_map(|(number, tensor)| {
+            let known = of_mapped.get(number).filter(|sums| !sums.is_empty()).cloned();
+            known.unwrap_or_else(|| checksums(&parameters[tensor.range.clone()]).collect())
+        });
+        fingerprint(&self.spec, sums)
+    }
+
+    /// Checks that all memory-mapped tensors are finite, which was not done when the model was opened.
+    ///
+    /// # Errors
+    /// Returns an error that names the first tensor that is not.
+    pub fn check_weights(&self, context: &Context) -> Result<(), ModelError> {
+        self.weights
+            .each_mapped(context, &self.network.parameters, |_, tensor, floats| tensor.check(context, floats).map(drop))
+    }
+}

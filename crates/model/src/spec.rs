@@ -1,0 +1,207 @@
+//! Everything of a model but its weights: configuration, tokenizer, pooling, modules and settings.
+
+use crate::blocks::{POOLING_NAMES, Pooling, SentenceModule};
+use crate::summary::{ModelSummary, ModuleSummary};
+use crate::weights::is_floating;
+use crate::{EncoderConfig, ModelError, Similarity};
+use maana_kernels::{Context, Matrix, Rows};
+use maana_text::{TokenBatch, Tokenizer};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Everything of a model but its weights.
+#[derive(Clone)]
+pub struct ModelSpec {
+    pub(crate) config: EncoderConfig,
+    pub(crate) tokenizer: Arc<Tokenizer>,
+    pub(crate) pooling: Pooling,
+    /// Modules behind pooling, in order.
+    pub(crate) modules: Vec<SentenceModule>,
+    pub(crate) settings: Settings,
+    /// Number of parameters that embeddings depend on.
+    pub(crate) parameters: usize,
+    pub(crate) origin: Origin,
+}
+
+/// Settings of a model folder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Tokens of a text that are read; the rest is cut.
+    pub max_seq_length: usize,
+    /// Whether texts are lower-cased before they are tokenised.
+    pub do_lower_case: bool,
+    /// Prompts by name, in the order of the file.
+    pub prompts: Vec<(String, String)>,
+    /// Name of the prompt for texts without a role.
+    pub default_prompt_name: Option<String>,
+    /// Measure by which embeddings are compared.
+    pub similarity: Similarity,
+    /// Columns to keep of every embedding, if not all.
+    pub truncate_dim: Option<usize>,
+}
+
+/// Content of a folder that takes no part in computing and is written back when the model is saved.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// `config.json` as it was read.
+    pub(crate) config: Value,
+    /// Files of the tokenizer other than `tokenizer.json`, by name.
+    pub(crate) tokenizer_files: Vec<(String, Vec<u8>)>,
+    /// Tensors of the weights file that take no part (the pooler, buffers).
+    pub(crate) carried: Vec<Carried>,
+    /// Type of the weights in the file.
+    pub(crate) dtype: safetensors::Dtype,
+}
+
+/// A tensor that is written back as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Carried {
+    pub(crate) name: String,
+    pub(crate) dtype: safetensors::Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl ModelSpec {
+    /// Configuration of the encoder.
+    pub fn config(&self) -> &EncoderConfig {
+        &self.config
+    }
+
+    /// Settings of the folder.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The tokenizer, shared.
+    pub fn tokenizer(&self) -> Arc<Tokenizer> {
+        Arc::clone(&self.tokenizer)
+    }
+
+    /// Tokenises texts, each cut to `max_seq_length`.
+    ///
+    /// # Errors
+    /// Returns an error if a text cannot be tokenised.
+    pub fn tokenize(&self, texts: &[&str]) -> Result<TokenBatch, ModelError> {
+        Ok(self.tokenizer.encode(texts, self.settings.max_seq_length)?)
+    }
+
+    /// Sets how many tokens of a text are read.
+    ///
+    /// # Errors
+    /// Returns an error if the encoder has fewer positions, or if only special tokens would fit.
+    pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
+        let longest = self.config.longest();
+        if tokens > longest {
+            let reason =
+                format!("max_seq_length {tokens} exceeds the model's {longest} positions; use {longest} or less");
+            return Err(ModelError::Request(reason));
+        }
+        self.tokenizer.check_length(tokens)?;
+        self.settings.max_seq_length = tokens;
+        Ok(())
+    }
+
+    /// Number of columns of an embedding.
+    pub fn dimension(&self) -> usize {
+        let dense = self.modules.iter().rev().find_map(|module| match module {
+            SentenceModule::Dense(dense) => Some(dense.outputs),
+            SentenceModule::Normalize => None,
+        });
+        dense.unwrap_or(self.pooling.modes.len() * self.config.hidden)
+    }
+
+    /// Returns whether embeddings have length 1.
+    pub fn normalizes(&self) -> bool {
+        matches!(self.modules.last(), Some(SentenceModule::Normalize))
+    }
+
+    /// Returns whether the tokens of a prompt are left out of the embedding.
+    pub fn excludes_prompt(&self) -> bool {
+        !self.pooling.include_prompt
+    }
+
+    /// Names of the pooling modes in newer versions: `mean`, `cls`, …
+    pub fn pooling_names(&self) -> Vec<&'static str> {
+        let name = |mode| POOLING_NAMES.iter().find(|(other, ..)| other == mode).map(|(_, _, name)| *name);
+        self.pooling.modes.iter().filter_map(name).collect()
+    }
+
+    /// Number of parameters that embeddings depend on.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters
+    }
+
+    /// Cuts rows that lack the final normalisation to `dimension` columns and normalises them as the folder says, or as
+    /// `normalize` says.
+    pub fn finish(&self, context: &Context, rows: Rows<'_>, dimension: usize, normalize: Option<bool>) -> Matrix {
+        if !normalize.unwrap_or(self.normalizes()) {
+            return rows.prefix(dimension).to_matrix();
+        }
+        let whole = normalized(context, rows);
+        if dimension == whole.columns() { whole } else { normalized(context, whole.view().prefix(dimension)) }
+    }
+
+    /// Summary for cards and reports.
+    pub fn summary(&self) -> ModelSummary {
+        let config = &self.config;
+        let python = |flag: bool| if flag { "True" } else { "False" }.to_string();
+        let mut modules = vec![ModuleSummary {
+            kind: "Transformer".into(),
+            settings: vec![
+                ("max_seq_length".into(), self.settings.max_seq_length.to_string()),
+                ("do_lower_case".into(), python(self.settings.do_lower_case)),
+            ],
+            architecture: Some(config.architecture.class_name().into()),
+        }];
+        let mut settings = vec![("word_embedding_dimension".into(), config.hidden.to_string())];
+        for (mode, key, _) in POOLING_NAMES {
+            settings.push((key.into(), python(self.pooling.modes.contains(&mode))));
+        }
+        settings.push(("include_prompt".into(), python(self.pooling.include_prompt)));
+        modules.push(ModuleSummary { kind: "Pooling".into(), settings, architecture: None });
+        modules.extend(self.modules.iter().map(|module| match module {
+            SentenceModule::Dense(dense) => ModuleSummary {
+                kind: "Dense".into(),
+                settings: vec![
+                    ("in_features".into(), dense.inputs.to_string()),
+                    ("out_features".into(), dense.outputs.to_string()),
+                    ("bias".into(), python(dense.bias.is_some())),
+                    ("activation_function".into(), format!("'{}'", dense.activation_class())),
+                ],
+                architecture: None,
+            },
+            SentenceModule::Normalize => {
+                ModuleSummary { kind: "Normalize".into(), settings: Vec::new(), architecture: None }
+            }
+        }));
+        ModelSummary {
+            model_type: config.architecture.model_type().into(),
+            modules,
+            max_seq_length: self.settings.max_seq_length,
+            dimension: self.dimension(),
+            similarity: self.settings.similarity,
+            parameters: self.parameters + self.origin.carried_elements(),
+            layers: config.layers,
+            hidden_size: config.hidden,
+            heads: config.heads,
+            vocabulary: config.vocabulary,
+            prompts: self.settings.prompts.clone(),
+            default_prompt_name: self.settings.default_prompt_name.clone(),
+        }
+    }
+}
+
+impl Origin {
+    fn carried_elements(&self) -> usize {
+        let floating = self.carried.iter().filter(|tensor| is_floating(tensor.dtype));
+        floating.map(|tensor| tensor.shape.iter().product::<usize>()).sum()
+    }
+}
+
+/// Returns the rows divided by their lengths.
+pub(crate) fn normalized(context: &Context, rows: Rows<'_>) -> Matrix {
+    let mut unit = Matrix::zeros(rows.rows(), rows.columns());
+    maana_kernels::normalize(context, rows, unit.data_mut());
+    unit
+}

@@ -1,0 +1,294 @@
+//! `TextEncoder`: a model in use. Strings to rows of f32 under a budget of tokens, with prompts and a dimension.
+//! A row is the same bits alone and among others, for any budget and any number of threads.
+
+use crate::ModelError;
+use crate::inference_model::InferenceModel;
+use crate::similarity::{Role, Similarity};
+use crate::spec::ModelSpec;
+use crate::training_model::Activations;
+use maana_kernels::{Context, Matrix, Precision};
+use maana_text::TokenBatch;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Tokens of a batch by default. Larger batches are not faster.
+pub const DEFAULT_BATCH_TOKENS: usize = 2048;
+
+/// Texts that are tokenised together: few, so that a stream of texts remains one, and enough work for all threads.
+const TOKENIZED_TOGETHER: usize = 256;
+
+/// A model with its threads, its prompts and the form of its embeddings. Clones share model and memory.
+#[derive(Clone)]
+pub struct TextEncoder {
+    shared: Arc<Shared>,
+    dimension: usize,
+    batch_tokens: usize,
+    prompts: RolePrompts,
+    stop: Option<Arc<AtomicBool>>,
+}
+
+struct Shared {
+    model: Arc<InferenceModel>,
+    context: Context,
+    activations: Mutex<Activations>,
+}
+
+/// Prompts that replace the model's own: the text in front of every text of a role, empty for none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RolePrompts {
+    /// The prompt of queries.
+    pub query: Option<String>,
+    /// The prompt of documents.
+    pub document: Option<String>,
+}
+
+impl RolePrompts {
+    fn of(&self, role: Role) -> Option<&str> {
+        match role {
+            Role::Query => self.query.as_deref(),
+            Role::Document => self.document.as_deref(),
+        }
+    }
+}
+
+impl TextEncoder {
+    /// Returns an encoder of the model's embeddings as its folder defines them, `truncate_dim` included.
+    ///
+    /// # Errors
+    /// Returns an error if `truncate_dim` exceeds the model's dimension.
+    pub fn new(model: impl Into<Arc<InferenceModel>>, context: &Context) -> Result<Self, ModelError> {
+        let model = model.into();
+        let dimension = model.spec().dimension();
+        let truncated = model.spec().settings().truncate_dim.unwrap_or(dimension);
+        let shared = Arc::new(Shared { model, context: context.clone(), activations: Mutex::default() });
+        let prompts = RolePrompts::default();
+        Self { shared, dimension, batch_tokens: DEFAULT_BATCH_TOKENS, prompts, stop: None }.with_dimension(truncated)
+    }
+
+    /// Keeps the first `dimension` columns, normalised again if the model's embeddings are.
+    ///
+    /// # Errors
+    /// Returns an error if the dimension is 0 or exceeds the model's.
+    pub fn with_dimension(mut self, dimension: usize) -> Result<Self, ModelError> {
+        let whole = self.spec().dimension();
+        if dimension == 0 || dimension > whole {
+            let reason = format!("dimension {dimension}: the model's embeddings have {whole}; use 1 to {whole}");
+            return Err(ModelError::Request(reason));
+        }
+        self.dimension = dimension;
+        Ok(self)
+    }
+
+    /// Sets the most tokens of a batch; a longer text is a batch of its own.
+    pub fn with_batch_tokens(mut self, batch_tokens: usize) -> Self {
+        self.batch_tokens = batch_tokens.max(1);
+        self
+    }
+
+    /// Replaces the model's prompts for roles.
+    pub fn with_prompts(mut self, prompts: RolePrompts) -> Self {
+        self.prompts = prompts;
+        self
+    }
+
+    /// Ends [`TextEncoder::embed`] with [`ModelError::Stopped`] before the next batch once `stop` is true.
+    pub fn with_stop(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<InferenceModel> {
+        &self.shared.model
+    }
+
+    /// Everything of the model but its weights.
+    pub fn spec(&self) -> &ModelSpec {
+        self.shared.model.spec()
+    }
+
+    /// Number of columns of an embedding.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Measure by which these embeddings are compared.
+    pub fn similarity(&self) -> Similarity {
+        self.spec().settings().similarity
+    }
+
+    /// Precision of the matrix products. Embeddings in two precisions may be compared.
+    pub fn precision(&self) -> Precision {
+        self.shared.model.precision()
+    }
+
+    /// Bytes that identify model and dimension, and not the precision.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut bytes = self.shared.model.fingerprint(&self.shared.context);
+        for (byte, add) in bytes.iter_mut().zip((self.dimension as u64).to_le_bytes()) {
+            *byte ^= add;
+        }
+        bytes
+    }
+
+    /// Embeds texts of a role: `(texts, dimension)`, rows in the order of the texts. A row does not depend on its neighbours.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::embed`].
+    pub fn encode(&self, texts: &[&str], role: Role) -> Result<Matrix, ModelError> {
+        self.embed(texts, self.role_prompt(role))
+    }
+
+    /// Returns the text of the prompt `name`.
+    ///
+    /// # Errors
+    /// Returns an error with the names of all prompts if there is no such prompt.
+    pub fn prompt(&self, name: &str) -> Result<&str, ModelError> {
+        let prompts = &self.spec().settings().prompts;
+        prompts.iter().find(|(key, _)| key == name).map(|(_, prompt)| prompt.as_str()).ok_or_else(|| {
+            let known: Vec<&str> = prompts.iter().map(|(key, _)| key.as_str()).collect();
+            let known =
+                if known.is_empty() { "the model has none".into() } else { format!("there are: {}", known.join(", ")) };
+            ModelError::Request(format!("no prompt is called `{name}`; {known}"))
+        })
+    }
+
+    /// Embeds texts with a prompt, which may be empty, in front of each: `(texts, dimension)`.
+    ///
+    /// # Errors
+    /// Returns an error if a text cannot be tokenised, if a memory-mapped weight is not finite, or if the encoder was stopped.
+    pub fn embed(&self, texts: &[&str], prompt: &str) -> Result<Matrix, ModelError> {
+        let mut output = Matrix::zeros(texts.len(), self.dimension);
+        let prompt_length = if prompt.is_empty() { 0 } else { self.spec().tokenizer().prompt_length(prompt)? };
+        // Every pass overwrites what a panic may have left.
+        let mut activations = self.shared.activations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.shared.model.reserve(self.batch_tokens, &mut activations);
+        let mut batch = TokenBatch::new();
+        let mut done = 0;
+        for (block, texts) in texts.chunks(TOKENIZED_TOGETHER).enumerate() {
+            let first = block * TOKENIZED_TOGETHER;
+            for (place, tokens) in self.tokenize(texts, prompt).into_iter().enumerate() {
+                let index = first + place;
+                let tokens = tokens.map_err(|error| renumber(error, index))?;
+                if batch.sequences() > 0 && batch.tokens() + tokens.tokens() > self.batch_tokens {
+                    self.compute(&batch, prompt_length, &mut activations, done, &mut output)?;
+                    done = index;
+                    batch = TokenBatch::new();
+                }
+                batch.extend(&tokens);
+            }
+        }
+        if batch.sequences() > 0 {
+            self.compute(&batch, prompt_length, &mut activations, done, &mut output)?;
+        }
+        if output.data().iter().any(|value| !value.is_finite()) {
+            self.shared.model.check_weights(&self.shared.context)?;
+        }
+        Ok(output)
+    }
+
+    /// Tokenises each text with the prompt in front, on the threads that compute.
+    fn tokenize(&self, texts: &[&str], prompt: &str) -> Vec<Result<TokenBatch, ModelError>> {
+        let mut tokens: Vec<_> = texts.iter().map(|_| Ok(TokenBatch::new())).collect();
+        self.shared.context.for_each_chunk(&mut tokens, 1, |index, into| {
+            let text = texts[index];
+            into[0] = match prompt {
+                "" => self.spec().tokenize(&[text]),
+                _ => self.spec().tokenize(&[&format!("{prompt}{text}")]),
+            };
+        });
+        tokens
+    }
+
+    fn compute(
+        &self,
+        batch: &TokenBatch,
+        prompt_length: usize,
+        activations: &mut Activations,
+        first_row: usize,
+        output: &mut Matrix,
+    ) -> Result<(), ModelError> {
+        if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(ModelError::Stopped);
+        }
+        let Shared { model, context, .. } = &*self.shared;
+        let rows = model.embed_unfinished(context, batch, prompt_length, activations);
+        let embeddings = model.spec().finish(context, rows.view(), self.dimension, None);
+        let columns = self.dimension;
+        let rows = first_row * columns..(first_row + batch.sequences()) * columns;
+        output.data_mut()[rows].copy_from_slice(embeddings.data());
+        Ok(())
+    }
+
+    /// Returns the prompt for texts without a role: the folder's default, else none.
+    pub fn default_prompt(&self) -> &str {
+        let name = self.spec().settings().default_prompt_name.as_deref();
+        name.and_then(|name| self.prompt(name).ok()).unwrap_or("")
+    }
+
+    /// Returns the prompt for texts of a role: the one that was set, else the model's own, else the default.
+    pub fn role_prompt(&self, role: Role) -> &str {
+        if let Some(prompt) = self.prompts.of(role) {
+            return prompt;
+        }
+        // Sentence Transformers writes an empty `document` next to `passage`: the one with a text counts.
+        let names = role_prompt_names(role).iter();
+        let own: Vec<&str> = names.filter_map(|name| self.prompt(name).ok()).collect();
+        match own.iter().find(|prompt| !prompt.is_empty()) {
+            Some(prompt) => prompt,
+            None if own.is_empty() => self.default_prompt(),
+            None => "",
+        }
+    }
+
+    /// Returns the prompt that a person names: one of the model's by its name, a text, or `none`.
+    ///
+    /// # Errors
+    /// Returns an error if a single word is not the name of a prompt, as it is more likely misspelt than a text.
+    pub fn prompt_or_text(&self, request: &str) -> Result<String, ModelError> {
+        let word = request.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-'));
+        match self.prompt(request) {
+            Ok(prompt) => Ok(prompt.to_owned()),
+            Err(_) if request.is_empty() || request == "none" => Ok(String::new()),
+            Err(error) if word => Err(ModelError::Request(format!(
+                "{error}; give a name, `none`, or a text to be put in front, such as \"{request}: \""
+            ))),
+            Err(_) => Ok(request.to_owned()),
+        }
+    }
+
+    /// Describes the prompt of a role for people, or returns nothing where the model has no prompts and none was set.
+    pub fn describe_prompt(&self, role: Role) -> Option<String> {
+        let prompts = &self.spec().settings().prompts;
+        let prompt = self.role_prompt(role);
+        if self.prompts.of(role).is_none() && prompts.iter().all(|(_, text)| text.is_empty()) {
+            return None;
+        }
+        let texts = match role {
+            Role::Query => "queries",
+            Role::Document => "documents",
+        };
+        if prompt.is_empty() {
+            return Some(format!("{texts} without a prompt"));
+        }
+        let name = prompts.iter().find(|(_, text)| text == prompt).map(|(name, _)| format!(" ({name})"));
+        Some(format!("{texts} behind {prompt:?}{}", name.unwrap_or_default()))
+    }
+}
+
+/// Names of the prompt for a role, the first one first.
+fn role_prompt_names(role: Role) -> &'static [&'static str] {
+    match role {
+        Role::Query => &["query"],
+        Role::Document => &["document", "passage", "corpus"],
+    }
+}
+
+fn renumber(error: ModelError, index: usize) -> ModelError {
+    use maana_text::TextError::{Encode, NoTokens};
+    match error {
+        ModelError::Text(Encode { reason, .. }) => ModelError::Text(Encode { index, reason }),
+        ModelError::Text(NoTokens { .. }) => ModelError::Text(NoTokens { index }),
+        other => other,
+    }
+}

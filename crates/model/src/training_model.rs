@@ -1,0 +1,217 @@
+//! A model that trains: parameters, gradients and moments in arenas. To use it, see [`TrainingModel::inference`].
+
+use crate::ModelError;
+use crate::activations::{Buffers, Passes};
+use crate::encoders::Network;
+use crate::fingerprint::fingerprint;
+use crate::inference_model::InferenceModel;
+use crate::pass::{Compute, Pass};
+use crate::spec::ModelSpec;
+use crate::trainable::{DropoutSeed, Trainable};
+use crate::weights::{ArenaWeights, PackingSlots, ParameterArena, Scope, StatePart, Tensor, checksums};
+use maana_kernels::{AdamW, Context, Matrix, Precision, Rows};
+use maana_text::TokenBatch;
+use std::sync::Arc;
+
+/// A sentence encoder with all of its parameters, to be trained and saved.
+pub struct TrainingModel {
+    pub(crate) spec: Arc<ModelSpec>,
+    network: Network,
+    pub(crate) arena: ParameterArena,
+    slots: PackingSlots,
+    precision: Precision,
+    /// Whether the parameters have changed since they were read.
+    pub(crate) trained: bool,
+}
+
+/// Memory of passes through a model. One value is reused from pass to pass.
+#[derive(Default)]
+pub struct Activations {
+    pub(crate) buffers: Buffers,
+    /// Inputs of the modules behind pooling.
+    module_inputs: Vec<Matrix>,
+}
+
+impl Activations {
+    /// Bytes that passes have used.
+    pub fn bytes(&self) -> usize {
+        self.buffers.bytes() + self.module_inputs.iter().map(|input| 4 * input.data().len()).sum::<usize>()
+    }
+}
+
+impl TrainingModel {
+    /// Returns a model of parameters in the layout of [`TrainingModel::layout`], followed by those of dense modules.
+    pub(crate) fn new(spec: ModelSpec, arena: ParameterArena, precision: Precision) -> Self {
+        let network = Network::new(&spec.config, Scope::All, Passes::Training(precision));
+        let slots = PackingSlots::new(network.parameters.roles());
+        Self { spec: Arc::new(spec), network, arena, slots, precision, trained: false }
+    }
+
+    /// Everything of the model but its weights.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// Sets how many tokens of a text are read.
+    ///
+    /// # Errors
+    /// Returns an error if the encoder has fewer positions, or if only special tokens would fit.
+    pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
+        Arc::make_mut(&mut self.spec).set_max_seq_length(tokens)
+    }
+
+    /// Precision of the matrix-product operands.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Sets the precision of the matrix-product operands. The parameters do not change.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.network = Network::new(&self.spec.config, Scope::All, Passes::Training(precision));
+        self.slots = PackingSlots::new(self.network.parameters.roles());
+        self.precision = precision;
+    }
+
+    /// All parameters, in the order of [`Trainable::tensors`].
+    pub fn parameters(&self) -> &[f32] {
+        self.arena.parameters()
+    }
+
+    /// Gradients summed since the last update, in the same order; empty before the first backward pass.
+    pub fn gradients(&self) -> &[f32] {
+        self.arena.gradients()
+    }
+
+    /// Returns a model that encodes with the parameters as they are now. It shares them; the next update copies them if the
+    /// result is still in use.
+    pub fn inference(&self) -> InferenceModel {
+        InferenceModel::sharing(
+            Arc::clone(&self.spec),
+            self.arena.share(),
+            self.arena.tensors().to_vec(),
+            self.precision,
+        )
+    }
+
+    /// Bytes of the packed weights that are held: of one layer at a time.
+    pub fn packed_bytes(&self) -> usize {
+        self.slots.bytes()
+    }
+
+    /// Fingerprint of everything that embeddings depend on but the precision of matrix products.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let tensors = self.arena.tensors().iter();
+        fingerprint(&self.spec, tensors.flat_map(|tensor| checksums(&self.arena.parameters()[tensor.range.clone()])))
+    }
+
+    fn changed(&mut self) {
+        self.slots.invalidate();
+        self.trained = true;
+    }
+}
+
+impl Trainable for TrainingModel {
+    type Activations = Activations;
+
+    fn dimension(&self) -> usize {
+        self.spec.dimension()
+    }
+
+    fn reserve(&self, sequences: usize, activations: &mut Activations) {
+        let mut tokens = sequences.saturating_mul(self.spec.settings.max_seq_length).min(1 << 20);
+        while tokens > 0 && !activations.buffers.reserve(&self.network.activations, tokens) {
+            tokens /= 2;
+        }
+    }
+
+    fn forward(
+        &self,
+        context: &Context,
+        batch: &TokenBatch,
+        dropout: DropoutSeed,
+        activations: &mut Activations,
+    ) -> Matrix {
+        let parameters = self.arena.parameters();
+        let weights = ArenaWeights { parameters, slots: &self.slots, precision: self.precision };
+        let pooled = self.spec.pooling.tokens(&batch.offsets, 0);
+        let Activations { buffers, module_inputs } = activations;
+        buffers.prepare(&self.network.activations);
+        let mut pass = Pass {
+            compute: Compute { context, weights: &weights, precision: self.precision },
+            batch,
+            dropout,
+            saves: true,
+            pooled: pooled.as_deref(),
+            selected: false,
+            layout: &self.network.activations,
+            buffers,
+        };
+        self.network.encoder.forward(&mut pass);
+        let [output, _] = self.network.encoder.output();
+        let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden, 0);
+        module_inputs.clear();
+        for module in &self.spec.modules {
+            let y = module.forward(context, parameters, &x);
+            module_inputs.push(std::mem::replace(&mut x, y));
+        }
+        x
+    }
+
+    fn backward(
+        &mut self,
+        context: &Context,
+        batch: &TokenBatch,
+        dropout: DropoutSeed,
+        activations: &mut Activations,
+        d_embeddings: Rows<'_>,
+    ) {
+        let (parameters, gradients) = self.arena.for_backward();
+        let Activations { buffers, module_inputs } = activations;
+        let mut d_x = d_embeddings.to_matrix();
+        for (module, x) in self.spec.modules.iter().zip(&*module_inputs).rev() {
+            d_x = module.backward(context, parameters, x, d_x.view(), gradients);
+        }
+        let weights = ArenaWeights { parameters, slots: &self.slots, precision: self.precision };
+        let pooled = self.spec.pooling.tokens(&batch.offsets, 0);
+        let mut pass = Pass {
+            compute: Compute { context, weights: &weights, precision: self.precision },
+            batch,
+            dropout,
+            saves: true,
+            pooled: pooled.as_deref(),
+            selected: pooled.is_some(),
+            layout: &self.network.activations,
+            buffers,
+        };
+        self.spec.pooling.pool_backward(&mut pass, self.network.encoder.output(), self.spec.config.hidden, &d_x);
+        self.network.encoder.backward(&mut pass, gradients);
+    }
+
+    fn clear_gradients(&mut self) {
+        self.arena.clear_gradients();
+    }
+
+    fn gradient_norm(&self, context: &Context) -> f64 {
+        self.arena.gradient_norm(context)
+    }
+
+    fn update(&mut self, context: &Context, settings: &AdamW, gradient_scale: f32) {
+        self.arena.update(context, settings, gradient_scale);
+        self.changed();
+    }
+
+    fn tensors(&self) -> &[Tensor] {
+        self.arena.tensors()
+    }
+
+    fn read_state(&self, part: StatePart, first: usize, into: &mut [f32]) {
+        self.arena.read(part, first, into);
+    }
+
+    fn write_state(&mut self, part: StatePart, first: usize, values: &[f32]) {
+        self.arena.write(part, first, values);
+        if part == StatePart::Parameters {
+            self.changed();
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! `training_state.safetensors`: parameters, moments and waiting gradients, streamed tensor by tensor so that a large model needs
+//! no second copy in memory. The layout follows from the model's tensors, so that a file of another model is recognised.
+
+use super::TENSORS_FILE;
+use crate::TrainError;
+use maana_model::{StatePart, Tensor, Trainable};
+use serde_json::{Map, Value, json};
+use std::io::{BufWriter, Read, Write};
+use std::path::Path;
+use xxhash_rust::xxh3::Xxh3;
+
+/// The parts of the file in order; gradients only where some wait for the next update.
+const PARTS: [(StatePart, &str); 4] = [
+    (StatePart::Parameters, "parameters"),
+    (StatePart::FirstMoments, "first_moments"),
+    (StatePart::SecondMoments, "second_moments"),
+    (StatePart::Gradients, "gradients"),
+];
+
+/// Floats that are converted to bytes at a time.
+const CHUNK: usize = 1 << 16;
+
+fn parts(gradients: bool) -> &'static [(StatePart, &'static str)] {
+    &PARTS[..if gradients { 4 } else { 3 }]
+}
+
+/// Ranges of at most [`CHUNK`] elements, in the order of the file.
+fn chunks(tensors: &[Tensor]) -> impl Iterator<Item = std::ops::Range<usize>> {
+    tensors.iter().flat_map(|tensor| {
+        let end = tensor.range.end;
+        tensor.range.clone().step_by(CHUNK).map(move |start| start..end.min(start + CHUNK))
+    })
+}
+
+/// Writes the file into the folder of a checkpoint that is not public yet. Returns its checksum.
+pub(super) fn write(folder: &Path, model: &impl Trainable, gradients: bool) -> std::io::Result<String> {
+    let parts = parts(gradients);
+    let mut file = BufWriter::new(maana_files::create_inside(&folder.join(TENSORS_FILE))?);
+    let mut hash = Xxh3::new();
+    let mut put = |bytes: &[u8]| -> std::io::Result<()> {
+        hash.update(bytes);
+        file.write_all(bytes)
+    };
+    put(&header(model.tensors(), parts))?;
+    let (mut floats, mut bytes) = (vec![0.0; CHUNK], Vec::with_capacity(4 * CHUNK));
+    for (part, _) in parts {
+        for range in chunks(model.tensors()) {
+            let floats = &mut floats[..range.len()];
+            model.read_state(*part, range.start, floats);
+            bytes.clear();
+            bytes.extend(floats.iter().flat_map(|float| float.to_le_bytes()));
+            put(&bytes)?;
+        }
+    }
+    file.flush()?;
+    Ok(format!("{:016x}", hash.digest()))
+}
+
+/// Fills the model's whole state; gradients are set to zero where the file has none. Returns what is wrong with the file; an
+/// outer error is one of the system.
+pub(super) fn read(
+    path: &Path,
+    model: &mut impl Trainable,
+    gradients: bool,
+    checksum: &str,
+) -> Result<Result<(), String>, TrainError> {
+    if !gradients {
+        model.clear_gradients();
+    }
+    fill(path, model, parts(gradients), parts(gradients).len(), checksum)
+}
+
+/// Fills the parameters alone; `gradients` says whether the file has gradients as well.
+pub(super) fn read_parameters(
+    path: &Path,
+    model: &mut impl Trainable,
+    gradients: bool,
+    checksum: &str,
+) -> Result<Result<(), String>, TrainError> {
+    fill(path, model, parts(gradients), 1, checksum)
+}
+
+/// Reads the whole file, and the first parts of it into the model.
+fn fill(
+    path: &Path,
+    model: &mut impl Trainable,
+    parts: &[(StatePart, &str)],
+    wanted: usize,
+    checksum: &str,
+) -> Result<Result<(), String>, TrainError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let tensors = model.tensors().to_vec();
+    let mut stream = || -> std::io::Result<Result<(), String>> {
+        let mut file = maana_files::open(path)?;
+        let expected = header(&tensors, parts);
+        let elements: usize = tensors.iter().map(|tensor| tensor.range.len()).sum();
+        let (length, whole) = (file.metadata()?.len(), (expected.len() + 4 * elements * parts.len()) as u64);
+        if length != whole {
+            return Ok(Err(format!("{name} has {length} bytes instead of {whole}")));
+        }
+        let mut found = vec![0; expected.len()];
+        file.read_exact(&mut found)?;
+        if found != expected {
+            return Ok(Err(format!("the header of {name} is not that of this model's state")));
+        }
+        let mut hash = Xxh3::new();
+        hash.update(&found);
+        let (mut floats, mut bytes) = (vec![0.0; CHUNK], vec![0; 4 * CHUNK]);
+        for (part, _) in &parts[..wanted] {
+            for range in chunks(&tensors) {
+                let (floats, bytes) = (&mut floats[..range.len()], &mut bytes[..4 * range.len()]);
+                file.read_exact(bytes)?;
+                hash.update(bytes);
+                for (float, bytes) in floats.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                    *float = f32::from_le_bytes(*bytes);
+                }
+                model.write_state(*part, range.start, floats);
+            }
+        }
+        loop {
+            match file.read(&mut bytes)? {
+                0 => break,
+                read => hash.update(&bytes[..read]),
+            }
+        }
+        Ok(match format!("{:016x}", hash.digest()) == checksum {
+            true => Ok(()),
+            false => Err(format!("the checksum of {name} is wrong, its content is damaged")),
+        })
+    };
+    match stream() {
+        Ok(result) => Ok(result),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Err(format!("it has no {name}"))),
+        Err(error) => Err(TrainError::io("cannot read", path)(error)),
+    }
+}
+
+/// The header with its length, as the format requires them.
+fn header(tensors: &[Tensor], parts: &[(StatePart, &str)]) -> Vec<u8> {
+    let mut entries = Map::new();
+    entries.insert("__metadata__".into(), json!({"format": "pt"}));
+    let mut offset = 0;
+    for (_, part) in parts {
+        for tensor in tensors {
+            let end = offset + 4 * tensor.range.len();
+            let entry = json!({"dtype": "F32", "shape": tensor.shape, "data_offsets": [offset, end]});
+            entries.insert(format!("{part}.{}", tensor.name), entry);
+            offset = end;
+        }
+    }
+    let mut text = serde_json::to_vec(&Value::Object(entries)).expect("a header is plain data");
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let mut header = (text.len() as u64).to_le_bytes().to_vec();
+    header.append(&mut text);
+    header
+}
