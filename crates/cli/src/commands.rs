@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod encode;
 pub(crate) mod evaluate;
+pub(crate) mod fetch;
 pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod mine;

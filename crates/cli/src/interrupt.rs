@@ -82,7 +82,7 @@ mod unix {
 
     /// Returns the signals that the process was started to ignore, a bit each, where the system tells it.
     fn ignored() -> u64 {
-        let status = maana_files::read_to_string("/proc/self/status").unwrap_or_default();
+        let status = maana::files::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
     }

@@ -67,6 +67,7 @@ enum Command {
     Classify(commands::classify::Classify),
     Serve(commands::serve::Serve),
     Info(commands::info::Info),
+    Fetch(commands::fetch::Fetch),
     Bench(commands::bench::Bench),
     Synthesize(commands::synthesize::Synthesize),
     Completions(commands::completions::Completions),
@@ -75,10 +76,13 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     interrupt::listen();
-    let context = match arguments.threads {
-        Some(threads) => Context::new(usize::from(threads)),
-        None => Context::available(),
-    };
+    let available = || std::thread::available_parallelism().map_or(1, usize::from);
+    let asked = arguments.threads.map_or_else(available, usize::from);
+    let context = Context::new(asked);
+    if context.threads() < asked {
+        let given = context.threads();
+        tell!("note: the system allows {given} of {asked} threads (ulimit -u); results are the same");
+    }
     match run(arguments.command, &Arc::new(context)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -109,6 +113,7 @@ fn run(command: Command, context: &Arc<Context>) -> Result<()> {
         Command::Cluster(command) => command.run(context),
         Command::Classify(command) => command.run(context),
         Command::Serve(command) => command.run(context),
+        Command::Fetch(command) => command.run(),
         Command::Info(command) => command.run(context),
         Command::Bench(command) => command.run(context),
         Command::Synthesize(command) => command.run(),

@@ -4,11 +4,13 @@
 //! the folder synced. Until the rename the old version stays as it is. The temporary name is removed when the writer is
 //! dropped, by [`remove_unfinished`] when the process is stopped by a signal, and by the next writer of the same target when
 //! the process was killed.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod file;
 mod folder;
 mod hex;
+#[allow(unsafe_code)]
+mod map;
 mod random;
 mod read;
 mod sync;
@@ -17,6 +19,7 @@ mod unfinished;
 pub use file::{NewFile, replace, write};
 pub use folder::{NewFolder, create_inside, remove_folder, write_inside};
 pub use hex::hex;
+pub use map::{FileChanged, Map, MappedFile};
 pub use random::{SplitMix64, mix};
 pub use read::{create_or_empty, open, open_to_append, read, read_to_string};
 pub use sync::{is_same, rename, sync_folder, sync_tree};

@@ -66,8 +66,15 @@ struct Region {
 }
 
 impl Pool {
-    /// Creates a pool of `threads` threads, including the caller's.
+    /// Creates a pool of `threads` threads, including the caller's, or of fewer if the system refuses some.
     pub(crate) fn new(threads: usize) -> Self {
+        Self::with_spawner(threads, |builder, work| builder.spawn(work))
+    }
+
+    fn with_spawner(
+        threads: usize,
+        spawn: impl Fn(Builder, Box<dyn FnOnce() + Send>) -> std::io::Result<JoinHandle<()>>,
+    ) -> Self {
         let region = Region { task: &|_| {}, tasks: 0 };
         let shared = Arc::new(Shared {
             generation: AtomicUsize::new(0),
@@ -78,12 +85,11 @@ impl Pool {
             stop: AtomicBool::new(false),
             panic: Mutex::new(None),
         });
-        let spawn = |number: usize| {
+        let worker = |number: usize| {
             let shared = Arc::clone(&shared);
-            let thread = Builder::new().name(format!("maana-{number}"));
-            thread.spawn(move || shared.work(number)).expect("the system starts a thread")
+            spawn(Builder::new().name(format!("maana-{number}")), Box::new(move || shared.work(number))).ok()
         };
-        let workers = (1..threads.max(1)).map(spawn).collect();
+        let workers = (1..threads.max(1)).map_while(worker).collect();
         Self { shared, workers, callers: Mutex::new(()) }
     }
 
@@ -317,6 +323,23 @@ mod interleavings {
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn a_system_that_refuses_threads_leaves_a_smaller_pool() {
+        for allowed in [0, 1, 2] {
+            let given = std::cell::Cell::new(0);
+            let pool = Pool::with_spawner(4, |builder, work| {
+                given.set(given.get() + 1);
+                if given.get() > allowed { Err(std::io::ErrorKind::WouldBlock.into()) } else { builder.spawn(work) }
+            });
+            assert_eq!((pool.threads(), given.get()), (allowed + 1, allowed + 1));
+            let sum = AtomicU64::new(0);
+            pool.run(100, |number| {
+                sum.fetch_add(number as u64, Ordering::Relaxed);
+            });
+            assert_eq!(sum.into_inner(), 4950);
+        }
+    }
 
     #[test]
     fn every_task_runs_once_for_any_number_of_threads() {

@@ -45,6 +45,23 @@ pub struct Resolved {
 /// # Errors
 /// If the model does not exist, cannot be fetched, or arrives damaged.
 pub fn resolve(name: &str, options: &HubOptions, notify: &mut EventHandler<'_>) -> Result<Resolved, HubError> {
+    locate(name, options, false, notify)
+}
+
+/// Fetches a model of the hub again, with a name as [`resolve`] takes it: compares each file in the cache with its checksum on
+/// the hub, and replaces those that differ or whose checksum the hub does not give. Processes that have the earlier files open
+/// keep them.
+///
+/// # Errors
+/// As [`resolve`], and if `name` is a folder or the hub may not be asked.
+pub fn fetch_again(name: &str, options: &HubOptions, notify: &mut EventHandler<'_>) -> Result<Resolved, HubError> {
+    if Path::new(name).is_dir() {
+        return Err(HubError::Folder(name.to_owned()));
+    }
+    locate(name, options, true, notify)
+}
+
+fn locate(name: &str, options: &HubOptions, again: bool, notify: &mut EventHandler<'_>) -> Result<Resolved, HubError> {
     let path = Path::new(name);
     if path.is_dir() {
         return Ok(Resolved { folder: path.to_owned(), name: None, revision: None });
@@ -71,6 +88,7 @@ pub fn resolve(name: &str, options: &HubOptions, notify: &mut EventHandler<'_>) 
     };
 
     let missing = match (cached.find(revision), &options.offline) {
+        (Found::Whole(_) | Found::Plain(_), _) if again => "fetching it again needs the hub".to_owned(),
         (Found::Whole(snapshot), _) => return Ok(found(snapshot)),
         (Found::Plain(snapshot), Some(variable)) => {
             return plain(snapshot, &format!("{variable} forbids requests to the hub"), notify);
@@ -82,13 +100,14 @@ pub fn resolve(name: &str, options: &HubOptions, notify: &mut EventHandler<'_>) 
         return Err(HubError::Offline { name: name.into(), cache: options.cache.clone(), variable, missing });
     }
 
-    let package = Package::of(id, revision);
+    // A package has its own checksums, not those of the files in the cache.
+    let package = Package::of(id, revision).filter(|_| !again);
     let client = Client::new(id, revision, options, if package.is_some() { SHORT_TIMEOUT } else { Duration::MAX })?;
     let _lock = cached.lock(notify)?;
-    if let Found::Whole(snapshot) = cached.find(revision) {
+    if let (Found::Whole(snapshot), false) = (cached.find(revision), again) {
         return Ok(found(snapshot));
     }
-    let error = match fetch::fetch(&client, &cached, notify) {
+    let error = match fetch::fetch(&client, &cached, again, notify) {
         Ok(()) => {
             return match cached.find(revision) {
                 Found::Whole(snapshot) | Found::Plain(snapshot) => Ok(found(snapshot)),
@@ -101,7 +120,7 @@ pub fn resolve(name: &str, options: &HubOptions, notify: &mut EventHandler<'_>) 
     let (HubError::Unreachable { .. } | HubError::Server { .. } | HubError::Interrupted { .. }) = &error else {
         return Err(error);
     };
-    if let Found::Plain(snapshot) = cached.find(revision) {
+    if let (Found::Plain(snapshot), false) = (cached.find(revision), again) {
         return plain(snapshot, &format!("{} cannot be reached", options.endpoint), notify);
     }
     let mut also = String::new();

@@ -1,8 +1,6 @@
 //! Folders of Sentence Transformers and Hugging Face: the only place that knows the names of their files. Reads every form
 //! that versions 2 to 6 write; writes that of version 3, which all of them open.
 
-#[allow(unsafe_code, reason = "memory-maps files")]
-mod map;
 mod modules;
 mod open;
 mod settings;

@@ -46,7 +46,7 @@ impl InferenceModel {
     ) -> Self {
         let network = Network::new(&spec.config, Scope::All, Passes::Inference);
         let linears = Linears::Shared(PackingSlots::new(network.parameters.roles()));
-        let weights = InferenceWeights { parameters, word_embeddings: None, linears, precision };
+        let weights = InferenceWeights { parameters, word_embeddings: None, linears, precision, mapped: Vec::new() };
         Self { spec, network, weights, tensors, checksums: OnceLock::new() }
     }
 
@@ -156,6 +156,15 @@ impl InferenceModel {
             known.unwrap_or_else(|| checksums(&parameters[tensor.range.clone()]).collect())
         });
         fingerprint(&self.spec, sums)
+    }
+
+    /// Checks that the memory-mapped files of weights were not written into or cut since the model was opened. Callers of
+    /// [`InferenceModel::embed`] call this before they use the embeddings; [`crate::TextEncoder`] does.
+    ///
+    /// # Errors
+    /// Returns an error that names the changed file.
+    pub fn check_unchanged(&self) -> Result<(), ModelError> {
+        self.weights.mapped.iter().try_for_each(|file| file.check().map_err(ModelError::io(file.path())))
     }
 
     /// Checks that all memory-mapped tensors are finite, which was not done when the model was opened.

@@ -2,7 +2,7 @@
 //!
 //! A folder opens as a [`TrainingModel`] ([`open_for_training`]) or as an [`InferenceModel`] ([`open_for_inference`]). A
 //! [`TextEncoder`] turns strings into embeddings with the latter. Knows nothing of losses, data sets or metrics.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod activations;
 mod blocks;

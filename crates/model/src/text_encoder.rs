@@ -214,6 +214,7 @@ impl TextEncoder {
         let Shared { model, context, .. } = &*self.shared;
         let rows = model.embed_unfinished(context, batch, prompt_length, activations);
         let embeddings = model.spec().finish(context, rows.view(), self.dimension, None);
+        model.check_unchanged()?;
         let columns = self.dimension;
         let rows = first_row * columns..(first_row + batch.sequences()) * columns;
         output.data_mut()[rows].copy_from_slice(embeddings.data());

@@ -11,6 +11,7 @@ pub(crate) use layout::{Layout, LinearWeight, Parameter, Scope};
 pub(crate) use mapped::{MappedTensor, checksums, is_floating, stacked, to_bytes, to_floats};
 pub(crate) use packed::{Packed, PackingSlots};
 
+use maana_files::MappedFile;
 use maana_kernels::{Context, PackedMatrix, Precision, Rows};
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub(crate) struct InferenceWeights {
     pub(crate) word_embeddings: Option<MappedTensor>,
     pub(crate) linears: Linears,
     pub(crate) precision: Precision,
+    /// Files that stay memory-mapped.
+    pub(crate) mapped: Vec<MappedFile>,
 }
 
 /// Weights of all linear layers, by number.

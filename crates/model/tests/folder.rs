@@ -4,7 +4,7 @@ mod support;
 
 use half::{bf16, f16};
 use maana_kernels::{Context, Precision};
-use maana_model::{Role, TextEncoder, Trainable, TrainingModel};
+use maana_model::{Role, TextEncoder, Trainable, TrainingModel, WeightStorage};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -469,4 +469,42 @@ fn fingerprints_stay_what_stored_vectors_have() {
         write_small(folder.path(), family, "");
         assert_eq!(hex(folder.path()), expected, "{family}");
     }
+}
+
+#[test]
+fn weights_that_are_cut_or_written_while_mapped_are_an_error() {
+    let context = Context::new(1);
+    for storage in [WeightStorage::Packed, WeightStorage::Mapped] {
+        for cut in [true, false] {
+            let folder = changed(|_| {});
+            let path = folder.path().join("model.safetensors");
+            let model = support::open_for_inference(folder.path(), &context, Precision::F32, storage);
+            let encoder = TextEncoder::new(model, &context).unwrap();
+            encoder.embed(&["habari ya asubuhi"], "").unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            match cut {
+                true => file.set_len(1000).unwrap(),
+                false => {
+                    // As `cp` over it does: the same length at a later time.
+                    let earlier = std::fs::metadata(&path).unwrap().modified().unwrap();
+                    file.set_modified(earlier + std::time::Duration::from_millis(1)).unwrap();
+                }
+            }
+            let error = encoder.embed(&["the house of the river"], "").err().unwrap();
+            assert!(maana_files::FileChanged::caused(&error), "{error}");
+            let error = error.to_string();
+            assert!(error.contains("model.safetensors: changed while in use; replace files by renaming"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_dense_module_of_too_many_columns_is_refused_by_its_own_size() {
+    let folder = with_dense();
+    let path = folder.path().join("2_Dense/config.json");
+    let mut config = read_json(&path);
+    config["out_features"] = json!(65537);
+    std::fs::write(&path, config.to_string()).unwrap();
+    let error = fails(folder.path());
+    assert!(error.contains("2_Dense/config.json: out_features is 65537; expected 1 to 65536"), "{error}");
 }

@@ -200,6 +200,13 @@ impl App {
         }
     }
 
+    /// Checks that no mapped file of a model in memory or of the store was changed, which makes all later answers errors.
+    pub(crate) fn check_files(&self) -> Result<(), Fault> {
+        let store = || self.index.get().map_or(Ok(()), |index| index.check_unchanged());
+        self.models.check_unchanged().map_err(|_| Fault::changed("the weights of a model"))?;
+        store().map_err(|_| Fault::changed("the store of documents"))
+    }
+
     /// Whether requests are answered.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire) && !self.ending.load(Ordering::Acquire)

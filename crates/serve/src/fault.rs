@@ -97,6 +97,12 @@ impl Fault {
         Self::new(Kind::Backend, "computing failed; the server goes on, and its log says more")
     }
 
+    /// A file that the server has mapped was changed. Only a new start helps.
+    pub(crate) fn changed(what: &str) -> Self {
+        let remedy = "replace files by renaming, then start the server again";
+        Self::new(Kind::Unready, format!("{what} changed on the disk while in use; {remedy}"))
+    }
+
     pub(crate) fn status(&self, api: Api) -> u16 {
         match (self.kind, api) {
             (Kind::Syntax | Kind::Empty, _) => 400,

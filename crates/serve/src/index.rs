@@ -35,6 +35,12 @@ impl Index {
         Ok(Self { fingerprint, dims: store.dims(), state: Mutex::new(Opened::new(store)), log })
     }
 
+    /// Checks that no mapped file of the state was changed.
+    pub(crate) fn check_unchanged(&self) -> Result<(), SearchError> {
+        let state = Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        state.check_unchanged()
+    }
+
     /// Dims of its vectors.
     pub(crate) fn dims(&self) -> usize {
         self.dims
@@ -83,7 +89,8 @@ impl Drop for Opened {
     fn drop(&mut self) {
         let store = self.0.take();
         if tokio::runtime::Handle::try_current().is_ok() {
-            std::thread::spawn(move || drop(store));
+            // Where the system refuses a thread, the store is dropped here.
+            let _ = std::thread::Builder::new().spawn(move || drop(store));
         }
     }
 }

@@ -90,7 +90,7 @@ impl Keys {
     }
 
     fn read(path: &Path) -> Result<Vec<Key>, ServeError> {
-        let text = maana_files::read_to_string(path).map_err(|source| ServeError::Io { path: path.into(), source })?;
+        let text = maana::files::read_to_string(path).map_err(|source| ServeError::Io { path: path.into(), source })?;
         let wrong = |line: usize, reason: &str| ServeError::Key { path: path.into(), line, reason: reason.into() };
         let mut keys: Vec<Key> = Vec::new();
         for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line.trim())) {

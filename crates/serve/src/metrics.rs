@@ -188,7 +188,7 @@ impl Page {
 
 /// Memory that the process holds, where the system tells.
 fn resident_bytes() -> Option<u64> {
-    let status = maana_files::read_to_string("/proc/self/status").ok()?;
+    let status = maana::files::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
 }

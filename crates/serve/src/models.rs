@@ -8,7 +8,7 @@ use crate::settings::{Dims, Settings, Source};
 use maana::card::matryoshka_dims;
 use maana::classify::{self, Classifier};
 use maana::kernels::{Context, Precision};
-use maana::model::{Role, RolePrompts, TextEncoder, WeightStorage};
+use maana::model::{ModelError, Role, RolePrompts, TextEncoder, WeightStorage};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -153,7 +153,7 @@ fn allowed(dims: &Dims, folder: &Path, columns: usize, own: usize) -> Result<(Ve
         }
         Dims::Declared | Dims::Any => {
             // A card that cannot be read declares nothing.
-            let card = maana_files::read_to_string(folder.join("README.md")).unwrap_or_default();
+            let card = maana::files::read_to_string(folder.join("README.md")).unwrap_or_default();
             matryoshka_dims(&card).into_iter().filter(|dim| *dim > 0 && *dim <= columns).collect()
         }
     };
@@ -277,6 +277,12 @@ impl Models {
             let message = format!("`model`: there is no `{name}`; there are: {}", self.names().join(", "));
             Fault::new(Kind::NoModel, message).in_field("model")
         })
+    }
+
+    /// Checks that no mapped file of the models in memory was changed.
+    pub(crate) fn check_unchanged(&self) -> Result<(), ModelError> {
+        let in_memory: Vec<Arc<Model>> = self.places.iter().filter_map(|place| place.lock().clone()).collect();
+        in_memory.iter().try_for_each(|model| model.sentence.model().check_unchanged())
     }
 
     /// A model by name, or the first; reads it if need be.

@@ -144,7 +144,7 @@ impl App {
             Route::Page => Ok(status::page()),
             Route::Docs => Ok(status::docs()),
             Route::OpenApi => Ok(status::openapi()),
-            Route::Live => Ok(status::live()),
+            Route::Live => status::live(self),
             Route::Ready => status::ready(self),
             Route::Metrics => Ok(status::metrics(self)),
             Route::Info => status::info(self).await,

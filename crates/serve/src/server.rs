@@ -297,7 +297,7 @@ impl Signals {
 #[cfg(unix)]
 fn hang_up_is_ignored() -> bool {
     const HANG_UP: u64 = 1;
-    let status = maana_files::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = maana::files::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & HANG_UP != 0)
 }

@@ -33,7 +33,7 @@ pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ServeError> {
-    maana_files::read(path).map_err(|source| unreadable(path, &Error::Io(source)))
+    maana::files::read(path).map_err(|source| unreadable(path, &Error::Io(source)))
 }
 
 fn unreadable(path: &Path, error: &Error) -> ServeError {

@@ -72,6 +72,11 @@ impl Worker {
         let time = computed - start;
         self.admission.computed(batch.tokens.tokens(), time);
         self.metrics.batch(batch.texts.len(), batch.tokens.tokens(), time);
+        if let Err(error) = batch.texts[0].0.model.sentence.model().check_unchanged() {
+            self.log.warn(&error.to_string());
+            batch.texts.iter().for_each(|(job, _)| job.fail(Fault::changed("the weights of the model")));
+            return Some(computed);
+        }
         for (place, (job, index)) in batch.texts.iter().enumerate() {
             let range = match batch.group.wanted {
                 Wanted::Embedding => place..place + 1,

@@ -19,6 +19,9 @@ pub enum TrainError {
         /// What it may say.
         wanted: String,
     },
+    /// The system refuses the thread that reads batches.
+    #[error("the system refuses a thread to read batches: {0}; allow more (ulimit -u), or end other programs")]
+    Thread(std::io::Error),
     /// The rows are too few for one batch, or have too many texts in common.
     #[error("no batch comes of the data: {}", no_batch(*rows, *batch_size, *drop_last))]
     NoBatch {

@@ -84,7 +84,8 @@ where
             };
             let stopped = std::thread::scope(|scope| {
                 let (sender, receiver) = sync_channel(AHEAD);
-                scope.spawn(move || batches.produce(start, &sender));
+                let produce = move || batches.produce(start, &sender);
+                std::thread::Builder::new().spawn_scoped(scope, produce).map_err(TrainError::Thread)?;
                 training.walk(receiver)
             })?;
             if stopped {

@@ -2,7 +2,7 @@
 //! numbers, opaque ids and payloads, and an opaque fingerprint of what made the vectors; never a text or a model.
 //!
 //! Every result is the same for any number of threads and, where something is drawn, for a seed.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod bm25;
 pub mod classify;

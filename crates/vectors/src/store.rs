@@ -27,8 +27,6 @@
 mod disk;
 mod error;
 mod manifest;
-#[allow(unsafe_code)]
-mod map;
 mod salvage;
 mod sections;
 mod segment;

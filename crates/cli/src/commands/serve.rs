@@ -212,7 +212,7 @@ impl Named {
 
     /// Its name on the hub, or the one that its card tells.
     fn own_name(&self) -> Option<String> {
-        let card = || maana_files::read_to_string(self.resolved.folder.join("README.md")).ok();
+        let card = || maana::files::read_to_string(self.resolved.folder.join("README.md")).ok();
         self.resolved.name.clone().or_else(|| maana::card::model_name(&card()?))
     }
 

@@ -5,6 +5,8 @@ mod database;
 mod golden;
 mod help;
 mod interrupted;
+#[cfg(unix)]
+mod irregular;
 mod precision;
 mod prompts;
 mod serve;

@@ -12,6 +12,9 @@ pub enum HubError {
     /// The name of a file.
     #[error("`{0}` is a file; name the folder of the model")]
     File(String),
+    /// The name of a folder where a name on the hub is needed.
+    #[error("`{0}` is a folder; only a model of the hub can be fetched again, by its name there")]
+    Folder(String),
     /// A malformed address of the hub.
     #[error("HF_ENDPOINT is `{0}`; use an address such as https://huggingface.co")]
     Endpoint(String),

@@ -6,7 +6,7 @@ use super::client::{Client, Failure, Info, plain_etag};
 use super::repository::{MODULES, Module, TOKENIZERS, Weights, shards, small_files, stays_inside};
 use super::{EventHandler, HubError, HubEvent};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,15 +24,32 @@ const LISTING_BYTES: u64 = 1 << 26;
 /// Interval of progress events.
 const NOTIFY_EVERY: Duration = Duration::from_millis(100);
 
-/// Fetches the client's revision into the cache. The caller holds the lock.
-pub(super) fn fetch(client: &Client<'_>, cached: &CachedModel, notify: &mut EventHandler<'_>) -> Result<(), HubError> {
+/// Age at which an untouched part of a download is removed; younger parts are continued.
+const PART_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Fetches the client's revision into the cache. The caller holds the lock. With `again`, cached files are compared with their
+/// checksums, and files without one are replaced.
+pub(super) fn fetch(
+    client: &Client<'_>,
+    cached: &CachedModel,
+    again: bool,
+    notify: &mut EventHandler<'_>,
+) -> Result<(), HubError> {
     let Info { commit, files } = client.info(notify)?;
     if let Some(file) = files.keys().find(|file| !stays_inside(file)) {
         return Err(HubError::UnsafeName { id: client.id.into(), file: file.clone() });
     }
     create_folder(&cached.folder.join("blobs"))?;
-    let mut download =
-        Download { client, cached, commit: &commit, files: &files, links: Vec::new(), progress: Progress::new() };
+    remove_old_parts(&cached.folder.join("blobs"));
+    let mut download = Download {
+        client,
+        cached,
+        commit: &commit,
+        files: &files,
+        again,
+        links: Vec::new(),
+        progress: Progress::new(),
+    };
 
     let modules = match download.read(MODULES, notify)? {
         Some(json) => Module::list(&json),
@@ -40,7 +57,7 @@ pub(super) fn fetch(client: &Client<'_>, cached: &CachedModel, notify: &mut Even
     };
     let snapshot = cached.snapshot(&commit);
     let mut lacking = download.required(&modules, notify)?;
-    lacking.retain(|file| !snapshot.join(file).exists());
+    lacking.retain(|file| again || !snapshot.join(file).exists());
     let total = lacking.iter().filter_map(|file| files[*file]).fold(0, u64::saturating_add);
     if total > MODEL_BYTES {
         return Err(client.protocol(&client.file_url(&commit, ""), format!("the listed files have {total} bytes")));
@@ -63,12 +80,25 @@ pub(super) fn fetch(client: &Client<'_>, cached: &CachedModel, notify: &mut Even
     cached.publish(&commit, client.revision, &download.links, client.options.links)
 }
 
+/// Removes parts of abandoned downloads. Errors do not prevent a download.
+fn remove_old_parts(blobs: &Path) {
+    for entry in std::fs::read_dir(blobs).into_iter().flatten().flatten() {
+        let is_part = entry.path().extension().is_some_and(|ending| ending == "incomplete");
+        let age = entry.metadata().and_then(|part| part.modified()).ok().and_then(|time| time.elapsed().ok());
+        if is_part && age.is_some_and(|age| age > PART_AGE) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Download of one model.
 struct Download<'a> {
     client: &'a Client<'a>,
     cached: &'a CachedModel,
     commit: &'a str,
     files: &'a BTreeMap<String, Option<u64>>,
+    /// Do not trust cached files.
+    again: bool,
     /// Files to publish.
     links: Vec<Link>,
     progress: Progress,
@@ -140,7 +170,7 @@ impl<'a> Download<'a> {
             return Ok(self.cached.blob(&link.blob));
         }
         let present = self.cached.snapshot(self.commit).join(file);
-        if present.exists() {
+        if present.exists() && !self.again {
             return Ok(present);
         }
         let url = self.client.file_url(self.commit, file);
@@ -157,12 +187,11 @@ impl<'a> Download<'a> {
             }
             let name = checksum::blob_name(&metadata.etag, file);
             let blob = self.cached.blob(&name);
-            let whole = || blob.metadata().is_ok_and(|blob| size.is_none_or(|size| size == blob.len()));
-            if whole() {
-                return Ok(name);
-            }
             let _lock = self.cached.lock_blob(&name)?;
-            if whole() {
+            // The blob of another snapshot, or of a removed one, may have been damaged since it was fetched.
+            let has_evidence = !self.again || checksum::is_checksum(&metadata.etag);
+            let is_right = |blob: Metadata| size.is_none_or(|size| size == blob.len());
+            if has_evidence && blob.metadata().is_ok_and(is_right) && checksum::check(&blob, &metadata.etag).is_ok() {
                 return Ok(name);
             }
             let part = self.cached.blob(&format!("{name}.incomplete"));

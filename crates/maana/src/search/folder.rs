@@ -114,6 +114,10 @@ impl<F: FolderState + Send + Sync> ReadStore for F {
         fields(self.state())
     }
 
+    fn check_unchanged(&self) -> Result<(), SearchError> {
+        Ok(self.state().check_unchanged()?)
+    }
+
     fn reopened(&self) -> Result<Option<Box<dyn ReadStore>>, SearchError> {
         Ok(self.later()?.map(|searcher| Box::new(searcher) as Box<dyn ReadStore>))
     }
@@ -190,7 +194,9 @@ impl WriteStore for Writer {
 
     fn ids(&self) -> Result<Vec<String>, SearchError> {
         let store = self.store();
-        store.rows().map(|row| Ok(store.document(row)?.id.to_owned())).collect()
+        let ids = store.rows().map(|row| Ok(store.document(row)?.id.to_owned())).collect::<Result<_, SearchError>>()?;
+        store.check_unchanged()?;
+        Ok(ids)
     }
 
     fn finish(&mut self) -> Result<(), SearchError> {

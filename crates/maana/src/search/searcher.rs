@@ -95,6 +95,8 @@ impl Searcher {
             hits.iter().map(|hit| self.found(vectors.row(query), hit, &options.also_at)).collect()
         };
         let hits = hits.iter().enumerate().map(found).collect::<Result<_, SearchError>>()?;
+        store.check_unchanged()?;
+        self.graph.as_ref().map_or(Ok(()), |graph| graph.check_unchanged())?;
         Ok(Answers { hits, strategy })
     }
 

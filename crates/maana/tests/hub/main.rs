@@ -2,7 +2,7 @@
 
 mod server;
 
-use maana::hub::{HubError, HubEvent, HubOptions, Resolved, Token, resolve};
+use maana::hub::{HubError, HubEvent, HubOptions, Resolved, Token, fetch_again, resolve};
 use server::{COMMIT, Fault, Files, Hub, ID, Request, etag, model, sha256, weights};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -698,4 +698,53 @@ fn a_full_disk_is_reported_with_a_remedy() {
     let text = test.error(ID).1;
     assert!(text.contains(test.part(&files).to_str().unwrap()) && text.contains("free space"), "{text}");
     test.assert_nothing_visible();
+}
+
+#[test]
+fn a_damaged_blob_is_not_linked_and_fetching_again_replaces_it() {
+    let files = model(300_000);
+    let test = Test::new(Hub::sound(files.clone()));
+    let resolved = test.resolve(ID).unwrap();
+    let blob = test.place().join("blobs").join(sha256(&files[WEIGHTS]));
+    let damage = || {
+        let mut bytes = files[WEIGHTS].clone();
+        bytes[200_000] ^= 1;
+        std::fs::write(&blob, bytes).unwrap();
+    };
+    // The link is removed and the blob stays.
+    damage();
+    std::fs::remove_file(test.snapshot().join(WEIGHTS)).unwrap();
+    test.assert_whole(&test.resolve(ID).unwrap(), &files);
+    assert_eq!(test.hub.count(Request::is_weights), 2);
+    // The snapshot seems whole.
+    damage();
+    assert!(std::fs::read(resolved.folder.join(WEIGHTS)).unwrap() != files[WEIGHTS]);
+    test.assert_whole(&fetch_again(ID, &test.options, &mut |_| {}).unwrap(), &files);
+    assert_eq!(test.hub.count(Request::is_weights), 3);
+    assert_eq!(test.hub.count(|request| request.is("GET", "/tokenizer.json")), 1, "it has its checksum");
+    // One that is whole is not fetched.
+    test.assert_whole(&fetch_again(ID, &test.options, &mut |_| {}).unwrap(), &files);
+    assert_eq!(test.hub.count(Request::is_weights), 3);
+
+    let offline = HubOptions { offline: Some("HF_HUB_OFFLINE".into()), ..test.options.clone() };
+    assert!(matches!(fetch_again(ID, &offline, &mut |_| {}), Err(HubError::Offline { .. })));
+    let folder = resolved.folder.display().to_string();
+    assert!(matches!(fetch_again(&folder, &test.options, &mut |_| {}), Err(HubError::Folder(_))));
+}
+
+#[test]
+fn parts_that_were_given_up_are_removed_and_young_ones_stay() {
+    let test = Test::new(Hub::sound(model(1000)));
+    let blobs = test.place().join("blobs");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let part = |name: &str, days: u64| {
+        let path = blobs.join(name);
+        std::fs::write(&path, "part").unwrap();
+        let time = std::time::SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+        std::fs::File::options().append(true).open(&path).unwrap().set_modified(time).unwrap();
+        path
+    };
+    let (old, young, blob) = (part("a.incomplete", 8), part("b.incomplete", 6), part("c", 100));
+    test.resolve(ID).unwrap();
+    assert!(!old.exists() && young.exists() && blob.exists());
 }

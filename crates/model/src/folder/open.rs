@@ -135,9 +135,15 @@ impl FolderParts {
     ) -> Result<(Tokenizer, W), ModelError> {
         let class = self.config_json["tokenizer_class"].as_str().unwrap_or(self.config.architecture.tokenizer_class());
         let (tokenizer, weights) = std::thread::scope(|scope| {
-            let tokenizer = scope.spawn(|| Tokenizer::open(&self.transformer, class, self.settings.do_lower_case));
+            let open = || Tokenizer::open(&self.transformer, class, self.settings.do_lower_case);
+            let thread = std::thread::Builder::new().spawn_scoped(scope, open);
             let weights = read();
-            (tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), weights)
+            // Where the system refuses a thread, this one does both.
+            let tokenizer = thread.map_or_else(
+                |_| open(),
+                |thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            );
+            (tokenizer, weights)
         });
         let tokenizer = tokenizer?;
         self.check_tokenizer(&tokenizer)?;
@@ -206,9 +212,13 @@ impl FolderParts {
         };
         let count = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
         let parameters = Arc::new(parameters);
-        let weights = InferenceWeights { parameters, word_embeddings, linears, precision };
+        // Files that stay mapped are checked at every use.
+        let stays_mapped = word_embeddings.is_some() || storage == WeightStorage::Mapped;
+        let mapped = if stays_mapped { files.files().to_vec() } else { Vec::new() };
+        let weights = InferenceWeights { parameters, word_embeddings, linears, precision, mapped };
         let (files, layout) = (&files, &layout);
         let loaded = self.loaded(files, layout, modules, count, ())?;
+        files.check_unchanged()?;
         Ok(loaded.with((network, weights, tensors, checksums)))
     }
 

@@ -1,21 +1,21 @@
-//! `model.safetensors`, whole or in shards: the place, type and shape of every tensor. Files are memory-mapped tensor by tensor.
+//! `model.safetensors`, whole or in shards: the place, type and shape of every tensor. Files are memory-mapped tensor by tensor;
+//! whoever reads them checks afterwards that nobody has written into them meanwhile ([`MappedFile::check`]).
 
-use super::map::map;
 use crate::ModelError;
 use crate::json::read_json;
 use crate::spec::Carried;
 use crate::weights::{MappedTensor, Tensor, is_floating};
+use maana_files::{Map, MappedFile};
 use maana_kernels::Context;
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The files of one set of weights, and the place of each tensor in them.
 pub(crate) struct WeightFiles {
-    files: Vec<(PathBuf, File)>,
+    files: Vec<MappedFile>,
     /// Places by the name in the file, without the prefix that the tensors of an encoder may have.
     places: HashMap<String, Place>,
     /// Names of tensors without that prefix, where others have it.
@@ -37,8 +37,8 @@ impl WeightFiles {
         let mut files = Vec::new();
         let mut places = HashMap::new();
         for path in paths(folder)? {
-            let file = maana_files::open(&path).map_err(ModelError::io(&path))?;
-            let (start, metadata) = read_header(&path, &file)?;
+            let file = MappedFile::open(&path).map_err(ModelError::io(&path))?;
+            let (start, metadata) = read_header(&file)?;
             for (name, info) in metadata.tensors() {
                 let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
                 let place = Place { file: files.len(), dtype: info.dtype, shape: info.shape.clone(), bytes };
@@ -46,7 +46,7 @@ impl WeightFiles {
                     return Err(ModelError::invalid(&path, format!("tensor `{name}` is in two files")));
                 }
             }
-            files.push((path, file));
+            files.push(file);
         }
         let mut without_prefix = Vec::new();
         if places.keys().any(|name| name.starts_with(prefix)) {
@@ -64,10 +64,20 @@ impl WeightFiles {
             let (today, file) = (present_name(&name), place.file);
             if named.insert(today.clone(), place).is_some() {
                 let reason = format!("tensor `{today}` is there twice, under its name of today and its older one");
-                return Err(ModelError::invalid(&files[file].0, reason));
+                return Err(ModelError::invalid(files[file].path(), reason));
             }
         }
         Ok(Self { files, places: named, without_prefix })
+    }
+
+    /// Returns the files.
+    pub(crate) fn files(&self) -> &[MappedFile] {
+        &self.files
+    }
+
+    /// Checks that nobody has written into the files since they were opened; called after reading.
+    pub(crate) fn check_unchanged(&self) -> Result<(), ModelError> {
+        self.files.iter().try_for_each(|file| file.check().map_err(ModelError::io(file.path())))
     }
 
     /// Checks that the files hold tensors of these names and shapes, before memory is allocated for them.
@@ -96,9 +106,9 @@ impl WeightFiles {
         let name = &tensor.name;
         let place = self.places.get(name).ok_or_else(|| {
             let reason = format!("tensor `{name}` is missing; `config.json` and weights do not belong together");
-            ModelError::invalid(&self.files[0].0, reason)
+            ModelError::invalid(self.files[0].path(), reason)
         })?;
-        let path = &self.files[place.file].0;
+        let path = self.files[place.file].path();
         if place.shape != tensor.shape {
             let (found, wanted) = (&place.shape, &tensor.shape);
             let reason = format!("tensor `{name}` has the shape {found:?}, but `config.json` asks for {wanted:?}");
@@ -114,9 +124,8 @@ impl WeightFiles {
     /// Maps a tensor after checking its type and shape.
     pub(crate) fn map(&self, tensor: &Tensor) -> Result<MappedTensor, ModelError> {
         let place = self.place(tensor)?;
-        let (name, (path, file)) = (&tensor.name, &self.files[place.file]);
-        let bytes = map(file, place.bytes.clone()).map_err(ModelError::io(path))?;
-        Ok(MappedTensor { name: name.clone(), path: path.clone(), dtype: place.dtype, bytes })
+        let bytes = map(&self.files[place.file], &place.bytes)?;
+        Ok(MappedTensor { name: tensor.name.clone(), dtype: place.dtype, bytes })
     }
 
     /// Copies every tensor that `arena` holds to its range.
@@ -127,7 +136,7 @@ impl WeightFiles {
             mapped.fill(context, into);
             mapped.check(context, into)?;
         }
-        Ok(())
+        self.check_unchanged()
     }
 
     /// Returns the tensors of the encoder that are not `wanted`.
@@ -135,16 +144,17 @@ impl WeightFiles {
         let rest = self.places.iter().filter(|(name, _)| belongs_to_encoder(name));
         let mut carried = Vec::new();
         for (name, place) in rest.filter(|(name, _)| !wanted.iter().any(|tensor| tensor.name == **name)) {
-            let (path, file) = &self.files[place.file];
-            let bytes = match place.bytes.len() {
-                0 => Vec::new(),
-                _ => map(file, place.bytes.clone()).map_err(ModelError::io(path))?.to_vec(),
-            };
+            let bytes = map(&self.files[place.file], &place.bytes)?.to_vec();
             carried.push(Carried { name: name.clone(), dtype: place.dtype, shape: place.shape.clone(), bytes });
         }
         carried.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(carried)
     }
+}
+
+/// Maps some bytes of a file of weights.
+fn map(file: &MappedFile, bytes: &Range<usize>) -> Result<Map, ModelError> {
+    file.map(bytes.start as u64..bytes.end as u64).map_err(ModelError::io(file.path()))
 }
 
 fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
@@ -167,16 +177,17 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
 }
 
 /// Reads the header. Returns the offset of the first tensor, and the places of all.
-fn read_header(path: &Path, file: &File) -> Result<(usize, Metadata), ModelError> {
+fn read_header(file: &MappedFile) -> Result<(usize, Metadata), ModelError> {
+    let path = file.path();
     let unsound = |reason: String| {
         let reason = format!("not a sound safetensors file ({reason}); it is damaged or cut short, fetch it again");
         ModelError::invalid(path, reason)
     };
-    let length = file.metadata().map_err(ModelError::io(path))?.len();
+    let length = file.length();
     if length < 8 {
         return Err(unsound(format!("it has {length} bytes")));
     }
-    let bytes = map(file, 0..length as usize).map_err(ModelError::io(path))?;
+    let bytes = file.map(0..length).map_err(ModelError::io(path))?;
     let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| unsound(error.to_string()))?;
     Ok((8 + header, metadata))
 }

@@ -2,10 +2,9 @@
 
 use crate::ModelError;
 use half::{bf16, f16};
+use maana_files::Map;
 use maana_kernels::Context;
-use memmap2::Mmap;
 use safetensors::Dtype;
-use std::path::PathBuf;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Elements of a chunk: of a task, and of a checksum.
@@ -14,9 +13,8 @@ const CHUNK: usize = 1 << 16;
 /// The bytes of one tensor in the file.
 pub(crate) struct MappedTensor {
     pub(crate) name: String,
-    pub(crate) path: PathBuf,
     pub(crate) dtype: Dtype,
-    pub(crate) bytes: Mmap,
+    pub(crate) bytes: Map,
 }
 
 impl MappedTensor {
@@ -68,7 +66,7 @@ impl MappedTensor {
         }
         let reason =
             format!("tensor `{}` holds a value that is not a number or infinite; the weights are damaged", self.name);
-        Err(ModelError::invalid(&self.path, reason))
+        Err(ModelError::invalid(self.bytes.file().path(), reason))
     }
 
     /// Returns the checksums of [`MappedTensor::check`] without checking the elements.

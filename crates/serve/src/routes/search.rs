@@ -7,6 +7,7 @@ use crate::fault::{Fault, Kind};
 use crate::inputs::{Input, Texts, overlong, parse};
 use crate::job::Wanted;
 use crate::reply::Reply;
+use maana::files::FileChanged;
 use maana::search::{Content, Found, SearchError, SearchOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -96,6 +97,10 @@ pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply
     let reply = app.elsewhere(true, look).await?;
     reply.map(|reply| reply.with_effort(effort)).map_err(|error: SearchError| match error {
         SearchError::NoField { .. } => Fault::field("filter", format!("`filter`: {error}")),
+        error if FileChanged::caused(&error) => {
+            app.log.warn(&error.to_string());
+            Fault::changed("the store of documents")
+        }
         error => {
             app.log.warn(&error.to_string());
             Fault::new(Kind::Backend, "the store cannot be searched; the server's log says why")

@@ -34,8 +34,11 @@ fn html(text: &'static str) -> Reply {
     reply
 }
 
-pub(super) fn live() -> Reply {
-    healthy("alive")
+/// Answers while the process can do its work. It no longer can once a file that it has mapped was changed: a supervisor then
+/// starts it again.
+pub(super) fn live(app: &App) -> Result<Reply, Fault> {
+    app.check_files()?;
+    Ok(healthy("alive"))
 }
 
 /// That all is well, and the time of the server's clock, which is all that Infinity tells.
@@ -46,6 +49,7 @@ fn healthy(status: &str) -> Reply {
 
 pub(super) fn ready(app: &App) -> Result<Reply, Fault> {
     if app.is_ready() {
+        app.check_files()?;
         return Ok(healthy("ready"));
     }
     Err(Fault::new(Kind::Unready, "the server begins or ends"))

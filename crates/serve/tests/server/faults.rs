@@ -1,6 +1,6 @@
 //! Panics, slow and broken connections, too much of everything.
 
-use crate::support::{Client, Server, encoded, same_bits};
+use crate::support::{Client, Server, copy_folder, encoded, same_bits, tiny};
 use maana_serve::Limits;
 use serde_json::json;
 use std::io::{Read, Write};
@@ -255,4 +255,18 @@ fn requests_one_after_the_other_without_waiting_are_answered_in_order() {
     client.stream().shutdown(Shutdown::Both).unwrap();
     let mut rest = Vec::new();
     assert_eq!(client.stream().read_to_end(&mut rest).unwrap(), 0);
+}
+
+#[test]
+fn weights_that_are_cut_under_a_server_are_an_error_and_bad_health() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&tiny(), folder.path());
+    let server = Server::with(|settings| settings.models[0].place = folder.path().display().to_string());
+    let ask = |status: u16| server.post("/embed", r#"{"inputs": "the house"}"#).status == status;
+    assert!(ask(200) && server.get("/health").status == 200 && server.get("/health/live").status == 200);
+    let weights = std::fs::File::options().write(true).open(folder.path().join("model.safetensors")).unwrap();
+    weights.set_len(1000).unwrap();
+    let body = server.post("/embed", r#"{"inputs": "the house"}"#).error(503, "unhealthy");
+    assert!(body.contains("the weights of the model changed on the disk while in use"), "{body}");
+    assert!(server.get("/health").status == 503 && server.get("/health/live").status == 503);
 }

@@ -101,6 +101,42 @@ impl<'a> LinksView<'a> {
         start..start + if level == 0 { 2 * self.links } else { self.links }
     }
 
+    /// Checks that the links are those of a graph: the higher links of the rows lie one behind the other, walks begin on the
+    /// highest level, and every link leads to a row of its level, with no gaps between them.
+    pub(super) fn check(self) -> Result<(), &'static str> {
+        let mut units = 0;
+        for (level, place) in self.levels.iter().zip(self.places) {
+            let expected = if *level == 0 { NONE } else { units };
+            if *place != expected {
+                return Err("the places of higher links do not fit the levels");
+            }
+            units += u32::from(*level);
+        }
+        if Some(self.higher.len()) != (units as usize).checked_mul(self.links) {
+            return Err("there are more or fewer higher links than the levels say");
+        }
+        let highest = self.levels.iter().max().copied().unwrap_or(0);
+        if self.levels.get(self.entry as usize).is_some_and(|level| *level != highest) {
+            return Err("its walks do not begin on the highest level");
+        }
+        let rows = self.levels.len() as u32;
+        if !self.ground.chunks(2 * self.links.max(1)).all(|links| are_rows(links, rows)) {
+            return Err("a link leads to no row");
+        }
+        for (level, place) in self.levels.iter().zip(self.places).filter(|(level, _)| **level > 0) {
+            for on in 1..=usize::from(*level) {
+                let start = (*place as usize + on - 1) * self.links;
+                let links = &self.higher[start..start + self.links];
+                let is_on_level =
+                    |link: &u32| self.levels.get(*link as usize).is_some_and(|level| usize::from(*level) >= on);
+                if !are_rows(links, rows) || !links.iter().take_while(|link| **link != NONE).all(is_on_level) {
+                    return Err("a link leads to no row of its level");
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Where the links of a row are, to be fetched.
     fn places_of(self, row: u32, level: usize) -> &'a [u32] {
         let links = if level == 0 { self.ground } else { self.higher };
@@ -112,6 +148,17 @@ impl<'a> LinksView<'a> {
         let (links, rows) = (self.places_of(row, level), self.levels.len());
         &links[..links.iter().position(|link| *link as usize >= rows).unwrap_or(links.len())]
     }
+}
+
+/// Returns whether links are rows, then nothing. Without branches, so that it runs at the speed of memory.
+fn are_rows(links: &[u32], rows: u32) -> bool {
+    let (mut wrong, mut ended) = (false, false);
+    for link in links {
+        let none = *link == NONE;
+        wrong |= !none & (ended | (*link >= rows));
+        ended |= none;
+    }
+    !wrong
 }
 
 /// A row and how near it is; what is nearer is greater, of equal ones the lower row.

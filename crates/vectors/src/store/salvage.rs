@@ -78,6 +78,7 @@ pub fn salvage(folder: impl AsRef<Path>, out: impl AsRef<Path>) -> Result<Salvag
             salvaged.damages.push(SegmentDamage { deleted_unknown: true, ..damage(&error, Vec::new(), 0) });
         }
         rows.chunks(BATCH).try_for_each(|rows| copy(&segment, rows, &mut writer))?;
+        segment.check_unchanged()?;
     }
     writer.finish()?;
     salvaged.documents = writer.store().len();

@@ -1,9 +1,8 @@
 //! The form of all binary files: a header of 512 bytes, then sections that begin at multiples of 64, numbers little-endian.
 //! The header has a checksum of itself, of each section with the zeros behind it, and so of every byte of the file.
 
-use super::map::map;
 use super::{Disk, StoreError};
-use memmap2::Mmap;
+use maana_files::{Map, MappedFile};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -231,7 +230,7 @@ fn read_header(bytes: &[u8], length: u64, path: &Path) -> Result<Header, StoreEr
 pub(crate) struct SectionFile {
     path: PathBuf,
     kind: Kind,
-    map: Mmap,
+    map: Map,
     meta: [u64; META],
     sections: Vec<Entry>,
     checksum: u64,
@@ -245,12 +244,12 @@ impl SectionFile {
 
     /// Opens a file of one of these kinds.
     pub(crate) fn open_any(path: &Path, kinds: &[Kind]) -> Result<Self, StoreError> {
-        let file = open(path)?;
-        let length = file.metadata().map_err(StoreError::io(path, "read it"))?.len();
+        let file = MappedFile::open(path).map_err(cannot_open(path))?;
+        let length = file.length();
         if length < HEADER as u64 {
             return Err(StoreError::damaged(path, format!("cut to {length} bytes, less than a header")));
         }
-        let map = map(&file).map_err(StoreError::io(path, "map it into memory"))?;
+        let map = file.map(0..length).map_err(StoreError::io(path, "map it into memory"))?;
         let header = read_header(&map[..HEADER], length, path)?;
         let kind = expect_kind(&header, kinds, path)?;
         Ok(Self {
@@ -261,6 +260,11 @@ impl SectionFile {
             sections: header.sections,
             checksum: header.checksum,
         })
+    }
+
+    /// Checks that nobody has written into the file since it was opened; called before a result is used.
+    pub(crate) fn check_unchanged(&self) -> Result<(), StoreError> {
+        self.map.file().check().map_err(StoreError::io(&self.path, "use it"))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -319,10 +323,14 @@ pub(super) fn begins_as_ours(path: &Path) -> bool {
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {
-    maana_files::open(path).map_err(|error| match error.kind() {
+    maana_files::open(path).map_err(cannot_open(path))
+}
+
+fn cannot_open(path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
+    move |error| match error.kind() {
         std::io::ErrorKind::NotFound => StoreError::Missing { path: path.to_owned() },
         _ => StoreError::io(path, "open it")(error),
-    })
+    }
 }
 
 /// The kind of a file, which is one of these.

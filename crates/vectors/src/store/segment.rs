@@ -6,6 +6,7 @@ use super::{Disk, Kind, SectionFile, SectionWriter, StoreError};
 use crate::search::Values;
 use maana_kernels::Rows;
 use std::path::Path;
+use std::sync::OnceLock;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What is kept beside a vector.
@@ -30,6 +31,8 @@ pub(super) struct Segment {
     rows: usize,
     dims: usize,
     stored: Stored,
+    /// Ids and payloads are as they were written, once somebody has looked.
+    documents_are_whole: OnceLock<bool>,
 }
 
 impl Segment {
@@ -48,7 +51,7 @@ impl Segment {
         file.expect::<u64>(HASHES, rows)?;
         file.expect::<u32>(HASH_ROWS, rows)?;
         file.expect::<u64>(OFFSETS, rows.saturating_mul(2))?;
-        Ok(Self { rows: rows as usize, dims: dims as usize, stored, file })
+        Ok(Self { rows: rows as usize, dims: dims as usize, stored, file, documents_are_whole: OnceLock::new() })
     }
 
     /// Compares every byte with its checksum, before it is copied.
@@ -71,6 +74,11 @@ impl Segment {
     /// The same of the vectors.
     pub(super) fn check_vectors(&self) -> Result<(), StoreError> {
         self.file.check_section(VECTORS)
+    }
+
+    /// Checks that nobody has written into the file since it was opened.
+    pub(super) fn check_unchanged(&self) -> Result<(), StoreError> {
+        self.file.check_unchanged()
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -104,6 +112,14 @@ impl Segment {
         let bytes: &[u8] = self.file.section(VECTORS).expect("bytes are bytes");
         let width = self.dims * self.stored.value_bytes();
         &bytes[row * width..(row + 1) * width]
+    }
+
+    /// Returns a document after the checksums of all ids and payloads were compared, which happens once.
+    pub(super) fn checked_document(&self, row: usize) -> Result<Document<'_>, StoreError> {
+        if !self.documents_are_whole.get_or_init(|| self.check_documents().is_ok()) {
+            self.check_documents()?;
+        }
+        self.document(row)
     }
 
     pub(super) fn document(&self, row: usize) -> Result<Document<'_>, StoreError> {

@@ -5,7 +5,6 @@ use super::manifest::{DeadEntry, Manifest, SegmentEntry, StoreHeader, hex};
 use super::sections::{Kind, SectionFile};
 use super::segment::{Document, Segment};
 use super::{StoreError, expect_maker};
-use crate::error::VectorsError;
 use crate::search::{Bits, Corpus, Hit, Part, Search, search};
 use maana_kernels::{Context, Rows};
 use std::ops::Range;
@@ -185,20 +184,31 @@ impl Store {
     /// The k nearest documents of each query, by the metric of `settings`.
     ///
     /// # Errors
-    /// As `search::search`.
+    /// As `search::search`, and if a file was changed meanwhile.
     pub fn search(
         &self,
         context: &Context,
         queries: Rows<'_>,
         settings: &Search<'_>,
-    ) -> Result<Vec<Vec<Hit>>, VectorsError> {
-        search(context, &self.corpus(), queries, settings)
+    ) -> Result<Vec<Vec<Hit>>, StoreError> {
+        let hits = search(context, &self.corpus(), queries, settings)?;
+        self.check_unchanged()?;
+        Ok(hits)
     }
 
-    /// What is kept beside a row.
+    /// Checks that no file of the state was written into or cut since it was opened. Callers of [`Store::corpus`] and
+    /// [`Store::document`] compute first, call this, and then use the result.
     ///
     /// # Errors
-    /// A damaged file.
+    /// If a file was changed, by name.
+    pub fn check_unchanged(&self) -> Result<(), StoreError> {
+        self.segments.iter().try_for_each(|opened| opened.segment.check_unchanged())
+    }
+
+    /// Returns what is kept with a row. The first call for a segment compares the checksums of its ids and payloads.
+    ///
+    /// # Errors
+    /// If a file is damaged.
     ///
     /// # Panics
     /// If there is no such row.
@@ -206,7 +216,7 @@ impl Store {
         let mut left = row;
         for opened in &self.segments {
             if left < opened.segment.rows() {
-                return opened.segment.document(left);
+                return opened.segment.checked_document(left);
             }
             left -= opened.segment.rows();
         }
@@ -218,7 +228,9 @@ impl Store {
     /// # Errors
     /// A damaged file.
     pub fn find(&self, id: &str) -> Result<Option<usize>, StoreError> {
-        let Some((part, row)) = self.place(id)? else { return Ok(None) };
+        let place = self.place(id)?;
+        self.check_unchanged()?;
+        let Some((part, row)) = place else { return Ok(None) };
         Ok(Some(self.segments[..part].iter().map(|opened| opened.segment.rows()).sum::<usize>() + row))
     }
 

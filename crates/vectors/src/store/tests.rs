@@ -5,11 +5,13 @@ mod faults;
 mod model;
 
 use super::{Disk, Document, Store, StoreHeader, Stored, Writer};
+use crate::index::{Graph, Hnsw, HnswSettings, Index};
 use crate::random::Random;
 use crate::search::{Metric, Search, search};
 use crate::testing::bytes_of;
 use maana_kernels::{Context, Matrix, Rows, from_bf16, to_bf16};
 use std::path::Path;
+use std::sync::Arc;
 
 const DIMS: usize = 3;
 
@@ -141,4 +143,68 @@ fn half_the_room_for_half_the_bits() {
     let huge = Matrix::from_vec(1, DIMS, vec![1.0, f32::MAX, 0.0]);
     let error = writer.add(&documents[..1], huge.view()).unwrap_err();
     assert!(error.to_string().contains("column 1 is inf"), "{error}");
+}
+
+/// A store of 500 documents in one segment, with a graph.
+fn with_graph(folder: &Path) -> Writer {
+    let mut writer = Writer::create_on(fast(), folder, header(Stored::F32)).unwrap();
+    let vectors = Matrix::from_vec(500, DIMS, crate::testing::noise(500 * DIMS, 3));
+    let ids: Vec<String> = (0..500).map(|i| i.to_string()).collect();
+    let documents: Vec<Document<'_>> =
+        ids.iter().map(|id| Document { id, payload: b"a text that can be damaged" }).collect();
+    writer.add(&documents, vectors.view()).unwrap();
+    let settings = HnswSettings::default();
+    let built = Hnsw::build(&Context::new(1), writer.store().corpus(), Metric::Cosine, &settings).unwrap();
+    built.graph().keep(&writer).unwrap();
+    writer
+}
+
+#[test]
+fn files_that_are_cut_or_written_while_mapped_are_an_error() {
+    let context = Context::new(2);
+    let query = Matrix::from_vec(1, DIMS, vec![1.0; DIMS]);
+    for cut in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = with_graph(folder.path());
+        let (store, graph) = (Store::open(folder.path()).unwrap(), Graph::of(writer.store()).unwrap().unwrap());
+        let search = || store.search(&context, query.view(), &Search::default());
+        search().unwrap();
+        for name in ["segment-00000001", "graph"] {
+            let path = folder.path().join(name);
+            let earlier = std::fs::metadata(&path).unwrap().modified().unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            match cut {
+                true => file.set_len(100).unwrap(),
+                false => file.set_modified(earlier + std::time::Duration::from_millis(1)).unwrap(),
+            }
+        }
+        let walk = Hnsw::over(store.corpus(), Arc::new(graph), &HnswSettings::default());
+        walk.search(&context, query.view(), 5, None).unwrap();
+        let errors = [
+            search().unwrap_err(),
+            walk.graph().check_unchanged().unwrap_err(),
+            writer.delete(&["3"]).unwrap_err(),
+            writer.add(&[Document { id: "new", payload: b"" }], query.view()).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(maana_files::FileChanged::caused(&error), "{error}");
+        }
+    }
+}
+
+#[test]
+fn damaged_texts_are_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(with_graph(folder.path()));
+    let path = folder.path().join("segment-00000001");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let text = b"a text that can be damaged";
+    let last = bytes.windows(text.len()).rposition(|window| window == text).unwrap();
+    bytes[last] = b'A';
+    std::fs::write(&path, bytes).unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    for row in [0, 499, 0] {
+        let error = store.document(row).unwrap_err().to_string();
+        assert!(error.contains("the checksum of the section `ids and payloads` is wrong"), "{error}");
+    }
 }

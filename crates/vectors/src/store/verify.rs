@@ -99,6 +99,7 @@ pub fn verify(folder: impl AsRef<Path>) -> Result<Verified, StoreError> {
                 verified.damages.push(Damage { file: "manifest".to_owned(), what });
             }
         }
+        store.check_unchanged()?;
     }
     Ok(Verified { files, bytes, ..verified })
 }

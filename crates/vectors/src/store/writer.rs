@@ -217,6 +217,8 @@ impl Writer {
     pub fn delete(&mut self, ids: &[&str]) -> Result<usize, StoreError> {
         let mut change = self.begin_change()?;
         let deleted = change.delete(ids.iter().copied())?;
+        // Ids that a damaged file hides are not ids that are not there.
+        self.state.check_unchanged()?;
         if deleted > 0 {
             self.publish(change)?;
         }
@@ -294,6 +296,8 @@ impl Writer {
             segments: std::mem::take(&mut change.entries),
             unfinished: change.unfinished,
         };
+        // What was copied or looked up came from the files of the state before.
+        self.state.check_unchanged()?;
         // The names of the new files, before the manifest that says them.
         self.disk.sync_folder(&self.state.folder)?;
         if let Err((public, error)) = manifest.replace(&self.disk, &self.state.folder) {

@@ -44,6 +44,10 @@ impl GraphFile {
         }
     }
 
+    pub(super) fn check_unchanged(&self) -> Result<(), StoreError> {
+        self.file.check_unchanged()
+    }
+
     fn numbers<T: bytemuck::AnyBitPattern>(&self, section: usize) -> &[T] {
         self.file.section(section).expect("`open` has read it")
     }
@@ -135,6 +139,15 @@ impl Graph {
             let (places, lists) = (file.section::<u32>(8)?, file.section::<u32>(9)?);
             CopiesView { places, lists }.check(rows as usize).map_err(|what| damaged(&what))?;
         }
+        let view = LinksView {
+            links: links as usize,
+            levels: file.section(0)?,
+            ground: file.section(1)?,
+            places: file.section(2)?,
+            higher: file.section(3)?,
+            entry: entry as u32,
+        };
+        view.check().map_err(damaged)?;
         let recalls = file.section::<f64>(7)?;
         if !recalls.iter().all(|number| number.is_finite() && *number >= 0.0) {
             return Err(damaged("a recall that is none"));
@@ -164,13 +177,14 @@ impl Graph {
     /// Writes the graph into the store over whose first rows it was built.
     ///
     /// # Errors
-    /// As `save`.
+    /// As `save`, and if a file of the store was changed meanwhile.
     ///
     /// # Panics
     /// If the store's rows are others; the writer's lock keeps them as they are.
     pub fn keep(&self, writer: &Writer) -> Result<(), StoreError> {
         let store = writer.store();
         let cut = store.cut(self.rows()).expect("the rows over which it was built");
+        store.check_unchanged()?;
         self.save(store.folder().join(GRAPH), cut.stamp)
     }
 
@@ -185,6 +199,18 @@ impl Graph {
         };
         let same = store.cut(graph.rows()).is_some_and(|cut| Some(cut.stamp) == graph.stamp());
         Ok(Some(graph).filter(|graph| same && graph.prefix() <= store.header().dims))
+    }
+
+    /// Checks that the graph's file, if it lies in one, was not written into or cut since it was opened; to be called before
+    /// hits are used.
+    ///
+    /// # Errors
+    /// If it was.
+    pub fn check_unchanged(&self) -> Result<(), StoreError> {
+        match &self.kept {
+            Kept::Memory { .. } => Ok(()),
+            Kept::File(file) => file.check_unchanged(),
+        }
     }
 
     /// The stamp that it was saved with; none of a graph that was built and not opened.
