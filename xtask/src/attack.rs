@@ -24,9 +24,19 @@ const WORK: &str = "target/attack";
 /// Seed where none is given.
 const SEED: u64 = 14;
 
+/// Trials of the run in the tests: ten of each subject, some half a minute on two cores. A number and not a time, so that a busy
+/// machine runs the same ones.
+const TRIALS: u64 = 160;
+
+/// End of a run.
+enum Limit {
+    Time(Duration),
+    Trials(u64),
+}
+
 /// Values of the command line.
 struct Options {
-    time: Duration,
+    limit: Limit,
     seed: u64,
     /// Number of the one trial to repeat.
     trial: Option<u64>,
@@ -36,24 +46,32 @@ struct Options {
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self> {
-        let time = Duration::from_secs(600);
-        let mut options = Self { time, seed: SEED, trial: None, only: None, maana: DEBUG.into() };
+        let limit = Limit::Time(Duration::from_secs(600));
+        let mut options = Self { limit, seed: SEED, trial: None, only: None, maana: DEBUG.into() };
         let mut rest = arguments.iter();
         while let Some(flag) = rest.next() {
             let value = rest.next().with_context(|| format!("{flag}: unknown, or without a value; see cargo xtask"))?;
             let number =
                 || value.parse::<f64>().ok().filter(|number| *number > 0.0).context("expected a number above 0");
             match flag.as_str() {
-                "--minutes" => options.time = Duration::from_secs_f64(60.0 * number()?),
+                "--minutes" => options.limit = Limit::Time(Duration::from_secs_f64(60.0 * number()?)),
+                "--trials" => {
+                    options.limit = Limit::Trials(value.parse().context("--trials: expected a whole number")?)
+                }
                 "--seed" => options.seed = value.parse().context("--seed: expected a whole number")?,
                 "--trial" => options.trial = Some(value.parse().context("--trial: expected a whole number")?),
                 "--only" => options.only = Some(value.clone()),
                 "--maana" => options.maana = value.into(),
-                _ => bail!("{flag}: unknown; there are --minutes, --seed, --trial, --only and --maana"),
+                _ => bail!("{flag}: unknown; there are --minutes, --trials, --seed, --trial, --only and --maana"),
             }
         }
         Ok(options)
     }
+}
+
+/// Runs a fixed number of trials with a fixed seed.
+pub(crate) fn in_tests() -> Result<()> {
+    run(&["--trials".to_owned(), TRIALS.to_string()])
 }
 
 /// Attacks as the command line says.
@@ -102,10 +120,17 @@ impl Attack {
             let workers = std::thread::available_parallelism().map_or(1, usize::from);
             std::thread::scope(|scope| {
                 let work = || -> Result<()> {
-                    while begin.elapsed() < self.options.time {
-                        self.trial(self.next.fetch_add(1, Ordering::Relaxed))?;
+                    loop {
+                        let number = self.next.fetch_add(1, Ordering::Relaxed);
+                        let is_over = match self.options.limit {
+                            Limit::Time(time) => begin.elapsed() >= time,
+                            Limit::Trials(trials) => number >= trials,
+                        };
+                        if is_over {
+                            return Ok(());
+                        }
+                        self.trial(number)?;
                     }
-                    Ok(())
                 };
                 let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
                 workers.into_iter().try_for_each(|worker| worker.join().expect("a worker panicked"))

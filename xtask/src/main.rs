@@ -54,8 +54,8 @@ cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--mod
                     uses limits of time and memory for a machine with other load
 cargo xtask store   100,000 random operations on the store, with restarts, compared with a plain list
 cargo xtask fuzz    100,000 malformed requests to a server of the tests
-cargo xtask attack  [--minutes N] [--seed N] [--only NAME] [--trial N] [--maana PROGRAM]
-                    mutates every kind of file, request and hub answer for N minutes (10): no panic, no hang, no lost file
+cargo xtask attack  [--minutes N] [--trials N] [--seed N] [--only NAME] [--trial N] [--maana PROGRAM]
+                    mutates every kind of file, request and hub answer for N minutes (10), or N trials: no panic, no hang, no lost file
 cargo xtask postgres
                     tests of stores on a PostgreSQL of their own, or on that of MAANA_TEST_POSTGRES
 cargo xtask loom    the pool of threads in every interleaving

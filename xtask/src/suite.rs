@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that CI checks, and the tests that are commands of their own.
 
 use crate::command::{cargo, cargo_on, run};
-use crate::{browser, check, clients, postgres, quality, soak};
+use crate::{attack, browser, check, clients, postgres, quality, soak};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +15,7 @@ pub(crate) fn test() -> Result<()> {
     cargo(&["test", "--workspace"])?;
     on_every_instruction_set()?;
     fuzz()?;
+    attack::in_tests()?;
     postgres::test_if_possible()?;
     loom()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;

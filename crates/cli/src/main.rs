@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     let context = Context::new(asked);
     if context.threads() < asked {
         let given = context.threads();
-        tell!("note: the system allows {given} of {asked} threads (ulimit -u); results are the same");
+        errln!("note: the system allows {given} of {asked} threads (ulimit -u); results are the same");
     }
     match run(arguments.command, &Arc::new(context)) {
         Ok(()) => ExitCode::SUCCESS,

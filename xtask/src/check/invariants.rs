@@ -1,4 +1,4 @@
-//! Every numbered invariant of ARCHITECTURE.md names a test that exists.
+//! Every numbered invariant of ARCHITECTURE.md names a test that exists, and every promise of SECURITY.md does.
 
 use super::tree::Tree;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,20 @@ pub(super) fn invariants(tree: &Tree) -> Vec<String> {
         found.extend(
             missing.map(|name| {
                 format!("ARCHITECTURE.md: invariant {number} names the test `{name}`, which does not exist")
+            }),
+        );
+    }
+    let promises =
+        tree.text("SECURITY.md").split("\n* ").skip(1).map(|item| item.split("\n\n").next().unwrap_or_default());
+    for promise in promises {
+        let (about, named) = (promise.split(['.', ',', ':']).next().unwrap_or_default(), named_tests(promise));
+        if named.is_empty() {
+            found.push(format!("SECURITY.md: the promise `{about}` names no test; end it with `Tests: …`"));
+        }
+        let missing = named.into_iter().filter(|name| !tests.contains(name));
+        found.extend(
+            missing.map(|name| {
+                format!("SECURITY.md: the promise `{about}` names the test `{name}`, which does not exist")
             }),
         );
     }
@@ -48,9 +62,8 @@ fn numbered(text: &str) -> BTreeMap<usize, String> {
 
 /// Returns the names in code quotes after `Test:` or `Tests:`.
 fn named_tests(invariant: &str) -> Vec<&str> {
-    let Some((_, names)) = invariant.rsplit_once("Tests: ").or_else(|| invariant.rsplit_once("Test: ")) else {
-        return Vec::new();
-    };
+    let begin = invariant.find("Test: `").into_iter().chain(invariant.find("Tests: `")).min();
+    let Some((_, names)) = begin.map(|begin| invariant.split_at(begin)) else { return Vec::new() };
     names.split('`').skip(1).step_by(2).collect()
 }
 
@@ -79,13 +92,19 @@ mod tests {
                 "ARCHITECTURE.md",
                 "\n## Invariants\n\n1. One\n   of two lines. Test: `a`, and `b`.\n2. `x` has none.\n\n## Next\n3. z",
             ),
+            (
+                "SECURITY.md",
+                "# Security\n\n* One\n  promise. Test: `a`.\n* Another. Tests: `a`, `c`.\n* A third.\n\nNo promise.",
+            ),
             ("crates/c/src/lib.rs", "#[test]\nfn a() {}"),
         ]);
         assert_eq!(
             invariants(&tree),
             [
                 "ARCHITECTURE.md: invariant 1 names the test `b`, which does not exist",
-                "ARCHITECTURE.md: invariant 2 names no test; end it with `Tests: …`"
+                "ARCHITECTURE.md: invariant 2 names no test; end it with `Tests: …`",
+                "SECURITY.md: the promise `Another` names the test `c`, which does not exist",
+                "SECURITY.md: the promise `A third` names no test; end it with `Tests: …`"
             ]
         );
     }

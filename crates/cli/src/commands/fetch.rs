@@ -24,6 +24,6 @@ impl Fetch {
         let fetch = if self.again { fetch_again } else { resolve };
         let resolved = fetching(|tell| fetch(&self.model, &options, tell));
         let resolved = resolved.with_context(|| format!("model `{}`", self.model))?;
-        say!("{}", resolved.folder.display())
+        outln!("{}", resolved.folder.display())
     }
 }

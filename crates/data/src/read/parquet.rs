@@ -2,6 +2,7 @@
 //! Reads the chosen columns only, one row group at a time.
 
 mod cells;
+mod page_sizes;
 mod pages;
 
 use std::cell::Cell;

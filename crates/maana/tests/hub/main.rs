@@ -705,7 +705,7 @@ fn a_damaged_blob_is_not_linked_and_fetching_again_replaces_it() {
     let files = model(300_000);
     let test = Test::new(Hub::sound(files.clone()));
     let resolved = test.resolve(ID).unwrap();
-    let blob = test.place().join("blobs").join(sha256(&files[WEIGHTS]));
+    let blob = test.cached().join("blobs").join(sha256(&files[WEIGHTS]));
     let damage = || {
         let mut bytes = files[WEIGHTS].clone();
         bytes[200_000] ^= 1;
@@ -735,7 +735,7 @@ fn a_damaged_blob_is_not_linked_and_fetching_again_replaces_it() {
 #[test]
 fn parts_that_were_given_up_are_removed_and_young_ones_stay() {
     let test = Test::new(Hub::sound(model(1000)));
-    let blobs = test.place().join("blobs");
+    let blobs = test.cached().join("blobs");
     std::fs::create_dir_all(&blobs).unwrap();
     let part = |name: &str, days: u64| {
         let path = blobs.join(name);

@@ -5,15 +5,13 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
+use super::page_sizes::{MAX_PAGE, oversized_page};
 use parquet::arrow::arrow_reader::RowGroups;
 use parquet::basic::Compression;
 use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
-
-/// The most bytes of a page that the format allows.
-const MAX_PAGE: u64 = i32::MAX as u64;
 
 /// The column chunks of one row group.
 pub(super) struct Chunks {
@@ -66,6 +64,12 @@ impl Iterator for OneChunk {
 impl PageIterator for OneChunk {}
 
 fn pages(file: Arc<File>, chunk: &ColumnChunkMetaData, rows: usize) -> Result<Box<dyn PageReader>> {
+    let (start, length) = chunk.byte_range();
+    if let Some(bytes) = oversized_page(&file, start, length)? {
+        let (found, most) = (bytes >> 20, MAX_PAGE >> 20);
+        let remedy = "write the file with smaller pages or shorter texts";
+        return Err(ParquetError::General(format!("a page of {found} MB, and at most {most} MB are read; {remedy}")));
+    }
     let unpack: Unpack = match chunk.compression() {
         Compression::ZSTD(_) => unpack_zstd,
         Compression::BROTLI(_) => unpack_brotli,
