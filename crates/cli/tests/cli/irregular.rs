@@ -135,10 +135,10 @@ fn pipes_in_place_of_a_runs_files() {
 #[test]
 fn pipes_in_place_of_other_inputs() {
     let bench = Bench::new();
-    let pipe = bench.path("pipe.npy");
+    let pipe = bench.path("pipe.jsonl");
     make_pipe(&pipe);
     bench.write("texts.txt", "habari\n");
-    let (pipe, texts) = (pipe.display().to_string(), bench.path("texts.txt").display().to_string());
+    let [pipe, texts, out] = [pipe, bench.path("texts.txt"), bench.path("out.npy")].map(|it| it.display().to_string());
     let model = golden("tiny-bert").display().to_string();
     for arguments in [
         &["train", &pipe][..],
@@ -147,7 +147,7 @@ fn pipes_in_place_of_other_inputs() {
         &["serve", &model, "--port", "0", "--keys", &pipe],
         &["serve", &model, "--port", "0", "--tls-cert", &pipe, "--tls-key", &texts],
         &["serve", &model, "--port", "0", "--head", &pipe],
-        &["encode", &model, "--input", &pipe, "--output", &texts],
+        &["encode", &model, "--input", &pipe, "--output", &out],
         &["evaluate", &model, &pipe],
         &["dedupe", &texts, "--model", &pipe],
     ] {
