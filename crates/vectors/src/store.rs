@@ -3,8 +3,8 @@
 //! writer has returned for is on the disk. Ids are strings, payloads opaque bytes, the maker of the vectors a fingerprint.
 //!
 //! On disk: `manifest` (text: version, checksum, JSON), `segment-N` (vectors, ids, payloads, an index of ids), `dead-N` (a bit
-//! for each deleted row of a segment), `lock`, and `graph` where there is an index over the vectors. Files that the manifest does not name are leftovers; the next writer removes
-//! them.
+//! for each deleted row of a segment), `lock`, and `graph` where there is an index over the vectors. Files that the manifest does not
+//! name are leftovers; the next writer removes them.
 //!
 //! ```
 //! use maana_kernels::{Context, Rows};
@@ -27,6 +27,7 @@
 mod disk;
 mod error;
 mod manifest;
+mod names;
 mod salvage;
 mod sections;
 mod segment;
@@ -37,16 +38,12 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-/// The file of the graph over a store's vectors, if one was made. It is no part of the state: without it all rows are compared.
-pub(crate) const GRAPH: &str = "graph";
-/// What it is, the kind that is written first.
-pub(crate) const GRAPH_KINDS: [Kind; 2] = [Kind::Graph, Kind::LinkedCopies];
-
 pub(crate) use disk::Disk;
 pub use error::{StoreError, expect_maker};
 pub use manifest::{StoreHeader, Stored};
+pub(crate) use names::GRAPH;
 pub use salvage::{Salvaged, SegmentDamage, salvage};
-pub(crate) use sections::{Kind, SectionFile, SectionWriter, check as check_file};
+pub(crate) use sections::{GRAPH_KINDS, Kind, SectionFile, SectionWriter, check as check_file};
 pub use segment::Document;
 pub use snapshot::{Cut, Store, StoreInfo};
 pub use verify::{Damage, Verified, verify};

@@ -2,7 +2,7 @@
 //! What it finds it scores as the exact search does; what it may miss, `choose` measures.
 
 use super::exact::check;
-use super::sample::{MeasuredOn, Recall, Sample};
+use super::sample::{MeasuredOn, Recall, Sample, Wish};
 use super::{Best, Corpus, Filter, Hit, Metric, Plane, PlanePrecision, norm};
 use crate::error::VectorsError;
 use maana_kernels::{Context, Rows};
@@ -109,27 +109,6 @@ fn rescore(corpus: &Corpus<'_>, metric: Metric, query: &[f32], shortlist: &[Hit]
         });
     }
     best.into_sorted().into_iter().map(|(score, row)| Hit { row: row as usize, score }).collect()
-}
-
-/// What the funnel is chosen for.
-#[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
-    /// Hits that are wanted.
-    pub k: usize,
-    /// The least share of the true k nearest that must be found.
-    pub recall: f64,
-    /// Queries that are searched for to measure, at most.
-    pub sample: usize,
-    /// Which are drawn.
-    pub seed: u64,
-    /// Queries of the kind that will be asked. Without them, or with few, stored vectors are perturbed.
-    pub queries: Option<Rows<'a>>,
-}
-
-impl Default for Wish<'_> {
-    fn default() -> Self {
-        Self { k: 10, recall: 0.99, sample: 200, seed: 0, queries: None }
-    }
 }
 
 /// One funnel that was tried.

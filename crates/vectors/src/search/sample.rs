@@ -4,7 +4,7 @@
 //! A stored vector lies where its neighbours are dense, and a query does not: unperturbed it promises a recall that queries
 //! miss.
 
-use super::{Corpus, Hit, Metric, Search, Wish, norm, search};
+use super::{Corpus, Hit, Metric, Search, norm, search};
 use crate::error::VectorsError;
 use crate::random::Random;
 use maana_kernels::{Context, Matrix, Rows};
@@ -18,6 +18,27 @@ const ENOUGH: usize = 50;
 /// all-MiniLM-L6-v2: the least by which shortlists chosen for 0.95 and 0.99 keep that for five sets of real queries, those in
 /// another language than the documents among them.
 const PERTURBATION: f32 = 1.5;
+
+/// What the funnel is chosen for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Hits that are wanted.
+    pub k: usize,
+    /// The least share of the true k nearest that must be found.
+    pub recall: f64,
+    /// Queries that are searched for to measure, at most.
+    pub sample: usize,
+    /// Which are drawn.
+    pub seed: u64,
+    /// Queries of the kind that will be asked. Without them, or with few, stored vectors are perturbed.
+    pub queries: Option<Rows<'a>>,
+}
+
+impl Default for Wish<'_> {
+    fn default() -> Self {
+        Self { k: 10, recall: 0.99, sample: 200, seed: 0, queries: None }
+    }
+}
 
 /// Queries that something was measured on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

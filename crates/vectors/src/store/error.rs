@@ -121,7 +121,7 @@ pub enum StoreError {
 fn remedy(path: &Path) -> &'static str {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     match name {
-        super::GRAPH => "no document is in it: `maana compact --graph always` makes it anew",
+        super::names::GRAPH => "no document is in it: `maana compact --graph always` makes it anew",
         "manifest" => "restore it from a copy, or index again",
         _ => "restore it from a copy, or save the documents that are whole with `maana index-salvage`",
     }

@@ -37,7 +37,7 @@ impl Kind {
         match self {
             Kind::Segment => "segment",
             Kind::Dead => "dead",
-            Kind::LinkedCopies | Kind::Graph => super::GRAPH,
+            Kind::LinkedCopies | Kind::Graph => super::names::GRAPH,
         }
     }
 
@@ -50,6 +50,9 @@ impl Kind {
         }
     }
 }
+
+/// Kinds of a graph's file, the one that is written first.
+pub(crate) const GRAPH_KINDS: [Kind; 2] = [Kind::Graph, Kind::LinkedCopies];
 
 const GRAPH_SECTIONS: [&str; 10] = [
     "levels",

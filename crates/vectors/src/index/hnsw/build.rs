@@ -3,7 +3,9 @@
 //! those of an earlier row are left out, and found with it.
 
 use super::copies::{Copies, MOST_ROWS};
-use super::{Graph, Hnsw, HnswSettings, Kept, Links, NONE, Near, Net, Scratch, give, take};
+use super::graph::{Graph, Hnsw, HnswSettings, Kept};
+use super::links::{Links, NONE};
+use super::walk::{Near, Net, Scratch, give, take};
 use crate::error::VectorsError;
 use crate::random::Random;
 use crate::search::{Codes, CodesQuery, Corpus, Metric, RowQueries};

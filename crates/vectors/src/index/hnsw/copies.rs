@@ -1,7 +1,7 @@
 //! Rows with equal codes. A graph that links each of them loses most: their nearest neighbours are each other, so that few links
 //! lead to them and none leads on. They are one node, named by the first row, and found together.
 
-use super::NONE;
+use super::links::NONE;
 use crate::search::{CodesView, Corpus};
 use maana_kernels::Context;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};

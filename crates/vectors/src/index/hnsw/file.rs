@@ -2,56 +2,14 @@
 //! by. A stamp says of which rows it is, so that a graph of others is told and not followed.
 
 use super::copies::CopiesView;
-use super::{Graph, Kept, LinksView, NONE, Reached};
+use super::graph::{Graph, Kept, Reached};
+use super::graph_file::{GraphFile, METRICS};
+use super::links::{LinksView, NONE};
 use crate::quantize::Ranges;
-use crate::search::{CodesView, MeasuredOn, Metric, Recall, is_distance};
+use crate::search::{MeasuredOn, Recall, is_distance};
 use crate::store::{Disk, GRAPH, GRAPH_KINDS, Kind, SectionFile, SectionWriter, Store, StoreError, Writer, check_file};
 use std::path::Path;
 use std::sync::Mutex;
-
-const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Dot, Metric::Euclidean, Metric::Manhattan];
-
-/// A mapped file of which all lengths are as they should be.
-pub(super) struct GraphFile {
-    file: SectionFile,
-    metric: Metric,
-    ranges: Ranges,
-    steps: Vec<f32>,
-}
-
-impl GraphFile {
-    pub(super) fn links(&self) -> LinksView<'_> {
-        let [_, links, _, _, entry, _] = *self.file.meta();
-        LinksView {
-            links: links as usize,
-            levels: self.numbers(0),
-            ground: self.numbers(1),
-            places: self.numbers(2),
-            higher: self.numbers(3),
-            entry: entry as u32,
-        }
-    }
-
-    pub(super) fn codes(&self) -> CodesView<'_> {
-        let (data, halves) = (self.numbers(5), self.numbers(6));
-        CodesView { metric: self.metric, ranges: &self.ranges, steps: &self.steps, data, halves }
-    }
-
-    pub(super) fn copies(&self) -> CopiesView<'_> {
-        match self.file.kind() {
-            Kind::Graph => CopiesView { places: self.numbers(8), lists: self.numbers(9) },
-            _ => CopiesView::default(),
-        }
-    }
-
-    pub(super) fn check_unchanged(&self) -> Result<(), StoreError> {
-        self.file.check_unchanged()
-    }
-
-    fn numbers<T: bytemuck::AnyBitPattern>(&self, section: usize) -> &[T] {
-        self.file.section(section).expect("`open` has read it")
-    }
-}
 
 impl Graph {
     /// Writes the graph, taking the place of a file whole. `stamp` says of which rows it is.
@@ -234,7 +192,7 @@ impl Graph {
 mod tests {
     use super::*;
     use crate::index::{Hnsw, HnswSettings, Index};
-    use crate::search::{Corpus, Wish};
+    use crate::search::{Corpus, Metric, Wish};
     use crate::testing::{bytes_of, embeddings};
     use maana_kernels::Context;
     use std::sync::Arc;

@@ -1,24 +1,11 @@
 //! How much of the truth a graph finds: for which prefix to build it, and how wide to search it.
 
-use super::Reach;
-use super::{Graph, Hnsw, give, take};
+use super::graph::{Graph, Hnsw, Reach, Reached};
+use super::walk::{give, take};
 use crate::error::VectorsError;
 use crate::search::{Corpus, Hit, Metric, Places, Plane, PlanePrecision, Recall, Sample, Wish};
 use maana_kernels::{Context, Rows};
 use std::sync::Arc;
-
-/// What a width finds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reached {
-    /// Hits that are wanted.
-    pub k: usize,
-    /// Rows that are kept in view while searching.
-    pub width: usize,
-    /// Of these the rows that are scored with the full vectors, for each that is wanted: so few that hardly one is missed.
-    pub scored: usize,
-    /// The share of the true k nearest that is found so.
-    pub recall: Recall,
-}
 
 /// Numbers of hits that are measured.
 const HITS: [usize; 2] = [10, 100];
