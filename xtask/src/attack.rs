@@ -1,6 +1,7 @@
-//! `cargo xtask attack`: mutates every kind of file that the program reads, and the requests and hub answers that reach it,
-//! and checks that each run ends well. A fault is a panic, a signal, a timeout, memory beyond the limit, an error without a
-//! message, a changed file of the user's, or a success that differs from the undisturbed run where checksums promise more.
+//! `cargo xtask attack`: mutates every kind of file that the program reads, and the requests and
+//! hub answers that reach it, and checks that each run ends well. A fault is a panic, a signal, a
+//! timeout, memory beyond the limit, an error without a message, a changed file of the user's, or a
+//! success that differs from the undisturbed run where checksums promise more.
 
 mod fixture;
 mod hub;

@@ -1,7 +1,9 @@
-//! `cargo xtask bench-peers`: compares Maana with its peers on this machine, each in its best honest setting.
+//! `cargo xtask bench-peers`: compares Maana with its peers on this machine, each in its best
+//! honest setting.
 //!
-//! Every engine of a comparison is a process that has loaded, warmed up and sleeps until its turn. Rounds alternate, A B C ours,
-//! A B C ours, so that other load on the machine affects all engines equally.
+//! Every engine of a comparison is a process that has loaded, warmed up and sleeps until its turn.
+//! Rounds alternate, A B C ours, A B C ours, so that other load on the machine affects all engines
+//! equally.
 
 mod chart;
 mod engine;
@@ -122,7 +124,8 @@ fn alternating(plan: &Plan, rounds: usize) -> Vec<Measured> {
     engines.into_iter().map(end).collect()
 }
 
-/// Times whole processes that embed one text; a first round, which is not measured, warms the file cache.
+/// Times whole processes that embed one text; a first round, which is not measured, warms the file
+/// cache.
 fn whole_processes(plan: &Plan, rounds: usize) -> Vec<Measured> {
     let mut all: Vec<Measured> = plan.engines.iter().map(Measured::of).collect();
     for round in 0..=rounds {

@@ -1,5 +1,6 @@
-//! `cargo xtask bench-search`: compares search with faiss and usearch on the same files of vectors. Every engine is a process that
-//! has loaded its index and sleeps until its turn; rounds alternate between all of them.
+//! `cargo xtask bench-search`: compares search with faiss and usearch on the same files of vectors.
+//! Every engine is a process that has loaded its index and sleeps until its turn; rounds alternate
+//! between all of them.
 
 use crate::bench_peers::machine::{self, Machine};
 use crate::command::run;
@@ -21,7 +22,8 @@ struct Options {
     /// Number of vectors of each comparison.
     rows: Vec<usize>,
     dims: Vec<usize>,
-    /// Largest number of values (vectors times columns) for which graphs are built, which takes long.
+    /// Largest number of values (vectors times columns) for which graphs are built, which takes
+    /// long.
     graph_values: usize,
     rounds: usize,
     threads: usize,
@@ -137,8 +139,8 @@ fn vectors(rows: usize, dims: usize) -> Result<PathBuf> {
 /// Folder of the glosses in Debian's `wordnet-base`.
 const WORDNET: &str = "/usr/share/wordnet";
 
-/// Returns the folder of embeddings of WordNet's glosses, which are created once, and their number. Every n-th gloss is a query
-/// instead.
+/// Returns the folder of embeddings of WordNet's glosses, which are created once, and their number.
+/// Every n-th gloss is a query instead.
 fn embedded_texts() -> Result<(PathBuf, usize)> {
     let folder = Path::new(WORK).join("wordnet");
     std::fs::create_dir_all(&folder)?;

@@ -1,7 +1,9 @@
-//! `cargo xtask bench-serve`: compares `maana serve` with other servers on this machine, each in its best honest setting.
+//! `cargo xtask bench-serve`: compares `maana serve` with other servers on this machine, each in
+//! its best honest setting.
 //!
-//! All servers of a model run and are warm; servers that are not measured are stopped with SIGSTOP. Rounds alternate, A B C ours,
-//! A B C ours. Every answer is compared with the embedding of its text.
+//! All servers of a model run and are warm; servers that are not measured are stopped with SIGSTOP.
+//! Rounds alternate, A B C ours, A B C ours. Every answer is compared with the embedding of its
+//! text.
 
 mod chart;
 mod report;
@@ -164,7 +166,8 @@ fn measure(model: &Model, options: &Options) -> Result<Table> {
     Ok(table)
 }
 
-/// Returns the share of time in which texts waited and nothing was computed, from the server's metrics.
+/// Returns the share of time in which texts waited and nothing was computed, from the server's
+/// metrics.
 fn idle_share(server: &Server) -> Result<Option<f64>> {
     let mut connection = Connection::open(server.address)?;
     let response = connection.exchange(&http::get("/metrics"))?;
@@ -189,7 +192,8 @@ fn take_turns(up: &mut [Up], mut work: impl FnMut(&Up) -> Result<()>) -> Result<
     Ok(())
 }
 
-/// Starts a server once per round, after a first start that fills the file cache; the last one continues to run.
+/// Starts a server once per round, after a first start that fills the file cache; the last one
+/// continues to run.
 fn start(model: &Model, setting: &Setting, work: &Work, rounds: usize) -> Result<(Server, Started)> {
     println!("  {} starts", setting.name);
     let mut started = Started::of(setting);

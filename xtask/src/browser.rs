@@ -1,5 +1,6 @@
-//! `cargo xtask browser`: runs `crates/serve/browser/test_page.py` on the server's page in headless Chromium, with the small model of
-//! the golden files. Without a browser or its Python the test is skipped.
+//! `cargo xtask browser`: runs `crates/serve/browser/test_page.py` on the server's page in headless
+//! Chromium, with the small model of the golden files. Without a browser or its Python the test is
+//! skipped.
 
 use crate::command::{cargo, run};
 use crate::debian;

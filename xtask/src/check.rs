@@ -35,7 +35,8 @@ const RULES: [Rule; 12] = [
     ("links between documents", documents::links),
 ];
 
-/// Checks all rules; with `--prose` lists the violations of the style instead, those of one part with its name.
+/// Checks all rules; with `--prose` lists the violations of the style instead, those of one part
+/// with its name.
 pub(crate) fn check(arguments: &[String]) -> Result<()> {
     let tree = Tree::read(Path::new("."))?;
     match arguments {

@@ -1,4 +1,5 @@
-//! `cargo xtask clients`: tests `maana serve` with third-party clients, which are pinned Python packages.
+//! `cargo xtask clients`: tests `maana serve` with third-party clients, which are pinned Python
+//! packages.
 
 use crate::command::{cargo, run};
 use crate::python;
@@ -21,7 +22,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     let maana = maana.canonicalize().with_context(|| maana.display().to_string())?;
     let mut tests = Command::new(environment()?);
     tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS]).env("PYTHONDONTWRITEBYTECODE", "1");
-    // In offline mode Hugging Face's client sends no request, and it would send the user's own token.
+    // In offline mode Hugging Face's client sends no request, and it would send the user's own
+    // token.
     run(tests
         .env("MAANA", maana)
         .env_remove("HF_HUB_OFFLINE")

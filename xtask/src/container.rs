@@ -1,5 +1,6 @@
-//! `cargo xtask container`: builds the image of `deploy/Containerfile` without a base image or container tools. Collects the
-//! program and its libraries, tests them in a root of their own, and packs them as an OCI archive.
+//! `cargo xtask container`: builds the image of `deploy/Containerfile` without a base image or
+//! container tools. Collects the program and its libraries, tests them in a root of their own, and
+//! packs them as an OCI archive.
 
 mod archive;
 mod start;
@@ -38,7 +39,8 @@ pub(crate) fn container() -> Result<()> {
     Ok(())
 }
 
-/// Starts the program as the image's user, with only the image's files and a model, and requests an embedding.
+/// Starts the program as the image's user, with only the image's files and a model, and requests an
+/// embedding.
 fn test(image: &Path, start: &Start) -> Result<()> {
     let root = PathBuf::from(FOLDER).join("test");
     run(Command::new("cp").arg("-a").arg(image).arg(&root))?;

@@ -1,5 +1,5 @@
-//! Debian packages: programs are installed; parts of another system or architecture are unpacked below `target`. The system's own
-//! lists and architectures remain unchanged.
+//! Debian packages: programs are installed; parts of another system or architecture are unpacked
+//! below `target`. The system's own lists and architectures remain unchanged.
 
 use crate::command::run;
 use anyhow::{Context, Result, bail, ensure};

@@ -1,6 +1,6 @@
-//! `cargo xtask emulate`: runs the tests of the kernels on instruction sets that this machine may lack: AVX-512 on an emulated
-//! computer, NEON on an emulated processor, with the tests of the bits of embeddings and trained weights. All files are in
-//! `target/emulate`.
+//! `cargo xtask emulate`: runs the tests of the kernels on instruction sets that this machine may
+//! lack: AVX-512 on an emulated computer, NEON on an emulated processor, with the tests of the bits
+//! of embeddings and trained weights. All files are in `target/emulate`.
 
 mod computer;
 mod watch;
@@ -43,7 +43,8 @@ pub(crate) fn emulate(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Runs a static binary of the tests on an emulated computer with AVX-512 and VNNI, but without BF16.
+/// Runs a static binary of the tests on an emulated computer with AVX-512 and VNNI, but without
+/// BF16.
 fn avx512(request: &Request) -> Result<()> {
     let start = Instant::now();
     debian::install(&computer::PROGRAMS)?;
@@ -56,8 +57,8 @@ fn avx512(request: &Request) -> Result<()> {
     Ok(())
 }
 
-/// Runs the tests with QEMU. Debian's Rust compiler, which has the standard library for aarch64, is unpacked instead of installed,
-/// so that it does not replace another one.
+/// Runs the tests with QEMU. Debian's Rust compiler, which has the standard library for aarch64, is
+/// unpacked instead of installed, so that it does not replace another one.
 fn neon(request: &Request) -> Result<()> {
     let start = Instant::now();
     debian::install(&[
@@ -99,8 +100,8 @@ fn neon(request: &Request) -> Result<()> {
     Ok(())
 }
 
-/// Builds tests as one static file, and returns its path. The target is always explicit, so that build scripts and macros, which
-/// cannot be static, do not get the flags.
+/// Builds tests as one static file, and returns its path. The target is always explicit, so that
+/// build scripts and macros, which cannot be static, do not get the flags.
 fn build(target: &str, which: &[&str], variables: &[(&str, &Path)]) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.args(["test", "--no-run", "--target", target]).args(which);
@@ -117,7 +118,8 @@ fn build(target: &str, which: &[&str], variables: &[(&str, &Path)]) -> Result<Pa
     Ok(path.context("cargo named no test binary")?.into())
 }
 
-/// Prints the instruction sets that ran. A run without tests, or without its own instruction set, has failed.
+/// Prints the instruction sets that ran. A run without tests, or without its own instruction set,
+/// has failed.
 fn report(name: &str, output: &str, request: &Request) -> Result<()> {
     let ran = output.lines().filter_map(|line| line.strip_prefix("running ")).any(|line| !line.starts_with("0 "));
     ensure!(ran, "no test has {} in its name", request.filters.join(" or "));

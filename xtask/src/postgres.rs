@@ -1,4 +1,5 @@
-//! `cargo xtask postgres`: runs the tests that need PostgreSQL with pgvector, on the server of a Python wheel below `target`.
+//! `cargo xtask postgres`: runs the tests that need PostgreSQL with pgvector, on the server of a
+//! Python wheel below `target`.
 
 use crate::command::run;
 use anyhow::{Context, Result, bail};

@@ -5,7 +5,8 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Returns the Python of the environment in `folder`, which is created if it is missing or the pins have changed.
+/// Returns the Python of the environment in `folder`, which is created if it is missing or the pins
+/// have changed.
 ///
 /// The path is the link in `folder`, not its target, which would not find the packages.
 pub(crate) fn environment(folder: &Path, requirements: &Path, needs: &str) -> Result<PathBuf> {

@@ -1,5 +1,6 @@
-//! `cargo xtask quality` and `seeds`: the quality of precisions: retrieval of a model in f32, bf16 and int8, and fine-tuning in
-//! f32 and bf16 with several seeds. Runs the command line and prints tables in Markdown.
+//! `cargo xtask quality` and `seeds`: the quality of precisions: retrieval of a model in f32, bf16
+//! and int8, and fine-tuning in f32 and bf16 with several seeds. Runs the command line and prints
+//! tables in Markdown.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -9,7 +10,8 @@ use std::process::Command;
 const MEASURE: &str = "cosine_ndcg@10";
 const MAANA: &str = "target/release/maana";
 
-/// Runs `MODEL SET...`: nDCG@10 of each retrieval set and of all queries together, in each precision.
+/// Runs `MODEL SET...`: nDCG@10 of each retrieval set and of all queries together, in each
+/// precision.
 pub(crate) fn retrieval(arguments: &[String]) -> Result<()> {
     let [model, sets @ ..] = arguments else { bail!("cargo xtask quality MODEL SET... needs a model") };
     ensure!(!sets.is_empty(), "cargo xtask quality MODEL SET... needs folders of retrieval sets");
@@ -74,8 +76,9 @@ pub(crate) fn seeds(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Largest relative loss of nDCG@10 on the demo's 300 queries. With so small a set, one query that moves by one rank changes the
-/// result by 0.1 %. Tests limit the untrained model to 0.2 % and 1 % on a five times larger set.
+/// Largest relative loss of nDCG@10 on the demo's 300 queries. With so small a set, one query that
+/// moves by one rank changes the result by 0.1 %. Tests limit the untrained model to 0.2 % and 1 %
+/// on a five times larger set.
 const MOST: [(&str, f64); 2] = [("bf16", 0.005), ("int8", 0.02)];
 
 /// Fails if a precision loses more quality on a retrieval set than allowed.

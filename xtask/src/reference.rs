@@ -1,11 +1,13 @@
-//! `cargo xtask reference`: compares with Sentence Transformers in a Python environment with pinned versions.
+//! `cargo xtask reference`: compares with Sentence Transformers in a Python environment with pinned
+//! versions.
 
 use crate::command::run;
 use anyhow::{Result, ensure};
 use std::path::Path;
 use std::process::Command;
 
-/// Opens a model folder with Sentence Transformers and compares its embeddings with ours, full and truncated.
+/// Opens a model folder with Sentence Transformers and compares its embeddings with ours, full and
+/// truncated.
 pub(crate) fn compare(model: Option<&str>) -> Result<()> {
     let model = Path::new(model.unwrap_or("maana-demo/run/model"));
     ensure!(

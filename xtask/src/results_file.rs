@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// Commands with parts between markers, in the order of the file. The rest of the file is that of bench-peers.
+/// Commands with parts between markers, in the order of the file. The rest of the file is that of
+/// bench-peers.
 const COMMANDS: [&str; 2] = ["bench-search", "bench-serve"];
 
 /// Writes everything outside the markers, and preserves the parts between them.

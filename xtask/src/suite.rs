@@ -30,8 +30,8 @@ pub(crate) fn test() -> Result<()> {
 /// Instruction sets as `MAANA_ISA` names them.
 const INSTRUCTION_SETS: [&str; 6] = ["portable", "neon", "avx2", "avx512", "avx512vnni", "avx512bf16"];
 
-/// Runs the tests of embeddings and of a short training on each instruction set of the machine, and compares the fingerprints of
-/// embeddings, which must be equal.
+/// Runs the tests of embeddings and of a short training on each instruction set of the machine, and
+/// compares the fingerprints of embeddings, which must be equal.
 fn on_every_instruction_set() -> Result<()> {
     let mut ran: Vec<(&str, serde_json::Value)> = Vec::new();
     for set in INSTRUCTION_SETS {

@@ -1,4 +1,4 @@
-//! The files of `deploy/` that other programs read: that they are what those programs take, and that they agree with one another.
+//! Checks that the files of `deploy/` are valid for the programs that read them, and consistent.
 
 use serde_json::Value;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(deploy(name)).unwrap_or_else(|error| panic!("deploy/{name}: {error}"))
 }
 
-/// The part of this kind of the Kubernetes example.
+/// Returns the document of this kind in the Kubernetes example.
 fn part(kind: &str) -> Value {
     let parts: Vec<Value> =
         serde_saphyr::from_multiple(&read("kubernetes.yaml")).expect("deploy/kubernetes.yaml is YAML");
@@ -27,7 +27,7 @@ fn container() -> Value {
 }
 
 #[test]
-fn probes_ask_what_they_should() {
+fn probes_use_the_health_routes() {
     let container = container();
     for (probe, path) in
         [("livenessProbe", "/health/live"), ("readinessProbe", "/health/ready"), ("startupProbe", "/health/ready")]
@@ -55,7 +55,7 @@ fn the_port_is_the_same_everywhere() {
 }
 
 #[test]
-fn everything_is_bounded_and_closed_in() {
+fn resources_are_limited_and_privileges_dropped() {
     let (pod, container) = (part("Deployment")["spec"]["template"]["spec"].clone(), container());
     for what in ["cpu", "memory"] {
         assert!(container["resources"]["requests"][what].is_string(), "no request of {what}");
@@ -70,7 +70,7 @@ fn everything_is_bounded_and_closed_in() {
 }
 
 #[test]
-fn parts_find_one_another() {
+fn selectors_and_volumes_match() {
     let deployment = part("Deployment");
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];
     assert_eq!(&deployment["spec"]["selector"]["matchLabels"], labels);
@@ -83,21 +83,21 @@ fn parts_find_one_another() {
     assert_eq!(names(&container()["volumeMounts"]), names(&deployment["spec"]["template"]["spec"]["volumes"]));
 }
 
-/// systemd's own judgement, where it can be had.
+/// Verifies the unit with `systemd-analyze`, if it is installed.
 #[test]
-fn systemd_takes_the_unit() {
+fn systemd_accepts_the_unit() {
     let folder = std::env::temp_dir().join(format!("maana-unit-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let unit = folder.join("maana.service");
-    // The program need not be installed here, nor its settings.
+    // Neither the program nor its settings need to be installed.
     let text = read("maana.service").replace("/usr/local/bin/maana", "/bin/true").replace("File=/etc", "File=-/etc");
     std::fs::write(&unit, text).unwrap();
     let analyze = |words: &[&str]| Command::new("systemd-analyze").args(words).arg(&unit).output();
     match analyze(&["verify"]) {
         Err(error) => eprintln!("skipped: systemd's check of deploy/maana.service, because systemd-analyze: {error}"),
         Ok(verified) => {
-            let said = String::from_utf8_lossy(&verified.stderr).into_owned();
-            assert!(verified.status.success() && said.trim().is_empty(), "systemd-analyze verify: {said}");
+            let stderr = String::from_utf8_lossy(&verified.stderr).into_owned();
+            assert!(verified.status.success() && stderr.trim().is_empty(), "systemd-analyze verify: {stderr}");
             let exposed = analyze(&["security", "--offline=true", "--threshold=20", "--no-pager"]).unwrap();
             assert!(
                 exposed.status.success(),
@@ -115,7 +115,7 @@ fn the_unit_stops_after_the_drain() {
     let unit = read("maana.service");
     let value =
         |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default();
-    // Seconds of --drain where nothing is said.
+    // Default of --drain in seconds.
     const DRAIN: u64 = 30;
     assert!(value("TimeoutStopSec").parse::<u64>().unwrap() > DRAIN);
     for name in ["DynamicUser", "NoNewPrivileges", "PrivateTmp"] {

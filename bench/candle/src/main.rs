@@ -1,7 +1,8 @@
-//! Encodes with candle for `cargo xtask bench-peers`: loads once, then a round for every line `go` on standard input.
+//! Encodes with candle for `cargo xtask bench-peers`: loads once, then a round for every line `go`
+//! on standard input.
 //!
-//! Its best setting: f32 (candle multiplies bf16 on a CPU by way of f32), `gemm` with AVX-512 where there is any,
-//! the processor's own instructions, texts sorted by tokens, 32 a batch.
+//! Its best setting: f32 (candle multiplies bf16 on a CPU by way of f32), `gemm` with AVX-512 where
+//! there is any, the processor's own instructions, texts sorted by tokens, 32 a batch.
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Error, Result, bail};

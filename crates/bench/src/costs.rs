@@ -1,5 +1,5 @@
-//! Costs of encoding and training by part of the work, and their growth. Each part is timed separately with the shapes of the model;
-//! the rest is the difference to the whole.
+//! Costs of encoding and training by part of the work, and their growth. Each part is timed
+//! separately with the shapes of the model; the rest is the difference to the whole.
 
 use crate::products::attention_of;
 use crate::timing::{median_seconds, numbers};
@@ -19,7 +19,8 @@ pub struct Part {
     pub training: f64,
 }
 
-/// Measures the parts of the work, and at the end the whole, for `sequences` sequences of `length` tokens.
+/// Measures the parts of the work, and at the end the whole, for `sequences` sequences of `length`
+/// tokens.
 pub fn parts(model: &mut TrainingModel, context: &Context, sequences: usize, length: usize) -> Vec<Part> {
     let config = &model.spec().config().clone();
     let (precision, t) = (model.precision(), sequences * length);
@@ -120,7 +121,8 @@ fn dropout(context: &Context, config: &EncoderConfig, t: usize) -> f64 {
     })
 }
 
-/// Measures AdamW over all parameters, and packing the weights, as every pass of a training model does.
+/// Measures AdamW over all parameters, and packing the weights, as every pass of a training model
+/// does.
 fn update(context: &Context, model: &TrainingModel) -> (f64, f64) {
     let mut parameters = model.parameters().to_vec();
     let gradients = numbers(parameters.len(), 1);
@@ -178,7 +180,8 @@ pub struct Growth {
     pub points: Vec<(f64, f64, f64)>,
 }
 
-/// Measures the cost per token by the length of texts with 2,048 tokens, by the number of texts with 32 tokens, and by threads.
+/// Measures the cost per token by the length of texts with 2,048 tokens, by the number of texts
+/// with 32 tokens, and by threads.
 pub fn growth(model: &mut TrainingModel, threads: usize) -> Vec<Growth> {
     const TOKENS: usize = 2048;
     let all = Context::new(threads);

@@ -1,5 +1,5 @@
-//! Benchmarks of `maana bench`: the limits of this machine, and the share of them that is reached. They return numbers, medians of
-//! several runs, which the command prints.
+//! Benchmarks of `maana bench`: the limits of this machine, and the share of them that is reached.
+//! They return numbers, medians of several runs, which the command prints.
 #![forbid(unsafe_code)]
 
 mod costs;

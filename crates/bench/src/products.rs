@@ -52,8 +52,8 @@ pub fn weight_gradient(context: &Context, precision: Precision, shape: ProductSh
     2.0 * (tokens * k * n) as f64 / seconds
 }
 
-/// Measures the seconds of attention, forward and with backward, for `tokens` tokens in sequences of one length, with `heads` heads
-/// of 64 columns.
+/// Measures the seconds of attention, forward and with backward, for `tokens` tokens in sequences
+/// of one length, with `heads` heads of 64 columns.
 pub fn attention(context: &Context, length: usize, tokens: usize, heads: usize) -> (f64, f64) {
     attention_of(context, (tokens / length).max(1), length, heads, 64)
 }
@@ -80,7 +80,8 @@ pub(crate) fn attention_of(
     (forward, forward + backward)
 }
 
-/// Measures the tokens per second of encoding the texts, and the seconds of encoding only the first one.
+/// Measures the tokens per second of encoding the texts, and the seconds of encoding only the first
+/// one.
 ///
 /// # Errors
 /// If a text cannot be tokenised.

@@ -21,7 +21,8 @@ pub struct Round {
     pub peak_bytes: u64,
 }
 
-/// Encodes the texts once per round, as long as `next` returns true; `next` receives the previous round.
+/// Encodes the texts once per round, as long as `next` returns true; `next` receives the previous
+/// round.
 ///
 /// # Errors
 /// If a text cannot be tokenised.
@@ -41,8 +42,9 @@ pub fn encode_rounds(
     Ok(())
 }
 
-/// Runs one update on all rows of `source` per round, with Matryoshka over multiple-negatives ranking, AdamW and dropout, as long as
-/// `next` returns true. Two updates before the first round warm up.
+/// Runs one update on all rows of `source` per round, with Matryoshka over multiple-negatives
+/// ranking, AdamW and dropout, as long as `next` returns true. Two updates before the first round
+/// warm up.
 ///
 /// # Errors
 /// If the rows cannot be read or computed.
@@ -89,7 +91,8 @@ pub fn train_rounds(
     Ok(())
 }
 
-/// Evaluates the model on a retrieval set at all dims once per round, as long as `next` returns true.
+/// Evaluates the model on a retrieval set at all dims once per round, as long as `next` returns
+/// true.
 ///
 /// # Errors
 /// If a text cannot be tokenised, or a dimension exceeds the model.

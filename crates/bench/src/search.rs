@@ -34,8 +34,9 @@ const GROUP: usize = 100;
 /// Share of the centre in a row.
 const SHARED: f32 = 0.8;
 
-/// Creates synthetic unit vectors with the decreasing variance of a Matryoshka model, 1/(1 + i) in column `i`, in groups of about a
-/// hundred rows: `(rows, dims)`. They depend only on the seed, not on the number of threads.
+/// Creates synthetic unit vectors with the decreasing variance of a Matryoshka model, 1/(1 + i) in
+/// column `i`, in groups of about a hundred rows: `(rows, dims)`. They depend only on the seed, not
+/// on the number of threads.
 pub fn synthetic_vectors(context: &Context, rows: usize, dims: usize, groups: usize, seed: u64) -> Matrix {
     let scales: Vec<f32> = (0..dims).map(|column| 1.0 / ((1 + column) as f32).sqrt()).collect();
     let mut centres = Matrix::zeros(groups, dims);
@@ -66,7 +67,8 @@ fn fill(row: &mut [f32], scales: &[f32], seed: u64) {
 /// Neighbours per query.
 const NEIGHBOURS: usize = 10;
 
-/// Creates vectors and queries, finds the true neighbours, and writes `base.npy`, `queries.npy` and `truth.npy`.
+/// Creates vectors and queries, finds the true neighbours, and writes `base.npy`, `queries.npy` and
+/// `truth.npy`.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -131,7 +133,8 @@ pub struct SearchRound {
     pub about: String,
 }
 
-/// Searches for all queries of a folder once per effort that `next` returns; `next` receives the previous round.
+/// Searches for all queries of a folder once per effort that `next` returns; `next` receives the
+/// previous round.
 ///
 /// # Errors
 /// If the folder's files cannot be read, or the graph cannot be stored.

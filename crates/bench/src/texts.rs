@@ -11,8 +11,9 @@ struct Lengths {
     sigma: f64,
 }
 
-/// Lengths of positives in the training set of the model card of *BGE base Swahili Matryoshka*: in 1,000 samples 5 to 78 tokens, 20.1
-/// on average. The distribution has the same mean, and the same extremes in 1,000 draws.
+/// Lengths of positives in the training set of the model card of *BGE base Swahili Matryoshka*: in
+/// 1,000 samples 5 to 78 tokens, 20.1 on average. The distribution has the same mean, and the same
+/// extremes in 1,000 draws.
 const POSITIVES: Lengths = Lengths { median: 17.7, sigma: 0.5 };
 /// Lengths of anchors in the same set: 6 to 184 tokens, 38.64 on average.
 const ANCHORS: Lengths = Lengths { median: 33.2, sigma: 0.55 };
@@ -37,13 +38,15 @@ impl Lengths {
     }
 }
 
-/// Returns Tukey's approximation of the standard normal quantile, with an error of at most 0.01 for shares from 0.001 to 0.999.
+/// Returns Tukey's approximation of the standard normal quantile, with an error of at most 0.01 for
+/// shares from 0.001 to 0.999.
 fn normal_quantile(share: f64) -> f64 {
     4.91 * (share.powf(0.14) - (1.0 - share).powf(0.14))
 }
 
-/// Returns synthetic pairs with the lengths of the card's training set: a few long texts among many short ones, in random order. They
-/// are truncated to length, possibly within a word, since only their number of tokens matters.
+/// Returns synthetic pairs with the lengths of the card's training set: a few long texts among many
+/// short ones, in random order. They are truncated to length, possibly within a word, since only
+/// their number of tokens matters.
 pub fn pairs_of_card_lengths(count: usize, seed: u64) -> Vec<Pair> {
     let source: Vec<Pair> = Synthesis { pairs: count.max(64), queries: 0, seed }.pairs().collect();
     let text = |pick: fn(&Pair) -> &str, first: usize, characters: usize| {

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-/// Returns the median time of at least five runs and half a second. Long runs have less noise: of those above half a second three are
-/// timed, of those above two seconds one. The first run is not counted.
+/// Returns the median time of at least five runs and half a second. Long runs have less noise: of
+/// those above half a second three are timed, of those above two seconds one. The first run is not
+/// counted.
 pub(crate) fn median_seconds(mut run: impl FnMut()) -> f64 {
     let mut timed = || {
         let start = Instant::now();

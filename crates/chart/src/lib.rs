@@ -1,5 +1,6 @@
-//! Charts as SVG: lines over numbers or names, bars, and groups of horizontal bars. Independent of models and training.
-//! Every chart has a title and a description for screen readers; points and bars of a report have tooltips.
+//! Charts as SVG: lines over numbers or names, bars, and groups of horizontal bars. Independent of
+//! models and training. Every chart has a title and a description for screen readers; points and
+//! bars of a report have tooltips.
 #![forbid(unsafe_code)]
 
 mod grouped_bars;

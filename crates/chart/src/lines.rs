@@ -14,7 +14,8 @@ const BOTTOM: f64 = 44.0;
 const MARKED_POINTS: usize = 40;
 /// Maximum number of tooltips of a line.
 const TOOLTIPS: usize = 150;
-/// Maximum number of drawn points of a line; of more, the highest and lowest of each part are drawn.
+/// Maximum number of drawn points of a line; of more, the highest and lowest of each part are
+/// drawn.
 const DRAWN_POINTS: usize = 1200;
 /// Mean width of a character of the legend.
 const LETTER: f64 = 7.2;
@@ -28,7 +29,8 @@ pub enum Paint {
     White,
 }
 
-/// Colours of the series on white, distinguishable with colour blindness and dark enough for thin lines.
+/// Colours of the series on white, distinguishable with colour blindness and dark enough for thin
+/// lines.
 pub const COLOURS_ON_WHITE: [&str; 6] = ["#0072b2", "#c75000", "#00805e", "#a63d8f", "#806400", "#555555"];
 /// Colours of the series on a dark background.
 pub const COLOURS_ON_DARK: [&str; 6] = ["#56b4e9", "#ff9450", "#35cba0", "#e794cc", "#e2c22e", "#c4c4c4"];
@@ -42,14 +44,16 @@ pub const STYLE: &str = "\
 .chart .hit{fill:transparent;stroke:none}.chart .hit:hover{fill:var(--chart-quiet);fill-opacity:.35}\
 .chart .bar:hover{fill-opacity:.65}";
 
-/// A line: its name and its points from left to right. A point that is not finite (or beyond 1e150) leaves a gap.
+/// A line: its name and its points from left to right. A point that is not finite (or beyond 1e150)
+/// leaves a gap.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
     /// Name in the legend.
     pub name: String,
     /// Points (x, y); with [`Chart::x_names`], x is the index of the name.
     pub points: Vec<(f64, f64)>,
-    /// Whether points have labels with three decimals: above the point in the highest labelled series at that x, below in others.
+    /// If `true`, points have labels with three decimals: above the point in the highest labelled
+    /// series at that x, below in others.
     pub labelled: bool,
 }
 
@@ -68,7 +72,7 @@ pub struct Chart {
     pub y_label: String,
     /// Names on the x axis instead of numbers.
     pub x_names: Option<Vec<String>>,
-    /// Whether the y axis starts at 0.
+    /// If `true`, the y axis starts at 0.
     pub from_zero: bool,
     /// Lines.
     pub series: Vec<Series>,
@@ -233,7 +237,8 @@ impl Chart {
         }
     }
 
-    /// Returns whether no other labelled series is higher at this x; of equal values the first is the highest.
+    /// Returns whether no other labelled series is higher at this x; of equal values the first is
+    /// the highest.
     fn is_highest(&self, index: usize, x: f64, y: f64) -> bool {
         let others = self.series.iter().enumerate().filter(|(other, series)| *other != index && series.labelled);
         let above = |other: usize, value: f64| value > y || (value == y && other < index);
@@ -364,7 +369,8 @@ impl Frame {
     }
 }
 
-/// Draws the mark of series `index` at a point. Each series has its own shape, so that lines are distinguishable without colour.
+/// Draws the mark of series `index` at a point. Each series has its own shape, so that lines are
+/// distinguishable without colour.
 fn mark(index: usize, x: f64, y: f64) -> String {
     let shape = match index % 4 {
         0 => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\""),
@@ -389,7 +395,8 @@ fn path(frame: &Frame, points: &[(f64, f64)]) -> String {
     out
 }
 
-/// Returns the points, or for large numbers the lowest and the highest of each part, so that peaks remain visible.
+/// Returns the points, or for large numbers the lowest and the highest of each part, so that peaks
+/// remain visible.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     if points.len() <= DRAWN_POINTS {
         return points.to_vec();
@@ -419,7 +426,8 @@ fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// Closes the element; on white, variables are replaced by colours, because some viewers do not support variables.
+/// Closes the element; on white, variables are replaced by colours, because some viewers do not
+/// support variables.
 fn close(mut out: String, paint: Paint) -> String {
     out += "</svg>";
     if paint == Paint::White {

@@ -28,7 +28,8 @@ pub(crate) fn widened((low, high): (f64, f64)) -> (f64, f64) {
     if low >= 0.0 { ((low - by).max(0.0), high + by) } else { (low - by, high + by) }
 }
 
-/// Returns about `count` round numbers that cover the range, at least two: steps of 1, 2 or 5 times a power of ten.
+/// Returns about `count` round numbers that cover the range, at least two: steps of 1, 2 or 5 times
+/// a power of ten.
 pub fn ticks((low, high): (f64, f64), count: usize) -> Vec<f64> {
     let raw = (high - low) / (count.max(2) - 1) as f64;
     let magnitude = 10f64.powf(raw.log10().floor());

@@ -1,17 +1,19 @@
-//! Ctrl-C, SIGTERM and SIGHUP. A signal ends the process at once and leaves no temporary files, unless the command has said
-//! that it ends by itself. Signals that the caller has the process ignore, as `nohup` does, stay ignored.
+//! Handles Ctrl-C, SIGTERM and SIGHUP. A signal ends the process and removes its temporary files,
+//! unless the command handles the first signal itself. Signals that the caller set to be ignored,
+//! as `nohup` does, stay ignored.
 //!
-//! On systems without signals of Unix the system ends the process, and the next run removes what was left.
+//! On systems without Unix signals the system ends the process, and the next run removes the
+//! temporary files.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Reaction to the next signal.
 enum Reaction {
-    /// Ends the process.
+    /// End the process.
     End,
-    /// Runs this, and ends the process at the signal after it.
+    /// Run this, and end the process at the second signal.
     First(Box<dyn FnOnce() + Send>),
-    /// Leaves signals to the server.
+    /// Leave signals to the server.
     Leave,
 }
 
@@ -30,21 +32,22 @@ impl Drop for FirstSignal {
     }
 }
 
-/// Runs `action` on the first signal; the second ends the process. Holds until the guard is dropped.
+/// Runs `action` on the first signal; the second ends the process. In effect until the guard is
+/// dropped.
 pub(crate) fn on_first(action: impl FnOnce() + Send + 'static) -> FirstSignal {
     *reaction() = Reaction::First(Box::new(action));
     FirstSignal(())
 }
 
-/// Leaves signals to the server, which listens to them itself.
+/// Leaves signals to the server, which handles them itself.
 pub(crate) fn leave_to_server() {
     *reaction() = Reaction::Leave;
 }
 
-/// Listens to signals from now on.
+/// Starts to handle signals.
 pub(crate) fn listen() {
     #[cfg(unix)]
-    // Where there can be no further thread, signals end the process as they do without this.
+    // If no thread can be started, signals end the process in the default way.
     let _ = std::thread::Builder::new().name("maana-signals".into()).spawn(unix::listen);
 }
 
@@ -57,8 +60,8 @@ mod unix {
 
     pub(super) fn listen() {
         let ignored = ignored();
-        let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
-        let Ok(mut signals) = Signals::new(heard) else { return };
+        let handled = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+        let Ok(mut signals) = Signals::new(handled) else { return };
         for signal in signals.forever() {
             let before = std::mem::replace(&mut *reaction(), Reaction::End);
             match before {
@@ -72,7 +75,7 @@ mod unix {
     /// Ends the process as the signal would have done, so that shells see why.
     fn end(signal: i32) {
         if std::io::stderr().is_terminal() {
-            // Off the line of a bar that shows progress.
+            // Moves below a progress bar.
             errln!("");
         }
         maana::files::remove_unfinished();
@@ -80,7 +83,8 @@ mod unix {
         std::process::exit(128 + signal);
     }
 
-    /// Returns the signals that the process was started to ignore, a bit each, where the system tells it.
+    /// Returns a bit mask of the signals that the process inherited as ignored, if the system
+    /// reports it.
     fn ignored() -> u64 {
         let status = maana::files::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,5 @@
-//! `maana`: the command line, one command per file. It parses arguments and prints; the library does the work.
+//! `maana`: the command line, one command per file. It parses arguments and prints; the library
+//! does the work.
 #![forbid(unsafe_code)]
 // Print with `outln!` and `errln!`, which survive a closed pipe.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -19,7 +20,8 @@ use maana::kernels::Context;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Train, evaluate and serve sentence embeddings, for Swahili and other under-resourced languages, on ordinary CPUs.
+/// Train, evaluate and serve sentence embeddings, for Swahili and other under-resourced languages,
+/// on ordinary CPUs.
 #[derive(Parser)]
 #[command(
     name = "maana",

@@ -1,15 +1,15 @@
-//! Numbers of the command line.
+//! Parsers of numeric arguments.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// Reads a number that can be compared: NaN and infinity have no effect as a bound, so they are refused.
+/// Parses a finite number. NaN and infinity have no effect as a bound, so they are refused.
 pub(crate) fn finite<T: FromStr<Err: Display> + Copy + Into<f64>>(text: &str) -> Result<T, String> {
     let number: T = text.parse().map_err(|error: T::Err| error.to_string())?;
     if Into::<f64>::into(number).is_finite() { Ok(number) } else { Err("expected a finite number".to_owned()) }
 }
 
-/// Reads a count of which none makes no sense.
+/// Parses a positive count.
 pub(crate) fn one_or_more(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
         Ok(0) => Err("expected 1 or more".to_owned()),

@@ -1,11 +1,12 @@
-//! `--precision`: precision of the matrix-product operands. f32 unless asked otherwise, so that the same command gives the same
-//! embeddings on every machine; long work says which precision would be markedly faster.
+//! `--precision`: precision of the matrix-product operands. The default is f32, so that the same
+//! command gives the same embeddings on every machine; during long work a note names the precisions
+//! that are considerably faster.
 
 use maana::kernels::{InstructionSet, Precision};
 use std::sync::Once;
 use std::time::Duration;
 
-/// A precision as users name it.
+/// Value of `--precision`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Choice {
     Auto,
@@ -15,17 +16,18 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// The precision on this machine.
+    /// Returns the precision on this machine.
     pub(crate) fn precision(self) -> Precision {
         self.on(InstructionSet::active())
     }
 
-    /// The precision of this name, as stores keep it.
+    /// Parses a name as recorded in stores.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         <Self as clap::ValueEnum>::from_str(name, false).ok()
     }
 
-    /// `auto` never chooses int8, which costs more accuracy than users expect of a default.
+    /// Returns the precision on an instruction set. `auto` never chooses int8, which costs more
+    /// accuracy than users expect of a default.
     fn on(self, isa: InstructionSet) -> Precision {
         match self {
             Self::Auto if isa.has_bf16() => Precision::Bf16,
@@ -39,21 +41,21 @@ impl Choice {
 /// The argument, for every command that computes embeddings.
 #[derive(clap::Args)]
 pub(crate) struct PrecisionArgument {
-    /// Precision of matrix products: f32, bf16 (half the memory), int8 (a quarter, and faster), or auto: bf16 where the processor
-    /// is faster at it, else f32 [default: f32]
+    /// Precision of matrix products: f32, bf16 (half the memory), int8 (a quarter of the memory,
+    /// and faster), or auto: bf16 if the processor is faster with it, else f32 [default: f32]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     pub(crate) precision: Option<Choice>,
 }
 
-/// The precision that was asked for, else the default.
-pub(crate) fn of(asked: Option<Choice>) -> Precision {
-    asked.unwrap_or(Choice::F32).precision()
+/// Returns the requested precision, else the default.
+pub(crate) fn of(choice: Option<Choice>) -> Precision {
+    choice.unwrap_or(Choice::F32).precision()
 }
 
-/// Work that takes longer than this is told what would be faster.
+/// Time after which the note about faster precisions is printed.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Prints the note once the process has worked for long; work that ends before is not told.
+/// Prints the note about faster precisions once the process has run for [`LONG`].
 pub(crate) fn suggest_faster_when_long() {
     static STARTED: Once = Once::new();
     let Some(note) = faster(InstructionSet::active()) else { return };
@@ -66,7 +68,7 @@ pub(crate) fn suggest_faster_when_long() {
     });
 }
 
-/// A sentence for users who left the precision at f32, where another one is markedly faster.
+/// Returns a note if other precisions are considerably faster than f32 on this instruction set.
 pub(crate) fn faster(isa: InstructionSet) -> Option<String> {
     let flags = isa.faster_than_f32().iter().map(|precision| {
         let distance = match precision {
@@ -76,7 +78,7 @@ pub(crate) fn faster(isa: InstructionSet) -> Option<String> {
         format!("--precision {} (cosine distance to f32 at most {distance})", precision.name())
     });
     let flags: Vec<String> = flags.collect();
-    (!flags.is_empty()).then(|| format!("this processor is markedly faster with {}", flags.join(" or ")))
+    (!flags.is_empty()).then(|| format!("this processor is considerably faster with {}", flags.join(" or ")))
 }
 
 #[cfg(test)]
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_f32_on_every_instruction_set_and_auto_is_what_the_instruction_set_has() {
+    fn the_default_is_f32_and_auto_is_bf16_only_with_its_instructions() {
         assert_eq!(of(None), Precision::F32);
         for isa in InstructionSet::available() {
             let auto = if isa.name() == "avx512bf16" { Precision::Bf16 } else { Precision::F32 };
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_note_names_the_flags_that_are_faster_here() {
+    fn the_note_names_the_faster_precisions_of_the_instruction_set() {
         for isa in InstructionSet::available() {
             let note = faster(isa).unwrap_or_default();
             assert_eq!(note.contains("--precision bf16"), isa.has_bf16(), "{}: {note}", isa.name());

@@ -1,20 +1,22 @@
-//! `--query-prompt` and `--document-prompt`: the texts that stand before queries and documents.
+//! `--query-prompt` and `--document-prompt`: texts prepended to queries and documents.
 
 use anyhow::Result;
 use maana::model::{Role, RolePrompts, TextEncoder};
 
-/// The argument for commands that embed queries.
+/// Argument of commands that embed queries.
 #[derive(clap::Args)]
 pub(crate) struct QueryPromptArgument {
-    /// What stands before every query: the name of a prompt of the model, a text, or none [default: the model's for queries]
+    /// Prompt of every query: the name of a prompt of the model, a text, or none [default: the
+    /// model's query prompt]
     #[arg(long, value_name = "NAME|TEXT|none")]
     pub(crate) query_prompt: Option<String>,
 }
 
-/// The argument for commands that embed documents.
+/// Argument of commands that embed documents.
 #[derive(clap::Args)]
 pub(crate) struct DocumentPromptArgument {
-    /// What stands before every document: the name of a prompt of the model, a text, or none [default: the model's for documents]
+    /// Prompt of every document: the name of a prompt of the model, a text, or none [default: the
+    /// model's document prompt]
     #[arg(long, value_name = "NAME|TEXT|none")]
     pub(crate) document_prompt: Option<String>,
 }
@@ -30,7 +32,7 @@ pub(crate) fn with_prompts<'m>(
     Ok(embedder.with_prompts(prompts))
 }
 
-/// Says which prompts stand before the texts of these roles, unless the model has none.
+/// Prints the prompts of these roles, if there are any.
 pub(crate) fn print_prompts(embedder: &TextEncoder, roles: &[Role]) {
     let prompts: Vec<String> = roles.iter().filter_map(|role| embedder.describe_prompt(*role)).collect();
     if !prompts.is_empty() {

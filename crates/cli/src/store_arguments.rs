@@ -12,11 +12,12 @@ use std::path::PathBuf;
 /// Arguments for the graph of a store.
 #[derive(clap::Args)]
 pub(crate) struct GraphArgument {
-    /// Build an index in a folder, so that searches need not compare every vector; auto: from one million documents on
+    /// Build an index in a folder, so that searches need not compare every vector; auto: from one
+    /// million documents on
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     graph: When,
-    /// Queries as users will send them (.txt, .jsonl, .csv, .tsv, .parquet; 50 or more) to measure the recall of the index
-    /// [default: the store's own vectors, perturbed]
+    /// Queries as users will send them (.txt, .jsonl, .csv, .tsv, .parquet; 50 or more) to measure
+    /// the recall of the index [default: the store's own vectors, perturbed]
     #[arg(long, value_name = "FILE")]
     queries: Option<PathBuf>,
 }
@@ -91,14 +92,16 @@ impl StoreModelArguments {
     }
 }
 
-/// Creates an embedder of the store's dimension, and checks that the store has this model's vectors.
+/// Creates an embedder of the store's dimension, and checks that the store has this model's
+/// vectors.
 pub(crate) fn embedder_for(opened: &crate::terminal::Opened, store: &dyn ReadStore) -> Result<TextEncoder> {
     let embedder = crate::terminal::embedder(opened, Some(store.dims()))?;
     store.expect_fingerprint(&embedder.fingerprint(), &name_of(opened)?)?;
     Ok(embedder)
 }
 
-/// Returns a name by which the model can be opened again: its name on the hub with the revision, or its folder.
+/// Returns a name by which the model can be opened again: its name on the hub with the revision, or
+/// its folder.
 pub(crate) fn name_of(opened: &crate::terminal::Opened) -> Result<String> {
     let resolved = &opened.resolved;
     Ok(match (&resolved.name, &resolved.revision) {

@@ -54,8 +54,8 @@ pub(crate) fn print_error_line(text: Arguments<'_>) {
     }
 }
 
-/// Escapes control characters except tabs and newlines: texts, ids, labels and names are untrusted, and a terminal would
-/// execute escape sequences in them.
+/// Escapes control characters except tabs and newlines: texts, ids, labels and names are untrusted,
+/// and a terminal would execute escape sequences in them.
 fn printable(text: &str) -> Cow<'_, str> {
     let is_control = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
     if !text.contains(is_control) {
@@ -123,8 +123,8 @@ pub(crate) fn shell(word: &str) -> String {
 /// An encoder and its origin.
 pub(crate) type Opened = maana::open::Opened<TextEncoder>;
 
-/// Opens a model by folder or name; notices go to standard error. Without an explicit precision, long work prints a note on
-/// faster ones.
+/// Opens a model by folder or name; notices go to standard error. Without an explicit precision,
+/// long work prints a note on faster ones.
 pub(crate) fn open_model(
     storage: WeightStorage,
     name: &str,
@@ -148,8 +148,8 @@ pub(crate) fn open_for_training(name: &str, context: &Context, choice: Option<Ch
     Ok(opened.with_context(|| format!("model `{name}`"))?.model)
 }
 
-/// Returns the storage of weights for encoding texts of this total size: for a single pass, packing all weights would take
-/// longer than the pass itself.
+/// Returns the storage of weights for encoding texts of this total size: for a single pass, packing
+/// all weights would take longer than the pass itself.
 pub(crate) fn storage_for(bytes: usize) -> WeightStorage {
     const ONE_PASS: usize = 4096;
     if bytes <= ONE_PASS { WeightStorage::Mapped } else { WeightStorage::Packed }

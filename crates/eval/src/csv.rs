@@ -4,7 +4,8 @@ use crate::{EvalError, Scores};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Metrics in the order of the columns: the name in a key and in a header. Metrics of one group alternate by cutoff.
+/// Metrics in the order of the columns: the name in a key and in a header. Metrics of one group
+/// alternate by cutoff.
 const COLUMNS: [&[(&str, &str)]; 5] = [
     &[("accuracy", "Accuracy")],
     &[("precision", "Precision"), ("recall", "Recall")],
@@ -13,16 +14,18 @@ const COLUMNS: [&[(&str, &str)]; 5] = [
     &[("map", "MAP")],
 ];
 
-/// Returns the name of an evaluation's file: `Information-Retrieval_evaluation_dim_128_results.csv`.
+/// Returns the name of an evaluation's file:
+/// `Information-Retrieval_evaluation_dim_128_results.csv`.
 pub fn csv_name(scores: &Scores) -> String {
     let name = scores.name.replace(['/', '\\'], "_");
     let name = if name.is_empty() { name } else { format!("_{name}") };
     format!("Information-Retrieval_evaluation{name}_results.csv")
 }
 
-/// Adds a line to the file of each evaluation in `folder`, which is created if necessary, and returns the files. `epoch` and
-/// `steps` are those of a training run, or -1 in the file. The last column, in addition to the reference's, is the precision of
-/// the embeddings; it is added to files without it, empty in earlier lines.
+/// Adds a line to the file of each evaluation in `folder`, which is created if necessary, and
+/// returns the files. `epoch` and `steps` are those of a training run, or -1 in the file. The last
+/// column, in addition to the reference's, is the precision of the embeddings; it is added to files
+/// without it, empty in earlier lines.
 ///
 /// # Errors
 /// If a file cannot be read or written, or has other columns.

@@ -1,5 +1,5 @@
-//! Metrics of rankings, as in the `InformationRetrievalEvaluator` of Sentence Transformers. A ranking is a list of documents,
-//! best first; embeddings and texts do not occur here.
+//! Metrics of rankings, as in the `InformationRetrievalEvaluator` of Sentence Transformers. A
+//! ranking is a list of documents, best first; embeddings and texts do not occur here.
 
 use crate::EvalError;
 use maana_data::Relevant;
@@ -9,7 +9,8 @@ use maana_data::Relevant;
 pub struct Cutoffs {
     /// Accuracy: share of queries with a relevant document among the first k.
     pub accuracy: Vec<usize>,
-    /// Precision: share of the first k that is relevant. Recall: share of the relevant that is among the first k.
+    /// Precision: share of the first k that is relevant. Recall: share of the relevant that is
+    /// among the first k.
     pub precision_recall: Vec<usize>,
     /// Mean reciprocal rank of the first relevant document, 0 if it is not among the first k.
     pub mrr: Vec<usize>,
@@ -33,7 +34,8 @@ impl Default for Cutoffs {
 }
 
 impl Cutoffs {
-    /// Returns the keys of the metrics in the order of the reference, for a similarity called `function` (`cosine_ndcg@10`).
+    /// Returns the keys of the metrics in the order of the reference, for a similarity called
+    /// `function` (`cosine_ndcg@10`).
     pub fn keys(&self, function: &str) -> Vec<String> {
         let measures = [
             ("accuracy", &self.accuracy),
@@ -81,9 +83,9 @@ impl Cutoffs {
     }
 }
 
-/// Returns the mean of every metric over the queries, with keys like `cosine_ndcg@10` in the order of the reference: accuracy,
-/// precision, recall, nDCG, MRR, MAP. `rankings[i]` (up to the greatest cutoff, or the whole corpus) and `relevant[i]`, which is
-/// not empty, belong to query `i`.
+/// Returns the mean of every metric over the queries, with keys like `cosine_ndcg@10` in the order
+/// of the reference: accuracy, precision, recall, nDCG, MRR, MAP. `rankings[i]` (up to the greatest
+/// cutoff, or the whole corpus) and `relevant[i]`, which is not empty, belong to query `i`.
 pub(crate) fn measure(
     function: &str,
     rankings: &[Vec<usize>],
@@ -246,7 +248,8 @@ mod tests {
             prop_assert!((value(&values, "cosine_ndcg@10") - ndcg / ranks.len() as f64).abs() < 1e-12);
         }
 
-        /// Checks that every metric is in [0, 1], and that those that count hits grow with the cutoff.
+        /// Checks that every metric is in [0, 1], and that those that count hits grow with the
+        /// cutoff.
         #[test]
         fn bounds(ranking in Just((0usize..30).collect::<Vec<_>>()).prop_shuffle(), hits in prop::collection::btree_set(0usize..30, 1..12), absent in 0usize..3) {
             let relevant = relevant(&hits.into_iter().collect::<Vec<_>>(), absent);

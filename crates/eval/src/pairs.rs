@@ -1,6 +1,7 @@
-//! Evaluation of pairs, triplets and lists with known answers. Names and formulas are those of Sentence
-//! Transformers 6.2 (`EmbeddingSimilarityEvaluator`, `BinaryClassificationEvaluator`, `TripletEvaluator`,
-//! `RerankingEvaluator`), SciPy and scikit-learn. Inputs are embeddings; a dimension is a prefix of them.
+//! Evaluation of pairs, triplets and lists with known answers. Names and formulas are those of
+//! Sentence Transformers 6.2 (`EmbeddingSimilarityEvaluator`, `BinaryClassificationEvaluator`,
+//! `TripletEvaluator`, `RerankingEvaluator`), SciPy and scikit-learn. Inputs are embeddings; a
+//! dimension is a prefix of them.
 
 use maana_kernels::Rows;
 use maana_model::Similarity;
@@ -30,8 +31,9 @@ fn of_pairs(kind: Similarity, a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
     (0..a.rows()).map(|row| metric(kind).score(a.row(row), b.row(row))).collect()
 }
 
-/// Returns Pearson's and Spearman's correlation of similarities with human `scores`: `pearson_cosine`, `spearman_cosine`, …, and
-/// the maximum of each. A correlation with constant values is NaN.
+/// Returns Pearson's and Spearman's correlation of similarities with human `scores`:
+/// `pearson_cosine`, `spearman_cosine`, …, and the maximum of each. A correlation with constant
+/// values is NaN.
 pub fn semantic_similarity(a: Rows<'_>, b: Rows<'_>, scores: &[f64]) -> Vec<(String, f64)> {
     let mut values = Vec::new();
     let mut greatest = (f64::NEG_INFINITY, f64::NEG_INFINITY);
@@ -76,8 +78,9 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// Evaluates thresholds that separate pairs that are `alike` from others, for each similarity: accuracy, F1 with precision and
-/// recall, average precision and Matthews' correlation, with the thresholds.
+/// Evaluates thresholds that separate pairs that are `alike` from others, for each similarity:
+/// accuracy, F1 with precision and recall, average precision and Matthews' correlation, with the
+/// thresholds.
 pub fn pair_classification(a: Rows<'_>, b: Rows<'_>, alike: &[bool]) -> Vec<(String, f64)> {
     let mut values = Vec::new();
     for (kind, name) in [
@@ -175,7 +178,8 @@ fn best_f1(scores: &[f32], alike: &[bool]) -> BestF1 {
     best
 }
 
-/// Returns the average precision as in scikit-learn: Σ (recall − previous recall) · precision over thresholds.
+/// Returns the average precision as in scikit-learn: Σ (recall − previous recall) · precision over
+/// thresholds.
 pub fn average_precision(scores: &[f64], relevant: &[bool]) -> f64 {
     let mut rows: Vec<(f64, bool)> = scores.iter().copied().zip(relevant.iter().copied()).collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -200,7 +204,8 @@ fn matthews(scores: &[f32], alike: &[bool], threshold: f32) -> f64 {
     if root > 0.0 { (tp * tn - fp * fn_) / root } else { 0.0 }
 }
 
-/// Returns the share of triplets whose positive is nearer to the anchor than the negative, for each similarity.
+/// Returns the share of triplets whose positive is nearer to the anchor than the negative, for each
+/// similarity.
 pub fn triplets(anchors: Rows<'_>, positives: Rows<'_>, negatives: Rows<'_>) -> Vec<(String, f64)> {
     let of = |kind| {
         let near = of_pairs(kind, anchors, positives);
@@ -223,8 +228,8 @@ pub struct Candidates {
     pub negatives: usize,
 }
 
-/// Returns MAP, MRR@k and nDCG@k of candidates ordered by similarity with their query. Queries with only relevant or only other
-/// candidates are skipped.
+/// Returns MAP, MRR@k and nDCG@k of candidates ordered by similarity with their query. Queries with
+/// only relevant or only other candidates are skipped.
 pub fn reranking(
     kind: Similarity,
     queries: Rows<'_>,
@@ -272,8 +277,8 @@ fn ndcg(scores: &[f64], relevant: &[bool], k: usize) -> f64 {
     if ideal > 0.0 { gained / ideal } else { 0.0 }
 }
 
-/// Compares mined pairs (score, first, second), best first, with known pairs: average precision, and the best F1 with its
-/// precision, recall and threshold.
+/// Compares mined pairs (score, first, second), best first, with known pairs: average precision,
+/// and the best F1 with its precision, recall and threshold.
 pub fn paraphrase_mining(
     mined: &[(f32, usize, usize)],
     known: &std::collections::HashSet<(usize, usize)>,
@@ -310,9 +315,10 @@ pub fn paraphrase_mining(
     values.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
-/// Returns the share of texts whose nearest text on the other side, by cosine, is their translation; equal rows of source and
-/// target belong together. Of equal cosines the first counts, and a text equal to the right one is right. `f1` is that of MTEB's
-/// mining of translations: scikit-learn's weighted mean over the targets.
+/// Returns the share of texts whose nearest text on the other side, by cosine, is their
+/// translation; equal rows of source and target belong together. Of equal cosines the first counts,
+/// and a text equal to the right one is right. `f1` is that of MTEB's mining of translations:
+/// scikit-learn's weighted mean over the targets.
 pub fn translation(source: Rows<'_>, target: Rows<'_>, sources: &[&str], targets: &[&str]) -> Vec<(String, f64)> {
     assert_eq!((source.rows(), target.rows()), (sources.len(), targets.len()), "one text per embedding");
     let named = |from: Rows<'_>, to: Rows<'_>| -> Vec<usize> {

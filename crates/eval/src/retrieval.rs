@@ -1,5 +1,6 @@
-//! Evaluation of retrieval, following the `InformationRetrievalEvaluator` of Sentence Transformers 6.2, with one encoding for all
-//! dimensions. Documents are sorted by id, so that of equal scores the smaller id comes first for any division of the corpus.
+//! Evaluation of retrieval, following the `InformationRetrievalEvaluator` of Sentence Transformers
+//! 6.2, with one encoding for all dimensions. Documents are sorted by id, so that of equal scores
+//! the smaller id comes first for any division of the corpus.
 
 use crate::metrics::{Cutoffs, measure};
 use crate::{EvalError, Scores};
@@ -57,7 +58,7 @@ pub struct Embedded<'a> {
     pub relevant: &'a [Relevant],
 }
 
-/// An encoder of one's own: a function that embeds texts.
+/// An encoder as a function that embeds texts.
 pub struct EncoderFunction<'a> {
     /// Number of columns of an embedding.
     pub dimension: usize,
@@ -67,12 +68,12 @@ pub struct EncoderFunction<'a> {
     pub encode: &'a dyn Fn(&[&str], Role) -> Result<Matrix, ModelError>,
 }
 
-/// Evaluates the encoder on the set at each of `dims`, in that order, with names `dim_{d}` and keys like `cosine_ndcg@10`.
-/// Queries without relevant documents are skipped.
+/// Evaluates the encoder on the set at each of `dims`, in that order, with names `dim_{d}` and keys
+/// like `cosine_ndcg@10`. Queries without relevant documents are skipped.
 ///
 /// # Errors
-/// If a dimension is 0, exceeds the embeddings or occurs twice; if no query has a relevant document; if an option is invalid; if
-/// a text cannot be embedded, or its embedding is not finite.
+/// If a dimension is 0, exceeds the embeddings or occurs twice; if no query has a relevant
+/// document; if an option is invalid; if a text cannot be embedded, or its embedding is not finite.
 pub fn evaluate_retrieval(
     context: &Context,
     encoder: &TextEncoder,
@@ -125,7 +126,8 @@ pub fn evaluate_function(
 /// As [`evaluate_retrieval`].
 ///
 /// # Panics
-/// If the numbers of ids and documents differ, or those of queries and their relevant documents, or those of columns.
+/// If the numbers of ids and documents differ, or those of queries and their relevant documents, or
+/// those of columns.
 pub fn evaluate_embeddings(
     context: &Context,
     embedded: Embedded<'_>,
@@ -216,8 +218,9 @@ impl<'a> Task<'a> {
         Ok(Self { options, dims, is_cosine })
     }
 
-    /// Returns for each dimension and query the indexes of the nearest documents, best first. `embed` returns the embeddings of
-    /// the documents with some indexes; it is called once for each document.
+    /// Returns for each dimension and query the indexes of the nearest documents, best first.
+    /// `embed` returns the embeddings of the documents with some indexes; it is called once for
+    /// each document.
     fn rank(
         &self,
         context: &Context,
@@ -257,7 +260,8 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// Prepares rows whose dot products are the similarity: normalised for cosine, unchanged for dot.
+    /// Prepares rows whose dot products are the similarity: normalised for cosine, unchanged for
+    /// dot.
     fn comparable(&self, context: &Context, rows: Rows<'_>) -> Matrix {
         if !self.is_cosine {
             return rows.to_matrix();

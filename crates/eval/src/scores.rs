@@ -36,8 +36,9 @@ impl Scores {
     }
 }
 
-/// Returns all metrics as one JSON object with prefixed keys (`dim_128_cosine_ndcg@10`); with several evaluations also
-/// `sequential_score`, as in the reference's `SequentialEvaluator`; then the `precision` of the embeddings.
+/// Returns all metrics as one JSON object with prefixed keys (`dim_128_cosine_ndcg@10`); with
+/// several evaluations also `sequential_score`, as in the reference's `SequentialEvaluator`; then
+/// the `precision` of the embeddings.
 pub fn to_json(scores: &[Scores]) -> serde_json::Map<String, serde_json::Value> {
     let mut object: serde_json::Map<_, _> =
         scores.iter().flat_map(Scores::prefixed).map(|(key, value)| (key, value.into())).collect();
@@ -50,7 +51,8 @@ pub fn to_json(scores: &[Scores]) -> serde_json::Map<String, serde_json::Value> 
     object
 }
 
-/// Returns the score of several evaluations: the primary metric of the last one, as in the reference.
+/// Returns the score of several evaluations: the primary metric of the last one, as in the
+/// reference.
 pub fn sequential_score(scores: &[Scores]) -> Option<f64> {
     scores.last().and_then(|last| last.get(&last.primary))
 }

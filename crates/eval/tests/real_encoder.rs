@@ -1,4 +1,5 @@
-//! Evaluates a model that Sentence Transformers 3.0.1 trained and saved, and compares with the reference's own evaluation.
+//! Evaluates a model that Sentence Transformers 3.0.1 trained and saved, and compares with the
+//! reference's own evaluation.
 
 use maana_data::{Relevant, RetrievalSet};
 use maana_eval::{Primary, RetrievalOptions, evaluate_retrieval, sequential_score, to_json};

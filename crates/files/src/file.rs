@@ -6,11 +6,12 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// A file that is being written, and takes the place of its target on [`NewFile::commit`]. Dropped before, it leaves the target
-/// as it was and nothing else.
+/// A file that is being written, and takes the place of its target on [`NewFile::commit`]. Dropped
+/// before, it leaves the target as it was and nothing else.
 ///
-/// A symbolic link is followed, so that the file behind it is replaced. Permissions of an earlier file are kept. A target that is
-/// no regular file (a pipe, a terminal, `/dev/stdout`) is written to directly.
+/// A symbolic link is followed, so that the file behind it is replaced. Permissions of an earlier
+/// file are kept. Other targets (a pipe, a terminal, `/dev/stdout`) are written to
+/// directly.
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
@@ -92,7 +93,8 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
     file.commit()
 }
 
-/// Returns whether a path names a descriptor of a process, behind which a regular file may be that somebody else holds open.
+/// Returns whether a path names a descriptor of a process, behind which a regular file may be that
+/// somebody else holds open.
 fn is_descriptor(path: &Path) -> bool {
     let standard = ["/dev/stdout", "/dev/stderr"].iter().any(|name| path == Path::new(name));
     standard || path.starts_with("/dev/fd") || path.starts_with("/proc")

@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// A folder that is being filled, and takes the place of its target on [`NewFolder::commit`]. Dropped before, it leaves the
-/// target as it was and nothing else. A symbolic link is followed.
+/// A folder that is being filled, and takes the place of its target on [`NewFolder::commit`].
+/// Dropped before, it leaves the target as it was and nothing else. A symbolic link is followed.
 #[derive(Debug)]
 pub struct NewFolder {
     unfinished: Unfinished,
@@ -15,7 +15,8 @@ pub struct NewFolder {
 }
 
 impl NewFolder {
-    /// Begins an empty folder beside the target, whose parent must exist. A target that is there may be a folder, never a file.
+    /// Creates an empty folder next to the target, whose parent must exist. An existing target must
+    /// be a folder.
     ///
     /// # Errors
     /// If the parent is not there or cannot be written to, or the target is a file.
@@ -33,8 +34,9 @@ impl NewFolder {
         self.unfinished.path()
     }
 
-    /// Syncs all files, gives the folder the target's name, syncs its parent, and removes an earlier folder. A reader finds the
-    /// earlier folder, the new one, or for the moment between two renames none.
+    /// Syncs all files, gives the folder the target's name, syncs its parent, and removes an
+    /// earlier folder. A reader finds the earlier folder, the new one, or for the moment between
+    /// two renames none.
     ///
     /// # Errors
     /// If the disk is full or the system refuses it; an earlier folder stays as it was.

@@ -1,9 +1,11 @@
-//! Files and folders that are replaced whole or not at all: the one place that creates, syncs and renames what users keep.
+//! Files and folders that are replaced whole or not at all: the one place that creates, syncs and
+//! renames what users keep.
 //!
-//! A new version is written under a temporary name in the folder of its target, `.NAME.PID.incomplete`, synced, renamed, and
-//! the folder synced. Until the rename the old version stays as it is. The temporary name is removed when the writer is
-//! dropped, by [`remove_unfinished`] when the process is stopped by a signal, and by the next writer of the same target when
-//! the process was killed.
+//! A new version is written under a temporary name in the folder of its target,
+//! `.NAME.PID.incomplete`, synced, renamed, and the folder synced. Until the rename the old version
+//! stays as it is. The temporary name is removed when the writer is dropped, by
+//! [`remove_unfinished`] when the process is stopped by a signal, and by the next writer of the
+//! same target when the process was killed.
 #![deny(unsafe_code)]
 
 mod file;

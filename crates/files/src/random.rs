@@ -3,7 +3,8 @@
 /// Increment of the state between two numbers, an odd number near 2⁶⁴ divided by the golden ratio.
 const INCREMENT: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// The generator SplitMix64 (Steele, Lea and Flood, 2014): a counter whose values are mixed. Not for cryptography.
+/// The generator SplitMix64 (Steele, Lea and Flood, 2014): a counter whose values are mixed. Not
+/// for cryptography.
 ///
 /// ```
 /// let mut random = maana_files::SplitMix64::new(0);
@@ -18,7 +19,8 @@ impl SplitMix64 {
         Self(seed)
     }
 
-    /// Creates a generator whose state is the product of the seed and the increment, so that small seeds are far apart.
+    /// Creates a generator whose state is the product of the seed and the increment, so that small
+    /// seeds are far apart.
     pub fn spread(seed: u64) -> Self {
         Self(seed.wrapping_mul(INCREMENT))
     }
@@ -32,7 +34,8 @@ impl SplitMix64 {
     }
 }
 
-/// Hashes a number: the first number of a generator with this seed, so that near numbers have unrelated hashes.
+/// Hashes a number: the first number of a generator with this seed, so that near numbers have
+/// unrelated hashes.
 pub fn mix(number: u64) -> u64 {
     SplitMix64::new(number).next_u64()
 }

@@ -1,11 +1,12 @@
-//! Regular files opened in place: nothing here waits for the other end of a pipe, or reads a device that never ends.
+//! Regular files opened in place: nothing here waits for the other end of a pipe, or reads a device
+//! that never ends.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-/// Opens a regular file for reading. A named pipe, which would wait for a writer, a device, which may never end, a socket
-/// and a folder are refused.
+/// Opens a regular file for reading. A named pipe, which would wait for a writer, a device, which
+/// may never end, a socket and a folder are refused.
 ///
 /// # Errors
 /// If the path leads to anything but a regular file, or the system refuses to open it.
@@ -13,8 +14,8 @@ pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
     open_regular(File::options().read(true), path.as_ref())
 }
 
-/// Opens a regular file to append to it, and creates it if there is none: logs, parts of downloads, files that only carry
-/// a lock.
+/// Opens a regular file for appending, and creates it if it does not exist: logs, partial
+/// downloads, lock files.
 ///
 /// # Errors
 /// If the path leads to anything but a regular file, or the system refuses to open it.
@@ -22,7 +23,8 @@ pub fn open_to_append(path: impl AsRef<Path>) -> io::Result<File> {
     open_regular(File::options().create(true).append(true), path.as_ref())
 }
 
-/// Creates a file, or empties the regular one that is there: working files of a store, which it renames itself.
+/// Creates a file, or empties the regular one that is there: working files of a store, which it
+/// renames itself.
 ///
 /// # Errors
 /// If the path leads to anything but a regular file, or the system refuses to open it.
@@ -58,8 +60,8 @@ pub(crate) fn open_any(path: &Path) -> io::Result<File> {
 }
 
 fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    // Opening a device may already have an effect, so that the path is looked at first. The opened file is looked at once
-    // more, for the path may lead elsewhere by then.
+    // Opening a device may already have an effect, so that the path is looked at first. The opened
+    // file is looked at once more, for the path may lead elsewhere by then.
     match std::fs::metadata(path) {
         Ok(found) => refuse_irregular(&found)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {}

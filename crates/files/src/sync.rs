@@ -14,7 +14,8 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     sync_folder(parent(to))
 }
 
-/// Makes created, renamed and removed names of a folder durable, on systems where folders can be synced.
+/// Makes created, renamed and removed names of a folder durable, on systems where folders can be
+/// synced.
 ///
 /// # Errors
 /// If the disk reports an error.
@@ -23,13 +24,15 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
         return Ok(());
     }
     match open_any(folder).and_then(|folder| folder.sync_all()) {
-        // A folder may allow changes and no reading, and some network file systems do not sync folders.
+        // A folder may allow changes and no reading, and some network file systems do not sync
+        // folders.
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
         synced => synced,
     }
 }
 
-/// Syncs every file and folder below a folder, and the folder itself. Symbolic links are not followed.
+/// Syncs every file and folder below a folder, and the folder itself. Symbolic links are not
+/// followed.
 ///
 /// # Errors
 /// If something cannot be read or the disk reports an error.
@@ -46,8 +49,9 @@ pub fn sync_tree(folder: &Path) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Returns whether two paths lead to the same file or folder: the same device and inode, so that links and other spellings are
-/// seen through. Devices and pipes are the same as nothing, for writing to them loses nothing.
+/// Returns whether two paths lead to the same file or folder: the same device and inode, so that
+/// links and other spellings are seen through. Devices and pipes are the same as nothing, for
+/// writing to them loses nothing.
 pub fn is_same(one: &Path, other: &Path) -> bool {
     let (Ok(one_is), Ok(other_is)) = (fs::metadata(one), fs::metadata(other)) else { return false };
     if !(one_is.is_file() || one_is.is_dir()) {

@@ -10,10 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const ENDING: &str = ".incomplete";
 
-/// Bytes of a target's name that its temporary name repeats; most file systems end names at 255 bytes.
+/// Bytes of a target's name that its temporary name repeats; most file systems end names at 255
+/// bytes.
 const NAME_BYTES: usize = 200;
 
-/// The name inside a temporary folder under which a folder waits for its removal while another takes its place.
+/// The name inside a temporary folder under which a folder waits for its removal while another
+/// takes its place.
 pub(crate) const EARLIER: &str = ".earlier";
 
 /// Temporary files and folders of this process.
@@ -23,25 +25,29 @@ fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes all temporary files and folders of this process, and lets none be made or renamed from then on: a thread that
-/// tries waits for ever. For a handler of signals that ends the process right afterwards.
+/// Removes all temporary files and folders of this process, and lets none be made or renamed from
+/// then on: a thread that tries waits for ever. For a handler of signals that ends the process
+/// right afterwards.
 pub fn remove_unfinished() {
     let unfinished = unfinished();
     unfinished.iter().for_each(|path| remove(path));
     std::mem::forget(unfinished);
 }
 
-/// A temporary name in the folder of its target. It is removed on drop unless it was published or left before.
+/// A temporary name in the folder of its target. It is removed on drop unless it was published or
+/// left before.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     path: PathBuf,
-    /// Holds the lock that tells other processes that the owner lives, where the file system has locks.
+    /// Holds the lock that tells other processes that the owner lives, where the file system has
+    /// locks.
     _lock: Option<File>,
 }
 
 impl Unfinished {
-    /// Makes a temporary file or folder with `make`, which fails if the name is taken, and returns what that gives. Leftovers of
-    /// processes that were killed while they wrote the same target are removed first.
+    /// Makes a temporary file or folder with `make`, which fails if the name is taken, and returns
+    /// what that gives. Leftovers of processes that were killed while they wrote the same target
+    /// are removed first.
     pub(crate) fn make<T>(target: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(Self, T)> {
         let Some(name) = target.file_name() else {
             return Err(io::Error::new(ErrorKind::InvalidInput, "the path has no file name"));
@@ -64,7 +70,8 @@ impl Unfinished {
             let lock = open_any(&path).ok();
             let taken = lock.as_ref().is_some_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
             let unfinished = Self { path, _lock: lock };
-            // Another process may have taken the name for a leftover in the moment before it was locked.
+            // Another process may have taken the name for a leftover in the moment before it was
+            // locked.
             if !taken && unfinished.path.exists() {
                 return Ok((unfinished, made));
             }
@@ -127,8 +134,8 @@ fn stem(name: &str) -> String {
     format!(".{}.", &name[..end])
 }
 
-/// Removes the temporary files and folders of processes that have ended, whatever their targets in this folder. A folder that
-/// was about to be replaced gets its name back.
+/// Removes the temporary files and folders of processes that have ended, whatever their targets in
+/// this folder. A folder that was about to be replaced gets its name back.
 pub fn remove_leftovers(folder: &Path) {
     sweep(folder, |name| {
         let (name, owner) = name.strip_prefix('.')?.rsplit_once('.')?;
@@ -136,8 +143,8 @@ pub fn remove_leftovers(folder: &Path) {
     });
 }
 
-/// Removes the leftovers whose names `told` knows: it is given a name without its ending, and gives the part that names the
-/// process, and the target. What cannot be read or removed stays.
+/// Removes the leftovers whose names `told` knows: it is given a name without its ending, and gives
+/// the part that names the process, and the target. What cannot be read or removed stays.
 fn sweep(folder: &Path, told: impl Fn(&str) -> Option<(&str, PathBuf)>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {

@@ -1,4 +1,5 @@
-//! The model card: `README.md` of a saved model, for readers and for the hub. Renders plain data to text.
+//! The model card: `README.md` of a saved model, for readers and for the hub. Renders plain data to
+//! text.
 
 mod body;
 mod escape;

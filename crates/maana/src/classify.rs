@@ -1,5 +1,5 @@
-//! The workflows of `maana classify`: fits a head on embeddings to labelled examples, and predicts labels with probabilities. The
-//! head is a file, `classifier.json`, that names its model.
+//! The workflows of `maana classify`: fits a head on embeddings to labelled examples, and predicts
+//! labels with probabilities. The head is a file, `classifier.json`, that names its model.
 
 use crate::texts::{TextsError, embed};
 use maana_chart::escape;
@@ -254,8 +254,8 @@ impl Classifier {
         Err(ClassifyError::OtherModel { made_by: self.made_by.clone() })
     }
 
-    /// Predicts the probability of each label for each embedding, made with the default prompt by an embedder that
-    /// [`Classifier::expect_embedder`] accepts.
+    /// Predicts the probability of each label for each embedding, made with the default prompt by
+    /// an embedder that [`Classifier::expect_embedder`] accepts.
     ///
     /// # Errors
     /// If the embeddings have another dimension.

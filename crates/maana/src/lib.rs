@@ -1,7 +1,8 @@
-//! The workflows of Maana, one per module: fine-tuning, evaluation, encoding, search, classification, clustering. The crates
-//! below are re-exported, so that one dependency is enough.
+//! The workflows of Maana, one per module: fine-tuning, evaluation, encoding, search,
+//! classification, clustering. The crates below are re-exported, so that one dependency is enough.
 //!
-//! Features: `postgres` (default) for stores on PostgreSQL, `demo` for the demo and synthetic Swahili texts.
+//! Features: `postgres` (default) for stores on PostgreSQL, `demo` for the demo and synthetic
+//! Swahili texts.
 #![forbid(unsafe_code)]
 
 pub mod card;

@@ -23,8 +23,9 @@ pub enum OpenError {
     Model(#[from] ModelError),
 }
 
-/// Locates a model and opens it to encode, with the options of the environment (`HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`).
-/// `notice` receives sentences on downloads and assumptions.
+/// Locates a model and opens it to encode, with the options of the environment (`HF_HOME`,
+/// `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`). `notice` receives sentences on downloads and
+/// assumptions.
 ///
 /// # Errors
 /// If the model cannot be located, fetched or opened.

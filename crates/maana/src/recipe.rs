@@ -1,5 +1,6 @@
-//! The recipe of a training run: a TOML file with the tables `[model]`, `[data]`, `[loss]`, `[training]`, `[evaluation]` and
-//! `[card]`. An unknown key is an error that suggests the nearest known one. Defaults are those of Sentence Transformers.
+//! The recipe of a training run: a TOML file with the tables `[model]`, `[data]`, `[loss]`,
+//! `[training]`, `[evaluation]` and `[card]`. An unknown key is an error that suggests the nearest
+//! known one. Defaults are those of Sentence Transformers.
 
 use maana_train::{Arguments, LossArguments};
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,8 @@ pub struct ModelTable {
 pub struct DataTable {
     /// Files, folders or globs, relative to the recipe.
     pub train: Vec<String>,
-    /// Text columns in the order that the loss sees them: the first is the query side. Default: all, in file order.
+    /// Text columns in the order that the loss sees them: the first is the query side. Default:
+    /// all, in file order.
     pub columns: Option<Vec<String>>,
     /// The name of the data for the model card.
     pub name: Option<String>,

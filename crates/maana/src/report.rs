@@ -1,4 +1,5 @@
-//! The report of a run: one HTML file with the charts and tables of the card's facts. It loads nothing from the network.
+//! The report of a run: one HTML file with the charts and tables of the card's facts. It loads
+//! nothing from the network.
 
 mod pictures;
 

@@ -1,5 +1,6 @@
-//! Roles of text columns, decided by position, never by name: the first column of a pair is the query, the second its document
-//! (the positive), and further columns are negatives. Training and hard negatives share this rule.
+//! Roles of text columns, decided by position, never by name: the first column of a pair is the
+//! query, the second its document (the positive), and further columns are negatives. Training and
+//! hard negatives share this rule.
 
 use maana_data::LABEL_COLUMNS;
 use maana_train::LossName;
@@ -75,8 +76,9 @@ pub fn better_order(columns: &[String]) -> Vec<String> {
     order
 }
 
-/// Returns the columns of queries and their documents: the named ones; else `anchor` and `positive`, if the file has both; else
-/// the only two that are neither labels nor ids. Of two unnamed columns the first is the query.
+/// Returns the columns of queries and their documents: the named ones; else `anchor` and
+/// `positive`, if the file has both; else the only two that are neither labels nor ids. Of two
+/// unnamed columns the first is the query.
 ///
 /// # Errors
 /// If the file has not exactly two such columns.

@@ -1,5 +1,5 @@
-//! The workflows of search: documents into a store, queries to the store. A folder and a database implement the same
-//! traits.
+//! The workflows of search: documents into a store, queries to the store. A folder and a database
+//! implement the same traits.
 
 mod contents;
 mod corpus;
@@ -34,7 +34,8 @@ use maana_model::{Role, TextEncoder};
 /// Finds the nearest documents of each query.
 ///
 /// # Errors
-/// If another model made the store, a filter names a field that no document has, or the store cannot be read.
+/// If another model made the store, a filter names a field that no document has, or the store
+/// cannot be read.
 pub fn search(
     store: &dyn ReadStore,
     embedder: &TextEncoder,

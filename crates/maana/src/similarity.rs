@@ -5,8 +5,8 @@ use maana_data::{DataError, Record};
 use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{ModelError, Similarity, TextEncoder};
 
-/// Computes the similarities of texts by the model's own function, `(texts, texts)`. Distances are negated, so that greater is
-/// always more similar.
+/// Computes the similarities of texts by the model's own function, `(texts, texts)`. Distances are
+/// negated, so that greater is always more similar.
 ///
 /// # Errors
 /// If a text cannot be tokenised.
@@ -49,8 +49,8 @@ pub struct ScoredPair {
 /// Pairs per call of the embedder.
 const CHUNK: usize = 1024;
 
-/// Compares the first two fields of each record, in constant memory, in the order of the records. A missing field is an error,
-/// as is a blank one unless `allow_blank` is set.
+/// Compares the first two fields of each record, in constant memory, in the order of the records. A
+/// missing field is an error, as is a blank one unless `allow_blank` is set.
 pub fn pairs<'a>(
     embedder: &'a TextEncoder,
     mut records: impl Iterator<Item = Result<Record, DataError>> + 'a,

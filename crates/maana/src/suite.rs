@@ -1,10 +1,11 @@
-//! The workflow of `maana evaluate --suite`: evaluates a folder of data sets of several kinds at several dimensions from one
-//! encoding, with one table and one chart.
+//! The workflow of `maana evaluate --suite`: evaluates a folder of data sets of several kinds at
+//! several dimensions from one encoding, with one table and one chart.
 //!
-//! Recognised at any depth: a folder with queries, corpus and judgements (retrieval); a folder with `sentences.tsv` and
-//! `duplicates.tsv` (paraphrase mining; ids and texts, pairs of ids); files `NAME.train.tsv` and `NAME.test.tsv`
-//! (classification and clustering; a text and its label per line); `dev.jsonl` or `test.jsonl` with `anchor` and `positive`
-//! (matching in both directions, as for translations).
+//! Recognised at any depth: a folder with queries, corpus and judgements (retrieval); a folder with
+//! `sentences.tsv` and `duplicates.tsv` (paraphrase mining; ids and texts, pairs of ids); files
+//! `NAME.train.tsv` and `NAME.test.tsv` (classification and clustering; a text and its label per
+//! line); `dev.jsonl` or `test.jsonl` with `anchor` and `positive` (matching in both directions, as
+//! for translations).
 
 use crate::similarity::unit;
 use crate::texts::{Columns, Texts, TextsError, embed, read, read_pairs};
@@ -299,7 +300,8 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("second", &["second", "id2", "qid2", "sid2", "sentence2"]),
 ];
 
-/// Reads a tab-separated file of two columns with an optional header. `text` is the column of texts, the other one of labels.
+/// Reads a tab-separated file of two columns with an optional header. `text` is the column of
+/// texts, the other one of labels.
 fn read_tabs(path: &Path, names: [&str; 2], text: &str) -> Result<Texts, SuiteError> {
     let labels: Vec<&str> = names.into_iter().filter(|name| *name != text).collect();
     let columns = Columns { text: Some(text.into()), header: Some(names.map(String::from).to_vec()) };

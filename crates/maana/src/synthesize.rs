@@ -15,7 +15,8 @@ pub struct Synthesized {
     pub documents: usize,
 }
 
-/// Writes `train.jsonl` and the retrieval set `dev` into `folder`. The same seed gives the same bytes everywhere.
+/// Writes `train.jsonl` and the retrieval set `dev` into `folder`. The same seed gives the same
+/// bytes everywhere.
 ///
 /// # Errors
 /// If the folder cannot be created or written.

@@ -43,7 +43,8 @@ pub struct Texts {
     pub chosen: Option<String>,
 }
 
-/// Returns a note on the chosen column if other columns than the `known` ones hold texts too, unless its name is `text`.
+/// Returns a note on the chosen column if other columns than the `known` ones hold texts too,
+/// unless its name is `text`.
 pub(crate) fn ambiguity(table: &Table, text: &str, known: &[&str]) -> Option<String> {
     let other = |name: &str| name != text && !known.contains(&name);
     let others = table.columns().iter().filter(|column| other(&column.name) && column.holds_texts());
@@ -55,8 +56,8 @@ pub(crate) fn ambiguity(table: &Table, text: &str, known: &[&str]) -> Option<Str
 /// Reads a file's texts, or those of standard input if the path is `-`, and the columns `labels`.
 ///
 /// # Errors
-/// If the file cannot be read, lacks a column, or has no texts; if a text is missing or null, or blank and `blanks` refuses
-/// that; if a label is missing or blank.
+/// If the file cannot be read, lacks a column, or has no texts; if a text is missing or null, or
+/// blank and `blanks` refuses that; if a label is missing or blank.
 pub fn read(path: &Path, columns: &Columns, labels: &[&str], blanks: Blanks) -> Result<Texts, DataError> {
     let table = Table::open(path, columns.header.as_deref())?;
     let text = columns.text.clone().map_or_else(|| table.text_column(labels), Ok)?;
@@ -95,8 +96,8 @@ pub struct Pairs {
 /// Reads two columns of a table as pairs.
 ///
 /// # Errors
-/// If the table cannot be read, lacks a column, or has no pairs; if a text is missing or null, or blank and `blanks` refuses
-/// that.
+/// If the table cannot be read, lacks a column, or has no pairs; if a text is missing or null, or
+/// blank and `blanks` refuses that.
 pub fn read_pairs(table: Table, columns: [&str; 2], blanks: Blanks) -> Result<Pairs, DataError> {
     let names = columns.map(String::from);
     let path = table.path().to_owned();
@@ -146,8 +147,8 @@ pub fn embed<T: AsRef<str>>(
     Ok(all)
 }
 
-/// Splits a text into lower-case words: runs of letters and digits of any script, with inner apostrophes, as in the Swahili
-/// `ng'ombe`.
+/// Splits a text into lower-case words: runs of letters and digits of any script, with inner
+/// apostrophes, as in the Swahili `ng'ombe`.
 pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     let inside = |letter: char| letter.is_alphanumeric() || letter == '\'' || letter == '’';
     let trimmed = |word: &str| word.trim_matches(['\'', '’']).replace('’', "'").to_lowercase();

@@ -1,5 +1,6 @@
-//! A real model, all-MiniLM-L6-v2: its tokens and embeddings are those of the reference. The model comes from the local cache,
-//! the hub, or the Python package that carries the same bytes; where none can be had, the test says so and is skipped.
+//! Tokens and embeddings of a real model, all-MiniLM-L6-v2, compared with the reference. The model
+//! comes from the local cache, the hub, or the Python package with the same bytes; otherwise the
+//! test is skipped with a message.
 
 use maana_kernels::Context;
 use maana_model::{Role, WeightStorage};
@@ -21,7 +22,7 @@ fn tokens_and_embeddings_of_the_reference() {
         }) {
             Ok(opened) => opened,
             Err(error) => {
-                println!("skipped: {name} cannot be had here: {error}");
+                println!("skipped: {name} is not available: {error}");
                 return;
             }
         };

@@ -1,5 +1,6 @@
-//! The contract of stores, held by the one in a folder and the one in a database alike: the same ids, the same bits of scores,
-//! the same errors. The database is that of the variable `MAANA_TEST_POSTGRES`, which `cargo xtask postgres` sets.
+//! The contract of stores: a folder and a database give the same ids, bit-identical scores and the
+//! same errors. The address of the database is in `MAANA_TEST_POSTGRES`, which
+//! `cargo xtask postgres` sets.
 #![cfg(feature = "postgres")]
 
 use maana::kernels::{Context, Matrix};
@@ -13,9 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Dot, Metric::Euclidean, Metric::Manhattan];
 const MAKER: (&[u8], &str) = (&[1, 2, 0xFF], "a model");
 
-/// A store of a test, removed with it.
+/// A temporary store.
 struct Fresh {
-    place: StoreLocation,
+    location: StoreLocation,
     store: Option<Box<dyn WriteStore>>,
     _folder: Option<tempfile::TempDir>,
 }
@@ -26,10 +27,10 @@ impl Fresh {
         let path = folder.path().join("store");
         let header = StoreHeader::new(dims, metric, Stored::F32, MAKER.0, MAKER.1);
         let writer = Writer::create(&path, header).unwrap();
-        Self { place: StoreLocation::Folder(path), store: Some(Box::new(writer)), _folder: Some(folder) }
+        Self { location: StoreLocation::Folder(path), store: Some(Box::new(writer)), _folder: Some(folder) }
     }
 
-    /// In the database of the tests, if there is one.
+    /// Creates a store in the database of the tests, if there is one.
     fn database(dims: usize, metric: Metric) -> Option<Self> {
         let Ok(url) = std::env::var("MAANA_TEST_POSTGRES") else {
             eprintln!(
@@ -41,7 +42,7 @@ impl Fresh {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let target = Target::parse(&format!("{url}&store=contract_{}_{number}", std::process::id())).unwrap();
         let store = Store::create(&target, Header::new(dims, metric, false, MAKER.0, MAKER.1)).unwrap();
-        Some(Self { place: StoreLocation::Postgres(Box::new(target)), store: Some(Box::new(store)), _folder: None })
+        Some(Self { location: StoreLocation::Postgres(Box::new(target)), store: Some(Box::new(store)), _folder: None })
     }
 
     fn all(dims: usize, metric: Metric) -> Vec<Self> {
@@ -52,21 +53,21 @@ impl Fresh {
         &mut **self.store.as_mut().unwrap()
     }
 
-    /// Opened anew, as by the next command.
+    /// Opens the store again, as the next command does.
     fn reopen(&mut self) {
         self.store = None;
-        self.store = Some(self.place.write().unwrap());
+        self.store = Some(self.location.write().unwrap());
     }
 }
 
 impl Drop for Fresh {
     fn drop(&mut self) {
         self.store = None;
-        self.place.remove().unwrap();
+        self.location.remove().unwrap();
     }
 }
 
-/// The same numbers for a seed everywhere.
+/// A linear congruential generator.
 struct Random(u64);
 
 impl Random {
@@ -75,7 +76,7 @@ impl Random {
         ((self.0 >> 33) as usize) % limit
     }
 
-    /// Whole numbers, of which many are equal, or any.
+    /// Draws a vector; coarse ones have small integers, so that many scores are equal.
     fn vector(&mut self, dims: usize, coarse: bool) -> Vec<f32> {
         let value = |random: &mut Self| match coarse {
             true => random.below(5) as f32 - 2.0,
@@ -96,7 +97,7 @@ impl Random {
         (id, Content { text, fields })
     }
 
-    /// Documents of different ids, and their vectors.
+    /// Draws documents with distinct ids, and their vectors.
     fn documents(&mut self, count: usize, dims: usize, coarse: bool) -> (Vec<(String, Content)>, Matrix) {
         let mut documents: Vec<(String, Content)> = Vec::new();
         while documents.len() < count {
@@ -110,19 +111,19 @@ impl Random {
     }
 }
 
-/// Hits as they are compared: scores by their bits.
+/// Returns hits for comparison, with the bits of their scores.
 fn bits(hits: &[Vec<Found>]) -> Vec<Vec<(String, u32, Content)>> {
     let one = |hit: &Found| (hit.id.clone(), hit.score.to_bits(), hit.content.clone());
     hits.iter().map(|hits| hits.iter().map(one).collect()).collect()
 }
 
-fn ask(store: &dyn WriteStore, texts: &[&str], vectors: &Matrix, question: &SearchOptions) -> Vec<Vec<Found>> {
-    store.nearest(&Context::new(2), texts, vectors, question).unwrap().hits
+fn search(store: &dyn WriteStore, texts: &[&str], vectors: &Matrix, options: &SearchOptions) -> Vec<Vec<Found>> {
+    store.nearest(&Context::new(2), texts, vectors, options).unwrap().hits
 }
 
-/// Random changes of both stores: after each, both give the same answers to the bit.
+/// After each random change, both stores give bit-identical answers.
 #[test]
-fn both_kinds_give_the_same_answers() {
+fn folders_and_databases_give_the_same_answers() {
     const DIMS: usize = 5;
     for metric in METRICS {
         for coarse in [true, false] {
@@ -158,19 +159,19 @@ fn both_kinds_give_the_same_answers() {
                 filters.truncate(random.below(3));
                 let dim = [None, Some(2), Some(DIMS)][random.below(3)];
                 let k = [0, 1, 3, 10, 1000, usize::MAX][random.below(6)];
-                let question = SearchOptions { k, dim, filters, ..SearchOptions::default() };
+                let options = SearchOptions { k, dim, filters, ..SearchOptions::default() };
                 let texts = ["bei", "", "soko asante"];
-                let found = bits(&ask(database.store(), &texts, &queries, &question));
-                let expected = bits(&ask(folder.store(), &texts, &queries, &question));
-                assert_eq!(found, expected, "{metric:?}, round {round}, {question:?}");
+                let found = bits(&search(database.store(), &texts, &queries, &options));
+                let expected = bits(&search(folder.store(), &texts, &queries, &options));
+                assert_eq!(found, expected, "{metric:?}, round {round}, {options:?}");
             }
-            assert!(database.place.verify().unwrap().damages.is_empty());
+            assert!(database.location.verify().unwrap().damages.is_empty());
         }
     }
 }
 
 #[test]
-fn words_count_alike() {
+fn hybrid_search_gives_the_same_ranking() {
     const DIMS: usize = 4;
     let mut random = Random(3);
     let (documents, vectors) = random.documents(40, DIMS, false);
@@ -179,8 +180,8 @@ fn words_count_alike() {
     for mut fresh in Fresh::all(DIMS, Metric::Cosine) {
         fresh.store().add(&documents, vectors.view()).unwrap();
         for filters in [vec![], vec![("lang".to_owned(), "sw".to_owned())]] {
-            let question = SearchOptions { k: 7, hybrid: true, filters, ..SearchOptions::default() };
-            answers.push(bits(&ask(fresh.store(), &["bei ya mahindi", "soko"], &queries, &question)));
+            let options = SearchOptions { k: 7, hybrid: true, filters, ..SearchOptions::default() };
+            answers.push(bits(&search(fresh.store(), &["bei ya mahindi", "soko"], &queries, &options)));
         }
     }
     let (folder, others) = answers.split_at(2);
@@ -189,17 +190,17 @@ fn words_count_alike() {
 }
 
 #[test]
-fn what_was_added_is_there_when_it_is_opened_again() {
+fn changes_are_present_after_reopening() {
     for mut fresh in Fresh::all(3, Metric::Cosine) {
         let mut random = Random(1);
         let (documents, vectors) = random.documents(30, 3, false);
         assert_eq!(fresh.store().add(&documents, vectors.view()).unwrap(), Added { new: 30, replaced: 0 });
         fresh.reopen();
         assert_eq!((fresh.store().dims(), fresh.store().made_by()), (3, MAKER.1));
-        let question = SearchOptions { k: 1, ..SearchOptions::default() };
+        let options = SearchOptions { k: 1, ..SearchOptions::default() };
         for (row, (id, kept)) in documents.iter().enumerate() {
             let query = Matrix::from_vec(1, 3, vectors.row(row).to_vec());
-            let hit = &ask(fresh.store(), &[""], &query, &question)[0][0];
+            let hit = &search(fresh.store(), &[""], &query, &options)[0][0];
             assert_eq!((&hit.id, &hit.content), (id, kept));
         }
         let (again, other) = (documents[..4].to_vec(), Matrix::from_vec(4, 3, random.vector(12, false)));
@@ -209,42 +210,42 @@ fn what_was_added_is_there_when_it_is_opened_again() {
         assert_eq!((deleted.documents, deleted.missing), (30, vec!["nobody".to_owned(), "a\0b".to_owned()]));
         let deleted = fresh.store().delete(&[ids[0], "nobody", ids[0]]).unwrap();
         assert_eq!((deleted.documents, deleted.missing), (0, vec![ids[0].to_owned(), "nobody".to_owned()]));
-        let verified = fresh.place.verify().unwrap();
+        let verified = fresh.location.verify().unwrap();
         assert!(verified.damages.is_empty(), "{verified:?}");
     }
 }
 
 #[test]
-fn an_empty_store_answers_every_question() {
+fn an_empty_store_answers_every_search() {
     for mut fresh in Fresh::all(2, Metric::Dot) {
         let queries = Matrix::from_vec(1, 2, vec![1.0, 0.0]);
         assert_eq!(fresh.store().add(&[], Matrix::zeros(0, 2).view()).unwrap(), Added::default());
         fresh.store().compact(&Context::new(1), None).unwrap();
         fresh.store().expect_fields(&[("any".to_owned(), "x".to_owned())]).unwrap();
         for (hybrid, recall) in [(false, None), (true, None), (false, Some(0.9))] {
-            let question = SearchOptions { hybrid, recall, ..SearchOptions::default() };
-            assert_eq!(ask(fresh.store(), &["bei"], &queries, &question), [vec![]]);
+            let options = SearchOptions { hybrid, recall, ..SearchOptions::default() };
+            assert_eq!(search(fresh.store(), &["bei"], &queries, &options), [vec![]]);
         }
-        assert_eq!(ask(fresh.store(), &[], &Matrix::zeros(0, 2), &SearchOptions::default()), [[]; 0]);
-        assert!(fresh.place.read().is_ok() && fresh.place.verify().unwrap().damages.is_empty());
+        assert_eq!(search(fresh.store(), &[], &Matrix::zeros(0, 2), &SearchOptions::default()), [[]; 0]);
+        assert!(fresh.location.read().is_ok() && fresh.location.verify().unwrap().damages.is_empty());
     }
 }
 
-/// Both kinds say the same of what cannot be done, but for the place, and nothing is changed by it.
+/// Errors have the same messages except for the location, and change nothing.
 #[test]
-fn what_cannot_be_done_is_said_alike() {
-    let mut said: Vec<Vec<String>> = Vec::new();
+fn errors_have_the_same_messages() {
+    let mut messages: Vec<Vec<String>> = Vec::new();
     for mut fresh in Fresh::all(2, Metric::Cosine) {
         let kept =
             Content { text: "habari".to_owned(), fields: BTreeMap::from([("lang".to_owned(), "sw".to_owned())]) };
         let document = |id: &str| (id.to_owned(), kept.clone());
         let two = [document("a"), document("b")];
-        let place = fresh.place.to_string();
+        let location = fresh.location.to_string();
         let store = fresh.store();
         store.add(&two, Matrix::from_vec(2, 2, vec![1.0, 0.0, 0.0, 1.0]).view()).unwrap();
         let query = Matrix::from_vec(1, 2, vec![1.0, 2.0]);
         let mut errors: Vec<SearchError> = Vec::new();
-        let mut failed = |outcome: Result<(), SearchError>| errors.push(outcome.expect_err("it cannot be done"));
+        let mut failed = |outcome: Result<(), SearchError>| errors.push(outcome.expect_err("the operation is invalid"));
         let nan = Matrix::from_vec(2, 2, vec![1.0, 2.0, f32::NAN, 0.0]);
         failed(store.add(&two, nan.view()).map(|_| ()));
         failed(store.add(&two, Matrix::from_vec(2, 2, vec![0.0, f32::INFINITY, 1.0, 0.0]).view()).map(|_| ()));
@@ -254,36 +255,35 @@ fn what_cannot_be_done_is_said_alike() {
         failed(store.expect_fingerprint(&[9], MAKER.1));
         failed(store.expect_fingerprint(&[9], "another model"));
         failed(store.expect_fields(&[("lang".to_owned(), "xx".to_owned()), ("topic".to_owned(), "x".to_owned())]));
-        let question = SearchOptions::default();
-        let mut asked = |vectors: &Matrix, question: &SearchOptions| {
-            failed(store.nearest(&Context::new(1), &["x"], vectors, question).map(|_| ()));
+        let options = SearchOptions::default();
+        let mut search_fails = |vectors: &Matrix, options: &SearchOptions| {
+            failed(store.nearest(&Context::new(1), &["x"], vectors, options).map(|_| ()));
         };
-        asked(&nan, &question);
-        asked(&Matrix::zeros(1, 3), &question);
+        search_fails(&nan, &options);
+        search_fails(&Matrix::zeros(1, 3), &options);
         for dim in [0, 3] {
-            asked(&query, &SearchOptions { dim: Some(dim), ..question.clone() });
+            search_fails(&query, &SearchOptions { dim: Some(dim), ..options.clone() });
         }
-        asked(&query, &SearchOptions { recall: Some(1.5), ..question.clone() });
-        said.push(errors.iter().map(|error| error.to_string().replace(&place, "PLACE")).collect());
+        search_fails(&query, &SearchOptions { recall: Some(1.5), ..options.clone() });
+        messages.push(errors.iter().map(|error| error.to_string().replace(&location, "LOCATION")).collect());
         assert_eq!(store.documents().unwrap(), 2);
         store.expect_fingerprint(MAKER.0, "any").unwrap();
-        assert!(fresh.place.verify().unwrap().damages.is_empty());
+        assert!(fresh.location.verify().unwrap().damages.is_empty());
     }
-    for text in ["row 1, column 0 is NaN", "stands twice", "a model (0102ff)", "another model", "the fields are: lang"]
-    {
-        assert!(said[0].iter().any(|error| error.contains(text)), "{text}: {:#?}", said[0]);
+    for text in ["row 1, column 0 is NaN", "the id `c`", "a model (0102ff)", "another model", "the fields are: lang"] {
+        assert!(messages[0].iter().any(|error| error.contains(text)), "{text}: {:#?}", messages[0]);
     }
-    assert!(said.len() < 2 || said[0] == said[1], "{said:#?}");
+    assert!(messages.len() < 2 || messages[0] == messages[1], "{messages:#?}");
 }
 
-/// A store that is begun is read when it is finished, and knows until then what an earlier try has left.
+/// An unfinished store cannot be read; the next attempt sees the documents of the earlier one.
 #[test]
-fn what_is_begun_is_finished_later() {
+fn an_unfinished_store_is_continued() {
     for mut fresh in Fresh::all(2, Metric::Cosine) {
         fresh.store = None;
-        fresh.place.remove().unwrap();
+        fresh.location.remove().unwrap();
         let begin = |metric| -> Result<Box<dyn WriteStore>, SearchError> {
-            Ok(match &fresh.place {
+            Ok(match &fresh.location {
                 StoreLocation::Folder(path) => {
                     Box::new(Writer::begin(path, StoreHeader::new(2, metric, Stored::F32, MAKER.0, MAKER.1))?)
                 }
@@ -299,36 +299,36 @@ fn what_is_begun_is_finished_later() {
         assert!(busy.contains("another process is writing to this store"), "{busy}");
         store.add(&documents, Matrix::from_vec(2, 2, vec![1.0, 0.0, 0.0, 1.0]).view()).unwrap();
         drop(store);
-        for error in [fresh.place.read().err(), fresh.place.write().err()] {
+        for error in [fresh.location.read().err(), fresh.location.write().err()] {
             let error = error.unwrap().to_string();
             assert!(error.contains("not all documents have come into this store yet"), "{error}");
         }
         let mut store = begin(Metric::Cosine).unwrap();
-        let asked = [documents[0].clone(), ("b".to_owned(), kept("karibu")), ("c\0".to_owned(), kept("x"))];
-        assert_eq!(store.holds(&asked).unwrap(), [true, false, false]);
+        let requested = [documents[0].clone(), ("b".to_owned(), kept("karibu")), ("c\0".to_owned(), kept("x"))];
+        assert_eq!(store.holds(&requested).unwrap(), [true, false, false]);
         assert_eq!(store.ids().unwrap(), ["a", "b"]);
         store.finish().unwrap();
         drop(store);
-        assert_eq!(fresh.place.write().unwrap().documents().unwrap(), 2);
-        assert!(fresh.place.verify().unwrap().damages.is_empty());
+        assert_eq!(fresh.location.write().unwrap().documents().unwrap(), 2);
+        assert!(fresh.location.verify().unwrap().damages.is_empty());
         assert!(begin(Metric::Cosine).is_err());
-        fresh.place.remove().unwrap();
-        // For other vectors it is begun anew.
+        fresh.location.remove().unwrap();
+        // A store for other vectors starts from scratch.
         begin(Metric::Cosine).unwrap().add(&documents, Matrix::zeros(2, 2).view()).unwrap();
         assert_eq!(begin(Metric::Dot).unwrap().documents().unwrap(), 0);
     }
 }
 
 #[test]
-fn what_is_no_store_is_said_to_be_none() {
+fn a_missing_store_and_an_existing_one_are_named() {
     let missing = StoreLocation::Folder("/no/such/folder".into());
     assert!(missing.read().err().unwrap().to_string().contains("no store is here"));
     let Some(fresh) = Fresh::database(2, Metric::Cosine) else { return };
-    let StoreLocation::Postgres(target) = &fresh.place else { unreachable!("a database") };
+    let StoreLocation::Postgres(target) = &fresh.location else { unreachable!("a database") };
     let error = Store::create(target, Header::new(2, Metric::Cosine, false, &[], "")).unwrap_err();
-    assert!(error.to_string().contains("a store of this name is in the database already"), "{error}");
+    assert!(error.to_string().contains("already has a store of this name"), "{error}");
     let url = std::env::var("MAANA_TEST_POSTGRES").unwrap();
     let other = StoreLocation::parse(format!("{url}&store=nobody").as_ref()).unwrap();
     let error = other.write().err().unwrap();
-    assert!(error.to_string().contains("no store of this name"), "{error}");
+    assert!(error.to_string().contains("has no store of this name"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! Compaction: frees the space of deleted documents, and builds and measures an index over vectors where a scan of all
-//! documents is slow.
+//! Compaction: frees the space of deleted documents, and builds and measures an index over vectors
+//! where a scan of all documents is slow.
 
 use crate::error::PostgresError;
 use crate::graph::{Graph, LONGEST, MOST_HALF, Measured};
@@ -37,8 +37,9 @@ pub struct Compacted {
 }
 
 impl Store {
-    /// Frees the space of deleted documents. From 1000 documents on it also rebuilds the index over vectors if the store has
-    /// changed, and measures it by these queries if there are any. Readers continue in the meantime, writers wait.
+    /// Frees the space of deleted documents. From 1000 documents on it also rebuilds the index over
+    /// vectors if the store has changed, and measures it by these queries if there are any. Readers
+    /// continue in the meantime, writers wait.
     ///
     /// # Errors
     /// If queries have another dimension or are not finite, or the server refuses.
@@ -47,7 +48,8 @@ impl Store {
         let current = before.graph.filter(|graph| graph.generation == before.generation);
         let graph = match current {
             _ if before.documents < GRAPH_DOCUMENTS => None,
-            // An earlier version measured by the stored vectors unperturbed, which overestimates the recall.
+            // An earlier version measured by the stored vectors unperturbed, which overestimates
+            // the recall.
             Some(graph) if queries.is_none() && graph.on.is_some() => None,
             current => Some(self.index(context, current, queries)?),
         };
@@ -117,8 +119,8 @@ fn sample(reader: &mut Reader<'_, '_>, size: usize) -> Result<(Vec<i64>, Matrix)
     Ok((seqs, Matrix::from_vec(rows.len(), header.dims, values)))
 }
 
-/// Chooses the number of columns and whether to index their signs: the narrowest choice that reaches the recall, else all
-/// columns in f16.
+/// Chooses the number of columns and whether to index their signs: the narrowest choice that
+/// reaches the recall, else all columns in f16.
 fn columns(
     context: &Context,
     metric: Metric,
@@ -144,7 +146,8 @@ fn columns(
     Ok(chosen.unwrap_or(widest))
 }
 
-/// Measures the recall of each shortlist by the given queries, and by some of the store's own vectors, perturbed.
+/// Measures the recall of each shortlist by the given queries, and by some of the store's own
+/// vectors, perturbed.
 fn measure(reader: &mut Reader<'_, '_>, graph: &mut Graph, given: Option<Rows<'_>>) -> Result<(), PostgresError> {
     let dims = reader.parts().2.dims;
     let given = given.unwrap_or(Rows::new(&[], 0, dims, dims));

@@ -8,7 +8,8 @@ use std::fmt::Display;
 /// Seconds that a writer waits for its turn.
 pub(crate) const LOCK_SECONDS: u32 = 30;
 
-/// An error of a store. After any error, the store is in the state before or after the call, never in between.
+/// An error of a store. After any error, the store is in the state before or after the call, never
+/// in between.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
     /// A malformed address.
@@ -16,7 +17,7 @@ pub enum PostgresError {
     Address {
         /// The address, without its password.
         shown: String,
-        /// What is wrong with it.
+        /// Description of the error.
         what: String,
     },
     /// The server cannot be reached, or rejects the user.
@@ -112,7 +113,7 @@ pub enum PostgresError {
     Damaged {
         /// The address.
         address: String,
-        /// What is wrong.
+        /// Description of the error.
         what: String,
     },
     /// Another writer that takes too long.

@@ -1,5 +1,5 @@
-//! The index over vectors: pgvector's HNSW on an expression, either the leading columns in f16 or their signs. It gives a
-//! shortlist, whose recall is measured when the index is built.
+//! The index over vectors: pgvector's HNSW on an expression, either the leading columns in f16 or
+//! their signs. It gives a shortlist, whose recall is measured when the index is built.
 
 use crate::schema::{Header, operator};
 use maana_vectors::search::{MeasuredOn, Metric};
@@ -15,9 +15,10 @@ pub(crate) const LONGEST: usize = 1_000;
 pub struct Graph {
     /// Leading columns that it compares.
     pub prefix: usize,
-    /// Whether it compares only their signs (`bit`), instead of f16 (`halfvec`).
+    /// `true` if it compares only their signs (`bit`) instead of f16 (`halfvec`).
     pub bits: bool,
-    /// Queries of the measurement; `None` for an earlier version, which took the store's vectors unperturbed.
+    /// Queries of the measurement; `None` for an earlier version, which took the store's vectors
+    /// unperturbed.
     #[serde(default)]
     pub on: Option<MeasuredOn>,
     /// Recall of its shortlists.
@@ -35,7 +36,8 @@ pub struct Measured {
     pub shortlist: usize,
     /// Share of the true hits in the shortlist.
     pub recall: f64,
-    /// Lower confidence bound of the recall; see `maana_vectors::search::Recall`. `None` for an earlier version.
+    /// Lower confidence bound of the recall; see `maana_vectors::search::Recall`. `None` for an
+    /// earlier version.
     #[serde(default)]
     pub at_least: Option<f64>,
 }

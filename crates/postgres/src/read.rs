@@ -1,8 +1,9 @@
 //! Reads and searches one state of a store.
 //!
-//! Exact search orders rows by pgvector's distance in SQL and scores the first of them by `Metric::score`. Both are sums of
-//! the same products, rounded in different orders. If a row beyond SQL's limit could be nearer than the last hit within
-//! the bound of the rounding errors, all rows up to that distance are scored too.
+//! Exact search orders rows by pgvector's distance in SQL and scores the first of them by
+//! `Metric::score`. Both are sums of the same products, rounded in different orders. If a row
+//! beyond SQL's limit could be nearer than the last hit within the bound of the rounding errors,
+//! all rows up to that distance are scored too.
 
 use crate::error::PostgresError;
 use crate::graph::Graph;
@@ -58,7 +59,8 @@ pub struct Reader<'a, 'c> {
     header: &'a Header,
 }
 
-/// Condition of the filters: without objects every row, else the rows whose fields contain each of them.
+/// Condition of the filters: without objects every row, else the rows whose fields contain each of
+/// them.
 const FILTER: &str = "(cardinality($2::text[]) = 0 OR payload->'fields' @> ALL($2::text[]::jsonb[]))";
 
 impl<'a, 'c> Reader<'a, 'c> {
@@ -161,11 +163,13 @@ impl<'a, 'c> Reader<'a, 'c> {
         Ok(())
     }
 
-    /// Returns the k nearest documents of each query by the store's metric, nearest first, of equal scores the earlier first.
-    /// Without a shortlist they are exact; with one they are the best documents of the index's shortlist.
+    /// Returns the k nearest documents of each query by the store's metric, nearest first, of equal
+    /// scores the earlier first. Without a shortlist they are exact; with one they are the best
+    /// documents of the index's shortlist.
     ///
     /// # Errors
-    /// If queries have another dimension or are not finite, `dim` is not from 1 to the dimension, or the server refuses.
+    /// If queries have another dimension or are not finite, `dim` is not from 1 to the dimension,
+    /// or the server refuses.
     pub fn nearest(
         &mut self,
         queries: Rows<'_>,
@@ -183,7 +187,8 @@ impl<'a, 'c> Reader<'a, 'c> {
         let one = |query| {
             if let Some((graph, length)) = shortlist {
                 let near = self.by_graph(queries.row(query), search.k, graph, length)?;
-                // Deletions since the measurement may leave too few; then all documents are compared.
+                // Deletions since the measurement may leave too few; then all documents are
+                // compared.
                 if near.len() == search.k {
                     return Ok(near);
                 }
@@ -254,7 +259,8 @@ impl<'a, 'c> Reader<'a, 'c> {
 
     /// Returns the greatest distance in SQL of a row whose score is at least `score`.
     fn furthest(&mut self, query: &[f32], score: f32) -> Result<f64, PostgresError> {
-        // Two sums of n products differ by at most 2 n u ‖a‖ ‖b‖ with u = 2⁻²⁴; this is four times that.
+        // Two sums of n products differ by at most 2 n u ‖a‖ ‖b‖ with u = 2⁻²⁴; this is four times
+        // that.
         let gamma = (query.len() as f64 + 8.0) * 2f64.powi(-21);
         let score = f64::from(score);
         Ok(match self.header.metric {
@@ -268,7 +274,8 @@ impl<'a, 'c> Reader<'a, 'c> {
                 let length = query.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
                 -score + gamma * length * longest
             }
-            // A sum of non-negative terms has a relative error. The constant is below the square root of any f32.
+            // A sum of non-negative terms has a relative error. The constant is below the square
+            // root of any f32.
             Metric::Euclidean | Metric::Manhattan => -score * (1.0 + gamma) + 1e-18,
         })
     }
@@ -360,7 +367,8 @@ impl<'a, 'c> Reader<'a, 'c> {
         rows.iter().map(|row| row.try_get(0).map_err(|error| self.sql(error))).collect()
     }
 
-    /// Calls `look` with every document, in the order of addition, and whether it passes the filters.
+    /// Calls `look` with every document, in the order of addition, and whether it passes the
+    /// filters.
     ///
     /// # Errors
     /// If the server refuses, or a payload is malformed.

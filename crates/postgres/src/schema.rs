@@ -20,7 +20,7 @@ pub struct Header {
     pub dims: usize,
     /// Metric that compares the vectors.
     pub metric: Metric,
-    /// Whether values take two bytes, rounded to f16 (`halfvec`), instead of four.
+    /// `true` if values are rounded to f16 (`halfvec`), two bytes instead of four.
     pub half: bool,
     /// Fingerprint of the model, in hexadecimal digits; only compared.
     pub fingerprint: String,

@@ -75,13 +75,15 @@ impl Store {
     /// Creates a store.
     ///
     /// # Errors
-    /// If there is a store or another schema of this name, pgvector does not support the dimension, or the server refuses.
+    /// If there is a store or another schema of this name, pgvector does not support the dimension,
+    /// or the server refuses.
     pub fn create(target: &Target, header: Header) -> Result<Self, PostgresError> {
         Self::create_with(target, header, COMMENT)
     }
 
-    /// Begins a store, which can be opened only after [`Store::finish`], or continues one that was begun with the same header.
-    /// One that was begun with another header is replaced. Only one process at a time can do so.
+    /// Begins a store, which can be opened only after [`Store::finish`], or continues one that was
+    /// begun with the same header. One that was begun with another header is replaced. Only one
+    /// process at a time can do so.
     ///
     /// # Errors
     /// If the store is finished or another process writes to it, or as [`Store::create`].
@@ -173,7 +175,8 @@ impl Store {
     /// Opens a store.
     ///
     /// # Errors
-    /// If the server cannot be reached, has no pgvector or no store of this name, or the store has a later format.
+    /// If the server cannot be reached, has no pgvector or no store of this name, or the store has
+    /// a later format.
     pub fn open(target: &Target) -> Result<Self, PostgresError> {
         let mut client = connect(target)?;
         match kind(target, &mut client)? {
@@ -186,8 +189,8 @@ impl Store {
         Ok(Self { target: target.clone(), client: Mutex::new(client), header })
     }
 
-    /// Opens the store again if the server closed the connection or has another store of this name; returns `None` if this
-    /// one can still be used.
+    /// Opens the store again if the server closed the connection or has another store of this name;
+    /// returns `None` if this one can still be used.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -200,7 +203,8 @@ impl Store {
     /// Removes the store of this name with all its documents, finished or not.
     ///
     /// # Errors
-    /// If there is no store of this name, another process writes to an unfinished one, or the server refuses.
+    /// If there is no store of this name, another process writes to an unfinished one, or the
+    /// server refuses.
     pub fn remove_at(target: &Target) -> Result<(), PostgresError> {
         let mut client = connect(target)?;
         if kind(target, &mut client)? != Kind::Unfinished {
@@ -252,11 +256,12 @@ impl Store {
         Ok(self.len()? == 0)
     }
 
-    /// Adds documents with their vectors, all or none. A document replaces the one with the same id and moves to the end.
+    /// Adds documents with their vectors, all or none. A document replaces the one with the same id
+    /// and moves to the end.
     ///
     /// # Errors
-    /// If vectors have another dimension or are not finite, an id occurs twice, PostgreSQL cannot store a text, or the
-    /// server refuses.
+    /// If vectors have another dimension or are not finite, an id occurs twice, PostgreSQL cannot
+    /// store a text, or the server refuses.
     pub fn add(&self, documents: &[Document<'_>], vectors: Rows<'_>) -> Result<Added, PostgresError> {
         self.check(documents, vectors)?;
         if documents.is_empty() {
@@ -302,8 +307,8 @@ impl Store {
         })
     }
 
-    /// Calls `look` with a reader of one state of the store, which does not see later changes. `look` must not use this
-    /// store: its connection is locked until `look` returns.
+    /// Calls `look` with a reader of one state of the store, which does not see later changes.
+    /// `look` must not use this store: its connection is locked until `look` returns.
     ///
     /// # Errors
     /// As `look`, or if the server refuses.
@@ -363,7 +368,8 @@ impl Store {
         Ok(done)
     }
 
-    /// Locks the connection. If a thread panicked while it held the lock, the server has rolled its transaction back.
+    /// Locks the connection. If a thread panicked while it held the lock, the server has rolled its
+    /// transaction back.
     pub(crate) fn client(&self) -> MutexGuard<'_, Client> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }

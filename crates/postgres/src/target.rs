@@ -1,4 +1,5 @@
-//! The address of a store: a database, the name of the store in it, and the encryption of the connection.
+//! The address of a store: a database, the name of the store in it, and the encryption of the
+//! connection.
 
 use crate::error::{PostgresError, message};
 use percent_encoding::percent_decode_str;
@@ -14,8 +15,8 @@ const NAME_BYTES: usize = 63;
 /// Default time limit for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The address of a store: `postgres://USER@HOST:PORT/DATABASE?store=NAME`, with other settings of PostgreSQL's addresses
-/// (`host=` with the folder of a Unix socket, `connect_timeout=`, …).
+/// The address of a store: `postgres://USER@HOST:PORT/DATABASE?store=NAME`, with other settings of
+/// PostgreSQL's addresses (`host=` with the folder of a Unix socket, `connect_timeout=`, …).
 #[derive(Clone, Debug)]
 pub struct Target {
     pub(crate) config: Config,
@@ -34,8 +35,8 @@ pub(crate) enum SslPolicy {
     Prefer,
     /// Encryption, with any server.
     Require,
-    /// Encryption, with a server that has a certificate for its name, signed by a root of this file, or by one of those that
-    /// browsers trust.
+    /// Encryption, with a server that has a certificate for its name, signed by a root of this
+    /// file, or by one of those that browsers trust.
     VerifyFull(Option<PathBuf>),
 }
 

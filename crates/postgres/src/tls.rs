@@ -46,7 +46,8 @@ fn trusted(file: Option<&Path>) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Accepts any certificate, as `prefer` and `require` do, but still checks that the server holds its key.
+/// Accepts any certificate, as `prefer` and `require` do, but still checks that the server holds
+/// its key.
 #[derive(Debug)]
 struct AnyServer(Arc<CryptoProvider>);
 

@@ -1,5 +1,5 @@
-//! Binary encoding of values between client and server: pgvector's `vector` and `halfvec`, and rows of COPY. Numbers are
-//! big-endian.
+//! Binary encoding of values between client and server: pgvector's `vector` and `halfvec`, and rows
+//! of COPY. Numbers are big-endian.
 
 use half::f16;
 use postgres::types::private::BytesMut;

@@ -1,5 +1,6 @@
-//! What only a database can do or refuse, on a real server: that of the variable `MAANA_TEST_POSTGRES`, which
-//! `cargo xtask postgres` sets. Beside its database are one without the extension and a role with a password.
+//! Behaviour that is specific to databases, on a real server: that of `MAANA_TEST_POSTGRES`, which
+//! `cargo xtask postgres` sets. The server also has a database without the extension and a role
+//! with a password.
 
 use maana_kernels::{Context, Matrix, Rows};
 use maana_postgres::{Document, Header, Near, PostgresError, Search, Store, Target};
@@ -8,7 +9,7 @@ use postgres::NoTls;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The address of the tests' database, or a word about why there are no tests.
+/// Returns the address of the tests' database, or prints why the test is skipped.
 fn url() -> Option<String> {
     let url = std::env::var("MAANA_TEST_POSTGRES").ok();
     if url.is_none() {
@@ -17,7 +18,7 @@ fn url() -> Option<String> {
     url
 }
 
-/// A store of a test, removed with it.
+/// A temporary store.
 struct Fresh {
     target: Target,
     store: Store,
@@ -36,7 +37,7 @@ impl Fresh {
         Some(Self { target, store })
     }
 
-    /// SQL beside the store's back.
+    /// Runs SQL without the store; `STORE` is replaced by its schema.
     fn sql(&self, statement: &str) {
         let name = self.target.name().replace('"', "\"\"");
         sql(&statement.replace("STORE", &format!("\"{name}\"")));
@@ -54,7 +55,7 @@ fn sql(statement: &str) {
     client.batch_execute(statement).unwrap();
 }
 
-/// Vectors with a spectrum as embeddings have it, and some structure.
+/// Draws vectors with a spectrum like that of embeddings.
 fn embeddings(rows: usize, dims: usize, seed: u64) -> Matrix {
     let mut state = seed;
     let mut noise = move || {
@@ -78,7 +79,7 @@ fn nearest(store: &Store, queries: Rows<'_>, k: usize) -> Vec<Vec<Near>> {
 }
 
 #[test]
-fn what_the_server_lacks_or_refuses_comes_with_a_remedy() {
+fn errors_of_the_server_have_a_remedy() {
     let Some(url) = url() else { return };
     let open = |url: &str| Store::open(&Target::parse(url).unwrap()).map(|_| ()).unwrap_err().to_string();
     let error = open(&url.replace("/maana_test?", "/maana_bare?"));
@@ -94,13 +95,13 @@ fn what_the_server_lacks_or_refuses_comes_with_a_remedy() {
     let error = Store::create(&guarded, Header::new(2, Metric::Cosine, false, b"x", "a test")).unwrap_err().to_string();
     assert!(error.contains("permission denied") && error.contains("CREATE ON DATABASE"), "{error}");
     let error = open("postgres://me@127.0.0.1:1/x?sslmode=disable");
-    assert!(error.contains("cannot connect") && error.contains("check that the server runs"), "{error}");
+    assert!(error.contains("cannot connect") && error.contains("check that the server"), "{error}");
     let error = open(&format!("{url}&store=public"));
-    assert!(error.contains("is no store"), "{error}");
+    assert!(error.contains("not a store"), "{error}");
 }
 
 #[test]
-fn a_store_names_its_precision_and_prompt_and_one_of_an_earlier_program_opens() {
+fn a_store_records_its_precision_and_prompt_and_one_without_them_opens() {
     let Some(fresh) = Fresh::new(2, Metric::Cosine, false) else { return };
     fresh.sql("UPDATE STORE.meta SET precision = 'int8', document_prompt = 'passage: '");
     assert_eq!(Store::open(&fresh.target).unwrap().header().precision.as_deref(), Some("int8"));
@@ -116,7 +117,7 @@ fn other_versions_are_refused() {
     let Some(fresh) = Fresh::new(2, Metric::Cosine, false) else { return };
     let open = || Store::open(&fresh.target).map(|_| ()).unwrap_err().to_string();
     fresh.sql("UPDATE STORE.meta SET version = 2");
-    assert!(open().contains("format version 2, and this program reads up to 1"), "{}", open());
+    assert!(open().contains("format version 2, but this program reads only up to 1"), "{}", open());
     fresh.sql("UPDATE STORE.meta SET version = 0");
     assert!(open().contains("damaged"), "{}", open());
     fresh.sql("DELETE FROM STORE.meta");
@@ -145,7 +146,7 @@ fn names_ids_and_filters_are_never_read_as_sql() {
 }
 
 #[test]
-fn half_the_room_for_half_the_bits() {
+fn a_store_in_f16_scores_rounded_vectors() {
     let Some(fresh) = Fresh::new(24, Metric::Cosine, true) else { return };
     let vectors = embeddings(50, 24, 1);
     add(&fresh.store, 0..50, vectors.view()).unwrap();
@@ -168,7 +169,7 @@ fn half_the_room_for_half_the_bits() {
 }
 
 #[test]
-fn what_postgresql_keeps_in_no_text_is_refused() {
+fn texts_and_ids_that_postgresql_cannot_store_are_refused() {
     let Some(fresh) = Fresh::new(2, Metric::Cosine, false) else { return };
     let fields = BTreeMap::new();
     let add = |id: &str, text: &str| {
@@ -177,7 +178,7 @@ fn what_postgresql_keeps_in_no_text_is_refused() {
     };
     let error = add("a", "ha\0bari").unwrap_err().to_string();
     assert!(error.contains("document `a`") && error.contains("NUL"), "{error}");
-    // An id of the length that is just allowed has its place in the index of ids, even one that cannot be compressed.
+    // An id of the maximum length fits into the index of ids, even if it cannot be compressed.
     let id: String = (0..500u32).map(|i| char::from_u32(0x2_0000 + (i * 7919) % 40_000).unwrap()).collect();
     assert_eq!(id.len(), 2000);
     add(&id, "").unwrap();
@@ -186,7 +187,7 @@ fn what_postgresql_keeps_in_no_text_is_refused() {
 }
 
 #[test]
-fn what_others_have_changed_is_found() {
+fn changes_by_others_are_found_as_damage() {
     let Some(fresh) = Fresh::new(3, Metric::Cosine, false) else { return };
     add(&fresh.store, 0..4, embeddings(4, 3, 1).view()).unwrap();
     fresh.sql("UPDATE STORE.documents SET embedding = '[1,2,3]' WHERE id = '1'");
@@ -224,16 +225,16 @@ fn a_reader_sees_one_state_while_writers_take_turns() {
         }
     });
     assert_eq!(fresh.store.len().unwrap(), 50);
-    // Two changes above, one before, and ten of each writer.
+    // The three changes above, and ten of each writer.
     assert_eq!(fresh.store.info().unwrap().generation, 33);
     assert!(fresh.store.verify().unwrap().damages.is_empty());
 }
 
 #[test]
-fn a_server_that_goes_away_is_said_to_have_gone() {
+fn a_lost_connection_is_reported() {
     let Some(fresh) = Fresh::new(2, Metric::Cosine, false) else { return };
     add(&fresh.store, 0..10, embeddings(10, 2, 1).view()).unwrap();
-    // An application name of its own, so that no other test's connection is ended.
+    // With an application name, only this test's connection is ended.
     let name = format!("gone_{}", std::process::id());
     let url = format!("{}&store={}&application_name={name}", url().unwrap(), fresh.target.name());
     let store = Store::open(&Target::parse(&url).unwrap()).unwrap();
@@ -249,9 +250,9 @@ fn a_server_that_goes_away_is_said_to_have_gone() {
     assert_eq!(fresh.store.len().unwrap(), 10);
 }
 
-/// Through the index: what is found has its true score, and about the share of the true hits that was measured.
+/// Hits through the index have their exact scores and about the measured recall.
 #[test]
-fn the_index_finds_what_it_was_measured_to_find() {
+fn the_index_has_the_measured_recall() {
     let queries = embeddings(40, 96, 77);
     for (metric, half) in [
         (Metric::Cosine, false),
@@ -279,11 +280,11 @@ fn the_index_finds_what_it_was_measured_to_find() {
         let recall = right as f64 / 400.0;
         println!("{metric:?} half={half}: {} columns, bits {}, {chosen:?}, here {recall}", graph.prefix, graph.bits);
         assert!(recall > chosen.recall - 0.1, "{metric:?}: {recall} of {chosen:?}");
-        // Nothing has changed: it need not be made again. After a change it is.
+        // Without changes the index is not built again; after a change it is.
         assert_eq!(fresh.store.compact(&Context::new(1), None).unwrap().graph, None);
         let ids: Vec<String> = (0..1990).map(|id| id.to_string()).collect();
         fresh.store.delete(&ids.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
-        // The index gives fewer than there are when most of what it knows is deleted; then all are compared.
+        // If most of its rows are deleted, the index returns too few; then all rows are compared.
         let found: Result<_, PostgresError> =
             fresh.store.read(|reader| reader.nearest(queries.view(), &question, Some((&graph, 32))));
         let left = nearest(&fresh.store, queries.view(), 10);
@@ -291,9 +292,10 @@ fn the_index_finds_what_it_was_measured_to_find() {
     }
 }
 
-/// Where the neighbours of the given queries share most of their signs, one bit a column is enough, and the index is small.
+/// If neighbours of the given queries share most of their signs, one bit per column is enough, and
+/// the index is small.
 #[test]
-fn an_index_of_bits_is_made_where_it_is_enough() {
+fn an_index_of_bits_is_built_if_its_recall_suffices() {
     for metric in [Metric::Cosine, Metric::Dot] {
         let Some(fresh) = Fresh::new(128, metric, false) else { return };
         let (centres, noise) = (embeddings(100, 128, 3), embeddings(1700, 128, 4));
@@ -304,11 +306,11 @@ fn an_index_of_bits_is_made_where_it_is_enough() {
             let data = range.clone().flat_map(|row| (0..128).map(move |column| (row, column)));
             Matrix::from_vec(range.len(), 128, data.map(|(row, column)| value(row, column)).collect())
         };
-        let (vectors, asked) = (rows(0..1500), rows(1500..1700));
+        let (vectors, queries) = (rows(0..1500), rows(1500..1700));
         add(&fresh.store, 0..1500, vectors.view()).unwrap();
         let graph = fresh
             .store
-            .compact(&Context::new(2), Some(asked.view()))
+            .compact(&Context::new(2), Some(queries.view()))
             .unwrap()
             .graph
             .expect("1500 documents are enough");
@@ -326,9 +328,9 @@ fn an_index_of_bits_is_made_where_it_is_enough() {
     }
 }
 
-/// Equal scores by the hundred at the edge of what SQL gives first: all of them are looked at.
+/// Hundreds of equal scores at the limit of the SQL query are all considered.
 #[test]
-fn equal_scores_come_in_the_order_in_which_they_were_added() {
+fn equal_scores_are_ordered_by_insertion() {
     for metric in [Metric::Cosine, Metric::Dot, Metric::Euclidean, Metric::Manhattan] {
         let Some(fresh) = Fresh::new(7, metric, false) else { return };
         // The same direction and the same vector, written so that sums round differently.

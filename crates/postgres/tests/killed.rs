@@ -1,6 +1,7 @@
-//! kill -9 at random moments during add and delete. This program starts itself as the process that writes, reads the numbers of
-//! the changes that it says are done, kills it, and looks at the store: everything that was said to be done is there, the
-//! change that was under way is there whole or not at all.
+//! Kills a writer at random delay during add and delete. The test starts itself as the writer,
+//! reads the numbers of the changes that the writer reports as done, kills it, and checks the
+//! store: reported changes are present, and the change in progress is present completely or not at
+//! all.
 
 use maana_kernels::Rows;
 use maana_postgres::{Document, Header, Row, Store, Target};
@@ -12,11 +13,11 @@ use std::time::{Duration, Instant};
 
 const DIMS: usize = 4;
 const KILLS: usize = 25;
-/// Tells the child where to write, and the number of its first change.
+/// Address of the store, for the child, and the number of its first change.
 const ADDRESS: &str = "MAANA_POSTGRES_KILL_ADDRESS";
 const FIRST: &str = "MAANA_POSTGRES_KILL_FIRST";
 
-/// The same numbers for a seed everywhere.
+/// Returns a xorshift generator of numbers below a limit.
 fn draw(seed: u64) -> impl FnMut(u64) -> u64 {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     move |limit| {
@@ -32,7 +33,7 @@ enum Change {
     Delete(Vec<String>),
 }
 
-/// Change `number` is the same in parent and child: ids, and texts that say which change it was.
+/// Returns change `number`, the same in parent and child; texts contain the number.
 fn change(number: u64) -> Change {
     let mut draw = draw(number + 1);
     let first = draw(400);
@@ -75,18 +76,18 @@ fn entries(store: &Store) -> Vec<(String, String)> {
     entries
 }
 
-/// The child; without the variable it is a test of nothing.
+/// The writer; does nothing without the variable.
 #[test]
 fn child() {
     let Ok(address) = std::env::var(ADDRESS) else { return };
     let first: u64 = std::env::var(FIRST).unwrap().parse().unwrap();
     let store = Store::open(&Target::parse(&address).unwrap()).unwrap();
     let mut out = std::io::stdout();
-    let mut say = |word: String| out.write_all(word.as_bytes()).and_then(|()| out.flush()).unwrap();
-    say("|ready|".to_owned());
+    let mut report = |word: String| out.write_all(word.as_bytes()).and_then(|()| out.flush()).unwrap();
+    report("|ready|".to_owned());
     for number in first.. {
         make(&store, &change(number));
-        say(format!("|{number}|"));
+        report(format!("|{number}|"));
     }
 }
 
@@ -100,7 +101,7 @@ fn kills_lose_nothing() {
     let target = Target::parse(&address).unwrap();
     let store = Store::create(&target, Header::new(DIMS, Metric::Cosine, false, b"x", "a test")).unwrap();
     let mut expected: Vec<(String, String)> = Vec::new();
-    let (mut next, mut moments, mut halfway) = (0u64, draw(77), 0);
+    let (mut next, mut delay, mut unreported) = (0u64, draw(77), 0);
     let start = Instant::now();
     for kill in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -112,26 +113,26 @@ fn kills_lose_nothing() {
             .spawn()
             .unwrap();
         let mut out = child.stdout.take().unwrap();
-        let mut said = Vec::new();
-        while !said.ends_with(b"|ready|") {
+        let mut output = Vec::new();
+        while !output.ends_with(b"|ready|") {
             let mut byte = [0];
-            out.read_exact(&mut byte).expect("the child gets ready");
-            said.push(byte[0]);
+            out.read_exact(&mut byte).expect("the child becomes ready");
+            output.push(byte[0]);
         }
-        said.clear();
-        std::thread::sleep(Duration::from_micros(moments(150_000)));
+        output.clear();
+        std::thread::sleep(Duration::from_micros(delay(150_000)));
         child.kill().unwrap();
         child.wait().unwrap();
-        out.read_to_end(&mut said).unwrap();
-        let said = String::from_utf8(said).unwrap();
-        // The last number is followed by its bar unless the kill came between: what is not said whole is not said.
-        let whole = &said[..said.rfind('|').map_or(0, |end| end + 1)];
+        out.read_to_end(&mut output).unwrap();
+        let output = String::from_utf8(output).unwrap();
+        // A number without its closing bar was cut off by the kill and does not count.
+        let whole = &output[..output.rfind('|').map_or(0, |end| end + 1)];
         for number in whole.split('|').filter_map(|number| number.parse::<u64>().ok()) {
             assert_eq!(number, next, "kill {kill}");
             apply(&mut expected, &change(next));
             next += 1;
         }
-        // What the killed process had sent may still be under way on the server: a change takes its turn behind it.
+        // The server may still execute the last change; this change waits for it.
         store.delete(&[]).unwrap();
         assert!(store.verify().unwrap().damages.is_empty(), "kill {kill}");
         let found = entries(&store);
@@ -141,11 +142,12 @@ fn kills_lose_nothing() {
             assert!(found == after, "kill {kill}, change {next}: {} entries, {} expected", found.len(), expected.len());
             expected = after;
             next += 1;
-            halfway += 1;
+            unreported += 1;
         }
-        // A change that alters nothing cannot be told from one that was not made; the next child makes it again.
+        // A change without effect cannot be distinguished from one that was not made; the next
+        // child makes it again.
     }
-    println!("{KILLS} kills in {:?}, {next} changes, {halfway} done and not yet said", start.elapsed());
+    println!("{KILLS} kills in {:?}, {next} changes, {unreported} done but not yet reported", start.elapsed());
     assert!(next > KILLS as u64);
     store.remove().unwrap();
 }

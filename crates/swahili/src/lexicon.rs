@@ -33,7 +33,7 @@ impl Noun {
         self.kinds.contains(&kind)
     }
 
-    /// Whether any of the `kinds` is one of this noun's.
+    /// Returns `true` if the noun has one of the `kinds`.
     pub(crate) fn is_any(&self, kinds: &[Kind]) -> bool {
         kinds.iter().any(|&kind| self.is(kind))
     }
@@ -74,7 +74,8 @@ impl Noun {
         if number == Number::Singular { singular } else { plural }
     }
 
-    /// The class that other words agree with: people and animals of any class agree as classes 1 and 2.
+    /// The class that other words agree with: people and animals of any class agree as classes 1
+    /// and 2.
     pub(crate) fn agreement(&self, number: Number) -> Class {
         match number {
             Number::Singular if self.is_alive() => Class::C1,
@@ -132,14 +133,15 @@ impl Lexicon {
         (!noun.synonym.is_empty()).then(|| self.noun(noun.synonym))
     }
 
-    /// Whether everything called `narrow` is also called `wide`.
+    /// Returns `true` if `wide` is a hypernym of `narrow`.
     pub(crate) fn covers(&self, wide: &Noun, narrow: &Noun) -> bool {
         let also = || IMPLIED.iter().filter(|(from, _)| *from == narrow.singular).map(|(_, to)| self.noun(to));
         narrow.singular == wide.singular
             || self.hypernym(narrow).into_iter().chain(also()).any(|n| self.covers(wide, n))
     }
 
-    /// Whether `new` in the place of `old` makes untrue what is said of `old`, be it in a wider word.
+    /// Returns `true` if replacing `old` by `new` makes statements about `old` false, also those
+    /// that use a hypernym.
     pub(crate) fn excludes(&self, old: &Noun, new: &Noun) -> bool {
         let [wider, other] = [old, new].map(|noun| self.hypernym(noun));
         let widened = wider.is_some_and(|wider| wider.singular == "bidhaa" || self.covers(wider, new));
@@ -152,7 +154,7 @@ impl Lexicon {
         &self.agents[verb]
     }
 
-    /// What the verb with this index can be done to; empty for what is done to nothing.
+    /// Returns the possible objects of the verb with this index; empty for intransitive verbs.
     pub(crate) fn objects(&self, verb: usize) -> &[&'static Noun] {
         &self.objects[verb]
     }
@@ -192,7 +194,7 @@ mod tests {
         }
     }
 
-    /// What the prefixes of singular and plural must be, by gender; exceptions stand in the test.
+    /// Checks the prefixes of singular and plural by gender; exceptions are in the test.
     fn is_regular(noun: &Noun) -> bool {
         let begins = |word: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| word.starts_with(prefix));
         let (one, many) = (noun.singular, noun.plural);
@@ -246,7 +248,8 @@ mod tests {
         }
     }
 
-    /// The passive of a stem by rule: -wa for a final a, -liwa or -lewa after another vowel, -iwa in borrowed verbs.
+    /// The passive of a stem by rule: -wa for a final a, -liwa or -lewa after another vowel, -iwa
+    /// in borrowed verbs.
     fn passive(stem: &str) -> String {
         let (first, rest) = stem.split_once(' ').map_or((stem, String::new()), |(one, two)| (one, format!(" {two}")));
         let (root, last) = first.split_at(first.len() - 1);

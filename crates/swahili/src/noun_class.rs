@@ -1,5 +1,5 @@
-//! The noun classes of Swahili and everything that agrees with them: one table of concords, one rule for adjectives.
-//! Knows no words, only prefixes; the words are in `lexicon`.
+//! The noun classes of Swahili and everything that agrees with them: one table of concords, one
+//! rule for adjectives. Knows no words, only prefixes; the words are in `lexicon`.
 
 /// A noun class by its traditional number. Class 14 agrees as class 11.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,13 +21,13 @@ pub(crate) enum Class {
     C18,
 }
 
-/// What agrees with one class.
+/// Agreement prefixes of one class.
 pub(crate) struct Concord {
     /// Prefix of a verb whose subject is of this class: *a*-nauza.
     pub(crate) subject: &'static str,
     /// Marker of an object of this class inside a verb: ana-*m*-saidia.
     pub(crate) object: &'static str,
-    /// What stands before -a, -angu, -ake: *ch*-a, *ch*-angu.
+    /// Prefix of -a, -angu, -ake: *ch*-a, *ch*-angu.
     pub(crate) connective: &'static str,
     /// "This".
     pub(crate) this: &'static str,
@@ -39,7 +39,8 @@ pub(crate) struct Concord {
     pub(crate) having: &'static str,
     /// The relative inside a verb: ana-*ye*-uza.
     pub(crate) relative: &'static str,
-    /// Adjective prefixes before a consonant, before a or o, before e, and the one that replaces a stem's first i.
+    /// Adjective prefixes before a consonant, before a or o, before e, and the one that replaces a
+    /// stem's first i.
     adjective: [&'static str; 4],
 }
 
@@ -124,7 +125,7 @@ fn nasal(stem: &str) -> String {
     }
 }
 
-/// Whether a stem has one vowel only, as -la, -nywa, -pya.
+/// Returns `true` if a stem has only one vowel, as -la, -nywa, -pya.
 pub(crate) fn is_monosyllabic(stem: &str) -> bool {
     stem.bytes().filter(|byte| b"aeiou".contains(byte)).count() == 1
 }

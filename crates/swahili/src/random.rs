@@ -1,5 +1,5 @@
-//! Named pseudo-random choices: each is a hash of a seed, an index and the name of the choice. In contrast to drawing in
-//! sequence, changing one choice leaves all others unchanged.
+//! Named pseudo-random choices: each is a hash of a seed, an index and the name of the choice. In
+//! contrast to drawing in sequence, changing one choice leaves all others unchanged.
 
 use maana_files::mix;
 

@@ -1,5 +1,5 @@
-//! What is the case: a scene of one genre as plain facts, drawn by chance, of which one can be changed.
-//! Says nothing in words; that is `wording`.
+//! Scenes: randomly drawn facts of one genre, one of which can be changed. The module `wording`
+//! expresses them in words.
 
 mod care;
 mod deed;
@@ -88,12 +88,12 @@ impl Scene {
         }
     }
 
-    /// Whether the scene is of the same genre as the `other`.
+    /// Returns `true` if both scenes have the same genre.
     pub(crate) fn is_of_genre(&self, other: &Scene) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
-    /// How many facts can be changed.
+    /// Returns the number of facts that can be changed.
     pub(crate) fn facets(&self) -> usize {
         fn of<F: Facts>(_: &F) -> usize {
             F::FACETS

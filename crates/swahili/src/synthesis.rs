@@ -1,5 +1,5 @@
-//! Pairs for training and a retrieval set for judging, both functions of a seed.
-//! Training and retrieval share no scene and no text.
+//! Training pairs and a retrieval set for evaluation, both functions of a seed. They share no scene
+//! and no text.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use maana_files::mix;
 /// A short sentence that follows from a longer one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// What follows from the anchor.
+    /// Statement that follows from the anchor.
     pub positive: String,
     /// A scene in one or two sentences.
     pub anchor: String,
@@ -30,35 +30,36 @@ pub struct Document {
 pub struct Retrieval {
     /// Short statements.
     pub queries: Vec<Document>,
-    /// For each query the scene that it follows from, scenes that differ from that one in one fact, and unrelated ones.
+    /// For each query the scene that it follows from, scenes that differ from that one in one fact,
+    /// and unrelated ones.
     pub corpus: Vec<Document>,
     /// Pairs of query id and document id, in the order of the queries.
     pub relevant: Vec<(String, String)>,
 }
 
-/// How much to write, and by which seed.
+/// Numbers of texts to generate, and the seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Synthesis {
-    /// How many training pairs.
+    /// Number of training pairs.
     pub pairs: usize,
-    /// How many retrieval queries.
+    /// Number of retrieval queries.
     pub queries: usize,
-    /// The same seed gives the same texts on every machine.
+    /// Seed; the same seed gives the same texts on every machine.
     pub seed: u64,
 }
 
-/// The most scenes with one changed fact that stand beside a relevant one, and the fewest.
+/// Number of scenes with one changed fact per relevant scene.
 const DISTRACTORS: std::ops::RangeInclusive<usize> = 3..=4;
-/// Fewer words are no scene.
+/// Minimum number of words of a scene.
 const MIN_SCENE_WORDS: usize = 5;
-/// Fewer words say nothing that is worth a conclusion.
+/// Minimum number of words of a statement.
 const MIN_STATEMENT_WORDS: usize = 3;
-/// Shorter statements could follow from too many scenes.
+/// Minimum number of words of a query: shorter statements follow from too many scenes.
 const MIN_QUERY_WORDS: usize = 4;
 
 impl Synthesis {
-    /// The training pairs. No text is told twice. A pair depends on the seed and on the pairs before it only, so fewer
-    /// pairs are the beginning of more.
+    /// Generates the training pairs. No text occurs twice. A pair depends only on the seed and on
+    /// earlier pairs, so a smaller number gives a prefix of a larger one.
     pub fn pairs(&self) -> impl Iterator<Item = Pair> + use<> {
         let stream = mix(self.seed ^ hash("pairs"));
         let mut told = HashSet::<u64>::new();
@@ -76,9 +77,9 @@ impl Synthesis {
         })
     }
 
-    /// The retrieval set: every query has one relevant document and at least three that differ from it in one fact.
-    /// Each query is held against each document, so that it follows from none but its own by the way it was concluded;
-    /// a thousand queries take some seconds.
+    /// The retrieval set: every query has one relevant document and at least three that differ from
+    /// it in one fact. Each query is held against each document, so that it follows from none but
+    /// its own by the way it was concluded; a thousand queries take some seconds.
     pub fn retrieval(&self) -> Retrieval {
         let stream = mix(self.seed ^ hash("retrieval"));
         let mut cases: Vec<Case> = Vec::with_capacity(self.queries);
@@ -152,8 +153,8 @@ fn drafts(choices: Choices) -> impl Iterator<Item = Pair> {
     })
 }
 
-/// A conclusion other than the `description` itself whose very text belongs to the split, with the choices that led to
-/// it, if one is found.
+/// A conclusion other than the `description` itself whose very text belongs to the split, with the
+/// choices that led to it, if one is found.
 fn conclusion(scene: &Scene, description: &str, choices: Choices, split: Split) -> Option<(String, Choices)> {
     (0..)
         .map(|attempt| choices.part("conclusion").attempt(attempt))
@@ -162,7 +163,7 @@ fn conclusion(scene: &Scene, description: &str, choices: Choices, split: Split) 
         .find(|(text, _)| Split::of(text) == split && text != description && words(text) >= MIN_STATEMENT_WORDS)
 }
 
-/// A scene and the words in which it is told.
+/// A scene with its wording.
 struct Telling {
     scene: Scene,
     text: String,
@@ -195,7 +196,8 @@ impl Case {
             return None;
         }
         let mut distractors: Vec<Telling> = Vec::new();
-        // Each fact in turn, so that a case has changes of many kinds; then again with other values.
+        // Each fact in turn, so that a case has changes of many kinds; then again with other
+        // values.
         for round in 0..6 {
             for step in 0..scene.facets() {
                 let facet = (step + choices.below("first facet", scene.facets())) % scene.facets();
@@ -222,7 +224,7 @@ impl Case {
         self.tellings().map(|telling| &telling.text).chain([&self.statement])
     }
 
-    /// Whether the same way of concluding leads from another scene to the same statement.
+    /// Returns `true` if the same choices lead from another scene to the same statement.
     fn follows_from(&self, scene: &Scene) -> bool {
         self.relevant.scene.is_of_genre(scene) && scene.conclude(self.concluded) == self.statement
     }

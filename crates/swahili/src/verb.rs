@@ -95,7 +95,8 @@ pub(crate) fn conjugate(stem: &str, subject: Subject, tense: Tense, negative: bo
     }
 }
 
-/// "Who does": anayeuza, waliojenga, kitakachouzwa, asiyeuza. The tense may be present, past (also for perfect) or future.
+/// "Who does": anayeuza, waliojenga, kitakachouzwa, asiyeuza. The tense may be present, past (also
+/// for perfect) or future.
 pub(crate) fn relative(stem: &str, class: Class, tense: Tense, negative: bool, object: Option<Class>) -> String {
     let concord = class.concord();
     let propped = propped(stem, object);
@@ -113,8 +114,8 @@ pub(crate) fn infinitive(stem: &str, object: Option<Class>) -> String {
     if stem == "enda" { "kwenda".to_owned() } else { format!("ku{}", with_object(stem, object)) }
 }
 
-/// The stem as it stands after the tenses that cannot carry the stress: a short one, and -enda by custom, leans on ku-
-/// unless an object marker carries it.
+/// Returns the stem after tenses that cannot carry the stress: a short one, and -enda by
+/// convention, takes ku- unless it has an object marker.
 fn propped(stem: &str, object: Option<Class>) -> String {
     let leans = (is_monosyllabic(stem) || stem == "enda") && object.is_none();
     if leans { infinitive(stem, None) } else { with_object(stem, object) }

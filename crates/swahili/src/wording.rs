@@ -1,5 +1,5 @@
-//! How a scene is said: for each genre a long description and a short conclusion.
-//! `phrase` holds what all of them share: noun phrases, verbs of more than one word, sentences.
+//! Wording of scenes: for each genre a long description and a short conclusion. `phrase` contains
+//! the shared parts: noun phrases, verbs of more than one word, sentences.
 
 mod care;
 mod deed_conclusion;

@@ -1,4 +1,5 @@
-//! The training pairs as a whole: reproducible, well-formed, of the right length, hardly ever the same.
+//! The training pairs as a whole: reproducible, well-formed, of the right length, hardly ever the
+//! same.
 
 use maana_swahili::{Pair, Synthesis};
 use std::collections::HashSet;
@@ -70,7 +71,8 @@ fn no_word_is_capitalised_within_a_sentence_but_a_name() {
     }
 }
 
-/// Neighbours that no grammar lets stand together, whatever the lexicon: a noun of a common class and another's concord.
+/// Neighbours that no grammar lets stand together, whatever the lexicon: a noun of a common class
+/// and another's concord.
 #[test]
 fn neighbours_agree() {
     #[rustfmt::skip]
@@ -96,9 +98,10 @@ fn neighbours_agree() {
     assert!(met > 1000, "only {met} of the nouns were met");
 }
 
-/// The vocabulary of BERT has no Swahili, so a word is some 2.87 tokens in positives and 2.64 in anchors (measured on
-/// 282,883 pairs with the tokenizer of all-MiniLM-L6-v2), and two tokens mark begin and end. The model card in whose
-/// image the pairs are made states 20.1 and 38.64 tokens: 6.3 and 13.9 words.
+/// The vocabulary of BERT has no Swahili, so a word is some 2.87 tokens in positives and 2.64 in
+/// anchors (measured on 282,883 pairs with the tokenizer of all-MiniLM-L6-v2), and two tokens mark
+/// begin and end. The model card in whose image the pairs are made states 20.1 and 38.64 tokens:
+/// 6.3 and 13.9 words.
 #[test]
 fn lengths_are_near_those_of_the_model_card() {
     let pairs = pairs(20_000, 42);

@@ -79,7 +79,7 @@ fn hard_documents_are_like_the_relevant_one_and_say_something_else() {
 }
 
 #[test]
-fn words_alone_do_not_find_the_relevant_document() {
+fn common_words_do_not_find_the_relevant_document() {
     let set = retrieval(42);
     let documents: Vec<(&str, HashSet<String>)> =
         set.corpus.iter().map(|document| (document.id.as_str(), words(&document.text))).collect();
@@ -90,6 +90,7 @@ fn words_alone_do_not_find_the_relevant_document() {
             documents.iter().max_by(|(_, one), (_, other)| overlap(&asked, one).total_cmp(&overlap(&asked, other)));
         found += usize::from(best.is_some_and(|(id, _)| id == relevant));
     }
-    // By chance among one relevant and some four like it a fifth would be found, in the whole corpus hardly any.
+    // By chance among one relevant and some four like it a fifth would be found, in the whole
+    // corpus hardly any.
     assert!((QUERIES / 5..QUERIES * 7 / 10).contains(&found), "{found} of {QUERIES} found by common words");
 }

@@ -70,7 +70,8 @@ pub(crate) fn attack(
     let mutation = format!("{part:?} of {}", hub.files[hub.target].name);
     let outcome = encode(maana, folder, hub)?;
     let mut faults: Vec<String> = outcome.fault().into_iter().collect();
-    // Another listing may be another model; every other mutation is damage that a checksum or a length shows.
+    // Another listing may be another model; every other mutation is damage that a checksum or a
+    // length shows.
     if outcome.succeeded() && part != Part::Listing && std::fs::read(folder.join("out.npy"))? != expected {
         faults.push("succeeded with other embeddings".into());
     }

@@ -1,4 +1,5 @@
-//! Mutations that know the structure of a file, so that they get past its parser, and those of plain bytes.
+//! Mutations that know the structure of a file, so that they get past its parser, and those of
+//! plain bytes.
 
 use crate::serving::texts::Draws;
 use serde_json::{Value, json};
@@ -134,8 +135,8 @@ fn json_file(bytes: &mut Vec<u8>, draws: &mut Draws) -> Option<String> {
     Some(done)
 }
 
-/// Changes one value of a tree. Its place is found from the root, so that the few upper ones are changed as often as the many
-/// lower ones.
+/// Changes one value of a tree. Its place is found from the root, so that the few upper ones are
+/// changed as often as the many lower ones.
 fn json_value(root: &mut Value, draws: &mut Draws) -> String {
     let (mut at, mut path) = (root, String::new());
     loop {
@@ -165,7 +166,7 @@ fn json_value(root: &mut Value, draws: &mut Draws) -> String {
                     }
                     2 => {
                         fields.insert("x".into(), value(draws));
-                        return format!("added x beside {path}");
+                        return format!("added x next to {path}");
                     }
                     _ => fields.get_mut(&name).expect("its name was just read"),
                 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Address space of a process in KiB. A tiny model takes a hundredth; what asks for a size that a file claims takes more.
+/// Address space of a process in KiB. A tiny model takes a hundredth; what asks for a size that a
+/// file claims takes more.
 const MEMORY: u64 = 3 << 20;
 const TIME: Duration = Duration::from_secs(30);
 
@@ -48,7 +49,8 @@ pub(crate) fn excerpt(text: &str) -> String {
     text.trim().chars().take(400).flat_map(char::escape_debug).collect()
 }
 
-/// Prepares the program with the limit on memory, in `folder`, without the environment's own settings of models.
+/// Prepares the program with the limit on memory, in `folder`, without the environment's own
+/// settings of models.
 pub(crate) fn limited(maana: &Path, folder: &Path) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -v {MEMORY}; exec \"$0\" \"$@\"")]).arg(maana).current_dir(folder);
@@ -59,7 +61,8 @@ pub(crate) fn limited(maana: &Path, folder: &Path) -> Command {
     command
 }
 
-/// Runs a command with both outputs in files of the folder `out`, and ends it when its time is over.
+/// Runs a command with both outputs in files of the folder `out`, and ends it when its time is
+/// over.
 pub(crate) fn run(command: &mut Command, out: &Path) -> Result<Outcome> {
     let file = |name: &str| File::create(out.join(name)).with_context(|| out.join(name).display().to_string());
     command.stdin(Stdio::null()).stdout(file("stdout")?).stderr(file("stderr")?);

@@ -1,5 +1,6 @@
-//! Mutated requests to a server of the tiny model: it answers each of them with a status that is meant, or closes the
-//! connection where the head is broken; afterwards it still runs, holds nothing and has counted no panic.
+//! Mutated requests to a server of the tiny model: it answers each of them with a status that is
+//! meant, or closes the connection where the head is broken; afterwards it still runs, holds
+//! nothing and has counted no panic.
 
 use super::mutate::{Format, mutate};
 use super::subject::Report;
@@ -85,10 +86,12 @@ pub(crate) fn attack(fixture: &Path, maana: &Path, folder: &Path, draws: &mut Dr
     Ok(Report { mutation: format!("{REQUESTS} requests, the last: {last}"), refused, faults })
 }
 
-/// Sends bytes and returns the status of the answer; `None` if the connection was closed without one.
+/// Sends bytes and returns the status of the answer; `None` if the connection was closed without
+/// one.
 fn exchange(address: SocketAddr, request: &[u8], broken_head: bool) -> std::io::Result<Option<u16>> {
     let mut stream = TcpStream::connect(address)?;
-    // What waits for the rest of a body that was announced longer waits for ever: such a client goes away.
+    // What waits for the rest of a body that was announced longer waits for ever: such a client
+    // goes away.
     stream.set_read_timeout(Some(if broken_head { Duration::from_millis(300) } else { PATIENCE }))?;
     stream.write_all(request)?;
     if broken_head {

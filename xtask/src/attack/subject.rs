@@ -1,4 +1,5 @@
-//! What is attacked: for each kind of file the commands that read it, and what must hold afterwards.
+//! Subjects of the attack: for each kind of file the commands that read it, and the conditions that
+//! must hold afterwards.
 
 use super::mutate::{Format, mutate};
 use super::{fixture, hub, process, requests};
@@ -34,7 +35,7 @@ struct Files {
 /// Outcome of a mutation.
 pub(crate) struct Report {
     pub(crate) mutation: String,
-    /// Whether a command refused its input.
+    /// `true` if a command refused its input.
     pub(crate) refused: bool,
     pub(crate) faults: Vec<String>,
 }
@@ -46,8 +47,8 @@ struct StepResult {
     weights: Option<Vec<u8>>,
 }
 
-/// A row of the table of subjects: name, prefix of the mutated files, commands, what they may change, and whether checksums
-/// promise that a success is that of the undisturbed run.
+/// A row of the table of subjects: name, prefix of the mutated files, commands, what they may
+/// change, and whether checksums promise that a success is that of the undisturbed run.
 type Row = (&'static str, &'static str, &'static [&'static str], &'static [&'static str], bool);
 
 const ENCODE: &str = "encode model --input texts.txt --output out.npy --precision f32";

@@ -1,4 +1,4 @@
-//! What is compared with what: one plan a table.
+//! Plans of the comparisons, one per table.
 
 use super::engine::Setting;
 use super::workshop::{CANDLE, MAANA, Model, Workshop};

@@ -31,7 +31,7 @@ pub(crate) struct Model {
 pub(crate) struct Workshop {
     pub(crate) python: PathBuf,
     pub(crate) threads: usize,
-    /// Whether the processor has instructions for bf16.
+    /// `true` if the processor has instructions for bf16.
     pub(crate) has_bf16: bool,
     pub(crate) models: Vec<Model>,
     /// Texts to encode, sorted by length.

@@ -1,4 +1,5 @@
-//! Chart of the answers per second of each server at each number of clients, relative to the better peer.
+//! Chart of the answers per second of each server at each number of clients, relative to the better
+//! peer.
 
 use super::report::{Cell, Table};
 use maana_chart::{Group, Labels, grouped_bars};

@@ -46,7 +46,7 @@ pub(crate) struct Setting {
     pub(crate) name: String,
     pub(crate) ours: bool,
     pub(crate) precision: &'static str,
-    /// Program and arguments; `PORT` stands for the port.
+    /// Program and arguments; `PORT` is replaced by the port.
     pub(crate) words: Vec<String>,
     /// Working directory.
     pub(crate) folder: PathBuf,
@@ -68,7 +68,8 @@ impl Setting {
         for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
             command.env(variable, self.threads.to_string());
         }
-        // Infinity stores its optimised graph in HF_HOME, and sends usage statistics unless DO_NOT_TRACK is set.
+        // Infinity stores its optimised graph in HF_HOME, and sends usage statistics unless
+        // DO_NOT_TRACK is set.
         command.env("HF_HOME", root.join(WORK).join("cache").join(self.folder.file_name().unwrap_or_default()));
         command.env("HF_HUB_OFFLINE", "1").env("DO_NOT_TRACK", "1").env("TOKENIZERS_PARALLELISM", "true");
         Ok(command)
@@ -158,8 +159,8 @@ pub(crate) fn versions() -> Result<Vec<(String, String)>> {
 
 /// Exports a graph with Optimum for Infinity, into a copy of the folder.
 ///
-/// Infinity truncates texts at the model's positions, not at the folder's limit (256 tokens for all-MiniLM-L6-v2). In the copy both
-/// are equal, so that all servers do the same work.
+/// Infinity truncates texts at the model's positions, not at the folder's limit (256 tokens for
+/// all-MiniLM-L6-v2). In the copy both are equal, so that all servers do the same work.
 fn write_graph(model: &Model) -> Result<()> {
     let graph = model.with_graph.join("model.onnx");
     if graph.is_file() {

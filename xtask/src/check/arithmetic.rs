@@ -1,4 +1,5 @@
-//! Results are the same bits on every machine: no function of the system's mathematics library, and one owner of threads.
+//! Results are the same bits on every machine: no function of the system's mathematics library, and
+//! one owner of threads.
 
 use super::layers::{FLOORS, before_tests};
 use super::tree::{Tree, is_test};
@@ -10,7 +11,8 @@ const CONTEXTS: [&str; 2] = ["crates/cli/src/main.rs", "crates/bench/src/costs.r
 /// Crates whose results are the same bits on every machine.
 const SAME_BITS: [&str; 3] = ["kernels", "model", "train"];
 
-/// Functions that the standard library takes from the system; their last bits differ between systems.
+/// Functions that the standard library takes from the system; their last bits differ between
+/// systems.
 const SYSTEM_FUNCTIONS: [&str; 23] = [
     ".exp()",
     ".exp2()",

@@ -7,7 +7,8 @@ use super::tree::{Tree, is_test};
 const ITEMS: [&str; 12] =
     ["fn", "struct", "enum", "union", "trait", "type", "const", "static", "mod", "async", "unsafe", "extern"];
 
-/// Checks that the compiler denies items without documentation in every crate, and finds those it does not look at.
+/// Checks that the compiler denies items without documentation in every crate, and finds those it
+/// does not look at.
 pub(super) fn docs(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     if !tree.text("Cargo.toml").contains("missing_docs = \"deny\"") {

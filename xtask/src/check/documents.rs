@@ -3,7 +3,8 @@
 use super::tree::Tree;
 use std::path::Path;
 
-/// Checks that tests name no host but this machine; names that are reserved for examples belong to nobody.
+/// Checks that tests name no host but this machine; names that are reserved for examples belong to
+/// nobody.
 pub(super) fn hosts_of_tests(tree: &Tree) -> Vec<String> {
     let local = ["", "127.0.0.1", "localhost", "[::1]", "example.org", "example.com"];
     let mut found = Vec::new();

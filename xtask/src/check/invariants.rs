@@ -67,7 +67,8 @@ fn named_tests(invariant: &str) -> Vec<&str> {
     names.split('`').skip(1).step_by(2).collect()
 }
 
-/// Returns the names of all test functions of the workspace: those after `#[test]`, and those of `proptest!`.
+/// Returns the names of all test functions of the workspace: those after `#[test]`, and those of
+/// `proptest!`.
 fn test_names(tree: &Tree) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     for (_, text) in tree.texts("xtask", "rs").chain(tree.texts("crates", "rs")) {

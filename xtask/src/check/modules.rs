@@ -155,7 +155,8 @@ impl Crate {
         at + 1
     }
 
-    /// Follows a path from a module to the module or to the item's definition; `None` where it leaves the crate.
+    /// Follows a path from a module to the module or to the item's definition; `None` where it
+    /// leaves the crate.
     fn resolve(&self, module: usize, path: &[String], depth: usize) -> Option<Target> {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
@@ -244,7 +245,8 @@ impl Crate {
     }
 }
 
-/// Reads a tree of `use` up to its semicolon, comma or closing brace, and returns the position behind its last token.
+/// Reads a tree of `use` up to its semicolon, comma or closing brace, and returns the position
+/// behind its last token.
 fn use_tree(
     code: &[Located],
     mut at: usize,

@@ -1,4 +1,5 @@
-//! A lexer of Rust, as much as the rules need: identifiers, punctuation, string literals and comments with their lines.
+//! A lexer of Rust, as much as the rules need: identifiers, punctuation, string literals and
+//! comments with their lines.
 
 /// A lexical element of a Rust file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,8 @@ pub(super) fn without_tests(tokens: &[Located]) -> Vec<Located> {
     kept
 }
 
-/// Returns the end of the attribute that begins at `at`, and whether it restricts its item to tests.
+/// Returns the end of the attribute that begins at `at`, and whether it restricts its item to
+/// tests.
 fn attribute(tokens: &[Located], at: usize) -> Option<(usize, bool)> {
     if !(is_sign(tokens, at, '#') && is_sign(tokens, at + 1, '[')) {
         return None;
@@ -69,7 +71,8 @@ fn attribute(tokens: &[Located], at: usize) -> Option<(usize, bool)> {
     Some((end, test))
 }
 
-/// Returns the position behind the item, field or statement that begins at `at`, its attributes included.
+/// Returns the position behind the item, field or statement that begins at `at`, its attributes
+/// included.
 fn item_end(tokens: &[Located], mut at: usize) -> usize {
     while let Some((end, _)) = attribute(tokens, at) {
         at = end;
@@ -205,8 +208,8 @@ impl Lexer {
         self.push(Token::Comment { text: text.trim().to_owned(), doc: false });
     }
 
-    /// Reads a string literal whose first quote is at the position. A raw one ends after `raw` characters: its quote and
-    /// hashes; 0 for others.
+    /// Reads a string literal whose first quote is at the position. A raw one ends after `raw`
+    /// characters: its quote and hashes; 0 for others.
     fn text(&mut self, raw: usize) {
         let line = self.line;
         self.at += 1;

@@ -1,5 +1,6 @@
-//! Packs an image as an OCI archive: one layer, its configuration, a manifest and an index, each named by its checksum, in one
-//! `tar` file. Follows the OCI image specification 1.1. The same files give the same bytes.
+//! Packs an image as an OCI archive: one layer, its configuration, a manifest and an index, each
+//! named by its checksum, in one `tar` file. Follows the OCI image specification 1.1. The same
+//! files give the same bytes.
 
 use super::start::Start;
 use anyhow::{Context, Result, ensure};

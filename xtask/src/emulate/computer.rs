@@ -1,5 +1,5 @@
-//! An emulated computer with AVX-512: Bochs boots Debian's kernel from a CD image, and the kernel runs the tests as its init
-//! process. Their output goes over the serial port into a file.
+//! An emulated computer with AVX-512: Bochs boots Debian's kernel from a CD image, and the kernel
+//! runs the tests as its init process. Their output goes over the serial port into a file.
 
 use super::watch::{Excerpt, Request, Watch};
 use crate::debian::{self, FOLDER};
@@ -16,13 +16,17 @@ pub(super) const PROGRAMS: [(&str, &str); 5] = [
     ("genisoimage", "/usr/bin/genisoimage"),
 ];
 
-/// The newest processor of Bochs 2.7 on which the kernel boots: AVX-512 F, BW, DQ, VL, VBMI and VNNI.
+/// The newest processor of Bochs 2.7 on which the kernel boots: AVX-512 F, BW, DQ, VL, VBMI and
+/// VNNI.
 pub(super) const PROCESSOR: &str = "corei7_icelake_u";
 
-/// `clearcpuid` hides four features that Bochs 2.7 implements incompletely, each of which would stop the kernel:
-/// * `fsrm`: claimed without the fast strings that the kernel expects with it; its `memmove` then never ends;
+/// `clearcpuid` hides four features that Bochs 2.7 implements incompletely, each of which would
+/// stop the kernel:
+/// * `fsrm`: claimed without the fast strings that the kernel expects with it; its `memmove` then
+///   never ends;
 /// * `pku`: claimed, but missing in the saved state; the kernel then refuses AVX entirely;
-/// * `xsaves`, `xsavec`: the compact form is claimed with the size of the standard one, with the same effect.
+/// * `xsaves`, `xsavec`: the compact form is claimed with the size of the standard one, with the
+///   same effect.
 ///
 /// The other options save time, or output on the slow serial port.
 const KERNEL_LINE: &str = "console=ttyS0,115200 quiet loglevel=4 clearcpuid=fsrm,pku,xsaves,xsavec nokaslr mitigations=off \
@@ -106,8 +110,8 @@ fn excerpt(text: &str) -> Excerpt<'_> {
     }
 }
 
-/// Returns the configuration of Bochs. `ips` is the number of instructions per emulated second: a great number means few
-/// timer interrupts.
+/// Returns the configuration of Bochs. `ips` is the number of instructions per emulated second: a
+/// great number means few timer interrupts.
 fn description(image: &Path, serial: &Path, log: &Path) -> String {
     format!(
         "config_interface: textconfig
@@ -194,7 +198,8 @@ impl Archive {
         let size = u32::try_from(content.len()).expect("a file of less than 4 GB");
         let name_size = u32::try_from(name.len() + 1).expect("a short name");
         self.bytes.extend(b"070701");
-        // Number, mode, owner, group, links, time, size, four device numbers, the name's size, no checksum.
+        // Number, mode, owner, group, links, time, size, four device numbers, the name's size, no
+        // checksum.
         for field in [self.files, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, name_size, 0] {
             self.bytes.extend(format!("{field:08x}").into_bytes());
         }

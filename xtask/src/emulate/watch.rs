@@ -14,7 +14,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Returns the arguments of the test binary. The lines with the instruction sets must not be captured.
+    /// Returns the arguments of the test binary. The lines with the instruction sets must not be
+    /// captured.
     pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {
         ["--test-threads=1", "--nocapture"].into_iter().chain(self.filters.iter().map(String::as_str))
     }
@@ -23,7 +24,7 @@ impl Request {
 /// The part of a log to print.
 pub(super) struct Excerpt<'a> {
     pub(super) text: &'a str,
-    /// Whether the output is complete, so that the program can be ended.
+    /// `true` if the output is complete, so that the program can be ended.
     pub(super) complete: bool,
 }
 

@@ -51,8 +51,8 @@ pub(crate) struct Sample {
 }
 
 impl Load<'_> {
-    /// Runs `clients`, each of which sends its next request after its last response, until `time` is
-    /// over or `stop` is set; each then waits for its last response.
+    /// Runs `clients`, each of which sends its next request after its last response, until `time`
+    /// is over or `stop` is set; each then waits for its last response.
     pub(crate) fn closed(&self, clients: usize, time: Duration, stop: &AtomicBool) -> Vec<Sample> {
         let next = AtomicUsize::new(0);
         self.with_clients(clients, &|client: &mut Client| {

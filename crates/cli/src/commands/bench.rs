@@ -52,7 +52,8 @@ enum Part {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Measure the costs of encoding and training by part, by length of texts, by batch and by threads
+    /// Measure the costs of encoding and training by part, by length of texts, by batch and by
+    /// threads
     Costs {
         /// A folder, a name on the hub, or name@revision
         #[arg(default_value = "sentence-transformers/all-MiniLM-L6-v2", value_name = "MODEL")]
@@ -81,7 +82,8 @@ enum Part {
         #[arg(long)]
         truth_only: bool,
     },
-    /// Search for all queries of such a folder once per number on standard input, and print a line of JSON
+    /// Search for all queries of such a folder once per number on standard input, and print a line
+    /// of JSON
     SearchRounds {
         /// The method; the number is the recall in percent for a funnel, and the width for a graph
         #[arg(value_enum)]
@@ -90,7 +92,8 @@ enum Part {
         #[arg(long, value_name = "DIR")]
         vectors: PathBuf,
     },
-    /// Run one round per line `go` on standard input, and print a line of JSON, for programs that compare engines
+    /// Run one round per line `go` on standard input, and print a line of JSON, for programs that
+    /// compare engines
     ServeRounds {
         /// The work of a round
         #[arg(value_enum)]

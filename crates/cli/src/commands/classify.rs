@@ -11,7 +11,7 @@ use maana::texts::{Columns, Texts, read};
 use maana::vectors::classify::{Calibration, Confusion};
 use std::path::{Path, PathBuf};
 
-/// Learn labels from examples, and label texts.
+/// Train a classifier on labelled texts, apply it, and evaluate it.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,50 +27,51 @@ pub(crate) struct Classify {
 
 #[derive(clap::Subcommand)]
 enum Part {
-    /// Learn from texts and their labels: logistic regression, cross-validated and calibrated, or the nearest examples
+    /// Train on labelled texts: cross-validated and calibrated logistic regression, or nearest
+    /// neighbours
     Fit {
-        /// The examples
+        /// File of labelled texts
         file: PathBuf,
-        /// A folder, a name on the hub, or name@revision
+        /// Model: a folder, a name on the hub, or name@revision
         #[arg(long, value_name = "MODEL")]
         model: String,
-        /// The folder for `classifier.json`; that of the model is a good place
+        /// Folder for `classifier.json`; `maana serve` finds it in the model's folder
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
-        /// The column with the label
+        /// Column with the label
         #[arg(long, value_name = "NAME", default_value = "label")]
         label: String,
-        /// Let the N nearest examples vote instead of learning
+        /// Use the votes of the N nearest examples instead of logistic regression
         #[arg(long, value_name = "N", value_parser = crate::number::one_or_more)]
         nearest: Option<usize>,
-        /// Use the first N columns of every embedding
+        /// Use only the first N dimensions of every embedding
         #[arg(long, value_name = "N")]
         dim: Option<usize>,
         #[command(flatten)]
         reading: Reading,
     },
-    /// Label texts, a line for each
+    /// Predict the label of each text
     Predict {
-        /// The texts, or - for standard input
+        /// File of texts, or - for standard input
         file: PathBuf,
         #[command(flatten)]
         using: Using,
-        /// Write to this file (.jsonl, else tabs) instead of standard output
+        /// Write to this file instead of standard output: .jsonl as JSON lines, else tab-separated
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
         #[command(flatten)]
         reading: Reading,
     },
-    /// Measure a classifier on texts whose labels are known
+    /// Evaluate a classifier on labelled texts
     Evaluate {
-        /// The texts
+        /// File of labelled texts
         file: PathBuf,
         #[command(flatten)]
         using: Using,
-        /// The column with the label
+        /// Column with the label
         #[arg(long, value_name = "NAME", default_value = "label")]
         label: String,
-        /// Draw what is taken for what (.svg)
+        /// Draw the confusion matrix (.svg)
         #[arg(long, value_name = "FILE")]
         picture: Option<PathBuf>,
         #[command(flatten)]
@@ -80,10 +81,11 @@ enum Part {
 
 #[derive(clap::Args)]
 struct Reading {
-    /// The column with the text [default: `text`, else the first of texts]
+    /// Column with the text [default: `text`, else the first column of texts]
     #[arg(long, value_name = "NAME")]
     column: Option<String>,
-    /// The columns of a .csv or .tsv file that has no header; in such a .tsv quotes are letters
+    /// Column names for a .csv or .tsv file without header; quotes in such a .tsv are ordinary
+    /// characters
     #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',')]
     header: Option<Vec<String>>,
     #[command(flatten)]
@@ -101,16 +103,16 @@ impl Reading {
 
 #[derive(clap::Args)]
 struct Using {
-    /// The folder with `classifier.json`
+    /// Folder with `classifier.json`
     #[arg(long, value_name = "DIR")]
     classifier: PathBuf,
-    /// The model, if it is no longer where it was when the classifier was fitted
+    /// The model, if it has moved since the classifier was trained
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
 }
 
 impl Using {
-    /// The classifier, its model, and what to do with both.
+    /// Opens the classifier and its model, and calls `work` with both.
     fn with<R>(
         &self,
         context: &Context,
@@ -120,7 +122,7 @@ impl Using {
         let classifier = Classifier::open(&self.classifier)?;
         let name = self.model.as_deref().unwrap_or(&classifier.made_by);
         let opened = crate::terminal::open_model(WeightStorage::Packed, name, context, precision.precision)
-            .context("the classifier's model; if it lies elsewhere now, say so with --model")?;
+            .context("the classifier's model; if it has moved, name its new location with --model")?;
         let embedder = crate::terminal::embedder(&opened, Some(classifier.dim))?;
         work(&classifier, &embedder)
     }
@@ -129,7 +131,7 @@ impl Using {
 impl Classify {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         let progress = crate::terminal::count("texts");
-        let mut told = |done| progress.set_position(done);
+        let mut notify = |done| progress.set_position(done);
         match self.part {
             Part::Fit { file, model, out, label, nearest, dim, reading } => {
                 let written = out.join(maana::classify::FILE);
@@ -144,14 +146,14 @@ impl Classify {
                 let kind = nearest.map_or(Kind::Logistic, Kind::Nearest);
                 let made_by = crate::store_arguments::name_of(&opened)?;
                 let (classifier, report) =
-                    fit_head(&embedder, context, &made_by, &examples.texts, &labels, kind, &mut told)?;
+                    fit_head(&embedder, context, &made_by, &examples.texts, &labels, kind, &mut notify)?;
                 progress.finish_and_clear();
                 outln!("{} examples of {} labels", examples.texts.len(), classifier.labels.len())?;
                 for tried in &report.tried {
                     outln!("C {:<8} log loss {:.4}  accuracy {:.4}", tried.c, tried.log_loss, tried.accuracy)?;
                 }
                 if let Some(confusion) = &report.confusion {
-                    outln!("\nof examples that were not learnt from:")?;
+                    outln!("\non held-out examples:")?;
                     print_confusion(confusion, &classifier.labels)?;
                 }
                 if let Some(calibration) = &report.calibration {
@@ -160,15 +162,15 @@ impl Classify {
                         "log loss       {before:.4} before calibration, {after:.4} after (temperature {temperature:.3})"
                     )?;
                 }
-                tell_calibration(&report, kind, &labels);
+                print_calibration_note(&report, kind, &labels);
                 outln!("\n{}", classifier.save(&out)?.display())
             }
             Part::Predict { file, using, output, reading } => {
                 crate::outputs::check(&[&file, &using.classifier], &[("--output", output.as_deref())])?;
-                // Line n of what is written belongs to text n.
+                // Line n of the output belongs to text n.
                 let texts = reading.texts(&file, &[], Blanks::Refuse)?.texts;
                 let (labels, found) = using.with(context, &reading.precision, |classifier, embedder| {
-                    Ok((classifier.labels.clone(), classifier.predict(embedder, context, &texts, &mut told)?))
+                    Ok((classifier.labels.clone(), classifier.predict(embedder, context, &texts, &mut notify)?))
                 })?;
                 progress.finish_and_clear();
                 let json = output.as_ref().and_then(|path| path.extension()).is_some_and(|ending| ending == "jsonl");
@@ -190,7 +192,7 @@ impl Classify {
                 let read = reading.texts(&file, &[&label], Blanks::Skip)?;
                 let truth: Vec<String> = read.labels.into_iter().flatten().collect();
                 let (labels, evaluation) = using.with(context, &reading.precision, |classifier, embedder| {
-                    let evaluation = classifier.evaluate(embedder, context, &read.texts, &truth, &mut told)?;
+                    let evaluation = classifier.evaluate(embedder, context, &read.texts, &truth, &mut notify)?;
                     Ok((classifier.labels.clone(), evaluation))
                 })?;
                 progress.finish_and_clear();
@@ -207,12 +209,13 @@ impl Classify {
     }
 }
 
-/// Tells where probabilities say less than they seem to.
-fn tell_calibration(report: &Report, kind: Kind, labels: &[String]) {
+/// Prints a note if the probabilities are not calibrated, or calibrated on too little.
+fn print_calibration_note(report: &Report, kind: Kind, labels: &[String]) {
     match &report.calibration {
         Some(calibration) if calibration.errors == 0 => errln!(
-            "note: none of {} examples that were not learnt from was wrong, so that they cannot calibrate the \
-             probabilities; these are held at what so many examples support, {:.4} on average",
+            "note: the classifier made no error on the {} held-out examples, so they cannot calibrate its \
+             probabilities; these are limited to the confidence that this number of examples supports, {:.4} on \
+             average",
             calibration.examples,
             calibration.bound()
         ),
@@ -220,17 +223,17 @@ fn tell_calibration(report: &Report, kind: Kind, labels: &[String]) {
         None if kind == Kind::Logistic => {
             let rare = labels.iter().find(|label| labels.iter().filter(|other| other == label).count() == 1);
             errln!(
-                "note: the probabilities are not calibrated and C was not chosen: the label `{}` has one example, and \
-                 two or more of each are needed",
+                "note: the probabilities are not calibrated and C was not selected: the label `{}` has only one \
+                 example; at least two per label are needed",
                 rare.map_or("", String::as_str)
             );
         }
-        None => errln!("note: the probabilities are shares of the nearest examples' votes, and not calibrated"),
+        None => errln!("note: the probabilities are shares of the nearest examples' votes; they are not calibrated"),
     }
 }
 
 fn print_confusion(confusion: &Confusion, labels: &[String]) -> Result<()> {
-    // A table wider than a terminal helps nobody.
+    // A larger table is wider than a terminal.
     if labels.len() <= 20 {
         outln!("{}", confusion_table(confusion, labels))?;
     }

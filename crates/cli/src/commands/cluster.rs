@@ -7,52 +7,53 @@ use maana::cluster::{Dot, Map, Method, describe, find, quality, views};
 use maana::kernels::Context;
 use std::path::{Path, PathBuf};
 
-/// Group texts by meaning, say what each group is about, and draw a map.
+/// Group texts by meaning, describe each group by its words, and draw a map.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Methods:
-  kmeans         -k groups of like direction
-  communities    texts around a central one, as near as --threshold (cosine) at least, --min-size together at least
-  agglomerative  groups joined until there are -k, or until they are further apart than --threshold (cosine distance)
-  hdbscan        groups where texts are dense, of --min-size at least
+  kmeans         -k groups, by cosine to their centres
+  communities    texts with a cosine of at least --threshold to a central text, at least --min-size of them
+  agglomerative  merges groups until there are -k, or until all are further apart than --threshold (cosine distance)
+  hdbscan        dense regions of at least --min-size texts
 
 Examples:
   maana cluster questions.txt --model MODEL -k 12 --html map.html
   maana cluster news.csv --model MODEL --method communities --threshold 0.8 --output groups.jsonl
   maana cluster test.tsv --header text,label --label label --model MODEL -k 7")]
 pub(crate) struct Cluster {
-    /// The texts
+    /// File of texts
     file: PathBuf,
     #[command(flatten)]
     reading: Reading,
-    /// How groups are found
+    /// Clustering method
     #[arg(long, value_enum, default_value = "kmeans")]
-    method: Named,
-    /// Groups to find
+    method: MethodName,
+    /// Number of groups
     #[arg(short, long, value_name = "N", value_parser = crate::number::one_or_more)]
     k: Option<usize>,
-    /// How near texts of a group are [default: communities 0.75, agglomerative 0.5]
+    /// Cosine (communities) or cosine distance (agglomerative) that bounds a group
+    /// [default: communities 0.75, agglomerative 0.5]
     #[arg(long, value_name = "NUMBER", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     threshold: Option<f32>,
-    /// The least size of a group [default: communities 10, hdbscan 5]
+    /// Minimum size of a group [default: communities 10, hdbscan 5]
     #[arg(long, value_name = "N")]
     min_size: Option<usize>,
-    /// What kmeans draws
+    /// Seed of kmeans
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// A column with labels that are known, to measure the groups by
+    /// Column with known labels, to evaluate the groups
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
     /// Write each text with its group (JSON lines)
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Draw a map as a page for the browser
+    /// Write a map as an HTML page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Named {
+enum MethodName {
     #[value(name = "kmeans")]
     KMeans,
     Communities,
@@ -63,15 +64,17 @@ enum Named {
 impl Cluster {
     fn method(&self) -> Result<Method> {
         Ok(match self.method {
-            Named::KMeans => match self.k {
+            MethodName::KMeans => match self.k {
                 Some(k) => Method::KMeans { k, seed: self.seed },
-                None => bail!("--method kmeans needs -k, the number of groups; the other methods find it themselves"),
+                None => {
+                    bail!("--method kmeans needs -k, the number of groups; the other methods determine it themselves")
+                }
             },
-            Named::Communities => {
+            MethodName::Communities => {
                 Method::Communities { threshold: self.threshold.unwrap_or(0.75), min_size: self.min_size.unwrap_or(10) }
             }
-            Named::Agglomerative => Method::Agglomerative { k: self.k, threshold: self.threshold.unwrap_or(0.5) },
-            Named::Hdbscan => Method::Hdbscan { min_size: self.min_size.unwrap_or(5) },
+            MethodName::Agglomerative => Method::Agglomerative { k: self.k, threshold: self.threshold.unwrap_or(0.5) },
+            MethodName::Hdbscan => Method::Hdbscan { min_size: self.min_size.unwrap_or(5) },
         })
     }
 
@@ -88,17 +91,17 @@ impl Cluster {
         let rows = embed(&embedder, &texts, embedder.default_prompt())?;
         let labels = find(context, rows.view(), method)?;
         let groups = describe(rows.view(), &texts, &labels);
-        let alone = labels.iter().filter(|label| label.is_none()).count();
+        let ungrouped = labels.iter().filter(|label| label.is_none()).count();
         for (number, group) in groups.iter().enumerate() {
             outln!("group {number}: {} texts; {}", group.members.len(), group.words.join(", "))?;
             for row in group.members.iter().take(3) {
                 outln!("    {}", shortened(&texts[*row], 100))?;
             }
         }
-        outln!("\n{} texts in {} groups, {alone} in none", texts.len() - alone, groups.len())?;
+        outln!("\n{} texts in {} groups, {ungrouped} in no group", texts.len() - ungrouped, groups.len())?;
         if let Some(k) = method.groups().filter(|k| groups.len() < *k) {
             let (found, all) = (groups.len(), texts.len());
-            errln!("note: {found} groups, not {k}: of the {all} texts only {found} have different embeddings");
+            errln!("note: found {found} groups instead of {k}: the {all} texts have only {found} distinct embeddings");
         }
         let quality = quality(context, rows.view(), &labels, truth.as_deref());
         if groups.len() > 1 {
@@ -145,7 +148,8 @@ impl Cluster {
     }
 }
 
-fn shortened(text: &str, letters: usize) -> String {
+/// Returns at most `length` characters of a text, on one line.
+fn shortened(text: &str, length: usize) -> String {
     let line = text.replace(['\n', '\r', '\t'], " ");
-    if line.chars().count() <= letters { line } else { line.chars().take(letters).chain(['…']).collect() }
+    if line.chars().count() <= length { line } else { line.chars().take(length).chain(['…']).collect() }
 }

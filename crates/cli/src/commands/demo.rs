@@ -8,15 +8,16 @@ use maana::model::WeightStorage;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The whole way once: fine-tune a small model on Swahili pairs, measure, save, search.
+/// Run a complete example: fine-tune a small model on Swahili pairs, evaluate, save, search.
 ///
-/// The model is all-MiniLM-L6-v2, which has hardly seen Swahili; the 3,000 pairs are made up by `maana synthesize`.
+/// The model is all-MiniLM-L6-v2, which has seen hardly any Swahili; the 3,000 pairs come from
+/// `maana synthesize`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   maana demo --out /tmp/demo")]
 pub(crate) struct Demo {
-    /// Folder for data, run and model
+    /// Folder for the data, the run and the model
     #[arg(long, default_value = "maana-demo", value_name = "DIR")]
     out: PathBuf,
     /// Change a setting of the demo's recipe: table.key=value
@@ -31,10 +32,10 @@ impl Demo {
         let temporary = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with(".incomplete");
         let occupied = self.out.is_file()
             || self.out.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| !temporary(&entry.file_name())));
-        // A demo that was broken off is taken up again.
+        // An interrupted demo is resumed.
         let begun = self.out.join(maana::demo::NAME).is_file() && !folder.path().join("model").exists();
         if occupied && !begun {
-            bail!("{}: is there already; remove it, or choose another folder with --out", self.out.display());
+            bail!("{}: exists already; remove it, or choose another folder with --out", self.out.display());
         }
         let located = maana::demo::unpack(&self.out, &self.settings)?;
         let set = RetrievalSet::open(located.path(&located.recipe.evaluation.retrieval[0]))?;
@@ -52,7 +53,7 @@ impl Demo {
         )?;
         let embedder = opened.model;
         let queries = [0, set.queries.len() / 3, 2 * set.queries.len() / 3];
-        outln!("\nThree searches in {} documents (✓ marks what answers):", set.corpus.len())?;
+        outln!("\nThree searches in {} documents (✓ marks relevant documents):", set.corpus.len())?;
         for search in maana::demo::searches(&embedder, context, &set, &queries)? {
             outln!("\n  {}", search.query)?;
             for (score, text, relevant) in &search.hits {

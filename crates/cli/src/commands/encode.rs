@@ -13,9 +13,8 @@ const DEFAULT_BATCH_TOKENS: NonZeroUsize =
 /// Turn texts into embeddings.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Texts come from .txt (one a line), .jsonl, .json, .csv, .tsv or .parquet, or with - from standard input (lines, or JSON). They are \
-read, embedded and written as they come, so that files may be larger than memory. Row n belongs to text n: a blank text is an \
-error unless --allow-blank.
+Reads texts from .txt (one per line), .jsonl, .json, .csv, .tsv or .parquet files, or with - from standard input (lines or JSON). \
+Texts are streamed, so files may be larger than memory. Row n belongs to text n: a blank text is an error without --allow-blank.
 
 Examples:
   maana encode MODEL --input texts.txt --output embeddings.npy
@@ -24,36 +23,37 @@ Examples:
   maana encode MODEL --input queries.txt --dtype int8 --ranges corpus.ranges.npy --output queries.npy
   printf 'Habari ya asubuhi\\n' | maana encode MODEL --input - --output -")]
 pub(crate) struct Encode {
-    /// A folder, a name on the hub, or name@revision
+    /// Model: a folder, a name on the hub, or name@revision
     model: String,
     #[command(flatten)]
     precision: crate::precision::PrecisionArgument,
-    /// The file of texts, or - for standard input
+    /// File of texts, or - for standard input
     #[arg(long, value_name = "FILE|-")]
     input: String,
-    /// The file of embeddings: .npy, .jsonl, .parquet or .safetensors; or - for JSON lines on standard output
+    /// Output file: .npy, .jsonl, .parquet or .safetensors; or - for JSON lines on standard output
     #[arg(long, value_name = "FILE|-")]
     output: PathBuf,
-    /// The column with the text [default: `text`, else the first of texts]
+    /// Column with the text [default: `text`, else the first column of texts]
     #[arg(long, value_name = "NAME")]
     column: Option<String>,
-    /// Embed blank texts like others
+    /// Embed blank texts too instead of refusing them
     #[arg(long)]
     allow_blank: bool,
-    /// Keep the first N columns of every embedding, of length 1 again if the model's are
+    /// Keep the first N dimensions of every embedding, normalised again if the model normalises
     #[arg(long, value_name = "N")]
     dim: Option<usize>,
-    /// The numbers that are written. int8 and uint8 are rounded between the least and the greatest value of each column, which
-    /// are written beside, as OUTPUT.ranges.npy; binary and ubinary hold eight signs in a byte
+    /// Type of the numbers. int8 and uint8 quantise between the minimum and the maximum of each
+    /// dimension, which are written to OUTPUT.ranges.npy; binary and ubinary pack eight signs into
+    /// a byte
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = DtypeName::F32)]
     dtype: DtypeName,
-    /// Round int8 and uint8 between the values of this file, not those of these embeddings
+    /// Quantise int8 and uint8 with the ranges of this file instead of those of these embeddings
     #[arg(long, value_name = "FILE.npy")]
     ranges: Option<PathBuf>,
-    /// Tokens that go through the model at once; changes speed and memory, never the result
+    /// Tokens per batch; affects speed and memory, never the result
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
     batch_tokens: NonZeroUsize,
-    /// A prompt of the model to put before every text, by its name
+    /// Name of the model's prompt to prepend to every text
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
 }
@@ -101,12 +101,14 @@ impl Encode {
             None => embedder.default_prompt(),
         };
         if self.ranges.is_some() && !dtype.needs_ranges() {
-            bail!("--ranges says how int8 and uint8 are rounded; leave it out, or give --dtype int8 or uint8");
+            bail!("--ranges applies only to int8 and uint8; leave it out, or give --dtype int8 or uint8");
         }
         let ranges = self.ranges.as_deref().map(|path| read_ranges(path, embedder.dimension())).transpose()?;
         if self.output.as_os_str() == "-" {
             if dtype.needs_ranges() && ranges.is_none() {
-                bail!("--output -: int8 and uint8 are printed with --ranges only, for those of all texts come last");
+                bail!(
+                    "--output -: int8 and uint8 need --ranges here, since the ranges are known only after the last text"
+                );
             }
             let mut out = std::io::stdout().lock();
             let printed = encode_to(&embedder, prompt, texts, name, dtype, ranges.as_ref(), &mut out);
@@ -136,7 +138,10 @@ impl Encode {
         if let Some(ranges) = &encoded.ranges {
             let path = self.output.with_extension("ranges.npy");
             write_ranges(&path, ranges)?;
-            errln!("{}: the ranges, for --ranges of what is to be compared with these", path.display());
+            errln!(
+                "{}: the ranges; pass them with --ranges to encode texts that are compared with these",
+                path.display()
+            );
         }
         Ok(())
     }

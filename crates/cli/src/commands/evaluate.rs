@@ -8,22 +8,22 @@ use maana::kernels::Context;
 use maana::model::{Role, TextEncoder, WeightStorage};
 use std::path::{Path, PathBuf};
 
-/// Measure a model on data sets at several dimensions, from one encoding.
+/// Evaluate a model on data sets at several dimensions, with one encoding.
 #[derive(clap::Args)]
 #[command(after_help = "\
-DATASET is a folder in the layout of BEIR: queries.jsonl, corpus.jsonl, and qrels.tsv or qrels/test.tsv; queries and corpus may be \
-.json, .csv, .tsv or .parquet, too, and judgements those of TREC.
+DATASET is a folder in the layout of BEIR: queries.jsonl, corpus.jsonl, and qrels.tsv or qrels/test.tsv. Queries and corpus may \
+also be .json, .csv, .tsv or .parquet files; relevance judgements may be in the format of TREC.
 
-A suite is a folder that holds, at any depth, such folders (retrieval); folders with sentences.tsv (id, text) and \
-duplicates.tsv (two ids: paraphrase mining); files NAME.train.tsv and NAME.test.tsv (text, label: classification and clustering); \
-dev.jsonl or test.jsonl with anchor and positive (matching both ways).
+A suite is a folder that contains, at any depth: such folders (retrieval); folders with sentences.tsv (id, text) and \
+duplicates.tsv (two ids; paraphrase mining); files NAME.train.tsv and NAME.test.tsv (text, label; classification and clustering); \
+dev.jsonl or test.jsonl with anchor and positive (matching in both directions).
 
 Examples:
   maana evaluate MODEL swahili/dev --dims 768,512,256,128,64
   maana evaluate MODEL swahili/dev --json scores.json --csv scores/
   maana evaluate MODEL --suite swahili --dims 768,256,64 --precisions f32,int8 --chart suite.svg")]
 pub(crate) struct Evaluate {
-    /// A folder, a name on the hub, or name@revision
+    /// Model: a folder, a name on the hub, or name@revision
     model: String,
     #[command(flatten)]
     precision: crate::precision::PrecisionArgument,
@@ -34,10 +34,10 @@ pub(crate) struct Evaluate {
     /// Folders of retrieval sets
     #[arg(required_unless_present = "suite", value_name = "DATASET")]
     datasets: Vec<PathBuf>,
-    /// A folder of data sets of several kinds, each measured in its own way
+    /// Folder of data sets of several kinds, each evaluated with its own metrics
     #[arg(long, value_name = "DIR", conflicts_with_all = ["datasets", "csv"])]
     suite: Option<PathBuf>,
-    /// Measure the suite in each of these precisions [default: that of --precision]
+    /// Evaluate the suite in each of these precisions [default: that of --precision]
     #[arg(
         long,
         value_enum,
@@ -48,16 +48,16 @@ pub(crate) struct Evaluate {
         hide_possible_values = true
     )]
     precisions: Vec<Choice>,
-    /// Draw the suite's measures by dimension, and by precision if there are several (.svg)
+    /// Draw the suite's scores by dimension, and by precision if there are several (.svg)
     #[arg(long, value_name = "FILE", requires = "suite")]
     chart: Option<PathBuf>,
-    /// Dimensions to measure [default: the model's own]
+    /// Dimensions to evaluate [default: the model's full dimension]
     #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
     dims: Vec<usize>,
-    /// Write the scores as JSON, with the keys of Sentence Transformers
+    /// Write the scores as JSON, with the key names of Sentence Transformers
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Add the scores to CSV files in this folder, named as those of Sentence Transformers
+    /// Append the scores to CSV files in this folder, named as by Sentence Transformers
     #[arg(long, value_name = "DIR")]
     csv: Option<PathBuf>,
 }

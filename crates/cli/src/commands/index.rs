@@ -16,13 +16,15 @@ pub(crate) struct FieldArguments {
     /// The column of ids [default: `_id` or `id`, else the number of the line]
     #[arg(long, value_name = "FIELD")]
     id: Option<String>,
-    /// The column of texts [default: `text`, after `title` if there is one, else the first column of texts]
+    /// The column of texts [default: `text`, after `title` if there is one, else the first column
+    /// of texts]
     #[arg(long, value_name = "FIELD")]
     text: Option<String>,
     /// Columns to store with the text, to show and to filter by
     #[arg(long, value_name = "FIELD", num_args = 1.., value_delimiter = ',')]
     keep: Vec<String>,
-    /// The columns of a .csv or .tsv file without a header; in such a .tsv file quotes are ordinary characters
+    /// The columns of a .csv or .tsv file without a header; in such a .tsv file quotes are ordinary
+    /// characters
     #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',')]
     header: Option<Vec<String>>,
 }

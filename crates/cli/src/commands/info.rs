@@ -5,18 +5,19 @@ use anyhow::Result;
 use maana::kernels::Context;
 use maana::model::WeightStorage;
 
-/// Tell what a model is: architecture, dimensions, prompts, parameters, size.
+/// Show a model's architecture, dimensions, prompts, parameters and size.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   maana info sentence-transformers/all-MiniLM-L6-v2
   maana info MODEL --fingerprint         (on two machines: the same lines)")]
 pub(crate) struct Info {
-    /// A folder, a name on the hub, or name@revision
+    /// Model: a folder, a name on the hub, or name@revision
     model: String,
     #[command(flatten)]
     precision: crate::precision::PrecisionArgument,
-    /// Embed fixed texts and print the SHA-256 of their embeddings, in f32 and in int8: the same on every machine
+    /// Embed fixed texts and print the SHA-256 of their embeddings, in f32 and in int8: the same on
+    /// every machine
     #[arg(long, conflicts_with = "precision")]
     fingerprint: bool,
     /// Print JSON

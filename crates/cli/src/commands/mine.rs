@@ -1,4 +1,4 @@
-//! `maana mine`, `dedupe` and `hard-negatives`: pairs of texts by meaning.
+//! `maana mine`, `dedupe` and `hard-negatives`: pairs of texts with similar meaning.
 
 use crate::precision::PrecisionArgument;
 use crate::terminal::{self, is_jsonl, tab_cell, write_lines};
@@ -14,19 +14,20 @@ use maana::vectors::pairs::{
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// A model and texts of files: what these commands begin with.
+/// The model and the options for reading texts, shared by these commands.
 #[derive(clap::Args)]
 pub(crate) struct Reading {
-    /// A folder, a name on the hub, or name@revision
+    /// Model: a folder, a name on the hub, or name@revision
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// The column with the text [default: `text`, else the first of texts]
+    /// Column with the text [default: `text`, else the first column of texts]
     #[arg(long, value_name = "NAME")]
     pub(crate) column: Option<String>,
-    /// The columns of a .csv or .tsv file that has no header; in such a .tsv quotes are letters
+    /// Column names for a .csv or .tsv file without header; quotes in such a .tsv are ordinary
+    /// characters
     #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',')]
     pub(crate) header: Option<Vec<String>>,
-    /// Use the first N columns of every embedding
+    /// Use only the first N dimensions of every embedding
     #[arg(long, value_name = "N")]
     pub(crate) dim: Option<usize>,
     #[command(flatten)]
@@ -34,7 +35,8 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// The texts of a file and their labels. Blank texts are skipped, and counted on standard error.
+    /// Reads the texts of a file and their labels. Blank texts are skipped; a note on standard
+    /// error says how many.
     pub(crate) fn texts(&self, path: &Path, labels: &[&str]) -> Result<Texts> {
         let columns = Columns { text: self.column.clone(), header: self.header.clone() };
         let read = maana::texts::read(path, &columns, labels, Blanks::Skip)?;
@@ -61,32 +63,32 @@ pub(crate) fn embed<T: AsRef<str>>(embedder: &TextEncoder, texts: &[T], prompt: 
     Ok(matrix)
 }
 
-/// Find pairs of texts that mean the same: in one file, or translations across two.
+/// Find pairs of texts with the same meaning: within one file, or translations across two.
 #[derive(clap::Args)]
 #[command(after_help = "\
-One file: its pairs with the greatest cosines. Two files: for each text of one its translation in the other, by margin (the \
-cosine against that of the neighbours).
+With one file, prints the pairs with the highest cosines. With two files, prints for each text of the first its \
+translation in the second, scored by margin: the cosine relative to the cosines of the nearest neighbours.
 
 Examples:
   maana mine sentences.txt --model MODEL --min-score 0.8
   maana mine swahili.txt english.txt --model MODEL --min-score 1.06 --output pairs.jsonl")]
 pub(crate) struct Mine {
-    /// The texts
+    /// File of texts
     first: PathBuf,
-    /// Texts on the other side
+    /// File of texts in the other language
     second: Option<PathBuf>,
     #[command(flatten)]
     reading: Reading,
-    /// The nearest of each text that are looked at [default: 100; across two files 4]
+    /// Nearest neighbours to consider for each text [default: 100; with two files 4]
     #[arg(long, value_name = "N", value_parser = crate::number::one_or_more)]
     top_k: Option<usize>,
-    /// The most pairs to give
+    /// Maximum number of pairs to print
     #[arg(long, value_name = "N", default_value_t = 500_000)]
     max_pairs: usize,
-    /// Leave out pairs below this score: a cosine, across two files a margin
+    /// Omit pairs below this score: a cosine; with two files, a margin
     #[arg(long, value_name = "SCORE", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     min_score: Option<f32>,
-    /// Write to this file (.jsonl, else tabs) instead of standard output
+    /// Write to this file instead of standard output: .jsonl as JSON lines, else tab-separated
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -135,23 +137,24 @@ impl Mine {
     }
 }
 
-/// Leave out texts that say what an earlier one says.
+/// Remove texts with the same meaning as an earlier text.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   maana dedupe sentences.txt --model MODEL --threshold 0.95 --output unique.txt --groups groups.tsv")]
 pub(crate) struct Dedupe {
-    /// The texts
+    /// File of texts
     file: PathBuf,
     #[command(flatten)]
     reading: Reading,
-    /// Texts whose cosine reaches this are the same
+    /// Cosine from which two texts count as duplicates
     #[arg(long, value_name = "COSINE", default_value_t = 0.95, value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     threshold: f32,
-    /// Write the texts that stay to this file (.jsonl, else one a line) instead of standard output
+    /// Write the remaining texts to this file instead of standard output: .jsonl, else one per line
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write the groups of duplicates to this file: the number of the text that stays, the number of the other, its text
+    /// Write the duplicates to this file: number of the kept text, number of the duplicate, its
+    /// text
     #[arg(long, value_name = "FILE")]
     groups: Option<PathBuf>,
 }
@@ -166,7 +169,7 @@ impl Dedupe {
         let rows = embed(&embedder, &texts, embedder.default_prompt())?;
         let duplicates = dedupe(context, rows.view(), self.threshold)?;
         let kept = duplicates.kept();
-        errln!("{} of {} texts stay", kept.len(), texts.len());
+        errln!("{} of {} texts kept", kept.len(), texts.len());
         if let Some(path) = &self.groups {
             let groups = duplicates.groups();
             let members = groups.iter().flat_map(|group| group[1..].iter().map(|row| (group[0], *row)));
@@ -184,61 +187,61 @@ impl Dedupe {
     }
 }
 
-/// Find for each pair texts that are near to the anchor and no answer to it, to train on.
+/// Find hard negatives for training: texts similar to the anchor of a pair that do not answer it.
 #[derive(clap::Args)]
 #[command(after_help = "\
-FILE has pairs: a query and its document, in columns that count by their place, as in training: the first is the query. \
-Candidates are the documents of all pairs, and the texts of --corpus. The options are those of Sentence Transformers' \
-mine_hard_negatives. Rows are written with the columns anchor (the query), positive (the document) and negative.
+FILE contains pairs of a query and its document. As in training, columns are taken by position: the first is the query. \
+Candidates are the documents of all pairs and the texts of --corpus. The options are those of mine_hard_negatives of \
+Sentence Transformers. The output has the columns anchor (the query), positive (the document) and negative.
 
 Example:
   maana hard-negatives pairs.jsonl --model MODEL --relative-margin 0.05 --output triplets.jsonl")]
 pub(crate) struct HardNegativesCommand {
-    /// The pairs
+    /// File of pairs
     file: PathBuf,
-    /// A folder, a name on the hub, or name@revision
+    /// Model: a folder, a name on the hub, or name@revision
     #[arg(long, value_name = "MODEL")]
     model: String,
-    /// The column with the queries [default: of `anchor` and `positive`, else of two columns of texts, the first]
+    /// Column with the queries [default: `anchor`, else the first of two columns of texts]
     #[arg(long, value_name = "NAME")]
     anchor: Option<String>,
-    /// The column with their documents [default: the second of these]
+    /// Column with the documents [default: `positive`, else the second column of texts]
     #[arg(long, value_name = "NAME")]
     positive: Option<String>,
-    /// Further texts to choose negatives from
+    /// File of further texts to choose negatives from
     #[arg(long, value_name = "FILE")]
     corpus: Option<PathBuf>,
-    /// The triplets (JSON lines)
+    /// Output file for the triplets (JSON lines)
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Negatives of a pair
+    /// Number of negatives per pair
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = crate::number::one_or_more)]
     negatives: usize,
-    /// Pass over so many of the nearest
+    /// Skip this many of the nearest candidates
     #[arg(long, value_name = "N", default_value_t = 0)]
     range_min: usize,
-    /// Look no further than so many [default: as many as are needed]
+    /// Consider at most this many of the nearest candidates [default: as many as needed]
     #[arg(long, value_name = "N")]
     range_max: Option<usize>,
-    /// Negatives score at least this much below the positive
+    /// Minimum difference between the scores of positive and negative
     #[arg(long, value_name = "SCORE", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     absolute_margin: Option<f32>,
-    /// Negatives score at least this share below the positive
+    /// Minimum difference between the scores, as a share of the positive's score
     #[arg(long, value_name = "SHARE", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     relative_margin: Option<f32>,
-    /// Negatives score at most this
+    /// Maximum score of a negative
     #[arg(long, value_name = "SCORE", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     max_score: Option<f32>,
-    /// Negatives score at least this
+    /// Minimum score of a negative
     #[arg(long, value_name = "SCORE", value_parser = crate::number::finite::<f32>, allow_negative_numbers = true)]
     min_score: Option<f32>,
-    /// Draw from the range with this seed instead of taking the nearest
+    /// Draw negatives at random from the range, with this seed, instead of taking the nearest
     #[arg(long, value_name = "SEED")]
     random: Option<u64>,
-    /// One row a pair with all its negatives, instead of a row for each
+    /// Write one row per pair with all its negatives, instead of one row per negative
     #[arg(long)]
     tuples: bool,
-    /// Use the first N columns of every embedding
+    /// Use only the first N dimensions of every embedding
     #[arg(long, value_name = "N")]
     dim: Option<usize>,
     #[command(flatten)]
@@ -254,8 +257,8 @@ impl HardNegativesCommand {
         let present: Vec<String> = table.columns().iter().map(|column| column.name.clone()).collect();
         let path = self.file.display().to_string();
         let (query, document) = roles::pair(&path, &present, self.anchor.as_deref(), self.positive.as_deref())
-            .context("name the queries' column with --anchor and the documents' with --positive")?;
-        errln!("columns by their place: query = `{query}`, document = `{document}`");
+            .context("name the column of queries with --anchor and the column of documents with --positive")?;
+        errln!("columns by position: query = `{query}`, document = `{document}`");
         let pairs = maana::texts::read_pairs(table, [&query, &document], Blanks::Skip)?;
         if pairs.skipped > 0 {
             errln!("note: {} pairs with a blank text were skipped", pairs.skipped);
@@ -318,26 +321,26 @@ impl HardNegativesCommand {
             }));
         }
         if lines.is_empty() {
-            bail!("no pair has a negative within these bounds; widen the range or the margins");
+            bail!("no pair has a negative within these bounds; widen the range or relax the margins");
         }
-        let asked: usize = positives.iter().map(Vec::len).sum::<usize>() * self.negatives;
+        let requested: usize = positives.iter().map(Vec::len).sum::<usize>() * self.negatives;
         let found: usize = mined.iter().map(|mined| mined.positives.len() * mined.negatives.len()).sum();
-        errln!("{} rows; {found} negatives of {asked} that were asked for", lines.len());
+        errln!("{} rows; {found} of the {requested} requested negatives", lines.len());
         write_lines(Some(&self.output), lines.into_iter().map(Ok))
     }
 }
 
-/// Texts, each once.
+/// Distinct texts, numbered in the order of their first occurrence.
 #[derive(Default)]
 struct Distinct {
     texts: Vec<String>,
-    places: HashMap<String, usize>,
+    positions: HashMap<String, usize>,
 }
 
 impl Distinct {
     fn add(&mut self, text: String) -> usize {
         let next = self.texts.len();
-        *self.places.entry(text).or_insert_with_key(|text| {
+        *self.positions.entry(text).or_insert_with_key(|text| {
             self.texts.push(text.clone());
             next
         })

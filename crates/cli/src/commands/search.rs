@@ -39,8 +39,9 @@ pub(crate) struct Search {
     /// Fuse the ranking by meaning with BM25, a ranking by words
     #[arg(long)]
     hybrid: bool,
-    /// Target recall: find this share of the true hits, if that is faster. Prints the choice and its measurement, which uses
-    /// the queries of --queries, else the store's own vectors, perturbed
+    /// Target recall: find this share of the true hits, if that is faster. Prints the choice and
+    /// its measurement, which uses the queries of --queries, else the store's own vectors,
+    /// perturbed
     #[arg(long, value_name = "SHARE", conflicts_with = "dim", value_parser = crate::number::finite::<f64>, allow_negative_numbers = true)]
     recall: Option<f64>,
     /// Compare every vector, even if the store has a graph

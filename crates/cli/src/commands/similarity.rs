@@ -15,29 +15,30 @@ Examples:
   maana similarity MODEL --pairs pairs.tsv --columns question,answer --output scores.jsonl
   maana similarity MODEL \"Mwanamke anashona.\" \"Mama anashona nguo.\" \"Bei imepanda.\"")]
 pub(crate) struct Similarity {
-    /// A folder, a name on the hub, or name@revision
+    /// Model: a folder, a name on the hub, or name@revision
     model: String,
     #[command(flatten)]
     precision: crate::precision::PrecisionArgument,
     /// The texts
     #[arg(required_unless_present = "pairs", conflicts_with = "pairs", num_args = 2.., value_name = "TEXT")]
     texts: Vec<String>,
-    /// A file of pairs (.jsonl, .csv, .tsv, .parquet); each is compared, in the order of the file
+    /// File of pairs to compare (.jsonl, .csv, .tsv, .parquet); the output keeps its order
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
-    /// The two columns of the pairs [default: the first two of texts]
+    /// The two columns of the pairs [default: the first two columns of texts]
     #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "pairs")]
     columns: Vec<String>,
-    /// The columns of a .csv or .tsv file that has no header; in such a .tsv quotes are letters
+    /// Column names for a .csv or .tsv file without header; quotes in such a .tsv are ordinary
+    /// characters
     #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',', requires = "pairs")]
     header: Option<Vec<String>>,
-    /// Write the pairs to this file (.jsonl, else tabs) instead of standard output
+    /// Write to this file instead of standard output: .jsonl as JSON lines, else tab-separated
     #[arg(long, value_name = "FILE", requires = "pairs")]
     output: Option<PathBuf>,
-    /// Compare blank texts like others; without this they are errors
+    /// Compare blank texts too instead of refusing them
     #[arg(long, requires = "pairs")]
     allow_blank: bool,
-    /// Compare the first N columns only
+    /// Use only the first N dimensions of every embedding
     #[arg(long, value_name = "N")]
     dim: Option<usize>,
     /// Print JSON
@@ -84,7 +85,7 @@ impl Similarity {
             given => given.to_vec(),
         };
         if columns.len() != 2 {
-            bail!("{}: a pair has two columns; say which with --columns A,B", path.display());
+            bail!("{}: expected two columns of texts; name them with --columns A,B", path.display());
         }
         let mut records = table.read(&columns)?.peekable();
         if records.peek().is_none() {
@@ -103,13 +104,13 @@ impl Similarity {
     }
 }
 
-/// A number of eight characters, on a ground that goes from dark to bright with it.
+/// Formats a number in eight characters, with a background from dark to bright by its value.
 fn cell(value: f32, coloured: bool) -> String {
     let text = format!("{value:>8.4}");
     if !coloured {
         return text;
     }
-    // Colours 232 to 255 of the terminal are greys; from the middle on, black reads better on them.
+    // Colours 232 to 255 of the terminal are greys; black is more legible on the brighter half.
     let level = (value.clamp(0.0, 1.0) * 23.0).round() as u8;
     let ink = if level > 11 { 16 } else { 231 };
     format!("\x1b[48;5;{}m\x1b[38;5;{ink}m{text}\x1b[0m", 232 + level)

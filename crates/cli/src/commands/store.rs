@@ -1,4 +1,5 @@
-//! `maana delete`, `compact`, `index-info`, `index-verify` and `index-salvage`: maintenance of stores.
+//! `maana delete`, `compact`, `index-info`, `index-verify` and `index-salvage`: maintenance of
+//! stores.
 
 use super::mine::embed;
 use crate::store_arguments::{GraphArgument, StoreModelArguments, embedder_for};
@@ -25,7 +26,8 @@ pub(crate) struct Delete {
     /// A file of ids, one per line, or - for standard input
     #[arg(long, value_name = "FILE|-")]
     ids: Option<PathBuf>,
-    /// Ignore ids that no document has; without this option the others are deleted, and the command fails
+    /// Ignore ids that no document has; without this option the others are deleted, and the command
+    /// fails
     #[arg(long)]
     ignore_missing: bool,
 }
@@ -52,8 +54,9 @@ impl Delete {
     }
 }
 
-/// Free the space of deleted and replaced documents, and rebuild the index: the graph of a large folder, or, in a database of
-/// 1000 documents or more, the index over vectors for searches with --recall.
+/// Free the space of deleted and replaced documents, and rebuild the index: the graph of a large
+/// folder, or, in a database of 1000 documents or more, the index over vectors for searches with
+/// --recall.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -150,7 +153,8 @@ impl IndexVerify {
     }
 }
 
-/// Save the intact documents of a damaged store into a new one, and print the ids of the lost documents.
+/// Save the intact documents of a damaged store into a new one, and print the ids of the lost
+/// documents.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:

@@ -1,4 +1,5 @@
-//! What is wrong is named — what, where, and the remedy — and nothing panics or is lost.
+//! Bad input gives an error that names the cause, the place and the remedy; nothing panics, and no
+//! file is lost.
 
 use crate::support::{Bench, command, fail, golden, maana, succeed, text};
 use std::path::Path;
@@ -83,8 +84,8 @@ fn hostile_and_missing_tensors() {
     says(&info(&model), &["model.safetensors", name]);
 
     let overlapping = with_header(&whole, |header| {
-        let place = header["encoder.layer.0.output.dense.weight"]["data_offsets"].clone();
-        header[name]["data_offsets"] = place;
+        let offsets = header["encoder.layer.0.output.dense.weight"]["data_offsets"].clone();
+        header[name]["data_offsets"] = offsets;
     });
     std::fs::write(&path, overlapping).unwrap();
     says(&info(&model), &["model.safetensors"]);
@@ -154,7 +155,7 @@ fn texts() {
         let mut command = maana();
         command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path(name));
         let stderr = fail(command.arg("--output").arg(bench.path("out.npy")), 1);
-        assert!(!bench.path("out.npy").exists(), "no half of a file");
+        assert!(!bench.path("out.npy").exists(), "a partial file");
         stderr
     };
     says(&encode("bad.txt", b"one\ntw\xffo\n"), &["bad.txt", "line 2", "UTF-8"]);
@@ -162,7 +163,7 @@ fn texts() {
     says(&encode("half.jsonl", b"{\"text\": \"a\"}\n{\"text\": \n"), &["half.jsonl", "line 2"]);
     says(&encode("none.jsonl", b""), &["none.jsonl"]);
     says(&encode("not.parquet", b"PAR1 is not all"), &["not.parquet"]);
-    // The reader of Parquet panics on it, which nobody sees.
+    // The Parquet reader panics on this file; the panic is caught.
     let mut damaged = std::fs::read(golden("../crates/data/tests/tables/polars.parquet")).unwrap();
     damaged[613] ^= 0xff;
     says(&encode("damaged.parquet", &damaged), &["damaged.parquet: not a readable Parquet file: the file is damaged"]);
@@ -173,11 +174,11 @@ fn texts() {
     let before = std::fs::read(bench.path("pairs.jsonl")).unwrap();
     command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("pairs.jsonl"));
     says(&fail(command.arg("--output").arg(bench.path("dev/../pairs.jsonl")), 1), &["is the input", "--output"]);
-    assert!(std::fs::read(bench.path("pairs.jsonl")).unwrap() == before, "the texts are still there");
+    assert!(std::fs::read(bench.path("pairs.jsonl")).unwrap() == before, "the input was overwritten");
     let mut command = maana();
     command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("pairs.jsonl"));
     let stderr = fail(command.arg("--output").arg(bench.path("nowhere/out.npy")), 1);
-    says(&stderr, &["nowhere: there is no such folder", "make it, or give --output"]);
+    says(&stderr, &["nowhere: the folder does not exist", "create it, or give --output"]);
     let mut command = maana();
     command.arg("encode").arg(golden("tiny-bert")).arg("--input").arg(bench.path("pairs.jsonl"));
     let stderr = fail(command.args(["--column", "ancor", "--output"]).arg(bench.path("out.npy")), 1);
@@ -193,7 +194,7 @@ fn texts() {
 }
 
 #[test]
-fn a_megabyte_in_a_line_is_cut_like_any_long_text() {
+fn a_line_of_a_megabyte_is_truncated_like_any_long_text() {
     let bench = Bench::new();
     bench.write("long.txt", &format!("short\n{}\n", "neno refu sana ".repeat(70_000)));
     let mut command = maana();
@@ -203,7 +204,7 @@ fn a_megabyte_in_a_line_is_cut_like_any_long_text() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_at_once_and_names_the_batch() {
+fn a_loss_of_nan_stops_the_run_and_names_the_batch() {
     let bench = Bench::new();
     let mut command = bench.train("run");
     let stderr = fail(command.args(["--set", "training.learning_rate=1e37"]), 1);
@@ -212,7 +213,7 @@ fn a_loss_that_is_no_number_stops_at_once_and_names_the_batch() {
 }
 
 #[test]
-fn a_folder_that_is_not_ours_is_left_alone() {
+fn a_folder_with_other_files_is_not_changed() {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("run")).unwrap();
     bench.write("run/diary.txt", "mine");
@@ -235,13 +236,14 @@ fn a_folder_that_is_not_ours_is_left_alone() {
 
 #[cfg(unix)]
 #[test]
-fn a_full_disk_leaves_no_half_file_and_says_so() {
+fn a_full_disk_leaves_no_partial_file_and_is_reported() {
     let bench = Bench::new();
     let words: String = (0..2000).map(|number| format!("neno {number}\n")).collect();
     bench.write("texts.txt", &words);
     for ending in ["npy", "jsonl", "parquet"] {
         let out = bench.path(&format!("out.{ending}"));
-        // No file may grow beyond 100 blocks; with the signal ignored, writing more is an error like that of a full disk.
+        // Files are limited to 100 blocks; with the signal ignored, writing more fails as on a full
+        // disk.
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_maana"), "encode"]);
         command.arg(golden("tiny-bert")).arg("--input").arg(bench.path("texts.txt")).arg("--output").arg(&out);
@@ -259,13 +261,13 @@ fn a_full_disk_leaves_no_half_file_and_says_so() {
 
 #[cfg(unix)]
 #[test]
-fn without_permission_the_place_is_named() {
+fn an_error_of_permission_names_the_path() {
     use std::os::unix::fs::PermissionsExt;
     let bench = Bench::new();
     std::fs::create_dir(bench.path("locked")).unwrap();
     std::fs::set_permissions(bench.path("locked"), std::fs::Permissions::from_mode(0o500)).unwrap();
     if std::fs::write(bench.path("locked/probe"), "").is_ok() {
-        println!("skipped: this user may write everywhere");
+        println!("skipped: this user has write permission everywhere");
         return;
     }
     says(&fail(&mut bench.train("locked/run"), 1), &["locked/run", "ermission"]);
@@ -303,7 +305,8 @@ fn the_command_line() {
     says(&stderr, &["nobody", "prompt"]);
 }
 
-/// Under another spelling, through a symbolic and through a hard link, an output that is an input is refused before any work.
+/// An output that is an input is refused before any work, also under another spelling and through
+/// symbolic and hard links.
 #[cfg(unix)]
 #[test]
 fn an_output_that_is_an_input_is_refused() {
@@ -348,7 +351,7 @@ fn an_output_that_is_an_input_is_refused() {
     let whole = kept.map(before);
     for (words, name) in cases {
         let error = fail(command(words).current_dir(bench.folder.path()), 1);
-        let said = error.contains("which would be lost") || error.contains("name the same file");
+        let said = error.contains("which would be overwritten") || error.contains("name the same file");
         assert!(said && error.contains(name), "{words:?}: {error}");
         assert_eq!(kept.map(before), whole, "{words:?}");
     }
@@ -356,5 +359,5 @@ fn an_output_that_is_an_input_is_refused() {
         command(&["mine", "p.jsonl", "--model", &model, "--output", "missing/x"]).current_dir(bench.folder.path()),
         1,
     );
-    assert!(error.contains("missing: there is no such folder") && error.contains("--output"), "{error}");
+    assert!(error.contains("missing: the folder does not exist") && error.contains("--output"), "{error}");
 }

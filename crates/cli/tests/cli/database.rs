@@ -1,10 +1,11 @@
-//! The commands of search on PostgreSQL, beside the same on a folder. The database is that of `MAANA_TEST_POSTGRES`, which
-//! `cargo xtask postgres` sets.
+//! The search commands on PostgreSQL, compared with the same commands on a folder. The database is
+//! that of
+//! `MAANA_TEST_POSTGRES`, which `cargo xtask postgres` sets.
 
 use crate::serve::Served;
 use crate::support::{Bench, CORPUS, command, fail, golden, maana, succeed};
 
-/// The address of a store that is not there yet.
+/// Returns the address of a store that does not exist yet, or `None` without a database.
 fn address(name: &str) -> Option<String> {
     let Ok(url) = std::env::var("MAANA_TEST_POSTGRES") else {
         eprintln!("skipped: no MAANA_TEST_POSTGRES with the address of a database (`cargo xtask postgres` has one)");
@@ -18,7 +19,7 @@ fn remove(address: &str) {
 }
 
 #[test]
-fn every_command_says_the_same_on_a_folder_and_in_a_database() {
+fn every_command_prints_the_same_for_a_folder_and_a_database() {
     let Some(database) = address("same") else { return };
     let bench = Bench::new();
     bench.write("corpus.jsonl", CORPUS);
@@ -34,8 +35,9 @@ fn every_command_says_the_same_on_a_folder_and_in_a_database() {
         assert_eq!(in_database, in_folder, "{words:?}");
     };
     succeed(&mut command(&["index", &model, &path("corpus.jsonl"), "--out", &folder, "--keep", "lang"]));
-    let told = succeed(&mut command(&["index", &model, &path("corpus.jsonl"), "--store", &database, "--keep", "lang"]));
-    assert!(told.contains("store=cli_same_"), "{told}");
+    let output =
+        succeed(&mut command(&["index", &model, &path("corpus.jsonl"), "--store", &database, "--keep", "lang"]));
+    assert!(output.contains("store=cli_same_"), "{output}");
     let search = ["search", "STORE", "Soko bei ya mahindi imepanda", "--json"];
     for more in [
         &[][..],
@@ -86,7 +88,7 @@ fn every_command_says_the_same_on_a_folder_and_in_a_database() {
 }
 
 #[test]
-fn a_server_answers_from_a_database_what_it_answers_from_a_folder() {
+fn a_server_gives_the_same_answers_from_a_database_and_a_folder() {
     let Some(database) = address("serve") else { return };
     let bench = Bench::new();
     bench.write("corpus.jsonl", CORPUS);
@@ -114,8 +116,9 @@ fn a_server_answers_from_a_database_what_it_answers_from_a_folder() {
         succeed(&mut command(&["add", store, &path("more.jsonl")]));
     }
     let found = same(r#"{"query": "habari mpya kabisa", "k": 1}"#);
-    assert_eq!(found["results"][0]["hits"][0]["id"], "new", "what was added later is found");
-    // A store that was made anew under the name is opened anew; one that is gone leaves the server alive.
+    assert_eq!(found["results"][0]["hits"][0]["id"], "new", "documents added later are not found");
+    // A store that was created again under the same name is opened again; the server survives a
+    // store that was removed.
     remove(&database);
     let gone = servers[1].ask("POST", "/search", r#"{"query": "a"}"#);
     assert_eq!(gone["error_type"], "backend", "{gone}");
@@ -128,7 +131,7 @@ fn a_server_answers_from_a_database_what_it_answers_from_a_folder() {
 }
 
 #[test]
-fn what_comes_to_nothing_leaves_nothing_in_a_database() {
+fn a_failed_index_leaves_no_store_in_the_database() {
     let Some(database) = address("nothing") else { return };
     let bench = Bench::new();
     bench.write("empty.jsonl", "");
@@ -141,12 +144,12 @@ fn what_comes_to_nothing_leaves_nothing_in_a_database() {
 }
 
 #[test]
-fn a_database_of_some_size_is_searched_by_its_index() {
+fn a_larger_database_is_searched_with_its_index() {
     let Some(database) = address("size") else { return };
     let bench = Bench::new();
     let words = ["bei", "mahindi", "mtoto", "mpira", "king", "house", "old", "soko", "habari", "asante"];
     let line = |number: usize| {
-        let text: Vec<&str> = (0..4).map(|place| words[number / 10usize.pow(place) % 10]).collect();
+        let text: Vec<&str> = (0..4).map(|digit| words[number / 10usize.pow(digit) % 10]).collect();
         format!(
             "{{\"_id\": \"{number}\", \"text\": \"{}\", \"even\": \"{}\"}}\n",
             text.join(" "),
@@ -163,10 +166,10 @@ fn a_database_of_some_size_is_searched_by_its_index() {
         assert!(output.status.success());
         (crate::support::text(&output.stdout), crate::support::text(&output.stderr))
     };
-    assert!(search(&[]).1.contains("`maana compact` makes one"), "{}", search(&[]).1);
+    assert!(search(&[]).1.contains("`maana compact` builds one"), "{}", search(&[]).1);
     let exact = search(&["-k", "1"]).0;
-    let told = succeed(&mut command(&["compact", &database]));
-    assert!(told.contains("an index over vectors by"), "{told}");
+    let output = succeed(&mut command(&["compact", &database]));
+    assert!(output.contains("an index over vectors by"), "{output}");
     let (found, how) = search(&["-k", "1"]);
     assert!(how.contains("measured on") && found == exact, "{how}\n{found}\n{exact}");
     assert!(search(&["--filter", "even=true"]).1.contains("knows no filters"));
@@ -175,8 +178,8 @@ fn a_database_of_some_size_is_searched_by_its_index() {
 }
 
 #[test]
-fn what_is_no_address_is_told_without_its_password() {
-    for (address, said) in [
+fn errors_about_addresses_do_not_contain_the_password() {
+    for (address, expected) in [
         ("postgres://me:secret@127.0.0.1:1/x?sslmode=disable", "cannot connect"),
         ("postgres://me:secret@h/x?sslmode=often", "use disable, prefer, require or verify-full"),
         ("postgres://me:secret@h/x?store=", "is empty"),
@@ -190,7 +193,7 @@ fn what_is_no_address_is_told_without_its_password() {
             &["index", "no/model", "no.jsonl", "--store", address],
         ] {
             let error = fail(&mut command(words), 1);
-            assert!(error.contains(said) && !error.contains("secret"), "{words:?}: {error}");
+            assert!(error.contains(expected) && !error.contains("secret"), "{words:?}: {error}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! A whole run of version 3.0.1 of the reference, and the schedule of the model card that the project starts from.
+//! A complete run of version 3.0.1 of the reference, and the schedule of its model card.
 
 use crate::support::{Bench, golden, maana, succeed};
 use serde_json::Value;
 
 #[test]
-fn the_whole_run_of_3_0_1_logs_measures_and_keeps_the_same() {
+fn a_run_of_3_0_1_has_the_same_log_scores_and_best_model() {
     let bench = Bench::new();
     succeed(&mut bench.train("run"));
     let reference: Value = serde_json::from_slice(&std::fs::read(golden("st301/run.json")).unwrap()).unwrap();
@@ -26,16 +26,16 @@ fn the_whole_run_of_3_0_1_logs_measures_and_keeps_the_same() {
         }
         for score in ours["scores"].as_array().unwrap() {
             let (name, value) = (score[0].as_str().unwrap(), score[1].as_f64().unwrap());
-            let theirs = theirs[format!("eval_{name}")].as_f64().unwrap_or_else(|| panic!("{name} is not measured"));
+            let theirs = theirs[format!("eval_{name}")].as_f64().unwrap_or_else(|| panic!("{name} is missing"));
             worst_metric = worst_metric.max((value - theirs).abs());
             assert!((value - theirs).abs() <= 1e-4, "{name}: {value} instead of {theirs}");
             metrics += 1;
         }
     }
-    println!("largest differences: loss {worst_loss:e}, {metrics} measures {worst_metric:e}");
+    println!("largest differences: loss {worst_loss:e}, {metrics} metrics {worst_metric:e}");
     assert_eq!(metrics, 3 * 4 * 15);
 
-    // The best step's measures are those of the saved model, and the folder opens again.
+    // The scores of the best step are those of the saved model, and its folder opens.
     let best = reference["best_step"].as_u64().unwrap();
     let best = rows.iter().find(|row| row["step"].as_u64() == Some(best) && row["event"] == "evaluation").unwrap();
     let expected = best["scores"].as_array().unwrap();
@@ -53,7 +53,7 @@ fn the_whole_run_of_3_0_1_logs_measures_and_keeps_the_same() {
 }
 
 #[test]
-fn the_folder_that_3_0_1_saved_is_read() {
+fn a_folder_saved_by_3_0_1_is_read() {
     let info = succeed(maana().arg("info").arg(golden("st301/model")));
     assert!(info.contains("Transformer → Pooling → Normalize"), "{info}");
 }

@@ -1,10 +1,11 @@
-//! Runs that are killed or stopped, and go on to the very same bits.
+//! Runs that are killed or stopped and continue to bit-identical results.
 
 use crate::support::{Bench, fail, golden, maana, succeed, text};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A run long enough to be killed in: 20 epochs with an evaluation, and so a checkpoint, after each two updates.
+/// Returns a run that is long enough to be killed: 20 epochs with an evaluation, and therefore a
+/// checkpoint, after every two updates.
 fn long_run(bench: &Bench, out: &str) -> Command {
     let mut command = bench.train(out);
     for setting in ["training.epochs=20", "training.evaluate=2", "training.gradient_accumulation_steps=2"] {
@@ -33,14 +34,15 @@ fn killed_ten_times_at_random_moments_a_run_ends_with_the_same_bits() {
             command.arg("--resume");
         }
         let mut child = command.spawn().unwrap();
-        // Somewhere in the first fifth of what a whole run takes: also while the model is read and measured before.
+        // Within the first fifth of the time of a whole run, which includes loading the model and
+        // the evaluation before training.
         std::thread::sleep(whole.mul_f64((random >> 40) as f64 / f64::from(1 << 24) * 0.2));
         killed += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
         println!("attempt {attempt}: killed after {:?}", start.elapsed());
     }
-    assert!(killed >= 5, "only {killed} runs were still going when they were killed");
+    assert!(killed >= 5, "only {killed} runs were still running when they were killed");
     let mut last = long_run(&bench, "killed");
     if bench.path("killed").exists() {
         last.arg("--resume");
@@ -56,52 +58,52 @@ fn killed_ten_times_at_random_moments_a_run_ends_with_the_same_bits() {
         };
         rows.map(strip).collect::<Vec<_>>()
     };
-    assert_eq!(record("killed"), record("whole"), "everything logged, but how long it took");
+    assert_eq!(record("killed"), record("whole"), "the records differ in more than times");
 }
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_saves_a_checkpoint_and_says_how_to_go_on() {
+fn ctrl_c_saves_a_checkpoint_and_prints_how_to_continue() {
     let bench = Bench::new();
     succeed(&mut long_run(&bench, "whole"));
     let mut command = long_run(&bench, "stopped");
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let started = Instant::now();
     while !bench.path("stopped/record.jsonl").exists() {
-        assert!(started.elapsed() < Duration::from_secs(60), "the run does not begin");
+        assert!(started.elapsed() < Duration::from_secs(60), "the run does not start");
         std::thread::sleep(Duration::from_millis(2));
     }
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let output = child.wait_with_output().unwrap();
-    let (said, noted) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(1), "what follows `&&` waits for a finished model\n{said}\n{noted}");
-    assert!(noted.contains("stopping: writing a checkpoint"), "{noted}");
-    let go_on =
-        said.lines().find_map(|line| line.strip_prefix("go on with: maana ")).unwrap_or_else(|| panic!("{said}"));
-    assert!(!bench.path("stopped/model").exists(), "it was not finished");
-    // The very words that it said, in a shell: they repeat the settings, without which the run would be another.
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "a command after `&&` needs a finished model\n{stdout}\n{stderr}");
+    assert!(stderr.contains("stopping: writing a checkpoint"), "{stderr}");
+    let resume = stdout.lines().find_map(|line| line.strip_prefix("continue with: maana "));
+    let resume = resume.unwrap_or_else(|| panic!("{stdout}"));
+    assert!(!bench.path("stopped/model").exists(), "the run is not finished");
+    // The printed command contains the settings, without which the run would be a different one.
     let mut again = Command::new("sh");
-    succeed(again.args(["-c", &format!("exec \"$0\" {go_on}"), env!("CARGO_BIN_EXE_maana")]));
+    succeed(again.args(["-c", &format!("exec \"$0\" {resume}"), env!("CARGO_BIN_EXE_maana")]));
     assert!(weights(&bench, "stopped") == weights(&bench, "whole"));
 }
 
-/// `maana encode` of lines that a pipe gives, into `e.npy` of a folder.
+/// Starts `maana encode` with lines from a pipe and the output `e.npy` in a folder.
 #[cfg(unix)]
 fn encode_a_pipe(folder: &std::path::Path) -> std::process::Child {
     let mut command = maana();
     command.arg("encode").arg(golden("tiny-bert")).args(["--input", "-", "--output", "e.npy", "--threads", "1"]);
     let mut child = command.current_dir(folder).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    // The first line says that they are plain; the file is begun, and waits for more.
+    // After the first line the output file exists, and the program waits for more lines.
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"habari\n").unwrap();
     child
 }
 
 #[cfg(unix)]
-fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+fn wait_for(failure: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
-    while !there() {
-        assert!(started.elapsed() < Duration::from_secs(60), "{what}");
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(60), "{failure}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -119,12 +121,12 @@ fn names(folder: &std::path::Path) -> Vec<String> {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_a_command_at_once_and_leaves_no_temporary_file() {
+fn a_signal_ends_a_command_immediately_and_leaves_no_temporary_file() {
     use std::os::unix::process::ExitStatusExt;
     for (name, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
         let folder = tempfile::tempdir().unwrap();
         let mut child = encode_a_pipe(folder.path());
-        wait_for("encoding does not begin", || !names(folder.path()).is_empty());
+        wait_for("encoding does not start", || !names(folder.path()).is_empty());
         let sent = Instant::now();
         signal(&child, name);
         let status = child.wait().unwrap();
@@ -136,10 +138,10 @@ fn a_signal_ends_a_command_at_once_and_leaves_no_temporary_file() {
 
 #[cfg(unix)]
 #[test]
-fn leftovers_of_a_killed_command_go_with_its_next_run() {
+fn leftovers_of_a_killed_command_are_removed_by_its_next_run() {
     let folder = tempfile::tempdir().unwrap();
     let mut killed = encode_a_pipe(folder.path());
-    wait_for("encoding does not begin", || !names(folder.path()).is_empty());
+    wait_for("encoding does not start", || !names(folder.path()).is_empty());
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert_eq!(names(folder.path()), [format!(".e.npy.{}.incomplete", killed.id())]);
@@ -151,7 +153,7 @@ fn leftovers_of_a_killed_command_go_with_its_next_run() {
     assert!(last.wait().unwrap().success());
     let mut found = names(folder.path());
     found.sort();
-    assert_eq!(found, [kept, "e.npy".into()], "what a living process writes stays");
+    assert_eq!(found, [kept, "e.npy".into()], "the file of a running process must be kept");
     drop(living.stdin.take());
     living.wait().unwrap();
     assert_eq!(names(folder.path()), ["e.npy"]);
@@ -159,7 +161,7 @@ fn leftovers_of_a_killed_command_go_with_its_next_run() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_that_is_ignored_stays_ignored() {
+fn an_ignored_signal_stays_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
     command.args([
@@ -169,17 +171,17 @@ fn a_signal_that_is_ignored_stays_ignored() {
     ]);
     let mut child = command.arg(golden("tiny-bert")).current_dir(folder.path()).stdin(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"habari\n").unwrap();
-    wait_for("encoding does not begin", || !names(folder.path()).is_empty());
+    wait_for("encoding does not start", || !names(folder.path()).is_empty());
     signal(&child, "HUP");
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"habari\n").unwrap();
     assert!(child.wait().unwrap().success(), "as under nohup");
     assert_eq!(names(folder.path()), ["e.npy"]);
 }
 
-/// Where no file may grow, a write fails as on a full disk.
+/// With a file size limit of 0, writes fail as on a full disk.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_leaves_the_old_file_whole_and_nothing_else() {
+fn a_full_disk_leaves_the_old_file_unchanged_and_nothing_else() {
     let bench = Bench::new();
     let (model, dev) = (golden("tiny-bert").display().to_string(), bench.path("dev").display().to_string());
     bench.write("texts.txt", "habari\nya\nasubuhi\n");
@@ -204,7 +206,7 @@ fn a_full_disk_leaves_the_old_file_whole_and_nothing_else() {
 }
 
 #[test]
-fn a_demo_that_was_broken_off_is_taken_up_by_the_same_command() {
+fn an_interrupted_demo_is_resumed_by_the_same_command() {
     let folder = tempfile::tempdir().unwrap();
     let demo = |out: &str| {
         let mut command = maana();
@@ -215,13 +217,13 @@ fn a_demo_that_was_broken_off_is_taken_up_by_the_same_command() {
         fail(&mut command, 1)
     };
     for _ in 0..2 {
-        // Its files are there by now; the model is not to be had.
+        // Its files were written; the model is not available offline.
         let error = demo("out");
         assert!(error.contains("HF_HUB_OFFLINE"), "{error}");
         std::fs::write(folder.path().join("out/.demo.toml.4194300.incomplete"), "left").unwrap();
     }
     std::fs::create_dir(folder.path().join("own")).unwrap();
     std::fs::write(folder.path().join("own/letter.txt"), "dear").unwrap();
-    assert!(demo("own").contains("is there already"));
+    assert!(demo("own").contains("exists already"));
     assert_eq!(names(&folder.path().join("own")), ["letter.txt"]);
 }

@@ -1,4 +1,5 @@
-//! The program as its users meet it: every test starts the binary, and reads what it prints and writes.
+//! The program as its users meet it: every test starts the binary, and reads what it prints and
+//! writes.
 
 mod bad_input;
 mod database;

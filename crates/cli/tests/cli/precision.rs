@@ -1,4 +1,4 @@
-//! The precision that commands compute in, and where it is noted.
+//! The precision of commands, and where it is recorded.
 
 use crate::support::{Bench, CORPUS, command, fail, golden, maana, succeed};
 use serde_json::Value;
@@ -13,9 +13,9 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// `MAANA_ISA` lowers what `auto` chooses, too.
+/// `MAANA_ISA` limits the choice of `auto`, too.
 #[test]
-fn the_default_is_f32_and_auto_is_what_the_instruction_set_in_use_is_fast_at() {
+fn the_default_is_f32_and_auto_follows_the_active_instruction_set() {
     for set in INSTRUCTION_SETS {
         let info = |words: &[&str]| {
             let mut command = maana();
@@ -30,15 +30,15 @@ fn the_default_is_f32_and_auto_is_what_the_instruction_set_in_use_is_fast_at() {
 }
 
 #[test]
-fn a_store_names_its_precision_and_is_added_to_in_it() {
+fn a_store_records_its_precision_and_add_uses_it() {
     let bench = Bench::new();
     bench.write("corpus.jsonl", CORPUS);
     bench.write("more.jsonl", "{\"_id\": \"g\", \"text\": \"habari ya asubuhi\"}\n");
     let (corpus, more) = (bench.path("corpus.jsonl"), bench.path("more.jsonl"));
-    for (asked, expected) in [(&[][..], "f32"), (&["--precision", "int8"], "int8")] {
+    for (arguments, expected) in [(&[][..], "f32"), (&["--precision", "int8"], "int8")] {
         let store = bench.path(expected);
         let mut index = command(&["index"]);
-        index.arg(golden("tiny-bert")).arg(&corpus).arg("--out").arg(&store).args(asked);
+        index.arg(golden("tiny-bert")).arg(&corpus).arg("--out").arg(&store).args(arguments);
         succeed(&mut index);
         succeed(command(&["add"]).arg(&store).arg(&more));
         let info = succeed(command(&["index-info"]).arg(&store));
@@ -52,7 +52,7 @@ fn a_store_names_its_precision_and_is_added_to_in_it() {
 }
 
 #[test]
-fn a_classifier_names_its_precision_and_one_without_opens() {
+fn a_classifier_records_its_precision_and_one_without_it_opens() {
     let bench = Bench::new();
     let rows = ["bei ya mahindi,soko", "mtoto anacheza,nyumba", "bei ya maharage,soko", "watoto wanacheza,nyumba"];
     bench.write("train.csv", &format!("text,label\n{}\n", rows.join("\n")));
@@ -70,7 +70,7 @@ fn a_classifier_names_its_precision_and_one_without_opens() {
 }
 
 #[test]
-fn saved_scores_name_their_precision() {
+fn saved_scores_record_their_precision() {
     let bench = Bench::new();
     for precision in ["f32", "bf16", "int8"] {
         let (file, folder) = (bench.path(&format!("{precision}.json")), bench.path("csv"));
@@ -85,7 +85,7 @@ fn saved_scores_name_their_precision() {
     assert_eq!(last, ["precision", "f32", "bf16", "int8"]);
 }
 
-/// Two machines compare these hashes: each instruction set of this machine stands for one.
+/// These hashes are compared between machines; here each instruction set replaces a machine.
 #[test]
 fn the_fingerprint_is_the_same_on_every_instruction_set() {
     let fingerprint = |set: &str| {
@@ -106,9 +106,9 @@ fn the_fingerprint_is_the_same_on_every_instruction_set() {
     assert!(lines.contains(&format!("embeddings in f32        {FINGERPRINT_F32}\n")), "{lines}");
 }
 
-/// A server works for long; it says at its start what would be faster, and nothing where a precision was asked for.
+/// The server prints the note at its start, unless a precision was chosen.
 #[test]
-fn a_server_says_what_would_be_faster_on_this_processor() {
+fn a_server_prints_which_precisions_are_faster_on_this_processor() {
     let started = |words: &[&str]| {
         let mut command = command(&["serve"]);
         command.arg(golden("tiny-bert")).args(["--port", "0"]).args(words);

@@ -1,16 +1,16 @@
-//! The texts that stand before queries and documents.
+//! Prompts of queries and documents.
 
 use crate::support::{Bench, CORPUS, command, fail, golden, succeed};
 use std::process::Command;
 
-/// A copy of tiny-bert with prompts as a model of the E5 family has them.
+/// Copies tiny-bert and adds prompts like those of the E5 family.
 fn model_with_prompts(bench: &Bench) -> String {
     let folder = bench.path("model");
-    for place in ["", "1_Pooling", "2_Normalize"] {
-        std::fs::create_dir_all(folder.join(place)).unwrap();
-        for entry in std::fs::read_dir(golden("tiny-bert").join(place)).unwrap().map(Result::unwrap) {
+    for subfolder in ["", "1_Pooling", "2_Normalize"] {
+        std::fs::create_dir_all(folder.join(subfolder)).unwrap();
+        for entry in std::fs::read_dir(golden("tiny-bert").join(subfolder)).unwrap().map(Result::unwrap) {
             if entry.path().is_file() {
-                std::fs::copy(entry.path(), folder.join(place).join(entry.file_name())).unwrap();
+                std::fs::copy(entry.path(), folder.join(subfolder).join(entry.file_name())).unwrap();
             }
         }
     }
@@ -19,7 +19,7 @@ fn model_with_prompts(bench: &Bench) -> String {
     folder.display().to_string()
 }
 
-/// What a command that succeeds prints to standard error.
+/// Runs a command that must succeed, and returns its standard error.
 fn notes(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let notes = String::from_utf8(output.stderr).unwrap();
@@ -28,7 +28,7 @@ fn notes(command: &mut Command) -> String {
 }
 
 #[test]
-fn prompts_are_chosen_by_role_printed_and_kept_by_the_store() {
+fn prompts_are_chosen_by_role_printed_and_recorded_in_the_store() {
     let bench = Bench::new();
     let model = model_with_prompts(&bench);
     bench.write("corpus.jsonl", CORPUS);
@@ -44,10 +44,10 @@ fn prompts_are_chosen_by_role_printed_and_kept_by_the_store() {
     assert_ne!(search("own", &[]), search("none", &[]), "documents without a prompt have other vectors");
     assert_ne!(search("own", &[]), search("own", &["--query-prompt", "none"]));
     assert_eq!(search("own", &[]), search("own", &["--query-prompt", "query: "]));
-    let told = notes(&mut command(&["search", &store("own"), "Soko"]));
-    assert!(told.contains("queries behind \"query: \" (query)"), "{told}");
+    let output = notes(&mut command(&["search", &store("own"), "Soko"]));
+    assert!(output.contains("queries behind \"query: \" (query)"), "{output}");
 
-    // What comes later stands behind the store's prompt.
+    // Documents added later get the store's prompt.
     assert!(notes(&mut command(&["add", &store("none"), &corpus])).contains("documents without a prompt"));
     let error = fail(&mut command(&["add", &store("none"), &corpus, "--document-prompt", "passage"]), 1);
     assert!(error.contains("with the prompt \"\"") && error.contains("\"passage: \""), "{error}");
@@ -56,7 +56,7 @@ fn prompts_are_chosen_by_role_printed_and_kept_by_the_store() {
 }
 
 #[test]
-fn evaluation_prints_its_prompts_and_takes_others() {
+fn evaluation_prints_its_prompts_and_accepts_others() {
     let bench = Bench::new();
     let model = model_with_prompts(&bench);
     std::fs::create_dir(bench.path("set")).unwrap();
@@ -66,8 +66,8 @@ fn evaluation_prints_its_prompts_and_takes_others() {
     let set = bench.path("set").display().to_string();
     let evaluate = |more: &[&str]| notes(command(&["evaluate", &model, &set]).args(more));
     assert!(evaluate(&[]).contains("queries behind \"query: \" (query), documents behind \"passage: \" (passage)"));
-    let told = evaluate(&["--query-prompt", "none", "--document-prompt", "text: "]);
-    assert!(told.contains("queries without a prompt, documents behind \"text: \""), "{told}");
+    let output = evaluate(&["--query-prompt", "none", "--document-prompt", "text: "]);
+    assert!(output.contains("queries without a prompt, documents behind \"text: \""), "{output}");
     let tiny = golden("tiny-bert").display().to_string();
     assert!(!notes(&mut command(&["evaluate", &tiny, &set])).contains("prompt"), "a model without prompts");
 }

@@ -1,4 +1,5 @@
-//! `maana serve` as whoever runs it meets it: it says when it answers, ends well when asked to, and begins anew when killed.
+//! `maana serve` as a process: it announces when it is ready, stops gracefully on signals, and can
+//! be restarted after it was killed.
 
 use crate::support::{fail, golden, maana, succeed};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A server, and where it answers.
+/// A server process and its address.
 pub(crate) struct Served {
     child: Child,
     address: String,
@@ -19,7 +20,7 @@ impl Served {
         Self::of(&[&[model.as_str()], arguments].concat())
     }
 
-    /// A server with these arguments, of which the first is the model.
+    /// Starts a server with these arguments, the first of which is the model.
     pub(crate) fn of(arguments: &[&str]) -> Self {
         let mut command = maana();
         command.arg("serve").args(["--log", "off", "--threads", "2"]).args(arguments);
@@ -27,19 +28,19 @@ impl Served {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let Some(address) = line.trim().strip_prefix("listening on http://").map(str::to_owned) else {
-            let mut said = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-            panic!("it does not listen: {line}{said}");
+            let mut stderr = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+            panic!("the server does not listen: {line}{stderr}");
         };
         Self { child, address }
     }
 
-    /// What a request of so many texts is answered with.
+    /// Returns the answer to a request with this number of texts.
     fn embed(&self, texts: usize) -> std::io::Result<String> {
         embed(&self.address, texts)
     }
 
-    /// Asks for JSON.
+    /// Sends a request and returns the answer as JSON.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -60,7 +61,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // One that has ended already is as good.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -93,7 +94,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// What `maana encode` writes for the text.
+/// Returns the embedding that `maana encode` writes for the text.
 fn encoded() -> Vec<f32> {
     let folder = tempfile::tempdir().unwrap();
     let [texts, output] = ["texts.txt", "out.jsonl"].map(|name| folder.path().join(name));
@@ -106,13 +107,13 @@ fn encoded() -> Vec<f32> {
 }
 
 #[test]
-fn it_answers_what_encode_writes_and_ends_when_asked_with_everything_answered() {
+fn answers_are_those_of_encode_and_pending_requests_are_answered_before_it_stops() {
     let mut served = Served::start(&["--port", "0"]);
     let rows: Vec<Vec<f32>> = serde_json::from_str(&served.embed(2).unwrap()).unwrap();
     let bits = |row: &[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert_eq!([bits(&rows[0]), bits(&rows[1])], [bits(&encoded()), bits(&encoded())]);
     let address = served.address.clone();
-    let asking: Vec<_> = (0..8)
+    let requests: Vec<_> = (0..8)
         .map(|_| {
             let address = address.clone();
             std::thread::spawn(move || embed(&address, 500).map(|answer| answer.len()))
@@ -120,8 +121,8 @@ fn it_answers_what_encode_writes_and_ends_when_asked_with_everything_answered() 
         .collect();
     std::thread::sleep(Duration::from_millis(300));
     served.kill("-TERM");
-    for answer in asking {
-        assert!(answer.join().unwrap().unwrap() > 500 * 64, "an answer is lost");
+    for request in requests {
+        assert!(request.join().unwrap().unwrap() > 500 * 64, "an answer is lost");
     }
     let status = served.child.wait().unwrap();
     assert_eq!(status.code(), Some(0));
@@ -130,34 +131,34 @@ fn it_answers_what_encode_writes_and_ends_when_asked_with_everything_answered() 
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_terminal_that_closes_ends_it_with_everything_answered() {
+fn pending_requests_are_answered_when_its_terminal_closes() {
     let mut served = Served::start(&["--port", "0"]);
     let address = served.address.clone();
-    let asking = std::thread::spawn(move || embed(&address, 500).map(|answer| answer.len()));
+    let request = std::thread::spawn(move || embed(&address, 500).map(|answer| answer.len()));
     std::thread::sleep(Duration::from_millis(300));
     served.kill("-HUP");
-    assert!(asking.join().unwrap().unwrap() > 500 * 64, "an answer is lost");
+    assert!(request.join().unwrap().unwrap() > 500 * 64, "an answer is lost");
     assert_eq!(served.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
-fn a_second_ctrl_c_ends_it_at_once() {
+fn a_second_ctrl_c_ends_it_immediately() {
     let mut served = Served::start(&["--port", "0"]);
-    // What is never sent whole keeps a server that drains.
+    // An incomplete request keeps the server from stopping.
     let mut half = TcpStream::connect(&served.address).unwrap();
     half.write_all(b"POST /embed HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{").unwrap();
     std::thread::sleep(Duration::from_millis(200));
     served.kill("-INT");
     std::thread::sleep(Duration::from_millis(300));
-    assert!(served.child.try_wait().unwrap().is_none(), "the first one waits");
-    let asked = Instant::now();
+    assert!(served.child.try_wait().unwrap().is_none(), "the first signal waits");
+    let sent = Instant::now();
     served.kill("-INT");
     assert_eq!(served.child.wait().unwrap().code(), Some(130));
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(sent.elapsed() < Duration::from_secs(5), "{:?}", sent.elapsed());
 }
 
 #[test]
-fn a_model_is_called_by_its_card_its_run_or_the_name_that_is_given() {
+fn a_model_is_named_after_its_card_its_run_or_the_given_name() {
     let runs = tempfile::tempdir().unwrap();
     let model = |run: &str, card: Option<&str>| {
         let folder = runs.path().join(run).join("model");
@@ -185,7 +186,7 @@ fn a_model_is_called_by_its_card_its_run_or_the_name_that_is_given() {
 }
 
 #[test]
-fn killed_it_begins_anew_at_the_same_place() {
+fn it_restarts_on_the_same_port_after_it_was_killed() {
     let first = Served::start(&["--port", "0"]);
     let (address, answer) = (first.address.clone(), first.embed(1).unwrap());
     first.kill("-KILL");
@@ -196,15 +197,15 @@ fn killed_it_begins_anew_at_the_same_place() {
 }
 
 #[test]
-fn it_is_ready_soon() {
-    let begun = Instant::now();
+fn it_is_ready_within_seconds() {
+    let start = Instant::now();
     let served = Served::start(&["--port", "0"]);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     served.embed(1).unwrap();
 }
 
 #[test]
-fn what_it_cannot_serve_is_told() {
+fn invalid_arguments_are_named() {
     let model = golden("tiny-bert");
     let serve = |arguments: &[&str]| {
         let mut command = maana();

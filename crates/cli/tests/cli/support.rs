@@ -1,4 +1,4 @@
-//! Starts the program, and writes small recipes around the tiny model of the golden files.
+//! Runs the program, and writes small recipes for the tiny model of the golden files.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,8 +8,8 @@ pub(crate) fn golden(name: &str) -> PathBuf {
     path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The program with the signals' own effects: tests that run in the background (`nohup`, a shell's `&`) would hand down that
-/// some are ignored, and the program leaves ignored what is.
+/// Returns the program with default reactions to signals. Tests in the background (`nohup`, `&` of
+/// a shell) would pass on ignored signals, which the program leaves ignored.
 #[cfg(target_os = "linux")]
 fn program() -> Command {
     let mut command = Command::new("env");
@@ -22,7 +22,8 @@ fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_maana"))
 }
 
-/// The program, without what the environment of the tests may say about models; `MAANA_ISA` is handed on.
+/// Returns the program without variables of the environment that concern models; `MAANA_ISA` is
+/// passed on.
 pub(crate) fn maana() -> Command {
     let mut command = program();
     for name in ["HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN"] {
@@ -32,7 +33,7 @@ pub(crate) fn maana() -> Command {
     command
 }
 
-/// Six documents in three pairs that say nearly the same.
+/// Six documents: three pairs of near duplicates.
 pub(crate) const CORPUS: &str = r#"{"_id": "a", "title": "Soko", "text": "bei ya mahindi imepanda", "lang": "sw"}
 {"_id": "b", "title": "", "text": "mtoto anacheza mpira", "lang": "sw"}
 {"_id": "c", "title": "", "text": "the old king lived in the house", "lang": "en"}
@@ -41,7 +42,7 @@ pub(crate) const CORPUS: &str = r#"{"_id": "a", "title": "Soko", "text": "bei ya
 {"_id": "f", "title": "", "text": "an old king lived in a house", "lang": "en"}
 "#;
 
-/// The program with these words.
+/// Returns the program with these arguments.
 pub(crate) fn command(words: &[&str]) -> Command {
     let mut command = maana();
     command.args(words);
@@ -52,14 +53,15 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("the program prints UTF-8")
 }
 
-/// Runs and expects success; gives back standard output.
+/// Runs a command that must succeed, and returns its standard output.
 pub(crate) fn succeed(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     assert!(status.success(), "{command:?}: {status}\n{}\n{}", text(&stdout), text(&stderr));
     text(&stdout)
 }
 
-/// Runs and expects it to fail with this exit code and without a panic; gives back standard error.
+/// Runs a command that must fail with this exit code and without a panic, and returns its standard
+/// error.
 pub(crate) fn fail(command: &mut Command, code: i32) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let stderr = text(&stderr);
@@ -68,7 +70,7 @@ pub(crate) fn fail(command: &mut Command, code: i32) -> String {
     stderr
 }
 
-/// A folder with a recipe around tiny-bert, the rows of the golden run, and its retrieval set.
+/// A folder with a recipe for tiny-bert, the rows of the golden run, and its retrieval set.
 pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
 }
@@ -106,7 +108,7 @@ impl Bench {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    /// `maana train` with this recipe into `out`.
+    /// Returns `maana train` with this recipe and the output folder `out`.
     pub(crate) fn train(&self, out: &str) -> Command {
         let mut command = maana();
         command.arg("train").arg(self.path("recipe.toml")).arg("--out").arg(self.path(out)).args(["--threads", "2"]);
@@ -114,7 +116,7 @@ impl Bench {
     }
 }
 
-/// The settings of the golden run of version 3.0.1.
+/// Settings of the golden run of version 3.0.1.
 const RECIPE: &str = r#"
 [model]
 base = "BASE"

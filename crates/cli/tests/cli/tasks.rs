@@ -1,9 +1,9 @@
-//! What embeddings are for: search, mining, groups, labels.
+//! Search, mining, clustering and classification.
 
 use crate::support::{Bench, CORPUS, command, fail, golden, succeed, text};
 use serde_json::Value;
 
-/// A store of [`CORPUS`].
+/// Indexes [`CORPUS`] and returns the path of the store.
 fn indexed(bench: &Bench) -> String {
     bench.write("corpus.jsonl", CORPUS);
     let store = bench.path("store").display().to_string();
@@ -23,7 +23,7 @@ fn ids(store: &str, words: &[&str]) -> Vec<String> {
 fn documents_are_found_filtered_replaced_and_deleted() {
     let bench = Bench::new();
     let store = indexed(&bench);
-    // The very text of a document, its title before it, is nearest to itself.
+    // The nearest document to its own title and text is itself.
     assert_eq!(ids(&store, &["Soko bei ya mahindi imepanda", "-k", "2"]), ["a", "d"]);
     assert_eq!(ids(&store, &["Soko bei ya mahindi imepanda", "-k", "9", "--filter", "lang=en"]).len(), 2);
     assert_eq!(ids(&store, &["mpira watoto", "-k", "1", "--hybrid"]), ["e"]);
@@ -49,7 +49,7 @@ fn documents_are_found_filtered_replaced_and_deleted() {
 }
 
 #[test]
-fn what_cannot_be_indexed_or_found_is_told() {
+fn errors_of_indexing_and_search_name_their_cause() {
     let bench = Bench::new();
     let store = indexed(&bench);
     let error =
@@ -69,7 +69,7 @@ fn what_cannot_be_indexed_or_found_is_told() {
     assert!(error.contains("tiny-bert") && error.contains("st301/model"), "{error}");
     let error = fail(&mut command(&["search", &bench.path("nothing").display().to_string(), "a"]), 1);
     assert!(error.contains("nothing"), "{error}");
-    // One document, more asked for than there are, and a query that is empty.
+    // An empty query, and more hits requested than there are documents.
     assert_eq!(ids(&store, &["", "-k", "100"]).len(), 6);
     let segment = std::fs::read_dir(bench.path("store")).unwrap().map(|entry| entry.unwrap().path());
     let segment = segment.into_iter().find(|path| path.display().to_string().contains("segment")).unwrap();
@@ -84,14 +84,14 @@ fn what_cannot_be_indexed_or_found_is_told() {
 }
 
 #[test]
-fn what_is_whole_of_a_damaged_store_is_saved() {
+fn the_undamaged_part_of_a_store_is_salvaged() {
     let bench = Bench::new();
     let store = indexed(&bench);
     bench.write("more.jsonl", "{\"_id\": \"g\", \"text\": \"habari\"}\n");
     succeed(command(&["add", &store]).arg(bench.path("more.jsonl")));
     let segment = bench.path("store/segment-00000001");
     let mut bytes = std::fs::read(&segment).unwrap();
-    // Within the vectors, which come first.
+    // A byte of the vectors, which come first.
     bytes[600] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
     let error = fail(&mut command(&["compact", &store]), 1);
@@ -104,7 +104,7 @@ fn what_is_whole_of_a_damaged_store_is_saved() {
 }
 
 #[test]
-fn an_index_that_is_stopped_is_gone_on_with() {
+fn a_stopped_index_is_continued() {
     let bench = Bench::new();
     let lines: Vec<String> =
         (0..4500).map(|n| format!("{{\"_id\": \"d{n}\", \"text\": \"habari namba {n}\"}}")).collect();
@@ -138,7 +138,7 @@ fn an_index_that_is_stopped_is_gone_on_with() {
     assert_eq!(found(&store), found(&whole));
     assert!(succeed(&mut command(&["index-verify", &store])).contains("intact"));
     assert!(fail(&mut index("corpus.jsonl", "store"), 1).contains("is a store already"));
-    // What an earlier try has left of another file does not stay.
+    // The rows that an earlier attempt indexed from another file are discarded.
     bench.write("broken.jsonl", &broken.join("\n"));
     fail(&mut index("broken.jsonl", "other"), 1);
     bench.write("few.jsonl", &lines[2000..2003].join("\n"));
@@ -150,7 +150,7 @@ fn an_index_that_is_stopped_is_gone_on_with() {
 }
 
 #[test]
-fn an_index_that_is_killed_is_gone_on_with() {
+fn a_killed_index_is_continued() {
     let bench = Bench::new();
     let lines: String = (0..9000).map(|n| format!("habari namba {n}\n")).collect();
     bench.write("corpus.txt", &lines);
@@ -171,7 +171,7 @@ fn an_index_that_is_killed_is_gone_on_with() {
 }
 
 #[test]
-fn files_of_others_in_the_folder_stay() {
+fn other_files_in_the_folder_are_kept() {
     let bench = Bench::new();
     bench.write("corpus.jsonl", CORPUS);
     bench.write("empty.jsonl", "");
@@ -191,7 +191,7 @@ fn files_of_others_in_the_folder_stay() {
 }
 
 #[test]
-fn documents_without_ids_are_numbered_onwards() {
+fn documents_without_ids_are_numbered_consecutively() {
     let bench = Bench::new();
     bench.write("a.txt", "habari\nasante\n");
     bench.write("b.txt", "karibu\nkwaheri\n");
@@ -234,7 +234,7 @@ fn pairs_translations_and_duplicates_are_mined() {
 }
 
 #[test]
-fn hard_negatives_are_rows_to_train_on() {
+fn hard_negatives_are_training_rows() {
     let bench = Bench::new();
     let model = golden("tiny-bert").display().to_string();
     let (pairs, out) =
@@ -242,7 +242,7 @@ fn hard_negatives_are_rows_to_train_on() {
     let mined = command(&["hard-negatives", &pairs, "--model", &model, "--negatives", "2", "--output", &out]).output();
     let mined = mined.unwrap();
     assert!(mined.status.success(), "{}", text(&mined.stderr));
-    // The pairs are written as `maana synthesize` writes them: the query first, whatever it is called.
+    // The pairs are in the order of `maana synthesize`: the query is first, whatever its name.
     assert!(text(&mined.stderr).contains("query = `positive`, document = `anchor`"), "{}", text(&mined.stderr));
     let given = std::fs::read_to_string(&pairs).unwrap();
     let given: Vec<Value> = given.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -254,17 +254,17 @@ fn hard_negatives_are_rows_to_train_on() {
         |row: &Value| given.iter().any(|pair| pair["positive"] == row["anchor"] && pair["anchor"] == row["positive"]);
     assert!(rows.iter().all(is_pair), "{rows:?}");
     assert!(rows.iter().all(|row| given.iter().any(|pair| pair["anchor"] == row["negative"])), "{rows:?}");
-    // A command that reads one text of each row says which, where none was named and there is a choice.
-    let note = "the texts are those of the column `positive`, not of `anchor`; --column names another";
+    // A command that reads one of several columns of texts prints which, unless it was named.
+    let note = "reading the column `positive`, not `anchor`; --column names another";
     let deduped = command(&["dedupe", &pairs, "--model", &model]).output().unwrap();
     assert!(text(&deduped.stderr).contains(note), "{}", text(&deduped.stderr));
     let deduped = command(&["dedupe", &pairs, "--model", &model, "--column", "anchor"]).output().unwrap();
-    assert!(!text(&deduped.stderr).contains("the texts are those"), "{}", text(&deduped.stderr));
+    assert!(!text(&deduped.stderr).contains("reading the column"), "{}", text(&deduped.stderr));
     let store = bench.path("by-column").display().to_string();
     let indexed = command(&["index", &model, &pairs, "--out", &store]).output().unwrap();
-    let note = "the texts are those of the column `positive`, not of `anchor`; --text names another";
+    let note = "reading the column `positive`, not `anchor`; --text names another";
     assert!(text(&indexed.stderr).contains(note), "{}", text(&indexed.stderr));
-    // Named columns are taken as they are named.
+    // Columns that were named are used as named.
     let named = ["--anchor", "anchor", "--positive", "positive", "--output", &out];
     succeed(command(&["hard-negatives", &pairs, "--model", &model]).args(named));
     let rows = std::fs::read_to_string(&out).unwrap();
@@ -280,7 +280,7 @@ fn hard_negatives_are_rows_to_train_on() {
 }
 
 #[test]
-fn groups_are_told_measured_and_drawn() {
+fn groups_are_printed_evaluated_and_drawn() {
     let bench = Bench::new();
     let model = golden("tiny-bert").display().to_string();
     let rows = "bei ya mahindi\tsoko\nbei ya mahindi leo\tsoko\nmtoto anacheza\tmchezo\nmtoto anacheza leo\tmchezo\n";
@@ -288,21 +288,24 @@ fn groups_are_told_measured_and_drawn() {
     let texts = bench.path("texts.tsv").display().to_string();
     let shared = ["cluster", &texts, "--header", "text,label", "--label", "label", "--model", &model];
     let map = bench.path("map.html").display().to_string();
-    let told = succeed(command(&shared).args(["-k", "2", "--html", &map]));
-    assert!(told.contains("4 texts in 2 groups") && told.contains("V-measure"), "{told}");
+    let output = succeed(command(&shared).args(["-k", "2", "--html", &map]));
+    assert!(output.contains("4 texts in 2 groups") && output.contains("V-measure"), "{output}");
     let page = std::fs::read_to_string(map).unwrap();
     assert!(page.contains("mtoto anacheza leo"));
-    assert!(["src=", "href=", "url(", "fetch("].iter().all(|request| !page.contains(request)), "nothing is asked for");
+    assert!(
+        ["src=", "href=", "url(", "fetch("].iter().all(|request| !page.contains(request)),
+        "the page sends a request"
+    );
     for method in ["communities", "agglomerative", "hdbscan"] {
-        let told = succeed(command(&shared).args(["--method", method, "--min-size", "2"]));
-        assert!(told.contains("texts in"), "{told}");
+        let output = succeed(command(&shared).args(["--method", method, "--min-size", "2"]));
+        assert!(output.contains("texts in"), "{output}");
     }
     let error = fail(&mut command(&shared), 1);
     assert!(error.contains("needs -k"), "{error}");
 }
 
 #[test]
-fn a_suite_measures_each_set_in_its_own_way() {
+fn a_suite_evaluates_each_set_with_its_own_metrics() {
     let bench = Bench::new();
     let suite = bench.path("suite");
     for folder in ["suite", "suite/mining", "suite/labels"] {
@@ -336,7 +339,7 @@ fn a_suite_measures_each_set_in_its_own_way() {
     assert_eq!([titles(&table, "f32\n"), titles(&table, "int8\n"), titles(&table, "macro_f1")], [1, 1, 2], "{table}");
     let chart = std::fs::read_to_string(bench.path("suite.svg")).unwrap();
     assert!(chart.starts_with("<svg") && chart.contains("tiny-bert in f32<") && chart.contains("tiny-bert in int8<"));
-    // Lines with names above the columns are no examples.
+    // A header line is not an example.
     bench.write("suite/mining/sentences.tsv", "id\tsentence\ns1\thabari\ns2\thabari\ns3\tthe old king\n");
     bench.write("suite/mining/duplicates.tsv", "ID1\tID2\ns2\ts1\n");
     bench.write("suite/labels/topic.train.tsv", &format!("text\tcategory\n{rows}"));
@@ -344,7 +347,7 @@ fn a_suite_measures_each_set_in_its_own_way() {
     assert_eq!(succeed(&mut evaluate), table);
     bench.write("suite/labels/topic.test.tsv", &format!("text\tmada\n{rows}"));
     let error = fail(&mut evaluate, 1);
-    assert!(error.contains("topic.test.tsv: the first line looks like a heading"), "{error}");
+    assert!(error.contains("topic.test.tsv: the first line looks like a header"), "{error}");
     bench.write("suite/labels/topic.test.tsv", rows);
     bench.write("suite/mining/duplicates.tsv", "s2\tnobody\n");
     let error = fail(command(&["evaluate"]).arg(golden("tiny-bert")).arg("--suite").arg(&suite), 1);
@@ -367,7 +370,7 @@ fn equal_texts_stay_in_one_group() {
         let output = grouped("3");
         assert!(text(&output.stdout).contains("4 texts in 2 groups"), "{output:?}");
         let note = text(&output.stderr);
-        assert_eq!(note, "note: 2 groups, not 3: of the 4 texts only 2 have different embeddings\n");
+        assert_eq!(note, "note: found 2 groups instead of 3: the 4 texts have only 2 distinct embeddings\n");
         let mut more = command(&["cluster", &path("two.txt"), "--model", &model, "--method", method, "-k", "5"]);
         let error = fail(&mut more, 1);
         assert!(error.contains("k: 5 groups of 2 vectors; take 2 or fewer"), "{error}");
@@ -375,7 +378,7 @@ fn equal_texts_stay_in_one_group() {
 }
 
 #[test]
-fn labels_are_learnt_and_given() {
+fn labels_are_learnt_and_predicted() {
     let bench = Bench::new();
     let model = golden("tiny-bert").display().to_string();
     let row = |number: usize| match number % 2 {
@@ -408,7 +411,7 @@ fn labels_are_learnt_and_given() {
         );
         assert!(error.contains("another model"), "{error}");
     }
-    // Forty rows that are told apart without an error say no more than that errors are rare.
+    // Forty rows without an error show only that errors are rare.
     bench.write("easy.tsv", &(0..40).map(row).collect::<String>());
     let mut fit = command(&["classify", "fit", &path("easy.tsv"), "--model", &model, "--out", &path("easy")]);
     let output = fit.args(header).output().unwrap();
@@ -430,7 +433,7 @@ fn labels_are_learnt_and_given() {
 }
 
 #[test]
-fn a_graph_is_made_walked_and_left_behind_by_what_is_added() {
+fn a_graph_is_built_searched_and_outdated_by_later_documents() {
     let bench = Bench::new();
     let store = indexed(&bench);
     let search = |words: &[&str]| {
@@ -439,25 +442,25 @@ fn a_graph_is_made_walked_and_left_behind_by_what_is_added() {
         assert!(output.status.success(), "{output:?}");
         (text(&output.stdout), text(&output.stderr))
     };
-    let (exact, told) = search(&[]);
-    assert_eq!(told, "");
+    let (exact, output) = search(&[]);
+    assert_eq!(output, "");
     succeed(&mut command(&["compact", &store, "--graph", "always"]));
     let info = succeed(&mut command(&["index-info", &store]));
     assert!(info.contains("graph        over 6 rows"), "{info}");
-    // Of six documents nothing can be measured, so that every vector is compared still.
+    // Recall cannot be measured on six documents, so every vector is still compared.
     assert_eq!(search(&[]), (exact.clone(), String::new()));
     let many: String = (0..300).map(|n| format!("{{\"_id\": \"n{n}\", \"text\": \"habari namba {n}\"}}\n")).collect();
     bench.write("many.jsonl", &many);
     succeed(command(&["add", &store]).arg(bench.path("many.jsonl")));
     succeed(&mut command(&["compact", &store, "--graph", "always"]));
-    let (found, told) = search(&[]);
-    assert!(told.starts_with("along the graph"), "{told}");
+    let (found, output) = search(&[]);
+    assert!(output.starts_with("along the graph"), "{output}");
     assert_eq!(found, exact);
     assert_eq!(search(&["--exact"]), (exact.clone(), String::new()));
     bench.write("more.jsonl", "{\"_id\": \"z\", \"text\": \"bei ya mahindi imepanda\"}\n");
     succeed(command(&["add", &store]).arg(bench.path("more.jsonl")));
-    let (found, told) = search(&[]);
-    assert!(told.contains("1 added since are compared one by one"), "{told}");
+    let (found, output) = search(&[]);
+    assert!(output.contains("1 added since are compared one by one"), "{output}");
     assert!(found.starts_with("  1.0000  z"), "{found}");
     assert!(succeed(&mut command(&["index-verify", &store])).contains("intact"));
     std::fs::write(bench.path("store/graph"), "no graph").unwrap();
@@ -522,12 +525,12 @@ fn pairs_of_a_file_are_compared_in_order() {
     assert_eq!(succeed(compare().args(["--columns", "left,right", "--allow-blank"])).lines().count(), 1);
 }
 
-/// The files of one table that `golden/make_tables.py` writes.
+/// Returns the path of a table written by `golden/make_tables.py`.
 fn table(name: &str) -> String {
     golden("../crates/data/tests/tables").join(name).display().to_string()
 }
 
-/// In order of format: those that one program reads as texts alone, and those with types.
+/// One table in every format: first those that contain only texts, then those with types.
 const TABLES: [&str; 9] = [
     "pandas.jsonl",
     "pandas.json",
@@ -574,7 +577,7 @@ fn the_same_table_gives_the_same_store_and_the_same_classifier_in_every_format()
 }
 
 #[test]
-fn whole_numbers_keep_all_their_digits_and_titles_may_be_ids() {
+fn integers_keep_all_digits_and_titles_can_be_ids() {
     let bench = Bench::new();
     let model = golden("tiny-bert").display().to_string();
     let (first, second) = ("98765432109876543210", "98765432109876543211");
@@ -624,48 +627,49 @@ fn a_missing_text_or_label_is_an_error_in_every_command() {
         ],
         &["search", &indexed(&bench), "--queries", "FILE"],
     ];
-    for (name, lack) in [("missing.jsonl", "missing"), ("null.jsonl", "null")] {
+    for (name, state) in [("missing.jsonl", "missing"), ("null.jsonl", "null")] {
         for words in commands {
             let words: Vec<String> = words.iter().map(|word| word.replace("FILE", &path(name))).collect();
             let error = fail(command(&[]).args(&words), 1);
-            let expected = format!("{name}, line 2: the field `text` is {lack}; give it a value, or leave the row out");
+            let expected =
+                format!("{name}, line 2: the field `text` is {state}; give it a value, or leave the row out");
             assert!(error.contains(&expected), "{words:?}: {error}");
         }
-        assert!(!bench.path("other").exists(), "nothing is left of a store that could not be made");
+        assert!(!bench.path("other").exists(), "a failed index leaves no store");
     }
-    for (name, place, lack) in [("label.jsonl", "line 2", "missing"), ("label.csv", "line 3", "empty")] {
+    for (name, line, state) in [("label.jsonl", "line 2", "missing"), ("label.csv", "line 3", "empty")] {
         for words in [
             &["classify", "fit", &path(name), "--model", &model, "--out", &path("classifier")][..],
             &["cluster", &path(name), "--model", &model, "-k", "1", "--label", "label"],
         ] {
             let error = fail(&mut command(words), 1);
-            assert!(error.contains(&format!("{name}, {place}: the field `label` is {lack}")), "{error}");
+            assert!(error.contains(&format!("{name}, {line}: the field `label` is {state}")), "{error}");
         }
     }
 }
 
 #[test]
-fn blank_texts_are_skipped_and_counted_or_refused_where_rows_align() {
+fn blank_texts_are_skipped_with_a_note_or_refused_if_rows_are_aligned() {
     let bench = Bench::new();
     let model = golden("tiny-bert").display().to_string();
     let path = |name: &str| bench.path(name).display().to_string();
     bench.write("blanks.txt", "habari\n\nhabari\n  \nbei ya mahindi\n\n");
-    let told = |words: &[&str]| {
+    let output = |words: &[&str]| {
         let output = command(words).output().unwrap();
         assert!(output.status.success(), "{words:?}: {output:?}");
         assert!(text(&output.stderr).contains("note: 3 blank texts were skipped"), "{words:?}: {output:?}");
         text(&output.stdout)
     };
-    let pairs = told(&["mine", &path("blanks.txt"), "--model", &model, "--max-pairs", "1"]);
+    let pairs = output(&["mine", &path("blanks.txt"), "--model", &model, "--max-pairs", "1"]);
     assert_eq!(pairs, "1.0000\t1\t3\thabari\thabari\n");
     assert_eq!(
-        told(&["dedupe", &path("blanks.txt"), "--model", &model, "--threshold", "0.9999"]),
+        output(&["dedupe", &path("blanks.txt"), "--model", &model, "--threshold", "0.9999"]),
         "habari\nbei ya mahindi\n"
     );
-    assert!(told(&["cluster", &path("blanks.txt"), "--model", &model, "-k", "1"]).contains("3 texts in 1 groups"));
-    told(&["index", &model, &path("blanks.txt"), "--out", &path("store")]);
+    assert!(output(&["cluster", &path("blanks.txt"), "--model", &model, "-k", "1"]).contains("3 texts in 1 groups"));
+    output(&["index", &model, &path("blanks.txt"), "--out", &path("store")]);
     assert_eq!(ids(&path("store"), &["habari", "-k", "9"]), ["1", "3", "5"]);
-    assert_eq!(told(&["search", &path("store"), "--queries", &path("blanks.txt"), "--json"]).lines().count(), 3);
+    assert_eq!(output(&["search", &path("store"), "--queries", &path("blanks.txt"), "--json"]).lines().count(), 3);
 
     let encode = ["encode", &model, "--input", &path("blanks.txt"), "--output", &path("out.jsonl")];
     let error = fail(&mut command(&encode), 1);
@@ -680,7 +684,7 @@ fn blank_texts_are_skipped_and_counted_or_refused_where_rows_align() {
 }
 
 #[test]
-fn texts_come_from_standard_input_and_embeddings_go_to_standard_output() {
+fn texts_are_read_from_standard_input_and_embeddings_written_to_standard_output() {
     use std::io::Write;
     use std::process::Stdio;
     let bench = Bench::new();

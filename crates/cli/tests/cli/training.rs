@@ -1,4 +1,4 @@
-//! What `maana train` says of a recipe and its data, and what it leaves behind.
+//! Messages of `maana train` about a recipe and its data, and the files of a run.
 
 use crate::support::{Bench, fail, golden, succeed, text};
 
@@ -17,7 +17,7 @@ fn a_card_names_a_local_base_without_its_path() {
 }
 
 #[test]
-fn nothing_measured_is_nothing_printed() {
+fn a_run_without_evaluation_prints_no_scores() {
     let bench = Bench::new();
     let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
     let recipe = recipe.replace("evaluate = \"epoch\"", "").replace("keep_best = \"eval_dim_16_cosine_ndcg@10\"", "");
@@ -26,7 +26,7 @@ fn nothing_measured_is_nothing_printed() {
     assert!(shown.contains("model   ") && !shown.contains("before") && !shown.contains("after"), "{shown}");
 }
 
-/// What a dry run prints, and what it notes on standard error.
+/// Returns standard output and standard error of a dry run.
 fn dry_run(bench: &Bench, settings: &[&str]) -> (String, String) {
     let mut dry = bench.train("run");
     settings.iter().for_each(|setting| {
@@ -77,7 +77,7 @@ fn columns_that_look_misplaced_are_noted() {
 }
 
 #[test]
-fn drop_last_without_duplicates_promises_what_can_be_made() {
+fn drop_last_without_duplicates_plans_the_updates_that_can_be_made() {
     let bench = Bench::new();
     let settings = ["training.drop_last=true", "training.gradient_accumulation_steps=1", "training.reproduce=\"6.2\""];
     // The same document in every row: no batch of 8 can be filled.
@@ -87,9 +87,9 @@ fn drop_last_without_duplicates_promises_what_can_be_made() {
     settings.iter().for_each(|setting| {
         dry.args(["--set", setting]);
     });
-    let fault = fail(dry.arg("--dry-run"), 1);
-    assert!(fault.contains("repeat so often") && !fault.contains("100 rows do not fill"), "{fault}");
-    // Eight rows of their own: what can be drawn is promised and made.
+    let error = fail(dry.arg("--dry-run"), 1);
+    assert!(error.contains("repeat so often") && !error.contains("100 rows do not fill"), "{error}");
+    // With eight distinct rows, the plan states the number of updates that can be made.
     let rows: String = (0..96)
         .map(|row| format!("{{\"positive\":\"swali {row}\",\"anchor\":\"jibu {}\"}}\n", if row < 8 { row } else { 0 }))
         .collect();
@@ -112,7 +112,7 @@ fn a_batch_of_one_row_is_noted() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_refused_and_those_without_effect_are_noted() {
+fn invalid_settings_are_refused_and_those_without_effect_are_noted() {
     let bench = Bench::new();
     for (setting, field) in [
         ("training.epochs=1e9", "`epochs`"),
@@ -120,17 +120,17 @@ fn settings_that_cannot_be_are_refused_and_those_without_effect_are_noted() {
         ("training.adam_epsilon=1e39", "`adam_epsilon`"),
         ("loss.matryoshka_weights=[0,0,0,0]", "`matryoshka_weights`"),
     ] {
-        let fault = fail(bench.train("run").args(["--dry-run", "--set", setting]), 1);
-        assert!(fault.contains(field), "{setting}: {fault}");
+        let error = fail(bench.train("run").args(["--dry-run", "--set", setting]), 1);
+        assert!(error.contains(field), "{setting}: {error}");
     }
-    // Memory is taken for the rows that there are.
+    // Memory is allocated for the existing rows only.
     succeed(bench.train("run").args(["--set", "training.batch_size=1000000000000", "--set", "training.max_steps=1"]));
     let (_, notes) = dry_run(&bench, &["training.warmup_steps=5000"]);
     assert!(notes.contains("warmup of 5000 updates"), "{notes}");
 }
 
 #[test]
-fn a_run_does_not_go_on_from_another_base() {
+fn a_run_is_not_resumed_from_another_base() {
     let bench = Bench::new();
     let base = bench.path("base");
     std::fs::create_dir_all(base.join("1_Pooling")).unwrap();
@@ -151,8 +151,8 @@ fn a_run_does_not_go_on_from_another_base() {
     let config = std::fs::read_to_string(base.join("config.json")).unwrap();
     std::fs::write(base.join("config.json"), config.replace("\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": 1e-6"))
         .unwrap();
-    let fault = fail(bench.train("run").args(settings).arg("--resume"), 1);
-    assert!(fault.contains("the base model has changed"), "{fault}");
+    let error = fail(bench.train("run").args(settings).arg("--resume"), 1);
+    assert!(error.contains("the base model has changed"), "{error}");
 }
 
 #[test]
@@ -167,11 +167,11 @@ fn a_second_process_is_kept_out_of_a_run() {
         }
         let mut second = bench.train("run");
         second.args(["--set", "training.max_steps=1"]).args(resume.then_some("--resume"));
-        let fault = fail(&mut second, 1);
-        assert!(fault.contains("another process trains in this folder"), "{fault}");
+        let error = fail(&mut second, 1);
+        assert!(error.contains("another process trains in this folder"), "{error}");
     }
     drop(lock);
-    // What a killed process leaves does not stand in the way of the same command.
+    // Leftovers of a killed process do not block the same command.
     std::fs::remove_file(bench.path("run/recipe.toml")).unwrap();
     bench.write("run/.recipe.toml.999999.incomplete", "");
     succeed(bench.train("run").args(["--set", "training.max_steps=1"]));

@@ -1,11 +1,11 @@
-//! Using a model: embeddings in every format, similarity, what it is, made-up data.
+//! Embeddings in every format, similarity, model information, scores, and generated data.
 
 use crate::support::{Bench, fail, golden, maana, succeed, text};
 use serde_json::Value;
 use std::io::Write;
 use std::process::Stdio;
 
-/// Rows of a `.npy` file.
+/// Returns the header and the values of a `.npy` file.
 fn npy(bytes: &[u8]) -> (String, Vec<f32>) {
     let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = text(&bytes[10..10 + length]);
@@ -89,7 +89,7 @@ fn similarities_as_a_table_and_as_json() {
 }
 
 #[test]
-fn a_model_tells_what_it_is() {
+fn info_describes_a_model() {
     let info = succeed(maana().arg("info").arg(golden("tiny-bert")));
     for part in ["architecture", "Transformer → Pooling → Normalize", "64", "fingerprint", "parameters"] {
         assert!(info.contains(part), "`{part}` is missing in:\n{info}");
@@ -100,7 +100,7 @@ fn a_model_tells_what_it_is() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn a_closed_output_is_not_an_error() {
     for arguments in [vec!["info", "MODEL"], vec!["info", "MODEL", "--json"], vec!["completions", "bash"]] {
         let model = golden("tiny-bert");
         let arguments = arguments.iter().map(|word| if *word == "MODEL" { model.as_os_str() } else { word.as_ref() });
@@ -109,7 +109,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
     }
-    // Nor is one that reads no notes.
+    // The same holds for standard error.
     let mut command = maana();
     command.arg("encode").arg(golden("tiny-bert")).args(["--input", "-", "--output"]);
     let bench = Bench::new();
@@ -137,7 +137,7 @@ fn scores_as_table_json_and_csv() {
 }
 
 #[test]
-fn made_up_pairs_are_the_same_bytes_for_the_same_seed() {
+fn generated_pairs_are_the_same_bytes_for_the_same_seed() {
     let bench = Bench::new();
     let make = |out: &str, seed: &str| {
         let mut command = maana();
@@ -155,9 +155,9 @@ fn made_up_pairs_are_the_same_bytes_for_the_same_seed() {
     }
 }
 
-/// The pairs and the retrieval set that the demo carries are what the generator writes today.
+/// The generator still writes the pairs and the retrieval set that are part of the demo.
 #[test]
-fn the_demo_s_data_are_those_of_the_generator() {
+fn the_data_of_the_demo_are_those_of_the_generator() {
     let bench = Bench::new();
     let mut command = maana();
     command.args(["synthesize", "--pairs", "3000", "--queries", "300", "--seed", "42", "--out"]);
@@ -167,7 +167,7 @@ fn the_demo_s_data_are_those_of_the_generator() {
         let made = std::fs::read(bench.path("made").join(name)).unwrap();
         assert!(
             made == std::fs::read(kept.join(name)).unwrap(),
-            "recipes/demo/{name}: remove recipes/demo and make it anew with\n             `maana synthesize --pairs 3000 --queries 300 --seed 42 --out recipes/demo`"
+            "recipes/demo/{name}: remove recipes/demo and create it again with\n             `maana synthesize --pairs 3000 --queries 300 --seed 42 --out recipes/demo`"
         );
     }
 }

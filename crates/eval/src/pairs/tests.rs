@@ -3,7 +3,8 @@ use maana_kernels::Matrix;
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// Returns results of Sentence Transformers, SciPy and scikit-learn: `golden/make_golden_measures.py`.
+/// Returns results of Sentence Transformers, SciPy and scikit-learn:
+/// `golden/make_golden_measures.py`.
 fn golden() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/measures.json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()

@@ -1,4 +1,5 @@
-//! The Markdown of the card: tables and blocks for the template `card.md.jinja`, which contains the text.
+//! The Markdown of the card: tables and blocks for the template `card.md.jinja`, which contains the
+//! text.
 
 use super::escape::{code, cut, fenced, inline, line, python, shell, url};
 use super::facts::{AtDimension, CardFacts, SetScores};
@@ -188,7 +189,8 @@ fn evaluation(all: &[&Scores], alone: bool) -> Evaluation {
     Evaluation { names: all.iter().map(|scores| scores.name.clone()).collect(), table: table(&header, &align, &rows) }
 }
 
-/// For each set that was measured before training too: the primary measure of each dimension, before and after.
+/// For each set that was measured before training too: the primary measure of each dimension,
+/// before and after.
 #[derive(serde::Serialize)]
 struct Comparison {
     set: Option<String>,
@@ -273,7 +275,8 @@ struct LogLine {
     scores: Vec<Option<f64>>,
 }
 
-/// Returns the log: a row per step with epoch, step, loss and the primary metric of each evaluation; the best step in bold.
+/// Returns the log: a row per step with epoch, step, loss and the primary metric of each
+/// evaluation; the best step in bold.
 fn log_table(facts: &CardFacts) -> Option<LogTable> {
     let keys = facts.after.iter().map(|scores| format!("{}_{}", scores.name, scores.primary));
     let mut measures: Vec<String> = keys.filter(|key| is_logged(&facts.record, key)).collect();

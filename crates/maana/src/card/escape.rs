@@ -1,12 +1,13 @@
-//! Escapes text for the contexts of a card: YAML scalars, lines and cells of Markdown, Python strings, shell arguments. Texts
-//! come from data sets and are untrusted.
+//! Escapes text for the contexts of a card: YAML scalars, lines and cells of Markdown, Python
+//! strings, shell arguments. Texts come from data sets and are untrusted.
 
 use std::fmt::Write;
 
 /// Words that YAML 1.1 does not read as strings.
 const NOT_TEXT: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
 
-/// Formats a text as a YAML scalar in block context: plain if that is safe, otherwise in double quotes.
+/// Formats a text as a YAML scalar in block context: plain if that is safe, otherwise in double
+/// quotes.
 pub(crate) fn yaml(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || " _-./@,'".contains(letter);
     let colon_inside = !text.ends_with(':') && !text.contains(": ");
@@ -35,7 +36,8 @@ pub(crate) fn yaml(text: &str) -> String {
     out + "\""
 }
 
-/// Formats a finite number for YAML 1.1 and 1.2 in full precision: with a point, without an exponent.
+/// Formats a finite number for YAML 1.1 and 1.2 in full precision: with a point, without an
+/// exponent.
 pub(crate) fn yaml_number(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.1}") } else { value.to_string() }
 }
@@ -138,7 +140,8 @@ pub(crate) fn url(text: &str) -> String {
     out
 }
 
-/// Formats a text as a fenced code block with a fence that the text does not contain, without control characters.
+/// Formats a text as a fenced code block with a fence that the text does not contain, without
+/// control characters.
 pub(crate) fn fenced(language: &str, text: &str) -> String {
     let shown = |letter: char| if letter.is_control() && letter != '\n' { ' ' } else { letter };
     let text: String = text.chars().map(shown).collect();

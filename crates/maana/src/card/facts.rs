@@ -49,8 +49,9 @@ pub struct CardFacts {
     pub hardware: Hardware,
     /// The hub's task (`sentence-similarity`).
     pub pipeline_tag: String,
-    /// Whether the card follows Sentence Transformers 3.0.1: one table per evaluation, log columns in alphabetical order.
-    /// Otherwise evaluations of one set share a table, and log columns have the order of the metrics.
+    /// If `true`, the card follows Sentence Transformers 3.0.1: one table per evaluation, log
+    /// columns in alphabetical order. Otherwise evaluations of one set share a table, and log
+    /// columns have the order of the metrics.
     pub reproduce_301: bool,
 }
 
@@ -104,7 +105,8 @@ impl CardFacts {
         self.data.iter().map(|set| set.rows).sum()
     }
 
-    /// Returns the evaluation sets in order, each with its scores before and after training, which may be empty.
+    /// Returns the evaluation sets in order, each with its scores before and after training, which
+    /// may be empty.
     pub(crate) fn by_set(&self) -> Vec<SetScores<'_>> {
         let mut sets: Vec<SetScores<'_>> = Vec::new();
         for (scores, is_after) in self.after.iter().map(|s| (s, true)).chain(self.before.iter().map(|s| (s, false))) {

@@ -1,4 +1,5 @@
-//! The YAML front matter of a card, which the hub reads: metadata, examples and all metrics in full precision.
+//! The YAML front matter of a card, which the hub reads: metadata, examples and all metrics in full
+//! precision.
 
 use super::escape::{cut, yaml, yaml_number};
 use super::facts::CardFacts;

@@ -2,8 +2,8 @@
 
 use super::escape;
 
-/// Reads the dimensions that a model was trained for from its card, written by this program or by Sentence Transformers.
-/// Largest first; empty if the card names none.
+/// Reads the dimensions that a model was trained for from its card, written by this program or by
+/// Sentence Transformers. Largest first; empty if the card names none.
 pub fn matryoshka_dims(card: &str) -> Vec<usize> {
     const KEY: &str = "\"matryoshka_dims\":";
     let list = card.split_once(KEY).and_then(|(_, rest)| rest.trim_start().strip_prefix('[')?.split_once(']'));
@@ -14,8 +14,8 @@ pub fn matryoshka_dims(card: &str) -> Vec<usize> {
     dims
 }
 
-/// Reads the name of a model from its card: the name on the hub in the examples of use, else the title. Generic names that
-/// every card has are ignored.
+/// Reads the name of a model from its card: the name on the hub in the examples of use, else the
+/// title. Generic names that every card has are ignored.
 pub fn model_name(card: &str) -> Option<String> {
     let body = match card.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---")) {
         Some((_, body)) => body,

@@ -1,4 +1,5 @@
-//! Markdown tables. Cells are already escaped; narrow columns are padded, so that the source is legible.
+//! Markdown tables. Cells are already escaped; narrow columns are padded, so that the source is
+//! legible.
 
 /// Widest padded column.
 const PADDED_WIDTH: usize = 48;

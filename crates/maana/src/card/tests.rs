@@ -35,7 +35,8 @@ fn scores(dimension: usize, level: f64) -> Scores {
     }
 }
 
-/// A run in the manner of a real one: noisy losses, a better model after each epoch, the third kept.
+/// A run in the manner of a real one: noisy losses, a better model after each epoch, the third
+/// kept.
 fn record() -> TrainingRecord {
     let mut rows = Vec::new();
     let steps = 220u64;
@@ -229,7 +230,7 @@ pub(crate) fn hostile() -> CardFacts {
     facts
 }
 
-/// What a run leaves that was stopped before its first log row, on no data, with no evaluation.
+/// Facts of a run that was stopped before its first log row, without data or evaluation.
 pub(crate) fn bare() -> CardFacts {
     CardFacts {
         hub_id: None,

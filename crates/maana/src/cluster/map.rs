@@ -1,5 +1,5 @@
-//! The map: texts as dots along the two directions in which they differ most, one view for each dim. A page of its own that
-//! asks nobody for anything.
+//! An HTML map: texts as dots along their first two principal components, with one view per
+//! dimension. The page is self-contained and sends no requests.
 
 use maana_kernels::{Context, Rows};
 use maana_vectors::VectorsError;
@@ -7,66 +7,69 @@ use maana_vectors::cluster::pca;
 use minijinja::{Environment, context};
 use serde::Serialize;
 
-/// One text.
+/// A text on the map.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Dot {
-    /// What is shown when it is pointed at.
+    /// Text shown when the pointer is over the dot.
     pub text: String,
-    /// Its group, `None` if it stays alone.
+    /// Group; `None` if the text is in no group.
     pub group: Option<usize>,
-    /// Its label, where one is known.
+    /// Known label, if any.
     pub label: Option<String>,
 }
 
-/// Where the texts lie when so many columns are compared.
+/// Positions of all texts, computed from the first columns of their embeddings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct View {
-    /// The columns.
+    /// Number of columns.
     pub dim: usize,
-    /// Of each text x and y, from 0 to 1000.
-    pub places: Vec<(u16, u16)>,
+    /// Coordinates x and y of each text, from 0 to 1000.
+    pub positions: Vec<(u16, u16)>,
 }
 
 /// A map.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Map {
-    /// Its title.
+    /// Title of the page.
     pub title: String,
-    /// Of each group what its legend says.
+    /// Description of each group in the legend.
     pub legend: Vec<String>,
     /// The texts.
     pub dots: Vec<Dot>,
-    /// From the most columns to the fewest.
+    /// Views, from the most columns to the fewest.
     pub views: Vec<View>,
 }
 
-/// Where texts lie at each of `dims`.
+/// Computes the positions of texts at each of `dims`.
 ///
 /// # Errors
 /// Fewer than two texts, or a dim beyond the columns.
 pub fn views(context: &Context, rows: Rows<'_>, dims: &[usize]) -> Result<Vec<View>, VectorsError> {
     let view = |dim: &usize| {
-        let places = pca(context, rows.prefix(*dim), 2)?.project(rows.prefix(*dim));
+        let projected = pca(context, rows.prefix(*dim), 2)?.project(rows.prefix(*dim));
         let range = |column: usize| {
-            let values = (0..places.rows()).map(|row| places.row(row)[column]);
+            let values = (0..projected.rows()).map(|row| projected.row(row)[column]);
             values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
         };
         let ranges = [range(0), range(1)];
-        let place = |row: usize, column: usize| {
+        let coordinate = |row: usize, column: usize| {
             let (low, high) = ranges[column];
             let width = if high > low { high - low } else { 1.0 };
-            ((places.row(row)[column] - low) / width * 1000.0).round() as u16
+            ((projected.row(row)[column] - low) / width * 1000.0).round() as u16
         };
-        Ok(View { dim: *dim, places: (0..places.rows()).map(|row| (place(row, 0), place(row, 1))).collect() })
+        Ok(View {
+            dim: *dim,
+            positions: (0..projected.rows()).map(|row| (coordinate(row, 0), coordinate(row, 1))).collect(),
+        })
     };
     dims.iter().map(view).collect()
 }
 
 impl Map {
-    /// The page.
+    /// Renders the page.
     ///
     /// # Panics
-    /// If the template, which is part of the program, has a fault.
+    /// If the built-in template is invalid.
     pub fn page(&self) -> String {
         let mut environment = Environment::new();
         environment

@@ -1,4 +1,5 @@
-//! Files of embeddings: NumPy, JSON lines, Parquet and safetensors. A file appears completely or not at all.
+//! Files of embeddings: NumPy, JSON lines, Parquet and safetensors. A file appears completely or
+//! not at all.
 
 mod error;
 mod format;
@@ -42,8 +43,8 @@ pub struct Output {
 }
 
 impl Output {
-    /// Begins a file of embeddings of `dimension` columns, stored as `dtype`. A type that needs ranges uses `ranges`, or those
-    /// of all embeddings that will be written.
+    /// Begins a file of embeddings of `dimension` columns, stored as `dtype`. A type that needs
+    /// ranges uses `ranges`, or those of all embeddings that will be written.
     ///
     /// # Errors
     /// If the extension is unknown or the file cannot be created.
@@ -85,7 +86,8 @@ impl Output {
         self.writer.as_mut().expect("not finished").write(texts, &numbers)
     }
 
-    /// Completes the file and renames it to its name; returns the ranges if they are those of these embeddings.
+    /// Completes the file and renames it to its name; returns the ranges if they are those of these
+    /// embeddings.
     ///
     /// # Errors
     /// If the file cannot be written, or there is only one embedding and the type needs ranges.

@@ -1,5 +1,6 @@
-//! Files of ranges: the least and the greatest value of each column, `(2, dimension)` of f32 in NumPy's format, as
-//! `quantize_embeddings(…, ranges=numpy.load(FILE))` of Sentence Transformers reads them.
+//! Files of ranges: the least and the greatest value of each column, `(2, dimension)` of f32 in
+//! NumPy's format, as `quantize_embeddings(…, ranges=numpy.load(FILE))` of Sentence Transformers
+//! reads them.
 
 use super::output::OutputError;
 use crate::npy::{self, NpyError};

@@ -1,5 +1,6 @@
-//! The name of a base model for the card: its name on the hub, or the name in the path of the hub's cache, in its card or in its
-//! configuration. Never the path of a folder, which is meaningless to readers and private.
+//! The name of a base model for the card: its name on the hub, or the name in the path of the hub's
+//! cache, in its card or in its configuration. Never the path of a folder, which is meaningless to
+//! readers and private.
 
 use crate::card::BaseModel;
 use crate::hub::{Resolved, is_id};
@@ -40,7 +41,8 @@ fn in_cache(folder: &Path) -> Option<(String, String)> {
     (snapshots == "snapshots" && is_id(&id)).then(|| (id, revision.into_owned()))
 }
 
-/// Returns the name under which the configuration's weights were loaded, if it is a name on the hub.
+/// Returns the name under which the configuration's weights were loaded, if it is a name on the
+/// hub.
 fn from_configuration(folder: &Path) -> Option<String> {
     let config: Value = serde_json::from_slice(&maana_files::read(folder.join("config.json")).ok()?).ok()?;
     let name = config["_name_or_path"].as_str()?;
@@ -50,7 +52,8 @@ fn from_configuration(folder: &Path) -> Option<String> {
     (canonical || is_public(name)).then(|| name.to_owned())
 }
 
-/// Returns whether a name is that of a model on the hub with its owner, not the path of a training folder.
+/// Returns whether a name is that of a model on the hub with its owner, not the path of a training
+/// folder.
 fn is_public(name: &str) -> bool {
     let of_a_run = |part: &str| RUN_FOLDERS.contains(&part) || part.starts_with("checkpoint-");
     is_id(name) && name.split_once('/').is_some_and(|(owner, last)| !of_a_run(owner) && !of_a_run(last))
@@ -112,8 +115,8 @@ impl Card {
         card
     }
 
-    /// Returns the hub name of the card's own model: the one that ends with the model's name, else the only one that the
-    /// examples open.
+    /// Returns the hub name of the card's own model: the one that ends with the model's name, else
+    /// the only one that the examples open.
     fn own_id(&self, folder_name: &str) -> Option<String> {
         let called = |id: &&String| {
             let last = id.rsplit('/').next().unwrap_or(id);

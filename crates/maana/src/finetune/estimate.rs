@@ -26,12 +26,14 @@ pub struct Estimate {
     pub parameter_bytes: usize,
     /// Bytes for the activations of the largest expected micro-batch.
     pub activation_bytes: usize,
-    /// Peak memory of the process in bytes, including the index of the data, the tokenizer and evaluations.
+    /// Peak memory of the process in bytes, including the index of the data, the tokenizer and
+    /// evaluations.
     pub memory_bytes: usize,
 }
 
 impl Prepared {
-    /// Estimates time and memory of the run, from one batch and the texts of one pass of an evaluation.
+    /// Estimates time and memory of the run, from one batch and the texts of one pass of an
+    /// evaluation.
     ///
     /// # Errors
     /// If the first rows cannot be read.

@@ -1,4 +1,5 @@
-//! The folder of a run: recipe, log, checkpoints, scores and, at the end, the model with card and report.
+//! The folder of a run: recipe, log, checkpoints, scores and, at the end, the model with card and
+//! report.
 
 use super::error::FinetuneError;
 use crate::card::{self, CardFacts};
@@ -33,7 +34,8 @@ impl RunFolder {
         &self.path
     }
 
-    /// Creates the folder, or with `resume` opens the existing one, and locks it against other processes.
+    /// Creates the folder, or with `resume` opens the existing one, and locks it against other
+    /// processes.
     pub(super) fn begin(&self, located: &LocatedRecipe, resume: bool) -> Result<RunLock, FinetuneError> {
         let recipe = self.path.join("recipe.toml");
         let path = self.path.display();
@@ -90,7 +92,8 @@ impl RunFolder {
         }
     }
 
-    /// Writes scores as JSON with the keys of Sentence Transformers, and completely for this program.
+    /// Writes scores as JSON with the keys of Sentence Transformers, and completely for this
+    /// program.
     pub(super) fn write_scores(&self, when: &str, scores: &[Scores]) -> Result<(), FinetuneError> {
         let folder = self.path.join("evaluation");
         std::fs::create_dir_all(&folder).map_err(|source| self.io(&folder, source))?;
@@ -99,7 +102,8 @@ impl RunFolder {
         self.write(&format!("evaluation/{when}.scores.json"), &pretty(&serde_json::json!(scores)))
     }
 
-    /// Writes the model with its card and report, and copies of the report and its charts into the folder of the run.
+    /// Writes the model with its card and report, and copies of the report and its charts into the
+    /// folder of the run.
     pub(super) fn publish(&self, model: &TrainingModel, facts: &CardFacts) -> Result<PathBuf, FinetuneError> {
         let folder = self.path.join("model");
         let (card, report) = (card::render(facts), report::render(facts));

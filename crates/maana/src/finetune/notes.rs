@@ -2,8 +2,8 @@
 
 use maana_train::{Arguments, Evaluate, Plan, Schedule};
 
-/// Describes settings that have no effect in a run of this plan. `in_batch_loss` names the loss if it compares a row only with
-/// the other rows of its batch.
+/// Describes settings that have no effect in a run of this plan. `in_batch_loss` names the loss if
+/// it compares a row only with the other rows of its batch.
 pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, in_batch_loss: Option<&str>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |text: String| notes.push(text);

@@ -1,4 +1,5 @@
-//! Reads and checks everything that a recipe names before a long run: files, columns, dimensions, metrics.
+//! Reads and checks everything that a recipe names before a long run: files, columns, dimensions,
+//! metrics.
 
 use super::error::FinetuneError;
 use super::measures::Measures;
@@ -40,7 +41,8 @@ pub struct FirstRow {
     pub label: Option<f32>,
 }
 
-/// Reads and checks everything that the recipe names. `notify` receives notices and the progress of downloads.
+/// Reads and checks everything that the recipe names. `notify` receives notices and the progress of
+/// downloads.
 ///
 /// # Errors
 /// If a file, a column, a dimension or a metric does not exist.

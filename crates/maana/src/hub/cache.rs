@@ -1,5 +1,6 @@
-//! One model in the cache, in the layout of Python's `huggingface_hub`: `blobs` named by ETag, `snapshots/<commit>` with links
-//! to them, `refs/<revision>` with the commit, and locks. A snapshot appears completely or not at all.
+//! One model in the cache, in the layout of Python's `huggingface_hub`: `blobs` named by ETag,
+//! `snapshots/<commit>` with links to them, `refs/<revision>` with the commit, and locks. A
+//! snapshot appears completely or not at all.
 
 use super::names::is_component;
 use super::repository::{INDEX, MODULES, Module, TOKENIZERS, WEIGHTS, shards, small_files};
@@ -84,7 +85,8 @@ impl CachedModel {
         }
     }
 
-    /// Returns the files of the repository if a recent version of the Python library has recorded them.
+    /// Returns the files of the repository if a recent version of the Python library has recorded
+    /// them.
     fn listed(&self, commit: &str) -> Option<Vec<String>> {
         let bytes = maana_files::read(self.folder.join("trees").join(format!("{commit}.json"))).ok()?;
         let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
@@ -92,7 +94,8 @@ impl CachedModel {
         Some(files.keys().cloned().collect())
     }
 
-    /// Locks the model against other processes of this program. The lock ends when the file is dropped, or with the process.
+    /// Locks the model against other processes of this program. The lock ends when the file is
+    /// dropped, or with the process.
     pub(super) fn lock(&self, notify: &mut EventHandler<'_>) -> Result<File, HubError> {
         self.lock_file("maana.lock", &mut || {
             notify(HubEvent::Notice("another process is fetching this model into the cache; waiting for it"));
@@ -116,7 +119,8 @@ impl CachedModel {
         Ok(file)
     }
 
-    /// Publishes the fetched files as the snapshot of a commit, and points `revision` to it. The caller holds the lock.
+    /// Publishes the fetched files as the snapshot of a commit, and points `revision` to it. The
+    /// caller holds the lock.
     pub(super) fn publish(
         &self,
         commit: &str,
@@ -147,7 +151,8 @@ impl CachedModel {
         if revision != commit { self.refer(revision, commit) } else { Ok(()) }
     }
 
-    /// Moves a finished folder to the snapshot of a commit, or only its files if the snapshot exists partially.
+    /// Moves a finished folder to the snapshot of a commit, or only its files if the snapshot
+    /// exists partially.
     pub(super) fn publish_folder<'a>(
         &self,
         finished: &Path,
@@ -177,7 +182,8 @@ impl CachedModel {
         maana_files::write(&path, commit).map_err(HubError::io(&path))
     }
 
-    /// Creates a folder next to the snapshots for unfinished work; it is removed when it is dropped.
+    /// Creates a folder next to the snapshots for unfinished work; it is removed when it is
+    /// dropped.
     pub(super) fn staging(&self, name: &str) -> Result<NewFolder, HubError> {
         create_folder(&self.folder)?;
         let path = self.folder.join(name);

@@ -1,5 +1,5 @@
-//! Checks files against their ETags: the hub uses the SHA-256 of large files and, as git does, the SHA-1 of `blob <length>\0`
-//! and the bytes of small ones. SHA-1 detects damage here, not forgery.
+//! Checks files against their ETags: the hub uses the SHA-256 of large files and, as git does, the
+//! SHA-1 of `blob <length>\0` and the bytes of small ones. SHA-1 detects damage here, not forgery.
 
 use super::HubError;
 use maana_files::hex;
@@ -34,8 +34,8 @@ pub(super) fn check(path: &Path, etag: &str) -> Result<(), HubError> {
     Err(HubError::Checksum { path: path.into(), found, expected: etag.into() })
 }
 
-/// Returns the name of a file's blob: its ETag, as in Python. An ETag that is not a checksum may be shared by files, so the
-/// name then includes a hash of the file name.
+/// Returns the name of a file's blob: its ETag, as in Python. An ETag that is not a checksum may be
+/// shared by files, so the name then includes a hash of the file name.
 pub(super) fn blob_name(etag: &str, file: &str) -> String {
     if is_checksum(etag) { etag.to_owned() } else { format!("{etag}-{}", sha1(&[file.as_bytes()])) }
 }
@@ -100,7 +100,8 @@ mod tests {
         assert_eq!(sha1(&[]), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
         let two_blocks = b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
         assert_eq!(sha1(&[two_blocks]), "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
-        // `head -c N /dev/zero | tr '\0' a | sha1sum`, around the length at which the padding needs a block of its own.
+        // `head -c N /dev/zero | tr '\0' a | sha1sum`, around the length at which the padding needs
+        // a block of its own.
         for (length, expected) in [
             (55, "c1c8bbdc22796e28c0e15163d20899b65621d65a"),
             (56, "c2db330f6083854c99d4b5bfb6e8f29f201be699"),

@@ -1,5 +1,6 @@
-//! The hub's routes over HTTP. Redirects are followed here, so that the token is sent only to the endpoint; timeouts and
-//! retries handle silent servers and lost connections. Independent of the cache.
+//! The hub's routes over HTTP. Redirects are followed here, so that the token is sent only to the
+//! endpoint; timeouts and retries handle silent servers and lost connections. Independent of the
+//! cache.
 
 use super::names::is_component;
 use super::{EventHandler, HubError, HubEvent, HubOptions};
@@ -20,7 +21,7 @@ pub(super) struct Client<'a> {
     origin: Origin,
     pub(super) id: &'a str,
     pub(super) revision: &'a str,
-    /// Whether the server has ever answered; before that, a failed connection is not retried.
+    /// Set once the server has answered; before that, a failed connection is not retried.
     answered: Cell<bool>,
 }
 
@@ -41,11 +42,11 @@ pub(super) struct Metadata {
 /// A failed request.
 pub(super) struct Failure {
     pub(super) error: Box<HubError>,
-    /// Whether a retry may succeed.
+    /// `true` if a retry may succeed.
     pub(super) retry: bool,
     /// Wait that the server requests.
     pub(super) wait: Option<Duration>,
-    /// Whether enough bytes arrived to reset the count of retries.
+    /// `true` if enough bytes arrived to reset the count of retries.
     pub(super) progressed: bool,
 }
 
@@ -206,7 +207,8 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Sends one request. Returns success, redirects and status 416; every other status is a failure.
+    /// Sends one request. Returns success, redirects and status 416; every other status is a
+    /// failure.
     fn call(&self, head: bool, url: &str, offset: u64) -> Result<Response<Body>, Failure> {
         let mut request = if head { self.agent.head(url) } else { self.agent.get(url) };
         // Length and checksum refer to uncompressed bytes.

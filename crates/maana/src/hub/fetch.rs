@@ -105,7 +105,8 @@ struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    /// Returns the required files, small ones first, so that errors occur before the weights are fetched.
+    /// Returns the required files, small ones first, so that errors occur before the weights are
+    /// fetched.
     fn required(&mut self, modules: &[Module], notify: &mut EventHandler<'_>) -> Result<Vec<&'a str>, HubError> {
         let id = || self.client.id.to_owned();
         let present: BTreeSet<&str> = self.files.keys().map(String::as_str).collect();
@@ -288,7 +289,8 @@ fn receive(
     Ok(file)
 }
 
-/// Returns whether a partial answer begins at the end of the partial file, and belongs to a file of the expected length.
+/// Returns whether a partial answer begins at the end of the partial file, and belongs to a file of
+/// the expected length.
 fn continues(response: &Response<Body>, offset: u64, size: Option<u64>) -> bool {
     let range = response.headers().get("content-range").and_then(|value| value.to_str().ok());
     let Some((range, total)) = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('/')) else {

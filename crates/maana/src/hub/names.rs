@@ -1,4 +1,5 @@
-//! Names of models and revisions. They become parts of paths and addresses, so they are checked first.
+//! Names of models and revisions. They become parts of paths and addresses, so they are checked
+//! first.
 
 /// Returns whether a text is safe as one component of a path.
 pub(super) fn is_component(text: &str) -> bool {

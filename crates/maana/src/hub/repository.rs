@@ -1,9 +1,11 @@
-//! The files of a repository that form the folder of a sentence encoder. Names come from a server and are untrusted.
+//! The files of a repository that form the folder of a sentence encoder. Names come from a server
+//! and are untrusted.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Small files of an encoder and its modules, in addition to those whose name ends in `config.json`.
+/// Small files of an encoder and its modules, in addition to those whose name ends in
+/// `config.json`.
 const SMALL: [&str; 16] = [
     "README.md",
     "LICENSE",
@@ -78,7 +80,8 @@ impl Module {
     }
 }
 
-/// Returns the settings and tokenizer files among `files`, from the folders of the model and its modules.
+/// Returns the settings and tokenizer files among `files`, from the folders of the model and its
+/// modules.
 pub(super) fn small_files<'a>(files: impl Iterator<Item = &'a str>, modules: &[Module]) -> Vec<&'a str> {
     let is_needed = |file: &&str| {
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));

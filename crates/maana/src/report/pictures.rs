@@ -15,7 +15,8 @@ pub(super) struct Picture {
     svg: String,
 }
 
-/// Draws the quality by dimension before and after training as a separate SVG file on white, for the first evaluation set.
+/// Draws the quality by dimension before and after training as a separate SVG file on white, for
+/// the first evaluation set.
 pub fn metric_chart_svg(facts: &CardFacts) -> String {
     let sets = facts.by_set();
     let chart = match sets.first() {
@@ -43,7 +44,8 @@ pub(super) fn training(facts: &CardFacts) -> Vec<Picture> {
     [loss(facts), Chart { from_zero: true, ..rate }, norm].iter().map(picture).collect()
 }
 
-/// Draws for each evaluation set the quality by dimension before and after, and by epoch for each dimension.
+/// Draws for each evaluation set the quality by dimension before and after, and by epoch for each
+/// dimension.
 pub(super) fn quality(facts: &CardFacts) -> Vec<Picture> {
     let charts = facts.by_set().into_iter().enumerate().flat_map(|(index, set)| {
         let epochs = by_epoch(facts, &set, index);

@@ -10,9 +10,11 @@ use std::path::Path;
 /// Columns of a corpus and their purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
-    /// Column of the id. By default `_id` or `id`; without such a column, documents are numbered by line.
+    /// Column of the id. By default `_id` or `id`; without such a column, documents are numbered by
+    /// line.
     pub id: Option<String>,
-    /// Column of the text. By default `text` (after `title`, if there is one, as in BEIR), else the first column of texts.
+    /// Column of the text. By default `text` (after `title`, if there is one, as in BEIR), else the
+    /// first column of texts.
     pub text: Option<String>,
     /// Columns to store with the text.
     pub keep: Vec<String>,
@@ -27,9 +29,9 @@ const CHUNK: usize = 2048;
 pub(super) struct Corpus {
     pub(super) path: String,
     records: RecordStream,
-    /// Whether the first field is the id.
+    /// `true` if the first field is the id.
     pub(super) has_id: bool,
-    /// Whether a title precedes the text.
+    /// `true` if a title precedes the text.
     titled: bool,
     keep: Vec<String>,
     /// Ids that were read, with their lines.

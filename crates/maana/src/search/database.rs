@@ -187,7 +187,8 @@ pub(super) fn verify(target: &Target) -> Result<Verified, SearchError> {
     Ok(Verified { parts: verified.documents, unit: "documents", bytes: None, damages: damages.collect() })
 }
 
-/// Chooses the shortlist for a target recall, and describes the strategy; no description without a target recall.
+/// Chooses the shortlist for a target recall, and describes the strategy; no description without a
+/// target recall.
 fn choose(
     graph: Option<&Graph>,
     k: usize,

@@ -71,7 +71,8 @@ pub enum SearchError {
 }
 
 impl SearchError {
-    /// Returns whether the server of the store cannot be used, in contrast to a store that is missing or damaged.
+    /// Returns whether the server of the store cannot be used, in contrast to a store that is
+    /// missing or damaged.
     pub fn is_unavailable(&self) -> bool {
         #[cfg(feature = "postgres")]
         return matches!(self, Self::Postgres(error) if !matches!(error, PostgresError::NotAStore { .. }));

@@ -23,12 +23,14 @@ pub struct Indexed {
     pub chosen: Option<String>,
 }
 
-/// Embeds the documents of a file and adds them to a store, a few thousand at a time; `progress` receives the number of
-/// documents that are durable. Documents without ids are numbered from the greatest number that is an id in the store.
+/// Embeds the documents of a file and adds them to a store, a few thousand at a time; `progress`
+/// receives the number of documents that are durable. Documents without ids are numbered from the
+/// greatest number that is an id in the store.
 ///
 /// # Errors
-/// If another model made the store, or the same in another precision or with another prompt; if the file cannot be read,
-/// lacks a column or has an id twice; if the store cannot be written. Documents that were reported to `progress` remain.
+/// If another model made the store, or the same in another precision or with another prompt; if the
+/// file cannot be read, lacks a column or has an id twice; if the store cannot be written.
+/// Documents that were reported to `progress` remain.
 pub fn add(
     embedder: &TextEncoder,
     writer: &mut dyn WriteStore,
@@ -43,8 +45,8 @@ pub fn add(
     fill(embedder, writer, &mut corpus, false, progress)
 }
 
-/// Fills a store that was begun with the documents of a file. Documents of an interrupted run remain, except those that
-/// this file does not have. The caller finishes the store.
+/// Fills a store that was begun with the documents of a file. Documents of an interrupted run
+/// remain, except those that this file does not have. The caller finishes the store.
 ///
 /// # Errors
 /// As [`add`].

@@ -16,8 +16,8 @@ use maana_vectors::store::{Document, Store, StoreHeader, Stored, Writer};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// Creates a store for the embedder's vectors in a folder; [`StoreLocation::begin`](super::StoreLocation::begin) creates
-/// one anywhere.
+/// Creates a store for the embedder's vectors in a folder;
+/// [`StoreLocation::begin`](super::StoreLocation::begin) creates one anywhere.
 ///
 /// # Errors
 /// If there is a store already, or the folder cannot be written.
@@ -39,7 +39,8 @@ fn header(embedder: &TextEncoder, made_by: &str, stored: Stored) -> StoreHeader 
     header.with_document_prompt(embedder.role_prompt(Role::Document))
 }
 
-/// A view of a folder's state: a reader of one state, or the writer, which reads its own latest state.
+/// A view of a folder's state: a reader of one state, or the writer, which reads its own latest
+/// state.
 trait FolderState {
     fn state(&self) -> &Store;
 
@@ -65,7 +66,8 @@ impl FolderState for Searcher {
         // A store that was created again may have the same generation as the one before.
         let stamp = |store: &Store| store.cut(store.corpus().rows()).map(|cut| cut.stamp);
         let changed = store.refresh()? || stamp(&store) != stamp(old);
-        // The files of a store that was created again have the old names: open them instead of keeping the maps.
+        // The files of a store that was created again have the old names: open them instead of
+        // keeping the maps.
         if changed { Searcher::open(old.folder()).map(Some) } else { Ok(None) }
     }
 }

@@ -6,13 +6,14 @@ use maana_vectors::index::{Graph, Hnsw, HnswSettings, prefix_for};
 use maana_vectors::search::Wish;
 use maana_vectors::store::Writer;
 
-/// Number of documents from which a store is given a graph; with fewer, comparing every vector takes a fraction of a
-/// second.
+/// Number of documents from which a store is given a graph; with fewer, comparing every vector
+/// takes a fraction of a second.
 pub const GRAPH_FROM: usize = 1_000_000;
 
-/// Builds a graph over the vectors of a store and adds it to the store. Searches then walk along it, and compare only
-/// later rows one by one. The prefix and the recall of each width are measured by these queries, or by some of the
-/// store's own vectors, perturbed. The store is compacted first, so that no later change moves the rows.
+/// Builds a graph over the vectors of a store and adds it to the store. Searches then walk along
+/// it, and compare only later rows one by one. The prefix and the recall of each width are measured
+/// by these queries, or by some of the store's own vectors, perturbed. The store is compacted
+/// first, so that no later change moves the rows.
 ///
 /// # Errors
 /// If a file is damaged or cannot be written; an earlier graph then remains.

@@ -24,8 +24,8 @@ pub enum StoreLocation {
 }
 
 impl StoreLocation {
-    /// Parses a location: the address of a database, else a folder. An address without a password takes that of the
-    /// environment variable `PGPASSWORD`.
+    /// Parses a location: the address of a database, else a folder. An address without a password
+    /// takes that of the environment variable `PGPASSWORD`.
     ///
     /// # Errors
     /// If an address is malformed, or this program was built without PostgreSQL.
@@ -65,7 +65,8 @@ impl StoreLocation {
         })
     }
 
-    /// Opens the store for changes. A folder has one writer at a time; in a database writers take turns.
+    /// Opens the store for changes. A folder has one writer at a time; in a database writers take
+    /// turns.
     ///
     /// # Errors
     /// As [`StoreLocation::read`], or if another process writes to the folder.
@@ -77,9 +78,10 @@ impl StoreLocation {
         })
     }
 
-    /// Begins a store for the embedder's vectors, which can be read only after [`WriteStore::finish`], or continues one
-    /// that was begun for the same vectors; one for other vectors is replaced. With `half`, values take two bytes: bf16
-    /// in a folder, f16 in a database.
+    /// Begins a store for the embedder's vectors, which can be read only after
+    /// [`WriteStore::finish`], or continues one that was begun for the same vectors; one for other
+    /// vectors is replaced. With `half`, values take two bytes: bf16 in a folder, f16 in a
+    /// database.
     ///
     /// # Errors
     /// If there is a finished store already, or it cannot be created.

@@ -25,14 +25,14 @@ pub struct SearchOptions {
     pub dim: Option<usize>,
     /// Fields and the values that they must have.
     pub filters: Vec<(String, String)>,
-    /// Whether to fuse the ranking by vectors with BM25 over the texts.
+    /// Fuse the ranking by vectors with BM25 over the texts.
     pub hybrid: bool,
-    /// Target recall, from 0 to 1. Without a graph, a shortlist by fewer columns and bits is scored in full; with a
-    /// graph, the default is 0.99.
+    /// Target recall, from 0 to 1. Without a graph, a shortlist by fewer columns and bits is scored
+    /// in full; with a graph, the default is 0.99.
     pub recall: Option<f64>,
-    /// Whether to choose the shortlist by the queries of this request instead of the store's own vectors.
+    /// Choose the shortlist by the queries of this request instead of the store's own vectors.
     pub measure_on_queries: bool,
-    /// Whether to compare every vector even if there is a graph.
+    /// Compare every vector even if there is a graph.
     pub exact: bool,
     /// Dimensions at which hits are scored in addition.
     pub also_at: Vec<usize>,
@@ -88,13 +88,15 @@ pub struct Found {
 pub enum SearchStrategy {
     /// Every vector was compared.
     Exact,
-    /// The measurements of shortlists, and the chosen one; `None` if no shortlist would have been cheaper.
+    /// The measurements of shortlists, and the chosen one; `None` if no shortlist would have been
+    /// cheaper.
     Shortlist(Choice),
     /// A walk along the graph.
     Graph {
         /// Width of the walk, and its recall.
         reached: Reached,
-        /// Queries of the measurement; `None` for a graph of an earlier version, which may miss duplicates.
+        /// Queries of the measurement; `None` for a graph of an earlier version, which may miss
+        /// duplicates.
         on: Option<MeasuredOn>,
         /// Rows that were added after the graph was built, and compared one by one.
         later: usize,

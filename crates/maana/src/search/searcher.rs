@@ -1,5 +1,5 @@
-//! Searches in a folder's store. Structures built for one request, such as a plane of few bits or the words of all
-//! documents, serve the next requests too.
+//! Searches in a folder's store. Structures built for one request, such as a plane of few bits or
+//! the words of all documents, serve the next requests too.
 
 use super::contents::content;
 use super::error::SearchError;
@@ -142,7 +142,8 @@ impl Searcher {
         Ok((hits, SearchStrategy::Shortlist(choice)))
     }
 
-    /// Walks along the graph, if there is one that reaches the recall, and compares the later rows one by one.
+    /// Walks along the graph, if there is one that reaches the recall, and compares the later rows
+    /// one by one.
     fn along_the_graph(
         &self,
         context: &Context,

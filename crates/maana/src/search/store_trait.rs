@@ -1,4 +1,5 @@
-//! The traits of a store, the same for a folder and a database. `tests/stores.rs` holds both kinds to one contract.
+//! The traits of a store, the same for a folder and a database. `tests/stores.rs` holds both kinds
+//! to one contract.
 
 use super::error::SearchError;
 use super::request::{Answers, Content, SearchOptions};
@@ -38,8 +39,9 @@ pub trait ReadStore: Send + Sync {
     /// If the store cannot be read.
     fn fields(&self) -> Result<Vec<String>, SearchError>;
 
-    /// Opens the store again if this one no longer has the latest state: after a change of a folder, or after a
-    /// database closed the connection or replaced the store. Returns `None` if this one is current.
+    /// Opens the store again if this one no longer has the latest state: after a change of a
+    /// folder, or after a database closed the connection or replaced the store. Returns `None` if
+    /// this one is current.
     ///
     /// # Errors
     /// As [`StoreLocation::read`](super::StoreLocation::read).
@@ -60,12 +62,13 @@ pub trait ReadStore: Send + Sync {
     /// Names the first missing field.
     fn expect_fields(&self, filters: &[(String, String)]) -> Result<(), SearchError>;
 
-    /// Finds the nearest documents of each query, given its text and its vector, all in one state of the store. Scores
-    /// are `Metric::score` of the stored vectors; of equal scores, the document that was added earlier comes first.
+    /// Finds the nearest documents of each query, given its text and its vector, all in one state
+    /// of the store. Scores are `Metric::score` of the stored vectors; of equal scores, the
+    /// document that was added earlier comes first.
     ///
     /// # Errors
-    /// If vectors have another dimension or are not finite, if `dim` is not from 1 to the dimension, or if the store
-    /// cannot be read.
+    /// If vectors have another dimension or are not finite, if `dim` is not from 1 to the
+    /// dimension, or if the store cannot be read.
     fn nearest(
         &self,
         context: &Context,
@@ -81,13 +84,15 @@ pub trait ReadStore: Send + Sync {
     fn describe(&self) -> Result<Description, SearchError>;
 }
 
-/// A store that is open for changes. A call changes the store completely or not at all; once it returns, the change is
-/// durable.
+/// A store that is open for changes. A call changes the store completely or not at all; once it
+/// returns, the change is durable.
 pub trait WriteStore: ReadStore {
-    /// Adds documents with their vectors. A document replaces the one with the same id and moves to the end.
+    /// Adds documents with their vectors. A document replaces the one with the same id and moves to
+    /// the end.
     ///
     /// # Errors
-    /// If vectors have another dimension or are not finite, if an id occurs twice, or if the store cannot be written.
+    /// If vectors have another dimension or are not finite, if an id occurs twice, or if the store
+    /// cannot be written.
     fn add(&mut self, documents: &[(String, Content)], vectors: Rows<'_>) -> Result<Added, SearchError>;
 
     /// Returns for each document whether the store has it with the same text and fields.
@@ -114,16 +119,16 @@ pub trait WriteStore: ReadStore {
     /// If the store cannot be written.
     fn delete(&mut self, ids: &[&str]) -> Result<Deleted, SearchError>;
 
-    /// Frees the space of deleted and replaced documents. A database also rebuilds its index over vectors, and
-    /// measures it by these queries if there are any.
+    /// Frees the space of deleted and replaced documents. A database also rebuilds its index over
+    /// vectors, and measures it by these queries if there are any.
     ///
     /// # Errors
     /// If the store cannot be written.
     fn compact(&mut self, context: &Context, queries: Option<Rows<'_>>) -> Result<Compacted, SearchError>;
 
-    /// Builds a graph over all vectors, unless there is one, and measures its recall by these queries if there are any.
-    /// Returns `None` if nothing was built or measured; a database never does, because it builds its index in
-    /// [`WriteStore::compact`].
+    /// Builds a graph over all vectors, unless there is one, and measures its recall by these
+    /// queries if there are any. Returns `None` if nothing was built or measured; a database never
+    /// does, because it builds its index in [`WriteStore::compact`].
     ///
     /// # Errors
     /// If the store cannot be written.
@@ -165,7 +170,7 @@ pub struct Compacted {
     pub before: u64,
     /// Bytes after.
     pub after: u64,
-    /// Whether anything was changed.
+    /// `true` if anything was changed.
     pub changed: bool,
     /// Description of the index over vectors that was built, if any.
     pub index: Option<String>,

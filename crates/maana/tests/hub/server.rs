@@ -1,5 +1,5 @@
-//! A hub on the loopback interface: the routes of the real one, large files behind a redirect to another port, a log of all
-//! requests, and faults on demand.
+//! A hub on the loopback interface: the routes of the real one, large files behind a redirect to
+//! another port, a log of all requests, and faults on demand.
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -37,7 +37,8 @@ pub(crate) const INVENTED_INDEX: &str = r#"{"weight_map": {"a": "invented.safete
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-/// Returns the files of a sentence encoder with weights of `length` bytes, and files that are not needed.
+/// Returns the files of a sentence encoder with weights of `length` bytes, and files that are not
+/// needed.
 pub(crate) fn model(length: usize) -> Files {
     let small = [
         ("README.md", README),
@@ -83,7 +84,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) range: Option<String>,
     pub(crate) token: Option<String>,
-    /// Whether it came to the storage server of large files.
+    /// `true` if it was sent to the storage server of large files.
     pub(crate) storage: bool,
     /// Number of earlier requests with the same method, path and server.
     pub(crate) before: usize,

@@ -1,6 +1,7 @@
 //! Kinds of nouns and places, and genders of nouns.
 
-/// How a noun forms its plural, and so its two classes. `Mass` genders have one class and no plural.
+/// How a noun forms its plural, and so its two classes. `Mass` genders have one class and no
+/// plural.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gender {
     MWa,
@@ -18,7 +19,7 @@ pub(crate) enum Gender {
     MassU,
 }
 
-/// What a noun is, as far as verbs, garments and places care. Everything before `Thing` is alive.
+/// Semantic kind of a noun, for verbs, garments and places. Kinds before `Thing` are animate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Hash)]
 #[rustfmt::skip]
 pub(crate) enum Kind {
@@ -39,7 +40,7 @@ pub(crate) enum Kind {
     Planted, Watered, Flower, Firewood, Fuel, Grass, Rubbish, Medicine, Lesson, Science,
 }
 
-/// What is done at a place.
+/// Activity for which a place is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[rustfmt::skip]
 pub(crate) enum PlaceKind {

@@ -1,5 +1,6 @@
 //! Nouns: singular, plural, gender, kinds, a wider word and a synonym (both nouns of this table).
-//! Words whose only kind is `Being` or `Thing` serve as wider words and synonyms; scenes are not drawn from them.
+//! Words whose only kind is `Being` or `Thing` serve as wider words and synonyms; scenes are not
+//! drawn from them.
 
 use super::Gender::{self, *};
 use super::Kind::{self, *};
@@ -28,7 +29,7 @@ const fn noun(
     Noun { singular, plural, gender, kinds, hypernym, synonym }
 }
 
-/// Pairs of which the first is also the second, beside its wider word.
+/// Additional hypernyms: pairs of a noun and its hypernym.
 #[rustfmt::skip]
 pub(super) const IMPLIED: &[(&str, &str)] = &[
     ("bibi", "mwanamke"), ("babu", "mwanamume"), ("nahodha", "baharia"), ("mwashi", "mjenzi"), ("mtalii", "msafiri"),

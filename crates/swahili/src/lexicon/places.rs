@@ -1,4 +1,4 @@
-//! Places: where things are done, as a phrase that stands after the verb, and towns with what travel needs to know of them.
+//! Places as phrases that follow the verb, and towns with the facts that journeys need.
 
 use super::{PlaceKind, Verb};
 use crate::noun_class::Class;
@@ -30,18 +30,19 @@ pub(crate) struct Place {
     pub(crate) general: &'static str,
     pub(crate) kinds: &'static [PlaceKind],
     pub(crate) shore: Shore,
-    /// Whether it has a roof: no sun shines and no rain falls there.
+    /// `true` for places with a roof, without sun and rain.
     pub(crate) indoors: bool,
 }
 
 impl Place {
-    /// Whether who is at `other` cannot be said to be here, be it in a wider word.
+    /// Returns `true` if a person at `other` cannot be here, also under a hypernym.
     pub(crate) fn excludes(&self, other: &Place) -> bool {
         let countries = [self, other].iter().all(|place| place.general.starts_with("nchini"));
         self.phrase != other.phrase && (self.general == other.general || self.indoors != other.indoors || countries)
     }
 
-    /// The locative class that a verb agrees with: inside, in the whole of, or exactly at the place.
+    /// The locative class that a verb agrees with: inside, in the whole of, or exactly at the
+    /// place.
     pub(crate) fn class(&self) -> Class {
         if self.phrase.starts_with("ndani") {
             Class::C18
@@ -155,11 +156,11 @@ pub(crate) enum Water {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Town {
     pub(crate) name: &'static str,
-    /// What stands before the name: mjini, jijini, kisiwani.
+    /// Word before the name: mjini, jijini, kisiwani.
     pub(crate) kind: &'static str,
     pub(crate) country: &'static str,
     pub(crate) water: Water,
-    /// Whether trains stop there.
+    /// `true` if trains stop there.
     pub(crate) railway: bool,
 }
 
@@ -225,7 +226,8 @@ impl Town {
         format!("{} {}", self.kind, self.name)
     }
 
-    /// The town as it stands after a place: fields and the sea are near it, a market is in it.
+    /// Returns the phrase for the town after a place: fields and the sea are near it, a market is
+    /// in it.
     pub(crate) fn phrase_after(&self, place: Option<&Place>) -> String {
         match place.map(|place| place.shore) {
             Some(Shore::Country | Shore::Offshore) => format!("karibu na {}", self.name),

@@ -2,7 +2,7 @@
 
 use super::Kind::{self, *};
 
-/// How a quality joins its noun.
+/// Construction that joins a quality to its noun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Form {
     /// An adjective stem that agrees: -zuri.
@@ -132,7 +132,7 @@ pub(crate) const COLOURS: &[Quality] = &[
     quality("maua mekundu", Having, "colour", &[]),
 ];
 
-/// How people do what they do, said after the verb.
+/// Adverbs of manner, which follow the verb.
 #[rustfmt::skip]
 pub(crate) const MANNERS: &[&str] = &[
     "kwa makini", "kwa bidii", "kwa furaha", "kwa utulivu", "kwa ustadi", "kwa haraka", "taratibu", "kwa uangalifu",

@@ -7,12 +7,12 @@ use crate::verb::Tense::{self, *};
 pub(crate) struct Day {
     pub(crate) phrase: &'static str,
     pub(crate) tenses: &'static [Tense],
-    /// Whether a part of the day may follow: "jana asubuhi".
+    /// `true` if a part of the day may follow: "jana asubuhi".
     pub(crate) parted: bool,
 }
 
 impl Day {
-    /// Whether what is so on this day is not thereby so on the `other`.
+    /// Returns `true` if a fact about this day does not imply the same fact about the `other`.
     pub(crate) fn excludes(&self, other: &Day) -> bool {
         let every = |day: &Day| day.phrase.starts_with("kila");
         let implied = match other.phrase {

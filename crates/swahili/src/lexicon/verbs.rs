@@ -1,10 +1,11 @@
-//! Verbs: who does them, to what, where, with what and why, and a wider verb that follows from them.
-//! A verb of two words ("paka rangi") bends its first word only. A stem may stand twice, once for each sense.
+//! Verbs: who does them, to what, where, with what and why, and a wider verb that follows from
+//! them. A verb of two words ("paka rangi") bends its first word only. A stem may stand twice, once
+//! for each sense.
 
 use super::Kind::{self, *};
 use super::PlaceKind::{self, *};
 
-/// How many objects a verb naturally takes.
+/// Usual number of objects of a verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Amount {
     One,
@@ -26,7 +27,7 @@ pub(crate) struct Verb {
     pub(crate) general: &'static str,
     pub(crate) with: &'static [&'static str],
     pub(crate) why: &'static [&'static str],
-    /// Whether the verb carries a marker of its object even where that is no person.
+    /// `true` if the verb has an object marker even for inanimate objects.
     pub(crate) marked: bool,
 }
 
@@ -67,7 +68,7 @@ const fn to(
     Verb { stem, passive, agents, objects, amount, places: &[], general: "", with: &[], why: &[], marked: false }
 }
 
-const fn alone(stem: &'static str, agents: &'static [Kind]) -> Verb {
+const fn intransitive(stem: &'static str, agents: &'static [Kind]) -> Verb {
     to(stem, "", agents, &[], Amount::One)
 }
 
@@ -281,7 +282,7 @@ pub(crate) const VERBS: &[Verb] = &[
     to("shona upya", "shonwa upya", &[Fisher], &[Net], Any).at(&[Beach]).general("fanya kazi").with(&["kwa uzi wa nailoni"]).why(&["kabla ya safari ya uvuvi", "baada ya dhoruba"]),
     to("vuta", "vutwa", &[Fisher, Sailor], &[Boat, Net], Any).at(&[Beach]).general("fanya kazi").with(&["kwa kamba", "kwa nguvu"]).why(&["kabla ya dhoruba", "baada ya uvuvi", "wakati maji yakipwa"]),
     to("ongoza", "ongozwa", &[Sailor], &[Boat], One).at(&[Sea]).general("fanya kazi ya ubaharia").with(&["kwa usukani"]).why(&["licha ya mawimbi makubwa", "kabla ya dhoruba"]),
-    alone("ogelea", &[Swimmer, Youth, Boy, Girl, Tourist]).at(&[Sea, Beach]).with(&["kwa kasi", "karibu na mashua"]).why(FUN),
+    intransitive("ogelea", &[Swimmer, Youth, Boy, Girl, Tourist]).at(&[Sea, Beach]).with(&["kwa kasi", "karibu na mashua"]).why(FUN),
     // School.
     to("fundisha", "fundishwa", &[Teacher], &[Lesson], One).at(&[School]).general("fanya kazi ya ualimu").with(&["kwa michoro", "kwa mifano mingi"]).why(TEACH),
     to("fafanua", "fafanuliwa", &[Teacher], &[Poem, Exam, Story], Any).at(&[School]).general("fanya kazi ya ualimu").with(&["ubaoni", "kwa lugha rahisi"]).why(TEACH),
@@ -325,8 +326,8 @@ pub(crate) const VERBS: &[Verb] = &[
     to("zindua", "zinduliwa", &[Official], &[Building, Structure, Book], One).at(&[]).general("fanya kazi rasmi").why(DUTY),
     to("soma", "somwa", &[Official, Clerk, Scientist], &[Report], One).at(&[Office]).general("fanya kazi").why(DUTY),
     to("tupa", "tupwa", &[Cleaner, Adult, Child], &[Rubbish], One).at(&[Road, Market]).with(&["kwenye pipa", "kwenye jalala"]).why(TIDY),
-    alone("hutubia wananchi", &[Official]).at(&[Stage, Sports]).general("zungumza").with(&["kwa saa moja", "kwa kipaza sauti"]).why(DUTY),
-    alone("fanya utafiti", &[Scientist]).at(&[School, Bush]).general("fanya kazi").with(&["kwa vifaa vya kisasa", "kwa miaka mingi"]).why(&["kuhusu mabadiliko ya tabianchi", "kuhusu magonjwa ya mifugo", "kuhusu malaria"]),
+    intransitive("hutubia wananchi", &[Official]).at(&[Stage, Sports]).general("zungumza").with(&["kwa saa moja", "kwa kipaza sauti"]).why(DUTY),
+    intransitive("fanya utafiti", &[Scientist]).at(&[School, Bush]).general("fanya kazi").with(&["kwa vifaa vya kisasa", "kwa miaka mingi"]).why(&["kuhusu mabadiliko ya tabianchi", "kuhusu magonjwa ya mifugo", "kuhusu malaria"]),
     // Music, play and rest.
     to("piga", "pigwa", &[Musician], &[Played], Any).at(&[Stage, Yard, Shade]).general("tumbuiza").with(&["kwa mdundo wa kasi", "kwa ustadi"]).why(SHOW),
     to("puliza", "pulizwa", &[Musician], &[Blown], Any).at(&[Stage, Sports]).general("tumbuiza").with(&["kwa nguvu", "kwa ustadi"]).why(SHOW),
@@ -334,40 +335,40 @@ pub(crate) const VERBS: &[Verb] = &[
     to("sikiliza", "sikilizwa", EVERYONE, &[Heard, Song, Story], One).at(&[Lounge, Yard]).general("burudika").why(FUN),
     to("tazama", "tazamwa", EVERYONE, &[Seen, Picture], One).at(&[Lounge]).general("burudika").why(FUN),
     to("piga", "pigwa", &[Boy, Athlete, Youth], &[Ball], One).at(&[Sports]).general("cheza").with(&["kwa mguu wa kulia", "kwa kichwa"]).why(&["kuelekea golini", "wakati wa mechi", "mbele ya mashabiki wengi"]),
-    alone("cheza mpira", YOUNG).at(&[Sports, Beach]).general("cheza").with(&["bila viatu", "kwa makundi mawili"]).why(FUN),
-    alone("cheza bao", &[Elder, Man]).at(&[Shade, Yard]).general("cheza").with(&["kwa kete nyeusi"]).why(FUN),
-    alone("cheza ngoma", &[Dancer, Girl, Youth]).at(&[Stage, Village]).general("tumbuiza").with(&["kwa mdundo wa kasi", "kwa mtindo wa asili"]).why(SHOW),
-    alone("kimbia", &[Athlete, Youth, Child]).at(&[Road, Sports, Beach]).general("fanya mazoezi").with(&["kwa kasi", "bila viatu"]).why(&["kujiandaa na mashindano", "ili kuimarisha afya", "kabla ya kifungua kinywa"]),
-    alone("ruka kamba", &[Girl, Boy]).at(&[Sports, Yard]).general("cheza").with(&["kwa zamu"]).why(FUN),
-    alone("tembea", &[Person]).at(&[Road, Beach]).with(&["taratibu", "kwa miguu", "chini ya mwavuli"]).why(FUN),
-    alone("pumzika", &[Person]).at(&[Shade, Lounge, Yard]).with(&["juu ya mkeka", "kwa muda mfupi"]).why(&["baada ya kazi ngumu", "kwa sababu ya joto kali", "baada ya chakula cha mchana"]),
-    alone("lala", &[Child, Elder, Patient, Guest]).at(&[Home, Lounge]).general("pumzika").with(&["juu ya mkeka", "ndani ya chandarua"]).why(&["baada ya kazi ngumu", "baada ya safari ndefu"]),
-    alone("zungumza", &[Adult, Elder, Trader]).at(&[Shade, Market, Restaurant]).with(&["kwa sauti ndogo", "kuhusu bei za mazao", "kuhusu uchaguzi"]).why(FUN),
-    alone("fanya mkutano", &[Official, Teacher, Villager]).at(&[Office, Village]).general("kutana").with(&["kuhusu elimu ya watoto", "kuhusu usalama", "kuhusu uhaba wa maji"]).why(DUTY),
-    alone("fanya mazoezi", &[Athlete, Coach, Swimmer]).at(&[Sports, Beach]).with(&["kwa saa mbili", "kwa bidii"]).why(&["kujiandaa na mashindano", "ili kuimarisha afya"]),
+    intransitive("cheza mpira", YOUNG).at(&[Sports, Beach]).general("cheza").with(&["bila viatu", "kwa makundi mawili"]).why(FUN),
+    intransitive("cheza bao", &[Elder, Man]).at(&[Shade, Yard]).general("cheza").with(&["kwa kete nyeusi"]).why(FUN),
+    intransitive("cheza ngoma", &[Dancer, Girl, Youth]).at(&[Stage, Village]).general("tumbuiza").with(&["kwa mdundo wa kasi", "kwa mtindo wa asili"]).why(SHOW),
+    intransitive("kimbia", &[Athlete, Youth, Child]).at(&[Road, Sports, Beach]).general("fanya mazoezi").with(&["kwa kasi", "bila viatu"]).why(&["kujiandaa na mashindano", "ili kuimarisha afya", "kabla ya kifungua kinywa"]),
+    intransitive("ruka kamba", &[Girl, Boy]).at(&[Sports, Yard]).general("cheza").with(&["kwa zamu"]).why(FUN),
+    intransitive("tembea", &[Person]).at(&[Road, Beach]).with(&["taratibu", "kwa miguu", "chini ya mwavuli"]).why(FUN),
+    intransitive("pumzika", &[Person]).at(&[Shade, Lounge, Yard]).with(&["juu ya mkeka", "kwa muda mfupi"]).why(&["baada ya kazi ngumu", "kwa sababu ya joto kali", "baada ya chakula cha mchana"]),
+    intransitive("lala", &[Child, Elder, Patient, Guest]).at(&[Home, Lounge]).general("pumzika").with(&["juu ya mkeka", "ndani ya chandarua"]).why(&["baada ya kazi ngumu", "baada ya safari ndefu"]),
+    intransitive("zungumza", &[Adult, Elder, Trader]).at(&[Shade, Market, Restaurant]).with(&["kwa sauti ndogo", "kuhusu bei za mazao", "kuhusu uchaguzi"]).why(FUN),
+    intransitive("fanya mkutano", &[Official, Teacher, Villager]).at(&[Office, Village]).general("kutana").with(&["kuhusu elimu ya watoto", "kuhusu usalama", "kuhusu uhaba wa maji"]).why(DUTY),
+    intransitive("fanya mazoezi", &[Athlete, Coach, Swimmer]).at(&[Sports, Beach]).with(&["kwa saa mbili", "kwa bidii"]).why(&["kujiandaa na mashindano", "ili kuimarisha afya"]),
     to("noa", "nolewa", &[Coach], &[Athlete], Many).at(&[Sports]).general("fanya kazi").with(&["kwa saa mbili"]).why(&["kabla ya mechi ya fainali", "kujiandaa na mashindano"]),
     to("shangilia", "shangiliwa", &[Adult, Pupil], &[Athlete, Singer], Many).at(&[Sports]).general("furahi").with(&["kwa makofi", "kwa nyimbo"]).why(&["baada ya ushindi", "wakati wa fainali"]),
     to("saidia", "saidiwa", &[Youth, Pupil, Police], &[Elder, Patient], One).at(&[Road, Station]).with(&["kubeba mzigo", "kuvuka barabara"]).why(&["kwa heshima", "bila malipo"]),
     to("salimu", "salimiwa", EVERYONE, &[Elder, Guest, Teacher], Any).at(&[Road, Village, Yard]).with(&["kwa heshima", "kwa tabasamu"]).why(&["baada ya ibada", "njiani kwenda shuleni"]),
     // Animals.
-    alone("kimbia", &[Dog, Grazing, Prey, Fowl]).at(&[Pasture, Bush]).with(&["kwa kasi", "kuelekea mtoni"]).why(&["kwa woga", "baada ya kusikia ngurumo"]),
-    alone("lala", &[Pet, Cattle]).at(&[Shade, Yard, Pasture]).general("pumzika").with(&["kivulini"]).why(&["kwa sababu ya joto kali", "baada ya kula"]),
-    alone("lala", &[Predator]).at(&[Bush]).general("pumzika").with(&["kivulini"]).why(&["kwa sababu ya joto kali", "baada ya kula"]),
-    alone("pumzika", &[Cattle]).at(&[Shade, Pasture]).with(&["kivulini", "karibu na maji"]).why(THIRST),
-    alone("pumzika", &[Wild]).at(&[Bush]).with(&["kivulini", "karibu na maji"]).why(THIRST),
+    intransitive("kimbia", &[Dog, Grazing, Prey, Fowl]).at(&[Pasture, Bush]).with(&["kwa kasi", "kuelekea mtoni"]).why(&["kwa woga", "baada ya kusikia ngurumo"]),
+    intransitive("lala", &[Pet, Cattle]).at(&[Shade, Yard, Pasture]).general("pumzika").with(&["kivulini"]).why(&["kwa sababu ya joto kali", "baada ya kula"]),
+    intransitive("lala", &[Predator]).at(&[Bush]).general("pumzika").with(&["kivulini"]).why(&["kwa sababu ya joto kali", "baada ya kula"]),
+    intransitive("pumzika", &[Cattle]).at(&[Shade, Pasture]).with(&["kivulini", "karibu na maji"]).why(THIRST),
+    intransitive("pumzika", &[Wild]).at(&[Bush]).with(&["kivulini", "karibu na maji"]).why(THIRST),
     to("la", "liwa", &[Grazing, Grazer], &[Grass], One).at(&[Pasture, Bush]).general("jilisha").with(&["kwa utulivu"]).why(&["baada ya mvua kunyesha", "kabla ya jua kuzama"]),
     to("la", "liwa", &[Monkey], &[Fruit], Many).at(&[Bush]).general("jilisha").with(&["kwa haraka"]).why(&["mbele ya watalii", "baada ya mvua kunyesha"]),
     to("nywa", "nywewa", &[Wild, Grazing], &[Water], One).at(&[Waterside, Bush]).general("kata kiu").with(&["bwawani", "mtoni"]).why(THIRST),
     to("winda", "windwa", &[Predator], &[Prey], Any).at(&[Bush]).general("tafuta chakula").with(&["kwa ujanja", "kimyakimya"]).why(&["kwa sababu ya njaa", "kabla ya jua kuchomoza"]),
     to("kimbiza", "kimbizwa", &[Predator], &[Prey], Any).at(&[Bush]).general("tafuta chakula").marked().with(&["kwa kasi"]).why(&["kwa sababu ya njaa", "mbele ya watalii"]),
     to("kimbiza", "kimbizwa", &[Dog], &[Cat, Poultry, Monkey], Any).at(&[Yard, Village]).marked().with(&["kwa kasi"]).why(&["huku watoto wakicheka", "huku majirani wakitazama"]),
-    alone("bweka", &[Dog]).at(&[Yard, Village]).general("piga kelele").with(&["kwa sauti kubwa", "bila kukoma"]).why(&["baada ya kumwona mgeni", "kwa sababu ya mwizi"]),
-    alone("ruka", &[Flyer]).at(&[Sky]).with(&["angani", "kwa makundi"]).why(&["kabla ya mvua kunyesha", "huku jua likizama"]),
-    alone("tua", &[Flyer, Insect]).at(&[Sky]).with(&["taratibu"]).why(&["baada ya mvua kunyesha", "ili kutafuta chakula"]),
-    alone("tafuta chakula", &[Poultry, Wader, Monkey]).at(&[Waterside, Yard]).with(&["kwa makundi", "kwa midomo"]).why(&["baada ya mvua kunyesha", "kabla ya jua kuzama"]),
-    alone("oga", &[Bather]).at(&[Waterside]).with(&["kwenye matope", "kwa furaha"]).why(THIRST),
-    alone("tambaa", &[Crawler]).at(&[Shade, Road]).general("tembea").with(&["polepole", "juu ya majani makavu"]).why(&["ili kutafuta chakula", "baada ya mvua kunyesha"]),
-    alone("cheza", &[Dog, Cat, Monkey]).at(&[Yard, Bush]).with(&["na watoto wake", "kwa furaha"]).why(&["huku jua likizama", "baada ya kula"]),
+    intransitive("bweka", &[Dog]).at(&[Yard, Village]).general("piga kelele").with(&["kwa sauti kubwa", "bila kukoma"]).why(&["baada ya kumwona mgeni", "kwa sababu ya mwizi"]),
+    intransitive("ruka", &[Flyer]).at(&[Sky]).with(&["angani", "kwa makundi"]).why(&["kabla ya mvua kunyesha", "huku jua likizama"]),
+    intransitive("tua", &[Flyer, Insect]).at(&[Sky]).with(&["taratibu"]).why(&["baada ya mvua kunyesha", "ili kutafuta chakula"]),
+    intransitive("tafuta chakula", &[Poultry, Wader, Monkey]).at(&[Waterside, Yard]).with(&["kwa makundi", "kwa midomo"]).why(&["baada ya mvua kunyesha", "kabla ya jua kuzama"]),
+    intransitive("oga", &[Bather]).at(&[Waterside]).with(&["kwenye matope", "kwa furaha"]).why(THIRST),
+    intransitive("tambaa", &[Crawler]).at(&[Shade, Road]).general("tembea").with(&["polepole", "juu ya majani makavu"]).why(&["ili kutafuta chakula", "baada ya mvua kunyesha"]),
+    intransitive("cheza", &[Dog, Cat, Monkey]).at(&[Yard, Bush]).with(&["na watoto wake", "kwa furaha"]).why(&["huku jua likizama", "baada ya kula"]),
     to("vuta", "vutwa", &[Draught], &[Cart], One).at(&[Road, Farm]).general("fanya kazi").with(&["kwa nguvu", "polepole"]).why(&["wakati wa mavuno", "chini ya jua kali"]),
     to("kata", "katwa", &[Man, Youth], &[Tree], Any).at(&[Village, Farm]).with(&["kwa shoka", "kwa msumeno wa mashine"]).why(&["ili kupata mbao", "ili kupisha ujenzi wa barabara", "ili kupata kuni"]),
     to("jaza", "jazwa", &[Woman, Girl, Boy], &[Carried], Any).at(&[Waterside]).with(&["kwa maji safi", "kwa maji ya kunywa"]).why(ERRAND),

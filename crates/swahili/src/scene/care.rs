@@ -1,4 +1,4 @@
-//! A patient, what ails him, and what he is told to do about it.
+//! A patient, an illness, and the advice that the patient gets.
 
 use super::Facts;
 use crate::lexicon::{TOWNS, Town};
@@ -15,7 +15,7 @@ pub(crate) struct Patient {
 pub(crate) struct Ailment {
     pub(crate) name: &'static str,
     pub(crate) sign: &'static str,
-    /// What is good against it, as a stem with its complement.
+    /// Remedies, as a stem with its complement.
     pub(crate) advice: &'static [&'static str],
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Care {
     pub(crate) moment: &'static str,
 }
 
-/// The `phrases` that do not begin as `old` does and go on.
+/// Returns the `phrases` that do not start with `old`.
 fn narrower_left_out(phrases: &[&'static str], old: &str) -> Vec<&'static str> {
     phrases.iter().copied().filter(|new| *new == old || !new.starts_with(old)).collect()
 }

@@ -14,7 +14,7 @@ use crate::verb::Tense;
 pub(crate) struct Participant {
     pub(crate) noun: &'static Noun,
     pub(crate) number: Number,
-    /// Exactly how many, where that is told; always more than one.
+    /// Exact number, if it is mentioned; always more than one.
     pub(crate) count: Option<usize>,
     pub(crate) quality: Option<&'static Quality>,
 }
@@ -202,7 +202,8 @@ impl Facts for Deed {
 }
 
 impl Deed {
-    /// Makes it not done at all: "did not sell cheaply" would leave open that it was sold otherwise.
+    /// Makes it not done at all: "did not sell cheaply" would leave open that it was sold
+    /// otherwise.
     fn deny(&mut self) {
         self.negative = true;
         (self.with, self.companion, self.why) = (None, None, None);
@@ -311,7 +312,7 @@ fn number(amount: Amount, choices: Choices) -> (Number, Option<usize>) {
     }
 }
 
-/// Whether a quality can be said of a noun; colours are said of what comes in any colour.
+/// Returns `true` if a quality suits a noun; colours suit things of any colour.
 fn suits(quality: &Quality, noun: &Noun) -> bool {
     if quality.kinds.is_empty() { noun.is_any(COLOURED) } else { noun.is_any(quality.kinds) }
 }

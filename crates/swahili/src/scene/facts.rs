@@ -4,7 +4,7 @@ use crate::random::Choices;
 
 /// The facts of one genre.
 pub(crate) trait Facts: Clone {
-    /// How many facts can be changed one by one.
+    /// Number of facts that can be changed one by one.
     const FACETS: usize;
 
     /// Facts drawn by `choices`.
@@ -13,6 +13,6 @@ pub(crate) trait Facts: Clone {
     /// Draws fact `facet` anew, which may leave it as it was, and nothing else.
     fn redraw(&mut self, facet: usize, choices: Choices);
 
-    /// What the scene is essentially about; scenes that share it belong to the same split.
+    /// Returns the subject of the scene; scenes with the same subject belong to the same split.
     fn essence(&self) -> String;
 }

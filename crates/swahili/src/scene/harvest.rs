@@ -50,7 +50,7 @@ const BANES: &[&str] = &[
     "ndege waharibifu walivamia mashamba",
 ];
 
-/// What is told: how much was harvested, what it costs, or both.
+/// Facts that the scene mentions: the amount of the harvest, its price, or both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Matter {
     Yield,
@@ -66,7 +66,7 @@ pub(crate) struct Harvest {
     pub(crate) town: &'static Town,
     pub(crate) season: &'static str,
     pub(crate) quantity: &'static str,
-    /// Whether there was much and it costs little, or the reverse.
+    /// `true` for a large amount and a low price, `false` for the reverse.
     pub(crate) good: bool,
     cause: usize,
     /// Price of a kilogram in shillings.

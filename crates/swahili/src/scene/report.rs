@@ -5,7 +5,7 @@ use crate::lexicon::{TOWNS, Town};
 use crate::noun_class::Class::{self, *};
 use crate::random::Choices;
 
-/// What an institution has to do with; a project belongs to one field.
+/// Field of work of an institution; a project belongs to one field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sphere {
     Health,
@@ -24,7 +24,8 @@ pub(crate) struct Institution {
     spheres: &'static [Sphere],
 }
 
-/// Something that is done for the public: verb, passive, object before and after the number, wider word.
+/// Something that is done for the public: verb, passive, object before and after the number, wider
+/// word.
 pub(crate) struct Project {
     pub(crate) stem: &'static str,
     pub(crate) passive: &'static str,
@@ -124,7 +125,7 @@ const PROJECTS: &[Project] = &[
 ];
 
 impl Sphere {
-    /// What projects of this field are for.
+    /// Returns the aims of projects in this field.
     pub(crate) fn aims(self) -> &'static [&'static str] {
         match self {
             Health => &[
@@ -155,7 +156,7 @@ impl Sphere {
     }
 }
 
-/// How far it has come.
+/// Stage of a project.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stage {
     Announced,
@@ -167,8 +168,8 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    /// Whether nothing that follows from the `other` stage follows from this one: what is built was planned once,
-    /// and a plan that is put off is a plan still.
+    /// Returns `true` if no conclusion from the `other` stage holds at this one: a finished project
+    /// was once planned, and a postponed plan is still a plan.
     fn excludes(self, other: Stage) -> bool {
         use Stage::*;
         match other {
@@ -218,7 +219,8 @@ impl Report {
         self.institution = *choices.pick("institution", &fitting);
     }
 
-    /// Whether what is given up here was never carried through: "did not", not "does".
+    /// Returns `true` if the project was abandoned before it was carried out: "did not", not
+    /// "does".
     pub(crate) fn is_off(&self) -> bool {
         matches!(self.stage, Stage::Refused | Stage::Postponed)
     }

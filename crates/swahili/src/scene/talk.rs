@@ -13,7 +13,7 @@ pub(crate) enum Voice {
     Relative(&'static Noun, &'static str),
 }
 
-/// What is said of the deed.
+/// Stance of a speaker towards the deed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stance {
     Managed,
@@ -33,7 +33,7 @@ pub(crate) enum Stance {
     Wonders,
 }
 
-/// How the deed stands after what is said; stances of one outcome do not exclude each other.
+/// Status of the deed that follows from a stance; stances of one outcome do not exclude each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Outcome {
     Done,
@@ -78,7 +78,7 @@ const STANCES: &[Stance] = &[
 /// A deed as it is talked about.
 #[derive(Clone)]
 pub(crate) struct Talk {
-    /// What is done, where and why; who does it is the voice.
+    /// Deed, place and reason; the agent is the speaker.
     pub(crate) deed: Deed,
     pub(crate) voice: Voice,
     pub(crate) stance: Stance,

@@ -14,7 +14,7 @@ pub(crate) struct Party {
     pub(crate) short: &'static str,
 }
 
-/// What carries the travellers.
+/// Means of transport.
 #[derive(PartialEq)]
 pub(crate) struct Carrier {
     pub(crate) name: &'static str,
@@ -94,7 +94,7 @@ pub(crate) struct Trip {
     pub(crate) negative: bool,
 }
 
-/// Whether the carrier runs between the towns.
+/// Returns `true` if the carrier runs between the towns.
 fn runs(carrier: &Carrier, from: &Town, to: &Town) -> bool {
     let sea = |town: &Town| matches!(town.water, Water::Sea | Water::Island);
     from != to

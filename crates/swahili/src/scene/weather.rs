@@ -23,7 +23,7 @@ enum Harm {
     Cold,
 }
 
-/// What came of it: a thing, its class, an intransitive stem and a passive one.
+/// Effect: a thing, its class, an intransitive stem and a passive one.
 pub(crate) struct Effect {
     pub(crate) thing: &'static str,
     pub(crate) short: &'static str,
@@ -81,14 +81,14 @@ const TIMES: &[&str] = &[
     "alfajiri ya leo",
 ];
 
-/// What weather did what, where and when. It lies in the past.
+/// Weather with its effect, place and time, in the past.
 #[derive(Clone)]
 pub(crate) struct Weather {
     pub(crate) phenomenon: &'static Phenomenon,
     pub(crate) effect: &'static Effect,
     pub(crate) town: &'static Town,
     pub(crate) time: &'static str,
-    /// Whether the effect stayed out.
+    /// `true` if the effect did not occur.
     pub(crate) harmless: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Care: an illness, its signs, and what a patient was told.
+//! Care: an illness, its symptoms, and the advice to a patient.
 
 use super::phrase::{finite, join, sentence, to_do, who};
 use crate::noun_class::Class;
@@ -11,7 +11,7 @@ impl Care {
         finite(stem, Subject::Third(self.patient.class), tense, false, None)
     }
 
-    /// What the carer does to the patient, who is marked in the verb.
+    /// Returns an action of the carer on the patient, who is marked in the verb.
     fn carer_does(&self, stem: &str) -> String {
         finite(stem, Subject::Third(Class::C1), Tense::Past, false, Some(self.patient.class))
     }
@@ -105,7 +105,7 @@ impl Care {
         sentence(&body)
     }
 
-    /// What follows from the visit.
+    /// Words a conclusion from the visit.
     pub(crate) fn conclude(&self, choices: Choices) -> String {
         let (short, carer, illness) = (self.patient.short, self.carer, self.ailment.name);
         let should = self.patient_does(self.advice, Tense::Subjunctive);

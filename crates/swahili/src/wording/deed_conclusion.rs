@@ -1,4 +1,4 @@
-//! What follows from a deed, in few words: details dropped, wider words, another voice, another way to say it.
+//! Short conclusions from a deed: with fewer details, hypernyms, another voice, or a paraphrase.
 
 use super::deed_description::garment_phrase;
 use super::phrase::{finite, join, noun_phrase, object_marker, predicate, rename, sentence, there_is, to_do};
@@ -88,7 +88,8 @@ impl Deed {
             .unwrap_or_else(|| sentence(&self.full(choices)))
     }
 
-    /// What follows from a deed that is not done: all that was denied and no less, or what else is known of the agent.
+    /// Words a conclusion from a deed that is not done: the complete denial, or another fact about
+    /// the agent.
     fn denial(&self, choices: Choices) -> String {
         let (agent, does) = (noun_phrase(&self.agent), self.does(self.tense));
         let object = self.object.as_ref().map(noun_phrase).unwrap_or_default();
@@ -243,7 +244,7 @@ impl Deed {
         (if wide { place.general } else { place.phrase }).to_owned()
     }
 
-    /// The day or the part of the day, whichever is told.
+    /// Returns the day or the part of the day, whichever is mentioned.
     fn when(&self) -> Option<String> {
         let part = self.part.map(|part| if part.general.is_empty() { part.phrase } else { part.general });
         let day = self.day.map(|day| day.phrase);

@@ -1,4 +1,5 @@
-//! A deed told at length: who of what look does what to what, and how, with whom, where, when and why.
+//! Long descriptions of a deed: agent with appearance, action, object, manner, company, place, time
+//! and reason.
 
 use super::phrase::{finite, join, noun_phrase, object_marker, qualify, sentence, there_is, to_do, who};
 use crate::lexicon::{Kind, Number, lexicon};
@@ -27,7 +28,7 @@ pub(super) enum Core {
     WentAndDid,
 }
 
-/// What stands before the heart of the sentence.
+/// Opening of the sentence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Front {
     Nothing,
@@ -87,7 +88,7 @@ impl Deed {
         )
     }
 
-    /// "jana asubuhi": the day and its part, as far as they are told.
+    /// Returns the day and its part, as far as they are mentioned: "jana asubuhi".
     pub(super) fn time_phrase(&self) -> String {
         join(&[self.day.map_or("", |day| day.phrase), self.part.map_or("", |part| part.phrase)])
     }
@@ -290,7 +291,7 @@ impl Deed {
         }
     }
 
-    /// "Goes on to", "manages to": a verb that leaves the deed true.
+    /// Returns an auxiliary verb that leaves the deed true, such as "manages to".
     fn auxiliary(&self, choices: Choices) -> String {
         let (tense, stems): (Tense, &[&str]) = match self.tense {
             Tense::Present => (Tense::Present, &["endelea"]),

@@ -60,7 +60,7 @@ impl Harvest {
         finite("vuna", Subject::Third(Class::C2), self.tense(), false, None)
     }
 
-    /// What follows from it.
+    /// Words a conclusion.
     pub(crate) fn conclude(&self, choices: Choices) -> String {
         let (crop, class) = *self.crop;
         let season = self.season;

@@ -1,4 +1,5 @@
-//! Phrases: nouns with what agrees with them, verbs of one or more words, numbers, and the final sentence.
+//! Phrases: nouns with what agrees with them, verbs of one or more words, numbers, and the final
+//! sentence.
 
 use crate::lexicon::{Form, Kind, Quality, Verb, lexicon};
 use crate::noun_class::Class;
@@ -19,7 +20,7 @@ pub(super) fn sentence(text: &str) -> String {
     format!("{first}{}{stop}", letters.as_str())
 }
 
-/// A quality as it stands after a noun of the class: mkubwa, safi, cha kijani, mwenye bidii.
+/// Returns a quality in agreement with a noun of the class: mkubwa, safi, cha kijani, mwenye bidii.
 pub(super) fn qualify(quality: &Quality, class: Class) -> String {
     match quality.form {
         Form::Stem => class.adjective(quality.word),
@@ -37,7 +38,8 @@ pub(super) fn predicate(quality: &Quality, class: Class) -> String {
     }
 }
 
-/// Noun, adjective, numeral, and what follows with "of" or "having": vitenge vyekundu viwili vya pamba.
+/// Noun, adjective, numeral, and what follows with "of" or "having": vitenge vyekundu viwili vya
+/// pamba.
 pub(super) fn noun_phrase(participant: &Participant) -> String {
     let class = participant.agreement();
     let quality = participant.quality.map(|quality| qualify(quality, class)).unwrap_or_default();
@@ -49,7 +51,8 @@ pub(super) fn noun_phrase(participant: &Participant) -> String {
     }
 }
 
-/// Another word for the participant: the same one, a synonym, or a wider word where `widen` allows it.
+/// Another word for the participant: the same one, a synonym, or a wider word where `widen` allows
+/// it.
 pub(super) fn rename(participant: &Participant, choices: Choices, widen: bool) -> Participant {
     let words = lexicon();
     let synonym = words.synonym(participant.noun).filter(|_| choices.chance("synonym", 50));
@@ -85,12 +88,13 @@ pub(super) fn to_do(stem: &str, object: Option<Class>) -> String {
     bend(stem, |word| infinitive(word, object))
 }
 
-/// The marker that the verb carries for its object: people are marked, things are with a few verbs only.
+/// The marker that the verb carries for its object: people are marked, things are with a few verbs
+/// only.
 pub(super) fn object_marker(verb: &Verb, object: Option<&Participant>) -> Option<Class> {
     object.filter(|object| verb.marked || object.noun.is(Kind::Person)).map(Participant::agreement)
 }
 
-/// "There is", in the tense of what is told.
+/// Returns "there is" in the tense of the scene.
 pub(super) fn there_is(tense: Tense) -> &'static str {
     match tense {
         Tense::Past => "kulikuwa na",

@@ -16,7 +16,8 @@ impl Report {
     }
 
     fn object(&self, amount: bool, rest: bool) -> String {
-        // An adjective stands before the number, "of" and what follows it after: walimu wapya mia mbili.
+        // An adjective precedes the number; "of" with its complement follows it: walimu wapya mia
+        // mbili.
         let rest = if rest { self.project.rest } else { "" };
         let amount = self.amount.filter(|_| amount).unwrap_or_default();
         let adjective = matches!(rest, "mpya" | "wapya" | "bingwa");
@@ -167,10 +168,10 @@ impl Report {
         sentence(&join(&[source, &body]))
     }
 
-    /// What follows from the news.
+    /// Words a conclusion from the news.
     pub(crate) fn conclude(&self, choices: Choices) -> String {
-        // What is refused in one town or number may be granted in another, so refusals keep all they deny; and a ban on
-        // plastic bags is none on bags.
+        // What is refused in one town or number may be granted in another, so refusals keep all
+        // they deny; and a ban on plastic bags is not a ban on bags.
         let off = self.is_off();
         let whole = off || !self.project.counted || choices.chance("rest", 75);
         let object = self.object(off || choices.chance("amount", 45), whole);

@@ -67,7 +67,7 @@ impl Study {
         sentence(&body)
     }
 
-    /// What follows from the result.
+    /// Words a conclusion from the result.
     pub(crate) fn conclude(&self, choices: Choices) -> String {
         let (pupil, level, subject, term) = (self.pupil, self.level, self.subject.singular, self.term);
         let town = self.town.phrase();

@@ -215,7 +215,7 @@ impl Talk {
         }
     }
 
-    /// What follows about the deed.
+    /// Words a conclusion about the deed.
     pub(crate) fn conclude(&self, choices: Choices) -> String {
         let deed = &self.deed;
         let affirmative = !matches!(

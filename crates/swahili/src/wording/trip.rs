@@ -56,7 +56,7 @@ impl Trip {
         if length.is_empty() { sentence(&body) } else { format!("{} {}", sentence(&body), sentence(length)) }
     }
 
-    /// What follows from the journey.
+    /// Words a conclusion from the journey.
     pub(crate) fn conclude(&self, choices: Choices) -> String {
         let short = self.party.short;
         let (carrier, errand, moment) = (self.carrier.name, self.errand, self.moment.0);

@@ -11,7 +11,7 @@ impl Weather {
         finite(self.phenomenon.stem, Subject::Third(self.phenomenon.class), tense, false, None)
     }
 
-    /// What happened to the thing, or did not.
+    /// Words the effect, or its absence.
     fn effect(&self, tense: Tense) -> String {
         finite(self.effect.stem, Subject::Third(self.effect.class), tense, self.harmless, None)
     }
@@ -80,7 +80,7 @@ impl Weather {
         if relief.is_empty() { told } else { format!("{told} {}", sentence(relief)) }
     }
 
-    /// What follows: the weather was there, or its effect was.
+    /// Words a conclusion: the weather or its effect.
     pub(crate) fn conclude(&self, choices: Choices) -> String {
         let (short, time) = (self.phenomenon.short, self.time);
         let town = self.town.phrase();

@@ -4,25 +4,28 @@ use half::f16;
 use maana_kernels::Rows;
 use maana_vectors::quantize::{Ranges, binary, int8, ubinary, uint8};
 
-/// The type of a file's numbers. Those of less than sixteen bits are what `quantize_embeddings` of Sentence Transformers gives.
+/// The type of a file's numbers. Those of less than sixteen bits are what `quantize_embeddings` of
+/// Sentence Transformers gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// Four bytes, as they are computed.
     F32,
     /// Two bytes, rounded to the nearest.
     F16,
-    /// One byte, -128 to 127: the bucket of 256 between the least and the greatest value of the column.
+    /// One byte, -128 to 127: the bucket of 256 between the least and the greatest value of the
+    /// column.
     Int8,
     /// One byte, 0 to 255: as `Int8`.
     Uint8,
-    /// One bit, set for what is greater than 0; eight in an i8, the first in the highest place, less 128.
+    /// One bit, set for what is greater than 0; eight in an i8, the first in the highest place,
+    /// less 128.
     Binary,
     /// One bit; eight in a u8.
     Ubinary,
 }
 
 impl Dtype {
-    /// Whether the columns' least and greatest values must be known.
+    /// Returns `true` if the type needs the minimum and maximum of each column.
     pub fn needs_ranges(self) -> bool {
         matches!(self, Self::Int8 | Self::Uint8)
     }

@@ -1,5 +1,5 @@
-//! Buffers embeddings on the disk until the ranges of all of them are known. The file has no name, so it disappears however the
-//! process ends.
+//! Buffers embeddings on the disk until the ranges of all of them are known. The file has no name,
+//! so it disappears however the process ends.
 
 use super::error::OutputError;
 use maana_kernels::{Matrix, Rows};

@@ -32,7 +32,8 @@ enum Sink {
     Parquet(Box<ArrowWriter<Slot>>, Arc<Schema>),
 }
 
-/// A file that can be taken out once the Parquet library has finished it; the library's own method hides errors of the system.
+/// A file that can be taken out once the Parquet library has finished it; the library's own method
+/// hides errors of the system.
 struct Slot(Option<NewFile>);
 
 impl Write for Slot {
@@ -138,7 +139,8 @@ impl Writer {
     }
 }
 
-/// Returns the header of one tensor called `embeddings`: always 256 bytes, padded with spaces, as the format allows.
+/// Returns the header of one tensor called `embeddings`: always 256 bytes, padded with spaces, as
+/// the format allows.
 fn safetensors_header(dtype: Dtype, rows: u64, columns: usize) -> Vec<u8> {
     const LENGTH: usize = 256;
     let (name, size) = dtype.safetensors();
