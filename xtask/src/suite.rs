@@ -12,6 +12,7 @@ pub(crate) fn test() -> Result<()> {
     check::check(&[])?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    cargo(&["check", "--package", "maana", "--lib", "--no-default-features"])?;
     cargo(&["test", "--workspace"])?;
     on_every_instruction_set()?;
     fuzz()?;
