@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Answer over HTTP: embeddings, similarities, search and labels, for clients of OpenAI and of
-/// text-embeddings-inference.
+/// Answer over HTTP: embeddings, similarities, search and labels, for clients of OpenAI and of text-embeddings-inference.
 #[derive(clap::Args)]
 #[command(after_help = "\
 It prints `listening on http://…` when it answers; a page for people is at that address, the API at /docs. SIGTERM and
@@ -23,30 +22,27 @@ Examples:
   maana serve news=runs/news/model --model small=sentence-transformers/all-MiniLM-L6-v2 --memory 2000000000
   curl localhost:8080/v1/embeddings -H 'content-type: application/json' -d '{\"input\": \"Habari ya asubuhi\"}'")]
 pub(crate) struct Serve {
-    /// A folder, a name on the hub, or name@revision; NAME=MODEL gives it a name for requests
-    /// [default: its name on the hub or its card's, else the folder's]
+    /// A folder, a name on the hub, or name@revision; NAME=MODEL gives it a name for requests [default: its name on the hub or
+    /// its card's, else the folder's]
     model: String,
     /// A further model, read when it is first asked for; may be given several times
     #[arg(long = "model", value_name = "NAME=MODEL")]
     models: Vec<String>,
-    /// Answer to the model's own name alone, also where no other is served [default: a single model
-    /// answers to any name]
+    /// Answer to the model's own name alone, also where no other is served [default: a single model answers to any name]
     #[arg(long)]
     strict_model: bool,
-    /// Take token ids on OpenAI's routes; they are refused by default, since OpenAI's clients
-    /// (LangChain) send ids of OpenAI's own tokenizers
+    /// Take token ids on OpenAI's routes; they are refused by default, since OpenAI's clients (LangChain) send ids of OpenAI's own
+    /// tokenizers
     #[arg(long)]
     token_ids: bool,
-    /// Bytes that all models may take together; those unused for longest are let go [default: no
-    /// limit]
+    /// Bytes that all models may take together; those unused for longest are let go [default: no limit]
     #[arg(long, value_name = "BYTES")]
     memory: Option<u64>,
     /// A store of documents to search in, made by `maana index` with this model: a folder, or
     /// postgres://USER@HOST/DATABASE?store=NAME
     #[arg(long, value_name = "STORE")]
     index: Option<PathBuf>,
-    /// A classifier, made by `maana classify fit` with this model [default: the one in the model's
-    /// folder]
+    /// A classifier, made by `maana classify fit` with this model [default: the one in the model's folder]
     #[arg(long, value_name = "DIR|FILE")]
     head: Option<PathBuf>,
     #[command(flatten)]
@@ -64,13 +60,12 @@ pub(crate) struct Serve {
     /// The dimensions that may be asked for, or any [default: those that the model was trained for]
     #[arg(long, value_name = "N,N,…|any", value_parser = dims)]
     dims: Option<Dims>,
-    /// A file of keys, without one of which nothing is answered: lines NAME:KEY or
-    /// NAME:KEY:REQUESTS-PER-SECOND. It is read again when it changes
+    /// A file of keys, without one of which nothing is answered: lines NAME:KEY or NAME:KEY:REQUESTS-PER-SECOND. It is read again
+    /// when it changes
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// A name under which the server is reached, for a proxy on this computer; may be given several
-    /// times, and * is any [default: localhost and addresses, where it listens on this computer
-    /// alone and has no keys, else any]
+    /// A name under which the server is reached, for a proxy on this computer; may be given several times, and * is any [default:
+    /// localhost and addresses, where it listens on this computer alone and has no keys, else any]
     #[arg(long = "allow-host", value_name = "NAME")]
     allow_hosts: Vec<String>,
     /// The origin whose pages may ask, or * [default: none but the page of this server]
@@ -100,8 +95,7 @@ pub(crate) struct Serve {
     /// Seconds after which an answer is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     deadline: u64,
-    /// Seconds that a connection stays open between two requests; longer than a balancer keeps its
-    /// own
+    /// Seconds that a connection stays open between two requests; longer than a balancer keeps its own
     #[arg(long, value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     keep_alive: u64,
     /// Seconds for what was asked to be answered when the server ends
@@ -239,8 +233,8 @@ impl Named {
 /// Where a run keeps its model.
 const MODEL_FOLDER: &str = "model";
 
-/// What requests call the models. Where two have one name of their own, as two runs from one base,
-/// they are told apart by where they are.
+/// What requests call the models. Where two have one name of their own, as two runs from one base, they are told apart by
+/// where they are.
 fn names(models: &[Named]) -> Vec<String> {
     let own: Vec<String> = models
         .iter()
