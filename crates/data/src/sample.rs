@@ -2,10 +2,12 @@
 //! Knows row numbers and text keys, never a text.
 
 mod no_duplicates;
+mod order;
 mod random;
 mod shuffle;
 
 pub use no_duplicates::NoDuplicates;
+pub use order::Order;
 pub use random::{Mt19937, randperm};
 pub use shuffle::Shuffle;
 
@@ -34,20 +36,6 @@ pub enum Sampler {
     Shuffle,
     /// No text twice in a batch, whatever its column. The reference's `no_duplicates`.
     NoDuplicates,
-}
-
-/// The order in which the rows are walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// The reference's `randperm` with seed `seed + epoch` (Sentence Transformers 6.2).
-    Shuffled {
-        /// The run's seed.
-        seed: u64,
-        /// The epoch, from 0.
-        epoch: u64,
-    },
-    /// Ascending, the same every epoch (Sentence Transformers 3.0.1, where a Python `set` undoes the shuffle).
-    Dataset,
 }
 
 impl BatchPlan {
