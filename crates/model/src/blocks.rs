@@ -8,6 +8,7 @@ mod feed_forward;
 mod linear;
 mod norm;
 mod pooling;
+mod relative_position;
 mod sentence_module;
 
 pub(crate) use attention::{AttentionNames, SelfAttention};
@@ -17,6 +18,7 @@ pub(crate) use feed_forward::FeedForward;
 pub(crate) use linear::Linear;
 pub(crate) use norm::LayerNorm;
 pub(crate) use pooling::{POOLING_NAMES, Pooling, concatenation_rank};
+pub(crate) use relative_position::RelativePositionBias;
 pub(crate) use sentence_module::SentenceModule;
 
 use crate::activations::ActivationLayout;

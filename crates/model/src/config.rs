@@ -20,10 +20,13 @@ pub enum Architecture {
     XlmRoberta,
     /// Sanh et al. 2019, arXiv:1910.01108. BERT without segments and with half the layers.
     DistilBert,
+    /// Song et al. 2020, arXiv:2004.09297. BERT without segments and with a relative position bias in attention.
+    MpNet,
 }
 
 impl Architecture {
-    const ALL: [Self; 5] = [Self::Bert, Self::Roberta, Self::Camembert, Self::XlmRoberta, Self::DistilBert];
+    const ALL: [Self; 6] =
+        [Self::Bert, Self::Roberta, Self::Camembert, Self::XlmRoberta, Self::DistilBert, Self::MpNet];
 
     /// The name in `model_type`.
     pub fn model_type(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Architecture {
             Self::Camembert => "camembert",
             Self::XlmRoberta => "xlm-roberta",
             Self::DistilBert => "distilbert",
+            Self::MpNet => "mpnet",
         }
     }
 
@@ -44,6 +48,7 @@ impl Architecture {
             Self::Camembert => "CamembertModel",
             Self::XlmRoberta => "XLMRobertaModel",
             Self::DistilBert => "DistilBertModel",
+            Self::MpNet => "MPNetModel",
         }
     }
 
@@ -53,6 +58,7 @@ impl Architecture {
             Self::Bert => "bert.",
             Self::Roberta | Self::Camembert | Self::XlmRoberta => "roberta.",
             Self::DistilBert => "distilbert.",
+            Self::MpNet => "mpnet.",
         }
     }
 
@@ -63,6 +69,19 @@ impl Architecture {
             Self::Roberta => "RobertaTokenizer",
             Self::Camembert => "CamembertTokenizer",
             Self::XlmRoberta => "XLMRobertaTokenizer",
+            Self::MpNet => "MPNetTokenizer",
+        }
+    }
+
+    /// The name in fingerprints.
+    pub(crate) fn fingerprint_name(self) -> &'static str {
+        match self {
+            Self::Bert => "Bert",
+            Self::Roberta => "Roberta",
+            Self::Camembert => "Camembert",
+            Self::XlmRoberta => "XlmRoberta",
+            Self::DistilBert => "DistilBert",
+            Self::MpNet => "MpNet",
         }
     }
 
@@ -111,6 +130,8 @@ pub struct EncoderConfig {
     pub padding: Option<u32>,
     /// Rows of the segment embedding table; 0 where there is none.
     pub segments: usize,
+    /// Rows of the table of relative position biases; 0 where attention has none.
+    pub relative_buckets: usize,
     /// Added to the variance in LayerNorm.
     pub layer_norm_epsilon: f32,
     /// What the feed-forward part applies between its two products.
@@ -152,7 +173,14 @@ impl EncoderConfig {
             positions: fields.count("max_position_embeddings")?,
             first_position: padding.map_or(0, |padding| padding as usize + 1),
             padding,
-            segments: if distil { 0 } else { fields.count_or("type_vocab_size", 2)? },
+            segments: match architecture {
+                Architecture::DistilBert | Architecture::MpNet => 0,
+                _ => fields.count_or("type_vocab_size", 2)?,
+            },
+            relative_buckets: match architecture {
+                Architecture::MpNet => fields.relative_buckets()?,
+                _ => 0,
+            },
             // DistilBERT's is no field of its configuration.
             layer_norm_epsilon: if distil { 1e-12 } else { fields.number_or("layer_norm_eps", 1e-12)? as f32 },
             activation: fields.activation(choose("hidden_act", "activation"))?,
@@ -214,6 +242,15 @@ impl Fields<'_> {
     fn padding(&self) -> Result<u32, ModelError> {
         let id = self.count_or("pad_token_id", 1)?;
         u32::try_from(id).ok().filter(|id| *id < u32::MAX).ok_or_else(|| self.wrong("pad_token_id", "a token's number"))
+    }
+
+    /// `relative_attention_num_buckets`, of which transformers computes with no other number than its default.
+    fn relative_buckets(&self) -> Result<usize, ModelError> {
+        const BUCKETS: usize = 32;
+        match self.count_or("relative_attention_num_buckets", BUCKETS)? {
+            BUCKETS => Ok(BUCKETS),
+            other => Err(self.unsupported(format!("relative_attention_num_buckets {other}"), BUCKETS.to_string())),
+        }
     }
 
     fn activation(&self, field: &str) -> Result<Activation, ModelError> {

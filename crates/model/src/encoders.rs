@@ -1,11 +1,12 @@
 //! Encoders, one page for each family: token ids to token embeddings, and gradients back.
 
 mod bert;
+mod mpnet;
 mod names;
 
 use crate::activations::{ActivationLayout, Passes, Slot};
 use crate::blocks::Declarations;
-use crate::config::EncoderConfig;
+use crate::config::{Architecture, EncoderConfig};
 use crate::pass::Pass;
 use crate::weights::{Layout, Scope};
 
@@ -33,7 +34,14 @@ impl Network {
     pub(crate) fn new(config: &EncoderConfig, scope: Scope, passes: Passes) -> Self {
         let mut declarations =
             Declarations { parameters: Layout::new(scope), activations: ActivationLayout::new(passes) };
-        let encoder = Box::new(bert::Bert::declare(config, &mut declarations));
+        let encoder: Box<dyn Encoder> = match config.architecture {
+            Architecture::MpNet => Box::new(mpnet::declare(config, &mut declarations)),
+            Architecture::Bert
+            | Architecture::Roberta
+            | Architecture::Camembert
+            | Architecture::XlmRoberta
+            | Architecture::DistilBert => Box::new(bert::Bert::declare(config, &mut declarations, None)),
+        };
         let Declarations { parameters, activations } = declarations;
         Self { encoder, parameters, activations }
     }

@@ -15,7 +15,7 @@
 
 use crate::blocks::{Pooling, SentenceModule};
 use crate::spec::ModelSpec;
-use crate::{Architecture, EncoderConfig, Settings, Similarity};
+use crate::{EncoderConfig, Settings, Similarity};
 use maana_kernels::{Activation, PoolingMode};
 use sha2::{Digest, Sha256};
 
@@ -38,13 +38,7 @@ pub(crate) fn fingerprint(spec: &ModelSpec, checksums: impl Iterator<Item = u128
 fn configuration(config: &EncoderConfig) -> String {
     let EncoderConfig { vocabulary, hidden, layers, heads, intermediate, positions, .. } = config;
     let EncoderConfig { first_position, segments, layer_norm_epsilon, hidden_dropout, attention_dropout, .. } = config;
-    let architecture = match config.architecture {
-        Architecture::Bert => "Bert",
-        Architecture::Roberta => "Roberta",
-        Architecture::Camembert => "Camembert",
-        Architecture::XlmRoberta => "XlmRoberta",
-        Architecture::DistilBert => "DistilBert",
-    };
+    let architecture = config.architecture.fingerprint_name();
     let mut text = format!(
         "EncoderConfig {{ architecture: {architecture}, vocabulary: {vocabulary}, hidden: {hidden}, layers: {layers}, \
          heads: {heads}, intermediate: {intermediate}, positions: {positions}, first_position: {first_position}, \

@@ -39,9 +39,13 @@ fn tiny_bert_gives_the_embeddings_of_the_reference() {
 #[test]
 fn every_family_agrees_with_its_plain_twin() {
     let context = Context::new(1);
-    for (model_type, prefix) in
-        [("bert", "bert."), ("roberta", "roberta."), ("xlm-roberta", "roberta."), ("distilbert", "distilbert.")]
-    {
+    for (model_type, prefix) in [
+        ("bert", "bert."),
+        ("roberta", "roberta."),
+        ("xlm-roberta", "roberta."),
+        ("distilbert", "distilbert."),
+        ("mpnet", "mpnet."),
+    ] {
         for prefix in ["", prefix] {
             let folder = tempfile::tempdir().unwrap();
             write_small(folder.path(), model_type, prefix);

@@ -71,7 +71,7 @@ fn tiny_bert_with_cls_pooling() {
 
 #[test]
 fn every_family_with_mean_pooling() {
-    for model_type in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert"] {
+    for model_type in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert", "mpnet"] {
         let folder = tempfile::tempdir().unwrap();
         write_small(folder.path(), model_type, "");
         check_against_finite_differences(&mut open(folder.path()), PlainPooling::Mean);

@@ -49,7 +49,7 @@ fn trained(folder: &Path, precision: Precision) -> Vec<f32> {
 #[test]
 fn bits_of_every_family_are_pinned() {
     let mut found = String::new();
-    for family in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert"] {
+    for family in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert", "mpnet"] {
         for pooling in ["pooling_mode_mean_tokens", "pooling_mode_cls_token"] {
             let folder = tempfile::tempdir().unwrap();
             write(folder.path(), family, pooling);

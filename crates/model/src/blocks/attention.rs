@@ -4,11 +4,12 @@
 //! Attention reads all tokens. In the last layer, where only some are pooled, the output layer computes those alone, and the
 //! rows of activations stand for them from there on.
 
-use super::{Declarations, Linear};
+use super::{Declarations, Linear, RelativePositionBias};
 use crate::activations::{RoundedSlot, Slot};
 use crate::config::EncoderConfig;
 use crate::pass::{DropoutSite, Pass};
 use maana_kernels::{Attention, Epilogue};
+use std::sync::Arc;
 
 /// Names of the linear layers in the file.
 pub(crate) struct AttentionNames {
@@ -23,6 +24,7 @@ pub(crate) struct SelfAttention {
     /// Query, key and value stacked: `(3 hidden, hidden)`
     qkv: Linear,
     output: Linear,
+    position_bias: Option<Arc<RelativePositionBias>>,
     heads: usize,
     head_dim: usize,
     hidden: usize,
@@ -50,6 +52,7 @@ impl SelfAttention {
         config: &EncoderConfig,
         layer: usize,
         names: AttentionNames,
+        position_bias: Option<Arc<RelativePositionBias>>,
     ) -> Self {
         let hidden = config.hidden;
         let AttentionNames { query, key, value, output } = names;
@@ -57,6 +60,7 @@ impl SelfAttention {
         Self {
             qkv: Linear::declare(declarations, "qkv", [query, key, value], hidden, hidden),
             output: Linear::declare(declarations, "attention output", [output], hidden, hidden),
+            position_bias,
             heads: config.heads,
             head_dim: config.head_dim(),
             hidden,
@@ -126,21 +130,30 @@ impl SelfAttention {
         let slots =
             [self.qkv_values.values, self.attended.values, self.log_sum_exp, self.d_attended, self.d_qkv, x, d_x];
         let [qkv, attended, log_sum_exp, d_attended, d_qkv, x, d_x] = pass.slices(tokens, slots);
-        maana_kernels::attention_backward(compute.context, heads, qkv, attended, log_sum_exp, d_attended, d_qkv, None);
+        let d_bias = self.position_bias.as_ref().map(|bias| bias.gradient(gradients));
+        maana_kernels::attention_backward(
+            compute.context,
+            heads,
+            qkv,
+            attended,
+            log_sum_exp,
+            d_attended,
+            d_qkv,
+            d_bias,
+        );
         self.qkv.backward_parameters(compute, x, d_qkv, gradients);
         self.qkv.backward_input(compute, d_qkv, d_x, true);
     }
 
-    fn heads<'a>(&self, pass: &Pass<'a>) -> Attention<'a> {
+    fn heads<'a>(&'a self, pass: &Pass<'a>) -> Attention<'a> {
         let (heads, head_dim) = (self.heads, self.head_dim);
-        let dropout = pass.dropout_at(self.probability_dropout, heads);
         Attention {
             offsets: &pass.batch.offsets,
             heads,
             head_dim,
             scale: 1.0 / (head_dim as f32).sqrt(),
-            position_bias: None,
-            dropout,
+            position_bias: self.position_bias.as_ref().map(|bias| bias.values(pass.compute.weights)),
+            dropout: pass.dropout_at(self.probability_dropout, heads),
         }
     }
 

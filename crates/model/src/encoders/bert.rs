@@ -16,9 +16,10 @@
 use super::Encoder;
 use super::names::LayerNames;
 use crate::activations::Slot;
-use crate::blocks::{Declarations, Embeddings, FeedForward, LayerNorm, SelfAttention};
+use crate::blocks::{Declarations, Embeddings, FeedForward, LayerNorm, RelativePositionBias, SelfAttention};
 use crate::config::EncoderConfig;
 use crate::pass::Pass;
+use std::sync::Arc;
 
 /// The encoder.
 pub(crate) struct Bert {
@@ -30,7 +31,7 @@ pub(crate) struct Bert {
 }
 
 /// One layer: attention and feed-forward, each with a residual connection and a LayerNorm behind it.
-pub(crate) struct Layer {
+struct Layer {
     attention: SelfAttention,
     attention_norm: LayerNorm,
     feed_forward: FeedForward,
@@ -39,10 +40,14 @@ pub(crate) struct Layer {
 }
 
 impl Bert {
-    /// Declares all parameters in the order of the file, and all activations.
-    pub(crate) fn declare(config: &EncoderConfig, declarations: &mut Declarations) -> Self {
+    /// Declares all parameters and activations; `bias` is added to attention scores where a family has one.
+    pub(crate) fn declare(
+        config: &EncoderConfig,
+        declarations: &mut Declarations,
+        bias: Option<&Arc<RelativePositionBias>>,
+    ) -> Self {
         let embeddings = Embeddings::declare(declarations, config);
-        let layers = (0..config.layers).map(|index| Layer::declare(declarations, config, index)).collect();
+        let layers = (0..config.layers).map(|index| Layer::declare(config, declarations, index, bias)).collect();
         let activations = &mut declarations.activations;
         Self {
             embeddings,
@@ -80,13 +85,17 @@ impl Encoder for Bert {
 }
 
 impl Layer {
-    /// Declares a layer's parameters in the order of the file.
-    pub(crate) fn declare(declarations: &mut Declarations, config: &EncoderConfig, index: usize) -> Self {
+    fn declare(
+        config: &EncoderConfig,
+        declarations: &mut Declarations,
+        index: usize,
+        bias: Option<&Arc<RelativePositionBias>>,
+    ) -> Self {
         let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
         let names = LayerNames::of(config.architecture, index);
         let (sums, outputs) = (["attention sum", "attention statistics"], ["output sum", "output statistics"]);
         Self {
-            attention: SelfAttention::declare(declarations, config, index, names.attention),
+            attention: SelfAttention::declare(declarations, config, index, names.attention, bias.cloned()),
             attention_norm: LayerNorm::declare(declarations, &names.attention_norm, hidden, epsilon, sums),
             feed_forward: FeedForward::declare(declarations, config, index, names.feed_forward),
             norm: LayerNorm::declare(declarations, &names.norm, hidden, epsilon, outputs),
@@ -95,7 +104,7 @@ impl Layer {
     }
 
     /// Replaces `x` by the output of the layer.
-    pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot) {
+    fn forward(&self, pass: &mut Pass<'_>, x: Slot) {
         let Self { attention, attention_norm, feed_forward, norm, y } = self;
         attention.forward(pass, x, x, attention_norm.input);
         attention_norm.forward(pass, *y);
@@ -104,7 +113,7 @@ impl Layer {
     }
 
     /// Replaces `d_x`, the gradient of the layer's output, by that of its input `x`.
-    pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_x: Slot, d_sum: Slot, gradients: &mut [f32]) {
+    fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_x: Slot, d_sum: Slot, gradients: &mut [f32]) {
         let Self { attention, attention_norm, feed_forward, norm, y } = self;
         norm.backward(pass, d_x, d_sum, gradients);
         let d_y = d_x;

@@ -29,6 +29,19 @@ impl LayerNames {
                     "output_layer_norm",
                 ],
             ),
+            Architecture::MpNet => (
+                "encoder.layer",
+                [
+                    "attention.attn.q",
+                    "attention.attn.k",
+                    "attention.attn.v",
+                    "attention.attn.o",
+                    "attention.LayerNorm",
+                    "intermediate.dense",
+                    "output.dense",
+                    "output.LayerNorm",
+                ],
+            ),
             Architecture::Bert | Architecture::Roberta | Architecture::Camembert | Architecture::XlmRoberta => (
                 "encoder.layer",
                 [

@@ -133,7 +133,7 @@ pub fn small_config(model_type: &str) -> Value {
             "hidden_dim": 40, "max_position_embeddings": 40, "dropout": 0.1, "attention_dropout": 0.1,
             "activation": "gelu"}),
         _ => json!({"model_type": model_type, "vocab_size": 2000, "hidden_size": 24, "num_hidden_layers": 2,
-            "num_attention_heads": 3, "intermediate_size": 40, "max_position_embeddings": 40, "type_vocab_size":
+            "num_attention_heads": 3, "intermediate_size": 40, "max_position_embeddings": 40, "relative_attention_num_buckets": 32, "type_vocab_size":
             if model_type == "bert" { 2 } else { 1 }, "pad_token_id": if model_type == "bert" { 0 } else { 1 },
             "hidden_act": "gelu", "layer_norm_eps": 1e-5, "hidden_dropout_prob": 0.1,
             "attention_probs_dropout_prob": 0.1}),
@@ -149,13 +149,27 @@ pub fn small_tensors(model_type: &str) -> BTreeMap<String, Vec<usize>> {
     add("embeddings.position_embeddings.weight".into(), &[40, h]);
     match model_type {
         "bert" => add("embeddings.token_type_embeddings.weight".into(), &[2, h]),
-        "distilbert" => None,
+        "distilbert" | "mpnet" => None,
         _ => add("embeddings.token_type_embeddings.weight".into(), &[1, h]),
     };
     add("embeddings.LayerNorm.weight".into(), &[h]);
     add("embeddings.LayerNorm.bias".into(), &[h]);
+    if model_type == "mpnet" {
+        add("encoder.relative_attention_bias.weight".into(), &[32, 3]);
+    }
     for layer in 0..2 {
-        let parts: [(&str, &[usize]); 8] = if model_type == "distilbert" {
+        let parts: [(&str, &[usize]); 8] = if model_type == "mpnet" {
+            [
+                ("encoder.layer.N.attention.attn.q", &[h, h]),
+                ("encoder.layer.N.attention.attn.k", &[h, h]),
+                ("encoder.layer.N.attention.attn.v", &[h, h]),
+                ("encoder.layer.N.attention.attn.o", &[h, h]),
+                ("encoder.layer.N.attention.LayerNorm", &[h]),
+                ("encoder.layer.N.intermediate.dense", &[i, h]),
+                ("encoder.layer.N.output.dense", &[h, i]),
+                ("encoder.layer.N.output.LayerNorm", &[h]),
+            ]
+        } else if model_type == "distilbert" {
             [
                 ("transformer.layer.N.attention.q_lin", &[h, h]),
                 ("transformer.layer.N.attention.k_lin", &[h, h]),

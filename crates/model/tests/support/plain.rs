@@ -62,6 +62,7 @@ impl Plain {
         let config = &self.config;
         let (h, heads, width) = (config.hidden, config.heads, config.head_dim());
         let distil = config.architecture == Architecture::DistilBert;
+        let mpnet = config.architecture == Architecture::MpNet;
         let row = |table: &str, index: usize| self.get(table)[index * h..(index + 1) * h].to_vec();
         let mut x: Vec<Vec<f64>> = ids
             .iter()
@@ -78,7 +79,16 @@ impl Plain {
         x = self.norm("embeddings.LayerNorm", &x);
         for layer in 0..config.layers {
             let name = |bert: &str, other: &str| {
-                if distil {
+                if mpnet {
+                    // MPNet's names where they are not BERT's.
+                    let part = bert.replace("self.query", "attn.q").replace("self.key", "attn.k");
+                    let part =
+                        part.replace("self.value", "attn.v").replace("attention.output.dense", "attention.attn.o");
+                    format!(
+                        "encoder.layer.{layer}.{}",
+                        part.replace("attention.output.LayerNorm", "attention.LayerNorm")
+                    )
+                } else if distil {
                     format!("transformer.layer.{layer}.{other}")
                 } else {
                     format!("encoder.layer.{layer}.{bert}")
@@ -92,11 +102,17 @@ impl Plain {
                 let columns = head * width..(head + 1) * width;
                 for (row, q) in q.iter().enumerate() {
                     let q = &q[columns.clone()];
-                    let score = |k: &Vec<f64>| {
+                    let score = |(key, k): (usize, &Vec<f64>)| {
                         let k = &k[columns.clone()];
-                        (q.iter().zip(k).map(|(q, k)| q * k).sum::<f64>() / (width as f64).sqrt()).exp()
+                        let bias = if mpnet {
+                            let bucket = relative_bucket(key as i64 - row as i64);
+                            self.get("encoder.relative_attention_bias.weight")[bucket * heads + head]
+                        } else {
+                            0.0
+                        };
+                        (q.iter().zip(k).map(|(q, k)| q * k).sum::<f64>() / (width as f64).sqrt() + bias).exp()
                     };
-                    let weights: Vec<f64> = k.iter().map(score).collect();
+                    let weights: Vec<f64> = k.iter().enumerate().map(score).collect();
                     let total: f64 = weights.iter().sum();
                     for (weight, v) in weights.iter().zip(&v) {
                         for column in columns.clone() {
@@ -122,6 +138,16 @@ impl Plain {
         let length = pooled.iter().map(|value| value * value).sum::<f64>().sqrt();
         pooled.iter().map(|value| value / length).collect()
     }
+}
+
+/// Bucket of a distance key − query, with the logarithm of the paper.
+fn relative_bucket(distance: i64) -> usize {
+    let direction = if distance > 0 { 16 } else { 0 };
+    let distance = distance.unsigned_abs() as f64;
+    if distance < 8.0 {
+        return direction + distance as usize;
+    }
+    direction + (8 + ((distance / 8.0).ln() / 16f64.ln() * 8.0 + 1e-9) as usize).min(15)
 }
 
 fn add(sum: &mut [f64], other: &[f64]) {
