@@ -1,4 +1,4 @@
-//! A set of data files as one [`Source`]: an index in memory, rows read when asked for.
+//! A set of data files as one [`Source`]: an index in memory, and rows that are read on demand.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,33 +10,36 @@ use crate::read::{self, Format, RowFile};
 use crate::selection::{self, Selection};
 use crate::{DataError, Example, Place, Source};
 
-/// The most rows of a data set: what the reference's `randperm` shuffles with 32-bit numbers.
+/// Maximum number of rows: the limit up to which the reference's `randperm` uses 32-bit numbers.
 const MAX_ROWS: usize = (u32::MAX / 20) as usize - 1;
 
-/// What to read of the files.
+/// Options of reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// The columns, in the order that the loss wants; one of [`crate::LABEL_COLUMNS`] among them is the label, wherever it
-    /// stands. Without names: every column in the order of the first file, and the label if there is one.
+    /// Columns in the order of the loss; one of [`crate::LABEL_COLUMNS`] among them, at any
+    /// position, is the label. `None` reads every column in the order of the first file.
     pub columns: Option<Vec<String>>,
-    /// Read so many rows from the start at most.
+    /// Maximum number of rows, from the start.
     pub limit: Option<usize>,
-    /// Whether texts may be empty or only white space, which in training is nearly always a mistake.
+    /// Allows texts that are empty or only white space, which in training are nearly always a
+    /// mistake.
     pub allow_blank: bool,
 }
 
-/// Rows of JSONL, CSV, TSV, Parquet and plain text files, one file after the other.
+/// Rows of JSONL, CSV, TSV, Parquet and plain text files, in the order of the files.
 ///
-/// In memory are, for each row, where it lies (12 bytes, none for Parquet), a check sum (4) and the keys of its texts
-/// (4 each). Every file is read once from start to end when it is opened.
+/// The index holds for each row its position (12 bytes, none for Parquet), a checksum (4 bytes) and
+/// the keys of its texts (4 bytes each). Opening reads every file once.
 ///
-/// Without names of columns the first file says which there are: by its schema (Parquet), or by all its rows (JSON: the names that
-/// any object has). Every one that is not the label must hold texts, or lists of texts, all of the same number, each of which is a
-/// column; nothing is passed over in silence. A value that is missing is an error. Plain text has the one column `text`. Empty
-/// lines, and in plain text blank ones, are no rows.
+/// Without names of columns the first file determines them: by its schema (Parquet), or by all its
+/// rows (JSON: the names in any object). Every column except the label must hold texts, or lists of
+/// texts of one length, each of which becomes a column; others are an error. A missing value is an
+/// error. Plain text has the single column `text`. Empty lines, and in plain text blank ones, are
+/// not rows.
 ///
-/// Any number of threads may read. A row of Parquet costs decoding its row group, unless that is among the last 256 MB
-/// decoded; for shuffled reading of larger files, row groups of a few thousand rows or another format are quicker.
+/// Any number of threads may read. Reading a row of Parquet decodes its row group, unless that is
+/// among the last 256 MB decoded; for shuffled reading of larger files, row groups of a few
+/// thousand rows or another format are faster.
 pub struct Dataset {
     files: Vec<File>,
     selection: Selection,
@@ -54,10 +57,11 @@ struct File {
 }
 
 impl Dataset {
-    /// Opens files, folders (their data files in the order of names) and patterns such as `data/*.jsonl`.
+    /// Opens files, folders (their data files in the order of names) and patterns such as
+    /// `data/*.jsonl`.
     ///
     /// # Errors
-    /// Everything that can be wrong with the inputs, the files and every row of them: see [`DataError`].
+    /// If an input, a file or a row is invalid: see [`DataError`].
     pub fn open<P: AsRef<Path>>(inputs: &[P], options: ReadOptions) -> Result<Self, DataError> {
         let files = read::files(inputs)?;
         let limit = options.limit.unwrap_or(usize::MAX);
@@ -125,25 +129,25 @@ impl Source for Dataset {
         match read {
             Ok(example) if check_sum(&example, &text_hashes(&example)) == self.checks[index] => Ok(example),
             Err(error @ DataError::Io { .. }) => Err(error),
-            // Every row was well formed when it was indexed.
+            // Every row was valid when it was indexed.
             _ => Err(DataError::Changed { path: file.path.display().to_string(), row: row + 1 }),
         }
     }
 
-    /// Texts are told apart by 128 bits of XXH3: with n distinct texts the chance that any two share a key is below
-    /// n² / 2¹²⁹, for a thousand million texts 2·10⁻²¹.
+    /// Texts are identified by 128 bits of XXH3: the probability that two of n distinct texts share
+    /// a key is below n² / 2¹²⁹, for 10⁹ texts 2·10⁻²¹.
     fn text_keys(&self) -> &[u32] {
         &self.keys
     }
 
-    /// SHA-256 of the columns' names and of every row's texts and label: the same rows give the same bytes, whatever
-    /// the format and number of files.
+    /// SHA-256 of the names of the columns and of the texts and label of every row. It is the same
+    /// for the same rows in any format and number of files.
     fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
 }
 
-/// What is kept of the rows while they pass.
+/// The index, during the first reading.
 struct Index {
     content: Sha256,
     checks: Vec<u32>,

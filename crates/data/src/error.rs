@@ -1,22 +1,22 @@
-//! What can be wrong with a data file: which file, where, and what would mend it.
+//! Errors of data files. Each names the file, the place and the remedy.
 
 use std::fmt;
 
-/// An error in the world's data, never in the program.
+/// An error in data files.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A file that could not be opened, read or written.
+    /// A file cannot be opened, read or written.
     #[error("{path}: {source}")]
     Io {
         /// The file.
         path: String,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// No input at all was named.
+    /// No input was named.
     #[error("no data file was named; name a file, a folder or a pattern such as data/*.jsonl")]
     NoInput,
-    /// A pattern that fits no data file.
+    /// A pattern matches no data file.
     #[error("{pattern}: no data file matches this pattern; data files end in {EXTENSIONS}")]
     NothingMatches {
         /// The pattern.
@@ -28,67 +28,67 @@ pub enum DataError {
         /// The folder.
         path: String,
     },
-    /// A pattern that cannot be read.
+    /// A pattern is invalid.
     #[error("{pattern}: not a valid pattern: {message}")]
     InvalidPattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// Reason.
         message: String,
     },
-    /// A file whose name does not say its format.
+    /// The name of a file does not determine its format.
     #[error("{path}: its name does not say what is in it; data files end in {EXTENSIONS}")]
     UnknownExtension {
         /// The file.
         path: String,
     },
-    /// Files without a single row.
+    /// Files have no rows.
     #[error("{path}: no rows; at least one is needed")]
     NoRows {
         /// The files.
         path: String,
     },
-    /// More rows than row numbers and the sampler allow.
+    /// There are more rows than the sampler allows.
     #[error("{path}: more than {limit} rows; use fewer files, or a limit")]
     TooManyRows {
-        /// The file where the limit was passed.
+        /// The file that exceeds the limit.
         path: String,
-        /// The most rows a data set may have.
+        /// Maximum number of rows of a data set.
         limit: usize,
     },
-    /// A column that is asked for and not there.
+    /// A requested column does not exist.
     #[error("{place}: no column `{column}`{}; the columns are {}", did_you_mean(column, present), list(present))]
     ColumnMissing {
-        /// The file, or the line of it.
+        /// The file or the line.
         place: Place,
-        /// The column asked for.
+        /// The requested column.
         column: String,
-        /// The columns that are there.
+        /// The existing columns.
         present: Vec<String>,
     },
-    /// No column of texts.
+    /// There is no column of texts.
     #[error("{place}: no column of texts; the columns are {}; name those to be read", list(present))]
     NoTextColumn {
         /// The file.
         place: Place,
-        /// The columns that are there.
+        /// The existing columns.
         present: Vec<String>,
     },
-    /// A column named twice, by the caller or by a header.
-    #[error("{place}: the column `{column}` is named twice; each name may stand once")]
+    /// The caller or a header names a column twice.
+    #[error("{place}: the column `{column}` is named twice; each name may occur once")]
     DuplicateColumn {
         /// The file or the setting.
         place: Place,
         /// The column.
         column: String,
     },
-    /// More than one column of labels among those asked for.
+    /// The caller requests several columns of labels.
     #[error("the columns {} all name labels; a row has one label: name one of them", list(columns))]
     SeveralLabels {
         /// The columns.
         columns: Vec<String>,
     },
-    /// Files of one data set with different columns.
+    /// Files of one data set have different columns.
     #[error(
         "{path}: its columns are {}, those of {first_path} are {}; give the files the same columns, or name the columns \
          to be read",
@@ -102,20 +102,20 @@ pub enum DataError {
         columns: Vec<String>,
         /// The first file.
         first_path: String,
-        /// The first file's text and label columns.
+        /// Text and label columns of the first file.
         first_columns: Vec<String>,
     },
-    /// Something else where a text should be.
+    /// A value is not a text.
     #[error("{place}: the column `{column}` holds {found}, not a text; leave the column out or write it as a string")]
     NotText {
-        /// Where.
+        /// The place.
         place: Place,
         /// The column.
         column: String,
-        /// What is there.
+        /// The value found.
         found: String,
     },
-    /// A column among those of a file that cannot be trained on.
+    /// A column of a file cannot be used for training.
     #[error(
         "{path}: the column `{column}` holds {holds}, not texts; name the columns to be read, for example columns = [{}]",
         quoted(texts)
@@ -125,69 +125,69 @@ pub enum DataError {
         path: String,
         /// The column.
         column: String,
-        /// What it holds.
+        /// Its kind of values.
         holds: String,
         /// The columns that hold texts, and the label.
         texts: Vec<String>,
     },
-    /// A value that is needed and not there.
+    /// A required value is missing.
     #[error("{place}: the field `{column}` is {lack}; give it a value, or leave the row out")]
     MissingValue {
-        /// Where.
+        /// The place.
         place: Place,
         /// The column.
         column: String,
-        /// Whether it is missing, null or empty.
+        /// `missing`, `null` or `empty`.
         lack: &'static str,
     },
-    /// Lists of different lengths where each text is a column.
+    /// Lists have different lengths, although each text is a column.
     #[error(
         "{place}: the list `{column}` has {found} texts, those before have {expected}; give all rows the same number, or \
          write a row for each text"
     )]
     ListLength {
-        /// Where.
+        /// The place.
         place: Place,
         /// The column.
         column: String,
-        /// How many texts are in the list.
+        /// Number of texts in the list.
         found: usize,
-        /// How many were in those before.
+        /// Number of texts in the lists before.
         expected: usize,
     },
-    /// A label that is no finite number.
+    /// A label is not a finite number.
     #[error(
-        "{place}: the label `{column}` is {found}, not a finite number; mend it, or name the columns to be read without it"
+        "{place}: the label `{column}` is {found}, not a finite number; correct it, or name the columns to be read without it"
     )]
     BadLabel {
-        /// Where.
+        /// The place.
         place: Place,
         /// The column.
         column: String,
-        /// What is there.
+        /// The value found.
         found: String,
     },
-    /// A text of nothing but white space in training data.
+    /// A text in training data is blank.
     #[error("{place}: the text of `{column}` is blank; remove the row, or allow blank texts")]
     BlankText {
-        /// Where.
+        /// The place.
         place: Place,
         /// The column.
         column: String,
     },
-    /// A line that is not a JSON object.
+    /// A line is not a JSON object.
     #[error("{path}, line {line}, column {column}: {message}; each line must be one whole JSON object")]
     InvalidJson {
         /// The file.
         path: String,
         /// The line, from 1.
         line: u64,
-        /// The byte of the line, from 1.
+        /// Byte in the line, from 1.
         column: usize,
-        /// What the parser met.
+        /// Message of the parser.
         message: String,
     },
-    /// A file with one JSON list that is not well formed.
+    /// A JSON list is malformed.
     #[error(
         "{path}, line {line}: {message}; the file must be one whole list of JSON objects, or have an object a line"
     )]
@@ -196,50 +196,50 @@ pub enum DataError {
         path: String,
         /// The line, from 1.
         line: u64,
-        /// What is wrong.
+        /// Reason.
         message: String,
     },
-    /// A file that was packed by a program whose work is not undone here.
+    /// A file is compressed in an unsupported format.
     #[error("{path}: is packed with {packing}, which is not read; unpack it, or pack it with gzip")]
     Packed {
         /// The file.
         path: String,
-        /// The program.
+        /// The compression.
         packing: &'static str,
     },
-    /// Text in units of two bytes.
+    /// A file is UTF-16.
     #[error("{path}: is UTF-16, not UTF-8; save the file as UTF-8")]
     Utf16 {
         /// The file.
         path: String,
     },
-    /// Lines that end in carriage returns alone.
-    #[error("{path}: its lines end in carriage returns alone; save the file with line feeds")]
+    /// Lines end in carriage returns without line feeds.
+    #[error("{path}: its lines end in carriage returns without line feeds; save the file with line feeds")]
     LoneReturns {
         /// The file.
         path: String,
     },
-    /// Bytes that are no UTF-8.
+    /// A file is not UTF-8.
     #[error("{path}, line {line}: byte {offset} of the file is not valid UTF-8; save the file as UTF-8")]
     InvalidUtf8 {
         /// The file.
         path: String,
         /// The line, from 1.
         line: u64,
-        /// The first bad byte, counted from 0 at the start of the file.
+        /// The first invalid byte, from 0 at the start of the file.
         offset: u64,
     },
-    /// A quoted field that never ends.
+    /// A quoted field is not closed.
     #[error(
         "{path}, line {line}: a quote opened here is never closed; close it, or double every quote that belongs to the text"
     )]
     QuoteNotClosed {
         /// The file.
         path: String,
-        /// The line where the quote opens, from 1.
+        /// The line of the opening quote, from 1.
         line: u64,
     },
-    /// A record with more or fewer fields than the header.
+    /// A record has more or fewer fields than the header.
     #[error(
         "{path}, line {line}: {found} fields where the header names {expected}; a field that holds the separator or a \
          line break must be quoted"
@@ -247,42 +247,42 @@ pub enum DataError {
     FieldCount {
         /// The file.
         path: String,
-        /// The line where the record begins, from 1.
+        /// The first line of the record, from 1.
         line: u64,
         /// Fields of the record.
         found: usize,
         /// Fields of the header.
         expected: usize,
     },
-    /// A line too long to be meant.
+    /// A line is too long.
     #[error("{path}, line {line}: longer than {limit} bytes; break the text up")]
     LineTooLong {
         /// The file.
         path: String,
         /// The line, from 1.
         line: u64,
-        /// The most bytes a line may have.
+        /// Maximum length of a line in bytes.
         limit: usize,
     },
-    /// A text too long to be meant.
+    /// A text is too long.
     #[error("{place}: the text of `{column}` is longer than {limit} bytes; break the text up")]
     TextTooLong {
-        /// Where.
+        /// The place.
         place: Place,
         /// The column.
         column: String,
-        /// The most bytes a text may have.
+        /// Maximum length of a text in bytes.
         limit: usize,
     },
-    /// A Parquet file that the reader cannot make sense of.
+    /// A Parquet file is invalid.
     #[error("{path}: not a readable Parquet file: {message}")]
     InvalidParquet {
         /// The file.
         path: String,
-        /// What the reader met.
+        /// Message of the reader.
         message: String,
     },
-    /// A Parquet file whose compression cannot be undone.
+    /// A Parquet file is compressed with an unsupported codec.
     #[error(
         "{path}: the column `{column}` is compressed with {codec}, which cannot be read; write it with zstd, snappy, gzip, lz4, \
          brotli or no compression, for example pandas' to_parquet(…, compression=\"zstd\")"
@@ -295,15 +295,15 @@ pub enum DataError {
         /// The compression.
         codec: String,
     },
-    /// A row that is not what it was when the file was indexed.
-    #[error("{path}: row {row} is not what it was when the file was opened; leave the file alone while it is in use")]
+    /// A row has changed since the file was indexed.
+    #[error("{path}: row {row} has changed since the file was opened; do not change a file that is in use")]
     Changed {
         /// The file.
         path: String,
         /// The row of the file, from 1.
         row: usize,
     },
-    /// A retrieval set without one of its files.
+    /// A file of a retrieval set is missing.
     #[error("{folder}: no {file}; a retrieval set has queries.jsonl, corpus.jsonl and qrels.tsv or qrels/test.tsv")]
     RetrievalFileMissing {
         /// The folder.
@@ -311,7 +311,7 @@ pub enum DataError {
         /// The missing file.
         file: &'static str,
     },
-    /// An id that two lines claim.
+    /// Two lines have the same id.
     #[error("{path}, line {line}: the id `{id}` is already that of line {first_line}; ids must differ")]
     DuplicateId {
         /// The file.
@@ -320,10 +320,10 @@ pub enum DataError {
         line: u64,
         /// The id.
         id: String,
-        /// The line that had it first.
+        /// The first line with it.
         first_line: u64,
     },
-    /// A judgement that is not `query id, document id, score`.
+    /// A judgement is not a query id, a document id and a score.
     #[error(
         "{path}, line {line}: {message}; each line must be a query id, a document id and a score, separated by tabs"
     )]
@@ -332,19 +332,19 @@ pub enum DataError {
         path: String,
         /// The line, from 1.
         line: u64,
-        /// What is wrong.
+        /// Reason.
         message: String,
     },
-    /// A retrieval set that could not measure anything.
+    /// A retrieval set has no relevant document.
     #[error("{path}: no query of queries.jsonl has a relevant document; check that the ids are those of queries.jsonl")]
     NothingRelevant {
         /// The file of judgements.
         path: String,
     },
-    /// An id that a file of judgements cannot hold.
+    /// An id contains a character that a file of judgements cannot hold.
     #[error("{path}: the id {id:?} holds a tab or a line break; ids in this file must not")]
     BadId {
-        /// The file to be written.
+        /// The written file.
         path: String,
         /// The id.
         id: String,
@@ -352,7 +352,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// What the JSON parser met in an object that begins on this line.
+    /// Creates the error of the JSON parser for an object that begins on this line.
     pub(crate) fn json(path: &str, line: u64, error: &serde_json::Error) -> Self {
         let mut message = error.to_string();
         message.truncate(message.rfind(" at line ").unwrap_or(message.len()));
@@ -364,16 +364,16 @@ impl DataError {
     }
 }
 
-/// A place in the data that an error speaks of.
+/// The place of an error in the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A whole file.
     File(String),
     /// A line of a file, from 1.
     Line(String, u64),
-    /// A row of a file that has no lines, from 1.
+    /// A row of a file without lines, from 1.
     Row(String, u64),
-    /// The columns that the caller named.
+    /// The columns named by the caller.
     Setting,
 }
 
@@ -388,7 +388,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The endings of names of data files, as messages list them.
+/// Extensions of data files, for messages.
 const EXTENSIONS: &str = ".jsonl, .ndjson, .json, .csv, .tsv or .txt, which .gz may follow, or in .parquet";
 
 fn quoted(names: &[String]) -> String {
@@ -407,7 +407,7 @@ fn did_you_mean(wanted: &str, present: &[String]) -> String {
     }
 }
 
-/// The Levenshtein distance of two names, upper and lower case being the same.
+/// Returns the Levenshtein distance of two names, ignoring case.
 fn edits(a: &str, b: &str) -> usize {
     let (a, b) = (a.to_lowercase(), b.to_lowercase());
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();

@@ -2,7 +2,7 @@
 
 use crate::DataError;
 
-/// One row: its texts in the order of the columns, and its label where the data has one.
+/// One row: its texts in the order of the columns, and its label if the data has labels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Example {
     /// One text for each column of [`Source::columns`].
@@ -11,61 +11,61 @@ pub struct Example {
     pub label: Option<f32>,
 }
 
-/// Rows of strings with roles. Rows are read when asked for; what stays in memory is an index.
+/// Rows of strings with roles. Rows are read on demand; only an index stays in memory.
 pub trait Source: Send + Sync {
-    /// The number of rows.
+    /// Number of rows.
     fn len(&self) -> usize;
 
-    /// Whether there are no rows.
+    /// Returns true if there are no rows.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Names of the text columns, in the order that the loss sees them.
+    /// Names of the text columns, in the order of the loss.
     fn columns(&self) -> &[String];
 
-    /// Whether rows carry a label.
+    /// Returns true if rows have labels.
     fn has_labels(&self) -> bool;
 
-    /// Row `index`.
+    /// Reads row `index`.
     ///
     /// # Errors
-    /// If the file cannot be read any more, or changed since it was indexed.
+    /// If the file cannot be read, or has changed since it was indexed.
     fn get(&self, index: usize) -> Result<Example, DataError>;
 
-    /// For every row one number for each text column; two are equal if and only if the texts are. `(rows, columns)`
+    /// Keys of all texts, `(rows, columns)`: two are equal if and only if the texts are.
     fn text_keys(&self) -> &[u32];
 
-    /// Bytes that differ whenever the rows could.
+    /// Hash of all rows.
     fn fingerprint(&self) -> [u8; 32];
 }
 
-/// What a model card tells of a set of training data. Plain data.
+/// Description of a set of training data for a model card.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct DataSummary {
-    /// The name of the set, if it has one.
+    /// Name of the set, if it has one.
     pub name: Option<String>,
     /// Number of rows.
     pub rows: usize,
-    /// What each column holds.
+    /// Statistics of each column.
     pub columns: Vec<ColumnSummary>,
-    /// How many of the first rows were read for the statistics.
+    /// Number of rows from the start that the statistics cover.
     pub sampled: usize,
-    /// Some rows from the start, texts in the order of the columns.
+    /// Rows from the start, with texts in the order of the columns.
     pub samples: Vec<Vec<String>>,
 }
 
 /// Token lengths of one column.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ColumnSummary {
-    /// The column's name.
+    /// Name of the column.
     pub name: String,
-    /// Fewest tokens of a text, special tokens included.
+    /// Fewest tokens of a text, including special tokens.
     pub min_tokens: usize,
-    /// Tokens on average.
+    /// Mean number of tokens.
     pub mean_tokens: f64,
     /// Most tokens of a text.
     pub max_tokens: usize,
-    /// How many of the sampled texts have how many tokens: `histogram[n]` texts have `n` tokens.
+    /// Numbers of sampled texts by tokens: `histogram[n]` texts have `n` tokens.
     pub histogram: Vec<usize>,
 }

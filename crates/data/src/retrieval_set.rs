@@ -1,5 +1,5 @@
-//! Retrieval sets in the layout of BEIR: queries, a corpus, and which documents answer which query.
-//! Knows no embedding and no measure.
+//! Retrieval sets in the layout of BEIR: queries, a corpus, and judgements of relevance. Knows no
+//! embedding and no metric.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -9,48 +9,48 @@ use sha2::{Digest, Sha256};
 use crate::DataError;
 use crate::read::{Format, Lines, Record, Source, Table, files};
 
-/// Endings of the files of a set, the first that exists counts.
+/// Extensions of the files of a set; the first that exists is used.
 const ENDINGS: [&str; 10] =
     [".jsonl", ".jsonl.gz", ".ndjson", ".json", ".json.gz", ".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz"];
 
-/// Names of judgements, and their endings; the first that exists counts.
+/// Names of judgements, and their extensions; the first that exists is used.
 const JUDGEMENTS: [&str; 3] = ["qrels", "qrels/test", "qrels/dev"];
 const JUDGEMENT_ENDINGS: [&str; 11] =
     [".tsv", ".tsv.gz", ".txt", ".txt.gz", ".trec", ".trec.gz", ".csv", ".jsonl", ".jsonl.gz", ".parquet", ""];
 
-/// Names of the fields of judgements that have named ones.
+/// Names of the fields of judgements with named fields.
 const QUERY_FIELDS: [&str; 3] = ["query-id", "query_id", "qid"];
 const DOCUMENT_FIELDS: [&str; 4] = ["corpus-id", "corpus_id", "doc_id", "docid"];
 const SCORE_FIELDS: [&str; 4] = ["score", "relevance", "rel", "label"];
 
-/// Queries, documents and judgements, whole in memory.
+/// Queries, documents and judgements, in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetrievalSet {
-    /// The folder's name.
+    /// Name of the folder.
     pub name: String,
     /// Ids and texts, in the order of their file.
     pub queries: Vec<(String, String)>,
-    /// Ids and texts, in the order of their file. A document with a title that is not empty has the text
-    /// `title + " " + text`, as in BEIR.
+    /// Ids and texts, in the order of their file. A document with a title that is not empty has the
+    /// text `title + " " + text`, as in BEIR.
     pub corpus: Vec<(String, String)>,
-    /// For each query, what answers it; empty for a query without a judgement above 0.
+    /// Relevant documents of each query; empty for a query without a judgement above 0.
     pub relevant: Vec<Relevant>,
-    /// How many judgements speak of a query that is not there. They are passed over, as the reference
-    /// passes over them; worth a warning.
+    /// Number of judgements of unknown queries. They are ignored, as in the reference; worth a
+    /// warning.
     pub unknown_queries: usize,
 }
 
-/// The documents that answer a query.
+/// The relevant documents of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relevant {
-    /// Places in [`RetrievalSet::corpus`], ascending.
+    /// Indices in [`RetrievalSet::corpus`], ascending.
     pub documents: Vec<usize>,
-    /// How many more are judged relevant but not in the corpus. The reference's recall counts them.
+    /// Number of relevant documents that are not in the corpus. The reference's recall counts them.
     pub absent: usize,
 }
 
 impl Relevant {
-    /// How many documents are judged relevant, in the corpus or not.
+    /// Number of relevant documents, in the corpus or not.
     pub fn count(&self) -> usize {
         self.documents.len() + self.absent
     }
@@ -59,15 +59,17 @@ impl Relevant {
 impl RetrievalSet {
     /// Opens a folder with queries, a corpus and judgements.
     ///
-    /// `queries.jsonl` and `corpus.jsonl` have the fields `_id` (or `id`), `text`, and in the corpus `title` if it has one. They may
-    /// be `.json`, `.csv`, `.tsv` or `.parquet` as well, packed with gzip, or folders of such files named `queries` and `corpus`.
+    /// `queries.jsonl` and `corpus.jsonl` have the fields `_id` (or `id`), `text`, and in the
+    /// corpus optionally `title`. They may also be `.json`, `.csv`, `.tsv` or `.parquet`,
+    /// compressed with gzip, or folders of such files named `queries` and `corpus`.
     ///
-    /// `qrels.tsv`, `qrels/test.tsv` or `qrels/dev.tsv` have a query id, a document id and a score, separated by tabs (a header may
-    /// stand first), or the four columns of TREC; `.csv`, `.jsonl` and `.parquet` have the fields `query-id`, `corpus-id` and
-    /// `score`. A score above 0 means relevant; of two judgements of a pair the last counts.
+    /// `qrels.tsv`, `qrels/test.tsv` or `qrels/dev.tsv` have a query id, a document id and a score,
+    /// separated by tabs (with an optional header), or the four columns of TREC; `.csv`, `.jsonl`
+    /// and `.parquet` have the fields `query-id`, `corpus-id` and `score`. A score above 0 means
+    /// relevant; the last judgement of a pair counts.
     ///
     /// # Errors
-    /// If a file is missing or malformed, an id is claimed twice, or no query has a relevant document.
+    /// If a file is missing or malformed, an id occurs twice, or no query has a relevant document.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, DataError> {
         let folder = folder.as_ref();
         let missing = |file| DataError::RetrievalFileMissing { folder: folder.display().to_string(), file };
@@ -82,13 +84,13 @@ impl RetrievalSet {
         Ok(Self { name: name.unwrap_or_default(), queries, corpus, relevant, unknown_queries })
     }
 
-    /// Whether the folder holds queries and a corpus.
+    /// Returns true if the folder has queries and a corpus.
     pub fn is_at(folder: impl AsRef<Path>) -> bool {
         let has = |stem| matches!(part(folder.as_ref(), stem), Ok(Some(_)));
         has("queries") && has("corpus")
     }
 
-    /// What people should know of the judgements before they trust the measures: those that speak of what is not there.
+    /// Returns warnings about judgements of unknown queries and documents.
     pub fn notes(&self) -> Vec<String> {
         let absent: usize = self.relevant.iter().map(|relevant| relevant.absent).sum();
         let mut notes = Vec::new();
@@ -104,7 +106,7 @@ impl RetrievalSet {
         notes
     }
 
-    /// SHA-256 of queries, corpus and judgements: differs whenever what would be measured could.
+    /// Returns the SHA-256 of queries, corpus and judgements.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut content = Sha256::new();
         for part in [&self.queries, &self.corpus] {
@@ -123,7 +125,7 @@ impl RetrievalSet {
     }
 }
 
-/// The files of queries or corpus.
+/// Returns the files of queries or corpus.
 fn part(folder: &Path, stem: &str) -> Result<Option<Vec<(PathBuf, Format)>>, DataError> {
     let file = ENDINGS.iter().map(|ending| folder.join(format!("{stem}{ending}"))).find(|path| path.is_file());
     let inner = folder.join(stem);
@@ -134,12 +136,12 @@ fn part(folder: &Path, stem: &str) -> Result<Option<Vec<(PathBuf, Format)>>, Dat
     }
 }
 
-/// The file of judgements.
+/// Returns the file of judgements.
 fn judgements(folder: &Path) -> Option<PathBuf> {
     let mut named = JUDGEMENT_ENDINGS
         .iter()
         .flat_map(|ending| JUDGEMENTS.iter().map(move |name| folder.join(format!("{name}{ending}"))));
-    // As data sets on the hub are cut into files: test-00000-of-00001.parquet.
+    // Shards of data sets on the hub: test-00000-of-00001.parquet.
     let shard = || {
         let found = files(&[folder.join("qrels")]).ok()?;
         let begins = |split: &str| {
@@ -183,7 +185,7 @@ struct Judgement {
     is_relevant: bool,
 }
 
-/// What is relevant for each query, and how many judgements are of unknown queries.
+/// Returns the relevant documents of each query, and the number of judgements of unknown queries.
 fn judge(
     path: &Path,
     queries: &[(String, String)],
@@ -220,7 +222,7 @@ fn judge(
     Ok((relevant.collect(), unknown))
 }
 
-/// Judgements with named fields.
+/// Reads judgements with named fields.
 fn named_judgements(path: &Path, add: &mut dyn FnMut(Judgement)) -> Result<(), DataError> {
     let table = Table::open(path, None)?;
     let find = |names: &[&str]| names.iter().find(|name| table.has(name)).unwrap_or(&names[0]).to_string();
@@ -235,8 +237,8 @@ fn named_judgements(path: &Path, add: &mut dyn FnMut(Judgement)) -> Result<(), D
     Ok(())
 }
 
-/// Judgements in lines: a query, a document and a score between tabs; or as TREC has them, a query, anything, a document and a
-/// score between white space.
+/// Reads judgements in lines: a query, a document and a score, separated by tabs; or in the format
+/// of TREC a query, anything, a document and a score, separated by white space.
 fn lines_of_judgements(path: &Path, queries: &HashSet<&str>, add: &mut dyn FnMut(Judgement)) -> Result<(), DataError> {
     let mut lines = Lines::new(Source::open(path)?);
     let name = lines.path().to_owned();
@@ -250,7 +252,7 @@ fn lines_of_judgements(path: &Path, queries: &HashSet<&str>, add: &mut dyn FnMut
             (_, [query, _, document, score]) => (*query, *document, *score),
             _ => return Err(bad(format!("{} fields", fields.len()))),
         };
-        // A header has a word for the score, and its query is none.
+        // A header has a word in place of the score, and no known query.
         let may_be_header = std::mem::take(&mut is_first) && !queries.contains(query);
         if may_be_header && score.trim().starts_with(char::is_alphabetic) {
             continue;
@@ -272,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder with these files.
+    /// Creates a folder with these files.
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("qrels")).unwrap();

@@ -1,5 +1,5 @@
-//! Which rows go together: batches of row numbers for one epoch, as the reference draws them for the same seed.
-//! Knows row numbers and text keys, never a text.
+//! Batches of row numbers for one epoch, as the reference draws them for the same seed. Knows row
+//! numbers and text keys, but no texts.
 
 mod no_duplicates;
 mod order;
@@ -13,41 +13,42 @@ pub use shuffle::Shuffle;
 
 use crate::Source;
 
-/// How batches are drawn over a whole run; [`BatchPlan::epoch`] draws those of one epoch.
+/// Settings of the batches of a run; [`BatchPlan::epoch`] draws those of one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchPlan {
-    /// What decides which rows go together.
+    /// Rule for the rows of a batch.
     pub sampler: Sampler,
-    /// Rows of a batch; at least 1.
+    /// Rows of a batch, at least 1.
     pub batch_size: usize,
-    /// Whether batches with fewer rows are left out.
+    /// Drops batches with fewer rows.
     pub drop_last: bool,
-    /// The run's seed; the epoch is added to it.
+    /// Seed of the run; the epoch is added to it.
     pub seed: u64,
-    /// Whether every epoch walks the rows in the order of the data set, as Sentence Transformers 3.0.1 does for
-    /// no-duplicates batches, instead of shuffling them.
+    /// Visits the rows of every epoch in the order of the data set instead of shuffling them, as
+    /// Sentence Transformers 3.0.1 does for no-duplicates batches.
     pub dataset_order: bool,
 }
 
-/// What decides which rows go together.
+/// Rule for the rows of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampler {
-    /// The order alone. The reference's `batch_sampler`.
+    /// Consecutive rows of the shuffled order. The reference's `batch_sampler`.
     Shuffle,
-    /// No text twice in a batch, whatever its column. The reference's `no_duplicates`.
+    /// No text twice in a batch, in any column. The reference's `no_duplicates`.
     NoDuplicates,
 }
 
 impl BatchPlan {
-    /// The number of batches of an epoch that the reference announces (its `__len__`): `rows / batch_size`, rounded up,
-    /// or down with `drop_last`. Exact for [`Sampler::Shuffle`]; no-duplicates batches may be more without `drop_last`
-    /// and fewer with it.
+    /// Returns the number of batches of an epoch that the reference announces (its `__len__`):
+    /// `rows / batch_size`, rounded up, or down with `drop_last`. It is exact for
+    /// [`Sampler::Shuffle`]; there may be more no-duplicates batches without `drop_last`, and fewer
+    /// with it.
     pub fn batches(&self, rows: usize) -> usize {
         if self.drop_last { rows / self.batch_size } else { rows.div_ceil(self.batch_size) }
     }
 
-    /// The batches of epoch `epoch` (from 0). To go on in the middle of an epoch, `skip` those already drawn: drawing
-    /// them again takes milliseconds and gives the same ones.
+    /// Returns the batches of epoch `epoch` (from 0). To continue in the middle of an epoch, `skip`
+    /// the batches already used: drawing them again takes milliseconds and gives the same ones.
     pub fn epoch<'a>(&self, source: &'a dyn Source, epoch: u64) -> Batches<'a> {
         let order = if self.dataset_order { Order::Dataset } else { Order::Shuffled { seed: self.seed, epoch } };
         let Self { batch_size, drop_last, .. } = *self;
@@ -61,7 +62,7 @@ impl BatchPlan {
     }
 }
 
-/// The batches of one epoch, drawn as they are asked for: each is a list of row numbers.
+/// The batches of one epoch, drawn on demand. Each is a list of row numbers.
 pub enum Batches<'a> {
     /// See [`Shuffle`].
     Shuffle(Shuffle),

@@ -1,4 +1,4 @@
-//! Which columns of data files are texts to train with and which is the label, and rows of them as examples.
+//! Selection of the text columns and the label of data files, and conversion of rows to examples.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use crate::read::{Column, Format, Kind, Value};
 use crate::{DataError, Example, Place};
 
-/// Names of columns that hold labels of training data, never texts; of several in a file the first in this order counts.
+/// Names of columns with labels of training data, never texts. The first in this order that a file
+/// has is the label.
 pub const LABEL_COLUMNS: [&str; 4] = ["label", "labels", "score", "scores"];
 
-/// The columns to be read.
+/// The selected columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Selection {
     columns: Vec<Chosen>,
     pub(crate) label: Option<String>,
 }
 
-/// A column of texts, or of lists of so many texts.
+/// A column of texts, or of lists of texts of one length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Chosen {
     name: String,
@@ -32,7 +33,7 @@ impl Chosen {
         Self { name: column.name.clone(), list }
     }
 
-    /// The names of its texts.
+    /// Returns the names of its texts.
     fn texts(&self) -> Vec<String> {
         let stem = if self.name == "negatives" { "negative" } else { &self.name };
         match self.list {
@@ -43,17 +44,17 @@ impl Chosen {
 }
 
 impl Selection {
-    /// The columns of the files, the label last.
+    /// Returns the columns of the files, the label last.
     pub(crate) fn names(&self) -> Vec<String> {
         self.columns.iter().map(|column| column.name.clone()).chain(self.label.clone()).collect()
     }
 
-    /// The names of the texts of a row.
+    /// Returns the names of the texts of a row.
     pub(crate) fn texts(&self) -> Vec<String> {
         self.columns.iter().flat_map(Chosen::texts).collect()
     }
 
-    /// The row of these values, which stand in the order of [`Selection::names`].
+    /// Converts values in the order of [`Selection::names`] to an example.
     pub(crate) fn example(
         &self,
         mut values: Vec<Value>,
@@ -87,7 +88,7 @@ impl Selection {
     }
 }
 
-/// The value as a label, if it is a finite number or a truth value; a field of CSV may hold one.
+/// Returns the value as a label, if it is a finite number or a Boolean, or a CSV field with one.
 fn label_value(value: &Value, format: Format, column: &str, place: &dyn Fn() -> Place) -> Result<f32, DataError> {
     let bad = |found: String| DataError::BadLabel { place: place(), column: column.into(), found };
     let digits = match value {
@@ -101,7 +102,7 @@ fn label_value(value: &Value, format: Format, column: &str, place: &dyn Fn() -> 
     if label.is_finite() { Ok(label) } else { Err(bad(number.to_string())) }
 }
 
-/// Chooses the columns, and makes sure that every file has them. Of each file `rows` rows at most are looked at.
+/// Selects the columns and checks that every file has them. Reads at most `rows` rows of each file.
 pub(crate) fn select(
     files: &[(PathBuf, Format)],
     wanted: Option<&[String]>,
@@ -139,9 +140,9 @@ fn same_columns(a: &Selection, b: &Selection) -> bool {
     names(a) == names(b) && a.label == b.label
 }
 
-/// The columns that the caller named, if the file has them.
+/// Selects the columns that the caller named, if the file has them.
 fn named(wanted: &[String], format: Format, path: &Path, rows: usize) -> Result<Selection, DataError> {
-    // The first row nearly always says enough.
+    // The first row nearly always suffices.
     let mut offered = format.columns(path, 1)?;
     let find = |name: &String, offered: &[Column]| offered.iter().find(|column| column.name == *name).cloned();
     let is_known = |name: &String| find(name, &offered).is_some_and(|column| column.kind != Kind::Nothing);
@@ -168,12 +169,12 @@ fn named(wanted: &[String], format: Format, path: &Path, rows: usize) -> Result<
     Ok(Selection { columns, label: labels.into_iter().next() })
 }
 
-/// Every column, each of which must hold texts, and the label.
+/// Selects all columns, which must hold texts, and the label.
 fn all(offered: &[Column], format: Format, path: &Path) -> Result<Selection, DataError> {
     let has = |name: &&str| offered.iter().any(|column| column.name == **name);
     let label = LABEL_COLUMNS.into_iter().find(has).map(String::from);
     let is_label = |column: &&Column| LABEL_COLUMNS.contains(&column.name.as_str());
-    // A field of CSV that is empty is a blank text.
+    // An empty field of CSV is a blank text.
     let is_text = |column: &&Column| match column.kind {
         Kind::Text | Kind::List(_) => true,
         Kind::Nothing => matches!(format, Format::Csv { .. }),

@@ -1,5 +1,5 @@
-//! Rows for training and rows kept back to judge by, drawn by fraction and seed; and some rows of a source as a source.
-//! Knows no texts.
+//! Random division of rows into those for training and those for evaluation, and subsets of a
+//! source. Knows no texts.
 
 use std::sync::Arc;
 
@@ -8,20 +8,21 @@ use sha2::{Digest, Sha256};
 use crate::sample::randperm;
 use crate::{DataError, Example, Source};
 
-/// Row numbers of the two parts, each ascending. Together they are all rows, each once.
+/// Row numbers of the two parts, each ascending. Each row is in one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Rows to train with.
+    /// Rows for training.
     pub train: Vec<u32>,
-    /// Rows to judge by.
+    /// Rows for evaluation.
     pub dev: Vec<u32>,
 }
 
-/// Draws `dev_fraction` of the rows (rounded to the nearest number) as the first of a permutation with this seed. The
-/// same numbers give the same rows everywhere. Texts that come in several rows may be in both parts.
+/// Draws `dev_fraction` of the rows (rounded to the nearest integer) as the first of a permutation
+/// with this seed. The same arguments give the same rows on every machine. Texts that occur in
+/// several rows may be in both parts.
 ///
 /// # Panics
-/// If the fraction is not within 0 and 1.
+/// If the fraction is not between 0 and 1.
 pub fn split(rows: usize, dev_fraction: f64, seed: u64) -> Split {
     assert!((0.0..=1.0).contains(&dev_fraction), "a fraction of {dev_fraction} of {rows} rows");
     let mut dev = randperm(rows, seed);
@@ -31,7 +32,7 @@ pub fn split(rows: usize, dev_fraction: f64, seed: u64) -> Split {
     Split { train, dev }
 }
 
-/// Some rows of a source, in an order of their own.
+/// Selected rows of a source, in a given order.
 pub struct Subset {
     source: Arc<dyn Source>,
     rows: Vec<u32>,
@@ -39,7 +40,7 @@ pub struct Subset {
 }
 
 impl Subset {
-    /// Row `i` of the subset is row `rows[i]` of `source`.
+    /// Creates a subset whose row `i` is row `rows[i]` of `source`.
     ///
     /// # Panics
     /// If `source` has no such row.

@@ -1,9 +1,10 @@
-//! What a model card tells of a data set, from its first rows. Is handed a way to count tokens and knows no tokenizer.
+//! Description of a data set for a model card, from its first rows. The caller counts tokens.
 
 use crate::{ColumnSummary, DataError, DataSummary, Source};
 
-/// Token statistics over the first `sampled` rows of `source` (fewer if it has fewer), and its first `samples` rows as
-/// they are. `count_tokens` gives the number of tokens of each text, special tokens included. The summary has no name.
+/// Returns token statistics of the first `sampled` rows of `source` (fewer if it has fewer), and
+/// its first `samples` rows. `count_tokens` returns the number of tokens of each text, including
+/// special tokens. The summary has no name.
 ///
 /// # Errors
 /// If a row cannot be read.

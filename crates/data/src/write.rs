@@ -1,4 +1,4 @@
-//! Data files of our own making: JSONL and judgements of relevance. A file is there whole or not at all.
+//! Writing of data files: JSONL and judgements of relevance. Files are replaced atomically.
 
 use std::borrow::Borrow;
 use std::io::{BufWriter, Write};
@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::DataError;
 
-/// Writes one JSON object a line: pairs, or the queries or corpus of a [`crate::RetrievalSet`]. The folder must exist;
-/// a file of this name is replaced once the new one is whole.
+/// Writes one JSON object per line: pairs, or the queries or corpus of a [`crate::RetrievalSet`].
+/// The folder must exist; an existing file is replaced when the new one is complete.
 ///
 /// # Errors
-/// If the file cannot be written, or a row cannot be told in JSON.
+/// If the file cannot be written, or a row cannot be serialized as JSON.
 pub fn write_jsonl<R: Serialize>(path: impl AsRef<Path>, rows: impl IntoIterator<Item = R>) -> Result<(), DataError> {
     write_whole(path.as_ref(), |out| {
         for row in rows {
@@ -24,12 +24,12 @@ pub fn write_jsonl<R: Serialize>(path: impl AsRef<Path>, rows: impl IntoIterator
     })
 }
 
-/// Writes which documents are relevant to which queries, as pairs of a query's id and a document's, the way
-/// [`crate::RetrievalSet::open`] reads them. The folder must exist; a file of this name is replaced once the new one is
-/// whole.
+/// Writes pairs of a query id and the id of a relevant document as judgements that
+/// [`crate::RetrievalSet::open`] reads. The folder must exist; an existing file is replaced when
+/// the new one is complete.
 ///
 /// # Errors
-/// If the file cannot be written, or an id holds a tab or a line break.
+/// If the file cannot be written, or an id contains a tab or a line break.
 pub fn write_qrels<P: Borrow<(String, String)>>(
     path: impl AsRef<Path>,
     relevant: impl IntoIterator<Item = P>,
@@ -54,7 +54,7 @@ pub fn write_qrels<P: Borrow<(String, String)>>(
     }
 }
 
-/// Replaces a file by what `write` writes, as an error of data.
+/// Replaces a file by the output of `write`, with errors as [`DataError`].
 fn write_whole(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<NewFile>) -> std::io::Result<()>,

@@ -201,7 +201,7 @@ fn lists_of_as_many_texts_are_columns_of_their_own() {
     let mixed = message("a.jsonl", "{\"a\":[\"x\",null]}\n");
     assert!(mixed.starts_with("a.jsonl: no column of texts; the columns are a;"), "{mixed}");
     let twice = "{\"a\":\"x\",\"negatives\":[\"y\"],\"negative_1\":\"z\"}\n";
-    assert_eq!(message("a.jsonl", twice), "columns: the column `negative_1` is named twice; each name may stand once");
+    assert_eq!(message("a.jsonl", twice), "columns: the column `negative_1` is named twice; each name may occur once");
 }
 
 #[test]
@@ -353,9 +353,9 @@ fn columns_that_do_not_fit_are_named() {
     );
     assert_eq!(
         message_of("a.jsonl", jsonl, columns(&["anchor", "anchor"])),
-        "columns: the column `anchor` is named twice; each name may stand once"
+        "columns: the column `anchor` is named twice; each name may occur once"
     );
-    assert_eq!(message("a.csv", "x,y,x\n1,2,3\n"), "a.csv: the column `x` is named twice; each name may stand once");
+    assert_eq!(message("a.csv", "x,y,x\n1,2,3\n"), "a.csv: the column `x` is named twice; each name may occur once");
     assert_eq!(
         message_of("a.jsonl", jsonl, columns(&["label", "score", "anchor"])),
         "the columns label, score all name labels; a row has one label: name one of them"
@@ -391,7 +391,7 @@ fn values_of_the_wrong_kind_are_named() {
 
     let label =
         |value: &str| message("a.jsonl", format!("{{\"a\":\"x\",\"label\":1}}\n{{\"a\":\"y\",\"label\":{value}}}\n"));
-    let remedy = "not a finite number; mend it, or name the columns to be read without it";
+    let remedy = "not a finite number; correct it, or name the columns to be read without it";
     assert_eq!(label("\"good\""), format!("a.jsonl, line 2: the label `label` is a text, {remedy}"));
     assert_eq!(label("1e300"), format!("a.jsonl, line 2: the label `label` is {}, {remedy}", 1e300));
     assert_eq!(label("null"), format!("a.jsonl, line 2: the label `label` is null, {remedy}"));

@@ -1,5 +1,5 @@
-//! One table, as pandas, polars, pyarrow and DuckDB write it in every format and compression (`golden/make_tables.py`), is the same
-//! to all that read it.
+//! One table, written by pandas, polars, pyarrow and DuckDB in every format and compression
+//! (`golden/make_tables.py`), is read with equal results.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ fn every_writer_and_format_gives_the_same_training_rows() {
         );
         fingerprints.push(source.fingerprint());
         assert_eq!(fingerprints.last(), fingerprints.first(), "{file:?}");
-        // Ids are no texts, whatever the format.
+        // Ids are not texts, in any format.
         let error = Dataset::open(&[&file], ReadOptions::default()).err().unwrap().to_string();
         let remedy = "the column `id` holds numbers, not texts; name the columns to be read, for example columns = \
                       [\"text\", \"lang\", \"label\"]";

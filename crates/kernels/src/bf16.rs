@@ -3,8 +3,8 @@
 use crate::context::Context;
 use crate::instruction_set::multiversion;
 
-/// Returns the bits of the nearest bf16, ties to even. NaN stays NaN; finite values beyond the range
-/// become infinite.
+/// Returns the bits of the nearest bf16, ties to even. NaN stays NaN; finite values beyond the
+/// range become infinite.
 #[inline(always)]
 pub fn to_bf16(x: f32) -> u16 {
     let bits = x.to_bits();

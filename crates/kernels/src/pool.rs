@@ -66,7 +66,8 @@ struct Region {
 }
 
 impl Pool {
-    /// Creates a pool of `threads` threads, including the caller's, or of fewer if the system refuses some.
+    /// Creates a pool of `threads` threads, including the caller's, or of fewer if the system
+    /// refuses some.
     pub(crate) fn new(threads: usize) -> Self {
         Self::with_spawner(threads, |builder, work| builder.spawn(work))
     }

@@ -1,8 +1,8 @@
-//! CSV and TSV as RFC 4180 has them: a header line, then records; a field in quotes may hold separators, line breaks
-//! and doubled quotes. Nothing is trimmed. Empty lines are skipped.
+//! CSV and TSV as in RFC 4180: a header line, then records; a quoted field may contain separators,
+//! line breaks and doubled quotes. Fields are not trimmed. Empty lines are skipped.
 //!
-//! As Excel writes them, a first line `sep=;` names the separator, and a `.csv` file whose header has no comma may be separated by
-//! semicolons or tabs.
+//! As in files of Excel, a first line `sep=;` sets the separator, and a `.csv` file without a comma
+//! in its header may be separated by semicolons or tabs.
 
 use super::lines::{Lines, MAX_LINE, Spans};
 use super::source::Source;
@@ -14,13 +14,13 @@ use crate::{DataError, Place};
 pub(crate) struct Csv {
     records: Records,
     header: Vec<String>,
-    /// Whether the next record was read while looking for a header.
+    /// True if the next record was already read in search of a header.
     waiting: Option<Found>,
 }
 
 impl Csv {
-    /// Opens a file of this separator, where the file does not name another. `names` are the columns of a file without a header,
-    /// whose tabs come from a program that knows no quotes.
+    /// Opens a file with this separator, unless the file sets another. `names` are the columns of a
+    /// file without a header; in such a file with tabs quotes are literal.
     pub(crate) fn open(source: Source, separator: char, names: Option<&[String]>) -> Result<Self, DataError> {
         let quotes = names.is_none() || separator != '\t';
         let mut records = Records::new(Lines::new(source), separator, quotes);
@@ -46,7 +46,7 @@ impl Csv {
         Ok(Self { records, header, waiting: (!is_header).then_some(found) })
     }
 
-    /// The columns; with their kinds if the first `rows` records are to be looked at.
+    /// Returns the columns, with their kinds in the first `rows` records.
     pub(crate) fn columns(mut self, rows: usize) -> Result<Vec<Column>, DataError> {
         let mut columns: Vec<Column> =
             self.header.iter().map(|name| Column { name: name.clone(), kind: Kind::Nothing }).collect();
@@ -61,7 +61,7 @@ impl Csv {
         Ok(columns)
     }
 
-    /// The rows, for these columns, all of which are in the header.
+    /// Returns the rows with these columns, all of which are in the header.
     pub(crate) fn rows(self, columns: &[String]) -> Box<dyn SpannedRows> {
         let place = |column: &String| self.header.iter().position(|name| name == column);
         let places = columns.iter().map(|column| place(column).expect("the header has the column")).collect();
@@ -108,7 +108,7 @@ impl SpannedRows for CsvRows {
     }
 }
 
-/// Where the chosen columns stand in a record.
+/// Positions of the selected columns in a record.
 struct CsvParse {
     separator: char,
     quotes: bool,
@@ -135,11 +135,11 @@ struct Records {
     lines: Lines,
     separator: char,
     record: Record,
-    /// The line where the last record ended, as it is written.
+    /// The last line of the last record, unchanged.
     line: String,
 }
 
-/// Where a record was found.
+/// Position of a record.
 struct Found {
     line: u64,
     offset: u64,
@@ -151,14 +151,14 @@ impl Records {
         Self { lines, separator, record: Record::new(quotes), line: String::new() }
     }
 
-    /// The separator that a line such as `sep=;` names.
+    /// Returns the separator that a line such as `sep=;` sets.
     fn named_separator(&self) -> Option<char> {
         let mut named = self.line.trim().trim_matches('"').strip_prefix("sep=")?.chars();
         named.next().filter(|_| named.next().is_none())
     }
 
-    /// Takes semicolons or tabs for the separator if the record that was read last, the first, has no commas; where the number of
-    /// `fields` is known, takes what gives that number.
+    /// Detects semicolons or tabs as the separator if the first record, which was just read, has no
+    /// commas. If the number of `fields` is known, selects the separator that gives it.
     fn choose_separator(&mut self, fields: Option<usize>) {
         for separator in [',', ';', '\t'] {
             let mut record = Record::new(self.record.quotes);
@@ -211,9 +211,9 @@ impl Records {
     }
 }
 
-/// The fields of one record, unquoted, one after the other.
+/// The unquoted fields of one record.
 struct Record {
-    /// Whether quotes enclose a field; otherwise they are letters.
+    /// True if quotes enclose fields; otherwise they are literal.
     quotes: bool,
     text: String,
     ends: Vec<usize>,
@@ -225,7 +225,7 @@ enum State {
     FieldStart,
     Plain,
     Quoted,
-    /// After a quote inside quotes: the end of them, or the first of a doubled quote.
+    /// After a quote in a quoted field: its end, or the first of a doubled quote.
     QuoteSeen,
 }
 
@@ -240,7 +240,7 @@ impl Record {
         self.state = State::FieldStart;
     }
 
-    /// Goes on with the record; true if a quote was opened in this part and is still open.
+    /// Continues the record. Returns true if a quote that this part opened is still open.
     fn push(&mut self, part: &str, separator: char) -> bool {
         let mut opened = false;
         for c in part.chars() {

@@ -1,5 +1,5 @@
-//! The elements of one JSON list, as `.json` files have them: with their lines and places, in memory for one element.
-//! Finds where each ends and knows nothing of its inside.
+//! The elements of one JSON list, as in `.json` files, with their lines and positions. Holds one
+//! element in memory; finds its end without parsing it.
 
 use std::fs::File;
 use std::io::BufRead;
@@ -14,17 +14,17 @@ pub(crate) struct Elements {
     reader: Box<dyn BufRead + Send>,
     unpacked: Option<File>,
     buffer: Vec<u8>,
-    /// The line that is being read, from 1.
+    /// Current line, from 1.
     line: u64,
     next_offset: u64,
     place: Between,
-    /// Where the last element begins.
+    /// Start of the last element.
     begin: (u64, u64),
-    /// Whether the last element is the next as well.
+    /// True if the last element will be returned again.
     again: bool,
 }
 
-/// Where in the list the reader is.
+/// Position of the reader in the list.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Between {
     Start,
@@ -38,24 +38,24 @@ enum Between {
 }
 
 impl Elements {
-    /// Reads the elements of what was opened.
+    /// Creates a reader of a source.
     pub(crate) fn new(source: Source) -> Self {
         let Source { name: path, reader, unpacked, .. } = source;
         let (line, place) = (1, Between::Start);
         Self { path, reader, unpacked, buffer: Vec::new(), line, next_offset: 0, place, begin: (0, 0), again: false }
     }
 
-    /// Where rows of the file will lie.
+    /// Returns an empty list of spans of the file.
     pub(crate) fn spans(&mut self) -> Spans {
         Spans::new(&self.path, self.unpacked.take())
     }
 
-    /// What messages call the file.
+    /// Returns the name of the file for messages.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    /// The next element, if there is one.
+    /// Returns the next element, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, DataError> {
         if !std::mem::take(&mut self.again) && !self.advance()? {
             return Ok(None);
@@ -72,12 +72,12 @@ impl Elements {
         }
     }
 
-    /// Makes the element that was read last the next.
+    /// Returns the last element again with the next call.
     pub(crate) fn give_again(&mut self) {
         self.again = true;
     }
 
-    /// Reads an element into the buffer, if there is one.
+    /// Reads the next element into the buffer. Returns false at the end.
     fn advance(&mut self) -> Result<bool, DataError> {
         loop {
             let Some(byte) = self.skip_to()? else {
@@ -100,7 +100,7 @@ impl Elements {
         Ok(true)
     }
 
-    /// Passes over white space; the byte behind it, which is not taken.
+    /// Skips white space and returns the next byte without consuming it.
     fn skip_to(&mut self) -> Result<Option<u8>, DataError> {
         loop {
             let filled = self.reader.fill_buf().map_err(|source| DataError::Io { path: self.path.clone(), source })?;
@@ -132,7 +132,7 @@ impl Elements {
         self.next_offset += bytes as u64;
     }
 
-    /// Reads one object or string, at which the reader stands, into the buffer.
+    /// Reads the object or string at the position of the reader into the buffer.
     fn element(&mut self) -> Result<(), DataError> {
         self.buffer.clear();
         let begins = self.line;
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn read(text: &'static str) -> Result<Vec<(u64, u64, String)>, DataError> {
-        // A buffer of five bytes: elements go across its end.
+        // A buffer of five bytes, so that elements cross its end.
         let reader = std::io::BufReader::with_capacity(5, text.as_bytes());
         let mut elements = Elements::new(Source::from_reader("a.json", Box::new(reader))?);
         let mut found = Vec::new();

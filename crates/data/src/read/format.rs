@@ -1,5 +1,5 @@
-//! The formats of data files, and the reader of each. A new format is a file in `read/` and a line in
-//! each `match` here.
+//! The formats of data files, and the reader of each. A new format is a file in `read/` and a line
+//! in each `match` here.
 
 use super::csv::Csv;
 use super::lines::Spans;
@@ -46,8 +46,8 @@ impl Format {
         }
     }
 
-    /// Reads a file once, which must have the columns, and records the spans of its rows. Blank lines
-    /// of plain text are not rows.
+    /// Reads a file once, which must have the columns, and records the spans of its rows. Blank
+    /// lines of plain text are not rows.
     pub(crate) fn scan(
         self,
         path: &Path,

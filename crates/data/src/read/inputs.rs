@@ -1,4 +1,4 @@
-//! From what the user names (a file, a folder, a pattern) to files in order.
+//! Resolution of inputs (files, folders, patterns) to files in order.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::Format;
 use crate::DataError;
 
-/// The data files that the inputs name. Files keep the order of the inputs; a folder or a pattern gives its data files
-/// in the order of their names, and passes over files of other kinds and folders.
+/// Returns the data files of the inputs in their order. A folder or a pattern gives its data files
+/// in the order of their names, and ignores other files and folders.
 pub(crate) fn files<P: AsRef<Path>>(inputs: &[P]) -> Result<Vec<(PathBuf, Format)>, DataError> {
     if inputs.is_empty() {
         return Err(DataError::NoInput);
@@ -67,7 +67,8 @@ fn matching(pattern: &str) -> Result<Vec<(PathBuf, Format)>, DataError> {
     Ok(sorted(found))
 }
 
-/// The files in the order of their names. One that also lies there unpacked is left out: its rows would come twice.
+/// Sorts files by their names. Drops a compressed file that also exists uncompressed, as its rows
+/// would occur twice.
 fn sorted(mut found: Vec<(PathBuf, Format)>) -> Vec<(PathBuf, Format)> {
     let names: HashSet<PathBuf> = found.iter().map(|(path, _)| path.clone()).collect();
     let is_copy =

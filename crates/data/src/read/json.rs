@@ -1,5 +1,5 @@
-//! JSON: one object a line, or one list of objects, their fields being the columns. Empty lines are skipped. A string in place
-//! of an object is a text, in the column `text`.
+//! JSON: one object per line, or one list of objects, with their fields as columns. Empty lines are
+//! skipped. A string in place of an object is a text in the column `text`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::value::{Kind, Value, write_float};
 use super::{Column, Parse, Row, Rows, SpannedRows, text};
 use crate::DataError;
 
-/// Whether what begins like this is JSON.
+/// Returns true if content that begins with these bytes is JSON.
 pub(crate) fn begins(head: &[u8]) -> bool {
     let head = head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head).trim_ascii_start();
     match head.split_first() {
@@ -31,7 +31,7 @@ pub(crate) enum Objects {
 }
 
 impl Objects {
-    /// Those of a list if it begins as one, else of lines.
+    /// Opens the objects of a list if the content begins with one, otherwise those of lines.
     pub(crate) fn open(source: Source) -> Self {
         let start = source.head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&source.head).trim_ascii_start();
         if start.starts_with(b"[") { Self::List(Elements::new(source)) } else { Self::Lines(Lines::new(source)) }
@@ -51,7 +51,7 @@ impl Objects {
         }
     }
 
-    /// The next that is not blank.
+    /// Returns the next object that is not blank.
     fn next(&mut self) -> Result<Option<Line<'_>>, DataError> {
         match self {
             Self::List(elements) => elements.next(),
@@ -60,7 +60,7 @@ impl Objects {
     }
 }
 
-/// The columns of the first `rows` objects, in the order in which their names come first.
+/// Returns the columns of the first `rows` objects, in the order of their first occurrence.
 pub(crate) fn columns(source: Source, rows: usize) -> Result<Vec<Column>, DataError> {
     let mut objects = Objects::open(source);
     let path = objects.path().to_owned();
@@ -73,7 +73,7 @@ pub(crate) fn columns(source: Source, rows: usize) -> Result<Vec<Column>, DataEr
     if seen == 0 { Err(DataError::NoRows { path }) } else { Ok(columns) }
 }
 
-/// The objects, with the columns of the first.
+/// Returns the objects, with the columns of the first.
 pub(crate) fn first(source: Source) -> Result<(Objects, Vec<Column>), DataError> {
     let mut objects = Objects::open(source);
     let path = objects.path().to_owned();
@@ -89,10 +89,10 @@ pub(crate) fn first(source: Source) -> Result<(Objects, Vec<Column>), DataError>
     Ok((objects, columns))
 }
 
-/// Adds the columns of an object to those of the others.
+/// Adds the columns of an object.
 fn add_fields(line: &Line<'_>, path: &str, columns: &mut Vec<Column>) -> Result<(), DataError> {
     let mut join = |place: usize, name: Cow<'_, str>, kind: Kind| {
-        // Objects mostly have the same names in the same order.
+        // Most objects have the same names in the same order.
         let guess = columns.get(place).is_some_and(|column| column.name == name);
         let place = if guess { Some(place) } else { columns.iter().position(|column| column.name == name) };
         match place {
@@ -112,7 +112,7 @@ fn add_fields(line: &Line<'_>, path: &str, columns: &mut Vec<Column>) -> Result<
     each_field(line.text, &mut visit).map_err(|error| DataError::json(path, line.number, &error))
 }
 
-/// The rows of what was opened, for these columns.
+/// Returns the rows of a source, with these columns.
 pub(crate) fn rows(objects: Objects, columns: &[String]) -> Box<dyn SpannedRows> {
     Box::new(JsonRows { objects, parse: JsonParse { columns: columns.to_vec() } })
 }
@@ -176,16 +176,16 @@ impl JsonParse {
         };
         each_field(text, &mut visit)?;
         match failed {
-            // The whole object says where in the line the fault is.
+            // Parsing the whole object gives the position of the error in the line.
             Some(error) => Err(serde_json::from_str::<serde_json::Value>(text).err().unwrap_or(error)),
             None => Ok(values),
         }
     }
 }
 
-/// Visits the fields of an object, with their values as they are written.
+/// Visits the fields of an object with their unparsed values.
 fn each_field<'t>(text: &'t str, visit: &mut dyn FnMut(Cow<'t, str>, &'t str)) -> Result<(), serde_json::Error> {
-    // From here on the text is well formed.
+    // The text is valid from here on.
     serde_json::from_str::<Object>(text)?;
     let mut rest = &text.trim_ascii_start()[1..];
     loop {
@@ -224,7 +224,7 @@ impl<'de> Visitor<'de> for Object {
     }
 }
 
-/// The length of the value at the start of well-formed JSON.
+/// Returns the length of the value at the start of valid JSON.
 fn value_length(text: &str) -> usize {
     let (mut depth, mut place) = (0_usize, 0);
     while let Some(byte) = text.as_bytes().get(place) {
@@ -232,7 +232,7 @@ fn value_length(text: &str) -> usize {
             b'"' => place += quoted_length(&text[place..]) - 1,
             b'{' | b'[' => depth += 1,
             b'}' | b']' if depth > 0 => depth -= 1,
-            // What ends a number or a word is no part of it.
+            // The byte after a number or a word is not part of it.
             b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => return place,
             _ => {
                 place += 1;
@@ -247,7 +247,7 @@ fn value_length(text: &str) -> usize {
     place
 }
 
-/// The kind of a value, by its first letter.
+/// Returns the kind of a value by its first byte.
 fn kind(raw: &str) -> Kind {
     match raw.as_bytes().first() {
         Some(b'"') => Kind::Text,
@@ -273,7 +273,7 @@ fn value(raw: &str) -> Result<Value, serde_json::Error> {
     })
 }
 
-/// A whole number as it is written, with all its digits; any other as the nearest of 64 bits.
+/// Returns an integer with all its digits, and any other number as the nearest f64.
 fn number(raw: &str) -> String {
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     match raw.parse::<f64>() {
@@ -282,7 +282,8 @@ fn number(raw: &str) -> String {
     }
 }
 
-/// A list or an object without white space and needless escapes; numbers keep their digits.
+/// Returns a list or an object without white space and unnecessary escapes; numbers keep their
+/// digits.
 fn compact(raw: &str) -> Result<String, serde_json::Error> {
     let mut written = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -299,7 +300,7 @@ fn compact(raw: &str) -> Result<String, serde_json::Error> {
     Ok(written)
 }
 
-/// The length of the string at the start of well-formed JSON.
+/// Returns the length of the string at the start of valid JSON.
 fn quoted_length(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().skip(1).position(|byte| {

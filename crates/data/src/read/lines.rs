@@ -1,4 +1,4 @@
-//! Lines of a file with their numbers and places, and bytes read again from such a place.
+//! Lines of a file with their numbers and positions, and bytes that are read again from a position.
 //! Knows no format.
 
 use std::fs::File;
@@ -9,10 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use super::source::Source;
 use crate::DataError;
 
-/// The longest line, record or text, in bytes. A longer one is a mistake, and would only eat memory.
+/// Maximum length of a line, record or text in bytes. A longer one is a mistake and would use
+/// memory without bound.
 pub(crate) const MAX_LINE: usize = 64 << 20;
 
-/// Reads a file line by line, in memory for one line.
+/// A reader of lines that holds one line in memory.
 pub(crate) struct Lines {
     path: String,
     reader: Box<dyn BufRead + Send>,
@@ -20,28 +21,28 @@ pub(crate) struct Lines {
     buffer: Vec<u8>,
     number: u64,
     next_offset: u64,
-    /// Where in the buffer the text of the last line is, where in the file it begins, and how it ends.
+    /// Range of the last line in the buffer, its start in the file, and its ending.
     text: Range<usize>,
     offset: u64,
     ending: &'static str,
-    /// Whether the last line is the next as well.
+    /// True if the last line will be returned again.
     again: bool,
 }
 
 /// One line.
 pub(crate) struct Line<'a> {
-    /// Counted from 1.
+    /// Number, from 1.
     pub(crate) number: u64,
-    /// Where `text` begins in the file, in bytes.
+    /// Start of `text` in the file, in bytes.
     pub(crate) offset: u64,
-    /// Without its ending; without a byte order mark.
+    /// The line without its ending and without a byte order mark.
     pub(crate) text: &'a str,
-    /// `\n`, `\r\n` or, at the end of the file, nothing.
+    /// `\n`, `\r\n`, or an empty string at the end of the file.
     pub(crate) ending: &'static str,
 }
 
 impl Lines {
-    /// Reads the lines of what was opened.
+    /// Creates a reader of a source.
     pub(crate) fn new(source: Source) -> Self {
         let Source { name: path, reader, unpacked, .. } = source;
         Self {
@@ -58,22 +59,22 @@ impl Lines {
         }
     }
 
-    /// Where rows of the file will lie.
+    /// Returns an empty list of spans of the file.
     pub(crate) fn spans(&mut self) -> Spans {
         Spans::new(&self.path, self.unpacked.take())
     }
 
-    /// What messages call the file.
+    /// Returns the name of the file for messages.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    /// The next line, if there is one.
+    /// Returns the next line, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, DataError> {
         Ok(if self.advance()? { Some(self.line()) } else { None })
     }
 
-    /// The next line that is not blank, if there is one.
+    /// Returns the next line that is not blank, or `None` at the end.
     pub(crate) fn next_filled(&mut self) -> Result<Option<Line<'_>>, DataError> {
         while self.advance()? {
             if !self.line().text.trim().is_empty() {
@@ -83,18 +84,18 @@ impl Lines {
         Ok(None)
     }
 
-    /// Makes the line that was read last the next.
+    /// Returns the last line again with the next call.
     pub(crate) fn give_again(&mut self) {
         self.again = true;
     }
 
-    /// The line that was read last.
+    /// Returns the last line.
     fn line(&self) -> Line<'_> {
         let text = std::str::from_utf8(&self.buffer[self.text.clone()]).expect("checked when it was read");
         Line { number: self.number, offset: self.offset, text, ending: self.ending }
     }
 
-    /// Reads a line, if there is one.
+    /// Reads a line. Returns false at the end.
     fn advance(&mut self) -> Result<bool, DataError> {
         if std::mem::take(&mut self.again) {
             return Ok(true);
@@ -132,7 +133,7 @@ impl Lines {
     }
 }
 
-/// Where the rows of a file lie: twelve bytes each.
+/// Positions of the rows of a file, in twelve bytes each.
 pub(crate) struct Spans {
     path: String,
     unpacked: Option<Mutex<File>>,
@@ -141,18 +142,19 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    /// No rows yet, of a file or of its unpacked content.
+    /// Creates an empty list for a file or for its uncompressed content.
     pub(crate) fn new(path: &str, unpacked: Option<File>) -> Self {
         Self { path: path.into(), unpacked: unpacked.map(Mutex::new), offsets: Vec::new(), lengths: Vec::new() }
     }
 
-    /// One more row, of `length` bytes from `offset`.
+    /// Adds a row of `length` bytes from `offset`.
     pub(crate) fn push(&mut self, offset: u64, length: usize) {
         self.offsets.push(offset);
         self.lengths.push(u32::try_from(length).expect("a row is shorter than the longest line"));
     }
 
-    /// Reads a row again. A file is opened each time: so many threads may read, and a data set may have any number of files.
+    /// Reads a row again. The file is opened for each call, so that several threads may read and a
+    /// data set may have any number of files.
     pub(crate) fn read(&self, row: usize) -> Result<String, DataError> {
         let mut bytes = vec![0; self.lengths[row] as usize];
         let mut fill = |file: &mut File| {

@@ -1,5 +1,5 @@
-//! Bytes of a data file from start to end: only regular files are opened, gzip is undone on the way, and what is no UTF-8 text at
-//! all is refused by name.
+//! The bytes of a data file from start to end. Opens only regular files, decompresses gzip, and
+//! refuses other compressions and UTF-16 by name.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
@@ -9,33 +9,34 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::DataError;
 
-/// Bytes at the start of a file that are looked at.
+/// Bytes at the start of a file that are inspected.
 const HEAD: usize = 512;
 
-/// A buffer of this size is filled with one call of the system.
+/// Size of the buffer, which one system call fills.
 const BUFFER: usize = 1 << 18;
 
 /// An opened file, or standard input.
 pub(crate) struct Source {
-    /// The name that messages use.
+    /// Name for messages.
     pub(crate) name: String,
-    /// The content, unpacked.
+    /// The uncompressed content.
     pub(crate) reader: Box<dyn BufRead + Send>,
     /// The first bytes of the content.
     pub(crate) head: Vec<u8>,
-    /// The whole content as a file, where it was packed and is to be read again from any place.
+    /// The uncompressed content as a file, if it was compressed and will be read again.
     pub(crate) unpacked: Option<File>,
 }
 
 impl Source {
-    /// Opens a file to read it once.
+    /// Opens a file for reading once.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let name = path.display().to_string();
         let reader = BufReader::with_capacity(BUFFER, regular_file(path)?);
         Self::from_reader(&name, Box::new(reader))
     }
 
-    /// Opens a file whose rows will be read again. A packed one is unpacked into a file without a name.
+    /// Opens a file whose rows will be read again. A compressed one is decompressed to an unnamed
+    /// file.
     pub(crate) fn open_to_read_again(path: &Path) -> Result<Self, DataError> {
         let mut source = Self::open(path)?;
         let io = |source| DataError::Io { path: path.display().to_string(), source };
@@ -49,7 +50,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Reads from anything; messages call it `name`.
+    /// Creates a source from a reader, with a name for messages.
     pub(crate) fn from_reader(name: &str, reader: Box<dyn BufRead + Send>) -> Result<Self, DataError> {
         let path = || name.to_owned();
         let io = |source| DataError::Io { path: path(), source };
@@ -82,9 +83,9 @@ fn start(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
 
 type Peeked = (Vec<u8>, Box<dyn BufRead + Send>);
 
-/// The first bytes, and a reader that gives them once more.
+/// Returns the first bytes, and a reader that begins with them.
 fn peek(mut reader: Box<dyn BufRead + Send>) -> std::io::Result<Peeked> {
-    // A pipe is not waited for longer than until its first bytes are there.
+    // Does not wait for more than the first bytes of a pipe.
     let filled = reader.fill_buf()?;
     if filled.len() >= HEAD {
         return Ok((filled[..HEAD].to_vec(), reader));
@@ -100,7 +101,7 @@ fn peek(mut reader: Box<dyn BufRead + Send>) -> std::io::Result<Peeked> {
     Ok((head.clone(), Box::new(Cursor::new(head).chain(reader))))
 }
 
-/// The program that a file was packed with, by its first bytes.
+/// Returns the compression of a file by its first bytes.
 fn packing(head: &[u8]) -> Option<&'static str> {
     const KNOWN: [(&[u8], &str); 4] =
         [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"), (b"PK\x03\x04", "zip")];
@@ -109,7 +110,8 @@ fn packing(head: &[u8]) -> Option<&'static str> {
     if bzip2 { Some("bzip2") } else { known() }
 }
 
-/// Whether the content is UTF-16: it has the mark of that, or every other byte of it is nearly always zero.
+/// Returns true if the content is UTF-16: it has a byte order mark, or nearly every second byte is
+/// zero.
 fn is_utf16(head: &[u8]) -> bool {
     let zeros = |first: usize| head.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
     let (even, odd) = (zeros(0), zeros(1));
@@ -122,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_in_two_bytes_is_told_with_and_without_its_mark() {
+    fn utf16_is_detected_with_and_without_its_mark() {
         let utf16 = |text: &str, big: bool| -> Vec<u8> {
             let bytes = |unit: u16| if big { unit.to_be_bytes() } else { unit.to_le_bytes() };
             text.encode_utf16().flat_map(bytes).collect()

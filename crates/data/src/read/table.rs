@@ -1,5 +1,5 @@
-//! Tables of records with named fields, from start to end: for work that keeps what it reads, such as ids and fields beside a
-//! text. Memory for one record.
+//! Tables of records with named fields, read from start to end with one record in memory: for
+//! callers that keep ids and fields with a text.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::source::Source;
 use super::{Column, Format, Rows, Value, json, parquet, text};
 use crate::{DataError, Place};
 
-/// A file of JSON, CSV, TSV, Parquet or plain text, or standard input, whose columns are known.
+/// A file of JSON, CSV, TSV, Parquet or plain text, or standard input, with its columns.
 ///
-/// The columns are all that any record has, in the order in which they come first. Plain text has the one column `text`, which
-/// a JSON string in place of an object has, too.
+/// The columns are those of all records, in the order of their first occurrence. Plain text has the
+/// single column `text`, as has a JSON string in place of an object.
 pub struct Table {
     path: String,
     format: Format,
@@ -29,11 +29,12 @@ enum Content {
 }
 
 impl Table {
-    /// Opens a file, or standard input if the path is `-`. `header` names the columns of a CSV or TSV file that does not name them
-    /// itself; in such a TSV file quotes are letters. A file of JSON or CSV is read once for its columns.
+    /// Opens a file, or standard input if the path is `-`. `header` has the names of the columns of
+    /// a CSV or TSV file without a header; in such a TSV file quotes are literal. A file of JSON or
+    /// CSV is read once for its columns.
     ///
     /// # Errors
-    /// If the file cannot be opened or read, or its name does not say what is in it.
+    /// If the file cannot be opened or read, or its name does not determine its format.
     pub fn open(path: impl AsRef<Path>, header: Option<&[String]>) -> Result<Self, DataError> {
         let path = path.as_ref();
         if path.as_os_str() == "-" {
@@ -51,7 +52,7 @@ impl Table {
         Ok(Self { path: name, format, columns, content })
     }
 
-    /// Opens a file with a text a line, whatever its name, or standard input if the path is `-`.
+    /// Opens a file of any name with one text per line, or standard input if the path is `-`.
     ///
     /// # Errors
     /// If the file cannot be opened.
@@ -64,11 +65,12 @@ impl Table {
         Ok(Self { path: path.display().to_string(), format: Format::Text, columns: text::columns(), content })
     }
 
-    /// Reads what [`Table::open`] reads from standard input; messages call it `name`. It is JSON if it begins with an object or a
-    /// list of objects or strings, else plain text. The columns of JSON are those of the first object.
+    /// Reads a stream as [`Table::open`] reads standard input, with a name for messages. It is JSON
+    /// if it begins with an object or a list of objects or strings, otherwise plain text. The
+    /// columns of JSON are those of the first object.
     ///
     /// # Errors
-    /// If nothing can be read from it, or the first object is none.
+    /// If it cannot be read, or the first object is invalid.
     pub fn from_reader(name: &str, reader: Box<dyn BufRead + Send>) -> Result<Self, DataError> {
         let source = Source::from_reader(name, reader)?;
         let path = name.to_owned();
@@ -79,7 +81,7 @@ impl Table {
         Ok(Self { path, format: Format::Json, columns, content: Content::Json(objects) })
     }
 
-    /// What messages call it.
+    /// Name for messages.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -89,15 +91,16 @@ impl Table {
         &self.columns
     }
 
-    /// Whether there is a column of this name.
+    /// Returns true if there is a column with this name.
     pub fn has(&self, name: &str) -> bool {
         self.columns.iter().any(|column| column.name == name)
     }
 
-    /// The column that most likely holds the text: `text`, else the first of texts that is not one of `others`.
+    /// Returns the most likely column of texts: `text`, or the first column of texts that is not
+    /// one of `others`.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no such column.
     pub fn text_column(&self, others: &[&str]) -> Result<String, DataError> {
         let free = || self.columns.iter().filter(|column| !others.contains(&column.name.as_str()));
         let named = free().find(|column| column.name == text::COLUMN);
@@ -108,12 +111,12 @@ impl Table {
         })
     }
 
-    /// Reads these columns.
+    /// Reads the given columns.
     ///
     /// # Errors
-    /// If there is no such column, or the file cannot be opened.
+    /// If a column does not exist, or the file cannot be opened.
     pub fn read(self, wanted: &[String]) -> Result<RecordStream, DataError> {
-        // Of a stream the first object alone is known; a later one may have more.
+        // Only the first object of a stream is known; a later one may have more columns.
         let all_known = !matches!(self.content, Content::Json(_));
         if let Some(column) = wanted.iter().find(|column| all_known && !self.has(column)) {
             return Err(DataError::ColumnMissing {
@@ -133,7 +136,7 @@ impl Table {
     }
 }
 
-/// What all records of a stream share.
+/// The part that all records of a stream share.
 #[derive(Debug)]
 struct Origin {
     path: String,
@@ -141,7 +144,7 @@ struct Origin {
     columns: Vec<String>,
 }
 
-/// The records of a table, one after the other. After an error the stream ends.
+/// The records of a table, in their order. The stream ends after an error.
 pub struct RecordStream {
     rows: Option<Box<dyn Rows>>,
     origin: Arc<Origin>,
@@ -160,7 +163,7 @@ impl Iterator for RecordStream {
     }
 }
 
-/// The fields of one record that were asked for, in that order.
+/// The requested fields of one record, in the order of the request.
 #[derive(Clone, Debug)]
 pub struct Record {
     origin: Arc<Origin>,
@@ -169,30 +172,30 @@ pub struct Record {
 }
 
 impl Record {
-    /// The line, or of Parquet the row, counted from 1.
+    /// Number of the line, or of the row in Parquet, from 1.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Where it stands.
+    /// Place of the record, for messages.
     pub fn place(&self) -> Place {
         self.origin.format.place(&self.origin.path, self.number)
     }
 
-    /// The name of field `i`.
+    /// Name of field `i`.
     pub fn column(&self, i: usize) -> &str {
         &self.origin.columns[i]
     }
 
-    /// The values as they are.
+    /// Returns the values.
     pub fn values(&self) -> &[Value] {
         &self.values
     }
 
-    /// Field `i` as a text, which may be blank. Numbers, truth values and dates are written out.
+    /// Returns field `i` as a text, which may be blank. Numbers, Booleans and dates are converted.
     ///
     /// # Errors
-    /// If it is missing or null, or holds a list or an object.
+    /// If it is missing or null, or is a list or an object.
     pub fn text(&self, i: usize) -> Result<String, DataError> {
         match &self.values[i] {
             value @ (Value::Missing | Value::Null) => Err(self.lack(value, i)),
@@ -201,11 +204,11 @@ impl Record {
         }
     }
 
-    /// Field `i` written out, if it has a value: missing, null and empty are all the same, as CSV cannot tell them apart. Lists and
-    /// objects are written as JSON.
+    /// Returns field `i` as a string, if it has a value. Missing, null and empty fields are equal,
+    /// as CSV cannot distinguish them. Lists and objects are serialized as JSON.
     ///
     /// # Errors
-    /// If it holds what cannot be written as text.
+    /// If the value has no form as text.
     pub fn field(&self, i: usize) -> Result<Option<String>, DataError> {
         match &self.values[i] {
             Value::Missing | Value::Null => Ok(None),
@@ -216,10 +219,10 @@ impl Record {
         }
     }
 
-    /// Field `i` written out, such as an id or a label.
+    /// Returns field `i` as a string, such as an id or a label.
     ///
     /// # Errors
-    /// If it is missing, null or blank, or holds a list or an object.
+    /// If it is missing, null or blank, or is a list or an object.
     pub fn required(&self, i: usize) -> Result<String, DataError> {
         if is_composed(&self.values[i]) {
             return Err(self.no_text(&self.values[i], i));
@@ -237,7 +240,7 @@ impl Record {
     }
 }
 
-/// Whether it is a list or an object, whose JSON nobody means by a text.
+/// Returns true for a list or an object, whose JSON is not a text.
 fn is_composed(value: &Value) -> bool {
     match value {
         Value::List(_) => true,
@@ -246,18 +249,19 @@ fn is_composed(value: &Value) -> bool {
     }
 }
 
-/// What is done with texts of nothing but white space.
+/// Handling of blank texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blanks {
-    /// They are texts like any other.
+    /// Returns them as other texts.
     Keep,
-    /// They are passed over, and counted.
+    /// Skips and counts them.
     Skip,
-    /// They are errors.
+    /// Returns an error.
     Refuse,
 }
 
-/// The texts of one column of a file, or of standard input, one after the other, in constant memory. After an error the stream ends.
+/// The texts of one column of a file or of standard input, in constant memory. The stream ends
+/// after an error.
 pub struct TextStream {
     records: Option<RecordStream>,
     blanks: Blanks,
@@ -265,15 +269,16 @@ pub struct TextStream {
 }
 
 impl TextStream {
-    /// Opens `path`, or standard input if it is `-`. The column is the one named, else that of [`Table::text_column`].
+    /// Opens `path`, or standard input if it is `-`. Without a name the column is that of
+    /// [`Table::text_column`].
     ///
     /// # Errors
-    /// As of [`Table::open`], or if there is no such column.
+    /// As [`Table::open`], or if there is no such column.
     pub fn open(path: impl AsRef<Path>, column: Option<&str>, blanks: Blanks) -> Result<Self, DataError> {
         Self::of(Table::open(path, None)?, column, blanks)
     }
 
-    /// The texts of a table.
+    /// Returns the texts of a table.
     ///
     /// # Errors
     /// If there is no such column.
@@ -282,7 +287,7 @@ impl TextStream {
         Ok(Self { records: Some(table.read(&[column])?), blanks, skipped: 0 })
     }
 
-    /// How many blank texts have been passed over.
+    /// Number of blank texts that were skipped.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }

@@ -1,4 +1,4 @@
-//! Plain text: one text a line, under the column name `text`.
+//! Plain text: one text per line, in the column `text`.
 
 use super::lines::{Lines, Spans};
 use super::source::Source;
@@ -6,15 +6,15 @@ use super::value::{Kind, Value};
 use super::{Column, Parse, Row, Rows, SpannedRows};
 use crate::DataError;
 
-/// The name of the only column.
+/// Name of the only column.
 pub(crate) const COLUMN: &str = "text";
 
-/// The one column.
+/// Returns the only column.
 pub(crate) fn columns() -> Vec<Column> {
     vec![Column { name: COLUMN.into(), kind: Kind::Text }]
 }
 
-/// Every line, blank ones too, so many times as columns are asked for.
+/// Returns every line, including blank ones, once for each requested column.
 pub(crate) fn rows(source: Source, columns: usize) -> Box<dyn SpannedRows> {
     Box::new(TextRows { lines: Lines::new(source), columns })
 }

@@ -1,17 +1,17 @@
-//! Values of fields, in every format the same.
+//! Values of fields, in all formats.
 
 use crate::{DataError, Place};
 
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// The record has no such field.
+    /// The record does not have the field.
     Missing,
     /// The field has no value.
     Null,
     /// A text. Fields of CSV and TSV are all texts.
     Text(String),
-    /// A number, written out. A whole number keeps all its digits.
+    /// A number as a string. An integer keeps all its digits.
     Number(String),
     /// True or false.
     Truth(bool),
@@ -19,9 +19,9 @@ pub enum Value {
     List(Vec<String>),
     /// Anything else.
     Other {
-        /// What it is, as messages call it.
+        /// Its kind, for messages.
         kind: String,
-        /// The value written out, where that makes sense.
+        /// The value as a string, if it has such a form.
         written: Option<String>,
     },
 }
@@ -29,23 +29,23 @@ pub enum Value {
 /// The kind of values that a column holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// No value was seen.
+    /// No value was found.
     Nothing,
     Text,
     Number,
     Truth,
-    /// Lists of so many texts.
+    /// Lists of this number of texts.
     List(usize),
     Other(String),
 }
 
 impl Value {
-    /// Whether it is a text of nothing but white space.
+    /// Returns true for a text that is empty or only white space.
     pub(crate) fn is_blank(&self) -> bool {
         matches!(self, Self::Text(text) if text.trim().is_empty())
     }
 
-    /// What messages call it.
+    /// Returns a description for messages.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Missing => "nothing".into(),
@@ -58,7 +58,7 @@ impl Value {
         }
     }
 
-    /// The value written out, if it is one.
+    /// Returns the value as a string, if it is a single one.
     pub(crate) fn written(&self) -> Option<String> {
         match self {
             Self::Missing | Self::Null => None,
@@ -69,7 +69,7 @@ impl Value {
         }
     }
 
-    /// The error of a value that is needed and not there.
+    /// Returns the error for a required value that is missing.
     pub(crate) fn lack(&self, place: Place, column: &str) -> DataError {
         let lack = match self {
             Self::Missing => "missing",
@@ -81,7 +81,7 @@ impl Value {
 }
 
 impl Kind {
-    /// The kind of a value.
+    /// Returns the kind of the value.
     pub(crate) fn of(value: &Value) -> Self {
         match value {
             Value::Missing | Value::Null => Self::Nothing,
@@ -93,7 +93,7 @@ impl Kind {
         }
     }
 
-    /// The kind of a field of CSV or TSV, which does not tell it.
+    /// Returns the kind of a field of CSV or TSV by its content.
     pub(crate) fn of_field(field: &str) -> Self {
         let field = field.trim();
         let like_a_number = field.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
@@ -104,14 +104,15 @@ impl Kind {
         }
     }
 
-    /// The kind of a column with values of both kinds: of texts if any is one, so that the others are found and named.
+    /// Returns the kind of a column with values of both kinds: texts if any is a text, so that
+    /// errors name the others.
     pub(crate) fn join(&mut self, other: Self) {
         if *self == Self::Nothing || (other == Self::Text && *self != Self::Text) {
             *self = other;
         }
     }
 
-    /// What messages call values of this kind.
+    /// Returns a description of values of this kind for messages.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Nothing => "no values".into(),
@@ -124,7 +125,7 @@ impl Kind {
     }
 }
 
-/// A number that is not whole, written out the same for all formats.
+/// Returns a number that is not an integer as a string, in the same form for all formats.
 pub(crate) fn write_float(value: f64) -> String {
     serde_json::Number::from_f64(value).map_or_else(|| value.to_string(), |number| number.to_string())
 }

@@ -1,31 +1,33 @@
-//! Batches in which no text comes twice, whatever its column, so that no in-batch negative is a positive in disguise.
-//! The batches of Sentence Transformers 6.2 and of 3.0.1. Knows keys of texts, never a text.
+//! Batches in which no text occurs twice in any column, so that no in-batch negative is a positive.
+//! The batches of Sentence Transformers 6.2 and 3.0.1. Knows keys of texts, but no texts.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::{Mt19937, Order};
 
-/// How often the rows are shuffled again when one pass gave fewer batches than announced.
+/// Number of further passes over shuffled rows if a pass gives fewer batches than announced.
 const EXTRA_PASSES: usize = 2;
 
 /// Batches of rows without a common text.
 ///
-/// The reference walks the rows in order, lets a row join the batch unless it shares a text with a row of it, and starts
-/// again at the first row left over once the batch is full. The same batches come out if each row, in order, joins the
-/// first batch that has room and shares no text with it, and that is how they are found here: rows left over are never
-/// walked again.
+/// The reference visits the rows in order, adds a row to the batch unless it shares a text with one
+/// of its rows, and when the batch is full starts again at the first remaining row. This
+/// implementation gives the same batches, but visits each row once: a row joins the first batch
+/// that has room and shares no text with it.
 ///
-/// With `drop_last` short batches are left out and their rows are lost to the pass. If an epoch in
-/// [`Order::Shuffled`] then has fewer batches than `rows / batch_size` (but at least one), the rows are shuffled again,
-/// up to two times, and batches added until that number is reached; [`Order::Dataset`] never does so.
+/// With `drop_last` short batches are dropped together with their rows. If an epoch in
+/// [`Order::Shuffled`] then has fewer batches than `rows / batch_size` (but at least one), the rows
+/// are shuffled again, up to two times, and batches are added until that number is reached.
+/// [`Order::Dataset`] never adds batches.
 ///
-/// Time: near linear in the rows, also if one text fills half of them or all rows are equal. A row costs more only where
-/// the batches that each of its texts is in alternate with those of the others; the worst is the number of
-/// batches open at once, for each row. Memory: a few numbers for each row, and for each repeated text of each open batch.
+/// Time: nearly linear in the rows, even if one text is in half of them or all rows are equal. A
+/// row costs more only if the batches with each of its texts alternate; the worst case is the
+/// number of open batches for each row. Memory: a few numbers for each row, and for each repeated
+/// text of each open batch.
 pub struct NoDuplicates<'a> {
     keys: &'a [u32],
     columns: usize,
-    /// Whether any other row has this text, for each place of `keys`.
+    /// For each element of `keys`, true if another row has this text.
     repeated: Vec<bool>,
     batch_size: usize,
     drop_last: bool,
@@ -33,27 +35,28 @@ pub struct NoDuplicates<'a> {
     pass: usize,
     given: usize,
     order: Vec<u32>,
-    /// The next place of `order`.
+    /// Next index in `order`.
     at: usize,
     open: Open,
 }
 
-/// Batches begun and not given yet, in the order in which they will be.
+/// Batches that are begun but not yet returned, in their order.
 #[derive(Default)]
 struct Open {
     batches: VecDeque<Vec<u32>>,
-    /// The number of the first of `batches`.
+    /// Number of the first of `batches`.
     first: u32,
-    /// `after[(key, b)]` exists if batch `b` holds the key; then it is a batch after `b` before which all hold it.
-    /// The key `None` stands for a batch that is full.
+    /// `after[(key, b)]` exists if batch `b` contains the key, and is a later batch before which
+    /// all batches contain it. The key `None` marks a full batch.
     after: HashMap<(Option<u32>, u32), u32>,
 }
 
 impl<'a> NoDuplicates<'a> {
-    /// One epoch. `keys` is `(rows, columns)`: two are equal if and only if the texts are.
+    /// Creates the batches of one epoch. `keys` is `(rows, columns)`: two are equal if and only if
+    /// the texts are.
     ///
     /// # Panics
-    /// If `keys` does not divide into rows of `columns`, or a batch would have no rows.
+    /// If `keys` is not a multiple of `columns`, or `batch_size` is 0.
     pub fn new(keys: &'a [u32], columns: usize, batch_size: usize, drop_last: bool, order: Order) -> Self {
         assert!(
             columns > 0 && keys.len().is_multiple_of(columns),
@@ -92,7 +95,7 @@ impl<'a> NoDuplicates<'a> {
         self.open = Open::default();
     }
 
-    /// Whether the reference would shuffle the rows once more.
+    /// Returns true if the reference would shuffle the rows again.
     fn falls_short(&self) -> bool {
         self.random.is_some()
             && self.pass < EXTRA_PASSES
@@ -100,13 +103,13 @@ impl<'a> NoDuplicates<'a> {
             && self.given < self.order.len() / self.batch_size
     }
 
-    /// The keys of a row that can keep it from a batch.
+    /// Returns the keys of a row that other rows have as well.
     fn repeated_keys(&self, row: u32) -> impl Iterator<Item = u32> + use<'a, '_> {
         let first = row as usize * self.columns;
         (first..first + self.columns).filter(|&place| self.repeated[place]).map(|place| self.keys[place])
     }
 
-    /// The next batch of this pass.
+    /// Returns the next batch of this pass.
     fn next_of_pass(&mut self) -> Option<Vec<u32>> {
         while self.at < self.order.len() && self.open.batches.front().is_none_or(|batch| batch.len() < self.batch_size)
         {
@@ -153,7 +156,7 @@ impl Iterator for NoDuplicates<'_> {
 }
 
 impl Open {
-    /// Puts a row with these keys into the first batch that has room and none of the keys.
+    /// Adds a row with these keys to the first batch that has room and none of the keys.
     fn join(&mut self, row: u32, keys: &[u32], batch_size: usize) {
         let mut batch = self.first;
         loop {
@@ -179,8 +182,8 @@ impl Open {
         }
     }
 
-    /// The first batch from `batch` on that does not hold `key`. What was learned on the way is kept: every step on it
-    /// leads straight to the end next time.
+    /// Returns the first batch from `batch` on that does not contain `key`. Compresses the path:
+    /// every step on it then leads directly to the end.
     fn first_without(&mut self, key: Option<u32>, batch: u32) -> u32 {
         let mut end = batch;
         while let Some(&after) = self.after.get(&(key, end)) {
@@ -195,7 +198,8 @@ impl Open {
     }
 }
 
-/// For each place of `keys`, whether another row has the key too: only those can ever keep a row from a batch.
+/// Returns true for each element of `keys` that another row has as well: only those can exclude a
+/// row from a batch.
 fn repeated(keys: &[u32], columns: usize) -> Vec<bool> {
     let mut last_row: HashMap<u32, (usize, bool)> = HashMap::with_capacity(keys.len());
     for (place, &key) in keys.iter().enumerate() {
@@ -215,7 +219,8 @@ mod tests {
 
     use super::*;
 
-    /// The rule as the reference states it: walk what is left, skip conflicts, begin anew after each batch.
+    /// The rule of the reference: visit the remaining rows, skip conflicts, start again after each
+    /// batch.
     fn reference_no_duplicates(
         keys: &[u32],
         columns: usize,
@@ -328,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_twice_in_its_own_row_keeps_nobody_out() {
+    fn a_text_twice_in_its_own_row_excludes_no_row() {
         let batches: Vec<_> = NoDuplicates::new(&[7, 7, 1, 2, 3, 7], 2, 2, false, Order::Dataset).collect();
         assert_eq!(batches, [vec![0, 1], vec![2]]);
     }
@@ -338,9 +343,9 @@ mod tests {
         assert_eq!(NoDuplicates::new(&[], 2, 4, false, Order::Dataset).next(), None);
     }
 
-    /// As many rows as the large data set has, in kinds of repetition from none to the worst.
+    /// Rows as in a large data set, with repetition from none to the worst case.
     #[test]
-    fn large_sets_take_seconds_whatever_repeats() {
+    fn large_sets_take_seconds_for_any_repetition() {
         const ROWS: u32 = 282_883;
         let mut random = Mt19937::new(1);
         let mut draw = |below: u32| random.next_u32() % below;

@@ -1,13 +1,14 @@
-//! The random numbers of the reference: MT19937 with a 32-bit seed, and the permutation that it draws from them.
-//! Knows nothing of batches.
+//! The random numbers of the reference: MT19937 with a 32-bit seed, and its permutations. Knows no
+//! batches.
 
 const STATE: usize = 624;
 const SHIFT: usize = 397;
 
-/// From this many items on the reference draws 64-bit numbers, which no list of rows here needs.
+/// Number of items from which the reference draws 64-bit numbers; data sets are smaller.
 const MAX_ITEMS: usize = (u32::MAX / 20) as usize;
 
-/// The Mersenne Twister MT19937, seeded as the reference's CPU generator is (Matsumoto and Nishimura, 1998).
+/// The Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998), seeded as the reference's CPU
+/// generator.
 #[derive(Clone)]
 pub struct Mt19937 {
     state: [u32; STATE],
@@ -15,7 +16,8 @@ pub struct Mt19937 {
 }
 
 impl Mt19937 {
-    /// A generator from the lower 32 bits of `seed`; the reference ignores the upper ones too.
+    /// Creates a generator from the lower 32 bits of `seed`; the reference ignores the upper ones
+    /// as well.
     pub fn new(seed: u64) -> Self {
         let mut state = [0; STATE];
         state[0] = seed as u32;
@@ -26,7 +28,7 @@ impl Mt19937 {
         Self { state, used: STATE }
     }
 
-    /// The next 32 bits.
+    /// Returns the next 32 bits.
     pub fn next_u32(&mut self) -> u32 {
         if self.used == STATE {
             self.twist();
@@ -39,10 +41,10 @@ impl Mt19937 {
         bits ^ (bits >> 18)
     }
 
-    /// A permutation of `0..items`; a further call goes on where this one stopped.
+    /// Returns a permutation of `0..items`. The next call continues the sequence.
     ///
     /// # Panics
-    /// If there are 2³²/20 items or more.
+    /// If there are 2³²/20 or more items.
     pub fn permutation(&mut self, items: usize) -> Vec<u32> {
         assert!(items < MAX_ITEMS, "a permutation of {items} items, of at most {MAX_ITEMS}");
         let mut order: Vec<u32> = (0..items as u32).collect();
@@ -63,10 +65,11 @@ impl Mt19937 {
     }
 }
 
-/// The permutation of `0..items` that the reference's `randperm` draws from a CPU generator seeded with `seed`.
+/// Returns the permutation of `0..items` that the reference's `randperm` draws from a CPU generator
+/// with seed `seed`.
 ///
 /// # Panics
-/// If there are 2³²/20 items or more.
+/// If there are 2³²/20 or more items.
 pub fn randperm(items: usize, seed: u64) -> Vec<u32> {
     Mt19937::new(seed).permutation(items)
 }

@@ -1,12 +1,12 @@
-//! Batches of rows in shuffled order, or one after the other. Knows no texts.
+//! Batches of consecutive rows in shuffled or ascending order. Knows no texts.
 
 use super::{Order, randperm};
 
 /// Batches of `batch_size` rows, each row once.
 ///
-/// With [`Order::Shuffled`] they are what the reference's default sampler gives under the current `accelerate`
-/// (`SeedableRandomSampler`): every epoch seeds the generator anew with `seed + epoch` and cuts one `randperm` into
-/// batches, the last of which may be short.
+/// With [`Order::Shuffled`] they equal those of the reference's default sampler with the current
+/// `accelerate` (`SeedableRandomSampler`): every epoch seeds the generator with `seed + epoch` and
+/// divides one `randperm` into batches, the last of which may be short.
 pub struct Shuffle {
     order: Vec<u32>,
     batch_size: usize,
@@ -15,10 +15,10 @@ pub struct Shuffle {
 }
 
 impl Shuffle {
-    /// One epoch over `rows` rows.
+    /// Creates the batches of one epoch over `rows` rows.
     ///
     /// # Panics
-    /// If a batch would have no rows.
+    /// If `batch_size` is 0.
     pub fn new(rows: usize, batch_size: usize, drop_last: bool, order: Order) -> Self {
         assert!(batch_size > 0, "batches of 0 rows");
         let order = match order {
