@@ -1,7 +1,7 @@
 //! `Arguments`: every setting of a run, with the defaults of the reference (Sentence Transformers on the Hugging Face
 //! trainer). Field names are those of a recipe's `[training]` table. Knows nothing of files or of TOML itself.
 
-use crate::TrainError;
+use crate::error::TrainError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Every setting of a run. `Arguments::default()` is what the reference does when nothing is said.
@@ -93,6 +93,11 @@ impl Default for Arguments {
 }
 
 impl Arguments {
+    /// Returns the error for a number of rows that gives no batch.
+    pub(crate) fn no_batch(&self, rows: usize) -> TrainError {
+        TrainError::NoBatch { rows, batch_size: self.batch_size, drop_last: self.drop_last }
+    }
+
     /// Checks that every value makes sense, alone and with the others.
     ///
     /// # Errors

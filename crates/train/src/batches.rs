@@ -62,7 +62,7 @@ where
             let left_out = drawn.len() as u64 - of;
             drawn.truncate(of as usize);
             if drawn.is_empty() {
-                let _ = sender.send(Err(TrainError::no_batch(self.source.len(), self.arguments)));
+                let _ = sender.send(Err(self.arguments.no_batch(self.source.len())));
                 return;
             }
             for rows in drawn.into_iter().skip(std::mem::take(&mut skip)) {

@@ -12,11 +12,11 @@ use maana_files::NewFolder;
 use maana_model::Trainable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use state_file::TENSORS_FILE;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-const TENSORS_FILE: &str = "training_state.safetensors";
 const STATE_FILE: &str = "trainer_state.json";
 const FORMAT: u64 = 1;
 

@@ -1,6 +1,5 @@
 //! What can go wrong in a run, each with what would mend it.
 
-use crate::Arguments;
 use std::path::PathBuf;
 
 /// Whatever a closure or an observer of the caller says went wrong.
@@ -165,11 +164,6 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// No batch comes of so many rows.
-    pub(crate) fn no_batch(rows: usize, arguments: &Arguments) -> Self {
-        Self::NoBatch { rows, batch_size: arguments.batch_size, drop_last: arguments.drop_last }
-    }
-
     /// To be put behind an `io::Error` with `map_err`.
     pub(crate) fn io(doing: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();

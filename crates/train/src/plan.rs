@@ -71,7 +71,7 @@ impl Plan {
         arguments.check()?;
         let pace = Pace::new(rows, arguments);
         if pace.batches_per_epoch == 0 {
-            return Err(TrainError::no_batch(rows, arguments));
+            return Err(arguments.no_batch(rows));
         }
         let updates_per_epoch = pace.updates_per_epoch();
         refuse_endless(arguments, pace.batches_per_epoch, updates_per_epoch)?;
@@ -224,7 +224,7 @@ impl Drawn {
             let sizes: Vec<usize> = sampler.epoch(source, epoch).map(|rows| rows.len()).collect();
             let batches = plan.pace.used(sizes.len() as u64);
             if batches == 0 {
-                return Err(TrainError::no_batch(source.len(), arguments));
+                return Err(arguments.no_batch(source.len()));
             }
             let single = sizes.iter().take(batches as usize).enumerate().filter(|(_, size)| **size == 1);
             let single_rows = SingleRows::Some(single.map(|(batch, _)| batch as u64).collect());

@@ -1,13 +1,15 @@
 //! `training_state.safetensors`: parameters, moments and waiting gradients, streamed tensor by tensor so that a large model needs
 //! no second copy in memory. The layout follows from the model's tensors, so that a file of another model is recognised.
 
-use super::TENSORS_FILE;
 use crate::TrainError;
 use maana_model::{StatePart, Tensor, Trainable};
 use serde_json::{Map, Value, json};
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
+
+/// Name of the file in a checkpoint.
+pub(super) const TENSORS_FILE: &str = "training_state.safetensors";
 
 /// The parts of the file in order; gradients only where some wait for the next update.
 const PARTS: [(StatePart, &str); 4] = [

@@ -2,7 +2,7 @@
 //! a pair with the higher label should have the higher cosine. <https://kexue.fm/archives/8847>
 
 use super::cosine::{cosines, cosines_backward};
-use super::{Embedded, Loss, LossSummary, Needs, rows_of};
+use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
 use libm::{exp, log};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! Cosine similarity: `mean_i (cos(a_i, b_i) − label_i)²`.
 
 use super::cosine::{cosines, cosines_backward};
-use super::{Embedded, Loss, LossSummary, Needs, rows_of};
+use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 

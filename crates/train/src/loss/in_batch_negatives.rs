@@ -5,7 +5,7 @@
 //! columns is that over the first 64 and that over the next 64. Backward runs the same way from the largest to the smallest.
 
 use super::cosine::{SHORTEST, dot};
-use super::{Embedded, Loss, LossSummary, Needs, rows_of};
+use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
 use libm::{exp, log};
 use maana_kernels::{Context, Matrix, Precision, Rows};
 use serde_json::json;

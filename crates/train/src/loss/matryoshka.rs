@@ -3,9 +3,9 @@
 //!
 //! The reference cuts the larger, normalised prefix to get the smaller; that is the same vector as cutting from the whole.
 
-use super::{Embedded, Loss, LossSummary, Needs};
+use super::objective::{Embedded, Loss, LossSummary, Needs};
 use maana_files::mix;
-use maana_kernels::{Context, Matrix, Rows};
+use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
 /// A loss over several dimensions. The reference's `MatryoshkaLoss`.
@@ -60,43 +60,6 @@ impl Loss for Matryoshka {
             inner: Some(Box::new(inner)),
         }
     }
-}
-
-/// The sum over the dimensions for a loss that knows no shortcut.
-pub(super) fn one_by_one<L: Loss + ?Sized>(
-    loss: &L,
-    context: &Context,
-    embedded: &Embedded<'_>,
-    dims: &[(usize, f32)],
-    weight: f32,
-    d_columns: &mut [Matrix],
-) -> f32 {
-    let mut value = 0.0;
-    for &(dim, dim_weight) in dims {
-        let prefixes: Vec<Rows<'_>> = embedded.columns.iter().map(|column| column.prefix(dim)).collect();
-        let normalised: Vec<Matrix> = prefixes
-            .iter()
-            .map(|prefix| {
-                let mut y = Matrix::zeros(prefix.rows(), dim);
-                maana_kernels::normalize(context, *prefix, y.data_mut());
-                y
-            })
-            .collect();
-        let columns: Vec<Rows<'_>> = normalised.iter().map(Matrix::view).collect();
-        let mut d_normalised: Vec<Matrix> = prefixes.iter().map(|prefix| Matrix::zeros(prefix.rows(), dim)).collect();
-        value +=
-            loss.loss(context, &Embedded { columns: &columns, ..*embedded }, weight * dim_weight, &mut d_normalised);
-        for ((prefix, d_y), d_column) in prefixes.iter().zip(&d_normalised).zip(&mut *d_columns) {
-            let mut d_prefix = Matrix::zeros(prefix.rows(), dim);
-            maana_kernels::normalize_backward(context, *prefix, d_y.view(), d_prefix.data_mut());
-            for row in 0..prefix.rows() {
-                for (d, d_prefix) in d_column.row_mut(row).iter_mut().zip(d_prefix.row(row)) {
-                    *d += d_prefix;
-                }
-            }
-        }
-    }
-    value
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! of its positive block.
 
 use super::in_batch_negatives::{RankingLoss, cross_entropy};
-use super::{Embedded, Loss, LossSummary, Needs};
+use super::objective::{Embedded, Loss, LossSummary, Needs};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 

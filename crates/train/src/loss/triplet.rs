@@ -1,6 +1,6 @@
 //! Triplets: `mean_i max(0, |a_i − p_i| − |a_i − n_i| + margin)`, Euclidean. <https://arxiv.org/abs/1503.03832>
 
-use super::{Embedded, Loss, LossSummary, Needs, rows_of};
+use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 

@@ -1,0 +1,150 @@
+//! The interface of losses: embeddings and labels in, a loss and the gradients of the embeddings out.
+
+use crate::error::TrainError;
+use maana_kernels::{Context, Matrix, Rows};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::ops::RangeInclusive;
+
+/// The embeddings and labels of a micro-batch. Letters: `B` rows, `D` columns of an embedding.
+#[derive(Clone, Copy)]
+pub struct Embedded<'a> {
+    /// Embeddings of each column of the data, each `(B, D)`.
+    pub columns: &'a [Rows<'a>],
+    /// Label of each row, `(B)`, if the data have labels.
+    pub labels: Option<&'a [f32]>,
+    /// Number of the micro-batch in the run, for losses that draw at random.
+    pub pass: u64,
+}
+
+/// A function of embeddings that training minimises.
+pub trait Loss: Send + Sync {
+    /// Adds `weight` × the gradient of every embedding to `d_columns`, each `(B, D)` like its column,
+    /// and returns `weight` × the loss.
+    fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32;
+
+    /// Returns the sum of the loss over the `dims`, (dimension, weight) in descending order, with the
+    /// embeddings truncated to the dimension and normalised. Losses that can share work between
+    /// dimensions override this.
+    fn nested(
+        &self,
+        context: &Context,
+        embedded: &Embedded<'_>,
+        dims: &[(usize, f32)],
+        weight: f32,
+        d_columns: &mut [Matrix],
+    ) -> f32 {
+        one_by_one(self, context, embedded, dims, weight, d_columns)
+    }
+
+    /// Returns the columns and labels that the loss requires.
+    fn needs(&self) -> Needs;
+
+    /// Returns the description for a model card.
+    fn describe(&self) -> LossSummary;
+}
+
+/// Columns and labels that a loss requires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Allowed numbers of text columns.
+    pub columns: RangeInclusive<usize>,
+    /// True if a label is required; otherwise labels are ignored.
+    pub labels: bool,
+    /// Number of text columns from which a single row in a batch has a loss. With fewer it is compared
+    /// only with other rows, so that a batch of one row has a loss of 0 and no gradient.
+    pub columns_alone: usize,
+}
+
+impl Needs {
+    /// Checks the names of the columns, in order, and whether there are labels.
+    ///
+    /// # Errors
+    /// If the loss with the name `loss` does not accept them.
+    pub fn check(&self, loss: &str, columns: &[String], labels: bool) -> Result<(), TrainError> {
+        if self.columns.contains(&columns.len()) && (labels || !self.labels) {
+            return Ok(());
+        }
+        let number = match (*self.columns.start(), *self.columns.end()) {
+            (least, usize::MAX) => format!("at least {least} text columns"),
+            (least, _) => format!("exactly {least} text columns"),
+        };
+        Err(TrainError::Columns {
+            loss: loss.to_string(),
+            needed: format!("{number}{}", if self.labels { " and a label" } else { "" }),
+            found: format!("{} ({}) and {} label", columns.len(), columns.join(", "), if labels { "a" } else { "no" }),
+        })
+    }
+}
+
+/// Description of a loss for a model card.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossSummary {
+    /// Name in recipes.
+    pub name: String,
+    /// Name of the same loss in the reference.
+    pub class: String,
+    /// Parameters with the reference's names, in order.
+    pub parameters: Vec<(String, Value)>,
+    /// The inner loss, for a loss that modifies another.
+    pub inner: Option<Box<LossSummary>>,
+}
+
+impl LossSummary {
+    /// Returns the name in recipes; for a loss that modifies another, the name of the other.
+    pub fn recipe_name(&self) -> &str {
+        self.inner.as_ref().map_or(&self.name, |inner| inner.recipe_name())
+    }
+}
+
+/// Computes the sum over the dimensions one after the other.
+fn one_by_one<L: Loss + ?Sized>(
+    loss: &L,
+    context: &Context,
+    embedded: &Embedded<'_>,
+    dims: &[(usize, f32)],
+    weight: f32,
+    d_columns: &mut [Matrix],
+) -> f32 {
+    let mut value = 0.0;
+    for &(dim, dim_weight) in dims {
+        let prefixes: Vec<Rows<'_>> = embedded.columns.iter().map(|column| column.prefix(dim)).collect();
+        let normalised: Vec<Matrix> = prefixes
+            .iter()
+            .map(|prefix| {
+                let mut y = Matrix::zeros(prefix.rows(), dim);
+                maana_kernels::normalize(context, *prefix, y.data_mut());
+                y
+            })
+            .collect();
+        let columns: Vec<Rows<'_>> = normalised.iter().map(Matrix::view).collect();
+        let mut d_normalised: Vec<Matrix> = prefixes.iter().map(|prefix| Matrix::zeros(prefix.rows(), dim)).collect();
+        value +=
+            loss.loss(context, &Embedded { columns: &columns, ..*embedded }, weight * dim_weight, &mut d_normalised);
+        for ((prefix, d_y), d_column) in prefixes.iter().zip(&d_normalised).zip(&mut *d_columns) {
+            let mut d_prefix = Matrix::zeros(prefix.rows(), dim);
+            maana_kernels::normalize_backward(context, *prefix, d_y.view(), d_prefix.data_mut());
+            for row in 0..prefix.rows() {
+                for (d, d_prefix) in d_column.row_mut(row).iter_mut().zip(d_prefix.row(row)) {
+                    *d += d_prefix;
+                }
+            }
+        }
+    }
+    value
+}
+
+/// Checks that the columns and their gradients have the same shapes, and returns the number of rows.
+pub(super) fn rows_of(embedded: &Embedded<'_>, d_columns: &[Matrix]) -> usize {
+    assert_eq!(embedded.columns.len(), d_columns.len(), "a gradient for each column");
+    let rows = embedded.columns[0].rows();
+    for (column, d_column) in embedded.columns.iter().zip(d_columns) {
+        assert_eq!(column.rows(), rows, "all columns have as many rows");
+        assert_eq!(
+            (d_column.rows(), d_column.columns()),
+            (rows, column.columns()),
+            "the gradient is as large as the column"
+        );
+    }
+    rows
+}
