@@ -7,6 +7,7 @@ mod fixture;
 mod hub;
 mod mutate;
 mod process;
+mod report;
 mod requests;
 mod subject;
 
@@ -25,8 +26,8 @@ const WORK: &str = "target/attack";
 /// Seed where none is given.
 const SEED: u64 = 14;
 
-/// Trials of the run in the tests: ten of each subject, some half a minute on two cores. A number and not a time, so that a busy
-/// machine runs the same ones.
+/// Number of trials in the tests: ten per subject, about half a minute on two cores. It is a number
+/// instead of a time, so that a busy machine runs the same trials.
 const TRIALS: u64 = 160;
 
 /// End of a run.

@@ -20,7 +20,7 @@ use tree::Tree;
 /// A rule: its name, and the function that returns its violations.
 type Rule = (&'static str, fn(&Tree) -> Vec<String>);
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     ("floors", layers::floors),
     ("blind crates", layers::blind_crates),
     ("owners of formats", layers::owners),
@@ -33,10 +33,11 @@ const RULES: [Rule; 12] = [
     ("readers and writers of files", writers::writers),
     ("hosts of tests", documents::hosts_of_tests),
     ("links between documents", documents::links),
+    ("prose", prose::rule),
 ];
 
-/// Checks all rules; with `--prose` lists the violations of the style instead, those of one part
-/// with its name.
+/// Checks all rules; with `--prose` lists the violations of the style instead, in detail for the
+/// named parts.
 pub(crate) fn check(arguments: &[String]) -> Result<()> {
     let tree = Tree::read(Path::new("."))?;
     match arguments {
@@ -61,7 +62,7 @@ pub(crate) fn check(arguments: &[String]) -> Result<()> {
 }
 
 fn list_prose(tree: &Tree, parts: &[String]) {
-    let found = prose::prose(tree);
+    let found = prose::violations(tree);
     for violation in found.iter().filter(|violation| parts.contains(&violation.part)) {
         println!("{}", violation.text);
     }

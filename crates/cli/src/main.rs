@@ -79,11 +79,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     interrupt::listen();
     let available = || std::thread::available_parallelism().map_or(1, usize::from);
-    let asked = arguments.threads.map_or_else(available, usize::from);
-    let context = Context::new(asked);
-    if context.threads() < asked {
+    let requested = arguments.threads.map_or_else(available, usize::from);
+    let context = Context::new(requested);
+    if context.threads() < requested {
         let given = context.threads();
-        errln!("note: the system allows {given} of {asked} threads (ulimit -u); results are the same");
+        errln!("note: the system allows {given} of {requested} threads (ulimit -u); results are the same");
     }
     match run(arguments.command, &Arc::new(context)) {
         Ok(()) => ExitCode::SUCCESS,

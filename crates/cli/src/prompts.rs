@@ -27,7 +27,7 @@ pub(crate) fn with_prompts<'m>(
     query: Option<&str>,
     document: Option<&str>,
 ) -> Result<TextEncoder> {
-    let prompt = |asked: Option<&str>| asked.map(|asked| embedder.prompt_or_text(asked)).transpose();
+    let prompt = |argument: Option<&str>| argument.map(|text| embedder.prompt_or_text(text)).transpose();
     let prompts = RolePrompts { query: prompt(query)?, document: prompt(document)? };
     Ok(embedder.with_prompts(prompts))
 }

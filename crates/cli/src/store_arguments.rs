@@ -36,20 +36,20 @@ impl GraphArgument {
         Ok(Some(TextStream::open(path, None, Blanks::Skip)?.collect::<Result<_, _>>()?))
     }
 
-    /// Builds or measures the graph if it is wanted, and prints its recall.
+    /// Builds or measures the graph if it is requested, and prints its recall.
     pub(crate) fn build(
         &self,
         writer: &mut dyn WriteStore,
         context: &Context,
         queries: Option<Rows<'_>>,
     ) -> Result<()> {
-        let wanted = match self.graph {
+        let build = match self.graph {
             When::Auto => writer.documents()? >= GRAPH_FROM,
             When::Always => true,
             When::Never => false,
         };
         let start = std::time::Instant::now();
-        let built = if wanted { writer.build_graph(context, queries)? } else { None };
+        let built = if build { writer.build_graph(context, queries)? } else { None };
         if let Some(graph) = built {
             let seconds = start.elapsed().as_secs_f64();
             errln!("a graph over {} rows, by {} columns, in {seconds:.1} s", graph.rows, graph.columns);

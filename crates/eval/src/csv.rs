@@ -1,6 +1,7 @@
 //! Results in the CSV files of Sentence Transformers: one file per evaluation, one line per run.
 
 use crate::{EvalError, Scores};
+use maana_files::FileError;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,11 +36,7 @@ pub fn write_csv(
     epoch: Option<f64>,
     steps: Option<u64>,
 ) -> Result<Vec<PathBuf>, EvalError> {
-    let io = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| EvalError::Io { path, source }
-    };
-    fs::create_dir_all(folder).map_err(io(folder))?;
+    fs::create_dir_all(folder).map_err(FileError::at(folder))?;
     let mut paths = Vec::new();
     for scores in scores {
         let path = folder.join(csv_name(scores));
@@ -52,7 +49,7 @@ pub fn write_csv(
             Ok(content) if content.is_empty() => header.clone(),
             Ok(content) => content.replace("\r\n", "\n"),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => header.clone(),
-            Err(error) => return Err(io(&path)(error)),
+            Err(error) => return Err(FileError::at(path)(error).into()),
         };
         if content.lines().next() == Some(&without_precision) {
             let lines = content.lines().skip(1).map(|line| format!("{line},\n"));
@@ -69,7 +66,7 @@ pub fn write_csv(
         line.extend(columns.iter().map(|(_, value)| format!("{value:?}")));
         line.push(scores.precision.clone().unwrap_or_default());
         content += &(line.join(",") + "\n");
-        maana_files::write(&path, content).map_err(io(&path))?;
+        maana_files::write(&path, content).map_err(FileError::at(&path))?;
         paths.push(path);
     }
     Ok(paths)

@@ -1,5 +1,6 @@
 //! Errors of evaluations.
 
+use maana_files::FileError;
 use maana_model::{ModelError, Similarity};
 use std::path::PathBuf;
 
@@ -47,13 +48,8 @@ pub enum EvalError {
         text: String,
     },
     /// A file of results that cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file of results with other columns.
     #[error(
         "{path}: its first line is not the header of these results; move the file, or evaluate with the same cutoffs"

@@ -106,7 +106,7 @@ pub fn evaluate_function(
     let similarity = options.similarity.unwrap_or(encoder.similarity);
     let task = Task::new(options, similarity, dims, encoder.dimension, &set.name, judged.len())?;
     let embed = |kind, role, texts: &[(String, String)], indexes: &[usize]| -> Result<Matrix, EvalError> {
-        let chosen: Vec<&str> = indexes.iter().map(|&place| texts[place].1.as_str()).collect();
+        let chosen: Vec<&str> = indexes.iter().map(|&index| texts[index].1.as_str()).collect();
         let embeddings = (encoder.encode)(&chosen, role)?;
         let of = |row: usize| (texts[indexes[row]].0.as_str(), texts[indexes[row]].1.as_str());
         require_finite(embeddings.view(), kind, of)?;
@@ -157,7 +157,7 @@ pub fn evaluate_embeddings(
     require_finite(queries, "query", |row| (&indexes[row], ""))?;
     require_finite(corpus, "document", |row| (corpus_ids[row], ""))?;
     let gather = |rows: Rows<'_>, indexes: &[usize]| {
-        let values = indexes.iter().flat_map(|&place| rows.row(place).iter().copied()).collect();
+        let values = indexes.iter().flat_map(|&index| rows.row(index).iter().copied()).collect();
         Matrix::from_vec(indexes.len(), rows.columns(), values)
     };
     let chosen = gather(queries, &judged);
@@ -232,7 +232,7 @@ impl<'a> Task<'a> {
         let new = || (0..queries.rows()).map(|_| TopK::new(depth)).collect::<Vec<_>>();
         let mut nearest: Vec<Vec<TopK>> = self.dims.iter().map(|_| new()).collect();
         let mut by_id: Vec<usize> = (0..ids.len()).collect();
-        by_id.sort_by_key(|&place| ids[place]);
+        by_id.sort_by_key(|&index| ids[index]);
         for (number, indexes) in by_id.chunks(self.options.corpus_chunk).enumerate() {
             let first =
                 u32::try_from(number * self.options.corpus_chunk).expect("a corpus of less than 2^32 documents");

@@ -8,6 +8,7 @@
 //! same target when the process was killed.
 #![deny(unsafe_code)]
 
+mod error;
 mod file;
 mod folder;
 mod hex;
@@ -18,6 +19,7 @@ mod read;
 mod sync;
 mod unfinished;
 
+pub use error::FileError;
 pub use file::{NewFile, replace, write};
 pub use folder::{NewFolder, create_inside, remove_folder, write_inside};
 pub use hex::hex;

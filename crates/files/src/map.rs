@@ -1,10 +1,12 @@
 //! Read-only maps of files, and what happens when a mapped file is cut or written into.
 //!
-//! Reading a mapped page that is gone (the file was cut, or the disk does not give it) raises SIGBUS, which ends the process.
-//! On Unix a handler, installed with the first map, puts a page of zeros in its place and notes that the map has lost it.
-//! What was computed from zeros is wrong: callers compute, then call [`MappedFile::check`], and answer only if that succeeds.
-//! The check also compares the file's length and time of modification with those at the opening, so that a write in place
-//! is found on every system. Faults outside our maps go to the handler that was there before.
+//! Reading a mapped page that is gone (the file was cut, or the disk does not give it) raises
+//! SIGBUS, which ends the process. On Unix a handler, installed with the first map, puts a page of
+//! zeros in its place and notes that the map has lost it. What was computed from zeros is wrong:
+//! callers compute, then call [`MappedFile::check`], and answer only if that succeeds. The check
+//! also compares the file's length and time of modification with those at the opening, so that a
+//! write in place is found on every system. Faults outside our maps go to the handler that was
+//! there before.
 
 use crate::read::open;
 use memmap2::{Mmap, MmapOptions};
@@ -40,7 +42,8 @@ pub struct Map {
     slot: &'static faults::Slot,
 }
 
-/// A mapped file is no longer what it was when it was opened. It is the inner error of an [`io::Error`].
+/// A mapped file is no longer what it was when it was opened. It is the inner error of an
+/// [`io::Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileChanged;
 
@@ -103,10 +106,11 @@ impl MappedFile {
         let length = usize::try_from(bytes.end - bytes.start).map_err(io::Error::other)?;
         #[cfg(unix)]
         faults::handle()?;
-        // SAFETY: a map is sound while nobody changes its bytes. Files of models and stores are replaced by renaming, which
-        // leaves the old file whole. A program that writes into one nevertheless changes bytes under a shared slice, of types
-        // for which every bit pattern is valid; a page that is cut off reads as zeros. `check` reports both before a result
-        // is used.
+        // SAFETY: a map is sound while nobody changes its bytes. Files of models and stores are
+        // replaced by renaming, which leaves the old file whole. A program that writes into one
+        // nevertheless changes bytes under a shared slice, of types for which every bit pattern is
+        // valid; a page that is cut off reads as zeros. `check` reports both before a result is
+        // used.
         let bytes = unsafe { MmapOptions::new().offset(bytes.start).len(length).map(&self.0.file)? };
         Ok(Map {
             #[cfg(unix)]
@@ -121,8 +125,9 @@ impl MappedFile {
         Arc::as_ptr(&self.0) as usize
     }
 
-    /// Checks that the file is still what it was when it was opened: same length, same time of modification, no page lost.
-    /// One call of the system; to be called after computing and before the result is used.
+    /// Checks that the file is still what it was when it was opened: same length, same time of
+    /// modification, no page lost. One call of the system; to be called after computing and before
+    /// the result is used.
     ///
     /// # Errors
     /// [`FileChanged`], if it is not.
@@ -189,8 +194,8 @@ mod faults {
         lost: AtomicBool,
     }
 
-    /// Slots, and the next block of them. Blocks are appended and never removed, so that the handler may walk them while
-    /// another thread registers a map.
+    /// Slots, and the next block of them. Blocks are appended and never removed, so that the
+    /// handler may walk them while another thread registers a map.
     struct Block {
         slots: [Slot; SLOTS],
         next: AtomicPtr<Block>,
@@ -271,7 +276,8 @@ mod faults {
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         PAGE.store(usize::try_from(page).map_err(io::Error::other)?, Ordering::Relaxed);
         let mut earlier = MaybeUninit::<libc::sigaction>::uninit();
-        // SAFETY: the second pointer may be null, and the third points to memory for what is written.
+        // SAFETY: the second pointer may be null, and the third points to memory for what is
+        // written.
         if unsafe { libc::sigaction(libc::SIGBUS, ptr::null(), earlier.as_mut_ptr()) } != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -281,8 +287,8 @@ mod faults {
         let mut ours = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
         ours.sa_sigaction = on_fault as extern "C" fn(_, _, _) as usize;
         ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        // SAFETY: `sa_mask` is memory of ours; `on_fault` has the signature that `SA_SIGINFO` asks for, and calls nothing
-        // that is forbidden in a handler.
+        // SAFETY: `sa_mask` is memory of ours; `on_fault` has the signature that `SA_SIGINFO` asks
+        // for, and calls nothing that is forbidden in a handler.
         let done = unsafe {
             libc::sigemptyset(&raw mut ours.sa_mask);
             libc::sigaction(libc::SIGBUS, &raw const ours, ptr::null_mut())
@@ -294,9 +300,11 @@ mod faults {
         Ok(())
     }
 
-    /// Puts zeros in place of a page of ours that is gone. Only atomics, `mmap` and `sigaction` are used.
+    /// Puts zeros in place of a page of ours that is gone. Only atomics, `mmap` and `sigaction` are
+    /// used.
     extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-        // SAFETY: the system hands a valid `info` to a handler with `SA_SIGINFO`; of SIGBUS it has the address.
+        // SAFETY: the system hands a valid `info` to a handler with `SA_SIGINFO`; of SIGBUS it has
+        // the address.
         let address = unsafe { (*info).si_addr() } as usize;
         let is_in = |slot: &Slot| {
             let (start, length) = (slot.start.load(Ordering::Relaxed), slot.length.load(Ordering::Acquire));
@@ -312,8 +320,8 @@ mod faults {
             let page = PAGE.load(Ordering::Relaxed);
             let start = address / page * page;
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-            // SAFETY: the page belongs to a map of ours, which stays mapped while a thread reads it. It becomes one of
-            // zeros, which is as readable as the lost one was.
+            // SAFETY: the page belongs to a map of ours, which stays mapped while a thread reads
+            // it. It becomes one of zeros, which is as readable as the lost one was.
             let replaced = unsafe { libc::mmap(start as *mut _, page, libc::PROT_READ, flags, -1, 0) };
             if replaced != libc::MAP_FAILED {
                 return;
@@ -322,7 +330,8 @@ mod faults {
         pass_on(signal, info, context);
     }
 
-    /// Hands a fault to the handler that was there before. Without one, the default takes effect when the fault repeats.
+    /// Hands a fault to the handler that was there before. Without one, the default takes effect
+    /// when the fault repeats.
     fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
         type WithInfo = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
         let earlier = EARLIER.get();
@@ -337,7 +346,8 @@ mod faults {
             }
             return;
         }
-        // SAFETY: all bits zero are a `sigaction` with the default handler; the call has no other precondition.
+        // SAFETY: all bits zero are a `sigaction` with the default handler; the call has no other
+        // precondition.
         unsafe {
             let default = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
             libc::sigaction(signal, &raw const default, ptr::null_mut());

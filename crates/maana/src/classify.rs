@@ -3,7 +3,7 @@
 
 use crate::texts::{TextsError, embed};
 use maana_chart::escape;
-use maana_files::hex;
+use maana_files::{FileError, hex};
 use maana_kernels::{Context, Matrix, Rows};
 use maana_model::TextEncoder;
 use maana_vectors::VectorsError;
@@ -29,13 +29,8 @@ pub enum ClassifyError {
     #[error(transparent)]
     Vectors(#[from] VectorsError),
     /// A file that cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A malformed classifier.
     #[error("{path}: {reason}; fit the classifier again")]
     Invalid {
@@ -178,7 +173,7 @@ impl Classifier {
     /// If it does not exist or is malformed.
     pub fn open(path: &Path) -> Result<Self, ClassifyError> {
         let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
-        let bytes = maana_files::read(&path).map_err(|source| ClassifyError::Io { path: path.clone(), source })?;
+        let bytes = maana_files::read(&path).map_err(FileError::at(&path))?;
         let invalid = |reason: String| ClassifyError::Invalid { path: path.clone(), reason };
         let classifier: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         if classifier.format != FORMAT {
@@ -221,10 +216,8 @@ impl Classifier {
         let path = folder.join(FILE);
         let written = std::fs::create_dir_all(folder)
             .and_then(|()| maana_files::replace(&path, |out| Ok(serde_json::to_writer(out, self)?)));
-        match written {
-            Ok(()) => Ok(path),
-            Err(source) => Err(ClassifyError::Io { path, source }),
-        }
+        written.map_err(FileError::at(&path))?;
+        Ok(path)
     }
 
     /// Predicts the probability of each label for each text.

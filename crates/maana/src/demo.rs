@@ -3,6 +3,7 @@
 use crate::recipe::{LocatedRecipe, RecipeError};
 use maana_data::RetrievalSet;
 use maana_eval::EvalError;
+use maana_files::FileError;
 use maana_kernels::{Context, Matrix};
 use maana_model::{Role, TextEncoder};
 use std::path::Path;
@@ -31,7 +32,7 @@ pub fn unpack(folder: &Path, settings: &[String]) -> Result<LocatedRecipe, Recip
         let path = folder.join(name);
         let folder = path.parent().unwrap_or(folder);
         let written = std::fs::create_dir_all(folder).and_then(|()| maana_files::write(&path, text));
-        written.map_err(|source| RecipeError::Io { path, source })?;
+        written.map_err(FileError::at(path))?;
     }
     LocatedRecipe::read(&recipe, settings)
 }

@@ -48,9 +48,9 @@ pub fn resolve(name: &str, options: &HubOptions, notify: &mut EventHandler<'_>) 
     locate(name, options, false, notify)
 }
 
-/// Fetches a model of the hub again, with a name as [`resolve`] takes it: compares each file in the cache with its checksum on
-/// the hub, and replaces those that differ or whose checksum the hub does not give. Processes that have the earlier files open
-/// keep them.
+/// Fetches a model of the hub again, with a name as [`resolve`] takes it: compares each file in the
+/// cache with its checksum on the hub, and replaces those that differ or whose checksum the hub
+/// does not give. Processes that have the earlier files open keep them.
 ///
 /// # Errors
 /// As [`resolve`], and if `name` is a folder or the hub may not be asked.

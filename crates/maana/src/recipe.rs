@@ -2,6 +2,7 @@
 //! `[training]`, `[evaluation]` and `[card]`. An unknown key is an error that suggests the nearest
 //! known one. Defaults are those of Sentence Transformers.
 
+use maana_files::FileError;
 use maana_train::{Arguments, LossArguments};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -80,13 +81,8 @@ pub struct CardTable {
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// The file cannot be read.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// An invalid recipe.
     #[error("{location}: {reason}")]
     Invalid {
@@ -112,8 +108,7 @@ impl LocatedRecipe {
     /// # Errors
     /// If the file cannot be read, is malformed, or has an unknown key or an invalid value.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self, RecipeError> {
-        let text =
-            maana_files::read_to_string(path).map_err(|source| RecipeError::Io { path: path.to_owned(), source })?;
+        let text = maana_files::read_to_string(path).map_err(FileError::at(path))?;
         let recipe = parse(&text, &path.display().to_string(), settings)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(Self { recipe, folder })

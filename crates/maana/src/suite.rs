@@ -12,6 +12,7 @@ use crate::texts::{Columns, Texts, TextsError, embed, read, read_pairs};
 use maana_chart::{Chart, Series};
 use maana_data::{Blanks, DataError, RetrievalSet, Table};
 use maana_eval::{EvalError, RetrievalOptions, paraphrase_mining, translation};
+use maana_files::FileError;
 use maana_kernels::Context;
 use maana_model::{Role, TextEncoder};
 use maana_vectors::VectorsError;
@@ -37,13 +38,8 @@ pub enum SuiteError {
     #[error(transparent)]
     Vectors(#[from] VectorsError),
     /// A folder that cannot be read.
-    #[error("{path}: {source}")]
-    Io {
-        /// The folder.
-        path: PathBuf,
-        /// The error of the system.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// No data sets.
     #[error("{0}: no known data sets; `maana evaluate --help` describes the layout of a suite")]
     Empty(PathBuf),
@@ -107,7 +103,7 @@ pub fn find(folder: &Path) -> Result<Vec<Set>, SuiteError> {
 }
 
 fn walk(folder: &Path, depth: usize, sets: &mut Vec<Set>) -> Result<(), SuiteError> {
-    let io = |source| SuiteError::Io { path: folder.to_owned(), source };
+    let io = FileError::at(folder);
     let has = |name: &str| folder.join(name).exists();
     if RetrievalSet::is_at(folder) {
         sets.push(Set::Retrieval(folder.to_owned()));
@@ -118,8 +114,8 @@ fn walk(folder: &Path, depth: usize, sets: &mut Vec<Set>) -> Result<(), SuiteErr
         return Ok(());
     }
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        paths.push(entry.map_err(io)?.path());
+    for entry in std::fs::read_dir(folder).map_err(&io)? {
+        paths.push(entry.map_err(&io)?.path());
     }
     paths.sort();
     for path in paths {

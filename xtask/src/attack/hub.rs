@@ -3,7 +3,7 @@
 use super::fixture;
 use super::mutate::{Format, mutate};
 use super::process::{self, Outcome};
-use super::subject::Report;
+use super::report::Report;
 use crate::serving::texts::Draws;
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, Write};

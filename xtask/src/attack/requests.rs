@@ -3,7 +3,7 @@
 //! nothing and has counted no panic.
 
 use super::mutate::{Format, mutate};
-use super::subject::Report;
+use super::report::Report;
 use super::{fixture, process};
 use crate::serving::http;
 use crate::serving::process::{Server, free_port};

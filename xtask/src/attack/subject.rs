@@ -2,6 +2,7 @@
 //! must hold afterwards.
 
 use super::mutate::{Format, mutate};
+use super::report::Report;
 use super::{fixture, hub, process, requests};
 use crate::serving::texts::Draws;
 use anyhow::{Context, Result, bail, ensure};
@@ -30,14 +31,6 @@ struct Files {
     outputs: &'static [&'static str],
     /// Results of the undisturbed steps, where checksums promise that a success is the same.
     expected: Option<Vec<StepResult>>,
-}
-
-/// Outcome of a mutation.
-pub(crate) struct Report {
-    pub(crate) mutation: String,
-    /// `true` if a command refused its input.
-    pub(crate) refused: bool,
-    pub(crate) faults: Vec<String>,
 }
 
 /// Standard output of a step, and the weights of the finished run.

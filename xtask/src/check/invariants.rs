@@ -1,4 +1,5 @@
-//! Every numbered invariant of ARCHITECTURE.md names a test that exists, and every promise of SECURITY.md does.
+//! Every numbered invariant of ARCHITECTURE.md names a test that exists, and every promise of
+//! SECURITY.md does.
 
 use super::tree::Tree;
 use std::collections::{BTreeMap, BTreeSet};

@@ -33,8 +33,8 @@ impl Demo {
         let occupied = self.out.is_file()
             || self.out.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| !temporary(&entry.file_name())));
         // An interrupted demo is resumed.
-        let begun = self.out.join(maana::demo::NAME).is_file() && !folder.path().join("model").exists();
-        if occupied && !begun {
+        let unfinished = self.out.join(maana::demo::NAME).is_file() && !folder.path().join("model").exists();
+        if occupied && !unfinished {
             bail!("{}: exists already; remove it, or choose another folder with --out", self.out.display());
         }
         let located = maana::demo::unpack(&self.out, &self.settings)?;

@@ -13,7 +13,8 @@ Examples:
 pub(crate) struct Fetch {
     /// A name on the Hugging Face hub, or name@revision
     model: String,
-    /// Compare files that are in the cache with their checksums on the hub, and replace those that differ
+    /// Compare files that are in the cache with their checksums on the hub, and replace those that
+    /// differ
     #[arg(long)]
     again: bool,
 }

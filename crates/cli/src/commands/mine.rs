@@ -118,10 +118,10 @@ impl Mine {
                 pairs.into_iter().map(|(a, b, margin)| (margin, a, b)).take(self.max_pairs).collect()
             }
         };
-        let least = self.min_score.unwrap_or(f32::NEG_INFINITY);
+        let min_score = self.min_score.unwrap_or(f32::NEG_INFINITY);
         let other = second.as_ref().unwrap_or(&first);
         let json = is_jsonl(self.output.as_deref());
-        let kept: Vec<_> = pairs.into_iter().filter(|(score, ..)| *score >= least).collect();
+        let kept: Vec<_> = pairs.into_iter().filter(|(score, ..)| *score >= min_score).collect();
         errln!("{} pairs", kept.len());
         let line = |(score, a, b): &(f32, usize, usize)| {
             let (text1, text2) = (&first.texts[*a], &other.texts[*b]);

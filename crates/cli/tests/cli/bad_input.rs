@@ -247,7 +247,7 @@ fn a_full_disk_leaves_no_partial_file_and_is_reported() {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_maana"), "encode"]);
         command.arg(golden("tiny-bert")).arg("--input").arg(bench.path("texts.txt")).arg("--output").arg(&out);
-        says(&fail(&mut command, 1), &[&format!("out.{ending}: "), "remedy: make room"]);
+        says(&fail(&mut command, 1), &[&format!("out.{ending}: "), "remedy: free space"]);
         let left: Vec<_> = std::fs::read_dir(bench.folder.path()).unwrap().flatten().collect();
         assert!(left.iter().all(|entry| !text(entry.file_name().as_encoded_bytes()).contains("out.")), "{left:?}");
     }
@@ -255,7 +255,7 @@ fn a_full_disk_leaves_no_partial_file_and_is_reported() {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_maana"), "train"]);
     command.arg(bench.path("recipe.toml")).arg("--out").arg(bench.path("run"));
-    says(&fail(&mut command, 1), &["run", "checkpoint", "remedy: make room"]);
+    says(&fail(&mut command, 1), &["run", "checkpoint", "remedy: free space"]);
     assert!(!bench.path("run/model").exists());
 }
 

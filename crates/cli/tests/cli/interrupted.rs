@@ -198,7 +198,7 @@ fn a_full_disk_leaves_the_old_file_unchanged_and_nothing_else() {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_maana")]);
         let error = fail(command.args(&words).current_dir(out.path()).env("HF_HUB_OFFLINE", "1"), 1);
-        assert!(error.contains(file) && error.contains("what was whole before is untouched"), "{words:?}: {error}");
+        assert!(error.contains(file) && error.contains("existing files are unchanged"), "{words:?}: {error}");
         assert_eq!(std::fs::read_to_string(out.path().join(file)).unwrap(), "old", "{words:?}");
         assert_eq!(names(out.path()), [file], "{words:?}");
         std::fs::remove_file(out.path().join(file)).unwrap();

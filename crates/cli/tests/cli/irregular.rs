@@ -1,4 +1,5 @@
-//! A named pipe in place of any file that is read: the command ends with an error instead of waiting for a writer.
+//! A named pipe in place of any file that is read: the command ends with an error instead of
+//! waiting for a writer.
 
 use crate::support::{Bench, CORPUS, command, golden, maana, succeed, text};
 use std::path::{Path, PathBuf};
@@ -40,8 +41,8 @@ fn make_pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// Puts a pipe in place of each file of a folder, one after the other, and runs the command. `ignorable` are files without
-/// which the command may succeed; all others have to be named.
+/// Puts a pipe in place of each file of a folder, one after the other, and runs the command.
+/// `ignorable` are files without which the command may succeed; all others have to be named.
 fn with_pipes(folder: &Path, ignorable: &[&str], mut run: impl FnMut() -> Command) {
     for path in files(folder) {
         let aside = path.with_extension("aside");

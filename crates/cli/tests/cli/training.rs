@@ -45,7 +45,7 @@ fn a_dry_run_shows_roles_and_rows_as_the_loss_takes_them() {
     bench.write("pairs.jsonl", &rows);
     let (plan, notes) = dry_run(&bench, &["training.batch_sampler=shuffle"]);
     assert!(plan.contains("\ncolumns       query = `positive`, document = `anchor`\n"), "{plan}");
-    assert!(notes.contains("query = `positive`, document = `anchor`; the order of [data] columns counts"), "{notes}");
+    assert!(notes.contains("query = `positive`, document = `anchor`; the order of [data] columns matters"), "{notes}");
     let rows: Vec<&str> = plan.lines().filter(|line| line.contains(" tokens  ")).collect();
     assert_eq!(rows.len(), 6, "{plan}");
     assert!(rows[0].starts_with("row 1         query     ") && rows[0].ends_with("tokens  swali moja"), "{rows:?}");
@@ -96,7 +96,7 @@ fn drop_last_without_duplicates_plans_the_updates_that_can_be_made() {
     bench.write("pairs.jsonl", &rows);
     let (plan, notes) = dry_run(&bench, &settings);
     let updates = plan.lines().find(|line| line.starts_with("updates ")).unwrap();
-    assert!(updates.ends_with("(the schedule counts with 36)"), "{plan}");
+    assert!(updates.ends_with("(the schedule assumes 36)"), "{plan}");
     let promised: usize = updates.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(promised > 0 && promised < 36 && notes.contains(&format!("{promised} of 36 updates")), "{notes}");
     assert!(plan.contains("reproduce = \"6.2\""), "{plan}");
@@ -168,7 +168,7 @@ fn a_second_process_is_kept_out_of_a_run() {
         let mut second = bench.train("run");
         second.args(["--set", "training.max_steps=1"]).args(resume.then_some("--resume"));
         let error = fail(&mut second, 1);
-        assert!(error.contains("another process trains in this folder"), "{error}");
+        assert!(error.contains("another process is training in this folder"), "{error}");
     }
     drop(lock);
     // Leftovers of a killed process do not block the same command.

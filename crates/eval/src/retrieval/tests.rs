@@ -8,12 +8,12 @@ struct Lookup {
     rows: HashMap<String, Vec<f32>>,
     dimension: usize,
     similarity: Similarity,
-    asked: RefCell<Vec<(Role, usize)>>,
+    requests: RefCell<Vec<(Role, usize)>>,
 }
 
 impl Lookup {
     fn encode(&self, texts: &[&str], role: Role) -> Result<Matrix, ModelError> {
-        self.asked.borrow_mut().push((role, texts.len()));
+        self.requests.borrow_mut().push((role, texts.len()));
         let values = texts.iter().flat_map(|text| self.rows[*text].clone()).collect();
         Ok(Matrix::from_vec(texts.len(), self.dimension, values))
     }
@@ -42,9 +42,9 @@ fn task(queries: &[(String, Vec<f32>)], corpus: &[(String, Vec<f32>)], relevant:
         .map(|(id, row)| (format!("query {id}"), row.clone()))
         .chain(corpus.iter().map(|(id, row)| (format!("document {id}"), row.clone())))
         .collect();
-    let place = |id: &&&str| corpus.iter().position(|(other, _)| other == **id);
+    let index = |id: &&&str| corpus.iter().position(|(other, _)| other == **id);
     let of = |ids: &&[&str]| {
-        let mut documents: Vec<usize> = ids.iter().filter_map(|id| place(&id)).collect();
+        let mut documents: Vec<usize> = ids.iter().filter_map(|id| index(&id)).collect();
         documents.sort_unstable();
         Relevant { absent: ids.len() - documents.len(), documents }
     };
@@ -56,7 +56,7 @@ fn task(queries: &[(String, Vec<f32>)], corpus: &[(String, Vec<f32>)], relevant:
         unknown_queries: 0,
     };
     let dimension = corpus[0].1.len();
-    (Lookup { rows, dimension, similarity: Similarity::Cosine, asked: RefCell::default() }, set)
+    (Lookup { rows, dimension, similarity: Similarity::Cosine, requests: RefCell::default() }, set)
 }
 
 fn golden() -> (Lookup, RetrievalSet, Vec<(String, f64)>) {
@@ -149,14 +149,14 @@ fn each_dimension_equals_an_evaluation_of_truncated_embeddings() {
         for scores in &together {
             let cut = |rows: &Matrix| rows.view().prefix(scores.dimension).to_matrix();
             let (queries, corpus) = (cut(&queries), cut(&corpus));
-            let alone = Embedded { queries: queries.view(), corpus: corpus.view(), ..embedded };
-            let alone = evaluate_embeddings(&context, alone, &[scores.dimension], &options).unwrap();
-            assert_eq!(&alone[0], scores);
+            let single = Embedded { queries: queries.view(), corpus: corpus.view(), ..embedded };
+            let single = evaluate_embeddings(&context, single, &[scores.dimension], &options).unwrap();
+            assert_eq!(&single[0], scores);
         }
         assert_eq!(
             together.iter().map(|scores| scores.dimension).collect::<Vec<_>>(),
             [5, 12, 1],
-            "in the order asked for"
+            "in the requested order"
         );
     }
 }
@@ -183,15 +183,15 @@ fn queries_without_relevant_documents_are_neither_encoded_nor_counted() {
     let (encoder, set) = task(&queries, &corpus, &[&[], &["a"], &[]]);
     let scores = evaluate(&Context::new(1), &encoder, &set, &[2], &chunked(1)).unwrap();
     assert_eq!(scores[0].get("cosine_accuracy@1"), Some(1.0));
-    let asked = encoder.asked.into_inner();
-    assert_eq!(asked, [(Role::Query, 1), (Role::Document, 1), (Role::Document, 1)], "one encoding, in chunks");
+    let requests = encoder.requests.into_inner();
+    assert_eq!(requests, [(Role::Query, 1), (Role::Document, 1), (Role::Document, 1)], "one encoding, in chunks");
 }
 
 #[test]
 fn several_dimensions_need_one_encoding() {
     let (encoder, set, _) = golden();
     evaluate(&Context::new(1), &encoder, &set, &[8, 4, 2], &chunked(60)).unwrap();
-    assert_eq!(encoder.asked.into_inner(), [(Role::Query, 17), (Role::Document, 60)]);
+    assert_eq!(encoder.requests.into_inner(), [(Role::Query, 17), (Role::Document, 60)]);
 }
 
 #[test]
@@ -219,31 +219,31 @@ fn options_of_3_0_1_names_and_dot() {
 #[test]
 fn invalid_dimensions_are_named() {
     let (encoder, set, _) = golden();
-    let fault = |dims: &[usize]| {
+    let error = |dims: &[usize]| {
         evaluate(&Context::new(1), &encoder, &set, dims, &RetrievalOptions::default()).unwrap_err().to_string()
     };
     for (dims, words) in [
         (&[8, 9][..], "dimension 9: more than"),
         (&[0], "dimension 0"),
-        (&[4, 8, 4], "dimension 4: it stands twice"),
+        (&[4, 8, 4], "dimension 4: it occurs twice"),
         (&[], "dims"),
     ] {
-        assert!(fault(dims).contains(words), "{dims:?}: {}", fault(dims));
+        assert!(error(dims).contains(words), "{dims:?}: {}", error(dims));
     }
-    assert!(encoder.asked.borrow().is_empty(), "nothing was encoded for it");
+    assert!(encoder.requests.borrow().is_empty(), "an error before encoding");
 }
 
 #[test]
 fn invalid_settings_are_named() {
     let (encoder, set, _) = golden();
-    let fault =
+    let error =
         |options: RetrievalOptions| evaluate(&Context::new(1), &encoder, &set, &[8], &options).unwrap_err().to_string();
-    assert!(fault(chunked(0)).contains("corpus_chunk"));
+    assert!(error(chunked(0)).contains("corpus_chunk"));
     assert!(
-        fault(RetrievalOptions { similarity: Some(Similarity::Manhattan), ..chunked(1) }).contains("cosine or dot")
+        error(RetrievalOptions { similarity: Some(Similarity::Manhattan), ..chunked(1) }).contains("cosine or dot")
     );
     let cutoffs = Cutoffs { ndcg: vec![], ..Cutoffs::default() };
-    assert!(fault(RetrievalOptions { cutoffs, ..chunked(1) }).contains("primary"));
+    assert!(error(RetrievalOptions { cutoffs, ..chunked(1) }).contains("primary"));
     let nothing = RetrievalSet { relevant: vec![Relevant::default(); set.queries.len()], ..set.clone() };
     let error = evaluate(&Context::new(1), &encoder, &nothing, &[8], &chunked(1)).unwrap_err().to_string();
     assert!(error.contains("made up"), "{error}");

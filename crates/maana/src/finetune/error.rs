@@ -4,9 +4,9 @@ use crate::open::OpenError;
 use crate::recipe::RecipeError;
 use maana_data::DataError;
 use maana_eval::EvalError;
+use maana_files::FileError;
 use maana_model::ModelError;
 use maana_train::TrainError;
-use std::path::PathBuf;
 
 /// An error of fine-tuning.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +33,6 @@ pub enum FinetuneError {
     #[error("{0}")]
     Fit(String),
     /// A file of the run that cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }

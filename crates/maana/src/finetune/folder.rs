@@ -6,6 +6,7 @@ use crate::card::{self, CardFacts};
 use crate::recipe::LocatedRecipe;
 use crate::report;
 use maana_eval::Scores;
+use maana_files::FileError;
 use maana_model::TrainingModel;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ impl RunFolder {
             return Err(FinetuneError::Fit(format!("{path}: is a file; name a folder for the run")));
         }
         let occupied = self.path.is_dir() && {
-            let entries = std::fs::read_dir(&self.path).map_err(|source| self.io(&self.path, source))?;
+            let entries = std::fs::read_dir(&self.path).map_err(FileError::at(&self.path))?;
             // A run that was killed before it wrote its recipe leaves only these.
             let leftover = |name: &str| name == LOCK || (name.starts_with('.') && name.ends_with(".incomplete"));
             entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(leftover))
@@ -59,7 +60,7 @@ impl RunFolder {
         if resume && !occupied {
             return Err(FinetuneError::Fit(format!("{path}: there is no run to resume; omit --resume to start one")));
         }
-        std::fs::create_dir_all(&self.path).map_err(|source| self.io(&self.path, source))?;
+        std::fs::create_dir_all(&self.path).map_err(FileError::at(&self.path))?;
         let lock = self.lock()?;
         if !occupied {
             self.write("recipe.toml", located.to_toml().as_bytes())?;
@@ -69,7 +70,7 @@ impl RunFolder {
 
     fn lock(&self) -> Result<RunLock, FinetuneError> {
         let path = self.path.join(LOCK);
-        let file = maana_files::open_to_append(&path).map_err(|source| self.io(&path, source))?;
+        let file = maana_files::open_to_append(&path).map_err(FileError::at(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(RunLock { _file: Some(file) }),
             Err(TryLockError::WouldBlock) => Err(FinetuneError::Fit(format!(
@@ -88,7 +89,7 @@ impl RunFolder {
             // A malformed file is evaluated again.
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(self.io(&path, source)),
+            Err(error) => Err(FileError::at(path)(error).into()),
         }
     }
 
@@ -96,7 +97,7 @@ impl RunFolder {
     /// program.
     pub(super) fn write_scores(&self, when: &str, scores: &[Scores]) -> Result<(), FinetuneError> {
         let folder = self.path.join("evaluation");
-        std::fs::create_dir_all(&folder).map_err(|source| self.io(&folder, source))?;
+        std::fs::create_dir_all(&folder).map_err(FileError::at(&folder))?;
         let pretty = |json: &serde_json::Value| format!("{json:#}\n").into_bytes();
         self.write(&format!("evaluation/{when}.json"), &pretty(&maana_eval::to_json(scores).into()))?;
         self.write(&format!("evaluation/{when}.scores.json"), &pretty(&serde_json::json!(scores)))
@@ -116,10 +117,6 @@ impl RunFolder {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FinetuneError> {
         let path = self.path.join(name);
-        maana_files::write(&path, bytes).map_err(|source| self.io(&path, source))
-    }
-
-    fn io(&self, path: &Path, source: std::io::Error) -> FinetuneError {
-        FinetuneError::Io { path: path.to_owned(), source }
+        Ok(maana_files::write(&path, bytes).map_err(FileError::at(&path))?)
     }
 }

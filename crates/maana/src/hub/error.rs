@@ -193,3 +193,14 @@ fn remedy(error: &std::io::Error) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_reported_with_a_remedy() {
+        let error = HubError::io(Path::new("cache/blob"))(ErrorKind::StorageFull.into()).to_string();
+        assert!(error.starts_with("cache/blob: ") && error.contains("free space"), "{error}");
+    }
+}

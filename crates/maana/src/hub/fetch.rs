@@ -27,8 +27,8 @@ const NOTIFY_EVERY: Duration = Duration::from_millis(100);
 /// Age at which an untouched part of a download is removed; younger parts are continued.
 const PART_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Fetches the client's revision into the cache. The caller holds the lock. With `again`, cached files are compared with their
-/// checksums, and files without one are replaced.
+/// Fetches the client's revision into the cache. The caller holds the lock. With `again`, cached
+/// files are compared with their checksums, and files without one are replaced.
 pub(super) fn fetch(
     client: &Client<'_>,
     cached: &CachedModel,
@@ -189,7 +189,8 @@ impl<'a> Download<'a> {
             let name = checksum::blob_name(&metadata.etag, file);
             let blob = self.cached.blob(&name);
             let _lock = self.cached.lock_blob(&name)?;
-            // The blob of another snapshot, or of a removed one, may have been damaged since it was fetched.
+            // The blob of another snapshot, or of a removed one, may have been damaged since it was
+            // fetched.
             let has_evidence = !self.again || checksum::is_checksum(&metadata.etag);
             let is_right = |blob: Metadata| size.is_none_or(|size| size == blob.len());
             if has_evidence && blob.metadata().is_ok_and(is_right) && checksum::check(&blob, &metadata.etag).is_ok() {

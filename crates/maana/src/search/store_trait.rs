@@ -47,8 +47,8 @@ pub trait ReadStore: Send + Sync {
     /// As [`StoreLocation::read`](super::StoreLocation::read).
     fn reopened(&self) -> Result<Option<Box<dyn ReadStore>>, SearchError>;
 
-    /// Checks that no file of the store that this one has mapped was written into or cut. [`ReadStore::nearest`] does so before
-    /// it returns. A database has no such files.
+    /// Checks that no file of the store that this one has mapped was written into or cut.
+    /// [`ReadStore::nearest`] does so before it returns. A database has no such files.
     ///
     /// # Errors
     /// If a file was changed, by name.
