@@ -21,12 +21,8 @@ pub(crate) struct DocumentPromptArgument {
     pub(crate) document_prompt: Option<String>,
 }
 
-/// The embedder with the prompts that were asked for in place of the model's own.
-pub(crate) fn with_prompts<'m>(
-    embedder: TextEncoder,
-    query: Option<&str>,
-    document: Option<&str>,
-) -> Result<TextEncoder> {
+/// Returns the embedder with the given prompts in place of the model's own.
+pub(crate) fn with_prompts(embedder: TextEncoder, query: Option<&str>, document: Option<&str>) -> Result<TextEncoder> {
     let prompt = |argument: Option<&str>| argument.map(|text| embedder.prompt_or_text(text)).transpose();
     let prompts = RolePrompts { query: prompt(query)?, document: prompt(document)? };
     Ok(embedder.with_prompts(prompts))

@@ -16,6 +16,7 @@ pub use pairs::{
     semantic_similarity, translation, triplets,
 };
 pub use retrieval::{
-    Embedded, EncoderFunction, Primary, RetrievalOptions, evaluate_embeddings, evaluate_function, evaluate_retrieval,
+    Embedded, EncodeTexts, EncoderFunction, Primary, RetrievalOptions, evaluate_embeddings, evaluate_function,
+    evaluate_retrieval,
 };
 pub use scores::{Scores, sequential_score, to_json};

@@ -58,6 +58,9 @@ pub struct Embedded<'a> {
     pub relevant: &'a [Relevant],
 }
 
+/// A function that embeds texts of a role.
+pub type EncodeTexts<'a> = dyn Fn(&[&str], Role) -> Result<Matrix, ModelError> + 'a;
+
 /// An encoder as a function that embeds texts.
 pub struct EncoderFunction<'a> {
     /// Number of columns of an embedding.
@@ -65,7 +68,7 @@ pub struct EncoderFunction<'a> {
     /// Measure by which the embeddings are compared.
     pub similarity: Similarity,
     /// Embeds texts of a role: `(texts, dimension)`.
-    pub encode: &'a dyn Fn(&[&str], Role) -> Result<Matrix, ModelError>,
+    pub encode: &'a EncodeTexts<'a>,
 }
 
 /// Evaluates the encoder on the set at each of `dims`, in that order, with names `dim_{d}` and keys

@@ -89,7 +89,7 @@ impl Info {
         for choice in [Choice::F32, Choice::Int8] {
             let opened = crate::terminal::open_model(WeightStorage::Mapped, &self.model, context, Some(choice))?;
             let embedder = &opened.model;
-            let hash = maana::fingerprint::of_embeddings(&embedder)?;
+            let hash = maana::fingerprint::of_embeddings(embedder)?;
             hashes.insert(choice.precision().name().into(), hash.into());
             fingerprint = maana::files::hex(&embedder.fingerprint());
         }
