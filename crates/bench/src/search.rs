@@ -7,7 +7,7 @@ use maana::npy::{self, NpyError};
 use maana::vectors::VectorsError;
 use maana::vectors::index::{Graph, Hnsw, HnswSettings, Index, prefix_for};
 use maana::vectors::random::Random;
-use maana::vectors::search::{Corpus, Funnel, Hit, Metric, Search, Wish, choose, search};
+use maana::vectors::search::{Corpus, Funnel, Hit, Metric, RecallTarget, Search, choose, search};
 use maana::vectors::store::StoreError;
 use std::path::Path;
 use std::time::Instant;
@@ -156,8 +156,8 @@ pub fn search_rounds(
     let mut last = None;
     while let Some(effort) = next(last) {
         if method == Method::Funnel && funnel.as_ref().is_none_or(|(known, _)| *known != effort) {
-            let wish = Wish { k: NEIGHBOURS, recall: effort as f64 / 100.0, ..Wish::default() };
-            let chosen = choose(context, &corpus, Metric::Cosine, &wish)?.funnel;
+            let target = RecallTarget { k: NEIGHBOURS, recall: effort as f64 / 100.0, ..RecallTarget::default() };
+            let chosen = choose(context, &corpus, Metric::Cosine, &target)?.funnel;
             let built = chosen.map(|chosen| Funnel::build(context, corpus.clone(), Metric::Cosine, chosen.settings));
             funnel = Some((effort, built.transpose()?));
         }
@@ -187,10 +187,10 @@ fn graph<'a>(context: &Context, folder: &Path, corpus: Corpus<'a>) -> Result<Hns
     let path = folder.join("graph");
     let defaults = HnswSettings::default();
     if !path.exists() {
-        let prefix = prefix_for(context, &corpus, Metric::Cosine, &Wish::default())?;
+        let prefix = prefix_for(context, &corpus, Metric::Cosine, &RecallTarget::default())?;
         let settings = HnswSettings { prefix: Some(prefix), ..defaults };
         let mut built = Hnsw::build(context, corpus.clone(), Metric::Cosine, &settings)?;
-        built.measure(context, &Wish::default())?;
+        built.measure(context, &RecallTarget::default())?;
         built.graph().save(&path, 0)?;
     }
     Ok(Hnsw::over(corpus, Graph::open(&path)?.into(), &defaults))

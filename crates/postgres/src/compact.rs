@@ -8,7 +8,7 @@ use crate::schema::table;
 use crate::store::Store;
 use crate::wire::Received;
 use maana_kernels::{Context, Matrix, Rows};
-use maana_vectors::search::{Corpus, MeasuredOn, Metric, PlanePrecision, Recall, Wish, choose, perturbed};
+use maana_vectors::search::{Corpus, MeasuredOn, Metric, PlanePrecision, Recall, RecallTarget, choose, perturbed};
 
 /// Number of documents from which an index is worth its space.
 const GRAPH_DOCUMENTS: usize = 1_000;
@@ -131,8 +131,8 @@ fn columns(
     if !matches!(metric, Metric::Cosine | Metric::Dot) {
         return Ok(widest);
     }
-    let wish = Wish { recall: CHOICE_RECALL, queries, ..Wish::default() };
-    let choice = choose(context, &Corpus::from(sample.view()), metric, &wish)?;
+    let target = RecallTarget { recall: CHOICE_RECALL, queries, ..RecallTarget::default() };
+    let choice = choose(context, &Corpus::from(sample.view()), metric, &target)?;
     let sufficient = choice.tried.iter().filter(|tried| {
         tried.recall.mean >= CHOICE_RECALL
             && tried.settings.shortlist <= CHOICE_SHORTLIST

@@ -266,7 +266,7 @@ impl Description {
             (Some(own), Some(id)) if own != id => {
                 let reason = format!(
                     "token `{content}` has the id {own}, but `tokenizer_config.json` says {id}; the files do not belong \
-                     together, fetch the model again"
+                     together, fetch the model again (`maana fetch NAME --again`)"
                 );
                 return Err(TextError::Invalid { path: path.into(), reason });
             }

@@ -15,7 +15,9 @@ pub enum TextError {
         path: PathBuf,
     },
     /// `tokenizer.json` cannot be read.
-    #[error("{path}: {reason}. The file is damaged or of another kind; fetch the model again")]
+    #[error(
+        "{path}: {reason}. The file is damaged or of another kind; fetch the model again (`maana fetch NAME --again`)"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -1,15 +1,16 @@
-//! BM25 (Robertson & Zaragoza 2009, idf as in Lucene) over terms that are opaque numbers: who has the texts cuts them into
-//! words and names each word by a number, a hash or a place in a list. In memory, built in one go.
+//! BM25 (Robertson & Zaragoza 2009, idf as in Lucene) over terms that are opaque numbers: who has
+//! the texts cuts them into words and names each word by a number, a hash or a place in a list. In
+//! memory, built in one go.
 
 use crate::search::{Best, Filter, Hit};
 use std::collections::HashMap;
 
-/// How terms count.
+/// Weights of terms and of document lengths.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bm25Settings {
-    /// How soon a term that stands again counts no more.
+    /// Saturation of a term's frequency in a document.
     pub k1: f32,
-    /// How much long documents are held back, from 0 to 1.
+    /// Strength of the normalisation by document length, from 0 to 1.
     pub b: f32,
 }
 
@@ -19,7 +20,7 @@ impl Default for Bm25Settings {
     }
 }
 
-/// For each term, the documents in which it stands.
+/// Documents that contain each term.
 #[derive(Clone, Debug)]
 pub struct Bm25 {
     settings: Bm25Settings,
@@ -32,8 +33,9 @@ pub struct Bm25 {
 }
 
 impl Bm25 {
-    /// An index of documents, each a list of its terms in any order, repeated as they stand. Documents are numbered in order,
-    /// so that the numbers are those of the rows beside which the texts lie.
+    /// An index of documents, each a list of its terms in any order, repeated as they stand.
+    /// Documents are numbered in order, so that the numbers are those of the rows next to which the
+    /// texts lie.
     ///
     /// ```
     /// use maana_vectors::bm25::Bm25;
@@ -72,8 +74,8 @@ impl Bm25 {
         self.held_back.len()
     }
 
-    /// The k best documents of those with any of the terms, best first, of equal ones the lower; a term that stands twice in
-    /// the query counts twice.
+    /// The k best documents of those with any of the terms, best first, of equal ones the lower; a
+    /// term that occurs twice in the query counts twice.
     pub fn search(&self, query: &[u64], k: usize, filter: Option<Filter<'_>>) -> Vec<Hit> {
         // In the order of numbers, so that sums are the same whatever the order of the query.
         let mut query = query.to_vec();

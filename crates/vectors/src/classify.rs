@@ -1,5 +1,6 @@
-//! Labels of rows, learnt from rows with labels: logistic regression, and the nearest neighbours; how sure they are, and how
-//! often they are right. Labels are numbers below `classes`; their names are the caller's.
+//! Labels of rows, learnt from rows with labels: logistic regression, and the nearest neighbours;
+//! how sure they are, and how often they are right. Labels are numbers below `classes`; their names
+//! are the caller's.
 
 mod confusion;
 mod cross_validate;

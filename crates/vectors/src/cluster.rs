@@ -1,5 +1,5 @@
-//! Groups of rows, how good they are, and a flat map of them. All deterministic: for a seed where something is drawn, and
-//! for any number of threads.
+//! Groups of rows, how good they are, and a flat map of them. All deterministic: for a seed where
+//! something is drawn, and for any number of threads.
 
 mod agglomerative;
 mod communities;

@@ -1,4 +1,4 @@
-//! What can be wrong with vectors that are handed in.
+//! Errors of vectors and settings.
 
 /// Vectors or settings that cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum VectorsError {
     /// A prefix that is empty or longer than the vectors.
     #[error("a prefix of {dim} dims of vectors of {dims}; it must be from 1 to {dims}")]
     Prefix {
-        /// What was asked for.
+        /// The requested number.
         dim: usize,
         /// Dims of the vectors.
         dims: usize,
@@ -42,7 +42,7 @@ pub enum VectorsError {
     Setting {
         /// Its name.
         setting: &'static str,
-        /// What is wrong, and what would mend it.
+        /// The fault and its remedy.
         message: String,
     },
 }
@@ -53,7 +53,7 @@ impl VectorsError {
     }
 }
 
-/// That all values are finite numbers.
+/// Checks that all values are finite.
 ///
 /// # Errors
 /// The first that is not.

@@ -1,14 +1,14 @@
-//! Several rankings made one: reciprocal-rank fusion (Cormack, Clarke & Büttcher 2009), which looks at places only, so that
-//! scores of different kinds need not be compared.
+//! Several rankings made one: reciprocal-rank fusion (Cormack, Clarke & Büttcher 2009), which looks
+//! at places only, so that scores of different kinds need not be compared.
 
 use crate::search::Hit;
 use std::collections::BTreeMap;
 
-/// What is usual: places far down still count a little.
+/// Usual constant: low ranks still count a little.
 pub const USUAL_CONSTANT: f32 = 60.0;
 
-/// The k rows with the greatest Σ weight / (constant + place), places counted from 1; of equal ones the lower row. A ranking in
-/// which a row does not stand adds nothing.
+/// The k rows with the greatest Σ weight / (constant + place), places counted from 1; of equal ones
+/// the lower row. A ranking in which a row does not stand adds nothing.
 ///
 /// ```
 /// use maana_vectors::fusion::{USUAL_CONSTANT, fuse};

@@ -1,4 +1,5 @@
-//! What finds neighbours: exactly, through the funnel, or along a graph. One interface, one set of tests for all.
+//! Indexes over a corpus: exact, funnel and graph. One interface, one set of
+//! tests for all.
 
 mod hnsw;
 
@@ -8,14 +9,14 @@ use crate::error::VectorsError;
 use crate::search::{Corpus, Filter, Funnel, Hit, Metric, Search, search};
 use maana_kernels::{Context, Rows};
 
-/// Finds the nearest rows of a corpus. Scores are those of the full vectors by the index's metric, to the bit those of the
-/// exact search; an index that is not exact may miss rows.
+/// Finds the nearest rows of a corpus. Scores are those of the full vectors by the index's metric,
+/// to the bit those of the exact search; an index that is not exact may miss rows.
 pub trait Index {
     /// Rows of the corpus, dead ones too.
     fn rows(&self) -> usize;
 
-    /// The k nearest living rows of each query that `filter` lets through, nearest first, of equal ones the lower first;
-    /// fewer where there are fewer.
+    /// The k nearest living rows of each query that `filter` lets through, nearest first, of equal
+    /// ones the lower first; fewer where there are fewer.
     ///
     /// # Errors
     /// Queries of other dims than the corpus or with values that are not finite.
@@ -31,9 +32,9 @@ pub trait Index {
 /// The index without an index: all rows are compared.
 #[derive(Clone, Debug)]
 pub struct Exact<'a> {
-    /// What is searched.
+    /// The corpus.
     pub corpus: Corpus<'a>,
-    /// What is compared.
+    /// Metric of the scores.
     pub metric: Metric,
     /// Compare the first `dim` columns only; scores are then those of the prefix.
     pub dim: Option<usize>,
@@ -126,7 +127,7 @@ mod tests {
                             assert_eq!(hit.score, metric.score(queries.row(query), matrix.row(hit.row)), "{name}");
                         }
                         right += hits.iter().filter(|hit| truth.contains(hit)).count();
-                        // Alone a query finds what it finds among others.
+                        // A single query has the same hits as in a batch.
                         let alone = index.search(&Context::new(1), queries.view().range(query..query + 1), 10, filter);
                         assert_eq!(bytes_of(&alone.unwrap()), bytes_of(std::slice::from_ref(hits)), "{name}");
                     }

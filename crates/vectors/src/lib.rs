@@ -1,5 +1,6 @@
-//! What embeddings are for: neighbours, pairs, clusters, labels, and the store that keeps them on disk. Sees vectors, row
-//! numbers, opaque ids and payloads, and an opaque fingerprint of what made the vectors; never a text or a model.
+//! Uses of embeddings: neighbours, pairs, clusters, labels, and the store that keeps them on
+//! disk. Sees vectors, row numbers, opaque ids and payloads, and an opaque fingerprint of what made
+//! the vectors; never a text or a model.
 //!
 //! Every result is the same for any number of threads and, where something is drawn, for a seed.
 #![forbid(unsafe_code)]

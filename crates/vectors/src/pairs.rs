@@ -1,5 +1,6 @@
-//! Pairs of rows that belong together, or seem to: paraphrases, translations, duplicates, and hard negatives. All compare by
-//! cosine, in blocks, so that memory does not grow with the square of the rows.
+//! Pairs of rows that belong together, or seem to: paraphrases, translations, duplicates, and hard
+//! negatives. All compare by cosine, in blocks, so that memory does not grow with the square of the
+//! rows.
 
 mod above;
 mod bitext;

@@ -1,5 +1,6 @@
-//! Embeddings in fewer bits, value for value as `quantize_embeddings` of Sentence Transformers 6.2 gives them. Nothing is
-//! ever packed back into a model or an encoder: who quantises keeps the ranges.
+//! Embeddings in fewer bits, value for value as `quantize_embeddings` of Sentence Transformers 6.2
+//! gives them. Nothing is ever packed back into a model or an encoder: who quantises keeps the
+//! ranges.
 
 use crate::error::VectorsError;
 use maana_kernels::Rows;
@@ -7,9 +8,9 @@ use maana_kernels::Rows;
 /// The least and the greatest value of each column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranges {
-    /// Of each column the least.
+    /// Minimum of each column.
     pub low: Vec<f32>,
-    /// Of each column the greatest.
+    /// Maximum of each column.
     pub high: Vec<f32>,
 }
 
@@ -17,7 +18,7 @@ impl Ranges {
     /// Of the rows. A hundred rows or more make ranges that serve others too.
     ///
     /// # Errors
-    /// Fewer than two rows: one alone says nothing about a range.
+    /// Fewer than two rows: one has no range.
     pub fn of(rows: Rows<'_>) -> Result<Self, VectorsError> {
         if rows.rows() < 2 {
             return Err(VectorsError::TooFew { needed: 2, found: rows.rows() });
@@ -91,7 +92,8 @@ pub(crate) fn quantize_into(rows: Rows<'_>, ranges: &Ranges, steps: &[f32], mut 
     }
 }
 
-/// start + step · q: what the reference computes with when it rescores. `(rows, columns)` without gaps.
+/// start + step · q: what the reference computes with when it rescores. `(rows, columns)` without
+/// gaps.
 pub fn dequantize_uint8(values: &[u8], ranges: &Ranges) -> Vec<f32> {
     let steps = ranges.steps();
     let columns = steps.len().max(1);
@@ -105,8 +107,8 @@ pub fn dequantize_int8(values: &[i8], ranges: &Ranges) -> Vec<f32> {
     dequantize_uint8(&unsigned, ranges)
 }
 
-/// One bit a value, 1 for what is greater than 0, eight to a byte, the first in the highest place: `ubinary`.
-/// `(rows, ⌈columns / 8⌉)` without gaps; places left over are 0.
+/// One bit a value, 1 for what is greater than 0, eight to a byte, the first in the highest place:
+/// `ubinary`. `(rows, ⌈columns / 8⌉)` without gaps; places left over are 0.
 pub fn ubinary(rows: Rows<'_>) -> Vec<u8> {
     let byte = |values: &[f32]| {
         values.iter().enumerate().fold(0u8, |byte, (place, value)| byte | u8::from(*value > 0.0) << (7 - place))

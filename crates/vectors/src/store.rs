@@ -1,10 +1,12 @@
-//! The store: a directory of write-once, checksummed, memory-mapped segments, and a manifest that is replaced whole.
-//! One `Writer` at a time; any number of `Store`s, each a whole state that no later change touches. What a call of the
-//! writer has returned for is on the disk. Ids are strings, payloads opaque bytes, the maker of the vectors a fingerprint.
+//! The store: a directory of write-once, checksummed, memory-mapped segments, and a manifest that
+//! is replaced whole. One `Writer` at a time; any number of `Store`s, each a whole state that no
+//! later change touches. What a call of the writer has returned for is on the disk. Ids are
+//! strings, payloads opaque bytes, the maker of the vectors a fingerprint.
 //!
-//! On disk: `manifest` (text: version, checksum, JSON), `segment-N` (vectors, ids, payloads, an index of ids), `dead-N` (a bit
-//! for each deleted row of a segment), `lock`, and `graph` where there is an index over the vectors. Files that the manifest does not
-//! name are leftovers; the next writer removes them.
+//! On disk: `manifest` (text: version, checksum, JSON), `segment-N` (vectors, ids, payloads, an
+//! index of ids), `dead-N` (a bit for each deleted row of a segment), `lock`, and `graph` where
+//! there is an index over the vectors. Files that the manifest does not name are leftovers; the
+//! next writer removes them.
 //!
 //! ```
 //! use maana_kernels::{Context, Rows};
@@ -13,14 +15,17 @@
 //!
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let path = folder.path().join("store");
-//! let header = StoreHeader::new(2, Metric::Cosine, Stored::F32, b"fingerprint", "all-MiniLM-L6-v2");
+//! let header =
+//!     StoreHeader::new(2, Metric::Cosine, Stored::F32, b"fingerprint", "all-MiniLM-L6-v2");
 //! let mut writer = Writer::create(&path, header).unwrap();
-//! let documents = [Document { id: "a", payload: b"habari" }, Document { id: "b", payload: b"asante" }];
+//! let documents =
+//!     [Document { id: "a", payload: b"habari" }, Document { id: "b", payload: b"asante" }];
 //! writer.add(&documents, Rows::new(&[1.0, 0.0, 0.0, 1.0], 2, 2, 2)).unwrap();
 //! writer.delete(&["a"]).unwrap();
 //!
 //! let store = Store::open(&path).unwrap();
-//! let hits = store.search(&Context::new(1), Rows::new(&[0.1, 1.0], 1, 2, 2), &Search::default()).unwrap();
+//! let query = Rows::new(&[0.1, 1.0], 1, 2, 2);
+//! let hits = store.search(&Context::new(1), query, &Search::default()).unwrap();
 //! assert_eq!(store.document(hits[0][0].row).unwrap().payload, b"asante");
 //! ```
 

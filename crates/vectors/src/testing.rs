@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Shared by the tests.
 
 use crate::search::Hit;
 use maana_kernels::Matrix;
@@ -21,7 +21,8 @@ pub(crate) fn bytes_of(hits: &[Vec<Hit>]) -> Vec<Vec<(usize, u32)>> {
     hits.iter().map(|hits| hits.iter().map(|hit| (hit.row, (hit.score + 0.0).to_bits())).collect()).collect()
 }
 
-/// Rows like embeddings: `centres` groups, and a spectrum that falls from the first column to the last.
+/// Rows like embeddings: `centres` groups, and a spectrum that falls from the first column to the
+/// last.
 pub(crate) fn embeddings(rows: usize, dims: usize, centres: usize, seed: u64) -> Matrix {
     let (middles, around) = (noise(centres * dims, seed), noise(rows * dims, seed + 1));
     let mut random = crate::random::Random::new(seed + 2);
@@ -43,7 +44,7 @@ impl Golden {
         Self(serde_json::from_str(&maana_files::read_to_string(path).unwrap()).unwrap())
     }
 
-    /// What lies at a JSON pointer.
+    /// Returns the value at a JSON pointer.
     pub(crate) fn get<T: serde::de::DeserializeOwned>(&self, pointer: &str) -> T {
         let value = self.0.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in golden.json"));
         serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{pointer}: {error}"))

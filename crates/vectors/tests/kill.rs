@@ -1,6 +1,7 @@
-//! kill -9 at random moments during add, delete and compact. This program starts itself as the process that writes, reads
-//! the numbers of the changes that it says are done, kills it, and looks at the store: everything that was said to be done
-//! is there, the change that was under way is there whole or not at all.
+//! kill -9 at random moments during add, delete and compact. This program starts itself as the
+//! process that writes, reads the numbers of the changes that it says are done, kills it, and looks
+//! at the store: everything that was said to be done is there, the change that was under way is
+//! there whole or not at all.
 
 use maana_kernels::Rows;
 use maana_vectors::search::Metric;
@@ -137,7 +138,8 @@ fn a_hundred_kills_lose_nothing() {
         child.wait().unwrap();
         out.read_to_end(&mut said).unwrap();
         let said = String::from_utf8(said).unwrap();
-        // The last number is followed by its bar unless the kill came between: what is not said whole is not said.
+        // The last number is followed by its bar unless the kill came between: what is not said
+        // whole is not said.
         let whole = &said[..said.rfind('|').map_or(0, |end| end + 1)];
         for number in whole.split('|').filter_map(|number| number.parse::<u64>().ok()) {
             assert_eq!(number, next, "kill {kill}");
@@ -155,13 +157,15 @@ fn a_hundred_kills_lose_nothing() {
             next += 1;
             halfway += 1;
         }
-        // A change that alters nothing cannot be told from one that was not made; the next child makes it again.
+        // A change that alters nothing cannot be distinguished from one that was not made; the next
+        // child makes it again.
     }
     println!("{KILLS} kills in {:?}, {next} changes, {halfway} done and not yet said", start.elapsed());
     assert!(next > KILLS as u64);
 }
 
-/// A reader that opens again and again while another process changes the store sees whole states only.
+/// A reader that opens again and again while another process changes the store sees whole states
+/// only.
 #[test]
 fn readers_see_whole_states_while_another_process_writes() {
     let folder = tempfile::tempdir().unwrap();

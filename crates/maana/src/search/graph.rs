@@ -3,7 +3,7 @@
 use super::error::SearchError;
 use maana_kernels::{Context, Rows};
 use maana_vectors::index::{Graph, Hnsw, HnswSettings, prefix_for};
-use maana_vectors::search::Wish;
+use maana_vectors::search::RecallTarget;
 use maana_vectors::store::Writer;
 
 /// Number of documents from which a store is given a graph; with fewer, comparing every vector
@@ -20,11 +20,11 @@ pub const GRAPH_FROM: usize = 1_000_000;
 pub(super) fn build(writer: &mut Writer, context: &Context, queries: Option<Rows<'_>>) -> Result<Graph, SearchError> {
     writer.compact()?;
     let (corpus, metric) = (writer.store().corpus(), writer.store().header().metric);
-    let wish = Wish { queries, ..Wish::default() };
+    let target = RecallTarget { queries, ..RecallTarget::default() };
     let settings =
-        HnswSettings { prefix: Some(prefix_for(context, &corpus, metric, &wish)?), ..HnswSettings::default() };
+        HnswSettings { prefix: Some(prefix_for(context, &corpus, metric, &target)?), ..HnswSettings::default() };
     let mut built = Hnsw::build(context, corpus, metric, &settings)?;
-    built.measure(context, &wish)?;
+    built.measure(context, &target)?;
     let graph = built.into_graph();
     graph.keep(writer)?;
     Ok(graph)
@@ -41,7 +41,7 @@ pub(super) fn measure(
     queries: Option<Rows<'_>>,
 ) -> Result<Graph, SearchError> {
     let mut walked = Hnsw::over(writer.store().corpus(), graph.into(), &HnswSettings::default());
-    walked.measure(context, &Wish { queries, ..Wish::default() })?;
+    walked.measure(context, &RecallTarget { queries, ..RecallTarget::default() })?;
     let graph = walked.into_graph();
     graph.keep(writer)?;
     Ok(graph)

@@ -9,7 +9,7 @@ use maana_kernels::{Context, Matrix, Rows};
 use maana_vectors::bm25::Bm25;
 use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
 use maana_vectors::index::{Graph, Hnsw, HnswSettings, Index};
-use maana_vectors::search::{Choice, Filter, Funnel, Hit, Plane, Search, Wish, choose, search};
+use maana_vectors::search::{Choice, Filter, Funnel, Hit, Plane, RecallTarget, Search, choose, search};
 use maana_vectors::store::Store;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -187,7 +187,12 @@ impl Searcher {
             return Ok(known.clone());
         }
         let (corpus, metric) = (self.store.corpus(), settings.metric);
-        let choice = choose(context, &corpus, metric, &Wish { k: settings.k, recall, queries, ..Wish::default() })?;
+        let choice = choose(
+            context,
+            &corpus,
+            metric,
+            &RecallTarget { k: settings.k, recall, queries, ..RecallTarget::default() },
+        )?;
         let plane = match &choice.funnel {
             Some(measured) => {
                 let settings = measured.settings;

@@ -171,7 +171,7 @@ pub(super) fn dense_tensors(dense: &Dense) -> Vec<Tensor> {
 fn read_pooling(path: &Path, hidden: usize) -> Result<Pooling, ModelError> {
     let json = read_object(path)?.ok_or_else(|| ModelError::Missing {
         path: path.into(),
-        remedy: "`modules.json` names it; fetch the model again".into(),
+        remedy: "`modules.json` names it; fetch the model again (`maana fetch NAME --again`)".into(),
     })?;
     let fields = Fields { json: &json, path };
     for key in ["word_embedding_dimension", "embedding_dimension"] {
@@ -227,7 +227,7 @@ fn read_dense_config(path: &Path, inputs: usize) -> Result<Dense, ModelError> {
     const WIDEST: usize = 1 << 16;
     let json = read_object(path)?.ok_or_else(|| ModelError::Missing {
         path: path.into(),
-        remedy: "`modules.json` names it; fetch the model again".into(),
+        remedy: "`modules.json` names it; fetch the model again (`maana fetch NAME --again`)".into(),
     })?;
     let fields = Fields { json: &json, path };
     let (asked, outputs) = (fields.count("in_features")?, fields.count("out_features")?);

@@ -114,7 +114,9 @@ impl FolderParts {
         let config_path = transformer.join("config.json");
         let config_json = read_object(&config_path)?.ok_or_else(|| ModelError::Missing {
             path: config_path.clone(),
-            remedy: "The folder needs the encoder's `config.json`; fetch the model again".into(),
+            remedy: "The folder needs the encoder's `config.json`; fetch the model again \
+                     (`maana fetch NAME --again`)"
+                .into(),
         })?;
         let config = EncoderConfig::from_json(&config_json, &config_path)?;
         refuse_adapter(&transformer)?;

@@ -171,7 +171,7 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
         "Only `pytorch_model.bin` is there, which may run code when opened; convert it in Python with \
          `SentenceTransformer(folder).save(other_folder)`"
     } else {
-        "The folder needs its weights as safetensors; fetch the model again"
+        "The folder needs its weights as safetensors; fetch the model again (`maana fetch NAME --again`)"
     };
     Err(ModelError::Missing { path: whole, remedy: remedy.into() })
 }
@@ -180,7 +180,10 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
 fn read_header(file: &MappedFile) -> Result<(usize, Metadata), ModelError> {
     let path = file.path();
     let unsound = |reason: String| {
-        let reason = format!("not a sound safetensors file ({reason}); it is damaged or cut short, fetch it again");
+        let reason = format!(
+            "not a sound safetensors file ({reason}); it is damaged or cut short, fetch it again \
+             (`maana fetch NAME --again`)"
+        );
         ModelError::invalid(path, reason)
     };
     let length = file.length();
@@ -244,7 +247,8 @@ fn shard_paths(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> 
     let paths = names.into_keys().map(|name| folder.join(name));
     paths
         .map(|path| {
-            let remedy = "`model.safetensors.index.json` names it; fetch the model again".to_owned();
+            let remedy = "`model.safetensors.index.json` names it; fetch the model again (`maana fetch NAME --again`)"
+                .to_owned();
             if path.exists() { Ok(path) } else { Err(ModelError::Missing { path, remedy }) }
         })
         .collect()

@@ -1,4 +1,4 @@
-//! How often a classifier is right, and what it takes for what.
+//! Accuracy of a classifier, and its confusions of classes.
 
 use serde::{Deserialize, Serialize};
 

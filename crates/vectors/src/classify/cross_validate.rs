@@ -1,5 +1,6 @@
-//! A classifier from examples in one call: stratified folds choose C, what the folds say of rows that they have not learnt
-//! from gives the temperature and an honest table, and all examples make the weights.
+//! A classifier from examples in one call: stratified folds choose C, what the folds say of rows
+//! that they have not learnt from gives the temperature and an honest table, and all examples make
+//! the weights.
 
 use super::probabilities::{doubt, log_loss, temperature};
 use super::{Confusion, Logistic, LogisticSettings, Probabilities};
@@ -7,16 +8,16 @@ use crate::error::VectorsError;
 use crate::random::Random;
 use maana_kernels::{Context, Matrix, Rows};
 
-/// How a classifier is chosen.
+/// Settings of the choice of a classifier.
 #[derive(Clone, Debug)]
 pub struct Fit {
     /// Values of C that are tried.
     pub cs: Vec<f64>,
     /// Folds; fewer where the rarest class has fewer examples, and none where it has one.
     pub folds: usize,
-    /// How examples are dealt to folds.
+    /// Seed of the assignment of examples to folds.
     pub seed: u64,
-    /// How weights are found.
+    /// Settings of the fit.
     pub logistic: LogisticSettings,
 }
 
@@ -47,13 +48,13 @@ pub struct Fitted {
     pub c: f64,
     /// All that were tried; empty where a class has one example.
     pub tried: Vec<CrossValidated>,
-    /// What was found for examples that were not learnt from, at the chosen C.
+    /// Predictions for held-out examples at the chosen C.
     pub confusion: Option<Confusion>,
-    /// What the temperature was found by; none where a class has one example.
+    /// Examples that the temperature was fitted on; `None` if a class has one example.
     pub calibration: Option<Calibration>,
 }
 
-/// What a temperature was found by: examples that were not learnt from.
+/// Held-out examples that a temperature was fitted on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
     /// These examples.
@@ -69,7 +70,8 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// The greatest mean probability that so many examples support; without errors they only tell that it is no greater.
+    /// The greatest mean probability that this number of examples supports; without errors they
+    /// only show that it is no greater.
     pub fn bound(&self) -> f64 {
         1.0 - doubt(self.examples)
     }
@@ -81,7 +83,8 @@ pub fn stratified_folds(labels: &[usize], folds: usize, seed: u64) -> Vec<usize>
     let mut by_class: std::collections::BTreeMap<usize, Vec<usize>> = std::collections::BTreeMap::new();
     labels.iter().enumerate().for_each(|(row, label)| by_class.entry(*label).or_default().push(row));
     let mut fold_of = vec![0; labels.len()];
-    // Classes go on where the one before stopped, so that folds are of like size too.
+    // Each class continues at the fold where the previous one ended, so that folds have similar
+    // sizes.
     let mut next = 0;
     for mut rows in by_class.into_values() {
         for last in (1..rows.len()).rev() {
@@ -162,7 +165,8 @@ pub fn fit(
     Ok(Fitted { model, c: chosen.c, tried, confusion: Some(confusion), calibration })
 }
 
-/// The logits of every row by the model that has not learnt from it. Every fold has every class, so all have the same ones.
+/// The logits of every row by the model that has not learnt from it. Every fold has every class, so
+/// all have the same ones.
 fn held_out(
     context: &Context,
     rows: Rows<'_>,

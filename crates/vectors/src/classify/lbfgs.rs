@@ -1,12 +1,13 @@
-//! L-BFGS (Liu & Nocedal 1989) in f64, with a line search by halving that keeps both Wolfe conditions.
+//! L-BFGS (Liu & Nocedal 1989) in f64, with a line search by halving that keeps both Wolfe
+//! conditions.
 
 use std::collections::VecDeque;
 
 /// Pairs of steps that are remembered.
 const MEMORY: usize = 10;
 
-/// Where a smooth function is least, looked for from `x` until no derivative is greater than `tolerance`; with its value.
-/// `f` gives the value and writes the gradient.
+/// Where a smooth function is least, looked for from `x` until no derivative is greater than
+/// `tolerance`; with its value. `f` gives the value and writes the gradient.
 pub(super) fn minimise(
     mut x: Vec<f64>,
     tolerance: f64,

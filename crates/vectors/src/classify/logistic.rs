@@ -1,5 +1,6 @@
-//! Multinomial logistic regression: C · Σ log loss + ½ ‖W‖², intercepts free, as scikit-learn's `LogisticRegression` has it; of
-//! two classes one set of weights, as there. All in f64; sums are cut at fixed rows, so that threads change no bit.
+//! Multinomial logistic regression: C · Σ log loss + ½ ‖W‖², intercepts free, as scikit-learn's
+//! `LogisticRegression` has it; of two classes one set of weights, as there. All in f64; sums are
+//! cut at fixed rows, so that threads change no bit.
 
 use super::Probabilities;
 use super::lbfgs::minimise;
@@ -7,7 +8,7 @@ use crate::error::{VectorsError, check_finite};
 use maana_kernels::{Context, Rows};
 use serde::{Deserialize, Serialize};
 
-/// How weights are found.
+/// Settings of the fit.
 #[derive(Clone, Copy, Debug)]
 pub struct LogisticSettings {
     /// Greater trusts the examples more, less keeps weights small.
@@ -37,7 +38,7 @@ pub struct Logistic {
     pub weights: Vec<f64>,
     /// One for each row of weights.
     pub intercepts: Vec<f64>,
-    /// What the logits are divided by.
+    /// Divisor of the logits.
     pub temperature: f64,
 }
 
@@ -53,13 +54,15 @@ impl Logistic {
     ///
     /// let rows = Rows::new(&[-2.0, -1.0, 1.0, 2.0], 4, 1, 1);
     /// let context = Context::new(1);
-    /// let (model, _) = Logistic::fit(&context, rows, &[0, 0, 1, 1], 2, &LogisticSettings::default()).unwrap();
+    /// let settings = LogisticSettings::default();
+    /// let (model, _) = Logistic::fit(&context, rows, &[0, 0, 1, 1], 2, &settings).unwrap();
     /// let probabilities = model.probabilities(&context, Rows::new(&[3.0], 1, 1, 1)).unwrap();
     /// assert!(probabilities.row(0)[1] > 0.9);
     /// ```
     ///
     /// # Errors
-    /// Values that are not finite, a label that is no class, examples of fewer than two classes, or a `c` that is not positive.
+    /// Values that are not finite, a label outside the classes, examples of fewer than two classes,
+    /// or a `c` that is not positive.
     ///
     /// # Panics
     /// If there is not a label for each row.
@@ -91,7 +94,8 @@ impl Logistic {
         Ok((model, value * scale))
     }
 
-    /// Logits of the classes that had examples, by the temperature not yet divided. `(rows, present)`
+    /// Logits of the classes that had examples, by the temperature not yet divided.
+    /// `(rows, present)`
     ///
     /// # Errors
     /// Rows of other dims.
@@ -119,7 +123,7 @@ impl Logistic {
         Ok(logits)
     }
 
-    /// How likely each class is for each row.
+    /// Returns the probability of each class for each row.
     ///
     /// # Errors
     /// Rows of other dims.

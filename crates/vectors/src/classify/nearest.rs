@@ -5,24 +5,25 @@ use crate::error::VectorsError;
 use crate::search::{Corpus, Metric, Search, search};
 use maana_kernels::{Context, Rows};
 
-/// What a neighbour's vote weighs.
+/// Weight of a neighbour's vote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vote {
     /// One.
     #[default]
     Equal,
-    /// Its cosine, if positive; 1 / (1 + distance) by the other metrics but `Dot`, whose score counts if positive.
+    /// Its cosine, if positive; 1 / (1 + distance) by the other metrics but `Dot`, whose score
+    /// counts if positive.
     Similarity,
 }
 
-/// How neighbours vote.
+/// Settings of the vote.
 #[derive(Clone, Copy, Debug)]
 pub struct Nearest {
     /// Neighbours.
     pub k: usize,
-    /// What is compared.
+    /// Metric of the neighbours.
     pub metric: Metric,
-    /// What a vote weighs.
+    /// Weight of a vote.
     pub vote: Vote,
 }
 
@@ -33,10 +34,12 @@ impl Default for Nearest {
 }
 
 impl Nearest {
-    /// The share of each class among the votes of the nearest examples. If none has weight, all count alike.
+    /// The share of each class among the votes of the nearest examples. If none has weight, all
+    /// count alike.
     ///
     /// # Errors
-    /// Values that are not finite, other dims, no examples, no neighbours, or a label that is no class.
+    /// Values that are not finite, other dims, no examples, no neighbours, or a label that is not a
+    /// class.
     ///
     /// # Panics
     /// If there is not a label for each example.

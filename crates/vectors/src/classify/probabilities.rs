@@ -1,4 +1,5 @@
-//! How likely each class is for each row, how well that fits what is true, and the temperature that makes it fit best.
+//! Probability of each class for each row, its fit to the true classes, and the temperature that
+//! makes it fit best.
 
 /// A row of shares for each row. `(rows, classes)`
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +15,8 @@ impl Probabilities {
         Self { classes, data }
     }
 
-    /// The softmax of logits divided by a temperature; `present` says whose they are, and other classes have 0.
+    /// The softmax of logits divided by a temperature; `present` says whose they are, and other
+    /// classes have 0.
     pub(super) fn of_logits(logits: &[f64], present: &[usize], classes: usize, temperature: f64) -> Self {
         let mut data = vec![0.0; logits.len() / present.len() * classes];
         for (logits, out) in logits.chunks_exact(present.len()).zip(data.chunks_exact_mut(classes)) {
@@ -61,8 +63,8 @@ pub fn log_loss(probabilities: &Probabilities, labels: &[usize]) -> f64 {
     labels.iter().enumerate().map(loss).sum::<f64>() / labels.len().max(1) as f64
 }
 
-/// The expected calibration error: in `bins` of equal width of the greatest share, how far it is from the share of rows that
-/// are right, weighted by rows (Guo et al. 2017).
+/// The expected calibration error: in `bins` of equal width of the greatest share, how far it is
+/// from the share of rows that are right, weighted by rows (Guo et al. 2017).
 pub fn calibration_error(probabilities: &Probabilities, labels: &[usize], bins: usize) -> f64 {
     assert_eq!(probabilities.rows(), labels.len(), "a label for each row");
     let bins = bins.max(1);
@@ -75,11 +77,13 @@ pub fn calibration_error(probabilities: &Probabilities, labels: &[usize], bins: 
     gaps.iter().map(|gap| gap.abs()).sum::<f64>() / labels.len().max(1) as f64
 }
 
-/// The temperature by which logits `(rows, classes)` are divided for the least log loss, from 0.01 to 100. They must be logits
-/// of rows that the classifier has not learnt from, or it will be too sure.
+/// The temperature by which logits `(rows, classes)` are divided for the least log loss, from 0.01
+/// to 100. They must be logits of rows that the classifier has not learnt from, or it will be too
+/// sure.
 ///
-/// Each label counts as right with probability 1 − 1 / (rows + 2), and as each other class with an equal share of the rest, as
-/// in Platt (1999): n rows without an error do not show that errors are rarer than that, whatever their logits are.
+/// Each label counts as right with probability 1 − 1 / (rows + 2), and as each other class with an
+/// equal share of the rest, as in Platt (1999): n rows without an error do not show that errors are
+/// rarer than that, whatever their logits are.
 pub fn temperature(logits: &[f64], classes: usize, labels: &[usize]) -> f64 {
     assert_eq!(logits.len(), classes * labels.len(), "{classes} logits for each label");
     let doubt = doubt(labels.len());
@@ -173,7 +177,8 @@ mod tests {
         assert_eq!(shares.labels(), [0, 1, 0]);
         let expected = -(0.9f64.ln() + 0.4f64.ln() + 0.5f64.ln()) / 3.0;
         assert!((log_loss(&shares, &[0, 0, 1]) - expected).abs() < 1e-12);
-        // Gaps 0.1 (right at 0.9), 0.6 (wrong at 0.6), 0.5 (wrong at 0.5), each in a bin of its own.
+        // Gaps 0.1 (right at 0.9), 0.6 (wrong at 0.6), 0.5 (wrong at 0.5), each in a bin of its
+        // own.
         assert!((calibration_error(&shares, &[0, 0, 1], 10) - (0.1 + 0.6 + 0.5) / 3.0).abs() < 1e-12);
         assert_eq!(log_loss(&Probabilities::from_vec(1, vec![]), &[]), 0.0);
     }

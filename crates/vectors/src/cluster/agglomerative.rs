@@ -1,5 +1,5 @@
-//! Agglomerative clustering by the nearest-neighbour chain (Murtagh 1983): the tree of merges for four linkages, in time and
-//! room of the square of the rows.
+//! Agglomerative clustering by the nearest-neighbour chain (Murtagh 1983): the tree of merges for
+//! four linkages, in time and room of the square of the rows.
 
 use super::Distance;
 use super::copies::{copies, distinct};
@@ -16,11 +16,11 @@ pub enum Linkage {
     Complete,
     /// The least.
     Single,
-    /// What their union adds to the squared distances to the mean; of `Distance::Euclidean` only.
+    /// Increase of the squared distances to the mean by the union; `Distance::Euclidean` only.
     Ward,
 }
 
-/// How rows and groups are compared.
+/// Distances of rows and linkage of groups.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Agglomerative {
     /// Of two rows.
@@ -36,7 +36,7 @@ pub struct Merge {
     pub first: usize,
     /// The other.
     pub second: usize,
-    /// How far they were apart.
+    /// Their distance.
     pub distance: f32,
     /// Rows of both.
     pub size: usize,
@@ -68,8 +68,8 @@ const MOST_ROWS: usize = 46_000;
 /// ```
 ///
 /// # Errors
-/// Values that are not finite, more rows than whose distances fit into 4 GB, or `Ward` with another distance than the
-/// Euclidean.
+/// Values that are not finite, more rows than whose distances fit into 4 GB, or `Ward` with another
+/// distance than the Euclidean.
 pub fn agglomerative(context: &Context, rows: Rows<'_>, settings: &Agglomerative) -> Result<Dendrogram, VectorsError> {
     check_finite(rows)?;
     let n = rows.rows();
@@ -180,7 +180,8 @@ fn root(parents: &mut [usize], mut row: usize) -> usize {
 }
 
 impl Dendrogram {
-    /// Labels of k groups, numbered in the order of their first rows; of fewer where fewer rows are different.
+    /// Labels of k groups, numbered in the order of their first rows; of fewer where fewer rows are
+    /// different.
     ///
     /// # Errors
     /// No groups, or more than there are rows.

@@ -1,11 +1,11 @@
-//! Community detection as `community_detection` of Sentence Transformers 6.2 does it: rows with enough neighbours, the largest
-//! neighbourhoods first, each row in one of them.
+//! Community detection as `community_detection` of Sentence Transformers 6.2 does it: rows with
+//! enough neighbours, the largest neighbourhoods first, each row in one of them.
 
 use crate::error::{VectorsError, check_finite};
 use crate::pairs::for_each_above;
 use maana_kernels::{Context, Rows};
 
-/// What a community is.
+/// Definition of a community.
 #[derive(Clone, Copy, Debug)]
 pub struct Communities {
     /// The least cosine of a member with the central row.
@@ -20,13 +20,13 @@ impl Default for Communities {
     }
 }
 
-/// Communities, the largest first; the first row of each is the central one, then the others, nearest first. Rows of no
-/// community are in none.
+/// Communities, the largest first; the first row of each is the central one, then the others,
+/// nearest first. Rows of no community are in none.
 ///
 /// Memory grows with the number of pairs whose cosine reaches the threshold.
 ///
 /// # Errors
-/// Values that are not finite, or a threshold that is no number.
+/// Values that are not finite, or a threshold that is NaN.
 pub fn communities(context: &Context, rows: Rows<'_>, settings: &Communities) -> Result<Vec<Vec<usize>>, VectorsError> {
     check_finite(rows)?;
     if settings.threshold.is_nan() {

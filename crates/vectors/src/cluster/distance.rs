@@ -1,4 +1,4 @@
-//! How far two rows are from each other.
+//! Distance of two rows.
 
 use crate::search::{Metric, norm, norms};
 use maana_kernels::{Rows, squared_distance};

@@ -1,13 +1,13 @@
-//! HDBSCAN (Campello, Moulavi & Sander 2013), as scikit-learn computes it: the tree of mutual reachability, condensed to groups
-//! of a least size, of which the most stable are taken. Rows that belong to none are noise. Time of the square of the rows,
-//! room of the rows.
+//! HDBSCAN (Campello, Moulavi & Sander 2013), as scikit-learn computes it: the tree of mutual
+//! reachability, condensed to groups of a least size, of which the most stable are taken. Rows that
+//! belong to none are noise. Time of the square of the rows, room of the rows.
 
 use super::Distance;
 use crate::error::{VectorsError, check_finite};
 use crate::search::{Corpus, Search, search};
 use maana_kernels::{Context, Rows};
 
-/// What a cluster is.
+/// Definition of a cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct Hdbscan {
     /// The least rows of a cluster; two or more.
@@ -24,7 +24,8 @@ impl Default for Hdbscan {
     }
 }
 
-/// The cluster of each row, `None` for noise. Clusters are numbered in the order of their first rows.
+/// The cluster of each row, `None` for noise. Clusters are numbered in the order of their first
+/// rows.
 ///
 /// # Errors
 /// Values that are not finite, a cluster size below 2, or fewer rows than `min_samples`.
@@ -70,7 +71,8 @@ fn spanning_tree(context: &Context, rows: Rows<'_>, core: &[f32], distance: Dist
     const BLOCK: usize = 256;
     let n = rows.rows();
     let lengths = distance.lengths(rows);
-    // The nearest row of the tree for each that is outside, and how far it is; a row inside is marked by its own number.
+    // The nearest row of the tree for each that is outside, and how far it is; a row inside is
+    // marked by its own number.
     let mut nearest: Vec<(usize, f32)> = vec![(0, f32::INFINITY); n];
     let mut edges = Vec::with_capacity(n - 1);
     let mut current = 0;
@@ -125,7 +127,7 @@ fn root(parents: &mut [usize], mut node: usize) -> usize {
     node
 }
 
-/// What leaves a group: a row, or a group that goes on by itself.
+/// Part that leaves a group: a row, or a group that continues by itself.
 struct Leaving {
     group: usize,
     child: Child,
@@ -139,12 +141,13 @@ enum Child {
     Group(usize),
 }
 
-/// The tree in which a group loses rows until it breaks into two of the least size or more. Group 0 is all rows; a group's
-/// number is greater than that of the one it came from.
+/// The tree in which a group loses rows until it breaks into two of the least size or more. Group 0
+/// is all rows; a group's number is greater than that of the one it came from.
 fn condense(merges: &Merges, n: usize, least: usize) -> Vec<Leaving> {
     let mut leaving = Vec::new();
     let mut groups = 1;
-    // Nodes that are to be looked at, with the group that they belong to; in breadth, so that groups are numbered by level.
+    // Nodes that are to be looked at, with the group that they belong to; in breadth, so that
+    // groups are numbered by level.
     let mut open = std::collections::VecDeque::from([(2 * n - 2, 0)]);
     while let Some((node, group)) = open.pop_front() {
         if node < n {
@@ -184,7 +187,8 @@ fn rows_below(merges: &Merges, n: usize, node: usize) -> Vec<usize> {
     rows
 }
 
-/// The chosen group of each row: of a group and those that come from it, whichever is more stable; never all rows.
+/// The chosen group of each row: of a group and those that come from it, whichever is more stable;
+/// never all rows.
 fn label(condensed: &[Leaving], n: usize) -> Vec<Option<usize>> {
     let groups = 1 + condensed.iter().filter(|leaving| matches!(leaving.child, Child::Group(_))).count();
     let mut born = vec![0.0; groups];

@@ -1,4 +1,5 @@
-//! k-means: k-means++ (Arthur & Vassilvitskii 2007, the greedy form), then Lloyd's steps until nothing moves.
+//! k-means: k-means++ (Arthur & Vassilvitskii 2007, the greedy form), then Lloyd's steps until
+//! nothing moves.
 
 use super::copies::{copies, distinct};
 use crate::error::{VectorsError, check_finite};
@@ -6,20 +7,21 @@ use crate::random::Random;
 use crate::search::norms;
 use maana_kernels::{Context, Matrix, Rows, matmul_transposed, squared_distance};
 
-/// How clusters are looked for.
+/// Settings of the search for clusters.
 #[derive(Clone, Copy, Debug)]
 pub struct KMeans {
     /// Clusters; fewer are found where fewer rows are different.
     pub k: usize,
-    /// Whether rows and centres are brought to length 1, so that clusters are those of direction.
+    /// Normalises rows and centres to length 1, for clusters of direction.
     pub spherical: bool,
     /// The most steps of one start.
     pub iterations: usize,
-    /// Ends when the centres' squared movement falls below this share of the columns' mean variance.
+    /// Ends when the centres' squared movement falls below this share of the columns' mean
+    /// variance.
     pub tolerance: f64,
     /// Starts, of which the best is given.
     pub starts: usize,
-    /// What is drawn.
+    /// Seed of the first centres.
     pub seed: u64,
 }
 
@@ -29,7 +31,7 @@ impl Default for KMeans {
     }
 }
 
-/// What was found.
+/// Clusters that were found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clusters {
     /// The cluster of each row. No cluster is empty, and equal rows are in one.
@@ -99,7 +101,8 @@ pub fn kmeans(context: &Context, rows: Rows<'_>, settings: &KMeans) -> Result<Cl
     Ok(together(context, rows, found, &first_of, settings.spherical))
 }
 
-/// Brings equal rows into the cluster of the first of them. An empty cluster that was given a row may have been given a copy.
+/// Brings equal rows into the cluster of the first of them. An empty cluster that was given a row
+/// may have been given a copy.
 fn together(context: &Context, rows: Rows<'_>, found: Clusters, first_of: &[usize], spherical: bool) -> Clusters {
     let labels: Vec<usize> = first_of.iter().map(|first| found.labels[*first]).collect();
     if labels == found.labels {
@@ -133,7 +136,8 @@ fn mean_variance(rows: Rows<'_>) -> f64 {
     (0..rows.columns()).map(column).sum::<f64>() / rows.columns().max(1) as f64
 }
 
-/// Centres far from each other: each is drawn by the squared distance to those before, a few times, and the best is taken.
+/// Centres far from each other: each is drawn by the squared distance to those before, a few times,
+/// and the best is taken.
 fn plus_plus(context: &Context, rows: Rows<'_>, k: usize, random: &mut Random) -> Matrix {
     let n = rows.rows();
     let mut centres = Matrix::zeros(k, rows.columns());
@@ -233,7 +237,8 @@ fn assign(context: &Context, rows: Rows<'_>, lengths: &[f32], centres: &Matrix, 
     });
 }
 
-/// Gives every empty cluster the row that is furthest from its centre, of clusters with more than one. Whether any was.
+/// Gives every empty cluster the row that is furthest from its centre, of clusters with more than
+/// one. Whether any was.
 fn fill_empty(assigned: &mut [(usize, f32)], k: usize) -> bool {
     let mut sizes = vec![0usize; k];
     assigned.iter().for_each(|(label, _)| sizes[*label] += 1);

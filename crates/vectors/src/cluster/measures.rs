@@ -1,5 +1,5 @@
-//! How good a clustering is: by itself (silhouette), and against labels that are known (V-measure, ARI, purity), as
-//! scikit-learn defines them.
+//! Quality of a clustering: by itself (silhouette), and against labels that are known (V-measure,
+//! ARI, purity), as scikit-learn defines them.
 
 use super::Distance;
 use maana_kernels::{Context, Rows};
@@ -48,12 +48,12 @@ fn place(names: &mut HashMap<usize, usize>, name: usize, counts: &mut Vec<f64>) 
     })
 }
 
-/// How well clusters and classes fit each other, each from 0 to 1.
+/// Agreement of clusters and classes, each from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VMeasure {
-    /// Whether a cluster has rows of one class only.
+    /// Homogeneity: 1 if each cluster has rows of one class only.
     pub homogeneity: f64,
-    /// Whether the rows of a class are in one cluster.
+    /// Completeness: 1 if the rows of each class are in one cluster.
     pub completeness: f64,
     /// The harmonic mean of both.
     pub v_measure: f64,
@@ -75,7 +75,8 @@ pub fn v_measure(truth: &[usize], found: &[usize]) -> VMeasure {
     VMeasure { homogeneity, completeness, v_measure }
 }
 
-/// The adjusted Rand index: 1 for the same groups whatever their names, about 0 for groups by chance.
+/// The adjusted Rand index: 1 for the same groups whatever their names, about 0 for groups by
+/// chance.
 pub fn adjusted_rand(truth: &[usize], found: &[usize]) -> f64 {
     let table = Table::new(truth, found);
     let pairs = |counts: &[f64]| counts.iter().map(|count| count * (count - 1.0) / 2.0).sum::<f64>();
@@ -94,8 +95,9 @@ pub fn purity(truth: &[usize], found: &[usize]) -> f64 {
     if table.rows > 0.0 { most.iter().sum::<f64>() / table.rows } else { 1.0 }
 }
 
-/// (b − a) / max(a, b) for each row: a the mean distance to its own cluster, b that to the nearest other; 0 for a row
-/// alone. Takes the square of the rows; of very many rows, hand in a sample.
+/// (b − a) / max(a, b) for each row: a the mean distance to its own cluster, b that to the nearest
+/// other; 0 for the only row of a cluster. Takes the square of the rows; of very many rows, hand in
+/// a sample.
 ///
 /// # Panics
 /// If there is not a label for each row.

@@ -1,5 +1,6 @@
-//! Principal components, for maps: the few directions in which rows vary most. The covariance by one product, its first
-//! eigenvectors by subspace iteration in f64 from a start that is always the same.
+//! Principal components, for maps: the few directions in which rows vary most. The covariance by
+//! one product, its first eigenvectors by subspace iteration in f64 from a start that is always the
+//! same.
 
 use crate::error::{VectorsError, check_finite};
 use crate::random::Random;
@@ -10,8 +11,8 @@ use maana_kernels::{Context, Matrix, Precision, Rows, matmul_weight_gradient};
 pub struct Pca {
     /// The mean row.
     pub mean: Vec<f32>,
-    /// Directions of length 1, that of the greatest variance first; the largest value of each is positive.
-    /// `(components, columns)`
+    /// Directions of length 1, that of the greatest variance first; the largest value of each is
+    /// positive. `(components, columns)`
     pub directions: Matrix,
     /// The variance along each.
     pub variances: Vec<f64>,
@@ -89,7 +90,8 @@ fn first_eigenvectors(matrix: &[f64], size: usize, count: usize) -> (Vec<Vec<f64
     let mut before = vec![0.0; count];
     for _ in 0..500 {
         let mut next: Vec<Vec<f64>> = basis.iter().map(|vector| times(matrix, vector)).collect();
-        // Within the subspace, the eigenvectors: they turn slowly where variances are close, and the values settle first.
+        // Within the subspace, the eigenvectors: they turn slowly where variances are close, and
+        // the values settle first.
         let small: Vec<f64> = basis.iter().flat_map(|a| next.iter().map(|b| dot(a, b))).collect();
         let (turn, values) = jacobi(small, width);
         next = turn.iter().map(|weights| combine(&next, weights)).collect();
@@ -146,7 +148,8 @@ fn orthonormalise(basis: &mut [Vec<f64>]) {
     }
 }
 
-/// Eigenvectors (as rows) and values of a small symmetric matrix, the greatest first, by Jacobi's rotations.
+/// Eigenvectors (as rows) and values of a small symmetric matrix, the greatest first, by Jacobi's
+/// rotations.
 fn jacobi(mut a: Vec<f64>, size: usize) -> (Vec<Vec<f64>>, Vec<f64>) {
     let mut vectors: Vec<Vec<f64>> =
         (0..size).map(|i| (0..size).map(|j| f64::from(u8::from(i == j))).collect()).collect();

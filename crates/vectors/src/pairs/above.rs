@@ -7,8 +7,9 @@ use maana_kernels::{Context, Rows, matmul_transposed};
 const BLOCK: usize = 256;
 const ACROSS: usize = 2048;
 
-/// Calls `f` with each row in turn, and the rows whose cosine with it is at least `threshold`, with their cosines, in
-/// ascending order; only later rows if `later`. A row is its own neighbour otherwise.
+/// Calls `f` with each row in turn, and the rows whose cosine with it is at least `threshold`, with
+/// their cosines, in ascending order; only later rows if `later`. A row is its own neighbour
+/// otherwise.
 pub(crate) fn for_each_above(
     context: &Context,
     rows: Rows<'_>,

@@ -1,12 +1,13 @@
-//! Translations in two heaps of sentences, by margin (Artetxe & Schwenk 2019): the cosine of a pair against the mean cosine
-//! of either side with its nearest on the other. A sentence that is near to everything is then near to nothing.
+//! Translations in two heaps of sentences, by margin (Artetxe & Schwenk 2019): the cosine of a pair
+//! against the mean cosine of either side with its nearest on the other. A sentence that is near to
+//! everything is then near to nothing.
 
 use crate::error::VectorsError;
 use crate::search::{Corpus, Hit, Search, search};
 use maana_kernels::{Context, Rows};
 use std::cmp::Ordering;
 
-/// How a cosine is set against its surroundings.
+/// Score of a pair relative to its neighbourhood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Margin {
     /// cosine / mean
@@ -14,7 +15,7 @@ pub enum Margin {
     Ratio,
     /// cosine − mean
     Distance,
-    /// The cosine alone.
+    /// The cosine only.
     Absolute,
 }
 
@@ -32,12 +33,12 @@ pub enum Direction {
     Max,
 }
 
-/// How translations are mined.
+/// Settings of mining translations.
 #[derive(Clone, Copy, Debug)]
 pub struct Bitext {
     /// Nearest on the other side: those that are looked at, and whose mean is the surroundings.
     pub neighbours: usize,
-    /// How a cosine is set against its surroundings.
+    /// Score of a pair relative to its neighbourhood.
     pub margin: Margin,
     /// Which pairs are given.
     pub direction: Direction,
@@ -57,7 +58,8 @@ pub type Translation = (usize, usize, f32);
 /// Pairs of a row of `first` and a row of `second`, best first.
 ///
 /// # Errors
-/// Values that are not finite, rows of different dims, no neighbours, or a prefix that is no prefix.
+/// Values that are not finite, rows of different dims, no neighbours, or a prefix that is not a
+/// prefix.
 pub fn bitext(
     context: &Context,
     first: Rows<'_>,

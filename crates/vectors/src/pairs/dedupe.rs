@@ -1,11 +1,11 @@
-//! Duplicates: rows whose cosine reaches a threshold belong together, and so do those that are joined by others. Of each
-//! group the first stays.
+//! Duplicates: rows whose cosine reaches a threshold belong together, and so do those that are
+//! joined by others. Of each group the first stays.
 
 use super::for_each_above;
 use crate::error::{VectorsError, check_finite};
 use maana_kernels::{Context, Rows};
 
-/// What is a duplicate of what.
+/// Duplicates and their originals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duplicates {
     /// For each row the first row of its group; a row that stays has its own number.
@@ -37,7 +37,7 @@ impl Duplicates {
 /// ```
 ///
 /// # Errors
-/// Values that are not finite, or a threshold that is no number.
+/// Values that are not finite, or a threshold that is NaN.
 pub fn dedupe(context: &Context, rows: Rows<'_>, threshold: f32) -> Result<Duplicates, VectorsError> {
     check_finite(rows)?;
     if threshold.is_nan() {

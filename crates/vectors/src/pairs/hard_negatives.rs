@@ -1,5 +1,6 @@
-//! Hard negatives: documents that are near to a query and not its answer, chosen as `mine_hard_negatives` of Sentence
-//! Transformers 6.2 chooses them. Row numbers in, row numbers out; who has the texts writes the triplets.
+//! Hard negatives: documents that are near to a query and not its answer, chosen as
+//! `mine_hard_negatives` of Sentence Transformers 6.2 chooses them. Row numbers in, row numbers
+//! out; who has the texts writes the triplets.
 
 use crate::error::VectorsError;
 use crate::random::Random;
@@ -19,18 +20,20 @@ pub enum Sampling {
     },
 }
 
-/// How negatives are chosen.
+/// Settings of the choice of negatives.
 #[derive(Clone, Copy, Debug)]
 pub struct HardNegatives {
     /// Negatives of a query.
     pub negatives: usize,
-    /// So many of the nearest candidates are passed over.
+    /// Number of nearest candidates that are skipped.
     pub range_min: usize,
-    /// Candidates end here. `None`: as many as are needed, and ten for each negative where some may fall away.
+    /// Candidates end here. `None`: as many as are needed, and ten for each negative where some may
+    /// fall away.
     pub range_max: Option<usize>,
     /// A negative's score is at most that of the query's worst positive less this.
     pub absolute_margin: Option<f32>,
-    /// A negative's score is at most that of the query's worst positive less this share of its size.
+    /// A negative's score is at most that of the query's worst positive less this share of its
+    /// size.
     pub relative_margin: Option<f32>,
     /// A negative's score is at most this.
     pub max_score: Option<f32>,
@@ -38,7 +41,7 @@ pub struct HardNegatives {
     pub min_score: Option<f32>,
     /// Which of the candidates are taken.
     pub sampling: Sampling,
-    /// What is compared.
+    /// Metric of the scores.
     pub metric: Metric,
     /// Compare the first `dim` columns only.
     pub dim: Option<usize>,
@@ -61,7 +64,7 @@ impl Default for HardNegatives {
     }
 }
 
-/// What was found for one query.
+/// Negatives of one query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mined {
     /// Its positives with their scores, in the order given.
@@ -77,12 +80,15 @@ impl Mined {
     }
 }
 
-/// The negatives of each query; `positives[q]` are the corpus rows that answer query `q`, each once.
+/// The negatives of each query; `positives[q]` are the corpus rows that answer query `q`, each
+/// once.
 ///
-/// Queries and corpus rows are taken to be different texts: who has duplicates merges them before, as the reference does.
+/// Queries and corpus rows are taken to be different texts: who has duplicates merges them before,
+/// as the reference does.
 ///
 /// # Errors
-/// Values that are not finite, other dims, a range without room for the negatives, or a positive that is no row.
+/// Values that are not finite, other dims, a range without room for the negatives, or a positive
+/// that does not exist.
 pub fn hard_negatives(
     context: &Context,
     queries: Rows<'_>,

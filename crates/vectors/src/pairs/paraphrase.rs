@@ -1,5 +1,6 @@
-//! Paraphrase mining as `paraphrase_mining` of Sentence Transformers 6.2 does it: for each row its nearest, of all these pairs
-//! the best. Which of equally good pairs stay is fixed here (lower rows first), and left to chance there.
+//! Paraphrase mining as `paraphrase_mining` of Sentence Transformers 6.2 does it: for each row its
+//! nearest, of all these pairs the best. Which of equally good pairs stay is fixed here (lower rows
+//! first), and left to chance there.
 
 use crate::error::VectorsError;
 use crate::search::{Corpus, Metric, Search, search};
@@ -17,7 +18,7 @@ pub struct Pair {
     pub second: usize,
 }
 
-/// How many pairs are wanted.
+/// Limits on the pairs.
 #[derive(Clone, Copy, Debug)]
 pub struct Mining {
     /// The nearest of each row that are looked at.
@@ -37,9 +38,11 @@ impl Default for Mining {
 /// Rows that are searched for at once.
 const CHUNK: usize = 1024;
 
-/// The pairs with the greatest cosines, best first; of equal ones that of lower rows first. Each pair once.
+/// The pairs with the greatest cosines, best first; of equal ones that of lower rows first. Each
+/// pair once.
 ///
-/// Memory beside the rows: some `2 · max_pairs` pairs, and `top_k` hits for a thousand rows.
+/// Memory in addition to the rows: about `2 · max_pairs` pairs, and `top_k` hits for a thousand
+/// rows.
 ///
 /// ```
 /// use maana_kernels::{Context, Rows};
@@ -51,7 +54,7 @@ const CHUNK: usize = 1024;
 /// ```
 ///
 /// # Errors
-/// Values that are not finite, or a prefix that is no prefix.
+/// Values that are not finite, or a prefix of 0 or more than all columns.
 pub fn paraphrase_mining(context: &Context, rows: Rows<'_>, settings: &Mining) -> Result<Vec<Pair>, VectorsError> {
     let corpus = Corpus::from(rows);
     let k = settings.top_k.saturating_add(1);
@@ -78,7 +81,8 @@ pub fn paraphrase_mining(context: &Context, rows: Rows<'_>, settings: &Mining) -
     Ok(pairs)
 }
 
-/// Sorts, drops what stands twice and what is too many; gives the score below which nothing has a chance.
+/// Sorts, drops duplicates and the excess; returns the score below which nothing has a
+/// chance.
 fn keep_best(pairs: &mut Vec<Pair>, most: usize) -> f32 {
     pairs.sort_unstable_by(order);
     // Found from either row, a pair has the same score to the bit.

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// A bounded list of (score, row): greater scores first, of equal ones the lower row. What is not a number is refused.
+/// A bounded list of (score, row): greater scores first, of equal ones the lower row. What is not a
+/// number is refused.
 #[derive(Clone, Debug)]
 pub(crate) struct Best {
     k: usize,
@@ -21,7 +22,7 @@ impl Best {
         Self { k, heap: BinaryHeap::with_capacity(k.min(1024)) }
     }
 
-    /// What a score must reach to have a chance: −∞ while there is room.
+    /// Returns the score that a row must exceed: −∞ while there is room.
     pub(crate) fn threshold(&self) -> f32 {
         match self.heap.peek() {
             Some(worst) if self.heap.len() >= self.k => worst.score,
@@ -54,7 +55,7 @@ impl Best {
     }
 }
 
-/// What is worse is greater, so that the heap's root is the worst.
+/// The worse hit is greater, so that the heap's root is the worst.
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
         let scores = other.score.partial_cmp(&self.score).unwrap_or(Ordering::Equal);

@@ -31,12 +31,12 @@ impl Bits {
         self.length
     }
 
-    /// Whether it is about no rows at all.
+    /// Returns whether it covers no rows.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Whether `row` is in.
+    /// Returns whether the set contains `row`.
     pub fn contains(&self, row: usize) -> bool {
         assert!(row < self.length, "row {row} of {}", self.length);
         self.words[row / 64] >> (row % 64) & 1 == 1

@@ -1,5 +1,6 @@
-//! Rows in one byte a value, each column in ranges of its own, compared with a query in 16 bits. By whole numbers, so that a
-//! comparison gives the same bits on every machine; near the metric's order, and no score that anybody is shown.
+//! Rows in one byte a value, each column in ranges of its own, compared with a query in 16 bits. By
+//! whole numbers, so that a comparison gives the same bits on every machine; near the metric's
+//! order, and no score that anybody is shown.
 
 use super::{Corpus, Metric, norm};
 use crate::error::VectorsError;
@@ -32,7 +33,8 @@ pub(crate) struct CodesView<'a> {
     pub(crate) halves: &'a [f32],
 }
 
-/// What codes are compared with: nearness is `offset + scale · Σ weight · code`, less half the row's squared length.
+/// A query for codes: nearness is `offset + scale · Σ weight · code`, less half the
+/// row's squared length.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CodesQuery {
     weights: Vec<i16>,
@@ -44,7 +46,7 @@ impl Codes {
     /// Codes of the first `prefix` columns of every row, dead ones too, as their numbers count.
     ///
     /// # Errors
-    /// A prefix that is no prefix.
+    /// A prefix of 0 or more than all columns.
     pub(crate) fn of(
         context: &Context,
         corpus: &Corpus<'_>,
@@ -97,7 +99,8 @@ impl Codes {
     }
 }
 
-/// Whether nearness needs the rows' lengths. What is near by absolute differences is near by squared ones, as good as always.
+/// Returns whether nearness needs the rows' lengths. Rows that are near by absolute differences are
+/// near by squared ones, as good as always.
 pub(crate) fn is_distance(metric: Metric) -> bool {
     matches!(metric, Metric::Euclidean | Metric::Manhattan)
 }
@@ -121,18 +124,18 @@ impl CodesView<'_> {
         CodesQuery { weights: weights.iter().map(nearest).collect(), scale, offset }
     }
 
-    /// What the largest weight is divided by, so that Σ weight · code stays within 32 bits.
+    /// Divisor of the largest weight, so that Σ weight · code stays within 32 bits.
     fn scale(self, largest: f32) -> f32 {
         let limit = (i32::MAX as f32 / 129.0 / self.columns() as f32).min(32_000.0);
         if largest > 0.0 { largest / limit } else { 1.0 }
     }
 
-    /// What code 0 stands for: the middle of its bucket; −128 is the first.
+    /// Value of code 0: the middle of its bucket; −128 is the first.
     fn middle(self, column: usize) -> f32 {
         self.ranges.low[column] + 128.5 * self.steps[column]
     }
 
-    /// How near some rows are, wherever they lie.
+    /// Computes the nearness of scattered rows.
     pub(crate) fn near(self, query: &CodesQuery, rows: &[u32], sums: &mut Vec<i32>, mut each: impl FnMut(f32, u32)) {
         sums.resize(rows.len(), 0);
         if !self.halves.is_empty() {
@@ -144,7 +147,7 @@ impl CodesView<'_> {
         }
     }
 
-    /// How near rows that follow each other are.
+    /// Computes the nearness of consecutive rows.
     pub(crate) fn near_all(self, query: &CodesQuery, rows: Range<usize>, mut each: impl FnMut(f32, usize)) {
         let mut sums = [0; BLOCK];
         for start in rows.clone().step_by(BLOCK) {
@@ -165,7 +168,7 @@ impl CodesView<'_> {
 /// Rows of a graph that are queries themselves, as they are while it is built.
 pub(crate) struct RowQueries<'a> {
     codes: CodesView<'a>,
-    /// Of each column the weight of code 0, and what a code adds to it.
+    /// For each column the weight of code 0, and the increment of a code.
     base: Vec<f32>,
     steps: Vec<f32>,
     scale: f32,

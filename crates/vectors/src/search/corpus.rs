@@ -1,4 +1,4 @@
-//! What is searched: parts of rows, in memory or in mapped files, f32 or bf16, some of them dead.
+//! Corpus: parts of rows, in memory or in mapped files, f32 or bf16, some of them dead.
 
 use super::Bits;
 use maana_kernels::{Rows, from_bf16};
@@ -84,7 +84,7 @@ impl<'a> Corpus<'a> {
         self.rows() - self.parts.iter().filter_map(|part| part.dead).map(Bits::count).sum::<usize>()
     }
 
-    /// Whether `row` can be found.
+    /// Returns whether `row` can be found.
     pub fn is_live(&self, row: usize) -> bool {
         let (part, row) = self.place(row);
         self.parts[part].dead.is_none_or(|dead| !dead.contains(row))
@@ -97,7 +97,8 @@ impl<'a> Corpus<'a> {
         (part, row - self.starts[part])
     }
 
-    /// Calls `f` with the first row number and the values of every block of at most `block` rows in `range`.
+    /// Calls `f` with the first row number and the values of every block of at most `block` rows in
+    /// `range`.
     pub(crate) fn for_blocks(&self, range: Range<usize>, block: usize, mut f: impl FnMut(usize, Rows<'_>)) {
         let mut decoded = Vec::new();
         for (part, start) in self.parts.iter().zip(&self.starts) {

@@ -1,9 +1,11 @@
-//! Exact search. A block of rows is multiplied with many queries at once; the product, whose rounding depends on the
-//! machine, only decides which rows are worth the sum in the fixed order that is their score. A row is passed over only
-//! when it is further from the k best than the two roundings can be apart.
+//! Exact search. A block of rows is multiplied with many queries at once; the product, whose
+//! rounding depends on the machine, only decides which rows are worth the sum in the fixed order
+//! that is their score. A row is passed over only when it is further from the k best than the two
+//! roundings can be apart.
 //!
-//! Where the first columns say most, as in embeddings of a Matryoshka model, they are multiplied alone: what the others can
-//! add is at most the product of their lengths (Cauchy and Schwarz), and a row that is too far even with it is passed over.
+//! Where the first columns say most, as in embeddings of a Matryoshka model, only they are
+//! multiplied: what the others can add is at most the product of their lengths (Cauchy and Schwarz), and
+//! a row that is too far even with it is passed over.
 
 use super::{Best, Corpus, Metric, norm, norms};
 use crate::error::{VectorsError, check_finite};
@@ -20,17 +22,18 @@ pub struct Hit {
     pub score: f32,
 }
 
-/// Whether a row, by its number, may be found. Asked only about rows that are near enough.
+/// Returns whether a row may be found, by its number. Called only for rows that are near enough.
 pub type Filter<'a> = &'a (dyn Fn(usize) -> bool + Sync);
 
-/// What to search for.
+/// A search request.
 #[derive(Clone, Copy)]
 pub struct Search<'a> {
-    /// How many rows to find; fewer are found when there are fewer.
+    /// Number of rows to find; fewer are found when there are fewer.
     pub k: usize,
-    /// What is compared.
+    /// Metric of the scores.
     pub metric: Metric,
-    /// Compare the first `dim` columns only; with `Cosine` that is the prefix re-normalised. `None` compares all.
+    /// Compare the first `dim` columns only; with `Cosine` that is the prefix re-normalised. `None`
+    /// compares all.
     pub dim: Option<usize>,
     /// Rows that may be found; `None` for all.
     pub filter: Option<Filter<'a>>,
@@ -48,7 +51,7 @@ impl Default for Search<'_> {
 const PRODUCT_QUERIES: usize = 4;
 /// Queries that are compared with a block at once.
 const QUERY_CHUNK: usize = 512;
-/// What the lists of the best may take, in entries of all threads together.
+/// Limit on the lists of the best, in entries of all threads together.
 const ENTRIES: usize = 1 << 23;
 /// Blocks of a task, after which the question is asked how many columns are enough.
 const TASK_BLOCKS: usize = 8;
@@ -56,12 +59,13 @@ const TASK_BLOCKS: usize = 8;
 const WORTH_HEADS: usize = 4 * TASK_BLOCKS;
 /// Queries, and rows, by which that is found out.
 const PROBES: usize = 32;
-/// What a score of a single row costs, against its share of the product: measured, AVX2.
+/// Cost of scoring a single row, relative to its share of the product; measured with AVX2.
 const SINGLE: f32 = 16.0;
 
 /// The k nearest rows of each query, nearest first.
 ///
-/// Memory beside the corpus is bounded: a block of scores for each thread, and k entries for each of a chunk of queries.
+/// Memory in addition to the corpus is bounded: a block of scores for each thread, and k entries
+/// for each of a chunk of queries.
 ///
 /// ```
 /// use maana_kernels::{Context, Rows};
@@ -75,7 +79,8 @@ const SINGLE: f32 = 16.0;
 /// ```
 ///
 /// # Errors
-/// Queries of other dims than the corpus or with values that are not finite, or a prefix that is no prefix.
+/// Queries of other dims than the corpus or with values that are not finite, or a prefix that is
+/// not a prefix.
 pub fn search(
     context: &Context,
     corpus: &Corpus<'_>,
@@ -121,8 +126,8 @@ pub(crate) fn check(corpus: &Corpus<'_>, queries: Rows<'_>, dim: Option<usize>) 
     }
 }
 
-/// Cuts the rows into tasks, lets each thread fill lists of the best, one for each query, and merges them. Which rows came to
-/// the same lists changes nothing.
+/// Cuts the rows into tasks, lets each thread fill lists of the best, one for each query, and
+/// merges them. Which rows came to the same lists changes nothing.
 pub(super) fn scan<S: Default + Send>(
     context: &Context,
     rows: usize,
@@ -160,7 +165,7 @@ struct Scanner<'a> {
 struct Head {
     columns: usize,
     packed: PackedMatrix,
-    /// Of each query the length of the other columns.
+    /// Length of the other columns of each query.
     tails: Vec<f32>,
 }
 
@@ -174,7 +179,8 @@ struct Scratch {
     bounds: Vec<f32>,
 }
 
-/// A row may be near a query if `product + tail of the query · tail >= bound of the query · scale + shift`.
+/// A row may be near a query if
+/// `product + tail of the query · tail >= bound of the query · scale + shift`.
 struct Reach {
     tail: f32,
     scale: f32,
@@ -248,12 +254,14 @@ impl Scanner<'_> {
         }
     }
 
-    /// Two sums of n products differ by at most 2 n u ‖a‖ ‖b‖ with u = 2⁻²⁴; this is four times that.
+    /// Two sums of n products differ by at most 2 n u ‖a‖ ‖b‖ with u = 2⁻²⁴; this is four times
+    /// that.
     fn gamma(&self) -> f32 {
         (self.queries.columns() as f32 + 8.0) * 2f32.powi(-21)
     }
 
-    /// What a product is compared with, for a query whose last hit has this score: −∞ lets everything pass.
+    /// Threshold of a product, for a query whose last hit has this score: −∞ lets
+    /// everything pass.
     fn bound(&self, query: usize, worst: f32) -> f32 {
         let length = self.norms[query];
         match self.settings.metric {
@@ -346,7 +354,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
 
-        /// Agrees to the bit with sorting all scores, for any threads, block size, prefix, and company; many scores are equal.
+        /// Agrees to the bit with sorting all scores, for any threads, block size, prefix, and
+        /// company; many scores are equal.
         #[test]
         fn agrees_with_sorting_everything(
             n in 0usize..150, dims in 1usize..40, queries in prop_oneof![0usize..9, 60usize..70], k in 0usize..30,
@@ -375,8 +384,9 @@ mod tests {
     }
 
     #[test]
-    fn vectors_that_hardly_differ_are_told_apart() {
-        // The product rounds such scores together; the sum in the fixed order decides, as in a search for one query.
+    fn vectors_with_tiny_differences_are_distinguished() {
+        // The product rounds such scores together; the sum in the fixed order decides, as in a
+        // search for one query.
         let (n, dims) = (300, 64);
         let base = noise(dims, 1);
         let data: Vec<f32> = (0..n * dims)
@@ -461,7 +471,7 @@ mod tests {
                 Err(VectorsError::Prefix { dim, dims: 2 })
             );
         }
-        // A stored row that is no number is never found, and hides no other.
+        // A stored row with NaN is never found, and hides no other.
         let found = search(&context, &rows.into(), rows.range(0..1), &settings).unwrap();
         assert_eq!(found[0].iter().map(|hit| hit.row).collect::<Vec<_>>(), [0]);
         assert_eq!(search(&context, &Corpus::new(2, vec![]), rows.range(0..1), &settings).unwrap(), [vec![]]);

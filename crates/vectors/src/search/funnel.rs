@@ -1,15 +1,16 @@
-//! The Matryoshka funnel: scan a short prefix in few bits, keep a shortlist, score the shortlist with the full vectors.
-//! What it finds it scores as the exact search does; what it may miss, `choose` measures.
+//! The Matryoshka funnel: scan a short prefix in few bits, keep a shortlist, score the shortlist
+//! with the full vectors. What it finds it scores as the exact search does; what it may miss,
+//! `choose` measures.
 
 use super::exact::check;
-use super::sample::{MeasuredOn, Recall, Sample, Wish};
+use super::sample::{MeasuredOn, Recall, RecallTarget, Sample};
 use super::{Best, Corpus, Filter, Hit, Metric, Plane, PlanePrecision, norm};
 use crate::error::VectorsError;
 use maana_kernels::{Context, Rows};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// How narrow the funnel is.
+/// Width of the funnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunnelSettings {
     /// Columns that are scanned.
@@ -53,7 +54,7 @@ impl<'a> Funnel<'a> {
         &self.plane
     }
 
-    /// What is searched.
+    /// Returns the corpus.
     pub fn corpus(&self) -> &Corpus<'a> {
         &self.corpus
     }
@@ -63,12 +64,13 @@ impl<'a> Funnel<'a> {
         self.settings
     }
 
-    /// Bytes that the funnel takes beside the corpus.
+    /// Returns the bytes of the funnel, without the corpus.
     pub fn bytes(&self) -> usize {
         self.plane.bytes()
     }
 
-    /// The k nearest rows of each query, nearest first, among the shortlist, which has at least k rows.
+    /// The k nearest rows of each query, nearest first, among the shortlist, which has at least k
+    /// rows.
     ///
     /// # Errors
     /// Queries of other dims than the corpus or with values that are not finite.
@@ -122,10 +124,11 @@ pub struct Measured {
     pub cost: u64,
 }
 
-/// What was chosen, and why.
+/// The chosen funnel and the measurements.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
-    /// The cheapest funnel that reached the recall; `None` where the exact search is cheaper or nothing reached it.
+    /// The cheapest funnel that reached the recall; `None` where the exact search is cheaper or
+    /// nothing reached it.
     pub funnel: Option<Measured>,
     /// All that were tried.
     pub tried: Vec<Measured>,
@@ -135,19 +138,24 @@ pub struct Choice {
     pub on: MeasuredOn,
 }
 
-/// Chooses prefix, precision and shortlist by measuring. The recall must be reached by what is sure of it (`Recall::at_least`),
-/// and not by the mean of the sample alone.
+/// Chooses prefix, precision and shortlist by measuring. The recall must be reached by what is sure
+/// of it (`Recall::at_least`), and not by the mean of the sample.
 ///
 /// # Errors
-/// As `Plane::build`, or a recall that is none.
-pub fn choose(context: &Context, corpus: &Corpus<'_>, metric: Metric, wish: &Wish<'_>) -> Result<Choice, VectorsError> {
-    if !(0.0..=1.0).contains(&wish.recall) {
-        return Err(VectorsError::setting("recall", format!("{} is no share; take one from 0 to 1", wish.recall)));
+/// As `Plane::build`, or a recall outside of 0 to 1.
+pub fn choose(
+    context: &Context,
+    corpus: &Corpus<'_>,
+    metric: Metric,
+    target: &RecallTarget<'_>,
+) -> Result<Choice, VectorsError> {
+    if !(0.0..=1.0).contains(&target.recall) {
+        return Err(VectorsError::setting("recall", format!("{} is no share; take one from 0 to 1", target.recall)));
     }
     let rows = corpus.rows();
     let dims = corpus.columns();
     let exact_cost = (rows * dims * 4) as u64;
-    let sample = Sample::draw(context, corpus, metric, wish)?;
+    let sample = Sample::draw(context, corpus, metric, target)?;
     let none = Choice {
         funnel: None,
         tried: Vec::new(),
@@ -155,7 +163,7 @@ pub fn choose(context: &Context, corpus: &Corpus<'_>, metric: Metric, wish: &Wis
         on: sample.as_ref().map_or(MeasuredOn::default(), |sample| sample.on),
     };
     let Some(sample) = sample else { return Ok(none) };
-    let longest = (64 * wish.k).max(1024).min(corpus.live());
+    let longest = (64 * target.k).max(1024).min(corpus.live());
     let mut tried = Vec::new();
     let prefixes = [32, 64, 128, 256, 512, 1024].into_iter().filter(|prefix| *prefix < dims).chain([dims]);
     for prefix in prefixes {
@@ -163,14 +171,14 @@ pub fn choose(context: &Context, corpus: &Corpus<'_>, metric: Metric, wish: &Wis
             let plane = Plane::build(context, corpus, metric, prefix, precision)?;
             let lists = plane.scan(context, corpus, sample.queries.view(), longest + 1, None)?;
             let places = sample.places(&lists);
-            let reaches = |shortlist: usize| places.recall(shortlist).at_least >= wish.recall;
+            let reaches = |shortlist: usize| places.recall(shortlist).at_least >= target.recall;
             // Recall grows with the shortlist: the shortest that does is found by halving.
-            let mut range = wish.k..longest;
+            let mut range = target.k..longest;
             while range.start < range.end {
                 let middle = (range.start + range.end) / 2;
                 if reaches(middle) { range.end = middle } else { range.start = middle + 1 }
             }
-            let shortlist = range.start.next_multiple_of(wish.k).min(longest);
+            let shortlist = range.start.next_multiple_of(target.k).min(longest);
             let cost = (rows * precision.row_bytes(prefix) + 8 * shortlist * dims * 4) as u64;
             let settings = FunnelSettings { prefix, precision, shortlist };
             let measured = Measured { settings, recall: places.recall(shortlist), cost };
@@ -210,8 +218,8 @@ mod tests {
         let matrix = embeddings(4000, 96, 40, 3);
         let (rows, context) = (matrix.view(), Context::new(2));
         let (stored, held_out) = (rows.range(0..3800), rows.range(3800..4000));
-        let wish = Wish { recall: 0.95, ..Wish::default() };
-        let choice = choose(&context, &stored.into(), Metric::Cosine, &wish).unwrap();
+        let target = RecallTarget { recall: 0.95, ..RecallTarget::default() };
+        let choice = choose(&context, &stored.into(), Metric::Cosine, &target).unwrap();
         let chosen = choice.funnel.expect("a funnel is cheaper here");
         assert!(chosen.recall.at_least >= 0.95 && chosen.cost < choice.exact_cost, "{choice:?}");
         assert_eq!(choice.tried.len(), 6);
@@ -221,15 +229,15 @@ mod tests {
         let hits = |(found, truth): (&Vec<Hit>, &Vec<Hit>)| truth.iter().filter(|hit| found.contains(hit)).count();
         let recall = found.iter().zip(&truth).map(hits).sum::<usize>() as f64 / 2000.0;
         assert!(recall >= 0.95, "{recall} with {chosen:?}");
-        assert_eq!(choose(&context, &stored.into(), Metric::Cosine, &wish).unwrap(), choice);
+        assert_eq!(choose(&context, &stored.into(), Metric::Cosine, &target).unwrap(), choice);
     }
 
     #[test]
     fn small_corpora_need_no_funnel() {
         let matrix = embeddings(5, 8, 2, 1);
-        let choice = choose(&Context::new(1), &matrix.view().into(), Metric::Cosine, &Wish::default()).unwrap();
+        let choice = choose(&Context::new(1), &matrix.view().into(), Metric::Cosine, &RecallTarget::default()).unwrap();
         assert_eq!(choice.funnel, None);
-        let wish = Wish { recall: 1.5, ..Wish::default() };
-        assert!(choose(&Context::new(1), &matrix.view().into(), Metric::Cosine, &wish).is_err());
+        let target = RecallTarget { recall: 1.5, ..RecallTarget::default() };
+        assert!(choose(&Context::new(1), &matrix.view().into(), Metric::Cosine, &target).is_err());
     }
 }

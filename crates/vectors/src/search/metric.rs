@@ -1,9 +1,10 @@
-//! How alike two vectors are: the four similarities of Sentence Transformers, each greater for what is nearer.
+//! Similarity of two vectors: the four similarities of Sentence Transformers, each greater for what
+//! is nearer.
 
 use maana_kernels::{Rows, dot, manhattan, squared_distance};
 use serde::{Deserialize, Serialize};
 
-/// What is compared.
+/// A similarity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Metric {

@@ -1,5 +1,5 @@
-//! A prefix of every row in one byte or one bit a value: small enough to be scanned whole, near enough to make a shortlist.
-//! With `Cosine` it is the prefix re-normalised.
+//! A prefix of every row in one byte or one bit a value: small enough to be scanned whole, near
+//! enough to make a shortlist. With `Cosine` it is the prefix re-normalised.
 
 use super::codes::{BLOCK, Codes, CodesQuery, block, for_prefixes, is_distance};
 use super::exact::{check, scan};
@@ -53,7 +53,7 @@ impl Plane {
     /// A plane of the first `prefix` columns of every row, dead ones too, as their numbers count.
     ///
     /// # Errors
-    /// A prefix that is no prefix, or bits with a metric other than `Cosine` and `Dot`.
+    /// A prefix of 0 or more than all columns, or bits with a metric other than `Cosine` and `Dot`.
     pub fn build(
         context: &Context,
         corpus: &Corpus<'_>,
@@ -102,8 +102,9 @@ impl Plane {
         }
     }
 
-    /// The k rows nearest on the plane for each query, of those that `corpus` has alive and `filter` lets through. The
-    /// scores are the plane's: for bytes near the metric's, for bits the share of equal bits less that of different ones.
+    /// The k rows nearest on the plane for each query, of those that `corpus` has alive and
+    /// `filter` lets through. The scores are the plane's: for bytes near the metric's, for bits the
+    /// share of equal bits less that of different ones.
     ///
     /// # Errors
     /// Queries of other dims than the corpus or with values that are not finite.
@@ -186,7 +187,7 @@ mod tests {
     use crate::quantize::Ranges;
     use crate::testing::{bytes_of, embeddings, noise};
 
-    /// What a plane's scan should give, in f64 and one row after the other.
+    /// Expected result of a plane's scan, in f64, row by row.
     fn reference_scan(plane: &Plane, metric: Metric, corpus: Rows<'_>, query: &[f32]) -> Vec<f64> {
         let prefix = plane.prefix;
         let length = |x: &[f32]| if metric == Metric::Cosine { f64::from(norm(x)) } else { 1.0 };

@@ -1,8 +1,8 @@
-//! Queries by which an index that may miss rows is measured: held-out ones where there are enough of them, else the corpus's own
-//! vectors, perturbed, each searched for among all other rows.
+//! Queries by which an index that may miss rows is measured: held-out ones where there are enough
+//! of them, else the corpus's own vectors, perturbed, each searched for among all other rows.
 //!
-//! A stored vector lies where its neighbours are dense, and a query does not: unperturbed it promises a recall that queries
-//! miss.
+//! A stored vector lies where its neighbours are dense, and a query does not: unperturbed it
+//! promises a recall that queries miss.
 
 use super::{Corpus, Hit, Metric, Search, norm, search};
 use crate::error::VectorsError;
@@ -14,14 +14,15 @@ use std::fmt::{self, Display, Formatter};
 
 /// Held-out queries that are enough to measure by; fewer are joined by perturbed vectors.
 const ENOUGH: usize = 50;
-/// The length of the noise that is added to a vector, in its own distance from the sample's mean. Chosen on Swahili texts with
-/// all-MiniLM-L6-v2: the least by which shortlists chosen for 0.95 and 0.99 keep that for five sets of real queries, those in
-/// another language than the documents among them.
+/// The length of the noise that is added to a vector, in its own distance from the sample's mean.
+/// Chosen on Swahili texts with all-MiniLM-L6-v2: the least by which shortlists chosen for 0.95 and
+/// 0.99 keep that for five sets of real queries, those in another language than the documents among
+/// them.
 const PERTURBATION: f32 = 1.5;
 
-/// What the funnel is chosen for.
+/// Recall that an index is to reach, and the queries to measure it with.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct RecallTarget<'a> {
     /// Hits that are wanted.
     pub k: usize,
     /// The least share of the true k nearest that must be found.
@@ -30,11 +31,12 @@ pub struct Wish<'a> {
     pub sample: usize,
     /// Which are drawn.
     pub seed: u64,
-    /// Queries of the kind that will be asked. Without them, or with few, stored vectors are perturbed.
+    /// Queries of the kind that will be asked. Without them, or with few, stored vectors are
+    /// perturbed.
     pub queries: Option<Rows<'a>>,
 }
 
-impl Default for Wish<'_> {
+impl Default for RecallTarget<'_> {
     fn default() -> Self {
         Self { k: 10, recall: 0.99, sample: 200, seed: 0, queries: None }
     }
@@ -50,7 +52,7 @@ pub struct MeasuredOn {
 }
 
 impl MeasuredOn {
-    /// The queries that a sample of this size is made of, where so many are given.
+    /// Returns the composition of a sample of this size, if `given` queries are given.
     pub fn planned(given: usize, sample: usize) -> Self {
         let queries = given.min(sample);
         Self { queries, perturbed: if queries >= ENOUGH { 0 } else { sample - queries } }
@@ -83,7 +85,8 @@ impl Recall {
     pub fn of(shares: &[f64], k: usize) -> Self {
         let count = shares.len() as f64;
         let mean = shares.iter().sum::<f64>() / count.max(1.0);
-        // One further query that misses one neighbour: what was never missed is not proved to be found always.
+        // One further query that misses one neighbour: what was never missed is not proved to be
+        // found always.
         let other = 1.0 - 1.0 / k.max(1) as f64;
         let with = (mean * count + other) / (count + 1.0);
         let squares = shares.iter().chain([&other]).map(|share| (share - with).powi(2)).sum::<f64>();
@@ -124,29 +127,29 @@ pub(crate) struct Sample {
     pub(crate) queries: Matrix,
     /// The row that a query was made of, which it does not look for.
     own: Vec<Option<usize>>,
-    /// Of each the k nearest others.
+    /// The k nearest others of each.
     truth: Vec<Vec<Hit>>,
     k: usize,
     pub(crate) on: MeasuredOn,
 }
 
 impl Sample {
-    /// Draws queries as `wish` says. Returns `None` for a corpus that is too small to say anything.
+    /// Draws queries as `target` says. Returns `None` for a corpus that is too small to say anything.
     pub(crate) fn draw(
         context: &Context,
         corpus: &Corpus<'_>,
         metric: Metric,
-        wish: &Wish<'_>,
+        target: &RecallTarget<'_>,
     ) -> Result<Option<Self>, VectorsError> {
-        let given = wish.queries.unwrap_or(Rows::new(&[], 0, corpus.columns(), corpus.columns()));
+        let given = target.queries.unwrap_or(Rows::new(&[], 0, corpus.columns(), corpus.columns()));
         super::check_queries(corpus, given, None)?;
-        let planned = MeasuredOn::planned(given.rows(), wish.sample);
-        let chosen = Random::new(wish.seed).sample(given.rows(), planned.queries);
-        let rows: Vec<usize> = Random::new(wish.seed).sample(corpus.rows(), planned.perturbed);
+        let planned = MeasuredOn::planned(given.rows(), target.sample);
+        let chosen = Random::new(target.seed).sample(given.rows(), planned.queries);
+        let rows: Vec<usize> = Random::new(target.seed).sample(corpus.rows(), planned.perturbed);
         let rows: Vec<usize> = rows.into_iter().filter(|row| corpus.is_live(*row)).collect();
         let chosen: Vec<&[f32]> = chosen.into_iter().map(|query| given.row(query)).collect();
-        let stored = perturbed(vectors_of(corpus, &rows).view(), wish.seed);
-        Self::with(context, corpus, metric, wish, &chosen, &rows, &stored)
+        let stored = perturbed(vectors_of(corpus, &rows).view(), target.seed);
+        Self::with(context, corpus, metric, target, &chosen, &rows, &stored)
     }
 
     /// Of these rows as they are.
@@ -154,40 +157,41 @@ impl Sample {
         context: &Context,
         corpus: &Corpus<'_>,
         metric: Metric,
-        wish: &Wish<'_>,
+        target: &RecallTarget<'_>,
         rows: &[usize],
     ) -> Result<Option<Self>, VectorsError> {
         let rows: Vec<usize> = rows.iter().copied().filter(|row| corpus.is_live(*row)).collect();
-        Self::with(context, corpus, metric, wish, &[], &rows, &vectors_of(corpus, &rows))
+        Self::with(context, corpus, metric, target, &[], &rows, &vectors_of(corpus, &rows))
     }
 
     fn with(
         context: &Context,
         corpus: &Corpus<'_>,
         metric: Metric,
-        wish: &Wish<'_>,
+        target: &RecallTarget<'_>,
         given: &[&[f32]],
         rows: &[usize],
         stored: &Matrix,
     ) -> Result<Option<Self>, VectorsError> {
-        if corpus.live() <= wish.k + 1 || given.len() + rows.len() < 2 || wish.k == 0 {
+        if corpus.live() <= target.k + 1 || given.len() + rows.len() < 2 || target.k == 0 {
             return Ok(None);
         }
         let mut data: Vec<f32> = given.concat();
         data.extend_from_slice(stored.data());
         let queries = Matrix::from_vec(given.len() + rows.len(), corpus.columns(), data);
         let own: Vec<Option<usize>> = given.iter().map(|_| None).chain(rows.iter().copied().map(Some)).collect();
-        let settings = Search { k: wish.k + 1, metric, ..Search::default() };
+        let settings = Search { k: target.k + 1, metric, ..Search::default() };
         let mut truth = search(context, corpus, queries.view(), &settings)?;
         for (hits, own) in truth.iter_mut().zip(&own) {
             hits.retain(|hit| Some(hit.row) != *own);
-            hits.truncate(wish.k);
+            hits.truncate(target.k);
         }
         let on = MeasuredOn { queries: given.len(), perturbed: rows.len() };
-        Ok(Some(Self { queries, own, truth, k: wish.k, on }))
+        Ok(Some(Self { queries, own, truth, k: target.k, on }))
     }
 
-    /// For each query, the places of its true neighbours on what was found, the query's own row left out.
+    /// For each query, the places of its true neighbours on what was found, the query's own row
+    /// left out.
     pub(crate) fn places(&self, found: &[Vec<Hit>]) -> Places {
         let one = |((truth, found), own): ((&Vec<Hit>, &Vec<Hit>), &Option<usize>)| {
             let mut place_of = HashMap::new();
@@ -206,7 +210,8 @@ fn vectors_of(corpus: &Corpus<'_>, rows: &[usize]) -> Matrix {
     vectors
 }
 
-/// For each query, the places of its true neighbours, nearest first, among the rows that were found.
+/// For each query, the places of its true neighbours, nearest first, among the rows that were
+/// found.
 pub(crate) struct Places {
     k: usize,
     of: Vec<Vec<usize>>,
@@ -266,8 +271,8 @@ mod tests {
         let (matrix, queries) = (embeddings(500, 16, 5, 1), embeddings(120, 16, 5, 9));
         let corpus = Corpus::from(matrix.view());
         let on = |count: usize| {
-            let wish = Wish { queries: Some(queries.view().range(0..count)), ..Wish::default() };
-            Sample::draw(&Context::new(1), &corpus, Metric::Cosine, &wish).unwrap().unwrap().on
+            let target = RecallTarget { queries: Some(queries.view().range(0..count)), ..RecallTarget::default() };
+            Sample::draw(&Context::new(1), &corpus, Metric::Cosine, &target).unwrap().unwrap().on
         };
         assert_eq!(on(120), MeasuredOn { queries: 120, perturbed: 0 });
         assert_eq!(on(20), MeasuredOn { queries: 20, perturbed: 180 });

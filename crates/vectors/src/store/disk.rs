@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// How changes reach the disk.
+/// Performs all changes of the disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     /// Tests that do not ask what a loss of power leaves may skip waiting for the disk.

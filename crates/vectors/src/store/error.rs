@@ -1,10 +1,11 @@
-//! What can go wrong with a store: which file, what is wrong, what would mend it.
+//! Errors of a store, with the file, the fault and the remedy.
 
 use super::manifest::hex;
 use crate::error::VectorsError;
 use std::path::{Path, PathBuf};
 
-/// An error of a store. Whatever it says, the store on disk is in the state before or after the call, never between.
+/// An error of a store. Whatever it says, the store on disk is in the state before or after the
+/// call, never between.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The system refused something.
@@ -12,9 +13,9 @@ pub enum StoreError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The operation.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A directory without a manifest.
@@ -42,7 +43,7 @@ pub enum StoreError {
     /// A store into which not all documents have come.
     #[error(
         "{path}: not all documents have come into this store yet; wait until `maana index` is done, or if it was stopped, run the \
-         same command again: it goes on from there"
+         same command again: it continues from there"
     )]
     Unfinished {
         /// The directory.
@@ -69,7 +70,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         what: String,
     },
     /// A file that the manifest names and that is not there.
@@ -117,7 +118,8 @@ pub enum StoreError {
     },
 }
 
-/// What mends a damaged file. Without its graph a store is whole, and a segment may be one of many.
+/// Returns the remedy for a damaged file. Without its graph a store is whole, and a segment may be
+/// one of many.
 fn remedy(path: &Path) -> &'static str {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     match name {
@@ -138,8 +140,8 @@ impl StoreError {
     }
 }
 
-/// That vectors of a store, with the fingerprint (in hexadecimal digits) and the name of what made them, and those that are
-/// given, with theirs, have one maker.
+/// Checks that vectors of a store, with the fingerprint (in hexadecimal digits) and the name of
+/// what made them, and those that are given, with theirs, have one maker.
 ///
 /// # Errors
 /// They have not.

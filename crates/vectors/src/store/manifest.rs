@@ -1,5 +1,5 @@
-//! The manifest: which files make the store. Text, so that people can read it: the format's version, the checksum of what
-//! follows, JSON. Replaced whole by a rename.
+//! The manifest: which files make the store. Text, so that people can read it: the format's
+//! version, the checksum of what follows, JSON. Replaced whole by a rename.
 
 use super::sections::begins_as_ours;
 use super::{Disk, Kind, StoreError};
@@ -16,7 +16,7 @@ const TITLE: &str = "maana store";
 /// The version that is written, and the last that is read.
 const VERSION: u32 = 1;
 
-/// How vectors are kept.
+/// Data type of stored vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stored {
@@ -36,23 +36,23 @@ impl Stored {
     }
 }
 
-/// What holds for a whole store and never changes.
+/// Properties of a store that never change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreHeader {
     /// Dims of a vector.
     pub dims: usize,
-    /// How vectors are meant to be compared.
+    /// Metric of the vectors.
     pub metric: Metric,
-    /// How they are kept.
+    /// Data type of the stored vectors.
     pub stored: Stored,
-    /// What made them, in hexadecimal digits; compared, never understood.
+    /// Fingerprint of the model that made them, in hexadecimal digits; opaque.
     pub fingerprint: String,
-    /// A name for it, told to people.
+    /// Name of that model, for messages.
     pub made_by: String,
-    /// Precision of the products that made them, if it was noted; told to people.
+    /// Precision of the products that made them, if it was recorded; for messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
-    /// The text that stood before every document when it was embedded, if it was noted.
+    /// Prompt of the documents, if it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_prompt: Option<String>,
 }
@@ -76,7 +76,7 @@ impl StoreHeader {
         Self { precision: Some(name.to_owned()), ..self }
     }
 
-    /// Notes the text that stands before every document when it is embedded.
+    /// Records the prompt of the documents.
     pub fn with_document_prompt(self, prompt: &str) -> Self {
         Self { document_prompt: Some(prompt.to_owned()), ..self }
     }
@@ -90,7 +90,7 @@ pub(super) struct Manifest {
     pub(super) next: u64,
     pub(super) header: StoreHeader,
     pub(super) segments: Vec<SegmentEntry>,
-    /// Whether documents are to come without which the store is not whole.
+    /// More documents are to come before the store is complete.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) unfinished: bool,
 }
@@ -156,15 +156,16 @@ impl Manifest {
         })
     }
 
-    /// Checks that all names are of files that a store makes in its own folder, each once. Anybody may have written them.
+    /// Checks that all names are of files that a store makes in its own folder, each once. Anybody
+    /// may have written them.
     fn check_names(&self) -> Result<(), String> {
         let mut seen = std::collections::HashSet::new();
         let wrong = self.files().find(|(kind, name)| numbered(name) != Some(*kind) || !seen.insert(*name));
         wrong.map_or(Ok(()), |(_, name)| Err(name.to_owned()))
     }
 
-    /// Writes the manifest beside the old one, which it then replaces. An error comes with whether it came when the
-    /// manifest was being made public: it may be there or not.
+    /// Writes the manifest next to the old one, then replaces that. An error comes with whether
+    /// it came when the manifest was being made public: it may be there or not.
     pub(super) fn replace(&self, disk: &Disk, folder: &Path) -> Result<(), (bool, StoreError)> {
         let path = folder.join(TEMPORARY);
         let json = serde_json::to_string_pretty(self).expect("a manifest is plain data") + "\n";

@@ -11,30 +11,31 @@ use std::path::Path;
 /// Documents that are copied together.
 const BATCH: usize = 2048;
 
-/// What was saved of a store.
+/// Result of a salvage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Salvaged {
     /// Documents in the new store.
     pub documents: usize,
-    /// What was found damaged, and what that means.
+    /// The damage, and its consequences.
     pub damages: Vec<SegmentDamage>,
 }
 
 /// A segment that is not whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentDamage {
-    /// What is wrong with it, by the name of its file.
+    /// The fault, with the name of the file.
     pub what: String,
     /// Ids of documents that were lost, where they can still be read.
     pub lost: Vec<String>,
     /// Documents that were lost and cannot be named.
     pub unnamed: usize,
-    /// Whether what was deleted of it is not known, so that it may be there again.
+    /// The deleted rows are unknown, so that they may be back.
     pub deleted_unknown: bool,
 }
 
-/// Copies all documents whose vectors, ids and payloads are as they were written into a new store; a damaged index of ids is
-/// made anew. Of a segment with damaged vectors or documents none is copied, as a checksum stands for all of them.
+/// Copies all documents whose vectors, ids and payloads are as they were written into a new store;
+/// a damaged index of ids is made anew. Of a segment with damaged vectors or documents none is
+/// copied, as one checksum covers all of them.
 ///
 /// # Errors
 /// No store, a damaged manifest, a place where no store can be created, or what the system refuses.

@@ -1,5 +1,6 @@
-//! The form of all binary files: a header of 512 bytes, then sections that begin at multiples of 64, numbers little-endian.
-//! The header has a checksum of itself, of each section with the zeros behind it, and so of every byte of the file.
+//! The form of all binary files: a header of 512 bytes, then sections that begin at multiples of
+//! 64, numbers little-endian. The header has a checksum of itself, of each section with the zeros
+//! behind it, and so of every byte of the file.
 
 use super::{Disk, StoreError};
 use maana_files::{Map, MappedFile};
@@ -20,19 +21,19 @@ const MOST_SECTIONS: usize = 12;
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 1 << 20;
 
-/// What a file is.
+/// Kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Segment = 1,
     Dead = 2,
-    /// 3 was a graph over prefixes that were not codes; no release wrote it. This one links rows of equal codes to each other,
-    /// and is read still.
+    /// 3 was a graph over prefixes that were not codes; no release wrote it. This one links rows of
+    /// equal codes to each other, and is read still.
     LinkedCopies = 4,
     Graph = 5,
 }
 
 impl Kind {
-    /// What the file's name begins with.
+    /// Returns the beginning of the file's name.
     pub(super) fn prefix(self) -> &'static str {
         match self {
             Kind::Segment => "segment",
@@ -87,11 +88,11 @@ pub(crate) struct SectionWriter<'a> {
     sections: Vec<Entry>,
 }
 
-/// What was written.
+/// Size and checksum of a written file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) bytes: u64,
-    /// The checksum in the header: as it stands for all others, it stands for the file.
+    /// Checksum in the header, which covers all other checksums and so the file.
     pub(crate) checksum: u64,
 }
 
@@ -265,7 +266,8 @@ impl SectionFile {
         })
     }
 
-    /// Checks that nobody has written into the file since it was opened; called before a result is used.
+    /// Checks that nobody has written into the file since it was opened; called before a result is
+    /// used.
     pub(crate) fn check_unchanged(&self) -> Result<(), StoreError> {
         self.map.file().check().map_err(StoreError::io(&self.path, "use it"))
     }
@@ -308,7 +310,7 @@ impl SectionFile {
         Err(StoreError::damaged(&self.path, format!("the checksum of the section `{name}` is wrong")))
     }
 
-    /// That a section has as many numbers as it should.
+    /// Checks the number of elements of a section.
     pub(crate) fn expect<T: bytemuck::AnyBitPattern>(&self, number: usize, count: u64) -> Result<(), StoreError> {
         let length = self.sections[number].length;
         if count.checked_mul(size_of::<T>() as u64) == Some(length) {
@@ -318,7 +320,8 @@ impl SectionFile {
     }
 }
 
-/// Returns true for a file that begins as one of a store does, or with the zeros that it begins with while it is written.
+/// Returns true for a file that begins as one of a store does, or with the zeros that it begins
+/// with while it is written.
 pub(super) fn begins_as_ours(path: &Path) -> bool {
     let mut bytes = Vec::new();
     let read = maana_files::open(path).and_then(|file| file.take(HEADER as u64).read_to_end(&mut bytes));

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What is kept beside a vector.
+/// Id and payload of a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Document<'a> {
     /// Its name in the store.
@@ -114,7 +114,8 @@ impl Segment {
         &bytes[row * width..(row + 1) * width]
     }
 
-    /// Returns a document after the checksums of all ids and payloads were compared, which happens once.
+    /// Returns a document after the checksums of all ids and payloads were compared, which happens
+    /// once.
     pub(super) fn checked_document(&self, row: usize) -> Result<Document<'_>, StoreError> {
         if !self.documents_are_whole.get_or_init(|| self.check_documents().is_ok()) {
             self.check_documents()?;

@@ -1,5 +1,5 @@
-//! A whole state of a store, for reading. Later changes leave it as it is: its files stay mapped even when their names are
-//! gone. `refresh` goes to the latest state.
+//! A whole state of a store, for reading. Later changes leave it as it is: its files stay mapped
+//! even when their names are gone. `refresh` goes to the latest state.
 
 use super::manifest::{DeadEntry, Manifest, SegmentEntry, StoreHeader, hex};
 use super::sections::{Kind, SectionFile};
@@ -26,10 +26,10 @@ pub(super) struct Opened {
     pub(super) dead: Option<Arc<Bits>>,
 }
 
-/// What can be told about a store.
+/// Description of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreInfo {
-    /// What never changes.
+    /// Returns the properties that never change.
     pub header: StoreHeader,
     /// Documents that can be found.
     pub documents: usize,
@@ -46,7 +46,7 @@ pub struct StoreInfo {
 /// A store's rows up to a place, and those behind it.
 #[derive(Clone, Debug)]
 pub struct Cut<'a> {
-    /// Stands for the vectors of `head` and their order, whatever of them is deleted.
+    /// Identifies the vectors of `head` and their order, independently of deletions.
     pub stamp: u64,
     /// The rows before.
     pub head: Corpus<'a>,
@@ -55,10 +55,12 @@ pub struct Cut<'a> {
 }
 
 impl Store {
-    /// Opens the state that is there now. Headers and lengths of all files are checked, not their every byte: `verify` does.
+    /// Opens the state that is there now. Headers and lengths of all files are checked, not their
+    /// every byte: `verify` does.
     ///
     /// # Errors
-    /// No store, one that is not finished, a later format, or a file that is missing or damaged, by name.
+    /// No store, one that is not finished, a later format, or a file that is missing or damaged, by
+    /// name.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_from(folder.as_ref(), &[])?.finished()
     }
@@ -79,7 +81,8 @@ impl Store {
                 Ok(segments) => return Ok(Self { folder: folder.to_owned(), manifest, segments }),
                 Err(error) => error,
             };
-            // A writer may have replaced the state, and removed its files, since the manifest was read.
+            // A writer may have replaced the state, and removed its files, since the manifest was
+            // read.
             let latest = Manifest::read(folder)?;
             if latest.generation == manifest.generation {
                 return Err(error);
@@ -114,12 +117,12 @@ impl Store {
         Ok(changed)
     }
 
-    /// What never changes.
+    /// Returns the properties that never change.
     pub fn header(&self) -> &StoreHeader {
         &self.manifest.header
     }
 
-    /// What can be told about the store.
+    /// Returns a description of the store.
     pub fn info(&self) -> StoreInfo {
         let rows: usize = self.segments.iter().map(|opened| opened.segment.rows()).sum();
         let documents = self.len();
@@ -133,10 +136,10 @@ impl Store {
         }
     }
 
-    /// That the vectors were made by what has this fingerprint.
+    /// Checks that the vectors were made by the model with this fingerprint.
     ///
     /// # Errors
-    /// They were not; `made_by` is told to people.
+    /// If they were not; `made_by` names the model in the message.
     pub fn expect_fingerprint(&self, fingerprint: &[u8], made_by: &str) -> Result<(), StoreError> {
         let header = &self.manifest.header;
         expect_maker(&self.folder, (&header.fingerprint, &header.made_by), (fingerprint, made_by))
@@ -147,7 +150,8 @@ impl Store {
         &self.folder
     }
 
-    /// The state cut after its first `rows` rows; none if no segment ends there, as after those rows were merged with others.
+    /// The state cut after its first `rows` rows; none if no segment ends there, as after those
+    /// rows were merged with others.
     pub fn cut(&self, rows: usize) -> Option<Cut<'_>> {
         let mut left = rows;
         let mut segments = self.segments.iter();
@@ -165,12 +169,13 @@ impl Store {
         self.corpus().live()
     }
 
-    /// Whether nothing can be found.
+    /// Returns whether nothing can be found.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The vectors, the dead ones among them, in the order in which documents were added. Row numbers hold for this state.
+    /// The vectors, the dead ones among them, in the order in which documents were added. Row
+    /// numbers hold for this state.
     pub fn corpus(&self) -> Corpus<'_> {
         self.part(0..self.segments.len())
     }
@@ -196,8 +201,8 @@ impl Store {
         Ok(hits)
     }
 
-    /// Checks that no file of the state was written into or cut since it was opened. Callers of [`Store::corpus`] and
-    /// [`Store::document`] compute first, call this, and then use the result.
+    /// Checks that no file of the state was written into or cut since it was opened. Callers of
+    /// [`Store::corpus`] and [`Store::document`] compute first, call this, and then use the result.
     ///
     /// # Errors
     /// If a file was changed, by name.
@@ -205,7 +210,8 @@ impl Store {
         self.segments.iter().try_for_each(|opened| opened.segment.check_unchanged())
     }
 
-    /// Returns what is kept with a row. The first call for a segment compares the checksums of its ids and payloads.
+    /// Returns what is kept with a row. The first call for a segment compares the checksums of its
+    /// ids and payloads.
     ///
     /// # Errors
     /// If a file is damaged.
@@ -278,7 +284,7 @@ pub(super) fn open_dead(folder: &Path, entry: &DeadEntry, rows: usize) -> Result
     bits.ok_or_else(|| StoreError::damaged(&path, "the number of deleted rows is not what the manifest says"))
 }
 
-/// That it is the very file which the manifest names.
+/// Checks that it is the file that the manifest names.
 pub(super) fn expect_checksum(file: &SectionFile, checksum: &str) -> Result<(), StoreError> {
     if hex(&file.checksum().to_be_bytes()) == checksum {
         return Ok(());

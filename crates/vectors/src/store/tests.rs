@@ -24,7 +24,7 @@ fn fast() -> Disk {
     Disk { unsynced: true, ..Disk::default() }
 }
 
-/// What a store should be: documents in the order in which they were added.
+/// Expected content of a store: documents in the order in which they were added.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Model {
     documents: Vec<(String, Vec<f32>, Vec<u8>)>,
@@ -90,7 +90,7 @@ impl Model {
         }
     }
 
-    /// What is in a store.
+    /// Returns the content of a store.
     fn of(store: &Store) -> Self {
         let corpus = store.corpus();
         let document = |row: usize| {
@@ -106,7 +106,7 @@ impl Model {
         Self::of(&Store::open(folder).unwrap())
     }
 
-    /// That everything which can be asked has this model's answer.
+    /// Checks that every query has this model's answer.
     fn check(&self, store: &Store, random: &mut Random) {
         assert_eq!(Model::of(store), *self);
         assert_eq!((store.len(), store.is_empty()), (self.documents.len(), self.documents.is_empty()));

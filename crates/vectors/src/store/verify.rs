@@ -11,25 +11,26 @@ use std::path::Path;
 pub struct Damage {
     /// Its name in the directory.
     pub file: String,
-    /// What is wrong with it.
+    /// The fault.
     pub what: String,
 }
 
-/// What was read.
+/// Result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Files that the manifest names, the manifest, and the graph if there is one.
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// What is damaged; empty for a store that is whole.
+    /// The damage; empty for a whole store.
     pub damages: Vec<Damage>,
 }
 
 /// Reads every file of a store.
 ///
 /// # Errors
-/// No store; a format that is later than this program; what the system refuses. Damage is no error: it is what is asked for.
+/// No store; a format that is later than this program; what the system refuses. Damage is no error:
+/// it is what is asked for.
 pub fn verify(folder: impl AsRef<Path>) -> Result<Verified, StoreError> {
     let folder = folder.as_ref();
     let mut verified = Verified { files: 1, ..Verified::default() };
@@ -95,7 +96,7 @@ pub fn verify(folder: impl AsRef<Path>) -> Result<Verified, StoreError> {
         for row in store.rows() {
             let id = store.document(row)?.id;
             if !ids.insert(id) {
-                let what = format!("the id `{id}` stands there twice");
+                let what = format!("the id `{id}` occurs twice");
                 verified.damages.push(Damage { file: "manifest".to_owned(), what });
             }
         }

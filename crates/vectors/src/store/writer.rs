@@ -1,5 +1,6 @@
-//! Changes of a store. Each call is one change: it writes new files, waits for the disk, replaces the manifest, and returns;
-//! then the files that nobody names any more are removed. An error leaves the state before.
+//! Changes of a store. Each call is one change: it writes new files, waits for the disk, replaces
+//! the manifest, and returns; then the files that nobody names any more are removed. An error
+//! leaves the state before.
 
 use super::manifest::{DeadEntry, Manifest, SegmentEntry, StoreHeader, Stored, hex};
 use super::sections::{Kind, SectionWriter};
@@ -15,7 +16,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// So many neighbouring segments of like size are made one.
+/// Number of neighbouring segments of similar size that are merged.
 const MERGE: usize = 8;
 
 /// The one that changes a store.
@@ -29,7 +30,7 @@ pub struct Writer {
     uncertain: bool,
 }
 
-/// What an `add` did.
+/// Result of an `add`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Added {
     /// Documents of new ids.
@@ -51,8 +52,8 @@ impl Writer {
         Self::create_or(disk, folder, header, false, |_, _| Err(StoreError::AlreadyExists { path: folder.to_owned() }))
     }
 
-    /// Makes a store that is not to be read until [`Writer::finish`] is called, or goes on with one that was begun so with the
-    /// same header. One that was begun with another is replaced.
+    /// Makes a store that is not to be read until [`Writer::finish`] is called, or continues one
+    /// that was begun so with the same header. One that was begun with another is replaced.
     ///
     /// # Errors
     /// A store that is finished, another writer, or as [`Writer::create`].
@@ -177,8 +178,9 @@ impl Writer {
         &self.state
     }
 
-    /// Adds documents with their vectors, all of them or none; one with an id that is there takes its place, at the end.
-    /// A few hundred or more at a time are best: each call waits for the disk.
+    /// Adds documents with their vectors, all of them or none; one with an id that is there takes
+    /// its place, at the end. A few hundred or more at a time are best: each call waits for the
+    /// disk.
     ///
     /// # Errors
     /// Other dims, values that are not finite, an id twice, or what the system refuses.
@@ -205,12 +207,14 @@ impl Writer {
         let replaced = change.delete(documents.iter().map(|document| document.id))?;
         change.write_segment(&Batch { documents, vectors, stored })?;
         self.publish(change)?;
-        // The documents are safe; tidying is no part of what was promised, and is tried again after the next.
+        // The documents are safe; tidying is no part of what was promised, and is tried again after
+        // the next.
         let _ = self.merge_small();
         Ok(Added { new: documents.len() - replaced, replaced })
     }
 
-    /// Deletes the documents with these ids; how many there were. Ids that are not there are passed over.
+    /// Deletes the documents with these ids; how many there were. Ids that are not there are passed
+    /// over.
     ///
     /// # Errors
     /// What the system refuses, or a damaged file.
@@ -225,8 +229,9 @@ impl Writer {
         Ok(deleted)
     }
 
-    /// Writes all living documents into one segment, and gives the room of the others back. Whether anything was to be done.
-    /// Every byte is compared with its checksum before it is copied; `salvage` saves what is whole of a damaged store.
+    /// Writes all living documents into one segment, and gives the room of the others back. Whether
+    /// anything was to be done. Every byte is compared with its checksum before it is copied;
+    /// `salvage` saves what is whole of a damaged store.
     ///
     /// # Errors
     /// What the system refuses, or a damaged file.
@@ -239,7 +244,8 @@ impl Writer {
         Ok(true)
     }
 
-    /// Merges the last segments while there are many of like size, so that their number grows with the logarithm of rows.
+    /// Merges the last segments while there are many of like size, so that their number grows with
+    /// the logarithm of rows.
     fn merge_small(&mut self) -> Result<(), StoreError> {
         let class = |opened: &Opened| opened.segment.rows().max(1).ilog2() / 3;
         loop {
@@ -349,7 +355,7 @@ struct Change {
     segments: Vec<Opened>,
     /// New files.
     written: Vec<PathBuf>,
-    /// Whether documents are to come without which the store is not whole.
+    /// More documents are to come before the store is complete.
     unfinished: bool,
     /// The state before.
     state: Store,

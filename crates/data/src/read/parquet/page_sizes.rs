@@ -1,18 +1,21 @@
-//! Sizes of pages, read from their headers before a page is decoded: the reader takes as much memory as a header says.
+//! Sizes of pages, read from their headers before a page is decoded: the reader takes as much
+//! memory as a header says.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Seek, SeekFrom};
 
 use super::super::lines::MAX_LINE;
 
-/// Largest page that is decoded, in bytes. Writers end a page after a megabyte, or after the texts that they write together.
+/// Largest page that is decoded, in bytes. Writers end a page after a megabyte, or after the texts
+/// that they write together.
 pub(super) const MAX_PAGE: u64 = 4 * MAX_LINE as u64;
 
 /// Deepest nesting of a header; those of the format have four levels.
 const DEPTH: usize = 16;
 
-/// Returns the size of the first page of a column chunk that is larger than [`MAX_PAGE`] once it is decoded. Headers that cannot
-/// be read end the search, as the reader of the pages reports what is wrong with them.
+/// Returns the size of the first page of a column chunk that is larger than [`MAX_PAGE`] once it is
+/// decoded. Headers that cannot be read end the search, as the reader of the pages reports what is
+/// wrong with them.
 pub(super) fn oversized_page(file: &File, start: u64, length: u64) -> Result<Option<u64>> {
     let (mut at, end) = (start, start.saturating_add(length));
     let mut input = BufReader::with_capacity(1 << 12, file);

@@ -1,5 +1,6 @@
-//! Pages of column chunks, unpacked. Those in zstd and brotli are taken packed from the parquet crate, which would undo them
-//! with C code or with code that can pack as well, and are unpacked here.
+//! Pages of column chunks, unpacked. Those in zstd and brotli are taken packed from the parquet
+//! crate, which would undo them with C code or with code that can pack as well, and are unpacked
+//! here.
 
 use std::fs::File;
 use std::io::Read;

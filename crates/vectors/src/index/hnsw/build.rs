@@ -1,6 +1,7 @@
-//! How the graph grows: in batches. The rows of a batch look for their neighbours in the graph before it, side by side, and
-//! among each other; then they are linked. A batch is cut by row numbers alone, so threads change nothing. Rows whose codes equal
-//! those of an earlier row are left out, and found with it.
+//! Builds the graph in batches. The rows of a batch look for their neighbours in the graph
+//! before it, side by side, and among each other; then they are linked. A batch is cut by row
+//! numbers only, so threads change nothing. Rows whose codes equal those of an earlier row are
+//! left out, and found with it.
 
 use super::copies::{Copies, MOST_ROWS};
 use super::graph::{Graph, Hnsw, HnswSettings, Kept};
@@ -22,7 +23,7 @@ impl<'a> Hnsw<'a> {
     /// Builds the graph.
     ///
     /// # Errors
-    /// A prefix that is no prefix, fewer than two links, or more than 2³¹ − 1 rows.
+    /// A prefix of 0 or more than all columns, fewer than two links, or more than 2³¹ − 1 rows.
     pub fn build(
         context: &Context,
         corpus: Corpus<'a>,
@@ -143,8 +144,8 @@ fn grow(
     }
 }
 
-/// The neighbours of a new row, the last of its batch so far, on each of its levels: found in the graph, and among the rows of
-/// the batch before it.
+/// The neighbours of a new row, the last of its batch so far, on each of its levels: found in the
+/// graph, and among the rows of the batch before it.
 fn neighbours(
     net: Net<'_>,
     queries: &RowQueries<'_>,
@@ -189,8 +190,9 @@ fn neighbours(
     levels
 }
 
-/// Up to `most` of the candidates, nearest first: those that are nearer to the row than to one already taken, so that links
-/// lead into all directions; then the nearest of the others, as long as there is room.
+/// Up to `most` of the candidates, nearest first: those that are nearer to the row than to one
+/// already taken, so that links lead into all directions; then the nearest of the others, as long
+/// as there is room.
 fn spread(queries: &RowQueries<'_>, candidates: &[Near], most: usize, scratch: &mut Scratch) -> Vec<u32> {
     let mut taken: Vec<u32> = Vec::with_capacity(most);
     let mut others: Vec<u32> = Vec::new();
@@ -219,7 +221,7 @@ fn spread(queries: &RowQueries<'_>, candidates: &[Near], most: usize, scratch: &
 mod tests {
     use super::*;
     use crate::index::Index;
-    use crate::search::{Search, Wish, search};
+    use crate::search::{RecallTarget, Search, search};
     use crate::testing::{embeddings, grid};
     use maana_kernels::Matrix;
     use proptest::prelude::*;
@@ -242,7 +244,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(12))]
 
-        /// Nearly all of the true neighbours, whatever the rows: in groups, without any, or many of them equal.
+        /// Nearly all of the true neighbours, whatever the rows: in groups, without any, or many of
+        /// them equal.
         #[test]
         fn finds_nearly_all(rows in 20usize..900, dims in 4usize..40, groups in 1usize..30, seed in 0u64..1000, equal in any::<bool>()) {
             let matrix = if equal {
@@ -343,13 +346,13 @@ mod tests {
         let context = Context::new(2);
         let matrix = with_copies(2000, 24, &[(100..140, 3), (300..340, 4)], 3);
         let mut graph = Hnsw::build(&context, matrix.view().into(), Metric::Cosine, &HnswSettings::default()).unwrap();
-        graph.measure(&context, &Wish::default()).unwrap();
+        graph.measure(&context, &RecallTarget::default()).unwrap();
         let whole = graph.graph().width_for(10, 0.99).expect("copies are found");
         // With the copies of a node forgotten, what is measured says so.
         let inner = Arc::get_mut(&mut graph.graph).unwrap();
         let Kept::Memory { copies, .. } = &mut inner.kept else { unreachable!("it was built in memory") };
         copies.lists.iter_mut().for_each(|row| *row = if *row == 41 { 41 } else { 3 });
-        graph.measure(&context, &Wish::default()).unwrap();
+        graph.measure(&context, &RecallTarget::default()).unwrap();
         assert!(graph.graph().reached_for(10).all(|reached| reached.recall.mean < whole.recall.mean - 0.3));
     }
 

@@ -1,5 +1,6 @@
-//! Rows with equal codes. A graph that links each of them loses most: their nearest neighbours are each other, so that few links
-//! lead to them and none leads on. They are one node, named by the first row, and found together.
+//! Rows with equal codes. A graph that links each of them loses most: their nearest neighbours are
+//! each other, so that few links lead to them and none leads on. They are one node, named by the
+//! first row, and found together.
 
 use super::links::NONE;
 use crate::search::{CodesView, Corpus};
@@ -16,9 +17,11 @@ const BLOCK: usize = 512;
 /// Which rows are found with a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Copies {
-    /// The place of a row's list in `lists`; `NONE` for a row without copies. Empty where no row has any.
+    /// The place of a row's list in `lists`; `NONE` for a row without copies. Empty where no row
+    /// has any.
     pub(super) places: Vec<u32>,
-    /// A list after the other: its length, then rows. Rows of equal vectors follow each other, ascending, the first marked.
+    /// A list after the other: its length, then rows. Rows of equal vectors follow each other,
+    /// ascending, the first marked.
     pub(super) lists: Vec<u32>,
 }
 
@@ -109,7 +112,7 @@ impl<'a> CopiesView<'a> {
             }
             let list = self.list(node);
             if list.is_empty() || list.iter().any(|row| (row & !FIRST) as usize >= rows) {
-                return Err(format!("the copies of row {node} are none of its rows"));
+                return Err(format!("the copies of row {node} are outside of the graph"));
             }
         }
         Ok(())
@@ -123,8 +126,8 @@ impl<'a> CopiesView<'a> {
         }
     }
 
-    /// Calls `each` with the rows of a node that `may` be found; of those with equal vectors, whose scores are equal, with the
-    /// first `most`.
+    /// Calls `each` with the rows of a node that `may` be found; of those with equal vectors, whose
+    /// scores are equal, with the first `most`.
     pub(super) fn each(self, node: u32, most: usize, may: impl Fn(u32) -> bool, mut each: impl FnMut(u32)) {
         let list = self.list(node);
         if list.is_empty() {

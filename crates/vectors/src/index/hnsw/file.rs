@@ -1,5 +1,6 @@
-//! The graph on disk, in the form of the store's files, and searched where it lies: a walk reads the few pages that it comes
-//! by. A stamp says of which rows it is, so that a graph of others is told and not followed.
+//! The graph on disk, in the form of the store's files, and searched where it lies: a walk reads
+//! the few pages that it comes by. A stamp identifies its rows, so that a graph of other rows is
+//! not followed.
 
 use super::copies::CopiesView;
 use super::graph::{Graph, Kept, Reached};
@@ -61,8 +62,9 @@ impl Graph {
         disk.sync_folder(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
     }
 
-    /// Opens a graph, also of the form that an earlier version wrote. Its header, all lengths, and the small sections are
-    /// checked, not its every byte: `check` does. What it says is never followed out of the corpus.
+    /// Opens a graph, also of the form that an earlier version wrote. Its header, all lengths, and
+    /// the small sections are checked, not its every byte: `check` does. What it says is never
+    /// followed out of the corpus.
     ///
     /// # Errors
     /// No such file, or a damaged one (`Missing` and `Damaged` say so: build it again).
@@ -89,7 +91,7 @@ impl Graph {
         let (low, high) = file.section::<f32>(4)?.split_at(prefix as usize);
         let is_range = |(low, high): (&f32, &f32)| low <= high && (high - low).is_finite();
         if let Some(column) = low.iter().zip(high).position(|range| rows > 0 && !is_range(range)) {
-            return Err(damaged(&format!("the range of column {column} is none")));
+            return Err(damaged(&format!("the range of column {column} is not finite")));
         }
         let ranges = Ranges { low: low.to_vec(), high: high.to_vec() };
         let is_old = file.kind() != Kind::Graph;
@@ -108,7 +110,7 @@ impl Graph {
         view.check().map_err(damaged)?;
         let recalls = file.section::<f64>(7)?;
         if !recalls.iter().all(|number| number.is_finite() && *number >= 0.0) {
-            return Err(damaged("a recall that is none"));
+            return Err(damaged("a recall that is not finite or negative"));
         }
         let mut measured_on = None;
         let reached = match is_old {
@@ -146,7 +148,8 @@ impl Graph {
         self.save(store.folder().join(GRAPH), cut.stamp)
     }
 
-    /// The graph over a store's first rows; none if there is none, or if its rows have been moved since.
+    /// Opens the graph over a store's first rows. Returns `None` if there is no graph, or if its
+    /// rows have been moved since.
     ///
     /// # Errors
     /// A damaged file.
@@ -159,8 +162,8 @@ impl Graph {
         Ok(Some(graph).filter(|graph| same && graph.prefix() <= store.header().dims))
     }
 
-    /// Checks that the graph's file, if it lies in one, was not written into or cut since it was opened; to be called before
-    /// hits are used.
+    /// Checks that the graph's file, if it lies in one, was not written into or cut since it was
+    /// opened; to be called before hits are used.
     ///
     /// # Errors
     /// If it was.
@@ -192,7 +195,7 @@ impl Graph {
 mod tests {
     use super::*;
     use crate::index::{Hnsw, HnswSettings, Index};
-    use crate::search::{Corpus, Metric, Wish};
+    use crate::search::{Corpus, Metric, RecallTarget};
     use crate::testing::{bytes_of, embeddings};
     use maana_kernels::Context;
     use std::sync::Arc;
@@ -207,7 +210,7 @@ mod tests {
             let corpus = Corpus::from(matrix.view().range(0..rows));
             let settings = HnswSettings { prefix: Some(12), links: 6, ..HnswSettings::default() };
             let mut built = Hnsw::build(&context, corpus.clone(), Metric::Cosine, &settings).unwrap();
-            built.measure(&context, &Wish::default()).unwrap();
+            built.measure(&context, &RecallTarget::default()).unwrap();
             built.graph().save(&path, 5).unwrap();
             Graph::check(&path).unwrap();
             let opened = Arc::new(Graph::open(&path).unwrap());
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_that_are_none_are_refused() {
+    fn ranges_that_are_not_finite_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph");
         let context = Context::new(1);

@@ -10,7 +10,7 @@ use crate::search::{Best, Codes, Corpus, Filter, Hit, MeasuredOn, Metric, Recall
 use maana_kernels::{Context, Rows};
 use std::sync::{Arc, Mutex};
 
-/// How a graph is built and searched.
+/// Settings of building and searching a graph.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HnswSettings {
     /// Columns that are compared on the walk; `None` for all.
@@ -40,7 +40,8 @@ pub struct Reached {
     pub k: usize,
     /// Rows in view during the search.
     pub width: usize,
-    /// Rows in view that are scored with the full vectors, for each hit: the fewest that lose almost no hit.
+    /// Rows in view that are scored with the full vectors, for each hit: the fewest that lose
+    /// almost no hit.
     pub scored: usize,
     /// Share of the true k nearest rows that is found.
     pub recall: Recall,
@@ -50,10 +51,10 @@ pub struct Reached {
 pub struct Graph {
     pub(super) metric: Metric,
     pub(super) kept: Kept,
-    /// How much of the truth is found with which width, as measured when the graph was made.
+    /// Recall of each width, measured when the graph was built.
     pub(super) reached: Vec<Reached>,
     pub(super) measured_on: Option<MeasuredOn>,
-    /// Whether an earlier version made it, which linked copies and measured by unperturbed vectors.
+    /// An earlier version built it, which linked copies and measured with unperturbed vectors.
     pub(super) is_old: bool,
     pub(super) scratches: Mutex<Vec<Scratch>>,
 }
@@ -91,7 +92,7 @@ impl Graph {
         self.net().codes.columns()
     }
 
-    /// Bytes that the graph takes beside the corpus.
+    /// Returns the bytes of the graph, without the corpus.
     pub fn bytes(&self) -> usize {
         let Net { links, codes } = self.net();
         let numbers = links.ground.len() + links.higher.len() + links.places.len() + codes.halves.len();
@@ -104,7 +105,7 @@ impl Graph {
         self.copies().count()
     }
 
-    /// How much of the truth is found with which width; empty where that was not measured.
+    /// Returns the recall of each width; empty if it was not measured.
     pub fn reached(&self) -> &[Reached] {
         &self.reached
     }
@@ -114,7 +115,8 @@ impl Graph {
         self.measured_on
     }
 
-    /// Returns true for a graph that an earlier version made: it may miss copies, and queries find less than it says.
+    /// Returns true for a graph that an earlier version made: it may miss copies, and queries find
+    /// less than it says.
     pub fn is_old(&self) -> bool {
         self.is_old
     }
@@ -163,8 +165,9 @@ impl<'a> Hnsw<'a> {
         Arc::into_inner(self.graph).expect("nobody else has the graph")
     }
 
-    /// Rows in view at the end of a walk, by their codes, nearest first: `width` nodes, or those of them that come before more
-    /// than `most` rows. Of rows that are equal in full the first `k` are among them.
+    /// Rows in view at the end of a walk, by their codes, nearest first: `width` nodes, or those of
+    /// them that come before more than `most` rows. Of rows that are equal in full the first `k`
+    /// are among them.
     pub(super) fn in_view(&self, query: &[f32], width: usize, reach: Reach<'_>, scratch: &mut Scratch) -> Vec<Near> {
         let (net, copies) = (self.graph.net(), self.graph.copies());
         if net.links.entry == NONE || width == 0 {

@@ -11,7 +11,8 @@ pub(super) struct Links {
     pub(super) levels: Vec<u8>,
     /// `(rows, 2 · links)`, filled up with `NONE`.
     pub(super) ground: Vec<u32>,
-    /// Where the higher links of a row begin in `higher`, in units of `links`; `NONE` for a row of the ground.
+    /// Where the higher links of a row begin in `higher`, in units of `links`; `NONE` for a row of
+    /// the ground.
     pub(super) places: Vec<u32>,
     /// `(…, links)`: of each row with higher levels, level 1 first.
     pub(super) higher: Vec<u32>,
@@ -60,8 +61,9 @@ impl<'a> LinksView<'a> {
         start..start + if level == 0 { 2 * self.links } else { self.links }
     }
 
-    /// Checks that the links are those of a graph: the higher links of the rows lie one behind the other, walks begin on the
-    /// highest level, and every link leads to a row of its level, with no gaps between them.
+    /// Checks that the links are those of a graph: the higher links of the rows lie one behind the
+    /// other, walks begin on the highest level, and every link leads to a row of its level, with no
+    /// gaps between them.
     pub(super) fn check(self) -> Result<(), &'static str> {
         let mut units = 0;
         for (level, place) in self.levels.iter().zip(self.places) {
@@ -102,14 +104,16 @@ impl<'a> LinksView<'a> {
         links.get(self.range(row, level)).unwrap_or_default()
     }
 
-    /// The rows that a row is linked to. Whatever a file says, they are rows: a walk never leaves the graph.
+    /// The rows that a row is linked to. Whatever a file says, they are rows: a walk never leaves
+    /// the graph.
     pub(super) fn of(self, row: u32, level: usize) -> &'a [u32] {
         let (links, rows) = (self.places_of(row, level), self.levels.len());
         &links[..links.iter().position(|link| *link as usize >= rows).unwrap_or(links.len())]
     }
 }
 
-/// Returns whether links are rows, then nothing. Without branches, so that it runs at the speed of memory.
+/// Returns whether links are rows, then nothing. Without branches, so that it runs at the speed of
+/// memory.
 fn are_rows(links: &[u32], rows: u32) -> bool {
     let (mut wrong, mut ended) = (false, false);
     for link in links {

@@ -1,23 +1,24 @@
-//! How much of the truth a graph finds: for which prefix to build it, and how wide to search it.
+//! Recall of a graph: chooses the prefix to build it with and the width to search it with.
 
 use super::graph::{Graph, Hnsw, Reach, Reached};
 use super::walk::{give, take};
 use crate::error::VectorsError;
-use crate::search::{Corpus, Hit, Metric, Places, Plane, PlanePrecision, Recall, Sample, Wish};
+use crate::search::{Corpus, Hit, Metric, Places, Plane, PlanePrecision, Recall, RecallTarget, Sample};
 use maana_kernels::{Context, Rows};
 use std::sync::Arc;
 
 /// Numbers of hits that are measured.
 const HITS: [usize; 2] = [10, 100];
-/// Copies that are searched for, beside the sample: of few they hardly come into it.
+/// Copies that are searched for in addition to the sample, which rarely contains any.
 const COPIES: usize = 20;
 /// Widths that are measured; the first that finds all but one in a thousand is the last.
 const WIDTHS: [usize; 13] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
-/// What leaving a row in view without a score may cost of the recall.
+/// Loss of recall that scoring fewer rows in view may cost.
 const MISSED: f64 = 0.0005;
 
-/// The prefix whose codes are cheapest to walk by, of powers of two from 64: the one of which a search for `wish.recall` reads
-/// the fewest bytes. A short one is quickly compared, and many rows must be in view before the truly nearest are among them.
+/// The prefix whose codes are cheapest to walk by, of powers of two from 64: the one of which a
+/// search for `target.recall` reads the fewest bytes. A short one is quickly compared, and many rows
+/// must be in view before the truly nearest are among them.
 ///
 /// # Errors
 /// Values that are not finite.
@@ -25,18 +26,18 @@ pub fn prefix_for(
     context: &Context,
     corpus: &Corpus<'_>,
     metric: Metric,
-    wish: &Wish<'_>,
+    target: &RecallTarget<'_>,
 ) -> Result<usize, VectorsError> {
     let dims = corpus.columns();
-    let Some(sample) = Sample::draw(context, corpus, metric, wish)? else { return Ok(dims) };
+    let Some(sample) = Sample::draw(context, corpus, metric, target)? else { return Ok(dims) };
     // The walk misses some of what the codes would find.
-    let needed = (1.0 + wish.recall) / 2.0;
+    let needed = (1.0 + target.recall) / 2.0;
     let shorter = std::iter::successors(Some(64), |prefix| Some(2 * prefix)).take_while(|prefix| *prefix < dims);
     let mut cheapest = (usize::MAX, dims);
     for prefix in shorter.chain([dims]) {
         let plane = Plane::build(context, corpus, metric, prefix, PlanePrecision::Int8)?;
         let places = sample.places(&plane.scan(context, corpus, sample.queries.view(), LONGEST + 1, None)?);
-        let Some(scored) = (wish.k..=LONGEST).find(|scored| places.recall(*scored).mean >= needed) else { continue };
+        let Some(scored) = (target.k..=LONGEST).find(|scored| places.recall(*scored).mean >= needed) else { continue };
         // A row that is looked at costs its codes and a wait; one that is scored, lies apart.
         let cost = (scored + USUAL_VIEW) * LOOKED_AT * (prefix + 128) + scored * 8 * dims;
         cheapest = cheapest.min((cost, prefix));
@@ -46,28 +47,28 @@ pub fn prefix_for(
 
 /// Rows to be scored, at most, for a prefix to be worth its walk.
 const LONGEST: usize = 256;
-/// Rows in view beside those that are scored, and rows that are looked at for each.
+/// Rows in view without a score, and rows that are visited for each row in view.
 const USUAL_VIEW: usize = 64;
 const LOOKED_AT: usize = 12;
 
 impl Hnsw<'_> {
-    /// Measures what different widths find of 10 and of 100 neighbours, and keeps it with the graph: the least of what queries
-    /// find and what copies find.
+    /// Measures what different widths find of 10 and of 100 neighbours, and keeps it with the
+    /// graph: the least of what queries find and what copies find.
     ///
     /// # Errors
     /// Values that are not finite.
     ///
     /// # Panics
     /// If the graph is shared already.
-    pub fn measure(&mut self, context: &Context, wish: &Wish<'_>) -> Result<(), VectorsError> {
+    pub fn measure(&mut self, context: &Context, target: &RecallTarget<'_>) -> Result<(), VectorsError> {
         let metric = self.graph.metric;
         let mut reached: Vec<Reached> = Vec::new();
         // What finds the most hits is measured by the same walks as what finds the fewest.
         let most = HITS.into_iter().rfind(|k| self.corpus.live() > k + 1).unwrap_or(HITS[0]);
-        let wish = Wish { k: most, ..*wish };
-        let sample = Sample::draw(context, &self.corpus, metric, &wish)?;
+        let target = RecallTarget { k: most, ..*target };
+        let sample = Sample::draw(context, &self.corpus, metric, &target)?;
         let copied = self.graph.copies().sample(COPIES);
-        let copies = Sample::of_rows(context, &self.corpus, metric, &wish, &copied)?;
+        let copies = Sample::of_rows(context, &self.corpus, metric, &target, &copied)?;
         let mut open: Vec<usize> = HITS.into_iter().filter(|k| *k <= most && sample.is_some()).collect();
         for width in WIDTHS {
             let samples = [&sample, &copies].into_iter().flatten();
@@ -84,7 +85,7 @@ impl Hnsw<'_> {
                 let scored = (1..width / k).find(enough).unwrap_or(width.div_ceil(*k));
                 let mut recall = places[0].recall(scored * k);
                 if let Some(copies) = places.get(1).map(|places| places.recall(scored * k).mean) {
-                    // So few that their mean alone says something.
+                    // Too few for a confidence bound, so that the mean is used.
                     recall = recall.and(Recall { mean: copies, at_least: copies });
                 }
                 reached.push(Reached { k: *k, width, scored, recall });
@@ -114,7 +115,8 @@ impl Hnsw<'_> {
 }
 
 impl Graph {
-    /// What each width finds of k hits: measured of as many, or more; of more than 100, as it finds 100.
+    /// Returns the recall of each width for k hits, measured for k or more; for more than 100, that
+    /// of 100.
     pub fn reached_for(&self, k: usize) -> impl Iterator<Item = Reached> {
         let measured = HITS.into_iter().find(|hits| *hits >= k).unwrap_or(HITS[HITS.len() - 1]);
         self.reached.iter().copied().filter(move |reached| reached.k == measured)
@@ -138,13 +140,13 @@ mod tests {
         let context = Context::new(2);
         let matrix = embeddings(3000, 96, 30, 2);
         let corpus = Corpus::from(matrix.view());
-        let wish = Wish { recall: 0.95, ..Wish::default() };
-        let prefix = prefix_for(&context, &corpus, Metric::Cosine, &wish).unwrap();
+        let target = RecallTarget { recall: 0.95, ..RecallTarget::default() };
+        let prefix = prefix_for(&context, &corpus, Metric::Cosine, &target).unwrap();
         assert!([64, 96].contains(&prefix), "{prefix}");
         let settings = HnswSettings { prefix: Some(prefix), ..HnswSettings::default() };
         let mut graph = Hnsw::build(&context, corpus, Metric::Cosine, &settings).unwrap();
         assert_eq!(graph.graph().width_for(10, 0.5), None);
-        graph.measure(&context, &wish).unwrap();
+        graph.measure(&context, &target).unwrap();
         let reached = graph.graph().width_for(10, 0.95).expect("some width finds nearly all");
         let all: Vec<Reached> = graph.graph().reached_for(10).collect();
         assert!(all.windows(2).all(|pair| pair[0].recall.mean <= pair[1].recall.mean + 0.01));

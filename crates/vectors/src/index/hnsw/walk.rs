@@ -14,7 +14,8 @@ pub(super) struct Near {
     pub(super) row: u32,
 }
 
-/// Equal in the order below, in which NaN equals itself: a walk that seeks what is greater always ends.
+/// Equal in the order below, in which NaN equals itself: a walk that seeks what is greater always
+/// ends.
 impl PartialEq for Near {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
@@ -35,7 +36,7 @@ impl PartialOrd for Near {
     }
 }
 
-/// What a walk marks and holds, kept from walk to walk.
+/// Scratch memory of a walk, reused by the next one.
 #[derive(Default)]
 pub(super) struct Scratch {
     /// A bit for each row that was seen on this walk.
@@ -78,7 +79,7 @@ struct View {
 }
 
 impl View {
-    /// Whether a row is further than all in a full view.
+    /// Returns whether the view is full and a row is further than all in it.
     fn is_beyond(&self, near: Near) -> bool {
         self.found.len() >= self.width && self.found.peek().is_some_and(|worst| near < worst.0)
     }
@@ -99,7 +100,7 @@ pub(super) struct Net<'a> {
 }
 
 impl Net<'_> {
-    /// How near one row is.
+    /// Returns the nearness of one row.
     pub(super) fn near(self, query: &CodesQuery, row: u32) -> Near {
         let mut near = Near { score: 0.0, row };
         self.codes.near(query, &[row], &mut Vec::new(), |score, _| near.score = score);
@@ -120,7 +121,8 @@ impl Net<'_> {
         }
     }
 
-    /// Up to `width` of the nearest rows on a level that `may` be found, nearest first. Others are walked through.
+    /// Up to `width` of the nearest rows on a level that `may` be found, nearest first. Others are
+    /// walked through.
     pub(super) fn walk(
         self,
         query: &CodesQuery,

@@ -15,7 +15,7 @@ fn small_store(folder: &Path) -> Vec<String> {
     names
 }
 
-/// What `verify` says about each file, or that it refuses the store.
+/// Returns the files that `verify` finds damaged, or that it refuses the store.
 fn found(folder: &Path) -> Vec<String> {
     match verify(folder) {
         Ok(verified) => verified.damages.into_iter().map(|damage| damage.file).collect(),
@@ -38,7 +38,8 @@ fn every_bit_that_flips_is_found_in_its_file() {
             bytes[bit / 8] ^= 1 << (bit % 8);
             fs::write(&path, &bytes).unwrap();
             assert_eq!(found(folder.path()), std::slice::from_ref(&name), "bit {bit} of {name}");
-            // Reading a damaged store is an error or gives what is there; it never ends the program.
+            // Reading a damaged store is an error or gives what is there; it never ends the
+            // program.
             if let Ok(store) = Store::open(folder.path()) {
                 store.rows().for_each(|row| drop(store.document(row)));
                 let _ = (store.find("a"), store.find("b"), store.find("c"));
@@ -111,7 +112,8 @@ fn large_store(folder: &Path) {
     writer.delete(&["1.4", "1.5", "2.0"]).unwrap();
 }
 
-/// Flips a bit in the middle of a section of a segment: the first number of its bytes is at 72 + 24 · section in the header.
+/// Flips a bit in the middle of a section of a segment: the first number of its bytes is at 72 + 24
+/// · section in the header.
 fn flip(folder: &Path, segment: usize, section: usize) -> std::path::PathBuf {
     let path = folder.join(format!("segment-{:08}", segment + 1));
     let mut bytes = fs::read(&path).unwrap();
@@ -177,7 +179,7 @@ fn damage_is_not_merged() {
 }
 
 #[test]
-fn deleted_rows_that_are_damaged_come_back_and_are_told() {
+fn damaged_deletions_come_back_and_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (store, saved) = (folder.path().join("store"), folder.path().join("saved"));
     large_store(&store);

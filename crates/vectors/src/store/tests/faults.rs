@@ -3,8 +3,9 @@ use crate::store::{StoreError, verify};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Lets every change of the disk fail in turn, as a full disk does: the state on the disk is that before or that after,
-/// an error says before unless the change was being made public, and the store can be written to again.
+/// Lets every change of the disk fail in turn, as a full disk does: the state on the disk is that
+/// before or that after, an error says before unless the change was being made public, and the
+/// store can be written to again.
 #[test]
 fn wherever_the_disk_fails_the_store_is_whole() {
     for seed in 0..4 {
@@ -60,7 +61,7 @@ fn wherever_the_disk_fails_the_store_is_whole() {
 }
 
 #[test]
-fn a_store_that_cannot_be_created_is_none() {
+fn a_failed_creation_leaves_no_store() {
     for steps in 0..5 {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk { unsynced: true, fuse: Some(Rc::new(Cell::new(steps))) };

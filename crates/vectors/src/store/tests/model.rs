@@ -1,7 +1,8 @@
 use super::*;
 use crate::store::{Added, StoreError, verify};
 
-/// Random changes and restarts; every state is compared with the model, and readers of older states still see theirs.
+/// Random changes and restarts; every state is compared with the model, and readers of older states
+/// still see theirs.
 fn compare(seed: u64, operations: usize, check_every: usize) {
     let folder = tempfile::tempdir().unwrap();
     let mut random = Random::new(seed);
@@ -140,7 +141,8 @@ fn old_stores_keep_opening() {
     assert_eq!(*Store::open(&path).unwrap().header(), header(Stored::F32));
 }
 
-/// A store that is begun is read by nobody until it is finished, and the next writer goes on with it.
+/// A store that is begun is read by nobody until it is finished, and the next writer continues with
+/// it.
 #[test]
 fn what_is_begun_is_gone_on_with_and_read_when_it_is_finished() {
     let folder = tempfile::tempdir().unwrap();
@@ -185,7 +187,7 @@ fn files_of_others_are_never_written_over_or_removed() {
         assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), b"mine");
         assert!(Store::open(folder.path()).is_err());
     }
-    // Beside a store they are passed over.
+    // Next to a store they are ignored.
     let folder = tempfile::tempdir().unwrap();
     let mine = ["segment-notes.txt", "segment-00000002", "segment-00000007", "dead-00000003", "dead-letters"];
     let mut writer = Writer::create_on(fast(), folder.path(), header(Stored::F32)).unwrap();
