@@ -1,5 +1,6 @@
 //! Files that are replaced whole.
 
+use crate::read::open_to_write;
 use crate::sync::{follow, parent, sync_folder};
 use crate::unfinished::Unfinished;
 use std::fs::{self, File};
@@ -28,8 +29,7 @@ impl NewFile {
         let earlier = match fs::metadata(target) {
             Ok(earlier) if earlier.is_dir() => return Err(ErrorKind::IsADirectory.into()),
             Ok(earlier) if !earlier.is_file() || is_descriptor(target) => {
-                let file = File::options().write(true).open(target)?;
-                return Ok(Self { file, replaces: None });
+                return Ok(Self { file: open_to_write(target)?, replaces: None });
             }
             Ok(earlier) => Some(earlier),
             Err(_) => None,

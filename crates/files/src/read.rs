@@ -84,6 +84,37 @@ fn refuse_irregular(found: &Metadata) -> io::Result<()> {
     Err(io::Error::new(kind, format!("is {what}, not a file; {REMEDY}")))
 }
 
+/// Opens a pipe, a terminal or a device for writing. A named pipe that nobody reads is refused after
+/// [`READER_WAIT`] instead of waiting for ever.
+pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
+    // Held until the file is open: a reader whose last writer leaves is at its end.
+    #[cfg(unix)]
+    let _writer = reader_of(path)?;
+    File::options().write(true).open(path)
+}
+
+/// Waits for the reader of a named pipe.
+#[cfg(unix)]
+fn reader_of(path: &Path) -> io::Result<File> {
+    let begin = std::time::Instant::now();
+    loop {
+        match without_waiting(File::options().write(true)).open(path) {
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) && begin.elapsed() < READER_WAIT => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+                let reason = "is a pipe that nobody reads; start its reader first, or name a file";
+                return Err(io::Error::new(ErrorKind::TimedOut, reason));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Time that the reader of a named pipe has to open it.
+#[cfg(unix)]
+const READER_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
+
 #[cfg(unix)]
 fn without_waiting(options: &mut OpenOptions) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
@@ -111,6 +142,19 @@ mod tests {
         open_to_append(&path).unwrap().write_all(b"two\xff").unwrap();
         assert_eq!(read(&path).unwrap(), b"onetwo\xff");
         assert_eq!(read_to_string(&path).unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_written_to_while_it_is_read_and_refused_when_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = crate::write(&pipe, "text").unwrap_err();
+        assert!(error.to_string().starts_with("is a pipe that nobody reads"), "{error}");
+        let reader = std::process::Command::new("cat").arg(&pipe).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        crate::write(&pipe, "text").unwrap();
+        assert_eq!(reader.wait_with_output().unwrap().stdout, b"text");
     }
 
     #[cfg(unix)]

@@ -149,7 +149,6 @@ fn pipes_in_place_of_other_inputs() {
         &["serve", &model, "--port", "0", "--tls-cert", &pipe, "--tls-key", &texts],
         &["serve", &model, "--port", "0", "--head", &pipe],
         &["encode", &model, "--input", &pipe, "--output", &out],
-        &["evaluate", &model, &pipe],
         &["dedupe", &texts, "--model", &pipe],
     ] {
         let (succeeded, stderr) = ends(&mut command(arguments));
