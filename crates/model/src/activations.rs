@@ -1,7 +1,7 @@
 //! Memory of a pass. A block declares each activation once, with its width and its lifetime; a [`Slot`] names it, and holds
 //! one row for each token. Memory grows to the largest pass and is kept.
 
-use maana_kernels::{Context, Precision};
+use maana_kernels::{Context, Matrix, Precision};
 
 /// Elements of a cache line, at which the rows of a slot begin.
 const LINE: usize = 16;
@@ -201,5 +201,20 @@ impl Buffers {
         let floats: usize = self.floats.iter().map(|buffer| 4 * buffer.memory.len()).sum();
         let halves: usize = self.halves.iter().map(|half| 2 * half.len()).sum();
         floats + halves + 4 * self.positions.len()
+    }
+}
+
+/// Memory of passes through a model. One value is reused from pass to pass.
+#[derive(Default)]
+pub struct Activations {
+    pub(crate) buffers: Buffers,
+    /// Inputs of the modules behind pooling.
+    pub(crate) module_inputs: Vec<Matrix>,
+}
+
+impl Activations {
+    /// Bytes that passes have used.
+    pub fn bytes(&self) -> usize {
+        self.buffers.bytes() + self.module_inputs.iter().map(|input| 4 * input.data().len()).sum::<usize>()
     }
 }

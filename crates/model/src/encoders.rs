@@ -1,26 +1,15 @@
 //! Encoders, one page for each family: token ids to token embeddings, and gradients back.
 
 mod bert;
+mod encoder;
 mod mpnet;
 mod names;
 
-use crate::activations::{ActivationLayout, Passes, Slot};
+use crate::activations::{ActivationLayout, Passes};
 use crate::blocks::Declarations;
 use crate::config::{Architecture, EncoderConfig};
-use crate::pass::Pass;
 use crate::weights::{Layout, Scope};
-
-/// An encoder that knows where its parameters and activations lie, and holds neither.
-pub(crate) trait Encoder: Send + Sync {
-    /// Computes token embeddings of the last layer, which are left in [`Encoder::output`].
-    fn forward(&self, pass: &mut Pass<'_>);
-
-    /// Adds the gradients of all parameters, given that of the token embeddings in the second slot of [`Encoder::output`].
-    fn backward(&self, pass: &mut Pass<'_>, gradients: &mut [f32]);
-
-    /// The token embeddings, `(tokens, hidden)`, and their gradient.
-    fn output(&self) -> [Slot; 2];
-}
+use encoder::Encoder;
 
 /// An encoder with the layout of its parameters and activations.
 pub(crate) struct Network {

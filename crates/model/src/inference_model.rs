@@ -1,13 +1,12 @@
 //! A model that encodes: its weights are packed, memory-mapped, or shared with a model that trains. It has no gradients.
 
 use crate::ModelError;
-use crate::activations::Passes;
+use crate::activations::{Activations, Passes};
 use crate::encoders::Network;
 use crate::fingerprint::fingerprint;
 use crate::pass::{Compute, Pass};
 use crate::spec::{ModelSpec, normalized};
 use crate::trainable::DropoutSeed;
-use crate::training_model::Activations;
 use crate::weights::{InferenceWeights, Linears, PackingSlots, Scope, Tensor, checksums};
 use maana_kernels::{Context, Matrix, Precision};
 use maana_text::TokenBatch;

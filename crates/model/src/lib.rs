@@ -23,6 +23,7 @@ mod trainable;
 mod training_model;
 mod weights;
 
+pub use activations::Activations;
 pub use config::{Architecture, EncoderConfig};
 pub use error::ModelError;
 pub use folder::{Opened, WeightStorage, open_for_inference, open_for_training};
@@ -33,5 +34,5 @@ pub use spec::{ModelSpec, Settings};
 pub use summary::{ModelSummary, ModuleSummary};
 pub use text_encoder::{DEFAULT_BATCH_TOKENS, RolePrompts, TextEncoder};
 pub use trainable::{DropoutSeed, Trainable};
-pub use training_model::{Activations, TrainingModel};
+pub use training_model::TrainingModel;
 pub use weights::{ParameterArena, StatePart, Tensor};

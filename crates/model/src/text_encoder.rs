@@ -2,10 +2,10 @@
 //! A row is the same bits alone and among others, for any budget and any number of threads.
 
 use crate::ModelError;
+use crate::activations::Activations;
 use crate::inference_model::InferenceModel;
 use crate::similarity::{Role, Similarity};
 use crate::spec::ModelSpec;
-use crate::training_model::Activations;
 use maana_kernels::{Context, Matrix, Precision};
 use maana_text::TokenBatch;
 use std::sync::atomic::{AtomicBool, Ordering};

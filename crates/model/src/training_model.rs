@@ -1,7 +1,7 @@
 //! A model that trains: parameters, gradients and moments in arenas. To use it, see [`TrainingModel::inference`].
 
 use crate::ModelError;
-use crate::activations::{Buffers, Passes};
+use crate::activations::{Activations, Passes};
 use crate::encoders::Network;
 use crate::fingerprint::fingerprint;
 use crate::inference_model::InferenceModel;
@@ -22,21 +22,6 @@ pub struct TrainingModel {
     precision: Precision,
     /// Whether the parameters have changed since they were read.
     pub(crate) trained: bool,
-}
-
-/// Memory of passes through a model. One value is reused from pass to pass.
-#[derive(Default)]
-pub struct Activations {
-    pub(crate) buffers: Buffers,
-    /// Inputs of the modules behind pooling.
-    module_inputs: Vec<Matrix>,
-}
-
-impl Activations {
-    /// Bytes that passes have used.
-    pub fn bytes(&self) -> usize {
-        self.buffers.bytes() + self.module_inputs.iter().map(|input| 4 * input.data().len()).sum::<usize>()
-    }
 }
 
 impl TrainingModel {

@@ -711,6 +711,18 @@ fn errors_of_the_disk_name_the_path_and_the_variable() {
     assert!(text.contains(file.to_str().unwrap()) && text.contains("HF_HUB_CACHE"), "{text}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_device_in_place_of_a_part_is_refused() {
+    let files = model(1000);
+    let test = Test::new(Hub::sound(files.clone()));
+    std::fs::create_dir_all(test.cached().join("blobs")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", test.part(&files)).unwrap();
+    let text = test.error(ID).1;
+    assert!(text.contains(test.part(&files).to_str().unwrap()) && text.contains("not a file"), "{text}");
+    test.assert_nothing_visible();
+}
+
 #[test]
 fn a_damaged_blob_is_not_linked_and_fetching_again_replaces_it() {
     let files = model(300_000);

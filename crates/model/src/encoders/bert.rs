@@ -13,7 +13,7 @@
 //! addends, so that `d_y` is that of the sum, plus what comes through the feed-forward part. Forward saves the inputs of
 //! the LayerNorms; `x` and `y` are recomputed from them.
 
-use super::Encoder;
+use super::encoder::Encoder;
 use super::names::LayerNames;
 use crate::activations::Slot;
 use crate::blocks::{Declarations, Embeddings, FeedForward, LayerNorm, RelativePositionBias, SelfAttention};
