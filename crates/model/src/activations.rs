@@ -1,5 +1,6 @@
-//! Memory of a pass. A block declares each activation once, with its width and its lifetime; a [`Slot`] names it, and holds
-//! one row for each token. Memory grows to the largest pass and is kept.
+//! Memory of a pass. A block declares each activation once, with its width and its lifetime; a
+//! [`Slot`] names it, and holds one row for each token. Memory grows to the largest pass and is
+//! kept.
 
 use maana_kernels::{Context, Matrix, Precision};
 
@@ -10,7 +11,8 @@ const LINE: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(usize);
 
-/// An activation that backward reads: in training with reduced precision it is rounded to bf16 and takes half the memory.
+/// An activation that backward reads: in training with reduced precision it is rounded to bf16 and
+/// takes half the memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoundedSlot {
     /// The values in f32. Where they are kept in bf16, all layers share this memory.
@@ -21,7 +23,7 @@ pub(crate) struct RoundedSlot {
 /// The passes that activations are declared for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passes {
-    /// Forward alone: layers share all memory.
+    /// Only forward: layers share all memory.
     Inference,
     /// Forward and backward, with operands of matrix products in this precision.
     Training(Precision),
@@ -48,7 +50,8 @@ impl ActivationLayout {
         Self { passes, slots: Vec::new(), halves: Vec::new() }
     }
 
-    /// Declares an activation that is read within its layer alone. Layers share its memory by the name.
+    /// Declares an activation that is read only within its layer. Layers share its memory by the
+    /// name.
     pub(crate) fn shared(&mut self, name: &'static str, width: usize) -> Slot {
         let known = self.slots.iter().position(|declared| declared.shared == Some(name));
         let slot = known.unwrap_or_else(|| {
@@ -59,7 +62,8 @@ impl ActivationLayout {
         Slot(slot)
     }
 
-    /// Declares an activation that backward reads: each layer has its own, but in inference they share one.
+    /// Declares an activation that backward reads: each layer has its own, but in inference they
+    /// share one.
     pub(crate) fn saved(&mut self, name: &'static str, width: usize) -> Slot {
         if self.passes == Passes::Inference {
             return self.shared(name, width);
@@ -81,12 +85,14 @@ impl ActivationLayout {
         }
     }
 
-    /// As [`ActivationLayout::saved_rounded`], of an activation that forward does not read: nothing in inference.
+    /// As [`ActivationLayout::saved_rounded`], of an activation that forward does not read: nothing
+    /// in inference.
     pub(crate) fn saved_for_backward(&mut self, name: &'static str, width: usize) -> RoundedSlot {
         self.saved_rounded(name, if self.passes == Passes::Inference { 0 } else { width })
     }
 
-    /// Declares the gradient of an activation: nothing in inference, else memory that layers share by the name.
+    /// Declares the gradient of an activation: nothing in inference, else memory that layers share
+    /// by the name.
     pub(crate) fn gradient(&mut self, name: &'static str, width: usize) -> Slot {
         self.shared(name, if self.passes == Passes::Inference { 0 } else { width })
     }
@@ -145,7 +151,8 @@ fn offset_of_line(pointer: *const f32) -> usize {
 }
 
 impl Buffers {
-    /// Reserves the memory for passes over at most `tokens` tokens. Returns false if there is not so much.
+    /// Reserves the memory for passes over at most `tokens` tokens. Returns false if there is not
+    /// so much.
     pub(crate) fn reserve(&mut self, layout: &ActivationLayout, tokens: usize) -> bool {
         self.prepare(layout);
         let floats = self.floats.iter_mut().zip(&layout.slots);
@@ -163,7 +170,8 @@ impl Buffers {
         self.halves.resize_with(layout.halves.len().max(self.halves.len()), Vec::new);
     }
 
-    /// Returns the first rows of several slots, as many as are named of each. Values that were written before stay.
+    /// Returns the first rows of several slots, as many as are named of each. Values that were
+    /// written before stay.
     pub(crate) fn rows<const N: usize>(
         &mut self,
         layout: &ActivationLayout,
@@ -184,7 +192,8 @@ impl Buffers {
         let half = &mut self.halves[number];
         half.resize(elements.max(half.len()), 0);
         let values = self.floats[slot.values.0].slice(elements);
-        // Forward continues with the rounded values, so that backward sees the numbers that forward used.
+        // Forward continues with the rounded values, so that backward sees the numbers that forward
+        // used.
         maana_kernels::round_to_bf16(context, values);
         maana_kernels::narrow(context, values, &mut half[..elements]);
     }

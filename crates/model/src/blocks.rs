@@ -1,5 +1,5 @@
-//! Building blocks of encoders. A block declares its parameters and activations once and has forward and backward.
-//! Gradients: `d_x` is that of `x`.
+//! Building blocks of encoders. A block declares its parameters and activations once and has
+//! forward and backward. Gradients: `d_x` is that of `x`.
 
 mod attention;
 mod dense;
@@ -24,7 +24,7 @@ pub(crate) use sentence_module::SentenceModule;
 use crate::activations::ActivationLayout;
 use crate::weights::Layout;
 
-/// What blocks declare: parameters and activations, in the order of the calls.
+/// Declarations of blocks: parameters and activations, in the order of the calls.
 pub(crate) struct Declarations {
     pub(crate) parameters: Layout,
     pub(crate) activations: ActivationLayout,

@@ -1,5 +1,6 @@
-//! `config.json` of an encoder: BERT, RoBERTa, CamemBERT, XLM-RoBERTa and DistilBERT, told apart by `model_type`.
-//! The architectures are one encoder with small differences, which are all named here.
+//! `config.json` of an encoder: BERT, RoBERTa, CamemBERT, XLM-RoBERTa and MPNet and DistilBERT, by
+//! `model_type`. The architectures are one encoder with small differences, which are all named
+//! here.
 
 use crate::ModelError;
 use crate::json::Fields;
@@ -20,7 +21,8 @@ pub enum Architecture {
     XlmRoberta,
     /// Sanh et al. 2019, arXiv:1910.01108. BERT without segments and with half the layers.
     DistilBert,
-    /// Song et al. 2020, arXiv:2004.09297. BERT without segments and with a relative position bias in attention.
+    /// Song et al. 2020, arXiv:2004.09297. BERT without segments and with a relative position bias
+    /// in attention.
     MpNet,
 }
 
@@ -52,7 +54,7 @@ impl Architecture {
         }
     }
 
-    /// What a head's checkpoint puts before the names of the encoder's tensors.
+    /// Prefix of the encoder's tensors in the checkpoint of a head.
     pub(crate) fn prefix(self) -> &'static str {
         match self {
             Self::Bert => "bert.",
@@ -126,21 +128,22 @@ pub struct EncoderConfig {
     pub positions: usize,
     /// Row of the position table that the first token takes.
     pub first_position: usize,
-    /// The padding token of families whose positions start behind its id: where it stands in a text it takes that row.
+    /// The padding token of families whose positions start behind its id: where it occurs in a
+    /// text, it takes that row.
     pub padding: Option<u32>,
-    /// Rows of the segment embedding table; 0 where there is none.
+    /// Rows of the segment embedding table; 0 in families without one.
     pub segments: usize,
     /// Rows of the table of relative position biases; 0 where attention has none.
     pub relative_buckets: usize,
     /// Added to the variance in LayerNorm.
     pub layer_norm_epsilon: f32,
-    /// What the feed-forward part applies between its two products.
+    /// Activation of the feed-forward part.
     pub activation: Activation,
     /// Dropout after the embeddings and after both parts of a layer.
     pub hidden_dropout: f32,
     /// Dropout of the attention probabilities.
     pub attention_dropout: f32,
-    /// Whether `hidden_dropout` is applied to what attention puts out (all but DistilBERT).
+    /// True if `hidden_dropout` is applied to the output of attention (all but DistilBERT).
     pub attention_output_dropout: bool,
 }
 
@@ -244,7 +247,8 @@ impl Fields<'_> {
         u32::try_from(id).ok().filter(|id| *id < u32::MAX).ok_or_else(|| self.wrong("pad_token_id", "a token's number"))
     }
 
-    /// `relative_attention_num_buckets`, of which transformers computes with no other number than its default.
+    /// `relative_attention_num_buckets`, of which transformers computes with no other number than
+    /// its default.
     fn relative_buckets(&self) -> Result<usize, ModelError> {
         const BUCKETS: usize = 32;
         match self.count_or("relative_attention_num_buckets", BUCKETS)? {

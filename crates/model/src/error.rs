@@ -1,4 +1,4 @@
-//! What can be wrong with a model folder: which file, which field or tensor, and what would mend it.
+//! Errors of model folders: file, field or tensor, and remedy.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ pub enum ModelError {
     Missing {
         /// The file that was looked for.
         path: PathBuf,
-        /// What would mend it.
+        /// Remedy.
         remedy: String,
     },
     /// A file that cannot be read or written.
@@ -18,7 +18,7 @@ pub enum ModelError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// A file whose content is not what its name promises.
@@ -26,7 +26,7 @@ pub enum ModelError {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong, where, and what would mend it.
+        /// Fault, its place, and a remedy.
         reason: String,
     },
     /// Something that other software supports and this does not.
@@ -34,9 +34,9 @@ pub enum ModelError {
     Unsupported {
         /// The file that asks for it.
         path: PathBuf,
-        /// What it asks for.
+        /// The unsupported setting.
         what: String,
-        /// What could be used instead.
+        /// Supported alternatives.
         supported: String,
     },
     /// A text or a tokenizer that does not work.

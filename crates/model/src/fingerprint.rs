@@ -1,15 +1,19 @@
-//! Fingerprint of a model: SHA-256 of everything that its embeddings depend on, but for the precision of matrix products, as
-//! embeddings in two precisions may be compared.
+//! Fingerprint of a model: SHA-256 of everything that its embeddings depend on, but for the
+//! precision of matrix products, as embeddings in two precisions may be compared.
 //!
-//! Stores, classifiers and checkpoints keep it to recognise the model that made them; it must not change with the code. The
-//! encoding is version 2, and is a sequence of:
+//! Stores, classifiers and checkpoints keep it to recognise the model that made them; it must not
+//! change with the code. The encoding is version 2, and is a sequence of:
 //!
 //! 1. the line `maana sentence model 2`;
-//! 2. configuration, pooling and settings as text ([`configuration`], [`pooling`], [`settings`]); strings are quoted and
-//!    escaped as in Rust, f32 have the fewest digits that give the same number;
-//! 3. the modules behind pooling, separated by commas: `Normalize`, or the name of a dense layer's activation;
-//! 4. `tokenizer.json`: its length as a little-endian u64, then its bytes; then what the other tokenizer files change of it;
-//! 5. of each parameter, in the order of the layout, the XXH3-128 checksums of chunks of 65,536 values in f32, little-endian.
+//! 2. configuration, pooling and settings as text ([`configuration`], [`pooling`], [`settings`]);
+//!    strings are quoted and escaped as in Rust, f32 have the fewest digits that give the same
+//!    number;
+//! 3. the modules behind pooling, separated by commas: `Normalize`, or the name of a dense layer's
+//!    activation;
+//! 4. `tokenizer.json`: its length as a little-endian u64, then its bytes; then what the other
+//!    tokenizer files change of it;
+//! 5. of each parameter, in the order of the layout, the XXH3-128 checksums of chunks of 65,536
+//!    values in f32, little-endian.
 //!
 //! The checksums protect from accident, not from malice.
 
@@ -34,7 +38,8 @@ pub(crate) fn fingerprint(spec: &ModelSpec, checksums: impl Iterator<Item = u128
     hash.finalize().into()
 }
 
-/// The fields of the first families, then those that came later, where they differ from what these families have.
+/// The fields of the first families, then those that came later, where they differ from what these
+/// families have.
 fn configuration(config: &EncoderConfig) -> String {
     let EncoderConfig { vocabulary, hidden, layers, heads, intermediate, positions, .. } = config;
     let EncoderConfig { first_position, segments, layer_norm_epsilon, hidden_dropout, attention_dropout, .. } = config;

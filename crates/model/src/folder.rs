@@ -1,5 +1,6 @@
-//! Folders of Sentence Transformers and Hugging Face: the only place that knows the names of their files. Reads every form
-//! that versions 2 to 6 write; writes that of version 3, which all of them open.
+//! Folders of Sentence Transformers and Hugging Face: the only place that knows the names of their
+//! files. Reads every form that versions 2 to 6 write; writes that of version 3, which all of them
+//! open.
 
 mod modules;
 mod open;

@@ -1,4 +1,5 @@
-//! A model that encodes: its weights are packed, memory-mapped, or shared with a model that trains. It has no gradients.
+//! A model that encodes: its weights are packed, memory-mapped, or shared with a model that trains.
+//! It has no gradients.
 
 use crate::ModelError;
 use crate::activations::{Activations, Passes};
@@ -24,7 +25,8 @@ pub struct InferenceModel {
 }
 
 impl InferenceModel {
-    /// Returns a model with weights of its own. `checksums` are those of the packed and mapped tensors, if they are known.
+    /// Returns a model with weights of its own. `checksums` are those of the packed and mapped
+    /// tensors, if they are known.
     pub(crate) fn new(
         spec: ModelSpec,
         network: Network,
@@ -69,13 +71,14 @@ impl InferenceModel {
         self.packed_bytes() + 4 * self.weights.parameters.len()
     }
 
-    /// Reserves the memory for passes over at most `tokens` tokens, but not for more than 8,192. Where there is not so much,
-    /// passes allocate.
+    /// Reserves the memory for passes over at most `tokens` tokens, but not for more than 8,192.
+    /// Where there is not so much, passes allocate.
     pub fn reserve(&self, tokens: usize, activations: &mut Activations) {
         let _ = activations.buffers.reserve(&self.network.activations, tokens.min(8192));
     }
 
-    /// Embeds every sequence: `(sequences, dimension)`. The first `prompt_length` tokens of each are a prompt.
+    /// Embeds every sequence: `(sequences, dimension)`. The first `prompt_length` tokens of each
+    /// are a prompt.
     pub fn embed(
         &self,
         context: &Context,
@@ -87,7 +90,8 @@ impl InferenceModel {
         if self.spec.normalizes() { normalized(context, rows.view()) } else { rows }
     }
 
-    /// As [`InferenceModel::embed`], without the final normalisation; [`ModelSpec::finish`] makes up for it.
+    /// As [`InferenceModel::embed`], without the final normalisation; [`ModelSpec::finish`] makes
+    /// up for it.
     pub fn embed_unfinished(
         &self,
         context: &Context,
@@ -157,8 +161,9 @@ impl InferenceModel {
         fingerprint(&self.spec, sums)
     }
 
-    /// Checks that the memory-mapped files of weights were not written into or cut since the model was opened. Callers of
-    /// [`InferenceModel::embed`] call this before they use the embeddings; [`crate::TextEncoder`] does.
+    /// Checks that the memory-mapped files of weights were not written into or cut since the model
+    /// was opened. Callers of [`InferenceModel::embed`] call this before they use the embeddings;
+    /// [`crate::TextEncoder`] does.
     ///
     /// # Errors
     /// Returns an error that names the changed file.
@@ -166,7 +171,8 @@ impl InferenceModel {
         self.weights.mapped.iter().try_for_each(|file| file.check().map_err(ModelError::io(file.path())))
     }
 
-    /// Checks that all memory-mapped tensors are finite, which was not done when the model was opened.
+    /// Checks that all memory-mapped tensors are finite, which was not done when the model was
+    /// opened.
     ///
     /// # Errors
     /// Returns an error that names the first tensor that is not.

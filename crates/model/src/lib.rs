@@ -1,7 +1,9 @@
-//! Tokens to embeddings, and gradients of embeddings to those of parameters; model folders in and out.
+//! Tokens to embeddings, and gradients of embeddings to those of parameters; model folders in and
+//! out.
 //!
-//! A folder opens as a [`TrainingModel`] ([`open_for_training`]) or as an [`InferenceModel`] ([`open_for_inference`]). A
-//! [`TextEncoder`] turns strings into embeddings with the latter. Knows nothing of losses, data sets or metrics.
+//! A folder opens as a [`TrainingModel`] ([`open_for_training`]) or as an [`InferenceModel`]
+//! ([`open_for_inference`]). A [`TextEncoder`] turns strings into embeddings with the latter. Knows
+//! nothing of losses, data sets or metrics.
 #![forbid(unsafe_code)]
 
 mod activations;

@@ -1,4 +1,5 @@
-//! One pass of a batch through an encoder: the batch, the weights, the memory, and the rows that are computed.
+//! One pass of a batch through an encoder: the batch, the weights, the memory, and the rows that
+//! are computed.
 
 use crate::activations::{ActivationLayout, Buffers, RoundedSlot, Slot};
 use crate::trainable::DropoutSeed;
@@ -6,16 +7,19 @@ use crate::weights::Weights;
 use maana_kernels::{Context, Dropout, Precision};
 use maana_text::TokenBatch;
 
-/// A forward or a backward pass. Activations have one row for each token, sequences back to back without padding.
+/// A forward or a backward pass. Activations have one row for each token, sequences back to back
+/// without padding.
 pub(crate) struct Pass<'a> {
     pub(crate) compute: Compute<'a>,
     pub(crate) batch: &'a TokenBatch,
     pub(crate) dropout: DropoutSeed,
-    /// Whether backward follows.
+    /// True if backward follows.
     pub(crate) saves: bool,
-    /// Ascending numbers of the tokens that are pooled, if not all are: the last layer computes only these to its end.
+    /// Ascending numbers of the tokens that are pooled, if not all are: the last layer computes
+    /// only these to its end.
     pub(crate) pooled: Option<&'a [usize]>,
-    /// Whether activations have a row for each pooled token instead of each token: behind the attention of the last layer.
+    /// True if activations have a row for each pooled token instead of each token: behind the
+    /// attention of the last layer.
     pub(crate) selected: bool,
     pub(crate) layout: &'a ActivationLayout,
     pub(crate) buffers: &'a mut Buffers,
@@ -43,7 +47,8 @@ impl DropoutSite {
         Self { probability, number: 0 }
     }
 
-    /// One of the three sites of a layer: 0 attention probabilities, 1 output of attention, 2 output of feed-forward.
+    /// One of the three sites of a layer: 0 attention probabilities, 1 output of attention, 2
+    /// output of feed-forward.
     pub(crate) fn layer(probability: f32, layer: usize, site: usize) -> Self {
         Self { probability, number: (3 * layer + site + 1) as u32 }
     }
@@ -94,7 +99,8 @@ impl<'a> Pass<'a> {
         to.copy_from_slice(from);
     }
 
-    /// The dropout of a site whose values have `rows_per_token` rows for each token; none if nothing is dropped.
+    /// The dropout of a site whose values have `rows_per_token` rows for each token; none if
+    /// nothing is dropped.
     pub(crate) fn dropout_at(&self, site: DropoutSite, rows_per_token: usize) -> Option<Dropout> {
         let DropoutSeed::On { seed, pass, first_token } = self.dropout else { return None };
         let DropoutSite { probability, number: site } = site;

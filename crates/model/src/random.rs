@@ -26,7 +26,8 @@ pub struct Shape {
 }
 
 impl ModelSpec {
-    /// Returns a BERT encoder of this shape with this model's tokenizer, CLS pooling, normalisation and random weights.
+    /// Returns a BERT encoder of this shape with this model's tokenizer, CLS pooling, normalisation
+    /// and random weights.
     ///
     /// # Errors
     /// Returns an error if the heads do not divide the hidden size.

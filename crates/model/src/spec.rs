@@ -28,7 +28,7 @@ pub struct ModelSpec {
 pub struct Settings {
     /// Tokens of a text that are read; the rest is cut.
     pub max_seq_length: usize,
-    /// Whether texts are lower-cased before they are tokenised.
+    /// True if texts are lower-cased before they are tokenised.
     pub do_lower_case: bool,
     /// Prompts by name, in the order of the file.
     pub prompts: Vec<(String, String)>,
@@ -132,8 +132,8 @@ impl ModelSpec {
         self.parameters
     }
 
-    /// Cuts rows that lack the final normalisation to `dimension` columns and normalises them as the folder says, or as
-    /// `normalize` says.
+    /// Cuts rows that lack the final normalisation to `dimension` columns and normalises them as
+    /// the folder says, or as `normalize` says.
     pub fn finish(&self, context: &Context, rows: Rows<'_>, dimension: usize, normalize: Option<bool>) -> Matrix {
         if !normalize.unwrap_or(self.normalizes()) {
             return rows.prefix(dimension).to_matrix();

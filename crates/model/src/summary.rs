@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 pub struct ModuleSummary {
     /// `Transformer`, `Pooling`, `Dense` or `Normalize`.
     pub kind: String,
-    /// The settings as the folder has them, in order, written as Python would print them (`True`, `'cls'`, `512`).
+    /// The settings as the folder has them, in order, written as Python would print them (`True`,
+    /// `'cls'`, `512`).
     pub settings: Vec<(String, String)>,
     /// For the transformer, the class of the encoder (`BertModel`).
     pub architecture: Option<String>,
 }
 
-/// What people want to know of a model.
+/// Summary of a model for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelSummary {
     /// `bert`, `roberta`, `xlm-roberta` or `distilbert`.
@@ -25,7 +26,7 @@ pub struct ModelSummary {
     pub max_seq_length: usize,
     /// Columns of an embedding.
     pub dimension: usize,
-    /// How embeddings are compared.
+    /// Measure by which embeddings are compared.
     pub similarity: Similarity,
     /// Number of parameters.
     pub parameters: usize,

@@ -1,5 +1,6 @@
-//! `TextEncoder`: a model in use. Strings to rows of f32 under a budget of tokens, with prompts and a dimension.
-//! A row is the same bits alone and among others, for any budget and any number of threads.
+//! `TextEncoder`: a model in use. Strings to rows of f32 under a budget of tokens, with prompts and
+//! a dimension. A row has the same bits in any batch, for any budget and any number of
+//! threads.
 
 use crate::ModelError;
 use crate::activations::Activations;
@@ -14,10 +15,12 @@ use std::sync::{Arc, Mutex};
 /// Tokens of a batch by default. Larger batches are not faster.
 pub const DEFAULT_BATCH_TOKENS: usize = 2048;
 
-/// Texts that are tokenised together: few, so that a stream of texts remains one, and enough work for all threads.
+/// Texts that are tokenised together: few, so that a stream of texts remains one, and enough work
+/// for all threads.
 const TOKENIZED_TOGETHER: usize = 256;
 
-/// A model with its threads, its prompts and the form of its embeddings. Clones share model and memory.
+/// A model with its threads, its prompts and the form of its embeddings. Clones share model and
+/// memory.
 #[derive(Clone)]
 pub struct TextEncoder {
     shared: Arc<Shared>,
@@ -52,7 +55,8 @@ impl RolePrompts {
 }
 
 impl TextEncoder {
-    /// Returns an encoder of the model's embeddings as its folder defines them, `truncate_dim` included.
+    /// Returns an encoder of the model's embeddings as its folder defines them, `truncate_dim`
+    /// included.
     ///
     /// # Errors
     /// Returns an error if `truncate_dim` exceeds the model's dimension.
@@ -91,7 +95,8 @@ impl TextEncoder {
         self
     }
 
-    /// Ends [`TextEncoder::embed`] with [`ModelError::Stopped`] before the next batch once `stop` is true.
+    /// Ends [`TextEncoder::embed`] with [`ModelError::Stopped`] before the next batch once `stop`
+    /// is true.
     pub fn with_stop(mut self, stop: Arc<AtomicBool>) -> Self {
         self.stop = Some(stop);
         self
@@ -131,7 +136,8 @@ impl TextEncoder {
         bytes
     }
 
-    /// Embeds texts of a role: `(texts, dimension)`, rows in the order of the texts. A row does not depend on its neighbours.
+    /// Embeds texts of a role: `(texts, dimension)`, rows in the order of the texts. A row does not
+    /// depend on its neighbours.
     ///
     /// # Errors
     /// As [`TextEncoder::embed`].
@@ -156,7 +162,8 @@ impl TextEncoder {
     /// Embeds texts with a prompt, which may be empty, in front of each: `(texts, dimension)`.
     ///
     /// # Errors
-    /// Returns an error if a text cannot be tokenised, if a memory-mapped weight is not finite, or if the encoder was stopped.
+    /// Returns an error if a text cannot be tokenised, if a memory-mapped weight is not finite, or
+    /// if the encoder was stopped.
     pub fn embed(&self, texts: &[&str], prompt: &str) -> Result<Matrix, ModelError> {
         let mut output = Matrix::zeros(texts.len(), self.dimension);
         let prompt_length = if prompt.is_empty() { 0 } else { self.spec().tokenizer().prompt_length(prompt)? };
@@ -227,12 +234,14 @@ impl TextEncoder {
         name.and_then(|name| self.prompt(name).ok()).unwrap_or("")
     }
 
-    /// Returns the prompt for texts of a role: the one that was set, else the model's own, else the default.
+    /// Returns the prompt for texts of a role: the one that was set, else the model's own, else the
+    /// default.
     pub fn role_prompt(&self, role: Role) -> &str {
         if let Some(prompt) = self.prompts.of(role) {
             return prompt;
         }
-        // Sentence Transformers writes an empty `document` next to `passage`: the one with a text counts.
+        // Sentence Transformers writes an empty `document` next to `passage`: the one with a text
+        // counts.
         let names = role_prompt_names(role).iter();
         let own: Vec<&str> = names.filter_map(|name| self.prompt(name).ok()).collect();
         match own.iter().find(|prompt| !prompt.is_empty()) {
@@ -245,7 +254,8 @@ impl TextEncoder {
     /// Returns the prompt that a person names: one of the model's by its name, a text, or `none`.
     ///
     /// # Errors
-    /// Returns an error if a single word is not the name of a prompt, as it is more likely misspelt than a text.
+    /// Returns an error if a single word is not the name of a prompt, as it is more likely misspelt
+    /// than a text.
     pub fn prompt_or_text(&self, request: &str) -> Result<String, ModelError> {
         let word = request.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-'));
         match self.prompt(request) {
@@ -258,7 +268,8 @@ impl TextEncoder {
         }
     }
 
-    /// Describes the prompt of a role for people, or returns nothing where the model has no prompts and none was set.
+    /// Describes the prompt of a role for people, or returns nothing where the model has no prompts
+    /// and none was set.
     pub fn describe_prompt(&self, role: Role) -> Option<String> {
         let prompts = &self.spec().settings().prompts;
         let prompt = self.role_prompt(role);

@@ -1,4 +1,5 @@
-//! A model that trains: parameters, gradients and moments in arenas. To use it, see [`TrainingModel::inference`].
+//! A model that trains: parameters, gradients and moments in arenas. To use it, see
+//! [`TrainingModel::inference`].
 
 use crate::ModelError;
 use crate::activations::{Activations, Passes};
@@ -20,12 +21,13 @@ pub struct TrainingModel {
     pub(crate) arena: ParameterArena,
     slots: PackingSlots,
     precision: Precision,
-    /// Whether the parameters have changed since they were read.
+    /// True if the parameters have changed since they were read.
     pub(crate) trained: bool,
 }
 
 impl TrainingModel {
-    /// Returns a model of parameters in the layout of [`TrainingModel::layout`], followed by those of dense modules.
+    /// Returns a model of parameters in the layout of [`TrainingModel::layout`], followed by those
+    /// of dense modules.
     pub(crate) fn new(spec: ModelSpec, arena: ParameterArena, precision: Precision) -> Self {
         let network = Network::new(&spec.config, Scope::All, Passes::Training(precision));
         let slots = PackingSlots::new(network.parameters.roles());
@@ -62,13 +64,14 @@ impl TrainingModel {
         self.arena.parameters()
     }
 
-    /// Gradients summed since the last update, in the same order; empty before the first backward pass.
+    /// Gradients summed since the last update, in the same order; empty before the first backward
+    /// pass.
     pub fn gradients(&self) -> &[f32] {
         self.arena.gradients()
     }
 
-    /// Returns a model that encodes with the parameters as they are now. It shares them; the next update copies them if the
-    /// result is still in use.
+    /// Returns a model that encodes with the parameters as they are now. It shares them; the next
+    /// update copies them if the result is still in use.
     pub fn inference(&self) -> InferenceModel {
         InferenceModel::sharing(
             Arc::clone(&self.spec),

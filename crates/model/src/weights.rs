@@ -1,4 +1,5 @@
-//! Parameters of a model: declared once ([`Layout`]), held in an arena to train, packed or memory-mapped to encode.
+//! Parameters of a model: declared once ([`Layout`]), held in an arena to train, packed or
+//! memory-mapped to encode.
 
 mod arena;
 mod layout;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 
 /// The parameters that a pass reads, wherever they are held.
 pub(crate) trait Weights: Sync {
-    /// Values of a parameter that is used as it is: biases, LayerNorm, embedding tables; in training every parameter.
+    /// Values of a parameter that is used as it is: biases, LayerNorm, embedding tables; in
+    /// training every parameter.
     fn values(&self, parameter: &Parameter) -> &[f32];
 
     /// Weight of a linear layer in the layout of the matrix products.

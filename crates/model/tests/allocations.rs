@@ -1,5 +1,6 @@
-//! No memory is taken in the steady state, with dropout or without: what a pass works in is taken before the first, for the
-//! budget of tokens, or, in training, for the largest batch that there can be.
+//! No memory is taken in the steady state, with dropout or without: what a pass works in is taken
+//! before the first, for the budget of tokens, or, in training, for the largest batch that there
+//! can be.
 
 mod support;
 
@@ -67,7 +68,8 @@ fn passes_take_no_memory() {
         }
         let encoding = region.change();
         println!("{}, {precision:?}: training {training:?}\nencoding {encoding:?}", folder.display());
-        // The embeddings, which the caller keeps: a matrix for pooling and for each module behind it, and the list of them.
+        // The embeddings, which the caller keeps: a matrix for pooling and for each module behind
+        // it, and the list of them.
         assert!(encoding.allocations <= 4 * 4, "{} allocations of four encodings", encoding.allocations);
         assert!(training.allocations <= 3 * 10, "{} allocations of three steps", training.allocations);
         let embeddings = 4 * (large.sequences() + small.sequences()) * 2 * dimension;

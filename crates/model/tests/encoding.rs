@@ -62,7 +62,7 @@ fn every_family_agrees_with_its_plain_twin() {
 }
 
 #[test]
-fn a_token_that_is_taken_alone_is_the_same_bits_as_among_all() {
+fn a_selected_token_has_the_same_bits_as_among_all() {
     let texts = many_texts();
     let all: Vec<&str> = texts.iter().map(String::as_str).collect();
     for (key, first) in [("pooling_mode_cls_token", true), ("pooling_mode_lasttoken", false)] {
@@ -101,7 +101,7 @@ fn an_embedder_that_is_stopped_computes_no_further_batch() {
 }
 
 #[test]
-fn an_embedding_is_the_same_bits_alone_and_among_others() {
+fn an_embedding_has_the_same_bits_in_any_batch() {
     let model = tiny();
     let texts = many_texts();
     let all: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -208,7 +208,7 @@ fn pooling_may_leave_the_prompt_out() {
     let without = embedder.embed(&["the king house"], "").unwrap();
     let with = embedder.embed(&["house"], "the king ").unwrap();
     assert!(largest_difference(without.row(0), with.row(0)) > 1e-3);
-    // A prompt as long as the text leaves nothing, or the closing token alone, to pool.
+    // A prompt as long as the text leaves nothing, or only the closing token, to pool.
     let nothing = embedder.embed(&[""], "the king house").unwrap();
     assert!(nothing.row(0).iter().all(|value| value.is_finite()));
 }
@@ -224,8 +224,8 @@ fn fingerprints_tell_models_and_dimensions_apart() {
     assert_ne!(whole.fingerprint(), TextEncoder::new(other.inference(), &context).unwrap().fingerprint());
 }
 
-/// What is opened to encode holds its weights packed alone, and gives the same bits as what is opened to train, in every
-/// precision and from every type of weights.
+/// A model that is opened to encode holds only packed weights, and gives the same bits as one that
+/// is opened to train, in every precision and from every type of weights.
 #[test]
 fn what_is_opened_to_encode_gives_the_same_bits() {
     let context = Context::new(2);
@@ -252,8 +252,8 @@ fn what_is_opened_to_encode_gives_the_same_bits() {
             let whole = Arc::new(whole.inference());
             assert_eq!(embed(&whole).data(), embed(&packed).data(), "{dtype} {precision:?}");
             assert_eq!(fingerprint, packed.fingerprint(&context));
-            // A layer at a time, in each of several passes, as what is opened to train does. That packs bf16 as f32 where no
-            // instruction takes bf16.
+            // A layer at a time, in each of several passes, as what is opened to train does. That
+            // packs bf16 as f32 where no instruction takes bf16.
             let layer = packed.packed_bytes() / whole.spec().config().layers;
             let most = if precision == Precision::Bf16 { 2 * layer } else { layer };
             assert!((layer..=most).contains(&whole.packed_bytes()), "{} of {layer} bytes", whole.packed_bytes());
@@ -272,9 +272,9 @@ fn what_is_opened_to_encode_gives_the_same_bits() {
     }
 }
 
-/// What is opened for few texts is looked at when an embedding is no number, and then by name, as what is opened otherwise is before.
+/// Mapped weights are checked when an embedding is NaN; packed weights when the model is opened.
 #[test]
-fn a_weight_that_is_no_number_is_named_in_the_end() {
+fn a_nan_weight_is_named_at_the_latest_by_its_embedding() {
     let context = Context::new(2);
     for name in ["encoder.layer.1.output.dense.weight", "embeddings.word_embeddings.weight"] {
         let folder = tempfile::tempdir().unwrap();
@@ -298,9 +298,10 @@ fn a_weight_that_is_no_number_is_named_in_the_end() {
     }
 }
 
-/// Beside its packed weights an encoder of the shape of bge-base holds at most a fifth, in bf16.
+/// In addition to its packed weights an encoder of the shape of bge-base holds at most a fifth, in
+/// bf16.
 #[test]
-fn an_encoder_holds_little_beside_its_packed_weights() {
+fn an_encoder_holds_little_but_its_packed_weights() {
     let context = Context::new(2);
     let folder = tempfile::tempdir().unwrap();
     let shape = maana_model::Shape { layers: 2, hidden: 768, heads: 12, intermediate: 3072 };

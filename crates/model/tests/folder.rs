@@ -1,4 +1,5 @@
-//! Model folders: every form that is read, what is written, and what is refused with a message that helps.
+//! Model folders: every form that is read, what is written, and what is refused with a message that
+//! helps.
 
 mod support;
 
@@ -122,7 +123,7 @@ fn a_disk_that_fills_up_loses_neither_the_old_model_nor_space() {
     let saved = target.path().join("saved");
     tiny().save(&saved, &[]).unwrap();
     let before = embedding(&open(&saved));
-    // Writing beside the model is redirected to the full device by a name that leads there.
+    // Writing next to the model is redirected to the full device by a name that leads there.
     let error = tiny().save(&saved, &[("../../../../../../../../../dev/full", b"card")]).unwrap_err().to_string();
     assert!(error.contains("No space left"), "{error}");
     assert_eq!(embedding(&open(&saved)), before);
@@ -455,7 +456,8 @@ fn no_damage_to_the_header_of_the_weights_is_fatal() {
     open(folder.path());
 }
 
-/// Stored vectors name the fingerprint of the model that made them: a refactoring must not change it.
+/// Stored vectors name the fingerprint of the model that made them: a refactoring must not change
+/// it.
 #[test]
 fn fingerprints_stay_what_stored_vectors_have() {
     let hex = |folder: &Path| open(folder).fingerprint().map(|byte| format!("{byte:02x}")).concat();

@@ -1,4 +1,5 @@
-//! Gradients of the whole model: against finite differences in f64, and the same bits for any number of threads.
+//! Gradients of the whole model: against finite differences in f64, and the same bits for any
+//! number of threads.
 
 mod support;
 
@@ -113,7 +114,7 @@ fn gradients_are_the_same_bits_for_any_number_of_threads() {
 }
 
 #[test]
-fn dropout_depends_on_seed_and_pass_alone() {
+fn dropout_depends_only_on_seed_and_pass() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "bert", "");
     let model = open(folder.path());
@@ -131,13 +132,14 @@ fn dropout_depends_on_seed_and_pass_alone() {
     }
 }
 
-/// A batch computed in parts has the masks of the whole: those of a token belong to its place in the batch.
+/// A batch computed in parts has the masks of the whole: those of a token belong to its place in
+/// the batch.
 #[test]
 fn dropout_masks_do_not_depend_on_how_a_batch_is_divided() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "bert", "");
     let context = Context::new(2);
-    // The second model's last layer computes the pooled tokens alone.
+    // The second model's last layer computes only the pooled tokens.
     let cls = json!({"word_embedding_dimension": 24, "pooling_mode_cls_token": true});
     for pooling in [None, Some(cls)] {
         if let Some(pooling) = &pooling {
@@ -177,7 +179,8 @@ fn dropout_masks_do_not_depend_on_how_a_batch_is_divided() {
     }
 }
 
-/// With dropout on, the gradient must be that of the very forward pass that was made: the masks are the same in both.
+/// With dropout on, the gradient must be that of the very forward pass that was made: the masks are
+/// the same in both.
 #[test]
 fn gradients_with_dropout_follow_the_pass_that_was_made() {
     let folder = tempfile::tempdir().unwrap();
@@ -204,10 +207,11 @@ fn gradients_with_dropout_follow_the_pass_that_was_made() {
     }
 }
 
-/// A model whose embedding is one token computes only that token to the end of its last layer. The same model with the mean of
-/// all tokens beside it, which no gradient reaches, computes everything.
+/// A model whose embedding is one token computes only that token to the end of its last layer. The
+/// same model with the mean of all tokens in addition, which no gradient reaches, computes
+/// everything.
 #[test]
-fn a_token_that_is_taken_alone_teaches_the_same_as_among_all() {
+fn a_selected_token_has_the_same_gradients_as_among_all() {
     let (batch_texts, context) = (TEXTS.map(|text| text.repeat(3)), Context::new(2));
     for key in ["pooling_mode_cls_token", "pooling_mode_lasttoken"] {
         let pooled = |mean: bool| {
@@ -235,7 +239,8 @@ fn a_token_that_is_taken_alone_teaches_the_same_as_among_all() {
                 for _ in 0..2 {
                     let embeddings = model.forward(&context, &batch, dropout, &mut keep);
                     let mut d = Matrix::zeros(embeddings.rows(), embeddings.columns());
-                    // Of several modes side by side the reference's order puts the first token before the mean, the last behind.
+                    // Of several modes side by side the reference's order puts the first token
+                    // before the mean, the last behind.
                     let first = if key == "pooling_mode_lasttoken" { embeddings.columns() - 64 } else { 0 };
                     for (row, d) in d.data_mut().chunks_exact_mut(embeddings.columns()).enumerate() {
                         d[first..first + 64].copy_from_slice(d_embeddings.row(row));

@@ -1,4 +1,5 @@
-//! MPNet: embeddings and gradients of a small random model equal those of transformers, by name and element by element.
+//! MPNet: embeddings and gradients of a small random model equal those of transformers, by name and
+//! element by element.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! Folders with one field of one JSON file changed: each opens or is refused, and whatever opens encodes or says why not. Nothing
-//! panics, and nothing takes memory that the files do not hold.
+//! Folders with one field of one JSON file changed: each opens or is refused, and whatever opens
+//! encodes or says why not. Nothing panics, and nothing takes memory that the files do not hold.
 
 mod support;
 
@@ -142,7 +142,8 @@ fn no_value_of_a_field_of_other_tokenizers_is_fatal() {
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// Faults on which the tokenizers crate panics, or that it accepts and the model would stumble over.
+/// Faults on which the tokenizers crate panics, or that it accepts and the model would stumble
+/// over.
 #[test]
 fn tokenizers_that_cannot_work_are_refused() {
     let template = |id: u32, type_id: u32, name: &str| {

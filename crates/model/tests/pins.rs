@@ -1,5 +1,6 @@
-//! Golden bits of every family of encoders: fingerprints, embeddings in each precision, and weights after three updates with
-//! dropout. A refactoring must change none of them. Where instructions for bf16 exist, bf16 has bits of its own and is left out.
+//! Golden bits of every family of encoders: fingerprints, embeddings in each precision, and weights
+//! after three updates with dropout. A refactoring must change none of them. Where instructions for
+//! bf16 exist, bf16 has bits of its own and is left out.
 
 mod support;
 

@@ -1,5 +1,6 @@
-//! Every field of a folder's files that an embedding depends on: honoured as Sentence Transformers does, or refused by name. The
-//! lists below are the project's own statement of what is read; `docs/models.md` names each of these fields.
+//! Every field of a folder's files that an embedding depends on: honoured as Sentence Transformers
+//! does, or refused by name. The lists below are the project's own statement of what is read;
+//! `docs/models.md` names each of these fields.
 
 mod support;
 
@@ -46,7 +47,8 @@ fn embeddings(model: &TrainingModel, texts: &[&str]) -> Vec<f32> {
     embedder.embed(texts, embedder.default_prompt()).unwrap().into_vec()
 }
 
-/// Writes the tensors of tiny-bert again under other names or in another type, and the dense module that a variant has.
+/// Writes the tensors of tiny-bert again under other names or in another type, and the dense module
+/// that a variant has.
 fn change_weights(folder: &Path, variant: &Value, golden: &Value) {
     let path = folder.join("model.safetensors");
     let prefix = variant["legacy"].as_str();

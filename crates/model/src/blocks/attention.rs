@@ -1,8 +1,8 @@
 //! Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762) with its output layer:
 //! `dropout(softmax(q kᵀ / √d) v · Wₒᵀ + bₒ)`.
 //!
-//! Attention reads all tokens. In the last layer, where only some are pooled, the output layer computes those alone, and the
-//! rows of activations stand for them from there on.
+//! Attention reads all tokens. In the last layer, where only some are pooled, the output layer
+//! computes only those, and the rows of activations stand for them from there on.
 
 use super::{Declarations, Linear, RelativePositionBias};
 use crate::activations::{RoundedSlot, Slot};
@@ -30,7 +30,7 @@ pub(crate) struct SelfAttention {
     hidden: usize,
     probability_dropout: DropoutSite,
     output_dropout: DropoutSite,
-    /// Whether this is the last layer.
+    /// True in the last layer.
     selects: bool,
     /// `(tokens, 3, hidden)`; saved.
     qkv_values: RoundedSlot,
@@ -77,7 +77,8 @@ impl SelfAttention {
         }
     }
 
-    /// Computes `sum = residual + Attention(x)`. In the last layer the rows of `residual` become those of the pooled tokens.
+    /// Computes `sum = residual + Attention(x)`. In the last layer the rows of `residual` become
+    /// those of the pooled tokens.
     pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot, residual: Slot, sum: Slot) {
         let (compute, tokens) = (pass.compute, pass.tokens());
         let [x, qkv] = pass.slices(tokens, [x, self.qkv_values.values]);
@@ -103,8 +104,9 @@ impl SelfAttention {
         self.output.forward_residual(compute, attended, mask, residual, sum);
     }
 
-    /// Adds to `d_x` the gradient of `x`, given that of the sum, and the gradients of the parameters. In the last layer
-    /// `d_x` has a row for each pooled token before and for each token afterwards.
+    /// Adds to `d_x` the gradient of `x`, given that of the sum, and the gradients of the
+    /// parameters. In the last layer `d_x` has a row for each pooled token before and for each
+    /// token afterwards.
     pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_sum: Slot, d_x: Slot, gradients: &mut [f32]) {
         let (compute, tokens, rows) = (pass.compute, pass.tokens(), pass.rows());
         pass.restore(tokens, self.attended);

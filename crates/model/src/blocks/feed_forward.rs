@@ -15,14 +15,16 @@ pub(crate) struct FeedForward {
     hidden: usize,
     /// Input of the activation, `(tokens, intermediate)`; saved.
     before_activation: RoundedSlot,
-    /// Output of the activation, `(tokens, intermediate)`; in backward recomputed, then its gradient.
+    /// Output of the activation, `(tokens, intermediate)`; in backward recomputed, then its
+    /// gradient.
     activated: Slot,
     /// Gradient behind dropout, `(tokens, hidden)`
     d_dropped: Slot,
 }
 
 impl FeedForward {
-    /// Declares the linear layers `up`, `(intermediate, hidden)`, and `down`, `(hidden, intermediate)`.
+    /// Declares the linear layers `up`, `(intermediate, hidden)`, and `down`, `(hidden,
+    /// intermediate)`.
     pub(crate) fn declare(
         declarations: &mut Declarations,
         config: &EncoderConfig,
@@ -60,7 +62,8 @@ impl FeedForward {
         self.down.forward_residual(compute, activated, mask, residual, sum);
     }
 
-    /// Adds to `d_x` the gradient of `x`, given that of the sum, and the gradients of the parameters.
+    /// Adds to `d_x` the gradient of `x`, given that of the sum, and the gradients of the
+    /// parameters.
     pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_sum: Slot, d_x: Slot, gradients: &mut [f32]) {
         let (compute, rows) = (pass.compute, pass.rows());
         let context = compute.context;

@@ -13,8 +13,8 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// Declares `{name}.weight`, `(outputs, inputs)`, and `{name}.bias` for each name. Layers share the memory for packed
-    /// weights by `role`.
+    /// Declares `{name}.weight`, `(outputs, inputs)`, and `{name}.bias` for each name. Layers share
+    /// the memory for packed weights by `role`.
     pub(crate) fn declare<const N: usize>(
         declarations: &mut Declarations,
         role: &'static str,

@@ -1,4 +1,5 @@
-//! LayerNorm (Ba et al. 2016, arXiv:1607.06450): `y = (x − mean) / √(variance + ε) · γ + β` for each token.
+//! LayerNorm (Ba et al. 2016, arXiv:1607.06450): `y = (x − mean) / √(variance + ε) · γ + β` for
+//! each token.
 
 use super::Declarations;
 use crate::activations::Slot;
@@ -17,7 +18,8 @@ pub(crate) struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Declares `{name}.weight` and `{name}.bias`, `(width)`. Activations have the names `[input, statistics]`.
+    /// Declares `{name}.weight` and `{name}.bias`, `(width)`. Activations have the names `[input,
+    /// statistics]`.
     pub(crate) fn declare(
         declarations: &mut Declarations,
         name: &str,

@@ -9,13 +9,14 @@ use maana_kernels::{Matrix, PoolingMode};
 pub(crate) struct Pooling {
     /// Modes in the order of their columns; each gives as many as the encoder has.
     pub(crate) modes: Vec<PoolingMode>,
-    /// Whether the tokens of a prompt are pooled.
+    /// True if the tokens of a prompt are pooled.
     pub(crate) include_prompt: bool,
 }
 
 impl Pooling {
-    /// Pools the token embeddings of a pass, `(tokens, hidden)` or those of the pooled tokens alone, to
-    /// `(sequences, modes · hidden)`. The first `prompt_length` tokens of each sequence are the prompt.
+    /// Pools the token embeddings of a pass, `(tokens, hidden)` or only those of the pooled
+    /// tokens, to `(sequences, modes · hidden)`. The first `prompt_length` tokens of each sequence
+    /// are the prompt.
     pub(crate) fn pool(&self, pass: &mut Pass<'_>, tokens: Slot, hidden: usize, prompt_length: usize) -> Matrix {
         let (context, offsets, rows) = (pass.compute.context, &pass.batch.offsets, pass.rows());
         let selected = pass.selection().is_some();
@@ -33,7 +34,8 @@ impl Pooling {
         pooled
     }
 
-    /// Computes the gradient of the token embeddings, whose slots are `[tokens, d_tokens]`. Training has no prompts.
+    /// Computes the gradient of the token embeddings, whose slots are `[tokens, d_tokens]`.
+    /// Training has no prompts.
     pub(crate) fn pool_backward(&self, pass: &mut Pass<'_>, slots: [Slot; 2], hidden: usize, d_pooled: &Matrix) {
         let (context, offsets, rows) = (pass.compute.context, &pass.batch.offsets, pass.rows());
         let selected = pass.selection().is_some();
@@ -62,8 +64,8 @@ impl Pooling {
     }
 }
 
-/// Every pooling mode with its flag in the third version of the folder, in the order in which that is written, and its name
-/// in newer versions.
+/// Every pooling mode with its flag in the third version of the folder, in the order in which that
+/// is written, and its name in newer versions.
 pub(crate) const POOLING_NAMES: [(PoolingMode, &str, &str); 6] = [
     (PoolingMode::Cls, "pooling_mode_cls_token", "cls"),
     (PoolingMode::Mean, "pooling_mode_mean_tokens", "mean"),
@@ -73,8 +75,8 @@ pub(crate) const POOLING_NAMES: [(PoolingMode, &str, &str); 6] = [
     (PoolingMode::LastToken, "pooling_mode_lasttoken", "lasttoken"),
 ];
 
-/// Returns the place of a mode among several that are given by flags: the order of the reference, which is not that of the
-/// flags.
+/// Returns the place of a mode among several that are given by flags: the order of the reference,
+/// which is not that of the flags.
 pub(crate) fn concatenation_rank(mode: PoolingMode) -> usize {
     match mode {
         PoolingMode::Cls => 0,

@@ -1,5 +1,5 @@
-//! Relative position bias (Raffel et al. 2020, arXiv:1910.10683): a learned number for each head and each bucket of distances,
-//! added to the scores of attention. All layers share one table.
+//! Relative position bias (Raffel et al. 2020, arXiv:1910.10683): a learned number for each head
+//! and each bucket of distances, added to the scores of attention. All layers share one table.
 
 use super::Declarations;
 use crate::weights::{Parameter, Weights};
@@ -37,8 +37,9 @@ impl RelativePositionBias {
     }
 }
 
-/// Returns the bucket of a distance key − query: one for each distance below [`EXACT`], then two for each doubling up to 128,
-/// and the last for all beyond; keys behind the query have buckets of their own.
+/// Returns the bucket of a distance key − query: one for each distance below [`EXACT`], then two
+/// for each doubling up to 128, and the last for all beyond; keys behind the query have buckets of
+/// their own.
 fn bucket(distance: i64) -> u32 {
     let direction = if distance > 0 { BUCKETS } else { 0 };
     let distance = distance.unsigned_abs();

@@ -1,5 +1,5 @@
-//! BERT (Devlin et al. 2018, arXiv:1810.04805), forward and backward. RoBERTa, CamemBERT, XLM-RoBERTa and DistilBERT are the
-//! same encoder with other names and settings.
+//! BERT (Devlin et al. 2018, arXiv:1810.04805), forward and backward. RoBERTa, CamemBERT,
+//! XLM-RoBERTa and DistilBERT are the same encoder with other names and settings.
 //!
 //! ```text
 //! x = dropout(LayerNorm(word + position + segment))
@@ -8,10 +8,11 @@
 //!     x = LayerNorm(y + FeedForward(y))
 //! ```
 //!
-//! Each variable is a slot: memory with one row of `hidden` columns for each token. Backward goes through the same lines from
-//! the last to the first: `d_x` is the gradient of the loss with respect to `x`. A sum passes its gradient on to both
-//! addends, so that `d_y` is that of the sum, plus what comes through the feed-forward part. Forward saves the inputs of
-//! the LayerNorms; `x` and `y` are recomputed from them.
+//! Each variable is a slot: memory with one row of `hidden` columns for each token. Backward goes
+//! through the same lines from the last to the first: `d_x` is the gradient of the loss with
+//! respect to `x`. A sum passes its gradient on to both addends, so that `d_y` is that of the sum,
+//! plus what comes through the feed-forward part. Forward saves the inputs of the LayerNorms; `x`
+//! and `y` are recomputed from them.
 
 use super::encoder::Encoder;
 use super::names::LayerNames;
@@ -30,7 +31,8 @@ pub(crate) struct Bert {
     d_sum: Slot,
 }
 
-/// One layer: attention and feed-forward, each with a residual connection and a LayerNorm behind it.
+/// One layer: attention and feed-forward, each with a residual connection and a LayerNorm behind
+/// it.
 struct Layer {
     attention: SelfAttention,
     attention_norm: LayerNorm,
@@ -40,7 +42,8 @@ struct Layer {
 }
 
 impl Bert {
-    /// Declares all parameters and activations; `bias` is added to attention scores where a family has one.
+    /// Declares all parameters and activations; `bias` is added to attention scores where a family
+    /// has one.
     pub(crate) fn declare(
         config: &EncoderConfig,
         declarations: &mut Declarations,

@@ -8,7 +8,8 @@ pub(crate) trait Encoder: Send + Sync {
     /// Computes token embeddings of the last layer, which are left in [`Encoder::output`].
     fn forward(&self, pass: &mut Pass<'_>);
 
-    /// Adds the gradients of all parameters, given that of the token embeddings in the second slot of [`Encoder::output`].
+    /// Adds the gradients of all parameters, given that of the token embeddings in the second slot
+    /// of [`Encoder::output`].
     fn backward(&self, pass: &mut Pass<'_>, gradients: &mut [f32]);
 
     /// The token embeddings, `(tokens, hidden)`, and their gradient.

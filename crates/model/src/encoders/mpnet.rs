@@ -1,11 +1,12 @@
-//! MPNet (Song et al. 2020, arXiv:2004.09297): BERT without segments, and with a bias of the attention scores by relative
-//! position, which all layers share:
+//! MPNet (Song et al. 2020, arXiv:2004.09297): BERT without segments, and with a bias of the
+//! attention scores by relative position, which all layers share:
 //!
 //! ```text
 //! score(query, key) = q · k / √d + bias[bucket(key − query)]
 //! ```
 //!
-//! Forward and backward of the layers are on the page of BERT; the gradient of the bias is the sum over all layers.
+//! Forward and backward of the layers are on the page of BERT; the gradient of the bias is the sum
+//! over all layers.
 
 use super::bert::Bert;
 use crate::blocks::{Declarations, RelativePositionBias};

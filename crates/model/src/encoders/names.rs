@@ -3,7 +3,7 @@
 use crate::blocks::AttentionNames;
 use crate::config::Architecture;
 
-/// Names in one layer; each stands for a `.weight` and a `.bias`.
+/// Names in one layer; each with a `.weight` and a `.bias`.
 pub(crate) struct LayerNames {
     pub(crate) attention: AttentionNames,
     pub(crate) attention_norm: String,

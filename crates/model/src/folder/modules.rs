@@ -1,4 +1,5 @@
-//! Modules of a folder: `modules.json`, and the configuration and weights of pooling, dense layers and normalisation.
+//! Modules of a folder: `modules.json`, and the configuration and weights of pooling, dense layers
+//! and normalisation.
 
 use super::weight_files::WeightFiles;
 use crate::blocks::{
@@ -115,7 +116,8 @@ impl ModuleParts {
         dense.unwrap_or(self.pooling.modes.len() * hidden)
     }
 
-    /// Checks that the files of dense layers hold the tensors of their configurations, before memory is allocated for them.
+    /// Checks that the files of dense layers hold the tensors of their configurations, before
+    /// memory is allocated for them.
     pub(super) fn check_dense(&self, folder: &Path) -> Result<(), ModelError> {
         self.dense.iter().try_for_each(|(index, place)| {
             let SentenceModule::Dense(dense) = &self.modules[*index] else { unreachable!("numbers of dense layers") };
@@ -138,7 +140,8 @@ impl ModuleParts {
         end
     }
 
-    /// Reads the parameters of dense layers into the arena. Returns their tensors, with the names of their folders in front.
+    /// Reads the parameters of dense layers into the arena. Returns their tensors, with the names
+    /// of their folders in front.
     pub(super) fn read_dense(
         &self,
         context: &Context,

@@ -1,4 +1,5 @@
-//! Opening a model folder. Everything is checked before it is used, as a folder may come from anybody.
+//! Opening a model folder. Everything is checked before it is used, as a folder may come from
+//! anybody.
 
 use super::modules::{ModuleParts, read_modules};
 use super::settings::{read_max_seq_length, read_settings, sentence_config_path};
@@ -42,17 +43,20 @@ pub struct Opened<M> {
 /// Storage of the weights of a model that encodes. Embeddings are the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightStorage {
-    /// Packed when the model is opened; word embeddings stay in the file where they can be read there. For many texts.
+    /// Packed when the model is opened; word embeddings stay in the file where they can be read
+    /// there. For many texts.
     Packed,
-    /// All in the file; a weight is packed when a product needs it, and values are not checked for NaN. Opens at once; for
-    /// few texts.
+    /// All in the file; a weight is packed when a product needs it, and values are not checked for
+    /// NaN. Opens at once; for few texts.
     Mapped,
 }
 
-/// Opens a folder of Sentence Transformers 2 to 6, or a plain Hugging Face encoder folder, to train.
+/// Opens a folder of Sentence Transformers 2 to 6, or a plain Hugging Face encoder folder, to
+/// train.
 ///
 /// # Errors
-/// Returns an error if a file is missing, damaged or hostile, or asks for something that is not supported.
+/// Returns an error if a file is missing, damaged or hostile, or asks for something that is not
+/// supported.
 pub fn open_for_training(
     folder: &Path,
     context: &Context,
@@ -60,7 +64,7 @@ pub fn open_for_training(
 ) -> Result<Opened<TrainingModel>, ModelError> {
     let mut notices = Vec::new();
     let parts = FolderParts::read(folder, &mut notices)?;
-    let (tokenizer, weights) = parts.read_tokenizer_beside(|| parts.read_for_training(context))?;
+    let (tokenizer, weights) = parts.read_tokenizer_and(|| parts.read_for_training(context))?;
     let (spec, arena) = parts.into_spec(tokenizer, weights, &mut notices)?;
     Ok(Opened { model: TrainingModel::new(spec, arena, precision), notices })
 }
@@ -77,7 +81,7 @@ pub fn open_for_inference(
 ) -> Result<Opened<InferenceModel>, ModelError> {
     let mut notices = Vec::new();
     let parts = FolderParts::read(folder, &mut notices)?;
-    let (tokenizer, weights) = parts.read_tokenizer_beside(|| parts.read_for_inference(context, precision, storage))?;
+    let (tokenizer, weights) = parts.read_tokenizer_and(|| parts.read_for_inference(context, precision, storage))?;
     let (spec, (network, weights, tensors, checksums)) = parts.into_spec(tokenizer, weights, &mut notices)?;
     Ok(Opened { model: InferenceModel::new(spec, network, weights, tensors, checksums), notices })
 }
@@ -130,8 +134,9 @@ impl FolderParts {
         Ok(Self { folder: folder.into(), transformer, config, config_json, modules, settings, max_seq_length })
     }
 
-    /// Reads the tokenizer on a thread of its own while `read` reads the weights: each takes much of the time of opening.
-    fn read_tokenizer_beside<W>(
+    /// Reads the tokenizer on a thread of its own while `read` reads the weights: each takes much
+    /// of the time of opening.
+    fn read_tokenizer_and<W>(
         &self,
         read: impl FnOnce() -> Result<W, ModelError>,
     ) -> Result<(Tokenizer, W), ModelError> {
@@ -306,7 +311,8 @@ impl Loaded<()> {
     }
 }
 
-/// Packs the weights of linear layers from the files. Also returns the checksums of all tensors that the arena does not hold.
+/// Packs the weights of linear layers from the files. Also returns the checksums of all tensors
+/// that the arena does not hold.
 fn pack(
     context: &Context,
     files: &WeightFiles,

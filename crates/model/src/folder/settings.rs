@@ -5,15 +5,16 @@ use crate::{EncoderConfig, ModelError, Settings, Similarity};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Returns the path of the file that holds `max_seq_length`: today always with BERT's name, in older folders also with that of
-/// the architecture.
+/// Returns the path of the file that holds `max_seq_length`: today always with BERT's name, in
+/// older folders also with that of the architecture.
 pub(super) fn sentence_config_path(transformer: &Path) -> PathBuf {
     let path = |name: &str| transformer.join(format!("sentence_{name}_config.json"));
     let older = ["roberta", "distilbert", "camembert", "xlm-roberta"].map(path);
     std::iter::once(path("bert")).chain(older).find(|path| path.is_file()).unwrap_or_else(|| path("bert"))
 }
 
-/// Reads `max_seq_length`, if it is set. Returns an error if another field of the file would change embeddings.
+/// Reads `max_seq_length`, if it is set. Returns an error if another field of the file would change
+/// embeddings.
 pub(super) fn read_max_seq_length(
     sentence_config: &Value,
     path: &Path,
@@ -74,8 +75,8 @@ fn refuse_arguments(fields: &Fields<'_>, field: &str) -> Result<(), ModelError> 
     }
 }
 
-/// Reads `config_sentence_transformers.json` of a model whose embeddings have `dimension` columns. `max_seq_length` is set
-/// by the caller.
+/// Reads `config_sentence_transformers.json` of a model whose embeddings have `dimension` columns.
+/// `max_seq_length` is set by the caller.
 pub(super) fn read_settings(folder: &Path, do_lower_case: bool, dimension: usize) -> Result<Settings, ModelError> {
     let path = folder.join("config_sentence_transformers.json");
     let json = read_object(&path)?.unwrap_or(Value::Object(Default::default()));

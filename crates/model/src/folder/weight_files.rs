@@ -1,5 +1,6 @@
-//! `model.safetensors`, whole or in shards: the place, type and shape of every tensor. Files are memory-mapped tensor by tensor;
-//! whoever reads them checks afterwards that nobody has written into them meanwhile ([`MappedFile::check`]).
+//! `model.safetensors`, whole or in shards: the place, type and shape of every tensor. Files are
+//! memory-mapped tensor by tensor; readers check afterwards that no process has written
+//! into them meanwhile ([`MappedFile::check`]).
 
 use crate::ModelError;
 use crate::json::read_json;
@@ -31,8 +32,8 @@ struct Place {
 }
 
 impl WeightFiles {
-    /// Opens `model.safetensors` of a folder, or the shards that `model.safetensors.index.json` names. Names in the files may
-    /// begin with `prefix`.
+    /// Opens `model.safetensors` of a folder, or the shards that `model.safetensors.index.json`
+    /// names. Names in the files may begin with `prefix`.
     pub(crate) fn open(folder: &Path, prefix: &str) -> Result<Self, ModelError> {
         let mut files = Vec::new();
         let mut places = HashMap::new();
@@ -80,13 +81,14 @@ impl WeightFiles {
         self.files.iter().try_for_each(|file| file.check().map_err(ModelError::io(file.path())))
     }
 
-    /// Checks that the files hold tensors of these names and shapes, before memory is allocated for them.
+    /// Checks that the files hold tensors of these names and shapes, before memory is allocated for
+    /// them.
     pub(crate) fn check(&self, wanted: &[Tensor]) -> Result<(), ModelError> {
         wanted.iter().try_for_each(|tensor| self.place(tensor).map(drop))
     }
 
-    /// Names of tensors that the model does not compute with and that are no known head or buffer, in order: layers beyond its
-    /// number, adapters, further projections.
+    /// Names of tensors that the model does not compute with and that are no known head or buffer,
+    /// in order: layers beyond its number, adapters, further projections.
     pub(crate) fn unused(&self, wanted: &[Tensor]) -> Vec<&str> {
         let known: HashSet<&str> = wanted.iter().map(|tensor| tensor.name.as_str()).collect();
         let own = self.places.keys().filter(|name| !known.contains(name.as_str()));
@@ -215,7 +217,8 @@ fn is_head_or_buffer(name: &str) -> bool {
     HEADS.iter().any(|head| name.starts_with(head)) || name == "embeddings.token_type_ids"
 }
 
-/// Returns the present name of a tensor: LayerNorm's were `gamma` and `beta` in the first BERT, whose files are still in use.
+/// Returns the present name of a tensor: LayerNorm's were `gamma` and `beta` in the first BERT,
+/// whose files are still in use.
 fn present_name(name: &str) -> String {
     let (stem, part) = name.rsplit_once('.').unwrap_or(("", name));
     let norm = stem.ends_with("LayerNorm") || stem.ends_with("layer_norm");

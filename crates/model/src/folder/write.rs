@@ -14,13 +14,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 impl TrainingModel {
-    /// Writes the folder with further files (a model card, a report). A model that was never trained keeps the type of its
-    /// weights, so that they are the bytes that were read; a trained model is written in f32.
+    /// Writes the folder with further files (a model card, a report). A model that was never
+    /// trained keeps the type of its weights, so that they are the bytes that were read; a trained
+    /// model is written in f32.
     ///
-    /// The folder appears whole or not at all: an older model in its place is replaced at the last moment.
+    /// The folder appears whole or not at all: an older model in its place is replaced at the last
+    /// moment.
     ///
     /// # Errors
-    /// Returns an error if the path holds anything but a model, or if the disk is full or may not be written.
+    /// Returns an error if the path holds anything but a model, or if the disk is full or may not
+    /// be written.
     pub fn save(&self, folder: &Path, further: &[(&str, &[u8])]) -> Result<(), ModelError> {
         refuse_foreign(folder)?;
         let parent = match folder.parent() {
@@ -87,8 +90,8 @@ impl TrainingModel {
         if self.trained || dtype == Dtype::F64 { Dtype::F32 } else { dtype }
     }
 
-    /// Writes a `model.safetensors` with some tensors of the arena and those that are carried along, in a folder that is not
-    /// public yet.
+    /// Writes a `model.safetensors` with some tensors of the arena and those that are carried
+    /// along, in a folder that is not public yet.
     fn write_weights(&self, path: &Path, tensors: &[Tensor], carried: &[Carried]) -> Result<(), ModelError> {
         let (arena, dtype) = (self.arena.parameters(), self.saved_dtype());
         let own = tensors.iter().map(|tensor| {

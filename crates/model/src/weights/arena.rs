@@ -1,4 +1,5 @@
-//! Parameters, gradients and moments of a model that trains, each in one arena, and their update by AdamW.
+//! Parameters, gradients and moments of a model that trains, each in one arena, and their update by
+//! AdamW.
 
 use super::Tensor;
 use maana_kernels::{AdamW, Context};
@@ -18,14 +19,16 @@ pub enum StatePart {
     Gradients,
 }
 
-/// Parameters with their gradients and moments, in the layout of [`ParameterArena::tensors`]. Gradients and moments take
-/// memory when training begins.
+/// Parameters with their gradients and moments, in the layout of [`ParameterArena::tensors`].
+/// Gradients and moments take memory when training begins.
 ///
-/// The update is that of PyTorch's AdamW (arXiv:1711.05101) with the parameter groups of transformers' `Trainer`.
+/// The update is that of PyTorch's AdamW (arXiv:1711.05101) with the parameter groups of
+/// transformers' `Trainer`.
 #[derive(Clone, Debug)]
 pub struct ParameterArena {
     tensors: Vec<Tensor>,
-    /// Shared with encoders that read the parameters as they are now; an update while one is in use copies them.
+    /// Shared with encoders that read the parameters as they are now; an update while one is in use
+    /// copies them.
     parameters: Arc<Vec<f32>>,
     gradients: Vec<f32>,
     first_moments: Vec<f32>,
@@ -33,7 +36,8 @@ pub struct ParameterArena {
 }
 
 impl ParameterArena {
-    /// Returns an arena of `parameters`, of which `tensors` names every part, in order and without gaps.
+    /// Returns an arena of `parameters`, of which `tensors` names every part, in order and without
+    /// gaps.
     pub fn new(tensors: Vec<Tensor>, parameters: Vec<f32>) -> Self {
         let parameters = Arc::new(parameters);
         Self { tensors, parameters, gradients: Vec::new(), first_moments: Vec::new(), second_moments: Vec::new() }
@@ -80,8 +84,9 @@ impl ParameterArena {
         maana_kernels::sum_of_squares(context, &self.gradients).sqrt()
     }
 
-    /// Makes one update with the summed gradients times `gradient_scale`, and sets them to zero. Weight decay applies to
-    /// neither biases nor LayerNorm, and not to a tensor that never had a gradient, as in the reference.
+    /// Makes one update with the summed gradients times `gradient_scale`, and sets them to zero.
+    /// Weight decay applies to neither biases nor LayerNorm, and not to a tensor that never had a
+    /// gradient, as in the reference.
     pub fn update(&mut self, context: &Context, settings: &AdamW, gradient_scale: f32) {
         let elements = self.parameters.len();
         let gradients = part(&mut self.gradients, elements);

@@ -1,4 +1,5 @@
-//! Declaration of parameters: each block names its own once, with their shapes; sizes and offsets follow.
+//! Declaration of parameters: each block names its own once, with their shapes; sizes and offsets
+//! follow.
 
 use std::ops::Range;
 
@@ -27,7 +28,8 @@ pub(crate) struct Parameter {
 pub(crate) struct LinearWeight {
     /// Its number among the linear layers of the encoder.
     pub(crate) number: usize,
-    /// The number of its role in a layer; weights of one role share the memory in which they are packed when needed.
+    /// The number of its role in a layer; weights of one role share the memory in which they are
+    /// packed when needed.
     pub(crate) role: usize,
     pub(crate) weight: Parameter,
     pub(crate) outputs: usize,
@@ -39,7 +41,8 @@ pub(crate) struct LinearWeight {
 pub(crate) enum Scope {
     /// All parameters: the model trains.
     All,
-    /// All but the weights of linear layers, which are packed, and the word embeddings where they can be read in the file.
+    /// All but the weights of linear layers, which are packed, and the word embeddings where they
+    /// can be read in the file.
     Unpacked { word_embeddings: bool },
 }
 
@@ -78,7 +81,8 @@ impl Layout {
         self.add(true, names, shape)
     }
 
-    /// Declares the weight of a linear layer, stacked from tensors of the shape `(outputs, inputs)`.
+    /// Declares the weight of a linear layer, stacked from tensors of the shape `(outputs,
+    /// inputs)`.
     pub(crate) fn linear(
         &mut self,
         role: &'static str,

@@ -79,7 +79,8 @@ impl MappedTensor {
     }
 }
 
-/// Returns the elements of stacked tensors, in `buffer` unless a single tensor can be read in place.
+/// Returns the elements of stacked tensors, in `buffer` unless a single tensor can be read in
+/// place.
 pub(crate) fn stacked<'a>(context: &Context, tensors: &'a [MappedTensor], buffer: &'a mut Vec<f32>) -> &'a [f32] {
     if let [tensor] = tensors {
         return tensor.floats(context, buffer);
@@ -119,7 +120,8 @@ fn size_of_element(dtype: Dtype) -> usize {
     }
 }
 
-/// Converts elements of a floating type to f32; an f64 to the nearest, or to infinity where there is none.
+/// Converts elements of a floating type to f32; an f64 to the nearest, or to infinity beyond the
+/// range of f32.
 pub(crate) fn to_floats(dtype: Dtype, bytes: &[u8], into: &mut [f32]) {
     fn each<const N: usize>(bytes: &[u8], into: &mut [f32], float: impl Fn([u8; N]) -> f32) {
         into.iter_mut().zip(bytes.as_chunks::<N>().0).for_each(|(value, bytes)| *value = float(*bytes));

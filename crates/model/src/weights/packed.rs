@@ -1,4 +1,5 @@
-//! Packed weights: kept from the opening of a model, or packed when a product needs them, in memory that all layers share.
+//! Packed weights: kept from the opening of a model, or packed when a product needs them, in memory
+//! that all layers share.
 
 use super::LinearWeight;
 use maana_kernels::{Context, PackedMatrix, Precision, Rows};
@@ -24,8 +25,9 @@ impl Deref for Packed<'_> {
     }
 }
 
-/// Memory for one packed weight of each role. A layer's weight is packed over that of the layer before: a small part of
-/// the time of a pass over many tokens, and where passes are few much cheaper than memory for all layers.
+/// Memory for one packed weight of each role. A layer's weight is packed over that of the layer
+/// before: a small part of the time of a pass over many tokens, and where passes are few much
+/// cheaper than memory for all layers.
 pub(crate) struct PackingSlots(Vec<Mutex<Slot>>);
 
 /// The weight that was packed last.
@@ -75,7 +77,8 @@ fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
     slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Packs `weight`, `(outputs, inputs)`, for `x · Wᵀ`, into the memory of an older packed matrix if there is one.
+/// Packs `weight`, `(outputs, inputs)`, for `x · Wᵀ`, into the memory of an older packed matrix if
+/// there is one.
 pub(super) fn pack(context: &Context, precision: Precision, weight: Rows<'_>, packed: &mut Option<PackedMatrix>) {
     match packed {
         Some(packed) => packed.repack_transposed(context, weight),

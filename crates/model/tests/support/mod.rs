@@ -1,4 +1,5 @@
-//! What the integration tests share: golden files, made-up folders, and the encoder once more in plain f64.
+//! Helpers of the integration tests: golden files, made-up folders, and the encoder once more in
+//! plain f64.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 pub mod plain;
@@ -140,7 +141,8 @@ pub fn small_config(model_type: &str) -> Value {
     }
 }
 
-/// Names and shapes of the tensors of [`small_config`], written down independently of the code under test.
+/// Names and shapes of the tensors of [`small_config`], written down independently of the code
+/// under test.
 pub fn small_tensors(model_type: &str) -> BTreeMap<String, Vec<usize>> {
     let (h, i) = (24, 40);
     let mut tensors = BTreeMap::new();

@@ -1,10 +1,11 @@
-//! The encoder in plain f64, one text at a time, straight from the papers: the twin of the whole model.
+//! The encoder in plain f64, one text at a time, straight from the papers: the twin of the whole
+//! model.
 
 use maana_kernels::Activation;
 use maana_model::{Architecture, EncoderConfig, Tensor, Trainable, TrainingModel};
 use std::collections::HashMap;
 
-/// How token embeddings become one.
+/// Pooling of token embeddings.
 #[derive(Clone, Copy)]
 pub enum PlainPooling {
     Cls,
