@@ -201,7 +201,7 @@ fn hardware(facts: &CardFacts) -> Vec<(String, String)> {
     }
     rows.push(("Cores, threads".into(), format!("{}, {}", hardware.cores, hardware.threads)));
     rows.push(("Time, evaluations included".into(), quantity::duration(hardware.seconds)));
-    rows.extend(record.times.told().map(|told| ("Of it".into(), told)));
+    rows.extend(record.times.summary().map(|told| ("Of it".into(), told)));
     rows.push(("Tokens trained on".into(), quantity::count(record.tokens)));
     let speeds = record.rows.iter().filter_map(|row| match row {
         LogRow::Training { tokens_per_second, .. } => Some(*tokens_per_second),

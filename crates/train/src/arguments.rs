@@ -1,62 +1,66 @@
-//! `Arguments`: every setting of a run, with the defaults of the reference (Sentence Transformers on the Hugging Face
-//! trainer). Field names are those of a recipe's `[training]` table. Knows nothing of files or of TOML itself.
+//! The settings of a run, with the defaults of the reference (Sentence Transformers on the Hugging
+//! Face trainer). Field names are those of the `[training]` table of a recipe.
 
 use crate::error::TrainError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Every setting of a run. `Arguments::default()` is what the reference does when nothing is said.
+/// The settings of a run. `Arguments::default()` has the defaults of the reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Arguments {
-    /// Passes over the data; part of an epoch may be asked for (`0.5`). Ignored if `max_steps` is given. Default 3.
+    /// Passes over the data, which may be fractional (`0.5`). Ignored if `max_steps` is given.
+    /// Default 3.
     pub epochs: f64,
-    /// The number of updates, whatever the number of epochs that takes. Default: as `epochs` says.
+    /// Number of updates, for any number of epochs. Default: that of `epochs`.
     pub max_steps: Option<u64>,
-    /// Rows of one micro-batch, which are each other's negatives. Default 8.
+    /// Rows of a micro-batch, which are negatives of each other. Default 8.
     pub batch_size: usize,
-    /// Micro-batches of one update. Does not add negatives. Default 1.
+    /// Micro-batches of an update. Adds no negatives. Default 1.
     pub gradient_accumulation_steps: u64,
-    /// The highest learning rate of the schedule. Default 5e-5.
+    /// Maximum learning rate of the schedule. Default 5e-5.
     pub learning_rate: f64,
-    /// Decoupled weight decay of everything but biases and layer norms. Default 0.
+    /// Decoupled weight decay of all parameters except biases and layer norms. Default 0.
     pub weight_decay: f64,
-    /// Decay of the first moment. Default 0.9.
+    /// Decay rate of the first moment. Default 0.9.
     pub adam_beta1: f64,
-    /// Decay of the second moment. Default 0.999.
+    /// Decay rate of the second moment. Default 0.999.
     pub adam_beta2: f64,
-    /// Added to the root of the second moment. Default 1e-8.
+    /// Term added to the root of the second moment. Default 1e-8.
     pub adam_epsilon: f64,
-    /// The gradient of an update is scaled down to this norm; 0 leaves it alone. Default 1.
+    /// Maximum norm of the gradient of an update; 0 disables clipping. Default 1.
     pub max_grad_norm: f64,
-    /// How the learning rate goes over the run. Default linear.
+    /// Schedule of the learning rate. Default linear.
     pub schedule: Schedule,
-    /// Part of the updates over which the learning rate rises from 0; rounded up. Default 0.
+    /// Fraction of the updates over which the learning rate rises from 0; rounded up. Default 0.
     pub warmup_ratio: f64,
-    /// The same as a number of updates; goes before `warmup_ratio` if it is not 0. Default 0.
+    /// The same as a number of updates, which overrides `warmup_ratio` if it is not 0. Default 0.
     pub warmup_steps: u64,
-    /// How rows are put into batches. Default shuffle.
+    /// Sampler of batches. Default shuffle.
     pub batch_sampler: BatchSampler,
-    /// Whether the last, smaller batch of an epoch is left out. Default false.
+    /// Drops the last, smaller batch of an epoch. Default false.
     pub drop_last: bool,
-    /// Seed of the order of rows, of dropout and of whatever else is drawn. Default 42.
+    /// Seed of the order of rows, of dropout and of all other random numbers. Default 42.
     pub seed: u64,
-    /// The numbers to compute with. Default f32.
+    /// Precision of the products. Default f32.
     pub precision: Precision,
-    /// When the model is measured, and a checkpoint kept. Default never.
+    /// Times of evaluations and of the checkpoints that are kept. Default never.
     pub evaluate: Evaluate,
-    /// The measure by which the best checkpoint is chosen, to be loaded again at the end (`dim_128_cosine_ndcg@10`).
-    /// Greater is better unless its name ends in `loss`. Default: none, the last parameters stay.
+    /// Metric that selects the best checkpoint, which is loaded at the end
+    /// (`dim_128_cosine_ndcg@10`). Greater is better unless its name ends with `loss`. Default: the
+    /// last parameters stay.
     pub keep_best: Option<String>,
-    /// How many checkpoints of evaluations are kept; the best one and the last one always are. Default: all.
+    /// Number of kept checkpoints of evaluations; the best and the last are always kept. Default:
+    /// all.
     pub save_total_limit: Option<usize>,
-    /// Besides, a passing checkpoint after so many updates, which the next checkpoint replaces. Default: none.
+    /// Number of updates between temporary checkpoints, each of which the next one replaces.
+    /// Default: none.
     pub save_every: Option<u64>,
     /// Updates between two rows of the log. Default 500.
     pub log_every: u64,
-    /// Whether the first update is logged as well. Default false.
+    /// Logs the first update as well. Default false.
     pub log_first: bool,
-    /// A version of Sentence Transformers whose order of rows, accumulation and log are to be followed. Default: the
-    /// current one, which is written `"6.2"`.
+    /// Version of Sentence Transformers whose order of rows, accumulation and log are reproduced.
+    /// Default: the current one, `"6.2"`.
     #[serde(serialize_with = "write_version", deserialize_with = "read_version")]
     pub reproduce: Option<Version>,
 }
@@ -98,10 +102,10 @@ impl Arguments {
         TrainError::NoBatch { rows, batch_size: self.batch_size, drop_last: self.drop_last }
     }
 
-    /// Checks that every value makes sense, alone and with the others.
+    /// Checks that all values are valid, also in combination.
     ///
     /// # Errors
-    /// Names the first field that does not, with its value and what it may be.
+    /// Names the first invalid field, with its value and the allowed ones.
     pub fn check(&self) -> Result<(), TrainError> {
         let fault = |field: &str, value: &dyn std::fmt::Display, wanted: &str| {
             Err(TrainError::Argument { field: field.into(), value: value.to_string(), wanted: wanted.into() })
@@ -153,55 +157,55 @@ impl Arguments {
     }
 }
 
-/// Whether a value is still a finite number where it is computed with.
+/// Returns true if a value is finite in the type of the computation.
 fn in_f32(value: f64) -> bool {
     (value as f32).is_finite()
 }
 
-/// How the learning rate goes over the run.
+/// Schedule of the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Down to 0 in a straight line, after the warmup.
+    /// Linear decay to 0 after the warmup.
     Linear,
-    /// Down to 0 along half a cosine, after the warmup.
+    /// Decay to 0 along half a cosine after the warmup.
     Cosine,
-    /// Always the same, without a warmup.
+    /// Constant, without a warmup.
     Constant,
-    /// Always the same, after the warmup.
+    /// Constant after the warmup.
     ConstantWithWarmup,
 }
 
-/// How rows are put into batches.
+/// Sampler of batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchSampler {
-    /// In random order.
+    /// Random order.
     #[serde(alias = "batch_sampler")]
     Shuffle,
-    /// In random order, no text twice in a batch, so that no negative is a positive.
+    /// Random order without a text that occurs twice in a batch, so that no negative is a positive.
     NoDuplicates,
 }
 
-/// The numbers that forward and backward compute with. Parameters, gradients and moments are always f32.
+/// Precision of forward and backward. Parameters, gradients and moments are always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32 bits.
     F32,
-    /// bfloat16 products with f32 sums, where the model can.
+    /// bfloat16 products with f32 sums.
     Bf16,
 }
 
-/// An earlier version of Sentence Transformers whose ways can be followed.
+/// A version of Sentence Transformers whose behaviour can be reproduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// 3.0.1 with transformers 4.41: rows in the order of the data set for `no_duplicates`, groups of accumulation that run
-    /// on across epochs, and a log that shows the learning rate of the next update.
+    /// 3.0.1 with transformers 4.41: rows in the order of the data set for `no_duplicates`,
+    /// accumulation across epochs, and a log with the learning rate of the next update.
     V3_0_1,
 }
 
-/// The version that is followed where none is named.
+/// Name of the default version.
 const CURRENT_VERSION: &str = "6.2";
 
 fn write_version<S: Serializer>(version: &Option<Version>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -211,7 +215,8 @@ fn write_version<S: Serializer>(version: &Option<Version>, serializer: S) -> Res
     })
 }
 
-/// Reads a version, always a text: a number such as 3.0 is an error. Older checkpoints have `null` for the current version.
+/// Reads a version, which must be a string: a number such as 3.0 is an error. Older checkpoints
+/// have `null` for the current version.
 fn read_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Version>, D::Error> {
     match Option::<String>::deserialize(deserializer)?.as_deref() {
         None | Some(CURRENT_VERSION) => Ok(None),
@@ -220,14 +225,14 @@ fn read_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ver
     }
 }
 
-/// When the model is measured: written `"never"`, `"epoch"` or as a number of updates.
+/// Times of evaluations: `"never"`, `"epoch"` or a number of updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evaluate {
     /// Never.
     Never,
     /// After each epoch.
     Epoch,
-    /// After each so many updates.
+    /// After each group of this number of updates.
     Steps(u64),
 }
 
@@ -278,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_recipe_says_is_read_and_the_rest_is_the_references_default() {
+    fn missing_fields_have_the_defaults_of_the_reference() {
         let text = r#"{"epochs": 4, "batch_size": 32, "schedule": "cosine", "batch_sampler": "no_duplicates",
                        "precision": "bf16", "evaluate": "epoch", "reproduce": "3.0.1", "keep_best": "dim_128_cosine_ndcg@10"}"#;
         let read: Arguments = serde_json::from_str(text).unwrap();
@@ -300,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_current_version_can_be_named_and_is_written_out() {
+    fn the_current_version_can_be_named_and_is_serialized() {
         let read = |text: &str| serde_json::from_str::<Arguments>(text).map(|arguments| arguments.reproduce);
         assert_eq!(read(r#"{"reproduce": "6.2"}"#).unwrap(), None);
         assert_eq!(read(r#"{"reproduce": null}"#).unwrap(), None, "as older checkpoints have it");
@@ -329,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_make_no_sense_are_named() {
+    fn invalid_values_are_named() {
         let faults: [(&str, Arguments); 12] = [
             ("learning_rate", Arguments { learning_rate: 0.0, ..Arguments::default() }),
             ("adam_epsilon", Arguments { adam_epsilon: 1e39, ..Arguments::default() }),

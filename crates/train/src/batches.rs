@@ -1,4 +1,5 @@
-//! Batches of tokens, drawn, read and tokenised on a thread of their own while the model computes. Knows no model.
+//! Batches of tokens, which a separate thread draws, reads and tokenizes while the model computes.
+//! Knows no model.
 
 use crate::error::Failure;
 use crate::plan::{Pace, Position};
@@ -7,7 +8,7 @@ use maana_data::{BatchPlan, Sampler, Source};
 use maana_text::TokenBatch;
 use std::sync::mpsc::SyncSender;
 
-/// How many batches wait ready.
+/// Number of batches in the queue.
 pub(crate) const AHEAD: usize = 2;
 
 /// One micro-batch.
@@ -15,17 +16,17 @@ pub(crate) const AHEAD: usize = 2;
 pub(crate) struct Batch {
     /// Rows of the data set, in order.
     pub(crate) rows: Vec<usize>,
-    /// The tokens of each column; sequence `i` belongs to row `rows[i]`.
+    /// Tokens of each column; sequence `i` belongs to row `rows[i]`.
     pub(crate) columns: Vec<TokenBatch>,
-    /// The label of each row, if the data have labels.
+    /// Label of each row, if the data have labels.
     pub(crate) labels: Option<Vec<f32>>,
-    /// How many micro-batches this epoch has.
+    /// Number of micro-batches of this epoch.
     pub(crate) of: u64,
-    /// How many more the sampler drew, which are left out as in the reference.
+    /// Number of further micro-batches that are dropped as in the reference.
     pub(crate) left_out: u64,
 }
 
-/// What batches are made from.
+/// The source of batches.
 pub(crate) struct Batches<'a, T> {
     pub(crate) source: &'a dyn Source,
     pub(crate) tokenize: &'a T,
@@ -35,7 +36,7 @@ pub(crate) struct Batches<'a, T> {
 }
 
 impl Arguments {
-    /// What draws the batches of each epoch.
+    /// Sampler of the batches of each epoch.
     pub(crate) fn sampler(&self) -> BatchPlan {
         let no_duplicates = self.batch_sampler == BatchSampler::NoDuplicates;
         BatchPlan {
@@ -53,7 +54,8 @@ where
     T: Fn(&[&str]) -> Result<TokenBatch, E>,
     E: Into<Failure>,
 {
-    /// Sends every batch from `start` to the end of the last epoch. Stops after an error, or when nobody listens any more.
+    /// Sends every batch from `start` to the end of the last epoch. Stops after an error, or when
+    /// the receiver is dropped.
     pub(crate) fn produce(&self, start: Position, sender: &SyncSender<Result<Batch, TrainError>>) {
         let mut skip = start.batch as usize;
         for epoch in start.epoch..self.epochs {
@@ -75,7 +77,7 @@ where
         }
     }
 
-    /// Reads and tokenises one batch.
+    /// Reads and tokenizes one batch.
     fn read(&self, rows: &[u32], of: u64, left_out: u64) -> Result<Batch, TrainError> {
         let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
         let names = self.source.columns();

@@ -1,8 +1,9 @@
-//! Checkpoints: the only place that knows how they lie on disk.
+//! Checkpoints on disk.
 //!
-//! `checkpoint-N/` is kept after an evaluation at update N; `checkpoint-N.M/` is a passing one, M micro-batches after update
-//! N, and goes when the next checkpoint stands. Each holds the model as `save_model` writes it, `training_state.safetensors`
-//! and `trainer_state.json`. A checkpoint that has its name is whole.
+//! `checkpoint-N/` is kept after an evaluation at update N; `checkpoint-N.M/` is a temporary one, M
+//! micro-batches after update N, and is removed when the next checkpoint is complete. Each holds
+//! the model as `save_model` writes it, `training_state.safetensors` and `trainer_state.json`. A
+//! checkpoint has its final name only when it is complete.
 
 mod state_file;
 
@@ -20,54 +21,54 @@ use std::path::{Path, PathBuf};
 const STATE_FILE: &str = "trainer_state.json";
 const FORMAT: u64 = 1;
 
-/// Everything but the tensors that a run needs to go on.
+/// The state that a run needs to continue, except the tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// Where the run stands.
+    /// Position of the run.
     pub(crate) position: Position,
-    /// What was summed since the last row of the log.
+    /// Sums since the last row of the log.
     pub(crate) window: Window,
-    /// Everything logged, and the best so far.
+    /// The log, and the best update so far.
     pub(crate) record: TrainingRecord,
-    /// The folder name of the best checkpoint.
+    /// Folder name of the best checkpoint.
     pub(crate) best_checkpoint: Option<String>,
-    /// Whether an evaluation failed here, with which the run has to go on.
+    /// True if an evaluation failed here, with which the run must continue.
     pub(crate) evaluation_due: bool,
 }
 
-/// What is summed from one row of the log to the next.
+/// Sums from one row of the log to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Window {
     /// Sum of the weighted losses of the micro-batches.
     pub(crate) loss: f64,
-    /// The update of the last row.
+    /// Update of the last row.
     pub(crate) from_step: u64,
-    /// Tokens that went through the model.
+    /// Tokens that passed through the model.
     pub(crate) tokens: u64,
-    /// Seconds that this took, evaluations and checkpoints not counted.
+    /// Seconds of training, without evaluations and checkpoints.
     pub(crate) seconds: f64,
 }
 
-/// What has to be the same for a run to be resumed.
+/// Properties that must be equal for a run to be resumed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) arguments: Arguments,
     /// The loss with its parameters.
     pub(crate) loss: Value,
-    /// The fingerprint of the data, in hexadecimal digits.
+    /// Fingerprint of the data in hexadecimal digits.
     pub(crate) data: String,
     pub(crate) rows: usize,
     pub(crate) columns: Vec<String>,
     /// Number and size of the model's tensors.
     pub(crate) model: String,
-    /// The fingerprint of the model before its training. Older checkpoints have none.
+    /// Fingerprint of the model before training. Older checkpoints do not have it.
     #[serde(default)]
     pub(crate) base: Option<String>,
 }
 
 impl Identity {
-    /// What differs between a checkpoint (`self`) and what is asked for, each with both values. How many checkpoints are
-    /// kept changes no number, so it may differ.
+    /// Returns the differences between a checkpoint (`self`) and a run, each with both values. The
+    /// number of kept checkpoints changes no result and may differ.
     fn differences(&self, asked: &Self) -> Vec<String> {
         let flat = |identity: &Self| -> Vec<(String, Value)> {
             let mut fields = Vec::new();
@@ -99,7 +100,7 @@ impl Identity {
     }
 }
 
-/// Our part of `trainer_state.json`.
+/// The part of `trainer_state.json` under `maana`.
 #[derive(Serialize, Deserialize)]
 struct Ours {
     format: u64,
@@ -111,18 +112,18 @@ struct Ours {
     tensors_xxh3: String,
 }
 
-/// The checkpoints of one run, and its `record.jsonl`.
+/// The checkpoints and the `record.jsonl` of a run.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
     record: File,
 }
 
-/// The name of a checkpoint: `checkpoint-N` or `checkpoint-N.M`.
+/// Name of a checkpoint: `checkpoint-N` or `checkpoint-N.M`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name {
     step: u64,
-    /// Micro-batches after that update, for a passing checkpoint.
+    /// Micro-batches after that update, for a temporary checkpoint.
     open: Option<u64>,
 }
 
@@ -155,19 +156,19 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// What was found in a folder to go on from.
+/// The state from which a run resumes.
 pub(crate) struct Found {
     pub(crate) checkpoint: PathBuf,
     pub(crate) state: State,
-    /// Newer checkpoints that cannot be used, and why. They were renamed to `….corrupt`.
+    /// Newer checkpoints that are unusable, with reasons. They were renamed to `….corrupt`.
     pub(crate) unusable: Vec<(PathBuf, String)>,
 }
 
 impl Checkpoints {
-    /// Makes the folder of a new run.
+    /// Creates the folder of a new run.
     ///
     /// # Errors
-    /// If it cannot be written to, or holds checkpoints already.
+    /// If it cannot be written, or already contains checkpoints.
     pub(crate) fn start(folder: &Path) -> Result<Self, TrainError> {
         fs::create_dir_all(folder).map_err(TrainError::io("cannot make the folder", folder))?;
         if !names(folder)?.is_empty() {
@@ -177,11 +178,11 @@ impl Checkpoints {
         Ok(Self { folder: folder.to_path_buf(), record: write_record(folder, &[])? })
     }
 
-    /// Opens the folder of a run that was broken off, and loads the newest checkpoint that is whole. `None` if there was none
-    /// yet, so that the run starts from the beginning.
+    /// Opens the folder of an interrupted run and loads the newest valid checkpoint. Returns `None`
+    /// if there is no checkpoint yet, so that the run starts from the beginning.
     ///
     /// # Errors
-    /// If the run was made with other data or arguments, or none of its checkpoints can be used.
+    /// If the run has other data or arguments, or none of its checkpoints is usable.
     pub(crate) fn resume(
         folder: &Path,
         run: &Identity,
@@ -234,10 +235,10 @@ impl Checkpoints {
         Err(TrainError::NoUsableCheckpoint { folder: folder.to_path_buf(), reasons: reasons.collect() })
     }
 
-    /// Writes a checkpoint; when this returns it is whole and on the disk.
+    /// Writes a checkpoint, which is complete and synced when this returns.
     ///
     /// # Errors
-    /// If the disk is full or may not be written to. The checkpoints that stood still stand.
+    /// If the disk is full or cannot be written. Existing checkpoints remain.
     pub(crate) fn save(
         &self,
         name: Name,
@@ -266,8 +267,8 @@ impl Checkpoints {
         Ok(target)
     }
 
-    /// Removes passing checkpoints other than `newest`, and the oldest of the kept ones beyond `limit`, but never the best.
-    /// Gives back what was removed.
+    /// Removes temporary checkpoints other than `newest`, and the oldest of the kept ones beyond
+    /// `limit`, but never the best. Returns the removed ones.
     pub(crate) fn prune(
         &self,
         newest: Name,
@@ -287,7 +288,7 @@ impl Checkpoints {
         Ok(removed)
     }
 
-    /// Loads the parameters of a checkpoint, and nothing else of it.
+    /// Loads only the parameters of a checkpoint.
     pub(crate) fn load_parameters(&self, checkpoint: &str, model: &mut impl Trainable) -> Result<(), TrainError> {
         let folder = self.folder.join(checkpoint);
         let unusable = |reason| TrainError::Checkpoint { folder: folder.clone(), reason };
@@ -312,7 +313,7 @@ fn line(row: &LogRow) -> String {
     line
 }
 
-/// The checkpoints of a folder, oldest first.
+/// Returns the checkpoints of a folder, oldest first.
 fn names(folder: &Path) -> Result<Vec<Name>, TrainError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(TrainError::io("cannot read", folder))? {
@@ -323,7 +324,7 @@ fn names(folder: &Path) -> Result<Vec<Name>, TrainError> {
     Ok(names)
 }
 
-/// Clears away what an interrupted write or removal left, of earlier versions too.
+/// Removes the remains of an interrupted write or removal, including those of earlier versions.
 fn clear_leftovers(folder: &Path) -> Result<(), TrainError> {
     maana_files::remove_leftovers(folder);
     for entry in fs::read_dir(folder).map_err(TrainError::io("cannot read", folder))? {
@@ -337,7 +338,7 @@ fn clear_leftovers(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Renames a checkpoint that cannot be used, so that it is in nobody's way and can still be looked at.
+/// Renames an unusable checkpoint, so that it is ignored and can still be inspected.
 fn set_aside(checkpoint: &Path) -> Result<PathBuf, TrainError> {
     let name = file_name(checkpoint);
     let free = (1..).map(|number| match number {
@@ -353,7 +354,8 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Our part of a checkpoint's state, or why it cannot be used. An outer error is one of the system, not of the checkpoint.
+/// Reads the state of a checkpoint, or returns the reason why it is unusable. The outer error is
+/// one of the system.
 fn read_state(checkpoint: &Path) -> Result<Result<Ours, String>, TrainError> {
     let path = checkpoint.join(STATE_FILE);
     let bytes = match maana_files::read(&path) {
@@ -374,7 +376,7 @@ fn read_state(checkpoint: &Path) -> Result<Result<Ours, String>, TrainError> {
     Ok(Ours::deserialize(ours).map_err(|fault| format!("{STATE_FILE} is damaged: {fault}")))
 }
 
-/// The state as the Hugging Face trainer writes it, for those who read that; ours lies under `maana`.
+/// Returns the state in the format of the Hugging Face trainer, with our part under `maana`.
 fn trainer_state(ours: Ours) -> Value {
     let record = &ours.state.record;
     let history: Vec<Value> = record.rows.iter().map(history_row).collect();
@@ -407,7 +409,7 @@ fn history_row(row: &LogRow) -> Value {
     }
 }
 
-/// Writes `record.jsonl` anew with these rows, open for more.
+/// Replaces `record.jsonl` by these rows, and opens it for appending.
 fn write_record(folder: &Path, rows: &[LogRow]) -> Result<File, TrainError> {
     let path = folder.join("record.jsonl");
     let text: String = rows.iter().map(line).collect();

@@ -1,73 +1,73 @@
-//! What can go wrong in a run, each with what would mend it.
+//! Errors of a run, each with its remedy.
 
 use std::path::PathBuf;
 
-/// Whatever a closure or an observer of the caller says went wrong.
+/// An error of a closure or an observer of the caller.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a run could not start or go on.
+/// An error that prevents or ends a run.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// A setting that makes no sense.
+    /// A setting is invalid.
     #[error("`{field}` is {value}, but has to be {wanted}")]
     Argument {
-        /// The field of the recipe.
+        /// Field of the recipe.
         field: String,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// What it may say.
+        /// Allowed values.
         wanted: String,
     },
-    /// The system refuses the thread that reads batches.
+    /// The system refuses the thread for reading batches.
     #[error("the system refuses a thread to read batches: {0}; allow more (ulimit -u), or end other programs")]
     Thread(std::io::Error),
-    /// The rows are too few for one batch, or have too many texts in common.
+    /// There are too few rows for one batch, or they share too many texts.
     #[error("no batch comes of the data: {}", no_batch(*rows, *batch_size, *drop_last))]
     NoBatch {
         /// Rows of the data.
         rows: usize,
         /// Rows of a batch.
         batch_size: usize,
-        /// Whether smaller batches are left out.
+        /// True if smaller batches are dropped.
         drop_last: bool,
     },
-    /// The data have not the columns or labels that the loss works on.
+    /// The data do not have the columns or labels that the loss requires.
     #[error("the loss `{loss}` needs {needed}, but the data have {found}")]
     Columns {
         /// The loss.
         loss: String,
-        /// What it needs.
+        /// Required columns and labels.
         needed: String,
-        /// What there is.
+        /// Columns and labels of the data.
         found: String,
     },
-    /// A row could not be read.
+    /// A row cannot be read.
     #[error("row {row} of the training data cannot be read")]
     Data {
         /// The row, from 0.
         row: usize,
-        /// What the reader said.
+        /// Error of the reader.
         #[source]
         source: maana_data::DataError,
     },
-    /// A row has no label although the data have labels.
+    /// A row has no label, although the data have labels.
     #[error("row {row} of the training data has no label; give it one or leave it out")]
     NoLabel {
         /// The row, from 0.
         row: usize,
     },
-    /// A batch could not be tokenised.
+    /// A batch cannot be tokenized.
     #[error("column `{column}` of rows {} cannot be tokenised", listed(rows))]
     Tokenize {
         /// The column.
         column: String,
         /// The rows of the batch, from 0.
         rows: Vec<usize>,
-        /// What the tokenizer said.
+        /// Error of the tokenizer.
         #[source]
         source: Failure,
     },
-    /// A text has no tokens at all, so that there is nothing to embed.
+    /// A text has no tokens, so that there is nothing to embed.
     #[error("column `{column}` of row {row} has no tokens; give it a text or leave the row out")]
     NoTokens {
         /// The column.
@@ -75,7 +75,7 @@ pub enum TrainError {
         /// The row, from 0.
         row: usize,
     },
-    /// The loss or the gradient is no longer a number.
+    /// The loss or the gradient is NaN or infinite.
     #[error(
         "the {what} became {value} at update {update}, epoch {epoch:.4}, in the batch of rows {}. {} \
          A lower `learning_rate`, a longer warmup or a look at these rows would help", listed(rows), kept(last_checkpoint.as_ref())
@@ -83,51 +83,51 @@ pub enum TrainError {
     NotANumber {
         /// `loss` or `gradient norm`.
         what: &'static str,
-        /// What it became.
+        /// Its value.
         value: f64,
-        /// The update that was being made, from 1.
+        /// The current update, from 1.
         update: u64,
-        /// Epochs made so far.
+        /// Completed epochs.
         epoch: f64,
         /// Rows of the micro-batch (for the loss) or of all micro-batches of the update, from 0.
         rows: Vec<usize>,
-        /// The newest checkpoint, which is sound.
+        /// The newest checkpoint, which is valid.
         last_checkpoint: Option<PathBuf>,
     },
-    /// Measuring the model failed.
+    /// The evaluation failed.
     #[error("the evaluation at update {step} failed")]
     Evaluation {
-        /// Updates made.
+        /// Completed updates.
         step: u64,
-        /// What was said.
+        /// The error.
         #[source]
         source: Failure,
     },
-    /// The measure that should choose is none of those that were taken.
+    /// The deciding metric is not among the metrics of the evaluation.
     #[error("`keep_best` is `{metric}`, but the evaluation measures {}", measured.join(", "))]
     NoSuchMetric {
-        /// The measure.
+        /// The metric.
         metric: String,
-        /// Those that there are.
+        /// The existing metrics.
         measured: Vec<String>,
     },
-    /// A file or folder could not be written or read.
+    /// A file or folder cannot be written or read.
     #[error("{doing} {}", path.display())]
     Io {
-        /// What was being done, for example `cannot write`.
+        /// The failed action, for example `cannot write`.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
-    /// The model could not be written into a checkpoint.
+    /// The model cannot be written to a checkpoint.
     #[error("the model cannot be saved in {}", folder.display())]
     SaveModel {
         /// The folder.
         folder: PathBuf,
-        /// What was said.
+        /// The error.
         #[source]
         source: Failure,
     },
@@ -137,12 +137,12 @@ pub enum TrainError {
         /// The folder of the run.
         folder: PathBuf,
     },
-    /// A checkpoint that cannot be used.
+    /// A checkpoint is unusable.
     #[error("the checkpoint {} cannot be used: {reason}", folder.display())]
     Checkpoint {
         /// Its folder.
         folder: PathBuf,
-        /// What is wrong.
+        /// Reason.
         reason: String,
     },
     /// No checkpoint of the folder can be used.
@@ -150,21 +150,21 @@ pub enum TrainError {
     NoUsableCheckpoint {
         /// The folder of the run.
         folder: PathBuf,
-        /// What is wrong with each.
+        /// Reasons.
         reasons: Vec<String>,
     },
-    /// The run to be resumed is not the one that is asked for.
+    /// The checkpoint belongs to a run with other settings.
     #[error("the run in {} cannot be resumed, for it differs: {}", folder.display(), differences.join("; "))]
     OtherRun {
         /// The checkpoint.
         folder: PathBuf,
-        /// What differs, each with both values.
+        /// Differences, each with both values.
         differences: Vec<String>,
     },
 }
 
 impl TrainError {
-    /// To be put behind an `io::Error` with `map_err`.
+    /// Converts an `io::Error`, for use with `map_err`.
     pub(crate) fn io(doing: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { doing, path, source }
@@ -177,7 +177,7 @@ fn no_batch(rows: usize, batch_size: usize, drop_last: bool) -> String {
         _ if drop_last && rows < batch_size => {
             format!("{rows} rows do not fill a batch of {batch_size}, and `drop_last` leaves out smaller ones")
         }
-        // Only the sampler without duplicates leaves rows over.
+        // Only the sampler without duplicates drops rows.
         _ if drop_last => format!(
             "the texts of the {rows} rows repeat so often that `no_duplicates` cannot fill a batch of {batch_size}, and \
              `drop_last` leaves out smaller ones. Set `drop_last = false`, a smaller `batch_size` or `batch_sampler = \"shuffle\"`"
@@ -193,7 +193,7 @@ fn kept(checkpoint: Option<&PathBuf>) -> String {
     }
 }
 
-/// Rows for a message: all of them up to 64, then their number.
+/// Formats rows for a message: up to 64 of them, then their number.
 fn listed(rows: &[usize]) -> String {
     let shown: Vec<String> = rows.iter().take(64).map(ToString::to_string).collect();
     match rows.len() {

@@ -1,4 +1,4 @@
-//! Examples and a model to a better model. Does not know what is measured, nor that a model has a folder.
+//! Training of a model on examples. Knows no metrics and no model folders.
 #![forbid(unsafe_code)]
 
 mod arguments;

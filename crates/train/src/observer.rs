@@ -1,118 +1,121 @@
-//! `Observer`: what a run asks of whoever started it. The run does not know what is measured, how a model is saved, or
-//! whether anybody watches.
+//! The observer of a run: evaluates and saves the model, receives events and may stop the run.
 
 use crate::{Failure, LogRow, Plan};
 use std::path::Path;
 
-/// What a run asks of whoever started it.
+/// The caller's side of a run.
 pub trait Observer<M> {
-    /// Measures the model after `step` updates, shown as `epoch`. Names and values in the order in which they are to be logged.
+    /// Evaluates the model after `step` updates, with `epoch` for display. Returns names and values
+    /// in the order of the log.
     ///
     /// # Errors
-    /// Ends the run, which can be resumed; it counts as interrupted if a stop was requested meanwhile.
+    /// Ends the run, which can be resumed. It counts as interrupted if a stop was requested
+    /// meanwhile.
     fn evaluate(&mut self, model: &M, step: u64, epoch: f64) -> Result<Vec<(String, f64)>, Failure>;
 
-    /// Writes the model into `folder`, which is empty and not public yet, as part of a checkpoint. Need not sync anything.
+    /// Writes the model to `folder`, which is empty and not public yet, as part of a checkpoint.
+    /// Syncing is not required.
     ///
     /// # Errors
-    /// Ends the run; earlier checkpoints stand.
+    /// Ends the run; earlier checkpoints remain.
     fn save_model(&mut self, model: &M, folder: &Path) -> Result<(), Failure>;
 
-    /// Is told what happens.
+    /// Receives an event.
     fn event(&mut self, _event: &Event<'_>) {}
 
-    /// Whether the run is to stop. Asked before every micro-batch; the run then writes a checkpoint and returns.
+    /// Returns true to stop the run, which then writes a checkpoint and returns. Called before
+    /// every micro-batch.
     fn stop_requested(&self) -> bool {
         false
     }
 }
 
-/// What happens in a run.
+/// An event of a run.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The run begins, or goes on, with this plan.
+    /// The run begins or continues with this plan.
     Started {
-        /// What it will do.
+        /// The plan.
         plan: &'a Plan,
     },
-    /// A checkpoint cannot be used and was renamed; an earlier one is.
+    /// A checkpoint is unusable and was renamed; an earlier one is used.
     Unusable {
-        /// Where it lies now.
+        /// Its new path.
         checkpoint: &'a Path,
-        /// What is wrong with it.
+        /// Reason.
         reason: &'a str,
     },
-    /// The run goes on from a checkpoint.
+    /// The run continues from a checkpoint.
     Resumed {
         /// The checkpoint.
         checkpoint: &'a Path,
-        /// Updates made there.
+        /// Updates completed there.
         step: u64,
-        /// Epochs made there.
+        /// Epochs completed there.
         epoch: f64,
     },
-    /// So many texts repeat that an epoch without duplicates has more micro-batches than rows ÷ batch size. As in the
-    /// reference, the last ones are left out.
+    /// Texts repeat so often that an epoch without duplicates has more micro-batches than rows ÷
+    /// batch size. As in the reference, the last ones are dropped.
     LeftOut {
         /// The epoch, from 0.
         epoch: u64,
-        /// How many micro-batches.
+        /// Number of dropped micro-batches.
         batches: u64,
     },
-    /// A micro-batch went forward and backward.
+    /// A micro-batch has passed forward and backward.
     Progress(Progress),
     /// A row was added to the log.
     Logged(&'a LogRow),
-    /// The model is about to be measured.
+    /// The evaluation of the model begins.
     Evaluating {
-        /// Updates made.
+        /// Completed updates.
         step: u64,
     },
-    /// This is the best model so far.
+    /// The model is the best so far.
     Best {
-        /// Updates made.
+        /// Completed updates.
         step: u64,
-        /// The measure that chooses.
+        /// The deciding metric.
         metric: &'a str,
         /// Its value.
         value: f64,
     },
-    /// A checkpoint stands.
+    /// A checkpoint is complete.
     Saved {
         /// Its folder.
         checkpoint: &'a Path,
     },
-    /// A checkpoint was removed, for a newer one replaces it or there were too many.
+    /// A checkpoint was removed, because a newer one replaces it or there were too many.
     Removed {
         /// Its folder.
         checkpoint: &'a Path,
     },
-    /// The run is over and the parameters are those of the best update again.
+    /// The run is complete, and the parameters of the best update are loaded.
     Restored {
-        /// That update.
+        /// The best update.
         step: u64,
     },
 }
 
-/// Where a run stands after a micro-batch.
+/// Progress of a run after a micro-batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// Micro-batches made, over all resumptions.
+    /// Completed micro-batches, over all resumptions.
     pub micro_step: u64,
-    /// Micro-batches that the plan counts with.
+    /// Micro-batches of the plan.
     pub micro_batches: u64,
-    /// Updates made.
+    /// Completed updates.
     pub step: u64,
-    /// Updates to make.
+    /// Updates of the plan.
     pub updates: u64,
-    /// Epochs made, counted by micro-batches.
+    /// Completed epochs, by micro-batches.
     pub epoch: f64,
-    /// The loss of this micro-batch.
+    /// Loss of this micro-batch.
     pub loss: f64,
-    /// The learning rate of the update that is being made.
+    /// Learning rate of the current update.
     pub learning_rate: f64,
-    /// Tokens a second, of this micro-batch.
+    /// Tokens per second of this micro-batch.
     pub tokens_per_second: f64,
-    /// Seconds until the end at the pace of this call so far, without evaluations to come.
+    /// Estimated seconds until the end at the pace of this call, without further evaluations.
     pub seconds_left: f64,
 }

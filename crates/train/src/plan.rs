@@ -1,34 +1,35 @@
-//! `Plan`: what a run will do and when, known before it starts. The run walks with the same `Pace` as the plan does, so that
-//! the two cannot differ. Counts only: knows no model and reads no texts, only which of them are equal.
+//! The plan of a run, computed before it starts. Run and plan share the same `Pace`, so that they
+//! cannot differ. It only counts: it knows no model, and of texts only which are equal.
 
 use crate::{Arguments, BatchSampler, Evaluate, TrainError, Version, schedule};
 use maana_data::Source;
 use serde::{Deserialize, Serialize};
 
-/// What a run will do and when.
+/// The plan of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Rows of the data set.
     pub rows: usize,
-    /// Micro-batches of one epoch: rows ÷ batch size, rounded up (down with `drop_last`). Without duplicates a pass may
-    /// take more or fewer; like the reference, the schedule counts with this number.
+    /// Micro-batches of one epoch: rows ÷ batch size, rounded up (down with `drop_last`). Without
+    /// duplicates a pass may have more or fewer; the schedule uses this number, as in the
+    /// reference.
     pub batches_per_epoch: u64,
-    /// Updates of the whole run, with the batches that the sampler draws.
+    /// Updates of the run, with the batches that the sampler draws.
     pub updates: u64,
-    /// Updates that the schedule of the learning rate counts with: more than `updates` where texts repeat so often that
-    /// fewer batches are drawn.
+    /// Updates of the schedule of the learning rate: more than `updates` if texts repeat so often
+    /// that fewer batches are drawn.
     pub scheduled_updates: u64,
-    /// The first updates, over which the learning rate rises.
+    /// Updates of the warmup.
     pub warmup_updates: u64,
-    /// Epochs begun.
+    /// Begun epochs.
     pub epochs: u64,
-    /// Micro-batches of the whole run.
+    /// Micro-batches of the run.
     pub micro_batches: u64,
-    /// Those of them that have one row.
+    /// Micro-batches with one row.
     pub single_row_batches: u64,
-    /// When the model will be measured, in order.
+    /// Evaluations, in order.
     pub evaluations: Vec<Moment>,
-    /// When the loss will be logged, in order.
+    /// Rows of the log, in order.
     pub log_rows: Vec<Moment>,
     pace: Pace,
 }
@@ -36,17 +37,17 @@ pub struct Plan {
 /// A moment of the run as the log shows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moment {
-    /// Updates made.
+    /// Completed updates.
     pub step: u64,
-    /// Epochs made, as the reference counts them: those of the last update.
+    /// Completed epochs, as the reference counts them: those of the last update.
     pub epoch: f64,
 }
 
 impl Plan {
-    /// The plan of a run over so many rows of distinct texts.
+    /// Creates the plan of a run over this number of rows with distinct texts.
     ///
     /// # Errors
-    /// If an argument makes no sense, no batch comes of the rows, or the run is too long to be planned.
+    /// If an argument is invalid, the rows give no batch, or the run is too long to be planned.
     pub fn new(rows: usize, arguments: &Arguments) -> Result<Self, TrainError> {
         let mut plan = Self::counted(rows, arguments)?;
         let drawn = Drawn::of_distinct(rows, arguments, &plan);
@@ -54,11 +55,12 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The plan of a run over these rows. Batches without duplicates are drawn as the run will draw them; of a run that walks
-    /// over more than twenty million rows, the later epochs are taken to be as the last one that was drawn.
+    /// Creates the plan of a run over these rows. Batches without duplicates are drawn as the run
+    /// will draw them; beyond twenty million rows of all epochs, later epochs are assumed to equal
+    /// the last one drawn.
     ///
     /// # Errors
-    /// If an argument makes no sense, no batch comes of the rows, or the run is too long to be planned.
+    /// If an argument is invalid, the rows give no batch, or the run is too long to be planned.
     pub fn of(source: &dyn Source, arguments: &Arguments) -> Result<Self, TrainError> {
         let mut plan = Self::counted(source.len(), arguments)?;
         let drawn = Drawn::of(source, arguments, &plan)?;
@@ -66,7 +68,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Everything but the moments.
+    /// Creates the plan without the moments.
     fn counted(rows: usize, arguments: &Arguments) -> Result<Self, TrainError> {
         arguments.check()?;
         let pace = Pace::new(rows, arguments);
@@ -98,23 +100,23 @@ impl Plan {
         })
     }
 
-    /// The learning rate that update `step` (from 0) uses.
+    /// Returns the learning rate of update `step` (from 0).
     pub fn learning_rate(&self, step: u64, arguments: &Arguments) -> f64 {
         arguments.learning_rate
             * schedule::factor(arguments.schedule, step, self.warmup_updates, self.scheduled_updates)
     }
 
-    /// How micro-batches become updates.
+    /// Returns the accumulation of micro-batches to updates.
     pub(crate) fn pace(&self) -> Pace {
         self.pace
     }
 
-    /// Whether nothing is left to do at this position.
+    /// Returns true if the run is complete at this position.
     pub(crate) fn is_over(&self, position: &Position) -> bool {
         position.step >= self.scheduled_updates || position.epoch >= self.epochs
     }
 
-    /// Walks through the run without computing anything.
+    /// Simulates the run without computing anything.
     fn rehearse(&mut self, arguments: &Arguments, drawn: &Drawn) {
         let mut position = Position::default();
         while !self.is_over(&position) {
@@ -133,7 +135,7 @@ impl Plan {
     }
 }
 
-/// Rows that a plan draws, of all epochs together, to count the batches without duplicates.
+/// Rows of all epochs that a plan draws to count the batches without duplicates.
 const DRAWN_ROWS: usize = 20_000_000;
 
 /// Micro-batches of the longest run that can be planned.
@@ -142,7 +144,7 @@ const LONGEST_RUN: f64 = 1e9;
 /// Rows of the longest log, and evaluations of the run that has most of them.
 const MOST_MOMENTS: f64 = 1e7;
 
-/// Refuses a run so long that its plan alone would take more memory or time than there is.
+/// Refuses a run whose plan would take too much memory or time.
 fn refuse_endless(arguments: &Arguments, batches: u64, updates: u64) -> Result<(), TrainError> {
     let (batches, updates) = (batches as f64, updates as f64);
     let group = arguments.gradient_accumulation_steps as f64;
@@ -169,16 +171,16 @@ fn refuse_endless(arguments: &Arguments, batches: u64, updates: u64) -> Result<(
     Ok(())
 }
 
-/// The batches of each epoch.
+/// Batches of each epoch.
 struct Drawn {
-    /// The first epochs; the others are as the last of these.
+    /// The first epochs; all others equal the last of these.
     epochs: Vec<DrawnEpoch>,
 }
 
-/// The batches of one epoch that are used.
+/// Used batches of one epoch.
 struct DrawnEpoch {
     batches: u64,
-    /// Those with one row, ascending.
+    /// Batches with one row, ascending.
     single_rows: SingleRows,
 }
 
@@ -200,7 +202,7 @@ impl DrawnEpoch {
 }
 
 impl Drawn {
-    /// Of rows whose texts are all distinct: full batches, and one of what is left.
+    /// Returns the batches of rows with distinct texts: full batches, and one with the rest.
     fn of_distinct(rows: usize, arguments: &Arguments, plan: &Plan) -> Self {
         let batches = plan.batches_per_epoch;
         let single_rows = match arguments.batch_size {
@@ -218,7 +220,7 @@ impl Drawn {
             return Ok(Self::of_distinct(source.len(), arguments, plan));
         }
         let sampler = arguments.sampler();
-        // In the order of the data set every epoch is the same.
+        // In the order of the data set all epochs are equal.
         let most = if sampler.dataset_order { 1 } else { (DRAWN_ROWS / source.len()).max(1) as u64 };
         let epochs = (0..plan.epochs.min(most)).map(|epoch| {
             let sizes: Vec<usize> = sampler.epoch(source, epoch).map(|rows| rows.len()).collect();
@@ -239,13 +241,13 @@ impl Drawn {
 }
 
 impl Arguments {
-    /// Whether update number `step` gives a row of the log.
+    /// Returns true if update `step` gives a row of the log.
     pub(crate) fn logs_at(&self, step: u64) -> bool {
         step.is_multiple_of(self.log_every) || (self.log_first && step == 1)
     }
 
-    /// Whether the model is measured at this position, given whether the last micro-batch ended in an update and whether
-    /// the run is over.
+    /// Returns true if the model is evaluated at this position, given whether the last micro-batch
+    /// completed an update and whether the run is complete.
     pub(crate) fn evaluates_at(&self, position: &Position, updated: bool, over: bool) -> bool {
         match self.evaluate {
             Evaluate::Never => false,
@@ -255,20 +257,20 @@ impl Arguments {
     }
 }
 
-/// Where a run stands.
+/// Position of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Position {
-    /// Epochs that lie behind as a whole.
+    /// Completed epochs.
     pub epoch: u64,
-    /// Micro-batches that lie behind in this epoch.
+    /// Completed micro-batches of this epoch.
     pub batch: u64,
-    /// Micro-batches that lie behind in the whole run.
+    /// Completed micro-batches of the run.
     pub micro_step: u64,
-    /// Micro-batches since the last update: their gradients wait for the next one.
+    /// Micro-batches since the last update, whose gradients are pending.
     pub open: u64,
-    /// Updates made.
+    /// Completed updates.
     pub step: u64,
-    /// Epochs made, as the log shows them.
+    /// Completed epochs, as the log shows them.
     pub shown_epoch: f64,
 }
 
@@ -278,10 +280,11 @@ impl Position {
     }
 }
 
-/// How micro-batches become updates, in one of two manners.
+/// Accumulation of micro-batches to updates, in one of two ways.
 ///
-/// The current one: groups are formed within an epoch; the last one may be smaller, and its losses are divided by its real
-/// size. That of transformers 4.41: groups run on across the ends of epochs and are always divided by the full size.
+/// Currently groups are formed within an epoch; the last may be smaller, and its losses are divided
+/// by its actual size. In transformers 4.41 groups continue across epochs and are always divided by
+/// the full size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Pace {
     across_epochs: bool,
@@ -307,12 +310,13 @@ impl Pace {
         }
     }
 
-    /// How many of the micro-batches that the sampler drew for an epoch are used.
+    /// Returns how many of the micro-batches that the sampler drew for an epoch are used.
     pub(crate) fn used(&self, drawn: u64) -> u64 {
         if self.across_epochs { drawn } else { drawn.min(self.batches_per_epoch) }
     }
 
-    /// What the loss of the next micro-batch is divided by, if its epoch has `batches` of them.
+    /// Returns the divisor of the loss of the next micro-batch, if its epoch has `batches`
+    /// micro-batches.
     pub(crate) fn divisor(&self, position: &Position, batches: u64) -> u64 {
         if self.across_epochs {
             return self.group;
@@ -321,7 +325,7 @@ impl Pace {
         self.group.min(batches - first)
     }
 
-    /// Puts one micro-batch behind, in an epoch of `batches`; whether an update is due.
+    /// Completes a micro-batch in an epoch of `batches`. Returns true if an update is due.
     pub(crate) fn advance(&self, position: &mut Position, batches: u64) -> bool {
         position.batch += 1;
         position.micro_step += 1;
@@ -350,7 +354,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The settings of the run whose training log lies in `tests/data`.
+    /// Settings of the run whose training log is in `tests/data`.
     fn logged_run() -> Arguments {
         Arguments {
             epochs: 4.0,
@@ -474,7 +478,7 @@ mod tests {
     }
 
     proptest! {
-        /// Divisors: in the current manner every micro-batch of a group is divided by the group's own size.
+        /// Divisors: currently every micro-batch of a group is divided by the size of the group.
         #[test]
         fn groups_are_divided_by_their_size(batches in 1_u64..60, group in 1_u64..9, epochs in 1_u64..4) {
             let pace = Pace { across_epochs: false, group, batches_per_epoch: batches };
@@ -491,7 +495,7 @@ mod tests {
             prop_assert_eq!(position.open, 0);
         }
 
-        /// In the manner of 4.41 every full group is an update, whatever the epochs do.
+        /// With 4.41 every full group is an update, across epochs.
         #[test]
         fn groups_run_on_across_epochs(batches in 10_u64..60, group in 1_u64..9, epochs in 1_u64..4) {
             let pace = Pace { across_epochs: true, group, batches_per_epoch: batches };

@@ -1,88 +1,89 @@
-//! `TrainingRecord`: everything that a run logged. Plain data; `record.jsonl` holds its rows one a line.
+//! The record of a run: everything that it logged. `record.jsonl` has one row per line.
 
 use crate::Precision;
 use serde::{Deserialize, Serialize};
 
-/// One line of the log.
+/// A row of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum LogRow {
-    /// Some updates were made.
+    /// Training, since the last such row.
     Training {
-        /// Updates made so far.
+        /// Completed updates.
         step: u64,
-        /// Epochs made so far, as the reference counts them.
+        /// Completed epochs, as the reference counts them.
         epoch: f64,
         /// Mean loss of the updates since the last such row.
         loss: f64,
-        /// The learning rate as the reference logs it: that of this update, or of the next one where 3.0.1 is followed.
+        /// Learning rate as the reference logs it: that of this update, or of the next one when
+        /// reproducing 3.0.1.
         learning_rate: f64,
-        /// The norm of the last update's gradient, before clipping.
+        /// Norm of the last update's gradient before clipping.
         gradient_norm: f64,
-        /// Real tokens a second since the last such row (no padding is counted, there is none).
+        /// Tokens per second since the last such row.
         tokens_per_second: f64,
-        /// Seconds since the run began, over all resumptions.
+        /// Seconds since the start of the run, over all resumptions.
         seconds: f64,
     },
-    /// The model was measured.
+    /// An evaluation.
     Evaluation {
-        /// Updates made so far.
+        /// Completed updates.
         step: u64,
-        /// Epochs made so far.
+        /// Completed epochs.
         epoch: f64,
-        /// Every measure, keys like `dim_128_cosine_ndcg@10`, in order.
+        /// All metrics in order, with keys such as `dim_128_cosine_ndcg@10`.
         #[serde(with = "scores_with_nan")]
         scores: Vec<(String, f64)>,
-        /// Seconds that the evaluation took.
+        /// Seconds of the evaluation.
         seconds: f64,
-        /// Precision of the products that made the embeddings, if it was noted.
+        /// Precision of the products for the embeddings, if it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         precision: Option<Precision>,
     },
 }
 
-/// A whole run.
+/// The record of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRecord {
-    /// Every logged row in order.
+    /// All rows in order.
     pub rows: Vec<LogRow>,
-    /// The step whose parameters were kept as the best, if the run chose by a measure.
+    /// Update with the best parameters, if the run selects by a metric.
     pub best_step: Option<u64>,
-    /// The measure that chose (`dim_128_cosine_ndcg@10`).
+    /// The deciding metric (`dim_128_cosine_ndcg@10`).
     pub best_metric: Option<String>,
-    /// Its value at that step.
+    /// Its value at that update.
     pub best_value: Option<f64>,
-    /// Updates made.
+    /// Completed updates.
     pub steps: u64,
-    /// Seconds that training took, over all resumptions, evaluations included.
+    /// Seconds of training, over all resumptions, including evaluations.
     pub seconds: f64,
-    /// What these seconds went to.
+    /// Division of these seconds.
     #[serde(default)]
     pub times: Times,
-    /// Tokens that went through the model in training.
+    /// Tokens that passed through the model in training.
     pub tokens: u64,
-    /// Threads that computed.
+    /// Threads of the computation.
     pub threads: usize,
-    /// Most memory that the process held, in bytes, if the system tells; over all resumptions.
+    /// Peak memory of the process in bytes, if the system reports it, over all resumptions.
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// Seconds of a run by what they went to.
+/// Seconds of a run by activity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Times {
     /// Forward, backward and the optimizer.
     pub computing: f64,
     /// Waiting for the next batch of tokens.
     pub waiting: f64,
-    /// Measuring the model.
+    /// Evaluating the model.
     pub evaluating: f64,
     /// Writing checkpoints.
     pub saving: f64,
 }
 
 impl Times {
-    /// A sentence for people, or nothing of a run that did nothing.
-    pub fn told(&self) -> Option<String> {
+    /// Returns a sentence for display, or `None` for a run that did nothing.
+    pub fn summary(&self) -> Option<String> {
         let all = self.computing + self.waiting + self.evaluating + self.saving;
         let share = |seconds: f64| format!("{:.1} %", 100.0 * seconds / all);
         (all > 0.0).then(|| {
@@ -95,7 +96,7 @@ impl Times {
     }
 }
 
-/// JSON has no NaN: a measure that is none is written as `null`, and read again as NaN.
+/// JSON has no NaN: a metric that is NaN is written as `null`, and read as NaN.
 mod scores_with_nan {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_measure_that_is_not_a_number_survives() {
+    fn a_metric_that_is_nan_survives() {
         let scores = vec![("a".to_string(), 0.1 + 0.2), ("b".to_string(), f64::NAN)];
         let line =
             serde_json::to_string(&LogRow::Evaluation { step: 3, epoch: 0.5, scores, seconds: 1.0, precision: None })

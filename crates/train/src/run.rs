@@ -1,5 +1,5 @@
-//! The run: micro-batches, updates, log, evaluations and checkpoints, each at its time. What is computed lies in `step` and
-//! `optimizer`, when in `plan`, what is kept in `checkpoint`.
+//! The run: micro-batches, updates, log, evaluations and checkpoints. `step` has the computation,
+//! `plan` the order, `checkpoint` the files.
 
 use crate::batches::{AHEAD, Batch, Batches};
 use crate::checkpoint::{Checkpoints, Found, Identity, Name, State, Window};
@@ -18,37 +18,39 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
-/// A training run: everything but the model and whoever watches.
+/// A training run, without the model and the observer.
 #[derive(Clone, Copy)]
 pub struct Run<'a, T> {
-    /// The threads to compute with. They change the time that a run takes, and no bit of its outcome.
+    /// Threads of the computation. Their number changes no bit of the result.
     pub context: &'a Context,
-    /// The data; its columns in the order that the loss sees them.
+    /// The data, with columns in the order of the loss.
     pub source: &'a dyn Source,
-    /// Texts to tokens, one sequence for each. Called on another thread.
+    /// Converts texts to tokens, one sequence for each text. Called on another thread.
     pub tokenize: T,
-    /// What is made smaller.
+    /// The loss.
     pub loss: &'a dyn Loss,
-    /// All settings.
+    /// The settings.
     pub arguments: &'a Arguments,
-    /// The fingerprint of the model before its training, if it is known: a run goes on from the same model only.
+    /// Fingerprint of the model before training, if it is known: a run resumes only from the same
+    /// model.
     pub base: Option<&'a str>,
-    /// Where checkpoints and `record.jsonl` go. Without it nothing is written.
+    /// Folder of checkpoints and `record.jsonl`. Without it nothing is written.
     pub folder: Option<&'a Path>,
-    /// Whether to go on from the newest checkpoint of the folder, if it has one.
+    /// Continues from the newest checkpoint of the folder, if it has one.
     pub resume: bool,
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// All updates were made. The model has the last parameters, or the best ones if the run kept the best.
+    /// All updates are complete. The model has the last parameters, or the best ones if the run
+    /// selects the best.
     Finished(TrainingRecord),
-    /// The observer asked to stop.
+    /// The observer requested a stop.
     Interrupted {
-        /// What was logged so far.
+        /// The log so far.
         record: TrainingRecord,
-        /// The checkpoint to go on from, if the run has a folder.
+        /// The checkpoint from which to continue, if the run has a folder.
         checkpoint: Option<PathBuf>,
     },
 }
@@ -58,11 +60,12 @@ where
     T: Fn(&[&str]) -> Result<TokenBatch, E> + Sync,
     E: Into<Failure>,
 {
-    /// Trains the model. The outcome is a function of model, data, loss and arguments alone: threads, stops and resumptions
-    /// change no bit of it.
+    /// Trains the model. The result is a function of model, data, loss and arguments only: threads,
+    /// stops and resumptions change no bit of it.
     ///
     /// # Errors
-    /// See [`TrainError`]; the model then has the parameters of the last update, unless a checkpoint could not be loaded.
+    /// See [`TrainError`]; the model then has the parameters of the last update, unless a
+    /// checkpoint could not be loaded.
     pub fn train<M: Trainable>(&self, model: &mut M, observer: &mut dyn Observer<M>) -> Result<Outcome, TrainError> {
         let plan = Plan::of(self.source, self.arguments)?;
         let summary = self.loss.describe();
@@ -96,7 +99,7 @@ where
     }
 }
 
-/// A run under way.
+/// The state of a run.
 struct Training<'a, M: Trainable> {
     context: &'a Context,
     loss: &'a dyn Loss,
@@ -106,23 +109,23 @@ struct Training<'a, M: Trainable> {
     observer: &'a mut dyn Observer<M>,
     identity: Identity,
     checkpoints: Option<Checkpoints>,
-    /// The newest checkpoint and the position that it holds.
+    /// The newest checkpoint and its position.
     saved: Option<(PathBuf, Position)>,
     state: State,
     step: Step<M>,
     /// Rows of the micro-batches since the last update.
     open_rows: Vec<usize>,
-    /// The best parameters, if there is no folder to keep them in.
+    /// The best parameters, if there is no folder for them.
     best_parameters: Option<Vec<f32>>,
     began: Instant,
     /// Seconds of the run before this call.
     earlier_seconds: f64,
-    /// Micro-batches of this call, and the seconds that they took.
+    /// Micro-batches of this call, and their seconds.
     pace: (u64, f64),
 }
 
 impl<'a, M: Trainable> Training<'a, M> {
-    /// Makes or opens the folder, and loads where the run was left.
+    /// Creates or opens the folder, and loads the state of an interrupted run.
     fn begin<T>(
         run: &Run<'a, T>,
         plan: &'a Plan,
@@ -179,7 +182,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         Ok(())
     }
 
-    /// Goes through the batches; whether the observer asked to stop.
+    /// Processes the batches. Returns true if the observer requested a stop.
     fn walk(&mut self, batches: Receiver<Result<Batch, TrainError>>) -> Result<bool, TrainError> {
         while !self.plan.is_over(&self.state.position) {
             if self.observer.stop_requested() {
@@ -211,7 +214,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         Ok(false)
     }
 
-    /// One micro-batch forward and backward; its loss.
+    /// Processes one micro-batch forward and backward. Returns its loss.
     fn micro_step(&mut self, batch: &Batch) -> Result<f64, TrainError> {
         let position = self.state.position;
         let divisor = self.plan.pace().divisor(&position, batch.of) as f32;
@@ -225,7 +228,8 @@ impl<'a, M: Trainable> Training<'a, M> {
         Ok(f64::from(weighted) * f64::from(divisor))
     }
 
-    /// Ends a group of micro-batches with an update of clipped gradients. Returns the norm before clipping.
+    /// Completes a group of micro-batches with an update by clipped gradients. Returns the norm
+    /// before clipping.
     fn update(&mut self, learning_rate: f64) -> Result<f64, TrainError> {
         let step = self.state.position.step;
         let norm = self.model.gradient_norm(self.context);
@@ -241,7 +245,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         Ok(norm)
     }
 
-    /// Counts tokens and time, and tells how far the run is.
+    /// Counts tokens and time, and reports the progress.
     fn count(&mut self, tokens: usize, seconds: f64, batches: u64, loss: f64, learning_rate: f64) {
         let position = self.state.position;
         self.state.window.tokens += tokens as u64;
@@ -268,7 +272,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         let position = self.state.position;
         let window =
             std::mem::replace(&mut self.state.window, Window { from_step: position.step, ..Window::default() });
-        // transformers 4.41 read the learning rate after it had been set for the next update.
+        // transformers 4.41 reads the learning rate after setting it for the next update.
         let learning_rate = match self.arguments.reproduce {
             Some(Version::V3_0_1) => self.plan.learning_rate(position.step, self.arguments),
             None => used,
@@ -293,17 +297,19 @@ impl<'a, M: Trainable> Training<'a, M> {
         Ok(())
     }
 
-    /// Measures the model and writes checkpoints, where it is time for that; returns whether the observer stopped a measure.
+    /// Evaluates the model and writes checkpoints when they are due. Returns true if the observer
+    /// stopped an evaluation.
     fn pause(&mut self, updated: bool) -> Result<bool, TrainError> {
         let position = self.state.position;
         let over = self.plan.is_over(&position);
         let evaluates = self.arguments.evaluates_at(&position, updated, over);
-        // Where nothing is measured, the ends of epochs are the times to keep something.
+        // Without evaluations, checkpoints are kept at the ends of epochs.
         let keeps = evaluates || over || (self.arguments.evaluate == Evaluate::Never && position.batch == 0);
         if evaluates {
             self.state.evaluation_due = true;
             if let Err(fault) = self.evaluate() {
-                // What was trained is not lost: the run can be resumed, and begins with this evaluation.
+                // The training is not lost: the run can be resumed, and begins with this
+                // evaluation.
                 self.save(Name::passing(&position))?;
                 return if self.observer.stop_requested() { Ok(true) } else { Err(fault) };
             }
@@ -394,7 +400,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         Ok(Outcome::Finished(self.record()))
     }
 
-    /// The record as it stands.
+    /// Returns the current record.
     fn record(&self) -> TrainingRecord {
         TrainingRecord {
             steps: self.state.position.step,
@@ -414,7 +420,8 @@ impl<'a, M: Trainable> Training<'a, M> {
         self.earlier_seconds + self.began.elapsed().as_secs_f64()
     }
 
-    /// The most that any process of this run held, of those that wrote a checkpoint or reached the end.
+    /// Returns the peak memory of all processes of this run that wrote a checkpoint or reached the
+    /// end.
     fn peak_memory_bytes(&self) -> Option<u64> {
         self.state.record.peak_memory_bytes.max(peak_memory_bytes())
     }
@@ -447,13 +454,14 @@ fn parameters(model: &impl Trainable) -> Vec<f32> {
     parameters
 }
 
-/// Returns the factor that reduces a gradient of norm `norm` to at most `max_norm` (0: never), as in PyTorch.
+/// Returns the factor that reduces a gradient of norm `norm` to at most `max_norm` (0: never), as
+/// in PyTorch.
 fn clip_factor(norm: f64, max_norm: f64) -> f32 {
     let factor = max_norm / (norm + 1e-6);
     if max_norm > 0.0 && factor < 1.0 { factor as f32 } else { 1.0 }
 }
 
-/// The most memory that this process ever held, where the system tells it.
+/// Returns the peak memory of this process, if the system reports it.
 pub fn peak_memory_bytes() -> Option<u64> {
     let status = maana_files::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,9 +1,9 @@
-//! The learning rate of each update: what the schedules of Hugging Face transformers give, to the last bit.
+//! The learning rate of each update, bit-identical to the schedules of Hugging Face transformers.
 
 use crate::Schedule;
 
-/// The part of the highest learning rate that update `step` (from 0) of `steps` uses, with `warmup` updates of rise.
-/// The first update of a warmup has 0.
+/// Returns the learning rate of update `step` (from 0) of `steps` as a fraction of the maximum,
+/// with `warmup` updates. The first update of a warmup has 0.
 pub(crate) fn factor(schedule: Schedule, step: u64, warmup: u64, steps: u64) -> f64 {
     let (at, rise, all) = (step as f64, warmup as f64, steps as f64);
     if schedule == Schedule::Constant {

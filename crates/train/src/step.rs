@@ -1,4 +1,4 @@
-//! Forward and backward pass of one micro-batch: the one place where model and loss meet.
+//! Forward and backward pass of one micro-batch through model and loss.
 
 use crate::batches::Batch;
 use crate::loss::{Embedded, Loss};
@@ -19,11 +19,12 @@ impl<M: Trainable> Step<M> {
         Self { activations }
     }
 
-    /// Adds `weight` × the gradient of the batch's loss to the model's gradients. Returns `weight` × the loss.
+    /// Adds `weight` × the gradient of the batch's loss to the model's gradients. Returns `weight`
+    /// × the loss.
     ///
-    /// All columns go through the model as one packed batch: an embedding does not depend on its neighbours, and the order
-    /// in which gradients are summed is always the same. Dropout masks follow from `seed` and `pass`, the number of the
-    /// micro-batch in the run.
+    /// All columns pass through the model as one packed batch: an embedding does not depend on its
+    /// batch-mates, and gradients are always summed in the same order. Dropout masks are a function
+    /// of `seed` and `pass`, the number of the micro-batch in the run.
     pub(crate) fn run(
         &mut self,
         model: &mut M,

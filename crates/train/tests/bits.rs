@@ -1,7 +1,7 @@
-//! The bits of embeddings and of trained weights: the same on every instruction set, operating system
-//! and number of threads. The tests run on every instruction set that the machine has, and
-//! `cargo xtask emulate neon` runs them on an emulated Arm processor. After an intended change of bits
-//! the new hashes are in the messages of the failures.
+//! The bits of embeddings and of trained weights: the same on every instruction set, operating
+//! system and number of threads. The tests run on every instruction set that the machine has, and
+//! `cargo xtask emulate neon` runs them on an emulated Arm processor. After an intended change of
+//! bits the new hashes are in the messages of the failures.
 
 use maana_data::{Dataset, ReadOptions};
 use maana_kernels::{Context, InstructionSet, Precision};
@@ -31,7 +31,8 @@ fn hash(values: &[f32]) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Checks the hash of the values that `compute` returns on every instruction set that the machine has.
+/// Checks the hash of the values that `compute` returns on every instruction set that the machine
+/// has.
 fn check(what: &str, expected: &str, compute: impl Fn(&Context) -> Vec<f32>) {
     for isa in InstructionSet::available() {
         let found = hash(&compute(&Context::with_instruction_set(2, isa)));

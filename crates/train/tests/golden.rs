@@ -1,4 +1,4 @@
-//! A real encoder, trained as the reference trained it: step by step, and through a whole run of version 3.0.1.
+//! Training of an encoder against the reference: step by step, and a complete run of version 3.0.1.
 
 use maana_data::{DataError, Example, Source};
 use maana_kernels::{Context, Matrix, Precision, Rows};
@@ -69,13 +69,13 @@ impl Source for Pairs {
     }
 }
 
-/// Hands out the values of one measure, evaluation after evaluation.
+/// Returns the given values of one metric, one for each evaluation.
 #[derive(Default)]
 struct Reader {
     metric: String,
     scores: Vec<f64>,
     evaluations: Vec<(u64, f64)>,
-    /// The parameters at each evaluation.
+    /// Parameters at each evaluation.
     parameters: Vec<Vec<f32>>,
     stop_after: Option<u64>,
     micro_steps: u64,
@@ -101,7 +101,7 @@ impl Observer<TrainingModel> for Reader {
     }
 }
 
-/// Trains and gives back what was logged; panics if the run was stopped.
+/// Trains and returns the log. Panics if the run was stopped.
 fn train(
     model: &mut TrainingModel,
     threads: usize,
@@ -126,12 +126,14 @@ fn train(
     }
 }
 
-/// Compares the model's parameters with a file of the reference, by name; gives back the largest difference.
+/// Compares the model's parameters with a file of the reference, by name. Returns the largest
+/// difference.
 ///
-/// AdamW divides each gradient by its own size, so an element whose gradient is nothing but rounding noise moves by up to the
-/// learning rate whichever way the noise points, in the reference as here. There are two kinds: the biases of the keys, whose
-/// gradient is zero (softmax does not see a shift), and now and then a word's element whose first gradient happens to cancel.
-/// Such elements may differ by `noise`; of the second kind no more than one in 20,000.
+/// AdamW divides each gradient by its magnitude, so that an element whose gradient is only rounding
+/// noise moves by up to the learning rate in a random direction, in the reference as here. There
+/// are two kinds: the biases of keys, whose gradient is zero (softmax is invariant to a shift), and
+/// a few elements of words whose first gradient cancels. Such elements may differ by `noise`; of
+/// the second kind at most one in 20,000.
 fn compare_parameters(
     tensors: &[maana_model::Tensor],
     parameters: &[f32],
@@ -163,7 +165,8 @@ fn compare_parameters(
     largest
 }
 
-/// The rows of `train_tiny.json` in order, and the settings with which a run goes through them as the reference did.
+/// Returns the rows of `train_tiny.json` in order, and the settings with which a run uses them as
+/// the reference did.
 fn twenty_steps() -> (Value, Pairs, Arguments) {
     let golden = json("train_tiny.json");
     let mut pairs = Vec::new();
@@ -243,7 +246,8 @@ fn every_gradient_of_the_first_step_by_name() {
         assert_eq!(theirs.shape(), tensor.shape, "{}", tensor.name);
         let theirs = theirs.data().chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap()));
         for (index, (ours, theirs)) in gradients[tensor.range.clone()].iter().zip(theirs).enumerate() {
-            // The norm of the whole gradient is 9: 1e-5 in absolute terms, of its own size for elements above 1.
+            // The norm of the gradient is 9. The bound is 1e-5, absolute below 1 and relative
+            // above.
             let off = (ours - theirs).abs() / theirs.abs().max(1.0);
             assert!(off <= 1e-5, "{}[{index}] is {ours} instead of {theirs}", tensor.name);
         }
@@ -263,7 +267,7 @@ fn twenty_steps_one_by_one() {
         let LogRow::Training { loss, gradient_norm, .. } = row else { panic!("{row:?}") };
         let number = |key: &str| theirs[key].as_f64().unwrap();
         assert_eq!(plan.learning_rate(index as u64, &arguments), number("learning_rate"), "update {index}");
-        // Gradient norms go up to 80: both are compared relative to their size where that is above 1.
+        // Gradient norms reach 80: both are compared relative to values above 1.
         let relative = |ours: f64, theirs: f64| (ours - theirs).abs() / theirs.abs().max(1.0);
         let off = (relative(*loss, number("loss")), relative(*gradient_norm, number("gradient_norm")));
         worst = (worst.0.max(off.0), worst.1.max(off.1));
@@ -274,7 +278,7 @@ fn twenty_steps_one_by_one() {
     println!("largest differences: loss {:e}, norm {:e}, parameters {largest:e}", worst.0, worst.1);
 }
 
-/// The run of version 3.0.1: its rows and settings, and the measured values of its metric.
+/// Returns the run of version 3.0.1: its rows and settings, and the values of its metric.
 fn run_of_3_0_1() -> (Value, Pairs, Arguments, Vec<f64>) {
     let golden = json("st301/run.json");
     let text = |row: &Value, column: &str| row[column].as_str().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! Every loss against the reference's values and gradients, and against finite differences where it has no numbers.
+//! Losses against values and gradients of the reference, and against finite differences.
 
 use maana_kernels::{Context, Matrix, Rows};
 use maana_train::loss::{Embedded, Loss};
@@ -15,7 +15,7 @@ fn floats(value: &Value) -> Vec<f32> {
     value.as_array().unwrap().iter().map(|float| float.as_f64().unwrap() as f32).collect()
 }
 
-/// The loss, and the gradient of every column.
+/// Returns the loss and the gradient of every column.
 fn measure(loss: &dyn Loss, columns: &[Matrix], labels: Option<&[f32]>, weight: f32) -> (f32, Vec<Matrix>) {
     let context = Context::new(1);
     let views: Vec<Rows<'_>> = columns.iter().map(Matrix::view).collect();
@@ -24,7 +24,7 @@ fn measure(loss: &dyn Loss, columns: &[Matrix], labels: Option<&[f32]>, weight: 
     (value, d_columns)
 }
 
-/// Compares with the golden values of `key`, for columns named by letters.
+/// Compares with the golden values of `key`, for columns with letters as names.
 fn compare(key: &str, columns: &str, arguments: &LossArguments) {
     let golden = golden();
     let (rows, dimension) = (golden["batch"].as_u64().unwrap() as usize, golden["dim"].as_u64().unwrap() as usize);
@@ -92,7 +92,7 @@ const NAMES: [LossName; 5] = [
     LossName::Triplet,
 ];
 
-/// How many columns are tried with a loss.
+/// Numbers of columns with which a loss is tested.
 fn columns_for(name: LossName) -> usize {
     match name {
         LossName::Cosent | LossName::CosineSimilarity => 2,
@@ -100,7 +100,7 @@ fn columns_for(name: LossName) -> usize {
     }
 }
 
-/// Numbers that look random and are the same every time.
+/// Returns reproducible pseudo-random numbers.
 fn made_up(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {
@@ -113,7 +113,8 @@ fn made_up(count: usize, seed: u64) -> Vec<f32> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Every gradient is the slope of the value, also under Matryoshka with weights, and the weight multiplies both.
+    /// Gradients agree with finite differences, also under Matryoshka with weights, and the weight
+    /// multiplies value and gradient.
     #[test]
     fn gradients_are_slopes(seed in 0_u64..1000, rows in 1_usize..6, which in 0_usize..5, is_nested: bool, weight in 0.1_f32..2.0) {
         let dimension = 12;
@@ -130,7 +131,8 @@ proptest! {
         let columns: Vec<Matrix> = (0..columns_for(name))
             .map(|column| Matrix::from_vec(rows, dimension, made_up(rows * dimension, seed * 7 + column as u64)))
             .collect();
-        // A short prefix next to zero, and two of nearly one direction, turn so quickly that a step no longer tells the slope.
+        // A short prefix near zero, and two of nearly one direction, rotate too fast for finite
+        // differences.
         let length = |x: &[f32]| x.iter().map(|x| x * x).sum::<f32>().sqrt();
         let unit = |column: &Matrix, row: usize| -> Vec<f32> {
             let prefix = &column.row(row)[..3];
@@ -162,7 +164,7 @@ proptest! {
         }
     }
 
-    /// The shared products of all dimensions give what each dimension on its own gives.
+    /// Shared products of all dimensions give the result of the separate dimensions.
     #[test]
     fn prefix_sums_equal_one_dimension_at_a_time(seed in 0_u64..1000, rows in 1_usize..9, columns in 2_usize..4, symmetric: bool) {
         let name = if symmetric { LossName::MultipleNegativesSymmetricRanking } else { LossName::MultipleNegativesRanking };
@@ -197,7 +199,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_loss_needs_is_checked() {
+fn requirements_of_losses_are_checked() {
     let names = |columns: &[&str]| columns.iter().map(ToString::to_string).collect::<Vec<_>>();
     let needs = LossArguments::new(LossName::Cosent).build(8, 1).unwrap().needs();
     needs.check("cosent", &names(&["a", "b"]), true).unwrap();
@@ -211,7 +213,7 @@ fn what_a_loss_needs_is_checked() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_named() {
+fn invalid_settings_are_named() {
     let plain = LossArguments::new(LossName::MultipleNegativesRanking);
     let nested = nested(LossName::MultipleNegativesRanking);
     let faults = [

@@ -1,4 +1,4 @@
-//! A run that is broken off and resumed ends with the very bits of one that is not.
+//! An interrupted and resumed run ends with the bits of an uninterrupted one.
 
 mod toy;
 
@@ -8,7 +8,7 @@ use maana_train::{Arguments, Evaluate, Outcome, Run, TrainError, TrainingRecord,
 use std::path::Path;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless};
 
-/// Settings that differ in what is waiting when a run is broken off.
+/// Settings that differ in the pending state of an interrupted run.
 fn settings() -> Vec<Arguments> {
     let best = Some("dim_8_score".to_string());
     vec![
@@ -24,7 +24,7 @@ fn settings() -> Vec<Arguments> {
     ]
 }
 
-/// What an unbroken run ends with.
+/// Returns the result of an uninterrupted run.
 fn unbroken(arguments: &Arguments) -> (Vec<u32>, TrainingRecord, u64) {
     let folder = tempfile::tempdir().unwrap();
     let (mut model, mut notebook) = (Toy::new(), Notebook::default());
@@ -35,11 +35,12 @@ fn unbroken(arguments: &Arguments) -> (Vec<u32>, TrainingRecord, u64) {
     (model.bits(), record, notebook.micro_steps)
 }
 
-/// Resumes again and again, with a fresh model each time, stopping as `stops` says, until the run is over.
+/// Resumes repeatedly with a new model each time, stopping as `stops` says, until the run is
+/// complete.
 fn broken(arguments: &Arguments, folder: &Path, mut stops: impl Iterator<Item = u64>) -> (Vec<u32>, TrainingRecord) {
     for call in 0.. {
         let (mut model, mut notebook) = (Toy::new(), Notebook { stop_after: stops.next(), ..Notebook::default() });
-        // A resumed run has its parameters from the checkpoint, not from whatever the model held.
+        // A resumed run has the parameters of the checkpoint, not those of the model.
         if call > 0 {
             let nines = vec![9.0; model.parameters().len()];
             Trainable::write_state(&mut model, StatePart::Parameters, 0, &nines);
@@ -64,7 +65,8 @@ fn assert_same(expected: &(Vec<u32>, TrainingRecord, u64), found: &(Vec<u32>, Tr
 fn stopped_once_after_any_micro_batch() {
     for (index, arguments) in settings().into_iter().enumerate() {
         let expected = unbroken(&arguments);
-        // A third of the moments with each of the settings: between them all moments of a group and of an epoch.
+        // Each setting stops at a third of the moments; together they cover all moments of a group
+        // and of an epoch.
         for stop in (1 + index as u64 % 3..=expected.2).step_by(3) {
             let folder = tempfile::tempdir().unwrap();
             let found = broken(&arguments, folder.path(), std::iter::once(stop));
@@ -98,7 +100,7 @@ fn a_finished_run_resumed_is_finished_and_the_same() {
         };
         assert_eq!(notebook.micro_steps, 0);
         assert_same(&expected, &(model.bits(), record.clone()), "resumed at the end");
-        // What the process that did the work held is not forgotten by the one that only ends it.
+        // The peak memory of an earlier process is kept by the one that completes the run.
         let checkpoint = folder.path().join(format!("checkpoint-{}", record.steps)).join("trainer_state.json");
         let state = std::fs::read_to_string(checkpoint).unwrap();
         let kept = state.split("\"peak_memory_bytes\":").nth(1).expect("it is written down").trim_start();
@@ -107,7 +109,7 @@ fn a_finished_run_resumed_is_finished_and_the_same() {
 }
 
 #[test]
-fn resuming_where_nothing_is_yet_starts() {
+fn resuming_without_a_checkpoint_starts_the_run() {
     let (arguments, folder) = (&settings()[0], tempfile::tempdir().unwrap());
     let expected = unbroken(arguments);
     let mut model = Toy::new();
@@ -117,7 +119,7 @@ fn resuming_where_nothing_is_yet_starts() {
     assert_same(&expected, &(model.bits(), record), "resumed from nothing");
 }
 
-/// Runs until two checkpoints stand, harms the newer one, and resumes.
+/// Runs until there are two checkpoints, damages the newer one, and resumes.
 fn harmed(harm: impl Fn(&Path), said: &str) {
     let arguments = &settings()[2];
     let (expected, folder) = (unbroken(arguments), tempfile::tempdir().unwrap());
@@ -137,7 +139,7 @@ fn harmed(harm: impl Fn(&Path), said: &str) {
 }
 
 #[test]
-fn a_harmed_checkpoint_is_named_and_the_one_before_is_used() {
+fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
     let tensors = "training_state.safetensors";
     let change = |folder: &Path, change: &dyn Fn(&mut Vec<u8>)| {
         let path = folder.join(tensors);
@@ -228,9 +230,9 @@ fn other_data_or_settings_are_refused_by_name() {
 }
 
 #[test]
-fn a_run_goes_on_from_the_same_base_alone() {
+fn a_run_resumes_only_from_the_same_base() {
     let (context, loss, table, arguments) = (Context::new(1), toy::loss(), Table::pairs(30), settings()[0].clone());
-    // The run begins with the first base and is broken off; older runs have none.
+    // The run begins with the first base and is interrupted; older runs have no base.
     for (begun, asked, goes_on) in [
         (None, "aaaaaaaaaaaaaaaa", true),
         (Some("aaaaaaaaaaaaaaaa"), "aaaaaaaaaaaaaaaa", true),
@@ -302,7 +304,7 @@ fn the_best_checkpoint_is_missed_before_it_is_needed() {
     assert!(fault.to_string().contains("the best checkpoint") && fault.to_string().contains("checkpoint-3"), "{fault}");
 }
 
-/// In a process of its own, so that it can be killed.
+/// Runs in a separate process, which is killed.
 #[test]
 fn killed_at_random_moments() {
     const FOLDER: &str = "MAANA_TRAIN_TEST_FOLDER";
@@ -332,10 +334,11 @@ fn killed_at_random_moments() {
     assert_same(&expected, &found, "killed ten times");
 }
 
-/// In a process of its own, whose files may not grow: a write then fails as it does on a full disk.
+/// Runs in a separate process with a limit on the size of files, so that a write fails as on a full
+/// disk.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_harms_nothing() {
+fn a_full_disk_damages_nothing() {
     const FOLDER: &str = "MAANA_TRAIN_TEST_FULL_FOLDER";
     let arguments = &settings()[0];
     if let Some(folder) = std::env::var_os(FOLDER) {
@@ -350,7 +353,7 @@ fn a_full_disk_harms_nothing() {
     run(&mut Toy::new(), &mut notebook, arguments, Some(folder.path()), false).unwrap();
     let before = entries(folder.path());
     let child = std::process::Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" --exact a_full_disk_harms_nothing"])
+        .args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" --exact a_full_disk_damages_nothing"])
         .arg(std::env::current_exe().unwrap())
         .env(FOLDER, folder.path())
         .output()

@@ -1,4 +1,4 @@
-//! Whole runs of a toy model: what happens when, what is kept, and what is said when something is wrong.
+//! Complete runs of a toy model: order of events, kept checkpoints and errors.
 
 mod toy;
 
@@ -46,7 +46,8 @@ fn a_run_does_what_its_plan_says_and_the_loss_falls() {
     }
 }
 
-/// Four rows that fill a batch of 4, and others that share a text with each other, so that a batch takes one of them.
+/// Returns four rows that fill a batch of 4, and others that share a text, so that a batch takes
+/// one of them.
 fn repeating(rows: usize) -> Table {
     let text = |number: usize| format!("w{} w{}", number % toy::WORDS, number / toy::WORDS + 1);
     let distinct = (0..4).map(|row| vec![text(2 * row), text(2 * row + 1)]);
@@ -63,7 +64,7 @@ fn a_plan_of_repeating_texts_counts_the_batches_that_are_drawn() {
         let mut notebook = Notebook::default();
         let record = finished(run_on(&table, &mut Toy::new(), &mut notebook, &arguments, None, false));
         assert_eq!((plan.updates, plan.micro_batches), (record.steps, notebook.micro_steps), "drop_last {drop_last}");
-        // The schedule counts as the reference's, which announces rows ÷ batch size.
+        // The schedule counts as that of the reference, which announces rows ÷ batch size.
         assert_eq!(plan.scheduled_updates, 18);
         assert_eq!(plan.updates < 18, drop_last);
         assert_eq!(Plan::new(24, &arguments).unwrap().updates, 18);
@@ -71,13 +72,13 @@ fn a_plan_of_repeating_texts_counts_the_batches_that_are_drawn() {
 }
 
 #[test]
-fn texts_that_repeat_too_often_for_any_batch_are_an_error_that_says_so() {
+fn texts_that_repeat_too_often_for_any_batch_are_an_error() {
     let table = Table::new((0..10).map(|row| vec![format!("w{row}"), "w30".to_string()]).collect());
     let arguments = Arguments { drop_last: true, ..arguments(None) };
     let fault = Plan::of(&table, &arguments).unwrap_err().to_string();
     assert!(fault.contains("10 rows repeat so often") && fault.contains("batch_sampler"), "{fault}");
     assert!(!fault.contains("do not fill"), "{fault}");
-    // Each batch has one row, and there are as many as are announced: the others are left out.
+    // Each batch has one row, and there are as many batches as announced: the others are dropped.
     let plan = Plan::of(&table, &Arguments { drop_last: false, ..arguments }).unwrap();
     assert_eq!((plan.micro_batches, plan.single_row_batches), (9, 9));
 }
@@ -160,7 +161,7 @@ fn every_row_of_the_log_is_a_line_of_the_record() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_the_run_and_names_the_rows() {
+fn a_nan_loss_stops_the_run_and_names_the_rows() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = Arguments { reproduce: Some(Version::V3_0_1), evaluate: Evaluate::Steps(1), ..arguments(None) };
     let mut model = Toy::new();
@@ -181,7 +182,7 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_the_rows() {
 }
 
 #[test]
-fn a_gradient_that_is_no_number_stops_the_run_before_the_update() {
+fn an_infinite_gradient_stops_the_run_before_the_update() {
     let mut model = Toy::new();
     model.bad_gradients_from = Some(5);
     let fault = run(&mut model, &mut Notebook::default(), &arguments(None), None, false).unwrap_err();
@@ -191,20 +192,20 @@ fn a_gradient_that_is_no_number_stops_the_run_before_the_update() {
 }
 
 #[test]
-fn what_the_data_lack_is_said_before_anything_is_made() {
+fn missing_columns_are_reported_before_the_folder_is_created() {
     let folder = tempfile::tempdir().unwrap();
     let single = Table::new(vec![vec!["w1".into()]; 8]);
     let out = folder.path().join("out");
     let fault =
         run_on(&single, &mut Toy::new(), &mut Notebook::default(), &arguments(None), Some(&out), false).unwrap_err();
     assert!(matches!(&fault, TrainError::Columns { .. }), "{fault}");
-    // The name that the recipe has, not that of what modifies it.
+    // The name in the recipe, not that of the loss that modifies it.
     assert!(fault.to_string().starts_with("the loss `multiple_negatives_ranking` needs"), "{fault}");
     assert!(!out.exists());
 }
 
 #[test]
-fn faults_of_the_producer_arrive() {
+fn errors_of_the_reading_thread_are_returned() {
     let row =
         |text: &str| vec![text.to_string(), format!("w1 {text}").replace("nothing known", "w2").trim().to_string()];
     let mut rows: Vec<Vec<String>> = (0..20).map(|number| row(&format!("w{number}"))).collect();
@@ -243,7 +244,7 @@ fn stopping_early_leaves_no_thread_behind() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_written_harms_nothing() {
+fn a_checkpoint_that_cannot_be_written_damages_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = arguments(None);
     let mut notebook = Notebook { stop_after: Some(9), ..Notebook::default() };
@@ -263,7 +264,7 @@ fn a_checkpoint_that_cannot_be_written_harms_nothing() {
 }
 
 #[test]
-fn a_folder_with_checkpoints_is_not_started_in_anew() {
+fn a_new_run_refuses_a_folder_with_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
     finished(run(&mut Toy::new(), &mut Notebook::default(), &arguments(None), Some(folder.path()), false));
     let before = entries(folder.path());
@@ -274,7 +275,7 @@ fn a_folder_with_checkpoints_is_not_started_in_anew() {
 }
 
 #[test]
-fn a_metric_that_nobody_measures_is_named() {
+fn an_unknown_metric_is_named() {
     let arguments = Arguments { keep_best: Some("dim_9_score".into()), ..arguments(None) };
     let fault = run(&mut Toy::new(), &mut Notebook::default(), &arguments, None, false).unwrap_err().to_string();
     assert!(fault.contains("dim_9_score") && fault.contains("dim_8_score"), "{fault}");
@@ -303,7 +304,7 @@ fn threads_change_no_bit() {
 }
 
 #[test]
-fn repeats_that_make_more_batches_than_planned_are_told() {
+fn more_batches_than_planned_are_reported() {
     let rows = |rows: usize| (0..rows).map(|row| vec![format!("w{row}"), "w30".to_string()]).collect();
     let mut notebook = Notebook::default();
     let arguments = Arguments { epochs: 2.0, ..arguments(None) };

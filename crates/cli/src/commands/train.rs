@@ -87,7 +87,7 @@ pub(super) fn run(
                 outln!("\nbefore\n{}", maana::evaluate::table(&facts.before))?;
                 outln!("after\n{}", maana::evaluate::table(&facts.after))?;
             }
-            if let Some(times) = facts.record.times.told() {
+            if let Some(times) = facts.record.times.summary() {
                 outln!("time    {times}")?;
             }
             outln!("model   {}", model.display())?;

@@ -1,5 +1,6 @@
-//! `training_state.safetensors`: parameters, moments and waiting gradients, streamed tensor by tensor so that a large model needs
-//! no second copy in memory. The layout follows from the model's tensors, so that a file of another model is recognised.
+//! The file `training_state.safetensors`: parameters, moments and pending gradients, streamed
+//! tensor by tensor so that a large model needs no second copy in memory. The model's tensors
+//! determine the layout, so that a file of another model is recognised.
 
 use crate::TrainError;
 use maana_model::{StatePart, Tensor, Trainable};
@@ -11,7 +12,7 @@ use xxhash_rust::xxh3::Xxh3;
 /// Name of the file in a checkpoint.
 pub(super) const TENSORS_FILE: &str = "training_state.safetensors";
 
-/// The parts of the file in order; gradients only where some wait for the next update.
+/// The parts of the file in order; gradients only if some are pending.
 const PARTS: [(StatePart, &str); 4] = [
     (StatePart::Parameters, "parameters"),
     (StatePart::FirstMoments, "first_moments"),
@@ -26,7 +27,7 @@ fn parts(gradients: bool) -> &'static [(StatePart, &'static str)] {
     &PARTS[..if gradients { 4 } else { 3 }]
 }
 
-/// Ranges of at most [`CHUNK`] elements, in the order of the file.
+/// Returns ranges of at most [`CHUNK`] elements, in the order of the file.
 fn chunks(tensors: &[Tensor]) -> impl Iterator<Item = std::ops::Range<usize>> {
     tensors.iter().flat_map(|tensor| {
         let end = tensor.range.end;
@@ -34,7 +35,7 @@ fn chunks(tensors: &[Tensor]) -> impl Iterator<Item = std::ops::Range<usize>> {
     })
 }
 
-/// Writes the file into the folder of a checkpoint that is not public yet. Returns its checksum.
+/// Writes the file to the folder of a checkpoint that is not public yet. Returns its checksum.
 pub(super) fn write(folder: &Path, model: &impl Trainable, gradients: bool) -> std::io::Result<String> {
     let parts = parts(gradients);
     let mut file = BufWriter::new(maana_files::create_inside(&folder.join(TENSORS_FILE))?);
@@ -58,8 +59,8 @@ pub(super) fn write(folder: &Path, model: &impl Trainable, gradients: bool) -> s
     Ok(format!("{:016x}", hash.digest()))
 }
 
-/// Fills the model's whole state; gradients are set to zero where the file has none. Returns what is wrong with the file; an
-/// outer error is one of the system.
+/// Loads the complete state of the model; gradients become zero if the file has none. Returns the
+/// fault of an invalid file; the outer error is one of the system.
 pub(super) fn read(
     path: &Path,
     model: &mut impl Trainable,
@@ -72,7 +73,7 @@ pub(super) fn read(
     fill(path, model, parts(gradients), parts(gradients).len(), checksum)
 }
 
-/// Fills the parameters alone; `gradients` says whether the file has gradients as well.
+/// Loads only the parameters; `gradients` is true if the file has gradients as well.
 pub(super) fn read_parameters(
     path: &Path,
     model: &mut impl Trainable,
@@ -82,7 +83,7 @@ pub(super) fn read_parameters(
     fill(path, model, parts(gradients), 1, checksum)
 }
 
-/// Reads the whole file, and the first parts of it into the model.
+/// Reads the complete file, and its first parts into the model.
 fn fill(
     path: &Path,
     model: &mut impl Trainable,
@@ -137,7 +138,7 @@ fn fill(
     }
 }
 
-/// The header with its length, as the format requires them.
+/// Returns the header with its length.
 fn header(tensors: &[Tensor], parts: &[(StatePart, &str)]) -> Vec<u8> {
     let mut entries = Map::new();
     entries.insert("__metadata__".into(), json!({"format": "pt"}));

@@ -1,5 +1,6 @@
-//! CoSENT: `log(1 + Σ exp(s_i − s_j))` over all `i`, `j` with `label_i < label_j`, where `s` is the scaled cosine of a pair:
-//! a pair with the higher label should have the higher cosine. <https://kexue.fm/archives/8847>
+//! CoSENT: `log(1 + Σ exp(s_i − s_j))` over all `i`, `j` with `label_i < label_j`, where `s` is the
+//! scaled cosine of a pair: pairs with higher labels should have higher cosines.
+//! <https://kexue.fm/archives/8847>
 
 use super::cosine::{cosines, cosines_backward};
 use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
@@ -7,10 +8,10 @@ use libm::{exp, log};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
-/// Ranks the cosines of two columns by their labels. The reference's `CoSENTLoss`.
+/// Ranking of the cosines of two columns by their labels. The reference's `CoSENTLoss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CoSent {
-    /// What cosines are multiplied with; the reference takes 20.
+    /// Factor of the cosines; 20 in the reference.
     pub scale: f64,
 }
 

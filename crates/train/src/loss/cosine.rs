@@ -1,11 +1,11 @@
-//! The cosine of pairs of rows, forward and backward. Small sums, in f64.
+//! Cosines of pairs of rows, forward and backward, in f64.
 
 use maana_kernels::{Matrix, Rows};
 
-/// Vectors shorter than this count as this long, as in the reference.
+/// Minimum length of a vector, as in the reference.
 pub(super) const SHORTEST: f64 = 1e-12;
 
-/// The cosine of two vectors and what backward needs of it.
+/// The cosine of two vectors, with the inverse lengths for backward.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cosine {
     pub(super) value: f64,
@@ -13,7 +13,7 @@ pub(super) struct Cosine {
     inverse_b: f64,
 }
 
-/// The cosine of row `i` of `a` and row `i` of `b`, for every `i`.
+/// Returns the cosine of row `i` of `a` and row `i` of `b` for every `i`.
 pub(super) fn cosines(a: Rows<'_>, b: Rows<'_>) -> Vec<Cosine> {
     (0..a.rows())
         .map(|row| {
@@ -24,7 +24,7 @@ pub(super) fn cosines(a: Rows<'_>, b: Rows<'_>) -> Vec<Cosine> {
         .collect()
 }
 
-/// Adds to `d_a` and `d_b` the gradients that `d_cosines` cause.
+/// Adds the gradients that follow from `d_cosines` to `d_a` and `d_b`.
 pub(super) fn cosines_backward(
     a: Rows<'_>,
     b: Rows<'_>,
@@ -46,7 +46,7 @@ pub(super) fn cosines_backward(
     }
 }
 
-/// The dot product of two vectors.
+/// Returns the dot product of two vectors.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }

@@ -5,7 +5,8 @@ use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
-/// The squared difference between the cosine of two columns and the label. The reference's `CosineSimilarityLoss`.
+/// The squared difference between the cosine of two columns and the label. The reference's
+/// `CosineSimilarityLoss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CosineSimilarity;
 

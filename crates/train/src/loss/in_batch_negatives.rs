@@ -1,8 +1,10 @@
-//! In-batch negatives: `mean_i (logsumexp_j S_ij − S_ii)`, where `S_ij` is the scaled cosine of row `i` of the first column
-//! and candidate `j`, the candidates being all rows of all other columns. <https://arxiv.org/abs/1705.00652>
+//! In-batch negatives: `mean_i (logsumexp_j S_ij − S_ii)`, where `S_ij` is the scaled cosine of row
+//! `i` of the first column and candidate `j`. All rows of all other columns are candidates.
+//! <https://arxiv.org/abs/1705.00652>
 //!
-//! Over several dimensions the score matrices are prefix sums of blocks of one product: `a_i·c_j` over the first 128
-//! columns is that over the first 64 and that over the next 64. Backward runs the same way from the largest to the smallest.
+//! Over several dimensions the score matrices are prefix sums of blocks of one product: `a_i·c_j`
+//! over the first 128 columns is the sum over the first 64 and the next 64. Backward runs from the
+//! largest dimension to the smallest.
 
 use super::cosine::{SHORTEST, dot};
 use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
@@ -10,11 +12,11 @@ use libm::{exp, log};
 use maana_kernels::{Context, Matrix, Precision, Rows};
 use serde_json::json;
 
-/// Each first text should find its own positive (second column) among all texts of the other columns. The reference's
-/// `MultipleNegativesRankingLoss`. Further columns are hard negatives.
+/// Ranking of the positive of each first text (second column) above all other texts of the other
+/// columns. Further columns are hard negatives. The reference's `MultipleNegativesRankingLoss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InBatchNegatives {
-    /// What cosines are multiplied with; the reference takes 20.
+    /// Factor of the cosines; 20 in the reference.
     pub scale: f64,
 }
 
@@ -62,15 +64,15 @@ impl Loss for InBatchNegatives {
 pub(super) trait RankingLoss {
     fn scale(&self) -> f64;
 
-    /// `weight` × the loss of the scores; adds `weight` × their gradient to `d_scores`.
+    /// Returns `weight` × the loss of the scores, and adds `weight` × their gradient to `d_scores`.
     fn of_scores(&self, scores: &Matrix, weight: f64, d_scores: &mut Matrix) -> f64;
 
-    /// The loss of whole embeddings.
+    /// Computes the loss of complete embeddings.
     fn whole(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
         self.ranked(context, embedded, &[(embedded.columns[0].columns(), 1.0)], weight, d_columns)
     }
 
-    /// The loss over falling `dims`, (dimension, weight).
+    /// Computes the loss over `dims`, (dimension, weight) in descending order.
     fn ranked(
         &self,
         context: &Context,
@@ -125,7 +127,8 @@ pub(super) trait RankingLoss {
         value as f32
     }
 
-    /// The loss at one dimension, and what goes back from there, given the products and inverse norms over its columns.
+    /// Computes the loss at one dimension and its gradients, given the products and inverse norms
+    /// over its columns.
     fn prefix(
         &self,
         dim: usize,
@@ -156,14 +159,14 @@ pub(super) trait RankingLoss {
     }
 }
 
-/// What goes back from the end of a prefix into all columns before it.
+/// Gradients at the end of a prefix for all columns before it.
 pub(super) struct PrefixEnd {
     dim: usize,
-    /// The gradient of the plain products `a_i·c_j`. (rows, candidates)
+    /// Gradient of the products `a_i·c_j`. `(rows, candidates)`
     d_products: Matrix,
-    /// How much of each first text goes back into itself, because its norm changes. (rows)
+    /// Factor of each first text in its own gradient, from its norm. `(rows)`
     along_a: Vec<f64>,
-    /// The same for each candidate. (candidates)
+    /// The same for each candidate. `(candidates)`
     along_c: Vec<f64>,
 }
 
@@ -186,7 +189,8 @@ impl PrefixEnd {
     }
 }
 
-/// Softmax cross entropy, `weight` × `mean_i (logsumexp_j S_ij − S_ii)`; adds its gradient to `d_scores`.
+/// Returns the softmax cross entropy, `weight` × `mean_i (logsumexp_j S_ij − S_ii)`, and adds its
+/// gradient to `d_scores`.
 pub(super) fn cross_entropy(scores: &Matrix, weight: f64, d_scores: &mut Matrix) -> f64 {
     let weight = weight / scores.rows() as f64;
     let mut sum = 0.0;
@@ -203,7 +207,7 @@ pub(super) fn cross_entropy(scores: &Matrix, weight: f64, d_scores: &mut Matrix)
     weight * sum
 }
 
-/// All columns under one another.
+/// Concatenates the rows of all columns.
 fn stacked(columns: &[Rows<'_>]) -> Matrix {
     let rows = columns.iter().map(|column| column.rows()).sum();
     let mut stacked = Matrix::zeros(rows, columns[0].columns());
@@ -214,13 +218,13 @@ fn stacked(columns: &[Rows<'_>]) -> Matrix {
     stacked
 }
 
-/// Columns `start..end` of the rows.
+/// Returns columns `start..end` of the rows.
 fn block(rows: Rows<'_>, start: usize, end: usize) -> Rows<'_> {
     Rows::new(&rows.data()[start..], rows.rows(), end - start, rows.stride())
 }
 
-/// Adds the squares of a further block to `squares` and gives back 1 ÷ the norms up to there, no norm counted as less than
-/// 1e-12.
+/// Adds the squares of a further block to `squares` and returns 1 ÷ the norms up to its end, with
+/// norms of at least 1e-12.
 fn inverse_norms(block: Rows<'_>, squares: &mut [f64]) -> Vec<f64> {
     let norms = squares.iter_mut().enumerate().map(|(row, squares)| {
         *squares += dot(block.row(row), block.row(row));

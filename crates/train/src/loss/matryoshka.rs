@@ -1,7 +1,9 @@
-//! Matryoshka: any loss, summed over several dimensions to which the embeddings are cut and normalised, so that each prefix of
-//! an embedding is a good embedding. <https://arxiv.org/abs/2205.13147>
+//! Matryoshka: any loss, summed over several dimensions to which embeddings are truncated and
+//! normalised, so that each prefix of an embedding is a good embedding.
+//! <https://arxiv.org/abs/2205.13147>
 //!
-//! The reference cuts the larger, normalised prefix to get the smaller; that is the same vector as cutting from the whole.
+//! The reference truncates the next larger normalised prefix, which gives the same vector as
+//! truncating the whole embedding.
 
 use super::objective::{Embedded, Loss, LossSummary, Needs};
 use maana_files::mix;
@@ -12,16 +14,17 @@ use serde_json::json;
 pub struct Matryoshka {
     /// The loss at each dimension.
     pub inner: Box<dyn Loss>,
-    /// (dimension, weight), dimensions falling.
+    /// (dimension, weight), with dimensions in descending order.
     pub dims: Vec<(usize, f64)>,
-    /// How many of the dimensions are drawn for each micro-batch; all if `None`.
+    /// Number of dimensions that are drawn for each micro-batch; `None` uses all.
     pub dims_per_step: Option<usize>,
-    /// The run's seed, which decides what is drawn.
+    /// Seed of the run, which determines the drawn dimensions.
     pub seed: u64,
 }
 
 impl Matryoshka {
-    /// The dimensions of micro-batch `pass`, falling: a function of the seed and that number alone.
+    /// Returns the dimensions of micro-batch `pass` in descending order: a function of the seed and
+    /// `pass` only.
     fn drawn(&self, pass: u64) -> Vec<(usize, f32)> {
         let mut left: Vec<usize> = (0..self.dims.len()).collect();
         let mut state = mix(self.seed ^ mix(pass));
@@ -73,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_are_distinct_fall_and_depend_on_seed_and_pass_alone() {
+    fn draws_are_distinct_and_descending_and_depend_on_seed_and_pass_only() {
         let mut seen = std::collections::HashMap::new();
         for pass in 0..600 {
             let drawn = drawing(Some(2), 42).drawn(pass);

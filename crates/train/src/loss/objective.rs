@@ -1,4 +1,5 @@
-//! The interface of losses: embeddings and labels in, a loss and the gradients of the embeddings out.
+//! The interface of losses: embeddings and labels in, a loss and the gradients of the embeddings
+//! out.
 
 use crate::error::TrainError;
 use maana_kernels::{Context, Matrix, Rows};
@@ -19,12 +20,12 @@ pub struct Embedded<'a> {
 
 /// A function of embeddings that training minimises.
 pub trait Loss: Send + Sync {
-    /// Adds `weight` × the gradient of every embedding to `d_columns`, each `(B, D)` like its column,
-    /// and returns `weight` × the loss.
+    /// Adds `weight` × the gradient of every embedding to `d_columns`, each `(B, D)` like its
+    /// column, and returns `weight` × the loss.
     fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32;
 
-    /// Returns the sum of the loss over the `dims`, (dimension, weight) in descending order, with the
-    /// embeddings truncated to the dimension and normalised. Losses that can share work between
+    /// Returns the sum of the loss over the `dims`, (dimension, weight) in descending order, with
+    /// the embeddings truncated to the dimension and normalised. Losses that can share work between
     /// dimensions override this.
     fn nested(
         &self,
@@ -51,8 +52,8 @@ pub struct Needs {
     pub columns: RangeInclusive<usize>,
     /// True if a label is required; otherwise labels are ignored.
     pub labels: bool,
-    /// Number of text columns from which a single row in a batch has a loss. With fewer it is compared
-    /// only with other rows, so that a batch of one row has a loss of 0 and no gradient.
+    /// Number of text columns from which a single row in a batch has a loss. With fewer it is
+    /// compared only with other rows, so that a batch of one row has a loss of 0 and no gradient.
     pub columns_alone: usize,
 }
 
@@ -134,7 +135,8 @@ fn one_by_one<L: Loss + ?Sized>(
     value
 }
 
-/// Checks that the columns and their gradients have the same shapes, and returns the number of rows.
+/// Checks that the columns and their gradients have the same shapes, and returns the number of
+/// rows.
 pub(super) fn rows_of(embedded: &Embedded<'_>, d_columns: &[Matrix]) -> usize {
     assert_eq!(embedded.columns.len(), d_columns.len(), "a gradient for each column");
     let rows = embedded.columns[0].rows();

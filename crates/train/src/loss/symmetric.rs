@@ -1,16 +1,16 @@
-//! In-batch negatives in both directions: the mean of the loss over the rows of the score matrix and of that over the columns
-//! of its positive block.
+//! In-batch negatives in both directions: the mean of the loss over the rows of the score matrix
+//! and the loss over the columns of its positive block.
 
 use super::in_batch_negatives::{RankingLoss, cross_entropy};
 use super::objective::{Embedded, Loss, LossSummary, Needs};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
-/// Each first text should find its own positive, and each positive its own first text. The reference's
-/// `MultipleNegativesSymmetricRankingLoss`.
+/// Ranking of the positive of each first text, and of the first text of each positive. The
+/// reference's `MultipleNegativesSymmetricRankingLoss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SymmetricInBatchNegatives {
-    /// What cosines are multiplied with; the reference takes 20.
+    /// Factor of the cosines; 20 in the reference.
     pub scale: f64,
 }
 

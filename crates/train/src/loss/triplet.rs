@@ -1,17 +1,19 @@
-//! Triplets: `mean_i max(0, |a_i − p_i| − |a_i − n_i| + margin)`, Euclidean. <https://arxiv.org/abs/1503.03832>
+//! Triplets: `mean_i max(0, |a_i − p_i| − |a_i − n_i| + margin)`, Euclidean.
+//! <https://arxiv.org/abs/1503.03832>
 
 use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
-/// Added to every difference of coordinates, as in the reference, so that the distance of equal vectors has a gradient.
+/// Offset of every coordinate difference, as in the reference, so that the distance of equal
+/// vectors has a gradient.
 const EPSILON: f64 = 1e-6;
 
-/// The anchor (first column) should be nearer to the positive than to the negative, by a margin. The reference's
-/// `TripletLoss`.
+/// Distance of the anchor (first column) to the positive, smaller by a margin than that to the
+/// negative. The reference's `TripletLoss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Triplet {
-    /// By how much nearer; the reference takes 5.
+    /// Margin; 5 in the reference.
     pub margin: f64,
 }
 

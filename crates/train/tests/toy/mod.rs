@@ -1,4 +1,4 @@
-//! A model small enough to train in a blink, data to go with it, and an observer that writes down what it is told.
+//! A toy model, data for it, and an observer that records events.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use maana_data::{DataError, Example, Source};
@@ -16,11 +16,11 @@ pub(crate) const WORDS: usize = 40;
 pub(crate) const HIDDEN: usize = 6;
 pub(crate) const DIMENSION: usize = 8;
 
-/// The mean of word vectors, noise on them, then a linear layer. A word that is no number poisons its text.
+/// A model: the mean of word vectors, noise, then a linear layer. A NaN word makes its text NaN.
 #[derive(Clone)]
 pub(crate) struct Toy {
     arena: ParameterArena,
-    /// Makes every gradient infinite from this pass on.
+    /// Pass from which every gradient is infinite.
     pub(crate) bad_gradients_from: Option<u64>,
     /// Number of updates.
     pub(crate) updates: usize,
@@ -58,7 +58,7 @@ impl Toy {
     }
 }
 
-/// What dropout would do, in miniature: a factor for each sequence of each pass.
+/// Returns a factor for each sequence of each pass, in place of dropout.
 fn factor(noise: DropoutSeed, sequence: usize) -> f32 {
     match noise {
         DropoutSeed::Off => 1.0,
@@ -70,7 +70,7 @@ fn factor(noise: DropoutSeed, sequence: usize) -> f32 {
 }
 
 impl Trainable for Toy {
-    /// The mean word vector of each sequence. `(sequences, HIDDEN)`
+    /// Mean word vector of each sequence. `(sequences, HIDDEN)`
     type Activations = Vec<f32>;
 
     fn dimension(&self) -> usize {
@@ -167,7 +167,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Pairs of texts with words in common; some texts come twice.
+    /// Pairs of texts with common words; some texts occur twice.
     pub(crate) fn pairs(rows: usize) -> Self {
         let texts = |row: usize| {
             let word = |at: usize| format!("w{}", (row * 7 + at * 3) % WORDS);
@@ -224,7 +224,7 @@ impl Source for Table {
     }
 }
 
-/// `w7` is token 7; no text is without tokens but the empty one.
+/// Returns the tokens of a text: `w7` is token 7; only the empty text has no tokens.
 pub(crate) fn tokenize(texts: &[&str]) -> Result<TokenBatch, std::io::Error> {
     let mut batch = TokenBatch::new();
     for text in texts {
@@ -236,7 +236,7 @@ pub(crate) fn tokenize(texts: &[&str]) -> Result<TokenBatch, std::io::Error> {
     Ok(batch)
 }
 
-/// Writes down what it is told, and stops or fails when it is asked to.
+/// An observer that records events, and stops or fails on request.
 #[derive(Default)]
 pub(crate) struct Notebook {
     pub(crate) events: Vec<String>,
@@ -244,12 +244,12 @@ pub(crate) struct Notebook {
     pub(crate) evaluations: Vec<(u64, f64)>,
     pub(crate) restored: Option<u64>,
     pub(crate) unusable: Vec<String>,
-    /// Stops after so many micro-batches of this call.
+    /// Stops after this number of micro-batches of this call.
     pub(crate) stop_after: Option<u64>,
-    /// Values to be measured, one evaluation after another; after them a number of the parameters.
+    /// Values of the evaluations in order; later evaluations return a function of the parameters.
     pub(crate) scores: Vec<f64>,
     pub(crate) fail_evaluation: bool,
-    /// Stops while this evaluation is taken, counted from 1.
+    /// Stops during this evaluation, from 1.
     pub(crate) stop_in_evaluation: Option<usize>,
     pub(crate) fail_save: bool,
     /// Sleeps after each micro-batch.
@@ -304,7 +304,8 @@ impl Observer<Toy> for Notebook {
     }
 }
 
-/// In-batch negatives under Matryoshka with drawn dimensions: everything that draws at random takes part.
+/// Returns in-batch negatives under Matryoshka with drawn dimensions, so that all random choices
+/// take part.
 pub(crate) fn loss() -> Box<dyn Loss> {
     let arguments = LossArguments {
         matryoshka_dims: Some(vec![8, 4, 2]),
@@ -331,7 +332,7 @@ pub(crate) fn arguments(reproduce: Option<Version>) -> Arguments {
     }
 }
 
-/// One call of `train` on 30 pairs.
+/// Calls `train` on 30 pairs.
 pub(crate) fn run(
     model: &mut Toy,
     notebook: &mut Notebook,
@@ -355,7 +356,7 @@ pub(crate) fn run_on(
         .train(model, notebook)
 }
 
-/// Rows of the log without what depends on the clock.
+/// Returns the rows of the log without times.
 pub(crate) fn timeless(rows: &[LogRow]) -> Vec<String> {
     let row = |row: &LogRow| match row {
         LogRow::Training { step, epoch, loss, learning_rate, gradient_norm, .. } => {
@@ -366,7 +367,7 @@ pub(crate) fn timeless(rows: &[LogRow]) -> Vec<String> {
     rows.iter().map(row).collect()
 }
 
-/// Names of the entries of a folder, sorted.
+/// Returns the sorted names of the entries of a folder.
 pub(crate) fn entries(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
