@@ -88,7 +88,7 @@ def make_labels(maana, model, folder):
     return folder / "labels"
 
 
-# Arithmetic, told a second time and otherwise than the page tells it.
+# Arithmetic of the page, implemented a second time in another way.
 
 
 def dot(a, b):
@@ -120,7 +120,7 @@ def pairs(values):
 
 
 def spearman(a, b):
-    """Of two lists of values; not a number where one of them has no order."""
+    """Returns the rank correlation of two lists; NaN where one of them is constant."""
 
     def ranks(values):
         values = [round(value, 6) for value in values]
@@ -138,7 +138,7 @@ def number(text):
 
 
 def near(shown, expected, digits, what):
-    """A number on the page is the expected one, rounded."""
+    """Checks that a number on the page is the expected one, rounded."""
     value = number(shown)
     same = math.isnan(value) if math.isnan(expected) else abs(value - expected) <= 0.5 * 10**-digits + 2e-6
     assert same, f"{what}: the page shows {shown}, the server says {expected}"
@@ -148,7 +148,7 @@ def near(shown, expected, digits, what):
 
 
 class Page:
-    """A browser's page, and what it asked and complained of meanwhile."""
+    """A browser's page, with its requests and errors."""
 
     def __init__(self, browser, server, **context):
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **context})
@@ -244,8 +244,8 @@ def numbers_follow_the_slider(world):
 
 
 @check
-def precisions_are_beside(world):
-    """Cosines of a pair in f32, int8 and 1 bit at every dimension, and the table of what each cut costs."""
+def precisions_are_compared(world):
+    """Cosines of a pair in f32, int8 and 1 bit at every dimension, and the table of costs."""
     page = world.page().ready()
     page.write(SENTENCES)
     page.at.click("#heat td[data-i='1'][data-j='4']")
@@ -269,8 +269,8 @@ def precisions_are_beside(world):
 
 
 @check
-def a_new_sentence_alone_is_sent(world):
-    """Who types on sends what is new, and sees it without pressing anything."""
+def only_new_sentences_are_sent(world):
+    """Typing sends only the new sentence, and shows it without a click."""
     page = world.page().ready()
     page.write(SENTENCES[:3])
     before = len(page.asked("/v1/embeddings"))
@@ -291,7 +291,7 @@ def a_new_sentence_alone_is_sent(world):
 
 @check
 def many_sentences_are_a_picture(world):
-    """Two hundred sentences: a picture with a cell to move, a note that the rest is left out, and a map."""
+    """Two hundred sentences: a picture with a cell to move, a note about the omitted rest, and a map."""
     page = world.page().ready()
     sentences = [f"Sentensi ya {place}: {SENTENCES[place % 6]}" for place in range(203)]
     page.at.fill("#sentences", "\n".join(sentences))
@@ -451,7 +451,7 @@ def speaks_two_languages(world):
 
 @check
 def light_and_dark(world):
-    """The system's wish, the button against it, and again after a reload; numbers can be read in both."""
+    """The system's setting, the button, and a reload; numbers are readable in both."""
     brightness = "() => { const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number); return (r + g + b) / 765; }"
     page = world.page(color_scheme="dark").ready()
     page.write(SENTENCES)
@@ -473,7 +473,7 @@ def light_and_dark(world):
     page.close()
 
 
-# The least contrast (as WCAG has it) of the visible elements with what they stand on.
+# The least contrast (by WCAG) of the visible elements with their backgrounds.
 CONTRAST = """selector => {
   const light = color => { const [r, g, b] = color.match(/[\\d.]+/g).map(x => (x /= 255) <= .04045 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
   const clear = color => color === 'transparent' || /, 0\\)$/.test(color);
@@ -487,7 +487,7 @@ CONTRAST = """selector => {
 
 
 @check
-def keyboard_alone(world):
+def keyboard_only(world):
     """The tab key goes through the page in reading order, shows where it is, and arrows move inside of the table."""
     page = world.page().ready()
     page.write(SENTENCES)
@@ -570,8 +570,8 @@ def asks_for_a_key(world):
 
 
 @check
-def tells_errors_in_plain_words(world):
-    """Refusals, overload and a server that is gone: what is shown, and that the page goes on afterwards."""
+def reports_errors_in_plain_words(world):
+    """Refusals, overload and a server that is gone: what the page shows, and that it continues afterwards."""
     page = world.page().ready()
     answers = []
     page.at.route("**/v1/embeddings", lambda route: route.fulfill(**answers.pop(0)) if answers else route.continue_())
@@ -602,7 +602,7 @@ def tells_errors_in_plain_words(world):
 
 @check
 def without_index_and_labels(world):
-    """A server with a model alone: the search explains how to get an index, the classifier is not shown."""
+    """A server with only a model: the search explains how to get an index, the classifier is not shown."""
     with world.bare() as server:
         page = Page(world.browser, server).ready()
         assert page.at.is_hidden("#search-form") and "maana index" in page.at.inner_text("#no-index")
@@ -611,7 +611,7 @@ def without_index_and_labels(world):
 
 
 def take_pictures(world, folder):
-    """For eyes: light, dark, phone, Swahili, many sentences."""
+    """Takes screenshots: light, dark, phone, Swahili, many sentences."""
     folder.mkdir(parents=True, exist_ok=True)
     phone = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
     for name, context in {

@@ -1,9 +1,11 @@
-//! The body of a request, read whole: as long as allowed, as fast as asked, and only while there is memory for it. One that
-//! was compressed is as long as what comes out.
+//! The body of a request, read completely: up to a size, within a time, and only while there is
+//! memory for it. The size of a compressed body is that of its content.
 
-use crate::app::App;
-use crate::connection::Line;
-use crate::fault::{Fault, Kind};
+use crate::budget::{Budget, Share};
+use crate::connections::Connection;
+use crate::offload::Offload;
+use crate::request_error::{ErrorKind, RequestError};
+use crate::system::{System, timeout};
 use bytes::{Bytes, BytesMut};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt;
@@ -12,28 +14,39 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 
-/// Memory for bodies is counted in these.
-const UNIT: usize = 1024;
-
-/// What a body that is too long is read on for, so that whoever sends it comes to read the answer.
+/// Time for which a body that is too long is read on, so that its client comes to read the answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A body that is on its way.
-pub(crate) struct Sent {
+/// Memory for a body is taken in steps of this size.
+const BODY_STEP: usize = 64 << 10;
+
+/// Reads bodies.
+pub(crate) struct BodyReader {
+    pub(crate) system: Arc<dyn System>,
+    pub(crate) offload: Arc<Offload>,
+    /// Memory for requests and answers.
+    pub(crate) memory: Budget,
+    /// Most bytes of a body.
+    pub(crate) most: usize,
+    /// Longest time until a body is complete.
+    pub(crate) patience: Duration,
+}
+
+/// A body that is arriving.
+pub(crate) struct RequestBody {
     incoming: Incoming,
-    coding: Result<Option<Coding>, Fault>,
-    line: Arc<Line>,
+    coding: Result<Option<Coding>, RequestError>,
+    connection: Arc<Connection>,
 }
 
-/// A body, and its share of the memory for bodies, which is held as long as the request is.
-pub(crate) struct Held {
+/// A complete body with its memory.
+pub(crate) struct Received {
     pub(crate) bytes: Bytes,
-    _memory: OwnedSemaphorePermit,
+    pub(crate) memory: Share,
 }
 
-/// A compression that is read.
+/// A supported compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
     Gzip,
@@ -41,8 +54,8 @@ enum Coding {
 }
 
 impl Coding {
-    /// The compression that headers name.
-    fn of(headers: &HeaderMap) -> Result<Option<Self>, Fault> {
+    /// Returns the compression that headers name.
+    fn of(headers: &HeaderMap) -> Result<Option<Self>, RequestError> {
         let named = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let named = named.collect::<Vec<_>>().join(",").to_lowercase();
         let named: Vec<&str> = named.split(',').map(str::trim).filter(|it| !matches!(*it, "" | "identity")).collect();
@@ -55,13 +68,13 @@ impl Coding {
                     "`Content-Encoding: {}` is not read; send the body as it is, or with gzip or deflate",
                     named.join(", ")
                 );
-                Err(Fault::new(Kind::Coding, message))
+                Err(RequestError::new(ErrorKind::Coding, message))
             }
         }
     }
 
-    /// What comes out, if it is at most so many bytes.
-    fn decode(self, bytes: &[u8], most: usize) -> Result<Vec<u8>, Fault> {
+    /// Decompresses a body of at most `most` bytes.
+    fn decode(self, bytes: &[u8], most: usize) -> Result<Vec<u8>, RequestError> {
         let mut out = Vec::new();
         let most_read = most as u64 + 1;
         let read = match self {
@@ -69,73 +82,81 @@ impl Coding {
             Self::Deflate => ZlibDecoder::new(bytes).take(most_read).read_to_end(&mut out),
         };
         let name = if self == Self::Gzip { "gzip" } else { "deflate" };
-        read.map_err(|error| Fault::new(Kind::Syntax, format!("the body is not what {name} makes: {error}")))?;
+        read.map_err(|error| RequestError::new(ErrorKind::Syntax, format!("the body is not valid {name}: {error}")))?;
         if out.len() > most { Err(too_large(most)) } else { Ok(out) }
     }
 }
 
-impl Sent {
-    pub(crate) fn new(incoming: Incoming, headers: &HeaderMap, line: Arc<Line>) -> Self {
-        if incoming.is_end_stream() {
-            line.request_is_whole();
-        }
-        Self { coding: Coding::of(headers), incoming, line }
+impl RequestBody {
+    /// Creates the body of a request with these headers.
+    pub(crate) fn new(incoming: Incoming, headers: &HeaderMap, connection: Arc<Connection>) -> Self {
+        Self { coding: Coding::of(headers), incoming, connection }
     }
 }
 
-impl App {
+impl BodyReader {
     /// Reads a body.
-    pub(crate) async fn read_body(&self, sent: Sent) -> Result<Held, Fault> {
-        let Sent { mut incoming, coding, line } = sent;
-        let most = self.settings.limits.body;
+    ///
+    /// # Errors
+    /// If it is too long or too slow, breaks off, is compressed in an unsupported way, or there is
+    /// no memory for it.
+    pub(crate) async fn read(&self, body: RequestBody) -> Result<Received, RequestError> {
+        let RequestBody { mut incoming, coding, connection } = body;
+        let (system, most) = (&*self.system, self.most);
         let declared = incoming.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         let coding = match coding {
             Ok(coding) if declared.is_none_or(|length| length <= most) => coding,
             refused => {
-                discard(&mut incoming, most).await;
+                discard(system, &mut incoming, most).await;
                 return Err(refused.err().unwrap_or_else(|| too_large(most)));
             }
         };
-        let mut memory = self.body_memory(declared.unwrap_or(most))?;
+        let mut memory = self.take_memory(BODY_STEP)?;
         let read = async {
-            let mut bytes = BytesMut::with_capacity(declared.unwrap_or(0));
+            let mut bytes = BytesMut::new();
+            let mut taken = BODY_STEP;
             while let Some(frame) = incoming.frame().await {
-                let frame = frame.map_err(|error| Fault::new(Kind::Syntax, format!("the body broke off: {error}")))?;
-                let Ok(data) = frame.into_data() else { continue };
+                let broken = |error| RequestError::new(ErrorKind::Syntax, format!("the body broke off: {error}"));
+                let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
                 if bytes.len() + data.len() > most {
-                    discard(&mut incoming, most).await;
+                    discard(system, &mut incoming, most).await;
                     return Err(too_large(most));
+                }
+                // Memory is taken as the body arrives, so that slow clients cannot occupy it.
+                while bytes.len() + data.len() > taken {
+                    memory.merge(self.take_memory(BODY_STEP)?);
+                    taken += BODY_STEP;
                 }
                 bytes.extend_from_slice(&data);
             }
             Ok(bytes.freeze())
         };
-        let bytes = tokio::time::timeout(self.settings.times.body, read).await;
-        let mut bytes = bytes.map_err(|_| Fault::new(Kind::Slow, "the body did not come in time"))??;
-        line.request_is_whole();
+        let read = timeout(system, self.patience, read).await;
+        let slow = || RequestError::new(ErrorKind::Slow, "the body did not arrive in time");
+        let mut bytes = read.ok_or_else(slow)??;
+        connection.request_is_complete();
         if let Some(coding) = coding {
-            let mut decoded_memory = self.body_memory(most)?;
-            bytes = self.elsewhere(true, move || coding.decode(&bytes, most)).await??.into();
-            // What came out shorter gives back the rest.
-            memory = decoded_memory.split(bytes.len().div_ceil(UNIT).max(1)).unwrap_or(decoded_memory);
+            let mut decoded_memory = self.take_memory(most)?;
+            bytes = self.offload.run(true, move || coding.decode(&bytes, most)).await??.into();
+            decoded_memory.shrink(bytes.len());
+            memory = decoded_memory;
         }
-        Ok(Held { bytes, _memory: memory })
+        Ok(Received { bytes, memory })
     }
 
-    /// Room for so many bytes of bodies.
-    fn body_memory(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Fault> {
-        let units = u32::try_from(bytes.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
-        let memory = Arc::clone(&self.bodies).try_acquire_many_owned(units);
-        memory.map_err(|_| Fault::overloaded("too many large requests at once; ask again later", 1))
+    fn take_memory(&self, bytes: usize) -> Result<Share, RequestError> {
+        let refused = || RequestError::overloaded("too many large requests at once; try again later", 1);
+        self.memory.take(bytes).ok_or_else(refused)
     }
 }
 
-fn too_large(most: usize) -> Fault {
-    Fault::new(Kind::TooLarge, format!("the body is longer than the {most} bytes that are allowed; send it in parts"))
+fn too_large(most: usize) -> RequestError {
+    let message = format!("the body is longer than the {most} bytes that are allowed; send it in parts");
+    RequestError::new(ErrorKind::TooLarge, message)
 }
 
-/// Reads on for a while without keeping anything.
-async fn discard(body: &mut Incoming, most: usize) {
+/// Reads for a while without keeping anything.
+async fn discard(system: &dyn System, body: &mut Incoming, most: usize) {
     let read = async {
         let mut seen = 0;
         while let Some(Ok(frame)) = body.frame().await {
@@ -145,6 +166,6 @@ async fn discard(body: &mut Incoming, most: usize) {
             }
         }
     };
-    // Whether it came to its end makes no difference to the answer.
-    let _ = tokio::time::timeout(LINGER, read).await;
+    // The answer is the same if the body does not end.
+    let _ = timeout(system, LINGER, read).await;
 }

@@ -1,4 +1,4 @@
-//! The page of the API: what `openapi.json` says, as people read it.
+//! The API's page: `openapi.json` in readable form.
 
 use serde_json::Value;
 use std::fmt::Write;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 static PAGE: LazyLock<String> = LazyLock::new(|| render(include_str!("../openapi.json")));
 
-/// The page.
+/// Returns the page.
 pub(crate) fn page() -> &'static str {
     &PAGE
 }
@@ -34,29 +34,29 @@ fn render(openapi: &str) -> String {
                 );
             }
             let statuses = route["responses"].as_object().into_iter().flatten();
-            let told: Vec<String> = statuses
+            let responses: Vec<String> = statuses
                 .map(|(status, response)| format!("<b>{status}</b> {}", text(&resolve(&api, response)["description"])))
                 .collect();
-            let _ = write!(page, "<p>{}</p></section>", told.join(" · "));
+            let _ = write!(page, "<p>{}</p></section>", responses.join(" · "));
         }
     }
     page + "</main></html>\n"
 }
 
-/// The table of a body's fields.
+/// Appends the table of a body's fields.
 fn fields(page: &mut String, schema: &Value) {
     let Some(properties) = schema["properties"].as_object() else { return };
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     page.push_str("<table>");
     for (name, property) in properties {
-        let needed = if required.contains(&name.as_str()) { " <i>needed</i>" } else { "" };
+        let needed = if required.contains(&name.as_str()) { " <i>required</i>" } else { "" };
         let described = escape(property["description"].as_str().unwrap_or_default());
         let _ = write!(page, "<tr><td><code>{}</code>{needed}</td><td>{described}</td></tr>", escape(name));
     }
     page.push_str("</table>");
 }
 
-/// What a `$ref` points at, or the value itself.
+/// Follows a `$ref`; returns any other value itself.
 fn resolve<'a>(api: &'a Value, value: &'a Value) -> &'a Value {
     let pointer = value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
     pointer.and_then(|pointer| api.pointer(pointer)).unwrap_or(value)
@@ -81,11 +81,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_shows_every_route_and_nothing_from_elsewhere() {
+    fn the_page_shows_every_route_and_has_no_external_links() {
         let page = page();
         for (_, path, _) in crate::routes::ROUTES {
             assert!(page.contains(&format!("</b> {path}</h2>")), "{path}");
         }
-        assert!(!page.contains("https://") && !page.contains("http://"), "no address but its own");
+        assert!(!page.contains("https://") && !page.contains("http://"), "only its own address");
     }
 }

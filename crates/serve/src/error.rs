@@ -1,27 +1,34 @@
-//! Why a server cannot start: what is wrong with its settings, files or address.
+//! Errors of starting a server.
 
 use std::path::PathBuf;
 
-/// Why a server cannot start.
+/// An error of starting a server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address is not to be had.
-    #[error("cannot listen at {address}: {source}; choose another with --host and --port")]
+    /// The address is not available.
+    #[error("cannot listen on {address}: {source}; choose another with --host and --port")]
     Listen {
         /// The address.
         address: String,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The system gives no thread or no signal.
-    #[error("the system refuses what a server needs: {0}")]
-    System(std::io::Error),
+    /// The operating system refuses a thread or a signal handler.
+    #[error("the operating system refuses {what}: {source}{remedy}")]
+    System {
+        /// The refused resource.
+        what: &'static str,
+        /// The error of the operating system.
+        source: std::io::Error,
+        /// A way out, or nothing.
+        remedy: &'static str,
+    },
     /// A file that cannot be read.
     #[error("{path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A line of the file of keys.
@@ -31,18 +38,18 @@ pub enum ServeError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error.
         reason: String,
     },
     /// Settings that contradict each other or the model.
     #[error("{0}")]
     Settings(String),
-    /// A model.
+    /// A model that cannot be read.
     #[error("model `{name}`: {source}")]
     Model {
-        /// What requests call it.
+        /// Its name.
         name: String,
-        /// What is wrong.
+        /// The error.
         source: Box<maana::open::OpenError>,
     },
     /// The classifier.

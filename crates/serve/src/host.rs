@@ -1,18 +1,19 @@
-//! The names that a server answers to. A page of a stranger whose name is made to point at this computer asks with the
-//! stranger's name as the host: a server that listens here alone and asks for no key knows it by that.
+//! The host names that a server answers to. A foreign page whose name resolves to this computer
+//! sends its own name as the host: by that a server without keys that listens on this computer only
+//! refuses it.
 
-use crate::fault::{Fault, Kind};
+use crate::request_error::{ErrorKind, RequestError};
 use crate::settings::Settings;
 use hyper::Version;
 use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use std::net::IpAddr;
 
-/// The names that are answered; none are compared if any is.
+/// The accepted names; `None` accepts all.
 pub(crate) struct Hosts(Option<Vec<String>>);
 
 impl Hosts {
-    /// The names of a server that listens at this address.
+    /// Returns the names of a server that listens at an address.
     pub(crate) fn new(settings: &Settings, address: IpAddr) -> Self {
         let named = &settings.allow_hosts;
         let exposed = !address.is_loopback() || settings.keys.is_some();
@@ -23,23 +24,30 @@ impl Hosts {
         Self(Some(named.collect()))
     }
 
-    /// Refuses requests whose host is missing, said twice, or not this server's, and those that are framed in a way that
-    /// is not understood.
-    pub(crate) fn check(&self, head: &Parts) -> Result<(), Fault> {
+    /// Checks the host and the framing of a request.
+    ///
+    /// # Errors
+    /// If the host is missing, repeated, or not this server's, or the framing is not supported.
+    pub(crate) fn check(&self, head: &Parts) -> Result<(), RequestError> {
         let mut hosts = head.headers.get_all(HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
-            (_, Some(_)) => return Err(Fault::new(Kind::Syntax, "the request has two `Host` headers; send one")),
+            (_, Some(_)) => {
+                return Err(RequestError::new(ErrorKind::Syntax, "the request has two `Host` headers; send one"));
+            }
             (None, None) if head.version >= Version::HTTP_11 => {
-                return Err(Fault::new(Kind::Syntax, "the request has no `Host` header, which HTTP/1.1 needs"));
+                return Err(RequestError::new(
+                    ErrorKind::Syntax,
+                    "the request has no `Host` header, which HTTP/1.1 needs",
+                ));
             }
             (host, None) => host,
         };
         let codings = head.headers.get_all(TRANSFER_ENCODING).iter();
         if let Some(coding) = codings.into_iter().find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-            let message = format!("`Transfer-Encoding: {}` is not read; `chunked` is", shown(coding));
-            return Err(Fault::new(Kind::Unsupported, message));
+            let message = format!("`Transfer-Encoding: {}` is not supported; `chunked` is", shown(coding));
+            return Err(RequestError::new(ErrorKind::Unsupported, message));
         }
-        // An address in the request line stands above the header.
+        // An address in the request line takes precedence over the header.
         let named = head.uri.authority().map(|authority| authority.as_str());
         let header = host.map(|host| host.to_str().map_err(|_| self.refused(&shown(host)))).transpose()?;
         match named.or(header) {
@@ -51,15 +59,15 @@ impl Hosts {
     fn knows(&self, host: &str) -> bool {
         let Some(named) = &self.0 else { return true };
         let name = name_of(host).to_lowercase();
-        // An address in numbers is no name that could be made to point elsewhere.
+        // A numeric address cannot be made to point elsewhere.
         let is_local = name == "localhost" || name.ends_with(".localhost");
         is_local || name.parse::<IpAddr>().is_ok() || named.contains(&name)
     }
 
-    fn refused(&self, host: &str) -> Fault {
+    fn refused(&self, host: &str) -> RequestError {
         let name = name_of(host);
-        Fault::new(
-            Kind::Host,
+        RequestError::new(
+            ErrorKind::Host,
             format!(
                 "the host `{name}` is not this server's; if it is reached under that name, start it with --allow-host {name}"
             ),
@@ -67,12 +75,12 @@ impl Hosts {
     }
 }
 
-/// A host without its port, the brackets of an address and the dot at its end.
+/// Removes the port, the brackets of an address and the final dot of a host.
 fn name_of(host: &str) -> &str {
     if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return address;
     }
-    // What has two colons is an address, not a name and a port.
+    // With two colons it is an address, not a name and a port.
     let name = match host.split_once(':') {
         Some((name, port)) if !port.contains(':') => name,
         _ => host,
@@ -97,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_this_computer_alone_answers_to_its_own_names() {
+    fn a_local_server_answers_to_its_own_names() {
         let here = hosts([127, 0, 0, 1], |settings| settings.host = "my-box".into());
         for host in
             ["localhost", "LOCALHOST:8080", "a.localhost", "127.0.0.1:1", "[::1]:80", "::1", "my-box:80", "localhost."]
@@ -112,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_added_and_others_answered_where_keys_or_a_network_guard() {
+    fn names_are_added_and_all_are_accepted_with_keys_or_on_a_network() {
         let named = |settings: &mut Settings| settings.allow_hosts = vec!["Maana.example:443".into()];
         for (hosts, host, known) in [
             (hosts([127, 0, 0, 1], named), "maana.EXAMPLE", true),

@@ -1,29 +1,47 @@
-//! HTTP to workflows: one process that answers for embeddings, search, labels and similarities, in the shapes that clients of
-//! OpenAI and of text-embeddings-inference speak. It alone brings an async runtime. What is computed, and how, is `maana`'s.
+//! The HTTP server: embeddings, search, labels and similarities in the formats of OpenAI and of
+//! text-embeddings-inference. It is the only crate with an async runtime. All computing is done by
+//! `maana`.
 #![forbid(unsafe_code)]
 
 mod admission;
 mod app;
 mod body;
+mod budget;
+mod class;
 mod connection;
+mod connections;
 mod cors;
 mod docs;
-mod embed;
+mod embedding;
 mod error;
-mod fault;
+mod front;
+mod handler;
 mod host;
-mod index;
 mod inputs;
 mod job;
+mod json;
 mod keys;
 mod log;
 mod metrics;
+mod model;
 mod models;
+mod offload;
 mod queue;
 mod reply;
+mod reply_body;
+mod request;
+mod request_error;
 mod routes;
+mod rows;
 mod server;
 mod settings;
+mod signals;
+#[cfg(test)]
+mod simulation;
+mod store;
+mod system;
+mod threads;
+mod timed_stream;
 mod tls;
 mod worker;
 

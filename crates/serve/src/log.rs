@@ -1,5 +1,5 @@
-//! The log: lines on standard error, written by a thread of their own, so that no request waits for whoever reads them. Texts
-//! are in it only if asked for; keys never are.
+//! The log: lines on standard error, written by a thread of its own, so that no request waits for
+//! the reader of the log. It contains texts only if the settings say so, and never keys.
 
 use crate::settings::LogForm;
 use serde_json::{Map, Value};
@@ -7,10 +7,10 @@ use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Lines that may wait to be written; more are left out.
+/// Most lines that wait to be written; more are dropped.
 const WAITING_LINES: usize = 4096;
 
-/// Where lines go.
+/// A log; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Log {
     form: LogForm,
@@ -19,12 +19,12 @@ pub(crate) struct Log {
 
 enum Line {
     Text(String),
-    /// Tells that everything before it is written.
+    /// Reports that everything before it is written.
     Flush(SyncSender<()>),
 }
 
 impl Log {
-    /// A log of some form.
+    /// Creates a log.
     pub(crate) fn new(form: LogForm) -> std::io::Result<Self> {
         if form == LogForm::Off {
             return Ok(Self { form, lines: None });
@@ -34,22 +34,22 @@ impl Log {
         Ok(Self { form, lines: Some(sender) })
     }
 
-    /// Whether anything is written.
+    /// Returns true unless the log is off.
     pub(crate) fn is_on(&self) -> bool {
         self.lines.is_some()
     }
 
-    /// Something that people want to know.
+    /// Writes a note.
     pub(crate) fn note(&self, message: &str) {
         self.line("note", message, Map::new());
     }
 
-    /// Something that people should look after.
+    /// Writes a warning.
     pub(crate) fn warn(&self, message: &str) {
         self.line("warning", message, Map::new());
     }
 
-    /// A line with fields.
+    /// Writes a line with fields.
     pub(crate) fn line(&self, level: &str, message: &str, fields: Map<String, Value>) {
         let Some(lines) = &self.lines else { return };
         let time = timestamp(SystemTime::now());
@@ -67,16 +67,16 @@ impl Log {
                 format!("{time} {level} {message}{fields}")
             }
         };
-        // A reader that is too slow misses lines; the server does not wait for it.
+        // The server does not wait for a slow reader, which misses lines.
         let _ = lines.try_send(Line::Text(line));
     }
 
-    /// Waits a moment for everything to be written.
+    /// Waits for everything to be written, for at most a second.
     pub(crate) fn flush(&self) {
         let Some(lines) = &self.lines else { return };
         let (sender, written) = sync_channel(1);
         if lines.try_send(Line::Flush(sender)).is_ok() {
-            // A reader that takes nothing does not keep the server from ending.
+            // A reader that takes nothing does not delay the end of the server.
             let _ = written.recv_timeout(Duration::from_secs(1));
         }
     }
@@ -84,7 +84,7 @@ impl Log {
 
 fn write_lines(lines: &Receiver<Line>) {
     while let Ok(line) = lines.recv() {
-        // Nothing ends because nobody reads it.
+        // The server continues when the log cannot be written.
         let _ = match line {
             Line::Text(line) => writeln!(std::io::stderr(), "{line}").is_ok(),
             Line::Flush(written) => written.send(()).is_ok(),
@@ -92,7 +92,7 @@ fn write_lines(lines: &Receiver<Line>) {
     }
 }
 
-/// UTC as ISO 8601 writes it, to the millisecond.
+/// Formats a time in UTC as in ISO 8601, with milliseconds.
 fn timestamp(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
@@ -101,7 +101,8 @@ fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
 }
 
-/// Year, month and day of a number of days since 1970, after Howard Hinnant's `civil_from_days`.
+/// Returns year, month and day of a number of days since 1970, after Howard Hinnant's
+/// `civil_from_days`.
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -119,11 +120,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_those_of_the_calendar() {
-        let told =
+    fn times_follow_the_calendar() {
+        let format =
             |seconds, millis| timestamp(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(millis));
-        assert_eq!(told(0, 0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(told(951_782_400, 5), "2000-02-29T00:00:00.005Z");
-        assert_eq!(told(1_795_651_199, 999), "2026-11-25T23:59:59.999Z");
+        assert_eq!(format(0, 0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(format(951_782_400, 5), "2000-02-29T00:00:00.005Z");
+        assert_eq!(format(1_795_651_199, 999), "2026-11-25T23:59:59.999Z");
     }
 }

@@ -1,19 +1,19 @@
-//! What is counted and measured, and how it is told: as the text that Prometheus reads.
+//! Metrics in the text format of Prometheus.
 
-use crate::reply::Effort;
+use crate::reply::Usage;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Bounds of seconds.
+/// Upper bounds of the buckets for seconds.
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
-/// Bounds of texts and of tokens in a batch.
+/// Upper bounds of the buckets for texts and tokens of a batch.
 const SIZES: [f64; 13] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
 
-/// What is counted while the server runs.
+/// Counters and histograms of a server.
 #[derive(Default)]
 pub(crate) struct Metrics {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
@@ -30,8 +30,8 @@ pub(crate) struct Metrics {
     batch_tokens: Histogram<13>,
 }
 
-/// What is as it is at the moment of telling.
-pub(crate) struct Now {
+/// Current values of gauges.
+pub(crate) struct Gauges {
     pub(crate) waiting: [usize; 2],
     pub(crate) held_tokens: [usize; 2],
     pub(crate) held_requests: usize,
@@ -43,82 +43,82 @@ pub(crate) struct Now {
 }
 
 impl Metrics {
-    /// A request that was answered.
-    pub(crate) fn request(&self, route: &'static str, status: u16, time: Duration, effort: Option<&Effort>) {
+    /// Records an answered request.
+    pub(crate) fn request(&self, route: &'static str, status: u16, time: Duration, usage: Option<&Usage>) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         *requests.entry((route, status)).or_insert(0) += 1;
         drop(requests);
         self.request_seconds.observe(SECONDS, time.as_secs_f64());
-        if let Some(effort) = effort {
-            self.texts.fetch_add(effort.texts as u64, Ordering::Relaxed);
-            self.tokens.fetch_add(effort.tokens as u64, Ordering::Relaxed);
-            self.tokenization_seconds.observe(SECONDS, effort.tokenization.as_secs_f64());
-            self.queue_seconds.observe(SECONDS, effort.queue.as_secs_f64());
-            self.inference_seconds.observe(SECONDS, effort.inference.as_secs_f64());
+        if let Some(usage) = usage {
+            self.texts.fetch_add(usage.texts as u64, Ordering::Relaxed);
+            self.tokens.fetch_add(usage.tokens as u64, Ordering::Relaxed);
+            self.tokenization_seconds.observe(SECONDS, usage.tokenization.as_secs_f64());
+            self.queue_seconds.observe(SECONDS, usage.queue.as_secs_f64());
+            self.inference_seconds.observe(SECONDS, usage.inference.as_secs_f64());
         }
     }
 
-    /// A batch that was computed.
+    /// Records a computed batch.
     pub(crate) fn batch(&self, texts: usize, tokens: usize, time: Duration) {
         self.batch_texts.observe(SIZES, texts as f64);
         self.batch_tokens.observe(SIZES, tokens as f64);
         self.batch_seconds.observe(SECONDS, time.as_secs_f64());
     }
 
-    /// The time from the end of a batch to the next one, which texts were waiting for.
+    /// Records the time from the end of a batch to the next one, while texts were waiting.
     pub(crate) fn between_batches(&self, time: Duration) {
         self.between_batches_seconds.observe(SECONDS, time.as_secs_f64());
     }
 
-    /// A batch that panicked.
+    /// Records a batch that panicked.
     pub(crate) fn panicked(&self) {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Everything in Prometheus' text format.
-    pub(crate) fn told(&self, now: &Now) -> String {
+    /// Formats everything for Prometheus.
+    pub(crate) fn to_text(&self, gauges: &Gauges) -> String {
         let mut page = Page::default();
         page.head("maana_requests_total", "counter", "Requests by route and status.");
         for ((route, status), count) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
             page.value(&format!("maana_requests_total{{route=\"{route}\",status=\"{status}\"}}"), *count as f64);
         }
         let counters = [
-            ("maana_texts_total", &self.texts, "Texts that were embedded."),
-            ("maana_tokens_total", &self.tokens, "Tokens of texts that were embedded."),
-            ("maana_panics_total", &self.panics, "Batches whose computing panicked."),
+            ("maana_texts_total", &self.texts, "Embedded texts."),
+            ("maana_tokens_total", &self.tokens, "Tokens of embedded texts."),
+            ("maana_panics_total", &self.panics, "Batches that panicked."),
         ];
         for (name, counter, help) in counters {
             page.head(name, "counter", help);
             page.value(name, counter.load(Ordering::Relaxed) as f64);
         }
-        page.by_class("maana_queue_texts", "Texts that wait.", now.waiting);
-        page.by_class("maana_held_tokens", "Tokens that wait or are computed.", now.held_tokens);
+        page.by_class("maana_queue_texts", "Waiting texts.", gauges.waiting);
+        page.by_class("maana_held_tokens", "Tokens that wait or are being computed.", gauges.held_tokens);
         let gauges = [
-            ("maana_held_requests", now.held_requests as f64, "Requests that wait or are computed."),
-            ("maana_tokens_per_second", now.tokens_per_second, "How fast large batches were computed of late."),
-            ("maana_connections", now.connections as f64, "Open connections."),
-            ("maana_models", now.models as f64, "Models in memory."),
-            ("maana_model_bytes", now.model_bytes as f64, "Bytes of the weights in memory."),
-            ("maana_ready", f64::from(u8::from(now.ready)), "1 while requests are answered."),
+            ("maana_held_requests", gauges.held_requests as f64, "Requests that wait or are being computed."),
+            ("maana_tokens_per_second", gauges.tokens_per_second, "Recent speed of large batches."),
+            ("maana_connections", gauges.connections as f64, "Open connections."),
+            ("maana_models", gauges.models as f64, "Models in memory."),
+            ("maana_model_bytes", gauges.model_bytes as f64, "Bytes of weights in memory."),
+            ("maana_ready", f64::from(u8::from(gauges.ready)), "1 while the server takes requests."),
         ];
         for (name, value, help) in gauges {
             page.head(name, "gauge", help);
             page.value(name, value);
         }
         if let Some(bytes) = resident_bytes() {
-            page.head("process_resident_memory_bytes", "gauge", "Memory that the process holds.");
+            page.head("process_resident_memory_bytes", "gauge", "Resident memory of the process.");
             page.value("process_resident_memory_bytes", bytes as f64);
         }
         let seconds = [
-            ("maana_request_seconds", &self.request_seconds, "From a request's head to its answer."),
-            ("maana_tokenization_seconds", &self.tokenization_seconds, "Tokenising a request."),
-            ("maana_queue_seconds", &self.queue_seconds, "Waiting of a request for its batches."),
-            ("maana_inference_seconds", &self.inference_seconds, "Computing the batches of a request."),
-            ("maana_batch_seconds", &self.batch_seconds, "Computing a batch."),
+            ("maana_request_seconds", &self.request_seconds, "Time from a request's head to the start of its answer."),
+            ("maana_tokenization_seconds", &self.tokenization_seconds, "Time to tokenise a request."),
+            ("maana_queue_seconds", &self.queue_seconds, "Time that a request waits in the queue."),
+            ("maana_inference_seconds", &self.inference_seconds, "Time to compute the batches of a request."),
+            ("maana_batch_seconds", &self.batch_seconds, "Time to compute a batch."),
             (
                 "maana_between_batches_seconds",
                 &self.between_batches_seconds,
-                "From a batch to the next one while texts wait: handing out its answers, and choosing.",
+                "Time from a batch to the next one while texts wait.",
             ),
         ];
         for (name, histogram, help) in seconds {
@@ -130,11 +130,11 @@ impl Metrics {
     }
 }
 
-/// Counts by upper bound; what exceeds all bounds is in the count alone.
+/// Counts by upper bound; values above all bounds are only in the total.
 struct Histogram<const N: usize> {
     buckets: [AtomicU64; N],
     count: AtomicU64,
-    /// In millionths.
+    /// Sum in millionths.
     sum: AtomicU64,
 }
 
@@ -186,7 +186,7 @@ impl Page {
     }
 }
 
-/// Memory that the process holds, where the system tells.
+/// Resident memory of the process, on systems that report it.
 fn resident_bytes() -> Option<u64> {
     let status = maana::files::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,23 +1,28 @@
-//! The queue before the thread that computes: texts that wait, by class, by what they may be computed together with, and by
-//! length. A batch is made at the moment when the last one is done, of ready tokens, which takes microseconds: so nothing ever
-//! waits for company, and a query that arrives while a batch computes is in the next one.
+//! The queue of the compute thread: waiting texts by class, group and length. A batch is formed
+//! when the previous one is complete, from texts that are already tokenised, which takes
+//! microseconds: so no text waits for others, and a query that arrives during a batch is in the
+//! next one.
 
-use crate::fault::Fault;
-use crate::job::{Class, Group, Job};
+use crate::class::Class;
+use crate::job::{Group, Job};
+use crate::request_error::RequestError;
+use crate::system::System;
 use maana::text::TokenBatch;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
-/// Every so manieth batch is of bulk where both classes wait, so that bulk goes on under any load of queries.
+/// When both classes wait, every fourth batch is bulk, so that bulk makes progress under any load
+/// of queries.
 const BULK_EVERY: u32 = 4;
 
-/// Weights are read from memory once for a batch: so few tokens that this would cost more than they do take company of any
-/// length.
-const COMPANY_TOKENS: usize = 512;
+/// Batches too small to amortise reading the weights also take texts of other lengths, up to this
+/// number of tokens.
+const MIXED_TOKENS: usize = 512;
 
-/// Texts that wait.
+/// Waiting texts.
 pub(crate) struct Queue {
+    system: Arc<dyn System>,
     batch_tokens: usize,
     state: Mutex<State>,
     wake: Condvar,
@@ -27,17 +32,17 @@ pub(crate) struct Queue {
 struct State {
     lanes: BTreeMap<Lane, VecDeque<Entry>>,
     arrivals: u64,
-    /// Batches of queries since bulk had its turn.
+    /// Batches of queries since the last bulk batch.
     since_bulk: u32,
     closed: bool,
 }
 
-/// Texts that are alike.
+/// Class, group and approximate length of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Lane {
     class: Class,
     group: Group,
-    /// The power of two that the number of tokens reaches.
+    /// Logarithm of the number of tokens, rounded down.
     length: u32,
 }
 
@@ -52,51 +57,52 @@ struct Entry {
 pub(crate) struct Batch {
     pub(crate) group: Group,
     pub(crate) tokens: TokenBatch,
-    /// Of each sequence the job, and which of its texts it is.
+    /// Job of each sequence, and the index of the text in it.
     pub(crate) texts: Vec<(Arc<Job>, usize)>,
 }
 
 impl Batch {
-    /// Its texts as batches of one, where texts of other requests are among them; a request that is alone is to blame for
-    /// itself.
-    pub(crate) fn each_alone(&self) -> Vec<Self> {
+    /// Splits a batch of several requests into batches of one text, so that a text that panics
+    /// fails its own request only. A batch of one request is not split.
+    pub(crate) fn split(&self) -> Vec<Self> {
         let first = &self.texts[0].0;
         if self.texts.iter().all(|(job, _)| Arc::ptr_eq(job, first)) {
             return Vec::new();
         }
-        let alone = |(place, (job, index)): (usize, &(Arc<Job>, usize))| {
+        let single = |(place, (job, index)): (usize, &(Arc<Job>, usize))| {
             let range = self.tokens.offsets[place]..self.tokens.offsets[place + 1];
             let mut tokens = TokenBatch::new();
             tokens.push(&self.tokens.ids[range.clone()], &self.tokens.type_ids[range]);
             Self { group: self.group, tokens, texts: vec![(Arc::clone(job), *index)] }
         };
-        self.texts.iter().enumerate().map(alone).collect()
+        self.texts.iter().enumerate().map(single).collect()
     }
 
-    /// Whether somebody waits for it.
-    pub(crate) fn is_wanted(&self) -> bool {
-        let now = Instant::now();
-        self.texts.iter().any(|(job, _)| job.is_wanted(now))
+    /// Returns true if an answer is still awaited.
+    pub(crate) fn is_awaited(&self, now: Instant) -> bool {
+        self.texts.iter().any(|(job, _)| job.is_awaited(now))
     }
 
-    /// Tells whoever waits still that it cannot be computed.
+    /// Answers all its requests with an error.
     pub(crate) fn fail(&self) {
-        self.texts.iter().for_each(|(job, _)| job.fail(Fault::backend()));
+        self.texts.iter().for_each(|(job, _)| job.fail(RequestError::backend()));
     }
 }
 
 impl Queue {
-    /// A queue that makes batches of at most `batch_tokens` tokens; a longer text goes alone.
-    pub(crate) fn new(batch_tokens: usize) -> Self {
-        Self { batch_tokens, state: Mutex::default(), wake: Condvar::new() }
+    /// Creates a queue that forms batches of at most `batch_tokens` tokens; a longer text is a
+    /// batch of its own.
+    pub(crate) fn new(batch_tokens: usize, system: Arc<dyn System>) -> Self {
+        Self { system, batch_tokens, state: Mutex::default(), wake: Condvar::new() }
     }
 
-    /// The most tokens of a batch of more than one text.
+    /// Most tokens of a batch of more than one text.
     pub(crate) fn batch_tokens(&self) -> usize {
         self.batch_tokens
     }
 
-    /// Lets all texts of a job wait. What comes after the end is dropped, which its receiver hears of.
+    /// Adds all texts of a job. After [`Queue::close`] the job is dropped, which its receiver
+    /// notices.
     pub(crate) fn push(&self, job: &Arc<Job>) {
         let mut state = self.lock();
         if state.closed {
@@ -113,16 +119,16 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// The next batch, if texts wait.
+    /// Forms a batch, if texts are waiting.
     pub(crate) fn ready(&self) -> Option<Batch> {
-        self.lock().take(self.batch_tokens)
+        self.lock().take(self.batch_tokens, self.system.now())
     }
 
-    /// The next batch, as soon as there is one; nothing when the queue is closed and empty.
+    /// Waits for a batch; `None` when the queue is closed and empty.
     pub(crate) fn next(&self) -> Option<Batch> {
         let mut state = self.lock();
         loop {
-            if let Some(batch) = state.take(self.batch_tokens) {
+            if let Some(batch) = state.take(self.batch_tokens, self.system.now()) {
                 return Some(batch);
             }
             if state.closed {
@@ -132,28 +138,28 @@ impl Queue {
         }
     }
 
-    /// Forgets texts that nobody waits for any more.
+    /// Removes texts whose answers are no longer awaited.
     pub(crate) fn sweep(&self) {
-        let now = Instant::now();
+        let now = self.system.now();
         let mut gone = Vec::new();
         self.lock().lanes.retain(|_, lane| {
-            // What is dropped gives back its room, which is not to happen under the lock.
-            let (wanted, unwanted) = std::mem::take(lane).into_iter().partition(|entry| entry.job.is_wanted(now));
-            *lane = wanted;
-            let unwanted: VecDeque<Entry> = unwanted;
-            gone.extend(unwanted);
+            // Dropping a job gives back its room, which must not happen under the lock.
+            let (awaited, others) = std::mem::take(lane).into_iter().partition(|entry| entry.job.is_awaited(now));
+            *lane = awaited;
+            let others: VecDeque<Entry> = others;
+            gone.extend(others);
             !lane.is_empty()
         });
         drop(gone);
     }
 
-    /// Takes no more; what waits is still given out.
+    /// Closes the queue: it takes no more jobs, and still hands out waiting texts.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.wake.notify_all();
     }
 
-    /// Texts that wait, of both classes.
+    /// Number of waiting texts of both classes.
     pub(crate) fn waiting(&self) -> [usize; 2] {
         let mut waiting = [0; 2];
         for (lane, entries) in &self.lock().lanes {
@@ -163,23 +169,23 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half-way.
+        // Nothing panics while it is locked.
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl State {
-    fn take(&mut self, batch_tokens: usize) -> Option<Batch> {
-        let now = Instant::now();
+    /// Forms a batch.
+    fn take(&mut self, batch_tokens: usize, now: Instant) -> Option<Batch> {
         loop {
             let first = self.first_lane()?;
             let mut batch = Batch { group: first.group, tokens: TokenBatch::new(), texts: Vec::new() };
             self.fill(first, now, batch_tokens, &mut batch);
-            // A lane of texts that nobody waits for any more is empty now, and gave nothing.
+            // A lane in which no text is awaited is empty now.
             if !batch.texts.is_empty() {
                 self.since_bulk = if first.class == Class::Bulk { 0 } else { self.since_bulk + 1 };
-                for lane in self.company(first) {
-                    self.fill(lane, now, COMPANY_TOKENS.min(batch_tokens), &mut batch);
+                for lane in self.similar(first) {
+                    self.fill(lane, now, MIXED_TOKENS.min(batch_tokens), &mut batch);
                 }
             }
             self.lanes.retain(|_, entries| !entries.is_empty());
@@ -189,7 +195,7 @@ impl State {
         }
     }
 
-    /// The lane whose first text has waited longest, of the class whose turn it is.
+    /// Returns the lane whose first text has waited longest, of the class whose turn it is.
     fn first_lane(&self) -> Option<Lane> {
         let oldest = |class: Class| {
             let lanes = self.lanes.iter().filter(|(lane, _)| lane.class == class);
@@ -200,25 +206,25 @@ impl State {
         if self.since_bulk + 1 >= BULK_EVERY { bulk.or(interactive) } else { interactive.or(bulk) }
     }
 
-    /// Lanes that may keep it company, those of nearest length first.
-    fn company(&self, first: Lane) -> Vec<Lane> {
-        let alike = |lane: &&Lane| lane.class == first.class && lane.group == first.group && **lane != first;
-        let mut lanes: Vec<Lane> = self.lanes.keys().filter(alike).copied().collect();
+    /// Returns the other lanes of the same class and group, those of nearest length first.
+    fn similar(&self, first: Lane) -> Vec<Lane> {
+        let is_similar = |lane: &&Lane| lane.class == first.class && lane.group == first.group && **lane != first;
+        let mut lanes: Vec<Lane> = self.lanes.keys().filter(is_similar).copied().collect();
         lanes.sort_by_key(|lane| lane.length.abs_diff(first.length));
         lanes
     }
 
-    /// Moves texts from the front of a lane to the batch while it has at most `limit` tokens.
+    /// Moves texts from the front of a lane to the batch, up to `limit` tokens.
     fn fill(&mut self, lane: Lane, now: Instant, limit: usize, batch: &mut Batch) {
         let Some(entries) = self.lanes.get_mut(&lane) else { return };
         while let Some(entry) = entries.front() {
             let length = entry.job.tokens.length(entry.index);
-            let wanted = entry.job.is_wanted(now);
-            if wanted && !batch.texts.is_empty() && batch.tokens.tokens() + length > limit {
+            let awaited = entry.job.is_awaited(now);
+            if awaited && !batch.texts.is_empty() && batch.tokens.tokens() + length > limit {
                 return;
             }
             let Some(entry) = entries.pop_front() else { return };
-            if wanted {
+            if awaited {
                 let range = entry.job.tokens.offsets[entry.index]..entry.job.tokens.offsets[entry.index + 1];
                 batch.tokens.push(&entry.job.tokens.ids[range.clone()], &entry.job.tokens.type_ids[range]);
                 batch.texts.push((entry.job, entry.index));
@@ -231,35 +237,31 @@ impl State {
 mod tests {
     use super::*;
     use crate::admission::Admission;
-    use crate::fault::Kind;
-    use crate::job::{Done, Order, Wanted};
-    use crate::log::Log;
-    use crate::models::{Model, Particulars};
-    use crate::settings::{LogForm, Source};
-    use maana::kernels::{Context, Precision};
+    use crate::job::{Done, Order};
+    use crate::model::{Model, Output};
+    use crate::request_error::ErrorKind;
+    use crate::simulation::{Simulation, tiny_model};
     use std::time::Duration;
     use tokio::sync::oneshot::Receiver;
 
-    /// Jobs of made-up tokens around the tiny model.
+    /// A queue for jobs of arbitrary tokens.
     struct Bench {
         model: Arc<Model>,
         admission: Arc<Admission>,
         queue: Queue,
+        system: Arc<Simulation>,
     }
 
-    type Answer = Receiver<Result<Done, Fault>>;
+    type Answer = Receiver<Result<Done, RequestError>>;
 
     impl Bench {
         fn new(batch_tokens: usize) -> Self {
-            let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/tiny-bert").to_owned();
-            let (source, context) = (Source { name: "tiny".into(), place }, Context::new(1));
-            let log = Log::new(LogForm::Off).unwrap();
-            let model = Model::open(0, &source, &context, Precision::F32, &Particulars::default(), &log).unwrap();
+            let system = Simulation::new(1);
             let admission = Admission::new(1_000_000, Duration::from_secs(1000));
-            Self { model: Arc::new(model), admission, queue: Queue::new(batch_tokens) }
+            Self { model: tiny_model(), admission, queue: Queue::new(batch_tokens, system.clone()), system }
         }
 
-        /// Lets a job of texts of these lengths wait.
+        /// Adds a job of texts of these lengths.
         fn push(&self, class: Class, lengths: &[usize]) -> Answer {
             self.push_with(class, lengths, 0, Duration::from_secs(1000))
         }
@@ -272,9 +274,10 @@ mod tests {
                 model: Arc::clone(&self.model),
                 prompt_lengths: vec![prompt_length; lengths.len()],
                 tokens,
-                wanted: Wanted::Embedding,
+                output: Output::Embedding,
                 class,
-                deadline: Instant::now() + patience,
+                queued: self.system.now(),
+                deadline: self.system.now() + patience,
                 allowed: Duration::from_secs(1000),
                 permit,
             });
@@ -282,9 +285,9 @@ mod tests {
             answer
         }
 
-        /// The class and the lengths of the next batch.
+        /// Returns the class and the lengths of the next batch.
         fn next(&self) -> (Class, Vec<usize>) {
-            let batch = self.queue.next().expect("something waits");
+            let batch = self.queue.next().expect("a text is waiting");
             let lengths = (0..batch.tokens.sequences()).map(|index| batch.tokens.length(index)).collect();
             (batch.texts[0].0.class, lengths)
         }
@@ -293,23 +296,23 @@ mod tests {
     use Class::{Bulk, Interactive};
 
     #[test]
-    fn a_batch_takes_what_came_first_and_what_is_as_long_up_to_its_limit() {
+    fn a_batch_takes_the_first_text_and_others_of_its_length_up_to_the_limit() {
         let bench = Bench::new(1000);
         let _answers = [bench.push(Interactive, &[300, 10, 310, 290]), bench.push(Interactive, &[12, 400, 300])];
-        assert_eq!(bench.next(), (Interactive, vec![300, 310, 290]), "until the next would be too much");
-        assert_eq!(bench.next(), (Interactive, vec![10, 12, 400]), "few tokens take company");
+        assert_eq!(bench.next(), (Interactive, vec![300, 310, 290]), "the next text exceeds the limit");
+        assert_eq!(bench.next(), (Interactive, vec![10, 12, 400]), "a small batch takes other lengths");
         assert_eq!(bench.next(), (Interactive, vec![300]));
     }
 
     #[test]
-    fn a_text_longer_than_a_batch_goes_alone() {
+    fn a_text_longer_than_a_batch_is_a_batch_of_its_own() {
         let bench = Bench::new(100);
         let _answer = bench.push(Bulk, &[90, 128, 120]);
         assert_eq!([bench.next().1, bench.next().1, bench.next().1], [vec![90], vec![128], vec![120]]);
     }
 
     #[test]
-    fn queries_go_first_but_for_every_fourth_batch() {
+    fn queries_go_first_except_in_every_fourth_batch() {
         let bench = Bench::new(10);
         let _answers = [bench.push(Bulk, &[10; 4]), bench.push(Interactive, &[10; 7])];
         let classes: Vec<Class> = (0..11).map(|_| bench.next().0).collect();
@@ -330,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_another_prompt_goes_another_time() {
+    fn texts_with_different_prompts_are_in_different_batches() {
         let bench = Bench::new(1000);
         let _answers = [
             bench.push(Interactive, &[10]),
@@ -343,14 +346,14 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_is_dropped_and_its_room_comes_back() {
+    fn jobs_that_are_not_awaited_are_dropped_and_give_back_their_room() {
         let bench = Bench::new(1000);
         drop(bench.push(Interactive, &[10, 20]));
         let mut overdue = bench.push_with(Interactive, &[30], 0, Duration::ZERO);
         let _answer = bench.push(Interactive, &[11]);
-        std::thread::sleep(Duration::from_millis(2));
+        bench.system.advance(Duration::from_millis(2));
         assert_eq!(bench.next(), (Interactive, vec![11]));
-        assert_eq!(overdue.try_recv().unwrap().unwrap_err().kind, Kind::Late);
+        assert_eq!(overdue.try_recv().unwrap().unwrap_err().kind, ErrorKind::Late);
         assert_eq!(bench.admission.held().requests, 0);
         drop(bench.push(Bulk, &[10]));
         assert_eq!(bench.admission.held().tokens, [0, 10]);
@@ -359,13 +362,13 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_queue_gives_out_what_it_has_and_takes_no_more() {
+    fn a_closed_queue_hands_out_its_texts_and_takes_no_more() {
         let bench = Bench::new(1000);
         let _answer = bench.push(Interactive, &[10]);
         bench.queue.close();
         let mut late = bench.push(Interactive, &[10]);
         assert_eq!(bench.next(), (Interactive, vec![10]));
         assert!(bench.queue.next().is_none());
-        assert!(late.try_recv().is_err(), "its sender is gone");
+        assert!(late.try_recv().is_err(), "its sender is dropped");
     }
 }

@@ -1,27 +1,31 @@
-//! `Reply`: an answer before it is bytes on a wire, and how numbers are written into one.
+//! Answer of a route, before it becomes a response of HTTP.
 
+use crate::json::write_json;
+use crate::reply_body::{Pieces, ReplyBody, Written};
+use crate::request_error::{Api, ErrorKind, RequestError};
+use crate::system::{System, blocking};
 use bytes::Bytes;
-use maana::kernels::Rows;
 use serde::Serialize;
+use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An answer.
-#[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: Bytes,
-    /// What it took, where something was computed.
-    pub(crate) effort: Option<Effort>,
+    pub(crate) body: ReplyBody,
+    /// Work that the answer took, where texts were embedded.
+    pub(crate) usage: Option<Usage>,
 }
 
-/// What an answer took.
+/// Work that an answer took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Effort {
+pub(crate) struct Usage {
     pub(crate) model: String,
     pub(crate) texts: usize,
-    /// The texts themselves, if they are to be logged.
+    /// The texts, if they are logged.
     pub(crate) logged: Vec<String>,
     pub(crate) tokens: usize,
     pub(crate) characters: usize,
@@ -30,8 +34,8 @@ pub(crate) struct Effort {
     pub(crate) inference: Duration,
 }
 
-impl Effort {
-    /// Of both, one after the other.
+impl Usage {
+    /// Adds the work of a second request for the same model.
     pub(crate) fn with(self, other: &Self) -> Self {
         Self {
             logged: [self.logged, other.logged.clone()].concat(),
@@ -47,64 +51,76 @@ impl Effort {
 }
 
 impl Reply {
-    /// Text of some kind.
-    pub(crate) fn text(content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status: 200, content_type, headers: Vec::new(), body: body.into(), effort: None }
+    /// Creates an answer of a content type.
+    pub(crate) fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self::of(content_type, ReplyBody::whole(body.into()))
     }
 
-    /// JSON that is ready.
-    pub(crate) fn ready_json(body: Vec<u8>) -> Self {
-        Self::text("application/json", body)
+    fn of(content_type: &'static str, body: ReplyBody) -> Self {
+        Self { status: 200, content_type, headers: Vec::new(), body, usage: None }
     }
 
-    /// A value as JSON.
+    /// Creates an answer from a value.
     pub(crate) fn json(value: &impl Serialize) -> Self {
         let mut body = Vec::with_capacity(256);
         write_json(&mut body, value);
-        Self::ready_json(body)
+        Self::new("application/json", body)
     }
 
-    pub(crate) fn with_effort(self, effort: Effort) -> Self {
-        Self { effort: Some(effort), ..self }
+    /// Creates an answer of JSON that is written piece by piece. A short one is written at once
+    /// where it is computed; the pieces of a long one are written on threads for such work.
+    ///
+    /// # Errors
+    /// The error of the first piece.
+    pub(crate) async fn streamed(
+        system: &Arc<dyn System>,
+        pieces: impl Pieces + 'static,
+        is_short: bool,
+    ) -> Result<Self, RequestError> {
+        let (length, pieces) = (pieces.length(), Box::new(pieces));
+        let first = if is_short {
+            Written::next(pieces)?
+        } else {
+            blocking(&**system, move || Written::next(pieces)).await.ok_or_else(RequestError::backend)??
+        };
+        Ok(Self::of("application/json", ReplyBody::streamed(first, length, Arc::clone(system))))
     }
 
+    /// Creates the answer that reports an error, in the format of an API.
+    pub(crate) fn error(error: &RequestError, api: Api) -> Self {
+        let body = match api {
+            Api::OpenAi => json!({"error": {
+                "message": error.message,
+                "type": error.openai_type(),
+                "param": error.param,
+                "code": error.openai_code(),
+            }}),
+            Api::Tei => json!({"error": error.message, "error_type": error.tei_type()}),
+        };
+        let mut reply = Self::json(&body);
+        reply.status = error.status(api);
+        if matches!(error.kind, ErrorKind::Overloaded | ErrorKind::Unready | ErrorKind::Late | ErrorKind::Connections) {
+            reply.header("retry-after", error.retry_after.unwrap_or(1).to_string());
+        }
+        if error.kind == ErrorKind::Coding {
+            reply.header("accept-encoding", "gzip, deflate, identity");
+        }
+        if error.kind == ErrorKind::Key {
+            reply.header("www-authenticate", "Bearer");
+        }
+        if let Some(methods) = &error.allow {
+            reply.header("allow", methods.as_str());
+        }
+        reply
+    }
+
+    /// Adds the work that the answer took.
+    pub(crate) fn with_usage(self, usage: Usage) -> Self {
+        Self { usage: Some(usage), ..self }
+    }
+
+    /// Adds a header.
     pub(crate) fn header(&mut self, name: &'static str, value: impl Into<String>) {
         self.headers.push((name, value.into()));
-    }
-}
-
-/// Appends a value of plain data as JSON.
-pub(crate) fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
-    // Writing to memory does not fail, and every type that comes here is made of strings, numbers, lists and maps of them.
-    if let Err(error) = serde_json::to_writer(&mut *out, value) {
-        unreachable!("plain data is JSON: {error}");
-    }
-}
-
-/// Appends `[[…],…]`: the shortest digits that give back the same bits.
-pub(crate) fn write_rows(out: &mut Vec<u8>, rows: Rows<'_>) {
-    out.reserve(rows.rows() * rows.columns() * 13);
-    out.push(b'[');
-    for row in 0..rows.rows() {
-        if row > 0 {
-            out.push(b',');
-        }
-        write_json(out, &rows.row(row));
-    }
-    out.push(b']');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_come_back_with_the_same_bits() {
-        let values = [0.0, -0.0, 1.0, 0.1, f32::MIN_POSITIVE, 1e-42, f32::MAX, 16_777_216.0, 1.0 / 3.0, -0.062_345_98];
-        let mut out = Vec::new();
-        write_rows(&mut out, Rows::new(&values, 2, 5, 5));
-        let read: Vec<Vec<f32>> = serde_json::from_slice(&out).unwrap();
-        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&read.concat()), bits(&values));
     }
 }

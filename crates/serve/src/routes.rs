@@ -1,5 +1,5 @@
-//! The routes: one table of all of them, and one file for each family. A route reads its body, asks `App` to compute, writes
-//! its answer; what is computed is not known here.
+//! The table of all routes, and one file for each family. A route extracts its request, calls what
+//! computes, and writes its answer.
 
 mod classify;
 mod embed;
@@ -10,14 +10,14 @@ mod similarity;
 mod status;
 mod tokens;
 
-use crate::app::{App, Asked};
-use crate::body::Sent;
-use crate::fault::{Fault, Kind};
+use crate::app::App;
 use crate::reply::Reply;
+use crate::request::Request;
+use crate::request_error::{ErrorKind, RequestError};
 use hyper::Method;
 use std::borrow::Cow;
 
-/// What can be asked.
+/// A route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Page,
@@ -43,7 +43,7 @@ pub(crate) enum Route {
     Classify,
 }
 
-/// Every route: method, path, what it is. `{id}` stands for a name, which may have slashes.
+/// Method, path and route of each; `{id}` is a name, which may contain slashes.
 pub(crate) const ROUTES: [(&str, &str, Route); 24] = [
     ("GET", "/", Route::Page),
     ("GET", "/docs", Route::Docs),
@@ -72,41 +72,49 @@ pub(crate) const ROUTES: [(&str, &str, Route); 24] = [
 ];
 
 impl Route {
-    /// Whether it is answered without a key: what tells machines that the server lives, and pages that hold no data. That for
-    /// people asks them for the key.
+    /// True if it is served without a key: health, and pages without data. The page for people asks
+    /// them for the key.
     pub(crate) fn is_open(self) -> bool {
         matches!(self, Self::Ready | Self::Live | Self::Page | Self::Docs | Self::OpenApi)
     }
+
+    /// True if it is served without computing or waiting, also when all connections are busy.
+    pub(crate) fn is_immediate(self) -> bool {
+        self.is_open() || matches!(self, Self::Metrics | Self::OpenAiModels | Self::OpenAiModel)
+    }
 }
 
-/// The route of a path and its name for the metrics, or why there is none.
-pub(crate) fn find(method: &Method, path: &str) -> Result<(Route, &'static str), Fault> {
+/// Returns the route of a path, and its name for the metrics.
+///
+/// # Errors
+/// If there is no such route, or it has another method.
+pub(crate) fn find(method: &Method, path: &str) -> Result<(Route, &'static str), RequestError> {
     let fits = |pattern: &str| if pattern.contains(ID) { named(pattern, path).is_some() } else { path == pattern };
-    // Whoever asks for the head of an answer alone is given that by the connection.
-    let asked = if method == Method::HEAD { "GET" } else { method.as_str() };
+    // The connection omits the body of an answer to HEAD.
+    let requested = if method == Method::HEAD { "GET" } else { method.as_str() };
     let known: Vec<_> = ROUTES.iter().filter(|(_, pattern, _)| fits(pattern)).collect();
     if known.is_empty() {
-        return Err(Fault::new(Kind::NoRoute, "there is nothing here; `GET /docs` lists what can be asked"));
+        return Err(RequestError::new(ErrorKind::NoRoute, "there is no such route; `GET /docs` lists all"));
     }
-    if let Some((_, path, route)) = known.iter().find(|(method, ..)| *method == asked) {
+    if let Some((_, path, route)) = known.iter().find(|(method, ..)| *method == requested) {
         return Ok((*route, *path));
     }
     let methods: Vec<&str> = known.iter().map(|(method, ..)| *method).collect();
     let methods = methods.join(", ");
-    Err(Fault::new(Kind::Method, format!("this can be asked with {methods} alone")).allowing(methods))
+    Err(RequestError::new(ErrorKind::Method, format!("this route takes {methods} only")).allowing(methods))
 }
 
-/// What stands for a name in a route's path.
+/// Placeholder of a name in a route's path.
 const ID: &str = "{id}";
 
-/// The name in a path of this form, as it was before `%`-escapes.
+/// Returns the name in a path of this form, without `%`-escapes.
 fn named(pattern: &str, path: &str) -> Option<String> {
     let (before, behind) = pattern.split_once(ID)?;
     let name = path.strip_prefix(before)?.strip_suffix(behind)?;
     (!name.is_empty()).then(|| unescaped(name))
 }
 
-/// A part of a path as it was before `%`-escapes.
+/// Decodes the `%`-escapes of a part of a path.
 fn unescaped(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -127,7 +135,8 @@ fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A path as routes are written: clients that put an address before `/embed` make `//embed` of one that ends in a slash.
+/// Removes repeated and final slashes: clients that append `/embed` to an address with a final
+/// slash send `//embed`.
 pub(crate) fn normal(path: &str) -> Cow<'_, str> {
     if !path.contains("//") {
         return Cow::Borrowed(if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path });
@@ -137,35 +146,36 @@ pub(crate) fn normal(path: &str) -> Cow<'_, str> {
     Cow::Owned(if joined.is_empty() { "/".into() } else { joined })
 }
 
-impl App {
-    /// Answers what a route is asked.
-    pub(crate) async fn route(&self, route: Route, path: &str, asked: Asked, body: Sent) -> Result<Reply, Fault> {
-        match route {
-            Route::Page => Ok(status::page()),
-            Route::Docs => Ok(status::docs()),
-            Route::OpenApi => Ok(status::openapi()),
-            Route::Live => status::live(self),
-            Route::Ready => status::ready(self),
-            Route::Metrics => Ok(status::metrics(self)),
-            Route::Info => status::info(self).await,
-            Route::OpenAiModels => Ok(openai::models(self)),
-            Route::OpenAiModel => openai::model(self, named("/v1/models/{id}", path)),
-            Route::OpenAiEmbeddings => openai::embeddings(self, asked, None, &self.read_body(body).await?).await,
-            Route::AzureEmbeddings => {
-                let deployment = named("/openai/deployments/{id}/embeddings", path);
-                openai::embeddings(self, asked, deployment, &self.read_body(body).await?).await
-            }
-            Route::Root => embed::root(self, asked, &self.read_body(body).await?).await,
-            Route::Embed => embed::embed(self, asked, &self.read_body(body).await?).await,
-            Route::EmbedAll => embed::embed_all(self, asked, &self.read_body(body).await?).await,
-            Route::Tokenize => tokens::tokenize(self, &self.read_body(body).await?).await,
-            Route::Decode => tokens::decode(self, &self.read_body(body).await?).await,
-            Route::Similarity => similarity::similarity(self, asked, &self.read_body(body).await?).await,
-            Route::Matrix => similarity::matrix(self, asked, &self.read_body(body).await?).await,
-            Route::Rerank => rerank::rerank(self, asked, &self.read_body(body).await?).await,
-            Route::Search => search::search(self, asked, &self.read_body(body).await?).await,
-            Route::Classify => classify::classify(self, asked, &self.read_body(body).await?).await,
+/// Answers a request.
+///
+/// # Errors
+/// If it is invalid, refused, or cannot be answered.
+pub(crate) async fn answer(app: &App, route: Route, request: Request) -> Result<Reply, RequestError> {
+    match route {
+        Route::Page => Ok(status::page()),
+        Route::Docs => Ok(status::docs()),
+        Route::OpenApi => Ok(status::openapi()),
+        Route::Live => status::live(app),
+        Route::Ready => status::ready(app),
+        Route::Metrics => Ok(status::metrics(app)),
+        Route::Info => status::info(app).await,
+        Route::OpenAiModels => Ok(openai::models(app)),
+        Route::OpenAiModel => openai::model(app, named("/v1/models/{id}", &request.path)),
+        Route::OpenAiEmbeddings => openai::embeddings(app, request, None).await,
+        Route::AzureEmbeddings => {
+            let deployment = named("/openai/deployments/{id}/embeddings", &request.path);
+            openai::embeddings(app, request, deployment).await
         }
+        Route::Root => embed::root(app, request).await,
+        Route::Embed => embed::embed(app, request).await,
+        Route::EmbedAll => embed::embed_all(app, request).await,
+        Route::Tokenize => tokens::tokenize(app, request).await,
+        Route::Decode => tokens::decode(app, request).await,
+        Route::Similarity => similarity::similarity(app, request).await,
+        Route::Matrix => similarity::matrix(app, request).await,
+        Route::Rerank => rerank::rerank(app, request).await,
+        Route::Search => search::search(app, request).await,
+        Route::Classify => classify::classify(app, request).await,
     }
 }
 
@@ -176,24 +186,24 @@ mod drift;
 mod tests {
     use super::*;
 
-    fn found(method: &str, path: &str) -> Result<Route, Kind> {
-        find(&method.parse().unwrap(), path).map(|(route, _)| route).map_err(|fault| fault.kind)
+    fn found(method: &str, path: &str) -> Result<Route, ErrorKind> {
+        find(&method.parse().unwrap(), path).map(|(route, _)| route).map_err(|error| error.kind)
     }
 
     #[test]
-    fn every_route_is_found_by_its_own_path_and_no_other_way() {
+    fn every_route_is_found_by_its_own_path_only() {
         for (method, path, route) in ROUTES {
             assert_eq!(found(method, &path.replace("{id}", "a/b")), Ok(route));
-            assert_eq!(found("DELETE", &path.replace("{id}", "x")), Err(Kind::Method));
+            assert_eq!(found("DELETE", &path.replace("{id}", "x")), Err(ErrorKind::Method));
         }
         assert_eq!(found("HEAD", "/health"), Ok(Route::Ready));
         for path in ["", "/embed/", "/v1", "/v1/models/", "//", "/EMBED", "/openai/deployments//embeddings"] {
-            assert_eq!(found("GET", path), Err(Kind::NoRoute), "{path}");
+            assert_eq!(found("GET", path), Err(ErrorKind::NoRoute), "{path}");
         }
     }
 
     #[test]
-    fn a_path_is_the_same_with_slashes_twice_and_at_the_end() {
+    fn repeated_and_final_slashes_are_removed() {
         for (path, expected) in [
             ("/", "/"),
             ("//", "/"),
@@ -209,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_of_a_path_are_read() {
+    fn escapes_of_a_path_are_decoded() {
         assert_eq!(named("/v1/models/{id}", "/v1/models/a%2Fb%20c").as_deref(), Some("a/b c"));
         assert_eq!(named("/d/{id}/embeddings", "/d/a/b/embeddings").as_deref(), Some("a/b"));
         assert_eq!(named("/d/{id}/embeddings", "/d//embeddings"), None);

@@ -1,4 +1,4 @@
-//! Everything that can be set, with its defaults. Whoever starts a server fills this in.
+//! Settings of a server, with their defaults.
 
 use maana::kernels::Precision;
 use maana::search::StoreLocation;
@@ -6,107 +6,113 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a server is to do.
+/// Settings of a server.
 #[derive(Clone)]
 pub struct Settings {
-    /// The models by name. The first is there from the start and answers where no name is given.
+    /// The models. The first is read at the start and serves requests that name none.
     pub models: Vec<Source>,
-    /// What matrix products are computed in.
+    /// Precision of the matrix products.
     pub precision: Precision,
-    /// Sentences that the log begins with.
+    /// Notes at the start of the log.
     pub notes: Vec<String>,
-    /// Bytes that models may take together; those that were not used for longest are let go. The first model always stays.
+    /// Most bytes of all models; those unused for longest are released. The first model always
+    /// stays.
     pub memory: Option<u64>,
-    /// Whether a server of one model answers to that one's name alone, not to any.
+    /// Makes a server of one model answer only to its name; by default it answers to any.
     pub strict_model: bool,
-    /// Whether the routes of OpenAI take token ids. Its clients send those of OpenAI's own tokenizers, which nothing tells
-    /// from the model's.
+    /// Lets the routes of OpenAI take token ids. Its clients send ids of OpenAI's own tokenizers,
+    /// which cannot be distinguished from the model's.
     pub token_ids: bool,
-    /// A store of documents to search in, made by the first model.
+    /// A store of documents to search, made by the first model.
     pub index: Option<StoreLocation>,
-    /// A classifier on top of the first model, if not the one in its folder.
+    /// A classifier for the first model; by default the one in its folder.
     pub head: Option<PathBuf>,
-    /// The dimensions that may be asked of the first model.
+    /// The dimensions that requests may ask of the first model.
     pub dims: Dims,
-    /// What stands before queries of the first model: the name of a prompt, a text or `none`, if not the model's own.
+    /// Prompt before queries of the first model: a name, a text or `none`; by default the model's
+    /// own.
     pub query_prompt: Option<String>,
-    /// What stands before documents of the first model, likewise.
+    /// Prompt before documents of the first model.
     pub document_prompt: Option<String>,
-    /// The address to listen at.
+    /// The address to listen on.
     pub host: String,
-    /// The port; with 0 the system chooses.
+    /// The port; 0 lets the system choose.
     pub port: u16,
-    /// A file of keys, without one of which nothing is answered.
+    /// A file of keys, one of which every request then needs.
     pub keys: Option<PathBuf>,
-    /// Names under which the server is reached, beside its own; `*` stands for any. Without them a server that listens on this
-    /// computer alone and has no keys answers to its own names, and every other to any.
+    /// Names under which clients reach the server, in addition to its own; `*` means any. Without
+    /// them a server without keys that listens on this computer only answers to its own names, and
+    /// every other server to any.
     pub allow_hosts: Vec<String>,
-    /// The origin whose pages may ask, or `*`.
+    /// The origin whose pages may send requests, or `*`.
     pub cors: Option<String>,
-    /// A certificate and its key, where connections are to be encrypted.
+    /// A certificate and its key, for TLS.
     pub tls: Option<Tls>,
-    /// What is too much.
+    /// Limits on amounts.
     pub limits: Limits,
-    /// What is too long.
+    /// Limits on times.
     pub times: Times,
-    /// How requests are logged.
+    /// Format of the log.
     pub log: LogForm,
-    /// Whether texts are logged.
+    /// Logs the texts of requests.
     pub log_texts: bool,
-    /// Whether SIGTERM, SIGINT and SIGHUP end the server as [`crate::Running::stop`] does. A SIGINT while it ends ends the
-    /// process at once.
+    /// Makes SIGTERM, SIGINT and SIGHUP end the server as [`crate::Running::stop`] does. A further
+    /// SIGINT ends the process at once.
     pub signals: bool,
-    /// Called before every batch where it is computed: for tests of slowness and of panics.
+    /// Called on the compute thread before every batch.
     pub before_batch: Option<Hook>,
 }
 
-/// What is called before a batch, with its number of tokens.
+/// A function that is called with the number of tokens of a batch.
 pub type Hook = Arc<dyn Fn(usize) + Send + Sync>;
 
 /// A model to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What requests call it.
+    /// Name in requests.
     pub name: String,
-    /// A folder, a name on the hub, or name@revision.
+    /// A folder, a name on the hub, or `name@revision`.
     pub place: String,
 }
 
 /// A certificate and its key, both PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// The certificate, and those behind it.
+    /// The certificate chain.
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
 }
 
-/// Which dimensions may be asked for.
+/// Dimensions that requests may ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Dims {
-    /// Those that the model was trained for, as its card tells, else its own alone.
+    /// Those that the model's card declares, and the model's own.
     #[default]
     Declared,
     /// These, and the model's own.
     These(Vec<usize>),
-    /// Any that the model has.
+    /// All up to the model's own.
     Any,
 }
 
-/// What is too much.
+/// Limits on amounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Tokens that wait or are computed; more are refused at once. A request that alone has more waits until nothing else does.
+    /// Tokens that wait or are being computed; more are refused at once. A larger request is
+    /// admitted when nothing else waits.
     pub queued_tokens: usize,
-    /// Tokens that go through a model at once.
+    /// Tokens of a batch.
     pub batch_tokens: usize,
     /// Texts of a request.
     pub inputs: usize,
     /// Bytes of a request.
     pub body: usize,
-    /// Bytes of all requests that are held.
-    pub bodies: usize,
-    /// Connections; more are told so and closed.
+    /// Bytes of all requests and answers in memory.
+    pub memory: usize,
+    /// Bytes of text that wait for the tokenizer or are being tokenised; more are refused at once.
+    pub tokenizing: usize,
+    /// Connections; more are refused.
     pub connections: usize,
 }
 
@@ -117,26 +123,27 @@ impl Default for Limits {
             batch_tokens: maana::model::DEFAULT_BATCH_TOKENS,
             inputs: 2048,
             body: 8 << 20,
-            bodies: 256 << 20,
+            memory: 256 << 20,
+            tokenizing: 32 << 20,
             connections: 4096,
         }
     }
 }
 
-/// What is too long.
+/// Limits on times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// From a request's arrival to its answer.
+    /// From the arrival of a request to its answer.
     pub answer: Duration,
-    /// Until the head of a request is there, from the connection's start or the head's first byte.
+    /// Until the head of a request is complete, from the start of the connection or the first byte.
     pub head: Duration,
-    /// From an answer to the next request of a connection.
+    /// From an answer to the next request on a connection.
     pub keep_alive: Duration,
-    /// Until the whole body is there.
+    /// Until a body is complete.
     pub body: Duration,
-    /// Between two bytes that the other side takes.
+    /// Between two writes that the client accepts.
     pub write: Duration,
-    /// From the wish to end to the end.
+    /// From the request to end to the end.
     pub drain: Duration,
 }
 
@@ -146,7 +153,7 @@ impl Default for Times {
         Self {
             answer: seconds(60),
             head: seconds(30),
-            // Balancers keep theirs for 60 s, and must be the ones that close.
+            // Balancers keep connections for 60 s, and must be the side that closes them.
             keep_alive: seconds(75),
             body: seconds(30),
             write: seconds(30),
@@ -155,20 +162,21 @@ impl Default for Times {
     }
 }
 
-/// How requests are logged, on standard error.
+/// Format of the log on standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogForm {
-    /// Not at all.
+    /// No log.
     Off,
-    /// A line that people read.
+    /// Plain lines.
     #[default]
     Plain,
-    /// A line of JSON.
+    /// Lines of JSON.
     Json,
 }
 
 impl Settings {
-    /// Serves one model, with every default: on this computer only, at a port that the system chooses.
+    /// Creates the default settings for one model: on this computer only, on a port that the system
+    /// chooses.
     pub fn new(source: Source) -> Self {
         Self {
             models: vec![source],

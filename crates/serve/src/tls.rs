@@ -1,4 +1,4 @@
-//! TLS, for those who have nothing in front of the server that does it: a certificate's chain and its key, from PEM files.
+//! TLS without a proxy: a certificate chain and its key, from PEM files.
 
 use crate::error::ServeError;
 use crate::settings::Tls;
@@ -10,10 +10,10 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{Error, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// What greets connections.
+/// Creates the acceptor of TLS connections.
 ///
 /// # Errors
-/// If a file cannot be read, is no PEM file, or both do not belong together.
+/// If a file cannot be read, is not a PEM file, or the key is not the certificate's.
 pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
     let chain = CertificateDer::pem_slice_iter(&read(&tls.certificate)?).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| unreadable(&tls.certificate, &error))?;

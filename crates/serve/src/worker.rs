@@ -1,110 +1,132 @@
-//! The thread that computes: takes batch after batch from the queue, and outlives a batch that panics.
+//! The compute thread: takes batch after batch from the queue, and survives a batch that panics.
 
 use crate::admission::Admission;
-use crate::fault::Fault;
-use crate::job::Wanted;
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::model::Output;
 use crate::queue::{Batch, Queue};
+use crate::request_error::RequestError;
 use crate::settings::Hook;
+use crate::system::System;
 use maana::kernels::{Context, Matrix};
 use maana::model::Activations;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What the thread works with.
+/// State of the compute thread.
 pub(crate) struct Worker {
     pub(crate) queue: Arc<Queue>,
     pub(crate) context: Arc<Context>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Log,
+    pub(crate) system: Arc<dyn System>,
     pub(crate) before_batch: Option<Hook>,
+    pub(crate) progress: Progress,
+}
+
+/// Progress of the worker.
+#[derive(Default)]
+pub(crate) struct Progress {
+    activations: Activations,
+    /// Number of batches.
+    batches: u64,
+    /// End of the last batch, unless it panicked.
+    computed: Option<Instant>,
+    /// Texts of a batch that panicked, each a batch of its own.
+    split: VecDeque<Batch>,
+}
+
+/// A batch with its rows, or without them if computing panicked.
+pub(crate) struct Computed {
+    batch: Batch,
+    start: Instant,
+    rows: Option<Matrix>,
 }
 
 impl Worker {
     /// Works until the queue is closed and empty.
-    pub(crate) fn run(&self) {
-        let mut activations = Activations::default();
-        let (mut number, mut computed) = (0, None::<Instant>);
-        while let Some(batch) = self.next(computed) {
-            number += 1;
-            computed = self.answer(&batch, number, &mut activations);
-            if computed.is_none() {
-                // One text is to blame: the requests that it came together with do not fail with it.
-                let each_alone = batch.each_alone();
-                if each_alone.is_empty() {
-                    batch.fail();
-                }
-                for alone in each_alone {
-                    number += 1;
-                    if alone.is_wanted() && self.answer(&alone, number, &mut activations).is_none() {
-                        alone.fail();
-                    }
-                }
-            }
+    pub(crate) fn run(mut self) {
+        while let Some(batch) = self.ready().or_else(|| self.queue.next()) {
+            let computed = self.compute(batch);
+            self.finish(computed);
         }
     }
 
-    /// The next batch, at once if texts wait: then the time since the last one was computed is lost for computing.
-    fn next(&self, computed: Option<Instant>) -> Option<Batch> {
-        let Some(batch) = self.queue.ready() else { return self.queue.next() };
-        if let Some(computed) = computed {
-            self.metrics.between_batches(computed.elapsed());
+    /// Returns the next batch if there is one now.
+    pub(crate) fn ready(&mut self) -> Option<Batch> {
+        while let Some(batch) = self.progress.split.pop_front() {
+            if batch.is_awaited(self.system.now()) {
+                return Some(batch);
+            }
+        }
+        let batch = self.queue.ready()?;
+        if let Some(computed) = self.progress.computed {
+            // Texts were waiting meanwhile.
+            self.metrics.between_batches(self.system.now().saturating_duration_since(computed));
         }
         Some(batch)
     }
 
-    /// Computes a batch and hands out its rows. Returns when it was computed, or nothing if computing panicked.
-    fn answer(&self, batch: &Batch, number: u64, activations: &mut Activations) -> Option<Instant> {
-        let start = Instant::now();
-        let Ok(rows) = catch_unwind(AssertUnwindSafe(|| self.compute(batch, activations))) else {
-            // Memory that a panic has left half written is not used again.
-            *activations = Activations::default();
+    /// Computes a batch.
+    pub(crate) fn compute(&mut self, batch: Batch) -> Computed {
+        let start = self.system.now();
+        let activations = &mut self.progress.activations;
+        let rows = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(hook) = &self.before_batch {
+                hook(batch.tokens.tokens());
+            }
+            let (model, group) = (&batch.texts[0].0.model, batch.group);
+            let batch_tokens = self.queue.batch_tokens();
+            model.infer(&self.context, &batch.tokens, group.output, group.prompt_length, batch_tokens, activations)
+        }));
+        Computed { batch, start, rows: rows.ok() }
+    }
+
+    /// Delivers the rows of a batch. If it panicked, its texts are computed again one by one, so
+    /// that only requests whose own text panics fail.
+    pub(crate) fn finish(&mut self, computed: Computed) {
+        let Computed { batch, start, rows } = computed;
+        self.progress.batches += 1;
+        let Some(rows) = rows else {
+            // Memory that a panic has left in an unknown state is not used again.
+            self.progress.activations = Activations::default();
+            self.progress.computed = None;
             self.metrics.panicked();
-            self.log.warn(
-                "computing a batch panicked; each of its texts is computed alone, and what panics again is told so",
-            );
-            return None;
+            self.log
+                .warn("computing a batch panicked; its texts are computed one by one, and those that panic again fail");
+            let split = batch.split();
+            if split.is_empty() {
+                batch.fail();
+            }
+            self.progress.split.extend(split);
+            return;
         };
-        let computed = Instant::now();
-        let time = computed - start;
+        let now = self.system.now();
+        let time = now.saturating_duration_since(start);
+        self.progress.computed = Some(now);
         self.admission.computed(batch.tokens.tokens(), time);
         self.metrics.batch(batch.texts.len(), batch.tokens.tokens(), time);
-        if let Err(error) = batch.texts[0].0.model.sentence.model().check_unchanged() {
+        if let Err(error) = batch.texts[0].0.model.check_unchanged() {
             self.log.warn(&error.to_string());
-            batch.texts.iter().for_each(|(job, _)| job.fail(Fault::changed("the weights of the model")));
-            return Some(computed);
+            batch.texts.iter().for_each(|(job, _)| job.fail(RequestError::changed("the weights of the model")));
+            return;
         }
         for (place, (job, index)) in batch.texts.iter().enumerate() {
-            let range = match batch.group.wanted {
-                Wanted::Embedding => place..place + 1,
-                Wanted::Tokens => batch.tokens.offsets[place]..batch.tokens.offsets[place + 1],
+            let range = match batch.group.output {
+                Output::Embedding => place..place + 1,
+                Output::Tokens => batch.tokens.offsets[place]..batch.tokens.offsets[place + 1],
             };
             let columns = rows.columns();
             let values = &rows.data()[range.start * columns..range.end * columns];
             if values.iter().all(|value| value.is_finite()) {
-                job.deliver(*index, values, number, time);
+                job.deliver(*index, values, self.progress.batches, time, now);
             } else {
-                self.log.warn("an embedding is not a number; the model's weights are damaged");
-                job.fail(Fault::backend());
+                self.log.warn("an embedding is not finite; the model's weights are damaged");
+                job.fail(RequestError::backend());
             }
-        }
-        Some(computed)
-    }
-
-    fn compute(&self, batch: &Batch, activations: &mut Activations) -> Matrix {
-        if let Some(hook) = &self.before_batch {
-            hook(batch.tokens.tokens());
-        }
-        let model = batch.texts[0].0.model.sentence.model();
-        model.reserve(self.queue.batch_tokens(), activations);
-        match batch.group.wanted {
-            Wanted::Embedding => {
-                model.embed_unfinished(&self.context, &batch.tokens, batch.group.prompt_length, activations)
-            }
-            Wanted::Tokens => model.embed_tokens(&self.context, &batch.tokens, activations),
         }
     }
 }

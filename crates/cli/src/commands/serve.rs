@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Answer over HTTP: embeddings, similarities, search and labels, for clients of OpenAI and of text-embeddings-inference.
+/// Serve embeddings, similarities, search and labels over HTTP, for clients of OpenAI and of
+/// text-embeddings-inference
 #[derive(clap::Args)]
 #[command(after_help = "\
-It prints `listening on http://…` when it answers; a page for people is at that address, the API at /docs. SIGTERM and
-Ctrl-C end it when what was asked is answered, a second Ctrl-C at once.
+It prints `listening on http://…` when it takes requests; a page for people is at that address, the API at /docs. SIGTERM
+and Ctrl-C end it after the requests that have arrived are answered, a second Ctrl-C at once.
 
 Examples:
   maana serve MODEL
@@ -22,27 +23,28 @@ Examples:
   maana serve news=runs/news/model --model small=sentence-transformers/all-MiniLM-L6-v2 --memory 2000000000
   curl localhost:8080/v1/embeddings -H 'content-type: application/json' -d '{\"input\": \"Habari ya asubuhi\"}'")]
 pub(crate) struct Serve {
-    /// A folder, a name on the hub, or name@revision; NAME=MODEL gives it a name for requests [default: its name on the hub or
-    /// its card's, else the folder's]
+    /// A folder, a name on the hub, or name@revision; NAME=MODEL sets its name in requests
+    /// [default: its name on the hub or in its card, else the folder's]
     model: String,
-    /// A further model, read when it is first asked for; may be given several times
+    /// A further model, read at its first request; repeatable
     #[arg(long = "model", value_name = "NAME=MODEL")]
     models: Vec<String>,
-    /// Answer to the model's own name alone, also where no other is served [default: a single model answers to any name]
+    /// Answer only to the model's own name [default: a single model answers to any name]
     #[arg(long)]
     strict_model: bool,
-    /// Take token ids on OpenAI's routes; they are refused by default, since OpenAI's clients (LangChain) send ids of OpenAI's own
-    /// tokenizers
+    /// Accept token ids on OpenAI's routes; they are refused by default, because OpenAI's clients
+    /// (LangChain) send ids of OpenAI's own tokenizers
     #[arg(long)]
     token_ids: bool,
-    /// Bytes that all models may take together; those unused for longest are let go [default: no limit]
+    /// Most bytes of all models; those unused for longest are released [default: no limit]
     #[arg(long, value_name = "BYTES")]
     memory: Option<u64>,
-    /// A store of documents to search in, made by `maana index` with this model: a folder, or
+    /// A store of documents to search, made by `maana index` with this model: a folder, or
     /// postgres://USER@HOST/DATABASE?store=NAME
     #[arg(long, value_name = "STORE")]
     index: Option<PathBuf>,
-    /// A classifier, made by `maana classify fit` with this model [default: the one in the model's folder]
+    /// A classifier, made by `maana classify fit` with this model [default: the one in the model's
+    /// folder]
     #[arg(long, value_name = "DIR|FILE")]
     head: Option<PathBuf>,
     #[command(flatten)]
@@ -51,60 +53,61 @@ pub(crate) struct Serve {
     queries: crate::prompts::QueryPromptArgument,
     #[command(flatten)]
     documents: crate::prompts::DocumentPromptArgument,
-    /// The address to listen at; 0.0.0.0 is all of this computer's
+    /// The address to listen on; 0.0.0.0 means all addresses of this computer
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
     /// The port; 0 lets the system choose
     #[arg(long, value_name = "N", default_value_t = 8080)]
     port: u16,
-    /// The dimensions that may be asked for, or any [default: those that the model was trained for]
+    /// The dimensions that requests may ask for, or any [default: those that the model declares]
     #[arg(long, value_name = "N,N,…|any", value_parser = dims)]
     dims: Option<Dims>,
-    /// A file of keys, without one of which nothing is answered: lines NAME:KEY or NAME:KEY:REQUESTS-PER-SECOND. It is read again
-    /// when it changes
+    /// A file of keys, one of which every request then needs: lines NAME:KEY or
+    /// NAME:KEY:REQUESTS-PER-SECOND. It is read again when it changes
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// A name under which the server is reached, for a proxy on this computer; may be given several times, and * is any [default:
-    /// localhost and addresses, where it listens on this computer alone and has no keys, else any]
+    /// A name under which clients reach the server, for a proxy on this computer; repeatable, *
+    /// means any [default: localhost and addresses where it listens on this computer only and has
+    /// no keys, else any]
     #[arg(long = "allow-host", value_name = "NAME")]
     allow_hosts: Vec<String>,
-    /// The origin whose pages may ask, or * [default: none but the page of this server]
+    /// The origin whose pages may send requests, or * [default: only the page of this server]
     #[arg(long, value_name = "ORIGIN")]
     cors: Option<String>,
-    /// A certificate (PEM), to answer over https
+    /// A certificate chain (PEM), for https
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The certificate's key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Tokens that may wait; more are refused at once with 429
+    /// Most tokens that wait; more are refused at once with 429
     #[arg(long, value_name = "N", default_value_t = Limits::default().queued_tokens, value_parser = one_or_more())]
     max_tokens_queued: usize,
-    /// Tokens that go through a model at once; changes speed and memory, never the result
+    /// Tokens of a batch; changes speed and memory, never the result
     #[arg(long, value_name = "N", default_value_t = Limits::default().batch_tokens, value_parser = one_or_more())]
     max_batch_tokens: usize,
-    /// Texts of a request
+    /// Most texts of a request
     #[arg(long, value_name = "N", default_value_t = Limits::default().inputs, value_parser = one_or_more())]
     max_inputs: usize,
-    /// Bytes of a request
+    /// Most bytes of a request
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body, value_parser = one_or_more())]
     max_body: usize,
-    /// Connections that may be open
+    /// Most open connections
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = one_or_more())]
     max_connections: usize,
     /// Seconds after which an answer is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     deadline: u64,
-    /// Seconds that a connection stays open between two requests; longer than a balancer keeps its own
+    /// Seconds that a connection stays open between two requests; longer than a balancer's
     #[arg(long, value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     keep_alive: u64,
-    /// Seconds for what was asked to be answered when the server ends
+    /// Seconds to answer the requests that have arrived when the server ends
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     drain: u64,
-    /// How requests are logged on standard error
+    /// Format of the log on standard error
     #[arg(long, value_enum, default_value_t = LogChoice::Plain, value_name = "plain|json|off", hide_possible_values = true)]
     log: LogChoice,
-    /// Log the texts of requests too
+    /// Log the texts of requests
     #[arg(long)]
     log_texts: bool,
 }
@@ -132,7 +135,7 @@ impl Serve {
     }
 
     fn settings(self) -> Result<Settings> {
-        // What has to be fetched is fetched now, where people see it; what is misspelt is told now.
+        // Models are downloaded now, with visible progress, and misspelt names are reported now.
         let mut models = Vec::new();
         for argument in std::iter::once(&self.model).chain(&self.models) {
             models.push(Named::read(argument)?);
@@ -165,7 +168,8 @@ impl Serve {
             batch_tokens: self.max_batch_tokens,
             inputs: self.max_inputs,
             body: self.max_body,
-            bodies: Limits::default().bodies.max(self.max_body),
+            memory: Limits::default().memory.max(self.max_body),
+            tokenizing: Limits::default().tokenizing.max(self.max_body),
             connections: self.max_connections,
         };
         let seconds = Duration::from_secs;
@@ -186,9 +190,9 @@ impl Serve {
     }
 }
 
-/// A model of the command line, found.
+/// A model of the command line, and its folder.
 struct Named {
-    /// The name that was given.
+    /// The name in NAME=MODEL.
     name: Option<String>,
     place: String,
     resolved: Resolved,
@@ -210,13 +214,13 @@ impl Named {
         Ok(Self { name, place: place.into(), resolved })
     }
 
-    /// Its name on the hub, or the one that its card tells.
+    /// Returns its name on the hub, or the one in its card.
     fn own_name(&self) -> Option<String> {
         let card = || maana::files::read_to_string(self.resolved.folder.join("README.md")).ok();
         self.resolved.name.clone().or_else(|| maana::card::model_name(&card()?))
     }
 
-    /// Its name by where it is: that of the folder, or of the run that the folder belongs to.
+    /// Returns the name of its folder, or of the run to which the folder belongs.
     fn name_of_place(&self) -> String {
         let folder = self.resolved.folder.canonicalize().ok().filter(|_| self.resolved.name.is_none());
         let named = |folder: &Path| folder.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -230,11 +234,11 @@ impl Named {
     }
 }
 
-/// Where a run keeps its model.
+/// Folder of the model in a run.
 const MODEL_FOLDER: &str = "model";
 
-/// What requests call the models. Where two have one name of their own, as two runs from one base, they are told apart by
-/// where they are.
+/// Returns the names of the models in requests. Models with the same own name, as two runs from one
+/// base, get the names of their folders.
 fn names(models: &[Named]) -> Vec<String> {
     let own: Vec<String> = models
         .iter()

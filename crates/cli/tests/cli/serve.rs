@@ -78,8 +78,20 @@ fn embed(address: &str, texts: usize) -> std::io::Result<String> {
     stream.write_all((head + &body).as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let body = answer.strip_prefix("HTTP/1.1 200 OK").and_then(|answer| answer.split_once("\r\n\r\n"));
-    Ok(body.unwrap_or_else(|| panic!("{answer}")).1.to_owned())
+    let answer = answer.strip_prefix("HTTP/1.1 200 OK").unwrap_or_else(|| panic!("{answer}"));
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    Ok(if head.contains("transfer-encoding: chunked") { joined(body) } else { body.to_owned() })
+}
+
+/// Joins the chunks of a body.
+fn joined(mut chunks: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, rest)) = chunks.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        body += &rest[..size];
+        chunks = &rest[size + 2..];
+    }
+    body
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -139,6 +151,45 @@ fn pending_requests_are_answered_when_its_terminal_closes() {
     served.kill("-HUP");
     assert!(request.join().unwrap().unwrap() > 500 * 64, "an answer is lost");
     assert_eq!(served.child.wait().unwrap().code(), Some(0));
+}
+
+/// Runs the server as a user whose processes are limited, which root's are not.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_the_system_refuses_are_an_error_of_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, model) = (folder.path().join("maana"), folder.path().join("model"));
+    std::fs::copy(env!("CARGO_BIN_EXE_maana"), &program).unwrap();
+    copy_folder(&golden("tiny-bert"), &model);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).unwrap();
+    let serve = |limit: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=61234", "--regid=61234", "--clear-groups", "prlimit", &format!("--nproc={limit}")]);
+        command.arg(&program).arg("serve").arg(&model).args(["--threads", "1", "--port", "0", "--drain", "0"]);
+        command.env("HOME", folder.path()).current_dir(folder.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let Ok(mut allowed) = serve("1000").spawn() else {
+        eprintln!("skipped: there is no setpriv here");
+        return;
+    };
+    let mut line = String::new();
+    BufReader::new(allowed.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let _ = allowed.kill();
+    let _ = allowed.wait();
+    if !line.starts_with("listening on") {
+        eprintln!("skipped: another user cannot run the program here");
+        return;
+    }
+    for limit in ["1", "2", "4", "6"] {
+        let output = serve(limit).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "limit {limit}: {error}");
+        assert!(error.contains("refuses a thread") && error.contains("ulimit -u"), "limit {limit}: {error}");
+        assert!(!error.contains("panicked"), "limit {limit}: {error}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! `openapi.json` is written by hand; here it is held against the routes, and against the fields that each of them reads.
-//! Answers are held against it in `tests/server/routes.rs`.
+//! Compares `openapi.json`, which is written by hand, with the table of routes and with the fields
+//! that each route reads. `tests/server/routes.rs` compares it with answers.
 
 use super::*;
 use serde::Deserialize;
@@ -43,7 +43,7 @@ fn every_field_is_described_and_nothing_else() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_has_a_target() {
     fn walk(api: &Value, value: &Value, found: &mut usize) {
         if let Some(reference) = value["$ref"].as_str() {
             assert!(api.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
@@ -62,17 +62,17 @@ fn every_reference_leads_somewhere() {
     assert_eq!(api["info"]["version"], env!("CARGO_PKG_VERSION"));
 }
 
-/// The fields that a type reads are those of a schema.
+/// Compares the fields that a type reads with those of a schema.
 fn compare<T: for<'de> Deserialize<'de>>(schema: &str) {
     let api = openapi();
     let properties = api.pointer(&format!("/components/schemas/{schema}/properties")).expect(schema);
     let described: BTreeSet<String> = properties.as_object().unwrap().keys().cloned().collect();
     let mut fields: &'static [&'static str] = &[];
-    assert!(T::deserialize(Fields(&mut fields)).is_err(), "it only tells its fields");
+    assert!(T::deserialize(Fields(&mut fields)).is_err(), "it only reports its fields");
     assert_eq!(fields.iter().map(|field| field.to_string()).collect::<BTreeSet<_>>(), described, "{schema}");
 }
 
-/// Learns which fields a struct asks for, and gives none.
+/// Records the fields of a struct, and provides none.
 struct Fields<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for Fields<'_> {

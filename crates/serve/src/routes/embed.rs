@@ -1,13 +1,17 @@
-//! `/embed` and `/embed_all`, as text-embeddings-inference has them, and the address itself, which clients of Hugging Face ask.
+//! `/embed` and `/embed_all`, as in text-embeddings-inference, and `/`, which clients of Hugging
+//! Face use.
 
-use super::similarity::SimilarityRequest;
-use crate::app::{App, Asked};
-use crate::body::Held;
-use crate::embed::Ask;
-use crate::fault::Fault;
-use crate::inputs::{Direction, Inputs, overlong, parse};
-use crate::job::Wanted;
-use crate::reply::{Reply, write_rows};
+use super::similarity::{SimilarityRequest, similarities};
+use crate::app::App;
+use crate::embedding::Embedded;
+use crate::inputs::{Direction, Inputs};
+use crate::json::{parse, write_json};
+use crate::model::Output;
+use crate::reply::Reply;
+use crate::reply_body::Pieces;
+use crate::request::{Common, Fields, Plan, Request};
+use crate::request_error::RequestError;
+use crate::rows::{FinishedRows, JsonRows, SHORT_NUMBERS};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -22,33 +26,59 @@ pub(crate) struct EmbedRequest {
     dimensions: Option<u64>,
 }
 
-/// What `/embed` answers, or `/similarity` if that is the form of the inputs.
-pub(super) async fn root(app: &App, asked: Asked, body: &Held) -> Result<Reply, Fault> {
-    if parse::<SimilarityRequest>(&body.bytes).is_ok() {
-        return super::similarity::similarity(app, asked, body).await;
+impl Fields for EmbedRequest {
+    fn common(&mut self) -> Common {
+        Common {
+            model: self.model.take(),
+            dimensions: self.dimensions,
+            prompt: self.prompt_name.take().into(),
+            truncate: self.truncate,
+            truncation_direction: self.truncation_direction,
+            texts: self.inputs.0.len(),
+        }
     }
-    embed(app, asked, body).await
 }
 
-pub(super) async fn embed(app: &App, asked: Asked, body: &Held) -> Result<Reply, Fault> {
-    let request: EmbedRequest = parse(&body.bytes)?;
-    let model = app.models.get(request.model.as_deref()).await?;
-    let dimension = model.dimension(request.dimensions)?;
-    let prompt = model.prompt(request.prompt_name.as_deref())?;
-    let class = asked.class(request.inputs.0.len());
-    let overlong = overlong(&model, request.truncate, request.truncation_direction);
-    let inputs = request.inputs.0;
-    let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Embedding, class, came: asked.came };
-    let embedded = app.embed(ask).await?;
-    let effort = embedded.effort.clone();
-    let one = Arc::clone(&app.one);
-    let write = move || {
-        let mut out = Vec::new();
-        write_rows(&mut out, embedded.finish(&one, dimension, request.normalize).view());
-        out
-    };
-    let body = app.write(effort.texts * dimension, write).await?;
-    Ok(Reply::ready_json(body).with_effort(effort))
+/// A request to `/`: one of `/similarity` if it has the form of its inputs, else one of `/embed`.
+enum RootRequest {
+    Similarity(SimilarityRequest),
+    Embed(EmbedRequest),
+}
+
+impl Fields for RootRequest {
+    fn common(&mut self) -> Common {
+        match self {
+            Self::Similarity(fields) => fields.common(),
+            Self::Embed(fields) => fields.common(),
+        }
+    }
+}
+
+impl RootRequest {
+    fn parse(body: &[u8]) -> Result<Self, RequestError> {
+        parse(body).map(Self::Similarity).or_else(|_| parse(body).map(Self::Embed))
+    }
+}
+
+pub(super) async fn root(app: &App, request: Request) -> Result<Reply, RequestError> {
+    let (fields, plan) = request.extract_by(app, None, RootRequest::parse).await?;
+    match fields {
+        RootRequest::Similarity(fields) => similarities(app, fields, &plan).await,
+        RootRequest::Embed(fields) => embeddings(app, fields, &plan).await,
+    }
+}
+
+pub(super) async fn embed(app: &App, request: Request) -> Result<Reply, RequestError> {
+    let (fields, plan) = request.extract(app).await?;
+    embeddings(app, fields, &plan).await
+}
+
+async fn embeddings(app: &App, fields: EmbedRequest, plan: &Plan) -> Result<Reply, RequestError> {
+    let embedded = plan.embed(app, fields.inputs.0, Output::Embedding).await?;
+    let usage = embedded.usage.clone();
+    let is_short = usage.texts * plan.dimension <= SHORT_NUMBERS;
+    let rows = FinishedRows::new(embedded, Arc::clone(&app.single), plan.dimension, fields.normalize);
+    Ok(Reply::streamed(&app.system, JsonRows::new(rows), is_short).await?.with_usage(usage))
 }
 
 #[derive(Deserialize)]
@@ -60,27 +90,56 @@ pub(crate) struct EmbedAllRequest {
     prompt_name: Option<String>,
 }
 
-pub(super) async fn embed_all(app: &App, asked: Asked, body: &Held) -> Result<Reply, Fault> {
-    let request: EmbedAllRequest = parse(&body.bytes)?;
-    let model = app.models.get(request.model.as_deref()).await?;
-    let prompt = model.prompt(request.prompt_name.as_deref())?;
-    let class = asked.class(request.inputs.0.len());
-    let overlong = overlong(&model, request.truncate, request.truncation_direction);
-    let inputs = request.inputs.0;
-    let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Tokens, class, came: asked.came };
-    let embedded = app.embed(ask).await?;
-    let effort = embedded.effort.clone();
-    let numbers = embedded.rows.data().len();
-    let write = move || {
-        let mut out = vec![b'['];
-        for (index, range) in embedded.offsets.windows(2).enumerate() {
-            if index > 0 {
+impl Fields for EmbedAllRequest {
+    fn common(&mut self) -> Common {
+        Common {
+            model: self.model.take(),
+            dimensions: None,
+            prompt: self.prompt_name.take().into(),
+            truncate: self.truncate,
+            truncation_direction: self.truncation_direction,
+            texts: self.inputs.0.len(),
+        }
+    }
+}
+
+pub(super) async fn embed_all(app: &App, request: Request) -> Result<Reply, RequestError> {
+    let (fields, plan) = request.extract::<EmbedAllRequest>(app).await?;
+    let embedded = plan.embed(app, fields.inputs.0, Output::Tokens).await?;
+    let usage = embedded.usage.clone();
+    let is_short = embedded.rows.data().len() <= SHORT_NUMBERS;
+    Ok(Reply::streamed(&app.system, TokenRows { embedded, text: 0, row: 0 }, is_short).await?.with_usage(usage))
+}
+
+/// For each text the rows of its tokens.
+struct TokenRows {
+    embedded: Embedded,
+    text: usize,
+    row: usize,
+}
+
+impl Pieces for TokenRows {
+    fn write(&mut self, out: &mut Vec<u8>) -> Result<bool, RequestError> {
+        let (first, end) = (self.embedded.offsets[self.text], self.embedded.offsets[self.text + 1]);
+        if self.row == first {
+            out.extend_from_slice(if self.text == 0 { b"[[" } else { b",[" });
+        }
+        if self.row < end {
+            if self.row > first {
                 out.push(b',');
             }
-            write_rows(&mut out, embedded.rows.view().range(range[0]..range[1]));
+            write_json(out, self.embedded.rows.row(self.row));
+            self.row += 1;
+        }
+        if self.row < end {
+            return Ok(true);
         }
         out.push(b']');
-        out
-    };
-    Ok(Reply::ready_json(app.write(numbers, write).await?).with_effort(effort))
+        self.text += 1;
+        let more = self.text + 1 < self.embedded.offsets.len();
+        if !more {
+            out.push(b']');
+        }
+        Ok(more)
+    }
 }

@@ -1,24 +1,26 @@
-//! The routes of OpenAI: `/v1/embeddings` and `/v1/models`. Beside OpenAI's fields it knows those of text-embeddings-inference.
+//! The routes of OpenAI: `/v1/embeddings` and `/v1/models`. In addition to OpenAI's fields they
+//! take those of text-embeddings-inference.
 
-use crate::app::{App, Asked};
-use crate::body::Held;
-use crate::embed::Ask;
-use crate::fault::Fault;
-use crate::inputs::{Direction, Input, Inputs, overlong, parse};
-use crate::job::Wanted;
-use crate::reply::{Reply, write_json};
+use crate::app::App;
+use crate::inputs::{Direction, Input, Inputs};
+use crate::json::{parse, write_json};
+use crate::model::Output;
+use crate::reply::Reply;
+use crate::reply_body::Pieces;
+use crate::request::{Common, Fields, Request};
+use crate::request_error::RequestError;
+use crate::rows::{FinishedRows, SHORT_NUMBERS};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use maana::kernels::Matrix;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Why token ids are refused.
-const TOKEN_IDS: &str = "`input`: token ids are refused, since clients of OpenAI send those of OpenAI's own tokenizers, which \
-                         stand for other words here; send texts (in LangChain: check_embedding_ctx_length=False), or start the \
-                         server with --token-ids if the ids are the model's";
+/// The refusal of token ids.
+const TOKEN_IDS: &str = "`input`: token ids are refused, because clients of OpenAI send those of OpenAI's own tokenizers, \
+                         which mean other words here; send texts (in LangChain: check_embedding_ctx_length=False), or start \
+                         the server with --token-ids if the ids are the model's";
 
 #[derive(Deserialize)]
 pub(crate) struct EmbeddingsRequest {
@@ -26,10 +28,10 @@ pub(crate) struct EmbeddingsRequest {
     model: Option<String>,
     dimensions: Option<u64>,
     encoding_format: Option<Encoding>,
-    /// Who asks: OpenAI watches for abuse with it.
+    /// The end user: OpenAI watches for abuse with it.
     #[serde(rename = "user")]
     _user: Option<IgnoredAny>,
-    /// What the inputs are: Infinity has models of images and sounds, too.
+    /// Kind of the inputs: Infinity also has models of images and sounds.
     #[serde(rename = "modality")]
     _modality: Option<Modality>,
     prompt_name: Option<String>,
@@ -38,91 +40,125 @@ pub(crate) struct EmbeddingsRequest {
     truncation_direction: Option<Direction>,
 }
 
-/// How numbers are written.
+/// Format of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Encoding {
-    /// As numbers.
+    /// Numbers.
     Float,
-    /// As the base64 of their four bytes each, the lowest first.
+    /// Base64 of four bytes for each number, in little-endian order.
     Base64,
 }
 
-/// What is embedded.
+/// Kind of inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Modality {
     Text,
 }
 
-/// Answers with embeddings; `deployment` is the model where the path names it.
-pub(super) async fn embeddings(
-    app: &App,
-    asked: Asked,
-    deployment: Option<String>,
-    body: &Held,
-) -> Result<Reply, Fault> {
-    let request: EmbeddingsRequest = parse(&body.bytes)?;
-    if !app.settings.token_ids && request.input.0.iter().any(|input| matches!(input, Input::Ids(_))) {
-        return Err(Fault::field("input", TOKEN_IDS));
+impl Fields for EmbeddingsRequest {
+    fn common(&mut self) -> Common {
+        Common {
+            model: self.model.take(),
+            // Infinity's client sends 0 for all dimensions.
+            dimensions: self.dimensions.filter(|dimensions| *dimensions > 0),
+            prompt: self.prompt_name.take().into(),
+            truncate: self.truncate,
+            truncation_direction: self.truncation_direction,
+            texts: self.input.0.len(),
+        }
     }
-    let model = app.models.get(deployment.or(request.model).as_deref()).await?;
-    // Infinity's client asks for 0 dimensions where it wants all.
-    let dimension = model.dimension(request.dimensions.filter(|dimensions| *dimensions > 0))?;
-    let prompt = model.prompt(request.prompt_name.as_deref())?;
-    let class = asked.class(request.input.0.len());
-    let overlong = overlong(&model, request.truncate, request.truncation_direction);
-    let inputs = request.input.0;
-    let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Embedding, class, came: asked.came };
-    let embedded = app.embed(ask).await?;
-    let effort = embedded.effort.clone();
-    let encoding = request.encoding_format.unwrap_or(Encoding::Float);
-    let one = Arc::clone(&app.one);
-    let write = move || {
-        let rows = embedded.finish(&one, dimension, request.normalize);
-        write(&rows, encoding, &embedded.model.name, embedded.effort.tokens)
-    };
-    let body = app.write(effort.texts * dimension, write).await?;
-    Ok(Reply::ready_json(body).with_effort(effort))
 }
 
-fn write(rows: &Matrix, encoding: Encoding, model: &str, tokens: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(rows.data().len() * 13 + 256);
-    out.extend_from_slice(br#"{"object":"list","data":["#);
-    for index in 0..rows.rows() {
-        if index > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(br#"{"object":"embedding","index":"#);
-        write_json(&mut out, &index);
-        out.extend_from_slice(br#","embedding":"#);
-        match encoding {
-            Encoding::Float => write_json(&mut out, &rows.row(index)),
+/// Answers with embeddings; `deployment` is the model in the path, if it names one.
+pub(super) async fn embeddings(app: &App, request: Request, deployment: Option<String>) -> Result<Reply, RequestError> {
+    let takes_ids = app.settings.token_ids;
+    let read = move |body: &[u8]| {
+        let fields: EmbeddingsRequest = parse(body)?;
+        let has_ids = fields.input.0.iter().any(|input| matches!(input, Input::Ids(_)));
+        if has_ids && !takes_ids { Err(RequestError::field("input", TOKEN_IDS)) } else { Ok(fields) }
+    };
+    let (fields, plan) = request.extract_by(app, deployment, read).await?;
+    let embedded = plan.embed(app, fields.input.0, Output::Embedding).await?;
+    let usage = embedded.usage.clone();
+    let is_short = usage.texts * plan.dimension <= SHORT_NUMBERS;
+    let rows = FinishedRows::new(embedded, Arc::clone(&app.single), plan.dimension, fields.normalize);
+    let encoding = fields.encoding_format.unwrap_or(Encoding::Float);
+    Ok(Reply::streamed(&app.system, Embeddings { rows, encoding, next: 0 }, is_short).await?.with_usage(usage))
+}
+
+const BEGIN: &[u8] = br#"{"object":"list","data":["#;
+const INDEX: &[u8] = br#"{"object":"embedding","index":"#;
+const EMBEDDING: &[u8] = br#","embedding":"#;
+
+/// The answer with embeddings.
+struct Embeddings {
+    rows: FinishedRows,
+    encoding: Encoding,
+    next: usize,
+}
+
+impl Embeddings {
+    /// Returns the end of the answer.
+    fn end(&self) -> Vec<u8> {
+        let tokens = self.rows.embedded.usage.tokens;
+        let mut end = br#"],"model":"#.to_vec();
+        write_json(&mut end, &self.rows.embedded.model.name);
+        end.extend_from_slice(br#","usage":"#);
+        write_json(&mut end, &json!({"prompt_tokens": tokens, "total_tokens": tokens}));
+        end.push(b'}');
+        end
+    }
+}
+
+impl Pieces for Embeddings {
+    fn write(&mut self, out: &mut Vec<u8>) -> Result<bool, RequestError> {
+        out.extend_from_slice(if self.next == 0 { BEGIN } else { b"," });
+        out.extend_from_slice(INDEX);
+        write_json(out, &self.next);
+        out.extend_from_slice(EMBEDDING);
+        let row = self.rows.row(self.next);
+        match self.encoding {
+            Encoding::Float => write_json(out, row),
             Encoding::Base64 => {
-                let bytes: Vec<u8> = rows.row(index).iter().flat_map(|value| value.to_le_bytes()).collect();
-                write_json(&mut out, &STANDARD.encode(bytes));
+                let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+                write_json(out, &STANDARD.encode(bytes));
             }
         }
         out.push(b'}');
+        self.next += 1;
+        let more = self.next < self.rows.count();
+        if !more {
+            out.extend(self.end());
+        }
+        Ok(more)
     }
-    out.extend_from_slice(br#"],"model":"#);
-    write_json(&mut out, &model);
-    out.extend_from_slice(br#","usage":"#);
-    write_json(&mut out, &json!({"prompt_tokens": tokens, "total_tokens": tokens}));
-    out.push(b'}');
-    out
+
+    fn length(&self) -> Option<u64> {
+        // Base64 has the same length for every row.
+        if self.encoding == Encoding::Float {
+            return None;
+        }
+        let rows = self.rows.count();
+        let digits: usize = (0..rows).map(|index| index.checked_ilog10().map_or(1, |log| log as usize + 1)).sum();
+        let base64 = (4 * self.rows.dimension).div_ceil(3) * 4 + 2;
+        let each = INDEX.len() + EMBEDDING.len() + base64 + 1;
+        let commas = rows.saturating_sub(1);
+        Some((BEGIN.len() + rows * each + digits + commas + self.end().len()) as u64)
+    }
 }
 
 pub(super) fn models(app: &App) -> Reply {
-    let models: Vec<Value> = app.models.names().into_iter().map(|name| described(app, name)).collect();
+    let models: Vec<Value> = app.models.names().into_iter().map(|name| description(app, name)).collect();
     Reply::json(&json!({"object": "list", "data": models}))
 }
 
-pub(super) fn model(app: &App, id: Option<String>) -> Result<Reply, Fault> {
-    app.models.named(id.as_deref()).map(|name| Reply::json(&described(app, name)))
+pub(super) fn model(app: &App, id: Option<String>) -> Result<Reply, RequestError> {
+    app.models.named(id.as_deref()).map(|name| Reply::json(&description(app, name)))
 }
 
-fn described(app: &App, name: &str) -> Value {
-    let any_name = app.models.answer_to_any_name();
+fn description(app: &App, name: &str) -> Value {
+    let any_name = app.models.answers_to_any_name();
     json!({"id": name, "object": "model", "created": 0, "owned_by": "maana", "answers_to_any_name": any_name})
 }

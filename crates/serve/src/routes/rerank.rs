@@ -1,12 +1,12 @@
-//! `/rerank`, in the shape of text-embeddings-inference, by similarity of embeddings: there is no cross-encoder behind it.
+//! `/rerank`, in the format of text-embeddings-inference, by similarity of embeddings; there is no
+//! cross-encoder.
 
-use crate::app::{App, Asked};
-use crate::body::Held;
-use crate::embed::Ask;
-use crate::fault::{Fault, Kind};
-use crate::inputs::{Direction, Input, overlong, parse};
-use crate::job::Wanted;
+use crate::app::App;
+use crate::inputs::{Direction, Input};
+use crate::model::Output;
 use crate::reply::Reply;
+use crate::request::{Common, Fields, Request};
+use crate::request_error::{ErrorKind, RequestError};
 use maana::model::Similarity;
 use maana::similarity::compare;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,19 @@ pub(crate) struct RerankRequest {
     model: Option<String>,
 }
 
-/// A text and where it stands.
+impl Fields for RerankRequest {
+    fn common(&mut self) -> Common {
+        Common {
+            model: self.model.take(),
+            truncate: self.truncate,
+            truncation_direction: self.truncation_direction,
+            texts: 1 + self.texts.len(),
+            ..Common::default()
+        }
+    }
+}
+
+/// A text with its score.
 #[derive(Serialize)]
 struct Ranked<'a> {
     index: usize,
@@ -33,39 +45,28 @@ struct Ranked<'a> {
     text: Option<&'a str>,
 }
 
-pub(super) async fn rerank(app: &App, asked: Asked, body: &Held) -> Result<Reply, Fault> {
-    let request: RerankRequest = parse(&body.bytes)?;
-    let model = app.models.get(request.model.as_deref()).await?;
-    if request.texts.is_empty() {
-        return Err(Fault::new(Kind::Empty, "`texts`: the list is empty"));
+pub(super) async fn rerank(app: &App, request: Request) -> Result<Reply, RequestError> {
+    let (fields, plan) = request.extract::<RerankRequest>(app).await?;
+    let model = &plan.model;
+    if fields.texts.is_empty() {
+        return Err(RequestError::new(ErrorKind::Empty, "`texts`: the list is empty"));
     }
-    let class = asked.class(1 + request.texts.len());
-    let overlong = overlong(&model, request.truncate, request.truncation_direction);
-    let ask = |inputs: Vec<Input>, prompt: &str| Ask {
-        model: model.clone(),
-        inputs,
-        prompt: prompt.to_owned(),
-        overlong,
-        wanted: Wanted::Embedding,
-        class,
-        came: asked.came,
-    };
-    // Queries and documents may stand behind different prompts.
-    let documents: Vec<Input> = request.texts.iter().cloned().map(Input::Text).collect();
-    let (query, documents) =
-        (ask(vec![Input::Text(request.query)], &model.query_prompt), ask(documents, &model.document_prompt));
-    let query = app.embed(query).await?;
-    let documents = app.embed(documents).await?;
-    let [left, right] = [&query, &documents].map(|embedded| embedded.finish(&app.one, model.dimension, None));
-    let scores = compare(&app.one, Similarity::Cosine, left.view(), right.view());
+    // Queries and documents may have different prompts.
+    let query = vec![Input::Text(fields.query)];
+    let query = plan.embed_after(app, model.query_prompt.clone(), query, Output::Embedding).await?;
+    let documents = fields.texts.iter().cloned().map(Input::Text).collect();
+    let documents = plan.embed_after(app, model.document_prompt.clone(), documents, Output::Embedding).await?;
+    let [left, right] =
+        [&query, &documents].map(|embedded| model.finish(&app.single, embedded.rows.view(), plan.dimension, None));
+    let scores = compare(&app.single, Similarity::Cosine, left.view(), right.view());
     let mut ranked: Vec<(usize, f32)> = scores.data().iter().copied().enumerate().collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let described = |(index, score): (usize, f32)| Ranked {
         index,
-        // As a probability would, what is not raw lies between 0 and 1.
-        score: if request.raw_scores { score } else { f32::midpoint(1.0, score).clamp(0.0, 1.0) },
-        text: request.return_text.then_some(request.texts[index].as_str()),
+        // Scores that are not raw are between 0 and 1, as probabilities are.
+        score: if fields.raw_scores { score } else { f32::midpoint(1.0, score).clamp(0.0, 1.0) },
+        text: fields.return_text.then_some(fields.texts[index].as_str()),
     };
     let ranked: Vec<Ranked<'_>> = ranked.into_iter().map(described).collect();
-    Ok(Reply::json(&ranked).with_effort(query.effort.with(&documents.effort)))
+    Ok(Reply::json(&ranked).with_usage(query.usage.with(&documents.usage)))
 }

@@ -1,22 +1,23 @@
 //! `/search`: documents of the loaded store by meaning.
 
-use crate::app::{App, Asked};
-use crate::body::Held;
-use crate::embed::Ask;
-use crate::fault::{Fault, Kind};
-use crate::inputs::{Input, Texts, overlong, parse};
-use crate::job::Wanted;
+use crate::app::App;
+use crate::inputs::{Input, Texts};
+use crate::json::write_json;
+use crate::model::Output;
 use crate::reply::Reply;
+use crate::reply_body::Pieces;
+use crate::request::{Common, Fields, Prompt, Request};
+use crate::request_error::{ErrorKind, RequestError};
 use maana::files::FileChanged;
 use maana::search::{Content, Found, SearchError, SearchOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Queries of a request.
+/// Most queries of a request.
 const QUERIES: usize = 256;
 
-/// Hits of a query.
+/// Most hits of a query.
 const HITS: u64 = 1000;
 
 #[derive(Deserialize)]
@@ -37,87 +38,115 @@ fn ten() -> u64 {
     10
 }
 
-pub(super) async fn search(app: &App, asked: Asked, body: &Held) -> Result<Reply, Fault> {
-    let request: SearchRequest = parse(&body.bytes)?;
-    let model = app.models.get(None).await?;
-    let Some(index) = app.index.get() else {
-        return Err(Fault::new(Kind::NoRoute, "no store is loaded; start the server with --index STORE"));
+impl Fields for SearchRequest {
+    fn common(&mut self) -> Common {
+        Common { prompt: Prompt::Query, texts: self.query.0.len(), ..Common::default() }
+    }
+}
+
+pub(super) async fn search(app: &App, request: Request) -> Result<Reply, RequestError> {
+    let (fields, plan) = request.extract::<SearchRequest>(app).await?;
+    let Some(store) = app.store.get().map(Arc::clone) else {
+        return Err(RequestError::new(ErrorKind::NoRoute, "no store is loaded; start the server with --index STORE"));
     };
-    let (index, dims) = (Arc::clone(index), index.dims());
-    let dim = match request.dimensions {
-        Some(asked) if asked != dims as u64 => {
-            let dim = model.dimension(Some(asked))?;
+    let (model, dims) = (&plan.model, store.dims());
+    let dim = match fields.dimensions {
+        Some(requested) if requested != dims as u64 => {
+            let dim = model.dimension(Some(requested))?;
             if dim > dims {
-                let message = format!("`dimensions`: {dim} is more than the {dims} that the store has");
-                return Err(Fault::field("dimensions", message));
+                let message = format!("`dimensions`: {dim} is more than the {dims} of the store");
+                return Err(RequestError::field("dimensions", message));
             }
             Some(dim)
         }
         _ => None,
     };
-    if request.k == 0 || request.k > HITS {
-        return Err(Fault::field("k", format!("`k`: {} is not from 1 to {HITS}", request.k)));
+    if fields.k == 0 || fields.k > HITS {
+        return Err(RequestError::field("k", format!("`k`: {} is not from 1 to {HITS}", fields.k)));
     }
-    if request.query.0.len() > QUERIES {
-        let message = format!("`query`: there are {} queries, and {QUERIES} are allowed", request.query.0.len());
-        return Err(Fault::field("query", message));
+    if fields.query.0.len() > QUERIES {
+        let message = format!("`query`: there are {} queries, and {QUERIES} are allowed", fields.query.0.len());
+        return Err(RequestError::field("query", message));
     }
     let mut also_at: Vec<usize> = model.dims.iter().copied().filter(|dim| *dim < dims).collect();
     also_at.insert(0, dims);
-    let question = SearchOptions {
-        k: request.k as usize,
+    let options = SearchOptions {
+        k: fields.k as usize,
         dim,
-        filters: request.filter.unwrap_or_default().into_iter().collect(),
-        hybrid: request.hybrid,
+        filters: fields.filter.unwrap_or_default().into_iter().collect(),
+        hybrid: fields.hybrid,
         recall: None,
         measure_on_queries: false,
         exact: false,
-        also_at: if request.all_dimensions { also_at } else { Vec::new() },
+        also_at: if fields.all_dimensions { also_at } else { Vec::new() },
     };
-    let queries = request.query.0;
+    let queries = fields.query.0;
     let inputs = queries.iter().cloned().map(Input::Text).collect();
-    let prompt = model.query_prompt.clone();
-    let class = asked.class(queries.len());
-    let overlong = overlong(&model, None, None);
-    let ask = Ask { model, inputs, prompt, overlong, wanted: Wanted::Embedding, class, came: asked.came };
-    let embedded = app.embed(ask).await?;
-    let effort = embedded.effort.clone();
-    let (one, context) = (Arc::clone(&app.one), Arc::clone(&app.context));
-    let look = move || {
-        let vectors = embedded.finish(&one, dims, None);
+    let embedded = plan.embed(app, inputs, Output::Embedding).await?;
+    let usage = embedded.usage.clone();
+    let (single, context, log) = (Arc::clone(&app.single), Arc::clone(&app.context), app.log.clone());
+    let search = move || {
+        let vectors = embedded.model.finish(&single, embedded.rows.view(), dims, None);
         let texts: Vec<&str> = queries.iter().map(String::as_str).collect();
-        let state = index.state();
-        state.expect_fields(&question.filters)?;
-        let answers = state.nearest(&context, &texts, &vectors, &question)?;
-        let results = queries.iter().zip(&answers.hits);
-        let results = results.map(|(query, hits)| Of { query, hits: hits.iter().map(Hit::of).collect() }).collect();
-        Ok(Reply::json(&Results { results }))
+        let state = store.state();
+        state.expect_fields(&options.filters)?;
+        let hits = state.nearest(&context, &texts, &vectors, &options)?.hits;
+        Ok(Results { queries, hits, query: 0, hit: 0 })
     };
-    // Scanning takes the threads that compute, between two steps of a batch.
-    let reply = app.elsewhere(true, look).await?;
-    reply.map(|reply| reply.with_effort(effort)).map_err(|error: SearchError| match error {
-        SearchError::NoField { .. } => Fault::field("filter", format!("`filter`: {error}")),
+    // A scan uses the threads that compute batches, between two steps of a batch.
+    let results = app.offload.run(true, search).await?.map_err(|error: SearchError| match error {
+        SearchError::NoField { .. } => RequestError::field("filter", format!("`filter`: {error}")),
         error if FileChanged::caused(&error) => {
-            app.log.warn(&error.to_string());
-            Fault::changed("the store of documents")
+            log.warn(&error.to_string());
+            RequestError::changed("the store of documents")
+        }
+        error if error.is_unavailable() => {
+            log.warn(&error.to_string());
+            RequestError::new(ErrorKind::Unready, "the store is not available now; the server's log says why")
         }
         error => {
-            app.log.warn(&error.to_string());
-            Fault::new(Kind::Backend, "the store cannot be searched; the server's log says why")
+            log.warn(&error.to_string());
+            RequestError::new(ErrorKind::Backend, "the store cannot be searched; the server's log says why")
         }
-    })
+    })?;
+    Ok(Reply::streamed(&app.system, results, true).await?.with_usage(usage))
 }
 
-#[derive(Serialize)]
-struct Results<'a> {
-    results: Vec<Of<'a>>,
+/// The hits of each query.
+struct Results {
+    queries: Vec<String>,
+    hits: Vec<Vec<Found>>,
+    /// The next query and its next hit.
+    query: usize,
+    hit: usize,
 }
 
-/// What was found for a query.
-#[derive(Serialize)]
-struct Of<'a> {
-    query: &'a str,
-    hits: Vec<Hit<'a>>,
+impl Pieces for Results {
+    fn write(&mut self, out: &mut Vec<u8>) -> Result<bool, RequestError> {
+        let hits = &self.hits[self.query];
+        if self.hit == 0 {
+            out.extend_from_slice(if self.query == 0 { br#"{"results":[{"query":"# } else { br#",{"query":"# });
+            write_json(out, &self.queries[self.query]);
+            out.extend_from_slice(br#","hits":["#);
+        }
+        if let Some(found) = hits.get(self.hit) {
+            if self.hit > 0 {
+                out.push(b',');
+            }
+            write_json(out, &Hit::of(found));
+            self.hit += 1;
+        }
+        if self.hit < hits.len() {
+            return Ok(true);
+        }
+        out.extend_from_slice(b"]}");
+        (self.query, self.hit) = (self.query + 1, 0);
+        let more = self.query < self.hits.len();
+        if !more {
+            out.extend_from_slice(b"]}");
+        }
+        Ok(more)
+    }
 }
 
 #[derive(Serialize)]

@@ -1,4 +1,5 @@
-//! What is too much is refused at once, what is taken on is answered, and a job of many texts does not stand in a query's way.
+//! Admission: excess load is refused at once, admitted requests are answered, and a job of many
+//! texts does not delay queries.
 
 use crate::support::{Client, Random, Server, encoded, same_bits};
 use maana_serve::{Limits, Settings};
@@ -7,17 +8,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// Makes every batch take so long.
+/// Makes every batch take this time.
 fn slow(settings: &mut Settings, time: Duration) {
     settings.before_batch = Some(Arc::new(move |_| std::thread::sleep(time)));
 }
 
-/// Twice what the server can do, for a second, or for `MAANA_OVERLOAD_SECONDS`: nothing is lost, swapped or late in being
-/// refused.
+/// Runs at twice the capacity, for a second or for `MAANA_OVERLOAD_SECONDS`.
 #[test]
-fn under_twice_the_load_what_is_refused_is_refused_at_once_and_the_rest_is_right() {
+fn at_twice_the_capacity_refusals_are_fast_and_answers_right() {
     let seconds = std::env::var("MAANA_OVERLOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(1.0);
-    // About 5,000 tokens a second; the clients could use far more.
+    // About 5,000 tokens per second; the clients could use far more.
     let server = Server::with(|settings| {
         slow(settings, Duration::from_millis(20));
         settings.limits = Limits { queued_tokens: 400, batch_tokens: 100, ..Limits::default() };
@@ -33,10 +33,10 @@ fn under_twice_the_load_what_is_refused_is_refused_at_once_and_the_rest_is_right
                 while Instant::now() < end {
                     let words = 1 + random.below(30);
                     let text = random.text(words);
-                    let asked = Instant::now();
+                    let sent = Instant::now();
                     let answer = client.post("/embed", &json!({"inputs": text}).to_string());
                     if answer.status == 429 {
-                        refused.lock().unwrap().push(asked.elapsed());
+                        refused.lock().unwrap().push(sent.elapsed());
                         assert_eq!(answer.header("retry-after"), Some("1"));
                         answer.error(429, "overloaded");
                         std::thread::sleep(Duration::from_millis(5));
@@ -57,7 +57,7 @@ fn under_twice_the_load_what_is_refused_is_refused_at_once_and_the_rest_is_right
 }
 
 #[test]
-fn a_query_passes_a_job_of_many_texts_and_the_job_goes_on() {
+fn a_query_passes_a_job_of_many_texts_and_the_job_continues() {
     let server = Server::with(|settings| {
         slow(settings, Duration::from_millis(10));
         settings.limits = Limits { batch_tokens: 64, ..Limits::default() };
@@ -73,10 +73,10 @@ fn a_query_passes_a_job_of_many_texts_and_the_job_goes_on() {
         server.until("the job waits", |server| server.metric("maana_queue_texts{class=\"bulk\"}") > 0.0);
         let mut client = Client::new(server.address);
         for _ in 0..10 {
-            let asked = Instant::now();
+            let sent = Instant::now();
             client.post("/embed", r#"{"inputs": "a"}"#).rows();
-            // The batch under way and its own, and one of bulk whose turn it is.
-            assert!(asked.elapsed() < Duration::from_millis(500), "a query waited {:?}", asked.elapsed());
+            // The current batch, its own, and a bulk batch whose turn it is.
+            assert!(sent.elapsed() < Duration::from_millis(500), "a query waited {:?}", sent.elapsed());
         }
         assert!(!job_done.load(Ordering::Relaxed), "the job takes longer than the queries");
     });
@@ -84,7 +84,7 @@ fn a_query_passes_a_job_of_many_texts_and_the_job_goes_on() {
 }
 
 #[test]
-fn a_request_that_is_larger_than_what_may_wait_is_served_alone() {
+fn a_request_larger_than_the_queue_is_served_when_nothing_else_waits() {
     let server = Server::with(|settings| settings.limits.queued_tokens = 50);
     let body = json!({"inputs": vec!["the house"; 20], "input": vec!["the house"; 20]}).to_string();
     same_bits(&server.post("/embed", &body).rows(), &vec![encoded(&["the house"], 64).remove(0); 20]);
@@ -96,7 +96,7 @@ fn a_request_that_is_larger_than_what_may_wait_is_served_alone() {
 }
 
 #[test]
-fn a_request_that_cannot_be_computed_in_time_is_told_so_and_not_to_come_again() {
+fn a_request_too_large_for_the_deadline_is_refused_without_a_time_to_retry() {
     let server = Server::with(|settings| {
         slow(settings, Duration::from_millis(60));
         settings.limits.batch_tokens = 8;
@@ -141,7 +141,7 @@ fn dimensions_are_checked_before_anything_is_computed() {
 }
 
 #[test]
-fn what_nobody_waits_for_any_more_is_not_computed() {
+fn abandoned_requests_are_not_computed() {
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let tokens = Arc::new(AtomicUsize::new(0));
     let (closed, counted) = (Arc::clone(&gate), Arc::clone(&tokens));
@@ -168,20 +168,20 @@ fn what_nobody_waits_for_any_more_is_not_computed() {
     gate.1.notify_all();
     same_bits(&first.read("POST").unwrap().rows(), &encoded(&["a"], 64));
     same_bits(&stays.read("POST").unwrap().rows(), &encoded(&["the house"], 64));
-    assert_eq!(tokens.load(Ordering::Relaxed), 3 + 4, "tokens of the two that waited");
+    assert_eq!(tokens.load(Ordering::Relaxed), 3 + 4, "tokens of the two that stayed");
     assert_eq!(server.metric("maana_held_requests"), 0.0);
 }
 
 #[test]
-fn an_answer_that_would_come_too_late_is_given_up_in_time() {
+fn an_answer_that_would_be_late_is_given_up_at_the_deadline() {
     let server = Server::with(|settings| {
         slow(settings, Duration::from_millis(600));
         settings.times.answer = Duration::from_millis(150);
     });
-    let asked = Instant::now();
+    let sent = Instant::now();
     let message = server.post("/embed", r#"{"inputs": "a"}"#).error(503, "overloaded");
-    assert!(asked.elapsed() < Duration::from_millis(550), "{:?}: {message}", asked.elapsed());
+    assert!(sent.elapsed() < Duration::from_millis(550), "{:?}: {message}", sent.elapsed());
     let alive = Instant::now();
     assert_eq!(server.get("/health/live").status, 200);
-    assert!(alive.elapsed() < Duration::from_millis(300), "liveness waits for nothing: {:?}", alive.elapsed());
+    assert!(alive.elapsed() < Duration::from_millis(300), "liveness does not wait: {:?}", alive.elapsed());
 }

@@ -1,4 +1,5 @@
-//! The end: what was asked is answered, nothing new is taken on, and it does not take longer than it may.
+//! The end of a server: requests that have arrived are answered, new connections are refused, and
+//! it takes no longer than `--drain`.
 
 use crate::support::{Client, Random, Server, encoded, same_bits};
 use serde_json::json;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
-fn under_load_no_request_that_was_taken_on_is_lost() {
+fn ending_under_load_loses_no_accepted_request() {
     let server = Server::with(|settings| {
         settings.before_batch = Some(Arc::new(|_| std::thread::sleep(Duration::from_millis(5))));
     });
@@ -24,7 +25,7 @@ fn under_load_no_request_that_was_taken_on_is_lost() {
                     let text = random.text(3);
                     let mut own = match Client::try_new(address) {
                         Ok(client) if number % 2 == 0 => Some(client),
-                        // Nobody is let in any more: what is not taken on is not lost.
+                        // No new connections: the request was not accepted.
                         Err(_) if number % 2 == 0 => break,
                         _ => None,
                     };
@@ -39,7 +40,7 @@ fn under_load_no_request_that_was_taken_on_is_lost() {
                             }
                         }
                         Err(_) => {
-                            // Of a new connection nobody but the system may know when the door closes.
+                            // A new connection may arrive while the listener closes.
                             refused.fetch_add(number as usize % 2, Ordering::Relaxed);
                             break;
                         }
@@ -58,7 +59,7 @@ fn under_load_no_request_that_was_taken_on_is_lost() {
 }
 
 #[test]
-fn what_takes_too_long_is_given_up() {
+fn requests_are_given_up_after_the_time_for_draining() {
     let server = Server::with(|settings| {
         settings.before_batch = Some(Arc::new(|_| std::thread::sleep(Duration::from_secs(3))));
         settings.times.drain = Duration::from_millis(600);
@@ -74,7 +75,7 @@ fn what_takes_too_long_is_given_up() {
 }
 
 #[test]
-fn while_it_ends_it_is_alive_and_not_ready() {
+fn while_ending_the_server_is_alive_and_not_ready() {
     let server = Server::with(|settings| {
         settings.before_batch = Some(Arc::new(|_| std::thread::sleep(Duration::from_millis(400))));
     });
@@ -91,5 +92,5 @@ fn while_it_ends_it_is_alive_and_not_ready() {
     assert_eq!(answer.header("connection"), Some("close"));
     same_bits(&asks.read("POST").unwrap().rows(), &encoded(&["a"], 64));
     assert_eq!(ended.join().unwrap().given_up, 0);
-    assert!(Client::try_new(address).is_err(), "nobody listens any more");
+    assert!(Client::try_new(address).is_err(), "the listener is closed");
 }

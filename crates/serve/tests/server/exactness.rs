@@ -1,4 +1,4 @@
-//! Every answer is what `maana encode` gives for its own text, whatever else is asked at the same time.
+//! Every answer has the bits of `maana encode` for its own text, in any company.
 
 use crate::support::{Client, Random, Server, encoded, same_bits};
 use maana_serve::Limits;
@@ -93,7 +93,7 @@ fn texts_are_cut_at_either_end_or_refused() {
 }
 
 #[test]
-fn what_is_not_normalised_on_wish_comes_to_the_same_when_it_is() {
+fn embeddings_without_normalisation_are_the_same_after_it() {
     let server = Server::new();
     let plain = server.post("/embed", r#"{"inputs": "the house", "normalize": false}"#).rows();
     let length = plain[0].iter().map(|value| value * value).sum::<f32>().sqrt();

@@ -1,4 +1,4 @@
-//! Panics, slow and broken connections, too much of everything.
+//! Panics, slow and broken connections, and exceeded limits.
 
 use crate::support::{Client, Server, copy_folder, encoded, same_bits, tiny};
 use maana_serve::Limits;
@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_panic_is_told_to_its_batch_counted_and_outlived() {
-    // Texts of seven tokens are what makes it panic.
+fn a_panic_fails_its_request_and_is_counted() {
+    // Batches of seven tokens panic.
     let server = Server::with(|settings| {
         settings.before_batch = Some(Arc::new(|tokens| assert!(tokens != 7, "a batch of seven tokens")));
     });
@@ -27,7 +27,7 @@ fn a_panic_is_told_to_its_batch_counted_and_outlived() {
 }
 
 #[test]
-fn whoever_is_slow_is_let_go_and_others_do_not_notice() {
+fn slow_clients_are_disconnected_and_do_not_delay_others() {
     let server = Server::with(|settings| {
         settings.times.head = Duration::from_millis(300);
         settings.times.body = Duration::from_millis(300);
@@ -48,11 +48,11 @@ fn whoever_is_slow_is_let_go_and_others_do_not_notice() {
 }
 
 #[test]
-fn a_reader_that_takes_nothing_is_let_go() {
+fn a_client_that_reads_nothing_is_disconnected() {
     let server = Server::with(|settings| settings.times.write = Duration::from_millis(300));
     let mut client = Client::new(server.address);
     let body = json!({"inputs": vec!["a"; 2000]}).to_string();
-    // More answers than the system keeps for a reader.
+    // More answers than the operating system buffers.
     for _ in 0..40 {
         if client.write("POST", "/embed", &[], body.as_bytes()).is_err() {
             break;
@@ -61,12 +61,12 @@ fn a_reader_that_takes_nothing_is_let_go() {
             break;
         }
     }
-    server.until("it is let go", |server| server.metric("maana_connections") <= 1.0);
+    server.until("it is disconnected", |server| server.metric("maana_connections") <= 1.0);
     server.post("/embed", r#"{"inputs": "a"}"#).rows();
 }
 
 #[test]
-fn half_closed_and_broken_connections_leave_nothing_behind() {
+fn half_closed_and_broken_connections_hold_nothing() {
     let server = Server::new();
     for number in 0..40 {
         let mut client = Client::new(server.address);
@@ -75,7 +75,7 @@ fn half_closed_and_broken_connections_leave_nothing_behind() {
             1 => {
                 client.write("POST", "/embed", &[], br#"{"inputs": "a"}"#).unwrap();
                 client.stream().shutdown(Shutdown::Write).unwrap();
-                let answer = client.read("POST").expect("a side that closed its own half still listens");
+                let answer = client.read("POST").expect("a client that closed its own half still reads");
                 let answer = if answer.status == 100 { client.read("POST").unwrap() } else { answer };
                 same_bits(&answer.rows(), &encoded(&["a"], 64));
                 assert!(client.closes_within(Duration::from_secs(10)).is_some(), "it hangs half closed");
@@ -97,7 +97,7 @@ fn half_closed_and_broken_connections_leave_nothing_behind() {
 }
 
 #[test]
-fn a_large_answer_reaches_a_side_that_has_closed_its_own_half() {
+fn a_large_answer_reaches_a_client_that_has_closed_its_half() {
     let server = Server::with(|settings| {
         settings.before_batch = Some(Arc::new(|_| std::thread::sleep(Duration::from_millis(20))));
     });
@@ -107,13 +107,13 @@ fn a_large_answer_reaches_a_side_that_has_closed_its_own_half() {
     client.stream().shutdown(Shutdown::Write).unwrap();
     let interim = client.read("POST").unwrap();
     assert_eq!((interim.status, interim.body.len()), (100, 0));
-    // More than the system keeps for a reader that waits.
+    // More than the operating system buffers.
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(client.read("POST").unwrap().rows().len(), 2000);
 }
 
 #[test]
-fn a_connection_is_kept_between_requests_and_not_for_ever() {
+fn a_connection_is_kept_between_requests_for_a_limited_time() {
     let server = Server::with(|settings| {
         settings.times.keep_alive = Duration::from_millis(1200);
         settings.times.head = Duration::from_millis(200);
@@ -132,7 +132,7 @@ fn a_connection_is_kept_between_requests_and_not_for_ever() {
 }
 
 #[test]
-fn connections_without_a_request_give_way_to_new_ones() {
+fn idle_connections_give_way_to_new_ones() {
     let server = Server::with(|settings| settings.limits = Limits { connections: 8, ..Limits::default() });
     let mut silent: Vec<Client> = (0..4).map(|_| Client::new(server.address)).collect();
     let mut idle: Vec<Client> = (0..4).map(|_| Client::new(server.address)).collect();
@@ -142,12 +142,12 @@ fn connections_without_a_request_give_way_to_new_ones() {
         assert_eq!(client.send("GET", "/health", &[], b"").unwrap().status, 200);
         idle.push(client);
     }
-    assert!(silent[0].closes_within(Duration::from_secs(10)).is_some(), "the one that has waited for longest");
+    assert!(silent[0].closes_within(Duration::from_secs(10)).is_some(), "the one that has been idle for longest");
     assert!(server.metric("maana_connections") <= 9.0);
 }
 
 #[test]
-fn a_framing_that_is_not_understood_is_refused() {
+fn an_unsupported_framing_is_refused() {
     let server = Server::new();
     for coding in ["gzip, chunked", "chunked, chunked"] {
         let mut client = Client::new(server.address);
@@ -159,8 +159,8 @@ fn a_framing_that_is_not_understood_is_refused() {
 }
 
 #[test]
-fn a_text_that_panics_takes_no_other_request_with_it() {
-    // What is computed together with a text of seven tokens panics.
+fn a_text_that_panics_fails_no_other_request() {
+    // Batches with a text of seven tokens panic.
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let closed = Arc::clone(&gate);
     let server = Server::with(|settings| {
@@ -191,7 +191,7 @@ fn a_text_that_panics_takes_no_other_request_with_it() {
 }
 
 #[test]
-fn too_long_a_body_is_refused_declared_or_not() {
+fn a_body_that_is_too_long_is_refused_with_and_without_a_length() {
     let server = Server::with(|settings| settings.limits.body = 2000);
     let body = json!({"inputs": "the ".repeat(1000), "input": ""}).to_string();
     let message = server.post("/embed", &body).error(413, "validation");
@@ -210,7 +210,7 @@ fn too_long_a_body_is_refused_declared_or_not() {
 }
 
 #[test]
-fn too_many_texts_are_refused_as_each_api_does() {
+fn too_many_texts_are_refused_in_the_format_of_each_api() {
     let server = Server::with(|settings| settings.limits.inputs = 3);
     let body = json!({"inputs": vec!["a"; 4], "input": vec!["a"; 4]}).to_string();
     assert!(server.post("/embed", &body).error(422, "validation").contains("4 texts, and 3"));
@@ -220,7 +220,7 @@ fn too_many_texts_are_refused_as_each_api_does() {
 }
 
 #[test]
-fn one_connection_too_many_is_told_so() {
+fn connections_beyond_the_limit_are_refused_except_for_health() {
     let server = Server::with(|settings| {
         settings.limits = Limits { connections: 3, ..Limits::default() };
         settings.before_batch = Some(Arc::new(|_| std::thread::sleep(Duration::from_secs(1))));
@@ -228,8 +228,14 @@ fn one_connection_too_many_is_told_so() {
     let mut busy: Vec<Client> = (0..3).map(|_| Client::new(server.address)).collect();
     busy.iter_mut().for_each(|client| client.write("POST", "/embed", &[], br#"{"inputs": "a"}"#).unwrap());
     std::thread::sleep(Duration::from_millis(300));
-    let mut more = Client::new(server.address);
-    more.read("GET").unwrap().error(503, "overloaded");
+    for _ in 0..3 {
+        let mut more = Client::new(server.address);
+        let refused = more.send("POST", "/embed", &[], br#"{"inputs": "a"}"#).unwrap();
+        assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
+        refused.error(503, "overloaded");
+        let health = Client::new(server.address).send("GET", "/health", &[], b"").unwrap();
+        assert_eq!(health.status, 200, "health is answered when all connections are busy");
+    }
     drop(busy);
     for _ in 0..200 {
         let mut client = Client::new(server.address);
@@ -238,11 +244,11 @@ fn one_connection_too_many_is_told_so() {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("nobody is let in any more");
+    panic!("no connection is accepted any more");
 }
 
 #[test]
-fn requests_one_after_the_other_without_waiting_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     let server = Server::new();
     let mut client = Client::new(server.address);
     for text in ["a", "the", "house"] {

@@ -1,5 +1,5 @@
-//! Requests that nobody would send on purpose: none brings the server down, and none is answered with a status that is not
-//! meant. `MAANA_FUZZ` sets how many there are, `MAANA_FUZZ_SEED` which.
+//! Random requests: none stops the server, and none is answered with an unexpected status.
+//! `MAANA_FUZZ` sets their number, `MAANA_FUZZ_SEED` the seed.
 
 use crate::support::{Client, Random, Server};
 use serde_json::{Value, json};
@@ -49,13 +49,13 @@ const FIELDS: [&str; 26] = [
 ];
 
 #[test]
-fn nothing_that_is_sent_brings_it_down() {
+fn random_requests_do_not_stop_the_server() {
     run(number("MAANA_FUZZ", 4000));
 }
 
 #[test]
 #[ignore = "takes minutes; `cargo xtask fuzz` runs it"]
-fn nothing_of_a_hundred_thousand_brings_it_down() {
+fn a_hundred_thousand_random_requests_do_not_stop_the_server() {
     run(number("MAANA_FUZZ", 100_000));
 }
 
@@ -80,7 +80,7 @@ fn run(requests: u64) {
                     let method = *random.one_of(&["POST", "POST", "POST", "POST", "POST", "POST", "GET", "PUT"]);
                     let answer = match client.send(method, path, &[], &body) {
                         Ok(answer) => answer,
-                        // What it will read no more of it may close; the next connection is answered.
+                        // It may close a connection whose body it does not read to the end.
                         Err(_) => {
                             client = Client::new(server.address);
                             continue;
@@ -104,7 +104,8 @@ fn run(requests: u64) {
     server.post("/embed", r#"{"inputs": "a"}"#).rows();
 }
 
-/// Bytes that may be a body: sound JSON of the wrong kind, JSON that is cut or changed, no JSON at all.
+/// Random bytes of a body: valid JSON of the wrong form, JSON that is cut or changed, and other
+/// bytes.
 fn body(random: &mut Random) -> Vec<u8> {
     match random.below(12) {
         0 => (0..random.below(200)).map(|_| random.below(256) as u8).collect(),

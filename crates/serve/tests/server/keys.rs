@@ -1,4 +1,4 @@
-//! Keys, their rates, and what other origins may do.
+//! Keys and their rates, hosts, and cross-origin requests.
 
 use crate::support::{Answer, Client, Server};
 
@@ -16,7 +16,7 @@ fn ask(server: &Server, path: &str, authorization: Option<&str>) -> Answer {
 }
 
 #[test]
-fn without_a_key_only_machines_and_the_page_are_answered() {
+fn without_a_key_only_health_and_the_pages_are_served() {
     let (_folder, server) = with_keys("amina:first-key\njuma:second-key\n");
     for open in ["/health", "/health/live", "/health/ready", "/"] {
         assert_eq!(ask(&server, open, None).status, 200, "{open}");
@@ -37,7 +37,7 @@ fn without_a_key_only_machines_and_the_page_are_answered() {
 }
 
 #[test]
-fn a_key_that_asks_too_often_is_told_when_to_come_again() {
+fn a_key_that_exceeds_its_rate_is_refused_with_the_time_to_retry() {
     let (_folder, server) = with_keys("often:a\nseldom:b:2");
     let statuses: Vec<u16> = (0..6).map(|_| ask(&server, "/embed", Some("Bearer b")).status).collect();
     assert_eq!(statuses[..2], [200, 200]);
@@ -54,7 +54,7 @@ fn a_key_that_asks_too_often_is_told_when_to_come_again() {
 }
 
 #[test]
-fn other_origins_may_ask_only_where_they_are_let() {
+fn other_origins_may_send_requests_only_if_allowed() {
     let origin = [("origin", "https://example.org")];
     let closed = Server::new();
     let answer = Client::new(closed.address).send("POST", "/embed", &origin, br#"{"inputs": "a"}"#).unwrap();
@@ -81,7 +81,7 @@ fn other_origins_may_ask_only_where_they_are_let() {
 }
 
 #[test]
-fn a_key_is_read_from_the_header_of_azure_too() {
+fn a_key_is_also_read_from_the_header_of_azure() {
     let (folder, server) = with_keys("amina:first-key\n");
     let ask = |key: &str| {
         let path = "/openai/deployments/any-name/embeddings?api-version=2024-10-21";
@@ -96,7 +96,7 @@ fn a_key_is_read_from_the_header_of_azure_too() {
 }
 
 #[test]
-fn a_server_of_this_computer_answers_to_its_own_names() {
+fn a_local_server_answers_to_its_own_names() {
     let ask = |server: &Server, head: &str| {
         let mut client = Client::new(server.address);
         client.raw(format!("{head}\r\n\r\n").as_bytes()).unwrap();
@@ -128,7 +128,7 @@ fn a_server_of_this_computer_answers_to_its_own_names() {
 }
 
 #[test]
-fn a_request_keeps_its_name_or_gets_one() {
+fn a_request_keeps_its_id_or_gets_one() {
     let server = Server::new();
     let named = Client::new(server.address).send("GET", "/health", &[("x-request-id", "mine-1")], b"").unwrap();
     assert_eq!(named.header("x-request-id"), Some("mine-1"));

@@ -1,4 +1,5 @@
-//! The server as its clients meet it: every test starts one around a small model, and speaks HTTP to it.
+//! The server from the view of its clients: every test starts one with a small model and speaks
+//! HTTP to it.
 
 mod admission;
 mod ending;

@@ -1,4 +1,5 @@
-//! Several models: read when they are asked for, let go when memory is short; and what keeps a server from starting.
+//! Several models: read at their first request, released when memory is short; and errors of
+//! starting.
 
 use crate::support::{Server, copy_folder, encoded, same_bits, tiny};
 use maana::search::StoreLocation;
@@ -12,7 +13,7 @@ fn further(name: &str) -> Source {
 }
 
 #[test]
-fn models_are_read_when_they_are_asked_for() {
+fn models_are_read_at_their_first_request() {
     let server = Server::with(|settings| settings.models.extend([further("second"), further("third")]));
     let named = server.get("/info").json(200)["models"].clone();
     assert_eq!(named, json!(["tiny", "second", "third"]));
@@ -28,7 +29,7 @@ fn models_are_read_when_they_are_asked_for() {
 }
 
 #[test]
-fn prompts_of_the_roles_are_the_ones_that_settings_ask_for() {
+fn settings_choose_the_prompts_of_the_roles() {
     let server = Server::with(|settings| {
         settings.query_prompt = Some("the king ".into());
         settings.document_prompt = Some("none".into());
@@ -42,7 +43,7 @@ fn prompts_of_the_roles_are_the_ones_that_settings_ask_for() {
 }
 
 #[test]
-fn a_text_is_cut_at_the_end_that_the_folder_says() {
+fn a_text_is_cut_at_the_end_that_the_folder_names() {
     let folder = tempfile::tempdir().unwrap();
     copy_folder(&tiny(), folder.path());
     let path = folder.path().join("tokenizer_config.json");
@@ -61,10 +62,10 @@ fn a_text_is_cut_at_the_end_that_the_folder_says() {
 }
 
 #[test]
-fn the_model_that_was_not_used_for_longest_is_let_go() {
+fn the_model_unused_for_longest_is_released() {
     let file = std::fs::metadata(tiny().join("model.safetensors")).unwrap().len();
     let held = Server::new().metric("maana_model_bytes") as u64;
-    // Before a model is read its file says how large it may be: there is room for three models.
+    // Before a model is read, the size of its file is the estimate: there is room for three models.
     let memory = 2 * held + file + held / 2;
     let server = Server::with(|settings| {
         settings.models.extend([further("second"), further("third"), further("fourth")]);
@@ -81,7 +82,7 @@ fn the_model_that_was_not_used_for_longest_is_let_go() {
 }
 
 #[test]
-fn a_model_finds_no_room_beside_those_in_use() {
+fn a_model_without_room_next_to_those_in_use_is_refused() {
     let weights = std::fs::metadata(tiny().join("model.safetensors")).unwrap().len();
     let server = Server::with(|settings| {
         settings.models.push(further("second"));
@@ -94,7 +95,7 @@ fn a_model_finds_no_room_beside_those_in_use() {
 }
 
 #[test]
-fn many_at_once_read_a_model_once() {
+fn concurrent_requests_read_a_model_once() {
     let server = Server::with(|settings| {
         settings.models.push(further("second"));
         settings.before_batch = Some(Arc::new(|_| std::thread::sleep(Duration::from_millis(1))));
@@ -112,7 +113,7 @@ fn a_single_model_answers_to_any_name_and_says_so() {
     let body = json!({"input": "the house", "inputs": "the house", "model": "text-embedding-ada-002"}).to_string();
     let any = Server::new();
     let answer = any.post("/v1/embeddings", &body).json(200);
-    assert_eq!(answer["model"], "tiny", "it says which one has answered");
+    assert_eq!(answer["model"], "tiny", "the answer names the model");
     same_bits(&any.post("/embed", &body).rows(), &encoded(&["the house"], 64));
     for path in ["/v1/models/text-embedding-ada-002", "/v1/models/tiny"] {
         let model = any.get(path).json(200);
@@ -154,7 +155,7 @@ fn the_card_of_a_model_declares_its_dimensions() {
 }
 
 #[test]
-fn what_keeps_a_server_from_starting_is_named_with_its_remedy() {
+fn errors_of_starting_name_their_cause_and_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys");
     std::fs::write(&file, "nobody").unwrap();

@@ -1,10 +1,10 @@
-//! Every route in its own shape, right and wrong, held against `openapi.json`.
+//! Every route with valid and invalid requests, compared with `openapi.json`.
 
 use crate::schema::check;
 use crate::support::{Answer, Client, Server, encoded, same_bits};
 use serde_json::{Value, json};
 
-/// Asks and holds the answer against the description.
+/// Sends a request and compares the answer with the description.
 #[track_caller]
 fn post(server: &Server, path: &str, body: Value, status: u16) -> Value {
     let answer = server.post(path, &body.to_string()).json(status);
@@ -51,7 +51,7 @@ fn the_routes_of_openai() {
 }
 
 #[test]
-fn token_ids_are_refused_on_the_routes_of_openai_unless_they_are_asked_for() {
+fn token_ids_are_refused_on_the_routes_of_openai_by_default() {
     let (refuses, takes) = (Server::new(), Server::with(|settings| settings.token_ids = true));
     for input in [json!([605, 768]), json!([[605], [768]])] {
         let error = &post(&refuses, "/v1/embeddings", json!({"input": input}), 400)["error"];
@@ -70,7 +70,7 @@ fn token_ids_are_refused_on_the_routes_of_openai_unless_they_are_asked_for() {
 }
 
 #[test]
-fn paths_that_clients_put_together_are_understood() {
+fn paths_with_repeated_and_final_slashes_are_served() {
     let server = Server::new();
     for path in ["//embed", "/embed/", "//embed//"] {
         same_bits(&server.post(path, r#"{"inputs": "the house"}"#).rows(), &encoded(&["the house"], 64));
@@ -81,7 +81,7 @@ fn paths_that_clients_put_together_are_understood() {
 }
 
 #[test]
-fn a_compressed_body_is_read_or_refused_by_name() {
+fn compressed_bodies_are_read_or_refused_by_name() {
     use flate2::Compression;
     use flate2::write::{GzEncoder, ZlibEncoder};
     use std::io::Write;
@@ -122,7 +122,7 @@ fn a_compressed_body_is_read_or_refused_by_name() {
 }
 
 #[test]
-fn errors_of_openai_have_its_shape_and_name_the_field() {
+fn errors_of_openai_have_its_format_and_name_the_field() {
     let server = Server::with(|settings| {
         settings.token_ids = true;
         settings.strict_model = true;
@@ -224,7 +224,7 @@ fn errors_of_text_embeddings_inference_have_its_shape() {
 }
 
 #[test]
-fn a_text_of_megabytes_costs_what_is_read_of_it() {
+fn a_text_of_megabytes_costs_what_the_model_reads_of_it() {
     let server = Server::new();
     let (text, begun) = ("a ".repeat(3_500_000), std::time::Instant::now());
     let answer = server.post("/embed", &json!({"inputs": text}).to_string());
@@ -236,6 +236,56 @@ fn a_text_of_megabytes_costs_what_is_read_of_it() {
     let tokens = post(&server, "/tokenize", json!({"inputs": text[..20_000]}), 200);
     assert_eq!(tokens[0].as_array().unwrap().len(), 10_002);
     assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn long_answers_are_sent_in_chunks_and_base64_has_a_length() {
+    let server = Server::new();
+    let texts: Vec<String> = (0..1200).map(|number| format!("the house {}", "a ".repeat(number % 7))).collect();
+    let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let body = json!({"inputs": texts, "input": texts, "encoding_format": "base64"}).to_string();
+    let rows = server.post("/embed", &body);
+    assert_eq!((rows.header("transfer-encoding"), rows.header("content-length")), (Some("chunked"), None));
+    let rows = rows.rows();
+    same_bits(&rows[..7], &encoded(&borrowed[..7], 64));
+    assert_eq!((rows.len(), &rows[1193], &rows[1199]), (1200, &rows[3], &rows[2]));
+    let answer = server.post("/v1/embeddings", &body);
+    let length: usize = answer.header("content-length").expect("base64 has a known length").parse().unwrap();
+    assert_eq!((answer.header("transfer-encoding"), answer.body.len()), (None, length));
+    assert_eq!(answer.json(200)["data"].as_array().unwrap().len(), 1200);
+    let tokens = post(&server, "/tokenize", json!({"inputs": texts}), 200);
+    let counts = tokens.as_array().unwrap().iter().map(|tokens| tokens.as_array().unwrap().len());
+    assert!(counts.eq((0..1200).map(|number| 4 + number % 7)));
+    let ids: Vec<Vec<u64>> = tokens
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tokens| tokens.as_array().unwrap().iter().map(|token| token["id"].as_u64().unwrap()).collect())
+        .collect();
+    let decoded = post(&server, "/decode", json!({"ids": ids}), 200);
+    assert_eq!((decoded.as_array().unwrap().len(), &decoded[2]), (1200, &json!("the house a a")));
+    let matrix = post(&server, "/similarity/matrix", json!({"inputs": texts[..300], "dimensions": [64, 16]}), 200);
+    assert_eq!(
+        (&matrix["matrices"]["64"][299][0], &matrix["matrices"]["16"][0][7]),
+        (&matrix["matrices"]["64"][0][299], &matrix["matrices"]["16"][7][0])
+    );
+    let all = post(&server, "/embed_all", json!({"inputs": texts[..200]}), 200);
+    assert!(all.as_array().unwrap().iter().map(|text| text.as_array().unwrap().len()).eq((0..200).map(|n| 4 + n % 7)));
+    let short = server.post("/embed", r#"{"inputs": "a"}"#);
+    assert!(short.header("content-length").is_some());
+}
+
+#[test]
+fn a_text_without_white_space_has_a_limit() {
+    let server = Server::new();
+    let refused = post(&server, "/embed", json!({"inputs": ["a", "x".repeat(1_500_000)]}), 413);
+    assert!(
+        refused["error"].as_str().unwrap().contains("text 1: it has 1500000 bytes without white space"),
+        "{refused}"
+    );
+    let begin = std::time::Instant::now();
+    server.post("/embed", &json!({"inputs": "x".repeat(1_000_000)}).to_string()).rows();
+    assert!(begin.elapsed() < std::time::Duration::from_secs(20), "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -260,7 +310,7 @@ fn a_matrix_holds_every_pair_at_every_dimension() {
 }
 
 #[test]
-fn what_tells_of_the_server_itself() {
+fn routes_about_the_server() {
     let server = Server::new();
     let info = get(&server, "/info", "/info", 200);
     assert_eq!((&info["model_id"], &info["dimensions"]), (&json!("tiny"), &json!([64, 32, 16])));
@@ -295,7 +345,7 @@ fn what_tells_of_the_server_itself() {
 }
 
 #[test]
-fn paths_and_methods_that_are_none_are_told_so_in_each_shape() {
+fn unknown_paths_and_methods_are_reported_in_each_format() {
     let server = Server::new();
     let ask =
         |method: &str, path: &str| -> Answer { Client::new(server.address).send(method, path, &[], b"").unwrap() };
@@ -309,7 +359,7 @@ fn paths_and_methods_that_are_none_are_told_so_in_each_shape() {
 }
 
 #[test]
-fn headers_tell_what_an_answer_took() {
+fn headers_report_the_work_of_an_answer() {
     let server = Server::new();
     let answer = server.post("/embed", r#"{"inputs": ["the house", "日本"]}"#);
     for name in ["x-total-time", "x-tokenization-time", "x-queue-time", "x-inference-time"] {

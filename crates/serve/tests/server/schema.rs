@@ -1,11 +1,11 @@
-//! Answers held against `openapi.json`: as much of JSON Schema as that file uses.
+//! Comparison of answers with `openapi.json`: the part of JSON Schema that it uses.
 
 use serde_json::Value;
 use std::sync::LazyLock;
 
 static API: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(include_str!("../../openapi.json")).unwrap());
 
-/// That an answer is what the description says of the route and status.
+/// Checks that an answer fits the description of its route and status.
 #[track_caller]
 pub(crate) fn check(method: &str, path: &str, status: u16, body: &Value) {
     let status = status.to_string();

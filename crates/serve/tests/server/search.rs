@@ -1,4 +1,4 @@
-//! Search in a store, labels by a classifier: as the workflows of the command line give them.
+//! Search in a store and labels of a classifier, equal to those of the command line.
 
 use crate::schema::check;
 use crate::support::{Server, copy_folder, encoder, tiny};
@@ -87,7 +87,7 @@ fn hits_are_those_of_the_command_line() {
 }
 
 #[test]
-fn wrong_questions_are_told_so() {
+fn invalid_searches_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
     let server = Server::with(|settings| settings.index = Some(StoreLocation::Folder(path)));
@@ -109,7 +109,7 @@ fn wrong_questions_are_told_so() {
 }
 
 #[test]
-fn the_index_follows_its_writer() {
+fn the_store_follows_its_writer() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
     let server = Server::with(|settings| settings.index = Some(StoreLocation::Folder(path.clone())));
@@ -126,13 +126,13 @@ fn the_index_follows_its_writer() {
     assert_ne!(first("the river"), "c");
     assert_eq!(server.get("/info").json(200)["index"]["documents"], 5);
     drop(writer);
-    // What cannot be read leaves the last state in use.
+    // A state that cannot be read leaves the previous one in use.
     std::fs::write(path.join("manifest"), "broken").unwrap();
     assert_eq!(first("quite new"), "new");
 }
 
 #[test]
-fn an_index_of_another_model_is_no_start() {
+fn a_store_of_another_model_is_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = store(folder.path());
     let other = folder.path().join("other");

@@ -1,4 +1,4 @@
-//! Starts servers around the tiny model of the golden files, and speaks HTTP/1.1 to them byte by byte.
+//! Servers with the tiny model of the golden files, and a client of HTTP/1.1 for them.
 
 use maana::kernels::{Context, Matrix};
 use maana::model::{TextEncoder, WeightStorage, open_for_inference};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// The folder of the tiny model: 64 columns, texts of at most 128 tokens.
+/// Returns the folder of the tiny model: 64 columns, texts of at most 128 tokens.
 pub(crate) fn tiny() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/tiny-bert").canonicalize().unwrap()
 }
@@ -22,17 +22,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server of the tiny model at 64, 32 and 16 dimensions.
+    /// Starts a server of the tiny model at 64, 32 and 16 dimensions.
     pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
-    /// One whose settings are changed.
+    /// Starts a server with changed settings.
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::try_with(change).unwrap()
     }
 
-    /// One that may not come to be.
+    /// Starts a server, or returns the error.
     pub(crate) fn try_with(change: impl FnOnce(&mut Settings)) -> Result<Self, String> {
         let mut settings = Settings::new(Source { name: "tiny".into(), place: tiny().display().to_string() });
         settings.dims = Dims::These(vec![64, 32, 16]);
@@ -51,14 +51,14 @@ impl Server {
         Client::new(self.address).send("GET", path, &[], b"").unwrap()
     }
 
-    /// A number of the metrics.
+    /// Returns a number of the metrics.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").text();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
     }
 
-    /// Waits until something is so: a minute, as a machine may have other things to do.
+    /// Waits for a condition, for a minute, because the machine may be busy.
     pub(crate) fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
         for _ in 0..12_000 {
             if so(self) {
@@ -66,10 +66,10 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("it never came that {what}");
+        panic!("it did not happen that {what}");
     }
 
-    /// Asks it to end, from beside those that wait.
+    /// Asks it to end.
     pub(crate) fn stop(&self) {
         self.running.as_ref().unwrap().stop();
     }
@@ -89,7 +89,7 @@ impl Drop for Server {
     }
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -106,19 +106,20 @@ impl Answer {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
-    /// The body as JSON; the answer has to be of this status.
+    /// Returns the body as JSON; checks the status.
     pub(crate) fn json(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The body as rows.
+    /// Returns the body as rows.
     pub(crate) fn rows(&self) -> Vec<Vec<f32>> {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The message of an error in the form of text-embeddings-inference, of this status and type.
+    /// Returns the message of an error in the format of text-embeddings-inference; checks status
+    /// and type.
     pub(crate) fn error(&self, status: u16, error_type: &str) -> String {
         let json = self.json(status);
         assert_eq!(json["error_type"], error_type, "{json}");
@@ -126,7 +127,7 @@ impl Answer {
     }
 }
 
-/// A connection that is kept.
+/// A client with one connection.
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
@@ -158,7 +159,7 @@ impl Client {
         self.read(method)
     }
 
-    /// Sends and does not wait.
+    /// Sends a request without waiting for the answer.
     pub(crate) fn write(
         &mut self,
         method: &str,
@@ -180,30 +181,41 @@ impl Client {
         self.stream.get_mut()
     }
 
-    /// Reads an answer; an end before its first byte is an error like any other.
+    /// Reads an answer; the end of the connection is an error.
     pub(crate) fn read(&mut self, method: &str) -> std::io::Result<Answer> {
         let mut line = String::new();
-        let mut next = |line: &mut String| -> std::io::Result<()> {
-            line.clear();
-            let read = self.stream.read_line(line)?;
-            if read == 0 { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
-        };
-        next(&mut line)?;
+        next_line(&mut self.stream, &mut line)?;
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
         let mut headers = Vec::new();
         loop {
-            next(&mut line)?;
+            next_line(&mut self.stream, &mut line)?;
             let Some((name, value)) = line.trim_end().split_once(':') else { break };
             headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
-        let length =
-            headers.iter().find(|(name, _)| name == "content-length").map(|(_, length)| length.parse().unwrap());
-        let mut body = vec![0; if method == "HEAD" { 0 } else { length.unwrap_or(0) }];
-        self.stream.read_exact(&mut body)?;
+        let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let mut body = Vec::new();
+        if header("transfer-encoding") == Some("chunked") && method != "HEAD" {
+            loop {
+                next_line(&mut self.stream, &mut line)?;
+                let size = usize::from_str_radix(line.trim_end(), 16).expect("the size of a chunk");
+                let start = body.len();
+                body.resize(start + size, 0);
+                self.stream.read_exact(&mut body[start..])?;
+                next_line(&mut self.stream, &mut line)?;
+                if size == 0 {
+                    break;
+                }
+            }
+        } else {
+            let length = header("content-length").map_or(0, |length| length.parse().unwrap());
+            body.resize(if method == "HEAD" { 0 } else { length }, 0);
+            self.stream.read_exact(&mut body)?;
+        }
         Ok(Answer { status, headers, body })
     }
 
-    /// Whether the other side closes within a while, having said this before.
+    /// Returns what the server sends before it closes the connection; `None` if it does not in this
+    /// time.
     pub(crate) fn closes_within(&mut self, time: Duration) -> Option<Vec<u8>> {
         self.stream.get_ref().set_read_timeout(Some(time)).unwrap();
         let mut said = Vec::new();
@@ -215,7 +227,14 @@ impl Client {
     }
 }
 
-/// What `maana encode` computes with.
+/// Reads a line; the end of the connection is an error.
+fn next_line(stream: &mut BufReader<TcpStream>, line: &mut String) -> std::io::Result<()> {
+    line.clear();
+    let read = stream.read_line(line)?;
+    if read == 0 { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+}
+
+/// Returns the encoder of `maana encode`.
 pub(crate) fn encoder() -> TextEncoder {
     static ENCODER: OnceLock<TextEncoder> = OnceLock::new();
     let open = || {
@@ -226,14 +245,14 @@ pub(crate) fn encoder() -> TextEncoder {
     ENCODER.get_or_init(open).clone()
 }
 
-/// What `maana encode --dim` gives for each text alone.
+/// Returns the embeddings of `maana encode --dim` for each text by itself.
 pub(crate) fn encoded(texts: &[&str], dimension: usize) -> Vec<Vec<f32>> {
     let embedder = encoder().with_dimension(dimension).unwrap();
     let one = |text: &&str| embedder.embed(&[text], "").map(Matrix::into_vec).unwrap();
     texts.iter().map(one).collect()
 }
 
-/// That numbers are the same to the last bit.
+/// Checks that numbers have the same bits.
 #[track_caller]
 pub(crate) fn same_bits(ours: &[Vec<f32>], expected: &[Vec<f32>]) {
     let bits = |rows: &[Vec<f32>]| -> Vec<Vec<u32>> {
@@ -258,7 +277,7 @@ impl Random {
         &all[self.below(all.len())]
     }
 
-    /// A text of so many words.
+    /// Returns a text of `words` words.
     pub(crate) fn text(&mut self, words: usize) -> String {
         const WORDS: [&str; 12] = [
             "the",

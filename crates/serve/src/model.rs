@@ -1,0 +1,335 @@
+//! A model in memory, and what requests may ask of it.
+
+use crate::error::ServeError;
+use crate::inputs::{Direction, Input};
+use crate::log::Log;
+use crate::request_error::{ErrorKind, RequestError};
+use crate::settings::{Dims, Source};
+use maana::card::matryoshka_dims;
+use maana::classify::{self, Classifier};
+use maana::kernels::{Context, Matrix, Precision, Rows};
+use maana::model::{Activations, ModelError, ModelSpec, Role, RolePrompts, Similarity, TextEncoder, WeightStorage};
+use maana::text::{Overlong, TextError, TokenBatch, Tokenizer};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Most bytes of a text without white space.
+const MOST_UNBROKEN_BYTES: usize = 1 << 20;
+
+/// Output for a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Output {
+    /// One row: its embedding, before the normalisation that ends the model.
+    Embedding,
+    /// A row for each token.
+    Tokens,
+}
+
+/// A model in memory.
+pub(crate) struct Model {
+    /// Number among the server's models.
+    pub(crate) number: usize,
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    /// Columns of an embedding before any is cut.
+    pub(crate) columns: usize,
+    /// Columns of an embedding by default.
+    pub(crate) dimension: usize,
+    /// The dimensions that requests may ask for, largest first.
+    pub(crate) dims: Vec<usize>,
+    /// True if requests may ask for any dimension.
+    pub(crate) any_dimension: bool,
+    pub(crate) default_prompt: String,
+    pub(crate) query_prompt: String,
+    pub(crate) document_prompt: String,
+    pub(crate) classifier: Option<Classifier>,
+    encoder: TextEncoder,
+}
+
+/// Settings of one model.
+#[derive(Default)]
+pub(crate) struct ModelSettings {
+    /// The dimensions that requests may ask for.
+    pub(crate) dims: Dims,
+    /// A classifier outside the model's folder.
+    pub(crate) classifier: Option<PathBuf>,
+    /// Prompt of queries: a name, a text or `none`.
+    pub(crate) query_prompt: Option<String>,
+    /// Prompt of documents.
+    pub(crate) document_prompt: Option<String>,
+}
+
+/// Tokens of inputs, with the number of each input's leading tokens that its embedding leaves out.
+pub(crate) struct Tokenized {
+    pub(crate) tokens: TokenBatch,
+    pub(crate) prompt_lengths: Vec<usize>,
+}
+
+impl Model {
+    /// Reads a model.
+    pub(crate) fn open(
+        number: usize,
+        source: &Source,
+        context: &Context,
+        precision: Precision,
+        settings: &ModelSettings,
+        log: &Log,
+    ) -> Result<Self, ServeError> {
+        let opened =
+            maana::open::open(WeightStorage::Packed, &source.place, context, precision, &mut |notice| log.note(notice));
+        let opened = opened.map_err(|error| ServeError::Model { name: source.name.clone(), source: error.into() })?;
+        let (encoder, folder) = (opened.model, opened.resolved.folder);
+        let wrong = |error| ServeError::Model {
+            name: source.name.clone(),
+            source: Box::new(maana::open::OpenError::Model(error)),
+        };
+        let prompt = |named: &Option<String>| named.as_deref().map(|named| encoder.prompt_or_text(named)).transpose();
+        let query = prompt(&settings.query_prompt).map_err(wrong)?;
+        let prompts = RolePrompts { query, document: prompt(&settings.document_prompt).map_err(wrong)? };
+        let encoder = encoder.with_prompts(prompts);
+        for note in [Role::Query, Role::Document].into_iter().filter_map(|role| encoder.describe_prompt(role)) {
+            log.note(&format!("model `{}`: {note}", source.name));
+        }
+        let columns = encoder.spec().dimension();
+        let dimension = encoder.spec().settings().truncate_dim.unwrap_or(columns);
+        let [default_prompt, query_prompt, document_prompt] =
+            [encoder.default_prompt(), encoder.role_prompt(Role::Query), encoder.role_prompt(Role::Document)]
+                .map(str::to_owned);
+        let classifier = open_classifier(&folder, settings.classifier.as_deref(), &encoder)?;
+        let (dims, any_dimension) = allowed_dims(&settings.dims, &folder, columns, dimension)?;
+        Ok(Self {
+            number,
+            name: source.name.clone(),
+            folder,
+            columns,
+            dimension,
+            dims,
+            any_dimension,
+            default_prompt,
+            query_prompt,
+            document_prompt,
+            classifier,
+            encoder,
+        })
+    }
+
+    /// Returns the text of a prompt by its name, or of the default prompt.
+    pub(crate) fn prompt(&self, name: Option<&str>) -> Result<String, RequestError> {
+        let Some(name) = name else { return Ok(self.default_prompt.clone()) };
+        let prompts = &self.spec().settings().prompts;
+        let found = prompts.iter().find(|(known, _)| known == name).map(|(_, prompt)| prompt.clone());
+        found.ok_or_else(|| {
+            let known: Vec<&str> = prompts.iter().map(|(name, _)| name.as_str()).collect();
+            let known = if known.is_empty() { "the model has none".into() } else { known.join(", ") };
+            RequestError::field(
+                "prompt_name",
+                format!("`prompt_name`: no prompt is called `{name}`; there are: {known}"),
+            )
+        })
+    }
+
+    /// Checks the dimension of a request; without one it is the model's.
+    pub(crate) fn dimension(&self, requested: Option<u64>) -> Result<usize, RequestError> {
+        let Some(requested) = requested else { return Ok(self.dimension) };
+        let fits = usize::try_from(requested).ok().filter(|dim| *dim > 0 && *dim <= self.columns);
+        if let Some(dim) = fits.filter(|dim| self.any_dimension || self.dims.contains(dim)) {
+            return Ok(dim);
+        }
+        let allowed = if self.any_dimension {
+            format!("any from 1 to {}", self.columns)
+        } else {
+            self.dims.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let message = format!("`dimensions`: {requested} is not one of the model's; allowed: {allowed}");
+        Err(RequestError::field("dimensions", message))
+    }
+
+    /// Returns the treatment of a text that is too long, by both fields of a request, or by the
+    /// model's folder.
+    pub(crate) fn overlong(&self, truncate: Option<bool>, direction: Option<Direction>) -> Overlong {
+        match (truncate, direction) {
+            (Some(false), _) => Overlong::Refuse,
+            (_, Some(Direction::Left)) => Overlong::CutBeginning,
+            (_, Some(Direction::Right)) => Overlong::CutEnd,
+            (_, None) => self.tokenizer().overlong(),
+        }
+    }
+
+    /// Tokenises inputs after a prompt.
+    pub(crate) fn tokenize(
+        &self,
+        inputs: &[Input],
+        prompt: &str,
+        overlong: Overlong,
+    ) -> Result<Tokenized, RequestError> {
+        let tokenizer = self.tokenizer();
+        let max_length = self.spec().settings().max_seq_length;
+        let leaves_out = !prompt.is_empty() && self.spec().excludes_prompt();
+        let prompt_length =
+            if leaves_out { tokenizer.prompt_length(prompt).map_err(|error| tokenizer_error(&error))? } else { 0 };
+        let mut tokens = TokenBatch::new();
+        let mut prompt_lengths = Vec::with_capacity(inputs.len());
+        for (index, input) in inputs.iter().enumerate() {
+            check_unbroken(index, input)?;
+            let left_out = match input {
+                Input::Text(text) if prompt.is_empty() => tokenizer.append(&mut tokens, text, max_length, overlong),
+                Input::Text(text) => tokenizer.append(&mut tokens, &format!("{prompt}{text}"), max_length, overlong),
+                Input::Ids(ids) => tokenizer.append_ids(&mut tokens, prompt, ids, max_length, overlong),
+            };
+            let left_out = left_out.map_err(|error| tokenizer_error(&error))?;
+            // Tokens that are cut at the beginning belong to the prompt.
+            let cut = if overlong == Overlong::CutBeginning { left_out } else { 0 };
+            prompt_lengths.push(prompt_length.saturating_sub(cut));
+        }
+        Ok(Tokenized { tokens, prompt_lengths })
+    }
+
+    /// The tokenizer.
+    pub(crate) fn tokenizer(&self) -> Arc<Tokenizer> {
+        self.spec().tokenizer()
+    }
+
+    /// Columns of the rows of an output, as [`Model::infer`] returns them.
+    pub(crate) fn output_columns(&self, output: Output) -> usize {
+        match output {
+            Output::Embedding => self.columns,
+            Output::Tokens => self.spec().config().hidden,
+        }
+    }
+
+    /// Computes rows for the texts of a batch. `batch_tokens` is the size of the largest batch of
+    /// more than one text.
+    pub(crate) fn infer(
+        &self,
+        context: &Context,
+        tokens: &TokenBatch,
+        output: Output,
+        prompt_length: usize,
+        batch_tokens: usize,
+        activations: &mut Activations,
+    ) -> Matrix {
+        let model = self.encoder.model();
+        model.reserve(batch_tokens, activations);
+        match output {
+            Output::Embedding => model.embed_unfinished(context, tokens, prompt_length, activations),
+            Output::Tokens => model.embed_tokens(context, tokens, activations),
+        }
+    }
+
+    /// Cuts rows of [`Output::Embedding`] to a dimension and normalises them as `maana encode`
+    /// does, or as requested.
+    pub(crate) fn finish(
+        &self,
+        context: &Context,
+        rows: Rows<'_>,
+        dimension: usize,
+        normalize: Option<bool>,
+    ) -> Matrix {
+        self.spec().finish(context, rows, dimension, normalize)
+    }
+
+    /// Measure of similarity that the model was trained for.
+    pub(crate) fn similarity(&self) -> Similarity {
+        self.encoder.similarity()
+    }
+
+    /// Settings, poolings and dimensions of the model's folder.
+    pub(crate) fn spec(&self) -> &ModelSpec {
+        self.encoder.spec()
+    }
+
+    /// Checks that no mapped file of the model was changed.
+    ///
+    /// # Errors
+    /// Names the changed file.
+    pub(crate) fn check_unchanged(&self) -> Result<(), ModelError> {
+        self.encoder.model().check_unchanged()
+    }
+
+    /// Precision of the matrix products.
+    pub(crate) fn precision(&self) -> Precision {
+        self.encoder.precision()
+    }
+
+    /// Bytes of weights in memory.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.encoder.model().held_bytes() as u64
+    }
+
+    /// Returns the fingerprint of embeddings of a dimension.
+    ///
+    /// # Errors
+    /// If the model has no such dimension.
+    pub(crate) fn fingerprint(&self, dimension: usize) -> Result<[u8; 32], String> {
+        let encoder = self.encoder.clone().with_dimension(dimension);
+        encoder.map(|it| it.fingerprint()).map_err(|error| error.to_string())
+    }
+}
+
+/// Checks the longest part of a text that a tokenizer can only take as a whole, because time and
+/// memory of tokenising are proportional to it.
+fn check_unbroken(index: usize, input: &Input) -> Result<(), RequestError> {
+    let Input::Text(text) = input else { return Ok(()) };
+    if text.len() <= MOST_UNBROKEN_BYTES {
+        return Ok(());
+    }
+    let longest = text.split(|letter: char| letter.is_ascii_whitespace()).map(str::len).max().unwrap_or_default();
+    if longest <= MOST_UNBROKEN_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "text {index}: it has {longest} bytes without white space, and at most {MOST_UNBROKEN_BYTES} are tokenised at once; \
+         send it in parts"
+    );
+    Err(RequestError::new(ErrorKind::TooLarge, message).in_field("input"))
+}
+
+fn tokenizer_error(error: &TextError) -> RequestError {
+    let kind = match error {
+        TextError::TooLong { .. } | TextError::NoToken { .. } | TextError::NoTokens { .. } => ErrorKind::Invalid,
+        _ => ErrorKind::Tokenizer,
+    };
+    RequestError::new(kind, error.to_string()).in_field("input")
+}
+
+/// Opens the classifier at a path, or the one in the model's folder.
+fn open_classifier(
+    folder: &Path,
+    path: Option<&Path>,
+    encoder: &TextEncoder,
+) -> Result<Option<Classifier>, ServeError> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None if folder.join(classify::FILE).is_file() => folder.join(classify::FILE),
+        None => return Ok(None),
+    };
+    let classifier = Classifier::open(&path)?;
+    let wrong = || ServeError::Settings(format!("{}: it was fitted on another model or dimension", path.display()));
+    let encoder = encoder.clone().with_dimension(classifier.dim).map_err(|_| wrong())?;
+    classifier.expect_embedder(&encoder)?;
+    Ok(Some(classifier))
+}
+
+/// Returns the dimensions that requests may ask for, largest first, and true if they may ask for
+/// any.
+fn allowed_dims(dims: &Dims, folder: &Path, columns: usize, own: usize) -> Result<(Vec<usize>, bool), ServeError> {
+    let mut allowed = match dims {
+        Dims::These(dims) => {
+            if let Some(dim) = dims.iter().find(|dim| **dim == 0 || **dim > columns) {
+                let reason =
+                    format!("--dims {dim}: the model's embeddings have {columns} dimensions; use 1 to {columns}");
+                return Err(ServeError::Settings(reason));
+            }
+            dims.clone()
+        }
+        Dims::Declared | Dims::Any => {
+            // A card that cannot be read declares nothing.
+            let card = maana::files::read_to_string(folder.join("README.md")).unwrap_or_default();
+            matryoshka_dims(&card).into_iter().filter(|dim| *dim > 0 && *dim <= columns).collect()
+        }
+    };
+    allowed.push(own);
+    allowed.sort_unstable_by(|a, b| b.cmp(a));
+    allowed.dedup();
+    Ok((allowed, *dims == Dims::Any))
+}

@@ -1,0 +1,135 @@
+//! The extractor of all routes that take a body: reads the body, finds the model, and checks what
+//! several routes have in common, before anything is computed.
+
+use crate::app::App;
+use crate::body::{Received, RequestBody};
+use crate::budget::Share;
+use crate::class::Class;
+use crate::embedding::{Embedded, Texts};
+use crate::inputs::{Direction, Input};
+use crate::json;
+use crate::model::{Model, Output};
+use crate::request_error::RequestError;
+use maana::text::Overlong;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A body up to this size is parsed where it is read.
+const SHORT_BODY: usize = 64 << 10;
+
+/// A request whose body has not been read.
+pub(crate) struct Request {
+    pub(crate) path: String,
+    pub(crate) arrival: Instant,
+    /// Class that the request names.
+    pub(crate) class: Option<Class>,
+    pub(crate) body: RequestBody,
+}
+
+/// Fields of a request that several routes have.
+#[derive(Default)]
+pub(crate) struct Common {
+    pub(crate) model: Option<String>,
+    pub(crate) dimensions: Option<u64>,
+    pub(crate) prompt: Prompt,
+    pub(crate) truncate: Option<bool>,
+    pub(crate) truncation_direction: Option<Direction>,
+    /// Number of texts; the class follows from it where the request does not name one.
+    pub(crate) texts: usize,
+}
+
+/// Prompt before the texts of a request.
+#[derive(Default)]
+pub(crate) enum Prompt {
+    /// The model's default.
+    #[default]
+    Default,
+    /// The one with this name.
+    Named(String),
+    /// The one for queries.
+    Query,
+    None,
+}
+
+impl From<Option<String>> for Prompt {
+    fn from(name: Option<String>) -> Self {
+        name.map_or(Self::Default, Self::Named)
+    }
+}
+
+/// Fields of a request's body.
+pub(crate) trait Fields: Send + 'static {
+    /// Takes the common fields.
+    fn common(&mut self) -> Common;
+}
+
+/// Model and treatment of a request's texts.
+pub(crate) struct Plan {
+    pub(crate) model: Arc<Model>,
+    pub(crate) dimension: usize,
+    prompt: String,
+    overlong: Overlong,
+    class: Class,
+    arrival: Instant,
+    /// Memory of the body, whose texts the fields hold.
+    _memory: Share,
+}
+
+impl Request {
+    /// Reads a request, and checks the common fields.
+    ///
+    /// # Errors
+    /// If the body cannot be read, or a common field is invalid.
+    pub(crate) async fn extract<T: Fields + DeserializeOwned>(self, app: &App) -> Result<(T, Plan), RequestError> {
+        self.extract_by(app, None, json::parse).await
+    }
+
+    /// As [`Request::extract`], with the model that the path names, and a parser of the body.
+    pub(crate) async fn extract_by<T: Fields>(
+        self,
+        app: &App,
+        model: Option<String>,
+        parse: impl FnOnce(&[u8]) -> Result<T, RequestError> + Send + 'static,
+    ) -> Result<(T, Plan), RequestError> {
+        let Received { bytes, memory } = app.bodies.read(self.body).await?;
+        let is_long = bytes.len() > SHORT_BODY;
+        let mut fields: T = app.offload.run(is_long, move || parse(&bytes)).await??;
+        let common = fields.common();
+        let model = app.models.get(model.or(common.model).as_deref()).await?;
+        let dimension = model.dimension(common.dimensions)?;
+        let prompt = match &common.prompt {
+            Prompt::Default => model.prompt(None)?,
+            Prompt::Named(name) => model.prompt(Some(name))?,
+            Prompt::Query => model.query_prompt.clone(),
+            Prompt::None => String::new(),
+        };
+        let overlong = model.overlong(common.truncate, common.truncation_direction);
+        let class = self.class.unwrap_or_else(|| Class::of_texts(common.texts));
+        Ok((fields, Plan { model, dimension, prompt, overlong, class, arrival: self.arrival, _memory: memory }))
+    }
+}
+
+impl Plan {
+    /// The text before every input.
+    pub(crate) fn prompt(&self) -> &str {
+        &self.prompt
+    }
+
+    /// Embeds inputs after the request's prompt.
+    pub(crate) async fn embed(&self, app: &App, inputs: Vec<Input>, output: Output) -> Result<Embedded, RequestError> {
+        self.embed_after(app, self.prompt.clone(), inputs, output).await
+    }
+
+    /// Embeds inputs after a prompt.
+    pub(crate) async fn embed_after(
+        &self,
+        app: &App,
+        prompt: String,
+        inputs: Vec<Input>,
+        output: Output,
+    ) -> Result<Embedded, RequestError> {
+        let (model, overlong, class, arrival) = (Arc::clone(&self.model), self.overlong, self.class, self.arrival);
+        app.embedding.embed(Texts { model, inputs, prompt, overlong, output, class, arrival }).await
+    }
+}
