@@ -1,13 +1,13 @@
 #!/bin/sh
-# collect.sh BINARY ROOT: puts the program and the few shared libraries it loads into the empty folder ROOT, with the accounts and
-# folders that a container needs and nothing else: no shell, no package manager.
+# collect.sh BINARY ROOT: copies the program and its shared libraries into the empty folder ROOT, and adds
+# the accounts and folders of a container; no shell, no package manager.
 set -eu
 binary=$1
 root=$2
 mkdir -p "$root/usr/bin" "$root/etc" "$root/model" "$root/cache" "$root/tmp"
 strip -s -o "$root/usr/bin/maana" "$binary"
 chmod 755 "$root/usr/bin/maana"
-# A static program has none, and ldd says so with an error.
+# A static program has none, which ldd reports as an error.
 libraries=$(ldd "$binary" 2>/dev/null | awk '$2 == "=>" { print $3 } $1 ~ /^\// { print $1 }') || libraries=
 for library in $libraries; do
     mkdir -p "$root$(dirname "$library")"

@@ -31,7 +31,7 @@ impl Budget {
     pub(crate) fn take(&self, bytes: usize) -> Option<Share> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.total);
         let permit = Arc::clone(&self.semaphore).try_acquire_many_owned(units).ok()?;
-        Some(Share { permit: permit })
+        Some(Share { permit })
     }
 }
 

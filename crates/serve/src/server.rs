@@ -63,7 +63,7 @@ pub fn start(settings: Settings, context: Arc<Context>) -> Result<Running, Serve
     let log = Log::new(settings.log).map_err(refused_thread)?;
     let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
     let runtime = threads::runtime(context.threads()).map_err(refused_thread)?;
-    let system = OperatingSystem::new(runtime.handle().clone());
+    let system: Arc<dyn System> = Arc::new(OperatingSystem { runtime: runtime.handle().clone() });
     let (listener, address) = listen(&runtime, &settings)?;
     let handler = handler(settings, address.ip(), context, log, system)?;
     let app = Arc::clone(&handler.app);

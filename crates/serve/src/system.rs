@@ -5,7 +5,6 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -35,14 +34,8 @@ pub(crate) trait System: Send + Sync {
 
 /// The operating system.
 pub(crate) struct OperatingSystem {
-    runtime: tokio::runtime::Handle,
-}
-
-impl OperatingSystem {
-    /// Uses the threads and timers of a runtime.
-    pub(crate) fn new(runtime: tokio::runtime::Handle) -> Arc<dyn System> {
-        Arc::new(Self { runtime })
-    }
+    /// Runtime of the threads and timers.
+    pub(crate) runtime: tokio::runtime::Handle,
 }
 
 impl System for OperatingSystem {

@@ -80,7 +80,9 @@ mod tests {
         let barrier = Arc::new(std::sync::Barrier::new(3 + FURTHER_THREADS));
         let wait = |_| {
             let barrier = Arc::clone(&barrier);
-            runtime.spawn_blocking(move || drop(barrier.wait()))
+            runtime.spawn_blocking(move || {
+                barrier.wait();
+            })
         };
         let waiting: Vec<_> = (0..3 + FURTHER_THREADS).map(wait).collect();
         runtime.block_on(async {
