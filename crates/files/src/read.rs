@@ -84,8 +84,8 @@ fn refuse_irregular(found: &Metadata) -> io::Result<()> {
     Err(io::Error::new(kind, format!("is {what}, not a file; {REMEDY}")))
 }
 
-/// Opens a pipe, a terminal or a device for writing. A named pipe that nobody reads is refused after
-/// [`READER_WAIT`] instead of waiting for ever.
+/// Opens a pipe, a terminal or a device for writing. A named pipe that nobody reads is refused
+/// after [`READER_WAIT`] instead of waiting for ever.
 pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
     // Held until the file is open: a reader whose last writer leaves is at its end.
     #[cfg(unix)]

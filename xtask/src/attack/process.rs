@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// Address space of a process in KiB. A tiny model takes a hundredth; what asks for a size that a
 /// file claims takes more.
 const MEMORY: u64 = 3 << 20;
-const TIME: Duration = Duration::from_secs(30);
+/// Time of a process. A hundredth is enough on an idle machine; a hang outlasts any limit.
+const TIME: Duration = Duration::from_secs(120);
 
 /// End of a run.
 pub(crate) struct Outcome {

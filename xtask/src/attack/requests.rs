@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// Requests of one server.
 const REQUESTS: usize = 60;
 /// Time for an answer: a server of the debug profile on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Largest resident memory.
 const MEMORY: u64 = 1 << 30;
 
