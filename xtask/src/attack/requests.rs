@@ -100,15 +100,25 @@ fn exchange(address: SocketAddr, request: &[u8], broken_head: bool) -> std::io::
     let mut received = Vec::new();
     let mut part = [0; 4096];
     while !received.windows(2).any(|end| end == b"\r\n") {
-        match stream.read(&mut part)? {
+        match read(&mut stream, &mut part)? {
             0 => return Ok(None),
             length => received.extend_from_slice(&part[..length]),
         }
     }
     // The rest is read to its end, as a client does.
-    while !broken_head && stream.read(&mut part)? > 0 {}
+    while !broken_head && read(&mut stream, &mut part)? > 0 {}
     let line = String::from_utf8_lossy(&received);
     Ok(line.split(' ').nth(1).and_then(|status| status.parse().ok()))
+}
+
+/// Reads once, again after a signal.
+fn read(stream: &mut TcpStream, part: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match stream.read(part) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }
 
 /// Faults that show when all requests are over.
