@@ -98,6 +98,11 @@ mod tests {
     const MANIFEST: (&str, &str) = ("crates/a/Cargo.toml", "");
 
     #[test]
+    fn modules_form_no_circle() {
+        assert_eq!(circles(super::super::workspace()), [""; 0]);
+    }
+
+    #[test]
     fn a_child_and_its_parent_that_use_each_other_are_a_circle() {
         let tree = Tree::from([
             MANIFEST,

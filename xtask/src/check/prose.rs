@@ -33,24 +33,11 @@ const WIDTH: usize = 100;
 
 /// Files whose strings are data in the language that they are about.
 const DATA: [&str; 1] = ["crates/swahili/src"];
-/// Files that quote the phrases.
-const QUOTING: [&str; 1] = ["xtask/src/check/prose.rs"];
+/// Files that quote the phrases, or that another program wrote.
+const EXEMPT: [&str; 2] = ["xtask/src/check/prose.rs", "golden/st301/model/README.md"];
 
 /// Parts that are not yet in this style.
-const UNFINISHED: [&str; 12] = [
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "README.md",
-    "bench",
-    "crates/cli",
-    "crates/data",
-    "crates/model",
-    "crates/serve",
-    "crates/train",
-    "crates/vectors",
-    "docs",
-    "golden",
-];
+const UNFINISHED: [&str; 5] = ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "crates/data", "docs"];
 
 /// A place that violates the style.
 pub(super) struct Violation {
@@ -76,13 +63,14 @@ fn check(tree: &Tree, unfinished: &[&str]) -> Vec<String> {
 /// Returns the violations of all files.
 pub(super) fn violations(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
-    for (path, text) in tree.texts("", "rs").filter(|(path, _)| !QUOTING.iter().any(|own| *path == Path::new(own))) {
+    let is_exempt = |path: &Path| EXEMPT.iter().any(|exempt| path == Path::new(exempt));
+    for (path, text) in tree.texts("", "rs").filter(|(path, _)| !is_exempt(path)) {
         for (line, message) in rust_file(path, text) {
             found.push(Violation { part: part(path), text: format!("{}:{line}: {message}", path.display()) });
         }
     }
     for ending in ["md", "html", "jinja"] {
-        for (path, text) in tree.texts("", ending) {
+        for (path, text) in tree.texts("", ending).filter(|(path, _)| !is_exempt(path)) {
             for (line, content) in text.lines().enumerate() {
                 for message in phrases(content) {
                     let text = format!("{}:{}: {message}", path.display(), line + 1);
@@ -170,6 +158,11 @@ fn phrases(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finished_parts_are_in_plain_english() {
+        assert_eq!(rule(super::super::workspace()), [""; 0]);
+    }
 
     #[test]
     fn openings_phrases_and_wide_comments_are_found() {

@@ -4,8 +4,8 @@
 //! roundings can be apart.
 //!
 //! Where the first columns say most, as in embeddings of a Matryoshka model, only they are
-//! multiplied: what the others can add is at most the product of their lengths (Cauchy and Schwarz), and
-//! a row that is too far even with it is passed over.
+//! multiplied: what the others can add is at most the product of their lengths (Cauchy and
+//! Schwarz), and a row that is too far even with it is passed over.
 
 use super::{Best, Corpus, Metric, norm, norms};
 use crate::error::{VectorsError, check_finite};
@@ -74,7 +74,9 @@ const SINGLE: f32 = 16.0;
 /// let context = Context::new(1);
 /// let corpus = [1.0, 0.0, 0.0, 1.0, 0.6, 0.8];
 /// let corpus = Corpus::from(Rows::new(&corpus, 3, 2, 2));
-/// let hits = search(&context, &corpus, Rows::new(&[0.0, 2.0], 1, 2, 2), &Search { k: 2, ..Search::default() }).unwrap();
+/// let queries = Rows::new(&[0.0, 2.0], 1, 2, 2);
+/// let settings = Search { k: 2, ..Search::default() };
+/// let hits = search(&context, &corpus, queries, &settings).unwrap();
 /// assert_eq!((hits[0][0].row, hits[0][1].row), (1, 2));
 /// ```
 ///

@@ -134,7 +134,8 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Draws queries as `target` says. Returns `None` for a corpus that is too small to say anything.
+    /// Draws queries as `target` says. Returns `None` for a corpus that is too small to say
+    /// anything.
     pub(crate) fn draw(
         context: &Context,
         corpus: &Corpus<'_>,

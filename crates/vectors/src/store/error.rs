@@ -83,7 +83,7 @@ pub enum StoreError {
     #[error(transparent)]
     Vectors(#[from] VectorsError),
     /// One id twice in one batch.
-    #[error("the id `{id}` stands twice in one batch; each id may stand once")]
+    #[error("the id `{id}` occurs twice in one batch; ids in a batch must be distinct")]
     DuplicateId {
         /// The id.
         id: String,

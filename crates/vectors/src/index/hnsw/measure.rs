@@ -17,8 +17,8 @@ const WIDTHS: [usize; 13] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 76
 const MISSED: f64 = 0.0005;
 
 /// The prefix whose codes are cheapest to walk by, of powers of two from 64: the one of which a
-/// search for `target.recall` reads the fewest bytes. A short one is quickly compared, and many rows
-/// must be in view before the truly nearest are among them.
+/// search for `target.recall` reads the fewest bytes. A short one is quickly compared, and many
+/// rows must be in view before the truly nearest are among them.
 ///
 /// # Errors
 /// Values that are not finite.

@@ -72,7 +72,7 @@ fn bad_batches_are_refused_whole() {
     assert!(refused(&documents, 2, DIMS + 1, 1.0).contains("vectors of 4 dims where 3 are needed"));
     assert!(refused(&documents, 3, DIMS, 1.0).contains("2 documents with 3 vectors"));
     let twice = [Document { id: "a", payload: b"" }, Document { id: "a", payload: b"" }];
-    assert!(refused(&twice, 2, DIMS, 1.0).contains("the id `a` stands twice"));
+    assert!(refused(&twice, 2, DIMS, 1.0).contains("the id `a` occurs twice"));
     assert_eq!(writer.add(&documents[..1], good.view().range(0..1)).unwrap(), Added { new: 0, replaced: 1 });
     assert_eq!(writer.add(&[], good.view().range(0..0)).unwrap(), Added { new: 0, replaced: 0 });
     assert_eq!(writer.delete(&["b", "nobody", "b"]).unwrap(), 1);
