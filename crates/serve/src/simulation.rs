@@ -242,7 +242,7 @@ impl System for Simulation {
 
     fn read_to_string(&self, path: &Path) -> io::Result<String> {
         if self.on_disk {
-            return std::fs::read_to_string(path);
+            return maana::files::read_to_string(path);
         }
         let found = self.state().files.get(path).cloned();
         found.unwrap_or(Err(io::ErrorKind::NotFound)).map_err(io::Error::from)
