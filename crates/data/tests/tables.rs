@@ -41,7 +41,7 @@ fn every_writer_and_format_gives_the_same_training_rows() {
 
 #[test]
 fn every_writer_and_format_gives_the_same_records() {
-    let wanted = ["label", "id", "text", "score"].map(String::from);
+    let wanted = ["label", "id", "text", "score", "id"].map(String::from);
     for file in files() {
         let table = Table::open(&file, None).unwrap();
         let names: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
@@ -58,6 +58,7 @@ fn every_writer_and_format_gives_the_same_records() {
         let first = ["0", "9007199254740993", "Bei ya mahindi imepanda sokoni leo, asema \"mkulima\"", "1.0"];
         assert_eq!(fields(0), first.map(String::from), "{file:?}");
         assert_eq!(records[11].required(1).unwrap(), "9007199254741004");
+        assert_eq!(records[11].required(4).unwrap(), "9007199254741004", "{file:?}: requested twice");
         assert_eq!(TextStream::open(&file, Some("lang"), Blanks::Refuse).unwrap().count(), 12);
     }
 }

@@ -114,7 +114,7 @@ fn add_fields(line: &Line<'_>, path: &str, columns: &mut Vec<Column>) -> Result<
 
 /// Returns the rows of a source, with these columns.
 pub(crate) fn rows(objects: Objects, columns: &[String]) -> Box<dyn SpannedRows> {
-    Box::new(JsonRows { objects, parse: JsonParse { columns: columns.to_vec() } })
+    Box::new(JsonRows { objects, parse: JsonParse::new(columns.to_vec()) })
 }
 
 struct JsonRows {
@@ -147,6 +147,8 @@ impl SpannedRows for JsonRows {
 
 struct JsonParse {
     columns: Vec<String>,
+    /// Columns that are requested again, each with the place of its first request.
+    repeated: Vec<(usize, usize)>,
 }
 
 impl Parse for JsonParse {
@@ -156,7 +158,22 @@ impl Parse for JsonParse {
 }
 
 impl JsonParse {
+    fn new(columns: Vec<String>) -> Self {
+        let first = |i: usize| columns[..i].iter().position(|column| *column == columns[i]);
+        let repeated = (0..columns.len()).filter_map(|i| Some((i, first(i)?))).collect();
+        Self { columns, repeated }
+    }
+
     fn values(&self, text: &str) -> Result<Vec<Value>, serde_json::Error> {
+        let mut values = self.first_values(text)?;
+        for &(i, first) in &self.repeated {
+            values[i] = values[first].clone();
+        }
+        Ok(values)
+    }
+
+    /// Reads an object; a column that is requested twice has its value in the first place only.
+    fn first_values(&self, text: &str) -> Result<Vec<Value>, serde_json::Error> {
         let mut values = vec![Value::Missing; self.columns.len()];
         let place = |name: &str| self.columns.iter().position(|column| column == name);
         if text.trim_start().starts_with('"') {
