@@ -1,13 +1,12 @@
 //! Data files of every kind, good and bad, through the public door.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod support;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, LargeStringArray, RecordBatch, StringArray};
+use std::path::{Path, PathBuf};
+
 use maana_data::{DataError, Dataset, Example, ReadOptions, Source};
-use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, GzipLevel};
-use parquet::file::properties::WriterProperties;
+use support::{Cells, texts as strings, write_parquet};
 use tempfile::TempDir;
 
 /// A temporary folder with these files.
@@ -46,23 +45,6 @@ fn message(name: &str, content: impl AsRef<[u8]>) -> String {
     message_of(name, content.as_ref(), ReadOptions::default())
 }
 
-fn write_parquet(path: &Path, batch: &RecordBatch, compression: Compression, group_rows: usize) {
-    let properties = WriterProperties::builder().set_compression(compression);
-    let properties = properties.set_max_row_group_row_count(Some(group_rows)).build();
-    let file = std::fs::File::create(path).unwrap();
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
-    writer.write(batch).unwrap();
-    writer.close().unwrap();
-}
-
-fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-    RecordBatch::try_from_iter(columns).unwrap()
-}
-
-fn strings(values: &[&str]) -> ArrayRef {
-    Arc::new(StringArray::from(values.to_vec()))
-}
-
 /// Three rows, the same in every format.
 fn same_rows_in_every_format(folder: &Path) -> Vec<PathBuf> {
     let path = |name: &str| folder.join(name);
@@ -86,13 +68,13 @@ fn same_rows_in_every_format(folder: &Path) -> Vec<PathBuf> {
         ("f.parquet", Compression::GZIP(GzipLevel::default())),
         ("g.parquet", Compression::LZ4_RAW),
     ] {
-        let columns: Vec<(&str, ArrayRef)> = vec![
-            ("id", Arc::new(Int64Array::from(vec![1, 2, 3]))),
+        let columns = [
+            ("id", Cells::Whole(vec![1, 2, 3])),
             ("anchor", strings(&a)),
-            ("positive", Arc::new(LargeStringArray::from(b.to_vec()))),
-            ("score", Arc::new(Float64Array::from(vec![0.5, 1.0, -2.0]))),
+            ("positive", strings(&b)),
+            ("score", Cells::Floats(vec![0.5, 1.0, -2.0])),
         ];
-        write_parquet(&path(name), &batch(columns), compression, 2);
+        write_parquet(&path(name), &columns, compression, 2);
     }
     let names = ["a.jsonl", "b.csv", "c.tsv", "d.parquet", "e.parquet", "f.parquet", "g.parquet"];
     names.map(path).to_vec()
@@ -169,7 +151,6 @@ fn columns_are_the_union_over_the_file() {
 
 #[test]
 fn lists_of_as_many_texts_are_columns_of_their_own() {
-    use arrow_array::builder::{ListBuilder, StringBuilder};
     let folder = folder(&[
         (
             "a.jsonl",
@@ -178,14 +159,8 @@ fn lists_of_as_many_texts_are_columns_of_their_own() {
         ("b.json", b"[{\"anchor\":\"a\",\"negative\":[\"x\",\"y\"]},\n{\"anchor\":\"b\",\"negative\":[\"z\",\"x\"]}]"),
     ]);
     let path = folder.path().join("c.parquet");
-    let mut lists = ListBuilder::new(StringBuilder::new());
-    for list in [["x", "y"], ["z", "x"]] {
-        list.iter().for_each(|text| lists.values().append_value(text));
-        lists.append(true);
-    }
-    let columns_of: Vec<(&str, ArrayRef)> =
-        vec![("anchor", strings(&["a", "b"])), ("negatives", Arc::new(lists.finish()))];
-    write_parquet(&path, &batch(columns_of), Compression::SNAPPY, 1);
+    let lists = Cells::Lists([["x", "y"], ["z", "x"]].map(|list| list.map(String::from).to_vec()).to_vec());
+    write_parquet(&path, &[("anchor", strings(&["a", "b"])), ("negatives", lists)], Compression::SNAPPY, 1);
     for (name, list) in [("a.jsonl", "negatives"), ("b.json", "negative"), ("c.parquet", "negatives")] {
         for options in [ReadOptions::default(), columns(&["anchor", list])] {
             let source = Dataset::open(&[folder.path().join(name)], options).unwrap();
@@ -254,9 +229,8 @@ fn packed_files_and_lists_are_read_again_from_any_row() {
 fn booleans_may_be_labels() {
     let folder = folder(&[("a.jsonl", b"{\"text\":\"x\",\"label\":true}\n{\"text\":\"y\",\"label\":false}\n")]);
     let parquet = folder.path().join("b.parquet");
-    let columns: Vec<(&str, ArrayRef)> =
-        vec![("text", strings(&["x", "y"])), ("label", Arc::new(BooleanArray::from(vec![true, false])))];
-    write_parquet(&parquet, &batch(columns), Compression::SNAPPY, 10);
+    let columns = [("text", strings(&["x", "y"])), ("label", Cells::Truths(vec![true, false]))];
+    write_parquet(&parquet, &columns, Compression::SNAPPY, 10);
     for path in [folder.path().join("a.jsonl"), parquet] {
         let source = Dataset::open(&[path], ReadOptions::default()).unwrap();
         assert_eq!((source.get(0).unwrap().label, source.get(1).unwrap().label), (Some(1.0), Some(0.0)));
@@ -404,32 +378,32 @@ fn values_of_the_wrong_kind_are_named() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
-    let parquet = |columns: Vec<(&str, ArrayRef)>, options: ReadOptions| {
-        write_parquet(&path, &batch(columns), Compression::SNAPPY, 10);
+    let parquet = |columns: &[(&str, Cells)], options: ReadOptions| {
+        write_parquet(&path, columns, Compression::SNAPPY, 10);
         let error = Dataset::open(&[&path], options).err().unwrap().to_string();
         error.replace(&format!("{}/", folder.path().display()), "")
     };
-    let holes: ArrayRef = Arc::new(StringArray::from(vec![Some("x"), None]));
+    let holes = Cells::Nullable(vec![Some("x".into()), None]);
     assert_eq!(
-        parquet(vec![("a", holes)], ReadOptions::default()),
+        parquet(&[("a", holes)], ReadOptions::default()),
         "a.parquet, row 2: the field `a` is null; give it a value, or leave the row out"
     );
-    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let numbers = Cells::Whole(vec![1, 2]);
     assert_eq!(
-        parquet(vec![("a", numbers)], columns(&["a"])),
+        parquet(&[("a", numbers)], columns(&["a"])),
         "a.parquet, row 1: the column `a` holds the number 1, not a text; leave the column out or write it as a string"
     );
-    let labels: ArrayRef = Arc::new(Float64Array::from(vec![1.0, f64::NAN]));
+    let labels = Cells::Floats(vec![1.0, f64::NAN]);
     assert_eq!(
-        parquet(vec![("a", strings(&["x", "y"])), ("score", labels)], ReadOptions::default()),
+        parquet(&[("a", strings(&["x", "y"])), ("score", labels)], ReadOptions::default()),
         format!("a.parquet, row 2: the label `score` is NaN, {remedy}")
     );
     assert_eq!(
-        parquet(vec![("a", strings(&["x"])), ("score", strings(&["1"]))], ReadOptions::default()),
+        parquet(&[("a", strings(&["x"])), ("score", strings(&["1"]))], ReadOptions::default()),
         format!("a.parquet, row 1: the label `score` is a text, {remedy}")
     );
     assert_eq!(
-        parquet(vec![("a", strings(&["x"]))], columns(&["b"])),
+        parquet(&[("a", strings(&["x"]))], columns(&["b"])),
         "a.parquet: no column `b` (did you mean `a`?); the columns are a"
     );
 }
@@ -484,7 +458,7 @@ fn blank_texts_are_refused_unless_allowed() {
     assert!(message("a.csv", "a,b\nx,\n").starts_with("a.csv, line 2: the text of `b` is blank;"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
-    write_parquet(&path, &batch(vec![("a", strings(&["x", ""]))]), Compression::SNAPPY, 1);
+    write_parquet(&path, &[("a", strings(&["x", ""]))], Compression::SNAPPY, 1);
     let error = Dataset::open(&[&path], ReadOptions::default()).err().unwrap().to_string();
     assert!(error.ends_with("a.parquet, row 2: the text of `a` is blank; remove the row, or allow blank texts"));
     let allowed = ReadOptions { allow_blank: true, ..ReadOptions::default() };
@@ -498,7 +472,7 @@ fn files_without_rows_are_refused() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
-    write_parquet(&path, &batch(vec![("a", strings(&[]))]), Compression::SNAPPY, 1);
+    write_parquet(&path, &[("a", strings(&[]))], Compression::SNAPPY, 1);
     let error = Dataset::open(&[&path], ReadOptions::default()).err().unwrap();
     assert!(matches!(error, DataError::NoRows { .. }), "{error}");
 }
@@ -545,10 +519,10 @@ fn a_file_that_changed_is_noticed() {
         assert!(matches!(source.get(1).unwrap_err(), DataError::Io { .. }), "{name}");
     }
     let path = folder.path().join("f.parquet");
-    write_parquet(&path, &batch(vec![("a", strings(&["x", "y"]))]), Compression::UNCOMPRESSED, 1);
+    write_parquet(&path, &[("a", strings(&["x", "y"]))], Compression::UNCOMPRESSED, 1);
     let source = Dataset::open(&[&path], ReadOptions::default()).unwrap();
     for texts in [["x", "zz"], ["x", "z"]] {
-        write_parquet(&path, &batch(vec![("a", strings(&texts))]), Compression::UNCOMPRESSED, 1);
+        write_parquet(&path, &[("a", strings(&texts))], Compression::UNCOMPRESSED, 1);
         let error = source.get(1).unwrap_err();
         assert!(matches!(error, DataError::Changed { row: 2, .. }), "{error}");
     }
@@ -560,8 +534,8 @@ fn parquet_compressed_with_lzo_is_refused_by_name() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
-    let columns: Vec<(&str, ArrayRef)> = vec![("a", strings(&["x"])), ("b", strings(&["y"]))];
-    write_parquet(&path, &batch(columns), Compression::UNCOMPRESSED, 10);
+    let columns = [("a", strings(&["x"])), ("b", strings(&["y"]))];
+    write_parquet(&path, &columns, Compression::UNCOMPRESSED, 10);
     let metadata = ParquetMetaDataReader::new().parse_and_finish(&std::fs::File::open(&path).unwrap()).unwrap();
     let mut builder = metadata.into_builder();
     let mut group = builder.take_row_groups().remove(0).into_builder();
@@ -583,6 +557,55 @@ fn parquet_compressed_with_lzo_is_refused_by_name() {
     assert_eq!(texts(&Dataset::open(&[&path], only).unwrap()), [["x"]], "other columns can be read");
 }
 
+/// `types.parquet` is written by `golden/make_parquet_types.py`.
+#[test]
+fn every_type_of_parquet_is_written_out_or_named() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parquet/types.parquet");
+    let records = |name: &str| maana_data::Table::open(&path, None).unwrap().read(&[name.to_owned()]).unwrap();
+    let column = |name: &str| -> [Option<String>; 3] {
+        let cells: Vec<_> = records(name).map(|record| record.unwrap().field(0).unwrap()).collect();
+        cells.try_into().unwrap()
+    };
+    for (name, cells) in [
+        ("nullable", [Some("a"), None, None]),
+        ("int8", [Some("-128"), None, Some("127")]),
+        ("uint32", [Some("4294967295"), Some("0"), None]),
+        ("uint64", [Some("18446744073709551615"), Some("0"), None]),
+        ("half", [Some("0.5"), None, Some("-2.0")]),
+        ("single", [Some("0.1"), Some("1e-7"), None]),
+        ("double", [Some("0.1"), Some("1e+300"), None]),
+        ("decimal9", [Some("-0.05"), Some("12345.60"), None]),
+        ("decimal18", [Some("-7"), Some("100000000000000000"), None]),
+        ("decimal38", [Some("-1.5000000000"), Some("12345678901234567890.0123456789"), None]),
+        ("decimal76", [Some("-10000000000000000000000000000000000000000.000"), Some("0.001"), None]),
+        ("truth", [Some("true"), None, Some("false")]),
+        ("date", [Some("2024-02-29"), None, Some("1969-12-31")]),
+        ("seconds", [Some("2024-02-29T01:02:03.5"), None, Some("1969-12-31T00:00:00")]),
+        ("utc", [Some("2024-02-29T01:02:03Z"), None, Some("1970-01-01T00:00:00Z")]),
+        ("nanos", [Some("2024-02-29T01:02:03.000000001"), None, Some("1970-01-01T00:00:00")]),
+        ("nothing", [None; 3]),
+        ("category", [Some("x"), None, Some("x")]),
+        ("texts", [Some("[\"a\",\"b\"]"), Some("[]"), Some("[\"c\"]")]),
+        ("holes", [Some("[\"a\",null]"), None, Some("[\"c\"]")]),
+        ("numbers", [Some("[0.5,1.0]"), Some("[2.0,3.0]"), Some("[4.0,5.5]")]),
+        ("nested", [Some("[[1],[],[2,3]]"), Some("[null,[4,null]]"), Some("[]")]),
+    ] {
+        assert_eq!(column(name), cells.map(|cell| cell.map(String::from)), "{name}");
+    }
+    for (name, kind) in [
+        ("time", "times of day"),
+        ("bytes", "bytes that are not marked as texts"),
+        ("record", "records of several fields"),
+        ("records", "a list"),
+        ("map", "maps"),
+    ] {
+        let error = records(name).next().unwrap().unwrap().field(0).unwrap_err().to_string();
+        assert!(error.contains(&format!("row 1: the column `{name}` holds {kind}, not a text")), "{error}");
+        let nulls = records(name).filter(|record| matches!(record.as_ref().unwrap().field(0), Ok(None)));
+        assert_eq!(nulls.count(), 1, "{name}");
+    }
+}
+
 #[test]
 fn damaged_parquet_never_brings_the_program_down() {
     let folder = tempfile::tempdir().unwrap();
@@ -600,9 +623,9 @@ fn damaged_parquet_never_brings_the_program_down() {
         }
     };
     for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY] {
-        let labels: ArrayRef = Arc::new(Float64Array::from(vec![0.5, 1.0, 0.5]));
-        let columns = vec![("a", strings(&["moja", "mbili", "moja"])), ("score", labels)];
-        write_parquet(&path, &batch(columns), compression, 2);
+        let labels = Cells::Floats(vec![0.5, 1.0, 0.5]);
+        let columns = [("a", strings(&["moja", "mbili", "moja"])), ("score", labels)];
+        write_parquet(&path, &columns, compression, 2);
         let whole = std::fs::read(&path).unwrap();
         for place in 0..whole.len() {
             let mut bytes = whole.clone();
@@ -632,7 +655,7 @@ fn threads_read_at_the_same_time() {
     let values: Vec<String> = (0..3000).map(|row| format!("maneno {row}")).collect();
     let borrowed: Vec<&str> = values.iter().map(String::as_str).collect();
     let parquet = folder.path().join("a.parquet");
-    write_parquet(&parquet, &batch(vec![("text", strings(&borrowed))]), Compression::SNAPPY, 700);
+    write_parquet(&parquet, &[("text", strings(&borrowed))], Compression::SNAPPY, 700);
     let text = folder.path().join("b.txt");
     std::fs::write(&text, values.join("\n")).unwrap();
     let source = Dataset::open(&[&parquet, &text], ReadOptions::default()).unwrap();

@@ -1,10 +1,11 @@
 //! Whatever strings are written by other writers come back the same.
 
-use std::sync::Arc;
+mod support;
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use maana_data::{Blanks, Dataset, ReadOptions, Source, TextStream};
+use parquet::basic::Compression;
 use proptest::prelude::*;
+use support::{Cells, write_parquet};
 
 /// Strings with everything that could confuse a reader of lines, quotes and separators.
 fn awkward() -> impl Strategy<Value = String> {
@@ -25,13 +26,9 @@ proptest! {
         }
         let object = |(a, b): &(String, String)| serde_json::json!({"positive": b, "anchor": a});
         maana_data::write_jsonl(path("c.jsonl"), rows.iter().map(object)).unwrap();
-        let column = |texts: Vec<&String>| -> ArrayRef { Arc::new(StringArray::from_iter_values(texts)) };
-        let (anchors, positives) = rows.iter().map(|(a, b)| (a, b)).unzip();
-        let batch = RecordBatch::try_from_iter([("anchor", column(anchors)), ("positive", column(positives))]).unwrap();
-        let file = std::fs::File::create(path("d.parquet")).unwrap();
-        let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
+        let (anchors, positives) = rows.iter().cloned().unzip();
+        let columns = [("anchor", Cells::Texts(anchors)), ("positive", Cells::Texts(positives))];
+        write_parquet(&path("d.parquet"), &columns, Compression::UNCOMPRESSED, 8);
 
         let mut fingerprints = Vec::new();
         for name in ["a.csv", "b.tsv", "c.jsonl", "d.parquet"] {

@@ -1,10 +1,12 @@
 //! Streams of texts of every kind of file.
 
-use std::io::Cursor;
-use std::sync::Arc;
+mod support;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use std::io::Cursor;
+
 use maana_data::{Blanks, DataError, Table, TextStream};
+use parquet::basic::Compression;
+use support::{Cells, texts as strings, write_parquet};
 
 fn stream(name: &str, content: &[u8], column: Option<&str>) -> Result<Vec<String>, DataError> {
     let folder = tempfile::tempdir().unwrap();
@@ -51,16 +53,12 @@ fn parquet_streams_in_batches() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
     let values: Vec<String> = (0..5000).map(|row| format!("neno {row}")).collect();
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("id", Arc::new(Int64Array::from_iter_values(0..5000))),
-        ("title", Arc::new(StringArray::from(vec!["t"; 5000]))),
-        ("body", Arc::new(StringArray::from(values.clone()))),
+    let columns = [
+        ("id", Cells::Whole((0..5000).collect())),
+        ("title", strings(&["t"; 5000])),
+        ("body", Cells::Texts(values.clone())),
     ];
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let file = std::fs::File::create(&path).unwrap();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
+    write_parquet(&path, &columns, Compression::UNCOMPRESSED, 5000);
     let read = |column| TextStream::open(&path, column, Blanks::Keep).unwrap().collect::<Result<Vec<_>, _>>();
     assert_eq!(read(Some("body")).unwrap(), values);
     assert_eq!(read(None).unwrap(), ["t"; 5000]);

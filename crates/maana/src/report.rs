@@ -27,7 +27,7 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
     minijinja::value::Serde(json!({
         "name": facts.name,
         "base_model": facts.base_model.as_ref().map(|base| &base.name),
-        "languages": facts.languages,
+        "languages": facts.languages.join(", "),
         "rows": facts.rows(),
         "dimension": facts.model.dimension,
         "style": style(),

@@ -1,7 +1,8 @@
-//! Parquet: columns of strings are texts, those of numbers, dates and truth values are written out where a text is wanted.
-//! Reads the chosen columns only, one row group at a time.
+//! Parquet: columns of strings are texts; numbers, dates and truth values are written out where a
+//! text is wanted. Reads the chosen columns only, one row group at a time.
 
 mod cells;
+mod fields;
 mod page_sizes;
 mod pages;
 
@@ -11,20 +12,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-use arrow_array::{Array, RecordBatch};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
-use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::basic::Compression;
+use parquet::column::reader::{ColumnReader, get_column_reader};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::schema::types::SchemaDescriptor;
 
 use super::value::Kind;
 use super::{Column, MAX_LINE, Row, RowFile, Rows, Value, Visit, regular_file};
 use crate::{DataError, Place};
-use pages::Chunks;
+use cells::Cells;
+use fields::Field;
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1024;
 
-/// Decoded row groups kept in memory, in bytes for a file; the last one used is kept whatever its size.
+/// Decoded row groups kept in memory, in bytes for a file; the last one used is kept whatever its
+/// size.
 const CACHE_BYTES: usize = 256 << 20;
 
 /// The columns of the schema. Those of lists are looked into for the length of the first.
@@ -53,8 +57,8 @@ pub(crate) fn scan(path: &Path, columns: &[String], visit: &mut Visit<'_>) -> Re
             break;
         }
     }
-    let ParquetRows { parquet, columns, group_starts, .. } = rows;
-    Ok(Box::new(KeptRows { parquet, columns, group_starts, cache: Mutex::default() }))
+    let ParquetRows { parquet, places, group_starts, .. } = rows;
+    Ok(Box::new(KeptRows { parquet, places, group_starts, cache: Mutex::default() }))
 }
 
 /// The rows of a file, for these columns.
@@ -66,7 +70,17 @@ pub(crate) fn rows(path: &Path, columns: &[String]) -> Result<Box<dyn Rows>, Dat
 struct Parquet {
     path: String,
     bytes: u64,
-    metadata: ArrowReaderMetadata,
+    metadata: ParquetMetaData,
+    fields: Vec<NamedField>,
+}
+
+/// A top-level field of the schema.
+struct NamedField {
+    name: String,
+    field: Field,
+    /// Its first leaf among those of the schema. Levels of any leaf tell which values are null, and
+    /// lists have one leaf only.
+    leaf: usize,
 }
 
 impl Parquet {
@@ -74,46 +88,44 @@ impl Parquet {
         let name = path.display().to_string();
         let file = regular_file(path)?;
         let bytes = file.metadata().map_err(|source| DataError::Io { path: name.clone(), source })?.len();
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = guard(&name, || ArrowReaderMetadata::load(&file, options))?;
-        let parquet = Self { path: name, bytes, metadata };
-        let columns = parquet.columns();
-        match columns.iter().enumerate().find(|(i, column)| columns[..*i].iter().any(|other| other.name == column.name))
-        {
-            Some((_, column)) => {
-                Err(DataError::DuplicateColumn { place: Place::File(parquet.path), column: column.name.clone() })
+        let (metadata, fields) = guard(&name, || {
+            let metadata = ParquetMetaDataReader::new().parse_and_finish(&file)?;
+            let fields = named_fields(metadata.file_metadata().schema_descr())?;
+            Ok::<_, ParquetError>((metadata, fields))
+        })?;
+        let twice =
+            fields.iter().enumerate().find(|(i, field)| fields[..*i].iter().any(|other| other.name == field.name));
+        match twice {
+            Some((_, field)) => {
+                Err(DataError::DuplicateColumn { place: Place::File(name), column: field.name.clone() })
             }
-            None => Ok(parquet),
+            None => Ok(Self { path: name, bytes, metadata, fields }),
         }
     }
 
     fn columns(&self) -> Vec<Column> {
-        let fields = self.metadata.schema().fields().iter();
-        fields.map(|field| Column { name: field.name().clone(), kind: cells::kind(field.data_type()) }).collect()
+        self.fields.iter().map(|field| Column { name: field.name.clone(), kind: field.field.kind() }).collect()
     }
 
-    /// The positions of the chosen columns among the top-level fields.
-    fn roots(&self, columns: &[String]) -> Result<Vec<usize>, DataError> {
-        let schema = self.metadata.schema();
-        let root = |column: &String| {
-            schema.index_of(column).map_err(|_| DataError::ColumnMissing {
+    /// Returns the places of the chosen columns among the fields.
+    fn places(&self, columns: &[String]) -> Result<Vec<usize>, DataError> {
+        let place = |column: &String| {
+            self.fields.iter().position(|field| field.name == *column).ok_or_else(|| DataError::ColumnMissing {
                 place: Place::File(self.path.clone()),
                 column: column.clone(),
-                present: schema.fields().iter().map(|field| field.name().clone()).collect(),
+                present: self.fields.iter().map(|field| field.name.clone()).collect(),
             })
         };
-        columns.iter().map(root).collect()
+        columns.iter().map(place).collect()
     }
 
-    /// Refuses compressions that the build cannot undo, by name.
-    fn check_codecs(&self, roots: &[usize]) -> Result<(), DataError> {
-        let schema = self.metadata.parquet_schema();
-        for group in self.metadata.metadata().row_groups() {
-            for (leaf, chunk) in group.columns().iter().enumerate() {
-                let root = schema.get_column_root_idx(leaf);
-                if chunk.compression() == Compression::LZO && roots.contains(&root) {
-                    let column = self.metadata.schema().field(root).name().clone();
-                    return Err(DataError::Compression { path: self.path.clone(), column, codec: "lzo".into() });
+    /// Refuses compressions that cannot be read, by name.
+    fn check_codecs(&self, places: &[usize]) -> Result<(), DataError> {
+        for group in self.metadata.row_groups() {
+            for field in places.iter().map(|&place| &self.fields[place]) {
+                if group.columns().get(field.leaf).is_some_and(|chunk| chunk.compression() == Compression::LZO) {
+                    let (path, column) = (self.path.clone(), field.name.clone());
+                    return Err(DataError::Compression { path, column, codec: "lzo".into() });
                 }
             }
         }
@@ -121,49 +133,97 @@ impl Parquet {
     }
 
     fn groups(&self) -> usize {
-        self.metadata.metadata().num_row_groups()
+        self.metadata.num_row_groups()
     }
 
-    /// Reads the chosen columns of one row group.
-    fn reader(&self, columns: &[String], group: usize) -> Result<ParquetRecordBatchReader, DataError> {
-        let file = regular_file(self.path.as_ref())?;
-        let roots = self.roots(columns)?;
+    /// Reads the chosen fields of one row group.
+    fn reader(&self, places: &[usize], group: usize) -> Result<GroupReader, DataError> {
+        let file = Arc::new(regular_file(self.path.as_ref())?);
         guard(&self.path, || {
-            let schema = self.metadata.parquet_schema();
-            let levels = parquet_to_arrow_field_levels(schema, ProjectionMask::roots(schema, roots), None)?;
-            let chunks = Chunks::new(file, self.metadata.metadata().clone(), group);
-            ParquetRecordBatchReader::try_new_with_row_groups(&levels, &chunks, BATCH_ROWS, None)
+            let group = self.metadata.row_group(group);
+            let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+            let schema = self.metadata.file_metadata().schema_descr();
+            let column = |&place: &usize| {
+                let leaf = self.fields[place].leaf;
+                let pages = pages::pages(file.clone(), group.column(leaf), rows)?;
+                Ok::<_, ParquetError>((place, get_column_reader(schema.column(leaf), pages)))
+            };
+            Ok::<_, ParquetError>(GroupReader { columns: places.iter().map(column).collect::<Result<_, _>>()?, rows })
         })
     }
 
-    fn next(&self, reader: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>, DataError> {
-        guard(&self.path, || reader.next().transpose())
+    /// Decodes the next rows of a row group; returns `None` at its end.
+    fn next(&self, reader: &mut GroupReader) -> Result<Option<Batch>, DataError> {
+        if reader.rows == 0 {
+            return Ok(None);
+        }
+        let rows = reader.rows.min(BATCH_ROWS);
+        reader.rows -= rows;
+        let schema = self.metadata.file_metadata().schema_descr();
+        let mut columns = Vec::new();
+        for (place, reader) in &mut reader.columns {
+            let NamedField { name, field, leaf } = &self.fields[*place];
+            let most = schema.column(*leaf).max_def_level();
+            let cells = guard(&self.path, || Cells::read(reader, field, most, rows))?;
+            if cells.rows() != rows {
+                let message = format!("the column `{name}` ends before the last row");
+                return Err(DataError::InvalidParquet { path: self.path.clone(), message });
+            }
+            columns.push((*place, cells));
+        }
+        Ok(Some(Batch { rows, columns }))
     }
 
     /// Row `i` of a batch, which messages call row `number` of the file.
-    fn values(&self, batch: &RecordBatch, i: usize, columns: &[String], number: u64) -> Result<Vec<Value>, DataError> {
-        let value = |column: &String| {
-            let array: &dyn Array = batch.column_by_name(column).expect("the reader was asked for this column");
-            let value = guard(&self.path, || Ok::<_, String>(cells::value(array, i)))?;
+    fn values(&self, batch: &Batch, i: usize, number: u64) -> Result<Vec<Value>, DataError> {
+        let value = |(place, cells): &(usize, Cells)| {
+            let NamedField { name, field, .. } = &self.fields[*place];
+            let value = guard(&self.path, || Ok::<_, String>(cells.value(field, i)))?;
             match &value {
                 Value::Text(text) if text.len() > MAX_LINE => Err(DataError::TextTooLong {
                     place: Place::Row(self.path.clone(), number),
-                    column: column.clone(),
+                    column: name.clone(),
                     limit: MAX_LINE,
                 }),
                 _ => Ok(value),
             }
         };
-        columns.iter().map(value).collect()
+        batch.columns.iter().map(value).collect()
     }
 }
 
+fn named_fields(schema: &SchemaDescriptor) -> Result<Vec<NamedField>, ParquetError> {
+    let leaves: Vec<usize> = (0..schema.num_columns()).map(|leaf| schema.get_column_root_idx(leaf)).collect();
+    let named = |(root, of): (usize, &Arc<parquet::schema::types::Type>)| {
+        let name = of.name().to_owned();
+        let Some(leaf) = leaves.iter().position(|of| *of == root) else {
+            return Err(ParquetError::General(format!("the column `{name}` has no values")));
+        };
+        Ok(NamedField { name, field: Field::of(of), leaf })
+    };
+    schema.root_schema().get_fields().iter().enumerate().map(named).collect()
+}
+
+/// Reads fields of one row group, each with its place among those of the file.
+struct GroupReader {
+    columns: Vec<(usize, ColumnReader)>,
+    /// Rows still to be decoded.
+    rows: usize,
+}
+
+/// Decoded rows of one row group.
+struct Batch {
+    rows: usize,
+    columns: Vec<(usize, Cells)>,
+}
+
 thread_local! {
-    /// Whether a panic of this thread will be told as an error.
+    /// Set while a panic of this thread is turned into an error.
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a part of the Parquet reader, which panics on some damaged files: those are errors like any other, and nothing is printed.
+/// Runs a part of the Parquet reader, which panics on some damaged files: turns panics into errors
+/// and prints nothing.
 fn guard<T, E: ToString>(path: &str, read: impl FnOnce() -> Result<T, E>) -> Result<T, DataError> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
@@ -188,30 +248,30 @@ fn guard<T, E: ToString>(path: &str, read: impl FnOnce() -> Result<T, E>) -> Res
 /// The rows of a file from start to end.
 struct ParquetRows {
     parquet: Parquet,
-    columns: Vec<String>,
-    /// The first row of each group that was begun.
+    places: Vec<usize>,
+    /// The first row of each row group read so far.
     group_starts: Vec<usize>,
-    reader: Option<ParquetRecordBatchReader>,
-    batch: Option<RecordBatch>,
-    /// The next row of the batch, and how many rows were given.
+    reader: Option<GroupReader>,
+    batch: Option<Batch>,
+    /// The next row of the batch, and the number of rows returned.
     next: usize,
     rows: usize,
 }
 
 impl ParquetRows {
     fn new(parquet: Parquet, columns: &[String]) -> Result<Self, DataError> {
-        parquet.check_codecs(&parquet.roots(columns)?)?;
-        let columns = columns.to_vec();
-        Ok(Self { parquet, columns, group_starts: Vec::new(), reader: None, batch: None, next: 0, rows: 0 })
+        let places = parquet.places(columns)?;
+        parquet.check_codecs(&places)?;
+        Ok(Self { parquet, places, group_starts: Vec::new(), reader: None, batch: None, next: 0, rows: 0 })
     }
 }
 
 impl Rows for ParquetRows {
     fn next(&mut self) -> Result<Option<Row>, DataError> {
         loop {
-            if let Some(batch) = self.batch.as_ref().filter(|batch| self.next < batch.num_rows()) {
+            if let Some(batch) = self.batch.as_ref().filter(|batch| self.next < batch.rows) {
                 let number = self.rows as u64 + 1;
-                let values = self.parquet.values(batch, self.next, &self.columns, number)?;
+                let values = self.parquet.values(batch, self.next, number)?;
                 (self.next, self.rows) = (self.next + 1, self.rows + 1);
                 return Ok(Some(Row { number, offset: 0, length: 0, values }));
             }
@@ -225,21 +285,22 @@ impl Rows for ParquetRows {
                     return Ok(None);
                 }
                 self.group_starts.push(self.rows);
-                self.reader = Some(self.parquet.reader(&self.columns, group)?);
+                self.reader = Some(self.parquet.reader(&self.places, group)?);
             }
         }
     }
 }
 
-/// Rows that can be read again. Threads that need a row group that is not in memory wait for each other.
+/// Rows that can be read again. Threads that need a row group that is not in memory wait for each
+/// other.
 struct KeptRows {
     parquet: Parquet,
-    columns: Vec<String>,
+    places: Vec<usize>,
     group_starts: Vec<usize>,
     cache: Mutex<Cache>,
 }
 
-type Batches = Arc<Vec<RecordBatch>>;
+type Batches = Arc<Vec<Batch>>;
 
 /// Decoded row groups, the last used first.
 #[derive(Default)]
@@ -256,13 +317,13 @@ impl KeptRows {
             cache.groups.push_front(found);
             return Ok(batches);
         }
-        let mut reader = self.parquet.reader(&self.columns, group)?;
+        let mut reader = self.parquet.reader(&self.places, group)?;
         let mut decoded = Vec::new();
         while let Some(batch) = self.parquet.next(&mut reader)? {
             decoded.push(batch);
         }
         let batches = Arc::new(decoded);
-        let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        let bytes = batches.iter().flat_map(|batch| &batch.columns).map(|(_, cells)| cells.bytes()).sum();
         cache.groups.push_front((group, batches.clone(), bytes));
         let mut total = 0;
         let fitting = cache.groups.iter().take_while(|(_, _, bytes)| {
@@ -285,12 +346,12 @@ impl RowFile for KeptRows {
             return Err(changed());
         }
         let group = self.group_starts.partition_point(|&start| start <= row) - 1;
-        let mut place = row - self.group_starts[group];
+        let mut row_of_batch = row - self.group_starts[group];
         for batch in self.group(group)?.iter() {
-            if place < batch.num_rows() {
-                return self.parquet.values(batch, place, &self.columns, row as u64 + 1);
+            if row_of_batch < batch.rows {
+                return self.parquet.values(batch, row_of_batch, row as u64 + 1);
             }
-            place -= batch.num_rows();
+            row_of_batch -= batch.rows;
         }
         Err(changed())
     }

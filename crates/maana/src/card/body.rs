@@ -41,7 +41,7 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
     let base = facts.base_model.as_ref();
     minijinja::value::Serde(json!({
         "name": facts.name,
-        "languages": facts.languages,
+        "languages": facts.languages.join(", "),
         "licence": facts.licence,
         "base_model": base.map(|base| &base.name),
         "base_on_hub": base.is_some_and(|base| base.hub_id.as_ref() == Some(&base.name)),
@@ -64,6 +64,7 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
         "comparisons": comparisons(facts),
         "data": facts.data.iter().map(data_set).collect::<Vec<_>>(),
         "loss": facts.loss.classes.first(),
+        "loss_anchor": facts.loss.classes.first().map(|class| class.to_lowercase()),
         "loss_parameters": fenced("json", &serde_json::to_string_pretty(&facts.loss.parameters).unwrap_or_default()),
         "changed_hyperparameters": facts.changed_hyperparameters,
         "hyperparameters": facts.hyperparameters,
@@ -358,7 +359,8 @@ struct Citation {
 }
 
 fn citations(classes: &[String]) -> Vec<Citation> {
-    let mut all = vec![Citation { title: "Sentence Transformers", entry: include_str!("citations/sentence_bert.bib") }];
+    let mut all =
+        vec![Citation { title: "Sentence Transformers", entry: include_str!("citations/sentence_bert.bib").trim() }];
     for class in classes {
         let (title, entry) = match class.as_str() {
             "MatryoshkaLoss" => ("MatryoshkaLoss", include_str!("citations/matryoshka.bib")),
@@ -369,7 +371,7 @@ fn citations(classes: &[String]) -> Vec<Citation> {
             "TripletLoss" => ("TripletLoss", include_str!("citations/triplet.bib")),
             _ => continue,
         };
-        all.push(Citation { title, entry });
+        all.push(Citation { title, entry: entry.trim() });
     }
     all
 }

@@ -4,6 +4,7 @@
 mod error;
 mod format;
 mod numbers;
+mod parquet;
 mod spool;
 mod writer;
 
@@ -83,7 +84,7 @@ impl Output {
             return Err(OutputError::TooLarge { path: self.path.clone(), value });
         }
         let numbers = self.dtype.numbers(rows, self.ranges.as_ref());
-        self.writer.as_mut().expect("not finished").write(texts, &numbers)
+        self.writer.as_mut().expect("not finished").write(texts, numbers)
     }
 
     /// Completes the file and renames it to its name; returns the ranges if they are those of these
@@ -106,9 +107,6 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::RecordBatch;
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    use std::fs::File;
 
     fn write(name: &str) -> (tempfile::TempDir, PathBuf) {
         write_as(name, Dtype::F32)
@@ -150,10 +148,10 @@ mod tests {
     #[test]
     fn parquet_is_read_back() {
         let (_folder, path) = write("e.parquet");
-        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
-        let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>().unwrap();
-        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
-        assert_eq!(batches[0].schema().field(1).name(), "embedding");
+        let table = maana_data::Table::open(&path, None).unwrap();
+        let records = table.read(&["text".into(), "embedding".into()]).unwrap().map(Result::unwrap);
+        let rows: Vec<_> = records.map(|record| [0, 1].map(|field| record.field(field).unwrap().unwrap())).collect();
+        assert_eq!(rows, [["a", "[1.0,2.0,3.0]"], ["b", "[0.1,-2.5,1e-7]"], ["\"c\"", "[7.0,8.0,9.0]"]]);
     }
 
     #[test]
@@ -207,8 +205,13 @@ mod tests {
                 (Some("\"c\""), Some(columns))
             );
             let (_folder, path) = write_as("e.parquet", dtype);
-            let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
-            assert_eq!(reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 3);
+            let table = maana_data::Table::open(&path, None).unwrap();
+            let records = table.read(&["embedding".into()]).unwrap().map(Result::unwrap);
+            let numbers = |record: maana_data::Record| {
+                let list: Vec<f64> = serde_json::from_str(&record.field(0).unwrap().unwrap()).unwrap();
+                list.len()
+            };
+            assert_eq!(records.map(numbers).collect::<Vec<_>>(), [columns; 3]);
         }
     }
 

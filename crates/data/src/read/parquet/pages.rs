@@ -1,70 +1,20 @@
-//! Pages of column chunks, unpacked. Those in zstd and brotli are taken packed from the parquet
-//! crate, which would undo them with C code or with code that can pack as well, and are unpacked
-//! here.
+//! Pages of column chunks, uncompressed. The parquet crate would decompress zstd with C code and
+//! brotli with a crate that also compresses; it hands these pages over compressed instead, and they
+//! are decompressed here.
 
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
 use super::page_sizes::{MAX_PAGE, oversized_page};
-use parquet::arrow::arrow_reader::RowGroups;
 use parquet::basic::Compression;
-use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
+use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-/// The column chunks of one row group.
-pub(super) struct Chunks {
-    file: Arc<File>,
-    metadata: Arc<ParquetMetaData>,
-    group: usize,
-}
-
-impl Chunks {
-    /// Those of this group of a file with this footer.
-    pub(super) fn new(file: File, metadata: Arc<ParquetMetaData>, group: usize) -> Self {
-        Self { file: Arc::new(file), metadata, group }
-    }
-
-    fn row_group(&self) -> &RowGroupMetaData {
-        self.metadata.row_group(self.group)
-    }
-}
-
-impl RowGroups for Chunks {
-    fn num_rows(&self) -> usize {
-        usize::try_from(self.row_group().num_rows()).unwrap_or(0)
-    }
-
-    fn column_chunks(&self, column: usize) -> Result<Box<dyn PageIterator>> {
-        let chunk = self.row_group().column(column);
-        let pages = pages(self.file.clone(), chunk, self.num_rows())?;
-        Ok(Box::new(OneChunk(Some(pages))))
-    }
-
-    fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
-        Box::new(std::iter::once(self.row_group()))
-    }
-
-    fn metadata(&self) -> &ParquetMetaData {
-        &self.metadata
-    }
-}
-
-struct OneChunk(Option<Box<dyn PageReader>>);
-
-impl Iterator for OneChunk {
-    type Item = Result<Box<dyn PageReader>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.take().map(Ok)
-    }
-}
-
-impl PageIterator for OneChunk {}
-
-fn pages(file: Arc<File>, chunk: &ColumnChunkMetaData, rows: usize) -> Result<Box<dyn PageReader>> {
+/// Returns the pages of a column chunk in a row group of `rows` rows.
+pub(super) fn pages(file: Arc<File>, chunk: &ColumnChunkMetaData, rows: usize) -> Result<Box<dyn PageReader>> {
     let (start, length) = chunk.byte_range();
     if let Some(bytes) = oversized_page(&file, start, length)? {
         let (found, most) = (bytes >> 20, MAX_PAGE >> 20);
@@ -81,7 +31,7 @@ fn pages(file: Arc<File>, chunk: &ColumnChunkMetaData, rows: usize) -> Result<Bo
     Ok(Box::new(Unpacked { pages: SerializedPageReader::new(file, &packed, rows, None)?, unpack, limit }))
 }
 
-/// Unpacks to no more than so many bytes.
+/// Decompresses to at most the given number of bytes.
 type Unpack = fn(&[u8], u64) -> Result<Vec<u8>>;
 
 fn unpack_zstd(packed: &[u8], limit: u64) -> Result<Vec<u8>> {
@@ -104,7 +54,7 @@ fn read_all(reader: impl Read, limit: u64) -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// Pages that come packed.
+/// Reads compressed pages and gives them uncompressed.
 struct Unpacked {
     pages: SerializedPageReader<File>,
     unpack: Unpack,
@@ -112,12 +62,12 @@ struct Unpacked {
 }
 
 impl Unpacked {
-    /// Unpacks what stands behind the first `plain` bytes.
+    /// Decompresses all but the first `plain` bytes, which are levels.
     fn unpack(&self, packed: &[u8], plain: usize) -> Result<Vec<u8>> {
         let (head, tail) = packed
             .split_at_checked(plain)
             .ok_or_else(|| ParquetError::General("a page is shorter than its levels".into()))?;
-        // Nothing at all is a page without a value.
+        // A page without values has no bytes at all.
         let tail = if tail.is_empty() { Vec::new() } else { (self.unpack)(tail, self.limit)? };
         Ok([head, &tail].concat())
     }

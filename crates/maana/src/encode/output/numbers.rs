@@ -92,6 +92,16 @@ impl Numbers {
         }
     }
 
+    /// Bytes of memory.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::F32(values) => 4 * values.len(),
+            Self::F16(values) => 2 * values.len(),
+            Self::I8(values) => values.len(),
+            Self::U8(values) => values.len(),
+        }
+    }
+
     /// A row of `columns` numbers, as JSON.
     pub(super) fn json(&self, row: usize, columns: usize) -> serde_json::Value {
         let range = row * columns..(row + 1) * columns;

@@ -3,16 +3,11 @@
 use super::error::OutputError;
 use super::format::Format;
 use super::numbers::{Dtype, Numbers};
+use super::parquet::ParquetFile;
 use crate::npy;
-use arrow_array::{
-    ArrayRef, FixedSizeListArray, Float16Array, Float32Array, Int8Array, RecordBatch, StringArray, UInt8Array,
-};
-use arrow_schema::{DataType, Field, Schema};
 use maana_files::NewFile;
-use parquet::arrow::ArrowWriter;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Writes a file. Dropped before [`Writer::finish`], it leaves no file.
 pub(super) struct Writer {
@@ -29,21 +24,7 @@ enum Sink {
     Npy(BufWriter<NewFile>),
     Safetensors(BufWriter<NewFile>),
     Jsonl(BufWriter<NewFile>),
-    Parquet(Box<ArrowWriter<Slot>>, Arc<Schema>),
-}
-
-/// A file that can be taken out once the Parquet library has finished it; the library's own method
-/// hides errors of the system.
-struct Slot(Option<NewFile>);
-
-impl Write for Slot {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.as_mut().expect("not finished").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.as_mut().expect("not finished").flush()
-    }
+    Parquet(Box<ParquetFile>),
 }
 
 impl Writer {
@@ -63,27 +44,16 @@ impl Writer {
             Format::Safetensors => Sink::Safetensors(begun(file, safetensors_header(dtype, 0, columns))?),
             Format::Jsonl => Sink::Jsonl(buffered(file)),
             Format::Parquet => {
-                let item = match dtype {
-                    Dtype::F32 => DataType::Float32,
-                    Dtype::F16 => DataType::Float16,
-                    Dtype::Int8 | Dtype::Binary => DataType::Int8,
-                    Dtype::Uint8 | Dtype::Ubinary => DataType::UInt8,
-                };
-                let item = Arc::new(Field::new("item", item, false));
-                let schema = Arc::new(Schema::new(vec![
-                    Field::new("text", DataType::Utf8, false),
-                    Field::new("embedding", DataType::FixedSizeList(item, columns as i32), false),
-                ]));
-                let writer = ArrowWriter::try_new(Slot(Some(file)), schema.clone(), None)
-                    .map_err(|source| OutputError::parquet(path, source))?;
-                Sink::Parquet(Box::new(writer), schema)
+                let file =
+                    ParquetFile::create(file, dtype, columns).map_err(|error| OutputError::parquet(path, error))?;
+                Sink::Parquet(Box::new(file))
             }
         };
         Ok(Self { path: path.to_owned(), dtype, columns, rows: 0, sink })
     }
 
     /// Appends rows, one per text.
-    pub(super) fn write(&mut self, texts: &[&str], numbers: &Numbers) -> Result<(), OutputError> {
+    pub(super) fn write(&mut self, texts: &[&str], numbers: Numbers) -> Result<(), OutputError> {
         let path = &self.path;
         let io = |source| OutputError::Io { path: path.clone(), source };
         match &mut self.sink {
@@ -94,23 +64,7 @@ impl Writer {
                     writeln!(writer, "{line}").map_err(io)?;
                 }
             }
-            Sink::Parquet(writer, schema) => {
-                let DataType::FixedSizeList(item, width) = schema.field(1).data_type() else {
-                    unreachable!("the schema comes from `create`")
-                };
-                let values: ArrayRef = match numbers {
-                    Numbers::F32(values) => Arc::new(Float32Array::from(values.clone())),
-                    Numbers::F16(values) => Arc::new(Float16Array::from(values.clone())),
-                    Numbers::I8(values) => Arc::new(Int8Array::from(values.clone())),
-                    Numbers::U8(values) => Arc::new(UInt8Array::from(values.clone())),
-                };
-                let lists = FixedSizeListArray::new(item.clone(), *width, values, None);
-                let texts: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
-                let parquet = |source| OutputError::parquet(path, source);
-                let batch = RecordBatch::try_new(schema.clone(), vec![texts, Arc::new(lists)])
-                    .map_err(|error| parquet(error.into()))?;
-                writer.write(&batch).map_err(parquet)?;
-            }
+            Sink::Parquet(file) => file.write(texts, numbers).map_err(|error| OutputError::parquet(path, error))?,
         }
         self.rows += texts.len() as u64;
         Ok(())
@@ -130,10 +84,7 @@ impl Writer {
             Sink::Npy(writer) => with_header(writer, npy::header(dtype.npy(), rows, columns))?,
             Sink::Safetensors(writer) => with_header(writer, safetensors_header(dtype, rows, columns))?,
             Sink::Jsonl(writer) => flushed(writer)?,
-            Sink::Parquet(mut writer, _) => {
-                writer.finish().map_err(|source| OutputError::parquet(&path, source))?;
-                writer.inner_mut().0.take().expect("not finished before")
-            }
+            Sink::Parquet(file) => file.finish().map_err(|error| OutputError::parquet(&path, error))?,
         };
         file.commit().map_err(io)
     }
