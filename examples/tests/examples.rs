@@ -11,7 +11,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Builds the examples, with the features of the whole workspace, as tests have them, and returns their folder.
+/// Builds the examples, with the features of the whole workspace, as tests have them, and returns
+/// their folder.
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
