@@ -37,7 +37,7 @@ const DATA: [&str; 1] = ["crates/swahili/src"];
 const EXEMPT: [&str; 2] = ["xtask/src/check/prose.rs", "golden/st301/model/README.md"];
 
 /// Parts that are not yet in this style.
-const UNFINISHED: [&str; 5] = ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "crates/data", "docs"];
+const UNFINISHED: [&str; 2] = ["CHANGELOG.md", "crates/data"];
 
 /// A place that violates the style.
 pub(super) struct Violation {
