@@ -1,6 +1,7 @@
 //! Answer of a route, before it becomes a response of HTTP.
 
 use crate::json::write_json;
+use crate::log::Log;
 use crate::reply_body::{Pieces, ReplyBody, Written};
 use crate::request_error::{Api, ErrorKind, RequestError};
 use crate::system::{System, blocking};
@@ -74,6 +75,7 @@ impl Reply {
     /// The error of the first piece.
     pub(crate) async fn streamed(
         system: &Arc<dyn System>,
+        log: &Log,
         pieces: impl Pieces + 'static,
         is_short: bool,
     ) -> Result<Self, RequestError> {
@@ -83,7 +85,7 @@ impl Reply {
         } else {
             blocking(&**system, move || Written::next(pieces)).await.ok_or_else(RequestError::backend)??
         };
-        Ok(Self::of("application/json", ReplyBody::streamed(first, length, Arc::clone(system))))
+        Ok(Self::of("application/json", ReplyBody::streamed(first, length, Arc::clone(system), log.clone())))
     }
 
     /// Creates the answer that reports an error, in the format of an API.

@@ -1,6 +1,7 @@
 //! Body of an answer: bytes, or pieces that are written while the client takes them, so that a
 //! large answer is never in memory as a whole.
 
+use crate::log::Log;
 use crate::request_error::RequestError;
 use crate::system::{System, start_blocking};
 use bytes::Bytes;
@@ -63,13 +64,14 @@ enum State {
     /// Bytes, then the rest.
     Ready(Bytes, Option<Rest>),
     /// The next piece is being written.
-    Writing(oneshot::Receiver<Result<Written, RequestError>>, Arc<dyn System>),
+    Writing(oneshot::Receiver<Result<Written, RequestError>>, Arc<dyn System>, Log),
     Complete,
 }
 
 struct Rest {
     pieces: Box<dyn Pieces>,
     system: Arc<dyn System>,
+    log: Log,
 }
 
 impl ReplyBody {
@@ -80,11 +82,11 @@ impl ReplyBody {
 
     /// Creates a body that begins with a piece. The following ones are written on threads for
     /// blocking work, each when the client has taken the one before.
-    pub(crate) fn streamed(first: Written, length: Option<u64>, system: Arc<dyn System>) -> Self {
+    pub(crate) fn streamed(first: Written, length: Option<u64>, system: Arc<dyn System>, log: Log) -> Self {
         match first.rest {
             None => Self::whole(first.bytes.into()),
             Some(pieces) => {
-                Self { state: State::Ready(first.bytes.into(), Some(Rest { pieces, system })), remaining: length }
+                Self { state: State::Ready(first.bytes.into(), Some(Rest { pieces, system, log })), remaining: length }
             }
         }
     }
@@ -95,9 +97,9 @@ impl Body for ReplyBody {
     type Error = Broken;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if let State::Writing(piece, system) = &mut self.state {
+        if let State::Writing(piece, system, log) = &mut self.state {
             let written = ready!(Pin::new(piece).poll(context));
-            let system = Arc::clone(system);
+            let (system, log) = (Arc::clone(system), log.clone());
             let Ok(Ok(Written { bytes, rest })) = written else {
                 self.state = State::Complete;
                 let message = written.map_or_else(
@@ -107,16 +109,17 @@ impl Body for ReplyBody {
                         Ok(_) => String::new(),
                     },
                 );
+                log.warn(&format!("an answer breaks off: {message}"));
                 return Poll::Ready(Some(Err(Broken(message))));
             };
-            self.state = State::Ready(bytes.into(), rest.map(|pieces| Rest { pieces, system }));
+            self.state = State::Ready(bytes.into(), rest.map(|pieces| Rest { pieces, system, log }));
         }
         let State::Ready(bytes, rest) = std::mem::replace(&mut self.state, State::Complete) else {
             return Poll::Ready(None);
         };
-        if let Some(Rest { pieces, system }) = rest {
+        if let Some(Rest { pieces, system, log }) = rest {
             let piece = start_blocking(&*system, move || Written::next(pieces));
-            self.state = State::Writing(piece, system);
+            self.state = State::Writing(piece, system, log);
         }
         if bytes.is_empty() {
             return Poll::Ready(None);
@@ -142,3 +145,45 @@ impl Body for ReplyBody {
 #[derive(Debug, thiserror::Error)]
 #[error("the answer breaks off: {0}")]
 pub(crate) struct Broken(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request_error::ErrorKind;
+    use crate::settings::LogForm;
+    use crate::simulation::Simulation;
+    use std::task::Waker;
+    use std::time::Duration;
+
+    /// Pieces of the full size; the third fails.
+    struct Failing(usize);
+
+    impl Pieces for Failing {
+        fn write(&mut self, out: &mut Vec<u8>) -> Result<bool, RequestError> {
+            self.0 += 1;
+            if self.0 == 3 {
+                return Err(RequestError::new(ErrorKind::Tokenizer, "a text that fails"));
+            }
+            out.resize(out.len() + PIECE_BYTES, b' ');
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn a_piece_that_fails_breaks_the_answer_off() {
+        let system = Simulation::new(1);
+        let first = Written::next(Box::new(Failing(0))).unwrap();
+        let log = Log::new(LogForm::Off).unwrap();
+        let mut body = ReplyBody::streamed(first, None, system.clone(), log);
+        let mut next = || {
+            system.run_for(Duration::from_millis(10));
+            Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()))
+        };
+        for _ in 0..2 {
+            let Poll::Ready(Some(Ok(frame))) = next() else { panic!("a piece") };
+            assert_eq!(frame.data_ref().map(Bytes::len), Some(PIECE_BYTES));
+        }
+        assert!(matches!(next(), Poll::Ready(Some(Err(Broken(message)))) if message == "a text that fails"));
+        assert!(matches!(next(), Poll::Ready(None)) && body.is_end_stream());
+    }
+}

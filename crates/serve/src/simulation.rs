@@ -182,7 +182,7 @@ impl Simulation {
     }
 
     /// Runs tasks for a time.
-    fn run_for(&self, duration: Duration) {
+    pub(crate) fn run_for(&self, duration: Duration) {
         let end = self.trace().0 + duration;
         let timer = self.sleep_until(self.start + end);
         self.spawn(timer);

@@ -39,7 +39,7 @@ pub(super) async fn classify(app: &App, request: Request) -> Result<Reply, Reque
     let usage = embedded.usage.clone();
     let is_short = usage.texts * (classifier.dim + classifier.labels.len()) <= SHORT_NUMBERS;
     let rows = FinishedRows::new(embedded, Arc::clone(&app.single), classifier.dim, None);
-    Ok(Reply::streamed(&app.system, Labels { rows, next: 0 }, is_short).await?.with_usage(usage))
+    Ok(Reply::streamed(&app.system, &app.log, Labels { rows, next: 0 }, is_short).await?.with_usage(usage))
 }
 
 /// For each text its labels with their probabilities, the likeliest first.

@@ -78,7 +78,7 @@ async fn embeddings(app: &App, fields: EmbedRequest, plan: &Plan) -> Result<Repl
     let usage = embedded.usage.clone();
     let is_short = usage.texts * plan.dimension <= SHORT_NUMBERS;
     let rows = FinishedRows::new(embedded, Arc::clone(&app.single), plan.dimension, fields.normalize);
-    Ok(Reply::streamed(&app.system, JsonRows::new(rows), is_short).await?.with_usage(usage))
+    Ok(Reply::streamed(&app.system, &app.log, JsonRows::new(rows), is_short).await?.with_usage(usage))
 }
 
 #[derive(Deserialize)]
@@ -108,7 +108,9 @@ pub(super) async fn embed_all(app: &App, request: Request) -> Result<Reply, Requ
     let embedded = plan.embed(app, fields.inputs.0, Output::Tokens).await?;
     let usage = embedded.usage.clone();
     let is_short = embedded.rows.data().len() <= SHORT_NUMBERS;
-    Ok(Reply::streamed(&app.system, TokenRows { embedded, text: 0, row: 0 }, is_short).await?.with_usage(usage))
+    Ok(Reply::streamed(&app.system, &app.log, TokenRows { embedded, text: 0, row: 0 }, is_short)
+        .await?
+        .with_usage(usage))
 }
 
 /// For each text the rows of its tokens.

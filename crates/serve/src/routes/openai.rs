@@ -85,7 +85,9 @@ pub(super) async fn embeddings(app: &App, request: Request, deployment: Option<S
     let is_short = usage.texts * plan.dimension <= SHORT_NUMBERS;
     let rows = FinishedRows::new(embedded, Arc::clone(&app.single), plan.dimension, fields.normalize);
     let encoding = fields.encoding_format.unwrap_or(Encoding::Float);
-    Ok(Reply::streamed(&app.system, Embeddings { rows, encoding, next: 0 }, is_short).await?.with_usage(usage))
+    Ok(Reply::streamed(&app.system, &app.log, Embeddings { rows, encoding, next: 0 }, is_short)
+        .await?
+        .with_usage(usage))
 }
 
 const BEGIN: &[u8] = br#"{"object":"list","data":["#;

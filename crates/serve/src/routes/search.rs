@@ -109,7 +109,7 @@ pub(super) async fn search(app: &App, request: Request) -> Result<Reply, Request
             RequestError::new(ErrorKind::Backend, "the store cannot be searched; the server's log says why")
         }
     })?;
-    Ok(Reply::streamed(&app.system, results, true).await?.with_usage(usage))
+    Ok(Reply::streamed(&app.system, &app.log, results, true).await?.with_usage(usage))
 }
 
 /// The hits of each query.

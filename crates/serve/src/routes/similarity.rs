@@ -119,7 +119,7 @@ pub(super) async fn matrix(app: &App, request: Request) -> Result<Reply, Request
     let usage = embedded.usage.clone();
     let is_short = texts * (texts + plan.model.columns) * dims.len() <= SHORT_NUMBERS;
     let matrices = Matrices::new(embedded, Arc::clone(&app.single), dims);
-    Ok(Reply::streamed(&app.system, matrices, is_short).await?.with_usage(usage))
+    Ok(Reply::streamed(&app.system, &app.log, matrices, is_short).await?.with_usage(usage))
 }
 
 /// The similarity matrices of some dimensions.

@@ -65,7 +65,7 @@ pub(super) async fn tokenize(app: &App, request: Request) -> Result<Reply, Reque
         current: None,
         is_first: true,
     };
-    Reply::streamed(&app.system, tokens, bytes <= SHORT_BYTES).await
+    Reply::streamed(&app.system, &app.log, tokens, bytes <= SHORT_BYTES).await
 }
 
 /// For each text its tokens. A text is tokenised when its turn comes.
@@ -141,7 +141,7 @@ pub(super) async fn decode(app: &App, request: Request) -> Result<Reply, Request
     }
     let (lists, skip) = (fields.ids.0.into(), fields.skip_special_tokens);
     let texts = DecodedTexts { model, lists, skip_special_tokens: skip, begun: false };
-    Reply::streamed(&app.system, texts, ids <= SHORT_IDS).await
+    Reply::streamed(&app.system, &app.log, texts, ids <= SHORT_IDS).await
 }
 
 /// The text of each list of ids. A list is decoded when its turn comes.
