@@ -13,11 +13,14 @@ use maana_vectors::classify::{
 };
 use maana_vectors::search::Metric;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Name of a classifier's file.
 pub const FILE: &str = "classifier.json";
 const FORMAT: u32 = 1;
+/// Beginning of the last field of the file.
+const CHECKSUM: &str = ",\"checksum\":\"";
 
 /// An error of classification.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +96,9 @@ pub struct Classifier {
     /// The labels, in the order of probabilities.
     pub labels: Vec<String>,
     head: Head,
+    /// SHA-256 of the file up to this field; only in the file, and not in those of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
 }
 
 /// Kind of a head to fit.
@@ -152,9 +158,21 @@ pub fn fit_head(
     let fingerprint = hex(&embedder.fingerprint());
     let dim = embedder.dimension();
     let precision = Some(embedder.precision().name().to_owned());
-    let classifier =
-        Classifier { format: FORMAT, made_by: made_by.into(), fingerprint, precision, dim, labels: names, head };
+    let classifier = Classifier {
+        format: FORMAT,
+        made_by: made_by.into(),
+        fingerprint,
+        precision,
+        dim,
+        labels: names,
+        head,
+        checksum: None,
+    };
     Ok((classifier, report))
+}
+
+fn sum(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn numbers(labels: &[String], names: &[String]) -> Result<Vec<usize>, ClassifyError> {
@@ -175,9 +193,17 @@ impl Classifier {
         let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
         let bytes = maana_files::read(&path).map_err(FileError::at(&path))?;
         let invalid = |reason: String| ClassifyError::Invalid { path: path.clone(), reason };
-        let classifier: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let mut classifier: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         if classifier.format != FORMAT {
             return Err(invalid(format!("its format is {}, this program reads {FORMAT}", classifier.format)));
+        }
+        if let Some(written) = classifier.checksum.take() {
+            let end = bytes.windows(CHECKSUM.len()).rposition(|part| part == CHECKSUM.as_bytes()).unwrap_or(0);
+            if written != sum(&bytes[..end]) {
+                let reason =
+                    "its checksum is wrong, it was changed after it was written; restore it from a copy, or fit again";
+                return Err(invalid(reason.to_owned()));
+            }
         }
         classifier.check().map_err(invalid)?;
         Ok(classifier)
@@ -214,8 +240,10 @@ impl Classifier {
     /// If the file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<PathBuf, ClassifyError> {
         let path = folder.join(FILE);
-        let written = std::fs::create_dir_all(folder)
-            .and_then(|()| maana_files::replace(&path, |out| Ok(serde_json::to_writer(out, self)?)));
+        let json = serde_json::to_string(self).expect("a classifier is plain data");
+        let body = json.strip_suffix('}').expect("it is an object");
+        let sealed = format!("{body}{CHECKSUM}{}\"}}", sum(body.as_bytes()));
+        let written = std::fs::create_dir_all(folder).and_then(|()| maana_files::write(&path, sealed));
         written.map_err(FileError::at(&path))?;
         Ok(path)
     }
@@ -364,4 +392,36 @@ pub fn confusion_picture(confusion: &Confusion, labels: &[String]) -> String {
         }
     }
     svg + "</g></svg>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_classifier_is_refused_and_one_without_a_checksum_opens() {
+        let rows = Rows::new(&[-2.0, -1.0, 1.0, 2.0], 4, 1, 1);
+        let settings = maana_vectors::classify::LogisticSettings::default();
+        let (logistic, _) = Logistic::fit(&Context::new(1), rows, &[0, 0, 1, 1], 2, &settings).unwrap();
+        let classifier = Classifier {
+            format: FORMAT,
+            made_by: "a model".into(),
+            fingerprint: "00".into(),
+            precision: None,
+            dim: 1,
+            labels: vec!["mchezo".into(), "soko".into()],
+            head: Head::Logistic(logistic),
+            checksum: None,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = classifier.save(folder.path()).unwrap();
+        assert_eq!(Classifier::open(&path).unwrap(), classifier);
+        let written = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, written.replace("soko", "sokb")).unwrap();
+        let error = Classifier::open(&path).unwrap_err().to_string();
+        assert!(error.contains("its checksum is wrong"), "{error}");
+        let earlier = written.split(",\"checksum\"").next().unwrap().to_owned() + "}";
+        std::fs::write(&path, earlier).unwrap();
+        assert_eq!(Classifier::open(&path).unwrap(), classifier);
+    }
 }
