@@ -121,7 +121,7 @@ fn a_server_gives_the_same_answers_from_a_database_and_a_folder() {
     // store that was removed.
     remove(&database);
     let gone = servers[1].ask("POST", "/search", r#"{"query": "a"}"#);
-    assert_eq!(gone["error_type"], "backend", "{gone}");
+    assert_eq!(gone["error_type"], "unhealthy", "{gone}");
     assert_eq!(servers[1].ask("GET", "/info", "")["index"]["documents"], serde_json::Value::Null);
     succeed(&mut command(&["index", &model, &path("corpus.jsonl"), "--out", &database, "--keep", "lang"]));
     let again = servers[1].ask("POST", "/search", r#"{"query": "bei ya mahindi", "k": 1}"#);
