@@ -37,7 +37,7 @@ const DATA: [&str; 1] = ["crates/swahili/src"];
 const EXEMPT: [&str; 2] = ["xtask/src/check/prose.rs", "golden/st301/model/README.md"];
 
 /// Parts that are not yet in this style.
-const UNFINISHED: [&str; 2] = ["CHANGELOG.md", "crates/data"];
+const UNFINISHED: [&str; 1] = ["CHANGELOG.md"];
 
 /// A place that violates the style.
 pub(super) struct Violation {

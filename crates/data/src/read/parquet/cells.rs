@@ -99,7 +99,7 @@ impl Cells {
     }
 }
 
-/// What a column reader gives besides leaves.
+/// Levels that a column reader returns with its values, and the numbers of records and levels.
 struct Raw {
     definitions: Vec<i16>,
     repetitions: Vec<i16>,
