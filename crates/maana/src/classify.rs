@@ -96,7 +96,8 @@ pub struct Classifier {
     /// The labels, in the order of probabilities.
     pub labels: Vec<String>,
     head: Head,
-    /// SHA-256 of the file up to this field; only in the file, and not in those of earlier versions.
+    /// SHA-256 of the file up to this field; only in the file, and not in those of earlier
+    /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
 }
