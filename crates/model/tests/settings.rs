@@ -146,7 +146,7 @@ fn refused() -> Vec<(&'static str, &'static str, Value, &'static str)> {
         (tokenizer, "do_lower_case", json!("yes"), "do_lower_case"),
         (tokenizer, "strip_accents", json!(1), "strip_accents"),
         (tokenizer, "tokenizer_class", json!(["BertTokenizer"]), "tokenizer_class"),
-        (tokenizer, "added_tokens_decoder", json!({"7": {"content": "the"}}), "token `the` has the number"),
+        (tokenizer, "added_tokens_decoder", json!({"7": {"content": "the"}}), "token `the` has the id"),
         (tokenizer, "added_tokens_decoder", json!([]), "added_tokens_decoder"),
         (tokenizer, "additional_special_tokens", json!([1]), "additional_special_tokens"),
         ("1_Pooling/config.json", "pooling_mode", json!("attention"), "pooling_mode `attention`"),

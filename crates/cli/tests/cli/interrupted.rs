@@ -127,6 +127,8 @@ fn a_signal_ends_a_command_immediately_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let mut child = encode_a_pipe(folder.path());
         wait_for("encoding does not start", || !names(folder.path()).is_empty());
+        // `wait` would close the input, and the end of the input finishes the output.
+        let _input = child.stdin.take();
         let sent = Instant::now();
         signal(&child, name);
         let status = child.wait().unwrap();
