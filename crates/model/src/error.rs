@@ -42,7 +42,7 @@ pub enum ModelError {
     /// A text or a tokenizer that does not work.
     #[error(transparent)]
     Text(#[from] maana_text::TextError),
-    /// Work that the caller stopped ([`crate::Embedder::with_stop`]).
+    /// Work that the caller stopped ([`crate::TextEncoder::with_stop`]).
     #[error("stopped")]
     Stopped,
     /// A dimension, prompt or length that the model does not have.
