@@ -203,11 +203,13 @@ impl Task<'_> {
             prefetch(next.next().unwrap_or_default());
             let rows = first..m.min(first + mr);
             let lhs = self.lhs.tile(number, depth.start);
-            let mut tile = self.sums.part(rows.clone(), columns.clone());
             if columns.len() == nr {
-                variant.multiply(lhs, bytes, depth.len(), tile, accumulate);
+                // Built for this call only, so that it stays in registers: a copy through memory
+                // would wait for the stores of the tile before.
+                variant.multiply(lhs, bytes, depth.len(), self.sums.part(rows, columns.clone()), accumulate);
                 continue;
             }
+            let mut tile = self.sums.part(rows.clone(), columns.clone());
             // Kernels write whole panels.
             let mut buffer = [0.0; tile::MAX_MR * tile::MAX_NR];
             let buffer = &mut buffer[..rows.len() * nr];

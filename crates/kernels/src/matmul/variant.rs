@@ -121,7 +121,7 @@ impl KernelVariant {
     /// # Panics
     /// If an operand is smaller than the tile and the depth require, or the tile is not as wide as
     /// a panel and at most `mr` rows high.
-    #[inline]
+    #[inline(always)]
     pub(super) fn multiply(
         &self,
         lhs: Lhs<'_>,
