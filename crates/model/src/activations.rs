@@ -50,6 +50,11 @@ impl ActivationLayout {
         Self { passes, slots: Vec::new(), halves: Vec::new() }
     }
 
+    /// Returns whether the passes include backward.
+    pub(crate) fn trains(&self) -> bool {
+        self.passes != Passes::Inference
+    }
+
     /// Declares an activation that is read only within its layer. Layers share its memory by the
     /// name.
     pub(crate) fn shared(&mut self, name: &'static str, width: usize) -> Slot {
@@ -65,7 +70,7 @@ impl ActivationLayout {
     /// Declares an activation that backward reads: each layer has its own, but in inference they
     /// share one.
     pub(crate) fn saved(&mut self, name: &'static str, width: usize) -> Slot {
-        if self.passes == Passes::Inference {
+        if !self.trains() {
             return self.shared(name, width);
         }
         self.slots.push(Declared { shared: None, width });
@@ -88,13 +93,13 @@ impl ActivationLayout {
     /// As [`ActivationLayout::saved_rounded`], of an activation that forward does not read: nothing
     /// in inference.
     pub(crate) fn saved_for_backward(&mut self, name: &'static str, width: usize) -> RoundedSlot {
-        self.saved_rounded(name, if self.passes == Passes::Inference { 0 } else { width })
+        self.saved_rounded(name, if self.trains() { width } else { 0 })
     }
 
     /// Declares the gradient of an activation: nothing in inference, else memory that layers share
     /// by the name.
     pub(crate) fn gradient(&mut self, name: &'static str, width: usize) -> Slot {
-        self.shared(name, if self.passes == Passes::Inference { 0 } else { width })
+        self.shared(name, if self.trains() { width } else { 0 })
     }
 }
 

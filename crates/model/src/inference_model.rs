@@ -24,16 +24,19 @@ pub struct InferenceModel {
     checksums: OnceLock<Vec<Vec<u128>>>,
 }
 
+/// Everything of a model with weights of its own but its specification.
+pub(crate) struct InferenceParts {
+    pub(crate) network: Network,
+    pub(crate) weights: InferenceWeights,
+    pub(crate) tensors: Vec<Tensor>,
+    /// Checksums of the packed and mapped tensors, if they are known.
+    pub(crate) checksums: Option<Vec<Vec<u128>>>,
+}
+
 impl InferenceModel {
-    /// Returns a model with weights of its own. `checksums` are those of the packed and mapped
-    /// tensors, if they are known.
-    pub(crate) fn new(
-        spec: ModelSpec,
-        network: Network,
-        weights: InferenceWeights,
-        tensors: Vec<Tensor>,
-        checksums: Option<Vec<Vec<u128>>>,
-    ) -> Self {
+    /// Returns a model with weights of its own.
+    pub(crate) fn new(spec: ModelSpec, parts: InferenceParts) -> Self {
+        let InferenceParts { network, weights, tensors, checksums } = parts;
         let checksums = checksums.map_or_else(OnceLock::new, OnceLock::from);
         Self { spec: Arc::new(spec), network, weights, tensors, checksums }
     }
@@ -127,17 +130,9 @@ impl InferenceModel {
         pooled: Option<&'a [usize]>,
         activations: &'a mut Activations,
     ) -> Pass<'a> {
-        activations.buffers.prepare(&self.network.activations);
-        Pass {
-            compute: Compute { context, weights: &self.weights, precision: self.weights.precision },
-            batch,
-            dropout: DropoutSeed::Off,
-            saves: false,
-            pooled,
-            selected: false,
-            layout: &self.network.activations,
-            buffers: &mut activations.buffers,
-        }
+        let compute = Compute { context, weights: &self.weights, precision: self.weights.precision };
+        let buffers = &mut activations.buffers;
+        Pass::new(compute, batch, DropoutSeed::Off, pooled, &self.network.activations, buffers)
     }
 
     /// Fingerprint of everything that embeddings depend on but the precision of matrix products.

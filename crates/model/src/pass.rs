@@ -13,15 +13,13 @@ pub(crate) struct Pass<'a> {
     pub(crate) compute: Compute<'a>,
     pub(crate) batch: &'a TokenBatch,
     pub(crate) dropout: DropoutSeed,
-    /// True if backward follows.
-    pub(crate) saves: bool,
     /// Ascending numbers of the tokens that are pooled, if not all are: the last layer computes
     /// only these to its end.
     pub(crate) pooled: Option<&'a [usize]>,
     /// True if activations have a row for each pooled token instead of each token: behind the
     /// attention of the last layer.
     pub(crate) selected: bool,
-    pub(crate) layout: &'a ActivationLayout,
+    layout: &'a ActivationLayout,
     pub(crate) buffers: &'a mut Buffers,
 }
 
@@ -55,6 +53,29 @@ impl DropoutSite {
 }
 
 impl<'a> Pass<'a> {
+    /// Returns a forward pass; `pooled` are the tokens that are pooled, if not all are.
+    pub(crate) fn new(
+        compute: Compute<'a>,
+        batch: &'a TokenBatch,
+        dropout: DropoutSeed,
+        pooled: Option<&'a [usize]>,
+        layout: &'a ActivationLayout,
+        buffers: &'a mut Buffers,
+    ) -> Self {
+        buffers.prepare(layout);
+        Self { compute, batch, dropout, pooled, selected: false, layout, buffers }
+    }
+
+    /// Turns a forward pass that was made into its backward pass.
+    pub(crate) fn backward(self) -> Self {
+        Self { selected: self.pooled.is_some(), ..self }
+    }
+
+    /// True if backward follows.
+    pub(crate) fn saves(&self) -> bool {
+        self.layout.trains()
+    }
+
     /// Number of tokens of the batch.
     pub(crate) fn tokens(&self) -> usize {
         self.batch.tokens()
@@ -82,9 +103,7 @@ impl<'a> Pass<'a> {
 
     /// Keeps an activation for backward in bf16, where the layout says so.
     pub(crate) fn keep(&mut self, rows: usize, slot: RoundedSlot) {
-        if self.saves {
-            self.buffers.keep(self.compute.context, self.layout, rows, slot);
-        }
+        self.buffers.keep(self.compute.context, self.layout, rows, slot);
     }
 
     /// Restores an activation that forward kept.

@@ -121,19 +121,11 @@ impl Trainable for TrainingModel {
     ) -> Matrix {
         let parameters = self.arena.parameters();
         let weights = ArenaWeights { parameters, slots: &self.slots, precision: self.precision };
+        let compute = Compute { context, weights: &weights, precision: self.precision };
         let pooled = self.spec.pooling.tokens(&batch.offsets, 0);
         let Activations { buffers, module_inputs } = activations;
-        buffers.prepare(&self.network.activations);
-        let mut pass = Pass {
-            compute: Compute { context, weights: &weights, precision: self.precision },
-            batch,
-            dropout,
-            saves: true,
-            pooled: pooled.as_deref(),
-            selected: false,
-            layout: &self.network.activations,
-            buffers,
-        };
+        let layout = &self.network.activations;
+        let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), layout, buffers);
         self.network.encoder.forward(&mut pass);
         let [output, _] = self.network.encoder.output();
         let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden, 0);
@@ -160,17 +152,10 @@ impl Trainable for TrainingModel {
             d_x = module.backward(context, parameters, x, d_x.view(), gradients);
         }
         let weights = ArenaWeights { parameters, slots: &self.slots, precision: self.precision };
+        let compute = Compute { context, weights: &weights, precision: self.precision };
         let pooled = self.spec.pooling.tokens(&batch.offsets, 0);
-        let mut pass = Pass {
-            compute: Compute { context, weights: &weights, precision: self.precision },
-            batch,
-            dropout,
-            saves: true,
-            pooled: pooled.as_deref(),
-            selected: pooled.is_some(),
-            layout: &self.network.activations,
-            buffers,
-        };
+        let layout = &self.network.activations;
+        let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), layout, buffers).backward();
         self.spec.pooling.pool_backward(&mut pass, self.network.encoder.output(), self.spec.config.hidden, &d_x);
         self.network.encoder.backward(&mut pass, gradients);
     }

@@ -26,63 +26,65 @@ fn write(folder: &Path, family: &str, pooling: &str) {
     std::fs::write(folder.join("1_Pooling/config.json"), pooling.to_string()).unwrap();
 }
 
-fn embeddings(model: InferenceModel) -> Vec<f32> {
-    TextEncoder::new(model, &Context::new(2)).unwrap().embed(&TEXTS, "").unwrap().data().to_vec()
+fn embeddings(model: InferenceModel, context: &Context) -> Vec<f32> {
+    TextEncoder::new(model, context).unwrap().embed(&TEXTS, "").unwrap().data().to_vec()
 }
 
-fn trained(folder: &Path, precision: Precision) -> Vec<f32> {
-    let context = Context::new(2);
-    let mut model = maana_model::open_for_training(folder, &context, precision).unwrap().model;
+fn trained(folder: &Path, context: &Context, precision: Precision) -> Vec<f32> {
+    let mut model = maana_model::open_for_training(folder, context, precision).unwrap().model;
     let batch = model.spec().tokenize(&TEXTS).unwrap();
     let mut activations = Activations::default();
     for step in 1..=3 {
         let dropout = DropoutSeed::On { seed: 3, pass: step, first_token: 0 };
-        let embeddings = model.forward(&context, &batch, dropout, &mut activations);
+        let embeddings = model.forward(context, &batch, dropout, &mut activations);
         let (rows, columns) = (embeddings.rows(), embeddings.columns());
         let upstream = Matrix::from_vec(rows, columns, noise(rows * columns, step));
-        model.backward(&context, &batch, dropout, &mut activations, upstream.view());
+        model.backward(context, &batch, dropout, &mut activations, upstream.view());
         let settings = AdamW { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, step };
-        model.update(&context, &settings, 1.0);
+        model.update(context, &settings, 1.0);
     }
     model.parameters().to_vec()
 }
 
+/// Returns the lines of a folder for one instruction set: the fingerprint, and a hash for each
+/// precision of embeddings and of weights.
+fn lines(folder: &Path, isa: InstructionSet) -> Vec<String> {
+    let context = Context::with_instruction_set(2, isa);
+    let fingerprint: String = open(folder).fingerprint()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut lines = vec![format!("fingerprint {fingerprint}")];
+    for precision in [Precision::F32, Precision::Int8, Precision::Bf16] {
+        if precision == Precision::Bf16 && isa.has_bf16() {
+            println!("skipped: {} multiplies bf16 in a way of its own", isa.name());
+            continue;
+        }
+        let [packed, mapped] = [WeightStorage::Packed, WeightStorage::Mapped]
+            .map(|storage| embeddings(open_for_inference(folder, &context, precision, storage), &context));
+        let training = maana_model::open_for_training(folder, &context, precision).unwrap().model;
+        assert!(packed == mapped, "{}", isa.name());
+        assert!(packed == embeddings(training.inference(), &context), "{}", isa.name());
+        lines.push(format!("{} embeddings {}", precision.name(), hash(&packed)));
+        if precision != Precision::Int8 {
+            lines.push(format!("{} weights {}", precision.name(), hash(&trained(folder, &context, precision))));
+        }
+    }
+    lines
+}
+
 #[test]
 fn bits_of_every_family_are_pinned() {
-    let mut found = String::new();
+    let pinned = include_str!("pins.txt");
+    let mut missing = String::new();
     for family in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert", "mpnet"] {
         for pooling in ["pooling_mode_mean_tokens", "pooling_mode_cls_token"] {
             let folder = tempfile::tempdir().unwrap();
             write(folder.path(), family, pooling);
-            let fingerprint = open(folder.path()).fingerprint();
-            let fingerprint: String = fingerprint[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-            found.push_str(&format!("{family} {pooling} fingerprint {fingerprint}\n"));
-            for precision in [Precision::F32, Precision::Int8, Precision::Bf16] {
-                if precision == Precision::Bf16 && InstructionSet::active().has_bf16() {
-                    println!("skipped: {} multiplies bf16 in a way of its own", InstructionSet::active().name());
-                    continue;
-                }
-                let context = Context::new(2);
-                let [packed, mapped] = [WeightStorage::Packed, WeightStorage::Mapped]
-                    .map(|storage| embeddings(open_for_inference(folder.path(), &context, precision, storage)));
-                let training = maana_model::open_for_training(folder.path(), &context, precision).unwrap().model;
-                assert!(packed == mapped, "{family}");
-                assert!(packed == embeddings(training.inference()), "{family}");
-                let name = precision.name();
-                found.push_str(&format!("{family} {pooling} {name} embeddings {}\n", hash(&packed)));
-                if precision != Precision::Int8 {
-                    let weights = hash(&trained(folder.path(), precision));
-                    found.push_str(&format!("{family} {pooling} {name} weights {weights}\n"));
+            for isa in InstructionSet::available() {
+                let lines = lines(folder.path(), isa).into_iter().map(|line| format!("{family} {pooling} {line}"));
+                for line in lines.filter(|line| !pinned.lines().any(|pin| pin == line)) {
+                    missing.push_str(&format!("{}: {line}\n", isa.name()));
                 }
             }
         }
     }
-    let pinned = include_str!("pins.txt");
-    let missing: Vec<&str> = found.lines().filter(|line| !pinned.lines().any(|pin| pin == *line)).collect();
-    assert!(
-        missing.is_empty(),
-        "bits that are not those of pins.txt on {}:\n{}",
-        InstructionSet::active().name(),
-        missing.join("\n")
-    );
+    assert!(missing.is_empty(), "bits that are not those of pins.txt:\n{missing}");
 }

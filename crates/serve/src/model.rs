@@ -31,17 +31,10 @@ pub(crate) struct Model {
     pub(crate) number: usize,
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
-    /// Columns of an embedding before any is cut.
-    pub(crate) columns: usize,
-    /// Columns of an embedding by default.
-    pub(crate) dimension: usize,
     /// The dimensions that requests may ask for, largest first.
     pub(crate) dims: Vec<usize>,
     /// True if requests may ask for any dimension.
     pub(crate) any_dimension: bool,
-    pub(crate) default_prompt: String,
-    pub(crate) query_prompt: String,
-    pub(crate) document_prompt: String,
     pub(crate) classifier: Option<Classifier>,
     encoder: TextEncoder,
 }
@@ -90,53 +83,43 @@ impl Model {
         for note in [Role::Query, Role::Document].into_iter().filter_map(|role| encoder.describe_prompt(role)) {
             log.note(&format!("model `{}`: {note}", source.name));
         }
-        let columns = encoder.spec().dimension();
-        let dimension = encoder.spec().settings().truncate_dim.unwrap_or(columns);
-        let [default_prompt, query_prompt, document_prompt] =
-            [encoder.default_prompt(), encoder.role_prompt(Role::Query), encoder.role_prompt(Role::Document)]
-                .map(str::to_owned);
         let classifier = open_classifier(&folder, settings.classifier.as_deref(), &encoder)?;
-        let (dims, any_dimension) = allowed_dims(&settings.dims, &folder, columns, dimension)?;
-        Ok(Self {
-            number,
-            name: source.name.clone(),
-            folder,
-            columns,
-            dimension,
-            dims,
-            any_dimension,
-            default_prompt,
-            query_prompt,
-            document_prompt,
-            classifier,
-            encoder,
-        })
+        let (dims, any_dimension) =
+            allowed_dims(&settings.dims, &folder, encoder.spec().dimension(), encoder.dimension())?;
+        Ok(Self { number, name: source.name.clone(), folder, dims, any_dimension, classifier, encoder })
+    }
+
+    /// Columns of an embedding before any is cut.
+    pub(crate) fn columns(&self) -> usize {
+        self.spec().dimension()
+    }
+
+    /// Columns of an embedding by default.
+    pub(crate) fn default_dimension(&self) -> usize {
+        self.encoder.dimension()
     }
 
     /// Returns the text of a prompt by its name, or of the default prompt.
     pub(crate) fn prompt(&self, name: Option<&str>) -> Result<String, RequestError> {
-        let Some(name) = name else { return Ok(self.default_prompt.clone()) };
-        let prompts = &self.spec().settings().prompts;
-        let found = prompts.iter().find(|(known, _)| known == name).map(|(_, prompt)| prompt.clone());
-        found.ok_or_else(|| {
-            let known: Vec<&str> = prompts.iter().map(|(name, _)| name.as_str()).collect();
-            let known = if known.is_empty() { "the model has none".into() } else { known.join(", ") };
-            RequestError::field(
-                "prompt_name",
-                format!("`prompt_name`: no prompt is called `{name}`; there are: {known}"),
-            )
-        })
+        let prompt = name.map_or(Ok(self.encoder.default_prompt()), |name| self.encoder.prompt(name));
+        let prompt = prompt.map_err(|error| RequestError::field("prompt_name", format!("`prompt_name`: {error}")))?;
+        Ok(prompt.to_owned())
+    }
+
+    /// Returns the prompt of texts of a role.
+    pub(crate) fn role_prompt(&self, role: Role) -> String {
+        self.encoder.role_prompt(role).to_owned()
     }
 
     /// Checks the dimension of a request; without one it is the model's.
     pub(crate) fn dimension(&self, requested: Option<u64>) -> Result<usize, RequestError> {
-        let Some(requested) = requested else { return Ok(self.dimension) };
-        let fits = usize::try_from(requested).ok().filter(|dim| *dim > 0 && *dim <= self.columns);
+        let Some(requested) = requested else { return Ok(self.default_dimension()) };
+        let fits = usize::try_from(requested).ok().filter(|dim| *dim > 0 && *dim <= self.columns());
         if let Some(dim) = fits.filter(|dim| self.any_dimension || self.dims.contains(dim)) {
             return Ok(dim);
         }
         let allowed = if self.any_dimension {
-            format!("any from 1 to {}", self.columns)
+            format!("any from 1 to {}", self.columns())
         } else {
             self.dims.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
         };
@@ -192,7 +175,7 @@ impl Model {
     /// Columns of the rows of an output, as [`Model::infer`] returns them.
     pub(crate) fn output_columns(&self, output: Output) -> usize {
         match output {
-            Output::Embedding => self.columns,
+            Output::Embedding => self.columns(),
             Output::Tokens => self.spec().config().hidden,
         }
     }

@@ -10,6 +10,7 @@ use crate::inputs::{Direction, Input};
 use crate::json;
 use crate::model::{Model, Output};
 use crate::request_error::RequestError;
+use maana::model::Role;
 use maana::text::Overlong;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl Request {
         let prompt = match &common.prompt {
             Prompt::Default => model.prompt(None)?,
             Prompt::Named(name) => model.prompt(Some(name))?,
-            Prompt::Query => model.query_prompt.clone(),
+            Prompt::Query => model.role_prompt(Role::Query),
             Prompt::None => String::new(),
         };
         let overlong = model.overlong(common.truncate, common.truncation_direction);

@@ -94,7 +94,8 @@ fn rust_file(path: &Path, text: &str) -> Vec<(usize, String)> {
         match token {
             Token::Comment { text: comment, doc } => {
                 found.extend(phrases(comment).into_iter().map(|message| (*line, message)));
-                let begins = *doc && !at.checked_sub(1).is_some_and(|before| is_doc(&all[before]));
+                let continues = |before: usize| is_doc(&all[before]) && all[before].1 + 1 == *line;
+                let begins = *doc && !at.checked_sub(1).is_some_and(continues);
                 if let Some(opening) = OPENINGS.iter().find(|opening| begins && begins_with(comment, opening)) {
                     found
                         .push((*line, format!("a doc comment begins with \"{opening}\": begin with a verb or a noun")));
@@ -175,5 +176,11 @@ mod tests {
         );
         assert_eq!(counts(&found), BTreeMap::from([("README.md", 2), ("crates/a", 4)]));
         assert_eq!(rule(&tree).len(), 6);
+    }
+
+    #[test]
+    fn a_doc_comment_behind_that_of_its_module_begins_anew() {
+        let tree = Tree::from([("crates/a/src/b.rs", "//! The head.\n\n/// How it is done.\nfn f() {}")]);
+        assert_eq!(rule(&tree).len(), 1);
     }
 }

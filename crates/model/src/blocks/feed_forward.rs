@@ -47,7 +47,7 @@ impl FeedForward {
     /// Computes `sum = residual + FeedForward(x)`.
     pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot, residual: Slot, sum: Slot) {
         let (compute, rows) = (pass.compute, pass.rows());
-        if pass.saves {
+        if pass.saves() {
             let [x, before] = pass.slices(rows, [x, self.before_activation.values]);
             self.up.forward(compute, x, Epilogue::None, before);
             pass.keep(rows, self.before_activation);

@@ -6,9 +6,9 @@ use super::settings::{read_max_seq_length, read_settings, sentence_config_path};
 use super::weight_files::WeightFiles;
 use crate::activations::Passes;
 use crate::encoders::Network;
-use crate::inference_model::InferenceModel;
+use crate::inference_model::{InferenceModel, InferenceParts};
 use crate::json::{Fields, read_object};
-use crate::spec::{ModelSpec, Origin};
+use crate::spec::{Carried, ModelSpec, Origin};
 use crate::training_model::TrainingModel;
 use crate::weights::{
     InferenceWeights, Layout, Linears, MappedTensor, PackingSlots, ParameterArena, Scope, Tensor, stacked,
@@ -82,8 +82,8 @@ pub fn open_for_inference(
     let mut notices = Vec::new();
     let parts = FolderParts::read(folder, &mut notices)?;
     let (tokenizer, weights) = parts.read_tokenizer_and(|| parts.read_for_inference(context, precision, storage))?;
-    let (spec, (network, weights, tensors, checksums)) = parts.into_spec(tokenizer, weights, &mut notices)?;
-    Ok(Opened { model: InferenceModel::new(spec, network, weights, tensors, checksums), notices })
+    let (spec, parts) = parts.into_spec(tokenizer, weights, &mut notices)?;
+    Ok(Opened { model: InferenceModel::new(spec, parts), notices })
 }
 
 /// A folder without its tokenizer and its weights.
@@ -98,12 +98,13 @@ struct FolderParts {
     max_seq_length: Option<usize>,
 }
 
-/// Weights, and what the files say of other tensors.
+/// Weights, and the tensors of the files that take no part.
 struct Loaded<W> {
     weights: W,
     modules: ModuleParts,
+    /// Number of parameters, whether the arena holds them or not.
     parameters: usize,
-    carried: Vec<crate::spec::Carried>,
+    carried: Vec<Carried>,
     dtype: safetensors::Dtype,
     unused: Vec<String>,
 }
@@ -181,86 +182,73 @@ impl FolderParts {
         let files = WeightFiles::open(&self.transformer, self.config.architecture.prefix())?;
         let layout = Network::new(&self.config, Scope::All, Passes::Inference).parameters;
         files.check(&layout.tensors)?;
-        let (modules, tensors, parameters) = self.fill(context, &files, &layout)?;
-        let arena = ParameterArena::new(tensors, parameters);
-        self.loaded(&files, &layout, modules, arena.parameters().len(), arena)
+        self.load(context, &files, &layout, |tensors, parameters| Ok(ParameterArena::new(tensors, parameters)))
     }
 
-    #[expect(clippy::type_complexity, reason = "the arguments of InferenceModel::new")]
     fn read_for_inference(
         &self,
         context: &Context,
         precision: Precision,
         storage: WeightStorage,
-    ) -> Result<Loaded<(Network, InferenceWeights, Vec<Tensor>, Option<Vec<Vec<u128>>>)>, ModelError> {
+    ) -> Result<Loaded<InferenceParts>, ModelError> {
         let files = WeightFiles::open(&self.transformer, self.config.architecture.prefix())?;
-        let network =
+        let declare =
             |word_embeddings| Network::new(&self.config, Scope::Unpacked { word_embeddings }, Passes::Inference);
-        let mut network_ = network(false);
-        let layout = &network_.parameters;
-        files.check(&layout.tensors)?;
-        let mut word_embeddings = Some(files.map(&layout.tensors[layout.word_embeddings])?);
-        if word_embeddings.as_ref().is_some_and(|tensor| tensor.as_floats().is_none()) {
-            (network_, word_embeddings) = (network(true), None);
+        let mut network = declare(false);
+        files.check(&network.parameters.tensors)?;
+        let word_embeddings = files.map(&network.parameters.tensors[network.parameters.word_embeddings])?;
+        let word_embeddings = Some(word_embeddings).filter(|tensor| tensor.as_floats().is_some());
+        if word_embeddings.is_none() {
+            network = declare(true);
         }
-        let network = network_;
         let layout = &network.parameters;
-        let (modules, tensors, parameters) = self.fill(context, &files, layout)?;
-        let (linears, checksums) = match storage {
-            WeightStorage::Packed => {
-                let (packed, checksums) = pack(context, &files, layout, word_embeddings.as_ref(), precision)?;
-                (Linears::Packed(packed), Some(checksums))
-            }
-            WeightStorage::Mapped => {
-                let mapped =
-                    layout.linears.iter().map(|linear| map_linear(&files, layout, linear.weight.tensors.clone()));
-                (Linears::Mapped(mapped.collect::<Result<_, _>>()?, PackingSlots::new(layout.roles())), None)
-            }
-        };
-        let count = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
-        let parameters = Arc::new(parameters);
-        // Files that stay mapped are checked at every use.
-        let stays_mapped = word_embeddings.is_some() || storage == WeightStorage::Mapped;
-        let mapped = if stays_mapped { files.files().to_vec() } else { Vec::new() };
-        let weights = InferenceWeights { parameters, word_embeddings, linears, precision, mapped };
-        let (files, layout) = (&files, &layout);
-        let loaded = self.loaded(files, layout, modules, count, ())?;
-        files.check_unchanged()?;
-        Ok(loaded.with((network, weights, tensors, checksums)))
+        let loaded = self.load(context, &files, layout, |tensors, parameters| {
+            let (linears, checksums) = match storage {
+                WeightStorage::Packed => {
+                    let (packed, checksums) = pack(context, &files, layout, word_embeddings.as_ref(), precision)?;
+                    (Linears::Packed(packed), Some(checksums))
+                }
+                WeightStorage::Mapped => {
+                    let mapped =
+                        layout.linears.iter().map(|linear| map_linear(&files, layout, linear.weight.tensors.clone()));
+                    (Linears::Mapped(mapped.collect::<Result<_, _>>()?, PackingSlots::new(layout.roles())), None)
+                }
+            };
+            // Files that stay mapped are checked at every use.
+            let stays_mapped = word_embeddings.is_some() || storage == WeightStorage::Mapped;
+            let mapped = if stays_mapped { files.files().to_vec() } else { Vec::new() };
+            let parameters = Arc::new(parameters);
+            let weights = InferenceWeights { parameters, word_embeddings, linears, precision, mapped };
+            Ok((weights, tensors, checksums))
+        })?;
+        Ok(loaded.map(|(weights, tensors, checksums)| InferenceParts { network, weights, tensors, checksums }))
     }
 
-    /// Reads the parameters that the arena holds, those of dense modules last.
-    fn fill(
+    /// Reads the parameters that the arena holds, those of dense modules last, and makes weights of
+    /// them and their tensors.
+    fn load<W>(
         &self,
         context: &Context,
         files: &WeightFiles,
         layout: &Layout,
-    ) -> Result<(ModuleParts, Vec<Tensor>, Vec<f32>), ModelError> {
+        weights: impl FnOnce(Vec<Tensor>, Vec<f32>) -> Result<W, ModelError>,
+    ) -> Result<Loaded<W>, ModelError> {
         self.modules.check_dense(&self.folder)?;
         let mut modules = self.modules.clone();
         let mut parameters = vec![0.0; modules.place_dense(layout.elements)];
         files.fill(context, &layout.tensors, &mut parameters)?;
         let mut tensors = layout.tensors.clone();
         tensors.extend(modules.read_dense(context, &self.folder, &mut parameters)?);
-        Ok((modules, tensors, parameters))
-    }
-
-    fn loaded<W>(
-        &self,
-        files: &WeightFiles,
-        layout: &Layout,
-        modules: ModuleParts,
-        parameters: usize,
-        weights: W,
-    ) -> Result<Loaded<W>, ModelError> {
-        Ok(Loaded {
-            weights,
+        let loaded = Loaded {
+            parameters: tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
+            weights: weights(tensors, parameters)?,
             modules,
-            parameters,
             carried: files.carried(&layout.tensors)?,
             dtype: files.dtype(&layout.tensors[layout.word_embeddings]),
             unused: files.unused(&layout.tensors).into_iter().map(str::to_owned).collect(),
-        })
+        };
+        files.check_unchanged()?;
+        Ok(loaded)
     }
 
     /// Puts the model together, but for its weights, which are returned as they are.
@@ -304,10 +292,10 @@ impl FolderParts {
     }
 }
 
-impl Loaded<()> {
-    fn with<W>(self, weights: W) -> Loaded<W> {
-        let Self { modules, parameters, carried, dtype, unused, .. } = self;
-        Loaded { weights, modules, parameters, carried, dtype, unused }
+impl<W> Loaded<W> {
+    fn map<V>(self, to: impl FnOnce(W) -> V) -> Loaded<V> {
+        let Self { weights, modules, parameters, carried, dtype, unused } = self;
+        Loaded { weights: to(weights), modules, parameters, carried, dtype, unused }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::model::Output;
 use crate::reply::Reply;
 use crate::request::{Common, Fields, Request};
 use crate::request_error::{ErrorKind, RequestError};
-use maana::model::Similarity;
+use maana::model::{Role, Similarity};
 use maana::similarity::compare;
 use serde::{Deserialize, Serialize};
 
@@ -53,9 +53,9 @@ pub(super) async fn rerank(app: &App, request: Request) -> Result<Reply, Request
     }
     // Queries and documents may have different prompts.
     let query = vec![Input::Text(fields.query)];
-    let query = plan.embed_after(app, model.query_prompt.clone(), query, Output::Embedding).await?;
+    let query = plan.embed_after(app, model.role_prompt(Role::Query), query, Output::Embedding).await?;
     let documents = fields.texts.iter().cloned().map(Input::Text).collect();
-    let documents = plan.embed_after(app, model.document_prompt.clone(), documents, Output::Embedding).await?;
+    let documents = plan.embed_after(app, model.role_prompt(Role::Document), documents, Output::Embedding).await?;
     let [left, right] =
         [&query, &documents].map(|embedded| model.finish(&app.single, embedded.rows.view(), plan.dimension, None));
     let scores = compare(&app.single, Similarity::Cosine, left.view(), right.view());

@@ -117,7 +117,7 @@ pub(super) async fn matrix(app: &App, request: Request) -> Result<Reply, Request
     let inputs = fields.inputs.0.into_iter().map(Input::Text).collect();
     let embedded = plan.embed(app, inputs, Output::Embedding).await?;
     let usage = embedded.usage.clone();
-    let is_short = texts * (texts + plan.model.columns) * dims.len() <= SHORT_NUMBERS;
+    let is_short = texts * (texts + plan.model.columns()) * dims.len() <= SHORT_NUMBERS;
     let matrices = Matrices::new(embedded, Arc::clone(&app.single), dims);
     Ok(Reply::streamed(&app.system, &app.log, matrices, is_short).await?.with_usage(usage))
 }

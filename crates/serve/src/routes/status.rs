@@ -99,7 +99,7 @@ pub(super) async fn info(app: &App) -> Result<Reply, RequestError> {
         "version": env!("CARGO_PKG_VERSION"),
         "dimensions": model.dims,
         "dimensions_any": model.any_dimension,
-        "default_dimension": model.dimension,
+        "default_dimension": model.default_dimension(),
         "normalized": spec.normalizes(),
         "similarity": format!("{:?}", settings.similarity).to_lowercase(),
         "models": app.models.names(),

@@ -1,6 +1,6 @@
 //! Kinds of nouns and places, and genders of nouns.
 
-/// How a noun forms its plural, and so its two classes. `Mass` genders have one class and no
+/// Formation of a noun's plural, and so its two classes. `Mass` genders have one class and no
 /// plural.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gender {
