@@ -70,7 +70,7 @@ pub fn train_rounds(
         batch_size: source.len(),
         learning_rate: 2e-5,
         batch_sampler: BatchSampler::Shuffle,
-        log_every: 1_000_000_000,
+        log_every: 1_000_000_000.into(),
         precision: Precision::F32,
         ..Arguments::default()
     };

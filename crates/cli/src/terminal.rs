@@ -326,6 +326,9 @@ impl TrainingDisplay {
             }
             Event::Evaluating { .. } => {}
             Event::Best { step, metric, value } => self.line(&format!("step {step}  best so far: {metric} {value:.4}")),
+            Event::StoppedEarly { step, evaluations } => {
+                self.line(&format!("step {step}  stopping early: {evaluations} evaluations without an improvement"));
+            }
             Event::Saved { checkpoint } => self.line(&format!("saved  {}", checkpoint.display())),
             Event::Removed { .. } => {}
             Event::Restored { step } => self.line(&format!("restored the parameters of step {step}, the best")),

@@ -292,7 +292,7 @@ mod tests {
         let settings = ["training.epochs=1", "training.evaluate=50", "card.language=[\"sw\"]", "model.base=some/where"];
         let recipe = parse(SEED, "recipe.toml", &settings.map(String::from)).unwrap();
         assert_eq!(recipe.training.epochs, 1.0);
-        assert_eq!(recipe.training.evaluate, Evaluate::Steps(50));
+        assert_eq!(recipe.training.evaluate, Evaluate::Steps(50.into()));
         assert_eq!(recipe.card.language, ["sw"]);
         assert_eq!(recipe.model.base, "some/where");
     }

@@ -2,6 +2,8 @@
 //! Face trainer). Field names are those of the `[training]` table of a recipe.
 
 use crate::error::TrainError;
+use crate::interval::{Evaluate, Interval};
+use crate::keep_best::KeepBest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The settings of a run. `Arguments::default()` has the defaults of the reference.
@@ -45,18 +47,22 @@ pub struct Arguments {
     pub precision: Precision,
     /// Times of evaluations and of the checkpoints that are kept. Default never.
     pub evaluate: Evaluate,
-    /// Metric that selects the best checkpoint, which is loaded at the end
-    /// (`dim_128_cosine_ndcg@10`). Greater is better unless its name ends with `loss`. Default: the
-    /// last parameters stay.
-    pub keep_best: Option<String>,
+    /// Measure that selects the best checkpoint, which is loaded at the end
+    /// (`dim_128_cosine_ndcg@10`), or several whose mean does. Greater is better unless the name
+    /// ends with `loss`. Default: the last parameters stay.
+    pub keep_best: Option<KeepBest>,
+    /// Number of evaluations in a row without an improvement of `keep_best` after which the run
+    /// ends. Default: none.
+    pub early_stopping_patience: Option<u64>,
+    /// Smallest improvement that counts for `early_stopping_patience`. Default 0.
+    pub early_stopping_threshold: f64,
     /// Number of kept checkpoints of evaluations; the best and the last are always kept. Default:
     /// all.
     pub save_total_limit: Option<usize>,
-    /// Number of updates between temporary checkpoints, each of which the next one replaces.
-    /// Default: none.
-    pub save_every: Option<u64>,
-    /// Updates between two rows of the log. Default 500.
-    pub log_every: u64,
+    /// Interval between temporary checkpoints, each of which the next one replaces. Default: none.
+    pub save_every: Option<Interval>,
+    /// Interval between two rows of the log. Default 500 updates.
+    pub log_every: Interval,
     /// Logs the first update as well. Default false.
     pub log_first: bool,
     /// Version of Sentence Transformers whose order of rows, accumulation and log are reproduced.
@@ -87,9 +93,11 @@ impl Default for Arguments {
             precision: Precision::F32,
             evaluate: Evaluate::Never,
             keep_best: None,
+            early_stopping_patience: None,
+            early_stopping_threshold: 0.0,
             save_total_limit: None,
             save_every: None,
-            log_every: 500,
+            log_every: Interval::Updates(500),
             log_first: false,
             reproduce: None,
         }
@@ -116,9 +124,8 @@ impl Arguments {
         let at_least_one = [
             ("batch_size", self.batch_size as u64),
             ("gradient_accumulation_steps", self.gradient_accumulation_steps),
-            ("log_every", self.log_every),
             ("max_steps", self.max_steps.unwrap_or(1)),
-            ("save_every", self.save_every.unwrap_or(1)),
+            ("early_stopping_patience", self.early_stopping_patience.unwrap_or(1)),
             ("save_total_limit", self.save_total_limit.unwrap_or(1) as u64),
         ];
         for (field, value) in at_least_one {
@@ -126,8 +133,16 @@ impl Arguments {
                 return fault(field, &value, "at least 1");
             }
         }
-        if self.evaluate == Evaluate::Steps(0) {
-            return fault("evaluate", &0, "`never`, `epoch` or a number of updates of at least 1");
+        let evaluate = match self.evaluate {
+            Evaluate::Steps(interval) => Some(interval),
+            Evaluate::Never | Evaluate::Epoch => None,
+        };
+        for (field, interval) in
+            [("evaluate", evaluate), ("save_every", self.save_every), ("log_every", Some(self.log_every))]
+        {
+            if interval == Some(Interval::Updates(0)) {
+                return fault(field, &0, "at least 1 update, or a fraction of the run above 0 and below 1");
+            }
         }
         // With 0 no update would change anything.
         if !(in_f32(self.learning_rate) && self.learning_rate > 0.0) {
@@ -150,8 +165,29 @@ impl Arguments {
         if !(0.0..=1.0).contains(&self.warmup_ratio) {
             return fault("warmup_ratio", &self.warmup_ratio, "from 0 to 1");
         }
-        if let (Some(metric), Evaluate::Never) = (&self.keep_best, self.evaluate) {
-            return fault("keep_best", metric, "used together with `evaluate`, which is `never`");
+        if let (Some(measures), Evaluate::Never) = (&self.keep_best, self.evaluate) {
+            return fault("keep_best", measures, "used together with `evaluate`, which is `never`");
+        }
+        if let Some(wanted) = self.keep_best.as_ref().and_then(KeepBest::fault) {
+            return fault(
+                "keep_best",
+                &format!("{:?}", self.keep_best.iter().flat_map(KeepBest::measures).collect::<Vec<_>>()),
+                wanted,
+            );
+        }
+        if let (Some(patience), None) = (self.early_stopping_patience, &self.keep_best) {
+            return fault(
+                "early_stopping_patience",
+                &patience,
+                "used together with `keep_best`, whose measure decides",
+            );
+        }
+        let threshold = self.early_stopping_threshold;
+        if !(threshold.is_finite() && threshold >= 0.0) {
+            return fault("early_stopping_threshold", &threshold, "a finite number that is not negative");
+        }
+        if threshold > 0.0 && self.early_stopping_patience.is_none() {
+            return fault("early_stopping_threshold", &threshold, "used together with `early_stopping_patience`");
         }
         Ok(())
     }
@@ -225,59 +261,6 @@ fn read_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ver
     }
 }
 
-/// Times of evaluations: `"never"`, `"epoch"` or a number of updates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evaluate {
-    /// Never.
-    Never,
-    /// After each epoch.
-    Epoch,
-    /// After each group of this number of updates.
-    Steps(u64),
-}
-
-impl Serialize for Evaluate {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Never => serializer.serialize_str("never"),
-            Self::Epoch => serializer.serialize_str("epoch"),
-            Self::Steps(steps) => serializer.serialize_u64(*steps),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Evaluate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Evaluate;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("\"never\", \"epoch\" or a number of updates")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Evaluate, E> {
-                match value {
-                    "never" => Ok(Evaluate::Never),
-                    "epoch" => Ok(Evaluate::Epoch),
-                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(value), &self)),
-                }
-            }
-
-            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Evaluate, E> {
-                Ok(Evaluate::Steps(value))
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Evaluate, E> {
-                let steps =
-                    u64::try_from(value).map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(value), &self))?;
-                Ok(Evaluate::Steps(steps))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,16 +301,6 @@ mod tests {
     }
 
     #[test]
-    fn evaluate_is_a_word_or_a_number() {
-        let read = |text: &str| serde_json::from_str::<Evaluate>(text);
-        assert_eq!(read("\"never\"").unwrap(), Evaluate::Never);
-        assert_eq!(read("\"epoch\"").unwrap(), Evaluate::Epoch);
-        assert_eq!(read("50").unwrap(), Evaluate::Steps(50));
-        assert!(read("-1").unwrap_err().to_string().contains("number of updates"));
-        assert!(read("\"epochs\"").unwrap_err().to_string().contains("\"epoch\""));
-    }
-
-    #[test]
     fn an_unknown_field_is_named() {
         let fault = serde_json::from_str::<Arguments>(r#"{"epoch": 4}"#).unwrap_err().to_string();
         assert!(fault.contains("`epoch`") && fault.contains("`epochs`"), "{fault}");
@@ -335,7 +308,7 @@ mod tests {
 
     #[test]
     fn invalid_values_are_named() {
-        let faults: [(&str, Arguments); 12] = [
+        let faults: [(&str, Arguments); 17] = [
             ("learning_rate", Arguments { learning_rate: 0.0, ..Arguments::default() }),
             ("adam_epsilon", Arguments { adam_epsilon: 1e39, ..Arguments::default() }),
             ("max_grad_norm", Arguments { max_grad_norm: 1e300, ..Arguments::default() }),
@@ -346,7 +319,19 @@ mod tests {
             ("warmup_ratio", Arguments { warmup_ratio: 1.5, ..Arguments::default() }),
             ("adam_beta2", Arguments { adam_beta2: 1.0, ..Arguments::default() }),
             ("keep_best", Arguments { keep_best: Some("x".into()), ..Arguments::default() }),
-            ("evaluate", Arguments { evaluate: Evaluate::Steps(0), ..Arguments::default() }),
+            ("evaluate", Arguments { evaluate: Evaluate::Steps(0.into()), ..Arguments::default() }),
+            ("log_every", Arguments { log_every: 0.into(), ..Arguments::default() }),
+            ("early_stopping_patience", Arguments { early_stopping_patience: Some(2), ..Arguments::default() }),
+            ("early_stopping_threshold", Arguments { early_stopping_threshold: 0.1, ..Arguments::default() }),
+            ("early_stopping_threshold", Arguments { early_stopping_threshold: f64::NAN, ..Arguments::default() }),
+            (
+                "keep_best",
+                Arguments {
+                    keep_best: Some(vec!["loss".to_string(), "x".to_string()].into()),
+                    evaluate: Evaluate::Epoch,
+                    ..Arguments::default()
+                },
+            ),
             ("save_total_limit", Arguments { save_total_limit: Some(0), ..Arguments::default() }),
         ];
         for (field, arguments) in faults {

@@ -32,6 +32,10 @@ pub(crate) struct State {
     pub(crate) record: TrainingRecord,
     /// Folder name of the best checkpoint.
     pub(crate) best_checkpoint: Option<String>,
+    /// Evaluations in a row that did not improve the best value enough. Older checkpoints do not
+    /// have it.
+    #[serde(default)]
+    pub(crate) evaluations_without_gain: u64,
     /// True if an evaluation failed here, with which the run must continue.
     pub(crate) evaluation_due: bool,
 }

@@ -80,6 +80,13 @@ pub enum Event<'a> {
         /// Its value.
         value: f64,
     },
+    /// The run ends early, because the last evaluations did not improve the deciding metric.
+    StoppedEarly {
+        /// Completed updates.
+        step: u64,
+        /// Evaluations without an improvement.
+        evaluations: u64,
+    },
     /// A checkpoint is complete.
     Saved {
         /// Its folder.

@@ -1,7 +1,7 @@
 //! The plan of a run, computed before it starts. Run and plan share the same `Pace`, so that they
 //! cannot differ. It only counts: it knows no model, and of texts only which are equal.
 
-use crate::{Arguments, BatchSampler, Evaluate, TrainError, Version, schedule};
+use crate::{Arguments, BatchSampler, Evaluate, Interval, TrainError, Version, schedule};
 use maana_data::Source;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,12 @@ pub struct Plan {
     pub scheduled_updates: u64,
     /// Updates of the warmup.
     pub warmup_updates: u64,
+    /// Updates between two evaluations, if they do not follow the epochs.
+    pub evaluate_every: Option<u64>,
+    /// Updates between two temporary checkpoints.
+    pub save_every: Option<u64>,
+    /// Updates between two rows of the log.
+    pub log_every: u64,
     /// Begun epochs.
     pub epochs: u64,
     /// Micro-batches of the run.
@@ -76,7 +82,7 @@ impl Plan {
             return Err(arguments.no_batch(rows));
         }
         let updates_per_epoch = pace.updates_per_epoch();
-        refuse_endless(arguments, pace.batches_per_epoch, updates_per_epoch)?;
+        refuse_endless(arguments, pace.batches_per_epoch)?;
         let (updates, epochs) = match arguments.max_steps {
             Some(steps) => (steps, steps.div_ceil(updates_per_epoch)),
             None => ((arguments.epochs * updates_per_epoch as f64).ceil() as u64, arguments.epochs.ceil() as u64),
@@ -85,19 +91,49 @@ impl Plan {
             0 => (updates as f64 * arguments.warmup_ratio).ceil() as u64,
             steps => steps,
         };
-        Ok(Self {
+        let plan = Self {
             rows,
             batches_per_epoch: pace.batches_per_epoch,
             updates: 0,
             scheduled_updates: updates,
             warmup_updates,
+            evaluate_every: match arguments.evaluate {
+                Evaluate::Steps(interval) => Some(interval.of(updates)),
+                Evaluate::Never | Evaluate::Epoch => None,
+            },
+            save_every: arguments.save_every.map(|interval| interval.of(updates)),
+            log_every: arguments.log_every.of(updates),
             epochs,
             micro_batches: 0,
             single_row_batches: 0,
             evaluations: Vec::new(),
             log_rows: Vec::new(),
             pace,
-        })
+        };
+        plan.refuse_many_moments(arguments)?;
+        Ok(plan)
+    }
+
+    /// Refuses a run with more rows of the log or evaluations than a plan can list.
+    fn refuse_many_moments(&self, arguments: &Arguments) -> Result<(), TrainError> {
+        let updates = self.scheduled_updates;
+        let refuse = |field: &str, interval: Option<Interval>, updates_between: Option<u64>, moments: &str| match (
+            interval,
+            updates_between,
+        ) {
+            (Some(interval), Some(between)) if updates / between > MOST_MOMENTS => Err(TrainError::Argument {
+                field: field.into(),
+                value: interval.to_string(),
+                wanted: format!("large enough for at most {MOST_MOMENTS} {moments} in {updates} updates"),
+            }),
+            _ => Ok(()),
+        };
+        let evaluate = match arguments.evaluate {
+            Evaluate::Steps(interval) => Some(interval),
+            Evaluate::Never | Evaluate::Epoch => None,
+        };
+        refuse("log_every", Some(arguments.log_every), Some(self.log_every), "rows of the log")?;
+        refuse("evaluate", evaluate, self.evaluate_every, "evaluations")
     }
 
     /// Returns the learning rate of update `step` (from 0).
@@ -116,6 +152,28 @@ impl Plan {
         position.step >= self.scheduled_updates || position.epoch >= self.epochs
     }
 
+    /// Returns true if update `step` gives a row of the log.
+    pub(crate) fn logs_at(&self, step: u64, arguments: &Arguments) -> bool {
+        step.is_multiple_of(self.log_every) || (arguments.log_first && step == 1)
+    }
+
+    /// Returns true if the model is evaluated at this position, given whether the last micro-batch
+    /// completed an update.
+    pub(crate) fn evaluates_at(&self, position: &Position, updated: bool, arguments: &Arguments) -> bool {
+        match arguments.evaluate {
+            Evaluate::Never => false,
+            Evaluate::Epoch => position.batch == 0 || self.is_over(position),
+            Evaluate::Steps(_) => {
+                updated && self.evaluate_every.is_some_and(|updates| position.step.is_multiple_of(updates))
+            }
+        }
+    }
+
+    /// Returns true if a temporary checkpoint is due after update `step`.
+    pub(crate) fn saves_at(&self, step: u64) -> bool {
+        self.save_every.is_some_and(|updates| step.is_multiple_of(updates))
+    }
+
     /// Simulates the run without computing anything.
     fn rehearse(&mut self, arguments: &Arguments, drawn: &Drawn) {
         let mut position = Position::default();
@@ -123,10 +181,10 @@ impl Plan {
             let epoch = drawn.epoch(position.epoch);
             self.single_row_batches += u64::from(epoch.has_single_row(position.batch));
             let updated = self.pace.advance(&mut position, epoch.batches);
-            if updated && arguments.logs_at(position.step) {
+            if updated && self.logs_at(position.step, arguments) {
                 self.log_rows.push(position.moment());
             }
-            if arguments.evaluates_at(&position, updated, self.is_over(&position)) {
+            if self.evaluates_at(&position, updated, arguments) {
                 self.evaluations.push(position.moment());
             }
         }
@@ -142,31 +200,19 @@ const DRAWN_ROWS: usize = 20_000_000;
 const LONGEST_RUN: f64 = 1e9;
 
 /// Rows of the longest log, and evaluations of the run that has most of them.
-const MOST_MOMENTS: f64 = 1e7;
+const MOST_MOMENTS: u64 = 10_000_000;
 
 /// Refuses a run whose plan would take too much memory or time.
-fn refuse_endless(arguments: &Arguments, batches: u64, updates: u64) -> Result<(), TrainError> {
-    let (batches, updates) = (batches as f64, updates as f64);
+fn refuse_endless(arguments: &Arguments, batches: u64) -> Result<(), TrainError> {
+    let batches = batches as f64;
     let group = arguments.gradient_accumulation_steps as f64;
-    let (field, value, all_batches, all_updates) = match arguments.max_steps {
-        Some(steps) => ("max_steps", steps.to_string(), steps as f64 * group, steps as f64),
-        None => ("epochs", arguments.epochs.to_string(), arguments.epochs * batches, arguments.epochs * updates),
+    let (field, value, all_batches) = match arguments.max_steps {
+        Some(steps) => ("max_steps", steps.to_string(), steps as f64 * group),
+        None => ("epochs", arguments.epochs.to_string(), arguments.epochs * batches),
     };
-    let fault =
-        |field: &str, value: String, wanted: String| Err(TrainError::Argument { field: field.into(), value, wanted });
     if all_batches > LONGEST_RUN {
         let wanted = format!("small enough for at most {LONGEST_RUN:.0} micro-batches; it asks for {all_batches:.0}");
-        return fault(field, value, wanted);
-    }
-    if all_updates / arguments.log_every as f64 > MOST_MOMENTS {
-        let wanted = format!("large enough for at most {MOST_MOMENTS:.0} rows of the log in {all_updates:.0} updates");
-        return fault("log_every", arguments.log_every.to_string(), wanted);
-    }
-    if let Evaluate::Steps(steps) = arguments.evaluate
-        && all_updates / steps as f64 > MOST_MOMENTS
-    {
-        let wanted = format!("large enough for at most {MOST_MOMENTS:.0} evaluations in {all_updates:.0} updates");
-        return fault("evaluate", steps.to_string(), wanted);
+        return Err(TrainError::Argument { field: field.into(), value, wanted });
     }
     Ok(())
 }
@@ -237,23 +283,6 @@ impl Drawn {
 
     fn epoch(&self, epoch: u64) -> &DrawnEpoch {
         &self.epochs[(epoch as usize).min(self.epochs.len() - 1)]
-    }
-}
-
-impl Arguments {
-    /// Returns true if update `step` gives a row of the log.
-    pub(crate) fn logs_at(&self, step: u64) -> bool {
-        step.is_multiple_of(self.log_every) || (self.log_first && step == 1)
-    }
-
-    /// Returns true if the model is evaluated at this position, given whether the last micro-batch
-    /// completed an update and whether the run is complete.
-    pub(crate) fn evaluates_at(&self, position: &Position, updated: bool, over: bool) -> bool {
-        match self.evaluate {
-            Evaluate::Never => false,
-            Evaluate::Epoch => position.batch == 0 || over,
-            Evaluate::Steps(steps) => updated && position.step.is_multiple_of(steps),
-        }
     }
 }
 
@@ -362,7 +391,7 @@ mod tests {
             gradient_accumulation_steps: 16,
             warmup_ratio: 0.1,
             evaluate: Evaluate::Epoch,
-            log_every: 10,
+            log_every: 10.into(),
             reproduce: Some(Version::V3_0_1),
             ..Arguments::default()
         }
@@ -408,7 +437,7 @@ mod tests {
             gradient_accumulation_steps: 4,
             warmup_ratio: 0.1,
             evaluate: Evaluate::Epoch,
-            log_every: 2,
+            log_every: 2.into(),
             reproduce: Some(Version::V3_0_1),
             ..Arguments::default()
         };
@@ -427,11 +456,30 @@ mod tests {
     fn a_part_of_an_epoch_and_a_number_of_updates() {
         let half = Plan::new(100, &Arguments { epochs: 0.5, batch_size: 10, ..Arguments::default() }).unwrap();
         assert_eq!((half.updates, half.epochs, half.micro_batches), (5, 1, 5));
-        let counted =
-            Arguments { max_steps: Some(23), batch_size: 10, evaluate: Evaluate::Steps(5), ..Arguments::default() };
+        let counted = Arguments {
+            max_steps: Some(23),
+            batch_size: 10,
+            evaluate: Evaluate::Steps(5.into()),
+            ..Arguments::default()
+        };
         let counted = Plan::new(100, &counted).unwrap();
         assert_eq!((counted.updates, counted.epochs), (23, 3));
         assert_eq!(counted.evaluations.iter().map(|moment| moment.step).collect::<Vec<_>>(), [5, 10, 15, 20]);
+    }
+
+    #[test]
+    fn intervals_may_be_fractions_of_the_run() {
+        let arguments = Arguments {
+            max_steps: Some(23),
+            evaluate: Evaluate::Steps(Interval::Fraction(0.25)),
+            save_every: Some(Interval::Fraction(0.1)),
+            log_every: Interval::Fraction(0.5),
+            ..Arguments::default()
+        };
+        let plan = Plan::new(100, &arguments).unwrap();
+        let steps = |moments: &[Moment]| moments.iter().map(|moment| moment.step).collect::<Vec<_>>();
+        assert_eq!((steps(&plan.evaluations), steps(&plan.log_rows)), (vec![6, 12, 18], vec![12]));
+        assert_eq!(plan.save_every, Some(3));
     }
 
     #[test]
@@ -462,10 +510,10 @@ mod tests {
         assert!(epochs.contains("`epochs` is 1000000000") && epochs.contains("13000000000"), "{epochs}");
         let steps = fault(Arguments { max_steps: Some(u64::MAX), ..Arguments::default() });
         assert!(steps.contains("`max_steps`"), "{steps}");
-        let log = fault(Arguments { max_steps: Some(100_000_000), log_every: 1, ..Arguments::default() });
+        let log = fault(Arguments { max_steps: Some(100_000_000), log_every: 1.into(), ..Arguments::default() });
         assert!(log.contains("`log_every`"), "{log}");
         let arguments =
-            Arguments { max_steps: Some(100_000_000), evaluate: Evaluate::Steps(1), ..Arguments::default() };
+            Arguments { max_steps: Some(100_000_000), evaluate: Evaluate::Steps(1.into()), ..Arguments::default() };
         assert!(fault(arguments).contains("`evaluate`"));
     }
 

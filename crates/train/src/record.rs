@@ -53,6 +53,9 @@ pub struct TrainingRecord {
     pub best_metric: Option<String>,
     /// Its value at that update.
     pub best_value: Option<f64>,
+    /// True if the run ended early, because evaluations did not improve the metric any more.
+    #[serde(default)]
+    pub stopped_early: bool,
     /// Completed updates.
     pub steps: u64,
     /// Seconds of training, over all resumptions, including evaluations.

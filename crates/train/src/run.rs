@@ -8,7 +8,7 @@ use crate::loss::Loss;
 use crate::observer::{Event, Observer, Progress};
 use crate::plan::Position;
 use crate::step::Step;
-use crate::{Arguments, Evaluate, LogRow, Plan, TrainError, TrainingRecord, Version};
+use crate::{Arguments, Evaluate, KeepBest, LogRow, Plan, TrainError, TrainingRecord, Version};
 use maana_data::Source;
 use maana_kernels::{AdamW, Context};
 use maana_model::{StatePart, Trainable};
@@ -77,7 +77,7 @@ where
         if training.state.evaluation_due && training.pause(true)? {
             return training.interrupt();
         }
-        if !plan.is_over(&start) {
+        if !training.is_over() {
             let batches = Batches {
                 source: self.source,
                 tokenize: &self.tokenize,
@@ -148,8 +148,12 @@ impl<'a, M: Trainable> Training<'a, M> {
             state: State {
                 position: Position::default(),
                 window: Window::default(),
-                record: TrainingRecord { best_metric: run.arguments.keep_best.clone(), ..TrainingRecord::default() },
+                record: TrainingRecord {
+                    best_metric: run.arguments.keep_best.as_ref().map(KeepBest::to_string),
+                    ..TrainingRecord::default()
+                },
                 best_checkpoint: None,
+                evaluations_without_gain: 0,
                 evaluation_due: false,
             },
             step,
@@ -184,7 +188,7 @@ impl<'a, M: Trainable> Training<'a, M> {
 
     /// Processes the batches. Returns true if the observer requested a stop.
     fn walk(&mut self, batches: Receiver<Result<Batch, TrainError>>) -> Result<bool, TrainError> {
-        while !self.plan.is_over(&self.state.position) {
+        while !self.is_over() {
             if self.observer.stop_requested() {
                 return Ok(true);
             }
@@ -204,7 +208,7 @@ impl<'a, M: Trainable> Training<'a, M> {
             self.state.record.times.waiting += waited;
             self.state.record.times.computing += seconds - waited;
             self.count(tokens, seconds, batch.of, loss, learning_rate);
-            if let Some(norm) = norm.filter(|_| self.arguments.logs_at(self.state.position.step)) {
+            if let Some(norm) = norm.filter(|_| self.plan.logs_at(self.state.position.step, self.arguments)) {
                 self.log_training(learning_rate, norm)?;
             }
             if self.pause(updated)? {
@@ -302,7 +306,7 @@ impl<'a, M: Trainable> Training<'a, M> {
     fn pause(&mut self, updated: bool) -> Result<bool, TrainError> {
         let position = self.state.position;
         let over = self.plan.is_over(&position);
-        let evaluates = self.arguments.evaluates_at(&position, updated, over);
+        let evaluates = self.plan.evaluates_at(&position, updated, self.arguments);
         // Without evaluations, checkpoints are kept at the ends of epochs.
         let keeps = evaluates || over || (self.arguments.evaluate == Evaluate::Never && position.batch == 0);
         if evaluates {
@@ -317,7 +321,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         }
         if keeps {
             self.save(Name::kept(&position))?;
-        } else if updated && self.arguments.save_every.is_some_and(|every| position.step.is_multiple_of(every)) {
+        } else if updated && self.plan.saves_at(position.step) {
             self.save(Name::passing(&position))?;
         }
         Ok(false)
@@ -335,27 +339,46 @@ impl<'a, M: Trainable> Training<'a, M> {
         self.state.record.times.evaluating += seconds;
         let precision = Some(self.arguments.precision);
         self.log(LogRow::Evaluation { step, epoch, scores: scores.clone(), seconds, precision })?;
-        let Some(metric) = &self.arguments.keep_best else { return Ok(()) };
-        let name = metric.strip_prefix("eval_").unwrap_or(metric);
-        let Some((_, value)) = scores.iter().find(|(score, _)| score == name) else {
-            let measured = scores.into_iter().map(|(score, _)| score).collect();
-            return Err(TrainError::NoSuchMetric { metric: metric.clone(), measured });
-        };
-        let better = match self.state.record.best_value {
-            None => !value.is_nan(),
-            Some(best) if name.ends_with("loss") => *value < best,
-            Some(best) => *value > best,
-        };
-        if better {
+        self.compare_with_best(&scores)
+    }
+
+    /// Remembers the update if it is the best, and counts evaluations without gain.
+    fn compare_with_best(&mut self, scores: &[(String, f64)]) -> Result<(), TrainError> {
+        let Some(keep_best) = &self.arguments.keep_best else { return Ok(()) };
+        let step = self.state.position.step;
+        let value = keep_best.value(scores).map_err(|missing| TrainError::NoSuchMetric {
+            metric: missing.to_owned(),
+            measured: scores.iter().map(|(name, _)| name.clone()).collect(),
+        })?;
+        let best = self.state.record.best_value;
+        let is_better = best.map_or(!value.is_nan(), |best| keep_best.is_better(value, best));
+        let threshold = self.arguments.early_stopping_threshold;
+        let is_gain = best.is_none_or(|best| is_better && (value - best).abs() > threshold);
+        self.state.evaluations_without_gain = if is_gain { 0 } else { self.state.evaluations_without_gain + 1 };
+        if is_better {
             self.state.record.best_step = Some(step);
-            self.state.record.best_value = Some(*value);
+            self.state.record.best_value = Some(value);
             self.state.best_checkpoint = Some(Name::kept(&self.state.position).to_string());
             if self.checkpoints.is_none() {
                 self.best_parameters = Some(parameters(self.model));
             }
-            self.tell(&Event::Best { step, metric, value: *value });
+            self.tell(&Event::Best { step, metric: &keep_best.to_string(), value });
+        }
+        if self.has_stopped_early() && !self.plan.is_over(&self.state.position) {
+            self.state.record.stopped_early = true;
+            self.tell(&Event::StoppedEarly { step, evaluations: self.state.evaluations_without_gain });
         }
         Ok(())
+    }
+
+    /// Returns true if the run is complete or has stopped early.
+    fn is_over(&self) -> bool {
+        self.plan.is_over(&self.state.position) || self.has_stopped_early()
+    }
+
+    /// Returns true if as many evaluations in a row as allowed were without gain.
+    fn has_stopped_early(&self) -> bool {
+        self.arguments.early_stopping_patience.is_some_and(|patience| self.state.evaluations_without_gain >= patience)
     }
 
     fn save(&mut self, name: Name) -> Result<(), TrainError> {

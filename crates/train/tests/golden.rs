@@ -5,8 +5,8 @@ use maana_kernels::{Context, Matrix, Precision, Rows};
 use maana_model::{DropoutSeed, Trainable, TrainingModel};
 use maana_train::loss::Embedded;
 use maana_train::{
-    Arguments, BatchSampler, Evaluate, Event, Failure, LogRow, LossArguments, LossName, Observer, Outcome, Run,
-    Schedule, TrainingRecord, Version,
+    Arguments, BatchSampler, Evaluate, Event, Failure, KeepBest, LogRow, LossArguments, LossName, Observer, Outcome,
+    Run, Schedule, TrainingRecord, Version,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -183,7 +183,7 @@ fn twenty_steps() -> (Value, Pairs, Arguments) {
         learning_rate: 1e-3,
         schedule: Schedule::Cosine,
         warmup_steps: 2,
-        log_every: 1,
+        log_every: 1.into(),
         batch_sampler: BatchSampler::NoDuplicates,
         reproduce: Some(Version::V3_0_1),
         ..Arguments::default()
@@ -292,9 +292,9 @@ fn run_of_3_0_1() -> (Value, Pairs, Arguments, Vec<f64>) {
         schedule: Schedule::Cosine,
         batch_sampler: BatchSampler::NoDuplicates,
         evaluate: Evaluate::Epoch,
-        log_every: 2,
+        log_every: 2.into(),
         save_total_limit: Some(3),
-        keep_best: Some(golden["best_metric"].as_str().unwrap().to_string()),
+        keep_best: golden["best_metric"].as_str().map(KeepBest::from),
         reproduce: Some(Version::V3_0_1),
         ..Arguments::default()
     };
@@ -306,7 +306,7 @@ fn run_of_3_0_1() -> (Value, Pairs, Arguments, Vec<f64>) {
 #[test]
 fn a_whole_run_of_version_3_0_1() {
     let (golden, pairs, arguments, scores) = run_of_3_0_1();
-    let metric = arguments.keep_best.as_ref().unwrap().strip_prefix("eval_").unwrap().to_string();
+    let metric = arguments.keep_best.as_ref().unwrap().measures().next().unwrap().to_string();
     let mut reader = Reader { metric, scores, ..Reader::default() };
     let mut model = tiny_bert(&Context::new(2));
     let record = train(&mut model, 2, &pairs, &arguments, &mut reader, None, false).unwrap();
@@ -346,7 +346,7 @@ fn a_whole_run_of_version_3_0_1() {
 #[test]
 fn the_batches_of_version_3_0_1() {
     let (golden, pairs, arguments, scores) = run_of_3_0_1();
-    let metric = arguments.keep_best.as_ref().unwrap().strip_prefix("eval_").unwrap().to_string();
+    let metric = arguments.keep_best.as_ref().unwrap().measures().next().unwrap().to_string();
     let drawn = std::sync::Mutex::new(Vec::new());
     let mut model = tiny_bert(&Context::new(1));
     let (context, tokenizer) = (Context::new(1), model.spec().tokenizer());
@@ -379,7 +379,7 @@ fn the_batches_of_version_3_0_1() {
 #[test]
 fn threads_and_interruptions_change_no_bit() {
     let (_, pairs, arguments, scores) = run_of_3_0_1();
-    let metric = arguments.keep_best.as_ref().unwrap().strip_prefix("eval_").unwrap().to_string();
+    let metric = arguments.keep_best.as_ref().unwrap().measures().next().unwrap().to_string();
     let reader = || Reader { metric: metric.clone(), scores: scores.clone(), ..Reader::default() };
     let mut whole = tiny_bert(&Context::new(1));
     train(&mut whole, 1, &pairs, &arguments, &mut reader(), None, false).unwrap();

@@ -4,23 +4,23 @@ mod toy;
 
 use maana_kernels::Context;
 use maana_model::{StatePart, Trainable};
-use maana_train::{Arguments, Evaluate, Outcome, Run, TrainError, TrainingRecord, Version};
+use maana_train::{Arguments, Evaluate, KeepBest, Outcome, Run, TrainError, TrainingRecord, Version};
 use std::path::Path;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless};
 
 /// Settings that differ in the pending state of an interrupted run.
 fn settings() -> Vec<Arguments> {
-    let best = Some("dim_8_score".to_string());
+    let best = Some(KeepBest::from("dim_8_score"));
     vec![
         Arguments { keep_best: best.clone(), ..arguments(None) },
         Arguments {
             keep_best: best,
-            save_every: Some(1),
+            save_every: Some(1.into()),
             save_total_limit: Some(1),
             ..arguments(Some(Version::V3_0_1))
         },
-        Arguments { evaluate: Evaluate::Steps(2), ..arguments(None) },
-        Arguments { evaluate: Evaluate::Never, save_every: Some(2), ..arguments(Some(Version::V3_0_1)) },
+        Arguments { evaluate: Evaluate::Steps(2.into()), ..arguments(None) },
+        Arguments { evaluate: Evaluate::Never, save_every: Some(2.into()), ..arguments(Some(Version::V3_0_1)) },
     ]
 }
 
@@ -224,7 +224,7 @@ fn other_data_or_settings_are_refused_by_name() {
     let differences = refused(&Table::pairs(31), &arguments).join("\n");
     assert!(differences.contains("`data`") && differences.contains("`rows` was 30 and is now 31"), "{differences}");
 
-    let allowed = Arguments { save_total_limit: Some(5), save_every: Some(3), ..arguments };
+    let allowed = Arguments { save_total_limit: Some(5), save_every: Some(3.into()), ..arguments };
     let mut notebook = Notebook { stop_after: Some(0), ..Notebook::default() };
     run(&mut Toy::new(), &mut notebook, &allowed, Some(folder.path()), true).unwrap();
 }
@@ -308,7 +308,7 @@ fn the_best_checkpoint_is_missed_before_it_is_needed() {
 #[test]
 fn killed_at_random_moments() {
     const FOLDER: &str = "MAANA_TRAIN_TEST_FOLDER";
-    let arguments = Arguments { epochs: 12.0, save_every: Some(1), ..settings()[1].clone() };
+    let arguments = Arguments { epochs: 12.0, save_every: Some(1.into()), ..settings()[1].clone() };
     if let Some(folder) = std::env::var_os(FOLDER) {
         let mut notebook = Notebook { slow_ms: 4, ..Notebook::default() };
         run(&mut Toy::new(), &mut notebook, &arguments, Some(Path::new(&folder)), true).unwrap();

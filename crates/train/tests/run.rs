@@ -116,7 +116,7 @@ fn the_best_checkpoint_outlives_the_limit() {
     let arguments = Arguments {
         keep_best: Some("dim_8_score".into()),
         save_total_limit: Some(2),
-        evaluate: Evaluate::Steps(2),
+        evaluate: Evaluate::Steps(2.into()),
         ..arguments(None)
     };
     let folder = tempfile::tempdir().unwrap();
@@ -163,7 +163,8 @@ fn every_row_of_the_log_is_a_line_of_the_record() {
 #[test]
 fn a_nan_loss_stops_the_run_and_names_the_rows() {
     let folder = tempfile::tempdir().unwrap();
-    let arguments = Arguments { reproduce: Some(Version::V3_0_1), evaluate: Evaluate::Steps(1), ..arguments(None) };
+    let arguments =
+        Arguments { reproduce: Some(Version::V3_0_1), evaluate: Evaluate::Steps(1.into()), ..arguments(None) };
     let mut model = Toy::new();
     let mut rows: Vec<Vec<String>> =
         (0..30).map(|row| vec![format!("w{}", row % 39), format!("w{} w3", row % 38)]).collect();

@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn long_lists_of_moments_are_shortened() {
         let log_rows = |updates: u64| {
-            let arguments = Arguments { max_steps: Some(updates), log_every: 1, ..Arguments::default() };
+            let arguments = Arguments { max_steps: Some(updates), log_every: 1.into(), ..Arguments::default() };
             super::moments(&Plan::new(80, &arguments).unwrap().log_rows)
         };
         assert!(!log_rows(501).contains('…') && log_rows(501).contains("250 → "));

@@ -71,6 +71,7 @@ fn record() -> TrainingRecord {
         rows,
         best_step: Some(110),
         best_metric: Some("dim_128_cosine_ndcg@10".into()),
+        stopped_early: false,
         best_value: Some(0.3060),
         steps,
         seconds: 700.0,

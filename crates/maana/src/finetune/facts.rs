@@ -145,7 +145,7 @@ fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
         BatchSampler::NoDuplicates => "no_duplicates",
     };
     let eval_steps = match arguments.evaluate {
-        Evaluate::Steps(steps) => steps.to_string(),
+        Evaluate::Steps(interval) => interval.to_string(),
         _ => "None".to_string(),
     };
     let settings = [
@@ -173,10 +173,9 @@ fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
         ("load_best_model_at_end", python(arguments.keep_best.is_some())),
         (
             "metric_for_best_model",
-            arguments
-                .keep_best
-                .as_ref()
-                .map_or("None".into(), |name| format!("eval_{}", name.trim_start_matches("eval_"))),
+            arguments.keep_best.as_ref().map_or("None".into(), |best| {
+                best.measures().map(|name| format!("eval_{name}")).collect::<Vec<_>>().join(", ")
+            }),
         ),
         ("optim", "adamw_torch".into()),
         ("batch_sampler", sampler.into()),

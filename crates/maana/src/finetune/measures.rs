@@ -6,7 +6,7 @@ use maana_data::RetrievalSet;
 use maana_eval::{RetrievalOptions, Scores};
 use maana_kernels::Context;
 use maana_model::{Similarity, TextEncoder, TrainingModel};
-use maana_train::Evaluate;
+use maana_train::{Evaluate, KeepBest};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -51,15 +51,15 @@ impl Measures {
                           name one, or set evaluate = \"never\"";
             return Err(FinetuneError::Fit(reason.into()));
         }
-        let Some(metric) = &training.keep_best else { return Ok(()) };
         let known = self.names();
-        let name = metric.strip_prefix("eval_").unwrap_or(metric);
-        if known.iter().any(|known| known == name) {
-            return Ok(());
+        let mut wanted = training.keep_best.iter().flat_map(KeepBest::measures);
+        match wanted.find(|name| !known.iter().any(|known| known == name)) {
+            None => Ok(()),
+            Some(name) => Err(FinetuneError::Fit(format!(
+                "[training] keep_best = \"{name}\" is not one of the metrics of this run: {}",
+                known.join(", ")
+            ))),
         }
-        let reason =
-            format!("[training] keep_best = \"{metric}\" is not one of the metrics of this run: {}", known.join(", "));
-        Err(FinetuneError::Fit(reason))
     }
 
     fn names(&self) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Notes on settings without effect, printed before a run.
 
-use maana_train::{Arguments, Evaluate, Plan, Schedule};
+use maana_train::{Arguments, Plan, Schedule};
 
 /// Describes settings that have no effect in a run of this plan. `in_batch_loss` names the loss if
 /// it compares a row only with the other rows of its batch.
@@ -43,15 +43,23 @@ pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, in_batch_loss: 
             arguments.adam_epsilon
         ));
     }
-    match arguments.evaluate {
-        Evaluate::Steps(steps) if steps > plan.updates => note(format!(
-            "evaluate = {steps}, but the run has {} updates: nothing is measured while it trains{}",
+    if let Some(every) = plan.evaluate_every.filter(|every| *every > plan.updates) {
+        note(format!(
+            "evaluate = {every}, but the run has {} updates: nothing is measured while it trains{}",
             plan.updates,
             if arguments.keep_best.is_some() { ", and keep_best has nothing to choose from" } else { "" }
-        )),
-        _ => {}
+        ));
     }
-    if let Some(every) = arguments.save_every.filter(|every| *every > plan.updates) {
+    if let Some(patience) =
+        arguments.early_stopping_patience.filter(|&patience| patience >= plan.evaluations.len() as u64)
+    {
+        note(format!(
+            "early_stopping_patience = {patience} has no effect: the run has {} evaluations, of which the first sets \
+             the best value",
+            plan.evaluations.len()
+        ));
+    }
+    if let Some(every) = plan.save_every.filter(|every| *every > plan.updates) {
         note(format!("save_every = {every}, but the run has {} updates", plan.updates));
     }
     notes
@@ -60,6 +68,7 @@ pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, in_batch_loss: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use maana_train::Evaluate;
 
     fn notes(rows: usize, in_batch_loss: Option<&str>, arguments: Arguments) -> String {
         let plan = Plan::new(rows, &arguments).unwrap();
@@ -68,8 +77,12 @@ mod tests {
 
     #[test]
     fn settings_with_an_effect_are_not_mentioned() {
-        let typical =
-            Arguments { warmup_ratio: 0.1, evaluate: Evaluate::Steps(5), save_every: Some(5), ..Arguments::default() };
+        let typical = Arguments {
+            warmup_ratio: 0.1,
+            evaluate: Evaluate::Steps(5.into()),
+            save_every: Some(5.into()),
+            ..Arguments::default()
+        };
         assert_eq!(notes(80, Some("cosent"), typical), "");
     }
 
@@ -87,8 +100,20 @@ mod tests {
             ),
             (Arguments { warmup_steps: 3, warmup_ratio: 0.5, ..Arguments::default() }, "warmup_ratio has no effect"),
             (Arguments { adam_epsilon: 1e6, ..Arguments::default() }, "adam_epsilon = 1000000"),
-            (Arguments { evaluate: Evaluate::Steps(31), ..Arguments::default() }, "evaluate = 31, but the run has 30"),
-            (Arguments { save_every: Some(31), ..Arguments::default() }, "save_every = 31"),
+            (
+                Arguments { evaluate: Evaluate::Steps(31.into()), ..Arguments::default() },
+                "evaluate = 31, but the run has 30",
+            ),
+            (Arguments { save_every: Some(31.into()), ..Arguments::default() }, "save_every = 31"),
+            (
+                Arguments {
+                    keep_best: Some("loss".into()),
+                    evaluate: Evaluate::Epoch,
+                    early_stopping_patience: Some(3),
+                    ..Arguments::default()
+                },
+                "early_stopping_patience = 3 has no effect: the run has 3 evaluations",
+            ),
         ];
         for (arguments, expected) in cases {
             let found = notes(80, None, arguments);

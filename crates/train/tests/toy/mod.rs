@@ -326,7 +326,7 @@ pub(crate) fn arguments(reproduce: Option<Version>) -> Arguments {
         schedule: maana_train::Schedule::Cosine,
         batch_sampler: BatchSampler::NoDuplicates,
         evaluate: maana_train::Evaluate::Epoch,
-        log_every: 2,
+        log_every: 2.into(),
         reproduce,
         ..Arguments::default()
     }

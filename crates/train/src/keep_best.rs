@@ -1,0 +1,147 @@
+//! The measures that select the best checkpoint.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// One measure or several, whose mean decides. Names are those of the evaluation, with or without
+/// the reference's prefix `eval_`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeepBest(Vec<String>);
+
+/// Beginning of the reference's names of measures.
+const PREFIX: &str = "eval_";
+
+impl KeepBest {
+    /// Returns the names without the prefix `eval_`.
+    pub fn measures(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| name.strip_prefix(PREFIX).unwrap_or(name))
+    }
+
+    /// Returns the value of an evaluation, or the first measure that it lacks.
+    ///
+    /// # Errors
+    /// Returns the name of a measure that is not among the scores.
+    pub fn value(&self, scores: &[(String, f64)]) -> Result<f64, &str> {
+        let mut sum = 0.0;
+        for measure in self.measures() {
+            let (_, value) = scores.iter().find(|(name, _)| name == measure).ok_or(measure)?;
+            sum += value;
+        }
+        Ok(sum / self.0.len() as f64)
+    }
+
+    /// Returns true if `value` is better than `best`. Of losses the smaller one is better.
+    pub fn is_better(&self, value: f64, best: f64) -> bool {
+        if self.measures().any(is_loss) { value < best } else { value > best }
+    }
+
+    /// Returns the reason why the list is invalid, if it is.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        let losses = self.measures().filter(|name| is_loss(name)).count();
+        match self.0.len() {
+            0 => Some("at least one measure"),
+            all if losses > 0 && losses < all => {
+                Some("either losses or other measures, as smaller losses and greater measures are better")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Returns true for the name of a loss, such as `loss` or `dev_loss`.
+fn is_loss(name: &str) -> bool {
+    name.ends_with("loss")
+}
+
+impl From<&str> for KeepBest {
+    fn from(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+}
+
+impl From<Vec<String>> for KeepBest {
+    fn from(names: Vec<String>) -> Self {
+        Self(names)
+    }
+}
+
+impl fmt::Display for KeepBest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0[..] {
+            [name] => formatter.write_str(name),
+            names => write!(formatter, "mean of {}", names.join(", ")),
+        }
+    }
+}
+
+/// One name is a string, as in checkpoints of earlier versions.
+impl Serialize for KeepBest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0[..] {
+            [name] => name.serialize(serializer),
+            names => names.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for KeepBest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> serde::de::Visitor<'de> for Names {
+            type Value = KeepBest;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the name of a measure, or a list of names")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<KeepBest, E> {
+                Ok(name.into())
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<KeepBest, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(KeepBest(names))
+            }
+        }
+        deserializer.deserialize_any(Names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> KeepBest {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_name_or_a_list_is_read_and_written() {
+        for text in ["\"eval_loss\"", "[\"a\",\"b\"]"] {
+            assert_eq!(serde_json::to_string(&read(text)).unwrap(), text);
+        }
+        assert_eq!(read("[\"a\"]"), read("\"a\""));
+        assert!(serde_json::from_str::<KeepBest>("3").unwrap_err().to_string().contains("name of a measure"));
+        assert_eq!((read("\"a\"").to_string(), read("[\"a\",\"b\"]").to_string()), ("a".into(), "mean of a, b".into()));
+    }
+
+    #[test]
+    fn the_mean_decides_and_smaller_losses_are_better() {
+        let scores = [("a", 0.25), ("b", 0.75), ("loss", 3.0)].map(|(name, value)| (name.to_string(), value));
+        assert_eq!(read("[\"eval_a\",\"b\"]").value(&scores), Ok(0.5));
+        assert_eq!(read("[\"a\",\"c\"]").value(&scores), Err("c"));
+        assert!(read("\"a\"").is_better(2.0, 1.0) && !read("\"a\"").is_better(1.0, 1.0));
+        assert!(read("\"eval_loss\"").is_better(1.0, 2.0) && !read("\"dev_loss\"").is_better(2.0, 1.0));
+        assert!(!read("\"a\"").is_better(f64::NAN, 1.0));
+    }
+
+    #[test]
+    fn invalid_lists_have_a_reason() {
+        assert_eq!(read("[\"a\",\"b\"]").fault(), None);
+        assert!(read("[]").fault().is_some_and(|reason| reason.contains("at least one")));
+        assert!(read("[\"a\",\"loss\"]").fault().is_some_and(|reason| reason.contains("either losses")));
+    }
+}
