@@ -148,7 +148,7 @@ fn whole(model: &mut TrainingModel, context: &Context, sequences: usize, length:
     let mut keep = Default::default();
     let inference = model.inference();
     let encoding = median_seconds(|| {
-        inference.embed(context, &batch, 0, &mut keep);
+        inference.embed(context, &batch, &mut keep);
     });
     let mut keep = Default::default();
     let noise = DropoutSeed::On { seed: 1, pass: 0, first_token: 0 };
@@ -168,6 +168,7 @@ fn batch(model: &TrainingModel, sequences: usize, length: usize) -> TokenBatch {
         ids: (0..sequences).flat_map(ids).collect(),
         type_ids: vec![0; sequences * length],
         offsets: (0..=sequences).map(|sequence| sequence * length).collect(),
+        prompt_lengths: Vec::new(),
     }
 }
 

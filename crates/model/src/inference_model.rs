@@ -80,33 +80,20 @@ impl InferenceModel {
         let _ = activations.buffers.reserve(&self.network.activations, tokens.min(8192));
     }
 
-    /// Embeds every sequence: `(sequences, dimension)`. The first `prompt_length` tokens of each
-    /// are a prompt.
-    pub fn embed(
-        &self,
-        context: &Context,
-        batch: &TokenBatch,
-        prompt_length: usize,
-        activations: &mut Activations,
-    ) -> Matrix {
-        let rows = self.embed_unfinished(context, batch, prompt_length, activations);
+    /// Embeds every sequence: `(sequences, dimension)`.
+    pub fn embed(&self, context: &Context, batch: &TokenBatch, activations: &mut Activations) -> Matrix {
+        let rows = self.embed_unfinished(context, batch, activations);
         if self.spec.normalizes() { normalized(context, rows.view()) } else { rows }
     }
 
     /// As [`InferenceModel::embed`], without the final normalisation; [`ModelSpec::finish`] makes
     /// up for it.
-    pub fn embed_unfinished(
-        &self,
-        context: &Context,
-        batch: &TokenBatch,
-        prompt_length: usize,
-        activations: &mut Activations,
-    ) -> Matrix {
-        let pooled = self.spec.pooling.tokens(&batch.offsets, prompt_length);
+    pub fn embed_unfinished(&self, context: &Context, batch: &TokenBatch, activations: &mut Activations) -> Matrix {
+        let pooled = self.spec.pooling.tokens(batch);
         let mut pass = self.pass(context, batch, pooled.as_deref(), activations);
         self.network.encoder.forward(&mut pass);
         let [output, _] = self.network.encoder.output();
-        let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden, prompt_length);
+        let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden);
         let modules = self.spec.modules.len() - usize::from(self.spec.normalizes());
         for module in &self.spec.modules[..modules] {
             x = module.forward(context, &self.weights.parameters, &x);

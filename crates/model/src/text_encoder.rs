@@ -5,6 +5,7 @@
 use crate::ModelError;
 use crate::activations::Activations;
 use crate::inference_model::InferenceModel;
+use crate::prompt::Prompt;
 use crate::similarity::{Role, Similarity};
 use crate::spec::ModelSpec;
 use maana_kernels::{Context, Matrix, Precision};
@@ -148,15 +149,9 @@ impl TextEncoder {
     /// Returns the text of the prompt `name`.
     ///
     /// # Errors
-    /// Returns an error with the names of all prompts if there is no such prompt.
+    /// As [`ModelSpec::prompt_named`].
     pub fn prompt(&self, name: &str) -> Result<&str, ModelError> {
-        let prompts = &self.spec().settings().prompts;
-        prompts.iter().find(|(key, _)| key == name).map(|(_, prompt)| prompt.as_str()).ok_or_else(|| {
-            let known: Vec<&str> = prompts.iter().map(|(key, _)| key.as_str()).collect();
-            let known =
-                if known.is_empty() { "the model has none".into() } else { format!("there are: {}", known.join(", ")) };
-            ModelError::Request(format!("no prompt is called `{name}`; {known}"))
-        })
+        self.spec().prompt_named(name)
     }
 
     /// Embeds texts with a prompt, which may be empty, in front of each: `(texts, dimension)`.
@@ -166,7 +161,7 @@ impl TextEncoder {
     /// if the encoder was stopped.
     pub fn embed(&self, texts: &[&str], prompt: &str) -> Result<Matrix, ModelError> {
         let mut output = Matrix::zeros(texts.len(), self.dimension);
-        let prompt_length = if prompt.is_empty() { 0 } else { self.spec().tokenizer().prompt_length(prompt)? };
+        let prompt = self.spec().prompt(prompt)?;
         // Every pass overwrites what a panic may have left.
         let mut activations = self.shared.activations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.shared.model.reserve(self.batch_tokens, &mut activations);
@@ -174,11 +169,11 @@ impl TextEncoder {
         let mut done = 0;
         for (block, texts) in texts.chunks(TOKENIZED_TOGETHER).enumerate() {
             let first = block * TOKENIZED_TOGETHER;
-            for (place, tokens) in self.tokenize(texts, prompt).into_iter().enumerate() {
+            for (place, tokens) in self.tokenize(texts, &prompt).into_iter().enumerate() {
                 let index = first + place;
                 let tokens = tokens.map_err(|error| renumber(error, index))?;
                 if batch.sequences() > 0 && batch.tokens() + tokens.tokens() > self.batch_tokens {
-                    self.compute(&batch, prompt_length, &mut activations, done, &mut output)?;
+                    self.compute(&batch, &mut activations, done, &mut output)?;
                     done = index;
                     batch = TokenBatch::new();
                 }
@@ -186,7 +181,7 @@ impl TextEncoder {
             }
         }
         if batch.sequences() > 0 {
-            self.compute(&batch, prompt_length, &mut activations, done, &mut output)?;
+            self.compute(&batch, &mut activations, done, &mut output)?;
         }
         if output.data().iter().any(|value| !value.is_finite()) {
             self.shared.model.check_weights(&self.shared.context)?;
@@ -195,14 +190,10 @@ impl TextEncoder {
     }
 
     /// Tokenises each text with the prompt in front, on the threads that compute.
-    fn tokenize(&self, texts: &[&str], prompt: &str) -> Vec<Result<TokenBatch, ModelError>> {
+    fn tokenize(&self, texts: &[&str], prompt: &Prompt) -> Vec<Result<TokenBatch, ModelError>> {
         let mut tokens: Vec<_> = texts.iter().map(|_| Ok(TokenBatch::new())).collect();
         self.shared.context.for_each_chunk(&mut tokens, 1, |index, into| {
-            let text = texts[index];
-            into[0] = match prompt {
-                "" => self.spec().tokenize(&[text]),
-                _ => self.spec().tokenize(&[&format!("{prompt}{text}")]),
-            };
+            into[0] = prompt.tokenize(&[texts[index]], |texts| self.spec().tokenize(texts));
         });
         tokens
     }
@@ -210,7 +201,6 @@ impl TextEncoder {
     fn compute(
         &self,
         batch: &TokenBatch,
-        prompt_length: usize,
         activations: &mut Activations,
         first_row: usize,
         output: &mut Matrix,
@@ -219,7 +209,7 @@ impl TextEncoder {
             return Err(ModelError::Stopped);
         }
         let Shared { model, context, .. } = &*self.shared;
-        let rows = model.embed_unfinished(context, batch, prompt_length, activations);
+        let rows = model.embed_unfinished(context, batch, activations);
         let embeddings = model.spec().finish(context, rows.view(), self.dimension, None);
         model.check_unchanged()?;
         let columns = self.dimension;
@@ -230,42 +220,21 @@ impl TextEncoder {
 
     /// Returns the prompt for texts without a role: the folder's default, else none.
     pub fn default_prompt(&self) -> &str {
-        let name = self.spec().settings().default_prompt_name.as_deref();
-        name.and_then(|name| self.prompt(name).ok()).unwrap_or("")
+        self.spec().default_prompt()
     }
 
     /// Returns the prompt for texts of a role: the one that was set, else the model's own, else the
     /// default.
     pub fn role_prompt(&self, role: Role) -> &str {
-        if let Some(prompt) = self.prompts.of(role) {
-            return prompt;
-        }
-        // Sentence Transformers writes an empty `document` next to `passage`: the one with a text
-        // counts.
-        let names = role_prompt_names(role).iter();
-        let own: Vec<&str> = names.filter_map(|name| self.prompt(name).ok()).collect();
-        match own.iter().find(|prompt| !prompt.is_empty()) {
-            Some(prompt) => prompt,
-            None if own.is_empty() => self.default_prompt(),
-            None => "",
-        }
+        self.prompts.of(role).unwrap_or_else(|| self.spec().role_prompt(role))
     }
 
     /// Returns the prompt that a person names: one of the model's by its name, a text, or `none`.
     ///
     /// # Errors
-    /// Returns an error if a single word is not the name of a prompt, as it is more likely misspelt
-    /// than a text.
+    /// As [`ModelSpec::prompt_or_text`].
     pub fn prompt_or_text(&self, request: &str) -> Result<String, ModelError> {
-        let word = request.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-'));
-        match self.prompt(request) {
-            Ok(prompt) => Ok(prompt.to_owned()),
-            Err(_) if request.is_empty() || request == "none" => Ok(String::new()),
-            Err(error) if word => Err(ModelError::Request(format!(
-                "{error}; give a name, `none`, or a text to be put in front, such as \"{request}: \""
-            ))),
-            Err(_) => Ok(request.to_owned()),
-        }
+        self.spec().prompt_or_text(request)
     }
 
     /// Describes the prompt of a role for people, or returns nothing where the model has no prompts
@@ -273,7 +242,7 @@ impl TextEncoder {
     pub fn describe_prompt(&self, role: Role) -> Option<String> {
         let prompts = &self.spec().settings().prompts;
         let prompt = self.role_prompt(role);
-        if self.prompts.of(role).is_none() && prompts.iter().all(|(_, text)| text.is_empty()) {
+        if self.prompts.of(role).is_none() && !self.spec().has_prompts() {
             return None;
         }
         let texts = match role {
@@ -285,14 +254,6 @@ impl TextEncoder {
         }
         let name = prompts.iter().find(|(_, text)| text == prompt).map(|(name, _)| format!(" ({name})"));
         Some(format!("{texts} behind {prompt:?}{}", name.unwrap_or_default()))
-    }
-}
-
-/// Names of the prompt for a role, the first one first.
-fn role_prompt_names(role: Role) -> &'static [&'static str] {
-    match role {
-        Role::Query => &["query"],
-        Role::Document => &["document", "passage", "corpus"],
     }
 }
 

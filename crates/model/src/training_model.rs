@@ -122,13 +122,13 @@ impl Trainable for TrainingModel {
         let parameters = self.arena.parameters();
         let weights = ArenaWeights { parameters, slots: &self.slots, precision: self.precision };
         let compute = Compute { context, weights: &weights, precision: self.precision };
-        let pooled = self.spec.pooling.tokens(&batch.offsets, 0);
+        let pooled = self.spec.pooling.tokens(batch);
         let Activations { buffers, module_inputs } = activations;
         let layout = &self.network.activations;
         let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), layout, buffers);
         self.network.encoder.forward(&mut pass);
         let [output, _] = self.network.encoder.output();
-        let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden, 0);
+        let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden);
         module_inputs.clear();
         for module in &self.spec.modules {
             let y = module.forward(context, parameters, &x);
@@ -153,7 +153,7 @@ impl Trainable for TrainingModel {
         }
         let weights = ArenaWeights { parameters, slots: &self.slots, precision: self.precision };
         let compute = Compute { context, weights: &weights, precision: self.precision };
-        let pooled = self.spec.pooling.tokens(&batch.offsets, 0);
+        let pooled = self.spec.pooling.tokens(batch);
         let layout = &self.network.activations;
         let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), layout, buffers).backward();
         self.spec.pooling.pool_backward(&mut pass, self.network.encoder.output(), self.spec.config.hidden, &d_x);

@@ -61,10 +61,10 @@ fn passes_take_no_memory() {
 
         let (mut keep, dimension, model) = (Activations::default(), model.dimension(), model.inference());
         model.reserve(large.tokens(), &mut keep);
-        model.embed(&context, &large, 0, &mut Activations::default());
+        model.embed(&context, &large, &mut Activations::default());
         let region = Region::new(ALLOCATOR);
         for batch in [&small, &large, &small, &large] {
-            model.embed(&context, batch, 0, &mut keep);
+            model.embed(&context, batch, &mut keep);
         }
         let encoding = region.change();
         println!("{}, {precision:?}: training {training:?}\nencoding {encoding:?}", folder.display());

@@ -76,7 +76,7 @@ fn a_selected_token_has_the_same_bits_as_among_all() {
             let model = model.inference();
             let (batch, mut keep) = (model.spec().tokenize(&all).unwrap(), Activations::default());
             let tokens = model.embed_tokens(&context, &batch, &mut keep);
-            let alone = model.embed_unfinished(&context, &batch, 0, &mut keep);
+            let alone = model.embed_unfinished(&context, &batch, &mut keep);
             assert_eq!((alone.rows(), alone.columns()), (all.len(), 64));
             for text in 0..all.len() {
                 let token = if first { batch.offsets[text] } else { batch.offsets[text + 1] - 1 };

@@ -153,13 +153,9 @@ fn dropout_masks_do_not_depend_on_how_a_batch_is_divided() {
             model.clear_gradients();
             let (mut embeddings, mut first) = (Vec::new(), 0);
             for &count in parts {
-                let tokens = batch.offsets[first]..batch.offsets[first + count];
-                let part = TokenBatch {
-                    ids: batch.ids[tokens.clone()].to_vec(),
-                    type_ids: batch.type_ids[tokens.clone()].to_vec(),
-                    offsets: batch.offsets[first..=first + count].iter().map(|offset| offset - tokens.start).collect(),
-                };
-                let noise = DropoutSeed::On { seed: 3, pass: 4, first_token: tokens.start as u64 };
+                let mut part = TokenBatch::new();
+                part.extend_with(&batch, first..first + count);
+                let noise = DropoutSeed::On { seed: 3, pass: 4, first_token: batch.offsets[first] as u64 };
                 embeddings.extend_from_slice(model.forward(&context, &part, noise, &mut keep).data());
                 let d = d_embeddings.view().range(first..first + count);
                 model.backward(&context, &part, noise, &mut keep, d);

@@ -5,7 +5,7 @@ use crate::budget::{Budget, Share};
 use crate::class::Class;
 use crate::inputs::Input;
 use crate::job::{Job, Order};
-use crate::model::{Model, Output, Tokenized};
+use crate::model::{Model, Output};
 use crate::offload::Offload;
 use crate::queue::Queue;
 use crate::reply::Usage;
@@ -129,11 +129,11 @@ impl Embedding {
         let bytes =
             inputs.iter().map(|input| input.bytes().saturating_add(prompt.len())).fold(0, usize::saturating_add);
         let tokenizing = self.admit_tokenizing(bytes)?;
-        let (inputs, Tokenized { tokens, prompt_lengths }) = {
+        let (inputs, tokens) = {
             let model = Arc::clone(&model);
             let tokenize = move || {
                 let tokenized = model.tokenize(&inputs, &prompt, overlong);
-                tokenized.map(|tokenized| (inputs, tokenized))
+                tokenized.map(|tokens| (inputs, tokens))
             };
             self.offload.run(bytes > SHORT_BYTES, tokenize).await??
         };
@@ -165,7 +165,6 @@ impl Embedding {
         let order = Order {
             model: Arc::clone(&model),
             tokens,
-            prompt_lengths,
             output,
             class,
             queued: self.system.now(),

@@ -17,8 +17,6 @@ pub(crate) struct Group {
     /// The number of the model.
     pub(crate) model: usize,
     pub(crate) output: Output,
-    /// Leading tokens that the embedding leaves out.
-    pub(crate) prompt_length: usize,
 }
 
 /// A request in the queue.
@@ -26,8 +24,6 @@ pub(crate) struct Job {
     pub(crate) model: Arc<Model>,
     pub(crate) tokens: TokenBatch,
     pub(crate) output: Output,
-    /// Leading tokens of each text that its embedding leaves out.
-    prompt_lengths: Vec<usize>,
     pub(crate) class: Class,
     deadline: Instant,
     /// Longest time of an answer.
@@ -66,7 +62,6 @@ pub(crate) struct Done {
 pub(crate) struct Order {
     pub(crate) model: Arc<Model>,
     pub(crate) tokens: TokenBatch,
-    pub(crate) prompt_lengths: Vec<usize>,
     pub(crate) output: Output,
     pub(crate) class: Class,
     pub(crate) queued: Instant,
@@ -79,8 +74,7 @@ pub(crate) struct Order {
 impl Job {
     /// Creates a job and the receiver of its answer. Dropping the receiver cancels the job.
     pub(crate) fn new(order: Order) -> (Arc<Self>, oneshot::Receiver<Result<Done, RequestError>>) {
-        let Order { model, tokens, prompt_lengths, output, class, queued, deadline, allowed, permit } = order;
-        assert_eq!(tokens.sequences(), prompt_lengths.len(), "a prompt length for each text");
+        let Order { model, tokens, output, class, queued, deadline, allowed, permit } = order;
         let (sender, receiver) = oneshot::channel();
         let answer = Answer {
             values: Vec::new(),
@@ -90,13 +84,13 @@ impl Job {
             receiver: Some(Receiver { sender, permit }),
         };
         let answer = Mutex::new(answer);
-        let job = Self { model, tokens, output, prompt_lengths, class, deadline, allowed, queued, answer };
+        let job = Self { model, tokens, output, class, deadline, allowed, queued, answer };
         (Arc::new(job), receiver)
     }
 
-    /// Returns the group of text `index`.
-    pub(crate) fn group(&self, index: usize) -> Group {
-        Group { model: self.model.number, output: self.output, prompt_length: self.prompt_lengths[index] }
+    /// Returns the group of its texts.
+    pub(crate) fn group(&self) -> Group {
+        Group { model: self.model.number, output: self.output }
     }
 
     /// Returns true if the answer is still awaited. A job past its deadline is answered with an

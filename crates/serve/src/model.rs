@@ -52,12 +52,6 @@ pub(crate) struct ModelSettings {
     pub(crate) document_prompt: Option<String>,
 }
 
-/// Tokens of inputs, with the number of each input's leading tokens that its embedding leaves out.
-pub(crate) struct Tokenized {
-    pub(crate) tokens: TokenBatch,
-    pub(crate) prompt_lengths: Vec<usize>,
-}
-
 impl Model {
     /// Reads a model.
     pub(crate) fn open(
@@ -144,7 +138,7 @@ impl Model {
         inputs: &[Input],
         prompt: &str,
         overlong: Overlong,
-    ) -> Result<Tokenized, RequestError> {
+    ) -> Result<TokenBatch, RequestError> {
         let tokenizer = self.tokenizer();
         let max_length = self.spec().settings().max_seq_length;
         let leaves_out = !prompt.is_empty() && self.spec().excludes_prompt();
@@ -164,7 +158,10 @@ impl Model {
             let cut = if overlong == Overlong::CutBeginning { left_out } else { 0 };
             prompt_lengths.push(prompt_length.saturating_sub(cut));
         }
-        Ok(Tokenized { tokens, prompt_lengths })
+        if leaves_out {
+            tokens.prompt_lengths = prompt_lengths;
+        }
+        Ok(tokens)
     }
 
     /// The tokenizer.
@@ -187,14 +184,13 @@ impl Model {
         context: &Context,
         tokens: &TokenBatch,
         output: Output,
-        prompt_length: usize,
         batch_tokens: usize,
         activations: &mut Activations,
     ) -> Matrix {
         let model = self.encoder.model();
         model.reserve(batch_tokens, activations);
         match output {
-            Output::Embedding => model.embed_unfinished(context, tokens, prompt_length, activations),
+            Output::Embedding => model.embed_unfinished(context, tokens, activations),
             Output::Tokens => model.embed_tokens(context, tokens, activations),
         }
     }

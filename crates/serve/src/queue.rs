@@ -70,9 +70,8 @@ impl Batch {
             return Vec::new();
         }
         let single = |(place, (job, index)): (usize, &(Arc<Job>, usize))| {
-            let range = self.tokens.offsets[place]..self.tokens.offsets[place + 1];
             let mut tokens = TokenBatch::new();
-            tokens.push(&self.tokens.ids[range.clone()], &self.tokens.type_ids[range]);
+            tokens.extend_with(&self.tokens, place..place + 1);
             Self { group: self.group, tokens, texts: vec![(Arc::clone(job), *index)] }
         };
         self.texts.iter().enumerate().map(single).collect()
@@ -110,7 +109,7 @@ impl Queue {
         }
         for index in 0..job.tokens.sequences() {
             let length = job.tokens.length(index).max(1).ilog2();
-            let lane = Lane { class: job.class, group: job.group(index), length };
+            let lane = Lane { class: job.class, group: job.group(), length };
             state.arrivals += 1;
             let entry = Entry { job: Arc::clone(job), index, arrival: state.arrivals };
             state.lanes.entry(lane).or_default().push_back(entry);
@@ -225,8 +224,7 @@ impl State {
             }
             let Some(entry) = entries.pop_front() else { return };
             if awaited {
-                let range = entry.job.tokens.offsets[entry.index]..entry.job.tokens.offsets[entry.index + 1];
-                batch.tokens.push(&entry.job.tokens.ids[range.clone()], &entry.job.tokens.type_ids[range]);
+                batch.tokens.extend_with(&entry.job.tokens, entry.index..entry.index + 1);
                 batch.texts.push((entry.job, entry.index));
             }
         }
@@ -269,10 +267,10 @@ mod tests {
         fn push_with(&self, class: Class, lengths: &[usize], prompt_length: usize, patience: Duration) -> Answer {
             let mut tokens = TokenBatch::new();
             lengths.iter().for_each(|length| tokens.push(&vec![5; *length], &vec![0; *length]));
+            tokens.set_prompt_length(prompt_length);
             let permit = self.admission.admit(class, tokens.tokens()).unwrap();
             let (job, answer) = Job::new(Order {
                 model: Arc::clone(&self.model),
-                prompt_lengths: vec![prompt_length; lengths.len()],
                 tokens,
                 output: Output::Embedding,
                 class,
@@ -333,16 +331,15 @@ mod tests {
     }
 
     #[test]
-    fn texts_with_different_prompts_are_in_different_batches() {
+    fn texts_with_different_prompts_share_a_batch() {
         let bench = Bench::new(1000);
         let _answers = [
             bench.push(Interactive, &[10]),
             bench.push_with(Interactive, &[10], 3, Duration::from_secs(9)),
             bench.push(Interactive, &[10]),
         ];
-        let first = bench.queue.next().unwrap();
-        assert_eq!((first.group.prompt_length, first.texts.len()), (0, 2));
-        assert_eq!(bench.queue.next().unwrap().group.prompt_length, 3);
+        let batch = bench.queue.next().unwrap();
+        assert_eq!((batch.tokens.prompt_lengths, batch.texts.len()), (vec![0, 3, 0], 3));
     }
 
     #[test]

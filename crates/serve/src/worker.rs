@@ -78,9 +78,8 @@ impl Worker {
             if let Some(hook) = &self.before_batch {
                 hook(batch.tokens.tokens());
             }
-            let (model, group) = (&batch.texts[0].0.model, batch.group);
-            let batch_tokens = self.queue.batch_tokens();
-            model.infer(&self.context, &batch.tokens, group.output, group.prompt_length, batch_tokens, activations)
+            let (model, output) = (&batch.texts[0].0.model, batch.group.output);
+            model.infer(&self.context, &batch.tokens, output, self.queue.batch_tokens(), activations)
         }));
         Computed { batch, start, rows: rows.ok() }
     }

@@ -3,6 +3,7 @@
 use crate::activations::Slot;
 use crate::pass::Pass;
 use maana_kernels::{Matrix, PoolingMode};
+use maana_text::TokenBatch;
 
 /// The pooling module of a folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,9 +16,9 @@ pub(crate) struct Pooling {
 
 impl Pooling {
     /// Pools the token embeddings of a pass, `(tokens, hidden)` or only those of the pooled
-    /// tokens, to `(sequences, modes · hidden)`. The first `prompt_length` tokens of each sequence
-    /// are the prompt.
-    pub(crate) fn pool(&self, pass: &mut Pass<'_>, tokens: Slot, hidden: usize, prompt_length: usize) -> Matrix {
+    /// tokens, to `(sequences, modes · hidden)`.
+    pub(crate) fn pool(&self, pass: &mut Pass<'_>, tokens: Slot, hidden: usize) -> Matrix {
+        let starts = self.starts(pass.batch);
         let (context, offsets, rows) = (pass.compute.context, &pass.batch.offsets, pass.rows());
         let selected = pass.selection().is_some();
         let [tokens] = pass.slices(rows, [tokens]);
@@ -25,18 +26,16 @@ impl Pooling {
             return Matrix::from_vec(rows, hidden, tokens.to_vec());
         }
         let mut pooled = Matrix::zeros(offsets.len() - 1, self.modes.len() * hidden);
-        let starts = self.starts(offsets, prompt_length);
         for (index, &mode) in self.modes.iter().enumerate() {
             let (stride, offset) = (pooled.columns(), index * hidden);
-            let starts = starts.as_deref();
             maana_kernels::pooling(context, mode, tokens, hidden, offsets, starts, pooled.data_mut(), stride, offset);
         }
         pooled
     }
 
     /// Computes the gradient of the token embeddings, whose slots are `[tokens, d_tokens]`.
-    /// Training has no prompts.
     pub(crate) fn pool_backward(&self, pass: &mut Pass<'_>, slots: [Slot; 2], hidden: usize, d_pooled: &Matrix) {
+        let starts = self.starts(pass.batch);
         let (context, offsets, rows) = (pass.compute.context, &pass.batch.offsets, pass.rows());
         let selected = pass.selection().is_some();
         let [tokens, d_tokens] = pass.slices(rows, slots);
@@ -47,20 +46,20 @@ impl Pooling {
         for (index, &mode) in self.modes.iter().enumerate() {
             let (stride, offset, d_out) = (d_pooled.columns(), index * hidden, d_pooled.data());
             maana_kernels::pooling_backward(
-                context, mode, tokens, hidden, offsets, None, d_out, stride, offset, d_tokens,
+                context, mode, tokens, hidden, offsets, starts, d_out, stride, offset, d_tokens,
             );
         }
     }
 
     /// Returns the number of the one token of each sequence that is pooled, if the mode pools one.
-    pub(crate) fn tokens(&self, offsets: &[usize], prompt_length: usize) -> Option<Vec<usize>> {
+    pub(crate) fn tokens(&self, batch: &TokenBatch) -> Option<Vec<usize>> {
         let [mode] = *self.modes else { return None };
-        maana_kernels::pooled_tokens(mode, offsets, self.starts(offsets, prompt_length).as_deref())
+        maana_kernels::pooled_tokens(mode, &batch.offsets, self.starts(batch))
     }
 
-    fn starts(&self, offsets: &[usize], prompt_length: usize) -> Option<Vec<usize>> {
-        let left_out = prompt_length > 0 && !self.include_prompt;
-        left_out.then(|| offsets.windows(2).map(|pair| prompt_length.min(pair[1] - pair[0])).collect())
+    /// Returns how many leading tokens of each sequence are not pooled, if any are.
+    fn starts<'a>(&self, batch: &'a TokenBatch) -> Option<&'a [usize]> {
+        (!self.include_prompt && !batch.prompt_lengths.is_empty()).then_some(&batch.prompt_lengths[..])
     }
 }
 
