@@ -28,8 +28,9 @@ pub struct ReadOptions {
 
 /// Rows of JSONL, CSV, TSV, Parquet and plain text files, in the order of the files.
 ///
-/// The index holds for each row its position (12 bytes, none for Parquet), a checksum (4 bytes) and
-/// the keys of its texts (4 bytes each). Opening reads every file once.
+/// The index holds for each row its position (12 bytes, none for Parquet), a checksum (4 bytes), the
+/// keys of its texts (4 bytes each) and its label if that is a single number (4 bytes). Opening reads
+/// every file once.
 ///
 /// Without names of columns the first file determines them: by its schema (Parquet), or by all its
 /// rows (JSON: the names in any object). Every column except the label must hold texts, or lists of
@@ -46,6 +47,8 @@ pub struct Dataset {
     columns: Vec<String>,
     checks: Vec<u32>,
     keys: Vec<u32>,
+    label_length: usize,
+    scores: Vec<f32>,
     fingerprint: [u8; 32],
 }
 
@@ -81,6 +84,9 @@ impl Dataset {
                 if !options.allow_blank {
                     refuse_blank(&example, &columns, place)?;
                 }
+                if let (Some(label), Some(column)) = (&example.label, &selection.label) {
+                    index.check_length(label, column, place)?;
+                }
                 if index.checks.len() == MAX_ROWS {
                     return Err(DataError::TooManyRows { path: name.clone(), limit: MAX_ROWS });
                 }
@@ -96,14 +102,21 @@ impl Dataset {
         }
         index.keys.shrink_to_fit();
         index.checks.shrink_to_fit();
+        index.scores.shrink_to_fit();
         Ok(Self {
             files: opened,
             columns,
             selection,
             checks: index.checks,
             keys: index.keys,
+            label_length: index.label_length.unwrap_or(0),
+            scores: index.scores,
             fingerprint: index.content.finalize().into(),
         })
+    }
+
+    fn file_of(&self, index: usize) -> &File {
+        &self.files[self.files.partition_point(|file| file.first_row <= index) - 1]
     }
 }
 
@@ -120,9 +133,22 @@ impl Source for Dataset {
         self.selection.label.is_some()
     }
 
+    fn label_length(&self) -> usize {
+        self.label_length
+    }
+
+    fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    fn place(&self, index: usize) -> Place {
+        let file = self.file_of(index);
+        Place::Row(file.path.display().to_string(), (index - file.first_row) as u64 + 1)
+    }
+
     fn get(&self, index: usize) -> Result<Example, DataError> {
         assert!(index < self.len(), "row {index} of {}", self.len());
-        let file = &self.files[self.files.partition_point(|file| file.first_row <= index) - 1];
+        let file = self.file_of(index);
         let row = index - file.first_row;
         let place = || Place::Row(file.path.display().to_string(), row as u64 + 1);
         let read = file.rows.read(row).and_then(|values| self.selection.example(values, file.format, &place));
@@ -153,6 +179,8 @@ struct Index {
     checks: Vec<u32>,
     keys: Vec<u32>,
     known: HashMap<u128, u32>,
+    label_length: Option<usize>,
+    scores: Vec<f32>,
 }
 
 impl Index {
@@ -162,7 +190,23 @@ impl Index {
             add_text(&mut content, name);
         }
         content.update([u8::from(label.is_some())]);
-        Self { content, checks: Vec::new(), keys: Vec::new(), known: HashMap::new() }
+        Self {
+            content,
+            checks: Vec::new(),
+            keys: Vec::new(),
+            known: HashMap::new(),
+            label_length: None,
+            scores: Vec::new(),
+        }
+    }
+
+    /// Checks that the label has as many numbers as those before.
+    fn check_length(&mut self, label: &[f32], column: &str, place: impl Fn() -> Place) -> Result<(), DataError> {
+        let expected = *self.label_length.get_or_insert(label.len());
+        if label.len() == expected {
+            return Ok(());
+        }
+        Err(DataError::LabelLength { place: place(), column: column.into(), found: label.len(), expected })
     }
 
     fn add(&mut self, example: &Example) {
@@ -172,7 +216,10 @@ impl Index {
             let next = u32::try_from(self.known.len()).expect("fewer distinct texts than 2^32");
             self.keys.push(*self.known.entry(hash).or_insert(next));
         }
-        self.content.update(example.label.unwrap_or_default().to_bits().to_le_bytes());
+        self.content.update(label_bytes(example));
+        if let Some([score]) = example.label.as_deref() {
+            self.scores.push(*score);
+        }
         self.checks.push(check_sum(example, &hashes));
     }
 }
@@ -189,8 +236,14 @@ fn text_hashes(example: &Example) -> Vec<u128> {
 fn check_sum(example: &Example, hashes: &[u128]) -> u32 {
     let mut bytes = Vec::with_capacity(16 * hashes.len() + 4);
     hashes.iter().for_each(|hash| bytes.extend(hash.to_le_bytes()));
-    bytes.extend(example.label.unwrap_or_default().to_bits().to_le_bytes());
+    bytes.extend(label_bytes(example));
     xxh3_64(&bytes) as u32
+}
+
+/// Returns the bytes of the label's numbers; those of 0 without a label.
+fn label_bytes(example: &Example) -> Vec<u8> {
+    let numbers = example.label.as_deref().unwrap_or(&[0.0]);
+    numbers.iter().flat_map(|number| number.to_bits().to_le_bytes()).collect()
 }
 
 fn refuse_blank(example: &Example, columns: &[String], place: impl Fn() -> Place) -> Result<(), DataError> {

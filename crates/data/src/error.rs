@@ -167,6 +167,31 @@ pub enum DataError {
         /// The value found.
         found: String,
     },
+    /// An element of a list of labels is not a finite number.
+    #[error("{place}: the label `{column}` holds {found}; every element of its list must be a finite number")]
+    BadLabelElement {
+        /// The place.
+        place: Place,
+        /// The column.
+        column: String,
+        /// The element found.
+        found: String,
+    },
+    /// The label has another number of numbers than those before.
+    #[error(
+        "{place}: the label `{column}` has {found} {}, those before have {expected}; give all rows as many",
+        if *found == 1 { "number" } else { "numbers" }
+    )]
+    LabelLength {
+        /// The place.
+        place: Place,
+        /// The column.
+        column: String,
+        /// Numbers of this label.
+        found: usize,
+        /// Numbers of the labels before.
+        expected: usize,
+    },
     /// A text in training data is blank.
     #[error("{place}: the text of `{column}` is blank; remove the row, or allow blank texts")]
     BlankText {

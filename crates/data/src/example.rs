@@ -1,14 +1,15 @@
 //! Examples: rows of strings with roles, from any kind of file.
 
-use crate::DataError;
+use crate::{DataError, Place};
 
 /// One row: its texts in the order of the columns, and its label if the data has labels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Example {
     /// One text for each column of [`Source::columns`].
     pub texts: Vec<String>,
-    /// The value of the column `label`, `labels`, `score` or `scores`, if there is one.
-    pub label: Option<f32>,
+    /// The numbers of the column `label`, `labels`, `score` or `scores`, if there is one: a single
+    /// number, or a list of [`Source::label_length`] numbers.
+    pub label: Option<Vec<f32>>,
 }
 
 /// Rows of strings with roles. Rows are read on demand; only an index stays in memory.
@@ -26,6 +27,21 @@ pub trait Source: Send + Sync {
 
     /// Returns true if rows have labels.
     fn has_labels(&self) -> bool;
+
+    /// Numbers of a row's label, 0 without labels.
+    fn label_length(&self) -> usize {
+        usize::from(self.has_labels())
+    }
+
+    /// Labels of all rows, if each is a single number; otherwise empty.
+    fn scores(&self) -> &[f32] {
+        &[]
+    }
+
+    /// Returns the place of row `index` for messages.
+    fn place(&self, index: usize) -> Place {
+        Place::Row("the data".into(), index as u64 + 1)
+    }
 
     /// Reads row `index`.
     ///

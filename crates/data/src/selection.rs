@@ -1,5 +1,7 @@
 //! Selection of the text columns and the label of data files, and conversion of rows to examples.
 
+mod label;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +67,7 @@ impl Selection {
             None => None,
             Some(column) => {
                 let value = values.pop().expect("one value for each name");
-                Some(label_value(&value, format, column, place)?)
+                Some(label::numbers(&value, format, column, place)?)
             }
         };
         let mut texts = Vec::with_capacity(values.len());
@@ -86,20 +88,6 @@ impl Selection {
         }
         Ok(Example { texts, label })
     }
-}
-
-/// Returns the value as a label, if it is a finite number or a Boolean, or a CSV field with one.
-fn label_value(value: &Value, format: Format, column: &str, place: &dyn Fn() -> Place) -> Result<f32, DataError> {
-    let bad = |found: String| DataError::BadLabel { place: place(), column: column.into(), found };
-    let digits = match value {
-        Value::Truth(truth) => return Ok(f32::from(u8::from(*truth))),
-        Value::Number(digits) => digits,
-        Value::Text(field) if matches!(format, Format::Csv { .. }) => field.trim(),
-        other => return Err(bad(other.describe())),
-    };
-    let Ok(number) = digits.parse::<f64>() else { return Err(bad(format!("{digits:?}"))) };
-    let label = number as f32;
-    if label.is_finite() { Ok(label) } else { Err(bad(number.to_string())) }
 }
 
 /// Selects the columns and checks that every file has them. Reads at most `rows` rows of each file.

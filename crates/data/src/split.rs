@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::sample::randperm;
-use crate::{DataError, Example, Source};
+use crate::{DataError, Example, Place, Source};
 
 /// Row numbers of the two parts, each ascending. Each row is in one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ pub struct Subset {
     source: Arc<dyn Source>,
     rows: Vec<u32>,
     keys: Vec<u32>,
+    scores: Vec<f32>,
 }
 
 impl Subset {
@@ -51,7 +52,11 @@ impl Subset {
             &keys[row as usize * columns..][..columns]
         };
         let keys = rows.iter().flat_map(row_keys).copied().collect();
-        Self { source, rows, keys }
+        let scores = match source.scores() {
+            [] => Vec::new(),
+            scores => rows.iter().map(|&row| scores[row as usize]).collect(),
+        };
+        Self { source, rows, keys, scores }
     }
 }
 
@@ -66,6 +71,18 @@ impl Source for Subset {
 
     fn has_labels(&self) -> bool {
         self.source.has_labels()
+    }
+
+    fn label_length(&self) -> usize {
+        self.source.label_length()
+    }
+
+    fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    fn place(&self, index: usize) -> Place {
+        self.source.place(self.rows[index] as usize)
     }
 
     fn get(&self, index: usize) -> Result<Example, DataError> {

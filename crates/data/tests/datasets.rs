@@ -24,7 +24,7 @@ fn columns(names: &[&str]) -> ReadOptions {
     ReadOptions { columns: Some(names.iter().map(|name| name.to_string()).collect()), ..ReadOptions::default() }
 }
 
-fn rows(source: &dyn Source) -> Vec<(Vec<String>, Option<f32>)> {
+fn rows(source: &dyn Source) -> Vec<(Vec<String>, Option<Vec<f32>>)> {
     (0..source.len()).map(|row| source.get(row).unwrap()).map(|row| (row.texts, row.label)).collect()
 }
 
@@ -84,7 +84,7 @@ fn same_rows_in_every_format(folder: &Path) -> Vec<PathBuf> {
 fn every_format_gives_the_same_rows_keys_and_fingerprint() {
     let folder = tempfile::tempdir().unwrap();
     let files = same_rows_in_every_format(folder.path());
-    let wanted = |a: &str, b: &str, label| (vec![a.to_string(), b.to_string()], Some(label));
+    let wanted = |a: &str, b: &str, label| (vec![a.to_string(), b.to_string()], Some(vec![label]));
     let mut fingerprints = Vec::new();
     for file in &files {
         let source = Dataset::open(&[file], columns(&["positive", "score", "anchor"])).unwrap();
@@ -129,7 +129,7 @@ fn without_names_all_columns_are_read_in_the_order_of_the_file_and_must_hold_tex
 fn the_first_of_several_labels_counts_and_none_is_a_text() {
     let folder = folder(&[("a.csv", b"score,text,labels\n0.5,x,3\n")]);
     let source = Dataset::open(&[folder.path().join("a.csv")], ReadOptions::default()).unwrap();
-    assert_eq!(source.get(0).unwrap(), Example { texts: vec!["x".into()], label: Some(3.0) });
+    assert_eq!(source.get(0).unwrap(), Example { texts: vec!["x".into()], label: Some(vec![3.0]) });
     assert_eq!(source.columns(), ["text"]);
 }
 
@@ -233,8 +233,32 @@ fn booleans_may_be_labels() {
     write_parquet(&parquet, &columns, Compression::SNAPPY, 10);
     for path in [folder.path().join("a.jsonl"), parquet] {
         let source = Dataset::open(&[path], ReadOptions::default()).unwrap();
-        assert_eq!((source.get(0).unwrap().label, source.get(1).unwrap().label), (Some(1.0), Some(0.0)));
+        assert_eq!((source.get(0).unwrap().label, source.get(1).unwrap().label), (Some(vec![1.0]), Some(vec![0.0])));
     }
+}
+
+#[test]
+fn labels_may_be_lists_of_numbers() {
+    let json = b"{\"text\":\"x\",\"label\":[0.5, 1, -2e0]}\n{\"text\":\"y\",\"label\":[0,true,3]}\n";
+    let csv = b"text,label\nx,\"[0.5, 1, -2]\"\ny,\"[0,1,3]\"\n";
+    let folder = folder(&[("a.jsonl", json), ("b.csv", csv)]);
+    let mut fingerprints = Vec::new();
+    for name in ["a.jsonl", "b.csv"] {
+        let source = Dataset::open(&[folder.path().join(name)], ReadOptions::default()).unwrap();
+        assert_eq!((source.label_length(), source.scores()), (3, &[][..]));
+        assert_eq!(source.get(0).unwrap().label, Some(vec![0.5, 1.0, -2.0]));
+        assert_eq!(source.get(1).unwrap().label, Some(vec![0.0, 1.0, 3.0]));
+        assert!(source.place(1).to_string().ends_with(&format!("{name}, row 2")));
+        fingerprints.push(source.fingerprint());
+    }
+    assert_eq!(fingerprints[0], fingerprints[1]);
+}
+
+#[test]
+fn single_labels_stay_in_memory() {
+    let folder = folder(&[("a.csv", b"text,label\nx,1\ny,0\nz,1\n")]);
+    let source = Dataset::open(&[folder.path().join("a.csv")], ReadOptions::default()).unwrap();
+    assert_eq!((source.label_length(), source.scores()), (1, &[1.0, 0.0, 1.0][..]));
 }
 
 #[test]
@@ -375,6 +399,16 @@ fn values_of_the_wrong_kind_are_named() {
     assert_eq!(csv("inf"), format!("a.csv, line 2: the label `label` is inf, {remedy}"));
     assert_eq!(csv(""), format!("a.csv, line 2: the label `label` is \"\", {remedy}"));
     assert_eq!(csv("good"), format!("a.csv, line 2: the label `label` is \"good\", {remedy}"));
+    let element = |found: &str| {
+        format!("a.jsonl, line 2: the label `label` holds {found}; every element of its list must be a finite number")
+    };
+    assert_eq!(label("[]"), format!("a.jsonl, line 2: the label `label` is a list, {remedy}"));
+    assert_eq!(label("[1,\"x\"]"), element("\"x\""));
+    assert_eq!(label("[1,null]"), element("null"));
+    assert_eq!(label("[1e300,1]"), element("1e+300"));
+    assert_eq!(label("[[1,2],[3]]"), element("lists of different lengths"));
+    let other = "the label `label` has 2 numbers, those before have 1; give all rows as many";
+    assert_eq!(label("[1,2]"), format!("a.jsonl, line 2: {other}"));
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");

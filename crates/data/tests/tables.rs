@@ -25,8 +25,8 @@ fn every_writer_and_format_gives_the_same_training_rows() {
         assert_eq!((source.len(), source.has_labels()), (12, true), "{file:?}");
         let row = source.get(2).unwrap();
         assert_eq!(
-            (&row.texts[0], row.label),
-            (&"bei ya nyanya sokoni;\nkilo moja".to_owned(), Some(1.25)),
+            (&row.texts[0], row.label.as_deref()),
+            (&"bei ya nyanya sokoni;\nkilo moja".to_owned(), Some(&[1.25][..])),
             "{file:?}"
         );
         fingerprints.push(source.fingerprint());

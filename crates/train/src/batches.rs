@@ -18,7 +18,7 @@ pub(crate) struct Batch {
     pub(crate) rows: Vec<usize>,
     /// Tokens of each column; sequence `i` belongs to row `rows[i]`.
     pub(crate) columns: Vec<TokenBatch>,
-    /// Label of each row, if the data have labels.
+    /// Labels of the rows, one after the other, if the data have labels.
     pub(crate) labels: Option<Vec<f32>>,
     /// Number of micro-batches of this epoch.
     pub(crate) of: u64,
@@ -82,14 +82,14 @@ where
         let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
         let names = self.source.columns();
         let mut texts: Vec<Vec<String>> = names.iter().map(|_| Vec::with_capacity(rows.len())).collect();
-        let mut labels = self.source.has_labels().then(|| Vec::with_capacity(rows.len()));
+        let mut labels = self.source.has_labels().then(|| Vec::with_capacity(rows.len() * self.source.label_length()));
         for &row in &rows {
             let example = self.source.get(row).map_err(|source| TrainError::Data { row, source })?;
             for (column, text) in texts.iter_mut().zip(example.texts) {
                 column.push(text);
             }
             if let Some(labels) = &mut labels {
-                labels.push(example.label.ok_or(TrainError::NoLabel { row })?);
+                labels.extend(example.label.ok_or(TrainError::NoLabel { row })?);
             }
         }
         let mut columns = Vec::with_capacity(names.len());

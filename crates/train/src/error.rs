@@ -41,6 +41,26 @@ pub enum TrainError {
         /// Columns and labels of the data.
         found: String,
     },
+    /// A label has a value that the loss does not accept.
+    #[error("{place}: the label is {value}, but the loss `{loss}` needs {needed}; correct it, or choose another loss")]
+    Label {
+        /// Place of the row.
+        place: maana_data::Place,
+        /// The loss.
+        loss: String,
+        /// The label.
+        value: f32,
+        /// Accepted labels.
+        needed: &'static str,
+    },
+    /// All rows have one class.
+    #[error(
+        "all rows have the same label, but the loss `{loss}` compares texts of different classes; add rows of others"
+    )]
+    OneClass {
+        /// The loss.
+        loss: String,
+    },
     /// A row cannot be read.
     #[error("row {row} of the training data cannot be read")]
     Data {

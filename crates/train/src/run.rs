@@ -69,7 +69,7 @@ where
     pub fn train<M: Trainable>(&self, model: &mut M, observer: &mut dyn Observer<M>) -> Result<Outcome, TrainError> {
         let plan = Plan::of(self.source, self.arguments)?;
         let summary = self.loss.describe();
-        self.loss.needs().check(summary.recipe_name(), self.source.columns(), self.source.has_labels())?;
+        self.loss.needs().check_data(summary.recipe_name(), self.source)?;
 
         let mut training = Training::begin(self, &plan, model, observer)?;
         training.tell(&Event::Started { plan: &plan });

@@ -45,7 +45,11 @@ impl<M: Trainable> Step<M> {
         let column = |index: usize| embeddings.view().range(index * rows..(index + 1) * rows);
         let columns: Vec<Rows<'_>> = (0..batch.columns.len()).map(column).collect();
         let mut d_columns: Vec<Matrix> = columns.iter().map(|_| Matrix::zeros(rows, dimension)).collect();
-        let embedded = Embedded { columns: &columns, labels: batch.labels.as_deref(), pass };
+        let labels = batch.labels.as_deref().map(|labels| {
+            let length = labels.len() / rows;
+            Rows::new(labels, rows, length, length)
+        });
+        let embedded = Embedded { columns: &columns, labels, pass };
         let value = loss.loss(context, &embedded, weight, &mut d_columns);
 
         let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();

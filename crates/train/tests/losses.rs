@@ -20,6 +20,10 @@ fn measure(loss: &dyn Loss, columns: &[Matrix], labels: Option<&[f32]>, weight: 
     let context = Context::new(1);
     let views: Vec<Rows<'_>> = columns.iter().map(Matrix::view).collect();
     let mut d_columns: Vec<Matrix> = columns.iter().map(|x| Matrix::zeros(x.rows(), x.columns())).collect();
+    let labels = labels.map(|labels| {
+        let length = labels.len() / columns[0].rows();
+        Rows::new(labels, columns[0].rows(), length, length)
+    });
     let value = loss.loss(&context, &Embedded { columns: &views, labels, pass: 0 }, weight, &mut d_columns);
     (value, d_columns)
 }
@@ -202,13 +206,13 @@ proptest! {
 fn requirements_of_losses_are_checked() {
     let names = |columns: &[&str]| columns.iter().map(ToString::to_string).collect::<Vec<_>>();
     let needs = LossArguments::new(LossName::Cosent).build(8, 1).unwrap().needs();
-    needs.check("cosent", &names(&["a", "b"]), true).unwrap();
-    let fault = needs.check("cosent", &names(&["a", "b"]), false).unwrap_err().to_string();
+    needs.check("cosent", &names(&["a", "b"]), 1).unwrap();
+    let fault = needs.check("cosent", &names(&["a", "b"]), 0).unwrap_err().to_string();
     assert!(fault.contains("exactly 2 text columns and a label") && fault.contains("2 (a, b) and no label"), "{fault}");
 
     let needs = nested(LossName::MultipleNegativesRanking).build(32, 1).unwrap().needs();
-    needs.check("multiple_negatives_ranking", &names(&["a", "b", "c", "d"]), true).unwrap();
-    let fault = needs.check("multiple_negatives_ranking", &names(&["a"]), false).unwrap_err().to_string();
+    needs.check("multiple_negatives_ranking", &names(&["a", "b", "c", "d"]), 1).unwrap();
+    let fault = needs.check("multiple_negatives_ranking", &names(&["a"]), 0).unwrap_err().to_string();
     assert!(fault.contains("at least 2 text columns"), "{fault}");
 }
 

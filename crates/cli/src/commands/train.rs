@@ -170,11 +170,22 @@ fn print_first_rows(prepared: &Prepared) -> Result<()> {
             outln!("{head:<13} {role:<width$}  {tokens:>4} tokens  {plain}{more}")?;
             head.clear();
         }
-        if let Some(label) = row.label {
-            outln!("{head:<13} {:<width$}  {label}", "label")?;
+        if let Some(label) = &row.label {
+            outln!("{head:<13} {:<width$}  {}", "label", shown_label(label))?;
         }
     }
     Ok(())
+}
+
+/// Formats the numbers of a label; a long list is shortened.
+fn shown_label(label: &[f32]) -> String {
+    const SHOWN: usize = 6;
+    let shown: Vec<String> = label.iter().take(SHOWN).map(ToString::to_string).collect();
+    match label.len() {
+        1 => shown.concat(),
+        2..=SHOWN => format!("[{}]", shown.join(", ")),
+        length => format!("[{}, …], {length} numbers", shown.join(", ")),
+    }
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ pub struct FirstRow {
     pub texts: Vec<String>,
     /// Number of tokens of each text that the model reads after truncation.
     pub tokens: Vec<usize>,
-    /// Label, if the data have labels.
-    pub label: Option<f32>,
+    /// Numbers of the label, if the data have labels.
+    pub label: Option<Vec<f32>>,
 }
 
 /// Reads and checks everything that the recipe names. `notify` receives notices and the progress of
@@ -87,7 +87,7 @@ pub fn prepare(
     let dimension = model.dimension();
     let in_table = |error: TrainError| FinetuneError::Fit(format!("[loss] {error}"));
     let loss = recipe.loss.build(dimension, recipe.training.seed).map_err(in_table)?;
-    loss.needs().check(loss.describe().recipe_name(), source.columns(), source.has_labels())?;
+    loss.needs().check_data(loss.describe().recipe_name(), &source)?;
     let roles = crate::roles::of_loss(recipe.loss.name, source.columns().len());
     announce_roles(&roles, source.columns(), recipe.data.columns.is_some(), notify);
     let dims = evaluated_dims(&located, dimension)?;

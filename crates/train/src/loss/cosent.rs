@@ -3,7 +3,8 @@
 //! <https://kexue.fm/archives/8847>
 
 use super::cosine::{cosines, cosines_backward};
-use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
+use super::needs::{Labels, Needs};
+use super::objective::{Embedded, Loss, LossSummary, rows_of, single_labels};
 use libm::{exp, log};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
@@ -18,7 +19,7 @@ pub struct CoSent {
 impl Loss for CoSent {
     fn loss(&self, _context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
         let rows = rows_of(embedded, d_columns);
-        let labels = embedded.labels.expect("needs() asks for labels");
+        let labels = single_labels(embedded);
         let ([a, b], [d_a, d_b]) = (embedded.columns, d_columns) else { panic!("needs() asks for two columns") };
         let (weight, scale) = (f64::from(weight), self.scale);
         let cosines = cosines(*a, *b);
@@ -40,7 +41,7 @@ impl Loss for CoSent {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=2, labels: true, columns_alone: usize::MAX }
+        Needs { columns: 2..=2, labels: Labels::Score, columns_alone: usize::MAX }
     }
 
     fn describe(&self) -> LossSummary {

@@ -1,7 +1,8 @@
 //! Cosine similarity: `mean_i (cos(a_i, b_i) − label_i)²`.
 
 use super::cosine::{cosines, cosines_backward};
-use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
+use super::needs::{Labels, Needs};
+use super::objective::{Embedded, Loss, LossSummary, rows_of, single_labels};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
@@ -13,7 +14,7 @@ pub struct CosineSimilarity;
 impl Loss for CosineSimilarity {
     fn loss(&self, _context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
         let rows = rows_of(embedded, d_columns) as f64;
-        let labels = embedded.labels.expect("needs() asks for labels");
+        let labels = single_labels(embedded);
         let ([a, b], [d_a, d_b]) = (embedded.columns, d_columns) else { panic!("needs() asks for two columns") };
         let cosines = cosines(*a, *b);
         let errors: Vec<f64> =
@@ -25,7 +26,7 @@ impl Loss for CosineSimilarity {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=2, labels: true, columns_alone: 2 }
+        Needs { columns: 2..=2, labels: Labels::Score, columns_alone: 2 }
     }
 
     fn describe(&self) -> LossSummary {

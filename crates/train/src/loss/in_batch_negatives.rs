@@ -7,7 +7,8 @@
 //! largest dimension to the smallest.
 
 use super::cosine::{SHORTEST, dot};
-use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
+use super::needs::{Labels, Needs};
+use super::objective::{Embedded, Loss, LossSummary, rows_of};
 use libm::{exp, log};
 use maana_kernels::{Context, Matrix, Precision, Rows};
 use serde_json::json;
@@ -47,7 +48,7 @@ impl Loss for InBatchNegatives {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=usize::MAX, labels: false, columns_alone: 3 }
+        Needs { columns: 2..=usize::MAX, labels: Labels::Unused, columns_alone: 3 }
     }
 
     fn describe(&self) -> LossSummary {

@@ -5,7 +5,8 @@
 //! The reference truncates the next larger normalised prefix, which gives the same vector as
 //! truncating the whole embedding.
 
-use super::objective::{Embedded, Loss, LossSummary, Needs};
+use super::needs::Needs;
+use super::objective::{Embedded, Loss, LossSummary};
 use maana_files::mix;
 use maana_kernels::{Context, Matrix};
 use serde_json::json;

@@ -1,19 +1,18 @@
 //! The interface of losses: embeddings and labels in, a loss and the gradients of the embeddings
 //! out.
 
-use crate::error::TrainError;
+use super::needs::Needs;
 use maana_kernels::{Context, Matrix, Rows};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::ops::RangeInclusive;
 
 /// The embeddings and labels of a micro-batch. Letters: `B` rows, `D` columns of an embedding.
 #[derive(Clone, Copy)]
 pub struct Embedded<'a> {
     /// Embeddings of each column of the data, each `(B, D)`.
     pub columns: &'a [Rows<'a>],
-    /// Label of each row, `(B)`, if the data have labels.
-    pub labels: Option<&'a [f32]>,
+    /// Numbers of each row's label, `(B, L)`, if the data have labels.
+    pub labels: Option<Rows<'a>>,
     /// Number of the micro-batch in the run, for losses that draw at random.
     pub pass: u64,
 }
@@ -43,39 +42,6 @@ pub trait Loss: Send + Sync {
 
     /// Returns the description for a model card.
     fn describe(&self) -> LossSummary;
-}
-
-/// Columns and labels that a loss requires.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Needs {
-    /// Allowed numbers of text columns.
-    pub columns: RangeInclusive<usize>,
-    /// True if a label is required; otherwise labels are ignored.
-    pub labels: bool,
-    /// Number of text columns from which a single row in a batch has a loss. With fewer it is
-    /// compared only with other rows, so that a batch of one row has a loss of 0 and no gradient.
-    pub columns_alone: usize,
-}
-
-impl Needs {
-    /// Checks the names of the columns, in order, and whether there are labels.
-    ///
-    /// # Errors
-    /// If the loss with the name `loss` does not accept them.
-    pub fn check(&self, loss: &str, columns: &[String], labels: bool) -> Result<(), TrainError> {
-        if self.columns.contains(&columns.len()) && (labels || !self.labels) {
-            return Ok(());
-        }
-        let number = match (*self.columns.start(), *self.columns.end()) {
-            (least, usize::MAX) => format!("at least {least} text columns"),
-            (least, _) => format!("exactly {least} text columns"),
-        };
-        Err(TrainError::Columns {
-            loss: loss.to_string(),
-            needed: format!("{number}{}", if self.labels { " and a label" } else { "" }),
-            found: format!("{} ({}) and {} label", columns.len(), columns.join(", "), if labels { "a" } else { "no" }),
-        })
-    }
 }
 
 /// Description of a loss for a model card.
@@ -149,4 +115,11 @@ pub(super) fn rows_of(embedded: &Embedded<'_>, d_columns: &[Matrix]) -> usize {
         );
     }
     rows
+}
+
+/// Returns the labels of a loss that requires a single number for each row.
+pub(super) fn single_labels<'a>(embedded: &Embedded<'a>) -> &'a [f32] {
+    let labels = embedded.labels.expect("needs() asks for labels");
+    assert_eq!(labels.columns(), 1, "needs() asks for single numbers");
+    &labels.data()[..labels.rows()]
 }

@@ -2,7 +2,8 @@
 //! and the loss over the columns of its positive block.
 
 use super::in_batch_negatives::{RankingLoss, cross_entropy};
-use super::objective::{Embedded, Loss, LossSummary, Needs};
+use super::needs::{Labels, Needs};
+use super::objective::{Embedded, Loss, LossSummary};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
@@ -56,7 +57,7 @@ impl Loss for SymmetricInBatchNegatives {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=usize::MAX, labels: false, columns_alone: 3 }
+        Needs { columns: 2..=usize::MAX, labels: Labels::Unused, columns_alone: 3 }
     }
 
     fn describe(&self) -> LossSummary {

@@ -1,7 +1,8 @@
 //! Triplets: `mean_i max(0, |a_i − p_i| − |a_i − n_i| + margin)`, Euclidean.
 //! <https://arxiv.org/abs/1503.03832>
 
-use super::objective::{Embedded, Loss, LossSummary, Needs, rows_of};
+use super::needs::{Labels, Needs};
+use super::objective::{Embedded, Loss, LossSummary, rows_of};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
@@ -46,7 +47,7 @@ impl Loss for Triplet {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 3..=3, labels: false, columns_alone: 3 }
+        Needs { columns: 3..=3, labels: Labels::Unused, columns_alone: 3 }
     }
 
     fn describe(&self) -> LossSummary {

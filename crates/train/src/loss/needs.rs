@@ -1,0 +1,151 @@
+//! Columns and labels that a loss requires, and the checks of the data before a run.
+
+use crate::error::TrainError;
+use maana_data::Source;
+use std::ops::RangeInclusive;
+
+/// Columns and labels that a loss requires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Allowed numbers of text columns.
+    pub columns: RangeInclusive<usize>,
+    /// Required labels.
+    pub labels: Labels,
+    /// Number of text columns from which a single row in a batch has a loss. With fewer it is
+    /// compared only with other rows, so that a batch of one row has no gradient.
+    pub columns_alone: usize,
+}
+
+/// Labels that a loss requires. `C` is the number of text columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// None; labels are ignored.
+    Unused,
+    /// A number.
+    Score,
+    /// A number for two columns; for more it may be absent.
+    ScoreOfPairs,
+    /// 1 or 0.
+    Binary,
+    /// A class: a whole number.
+    Class,
+    /// The margins of the first document to each further one, `C − 2` numbers, or the scores of all
+    /// documents, `C − 1`.
+    Margins,
+    /// The scores of all documents, `C − 1` numbers.
+    CandidateScores,
+    /// An embedding with this number of columns, for all text columns or one after the other for
+    /// each.
+    Embeddings(usize),
+    /// Embeddings of a guide, one after the other for each text column.
+    GuideEmbeddings,
+}
+
+/// The largest class: up to it, `f32` has every whole number.
+const MAX_CLASS: f32 = 16_777_216.0;
+
+impl Labels {
+    /// Returns a description of the label for `columns` text columns.
+    fn describe(self, columns: usize) -> Option<String> {
+        let negatives = columns.saturating_sub(2);
+        Some(match self {
+            Self::Unused => return None,
+            Self::ScoreOfPairs if columns > 2 => return None,
+            Self::Score | Self::ScoreOfPairs => "a label".into(),
+            Self::Binary => "a label of 0 or 1".into(),
+            Self::Class => "a label that is a whole number, the class".into(),
+            Self::Margins if negatives == 1 => {
+                "a label with the margin between both documents, or a list of their 2 scores".into()
+            }
+            Self::Margins => {
+                format!("a label that is a list of {negatives} margins or of {} scores", negatives + 1)
+            }
+            Self::CandidateScores => {
+                format!("a label that is a list of {} scores, one for each document", columns.saturating_sub(1))
+            }
+            Self::Embeddings(dimension) => {
+                let each = if columns > 1 {
+                    format!(", or of {} for each column", dimension * columns)
+                } else {
+                    String::new()
+                };
+                format!("`teacher`, or a label that is a list of {dimension} numbers, the teacher's embedding{each}")
+            }
+            Self::GuideEmbeddings => "`guide`".into(),
+        })
+    }
+
+    fn accepts(self, columns: usize, length: usize) -> bool {
+        match self {
+            Self::Unused => true,
+            Self::ScoreOfPairs if columns > 2 => length <= 1,
+            Self::Score | Self::ScoreOfPairs | Self::Binary | Self::Class => length == 1,
+            Self::Margins => length + 2 == columns || length + 1 == columns,
+            Self::CandidateScores => length + 1 == columns,
+            Self::Embeddings(dimension) => length == dimension || length == dimension * columns,
+            Self::GuideEmbeddings => length > 0 && length.is_multiple_of(columns),
+        }
+    }
+}
+
+impl Needs {
+    /// Checks the names of the columns, in order, and the number of numbers of a label, 0 without
+    /// labels.
+    ///
+    /// # Errors
+    /// If the loss with the name `loss` does not accept them.
+    pub fn check(&self, loss: &str, columns: &[String], label_length: usize) -> Result<(), TrainError> {
+        let fits = self.columns.contains(&columns.len());
+        if fits && self.labels.accepts(columns.len(), label_length) {
+            return Ok(());
+        }
+        let (least, most) = (*self.columns.start(), *self.columns.end());
+        let number = match least {
+            1 => "1 text column".to_string(),
+            least => format!("{least} text columns"),
+        };
+        let number = if most == usize::MAX { format!("at least {number}") } else { format!("exactly {number}") };
+        let described = if fits { columns.len() } else { least };
+        let labels = self.labels.describe(described).map_or(String::new(), |labels| format!(" and {labels}"));
+        let label = match label_length {
+            0 => "no label".to_string(),
+            1 => "a label".to_string(),
+            length => format!("a label of {length} numbers"),
+        };
+        Err(TrainError::Columns {
+            loss: loss.to_string(),
+            needed: format!("{number}{labels}"),
+            found: format!("{} ({}) and {label}", columns.len(), columns.join(", ")),
+        })
+    }
+
+    /// Checks columns and labels of the data, including the value of every single label.
+    ///
+    /// # Errors
+    /// If the loss with the name `loss` does not accept them.
+    pub fn check_data(&self, loss: &str, source: &dyn Source) -> Result<(), TrainError> {
+        self.check(loss, source.columns(), source.label_length())?;
+        let scores = source.scores();
+        let label = |row: usize, needed: &'static str| TrainError::Label {
+            place: source.place(row),
+            loss: loss.to_string(),
+            value: scores[row],
+            needed,
+        };
+        let find = |wrong: &dyn Fn(f32) -> bool| scores.iter().position(|&score| wrong(score));
+        match self.labels {
+            Labels::Binary => match find(&|score| score != 0.0 && score != 1.0) {
+                Some(row) => Err(label(row, "0 or 1")),
+                None => Ok(()),
+            },
+            Labels::Class => match find(&|score| score.fract() != 0.0 || score.abs() > MAX_CLASS) {
+                Some(row) => Err(label(row, "a whole number, the class of the text")),
+                None if scores.windows(2).all(|pair| pair[0] == pair[1]) => {
+                    Err(TrainError::OneClass { loss: loss.to_string() })
+                }
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}
