@@ -6,8 +6,8 @@ use maana::data::{Dataset, ReadOptions};
 use maana::hub::HubOptions;
 use maana::kernels::{Context, Matrix, Precision};
 use maana::model::TrainingModel;
-use maana::train::loss::{Embedded, Loss, LossSummary, Needs};
-use maana::train::{Arguments, Failure, LogRow, Observer, Outcome, Run};
+use maana::train::loss::{Embedded, Labels, Loss, LossSummary, Needs};
+use maana::train::{Arguments, Failure, Interval, LogRow, Observer, Outcome, Run};
 
 /// `mean_i (|a_i − b_i|² + max(0, margin − |a_i − b_{i+1}|²))`: the document of the next row is the
 /// negative.
@@ -38,7 +38,7 @@ impl Loss for Contrast {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=2, labels: false, columns_alone: 2 }
+        Needs { columns: 2..=2, labels: Labels::Unused, columns_alone: 2 }
     }
 
     fn describe(&self) -> LossSummary {
@@ -66,7 +66,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut model = maana::open::open_for_training(&name, &context, Precision::F32, &hub, &mut |_| {})?.model;
     let options = ReadOptions { limit: Some(64), ..ReadOptions::default() };
     let source = &Dataset::open(&["recipes/demo/train.jsonl"], options)?;
-    let arguments = &Arguments { batch_size: 16, learning_rate: 1e-3, log_every: 4, ..Arguments::default() };
+    let arguments =
+        &Arguments { batch_size: 16, learning_rate: 1e-3, log_every: Interval::Updates(4), ..Arguments::default() };
     let (tokenizer, longest) = (model.spec().tokenizer(), model.spec().settings().max_seq_length);
     let (tokenize, loss) = (|texts: &[&str]| tokenizer.encode(texts, longest), &Contrast { margin: 1.0 });
     let run = Run { context: &context, source, tokenize, loss, arguments, base: None, folder: None, resume: false };
