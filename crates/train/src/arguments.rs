@@ -65,6 +65,9 @@ pub struct Arguments {
     pub log_every: Interval,
     /// Logs the first update as well. Default false.
     pub log_first: bool,
+    /// Writes the log for TensorBoard as well, into `tensorboard/` of the run's folder. Default
+    /// false.
+    pub tensorboard: bool,
     /// Version of Sentence Transformers whose order of rows, accumulation and log are reproduced.
     /// Default: the current one, `"6.2"`.
     #[serde(serialize_with = "write_version", deserialize_with = "read_version")]
@@ -99,6 +102,7 @@ impl Default for Arguments {
             save_every: None,
             log_every: Interval::Updates(500),
             log_first: false,
+            tensorboard: false,
             reproduce: None,
         }
     }

@@ -7,6 +7,7 @@
 
 mod state_file;
 
+use crate::log::Log;
 use crate::plan::Position;
 use crate::{Arguments, Failure, LogRow, TrainError, TrainingRecord};
 use maana_files::NewFolder;
@@ -14,8 +15,7 @@ use maana_model::Trainable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use state_file::TENSORS_FILE;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 const STATE_FILE: &str = "trainer_state.json";
@@ -72,7 +72,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// Returns the differences between a checkpoint (`self`) and a run, each with both values. The
-    /// number of kept checkpoints changes no result and may differ.
+    /// number of kept checkpoints and the form of the log change no result and may differ.
     fn differences(&self, asked: &Self) -> Vec<String> {
         let flat = |identity: &Self| -> Vec<(String, Value)> {
             let mut fields = Vec::new();
@@ -87,7 +87,9 @@ impl Identity {
         };
         let differing = flat(self).into_iter().zip(flat(asked)).filter(|(theirs, ours)| theirs != ours);
         let mut differences: Vec<String> = differing
-            .filter(|((name, _), _)| !matches!(name.as_str(), "save_total_limit" | "save_every" | "base"))
+            .filter(|((name, _), _)| {
+                !matches!(name.as_str(), "save_total_limit" | "save_every" | "tensorboard" | "base")
+            })
             .map(|((name, theirs), (_, ours))| format!("`{name}` was {theirs} and is now {ours}"))
             .collect();
         if let (Some(theirs), Some(ours)) = (&self.base, &asked.base)
@@ -116,11 +118,11 @@ struct Ours {
     tensors_xxh3: String,
 }
 
-/// The checkpoints and the `record.jsonl` of a run.
+/// The checkpoints and the log of a run.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
-    record: File,
+    log: Log,
 }
 
 /// Name of a checkpoint: `checkpoint-N` or `checkpoint-N.M`.
@@ -173,13 +175,14 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If it cannot be written, or already contains checkpoints.
-    pub(crate) fn start(folder: &Path) -> Result<Self, TrainError> {
+    pub(crate) fn start(folder: &Path, arguments: &Arguments) -> Result<Self, TrainError> {
         fs::create_dir_all(folder).map_err(TrainError::io("cannot make the folder", folder))?;
         if !names(folder)?.is_empty() {
             return Err(TrainError::EarlierRun { folder: folder.to_path_buf() });
         }
         clear_leftovers(folder)?;
-        Ok(Self { folder: folder.to_path_buf(), record: write_record(folder, &[])? })
+        let log = Log::write(folder, arguments, &TrainingRecord::default())?;
+        Ok(Self { folder: folder.to_path_buf(), log })
     }
 
     /// Opens the folder of an interrupted run and loads the newest valid checkpoint. Returns `None`
@@ -197,7 +200,7 @@ impl Checkpoints {
             false => Vec::new(),
         };
         if names.is_empty() {
-            return Ok((Self::start(folder)?, None));
+            return Ok((Self::start(folder, &run.arguments)?, None));
         }
         clear_leftovers(folder)?;
         let mut unusable = Vec::new();
@@ -232,7 +235,8 @@ impl Checkpoints {
             for (newer, _) in &mut unusable {
                 *newer = set_aside(newer)?;
             }
-            let opened = Self { folder: folder.to_path_buf(), record: write_record(folder, &ours.state.record.rows)? };
+            let log = Log::write(folder, &run.arguments, &ours.state.record)?;
+            let opened = Self { folder: folder.to_path_buf(), log };
             return Ok((opened, Some(Found { checkpoint, state: ours.state, unusable })));
         }
         let reasons = unusable.into_iter().map(|(checkpoint, reason)| format!("{}: {reason}", checkpoint.display()));
@@ -267,7 +271,7 @@ impl Checkpoints {
         maana_files::write_inside(&new.path().join(STATE_FILE), text)
             .map_err(TrainError::io("cannot write", &target.join(STATE_FILE)))?;
         new.commit().map_err(TrainError::io("cannot write", &target))?;
-        self.record.sync_data().map_err(TrainError::io("cannot write", &self.folder.join("record.jsonl")))?;
+        self.log.sync()?;
         Ok(target)
     }
 
@@ -302,19 +306,10 @@ impl Checkpoints {
         state_file::read_parameters(&path, model, waiting, &ours.tensors_xxh3)?.map_err(unusable)
     }
 
-    /// Appends a row to `record.jsonl`.
+    /// Appends a row to the log.
     pub(crate) fn log(&mut self, row: &LogRow) -> Result<(), TrainError> {
-        let line = line(row);
-        self.record
-            .write_all(line.as_bytes())
-            .map_err(TrainError::io("cannot write", &self.folder.join("record.jsonl")))
+        self.log.append(row)
     }
-}
-
-fn line(row: &LogRow) -> String {
-    let mut line = serde_json::to_string(row).expect("a row is plain data");
-    line.push('\n');
-    line
 }
 
 /// Returns the checkpoints of a folder, oldest first.
@@ -396,28 +391,10 @@ fn trainer_state(ours: Ours) -> Value {
     })
 }
 
+/// Returns a row in the form of the Hugging Face trainer's log. JSON has no NaN.
 fn history_row(row: &LogRow) -> Value {
-    match row {
-        LogRow::Training { step, epoch, loss, learning_rate, gradient_norm, .. } => {
-            json!({"epoch": epoch, "grad_norm": gradient_norm, "learning_rate": learning_rate, "loss": loss, "step": step})
-        }
-        LogRow::Evaluation { step, epoch, scores, seconds, .. } => {
-            let mut row = json!({"epoch": epoch});
-            for (name, value) in scores {
-                row[format!("eval_{name}")] = json!(value);
-            }
-            row["eval_runtime"] = json!(seconds);
-            row["step"] = json!(step);
-            row
-        }
-    }
-}
-
-/// Replaces `record.jsonl` by these rows, and opens it for appending.
-fn write_record(folder: &Path, rows: &[LogRow]) -> Result<File, TrainError> {
-    let path = folder.join("record.jsonl");
-    let text: String = rows.iter().map(line).collect();
-    maana_files::write(&path, text)
-        .and_then(|()| maana_files::open_to_append(&path))
-        .map_err(TrainError::io("cannot write", &path))
+    let mut values: serde_json::Map<_, _> =
+        row.logged().into_iter().map(|(name, value)| (name, json!(value))).collect();
+    values.insert("step".into(), json!(row.step()));
+    values.into()
 }

@@ -7,6 +7,7 @@ mod checkpoint;
 mod error;
 mod interval;
 mod keep_best;
+mod log;
 pub mod loss;
 mod observer;
 mod plan;
@@ -14,6 +15,7 @@ mod record;
 mod run;
 mod schedule;
 mod step;
+mod tensorboard;
 
 pub use arguments::{Arguments, BatchSampler, Precision, Schedule, Version};
 pub use error::{Failure, TrainError};

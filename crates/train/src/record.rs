@@ -42,6 +42,30 @@ pub enum LogRow {
     },
 }
 
+impl LogRow {
+    /// Returns the number of completed updates.
+    pub fn step(&self) -> u64 {
+        match self {
+            Self::Training { step, .. } | Self::Evaluation { step, .. } => *step,
+        }
+    }
+
+    /// Returns the values of the row under the names of the Hugging Face trainer's log.
+    pub(crate) fn logged(&self) -> Vec<(String, f64)> {
+        match self {
+            Self::Training { epoch, loss, learning_rate, gradient_norm, .. } => {
+                let values =
+                    [("loss", loss), ("grad_norm", gradient_norm), ("learning_rate", learning_rate), ("epoch", epoch)];
+                values.map(|(name, value)| (name.to_owned(), *value)).into()
+            }
+            Self::Evaluation { epoch, scores, seconds, .. } => {
+                let scores = scores.iter().map(|(name, value)| (format!("eval_{name}"), *value));
+                scores.chain([("eval_runtime".to_owned(), *seconds), ("epoch".to_owned(), *epoch)]).collect()
+            }
+        }
+    }
+}
+
 /// The record of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRecord {

@@ -165,7 +165,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         };
         match run.folder {
             Some(folder) if run.resume => training.resume(folder)?,
-            Some(folder) => training.checkpoints = Some(Checkpoints::start(folder)?),
+            Some(folder) => training.checkpoints = Some(Checkpoints::start(folder, run.arguments)?),
             None => {}
         }
         Ok(training)
