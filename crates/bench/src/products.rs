@@ -75,7 +75,7 @@ pub(crate) fn attention_of(
     let of = Attention { offsets: &offsets, heads, head_dim, scale, position_bias: None, dropout: None };
     let forward = median_seconds(|| maana::kernels::attention(context, of, &qkv, &mut attended, &mut lse));
     let backward = median_seconds(|| {
-        maana::kernels::attention_backward(context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, None);
+        maana::kernels::attention_backward(context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, &mut []);
     });
     (forward, forward + backward)
 }

@@ -124,49 +124,13 @@ pub fn attention(context: &Context, of: Attention<'_>, qkv: &[f32], attended: &m
 }
 
 /// Fills `d_qkv`, given the arguments and results of [`attention`] and the gradient of `attended`.
-/// With a position bias, adds the gradient of its table to `d_bias_table`, sequence after sequence:
-/// two calls with the first and the last sequences give the same bits as one with all.
+/// With a position bias, fills `d_bias_tables`, `(sequences, heads, buckets)`, with the gradient of
+/// its table for each sequence and head, for [`sum_position_bias`]; without, it is empty.
 ///
 /// # Panics
-/// If shapes differ, or only one of position bias and `d_bias_table` is given.
+/// If shapes differ.
 #[expect(clippy::too_many_arguments, reason = "operands, results and gradients are slices of their own")]
 pub fn attention_backward(
-    context: &Context,
-    of: Attention<'_>,
-    qkv: &[f32],
-    attended: &[f32],
-    log_sum_exp: &[f32],
-    d_attended: &[f32],
-    d_qkv: &mut [f32],
-    d_bias_table: Option<&mut [f32]>,
-) {
-    match (of.position_bias, d_bias_table) {
-        (None, None) => backward(context, of, qkv, attended, log_sum_exp, d_attended, d_qkv, &mut []),
-        (Some(bias), Some(d_table)) => {
-            assert_eq!(bias.table.len(), d_table.len(), "a gradient for each element of the position bias");
-            context.with_scratch(
-                |scratch| &mut scratch.position_bias,
-                |tables| {
-                    tables.clear();
-                    tables.resize((of.offsets.len() - 1) * d_table.len(), 0.0);
-                    backward(context, of, qkv, attended, log_sum_exp, d_attended, d_qkv, tables);
-                    let buckets = d_table.len() / of.heads;
-                    for table in tables.chunks_exact(d_table.len().max(1)) {
-                        for (index, sum) in d_table.iter_mut().enumerate() {
-                            *sum += table[index % of.heads * buckets + index / of.heads];
-                        }
-                    }
-                },
-            );
-        }
-        _ => panic!("a gradient of the position bias if and only if there is one"),
-    }
-}
-
-/// `d_bias_tables` holds zeros for the gradient of the position bias: `(sequences, heads,
-/// buckets)`.
-#[expect(clippy::too_many_arguments, reason = "those of attention_backward")]
-fn backward(
     context: &Context,
     of: Attention<'_>,
     qkv: &[f32],
@@ -184,6 +148,8 @@ fn backward(
     let product = SmallProduct::new(isa);
     let panel = product.nr();
     let buckets = position_bias.map_or(0, |bias| bias.table.len() / heads);
+    assert_eq!(d_bias_tables.len(), of.tasks() * buckets, "a gradient of the position bias for each sequence");
+    d_bias_tables.fill(0.0);
     let (d_qkv, d_bias_tables) = (Disjoint::new(d_qkv), Disjoint::new(d_bias_tables));
     context.run(of.tasks(), |task| {
         let head = Head::new(of, qkv, task);
@@ -271,6 +237,22 @@ fn backward(
             }
         });
     });
+}
+
+/// Adds the gradients of the position bias of [`attention_backward`] to that of its table,
+/// `(buckets, heads)`, sequence after sequence: two calls with the first and the last sequences
+/// give the same bits as one with all.
+///
+/// # Panics
+/// If `d_bias_tables` does not consist of whole tables.
+pub fn sum_position_bias(d_bias_tables: &[f32], heads: usize, d_table: &mut [f32]) {
+    let buckets = d_table.len() / heads;
+    assert!(d_bias_tables.len().is_multiple_of(d_table.len()), "tables of {} biases", d_table.len());
+    for table in d_bias_tables.chunks_exact(d_table.len()) {
+        for (index, sum) in d_table.iter_mut().enumerate() {
+            *sum += table[index % heads * buckets + index / heads];
+        }
+    }
 }
 
 /// Fills the factors of dropout for the query rows from `first` on, `(rows, l)`.
@@ -565,6 +547,25 @@ mod tests {
         (attended, lse)
     }
 
+    /// Adds the gradient of the position bias to `d_table`.
+    #[expect(clippy::too_many_arguments, reason = "those of attention_backward")]
+    fn backward(
+        context: &Context,
+        of: Attention<'_>,
+        qkv: &[f32],
+        attended: &[f32],
+        lse: &[f32],
+        d_attended: &[f32],
+        d_qkv: &mut [f32],
+        d_table: &mut [f32],
+    ) {
+        let mut tables = vec![9.0; (of.offsets.len() - 1) * d_table.len()];
+        attention_backward(context, of, qkv, attended, lse, d_attended, d_qkv, &mut tables);
+        if !d_table.is_empty() {
+            sum_position_bias(&tables, of.heads, d_table);
+        }
+    }
+
     #[test]
     fn results_and_gradients_agree_with_the_formula_with_and_without_dropout_and_position_bias() {
         let offsets = [0, 1, 8, 27];
@@ -580,8 +581,7 @@ mod tests {
             let expected = reference_attention(&wide(&qkv), &wide(table), &offsets, dropout);
             assert_close(&attended, &expected, 1e-5, "attended");
             let (mut d_qkv, mut d_table) = (vec![9.0; qkv.len()], vec![0.0; table.len()]);
-            let d_bias = of.position_bias.map(|_| &mut d_table[..]);
-            attention_backward(&context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, d_bias);
+            backward(&context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, &mut d_table);
             let value = |qkv: &[f64], table: &[f64]| -> f64 {
                 let attended = reference_attention(qkv, table, &offsets, dropout);
                 attended.iter().zip(&d_attended).map(|(c, d)| c * f64::from(*d)).sum()
@@ -605,7 +605,7 @@ mod tests {
             let d_attended = &d_attended[tokens.start * width..tokens.end * width];
             let (attended, lse) = forward(context, of, qkv);
             let mut d_qkv = vec![0.0; qkv.len()];
-            attention_backward(context, of, qkv, &attended, &lse, d_attended, &mut d_qkv, Some(d_table));
+            backward(context, of, qkv, &attended, &lse, d_attended, &mut d_qkv, d_table);
         };
         let mut whole = vec![0.5; table.len()];
         let mut parts = whole.clone();
@@ -671,8 +671,7 @@ mod tests {
                     let of = Attention { heads, head_dim, position_bias, ..of(&offsets, dropout) };
                     let (attended, lse) = forward(&context, of, &qkv);
                     let (mut d_qkv, mut d_table) = (vec![9.0; qkv.len()], vec![9.0; table.len()]);
-                    let d_bias = position_bias.map(|_| &mut d_table[..]);
-                    attention_backward(&context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, d_bias);
+                    backward(&context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, &mut d_table);
                     (attended, lse, d_qkv, d_table)
                 };
                 let portable = InstructionSet::available()[0];

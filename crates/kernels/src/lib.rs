@@ -38,7 +38,7 @@ mod top_k;
 
 pub use activation::Activation;
 pub use adamw::{AdamW, adamw, sum_of_squares};
-pub use attention::{Attention, PositionBias, attention, attention_backward};
+pub use attention::{Attention, PositionBias, attention, attention_backward, sum_position_bias};
 pub use bf16::{from_bf16, narrow, round_to_bf16, to_bf16, widen};
 pub use codes::{different_bits, dot_all_codes, dot_codes, weights_of_codes};
 pub use context::Context;

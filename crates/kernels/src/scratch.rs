@@ -9,8 +9,6 @@ use std::sync::Mutex;
 pub(crate) struct Scratch {
     /// Attention: operands and scores of one head.
     pub(crate) attention: Vec<f32>,
-    /// Attention: gradients of the position bias, one table per sequence.
-    pub(crate) position_bias: Vec<f32>,
     /// Products: the rows of one task in the product's precision.
     pub(crate) lhs_rows: (Vec<u32>, Vec<RowScale>),
     /// Products: a transposed left operand.

@@ -25,8 +25,14 @@ pub(crate) struct RoundedSlot {
 pub(crate) enum Passes {
     /// Only forward: layers share all memory.
     Inference,
-    /// Forward and backward, with operands of matrix products in this precision.
-    Training(Precision),
+    /// Forward and backward.
+    Training {
+        /// Precision of the operands of matrix products.
+        precision: Precision,
+        /// True if backward computes each layer once more from its input, and layers share the
+        /// memory of all else.
+        recompute: bool,
+    },
 }
 
 /// Names and widths of all activations of an encoder.
@@ -34,8 +40,8 @@ pub(crate) enum Passes {
 pub(crate) struct ActivationLayout {
     passes: Passes,
     slots: Vec<Declared>,
-    /// Widths of what is kept in bf16.
-    halves: Vec<usize>,
+    /// Activations that are kept in bf16.
+    halves: Vec<Declared>,
 }
 
 #[derive(Debug)]
@@ -43,6 +49,17 @@ struct Declared {
     /// The name by which layers share the memory; none for an activation that each layer saves.
     shared: Option<&'static str>,
     width: usize,
+}
+
+/// Declares an activation, or finds that of the same shared name. Returns its number.
+fn declare(all: &mut Vec<Declared>, shared: Option<&'static str>, width: usize) -> usize {
+    let known = shared.and_then(|name| all.iter().position(|declared| declared.shared == Some(name)));
+    let number = known.unwrap_or_else(|| {
+        all.push(Declared { shared, width });
+        all.len() - 1
+    });
+    assert_eq!(all[number].width, width, "one width for {shared:?}");
+    number
 }
 
 impl ActivationLayout {
@@ -55,37 +72,40 @@ impl ActivationLayout {
         self.passes != Passes::Inference
     }
 
+    /// Returns whether backward computes each layer once more.
+    pub(crate) fn recomputes(&self) -> bool {
+        matches!(self.passes, Passes::Training { recompute: true, .. })
+    }
+
     /// Declares an activation that is read only within its layer. Layers share its memory by the
     /// name.
     pub(crate) fn shared(&mut self, name: &'static str, width: usize) -> Slot {
-        let known = self.slots.iter().position(|declared| declared.shared == Some(name));
-        let slot = known.unwrap_or_else(|| {
-            self.slots.push(Declared { shared: Some(name), width });
-            self.slots.len() - 1
-        });
-        assert_eq!(self.slots[slot].width, width, "one width for `{name}`");
-        Slot(slot)
+        Slot(declare(&mut self.slots, Some(name), width))
     }
 
-    /// Declares an activation that backward reads: each layer has its own, but in inference they
-    /// share one.
+    /// Declares an activation that backward reads: each layer has its own, but layers share it in
+    /// inference, and where backward computes it once more.
     pub(crate) fn saved(&mut self, name: &'static str, width: usize) -> Slot {
-        if !self.trains() {
-            return self.shared(name, width);
-        }
-        self.slots.push(Declared { shared: None, width });
-        Slot(self.slots.len() - 1)
+        let shared = (!self.trains() || self.recomputes()).then_some(name);
+        Slot(declare(&mut self.slots, shared, width))
+    }
+
+    /// Declares an activation from which backward computes the next layer: each layer has its own,
+    /// but in inference they share one.
+    pub(crate) fn saved_between_layers(&mut self, name: &'static str, width: usize) -> Slot {
+        let shared = (!self.trains()).then_some(name);
+        Slot(declare(&mut self.slots, shared, width))
     }
 
     /// Declares an activation that backward reads and that may be kept in bf16.
     pub(crate) fn saved_rounded(&mut self, name: &'static str, width: usize) -> RoundedSlot {
         match self.passes {
-            Passes::Inference | Passes::Training(Precision::F32) => {
+            Passes::Inference | Passes::Training { precision: Precision::F32, .. } => {
                 RoundedSlot { values: self.saved(name, width), halves: None }
             }
-            Passes::Training(_) => {
-                self.halves.push(width);
-                RoundedSlot { values: self.shared(name, width), halves: Some(self.halves.len() - 1) }
+            Passes::Training { recompute, .. } => {
+                let halves = declare(&mut self.halves, recompute.then_some(name), width);
+                RoundedSlot { values: self.shared(name, width), halves: Some(halves) }
             }
         }
     }
@@ -110,6 +130,9 @@ pub(crate) struct Buffers {
     halves: Vec<Vec<u16>>,
     /// Row of the position table of each token.
     pub(crate) positions: Vec<u32>,
+    /// Gradients of the relative position bias in each layer, one table for each sequence and head,
+    /// until the last part of the batch has added its own.
+    pub(crate) position_bias: Vec<Vec<f32>>,
 }
 
 /// Rows of f32 that begin on a cache line.
@@ -163,8 +186,8 @@ impl Buffers {
         let floats = self.floats.iter_mut().zip(&layout.slots);
         let halves = self.halves.iter_mut().zip(&layout.halves);
         floats.fold(true, |fits, (buffer, declared)| buffer.reserve(tokens * declared.width) && fits)
-            && halves.fold(true, |fits, (half, width)| {
-                half.try_reserve_exact((tokens * width).saturating_sub(half.len())).is_ok() && fits
+            && halves.fold(true, |fits, (half, declared)| {
+                half.try_reserve_exact((tokens * declared.width).saturating_sub(half.len())).is_ok() && fits
             })
             && self.positions.try_reserve_exact(tokens.saturating_sub(self.positions.len())).is_ok()
     }
@@ -193,7 +216,7 @@ impl Buffers {
     /// Rounds the first `rows` rows to bf16 and keeps them, where the layout says so.
     pub(crate) fn keep(&mut self, context: &Context, layout: &ActivationLayout, rows: usize, slot: RoundedSlot) {
         let Some(number) = slot.halves else { return };
-        let elements = rows * layout.halves[number];
+        let elements = rows * layout.halves[number].width;
         let half = &mut self.halves[number];
         half.resize(elements.max(half.len()), 0);
         let values = self.floats[slot.values.0].slice(elements);
@@ -206,7 +229,7 @@ impl Buffers {
     /// Restores the first `rows` rows of a slot that was kept in bf16.
     pub(crate) fn restore(&mut self, context: &Context, layout: &ActivationLayout, rows: usize, slot: RoundedSlot) {
         let Some(number) = slot.halves else { return };
-        let elements = rows * layout.halves[number];
+        let elements = rows * layout.halves[number].width;
         maana_kernels::widen(context, &self.halves[number][..elements], self.floats[slot.values.0].slice(elements));
     }
 
@@ -214,7 +237,8 @@ impl Buffers {
     pub(crate) fn bytes(&self) -> usize {
         let floats: usize = self.floats.iter().map(|buffer| 4 * buffer.memory.len()).sum();
         let halves: usize = self.halves.iter().map(|half| 2 * half.len()).sum();
-        floats + halves + 4 * self.positions.len()
+        let tables: usize = self.position_bias.iter().map(|tables| 4 * tables.capacity()).sum();
+        floats + halves + tables + 4 * self.positions.len()
     }
 }
 

@@ -37,6 +37,6 @@ pub use similarity::{Role, Similarity};
 pub use spec::{ModelSpec, Settings};
 pub use summary::{ModelSummary, ModuleSummary};
 pub use text_encoder::{DEFAULT_BATCH_TOKENS, RolePrompts, TextEncoder};
-pub use trainable::{DropoutSeed, Trainable};
+pub use trainable::{DropoutSeed, PassLimit, Trainable};
 pub use training_model::TrainingModel;
 pub use weights::{ParameterArena, StatePart, Tensor};

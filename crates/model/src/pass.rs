@@ -76,6 +76,11 @@ impl<'a> Pass<'a> {
         self.layout.trains()
     }
 
+    /// True if backward computes each layer once more.
+    pub(crate) fn recomputes(&self) -> bool {
+        self.layout.recomputes()
+    }
+
     /// Number of tokens of the batch.
     pub(crate) fn tokens(&self) -> usize {
         self.batch.tokens()

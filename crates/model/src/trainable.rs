@@ -3,6 +3,7 @@
 use crate::weights::{StatePart, Tensor};
 use maana_kernels::{AdamW, Context, Matrix, Rows};
 use maana_text::TokenBatch;
+use std::ops::Range;
 
 /// The random numbers of one forward and backward pass. A dropout mask is a function of these and
 /// of a token's place in the whole batch, so that it is the same in forward and backward, for any
@@ -23,6 +24,47 @@ pub enum DropoutSeed {
     },
 }
 
+/// The most that one pass computes. A larger batch is computed in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassLimit {
+    /// Number of sequences.
+    pub sequences: usize,
+    /// Number of tokens; a longer sequence is a part of its own.
+    pub tokens: usize,
+}
+
+impl Default for PassLimit {
+    /// No limit.
+    fn default() -> Self {
+        Self { sequences: usize::MAX, tokens: usize::MAX }
+    }
+}
+
+impl PassLimit {
+    /// Divides the sequences of a batch into parts, in order. Behind each part but the last, the
+    /// numbers of sequences and of tokens are multiples of `multiple`, for which a part may have to
+    /// exceed the limit.
+    pub fn parts(&self, offsets: &[usize], multiple: usize) -> Vec<Range<usize>> {
+        let sequences = offsets.len().saturating_sub(1);
+        let divisible = |end: usize| end.is_multiple_of(multiple) && offsets[end].is_multiple_of(multiple);
+        let (mut parts, mut start) = (Vec::new(), 0);
+        while start < sequences {
+            let fits = |end: usize| end - start <= self.sequences && offsets[end] - offsets[start] <= self.tokens;
+            let end = match (start + 1..=sequences).take_while(|end| fits(*end)).last() {
+                Some(end) if end == sequences => sequences,
+                most => {
+                    let most = most.unwrap_or(start + 1);
+                    let before = (start + 1..=most).rev().find(|end| divisible(*end));
+                    before.or_else(|| (most + 1..sequences).find(|end| divisible(*end))).unwrap_or(sequences)
+                }
+            };
+            parts.push(start..end);
+            start = end;
+        }
+        parts
+    }
+}
+
 /// A model that trains: embeddings out, their gradients back in. It owns its parameters, gradients
 /// and optimizer state, wherever they are held.
 pub trait Trainable {
@@ -32,9 +74,15 @@ pub trait Trainable {
     /// Number of columns of an embedding.
     fn dimension(&self) -> usize;
 
-    /// Reserves the memory for passes over at most `sequences` sequences, so that none of them
-    /// allocates.
-    fn reserve(&self, _sequences: usize, _activations: &mut Self::Activations) {}
+    /// Reserves the memory for batches of at most `sequences` sequences in passes of at most
+    /// `limit`, so that none of them allocates.
+    fn reserve(&self, _sequences: usize, _limit: PassLimit, _activations: &mut Self::Activations) {}
+
+    /// The number by whose multiples, of sequences and of tokens, a batch may be cut into parts
+    /// without a change of any bit of the gradients.
+    fn part_multiple(&self) -> usize {
+        1
+    }
 
     /// Embeds every sequence of the batch: `(sequences, dimension)`. Saves what
     /// [`Trainable::backward`] needs.
@@ -55,7 +103,25 @@ pub trait Trainable {
         dropout: DropoutSeed,
         activations: &mut Self::Activations,
         d_embeddings: Rows<'_>,
+    ) {
+        self.backward_part(context, batch, dropout, activations, d_embeddings);
+        self.finish_parts(activations);
+    }
+
+    /// As [`Trainable::backward`], of a part of a batch. The parts follow one another in order, and
+    /// [`Trainable::finish_parts`] follows the last: the gradients are then the same bits as those
+    /// of the batch at once.
+    fn backward_part(
+        &mut self,
+        context: &Context,
+        part: &TokenBatch,
+        dropout: DropoutSeed,
+        activations: &mut Self::Activations,
+        d_embeddings: Rows<'_>,
     );
+
+    /// Adds gradients whose sum waits for the last part of a batch.
+    fn finish_parts(&mut self, _activations: &mut Self::Activations) {}
 
     /// Sets the summed gradients to zero.
     fn clear_gradients(&mut self);
@@ -76,4 +142,46 @@ pub trait Trainable {
 
     /// Sets elements of the training state, from `first` on.
     fn write_state(&mut self, part: StatePart, first: usize, values: &[f32]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_part_holds_as_many_sequences_as_fit() {
+        let offsets = [0, 3, 4, 14, 16, 18];
+        let parts = |sequences, tokens, multiple| PassLimit { sequences, tokens }.parts(&offsets, multiple);
+        assert_eq!(parts(usize::MAX, usize::MAX, 1), [0..5]);
+        assert_eq!(parts(2, usize::MAX, 1), [0..2, 2..4, 4..5]);
+        assert_eq!(parts(9, 4, 1), [0..2, 2..3, 3..5], "a long sequence is alone");
+        assert_eq!(parts(3, usize::MAX, 2), [0..2, 2..5]);
+        assert_eq!(parts(1, 1, 2), [0..2, 2..4, 4..5], "more than the limit where no cut is possible");
+        assert!(PassLimit::default().parts(&[0], 1).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn parts_follow_one_another_and_end_at_multiples(
+            lengths in prop::collection::vec(1usize..20, 1..60),
+            sequences in 1usize..20,
+            tokens in 1usize..60,
+            multiple in 1usize..3,
+        ) {
+            let mut offsets = vec![0];
+            offsets.extend(lengths.iter().scan(0, |end, length| { *end += length; Some(*end) }));
+            let parts = PassLimit { sequences, tokens }.parts(&offsets, multiple);
+            let mut start = 0;
+            for part in &parts {
+                prop_assert!(part.start == start && part.end > start);
+                start = part.end;
+                let cut = start % multiple == 0 && offsets[start] % multiple == 0;
+                prop_assert!(start == lengths.len() || cut);
+                let fits = part.len() <= sequences && offsets[part.end] - offsets[part.start] <= tokens;
+                prop_assert!(fits || part.len() == 1 || multiple > 1);
+            }
+            prop_assert_eq!(start, lengths.len());
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::fingerprint::fingerprint;
 use crate::inference_model::InferenceModel;
 use crate::pass::{Compute, Pass};
 use crate::spec::ModelSpec;
-use crate::trainable::{DropoutSeed, Trainable};
+use crate::trainable::{DropoutSeed, PassLimit, Trainable};
 use crate::weights::{ArenaWeights, PackingSlots, ParameterArena, Scope, StatePart, Tensor, checksums};
 use maana_kernels::{AdamW, Context, Matrix, Precision, Rows};
 use maana_text::TokenBatch;
@@ -21,6 +21,8 @@ pub struct TrainingModel {
     pub(crate) arena: ParameterArena,
     slots: PackingSlots,
     precision: Precision,
+    /// True if backward computes each layer once more.
+    recompute: bool,
     /// True if the parameters have changed since they were read.
     pub(crate) trained: bool,
 }
@@ -29,9 +31,10 @@ impl TrainingModel {
     /// Returns a model of parameters in the layout of [`TrainingModel::layout`], followed by those
     /// of dense modules.
     pub(crate) fn new(spec: ModelSpec, arena: ParameterArena, precision: Precision) -> Self {
-        let network = Network::new(&spec.config, Scope::All, Passes::Training(precision));
+        let recompute = false;
+        let network = Network::new(&spec.config, Scope::All, Passes::Training { precision, recompute });
         let slots = PackingSlots::new(network.parameters.roles());
-        Self { spec: Arc::new(spec), network, arena, slots, precision, trained: false }
+        Self { spec: Arc::new(spec), network, arena, slots, precision, recompute, trained: false }
     }
 
     /// Everything of the model but its weights.
@@ -54,9 +57,21 @@ impl TrainingModel {
 
     /// Sets the precision of the matrix-product operands. The parameters do not change.
     pub fn set_precision(&mut self, precision: Precision) {
-        self.network = Network::new(&self.spec.config, Scope::All, Passes::Training(precision));
-        self.slots = PackingSlots::new(self.network.parameters.roles());
         self.precision = precision;
+        self.declare();
+    }
+
+    /// Sets whether forward saves only the input of each layer, and backward recomputes the rest
+    /// (gradient checkpointing, arXiv:1604.06174). Changes no bit of the results.
+    pub fn set_gradient_checkpointing(&mut self, recompute: bool) {
+        self.recompute = recompute;
+        self.declare();
+    }
+
+    fn declare(&mut self) {
+        let passes = Passes::Training { precision: self.precision, recompute: self.recompute };
+        self.network = Network::new(&self.spec.config, Scope::All, passes);
+        self.slots = PackingSlots::new(self.network.parameters.roles());
     }
 
     /// All parameters, in the order of [`Trainable::tensors`].
@@ -105,11 +120,19 @@ impl Trainable for TrainingModel {
         self.spec.dimension()
     }
 
-    fn reserve(&self, sequences: usize, activations: &mut Activations) {
-        let mut tokens = sequences.saturating_mul(self.spec.settings.max_seq_length).min(1 << 20);
+    fn reserve(&self, sequences: usize, limit: PassLimit, activations: &mut Activations) {
+        let longest = self.spec.settings.max_seq_length;
+        let most = sequences.min(limit.sequences).saturating_mul(longest);
+        let mut tokens = most.min(limit.tokens.max(longest)).min(1 << 20);
+        self.network.encoder.reserve(sequences, &mut activations.buffers);
         while tokens > 0 && !activations.buffers.reserve(&self.network.activations, tokens) {
             tokens /= 2;
         }
+    }
+
+    fn part_multiple(&self) -> usize {
+        // Instructions for bf16 add the products of two tokens before they round.
+        if self.precision == Precision::F32 { 1 } else { 2 }
     }
 
     fn forward(
@@ -137,7 +160,7 @@ impl Trainable for TrainingModel {
         x
     }
 
-    fn backward(
+    fn backward_part(
         &mut self,
         context: &Context,
         batch: &TokenBatch,
@@ -158,6 +181,11 @@ impl Trainable for TrainingModel {
         let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), layout, buffers).backward();
         self.spec.pooling.pool_backward(&mut pass, self.network.encoder.output(), self.spec.config.hidden, &d_x);
         self.network.encoder.backward(&mut pass, gradients);
+    }
+
+    fn finish_parts(&mut self, activations: &mut Activations) {
+        let (_, gradients) = self.arena.for_backward();
+        self.network.encoder.finish_backward(&mut activations.buffers, gradients);
     }
 
     fn clear_gradients(&mut self) {

@@ -5,7 +5,7 @@
 mod support;
 
 use maana_kernels::{Context, Precision};
-use maana_model::{Activations, DropoutSeed, Trainable, TrainingModel};
+use maana_model::{Activations, DropoutSeed, PassLimit, Trainable, TrainingModel};
 use maana_text::TokenBatch;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -52,7 +52,7 @@ fn passes_take_no_memory() {
         // Each thread takes its own for attention and for packing.
         (0..3).for_each(|_| step(&mut model, &large, &mut Activations::default()));
         let mut keep = Activations::default();
-        model.reserve(large.sequences(), &mut keep);
+        model.reserve(large.sequences(), PassLimit::default(), &mut keep);
         let region = Region::new(ALLOCATOR);
         step(&mut model, &small, &mut keep);
         step(&mut model, &large, &mut keep);

@@ -3,8 +3,8 @@
 
 mod support;
 
-use maana_kernels::{Context, Matrix, Precision};
-use maana_model::{Activations, DropoutSeed, Trainable, TrainingModel};
+use maana_kernels::{Context, InstructionSet, Matrix, Precision};
+use maana_model::{Activations, DropoutSeed, PassLimit, Trainable, TrainingModel};
 use maana_text::TokenBatch;
 use serde_json::json;
 use support::plain::{Plain, PlainPooling};
@@ -132,44 +132,62 @@ fn dropout_depends_only_on_seed_and_pass() {
     }
 }
 
-/// A batch computed in parts has the masks of the whole: those of a token belong to its place in
-/// the batch.
+/// Embeddings and gradients of a batch that is computed in parts, as a training step does.
+fn in_parts(
+    model: &mut TrainingModel,
+    context: &Context,
+    batch: &TokenBatch,
+    d_embeddings: &Matrix,
+    limit: PassLimit,
+) -> (Vec<u32>, Vec<u32>) {
+    let mut keep = Activations::default();
+    model.clear_gradients();
+    let mut embeddings = Vec::new();
+    for sequences in limit.parts(&batch.offsets, model.part_multiple()) {
+        let part = batch.part(sequences.clone());
+        let first_token = batch.offsets[sequences.start] as u64;
+        let dropout = DropoutSeed::On { seed: 3, pass: 4, first_token };
+        embeddings.extend(model.forward(context, &part, dropout, &mut keep).data().iter().map(|value| value.to_bits()));
+        model.backward_part(context, &part, dropout, &mut keep, d_embeddings.view().range(sequences));
+    }
+    model.finish_parts(&mut keep);
+    (embeddings, model.gradients().iter().map(|value| value.to_bits()).collect())
+}
+
+/// Dropout masks belong to a token's place in the whole batch, and every gradient is summed in one
+/// order: parts of any size, any number of threads and recomputed layers change no bit, on every
+/// instruction set and in both precisions, for mean pooling and for a last layer that computes
+/// only one token of each text.
 #[test]
-fn dropout_masks_do_not_depend_on_how_a_batch_is_divided() {
-    let folder = tempfile::tempdir().unwrap();
-    write_small(folder.path(), "bert", "");
-    let context = Context::new(2);
-    // The second model's last layer computes only the pooled tokens.
+fn parts_of_a_batch_have_the_same_bits_as_the_batch_at_once() {
     let cls = json!({"word_embedding_dimension": 24, "pooling_mode_cls_token": true});
-    for pooling in [None, Some(cls)] {
+    for (family, pooling) in [("bert", None), ("bert", Some(cls)), ("mpnet", None)] {
+        let folder = tempfile::tempdir().unwrap();
+        write_small(folder.path(), family, "");
         if let Some(pooling) = &pooling {
             std::fs::write(folder.path().join("1_Pooling/config.json"), pooling.to_string()).unwrap();
         }
         let mut model = open(folder.path());
         let batch = long_batch(&model);
         let d_embeddings = upstream(batch.sequences(), model.dimension());
-        let mut compute = |parts: &[usize]| {
-            let mut keep = Activations::default();
-            model.clear_gradients();
-            let (mut embeddings, mut first) = (Vec::new(), 0);
-            for &count in parts {
-                let mut part = TokenBatch::new();
-                part.extend_with(&batch, first..first + count);
-                let noise = DropoutSeed::On { seed: 3, pass: 4, first_token: batch.offsets[first] as u64 };
-                embeddings.extend_from_slice(model.forward(&context, &part, noise, &mut keep).data());
-                let d = d_embeddings.view().range(first..first + count);
-                model.backward(&context, &part, noise, &mut keep, d);
-                first += count;
-            }
-            assert_eq!(first, batch.sequences());
-            (embeddings, model.gradients().to_vec())
-        };
-        let (whole, gradients) = compute(&[40]);
-        for parts in [&[13, 27][..], &[1; 40], &[39, 1]] {
-            let (embeddings, sums) = compute(parts);
-            assert!(embeddings == whole, "{parts:?}: another mask");
-            for (sum, gradient) in sums.iter().zip(&gradients) {
-                assert!((sum - gradient).abs() < 1e-4 + 1e-4 * gradient.abs(), "{parts:?}: {sum} is not {gradient}");
+        for (isa, precision) in
+            InstructionSet::available().into_iter().flat_map(|isa| [Precision::F32, Precision::Bf16].map(|p| (isa, p)))
+        {
+            model.set_precision(precision);
+            model.set_gradient_checkpointing(false);
+            let context = Context::with_instruction_set(1, isa);
+            let whole = in_parts(&mut model, &context, &batch, &d_embeddings, PassLimit::default());
+            assert!(whole.1.iter().any(|bits| *bits != 0));
+            let all = PassLimit::default();
+            let sizes = [1, 3, 7, 39].map(|sequences| PassLimit { sequences, ..all });
+            let limits = sizes.into_iter().chain([all, PassLimit { tokens: 50, ..all }]);
+            for ((index, limit), recompute) in limits.enumerate().flat_map(|limit| [(limit, false), (limit, true)]) {
+                model.set_gradient_checkpointing(recompute);
+                let context = Context::with_instruction_set(1 + index % 2, isa);
+                let parts = in_parts(&mut model, &context, &batch, &d_embeddings, limit);
+                let what = format!("{family} {} {precision:?} {recompute} {limit:?}", isa.name());
+                assert!(parts.0 == whole.0, "embeddings: {what}");
+                assert!(parts.1 == whole.1, "gradients: {what}");
             }
         }
     }

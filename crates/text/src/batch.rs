@@ -70,6 +70,13 @@ impl TokenBatch {
         };
     }
 
+    /// Returns a batch of some of the sequences.
+    pub fn part(&self, sequences: Range<usize>) -> Self {
+        let mut part = Self::new();
+        part.extend_with(self, sequences);
+        part
+    }
+
     /// Number of sequences.
     pub fn sequences(&self) -> usize {
         self.offsets.len().saturating_sub(1)
@@ -111,8 +118,7 @@ mod tests {
         assert_eq!(all.prompt_lengths, [0, 0, 3, 2, 3]);
         all.extend(&without);
         assert_eq!(all.prompt_lengths, [0, 0, 3, 2, 3, 0, 0]);
-        let mut part = TokenBatch::new();
-        part.extend_with(&all, 1..4);
+        let part = all.part(1..4);
         assert_eq!((part.offsets, part.prompt_lengths), (vec![0, 1, 6, 8], vec![0, 3, 2]));
     }
 }

@@ -4,6 +4,7 @@
 use crate::error::TrainError;
 use crate::interval::{Evaluate, Interval};
 use crate::keep_best::KeepBest;
+use maana_model::PassLimit;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The settings of a run. `Arguments::default()` has the defaults of the reference.
@@ -17,6 +18,16 @@ pub struct Arguments {
     pub max_steps: Option<u64>,
     /// Rows of a micro-batch, which are negatives of each other. Default 8.
     pub batch_size: usize,
+    /// Texts of a micro-batch that pass through the model together (GradCache, arXiv:2101.06983).
+    /// The loss sees the whole micro-batch; the result has the same bits for any value. Default:
+    /// all.
+    pub mini_batch_size: Option<usize>,
+    /// The same as a number of tokens; a longer text passes through the model alone. Default: no
+    /// limit.
+    pub mini_batch_tokens: Option<usize>,
+    /// Keeps only the input of each layer for the backward pass and recomputes the rest, to the
+    /// same bits. Default false.
+    pub gradient_checkpointing: bool,
     /// Micro-batches of an update. Adds no negatives. Default 1.
     pub gradient_accumulation_steps: u64,
     /// Maximum learning rate of the schedule. Default 5e-5.
@@ -80,6 +91,9 @@ impl Default for Arguments {
             epochs: 3.0,
             max_steps: None,
             batch_size: 8,
+            mini_batch_size: None,
+            mini_batch_tokens: None,
+            gradient_checkpointing: false,
             gradient_accumulation_steps: 1,
             learning_rate: 5e-5,
             weight_decay: 0.0,
@@ -114,6 +128,15 @@ impl Arguments {
         TrainError::NoBatch { rows, batch_size: self.batch_size, drop_last: self.drop_last }
     }
 
+    /// Returns the limit of one pass through the model.
+    pub fn pass_limit(&self) -> PassLimit {
+        let all = PassLimit::default();
+        PassLimit {
+            sequences: self.mini_batch_size.unwrap_or(all.sequences),
+            tokens: self.mini_batch_tokens.unwrap_or(all.tokens),
+        }
+    }
+
     /// Checks that all values are valid, also in combination.
     ///
     /// # Errors
@@ -127,6 +150,8 @@ impl Arguments {
         }
         let at_least_one = [
             ("batch_size", self.batch_size as u64),
+            ("mini_batch_size", self.mini_batch_size.unwrap_or(1) as u64),
+            ("mini_batch_tokens", self.mini_batch_tokens.unwrap_or(1) as u64),
             ("gradient_accumulation_steps", self.gradient_accumulation_steps),
             ("max_steps", self.max_steps.unwrap_or(1)),
             ("early_stopping_patience", self.early_stopping_patience.unwrap_or(1)),
@@ -312,7 +337,9 @@ mod tests {
 
     #[test]
     fn invalid_values_are_named() {
-        let faults: [(&str, Arguments); 17] = [
+        let faults: [(&str, Arguments); 19] = [
+            ("mini_batch_size", Arguments { mini_batch_size: Some(0), ..Arguments::default() }),
+            ("mini_batch_tokens", Arguments { mini_batch_tokens: Some(0), ..Arguments::default() }),
             ("learning_rate", Arguments { learning_rate: 0.0, ..Arguments::default() }),
             ("adam_epsilon", Arguments { adam_epsilon: 1e39, ..Arguments::default() }),
             ("max_grad_norm", Arguments { max_grad_norm: 1e300, ..Arguments::default() }),

@@ -21,6 +21,10 @@ use std::path::{Path, PathBuf};
 const STATE_FILE: &str = "trainer_state.json";
 const FORMAT: u64 = 1;
 
+/// Arguments that may differ between a checkpoint and the run that continues from it.
+const CHANGE_NO_RESULT: [&str; 6] =
+    ["mini_batch_size", "mini_batch_tokens", "gradient_checkpointing", "save_total_limit", "save_every", "tensorboard"];
+
 /// The state that a run needs to continue, except the tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
@@ -72,7 +76,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// Returns the differences between a checkpoint (`self`) and a run, each with both values. The
-    /// number of kept checkpoints and the form of the log change no result and may differ.
+    /// settings that change no result may differ.
     fn differences(&self, asked: &Self) -> Vec<String> {
         let flat = |identity: &Self| -> Vec<(String, Value)> {
             let mut fields = Vec::new();
@@ -87,9 +91,7 @@ impl Identity {
         };
         let differing = flat(self).into_iter().zip(flat(asked)).filter(|(theirs, ours)| theirs != ours);
         let mut differences: Vec<String> = differing
-            .filter(|((name, _), _)| {
-                !matches!(name.as_str(), "save_total_limit" | "save_every" | "tensorboard" | "base")
-            })
+            .filter(|((name, _), _)| name != "base" && !CHANGE_NO_RESULT.contains(&name.as_str()))
             .map(|((name, theirs), (_, ours))| format!("`{name}` was {theirs} and is now {ours}"))
             .collect();
         if let (Some(theirs), Some(ours)) = (&self.base, &asked.base)

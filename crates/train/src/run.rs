@@ -134,7 +134,7 @@ impl<'a, M: Trainable> Training<'a, M> {
     ) -> Result<Self, TrainError> {
         let identity = identity(run, model);
         let rows = run.arguments.batch_size.min(run.source.len());
-        let step = Step::new(model, rows * run.source.columns().len());
+        let step = Step::new(model, rows * run.source.columns().len(), run.arguments.pass_limit());
         let mut training = Self {
             context: run.context,
             loss: run.loss,

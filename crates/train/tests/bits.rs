@@ -87,8 +87,9 @@ impl Observer<TrainingModel> for Silent {
     }
 }
 
-/// Returns the parameters of tiny-bert, with dropout, after a few updates on the rows.
-fn trained(context: &Context, rows: &[Value], loss: &LossArguments, schedule: Schedule) -> Vec<f32> {
+/// Returns the parameters of tiny-bert, with dropout, after a few updates on the rows, with the
+/// changed arguments.
+fn trained(context: &Context, rows: &[Value], loss: &LossArguments, change: impl Fn(&mut Arguments)) -> Vec<f32> {
     let folder = tempfile::tempdir().unwrap();
     for name in
         ["model.safetensors", "modules.json", "tokenizer.json", "tokenizer_config.json", "1_Pooling/config.json"]
@@ -107,17 +108,19 @@ fn trained(context: &Context, rows: &[Value], loss: &LossArguments, schedule: Sc
 
     let source = Dataset::open(&[file], ReadOptions::default()).unwrap();
     let mut model = maana_model::open_for_training(folder.path(), context, Precision::F32).unwrap().model;
-    let arguments = Arguments {
+    let mut arguments = Arguments {
         max_steps: Some(8),
         batch_size: 6,
         gradient_accumulation_steps: 2,
         learning_rate: 2e-3,
         weight_decay: 0.01,
         warmup_steps: 2,
-        schedule,
+        schedule: Schedule::Cosine,
         batch_sampler: BatchSampler::NoDuplicates,
         ..Arguments::default()
     };
+    change(&mut arguments);
+    model.set_gradient_checkpointing(arguments.gradient_checkpointing);
     let (loss, tokenizer) = (loss.build(64, arguments.seed).unwrap(), model.spec().tokenizer());
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
     let run = Run {
@@ -137,12 +140,33 @@ fn trained(context: &Context, rows: &[Value], loss: &LossArguments, schedule: Sc
 
 #[test]
 fn weights_after_training_on_pairs_are_the_same_bits_everywhere() {
-    let rows = json("st301/run.json")["rows"].as_array().unwrap().clone();
+    let (rows, loss) = pairs();
+    check("weights trained on pairs", WEIGHTS_PAIRS, |context| trained(context, &rows, &loss, |_| {}));
+}
+
+/// Mini-batches and recomputed layers change no bit, with dropout.
+#[test]
+fn weights_after_training_in_mini_batches_are_the_same_bits_everywhere() {
+    let (rows, loss) = pairs();
+    let check = |what: &str, change: &dyn Fn(&mut Arguments)| {
+        check(what, WEIGHTS_PAIRS, |context| trained(context, &rows, &loss, change));
+    };
+    for size in [1, 3, 7] {
+        check("weights trained in mini-batches", &|arguments| arguments.mini_batch_size = Some(size));
+    }
+    check("weights trained in mini-batches of tokens", &|arguments| arguments.mini_batch_tokens = Some(60));
+    check("weights trained with recomputed layers", &|arguments| arguments.gradient_checkpointing = true);
+    check("weights trained with both", &|arguments| {
+        (arguments.mini_batch_size, arguments.gradient_checkpointing) = (Some(4), true);
+    });
+}
+
+fn pairs() -> (Vec<Value>, LossArguments) {
     let loss = LossArguments {
         matryoshka_dims: Some(vec![64, 32, 16]),
         ..LossArguments::new(LossName::MultipleNegativesRanking)
     };
-    check("weights trained on pairs", WEIGHTS_PAIRS, |context| trained(context, &rows, &loss, Schedule::Cosine));
+    (json("st301/run.json")["rows"].as_array().unwrap().clone(), loss)
 }
 
 #[test]
@@ -154,5 +178,7 @@ fn weights_after_training_on_scores_are_the_same_bits_everywhere() {
     };
     let rows: Vec<Value> = rows.iter().enumerate().map(scored).collect();
     let loss = LossArguments::new(LossName::Cosent);
-    check("weights trained on scores", WEIGHTS_SCORES, |context| trained(context, &rows, &loss, Schedule::Linear));
+    check("weights trained on scores", WEIGHTS_SCORES, |context| {
+        trained(context, &rows, &loss, |arguments| arguments.schedule = Schedule::Linear)
+    });
 }

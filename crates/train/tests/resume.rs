@@ -21,7 +21,22 @@ fn settings() -> Vec<Arguments> {
         },
         Arguments { evaluate: Evaluate::Steps(2.into()), ..arguments(None) },
         Arguments { evaluate: Evaluate::Never, save_every: Some(2.into()), ..arguments(Some(Version::V3_0_1)) },
+        Arguments { mini_batch_size: Some(3), ..arguments(None) },
     ]
+}
+
+/// Their sizes change no bit, so a run may continue with others.
+#[test]
+fn a_run_resumes_with_other_mini_batches() {
+    let whole = unbroken(&arguments(None));
+    let in_parts = Arguments { mini_batch_size: Some(3), mini_batch_tokens: Some(9), ..arguments(None) };
+    assert_eq!(unbroken(&in_parts).0, whole.0);
+    let folder = tempfile::tempdir().unwrap();
+    let (mut model, mut notebook) = (Toy::new(), Notebook { stop_after: Some(7), ..Notebook::default() });
+    run(&mut model, &mut notebook, &in_parts, Some(folder.path()), false).unwrap();
+    let mut model = Toy::new();
+    run(&mut model, &mut Notebook::default(), &arguments(None), Some(folder.path()), true).unwrap();
+    assert_eq!(model.bits(), whole.0);
 }
 
 /// Returns the result of an uninterrupted run.

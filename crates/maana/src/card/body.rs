@@ -362,7 +362,10 @@ fn citations(classes: &[String]) -> Vec<Citation> {
     let mut all =
         vec![Citation { title: "Sentence Transformers", entry: include_str!("citations/sentence_bert.bib").trim() }];
     for class in classes {
-        let (title, entry) = match class.as_str() {
+        if class.starts_with("Cached") {
+            all.push(Citation { title: "Mini-batches", entry: include_str!("citations/gradient_cache.bib").trim() });
+        }
+        let (title, entry) = match class.strip_prefix("Cached").unwrap_or(class) {
             "MatryoshkaLoss" => ("MatryoshkaLoss", include_str!("citations/matryoshka.bib")),
             "MultipleNegativesRankingLoss" | "MultipleNegativesSymmetricRankingLoss" => {
                 ("MultipleNegativesRankingLoss", include_str!("citations/multiple_negatives_ranking.bib"))

@@ -41,7 +41,7 @@ pub(super) fn gather(
         base_model: Some(base),
         model: model.spec().summary(),
         data: vec![data],
-        loss: loss_facts(&prepared.loss.describe()),
+        loss: loss_facts(&prepared.loss.describe(), &recipe.training),
         changed_hyperparameters: changed,
         hyperparameters,
         before,
@@ -115,14 +115,29 @@ fn widget(texts: &[Vec<String>]) -> Vec<WidgetExample> {
         .collect()
 }
 
-fn loss_facts(summary: &LossSummary) -> LossFacts {
-    let mut classes = vec![summary.class.clone()];
+/// Losses of the reference that have a class of their own for mini-batches.
+const CACHED: [(&str, &str); 3] = [
+    ("MultipleNegativesRankingLoss", "CachedMultipleNegativesRankingLoss"),
+    ("MultipleNegativesSymmetricRankingLoss", "CachedMultipleNegativesSymmetricRankingLoss"),
+    ("GISTEmbedLoss", "CachedGISTEmbedLoss"),
+];
+
+fn loss_facts(summary: &LossSummary, arguments: &Arguments) -> LossFacts {
+    let limits =
+        [("mini_batch_size", arguments.mini_batch_size), ("mini_batch_num_tokens", arguments.mini_batch_tokens)];
+    let cached =
+        CACHED.iter().find(|(class, _)| *class == summary.class && limits.iter().any(|(_, limit)| limit.is_some()));
+    let mut classes = vec![cached.map_or(&*summary.class, |(_, cached)| cached).to_owned()];
     let mut parameters = serde_json::Map::new();
     if let Some(inner) = &summary.inner {
-        parameters.insert("loss".into(), inner.class.clone().into());
-        classes.extend(loss_facts(inner).classes);
+        let inner = loss_facts(inner, arguments);
+        parameters.insert("loss".into(), inner.classes[0].clone().into());
+        classes.extend(inner.classes);
     }
     parameters.extend(summary.parameters.iter().cloned());
+    if cached.is_some() {
+        parameters.extend(limits.into_iter().filter_map(|(name, limit)| Some((name.into(), limit?.into()))));
+    }
     LossFacts { classes, parameters }
 }
 
@@ -169,6 +184,7 @@ fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
         ("save_total_limit", arguments.save_total_limit.map_or("None".into(), |limit| limit.to_string())),
         ("seed", arguments.seed.to_string()),
         ("bf16", python(arguments.precision == Precision::Bf16)),
+        ("gradient_checkpointing", python(arguments.gradient_checkpointing)),
         ("dataloader_drop_last", python(arguments.drop_last)),
         ("load_best_model_at_end", python(arguments.keep_best.is_some())),
         (
@@ -207,6 +223,7 @@ fn title(base: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use maana_train::{LossArguments, LossName};
 
     #[test]
     fn numbers_are_formatted_as_in_python() {
@@ -232,6 +249,24 @@ mod tests {
         let changed: Vec<_> = hyperparameters(&arguments).into_iter().filter(|pair| !defaults.contains(pair)).collect();
         let expected = [("per_device_train_batch_size", "32"), ("learning_rate", "2e-05")];
         assert_eq!(changed, expected.map(|(name, value)| (name.to_string(), value.to_string())));
+    }
+
+    #[test]
+    fn losses_in_mini_batches_have_the_names_of_the_reference() {
+        let arguments = Arguments { mini_batch_size: Some(32), ..Arguments::default() };
+        let loss = |name, dims| {
+            let loss = LossArguments { matryoshka_dims: dims, ..LossArguments::new(name) };
+            loss.build(8, 42).unwrap().describe()
+        };
+        let ranking = loss(LossName::MultipleNegativesRanking, None);
+        let facts = loss_facts(&ranking, &arguments);
+        assert_eq!(facts.classes, ["CachedMultipleNegativesRankingLoss"]);
+        assert_eq!(facts.parameters["mini_batch_size"], 32);
+        assert_eq!(loss_facts(&ranking, &Arguments::default()).classes, ["MultipleNegativesRankingLoss"]);
+        let nested = loss_facts(&loss(LossName::MultipleNegativesRanking, Some(vec![8, 4])), &arguments);
+        assert_eq!(nested.classes, ["MatryoshkaLoss", "CachedMultipleNegativesRankingLoss"]);
+        assert_eq!(nested.parameters["loss"], "CachedMultipleNegativesRankingLoss");
+        assert_eq!(loss_facts(&loss(LossName::Cosent, None), &arguments).classes, ["CoSENTLoss"]);
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub fn prepare(
     let opened =
         crate::open::open_for_training(&located.base(), context, precision, &HubOptions::from_environment(), notify)?;
     let mut model = opened.model;
+    model.set_gradient_checkpointing(recipe.training.gradient_checkpointing);
     if let Some(tokens) = recipe.model.max_seq_length {
         let longest = model.spec().config().longest();
         if tokens > longest {

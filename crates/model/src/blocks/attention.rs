@@ -25,6 +25,7 @@ pub(crate) struct SelfAttention {
     qkv: Linear,
     output: Linear,
     position_bias: Option<Arc<RelativePositionBias>>,
+    layer: usize,
     heads: usize,
     head_dim: usize,
     hidden: usize,
@@ -61,6 +62,7 @@ impl SelfAttention {
             qkv: Linear::declare(declarations, "qkv", [query, key, value], hidden, hidden),
             output: Linear::declare(declarations, "attention output", [output], hidden, hidden),
             position_bias,
+            layer,
             heads: config.heads,
             head_dim: config.head_dim(),
             hidden,
@@ -129,10 +131,14 @@ impl SelfAttention {
         }
         pass.restore(tokens, self.qkv_values);
         let heads = self.heads(pass);
+        let mut position_bias = std::mem::take(&mut pass.buffers.position_bias);
+        let d_bias_tables = match &self.position_bias {
+            Some(bias) => bias.next_gradients(&mut position_bias, self.layer, pass.batch.sequences()),
+            None => &mut [],
+        };
         let slots =
             [self.qkv_values.values, self.attended.values, self.log_sum_exp, self.d_attended, self.d_qkv, x, d_x];
         let [qkv, attended, log_sum_exp, d_attended, d_qkv, x, d_x] = pass.slices(tokens, slots);
-        let d_bias = self.position_bias.as_ref().map(|bias| bias.gradient(gradients));
         maana_kernels::attention_backward(
             compute.context,
             heads,
@@ -141,10 +147,11 @@ impl SelfAttention {
             log_sum_exp,
             d_attended,
             d_qkv,
-            d_bias,
+            d_bias_tables,
         );
         self.qkv.backward_parameters(compute, x, d_qkv, gradients);
         self.qkv.backward_input(compute, d_qkv, d_x, true);
+        pass.buffers.position_bias = position_bias;
     }
 
     fn heads<'a>(&'a self, pass: &Pass<'a>) -> Attention<'a> {

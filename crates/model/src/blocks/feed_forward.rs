@@ -48,9 +48,7 @@ impl FeedForward {
     pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot, residual: Slot, sum: Slot) {
         let (compute, rows) = (pass.compute, pass.rows());
         if pass.saves() {
-            let [x, before] = pass.slices(rows, [x, self.before_activation.values]);
-            self.up.forward(compute, x, Epilogue::None, before);
-            pass.keep(rows, self.before_activation);
+            self.recompute(pass, x);
             let [before, activated] = pass.slices(rows, [self.before_activation.values, self.activated]);
             self.activation.forward(compute.context, before, activated);
         } else {
@@ -60,6 +58,14 @@ impl FeedForward {
         let mask = pass.mask_at(self.dropout);
         let [activated, residual, sum] = pass.slices(rows, [self.activated, residual, sum]);
         self.down.forward_residual(compute, activated, mask, residual, sum);
+    }
+
+    /// Computes only what backward reads.
+    pub(crate) fn recompute(&self, pass: &mut Pass<'_>, x: Slot) {
+        let (compute, rows) = (pass.compute, pass.rows());
+        let [x, before] = pass.slices(rows, [x, self.before_activation.values]);
+        self.up.forward(compute, x, Epilogue::None, before);
+        pass.keep(rows, self.before_activation);
     }
 
     /// Adds to `d_x` the gradient of `x`, given that of the sum, and the gradients of the

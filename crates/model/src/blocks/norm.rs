@@ -18,21 +18,21 @@ pub(crate) struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Declares `{name}.weight` and `{name}.bias`, `(width)`. Activations have the names `[input,
-    /// statistics]`.
+    /// Declares `{name}.weight` and `{name}.bias`, `(width)`. The norm saves its input, `(tokens,
+    /// width)`, and its statistics, `(tokens, 2)`, in the given slots.
     pub(crate) fn declare(
         declarations: &mut Declarations,
         name: &str,
         width: usize,
         epsilon: f32,
-        [input, statistics]: [&'static str; 2],
+        [input, statistics]: [Slot; 2],
     ) -> Self {
         Self {
             gamma: declarations.parameters.parameter(format!("{name}.weight"), &[width]),
             beta: declarations.parameters.parameter(format!("{name}.bias"), &[width]),
             epsilon,
-            input: declarations.activations.saved(input, width),
-            statistics: declarations.activations.saved(statistics, 2),
+            input,
+            statistics,
         }
     }
 

@@ -14,6 +14,7 @@ const BUCKETS: u32 = 16;
 pub(crate) struct RelativePositionBias {
     /// `(2 · BUCKETS, heads)`
     table: Parameter,
+    heads: usize,
     /// Bucket of each distance key − query, from −(longest − 1) to longest − 1.
     buckets: Vec<u32>,
 }
@@ -23,7 +24,7 @@ impl RelativePositionBias {
     pub(crate) fn declare(declarations: &mut Declarations, name: &str, heads: usize, longest: usize) -> Self {
         let table = declarations.parameters.parameter(name, &[2 * BUCKETS as usize, heads]);
         let farthest = longest as i64 - 1;
-        Self { table, buckets: (-farthest..=farthest).map(bucket).collect() }
+        Self { table, heads, buckets: (-farthest..=farthest).map(bucket).collect() }
     }
 
     /// The biases in the form of the attention kernel.
@@ -31,9 +32,36 @@ impl RelativePositionBias {
         PositionBias { table: weights.values(&self.table), buckets: &self.buckets }
     }
 
-    /// The gradient of the table, `(2 · BUCKETS, heads)`.
-    pub(crate) fn gradient<'a>(&self, gradients: &'a mut [f32]) -> &'a mut [f32] {
-        &mut gradients[self.table.range.clone()]
+    /// Reserves the memory for the gradients of a batch.
+    pub(crate) fn reserve(&self, tables: &mut Vec<Vec<f32>>, layers: usize, sequences: usize) {
+        tables.resize_with(layers.max(tables.len()), Vec::new);
+        let wanted = sequences.saturating_mul(self.table.range.len());
+        // Where there is not so much, the first batch asks again.
+        tables.iter_mut().for_each(|table| drop(table.try_reserve_exact(wanted.saturating_sub(table.len()))));
+    }
+
+    /// Returns memory for the gradients of the next sequences in a layer, `(sequences, heads,
+    /// buckets)`.
+    pub(crate) fn next_gradients<'a>(
+        &self,
+        tables: &'a mut Vec<Vec<f32>>,
+        layer: usize,
+        sequences: usize,
+    ) -> &'a mut [f32] {
+        tables.resize_with((layer + 1).max(tables.len()), Vec::new);
+        let tables = &mut tables[layer];
+        let start = tables.len();
+        tables.resize(start + sequences * self.table.range.len(), 0.0);
+        &mut tables[start..]
+    }
+
+    /// Adds the gradients of all sequences to that of the table, layer after layer as backward
+    /// visits them. In one order for any division of the batch, they give the same bits.
+    pub(crate) fn add_gradients(&self, tables: &mut [Vec<f32>], gradients: &mut [f32]) {
+        for tables in tables.iter_mut().rev() {
+            maana_kernels::sum_position_bias(tables, self.heads, &mut gradients[self.table.range.clone()]);
+            tables.clear();
+        }
     }
 }
 

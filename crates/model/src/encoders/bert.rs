@@ -12,11 +12,11 @@
 //! through the same lines from the last to the first: `d_x` is the gradient of the loss with
 //! respect to `x`. A sum passes its gradient on to both addends, so that `d_y` is that of the sum,
 //! plus what comes through the feed-forward part. Forward saves the inputs of the LayerNorms; `x`
-//! and `y` are recomputed from them.
+//! and `y` are recomputed from them. With checkpoints it saves only those at the end of each layer.
 
 use super::encoder::Encoder;
 use super::names::LayerNames;
-use crate::activations::Slot;
+use crate::activations::{Buffers, Slot};
 use crate::blocks::{Declarations, Embeddings, FeedForward, LayerNorm, RelativePositionBias, SelfAttention};
 use crate::config::EncoderConfig;
 use crate::pass::Pass;
@@ -26,6 +26,7 @@ use std::sync::Arc;
 pub(crate) struct Bert {
     embeddings: Embeddings,
     layers: Vec<Layer>,
+    position_bias: Option<Arc<RelativePositionBias>>,
     x: Slot,
     d_x: Slot,
     d_sum: Slot,
@@ -55,9 +56,19 @@ impl Bert {
         Self {
             embeddings,
             layers,
+            position_bias: bias.cloned(),
             x: activations.shared("x", config.hidden),
             d_x: activations.gradient("d_x", config.hidden),
             d_sum: activations.gradient("d_sum", config.hidden),
+        }
+    }
+
+    /// Computes the input of a layer once more.
+    fn recompute_input(&self, pass: &mut Pass<'_>, layer: usize) {
+        let tokens = pass.tokens();
+        match layer.checked_sub(1) {
+            Some(before) => self.layers[before].norm.recompute(pass, tokens, self.x),
+            None => self.embeddings.recompute(pass, self.x),
         }
     }
 }
@@ -71,15 +82,27 @@ impl Encoder for Bert {
     }
 
     fn backward(&self, pass: &mut Pass<'_>, gradients: &mut [f32]) {
-        let tokens = pass.tokens();
         for (index, layer) in self.layers.iter().enumerate().rev() {
-            match index.checked_sub(1) {
-                Some(before) => self.layers[before].norm.recompute(pass, tokens, self.x),
-                None => self.embeddings.recompute(pass, self.x),
+            self.recompute_input(pass, index);
+            if pass.recomputes() {
+                layer.recompute(pass, self.x);
+                self.recompute_input(pass, index);
             }
             layer.backward(pass, self.x, self.d_x, self.d_sum, gradients);
         }
         self.embeddings.backward(pass, self.d_x, self.d_sum, gradients);
+    }
+
+    fn finish_backward(&self, buffers: &mut Buffers, gradients: &mut [f32]) {
+        if let Some(bias) = &self.position_bias {
+            bias.add_gradients(&mut buffers.position_bias, gradients);
+        }
+    }
+
+    fn reserve(&self, sequences: usize, buffers: &mut Buffers) {
+        if let Some(bias) = &self.position_bias {
+            bias.reserve(&mut buffers.position_bias, self.layers.len(), sequences);
+        }
     }
 
     fn output(&self) -> [Slot; 2] {
@@ -96,7 +119,11 @@ impl Layer {
     ) -> Self {
         let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
         let names = LayerNames::of(config.architecture, index);
-        let (sums, outputs) = (["attention sum", "attention statistics"], ["output sum", "output statistics"]);
+        let activations = &mut declarations.activations;
+        let sums = [("attention sum", hidden), ("attention statistics", 2)]
+            .map(|(name, width)| activations.saved(name, width));
+        let outputs = [("output sum", hidden), ("output statistics", 2)]
+            .map(|(name, width)| activations.saved_between_layers(name, width));
         Self {
             attention: SelfAttention::declare(declarations, config, index, names.attention, bias.cloned()),
             attention_norm: LayerNorm::declare(declarations, &names.attention_norm, hidden, epsilon, sums),
@@ -113,6 +140,16 @@ impl Layer {
         attention_norm.forward(pass, *y);
         feed_forward.forward(pass, *y, *y, norm.input);
         norm.forward(pass, x);
+    }
+
+    /// Computes once more what backward reads, all but the input of the last norm, which is saved.
+    /// Uses up `x`.
+    fn recompute(&self, pass: &mut Pass<'_>, x: Slot) {
+        let Self { attention, attention_norm, feed_forward, y, .. } = self;
+        pass.selected = false;
+        attention.forward(pass, x, x, attention_norm.input);
+        attention_norm.forward(pass, *y);
+        feed_forward.recompute(pass, *y);
     }
 
     /// Replaces `d_x`, the gradient of the layer's output, by that of its input `x`.

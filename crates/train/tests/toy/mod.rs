@@ -58,12 +58,12 @@ impl Toy {
     }
 }
 
-/// Returns a factor for each sequence of each pass, in place of dropout.
-fn factor(noise: DropoutSeed, sequence: usize) -> f32 {
+/// Returns a factor for each sequence of each pass, which begins with `token`, in place of dropout.
+fn factor(noise: DropoutSeed, token: usize) -> f32 {
     match noise {
         DropoutSeed::Off => 1.0,
-        DropoutSeed::On { seed, pass, .. } => {
-            let mixed = (seed ^ (pass * 1000 + sequence as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        DropoutSeed::On { seed, pass, first_token } => {
+            let mixed = (seed ^ (pass * 1000 + first_token + token as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             0.75 + (mixed >> 40) as f32 / (1_u64 << 25) as f32
         }
     }
@@ -85,7 +85,7 @@ impl Trainable for Toy {
             let mut mean = [0.0; HIDDEN];
             for &id in batch.sequence(sequence) {
                 for (mean, x) in mean.iter_mut().zip(&parameters[id as usize * HIDDEN..]) {
-                    *mean += x * factor(noise, sequence) / batch.length(sequence) as f32;
+                    *mean += x * factor(noise, batch.offsets[sequence]) / batch.length(sequence) as f32;
                 }
             }
             let (dense, bias) = (&parameters[WORDS * HIDDEN..], &parameters[(WORDS + DIMENSION) * HIDDEN..]);
@@ -97,7 +97,7 @@ impl Trainable for Toy {
         embeddings
     }
 
-    fn backward(
+    fn backward_part(
         &mut self,
         _context: &Context,
         batch: &TokenBatch,
@@ -117,7 +117,7 @@ impl Trainable for Toy {
                 }
                 for &id in batch.sequence(sequence) {
                     gradients[id as usize * HIDDEN + h] +=
-                        d_mean * factor(noise, sequence) / batch.length(sequence) as f32;
+                        d_mean * factor(noise, batch.offsets[sequence]) / batch.length(sequence) as f32;
                 }
             }
             for (column, d_y) in d_y.iter().enumerate() {
