@@ -50,7 +50,7 @@ fn main() -> Result<(), Failure> {
     let mut watch = Watch { context: &context, dev: [RetrievalSet::open("recipes/demo/dev")?] };
 
     let settings = Arguments { batch_size: 32, learning_rate: 2e-4, epochs: 1.0, ..Arguments::default() };
-    let settings = Arguments { evaluate: Evaluate::Steps(8), ..settings };
+    let settings = Arguments { evaluate: Evaluate::Steps(8.into()), ..settings };
     let dims = Some(vec![model.dimension(), model.dimension() / 2]);
     let loss = LossArguments { matryoshka_dims: dims, ..LossArguments::new(LossName::MultipleNegativesRanking) };
     let loss = loss.build(model.dimension(), settings.seed)?;

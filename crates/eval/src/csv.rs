@@ -1,13 +1,13 @@
 //! Results in the CSV files of Sentence Transformers: one file per evaluation, one line per run.
 
-use crate::{EvalError, Scores};
+use crate::{EvalError, Kind, Scores};
 use maana_files::FileError;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Metrics in the order of the columns: the name in a key and in a header. Metrics of one group
-/// alternate by cutoff.
-const COLUMNS: [&[(&str, &str)]; 5] = [
+/// Metrics of retrieval in the order of the columns: the name in a key and in a header. Metrics of
+/// one group alternate by cutoff.
+const RETRIEVAL: [&[(&str, &str)]; 5] = [
     &[("accuracy", "Accuracy")],
     &[("precision", "Precision"), ("recall", "Recall")],
     &[("mrr", "MRR")],
@@ -20,7 +20,17 @@ const COLUMNS: [&[(&str, &str)]; 5] = [
 pub fn csv_name(scores: &Scores) -> String {
     let name = scores.name.replace(['/', '\\'], "_");
     let name = if name.is_empty() { name } else { format!("_{name}") };
-    format!("Information-Retrieval_evaluation{name}_results.csv")
+    match scores.kind {
+        Kind::Retrieval => format!("Information-Retrieval_evaluation{name}_results.csv"),
+        Kind::Similarity => format!("similarity_evaluation{name}_results.csv"),
+        Kind::Binary => format!("binary_classification_evaluation{name}_results.csv"),
+        Kind::Triplet => format!("triplet_evaluation{name}_results.csv"),
+        Kind::Reranking => format!("RerankingEvaluator{name}_results_@10.csv"),
+        Kind::Translation => format!("translation_evaluation{name}_results.csv"),
+        Kind::Mining => format!("paraphrase_mining_evaluation{name}_results.csv"),
+        Kind::Labels => format!("accuracy_evaluation{name}_results.csv"),
+        Kind::Loss => format!("loss_evaluation{name}_results.csv"),
+    }
 }
 
 /// Adds a line to the file of each evaluation in `folder`, which is created if necessary, and
@@ -74,6 +84,34 @@ pub fn write_csv(
 
 /// Returns titles and values in the order of the columns.
 fn columns(scores: &Scores) -> Vec<(String, f64)> {
+    // The reference puts the function first in some headers and last in others.
+    let turned = |key: &str| key.split_once('_').map_or(key.to_owned(), |(front, back)| format!("{back}_{front}"));
+    let listed = |columns: &[(&str, &str)]| -> Vec<(String, f64)> {
+        let column = |(key, title): &(&str, &str)| Some(((*title).to_owned(), scores.get(key)?));
+        columns.iter().filter_map(column).collect()
+    };
+    match scores.kind {
+        Kind::Retrieval => retrieval_columns(scores),
+        Kind::Similarity | Kind::Triplet => scores.values.iter().map(|(key, value)| (turned(key), *value)).collect(),
+        Kind::Binary => {
+            let order = ["accuracy", "accuracy_threshold", "f1", "precision", "recall", "f1_threshold", "ap", "mcc"];
+            let place =
+                |key: &str| order.iter().position(|measure| key.split_once('_').is_some_and(|k| k.1 == *measure));
+            let mut columns = scores.values.clone();
+            columns.sort_by_key(|(key, _)| place(key));
+            columns
+        }
+        Kind::Reranking => listed(&[("map", "MAP"), ("mrr@10", "MRR@10"), ("ndcg@10", "NDCG@10")]),
+        Kind::Translation => listed(&[("src2trg_accuracy", "src2trg"), ("trg2src_accuracy", "trg2src")]),
+        Kind::Mining => {
+            listed(&["precision", "recall", "f1", "threshold", "average_precision"].map(|measure| (measure, measure)))
+        }
+        Kind::Labels => listed(&[("accuracy", "accuracy")]),
+        Kind::Loss => scores.values.clone(),
+    }
+}
+
+fn retrieval_columns(scores: &Scores) -> Vec<(String, f64)> {
     let mut columns = Vec::new();
     let split = |key: &str| {
         let (front, cutoff) = key.rsplit_once('@')?;
@@ -81,7 +119,7 @@ fn columns(scores: &Scores) -> Vec<(String, f64)> {
         Some((function.to_string(), measure.to_string(), cutoff.to_string()))
     };
     let keys: Vec<_> = scores.values.iter().filter_map(|(key, _)| split(key)).collect();
-    for group in COLUMNS {
+    for group in RETRIEVAL {
         for (function, _, cutoff) in keys.iter().filter(|(_, measure, _)| measure == group[0].0) {
             for (measure, title) in group {
                 if let Some(value) = scores.get(&format!("{function}_{measure}@{cutoff}")) {
@@ -112,6 +150,7 @@ mod tests {
         let values =
             keys.iter().enumerate().map(|(index, key)| (format!("cosine_{key}"), index as f64 / 8.0)).collect();
         Scores {
+            kind: Kind::Retrieval,
             name: "dim_64".into(),
             dimension: 64,
             values,
@@ -164,6 +203,35 @@ mod tests {
         let error = write_csv(folder.path(), &[scores()], None, None).unwrap_err().to_string();
         assert!(error.contains("dim_64") && error.contains("header"), "{error}");
         assert!(fs::read_to_string(&path).unwrap().ends_with("0.5\n"));
+    }
+
+    #[test]
+    fn other_kinds_have_the_headers_of_their_evaluators() {
+        let header = |kind, keys: &[&str]| {
+            let values = keys.iter().map(|key| ((*key).to_owned(), 0.5)).collect();
+            let scores = Scores { kind, name: "dev".into(), values, ..scores() };
+            let folder = tempfile::tempdir().unwrap();
+            let paths = write_csv(folder.path(), &[scores], None, None).unwrap();
+            let name = paths[0].file_name().unwrap().to_string_lossy().into_owned();
+            format!("{name}: {}", fs::read_to_string(&paths[0]).unwrap().lines().next().unwrap())
+        };
+        assert_eq!(
+            header(Kind::Similarity, &["pearson_cosine", "spearman_cosine"]),
+            "similarity_evaluation_dev_results.csv: epoch,steps,cosine_pearson,cosine_spearman,precision"
+        );
+        assert_eq!(
+            header(Kind::Binary, &["cosine_f1", "cosine_f1_threshold", "cosine_precision", "cosine_accuracy"]),
+            "binary_classification_evaluation_dev_results.csv: \
+             epoch,steps,cosine_accuracy,cosine_f1,cosine_precision,cosine_f1_threshold,precision"
+        );
+        assert_eq!(
+            header(Kind::Reranking, &["map", "mrr@10", "ndcg@10"]),
+            "RerankingEvaluator_dev_results_@10.csv: epoch,steps,MAP,MRR@10,NDCG@10,precision"
+        );
+        assert_eq!(
+            header(Kind::Triplet, &["cosine_accuracy"]),
+            "triplet_evaluation_dev_results.csv: epoch,steps,accuracy_cosine,precision"
+        );
     }
 
     #[test]

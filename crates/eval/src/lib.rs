@@ -3,6 +3,7 @@
 
 mod csv;
 mod error;
+mod kind;
 mod metrics;
 mod pairs;
 mod retrieval;
@@ -10,10 +11,11 @@ mod scores;
 
 pub use csv::{csv_name, write_csv};
 pub use error::EvalError;
+pub use kind::Kind;
 pub use metrics::Cutoffs;
 pub use pairs::{
     Candidates, SIMILARITIES, average_precision, metric, pair_classification, paraphrase_mining, pearson, reranking,
-    semantic_similarity, translation, triplets,
+    semantic_similarity, similarity_name, translation, triplets,
 };
 pub use retrieval::{
     Embedded, EncodeTexts, EncoderFunction, Primary, RetrievalOptions, evaluate_embeddings, evaluate_function,

@@ -3,7 +3,7 @@
 //! `TripletEvaluator`, `RerankingEvaluator`), SciPy and scikit-learn. Inputs are embeddings; a
 //! dimension is a prefix of them.
 
-use maana_kernels::Rows;
+use maana_kernels::{Context, Matrix, Rows, matmul_transposed, normalize};
 use maana_model::Similarity;
 use maana_vectors::search::Metric;
 use std::collections::HashMap;
@@ -19,34 +19,43 @@ pub fn metric(similarity: Similarity) -> Metric {
 }
 
 /// All similarities in the order of the reference's tables.
-pub const SIMILARITIES: [(Similarity, &str); 4] = [
-    (Similarity::Cosine, "cosine"),
-    (Similarity::Euclidean, "euclidean"),
-    (Similarity::Manhattan, "manhattan"),
-    (Similarity::Dot, "dot"),
-];
+pub const SIMILARITIES: [Similarity; 4] =
+    [Similarity::Cosine, Similarity::Euclidean, Similarity::Manhattan, Similarity::Dot];
+
+/// Returns the name of a similarity in keys.
+pub fn similarity_name(kind: Similarity) -> &'static str {
+    match kind {
+        Similarity::Cosine => "cosine",
+        Similarity::Dot => "dot",
+        Similarity::Euclidean => "euclidean",
+        Similarity::Manhattan => "manhattan",
+    }
+}
 
 fn of_pairs(kind: Similarity, a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
     assert_eq!((a.rows(), a.columns()), (b.rows(), b.columns()), "pairs of embeddings");
     (0..a.rows()).map(|row| metric(kind).score(a.row(row), b.row(row))).collect()
 }
 
-/// Returns Pearson's and Spearman's correlation of similarities with human `scores`:
-/// `pearson_cosine`, `spearman_cosine`, …, and the maximum of each. A correlation with constant
-/// values is NaN.
-pub fn semantic_similarity(a: Rows<'_>, b: Rows<'_>, scores: &[f64]) -> Vec<(String, f64)> {
+/// Returns Pearson's and Spearman's correlation of each of the similarities `kinds` with human
+/// `scores`: `pearson_cosine`, `spearman_cosine`, …, and of several the maximum. A correlation with
+/// constant values is NaN.
+pub fn semantic_similarity(kinds: &[Similarity], a: Rows<'_>, b: Rows<'_>, scores: &[f64]) -> Vec<(String, f64)> {
     let mut values = Vec::new();
     let mut greatest = (f64::NEG_INFINITY, f64::NEG_INFINITY);
     let ranks_of_scores = ranks(scores);
-    for (kind, name) in SIMILARITIES {
+    for &kind in kinds {
+        let name = similarity_name(kind);
         let found: Vec<f64> = of_pairs(kind, a, b).into_iter().map(f64::from).collect();
         let correlations = (pearson(&found, scores), pearson(&ranks(&found), &ranks_of_scores));
         values.push((format!("pearson_{name}"), correlations.0));
         values.push((format!("spearman_{name}"), correlations.1));
         greatest = (greatest.0.max(correlations.0), greatest.1.max(correlations.1));
     }
-    values.push(("pearson_max".into(), greatest.0));
-    values.push(("spearman_max".into(), greatest.1));
+    if kinds.len() > 1 {
+        values.push(("pearson_max".into(), greatest.0));
+        values.push(("spearman_max".into(), greatest.1));
+    }
     values
 }
 
@@ -78,17 +87,13 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// Evaluates thresholds that separate pairs that are `alike` from others, for each similarity:
-/// accuracy, F1 with precision and recall, average precision and Matthews' correlation, with the
-/// thresholds.
-pub fn pair_classification(a: Rows<'_>, b: Rows<'_>, alike: &[bool]) -> Vec<(String, f64)> {
+/// Evaluates thresholds that separate pairs that are `alike` from others, for each of the
+/// similarities `kinds`: accuracy, F1 with precision and recall, average precision and Matthews'
+/// correlation, with the thresholds.
+pub fn pair_classification(kinds: &[Similarity], a: Rows<'_>, b: Rows<'_>, alike: &[bool]) -> Vec<(String, f64)> {
     let mut values = Vec::new();
-    for (kind, name) in [
-        (Similarity::Cosine, "cosine"),
-        (Similarity::Dot, "dot"),
-        (Similarity::Manhattan, "manhattan"),
-        (Similarity::Euclidean, "euclidean"),
-    ] {
+    for &kind in kinds {
+        let name = similarity_name(kind);
         let found = of_pairs(kind, a, b);
         // Thresholds of negated distances are reported as distances.
         let sign = if matches!(kind, Similarity::Cosine | Similarity::Dot) { 1.0 } else { -1.0 };
@@ -205,17 +210,24 @@ fn matthews(scores: &[f32], alike: &[bool], threshold: f32) -> f64 {
 }
 
 /// Returns the share of triplets whose positive is nearer to the anchor than the negative, for each
-/// similarity.
-pub fn triplets(anchors: Rows<'_>, positives: Rows<'_>, negatives: Rows<'_>) -> Vec<(String, f64)> {
+/// of the similarities `kinds`, and of several the maximum.
+pub fn triplets(
+    kinds: &[Similarity],
+    anchors: Rows<'_>,
+    positives: Rows<'_>,
+    negatives: Rows<'_>,
+) -> Vec<(String, f64)> {
     let of = |kind| {
         let near = of_pairs(kind, anchors, positives);
         let far = of_pairs(kind, anchors, negatives);
         near.iter().zip(&far).filter(|(near, far)| near > far).count() as f64 / near.len() as f64
     };
     let mut values: Vec<(String, f64)> =
-        SIMILARITIES.map(|(kind, name)| (format!("{name}_accuracy"), of(kind))).to_vec();
-    let greatest = values.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max);
-    values.push(("max_accuracy".into(), greatest));
+        kinds.iter().map(|&kind| (format!("{}_accuracy", similarity_name(kind)), of(kind))).collect();
+    if kinds.len() > 1 {
+        let greatest = values.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max);
+        values.push(("max_accuracy".into(), greatest));
+    }
     values
 }
 
@@ -319,15 +331,22 @@ pub fn paraphrase_mining(
 /// translation; equal rows of source and target belong together. Of equal cosines the first counts,
 /// and a text equal to the right one is right. `f1` is that of MTEB's mining of translations:
 /// scikit-learn's weighted mean over the targets.
-pub fn translation(source: Rows<'_>, target: Rows<'_>, sources: &[&str], targets: &[&str]) -> Vec<(String, f64)> {
+pub fn translation<T: AsRef<str>>(
+    context: &Context,
+    source: Rows<'_>,
+    target: Rows<'_>,
+    sources: &[T],
+    targets: &[T],
+) -> Vec<(String, f64)> {
     assert_eq!((source.rows(), target.rows()), (sources.len(), targets.len()), "one text per embedding");
-    let named = |from: Rows<'_>, to: Rows<'_>| -> Vec<usize> {
-        let nearest = |row: usize| {
-            let scores = (0..to.rows()).map(|other| Metric::Cosine.score(from.row(row), to.row(other)));
-            scores.enumerate().fold((0, f32::NEG_INFINITY), |best, new| if new.1 > best.1 { new } else { best }).0
-        };
-        (0..from.rows()).map(nearest).collect()
+    let unit = |rows: Rows<'_>| {
+        let mut unit = Matrix::zeros(rows.rows(), rows.columns());
+        normalize(context, rows, unit.data_mut());
+        unit
     };
+    let (source, target) = (unit(source), unit(target));
+    let sources: Vec<&str> = sources.iter().map(AsRef::as_ref).collect();
+    let targets: Vec<&str> = targets.iter().map(AsRef::as_ref).collect();
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
     let accuracy = |named: &[usize], texts: &[&str]| {
         mean(named.iter().enumerate().map(|(row, named)| f64::from(texts[*named] == texts[row])).collect())
@@ -344,15 +363,39 @@ pub fn translation(source: Rows<'_>, target: Rows<'_>, sources: &[&str], targets
         };
         mean(named.iter().enumerate().map(one).collect())
     };
-    let (forward, backward) = (named(source, target), named(target, source));
-    let (there, back) = (accuracy(&forward, targets), accuracy(&backward, sources));
+    let (forward, backward) =
+        (nearest(context, source.view(), target.view()), nearest(context, target.view(), source.view()));
+    let (there, back) = (accuracy(&forward, &targets), accuracy(&backward, &sources));
     vec![
         ("src2trg_accuracy".into(), there),
         ("trg2src_accuracy".into(), back),
         ("mean_accuracy".into(), (there + back) / 2.0),
-        ("src2trg_f1".into(), f1(&forward, targets)),
-        ("trg2src_f1".into(), f1(&backward, sources)),
+        ("src2trg_f1".into(), f1(&forward, &targets)),
+        ("trg2src_f1".into(), f1(&backward, &sources)),
     ]
+}
+
+/// Rows per tile of products.
+const TILE: usize = 256;
+
+/// Returns for each row of `from` the row of `to` with the greatest product, of equal ones the
+/// first.
+fn nearest(context: &Context, from: Rows<'_>, to: Rows<'_>) -> Vec<usize> {
+    let mut found = vec![0; from.rows()];
+    let mut products = Vec::new();
+    for (number, found) in found.chunks_mut(TILE).enumerate() {
+        let start = number * TILE;
+        products.resize(found.len() * to.rows(), 0.0);
+        matmul_transposed(context, from.range(start..start + found.len()), to, &mut products, false);
+        context.for_each_chunk(found, 1, |row, nearest| {
+            let products = &products[row * to.rows()..(row + 1) * to.rows()];
+            let best = products.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (other, &product)| {
+                if product > best.1 { (other, product) } else { best }
+            });
+            nearest[0] = best.0;
+        });
+    }
+    found
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! the smaller id comes first for any division of the corpus.
 
 use crate::metrics::{Cutoffs, measure};
-use crate::{EvalError, Scores};
+use crate::{EvalError, Kind, Scores};
 use maana_data::{Relevant, RetrievalSet};
 use maana_kernels::{Context, Matrix, Rows, TopK, matmul_transposed, normalize};
 use maana_model::{ModelError, Role, Similarity, TextEncoder};
@@ -284,6 +284,7 @@ impl<'a> Task<'a> {
         let primary = format!("{function}_{measure_name}@{}", depths.iter().max().expect("checked not to be empty"));
         let before = self.options.name.as_ref().map_or(String::new(), |name| format!("{name}_"));
         let of = |(&dimension, rankings): (&usize, &Vec<Vec<usize>>)| Scores {
+            kind: Kind::Retrieval,
             name: format!("{before}dim_{dimension}"),
             dimension,
             values: measure(function, rankings, relevant, cutoffs),

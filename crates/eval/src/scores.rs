@@ -1,11 +1,15 @@
 //! `Scores`: named metrics in the order of Sentence Transformers. Plain data.
 
+use crate::Kind;
 use serde::{Deserialize, Serialize};
 
 /// Metrics of one evaluation at one dimension.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// Name of the evaluation, for example `dim_128`.
+    /// Kind of the evaluation. Files of earlier versions, which have none, are of retrieval.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Name of the evaluation, for example `dim_128`. The dev loss of the run has none.
     pub name: String,
     /// Leading columns that were compared.
     pub dimension: usize,
@@ -32,7 +36,12 @@ impl Scores {
 
     /// Returns the metrics with the evaluation's name as a prefix: `dim_128_cosine_ndcg@10`.
     pub fn prefixed(&self) -> impl Iterator<Item = (String, f64)> + '_ {
-        self.values.iter().map(|(key, value)| (format!("{}_{key}", self.name), *value))
+        self.values.iter().map(|(key, value)| (self.prefixed_key(key), *value))
+    }
+
+    /// Returns the name of the metric `key` with the evaluation's name as a prefix.
+    pub fn prefixed_key(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}_{key}", self.name) }
     }
 }
 
@@ -64,6 +73,7 @@ mod tests {
     fn scores(name: &str, dimension: usize, value: f64) -> Scores {
         let values = vec![("cosine_ndcg@10".into(), value), ("cosine_map@100".into(), 1.0)];
         Scores {
+            kind: Kind::Retrieval,
             name: name.into(),
             dimension,
             values,
@@ -87,5 +97,6 @@ mod tests {
         assert_eq!(scores("dim_64", 64, 0.0).set(), None);
         assert_eq!(scores("habari_dim_64", 64, 0.0).set(), Some("habari"));
         assert_eq!(scores("habari", 64, 0.0).set(), Some("habari"));
+        assert_eq!(scores("", 64, 0.0).set(), None);
     }
 }

@@ -31,11 +31,11 @@ fn pairs_agree_with_the_reference() {
     let golden = golden();
     let (a, b) = (matrix(&golden["a"]), matrix(&golden["b"]));
     let scores: Vec<f64> = golden["scores"].as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).collect();
-    assert_agrees(&semantic_similarity(a.view(), b.view(), &scores), &golden["semantic_similarity"]);
+    assert_agrees(&semantic_similarity(&SIMILARITIES, a.view(), b.view(), &scores), &golden["semantic_similarity"]);
     let alike: Vec<bool> = golden["alike"].as_array().unwrap().iter().map(|alike| alike == 1).collect();
-    assert_agrees(&pair_classification(a.view(), b.view(), &alike), &golden["pair_classification"]);
+    assert_agrees(&pair_classification(&SIMILARITIES, a.view(), b.view(), &alike), &golden["pair_classification"]);
     let c = matrix(&golden["c"]);
-    assert_agrees(&triplets(a.view(), b.view(), c.view()), &golden["triplets"]);
+    assert_agrees(&triplets(&SIMILARITIES, a.view(), b.view(), c.view()), &golden["triplets"]);
 }
 
 #[test]
@@ -57,21 +57,21 @@ fn lists_agree_with_the_reference() {
     let texts: Vec<String> = serde_json::from_value(golden["texts"].clone()).unwrap();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let (a, b) = (matrix(&golden["a"]), matrix(&golden["b"]));
-    let found = translation(a.view(), b.view(), &texts, &texts);
+    let found = translation(&Context::new(1), a.view(), b.view(), &texts, &texts);
     assert_agrees(&found[..3], &golden["translation"]);
     // MTEB's labels are the numbers of rows, so that no two texts are equal.
     let numbers: Vec<String> = (0..texts.len()).map(|number| number.to_string()).collect();
     let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
-    let f1 = translation(a.view(), b.view(), &numbers, &numbers).split_off(3);
+    let f1 = translation(&Context::new(2), a.view(), b.view(), &numbers, &numbers).split_off(3);
     assert_agrees(&f1, &golden["translation_f1"]);
 }
 
 #[test]
 fn undefined_metrics_are_nan_or_zero() {
     let zeros = Matrix::zeros(3, 2);
-    let values = semantic_similarity(zeros.view(), zeros.view(), &[1.0, 2.0, 3.0]);
+    let values = semantic_similarity(&SIMILARITIES, zeros.view(), zeros.view(), &[1.0, 2.0, 3.0]);
     assert!(values.iter().take(8).all(|(_, value)| value.is_nan()));
-    let values = pair_classification(zeros.view(), zeros.view(), &[false; 3]);
+    let values = pair_classification(&SIMILARITIES, zeros.view(), zeros.view(), &[false; 3]);
     assert!(
         values.iter().filter(|(key, _)| key.ends_with("_f1") || key.ends_with("ap")).all(|(_, value)| *value == 0.0)
     );

@@ -1,6 +1,6 @@
 use super::*;
 use maana_data::{ColumnSummary, DataSummary};
-use maana_eval::Scores;
+use maana_eval::{Kind, Scores};
 use maana_model::{ModelSummary, ModuleSummary, Similarity};
 use maana_train::{LogRow, Times, TrainingRecord};
 use serde_json::json;
@@ -27,6 +27,7 @@ const DIMS: [usize; 5] = [768, 512, 256, 128, 64];
 fn scores(dimension: usize, level: f64) -> Scores {
     let value = |index: usize| level * (0.7 + 0.02 * index as f64) / 1.1;
     Scores {
+        kind: Kind::Retrieval,
         name: format!("dim_{dimension}"),
         dimension,
         values: KEYS.iter().enumerate().map(|(index, key)| (key.to_string(), value(index))).collect(),
