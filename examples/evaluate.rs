@@ -1,10 +1,8 @@
-//! Evaluates a model on a retrieval set at several dimensions.
+//! Evaluates a model on an evaluation set of any kind at several dimensions.
 //!
 //! cargo run --example evaluate [MODEL] [SET]
 
-use maana::data::RetrievalSet;
-use maana::eval::RetrievalOptions;
-use maana::evaluate::{evaluate, table};
+use maana::evaluation::{EvaluationSet, Measuring, SetSpec, table};
 use maana::kernels::{Context, Precision};
 use maana::model::WeightStorage;
 use maana::open::open;
@@ -17,13 +15,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let context = Context::available();
     let encoder = open(WeightStorage::Packed, &name, &context, Precision::F32, &mut |note| eprintln!("{note}"))?.model;
 
-    let set = RetrievalSet::open(&folder)?;
-    println!("{} queries, {} documents", set.queries.len(), set.corpus.len());
+    let set = EvaluationSet::open(&SetSpec::of(folder))?;
+    println!("{}: {}", set.kind().name(), set.size());
     let dims = [encoder.dimension(), encoder.dimension() / 2];
-    let scores = evaluate(&encoder, &context, &[set], &dims, &RetrievalOptions::default())?;
+    let scores = set.measure(&Measuring::new(&encoder, &context, &dims))?;
     print!("{}", table(&scores));
 
-    let best = scores.iter().filter_map(|scores| scores.get("cosine_ndcg@10")).fold(0.0, f64::max);
-    println!("best nDCG@10: {best:.4}");
+    let best = scores.iter().filter_map(|scores| scores.get(&scores.primary)).fold(0.0, f64::max);
+    println!("best {}: {best:.4}", scores[0].primary);
     Ok(())
 }

@@ -2,8 +2,9 @@
 //!
 //! cargo run --example finetune [MODEL] [OUTPUT FOLDER]
 
-use maana::data::{Dataset, ReadOptions, RetrievalSet};
-use maana::eval::{RetrievalOptions, Scores};
+use maana::data::{Dataset, ReadOptions};
+use maana::eval::Scores;
+use maana::evaluation::{EvaluationSet, Measuring, SetSpec};
 use maana::hub::HubOptions;
 use maana::kernels::{Context, Precision};
 use maana::model::{TextEncoder, Trainable, TrainingModel};
@@ -13,14 +14,14 @@ use std::path::{Path, PathBuf};
 /// Measures the model on the dev set and reports progress.
 struct Watch<'a> {
     context: &'a Context,
-    dev: [RetrievalSet; 1],
+    dev: EvaluationSet,
 }
 
 impl Observer<TrainingModel> for Watch<'_> {
     fn evaluate(&mut self, model: &TrainingModel, step: u64, _epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
         let encoder = TextEncoder::new(model.inference(), self.context)?;
-        let options = RetrievalOptions::default();
-        let scores = maana::evaluate::evaluate(&encoder, self.context, &self.dev, &[encoder.dimension()], &options)?;
+        let dims = [encoder.dimension()];
+        let scores = self.dev.measure(&Measuring::new(&encoder, self.context, &dims))?;
         println!("step {step}: nDCG@10 {:.4}", scores[0].get("cosine_ndcg@10").unwrap_or_default());
         Ok(scores.iter().flat_map(Scores::prefixed).collect())
     }
@@ -47,7 +48,7 @@ fn main() -> Result<(), Failure> {
     let columns = Some(vec!["positive".into(), "anchor".into()]);
     let options = ReadOptions { columns, limit: Some(512), ..ReadOptions::default() };
     let source = Dataset::open(&["recipes/demo/train.jsonl"], options)?;
-    let mut watch = Watch { context: &context, dev: [RetrievalSet::open("recipes/demo/dev")?] };
+    let mut watch = Watch { context: &context, dev: EvaluationSet::open(&SetSpec::of("recipes/demo/dev"))? };
 
     let settings = Arguments { batch_size: 32, learning_rate: 2e-4, epochs: 1.0, ..Arguments::default() };
     let settings = Arguments { evaluate: Evaluate::Steps(8.into()), ..settings };

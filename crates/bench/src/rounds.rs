@@ -1,7 +1,7 @@
 //! Rounds on request: programs that compare engines in alternation request one round at a time.
 
 use maana::data::{RetrievalSet, Source};
-use maana::eval::{EvalError, RetrievalOptions};
+use maana::eval::{EvalError, RetrievalOptions, evaluate_retrieval};
 use maana::kernels::Context;
 use maana::model::{ModelError, TextEncoder, Trainable, TrainingModel};
 use maana::train::{
@@ -106,13 +106,12 @@ pub fn evaluate_rounds(
     let texts: Vec<&str> = set.queries.iter().chain(&set.corpus).map(|(_, text)| text.as_str()).collect();
     let tokens = embedder.spec().tokenize(&texts)?.tokens();
     drop(texts);
-    let sets = [set];
     let options = RetrievalOptions::default();
-    maana::evaluate::evaluate(embedder, context, &sets, dims, &options)?;
+    evaluate_retrieval(context, embedder, &set, dims, &options)?;
     let mut last = None;
     while next(last) {
         let began = Instant::now();
-        maana::evaluate::evaluate(embedder, context, &sets, dims, &options)?;
+        evaluate_retrieval(context, embedder, &set, dims, &options)?;
         last = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
     }
     Ok(())

@@ -277,7 +277,7 @@ impl TrainingDisplay {
             RunEvent::BaseEvaluated(scores) => {
                 for scores in *scores {
                     let value = scores.get(&scores.primary).unwrap_or(f64::NAN);
-                    self.line(&format!("before training  {}_{} {value:.4}", scores.name, scores.primary));
+                    self.line(&format!("before training  {} {value:.4}", scores.prefixed_key(&scores.primary)));
                 }
             }
             RunEvent::Training(event) => self.training(event),

@@ -1,5 +1,5 @@
 //! Random division of rows into those for training and those for evaluation, and subsets of a
-//! source. Knows no texts.
+//! source. Of texts it knows only which are equal.
 
 use std::sync::Arc;
 
@@ -17,19 +17,56 @@ pub struct Split {
     pub dev: Vec<u32>,
 }
 
-/// Draws `dev_fraction` of the rows (rounded to the nearest integer) as the first of a permutation
-/// with this seed. The same arguments give the same rows on every machine. Texts that occur in
-/// several rows may be in both parts.
-///
-/// # Panics
-/// If the fraction is not between 0 and 1.
-pub fn split(rows: usize, dev_fraction: f64, seed: u64) -> Split {
-    assert!((0.0..=1.0).contains(&dev_fraction), "a fraction of {dev_fraction} of {rows} rows");
-    let mut dev = randperm(rows, seed);
-    let mut train = dev.split_off((rows as f64 * dev_fraction).round() as usize);
-    dev.sort_unstable();
-    train.sort_unstable();
+/// Draws at most `dev_rows` rows at random as the dev part, such that no text is in both parts: rows
+/// that share texts, directly or over other rows, stay together, and a group that would exceed the
+/// number is passed over. The same arguments give the same rows on every machine.
+pub fn split(source: &dyn Source, dev_rows: usize, seed: u64) -> Split {
+    let (keys, columns, rows) = (source.text_keys(), source.columns().len(), source.len());
+    let mut groups = Groups::new(keys.iter().max().map_or(0, |last| *last as usize + 1));
+    for row in keys.chunks_exact(columns) {
+        row[1..].iter().for_each(|&key| groups.join(row[0], key));
+    }
+    let group_of: Vec<u32> = keys.chunks_exact(columns).map(|row| groups.find(row[0])).collect();
+    let mut sizes = vec![0_usize; groups.parents.len()];
+    group_of.iter().for_each(|&group| sizes[group as usize] += 1);
+    let mut is_dev = vec![None; sizes.len()];
+    let mut drawn = 0;
+    for row in randperm(rows, seed) {
+        let group = group_of[row as usize] as usize;
+        if is_dev[group].is_none() {
+            let fits = drawn + sizes[group] <= dev_rows;
+            drawn += if fits { sizes[group] } else { 0 };
+            is_dev[group] = Some(fits);
+        }
+    }
+    let (dev, train) = (0..rows as u32).partition(|&row| is_dev[group_of[row as usize] as usize] == Some(true));
     Split { train, dev }
+}
+
+/// Disjoint groups of keys.
+struct Groups {
+    parents: Vec<u32>,
+}
+
+impl Groups {
+    fn new(keys: usize) -> Self {
+        Self { parents: (0..keys as u32).collect() }
+    }
+
+    fn find(&mut self, key: u32) -> u32 {
+        let mut key = key as usize;
+        while self.parents[key] as usize != key {
+            self.parents[key] = self.parents[self.parents[key] as usize];
+            key = self.parents[key] as usize;
+        }
+        key as u32
+    }
+
+    /// Joins two groups; the lower root stays, so that the result does not depend on the order.
+    fn join(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.find(a), self.find(b));
+        self.parents[a.max(b) as usize] = a.min(b);
+    }
 }
 
 /// Selected rows of a source, in a given order.
@@ -106,18 +143,40 @@ mod tests {
     use super::*;
     use crate::{Dataset, ReadOptions};
 
+    fn source(lines: &[String]) -> Dataset {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, format!("a,b\n{}\n", lines.join("\n"))).unwrap();
+        Dataset::open(&[path], ReadOptions::default()).unwrap()
+    }
+
     #[test]
     fn parts_hold_every_row_once_and_the_same_seed_gives_the_same() {
-        let parts = split(1000, 0.1, 7);
+        let source = source(&(0..1000).map(|row| format!("a{row},b{row}")).collect::<Vec<_>>());
+        let parts = split(&source, 100, 7);
         assert_eq!((parts.train.len(), parts.dev.len()), (900, 100));
         assert!(parts.train.is_sorted() && parts.dev.is_sorted());
         let mut all = [parts.train.clone(), parts.dev.clone()].concat();
         all.sort_unstable();
         assert_eq!(all, (0..1000).collect::<Vec<u32>>());
-        assert_eq!(parts, split(1000, 0.1, 7));
-        assert_ne!(parts, split(1000, 0.1, 8));
-        assert_eq!(split(3, 0.0, 1).dev, Vec::<u32>::new());
-        assert_eq!(split(3, 1.0, 1).train, Vec::<u32>::new());
+        assert_eq!(parts, split(&source, 100, 7));
+        assert_ne!(parts, split(&source, 100, 8));
+        assert_eq!(split(&source, 0, 1).dev, Vec::<u32>::new());
+    }
+
+    proptest::proptest! {
+        /// Few distinct texts, so that many rows share one.
+        #[test]
+        fn no_text_is_in_both_parts(texts in proptest::collection::vec((0..60_u8, 0..60_u8), 1..80), dev in 0..40_usize, seed in 0..9_u64) {
+            let source = source(&texts.iter().map(|(a, b)| format!("t{a},t{b}")).collect::<Vec<_>>());
+            let parts = split(&source, dev, seed);
+            let keys = |rows: &[u32]| -> std::collections::HashSet<u32> {
+                rows.iter().flat_map(|&row| source.text_keys()[row as usize * 2..][..2].to_vec()).collect()
+            };
+            proptest::prop_assert!(keys(&parts.train).is_disjoint(&keys(&parts.dev)));
+            proptest::prop_assert_eq!(parts.train.len() + parts.dev.len(), texts.len());
+            proptest::prop_assert!(parts.dev.len() <= dev);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod error;
 mod estimate;
 mod facts;
 mod folder;
+mod hold_out;
 mod measures;
 mod notes;
 mod prepare;
@@ -21,7 +22,7 @@ use maana_eval::Scores;
 use maana_files::hex;
 use maana_kernels::Context;
 use maana_model::TrainingModel;
-use maana_train::{Event, Failure, Observer, Outcome, Run, TrainingRecord};
+use maana_train::{Event, Failure, Loss, Observer, Outcome, Run, TrainingRecord};
 use measures::Measures;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,10 +82,10 @@ pub fn finetune(
     let base = hex(&prepared.model.fingerprint());
     let tokenizer = prepared.model.spec().tokenizer();
     let max_length = prepared.model.spec().settings().max_seq_length;
-    let mut watcher = Watcher { measures: &prepared.measures, context, stop, notify };
+    let mut watcher = Watcher { measures: &prepared.measures, loss: prepared.loss.as_ref(), context, stop, notify };
     let run = Run {
         context,
-        source: &prepared.source,
+        source: prepared.source.as_ref(),
         tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
         loss: prepared.loss.as_ref(),
         arguments: &prepared.located.recipe.training,
@@ -108,6 +109,7 @@ pub fn finetune(
 /// Runs evaluations for training, which does not know them.
 struct Watcher<'a> {
     measures: &'a Measures,
+    loss: &'a dyn Loss,
     context: &'a Context,
     stop: &'a Arc<AtomicBool>,
     notify: &'a mut dyn FnMut(&RunEvent<'_>),
@@ -115,7 +117,7 @@ struct Watcher<'a> {
 
 impl Observer<TrainingModel> for Watcher<'_> {
     fn evaluate(&mut self, model: &TrainingModel, _step: u64, _epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
-        let scores = self.measures.measure(model, self.context, self.stop)?;
+        let scores = self.measures.measure(model, self.loss, self.context, self.stop)?;
         Ok(scores.iter().flat_map(Scores::prefixed).collect())
     }
 

@@ -11,7 +11,7 @@ pub mod cluster;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod encode;
-pub mod evaluate;
+pub mod evaluation;
 pub mod finetune;
 pub mod fingerprint;
 pub mod hardware;
@@ -23,7 +23,6 @@ pub mod report;
 pub mod roles;
 pub mod search;
 pub mod similarity;
-pub mod suite;
 #[cfg(feature = "demo")]
 pub mod synthesize;
 pub mod texts;

@@ -2,6 +2,7 @@
 //! `[training]`, `[evaluation]` and `[card]`. An unknown key is an error that suggests the nearest
 //! known one. Defaults are those of Sentence Transformers.
 
+use crate::evaluation::SetSpec;
 use maana_files::FileError;
 use maana_train::{Arguments, LossArguments};
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,22 @@ pub struct EvaluationTable {
     pub retrieval: Vec<String>,
     /// Dimensions to measure. Default: the dims of the loss, else the model's own.
     pub dims: Option<Vec<usize>>,
+    /// Rows to hold out of the training data, a fraction below 1 or a number. No text of theirs is
+    /// trained on.
+    pub split: Option<f64>,
+    /// Computes the loss of the run on the rows of `split`. Default: if there is a `split` that no
+    /// set uses.
+    pub loss: Option<bool>,
+    /// Evaluation sets of any kind.
+    pub sets: Vec<SetSpec>,
+}
+
+impl EvaluationTable {
+    /// Returns true if the dev loss on the rows of `split` is measured.
+    pub(crate) fn measures_loss(&self) -> bool {
+        let is_used = self.sets.iter().any(|set| set.files.is_empty());
+        self.loss.unwrap_or(self.split.is_some() && !is_used)
+    }
 }
 
 /// `[card]`
@@ -147,6 +164,7 @@ fn check_tables(recipe: &Recipe) -> Result<(), String> {
     if recipe.data.limit == Some(0) {
         return Err("[data] limit is 0; expected at least 1; omit it for all rows".into());
     }
+    check_evaluation(&recipe.evaluation)?;
     for (name, dims) in
         [("[loss] matryoshka_dims", &recipe.loss.matryoshka_dims), ("[evaluation] dims", &recipe.evaluation.dims)]
     {
@@ -157,6 +175,43 @@ fn check_tables(recipe: &Recipe) -> Result<(), String> {
         if dims.windows(2).any(|pair| pair[0] <= pair[1]) {
             return Err(format!("{name} is {dims:?}; dimensions must decrease, for example {:?}", falling(dims)));
         }
+    }
+    Ok(())
+}
+
+fn check_evaluation(table: &EvaluationTable) -> Result<(), String> {
+    if let Some(split) = table.split
+        && !(split > 0.0 && split.is_finite() && (split < 1.0 || split.fract() == 0.0))
+    {
+        return Err(format!(
+            "[evaluation] split is {split}; expected a fraction of the rows above 0 and below 1, or a whole number of rows"
+        ));
+    }
+    if table.loss == Some(true) && table.split.is_none() {
+        let remedy = "set split, for example split = 0.02, or name files in [[evaluation.sets]] with kind = \"loss\"";
+        return Err(format!("[evaluation] loss = true needs held-out rows; {remedy}"));
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for (number, set) in table.sets.iter().enumerate() {
+        let place = format!("[[evaluation.sets]] number {}", number + 1);
+        if set.files.is_empty() && (table.split.is_none() || set.kind.is_none() || set.name.is_none()) {
+            return Err(format!(
+                "{place} has no files; name them, or set name, kind and [evaluation] split to measure the held-out rows"
+            ));
+        }
+        if let Some(name) = &set.name {
+            if name.trim().is_empty() {
+                return Err(format!("{place} has an empty name; omit it for the name of the file"));
+            }
+            if names.contains(&name.as_str()) {
+                return Err(format!("{place}: the name `{name}` occurs twice; each set needs its own"));
+            }
+            names.push(name);
+        }
+    }
+    let is_used = table.measures_loss() || table.sets.iter().any(|set| set.files.is_empty());
+    if table.split.is_some() && !is_used {
+        return Err("[evaluation] split holds rows out that nothing measures; omit loss = false, or omit split".into());
     }
     Ok(())
 }
@@ -317,6 +372,20 @@ mod tests {
         assert!(error.contains("must decrease, for example [128, 64]"), "{error}");
         assert!(fails(SEED, &["data.train=[]"]).contains("train is empty"));
         assert!(fails(SEED, &["data.limit=0"]).contains("[data] limit is 0"));
+        for (setting, expected) in [
+            ("evaluation.split=1.5", "split is 1.5"),
+            ("evaluation.split=0", "split is 0"),
+            ("evaluation.loss=true", "needs held-out rows"),
+            ("evaluation.sets=[{kind = \"triplet\"}]", "number 1 has no files"),
+            ("evaluation.sets=[{name = \"a\", files = [\"x\"]}, {name = \"a\", files = [\"y\"]}]", "`a` occurs twice"),
+            ("evaluation.sets=[{files = [\"x\"], kind = \"triplets\"}]", "did you mean `triplet`?"),
+            ("evaluation.sets=[{file = [\"x\"]}]", "did you mean `files`?"),
+        ] {
+            let error = fails(SEED, &[setting]);
+            assert!(error.contains(expected), "{setting}: {error}");
+        }
+        let unused = ["evaluation.split=0.02", "evaluation.loss=false"];
+        assert!(fails(SEED, &unused).contains("nothing measures"));
     }
 
     #[test]

@@ -114,6 +114,9 @@ pub enum TrainError {
         /// The newest checkpoint, which is valid.
         last_checkpoint: Option<PathBuf>,
     },
+    /// A batch cannot be embedded for the dev loss.
+    #[error("the dev loss cannot be computed")]
+    DevLoss(#[source] Failure),
     /// The evaluation failed.
     #[error("the evaluation at update {step} failed")]
     Evaluation {

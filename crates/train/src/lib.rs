@@ -4,6 +4,7 @@
 mod arguments;
 mod batches;
 mod checkpoint;
+mod dev_loss;
 mod error;
 mod interval;
 mod keep_best;
@@ -18,6 +19,7 @@ mod step;
 mod tensorboard;
 
 pub use arguments::{Arguments, BatchSampler, Precision, Schedule, Version};
+pub use dev_loss::dev_loss;
 pub use error::{Failure, TrainError};
 pub use interval::{Evaluate, Interval};
 pub use keep_best::KeepBest;

@@ -1,26 +1,38 @@
 //! `maana evaluate`
 
 use crate::precision::Choice;
-use anyhow::{Context as _, Result, bail};
-use maana::data::RetrievalSet;
-use maana::eval::RetrievalOptions;
+use anyhow::{Context as _, Result};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use maana::eval::Kind;
+use maana::evaluation::{DevLoss, EvaluationError, EvaluationSet, InPrecision, Measuring, SetSpec};
 use maana::kernels::Context;
 use maana::model::{Role, TextEncoder, WeightStorage};
+use maana::recipe::LocatedRecipe;
+use maana::train::Loss;
 use std::path::{Path, PathBuf};
 
-/// Evaluate a model on data sets at several dimensions, with one encoding.
+/// Evaluate a model on data sets of any kind at several dimensions, with one encoding.
 #[derive(clap::Args)]
 #[command(after_help = "\
-DATASET is a folder in the layout of BEIR: queries.jsonl, corpus.jsonl, and qrels.tsv or qrels/test.tsv. Queries and corpus may \
-also be .json, .csv, .tsv or .parquet files; relevance judgements may be in the format of TREC.
+DATASET is a file or folder. Its kind follows from its columns, unless --kind names it:
+  retrieval    a folder in the layout of BEIR: queries.jsonl, corpus.jsonl, and qrels.tsv or qrels/test.tsv (queries and corpus
+               may also be .json, .csv, .tsv or .parquet; relevance judgements may be in the format of TREC); or pairs of texts
+  similarity   pairs of texts with a score
+  binary       pairs of texts with a label, 1 (alike) or 0
+  triplet      anchor, positive, negative
+  reranking    query, positive, negative; the last two are lists of texts
+  translation  pairs of texts, each to be found among all of the other side
+  mining       a folder with sentences.tsv (id, text) and duplicates.tsv (two ids); or pairs of paraphrases
+  labels       two files of texts and labels, for training a classifier and for testing: NAME.train.tsv, NAME.test.tsv
+  loss         rows as training data, with the loss of --recipe
 
-A suite is a folder that contains, at any depth: such folders (retrieval); folders with sentences.tsv (id, text) and \
-duplicates.tsv (two ids; paraphrase mining); files NAME.train.tsv and NAME.test.tsv (text, label; classification and clustering); \
-dev.jsonl or test.jsonl with anchor and positive (matching in both directions).
+A suite is a folder that contains, at any depth: folders for retrieval and mining, NAME.train.tsv next to NAME.test.tsv, and \
+dev.jsonl or test.jsonl with pairs, triplets or lists.
 
 Examples:
   maana evaluate MODEL swahili/dev --dims 768,512,256,128,64
-  maana evaluate MODEL swahili/dev --json scores.json --csv scores/
+  maana evaluate MODEL sts.csv --columns sentence1,sentence2,score --json scores.json --csv scores/
+  maana evaluate MODEL dev.jsonl --kind retrieval
   maana evaluate MODEL --suite swahili --dims 768,256,64 --precisions f32,int8 --chart suite.svg")]
 pub(crate) struct Evaluate {
     /// Model: a folder, a name on the hub, or name@revision
@@ -31,11 +43,20 @@ pub(crate) struct Evaluate {
     queries: crate::prompts::QueryPromptArgument,
     #[command(flatten)]
     documents: crate::prompts::DocumentPromptArgument,
-    /// Folders of retrieval sets
+    /// Files or folders of evaluation sets
     #[arg(required_unless_present = "suite", value_name = "DATASET")]
     datasets: Vec<PathBuf>,
+    /// Kind of the data sets [default: from their columns]
+    #[arg(long, value_parser = kinds(), hide_possible_values = true)]
+    kind: Option<Kind>,
+    /// Columns of the data sets in the order of their roles [default: all, in file order]
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+    /// Recipe with the loss and the batch size for --kind loss
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
     /// Folder of data sets of several kinds, each evaluated with its own metrics
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["datasets", "csv"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["datasets", "csv", "kind", "columns", "recipe"])]
     suite: Option<PathBuf>,
     /// Evaluate the suite in each of these precisions [default: that of --precision]
     #[arg(
@@ -62,6 +83,14 @@ pub(crate) struct Evaluate {
     csv: Option<PathBuf>,
 }
 
+/// Reads the name of a kind.
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name)).map(|name| {
+        let named = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        named.expect("the parser accepts only names of kinds")
+    })
+}
+
 impl Evaluate {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         let sets = self.datasets.iter().chain(&self.suite).map(PathBuf::as_path);
@@ -70,16 +99,29 @@ impl Evaluate {
         if let Some(folder) = &self.suite {
             return self.run_suite(folder, context);
         }
-        let sets = self.datasets.iter().map(RetrievalSet::open).collect::<Result<Vec<_>, _>>()?;
-        sets.iter().flat_map(RetrievalSet::notes).for_each(|note| errln!("note: {note}"));
+        let sets = self.sets()?;
+        sets.iter().flat_map(EvaluationSet::notes).for_each(|note| errln!("note: {note}"));
+        let recipe = self.recipe.as_deref().map(|path| LocatedRecipe::read(path, &[])).transpose()?;
         let opened =
             crate::terminal::open_model(WeightStorage::Packed, &self.model, context, self.precision.precision)?;
         let embedder = self.embedder(&opened)?;
         crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
+        let loss = recipe.map(|located| -> Result<(Box<dyn Loss>, usize)> {
+            let training = &located.recipe.training;
+            Ok((located.recipe.loss.build(embedder.dimension(), training.seed)?, training.batch_size))
+        });
+        let loss = loss.transpose()?;
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
+        let measuring = Measuring {
+            loss: loss.as_ref().map(|(loss, batch_size)| DevLoss { loss: loss.as_ref(), batch_size: *batch_size }),
+            ..Measuring::new(&embedder, context, &dims)
+        };
         let start = std::time::Instant::now();
-        let scores = maana::evaluate::evaluate(&embedder, context, &sets, &dims, &RetrievalOptions::default())?;
-        crate::terminal::print(format_args!("{}", maana::evaluate::table(&scores)))?;
+        let mut scores = Vec::new();
+        for set in &sets {
+            scores.extend(set.measure(&measuring)?);
+        }
+        crate::terminal::print(format_args!("{}", maana::evaluation::table(&scores)))?;
         errln!("{:.1} s", start.elapsed().as_secs_f64());
         if let Some(path) = &self.json {
             let json = serde_json::Value::from(maana::eval::to_json(&scores));
@@ -93,6 +135,21 @@ impl Evaluate {
         Ok(())
     }
 
+    /// Opens the sets: one for each path, or one for both files of labels.
+    fn sets(&self) -> Result<Vec<EvaluationSet>, EvaluationError> {
+        let spec = |files: Vec<PathBuf>| SetSpec { name: None, kind: self.kind, files, columns: self.columns.clone() };
+        if self.kind == Some(Kind::Labels) {
+            return Ok(vec![EvaluationSet::open(&spec(self.datasets.clone()))?]);
+        }
+        let open = |path: &PathBuf| EvaluationSet::open(&spec(vec![path.clone()]));
+        let mut sets = self.datasets.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        // As for a run with one set, the measures of a single retrieval set begin with the dimension.
+        if let Some(set) = sets.pop_if(|set| set.kind() == Kind::Retrieval && self.datasets.len() == 1) {
+            sets.push(set.with_name(None));
+        }
+        Ok(sets)
+    }
+
     fn embedder(&self, opened: &crate::terminal::Opened) -> Result<TextEncoder> {
         let embedder = opened.model.clone();
         let (query, document) = (self.queries.query_prompt.as_deref(), self.documents.document_prompt.as_deref());
@@ -100,7 +157,8 @@ impl Evaluate {
     }
 
     fn run_suite(&self, folder: &Path, context: &Context) -> Result<()> {
-        let sets = maana::suite::find(folder)?;
+        let sets = maana::evaluation::find(folder)?;
+        let sets = sets.iter().map(EvaluationSet::open).collect::<Result<Vec<_>, _>>()?;
         let precisions = if self.precisions.is_empty() {
             vec![self.precision.precision]
         } else {
@@ -114,32 +172,30 @@ impl Evaluate {
             if runs.is_empty() {
                 crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
             }
-            let whole = embedder.dimension();
             if dims.is_empty() {
-                dims.push(whole);
+                dims.push(embedder.dimension());
             }
-            if let Some(dim) = dims.iter().find(|dim| **dim == 0 || **dim > whole) {
-                bail!("--dims {dim}: the model's embeddings have {whole} dimensions; use 1 to {whole}");
-            }
+            let measuring = Measuring::new(&embedder, context, &dims);
             let mut measures = Vec::new();
             for set in &sets {
                 let start = std::time::Instant::now();
-                measures.extend(set.measure(&embedder, context, &dims).with_context(|| set.name())?);
-                errln!("{}: {:.1} s", set.name(), start.elapsed().as_secs_f64());
+                let scores = set.measure(&measuring).with_context(|| set.title().to_owned())?;
+                measures.extend(maana::evaluation::suite_rows(set.title(), &scores));
+                errln!("{}: {:.1} s", set.title(), start.elapsed().as_secs_f64());
             }
             let precision = opened.model.precision().name().to_owned();
             if self.precisions.len() > 1 {
                 crate::terminal::print(format_args!("{precision}\n"))?;
             }
-            crate::terminal::print(format_args!("{}", maana::suite::table(&measures, &dims)))?;
-            runs.push(maana::suite::InPrecision { precision, measures });
+            crate::terminal::print(format_args!("{}", maana::evaluation::suite_table(&measures, &dims)))?;
+            runs.push(InPrecision { precision, measures });
         }
         if let Some(path) = &self.json {
             let json = serde_json::json!({"model": self.model, "dims": dims, "measured": runs});
             crate::terminal::write_lines(Some(path), std::iter::once(Ok(format!("{json:#}"))))?;
         }
         if let Some(path) = &self.chart {
-            let chart = maana::suite::chart(&runs, &dims, &self.model);
+            let chart = maana::evaluation::chart(&runs, &dims, &self.model);
             crate::terminal::write_lines(Some(path), std::iter::once(Ok(chart)))?;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use crate::{interrupt, terminal};
 use anyhow::Result;
+use maana::eval::Kind;
 use maana::finetune::{Finetuned, Prepared, RunEvent, RunFolder, finetune, prepare};
 use maana::kernels::Context;
 use maana::recipe::LocatedRecipe;
@@ -84,8 +85,8 @@ pub(super) fn run(
     match ended {
         Finetuned::Finished { model, facts } => {
             if !facts.after.is_empty() {
-                outln!("\nbefore\n{}", maana::evaluate::table(&facts.before))?;
-                outln!("after\n{}", maana::evaluate::table(&facts.after))?;
+                outln!("\nbefore\n{}", maana::evaluation::table(&facts.before))?;
+                outln!("after\n{}", maana::evaluation::table(&facts.after))?;
             }
             if let Some(times) = facts.record.times.summary() {
                 outln!("time    {times}")?;
@@ -118,8 +119,12 @@ fn print_plan(prepared: &mut Prepared, context: &Context) -> Result<()> {
     outln!("updates       {}{scheduled}", plan.updates)?;
     outln!("warmup        {}", plan.warmup_updates)?;
     let dims: Vec<String> = prepared.dims().iter().map(ToString::to_string).collect();
-    for (name, queries, documents) in prepared.sets() {
-        outln!("evaluated on  {name}: {queries} queries, {documents} documents, at dims {}", dims.join(", "))?;
+    for set in prepared.sets() {
+        let dims = if set.kind() == Kind::Loss { String::new() } else { format!(", at dims {}", dims.join(", ")) };
+        outln!("evaluated on  {}: {}{dims}", set.title(), set.size())?;
+    }
+    if let Some(patience) = prepared.located().recipe.training.early_stopping_patience {
+        outln!("ends early    after {patience} evaluations in a row without an improvement of keep_best")?;
     }
     outln!("evaluations   step → epoch: {}", moments(&plan.evaluations))?;
     outln!("log rows      step → epoch: {}", moments(&plan.log_rows))?;

@@ -1,7 +1,7 @@
 //! Content of a card and a report: plain data.
 
 use maana_data::DataSummary;
-use maana_eval::Scores;
+use maana_eval::{Kind, Scores};
 use maana_model::ModelSummary;
 use maana_train::TrainingRecord;
 use serde::{Deserialize, Serialize};
@@ -105,25 +105,28 @@ impl CardFacts {
         self.data.iter().map(|set| set.rows).sum()
     }
 
-    /// Returns the evaluation sets in order, each with its scores before and after training, which
-    /// may be empty.
+    /// Returns the evaluation sets in order, the dev loss last, each with its scores before and after
+    /// training, which may be empty.
     pub(crate) fn by_set(&self) -> Vec<SetScores<'_>> {
         let mut sets: Vec<SetScores<'_>> = Vec::new();
         for (scores, is_after) in self.after.iter().map(|s| (s, true)).chain(self.before.iter().map(|s| (s, false))) {
-            let name = scores.set();
-            let at = sets.iter().position(|set| set.name == name).unwrap_or_else(|| {
-                sets.push(SetScores { name, before: Vec::new(), after: Vec::new() });
+            let (kind, name) = (scores.kind, scores.set());
+            let at = sets.iter().position(|set| (set.kind, set.name) == (kind, name)).unwrap_or_else(|| {
+                sets.push(SetScores { kind, name, before: Vec::new(), after: Vec::new() });
                 sets.len() - 1
             });
             let side = if is_after { &mut sets[at].after } else { &mut sets[at].before };
             side.push(scores);
         }
+        sets.sort_by_key(|set| set.kind == Kind::Loss);
         sets
     }
 }
 
 /// Scores of one evaluation set.
 pub(crate) struct SetScores<'a> {
+    /// Kind of the set.
+    pub(crate) kind: Kind,
     /// Name of the set, if there are several.
     pub(crate) name: Option<&'a str>,
     /// Before training.

@@ -1,9 +1,9 @@
 //! Errors of fine-tuning.
 
+use crate::evaluation::EvaluationError;
 use crate::open::OpenError;
 use crate::recipe::RecipeError;
 use maana_data::DataError;
-use maana_eval::EvalError;
 use maana_files::FileError;
 use maana_model::ModelError;
 use maana_train::TrainError;
@@ -28,7 +28,7 @@ pub enum FinetuneError {
     Train(#[from] TrainError),
     /// The evaluation.
     #[error(transparent)]
-    Eval(#[from] EvalError),
+    Evaluation(#[from] EvaluationError),
     /// A recipe that does not fit the model or the data.
     #[error("{0}")]
     Fit(String),

@@ -2,7 +2,7 @@
 
 use super::error::FinetuneError;
 use super::prepare::Prepared;
-use maana_data::Source;
+use crate::evaluation::EvaluationSet;
 use maana_kernels::{Context, Matrix};
 use maana_model::{Activations, DropoutSeed, Trainable};
 use maana_text::TokenBatch;
@@ -38,7 +38,7 @@ impl Prepared {
     /// # Errors
     /// If the first rows cannot be read.
     pub fn estimate(&mut self, context: &Context) -> Result<Estimate, FinetuneError> {
-        let (model, source) = (&mut self.model, &self.source);
+        let (model, source) = (&mut self.model, self.source.as_ref());
         let arguments = &self.located.recipe.training;
         let batch_rows = arguments.batch_size.min(source.len());
         let mut batch = TokenBatch::new();
@@ -83,13 +83,7 @@ impl Prepared {
         let tokens_per_second = batch.tokens() as f64 / both;
         let plan = &self.plan;
         let trained_rows = plan.micro_batches as f64 * batch_rows as f64;
-        let evaluated: usize = self
-            .measures
-            .sets
-            .iter()
-            .flat_map(|set| set.queries.iter().chain(&set.corpus))
-            .map(|(_, text)| text.len())
-            .sum();
+        let evaluated: usize = self.measures.sets.iter().map(EvaluationSet::text_bytes).sum();
         // Estimates the tokens of texts that are not tokenised here.
         let bytes_per_token = 3.5;
         let evaluations = plan.evaluations.len() + 2;

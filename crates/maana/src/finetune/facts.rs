@@ -4,7 +4,7 @@ use super::base::base_model;
 use super::error::FinetuneError;
 use super::prepare::Prepared;
 use crate::card::{CardFacts, Hardware, LossFacts, WidgetExample};
-use maana_data::{DataSummary, Source};
+use maana_data::DataSummary;
 use maana_eval::Scores;
 use maana_kernels::Context;
 use maana_model::TextEncoder;
@@ -46,7 +46,7 @@ pub(super) fn gather(
         hyperparameters,
         before,
         after,
-        evaluation_sets: prepared.measures.sets.iter().map(|set| set.name.clone()).collect(),
+        evaluation_sets: prepared.measures.sets.iter().map(|set| set.title().to_owned()).collect(),
         hardware: Hardware {
             processor: crate::hardware::processor(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -76,7 +76,7 @@ fn summarise(prepared: &Prepared) -> Result<DataSummary, FinetuneError> {
         // A text that cannot be tokenised ends the run before its card is written.
         counted.unwrap_or_else(|_| vec![0; texts.len()])
     };
-    let mut summary = maana_data::summarise(&prepared.source, SAMPLED_ROWS, 3, &count)?;
+    let mut summary = maana_data::summarise(prepared.source.as_ref(), SAMPLED_ROWS, 3, &count)?;
     summary.name = prepared.located.recipe.data.name.clone();
     Ok(summary)
 }

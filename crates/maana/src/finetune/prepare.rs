@@ -2,16 +2,17 @@
 //! metrics.
 
 use super::error::FinetuneError;
-use super::measures::Measures;
-use super::measures::evaluated_dims;
+use super::hold_out::{HeldOut, hold_out};
+use super::measures::{Measures, evaluated_dims, open_sets};
 use super::notes;
+use crate::evaluation::EvaluationSet;
 use crate::hub::{EventHandler, HubEvent, HubOptions, Resolved};
 use crate::recipe::LocatedRecipe;
-use maana_data::{Dataset, ReadOptions, RetrievalSet, Source};
-use maana_eval::{EvalError, Primary, RetrievalOptions, Scores};
+use maana_data::{Dataset, ReadOptions, Source};
+use maana_eval::Scores;
 use maana_kernels::Context;
-use maana_model::{ModelError, Trainable, TrainingModel};
-use maana_train::{Loss, Plan, Precision, TrainError, Version};
+use maana_model::{Trainable, TrainingModel};
+use maana_train::{Loss, Plan, Precision, TrainError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +25,7 @@ pub struct Prepared {
     pub(super) located: LocatedRecipe,
     pub(super) model: TrainingModel,
     pub(super) resolved: Resolved,
-    pub(super) source: Dataset,
+    pub(super) source: Arc<dyn Source>,
     roles: Vec<String>,
     pub(super) loss: Box<dyn Loss>,
     pub(super) measures: Measures,
@@ -64,13 +65,10 @@ pub fn prepare(
     let inputs: Vec<PathBuf> = recipe.data.train.iter().map(|path| located.path(path)).collect();
     let options = ReadOptions { columns: recipe.data.columns.clone(), limit: recipe.data.limit, ..Default::default() };
     let source = Dataset::open(&inputs, options)?;
-    let sets = recipe
-        .evaluation
-        .retrieval
-        .iter()
-        .map(|path| RetrievalSet::open(located.path(path)))
-        .collect::<Result<Vec<_>, _>>()?;
-    sets.iter().flat_map(RetrievalSet::notes).for_each(|note| notify(HubEvent::Notice(&note)));
+    let HeldOut { train: source, dev, note } = hold_out(Arc::new(source), &located)?;
+    let sets = open_sets(&located, dev.as_ref())?;
+    let notes = note.iter().chain(sets.iter().flat_map(|set| set.notes()));
+    notes.for_each(|note| notify(HubEvent::Notice(note)));
 
     let opened =
         crate::open::open_for_training(&located.base(), context, precision, &HubOptions::from_environment(), notify)?;
@@ -88,11 +86,11 @@ pub fn prepare(
     let dimension = model.dimension();
     let in_table = |error: TrainError| FinetuneError::Fit(format!("[loss] {error}"));
     let loss = recipe.loss.build(dimension, recipe.training.seed).map_err(in_table)?;
-    loss.needs().check_data(loss.describe().recipe_name(), &source)?;
+    loss.needs().check_data(loss.describe().recipe_name(), source.as_ref())?;
     let roles = crate::roles::of_loss(recipe.loss.name, source.columns().len());
     announce_roles(&roles, source.columns(), recipe.data.columns.is_some(), notify);
     let dims = evaluated_dims(&located, dimension)?;
-    let plan = Plan::of(&source, &recipe.training)?;
+    let plan = Plan::of(source.as_ref(), &recipe.training)?;
     if precision == maana_kernels::Precision::F32
         && maana_kernels::InstructionSet::active().has_bf16()
         && plan.updates >= LONG_RUN
@@ -106,11 +104,8 @@ pub fn prepare(
     for text in notes::without_effect(&recipe.training, &plan, compares_rows.then(|| summary.recipe_name())) {
         notify(HubEvent::Notice(&text));
     }
-    let primary = if recipe.training.reproduce == Some(Version::V3_0_1) { Primary::Map } else { Primary::Ndcg };
-    let options =
-        RetrievalOptions { primary, similarity: Some(model.spec().settings().similarity), ..Default::default() };
-    let measures = Measures { sets, dims, options };
-    measures.check(&located)?;
+    let measures = Measures::new(sets, dims, &located);
+    measures.check(&located, loss.as_ref(), model.spec().settings().similarity)?;
     Ok(Prepared { model, resolved: opened.resolved, source, roles, loss, measures, plan, located })
 }
 
@@ -143,7 +138,7 @@ impl Prepared {
 
     /// Returns the training data.
     pub fn source(&self) -> &dyn Source {
-        &self.source
+        self.source.as_ref()
     }
 
     /// Returns the roles of the columns of the data.
@@ -171,9 +166,9 @@ impl Prepared {
         &self.model
     }
 
-    /// Returns the retrieval sets: name, number of queries, number of documents.
-    pub fn sets(&self) -> impl Iterator<Item = (&str, usize, usize)> {
-        self.measures.sets.iter().map(|set| (set.name.as_str(), set.queries.len(), set.corpus.len()))
+    /// Returns the evaluation sets.
+    pub fn sets(&self) -> &[EvaluationSet] {
+        &self.measures.sets
     }
 
     /// Returns the evaluated dimensions.
@@ -188,8 +183,8 @@ impl Prepared {
         context: &Context,
         stop: &Arc<AtomicBool>,
     ) -> Result<Option<Vec<Scores>>, FinetuneError> {
-        match self.measures.measure(model, context, stop) {
-            Err(FinetuneError::Eval(EvalError::Model(ModelError::Stopped))) => Ok(None),
+        match self.measures.measure(model, self.loss.as_ref(), context, stop) {
+            Err(FinetuneError::Evaluation(error)) if error.is_stop() => Ok(None),
             measured => measured.map(Some),
         }
     }

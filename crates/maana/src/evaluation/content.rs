@@ -1,0 +1,252 @@
+//! The content of evaluation sets, and its creation from rows of texts with labels.
+
+use super::EvaluationSet;
+use super::error::EvaluationError;
+use super::lists::Lists;
+use maana_data::{Relevant, RetrievalSet, Source};
+use maana_eval::Kind;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Texts, scores and labels of a set.
+pub(super) enum Content {
+    Retrieval(RetrievalSet),
+    Similarity { pairs: [Vec<String>; 2], scores: Vec<f64> },
+    Binary { pairs: [Vec<String>; 2], alike: Vec<bool> },
+    Triplet([Vec<String>; 3]),
+    Reranking(Lists),
+    Translation { pairs: [Vec<String>; 2], has_roles: bool },
+    Mining { texts: Vec<String>, known: HashSet<(usize, usize)> },
+    Labels { train: Labelled, test: Labelled },
+    Loss(Arc<dyn Source>),
+}
+
+/// Texts, each with a label.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Labelled {
+    pub(super) texts: Vec<String>,
+    pub(super) labels: Vec<String>,
+}
+
+/// Names of columns with a query and its document, which get the prompts of their roles.
+const QUERIES: [&str; 3] = ["anchor", "query", "question"];
+const DOCUMENTS: [&str; 4] = ["positive", "document", "answer", "response"];
+
+impl Content {
+    /// Creates the content from rows of texts with labels. `files` describes the rows in messages.
+    pub(super) fn of_rows(kind: Kind, rows: &Arc<dyn Source>, files: &str) -> Result<Self, EvaluationError> {
+        let unfit = |needed| {
+            let (columns, labels) = (rows.columns(), if rows.has_labels() { "labels" } else { "no labels" });
+            let found = format!("the columns are {} with {labels}; choose with columns", columns.join(", "));
+            EvaluationError::Unfit { files: files.into(), kind: kind.name(), needed, found }
+        };
+        let scores = || (rows.scores().len() == rows.len()).then(|| rows.scores());
+        Ok(match kind {
+            Kind::Similarity => {
+                let needed = "two columns of texts and a label with the score of each pair";
+                let scores = scores().ok_or_else(|| unfit(needed))?;
+                let pairs = columns(rows.as_ref())?.ok_or_else(|| unfit(needed))?;
+                Self::Similarity { pairs, scores: scores.iter().map(|&score| f64::from(score)).collect() }
+            }
+            Kind::Binary => {
+                let needed = "two columns of texts and a label, 1 for pairs that are alike and 0 for others";
+                let labels = scores().ok_or_else(|| unfit(needed))?;
+                if let Some(row) = labels.iter().position(|&label| label != 0.0 && label != 1.0) {
+                    return Err(EvaluationError::NotBinary { place: rows.place(row), label: labels[row] });
+                }
+                let alike = labels.iter().map(|&label| label == 1.0).collect();
+                Self::Binary { pairs: columns(rows.as_ref())?.ok_or_else(|| unfit(needed))?, alike }
+            }
+            Kind::Triplet => {
+                let needed = "three columns of texts: anchor, positive and negative";
+                Self::Triplet(columns(rows.as_ref())?.ok_or_else(|| unfit(needed))?)
+            }
+            Kind::Translation => {
+                let named = |column: usize, names: &[&str]| {
+                    rows.columns().get(column).is_some_and(|name| names.contains(&name.as_str()))
+                };
+                let has_roles = named(0, &QUERIES) && named(1, &DOCUMENTS);
+                let pairs = columns(rows.as_ref())?.ok_or_else(|| unfit("two columns of texts"))?;
+                Self::Translation { pairs, has_roles }
+            }
+            Kind::Retrieval => {
+                let needed =
+                    "a folder with queries, corpus and judgements, or two columns of texts: query and document";
+                let pairs = columns(rows.as_ref())?.ok_or_else(|| unfit(needed))?;
+                Self::Retrieval(retrieval(pairs, files))
+            }
+            Kind::Mining => {
+                let needed =
+                    "a folder with sentences.tsv and duplicates.tsv, or two columns of texts: pairs of paraphrases";
+                let (texts, known) = paraphrases(columns(rows.as_ref())?.ok_or_else(|| unfit(needed))?);
+                Self::Mining { texts, known }
+            }
+            Kind::Loss => Self::Loss(Arc::clone(rows)),
+            Kind::Reranking => {
+                return Err(unfit("columns query, positive and negative, the last two with lists of texts"));
+            }
+            Kind::Labels => return Err(unfit("a file of texts with labels for training and one for testing")),
+        })
+    }
+}
+
+impl EvaluationSet {
+    /// Creates a set from rows of texts with labels, such as held-out rows of training data.
+    ///
+    /// # Errors
+    /// If the columns or labels do not fit the kind, or a row cannot be read.
+    pub fn of_rows(name: Option<String>, kind: Kind, rows: &Arc<dyn Source>) -> Result<Self, EvaluationError> {
+        let files = name.clone().unwrap_or_else(|| "the held-out rows".into());
+        Ok(Self { content: Content::of_rows(kind, rows, &files)?, name, notes: Vec::new() })
+    }
+
+    /// Returns the kind.
+    pub fn kind(&self) -> Kind {
+        match &self.content {
+            Content::Retrieval(_) => Kind::Retrieval,
+            Content::Similarity { .. } => Kind::Similarity,
+            Content::Binary { .. } => Kind::Binary,
+            Content::Triplet(_) => Kind::Triplet,
+            Content::Reranking(_) => Kind::Reranking,
+            Content::Translation { .. } => Kind::Translation,
+            Content::Mining { .. } => Kind::Mining,
+            Content::Labels { .. } => Kind::Labels,
+            Content::Loss(_) => Kind::Loss,
+        }
+    }
+
+    /// Returns the rows of a set of the kind loss.
+    pub(crate) fn loss_rows(&self) -> Option<&dyn Source> {
+        match &self.content {
+            Content::Loss(rows) => Some(rows.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// Describes the size: "300 queries, 2,000 documents".
+    pub fn size(&self) -> String {
+        match &self.content {
+            Content::Retrieval(set) => format!("{} queries, {} documents", set.queries.len(), set.corpus.len()),
+            Content::Similarity { scores, .. } => format!("{} scored pairs", scores.len()),
+            Content::Binary { alike, .. } => format!("{} labelled pairs", alike.len()),
+            Content::Triplet([anchors, ..]) => format!("{} triplets", anchors.len()),
+            Content::Reranking(lists) => {
+                format!("{} queries, {} candidates", lists.queries.len(), lists.documents.len())
+            }
+            Content::Translation { pairs: [sources, _], .. } => format!("{} pairs", sources.len()),
+            Content::Mining { texts, known } => format!("{} texts, {} known pairs", texts.len(), known.len()),
+            Content::Labels { train, test } => {
+                format!("{} texts to train, {} to test", train.texts.len(), test.texts.len())
+            }
+            Content::Loss(rows) => format!("{} rows", rows.len()),
+        }
+    }
+
+    /// Returns the approximate number of bytes of the texts that one evaluation encodes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let of = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
+        match &self.content {
+            Content::Retrieval(set) => set.queries.iter().chain(&set.corpus).map(|(_, text)| text.len()).sum(),
+            Content::Similarity { pairs, .. } | Content::Binary { pairs, .. } | Content::Translation { pairs, .. } => {
+                pairs.iter().map(|texts| of(texts)).sum()
+            }
+            Content::Triplet(columns) => columns.iter().map(|texts| of(texts)).sum(),
+            Content::Reranking(lists) => of(&lists.queries) + of(&lists.documents),
+            Content::Mining { texts, .. } => of(texts),
+            Content::Labels { train, test } => of(&train.texts) + of(&test.texts),
+            Content::Loss(rows) => {
+                const SAMPLED: usize = 100;
+                let sampled = SAMPLED.min(rows.len());
+                let bytes: usize = (0..sampled).filter_map(|row| rows.get(row).ok()).map(|row| of(&row.texts)).sum();
+                bytes * rows.len() / sampled.max(1)
+            }
+        }
+    }
+}
+
+/// Returns the columns of texts if there are `N` of them.
+fn columns<const N: usize>(rows: &dyn Source) -> Result<Option<[Vec<String>; N]>, EvaluationError> {
+    if rows.columns().len() != N {
+        return Ok(None);
+    }
+    let mut columns = [(); N].map(|()| Vec::with_capacity(rows.len()));
+    for row in 0..rows.len() {
+        for (column, text) in columns.iter_mut().zip(rows.get(row)?.texts) {
+            column.push(text);
+        }
+    }
+    Ok(Some(columns))
+}
+
+/// Numbers texts in the order in which they occur first.
+#[derive(Default)]
+struct Distinct {
+    texts: Vec<String>,
+    numbers: HashMap<String, usize>,
+}
+
+impl Distinct {
+    fn number(&mut self, text: String) -> usize {
+        let next = self.texts.len();
+        *self.numbers.entry(text).or_insert_with_key(|text| {
+            self.texts.push(text.clone());
+            next
+        })
+    }
+}
+
+/// Makes a retrieval set of pairs: every document that occurs with a query is relevant to it.
+fn retrieval([queries, documents]: [Vec<String>; 2], name: &str) -> RetrievalSet {
+    let (mut distinct, mut corpus) = (Distinct::default(), Distinct::default());
+    let mut relevant: Vec<Relevant> = Vec::new();
+    for (query, document) in queries.into_iter().zip(documents) {
+        let (query, document) = (distinct.number(query), corpus.number(document));
+        relevant.resize(distinct.texts.len(), Relevant::default());
+        relevant[query].documents.push(document);
+    }
+    for relevant in &mut relevant {
+        relevant.documents.sort_unstable();
+        relevant.documents.dedup();
+    }
+    let width = corpus.texts.len().to_string().len();
+    // Ids decide between equal scores; those of equal length are in the order of the rows.
+    let named = |texts: Vec<String>| {
+        texts.into_iter().enumerate().map(|(number, text)| (format!("{number:0width$}"), text)).collect()
+    };
+    let (queries, corpus) = (named(distinct.texts), named(corpus.texts));
+    RetrievalSet { name: name.into(), queries, corpus, relevant, unknown_queries: 0 }
+}
+
+/// Returns the distinct texts of pairs, and the pairs as numbers of them, the lower one first.
+fn paraphrases([first, second]: [Vec<String>; 2]) -> (Vec<String>, HashSet<(usize, usize)>) {
+    let mut distinct = Distinct::default();
+    let mut known = HashSet::new();
+    for (first, second) in first.into_iter().zip(second) {
+        let (first, second) = (distinct.number(first), distinct.number(second));
+        if first != second {
+            known.insert((first.min(second), first.max(second)));
+        }
+    }
+    (distinct.texts, known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_become_a_retrieval_set_of_distinct_texts() {
+        let text = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect::<Vec<_>>();
+        let set = retrieval([text(&["q", "r", "q", "q"]), text(&["a", "a", "b", "a"])], "dev");
+        assert_eq!((set.queries.len(), set.corpus.len()), (2, 2));
+        assert_eq!(set.relevant[0].documents, [0, 1]);
+        assert_eq!(set.relevant[1].documents, [0]);
+    }
+
+    #[test]
+    fn paraphrases_are_counted_once() {
+        let text = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect::<Vec<_>>();
+        let (texts, known) = paraphrases([text(&["a", "b", "c"]), text(&["b", "a", "c"])]);
+        assert_eq!((texts.len(), known), (3, HashSet::from([(0, 1)])));
+    }
+}

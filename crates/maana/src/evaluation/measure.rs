@@ -1,0 +1,285 @@
+//! Measures of a model on a set at each dimension, from one encoding.
+
+use super::EvaluationSet;
+use super::content::{Content, Labelled};
+use super::error::EvaluationError;
+use super::lists::Lists;
+use crate::similarity::unit;
+use crate::texts::embed;
+use maana_data::{RetrievalSet, Source};
+use maana_eval::{
+    Kind, Primary, RetrievalOptions, Scores, pair_classification, paraphrase_mining, reranking, semantic_similarity,
+    similarity_name, translation, triplets,
+};
+use maana_kernels::{Context, Matrix, Rows};
+use maana_model::{ModelError, Role, Similarity, TextEncoder};
+use maana_train::{Loss, TrainError, dev_loss};
+use maana_vectors::classify::{Confusion, Logistic, LogisticSettings};
+use maana_vectors::cluster::{KMeans, kmeans, v_measure};
+use maana_vectors::pairs::{Mining, paraphrase_mining as mine};
+use std::collections::{HashMap, HashSet};
+
+/// Candidates of a query up to which MRR and nDCG of reranking count, as in the reference.
+const RERANKED: usize = 10;
+
+/// A model and the form of its scores.
+#[derive(Clone, Copy)]
+pub struct Measuring<'a> {
+    /// The model.
+    pub encoder: &'a TextEncoder,
+    /// Threads of the measures.
+    pub context: &'a Context,
+    /// Dimensions to measure; the dev loss is always that of the whole embeddings.
+    pub dims: &'a [usize],
+    /// Primary measure of retrieval.
+    pub primary: Primary,
+    /// The loss of the run, for sets of the kind loss.
+    pub loss: Option<DevLoss<'a>>,
+}
+
+/// The loss of a run.
+#[derive(Clone, Copy)]
+pub struct DevLoss<'a> {
+    /// The loss.
+    pub loss: &'a dyn Loss,
+    /// Rows of a batch.
+    pub batch_size: usize,
+}
+
+impl<'a> Measuring<'a> {
+    /// Returns a measuring at these dimensions without a loss.
+    pub fn new(encoder: &'a TextEncoder, context: &'a Context, dims: &'a [usize]) -> Self {
+        Self { encoder, context, dims, primary: Primary::default(), loss: None }
+    }
+
+    /// Embeds texts behind a prompt, equal ones once.
+    fn embed(&self, texts: &[String], prompt: &str) -> Result<Matrix, EvaluationError> {
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        let mut distinct: Vec<&str> = Vec::new();
+        let rows: Vec<usize> = texts
+            .iter()
+            .map(|text| {
+                *numbers.entry(text).or_insert_with(|| {
+                    distinct.push(text);
+                    distinct.len() - 1
+                })
+            })
+            .collect();
+        let embedded = embed(self.encoder, &distinct, prompt, &mut |_| {})?;
+        if distinct.len() == texts.len() {
+            return Ok(embedded);
+        }
+        let values = rows.iter().flat_map(|&row| embedded.row(row).iter().copied()).collect();
+        Ok(Matrix::from_vec(texts.len(), embedded.columns(), values))
+    }
+
+    fn embed_role(&self, texts: &[String], role: Role) -> Result<Matrix, EvaluationError> {
+        self.embed(texts, self.encoder.role_prompt(role))
+    }
+
+    fn embed_plain(&self, texts: &[String]) -> Result<Matrix, EvaluationError> {
+        self.embed(texts, self.encoder.default_prompt())
+    }
+}
+
+impl EvaluationSet {
+    /// Measures a model: one [`Scores`] for each dimension, the loss only once.
+    ///
+    /// # Errors
+    /// If a dimension exceeds the embeddings, a text cannot be embedded, or a set of the kind loss
+    /// is measured without a loss.
+    pub fn measure(&self, measuring: &Measuring<'_>) -> Result<Vec<Scores>, EvaluationError> {
+        let available = measuring.encoder.dimension();
+        if let Some(&dim) = measuring.dims.iter().find(|&&dim| dim == 0 || dim > available) {
+            return Err(EvaluationError::Dimension { dim, available });
+        }
+        let Measuring { context, dims, .. } = *measuring;
+        let similarity = [measuring.encoder.similarity()];
+        let values = match &self.content {
+            Content::Retrieval(set) => return self.retrieval(set, measuring),
+            Content::Similarity { pairs: [a, b], scores } => {
+                let (a, b) = (measuring.embed_plain(a)?, measuring.embed_plain(b)?);
+                at_each(dims, |dim| {
+                    semantic_similarity(&similarity, a.view().prefix(dim), b.view().prefix(dim), scores)
+                })
+            }
+            Content::Binary { pairs: [a, b], alike } => {
+                let (a, b) = (measuring.embed_plain(a)?, measuring.embed_plain(b)?);
+                at_each(dims, |dim| pair_classification(&similarity, a.view().prefix(dim), b.view().prefix(dim), alike))
+            }
+            Content::Triplet([anchors, positives, negatives]) => {
+                let anchors = measuring.embed_role(anchors, Role::Query)?;
+                let positives = measuring.embed_role(positives, Role::Document)?;
+                let negatives = measuring.embed_role(negatives, Role::Document)?;
+                let prefixes = |dim| [&anchors, &positives, &negatives].map(|rows| rows.view().prefix(dim));
+                at_each(dims, |dim| {
+                    let [anchors, positives, negatives] = prefixes(dim);
+                    triplets(&similarity, anchors, positives, negatives)
+                })
+            }
+            Content::Reranking(Lists { queries, documents, candidates }) => {
+                let queries = measuring.embed_role(queries, Role::Query)?;
+                let documents = measuring.embed_role(documents, Role::Document)?;
+                at_each(dims, |dim| {
+                    let (queries, documents) = (queries.view().prefix(dim), documents.view().prefix(dim));
+                    reranking(similarity[0], queries, documents, candidates, RERANKED)
+                })
+            }
+            Content::Translation { pairs: [sources, targets], has_roles } => {
+                let (a, b) = match has_roles {
+                    true => {
+                        (measuring.embed_role(sources, Role::Query)?, measuring.embed_role(targets, Role::Document)?)
+                    }
+                    false => (measuring.embed_plain(sources)?, measuring.embed_plain(targets)?),
+                };
+                at_each(dims, |dim| translation(context, a.view().prefix(dim), b.view().prefix(dim), sources, targets))
+            }
+            Content::Mining { texts, known } => {
+                let rows = embed(measuring.encoder, texts, measuring.encoder.default_prompt(), &mut |_| {})?;
+                let mut values = Vec::new();
+                for &dim in dims {
+                    let mined = mine(context, rows.view(), &Mining { dim: Some(dim), ..Mining::default() })?;
+                    let mined: Vec<_> = mined.into_iter().map(|pair| (pair.score, pair.first, pair.second)).collect();
+                    values.push(paraphrase_mining(&mined, known));
+                }
+                values
+            }
+            Content::Labels { train, test } => labels(train, test, measuring)?,
+            Content::Loss(rows) => return self.loss(rows.as_ref(), measuring).map(|scores| vec![scores]),
+        };
+        let precision = Some(measuring.encoder.precision().name().to_owned());
+        let scores = |(&dimension, values)| Scores {
+            kind: self.kind(),
+            name: self.scores_name(dimension, dims.len()),
+            dimension,
+            values,
+            primary: self.primary(similarity[0], measuring.primary),
+            precision: precision.clone(),
+        };
+        Ok(dims.iter().zip(values).map(scores).collect())
+    }
+
+    /// Returns the names of all measures of a model with this similarity, as in the log of a run.
+    pub fn measure_names(&self, similarity: Similarity, dims: &[usize]) -> Vec<String> {
+        let dims = if self.kind() == Kind::Loss { &dims[..dims.len().min(1)] } else { dims };
+        let keys = keys(self.kind(), similarity);
+        let at = |&dim: &usize| {
+            let name = self.scores_name(dim, dims.len());
+            keys.iter().map(move |key| Scores { name: name.clone(), ..Scores::default() }.prefixed_key(key))
+        };
+        dims.iter().flat_map(at).collect()
+    }
+
+    /// Returns the name of the scores at a dimension, one of `dims`.
+    fn scores_name(&self, dim: usize, dims: usize) -> String {
+        match (self.kind(), &self.name) {
+            (Kind::Loss, name) => name.clone().unwrap_or_default(),
+            (_, None) => format!("dim_{dim}"),
+            (Kind::Retrieval, Some(name)) => format!("{name}_dim_{dim}"),
+            (_, Some(name)) if dims > 1 => format!("{name}_dim_{dim}"),
+            (_, Some(name)) => name.clone(),
+        }
+    }
+
+    /// Returns the primary measure, as the reference chooses it.
+    fn primary(&self, similarity: Similarity, retrieval: Primary) -> String {
+        let function = similarity_name(similarity);
+        match (self.kind(), retrieval) {
+            (Kind::Retrieval, Primary::Ndcg) => format!("{function}_ndcg@10"),
+            (Kind::Retrieval, Primary::Map) => format!("{function}_map@100"),
+            (Kind::Similarity, _) => format!("spearman_{function}"),
+            (Kind::Binary, _) => format!("{function}_ap"),
+            (Kind::Triplet, _) => format!("{function}_accuracy"),
+            (Kind::Reranking, _) => format!("ndcg@{RERANKED}"),
+            (Kind::Translation, _) => "mean_accuracy".into(),
+            (Kind::Mining, _) => "average_precision".into(),
+            (Kind::Labels, _) => "accuracy".into(),
+            (Kind::Loss, _) => "loss".into(),
+        }
+    }
+
+    fn retrieval(&self, set: &RetrievalSet, measuring: &Measuring<'_>) -> Result<Vec<Scores>, EvaluationError> {
+        let options =
+            RetrievalOptions { primary: measuring.primary, name: self.name.clone(), ..RetrievalOptions::default() };
+        let Measuring { encoder, context, dims, .. } = *measuring;
+        Ok(maana_eval::evaluate_retrieval(context, encoder, set, dims, &options)?)
+    }
+
+    fn loss(&self, rows: &dyn Source, measuring: &Measuring<'_>) -> Result<Scores, EvaluationError> {
+        let DevLoss { loss, batch_size } =
+            measuring.loss.ok_or_else(|| EvaluationError::NoLoss(self.title().to_owned()))?;
+        let encoder = measuring.encoder;
+        // Like the texts of training, these have no prompts.
+        let embed = |_: usize, texts: &[&str]| encoder.embed(texts, "");
+        let value = dev_loss(measuring.context, loss, rows, batch_size, embed).map_err(|error| match error {
+            TrainError::DevLoss(source) => match source.downcast::<ModelError>() {
+                Ok(error) => EvaluationError::Eval((*error).into()),
+                Err(source) => TrainError::DevLoss(source).into(),
+            },
+            error => error.into(),
+        })?;
+        Ok(Scores {
+            kind: Kind::Loss,
+            name: self.scores_name(encoder.dimension(), 1),
+            dimension: encoder.dimension(),
+            values: vec![("loss".into(), value)],
+            primary: "loss".into(),
+            precision: Some(encoder.precision().name().to_owned()),
+        })
+    }
+}
+
+/// Names and values of the measures at one dimension.
+type Values = Vec<(String, f64)>;
+
+fn at_each(dims: &[usize], measure: impl Fn(usize) -> Values) -> Vec<Values> {
+    dims.iter().map(|&dim| measure(dim)).collect()
+}
+
+/// Fits a classifier to the embeddings of the training texts and measures it on those of the test
+/// texts, which are also clustered.
+fn labels(train: &Labelled, test: &Labelled, measuring: &Measuring<'_>) -> Result<Vec<Values>, EvaluationError> {
+    let context = measuring.context;
+    let mut names: Vec<&String> = train.labels.iter().chain(&test.labels).collect();
+    names.sort_unstable();
+    names.dedup();
+    let number = |label: &String| names.binary_search(&label).expect("the list has all labels");
+    let numbers = |labels: &[String]| labels.iter().map(number).collect::<Vec<_>>();
+    let (learnt, truth) = (numbers(&train.labels), numbers(&test.labels));
+    let (examples, rows) = (measuring.embed_plain(&train.texts)?, measuring.embed_plain(&test.texts)?);
+    let at = |dim: usize| -> Result<Values, EvaluationError> {
+        let prefix = |rows: Rows<'_>| unit(context, rows.prefix(dim));
+        let (examples, rows) = (prefix(examples.view()), prefix(rows.view()));
+        let settings = LogisticSettings { tolerance: 1e-6, ..LogisticSettings::default() };
+        let (model, _) = Logistic::fit(context, examples.view(), &learnt, names.len(), &settings)?;
+        let found = model.probabilities(context, rows.view())?.labels();
+        let confusion = Confusion::new(&truth, &found, names.len());
+        let k = truth.iter().collect::<HashSet<_>>().len();
+        let clusters = kmeans(context, rows.view(), &KMeans { k, starts: 10, ..KMeans::default() })?;
+        let v_measure = v_measure(&truth, &clusters.labels).v_measure;
+        let values = [("accuracy", confusion.accuracy()), ("macro_f1", confusion.macro_f1()), ("v_measure", v_measure)];
+        Ok(values.map(|(name, value)| (name.to_owned(), value)).to_vec())
+    };
+    measuring.dims.iter().map(|&dim| at(dim)).collect()
+}
+
+/// Returns the names of the measures of a kind, in order.
+fn keys(kind: Kind, similarity: Similarity) -> Vec<String> {
+    let function = similarity_name(similarity);
+    let fixed = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+    match kind {
+        Kind::Retrieval => RetrievalOptions::default().cutoffs.keys(function),
+        Kind::Similarity => vec![format!("pearson_{function}"), format!("spearman_{function}")],
+        Kind::Binary => ["accuracy", "accuracy_threshold", "f1", "f1_threshold", "precision", "recall", "ap", "mcc"]
+            .map(|key| format!("{function}_{key}"))
+            .to_vec(),
+        Kind::Triplet => vec![format!("{function}_accuracy")],
+        Kind::Reranking => vec!["map".into(), format!("mrr@{RERANKED}"), format!("ndcg@{RERANKED}")],
+        Kind::Translation => {
+            fixed(&["src2trg_accuracy", "trg2src_accuracy", "mean_accuracy", "src2trg_f1", "trg2src_f1"])
+        }
+        Kind::Mining => fixed(&["average_precision", "f1", "precision", "recall", "threshold"]),
+        Kind::Labels => fixed(&["accuracy", "macro_f1", "v_measure"]),
+        Kind::Loss => fixed(&["loss"]),
+    }
+}
