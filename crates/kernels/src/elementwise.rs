@@ -29,6 +29,14 @@ pub fn scale(context: &Context, x: &mut [f32], factor: f32) {
     context.for_each_chunk(x, CHUNK, |_, x| x.iter_mut().for_each(|x| *x *= factor));
 }
 
+/// Moves `x` towards `y` by a share of the distance: x ← x + share · (y − x).
+pub fn interpolate(context: &Context, x: &mut [f32], y: &[f32], share: f32) {
+    assert_eq!(x.len(), y.len(), "a target for each element");
+    context.for_each_chunk(x, CHUNK, |task, x| {
+        interpolate_slice(context.isa(), x, &y[task * CHUNK..task * CHUNK + x.len()], share);
+    });
+}
+
 /// Adds the rows of `x` to `out`, row after row, so that two calls with the first and the last rows
 /// give the same bits as one with all.
 pub fn sum_columns(context: &Context, x: Rows<'_>, out: &mut [f32]) {
@@ -49,10 +57,35 @@ multiversion! {
     }
 }
 
+multiversion! {
+    fn interpolate_slice(x: &mut [f32], y: &[f32], share: f32) {
+        for (x, y) in x.iter_mut().zip(y) {
+            *x += share * (y - *x);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instruction_set::InstructionSet;
     use crate::testing::noise;
+
+    #[test]
+    fn interpolations_are_the_same_bits_on_every_instruction_set_and_number_of_threads() {
+        for length in (0..40).chain([40_000]) {
+            let (x, y) = (noise(length, 1), noise(length, 2));
+            let expected: Vec<f32> = x.iter().zip(&y).map(|(x, y)| x + 0.3 * (y - x)).collect();
+            for isa in InstructionSet::available() {
+                let mut moved = x.clone();
+                interpolate_slice(isa, &mut moved, &y, 0.3);
+                assert_eq!(moved, expected);
+            }
+            let mut moved = x;
+            interpolate(&Context::new(3), &mut moved, &y, 0.3);
+            assert_eq!(moved, expected);
+        }
+    }
 
     #[test]
     fn sums_and_scales_of_every_length() {

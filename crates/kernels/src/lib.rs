@@ -44,7 +44,7 @@ pub use codes::{different_bits, dot_all_codes, dot_codes, weights_of_codes};
 pub use context::Context;
 pub use distance::{dot, manhattan, squared_distance};
 pub use dropout::{Dropout, dropout, dropout_rows};
-pub use elementwise::{add, add_bias, scale, sum_columns};
+pub use elementwise::{add, add_bias, interpolate, scale, sum_columns};
 pub use instruction_set::InstructionSet;
 pub use layer_norm::{layer_norm, layer_norm_backward, layer_norm_recompute};
 pub use matmul::{Epilogue, PackedMatrix, linear, matmul, matmul_transposed, matmul_weight_gradient, peak_rate};

@@ -1,6 +1,10 @@
 //! The recipe of a training run: a TOML file with the tables `[model]`, `[data]`, `[loss]`,
-//! `[training]`, `[evaluation]` and `[card]`. An unknown key is an error that suggests the nearest
-//! known one. Defaults are those of Sentence Transformers.
+//! `[training]`, `[evaluation]`, `[blend]` and `[card]`. An unknown key is an error that suggests the
+//! nearest known one. Defaults are those of Sentence Transformers.
+
+mod blend_table;
+
+pub use blend_table::BlendTable;
 
 use crate::evaluation::SetSpec;
 use maana_files::FileError;
@@ -24,6 +28,8 @@ pub struct Recipe {
     /// Evaluations.
     #[serde(default)]
     pub evaluation: EvaluationTable,
+    /// Blends of the base and the trained model. Default: the trained model is saved.
+    pub blend: Option<BlendTable>,
     /// Additional content of the model card.
     #[serde(default)]
     pub card: CardTable,
@@ -313,7 +319,7 @@ mod tests {
         let page = include_str!("../../../docs/recipe.md");
         let start = "[model]\nbase = \"x\"\n[data]\ntrain = [\"y\"]\n[loss]\nname = \"cosent\"\n";
         let mut settings = 0;
-        for table in ["model", "data", "loss", "training", "evaluation", "card"] {
+        for table in ["model", "data", "loss", "training", "evaluation", "blend", "card"] {
             let section = page.split(&format!("## `[{table}]`")).nth(1).expect(table);
             let section = section.split("\n## ").next().expect("a part before the next title");
             let mut recipe: toml::Table = start.parse().unwrap();
@@ -370,6 +376,10 @@ mod tests {
         assert!(fails(SEED, &["training.epochs=0"]).contains("`epochs`"));
         let error = fails(SEED, &["loss.matryoshka_dims=[64, 128]"]);
         assert!(error.contains("must decrease, for example [128, 64]"), "{error}");
+        let blended = format!("{SEED}\n[blend]\nguard = [\"dev\"]\nalphas = [0.5, 1.5]\n");
+        let line = format!("recipe.toml, line {}", SEED.lines().count() + 4);
+        assert!(fails(&blended, &[]).contains(&line), "{}", fails(&blended, &[]));
+        assert!(fails(SEED, &["blend.tolerance=-1"]).contains("--set blend.tolerance=-1"));
         assert!(fails(SEED, &["data.train=[]"]).contains("train is empty"));
         assert!(fails(SEED, &["data.limit=0"]).contains("[data] limit is 0"));
         for (setting, expected) in [

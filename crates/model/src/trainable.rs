@@ -133,6 +133,13 @@ pub trait Trainable {
     /// gradients to zero.
     fn update(&mut self, context: &Context, settings: &AdamW, gradient_scale: f32);
 
+    /// Moves the running average of the parameters towards them by `1 − decay`. Update 1 starts it
+    /// with the parameters.
+    fn update_average(&mut self, context: &Context, decay: f64, step: u64);
+
+    /// Exchanges the parameters with their average, which must have begun.
+    fn swap_average(&mut self);
+
     /// Names, shapes and places of all parameters; gradients and moments have the same places.
     fn tensors(&self) -> &[Tensor];
 

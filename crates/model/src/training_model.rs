@@ -201,6 +201,15 @@ impl Trainable for TrainingModel {
         self.changed();
     }
 
+    fn update_average(&mut self, context: &Context, decay: f64, step: u64) {
+        self.arena.update_average(context, decay, step);
+    }
+
+    fn swap_average(&mut self) {
+        self.arena.swap_average();
+        self.changed();
+    }
+
     fn tensors(&self) -> &[Tensor] {
         self.arena.tensors()
     }

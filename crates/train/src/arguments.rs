@@ -48,6 +48,9 @@ pub struct Arguments {
     pub warmup_ratio: f64,
     /// The same as a number of updates, which overrides `warmup_ratio` if it is not 0. Default 0.
     pub warmup_steps: u64,
+    /// Decay rate of a running average of the parameters, which is evaluated and saved instead of
+    /// the parameters of the last update. Default: no average.
+    pub ema_decay: Option<f64>,
     /// Sampler of batches. Default shuffle.
     pub batch_sampler: BatchSampler,
     /// Drops the last, smaller batch of an epoch. Default false.
@@ -104,6 +107,7 @@ impl Default for Arguments {
             schedule: Schedule::Linear,
             warmup_ratio: 0.0,
             warmup_steps: 0,
+            ema_decay: None,
             batch_sampler: BatchSampler::Shuffle,
             drop_last: false,
             seed: 42,
@@ -193,6 +197,9 @@ impl Arguments {
         }
         if !(0.0..=1.0).contains(&self.warmup_ratio) {
             return fault("warmup_ratio", &self.warmup_ratio, "from 0 to 1");
+        }
+        if let Some(decay) = self.ema_decay.filter(|decay| !(*decay > 0.0 && *decay < 1.0)) {
+            return fault("ema_decay", &decay, "above 0 and below 1, such as 0.99; omit it for no average");
         }
         if let (Some(measures), Evaluate::Never) = (&self.keep_best, self.evaluate) {
             return fault("keep_best", measures, "used together with `evaluate`, which is `never`");
@@ -337,9 +344,11 @@ mod tests {
 
     #[test]
     fn invalid_values_are_named() {
-        let faults: [(&str, Arguments); 19] = [
+        let faults: [(&str, Arguments); 21] = [
             ("mini_batch_size", Arguments { mini_batch_size: Some(0), ..Arguments::default() }),
             ("mini_batch_tokens", Arguments { mini_batch_tokens: Some(0), ..Arguments::default() }),
+            ("ema_decay", Arguments { ema_decay: Some(1.0), ..Arguments::default() }),
+            ("ema_decay", Arguments { ema_decay: Some(f64::NAN), ..Arguments::default() }),
             ("learning_rate", Arguments { learning_rate: 0.0, ..Arguments::default() }),
             ("adam_epsilon", Arguments { adam_epsilon: 1e39, ..Arguments::default() }),
             ("max_grad_norm", Arguments { max_grad_norm: 1e300, ..Arguments::default() }),

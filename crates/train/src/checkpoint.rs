@@ -14,7 +14,7 @@ use maana_files::NewFolder;
 use maana_model::Trainable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use state_file::TENSORS_FILE;
+use state_file::{Optional, TENSORS_FILE};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -226,8 +226,8 @@ impl Checkpoints {
             let reason = match best.filter(|best| !best.join(TENSORS_FILE).exists()) {
                 Some(best) => Some(format!("the best checkpoint {} is gone", best.display())),
                 None => {
-                    let gradients = ours.state.position.open > 0;
-                    state_file::read(&checkpoint.join(TENSORS_FILE), model, gradients, &ours.tensors_xxh3)?.err()
+                    let path = checkpoint.join(TENSORS_FILE);
+                    state_file::read(&path, model, optional(&ours.state, &ours.run), &ours.tensors_xxh3)?.err()
                 }
             };
             if let Some(reason) = reason {
@@ -249,18 +249,20 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If the disk is full or cannot be written. Existing checkpoints remain.
-    pub(crate) fn save(
+    pub(crate) fn save<M: Trainable>(
         &self,
         name: Name,
         state: &State,
         run: &Identity,
-        model: &impl Trainable,
-        save_model: impl FnOnce(&Path) -> Result<(), Failure>,
+        model: &mut M,
+        save_model: impl FnOnce(&M, &Path) -> Result<(), Failure>,
     ) -> Result<PathBuf, TrainError> {
         let target = self.folder.join(name.to_string());
         let new = NewFolder::create(&target).map_err(TrainError::io("cannot make the folder", &target))?;
-        save_model(new.path()).map_err(|source| TrainError::SaveModel { folder: target.clone(), source })?;
-        let tensors_xxh3 = state_file::write(new.path(), model, state.position.open > 0)
+        let parts = optional(state, run);
+        with_average(model, parts.average, |model| save_model(model, new.path()))
+            .map_err(|source| TrainError::SaveModel { folder: target.clone(), source })?;
+        let tensors_xxh3 = state_file::write(new.path(), model, parts)
             .map_err(TrainError::io("cannot write", &target.join(TENSORS_FILE)))?;
         let ours = Ours {
             format: FORMAT,
@@ -298,20 +300,39 @@ impl Checkpoints {
         Ok(removed)
     }
 
-    /// Loads only the parameters of a checkpoint.
+    /// Loads only the evaluated parameters of a checkpoint.
     pub(crate) fn load_parameters(&self, checkpoint: &str, model: &mut impl Trainable) -> Result<(), TrainError> {
         let folder = self.folder.join(checkpoint);
         let unusable = |reason| TrainError::Checkpoint { folder: folder.clone(), reason };
         let ours = read_state(&folder)?.map_err(unusable)?;
-        let waiting = ours.state.position.open > 0;
         let path = folder.join(TENSORS_FILE);
-        state_file::read_parameters(&path, model, waiting, &ours.tensors_xxh3)?.map_err(unusable)
+        let parts = optional(&ours.state, &ours.run);
+        state_file::read_parameters(&path, model, parts, &ours.tensors_xxh3)?.map_err(unusable)
     }
 
     /// Appends a row to the log.
     pub(crate) fn log(&mut self, row: &LogRow) -> Result<(), TrainError> {
         self.log.append(row)
     }
+}
+
+/// Returns the optional parts of the tensors of a state.
+fn optional(state: &State, run: &Identity) -> Optional {
+    let Position { step, open, .. } = state.position;
+    Optional { average: run.arguments.ema_decay.is_some() && step > 0, gradients: open > 0 }
+}
+
+/// Calls `work` with the averaged parameters in the place of the parameters, if there is an
+/// average.
+pub(crate) fn with_average<M: Trainable, T>(model: &mut M, averaged: bool, work: impl FnOnce(&M) -> T) -> T {
+    if averaged {
+        model.swap_average();
+    }
+    let result = work(model);
+    if averaged {
+        model.swap_average();
+    }
+    result
 }
 
 /// Returns the checkpoints of a folder, oldest first.

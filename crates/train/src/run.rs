@@ -2,7 +2,7 @@
 //! `plan` the order, `checkpoint` the files.
 
 use crate::batches::{AHEAD, Batch, Batches};
-use crate::checkpoint::{Checkpoints, Found, Identity, Name, State, Window};
+use crate::checkpoint::{Checkpoints, Found, Identity, Name, State, Window, with_average};
 use crate::error::Failure;
 use crate::loss::Loss;
 use crate::observer::{Event, Observer, Progress};
@@ -245,6 +245,9 @@ impl<'a, M: Trainable> Training<'a, M> {
         let settings =
             AdamW { learning_rate, beta1: adam_beta1, beta2: adam_beta2, epsilon: adam_epsilon, weight_decay, step };
         self.model.update(self.context, &settings, clip_factor(norm, max_grad_norm));
+        if let Some(decay) = self.arguments.ema_decay {
+            self.model.update_average(self.context, decay, step);
+        }
         self.open_rows.clear();
         Ok(norm)
     }
@@ -331,9 +334,8 @@ impl<'a, M: Trainable> Training<'a, M> {
         let Position { step, shown_epoch: epoch, .. } = self.state.position;
         self.tell(&Event::Evaluating { step });
         let began = Instant::now();
-        let scores = self
-            .observer
-            .evaluate(self.model, step, epoch)
+        let averaged = self.is_averaged();
+        let scores = with_average(self.model, averaged, |model| self.observer.evaluate(model, step, epoch))
             .map_err(|source| TrainError::Evaluation { step, source })?;
         let seconds = began.elapsed().as_secs_f64();
         self.state.record.times.evaluating += seconds;
@@ -360,7 +362,8 @@ impl<'a, M: Trainable> Training<'a, M> {
             self.state.record.best_value = Some(value);
             self.state.best_checkpoint = Some(Name::kept(&self.state.position).to_string());
             if self.checkpoints.is_none() {
-                self.best_parameters = Some(parameters(self.model));
+                let averaged = self.is_averaged();
+                self.best_parameters = Some(with_average(self.model, averaged, |model| parameters(model)));
             }
             self.tell(&Event::Best { step, metric: &keep_best.to_string(), value });
         }
@@ -387,8 +390,8 @@ impl<'a, M: Trainable> Training<'a, M> {
         self.state.record.steps = self.state.position.step;
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let began = Instant::now();
-        let save_model = |folder: &Path| self.observer.save_model(self.model, folder);
-        let folder = checkpoints.save(name, &self.state, &self.identity, &*self.model, save_model)?;
+        let save_model = |model: &M, folder: &Path| self.observer.save_model(model, folder);
+        let folder = checkpoints.save(name, &self.state, &self.identity, self.model, save_model)?;
         let best = self.state.best_checkpoint.as_deref();
         let removed = checkpoints.prune(name, best, self.arguments.save_total_limit)?;
         self.state.record.times.saving += began.elapsed().as_secs_f64();
@@ -419,6 +422,8 @@ impl<'a, M: Trainable> Training<'a, M> {
                 _ => unreachable!("the best parameters lie in a checkpoint or in memory"),
             }
             self.tell(&Event::Restored { step });
+        } else if self.is_averaged() {
+            self.model.swap_average();
         }
         Ok(Outcome::Finished(self.record()))
     }
@@ -432,6 +437,11 @@ impl<'a, M: Trainable> Training<'a, M> {
             peak_memory_bytes: self.peak_memory_bytes(),
             ..self.state.record.clone()
         }
+    }
+
+    /// Returns whether the run keeps an average of the parameters, and it has begun.
+    fn is_averaged(&self) -> bool {
+        self.arguments.ema_decay.is_some() && self.state.position.step > 0
     }
 
     fn not_a_number(&self, what: &'static str, value: f64, update: u64, rows: Vec<usize>) -> TrainError {

@@ -4,7 +4,7 @@ mod toy;
 
 use maana_kernels::Context;
 use maana_model::{StatePart, Trainable};
-use maana_train::{Arguments, Evaluate, LogRow, Outcome, Plan, Run, TrainError, Version};
+use maana_train::{Arguments, Evaluate, Interval, LogRow, Outcome, Plan, Run, TrainError, Version};
 use std::error::Error;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless, tokenize};
 
@@ -109,6 +109,36 @@ fn the_best_parameters_come_back_at_the_end() {
             assert_eq!(model.bits(), shorter.bits(), "{metric}: the parameters at step {step}");
         }
     }
+}
+
+#[test]
+fn an_average_of_the_parameters_is_evaluated_and_remains_at_the_end() {
+    let plain = |updates: u64| Arguments {
+        max_steps: Some(updates),
+        schedule: maana_train::Schedule::Constant,
+        evaluate: Evaluate::Never,
+        ..arguments(None)
+    };
+    let after = |arguments: &Arguments| {
+        let mut model = Toy::new();
+        finished(run(&mut model, &mut Notebook::default(), arguments, None, false));
+        model.parameters().to_vec()
+    };
+    const UPDATES: u64 = 5;
+    let mut average = after(&plain(1));
+    for updates in 2..=UPDATES {
+        let parameters = after(&plain(updates));
+        average.iter_mut().zip(parameters).for_each(|(average, p)| *average += (1.0 - 0.7_f64) as f32 * (p - *average));
+    }
+    let averaging =
+        Arguments { ema_decay: Some(0.7), evaluate: Evaluate::Steps(Interval::Updates(UPDATES)), ..plain(UPDATES) };
+    let (mut model, folder) = (Toy::new(), tempfile::tempdir().unwrap());
+    let record = finished(run(&mut model, &mut Notebook::default(), &averaging, Some(folder.path()), false));
+    assert_eq!(model.parameters(), average);
+    let Some(LogRow::Evaluation { scores, .. }) = record.rows.last() else { panic!("the last row is an evaluation") };
+    assert_eq!(scores[0].1, average.iter().map(|x| f64::from(*x)).sum::<f64>(), "the average was evaluated");
+    let saved = std::fs::read_to_string(folder.path().join("checkpoint-5/model.bits")).unwrap();
+    assert_eq!(saved, format!("{:?}", &model.bits()[..4]), "the average was saved");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub struct Estimate {
     pub training_seconds: f64,
     /// Seconds of all evaluations, including those before and after the run.
     pub evaluation_seconds: f64,
-    /// Bytes for parameters, packed weights, gradients and moments.
+    /// Bytes for parameters, packed weights, gradients, moments and the average of the parameters.
     pub parameter_bytes: usize,
     /// Bytes for the activations of the largest expected micro-batch.
     pub activation_bytes: usize,
@@ -89,10 +89,11 @@ impl Prepared {
         let evaluations = plan.evaluations.len() + 2;
         let parameters = model.parameters().len();
         let activation_bytes = (keep.bytes() as f64 * (largest / batch.tokens() as f64).max(1.0)) as usize;
-        let parameter_bytes = 4 * 4 * parameters + model.packed_bytes();
-        // The peak so far lacks only the moments and the rest of a larger batch.
+        let average_bytes = if arguments.ema_decay.is_some() { 4 * parameters } else { 0 };
+        let parameter_bytes = 4 * 4 * parameters + average_bytes + model.packed_bytes();
+        // The peak so far lacks only moments, average and the rest of a larger batch.
         let peak = maana_train::peak_memory_bytes()
-            .map_or(parameter_bytes + keep.bytes(), |peak| peak as usize + 2 * 4 * parameters);
+            .map_or(parameter_bytes + keep.bytes(), |peak| peak as usize + 2 * 4 * parameters + average_bytes);
         Ok(Estimate {
             tokens_per_row,
             tokens_per_second,

@@ -197,7 +197,8 @@ fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
         ("batch_sampler", sampler.into()),
         ("multi_dataset_batch_sampler", "proportional".into()),
     ];
-    settings.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+    let average = arguments.ema_decay.map(|decay| ("ema_decay", number(decay)));
+    settings.into_iter().chain(average).map(|(name, value)| (name.to_string(), value)).collect()
 }
 
 /// Formats a number as Python does: `2e-05`, `0.1`, `1.0`.

@@ -43,6 +43,16 @@ pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, in_batch_loss: 
             arguments.adam_epsilon
         ));
     }
+    if let Some(decay) = arguments.ema_decay
+        && 1.0 / (1.0 - decay) > plan.updates as f64
+    {
+        note(format!(
+            "ema_decay = {decay} averages about {:.0} updates, but the run has {}: the average stays near its start; \
+             choose a smaller one",
+            1.0 / (1.0 - decay),
+            plan.updates
+        ));
+    }
     if let Some(every) = plan.evaluate_every.filter(|every| *every > plan.updates) {
         note(format!(
             "evaluate = {every}, but the run has {} updates: nothing is measured while it trains{}",
@@ -100,6 +110,10 @@ mod tests {
             ),
             (Arguments { warmup_steps: 3, warmup_ratio: 0.5, ..Arguments::default() }, "warmup_ratio has no effect"),
             (Arguments { adam_epsilon: 1e6, ..Arguments::default() }, "adam_epsilon = 1000000"),
+            (
+                Arguments { ema_decay: Some(0.99), ..Arguments::default() },
+                "averages about 100 updates, but the run has 30",
+            ),
             (
                 Arguments { evaluate: Evaluate::Steps(31.into()), ..Arguments::default() },
                 "evaluate = 31, but the run has 30",

@@ -15,12 +15,14 @@ pub enum StatePart {
     FirstMoments,
     /// Running means of the squared gradients.
     SecondMoments,
+    /// Running average of the parameters.
+    Average,
     /// Gradients summed since the last update.
     Gradients,
 }
 
 /// Parameters with their gradients and moments, in the layout of [`ParameterArena::tensors`].
-/// Gradients and moments take memory when training begins.
+/// Gradients and moments take memory when training begins, the average when it begins.
 ///
 /// The update is that of PyTorch's AdamW (arXiv:1711.05101) with the parameter groups of
 /// transformers' `Trainer`.
@@ -33,6 +35,7 @@ pub struct ParameterArena {
     gradients: Vec<f32>,
     first_moments: Vec<f32>,
     second_moments: Vec<f32>,
+    average: Vec<f32>,
 }
 
 impl ParameterArena {
@@ -40,7 +43,8 @@ impl ParameterArena {
     /// gaps.
     pub fn new(tensors: Vec<Tensor>, parameters: Vec<f32>) -> Self {
         let parameters = Arc::new(parameters);
-        Self { tensors, parameters, gradients: Vec::new(), first_moments: Vec::new(), second_moments: Vec::new() }
+        let [gradients, first_moments, second_moments, average] = [(); 4].map(|()| Vec::new());
+        Self { tensors, parameters, gradients, first_moments, second_moments, average }
     }
 
     /// Names, shapes and places of the parameters.
@@ -121,12 +125,29 @@ impl ParameterArena {
         gradients.fill(0.0);
     }
 
+    /// Moves the average towards the parameters: a ← a + (1 − decay) (p − a). Update 1 starts it
+    /// with the parameters, as PyTorch's `AveragedModel` does.
+    pub fn update_average(&mut self, context: &Context, decay: f64, step: u64) {
+        let average = part(&mut self.average, self.parameters.len());
+        match step {
+            1 => average.copy_from_slice(&self.parameters),
+            _ => maana_kernels::interpolate(context, average, &self.parameters, (1.0 - decay) as f32),
+        }
+    }
+
+    /// Exchanges the parameters with their average, which must have begun.
+    pub fn swap_average(&mut self) {
+        assert_eq!(self.average.len(), self.parameters.len(), "the average has begun");
+        std::mem::swap(Arc::make_mut(&mut self.parameters), &mut self.average);
+    }
+
     /// Copies elements of one arena, from `first` on, to `into`.
     pub fn read(&self, of: StatePart, first: usize, into: &mut [f32]) {
         let arena = match of {
             StatePart::Parameters => &self.parameters[..],
             StatePart::FirstMoments => &self.first_moments,
             StatePart::SecondMoments => &self.second_moments,
+            StatePart::Average => &self.average,
             StatePart::Gradients => &self.gradients,
         };
         match arena.is_empty() {
@@ -142,6 +163,7 @@ impl ParameterArena {
             StatePart::Parameters => &mut Arc::make_mut(&mut self.parameters)[..],
             StatePart::FirstMoments => part(&mut self.first_moments, elements),
             StatePart::SecondMoments => part(&mut self.second_moments, elements),
+            StatePart::Average => part(&mut self.average, elements),
             StatePart::Gradients => part(&mut self.gradients, elements),
         };
         arena[first..first + values.len()].copy_from_slice(values);

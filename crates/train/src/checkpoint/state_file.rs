@@ -1,6 +1,6 @@
-//! The file `training_state.safetensors`: parameters, moments and pending gradients, streamed
-//! tensor by tensor so that a large model needs no second copy in memory. The model's tensors
-//! determine the layout, so that a file of another model is recognised.
+//! The file `training_state.safetensors`: parameters, moments, the average of the parameters and
+//! pending gradients, streamed tensor by tensor so that a large model needs no second copy in
+//! memory. The model's tensors determine the layout, so that a file of another model is recognised.
 
 use crate::TrainError;
 use maana_model::{StatePart, Tensor, Trainable};
@@ -12,20 +12,37 @@ use xxhash_rust::xxh3::Xxh3;
 /// Name of the file in a checkpoint.
 pub(super) const TENSORS_FILE: &str = "training_state.safetensors";
 
-/// The parts of the file in order; gradients only if some are pending.
-const PARTS: [(StatePart, &str); 4] = [
+/// The parts of the file in order.
+const PARTS: [(StatePart, &str); 5] = [
     (StatePart::Parameters, "parameters"),
     (StatePart::FirstMoments, "first_moments"),
     (StatePart::SecondMoments, "second_moments"),
+    (StatePart::Average, "average"),
     (StatePart::Gradients, "gradients"),
 ];
 
+/// Parts that only some files have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Optional {
+    /// The running average of the parameters, if the run keeps one and it has begun.
+    pub(super) average: bool,
+    /// Gradients, if some are pending.
+    pub(super) gradients: bool,
+}
+
+impl Optional {
+    fn parts(self) -> Vec<(StatePart, &'static str)> {
+        let present = |part: &StatePart| match part {
+            StatePart::Average => self.average,
+            StatePart::Gradients => self.gradients,
+            _ => true,
+        };
+        PARTS.into_iter().filter(|(part, _)| present(part)).collect()
+    }
+}
+
 /// Floats that are converted to bytes at a time.
 const CHUNK: usize = 1 << 16;
-
-fn parts(gradients: bool) -> &'static [(StatePart, &'static str)] {
-    &PARTS[..if gradients { 4 } else { 3 }]
-}
 
 /// Returns ranges of at most [`CHUNK`] elements, in the order of the file.
 fn chunks(tensors: &[Tensor]) -> impl Iterator<Item = std::ops::Range<usize>> {
@@ -36,20 +53,20 @@ fn chunks(tensors: &[Tensor]) -> impl Iterator<Item = std::ops::Range<usize>> {
 }
 
 /// Writes the file to the folder of a checkpoint that is not public yet. Returns its checksum.
-pub(super) fn write(folder: &Path, model: &impl Trainable, gradients: bool) -> std::io::Result<String> {
-    let parts = parts(gradients);
+pub(super) fn write(folder: &Path, model: &impl Trainable, optional: Optional) -> std::io::Result<String> {
+    let parts = optional.parts();
     let mut file = BufWriter::new(maana_files::create_inside(&folder.join(TENSORS_FILE))?);
     let mut hash = Xxh3::new();
     let mut put = |bytes: &[u8]| -> std::io::Result<()> {
         hash.update(bytes);
         file.write_all(bytes)
     };
-    put(&header(model.tensors(), parts))?;
+    put(&header(model.tensors(), &parts))?;
     let (mut floats, mut bytes) = (vec![0.0; CHUNK], Vec::with_capacity(4 * CHUNK));
     for (part, _) in parts {
         for range in chunks(model.tensors()) {
             let floats = &mut floats[..range.len()];
-            model.read_state(*part, range.start, floats);
+            model.read_state(part, range.start, floats);
             bytes.clear();
             bytes.extend(floats.iter().flat_map(|float| float.to_le_bytes()));
             put(&bytes)?;
@@ -64,38 +81,40 @@ pub(super) fn write(folder: &Path, model: &impl Trainable, gradients: bool) -> s
 pub(super) fn read(
     path: &Path,
     model: &mut impl Trainable,
-    gradients: bool,
+    optional: Optional,
     checksum: &str,
 ) -> Result<Result<(), String>, TrainError> {
-    if !gradients {
+    if !optional.gradients {
         model.clear_gradients();
     }
-    fill(path, model, parts(gradients), parts(gradients).len(), checksum)
+    fill(path, model, optional, Some, checksum)
 }
 
-/// Loads only the parameters; `gradients` is true if the file has gradients as well.
+/// Loads only the parameters that were evaluated: their average, if the file has one.
 pub(super) fn read_parameters(
     path: &Path,
     model: &mut impl Trainable,
-    gradients: bool,
+    optional: Optional,
     checksum: &str,
 ) -> Result<Result<(), String>, TrainError> {
-    fill(path, model, parts(gradients), 1, checksum)
+    let evaluated = if optional.average { StatePart::Average } else { StatePart::Parameters };
+    fill(path, model, optional, |part| (part == evaluated).then_some(StatePart::Parameters), checksum)
 }
 
-/// Reads the complete file, and its first parts into the model.
+/// Reads the complete file, and its parts into those parts of the model that `target` returns.
 fn fill(
     path: &Path,
     model: &mut impl Trainable,
-    parts: &[(StatePart, &str)],
-    wanted: usize,
+    optional: Optional,
+    target: impl Fn(StatePart) -> Option<StatePart>,
     checksum: &str,
 ) -> Result<Result<(), String>, TrainError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let tensors = model.tensors().to_vec();
     let mut stream = || -> std::io::Result<Result<(), String>> {
         let mut file = maana_files::open(path)?;
-        let expected = header(&tensors, parts);
+        let parts = optional.parts();
+        let expected = header(&tensors, &parts);
         let elements: usize = tensors.iter().map(|tensor| tensor.range.len()).sum();
         let (length, whole) = (file.metadata()?.len(), (expected.len() + 4 * elements * parts.len()) as u64);
         if length != whole {
@@ -109,21 +128,17 @@ fn fill(
         let mut hash = Xxh3::new();
         hash.update(&found);
         let (mut floats, mut bytes) = (vec![0.0; CHUNK], vec![0; 4 * CHUNK]);
-        for (part, _) in &parts[..wanted] {
+        for (part, _) in parts {
+            let target = target(part);
             for range in chunks(&tensors) {
                 let (floats, bytes) = (&mut floats[..range.len()], &mut bytes[..4 * range.len()]);
                 file.read_exact(bytes)?;
                 hash.update(bytes);
+                let Some(part) = target else { continue };
                 for (float, bytes) in floats.iter_mut().zip(bytes.as_chunks::<4>().0) {
                     *float = f32::from_le_bytes(*bytes);
                 }
-                model.write_state(*part, range.start, floats);
-            }
-        }
-        loop {
-            match file.read(&mut bytes)? {
-                0 => break,
-                read => hash.update(&bytes[..read]),
+                model.write_state(part, range.start, floats);
             }
         }
         Ok(match format!("{:016x}", hash.digest()) == checksum {

@@ -144,6 +144,14 @@ impl Trainable for Toy {
         self.updates += 1;
     }
 
+    fn update_average(&mut self, context: &Context, decay: f64, step: u64) {
+        self.arena.update_average(context, decay, step);
+    }
+
+    fn swap_average(&mut self) {
+        self.arena.swap_average();
+    }
+
     fn read_state(&self, part: StatePart, first: usize, into: &mut [f32]) {
         self.arena.read(part, first, into);
     }
