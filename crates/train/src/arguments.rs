@@ -4,6 +4,8 @@
 use crate::error::TrainError;
 use crate::interval::{Evaluate, Interval};
 use crate::keep_best::KeepBest;
+use crate::optimizer::{Group, Optimizer};
+use crate::schedule::Schedule;
 use maana_model::PassLimit;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -34,12 +36,23 @@ pub struct Arguments {
     pub learning_rate: f64,
     /// Decoupled weight decay of all parameters except biases and layer norms. Default 0.
     pub weight_decay: f64,
+    /// The optimizer. Default AdamW.
+    pub optimizer: Optimizer,
     /// Decay rate of the first moment. Default 0.9.
     pub adam_beta1: f64,
     /// Decay rate of the second moment. Default 0.999.
     pub adam_beta2: f64,
     /// Term added to the root of the second moment. Default 1e-8.
     pub adam_epsilon: f64,
+    /// Updates only those rows of the table of word embeddings that have a gradient, as PyTorch's
+    /// `SparseAdam` does: moments and weight decay of all others wait. Default false.
+    pub lazy_embeddings: bool,
+    /// Groups of parameters with learning rate, weight decay or freezing of their own. Default:
+    /// none.
+    pub groups: Vec<Group>,
+    /// Factor of the learning rate from each layer to the one below it; the embeddings count as the
+    /// lowest layer. Default 1.
+    pub layer_decay: f64,
     /// Maximum norm of the gradient of an update; 0 disables clipping. Default 1.
     pub max_grad_norm: f64,
     /// Schedule of the learning rate. Default linear.
@@ -100,9 +113,13 @@ impl Default for Arguments {
             gradient_accumulation_steps: 1,
             learning_rate: 5e-5,
             weight_decay: 0.0,
+            optimizer: Optimizer::AdamW,
             adam_beta1: 0.9,
             adam_beta2: 0.999,
             adam_epsilon: 1e-8,
+            lazy_embeddings: false,
+            groups: Vec::new(),
+            layer_decay: 1.0,
             max_grad_norm: 1.0,
             schedule: Schedule::Linear,
             warmup_ratio: 0.0,
@@ -195,6 +212,18 @@ impl Arguments {
                 return fault(field, &value, "at least 0 and below 1");
             }
         }
+        self.optimizer.check()?;
+        if self.lazy_embeddings && self.optimizer != Optimizer::AdamW {
+            return fault("lazy_embeddings", &true, "used together with the optimizer `adamw`");
+        }
+        self.groups.iter().enumerate().try_for_each(|(number, group)| group.check(number))?;
+        if !(self.layer_decay > 0.0 && self.layer_decay <= 1.0) {
+            return fault("layer_decay", &self.layer_decay, "above 0 and at most 1");
+        }
+        self.schedule.check(self.learning_rate)?;
+        if matches!(self.schedule, Schedule::ReduceLrOnPlateau(_)) && self.keep_best.is_none() {
+            return fault("schedule", &self.schedule.name(), "used together with `keep_best`, whose metric it follows");
+        }
         if !(0.0..=1.0).contains(&self.warmup_ratio) {
             return fault("warmup_ratio", &self.warmup_ratio, "from 0 to 1");
         }
@@ -232,20 +261,6 @@ impl Arguments {
 /// Returns true if a value is finite in the type of the computation.
 fn in_f32(value: f64) -> bool {
     (value as f32).is_finite()
-}
-
-/// Schedule of the learning rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// Linear decay to 0 after the warmup.
-    Linear,
-    /// Decay to 0 along half a cosine after the warmup.
-    Cosine,
-    /// Constant, without a warmup.
-    Constant,
-    /// Constant after the warmup.
-    ConstantWithWarmup,
 }
 
 /// Sampler of batches.
@@ -300,6 +315,8 @@ fn read_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ver
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimizer::Adafactor;
+    use crate::schedule::{CosineWithMinLr, CosineWithRestarts, InverseSqrt, Polynomial, ReduceLrOnPlateau};
 
     #[test]
     fn missing_fields_have_the_defaults_of_the_reference() {
@@ -334,6 +351,95 @@ mod tests {
         assert!(fault.contains("`6.3`") && fault.contains("`6.2`") && fault.contains("`3.0.1`"), "{fault}");
         let written = serde_json::to_value(Arguments::default()).unwrap();
         assert_eq!(written["reproduce"], "6.2");
+    }
+
+    #[test]
+    fn schedules_and_optimizers_are_names_or_tables() {
+        let read = |text: &str| serde_json::from_str::<Arguments>(text);
+        let polynomial = read(r#"{"schedule": {"name": "polynomial", "power": 2}}"#).unwrap();
+        assert_eq!(polynomial.schedule, Schedule::Polynomial(Polynomial { power: 2.0, lr_end: 1e-7 }));
+        assert_eq!(
+            read(r#"{"schedule": "polynomial"}"#).unwrap().schedule,
+            Schedule::Polynomial(Polynomial::default())
+        );
+        assert_eq!(read(r#"{"schedule": {"name": "linear"}}"#).unwrap().schedule, Schedule::Linear);
+        assert_eq!(
+            read(r#"{"optimizer": "adafactor"}"#).unwrap().optimizer,
+            Optimizer::Adafactor(Adafactor::default())
+        );
+        for schedule in ["warmup_stable_decay", "cosine_with_min_lr", "inverse_sqrt", "reduce_lr_on_plateau"] {
+            let text = match schedule {
+                "warmup_stable_decay" => r#"{"name": "warmup_stable_decay", "num_decay_steps": 0.2}"#.to_owned(),
+                name => format!("{name:?}"),
+            };
+            let read: Schedule = serde_json::from_str(&text).unwrap();
+            let again: Schedule = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+            assert_eq!((again, again.name()), (read, schedule), "written and read again");
+        }
+        for (text, expected) in [
+            (r#"{"schedule": "polynomal"}"#, "unknown variant `polynomal`"),
+            (r#"{"schedule": {"name": "linear", "power": 2}}"#, "`linear` has no parameter `power`"),
+            (r#"{"schedule": {"name": "polynomial", "powr": 2}}"#, "unknown field `powr`"),
+            (r#"{"schedule": {"power": 2}}"#, "missing field `name`"),
+            (r#"{"schedule": 2}"#, "a name, or a table"),
+            (r#"{"schedule": "warmup_stable_decay"}"#, "missing field `num_decay_steps`"),
+            (r#"{"optimizer": "adam"}"#, "`adamw`, `adafactor`"),
+            (r#"{"groups": [{"pattern": "*", "frozen": true}]}"#, "unknown field `frozen`"),
+        ] {
+            let fault = read(text).unwrap_err().to_string();
+            assert!(fault.contains(expected), "{text}: {fault}");
+        }
+    }
+
+    #[test]
+    fn invalid_parameters_of_schedules_optimizers_and_groups_are_named() {
+        let schedule = |schedule: Schedule| Arguments { schedule, ..Arguments::default() };
+        let group = |group: Group| Arguments { groups: vec![Group::default(), group], ..Arguments::default() };
+        let wsd = |num_decay_steps: f64| {
+            let text = format!(r#"{{"name": "warmup_stable_decay", "num_decay_steps": {num_decay_steps:?}}}"#);
+            schedule(serde_json::from_str(&text).unwrap())
+        };
+        let plateau = ReduceLrOnPlateau { factor: 1.0, ..ReduceLrOnPlateau::default() };
+        let faults = [
+            ("schedule.num_cycles", schedule(Schedule::CosineWithRestarts(CosineWithRestarts { num_cycles: 0 }))),
+            ("schedule.min_lr", schedule(Schedule::CosineWithMinLr(CosineWithMinLr::default()))),
+            ("schedule.power", schedule(Schedule::Polynomial(Polynomial { power: -1.0, lr_end: 0.0 }))),
+            ("schedule.lr_end", schedule(Schedule::Polynomial(Polynomial { power: 1.0, lr_end: 1.0 }))),
+            ("schedule.timescale", schedule(Schedule::InverseSqrt(InverseSqrt { timescale: Some(0) }))),
+            ("schedule.num_decay_steps", wsd(0.0)),
+            ("schedule.num_decay_steps", wsd(1.5)),
+            ("schedule.factor", schedule(Schedule::ReduceLrOnPlateau(plateau))),
+            ("schedule", schedule(Schedule::ReduceLrOnPlateau(ReduceLrOnPlateau::default()))),
+            ("layer_decay", Arguments { layer_decay: 0.0, ..Arguments::default() }),
+            (
+                "optimizer.decay_rate",
+                Arguments {
+                    optimizer: Optimizer::Adafactor(Adafactor { decay_rate: 0.8, ..Adafactor::default() }),
+                    ..Arguments::default()
+                },
+            ),
+            (
+                "lazy_embeddings",
+                Arguments {
+                    optimizer: Optimizer::Adafactor(Adafactor::default()),
+                    lazy_embeddings: true,
+                    ..Arguments::default()
+                },
+            ),
+            ("groups[0].pattern", group(Group::default())),
+        ];
+        for (field, arguments) in faults {
+            let fault = arguments.check().unwrap_err().to_string();
+            assert!(fault.contains(&format!("`{field}`")), "{field}: {fault}");
+        }
+        for (field, wrong) in [
+            ("groups[0].factor", Group { factor: Some(-1.0), ..Group::default() }),
+            ("groups[0].learning_rate", Group { learning_rate: Some(1e-5), freeze: true, ..Group::default() }),
+            ("groups[0].factor", Group { factor: Some(0.1), learning_rate: Some(1e-5), ..Group::default() }),
+        ] {
+            let fault = Arguments { groups: vec![wrong], ..Arguments::default() }.check().unwrap_err().to_string();
+            assert!(fault.contains(&format!("`{field}`")), "{field}: {fault}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod state_file;
 
 use crate::log::Log;
 use crate::plan::Position;
+use crate::schedule::Plateau;
 use crate::{Arguments, Failure, LogRow, TrainError, TrainingRecord};
 use maana_files::NewFolder;
 use maana_model::Trainable;
@@ -42,6 +43,9 @@ pub(crate) struct State {
     pub(crate) evaluations_without_gain: u64,
     /// True if an evaluation failed here, with which the run must continue.
     pub(crate) evaluation_due: bool,
+    /// The learning rate of a schedule that follows a metric, after its first evaluation.
+    #[serde(default)]
+    pub(crate) plateau: Option<Plateau>,
 }
 
 /// Sums from one row of the log to the next.

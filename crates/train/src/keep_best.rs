@@ -30,9 +30,14 @@ impl KeepBest {
         Ok(sum / self.0.len() as f64)
     }
 
-    /// Returns true if `value` is better than `best`. Of losses the smaller one is better.
+    /// Returns true if `value` is better than `best`.
     pub fn is_better(&self, value: f64, best: f64) -> bool {
-        if self.measures().any(is_loss) { value < best } else { value > best }
+        if self.greater_is_better() { value > best } else { value < best }
+    }
+
+    /// Returns true unless the measures are losses.
+    pub fn greater_is_better(&self) -> bool {
+        !self.measures().any(is_loss)
     }
 
     /// Returns the reason why the list is invalid, if it is.

@@ -10,7 +10,9 @@ mod interval;
 mod keep_best;
 mod log;
 pub mod loss;
+mod named;
 mod observer;
+mod optimizer;
 mod plan;
 mod record;
 mod run;
@@ -18,13 +20,18 @@ mod schedule;
 mod step;
 mod tensorboard;
 
-pub use arguments::{Arguments, BatchSampler, Precision, Schedule, Version};
+pub use arguments::{Arguments, BatchSampler, Precision, Version};
 pub use dev_loss::dev_loss;
 pub use error::{Failure, TrainError};
 pub use interval::{Evaluate, Interval};
 pub use keep_best::KeepBest;
 pub use loss::{Loss, LossArguments, LossName, LossSummary};
 pub use observer::{Event, Observer, Progress};
+pub use optimizer::{Adafactor, Group, Optimizer};
 pub use plan::{Moment, Plan};
 pub use record::{LogRow, Times, TrainingRecord};
 pub use run::{Outcome, Run, peak_memory_bytes};
+pub use schedule::{
+    CosineWithMinLr, CosineWithRestarts, Curve, InverseSqrt, Polynomial, ReduceLrOnPlateau, Schedule, ThresholdMode,
+    WarmupStableDecay,
+};

@@ -1,7 +1,7 @@
 //! The plan of a run, computed before it starts. Run and plan share the same `Pace`, so that they
 //! cannot differ. It only counts: it knows no model, and of texts only which are equal.
 
-use crate::{Arguments, BatchSampler, Evaluate, Interval, TrainError, Version, schedule};
+use crate::{Arguments, BatchSampler, Evaluate, Interval, TrainError, Version};
 use maana_data::Source;
 use serde::{Deserialize, Serialize};
 
@@ -136,10 +136,10 @@ impl Plan {
         refuse("evaluate", evaluate, self.evaluate_every, "evaluations")
     }
 
-    /// Returns the learning rate of update `step` (from 0).
+    /// Returns the learning rate of update `step` (from 0), without reductions on a plateau.
     pub fn learning_rate(&self, step: u64, arguments: &Arguments) -> f64 {
         arguments.learning_rate
-            * schedule::factor(arguments.schedule, step, self.warmup_updates, self.scheduled_updates)
+            * arguments.schedule.factor(step, self.warmup_updates, self.scheduled_updates, arguments.learning_rate)
     }
 
     /// Returns the accumulation of micro-batches to updates.

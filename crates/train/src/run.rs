@@ -7,6 +7,7 @@ use crate::error::Failure;
 use crate::loss::Loss;
 use crate::observer::{Event, Observer, Progress};
 use crate::plan::Position;
+use crate::schedule::{Plateau, Schedule};
 use crate::step::Step;
 use crate::{Arguments, Evaluate, KeepBest, LogRow, Plan, TrainError, TrainingRecord, Version};
 use maana_data::Source;
@@ -155,6 +156,7 @@ impl<'a, M: Trainable> Training<'a, M> {
                 best_checkpoint: None,
                 evaluations_without_gain: 0,
                 evaluation_due: false,
+                plateau: None,
             },
             step,
             open_rows: Vec::new(),
@@ -200,7 +202,7 @@ impl<'a, M: Trainable> Training<'a, M> {
                 self.tell(&Event::LeftOut { epoch: self.state.position.epoch, batches: batch.left_out });
             }
             let loss = self.micro_step(&batch)?;
-            let learning_rate = self.plan.learning_rate(self.state.position.step, self.arguments);
+            let learning_rate = self.learning_rate();
             let updated = self.plan.pace().advance(&mut self.state.position, batch.of);
             let norm = if updated { Some(self.update(learning_rate)?) } else { None };
             let tokens = batch.columns.iter().map(TokenBatch::tokens).sum();
@@ -230,6 +232,14 @@ impl<'a, M: Trainable> Training<'a, M> {
         }
         self.state.window.loss += f64::from(weighted);
         Ok(f64::from(weighted) * f64::from(divisor))
+    }
+
+    /// Returns the learning rate of the next update.
+    fn learning_rate(&self) -> f64 {
+        match self.state.plateau {
+            Some(plateau) => plateau.learning_rate,
+            None => self.plan.learning_rate(self.state.position.step, self.arguments),
+        }
     }
 
     /// Completes a group of micro-batches with an update by clipped gradients. Returns the norm
@@ -281,7 +291,7 @@ impl<'a, M: Trainable> Training<'a, M> {
             std::mem::replace(&mut self.state.window, Window { from_step: position.step, ..Window::default() });
         // transformers 4.41 reads the learning rate after setting it for the next update.
         let learning_rate = match self.arguments.reproduce {
-            Some(Version::V3_0_1) => self.plan.learning_rate(position.step, self.arguments),
+            Some(Version::V3_0_1) => self.learning_rate(),
             None => used,
         };
         self.log(LogRow::Training {
@@ -352,6 +362,10 @@ impl<'a, M: Trainable> Training<'a, M> {
             metric: missing.to_owned(),
             measured: scores.iter().map(|(name, _)| name.clone()).collect(),
         })?;
+        if let Schedule::ReduceLrOnPlateau(settings) = &self.arguments.schedule {
+            let plateau = self.state.plateau.get_or_insert(Plateau::new(self.arguments.learning_rate));
+            plateau.observe(settings, value, keep_best.greater_is_better());
+        }
         let best = self.state.record.best_value;
         let is_better = best.map_or(!value.is_nan(), |best| keep_best.is_better(value, best));
         let threshold = self.arguments.early_stopping_threshold;

@@ -8,7 +8,7 @@ use maana_data::DataSummary;
 use maana_eval::Scores;
 use maana_kernels::Context;
 use maana_model::TextEncoder;
-use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Precision, Schedule, TrainingRecord, Version};
+use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Precision, TrainingRecord, Version};
 
 /// Rows for statistics and examples.
 const SAMPLED_ROWS: usize = 1000;
@@ -149,12 +149,6 @@ fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
         Evaluate::Epoch => "epoch".to_string(),
         Evaluate::Steps(_) => "steps".to_string(),
     };
-    let schedule = match arguments.schedule {
-        Schedule::Linear => "linear",
-        Schedule::Cosine => "cosine",
-        Schedule::Constant => "constant",
-        Schedule::ConstantWithWarmup => "constant_with_warmup",
-    };
     let sampler = match arguments.batch_sampler {
         BatchSampler::Shuffle => "batch_sampler",
         BatchSampler::NoDuplicates => "no_duplicates",
@@ -176,7 +170,7 @@ fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
         ("max_grad_norm", number(arguments.max_grad_norm)),
         ("num_train_epochs", whole_or_number(arguments.epochs)),
         ("max_steps", arguments.max_steps.map_or("-1".into(), |steps| steps.to_string())),
-        ("lr_scheduler_type", schedule.into()),
+        ("lr_scheduler_type", arguments.schedule.name().into()),
         ("warmup_ratio", number(arguments.warmup_ratio)),
         ("warmup_steps", arguments.warmup_steps.to_string()),
         ("logging_steps", arguments.log_every.to_string()),

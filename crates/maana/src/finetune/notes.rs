@@ -1,6 +1,6 @@
 //! Notes on settings without effect, printed before a run.
 
-use maana_train::{Arguments, Plan, Schedule};
+use maana_train::{Arguments, Plan};
 
 /// Describes settings that have no effect in a run of this plan. `in_batch_loss` names the loss if
 /// it compares a row only with the other rows of its batch.
@@ -26,8 +26,11 @@ pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, in_batch_loss: 
         ));
     }
     let (ratio, steps) = (arguments.warmup_ratio > 0.0, arguments.warmup_steps > 0);
-    if arguments.schedule == Schedule::Constant && (ratio || steps) {
-        note("schedule = \"constant\" has no warmup; use \"constant_with_warmup\"".into());
+    if !arguments.schedule.has_warmup() {
+        if ratio || steps {
+            let name = arguments.schedule.name();
+            note(format!("schedule = {name:?} has no warmup; \"constant_with_warmup\" has one"));
+        }
     } else if plan.warmup_updates >= plan.scheduled_updates {
         note(format!(
             "the warmup of {} updates is not shorter than the run of {}: the learning rate never reaches {}",
@@ -78,7 +81,7 @@ pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, in_batch_loss: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maana_train::Evaluate;
+    use maana_train::{Evaluate, Schedule};
 
     fn notes(rows: usize, in_batch_loss: Option<&str>, arguments: Arguments) -> String {
         let plan = Plan::new(rows, &arguments).unwrap();
