@@ -44,7 +44,7 @@ pub fn encode_rounds(
 
 /// Runs one update on all rows of `source` per round, with Matryoshka over multiple-negatives
 /// ranking, AdamW and dropout, as long as `next` returns true. Two updates before the first round
-/// warm up.
+/// warm up. `passes` has the settings of mini-batches and of checkpoints.
 ///
 /// # Errors
 /// If the rows cannot be read or computed.
@@ -53,6 +53,7 @@ pub fn train_rounds(
     context: &Context,
     source: &dyn Source,
     dims: Vec<usize>,
+    passes: &Arguments,
     next: &mut dyn FnMut(Option<Round>) -> bool,
 ) -> Result<(), TrainError> {
     let whole = model.dimension();
@@ -72,8 +73,9 @@ pub fn train_rounds(
         batch_sampler: BatchSampler::Shuffle,
         log_every: 1_000_000_000.into(),
         precision: Precision::F32,
-        ..Arguments::default()
+        ..passes.clone()
     };
+    model.set_gradient_checkpointing(arguments.gradient_checkpointing);
     let tokenizer = model.spec().tokenizer();
     let max_length = model.spec().settings().max_seq_length;
     let run = Run {

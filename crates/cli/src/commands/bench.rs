@@ -1,11 +1,14 @@
 //! `maana bench`.
 
+mod batches;
+
 use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
 use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana::kernels::{Context, Precision};
 use maana::model::{Shape, TextEncoder, Trainable, TrainingModel, WeightStorage};
 use maana::swahili::Pair;
+use maana::train::Arguments;
 use maana_bench::{Method, PRODUCT_SHAPES, PairSource, Round, SearchRound};
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -64,6 +67,8 @@ enum Part {
         #[arg(long, value_name = "DIR")]
         charts: Option<PathBuf>,
     },
+    /// Measure time and memory of training steps by the size of their batch
+    Batches(batches::Batches),
     /// Write synthetic vectors, queries and their true neighbours, to measure search
     MakeVectors {
         /// The existing folder for base.npy, queries.npy and truth.npy
@@ -182,6 +187,7 @@ impl Bench {
                 outln!("{}", out.display())?;
                 Ok(())
             }
+            Some(Part::Batches(batches)) => batches.run(context),
             Some(Part::Costs { model, precision, charts }) => costs(context, &model, precision, charts),
             Some(Part::MakeVectors { out, truth_only: true, .. }) => {
                 Ok(maana_bench::write_true_neighbours(context, &out)?)
@@ -254,7 +260,7 @@ fn train_rounds(context: &Context, model: &mut TrainingModel, texts: PathBuf, di
     }
     let columns = Some(vec!["positive".into(), "anchor".into()]);
     let rows = Dataset::open(&[texts], ReadOptions { columns, ..ReadOptions::default() })?;
-    Ok(maana_bench::train_rounds(model, context, &rows, dims, &mut next_round)?)
+    Ok(maana_bench::train_rounds(model, context, &rows, dims, &Arguments::default(), &mut next_round)?)
 }
 
 fn evaluate_rounds(context: &Context, encoder: &TextEncoder, set: PathBuf, dims: &[usize]) -> Result<()> {
@@ -327,7 +333,7 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
         let mut rounds = Vec::new();
         let whole = model.dimension();
         let dims = [768, 512, 384, 256, 128, 64, 32].into_iter().filter(|dim| *dim <= whole).take(5).collect();
-        maana_bench::train_rounds(&mut model, context, &rows, dims, &mut |round| {
+        maana_bench::train_rounds(&mut model, context, &rows, dims, &Arguments::default(), &mut |round| {
             rounds.extend(round);
             rounds.len() < 5
         })?;

@@ -1,4 +1,4 @@
-//! Estimates time and memory of a run by one micro-batch, forward and backward.
+//! Estimates time and memory of a run by one pass, forward and backward.
 
 use super::error::FinetuneError;
 use super::prepare::Prepared;
@@ -6,6 +6,7 @@ use crate::evaluation::EvaluationSet;
 use maana_kernels::{Context, Matrix};
 use maana_model::{Activations, DropoutSeed, Trainable};
 use maana_text::TokenBatch;
+use std::ops::Range;
 use std::time::Instant;
 
 /// Rows whose tokens are counted.
@@ -24,7 +25,7 @@ pub struct Estimate {
     pub evaluation_seconds: f64,
     /// Bytes for parameters, packed weights, gradients, moments and the average of the parameters.
     pub parameter_bytes: usize,
-    /// Bytes for the activations of the largest expected micro-batch.
+    /// Bytes for the activations of the largest expected pass.
     pub activation_bytes: usize,
     /// Peak memory of the process in bytes, including the index of the data, the tokenizer and
     /// evaluations.
@@ -64,13 +65,15 @@ impl Prepared {
         // The largest of many batches is about three standard deviations above the mean.
         let largest = batch_rows as f64 * tokens_per_row + 3.0 * (batch_rows as f64 * spread).sqrt();
 
+        let parts = arguments.pass_limit().parts(&batch.offsets, model.part_multiple());
+        let part = batch.part(parts[0].clone());
         let mut keep = Activations::default();
         let mut compute = || {
             let began = Instant::now();
-            let embeddings = model.forward(context, &batch, DropoutSeed::Off, &mut keep);
+            let embeddings = model.forward(context, &part, DropoutSeed::Off, &mut keep);
             let forward = began.elapsed().as_secs_f64();
             let ones = Matrix::from_vec(embeddings.rows(), embeddings.columns(), vec![1e-3; embeddings.data().len()]);
-            model.backward(context, &batch, DropoutSeed::Off, &mut keep, ones.view());
+            model.backward(context, &part, DropoutSeed::Off, &mut keep, ones.view());
             (forward, began.elapsed().as_secs_f64())
         };
         // The first pass touches the memory for the first time, so it is not timed.
@@ -80,7 +83,9 @@ impl Prepared {
         // Evaluations run while the memory of training is allocated.
         let texts: Vec<&str> = evaluation_texts.iter().map(String::as_str).collect();
         maana_model::TextEncoder::new(model.inference(), context)?.embed(&texts, "")?;
-        let tokens_per_second = batch.tokens() as f64 / both;
+        // Of several mini-batches, all but one pass forward twice.
+        let again = forward * (parts.len() - 1) as f64 / parts.len() as f64;
+        let tokens_per_second = part.tokens() as f64 / (both + again);
         let plan = &self.plan;
         let trained_rows = plan.micro_batches as f64 * batch_rows as f64;
         let evaluated: usize = self.measures.sets.iter().map(EvaluationSet::text_bytes).sum();
@@ -88,7 +93,10 @@ impl Prepared {
         let bytes_per_token = 3.5;
         let evaluations = plan.evaluations.len() + 2;
         let parameters = model.parameters().len();
-        let activation_bytes = (keep.bytes() as f64 * (largest / batch.tokens() as f64).max(1.0)) as usize;
+        let tokens_of = |sequences: &Range<usize>| batch.offsets[sequences.end] - batch.offsets[sequences.start];
+        let largest_part = parts.iter().map(tokens_of).max().unwrap_or_default() as f64;
+        let growth = largest_part / part.tokens() as f64 * (largest / batch.tokens() as f64).max(1.0);
+        let activation_bytes = (keep.bytes() as f64 * growth) as usize;
         let average_bytes = if arguments.ema_decay.is_some() { 4 * parameters } else { 0 };
         let parameter_bytes = 4 * 4 * parameters + average_bytes + model.packed_bytes();
         // The peak so far lacks only moments, average and the rest of a larger batch.
@@ -99,7 +107,7 @@ impl Prepared {
             tokens_per_second,
             training_seconds: trained_rows * tokens_per_row / tokens_per_second,
             evaluation_seconds: evaluations as f64 * evaluated as f64 / bytes_per_token * forward
-                / batch.tokens() as f64,
+                / part.tokens() as f64,
             parameter_bytes,
             activation_bytes,
             memory_bytes: peak + activation_bytes - keep.bytes(),

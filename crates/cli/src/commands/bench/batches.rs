@@ -1,0 +1,71 @@
+//! `maana bench batches`.
+
+use super::processor_name;
+use crate::precision::PrecisionArgument;
+use anyhow::{Result, bail};
+use maana::kernels::{Context, Precision};
+use maana::model::Trainable;
+use maana::train::Arguments;
+use maana_bench::PairSource;
+
+#[derive(clap::Args)]
+pub(super) struct Batches {
+    /// A folder, a name on the hub, or name@revision
+    #[arg(default_value = "sentence-transformers/all-MiniLM-L6-v2", value_name = "MODEL")]
+    model: String,
+    /// Pairs of a batch, in rising order, as the peak of memory never falls
+    #[arg(long, value_delimiter = ',', value_name = "N,N,…", default_values_t = [32, 64, 128])]
+    batch_sizes: Vec<u32>,
+    /// Texts that pass through the model together [default: all of a batch]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    mini_batch_size: Option<u32>,
+    /// Tokens that pass through the model together [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    mini_batch_tokens: Option<u32>,
+    /// Keep only the input of each layer, and recompute the rest
+    #[arg(long)]
+    gradient_checkpointing: bool,
+    #[command(flatten)]
+    precision: PrecisionArgument,
+}
+
+impl Batches {
+    /// Prints a table in Markdown, for `docs/performance.md`.
+    pub(super) fn run(self, context: &Context) -> Result<()> {
+        if self.batch_sizes.is_empty() || self.batch_sizes.contains(&0) || !self.batch_sizes.is_sorted() {
+            bail!("--batch-sizes {:?}: expected numbers of at least 1 in rising order", self.batch_sizes);
+        }
+        let model = &mut crate::terminal::open_for_training(&self.model, context, self.precision.precision)?;
+        if model.precision() == Precision::Int8 {
+            bail!("--precision int8: training supports f32 and bf16");
+        }
+        let passes = Arguments {
+            mini_batch_size: self.mini_batch_size.map(|size| size as usize),
+            mini_batch_tokens: self.mini_batch_tokens.map(|tokens| tokens as usize),
+            gradient_checkpointing: self.gradient_checkpointing,
+            ..Arguments::default()
+        };
+        let (threads, precision) = (context.threads(), model.precision().name());
+        outln!("{}, {threads} threads; {}, {precision}\n", processor_name(), self.model)?;
+        outln!("| pairs of a batch | tokens | s a step | ms a pair | peak memory, GB |\n|---:|---:|---:|---:|---:|")?;
+        for pairs in self.batch_sizes {
+            let rows = PairSource::new(maana_bench::pairs_of_card_lengths(pairs as usize, 8));
+            let wanted = if pairs > 128 { 1 } else { 3 };
+            let (dimension, mut rounds) = (model.dimension(), Vec::new());
+            maana_bench::train_rounds(model, context, &rows, vec![dimension], &passes, &mut |round| {
+                rounds.extend(round);
+                rounds.len() < wanted
+            })?;
+            rounds.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+            let median = rounds[rounds.len() / 2];
+            outln!(
+                "| {pairs} | {} | {:.2} | {:.1} | {:.2} |",
+                median.tokens,
+                median.seconds,
+                1e3 * median.seconds / f64::from(pairs),
+                median.peak_bytes as f64 / 1e9
+            )?;
+        }
+        Ok(())
+    }
+}
