@@ -57,14 +57,8 @@ pub fn train_rounds(
     next: &mut dyn FnMut(Option<Round>) -> bool,
 ) -> Result<(), TrainError> {
     let whole = model.dimension();
-    let loss = LossArguments {
-        name: LossName::MultipleNegativesRanking,
-        scale: None,
-        margin: None,
-        matryoshka_dims: Some(dims),
-        matryoshka_weights: None,
-        n_dims_per_step: None,
-    };
+    let ranking = LossArguments::new(LossName::MultipleNegativesRanking);
+    let loss = LossArguments { matryoshka_dims: Some(dims), ..ranking };
     let loss = loss.build(whole, 42)?;
     let arguments = Arguments {
         epochs: 1e6,

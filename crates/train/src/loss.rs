@@ -1,22 +1,54 @@
-//! Losses. A loss sees embeddings and labels only: no model, no token, no text.
+//! Losses. A loss sees embeddings, labels and other numbers only: no model, no token, no text.
 
+mod angle;
 mod arguments;
+mod batch_all_triplet;
+mod batch_distances;
+mod batch_hard_soft_margin_triplet;
+mod batch_hard_triplet;
+mod batch_semi_hard_triplet;
+mod contrastive;
 mod cosent;
 mod cosine;
 mod cosine_similarity;
+mod directions;
+mod distance;
+mod distill_kl_div;
+mod gist_embed;
 mod in_batch_negatives;
+mod margin_mse;
 mod matryoshka;
+mod mse;
+mod names;
 mod needs;
 mod objective;
+mod online_contrastive;
+mod ranking;
+mod similarity;
 mod symmetric;
 mod triplet;
 
-pub use arguments::{LossArguments, LossName};
+pub use angle::Angle;
+pub use arguments::{LossArguments, TeacherColumns};
+pub use batch_all_triplet::BatchAllTriplet;
+pub use batch_hard_soft_margin_triplet::BatchHardSoftMarginTriplet;
+pub use batch_hard_triplet::BatchHardTriplet;
+pub use batch_semi_hard_triplet::BatchSemiHardTriplet;
+pub use contrastive::Contrastive;
 pub use cosent::CoSent;
 pub use cosine_similarity::CosineSimilarity;
+pub use directions::{Direction, Hardness, HardnessMode, PartitionMode};
+pub use distance::DistanceMetric;
+pub use distill_kl_div::DistillKlDiv;
+pub use gist_embed::{GistEmbed, MarginStrategy};
 pub use in_batch_negatives::InBatchNegatives;
+pub use margin_mse::MarginMse;
 pub use matryoshka::Matryoshka;
+pub use mse::Mse;
+pub use names::LossName;
 pub use needs::{Labels, Needs};
 pub use objective::{Embedded, Loss, LossSummary};
+pub use online_contrastive::OnlineContrastive;
+pub use similarity::LossSimilarity;
 pub use symmetric::SymmetricInBatchNegatives;
 pub use triplet::Triplet;

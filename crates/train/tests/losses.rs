@@ -1,31 +1,16 @@
 //! Losses against values and gradients of the reference, and against finite differences.
 
-use maana_kernels::{Context, Matrix, Rows};
-use maana_train::loss::{Embedded, Loss};
+mod support;
+
+use maana_kernels::Matrix;
 use maana_train::{LossArguments, LossName};
 use proptest::prelude::*;
 use serde_json::Value;
+use support::{floats, made_up, measure};
 
 fn golden() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/losses.json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-fn floats(value: &Value) -> Vec<f32> {
-    value.as_array().unwrap().iter().map(|float| float.as_f64().unwrap() as f32).collect()
-}
-
-/// Returns the loss and the gradient of every column.
-fn measure(loss: &dyn Loss, columns: &[Matrix], labels: Option<&[f32]>, weight: f32) -> (f32, Vec<Matrix>) {
-    let context = Context::new(1);
-    let views: Vec<Rows<'_>> = columns.iter().map(Matrix::view).collect();
-    let mut d_columns: Vec<Matrix> = columns.iter().map(|x| Matrix::zeros(x.rows(), x.columns())).collect();
-    let labels = labels.map(|labels| {
-        let length = labels.len() / columns[0].rows();
-        Rows::new(labels, columns[0].rows(), length, length)
-    });
-    let value = loss.loss(&context, &Embedded { columns: &views, labels, pass: 0 }, weight, &mut d_columns);
-    (value, d_columns)
 }
 
 /// Compares with the golden values of `key`, for columns with letters as names.
@@ -102,16 +87,6 @@ fn columns_for(name: LossName) -> usize {
         LossName::Cosent | LossName::CosineSimilarity => 2,
         _ => 3,
     }
-}
-
-/// Returns reproducible pseudo-random numbers.
-fn made_up(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-    };
-    std::iter::repeat_with(next).take(count).collect()
 }
 
 proptest! {

@@ -18,26 +18,14 @@ pub struct CoSent {
 
 impl Loss for CoSent {
     fn loss(&self, _context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
-        let rows = rows_of(embedded, d_columns);
+        rows_of(embedded, d_columns);
         let labels = single_labels(embedded);
         let ([a, b], [d_a, d_b]) = (embedded.columns, d_columns) else { panic!("needs() asks for two columns") };
-        let (weight, scale) = (f64::from(weight), self.scale);
         let cosines = cosines(*a, *b);
-        let differences = || {
-            let pairs = (0..rows).flat_map(|low| (0..rows).map(move |high| (low, high)));
-            let ordered = pairs.filter(|&(low, high)| labels[low] < labels[high]);
-            ordered.map(|(low, high)| (low, high, scale * (cosines[low].value - cosines[high].value)))
-        };
-        let greatest = differences().map(|(_, _, difference)| difference).fold(0.0, f64::max);
-        let sum = exp(-greatest) + differences().map(|(_, _, difference)| exp(difference - greatest)).sum::<f64>();
-        let mut d_cosines = vec![0.0; rows];
-        for (low, high, difference) in differences() {
-            let d = weight * scale * exp(difference - greatest) / sum;
-            d_cosines[low] += d;
-            d_cosines[high] -= d;
-        }
+        let values: Vec<f64> = cosines.iter().map(|cosine| cosine.value).collect();
+        let (value, d_cosines) = ordered_by_labels(&values, labels, self.scale, f64::from(weight));
         cosines_backward(*a, *b, &cosines, &d_cosines, d_a, d_b);
-        (weight * (greatest + log(sum))) as f32
+        value as f32
     }
 
     fn needs(&self) -> Needs {
@@ -52,4 +40,24 @@ impl Loss for CoSent {
             inner: None,
         }
     }
+}
+
+/// Returns `weight` × `log(1 + Σ exp(scale (v_i − v_j)))` over all `i`, `j` with `label_i <
+/// label_j`, and its gradient.
+pub(super) fn ordered_by_labels(values: &[f64], labels: &[f32], scale: f64, weight: f64) -> (f64, Vec<f64>) {
+    let rows = values.len();
+    let differences = || {
+        let pairs = (0..rows).flat_map(|low| (0..rows).map(move |high| (low, high)));
+        let ordered = pairs.filter(|&(low, high)| labels[low] < labels[high]);
+        ordered.map(|(low, high)| (low, high, scale * (values[low] - values[high])))
+    };
+    let greatest = differences().map(|(_, _, difference)| difference).fold(0.0, f64::max);
+    let sum = exp(-greatest) + differences().map(|(_, _, difference)| exp(difference - greatest)).sum::<f64>();
+    let mut d_values = vec![0.0; rows];
+    for (low, high, difference) in differences() {
+        let d = weight * scale * exp(difference - greatest) / sum;
+        d_values[low] += d;
+        d_values[high] -= d;
+    }
+    (weight * (greatest + log(sum)), d_values)
 }

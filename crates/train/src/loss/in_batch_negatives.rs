@@ -1,24 +1,47 @@
-//! In-batch negatives: `mean_i (logsumexp_j S_ij − S_ii)`, where `S_ij` is the scaled cosine of row
-//! `i` of the first column and candidate `j`. All rows of all other columns are candidates.
-//! <https://arxiv.org/abs/1705.00652>
-//!
-//! Over several dimensions the score matrices are prefix sums of blocks of one product: `a_i·c_j`
-//! over the first 128 columns is the sum over the first 64 and the next 64. Backward runs from the
-//! largest dimension to the smallest.
+//! In-batch negatives: `mean_i (logsumexp_j S_ij − S_ii)`, where `S_ij` is the scaled similarity of
+//! row `i` of the first column and candidate `j`. All rows of all other columns are candidates, and
+//! further directions add texts to the sum. <https://arxiv.org/abs/1705.00652>
 
-use super::cosine::{SHORTEST, dot};
+use super::directions::{Direction, Hardness, PartitionMode, Terms};
 use super::needs::{Labels, Needs};
-use super::objective::{Embedded, Loss, LossSummary, rows_of};
-use libm::{exp, log};
-use maana_kernels::{Context, Matrix, Precision, Rows};
+use super::objective::{Embedded, Loss, LossSummary};
+use super::ranking::{Layout, RankingLoss, cross_entropy};
+use super::similarity::LossSimilarity;
+use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
 /// Ranking of the positive of each first text (second column) above all other texts of the other
 /// columns. Further columns are hard negatives. The reference's `MultipleNegativesRankingLoss`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InBatchNegatives {
-    /// Factor of the cosines; 20 in the reference.
+    /// Factor of the similarities; 20 in the reference.
     pub scale: f64,
+    /// Similarity; cosine in the reference.
+    pub similarity: LossSimilarity,
+    /// Compared texts, the query's documents among them.
+    pub directions: Vec<Direction>,
+    /// Normalisation over the directions.
+    pub partition: PartitionMode,
+    /// Additional weight of hard negatives.
+    pub hardness: Option<Hardness>,
+}
+
+impl InBatchNegatives {
+    /// Creates the loss with the reference's other settings.
+    pub fn new(scale: f64) -> Self {
+        Self {
+            scale,
+            similarity: LossSimilarity::Cosine,
+            directions: vec![Direction::QueryToDoc],
+            partition: PartitionMode::Joint,
+            hardness: None,
+        }
+    }
+
+    /// Returns true if queries are compared only with documents.
+    fn is_plain(&self) -> bool {
+        self.directions.iter().all(|direction| *direction == Direction::QueryToDoc)
+    }
 }
 
 impl RankingLoss for InBatchNegatives {
@@ -26,8 +49,26 @@ impl RankingLoss for InBatchNegatives {
         self.scale
     }
 
+    fn similarity(&self) -> LossSimilarity {
+        self.similarity
+    }
+
+    fn layout(&self) -> Layout {
+        if self.is_plain() { Layout::Documents } else { Layout::Everything }
+    }
+
     fn of_scores(&self, scores: &Matrix, weight: f64, d_scores: &mut Matrix) -> f64 {
-        cross_entropy(scores, weight, d_scores)
+        if self.is_plain() && self.hardness.is_none() {
+            return cross_entropy(scores, weight, d_scores);
+        }
+        let terms = Terms {
+            layout: self.layout(),
+            directions: &self.directions,
+            partition: self.partition,
+            hardness: self.hardness,
+            scale: self.scale,
+        };
+        terms.loss(scores, weight, d_scores)
     }
 }
 
@@ -52,194 +93,25 @@ impl Loss for InBatchNegatives {
     }
 
     fn describe(&self) -> LossSummary {
+        let similarity = match self.similarity {
+            LossSimilarity::Cosine => "cos_sim",
+            LossSimilarity::Dot => "dot_score",
+        };
+        let mut parameters = vec![("scale".into(), json!(self.scale)), ("similarity_fct".into(), json!(similarity))];
+        // The reference's defaults are not named, so that runs of earlier versions can be resumed.
+        if !self.is_plain() {
+            parameters.push(("directions".into(), json!(self.directions)));
+            parameters.push(("partition_mode".into(), json!(self.partition)));
+        }
+        if let Some(Hardness { mode, strength }) = self.hardness {
+            parameters.push(("hardness_mode".into(), json!(mode)));
+            parameters.push(("hardness_strength".into(), json!(strength)));
+        }
         LossSummary {
             name: "multiple_negatives_ranking".into(),
             class: "MultipleNegativesRankingLoss".into(),
-            parameters: vec![("scale".into(), json!(self.scale)), ("similarity_fct".into(), json!("cos_sim"))],
+            parameters,
             inner: None,
-        }
-    }
-}
-
-/// A loss of the matrix of scaled cosines, (rows of the first column, candidates).
-pub(super) trait RankingLoss {
-    fn scale(&self) -> f64;
-
-    /// Returns `weight` × the loss of the scores, and adds `weight` × their gradient to `d_scores`.
-    fn of_scores(&self, scores: &Matrix, weight: f64, d_scores: &mut Matrix) -> f64;
-
-    /// Computes the loss of complete embeddings.
-    fn whole(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
-        self.ranked(context, embedded, &[(embedded.columns[0].columns(), 1.0)], weight, d_columns)
-    }
-
-    /// Computes the loss over `dims`, (dimension, weight) in descending order.
-    fn ranked(
-        &self,
-        context: &Context,
-        embedded: &Embedded<'_>,
-        dims: &[(usize, f32)],
-        weight: f32,
-        d_columns: &mut [Matrix],
-    ) -> f32 {
-        let rows = rows_of(embedded, d_columns);
-        let anchors = embedded.columns[0];
-        let candidates = stacked(&embedded.columns[1..]);
-        let mut d_candidates = Matrix::zeros(candidates.rows(), candidates.columns());
-        let mut products = Matrix::zeros(rows, candidates.rows());
-        let (mut squares_a, mut squares_c) = (vec![0.0; rows], vec![0.0; candidates.rows()]);
-        let mut value = 0.0;
-        let mut ends = Vec::with_capacity(dims.len());
-        for &(dim, dim_weight) in dims.iter().rev() {
-            let start = ends.last().map_or(0, |end: &PrefixEnd| end.dim);
-            let (block_a, block_c) = (block(anchors, start, dim), block(candidates.view(), start, dim));
-            maana_kernels::matmul_transposed(context, block_a, block_c, products.data_mut(), true);
-            let (inverse_a, inverse_c) =
-                (inverse_norms(block_a, &mut squares_a), inverse_norms(block_c, &mut squares_c));
-            let weight = f64::from(weight) * f64::from(dim_weight);
-            let (loss, end) = self.prefix(dim, &products, &inverse_a, &inverse_c, weight);
-            value += loss;
-            ends.push(end);
-        }
-        let mut sum = PrefixEnd::nothing(rows, candidates.rows());
-        while let Some(end) = ends.pop() {
-            let start = ends.last().map_or(0, |smaller| smaller.dim);
-            sum.add(&end);
-            let (block_a, block_c) = (block(anchors, start, end.dim), block(candidates.view(), start, end.dim));
-            let mut d_block = Matrix::zeros(rows, end.dim - start);
-            maana_kernels::matmul(context, Precision::F32, sum.d_products.view(), block_c, d_block.data_mut(), false);
-            add_block(&mut d_columns[0], start, d_block.view(), block_a, &sum.along_a);
-            let mut d_block = Matrix::zeros(candidates.rows(), end.dim - start);
-            maana_kernels::matmul_weight_gradient(
-                context,
-                Precision::F32,
-                sum.d_products.view(),
-                block_a,
-                d_block.data_mut(),
-            );
-            add_block(&mut d_candidates, start, d_block.view(), block_c, &sum.along_c);
-        }
-        let d_stacked = d_candidates.data().chunks_exact(d_columns[0].data().len());
-        for (d_column, d_stacked) in d_columns[1..].iter_mut().zip(d_stacked) {
-            for (d, d_stacked) in d_column.data_mut().iter_mut().zip(d_stacked) {
-                *d += d_stacked;
-            }
-        }
-        value as f32
-    }
-
-    /// Computes the loss at one dimension and its gradients, given the products and inverse norms
-    /// over its columns.
-    fn prefix(
-        &self,
-        dim: usize,
-        products: &Matrix,
-        inverse_a: &[f64],
-        inverse_c: &[f64],
-        weight: f64,
-    ) -> (f64, PrefixEnd) {
-        let mut scores = Matrix::zeros(inverse_a.len(), inverse_c.len());
-        for (row, inverse_a) in inverse_a.iter().enumerate() {
-            for ((score, product), inverse_c) in scores.row_mut(row).iter_mut().zip(products.row(row)).zip(inverse_c) {
-                *score = (self.scale() * f64::from(*product) * inverse_a * inverse_c) as f32;
-            }
-        }
-        let mut end = PrefixEnd::nothing(inverse_a.len(), inverse_c.len());
-        end.dim = dim;
-        let loss = self.of_scores(&scores, weight, &mut end.d_products);
-        for (row, inverse_a) in inverse_a.iter().enumerate() {
-            let d_products = end.d_products.row_mut(row);
-            for (column, (d, inverse_c)) in d_products.iter_mut().zip(inverse_c).enumerate() {
-                let along = f64::from(*d) * f64::from(scores.row(row)[column]);
-                end.along_a[row] += along * inverse_a * inverse_a;
-                end.along_c[column] += along * inverse_c * inverse_c;
-                *d = (f64::from(*d) * self.scale() * inverse_a * inverse_c) as f32;
-            }
-        }
-        (loss, end)
-    }
-}
-
-/// Gradients at the end of a prefix for all columns before it.
-pub(super) struct PrefixEnd {
-    dim: usize,
-    /// Gradient of the products `a_i·c_j`. `(rows, candidates)`
-    d_products: Matrix,
-    /// Factor of each first text in its own gradient, from its norm. `(rows)`
-    along_a: Vec<f64>,
-    /// The same for each candidate. `(candidates)`
-    along_c: Vec<f64>,
-}
-
-impl PrefixEnd {
-    fn nothing(rows: usize, candidates: usize) -> Self {
-        let d_products = Matrix::zeros(rows, candidates);
-        Self { dim: 0, d_products, along_a: vec![0.0; rows], along_c: vec![0.0; candidates] }
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (sum, d) in self.d_products.data_mut().iter_mut().zip(other.d_products.data()) {
-            *sum += d;
-        }
-        for (sum, along) in self.along_a.iter_mut().zip(&other.along_a) {
-            *sum += along;
-        }
-        for (sum, along) in self.along_c.iter_mut().zip(&other.along_c) {
-            *sum += along;
-        }
-    }
-}
-
-/// Returns the softmax cross entropy, `weight` × `mean_i (logsumexp_j S_ij − S_ii)`, and adds its
-/// gradient to `d_scores`.
-pub(super) fn cross_entropy(scores: &Matrix, weight: f64, d_scores: &mut Matrix) -> f64 {
-    let weight = weight / scores.rows() as f64;
-    let mut sum = 0.0;
-    for row in 0..scores.rows() {
-        let scores = scores.row(row);
-        let greatest = f64::from(scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let total: f64 = scores.iter().map(|&score| exp(f64::from(score) - greatest)).sum();
-        sum += greatest + log(total) - f64::from(scores[row]);
-        for (column, (d, &score)) in d_scores.row_mut(row).iter_mut().zip(scores).enumerate() {
-            let target = if column == row { 1.0 } else { 0.0 };
-            *d += (weight * (exp(f64::from(score) - greatest) / total - target)) as f32;
-        }
-    }
-    weight * sum
-}
-
-/// Concatenates the rows of all columns.
-fn stacked(columns: &[Rows<'_>]) -> Matrix {
-    let rows = columns.iter().map(|column| column.rows()).sum();
-    let mut stacked = Matrix::zeros(rows, columns[0].columns());
-    let texts = columns.iter().flat_map(|column| (0..column.rows()).map(|row| column.row(row)));
-    for (row, text) in texts.enumerate() {
-        stacked.row_mut(row).copy_from_slice(text);
-    }
-    stacked
-}
-
-/// Returns columns `start..end` of the rows.
-fn block(rows: Rows<'_>, start: usize, end: usize) -> Rows<'_> {
-    Rows::new(&rows.data()[start..], rows.rows(), end - start, rows.stride())
-}
-
-/// Adds the squares of a further block to `squares` and returns 1 ÷ the norms up to its end, with
-/// norms of at least 1e-12.
-fn inverse_norms(block: Rows<'_>, squares: &mut [f64]) -> Vec<f64> {
-    let norms = squares.iter_mut().enumerate().map(|(row, squares)| {
-        *squares += dot(block.row(row), block.row(row));
-        1.0 / squares.sqrt().max(SHORTEST)
-    });
-    norms.collect()
-}
-
-/// Adds `d_block` − `along` × `block` to the columns of `d` from `start` on.
-fn add_block(d: &mut Matrix, start: usize, d_block: Rows<'_>, block: Rows<'_>, along: &[f64]) {
-    for (row, along) in along.iter().enumerate() {
-        let d = &mut d.row_mut(row)[start..start + block.columns()];
-        for ((d, d_block), x) in d.iter_mut().zip(d_block.row(row)).zip(block.row(row)) {
-            *d += (f64::from(*d_block) - along * f64::from(*x)) as f32;
         }
     }
 }

@@ -73,7 +73,7 @@ mod tests {
 
     fn drawing(dims_per_step: Option<usize>, seed: u64) -> Matryoshka {
         let dims = [64, 32, 16, 8].map(|dim| (dim, 1.0)).to_vec();
-        Matryoshka { inner: Box::new(InBatchNegatives { scale: 20.0 }), dims, dims_per_step, seed }
+        Matryoshka { inner: Box::new(InBatchNegatives::new(20.0)), dims, dims_per_step, seed }
     }
 
     #[test]

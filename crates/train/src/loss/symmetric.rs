@@ -1,9 +1,9 @@
 //! In-batch negatives in both directions: the mean of the loss over the rows of the score matrix
 //! and the loss over the columns of its positive block.
 
-use super::in_batch_negatives::{RankingLoss, cross_entropy};
 use super::needs::{Labels, Needs};
 use super::objective::{Embedded, Loss, LossSummary};
+use super::ranking::{RankingLoss, cross_entropy};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 

@@ -1,14 +1,11 @@
-//! Triplets: `mean_i max(0, |a_i − p_i| − |a_i − n_i| + margin)`, Euclidean.
+//! Triplets: `mean_i max(0, d(a_i, p_i) − d(a_i, n_i) + margin)`.
 //! <https://arxiv.org/abs/1503.03832>
 
+use super::distance::{DistanceMetric, PairDistance};
 use super::needs::{Labels, Needs};
 use super::objective::{Embedded, Loss, LossSummary, rows_of};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
-
-/// Offset of every coordinate difference, as in the reference, so that the distance of equal
-/// vectors has a gradient.
-const EPSILON: f64 = 1e-6;
 
 /// Distance of the anchor (first column) to the positive, smaller by a margin than that to the
 /// negative. The reference's `TripletLoss`.
@@ -16,6 +13,8 @@ const EPSILON: f64 = 1e-6;
 pub struct Triplet {
     /// Margin; 5 in the reference.
     pub margin: f64,
+    /// Distance; Euclidean in the reference.
+    pub metric: DistanceMetric,
 }
 
 impl Loss for Triplet {
@@ -28,19 +27,18 @@ impl Loss for Triplet {
         let mut sum = 0.0;
         for row in 0..rows {
             let (a, p, n) = (anchor.row(row), positive.row(row), negative.row(row));
-            let (near, far) = (distance(a, p), distance(a, n));
-            let missing = near - far + self.margin;
+            let (near, far) = (PairDistance::new(self.metric, a, p), PairDistance::new(self.metric, a, n));
+            let missing = near.value - far.value + self.margin;
             if missing <= 0.0 {
                 continue;
             }
             sum += missing;
             let (d_a, d_p, d_n) = (d_anchor.row_mut(row), d_positive.row_mut(row), d_negative.row_mut(row));
             for column in 0..a.len() {
-                let d_near = weight * difference(a[column], p[column]) / near;
-                let d_far = -weight * difference(a[column], n[column]) / far;
-                d_a[column] += (d_near + d_far) as f32;
-                d_p[column] -= d_near as f32;
-                d_n[column] -= d_far as f32;
+                let ((near_a, near_p), (far_a, far_n)) = (near.slopes(weight, column), far.slopes(-weight, column));
+                d_a[column] += (near_a + far_a) as f32;
+                d_p[column] += near_p as f32;
+                d_n[column] += far_n as f32;
             }
         }
         (weight * sum) as f32
@@ -51,22 +49,16 @@ impl Loss for Triplet {
     }
 
     fn describe(&self) -> LossSummary {
+        let metric = match self.metric {
+            DistanceMetric::Cosine => "TripletDistanceMetric.COSINE",
+            DistanceMetric::Euclidean => "TripletDistanceMetric.EUCLIDEAN",
+            DistanceMetric::Manhattan => "TripletDistanceMetric.MANHATTAN",
+        };
         LossSummary {
             name: "triplet".into(),
             class: "TripletLoss".into(),
-            parameters: vec![
-                ("distance_metric".into(), json!("TripletDistanceMetric.EUCLIDEAN")),
-                ("triplet_margin".into(), json!(self.margin)),
-            ],
+            parameters: vec![("distance_metric".into(), json!(metric)), ("triplet_margin".into(), json!(self.margin))],
             inner: None,
         }
     }
-}
-
-fn difference(x: f32, y: f32) -> f64 {
-    f64::from(x) - f64::from(y) + EPSILON
-}
-
-fn distance(x: &[f32], y: &[f32]) -> f64 {
-    x.iter().zip(y).map(|(&x, &y)| difference(x, y) * difference(x, y)).sum::<f64>().sqrt()
 }
