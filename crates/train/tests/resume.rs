@@ -4,7 +4,7 @@ mod toy;
 
 use maana_kernels::Context;
 use maana_model::{StatePart, Trainable};
-use maana_train::{Arguments, Evaluate, KeepBest, Outcome, Run, TrainError, TrainingRecord, Version};
+use maana_train::{Arguments, Evaluate, Interval, KeepBest, Outcome, Run, TrainError, TrainingRecord, Version};
 use std::path::Path;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless};
 
@@ -24,6 +24,14 @@ fn settings() -> Vec<Arguments> {
         Arguments { mini_batch_size: Some(3), ..arguments(None) },
         Arguments { ema_decay: Some(0.6), keep_best: Some("dim_8_loss".into()), ..arguments(None) },
         Arguments { ema_decay: Some(0.6), evaluate: Evaluate::Never, save_every: Some(1.into()), ..arguments(None) },
+        // Ends at the second evaluation if the toy's score rises.
+        Arguments {
+            keep_best: Some("dim_8_loss".into()),
+            early_stopping_patience: Some(1),
+            evaluate: Evaluate::Steps(Interval::Fraction(0.3)),
+            save_every: Some(1.into()),
+            ..arguments(None)
+        },
     ]
 }
 

@@ -312,6 +312,48 @@ fn an_unknown_metric_is_named() {
     assert!(fault.contains("dim_9_score") && fault.contains("dim_8_score"), "{fault}");
 }
 
+/// The counter of transformers' `EarlyStoppingCallback`: it compares with the best value so far, and
+/// only a difference above the threshold resets it.
+#[test]
+fn a_run_stops_after_evaluations_without_enough_gain() {
+    let run_with = |measure: &str, patience, threshold, scores: &[f64]| {
+        let arguments = Arguments {
+            keep_best: Some(measure.into()),
+            evaluate: Evaluate::Steps(1.into()),
+            early_stopping_patience: Some(patience),
+            early_stopping_threshold: threshold,
+            ..arguments(None)
+        };
+        let mut notebook = Notebook { scores: scores.to_vec(), ..Notebook::default() };
+        let Outcome::Finished(record) = run(&mut Toy::new(), &mut notebook, &arguments, None, false).unwrap() else {
+            panic!("nobody stopped it")
+        };
+        (record.steps, record.stopped_early, record.best_step)
+    };
+    let all = Plan::new(30, &arguments(None)).unwrap().updates;
+    assert_eq!(all, 9);
+    assert_eq!(run_with("dim_8_score", 2, 0.0, &[1.0, 3.0, 2.0, 3.0, 9.0]), (4, true, Some(2)));
+    assert_eq!(run_with("dim_8_score", 2, 0.0, &[1.0, 3.0, 2.0, 4.0, 3.0, 3.0]), (6, true, Some(4)));
+    assert_eq!(run_with("dim_8_score", 2, 0.5, &[1.0, 1.4, 1.8, 1.9]), (3, true, Some(3)), "the best is kept");
+    assert_eq!(run_with("eval_dim_8_loss", 1, 0.0, &[3.0, 2.0, 2.0]), (3, true, Some(2)));
+    let rising: Vec<f64> = (0..9).map(f64::from).collect();
+    assert_eq!(run_with("dim_8_score", 1, 0.0, &rising), (9, false, Some(9)));
+    let last = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 0.0];
+    assert_eq!(run_with("dim_8_score", 1, 0.0, &last), (9, false, Some(8)), "complete anyway");
+}
+
+#[test]
+fn the_mean_of_several_measures_selects_the_best() {
+    let both = vec!["dim_8_score".to_string(), "eval_dim_8_score".to_string()];
+    let arguments = Arguments { keep_best: Some(both.into()), ..arguments(None) };
+    let mut notebook = Notebook { scores: vec![1.0, 3.0, 2.0], ..Notebook::default() };
+    let Outcome::Finished(record) = run(&mut Toy::new(), &mut notebook, &arguments, None, false).unwrap() else {
+        panic!("nobody stopped it")
+    };
+    assert_eq!(record.best_value, Some(3.0));
+    assert_eq!(record.best_metric.as_deref(), Some("mean of dim_8_score, eval_dim_8_score"));
+}
+
 #[test]
 fn threads_change_no_bit() {
     let (table, loss, arguments) = (Table::pairs(30), toy::loss(), arguments(None));
