@@ -73,7 +73,7 @@ fn tiles(facts: &CardFacts) -> Vec<Tile> {
     for set in facts.by_set().iter().take(2) {
         if let Some(AtDimension { dimension: dim, before, after: Some(after) }) = set.by_dimension().first() {
             let from = before.map_or(String::new(), |before| format!("{before:.3} → "));
-            let on = set.name.map_or(String::new(), |name| format!(" on {name}"));
+            let on = set.title().map_or(String::new(), |name| format!(" on {name}"));
             tile(format!("{from}{after:.3}"), format!("{} at {dim} dimensions{on}", set.primary()));
         }
     }
@@ -136,7 +136,7 @@ fn set_table(set: &crate::card::SetScores<'_>) -> SetTable {
         cells: dims.iter().map(|&dim| cell(key, dim)).collect(),
     };
     let rows = keys.iter().map(|(key, _)| row(key)).collect();
-    SetTable { set: set.name.map(String::from), dims: dims.clone(), compared: !set.before.is_empty(), rows }
+    SetTable { set: set.title().map(String::from), dims: dims.clone(), compared: !set.before.is_empty(), rows }
 }
 
 /// One column of one set of training data.

@@ -7,7 +7,7 @@ use super::quantity;
 use super::table::{Align, table};
 use super::template::template_syntax;
 use maana_data::DataSummary;
-use maana_eval::Scores;
+use maana_eval::{Kind, Scores};
 use maana_model::Similarity;
 use maana_train::{LogRow, TrainingRecord};
 use minijinja::Environment;
@@ -74,6 +74,8 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
         "best_metric": facts.record.best_metric,
         "best_value": facts.record.best_value.map(four),
         "best_step": facts.record.best_step,
+        "stopped_early": facts.record.stopped_early,
+        "steps": facts.record.steps,
         "hardware": hardware(facts),
         "versions": facts.versions,
         "citations": citations(&facts.loss.classes),
@@ -159,18 +161,25 @@ fn python_usage(facts: &CardFacts, truncated: Option<usize>) -> String {
     lines.join("\n")
 }
 
-/// A table of measures and what it is of.
+/// A table of measures, with the evaluator of the reference that gives the same.
 #[derive(serde::Serialize)]
 struct Evaluation {
+    title: &'static str,
+    evaluator: Option<&'static str>,
     names: Vec<String>,
+    is_retrieval: bool,
     table: String,
 }
 
 fn evaluations(facts: &CardFacts) -> Vec<Evaluation> {
+    // As in the reference, losses are in the log only.
     if facts.reproduce_301 {
-        return facts.after.iter().map(|scores| evaluation(&[scores], true)).collect();
+        let shown = facts.after.iter().filter(|scores| scores.kind != Kind::Loss);
+        return shown.map(|scores| evaluation(&[scores], true)).collect();
     }
-    facts.by_set().iter().filter(|set| !set.after.is_empty()).map(|set| evaluation(&set.after, false)).collect()
+    let sets = facts.by_set();
+    let shown = sets.iter().filter(|set| !set.after.is_empty() && set.kind != Kind::Loss);
+    shown.map(|set| evaluation(&set.after, false)).collect()
 }
 
 /// Measures down, evaluations across; the row of the primary measure is bold.
@@ -187,7 +196,14 @@ fn evaluation(all: &[&Scores], alone: bool) -> Evaluation {
             bold_if(*key == all[0].primary, std::iter::once(inline(key)).chain(values))
         })
         .collect();
-    Evaluation { names: all.iter().map(|scores| scores.name.clone()).collect(), table: table(&header, &align, &rows) }
+    let kind = all[0].kind;
+    Evaluation {
+        title: kind.title(),
+        evaluator: kind.evaluator(),
+        names: all.iter().map(|scores| scores.name.clone()).collect(),
+        is_retrieval: kind == Kind::Retrieval,
+        table: table(&header, &align, &rows),
+    }
 }
 
 /// For each set that was measured before training too: the primary measure of each dimension,
@@ -216,7 +232,7 @@ fn comparisons(facts: &CardFacts) -> Vec<Comparison> {
             })
             .collect();
         let table = table(&header, &[Align::Right; 4], &rows);
-        Some(Comparison { set: set.name.map(String::from), metric: set.primary().into(), table })
+        Some(Comparison { set: set.title().map(String::from), metric: set.primary().into(), table })
     };
     facts.by_set().iter().filter_map(compared).collect()
 }
@@ -279,7 +295,7 @@ struct LogLine {
 /// Returns the log: a row per step with epoch, step, loss and the primary metric of each
 /// evaluation; the best step in bold.
 fn log_table(facts: &CardFacts) -> Option<LogTable> {
-    let keys = facts.after.iter().map(|scores| format!("{}_{}", scores.name, scores.primary));
+    let keys = facts.after.iter().map(|scores| scores.prefixed_key(&scores.primary));
     let mut measures: Vec<String> = keys.filter(|key| is_logged(&facts.record, key)).collect();
     if facts.reproduce_301 {
         measures.sort();
@@ -291,7 +307,7 @@ fn log_table(facts: &CardFacts) -> Option<LogTable> {
     let header: Vec<String> = ["Epoch", "Step", "Training Loss"]
         .into_iter()
         .map(String::from)
-        .chain(measures.iter().map(|key| inline(key)))
+        .chain(measures.iter().map(|key| if key == "loss" { "Validation Loss".into() } else { inline(key) }))
         .collect();
     let shown = |value: &Option<f64>| value.map_or("-".to_string(), four);
     let is_best = |line: &LogLine| facts.record.best_step == Some(line.step);

@@ -33,7 +33,7 @@ pub struct CardFacts {
     pub before: Vec<Scores>,
     /// Scores of the saved model in the same order. The dimensions may differ from `before`.
     pub after: Vec<Scores>,
-    /// Names of the evaluation sets.
+    /// Names of the retrieval sets.
     pub evaluation_sets: Vec<String>,
     /// Log of the run.
     pub record: TrainingRecord,
@@ -136,6 +136,14 @@ pub(crate) struct SetScores<'a> {
 }
 
 impl SetScores<'_> {
+    /// Returns the name of the set for headings. The only retrieval set of a run has none.
+    pub(crate) fn title(&self) -> Option<&str> {
+        match self.kind {
+            Kind::Loss => Some(self.name.unwrap_or("dev loss")),
+            _ => self.name,
+        }
+    }
+
     /// Returns the primary metric of the set.
     pub(crate) fn primary(&self) -> &str {
         self.after.first().or(self.before.first()).map_or("", |scores| &scores.primary)

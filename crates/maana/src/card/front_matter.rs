@@ -3,7 +3,7 @@
 
 use super::escape::{cut, yaml, yaml_number};
 use super::facts::CardFacts;
-use maana_eval::Scores;
+use maana_eval::{Kind, Scores};
 use std::fmt::Write;
 
 /// Longest sentence of a widget, in characters.
@@ -24,8 +24,13 @@ pub(super) fn front_matter(facts: &CardFacts) -> String {
     if let Some(id) = facts.base_model.as_ref().and_then(|base| base.hub_id.as_ref()) {
         let _ = writeln!(out, "base_model: {}", yaml(id));
     }
-    let metrics = facts.after.first().map_or(&[][..], |scores| &scores.values);
-    list(&mut out, "metrics", metrics.iter().map(|(key, _)| key.as_str()));
+    let mut metrics: Vec<&str> = Vec::new();
+    for (key, _) in facts.after.iter().filter(|scores| scores.kind != Kind::Loss).flat_map(|scores| &scores.values) {
+        if !metrics.contains(&key.as_str()) {
+            metrics.push(key);
+        }
+    }
+    list(&mut out, "metrics", metrics.into_iter());
     widget(&mut out, facts);
     let _ = writeln!(out, "pipeline_tag: {}", yaml(&facts.pipeline_tag));
     model_index(&mut out, facts);
@@ -54,16 +59,19 @@ fn widget(out: &mut String, facts: &CardFacts) {
 }
 
 fn model_index(out: &mut String, facts: &CardFacts) {
-    if facts.after.is_empty() {
+    let mut evaluations = facts.after.iter().filter(|scores| scores.kind != Kind::Loss).peekable();
+    if evaluations.peek().is_none() {
         return;
     }
     let _ = writeln!(out, "model-index:\n- name: {}\n  results:", yaml(&facts.name));
-    for scores in &facts.after {
+    for scores in evaluations {
         let dataset = yaml(&scores.name.replace('_', " "));
+        let title = scores.kind.title();
         let _ = write!(
             out,
-            "  - task:\n      type: information-retrieval\n      name: Information Retrieval\n    dataset:\n      \
-             name: {dataset}\n      type: {}\n    metrics:\n",
+            "  - task:\n      type: {}\n      name: {title}\n    dataset:\n      name: {dataset}\n      type: {}\n    \
+             metrics:\n",
+            title.to_lowercase().replace(' ', "-"),
             yaml(&scores.name)
         );
         metrics(out, scores);

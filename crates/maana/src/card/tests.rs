@@ -393,6 +393,47 @@ fn several_evaluation_sets_have_a_table_each() {
 }
 
 #[test]
+fn each_kind_has_the_table_of_its_evaluator_and_the_loss_is_in_the_log() {
+    let mut facts = facts();
+    for (kind, name, key, value) in [
+        (Kind::Similarity, "sts", "spearman_cosine", 0.8),
+        (Kind::Labels, "topic_dim_64", "accuracy", 0.7),
+        (Kind::Loss, "", "loss", 1.25),
+    ] {
+        let scores = Scores {
+            kind,
+            name: name.into(),
+            dimension: 64,
+            values: vec![(key.into(), value)],
+            primary: key.into(),
+            precision: None,
+        };
+        facts.before.push(Scores { values: vec![(key.into(), 0.5)], ..scores.clone() });
+        facts.after.push(scores);
+    }
+    if let Some(LogRow::Evaluation { scores, .. }) = facts.record.rows.last_mut() {
+        scores.push(("loss".into(), 1.25));
+    }
+    facts.record.stopped_early = true;
+    let card = render(&facts);
+    for part in [
+        "#### Semantic Similarity\n\n* Dataset: <code>sts</code>\n\n* Evaluated as by [<code>EmbeddingSimilarityEvaluator",
+        "#### Label Accuracy\n\n* Dataset: <code>topic_dim_64</code>",
+        "#### Before and After: sts",
+        "#### Before and After: dev loss",
+        "      type: semantic-similarity\n      name: Semantic Similarity\n    dataset:\n      name: sts\n",
+        "- cosine_map@100\n- spearman_cosine\n- accuracy\n",
+        "| Validation Loss |",
+        "The run ended early, at step",
+    ] {
+        assert!(card.contains(part), "{part}\n{card}");
+    }
+    assert!(!card.contains("#### Loss"), "as in the reference, losses have no table");
+    let report = crate::report::render(&facts);
+    assert!(report.contains("Metrics of topic") && report.contains("Quality by epoch: dev loss"), "{report}");
+}
+
+#[test]
 fn a_long_log_is_folded() {
     let mut facts = facts();
     assert!(render(&facts).contains("### Training Logs\n\n| "), "a short one is not");

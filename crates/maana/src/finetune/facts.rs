@@ -46,7 +46,7 @@ pub(super) fn gather(
         hyperparameters,
         before,
         after,
-        evaluation_sets: prepared.measures.sets.iter().map(|set| set.title().to_owned()).collect(),
+        evaluation_sets: prepared.measures.retrieval_sets(),
         hardware: Hardware {
             processor: crate::hardware::processor(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),

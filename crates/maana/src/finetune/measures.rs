@@ -64,6 +64,12 @@ impl Measures {
         Self { sets, dims, primary, batch_size: training.batch_size }
     }
 
+    /// Returns the names of the retrieval sets for display.
+    pub(super) fn retrieval_sets(&self) -> Vec<String> {
+        let sets = self.sets.iter().filter(|set| set.kind() == Kind::Retrieval);
+        sets.map(|set| set.title().to_owned()).collect()
+    }
+
     /// Evaluates a model.
     pub(super) fn measure(
         &self,

@@ -3,6 +3,7 @@
 use crate::card::{AtDimension, CardFacts, SetScores, quantity};
 use maana_chart::{Bar, Chart, Paint, Series};
 use maana_data::ColumnSummary;
+use maana_eval::Kind;
 use maana_train::LogRow;
 
 /// Maximum number of bars of a histogram.
@@ -50,7 +51,9 @@ pub(super) fn quality(facts: &CardFacts) -> Vec<Picture> {
     let charts = facts.by_set().into_iter().enumerate().flat_map(|(index, set)| {
         let epochs = by_epoch(facts, &set, index);
         let has_epochs = epochs.series.iter().any(|series| series.points.len() > 1);
-        std::iter::once(by_dimension(&set, index)).chain(has_epochs.then_some(epochs))
+        // A loss is that of all columns.
+        let dimensions = (set.kind != Kind::Loss).then(|| by_dimension(&set, index));
+        dimensions.into_iter().chain(has_epochs.then_some(epochs))
     });
     charts.map(|chart| picture(&chart)).collect()
 }
@@ -118,7 +121,7 @@ fn by_step(
 }
 
 fn titled(what: &str, set: &SetScores<'_>) -> String {
-    set.name.map_or_else(|| what.into(), |name| format!("{what}: {name}"))
+    set.title().map_or_else(|| what.into(), |name| format!("{what}: {name}"))
 }
 
 fn by_dimension(set: &SetScores<'_>, index: usize) -> Chart {
@@ -147,7 +150,7 @@ fn by_dimension(set: &SetScores<'_>, index: usize) -> Chart {
 
 fn by_epoch(facts: &CardFacts, set: &SetScores<'_>, index: usize) -> Chart {
     let series = set.after.iter().map(|scores| {
-        let key = format!("{}_{}", scores.name, scores.primary);
+        let key = scores.prefixed_key(&scores.primary);
         let start = set.before.iter().find(|before| before.dimension == scores.dimension);
         let start = start.and_then(|before| before.get(&scores.primary)).map(|value| (0.0, value));
         let logged = facts.record.rows.iter().filter_map(|row| match row {
