@@ -11,6 +11,7 @@ pub(crate) mod fetch;
 pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod mine;
+pub(crate) mod push;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod similarity;

@@ -10,6 +10,7 @@ mod read;
 mod table;
 mod template;
 
+pub(crate) use body::PLACEHOLDER_ID;
 pub(crate) use facts::{AtDimension, SetScores};
 pub use facts::{BaseModel, CardFacts, Hardware, LossFacts, WidgetExample};
 pub use read::{matryoshka_dims, model_name};

@@ -1,6 +1,8 @@
 //! Locates a model by its name: a folder, else the local Hugging Face cache, else the hub, else a
 //! Python package with the same bytes. The cache is shared with Python's `huggingface_hub`.
+//! [`push()`] sends a model's folder to the hub.
 
+mod address;
 mod cache;
 mod checksum;
 mod client;
@@ -10,12 +12,15 @@ mod fetch;
 mod names;
 mod options;
 mod package;
+mod progress;
+mod push;
 mod repository;
 
 pub use error::HubError;
 pub use event::{EventHandler, HubEvent};
 pub(crate) use names::is_id;
 pub use options::{HubOptions, Token};
+pub use push::{PushFile, PushPlan, PushSettings, Pushed, plan_push, push};
 
 use cache::{CachedModel, Found, Snapshot};
 use client::Client;

@@ -116,9 +116,12 @@ fn architecture(facts: &CardFacts) -> String {
     lines.join("\n")
 }
 
+/// Model in the examples of a card whose model has no name on the hub yet.
+pub(crate) const PLACEHOLDER_ID: &str = "path/to/this/folder";
+
 /// Returns the model argument of a command: its name on the hub, or a folder.
 fn model_argument(facts: &CardFacts) -> String {
-    facts.hub_id.clone().unwrap_or_else(|| "path/to/this/folder".into())
+    facts.hub_id.clone().unwrap_or_else(|| PLACEHOLDER_ID.into())
 }
 
 fn shell_usage(facts: &CardFacts, truncated: Option<usize>) -> String {

@@ -21,11 +21,7 @@ pub(super) fn check(path: &Path, etag: &str) -> Result<(), HubError> {
             let bytes = maana_files::read(path).map_err(HubError::io(path))?;
             // Some mirrors use the SHA-1 of the bytes only.
             let plain = sha1(&[&bytes]);
-            if etag.eq_ignore_ascii_case(&plain) {
-                plain
-            } else {
-                sha1(&[format!("blob {}\0", bytes.len()).as_bytes(), &bytes])
-            }
+            if etag.eq_ignore_ascii_case(&plain) { plain } else { git_blob(&bytes) }
         }
     };
     if etag.eq_ignore_ascii_case(&found) {
@@ -38,6 +34,11 @@ pub(super) fn check(path: &Path, etag: &str) -> Result<(), HubError> {
 /// shared by files, so the name then includes a hash of the file name.
 pub(super) fn blob_name(etag: &str, file: &str) -> String {
     if is_checksum(etag) { etag.to_owned() } else { format!("{etag}-{}", sha1(&[file.as_bytes()])) }
+}
+
+/// Returns the name that git gives to a file with these bytes.
+pub(super) fn git_blob(bytes: &[u8]) -> String {
+    sha1(&[format!("blob {}\0", bytes.len()).as_bytes(), bytes])
 }
 
 /// Returns the SHA-256 of a file in hexadecimal.

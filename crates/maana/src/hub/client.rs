@@ -2,17 +2,21 @@
 //! endpoint; timeouts and retries handle silent servers and lost connections. Independent of the
 //! cache.
 
+use super::address::{Origin, escape, join, shown};
 use super::names::is_component;
 use super::{EventHandler, HubError, HubEvent, HubOptions};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::time::Duration;
-use ureq::http::{Response, StatusCode, Uri};
+use ureq::http::{Response, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body, Timeout};
+use ureq::{Agent, Body, RequestBuilder, SendBody, Timeout};
 
 const REDIRECTS: usize = 10;
 const INFO_BYTES: u64 = 64 << 20;
+/// Longest wait for the answer to a request that writes, in timeouts of other requests.
+const COMMIT_TIMEOUTS: u32 = 6;
 
 /// One model on the hub.
 pub(super) struct Client<'a> {
@@ -63,30 +67,6 @@ impl Failure {
     }
 }
 
-/// Scheme, host and port: a token is sent only to the origin of the endpoint.
-#[derive(PartialEq, Eq)]
-struct Origin {
-    scheme: String,
-    host: String,
-    port: u16,
-}
-
-impl Origin {
-    fn of(address: &Uri) -> Option<Self> {
-        let scheme = address.scheme_str()?.to_ascii_lowercase();
-        let port = address.port_u16().or(match scheme.as_str() {
-            "http" => Some(80),
-            "https" => Some(443),
-            _ => None,
-        })?;
-        Some(Self { scheme, host: address.host()?.to_ascii_lowercase(), port })
-    }
-
-    fn is_this_machine(&self) -> bool {
-        matches!(self.host.as_str(), "localhost" | "[::1]") || self.host.starts_with("127.")
-    }
-}
-
 impl<'a> Client<'a> {
     /// Creates a client; `at_most` limits the options' timeout of connections.
     pub(super) fn new(
@@ -107,6 +87,7 @@ impl<'a> Client<'a> {
             .timeout_connect(Some(connect_timeout))
             .timeout_send_request(Some(options.timeout))
             .timeout_recv_response(Some(options.timeout))
+            .timeout_per_write(Some(options.timeout))
             .timeout_per_read(Some(options.timeout));
         if origin.is_this_machine() {
             config = config.proxy(None);
@@ -182,6 +163,48 @@ impl<'a> Client<'a> {
         Err(self.protocol(&url, format!("more than {REDIRECTS} redirects")).into())
     }
 
+    /// Sends a request with a body that can be sent again, and reads the answer, whatever its
+    /// status.
+    pub(super) fn post(&self, url: &str, kind: &str, body: &[u8]) -> Result<Response<Vec<u8>>, Failure> {
+        let mut url = url.to_owned();
+        for _ in 0..=REDIRECTS {
+            // A commit takes the hub longer than other answers.
+            let wait = Some(COMMIT_TIMEOUTS * self.options.timeout);
+            let request = self.agent.post(&url).config().timeout_recv_response(wait).build();
+            let request = request.header("content-type", kind).header("accept", kind);
+            let response = self.read(&url, self.authorized(&url, request).send(body))?;
+            // A renamed model keeps its old address; other redirects would turn this into a GET.
+            match redirect(&response).filter(|_| matches!(response.status().as_u16(), 307 | 308)) {
+                Some(location) => url = self.join(&url, location)?,
+                None => return Ok(response),
+            }
+        }
+        Err(self.protocol(&url, format!("more than {REDIRECTS} redirects")).into())
+    }
+
+    /// Sends `length` bytes to a storage server, without the token, and reads the answer, whatever
+    /// its status.
+    pub(super) fn put(&self, url: &str, length: u64, mut body: impl Read) -> Result<Response<Vec<u8>>, Failure> {
+        let request = self.agent.put(url).header("content-length", length);
+        self.read(url, request.send(SendBody::from_reader(&mut body)))
+    }
+
+    fn read(&self, url: &str, sent: Result<Response<Body>, ureq::Error>) -> Result<Response<Vec<u8>>, Failure> {
+        let response = sent.map_err(|error| self.broken(url, error))?;
+        self.answered.set(true);
+        let (head, mut body) = response.into_parts();
+        let body = body.with_config().limit(INFO_BYTES).read_to_vec().map_err(|error| self.broken(url, error))?;
+        Ok(Response::from_parts(head, body))
+    }
+
+    /// Adds the token to a request to the endpoint.
+    fn authorized<T>(&self, url: &str, request: RequestBuilder<T>) -> RequestBuilder<T> {
+        match self.options.token.as_ref().filter(|_| self.is_endpoint(url)) {
+            Some(token) => request.header("authorization", token.header()),
+            None => request,
+        }
+    }
+
     /// Runs an action, and retries transient failures after increasing pauses.
     pub(super) fn attempts<T>(
         &self,
@@ -216,10 +239,8 @@ impl<'a> Client<'a> {
         if offset > 0 {
             request = request.header("range", format!("bytes={offset}-"));
         }
-        if let Some(token) = self.options.token.as_ref().filter(|_| self.is_endpoint(url)) {
-            request = request.header("authorization", token.header());
-        }
-        let mut response = request.call().map_err(|error| self.broken(url, error))?;
+        let sent = self.authorized(url, request).call();
+        let mut response = sent.map_err(|error| self.broken(url, error))?;
         self.answered.set(true);
         let status = response.status();
         if status.is_success() || status.is_redirection() || (status == StatusCode::RANGE_NOT_SATISFIABLE && offset > 0)
@@ -230,31 +251,14 @@ impl<'a> Client<'a> {
         Err(self.refusal(url, &response))
     }
 
-    fn is_endpoint(&self, url: &str) -> bool {
+    pub(super) fn is_endpoint(&self, url: &str) -> bool {
         url.parse().ok().and_then(|address| Origin::of(&address)).is_some_and(|origin| origin == self.origin)
     }
 
     /// Resolves the location of a redirect.
     fn join(&self, url: &str, location: &str) -> Result<String, HubError> {
-        let wrong = || self.protocol(url, format!("redirects to {location:?}, which is not followed"));
-        let base: Uri = url.parse().map_err(|_| wrong())?;
-        let (scheme, authority) = base.scheme_str().zip(base.authority()).ok_or_else(wrong)?;
-        let absolute = |(scheme, _): (&str, &str)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let joined = if location.split_once("://").is_some_and(absolute) {
-            location.to_owned()
-        } else if location.starts_with("//") {
-            format!("{scheme}:{location}")
-        } else if location.starts_with('/') {
-            format!("{scheme}://{authority}{location}")
-        } else {
-            let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-            format!("{scheme}://{authority}{folder}/{location}")
-        };
-        let address: Uri = joined.parse().map_err(|_| wrong())?;
-        match (scheme, address.scheme_str()) {
-            (_, Some("https")) | ("http", Some("http")) => Ok(joined),
-            _ => Err(wrong()),
-        }
+        let wrong = || self.protocol(url, format!("redirects to {:?}, which is not followed", shown(location)));
+        join(url, location).ok_or_else(wrong)
     }
 
     pub(super) fn protocol(&self, url: &str, reason: String) -> HubError {
@@ -296,7 +300,9 @@ impl<'a> Client<'a> {
         let (code, message) = (header("x-error-code").unwrap_or_default(), header("x-error-message"));
         let status = response.status().as_u16();
         let (id, endpoint) = (self.id.to_owned(), self.options.endpoint.clone());
-        let message_part = message.map(|message| format!(": {message}")).unwrap_or_default();
+        let hidden =
+            |message: &str| self.options.token.as_ref().map_or(message.to_owned(), |token| token.removed_from(message));
+        let message_part = message.map(|message| format!(": {}", hidden(message))).unwrap_or_default();
         let hint = match &self.options.token {
             Some(_) => {
                 "The token that was sent (from HF_TOKEN or `hf auth login`) is not valid for this model: check that it has not \
@@ -327,11 +333,6 @@ impl<'a> Client<'a> {
             }
         }
     }
-}
-
-/// Returns an address without its query, which contains signatures.
-fn shown(url: &str) -> String {
-    url.split('?').next().unwrap_or_default().to_owned()
 }
 
 /// Returns the message of an error without the remedy.
@@ -368,7 +369,7 @@ fn certificates(options: &HubOptions) -> Result<RootCerts, HubError> {
     Ok(RootCerts::from(found))
 }
 
-fn redirect(response: &Response<Body>) -> Option<&str> {
+fn redirect<T>(response: &Response<T>) -> Option<&str> {
     let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     response.headers().get("location").filter(|_| moved).and_then(|value| value.to_str().ok())
 }
@@ -383,12 +384,6 @@ pub(super) fn plain_etag(etag: &str) -> Option<String> {
     is_component(etag).then(|| etag.to_owned())
 }
 
-/// Percent-encodes a part of an address; `slashes` says whether slashes are separators and remain.
-fn escape(text: &str, slashes: bool) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (slashes && byte == b'/');
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,29 +395,5 @@ mod tests {
         for wrong in ["", "\"\"", "\"../x\"", "\"a/b\"", "\"a b\"", "\".x\""] {
             assert_eq!(plain_etag(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn redirects_never_lead_from_https_to_http() {
-        let options =
-            HubOptions { endpoint: "https://hub.example/prefix".into(), ..HubOptions::from_variables(&|_| None) };
-        let client = Client::new("org/name", "main", &options, Duration::MAX).unwrap();
-        let join = |location: &str| client.join("https://hub.example/a/b?c", location).ok();
-        assert_eq!(join("/x?y").as_deref(), Some("https://hub.example/x?y"));
-        assert_eq!(join("/x?to=http://y").as_deref(), Some("https://hub.example/x?to=http://y"));
-        assert_eq!(join("x").as_deref(), Some("https://hub.example/a/x"));
-        assert_eq!(join("//cdn.example/x").as_deref(), Some("https://cdn.example/x"));
-        assert_eq!(join("https://cdn.example/x").as_deref(), Some("https://cdn.example/x"));
-        for wrong in ["http://cdn.example/x", "file:///etc/passwd", "https://"] {
-            assert_eq!(join(wrong), None, "{wrong}");
-        }
-        assert!(client.is_endpoint("https://HUB.example:443/x") && !client.is_endpoint("https://hub.example:444/x"));
-        assert!(!client.is_endpoint("http://hub.example/x") && !client.is_endpoint("https://hub.example.org/x"));
-    }
-
-    #[test]
-    fn revisions_and_files_are_encoded() {
-        assert_eq!(escape("refs/pr/1", false), "refs%2Fpr%2F1");
-        assert_eq!(escape("1_Pooling/a b#.json", true), "1_Pooling/a%20b%23.json");
     }
 }

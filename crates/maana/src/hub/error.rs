@@ -1,9 +1,9 @@
-//! Errors of locating and fetching a model, with their remedies.
+//! Errors of locating, fetching and pushing a model, with their remedies.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// An error of locating or fetching a model.
+/// An error of locating, fetching or pushing a model.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// A malformed name.
@@ -165,6 +165,97 @@ pub enum HubError {
         /// The expected checksum.
         expected: String,
     },
+    /// A name under which nothing can be pushed.
+    #[error("`{0}` is not a name of the form `organisation/model`, under which a model can be pushed")]
+    PushName(String),
+    /// A branch that cannot exist.
+    #[error("`{0}` cannot be the name of a branch; use letters, digits, `-`, `_`, `.` and `/`")]
+    BranchName(String),
+    /// A folder that is not that of a model, or has a file that cannot be pushed.
+    #[error("{path}: {reason}")]
+    PushFolder {
+        /// The folder or file.
+        path: PathBuf,
+        /// The problem and its remedy.
+        reason: String,
+    },
+    /// A push while the network is turned off.
+    #[error("{0} turns the network off; unset it to push a model")]
+    PushOffline(String),
+    /// A push to a hub that does not answer.
+    #[error("{endpoint} cannot be reached: {reason}. Check the network, HTTPS_PROXY and HF_ENDPOINT")]
+    NoConnection {
+        /// The address of the hub.
+        endpoint: String,
+        /// The reason.
+        reason: String,
+    },
+    /// A push without a token, or with an invalid one.
+    #[error(
+        "{endpoint} needs a valid token to push a model{message}; set HF_TOKEN to one with write access (from the hub's page \
+         Settings, Access Tokens), or run `hf auth login`"
+    )]
+    PushToken {
+        /// The address of the hub.
+        endpoint: String,
+        /// The server's message: empty, or text in brackets.
+        message: String,
+    },
+    /// A push without the right to write.
+    #[error(
+        "the token may not write to {endpoint}/{id} (status {status}{message}); use a token with write access to it, or push to \
+         a name of your own"
+    )]
+    PushRight {
+        /// The model.
+        id: String,
+        /// The address of the hub.
+        endpoint: String,
+        /// The status.
+        status: u16,
+        /// The server's message: empty, or text after a colon.
+        message: String,
+    },
+    /// A private push to a public repository.
+    #[error("{endpoint}/{id} exists and is public; make it private on its page Settings, or push without --private")]
+    Public {
+        /// The model.
+        id: String,
+        /// The address of the hub.
+        endpoint: String,
+    },
+    /// Metadata that the hub does not accept.
+    #[error("README.md: the hub does not accept the metadata between the lines `---`: {0}")]
+    Metadata(String),
+    /// A file or a commit that is too large for the hub.
+    #[error("{url}: too large for the server (status 413{message}); see the limits of its page \"Storage limits\"")]
+    TooLarge {
+        /// The address.
+        url: String,
+        /// The server's message: empty, or text after a colon.
+        message: String,
+    },
+    /// A request of a push that the server rejects.
+    #[error("{url}: the server rejects the request (status {status}{message})")]
+    Rejected {
+        /// The address.
+        url: String,
+        /// The status.
+        status: u16,
+        /// The server's message: empty, or text after a colon.
+        message: String,
+    },
+    /// An upload that was interrupted in every attempt.
+    #[error("{url}: {reason}; run the same command again: large files that have arrived are not sent again")]
+    UploadInterrupted {
+        /// The address.
+        url: String,
+        /// The reason.
+        reason: String,
+    },
+    /// A file that changed between the computation of its checksum and the end of its upload.
+    #[error("{0}: the file changed while it was pushed; run the command again when nothing writes to it")]
+    PushChanged(PathBuf),
     /// A file that cannot be read or written.
     #[error("{path}: {source}{}", remedy(.source))]
     Io {

@@ -1,13 +1,13 @@
-//! Events while a model is located and fetched.
+//! Events while a model is located, fetched or pushed.
 
-/// An event while a model is located and fetched.
+/// An event while a model is located, fetched or pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HubEvent<'a> {
     /// A sentence for the user: the source of a download, or an assumption.
     Notice(&'a str),
-    /// Progress of a download, a few times per second.
+    /// Progress of a transfer, a few times per second.
     Progress {
-        /// Bytes that have arrived.
+        /// Bytes that have been transferred.
         done: u64,
         /// Bytes of all files.
         total: u64,

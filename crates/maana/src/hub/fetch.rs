@@ -3,13 +3,14 @@
 use super::cache::{CachedModel, Link, create_folder};
 use super::checksum;
 use super::client::{Client, Failure, Info, plain_etag};
+use super::progress::{Progress, size};
 use super::repository::{MODULES, Module, TOKENIZERS, Weights, shards, small_files, stays_inside};
 use super::{EventHandler, HubError, HubEvent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ureq::Body;
 use ureq::http::{Response, StatusCode};
 
@@ -21,8 +22,6 @@ const MODEL_BYTES: u64 = 1 << 40;
 const UNKNOWN_LENGTH_BYTES: u64 = 1 << 34;
 /// Largest file that lists other files.
 const LISTING_BYTES: u64 = 1 << 26;
-/// Interval of progress events.
-const NOTIFY_EVERY: Duration = Duration::from_millis(100);
 
 /// Age at which an untouched part of a download is removed; younger parts are continued.
 const PART_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -299,41 +298,4 @@ fn continues(response: &Response<Body>, offset: u64, size: Option<u64>) -> bool 
     };
     let starts = range.split_once('-').is_some_and(|(start, _)| start.parse() == Ok(offset));
     starts && (total == "*" || size.is_none_or(|size| total.parse() == Ok(size)))
-}
-
-/// Progress of a download.
-struct Progress {
-    /// Bytes of finished files.
-    finished: u64,
-    total: u64,
-    notified: Instant,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { finished: 0, total: 0, notified: Instant::now() }
-    }
-
-    /// Sends an event; `current` bytes of the current file have arrived.
-    fn notify(&mut self, current: u64, notify: &mut EventHandler<'_>) {
-        if self.total > 0 && self.notified.elapsed() >= NOTIFY_EVERY {
-            self.notified = Instant::now();
-            notify(HubEvent::Progress { done: (self.finished + current).min(self.total), total: self.total });
-        }
-    }
-
-    fn finish(&mut self, length: u64, notify: &mut EventHandler<'_>) {
-        self.finished += length;
-        if self.total > 0 {
-            notify(HubEvent::Progress { done: self.finished.min(self.total), total: self.total });
-        }
-    }
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
-    }
 }

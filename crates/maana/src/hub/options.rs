@@ -1,4 +1,4 @@
-//! Options of locating and fetching models, read from the environment variables of Python's
+//! Options of locating, fetching and pushing models, read from the environment variables of Python's
 //! `huggingface_hub`.
 
 use super::HubError;
@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Options of locating and fetching models.
+/// Options of locating, fetching and pushing models.
 #[derive(Clone, Debug)]
 pub struct HubOptions {
     /// The cache, in the layout of Python's `huggingface_hub`.
@@ -107,6 +107,11 @@ impl Token {
 
     pub(super) fn header(&self) -> String {
         format!("Bearer {}", self.0)
+    }
+
+    /// Removes the token from a text that a server sent.
+    pub(super) fn removed_from(&self, text: &str) -> String {
+        text.replace(&self.0, "(token)")
     }
 }
 

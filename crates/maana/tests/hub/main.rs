@@ -1,6 +1,8 @@
-//! Locating and fetching models, with a hub on the loopback interface.
+//! Locating, fetching and pushing models, with a hub on the loopback interface.
 
+mod push;
 mod server;
+mod writing;
 
 use maana::hub::{HubError, HubEvent, HubOptions, Resolved, Token, fetch_again, resolve};
 use server::{COMMIT, Fault, Files, Hub, ID, Request, etag, model, sha256, weights};

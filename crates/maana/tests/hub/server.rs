@@ -1,10 +1,11 @@
 //! A hub on the loopback interface: the routes of the real one, large files behind a redirect to
 //! another port, a log of all requests, and faults on demand.
 
+use crate::writing::Repository;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +14,7 @@ pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub(crate) const ID: &str = "org/name";
 
 /// Small files and the output of `git hash-object`.
-const GIT: [(&str, &str); 9] = [
+const GIT: [(&str, &str); 10] = [
     (CONFIG, "46332c50668921e90868a1d44a2550bb60ffdb1d"),
     (MODULES, "3666f55fed4cf6c6b72e614adeb9c0481f292074"),
     (POOLING, "e1a6994bd77dd7a73f3b90a30b314dcf5fa880a0"),
@@ -22,6 +23,7 @@ const GIT: [(&str, &str); 9] = [
     (README, "17f7db2225cff76b125bac0876e5f0c5054fa794"),
     (INDEX, "875ba650e96a1dbc4a3e2cb050f5d3304fccb582"),
     (HOSTILE_INDEX, "b09f43be94fe8ee42e4a36f03c8cd36f9b33b307"),
+    ("{}", "9e26dfeeb6e641a33dae4961196235bdb965b21b"),
     (INVENTED_INDEX, "dc69b2676584a18cc4208167834dedea28f05a54"),
 ];
 pub(crate) const CONFIG: &str = r#"{"model_type": "bert"}"#;
@@ -82,8 +84,10 @@ pub(crate) struct Request {
     pub(crate) method: String,
     /// The path without the query.
     pub(crate) path: String,
+    pub(crate) query: String,
     pub(crate) range: Option<String>,
     pub(crate) token: Option<String>,
+    pub(crate) body: Vec<u8>,
     /// `true` if it was sent to the storage server of large files.
     pub(crate) storage: bool,
     /// Number of earlier requests with the same method, path and server.
@@ -118,6 +122,12 @@ pub(crate) enum Fault {
     WrongRange,
     /// Another ETag.
     Etag(String),
+    /// An answer with this status and body, after the request has been read.
+    Answer(u16, String),
+    /// The connection ends after this number of bytes of the request's body.
+    Drop(usize),
+    /// The request is obeyed, and the connection ends before the answer.
+    Lost,
     /// No length, an ETag that is not a checksum, and an end after this number of bytes.
     NoLength(usize),
 }
@@ -127,10 +137,11 @@ type Faults = dyn Fn(&Request) -> Fault + Send + Sync;
 pub(crate) struct Hub {
     pub(crate) endpoint: String,
     log: Arc<Mutex<Vec<Request>>>,
+    shared: Arc<Shared>,
 }
 
 struct Shared {
-    files: Files,
+    repository: Mutex<Repository>,
     storage: String,
     log: Arc<Mutex<Vec<Request>>>,
     faults: Box<Faults>,
@@ -142,8 +153,11 @@ impl Hub {
         let (hub, storage) = (listen(), listen());
         let address = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
         let (endpoint, log) = (address(&hub), Arc::default());
-        let shared =
-            Arc::new(Shared { files, storage: address(&storage), log: Arc::clone(&log), faults: Box::new(faults) });
+        let storage_address = address(&storage);
+        let repository = Mutex::new(Repository::with(files, &endpoint, &storage_address));
+        let log_here = Arc::clone(&log);
+        let shared = Arc::new(Shared { repository, storage: storage_address, log: log_here, faults: Box::new(faults) });
+        let all = Arc::clone(&shared);
         for (listener, is_storage) in [(hub, false), (storage, true)] {
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || {
@@ -153,11 +167,16 @@ impl Hub {
                 }
             });
         }
-        Self { endpoint, log }
+        Self { endpoint, log, shared: all }
     }
 
     pub(crate) fn sound(files: Files) -> Self {
         Self::new(files, |_| Fault::None)
+    }
+
+    /// Reads or changes the repository.
+    pub(crate) fn with<T>(&self, action: impl FnOnce(&mut Repository) -> T) -> T {
+        action(&mut self.shared.repository.lock().unwrap())
     }
 
     pub(crate) fn log(&self) -> Vec<Request> {
@@ -176,21 +195,28 @@ impl Hub {
 
 impl Shared {
     fn serve(&self, mut stream: TcpStream, storage: bool) -> Option<()> {
-        let mut lines = BufReader::new(stream.try_clone().ok()?).lines().map_while(Result::ok);
-        let first = lines.next()?;
+        let mut reader = BufReader::new(stream.try_clone().ok()?);
+        let mut line = || -> Option<String> {
+            let mut line = String::new();
+            (reader.read_line(&mut line).ok()? > 0).then(|| line.trim_end().to_owned())
+        };
+        let first = line()?;
         let mut words = first.split(' ');
         let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let path = target.split('?').next()?.to_owned();
-        let (mut range, mut token) = (None, None);
-        for line in lines.take_while(|line| !line.is_empty()) {
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let (path, query) = (path.to_owned(), query.to_owned());
+        let (mut range, mut token, mut length) = (None, None, 0);
+        while let Some(line) = line().filter(|line| !line.is_empty()) {
             let (name, value) = line.split_once(':')?;
             match name.to_lowercase().as_str() {
                 "range" => range = Some(value.trim().to_owned()),
                 "authorization" => token = Some(value.trim().to_owned()),
+                "content-length" => length = value.trim().parse().ok()?,
+                "transfer-encoding" => panic!("storage servers take no chunked bodies"),
                 _ => {}
             }
         }
-        let mut request = Request { method, path, range, token, storage, before: 0 };
+        let mut request = Request { method, path, query, range, token, body: Vec::new(), storage, before: 0 };
         {
             let mut log = self.log.lock().unwrap();
             let same = |other: &&Request| {
@@ -200,8 +226,22 @@ impl Shared {
             log.push(request.clone());
         }
         let fault = (self.faults)(&request);
+        if let Fault::Drop(read) = fault {
+            reader.take(read as u64).read_to_end(&mut request.body).ok()?;
+            return None;
+        }
+        reader.take(length).read_to_end(&mut request.body).ok()?;
+        if let Some(logged) = self.log.lock().unwrap().iter_mut().rev().find(|logged| {
+            (&logged.method, &logged.path, logged.before) == (&request.method, &request.path, request.before)
+        }) {
+            logged.body.clone_from(&request.body);
+        }
         let mut answer = match &fault {
             Fault::Status(status, headers) => Answer { status: *status, headers: headers.clone(), body: Vec::new() },
+            Fault::Answer(status, body) => Answer::json(*status, body.clone()),
+            _ if request.method != "GET" && request.method != "HEAD" => {
+                self.repository.lock().unwrap().change(&request)
+            }
             _ if storage => self.bytes(&request),
             _ => self.route(&request),
         };
@@ -226,6 +266,9 @@ impl Shared {
             answer.set("Content-Range", format!("bytes {first}-{}/{total}", total - 1));
             answer.body.drain(..start);
         }
+        if matches!(fault, Fault::Lost) {
+            return None;
+        }
         let mut head = format!("HTTP/1.1 {} status\r\nConnection: close\r\n", answer.status);
         if !matches!(fault, Fault::NoLength(_)) {
             head += &format!("Content-Length: {}\r\n", answer.body.len());
@@ -238,7 +281,7 @@ impl Shared {
             Fault::Cut(length) | Fault::Silent(length) | Fault::NoLength(length) => length.min(answer.body.len()),
             _ => answer.body.len(),
         };
-        if request.method == "GET" {
+        if request.method != "HEAD" {
             stream.write_all(&answer.body[..sent]).ok()?;
         }
         if matches!(fault, Fault::Silent(_)) {
@@ -249,7 +292,7 @@ impl Shared {
 
     fn bytes(&self, request: &Request) -> Answer {
         let wanted = request.path.trim_start_matches('/');
-        match self.files.iter().find(|(_, bytes)| sha256(bytes) == wanted) {
+        match self.repository.lock().unwrap().files.iter().find(|(_, bytes)| sha256(bytes) == wanted) {
             Some((_, bytes)) => {
                 Answer { status: 200, headers: vec![("ETag", "\"of-the-storage\"".into())], body: bytes.clone() }
             }
@@ -258,11 +301,18 @@ impl Shared {
     }
 
     fn route(&self, request: &Request) -> Answer {
+        let repository = self.repository.lock().unwrap();
+        if !repository.exists {
+            return Answer::error(404, "RepoNotFound");
+        }
+        if request.path == format!("/api/models/{ID}") {
+            return Answer::json(200, json!({"private": repository.private}).to_string());
+        }
         if let Some(rest) = request.path.strip_prefix("/api/models/") {
             return match rest.split_once("/revision/") {
                 Some((ID, "main" | "v1" | "refs%2Fpr%2F1" | COMMIT)) => {
                     let file = |(name, bytes): (&String, &Vec<u8>)| json!({"rfilename": name, "size": bytes.len()});
-                    let siblings: Vec<_> = self.files.iter().map(file).collect();
+                    let siblings: Vec<_> = repository.files.iter().map(file).collect();
                     let body = json!({"id": ID, "sha": COMMIT, "siblings": siblings}).to_string().into();
                     Answer { status: 200, headers: Vec::new(), body }
                 }
@@ -271,7 +321,7 @@ impl Shared {
             };
         }
         let file = request.path.strip_prefix(&format!("/{ID}/resolve/{COMMIT}/"));
-        let Some((name, bytes)) = file.and_then(|file| self.files.get_key_value(file)) else {
+        let Some((name, bytes)) = file.and_then(|file| repository.files.get_key_value(file)) else {
             return Answer::error(404, "EntryNotFound");
         };
         let etag = etag(name, bytes);
@@ -287,14 +337,18 @@ impl Shared {
     }
 }
 
-struct Answer {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    fn error(status: u16, code: &str) -> Self {
+    pub(crate) fn json(status: u16, body: String) -> Self {
+        Self { status, headers: Vec::new(), body: body.into_bytes() }
+    }
+
+    pub(crate) fn error(status: u16, code: &str) -> Self {
         Self { status, headers: vec![("X-Error-Code", code.into())], body: b"error".into() }
     }
 
