@@ -2,13 +2,13 @@
 //!
 //! cargo run --example finetune [MODEL] [OUTPUT FOLDER]
 
-use maana::data::{Dataset, ReadOptions};
+use maana::data::{Dataset, ReadOptions, SetSampler};
 use maana::eval::Scores;
 use maana::evaluation::{EvaluationSet, Measuring, SetSpec};
 use maana::hub::HubOptions;
 use maana::kernels::{Context, Precision};
 use maana::model::{TextEncoder, Trainable, TrainingModel};
-use maana::train::{Arguments, Evaluate, Event, Failure, LossArguments, LossName, Observer, Outcome, Run};
+use maana::train::{Arguments, Evaluate, Event, Failure, LossArguments, LossName, Observer, Outcome, Run, TrainingSet};
 use std::path::{Path, PathBuf};
 
 /// Measures the model on the dev set and reports progress.
@@ -59,8 +59,16 @@ fn main() -> Result<(), Failure> {
     let (tokenizer, longest) = (model.spec().tokenizer(), model.spec().settings().max_seq_length);
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, longest);
     // With a folder the run writes checkpoints there, and `resume` continues from them.
-    let (source, loss, arguments) = (&source, loss.as_ref(), &settings);
-    let run = Run { context: &context, source, tokenize, loss, arguments, base: None, folder: None, resume: false };
+    let run = Run {
+        context: &context,
+        sets: &[TrainingSet::new(&source, loss.as_ref())],
+        sampler: SetSampler::default(),
+        tokenize,
+        arguments: &settings,
+        base: None,
+        folder: None,
+        resume: false,
+    };
     watch.evaluate(&model, 0, 0.0)?;
     if let Outcome::Finished(record) = run.train(&mut model, &mut watch)? {
         println!("{} updates, {} tokens", record.steps, record.tokens);

@@ -2,12 +2,12 @@
 //!
 //! cargo run --example own_loss [MODEL]
 
-use maana::data::{Dataset, ReadOptions};
+use maana::data::{Dataset, ReadOptions, SetSampler};
 use maana::hub::HubOptions;
 use maana::kernels::{Context, Matrix, Precision};
 use maana::model::TrainingModel;
 use maana::train::loss::{Embedded, Labels, Loss, LossSummary, Needs};
-use maana::train::{Arguments, Failure, Interval, LogRow, Observer, Outcome, Run};
+use maana::train::{Arguments, Failure, Interval, LogRow, Observer, Outcome, Run, TrainingSet};
 
 /// `mean_i (|a_i − b_i|² + max(0, margin − |a_i − b_{i+1}|²))`: the document of the next row is the
 /// negative.
@@ -70,7 +70,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         &Arguments { batch_size: 16, learning_rate: 1e-3, log_every: Interval::Updates(4), ..Arguments::default() };
     let (tokenizer, longest) = (model.spec().tokenizer(), model.spec().settings().max_seq_length);
     let (tokenize, loss) = (|texts: &[&str]| tokenizer.encode(texts, longest), &Contrast { margin: 1.0 });
-    let run = Run { context: &context, source, tokenize, loss, arguments, base: None, folder: None, resume: false };
+    let (sets, sampler) = (&[TrainingSet::new(source, loss)], SetSampler::default());
+    let run = Run { context: &context, sets, sampler, tokenize, arguments, base: None, folder: None, resume: false };
     let (Outcome::Finished(record) | Outcome::Interrupted { record, .. }) = run.train(&mut model, &mut Quiet)?;
     for row in &record.rows {
         if let LogRow::Training { step, loss, .. } = row {

@@ -1,11 +1,11 @@
 //! Rounds on request: programs that compare engines in alternation request one round at a time.
 
-use maana::data::{RetrievalSet, Source};
+use maana::data::{RetrievalSet, SetSampler, Source};
 use maana::eval::{EvalError, RetrievalOptions, evaluate_retrieval};
 use maana::kernels::Context;
 use maana::model::{ModelError, TextEncoder, Trainable, TrainingModel};
 use maana::train::{
-    Arguments, BatchSampler, Event, Failure, LossArguments, LossName, Observer, Precision, Run, TrainError,
+    Arguments, BatchSampler, Event, Failure, LossArguments, LossName, Observer, Precision, Run, TrainError, TrainingSet,
 };
 use std::path::Path;
 use std::time::Instant;
@@ -74,9 +74,9 @@ pub fn train_rounds(
     let max_length = model.spec().settings().max_seq_length;
     let run = Run {
         context,
-        source,
+        sets: &[TrainingSet::new(source, loss.as_ref())],
+        sampler: SetSampler::default(),
         tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
-        loss: loss.as_ref(),
         arguments: &arguments,
         base: None,
         folder: None,

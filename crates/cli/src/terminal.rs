@@ -312,10 +312,12 @@ impl TrainingDisplay {
                 learning_rate,
                 gradient_norm,
                 tokens_per_second,
+                set_losses,
                 ..
             }) => {
+                let of_sets: String = set_losses.iter().map(|(set, loss)| format!("  {set} {loss:.4}")).collect();
                 self.line(&format!(
-                    "step {step}  epoch {epoch:.4}  loss {loss:.4}  lr {learning_rate:.3e}  norm {gradient_norm:.3}  {tokens_per_second:.0} tokens/s"
+                    "step {step}  epoch {epoch:.4}  loss {loss:.4}  lr {learning_rate:.3e}  norm {gradient_norm:.3}  {tokens_per_second:.0} tokens/s{of_sets}"
                 ));
             }
             Event::Logged(LogRow::Evaluation { step, epoch, seconds, .. }) => {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::read::{self, Format, RowFile};
 use crate::selection::{self, Selection};
-use crate::{DataError, Example, Place, Source};
+use crate::{DataError, DrawnColumn, Example, Place, Source};
 
 /// Maximum number of rows: the limit up to which the reference's `randperm` uses 32-bit numbers.
 const MAX_ROWS: usize = (u32::MAX / 20) as usize - 1;
@@ -24,6 +25,8 @@ pub struct ReadOptions {
     /// Allows texts that are empty or only white space, which in training are nearly always a
     /// mistake.
     pub allow_blank: bool,
+    /// A column of lists from which each epoch draws texts. Other lists must have one length.
+    pub drawn: Option<DrawnColumn>,
 }
 
 /// Rows of JSONL, CSV, TSV, Parquet and plain text files, in the order of the files.
@@ -42,14 +45,24 @@ pub struct ReadOptions {
 /// among the last 256 MB decoded; for shuffled reading of larger files, row groups of a few
 /// thousand rows or another format are faster.
 pub struct Dataset {
+    shared: Arc<Shared>,
+    /// The epoch, if epochs differ.
+    view: Option<View>,
+}
+
+/// The files with their index.
+struct Shared {
     files: Vec<File>,
     selection: Selection,
     columns: Vec<String>,
-    checks: Vec<u32>,
-    keys: Vec<u32>,
-    label_length: usize,
-    scores: Vec<f32>,
+    index: Index,
     fingerprint: [u8; 32],
+}
+
+/// The rows of an epoch that draws some of the texts.
+struct View {
+    epoch: u64,
+    keys: Vec<u32>,
 }
 
 struct File {
@@ -68,9 +81,10 @@ impl Dataset {
     pub fn open<P: AsRef<Path>>(inputs: &[P], options: ReadOptions) -> Result<Self, DataError> {
         let files = read::files(inputs)?;
         let limit = options.limit.unwrap_or(usize::MAX);
-        let selection = selection::select(&files, options.columns.as_deref(), limit)?;
+        let selection = selection::select(&files, options.columns.as_deref(), limit, options.drawn)?;
         let (names, columns) = (selection.names(), selection.texts());
-        let mut index = Index::new(&columns, selection.label.as_deref());
+        let mut content = Content::new(&selection, &columns);
+        let mut index = Index::new(&selection, columns.len());
         let mut opened = Vec::with_capacity(files.len());
         for (path, format) in &files {
             let first_row = index.checks.len();
@@ -82,15 +96,15 @@ impl Dataset {
                 let place = || format.place(&name, number);
                 let example = selection.example(values, *format, &place)?;
                 if !options.allow_blank {
-                    refuse_blank(&example, &columns, place)?;
-                }
-                if let (Some(label), Some(column)) = (&example.label, &selection.label) {
-                    index.check_length(label, column, place)?;
+                    refuse_blank(&example, &selection, place)?;
                 }
                 if index.checks.len() == MAX_ROWS {
                     return Err(DataError::TooManyRows { path: name.clone(), limit: MAX_ROWS });
                 }
-                index.add(&example);
+                if let (Some(label), Some(column)) = (&example.label, &selection.label) {
+                    index.check_length(label, column, place)?;
+                }
+                index.add(&example, &mut content);
                 Ok(index.checks.len() < limit)
             };
             let rows = format.scan(path, &names, &mut visit)?;
@@ -100,45 +114,57 @@ impl Dataset {
             let names: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
             return Err(DataError::NoRows { path: names.join(", ") });
         }
-        index.keys.shrink_to_fit();
-        index.checks.shrink_to_fit();
-        index.scores.shrink_to_fit();
-        Ok(Self {
-            files: opened,
-            columns,
-            selection,
-            checks: index.checks,
-            keys: index.keys,
-            label_length: index.label_length.unwrap_or(0),
-            scores: index.scores,
-            fingerprint: index.content.finalize().into(),
-        })
+        index.shrink();
+        let fingerprint = content.hash.finalize().into();
+        let shared = Arc::new(Shared { files: opened, selection, columns, index, fingerprint });
+        let view = shared.view(0);
+        Ok(Self { shared, view })
     }
 
     fn file_of(&self, index: usize) -> &File {
-        &self.files[self.files.partition_point(|file| file.first_row <= index) - 1]
+        let files = &self.shared.files;
+        &files[files.partition_point(|file| file.first_row <= index) - 1]
+    }
+
+    /// Returns the number of rows whose list has fewer texts than each epoch draws, so that some
+    /// come twice.
+    pub fn rows_with_repeated_texts(&self) -> usize {
+        let Shared { selection, index, .. } = &*self.shared;
+        let short = |row: usize| index.row_keys(row).len() < self.shared.columns.len();
+        if selection.drawn.is_some() { (0..self.len()).filter(|&row| short(row)).count() } else { 0 }
+    }
+}
+
+impl Shared {
+    /// Returns what differs in an epoch, if anything does.
+    fn view(&self, epoch: u64) -> Option<View> {
+        self.selection.drawn.is_some().then(|| {
+            let rows = 0..self.index.checks.len();
+            let keys = rows.flat_map(|row| self.selection.draw(self.index.row_keys(row).to_vec(), epoch, row));
+            View { epoch, keys: keys.collect() }
+        })
     }
 }
 
 impl Source for Dataset {
     fn len(&self) -> usize {
-        self.checks.len()
+        self.shared.index.checks.len()
     }
 
     fn columns(&self) -> &[String] {
-        &self.columns
+        &self.shared.columns
     }
 
     fn has_labels(&self) -> bool {
-        self.selection.label.is_some()
+        self.shared.selection.label.is_some()
     }
 
     fn label_length(&self) -> usize {
-        self.label_length
+        self.shared.index.label_length.unwrap_or(0)
     }
 
     fn scores(&self) -> &[f32] {
-        &self.scores
+        &self.shared.index.scores
     }
 
     fn place(&self, index: usize) -> Place {
@@ -148,12 +174,18 @@ impl Source for Dataset {
 
     fn get(&self, index: usize) -> Result<Example, DataError> {
         assert!(index < self.len(), "row {index} of {}", self.len());
+        let Shared { selection, index: known, .. } = &*self.shared;
         let file = self.file_of(index);
         let row = index - file.first_row;
         let place = || Place::Row(file.path.display().to_string(), row as u64 + 1);
-        let read = file.rows.read(row).and_then(|values| self.selection.example(values, file.format, &place));
+        let read = file.rows.read(row).and_then(|values| selection.example(values, file.format, &place));
         match read {
-            Ok(example) if check_sum(&example, &text_hashes(&example)) == self.checks[index] => Ok(example),
+            Ok(mut example) if check_sum(&example, &text_hashes(&example)) == known.checks[index] => {
+                if let Some(View { epoch, .. }) = self.view {
+                    example.texts = selection.draw(example.texts, epoch, index);
+                }
+                Ok(example)
+            }
             Err(error @ DataError::Io { .. }) => Err(error),
             // Every row was valid when it was indexed.
             _ => Err(DataError::Changed { path: file.path.display().to_string(), row: row + 1 }),
@@ -163,41 +195,42 @@ impl Source for Dataset {
     /// Texts are identified by 128 bits of XXH3: the probability that two of n distinct texts share
     /// a key is below n² / 2¹²⁹, for 10⁹ texts 2·10⁻²¹.
     fn text_keys(&self) -> &[u32] {
-        &self.keys
+        self.view.as_ref().map_or(&self.shared.index.keys, |view| &view.keys)
     }
 
-    /// SHA-256 of the names of the columns and of the texts and label of every row. It is the same
-    /// for the same rows in any format and number of files.
+    fn epoch(&self, epoch: u64) -> Option<Arc<dyn Source>> {
+        let view = Some(self.shared.view(epoch)?);
+        Some(Arc::new(Self { shared: Arc::clone(&self.shared), view }))
+    }
+
+    /// SHA-256 of the names of the columns and of the texts and label of every row, with all texts
+    /// of a list. It is the same for the same rows in any format and number of files.
     fn fingerprint(&self) -> [u8; 32] {
-        self.fingerprint
+        self.shared.fingerprint
     }
 }
 
-/// The index, during the first reading.
+/// Keys and checksums of the rows.
 struct Index {
-    content: Sha256,
     checks: Vec<u32>,
     keys: Vec<u32>,
-    known: HashMap<u128, u32>,
+    rows: KeyRows,
     label_length: Option<usize>,
     scores: Vec<f32>,
 }
 
+/// Division of keys into rows.
+enum KeyRows {
+    /// Each row has this number.
+    Equal(usize),
+    /// Starts of the rows, and the end of the last.
+    Ragged(Vec<usize>),
+}
+
 impl Index {
-    fn new(columns: &[String], label: Option<&str>) -> Self {
-        let mut content = Sha256::new();
-        for name in columns.iter().map(String::as_str).chain(label) {
-            add_text(&mut content, name);
-        }
-        content.update([u8::from(label.is_some())]);
-        Self {
-            content,
-            checks: Vec::new(),
-            keys: Vec::new(),
-            known: HashMap::new(),
-            label_length: None,
-            scores: Vec::new(),
-        }
+    fn new(selection: &Selection, columns: usize) -> Self {
+        let rows = if selection.drawn.is_some() { KeyRows::Ragged(vec![0]) } else { KeyRows::Equal(columns) };
+        Self { checks: Vec::new(), keys: Vec::new(), rows, label_length: None, scores: Vec::new() }
     }
 
     /// Checks that the label has as many numbers as those before.
@@ -209,18 +242,53 @@ impl Index {
         Err(DataError::LabelLength { place: place(), column: column.into(), found: label.len(), expected })
     }
 
-    fn add(&mut self, example: &Example) {
+    fn add(&mut self, example: &Example, content: &mut Content) {
         let hashes = text_hashes(example);
         for (text, &hash) in example.texts.iter().zip(&hashes) {
-            add_text(&mut self.content, text);
-            let next = u32::try_from(self.known.len()).expect("fewer distinct texts than 2^32");
-            self.keys.push(*self.known.entry(hash).or_insert(next));
+            add_text(&mut content.hash, text);
+            let next = u32::try_from(content.texts.len()).expect("fewer distinct texts than 2^32");
+            self.keys.push(*content.texts.entry(hash).or_insert(next));
         }
-        self.content.update(label_bytes(example));
+        content.hash.update(label_bytes(example));
         if let Some([score]) = example.label.as_deref() {
             self.scores.push(*score);
         }
+        if let KeyRows::Ragged(starts) = &mut self.rows {
+            content.hash.update((hashes.len() as u64).to_le_bytes());
+            starts.push(self.keys.len());
+        }
         self.checks.push(check_sum(example, &hashes));
+    }
+
+    /// Returns the keys of all texts of a row.
+    fn row_keys(&self, row: usize) -> &[u32] {
+        match &self.rows {
+            KeyRows::Equal(columns) => &self.keys[row * columns..][..*columns],
+            KeyRows::Ragged(starts) => &self.keys[starts[row]..starts[row + 1]],
+        }
+    }
+
+    fn shrink(&mut self) {
+        self.keys.shrink_to_fit();
+        self.checks.shrink_to_fit();
+        self.scores.shrink_to_fit();
+    }
+}
+
+/// What is known of the content during the first reading only.
+struct Content {
+    hash: Sha256,
+    texts: HashMap<u128, u32>,
+}
+
+impl Content {
+    fn new(selection: &Selection, columns: &[String]) -> Self {
+        let mut hash = Sha256::new();
+        for name in columns.iter().map(String::as_str).chain(selection.label.as_deref()) {
+            add_text(&mut hash, name);
+        }
+        hash.update([u8::from(selection.label.is_some())]);
+        Self { hash, texts: HashMap::new() }
     }
 }
 
@@ -246,9 +314,12 @@ fn label_bytes(example: &Example) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_bits().to_le_bytes()).collect()
 }
 
-fn refuse_blank(example: &Example, columns: &[String], place: impl Fn() -> Place) -> Result<(), DataError> {
+fn refuse_blank(example: &Example, selection: &Selection, place: impl Fn() -> Place) -> Result<(), DataError> {
     match example.texts.iter().position(|text| text.trim().is_empty()) {
-        Some(column) => Err(DataError::BlankText { place: place(), column: columns[column].clone() }),
+        Some(text) => {
+            let column = selection.column_of(text, example.texts.len());
+            Err(DataError::BlankText { place: place(), column })
+        }
         None => Ok(()),
     }
 }

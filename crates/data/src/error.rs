@@ -142,8 +142,8 @@ pub enum DataError {
     },
     /// Lists have different lengths, although each text is a column.
     #[error(
-        "{place}: the list `{column}` has {found} texts, those before have {expected}; give all rows the same number, or \
-         write a row for each text"
+        "{place}: the list `{column}` has {found} texts, those before have {expected}; give all rows the same number, \
+         write a row for each text, or let each epoch draw some of them (`negatives`)"
     )]
     ListLength {
         /// The place.
@@ -154,6 +154,24 @@ pub enum DataError {
         found: usize,
         /// Number of texts in the lists before.
         expected: usize,
+    },
+    /// A column from which epochs draw texts does not hold lists.
+    #[error(
+        "negatives are drawn from the column `{column}`, but it does not hold lists of texts; name another, or omit it"
+    )]
+    NoList {
+        /// The column.
+        column: String,
+    },
+    /// A list from which epochs draw texts has none.
+    #[error(
+        "{place}: the list `{column}` is empty, so that nothing can be drawn; give it a text, or leave the row out"
+    )]
+    EmptyList {
+        /// The place.
+        place: Place,
+        /// The column.
+        column: String,
     },
     /// A label is not a finite number.
     #[error(

@@ -1,6 +1,7 @@
 //! Examples: rows of strings with roles, from any kind of file.
 
 use crate::{DataError, Place};
+use std::sync::Arc;
 
 /// One row: its texts in the order of the columns, and its label if the data has labels.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,6 +52,12 @@ pub trait Source: Send + Sync {
 
     /// Keys of all texts, `(rows, columns)`: two are equal if and only if the texts are.
     fn text_keys(&self) -> &[u32];
+
+    /// Returns the rows as epoch `epoch` (from 0) has them, or `None` if all epochs have the same.
+    /// Number of rows, columns and labels are always the same. The source itself is epoch 0.
+    fn epoch(&self, _epoch: u64) -> Option<Arc<dyn Source>> {
+        None
+    }
 
     /// Hash of all rows.
     fn fingerprint(&self) -> [u8; 32];

@@ -1,15 +1,21 @@
 //! Batches of row numbers for one epoch, as the reference draws them for the same seed. Knows row
 //! numbers and text keys, but no texts.
 
+mod draw;
+mod group_by_label;
 mod no_duplicates;
 mod order;
 mod random;
+mod sets;
 mod shuffle;
 
-pub use no_duplicates::NoDuplicates;
-pub use order::Order;
+use draw::Draw;
+use group_by_label::GroupByLabel;
+use no_duplicates::NoDuplicates;
+use order::Order;
 pub use random::{Mt19937, randperm};
-pub use shuffle::Shuffle;
+pub use sets::{Batches, SetSampler};
+use shuffle::Shuffle;
 
 use crate::Source;
 
@@ -36,6 +42,8 @@ pub enum Sampler {
     Shuffle,
     /// No text twice in a batch, in any column. The reference's `no_duplicates`.
     NoDuplicates,
+    /// At least two rows of each label. The reference's `group_by_label`.
+    GroupByLabel,
 }
 
 impl BatchPlan {
@@ -47,38 +55,52 @@ impl BatchPlan {
         if self.drop_last { rows / self.batch_size } else { rows.div_ceil(self.batch_size) }
     }
 
-    /// Returns the batches of epoch `epoch` (from 0). To continue in the middle of an epoch, `skip`
-    /// the batches already used: drawing them again takes milliseconds and gives the same ones.
-    pub fn epoch<'a>(&self, source: &'a dyn Source, epoch: u64) -> Batches<'a> {
-        let order = if self.dataset_order { Order::Dataset } else { Order::Shuffled { seed: self.seed, epoch } };
-        let Self { batch_size, drop_last, .. } = *self;
+    /// Returns the number of batches of an epoch of these sets that the reference announces.
+    pub fn batches_of(&self, sets: &[&dyn Source], sampler: SetSampler) -> usize {
+        let of_sets: Vec<usize> = sets.iter().map(|set| self.batches_of_set(*set)).collect();
+        sampler.batches(&of_sets)
+    }
+
+    fn batches_of_set(&self, set: &dyn Source) -> usize {
         match self.sampler {
-            Sampler::Shuffle => Batches::Shuffle(Shuffle::new(source.len(), batch_size, drop_last, order)),
-            Sampler::NoDuplicates => {
-                let (keys, columns) = (source.text_keys(), source.columns().len());
-                Batches::NoDuplicates(NoDuplicates::new(keys, columns, batch_size, drop_last, order))
+            Sampler::Shuffle | Sampler::NoDuplicates => self.batches(set.len()),
+            Sampler::GroupByLabel => group_by_label::batches(set.scores(), self.batch_size, self.drop_last),
+        }
+    }
+
+    /// Returns the batches of epoch `epoch` (from 0). The sets are those of the epoch
+    /// ([`Source::epoch`]). To continue in the middle of an epoch, `skip` the batches already used:
+    /// drawing them again takes milliseconds and gives the same ones.
+    ///
+    /// Several sets have one generator, as in the reference: their batches are not those that each
+    /// of them has without the others.
+    pub fn epoch<'a>(&self, sets: &[&'a dyn Source], sampler: SetSampler, epoch: u64) -> Batches<'a> {
+        let order = if self.dataset_order { Order::Dataset } else { Order::Shuffled { seed: self.seed, epoch } };
+        match *sets {
+            [set] => Batches::of_one(self.draw(set, order), order.generator()),
+            _ => {
+                let drawn = sets.iter().map(|&set| (self.draw(set, order), self.batches_of_set(set))).collect();
+                Batches::of_several(drawn, order.generator(), sampler)
             }
         }
     }
-}
 
-/// The batches of one epoch, drawn on demand. Each is a list of row numbers.
-pub enum Batches<'a> {
-    /// See [`Shuffle`].
-    Shuffle(Shuffle),
-    /// See [`NoDuplicates`].
-    NoDuplicates(NoDuplicates<'a>),
-}
-
-impl Iterator for Batches<'_> {
-    type Item = Vec<u32>;
-
-    fn next(&mut self) -> Option<Vec<u32>> {
-        match self {
-            Batches::Shuffle(batches) => batches.next(),
-            Batches::NoDuplicates(batches) => batches.next(),
+    fn draw<'a>(&self, set: &'a dyn Source, order: Order) -> Box<dyn Draw + 'a> {
+        let Self { batch_size, drop_last, .. } = *self;
+        match self.sampler {
+            Sampler::Shuffle => Box::new(Shuffle::new(set.len(), batch_size, drop_last, order)),
+            Sampler::NoDuplicates => {
+                let (keys, columns) = (set.text_keys(), set.columns().len());
+                Box::new(NoDuplicates::new(keys, columns, batch_size, drop_last, order))
+            }
+            Sampler::GroupByLabel => Box::new(GroupByLabel::new(set.scores(), batch_size, drop_last, order)),
         }
     }
+}
+
+/// Returns the number of labels with at least two rows.
+pub fn labels_to_group(set: &dyn Source) -> usize {
+    group_by_label::groups(set.scores()).len()
 }
 
 #[cfg(test)]
@@ -94,7 +116,10 @@ mod tests {
         let source = Dataset::open(&[path], ReadOptions::default()).unwrap();
         let sampler = Sampler::NoDuplicates;
         let plan = BatchPlan { sampler, batch_size: 2, drop_last: false, seed: 42, dataset_order: true };
-        let drawn = |plan: &BatchPlan, epoch| plan.epoch(&source, epoch).collect::<Vec<_>>();
+        let drawn = |plan: &BatchPlan, epoch| {
+            let batches = plan.epoch(&[&source], SetSampler::default(), epoch);
+            batches.map(|(_, rows)| rows).collect::<Vec<_>>()
+        };
         assert_eq!(drawn(&plan, 0), [vec![0, 2], vec![1, 3], vec![4]]);
         assert_eq!(drawn(&plan, 1), drawn(&plan, 0));
 

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::read::{Column, Format, Kind, Value};
-use crate::{DataError, Example, Place};
+use crate::{DataError, DrawnColumn, Example, Place};
 
 /// Names of columns with labels of training data, never texts. The first in this order that a file
 /// has is the label.
@@ -17,13 +17,18 @@ pub const LABEL_COLUMNS: [&str; 4] = ["label", "labels", "score", "scores"];
 pub(crate) struct Selection {
     columns: Vec<Chosen>,
     pub(crate) label: Option<String>,
+    /// The column from whose lists each epoch draws.
+    pub(crate) drawn: Option<DrawnColumn>,
 }
 
-/// A column of texts, or of lists of texts of one length.
+/// A column of texts, or of lists of texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Chosen {
     name: String,
+    /// Number of texts that the loss sees of each list.
     list: Option<usize>,
+    /// True if lists have any length, and each epoch draws from them.
+    drawn: bool,
 }
 
 impl Chosen {
@@ -32,7 +37,7 @@ impl Chosen {
             Kind::List(length) => Some(length),
             _ => None,
         };
-        Self { name: column.name.clone(), list }
+        Self { name: column.name.clone(), list, drawn: false }
     }
 
     /// Returns the names of its texts.
@@ -56,7 +61,49 @@ impl Selection {
         self.columns.iter().flat_map(Chosen::texts).collect()
     }
 
-    /// Converts values in the order of [`Selection::names`] to an example.
+    /// Makes the column of `drawn` one from which epochs draw.
+    fn draw_from(&mut self, drawn: DrawnColumn) -> Result<(), DataError> {
+        let present = || self.columns.iter().map(|column| column.name.clone()).collect();
+        let Some(place) = self.columns.iter().position(|column| column.name == drawn.column) else {
+            return Err(DataError::ColumnMissing { place: Place::Setting, column: drawn.column, present: present() });
+        };
+        if self.columns[place].list.is_none() {
+            return Err(DataError::NoList { column: drawn.column });
+        }
+        self.columns[place] = Chosen { list: Some(drawn.count), drawn: true, ..self.columns[place].clone() };
+        self.drawn = Some(drawn);
+        Ok(())
+    }
+
+    /// Returns the range of the list from which epochs draw, in a row of `texts` texts.
+    fn drawn_range(&self, texts: usize) -> Option<std::ops::Range<usize>> {
+        let place = self.columns.iter().position(|column| column.drawn)?;
+        let count = |columns: &[Chosen]| columns.iter().map(|column| column.list.unwrap_or(1)).sum::<usize>();
+        Some(count(&self.columns[..place])..texts - count(&self.columns[place + 1..]))
+    }
+
+    /// Replaces the whole list of a row by the texts that an epoch draws from it; `row` has a value
+    /// for each text.
+    pub(crate) fn draw<T: Clone>(&self, mut row: Vec<T>, epoch: u64, number: usize) -> Vec<T> {
+        if let (Some(drawn), Some(list)) = (&self.drawn, self.drawn_range(row.len())) {
+            let texts: Vec<T> =
+                drawn.drawn(epoch, number, list.len()).iter().map(|&text| row[list.start + text].clone()).collect();
+            row.splice(list, texts);
+        }
+        row
+    }
+
+    /// Returns the column of text number `text` of a row with `texts` texts, whole lists included.
+    pub(crate) fn column_of(&self, text: usize, texts: usize) -> String {
+        match (self.drawn_range(texts), &self.drawn) {
+            (Some(list), Some(drawn)) if list.contains(&text) => drawn.column.clone(),
+            (Some(list), Some(drawn)) if text >= list.end => self.texts()[text - list.len() + drawn.count].clone(),
+            _ => self.texts()[text].clone(),
+        }
+    }
+
+    /// Converts values in the order of [`Selection::names`] to an example, with all texts of the
+    /// list from which epochs draw.
     pub(crate) fn example(
         &self,
         mut values: Vec<Value>,
@@ -71,8 +118,12 @@ impl Selection {
             }
         };
         let mut texts = Vec::with_capacity(values.len());
-        for (value, Chosen { name, list }) in values.into_iter().zip(&self.columns) {
+        for (value, Chosen { name, list, drawn }) in values.into_iter().zip(&self.columns) {
             match (value, list) {
+                (Value::List(list), Some(_)) if *drawn && !list.is_empty() => texts.extend(list),
+                (Value::List(_), Some(_)) if *drawn => {
+                    return Err(DataError::EmptyList { place: place(), column: name.clone() });
+                }
                 (Value::Text(text), None) => texts.push(text),
                 (Value::List(list), Some(length)) if list.len() == *length => texts.extend(list),
                 (Value::List(list), Some(length)) => {
@@ -95,13 +146,17 @@ pub(crate) fn select(
     files: &[(PathBuf, Format)],
     wanted: Option<&[String]>,
     rows: usize,
+    drawn: Option<DrawnColumn>,
 ) -> Result<Selection, DataError> {
     let mut chosen: Option<Selection> = None;
     for (path, format) in files {
-        let found = match wanted {
+        let mut found = match wanted {
             Some(wanted) => named(wanted, *format, path, rows)?,
             None => all(&format.columns(path, rows)?, *format, path)?,
         };
+        if let Some(drawn) = &drawn {
+            found.draw_from(drawn.clone())?;
+        }
         match &chosen {
             None => chosen = Some(found),
             Some(first) if same_columns(first, &found) => {}
@@ -154,7 +209,7 @@ fn named(wanted: &[String], format: Format, path: &Path, rows: usize) -> Result<
         return Err(DataError::ColumnMissing { place, column: column.clone(), present: present() });
     }
     let columns = columns.iter().filter_map(|name| find(name, &offered)).map(|column| Chosen::new(&column)).collect();
-    Ok(Selection { columns, label: labels.into_iter().next() })
+    Ok(Selection { columns, label: labels.into_iter().next(), drawn: None })
 }
 
 /// Selects all columns, which must hold texts, and the label.
@@ -183,5 +238,5 @@ fn all(offered: &[Column], format: Format, path: &Path) -> Result<Selection, Dat
             texts: texts.iter().map(|column| column.name.clone()).chain(label).collect(),
         });
     }
-    Ok(Selection { columns: texts.into_iter().map(Chosen::new).collect(), label })
+    Ok(Selection { columns: texts.into_iter().map(Chosen::new).collect(), label, drawn: None })
 }

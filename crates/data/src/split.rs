@@ -130,6 +130,11 @@ impl Source for Subset {
         &self.keys
     }
 
+    fn epoch(&self, epoch: u64) -> Option<Arc<dyn Source>> {
+        let source = self.source.epoch(epoch)?;
+        Some(Arc::new(Self::new(source, self.rows.clone())))
+    }
+
     fn fingerprint(&self) -> [u8; 32] {
         let mut content = Sha256::new();
         content.update(self.source.fingerprint());

@@ -11,18 +11,20 @@ mod hold_out;
 mod measures;
 mod notes;
 mod prepare;
+mod sets;
 
 pub use error::FinetuneError;
 pub use estimate::Estimate;
 pub use folder::RunFolder;
-pub use prepare::{FirstRow, Prepared, prepare};
+pub use prepare::{Prepared, prepare};
+pub use sets::{FirstRow, PreparedSet};
 
 use crate::card::CardFacts;
 use maana_eval::Scores;
 use maana_files::hex;
 use maana_kernels::Context;
 use maana_model::TrainingModel;
-use maana_train::{Event, Failure, Loss, Observer, Outcome, Run, TrainingRecord};
+use maana_train::{Event, Failure, Observer, Outcome, Run, TrainingRecord, TrainingSet};
 use measures::Measures;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,12 +84,13 @@ pub fn finetune(
     let base = hex(&prepared.model.fingerprint());
     let tokenizer = prepared.model.spec().tokenizer();
     let max_length = prepared.model.spec().settings().max_seq_length;
-    let mut watcher = Watcher { measures: &prepared.measures, loss: prepared.loss.as_ref(), context, stop, notify };
+    let mut watcher = Watcher { measures: &prepared.measures, sets: &prepared.sets, context, stop, notify };
+    let training_sets: Vec<TrainingSet<'_>> = prepared.sets.iter().map(PreparedSet::to_train).collect();
     let run = Run {
         context,
-        source: prepared.source.as_ref(),
+        sets: &training_sets,
+        sampler: prepared.located.recipe.data.sampler,
         tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
-        loss: prepared.loss.as_ref(),
         arguments: &prepared.located.recipe.training,
         base: Some(&base),
         folder: Some(folder.path()),
@@ -109,7 +112,7 @@ pub fn finetune(
 /// Runs evaluations for training, which does not know them.
 struct Watcher<'a> {
     measures: &'a Measures,
-    loss: &'a dyn Loss,
+    sets: &'a [PreparedSet],
     context: &'a Context,
     stop: &'a Arc<AtomicBool>,
     notify: &'a mut dyn FnMut(&RunEvent<'_>),
@@ -117,7 +120,7 @@ struct Watcher<'a> {
 
 impl Observer<TrainingModel> for Watcher<'_> {
     fn evaluate(&mut self, model: &TrainingModel, _step: u64, _epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
-        let scores = self.measures.measure(model, self.loss, self.context, self.stop)?;
+        let scores = self.measures.measure(model, self.sets, self.context, self.stop)?;
         Ok(scores.iter().flat_map(Scores::prefixed).collect())
     }
 

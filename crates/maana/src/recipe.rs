@@ -6,6 +6,10 @@ mod blend_table;
 
 pub use blend_table::BlendTable;
 
+mod data_table;
+
+pub use data_table::{DataTable, Negatives, Prompts, SetTable};
+
 use crate::evaluation::SetSpec;
 use maana_files::FileError;
 use maana_train::{Arguments, LossArguments};
@@ -43,21 +47,6 @@ pub struct ModelTable {
     pub base: String,
     /// Longest text in tokens; longer ones are truncated. Default: the model's own.
     pub max_seq_length: Option<usize>,
-}
-
-/// `[data]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataTable {
-    /// Files, folders or globs, relative to the recipe.
-    pub train: Vec<String>,
-    /// Text columns in the order that the loss sees them: the first is the query side. Default:
-    /// all, in file order.
-    pub columns: Option<Vec<String>>,
-    /// The name of the data for the model card.
-    pub name: Option<String>,
-    /// Maximum number of rows to read.
-    pub limit: Option<usize>,
 }
 
 /// `[evaluation]`
@@ -164,12 +153,7 @@ fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recipe, RecipeEr
 }
 
 fn check_tables(recipe: &Recipe) -> Result<(), String> {
-    if recipe.data.train.is_empty() {
-        return Err("[data] train is empty; name files, folders or globs".into());
-    }
-    if recipe.data.limit == Some(0) {
-        return Err("[data] limit is 0; expected at least 1; omit it for all rows".into());
-    }
+    recipe.data.check()?;
     check_evaluation(&recipe.evaluation)?;
     for (name, dims) in
         [("[loss] matryoshka_dims", &recipe.loss.matryoshka_dims), ("[evaluation] dims", &recipe.evaluation.dims)]

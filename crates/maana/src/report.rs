@@ -183,13 +183,17 @@ fn model(facts: &CardFacts) -> Vec<(String, String)> {
         ("Parameters".to_string(), quantity::count(model.parameters)),
         ("Vocabulary".to_string(), quantity::count(model.vocabulary)),
         ("Longest text".to_string(), format!("{} tokens", quantity::count(model.max_seq_length))),
-        ("Loss".to_string(), facts.loss.classes.join(" of ")),
     ];
-    let parameters = facts.loss.parameters.iter().filter(|(name, _)| *name != "loss");
-    rows.extend(parameters.map(|(name, value)| {
-        let value = value.as_str().map_or_else(|| value.to_string().replace(',', ", "), String::from);
-        (name.clone(), value)
-    }));
+    for (set, loss) in facts.data.iter().zip(&facts.losses) {
+        let of_set = if facts.data.len() > 1 { set.name.as_deref() } else { None };
+        let title = of_set.map_or("Loss".into(), |name| format!("Loss of {name}"));
+        rows.push((title, loss.classes.join(" of ")));
+        let parameters = loss.parameters.iter().filter(|(name, _)| *name != "loss");
+        rows.extend(parameters.map(|(name, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string().replace(',', ", "), String::from);
+            (name.clone(), value)
+        }));
+    }
     rows
 }
 

@@ -194,6 +194,14 @@ impl Arguments {
                 return fault(field, &0, "at least 1 update, or a fraction of the run above 0 and below 1");
             }
         }
+        if self.batch_sampler == BatchSampler::GroupByLabel {
+            if self.batch_size < 4 || !self.batch_size.is_multiple_of(2) {
+                return fault("batch_size", &self.batch_size, "an even number of at least 4 for `group_by_label`");
+            }
+            if self.reproduce.is_some() {
+                return fault("batch_sampler", &"group_by_label", "another one with `reproduce = \"3.0.1\"`");
+            }
+        }
         // With 0 no update would change anything.
         if !(in_f32(self.learning_rate) && self.learning_rate > 0.0) {
             return fault("learning_rate", &self.learning_rate, "a number above 0 that f32 can hold");
@@ -272,6 +280,8 @@ pub enum BatchSampler {
     Shuffle,
     /// Random order without a text that occurs twice in a batch, so that no negative is a positive.
     NoDuplicates,
+    /// At least two rows of each label in a batch, for losses that compare rows by their labels.
+    GroupByLabel,
 }
 
 /// Precision of forward and backward. Parameters, gradients and moments are always f32.

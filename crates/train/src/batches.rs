@@ -3,8 +3,9 @@
 
 use crate::error::Failure;
 use crate::plan::{Pace, Position};
-use crate::{Arguments, BatchSampler, TrainError, Version};
-use maana_data::{BatchPlan, Sampler, Source};
+use crate::sets::EpochRows;
+use crate::{Arguments, TrainError, TrainingSet};
+use maana_data::{SetSampler, Source};
 use maana_text::TokenBatch;
 use std::sync::mpsc::SyncSender;
 
@@ -14,11 +15,13 @@ pub(crate) const AHEAD: usize = 2;
 /// One micro-batch.
 #[derive(Debug)]
 pub(crate) struct Batch {
+    /// Number of the data set.
+    pub(crate) set: usize,
     /// Rows of the data set, in order.
     pub(crate) rows: Vec<usize>,
     /// Tokens of each column; sequence `i` belongs to row `rows[i]`.
     pub(crate) columns: Vec<TokenBatch>,
-    /// Labels of the rows, one after the other, if the data have labels.
+    /// Labels, a number or several for each row, if the data have labels.
     pub(crate) labels: Option<Vec<f32>>,
     /// Number of micro-batches of this epoch.
     pub(crate) of: u64,
@@ -28,25 +31,12 @@ pub(crate) struct Batch {
 
 /// The source of batches.
 pub(crate) struct Batches<'a, T> {
-    pub(crate) source: &'a dyn Source,
+    pub(crate) sets: &'a [TrainingSet<'a>],
+    pub(crate) sampler: SetSampler,
     pub(crate) tokenize: &'a T,
     pub(crate) arguments: &'a Arguments,
     pub(crate) pace: Pace,
     pub(crate) epochs: u64,
-}
-
-impl Arguments {
-    /// Sampler of the batches of each epoch.
-    pub(crate) fn sampler(&self) -> BatchPlan {
-        let no_duplicates = self.batch_sampler == BatchSampler::NoDuplicates;
-        BatchPlan {
-            sampler: if no_duplicates { Sampler::NoDuplicates } else { Sampler::Shuffle },
-            batch_size: self.batch_size,
-            drop_last: self.drop_last,
-            seed: self.seed,
-            dataset_order: no_duplicates && self.reproduce == Some(Version::V3_0_1),
-        }
-    }
 }
 
 impl<T, E> Batches<'_, T>
@@ -59,16 +49,22 @@ where
     pub(crate) fn produce(&self, start: Position, sender: &SyncSender<Result<Batch, TrainError>>) {
         let mut skip = start.batch as usize;
         for epoch in start.epoch..self.epochs {
-            let mut drawn: Vec<Vec<u32>> = self.arguments.sampler().epoch(self.source, epoch).collect();
+            let data = EpochRows::new(self.sets.iter().map(|set| set.source).collect(), epoch);
+            let mut drawn = data.batches(self.arguments, self.sampler);
             let of = self.pace.used(drawn.len() as u64);
             let left_out = drawn.len() as u64 - of;
             drawn.truncate(of as usize);
             if drawn.is_empty() {
-                let _ = sender.send(Err(self.arguments.no_batch(self.source.len())));
+                let _ = sender.send(Err(self.arguments.no_batch(self.sets.iter().map(|set| set.source.len()).sum())));
                 return;
             }
-            for rows in drawn.into_iter().skip(std::mem::take(&mut skip)) {
-                let batch = self.read(&rows, of, left_out);
+            for (set, rows) in drawn.into_iter().skip(std::mem::take(&mut skip)) {
+                let read = self.read(set, data.source(set), &rows);
+                let batch = read.map(|(columns, labels)| {
+                    let rows = rows.iter().map(|&row| row as usize).collect();
+                    Batch { set, rows, columns, labels, of, left_out }
+                });
+                let batch = batch.map_err(|error| self.sets[set].name_error(error));
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {
                     return;
@@ -77,14 +73,19 @@ where
         }
     }
 
-    /// Reads and tokenizes one batch.
-    fn read(&self, rows: &[u32], of: u64, left_out: u64) -> Result<Batch, TrainError> {
+    /// Reads and tokenizes one batch: its columns and labels.
+    fn read(
+        &self,
+        set: usize,
+        source: &dyn Source,
+        rows: &[u32],
+    ) -> Result<(Vec<TokenBatch>, Option<Vec<f32>>), TrainError> {
         let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
-        let names = self.source.columns();
+        let names = source.columns();
         let mut texts: Vec<Vec<String>> = names.iter().map(|_| Vec::with_capacity(rows.len())).collect();
-        let mut labels = self.source.has_labels().then(|| Vec::with_capacity(rows.len() * self.source.label_length()));
+        let mut labels = source.has_labels().then(|| Vec::with_capacity(rows.len() * source.label_length()));
         for &row in &rows {
-            let example = self.source.get(row).map_err(|source| TrainError::Data { row, source })?;
+            let example = source.get(row).map_err(|source| TrainError::Data { row, source })?;
             for (column, text) in texts.iter_mut().zip(example.texts) {
                 column.push(text);
             }
@@ -93,9 +94,14 @@ where
             }
         }
         let mut columns = Vec::with_capacity(names.len());
-        for (name, texts) in names.iter().zip(&texts) {
+        let prompts = self.sets[set].prompts.iter().map(Some).chain(std::iter::repeat(None));
+        for ((name, texts), prompt) in names.iter().zip(&texts).zip(prompts) {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let tokens = (self.tokenize)(&texts).map_err(|source| TrainError::Tokenize {
+            let tokens = match prompt {
+                Some(prompt) => prompt.tokenize(&texts, self.tokenize),
+                None => (self.tokenize)(&texts),
+            };
+            let tokens = tokens.map_err(|source| TrainError::Tokenize {
                 column: name.clone(),
                 rows: rows.clone(),
                 source: source.into(),
@@ -106,6 +112,6 @@ where
             }
             columns.push(tokens);
         }
-        Ok(Batch { rows, columns, labels, of, left_out })
+        Ok((columns, labels))
     }
 }

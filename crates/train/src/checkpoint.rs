@@ -5,12 +5,14 @@
 //! the model as `save_model` writes it, `training_state.safetensors` and `trainer_state.json`. A
 //! checkpoint has its final name only when it is complete.
 
+mod identity;
 mod state_file;
 
 use crate::log::Log;
 use crate::plan::Position;
 use crate::schedule::Plateau;
 use crate::{Arguments, Failure, LogRow, TrainError, TrainingRecord};
+pub(crate) use identity::{Identity, SetIdentity};
 use maana_files::NewFolder;
 use maana_model::Trainable;
 use serde::{Deserialize, Serialize};
@@ -21,10 +23,6 @@ use std::path::{Path, PathBuf};
 
 const STATE_FILE: &str = "trainer_state.json";
 const FORMAT: u64 = 1;
-
-/// Arguments that may differ between a checkpoint and the run that continues from it.
-const CHANGE_NO_RESULT: [&str; 6] =
-    ["mini_batch_size", "mini_batch_tokens", "gradient_checkpointing", "save_total_limit", "save_every", "tensorboard"];
 
 /// The state that a run needs to continue, except the tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +47,7 @@ pub(crate) struct State {
 }
 
 /// Sums from one row of the log to the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Window {
     /// Sum of the weighted losses of the micro-batches.
     pub(crate) loss: f64,
@@ -59,57 +57,9 @@ pub(crate) struct Window {
     pub(crate) tokens: u64,
     /// Seconds of training, without evaluations and checkpoints.
     pub(crate) seconds: f64,
-}
-
-/// Properties that must be equal for a run to be resumed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Identity {
-    pub(crate) arguments: Arguments,
-    /// The loss with its parameters.
-    pub(crate) loss: Value,
-    /// Fingerprint of the data in hexadecimal digits.
-    pub(crate) data: String,
-    pub(crate) rows: usize,
-    pub(crate) columns: Vec<String>,
-    /// Number and size of the model's tensors.
-    pub(crate) model: String,
-    /// Fingerprint of the model before training. Older checkpoints do not have it.
+    /// Sum of the losses before weighting, and number of micro-batches, of each data set.
     #[serde(default)]
-    pub(crate) base: Option<String>,
-}
-
-impl Identity {
-    /// Returns the differences between a checkpoint (`self`) and a run, each with both values. The
-    /// settings that change no result may differ.
-    fn differences(&self, asked: &Self) -> Vec<String> {
-        let flat = |identity: &Self| -> Vec<(String, Value)> {
-            let mut fields = Vec::new();
-            let Value::Object(identity) = json!(identity) else { unreachable!("a struct is an object") };
-            for (name, value) in identity {
-                match value {
-                    Value::Object(arguments) if name == "arguments" => fields.extend(arguments),
-                    value => fields.push((name, value)),
-                }
-            }
-            fields
-        };
-        let differing = flat(self).into_iter().zip(flat(asked)).filter(|(theirs, ours)| theirs != ours);
-        let mut differences: Vec<String> = differing
-            .filter(|((name, _), _)| name != "base" && !CHANGE_NO_RESULT.contains(&name.as_str()))
-            .map(|((name, theirs), (_, ours))| format!("`{name}` was {theirs} and is now {ours}"))
-            .collect();
-        if let (Some(theirs), Some(ours)) = (&self.base, &asked.base)
-            && theirs != ours
-        {
-            let short = |fingerprint: &str| fingerprint.get(..12).unwrap_or(fingerprint).to_owned();
-            differences.push(format!(
-                "the base model has changed since the run began (its weights, tokenizer or settings; fingerprint {}…, now {}…)",
-                short(theirs),
-                short(ours)
-            ));
-        }
-        differences
-    }
+    pub(crate) sets: Vec<(f64, u64)>,
 }
 
 /// The part of `trainer_state.json` under `maana`.

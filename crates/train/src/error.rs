@@ -95,10 +95,19 @@ pub enum TrainError {
         /// The row, from 0.
         row: usize,
     },
+    /// An error of one of several data sets.
+    #[error("in the data set `{set}`")]
+    InSet {
+        /// Name of the set.
+        set: String,
+        /// The error.
+        #[source]
+        source: Box<TrainError>,
+    },
     /// The loss or the gradient is NaN or infinite.
     #[error(
-        "the {what} became {value} at update {update}, epoch {epoch:.4}, in the batch of rows {}. {} \
-         A lower `learning_rate`, a longer warmup or a look at these rows would help", listed(rows), kept(last_checkpoint.as_ref())
+        "the {what} became {value} at update {update}, epoch {epoch:.4}, in the batch of {}. {} \
+         A lower `learning_rate`, a longer warmup or a look at these rows would help", rows.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), kept(last_checkpoint.as_ref())
     )]
     NotANumber {
         /// `loss` or `gradient norm`.
@@ -109,8 +118,8 @@ pub enum TrainError {
         update: u64,
         /// Completed epochs.
         epoch: f64,
-        /// Rows of the micro-batch (for the loss) or of all micro-batches of the update, from 0.
-        rows: Vec<usize>,
+        /// Rows of the micro-batch (for the loss) or of all micro-batches of the update.
+        rows: Vec<RowsOfSet>,
         /// The newest checkpoint, which is valid.
         last_checkpoint: Option<PathBuf>,
     },
@@ -184,6 +193,22 @@ pub enum TrainError {
         /// Differences, each with both values.
         differences: Vec<String>,
     },
+}
+
+/// Rows of a data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowsOfSet {
+    /// Name of the set; empty if it has none.
+    pub set: String,
+    /// The rows, from 0.
+    pub rows: Vec<usize>,
+}
+
+impl std::fmt::Display for RowsOfSet {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "rows {}", listed(&self.rows))?;
+        if self.set.is_empty() { Ok(()) } else { write!(formatter, " of `{}`", self.set) }
+    }
 }
 
 impl TrainError {

@@ -17,12 +17,13 @@ mod plan;
 mod record;
 mod run;
 mod schedule;
+mod sets;
 mod step;
 mod tensorboard;
 
 pub use arguments::{Arguments, BatchSampler, Precision, Version};
 pub use dev_loss::dev_loss;
-pub use error::{Failure, TrainError};
+pub use error::{Failure, RowsOfSet, TrainError};
 pub use interval::{Evaluate, Interval};
 pub use keep_best::KeepBest;
 pub use loss::{Loss, LossArguments, LossName, LossSummary};
@@ -35,3 +36,4 @@ pub use schedule::{
     CosineWithMinLr, CosineWithRestarts, Curve, InverseSqrt, Polynomial, ReduceLrOnPlateau, Schedule, ThresholdMode,
     WarmupStableDecay,
 };
+pub use sets::TrainingSet;

@@ -1,19 +1,22 @@
 //! The plan of a run, computed before it starts. Run and plan share the same `Pace`, so that they
 //! cannot differ. It only counts: it knows no model, and of texts only which are equal.
 
+use crate::sets::{self, EpochRows};
 use crate::{Arguments, BatchSampler, Evaluate, Interval, TrainError, Version};
-use maana_data::Source;
+use maana_data::{SetSampler, Source};
 use serde::{Deserialize, Serialize};
 
 /// The plan of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Rows of the data set.
+    /// Rows of all data sets.
     pub rows: usize,
-    /// Micro-batches of one epoch: rows ÷ batch size, rounded up (down with `drop_last`). Without
-    /// duplicates a pass may have more or fewer; the schedule uses this number, as in the
-    /// reference.
+    /// Micro-batches of one epoch: of each data set rows ÷ batch size, rounded up (down with
+    /// `drop_last`). Without duplicates a pass may have more or fewer; the schedule uses this
+    /// number, as in the reference.
     pub batches_per_epoch: u64,
+    /// Micro-batches of each data set in the first epoch.
+    pub set_batches: Vec<u64>,
     /// Updates of the run, with the batches that the sampler draws.
     pub updates: u64,
     /// Updates of the schedule of the learning rate: more than `updates` if texts repeat so often
@@ -55,29 +58,38 @@ impl Plan {
     /// # Errors
     /// If an argument is invalid, the rows give no batch, or the run is too long to be planned.
     pub fn new(rows: usize, arguments: &Arguments) -> Result<Self, TrainError> {
-        let mut plan = Self::counted(rows, arguments)?;
+        let batches = arguments.sampler().batches(rows);
+        let mut plan = Self::counted(rows, batches, arguments)?;
         let drawn = Drawn::of_distinct(rows, arguments, &plan);
         plan.rehearse(arguments, &drawn);
         Ok(plan)
     }
 
-    /// Creates the plan of a run over these rows. Batches without duplicates are drawn as the run
+    /// Creates the plan of a run over the rows of these data sets. Batches are drawn as the run
     /// will draw them; beyond twenty million rows of all epochs, later epochs are assumed to equal
     /// the last one drawn.
     ///
     /// # Errors
-    /// If an argument is invalid, the rows give no batch, or the run is too long to be planned.
-    pub fn of(source: &dyn Source, arguments: &Arguments) -> Result<Self, TrainError> {
-        let mut plan = Self::counted(source.len(), arguments)?;
-        let drawn = Drawn::of(source, arguments, &plan)?;
+    /// If an argument is invalid, the rows of a set give no batch, or the run is too long to be
+    /// planned.
+    pub fn of(sets: &[&dyn Source], sampler: SetSampler, arguments: &Arguments) -> Result<Self, TrainError> {
+        arguments.check()?;
+        sets::check(sets, arguments)?;
+        let batches_of = |sets: &[&dyn Source]| arguments.sampler().batches_of(sets, sampler);
+        if let Some(set) = sets.iter().find(|set| batches_of(&[**set]) == 0) {
+            return Err(arguments.no_batch(set.len()));
+        }
+        let rows = sets.iter().map(|set| set.len()).sum();
+        let mut plan = Self::counted(rows, batches_of(sets), arguments)?;
+        let drawn = Drawn::of(sets, sampler, arguments, &plan)?;
         plan.rehearse(arguments, &drawn);
         Ok(plan)
     }
 
     /// Creates the plan without the moments.
-    fn counted(rows: usize, arguments: &Arguments) -> Result<Self, TrainError> {
+    fn counted(rows: usize, batches_per_epoch: usize, arguments: &Arguments) -> Result<Self, TrainError> {
         arguments.check()?;
-        let pace = Pace::new(rows, arguments);
+        let pace = Pace::new(batches_per_epoch, arguments);
         if pace.batches_per_epoch == 0 {
             return Err(arguments.no_batch(rows));
         }
@@ -94,6 +106,7 @@ impl Plan {
         let plan = Self {
             rows,
             batches_per_epoch: pace.batches_per_epoch,
+            set_batches: Vec::new(),
             updates: 0,
             scheduled_updates: updates,
             warmup_updates,
@@ -176,6 +189,7 @@ impl Plan {
 
     /// Simulates the run without computing anything.
     fn rehearse(&mut self, arguments: &Arguments, drawn: &Drawn) {
+        self.set_batches.clone_from(&drawn.epoch(0).of_sets);
         let mut position = Position::default();
         while !self.is_over(&position) {
             let epoch = drawn.epoch(position.epoch);
@@ -226,6 +240,8 @@ struct Drawn {
 /// Used batches of one epoch.
 struct DrawnEpoch {
     batches: u64,
+    /// Number of those of each data set.
+    of_sets: Vec<u64>,
     /// Batches with one row, ascending.
     single_rows: SingleRows,
 }
@@ -256,27 +272,33 @@ impl Drawn {
             size if !arguments.drop_last && rows % size == 1 => SingleRows::Some(vec![batches - 1]),
             _ => SingleRows::None,
         };
-        Self { epochs: vec![DrawnEpoch { batches, single_rows }] }
+        Self { epochs: vec![DrawnEpoch { batches, of_sets: vec![batches], single_rows }] }
     }
 
-    fn of(source: &dyn Source, arguments: &Arguments, plan: &Plan) -> Result<Self, TrainError> {
-        let keys = source.text_keys();
-        let distinct = keys.iter().max().is_none_or(|last| *last as usize + 1 == keys.len());
-        if arguments.batch_sampler == BatchSampler::Shuffle || distinct {
-            return Ok(Self::of_distinct(source.len(), arguments, plan));
+    fn of(sets: &[&dyn Source], sampler: SetSampler, arguments: &Arguments, plan: &Plan) -> Result<Self, TrainError> {
+        if let [set] = sets
+            && (arguments.batch_sampler == BatchSampler::Shuffle
+                || (arguments.batch_sampler == BatchSampler::NoDuplicates && are_distinct(*set)))
+        {
+            return Ok(Self::of_distinct(set.len(), arguments, plan));
         }
-        let sampler = arguments.sampler();
         // In the order of the data set all epochs are equal.
-        let most = if sampler.dataset_order { 1 } else { (DRAWN_ROWS / source.len()).max(1) as u64 };
+        let most = if arguments.sampler().dataset_order { 1 } else { (DRAWN_ROWS / plan.rows).max(1) as u64 };
         let epochs = (0..plan.epochs.min(most)).map(|epoch| {
-            let sizes: Vec<usize> = sampler.epoch(source, epoch).map(|rows| rows.len()).collect();
-            let batches = plan.pace.used(sizes.len() as u64);
+            let drawn = EpochRows::new(sets.to_vec(), epoch).batches(arguments, sampler);
+            let batches = plan.pace.used(drawn.len() as u64);
             if batches == 0 {
-                return Err(arguments.no_batch(source.len()));
+                return Err(arguments.no_batch(plan.rows));
             }
-            let single = sizes.iter().take(batches as usize).enumerate().filter(|(_, size)| **size == 1);
-            let single_rows = SingleRows::Some(single.map(|(batch, _)| batch as u64).collect());
-            Ok(DrawnEpoch { batches, single_rows })
+            let mut of_sets = vec![0; sets.len()];
+            let mut single_rows = Vec::new();
+            for (batch, (set, rows)) in (0..batches).zip(&drawn) {
+                of_sets[*set] += 1;
+                if rows.len() == 1 {
+                    single_rows.push(batch);
+                }
+            }
+            Ok(DrawnEpoch { batches, of_sets, single_rows: SingleRows::Some(single_rows) })
         });
         Ok(Self { epochs: epochs.collect::<Result<_, _>>()? })
     }
@@ -284,6 +306,14 @@ impl Drawn {
     fn epoch(&self, epoch: u64) -> &DrawnEpoch {
         &self.epochs[(epoch as usize).min(self.epochs.len() - 1)]
     }
+}
+
+/// Returns true if every text of every epoch occurs once.
+fn are_distinct(set: &dyn Source) -> bool {
+    let keys = set.text_keys();
+    let last = keys.iter().max().map_or(0, |last| *last as usize);
+    let mut seen = vec![false; last + 1];
+    set.epoch(0).is_none() && keys.iter().all(|&key| !std::mem::replace(&mut seen[key as usize], true))
 }
 
 /// Position of a run.
@@ -322,12 +352,11 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    fn new(rows: usize, arguments: &Arguments) -> Self {
-        let (rows, size) = (rows as u64, arguments.batch_size as u64);
+    fn new(batches_per_epoch: usize, arguments: &Arguments) -> Self {
         Self {
             across_epochs: arguments.reproduce == Some(Version::V3_0_1),
             group: arguments.gradient_accumulation_steps,
-            batches_per_epoch: if arguments.drop_last { rows / size } else { rows.div_ceil(size) },
+            batches_per_epoch: batches_per_epoch as u64,
         }
     }
 

@@ -15,6 +15,10 @@ pub enum LogRow {
         epoch: f64,
         /// Mean loss of the updates since the last such row.
         loss: f64,
+        /// Mean loss of each data set's micro-batches since the last such row, before its weight;
+        /// only with several sets, and only of those that had one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        set_losses: Vec<(String, f64)>,
         /// Learning rate as the reference logs it: that of this update, or of the next one when
         /// reproducing 3.0.1.
         learning_rate: f64,

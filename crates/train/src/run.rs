@@ -2,17 +2,16 @@
 //! `plan` the order, `checkpoint` the files.
 
 use crate::batches::{AHEAD, Batch, Batches};
-use crate::checkpoint::{Checkpoints, Found, Identity, Name, State, Window, with_average};
-use crate::error::Failure;
-use crate::loss::Loss;
+use crate::checkpoint::{Checkpoints, Found, Identity, Name, SetIdentity, State, Window, with_average};
+use crate::error::{Failure, RowsOfSet};
 use crate::observer::{Event, Observer, Progress};
 use crate::plan::Position;
 use crate::schedule::{Plateau, Schedule};
 use crate::step::Step;
-use crate::{Arguments, Evaluate, KeepBest, LogRow, Plan, TrainError, TrainingRecord, Version};
-use maana_data::Source;
+use crate::{Arguments, Evaluate, KeepBest, LogRow, Plan, TrainError, TrainingRecord, TrainingSet, Version};
+use maana_data::{SetSampler, Source};
 use maana_kernels::{AdamW, Context};
-use maana_model::{StatePart, Trainable};
+use maana_model::{Prompt, StatePart, Trainable};
 use maana_text::TokenBatch;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -24,12 +23,12 @@ use std::time::Instant;
 pub struct Run<'a, T> {
     /// Threads of the computation. Their number changes no bit of the result.
     pub context: &'a Context,
-    /// The data, with columns in the order of the loss.
-    pub source: &'a dyn Source,
+    /// The data sets, at least one, each with its loss.
+    pub sets: &'a [TrainingSet<'a>],
+    /// Order of the batches of several sets.
+    pub sampler: SetSampler,
     /// Converts texts to tokens, one sequence for each text. Called on another thread.
     pub tokenize: T,
-    /// The loss.
-    pub loss: &'a dyn Loss,
     /// The settings.
     pub arguments: &'a Arguments,
     /// Fingerprint of the model before training, if it is known: a run resumes only from the same
@@ -68,10 +67,9 @@ where
     /// See [`TrainError`]; the model then has the parameters of the last update, unless a
     /// checkpoint could not be loaded.
     pub fn train<M: Trainable>(&self, model: &mut M, observer: &mut dyn Observer<M>) -> Result<Outcome, TrainError> {
-        let plan = Plan::of(self.source, self.arguments)?;
-        let summary = self.loss.describe();
-        self.loss.needs().check_data(summary.recipe_name(), self.source)?;
-
+        self.sets.iter().try_for_each(|set| set.check().map_err(|error| set.name_error(error)))?;
+        let sources: Vec<&dyn Source> = self.sets.iter().map(|set| set.source).collect();
+        let plan = Plan::of(&sources, self.sampler, self.arguments)?;
         let mut training = Training::begin(self, &plan, model, observer)?;
         training.tell(&Event::Started { plan: &plan });
         let start = training.state.position;
@@ -80,7 +78,8 @@ where
         }
         if !training.is_over() {
             let batches = Batches {
-                source: self.source,
+                sets: self.sets,
+                sampler: self.sampler,
                 tokenize: &self.tokenize,
                 arguments: self.arguments,
                 pace: plan.pace(),
@@ -103,7 +102,7 @@ where
 /// The state of a run.
 struct Training<'a, M: Trainable> {
     context: &'a Context,
-    loss: &'a dyn Loss,
+    sets: &'a [TrainingSet<'a>],
     arguments: &'a Arguments,
     plan: &'a Plan,
     model: &'a mut M,
@@ -115,7 +114,7 @@ struct Training<'a, M: Trainable> {
     state: State,
     step: Step<M>,
     /// Rows of the micro-batches since the last update.
-    open_rows: Vec<usize>,
+    open_rows: Vec<RowsOfSet>,
     /// The best parameters, if there is no folder for them.
     best_parameters: Option<Vec<f32>>,
     began: Instant,
@@ -134,11 +133,13 @@ impl<'a, M: Trainable> Training<'a, M> {
         observer: &'a mut dyn Observer<M>,
     ) -> Result<Self, TrainError> {
         let identity = identity(run, model);
-        let rows = run.arguments.batch_size.min(run.source.len());
-        let step = Step::new(model, rows * run.source.columns().len(), run.arguments.pass_limit());
+        let sequences =
+            |set: &TrainingSet<'_>| run.arguments.batch_size.min(set.source.len()) * set.source.columns().len();
+        let sequences = run.sets.iter().map(sequences).max().expect("a set");
+        let step = Step::new(model, sequences, run.arguments.pass_limit());
         let mut training = Self {
             context: run.context,
-            loss: run.loss,
+            sets: run.sets,
             arguments: run.arguments,
             plan,
             model,
@@ -224,14 +225,23 @@ impl<'a, M: Trainable> Training<'a, M> {
     fn micro_step(&mut self, batch: &Batch) -> Result<f64, TrainError> {
         let position = self.state.position;
         let divisor = self.plan.pace().divisor(&position, batch.of) as f32;
-        self.open_rows.extend(&batch.rows);
+        let set = &self.sets[batch.set];
+        self.open_rows.push(RowsOfSet { set: set.name.into(), rows: batch.rows.clone() });
         let (seed, pass) = (self.arguments.seed, position.micro_step);
-        let weighted = self.step.run(self.model, self.context, self.loss, batch, (seed, pass), 1.0 / divisor);
+        let weight = set.weight as f32 / divisor;
+        let weighted = self.step.run(self.model, self.context, set.loss, batch, (seed, pass), weight);
         if !weighted.is_finite() {
-            return Err(self.not_a_number("loss", weighted.into(), position.step + 1, batch.rows.clone()));
+            let rows = self.open_rows.split_off(self.open_rows.len() - 1);
+            return Err(self.not_a_number("loss", weighted.into(), position.step + 1, rows));
         }
         self.state.window.loss += f64::from(weighted);
-        Ok(f64::from(weighted) * f64::from(divisor))
+        let loss = f64::from(weighted) * f64::from(divisor);
+        if self.sets.len() > 1 {
+            self.state.window.sets.resize(self.sets.len(), (0.0, 0));
+            let (sum, batches) = &mut self.state.window.sets[batch.set];
+            (*sum, *batches) = (*sum + loss / set.weight, *batches + 1);
+        }
+        Ok(loss)
     }
 
     /// Returns the learning rate of the next update.
@@ -294,10 +304,14 @@ impl<'a, M: Trainable> Training<'a, M> {
             Some(Version::V3_0_1) => self.learning_rate(),
             None => used,
         };
+        let of_set = |(set, (sum, batches)): (&TrainingSet<'_>, &(f64, u64))| {
+            (*batches > 0).then(|| (set.name.to_owned(), sum / *batches as f64))
+        };
         self.log(LogRow::Training {
             step: position.step,
             epoch: position.shown_epoch,
             loss: window.loss / (position.step - window.from_step) as f64,
+            set_losses: self.sets.iter().zip(&window.sets).filter_map(of_set).collect(),
             learning_rate,
             gradient_norm,
             tokens_per_second: window.tokens as f64 / window.seconds.max(f64::MIN_POSITIVE),
@@ -458,7 +472,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         self.arguments.ema_decay.is_some() && self.state.position.step > 0
     }
 
-    fn not_a_number(&self, what: &'static str, value: f64, update: u64, rows: Vec<usize>) -> TrainError {
+    fn not_a_number(&self, what: &'static str, value: f64, update: u64, rows: Vec<RowsOfSet>) -> TrainError {
         let last_checkpoint = self.saved.as_ref().map(|(folder, _)| folder.clone());
         TrainError::NotANumber { what, value, update, epoch: self.state.position.shown_epoch, rows, last_checkpoint }
     }
@@ -479,14 +493,24 @@ impl<'a, M: Trainable> Training<'a, M> {
 }
 
 fn identity<T, M: Trainable>(run: &Run<'_, T>, model: &M) -> Identity {
-    let tensors = model.tensors();
+    let mut sets = run.sets.iter().map(|set| SetIdentity {
+        name: set.name.into(),
+        loss: json!(set.loss.describe()),
+        weight: set.weight,
+        data: maana_files::hex(&set.source.fingerprint()),
+        rows: set.source.len(),
+        columns: set.source.columns().to_vec(),
+        prompts: match set.prompts.iter().all(Prompt::is_empty) {
+            true => Vec::new(),
+            false => set.prompts.iter().map(|prompt| prompt.text().to_owned()).collect(),
+        },
+    });
     Identity {
         arguments: run.arguments.clone(),
-        loss: json!(run.loss.describe()),
-        data: run.source.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect(),
-        rows: run.source.len(),
-        columns: run.source.columns().to_vec(),
-        model: format!("{} tensors of {} numbers", tensors.len(), elements(model)),
+        set: sets.next().expect("a run has a data set"),
+        further_sets: sets.collect(),
+        sampler: run.sampler,
+        model: format!("{} tensors of {} numbers", model.tensors().len(), elements(model)),
         base: run.base.map(String::from),
     }
 }

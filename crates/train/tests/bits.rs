@@ -3,10 +3,12 @@
 //! `cargo xtask emulate neon` runs them on an emulated Arm processor. After an intended change of
 //! bits the new hashes are in the messages of the failures.
 
-use maana_data::{Dataset, ReadOptions};
+use maana_data::{Dataset, ReadOptions, SetSampler};
 use maana_kernels::{Context, InstructionSet, Precision};
 use maana_model::{TextEncoder, TrainingModel, WeightStorage};
-use maana_train::{Arguments, BatchSampler, Failure, LossArguments, LossName, Observer, Outcome, Run, Schedule};
+use maana_train::{
+    Arguments, BatchSampler, Failure, LossArguments, LossName, Observer, Outcome, Run, Schedule, TrainingSet,
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -125,9 +127,9 @@ fn trained(context: &Context, rows: &[Value], loss: &LossArguments, change: impl
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
     let run = Run {
         context,
-        source: &source,
+        sets: &[TrainingSet::new(&source, loss.as_ref())],
+        sampler: SetSampler::default(),
         tokenize,
-        loss: loss.as_ref(),
         arguments: &arguments,
         base: None,
         folder: None,

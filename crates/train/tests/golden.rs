@@ -1,12 +1,12 @@
 //! Training of an encoder against the reference: step by step, and a complete run of version 3.0.1.
 
-use maana_data::{DataError, Example, Source};
+use maana_data::{DataError, Example, SetSampler, Source};
 use maana_kernels::{Context, Matrix, Precision, Rows};
 use maana_model::{DropoutSeed, Trainable, TrainingModel};
 use maana_train::loss::Embedded;
 use maana_train::{
     Arguments, BatchSampler, Evaluate, Event, Failure, KeepBest, LogRow, LossArguments, LossName, Observer, Outcome,
-    Run, Schedule, TrainingRecord, Version,
+    Run, Schedule, TrainingRecord, TrainingSet, Version,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -118,8 +118,9 @@ fn train(
     };
     let loss = loss.build(64, arguments.seed).unwrap();
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
-    let run =
-        Run { context: &context, source: pairs, tokenize, loss: loss.as_ref(), arguments, base: None, folder, resume };
+    let sets = &[TrainingSet::new(pairs, loss.as_ref())];
+    let sampler = SetSampler::default();
+    let run = Run { context: &context, sets, sampler, tokenize, arguments, base: None, folder, resume };
     match run.train(model, reader).unwrap() {
         Outcome::Finished(record) => Some(record),
         Outcome::Interrupted { .. } => None,
@@ -357,9 +358,9 @@ fn the_batches_of_version_3_0_1() {
     };
     let run = Run {
         context: &context,
-        source: &pairs,
+        sets: &[TrainingSet::new(&pairs, loss.as_ref())],
+        sampler: SetSampler::default(),
         tokenize,
-        loss: loss.as_ref(),
         arguments: &arguments,
         base: None,
         folder: None,

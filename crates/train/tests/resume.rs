@@ -2,9 +2,12 @@
 
 mod toy;
 
+use maana_data::SetSampler;
 use maana_kernels::Context;
 use maana_model::{StatePart, Trainable};
-use maana_train::{Arguments, Evaluate, Interval, KeepBest, Outcome, Run, TrainError, TrainingRecord, Version};
+use maana_train::{
+    Arguments, Evaluate, Interval, KeepBest, Outcome, Run, TrainError, TrainingRecord, TrainingSet, Version,
+};
 use std::path::Path;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless};
 
@@ -267,9 +270,9 @@ fn a_run_resumes_only_from_the_same_base() {
         let call = |base, resume| {
             let run = Run {
                 context: &context,
-                source: &table,
+                sets: &[TrainingSet::new(&table, loss.as_ref())],
+                sampler: SetSampler::default(),
                 tokenize: toy::tokenize,
-                loss: loss.as_ref(),
                 arguments: &arguments,
                 base,
                 folder: Some(folder.path()),

@@ -2,9 +2,10 @@
 
 mod toy;
 
+use maana_data::SetSampler;
 use maana_kernels::Context;
 use maana_model::{StatePart, Trainable};
-use maana_train::{Arguments, Evaluate, Interval, LogRow, Outcome, Plan, Run, TrainError, Version};
+use maana_train::{Arguments, Evaluate, Interval, LogRow, Outcome, Plan, Run, TrainError, TrainingSet, Version};
 use std::error::Error;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless, tokenize};
 
@@ -60,7 +61,7 @@ fn a_plan_of_repeating_texts_counts_the_batches_that_are_drawn() {
     for (reproduce, drop_last) in [(None, true), (None, false), (Some(Version::V3_0_1), true)] {
         let arguments = Arguments { drop_last, gradient_accumulation_steps: 1, ..arguments(reproduce) };
         let table = repeating(20);
-        let plan = Plan::of(&table, &arguments).unwrap();
+        let plan = Plan::of(&[&table], SetSampler::default(), &arguments).unwrap();
         let mut notebook = Notebook::default();
         let record = finished(run_on(&table, &mut Toy::new(), &mut notebook, &arguments, None, false));
         assert_eq!((plan.updates, plan.micro_batches), (record.steps, notebook.micro_steps), "drop_last {drop_last}");
@@ -75,11 +76,11 @@ fn a_plan_of_repeating_texts_counts_the_batches_that_are_drawn() {
 fn texts_that_repeat_too_often_for_any_batch_are_an_error() {
     let table = Table::new((0..10).map(|row| vec![format!("w{row}"), "w30".to_string()]).collect());
     let arguments = Arguments { drop_last: true, ..arguments(None) };
-    let fault = Plan::of(&table, &arguments).unwrap_err().to_string();
+    let fault = Plan::of(&[&table], SetSampler::default(), &arguments).unwrap_err().to_string();
     assert!(fault.contains("10 rows repeat so often") && fault.contains("batch_sampler"), "{fault}");
     assert!(!fault.contains("do not fill"), "{fault}");
     // Each batch has one row, and there are as many batches as announced: the others are dropped.
-    let plan = Plan::of(&table, &Arguments { drop_last: false, ..arguments }).unwrap();
+    let plan = Plan::of(&[&table], SetSampler::default(), &Arguments { drop_last: false, ..arguments }).unwrap();
     assert_eq!((plan.micro_batches, plan.single_row_batches), (9, 9));
 }
 
@@ -205,7 +206,7 @@ fn a_nan_loss_stops_the_run_and_names_the_rows() {
     let TrainError::NotANumber { what: "loss", update: 2, rows, last_checkpoint, .. } = &fault else {
         panic!("{fault}")
     };
-    assert!(rows.contains(&14) && rows.len() == 4, "{rows:?}");
+    assert!(rows.len() == 1 && rows[0].rows.contains(&14) && rows[0].rows.len() == 4, "{rows:?}");
     assert_eq!(last_checkpoint.as_deref(), Some(folder.path().join("checkpoint-1").as_path()));
     let message = fault.to_string();
     assert!(message.contains("14") && message.contains("checkpoint-1") && message.contains("update 2"), "{message}");
@@ -218,7 +219,11 @@ fn an_infinite_gradient_stops_the_run_before_the_update() {
     model.bad_gradients_from = Some(5);
     let fault = run(&mut model, &mut Notebook::default(), &arguments(None), None, false).unwrap_err();
     let TrainError::NotANumber { what: "gradient norm", update: 2, rows, .. } = &fault else { panic!("{fault}") };
-    assert_eq!(rows.len(), 12, "the rows of three micro-batches: {rows:?}");
+    assert_eq!(
+        rows.iter().map(|batch| batch.rows.len()).sum::<usize>(),
+        12,
+        "the rows of three micro-batches: {rows:?}"
+    );
     assert!(model.bits().iter().all(|bits| f32::from_bits(*bits).is_finite()), "the parameters stay those of update 1");
 }
 
@@ -361,9 +366,9 @@ fn threads_change_no_bit() {
         let (mut model, context) = (Toy::new(), Context::new(threads));
         let run = Run {
             context: &context,
-            source: &table,
+            sets: &[TrainingSet::new(&table, loss.as_ref())],
+            sampler: SetSampler::default(),
             tokenize,
-            loss: loss.as_ref(),
             arguments: &arguments,
             base: None,
             folder: None,

@@ -113,7 +113,11 @@ impl Evaluate {
         let loss = loss.transpose()?;
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
         let measuring = Measuring {
-            loss: loss.as_ref().map(|(loss, batch_size)| DevLoss { loss: loss.as_ref(), batch_size: *batch_size }),
+            loss: loss.as_ref().map(|(loss, batch_size)| DevLoss {
+                loss: loss.as_ref(),
+                batch_size: *batch_size,
+                prompts: &[],
+            }),
             ..Measuring::new(&embedder, context, &dims)
         };
         let start = std::time::Instant::now();

@@ -3,7 +3,7 @@
 use crate::{interrupt, terminal};
 use anyhow::Result;
 use maana::eval::Kind;
-use maana::finetune::{Finetuned, Prepared, RunEvent, RunFolder, finetune, prepare};
+use maana::finetune::{Finetuned, Prepared, PreparedSet, RunEvent, RunFolder, finetune, prepare};
 use maana::kernels::Context;
 use maana::recipe::LocatedRecipe;
 use std::path::{Path, PathBuf};
@@ -110,7 +110,9 @@ fn print_plan(prepared: &mut Prepared, context: &Context) -> Result<()> {
     outln!("{}", prepared.located().to_toml())?;
     outln!("# Plan")?;
     outln!("rows          {}", plan.rows)?;
-    outln!("columns       {}", maana::roles::assignments(prepared.roles(), prepared.source().columns()))?;
+    if let [set] = prepared.training_sets() {
+        outln!("columns       {}", maana::roles::assignments(set.roles(), set.source().columns()))?;
+    }
     outln!("micro-batches {} per epoch, {} in all", plan.batches_per_epoch, plan.micro_batches)?;
     let scheduled = match plan.scheduled_updates {
         scheduled if scheduled == plan.updates => String::new(),
@@ -128,7 +130,7 @@ fn print_plan(prepared: &mut Prepared, context: &Context) -> Result<()> {
     }
     outln!("evaluations   step → epoch: {}", moments(&plan.evaluations))?;
     outln!("log rows      step → epoch: {}", moments(&plan.log_rows))?;
-    print_first_rows(prepared)?;
+    print_sets(prepared)?;
     let estimate = prepared.estimate(context)?;
     outln!("tokens        {:.1} per row, {:.0} per second", estimate.tokens_per_row, estimate.tokens_per_second)?;
     outln!(
@@ -161,14 +163,34 @@ fn moments(moments: &[maana::train::Moment]) -> String {
     }
 }
 
-/// Prints the first rows as the loss receives them: texts with their roles and numbers of tokens.
-fn print_first_rows(prepared: &Prepared) -> Result<()> {
+/// Prints the training sets, each with its size and first rows.
+fn print_sets(prepared: &Prepared) -> Result<()> {
+    let sets = prepared.training_sets();
+    for (set, batches) in sets.iter().zip(&prepared.plan().set_batches) {
+        if sets.len() > 1 {
+            let loss = set.loss().describe();
+            outln!("\ndata set      {}", set.name())?;
+            outln!("rows          {}, {batches} micro-batches per epoch", set.source().len())?;
+            outln!("columns       {}", maana::roles::assignments(set.roles(), set.source().columns()))?;
+            outln!("loss          {}, with weight {}", loss.recipe_name(), set.weight())?;
+        }
+        print_first_rows(prepared, set)?;
+    }
+    if sets.len() > 1 {
+        outln!("")?;
+    }
+    Ok(())
+}
+
+/// Prints the first rows as the loss receives them: texts with their prompts, roles and numbers of
+/// tokens.
+fn print_first_rows(prepared: &Prepared, set: &PreparedSet) -> Result<()> {
     const ROWS: usize = 3;
     const LETTERS: usize = 100;
-    let width = prepared.roles().iter().map(String::len).max().unwrap_or(0).max("label".len());
-    for (number, row) in prepared.first_rows(ROWS)?.iter().enumerate() {
+    let width = set.roles().iter().map(String::len).max().unwrap_or(0).max("label".len());
+    for (number, row) in set.first_rows(prepared.model().spec(), ROWS)?.iter().enumerate() {
         let mut head = format!("row {}", number + 1);
-        for ((role, text), tokens) in prepared.roles().iter().zip(&row.texts).zip(&row.tokens) {
+        for ((role, text), tokens) in set.roles().iter().zip(&row.texts).zip(&row.tokens) {
             let plain: String =
                 text.chars().take(LETTERS).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
             let more = if text.chars().nth(LETTERS).is_some() { "…" } else { "" };

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::draw::Draw;
 use super::{Mt19937, Order};
 
 /// Number of further passes over shuffled rows if a pass gives fewer batches than announced.
@@ -24,18 +25,20 @@ const EXTRA_PASSES: usize = 2;
 /// row costs more only if the batches with each of its texts alternate; the worst case is the
 /// number of open batches for each row. Memory: a few numbers for each row, and for each repeated
 /// text of each open batch.
-pub struct NoDuplicates<'a> {
+pub(crate) struct NoDuplicates<'a> {
     keys: &'a [u32],
     columns: usize,
     /// For each element of `keys`, true if another row has this text.
     repeated: Vec<bool>,
     batch_size: usize,
     drop_last: bool,
-    random: Option<Box<Mt19937>>,
+    order: Order,
+    /// Number of the pass, from 1; 0 before the first batch.
     pass: usize,
     given: usize,
-    order: Vec<u32>,
-    /// Next index in `order`.
+    /// Rows of the pass in their order.
+    rows: Vec<u32>,
+    /// Next index in `rows`.
     at: usize,
     open: Open,
 }
@@ -57,50 +60,41 @@ impl<'a> NoDuplicates<'a> {
     ///
     /// # Panics
     /// If `keys` is not a multiple of `columns`, or `batch_size` is 0.
-    pub fn new(keys: &'a [u32], columns: usize, batch_size: usize, drop_last: bool, order: Order) -> Self {
+    pub(crate) fn new(keys: &'a [u32], columns: usize, batch_size: usize, drop_last: bool, order: Order) -> Self {
         assert!(
             columns > 0 && keys.len().is_multiple_of(columns),
             "{} keys do not divide into rows of {columns}",
             keys.len()
         );
         assert!(batch_size > 0, "batches of 0 rows");
-        let rows = keys.len() / columns;
-        let random = match order {
-            Order::Shuffled { seed, epoch } => Some(Box::new(Mt19937::new(seed.wrapping_add(epoch)))),
-            Order::Dataset => None,
-        };
-        let mut batches = Self {
+        Self {
             keys,
             columns,
             repeated: repeated(keys, columns),
             batch_size,
             drop_last,
-            random,
+            order,
             pass: 0,
             given: 0,
-            order: Vec::new(),
+            rows: Vec::new(),
             at: 0,
             open: Open::default(),
-        };
-        batches.start_pass(rows);
-        batches
+        }
     }
 
-    fn start_pass(&mut self, rows: usize) {
-        self.order = match &mut self.random {
-            Some(random) => random.permutation(rows),
-            None => (0..rows as u32).collect(),
-        };
+    fn start_pass(&mut self, generator: &mut Mt19937) {
+        self.pass += 1;
+        self.rows = self.order.rows(self.keys.len() / self.columns, generator);
         self.at = 0;
         self.open = Open::default();
     }
 
     /// Returns true if the reference would shuffle the rows again.
     fn falls_short(&self) -> bool {
-        self.random.is_some()
-            && self.pass < EXTRA_PASSES
+        self.order != Order::Dataset
+            && self.pass <= EXTRA_PASSES
             && self.given > 0
-            && self.given < self.order.len() / self.batch_size
+            && self.given < self.rows.len() / self.batch_size
     }
 
     /// Returns the keys of a row that other rows have as well.
@@ -111,9 +105,8 @@ impl<'a> NoDuplicates<'a> {
 
     /// Returns the next batch of this pass.
     fn next_of_pass(&mut self) -> Option<Vec<u32>> {
-        while self.at < self.order.len() && self.open.batches.front().is_none_or(|batch| batch.len() < self.batch_size)
-        {
-            let row = self.order[self.at];
+        while self.at < self.rows.len() && self.open.batches.front().is_none_or(|batch| batch.len() < self.batch_size) {
+            let row = self.rows[self.at];
             self.at += 1;
             let keys: Vec<u32> = self.repeated_keys(row).collect();
             self.open.join(row, &keys, self.batch_size);
@@ -133,12 +126,15 @@ impl<'a> NoDuplicates<'a> {
     }
 }
 
-impl Iterator for NoDuplicates<'_> {
-    type Item = Vec<u32>;
-
-    fn next(&mut self) -> Option<Vec<u32>> {
-        let announced = self.order.len() / self.batch_size;
-        if self.pass > 0 && self.given >= announced {
+impl Draw for NoDuplicates<'_> {
+    fn draw(&mut self, generator: &mut Mt19937) -> Option<Vec<u32>> {
+        if self.pass == 0 {
+            // Also where the generator is shared: the reference seeds it again.
+            *generator = self.order.generator();
+            self.start_pass(generator);
+        }
+        let announced = self.rows.len() / self.batch_size;
+        if self.pass > 1 && self.given >= announced {
             return None;
         }
         loop {
@@ -149,8 +145,7 @@ impl Iterator for NoDuplicates<'_> {
             if !self.falls_short() {
                 return None;
             }
-            self.pass += 1;
-            self.start_pass(self.order.len());
+            self.start_pass(generator);
         }
     }
 }
@@ -217,7 +212,12 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::draw::drawn;
     use super::*;
+
+    fn batches(keys: &[u32], columns: usize, batch_size: usize, drop_last: bool, order: Order) -> Vec<Vec<u32>> {
+        drawn(NoDuplicates::new(keys, columns, batch_size, drop_last, order), order)
+    }
 
     /// The rule of the reference: visit the remaining rows, skip conflicts, start again after each
     /// batch.
@@ -295,7 +295,7 @@ mod tests {
             let order = Order::Shuffled { seed: run["seed"].as_u64().unwrap(), epoch: run["epoch"].as_u64().unwrap() };
             let wanted: Vec<Vec<u32>> = serde_json::from_value(run["batches"].clone()).unwrap();
             let drop_last = run["drop_last"].as_bool().unwrap();
-            let batches: Vec<_> = NoDuplicates::new(&keys, 2, batch_size, drop_last, order).collect();
+            let batches = batches(&keys, 2, batch_size, drop_last, order);
             assert_eq!(batches, wanted, "drop_last {drop_last}, {order:?}");
         }
     }
@@ -305,7 +305,7 @@ mod tests {
         let golden = golden("st301/run.json");
         let keys = intern(&golden["rows"], ["positive", "anchor"]);
         let wanted: Vec<Vec<u32>> = serde_json::from_value(golden["batches"].clone()).unwrap();
-        let epoch: Vec<Vec<u32>> = NoDuplicates::new(&keys, 2, 8, false, Order::Dataset).collect();
+        let epoch = batches(&keys, 2, 8, false, Order::Dataset);
         let repeated: Vec<_> = epoch.iter().cycle().take(wanted.len()).cloned().collect();
         assert!(wanted.len() > 2 * epoch.len() && wanted.len() < 3 * epoch.len(), "the run stops in its third epoch");
         assert_eq!(repeated, wanted);
@@ -325,22 +325,19 @@ mod tests {
             let mut keys: Vec<u32> = values.iter().map(|v| v % texts).collect();
             keys.truncate(keys.len() / columns * columns);
             let order = seed.map_or(Order::Dataset, |seed| Order::Shuffled { seed, epoch: 1 });
-            let ours: Vec<_> = NoDuplicates::new(&keys, columns, batch_size, drop_last, order).collect();
+            let ours = batches(&keys, columns, batch_size, drop_last, order);
             prop_assert_eq!(&ours, &reference_no_duplicates(&keys, columns, batch_size, drop_last, order));
-            let rest: Vec<_> = NoDuplicates::new(&keys, columns, batch_size, drop_last, order).skip(3).collect();
-            prop_assert_eq!(rest.as_slice(), ours.get(3..).unwrap_or_default());
         }
     }
 
     #[test]
     fn a_text_twice_in_its_own_row_excludes_no_row() {
-        let batches: Vec<_> = NoDuplicates::new(&[7, 7, 1, 2, 3, 7], 2, 2, false, Order::Dataset).collect();
-        assert_eq!(batches, [vec![0, 1], vec![2]]);
+        assert_eq!(batches(&[7, 7, 1, 2, 3, 7], 2, 2, false, Order::Dataset), [vec![0, 1], vec![2]]);
     }
 
     #[test]
     fn no_rows_no_batches() {
-        assert_eq!(NoDuplicates::new(&[], 2, 4, false, Order::Dataset).next(), None);
+        assert!(batches(&[], 2, 4, false, Order::Dataset).is_empty());
     }
 
     /// Rows as in a large data set, with repetition from none to the worst case.
@@ -364,7 +361,7 @@ mod tests {
             let begun = Instant::now();
             let order = Order::Shuffled { seed: 42, epoch: 0 };
             let mut rows = 0;
-            for batch in NoDuplicates::new(&keys, 2, 32, false, order) {
+            for batch in batches(&keys, 2, 32, false, order) {
                 let texts: Vec<HashSet<u32>> =
                     batch.iter().map(|&r| keys[2 * r as usize..][..2].iter().copied().collect()).collect();
                 let distinct: HashSet<u32> = texts.iter().flatten().copied().collect();

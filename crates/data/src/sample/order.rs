@@ -1,8 +1,10 @@
 //! The order of the rows of an epoch.
 
+use super::Mt19937;
+
 /// The order in which an epoch visits the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// The reference's `randperm` with seed `seed + epoch` (Sentence Transformers 6.2).
     Shuffled {
         /// Seed of the run.
@@ -13,4 +15,23 @@ pub enum Order {
     /// Ascending in every epoch (Sentence Transformers 3.0.1, where a Python `set` undoes the
     /// shuffle).
     Dataset,
+}
+
+impl Order {
+    /// Returns the generator of the epoch as the reference seeds it; [`Order::Dataset`] draws
+    /// nothing.
+    pub(super) fn generator(self) -> Mt19937 {
+        match self {
+            Self::Shuffled { seed, epoch } => Mt19937::new(seed.wrapping_add(epoch)),
+            Self::Dataset => Mt19937::new(0),
+        }
+    }
+
+    /// Returns the rows of the epoch in their order, drawn from `generator`.
+    pub(super) fn rows(self, rows: usize, generator: &mut Mt19937) -> Vec<u32> {
+        match self {
+            Self::Shuffled { .. } => generator.permutation(rows),
+            Self::Dataset => (0..rows as u32).collect(),
+        }
+    }
 }

@@ -1,17 +1,22 @@
 //! Batches of consecutive rows in shuffled or ascending order. Knows no texts.
 
-use super::{Order, randperm};
+use super::draw::Draw;
+use super::{Mt19937, Order};
 
 /// Batches of `batch_size` rows, each row once.
 ///
 /// With [`Order::Shuffled`] they equal those of the reference's default sampler with the current
 /// `accelerate` (`SeedableRandomSampler`): every epoch seeds the generator with `seed + epoch` and
 /// divides one `randperm` into batches, the last of which may be short.
-pub struct Shuffle {
-    order: Vec<u32>,
+pub(crate) struct Shuffle {
+    rows: usize,
     batch_size: usize,
     drop_last: bool,
+    order: Order,
+    /// The order of the rows, once it is drawn.
+    drawn: Option<Vec<u32>>,
     at: usize,
+    ended: bool,
 }
 
 impl Shuffle {
@@ -19,51 +24,59 @@ impl Shuffle {
     ///
     /// # Panics
     /// If `batch_size` is 0.
-    pub fn new(rows: usize, batch_size: usize, drop_last: bool, order: Order) -> Self {
+    pub(crate) fn new(rows: usize, batch_size: usize, drop_last: bool, order: Order) -> Self {
         assert!(batch_size > 0, "batches of 0 rows");
-        let order = match order {
-            Order::Shuffled { seed, epoch } => randperm(rows, seed.wrapping_add(epoch)),
-            Order::Dataset => (0..rows as u32).collect(),
-        };
-        Self { order, batch_size, drop_last, at: 0 }
+        Self { rows, batch_size, drop_last, order, drawn: None, at: 0, ended: false }
     }
 }
 
-impl Iterator for Shuffle {
-    type Item = Vec<u32>;
-
-    fn next(&mut self) -> Option<Vec<u32>> {
-        let left = &self.order[self.at..];
-        let size = left.len().min(self.batch_size);
-        if size == 0 || (size < self.batch_size && self.drop_last) {
+impl Draw for Shuffle {
+    fn draw(&mut self, generator: &mut Mt19937) -> Option<Vec<u32>> {
+        if self.ended {
             return None;
         }
-        self.at += size;
-        Some(left[..size].to_vec())
+        let rows = self.drawn.get_or_insert_with(|| self.order.rows(self.rows, generator));
+        let left = &rows[self.at..];
+        let batch = left[..left.len().min(self.batch_size)].to_vec();
+        self.at += batch.len();
+        if batch.len() < self.batch_size {
+            // The reference's sampler draws another permutation when it runs out of rows, which
+            // changes what the samplers of other sets draw.
+            self.order.rows(self.rows, generator);
+            self.ended = true;
+        }
+        let complete = batch.len() == self.batch_size || (!self.drop_last && !batch.is_empty());
+        complete.then_some(batch)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::draw::drawn;
+    use super::super::randperm;
     use super::*;
+
+    fn batches(rows: usize, batch_size: usize, drop_last: bool, order: Order) -> Vec<Vec<u32>> {
+        drawn(Shuffle::new(rows, batch_size, drop_last, order), order)
+    }
 
     #[test]
     fn an_epoch_is_one_permutation_cut_into_batches() {
         let shuffled = Order::Shuffled { seed: 40, epoch: 2 };
-        let batches: Vec<_> = Shuffle::new(50, 8, false, shuffled).collect();
-        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 8, 8, 8, 8, 2]);
-        assert_eq!(batches.concat(), randperm(50, 42));
-        assert_eq!(Shuffle::new(50, 8, true, shuffled).count(), 6);
+        let all = batches(50, 8, false, shuffled);
+        assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 8, 8, 8, 8, 2]);
+        assert_eq!(all.concat(), randperm(50, 42));
+        assert_eq!(batches(50, 8, true, shuffled).len(), 6);
+        assert_eq!(batches(48, 8, false, shuffled).len(), 6);
     }
 
     #[test]
     fn dataset_order_is_ascending() {
-        let batches: Vec<_> = Shuffle::new(5, 2, false, Order::Dataset).collect();
-        assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![4]]);
+        assert_eq!(batches(5, 2, false, Order::Dataset), [vec![0, 1], vec![2, 3], vec![4]]);
     }
 
     #[test]
     fn no_rows_no_batches() {
-        assert_eq!(Shuffle::new(0, 4, false, Order::Dataset).next(), None);
+        assert!(batches(0, 4, false, Order::Dataset).is_empty());
     }
 }

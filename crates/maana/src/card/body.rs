@@ -2,7 +2,7 @@
 //! text.
 
 use super::escape::{code, cut, fenced, inline, line, python, shell, url};
-use super::facts::{AtDimension, CardFacts, SetScores};
+use super::facts::{AtDimension, CardFacts, LossFacts, SetScores};
 use super::quantity;
 use super::table::{Align, table};
 use super::template::template_syntax;
@@ -35,7 +35,7 @@ pub(super) fn body(facts: &CardFacts) -> String {
 fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
     let dims = dims(facts);
     let smaller: Vec<usize> = dims.iter().copied().filter(|&dim| dim < facts.model.dimension).collect();
-    let is_matryoshka = facts.loss.classes.iter().any(|class| class == "MatryoshkaLoss");
+    let is_matryoshka = facts.loss_classes().contains(&"MatryoshkaLoss");
     let truncated = if is_matryoshka { smaller.get(smaller.len() / 2).copied() } else { None };
     let log = log_table(facts);
     let base = facts.base_model.as_ref();
@@ -62,10 +62,7 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
         "evaluation_sets": facts.evaluation_sets,
         "evaluations": evaluations(facts),
         "comparisons": comparisons(facts),
-        "data": facts.data.iter().map(data_set).collect::<Vec<_>>(),
-        "loss": facts.loss.classes.first(),
-        "loss_anchor": facts.loss.classes.first().map(|class| class.to_lowercase()),
-        "loss_parameters": fenced("json", &serde_json::to_string_pretty(&facts.loss.parameters).unwrap_or_default()),
+        "data": facts.data.iter().zip(&facts.losses).map(|(set, loss)| data_set(set, loss)).collect::<Vec<_>>(),
         "changed_hyperparameters": facts.changed_hyperparameters,
         "hyperparameters": facts.hyperparameters,
         "log": log.as_ref().map(|log| &log.text),
@@ -78,14 +75,14 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
         "steps": facts.record.steps,
         "hardware": hardware(facts),
         "versions": facts.versions,
-        "citations": citations(&facts.loss.classes),
+        "citations": citations(&facts.loss_classes()),
     }))
 }
 
 /// Returns the evaluated dimensions, or else the trained ones, largest first.
 fn dims(facts: &CardFacts) -> Vec<usize> {
-    let trained = facts.loss.parameters.get("matryoshka_dims").and_then(|dims| dims.as_array());
-    let trained = trained.into_iter().flatten().filter_map(|dim| dim.as_u64()).map(|dim| dim as usize);
+    let trained = facts.losses.iter().filter_map(|loss| loss.parameters.get("matryoshka_dims")?.as_array());
+    let trained = trained.flatten().filter_map(|dim| dim.as_u64()).map(|dim| dim as usize);
     let mut dims: Vec<usize> = facts.after.iter().map(|scores| scores.dimension).collect();
     if dims.is_empty() {
         dims = trained.collect();
@@ -249,9 +246,12 @@ struct DataSet {
     sampled: usize,
     statistics: String,
     samples: Option<String>,
+    loss: Option<String>,
+    loss_anchor: Option<String>,
+    loss_parameters: String,
 }
 
-fn data_set(set: &DataSummary) -> DataSet {
+fn data_set(set: &DataSummary, loss: &LossFacts) -> DataSet {
     let columns: Vec<String> = set.columns.iter().map(|column| code(&column.name)).collect();
     let columns = match columns.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
@@ -277,7 +277,17 @@ fn data_set(set: &DataSummary) -> DataSet {
     };
     let samples: Vec<Vec<String>> = set.samples.iter().map(shown).collect();
     let samples = (!samples.is_empty()).then(|| table(&names, &vec![Align::Left; names.len()], &samples));
-    DataSet { name: set.name.clone(), rows: set.rows, columns, sampled: set.sampled, statistics, samples }
+    DataSet {
+        name: set.name.clone(),
+        rows: set.rows,
+        columns,
+        sampled: set.sampled,
+        statistics,
+        samples,
+        loss: loss.classes.first().cloned(),
+        loss_anchor: loss.classes.first().map(|class| class.to_lowercase()),
+        loss_parameters: fenced("json", &serde_json::to_string_pretty(&loss.parameters).unwrap_or_default()),
+    }
 }
 
 /// The training log as a table.
@@ -377,7 +387,7 @@ struct Citation {
     entry: &'static str,
 }
 
-fn citations(classes: &[String]) -> Vec<Citation> {
+fn citations(classes: &[&str]) -> Vec<Citation> {
     let mut all =
         vec![Citation { title: "Sentence Transformers", entry: include_str!("citations/sentence_bert.bib").trim() }];
     for class in classes {

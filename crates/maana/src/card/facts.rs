@@ -23,8 +23,8 @@ pub struct CardFacts {
     pub model: ModelSummary,
     /// The sets of training data.
     pub data: Vec<DataSummary>,
-    /// The loss.
-    pub loss: LossFacts,
+    /// The loss of each set of training data.
+    pub losses: Vec<LossFacts>,
     /// Settings that differ from the defaults: name and value as displayed, in order.
     pub changed_hyperparameters: Vec<(String, String)>,
     /// All settings: name and value as displayed, in order.
@@ -103,6 +103,17 @@ impl CardFacts {
     /// Returns the number of rows of all training sets.
     pub(crate) fn rows(&self) -> usize {
         self.data.iter().map(|set| set.rows).sum()
+    }
+
+    /// Returns the classes of all losses, each once.
+    pub(crate) fn loss_classes(&self) -> Vec<&str> {
+        let mut classes: Vec<&str> = Vec::new();
+        for class in self.losses.iter().flat_map(|loss| &loss.classes) {
+            if !classes.contains(&class.as_str()) {
+                classes.push(class);
+            }
+        }
+        classes
     }
 
     /// Returns the evaluation sets in order, the dev loss last, each with its scores before and after

@@ -18,7 +18,7 @@ pub(super) fn front_matter(facts: &CardFacts) -> String {
     }
     out += "library_name: sentence-transformers\n";
     let size = format!("dataset_size:{}", facts.rows());
-    let losses: Vec<String> = facts.loss.classes.iter().map(|class| format!("loss:{class}")).collect();
+    let losses: Vec<String> = facts.loss_classes().iter().map(|class| format!("loss:{class}")).collect();
     let tags = ["sentence-transformers", "sentence-similarity", "feature-extraction", "generated_from_trainer", &size];
     list(&mut out, "tags", tags.into_iter().chain(losses.iter().map(String::as_str)));
     if let Some(id) = facts.base_model.as_ref().and_then(|base| base.hub_id.as_ref()) {

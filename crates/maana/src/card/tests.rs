@@ -48,6 +48,7 @@ fn record() -> TrainingRecord {
             step,
             epoch: part * 4.0,
             loss: 1.7 + 8.0 * (-6.0 * part).exp() + 0.25 * noise,
+            set_losses: Vec::new(),
             learning_rate: if step < 22 { 2e-5 * step as f64 / 22.0 } else { 1e-5 * (1.0 + (3.0 * part).cos()) },
             gradient_norm: 3.0 + 20.0 * (-5.0 * part).exp() + 2.0 * noise,
             tokens_per_second: 2500.0 + 100.0 * noise,
@@ -149,7 +150,7 @@ pub(crate) fn facts() -> CardFacts {
                 ],
             ],
         }],
-        loss: LossFacts {
+        losses: vec![LossFacts {
             classes: vec!["MatryoshkaLoss".into(), "MultipleNegativesRankingLoss".into()],
             parameters: serde_json::from_value(json!({
                 "loss": "MultipleNegativesRankingLoss",
@@ -158,7 +159,7 @@ pub(crate) fn facts() -> CardFacts {
                 "n_dims_per_step": -1
             }))
             .unwrap(),
-        },
+        }],
         changed_hyperparameters: pairs(&[("learning_rate", "2e-05"), ("batch_sampler", "no_duplicates")]),
         hyperparameters: pairs(&[
             ("epochs", "4"),
@@ -214,8 +215,8 @@ pub(crate) fn hostile() -> CardFacts {
     facts.data[0].name = Some(bad());
     facts.data[0].columns[0].name = bad();
     facts.data[0].samples = vec![vec![bad(), bad()], vec![bad()]];
-    facts.loss.classes.push(bad());
-    facts.loss.parameters.insert(bad(), json!(bad()));
+    facts.losses[0].classes.push(bad());
+    facts.losses[0].parameters.insert(bad(), json!(bad()));
     facts.hyperparameters.push((bad(), bad()));
     facts.changed_hyperparameters.push((bad(), bad()));
     for scores in facts.before.iter_mut().chain(&mut facts.after) {
@@ -240,7 +241,7 @@ pub(crate) fn bare() -> CardFacts {
         licence: None,
         base_model: None,
         data: Vec::new(),
-        loss: LossFacts::default(),
+        losses: Vec::new(),
         changed_hyperparameters: Vec::new(),
         hyperparameters: Vec::new(),
         before: Vec::new(),

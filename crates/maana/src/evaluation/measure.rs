@@ -12,7 +12,7 @@ use maana_eval::{
     similarity_name, translation, triplets,
 };
 use maana_kernels::{Context, Matrix, Rows};
-use maana_model::{ModelError, Role, Similarity, TextEncoder};
+use maana_model::{ModelError, Prompt, Role, Similarity, TextEncoder};
 use maana_train::{Loss, TrainError, dev_loss};
 use maana_vectors::classify::{Confusion, Logistic, LogisticSettings};
 use maana_vectors::cluster::{KMeans, kmeans, v_measure};
@@ -44,6 +44,8 @@ pub struct DevLoss<'a> {
     pub loss: &'a dyn Loss,
     /// Rows of a batch.
     pub batch_size: usize,
+    /// Prompt of each column in training; empty if no column has one.
+    pub prompts: &'a [Prompt],
 }
 
 impl<'a> Measuring<'a> {
@@ -206,11 +208,10 @@ impl EvaluationSet {
     }
 
     fn loss(&self, rows: &dyn Source, measuring: &Measuring<'_>) -> Result<Scores, EvaluationError> {
-        let DevLoss { loss, batch_size } =
+        let DevLoss { loss, batch_size, prompts } =
             measuring.loss.ok_or_else(|| EvaluationError::NoLoss(self.title().to_owned()))?;
         let encoder = measuring.encoder;
-        // Like the texts of training, these have no prompts.
-        let embed = |_: usize, texts: &[&str]| encoder.embed(texts, "");
+        let embed = |column: usize, texts: &[&str]| encoder.embed(texts, prompts.get(column).map_or("", Prompt::text));
         let value = dev_loss(measuring.context, loss, rows, batch_size, embed).map_err(|error| match error {
             TrainError::DevLoss(source) => match source.downcast::<ModelError>() {
                 Ok(error) => EvaluationError::Eval((*error).into()),

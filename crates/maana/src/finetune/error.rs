@@ -23,6 +23,15 @@ pub enum FinetuneError {
     /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// An error of one of several training sets.
+    #[error("in the data set `{set}`")]
+    InSet {
+        /// Name of the set.
+        set: String,
+        /// The error.
+        #[source]
+        source: Box<FinetuneError>,
+    },
     /// The training.
     #[error(transparent)]
     Train(#[from] TrainError),

@@ -2,9 +2,10 @@
 
 use super::error::FinetuneError;
 use super::prepare::Prepared;
+use super::sets::PreparedSet;
 use crate::evaluation::EvaluationSet;
 use maana_kernels::{Context, Matrix};
-use maana_model::{Activations, DropoutSeed, Trainable};
+use maana_model::{Activations, DropoutSeed, ModelSpec, Trainable};
 use maana_text::TokenBatch;
 use std::ops::Range;
 use std::time::Instant;
@@ -32,26 +33,30 @@ pub struct Estimate {
     pub memory_bytes: usize,
 }
 
-impl Prepared {
-    /// Estimates time and memory of the run, from one batch and the texts of one pass of an
-    /// evaluation.
-    ///
-    /// # Errors
-    /// If the first rows cannot be read.
-    pub fn estimate(&mut self, context: &Context) -> Result<Estimate, FinetuneError> {
-        let (model, source) = (&mut self.model, self.source.as_ref());
-        let arguments = &self.located.recipe.training;
-        let batch_rows = arguments.batch_size.min(source.len());
+/// The first rows of a set.
+struct Sample {
+    tokens_per_row: f64,
+    /// The first batch.
+    batch: TokenBatch,
+    /// Tokens of the largest expected batch.
+    largest: f64,
+    /// Texts of one pass of an evaluation.
+    evaluation_texts: Vec<String>,
+}
+
+impl Sample {
+    fn draw(set: &PreparedSet, spec: &ModelSpec, batch_size: usize) -> Result<Self, FinetuneError> {
+        let source = set.source();
+        let batch_rows = batch_size.min(source.len());
         let mut batch = TokenBatch::new();
         let (mut lengths, mut tokens) = (Vec::new(), 0);
         let mut evaluation_texts: Vec<String> = Vec::new();
         let sampled = SAMPLED_ROWS.min(source.len());
         for row in 0..sampled {
-            let example = source.get(row)?;
-            let texts: Vec<&str> = example.texts.iter().map(String::as_str).collect();
-            let tokenized = model.spec().tokenize(&texts)?;
+            let texts = source.get(row)?.texts;
+            let tokenized = set.tokenize(spec, &texts)?;
             if tokens < maana_model::DEFAULT_BATCH_TOKENS {
-                evaluation_texts.extend(texts.into_iter().map(String::from));
+                evaluation_texts.extend(texts);
             }
             tokens += tokenized.tokens();
             lengths.push(tokenized.tokens());
@@ -64,6 +69,29 @@ impl Prepared {
             lengths.iter().map(|length| (*length as f64 - tokens_per_row).powi(2)).sum::<f64>() / sampled as f64;
         // The largest of many batches is about three standard deviations above the mean.
         let largest = batch_rows as f64 * tokens_per_row + 3.0 * (batch_rows as f64 * spread).sqrt();
+        Ok(Self { tokens_per_row, batch, largest, evaluation_texts })
+    }
+}
+
+impl Prepared {
+    /// Estimates time and memory of the run, from one batch and the texts of one pass of an
+    /// evaluation.
+    ///
+    /// # Errors
+    /// If the first rows cannot be read.
+    pub fn estimate(&mut self, context: &Context) -> Result<Estimate, FinetuneError> {
+        let model = &mut self.model;
+        let arguments = &self.located.recipe.training;
+        let batch_size = arguments.batch_size;
+        let samples = self.sets.iter().map(|set| Sample::draw(set, model.spec(), batch_size));
+        let samples: Vec<Sample> = samples.collect::<Result<_, _>>()?;
+        let all_rows = self.plan.rows as f64;
+        let share = |(set, sample): (&PreparedSet, &Sample)| set.source().len() as f64 * sample.tokens_per_row;
+        let tokens_per_row = self.sets.iter().zip(&samples).map(share).sum::<f64>() / all_rows;
+        let largest_first = |a: &Sample, b: &Sample| a.largest.total_cmp(&b.largest);
+        let Sample { batch, largest, evaluation_texts, .. } =
+            samples.into_iter().max_by(largest_first).expect("a recipe has a set");
+        let batch_rows = batch_size.min(self.plan.rows);
 
         let parts = arguments.pass_limit().parts(&batch.offsets, model.part_multiple());
         let part = batch.part(parts[0].clone());
@@ -88,7 +116,7 @@ impl Prepared {
         let tokens_per_second = part.tokens() as f64 / (both + again);
         let plan = &self.plan;
         let trained_rows = plan.micro_batches as f64 * batch_rows as f64;
-        let evaluated: usize = self.measures.sets.iter().map(EvaluationSet::text_bytes).sum();
+        let evaluated: usize = self.measures.sets().map(EvaluationSet::text_bytes).sum();
         // Estimates the tokens of texts that are not tokenised here.
         let bytes_per_token = 3.5;
         let evaluations = plan.evaluations.len() + 2;

@@ -3,11 +3,13 @@
 use super::base::base_model;
 use super::error::FinetuneError;
 use super::prepare::Prepared;
+use super::sets::PreparedSet;
 use crate::card::{CardFacts, Hardware, LossFacts, WidgetExample};
-use maana_data::DataSummary;
+use crate::recipe::{DataTable, Prompts};
+use maana_data::{DataSummary, SetSampler};
 use maana_eval::Scores;
 use maana_kernels::Context;
-use maana_model::TextEncoder;
+use maana_model::{ModelSpec, TextEncoder};
 use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Precision, TrainingRecord, Version};
 
 /// Rows for statistics and examples.
@@ -22,15 +24,15 @@ pub(super) fn gather(
 ) -> Result<CardFacts, FinetuneError> {
     let recipe = &prepared.located.recipe;
     let model = &prepared.model;
-    let data = summarise(prepared)?;
+    let data = prepared.sets.iter().map(|set| summarise(set, model.spec())).collect::<Result<_, _>>()?;
     let texts = sampled_texts(prepared)?;
     let examples = examples(&texts);
     let embedder = TextEncoder::new(model.inference(), context)?;
     let borrowed: Vec<&str> = examples.iter().map(String::as_str).collect();
     let similarities = crate::similarity::similarities(&embedder, context, &borrowed)?;
     let example_similarities = (0..similarities.rows()).map(|row| similarities.row(row).to_vec()).collect();
-    let hyperparameters = hyperparameters(&recipe.training);
-    let defaults = self::hyperparameters(&Arguments::default());
+    let hyperparameters = hyperparameters(&recipe.training, &recipe.data);
+    let defaults = self::hyperparameters(&Arguments::default(), &DataTable::default());
     let changed = hyperparameters.iter().filter(|setting| !defaults.contains(setting)).cloned().collect();
     let base = base_model(&prepared.resolved);
     Ok(CardFacts {
@@ -40,8 +42,8 @@ pub(super) fn gather(
         licence: recipe.card.license.clone(),
         base_model: Some(base),
         model: model.spec().summary(),
-        data: vec![data],
-        loss: loss_facts(&prepared.loss.describe(), &recipe.training),
+        data,
+        losses: prepared.sets.iter().map(|set| loss_facts(&set.loss().describe(), &recipe.training)).collect(),
         changed_hyperparameters: changed,
         hyperparameters,
         before,
@@ -68,24 +70,23 @@ pub(super) fn gather(
     })
 }
 
-fn summarise(prepared: &Prepared) -> Result<DataSummary, FinetuneError> {
-    let model = &prepared.model;
+fn summarise(set: &PreparedSet, spec: &ModelSpec) -> Result<DataSummary, FinetuneError> {
     let count = |texts: &[&str]| {
-        let counted =
-            model.spec().tokenize(texts).map(|batch| (0..batch.sequences()).map(|i| batch.length(i)).collect());
+        let counted = spec.tokenize(texts).map(|batch| (0..batch.sequences()).map(|i| batch.length(i)).collect());
         // A text that cannot be tokenised ends the run before its card is written.
         counted.unwrap_or_else(|_| vec![0; texts.len()])
     };
-    let mut summary = maana_data::summarise(prepared.source.as_ref(), SAMPLED_ROWS, 3, &count)?;
-    summary.name = prepared.located.recipe.data.name.clone();
+    let mut summary = maana_data::summarise(set.source(), SAMPLED_ROWS, 3, &count)?;
+    summary.name = Some(set.name().to_owned()).filter(|name| !name.is_empty());
     Ok(summary)
 }
 
-/// Returns the texts of rows spread over the data.
+/// Returns the texts of rows spread over the first set.
 fn sampled_texts(prepared: &Prepared) -> Result<Vec<Vec<String>>, FinetuneError> {
-    let rows = prepared.source.len();
+    let source = prepared.sets[0].source();
+    let rows = source.len();
     let sampled = SAMPLED_ROWS.min(rows);
-    (0..sampled).map(|number| Ok(prepared.source.get(number * rows / sampled)?.texts)).collect()
+    (0..sampled).map(|number| Ok(source.get(number * rows / sampled)?.texts)).collect()
 }
 
 /// Returns the first two texts of a short row, and the last text of another one.
@@ -142,7 +143,7 @@ fn loss_facts(summary: &LossSummary, arguments: &Arguments) -> LossFacts {
 }
 
 /// Returns the settings with the names and values of Sentence Transformers.
-fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
+fn hyperparameters(arguments: &Arguments, data: &DataTable) -> Vec<(String, String)> {
     let python = |flag: bool| if flag { "True" } else { "False" }.to_string();
     let evaluation = match arguments.evaluate {
         Evaluate::Never => "no".to_string(),
@@ -152,6 +153,11 @@ fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
     let sampler = match arguments.batch_sampler {
         BatchSampler::Shuffle => "batch_sampler",
         BatchSampler::NoDuplicates => "no_duplicates",
+        BatchSampler::GroupByLabel => "group_by_label",
+    };
+    let sets = match data.sampler {
+        SetSampler::Proportional => "proportional",
+        SetSampler::RoundRobin => "round_robin",
     };
     let eval_steps = match arguments.evaluate {
         Evaluate::Steps(interval) => interval.to_string(),
@@ -189,10 +195,32 @@ fn hyperparameters(arguments: &Arguments) -> Vec<(String, String)> {
         ),
         ("optim", "adamw_torch".into()),
         ("batch_sampler", sampler.into()),
-        ("multi_dataset_batch_sampler", "proportional".into()),
+        ("multi_dataset_batch_sampler", sets.into()),
     ];
     let average = arguments.ema_decay.map(|decay| ("ema_decay", number(decay)));
-    settings.into_iter().chain(average).map(|(name, value)| (name.to_string(), value)).collect()
+    let prompts = prompts(data).map(|prompts| ("prompts", prompts));
+    settings.into_iter().chain(average).chain(prompts).map(|(name, value)| (name.to_string(), value)).collect()
+}
+
+/// Returns the prompts as the reference's training argument, if there are any.
+fn prompts(data: &DataTable) -> Option<String> {
+    let of = |prompts: &Prompts| match prompts {
+        Prompts::OfModel => "those of the model".to_string(),
+        Prompts::All(prompt) => format!("'{prompt}'"),
+        Prompts::ByColumn(prompts) => {
+            let pairs: Vec<String> = prompts.iter().map(|(column, prompt)| format!("'{column}': '{prompt}'")).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+    };
+    let sets = data.all_sets();
+    match &sets[..] {
+        [set] => set.prompts.as_ref().map(of),
+        sets => {
+            let prompted = sets.iter().filter_map(|set| Some(format!("'{}': {}", set.name, of(set.prompts.as_ref()?))));
+            let prompted: Vec<String> = prompted.collect();
+            (!prompted.is_empty()).then(|| format!("{{{}}}", prompted.join(", ")))
+        }
+    }
 }
 
 /// Formats a number as Python does: `2e-05`, `0.1`, `1.0`.
@@ -239,9 +267,11 @@ mod tests {
 
     #[test]
     fn only_settings_that_differ_from_the_defaults_are_changed() {
-        let defaults = hyperparameters(&Arguments::default());
+        let data = DataTable::default();
+        let defaults = hyperparameters(&Arguments::default(), &data);
         let arguments = Arguments { batch_size: 32, learning_rate: 2e-5, ..Arguments::default() };
-        let changed: Vec<_> = hyperparameters(&arguments).into_iter().filter(|pair| !defaults.contains(pair)).collect();
+        let changed: Vec<_> =
+            hyperparameters(&arguments, &data).into_iter().filter(|pair| !defaults.contains(pair)).collect();
         let expected = [("per_device_train_batch_size", "32"), ("learning_rate", "2e-05")];
         assert_eq!(changed, expected.map(|(name, value)| (name.to_string(), value.to_string())));
     }

@@ -1,19 +1,26 @@
 //! Evaluations of a run: the sets, dimensions and options.
 
 use super::error::FinetuneError;
-use crate::evaluation::{DevLoss, EvaluationError, EvaluationSet, Measuring, SetSpec};
+use super::sets::{OpenedSet, PreparedSet};
+use crate::evaluation::{EvaluationSet, Measuring, SetSpec};
 use crate::recipe::LocatedRecipe;
-use maana_data::Source;
 use maana_eval::{Kind, Primary, Scores};
 use maana_kernels::Context;
 use maana_model::{Similarity, TextEncoder, TrainingModel};
-use maana_train::{Evaluate, KeepBest, Loss, Version};
+use maana_train::{Evaluate, KeepBest, Version};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// An evaluation of a run.
+pub(super) struct Evaluation {
+    pub(super) set: EvaluationSet,
+    /// Number of the training set whose loss and prompts the dev loss has.
+    training_set: usize,
+}
+
 /// Evaluations of a run.
 pub(super) struct Measures {
-    pub(super) sets: Vec<EvaluationSet>,
+    evaluations: Vec<Evaluation>,
     pub(super) dims: Vec<usize>,
     primary: Primary,
     batch_size: usize,
@@ -32,41 +39,75 @@ pub(super) fn evaluated_dims(located: &LocatedRecipe, dimension: usize) -> Resul
     }
 }
 
-/// Opens the sets of a recipe: the dev loss, the retrieval sets, then the others.
+/// Opens the sets of a recipe: the dev losses, the retrieval sets, then the others. With several
+/// training sets, those that take held-out rows or a loss belong to the training set of their name.
 pub(super) fn open_sets(
     located: &LocatedRecipe,
-    held_out: Option<&Arc<dyn Source>>,
-) -> Result<Vec<EvaluationSet>, EvaluationError> {
+    training_sets: &[OpenedSet],
+) -> Result<Vec<Evaluation>, FinetuneError> {
     let table = &located.recipe.evaluation;
-    let mut sets = Vec::new();
-    if let Some(rows) = held_out.filter(|_| table.measures_loss()) {
-        sets.push(EvaluationSet::of_rows(None, Kind::Loss, rows)?);
+    let mut evaluations = Vec::new();
+    if table.measures_loss() {
+        for (training_set, opened) in training_sets.iter().enumerate() {
+            let Some(rows) = &opened.held_out else { continue };
+            let name = (training_sets.len() > 1).then(|| opened.name().to_owned());
+            evaluations.push(Evaluation { set: EvaluationSet::of_rows(name, Kind::Loss, rows)?, training_set });
+        }
     }
     for folder in &table.retrieval {
         let spec = SetSpec { kind: Some(Kind::Retrieval), ..SetSpec::of(located.path(folder)) };
         let set = EvaluationSet::open(&spec)?;
-        sets.push(if table.retrieval.len() > 1 { set } else { set.with_name(None) });
+        let set = if table.retrieval.len() > 1 { set } else { set.with_name(None) };
+        evaluations.push(Evaluation { set, training_set: 0 });
     }
     for spec in &table.sets {
-        let set = match (spec.kind, held_out) {
-            (Some(kind), Some(rows)) if spec.files.is_empty() => EvaluationSet::of_rows(spec.name.clone(), kind, rows)?,
+        let takes_rows = spec.files.is_empty();
+        let training_set = match takes_rows || spec.kind == Some(Kind::Loss) {
+            true => number_of(training_sets, spec.name.as_deref())?,
+            false => 0,
+        };
+        let set = match (spec.kind, &training_sets[training_set].held_out) {
+            (Some(kind), Some(rows)) if takes_rows => EvaluationSet::of_rows(spec.name.clone(), kind, rows)?,
             _ => EvaluationSet::open(&spec.clone().relative_to(&located.folder))?,
         };
-        sets.push(set);
+        evaluations.push(Evaluation { set, training_set });
     }
-    Ok(sets)
+    Ok(evaluations)
+}
+
+/// Returns the number of the training set that an evaluation set belongs to.
+fn number_of(training_sets: &[OpenedSet], name: Option<&str>) -> Result<usize, FinetuneError> {
+    let found = training_sets.iter().position(|set| Some(set.name()) == name);
+    match (training_sets, found) {
+        ([_], _) => Ok(0),
+        (_, Some(number)) => Ok(number),
+        (_, None) => {
+            let known: Vec<&str> = training_sets.iter().map(OpenedSet::name).collect();
+            Err(FinetuneError::Fit(format!(
+                "[[evaluation.sets]] `{}` takes held-out rows or a loss, but there are several training sets; give it \
+                 the name of one of them: {}",
+                name.unwrap_or_default(),
+                known.join(", ")
+            )))
+        }
+    }
 }
 
 impl Measures {
-    pub(super) fn new(sets: Vec<EvaluationSet>, dims: Vec<usize>, located: &LocatedRecipe) -> Self {
+    pub(super) fn new(evaluations: Vec<Evaluation>, dims: Vec<usize>, located: &LocatedRecipe) -> Self {
         let training = &located.recipe.training;
         let primary = if training.reproduce == Some(Version::V3_0_1) { Primary::Map } else { Primary::Ndcg };
-        Self { sets, dims, primary, batch_size: training.batch_size }
+        Self { evaluations, dims, primary, batch_size: training.batch_size }
+    }
+
+    /// Returns the evaluation sets.
+    pub(super) fn sets(&self) -> impl Iterator<Item = &EvaluationSet> {
+        self.evaluations.iter().map(|evaluation| &evaluation.set)
     }
 
     /// Returns the names of the retrieval sets for display.
     pub(super) fn retrieval_sets(&self) -> Vec<String> {
-        let sets = self.sets.iter().filter(|set| set.kind() == Kind::Retrieval);
+        let sets = self.sets().filter(|set| set.kind() == Kind::Retrieval);
         sets.map(|set| set.title().to_owned()).collect()
     }
 
@@ -74,16 +115,16 @@ impl Measures {
     pub(super) fn measure(
         &self,
         model: &TrainingModel,
-        loss: &dyn Loss,
+        sets: &[PreparedSet],
         context: &Context,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<Scores>, FinetuneError> {
         let encoder = TextEncoder::new(model.inference(), context)?.with_dimension(model.spec().dimension())?;
         let encoder = encoder.with_stop(Arc::clone(stop));
-        let loss = Some(DevLoss { loss, batch_size: self.batch_size });
-        let measuring = Measuring { primary: self.primary, loss, ..Measuring::new(&encoder, context, &self.dims) };
         let mut scores = Vec::new();
-        for set in &self.sets {
+        for Evaluation { set, training_set } in &self.evaluations {
+            let loss = Some(sets[*training_set].dev_loss(self.batch_size));
+            let measuring = Measuring { primary: self.primary, loss, ..Measuring::new(&encoder, context, &self.dims) };
             scores.extend(set.measure(&measuring)?);
         }
         Ok(scores)
@@ -94,19 +135,22 @@ impl Measures {
     pub(super) fn check(
         &self,
         located: &LocatedRecipe,
-        loss: &dyn Loss,
+        sets: &[PreparedSet],
         similarity: Similarity,
     ) -> Result<(), FinetuneError> {
         let training = &located.recipe.training;
-        if training.evaluate != Evaluate::Never && self.sets.is_empty() {
+        if training.evaluate != Evaluate::Never && self.evaluations.is_empty() {
             let reason = "[training] evaluate needs a set, but [evaluation] names none; \
                           name one in retrieval or sets, set split, or set evaluate = \"never\"";
             return Err(FinetuneError::Fit(reason.into()));
         }
-        for rows in self.sets.iter().filter_map(EvaluationSet::loss_rows) {
-            loss.needs().check_data(loss.describe().recipe_name(), rows)?;
+        for Evaluation { set, training_set } in &self.evaluations {
+            if let Some(rows) = set.loss_rows() {
+                let loss = sets[*training_set].loss();
+                loss.needs().check_data(loss.describe().recipe_name(), rows)?;
+            }
         }
-        let known: Vec<String> = self.sets.iter().flat_map(|set| set.measure_names(similarity, &self.dims)).collect();
+        let known: Vec<String> = self.sets().flat_map(|set| set.measure_names(similarity, &self.dims)).collect();
         if let Some((_, twice)) = known.iter().enumerate().find(|(index, name)| known[..*index].contains(name)) {
             return Err(FinetuneError::Fit(format!(
                 "[evaluation] two sets have a measure `{twice}`; give them different names in [[evaluation.sets]]"

@@ -2,18 +2,17 @@
 //! metrics.
 
 use super::error::FinetuneError;
-use super::hold_out::{HeldOut, hold_out};
 use super::measures::{Measures, evaluated_dims, open_sets};
 use super::notes;
+use super::sets::{self, PreparedSet};
 use crate::evaluation::EvaluationSet;
 use crate::hub::{EventHandler, HubEvent, HubOptions, Resolved};
 use crate::recipe::LocatedRecipe;
-use maana_data::{Dataset, ReadOptions, Source};
+use maana_data::Source;
 use maana_eval::Scores;
 use maana_kernels::Context;
 use maana_model::{Trainable, TrainingModel};
-use maana_train::{Loss, Plan, Precision, TrainError};
-use std::path::PathBuf;
+use maana_train::{LossSummary, Plan, Precision};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -25,21 +24,9 @@ pub struct Prepared {
     pub(super) located: LocatedRecipe,
     pub(super) model: TrainingModel,
     pub(super) resolved: Resolved,
-    pub(super) source: Arc<dyn Source>,
-    roles: Vec<String>,
-    pub(super) loss: Box<dyn Loss>,
+    pub(super) sets: Vec<PreparedSet>,
     pub(super) measures: Measures,
     pub(super) plan: Plan,
-}
-
-/// A row of the data as the loss receives it.
-pub struct FirstRow {
-    /// Texts in the order of their roles.
-    pub texts: Vec<String>,
-    /// Number of tokens of each text that the model reads after truncation.
-    pub tokens: Vec<usize>,
-    /// Numbers of the label, if the data have labels.
-    pub label: Option<Vec<f32>>,
 }
 
 /// Reads and checks everything that the recipe names. `notify` receives notices and the progress of
@@ -62,12 +49,9 @@ pub fn prepare(
             "precision = \"bf16\": this processor multiplies bf16 no faster than f32, but bf16 takes less memory";
         notify(HubEvent::Notice(text));
     }
-    let inputs: Vec<PathBuf> = recipe.data.train.iter().map(|path| located.path(path)).collect();
-    let options = ReadOptions { columns: recipe.data.columns.clone(), limit: recipe.data.limit, ..Default::default() };
-    let source = Dataset::open(&inputs, options)?;
-    let HeldOut { train: source, dev, note } = hold_out(Arc::new(source), &located)?;
-    let sets = open_sets(&located, dev.as_ref())?;
-    let notes = note.iter().chain(sets.iter().flat_map(|set| set.notes()));
+    let opened_sets = sets::open(&located, notify)?;
+    let evaluations = open_sets(&located, &opened_sets)?;
+    let notes = evaluations.iter().flat_map(|evaluation| evaluation.set.notes());
     notes.for_each(|note| notify(HubEvent::Notice(note)));
 
     let opened =
@@ -84,13 +68,10 @@ pub fn prepare(
         set.map_err(|error| FinetuneError::Fit(format!("[model] {error}")))?;
     }
     let dimension = model.dimension();
-    let in_table = |error: TrainError| FinetuneError::Fit(format!("[loss] {error}"));
-    let loss = recipe.loss.build(dimension, recipe.training.seed).map_err(in_table)?;
-    loss.needs().check_data(loss.describe().recipe_name(), source.as_ref())?;
-    let roles = crate::roles::of_loss(recipe.loss.name, source.columns().len());
-    announce_roles(&roles, source.columns(), recipe.data.columns.is_some(), notify);
+    let sets = sets::prepare(opened_sets, &located, &model, notify)?;
     let dims = evaluated_dims(&located, dimension)?;
-    let plan = Plan::of(source.as_ref(), &recipe.training)?;
+    let sources: Vec<&dyn Source> = sets.iter().map(PreparedSet::source).collect();
+    let plan = Plan::of(&sources, recipe.data.sampler, &recipe.training)?;
     if precision == maana_kernels::Precision::F32
         && maana_kernels::InstructionSet::active().has_bf16()
         && plan.updates >= LONG_RUN
@@ -99,30 +80,15 @@ pub fn prepare(
                     or --set training.precision='\"bf16\"'";
         notify(HubEvent::Notice(text));
     }
-    let summary = loss.describe();
-    let compares_rows = source.columns().len() < loss.needs().columns_alone;
-    for text in notes::without_effect(&recipe.training, &plan, compares_rows.then(|| summary.recipe_name())) {
+    let compares_rows = |set: &&PreparedSet| set.source().columns().len() < set.loss().needs().columns_alone;
+    let in_batch = sets.iter().find(compares_rows).map(|set| set.loss().describe());
+    let in_batch_loss = in_batch.as_ref().map(LossSummary::recipe_name);
+    for text in notes::without_effect(&recipe.training, &plan, in_batch_loss) {
         notify(HubEvent::Notice(&text));
     }
-    let measures = Measures::new(sets, dims, &located);
-    measures.check(&located, loss.as_ref(), model.spec().settings().similarity)?;
-    Ok(Prepared { model, resolved: opened.resolved, source, roles, loss, measures, plan, located })
-}
-
-/// Announces the roles of the columns, and any contradiction with their names.
-fn announce_roles(roles: &[String], columns: &[String], named: bool, notify: &mut EventHandler<'_>) {
-    use crate::roles;
-    let out_of_place = roles::out_of_place(columns);
-    let mut message = format!("columns by position: {}", roles::assignments(roles, columns));
-    if named && out_of_place.is_some() {
-        message += "; the order of [data] columns matters, not their names";
-    }
-    notify(HubEvent::Notice(&message));
-    let doubts = [roles::ids_among(columns), out_of_place.filter(|_| !named)];
-    let list: Vec<String> = roles::better_order(columns).iter().map(|name| format!("{name:?}")).collect();
-    for doubt in doubts.into_iter().flatten() {
-        notify(HubEvent::Notice(&format!("{doubt}; if this is wrong, set [data] columns = [{}]", list.join(", "))));
-    }
+    let measures = Measures::new(evaluations, dims, &located);
+    measures.check(&located, &sets, model.spec().settings().similarity)?;
+    Ok(Prepared { model, resolved: opened.resolved, sets, measures, plan, located })
 }
 
 impl Prepared {
@@ -136,29 +102,9 @@ impl Prepared {
         &self.located
     }
 
-    /// Returns the training data.
-    pub fn source(&self) -> &dyn Source {
-        self.source.as_ref()
-    }
-
-    /// Returns the roles of the columns of the data.
-    pub fn roles(&self) -> &[String] {
-        &self.roles
-    }
-
-    /// Returns the first rows of the data, with the number of tokens of each text.
-    ///
-    /// # Errors
-    /// If a row cannot be read or tokenised.
-    pub fn first_rows(&self, count: usize) -> Result<Vec<FirstRow>, FinetuneError> {
-        let row = |row: usize| {
-            let example = self.source.get(row)?;
-            let texts: Vec<&str> = example.texts.iter().map(String::as_str).collect();
-            let tokens = self.model.spec().tokenize(&texts)?;
-            let tokens = (0..tokens.sequences()).map(|text| tokens.length(text)).collect();
-            Ok(FirstRow { texts: example.texts, tokens, label: example.label })
-        };
-        (0..count.min(self.source.len())).map(row).collect()
+    /// Returns the training sets.
+    pub fn training_sets(&self) -> &[PreparedSet] {
+        &self.sets
     }
 
     /// Returns the base model.
@@ -167,8 +113,8 @@ impl Prepared {
     }
 
     /// Returns the evaluation sets.
-    pub fn sets(&self) -> &[EvaluationSet] {
-        &self.measures.sets
+    pub fn sets(&self) -> impl Iterator<Item = &EvaluationSet> {
+        self.measures.sets()
     }
 
     /// Returns the evaluated dimensions.
@@ -183,7 +129,7 @@ impl Prepared {
         context: &Context,
         stop: &Arc<AtomicBool>,
     ) -> Result<Option<Vec<Scores>>, FinetuneError> {
-        match self.measures.measure(model, self.loss.as_ref(), context, stop) {
+        match self.measures.measure(model, &self.sets, context, stop) {
             Err(FinetuneError::Evaluation(error)) if error.is_stop() => Ok(None),
             measured => measured.map(Some),
         }

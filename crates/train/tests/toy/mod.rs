@@ -1,13 +1,13 @@
 //! A toy model, data for it, and an observer that records events.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use maana_data::{DataError, Example, Source};
+use maana_data::{DataError, Example, SetSampler, Source};
 use maana_kernels::{AdamW, Context, Matrix, Rows};
 use maana_model::{DropoutSeed, ParameterArena, StatePart, Tensor, Trainable};
 use maana_text::TokenBatch;
 use maana_train::{
     Arguments, BatchSampler, Event, Failure, LogRow, Loss, LossArguments, LossName, Observer, Outcome, Run, TrainError,
-    Version,
+    TrainingSet, Version,
 };
 use std::collections::HashMap;
 use std::path::Path;
@@ -360,8 +360,9 @@ pub(crate) fn run_on(
     resume: bool,
 ) -> Result<Outcome, TrainError> {
     let (context, loss) = (Context::new(1), loss());
-    Run { context: &context, source, tokenize, loss: loss.as_ref(), arguments, base: None, folder, resume }
-        .train(model, notebook)
+    let sets = &[TrainingSet::new(source, loss.as_ref())];
+    let sampler = SetSampler::default();
+    Run { context: &context, sets, sampler, tokenize, arguments, base: None, folder, resume }.train(model, notebook)
 }
 
 /// Returns the rows of the log without times.

@@ -1,0 +1,283 @@
+//! The training sets of a recipe: files, roles, prompts and loss of each, read and checked.
+
+use super::error::FinetuneError;
+use super::hold_out::{HeldOut, hold_out};
+use crate::evaluation::DevLoss;
+use crate::hub::{EventHandler, HubEvent};
+use crate::recipe::{LocatedRecipe, Prompts, SetTable};
+use crate::roles;
+use maana_data::{Dataset, DrawnColumn, ReadOptions, Source};
+use maana_model::{ModelError, ModelSpec, Prompt, Role, Trainable, TrainingModel};
+use maana_text::TokenBatch;
+use maana_train::{Loss, TrainingSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A training set, read and checked.
+pub struct PreparedSet {
+    name: String,
+    source: Arc<dyn Source>,
+    roles: Vec<String>,
+    loss: Box<dyn Loss>,
+    weight: f64,
+    prompts: Vec<Prompt>,
+}
+
+/// A row of a set as the loss receives it.
+pub struct FirstRow {
+    /// Texts with their prompts, in the order of their roles.
+    pub texts: Vec<String>,
+    /// Number of tokens of each text that the model reads after truncation.
+    pub tokens: Vec<usize>,
+    /// Numbers of the label, if the data have labels.
+    pub label: Option<Vec<f32>>,
+}
+
+impl PreparedSet {
+    /// The name; empty if the recipe gives none.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The rows.
+    pub fn source(&self) -> &dyn Source {
+        &*self.source
+    }
+
+    /// Roles of the columns.
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// The loss.
+    pub fn loss(&self) -> &dyn Loss {
+        &*self.loss
+    }
+
+    /// Factor of the loss.
+    pub fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// Returns the set for training.
+    pub(super) fn to_train(&self) -> TrainingSet<'_> {
+        let Self { name, source, loss, weight, prompts, .. } = self;
+        TrainingSet { name, source: &**source, loss: &**loss, weight: *weight, prompts }
+    }
+
+    /// Returns the dev loss of the set, in batches of `batch_size` rows.
+    pub(super) fn dev_loss(&self, batch_size: usize) -> DevLoss<'_> {
+        DevLoss { loss: self.loss(), batch_size, prompts: &self.prompts }
+    }
+
+    /// Tokenises the texts of a row behind the prompts of their columns.
+    pub(super) fn tokenize(&self, spec: &ModelSpec, texts: &[String]) -> Result<TokenBatch, ModelError> {
+        let mut row = TokenBatch::new();
+        for (text, prompt) in texts.iter().zip(&self.prompts) {
+            row.extend(&prompt.tokenize(&[text], |texts| spec.tokenize(texts))?);
+        }
+        Ok(row)
+    }
+
+    /// Returns the first rows, with the number of tokens of each text.
+    ///
+    /// # Errors
+    /// If a row cannot be read or tokenised.
+    pub fn first_rows(&self, spec: &ModelSpec, count: usize) -> Result<Vec<FirstRow>, FinetuneError> {
+        let row = |row: usize| {
+            let example = self.source.get(row)?;
+            let tokens = self.tokenize(spec, &example.texts)?;
+            let tokens = (0..tokens.sequences()).map(|text| tokens.length(text)).collect();
+            let prompted = self.prompts.iter().zip(&example.texts).map(|(prompt, text)| prompt.prepend(text).into());
+            Ok(FirstRow { texts: prompted.collect(), tokens, label: example.label })
+        };
+        (0..count.min(self.source.len())).map(row).collect()
+    }
+}
+
+/// A set whose files are open, before the model is fetched.
+pub(super) struct OpenedSet {
+    table: SetTable,
+    source: Arc<dyn Source>,
+    /// Rows that are not trained on.
+    pub(super) held_out: Option<Arc<dyn Source>>,
+}
+
+impl OpenedSet {
+    /// The name; empty if the recipe gives none.
+    pub(super) fn name(&self) -> &str {
+        &self.table.name
+    }
+}
+
+/// Opens the files of all sets.
+pub(super) fn open(located: &LocatedRecipe, notify: &mut EventHandler<'_>) -> Result<Vec<OpenedSet>, FinetuneError> {
+    let open = |table: SetTable| {
+        let inputs: Vec<PathBuf> = table.train.iter().map(|path| located.path(path)).collect();
+        let seed = located.recipe.training.seed;
+        let drawn = table.negatives.as_ref().map(|negatives| DrawnColumn {
+            column: negatives.column.clone(),
+            count: negatives.count,
+            seed,
+        });
+        let options =
+            ReadOptions { columns: table.columns.clone(), limit: table.limit, drawn, ..ReadOptions::default() };
+        let source = Dataset::open(&inputs, options).map_err(|error| in_set(&table, located, error.into()))?;
+        if let (Some(negatives), 1..) = (&table.negatives, source.rows_with_repeated_texts()) {
+            let rows = source.rows_with_repeated_texts();
+            notify(HubEvent::Notice(&format!(
+                "{rows} of {} rows have fewer than {} texts in `{}`, some of which come twice in the same row",
+                source.len(),
+                negatives.count,
+                negatives.column
+            )));
+        }
+        let HeldOut { train: source, dev: held_out, note } =
+            hold_out(Arc::new(source), located).map_err(|error| in_set(&table, located, error))?;
+        note.iter().for_each(|note| notify(HubEvent::Notice(note)));
+        Ok(OpenedSet { table, source, held_out })
+    };
+    located.recipe.data.all_sets().into_iter().map(open).collect()
+}
+
+/// Adds the name of the set to an error, if there are several.
+fn in_set(table: &SetTable, located: &LocatedRecipe, error: FinetuneError) -> FinetuneError {
+    match located.recipe.data.sets.is_empty() {
+        true => error,
+        false => FinetuneError::InSet { set: table.name.clone(), source: Box::new(error) },
+    }
+}
+
+/// Checks the sets against the model and their losses. `notify` receives the roles of the columns
+/// and doubts about them.
+pub(super) fn prepare(
+    opened: Vec<OpenedSet>,
+    located: &LocatedRecipe,
+    model: &TrainingModel,
+    notify: &mut EventHandler<'_>,
+) -> Result<Vec<PreparedSet>, FinetuneError> {
+    let several = !located.recipe.data.sets.is_empty();
+    let columns: Vec<String> = opened.iter().flat_map(|set| set.source.columns().to_vec()).collect();
+    let mut sets = Vec::with_capacity(opened.len());
+    for OpenedSet { table, source, .. } in opened {
+        let place = |table_name: &str| match several {
+            true => format!("[[data.sets]] `{}`: {table_name}", table.name),
+            false => table_name.to_owned(),
+        };
+        let own = table.loss.is_some();
+        let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
+        let in_loss = if own { place("loss:") } else { "[loss]".into() };
+        let loss = settings
+            .build(model.dimension(), located.recipe.training.seed)
+            .map_err(|error| FinetuneError::Fit(format!("{in_loss} {error}")))?;
+        let prompts = match &table.prompts {
+            None => vec![Prompt::default(); source.columns().len()],
+            Some(prompts) => {
+                let own = !several || located.recipe.data.prompts.as_ref() != Some(prompts);
+                let known = if own { source.columns() } else { &columns };
+                let texts = prompt_texts(prompts, settings.name, source.columns(), known, model.spec());
+                let texts = texts.map_err(|reason| FinetuneError::Fit(format!("{} {reason}", place("prompts:"))))?;
+                texts.iter().map(|text| model.spec().prompt(text)).collect::<Result<_, _>>()?
+            }
+        };
+        let set = PreparedSet {
+            roles: roles::of_loss(settings.name, source.columns().len()),
+            name: table.name.clone(),
+            source,
+            loss,
+            weight: table.weight,
+            prompts,
+        };
+        set.to_train().check().map_err(|error| in_set(&table, located, error.into()))?;
+        announce(&set, table.columns.is_some(), several, notify);
+        sets.push(set);
+    }
+    let unprompted = located.recipe.data.all_sets().iter().all(|table| table.prompts.is_none());
+    if model.spec().has_prompts() && unprompted {
+        notify(HubEvent::Notice(&without_prompts(model.spec(), sets[0].source.columns())));
+    }
+    Ok(sets)
+}
+
+/// Returns the text of each column's prompt; `known` are the columns that may be named.
+fn prompt_texts(
+    prompts: &Prompts,
+    loss: maana_train::LossName,
+    columns: &[String],
+    known: &[String],
+    spec: &ModelSpec,
+) -> Result<Vec<String>, String> {
+    match prompts {
+        Prompts::OfModel => {
+            let names = roles::of_loss(loss, columns.len());
+            let of_role = |role: &String| match role.as_str() {
+                "query" => spec.role_prompt(Role::Query),
+                role if role.starts_with("text") => spec.default_prompt(),
+                _ => spec.role_prompt(Role::Document),
+            };
+            match spec.has_prompts() {
+                true => Ok(names.iter().map(|role| of_role(role).to_owned()).collect()),
+                false => Err("\"model\" asks for the prompts of the model's folder, which has none".into()),
+            }
+        }
+        Prompts::All(prompt) => {
+            let text = spec.prompt_or_text(prompt).map_err(|error| error.to_string())?;
+            Ok(vec![text; columns.len()])
+        }
+        Prompts::ByColumn(prompts) => {
+            if let Some(column) = prompts.keys().find(|column| !known.contains(column)) {
+                return Err(format!("there is no column `{column}`; the columns are {}", known.join(", ")));
+            }
+            let of_column = |column: &String| {
+                let prompt = prompts.get(column).map_or("", String::as_str);
+                spec.prompt_or_text(prompt).map_err(|error| format!("{column}: {error}"))
+            };
+            columns.iter().map(of_column).collect()
+        }
+    }
+}
+
+/// Returns the warning for a model with prompts that is trained without them.
+fn without_prompts(spec: &ModelSpec, columns: &[String]) -> String {
+    let known: Vec<String> = spec
+        .settings()
+        .prompts
+        .iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(name, text)| format!("{name} {text:?}"))
+        .collect();
+    let mut table: Vec<String> = columns
+        .iter()
+        .take(2)
+        .zip(["query", "document"])
+        .map(|(column, role)| format!("{column} = \"{role}\""))
+        .collect();
+    table.truncate(2);
+    format!(
+        "the model's folder has prompts ({}), which evaluations and searches put before texts, but this recipe trains \
+         without them. Set [data] prompts = \"model\", or name them, as in prompts = {{ {} }}; prompts = {{}} trains without",
+        known.join(", "),
+        table.join(", ")
+    )
+}
+
+/// Announces the roles of the columns, and any contradiction with their names.
+fn announce(set: &PreparedSet, named: bool, several: bool, notify: &mut EventHandler<'_>) {
+    let columns = set.source.columns();
+    let (prefix, table) = match several {
+        true => (format!("{}: ", set.name), "[[data.sets]]"),
+        false => (String::new(), "[data]"),
+    };
+    let out_of_place = roles::out_of_place(columns);
+    let mut message = format!("{prefix}columns by position: {}", roles::assignments(&set.roles, columns));
+    if named && out_of_place.is_some() {
+        message += &format!("; the order of {table} columns matters, not their names");
+    }
+    notify(HubEvent::Notice(&message));
+    let doubts = [roles::ids_among(columns), out_of_place.filter(|_| !named)];
+    let list: Vec<String> = roles::better_order(columns).iter().map(|name| format!("{name:?}")).collect();
+    for doubt in doubts.into_iter().flatten() {
+        let remedy = format!("if this is wrong, set {table} columns = [{}]", list.join(", "));
+        notify(HubEvent::Notice(&format!("{prefix}{doubt}; {remedy}")));
+    }
+}

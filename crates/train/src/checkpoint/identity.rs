@@ -1,0 +1,110 @@
+//! Properties of a run that must be equal for it to be resumed.
+
+use crate::Arguments;
+use maana_data::SetSampler;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// Properties of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) arguments: Arguments,
+    /// The first data set.
+    #[serde(flatten)]
+    pub(crate) set: SetIdentity,
+    /// The other data sets.
+    #[serde(default)]
+    pub(crate) further_sets: Vec<SetIdentity>,
+    /// Order of the batches of several sets.
+    #[serde(default)]
+    pub(crate) sampler: SetSampler,
+    /// Number and size of the model's tensors.
+    pub(crate) model: String,
+    /// Fingerprint of the model before training. Older checkpoints do not have it.
+    #[serde(default)]
+    pub(crate) base: Option<String>,
+}
+
+/// Properties of a data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SetIdentity {
+    #[serde(default)]
+    pub(crate) name: String,
+    /// The loss with its parameters.
+    pub(crate) loss: Value,
+    /// Factor of the loss.
+    #[serde(default = "one")]
+    pub(crate) weight: f64,
+    /// Fingerprint of the data in hexadecimal digits.
+    pub(crate) data: String,
+    pub(crate) rows: usize,
+    pub(crate) columns: Vec<String>,
+    /// Prompt of each column; empty if no column has one.
+    #[serde(default)]
+    pub(crate) prompts: Vec<String>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// Fields that change no result and may differ between a checkpoint and the run that continues from
+/// it.
+const CHANGE_NO_RESULT: [&str; 7] = [
+    "mini_batch_size",
+    "mini_batch_tokens",
+    "gradient_checkpointing",
+    "save_total_limit",
+    "save_every",
+    "tensorboard",
+    "name",
+];
+
+impl Identity {
+    /// Returns the differences between a checkpoint (`self`) and a run, each with both values. The
+    /// fields that change no result may differ.
+    pub(super) fn differences(&self, asked: &Self) -> Vec<String> {
+        let (theirs, ours) = (self.fields(), asked.fields());
+        let mut differences: Vec<String> = Vec::new();
+        for (name, value) in &theirs {
+            match ours.get(name) {
+                Some(now) if now == value => {}
+                Some(now) => differences.push(format!("`{name}` was {value} and is now {now}")),
+                None => differences.push(format!("`{name}` was {value} and is gone")),
+            }
+        }
+        let added = ours.iter().filter(|(name, _)| !theirs.contains_key(*name));
+        differences.extend(added.map(|(name, value)| format!("`{name}` is now {value} and was not there")));
+        if let (Some(theirs), Some(ours)) = (&self.base, &asked.base)
+            && theirs != ours
+        {
+            let short = |fingerprint: &str| fingerprint.get(..12).unwrap_or(fingerprint).to_owned();
+            differences.push(format!(
+                "the base model has changed since the run began (its weights, tokenizer or settings; fingerprint {}…, now {}…)",
+                short(theirs),
+                short(ours)
+            ));
+        }
+        differences
+    }
+
+    /// Returns all fields that must be equal, with those of the arguments and of further sets at
+    /// the same level.
+    fn fields(&self) -> Map<String, Value> {
+        let object = |value: Value| match value {
+            Value::Object(fields) => fields,
+            _ => unreachable!("a struct is an object"),
+        };
+        let mut fields = object(json!(self));
+        let arguments = fields.remove("arguments").expect("a field");
+        fields.extend(object(arguments));
+        // Further sets follow by their fields; the base model is compared in words.
+        fields.retain(|name, _| !["further_sets", "base"].contains(&name.as_str()));
+        fields.retain(|name, _| !CHANGE_NO_RESULT.contains(&name.as_str()));
+        for set in &self.further_sets {
+            let of_set = object(json!(set)).into_iter().filter(|(name, _)| name != "name");
+            fields.extend(of_set.map(|(name, value)| (format!("{name} of {}", set.name), value)));
+        }
+        fields
+    }
+}

@@ -1,0 +1,118 @@
+//! The data sets of a run, and the batches of each epoch.
+
+use crate::arguments::{BatchSampler, Version};
+use crate::{Arguments, Loss, TrainError};
+use maana_data::{BatchPlan, Sampler, SetSampler, Source};
+use maana_model::Prompt;
+use std::sync::Arc;
+
+/// A data set of a run, with its loss.
+#[derive(Clone, Copy)]
+pub struct TrainingSet<'a> {
+    /// Name for messages, the log and checkpoints; may be empty if the run has no other set.
+    pub name: &'a str,
+    /// The rows, with columns in the order of the loss.
+    pub source: &'a dyn Source,
+    /// The loss of its batches.
+    pub loss: &'a dyn Loss,
+    /// Factor of the loss, above 0.
+    pub weight: f64,
+    /// Prompt of each column; empty if no column has one.
+    pub prompts: &'a [Prompt],
+}
+
+impl<'a> TrainingSet<'a> {
+    /// Creates a set without a name and prompts, with weight 1.
+    pub fn new(source: &'a dyn Source, loss: &'a dyn Loss) -> Self {
+        Self { name: "", source, loss, weight: 1.0, prompts: &[] }
+    }
+
+    /// Checks columns, labels and weight.
+    ///
+    /// # Errors
+    /// If the loss does not accept the columns or labels, or the weight is not above 0.
+    ///
+    /// # Panics
+    /// If the number of prompts is not that of the columns.
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.loss.needs().check_data(self.loss.describe().recipe_name(), self.source)?;
+        if !(self.weight > 0.0 && (self.weight as f32).is_finite()) {
+            let wanted = "a number above 0 that f32 can hold".into();
+            return Err(TrainError::Argument { field: "weight".into(), value: self.weight.to_string(), wanted });
+        }
+        assert!(self.prompts.is_empty() || self.prompts.len() == self.source.columns().len(), "a prompt a column");
+        Ok(())
+    }
+
+    /// Adds the name of the set to an error, if it has one.
+    pub(crate) fn name_error(&self, error: TrainError) -> TrainError {
+        match self.name {
+            "" => error,
+            name => TrainError::InSet { set: name.into(), source: Box::new(error) },
+        }
+    }
+}
+
+impl Arguments {
+    /// Sampler of the batches of each epoch.
+    pub(crate) fn sampler(&self) -> BatchPlan {
+        BatchPlan {
+            sampler: match self.batch_sampler {
+                BatchSampler::Shuffle => Sampler::Shuffle,
+                BatchSampler::NoDuplicates => Sampler::NoDuplicates,
+                BatchSampler::GroupByLabel => Sampler::GroupByLabel,
+            },
+            batch_size: self.batch_size,
+            drop_last: self.drop_last,
+            seed: self.seed,
+            dataset_order: self.batch_sampler == BatchSampler::NoDuplicates && self.reproduce == Some(Version::V3_0_1),
+        }
+    }
+}
+
+/// Refuses settings that do not fit the sets.
+pub(crate) fn check(sets: &[&dyn Source], arguments: &Arguments) -> Result<(), TrainError> {
+    let fault = |field: &str, value: &str, wanted: String| {
+        Err(TrainError::Argument { field: field.into(), value: value.into(), wanted })
+    };
+    if sets.len() > 1 && arguments.reproduce == Some(Version::V3_0_1) {
+        return fault("reproduce", "3.0.1", "\"6.2\", whose order of several data sets is known".into());
+    }
+    if arguments.batch_sampler != BatchSampler::GroupByLabel {
+        return Ok(());
+    }
+    match sets.iter().map(|set| maana_data::labels_to_group(*set)).find(|labels| *labels < 2) {
+        Some(labels) => {
+            let wanted =
+                format!("another sampler: it needs two labels with two rows each, and a data set has {labels}");
+            fault("batch_sampler", "group_by_label", wanted)
+        }
+        None => Ok(()),
+    }
+}
+
+/// The rows of one epoch.
+pub(crate) struct EpochRows<'a> {
+    sets: Vec<&'a dyn Source>,
+    /// Rows of the sets whose epochs differ.
+    drawn: Vec<Option<Arc<dyn Source>>>,
+    epoch: u64,
+}
+
+impl<'a> EpochRows<'a> {
+    pub(crate) fn new(sets: Vec<&'a dyn Source>, epoch: u64) -> Self {
+        let drawn = sets.iter().map(|set| set.epoch(epoch)).collect();
+        Self { sets, drawn, epoch }
+    }
+
+    /// Returns the rows of set `set` in this epoch.
+    pub(crate) fn source(&self, set: usize) -> &dyn Source {
+        self.drawn[set].as_deref().unwrap_or(self.sets[set])
+    }
+
+    /// Returns the number of the set and the rows of each batch.
+    pub(crate) fn batches(&self, arguments: &Arguments, sampler: SetSampler) -> Vec<(usize, Vec<u32>)> {
+        let sources: Vec<&dyn Source> = (0..self.sets.len()).map(|set| self.source(set)).collect();
+        arguments.sampler().epoch(&sources, sampler, self.epoch).collect()
+    }
+}
