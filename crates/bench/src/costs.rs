@@ -96,8 +96,7 @@ fn layer_norm(context: &Context, config: &EncoderConfig, t: usize) -> (f64, f64)
             &statistics,
             &d_y,
             &mut d_x,
-            &mut d_gamma,
-            &mut d_beta,
+            Some([&mut d_gamma, &mut d_beta]),
         );
     });
     (forward, backward)

@@ -82,7 +82,8 @@ fn scale(x: &[f32], gamma: &[f32], beta: &[f32], mean: f32, inverse: f32, y: &mu
     }
 }
 
-/// Fills `d_x` with the gradient of `x`, and adds those of γ and β to `d_gamma` and `d_beta`.
+/// Fills `d_x` with the gradient of `x`, and adds those of γ and β to `d_parameters`, unless they
+/// are frozen.
 #[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
 pub fn layer_norm_backward(
     context: &Context,
@@ -91,16 +92,11 @@ pub fn layer_norm_backward(
     statistics: &[f32],
     d_y: &[f32],
     d_x: &mut [f32],
-    d_gamma: &mut [f32],
-    d_beta: &mut [f32],
+    d_parameters: Option<[&mut [f32]; 2]>,
 ) {
     let width = gamma.len();
     let rows = x.len() / width;
-    assert_eq!(
-        (d_gamma.len(), d_beta.len(), d_y.len(), d_x.len()),
-        (width, width, x.len(), x.len()),
-        "rows of {width}"
-    );
+    assert_eq!((d_y.len(), d_x.len()), (x.len(), x.len()), "rows of {width}");
     assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
     let isa = context.isa();
     context.for_each_chunk(d_x, ROWS * width, |task, d_x| {
@@ -108,6 +104,8 @@ pub fn layer_norm_backward(
         let statistics = &statistics[2 * start / width..2 * end / width];
         backward_rows(isa, &x[start..end], gamma, statistics, &d_y[start..end], d_x);
     });
+    let Some([d_gamma, d_beta]) = d_parameters else { return };
+    assert_eq!((d_gamma.len(), d_beta.len()), (width, width), "a gradient for each column");
     context.for_each_chunk_of([(d_gamma, COLUMNS), (d_beta, COLUMNS)], |task, [d_gamma, d_beta]| {
         backward_columns(isa, x, statistics, d_y, width, task * COLUMNS, d_gamma, d_beta);
     });
@@ -192,7 +190,7 @@ mod tests {
         let (mut y, mut statistics) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
         layer_norm(&context, &x, &gamma, &beta, 1e-5, &mut y, &mut statistics);
         let (mut d_x, mut d_gamma, mut d_beta) = (vec![0.0; x.len()], vec![0.0; width], vec![0.0; width]);
-        layer_norm_backward(&context, &x, &gamma, &statistics, &d_y, &mut d_x, &mut d_gamma, &mut d_beta);
+        layer_norm_backward(&context, &x, &gamma, &statistics, &d_y, &mut d_x, Some([&mut d_gamma, &mut d_beta]));
         let value = |x: &[f64], gamma: &[f64], beta: &[f64]| -> f64 {
             reference_layer_norm(x, gamma, beta, 1e-5).iter().zip(&d_y).map(|(y, d)| y * f64::from(*d)).sum()
         };

@@ -3,6 +3,7 @@
 use crate::hub::{EventHandler, HubError, HubEvent, HubOptions, Resolved, resolve};
 use maana_kernels::{Context, Precision};
 use maana_model::{ModelError, TextEncoder, TrainingModel, WeightStorage};
+use std::path::PathBuf;
 
 /// A model and its origin.
 pub struct Opened<M> {
@@ -56,7 +57,14 @@ pub fn open_with(
     notify: &mut EventHandler<'_>,
 ) -> Result<Opened<TextEncoder>, OpenError> {
     let resolved = resolve(name, options, notify)?;
-    let opened = maana_model::open_for_inference(&resolved.folder, context, precision, storage)?;
+    let opened = match adapter_base(&resolved, options, notify)? {
+        None => maana_model::open_for_inference(&resolved.folder, context, precision, storage)?,
+        Some(base) => {
+            let maana_model::Opened { model, notices } =
+                maana_model::open_adapter(&resolved.folder, &base, context, precision)?;
+            maana_model::Opened { model: model.inference(), notices }
+        }
+    };
     opened.notices.iter().for_each(|text| notify(HubEvent::Notice(text)));
     Ok(Opened { model: TextEncoder::new(opened.model, context)?, resolved })
 }
@@ -73,7 +81,26 @@ pub fn open_for_training(
     notify: &mut EventHandler<'_>,
 ) -> Result<Opened<TrainingModel>, OpenError> {
     let resolved = resolve(name, options, notify)?;
-    let opened = maana_model::open_for_training(&resolved.folder, context, precision)?;
+    let opened = match adapter_base(&resolved, options, notify)? {
+        None => maana_model::open_for_training(&resolved.folder, context, precision)?,
+        Some(base) => maana_model::open_adapter(&resolved.folder, &base, context, precision)?,
+    };
     opened.notices.iter().for_each(|text| notify(HubEvent::Notice(text)));
     Ok(Opened { model: opened.model, resolved })
+}
+
+/// Locates the base model if a folder holds low-rank adapters: a path, relative to the folder of
+/// the adapters or to the current one, or a name on the hub.
+fn adapter_base(
+    resolved: &Resolved,
+    options: &HubOptions,
+    notify: &mut EventHandler<'_>,
+) -> Result<Option<PathBuf>, OpenError> {
+    let Some(base) = maana_model::adapter_base(&resolved.folder)? else { return Ok(None) };
+    let relative = resolved.folder.join(&base);
+    if relative.is_dir() {
+        return Ok(Some(relative));
+    }
+    notify(HubEvent::Notice(&format!("{}: an adapter of {base}", resolved.folder.display())));
+    Ok(Some(resolve(&base, options, notify)?.folder))
 }

@@ -47,6 +47,29 @@ pub struct ModelTable {
     pub base: String,
     /// Longest text in tokens; longer ones are truncated. Default: the model's own.
     pub max_seq_length: Option<usize>,
+    /// Low-rank adapters, which then are all that trains.
+    pub lora: Option<LoraTable>,
+}
+
+/// `[model.lora]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoraTable {
+    /// Columns of B and rows of A. Default 8.
+    pub rank: usize,
+    /// The product of B and A is multiplied by alpha / rank. Default 8.
+    pub alpha: f64,
+    /// Names of linear layers, or their ends. Default: query and value of each layer.
+    pub targets: Vec<String>,
+    /// Saves the whole model with the adapters merged into its weights, instead of the adapters.
+    /// Default false.
+    pub merge: bool,
+}
+
+impl Default for LoraTable {
+    fn default() -> Self {
+        Self { rank: 8, alpha: 8.0, targets: Vec::new(), merge: false }
+    }
 }
 
 /// `[evaluation]`
@@ -229,13 +252,16 @@ fn with_settings(text: &str, settings: &[String]) -> Result<Recipe, RecipeError>
 
 fn apply(table: &mut toml::Table, setting: &str) -> Result<(), String> {
     let (key, value) = setting.split_once('=').ok_or("expected table.key=value, for example training.epochs=1")?;
-    let (name, key) = key.trim().split_once('.').ok_or("expected table.key=value, for example training.epochs=1")?;
+    let (tables, key) = key.trim().rsplit_once('.').ok_or("expected table.key=value, for example training.epochs=1")?;
     let value = value.trim();
     // A value that is not TOML is a string without quotes.
     let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
     let value = parsed.unwrap_or_else(|| toml::Value::String(value.into()));
-    let inner = table.entry(name.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-    let inner = inner.as_table_mut().ok_or_else(|| format!("`{name}` is not a table"))?;
+    let mut inner = table;
+    for name in tables.split('.') {
+        let entry = inner.entry(name.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        inner = entry.as_table_mut().ok_or_else(|| format!("`{name}` is not a table"))?;
+    }
     inner.insert(key.to_owned(), value);
     Ok(())
 }

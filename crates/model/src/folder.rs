@@ -2,10 +2,12 @@
 //! files. Reads every form that versions 2 to 6 write; writes that of version 3, which all of them
 //! open.
 
+mod adapter;
 mod modules;
 mod open;
 mod settings;
 mod weight_files;
 mod write;
 
-pub use open::{Opened, WeightStorage, open_for_inference, open_for_training};
+pub use adapter::adapter_base;
+pub use open::{Opened, WeightStorage, open_adapter, open_for_inference, open_for_training};

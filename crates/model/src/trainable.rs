@@ -105,7 +105,7 @@ pub trait Trainable {
         d_embeddings: Rows<'_>,
     ) {
         self.backward_part(context, batch, dropout, activations, d_embeddings);
-        self.finish_parts(activations);
+        self.finish_parts(context, activations);
     }
 
     /// As [`Trainable::backward`], of a part of a batch. The parts follow one another in order, and
@@ -121,7 +121,12 @@ pub trait Trainable {
     );
 
     /// Adds gradients whose sum waits for the last part of a batch.
-    fn finish_parts(&mut self, _activations: &mut Self::Activations) {}
+    fn finish_parts(&mut self, _context: &Context, _activations: &mut Self::Activations) {}
+
+    /// Describes settings that results depend on beside the parameters, for the identity of a run.
+    fn describe_settings(&self) -> String {
+        String::new()
+    }
 
     /// Sets the summed gradients to zero.
     fn clear_gradients(&mut self);

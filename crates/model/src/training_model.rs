@@ -6,10 +6,13 @@ use crate::activations::{Activations, Passes};
 use crate::encoders::Network;
 use crate::fingerprint::fingerprint;
 use crate::inference_model::InferenceModel;
+use crate::lora::{Lora, LoraSettings};
 use crate::pass::{Compute, Pass};
 use crate::spec::ModelSpec;
 use crate::trainable::{DropoutSeed, PassLimit, Trainable};
-use crate::weights::{ArenaWeights, PackingSlots, ParameterArena, Scope, StatePart, Tensor, checksums};
+use crate::weights::{
+    ArenaWeights, Gradients, Layout, PackingSlots, ParameterArena, Scope, StatePart, Tensor, checksums,
+};
 use maana_kernels::{AdamW, Context, Matrix, Precision, Rows};
 use maana_text::TokenBatch;
 use std::sync::Arc;
@@ -18,7 +21,9 @@ use std::sync::Arc;
 pub struct TrainingModel {
     pub(crate) spec: Arc<ModelSpec>,
     network: Network,
+    /// All parameters; with adapters, the sums that passes read, which do not train by themselves.
     pub(crate) arena: ParameterArena,
+    pub(crate) lora: Option<Lora>,
     slots: PackingSlots,
     precision: Precision,
     /// True if backward computes each layer once more.
@@ -34,7 +39,7 @@ impl TrainingModel {
         let recompute = false;
         let network = Network::new(&spec.config, Scope::All, Passes::Training { precision, recompute });
         let slots = PackingSlots::new(network.parameters.roles());
-        Self { spec: Arc::new(spec), network, arena, slots, precision, recompute, trained: false }
+        Self { spec: Arc::new(spec), network, arena, lora: None, slots, precision, recompute, trained: false }
     }
 
     /// Everything of the model but its weights.
@@ -68,21 +73,58 @@ impl TrainingModel {
         self.declare();
     }
 
+    /// Adds low-rank adapters. From now on only they train: [`Trainable`] has only their tensors.
+    ///
+    /// # Errors
+    /// Returns an error if the settings do not fit the model.
+    pub fn add_lora(&mut self, settings: LoraSettings, seed: u64) -> Result<(), ModelError> {
+        let (architecture, layout) = (self.spec.config.architecture, &self.network.parameters);
+        self.lora = Some(Lora::new(settings, architecture, layout, self.arena.parameters(), seed)?);
+        Ok(())
+    }
+
+    /// Adds adapters of a folder to the parameters, whose layout `merge` receives.
+    pub(crate) fn merge_adapter(
+        &mut self,
+        merge: impl FnOnce(&Layout, &mut [f32]) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError> {
+        merge(&self.network.parameters, self.arena.parameters_mut())?;
+        self.changed();
+        Ok(())
+    }
+
+    /// Bytes of all parameters, with the gradients and moments of those that train.
+    pub fn parameter_bytes(&self) -> usize {
+        let parameters = 4 * self.arena.parameters().len();
+        self.lora.as_ref().map_or(4 * parameters, |lora| parameters + lora.bytes())
+    }
+
+    /// The parameters that train.
+    fn trained(&self) -> &ParameterArena {
+        self.lora.as_ref().map_or(&self.arena, |lora| &lora.arena)
+    }
+
+    /// As [`TrainingModel::trained`], to be changed.
+    fn trained_mut(&mut self) -> &mut ParameterArena {
+        self.lora.as_mut().map_or(&mut self.arena, |lora| &mut lora.arena)
+    }
+
     fn declare(&mut self) {
         let passes = Passes::Training { precision: self.precision, recompute: self.recompute };
         self.network = Network::new(&self.spec.config, Scope::All, passes);
         self.slots = PackingSlots::new(self.network.parameters.roles());
     }
 
-    /// All parameters, in the order of [`Trainable::tensors`].
+    /// All parameters, in the order of [`Trainable::tensors`]; those of adapters are added to the
+    /// weights of their layers.
     pub fn parameters(&self) -> &[f32] {
         self.arena.parameters()
     }
 
-    /// Gradients summed since the last update, in the same order; empty before the first backward
-    /// pass.
+    /// Gradients of the parameters that train, summed since the last update, in the order of
+    /// [`Trainable::tensors`]; empty before the first backward pass.
     pub fn gradients(&self) -> &[f32] {
-        self.arena.gradients()
+        self.trained().gradients()
     }
 
     /// Returns a model that encodes with the parameters as they are now. It shares them; the next
@@ -108,6 +150,9 @@ impl TrainingModel {
     }
 
     fn changed(&mut self) {
+        if let Some(lora) = &self.lora {
+            lora.merge(self.arena.parameters_mut());
+        }
         self.slots.invalidate();
         self.trained = true;
     }
@@ -168,11 +213,11 @@ impl Trainable for TrainingModel {
         activations: &mut Activations,
         d_embeddings: Rows<'_>,
     ) {
-        let (parameters, gradients) = self.arena.for_backward();
+        let (parameters, mut gradients) = for_backward(&mut self.arena, &mut self.lora);
         let Activations { buffers, module_inputs } = activations;
         let mut d_x = d_embeddings.to_matrix();
         for (module, x) in self.spec.modules.iter().zip(&*module_inputs).rev() {
-            d_x = module.backward(context, parameters, x, d_x.view(), gradients);
+            d_x = module.backward(context, parameters, x, d_x.view(), &mut gradients);
         }
         let weights = ArenaWeights { parameters, slots: &self.slots, precision: self.precision };
         let compute = Compute { context, weights: &weights, precision: self.precision };
@@ -180,48 +225,66 @@ impl Trainable for TrainingModel {
         let layout = &self.network.activations;
         let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), layout, buffers).backward();
         self.spec.pooling.pool_backward(&mut pass, self.network.encoder.output(), self.spec.config.hidden, &d_x);
-        self.network.encoder.backward(&mut pass, gradients);
+        self.network.encoder.backward(&mut pass, &mut gradients);
     }
 
-    fn finish_parts(&mut self, activations: &mut Activations) {
-        let (_, gradients) = self.arena.for_backward();
-        self.network.encoder.finish_backward(&mut activations.buffers, gradients);
+    fn finish_parts(&mut self, context: &Context, activations: &mut Activations) {
+        let (_, mut gradients) = for_backward(&mut self.arena, &mut self.lora);
+        self.network.encoder.finish_backward(&mut activations.buffers, &mut gradients);
+        if let Some(lora) = &mut self.lora {
+            lora.project(context);
+        }
+    }
+
+    fn describe_settings(&self) -> String {
+        self.lora.as_ref().map_or_else(String::new, |lora| format!("LoRA with alpha {}", lora.settings.alpha))
     }
 
     fn clear_gradients(&mut self) {
-        self.arena.clear_gradients();
+        self.trained_mut().clear_gradients();
     }
 
     fn gradient_norm(&self, context: &Context) -> f64 {
-        self.arena.gradient_norm(context)
+        self.trained().gradient_norm(context)
     }
 
     fn update(&mut self, context: &Context, settings: &AdamW, gradient_scale: f32) {
-        self.arena.update(context, settings, gradient_scale);
+        self.trained_mut().update(context, settings, gradient_scale);
         self.changed();
     }
 
     fn update_average(&mut self, context: &Context, decay: f64, step: u64) {
-        self.arena.update_average(context, decay, step);
+        self.trained_mut().update_average(context, decay, step);
     }
 
     fn swap_average(&mut self) {
-        self.arena.swap_average();
+        self.trained_mut().swap_average();
         self.changed();
     }
 
     fn tensors(&self) -> &[Tensor] {
-        self.arena.tensors()
+        self.trained().tensors()
     }
 
     fn read_state(&self, part: StatePart, first: usize, into: &mut [f32]) {
-        self.arena.read(part, first, into);
+        self.trained().read(part, first, into);
     }
 
     fn write_state(&mut self, part: StatePart, first: usize, values: &[f32]) {
-        self.arena.write(part, first, values);
+        self.trained_mut().write(part, first, values);
         if part == StatePart::Parameters {
             self.changed();
+        }
+    }
+}
+
+/// The parameters that passes read, and the gradients that backward adds to.
+fn for_backward<'a>(arena: &'a mut ParameterArena, lora: &'a mut Option<Lora>) -> (&'a [f32], Gradients<'a>) {
+    match lora {
+        Some(lora) => (arena.parameters(), lora.gradients()),
+        None => {
+            let (parameters, gradients) = arena.for_backward();
+            (parameters, Gradients::of_all(gradients))
         }
     }
 }

@@ -2,11 +2,13 @@
 //! memory-mapped to encode.
 
 mod arena;
+mod gradients;
 mod layout;
 mod mapped;
 mod packed;
 
 pub use arena::{ParameterArena, StatePart};
+pub(crate) use gradients::{GradientPlace, Gradients};
 pub use layout::Tensor;
 pub(crate) use layout::{Layout, LinearWeight, Parameter, Scope};
 pub(crate) use mapped::{MappedTensor, checksums, is_floating, stacked, to_bytes, to_floats};

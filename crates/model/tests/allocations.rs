@@ -7,7 +7,7 @@ mod support;
 use maana_kernels::{Context, Precision};
 use maana_model::{Activations, DropoutSeed, PassLimit, Trainable, TrainingModel};
 use maana_text::TokenBatch;
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use std::alloc::System;
 use support::{copy_folder, golden, read_json, write_small};
 
@@ -62,36 +62,48 @@ fn passes_take_no_memory() {
                 let embeddings = model.forward(&context, part, noise, keep);
                 model.backward_part(&context, part, noise, keep, embeddings.view());
             }
-            model.finish_parts(keep);
+            model.finish_parts(&context, keep);
         };
         // Each thread takes its own for attention and for packing.
         (0..3).for_each(|_| step(&mut model, &large_parts, &mut Activations::default()));
-        let mut keep = Activations::default();
-        model.reserve(large.sequences(), limit, &mut keep);
-        let region = Region::new(ALLOCATOR);
-        step(&mut model, &small_parts, &mut keep);
-        step(&mut model, &large_parts, &mut keep);
-        step(&mut model, &small_parts, &mut keep);
-        let training = region.change();
+        let embeddings = 4 * (large.sequences() + small.sequences()) * 2 * model.dimension();
         let passed = 2 * small_parts.len() + large_parts.len();
-
-        let (mut keep, dimension, model) = (Activations::default(), model.dimension(), model.inference());
-        model.reserve(large.tokens(), &mut keep);
+        let what = format!("{}, {precision:?}, {limit:?}, {recompute}", folder.display());
+        settles(&format!("training, {what}"), passed * 10, 12 * embeddings, || {
+            let mut keep = Activations::default();
+            model.reserve(large.sequences(), limit, &mut keep);
+            let region = Region::new(ALLOCATOR);
+            step(&mut model, &small_parts, &mut keep);
+            step(&mut model, &large_parts, &mut keep);
+            step(&mut model, &small_parts, &mut keep);
+            region.change()
+        });
+        let model = model.inference();
         model.embed(&context, &large, &mut Activations::default());
-        let region = Region::new(ALLOCATOR);
-        for batch in [&small, &large, &small, &large] {
-            model.embed(&context, batch, &mut keep);
-        }
-        let encoding = region.change();
-        println!(
-            "{}, {precision:?}, {limit:?}, {recompute}: training {training:?}\nencoding {encoding:?}",
-            folder.display()
-        );
         // The embeddings, which the caller keeps: a matrix for pooling and for each module behind
         // it, and the list of them.
-        assert!(encoding.allocations <= 4 * 4, "{} allocations of four encodings", encoding.allocations);
-        assert!(training.allocations <= passed * 10, "{} allocations of {passed} passes", training.allocations);
-        let embeddings = 4 * (large.sequences() + small.sequences()) * 2 * dimension;
-        assert!(encoding.bytes_allocated < 6 * embeddings && training.bytes_allocated < 12 * embeddings);
+        settles(&format!("encoding, {what}"), 4 * 4, 6 * embeddings, || {
+            let mut keep = Activations::default();
+            model.reserve(large.tokens(), &mut keep);
+            let region = Region::new(ALLOCATOR);
+            for batch in [&small, &large, &small, &large] {
+                model.embed(&context, batch, &mut keep);
+            }
+            region.change()
+        });
     }
+}
+
+/// Checks that passes take at most so much memory. A thread that got no task before takes its own
+/// memory in the first pass that gives it one, so that passes may be repeated.
+fn settles(what: &str, allocations: usize, bytes: usize, mut passes: impl FnMut() -> Stats) {
+    let mut taken = Vec::new();
+    for _ in 0..5 {
+        let change = passes();
+        if change.allocations <= allocations && change.bytes_allocated < bytes {
+            return;
+        }
+        taken.push(change);
+    }
+    panic!("{what}: more than {allocations} allocations or {bytes} bytes: {taken:?}");
 }

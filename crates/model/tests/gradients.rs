@@ -150,7 +150,7 @@ fn in_parts(
         embeddings.extend(model.forward(context, &part, dropout, &mut keep).data().iter().map(|value| value.to_bits()));
         model.backward_part(context, &part, dropout, &mut keep, d_embeddings.view().range(sequences));
     }
-    model.finish_parts(&mut keep);
+    model.finish_parts(context, &mut keep);
     (embeddings, model.gradients().iter().map(|value| value.to_bits()).collect())
 }
 

@@ -510,7 +510,11 @@ fn identity<T, M: Trainable>(run: &Run<'_, T>, model: &M) -> Identity {
         set: sets.next().expect("a run has a data set"),
         further_sets: sets.collect(),
         sampler: run.sampler,
-        model: format!("{} tensors of {} numbers", model.tensors().len(), elements(model)),
+        model: [format!("{} tensors of {} numbers", model.tensors().len(), elements(model)), model.describe_settings()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(", "),
         base: run.base.map(String::from),
     }
 }

@@ -76,7 +76,7 @@ impl<M: Trainable> Step<M> {
             let d_embeddings = d_embeddings.range(sequences.clone());
             model.backward_part(context, tokens, *dropout, &mut self.activations, d_embeddings);
         }
-        model.finish_parts(&mut self.activations);
+        model.finish_parts(context, &mut self.activations);
         value
     }
 

@@ -21,7 +21,24 @@ fn weights(bench: &Bench, out: &str) -> Vec<u8> {
 
 #[test]
 fn killed_ten_times_at_random_moments_a_run_ends_with_the_same_bits() {
+    killed_ten_times(&[], "model.safetensors");
+}
+
+#[test]
+fn killed_ten_times_a_run_of_adapters_in_mini_batches_ends_with_the_same_bits() {
+    let settings = ["model.lora.rank=2", "training.mini_batch_size=5", "training.gradient_checkpointing=true"];
+    killed_ten_times(&settings, "adapter_model.safetensors");
+}
+
+/// Kills a run with these settings ten times, and compares `weights` with those of a whole run.
+fn killed_ten_times(settings: &[&str], weights: &str) {
     let bench = Bench::new();
+    let long_run = |bench: &Bench, out: &str| {
+        let mut command = long_run(bench, out);
+        settings.iter().for_each(|setting| drop(command.args(["--set", setting])));
+        command
+    };
+    let weights = |out: &str| std::fs::read(bench.path(out).join("model").join(weights)).unwrap();
     let start = Instant::now();
     succeed(&mut long_run(&bench, "whole"));
     let whole = start.elapsed();
@@ -48,7 +65,7 @@ fn killed_ten_times_at_random_moments_a_run_ends_with_the_same_bits() {
         last.arg("--resume");
     }
     succeed(&mut last);
-    assert!(weights(&bench, "killed") == weights(&bench, "whole"), "other bits after {killed} kills");
+    assert!(weights("killed") == weights("whole"), "other bits after {killed} kills");
     let record = |out: &str| {
         let record = std::fs::read_to_string(bench.path(out).join("record.jsonl")).unwrap();
         let rows = record.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());

@@ -1,6 +1,6 @@
 //! Messages of `maana train` about a recipe and its data, and the files of a run.
 
-use crate::support::{Bench, fail, golden, succeed, text};
+use crate::support::{Bench, fail, golden, maana, succeed, text};
 
 #[test]
 fn a_card_names_a_local_base_without_its_path() {
@@ -14,6 +14,31 @@ fn a_card_names_a_local_base_without_its_path() {
     }
     let card = std::fs::read_to_string(bench.path("run/model/README.md")).unwrap();
     assert!(card.contains("# tiny-bert, fine-tuned") && !card.contains("base_model:"), "{card}");
+}
+
+#[test]
+fn a_run_of_adapters_in_mini_batches_opens_with_its_base_and_resumes_with_its_settings_only() {
+    let bench = Bench::new();
+    let run = |settings: &[&str]| {
+        let mut train = bench.train("run");
+        train.args(["--set", "training.max_steps=1", "--set", "model.lora.rank=2"]);
+        train.args(["--set", "training.mini_batch_size=5"]);
+        settings.iter().for_each(|setting| drop(train.arg(setting)));
+        train
+    };
+    succeed(&mut run(&[]));
+    let model = bench.path("run/model");
+    assert!(model.join("adapter_model.safetensors").exists() && !model.join("model.safetensors").exists());
+    let card = std::fs::read_to_string(model.join("README.md")).unwrap();
+    assert!(card.contains("CachedMultipleNegativesRankingLoss") && card.contains("\"mini_batch_size\": 5"), "{card}");
+    let shown = succeed(maana().arg("similarity").arg(&model).args(["maji", "nyumba"]));
+    assert!(shown.contains("maji"), "{shown}");
+    let fault = fail(&mut run(&["--resume", "--set", "model.lora.alpha=3"]));
+    assert!(fault.contains("LoRA with alpha 8") && fault.contains("LoRA with alpha 3"), "{fault}");
+    let fault = fail(&mut run(&["--dry-run", "--set", "model.lora.targets=[\"q_proj\"]"]));
+    assert!(fault.contains("[model.lora]") && fault.contains("`q_proj`"), "{fault}");
+    let fault = fail(&mut run(&["--dry-run", "--set", "model.lora.ranks=3"]));
+    assert!(fault.contains("did you mean `rank`?"), "{fault}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Sample {
     fn draw(set: &PreparedSet, spec: &ModelSpec, batch_size: usize) -> Result<Self, FinetuneError> {
         let source = set.source();
         let batch_rows = batch_size.min(source.len());
-        let mut batch = TokenBatch::new();
+        let mut columns: Vec<TokenBatch> = Vec::new();
         let (mut lengths, mut tokens) = (Vec::new(), 0);
         let mut evaluation_texts: Vec<String> = Vec::new();
         let sampled = SAMPLED_ROWS.min(source.len());
@@ -61,9 +61,16 @@ impl Sample {
             tokens += tokenized.tokens();
             lengths.push(tokenized.tokens());
             if row < batch_rows {
-                batch.extend(&tokenized);
+                // As a training step packs them: one column behind the other.
+                columns.resize_with(tokenized.sequences(), TokenBatch::new);
+                columns
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(text, column)| column.extend_with(&tokenized, text..text + 1));
             }
         }
+        let mut batch = TokenBatch::new();
+        columns.iter().for_each(|column| batch.extend(column));
         let tokens_per_row = tokens as f64 / sampled as f64;
         let spread =
             lengths.iter().map(|length| (*length as f64 - tokens_per_row).powi(2)).sum::<f64>() / sampled as f64;
@@ -120,16 +127,16 @@ impl Prepared {
         // Estimates the tokens of texts that are not tokenised here.
         let bytes_per_token = 3.5;
         let evaluations = plan.evaluations.len() + 2;
-        let parameters = model.parameters().len();
+        let trained: usize = model.tensors().iter().map(|tensor| tensor.range.len()).sum();
         let tokens_of = |sequences: &Range<usize>| batch.offsets[sequences.end] - batch.offsets[sequences.start];
         let largest_part = parts.iter().map(tokens_of).max().unwrap_or_default() as f64;
         let growth = largest_part / part.tokens() as f64 * (largest / batch.tokens() as f64).max(1.0);
         let activation_bytes = (keep.bytes() as f64 * growth) as usize;
-        let average_bytes = if arguments.ema_decay.is_some() { 4 * parameters } else { 0 };
-        let parameter_bytes = 4 * 4 * parameters + average_bytes + model.packed_bytes();
+        let average_bytes = if arguments.ema_decay.is_some() { 4 * trained } else { 0 };
+        let parameter_bytes = model.parameter_bytes() + average_bytes + model.packed_bytes();
         // The peak so far lacks only moments, average and the rest of a larger batch.
         let peak = maana_train::peak_memory_bytes()
-            .map_or(parameter_bytes + keep.bytes(), |peak| peak as usize + 2 * 4 * parameters + average_bytes);
+            .map_or(parameter_bytes + keep.bytes(), |peak| peak as usize + 2 * 4 * trained + average_bytes);
         Ok(Estimate {
             tokens_per_row,
             tokens_per_second,

@@ -7,11 +7,11 @@ use super::notes;
 use super::sets::{self, PreparedSet};
 use crate::evaluation::EvaluationSet;
 use crate::hub::{EventHandler, HubEvent, HubOptions, Resolved};
-use crate::recipe::LocatedRecipe;
+use crate::recipe::{LocatedRecipe, LoraTable};
 use maana_data::Source;
 use maana_eval::Scores;
 use maana_kernels::Context;
-use maana_model::{Trainable, TrainingModel};
+use maana_model::{LoraSettings, Trainable, TrainingModel};
 use maana_train::{LossSummary, Plan, Precision};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -67,6 +67,9 @@ pub fn prepare(
         let set = model.set_max_seq_length(tokens.min(longest));
         set.map_err(|error| FinetuneError::Fit(format!("[model] {error}")))?;
     }
+    if let Some(lora) = &recipe.model.lora {
+        add_lora(&mut model, lora, &opened.resolved, recipe.training.seed)?;
+    }
     let dimension = model.dimension();
     let sets = sets::prepare(opened_sets, &located, &model, notify)?;
     let dims = evaluated_dims(&located, dimension)?;
@@ -89,6 +92,24 @@ pub fn prepare(
     let measures = Measures::new(evaluations, dims, &located);
     measures.check(&located, &sets, model.spec().settings().similarity)?;
     Ok(Prepared { model, resolved: opened.resolved, sets, measures, plan, located })
+}
+
+fn add_lora(model: &mut TrainingModel, lora: &LoraTable, base: &Resolved, seed: u64) -> Result<(), FinetuneError> {
+    let fit = |reason: String| FinetuneError::Fit(format!("[model.lora] {reason}"));
+    let base_is_adapter = maana_model::adapter_base(&base.folder).is_ok_and(|base| base.is_some());
+    if base_is_adapter && !lora.merge {
+        return Err(fit("the base model consists of adapters itself; save the whole model with merge = true".into()));
+    }
+    // A path is found again from any folder if it is absolute.
+    let folder = std::fs::canonicalize(&base.folder).unwrap_or_else(|_| base.folder.clone());
+    let settings = LoraSettings {
+        rank: lora.rank,
+        alpha: lora.alpha,
+        targets: lora.targets.clone(),
+        base: base.name.clone().unwrap_or_else(|| folder.display().to_string()),
+        merge: lora.merge,
+    };
+    model.add_lora(settings, seed).map_err(|error| fit(error.to_string()))
 }
 
 impl Prepared {

@@ -8,6 +8,7 @@ use super::{Declarations, Linear, RelativePositionBias};
 use crate::activations::{RoundedSlot, Slot};
 use crate::config::EncoderConfig;
 use crate::pass::{DropoutSite, Pass};
+use crate::weights::Gradients;
 use maana_kernels::{Attention, Epilogue};
 use std::sync::Arc;
 
@@ -109,7 +110,7 @@ impl SelfAttention {
     /// Adds to `d_x` the gradient of `x`, given that of the sum, and the gradients of the
     /// parameters. In the last layer `d_x` has a row for each pooled token before and for each
     /// token afterwards.
-    pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_sum: Slot, d_x: Slot, gradients: &mut [f32]) {
+    pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_sum: Slot, d_x: Slot, gradients: &mut Gradients<'_>) {
         let (compute, tokens, rows) = (pass.compute, pass.tokens(), pass.rows());
         pass.restore(tokens, self.attended);
         let attended = self.selected_rows(pass);

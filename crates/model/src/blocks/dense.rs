@@ -1,5 +1,6 @@
 //! Dense layer on embeddings: `y = activation(x Wᵀ + b)`, in f32.
 
+use crate::weights::Gradients;
 use maana_kernels::{Activation, Context, Matrix, Precision, Rows};
 use std::ops::Range;
 
@@ -56,20 +57,16 @@ impl Dense {
         parameters: &[f32],
         x: Rows<'_>,
         d_y: Rows<'_>,
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
     ) -> Matrix {
         let before = self.before_activation(context, parameters, x);
         let mut d_before = d_y.to_matrix();
         self.activation.backward(context, before.data(), d_before.data_mut());
-        maana_kernels::matmul_weight_gradient(
-            context,
-            Precision::F32,
-            d_before.view(),
-            x,
-            &mut gradients[self.weight.clone()],
-        );
-        if let Some(bias) = self.bias.clone() {
-            maana_kernels::sum_columns(context, d_before.view(), &mut gradients[bias]);
+        if let Some(d_weight) = gradients.of(&self.weight) {
+            maana_kernels::matmul_weight_gradient(context, Precision::F32, d_before.view(), x, d_weight);
+        }
+        if let Some(d_bias) = self.bias.as_ref().and_then(|bias| gradients.of(bias)) {
+            maana_kernels::sum_columns(context, d_before.view(), d_bias);
         }
         let mut d_x = Matrix::zeros(x.rows(), self.inputs);
         maana_kernels::matmul(context, Precision::F32, d_before.view(), self.weight(parameters), d_x.data_mut(), false);
@@ -107,7 +104,13 @@ mod tests {
                 y.data().iter().zip(upstream.data()).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum()
             };
             let mut gradients = vec![0.0; 8];
-            let d_x = dense.backward(&context, &parameters, x.view(), upstream.view(), &mut gradients);
+            let d_x = dense.backward(
+                &context,
+                &parameters,
+                x.view(),
+                upstream.view(),
+                &mut Gradients::of_all(&mut gradients),
+            );
             let step = 1e-2;
             for index in 0..8 {
                 let kept = parameters[index];

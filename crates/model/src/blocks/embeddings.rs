@@ -4,7 +4,7 @@ use super::{Declarations, LayerNorm};
 use crate::activations::Slot;
 use crate::config::EncoderConfig;
 use crate::pass::{DropoutSite, Pass};
-use crate::weights::Parameter;
+use crate::weights::{Gradients, Parameter};
 use maana_text::TokenBatch;
 
 /// Tables of words, positions and, in some families, segments, and a LayerNorm of their sum.
@@ -76,14 +76,16 @@ impl Embeddings {
     }
 
     /// Adds the gradients of tables and norm, given that of `x`. Uses up `d_x` and `d_sum`.
-    pub(crate) fn backward(&self, pass: &mut Pass<'_>, d_x: Slot, d_sum: Slot, gradients: &mut [f32]) {
+    pub(crate) fn backward(&self, pass: &mut Pass<'_>, d_x: Slot, d_sum: Slot, gradients: &mut Gradients<'_>) {
         let (context, batch, tokens, hidden) = (pass.compute.context, pass.batch, pass.tokens(), self.hidden);
         self.drop(pass, d_x);
         self.norm.backward(pass, d_x, d_sum, gradients);
         let positions = std::mem::take(&mut pass.buffers.positions);
         let [d_sum] = pass.slices(tokens, [d_sum]);
         let mut scatter = |ids: &[u32], table: &Parameter| {
-            maana_kernels::scatter_add_rows(context, d_sum, hidden, ids, &mut gradients[table.range.clone()]);
+            if let Some(d_table) = gradients.of(&table.range) {
+                maana_kernels::scatter_add_rows(context, d_sum, hidden, ids, d_table);
+            }
         };
         scatter(&batch.ids, &self.word);
         scatter(&positions, &self.position);

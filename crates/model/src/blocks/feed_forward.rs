@@ -4,6 +4,7 @@ use super::{Declarations, Linear};
 use crate::activations::{RoundedSlot, Slot};
 use crate::config::EncoderConfig;
 use crate::pass::{DropoutSite, Pass};
+use crate::weights::Gradients;
 use maana_kernels::{Activation, Epilogue};
 
 /// Two linear layers with an activation between them.
@@ -70,7 +71,7 @@ impl FeedForward {
 
     /// Adds to `d_x` the gradient of `x`, given that of the sum, and the gradients of the
     /// parameters.
-    pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_sum: Slot, d_x: Slot, gradients: &mut [f32]) {
+    pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_sum: Slot, d_x: Slot, gradients: &mut Gradients<'_>) {
         let (compute, rows) = (pass.compute, pass.rows());
         let context = compute.context;
         pass.restore(rows, self.before_activation);

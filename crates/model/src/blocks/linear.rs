@@ -2,7 +2,7 @@
 
 use super::Declarations;
 use crate::pass::{Compute, Mask};
-use crate::weights::{LinearWeight, Parameter};
+use crate::weights::{Gradients, LinearWeight, Parameter};
 use maana_kernels::{Epilogue, Rows};
 
 /// A linear layer, or several of the same input stacked to one.
@@ -51,12 +51,21 @@ impl Linear {
         maana_kernels::add(compute.context, sum, residual);
     }
 
-    /// Adds the gradients of the parameters: `dW += d_yᵀ x` and `db += Σ d_y`.
-    pub(crate) fn backward_parameters(&self, compute: Compute<'_>, x: &[f32], d_y: &[f32], gradients: &mut [f32]) {
+    /// Adds the gradients of the parameters that are not frozen: `dW += d_yᵀ x` and `db += Σ d_y`.
+    pub(crate) fn backward_parameters(
+        &self,
+        compute: Compute<'_>,
+        x: &[f32],
+        d_y: &[f32],
+        gradients: &mut Gradients<'_>,
+    ) {
         let (x, d_y) = (rows(x, self.weight.inputs), rows(d_y, self.weight.outputs));
-        let d_weight = &mut gradients[self.weight.weight.range.clone()];
-        maana_kernels::matmul_weight_gradient(compute.context, compute.precision, d_y, x, d_weight);
-        maana_kernels::sum_columns(compute.context, d_y, &mut gradients[self.bias.range.clone()]);
+        if let Some(d_weight) = gradients.of(&self.weight.weight.range) {
+            maana_kernels::matmul_weight_gradient(compute.context, compute.precision, d_y, x, d_weight);
+        }
+        if let Some(d_bias) = gradients.of(&self.bias.range) {
+            maana_kernels::sum_columns(compute.context, d_y, d_bias);
+        }
     }
 
     /// Computes the gradient of the input, `d_x = d_y W`, or adds it to `d_x`.

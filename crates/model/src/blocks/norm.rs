@@ -4,7 +4,7 @@
 use super::Declarations;
 use crate::activations::Slot;
 use crate::pass::Pass;
-use crate::weights::Parameter;
+use crate::weights::{Gradients, Parameter};
 
 /// A LayerNorm and its input, which it saves for backward with mean and 1/σ.
 pub(crate) struct LayerNorm {
@@ -52,13 +52,12 @@ impl LayerNorm {
         maana_kernels::layer_norm_recompute(compute.context, x, gamma, beta, statistics, y);
     }
 
-    /// Computes `d_x` from `d_y` and adds the gradients of γ and β.
-    pub(crate) fn backward(&self, pass: &mut Pass<'_>, d_y: Slot, d_x: Slot, gradients: &mut [f32]) {
+    /// Computes `d_x` from `d_y` and adds the gradients of γ and β, unless they are frozen.
+    pub(crate) fn backward(&self, pass: &mut Pass<'_>, d_y: Slot, d_x: Slot, gradients: &mut Gradients<'_>) {
         let (compute, rows) = (pass.compute, pass.rows());
         let gamma = compute.weights.values(&self.gamma);
-        let parameters = [self.gamma.range.clone(), self.beta.range.clone()];
-        let [d_gamma, d_beta] = gradients.get_disjoint_mut(parameters).expect("parameters do not overlap");
+        let d_parameters = gradients.of_both([&self.gamma.range, &self.beta.range]);
         let [x, statistics, d_y, d_x] = pass.slices(rows, [self.input, self.statistics, d_y, d_x]);
-        maana_kernels::layer_norm_backward(compute.context, x, gamma, statistics, d_y, d_x, d_gamma, d_beta);
+        maana_kernels::layer_norm_backward(compute.context, x, gamma, statistics, d_y, d_x, d_parameters);
     }
 }

@@ -2,7 +2,7 @@
 //! and each bucket of distances, added to the scores of attention. All layers share one table.
 
 use super::Declarations;
-use crate::weights::{Parameter, Weights};
+use crate::weights::{Gradients, Parameter, Weights};
 use maana_kernels::PositionBias;
 
 /// Distances from which on buckets hold several of them.
@@ -57,9 +57,11 @@ impl RelativePositionBias {
 
     /// Adds the gradients of all sequences to that of the table, layer after layer as backward
     /// visits them. In one order for any division of the batch, they give the same bits.
-    pub(crate) fn add_gradients(&self, tables: &mut [Vec<f32>], gradients: &mut [f32]) {
+    pub(crate) fn add_gradients(&self, tables: &mut [Vec<f32>], gradients: &mut Gradients<'_>) {
         for tables in tables.iter_mut().rev() {
-            maana_kernels::sum_position_bias(tables, self.heads, &mut gradients[self.table.range.clone()]);
+            if let Some(d_table) = gradients.of(&self.table.range) {
+                maana_kernels::sum_position_bias(tables, self.heads, d_table);
+            }
             tables.clear();
         }
     }

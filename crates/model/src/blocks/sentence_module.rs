@@ -1,6 +1,7 @@
 //! Modules behind pooling, embeddings to embeddings: dense layers and normalisation.
 
 use super::Dense;
+use crate::weights::Gradients;
 use maana_kernels::{Context, Matrix, Rows};
 
 /// A module behind pooling.
@@ -32,7 +33,7 @@ impl SentenceModule {
         parameters: &[f32],
         x: &Matrix,
         d_y: Rows<'_>,
-        gradients: &mut [f32],
+        gradients: &mut Gradients<'_>,
     ) -> Matrix {
         match self {
             Self::Dense(dense) => dense.backward(context, parameters, x.view(), d_y, gradients),

@@ -20,6 +20,7 @@ use crate::activations::{Buffers, Slot};
 use crate::blocks::{Declarations, Embeddings, FeedForward, LayerNorm, RelativePositionBias, SelfAttention};
 use crate::config::EncoderConfig;
 use crate::pass::Pass;
+use crate::weights::Gradients;
 use std::sync::Arc;
 
 /// The encoder.
@@ -81,7 +82,7 @@ impl Encoder for Bert {
         }
     }
 
-    fn backward(&self, pass: &mut Pass<'_>, gradients: &mut [f32]) {
+    fn backward(&self, pass: &mut Pass<'_>, gradients: &mut Gradients<'_>) {
         for (index, layer) in self.layers.iter().enumerate().rev() {
             self.recompute_input(pass, index);
             if pass.recomputes() {
@@ -93,7 +94,7 @@ impl Encoder for Bert {
         self.embeddings.backward(pass, self.d_x, self.d_sum, gradients);
     }
 
-    fn finish_backward(&self, buffers: &mut Buffers, gradients: &mut [f32]) {
+    fn finish_backward(&self, buffers: &mut Buffers, gradients: &mut Gradients<'_>) {
         if let Some(bias) = &self.position_bias {
             bias.add_gradients(&mut buffers.position_bias, gradients);
         }
@@ -153,7 +154,7 @@ impl Layer {
     }
 
     /// Replaces `d_x`, the gradient of the layer's output, by that of its input `x`.
-    fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_x: Slot, d_sum: Slot, gradients: &mut [f32]) {
+    fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_x: Slot, d_sum: Slot, gradients: &mut Gradients<'_>) {
         let Self { attention, attention_norm, feed_forward, norm, y } = self;
         norm.backward(pass, d_x, d_sum, gradients);
         let d_y = d_x;

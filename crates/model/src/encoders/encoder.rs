@@ -2,6 +2,7 @@
 
 use crate::activations::{Buffers, Slot};
 use crate::pass::Pass;
+use crate::weights::Gradients;
 
 /// An encoder that knows where its parameters and activations lie, and holds neither.
 pub(crate) trait Encoder: Send + Sync {
@@ -10,10 +11,10 @@ pub(crate) trait Encoder: Send + Sync {
 
     /// Adds the gradients of all parameters, given that of the token embeddings in the second slot
     /// of [`Encoder::output`].
-    fn backward(&self, pass: &mut Pass<'_>, gradients: &mut [f32]);
+    fn backward(&self, pass: &mut Pass<'_>, gradients: &mut Gradients<'_>);
 
     /// Adds gradients that are summed when all parts of a batch have passed.
-    fn finish_backward(&self, _buffers: &mut Buffers, _gradients: &mut [f32]) {}
+    fn finish_backward(&self, _buffers: &mut Buffers, _gradients: &mut Gradients<'_>) {}
 
     /// Reserves the memory of what waits until then, for batches of at most `sequences` sequences.
     fn reserve(&self, _sequences: usize, _buffers: &mut Buffers) {}

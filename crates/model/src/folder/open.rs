@@ -1,7 +1,8 @@
 //! Opening a model folder. Everything is checked before it is used, as a folder may come from
 //! anybody.
 
-use super::modules::{ModuleParts, read_modules};
+use super::adapter::{self, refuse_adapter};
+use super::modules::{ModuleList, ModuleParts, read_modules};
 use super::settings::{read_max_seq_length, read_settings, sentence_config_path};
 use super::weight_files::WeightFiles;
 use crate::activations::Passes;
@@ -86,10 +87,32 @@ pub fn open_for_inference(
     Ok(Opened { model: InferenceModel::new(spec, parts), notices })
 }
 
+/// Opens a folder of low-rank adapters as PEFT writes it, merged into its base model, which lies in
+/// the folder `base`.
+///
+/// # Errors
+/// As [`open_for_training`], for both folders.
+pub fn open_adapter(
+    folder: &Path,
+    base: &Path,
+    context: &Context,
+    precision: Precision,
+) -> Result<Opened<TrainingModel>, ModelError> {
+    let mut notices = Vec::new();
+    let parts = FolderParts::read_adapter(folder, base, &mut notices)?;
+    let (tokenizer, weights) = parts.read_tokenizer_and(|| parts.read_for_training(context))?;
+    let (spec, arena) = parts.into_spec(tokenizer, weights, &mut notices)?;
+    let mut model = TrainingModel::new(spec, arena, precision);
+    model.merge_adapter(|layout, parameters| adapter::merge(&adapter::place(folder)?, layout, parameters))?;
+    Ok(Opened { model, notices })
+}
+
 /// A folder without its tokenizer and its weights.
 struct FolderParts {
     folder: PathBuf,
     transformer: PathBuf,
+    /// The folder of the tokenizer: that of the transformer, or of its adapters.
+    tokenizer: PathBuf,
     config: EncoderConfig,
     config_json: Value,
     modules: ModuleParts,
@@ -111,11 +134,43 @@ struct Loaded<W> {
 
 impl FolderParts {
     fn read(folder: &Path, notices: &mut Vec<String>) -> Result<Self, ModelError> {
-        if !folder.is_dir() {
-            return Err(ModelError::Missing { path: folder.into(), remedy: "Give the folder of a model".into() });
-        }
+        check_folder(folder)?;
         let list = read_modules(folder, notices)?;
         let transformer = folder.join(&list.transformer);
+        let parts = Self::read_from(folder, &list, &transformer, &transformer, notices)?;
+        refuse_adapter(&transformer)?;
+        Ok(parts)
+    }
+
+    /// Reads the modules and settings of the folder of adapters if it has any, else those of the
+    /// base model.
+    fn read_adapter(folder: &Path, base: &Path, notices: &mut Vec<String>) -> Result<Self, ModelError> {
+        check_folder(folder)?;
+        check_folder(base)?;
+        let has_modules = folder.join("modules.json").exists();
+        // A base model without modules is an assumption only if the adapters have none either.
+        let mut of_base = Vec::new();
+        let list = read_modules(base, &mut of_base)?;
+        let transformer = base.join(&list.transformer);
+        refuse_adapter(&transformer)?;
+        if !has_modules {
+            notices.append(&mut of_base);
+            return Self::read_from(base, &list, &transformer, &transformer, notices);
+        }
+        let list = read_modules(folder, notices)?;
+        let own = folder.join(&list.transformer);
+        Self::read_from(folder, &list, &transformer, &own, notices)
+    }
+
+    /// Reads the modules of a folder whose encoder lies in `transformer`, and its settings and
+    /// perhaps its tokenizer in `own`.
+    fn read_from(
+        folder: &Path,
+        list: &ModuleList,
+        transformer: &Path,
+        own: &Path,
+        notices: &mut Vec<String>,
+    ) -> Result<Self, ModelError> {
         let config_path = transformer.join("config.json");
         let config_json = read_object(&config_path)?.ok_or_else(|| ModelError::Missing {
             path: config_path.clone(),
@@ -124,15 +179,24 @@ impl FolderParts {
                 .into(),
         })?;
         let config = EncoderConfig::from_json(&config_json, &config_path)?;
-        refuse_adapter(&transformer)?;
 
-        let path = sentence_config_path(&transformer);
+        let path = sentence_config_path(own);
         let json = read_object(&path)?.unwrap_or(Value::Object(Default::default()));
         let do_lower_case = Fields { json: &json, path: &path }.flag_or("do_lower_case", false)?;
         let max_seq_length = read_max_seq_length(&json, &path, &config, notices)?;
-        let modules = ModuleParts::read(folder, &list, &config)?;
+        let modules = ModuleParts::read(folder, list, &config)?;
         let settings = read_settings(folder, do_lower_case, modules.dimension(config.hidden))?;
-        Ok(Self { folder: folder.into(), transformer, config, config_json, modules, settings, max_seq_length })
+        let tokenizer = if own.join("tokenizer.json").exists() { own } else { transformer };
+        Ok(Self {
+            folder: folder.into(),
+            transformer: transformer.into(),
+            tokenizer: tokenizer.into(),
+            config,
+            config_json,
+            modules,
+            settings,
+            max_seq_length,
+        })
     }
 
     /// Reads the tokenizer on a thread of its own while `read` reads the weights: each takes much
@@ -143,7 +207,7 @@ impl FolderParts {
     ) -> Result<(Tokenizer, W), ModelError> {
         let class = self.config_json["tokenizer_class"].as_str().unwrap_or(self.config.architecture.tokenizer_class());
         let (tokenizer, weights) = std::thread::scope(|scope| {
-            let open = || Tokenizer::open(&self.transformer, class, self.settings.do_lower_case);
+            let open = || Tokenizer::open(&self.tokenizer, class, self.settings.do_lower_case);
             let thread = std::thread::Builder::new().spawn_scoped(scope, open);
             let weights = read();
             // Where the system refuses a thread, this one does both.
@@ -175,7 +239,7 @@ impl FolderParts {
         } else {
             return Ok(());
         };
-        Err(ModelError::invalid(self.transformer.join("tokenizer.json"), reason))
+        Err(ModelError::invalid(self.tokenizer.join("tokenizer.json"), reason))
     }
 
     fn read_for_training(&self, context: &Context) -> Result<Loaded<ParameterArena>, ModelError> {
@@ -265,7 +329,7 @@ impl FolderParts {
         tokenizer.check_length(max_seq_length)?;
         let origin = Origin {
             config: self.config_json,
-            tokenizer_files: read_tokenizer_files(&self.transformer)?,
+            tokenizer_files: read_tokenizer_files(&self.tokenizer)?,
             carried: loaded.carried,
             dtype: loaded.dtype,
         };
@@ -297,6 +361,13 @@ impl<W> Loaded<W> {
         let Self { weights, modules, parameters, carried, dtype, unused } = self;
         Loaded { weights: to(weights), modules, parameters, carried, dtype, unused }
     }
+}
+
+fn check_folder(folder: &Path) -> Result<(), ModelError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(ModelError::Missing { path: folder.into(), remedy: "Give the folder of a model".into() })
 }
 
 /// Packs the weights of linear layers from the files. Also returns the checksums of all tensors
@@ -332,17 +403,6 @@ fn map_linear(
     tensors: std::ops::Range<usize>,
 ) -> Result<Vec<MappedTensor>, ModelError> {
     layout.tensors[tensors].iter().map(|tensor| files.map(tensor)).collect()
-}
-
-/// Returns an error if the folder holds an adapter, which would change every layer.
-fn refuse_adapter(transformer: &Path) -> Result<(), ModelError> {
-    let path = transformer.join("adapter_config.json");
-    if !path.exists() {
-        return Ok(());
-    }
-    let (what, supported) =
-        ("an adapter (PEFT)", "whole models; merge it in Python with `merge_and_unload()` and save");
-    Err(ModelError::Unsupported { path, what: what.into(), supported: supported.into() })
 }
 
 fn read_tokenizer_files(transformer: &Path) -> Result<Vec<(String, Vec<u8>)>, ModelError> {

@@ -51,8 +51,13 @@ impl TrainingModel {
         let of_dense: usize = dense.iter().map(|(_, _, tensors)| tensors.len()).sum();
         let tensors = self.arena.tensors();
         let encoder = &tensors[..tensors.len() - of_dense];
-        self.write_weights(&folder.join("model.safetensors"), encoder, &spec.origin.carried)?;
-        write_json(&folder.join("config.json"), &config_json(spec, dtype))?;
+        match &self.lora {
+            Some(lora) if !lora.settings.merge => super::adapter::write(folder, lora)?,
+            _ => {
+                self.write_weights(&folder.join("model.safetensors"), encoder, &spec.origin.carried)?;
+                write_json(&folder.join("config.json"), &config_json(spec, dtype))?;
+            }
+        }
         write_json(&folder.join("modules.json"), &modules_json(spec))?;
         write_json(&folder.join("config_sentence_transformers.json"), &settings_json(spec))?;
         let sentence = json!({
@@ -105,13 +110,25 @@ impl TrainingModel {
             };
             (tensor.name.as_str(), Written { dtype, shape: &tensor.shape, content: Content::Bytes(bytes) })
         });
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let written = safetensors::serialize_to_file(own.chain(carried), Some(metadata), path);
-        written.map_err(|error| match error {
-            SafeTensorError::IoError(source) => ModelError::io(path)(source),
-            other => ModelError::invalid(path, other.to_string()),
-        })
+        serialize(own.chain(carried), path)
     }
+}
+
+/// Writes tensors in f32, each with its name and shape.
+pub(super) fn write_tensors(path: &Path, tensors: &[(String, &[usize], &[f32])]) -> Result<(), ModelError> {
+    let written = tensors.iter().map(|(name, shape, values)| {
+        (name.as_str(), Written { dtype: Dtype::F32, shape, content: Content::Floats(values) })
+    });
+    serialize(written, path)
+}
+
+fn serialize<'a>(tensors: impl Iterator<Item = (&'a str, Written<'a>)>, path: &Path) -> Result<(), ModelError> {
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let written = safetensors::serialize_to_file(tensors, Some(metadata), path);
+    written.map_err(|error| match error {
+        SafeTensorError::IoError(source) => ModelError::io(path)(source),
+        other => ModelError::invalid(path, other.to_string()),
+    })
 }
 
 fn modules_json(spec: &ModelSpec) -> Value {
@@ -213,7 +230,7 @@ fn refuse_foreign(folder: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn write_json(path: &Path, json: &Value) -> Result<(), ModelError> {
+pub(super) fn write_json(path: &Path, json: &Value) -> Result<(), ModelError> {
     let mut text = serde_json::to_string_pretty(json).map_err(|error| ModelError::invalid(path, error.to_string()))?;
     text.push('\n');
     write_file(path, text.as_bytes())

@@ -1,0 +1,258 @@
+//! Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685): a weight W of a linear layer becomes
+//! W + α/r · B A, where only A and B train.
+//!
+//! Passes read the sum, which is computed after each update: forward takes no longer than without
+//! adapters. Backward gives the gradient of the sum, from which those of A and B follow. Nothing
+//! else has a gradient, so that backward skips more than a third of its products.
+
+use crate::ModelError;
+use crate::config::Architecture;
+use crate::weights::{GradientPlace, Gradients, Layout, ParameterArena, Tensor};
+use maana_files::SplitMix64;
+use maana_kernels::{Context, Precision, Rows};
+use std::ops::Range;
+
+/// The settings of adapters, with the names of PEFT.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoraSettings {
+    /// Number of columns of B and rows of A (PEFT: `r`).
+    pub rank: usize,
+    /// α; the product is multiplied by α / rank (PEFT: `lora_alpha`).
+    pub alpha: f64,
+    /// Names of linear layers, or the ends of their names (PEFT: `target_modules`). Empty: query
+    /// and value of each layer.
+    pub targets: Vec<String>,
+    /// Name or path of the base model, by which the adapters find it.
+    pub base: String,
+    /// True if the model is saved with the adapters merged into its weights; else only the adapters
+    /// are saved.
+    pub merge: bool,
+}
+
+/// The adapters of a model that trains.
+pub(crate) struct Lora {
+    pub(crate) settings: LoraSettings,
+    /// A and B of each target.
+    pub(crate) arena: ParameterArena,
+    targets: Vec<Target>,
+    /// Weights of the targets without adapters.
+    weights: Vec<f32>,
+    /// Gradients of the sums, since the last [`Lora::project`].
+    gradients: Vec<f32>,
+    places: Vec<GradientPlace>,
+}
+
+/// A linear layer with an adapter.
+struct Target {
+    /// The range of its weight in the model's arena.
+    weight: Range<usize>,
+    /// The range of its weight in [`Lora::weights`].
+    own: Range<usize>,
+    /// The range of its gradient in [`Lora::gradients`].
+    gradient: Range<usize>,
+    /// `(rank, inputs)`
+    a: Range<usize>,
+    /// `(outputs, rank)`
+    b: Range<usize>,
+    outputs: usize,
+    inputs: usize,
+}
+
+impl Architecture {
+    /// Returns the ends of the names of query and value, which PEFT adapts by default.
+    fn adapted(self) -> [&'static str; 2] {
+        match self {
+            Self::DistilBert => ["q_lin", "v_lin"],
+            Self::MpNet => ["q", "v"],
+            Self::Bert | Self::Roberta | Self::Camembert | Self::XlmRoberta => ["query", "value"],
+        }
+    }
+}
+
+impl Lora {
+    /// Returns adapters of a model with these parameters that change nothing yet: A is drawn as
+    /// PEFT does (Kaiming, uniform), B is 0.
+    ///
+    /// # Errors
+    /// Returns an error if the settings do not fit the model.
+    pub(crate) fn new(
+        mut settings: LoraSettings,
+        architecture: Architecture,
+        layout: &Layout,
+        parameters: &[f32],
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        if settings.targets.is_empty() {
+            settings.targets = architecture.adapted().map(String::from).to_vec();
+        }
+        if !(settings.alpha.is_finite() && settings.alpha > 0.0) {
+            return Err(ModelError::Request(format!("alpha is {}; expected a number above 0", settings.alpha)));
+        }
+        check_targets(&settings.targets, layout)?;
+        let rank = settings.rank;
+        let (mut tensors, mut targets, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut values, mut weights, mut gradients) = (Vec::new(), Vec::new(), 0);
+        for linear in &layout.linears {
+            let stacked = &layout.tensors[linear.weight.tensors.clone()];
+            let mut adapted = stacked.iter().filter(|tensor| is_target(&tensor.name, &settings.targets)).peekable();
+            if adapted.peek().is_none() {
+                continue;
+            }
+            let all = &linear.weight.range;
+            places.push(GradientPlace { parameter: all.clone(), gradient: gradients..gradients + all.len() });
+            for tensor in adapted {
+                let [outputs, inputs] = tensor.shape[..] else { unreachable!("the weight of a linear layer") };
+                if rank == 0 || rank > outputs.min(inputs) {
+                    let least = outputs.min(inputs);
+                    return Err(ModelError::Request(format!(
+                        "rank is {rank}; expected 1 to {least}, the size of `{}`",
+                        tensor.name
+                    )));
+                }
+                let gradient = gradients + tensor.range.start - all.start;
+                let a = values.len()..values.len() + rank * inputs;
+                let b = a.end..a.end + outputs * rank;
+                draw(&mut values, a.len(), inputs, seed.wrapping_add(tensors.len() as u64));
+                values.resize(b.end, 0.0);
+                tensors.extend([
+                    Tensor { name: adapter_name(&tensor.name, "A"), shape: vec![rank, inputs], range: a.clone() },
+                    Tensor { name: adapter_name(&tensor.name, "B"), shape: vec![outputs, rank], range: b.clone() },
+                ]);
+                let own = weights.len()..weights.len() + tensor.range.len();
+                weights.extend_from_slice(&parameters[tensor.range.clone()]);
+                let (weight, gradient) = (tensor.range.clone(), gradient..gradient + tensor.range.len());
+                targets.push(Target { weight, own, gradient, a, b, outputs, inputs });
+            }
+            gradients += all.len();
+        }
+        let arena = ParameterArena::new(tensors, values);
+        Ok(Self { settings, arena, targets, weights, gradients: vec![0.0; gradients], places })
+    }
+
+    /// Factor of the product.
+    fn scale(&self) -> f32 {
+        (self.settings.alpha / self.settings.rank as f64) as f32
+    }
+
+    /// Returns the gradients of the sums, to be added to.
+    pub(crate) fn gradients(&mut self) -> Gradients<'_> {
+        Gradients::of_some(&mut self.gradients, &self.places)
+    }
+
+    /// Writes the sums to the parameters of the model.
+    pub(crate) fn merge(&self, parameters: &mut [f32]) {
+        let adapters = self.arena.parameters();
+        for target in &self.targets {
+            let weight = &mut parameters[target.weight.clone()];
+            weight.copy_from_slice(&self.weights[target.own.clone()]);
+            let (a, b) = (&adapters[target.a.clone()], &adapters[target.b.clone()]);
+            add_product(weight, target.inputs, a, b, self.scale());
+        }
+    }
+
+    /// Adds the gradients of A and B, given those of the sums, W' = W + s B A: `d_A = s Bᵀ d_W'` and
+    /// `d_B = s d_W' Aᵀ`. Sets the latter to zero.
+    pub(crate) fn project(&mut self, context: &Context) {
+        let (rank, scale) = (self.settings.rank, self.scale());
+        let (adapters, gradients) = self.arena.for_backward();
+        let scaled: Vec<f32> = adapters.iter().map(|value| scale * value).collect();
+        for Target { gradient, a, b, outputs, inputs, .. } in &self.targets {
+            let d_weight = Rows::new(&self.gradients[gradient.clone()], *outputs, *inputs, *inputs);
+            let scaled_a = Rows::new(&scaled[a.clone()], rank, *inputs, *inputs);
+            let scaled_b = Rows::new(&scaled[b.clone()], *outputs, rank, rank);
+            let (d_a, d_b) = (a.clone(), b.clone());
+            maana_kernels::matmul_weight_gradient(context, Precision::F32, scaled_b, d_weight, &mut gradients[d_a]);
+            maana_kernels::matmul_transposed(context, d_weight, scaled_a, &mut gradients[d_b], true);
+        }
+        self.gradients.fill(0.0);
+    }
+
+    /// Bytes of the adapters with their gradients and moments, of the frozen weights, and of the
+    /// gradients of the sums.
+    pub(crate) fn bytes(&self) -> usize {
+        4 * (4 * self.arena.parameters().len() + self.weights.len() + self.gradients.len())
+    }
+}
+
+/// Adds `scale · B A` to a weight, `(outputs, inputs)`, row after row.
+pub(crate) fn add_product(weight: &mut [f32], inputs: usize, a: &[f32], b: &[f32], scale: f32) {
+    let rank = a.len() / inputs;
+    for (weight, b) in weight.chunks_exact_mut(inputs).zip(b.chunks_exact(rank)) {
+        for (b, a) in b.iter().zip(a.chunks_exact(inputs)) {
+            let factor = scale * b;
+            weight.iter_mut().zip(a).for_each(|(weight, a)| *weight += factor * a);
+        }
+    }
+}
+
+/// Returns the name of an adapter's tensor: `query.lora_A.weight` for `query.weight`.
+pub(crate) fn adapter_name(weight: &str, part: &str) -> String {
+    format!("{}.lora_{part}.weight", module(weight))
+}
+
+fn module(weight: &str) -> &str {
+    weight.strip_suffix(".weight").unwrap_or(weight)
+}
+
+/// Returns whether a weight belongs to a target: its module has that name, or the name ends with
+/// it, as in PEFT.
+fn is_target(weight: &str, targets: &[String]) -> bool {
+    let module = module(weight);
+    targets.iter().any(|target| {
+        module.strip_suffix(target.as_str()).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    })
+}
+
+fn check_targets(targets: &[String], layout: &Layout) -> Result<(), ModelError> {
+    let weights = || {
+        layout
+            .linears
+            .iter()
+            .flat_map(|linear| &layout.tensors[linear.weight.tensors.clone()])
+            .map(|tensor| &*tensor.name)
+    };
+    for target in targets {
+        if !weights().any(|name| is_target(name, std::slice::from_ref(target))) {
+            let mut known: Vec<&str> =
+                weights().map(module).map(|name| name.split_once("layer.0.").map_or(name, |(_, end)| end)).collect();
+            known.retain(|name| !name.contains("layer."));
+            return Err(ModelError::Request(format!(
+                "targets: no linear layer's name ends with `{target}`; the layers have {}",
+                known.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Appends uniform numbers between ±1/√inputs.
+fn draw(values: &mut Vec<f32>, count: usize, inputs: usize, seed: u64) {
+    let mut random = SplitMix64::spread(seed);
+    let bound = 1.0 / (inputs as f32).sqrt();
+    values.extend((0..count).map(|_| {
+        let unit = (random.next_u64() >> 40) as f32 / (1u64 << 24) as f32;
+        (2.0 * unit - 1.0) * bound
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_product_is_added_row_by_row() {
+        let mut weight = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        add_product(&mut weight, 3, &[1.0, 0.0, 2.0], &[1.0, -1.0], 0.5);
+        assert_eq!(weight, [1.5, 2.0, 4.0, 3.5, 5.0, 5.0]);
+    }
+
+    #[test]
+    fn targets_are_names_or_whole_ends_of_names() {
+        let targets = ["query".to_owned(), "output.dense".to_owned()];
+        assert!(is_target("encoder.layer.0.attention.self.query.weight", &targets));
+        assert!(is_target("encoder.layer.0.output.dense.weight", &targets));
+        assert!(is_target("query.weight", &targets));
+        assert!(!is_target("encoder.layer.0.subquery.weight", &targets));
+        assert!(!is_target("encoder.layer.0.intermediate.dense.weight", &targets));
+    }
+}

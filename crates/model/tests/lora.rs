@@ -1,0 +1,224 @@
+//! Low-rank adapters: against PEFT, by name, and in folders as PEFT writes them.
+
+mod support;
+
+use maana_kernels::{AdamW, Context, Matrix, Precision};
+use maana_model::{Activations, DropoutSeed, LoraSettings, StatePart, Trainable, TrainingModel};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use support::{backward, copy_folder, golden, open, read_json, read_safetensors, tiny};
+
+fn settings(merge: bool) -> LoraSettings {
+    let base = golden("tiny-bert").display().to_string();
+    LoraSettings { rank: 4, alpha: 8.0, targets: Vec::new(), base, merge }
+}
+
+fn adapted(merge: bool, seed: u64) -> TrainingModel {
+    let mut model = tiny();
+    model.add_lora(settings(merge), seed).unwrap();
+    model
+}
+
+fn open_adapter(folder: &Path) -> Result<TrainingModel, String> {
+    let opened = maana_model::open_adapter(folder, &golden("tiny-bert"), &Context::new(1), Precision::F32);
+    opened.map(|opened| opened.model).map_err(|error| error.to_string())
+}
+
+fn matrix(rows: &Value) -> Matrix {
+    let rows = rows.as_array().unwrap();
+    let values: Vec<f32> =
+        rows.iter().flat_map(|row| row.as_array().unwrap()).map(|value| value.as_f64().unwrap() as f32).collect();
+    Matrix::from_vec(rows.len(), values.len() / rows.len(), values)
+}
+
+fn texts(golden: &Value) -> Vec<&str> {
+    golden["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
+}
+
+fn close(ours: &[f32], theirs: &[f32], what: &str) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        let bound = 1e-5 * theirs.abs().max(1.0);
+        assert!((ours - theirs).abs() <= bound, "{what}[{index}] is {ours} instead of {theirs}");
+    }
+}
+
+/// Sets the adapters to those of the golden folder.
+fn set_golden(model: &mut TrainingModel) {
+    let theirs = read_safetensors(&golden("lora/adapter_model.safetensors"));
+    let tensors = model.tensors().to_vec();
+    assert_eq!(tensors.len(), theirs.len());
+    for tensor in tensors {
+        let (shape, values) = &theirs[&format!("base_model.model.{}", tensor.name)];
+        assert_eq!(*shape, tensor.shape, "{}", tensor.name);
+        model.write_state(StatePart::Parameters, tensor.range.start, values);
+    }
+}
+
+/// Makes some updates on fixed texts.
+fn train(model: &mut TrainingModel, updates: u64) {
+    let context = Context::new(2);
+    let batch = model.spec().tokenize(&["Mwanamke anashona.", "A", "nyumba ya maji"]).unwrap();
+    let d_embeddings = Matrix::from_vec(3, 64, support::noise(3 * 64, 5));
+    let mut keep = Activations::default();
+    for step in 1..=updates {
+        model.forward(&context, &batch, DropoutSeed::Off, &mut keep);
+        model.backward(&context, &batch, DropoutSeed::Off, &mut keep, d_embeddings.view());
+        let settings = AdamW { learning_rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, step };
+        model.update(&context, &settings, 1.0);
+    }
+}
+
+#[test]
+fn adapters_written_by_peft_give_its_embeddings() {
+    let numbers = read_json(&golden("lora.json"));
+    let context = Context::new(1);
+    let model = open_adapter(&golden("lora")).unwrap();
+    let batch = model.spec().tokenize(&texts(&numbers)).unwrap();
+    let theirs = matrix(&numbers["embeddings"]);
+    let ours = model.forward(&context, &batch, DropoutSeed::Off, &mut Activations::default());
+    close(ours.data(), theirs.data(), "embeddings");
+    let ours = model.inference().embed(&context, &batch, &mut Activations::default());
+    close(ours.data(), theirs.data(), "embeddings of the model that encodes");
+    let base = maana_model::adapter_base(&golden("lora")).unwrap();
+    assert_eq!(base.as_deref(), Some("../tiny-bert"));
+    assert_eq!(maana_model::adapter_base(&golden("tiny-bert")).unwrap(), None);
+}
+
+#[test]
+fn gradients_of_the_adapters_are_those_of_peft_by_name() {
+    let numbers = read_json(&golden("lora.json"));
+    let context = Context::new(2);
+    let mut model = adapted(false, 1);
+    set_golden(&mut model);
+    let batch = model.spec().tokenize(&texts(&numbers)).unwrap();
+    let mut keep = Activations::default();
+    let embeddings = model.forward(&context, &batch, DropoutSeed::Off, &mut keep);
+    close(embeddings.data(), matrix(&numbers["embeddings"]).data(), "embeddings");
+    let upstream = matrix(&numbers["upstream"]);
+    let ours = backward(&mut model, &context, &batch, DropoutSeed::Off, &mut keep, upstream.view());
+    let theirs = read_safetensors(&golden("lora_grads.safetensors"));
+    assert_eq!(theirs.len(), model.tensors().len());
+    for tensor in model.tensors() {
+        close(&ours[tensor.range.clone()], &theirs[&tensor.name].1, &tensor.name);
+    }
+}
+
+#[test]
+fn adapters_that_were_just_added_change_nothing() {
+    let (base, model) = (tiny(), adapted(false, 1));
+    assert_eq!(model.fingerprint(), base.fingerprint());
+    let values = |model: &TrainingModel| {
+        let mut values = vec![0.0; model.tensors().iter().map(|tensor| tensor.range.len()).sum()];
+        model.read_state(StatePart::Parameters, 0, &mut values);
+        values
+    };
+    let drawn = values(&model);
+    for tensor in model.tensors() {
+        let values = &drawn[tensor.range.clone()];
+        let bound = if tensor.name.ends_with("lora_B.weight") { 0.0 } else { 1.0 / 8.0 };
+        let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        assert!(largest <= bound && largest >= 0.9 * bound, "{}: {largest}", tensor.name);
+    }
+    assert_ne!(drawn, values(&adapted(false, 2)), "drawn by the seed");
+}
+
+/// Weights of other layers, biases, norms and embeddings keep their bits, and a model that gets
+/// the state of another has its embeddings.
+#[test]
+fn only_the_adapters_train() {
+    let (base, mut model) = (tiny(), adapted(false, 1));
+    train(&mut model, 3);
+    for tensor in base.tensors() {
+        let same = base.parameters()[tensor.range.clone()] == model.parameters()[tensor.range.clone()];
+        let target = ["query.weight", "value.weight"].iter().any(|end| tensor.name.ends_with(end));
+        assert_eq!(same, !target, "{}", tensor.name);
+    }
+    let mut resumed = adapted(false, 2);
+    train(&mut resumed, 1);
+    for part in [StatePart::Parameters, StatePart::FirstMoments, StatePart::SecondMoments] {
+        let mut values = vec![0.0; model.tensors().iter().map(|tensor| tensor.range.len()).sum()];
+        model.read_state(part, 0, &mut values);
+        resumed.write_state(part, 0, &values);
+    }
+    assert_eq!(resumed.fingerprint(), model.fingerprint());
+    assert!(model.parameter_bytes() < base.parameter_bytes() / 2, "{}", model.parameter_bytes());
+}
+
+/// Only adapters in the form of PEFT, or the whole model: both open with the same fingerprint.
+#[test]
+fn a_folder_holds_adapters_as_peft_writes_them_or_the_merged_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (adapters, whole) = (folder.path().join("adapters"), folder.path().join("whole"));
+    for (merge, path) in [(false, &adapters), (true, &whole)] {
+        let mut model = adapted(merge, 1);
+        train(&mut model, 2);
+        model.save(path, &[]).unwrap();
+    }
+    assert!(!adapters.join("model.safetensors").exists() && !adapters.join("config.json").exists());
+    assert!(!whole.join("adapter_config.json").exists());
+    let shapes = |folder: &Path| -> Vec<(String, Vec<usize>)> {
+        let tensors = read_safetensors(&folder.join("adapter_model.safetensors"));
+        tensors.into_iter().map(|(name, (shape, _))| (name, shape)).collect()
+    };
+    assert_eq!(shapes(&adapters), shapes(&golden("lora")));
+    let (ours, theirs) =
+        (read_json(&adapters.join("adapter_config.json")), read_json(&golden("lora/adapter_config.json")));
+    for (field, value) in ours.as_object().unwrap() {
+        if field != "base_model_name_or_path" {
+            assert_eq!(*value, theirs[field], "{field}");
+        }
+    }
+    let base = maana_model::adapter_base(&adapters).unwrap().map(PathBuf::from);
+    assert_eq!(base, Some(golden("tiny-bert")));
+    assert_eq!(open_adapter(&adapters).unwrap().fingerprint(), open(&whole).fingerprint());
+}
+
+#[test]
+fn settings_that_do_not_fit_are_refused_by_name() {
+    let refused = |change: fn(&mut LoraSettings)| {
+        let mut settings = settings(false);
+        change(&mut settings);
+        tiny().add_lora(settings, 1).unwrap_err().to_string()
+    };
+    assert!(refused(|settings| settings.rank = 0).contains("rank is 0; expected 1 to 64"));
+    assert!(refused(|settings| settings.rank = 65).contains("rank is 65"));
+    assert!(refused(|settings| settings.alpha = f64::NAN).contains("alpha is NaN"));
+    let fault = refused(|settings| settings.targets = vec!["query".into(), "q_proj".into()]);
+    assert!(fault.contains("`q_proj`") && fault.contains("attention.self.query"), "{fault}");
+}
+
+#[test]
+fn folders_that_do_not_fit_are_refused_by_file_and_field() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&golden("lora"), folder.path());
+    let config = read_json(&golden("lora/adapter_config.json"));
+    for (field, value, said) in [
+        ("peft_type", json!("IA3"), "peft_type `IA3`"),
+        ("use_dora", json!(true), "use_dora"),
+        ("bias", json!("all"), "bias `all`"),
+        ("modules_to_save", json!(["pooler"]), "modules_to_save"),
+        ("lora_alpha", json!("x"), "lora_alpha"),
+    ] {
+        let mut changed = config.clone();
+        changed[field] = value;
+        std::fs::write(folder.path().join("adapter_config.json"), changed.to_string()).unwrap();
+        let fault = open_adapter(folder.path()).map(drop).unwrap_err();
+        assert!(fault.contains(said) && fault.contains("adapter_config.json"), "{fault}");
+    }
+    std::fs::write(folder.path().join("adapter_config.json"), config.to_string()).unwrap();
+    let path = folder.path().join("adapter_model.safetensors");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    assert!(open_adapter(folder.path()).map(drop).unwrap_err().contains("adapter_model.safetensors"));
+    let mut bytes = whole.clone();
+    let at = bytes.windows(7).position(|window| window == b"layer.1").unwrap();
+    bytes[at + 6] = b'7';
+    std::fs::write(&path, &bytes).unwrap();
+    let fault = open_adapter(folder.path()).map(drop).unwrap_err();
+    assert!(fault.contains("is missing") || fault.contains("belongs to no linear layer"), "{fault}");
+    std::fs::remove_file(&path).unwrap();
+    assert!(open_adapter(folder.path()).map(drop).unwrap_err().contains("no such file"));
+    let fault = maana_model::open_for_training(&golden("lora"), &Context::new(1), Precision::F32).map(drop);
+    assert!(fault.is_err(), "an adapter has no encoder of its own");
+}
