@@ -35,7 +35,9 @@ fn killed_ten_times(settings: &[&str], weights: &str) {
     let bench = Bench::new();
     let long_run = |bench: &Bench, out: &str| {
         let mut command = long_run(bench, out);
-        settings.iter().for_each(|setting| drop(command.args(["--set", setting])));
+        settings.iter().for_each(|setting| {
+            command.args(["--set", setting]);
+        });
         command
     };
     let weights = |out: &str| std::fs::read(bench.path(out).join("model").join(weights)).unwrap();

@@ -23,7 +23,9 @@ fn a_run_of_adapters_in_mini_batches_opens_with_its_base_and_resumes_with_its_se
         let mut train = bench.train("run");
         train.args(["--set", "training.max_steps=1", "--set", "model.lora.rank=2"]);
         train.args(["--set", "training.mini_batch_size=5"]);
-        settings.iter().for_each(|setting| drop(train.arg(setting)));
+        settings.iter().for_each(|setting| {
+            train.arg(setting);
+        });
         train
     };
     succeed(&mut run(&[]));
@@ -33,11 +35,11 @@ fn a_run_of_adapters_in_mini_batches_opens_with_its_base_and_resumes_with_its_se
     assert!(card.contains("CachedMultipleNegativesRankingLoss") && card.contains("\"mini_batch_size\": 5"), "{card}");
     let shown = succeed(maana().arg("similarity").arg(&model).args(["maji", "nyumba"]));
     assert!(shown.contains("maji"), "{shown}");
-    let fault = fail(&mut run(&["--resume", "--set", "model.lora.alpha=3"]));
+    let fault = fail(&mut run(&["--resume", "--set", "model.lora.alpha=3"]), 1);
     assert!(fault.contains("LoRA with alpha 8") && fault.contains("LoRA with alpha 3"), "{fault}");
-    let fault = fail(&mut run(&["--dry-run", "--set", "model.lora.targets=[\"q_proj\"]"]));
+    let fault = fail(&mut run(&["--dry-run", "--set", "model.lora.targets=[\"q_proj\"]"]), 1);
     assert!(fault.contains("[model.lora]") && fault.contains("`q_proj`"), "{fault}");
-    let fault = fail(&mut run(&["--dry-run", "--set", "model.lora.ranks=3"]));
+    let fault = fail(&mut run(&["--dry-run", "--set", "model.lora.ranks=3"]), 1);
     assert!(fault.contains("did you mean `rank`?"), "{fault}");
 }
 
