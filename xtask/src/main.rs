@@ -12,6 +12,7 @@ mod command;
 mod container;
 mod debian;
 mod emulate;
+mod package;
 mod postgres;
 mod python;
 mod quality;
@@ -48,6 +49,9 @@ cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning with a recipe and three seeds, in f32 and bf16, evaluated on a retrieval set
 cargo xtask clients [--maana PROGRAM]
                     tests `maana serve` with third-party clients: OpenAI's, Hugging Face's, Schemathesis
+cargo xtask python [OPTIONS OF PYTEST]
+                    tests the Python package, with LangChain, LlamaIndex, Haystack and scikit-learn
+cargo xtask wheel   builds the wheel of the Python package, and tests it in an empty environment
 cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--model MODEL] [--shared]
                     runs `maana serve` for N seconds (600) at twice its capacity: nothing lost or wrong, constant memory; then
                     SIGTERM and SIGKILL under load. With --url tests a running server, without the signals; with --shared
@@ -81,6 +85,8 @@ fn main() -> Result<()> {
         "bench-serve" => bench_serve::run(options),
         "quality" => quality::retrieval(options),
         "seeds" => quality::seeds(options),
+        "python" => package::test(options),
+        "wheel" => package::wheel(),
         "clients" => clients::test(options),
         "soak" => soak::run(options),
         "store" => suite::store(),

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that CI checks, and the tests that are commands of their own.
 
 use crate::command::{cargo, cargo_on, run};
-use crate::{attack, browser, check, clients, postgres, quality, soak};
+use crate::{attack, browser, check, clients, package, postgres, quality, soak};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::Command;
@@ -23,6 +23,7 @@ pub(crate) fn test() -> Result<()> {
     small_demo()?;
     browser::run_page(&[])?;
     clients::in_tests()?;
+    package::in_tests()?;
     soak::short()?;
     println!("all tests passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())

@@ -91,15 +91,23 @@ impl ModelSpec {
     /// # Errors
     /// Returns an error if the encoder has fewer positions, or if only special tokens would fit.
     pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
+        self.check_max_seq_length(tokens)?;
+        self.settings.max_seq_length = tokens;
+        Ok(())
+    }
+
+    /// Checks a number of tokens to read of a text.
+    ///
+    /// # Errors
+    /// Returns an error if the encoder has fewer positions, or if only special tokens would fit.
+    pub(crate) fn check_max_seq_length(&self, tokens: usize) -> Result<(), ModelError> {
         let longest = self.config.longest();
         if tokens > longest {
             let reason =
                 format!("max_seq_length {tokens} exceeds the model's {longest} positions; use {longest} or less");
             return Err(ModelError::Request(reason));
         }
-        self.tokenizer.check_length(tokens)?;
-        self.settings.max_seq_length = tokens;
-        Ok(())
+        Ok(self.tokenizer.check_length(tokens)?)
     }
 
     /// Number of columns of an embedding.

@@ -26,6 +26,7 @@ const TOKENIZED_TOGETHER: usize = 256;
 pub struct TextEncoder {
     shared: Arc<Shared>,
     dimension: usize,
+    max_seq_length: usize,
     batch_tokens: usize,
     prompts: RolePrompts,
     stop: Option<Arc<AtomicBool>>,
@@ -67,7 +68,9 @@ impl TextEncoder {
         let truncated = model.spec().settings().truncate_dim.unwrap_or(dimension);
         let shared = Arc::new(Shared { model, context: context.clone(), activations: Mutex::default() });
         let prompts = RolePrompts::default();
-        Self { shared, dimension, batch_tokens: DEFAULT_BATCH_TOKENS, prompts, stop: None }.with_dimension(truncated)
+        let max_seq_length = shared.model.spec().settings().max_seq_length;
+        Self { shared, dimension, max_seq_length, batch_tokens: DEFAULT_BATCH_TOKENS, prompts, stop: None }
+            .with_dimension(truncated)
     }
 
     /// Keeps the first `dimension` columns, normalised again if the model's embeddings are.
@@ -82,6 +85,34 @@ impl TextEncoder {
         }
         self.dimension = dimension;
         Ok(self)
+    }
+
+    /// Cuts texts to `tokens` tokens instead of the folder's `max_seq_length`.
+    ///
+    /// # Errors
+    /// As [`crate::TrainingModel::set_max_seq_length`].
+    pub fn with_max_seq_length(mut self, tokens: usize) -> Result<Self, ModelError> {
+        self.spec().check_max_seq_length(tokens)?;
+        self.max_seq_length = tokens;
+        Ok(self)
+    }
+
+    /// Number of tokens of a text that are read.
+    pub fn max_seq_length(&self) -> usize {
+        self.max_seq_length
+    }
+
+    /// Tokenises texts behind a prompt, each cut to [`TextEncoder::max_seq_length`].
+    ///
+    /// # Errors
+    /// Returns an error if a text or the prompt cannot be tokenised.
+    pub fn tokens(&self, texts: &[&str], prompt: &str) -> Result<TokenBatch, ModelError> {
+        self.cut(texts, &self.spec().prompt(prompt)?)
+    }
+
+    fn cut(&self, texts: &[&str], prompt: &Prompt) -> Result<TokenBatch, ModelError> {
+        let tokenizer = self.spec().tokenizer();
+        Ok(prompt.tokenize(texts, |texts| tokenizer.encode(texts, self.max_seq_length))?)
     }
 
     /// Sets the most tokens of a batch; a longer text is a batch of its own.
@@ -132,6 +163,10 @@ impl TextEncoder {
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut bytes = self.shared.model.fingerprint(&self.shared.context);
         for (byte, add) in bytes.iter_mut().zip((self.dimension as u64).to_le_bytes()) {
+            *byte ^= add;
+        }
+        let own = self.spec().settings().max_seq_length;
+        for (byte, add) in bytes[8..].iter_mut().zip(((self.max_seq_length ^ own) as u64).to_le_bytes()) {
             *byte ^= add;
         }
         bytes
@@ -193,7 +228,7 @@ impl TextEncoder {
     fn tokenize(&self, texts: &[&str], prompt: &Prompt) -> Vec<Result<TokenBatch, ModelError>> {
         let mut tokens: Vec<_> = texts.iter().map(|_| Ok(TokenBatch::new())).collect();
         self.shared.context.for_each_chunk(&mut tokens, 1, |index, into| {
-            into[0] = prompt.tokenize(&[texts[index]], |texts| self.spec().tokenize(texts));
+            into[0] = self.cut(&[texts[index]], prompt);
         });
         tokens
     }

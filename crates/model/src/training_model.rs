@@ -8,6 +8,7 @@ use crate::fingerprint::fingerprint;
 use crate::inference_model::InferenceModel;
 use crate::lora::{Lora, LoraSettings};
 use crate::pass::{Compute, Pass};
+use crate::similarity::Similarity;
 use crate::spec::ModelSpec;
 use crate::trainable::{DropoutSeed, PassLimit, Trainable};
 use crate::weights::{
@@ -53,6 +54,28 @@ impl TrainingModel {
     /// Returns an error if the encoder has fewer positions, or if only special tokens would fit.
     pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
         Arc::make_mut(&mut self.spec).set_max_seq_length(tokens)
+    }
+
+    /// Sets the prompts, the name of that for texts without a role, and the measure by which
+    /// embeddings are compared.
+    ///
+    /// # Errors
+    /// Returns an error if the default prompt has no such name.
+    pub fn set_usage(
+        &mut self,
+        prompts: Vec<(String, String)>,
+        default_prompt_name: Option<String>,
+        similarity: Similarity,
+    ) -> Result<(), ModelError> {
+        if let Some(name) = &default_prompt_name
+            && !prompts.iter().any(|(other, _)| other == name)
+        {
+            return Err(ModelError::Request(format!("no prompt has the name `{name}` of the default prompt")));
+        }
+        let settings = &mut Arc::make_mut(&mut self.spec).settings;
+        (settings.prompts, settings.default_prompt_name) = (prompts, default_prompt_name);
+        settings.similarity = similarity;
+        Ok(())
     }
 
     /// Precision of the matrix-product operands.

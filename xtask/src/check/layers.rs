@@ -4,7 +4,7 @@ use super::tree::Tree;
 use std::collections::BTreeSet;
 
 /// Floors of ARCHITECTURE.md: a crate uses lower floors only.
-pub(super) const FLOORS: [(&str, usize); 15] = [
+pub(super) const FLOORS: [(&str, usize); 16] = [
     ("chart", 0),
     ("files", 0),
     ("kernels", 1),
@@ -20,6 +20,7 @@ pub(super) const FLOORS: [(&str, usize); 15] = [
     ("bench", 5),
     ("serve", 5),
     ("cli", 6),
+    ("python", 7),
 ];
 
 /// Libraries of a file format or of the network, and the crates that may use them.

@@ -1,0 +1,33 @@
+//! The native module of the Python package `maana`. It converts arguments and results, and calls
+//! the workflows; it computes nothing itself. `python/maana` has the classes that people use.
+#![forbid(unsafe_code)]
+
+mod arrays;
+mod encoder;
+mod error;
+mod interrupt;
+mod store;
+mod threads;
+mod vectors;
+
+use pyo3::prelude::*;
+
+/// Native functions and classes of `maana`.
+#[pymodule]
+mod _maana {
+    #[pymodule_export]
+    use crate::encoder::Encoder;
+    #[pymodule_export]
+    use crate::store::Store;
+    #[pymodule_export]
+    use crate::threads::set_threads;
+    #[pymodule_export]
+    use crate::vectors::{communities, paraphrases, quantize, ranges, search, similarity, similarity_pairwise};
+
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,427 @@
+"""`SentenceTransformer`: a model that embeds texts, with the reference's names and defaults."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Callable, Literal
+
+import numpy as np
+
+from . import _maana
+from ._arrays import as_texts, is_single, to_tensor
+from .quantization import quantize_embeddings
+from .similarity import SimilarityFunction
+
+__all__ = ["SentenceTransformer"]
+
+logger = logging.getLogger(__name__)
+
+EmbeddingPrecision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+
+#: Names of prompts for documents, in the order in which they are looked for.
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+
+
+class SentenceTransformer:
+    """A model that embeds texts.
+
+    Args:
+        model_name_or_path: A folder made by Sentence Transformers, or a name on the hub.
+        device: ``"cpu"`` or ``None``.
+        prompts: Texts in front of texts, by name. Default: those of the folder.
+        default_prompt_name: Name of the prompt for texts without one.
+        cache_folder: Cache of fetched models. Default: that of ``huggingface_hub``.
+        revision: Branch, tag or commit on the hub.
+        local_files_only: Do not use the network.
+        token: Access token of the hub.
+        similarity_fn_name: ``cosine``, ``dot``, ``euclidean`` or ``manhattan``.
+        truncate_dim: Number of leading columns of embeddings to keep.
+        precision: Precision of the computation: ``float32`` (the same bits on every machine),
+            ``bfloat16``, ``int8`` or ``auto``.
+
+    Raises:
+        FileNotFoundError: If there is no such folder or model.
+        ValueError: If the folder is malformed, or asks for something that is not supported.
+        NotImplementedError: For arguments that have no meaning here.
+
+    Example:
+        >>> model = SentenceTransformer("sentence-transformers/all-MiniLM-L6-v2")  # doctest: +SKIP
+        >>> embeddings = model.encode(["Habari", "Hello"])  # doctest: +SKIP
+        >>> model.similarity(embeddings, embeddings).shape  # doctest: +SKIP
+        (2, 2)
+    """
+
+    def __init__(
+        self,
+        model_name_or_path: str | os.PathLike[str] | None = None,
+        *,
+        modules: Any = None,
+        device: str | None = None,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        model_kwargs: dict[str, Any] | None = None,
+        processor_kwargs: dict[str, Any] | None = None,
+        tokenizer_kwargs: dict[str, Any] | None = None,
+        config_kwargs: dict[str, Any] | None = None,
+        model_card_data: Any = None,
+        backend: str = "torch",
+        similarity_fn_name: str | SimilarityFunction | None = None,
+        truncate_dim: int | None = None,
+        precision: str = "float32",
+    ) -> None:
+        if model_name_or_path is None or modules is not None:
+            raise NotImplementedError("a model is opened from a folder or a name; `modules` is not supported")
+        refused = {"model_kwargs": model_kwargs, "config_kwargs": config_kwargs}
+        for name, value in refused.items():
+            if value:
+                raise NotImplementedError(f"{name} is not supported: {sorted(value)}; write it into the folder")
+        length = (processor_kwargs or tokenizer_kwargs or {}).copy()
+        limit = length.pop("model_max_length", None)
+        if length:
+            raise NotImplementedError(f"processor_kwargs are not supported: {sorted(length)}")
+        _check_device(device)
+        name = os.fspath(model_name_or_path)
+        located = f"{name}@{revision}" if revision and not os.path.isdir(name) else name
+        self._arguments = (located, precision, cache_folder, local_files_only)
+        secret = token if isinstance(token, str) else None
+        self.native = _maana.Encoder(located, precision, cache_folder, secret, local_files_only)
+        for notice in self.native.notices:
+            logger.warning(notice)
+        self._summary: dict[str, Any] = json.loads(self.native.summary())
+        if limit is not None:
+            self.max_seq_length = int(limit)
+
+        #: Name or path under which the model was opened.
+        self.name = name
+        self.model_card_data = model_card_data
+        own = self._summary["prompts"]
+        own = dict(own) if isinstance(own, dict) else {key: text for key, text in own}
+        self.prompts: dict[str, str] = {"query": "", "document": "", **own, **(prompts or {})}
+        self.has_own_prompts = bool(prompts) or bool(own)
+        self.default_prompt_name = default_prompt_name or self._summary["default_prompt_name"]
+        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
+            raise ValueError(
+                f"Default prompt name '{self.default_prompt_name}' not found in the configured prompts "
+                f"dictionary with keys {list(self.prompts)!r}."
+            )
+        self.similarity_fn_name = similarity_fn_name or self._summary["similarity"]
+        self.truncate_dim: int | None = truncate_dim or self._summary["truncate_dim"]
+
+    # Embeddings
+
+    def encode(
+        self,
+        inputs: Any = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: Literal["sentence_embedding", "token_embeddings"] | None = "sentence_embedding",
+        precision: EmbeddingPrecision = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | list[str] | None = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: Any = None,
+        chunk_size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Embed texts.
+
+        Args:
+            inputs: A text, or several: a list, an array, or a column of pandas, polars or Arrow.
+            prompt_name: Name of the prompt in front of each text.
+            prompt: The prompt itself, instead of a name.
+            batch_size: Ignored: embeddings and speed do not depend on batches.
+            show_progress_bar: Show progress by ``tqdm``. Default: if logging is at INFO or DEBUG.
+            output_value: ``sentence_embedding``; ``token_embeddings`` for an array of each text;
+                ``None`` for both in a dictionary of each text.
+            precision: ``float32``, or fewer bits by ``quantize_embeddings``.
+            convert_to_numpy: Return one array. Otherwise a list of arrays.
+            convert_to_tensor: Return one tensor of PyTorch.
+            device: ``"cpu"`` or ``None``; a list is accepted and changes nothing.
+            normalize_embeddings: Divide embeddings by their lengths.
+            truncate_dim: Number of leading columns to keep.
+            pool: Ignored: all threads are used already.
+            chunk_size: Ignored.
+
+        Returns:
+            ``(texts, dimension)`` of float32; ``(dimension)`` for one text.
+
+        Raises:
+            TypeError: If an input is not a string.
+            ValueError: If there is no such prompt, or an argument is not supported.
+
+        Example:
+            >>> model.encode("Habari ya asubuhi").shape  # doctest: +SKIP
+            (384,)
+        """
+        if inputs is None and "sentences" in kwargs:
+            inputs = kwargs.pop("sentences")
+        kwargs.pop("task", None)
+        if kwargs:
+            raise ValueError(
+                f"{type(self).__name__}.encode() has been called with additional keyword arguments that this "
+                f"model does not use: {sorted(kwargs)}."
+            )
+        if batch_size <= 0:
+            raise ValueError(f"batch_size must be a positive integer, got {batch_size}.")
+        if not isinstance(device, (list, tuple)):
+            _check_device(device)
+        if output_value not in ("sentence_embedding", "token_embeddings", None):
+            raise ValueError(f"output_value is {output_value!r}; expected sentence_embedding, token_embeddings or None")
+        single = is_single(inputs)
+        texts = as_texts(inputs)
+        front = self._resolve_prompt(prompt, prompt_name) or ""
+        dimension = truncate_dim if truncate_dim is not None else self.truncate_dim
+        if dimension is not None and dimension < 1:
+            raise ValueError(f"truncate_dim is {dimension}; expected at least 1")
+
+        if output_value != "sentence_embedding":
+            found = self._tokens_of(texts, front, output_value, normalize_embeddings, dimension)
+            return found[0] if single else found
+
+        if not texts:
+            return to_tensor(np.array([], dtype=np.float32)) if convert_to_tensor else np.array([])
+        with self._progress(show_progress_bar, len(texts)) as progress:
+            embeddings = self.native.encode(texts, front, dimension, normalize_embeddings, progress)
+        if precision and precision != "float32":
+            embeddings = quantize_embeddings(embeddings, precision)
+        if convert_to_tensor:
+            embeddings = to_tensor(embeddings)
+        elif not convert_to_numpy:
+            embeddings = list(embeddings)
+        return embeddings[0] if single else embeddings
+
+    def encode_query(
+        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, **kwargs: Any
+    ) -> Any:
+        """Embed queries: as `encode`, with the prompt ``query`` unless another one is named."""
+        if prompt_name is None and prompt is None and "query" in self.prompts:
+            prompt_name = "query"
+        return self.encode(inputs, prompt_name, prompt, **kwargs)
+
+    def encode_document(
+        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, **kwargs: Any
+    ) -> Any:
+        """Embed documents: as `encode`, with the prompt ``document``, ``passage`` or ``corpus``."""
+        if prompt_name is None and prompt is None:
+            prompt_name = next((name for name in _DOCUMENT_PROMPTS if name in self.prompts), None)
+        return self.encode(inputs, prompt_name, prompt, **kwargs)
+
+    def encode_multi_process(self, sentences: Any, pool: Any = None, **kwargs: Any) -> np.ndarray:
+        """Embed texts: as `encode`, which uses all threads already."""
+        return self.encode(sentences, **kwargs)
+
+    def start_multi_process_pool(self, target_devices: list[str] | None = None) -> dict[str, Any]:
+        """Return an empty pool for calls that pass one on."""
+        return {"input": None, "output": None, "processes": []}
+
+    @staticmethod
+    def stop_multi_process_pool(pool: dict[str, Any]) -> None:
+        """Do nothing: there are no processes."""
+
+    def _tokens_of(
+        self, texts: list[str], prompt: str, output_value: str | None, normalize: bool, dimension: int | None
+    ) -> list[Any]:
+        found = self.native.encode_tokens(texts, prompt)
+        if output_value == "token_embeddings":
+            return [rows for rows, _ in found]
+        embeddings = self.native.encode(texts, prompt, dimension, normalize) if texts else []
+        return [
+            {"sentence_embedding": embedding, "token_embeddings": rows, "input_ids": np.array(ids)}
+            for embedding, (rows, ids) in zip(embeddings, found)
+        ]
+
+    @staticmethod
+    @contextmanager
+    def _progress(show: bool | None, texts: int) -> Iterator[Callable[[int], None] | None]:
+        if show is None:
+            show = logger.getEffectiveLevel() in (logging.INFO, logging.DEBUG)
+        if not show:
+            yield None
+            return
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            warnings.warn("show_progress_bar=True needs tqdm, which is not installed", stacklevel=3)
+            yield None
+            return
+        with tqdm(total=texts, desc="Texts") as bar:
+            yield lambda done: bar.update(done - bar.n)
+
+    # Similarity
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """Name of the function that compares embeddings."""
+        return self._similarity
+
+    @similarity_fn_name.setter
+    def similarity_fn_name(self, value: str | SimilarityFunction | None) -> None:
+        self._similarity = SimilarityFunction(value or "cosine").value
+
+    @property
+    def similarity(self) -> Callable[[Any, Any], Any]:
+        """Function that compares all embeddings with all others: ``(rows, rows)``."""
+        return SimilarityFunction.to_similarity_fn(self._similarity)
+
+    @property
+    def similarity_pairwise(self) -> Callable[[Any, Any], Any]:
+        """Function that compares embeddings pair by pair: ``(rows)``."""
+        return SimilarityFunction.to_similarity_pairwise_fn(self._similarity)
+
+    # Prompts and tokens
+
+    def prompt_of(self, role: Literal["query", "document"]) -> str:
+        """Return the prompt that `encode_query` or `encode_document` puts in front."""
+        names = ("query",) if role == "query" else _DOCUMENT_PROMPTS
+        return next((self.prompts[name] for name in names if name in self.prompts), "")
+
+    def _resolve_prompt(self, prompt: str | None, prompt_name: str | None) -> str | None:
+        if prompt is not None:
+            if prompt_name is not None:
+                logger.warning("Both `prompt` and `prompt_name` are given; `prompt_name` is ignored.")
+            return prompt
+        if prompt_name is not None:
+            if prompt_name not in self.prompts:
+                raise ValueError(
+                    f"Prompt name '{prompt_name}' not found in the configured prompts dictionary with keys "
+                    f"{list(self.prompts)!r}."
+                )
+            return self.prompts[prompt_name]
+        return self.prompts.get(self.default_prompt_name) if self.default_prompt_name is not None else None
+
+    def tokenize(self, texts: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+        """Return token ids, segments and masks of texts, padded to the longest: ``(texts, tokens)``."""
+        found = self.native.tokenize(as_texts(texts, "texts"), kwargs.get("prompt") or "")
+        longest = max((len(ids) for ids, _ in found), default=0)
+        shape = (len(found), longest)
+        tokens = {name: np.zeros(shape, np.int64) for name in ("input_ids", "token_type_ids", "attention_mask")}
+        for row, (ids, types) in enumerate(found):
+            tokens["input_ids"][row, : len(ids)] = ids
+            tokens["token_type_ids"][row, : len(ids)] = types
+            tokens["attention_mask"][row, : len(ids)] = 1
+        return tokens
+
+    preprocess = tokenize
+
+    # Properties
+
+    @property
+    def max_seq_length(self) -> int:
+        """Number of tokens of a text that are read."""
+        return self.native.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, tokens: int) -> None:
+        self.native.max_seq_length = tokens
+
+    def get_max_seq_length(self) -> int:
+        """Return the number of tokens of a text that are read."""
+        return self.max_seq_length
+
+    def get_embedding_dimension(self) -> int:
+        """Return the number of columns of an embedding."""
+        whole = self.native.dimension
+        return whole if self.truncate_dim is None else min(whole, self.truncate_dim)
+
+    get_sentence_embedding_dimension = get_embedding_dimension
+
+    @contextmanager
+    def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """Truncate embeddings within a ``with`` block."""
+        before, self.truncate_dim = self.truncate_dim, truncate_dim
+        try:
+            yield
+        finally:
+            self.truncate_dim = before
+
+    truncate_sentence_embeddings = truncate_embeddings
+
+    @property
+    def device(self) -> Any:
+        """Device of the computation: the CPU."""
+        try:
+            import torch
+        except ImportError:
+            return "cpu"
+        return torch.device("cpu")
+
+    def to(self, device: Any = None, *args: Any, **kwargs: Any) -> SentenceTransformer:
+        """Return the model; devices other than the CPU are refused."""
+        _check_device(device)
+        return self
+
+    def cpu(self) -> SentenceTransformer:
+        """Return the model."""
+        return self
+
+    def eval(self) -> SentenceTransformer:
+        """Return the model, which is always in this mode outside training."""
+        return self
+
+    def fingerprint(self) -> str:
+        """Return digits that identify the model, equal on all machines."""
+        return self.native.fingerprint()
+
+    def __len__(self) -> int:
+        """Return the number of modules."""
+        return len(self._summary["modules"])
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return kind and settings of a module."""
+        module = self._summary["modules"][index]
+        return {"kind": module["kind"], **dict(map(tuple, module["settings"]))}
+
+    def __repr__(self) -> str:
+        modules = "".join(f"  ({number}): {self[number]}\n" for number in range(len(self)))
+        return f"SentenceTransformer(\n{modules})"
+
+    # Folders
+
+    def save_pretrained(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Write the model as a folder of Sentence Transformers, with its prompts and settings.
+
+        The folder appears whole or not at all; an older model in its place is replaced.
+
+        Raises:
+            ValueError: If the folder holds anything but a model.
+        """
+        prompts = list(self.prompts.items())
+        self.native.save(os.fspath(path), prompts, self.default_prompt_name, self.similarity_fn_name)
+
+    save = save_pretrained
+
+    # Pickling: the model is opened again.
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state["max_seq_length"] = self.max_seq_length
+        state["folder"] = self.native.folder
+        del state["native"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        limit, folder = state.pop("max_seq_length"), state.pop("folder")
+        self.__dict__.update(state)
+        _, precision, cache, _ = self._arguments
+        self.native = _maana.Encoder(folder, precision, cache, None, True)
+        self.max_seq_length = limit
+
+
+def _check_device(device: Any) -> None:
+    """Raise an error for a device other than the CPU."""
+    if device is not None and str(device).split(":")[0] not in ("cpu", ""):
+        raise ValueError(f"device is {device!r}; Maana computes on the CPU: omit it, or use 'cpu'")

@@ -1,0 +1,26 @@
+"""Models and texts of the tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maana import SentenceTransformer
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = str(ROOT / "golden" / "tiny-bert")
+
+
+@pytest.fixture(scope="session")
+def model() -> SentenceTransformer:
+    """Return a BERT model of two layers."""
+    return SentenceTransformer(TINY)
+
+
+@pytest.fixture(scope="session")
+def golden() -> list[dict[str, Any]]:
+    """Return texts and their embeddings by the reference."""
+    return json.loads((ROOT / "golden" / "tiny_encode.json").read_text())["rows"]

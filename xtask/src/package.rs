@@ -1,0 +1,67 @@
+//! `cargo xtask python` and `wheel`: the tests of the Python package, and its wheel.
+
+use crate::command::{cargo, run};
+use crate::python;
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TESTS: &str = "python/tests";
+
+/// Largest wheel, in bytes.
+const MOST_BYTES: u64 = 20_000_000;
+
+/// Runs the package's tests against the native module of this build, in `target/python`.
+/// `arguments` are those of pytest.
+pub(crate) fn test(arguments: &[String]) -> Result<()> {
+    cargo(&["build", "--workspace", "--lib", "--quiet"])?;
+    let package = Path::new("target/python/maana");
+    let _ = std::fs::remove_dir_all(package);
+    std::fs::create_dir_all(package)?;
+    for file in std::fs::read_dir("python/maana")? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "py") {
+            std::fs::copy(&path, package.join(path.file_name().context("a file has a name")?))?;
+        }
+    }
+    let built = if cfg!(target_os = "macos") { "target/debug/lib_maana.dylib" } else { "target/debug/lib_maana.so" };
+    std::fs::copy(built, package.join("_maana.abi3.so")).with_context(|| built.to_owned())?;
+    let mut tests = Command::new(environment()?);
+    tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS]).args(arguments);
+    run(tests.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONPATH", "target/python"))
+}
+
+/// Runs as a part of all tests; skipped where the packages are unavailable.
+pub(crate) fn in_tests() -> Result<()> {
+    if let Err(error) = environment() {
+        println!("skipped: the Python package, because the packages of its tests are unavailable: {error:#}");
+        return Ok(());
+    }
+    test(&[])
+}
+
+/// Builds the wheel in `target/wheels`, installs it in an empty environment, and runs the tests
+/// that need nothing else.
+pub(crate) fn wheel() -> Result<()> {
+    let python = environment()?;
+    let wheels = Path::new("target/wheels");
+    let _ = std::fs::remove_dir_all(wheels);
+    run(Command::new(&python).args(["-m", "maturin", "build", "--release", "--out"]).arg(wheels))?;
+    let found = std::fs::read_dir(wheels)?.next().context("maturin wrote no wheel")??.path();
+    let bytes = found.metadata()?.len();
+    println!("{}: {:.1} MB", found.display(), bytes as f64 / 1e6);
+    ensure!(bytes < MOST_BYTES, "the wheel has {bytes} bytes; expected less than {MOST_BYTES}");
+
+    let clean = Path::new("target/python-clean");
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(clean))?;
+    let clean = clean.join("bin/python");
+    run(Command::new(&clean).args(["-m", "pip", "install", "-q", "pytest"]).arg(&found))?;
+    let mut tests = Command::new(clean);
+    tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS]);
+    run(tests.env("PYTHONDONTWRITEBYTECODE", "1"))
+}
+
+fn environment() -> Result<PathBuf> {
+    let requirements = Path::new(TESTS).join("requirements.txt");
+    python::environment(Path::new("target/python-tests"), &requirements, "the network and 900 MB of disk")
+}
