@@ -8,6 +8,7 @@
 //! same target when the process was killed.
 #![deny(unsafe_code)]
 
+mod edit_distance;
 mod error;
 mod file;
 mod folder;
@@ -19,6 +20,7 @@ mod read;
 mod sync;
 mod unfinished;
 
+pub use edit_distance::edit_distance;
 pub use error::FileError;
 pub use file::{NewFile, replace, write};
 pub use folder::{NewFolder, create_inside, remove_folder, write_inside};

@@ -9,6 +9,7 @@
 //! Mismatched shapes panic.
 
 mod activation;
+mod adafactor;
 mod adamw;
 mod aligned;
 mod attention;
@@ -37,7 +38,8 @@ mod scratch;
 mod top_k;
 
 pub use activation::Activation;
-pub use adamw::{AdamW, adamw, sum_of_squares};
+pub use adafactor::{Adafactor, adafactor_matrix, adafactor_vector};
+pub use adamw::{AdamW, adamw, adamw_rows, sum_of_squares};
 pub use attention::{Attention, PositionBias, attention, attention_backward, sum_position_bias};
 pub use bf16::{from_bf16, narrow, round_to_bf16, to_bf16, widen};
 pub use codes::{different_bits, dot_all_codes, dot_codes, weights_of_codes};

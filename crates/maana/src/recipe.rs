@@ -11,7 +11,7 @@ mod data_table;
 pub use data_table::{DataTable, Negatives, Prompts, SetTable};
 
 use crate::evaluation::SetSpec;
-use maana_files::FileError;
+use maana_files::{FileError, edit_distance};
 use maana_train::{Arguments, LossArguments};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -285,7 +285,7 @@ fn with_suggestion(message: &str) -> String {
     let unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
     let nearest = match quoted.split_first() {
         Some((wrong, known)) if unknown => {
-            let by_distance = known.iter().map(|name| (distance(wrong, name), *name)).min();
+            let by_distance = known.iter().map(|name| (edit_distance(wrong, name), *name)).min();
             by_distance.filter(|(distance, name)| *distance <= name.len().max(wrong.len()) / 2).map(|(_, name)| name)
         }
         _ => None,
@@ -294,22 +294,6 @@ fn with_suggestion(message: &str) -> String {
         Some(name) => format!("{message}; did you mean `{name}`?"),
         None => message.to_owned(),
     }
-}
-
-/// Returns the Levenshtein distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -413,14 +397,5 @@ mod tests {
         let recipe = parse(SEED, "recipe.toml", &[]).unwrap();
         let located = LocatedRecipe { recipe: recipe.clone(), folder: PathBuf::new() };
         assert_eq!(parse(&located.to_toml(), "again", &[]).unwrap(), recipe);
-    }
-
-    #[test]
-    fn distances_count_edits() {
-        for (a, b, expected) in
-            [("", "", 0), ("abc", "abc", 0), ("abc", "abd", 1), ("abc", "", 3), ("kitten", "sitting", 3)]
-        {
-            assert_eq!(distance(a, b), expected);
-        }
     }
 }

@@ -41,4 +41,4 @@ pub use summary::{ModelSummary, ModuleSummary};
 pub use text_encoder::{DEFAULT_BATCH_TOKENS, RolePrompts, TextEncoder};
 pub use trainable::{DropoutSeed, PassLimit, Trainable};
 pub use training_model::TrainingModel;
-pub use weights::{ParameterArena, StatePart, Tensor};
+pub use weights::{Algorithm, Gradients, ParameterArena, StatePart, Tensor, TensorSettings, UpdatePlan};

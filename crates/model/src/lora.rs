@@ -154,23 +154,26 @@ impl Lora {
     /// `d_B = s d_W' Aᵀ`. Sets the latter to zero.
     pub(crate) fn project(&mut self, context: &Context) {
         let (rank, scale) = (self.settings.rank, self.scale());
-        let (adapters, gradients) = self.arena.for_backward();
+        let (adapters, mut gradients) = self.arena.for_backward();
         let scaled: Vec<f32> = adapters.iter().map(|value| scale * value).collect();
         for Target { gradient, a, b, outputs, inputs, .. } in &self.targets {
             let d_weight = Rows::new(&self.gradients[gradient.clone()], *outputs, *inputs, *inputs);
             let scaled_a = Rows::new(&scaled[a.clone()], rank, *inputs, *inputs);
             let scaled_b = Rows::new(&scaled[b.clone()], *outputs, rank, rank);
-            let (d_a, d_b) = (a.clone(), b.clone());
-            maana_kernels::matmul_weight_gradient(context, Precision::F32, scaled_b, d_weight, &mut gradients[d_a]);
-            maana_kernels::matmul_transposed(context, d_weight, scaled_a, &mut gradients[d_b], true);
+            if let Some(d_a) = gradients.of(a) {
+                maana_kernels::matmul_weight_gradient(context, Precision::F32, scaled_b, d_weight, d_a);
+            }
+            if let Some(d_b) = gradients.of(b) {
+                maana_kernels::matmul_transposed(context, d_weight, scaled_a, d_b, true);
+            }
         }
+        drop(gradients);
         self.gradients.fill(0.0);
     }
 
-    /// Bytes of the adapters with their gradients and moments, of the frozen weights, and of the
-    /// gradients of the sums.
+    /// Bytes of the adapters, of the frozen weights, and of the gradients of the sums.
     pub(crate) fn bytes(&self) -> usize {
-        4 * (4 * self.arena.parameters().len() + self.weights.len() + self.gradients.len())
+        4 * (self.arena.parameters().len() + self.weights.len() + self.gradients.len())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The seam between models and training: tokens and gradients, no strings and no files.
 
-use crate::weights::{StatePart, Tensor};
-use maana_kernels::{AdamW, Context, Matrix, Rows};
+use crate::weights::{StatePart, Tensor, UpdatePlan};
+use maana_kernels::{Context, Matrix, Rows};
 use maana_text::TokenBatch;
 use std::ops::Range;
 
@@ -134,9 +134,13 @@ pub trait Trainable {
     /// Euclidean norm of the summed gradients.
     fn gradient_norm(&self, context: &Context) -> f64;
 
-    /// Makes one update of AdamW with the summed gradients times `gradient_scale`, and sets the
+    /// Sets the optimizer of all further updates, and which tensors train. A change discards
+    /// gradients and moments. Without a call it is AdamW with the defaults of PyTorch.
+    fn set_update_plan(&mut self, plan: UpdatePlan);
+
+    /// Makes update `step`, from 1, with the summed gradients times `gradient_scale`, and sets the
     /// gradients to zero.
-    fn update(&mut self, context: &Context, settings: &AdamW, gradient_scale: f32);
+    fn update(&mut self, context: &Context, step: u64, learning_rate: f64, gradient_scale: f32);
 
     /// Moves the running average of the parameters towards them by `1 − decay`. Update 1 starts it
     /// with the parameters.
@@ -145,8 +149,12 @@ pub trait Trainable {
     /// Exchanges the parameters with their average, which must have begun.
     fn swap_average(&mut self);
 
-    /// Names, shapes and places of all parameters; gradients and moments have the same places.
+    /// Names, shapes and places of all parameters.
     fn tensors(&self) -> &[Tensor];
+
+    /// Names, shapes and places of the numbers in a part of the training state; none if the
+    /// optimizer does not have it.
+    fn state_tensors(&self, part: StatePart) -> Vec<Tensor>;
 
     /// Copies elements of the training state, from `first` on, to `into`. Gradients and moments are
     /// zero at first.

@@ -12,9 +12,9 @@ use crate::similarity::Similarity;
 use crate::spec::ModelSpec;
 use crate::trainable::{DropoutSeed, PassLimit, Trainable};
 use crate::weights::{
-    ArenaWeights, Gradients, Layout, PackingSlots, ParameterArena, Scope, StatePart, Tensor, checksums,
+    ArenaWeights, Gradients, Layout, PackingSlots, ParameterArena, Scope, StatePart, Tensor, UpdatePlan, checksums,
 };
-use maana_kernels::{AdamW, Context, Matrix, Precision, Rows};
+use maana_kernels::{Context, Matrix, Precision, Rows};
 use maana_text::TokenBatch;
 use std::sync::Arc;
 
@@ -40,6 +40,7 @@ impl TrainingModel {
         let recompute = false;
         let network = Network::new(&spec.config, Scope::All, Passes::Training { precision, recompute });
         let slots = PackingSlots::new(network.parameters.roles());
+        let arena = arena.with_word_table(network.parameters.word_embeddings);
         Self { spec: Arc::new(spec), network, arena, lora: None, slots, precision, recompute, trained: false }
     }
 
@@ -118,8 +119,14 @@ impl TrainingModel {
 
     /// Bytes of all parameters, with the gradients and moments of those that train.
     pub fn parameter_bytes(&self) -> usize {
-        let parameters = 4 * self.arena.parameters().len();
-        self.lora.as_ref().map_or(4 * parameters, |lora| parameters + lora.bytes())
+        let (plan, tensors) = (self.trained().update_plan(), self.trained().tensors());
+        let trained = plan.gradient_bytes(tensors) + plan.moment_bytes(tensors);
+        4 * self.arena.parameters().len() + self.lora.as_ref().map_or(0, Lora::bytes) + trained
+    }
+
+    /// Bytes of the moments of the parameters that train.
+    pub fn moment_bytes(&self) -> usize {
+        self.trained().update_plan().moment_bytes(self.trained().tensors())
     }
 
     /// The parameters that train.
@@ -236,6 +243,9 @@ impl Trainable for TrainingModel {
         activations: &mut Activations,
         d_embeddings: Rows<'_>,
     ) {
+        if self.lora.is_none() {
+            self.arena.touch_rows(&batch.ids);
+        }
         let (parameters, mut gradients) = for_backward(&mut self.arena, &mut self.lora);
         let Activations { buffers, module_inputs } = activations;
         let mut d_x = d_embeddings.to_matrix();
@@ -254,6 +264,7 @@ impl Trainable for TrainingModel {
     fn finish_parts(&mut self, context: &Context, activations: &mut Activations) {
         let (_, mut gradients) = for_backward(&mut self.arena, &mut self.lora);
         self.network.encoder.finish_backward(&mut activations.buffers, &mut gradients);
+        drop(gradients);
         if let Some(lora) = &mut self.lora {
             lora.project(context);
         }
@@ -271,8 +282,12 @@ impl Trainable for TrainingModel {
         self.trained().gradient_norm(context)
     }
 
-    fn update(&mut self, context: &Context, settings: &AdamW, gradient_scale: f32) {
-        self.trained_mut().update(context, settings, gradient_scale);
+    fn set_update_plan(&mut self, plan: UpdatePlan) {
+        self.trained_mut().set_update_plan(plan);
+    }
+
+    fn update(&mut self, context: &Context, step: u64, learning_rate: f64, gradient_scale: f32) {
+        self.trained_mut().update(context, step, learning_rate, gradient_scale);
         self.changed();
     }
 
@@ -287,6 +302,10 @@ impl Trainable for TrainingModel {
 
     fn tensors(&self) -> &[Tensor] {
         self.trained().tensors()
+    }
+
+    fn state_tensors(&self, part: StatePart) -> Vec<Tensor> {
+        self.trained().state_tensors(part)
     }
 
     fn read_state(&self, part: StatePart, first: usize, into: &mut [f32]) {
@@ -305,9 +324,6 @@ impl Trainable for TrainingModel {
 fn for_backward<'a>(arena: &'a mut ParameterArena, lora: &'a mut Option<Lora>) -> (&'a [f32], Gradients<'a>) {
     match lora {
         Some(lora) => (arena.parameters(), lora.gradients()),
-        None => {
-            let (parameters, gradients) = arena.for_backward();
-            (parameters, Gradients::of_all(gradients))
-        }
+        None => arena.for_backward(),
     }
 }

@@ -6,13 +6,16 @@ mod gradients;
 mod layout;
 mod mapped;
 mod packed;
+mod update_plan;
 
 pub use arena::{ParameterArena, StatePart};
-pub(crate) use gradients::{GradientPlace, Gradients};
+pub(crate) use gradients::GradientPlace;
+pub use gradients::Gradients;
 pub use layout::Tensor;
 pub(crate) use layout::{Layout, LinearWeight, Parameter, Scope};
 pub(crate) use mapped::{MappedTensor, checksums, is_floating, stacked, to_bytes, to_floats};
 pub(crate) use packed::{Packed, PackingSlots};
+pub use update_plan::{Algorithm, TensorSettings, UpdatePlan};
 
 use maana_files::MappedFile;
 use maana_kernels::{Context, PackedMatrix, Precision, Rows};

@@ -2,7 +2,7 @@
 
 mod support;
 
-use maana_kernels::{AdamW, Context, Matrix, Precision};
+use maana_kernels::{Context, Matrix, Precision};
 use maana_model::{Activations, DropoutSeed, LoraSettings, StatePart, Trainable, TrainingModel};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -64,8 +64,7 @@ fn train(model: &mut TrainingModel, updates: u64) {
     for step in 1..=updates {
         model.forward(&context, &batch, DropoutSeed::Off, &mut keep);
         model.backward(&context, &batch, DropoutSeed::Off, &mut keep, d_embeddings.view());
-        let settings = AdamW { learning_rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, step };
-        model.update(&context, &settings, 1.0);
+        model.update(&context, step, 1e-2, 1.0);
     }
 }
 

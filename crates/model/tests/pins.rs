@@ -4,7 +4,7 @@
 
 mod support;
 
-use maana_kernels::{AdamW, Context, InstructionSet, Matrix, Precision};
+use maana_kernels::{Context, InstructionSet, Matrix, Precision};
 use maana_model::{Activations, DropoutSeed, InferenceModel, TextEncoder, Trainable, WeightStorage};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -40,8 +40,7 @@ fn trained(folder: &Path, context: &Context, precision: Precision) -> Vec<f32> {
         let (rows, columns) = (embeddings.rows(), embeddings.columns());
         let upstream = Matrix::from_vec(rows, columns, noise(rows * columns, step));
         model.backward(context, &batch, dropout, &mut activations, upstream.view());
-        let settings = AdamW { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, step };
-        model.update(context, &settings, 1.0);
+        model.update(context, step, 1e-3, 1.0);
     }
     model.parameters().to_vec()
 }

@@ -4,13 +4,14 @@
 use crate::batches::{AHEAD, Batch, Batches};
 use crate::checkpoint::{Checkpoints, Found, Identity, Name, SetIdentity, State, Window, with_average};
 use crate::error::{Failure, RowsOfSet};
+use crate::groups::ResolvedGroups;
 use crate::observer::{Event, Observer, Progress};
 use crate::plan::Position;
 use crate::schedule::{Plateau, Schedule};
 use crate::step::Step;
 use crate::{Arguments, Evaluate, KeepBest, LogRow, Plan, TrainError, TrainingRecord, TrainingSet, Version};
 use maana_data::{SetSampler, Source};
-use maana_kernels::{AdamW, Context};
+use maana_kernels::Context;
 use maana_model::{Prompt, StatePart, Trainable};
 use maana_text::TokenBatch;
 use serde_json::json;
@@ -133,6 +134,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         observer: &'a mut dyn Observer<M>,
     ) -> Result<Self, TrainError> {
         let identity = identity(run, model);
+        model.set_update_plan(ResolvedGroups::new(run.arguments, model.tensors())?.plan);
         let sequences =
             |set: &TrainingSet<'_>| run.arguments.batch_size.min(set.source.len()) * set.source.columns().len();
         let sequences = run.sets.iter().map(sequences).max().expect("a set");
@@ -261,10 +263,8 @@ impl<'a, M: Trainable> Training<'a, M> {
             let rows = std::mem::take(&mut self.open_rows);
             return Err(self.not_a_number("gradient norm", norm, step, rows));
         }
-        let Arguments { adam_beta1, adam_beta2, adam_epsilon, weight_decay, max_grad_norm, .. } = *self.arguments;
-        let settings =
-            AdamW { learning_rate, beta1: adam_beta1, beta2: adam_beta2, epsilon: adam_epsilon, weight_decay, step };
-        self.model.update(self.context, &settings, clip_factor(norm, max_grad_norm));
+        let scale = clip_factor(norm, self.arguments.max_grad_norm);
+        self.model.update(self.context, step, learning_rate, scale);
         if let Some(decay) = self.arguments.ema_decay {
             self.model.update_average(self.context, decay, step);
         }

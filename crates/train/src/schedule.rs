@@ -1,6 +1,8 @@
 //! Schedules of the learning rate: names, parameters and the value of each update are those of
 //! Hugging Face transformers.
 
+#[cfg(test)]
+mod golden;
 mod parameters;
 mod plateau;
 

@@ -6,7 +6,8 @@ use maana_data::SetSampler;
 use maana_kernels::Context;
 use maana_model::{StatePart, Trainable};
 use maana_train::{
-    Arguments, Evaluate, Interval, KeepBest, Outcome, Run, TrainError, TrainingRecord, TrainingSet, Version,
+    Adafactor, Arguments, Evaluate, Group, Interval, KeepBest, LogRow, Optimizer, Outcome, ReduceLrOnPlateau, Run,
+    Schedule, TrainError, TrainingRecord, TrainingSet, Version,
 };
 use std::path::Path;
 use toy::{Notebook, Table, Toy, arguments, entries, run, run_on, timeless};
@@ -35,7 +36,108 @@ fn settings() -> Vec<Arguments> {
             save_every: Some(1.into()),
             ..arguments(None)
         },
+        Arguments { lazy_embeddings: true, ..arguments(None) },
+        Arguments { groups: frozen("words.*"), ema_decay: Some(0.6), ..arguments(None) },
+        Arguments {
+            optimizer: Optimizer::Adafactor(Adafactor::default()),
+            groups: frozen("dense.bias"),
+            ..arguments(None)
+        },
+        Arguments {
+            schedule: Schedule::ReduceLrOnPlateau(ReduceLrOnPlateau { patience: 0, ..ReduceLrOnPlateau::default() }),
+            evaluate: Evaluate::Steps(1.into()),
+            keep_best: Some("dim_8_score".into()),
+            ..arguments(None)
+        },
     ]
+}
+
+fn frozen(pattern: &str) -> Vec<Group> {
+    vec![Group { pattern: pattern.into(), freeze: true, ..Group::default() }]
+}
+
+/// Names of the tensors in the state of a checkpoint, without those of the parameters.
+fn state_tensors(checkpoint: &Path) -> Vec<String> {
+    let bytes = std::fs::read(checkpoint.join("training_state.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut names: Vec<String> = tensors.names().into_iter().map(String::from).collect();
+    names.retain(|name| !name.starts_with("parameters."));
+    names.sort();
+    names
+}
+
+#[test]
+fn a_checkpoint_has_the_state_that_the_optimizer_keeps() {
+    let of = |arguments: Arguments| {
+        let folder = tempfile::tempdir().unwrap();
+        run(&mut Toy::new(), &mut Notebook::default(), &arguments, Some(folder.path()), false).unwrap();
+        let last = entries(folder.path()).into_iter().filter(|name| name.starts_with("checkpoint")).next_back();
+        state_tensors(&folder.path().join(last.unwrap()))
+    };
+    assert_eq!(
+        of(Arguments { groups: frozen("words.*"), ..arguments(None) }),
+        [
+            "first_moments.dense.bias",
+            "first_moments.dense.weight",
+            "second_moments.dense.bias",
+            "second_moments.dense.weight"
+        ]
+    );
+    assert_eq!(
+        of(Arguments { optimizer: Optimizer::Adafactor(Adafactor::default()), ..arguments(None) }),
+        [
+            "second_moments.dense.bias",
+            "second_moments.dense.weight.columns",
+            "second_moments.dense.weight.rows",
+            "second_moments.words.weight.columns",
+            "second_moments.words.weight.rows"
+        ]
+    );
+}
+
+#[test]
+fn the_learning_rate_falls_on_a_plateau() {
+    let schedule = Schedule::ReduceLrOnPlateau(ReduceLrOnPlateau { patience: 0, factor: 0.5, ..Default::default() });
+    let arguments = Arguments {
+        schedule,
+        evaluate: Evaluate::Steps(1.into()),
+        keep_best: Some("dim_8_score".into()),
+        log_every: 1.into(),
+        ..arguments(None)
+    };
+    let scores = vec![0.5, 0.4, 0.6, 0.6, 0.7, 0.7];
+    let mut notebook = Notebook { scores, ..Notebook::default() };
+    let Outcome::Finished(record) = run(&mut Toy::new(), &mut notebook, &arguments, None, false).unwrap() else {
+        panic!("nobody stopped it")
+    };
+    let rates: Vec<f64> = record
+        .rows
+        .iter()
+        .filter_map(|row| match row {
+            LogRow::Training { learning_rate, .. } => Some(*learning_rate / 0.02),
+            LogRow::Evaluation { .. } => None,
+        })
+        .collect();
+    assert_eq!(rates[..6], [1.0, 1.0, 0.5, 0.5, 0.25, 0.25], "{rates:?}");
+}
+
+#[test]
+fn a_checkpoint_without_the_settings_of_the_optimizer_resumes() {
+    let (arguments, folder) = (&settings()[0], tempfile::tempdir().unwrap());
+    let expected = unbroken(arguments);
+    let mut notebook = Notebook { stop_after: Some(7), ..Notebook::default() };
+    run(&mut Toy::new(), &mut notebook, arguments, Some(folder.path()), false).unwrap();
+    for checkpoint in entries(folder.path()).into_iter().filter(|name| name.starts_with("checkpoint")) {
+        let path = folder.path().join(checkpoint).join("trainer_state.json");
+        let mut state: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        state["maana"].as_object_mut().unwrap().remove("plateau").unwrap();
+        for field in ["optimizer", "lazy_embeddings", "groups", "layer_decay"] {
+            state["maana"]["run"]["arguments"].as_object_mut().unwrap().remove(field).unwrap();
+        }
+        std::fs::write(&path, state.to_string()).unwrap();
+    }
+    let found = broken_from(arguments, folder.path());
+    assert_same(&expected, &found, "resumed by a newer version");
 }
 
 /// Their sizes change no bit, so a run may continue with others.

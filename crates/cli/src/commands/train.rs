@@ -6,6 +6,7 @@ use maana::eval::Kind;
 use maana::finetune::{Finetuned, Prepared, PreparedSet, RunEvent, RunFolder, finetune, prepare};
 use maana::kernels::Context;
 use maana::recipe::LocatedRecipe;
+use maana::train::GroupSummary;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,6 +121,9 @@ fn print_plan(prepared: &mut Prepared, context: &Context) -> Result<()> {
     };
     outln!("updates       {}{scheduled}", plan.updates)?;
     outln!("warmup        {}", plan.warmup_updates)?;
+    for group in prepared.groups() {
+        outln!("{}", parameter_group(group))?;
+    }
     let dims: Vec<String> = prepared.dims().iter().map(ToString::to_string).collect();
     for set in prepared.sets() {
         let dims = if set.kind() == Kind::Loss { String::new() } else { format!(", at dims {}", dims.join(", ")) };
@@ -146,6 +150,18 @@ fn print_plan(prepared: &mut Prepared, context: &Context) -> Result<()> {
         estimate.activation_bytes as f64 / 1e9
     )?;
     Ok(())
+}
+
+/// Formats a group of parameters.
+fn parameter_group(group: &GroupSummary) -> String {
+    let GroupSummary { pattern, tensors, parameters, frozen, learning_rates, weight_decay } = group;
+    let name = pattern.as_ref().map_or_else(|| "parameters".to_owned(), |pattern| format!("group {pattern:?}"));
+    let rates = match learning_rates {
+        [least, most] if least == most => format!("learning rate {most}"),
+        [least, most] => format!("learning rates from {least} to {most}"),
+    };
+    let settings = if *frozen { "frozen".to_owned() } else { format!("{rates}, weight decay {weight_decay}") };
+    format!("{name:<13} {parameters} in {tensors} tensors: {settings}")
 }
 
 /// Formats steps and epochs in a line; long lists are shortened.

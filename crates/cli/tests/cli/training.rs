@@ -80,6 +80,22 @@ fn a_dry_run_shows_roles_and_rows_as_the_loss_takes_them() {
 }
 
 #[test]
+fn a_dry_run_shows_the_groups_of_parameters() {
+    let bench = Bench::new();
+    let (plan, _) = dry_run(&bench, &[]);
+    let shown = |plan: &str, start: &str| plan.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!((shown(&plan, "parameters    "), shown(&plan, "group ")), (1, 0), "{plan}");
+    let groups = r#"training.groups=[{pattern="embeddings.*", freeze=true}, {pattern="*.bias", factor=0.1}]"#;
+    let (plan, _) = dry_run(&bench, &[groups]);
+    assert_eq!((shown(&plan, "parameters    "), shown(&plan, "group ")), (1, 2), "{plan}");
+    let frozen = plan.lines().find(|line| line.starts_with("group \"embeddings.*\" ")).unwrap();
+    assert!(frozen.ends_with(" tensors: frozen"), "{frozen}");
+    let groups = r#"training.groups=[{pattern="encoder.layers.*", freeze=true}]"#;
+    let error = fail(bench.train("run").args(["--dry-run", "--set", groups]), 1);
+    assert!(error.contains("`groups[0].pattern`") && error.contains("near ones are `encoder.layer."), "{error}");
+}
+
+#[test]
 fn columns_that_look_misplaced_are_noted() {
     let bench = Bench::new();
     let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();

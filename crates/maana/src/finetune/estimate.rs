@@ -134,9 +134,10 @@ impl Prepared {
         let activation_bytes = (keep.bytes() as f64 * growth) as usize;
         let average_bytes = if arguments.ema_decay.is_some() { 4 * trained } else { 0 };
         let parameter_bytes = model.parameter_bytes() + average_bytes + model.packed_bytes();
+        let moment_bytes = model.moment_bytes();
         // The peak so far lacks only moments, average and the rest of a larger batch.
         let peak = maana_train::peak_memory_bytes()
-            .map_or(parameter_bytes + keep.bytes(), |peak| peak as usize + 2 * 4 * trained + average_bytes);
+            .map_or(parameter_bytes + keep.bytes(), |peak| peak as usize + moment_bytes + average_bytes);
         Ok(Estimate {
             tokens_per_row,
             tokens_per_second,

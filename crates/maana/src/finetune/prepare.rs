@@ -12,7 +12,7 @@ use maana_data::Source;
 use maana_eval::Scores;
 use maana_kernels::Context;
 use maana_model::{LoraSettings, Trainable, TrainingModel};
-use maana_train::{LossSummary, Plan, Precision};
+use maana_train::{GroupSummary, LossSummary, Plan, Precision, ResolvedGroups};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -27,6 +27,7 @@ pub struct Prepared {
     pub(super) sets: Vec<PreparedSet>,
     pub(super) measures: Measures,
     pub(super) plan: Plan,
+    groups: Vec<GroupSummary>,
 }
 
 /// Reads and checks everything that the recipe names. `notify` receives notices and the progress of
@@ -75,6 +76,8 @@ pub fn prepare(
     let dims = evaluated_dims(&located, dimension)?;
     let sources: Vec<&dyn Source> = sets.iter().map(PreparedSet::source).collect();
     let plan = Plan::of(&sources, recipe.data.sampler, &recipe.training)?;
+    let ResolvedGroups { plan: update_plan, groups } = ResolvedGroups::new(&recipe.training, model.tensors())?;
+    model.set_update_plan(update_plan);
     if precision == maana_kernels::Precision::F32
         && maana_kernels::InstructionSet::active().has_bf16()
         && plan.updates >= LONG_RUN
@@ -91,7 +94,7 @@ pub fn prepare(
     }
     let measures = Measures::new(evaluations, dims, &located);
     measures.check(&located, &sets, model.spec().settings().similarity)?;
-    Ok(Prepared { model, resolved: opened.resolved, sets, measures, plan, located })
+    Ok(Prepared { model, resolved: opened.resolved, sets, measures, plan, groups, located })
 }
 
 fn add_lora(model: &mut TrainingModel, lora: &LoraTable, base: &Resolved, seed: u64) -> Result<(), FinetuneError> {
@@ -116,6 +119,11 @@ impl Prepared {
     /// Returns the plan of the run.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Returns the groups of parameters; one if the recipe has none.
+    pub fn groups(&self) -> &[GroupSummary] {
+        &self.groups
     }
 
     /// Returns the recipe.

@@ -21,6 +21,7 @@ use crate::blocks::{Declarations, Embeddings, FeedForward, LayerNorm, RelativePo
 use crate::config::EncoderConfig;
 use crate::pass::Pass;
 use crate::weights::Gradients;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The encoder.
@@ -28,6 +29,8 @@ pub(crate) struct Bert {
     embeddings: Embeddings,
     layers: Vec<Layer>,
     position_bias: Option<Arc<RelativePositionBias>>,
+    /// The parameters below the first layer, and those that all layers share.
+    parameters: Range<usize>,
     x: Slot,
     d_x: Slot,
     d_sum: Slot,
@@ -40,6 +43,7 @@ struct Layer {
     attention_norm: LayerNorm,
     feed_forward: FeedForward,
     norm: LayerNorm,
+    parameters: Range<usize>,
     y: Slot,
 }
 
@@ -52,12 +56,14 @@ impl Bert {
         bias: Option<&Arc<RelativePositionBias>>,
     ) -> Self {
         let embeddings = Embeddings::declare(declarations, config);
+        let parameters = 0..declarations.parameters.elements;
         let layers = (0..config.layers).map(|index| Layer::declare(config, declarations, index, bias)).collect();
         let activations = &mut declarations.activations;
         Self {
             embeddings,
             layers,
             position_bias: bias.cloned(),
+            parameters,
             x: activations.shared("x", config.hidden),
             d_x: activations.gradient("d_x", config.hidden),
             d_sum: activations.gradient("d_sum", config.hidden),
@@ -83,7 +89,13 @@ impl Encoder for Bert {
     }
 
     fn backward(&self, pass: &mut Pass<'_>, gradients: &mut Gradients<'_>) {
-        for (index, layer) in self.layers.iter().enumerate().rev() {
+        let embeddings_train = gradients.trains(&self.parameters);
+        // Below the lowest layer that trains, gradients are not needed.
+        let lowest = match embeddings_train {
+            true => 0,
+            false => self.layers.iter().take_while(|layer| !gradients.trains(&layer.parameters)).count(),
+        };
+        for (index, layer) in self.layers.iter().enumerate().skip(lowest).rev() {
             self.recompute_input(pass, index);
             if pass.recomputes() {
                 layer.recompute(pass, self.x);
@@ -91,7 +103,9 @@ impl Encoder for Bert {
             }
             layer.backward(pass, self.x, self.d_x, self.d_sum, gradients);
         }
-        self.embeddings.backward(pass, self.d_x, self.d_sum, gradients);
+        if embeddings_train {
+            self.embeddings.backward(pass, self.d_x, self.d_sum, gradients);
+        }
     }
 
     fn finish_backward(&self, buffers: &mut Buffers, gradients: &mut Gradients<'_>) {
@@ -120,6 +134,7 @@ impl Layer {
     ) -> Self {
         let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
         let names = LayerNames::of(config.architecture, index);
+        let first = declarations.parameters.elements;
         let activations = &mut declarations.activations;
         let sums = [("attention sum", hidden), ("attention statistics", 2)]
             .map(|(name, width)| activations.saved(name, width));
@@ -130,13 +145,14 @@ impl Layer {
             attention_norm: LayerNorm::declare(declarations, &names.attention_norm, hidden, epsilon, sums),
             feed_forward: FeedForward::declare(declarations, config, index, names.feed_forward),
             norm: LayerNorm::declare(declarations, &names.norm, hidden, epsilon, outputs),
+            parameters: first..declarations.parameters.elements,
             y: declarations.activations.shared("y", hidden),
         }
     }
 
     /// Replaces `x` by the output of the layer.
     fn forward(&self, pass: &mut Pass<'_>, x: Slot) {
-        let Self { attention, attention_norm, feed_forward, norm, y } = self;
+        let Self { attention, attention_norm, feed_forward, norm, y, .. } = self;
         attention.forward(pass, x, x, attention_norm.input);
         attention_norm.forward(pass, *y);
         feed_forward.forward(pass, *y, *y, norm.input);
@@ -155,7 +171,7 @@ impl Layer {
 
     /// Replaces `d_x`, the gradient of the layer's output, by that of its input `x`.
     fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_x: Slot, d_sum: Slot, gradients: &mut Gradients<'_>) {
-        let Self { attention, attention_norm, feed_forward, norm, y } = self;
+        let Self { attention, attention_norm, feed_forward, norm, y, .. } = self;
         norm.backward(pass, d_x, d_sum, gradients);
         let d_y = d_x;
         pass.copy(d_sum, d_y);

@@ -1,10 +1,15 @@
-//! Parameters, gradients and moments of a model that trains, each in one arena, and their update by
-//! AdamW.
+//! Parameters, gradients and optimizer state of a model that trains, each in one arena.
+
+mod touched_rows;
+mod update;
 
 use super::Tensor;
-use maana_kernels::{AdamW, Context};
+use super::gradients::Gradients;
+use super::update_plan::{Algorithm, UpdatePlan, merged};
+use maana_kernels::Context;
 use std::ops::Range;
 use std::sync::Arc;
+use touched_rows::TouchedRows;
 
 /// One of the arenas that a training run keeps in its checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,30 +26,72 @@ pub enum StatePart {
     Gradients,
 }
 
-/// Parameters with their gradients and moments, in the layout of [`ParameterArena::tensors`].
-/// Gradients and moments take memory when training begins, the average when it begins.
-///
-/// The update is that of PyTorch's AdamW (arXiv:1711.05101) with the parameter groups of
-/// transformers' `Trainer`.
+/// Parameters with their gradients and optimizer state. Gradients and moments take memory when
+/// training begins, the average when it begins. Those of frozen tensors, and the moments of rows
+/// without gradient in a lazy update, are never touched, so that the system gives them no memory.
 #[derive(Clone, Debug)]
 pub struct ParameterArena {
     tensors: Vec<Tensor>,
+    plan: UpdatePlan,
+    /// Ranges of frozen tensors.
+    frozen: Vec<Range<usize>>,
+    /// Rows of the table of word embeddings with a gradient, if there is a table.
+    touched: Option<TouchedRows>,
     /// Shared with encoders that read the parameters as they are now; an update while one is in use
     /// copies them.
     parameters: Arc<Vec<f32>>,
     gradients: Vec<f32>,
     first_moments: Vec<f32>,
+    /// In the layout of [`ParameterArena::state_tensors`].
     second_moments: Vec<f32>,
     average: Vec<f32>,
 }
 
 impl ParameterArena {
     /// Returns an arena of `parameters`, of which `tensors` names every part, in order and without
-    /// gaps.
+    /// gaps. The optimizer is AdamW with the defaults of PyTorch.
     pub fn new(tensors: Vec<Tensor>, parameters: Vec<f32>) -> Self {
-        let parameters = Arc::new(parameters);
         let [gradients, first_moments, second_moments, average] = [(); 4].map(|()| Vec::new());
-        Self { tensors, parameters, gradients, first_moments, second_moments, average }
+        Self {
+            plan: UpdatePlan::adamw(tensors.len()),
+            tensors,
+            frozen: Vec::new(),
+            touched: None,
+            parameters: Arc::new(parameters),
+            gradients,
+            first_moments,
+            second_moments,
+            average,
+        }
+    }
+
+    /// Declares that a tensor is the table of word embeddings. The caller then names the rows that
+    /// a backward pass adds to with [`ParameterArena::touch_rows`].
+    ///
+    /// # Panics
+    /// If the tensor is not a matrix.
+    pub fn with_word_table(mut self, tensor: usize) -> Self {
+        let table = &self.tensors[tensor];
+        let [_, columns] = table.matrix().expect("a table is a matrix");
+        self.touched = Some(TouchedRows::new(table.range.clone(), columns));
+        self
+    }
+
+    /// Sets the optimizer of all further updates. A change discards gradients and moments.
+    pub fn set_update_plan(&mut self, plan: UpdatePlan) {
+        assert_eq!(plan.tensors.len(), self.tensors.len(), "settings for each tensor");
+        if plan == self.plan {
+            return;
+        }
+        self.frozen = plan.frozen(&self.tensors);
+        self.plan = plan;
+        [self.gradients, self.first_moments, self.second_moments] = [(); 3].map(|()| Vec::new());
+        self.forget_rows();
+    }
+
+    /// The optimizer with its settings for each tensor.
+    pub fn update_plan(&self) -> &UpdatePlan {
+        &self.plan
     }
 
     /// Names, shapes and places of the parameters.
@@ -73,56 +120,48 @@ impl ParameterArena {
     }
 
     /// The parameters, and the gradients to be added to.
-    pub fn for_backward(&mut self) -> (&[f32], &mut [f32]) {
+    pub fn for_backward(&mut self) -> (&[f32], Gradients<'_>) {
         let gradients = part(&mut self.gradients, self.parameters.len());
-        (&self.parameters, gradients)
+        (&self.parameters, Gradients::except(gradients, &self.frozen))
+    }
+
+    /// Marks rows of the table of word embeddings, to whose gradients a backward pass adds.
+    pub fn touch_rows(&mut self, rows: &[u32]) {
+        if let Some(touched) = &mut self.touched {
+            touched.touch(rows.iter().copied());
+        }
     }
 
     /// Sets the summed gradients to zero.
     pub fn clear_gradients(&mut self) {
-        self.gradients.fill(0.0);
+        if !self.gradients.is_empty() {
+            self.live().into_iter().for_each(|range| self.gradients[range].fill(0.0));
+        }
+        self.forget_rows();
     }
 
     /// Euclidean norm of the summed gradients.
     pub fn gradient_norm(&self, context: &Context) -> f64 {
-        maana_kernels::sum_of_squares(context, &self.gradients).sqrt()
+        maana_kernels::sum_of_squares(context, &self.gradients, &self.live()).sqrt()
     }
 
-    /// Makes one update with the summed gradients times `gradient_scale`, and sets them to zero.
-    /// Weight decay applies to neither biases nor LayerNorm, and not to a tensor that never had a
-    /// gradient, as in the reference.
-    pub fn update(&mut self, context: &Context, settings: &AdamW, gradient_scale: f32) {
-        let elements = self.parameters.len();
-        let gradients = part(&mut self.gradients, elements);
-        let first_moments = part(&mut self.first_moments, elements);
-        let second_moments = part(&mut self.second_moments, elements);
-        if gradient_scale != 1.0 {
-            maana_kernels::scale(context, gradients, gradient_scale);
+    /// Ascending ranges outside of which all gradients are zero: without frozen tensors and rows of
+    /// the word table that no backward pass touched.
+    fn live(&self) -> Vec<Range<usize>> {
+        let mut ranges = Vec::new();
+        for (tensor, _) in self.plan.trained(&self.tensors) {
+            match self.touched.as_ref().filter(|touched| touched.range == tensor.range) {
+                Some(touched) => ranges.extend(touched.places(&touched.sorted())),
+                None => ranges.push(tensor.range.clone()),
+            }
         }
-        let parts = if settings.weight_decay == 0.0 {
-            vec![(0..elements, 0.0)]
-        } else {
-            let trains = |range: &Range<usize>| {
-                let nonzero = |values: &[f32]| values[range.clone()].iter().any(|value| *value != 0.0);
-                nonzero(gradients) || nonzero(second_moments)
-            };
-            let tensors = self.tensors.iter().filter(|tensor| trains(&tensor.range));
-            tensors
-                .map(|tensor| (tensor.range.clone(), if tensor.decays() { settings.weight_decay } else { 0.0 }))
-                .collect()
-        };
-        let parameters = Arc::make_mut(&mut self.parameters);
-        for (range, weight_decay) in parts {
-            maana_kernels::adamw(
-                context,
-                &mut parameters[range.clone()],
-                &gradients[range.clone()],
-                &mut first_moments[range.clone()],
-                &mut second_moments[range],
-                &AdamW { weight_decay, ..*settings },
-            );
+        merged(ranges.into_iter())
+    }
+
+    fn forget_rows(&mut self) {
+        if let Some(touched) = &mut self.touched {
+            touched.clear();
         }
-        gradients.fill(0.0);
     }
 
     /// Moves the average towards the parameters: a ← a + (1 − decay) (p − a). Update 1 starts it
@@ -139,6 +178,27 @@ impl ParameterArena {
     pub fn swap_average(&mut self) {
         assert_eq!(self.average.len(), self.parameters.len(), "the average has begun");
         std::mem::swap(Arc::make_mut(&mut self.parameters), &mut self.average);
+    }
+
+    /// Names, shapes and places of the numbers in a part of the training state; none if the
+    /// optimizer does not have it. Frozen tensors have neither gradients nor moments.
+    pub fn state_tensors(&self, of: StatePart) -> Vec<Tensor> {
+        match (of, self.plan.algorithm) {
+            (StatePart::Parameters | StatePart::Average, _) => self.tensors.clone(),
+            (StatePart::FirstMoments, Algorithm::Adafactor { .. }) => Vec::new(),
+            (StatePart::SecondMoments, Algorithm::Adafactor { .. }) => self.plan.factored(&self.tensors),
+            _ => self.plan.trained(&self.tensors).map(|(tensor, _)| tensor.clone()).collect(),
+        }
+    }
+
+    /// Number of elements of the arena of second moments.
+    fn second_moments_len(&self) -> usize {
+        match self.plan.algorithm {
+            Algorithm::AdamW { .. } => self.parameters.len(),
+            Algorithm::Adafactor { .. } => {
+                self.plan.factored(&self.tensors).last().map_or(0, |tensor| tensor.range.end)
+            }
+        }
     }
 
     /// Copies elements of one arena, from `first` on, to `into`.
@@ -159,14 +219,22 @@ impl ParameterArena {
     /// Sets elements of one arena, from `first` on.
     pub fn write(&mut self, of: StatePart, first: usize, values: &[f32]) {
         let elements = self.parameters.len();
+        let second_moments = self.second_moments_len();
+        if let (StatePart::Gradients, Some(touched)) = (of, &mut self.touched) {
+            touched.touch_nonzero(first, values);
+        }
         let arena = match of {
             StatePart::Parameters => &mut Arc::make_mut(&mut self.parameters)[..],
             StatePart::FirstMoments => part(&mut self.first_moments, elements),
-            StatePart::SecondMoments => part(&mut self.second_moments, elements),
+            StatePart::SecondMoments => part(&mut self.second_moments, second_moments),
             StatePart::Average => part(&mut self.average, elements),
             StatePart::Gradients => part(&mut self.gradients, elements),
         };
-        arena[first..first + values.len()].copy_from_slice(values);
+        let arena = &mut arena[first..first + values.len()];
+        // Zeros that are not written take no memory.
+        if arena.iter().zip(values).any(|(old, new)| old.to_bits() != new.to_bits()) {
+            arena.copy_from_slice(values);
+        }
     }
 }
 
@@ -176,12 +244,4 @@ fn part(arena: &mut Vec<f32>, elements: usize) -> &mut [f32] {
         *arena = vec![0.0; elements];
     }
     arena
-}
-
-impl Tensor {
-    /// Returns whether weight decay applies: not to biases and LayerNorm.
-    fn decays(&self) -> bool {
-        let name = self.name.to_lowercase();
-        !["bias", "layernorm", "layer_norm"].iter().any(|part| name.contains(part))
-    }
 }

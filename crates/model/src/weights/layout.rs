@@ -14,6 +14,19 @@ pub struct Tensor {
     pub range: Range<usize>,
 }
 
+impl Tensor {
+    /// Rows and columns, if the tensor is a matrix.
+    pub fn matrix(&self) -> Option<[usize; 2]> {
+        self.shape.as_slice().try_into().ok()
+    }
+
+    /// Returns whether weight decay applies: not to biases and LayerNorm.
+    pub fn decays(&self) -> bool {
+        let name = self.name.to_lowercase();
+        !["bias", "layernorm", "layer_norm"].iter().any(|part| name.contains(part))
+    }
+}
+
 /// A parameter of a block: one tensor, or several stacked to one matrix.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameter {

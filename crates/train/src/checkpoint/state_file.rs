@@ -1,6 +1,7 @@
 //! The file `training_state.safetensors`: parameters, moments, the average of the parameters and
 //! pending gradients, streamed tensor by tensor so that a large model needs no second copy in
-//! memory. The model's tensors determine the layout, so that a file of another model is recognised.
+//! memory. The model and its optimizer determine the layout, so that a file of another model is
+//! recognised.
 
 use crate::TrainError;
 use maana_model::{StatePart, Tensor, Trainable};
@@ -31,13 +32,15 @@ pub(super) struct Optional {
 }
 
 impl Optional {
-    fn parts(self) -> Vec<(StatePart, &'static str)> {
+    /// The parts with their names and tensors.
+    fn parts(self, model: &impl Trainable) -> Vec<(StatePart, &'static str, Vec<Tensor>)> {
         let present = |part: &StatePart| match part {
             StatePart::Average => self.average,
             StatePart::Gradients => self.gradients,
             _ => true,
         };
-        PARTS.into_iter().filter(|(part, _)| present(part)).collect()
+        let parts = PARTS.into_iter().filter(|(part, _)| present(part));
+        parts.map(|(part, name)| (part, name, model.state_tensors(part))).collect()
     }
 }
 
@@ -54,17 +57,17 @@ fn chunks(tensors: &[Tensor]) -> impl Iterator<Item = std::ops::Range<usize>> {
 
 /// Writes the file to the folder of a checkpoint that is not public yet. Returns its checksum.
 pub(super) fn write(folder: &Path, model: &impl Trainable, optional: Optional) -> std::io::Result<String> {
-    let parts = optional.parts();
+    let parts = optional.parts(model);
     let mut file = BufWriter::new(maana_files::create_inside(&folder.join(TENSORS_FILE))?);
     let mut hash = Xxh3::new();
     let mut put = |bytes: &[u8]| -> std::io::Result<()> {
         hash.update(bytes);
         file.write_all(bytes)
     };
-    put(&header(model.tensors(), &parts))?;
+    put(&header(&parts))?;
     let (mut floats, mut bytes) = (vec![0.0; CHUNK], Vec::with_capacity(4 * CHUNK));
-    for (part, _) in parts {
-        for range in chunks(model.tensors()) {
+    for (part, _, tensors) in parts {
+        for range in chunks(&tensors) {
             let floats = &mut floats[..range.len()];
             model.read_state(part, range.start, floats);
             bytes.clear();
@@ -110,13 +113,12 @@ fn fill(
     checksum: &str,
 ) -> Result<Result<(), String>, TrainError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let tensors = model.tensors().to_vec();
     let mut stream = || -> std::io::Result<Result<(), String>> {
         let mut file = maana_files::open(path)?;
-        let parts = optional.parts();
-        let expected = header(&tensors, &parts);
-        let elements: usize = tensors.iter().map(|tensor| tensor.range.len()).sum();
-        let (length, whole) = (file.metadata()?.len(), (expected.len() + 4 * elements * parts.len()) as u64);
+        let parts = optional.parts(model);
+        let expected = header(&parts);
+        let elements: usize = parts.iter().flat_map(|(_, _, tensors)| tensors).map(|tensor| tensor.range.len()).sum();
+        let (length, whole) = (file.metadata()?.len(), (expected.len() + 4 * elements) as u64);
         if length != whole {
             return Ok(Err(format!("{name} has {length} bytes instead of {whole}")));
         }
@@ -128,7 +130,7 @@ fn fill(
         let mut hash = Xxh3::new();
         hash.update(&found);
         let (mut floats, mut bytes) = (vec![0.0; CHUNK], vec![0; 4 * CHUNK]);
-        for (part, _) in parts {
+        for (part, _, tensors) in parts {
             let target = target(part);
             for range in chunks(&tensors) {
                 let (floats, bytes) = (&mut floats[..range.len()], &mut bytes[..4 * range.len()]);
@@ -154,11 +156,11 @@ fn fill(
 }
 
 /// Returns the header with its length.
-fn header(tensors: &[Tensor], parts: &[(StatePart, &str)]) -> Vec<u8> {
+fn header(parts: &[(StatePart, &str, Vec<Tensor>)]) -> Vec<u8> {
     let mut entries = Map::new();
     entries.insert("__metadata__".into(), json!({"format": "pt"}));
     let mut offset = 0;
-    for (_, part) in parts {
+    for (_, part, tensors) in parts {
         for tensor in tensors {
             let end = offset + 4 * tensor.range.len();
             let entry = json!({"dtype": "F32", "shape": tensor.shape, "data_offsets": [offset, end]});

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use maana_data::{DataError, Example, SetSampler, Source};
-use maana_kernels::{AdamW, Context, Matrix, Rows};
-use maana_model::{DropoutSeed, ParameterArena, StatePart, Tensor, Trainable};
+use maana_kernels::{Context, Matrix, Rows};
+use maana_model::{DropoutSeed, ParameterArena, StatePart, Tensor, Trainable, UpdatePlan};
 use maana_text::TokenBatch;
 use maana_train::{
     Arguments, BatchSampler, Event, Failure, LogRow, Loss, LossArguments, LossName, Observer, Outcome, Run, TrainError,
@@ -46,7 +46,11 @@ impl Toy {
             (state >> 40) as f32 / (1_u64 << 24) as f32 - 0.5
         };
         let parameters = std::iter::repeat_with(next).take(start).collect();
-        Self { arena: ParameterArena::new(tensors, parameters), bad_gradients_from: None, updates: 0 }
+        Self {
+            arena: ParameterArena::new(tensors, parameters).with_word_table(0),
+            bad_gradients_from: None,
+            updates: 0,
+        }
     }
 
     pub(crate) fn parameters(&self) -> &[f32] {
@@ -105,7 +109,9 @@ impl Trainable for Toy {
         keep: &mut Vec<f32>,
         d_embeddings: Rows<'_>,
     ) {
-        let (parameters, gradients) = self.arena.for_backward();
+        self.arena.touch_rows(&batch.ids);
+        let (parameters, mut gradients) = self.arena.for_backward();
+        let gradients = gradients.of(&(0..parameters.len())).expect("some parameters train");
         for sequence in 0..batch.sequences() {
             let d_y = d_embeddings.row(sequence);
             for h in 0..HIDDEN {
@@ -139,8 +145,12 @@ impl Trainable for Toy {
         self.arena.gradient_norm(context)
     }
 
-    fn update(&mut self, context: &Context, settings: &AdamW, gradient_scale: f32) {
-        self.arena.update(context, settings, gradient_scale);
+    fn set_update_plan(&mut self, plan: UpdatePlan) {
+        self.arena.set_update_plan(plan);
+    }
+
+    fn update(&mut self, context: &Context, step: u64, learning_rate: f64, gradient_scale: f32) {
+        self.arena.update(context, step, learning_rate, gradient_scale);
         self.updates += 1;
     }
 
@@ -150,6 +160,10 @@ impl Trainable for Toy {
 
     fn swap_average(&mut self) {
         self.arena.swap_average();
+    }
+
+    fn state_tensors(&self, part: StatePart) -> Vec<Tensor> {
+        self.arena.state_tensors(part)
     }
 
     fn read_state(&self, part: StatePart, first: usize, into: &mut [f32]) {
