@@ -2,6 +2,7 @@
 //! text.
 
 mod body;
+mod citations;
 mod escape;
 mod facts;
 mod front_matter;

@@ -12,8 +12,9 @@ pub use data_table::{DataTable, Negatives, Prompts, SetTable};
 
 use crate::evaluation::SetSpec;
 use maana_files::{FileError, edit_distance};
-use maana_train::{Arguments, LossArguments};
+use maana_train::{Arguments, LossArguments, TrainError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A recipe.
@@ -156,8 +157,14 @@ impl LocatedRecipe {
 
     /// Returns the base model: a folder relative to the recipe, or else the name itself.
     pub fn base(&self) -> String {
-        let relative = self.path(&self.recipe.model.base);
-        if relative.is_dir() { relative.display().to_string() } else { self.recipe.model.base.clone() }
+        self.model(&self.recipe.model.base)
+    }
+
+    /// Returns a model that the recipe names: a folder relative to the recipe, or else the name
+    /// itself.
+    pub fn model(&self, name: &str) -> String {
+        let relative = self.path(name);
+        if relative.is_dir() { relative.display().to_string() } else { name.to_owned() }
     }
 
     /// Formats the recipe as TOML with all defaults.
@@ -172,7 +179,22 @@ fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recipe, RecipeEr
     let recipe = if settings.is_empty() { recipe } else { with_settings(text, settings)? };
     let check = recipe.training.check().map_err(|error| error.to_string()).and_then(|()| check_tables(&recipe));
     check.map_err(|reason| RecipeError::Invalid { location: name.into(), reason })?;
+    recipe.loss.check().map_err(|error| {
+        let line = loss_line(text, &error).map_or(String::new(), |line| format!(", line {line}"));
+        RecipeError::Invalid { location: format!("{name}{line}"), reason: format!("[loss] {error}") }
+    })?;
     Ok(recipe)
+}
+
+/// Returns the line of the field of `[loss]` to which an error belongs.
+fn loss_line(text: &str, error: &TrainError) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Tables {
+        loss: BTreeMap<String, toml::Spanned<toml::Value>>,
+    }
+    let TrainError::Argument { field, .. } = error else { return None };
+    let start = toml::from_str::<Tables>(text).ok()?.loss.get(field)?.span().start;
+    Some(text[..start].matches('\n').count() + 1)
 }
 
 fn check_tables(recipe: &Recipe) -> Result<(), String> {
@@ -376,6 +398,10 @@ mod tests {
         assert!(fails(SEED, &["blend.tolerance=-1"]).contains("--set blend.tolerance=-1"));
         assert!(fails(SEED, &["data.train=[]"]).contains("train is empty"));
         assert!(fails(SEED, &["data.limit=0"]).contains("[data] limit is 0"));
+        let error = fails(&SEED.replace("[loss]\n", "[loss]\nmargin = 5.0\n"), &[]);
+        let line = SEED[..SEED.find("[loss]\n").unwrap()].matches('\n').count() + 2;
+        let expected = format!("recipe.toml, line {line}: [loss] `margin` is 5.0, but has to be left out: the loss");
+        assert!(error.starts_with(&expected), "{error}");
         for (setting, expected) in [
             ("evaluation.split=1.5", "split is 1.5"),
             ("evaluation.split=0", "split is 0"),

@@ -32,8 +32,16 @@ pub fn of_loss(loss: LossName, columns: usize) -> Vec<String> {
         _ => format!("negative {}", column - 1),
     };
     let equal = |column: usize| format!("text {}", column + 1);
-    let symmetric = matches!(loss, LossName::Cosent | LossName::CosineSimilarity);
-    (0..columns).map(|column| if symmetric { equal(column) } else { of_pair(column) }).collect()
+    let equals = match loss {
+        LossName::Cosent | LossName::CosineSimilarity | LossName::Contrastive | LossName::OnlineContrastive => true,
+        LossName::Angle => columns == 2,
+        LossName::Mse => true,
+        _ => loss.compares_classes(),
+    };
+    match columns {
+        1 => vec!["text".into()],
+        _ => (0..columns).map(|column| if equals { equal(column) } else { of_pair(column) }).collect(),
+    }
 }
 
 /// Describes roles and columns: "query = `positive`, document = `anchor`".
@@ -130,6 +138,8 @@ mod tests {
         assert_eq!(assigned(LossName::Triplet, &["a", "b", "c"]), "query = `a`, document = `b`, negative = `c`");
         assert!(assigned(ranking, &["a", "b", "c", "d"]).ends_with("negative 1 = `c`, negative 2 = `d`"));
         assert_eq!(assigned(LossName::Cosent, &["s1", "s2"]), "text 1 = `s1`, text 2 = `s2`");
+        assert_eq!(assigned(LossName::Angle, &["a", "b", "c"]), "query = `a`, document = `b`, negative = `c`");
+        assert_eq!(assigned(LossName::BatchHardTriplet, &["s"]), "text = `s`");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The Markdown of the card: tables and blocks for the template `card.md.jinja`, which contains the
 //! text.
 
+use super::citations::citations;
 use super::escape::{code, cut, fenced, inline, line, python, shell, url};
 use super::facts::{AtDimension, CardFacts, LossFacts, SetScores};
 use super::quantity;
@@ -378,34 +379,6 @@ fn hardware(facts: &CardFacts) -> Vec<(String, String)> {
         rows.push(("Peak memory".into(), quantity::bytes(bytes)));
     }
     rows
-}
-
-/// A paper, and its BibTeX entry.
-#[derive(serde::Serialize)]
-struct Citation {
-    title: &'static str,
-    entry: &'static str,
-}
-
-fn citations(classes: &[&str]) -> Vec<Citation> {
-    let mut all =
-        vec![Citation { title: "Sentence Transformers", entry: include_str!("citations/sentence_bert.bib").trim() }];
-    for class in classes {
-        if class.starts_with("Cached") {
-            all.push(Citation { title: "Mini-batches", entry: include_str!("citations/gradient_cache.bib").trim() });
-        }
-        let (title, entry) = match class.strip_prefix("Cached").unwrap_or(class) {
-            "MatryoshkaLoss" => ("MatryoshkaLoss", include_str!("citations/matryoshka.bib")),
-            "MultipleNegativesRankingLoss" | "MultipleNegativesSymmetricRankingLoss" => {
-                ("MultipleNegativesRankingLoss", include_str!("citations/multiple_negatives_ranking.bib"))
-            }
-            "CoSENTLoss" => ("CoSENTLoss", include_str!("citations/cosent.bib")),
-            "TripletLoss" => ("TripletLoss", include_str!("citations/triplet.bib")),
-            _ => continue,
-        };
-        all.push(Citation { title, entry: entry.trim() });
-    }
-    all
 }
 
 fn four(value: f64) -> String {
