@@ -280,6 +280,14 @@ impl TrainingDisplay {
                     self.line(&format!("before training  {} {value:.4}", scores.prefixed_key(&scores.primary)));
                 }
             }
+            RunEvent::Teaching { model, done: 0, texts } => {
+                self.line(&format!("teaching  {model} embeds {texts} texts"));
+            }
+            RunEvent::Teaching { model, done, texts } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message(format!("{model}: {done} of {texts} texts"));
+                }
+            }
             RunEvent::Training(event) => self.training(event),
         }
     }

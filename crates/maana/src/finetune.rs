@@ -12,6 +12,7 @@ mod measures;
 mod notes;
 mod prepare;
 mod sets;
+mod teacher;
 
 pub use error::FinetuneError;
 pub use estimate::Estimate;
@@ -34,6 +35,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub enum RunEvent<'a> {
     /// Scores of the base model.
     BaseEvaluated(&'a [Scores]),
+    /// A teacher or guide embeds the texts of the data.
+    Teaching {
+        /// The model, as the recipe names it.
+        model: &'a str,
+        /// Embedded texts.
+        done: usize,
+        /// All distinct texts.
+        texts: usize,
+    },
     /// An event of training.
     Training(&'a Event<'a>),
 }
@@ -71,6 +81,16 @@ pub fn finetune(
     notify: &mut dyn FnMut(&RunEvent<'_>),
 ) -> Result<Finetuned, FinetuneError> {
     let _lock = folder.begin(&prepared.located, resume)?;
+    for (number, set) in prepared.sets.iter_mut().enumerate() {
+        let file = folder.path().join("teacher").join(format!("{number}.embeddings"));
+        let mut progress = |model: &str, done, texts| notify(&RunEvent::Teaching { model, done, texts });
+        // Taken, so that its weights take no memory while the model is trained.
+        if let Some(teacher) = set.teacher.take()
+            && !teacher.compute(prepared.plan.epochs, &file, stop, &mut progress)?
+        {
+            return Ok(Finetuned::Interrupted { checkpoint: None, record: TrainingRecord::default() });
+        }
+    }
     let before = match folder.read_scores("before")? {
         Some(scores) if resume => scores,
         _ => match prepared.evaluate(&prepared.model, context, stop)? {

@@ -115,6 +115,13 @@ impl EvaluationSet {
         }
     }
 
+    /// Replaces the rows whose loss is measured.
+    pub(crate) fn map_loss_rows(&mut self, map: impl FnOnce(Arc<dyn Source>) -> Arc<dyn Source>) {
+        if let Content::Loss(rows) = &mut self.content {
+            *rows = map(Arc::clone(rows));
+        }
+    }
+
     /// Returns the rows of a set of the kind loss.
     pub(crate) fn loss_rows(&self) -> Option<&dyn Source> {
         match &self.content {

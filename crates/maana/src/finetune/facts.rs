@@ -43,7 +43,7 @@ pub(super) fn gather(
         base_model: Some(base),
         model: model.spec().summary(),
         data,
-        losses: prepared.sets.iter().map(|set| loss_facts(&set.loss().describe(), &recipe.training)).collect(),
+        losses: prepared.sets.iter().map(|set| loss_facts(&set.describe_loss(), &recipe.training)).collect(),
         changed_hyperparameters: changed,
         hyperparameters,
         before,

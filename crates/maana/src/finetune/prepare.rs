@@ -50,7 +50,7 @@ pub fn prepare(
             "precision = \"bf16\": this processor multiplies bf16 no faster than f32, but bf16 takes less memory";
         notify(HubEvent::Notice(text));
     }
-    let opened_sets = sets::open(&located, notify)?;
+    let opened_sets = sets::open(&located, context, notify)?;
     let evaluations = open_sets(&located, &opened_sets)?;
     let notes = evaluations.iter().flat_map(|evaluation| evaluation.set.notes());
     notes.for_each(|note| notify(HubEvent::Notice(note)));

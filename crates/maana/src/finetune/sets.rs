@@ -2,14 +2,17 @@
 
 use super::error::FinetuneError;
 use super::hold_out::{HeldOut, hold_out};
+use super::teacher::Teacher;
 use crate::evaluation::DevLoss;
 use crate::hub::{EventHandler, HubEvent};
 use crate::recipe::{LocatedRecipe, Prompts, SetTable};
 use crate::roles;
 use maana_data::{Dataset, DrawnColumn, ReadOptions, Source};
+use maana_kernels::Context;
 use maana_model::{ModelError, ModelSpec, Prompt, Role, Trainable, TrainingModel};
 use maana_text::TokenBatch;
-use maana_train::{Loss, TrainingSet};
+use maana_train::{Loss, LossSummary, TrainingSet};
+use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,6 +24,10 @@ pub struct PreparedSet {
     loss: Box<dyn Loss>,
     weight: f64,
     prompts: Vec<Prompt>,
+    /// The model whose numbers are the labels, until training begins.
+    pub(super) teacher: Option<Teacher>,
+    /// Parameter of the loss that names this model.
+    model_parameter: Option<(String, Value)>,
 }
 
 /// A row of a set as the loss receives it.
@@ -52,6 +59,13 @@ impl PreparedSet {
     /// The loss.
     pub fn loss(&self) -> &dyn Loss {
         &*self.loss
+    }
+
+    /// Returns the description of the loss, with the name of its teacher or guide.
+    pub(super) fn describe_loss(&self) -> LossSummary {
+        let mut summary = self.loss.describe();
+        summary.innermost_mut().parameters.extend(self.model_parameter.clone());
+        summary
     }
 
     /// Factor of the loss.
@@ -101,6 +115,7 @@ pub(super) struct OpenedSet {
     source: Arc<dyn Source>,
     /// Rows that are not trained on.
     pub(super) held_out: Option<Arc<dyn Source>>,
+    teacher: Option<Teacher>,
 }
 
 impl OpenedSet {
@@ -108,10 +123,22 @@ impl OpenedSet {
     pub(super) fn name(&self) -> &str {
         &self.table.name
     }
+
+    /// Returns rows for the loss of the set: with the labels of its teacher, if it has one.
+    pub(super) fn label(&self, rows: Arc<dyn Source>) -> Arc<dyn Source> {
+        match &self.teacher {
+            Some(teacher) => teacher.label(rows),
+            None => rows,
+        }
+    }
 }
 
-/// Opens the files of all sets.
-pub(super) fn open(located: &LocatedRecipe, notify: &mut EventHandler<'_>) -> Result<Vec<OpenedSet>, FinetuneError> {
+/// Opens the files of all sets, and their teachers and guides.
+pub(super) fn open(
+    located: &LocatedRecipe,
+    context: &Context,
+    notify: &mut EventHandler<'_>,
+) -> Result<Vec<OpenedSet>, FinetuneError> {
     let open = |table: SetTable| {
         let inputs: Vec<PathBuf> = table.train.iter().map(|path| located.path(path)).collect();
         let seed = located.recipe.training.seed;
@@ -135,7 +162,16 @@ pub(super) fn open(located: &LocatedRecipe, notify: &mut EventHandler<'_>) -> Re
         let HeldOut { train: source, dev: held_out, note } =
             hold_out(Arc::new(source), located).map_err(|error| in_set(&table, located, error))?;
         note.iter().for_each(|note| notify(HubEvent::Notice(note)));
-        Ok(OpenedSet { table, source, held_out })
+        let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
+        let teacher = Teacher::open(settings, located, source.columns().len(), context, notify)
+            .map_err(|error| in_set(&table, located, error))?;
+        if teacher.is_some() && source.has_labels() {
+            let text = "the labels of the data have no effect, as those of the loss come from its teacher or guide";
+            notify(HubEvent::Notice(text));
+        }
+        let mut set = OpenedSet { table, source, held_out, teacher };
+        set.source = set.label(Arc::clone(&set.source));
+        Ok(set)
     };
     located.recipe.data.all_sets().into_iter().map(open).collect()
 }
@@ -159,7 +195,7 @@ pub(super) fn prepare(
     let several = !located.recipe.data.sets.is_empty();
     let columns: Vec<String> = opened.iter().flat_map(|set| set.source.columns().to_vec()).collect();
     let mut sets = Vec::with_capacity(opened.len());
-    for OpenedSet { table, source, .. } in opened {
+    for OpenedSet { table, source, teacher, .. } in opened {
         let place = |table_name: &str| match several {
             true => format!("[[data.sets]] `{}`: {table_name}", table.name),
             false => table_name.to_owned(),
@@ -170,6 +206,9 @@ pub(super) fn prepare(
         let loss = settings
             .build(model.dimension(), located.recipe.training.seed)
             .map_err(|error| FinetuneError::Fit(format!("{in_loss} {error}")))?;
+        if let Some(teacher) = &teacher {
+            teacher.check(settings, model.dimension()).map_err(|error| in_set(&table, located, error))?;
+        }
         let prompts = match &table.prompts {
             None => vec![Prompt::default(); source.columns().len()],
             Some(prompts) => {
@@ -187,6 +226,8 @@ pub(super) fn prepare(
             loss,
             weight: table.weight,
             prompts,
+            model_parameter: teacher.as_ref().map(Teacher::parameter),
+            teacher,
         };
         set.to_train().check().map_err(|error| in_set(&table, located, error.into()))?;
         announce(&set, table.columns.is_some(), several, notify);

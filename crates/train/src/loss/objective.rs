@@ -58,6 +58,14 @@ pub struct LossSummary {
 }
 
 impl LossSummary {
+    /// Returns the loss that others modify, or the loss itself.
+    pub fn innermost_mut(&mut self) -> &mut Self {
+        match self.inner {
+            Some(ref mut inner) => inner.innermost_mut(),
+            None => self,
+        }
+    }
+
     /// Returns the name in recipes; for a loss that modifies another, the name of the other.
     pub fn recipe_name(&self) -> &str {
         self.inner.as_ref().map_or(&self.name, |inner| inner.recipe_name())
