@@ -179,21 +179,42 @@ fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recipe, RecipeEr
     let recipe = if settings.is_empty() { recipe } else { with_settings(text, settings)? };
     let check = recipe.training.check().map_err(|error| error.to_string()).and_then(|()| check_tables(&recipe));
     check.map_err(|reason| RecipeError::Invalid { location: name.into(), reason })?;
-    recipe.loss.check().map_err(|error| {
-        let line = loss_line(text, &error).map_or(String::new(), |line| format!(", line {line}"));
-        RecipeError::Invalid { location: format!("{name}{line}"), reason: format!("[loss] {error}") }
-    })?;
+    let losses = recipe.data.sets.iter().map(|set| set.loss.as_ref());
+    for (place, loss) in [Some(&recipe.loss)].into_iter().chain(losses).enumerate() {
+        let Some(Err(error)) = loss.map(LossArguments::check) else { continue };
+        let set = place.checked_sub(1);
+        let line = loss_line(text, set, &error).map_or(String::new(), |line| format!(", line {line}"));
+        let table = set.map_or("[loss]".into(), |set| format!("[[data.sets]] `{}`: loss:", recipe.data.sets[set].name));
+        return Err(RecipeError::Invalid { location: format!("{name}{line}"), reason: format!("{table} {error}") });
+    }
     Ok(recipe)
 }
 
-/// Returns the line of the field of `[loss]` to which an error belongs.
-fn loss_line(text: &str, error: &TrainError) -> Option<usize> {
+/// Returns the line of the setting to which an error of a loss belongs: of `[loss]`, or of training
+/// set `set`.
+fn loss_line(text: &str, set: Option<usize>, error: &TrainError) -> Option<usize> {
+    type Settings = BTreeMap<String, toml::Spanned<toml::Value>>;
     #[derive(Deserialize)]
     struct Tables {
-        loss: BTreeMap<String, toml::Spanned<toml::Value>>,
+        loss: Settings,
+        data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        #[serde(default)]
+        sets: Vec<Set>,
+    }
+    #[derive(Deserialize)]
+    struct Set {
+        loss: Option<Settings>,
     }
     let TrainError::Argument { field, .. } = error else { return None };
-    let start = toml::from_str::<Tables>(text).ok()?.loss.get(field)?.span().start;
+    let mut tables: Tables = toml::from_str(text).ok()?;
+    let settings = match set {
+        Some(set) => tables.data.sets.get_mut(set)?.loss.take()?,
+        None => tables.loss,
+    };
+    let start = settings.get(field)?.span().start;
     Some(text[..start].matches('\n').count() + 1)
 }
 

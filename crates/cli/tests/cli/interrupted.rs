@@ -30,6 +30,12 @@ fn killed_ten_times_a_run_of_adapters_in_mini_batches_ends_with_the_same_bits() 
     killed_ten_times(&settings, "adapter_model.safetensors");
 }
 
+#[test]
+fn killed_ten_times_a_run_with_a_guide_ends_with_the_same_bits() {
+    let guide = format!("loss.guide={}", golden("tiny-bert").display());
+    killed_ten_times(&["loss.name=gist_embed", &guide], "model.safetensors");
+}
+
 /// Kills a run with these settings ten times, and compares `weights` with those of a whole run.
 fn killed_ten_times(settings: &[&str], weights: &str) {
     let bench = Bench::new();

@@ -8,6 +8,7 @@ mod help;
 mod interrupted;
 #[cfg(unix)]
 mod irregular;
+mod losses;
 mod precision;
 mod prompts;
 mod serve;

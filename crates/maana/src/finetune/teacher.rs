@@ -6,7 +6,7 @@ mod store;
 
 use super::base::base_model;
 use super::error::FinetuneError;
-use crate::hub::{EventHandler, HubEvent, HubOptions};
+use crate::hub::{EventHandler, HubOptions};
 use crate::open::open_with;
 use crate::recipe::LocatedRecipe;
 use labels::{LabelledRows, Labels};
