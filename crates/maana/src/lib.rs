@@ -14,6 +14,7 @@ pub mod encode;
 pub mod evaluation;
 pub mod finetune;
 pub mod fingerprint;
+pub mod from_card;
 pub mod hardware;
 pub mod hub;
 pub mod npy;

@@ -173,7 +173,8 @@ impl LocatedRecipe {
     }
 }
 
-fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recipe, RecipeError> {
+/// Reads a recipe of this name and applies settings to it.
+pub(crate) fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recipe, RecipeError> {
     // Without settings first, so that an error in the file has its line.
     let recipe: Recipe = toml::from_str(text).map_err(|error| in_file(&error, text, name))?;
     let recipe = if settings.is_empty() { recipe } else { with_settings(text, settings)? };

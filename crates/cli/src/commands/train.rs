@@ -1,9 +1,10 @@
 //! `maana train`.
 
 use crate::{interrupt, terminal};
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use maana::eval::Kind;
 use maana::finetune::{Finetuned, Prepared, PreparedSet, RunEvent, RunFolder, finetune, prepare};
+use maana::from_card::recipe_from_card;
 use maana::kernels::Context;
 use maana::recipe::LocatedRecipe;
 use maana::train::GroupSummary;
@@ -22,10 +23,18 @@ A recipe is a TOML file with the tables [model], [data], [loss], [training], [ev
 Examples:
   maana train recipe.toml --dry-run
   maana train recipe.toml --out runs/first --set training.epochs=1 --set model.base=./my-model
-  maana train recipe.toml --out runs/first --resume")]
+  maana train recipe.toml --out runs/first --resume
+  maana train --from-card README.md --out-recipe recipe.toml   a recipe from a card of Sentence Transformers")]
 pub(crate) struct Train {
     /// The recipe
-    recipe: PathBuf,
+    #[arg(required_unless_present = "from_card")]
+    recipe: Option<PathBuf>,
+    /// Make a recipe of a model card (README.md) of Sentence Transformers, and print it
+    #[arg(long, value_name = "CARD", conflicts_with_all = ["recipe", "settings", "out", "resume", "dry_run"])]
+    from_card: Option<PathBuf>,
+    /// Write the recipe of the card to this new file
+    #[arg(long, value_name = "FILE", requires = "from_card")]
+    out_recipe: Option<PathBuf>,
     /// Change a setting of the recipe: table.key=value
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -42,19 +51,36 @@ pub(crate) struct Train {
 
 impl Train {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let located = LocatedRecipe::read(&self.recipe, &self.settings)?;
+        if let Some(card) = &self.from_card {
+            return make_recipe(card, self.out_recipe.as_deref());
+        }
+        let recipe = self.recipe.expect("clap requires it");
+        let located = LocatedRecipe::read(&recipe, &self.settings)?;
         let mut prepared = terminal::fetching(|notify| prepare(located, context, notify))?;
         if self.dry_run {
             return print_plan(&mut prepared, context);
         }
         let out = self.out.unwrap_or_else(|| {
-            let stem = self.recipe.file_stem().unwrap_or_else(|| "recipe".as_ref());
+            let stem = recipe.file_stem().unwrap_or_else(|| "recipe".as_ref());
             PathBuf::from("runs").join(stem)
         });
-        let resume_command = resuming(&self.recipe, &out, &self.settings);
+        let resume_command = resuming(&recipe, &out, &self.settings);
         run(prepared, context, &RunFolder::new(out), self.resume, &resume_command)?;
         Ok(())
     }
+}
+
+/// Makes a recipe of a card, and writes it to a file that does not exist, or prints it.
+fn make_recipe(card: &Path, out: Option<&Path>) -> Result<()> {
+    let made = recipe_from_card(card).with_context(|| card.display().to_string())?;
+    for note in &made.notes {
+        errln!("note: {note}");
+    }
+    let Some(out) = out else { return outln!("{}", made.toml.trim_end()) };
+    ensure!(!out.exists(), "{}: exists; choose another file with --out-recipe", out.display());
+    maana::files::write(out, &made.toml).map_err(maana::files::FileError::at(out))?;
+    errln!("{} is written; name the files of the data in it", out.display());
+    Ok(())
 }
 
 /// Returns the command that resumes a run, with the settings of its start.

@@ -1,0 +1,331 @@
+use super::hyperparameters::{TABLE, Treatment};
+use super::*;
+use crate::recipe::Recipe;
+use maana_train::{LossName, Precision};
+
+const SEED_CARD: &str = include_str!("cards/matryoshka-3.0.1.md");
+const SEED_RECIPE: &str = include_str!("../../../../recipes/bge-base-swahili-matryoshka.toml");
+const PAGE: &str = include_str!("../../../../docs/hyperparameters.md");
+
+fn read(card: &str) -> (Recipe, CardRecipe) {
+    let made = recipe_from_text(card).unwrap_or_else(|error| panic!("{error}"));
+    let recipe = recipe::parse(&made.toml, "made.toml", &[]).unwrap_or_else(|error| panic!("{error}\n{}", made.toml));
+    (recipe, made)
+}
+
+fn error(card: &str) -> String {
+    recipe_from_text(card).unwrap_err().to_string()
+}
+
+/// Returns a card with this description of its loss, and these hyperparameters.
+fn card(loss: &str, hyperparameters: &[(&str, &str)]) -> String {
+    let list: String = hyperparameters.iter().map(|(name, value)| format!("- `{name}`: {value}\n")).collect();
+    format!(
+        "---\nbase_model:\n- org/base\n---\n# SentenceTransformer based on org/base\n## Training Details\n\
+         ### Training Dataset\n#### Unnamed Dataset\n* Size: 1,000 training samples\n\
+         * Columns: <code>sentence_0</code>, <code>sentence_1</code>, and <code>label</code>\n{loss}\n\
+         ### Training Hyperparameters\n#### Non-Default Hyperparameters\n{list}\
+         ### Framework Versions\n- Sentence Transformers: 5.6.0\n"
+    )
+}
+
+fn with_loss(class: &str, parameters: &str) -> String {
+    let loss = format!(
+        "* Loss: [<code>{class}</code>](https://sbert.net) with these parameters:\n  ```json\n  {parameters}\n  ```"
+    );
+    card(&loss, &[("seed", "42")])
+}
+
+fn with(hyperparameters: &[(&str, &str)]) -> (Recipe, CardRecipe) {
+    read(&card("* Loss: [<code>CoSENTLoss</code>](https://sbert.net)", hyperparameters))
+}
+
+#[test]
+fn the_card_of_the_seed_gives_its_recipe() {
+    let (mut made, CardRecipe { toml, notes }) = read(SEED_CARD);
+    let mut expected = recipe::parse(SEED_RECIPE, "recipe.toml", &[]).unwrap();
+    // What no card shows: files, the deciding measure, the number of checkpoints; the seed's card
+    // states another language than that of its data.
+    for recipe in [&mut made, &mut expected] {
+        recipe.data.train.clear();
+        recipe.evaluation.retrieval.clear();
+        recipe.training.keep_best = None;
+        recipe.training.save_total_limit = None;
+        recipe.card.language.clear();
+    }
+    assert_eq!(made, expected, "{toml}");
+    assert!(toml.contains("# files with the 282,883 rows of the card"), "{toml}");
+    assert!(toml.contains("keep_best = \"dim_768_cosine_map@100\""), "{toml}");
+    assert!(notes.iter().any(|note| note.contains("which measure chose the best checkpoint")), "{notes:?}");
+    assert!(!toml.contains("not supported"), "{toml}");
+}
+
+#[test]
+fn a_copied_page_gives_the_same_recipe() {
+    let flat: String =
+        SEED_CARD.lines().filter(|line| !line.is_empty()).map(|line| format!("{}\n", line.trim())).collect();
+    let copied = format!("A picture\nUpdate README.md\n1446a0e verified\n{flat}");
+    assert_eq!(recipe_from_text(&copied).unwrap(), recipe_from_text(SEED_CARD).unwrap());
+}
+
+#[test]
+fn losses_have_their_parameters() {
+    let json = |class: &str, parameters: &str| {
+        let (recipe, made) = read(&with_loss(class, parameters));
+        let mut loss = json!(recipe.loss);
+        loss.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        (loss, recipe.training.mini_batch_size, made.notes.join("\n"))
+    };
+    let newest = r#"{"scale": 20.0, "similarity_fct": "cos_sim", "gather_across_devices": false,
+        "directions": ["query_to_doc"], "partition_mode": "joint", "hardness_mode": null, "hardness_strength": 0.0}"#;
+    let (loss, _, _) = json("MultipleNegativesRankingLoss", newest);
+    let expected = json!({"name": "multiple_negatives_ranking", "scale": 20.0, "similarity": "cosine",
+        "directions": ["query_to_doc"], "partition_mode": "joint"});
+    assert_eq!(loss, expected);
+    let (loss, mini_batch, _) = json(
+        "CachedMultipleNegativesRankingLoss",
+        r#"{"scale": 1, "similarity_fct": "dot_score", "mini_batch_size": 16}"#,
+    );
+    assert_eq!(loss, json!({"name": "multiple_negatives_ranking", "scale": 1.0, "similarity": "dot"}));
+    assert_eq!(mini_batch, Some(16));
+    let triplet = r#"{"distance_metric": "TripletDistanceMetric.COSINE", "triplet_margin": 0.5}"#;
+    let (loss, _, _) = json("TripletLoss", triplet);
+    assert_eq!(loss, json!({"name": "triplet", "distance_metric": "cosine", "margin": 0.5}));
+    let contrastive = r#"{"distance_metric": "SiameseDistanceMetric.EUCLIDEAN", "margin": 0.5, "size_average": true}"#;
+    let (loss, _, notes) = json("ContrastiveLoss", contrastive);
+    assert_eq!(loss, json!({"name": "contrastive", "distance_metric": "euclidean", "margin": 0.5}));
+    assert!(!notes.contains("size_average"), "{notes}");
+    let (_, _, notes) = json("ContrastiveLoss", &contrastive.replace("true", "false"));
+    assert!(notes.contains("size_average = false of the loss is not supported"), "{notes}");
+    let (loss, _, _) = json("CosineSimilarityLoss", r#"{"loss_fct": "torch.nn.modules.loss.MSELoss"}"#);
+    assert_eq!(loss, json!({"name": "cosine_similarity"}));
+    let (_, _, notes) = json("CosineSimilarityLoss", r#"{"loss_fct": "torch.nn.modules.loss.L1Loss"}"#);
+    assert!(notes.contains("L1Loss"), "{notes}");
+    let (loss, _, notes) =
+        json("CachedGISTEmbedLoss", r#"{"guide": "Guide()", "temperature": 0.01, "margin_strategy": "absolute"}"#);
+    assert_eq!((&loss["name"], &loss["guide"]), (&json!("gist_embed"), &json!("path/to/guide")));
+    assert!(notes.contains("set [loss] guide"), "{notes}");
+    let (loss, _, notes) = json("MegaBatchMarginLoss", "{}");
+    assert_eq!(loss["name"], "multiple_negatives_ranking");
+    assert!(notes.contains("MegaBatchMarginLoss is not supported"), "{notes}");
+}
+
+#[test]
+fn every_supported_loss_is_recognised_by_its_class() {
+    let classes = [
+        "MultipleNegativesRankingLoss",
+        "MultipleNegativesSymmetricRankingLoss",
+        "GISTEmbedLoss",
+        "CoSENTLoss",
+        "AnglELoss",
+        "CosineSimilarityLoss",
+        "ContrastiveLoss",
+        "OnlineContrastiveLoss",
+        "TripletLoss",
+        "MSELoss",
+        "MarginMSELoss",
+        "DistillKLDivLoss",
+        "BatchHardTripletLoss",
+        "BatchAllTripletLoss",
+        "BatchSemiHardTripletLoss",
+        "BatchHardSoftMarginTripletLoss",
+    ];
+    let names: Vec<LossName> = classes.iter().map(|class| read(&with_loss(class, "{}")).0.loss.name).collect();
+    for name in LossName::ALL {
+        assert!(names.contains(&name), "{name:?}");
+    }
+}
+
+#[test]
+fn hyperparameters_of_any_version_are_settings() {
+    let (recipe, made) = with(&[
+        ("per_device_train_batch_size", "16"),
+        ("num_train_epochs", "1.5"),
+        ("learning_rate", "2e-05"),
+        ("warmup_steps", "0.1"),
+        ("lr_scheduler_type", "SchedulerType.COSINE_WITH_RESTARTS"),
+        ("lr_scheduler_kwargs", "{'num_cycles': 2}"),
+        ("optim", "adafactor"),
+        ("bf16", "True"),
+        ("activation_checkpointing", "True"),
+        ("batch_sampler", "BatchSamplers.NO_DUPLICATES_HASHED"),
+        ("eval_strategy", "steps"),
+        ("eval_steps", "100"),
+        ("max_grad_norm", "1"),
+        ("warmup_ratio", "None"),
+        ("tf32", "True"),
+        ("max_steps", "-1"),
+        ("report_to", "['tensorboard']"),
+    ]);
+    let training = &recipe.training;
+    assert_eq!((training.batch_size, training.epochs, training.learning_rate), (16, 1.5, 2e-5));
+    assert_eq!((training.warmup_ratio, training.warmup_steps), (0.1, 0));
+    assert_eq!(training.precision, Precision::Bf16);
+    assert!(training.gradient_checkpointing && training.tensorboard);
+    let json = json!(training);
+    assert_eq!(json["schedule"], json!({"name": "cosine_with_restarts", "num_cycles": 2}));
+    assert_eq!((&json["batch_sampler"], &json["evaluate"]), (&json!("no_duplicates"), &json!(100)));
+    assert_eq!(json["optimizer"]["name"], "adafactor");
+    assert!(
+        !made.toml.contains("max_grad_norm") && !made.toml.contains("max_steps"),
+        "defaults are left out: {}",
+        made.toml
+    );
+    assert_eq!(recipe.model.base, "org/base");
+    assert_eq!(recipe.card.name, None, "a title that the trainer made up is no name");
+}
+
+#[test]
+fn what_is_refused_is_a_comment_with_its_remedy() {
+    let (_, made) = with(&[
+        ("fp16", "True"),
+        ("neftune_noise_alpha", "5.0"),
+        ("label_smoothing_factor", "0.1"),
+        ("optim", "adamw_bnb_8bit"),
+        ("lr_scheduler_type", "greedy"),
+        ("something_new", "7"),
+    ]);
+    for part in [
+        "fp16 = True is not supported: set `training.precision`",
+        "neftune_noise_alpha = 5.0",
+        "label_smoothing_factor = 0.1",
+        "adamw_bnb_8bit",
+        "greedy",
+        "something_new = 7 is an unknown hyperparameter",
+    ] {
+        assert!(made.toml.lines().any(|line| line.starts_with("# - ") && line.contains(part)), "{part}: {}", made.toml);
+        assert!(made.notes.iter().any(|note| note.contains(part)), "{part}");
+    }
+    let (_, made) =
+        with(&[("fp16", "False"), ("neftune_noise_alpha", "None"), ("data_seed", "None"), ("optim_args", "")]);
+    assert_eq!(made.notes.len(), 1, "{:?}", made.notes);
+}
+
+#[test]
+fn evaluators_are_sets() {
+    let metrics = "## Evaluation\n### Metrics\n#### Semantic Similarity\n* Datasets: `dev` and `test`\n\
+        * Evaluated with [<code>EmbeddingSimilarityEvaluator</code>](https://sbert.net)\n#### Triplet\n\
+        * Evaluated with [<code>TripletEvaluator</code>](https://sbert.net)\n#### Nano BEIR\n\
+        * Evaluated with [<code>NanoBEIREvaluator</code>](https://sbert.net)\n## Training Details\n";
+    let card = with_loss("CoSENTLoss", "{}").replace("## Training Details\n", metrics);
+    let (recipe, made) = read(&card);
+    let sets: Vec<_> = recipe.evaluation.sets.iter().map(|set| (set.name.clone(), set.kind.unwrap().name())).collect();
+    let name = |name: &str| Some(name.to_owned());
+    assert_eq!(sets, [(name("dev"), "similarity"), (name("test"), "similarity"), (None, "triplet")]);
+    assert!(made.notes.iter().any(|note| note.contains("NanoBEIREvaluator")), "{:?}", made.notes);
+    let truncated = "#### Information Retrieval\n* Dataset: `dim_64`\n\
+        * Evaluated with [<code>InformationRetrievalEvaluator</code>](https://sbert.net) with these parameters:\n\
+        ```json\n{\"truncate_dim\": 64}\n```\n## Training Details\n";
+    let (recipe, _) = read(&card.replace("## Training Details\n", truncated));
+    assert_eq!((recipe.evaluation.retrieval.len(), recipe.evaluation.dims), (1, Some(vec![64])));
+}
+
+#[test]
+fn several_data_sets_have_their_losses() {
+    let second = "#### second\n* Dataset: [second](https://huggingface.co/datasets/a/b)\n* Size: 7 training samples\n\
+        * Columns: <code>anchor</code> and <code>positive</code>\n\
+        * Loss: [<code>MultipleNegativesRankingLoss</code>](https://sbert.net) with these parameters:\n\
+        ```json\n{\"scale\": 30.0}\n```\n### Training Hyperparameters\n- `multi_dataset_batch_sampler`: round_robin\n";
+    let card = with_loss("CoSENTLoss", "{}").replace("#### Unnamed Dataset", "#### first");
+    let (recipe, made) = read(&card.replace("### Training Hyperparameters\n", second));
+    let sets = json!(recipe.data)["sets"].clone();
+    assert_eq!((sets[0]["name"].as_str(), sets[1]["name"].as_str()), (Some("first"), Some("second")), "{}", made.toml);
+    assert_eq!((recipe.loss.name, &sets[0]["loss"]), (LossName::Cosent, &Value::Null));
+    assert_eq!(
+        (&sets[1]["loss"]["name"], &sets[1]["loss"]["scale"]),
+        (&json!("multiple_negatives_ranking"), &json!(30.0))
+    );
+    assert_eq!(json!(recipe.data)["sampler"], "round_robin");
+}
+
+#[test]
+fn files_that_are_no_cards_have_clear_errors() {
+    assert!(error("").contains("Training Details"));
+    assert!(error("# A program\n\nIt does things.\n").contains("Training Details"));
+    assert!(error("\u{0}\u{1}garbage").contains("Training Details"));
+    let old = "## Training\nThe model was trained with the parameters:\n\n**DataLoader**:\n";
+    assert!(error(old).contains("Sentence Transformers 2"));
+    let cross = SEED_CARD.replace("- sentence-transformers\n", "- sentence-transformers\n- cross-encoder\n");
+    assert!(error(&cross).contains("cross-encoder"));
+    let line = SEED_CARD.lines().position(|line| line.trim() == "```json").unwrap() + 1;
+    let cut: String = SEED_CARD.lines().take(line + 3).map(|line| format!("{line}\n")).collect();
+    assert!(error(&cut).contains(&format!("line {line}: a block of code begins here")), "{}", error(&cut));
+    let cut = SEED_CARD.split("### Training Hyperparameters").next().unwrap();
+    assert!(error(cut).contains("`Training Hyperparameters`"));
+    let broken = SEED_CARD.replace("\"n_dims_per_step\": -1", "\"n_dims_per_step\": ");
+    assert!(error(&broken).contains("the parameters are not JSON"), "{}", error(&broken));
+    let invalid = SEED_CARD.replace("- `warmup_ratio`: 0.1", "- `warmup_ratio`: 7");
+    assert!(error(&invalid).contains("`warmup_ratio`"), "{}", error(&invalid));
+    let folder = tempfile::tempdir().unwrap();
+    let huge = folder.path().join("README.md");
+    std::fs::File::create(&huge).unwrap().set_len(CARD_BYTES + 1).unwrap();
+    assert!(recipe_from_card(&huge).unwrap_err().to_string().contains("too many for a card"));
+    assert!(recipe_from_card(&folder.path().join("none.md")).unwrap_err().to_string().contains("none.md"));
+}
+
+#[test]
+fn hostile_texts_give_errors_or_valid_recipes() {
+    // Cut at every line, and with quotes, brackets and line breaks in values.
+    let lines: Vec<&str> = SEED_CARD.lines().collect();
+    for end in 0..lines.len() {
+        let _ = recipe_from_text(&lines[..end].join("\n"));
+    }
+    for hostile in ["\"]\n[training]\nepochs = 9", "'''", "\\", "\u{7f}\u{85}\u{2028}", "{{ x }}", "# - "] {
+        let card = SEED_CARD
+            .replace("BAAI/bge-base-en-v1.5", hostile)
+            .replace("<code>anchor</code>", &format!("<code>{hostile}</code>"));
+        if let Ok(made) = recipe_from_text(&card) {
+            assert_eq!(recipe::parse(&made.toml, "made", &[]).unwrap().training.epochs, 4.0, "{hostile:?}");
+        }
+    }
+}
+
+/// Returns the row of the page for a hyperparameter.
+fn row(name: &str, treatment: Treatment) -> String {
+    let listed = |values: &[&str]| {
+        let quoted = |value: &&str| if value.is_empty() { "nothing".into() } else { format!("`{value}`") };
+        values.iter().map(quoted).collect::<Vec<_>>().join(", ")
+    };
+    match treatment {
+        Treatment::Honoured(keys) => format!("| `{name}` | honoured as {} |", listed(keys)),
+        Treatment::Meaningless(why) => format!("| `{name}` | meaningless here: {why} |"),
+        Treatment::Refused(neutral, remedy) => format!("| `{name}` | only {}: {remedy} |", listed(neutral)),
+    }
+}
+
+#[test]
+fn the_page_has_every_hyperparameter() {
+    for (name, treatment) in TABLE {
+        let row = row(name, treatment);
+        assert!(PAGE.contains(&row), "docs/hyperparameters.md lacks this row:\n{row}");
+    }
+    let rows = PAGE.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(rows, TABLE.len());
+    let section = SEED_CARD.split("#### All Hyperparameters").nth(1).unwrap().split("</details>").next().unwrap();
+    let names: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next()).collect();
+    assert_eq!(names.len(), 108);
+    for name in names {
+        assert!(TABLE.iter().any(|(known, _)| *known == name), "{name}");
+    }
+}
+
+#[test]
+fn honoured_hyperparameters_are_keys_of_recipes() {
+    let recipe: toml::Table =
+        "[model]\nbase = \"x\"\n[data]\ntrain = [\"y\"]\n[loss]\nname = \"cosent\"\n".parse().unwrap();
+    let keys = TABLE.iter().filter_map(|(name, treatment)| match treatment {
+        Treatment::Honoured(keys) => Some((name, keys)),
+        _ => None,
+    });
+    for (name, key) in keys.flat_map(|(name, keys)| keys.iter().map(move |key| (name, key))) {
+        let (table, key) = key.split_once('.').unwrap();
+        let mut recipe = recipe.clone();
+        let entry = recipe.entry(table).or_insert_with(|| toml::Table::new().into());
+        entry.as_table_mut().unwrap().insert(format!("{key}_"), 1.into());
+        // The message for an unknown key lists the known ones.
+        let error = recipe::parse(&recipe.to_string(), "x", &[]).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{key}`")), "{name}: [{table}] has no key {key}");
+        // Values that have no meaning do not stop the conversion.
+        with(&[(name, "something"), ("eval_strategy", "epoch")]);
+    }
+}
