@@ -48,7 +48,8 @@ cargo xtask quality MODEL SET...
 cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning with a recipe and three seeds, in f32 and bf16, evaluated on a retrieval set
 cargo xtask clients [--maana PROGRAM]
-                    tests `maana serve` with third-party clients: OpenAI's, Hugging Face's, Schemathesis
+                    tests `maana serve` with third-party clients (OpenAI's, Hugging Face's, Schemathesis), and the event files, model
+                    cards and pushed models with TensorBoard and huggingface_hub
 cargo xtask python [OPTIONS OF PYTEST]
                     tests the Python package, with LangChain, LlamaIndex, Haystack and scikit-learn
 cargo xtask wheel   builds the wheel of the Python package, and tests it in an empty environment
