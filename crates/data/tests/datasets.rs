@@ -170,8 +170,8 @@ fn lists_of_as_many_texts_are_columns_of_their_own() {
     }
     assert_eq!(
         message("a.jsonl", "{\"a\":\"x\",\"b\":[\"y\"]}\n{\"a\":\"x\",\"b\":[]}\n"),
-        "a.jsonl, line 2: the list `b` has 0 texts, those before have 1; give all rows the same number, or write a row for each \
-         text"
+        "a.jsonl, line 2: the list `b` has 0 texts, those before have 1; give all rows the same number, write a row for each \
+         text, or let each epoch draw some of them (`negatives`)"
     );
     let mixed = message("a.jsonl", "{\"a\":[\"x\",null]}\n");
     assert!(mixed.starts_with("a.jsonl: no column of texts; the columns are a;"), "{mixed}");

@@ -11,6 +11,7 @@ mod hold_out;
 mod measures;
 mod notes;
 mod prepare;
+mod set_loss;
 mod sets;
 mod teacher;
 
@@ -18,6 +19,7 @@ pub use error::FinetuneError;
 pub use estimate::Estimate;
 pub use folder::RunFolder;
 pub use prepare::{Prepared, prepare};
+pub use set_loss::SetLoss;
 pub use sets::{FirstRow, PreparedSet};
 
 use crate::card::CardFacts;

@@ -3,7 +3,10 @@
 mod support;
 
 use maana_kernels::{Context, Precision};
-use maana_model::{Activations, InferenceModel, Role, RolePrompts, TextEncoder, TrainingModel, WeightStorage};
+use maana_model::{
+    Activations, DropoutSeed, InferenceModel, Role, RolePrompts, TextEncoder, Trainable, TrainingModel, WeightStorage,
+};
+use maana_text::TokenBatch;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -172,6 +175,32 @@ fn an_empty_prompt_for_documents_hides_no_other() {
     assert_eq!(embedder.describe_prompt(Role::Query).unwrap(), "queries without a prompt");
     assert_eq!(embedder.describe_prompt(Role::Document).unwrap(), "documents behind \"water \" (passage)");
     assert_eq!(TextEncoder::new(tiny().inference(), &context).unwrap().describe_prompt(Role::Query), None);
+}
+
+#[test]
+fn training_embeds_texts_behind_prompts_as_encoding_does() {
+    let context = Context::new(2);
+    for (mode, include_prompt) in [("mean", false), ("cls", false), ("weightedmean", true)] {
+        let model = with_settings(|folder| {
+            let pooling = json!({"embedding_dimension": 64, "pooling_mode": mode, "include_prompt": include_prompt});
+            std::fs::write(folder.join("1_Pooling/config.json"), pooling.to_string()).unwrap();
+        });
+        let encoder = TextEncoder::new(model.inference(), &context).unwrap();
+        let texts = ["house", "the north of the king", "never"];
+        let mut batch = TokenBatch::new();
+        for prompt in ["the water of ", "", "a green king: "] {
+            let prompt = model.spec().prompt(prompt).unwrap();
+            batch.extend(&prompt.tokenize(&texts, |texts| model.spec().tokenize(texts)).unwrap());
+        }
+        let trained = model.forward(&context, &batch, DropoutSeed::Off, &mut Activations::default());
+        for (number, prompt) in ["the water of ", "", "a green king: "].into_iter().enumerate() {
+            let encoded = encoder.embed(&texts, prompt).unwrap();
+            let rows = trained.view().range(3 * number..3 * number + 3);
+            assert_eq!(rows.to_matrix(), encoded, "{mode}, include_prompt {include_prompt}, {prompt:?}");
+        }
+        let with = encoder.embed(&texts, "the water of ").unwrap();
+        assert_ne!(with, encoder.embed(&texts, "").unwrap(), "the prompt is attended to");
+    }
 }
 
 #[test]

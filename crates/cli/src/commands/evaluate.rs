@@ -4,11 +4,11 @@ use crate::precision::Choice;
 use anyhow::{Context as _, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use maana::eval::Kind;
-use maana::evaluation::{DevLoss, EvaluationError, EvaluationSet, InPrecision, Measuring, SetSpec};
+use maana::evaluation::{EvaluationError, EvaluationSet, InPrecision, Measuring, SetSpec};
+use maana::finetune::SetLoss;
 use maana::kernels::Context;
 use maana::model::{Role, TextEncoder, WeightStorage};
 use maana::recipe::LocatedRecipe;
-use maana::train::Loss;
 use std::path::{Path, PathBuf};
 
 /// Evaluate a model on data sets of any kind at several dimensions, with one encoding.
@@ -106,24 +106,19 @@ impl Evaluate {
             crate::terminal::open_model(WeightStorage::Packed, &self.model, context, self.precision.precision)?;
         let embedder = self.embedder(&opened)?;
         crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
-        let loss = recipe.map(|located| -> Result<(Box<dyn Loss>, usize)> {
-            let training = &located.recipe.training;
-            Ok((located.recipe.loss.build(embedder.dimension(), training.seed)?, training.batch_size))
-        });
-        let loss = loss.transpose()?;
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
-        let measuring = Measuring {
-            loss: loss.as_ref().map(|(loss, batch_size)| DevLoss {
-                loss: loss.as_ref(),
-                batch_size: *batch_size,
-                prompts: &[],
-            }),
-            ..Measuring::new(&embedder, context, &dims)
-        };
         let start = std::time::Instant::now();
         let mut scores = Vec::new();
         for set in &sets {
-            scores.extend(set.measure(&measuring)?);
+            let loss = match (&recipe, set.loss_rows()) {
+                (Some(located), Some(rows)) => {
+                    Some(SetLoss::named(located, set.title(), rows.columns(), embedder.spec())?)
+                }
+                _ => None,
+            };
+            let batch_size = recipe.as_ref().map_or(1, |located| located.recipe.training.batch_size);
+            let loss = loss.as_ref().map(|loss| loss.dev_loss(batch_size));
+            scores.extend(set.measure(&Measuring { loss, ..Measuring::new(&embedder, context, &dims) })?);
         }
         crate::terminal::print(format_args!("{}", maana::evaluation::table(&scores)))?;
         errln!("{:.1} s", start.elapsed().as_secs_f64());

@@ -12,6 +12,7 @@ mod losses;
 mod precision;
 mod prompts;
 mod serve;
+mod sets;
 mod support;
 mod tasks;
 mod training;

@@ -4,7 +4,7 @@ use crate::support::{Bench, CORPUS, command, fail, golden, succeed};
 use std::process::Command;
 
 /// Copies tiny-bert and adds prompts like those of the E5 family.
-fn model_with_prompts(bench: &Bench) -> String {
+pub(crate) fn model_with_prompts(bench: &Bench) -> String {
     let folder = bench.path("model");
     for subfolder in ["", "1_Pooling", "2_Normalize"] {
         std::fs::create_dir_all(folder.join(subfolder)).unwrap();

@@ -123,7 +123,7 @@ impl EvaluationSet {
     }
 
     /// Returns the rows of a set of the kind loss.
-    pub(crate) fn loss_rows(&self) -> Option<&dyn Source> {
+    pub fn loss_rows(&self) -> Option<&dyn Source> {
         match &self.content {
             Content::Loss(rows) => Some(rows.as_ref()),
             _ => None,

@@ -2,14 +2,15 @@
 
 use super::error::FinetuneError;
 use super::hold_out::{HeldOut, hold_out};
+use super::set_loss::{self, SetLoss};
 use super::teacher::Teacher;
 use crate::evaluation::DevLoss;
 use crate::hub::{EventHandler, HubEvent};
-use crate::recipe::{LocatedRecipe, Prompts, SetTable};
+use crate::recipe::{LocatedRecipe, SetTable};
 use crate::roles;
 use maana_data::{Dataset, DrawnColumn, ReadOptions, Source};
 use maana_kernels::Context;
-use maana_model::{ModelError, ModelSpec, Prompt, Role, Trainable, TrainingModel};
+use maana_model::{ModelError, ModelSpec, Prompt, Trainable, TrainingModel};
 use maana_text::TokenBatch;
 use maana_train::{Loss, LossSummary, TrainingSet};
 use serde_json::Value;
@@ -196,33 +197,15 @@ pub(super) fn prepare(
     let columns: Vec<String> = opened.iter().flat_map(|set| set.source.columns().to_vec()).collect();
     let mut sets = Vec::with_capacity(opened.len());
     for OpenedSet { table, source, teacher, .. } in opened {
-        let place = |table_name: &str| match several {
-            true => format!("[[data.sets]] `{}`: {table_name}", table.name),
-            false => table_name.to_owned(),
-        };
-        let own = table.loss.is_some();
-        let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
-        let in_loss = if own { place("loss:") } else { "[loss]".into() };
-        let loss = settings
-            .build(model.dimension(), located.recipe.training.seed)
-            .map_err(|error| FinetuneError::Fit(format!("{in_loss} {error}")))?;
+        let SetLoss { roles, loss, prompts } = SetLoss::of(located, &table, source.columns(), &columns, model.spec())?;
         if let Some(teacher) = &teacher {
+            let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
             teacher.check(settings, model.dimension()).map_err(|error| in_set(&table, located, error))?;
         }
-        let prompts = match &table.prompts {
-            None => vec![Prompt::default(); source.columns().len()],
-            Some(prompts) => {
-                let own = !several || located.recipe.data.prompts.as_ref() != Some(prompts);
-                let known = if own { source.columns() } else { &columns };
-                let texts = prompt_texts(prompts, settings.name, source.columns(), known, model.spec());
-                let texts = texts.map_err(|reason| FinetuneError::Fit(format!("{} {reason}", place("prompts:"))))?;
-                texts.iter().map(|text| model.spec().prompt(text)).collect::<Result<_, _>>()?
-            }
-        };
         let set = PreparedSet {
-            roles: roles::of_loss(settings.name, source.columns().len()),
             name: table.name.clone(),
             source,
+            roles,
             loss,
             weight: table.weight,
             prompts,
@@ -235,71 +218,9 @@ pub(super) fn prepare(
     }
     let unprompted = located.recipe.data.all_sets().iter().all(|table| table.prompts.is_none());
     if model.spec().has_prompts() && unprompted {
-        notify(HubEvent::Notice(&without_prompts(model.spec(), sets[0].source.columns())));
+        notify(HubEvent::Notice(&set_loss::without_prompts(model.spec(), sets[0].source.columns())));
     }
     Ok(sets)
-}
-
-/// Returns the text of each column's prompt; `known` are the columns that may be named.
-fn prompt_texts(
-    prompts: &Prompts,
-    loss: maana_train::LossName,
-    columns: &[String],
-    known: &[String],
-    spec: &ModelSpec,
-) -> Result<Vec<String>, String> {
-    match prompts {
-        Prompts::OfModel => {
-            let names = roles::of_loss(loss, columns.len());
-            let of_role = |role: &String| match role.as_str() {
-                "query" => spec.role_prompt(Role::Query),
-                role if role.starts_with("text") => spec.default_prompt(),
-                _ => spec.role_prompt(Role::Document),
-            };
-            match spec.has_prompts() {
-                true => Ok(names.iter().map(|role| of_role(role).to_owned()).collect()),
-                false => Err("\"model\" asks for the prompts of the model's folder, which has none".into()),
-            }
-        }
-        Prompts::All(prompt) => {
-            let text = spec.prompt_or_text(prompt).map_err(|error| error.to_string())?;
-            Ok(vec![text; columns.len()])
-        }
-        Prompts::ByColumn(prompts) => {
-            if let Some(column) = prompts.keys().find(|column| !known.contains(column)) {
-                return Err(format!("there is no column `{column}`; the columns are {}", known.join(", ")));
-            }
-            let of_column = |column: &String| {
-                let prompt = prompts.get(column).map_or("", String::as_str);
-                spec.prompt_or_text(prompt).map_err(|error| format!("{column}: {error}"))
-            };
-            columns.iter().map(of_column).collect()
-        }
-    }
-}
-
-/// Returns the warning for a model with prompts that is trained without them.
-fn without_prompts(spec: &ModelSpec, columns: &[String]) -> String {
-    let known: Vec<String> = spec
-        .settings()
-        .prompts
-        .iter()
-        .filter(|(_, text)| !text.is_empty())
-        .map(|(name, text)| format!("{name} {text:?}"))
-        .collect();
-    let mut table: Vec<String> = columns
-        .iter()
-        .take(2)
-        .zip(["query", "document"])
-        .map(|(column, role)| format!("{column} = \"{role}\""))
-        .collect();
-    table.truncate(2);
-    format!(
-        "the model's folder has prompts ({}), which evaluations and searches put before texts, but this recipe trains \
-         without them. Set [data] prompts = \"model\", or name them, as in prompts = {{ {} }}; prompts = {{}} trains without",
-        known.join(", "),
-        table.join(", ")
-    )
 }
 
 /// Announces the roles of the columns, and any contradiction with their names.

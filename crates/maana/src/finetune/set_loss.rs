@@ -1,0 +1,133 @@
+//! Loss, roles and prompts of a training set, from the recipe and the model's folder.
+
+use super::error::FinetuneError;
+use crate::evaluation::DevLoss;
+use crate::recipe::{LocatedRecipe, Prompts, SetTable};
+use crate::roles;
+use maana_model::{ModelSpec, Prompt, Role};
+use maana_train::{Loss, LossName};
+
+/// The loss of a set, with the roles and prompts of its columns.
+pub struct SetLoss {
+    pub(super) roles: Vec<String>,
+    pub(super) loss: Box<dyn Loss>,
+    pub(super) prompts: Vec<Prompt>,
+}
+
+impl SetLoss {
+    /// Creates that of the training set `name`, or of the first if there is none of this name, for
+    /// rows with these columns.
+    ///
+    /// # Errors
+    /// If the loss or the prompts of the recipe do not fit the model or the columns.
+    pub fn named(
+        located: &LocatedRecipe,
+        name: &str,
+        columns: &[String],
+        spec: &ModelSpec,
+    ) -> Result<Self, FinetuneError> {
+        let tables = located.recipe.data.all_sets();
+        let table = tables.iter().find(|table| table.name == name).unwrap_or(&tables[0]);
+        Self::of(located, table, columns, columns, spec)
+    }
+
+    /// Creates that of a set with these columns; the prompts of `[data]` may name all of
+    /// `all_columns`.
+    pub(super) fn of(
+        located: &LocatedRecipe,
+        table: &SetTable,
+        columns: &[String],
+        all_columns: &[String],
+        spec: &ModelSpec,
+    ) -> Result<Self, FinetuneError> {
+        let several = !located.recipe.data.sets.is_empty();
+        let place = |field: &str| match several {
+            true => format!("[[data.sets]] `{}`: {field}", table.name),
+            false => format!("[data] {field}"),
+        };
+        let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
+        let in_loss = if table.loss.is_some() { place("loss:") } else { "[loss]".into() };
+        let loss = settings
+            .build(spec.dimension(), located.recipe.training.seed)
+            .map_err(|error| FinetuneError::Fit(format!("{in_loss} {error}")))?;
+        let roles = roles::of_loss(settings.name, columns.len());
+        let prompts = match &table.prompts {
+            None => vec![Prompt::default(); columns.len()],
+            Some(prompts) => {
+                let shared = several && located.recipe.data.prompts.as_ref() == Some(prompts);
+                let known = if shared { all_columns } else { columns };
+                let texts = prompt_texts(prompts, settings.name, columns, known, spec);
+                let texts = texts.map_err(|reason| FinetuneError::Fit(format!("{} {reason}", place("prompts:"))))?;
+                texts.iter().map(|text| spec.prompt(text)).collect::<Result<_, _>>()?
+            }
+        };
+        Ok(Self { roles, loss, prompts })
+    }
+
+    /// Returns the dev loss in batches of `batch_size` rows.
+    pub fn dev_loss(&self, batch_size: usize) -> DevLoss<'_> {
+        DevLoss { loss: &*self.loss, batch_size, prompts: &self.prompts }
+    }
+}
+
+/// Returns the text of each column's prompt; `known` are the columns that may be named.
+fn prompt_texts(
+    prompts: &Prompts,
+    loss: LossName,
+    columns: &[String],
+    known: &[String],
+    spec: &ModelSpec,
+) -> Result<Vec<String>, String> {
+    match prompts {
+        Prompts::OfModel => {
+            let names = roles::of_loss(loss, columns.len());
+            let of_role = |role: &String| match role.as_str() {
+                "query" => spec.role_prompt(Role::Query),
+                role if role.starts_with("text") => spec.default_prompt(),
+                _ => spec.role_prompt(Role::Document),
+            };
+            match spec.has_prompts() {
+                true => Ok(names.iter().map(|role| of_role(role).to_owned()).collect()),
+                false => Err("\"model\" asks for the prompts of the model's folder, which has none".into()),
+            }
+        }
+        Prompts::All(prompt) => {
+            let text = spec.prompt_or_text(prompt).map_err(|error| error.to_string())?;
+            Ok(vec![text; columns.len()])
+        }
+        Prompts::ByColumn(prompts) => {
+            if let Some(column) = prompts.keys().find(|column| !known.contains(column)) {
+                return Err(format!("there is no column `{column}`; the columns are {}", known.join(", ")));
+            }
+            let of_column = |column: &String| {
+                let prompt = prompts.get(column).map_or("", String::as_str);
+                spec.prompt_or_text(prompt).map_err(|error| format!("{column}: {error}"))
+            };
+            columns.iter().map(of_column).collect()
+        }
+    }
+}
+
+/// Returns the warning for a model with prompts that is trained without them.
+pub(super) fn without_prompts(spec: &ModelSpec, columns: &[String]) -> String {
+    let known: Vec<String> = spec
+        .settings()
+        .prompts
+        .iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(name, text)| format!("{name} {text:?}"))
+        .collect();
+    let mut table: Vec<String> = columns
+        .iter()
+        .take(2)
+        .zip(["query", "document"])
+        .map(|(column, role)| format!("{column} = \"{role}\""))
+        .collect();
+    table.truncate(2);
+    format!(
+        "the model's folder has prompts ({}), which evaluations and searches put before texts, but this recipe trains \
+         without them. Set [data] prompts = \"model\", or name them, as in prompts = {{ {} }}; prompts = {{}} trains without",
+        known.join(", "),
+        table.join(", ")
+    )
+}
