@@ -36,13 +36,13 @@ fn both(command: &mut Command) -> (String, String) {
 /// Writes pairs with a score, and pairs with lists of one to four negatives.
 fn write_sets(bench: &Bench) {
     let words = ["maji", "moto", "nyumba", "mto", "mlima", "barabara", "jua"];
-    let text = |row: usize| format!("{} {} {row}", words[row % 7], words[row * row % 7]);
+    let text = |row: usize, place: usize| format!("{} {} {row} {place}", words[row % 7], words[row * place % 7]);
     let scored =
-        |row: usize| json!({"sentence1": text(row), "sentence2": text(row + 5), "score": (row % 5) as f64 / 4.0});
+        |row: usize| json!({"sentence1": text(row, 1), "sentence2": text(row, 2), "score": (row % 5) as f64 / 4.0});
     bench.write("scored.jsonl", &lines((0..14).map(scored)));
     let mined = |row: usize| {
-        let negatives: Vec<String> = (0..1 + row % 4).map(|at| text(row + 9 + at)).collect();
-        json!({"anchor": text(row), "positive": text(row + 1), "negatives": negatives})
+        let negatives: Vec<String> = (0..1 + row % 4).map(|at| text(row, 5 + at)).collect();
+        json!({"anchor": text(row, 3), "positive": text(row, 4), "negatives": negatives})
     };
     bench.write("mined.jsonl", &lines((0..18).map(mined)));
 }
@@ -167,8 +167,8 @@ fn bad_prompts_sets_and_negatives_are_refused() {
     for (data, parts) in [
         (format!("{pairs}prompts = {{ anchr = \"x: \" }}"), &["no column `anchr`", "positive, anchor"][..]),
         (
-            format!("{pairs}prompts = {{ anchor = \"query\" }}"),
-            &["prompts:", "anchor: ", "no prompt is called `query`"],
+            format!("{pairs}prompts = {{ anchor = \"qurey\" }}"),
+            &["prompts:", "anchor: ", "no prompt is called `qurey`"],
         ),
         (format!("{pairs}prompts = \"model\""), &["the model's folder, which has none"]),
         (format!("{pairs}prompts = 3"), &["recipe.toml, line 5", "table of columns and prompts"]),
