@@ -6,18 +6,24 @@
 (2, 384)
 """
 
-from . import quantization, util
+from . import evaluation, losses, quantization, util
 from ._maana import __version__, set_threads
 from .model import SentenceTransformer
 from .similarity import SimilarityFunction
 from .store import Hit, Store
+from .trainer import SentenceTransformerTrainer
+from .training_args import SentenceTransformerTrainingArguments
 
 __all__ = [
     "Hit",
     "SentenceTransformer",
+    "SentenceTransformerTrainer",
+    "SentenceTransformerTrainingArguments",
     "SimilarityFunction",
     "Store",
     "__version__",
+    "evaluation",
+    "losses",
     "quantization",
     "set_threads",
     "util",

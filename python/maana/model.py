@@ -404,6 +404,14 @@ class SentenceTransformer:
 
     save = save_pretrained
 
+    def _reopen(self, folder: str) -> None:
+        """Take the weights of a folder, such as that of a finished run."""
+        limit = self.max_seq_length
+        _, precision, cache, _ = self._arguments
+        self.native = _maana.Encoder(folder, precision, cache, None, True)
+        self._arguments = (folder, precision, cache, True)
+        self.max_seq_length = limit
+
     # Pickling: the model is opened again.
 
     def __getstate__(self) -> dict[str, Any]:

@@ -101,6 +101,25 @@ pub fn recipe_from_text(text: &str) -> Result<CardRecipe, FromCardError> {
     Ok(CardRecipe { toml, notes })
 }
 
+/// Arguments of the reference's trainer as settings of a recipe.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrainerSettings {
+    /// Settings of `[training]` that differ from the defaults.
+    pub training: serde_json::Map<String, Value>,
+    /// Order of the batches of several sets, if it was given.
+    pub sampler: Option<String>,
+    /// Arguments that are not supported, each with its remedy.
+    pub notes: Vec<String>,
+}
+
+/// Converts arguments of the reference's trainer, with values as its cards print them.
+pub fn trainer_settings(arguments: &[(String, String)]) -> TrainerSettings {
+    let card = SourceCard { hyperparameters: arguments.to_vec(), ..SourceCard::default() };
+    let mut notes = Notes::default();
+    let Settings { training, sampler, .. } = training::settings(&card, &mut notes);
+    TrainerSettings { training: training.into_iter().collect(), sampler, notes: notes.into_list() }
+}
+
 /// Formats the recipe.
 fn write(card: &SourceCard, mut settings: Settings, mut notes: Notes) -> (String, Vec<String>) {
     let mut losses: Vec<Option<loss::Loss>> = Vec::new();

@@ -150,6 +150,19 @@ impl LocatedRecipe {
         Ok(Self { recipe, folder })
     }
 
+    /// Creates a recipe from JSON with the same tables and keys, for programs.
+    ///
+    /// # Errors
+    /// If the text is malformed, or has an unknown key or an invalid value.
+    pub fn from_json(text: &str, folder: PathBuf) -> Result<Self, RecipeError> {
+        let table: toml::Table = serde_json::from_str(text).map_err(|error| RecipeError::Invalid {
+            location: "the recipe".into(),
+            reason: with_suggestion(&error.to_string()),
+        })?;
+        let recipe = parse(&table.to_string(), "the recipe", &[])?;
+        Ok(Self { recipe, folder })
+    }
+
     /// Resolves a path of the recipe.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.join(relative)

@@ -5,6 +5,8 @@ use crate::error::{of_any, of_model, of_open};
 use crate::interrupt::interruptible;
 use crate::threads;
 use crate::vectors::similarity_named;
+use maana::eval::Kind;
+use maana::evaluation::{EvaluationSet, Measuring, SetSpec};
 use maana::hub::{HubEvent, HubOptions, Token};
 use maana::kernels::{Context, InstructionSet, Matrix, Precision, normalize};
 use maana::model::{Activations, ModelError, Role, RolePrompts, TextEncoder, WeightStorage};
@@ -201,6 +203,32 @@ impl Encoder {
     fn fingerprint(&self, py: Python<'_>) -> PyResult<String> {
         let (encoder, _) = self.encoder()?;
         interruptible(py, |_| Ok(maana::files::hex(&encoder.fingerprint())))
+    }
+
+    /// Measures the model on an evaluation set of files: measures by name as JSON, and the name of
+    /// the primary one.
+    fn evaluate(
+        &self,
+        py: Python<'_>,
+        kind: &str,
+        path: std::path::PathBuf,
+        dimension: usize,
+        query_prompt: String,
+        document_prompt: String,
+    ) -> PyResult<(String, String)> {
+        let (encoder, context) = self.encoder()?;
+        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind);
+        let spec = SetSpec { kind, ..SetSpec::of(path) };
+        interruptible(py, |stop| {
+            let encoder = with_prompts(encoder.with_stop(Arc::clone(stop)), Some(query_prompt), Some(document_prompt));
+            let set = EvaluationSet::open(&spec).map_err(|error| of_any(&error))?;
+            let scores =
+                set.measure(&Measuring::new(&encoder, &context, &[dimension])).map_err(|error| of_any(&error))?;
+            let Some(scores) = scores.into_iter().next() else { return Ok((String::from("{}"), String::new())) };
+            let values: serde_json::Map<_, _> =
+                scores.values.into_iter().map(|(name, value)| (name, value.into())).collect();
+            Ok((serde_json::Value::from(values).to_string(), scores.primary))
+        })
     }
 
     /// Writes the model as a folder of Sentence Transformers; an older model is replaced.

@@ -8,6 +8,7 @@ mod error;
 mod interrupt;
 mod store;
 mod threads;
+mod train;
 mod vectors;
 
 use pyo3::prelude::*;
@@ -21,6 +22,8 @@ mod _maana {
     use crate::store::Store;
     #[pymodule_export]
     use crate::threads::set_threads;
+    #[pymodule_export]
+    use crate::train::{train, trainer_settings, write_lines};
     #[pymodule_export]
     use crate::vectors::{communities, paraphrases, quantize, ranges, search, similarity, similarity_pairwise};
 

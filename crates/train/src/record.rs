@@ -55,7 +55,7 @@ impl LogRow {
     }
 
     /// Returns the values of the row under the names of the Hugging Face trainer's log.
-    pub(crate) fn logged(&self) -> Vec<(String, f64)> {
+    pub fn logged(&self) -> Vec<(String, f64)> {
         match self {
             Self::Training { epoch, loss, learning_rate, gradient_norm, .. } => {
                 let values =

@@ -1,0 +1,79 @@
+"""Data sets of people as files of JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Iterable, Mapping
+
+from . import _maana
+
+#: Names of the column with the labels.
+LABELS = ("label", "labels", "score", "scores")
+
+
+def columns_of(dataset: Any, name: str) -> dict[str, list[Any]]:
+    """Return the columns of a data set.
+
+    Accepts ``datasets.Dataset``, tables of pandas, polars and Arrow, dictionaries of columns, and
+    lists of dictionaries.
+
+    Raises:
+        TypeError: If the data set is of another type.
+        ValueError: If columns have different lengths, or there are no rows.
+    """
+    if hasattr(dataset, "to_pydict"):
+        columns = dataset.to_pydict()
+    elif isinstance(dataset, Mapping):
+        columns = {key: list(values) for key, values in dataset.items()}
+    elif hasattr(dataset, "to_dict") and hasattr(dataset, "columns"):
+        # Tables of pandas and polars.
+        listed = {"orient": "list"} if type(dataset).__module__.startswith("pandas") else {"as_series": False}
+        columns = dataset.to_dict(**listed)
+    elif hasattr(dataset, "column_names"):
+        columns = {column: list(dataset[column]) for column in dataset.column_names}
+    elif isinstance(dataset, (list, tuple)) and dataset and all(isinstance(row, Mapping) for row in dataset):
+        columns = {key: [row.get(key) for row in dataset] for key in dataset[0]}
+    else:
+        raise TypeError(
+            f"{name} is of type {type(dataset).__name__}; expected a Dataset, a table, a dictionary of columns, a list of "
+            "dictionaries, or the path of a file"
+        )
+    lengths = {key: len(values) for key, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{name}: columns have different lengths: {lengths}")
+    if not lengths or not next(iter(lengths.values())):
+        raise ValueError(f"{name} has no rows")
+    return columns
+
+
+def is_path(dataset: Any) -> bool:
+    """Return whether a data set is named by its path."""
+    return isinstance(dataset, (str, os.PathLike))
+
+
+def is_several(dataset: Any) -> bool:
+    """Return whether this is a dictionary of data sets, and not one of columns."""
+    if not isinstance(dataset, Mapping) or not dataset:
+        return False
+    return not all(isinstance(values, (list, tuple)) and not _is_rows(values) for values in dataset.values()) and all(
+        not isinstance(values, (str, bytes)) or is_path(values) for values in dataset.values()
+    )
+
+
+def _is_rows(values: Any) -> bool:
+    return bool(values) and isinstance(values[0], Mapping)
+
+
+def write(path: str, columns: Mapping[str, Iterable[Any]]) -> None:
+    """Write columns as a file of JSON lines, atomically."""
+    names = list(columns)
+    rows = zip(*(columns[name] for name in names))
+    _maana.write_lines(path, [json.dumps(dict(zip(names, row)), ensure_ascii=False, default=_plain) for row in rows])
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers and arrays of NumPy as those of Python."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a value is of type {type(value).__name__}; expected texts, numbers and lists of them")

@@ -1,0 +1,331 @@
+"""Losses with the names and arguments of ``sentence_transformers.losses``."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+__all__ = [
+    "AnglELoss",
+    "BatchAllTripletLoss",
+    "BatchHardSoftMarginTripletLoss",
+    "BatchHardTripletLoss",
+    "BatchSemiHardTripletLoss",
+    "CachedGISTEmbedLoss",
+    "CachedMultipleNegativesRankingLoss",
+    "CachedMultipleNegativesSymmetricRankingLoss",
+    "CoSENTLoss",
+    "ContrastiveLoss",
+    "CosineSimilarityLoss",
+    "DistillKLDivLoss",
+    "GISTEmbedLoss",
+    "MSELoss",
+    "MarginMSELoss",
+    "MatryoshkaLoss",
+    "MultipleNegativesRankingLoss",
+    "MultipleNegativesSymmetricRankingLoss",
+    "OnlineContrastiveLoss",
+    "SiameseDistanceMetric",
+    "TripletDistanceMetric",
+    "TripletLoss",
+]
+
+
+class SiameseDistanceMetric(str, Enum):
+    """Distances of contrastive losses."""
+
+    EUCLIDEAN = "euclidean"
+    MANHATTAN = "manhattan"
+    COSINE_DISTANCE = "cosine"
+
+
+class TripletDistanceMetric(str, Enum):
+    """Distances of triplet losses."""
+
+    COSINE = "cosine"
+    EUCLIDEAN = "euclidean"
+    MANHATTAN = "manhattan"
+
+
+class Loss:
+    """A loss: its table in a recipe, and the settings of training that belong to it."""
+
+    #: Name of the loss in recipes.
+    recipe_name = ""
+
+    def __init__(self, **table: Any) -> None:
+        self.table = {"name": self.recipe_name, **{key: value for key, value in table.items() if value is not None}}
+        self.training: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        parameters = ", ".join(f"{key}={value!r}" for key, value in self.table.items() if key != "name")
+        return f"{type(self).__name__}({parameters})"
+
+
+def _similarity(function: Any) -> str | None:
+    """Return the name of a similarity function, if it is not the cosine."""
+    name = getattr(function, "__name__", str(function))
+    if name in ("cos_sim", "pairwise_cos_sim", "pytorch_cos_sim", "pairwise_angle_sim", "None"):
+        return None
+    if name in ("dot_score", "pairwise_dot_score"):
+        return "dot"
+    raise ValueError(f"similarity_fct is {name}; expected cos_sim or dot_score")
+
+
+def _distance(metric: Any) -> str | None:
+    """Return the name of a distance."""
+    if metric is None or isinstance(metric, str):
+        return str(metric.value if isinstance(metric, Enum) else metric) if metric is not None else None
+    name = getattr(metric, "__name__", str(metric)).lower()
+    for known in ("cosine", "euclidean", "manhattan"):
+        if known in name or (known == "euclidean" and "eucledian" in name):
+            return known
+    raise ValueError(f"distance_metric is {name}; expected cosine, euclidean or manhattan")
+
+
+class MultipleNegativesRankingLoss(Loss):
+    """Ranks the positive of each anchor before all other texts of the batch."""
+
+    recipe_name = "multiple_negatives_ranking"
+
+    def __init__(
+        self,
+        model: Any = None,
+        scale: float = 20.0,
+        similarity_fct: Any = None,
+        gather_across_devices: bool = False,
+        directions: tuple[str, ...] | list[str] | None = None,
+        partition_mode: str | None = None,
+        hardness_mode: str | None = None,
+        hardness_strength: float | None = None,
+    ) -> None:
+        super().__init__(
+            scale=scale,
+            similarity=_similarity(similarity_fct),
+            directions=list(directions) if directions is not None else None,
+            partition_mode=partition_mode,
+            hardness_mode=hardness_mode,
+            hardness_strength=hardness_strength,
+        )
+
+
+class CachedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
+    """`MultipleNegativesRankingLoss` for large batches in little memory (GradCache)."""
+
+    def __init__(
+        self, model: Any = None, scale: float = 20.0, similarity_fct: Any = None, mini_batch_size: int = 32, **kwargs: Any
+    ) -> None:
+        kwargs.pop("show_progress_bar", None)
+        super().__init__(model, scale, similarity_fct, **kwargs)
+        self.training["mini_batch_size"] = mini_batch_size
+
+
+class MultipleNegativesSymmetricRankingLoss(Loss):
+    """Ranks the positive of each anchor, and the anchor of each positive."""
+
+    recipe_name = "multiple_negatives_symmetric_ranking"
+
+    def __init__(
+        self, model: Any = None, scale: float = 20.0, similarity_fct: Any = None, gather_across_devices: bool = False
+    ) -> None:
+        super().__init__(scale=scale, similarity=_similarity(similarity_fct))
+
+
+class CachedMultipleNegativesSymmetricRankingLoss(MultipleNegativesSymmetricRankingLoss):
+    """`MultipleNegativesSymmetricRankingLoss` for large batches in little memory."""
+
+    def __init__(
+        self, model: Any = None, scale: float = 20.0, similarity_fct: Any = None, mini_batch_size: int = 32, **kwargs: Any
+    ) -> None:
+        kwargs.pop("show_progress_bar", None)
+        super().__init__(model, scale, similarity_fct, **kwargs)
+        self.training["mini_batch_size"] = mini_batch_size
+
+
+class CoSENTLoss(Loss):
+    """Orders the cosines of pairs as their scores."""
+
+    recipe_name = "cosent"
+
+    def __init__(self, model: Any = None, scale: float = 20.0, similarity_fct: Any = None) -> None:
+        super().__init__(scale=scale, similarity=_similarity(similarity_fct))
+
+
+class AnglELoss(Loss):
+    """Orders the angles of pairs as their scores."""
+
+    recipe_name = "angle"
+
+    def __init__(self, model: Any = None, scale: float = 20.0) -> None:
+        super().__init__(scale=scale)
+
+
+class CosineSimilarityLoss(Loss):
+    """Squared difference of the cosine and the score of a pair."""
+
+    recipe_name = "cosine_similarity"
+
+    def __init__(self, model: Any = None) -> None:
+        super().__init__()
+
+
+class ContrastiveLoss(Loss):
+    """Pulls pairs with the label 1 together, and pushes others apart up to a margin."""
+
+    recipe_name = "contrastive"
+
+    def __init__(
+        self, model: Any = None, distance_metric: Any = None, margin: float = 0.5, size_average: bool = True
+    ) -> None:
+        if not size_average:
+            raise NotImplementedError("size_average=False is not supported; scale the learning rate instead")
+        super().__init__(distance_metric=_distance(distance_metric), margin=margin)
+
+
+class OnlineContrastiveLoss(Loss):
+    """`ContrastiveLoss` over the hard pairs of a batch."""
+
+    recipe_name = "online_contrastive"
+
+    def __init__(self, model: Any = None, distance_metric: Any = None, margin: float = 0.5) -> None:
+        super().__init__(distance_metric=_distance(distance_metric), margin=margin)
+
+
+class TripletLoss(Loss):
+    """Keeps the negative further from the anchor than the positive by a margin."""
+
+    recipe_name = "triplet"
+
+    def __init__(self, model: Any = None, distance_metric: Any = None, triplet_margin: float = 5) -> None:
+        super().__init__(distance_metric=_distance(distance_metric), margin=triplet_margin)
+
+
+class MSELoss(Loss):
+    """Squared difference of embeddings and the label's embedding, such as a teacher's."""
+
+    recipe_name = "mse"
+
+    def __init__(self, model: Any = None) -> None:
+        super().__init__()
+
+
+class MarginMSELoss(Loss):
+    """Squared difference of the margins of the model and of a teacher."""
+
+    recipe_name = "margin_mse"
+
+    def __init__(self, model: Any = None, similarity_fct: Any = None) -> None:
+        super().__init__(similarity=None if similarity_fct is None else (_similarity(similarity_fct) or "cosine"))
+
+
+class DistillKLDivLoss(Loss):
+    """Divergence of the distributions over documents of the model and of a teacher."""
+
+    recipe_name = "distill_kl_div"
+
+    def __init__(self, model: Any = None, similarity_fct: Any = None, temperature: float | None = None) -> None:
+        similarity = None if similarity_fct is None else (_similarity(similarity_fct) or "cosine")
+        super().__init__(similarity=similarity, temperature=temperature)
+
+
+class GISTEmbedLoss(Loss):
+    """Ranking without the negatives that a guide finds more similar than the positive."""
+
+    recipe_name = "gist_embed"
+
+    def __init__(
+        self,
+        model: Any = None,
+        guide: Any = None,
+        temperature: float = 0.01,
+        margin_strategy: str | None = None,
+        margin: float | None = None,
+        contrast_anchors: bool | None = None,
+        contrast_positives: bool | None = None,
+        gather_across_devices: bool = False,
+    ) -> None:
+        native = getattr(guide, "native", None)
+        super().__init__(
+            guide=native.folder if native is not None else guide,
+            temperature=temperature,
+            margin_strategy=margin_strategy,
+            margin=margin,
+            contrast_anchors=contrast_anchors,
+            contrast_positives=contrast_positives,
+        )
+
+
+class CachedGISTEmbedLoss(GISTEmbedLoss):
+    """`GISTEmbedLoss` for large batches in little memory."""
+
+    def __init__(self, model: Any = None, guide: Any = None, mini_batch_size: int = 32, **kwargs: Any) -> None:
+        kwargs.pop("show_progress_bar", None)
+        super().__init__(model, guide, **kwargs)
+        self.training["mini_batch_size"] = mini_batch_size
+
+
+class _BatchTriplet(Loss):
+    def __init__(self, model: Any = None, distance_metric: Any = None, margin: float = 5) -> None:
+        super().__init__(distance_metric=_distance(distance_metric), margin=margin)
+
+
+class BatchHardTripletLoss(_BatchTriplet):
+    """Triplets of each row with its farthest positive and its nearest negative."""
+
+    recipe_name = "batch_hard_triplet"
+
+
+class BatchAllTripletLoss(_BatchTriplet):
+    """All triplets of a batch."""
+
+    recipe_name = "batch_all_triplet"
+
+
+class BatchSemiHardTripletLoss(_BatchTriplet):
+    """Triplets whose negative is farther than the positive, but not by the margin."""
+
+    recipe_name = "batch_semi_hard_triplet"
+
+
+class BatchHardSoftMarginTripletLoss(Loss):
+    """`BatchHardTripletLoss` with a soft margin."""
+
+    recipe_name = "batch_hard_soft_margin_triplet"
+
+    def __init__(self, model: Any = None, distance_metric: Any = None) -> None:
+        super().__init__(distance_metric=_distance(distance_metric))
+
+
+class MatryoshkaLoss(Loss):
+    """Another loss at several dimensions of the embeddings.
+
+    Args:
+        model: The model.
+        loss: The other loss.
+        matryoshka_dims: Dimensions, in any order.
+        matryoshka_weights: Weight of each dimension.
+        n_dims_per_step: Number of dimensions drawn for each batch; -1 for all.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Loss,
+        matryoshka_dims: list[int],
+        matryoshka_weights: list[float] | None = None,
+        n_dims_per_step: int = -1,
+    ) -> None:
+        weights = matryoshka_weights or [1] * len(matryoshka_dims)
+        if len(weights) != len(matryoshka_dims):
+            raise ValueError(f"{len(matryoshka_dims)} matryoshka_dims and {len(weights)} matryoshka_weights")
+        pairs = sorted(zip(matryoshka_dims, weights), reverse=True)
+        self.table = {
+            **loss.table,
+            "matryoshka_dims": [dim for dim, _ in pairs],
+            "matryoshka_weights": [weight for _, weight in pairs],
+        }
+        if n_dims_per_step > 0:
+            self.table["n_dims_per_step"] = n_dims_per_step
+        self.training = dict(loss.training)
+
+

@@ -1,0 +1,88 @@
+"""Arguments of training, with the names of ``SentenceTransformerTrainingArguments``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from enum import Enum
+from typing import Any
+
+from . import _maana
+
+__all__ = ["BatchSamplers", "MultiDatasetBatchSamplers", "SentenceTransformerTrainingArguments"]
+
+logger = logging.getLogger(__name__)
+
+
+class BatchSamplers(str, Enum):
+    """Samplers of the rows of a batch."""
+
+    BATCH_SAMPLER = "batch_sampler"
+    NO_DUPLICATES = "no_duplicates"
+    GROUP_BY_LABEL = "group_by_label"
+
+
+class MultiDatasetBatchSamplers(str, Enum):
+    """Orders of the batches of several data sets."""
+
+    ROUND_ROBIN = "round_robin"
+    PROPORTIONAL = "proportional"
+
+
+class SentenceTransformerTrainingArguments:
+    """Arguments of training.
+
+    Every argument of the reference is accepted. Those that are meaningless here (devices, workers)
+    change nothing; a value that is not supported raises an error with its remedy.
+    ``docs/hyperparameters.md`` lists all of them. Settings that only recipes have (``mini_batch_size``,
+    ``ema_decay``, ``groups``, …) are given by ``recipe``.
+
+    Args:
+        output_dir: Folder of the run.
+        recipe: Further settings of ``[training]`` in a recipe, by name.
+        **arguments: Arguments by the reference's names.
+
+    Raises:
+        ValueError: If a value is not supported.
+
+    Example:
+        >>> SentenceTransformerTrainingArguments("runs/first", num_train_epochs=1, bf16=True)
+        SentenceTransformerTrainingArguments(output_dir='runs/first', num_train_epochs=1, bf16=True)
+    """
+
+    def __init__(
+        self, output_dir: str | os.PathLike[str] = "trainer_output", recipe: dict[str, Any] | None = None, **arguments: Any
+    ) -> None:
+        self.output_dir = os.fspath(output_dir)
+        self.recipe = dict(recipe or {})
+        self.arguments = arguments
+        self.prompts = arguments.get("prompts")
+        settings = json.loads(_maana.trainer_settings([(name, _text(value)) for name, value in self._passed()]))
+        if settings["notes"]:
+            raise ValueError("; ".join(settings["notes"]))
+        #: Settings of ``[training]``.
+        self.training: dict[str, Any] = {**settings["training"], **self.recipe}
+        #: Order of the batches of several sets.
+        self.sampler: str | None = settings["sampler"]
+
+    def _passed(self) -> list[tuple[str, Any]]:
+        # Prompts are passed as they are; logging_strategy and save_strategy have defaults of their own.
+        return [(name, value) for name, value in self.arguments.items() if name != "prompts" and value is not None]
+
+    def __getattr__(self, name: str) -> Any:
+        arguments = self.__dict__.get("arguments", {})
+        if name in arguments:
+            return arguments[name]
+        raise AttributeError(f"{type(self).__name__} has no argument `{name}` that was given")
+
+    def __repr__(self) -> str:
+        parts = {"output_dir": self.output_dir, **self.arguments, **({"recipe": self.recipe} if self.recipe else {})}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in parts.items())})"
+
+
+def _text(value: Any) -> str:
+    """Return a value as a model card prints it."""
+    if isinstance(value, Enum):
+        return str(value.value)
+    return value if isinstance(value, str) else repr(value)
