@@ -10,6 +10,7 @@ pub(crate) mod evaluate;
 pub(crate) mod fetch;
 pub(crate) mod index;
 pub(crate) mod info;
+pub(crate) mod inspect;
 pub(crate) mod mine;
 pub(crate) mod push;
 pub(crate) mod search;

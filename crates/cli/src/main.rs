@@ -30,6 +30,7 @@ use std::sync::Arc;
     after_help = "\
 Examples:
   maana demo                                   try the whole workflow in a few minutes
+  maana inspect train.jsonl --against dev/     look at training data before a run
   maana train recipe.toml --dry-run            check a recipe and print the plan of its run
   maana evaluate MODEL dev/ --dims 768,256,64  measure retrieval at several dimensions
   maana encode MODEL --input texts.txt --output embeddings.npy
@@ -49,6 +50,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Demo(commands::demo::Demo),
+    Inspect(commands::inspect::Inspect),
     Train(commands::train::Train),
     Evaluate(commands::evaluate::Evaluate),
     Encode(commands::encode::Encode),
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
 fn run(command: Command, context: &Arc<Context>) -> Result<()> {
     match command {
         Command::Demo(command) => command.run(context),
+        Command::Inspect(command) => command.run(context),
         Command::Train(command) => command.run(context),
         Command::Evaluate(command) => command.run(context),
         Command::Encode(command) => command.run(context),

@@ -17,6 +17,7 @@ pub mod fingerprint;
 pub mod from_card;
 pub mod hardware;
 pub mod hub;
+pub mod inspect;
 pub mod npy;
 pub mod open;
 pub mod recipe;

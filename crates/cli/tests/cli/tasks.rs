@@ -721,3 +721,50 @@ fn texts_are_read_from_standard_input_and_embeddings_written_to_standard_output(
     );
     assert_eq!(ids(&path("store"), &["bei", "-k", "9", "--filter", "lang=sw"]), ["2"]);
 }
+
+#[test]
+fn data_are_inspected_as_text_and_as_json() {
+    let bench = Bench::new();
+    let mut inspect = command(&["inspect"]);
+    inspect.arg(bench.path("pairs.jsonl")).args(["--columns", "positive,anchor", "--against"]).arg(bench.path("dev"));
+    let shown = succeed(&mut inspect);
+    assert!(shown.contains("query         `positive`") && shown.contains("queries of"), "{shown}");
+    let json: serde_json::Value = serde_json::from_str(&succeed(inspect.arg("--json"))).unwrap();
+    assert_eq!((json["rows"].as_u64(), json["unit"].as_str()), (Some(150), Some("words")));
+    let error = fail(command(&["inspect", "--loss", "cosentt"]).arg(bench.path("pairs.jsonl")), 2);
+    assert!(error.contains("cosent"), "{error}");
+}
+
+#[test]
+fn each_kind_of_set_is_evaluated_by_its_columns_or_by_name() {
+    let bench = Bench::new();
+    bench.write("sts.csv", "a,b,score\nbei ya mahindi,bei ya nyanya,0.8\nmtoto,mfalme,0.1\nsoko,bei,0.5\n");
+    bench.write(
+        "dev.jsonl",
+        "{\"anchor\": \"bei\", \"positive\": \"bei\"}\n{\"anchor\": \"the king\", \"positive\": \"the king\"}\n",
+    );
+    let mut evaluate = command(&["evaluate"]);
+    evaluate.arg(golden("tiny-bert")).arg(bench.path("sts.csv")).arg(bench.path("dev.jsonl"));
+    evaluate.arg("--json").arg(bench.path("scores.json")).arg("--csv").arg(bench.path("csv"));
+    succeed(&mut evaluate);
+    let scores: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(bench.path("scores.json")).unwrap()).unwrap();
+    let names: Vec<&String> = scores.as_object().unwrap().keys().collect();
+    assert!(names.iter().any(|name| *name == "sts_spearman_cosine"), "{names:?}");
+    assert!(names.iter().any(|name| name.ends_with("/dev_mean_accuracy")), "{names:?}");
+    assert!(bench.path("csv/similarity_evaluation_sts_results.csv").exists());
+
+    let mut loss = command(&["evaluate", "--kind", "loss"]);
+    loss.arg(golden("tiny-bert")).arg(bench.path("pairs.jsonl")).args(["--columns", "positive,anchor"]);
+    let error = fail(&mut loss, 1);
+    assert!(error.contains("recipe"), "{error}");
+    let table = succeed(loss.arg("--recipe").arg(bench.path("recipe.toml")));
+    assert!(table.lines().any(|line| line.starts_with("loss")), "{table}");
+
+    let mut pairs = command(&["evaluate", "--kind", "retrieval", "--dims", "64,16"]);
+    let table = succeed(pairs.arg(golden("tiny-bert")).arg(bench.path("dev.jsonl")));
+    assert!(table.contains("cosine_ndcg@10"), "{table}");
+    let error =
+        fail(command(&["evaluate", "--kind", "triplet"]).arg(golden("tiny-bert")).arg(bench.path("dev.jsonl")), 1);
+    assert!(error.contains("three columns of texts"), "{error}");
+}

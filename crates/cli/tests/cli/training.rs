@@ -219,3 +219,63 @@ fn a_second_process_is_kept_out_of_a_run() {
     bench.write("run/.recipe.toml.999999.incomplete", "");
     succeed(bench.train("run").args(["--set", "training.max_steps=1"]));
 }
+
+/// Held-out rows, the dev loss, sets of several kinds, the mean of two measures and early stopping,
+/// interrupted and resumed.
+#[test]
+fn a_run_measures_sets_of_every_kind_and_resumes_to_the_same_bits() {
+    let bench = Bench::new();
+    let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
+    let recipe = recipe
+        .replace("keep_best = \"eval_dim_16_cosine_ndcg@10\"", KEEP_BEST)
+        .replace("evaluate = \"epoch\"", "evaluate = 0.25\nsave_every = 1")
+        .replace("reproduce = \"3.0.1\"", "");
+    bench.write("recipe.toml", &format!("{recipe}{SETS}"));
+    bench.write("sts.csv", "a,b,score\nbei ya mahindi,bei ya nyanya,0.8\nmtoto,mfalme,0.1\nsoko,bei,0.5\n");
+
+    let (plan, _) = dry_run(&bench, &[]);
+    for line in [
+        "rows          135",
+        "evaluated on  loss: 15 rows\n",
+        "evaluated on  sts: 3 scored pairs, at dims",
+        "ends early    after 3",
+    ] {
+        assert!(plan.contains(line), "{line}\n{plan}");
+    }
+    succeed(&mut bench.train("whole"));
+    let before = std::fs::read_to_string(bench.path("whole/evaluation/before.json")).unwrap();
+    for name in ["\"loss\"", "dim_64_cosine_ndcg@10", "sts_dim_16_spearman_cosine", "held_out_dim_8_mean_accuracy"] {
+        assert!(before.contains(name), "{name}: {before}");
+    }
+    let card = std::fs::read_to_string(bench.path("whole/model/README.md")).unwrap();
+    for part in ["#### Semantic Similarity", "#### Translation", "Validation Loss", "#### Before and After: dev loss"] {
+        assert!(card.contains(part), "{part}\n{card}");
+    }
+
+    let mut child = bench.train("parts").stderr(std::process::Stdio::null()).spawn().unwrap();
+    let started = std::time::Instant::now();
+    while !bench.path("parts/checkpoint-2.0").exists() && !bench.path("parts/model").exists() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(60), "the run does not start");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    succeed(bench.train("parts").arg("--resume"));
+    let weights = |out: &str| std::fs::read(bench.path(out).join("model/model.safetensors")).unwrap();
+    assert!(weights("whole") == weights("parts"), "other bits after a kill");
+    let error = fail(bench.train("parts").args(["--resume", "--set", "evaluation.split=20"]), 1);
+    assert!(error.contains("`rows` was 135 and is now 130"), "{error}");
+}
+
+const KEEP_BEST: &str = "keep_best = [\"dim_16_cosine_ndcg@10\", \"sts_dim_64_spearman_cosine\"]\n\
+                         early_stopping_patience = 3\nearly_stopping_threshold = 0.001";
+const SETS: &str = r#"
+split = 0.1
+loss = true
+[[evaluation.sets]]
+name = "sts"
+files = ["sts.csv"]
+[[evaluation.sets]]
+name = "held_out"
+kind = "translation"
+"#;

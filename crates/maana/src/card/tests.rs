@@ -418,7 +418,7 @@ fn each_kind_has_the_table_of_its_evaluator_and_the_loss_is_in_the_log() {
     facts.record.stopped_early = true;
     let card = render(&facts);
     for part in [
-        "#### Semantic Similarity\n\n* Dataset: <code>sts</code>\n\n* Evaluated as by [<code>EmbeddingSimilarityEvaluator",
+        "#### Semantic Similarity\n\n* Dataset: <code>sts</code>\n* Evaluated as by [<code>EmbeddingSimilarityEvaluator",
         "#### Label Accuracy\n\n* Dataset: <code>topic_dim_64</code>",
         "#### Before and After: sts",
         "#### Before and After: dev loss",

@@ -1,6 +1,5 @@
 //! The content of evaluation sets, and its creation from rows of texts with labels.
 
-use super::EvaluationSet;
 use super::error::EvaluationError;
 use super::lists::Lists;
 use maana_data::{Relevant, RetrievalSet, Source};
@@ -87,87 +86,6 @@ impl Content {
             }
             Kind::Labels => return Err(unfit("a file of texts with labels for training and one for testing")),
         })
-    }
-}
-
-impl EvaluationSet {
-    /// Creates a set from rows of texts with labels, such as held-out rows of training data.
-    ///
-    /// # Errors
-    /// If the columns or labels do not fit the kind, or a row cannot be read.
-    pub fn of_rows(name: Option<String>, kind: Kind, rows: &Arc<dyn Source>) -> Result<Self, EvaluationError> {
-        let files = name.clone().unwrap_or_else(|| "the held-out rows".into());
-        Ok(Self { content: Content::of_rows(kind, rows, &files)?, name, notes: Vec::new() })
-    }
-
-    /// Returns the kind.
-    pub fn kind(&self) -> Kind {
-        match &self.content {
-            Content::Retrieval(_) => Kind::Retrieval,
-            Content::Similarity { .. } => Kind::Similarity,
-            Content::Binary { .. } => Kind::Binary,
-            Content::Triplet(_) => Kind::Triplet,
-            Content::Reranking(_) => Kind::Reranking,
-            Content::Translation { .. } => Kind::Translation,
-            Content::Mining { .. } => Kind::Mining,
-            Content::Labels { .. } => Kind::Labels,
-            Content::Loss(_) => Kind::Loss,
-        }
-    }
-
-    /// Replaces the rows whose loss is measured.
-    pub(crate) fn map_loss_rows(&mut self, map: impl FnOnce(Arc<dyn Source>) -> Arc<dyn Source>) {
-        if let Content::Loss(rows) = &mut self.content {
-            *rows = map(Arc::clone(rows));
-        }
-    }
-
-    /// Returns the rows of a set of the kind loss.
-    pub fn loss_rows(&self) -> Option<&dyn Source> {
-        match &self.content {
-            Content::Loss(rows) => Some(rows.as_ref()),
-            _ => None,
-        }
-    }
-
-    /// Describes the size: "300 queries, 2,000 documents".
-    pub fn size(&self) -> String {
-        match &self.content {
-            Content::Retrieval(set) => format!("{} queries, {} documents", set.queries.len(), set.corpus.len()),
-            Content::Similarity { scores, .. } => format!("{} scored pairs", scores.len()),
-            Content::Binary { alike, .. } => format!("{} labelled pairs", alike.len()),
-            Content::Triplet([anchors, ..]) => format!("{} triplets", anchors.len()),
-            Content::Reranking(lists) => {
-                format!("{} queries, {} candidates", lists.queries.len(), lists.documents.len())
-            }
-            Content::Translation { pairs: [sources, _], .. } => format!("{} pairs", sources.len()),
-            Content::Mining { texts, known } => format!("{} texts, {} known pairs", texts.len(), known.len()),
-            Content::Labels { train, test } => {
-                format!("{} texts to train, {} to test", train.texts.len(), test.texts.len())
-            }
-            Content::Loss(rows) => format!("{} rows", rows.len()),
-        }
-    }
-
-    /// Returns the approximate number of bytes of the texts that one evaluation encodes.
-    pub(crate) fn text_bytes(&self) -> usize {
-        let of = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
-        match &self.content {
-            Content::Retrieval(set) => set.queries.iter().chain(&set.corpus).map(|(_, text)| text.len()).sum(),
-            Content::Similarity { pairs, .. } | Content::Binary { pairs, .. } | Content::Translation { pairs, .. } => {
-                pairs.iter().map(|texts| of(texts)).sum()
-            }
-            Content::Triplet(columns) => columns.iter().map(|texts| of(texts)).sum(),
-            Content::Reranking(lists) => of(&lists.queries) + of(&lists.documents),
-            Content::Mining { texts, .. } => of(texts),
-            Content::Labels { train, test } => of(&train.texts) + of(&test.texts),
-            Content::Loss(rows) => {
-                const SAMPLED: usize = 100;
-                let sampled = SAMPLED.min(rows.len());
-                let bytes: usize = (0..sampled).filter_map(|row| rows.get(row).ok()).map(|row| of(&row.texts)).sum();
-                bytes * rows.len() / sampled.max(1)
-            }
-        }
     }
 }
 

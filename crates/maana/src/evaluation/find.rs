@@ -6,7 +6,8 @@
 //! line); `dev.jsonl` or `test.jsonl` (pairs, triplets or lists, by their columns).
 
 use super::error::EvaluationError;
-use super::{SetSpec, lists};
+use super::lists;
+use super::spec::{SetSpec, listed};
 use maana_data::{Dataset, ReadOptions, RetrievalSet, Source, Table};
 use maana_eval::Kind;
 use maana_files::FileError;
@@ -86,7 +87,7 @@ pub(super) fn training_part(test: &Path) -> Option<PathBuf> {
 
 /// Returns the kind of a set by its files and columns.
 pub(super) fn kind(spec: &SetSpec) -> Result<Kind, EvaluationError> {
-    let files = super::open::listed(&spec.files);
+    let files = listed(&spec.files);
     let unknown = |found: String| EvaluationError::UnknownKind { files: files.clone(), found };
     if let [path] = &spec.files[..] {
         if path.is_dir() {

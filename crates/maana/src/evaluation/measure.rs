@@ -1,9 +1,9 @@
 //! Measures of a model on a set at each dimension, from one encoding.
 
-use super::EvaluationSet;
 use super::content::{Content, Labelled};
 use super::error::EvaluationError;
 use super::lists::Lists;
+use super::set::EvaluationSet;
 use crate::similarity::unit;
 use crate::texts::embed;
 use maana_data::{RetrievalSet, Source};

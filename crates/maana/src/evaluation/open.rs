@@ -2,9 +2,11 @@
 
 use super::content::{Content, Labelled};
 use super::error::EvaluationError;
+use super::find;
 use super::lists::{self, Lists};
+use super::set::EvaluationSet;
+use super::spec::{SetSpec, listed};
 use super::tabs::read_tabs;
-use super::{EvaluationSet, SetSpec, find};
 use crate::texts::{Columns, Texts, read};
 use maana_data::{Blanks, Dataset, ReadOptions, RetrievalSet, Source};
 use maana_eval::Kind;
@@ -66,14 +68,6 @@ impl EvaluationSet {
         };
         let name = Some(spec.name.clone().unwrap_or_else(|| name(&spec.files)));
         Ok(Self { name, content, notes })
-    }
-}
-
-/// Returns the paths for messages.
-pub(super) fn listed(files: &[PathBuf]) -> String {
-    match files {
-        [] => "the evaluation set".into(),
-        files => files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
     }
 }
 
