@@ -199,7 +199,9 @@ impl Trainable for TrainingModel {
         let longest = self.spec.settings.max_seq_length;
         let most = sequences.min(limit.sequences).saturating_mul(longest);
         let mut tokens = most.min(limit.tokens.max(longest)).min(1 << 20);
-        self.network.encoder.reserve(sequences, &mut activations.buffers);
+        if let Some(bias) = self.network.encoder.position_bias() {
+            bias.reserve(&mut activations.buffers.position_bias, self.spec.config.layers, sequences);
+        }
         while tokens > 0 && !activations.buffers.reserve(&self.network.activations, tokens) {
             tokens /= 2;
         }
@@ -263,7 +265,9 @@ impl Trainable for TrainingModel {
 
     fn finish_parts(&mut self, context: &Context, activations: &mut Activations) {
         let (_, mut gradients) = for_backward(&mut self.arena, &mut self.lora);
-        self.network.encoder.finish_backward(&mut activations.buffers, &mut gradients);
+        if let Some(bias) = self.network.encoder.position_bias() {
+            bias.add_gradients(&mut activations.buffers.position_bias, &mut gradients);
+        }
         drop(gradients);
         if let Some(lora) = &mut self.lora {
             lora.project(context);

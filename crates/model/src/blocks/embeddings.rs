@@ -35,9 +35,8 @@ impl Embeddings {
         let position = parameters.parameter("embeddings.position_embeddings.weight", &[config.positions, hidden]);
         let segment = (config.segments > 0)
             .then(|| parameters.parameter("embeddings.token_type_embeddings.weight", &[config.segments, hidden]));
-        let saved = [("embedding sum", hidden), ("embedding statistics", 2)]
-            .map(|(name, width)| declarations.activations.saved_between_layers(name, width));
-        let norm = LayerNorm::declare(declarations, "embeddings.LayerNorm", hidden, config.layer_norm_epsilon, saved);
+        let epsilon = config.layer_norm_epsilon;
+        let norm = LayerNorm::declare_between_layers(declarations, "embeddings.LayerNorm", hidden, epsilon);
         Self {
             word,
             position,

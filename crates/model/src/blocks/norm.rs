@@ -18,9 +18,35 @@ pub(crate) struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Declares `{name}.weight` and `{name}.bias`, `(width)`. The norm saves its input, `(tokens,
-    /// width)`, and its statistics, `(tokens, 2)`, in the given slots.
+    /// Declares `{name}.weight` and `{name}.bias`, `(width)`. Activations have the names `[input,
+    /// statistics]`.
     pub(crate) fn declare(
+        declarations: &mut Declarations,
+        name: &str,
+        width: usize,
+        epsilon: f32,
+        [input, statistics]: [&'static str; 2],
+    ) -> Self {
+        let activations = &mut declarations.activations;
+        let saved = [activations.saved(input, width), activations.saved(statistics, 2)];
+        Self::with_activations(declarations, name, width, epsilon, saved)
+    }
+
+    /// Declares a norm whose output is the input of a layer, from which backward may compute the
+    /// layer once more.
+    pub(crate) fn declare_between_layers(
+        declarations: &mut Declarations,
+        name: &str,
+        width: usize,
+        epsilon: f32,
+    ) -> Self {
+        let activations = &mut declarations.activations;
+        let saved = [("output sum", width), ("output statistics", 2)]
+            .map(|(name, width)| activations.saved_between_layers(name, width));
+        Self::with_activations(declarations, name, width, epsilon, saved)
+    }
+
+    fn with_activations(
         declarations: &mut Declarations,
         name: &str,
         width: usize,

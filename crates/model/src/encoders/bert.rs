@@ -16,7 +16,7 @@
 
 use super::encoder::Encoder;
 use super::names::LayerNames;
-use crate::activations::{Buffers, Slot};
+use crate::activations::Slot;
 use crate::blocks::{Declarations, Embeddings, FeedForward, LayerNorm, RelativePositionBias, SelfAttention};
 use crate::config::EncoderConfig;
 use crate::pass::Pass;
@@ -108,16 +108,8 @@ impl Encoder for Bert {
         }
     }
 
-    fn finish_backward(&self, buffers: &mut Buffers, gradients: &mut Gradients<'_>) {
-        if let Some(bias) = &self.position_bias {
-            bias.add_gradients(&mut buffers.position_bias, gradients);
-        }
-    }
-
-    fn reserve(&self, sequences: usize, buffers: &mut Buffers) {
-        if let Some(bias) = &self.position_bias {
-            bias.reserve(&mut buffers.position_bias, self.layers.len(), sequences);
-        }
+    fn position_bias(&self) -> Option<&RelativePositionBias> {
+        self.position_bias.as_deref()
     }
 
     fn output(&self) -> [Slot; 2] {
@@ -135,16 +127,12 @@ impl Layer {
         let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
         let names = LayerNames::of(config.architecture, index);
         let first = declarations.parameters.elements;
-        let activations = &mut declarations.activations;
-        let sums = [("attention sum", hidden), ("attention statistics", 2)]
-            .map(|(name, width)| activations.saved(name, width));
-        let outputs = [("output sum", hidden), ("output statistics", 2)]
-            .map(|(name, width)| activations.saved_between_layers(name, width));
+        let sums = ["attention sum", "attention statistics"];
         Self {
             attention: SelfAttention::declare(declarations, config, index, names.attention, bias.cloned()),
             attention_norm: LayerNorm::declare(declarations, &names.attention_norm, hidden, epsilon, sums),
             feed_forward: FeedForward::declare(declarations, config, index, names.feed_forward),
-            norm: LayerNorm::declare(declarations, &names.norm, hidden, epsilon, outputs),
+            norm: LayerNorm::declare_between_layers(declarations, &names.norm, hidden, epsilon),
             parameters: first..declarations.parameters.elements,
             y: declarations.activations.shared("y", hidden),
         }

@@ -1,6 +1,7 @@
 //! The trait of all encoders.
 
-use crate::activations::{Buffers, Slot};
+use crate::activations::Slot;
+use crate::blocks::RelativePositionBias;
 use crate::pass::Pass;
 use crate::weights::Gradients;
 
@@ -13,11 +14,8 @@ pub(crate) trait Encoder: Send + Sync {
     /// of [`Encoder::output`].
     fn backward(&self, pass: &mut Pass<'_>, gradients: &mut Gradients<'_>);
 
-    /// Adds gradients that are summed when all parts of a batch have passed.
-    fn finish_backward(&self, _buffers: &mut Buffers, _gradients: &mut Gradients<'_>) {}
-
-    /// Reserves the memory of what waits until then, for batches of at most `sequences` sequences.
-    fn reserve(&self, _sequences: usize, _buffers: &mut Buffers) {}
+    /// The bias by relative position, whose gradients wait for the last part of a batch.
+    fn position_bias(&self) -> Option<&RelativePositionBias>;
 
     /// The token embeddings, `(tokens, hidden)`, and their gradient.
     fn output(&self) -> [Slot; 2];
