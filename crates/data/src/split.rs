@@ -17,9 +17,9 @@ pub struct Split {
     pub dev: Vec<u32>,
 }
 
-/// Draws at most `dev_rows` rows at random as the dev part, such that no text is in both parts: rows
-/// that share texts, directly or over other rows, stay together, and a group that would exceed the
-/// number is passed over. The same arguments give the same rows on every machine.
+/// Draws at most `dev_rows` rows at random as the dev part, such that no text is in both parts.
+/// Rows that share texts, directly or over other rows, stay together, and a group that would exceed
+/// the number is passed over. The same arguments give the same rows on every machine.
 pub fn split(source: &dyn Source, dev_rows: usize, seed: u64) -> Split {
     let (keys, columns, rows) = (source.text_keys(), source.columns().len(), source.len());
     let mut groups = Groups::new(keys.iter().max().map_or(0, |last| *last as usize + 1));

@@ -1,6 +1,6 @@
 //! The workflow of `maana inspect`: describes training data before a run, and warns of duplicates,
-//! texts of evaluation sets, false negatives and texts that are cut. Everything is a function of the
-//! data and the options: the same on every machine.
+//! texts of evaluation sets, false negatives and texts that are cut. Everything is a function of
+//! the data and the options: the same on every machine.
 //!
 //! Memory: a hundred and fifty bytes for each distinct text, up to two million; texts themselves
 //! are read once and not kept.
@@ -48,8 +48,8 @@ pub struct Options {
     pub against: Vec<PathBuf>,
 }
 
-/// Inspects training data. With a model, lengths are in its tokens, and false negatives are found by
-/// its similarities.
+/// Inspects training data. With a model, lengths are in its tokens, and false negatives are found
+/// by its similarities.
 ///
 /// # Errors
 /// If a file cannot be read, a text cannot be tokenised, or the batch has fewer than two rows.

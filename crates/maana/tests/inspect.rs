@@ -60,7 +60,8 @@ fn repetitions_scripts_and_roles_are_counted() {
     assert_eq!((found.near.groups, found.near.texts), (1, 2), "{:?}", found.near);
     assert_eq!(found.near.examples[0].similarity, 1.0);
     // Two of 17 rows share their texts with one other row of 16, of which a batch has 3 more.
-    let expected = 2.0 / 17.0 * (1.0 - (15.0_f64 / 16.0).powi(3));
+    let other = 15.0_f64 / 16.0;
+    let expected = 2.0 / 17.0 * (1.0 - other * other * other);
     assert!((found.repeats.share_of_rows - expected).abs() < 1e-12);
     let shown = text(&found);
     for part in [

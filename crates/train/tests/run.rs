@@ -317,8 +317,8 @@ fn an_unknown_metric_is_named() {
     assert!(fault.contains("dim_9_score") && fault.contains("dim_8_score"), "{fault}");
 }
 
-/// The counter of transformers' `EarlyStoppingCallback`: it compares with the best value so far, and
-/// only a difference above the threshold resets it.
+/// The counter of transformers' `EarlyStoppingCallback`: it compares with the best value so far,
+/// and only a difference above the threshold resets it.
 #[test]
 fn a_run_stops_after_evaluations_without_enough_gain() {
     let run_with = |measure: &str, patience, threshold, scores: &[f64]| {

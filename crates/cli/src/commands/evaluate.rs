@@ -142,7 +142,7 @@ impl Evaluate {
         }
         let open = |path: &PathBuf| EvaluationSet::open(&spec(vec![path.clone()]));
         let mut sets = self.datasets.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        // As for a run with one set, the measures of a single retrieval set begin with the dimension.
+        // As in a run with one set, measures of a single retrieval set begin with the dimension.
         if let Some(set) = sets.pop_if(|set| set.kind() == Kind::Retrieval && self.datasets.len() == 1) {
             sets.push(set.with_name(None));
         }

@@ -33,8 +33,8 @@ pub(crate) struct Inspect {
     /// Columns in the order of the loss [default: all, in file order]
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,
-    /// Loss that determines the roles of the columns [default: multiple_negatives_ranking, or cosent
-    /// for labelled pairs]
+    /// Loss that determines the roles of the columns [default: multiple_negatives_ranking, or
+    /// cosent for labelled pairs]
     #[arg(long, value_name = "NAME", value_parser = loss)]
     loss: Option<LossName>,
     /// Rows of a batch

@@ -116,8 +116,8 @@ impl CardFacts {
         classes
     }
 
-    /// Returns the evaluation sets in order, the dev loss last, each with its scores before and after
-    /// training, which may be empty.
+    /// Returns the evaluation sets in order, the dev loss last, each with its scores before and
+    /// after training, which may be empty.
     pub(crate) fn by_set(&self) -> Vec<SetScores<'_>> {
         let mut sets: Vec<SetScores<'_>> = Vec::new();
         for (scores, is_after) in self.after.iter().map(|s| (s, true)).chain(self.before.iter().map(|s| (s, false))) {

@@ -40,7 +40,7 @@ pub enum EvaluationError {
     UnknownKind {
         /// The files.
         files: String,
-        /// What they hold.
+        /// Their content.
         found: String,
     },
     /// Files that do not fit the kind.

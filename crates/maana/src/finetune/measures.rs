@@ -133,8 +133,8 @@ impl Measures {
         Ok(scores)
     }
 
-    /// Checks that evaluations have a set, that no two measures have one name, that the loss accepts
-    /// the rows of its sets, and that the measures of `keep_best` exist.
+    /// Checks that evaluations have a set, that no two measures have one name, that the loss
+    /// accepts the rows of its sets, and that the measures of `keep_best` exist.
     pub(super) fn check(
         &self,
         located: &LocatedRecipe,

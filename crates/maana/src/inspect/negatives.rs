@@ -9,7 +9,7 @@ use maana_model::{Role, TextEncoder};
 use serde::Serialize;
 
 /// Rows of the sampled batches.
-const SAMPLED: usize = 2048;
+const SAMPLED: usize = 1024;
 /// Seed of the sample.
 const SEED: u64 = 42;
 /// Examples that are shown.

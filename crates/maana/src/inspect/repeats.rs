@@ -51,7 +51,8 @@ fn share(keys: &[u32], columns: usize, rows: usize, batch_size: usize) -> f64 {
         let both = pairs[&(row[0], row[1])];
         let others = counts[0][row[0] as usize] + counts[1][row[1] as usize] - both - 1;
         let none = 1.0 - f64::from(others) / (rows - 1) as f64;
-        1.0 - none.powi(batch_size.min(rows) as i32 - 1)
+        // Products of f64 are the same everywhere, powers of the system's library are not.
+        1.0 - (1..batch_size.min(rows)).fold(1.0, |product, _| product * none)
     };
     keys.chunks_exact(columns).map(meets).sum::<f64>() / rows as f64
 }
