@@ -1,6 +1,7 @@
 //! One command a file.
 
 pub(crate) mod bench;
+pub(crate) mod blend;
 pub(crate) mod classify;
 pub(crate) mod cluster;
 pub(crate) mod completions;

@@ -289,6 +289,7 @@ impl TrainingDisplay {
                 }
             }
             RunEvent::Training(event) => self.training(event),
+            RunEvent::Blended { alpha, metric, value } => self.line(&format!("blend {alpha:<5} {metric} {value:.4}")),
         }
     }
 

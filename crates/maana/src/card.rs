@@ -1,9 +1,10 @@
 //! The model card: `README.md` of a saved model, for readers and for the hub. Renders plain data to
 //! text.
 
+mod blend_facts;
 mod body;
 mod citations;
-mod escape;
+pub(crate) mod escape;
 mod facts;
 mod front_matter;
 pub(crate) mod quantity;
@@ -11,6 +12,7 @@ mod read;
 mod table;
 mod template;
 
+pub use blend_facts::{BlendFacts, BlendPoint, GuardFacts, Verdict};
 pub(crate) use body::PLACEHOLDER_ID;
 pub(crate) use facts::{AtDimension, SetScores};
 pub use facts::{BaseModel, CardFacts, Hardware, LossFacts, WidgetExample};
@@ -25,5 +27,7 @@ pub fn render(facts: &CardFacts) -> String {
     card
 }
 
+#[cfg(test)]
+pub(crate) use blend_facts::tests::blend;
 #[cfg(test)]
 pub(crate) mod tests;

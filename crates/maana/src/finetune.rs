@@ -2,7 +2,8 @@
 //! after, and saves it with its card. Introduces training, evaluation, the model folder and the
 //! card to one another.
 
-mod base;
+mod advice;
+mod blending;
 mod error;
 mod estimate;
 mod facts;
@@ -15,6 +16,7 @@ mod set_loss;
 mod sets;
 mod teacher;
 
+pub use advice::Advice;
 pub use error::FinetuneError;
 pub use estimate::Estimate;
 pub use folder::RunFolder;
@@ -23,6 +25,7 @@ pub use set_loss::SetLoss;
 pub use sets::{FirstRow, PreparedSet};
 
 use crate::card::CardFacts;
+use blending::Blended;
 use maana_eval::Scores;
 use maana_files::hex;
 use maana_kernels::Context;
@@ -32,6 +35,7 @@ use measures::Measures;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// An event of a run.
 pub enum RunEvent<'a> {
@@ -48,6 +52,15 @@ pub enum RunEvent<'a> {
     },
     /// An event of training.
     Training(&'a Event<'a>),
+    /// A blend of the base and the trained model was measured.
+    Blended {
+        /// Share of the trained model.
+        alpha: f64,
+        /// The deciding metric.
+        metric: &'a str,
+        /// Its value.
+        value: f64,
+    },
 }
 
 /// Outcome of a run.
@@ -58,6 +71,8 @@ pub enum Finetuned {
         model: PathBuf,
         /// Content of its card.
         facts: Box<CardFacts>,
+        /// Blends with the base that could be made; none if the recipe has `[blend]`.
+        advice: Option<Advice>,
     },
     /// The run was stopped, and can be resumed.
     Interrupted {
@@ -104,6 +119,14 @@ pub fn finetune(
     notify(&RunEvent::BaseEvaluated(&before));
 
     let base = hex(&prepared.model.fingerprint());
+    let place = blending::Place { context, folder, stop };
+    let mut blends = None;
+    if prepared.guards.is_some() {
+        blends = blending::begin(&prepared, &base, &before, place, resume)?;
+        if blends.is_none() {
+            return Ok(Finetuned::Interrupted { checkpoint: None, record: TrainingRecord::default() });
+        }
+    }
     let tokenizer = prepared.model.spec().tokenizer();
     let max_length = prepared.model.spec().settings().max_seq_length;
     let mut watcher = Watcher { measures: &prepared.measures, sets: &prepared.sets, context, stop, notify };
@@ -122,13 +145,26 @@ pub fn finetune(
         Outcome::Finished(record) => record,
         Outcome::Interrupted { record, checkpoint } => return Ok(Finetuned::Interrupted { checkpoint, record }),
     };
-    let Some(after) = prepared.evaluate(&prepared.model, context, stop)? else {
-        return Ok(Finetuned::Interrupted { checkpoint: None, record });
+    let began = Instant::now();
+    let (after, blend) = match &mut blends {
+        Some(blends) => match blending::run(&mut prepared, blends, &base, place, notify)? {
+            Some(Blended { after, facts }) => (after, Some(facts)),
+            None => return Ok(Finetuned::Interrupted { checkpoint: None, record }),
+        },
+        None => match prepared.evaluate(&prepared.model, context, stop)? {
+            Some(after) => (after, None),
+            None => return Ok(Finetuned::Interrupted { checkpoint: None, record }),
+        },
     };
+    let evaluation_seconds = began.elapsed().as_secs_f64();
     folder.write_scores("after", &after)?;
-    let facts = facts::gather(&prepared, context, before, after, record)?;
+    let facts = CardFacts { blend, ..facts::gather(&prepared, context, before, after, record)? };
     let model = folder.publish(&prepared.model, &facts)?;
-    Ok(Finetuned::Finished { model, facts: Box::new(facts) })
+    let advice = match facts.blend {
+        Some(_) => None,
+        None => Some(advice::advise(&mut prepared, &base, &facts, evaluation_seconds, place)?),
+    };
+    Ok(Finetuned::Finished { model, facts: Box::new(facts), advice })
 }
 
 /// Runs evaluations for training, which does not know them.

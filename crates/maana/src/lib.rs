@@ -5,6 +5,8 @@
 //! Swahili texts.
 #![forbid(unsafe_code)]
 
+mod base_model;
+pub mod blend;
 pub mod card;
 pub mod classify;
 pub mod cluster;

@@ -3,14 +3,14 @@
 
 mod pictures;
 
-use crate::card::{AtDimension, CardFacts, quantity};
+use crate::card::{AtDimension, BlendFacts, BlendPoint, CardFacts, quantity};
 use maana_chart as chart;
 use maana_train::LogRow;
 use minijinja::{AutoEscape, Environment};
 use serde_json::json;
 use std::fmt::Write;
 
-pub use pictures::{loss_chart_svg, metric_chart_svg};
+pub use pictures::{blend_chart_svg, loss_chart_svg, metric_chart_svg};
 
 /// Renders the report, `report.html`.
 pub fn render(facts: &CardFacts) -> String {
@@ -34,6 +34,8 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
         "tiles": tiles(facts),
         "training_charts": pictures::training(facts),
         "quality_charts": pictures::quality(facts),
+        "blend": facts.blend.as_ref().map(blend),
+        "blend_charts": pictures::blend(facts),
         "length_charts": pictures::lengths(facts),
         "sets": facts.by_set().iter().map(set_table).collect::<Vec<_>>(),
         "data": data(facts),
@@ -137,6 +139,37 @@ fn set_table(set: &crate::card::SetScores<'_>) -> SetTable {
     };
     let rows = keys.iter().map(|(key, _)| row(key)).collect();
     SetTable { set: set.title().map(String::from), dims: dims.clone(), compared: !set.before.is_empty(), rows }
+}
+
+/// The blends with the base.
+#[derive(serde::Serialize)]
+struct BlendTable {
+    verdict: String,
+    metrics: Vec<String>,
+    rows: Vec<BlendRow>,
+}
+
+#[derive(serde::Serialize)]
+struct BlendRow {
+    alpha: f64,
+    is_chosen: bool,
+    values: Vec<String>,
+}
+
+fn blend(facts: &BlendFacts) -> BlendTable {
+    let row = |(index, point): (usize, &BlendPoint)| BlendRow {
+        alpha: point.alpha,
+        is_chosen: index == facts.chosen,
+        values: std::iter::once(&point.value).chain(&point.guards).map(|value| format!("{value:.4}")).collect(),
+    };
+    BlendTable {
+        verdict: facts.verdict_line(),
+        metrics: std::iter::once(&facts.metric)
+            .chain(facts.guards.iter().map(|guard| &guard.metric))
+            .cloned()
+            .collect(),
+        rows: facts.points.iter().enumerate().map(row).collect(),
+    }
 }
 
 /// One column of one set of training data.

@@ -8,6 +8,7 @@
 
 mod activations;
 mod blocks;
+mod compatibility;
 mod config;
 mod encoders;
 mod error;

@@ -70,6 +70,13 @@ impl Architecture {
 }
 
 impl Lora {
+    /// Returns the parameters with every B set to 0.
+    pub(crate) fn idle(&self) -> Vec<f32> {
+        let mut parameters = self.arena.parameters().to_vec();
+        self.targets.iter().for_each(|target| parameters[target.b.clone()].fill(0.0));
+        parameters
+    }
+
     /// Returns adapters of a model with these parameters that change nothing yet: A is drawn as
     /// PEFT does (Kaiming, uniform), B is 0.
     ///

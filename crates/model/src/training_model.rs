@@ -117,6 +117,12 @@ impl TrainingModel {
         Ok(())
     }
 
+    /// Returns the parameters of the adapters, in the order of [`Trainable::tensors`], with every B
+    /// set to 0, so that they change nothing. Without adapters there are none.
+    pub fn idle_adapters(&self) -> Option<Vec<f32>> {
+        self.lora.as_ref().map(Lora::idle)
+    }
+
     /// Bytes of all parameters, with the gradients and moments of those that train.
     pub fn parameter_bytes(&self) -> usize {
         let (plan, tensors) = (self.trained().update_plan(), self.trained().tensors());

@@ -2,8 +2,9 @@
 
 use crate::{interrupt, terminal};
 use anyhow::{Context as _, Result, ensure};
+use maana::card::BlendFacts;
 use maana::eval::Kind;
-use maana::finetune::{Finetuned, Prepared, PreparedSet, RunEvent, RunFolder, finetune, prepare};
+use maana::finetune::{Advice, Finetuned, Prepared, PreparedSet, RunEvent, RunFolder, finetune, prepare};
 use maana::from_card::recipe_from_card;
 use maana::kernels::Context;
 use maana::recipe::LocatedRecipe;
@@ -110,16 +111,22 @@ pub(super) fn run(
     drop(first);
     display.clear();
     match ended {
-        Finetuned::Finished { model, facts } => {
+        Finetuned::Finished { model, facts, advice } => {
             if !facts.after.is_empty() {
                 outln!("\nbefore\n{}", maana::evaluation::table(&facts.before))?;
                 outln!("after\n{}", maana::evaluation::table(&facts.after))?;
+            }
+            if let Some(blend) = &facts.blend {
+                print_blends(blend)?;
             }
             if let Some(times) = facts.record.times.summary() {
                 outln!("time    {times}")?;
             }
             outln!("model   {}", model.display())?;
             outln!("report  {}", folder.path().join("report.html").display())?;
+            if let Some(advice) = &advice {
+                print_advice(advice, &model, folder)?;
+            }
             Ok(facts)
         }
         Finetuned::Interrupted { checkpoint, .. } => {
@@ -130,6 +137,38 @@ pub(super) fn run(
             Err(terminal::Stopped.into())
         }
     }
+}
+
+/// Prints the measured blends, the chosen one marked, and the verdict.
+fn print_blends(blend: &BlendFacts) -> Result<()> {
+    let names: Vec<&str> = std::iter::once(&blend.metric)
+        .chain(blend.guards.iter().map(|guard| &guard.metric))
+        .map(String::as_str)
+        .collect();
+    outln!("blends  α      {}", names.join("  "))?;
+    for (index, point) in blend.points.iter().enumerate() {
+        let values = std::iter::once(point.value).chain(point.guards.iter().copied());
+        let cells: String = values
+            .zip(&names)
+            .map(|(value, name)| format!("{value:<width$.4}", width = name.chars().count() + 2))
+            .collect();
+        let mark = if index == blend.chosen { "←" } else { "" };
+        outln!("        {:<5}  {cells}{mark}", point.alpha)?;
+    }
+    outln!("verdict {}\n", blend.verdict_line())
+}
+
+/// Prints what blends with the base would give, if it was measured, and the command for one.
+fn print_advice(advice: &Advice, model: &Path, folder: &RunFolder) -> Result<()> {
+    if !advice.points.is_empty() {
+        outln!("\nA blend with the base forgets less. {} by the share of this model:", advice.metric)?;
+        for (alpha, value) in &advice.points {
+            outln!("  {alpha:<4} {value:.4}")?;
+        }
+    }
+    let (base, quoted) = (terminal::shell(&advice.base), |path: &Path| terminal::shell(&path.display().to_string()));
+    let out = quoted(&folder.path().join("blend"));
+    outln!("blend   maana blend {base} {} --weights 0.3,0.7 --out {out}", quoted(model))
 }
 
 fn print_plan(prepared: &mut Prepared, context: &Context) -> Result<()> {
@@ -157,6 +196,12 @@ fn print_plan(prepared: &mut Prepared, context: &Context) -> Result<()> {
     }
     if let Some(patience) = prepared.located().recipe.training.early_stopping_patience {
         outln!("ends early    after {patience} evaluations in a row without an improvement of keep_best")?;
+    }
+    if let Some(table) = &prepared.located().recipe.blend {
+        let alphas: Vec<String> = table.alphas.iter().map(ToString::to_string).collect();
+        let guards: Vec<&str> = prepared.guards().collect();
+        let guards = if guards.is_empty() { "none".into() } else { guards.join(", ") };
+        outln!("blends        α = {}; guards: {guards}", alphas.join(", "))?;
     }
     outln!("evaluations   step → epoch: {}", moments(&plan.evaluations))?;
     outln!("log rows      step → epoch: {}", moments(&plan.log_rows))?;

@@ -2,6 +2,7 @@
 //! writes.
 
 mod bad_input;
+mod blend;
 mod database;
 mod golden;
 mod help;

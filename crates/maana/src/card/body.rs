@@ -1,6 +1,7 @@
 //! The Markdown of the card: tables and blocks for the template `card.md.jinja`, which contains the
 //! text.
 
+use super::blend_facts::{BlendFacts, BlendPoint};
 use super::citations::citations;
 use super::escape::{code, cut, fenced, inline, line, python, shell, url};
 use super::facts::{AtDimension, CardFacts, LossFacts, SetScores};
@@ -63,6 +64,7 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
         "evaluation_sets": facts.evaluation_sets,
         "evaluations": evaluations(facts),
         "comparisons": comparisons(facts),
+        "blend": facts.blend.as_ref().map(blend),
         "data": facts.data.iter().zip(&facts.losses).map(|(set, loss)| data_set(set, loss)).collect::<Vec<_>>(),
         "changed_hyperparameters": facts.changed_hyperparameters,
         "hyperparameters": facts.hyperparameters,
@@ -236,6 +238,35 @@ fn comparisons(facts: &CardFacts) -> Vec<Comparison> {
         Some(Comparison { set: set.title().map(String::from), metric: set.primary().into(), table })
     };
     facts.by_set().iter().filter_map(compared).collect()
+}
+
+/// The blends for the template.
+#[derive(serde::Serialize)]
+struct Blend {
+    alpha: f64,
+    verdict: String,
+    table: String,
+}
+
+/// A row for each blend: its share, the deciding metric, and that of each guard; the row of the
+/// saved blend is bold.
+fn blend(facts: &BlendFacts) -> Blend {
+    let guards = facts.guards.iter().map(|guard| inline(&guard.metric));
+    let header: Vec<String> = ["α".to_string(), inline(&facts.metric)].into_iter().chain(guards).collect();
+    let row = |(index, point): (usize, &BlendPoint)| {
+        let alpha = match point.alpha {
+            0.0 => "0 (base)".to_string(),
+            alpha => alpha.to_string(),
+        };
+        let values = std::iter::once(point.value).chain(point.guards.iter().copied()).map(four);
+        bold_if(index == facts.chosen, std::iter::once(alpha).chain(values))
+    };
+    let rows: Vec<Vec<String>> = facts.points.iter().enumerate().map(row).collect();
+    Blend {
+        alpha: facts.chosen().alpha,
+        verdict: inline(&facts.verdict_line()),
+        table: table(&header, &vec![Align::Right; header.len()], &rows),
+    }
 }
 
 /// A training set for the template.

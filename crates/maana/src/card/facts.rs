@@ -1,5 +1,6 @@
 //! Content of a card and a report: plain data.
 
+use super::blend_facts::BlendFacts;
 use maana_data::DataSummary;
 use maana_eval::{Kind, Scores};
 use maana_model::ModelSummary;
@@ -33,6 +34,9 @@ pub struct CardFacts {
     pub before: Vec<Scores>,
     /// Scores of the saved model in the same order. The dimensions may differ from `before`.
     pub after: Vec<Scores>,
+    /// Blends with the base, if the model is one of them.
+    #[serde(default)]
+    pub blend: Option<BlendFacts>,
     /// Names of the retrieval sets.
     pub evaluation_sets: Vec<String>,
     /// Log of the run.

@@ -1,3 +1,4 @@
+use super::blend_facts::tests::blend;
 use super::*;
 use maana_data::{ColumnSummary, DataSummary};
 use maana_eval::{Kind, Scores};
@@ -176,6 +177,7 @@ pub(crate) fn facts() -> CardFacts {
         ]),
         before: DIMS.iter().map(|&dim| scores(dim, 0.21 - 0.05 * (768.0 / dim as f64).log2() / 3.58)).collect(),
         after: DIMS.iter().map(|&dim| scores(dim, 0.346 - 0.056 * (768.0 / dim as f64).log2() / 3.58)).collect(),
+        blend: None,
         evaluation_sets: vec!["dev".into()],
         record: record(),
         examples: vec![
@@ -223,6 +225,9 @@ pub(crate) fn hostile() -> CardFacts {
         scores.name = format!("{HOSTILE}_dim_{}", scores.dimension);
         scores.values.push((bad(), f64::NAN));
     }
+    let mut blend = blend();
+    (blend.metric, blend.guards[0].name, blend.guards[0].metric) = (bad(), bad(), bad());
+    facts.blend = Some(blend);
     facts.evaluation_sets = vec![bad()];
     facts.record.best_metric = Some(bad());
     facts.examples = vec![bad(), bad()];
@@ -246,6 +251,7 @@ pub(crate) fn bare() -> CardFacts {
         hyperparameters: Vec::new(),
         before: Vec::new(),
         after: Vec::new(),
+        blend: None,
         evaluation_sets: Vec::new(),
         record: TrainingRecord::default(),
         examples: Vec::new(),
@@ -367,6 +373,16 @@ fn hostile_texts_come_back_whole_from_the_front_matter_and_break_nothing_below()
         }
     }
     assert_eq!(fence, None, "every block of code ends");
+}
+
+#[test]
+fn a_blend_is_described_with_its_table_and_curve() {
+    let card = render(&CardFacts { blend: Some(blend()), ..facts() });
+    let section = card.split("### Blend with the Base Model").nth(1).expect("the card has the section");
+    assert!(section.contains("with α = 0.5."), "{section}");
+    assert!(section.contains("**WIN: dim_384_cosine_map@100 0.1211 → 0.3189"), "{section}");
+    assert!(section.contains("| **0.5** | **0.3189** | **0.2546** | **0.3445** |"), "{section}");
+    assert!(section.contains("0 (base)") && section.contains("![Metrics by α](blend.svg)"), "{section}");
 }
 
 #[test]

@@ -126,7 +126,8 @@ impl Prepared {
         let evaluated: usize = self.measures.sets().map(EvaluationSet::text_bytes).sum();
         // Estimates the tokens of texts that are not tokenised here.
         let bytes_per_token = 3.5;
-        let evaluations = plan.evaluations.len() + 2;
+        let blends = self.located.recipe.blend.as_ref().map_or(0, |table| table.alphas.len());
+        let evaluations = plan.evaluations.len() + 2 + blends;
         let trained: usize = model.tensors().iter().map(|tensor| tensor.range.len()).sum();
         let tokens_of = |sequences: &Range<usize>| batch.offsets[sequences.end] - batch.offsets[sequences.start];
         let largest_part = parts.iter().map(tokens_of).max().unwrap_or_default() as f64;

@@ -1,9 +1,9 @@
 //! Content of the card and the report, gathered from recipe, data, model and run.
 
-use super::base::base_model;
 use super::error::FinetuneError;
 use super::prepare::Prepared;
 use super::sets::PreparedSet;
+use crate::base_model::base_model;
 use crate::card::{CardFacts, Hardware, LossFacts, WidgetExample};
 use crate::recipe::{DataTable, Prompts};
 use maana_data::{DataSummary, SetSampler};
@@ -48,6 +48,7 @@ pub(super) fn gather(
         hyperparameters,
         before,
         after,
+        blend: None,
         evaluation_sets: prepared.measures.retrieval_sets(),
         hardware: Hardware {
             processor: crate::hardware::processor(),

@@ -1,6 +1,7 @@
 //! The folder of a run: recipe, log, checkpoints, scores and, at the end, the model with card and
 //! report.
 
+use super::blending::BlendRecord;
 use super::error::FinetuneError;
 use crate::card::{self, CardFacts};
 use crate::recipe::LocatedRecipe;
@@ -84,13 +85,7 @@ impl RunFolder {
 
     /// Reads the scores of an earlier evaluation.
     pub(super) fn read_scores(&self, when: &str) -> Result<Option<Vec<Scores>>, FinetuneError> {
-        let path = self.path.join("evaluation").join(format!("{when}.scores.json"));
-        match maana_files::read(&path) {
-            // A malformed file is evaluated again.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(FileError::at(path)(error).into()),
-        }
+        read_json(self.path.join("evaluation").join(format!("{when}.scores.json")))
     }
 
     /// Writes scores as JSON with the keys of Sentence Transformers, and completely for this
@@ -103,12 +98,34 @@ impl RunFolder {
         self.write(&format!("evaluation/{when}.scores.json"), &pretty(&serde_json::json!(scores)))
     }
 
+    /// Returns the path of the measured blends.
+    pub(super) fn blends(&self) -> PathBuf {
+        self.path.join("evaluation").join("blend.json")
+    }
+
+    /// Reads the blends that were measured earlier.
+    pub(super) fn read_blends(&self) -> Result<Option<BlendRecord>, FinetuneError> {
+        read_json(self.blends())
+    }
+
+    /// Writes the measured blends.
+    pub(super) fn write_blends(&self, blends: &BlendRecord) -> Result<(), FinetuneError> {
+        let json = serde_json::to_string_pretty(blends).expect("blends are plain data") + "\n";
+        self.write("evaluation/blend.json", json.as_bytes())
+    }
+
     /// Writes the model with its card and report, and copies of the report and its charts into the
     /// folder of the run.
     pub(super) fn publish(&self, model: &TrainingModel, facts: &CardFacts) -> Result<PathBuf, FinetuneError> {
         let folder = self.path.join("model");
         let (card, report) = (card::render(facts), report::render(facts));
-        model.save(&folder, &[("README.md", card.as_bytes()), ("report.html", report.as_bytes())])?;
+        let curve = report::blend_chart_svg(facts);
+        let mut further = vec![("README.md", card.as_bytes()), ("report.html", report.as_bytes())];
+        further.extend(curve.iter().map(|curve| ("blend.svg", curve.as_bytes())));
+        model.save(&folder, &further)?;
+        if let Some(curve) = &curve {
+            self.write("blend.svg", curve.as_bytes())?;
+        }
         self.write("report.html", report.as_bytes())?;
         self.write("quality.svg", report::metric_chart_svg(facts).as_bytes())?;
         self.write("loss.svg", report::loss_chart_svg(facts).as_bytes())?;
@@ -118,5 +135,14 @@ impl RunFolder {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FinetuneError> {
         let path = self.path.join(name);
         Ok(maana_files::write(&path, bytes).map_err(FileError::at(&path))?)
+    }
+}
+
+/// Reads a file of evaluations. One that is missing or malformed is evaluated again.
+fn read_json<T: serde::de::DeserializeOwned>(path: PathBuf) -> Result<Option<T>, FinetuneError> {
+    match maana_files::read(&path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::at(path)(error).into()),
     }
 }

@@ -18,6 +18,13 @@ pub(super) struct Evaluation {
     training_set: usize,
 }
 
+impl Evaluation {
+    /// Returns the evaluation of a set that takes no part of the training data.
+    pub(super) fn of_files(set: EvaluationSet) -> Self {
+        Self { set, training_set: 0 }
+    }
+}
+
 /// Evaluations of a run.
 pub(super) struct Measures {
     evaluations: Vec<Evaluation>,
@@ -58,7 +65,7 @@ pub(super) fn open_sets(
         let spec = SetSpec { kind: Some(Kind::Retrieval), ..SetSpec::of(located.path(folder)) };
         let set = EvaluationSet::open(&spec)?;
         let set = if table.retrieval.len() > 1 { set } else { set.with_name(None) };
-        evaluations.push(Evaluation { set, training_set: 0 });
+        evaluations.push(Evaluation::of_files(set));
     }
     for spec in &table.sets {
         let takes_rows = spec.files.is_empty();

@@ -1,6 +1,7 @@
 //! Reads and checks everything that a recipe names before a long run: files, columns, dimensions,
 //! metrics.
 
+use super::blending::Guards;
 use super::error::FinetuneError;
 use super::measures::{Measures, evaluated_dims, open_sets};
 use super::notes;
@@ -26,6 +27,8 @@ pub struct Prepared {
     pub(super) resolved: Resolved,
     pub(super) sets: Vec<PreparedSet>,
     pub(super) measures: Measures,
+    /// The guards of `[blend]`, if the recipe has it.
+    pub(super) guards: Option<Guards>,
     pub(super) plan: Plan,
     groups: Vec<GroupSummary>,
 }
@@ -92,9 +95,19 @@ pub fn prepare(
     for text in notes::without_effect(&recipe.training, &plan, in_batch_loss) {
         notify(HubEvent::Notice(&text));
     }
+    let guards = match recipe.blend {
+        Some(_) if evaluations.is_empty() => {
+            let reason = "[blend] needs a set to choose by, but [evaluation] names none; name one in retrieval or sets";
+            return Err(FinetuneError::Fit(reason.into()));
+        }
+        Some(_) => Some(Guards::open(&located, &evaluations, &dims)?),
+        None => None,
+    };
+    let notes = guards.iter().flat_map(|guards| guards.own.sets().flat_map(EvaluationSet::notes));
+    notes.for_each(|note| notify(HubEvent::Notice(note)));
     let measures = Measures::new(evaluations, dims, &located);
     measures.check(&located, &sets, model.spec().settings().similarity)?;
-    Ok(Prepared { model, resolved: opened.resolved, sets, measures, plan, groups, located })
+    Ok(Prepared { model, resolved: opened.resolved, sets, measures, guards, plan, groups, located })
 }
 
 fn add_lora(model: &mut TrainingModel, lora: &LoraTable, base: &Resolved, seed: u64) -> Result<(), FinetuneError> {
@@ -146,6 +159,11 @@ impl Prepared {
         self.measures.sets()
     }
 
+    /// Returns the names of the guards of `[blend]`.
+    pub fn guards(&self) -> impl Iterator<Item = &str> {
+        self.guards.iter().flat_map(Guards::titles)
+    }
+
     /// Returns the evaluated dimensions.
     pub fn dims(&self) -> &[usize] {
         &self.measures.dims
@@ -158,7 +176,31 @@ impl Prepared {
         context: &Context,
         stop: &Arc<AtomicBool>,
     ) -> Result<Option<Vec<Scores>>, FinetuneError> {
-        match self.measures.measure(model, &self.sets, context, stop) {
+        self.measure(&self.measures, model, context, stop)
+    }
+
+    /// Evaluates the model on the guards that are not sets of `[evaluation]`; returns `None` if it
+    /// was stopped.
+    pub(super) fn evaluate_guards(
+        &self,
+        model: &TrainingModel,
+        context: &Context,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Option<Vec<Scores>>, FinetuneError> {
+        match &self.guards {
+            Some(guards) => self.measure(&guards.own, model, context, stop),
+            None => Ok(Some(Vec::new())),
+        }
+    }
+
+    fn measure(
+        &self,
+        measures: &Measures,
+        model: &TrainingModel,
+        context: &Context,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Option<Vec<Scores>>, FinetuneError> {
+        match measures.measure(model, &self.sets, context, stop) {
             Err(FinetuneError::Evaluation(error)) if error.is_stop() => Ok(None),
             measured => measured.map(Some),
         }

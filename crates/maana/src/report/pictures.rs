@@ -1,6 +1,6 @@
 //! Charts of a run: their data, titles and descriptions.
 
-use crate::card::{AtDimension, CardFacts, SetScores, quantity};
+use crate::card::{AtDimension, BlendFacts, BlendPoint, CardFacts, SetScores, quantity};
 use maana_chart::{Bar, Chart, Paint, Series};
 use maana_data::ColumnSummary;
 use maana_eval::Kind;
@@ -30,6 +30,16 @@ pub fn metric_chart_svg(facts: &CardFacts) -> String {
 /// Draws the training loss by step as a separate SVG file on white.
 pub fn loss_chart_svg(facts: &CardFacts) -> String {
     loss(facts).lines(Paint::White)
+}
+
+/// Draws the metrics of the blends by share of the trained model as a separate SVG file on white.
+pub fn blend_chart_svg(facts: &CardFacts) -> Option<String> {
+    facts.blend.as_ref().map(|blend| by_alpha(blend).lines(Paint::White))
+}
+
+/// Draws the metrics of the blends by share of the trained model.
+pub(super) fn blend(facts: &CardFacts) -> Vec<Picture> {
+    facts.blend.iter().map(|blend| picture(&by_alpha(blend))).collect()
 }
 
 /// Draws loss, learning rate and gradient norm by step.
@@ -145,6 +155,25 @@ fn by_dimension(set: &SetScores<'_>, index: usize) -> Chart {
         x_names: Some(rows.iter().map(|row| row.dimension.to_string()).collect()),
         from_zero: true,
         series: lines.into_iter().filter(|line| !line.points.is_empty()).collect(),
+    }
+}
+
+fn by_alpha(blend: &BlendFacts) -> Chart {
+    let series = |name: &str, value: &dyn Fn(&BlendPoint) -> f64| Series {
+        name: name.into(),
+        points: blend.points.iter().map(|point| (point.alpha, value(point))).collect(),
+        labelled: false,
+    };
+    let guards = blend.guards.iter().enumerate();
+    let guards = guards.map(|(index, guard)| series(&guard.metric, &move |point| point.guards[index]));
+    Chart {
+        id: "blend".into(),
+        title: "Quality by share of the trained model".into(),
+        description: blend.verdict_line(),
+        x_label: "α: 0 is the base, 1 the trained model".into(),
+        y_label: "metric".into(),
+        series: std::iter::once(series(&blend.metric, &|point| point.value)).chain(guards).collect(),
+        ..Chart::default()
     }
 }
 

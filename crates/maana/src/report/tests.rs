@@ -26,6 +26,19 @@ fn the_report_is_complete_and_loads_nothing() {
 }
 
 #[test]
+fn blends_have_a_table_a_curve_and_a_verdict() {
+    let blended = CardFacts { blend: Some(crate::card::blend()), ..facts() };
+    let html = render(&blended);
+    assert!(html.contains("<p>WIN: dim_384_cosine_map@100 0.1211 → 0.3189"), "{html}");
+    assert!(html.contains("<tr class=\"primary\"><th scope=\"row\">0.5</th><td>0.3189</td><td>0.2546</td>"), "{html}");
+    assert!(html.contains("α: 0 is the base, 1 the trained model"));
+    assert_eq!(html.matches("<table").count(), html.matches("<caption>").count(), "every table has a caption");
+    let svg = blend_chart_svg(&blended).unwrap();
+    assert!(svg.starts_with("<svg xmlns=") && !svg.contains("var("));
+    assert!(blend_chart_svg(&facts()).is_none() && !render(&facts()).contains("Blend with the base"));
+}
+
+#[test]
 fn ids_are_unique() {
     let html = render(&facts());
     let mut ids: Vec<&str> = html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();

@@ -245,3 +245,28 @@ fn part(arena: &mut Vec<f32>, elements: usize) -> &mut [f32] {
     }
     arena
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of `golden/make_golden_blend.py`.
+    #[test]
+    fn the_average_is_that_of_the_reference() {
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../../../golden/blend.json")).unwrap();
+        let golden = &golden["average"];
+        let numbers = |name: &str| -> Vec<f64> { serde_json::from_value(golden[name].clone()).unwrap() };
+        let tensor = Tensor { name: "weight".into(), shape: vec![1, 1], range: 0..1 };
+        let (context, mut arena) = (Context::new(1), ParameterArena::new(vec![tensor], vec![9.0]));
+        for (index, (parameter, average)) in numbers("parameters").into_iter().zip(numbers("averages")).enumerate() {
+            arena.write(StatePart::Parameters, 0, &[parameter as f32]);
+            arena.update_average(&context, golden["decay"].as_f64().unwrap(), index as u64 + 1);
+            let mut ours = [0.0];
+            arena.read(StatePart::Average, 0, &mut ours);
+            assert!((f64::from(ours[0]) - average).abs() < 1e-6, "update {}: {} for {average}", index + 1, ours[0]);
+        }
+        arena.swap_average();
+        arena.swap_average();
+        assert_eq!(arena.parameters(), [*numbers("parameters").last().unwrap() as f32]);
+    }
+}

@@ -14,7 +14,7 @@ const GENERIC_TITLES: [&str; 2] = ["SentenceTransformer", "Sentence Transformer"
 const RUN_FOLDERS: [&str; 8] = ["checkpoint", "checkpoints", "data", "model", "models", "output", "runs", "tmp"];
 
 /// Returns the name of a base model.
-pub(super) fn base_model(found: &Resolved) -> BaseModel {
+pub(crate) fn base_model(found: &Resolved) -> BaseModel {
     if let Some(name) = &found.name {
         return BaseModel { name: name.clone(), hub_id: Some(name.clone()), revision: found.revision.clone() };
     }

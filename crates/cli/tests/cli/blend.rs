@@ -1,0 +1,319 @@
+//! `maana blend` and `[blend]`: blends of models, the choice among them at the end of a run, and
+//! refusals.
+
+use crate::support::{Bench, command, fail, golden, succeed, text};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+fn weights(model: &Path) -> Vec<u8> {
+    std::fs::read(model.join("model.safetensors")).unwrap()
+}
+
+/// Trains tiny-bert for three epochs; checkpoints of all of them are kept.
+fn trained() -> (Bench, String) {
+    let bench = Bench::new();
+    succeed(&mut bench.train("run"));
+    (bench, golden("tiny-bert").display().to_string())
+}
+
+fn blend(words: &[&str], out: &Path) -> Command {
+    let mut blend = command(&["blend"]);
+    blend.args(words).arg("--out").arg(out);
+    blend
+}
+
+#[test]
+fn blends_lie_between_their_models_and_say_how_they_were_made() {
+    let (bench, base) = trained();
+    let tuned = bench.path("run/model").display().to_string();
+    let out = |name: &str| bench.path(name);
+    succeed(&mut blend(&[&base, &tuned, "--weights", "0,1"], &out("tuned")));
+    assert!(weights(&out("tuned")) == weights(Path::new(&tuned)), "a weight of 1 keeps the bits");
+    let threads = |count: &str, name: &str| {
+        succeed(blend(&[&base, &tuned, "--weights", "0.3,0.7"], &out(name)).args(["--threads", count]));
+        weights(&out(name))
+    };
+    assert!(threads("1", "one") == threads("2", "two"));
+    assert!(weights(&out("one")) != weights(&out("tuned")));
+    let card = std::fs::read_to_string(out("one/README.md")).unwrap();
+    assert!(card.contains("| <code>tiny-bert</code> | 0.3 |") && card.contains("| 0.7 |"), "{card}");
+    assert!(!card.contains(&base) && !card.contains(&tuned), "no path: {card}");
+    for method in ["slerp", "ties"] {
+        succeed(&mut blend(&[&base, &tuned, "--method", method], &out(method)));
+        succeed(command(&["evaluate"]).arg(out(method)).arg(bench.path("dev")));
+    }
+    // The mean of a run's last checkpoints is that of their folders.
+    let checkpoints: Vec<PathBuf> = {
+        let entries = std::fs::read_dir(bench.path("run")).unwrap().map(|entry| entry.unwrap().path());
+        let step =
+            |path: &PathBuf| -> Option<u32> { path.file_name()?.to_str()?.strip_prefix("checkpoint-")?.parse().ok() };
+        let mut found: Vec<PathBuf> = entries.filter(|path| step(path).is_some()).collect();
+        found.sort_by_key(step);
+        found
+    };
+    let run = bench.path("run").display().to_string();
+    succeed(&mut blend(&["--checkpoints", &run, "--last", "2"], &out("last")));
+    let last: Vec<String> = checkpoints[1..].iter().map(|path| path.display().to_string()).collect();
+    succeed(&mut blend(&[&last[0], &last[1]], &out("mean")));
+    assert!(weights(&out("last")) == weights(&out("mean")));
+    let error = fail(&mut blend(&["--checkpoints", &run, "--last", "9"], &out("more")), 1);
+    assert!(error.contains("has 3 checkpoints") && error.contains("ask for fewer"), "{error}");
+}
+
+#[test]
+fn models_that_do_not_fit_together_are_refused_by_name() {
+    let bench = Bench::new();
+    let base = golden("tiny-bert");
+    let changed = |name: &str, file: &str, change: &dyn Fn(String) -> String| {
+        let folder = bench.path(name);
+        std::fs::create_dir_all(folder.join("1_Pooling")).unwrap();
+        for file in [
+            "config.json",
+            "model.safetensors",
+            "modules.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "config_sentence_transformers.json",
+            "sentence_bert_config.json",
+            "1_Pooling/config.json",
+        ] {
+            if base.join(file).exists() {
+                std::fs::copy(base.join(file), folder.join(file)).unwrap();
+            }
+        }
+        let text = std::fs::read_to_string(folder.join(file)).unwrap_or_else(|_| "{}".into());
+        std::fs::write(folder.join(file), change(text)).unwrap();
+        folder.display().to_string()
+    };
+    let json = |change: &'static dyn Fn(&mut serde_json::Value)| {
+        move |text: String| {
+            let mut json = serde_json::from_str(&text).unwrap();
+            change(&mut json);
+            serde_json::to_string(&json).unwrap()
+        }
+    };
+    let pooling = json(&|json| json["pooling_mode"] = "mean".into());
+    let prompts = json(&|json| json["prompts"] = serde_json::json!({"query": "query: "}));
+    let epsilon = json(&|json| json["layer_norm_eps"] = 1e-6.into());
+    let tokenizer = json(&|json| json["normalizer"]["lowercase"] = false.into());
+    let base = base.display().to_string();
+    let out = bench.path("out");
+    for (other, expected) in [
+        (changed("pooling", "1_Pooling/config.json", &pooling), "their pooling modules differ"),
+        (changed("prompts", "config_sentence_transformers.json", &prompts), "their prompts differ: "),
+        (changed("epsilon", "config.json", &epsilon), "their configurations differ"),
+        (changed("tokenizer", "tokenizer.json", &tokenizer), "their tokenizers differ"),
+    ] {
+        let error = fail(&mut blend(&[&base, &other, "--weights", "0.5,0.5"], &out), 1);
+        assert!(
+            error.contains(expected) && error.contains(&other) && error.contains("trained from one base"),
+            "{error}"
+        );
+        assert!(!out.exists());
+    }
+}
+
+#[test]
+fn settings_that_do_not_fit_are_refused() {
+    let bench = Bench::new();
+    let (base, out) = (golden("tiny-bert").display().to_string(), bench.path("out"));
+    for (words, expected) in [
+        (vec![&base[..]], "two models or more"),
+        (vec![&base, &base, "--weights", "0.3"], "1 weights are given; linear needs 2"),
+        (vec![&base, &base, "--weights", "0.3,0.8"], "sum to 1.1"),
+        (vec![&base, &base, "--weights=-0.5,1.5"], "the weight -0.5"),
+        (vec![&base, &base, "--weights", "nan,1"], "the weight NaN"),
+        (vec![&base, &base, "--density", "0.5"], "--density has an effect only with --method ties"),
+        (vec![&base, &base, "--method", "ties", "--density", "1.5"], "density 1.5"),
+        (vec![&base, "no/such-model"], "no/such-model"),
+    ] {
+        let error = fail(&mut blend(&words, &out), 1);
+        assert!(error.contains(expected), "{words:?}: {error}");
+    }
+    let error = fail(&mut blend(&[&base, &base], Path::new(&base)), 1);
+    assert!(error.contains("would be overwritten"), "{error}");
+    let error = fail(&mut blend(&[&base, &base], &bench.path("dev")), 1);
+    assert!(error.contains("is not a model folder"), "{error}");
+    fail(&mut blend(&["--checkpoints", "x", "--last", "1"], &out), 2);
+}
+
+/// Returns a bench whose recipe has this table `[blend]` and labelled texts as another domain.
+fn blending(table: &str) -> Bench {
+    let bench = Bench::new();
+    let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
+    bench.write("recipe.toml", &format!("{recipe}\n[blend]\n{table}\n"));
+    std::fs::create_dir(bench.path("other")).unwrap();
+    let rows = |from: usize| -> String {
+        let row = |row: usize| format!("neno {} la mada {}\tmada{}\n", row * 7 % 31, row % 3, row % 3);
+        (from..from + 24).map(row).collect()
+    };
+    bench.write("other/mada.train.tsv", &rows(0));
+    bench.write("other/mada.test.tsv", &rows(100));
+    bench
+}
+
+const BLEND: &str = "alphas = [0.3, 0.7, 1.0]\nguard = [\"dev\", \"other\"]\ntolerance = 0.5";
+
+fn record(bench: &Bench, run: &str) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(bench.path(run).join("evaluation/blend.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_run_measures_its_blends_and_saves_the_best_whose_guards_hold() {
+    let bench = blending(BLEND);
+    let shown = succeed(&mut bench.train("run"));
+    let verdict = shown.lines().find(|line| line.starts_with("verdict ")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(verdict.contains("dim_16_cosine_ndcg@10") && verdict.contains("all 2 guards hold"), "{verdict}");
+    assert!(!shown.contains("maana blend"), "a run with [blend] needs no advice: {shown}");
+    let record = record(&bench, "run");
+    let points = record["points"].as_array().unwrap();
+    let alphas: Vec<f64> = points.iter().map(|point| point["alpha"].as_f64().unwrap()).collect();
+    assert_eq!(alphas, [0.0, 0.3, 0.7, 1.0]);
+    let value = |point: &serde_json::Value| {
+        let scores = point["dev"].as_array().unwrap();
+        let scores = scores.iter().find(|scores| scores["dimension"] == 16).unwrap();
+        let values = scores["values"].as_array().unwrap();
+        values.iter().find(|value| value[0] == "cosine_ndcg@10").unwrap()[1].as_f64().unwrap()
+    };
+    let best =
+        points[1..].iter().max_by(|a, b| value(a).total_cmp(&value(b)).then(std::cmp::Ordering::Greater)).unwrap();
+    let alpha = best["alpha"].as_f64().unwrap();
+    assert!(verdict.contains(&format!("at α = {alpha};")), "{verdict}: {alpha}");
+    let after = std::fs::read(bench.path("run/evaluation/after.scores.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&after).unwrap(), best["dev"]);
+    // The saved model is what `maana blend` makes of the base and the best checkpoint.
+    let card = std::fs::read_to_string(bench.path("run/model/README.md")).unwrap();
+    assert!(card.contains("### Blend with the Base Model") && card.contains(&format!("with α = {alpha}.")), "{card}");
+    assert!(bench.path("run/model/blend.svg").exists() && bench.path("run/blend.svg").exists());
+    let report = std::fs::read_to_string(bench.path("run/report.html")).unwrap();
+    assert!(report.contains("Blend with the base model") && report.contains("mada_accuracy"), "{report}");
+    let plan = succeed(bench.train("plan").arg("--dry-run"));
+    assert!(plan.contains("α = 0.3, 0.7, 1; guards: dev, mada"), "{plan}");
+}
+
+#[test]
+fn a_share_of_one_saves_the_trained_model_and_zero_the_base() {
+    let bench = blending("alphas = [1.0]");
+    succeed(&mut bench.train("blended"));
+    let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
+    bench.write("recipe.toml", recipe.split("[blend]").next().unwrap());
+    let plain = succeed(&mut bench.train("plain"));
+    assert!(weights(&bench.path("blended/model")) == weights(&bench.path("plain/model")));
+    let base = golden("tiny-bert").display().to_string();
+    let advice =
+        plain.lines().find(|line| line.starts_with("blend   maana blend ")).unwrap_or_else(|| panic!("{plain}"));
+    assert!(advice.contains(&base) && advice.contains("--weights 0.3,0.7"), "{advice}");
+    // The printed command works.
+    let words = advice.strip_prefix("blend   maana ").unwrap();
+    succeed(Command::new("sh").args(["-c", &format!("exec \"$0\" {words}"), env!("CARGO_BIN_EXE_maana")]));
+    let (expected, quarter) = (bench.path("expected"), bench.path("quarter"));
+    let tuned = bench.path("plain/model").display().to_string();
+    succeed(&mut blend(&[&base, &tuned, "--weights", "0.3,0.7"], &expected));
+    assert!(weights(&bench.path("plain/blend")) == weights(&expected));
+    // In binary, 0.75 and 1 − 0.75 are exact.
+    succeed(&mut blend(&[&base, &tuned, "--weights", "0.25,0.75"], &quarter));
+    bench.write("recipe.toml", &recipe.replace("alphas = [1.0]", "alphas = [0.75]"));
+    succeed(&mut bench.train("part"));
+    assert!(weights(&bench.path("part/model")) == weights(&quarter), "a run blends as the command does");
+    bench.write("recipe.toml", &recipe.replace("alphas = [1.0]", "alphas = [0.0]"));
+    succeed(&mut bench.train("none"));
+    succeed(&mut blend(&[&base, &tuned, "--weights", "1,0"], &bench.path("base")));
+    assert!(weights(&bench.path("none/model")) == weights(&bench.path("base")));
+}
+
+#[test]
+fn killed_ten_times_a_run_with_blends_ends_with_the_same_bits() {
+    let bench = blending("guard = [\"other\"]\nalphas = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]");
+    let start = Instant::now();
+    succeed(&mut bench.train("whole"));
+    let whole = start.elapsed();
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let (mut killed, mut blending) = (0, 0);
+    for _ in 0..10 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut command = bench.train("killed");
+        command.args(bench.path("killed").exists().then_some("--resume"));
+        let mut child =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        // Up to a third of the whole time: some runs end while they train, others while they blend.
+        std::thread::sleep(
+            whole.mul_f64((random >> 40) as f64 / f64::from(1 << 24) / 3.0).max(Duration::from_millis(5)),
+        );
+        killed += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let path = bench.path("killed/evaluation/blend.json");
+        blending += u32::from(path.exists() && record(&bench, "killed")["points"].as_array().unwrap().len() > 1);
+    }
+    println!("killed {killed} times, with measured blends after {blending}");
+    succeed(bench.train("killed").args(bench.path("killed").exists().then_some("--resume")));
+    assert!(weights(&bench.path("killed/model")) == weights(&bench.path("whole/model")), "{killed} kills");
+    assert_eq!(record(&bench, "killed"), record(&bench, "whole"));
+    // Each point is read, not measured again.
+    let once = std::fs::read(bench.path("killed/evaluation/blend.json")).unwrap();
+    succeed(bench.train("killed").arg("--resume"));
+    assert_eq!(std::fs::read(bench.path("killed/evaluation/blend.json")).unwrap(), once);
+    assert!(weights(&bench.path("killed/model")) == weights(&bench.path("whole/model")));
+}
+
+#[test]
+fn blends_of_other_settings_are_refused_by_name() {
+    let bench = blending(BLEND);
+    succeed(&mut bench.train("run"));
+    let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
+    for (old, new, expected) in [
+        ("[0.3, 0.7, 1.0]", "[0.5]", "`[blend] alphas` was [0.3,0.7,1.0] and is now [0.5]"),
+        ("tolerance = 0.5", "tolerance = 0", "`[blend] tolerance` was 0.5 and is now 0.0"),
+        ("\"dev\", \"other\"", "\"other\"", "`[blend] guard` was [\"dev\",\"other\"]"),
+        (
+            "retrieval = [\"dev\"]",
+            "retrieval = [\"dev\"]\ndims = [64, 16]",
+            "`[evaluation] dims` was null and is now [64,16]",
+        ),
+    ] {
+        assert!(recipe.contains(old), "{old}");
+        bench.write("recipe.toml", &recipe.replace(old, new));
+        let error = fail(bench.train("run").arg("--resume"), 1);
+        assert!(error.contains(expected) && error.contains("evaluation/blend.json"), "{expected}: {error}");
+    }
+    // As the message says: without the file, other blends are measured, and nothing is trained again.
+    std::fs::remove_file(bench.path("run/evaluation/blend.json")).unwrap();
+    bench.write("recipe.toml", &recipe.replace("[0.3, 0.7, 1.0]", "[0.5]"));
+    let shown = succeed(bench.train("run").arg("--resume"));
+    assert!(shown.contains("at α = 0.5;"), "{shown}");
+}
+
+#[test]
+fn faults_of_a_blend_are_reported_before_training() {
+    let bench = blending(BLEND);
+    let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
+    let line = recipe.lines().position(|line| line.starts_with("alphas")).unwrap() + 1;
+    for (old, new, expected) in [
+        (
+            "\"other\"",
+            "\"nowhere\"",
+            "`nowhere` is neither a set of [evaluation] (dev) nor a file or folder".to_string(),
+        ),
+        ("[0.3, 0.7, 1.0]", "[0.3, 1.5]", format!("line {line}, column 10: [blend] alphas has 1.5")),
+        ("[0.3, 0.7, 1.0]", "[0.7, 0.3]", "for example [0.3, 0.7]".into()),
+        ("tolerance = 0.5", "tolerance = -1", "[blend] tolerance is -1".into()),
+        ("tolerance", "tolerence", "did you mean `tolerance`?".into()),
+        ("\"dev\", \"other\"", "\"other\", \"other/mada.test.tsv\"", "`mada` is the name of two sets".into()),
+    ] {
+        assert!(recipe.contains(old), "{old}");
+        bench.write("recipe.toml", &recipe.replace(old, new));
+        let error = fail(&mut bench.train("run"), 1);
+        assert!(error.contains(&expected), "{expected}: {error}");
+        assert!(!bench.path("run").exists(), "{expected}");
+    }
+    let without = recipe.replace("evaluate = \"epoch\"", "").replace("keep_best = \"eval_dim_16_cosine_ndcg@10\"", "");
+    bench.write("recipe.toml", &without.replace("retrieval = [\"dev\"]", ""));
+    let error = fail(&mut bench.train("run"), 1);
+    assert!(error.contains("[blend] needs a set to choose by"), "{error}");
+    // An empty set is an error too.
+    bench.write("recipe.toml", &recipe);
+    bench.write("other/mada.test.tsv", "");
+    let output = bench.train("run").output().unwrap();
+    assert!(!output.status.success() && text(&output.stderr).contains("mada.test.tsv"), "{}", text(&output.stderr));
+}

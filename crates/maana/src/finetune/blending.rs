@@ -1,0 +1,125 @@
+//! Blends of the base and the trained model at the end of a run: each is measured on the sets of
+//! the run and on the guards, and the best that keeps the guards is chosen.
+
+mod choice;
+mod guards;
+mod record;
+
+pub(super) use choice::{deciding, value};
+pub(super) use guards::Guards;
+pub(super) use record::{BlendRecord, Point};
+
+use super::RunEvent;
+use super::error::FinetuneError;
+use super::folder::RunFolder;
+use super::prepare::Prepared;
+use crate::blend::linear;
+use crate::card::BlendFacts;
+use crate::hub::HubOptions;
+use maana_eval::Scores;
+use maana_files::hex;
+use maana_kernels::Context;
+use maana_model::{StatePart, Trainable, TrainingModel};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The parameters that train, of the base and of the trained model. With adapters they are those
+/// of the adapters, and the base is the model in which they change nothing.
+pub(super) struct Ends {
+    base: Vec<f32>,
+    tuned: Vec<f32>,
+}
+
+impl Ends {
+    /// Reads the base again; the prepared model has the parameters after training.
+    pub(super) fn read(prepared: &Prepared, fingerprint: &str, context: &Context) -> Result<Self, FinetuneError> {
+        let model = &prepared.model;
+        let mut tuned = vec![0.0; model.tensors().iter().map(|tensor| tensor.range.len()).sum()];
+        model.read_state(StatePart::Parameters, 0, &mut tuned);
+        if let Some(base) = model.idle_adapters() {
+            return Ok(Self { base, tuned });
+        }
+        let (name, options) = (prepared.located.base(), HubOptions::from_environment());
+        let mut base = crate::open::open_for_training(&name, context, model.precision(), &options, &mut |_| {})?.model;
+        base.set_max_seq_length(model.spec().settings().max_seq_length)?;
+        if hex(&base.fingerprint()) != fingerprint {
+            let reason = "the base model has changed since the run began; restore it to blend with it";
+            return Err(FinetuneError::Fit(format!("{name}: {reason}")));
+        }
+        Ok(Self { base: base.parameters().to_vec(), tuned })
+    }
+
+    /// Sets the parameters of a model to the blend with this share of the trained model.
+    pub(super) fn blend(&self, alpha: f64, model: &mut TrainingModel) {
+        let blended = linear(&[1.0 - alpha, alpha], &[&self.base, &self.tuned]);
+        model.write_state(StatePart::Parameters, 0, &blended);
+    }
+}
+
+/// Threads, folder and wish to stop of a run.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) context: &'a Context,
+    pub(super) folder: &'a RunFolder,
+    pub(super) stop: &'a Arc<AtomicBool>,
+}
+
+/// The result of the blends: the scores of the chosen one, whose parameters the model has.
+pub(super) struct Blended {
+    pub(super) after: Vec<Scores>,
+    pub(super) facts: BlendFacts,
+}
+
+/// Opens the record of an interrupted run or starts one, and measures the guards with the base.
+/// Returns nothing if it was stopped.
+pub(super) fn begin(
+    prepared: &Prepared,
+    base: &str,
+    before: &[Scores],
+    Place { context, folder, stop }: Place<'_>,
+    resume: bool,
+) -> Result<Option<BlendRecord>, FinetuneError> {
+    let mut record = BlendRecord::new(&prepared.located.recipe, base.to_owned());
+    if let Some(earlier) = folder.read_blends()?.filter(|_| resume) {
+        record.check(&earlier, &folder.blends())?;
+        record = earlier;
+    }
+    if !record.has(0.0) {
+        let Some(guards) = prepared.evaluate_guards(&prepared.model, context, stop)? else { return Ok(None) };
+        record.add(Point { alpha: 0.0, dev: before.to_vec(), guards });
+        folder.write_blends(&record)?;
+    }
+    Ok(Some(record))
+}
+
+/// Measures the blends that the record lacks, chooses one, and sets the model's parameters to it.
+/// Every blend is written to the record as soon as it is measured. Returns nothing if it was
+/// stopped.
+pub(super) fn run(
+    prepared: &mut Prepared,
+    record: &mut BlendRecord,
+    base: &str,
+    Place { context, folder, stop }: Place<'_>,
+    notify: &mut dyn FnMut(&RunEvent<'_>),
+) -> Result<Option<Blended>, FinetuneError> {
+    let table = prepared.located.recipe.blend.clone().unwrap_or_default();
+    record.of_trained_model(hex(&prepared.model.fingerprint()));
+    let ends = Ends::read(prepared, base, context)?;
+    let keep_best = deciding(&prepared.located.recipe.training.keep_best, record.dev(0.0));
+    for alpha in table.alphas.iter().copied() {
+        if !record.has(alpha) {
+            ends.blend(alpha, &mut prepared.model);
+            let Some(dev) = prepared.evaluate(&prepared.model, context, stop)? else { return Ok(None) };
+            let Some(guards) = prepared.evaluate_guards(&prepared.model, context, stop)? else { return Ok(None) };
+            record.add(Point { alpha, dev, guards });
+            folder.write_blends(record)?;
+        }
+        let (metric, value) = (&keep_best.to_string(), value(&keep_best, record.dev(alpha)));
+        notify(&RunEvent::Blended { alpha, metric, value });
+    }
+    let guards = prepared.guards.as_ref().map_or(&[][..], Guards::all);
+    let facts = choice::choose(record, &table, &keep_best, guards);
+    let alpha = facts.chosen().alpha;
+    ends.blend(alpha, &mut prepared.model);
+    Ok(Some(Blended { after: record.dev(alpha).to_vec(), facts }))
+}

@@ -1,0 +1,83 @@
+//! Comparison of two models whose parameters are to be blended.
+
+use crate::blocks::SentenceModule;
+use crate::config::EncoderConfig;
+use crate::spec::ModelSpec;
+use crate::training_model::TrainingModel;
+
+impl TrainingModel {
+    /// Returns the first property, parameters aside, in which embeddings of two models are computed
+    /// differently: names and shapes of tensors, tokenizer, configuration, pooling, modules or
+    /// prompts. The longest text and the probabilities of dropout may differ.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let (ours, theirs) = (&*self.spec, &*other.spec);
+        let of_families = || {
+            let [a, b] = [ours, theirs].map(|spec| spec.config.architecture.model_type());
+            (a != b).then(|| format!("their families are {a} and {b}"))
+        };
+        of_families()
+            .or_else(|| self.difference_of_tensors(other))
+            .or_else(|| difference_of_tokenizers(ours, theirs))
+            .or_else(|| difference_of_settings(ours, theirs))
+    }
+
+    fn difference_of_tensors(&self, other: &Self) -> Option<String> {
+        let (ours, theirs) = (self.arena.tensors(), other.arena.tensors());
+        for (a, b) in ours.iter().zip(theirs) {
+            if a.name != b.name {
+                return Some(format!("one has the tensor `{}` where the other has `{}`", a.name, b.name));
+            }
+            if a.shape != b.shape {
+                return Some(format!("the tensor `{}` has the shapes {:?} and {:?}", a.name, a.shape, b.shape));
+            }
+        }
+        let more = ours.get(theirs.len()).or(theirs.get(ours.len()))?;
+        Some(format!("only one has the tensor `{}`", more.name))
+    }
+}
+
+fn difference_of_tokenizers(ours: &ModelSpec, theirs: &ModelSpec) -> Option<String> {
+    let (a, b) = (&ours.tokenizer, &theirs.tokenizer);
+    if a.vocabulary_size() != b.vocabulary_size() {
+        let sizes = format!("{} and {} tokens", a.vocabulary_size(), b.vocabulary_size());
+        return Some(format!("their tokenizers differ ({sizes})"));
+    }
+    let same = a.file_bytes() == b.file_bytes() && a.adjustments() == b.adjustments();
+    (!same).then(|| "their tokenizers differ (tokenizer.json or tokenizer_config.json)".into())
+}
+
+fn difference_of_settings(ours: &ModelSpec, theirs: &ModelSpec) -> Option<String> {
+    let computing = |config: &EncoderConfig| EncoderConfig {
+        hidden_dropout: 0.0,
+        attention_dropout: 0.0,
+        attention_output_dropout: false,
+        ..config.clone()
+    };
+    let modules = |spec: &ModelSpec| {
+        let name = |module: &SentenceModule| match module {
+            SentenceModule::Dense(dense) => dense.activation_class(),
+            SentenceModule::Normalize => "Normalize",
+        };
+        spec.modules.iter().map(name).collect::<Vec<_>>().join(", ")
+    };
+    let (a, b) = (&ours.settings, &theirs.settings);
+    let prompts = |prompts: &[(String, String)]| {
+        let shown = prompts.iter().map(|(name, text)| format!("{name}: {text:?}"));
+        if prompts.is_empty() { "none".into() } else { shown.collect::<Vec<_>>().join(", ") }
+    };
+    let of = |what: &str, a: String, b: String| (a != b).then(|| format!("their {what} differ: {a} and {b}"));
+    of("pooling modules", format!("{:?}", ours.pooling), format!("{:?}", theirs.pooling))
+        .or_else(|| of("modules behind pooling", modules(ours), modules(theirs)))
+        .or_else(|| of("prompts", prompts(&a.prompts), prompts(&b.prompts)))
+        .or_else(|| {
+            let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".into());
+            of("default prompts", name(&a.default_prompt_name), name(&b.default_prompt_name))
+        })
+        .or_else(|| of("similarities", format!("{:?}", a.similarity), format!("{:?}", b.similarity)))
+        .or_else(|| of("settings do_lower_case", a.do_lower_case.to_string(), b.do_lower_case.to_string()))
+        .or_else(|| of("settings truncate_dim", format!("{:?}", a.truncate_dim), format!("{:?}", b.truncate_dim)))
+        .or_else(|| {
+            let (a, b) = (computing(&ours.config), computing(&theirs.config));
+            of("configurations", format!("{a:?}"), format!("{b:?}"))
+        })
+}
