@@ -12,6 +12,7 @@ mod command;
 mod container;
 mod debian;
 mod emulate;
+mod forgetting;
 mod package;
 mod postgres;
 mod python;
@@ -47,6 +48,9 @@ cargo xtask quality MODEL SET...
                     retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
 cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning with a recipe and three seeds, in f32 and bf16, evaluated on a retrieval set
+cargo xtask forgetting DATA [--seeds 1,2,3] [--base MODEL]
+                    fine-tuning on DATA/pairs with several seeds, and blends with the base on sets like the training data
+                    and of other domains
 cargo xtask clients [--maana PROGRAM]
                     tests `maana serve` with third-party clients (OpenAI's, Hugging Face's, Schemathesis), and the event files, model
                     cards and pushed models with TensorBoard and huggingface_hub
@@ -86,6 +90,7 @@ fn main() -> Result<()> {
         "bench-serve" => bench_serve::run(options),
         "quality" => quality::retrieval(options),
         "seeds" => quality::seeds(options),
+        "forgetting" => forgetting::measure(options),
         "python" => package::test(options),
         "wheel" => package::wheel(),
         "clients" => clients::test(options),
