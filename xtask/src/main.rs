@@ -48,7 +48,7 @@ cargo xtask quality MODEL SET...
                     retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
 cargo xtask seeds RECIPE SET [OPTIONS]
                     fine-tuning with a recipe and three seeds, in f32 and bf16, evaluated on a retrieval set
-cargo xtask forgetting DATA [--seeds 1,2,3] [--base MODEL]
+cargo xtask forgetting DATA [--seeds 1,2,3] [--base MODEL] [--maana PROGRAM]
                     fine-tuning on DATA/pairs with several seeds, and blends with the base on sets like the training data
                     and of other domains
 cargo xtask clients [--maana PROGRAM]

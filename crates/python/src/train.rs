@@ -47,7 +47,7 @@ pub(crate) fn train(
             return Err(error);
         }
         match ended.map_err(|error| of_any(&error))? {
-            Finetuned::Finished { model, facts } => {
+            Finetuned::Finished { model, facts, .. } => {
                 let scores = maana::eval::to_json(&facts.after);
                 Ok((model.display().to_string(), serde_json::Value::from(scores).to_string()))
             }

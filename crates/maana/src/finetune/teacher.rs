@@ -4,8 +4,8 @@
 mod labels;
 mod store;
 
-use super::base::base_model;
 use super::error::FinetuneError;
+use crate::base_model::base_model;
 use crate::hub::{EventHandler, HubOptions};
 use crate::open::open_with;
 use crate::recipe::LocatedRecipe;
