@@ -209,8 +209,14 @@ impl Schedule {
 }
 
 impl WarmupStableDecay {
+    /// Returns the updates of the decay in a run of `steps` updates.
+    pub fn decay_steps(&self, steps: u64) -> u64 {
+        let count = self.num_decay_steps;
+        if count < 1.0 { (count * steps as f64).ceil() as u64 } else { count as u64 }
+    }
+
     fn factor(&self, at: f64, rise: f64, all: f64) -> f64 {
-        let decay = if self.num_decay_steps < 1.0 { (self.num_decay_steps * all).ceil() } else { self.num_decay_steps };
+        let decay = self.decay_steps(all as u64) as f64;
         let stable = self.num_stable_steps.map_or(all - rise - decay, |steps| steps as f64);
         let above_minimum = |factor: f64| (factor * (1.0 - self.min_lr_ratio) + self.min_lr_ratio).max(0.0);
         if at < rise {

@@ -10,7 +10,8 @@ use maana_data::{DataSummary, SetSampler};
 use maana_eval::Scores;
 use maana_kernels::Context;
 use maana_model::{ModelSpec, TextEncoder};
-use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Precision, TrainingRecord, Version};
+use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Optimizer, Precision, TrainingRecord, Version};
+use serde_json::json;
 
 /// Rows for statistics and examples.
 const SAMPLED_ROWS: usize = 1000;
@@ -160,6 +161,10 @@ fn hyperparameters(arguments: &Arguments, data: &DataTable) -> Vec<(String, Stri
         SetSampler::Proportional => "proportional",
         SetSampler::RoundRobin => "round_robin",
     };
+    let optimizer = match arguments.optimizer {
+        Optimizer::AdamW => "adamw_torch",
+        Optimizer::Adafactor(_) => "adafactor",
+    };
     let eval_steps = match arguments.evaluate {
         Evaluate::Steps(interval) => interval.to_string(),
         _ => "None".to_string(),
@@ -194,13 +199,37 @@ fn hyperparameters(arguments: &Arguments, data: &DataTable) -> Vec<(String, Stri
                 best.measures().map(|name| format!("eval_{name}")).collect::<Vec<_>>().join(", ")
             }),
         ),
-        ("optim", "adamw_torch".into()),
+        ("optim", optimizer.into()),
         ("batch_sampler", sampler.into()),
         ("multi_dataset_batch_sampler", sets.into()),
     ];
     let average = arguments.ema_decay.map(|decay| ("ema_decay", number(decay)));
     let prompts = prompts(data).map(|prompts| ("prompts", prompts));
-    settings.into_iter().chain(average).chain(prompts).map(|(name, value)| (name.to_string(), value)).collect()
+    let all = settings.into_iter().chain(optimizer_parameters(arguments)).chain(average).chain(prompts);
+    all.map(|(name, value)| (name.to_string(), value)).collect()
+}
+
+/// Returns the settings of schedule, optimizer and groups that differ from the defaults.
+fn optimizer_parameters(arguments: &Arguments) -> Vec<(&'static str, String)> {
+    let defaults = Arguments::default();
+    let parameters = |value: serde_json::Value| {
+        let mut table = value.as_object().cloned()?;
+        table.shift_remove("name");
+        Some(serde_json::Value::Object(table).to_string())
+    };
+    let mut settings = Vec::new();
+    settings.extend(parameters(json!(arguments.schedule)).map(|text| ("lr_scheduler_kwargs", text)));
+    settings.extend(parameters(json!(arguments.optimizer)).map(|text| ("optim_args", text)));
+    if arguments.lazy_embeddings {
+        settings.push(("lazy_embeddings", "True".into()));
+    }
+    if arguments.layer_decay != defaults.layer_decay {
+        settings.push(("layer_decay", number(arguments.layer_decay)));
+    }
+    if !arguments.groups.is_empty() {
+        settings.push(("groups", json!(arguments.groups).to_string()));
+    }
+    settings
 }
 
 /// Returns the prompts as the reference's training argument, if there are any.

@@ -1,6 +1,6 @@
 //! Notes on settings without effect, printed before a run.
 
-use maana_train::{Arguments, Plan};
+use maana_train::{Arguments, Optimizer, Plan, Schedule};
 
 /// Describes settings that have no effect in a run of this plan. `in_batch_loss` names the loss if
 /// it compares a row only with the other rows of its batch.
@@ -46,6 +46,7 @@ pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, in_batch_loss: 
             arguments.adam_epsilon
         ));
     }
+    optimizer_notes(arguments, plan, &mut note);
     if let Some(decay) = arguments.ema_decay
         && 1.0 / (1.0 - decay) > plan.updates as f64
     {
@@ -78,10 +79,45 @@ pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, in_batch_loss: 
     notes
 }
 
+/// Describes settings of schedule and optimizer without effect.
+fn optimizer_notes(arguments: &Arguments, plan: &Plan, note: &mut impl FnMut(String)) {
+    let defaults = Arguments::default();
+    let adam = [
+        ("adam_beta1", arguments.adam_beta1 != defaults.adam_beta1),
+        ("adam_beta2", arguments.adam_beta2 != defaults.adam_beta2),
+        ("adam_epsilon", arguments.adam_epsilon != defaults.adam_epsilon),
+    ];
+    if arguments.optimizer != Optimizer::AdamW {
+        for (name, _) in adam.into_iter().filter(|(_, given)| *given) {
+            note(format!("{name} has no effect: it belongs to the optimizer `adamw`"));
+        }
+    }
+    match &arguments.schedule {
+        Schedule::ReduceLrOnPlateau(plateau) if plan.evaluations.len() as u64 <= plateau.patience + 1 => note(format!(
+            "schedule.patience = {}, but the run has {} evaluations: the learning rate is never reduced",
+            plateau.patience,
+            plan.evaluations.len()
+        )),
+        Schedule::WarmupStableDecay(phases)
+            if plan.warmup_updates + phases.decay_steps(plan.scheduled_updates) > plan.scheduled_updates =>
+        {
+            note(format!(
+                "the warmup of {} updates and the decay of {} are longer than the run of {}: the learning rate never \
+                 reaches {}",
+                plan.warmup_updates,
+                phases.decay_steps(plan.scheduled_updates),
+                plan.scheduled_updates,
+                arguments.learning_rate
+            ));
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maana_train::{Evaluate, Schedule};
+    use maana_train::{Adafactor, Evaluate, ReduceLrOnPlateau, WarmupStableDecay};
 
     fn notes(rows: usize, in_batch_loss: Option<&str>, arguments: Arguments) -> String {
         let plan = Plan::new(rows, &arguments).unwrap();
@@ -101,6 +137,8 @@ mod tests {
 
     #[test]
     fn settings_without_effect_are_named() {
+        let wsd: WarmupStableDecay = serde_json::from_str(r#"{"num_decay_steps": 0.5}"#).unwrap();
+        let wsd = Schedule::WarmupStableDecay(wsd);
         let cases = [
             (
                 Arguments { warmup_steps: 300, ..Arguments::default() },
@@ -110,6 +148,27 @@ mod tests {
             (
                 Arguments { warmup_steps: 3, schedule: Schedule::Constant, ..Arguments::default() },
                 "constant_with_warmup",
+            ),
+            (
+                Arguments {
+                    optimizer: Optimizer::Adafactor(Adafactor::default()),
+                    adam_beta1: 0.8,
+                    ..Arguments::default()
+                },
+                "adam_beta1 has no effect",
+            ),
+            (
+                Arguments {
+                    schedule: Schedule::ReduceLrOnPlateau(ReduceLrOnPlateau::default()),
+                    evaluate: Evaluate::Epoch,
+                    keep_best: Some("x".into()),
+                    ..Arguments::default()
+                },
+                "schedule.patience = 10, but the run has 3 evaluations",
+            ),
+            (
+                Arguments { warmup_steps: 20, schedule: wsd, ..Arguments::default() },
+                "warmup of 20 updates and the decay of 15 are longer than the run of 30",
             ),
             (Arguments { warmup_steps: 3, warmup_ratio: 0.5, ..Arguments::default() }, "warmup_ratio has no effect"),
             (Arguments { adam_epsilon: 1e6, ..Arguments::default() }, "adam_epsilon = 1000000"),
