@@ -15,6 +15,7 @@ mod prepare;
 mod set_loss;
 mod sets;
 mod teacher;
+mod text_twice;
 
 pub use advice::Advice;
 pub use error::FinetuneError;

@@ -7,14 +7,15 @@ mod blend_table;
 pub use blend_table::BlendTable;
 
 mod data_table;
+mod losses;
 
 pub use data_table::{DataTable, Negatives, Prompts, SetTable};
 
 use crate::evaluation::SetSpec;
+use losses::check_losses;
 use maana_files::{FileError, edit_distance};
-use maana_train::{Arguments, LossArguments, TrainError};
+use maana_train::{Arguments, LossArguments};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A recipe.
@@ -193,43 +194,11 @@ pub(crate) fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recip
     let recipe = if settings.is_empty() { recipe } else { with_settings(text, settings)? };
     let check = recipe.training.check().map_err(|error| error.to_string()).and_then(|()| check_tables(&recipe));
     check.map_err(|reason| RecipeError::Invalid { location: name.into(), reason })?;
-    let losses = recipe.data.sets.iter().map(|set| set.loss.as_ref());
-    for (place, loss) in [Some(&recipe.loss)].into_iter().chain(losses).enumerate() {
-        let Some(Err(error)) = loss.map(LossArguments::check) else { continue };
-        let set = place.checked_sub(1);
-        let line = loss_line(text, set, &error).map_or(String::new(), |line| format!(", line {line}"));
-        let table = set.map_or("[loss]".into(), |set| format!("[[data.sets]] `{}`: loss:", recipe.data.sets[set].name));
-        return Err(RecipeError::Invalid { location: format!("{name}{line}"), reason: format!("{table} {error}") });
-    }
+    check_losses(&recipe.loss, &recipe.data.sets, text).map_err(|(line, reason)| {
+        let line = line.map_or(String::new(), |line| format!(", line {line}"));
+        RecipeError::Invalid { location: format!("{name}{line}"), reason }
+    })?;
     Ok(recipe)
-}
-
-/// Returns the line of the setting to which an error of a loss belongs: of `[loss]`, or of training
-/// set `set`.
-fn loss_line(text: &str, set: Option<usize>, error: &TrainError) -> Option<usize> {
-    type Settings = BTreeMap<String, toml::Spanned<toml::Value>>;
-    #[derive(Deserialize)]
-    struct Tables {
-        loss: Settings,
-        data: Data,
-    }
-    #[derive(Deserialize)]
-    struct Data {
-        #[serde(default)]
-        sets: Vec<Set>,
-    }
-    #[derive(Deserialize)]
-    struct Set {
-        loss: Option<Settings>,
-    }
-    let TrainError::Argument { field, .. } = error else { return None };
-    let mut tables: Tables = toml::from_str(text).ok()?;
-    let settings = match set {
-        Some(set) => tables.data.sets.get_mut(set)?.loss.take()?,
-        None => tables.loss,
-    };
-    let start = settings.get(field)?.span().start;
-    Some(text[..start].matches('\n').count() + 1)
 }
 
 fn check_tables(recipe: &Recipe) -> Result<(), String> {

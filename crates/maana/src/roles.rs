@@ -35,7 +35,7 @@ pub fn of_loss(loss: LossName, columns: usize) -> Vec<String> {
     let equals = match loss {
         LossName::Cosent | LossName::CosineSimilarity | LossName::Contrastive | LossName::OnlineContrastive => true,
         LossName::Angle => columns == 2,
-        LossName::Mse => true,
+        LossName::Mse | LossName::Simcse => true,
         _ => loss.compares_classes(),
     };
     match columns {

@@ -55,7 +55,8 @@ fn every_loss_has_the_values_and_gradients_of_the_reference() {
         }
         names.push(arguments.name);
     }
-    let elsewhere = [LossName::Cosent, LossName::CosineSimilarity, LossName::MultipleNegativesSymmetricRanking];
+    let elsewhere =
+        [LossName::Cosent, LossName::CosineSimilarity, LossName::MultipleNegativesSymmetricRanking, LossName::Simcse];
     let missing = LossName::ALL.iter().find(|name| !names.contains(name) && !elsewhere.contains(name));
     assert_eq!(missing, None);
 }

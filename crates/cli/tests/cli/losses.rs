@@ -85,6 +85,8 @@ fn every_loss_trains() {
     check(24, "doc_to_doc");
     write(&bench, 2, no_label, &format!("{}\nguide = {teacher:?}", names("gist_embed")), "");
     check(25, "\"guide\": \"tiny-bert\"");
+    write(&bench, 1, no_label, &names("simcse"), "batch_sampler = \"no_duplicates\"");
+    check(26, "MultipleNegativesRankingLoss");
 }
 
 /// Returns the weights of the model of a run.
@@ -155,6 +157,7 @@ fn labels_and_teachers_that_do_not_fit_are_refused_with_a_remedy() {
     refused(1, &none, &mse, "choose a teacher with 64, or `margin_mse` or `distill_kl_div`");
     let missing = format!("{}\nguide = \"/nowhere/model\"", names("gist_embed"));
     refused(2, &none, &missing, "[loss] guide = \"/nowhere/model\"");
+    refused(2, &none, &names("simcse"), "needs exactly 1 text column, but the data have 2 (text_0, text_1)");
     refused(2, &none, &names("gist_embed"), "needs at least 2 text columns and `guide`");
     refused(2, &|row| (row as f64 / 10.0).into(), &names("contrastive"), "rows.jsonl, row 2: the label is 0.1");
     refused(1, &|row| (row as f64 / 2.0).into(), &names("batch_all_triplet"), "row 2: the label is 0.5, but the loss");

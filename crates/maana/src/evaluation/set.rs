@@ -90,10 +90,17 @@ impl EvaluationSet {
     }
 
     /// Replaces the rows whose loss is measured.
-    pub(crate) fn map_loss_rows(&mut self, map: impl FnOnce(Arc<dyn Source>) -> Arc<dyn Source>) {
+    ///
+    /// # Errors
+    /// Those of `map`.
+    pub(crate) fn map_loss_rows<E>(
+        &mut self,
+        map: impl FnOnce(Arc<dyn Source>) -> Result<Arc<dyn Source>, E>,
+    ) -> Result<(), E> {
         if let Content::Loss(rows) = &mut self.content {
-            *rows = map(Arc::clone(rows));
+            *rows = map(Arc::clone(rows))?;
         }
+        Ok(())
     }
 
     /// Returns the rows of a set of the kind loss.

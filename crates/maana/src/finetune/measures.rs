@@ -80,7 +80,7 @@ pub(super) fn open_sets(
         evaluations.push(Evaluation { set, training_set });
     }
     for Evaluation { set, training_set } in &mut evaluations {
-        set.map_loss_rows(|rows| training_sets[*training_set].label(rows));
+        set.map_loss_rows(|rows| training_sets[*training_set].for_loss(rows))?;
     }
     Ok(evaluations)
 }

@@ -4,6 +4,7 @@ use super::error::FinetuneError;
 use super::hold_out::{HeldOut, hold_out};
 use super::set_loss::{self, SetLoss};
 use super::teacher::Teacher;
+use super::text_twice::TextTwice;
 use crate::evaluation::DevLoss;
 use crate::hub::{EventHandler, HubEvent};
 use crate::recipe::{LocatedRecipe, SetTable};
@@ -12,7 +13,7 @@ use maana_data::{Dataset, DrawnColumn, ReadOptions, Source};
 use maana_kernels::Context;
 use maana_model::{ModelError, ModelSpec, Prompt, Trainable, TrainingModel};
 use maana_text::TokenBatch;
-use maana_train::{Loss, LossSummary, TrainingSet};
+use maana_train::{Loss, LossName, LossSummary, TrainingSet};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,6 +117,7 @@ pub(super) struct OpenedSet {
     source: Arc<dyn Source>,
     /// Rows that are not trained on.
     pub(super) held_out: Option<Arc<dyn Source>>,
+    loss_name: LossName,
     teacher: Option<Teacher>,
 }
 
@@ -125,11 +127,15 @@ impl OpenedSet {
         &self.table.name
     }
 
-    /// Returns rows for the loss of the set: with the labels of its teacher, if it has one.
-    pub(super) fn label(&self, rows: Arc<dyn Source>) -> Arc<dyn Source> {
+    /// Returns rows for the loss of the set: with the labels of its teacher, if it has one, and for
+    /// SimCSE with each text twice.
+    pub(super) fn for_loss(&self, rows: Arc<dyn Source>) -> Result<Arc<dyn Source>, FinetuneError> {
         match &self.teacher {
-            Some(teacher) => teacher.label(rows),
-            None => rows,
+            Some(teacher) => Ok(teacher.label(rows)),
+            None if self.loss_name == LossName::Simcse => {
+                Ok(Arc::new(TextTwice::new(rows).map_err(FinetuneError::Fit)?))
+            }
+            None => Ok(rows),
         }
     }
 }
@@ -170,9 +176,10 @@ pub(super) fn open(
             let text = "the labels of the data have no effect, as those of the loss come from its teacher or guide";
             notify(HubEvent::Notice(text));
         }
-        let mut set = OpenedSet { table, source, held_out, teacher };
-        set.source = set.label(Arc::clone(&set.source));
-        Ok(set)
+        let loss_name = settings.name;
+        let set = OpenedSet { table, source, held_out, loss_name, teacher };
+        let rows = set.for_loss(Arc::clone(&set.source)).map_err(|error| in_set(&set.table, located, error))?;
+        Ok(OpenedSet { source: rows, ..set })
     };
     located.recipe.data.all_sets().into_iter().map(open).collect()
 }
@@ -196,11 +203,17 @@ pub(super) fn prepare(
     let several = !located.recipe.data.sets.is_empty();
     let columns: Vec<String> = opened.iter().flat_map(|set| set.source.columns().to_vec()).collect();
     let mut sets = Vec::with_capacity(opened.len());
-    for OpenedSet { table, source, teacher, .. } in opened {
+    for OpenedSet { table, source, loss_name, teacher, .. } in opened {
         let SetLoss { roles, loss, prompts } = SetLoss::of(located, &table, source.columns(), &columns, model.spec())?;
         if let Some(teacher) = &teacher {
             let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
             teacher.check(settings, model.dimension()).map_err(|error| in_set(&table, located, error))?;
+        }
+        let config = model.spec().config();
+        if loss_name == LossName::Simcse && config.hidden_dropout == 0.0 && config.attention_dropout == 0.0 {
+            let text = "the model has no dropout, so that both embeddings of a text are equal: `simcse` only pushes \
+                        other texts apart; set hidden_dropout_prob in its config.json, for example to 0.1";
+            notify(HubEvent::Notice(text));
         }
         let set = PreparedSet {
             name: table.name.clone(),

@@ -20,6 +20,7 @@ use super::mse::Mse;
 use super::names::LossName;
 use super::objective::Loss;
 use super::online_contrastive::OnlineContrastive;
+use super::simcse::Simcse;
 use super::similarity::LossSimilarity;
 use super::symmetric::SymmetricInBatchNegatives;
 use super::triplet::Triplet;
@@ -134,123 +135,6 @@ impl LossArguments {
         }
     }
 
-    /// Checks everything that does not depend on the model.
-    ///
-    /// # Errors
-    /// If a setting is invalid or belongs to another loss.
-    pub fn check(&self) -> Result<(), TrainError> {
-        self.check_parameters()?;
-        let positive = [
-            ("scale", self.scale),
-            ("temperature", self.temperature),
-            ("student_temperature", self.student_temperature),
-            ("teacher_temperature", self.teacher_temperature),
-        ];
-        for (field, value) in positive {
-            if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
-                return Err(invalid(field, &value, "a finite number above 0"));
-            }
-        }
-        self.check_margin()?;
-        self.check_directions()?;
-        if self.name.compares_classes() && self.distance_metric == Some(DistanceMetric::Manhattan) {
-            return Err(invalid("distance_metric", &"manhattan", "`cosine` or `euclidean` for this loss"));
-        }
-        if self.teacher_columns.is_some() && self.teacher.is_none() {
-            return Err(invalid("teacher_columns", &self.teacher_columns, "given together with `teacher`"));
-        }
-        self.check_dims()
-    }
-
-    /// Checks that every setting belongs to the loss.
-    fn check_parameters(&self) -> Result<(), TrainError> {
-        let known = self.name.parameters();
-        let serde_json::Value::Object(fields) = serde_json::json!(self) else { unreachable!("a struct is an object") };
-        for (field, value) in fields {
-            let everywhere =
-                matches!(field.as_str(), "name" | "matryoshka_dims" | "matryoshka_weights" | "n_dims_per_step");
-            if value.is_null() || everywhere || known.contains(&field.as_str()) {
-                continue;
-            }
-            let loss = serde_json::json!(self.name);
-            let known = if known.is_empty() { "no parameters".into() } else { format!("only {}", known.join(", ")) };
-            let wanted = format!("left out: the loss {loss} has {known}, and those of Matryoshka");
-            return Err(TrainError::Argument { field, value: value.to_string(), wanted });
-        }
-        Ok(())
-    }
-
-    fn check_margin(&self) -> Result<(), TrainError> {
-        let Some(margin) = self.margin else { return Ok(()) };
-        match (self.name, self.margin_strategy) {
-            (LossName::GistEmbed, Some(MarginStrategy::Percentile)) if !(0.0..=1.0).contains(&margin) => {
-                Err(invalid("margin", &margin, "from 0 to 1, the share of texts to leave out"))
-            }
-            (LossName::GistEmbed, _) if !margin.is_finite() => Err(invalid("margin", &margin, "a finite number")),
-            (LossName::GistEmbed, _) => Ok(()),
-            _ if !(margin.is_finite() && margin > 0.0) => Err(invalid("margin", &margin, "a finite number above 0")),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_directions(&self) -> Result<(), TrainError> {
-        if let Some(directions) = &self.directions {
-            if !directions.contains(&Direction::QueryToDoc) {
-                let wanted = "a list with `query_to_doc`, which compares queries with their positives";
-                return Err(invalid("directions", directions, wanted));
-            }
-            if (1..directions.len()).any(|place| directions[..place].contains(&directions[place])) {
-                return Err(invalid("directions", directions, "a list without repetitions"));
-            }
-            let ill_defined =
-                |direction: &Direction| matches!(direction, Direction::QueryToQuery | Direction::DocToDoc);
-            if self.partition_mode == Some(PartitionMode::PerDirection) && directions.iter().any(ill_defined) {
-                let wanted = "`joint` for `query_to_query` and `doc_to_doc`, which do not contain the positive";
-                return Err(invalid("partition_mode", &"per_direction", wanted));
-            }
-        }
-        match (self.hardness_mode, self.hardness_strength) {
-            (_, Some(strength)) if !(strength.is_finite() && strength > 0.0) => {
-                Err(invalid("hardness_strength", &strength, "a finite number above 0"))
-            }
-            (Some(mode), None) => Err(invalid("hardness_mode", &mode, "given together with `hardness_strength`")),
-            (None, Some(strength)) => {
-                Err(invalid("hardness_strength", &strength, "given together with `hardness_mode`"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_dims(&self) -> Result<(), TrainError> {
-        let Some(dims) = &self.matryoshka_dims else {
-            return match (&self.matryoshka_weights, self.n_dims_per_step) {
-                (None, None) => Ok(()),
-                (Some(weights), _) => {
-                    Err(invalid("matryoshka_weights", weights, "given together with `matryoshka_dims`"))
-                }
-                (_, Some(number)) => Err(invalid("n_dims_per_step", &number, "given together with `matryoshka_dims`")),
-            };
-        };
-        if dims.is_empty() || dims.contains(&0) || !dims.is_sorted_by(|larger, smaller| larger > smaller) {
-            return Err(invalid("matryoshka_dims", dims, "falling numbers of at least 1"));
-        }
-        if let Some(weights) = &self.matryoshka_weights {
-            if weights.len() != dims.len() || !weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0) {
-                let wanted = format!("{} numbers that are not negative, one for each dimension", dims.len());
-                return Err(invalid("matryoshka_weights", weights, &wanted));
-            }
-            if weights.iter().all(|weight| *weight == 0.0) {
-                let wanted = "above 0 for at least one dimension, or nothing is learnt";
-                return Err(invalid("matryoshka_weights", weights, wanted));
-            }
-        }
-        if let Some(number) = self.n_dims_per_step.filter(|&number| number == 0 || number > dims.len()) {
-            let wanted = format!("from 1 to {}, the number of dimensions", dims.len());
-            return Err(invalid("n_dims_per_step", &number, &wanted));
-        }
-        Ok(())
-    }
-
     /// Creates the loss for a model with embeddings of `dimension` columns and the seed of the run.
     ///
     /// # Errors
@@ -261,7 +145,8 @@ impl LossArguments {
         let Some(dims) = &self.matryoshka_dims else { return Ok(loss) };
         if dims[0] > dimension {
             let wanted = format!("at most {dimension}, the columns of the model's embeddings");
-            return Err(invalid("matryoshka_dims", dims, &wanted));
+            let value = format!("{dims:?}");
+            return Err(TrainError::Argument { field: "matryoshka_dims".into(), value, wanted });
         }
         let weights = self.matryoshka_weights.clone().unwrap_or_else(|| vec![1.0; dims.len()]);
         let dims = dims.iter().copied().zip(weights).collect();
@@ -285,6 +170,7 @@ impl LossArguments {
                     .map(|(mode, strength)| Hardness { mode, strength }),
                 ..InBatchNegatives::new(scale)
             }),
+            LossName::Simcse => Box::new(Simcse { scale }),
             LossName::MultipleNegativesSymmetricRanking => Box::new(SymmetricInBatchNegatives { scale }),
             LossName::Cosent => Box::new(CoSent { scale }),
             LossName::Angle => Box::new(Angle { scale }),
@@ -332,8 +218,4 @@ impl LossArguments {
         directions.sort_unstable();
         directions
     }
-}
-
-fn invalid(field: &str, value: &dyn std::fmt::Debug, wanted: &str) -> TrainError {
-    TrainError::Argument { field: field.into(), value: format!("{value:?}"), wanted: wanted.into() }
 }

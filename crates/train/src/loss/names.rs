@@ -10,6 +10,8 @@ pub enum LossName {
     MultipleNegativesRanking,
     /// [`SymmetricInBatchNegatives`](super::SymmetricInBatchNegatives).
     MultipleNegativesSymmetricRanking,
+    /// [`Simcse`](super::Simcse).
+    Simcse,
     /// [`GistEmbed`](super::GistEmbed).
     GistEmbed,
     /// [`CoSent`](super::CoSent).
@@ -42,9 +44,10 @@ pub enum LossName {
 
 impl LossName {
     /// Every loss.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::MultipleNegativesRanking,
         Self::MultipleNegativesSymmetricRanking,
+        Self::Simcse,
         Self::GistEmbed,
         Self::Cosent,
         Self::Angle,
@@ -67,7 +70,7 @@ impl LossName {
             Self::MultipleNegativesRanking => {
                 &["scale", "similarity", "directions", "partition_mode", "hardness_mode", "hardness_strength"]
             }
-            Self::MultipleNegativesSymmetricRanking | Self::Cosent | Self::Angle => &["scale"],
+            Self::MultipleNegativesSymmetricRanking | Self::Simcse | Self::Cosent | Self::Angle => &["scale"],
             Self::GistEmbed => {
                 &["guide", "temperature", "margin_strategy", "margin", "contrast_anchors", "contrast_positives"]
             }
