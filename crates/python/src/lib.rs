@@ -29,6 +29,12 @@ mod _maana {
 
     use super::*;
 
+    /// Runs the command line `maana`, of which the first argument is the name of the program.
+    #[pyfunction]
+    fn main(py: Python<'_>, arguments: Vec<std::ffi::OsString>) -> u8 {
+        py.detach(|| maana_cli::main(arguments))
+    }
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))
