@@ -1,5 +1,5 @@
-//! Updates against PyTorch and transformers (`golden/optim.json`), frozen parameters, and updates of
-//! some rows of the word table.
+//! Updates against PyTorch and transformers (`golden/optim.json`), frozen parameters, and updates
+//! of some rows of the word table.
 
 mod support;
 

@@ -27,7 +27,7 @@ pub(super) const FLOORS: [(&str, usize); 16] = [
 const OWNERS: [(&str, &[&str]); 11] = [
     ("tokenizers", &["text"]),
     ("safetensors", &["model"]),
-    ("glob", &["data"]),
+    ("glob", &["data", "train"]),
     ("parquet", &["data", "maana"]),
     ("toml", &["maana"]),
     ("ureq", &["maana"]),

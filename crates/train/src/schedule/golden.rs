@@ -4,8 +4,7 @@ use super::{Plateau, ReduceLrOnPlateau, Schedule};
 use serde_json::Value;
 
 fn golden() -> Value {
-    let golden = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/optim.json")).unwrap();
-    serde_json::from_slice(&golden).unwrap()
+    serde_json::from_str(include_str!("../../../../golden/optim.json")).unwrap()
 }
 
 fn numbers(values: &Value) -> Vec<f64> {
