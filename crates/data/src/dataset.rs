@@ -198,6 +198,10 @@ impl Source for Dataset {
         self.view.as_ref().map_or(&self.shared.index.keys, |view| &view.keys)
     }
 
+    fn row_keys(&self, index: usize) -> &[u32] {
+        self.shared.index.row_keys(index)
+    }
+
     fn epoch(&self, epoch: u64) -> Option<Arc<dyn Source>> {
         let view = Some(self.shared.view(epoch)?);
         Some(Arc::new(Self { shared: Arc::clone(&self.shared), view }))
@@ -275,7 +279,7 @@ impl Index {
     }
 }
 
-/// What is known of the content during the first reading only.
+/// State of the first reading.
 struct Content {
     hash: Sha256,
     texts: HashMap<u128, u32>,

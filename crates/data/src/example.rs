@@ -53,6 +53,12 @@ pub trait Source: Send + Sync {
     /// Keys of all texts, `(rows, columns)`: two are equal if and only if the texts are.
     fn text_keys(&self) -> &[u32];
 
+    /// Returns the keys of all texts that row `index` has in any epoch.
+    fn row_keys(&self, index: usize) -> &[u32] {
+        let columns = self.columns().len();
+        &self.text_keys()[index * columns..][..columns]
+    }
+
     /// Returns the rows as epoch `epoch` (from 0) has them, or `None` if all epochs have the same.
     /// Number of rows, columns and labels are always the same. The source itself is epoch 0.
     fn epoch(&self, _epoch: u64) -> Option<Arc<dyn Source>> {

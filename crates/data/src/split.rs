@@ -17,16 +17,17 @@ pub struct Split {
     pub dev: Vec<u32>,
 }
 
-/// Draws at most `dev_rows` rows at random as the dev part, such that no text is in both parts.
-/// Rows that share texts, directly or over other rows, stay together, and a group that would exceed
-/// the number is passed over. The same arguments give the same rows on every machine.
+/// Draws at most `dev_rows` rows at random as the dev part, such that no text of any epoch is in
+/// both parts: rows that share texts, directly or over other rows, stay together, and a group that
+/// would exceed the number is passed over. The same arguments give the same rows on every machine.
 pub fn split(source: &dyn Source, dev_rows: usize, seed: u64) -> Split {
-    let (keys, columns, rows) = (source.text_keys(), source.columns().len(), source.len());
-    let mut groups = Groups::new(keys.iter().max().map_or(0, |last| *last as usize + 1));
-    for row in keys.chunks_exact(columns) {
-        row[1..].iter().for_each(|&key| groups.join(row[0], key));
+    let rows = source.len();
+    let last = (0..rows).flat_map(|row| source.row_keys(row)).max();
+    let mut groups = Groups::new(last.map_or(0, |last| *last as usize + 1));
+    for keys in (0..rows).map(|row| source.row_keys(row)) {
+        keys[1..].iter().for_each(|&key| groups.join(keys[0], key));
     }
-    let group_of: Vec<u32> = keys.chunks_exact(columns).map(|row| groups.find(row[0])).collect();
+    let group_of: Vec<u32> = (0..rows).map(|row| groups.find(source.row_keys(row)[0])).collect();
     let mut sizes = vec![0_usize; groups.parents.len()];
     group_of.iter().for_each(|&group| sizes[group as usize] += 1);
     let mut is_dev = vec![None; sizes.len()];
@@ -128,6 +129,10 @@ impl Source for Subset {
 
     fn text_keys(&self) -> &[u32] {
         &self.keys
+    }
+
+    fn row_keys(&self, index: usize) -> &[u32] {
+        self.source.row_keys(self.rows[index] as usize)
     }
 
     fn epoch(&self, epoch: u64) -> Option<Arc<dyn Source>> {

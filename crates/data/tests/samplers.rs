@@ -141,6 +141,23 @@ fn short_lists_repeat_and_are_counted() {
 }
 
 #[test]
+fn a_split_shares_no_text_that_any_epoch_draws() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |row: usize| {
+        let negatives: Vec<String> = (0..6).map(|at| format!("n{}", (row / 2 * 6 + at) % 60)).collect();
+        serde_json::json!({"anchor": format!("a{row}"), "negatives": negatives, "positive": format!("p{row}"), "score": row})
+    };
+    let rows: Vec<Value> = (0..20).map(row).collect();
+    let set = Dataset::open(&[written(&folder, "a.jsonl", &rows)], drawing(1, 7)).unwrap();
+    assert_eq!(set.row_keys(3).len(), 8);
+    let split = maana_data::split(&set, 6, 5);
+    assert_eq!((split.dev.len(), split.train.len()), (6, 14));
+    for pair in split.dev.chunks(2) {
+        assert_eq!(pair[0] / 2, pair[1] / 2, "rows with the same list stay together: {:?}", split.dev);
+    }
+}
+
+#[test]
 fn bad_lists_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let fault = |rows: &[&str], options: ReadOptions| {

@@ -1,5 +1,6 @@
 //! Runs that are killed or stopped and continue to bit-identical results.
 
+use crate::prompts::model_with_prompts;
 use crate::support::{Bench, fail, golden, maana, succeed, text};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -36,9 +37,83 @@ fn killed_ten_times_a_run_with_a_guide_ends_with_the_same_bits() {
     killed_ten_times(&["loss.name=gist_embed", &guide], "model.safetensors");
 }
 
+/// Two data sets with prompts and losses of their own, batches of 512 rows in mini-batches, early
+/// stopping and a blend.
+const TWO_SETS: &str = r#"
+[model]
+base = "BASE"
+[data]
+prompts = "model"
+[[data.sets]]
+name = "pairs"
+train = ["many.jsonl"]
+negatives = { count = 1 }
+[[data.sets]]
+name = "scored"
+train = ["scored.jsonl"]
+weight = 0.1
+prompts = {}
+loss = { name = "cosent" }
+[loss]
+name = "multiple_negatives_ranking"
+matryoshka_dims = [64, 16]
+[training]
+batch_size = 512
+mini_batch_size = 64
+learning_rate = 1e-3
+warmup_steps = 2
+batch_sampler = "no_duplicates"
+keep_best = ["pairs_loss", "scored_loss"]
+early_stopping_patience = 4
+early_stopping_threshold = 100.0
+save_every = 1
+log_every = 1
+[evaluation]
+split = 8
+loss = true
+retrieval = ["dev"]
+[blend]
+alphas = [0.5, 1.0]
+guard = ["dev"]
+tolerance = 1.0
+"#;
+
+#[test]
+fn killed_ten_times_a_run_with_two_sets_early_stopping_and_a_blend_ends_with_the_same_bits() {
+    let bench = Bench::new();
+    let words = ["maji", "moto", "nyumba", "mto", "mlima", "barabara", "jua", "soko", "shule", "shamba", "house"];
+    let word = |number: usize| words[number * number % 121 % 11];
+    let pair = |row: usize| {
+        let text = |kind: usize| format!("{} {} {} {row}", word(row), word(row / 11 + kind), word(row / 7 + 3 * kind));
+        let negatives: Vec<String> = (0..1 + row % 3).map(|number| text(5 + number)).collect();
+        serde_json::json!({"anchor": text(1), "positive": text(2), "negatives": negatives}).to_string() + "\n"
+    };
+    bench.write("many.jsonl", &(0..600).map(pair).collect::<String>());
+    let scored = |row: usize| {
+        let (first, second) = (format!("{} {row} a", word(row)), format!("{} {row} b", word(row + row % 3)));
+        serde_json::json!({"sentence1": first, "sentence2": second, "score": f64::from(row % 3 == 0)}).to_string()
+            + "\n"
+    };
+    bench.write("scored.jsonl", &(0..300).map(scored).collect::<String>());
+    bench.write("recipe.toml", &TWO_SETS.replace("BASE", &model_with_prompts(&bench)));
+    survives_ten_kills(&bench, &[], "model.safetensors");
+
+    let rows = std::fs::read_to_string(bench.path("killed/record.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["step"]), (&"evaluation".into(), &10.into()), "stopped at the fifth evaluation");
+    assert!(rows.contains("\"set_losses\":[[\"pairs\","), "{rows}");
+    let card = std::fs::read_to_string(bench.path("killed/model/README.md")).unwrap();
+    for part in ["#### pairs\n", "#### scored\n", "CachedMultipleNegativesRankingLoss", "CoSENTLoss", "<code>negative_1</code>"] {
+        assert!(card.contains(part), "{part}: {card}");
+    }
+}
+
 /// Kills a run with these settings ten times, and compares `weights` with those of a whole run.
 fn killed_ten_times(settings: &[&str], weights: &str) {
-    let bench = Bench::new();
+    survives_ten_kills(&Bench::new(), settings, weights);
+}
+
+fn survives_ten_kills(bench: &Bench, settings: &[&str], weights: &str) {
     let long_run = |bench: &Bench, out: &str| {
         let mut command = long_run(bench, out);
         settings.iter().for_each(|setting| {
@@ -48,13 +123,13 @@ fn killed_ten_times(settings: &[&str], weights: &str) {
     };
     let weights = |out: &str| std::fs::read(bench.path(out).join("model").join(weights)).unwrap();
     let start = Instant::now();
-    succeed(&mut long_run(&bench, "whole"));
+    succeed(&mut long_run(bench, "whole"));
     let whole = start.elapsed();
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     let mut killed = 0;
     for attempt in 0..10 {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let mut command = long_run(&bench, "killed");
+        let mut command = long_run(bench, "killed");
         if bench.path("killed").exists() {
             command.arg("--resume");
         }
@@ -68,7 +143,7 @@ fn killed_ten_times(settings: &[&str], weights: &str) {
         println!("attempt {attempt}: killed after {:?}", start.elapsed());
     }
     assert!(killed >= 5, "only {killed} runs were still running when they were killed");
-    let mut last = long_run(&bench, "killed");
+    let mut last = long_run(bench, "killed");
     if bench.path("killed").exists() {
         last.arg("--resume");
     }

@@ -99,12 +99,12 @@ fn two_sets_go_from_recipe_to_card() {
         "\n#### scored\n",
         "* Size: 16 training samples",
         "* Size: 12 training samples",
-        "`negative_2`",
+        "<code>negative_2</code>",
         "<code>MultipleNegativesRankingLoss</code>",
         "<code>CoSENTLoss</code>",
         "- loss:CoSENTLoss",
         "- dataset_size:28",
-        "`multi_dataset_batch_sampler`: round_robin",
+        "<code>multi_dataset_batch_sampler</code>: round_robin",
         "'anchor': 'query'",
     ] {
         assert!(card.contains(part), "{part}: {card}");

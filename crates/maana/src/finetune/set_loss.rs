@@ -15,7 +15,7 @@ pub struct SetLoss {
 }
 
 impl SetLoss {
-    /// Creates that of the training set `name`, or of the first if there is none of this name, for
+    /// Creates the loss of the training set `name`, or of the first set if no set has this name, for
     /// rows with these columns.
     ///
     /// # Errors
@@ -31,8 +31,8 @@ impl SetLoss {
         Self::of(located, table, columns, columns, spec)
     }
 
-    /// Creates that of a set with these columns; the prompts of `[data]` may name all of
-    /// `all_columns`.
+    /// Creates the loss of a set with these columns; the prompts of `[data]` may name the columns of
+    /// all sets.
     pub(super) fn of(
         located: &LocatedRecipe,
         table: &SetTable,
@@ -110,20 +110,10 @@ fn prompt_texts(
 
 /// Returns the warning for a model with prompts that is trained without them.
 pub(super) fn without_prompts(spec: &ModelSpec, columns: &[String]) -> String {
-    let known: Vec<String> = spec
-        .settings()
-        .prompts
-        .iter()
-        .filter(|(_, text)| !text.is_empty())
-        .map(|(name, text)| format!("{name} {text:?}"))
-        .collect();
-    let mut table: Vec<String> = columns
-        .iter()
-        .take(2)
-        .zip(["query", "document"])
-        .map(|(column, role)| format!("{column} = \"{role}\""))
-        .collect();
-    table.truncate(2);
+    let prompts = spec.settings().prompts.iter().filter(|(_, text)| !text.is_empty());
+    let known: Vec<String> = prompts.map(|(name, text)| format!("{name} {text:?}")).collect();
+    let by_role = columns.iter().zip([Role::Query, Role::Document]);
+    let table: Vec<String> = by_role.map(|(column, role)| format!("{column} = {:?}", spec.role_prompt(role))).collect();
     format!(
         "the model's folder has prompts ({}), which evaluations and searches put before texts, but this recipe trains \
          without them. Set [data] prompts = \"model\", or name them, as in prompts = {{ {} }}; prompts = {{}} trains without",

@@ -84,7 +84,7 @@ pub enum Prompts {
     ByColumn(BTreeMap<String, String>),
 }
 
-/// The value that stands for [`Prompts::OfModel`].
+/// Value of [`Prompts::OfModel`] in recipes.
 const OF_MODEL: &str = "model";
 
 impl DataTable {
@@ -102,7 +102,7 @@ impl DataTable {
         self.sets.iter().map(with_prompts).collect()
     }
 
-    /// Checks that the sets have files, and that nothing stands both here and there.
+    /// Checks that every set has files, and that fields of a single set are not next to several.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.sets.is_empty() && self.train.is_empty() {
             return Err("[data] train is empty; name files, folders or globs".into());
