@@ -103,7 +103,9 @@ fn killed_ten_times_a_run_with_two_sets_early_stopping_and_a_blend_ends_with_the
     assert_eq!((&last["event"], &last["step"]), (&"evaluation".into(), &10.into()), "stopped at the fifth evaluation");
     assert!(rows.contains("\"set_losses\":[[\"pairs\","), "{rows}");
     let card = std::fs::read_to_string(bench.path("killed/model/README.md")).unwrap();
-    for part in ["#### pairs\n", "#### scored\n", "CachedMultipleNegativesRankingLoss", "CoSENTLoss", "<code>negative_1</code>"] {
+    for part in
+        ["#### pairs\n", "#### scored\n", "CachedMultipleNegativesRankingLoss", "CoSENTLoss", "<code>negative_1</code>"]
+    {
         assert!(card.contains(part), "{part}: {card}");
     }
 }
