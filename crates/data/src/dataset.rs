@@ -31,9 +31,9 @@ pub struct ReadOptions {
 
 /// Rows of JSONL, CSV, TSV, Parquet and plain text files, in the order of the files.
 ///
-/// The index holds for each row its position (12 bytes, none for Parquet), a checksum (4 bytes), the
-/// keys of its texts (4 bytes each) and its label if that is a single number (4 bytes). Opening reads
-/// every file once.
+/// The index holds for each row its position (12 bytes, none for Parquet), a checksum (4 bytes),
+/// the keys of its texts (4 bytes each) and its label if that is a single number (4 bytes). Opening
+/// reads every file once.
 ///
 /// Without names of columns the first file determines them: by its schema (Parquet), or by all its
 /// rows (JSON: the names in any object). Every column except the label must hold texts, or lists of

@@ -1,5 +1,5 @@
-//! Batches with at least two rows of each of their labels, for losses that compare rows of equal and
-//! of different labels. The batches of Sentence Transformers 6.2. Knows labels only.
+//! Batches with at least two rows of each of their labels, for losses that compare rows of equal
+//! and of different labels. The batches of Sentence Transformers 6.2. Knows labels only.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,8 +9,9 @@ use super::{Mt19937, Order};
 /// Batches in which labels take turns, two rows at a time.
 ///
 /// Rows are shuffled within each label; labels with fewer than two rows, and the last row of an odd
-/// number, are left out. In each round the labels that have rows left come in a new order. The epoch
-/// ends when fewer than two labels have rows left, so that a frequent label is not used to its end.
+/// number, are left out. In each round the labels that have rows left come in a new order. The
+/// epoch ends when fewer than two labels have rows left, so that a frequent label is not used to
+/// its end.
 pub(crate) struct GroupByLabel {
     /// Rows of each label, labels in the order of their first rows.
     groups: Vec<Vec<u32>>,

@@ -15,7 +15,7 @@ pub struct SetLoss {
 }
 
 impl SetLoss {
-    /// Creates the loss of the training set `name`, or of the first set if no set has this name, for
+    /// Creates the loss of the training set `name`, or of the first set if the name is unknown, for
     /// rows with these columns.
     ///
     /// # Errors
@@ -31,8 +31,8 @@ impl SetLoss {
         Self::of(located, table, columns, columns, spec)
     }
 
-    /// Creates the loss of a set with these columns; the prompts of `[data]` may name the columns of
-    /// all sets.
+    /// Creates the loss of a set with these columns; the prompts of `[data]` may name the columns
+    /// of all sets.
     pub(super) fn of(
         located: &LocatedRecipe,
         table: &SetTable,
