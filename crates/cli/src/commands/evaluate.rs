@@ -15,15 +15,15 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = "\
 DATASET is a file or folder. Its kind follows from its columns, unless --kind names it:
-  retrieval    a folder in the layout of BEIR: queries.jsonl, corpus.jsonl, and qrels.tsv or qrels/test.tsv (queries and corpus
-               may also be .json, .csv, .tsv or .parquet; relevance judgements may be in the format of TREC); or pairs of texts
+  retrieval    a folder in the layout of BEIR (queries.jsonl, corpus.jsonl, and qrels.tsv or
+               qrels/test.tsv; also other formats, and judgements of TREC), or pairs of texts
   similarity   pairs of texts with a score
   binary       pairs of texts with a label, 1 (alike) or 0
   triplet      anchor, positive, negative
   reranking    query, positive, negative; the last two are lists of texts
   translation  pairs of texts, each to be found among all of the other side
-  mining       a folder with sentences.tsv (id, text) and duplicates.tsv (two ids); or pairs of paraphrases
-  labels       two files of texts and labels, for training a classifier and for testing: NAME.train.tsv, NAME.test.tsv
+  mining       a folder with sentences.tsv (id, text) and duplicates.tsv (two ids), or pairs
+  labels       two files of texts with labels: NAME.train.tsv, NAME.test.tsv
   loss         rows as training data, with the loss of --recipe
 
 A suite is a folder that contains, at any depth: folders for retrieval and mining, NAME.train.tsv next to NAME.test.tsv, and \

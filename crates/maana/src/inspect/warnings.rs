@@ -31,15 +31,18 @@ pub(super) fn of(inspection: &Inspection, are_named: bool) -> Vec<Warning> {
 
     let repeats = &inspection.repeats;
     if repeats.blank > 0 {
-        warn(format!("{} rows have a blank text", count(repeats.blank)), "remove them; training refuses blank texts");
+        warn(format!("rows with a blank text: {}", count(repeats.blank)), "remove them; training refuses blank texts");
     }
     if repeats.rows > 0 {
-        let problem =
-            format!("{} rows ({}) equal an earlier row", count(repeats.rows), percent(repeats.rows as f64 / rows));
+        let problem = format!(
+            "rows that equal an earlier row: {} ({})",
+            count(repeats.rows),
+            percent(repeats.rows as f64 / rows)
+        );
         warn(problem, "keep one of each: a repeated row counts more than once in training");
     }
     if repeats.same_in_row > 0 {
-        let problem = format!("{} rows have the same text in two columns", count(repeats.same_in_row));
+        let problem = format!("rows with the same text in two columns: {}", count(repeats.same_in_row));
         warn(problem, "remove them: such a row teaches nothing, or the opposite if the text is also the negative");
     }
     if repeats.share_of_rows >= REPEATED {
@@ -56,7 +59,7 @@ pub(super) fn of(inspection: &Inspection, are_named: bool) -> Vec<Warning> {
     if near.texts as f64 >= NEAR * near.compared as f64 && near.texts > 0 {
         let share = percent(near.texts as f64 / near.compared as f64);
         warn(
-            format!("{} texts ({share}) are near-duplicates, in {} groups", count(near.texts), count(near.groups)),
+            format!("near-duplicate texts: {} ({share}); groups of them: {}", count(near.texts), count(near.groups)),
             "keep one of each group, for example with maana dedupe; in a batch they are false negatives of each other",
         );
     }
