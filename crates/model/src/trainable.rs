@@ -123,7 +123,8 @@ pub trait Trainable {
     /// Adds gradients whose sum waits for the last part of a batch.
     fn finish_parts(&mut self, _context: &Context, _activations: &mut Self::Activations) {}
 
-    /// Describes settings that results depend on beside the parameters, for the identity of a run.
+    /// Describes settings that results depend on in addition to the parameters, for the identity of
+    /// a run.
     fn describe_settings(&self) -> String {
         String::new()
     }
@@ -175,7 +176,7 @@ mod tests {
         let parts = |sequences, tokens, multiple| PassLimit { sequences, tokens }.parts(&offsets, multiple);
         assert_eq!(parts(usize::MAX, usize::MAX, 1), [0..5]);
         assert_eq!(parts(2, usize::MAX, 1), [0..2, 2..4, 4..5]);
-        assert_eq!(parts(9, 4, 1), [0..2, 2..3, 3..5], "a long sequence is alone");
+        assert_eq!(parts(9, 4, 1), [0..2, 2..3, 3..5], "a long sequence is a part");
         assert_eq!(parts(3, usize::MAX, 2), [0..2, 2..5]);
         assert_eq!(parts(1, 1, 2), [0..2, 2..4, 4..5], "more than the limit where no cut is possible");
         assert!(PassLimit::default().parts(&[0], 1).is_empty());

@@ -24,8 +24,7 @@ pub struct Arguments {
     /// The loss sees the whole micro-batch; the result has the same bits for any value. Default:
     /// all.
     pub mini_batch_size: Option<usize>,
-    /// The same as a number of tokens; a longer text passes through the model alone. Default: no
-    /// limit.
+    /// The same as a number of tokens; a longer text passes by itself. Default: no limit.
     pub mini_batch_tokens: Option<usize>,
     /// Keeps only the input of each layer for the backward pass and recomputes the rest, to the
     /// same bits. Default false.

@@ -79,6 +79,26 @@ fn a_dry_run_shows_roles_and_rows_as_the_loss_takes_them() {
     assert!(rows[1].contains(" document   128 tokens  neno neno") && rows[1].ends_with('…'), "{rows:?}");
 }
 
+/// The memory of a batch is that of its largest mini-batch, and less with recomputed layers.
+#[test]
+fn a_dry_run_estimates_the_memory_of_mini_batches() {
+    let bench = Bench::new();
+    let text = |row: usize| (0..120).map(|word| format!("neno{} ", row * word % 97)).collect::<String>();
+    let row = |row: usize| format!("{{\"positive\":\"{}\",\"anchor\":\"{}\"}}\n", text(row), text(row + 7));
+    bench.write("pairs.jsonl", &(1..=64).map(row).collect::<String>());
+    let gigabytes = |settings: &[&str]| -> f64 {
+        let settings: Vec<&str> = settings.iter().copied().chain(["training.batch_size=64"]).collect();
+        let (plan, _) = dry_run(&bench, &settings);
+        let line = plan.lines().find(|line| line.starts_with("memory")).unwrap();
+        let words: Vec<&str> = line.trim_end_matches(" GB for a batch").split(' ').collect();
+        words[words.len() - 1].parse().unwrap()
+    };
+    let all = gigabytes(&[]);
+    let recomputed = gigabytes(&["training.gradient_checkpointing=true"]);
+    let in_parts = gigabytes(&["training.mini_batch_size=8"]);
+    assert!(recomputed < 0.9 * all && in_parts < 0.3 * all, "{all} {recomputed} {in_parts} GB");
+}
+
 #[test]
 fn a_dry_run_shows_the_groups_of_parameters() {
     let bench = Bench::new();
