@@ -1,23 +1,22 @@
-//! Event files for TensorBoard in `tensorboard/` of a run's folder: the log under the tags of the
+//! The event file for TensorBoard in `tensorboard/` of a run's folder: the log under the tags of the
 //! Hugging Face trainer, and the settings of the run as a text.
 //!
-//! A resumed run writes a new file with its whole log so far, and removes the earlier one, which
-//! may have rows after the checkpoint. The new file begins with the start of a session at step 0,
-//! so that a TensorBoard that has read the earlier file drops its rows.
+//! A resumed run cuts the file after the rows of its checkpoint and appends. Because it logs the same
+//! values again, and the encoding of a row has the same length at any time, a TensorBoard that has
+//! read more than the checkpoint's rows finds the next row where it stopped.
 
 mod event;
 mod frame;
 
 use crate::{Arguments, LogRow, TrainError};
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const FOLDER: &str = "tensorboard";
-/// TensorBoard recognises its files by this beginning, and reads them in the order of their names.
-const PREFIX: &str = "events.out.tfevents.";
-const SUFFIX: &str = ".maana";
+/// TensorBoard recognises its files by the beginning of the name.
+const NAME: &str = "events.out.tfevents.0000000001.maana";
 
 /// The event file of a run.
 #[derive(Debug)]
@@ -39,35 +38,23 @@ struct Scalars {
 }
 
 impl EventFile {
-    /// Creates the file of a run that has logged these rows in this number of seconds.
+    /// Creates or cuts the file of a run that has logged these rows in this number of seconds.
     pub(crate) fn create(run: &Path, arguments: &Arguments, rows: &[LogRow], seconds: f64) -> Result<Self, TrainError> {
         let folder = run.join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(TrainError::io("cannot make the folder", &folder))?;
         maana_files::remove_leftovers(&folder);
-        let earlier = files(&folder)?;
-        let number = earlier.iter().map(|(number, _)| number + 1).max().unwrap_or(1);
-        let path = folder.join(format!("{PREFIX}{number:010}{SUFFIX}"));
-
+        let path = folder.join(NAME);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let start = now - seconds;
         let mut scalars = Scalars { start, seconds: 0.0, step: None };
         let settings = serde_json::to_string_pretty(arguments).expect("settings are plain data");
         let mut bytes = Vec::new();
-        for event in [
-            event::file_version(start),
-            event::session_start(start, 0),
-            event::text(start, 0, "args/text_summary", &settings),
-        ] {
-            frame::write(&event, &mut bytes);
-        }
+        frame::write(&event::file_version(start), &mut bytes);
+        frame::write(&event::text(start, 0, "args/text_summary", &settings), &mut bytes);
         for row in rows {
             bytes.extend(scalars.events(row));
         }
-        let file = maana_files::write(&path, bytes).and_then(|()| maana_files::open_to_append(&path));
-        let file = file.map_err(TrainError::io("cannot write", &path))?;
-        for (_, old) in earlier {
-            std::fs::remove_file(&old).map_err(TrainError::io("cannot remove", &old))?;
-        }
+        let file = open(&path, &bytes).map_err(TrainError::io("cannot write", &path))?;
         Ok(Self { path, file, scalars })
     }
 
@@ -104,14 +91,33 @@ fn tag(name: &str) -> String {
     }
 }
 
-/// Returns the event files of earlier calls with their numbers.
-fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(TrainError::io("cannot read", folder))? {
-        let entry = entry.map_err(TrainError::io("cannot read", folder))?;
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok());
-        files.extend(number.map(|number| (number, entry.path())));
+/// Opens a file with these records for appending: cuts the one that begins with them, or replaces
+/// any other.
+fn open(path: &Path, records: &[u8]) -> std::io::Result<File> {
+    let begins = match maana_files::read(path) {
+        Ok(found) => begins_with(&found, records),
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if !begins {
+        maana_files::write(path, records)?;
     }
-    Ok(files)
+    let file = maana_files::open_to_append(path)?;
+    file.set_len(records.len() as u64)?;
+    Ok(file)
+}
+
+/// Returns whether a file begins with these records, whatever their times and checksums.
+fn begins_with(file: &[u8], records: &[u8]) -> bool {
+    let mut rest = (file, records);
+    while !rest.1.is_empty() {
+        let (Some((one, after)), Some((other, others))) = (frame::split(rest.0), frame::split(rest.1)) else {
+            return false;
+        };
+        if event::without_time(one) != event::without_time(other) {
+            return false;
+        }
+        rest = (after, others);
+    }
+    true
 }

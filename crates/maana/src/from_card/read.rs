@@ -159,8 +159,7 @@ impl SourceCard {
             Section::Datasets => self.read_dataset(line),
             Section::Metrics => self.read_evaluator(line),
             Section::Hyperparameters => {
-                let setting = line.strip_prefix("- `").and_then(|rest| rest.split_once("`:"));
-                if let Some((name, value)) = setting {
+                if let Some((name, value)) = setting(line) {
                     let value = value.trim().to_owned();
                     match self.hyperparameters.iter_mut().find(|(known, _)| known == name) {
                         Some((_, known)) => *known = value,
@@ -189,9 +188,8 @@ impl SourceCard {
                 self.base_revision = revision.split_whitespace().next().map(String::from);
             }
             let linked = rest.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
-            if let (None, Some((name, _))) = (&self.base, linked) {
-                self.base = Some(name.into());
-            }
+            let named = linked.map(|(name, _)| name.to_owned()).or_else(|| codes(rest).into_iter().next());
+            self.base = self.base.take().or(named);
         }
         if let Some(rest) = line.strip_prefix("- **Maximum Sequence Length:**") {
             self.max_seq_length =
@@ -216,9 +214,10 @@ impl SourceCard {
 
     fn read_evaluator(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("* Dataset: ").or_else(|| line.strip_prefix("* Datasets: ")) {
-            let names = rest.split('`').skip(1).step_by(2).map(String::from).collect();
+            let quoted = rest.split('`').skip(1).step_by(2).map(String::from);
+            let names = codes(rest).into_iter().chain(quoted).collect();
             self.evaluators.push(CardEvaluator { names, ..CardEvaluator::default() });
-        } else if let Some(rest) = line.strip_prefix("* Evaluated with ") {
+        } else if let Some(rest) = line.strip_prefix("* Evaluated ") {
             let class = codes(rest).into_iter().next().unwrap_or_default();
             let class = class.rsplit('.').next().unwrap_or_default().to_owned();
             // An evaluator without a name has no line for its data set.
@@ -266,6 +265,13 @@ fn refuse_other_cards(text: &str, body: &[&str]) -> Result<(), FromCardError> {
         return Err(FromCardError::Missing("the section `Training Details`"));
     }
     Ok(())
+}
+
+/// Returns name and value of a line of hyperparameters. This program's own cards have HTML in place
+/// of backquotes.
+fn setting(line: &str) -> Option<(&str, &str)> {
+    let quoted = || line.strip_prefix("- `")?.split_once("`:");
+    quoted().or_else(|| line.strip_prefix("- <code>")?.split_once("</code>:"))
 }
 
 /// Returns the texts between `<code>` and `</code>`.

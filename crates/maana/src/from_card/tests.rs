@@ -69,6 +69,20 @@ fn a_copied_page_gives_the_same_recipe() {
 }
 
 #[test]
+fn cards_of_this_program_are_read_as_well() {
+    let html = |line: &str| {
+        let quoted = |start: &str, end: &str| line.strip_prefix(start).and_then(|rest| rest.split_once(end));
+        match (quoted("- `", "`:"), quoted("* Dataset: `", "`")) {
+            (Some((name, value)), _) => format!("- <code>{name}</code>:{value}\n"),
+            (_, Some((name, _))) => format!("* Dataset: <code>{name}</code>\n"),
+            _ => line.replace("Evaluated with", "Evaluated as by") + "\n",
+        }
+    };
+    let ours: String = SEED_CARD.lines().map(html).collect();
+    assert_eq!(recipe_from_text(&ours).unwrap(), recipe_from_text(SEED_CARD).unwrap());
+}
+
+#[test]
 fn losses_have_their_parameters() {
     let json = |class: &str, parameters: &str| {
         let (recipe, made) = read(&with_loss(class, parameters));

@@ -61,10 +61,10 @@ pub(super) fn file_version(time: f64) -> Vec<u8> {
     event(time, 0).bytes(3, b"brain.Event:2").0
 }
 
-/// Returns the event after which readers drop what earlier files have at `step` and later.
-pub(super) fn session_start(time: f64, step: u64) -> Vec<u8> {
-    const START: u64 = 1;
-    event(time, step).message(7, Message::default().number(1, START)).0
+/// Returns an event without its time, which is its first field.
+pub(super) fn without_time(event: &[u8]) -> &[u8] {
+    const TIME: usize = 1 + size_of::<f64>();
+    event.get(TIME..).unwrap_or_default()
 }
 
 /// Returns the event of a number.

@@ -40,6 +40,15 @@ pub(super) fn write(data: &[u8], to: &mut Vec<u8>) {
     to.extend(masked(data).to_le_bytes());
 }
 
+/// Returns the data of the first record, and the bytes after it; `None` if the record is not whole.
+pub(super) fn split(records: &[u8]) -> Option<(&[u8], &[u8])> {
+    const CHECKSUM: usize = size_of::<u32>();
+    let (length, rest) = records.split_first_chunk()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (data, rest) = rest.get(CHECKSUM..)?.split_at_checked(length)?;
+    Some((data, rest.get(CHECKSUM..)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
