@@ -1,9 +1,9 @@
-//! The event file for TensorBoard in `tensorboard/` of a run's folder: the log under the tags of the
-//! Hugging Face trainer, and the settings of the run as a text.
+//! The event file for TensorBoard in `tensorboard/` of a run's folder: the log under the tags of
+//! the Hugging Face trainer, and the settings of the run as a text.
 //!
-//! A resumed run cuts the file after the rows of its checkpoint and appends. Because it logs the same
-//! values again, and the encoding of a row has the same length at any time, a TensorBoard that has
-//! read more than the checkpoint's rows finds the next row where it stopped.
+//! A resumed run cuts the file after the rows of its checkpoint and appends. Because it logs the
+//! same values again, and the encoding of a row has the same length at any time, a TensorBoard that
+//! has read more than the checkpoint's rows finds the next row where it stopped.
 
 mod event;
 mod frame;

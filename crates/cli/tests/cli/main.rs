@@ -14,6 +14,7 @@ mod precision;
 mod prompts;
 mod serve;
 mod sets;
+mod sharing;
 mod support;
 mod tasks;
 mod training;

@@ -1,7 +1,7 @@
 //! The loss of a card as a `[loss]` table.
 
 use super::notes::Notes;
-use super::toml_value;
+use super::values::toml_value;
 use maana_train::LossName;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -1,7 +1,7 @@
 //! Reads a card that Sentence Transformers wrote: its front matter, and the sections that describe
 //! the training. Also reads the text of a card that was copied from its page, without indentation.
 
-use super::FromCardError;
+use super::error::FromCardError;
 use serde_json::{Map, Value};
 
 /// A card.

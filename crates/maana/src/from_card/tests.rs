@@ -1,7 +1,8 @@
 use super::hyperparameters::{TABLE, Treatment};
 use super::*;
-use crate::recipe::Recipe;
+use crate::recipe::{self, Recipe};
 use maana_train::{LossName, Precision};
+use serde_json::{Value, json};
 
 const SEED_CARD: &str = include_str!("cards/matryoshka-3.0.1.md");
 const SEED_RECIPE: &str = include_str!("../../../../recipes/bge-base-swahili-matryoshka.toml");

@@ -232,7 +232,8 @@ fn log_interval(card: &SourceCard, settings: &mut Settings) {
     }
 }
 
-/// Returns the name of a variant, which some versions print with its type: `IntervalStrategy.EPOCH`.
+/// Returns the name of a variant, which some versions print with its type:
+/// `IntervalStrategy.EPOCH`.
 fn variant(text: &str) -> String {
     text.rsplit('.').next().unwrap_or(text).to_ascii_lowercase()
 }

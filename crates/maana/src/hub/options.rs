@@ -1,5 +1,5 @@
-//! Options of locating, fetching and pushing models, read from the environment variables of Python's
-//! `huggingface_hub`.
+//! Options of locating, fetching and pushing models, read from the environment variables of
+//! Python's `huggingface_hub`.
 
 use super::HubError;
 use std::ffi::OsString;

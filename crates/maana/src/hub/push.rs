@@ -43,7 +43,7 @@ pub struct PushFile {
     pub unchanged: bool,
 }
 
-/// What a push would do.
+/// Result of a dry run: the effects that a push would have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushPlan {
     /// The repository would be created.

@@ -75,7 +75,7 @@ fn instructions(remote: &Remote<'_>, oid: &str, size: u64) -> Result<Option<Inst
     let answer = remote.ask(&url, LFS, body.to_string().as_bytes())?;
     let wrong = |reason: &str| Failure::from(client.protocol(&url, reason.into()));
     let object = answer["objects"].as_array().into_iter().flatten().find(|object| object["oid"] == oid);
-    let object = object.ok_or_else(|| wrong("the answer lacks the file that was asked for"))?;
+    let object = object.ok_or_else(|| wrong("the answer lacks the file of the request"))?;
     if let Some(error) = object["error"].as_object() {
         let (status, said) = (error.get("code").and_then(Value::as_u64), error.get("message").and_then(Value::as_str));
         let (status, message) = (status.unwrap_or(0) as u16, format!(": {}", said.unwrap_or("no message")));

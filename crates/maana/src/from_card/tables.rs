@@ -1,0 +1,174 @@
+//! The tables of the recipe.
+
+use super::loss::{Loss, loss};
+use super::notes::Notes;
+use super::read::{CardDataset, SourceCard};
+use super::training::Settings;
+use super::values::{one_line, toml_value};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// Files of the training data until somebody names them.
+const TRAIN_PLACEHOLDER: &str = "train.jsonl";
+
+/// Formats the recipe of a card. Returns it with all notes.
+pub(super) fn write(card: &SourceCard, mut settings: Settings, mut notes: Notes) -> (String, Vec<String>) {
+    let mut losses: Vec<Option<Loss>> = Vec::new();
+    for dataset in &card.datasets {
+        let found = dataset.loss.as_ref().and_then(|(class, parameters)| loss(class, parameters, &mut notes));
+        for (key, value) in found.iter().flat_map(|loss| &loss.training) {
+            settings.set(key, value.clone());
+        }
+        losses.push(found);
+    }
+    match card.version.as_deref() {
+        Some(version) if version.starts_with("3.0.") => settings.set("reproduce", json!("3.0.1")),
+        Some(version) if !version.starts_with("6.2") => {
+            notes.add(format!("the order of the rows is that of version 6.2, not of {version}"));
+        }
+        _ => {}
+    }
+    let data = data_table(card, &settings, &losses);
+    let model = model_table(card, &mut notes);
+    let first = losses.iter().flatten().next();
+    let mut loss_table = String::from("\n[loss]\n");
+    match first {
+        Some(loss) => settings_lines(&loss.settings, &mut loss_table),
+        None => loss_table += "name = \"multiple_negatives_ranking\"  # the card's is not supported\n",
+    }
+    let mut training_table = String::from("\n[training]\n");
+    settings_lines(&settings.training, &mut training_table);
+    let evaluation = evaluation_table(card, first, &mut notes);
+    let notes = notes.into_list();
+    let mut toml = String::from("# Made by `maana train --from-card`. Name the files of the data before you run it.\n");
+    for note in &notes {
+        let _ = writeln!(toml, "# - {}", one_line(note));
+    }
+    toml += &[model, data, loss_table, training_table, evaluation, card_table(card)].concat();
+    (toml, notes)
+}
+
+fn model_table(card: &SourceCard, notes: &mut Notes) -> String {
+    let base = card.base.clone().unwrap_or_else(|| {
+        notes.add("the card does not name the base model; set [model] base".into());
+        "path/to/base".into()
+    });
+    let revision = card.base_revision.as_ref().map(|revision| format!("  # at revision {}", one_line(revision)));
+    let mut table = format!("\n[model]\nbase = {}{}\n", toml_value(&json!(base)), revision.unwrap_or_default());
+    if let Some(length) = card.max_seq_length {
+        let _ = writeln!(table, "max_seq_length = {length}");
+    }
+    table
+}
+
+fn data_table(card: &SourceCard, settings: &Settings, losses: &[Option<Loss>]) -> String {
+    let mut table = String::from("\n[data]\n");
+    let prompts = |prompts: &Value| format!("prompts = {}\n", toml_value(prompts));
+    let [_, _, ..] = &card.datasets[..] else {
+        card.datasets.iter().for_each(|dataset| dataset_lines(dataset, TRAIN_PLACEHOLDER, &mut table));
+        return table + &settings.prompts.as_ref().map(prompts).unwrap_or_default();
+    };
+    if let Some(sampler) = settings.sampler.as_ref().filter(|sampler| *sampler != "proportional") {
+        let _ = writeln!(table, "sampler = {}", toml_value(&json!(sampler)));
+    }
+    let named = |dataset: &CardDataset| settings.prompts.as_ref()?.get(dataset.name.as_ref()?).cloned();
+    if card.datasets.iter().all(|dataset| named(dataset).is_none()) {
+        table += &settings.prompts.as_ref().map(prompts).unwrap_or_default();
+    }
+    let mut names: Vec<String> = Vec::new();
+    for (number, (dataset, loss)) in card.datasets.iter().zip(losses).enumerate() {
+        let free = dataset.name.clone().filter(|name| !names.contains(name));
+        names.push(free.unwrap_or_else(|| format!("set-{}", number + 1)));
+        let _ = writeln!(table, "\n[[data.sets]]\nname = {}", toml_value(&json!(names[number])));
+        dataset_lines(dataset, &format!("train-{}.jsonl", number + 1), &mut table);
+        table += &named(dataset).as_ref().map(prompts).unwrap_or_default();
+        let shared = losses.iter().flatten().next();
+        if let Some(loss) = loss.as_ref().filter(|loss| Some(&loss.settings) != shared.map(|first| &first.settings)) {
+            let _ = writeln!(table, "loss = {}", loss.inline());
+        }
+    }
+    table
+}
+
+fn dataset_lines(dataset: &CardDataset, placeholder: &str, table: &mut String) {
+    let rows = dataset.rows.as_ref().map(|rows| format!("  # files with the {} rows of the card", one_line(rows)));
+    let _ = writeln!(table, "train = [\"{placeholder}\"]{}", rows.unwrap_or_default());
+    if !dataset.columns.is_empty() {
+        let _ = writeln!(table, "columns = {}", toml_value(&json!(dataset.columns)));
+    }
+}
+
+/// Kinds of evaluation sets by the reference's evaluators.
+const KINDS: [(&str, &str); 7] = [
+    ("BinaryClassificationEvaluator", "binary"),
+    ("EmbeddingSimilarityEvaluator", "similarity"),
+    ("LabelAccuracyEvaluator", "labels"),
+    ("ParaphraseMiningEvaluator", "mining"),
+    ("RerankingEvaluator", "reranking"),
+    ("TranslationEvaluator", "translation"),
+    ("TripletEvaluator", "triplet"),
+];
+
+fn evaluation_table(card: &SourceCard, loss: Option<&Loss>, notes: &mut Notes) -> String {
+    let mut table = String::from("\n[evaluation]\n");
+    let mut sets = String::new();
+    let retrieval = card.evaluators.iter().filter(|evaluator| evaluator.class == "InformationRetrievalEvaluator");
+    let of_name = |name: &String| name.rsplit('_').next().and_then(|dim| dim.parse().ok());
+    let mut dims: Vec<usize> = retrieval
+        .clone()
+        .flat_map(|evaluator| {
+            evaluator.truncate_dim.map_or_else(|| evaluator.names.iter().filter_map(of_name).collect(), |dim| vec![dim])
+        })
+        .collect();
+    dims.sort_unstable_by(|one, other| other.cmp(one));
+    dims.dedup();
+    if retrieval.count() > 0 {
+        table += "retrieval = [\"dev\"]  # a folder with queries.jsonl, corpus.jsonl and qrels.tsv\n";
+        let trained = loss.and_then(|loss| loss.settings.iter().find(|(key, _)| key == "matryoshka_dims"));
+        if !dims.is_empty() && trained.is_none_or(|(_, trained)| *trained != json!(dims)) {
+            let _ = writeln!(table, "dims = {}", toml_value(&json!(dims)));
+        }
+    }
+    if card.has_dev_loss {
+        table += "split = 0.02  # the card had an evaluation set of its own for the loss\nloss = true\n";
+    }
+    for evaluator in card.evaluators.iter().filter(|evaluator| evaluator.class != "InformationRetrievalEvaluator") {
+        let kind = KINDS.iter().find(|(class, _)| *class == evaluator.class).map(|(_, kind)| *kind);
+        let Some(kind) = kind else {
+            notes
+                .add(format!("the evaluator {} is not supported; see [evaluation] in docs/recipe.md", evaluator.class));
+            continue;
+        };
+        for name in evaluator.names.iter().map(Some).chain(evaluator.names.is_empty().then_some(None)) {
+            sets += "\n[[evaluation.sets]]\n";
+            if let Some(name) = name {
+                let _ = writeln!(sets, "name = {}", toml_value(&json!(name)));
+            }
+            let file = format!("{}.jsonl", name.map_or(kind, |name| name));
+            let _ = writeln!(sets, "kind = \"{kind}\"\nfiles = {}", toml_value(&json!([file])));
+        }
+    }
+    table + &sets
+}
+
+fn card_table(card: &SourceCard) -> String {
+    let mut table = String::from("\n[card]\n");
+    let generated =
+        |title: &&String| title.starts_with("SentenceTransformer") || title.starts_with("Sentence Transformer");
+    if let Some(title) = card.title.as_ref().filter(|title| !generated(title)) {
+        let _ = writeln!(table, "name = {}", toml_value(&json!(title)));
+    }
+    if !card.languages.is_empty() {
+        let _ = writeln!(table, "language = {}", toml_value(&json!(card.languages)));
+    }
+    if let Some(license) = &card.license {
+        let _ = writeln!(table, "license = {}", toml_value(&json!(license)));
+    }
+    table
+}
+
+fn settings_lines(settings: &[(String, Value)], table: &mut String) {
+    for (key, value) in settings {
+        let _ = writeln!(table, "{key} = {}", toml_value(value));
+    }
+}
