@@ -111,7 +111,7 @@ const KINDS: [(&str, &str); 7] = [
 
 fn evaluation_table(card: &SourceCard, loss: Option<&Loss>, notes: &mut Notes) -> String {
     let mut table = String::from("\n[evaluation]\n");
-    let mut sets = String::new();
+    let (mut sets, mut names) = (String::new(), Vec::new());
     let retrieval = card.evaluators.iter().filter(|evaluator| evaluator.class == "InformationRetrievalEvaluator");
     let of_name = |name: &String| name.rsplit('_').next().and_then(|dim| dim.parse().ok());
     let mut dims: Vec<usize> = retrieval
@@ -140,15 +140,24 @@ fn evaluation_table(card: &SourceCard, loss: Option<&Loss>, notes: &mut Notes) -
             continue;
         };
         for name in evaluator.names.iter().map(Some).chain(evaluator.names.is_empty().then_some(None)) {
+            let free = free_name(name.map_or(kind, |name| name), kind, &names);
             sets += "\n[[evaluation.sets]]\n";
-            if let Some(name) = name {
-                let _ = writeln!(sets, "name = {}", toml_value(&json!(name)));
+            // Without a name a set has that of its file.
+            if name.is_some() || free != kind {
+                let _ = writeln!(sets, "name = {}", toml_value(&json!(free)));
             }
-            let file = format!("{}.jsonl", name.map_or(kind, |name| name));
-            let _ = writeln!(sets, "kind = \"{kind}\"\nfiles = {}", toml_value(&json!([file])));
+            let _ = writeln!(sets, "kind = \"{kind}\"\nfiles = {}", toml_value(&json!([format!("{free}.jsonl")])));
+            names.push(free);
         }
     }
     table + &sets
+}
+
+/// Returns a name for a set that no other has. The reference's evaluators may share one.
+fn free_name(name: &str, kind: &str, names: &[String]) -> String {
+    let numbered = (2..).map(|number: u64| format!("{name}_{kind}_{number}"));
+    let mut candidates = [name.to_owned(), format!("{name}_{kind}")].into_iter().chain(numbered);
+    candidates.find(|candidate| !names.contains(candidate)).expect("the numbers do not end")
 }
 
 fn card_table(card: &SourceCard) -> String {

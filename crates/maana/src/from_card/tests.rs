@@ -228,6 +228,9 @@ fn evaluators_are_sets() {
     let name = |name: &str| Some(name.to_owned());
     assert_eq!(sets, [(name("dev"), "similarity"), (name("test"), "similarity"), (None, "triplet")]);
     assert!(made.notes.iter().any(|note| note.contains("NanoBEIREvaluator")), "{:?}", made.notes);
+    let twice = card.replace("#### Triplet\n", "#### Triplet\n* Dataset: `dev`\n");
+    let names: Vec<_> = read(&twice).0.evaluation.sets.into_iter().filter_map(|set| set.name).collect();
+    assert_eq!(names, ["dev", "test", "dev_triplet"]);
     let truncated = "### Metrics\n#### Information Retrieval\n* Dataset: `dim_64`\n\
         * Evaluated with [<code>InformationRetrievalEvaluator</code>](https://sbert.net) with these parameters:\n\
         ```json\n{\"truncate_dim\": 64}\n```\n## Training Details\n";
