@@ -1,4 +1,4 @@
-//! Further losses against values and gradients of the reference, alone and under Matryoshka, and
+//! Further losses against values and gradients of the reference, with and without Matryoshka, and
 //! against finite differences.
 
 mod support;

@@ -60,7 +60,7 @@ impl Teacher {
         let opened = open_with(WeightStorage::Packed, &folder, context, Precision::F32, &options, notify)
             .map_err(|error| FinetuneError::Fit(format!("[loss] {field} = {name:?}: {error}")))?;
         let encoder = opened.model;
-        // Scores and guides compare queries with documents, so that each has the prompt of its role.
+        // Scores and guides compare queries with documents: each has the prompt of its role.
         let by_role = settings.name != LossName::Mse;
         let prompt = |column: usize| match column {
             _ if !by_role => encoder.default_prompt().to_owned(),

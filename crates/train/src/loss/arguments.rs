@@ -1,5 +1,5 @@
-//! The settings of losses. A new loss is a file in `loss/`, a name with its parameters in `names.rs`,
-//! and a line in [`LossArguments::build`].
+//! The settings of losses. A new loss is a file in `loss/`, a name with its parameters in
+//! `names.rs`, and a line in [`LossArguments::build`].
 
 use super::angle::Angle;
 use super::batch_all_triplet::BatchAllTriplet;

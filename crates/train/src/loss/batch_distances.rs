@@ -32,8 +32,8 @@ impl<'a> BatchDistances<'a> {
                 *value = match metric {
                     DistanceMetric::Cosine => 1.0 - dot(x, y) * inverse_lengths[i] * inverse_lengths[j],
                     DistanceMetric::Euclidean => {
-                        let squares = x.iter().zip(y).map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2));
-                        squares.sum::<f64>().sqrt()
+                        let differences = x.iter().zip(y).map(|(&x, &y)| f64::from(x) - f64::from(y));
+                        differences.map(|x| x * x).sum::<f64>().sqrt()
                     }
                     DistanceMetric::Manhattan => unreachable!("the arguments of these losses refuse it"),
                 };

@@ -1,5 +1,5 @@
-//! Triplets of a batch by class, the hardest of each text: `mean_i max(0, max_p d(i, p) − min_n d(i,
-//! n) + margin)`, where `p` has the class of `i` and `n` has another.
+//! Triplets of a batch by class, the hardest of each text: `mean_i max(0, max_p d(i, p) − min_n
+//! d(i, n) + margin)`, where `p` has the class of `i` and `n` has another.
 //! <https://arxiv.org/abs/1703.07737>
 
 use super::batch_distances::{BatchDistances, BatchTriplets, hardest, metric_name};

@@ -32,7 +32,7 @@ pub(super) struct TextEmbeddings {
 }
 
 impl TextEmbeddings {
-    /// Opens a file. Returns `None` if there is none, or if it is damaged or of another identity.
+    /// Opens a file. Returns `None` if it is missing, damaged or of another identity.
     pub(super) fn open(path: &Path, identity: &Value) -> io::Result<Option<Self>> {
         let file = match MappedFile::open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
