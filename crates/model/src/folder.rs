@@ -8,6 +8,7 @@ mod open;
 mod settings;
 mod weight_files;
 mod write;
+mod written;
 
 pub use adapter::adapter_base;
 pub use open::{Opened, WeightStorage, open_adapter, open_for_inference, open_for_training};

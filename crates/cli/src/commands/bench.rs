@@ -187,7 +187,7 @@ impl Bench {
                 outln!("{}", out.display())?;
                 Ok(())
             }
-            Some(Part::Batches(batches)) => batches.run(context),
+            Some(Part::Batches(batches)) => batches.run(context, &processor_name()),
             Some(Part::Costs { model, precision, charts }) => costs(context, &model, precision, charts),
             Some(Part::MakeVectors { out, truth_only: true, .. }) => {
                 Ok(maana_bench::write_true_neighbours(context, &out)?)

@@ -2,7 +2,7 @@
 //! `adapter_model.safetensors`, with or without the modules of Sentence Transformers.
 
 use super::modules::read_modules;
-use super::write::{write_json, write_tensors};
+use super::written::{write_json, write_tensors};
 use crate::ModelError;
 use crate::json::{Fields, read_object};
 use crate::lora::{Lora, adapter_name, add_product};

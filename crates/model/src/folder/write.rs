@@ -1,16 +1,16 @@
 //! Writing a model folder in the form of version 3, whole or not at all.
 
 use super::modules::{dense_folder, dense_tensors};
+use super::written::{Content, Written, serialize, write_file, write_json};
 use crate::blocks::{POOLING_NAMES, SentenceModule, concatenation_rank};
 use crate::spec::{Carried, ModelSpec};
 use crate::training_model::TrainingModel;
 use crate::weights::{Tensor, is_floating, to_bytes, to_floats};
 use crate::{ModelError, Similarity};
 use maana_files::NewFolder;
-use safetensors::{Dtype, SafeTensorError, View};
+use safetensors::Dtype;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 impl TrainingModel {
@@ -114,23 +114,6 @@ impl TrainingModel {
     }
 }
 
-/// Writes tensors in f32, each with its name and shape.
-pub(super) fn write_tensors(path: &Path, tensors: &[(String, &[usize], &[f32])]) -> Result<(), ModelError> {
-    let written = tensors.iter().map(|(name, shape, values)| {
-        (name.as_str(), Written { dtype: Dtype::F32, shape, content: Content::Floats(values) })
-    });
-    serialize(written, path)
-}
-
-fn serialize<'a>(tensors: impl Iterator<Item = (&'a str, Written<'a>)>, path: &Path) -> Result<(), ModelError> {
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let written = safetensors::serialize_to_file(tensors, Some(metadata), path);
-    written.map_err(|error| match error {
-        SafeTensorError::IoError(source) => ModelError::io(path)(source),
-        other => ModelError::invalid(path, other.to_string()),
-    })
-}
-
 fn modules_json(spec: &ModelSpec) -> Value {
     let entry = |index: usize, path: &str, kind: &str| {
         json!({
@@ -228,56 +211,6 @@ fn refuse_foreign(folder: &Path) -> Result<(), ModelError> {
         return Err(ModelError::invalid(folder, reason));
     }
     Ok(())
-}
-
-pub(super) fn write_json(path: &Path, json: &Value) -> Result<(), ModelError> {
-    let mut text = serde_json::to_string_pretty(json).map_err(|error| ModelError::invalid(path, error.to_string()))?;
-    text.push('\n');
-    write_file(path, text.as_bytes())
-}
-
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    maana_files::write_inside(path, bytes).map_err(ModelError::io(path))
-}
-
-/// A tensor to be written; it is converted when it is written.
-struct Written<'a> {
-    dtype: Dtype,
-    shape: &'a [usize],
-    content: Content<'a>,
-}
-
-enum Content<'a> {
-    Floats(&'a [f32]),
-    Bytes(Cow<'a, [u8]>),
-}
-
-impl View for Written<'_> {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        match &self.content {
-            Content::Floats(values) if self.dtype == Dtype::F32 && cfg!(target_endian = "little") => {
-                Cow::Borrowed(bytemuck::cast_slice(values))
-            }
-            Content::Floats(values) => Cow::Owned(to_bytes(values, self.dtype)),
-            Content::Bytes(bytes) => Cow::Borrowed(bytes),
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        match &self.content {
-            Content::Floats(values) if self.dtype == Dtype::F32 => 4 * values.len(),
-            Content::Floats(values) => 2 * values.len(),
-            Content::Bytes(bytes) => bytes.len(),
-        }
-    }
 }
 
 /// Returns the bytes of a carried tensor in another floating type, or nothing if it keeps its type.

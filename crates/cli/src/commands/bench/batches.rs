@@ -1,6 +1,5 @@
 //! `maana bench batches`.
 
-use super::processor_name;
 use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
 use maana::kernels::{Context, Precision};
@@ -31,7 +30,7 @@ pub(super) struct Batches {
 
 impl Batches {
     /// Prints a table in Markdown, for `docs/performance.md`.
-    pub(super) fn run(self, context: &Context) -> Result<()> {
+    pub(super) fn run(self, context: &Context, processor: &str) -> Result<()> {
         if self.batch_sizes.is_empty() || self.batch_sizes.contains(&0) || !self.batch_sizes.is_sorted() {
             bail!("--batch-sizes {:?}: expected numbers of at least 1 in rising order", self.batch_sizes);
         }
@@ -46,7 +45,7 @@ impl Batches {
             ..Arguments::default()
         };
         let (threads, precision) = (context.threads(), model.precision().name());
-        outln!("{}, {threads} threads; {}, {precision}\n", processor_name(), self.model)?;
+        outln!("{processor}, {threads} threads; {}, {precision}\n", self.model)?;
         outln!("| pairs of a batch | tokens | s a step | ms a pair | peak memory, GB |\n|---:|---:|---:|---:|---:|")?;
         for pairs in self.batch_sizes {
             let rows = PairSource::new(maana_bench::pairs_of_card_lengths(pairs as usize, 8));
