@@ -157,8 +157,8 @@ impl Lora {
         }
     }
 
-    /// Adds the gradients of A and B, given those of the sums, W' = W + s B A: `d_A = s Bᵀ d_W'` and
-    /// `d_B = s d_W' Aᵀ`. Sets the latter to zero.
+    /// Adds the gradients of A and B, given those of the sums, W' = W + s B A: `d_A = s Bᵀ d_W'`
+    /// and `d_B = s d_W' Aᵀ`. Sets the gradients of the sums to zero.
     pub(crate) fn project(&mut self, context: &Context) {
         let (rank, scale) = (self.settings.rank, self.scale());
         let (adapters, mut gradients) = self.arena.for_backward();

@@ -19,7 +19,7 @@ const EXCEPTIONS: [(&str, &str, &str); 5] = [
         "fs::copy(",
         "into a folder that is not public yet, where links are not possible",
     ),
-    ("crates/model/src/folder/write.rs", "serialize_to_file(", "into a folder that is not public yet"),
+    ("crates/model/src/folder/written.rs", "serialize_to_file(", "into a folder that is not public yet"),
     ("crates/vectors/src/store/disk.rs", "File::open(", "a folder that is synced, with faults that tests inject"),
     ("crates/vectors/src/store/disk.rs", "File::options()", "a new file of the store"),
     ("crates/vectors/src/store/disk.rs", "fs::rename(", "the store's manifest, with faults that tests inject"),
