@@ -118,7 +118,7 @@ impl TrainingModel {
     }
 
     /// Returns the parameters of the adapters, in the order of [`Trainable::tensors`], with every B
-    /// set to 0, so that they change nothing. Without adapters there are none.
+    /// set to 0, so that they change nothing; nothing without adapters.
     pub fn idle_adapters(&self) -> Option<Vec<f32>> {
         self.lora.as_ref().map(Lora::idle)
     }
