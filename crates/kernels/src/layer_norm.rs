@@ -84,7 +84,6 @@ fn scale(x: &[f32], gamma: &[f32], beta: &[f32], mean: f32, inverse: f32, y: &mu
 
 /// Fills `d_x` with the gradient of `x`, and adds those of γ and β to `d_parameters`, unless they
 /// are frozen.
-#[expect(clippy::too_many_arguments, reason = "forward and backward share their order of arguments")]
 pub fn layer_norm_backward(
     context: &Context,
     x: &[f32],
