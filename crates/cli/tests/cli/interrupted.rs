@@ -91,7 +91,8 @@ fn killed_ten_times_a_run_with_two_sets_early_stopping_and_a_blend_ends_with_the
     bench.write("many.jsonl", &(0..600).map(pair).collect::<String>());
     let scored = |row: usize| {
         let (first, second) = (format!("{} {row} a", word(row)), format!("{} {row} b", word(row + row % 3)));
-        serde_json::json!({"sentence1": first, "sentence2": second, "score": f64::from(row % 3 == 0)}).to_string()
+        serde_json::json!({"sentence1": first, "sentence2": second, "score": f64::from(row.is_multiple_of(3))})
+            .to_string()
             + "\n"
     };
     bench.write("scored.jsonl", &(0..300).map(scored).collect::<String>());
