@@ -6,6 +6,7 @@ mod advice;
 mod blending;
 mod error;
 mod estimate;
+mod event;
 mod facts;
 mod folder;
 mod hold_out;
@@ -20,6 +21,7 @@ mod text_twice;
 pub use advice::Advice;
 pub use error::FinetuneError;
 pub use estimate::Estimate;
+pub use event::RunEvent;
 pub use folder::RunFolder;
 pub use prepare::{Prepared, prepare};
 pub use set_loss::SetLoss;
@@ -37,32 +39,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-
-/// An event of a run.
-pub enum RunEvent<'a> {
-    /// Scores of the base model.
-    BaseEvaluated(&'a [Scores]),
-    /// A teacher or guide embeds the texts of the data.
-    Teaching {
-        /// The model, as the recipe names it.
-        model: &'a str,
-        /// Embedded texts.
-        done: usize,
-        /// All distinct texts.
-        texts: usize,
-    },
-    /// An event of training.
-    Training(&'a Event<'a>),
-    /// A blend of the base and the trained model was measured.
-    Blended {
-        /// Share of the trained model.
-        alpha: f64,
-        /// The deciding metric.
-        metric: &'a str,
-        /// Its value.
-        value: f64,
-    },
-}
 
 /// Outcome of a run.
 pub enum Finetuned {

@@ -1,6 +1,6 @@
 //! The recipe of a training run: a TOML file with the tables `[model]`, `[data]`, `[loss]`,
-//! `[training]`, `[evaluation]`, `[blend]` and `[card]`. An unknown key is an error that suggests the
-//! nearest known one. Defaults are those of Sentence Transformers.
+//! `[training]`, `[evaluation]`, `[blend]` and `[card]`. An unknown key is an error that suggests
+//! the nearest known one. Defaults are those of Sentence Transformers.
 
 mod blend_table;
 

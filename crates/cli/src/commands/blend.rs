@@ -25,7 +25,7 @@ pub(crate) struct Blend {
     /// Models: folders, names on the hub, or name@revision
     #[arg(value_name = "MODEL", required_unless_present = "checkpoints")]
     models: Vec<String>,
-    /// How parameters are combined
+    /// Method of combining parameters
     #[arg(long, value_enum, value_name = "NAME", default_value = "linear", hide_possible_values = true)]
     method: MethodName,
     /// A weight for each model, with the sum 1; for ties one for each model but the first, of any

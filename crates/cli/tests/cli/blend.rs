@@ -223,6 +223,22 @@ fn a_share_of_one_saves_the_trained_model_and_zero_the_base() {
 }
 
 #[test]
+fn adapters_are_blended_by_what_they_add() {
+    let bench = blending("alphas = [0.5]");
+    let mut run = |out: &str, merge: &str| {
+        let merge = format!("model.lora.merge={merge}");
+        succeed(bench.train(out).args(["--set", "model.lora.rank=2", "--set", &merge]));
+        succeed(command(&["evaluate"]).arg(bench.path(out).join("model")).arg(bench.path("dev")))
+    };
+    // The whole model and the adapters on their base are one model.
+    assert_eq!(run("whole", "true"), run("adapters", "false"));
+    assert!(bench.path("adapters/model/adapter_model.safetensors").exists());
+    let blended = record(&bench, "adapters");
+    assert_eq!(blended["points"].as_array().unwrap().len(), 2);
+    assert_ne!(blended["points"][0]["dev"], blended["points"][1]["dev"]);
+}
+
+#[test]
 fn killed_ten_times_a_run_with_blends_ends_with_the_same_bits() {
     let bench = blending("guard = [\"other\"]\nalphas = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]");
     let start = Instant::now();
@@ -277,7 +293,7 @@ fn blends_of_other_settings_are_refused_by_name() {
         let error = fail(bench.train("run").arg("--resume"), 1);
         assert!(error.contains(expected) && error.contains("evaluation/blend.json"), "{expected}: {error}");
     }
-    // As the message says: without the file, other blends are measured, and nothing is trained again.
+    // As the message says: without the file, other blends are measured without a new training.
     std::fs::remove_file(bench.path("run/evaluation/blend.json")).unwrap();
     bench.write("recipe.toml", &recipe.replace("[0.3, 0.7, 1.0]", "[0.5]"));
     let shown = succeed(bench.train("run").arg("--resume"));

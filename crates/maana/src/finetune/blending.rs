@@ -9,8 +9,8 @@ pub(super) use choice::{deciding, value};
 pub(super) use guards::Guards;
 pub(super) use record::{BlendRecord, Point};
 
-use super::RunEvent;
 use super::error::FinetuneError;
+use super::event::RunEvent;
 use super::folder::RunFolder;
 use super::prepare::Prepared;
 use crate::blend::linear;

@@ -27,7 +27,7 @@ pub(in crate::finetune) fn value(measure: &KeepBest, scores: &[Scores]) -> f64 {
     measure.value(&all).unwrap_or(f64::NAN)
 }
 
-/// Chooses the best blend among those whose guards hold. If there is none, the one whose most
+/// Chooses the best blend among those whose guards hold; without any, the one whose most
 /// fallen guard falls least.
 pub(super) fn choose(record: &BlendRecord, table: &BlendTable, measure: &KeepBest, guards: &[Guard]) -> BlendFacts {
     let point = |alpha: f64| {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::card::GuardFacts;
 
-    /// Judges points of a share, the deciding value and one guard; the first is the base.
+    /// Returns choice and verdict for points of a share, the deciding value and one guard; the first is the base.
     fn judged(points: &[(f64, f64, f64)], tolerance: f64, with_base: bool) -> (f64, Verdict) {
         let point =
             |(alpha, value, guard): &(f64, f64, f64)| BlendPoint { alpha: *alpha, value: *value, guards: vec![*guard] };
