@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 /// Blend models of one shape into one, such as a base and what was trained from it.
 #[derive(clap::Args)]
 #[command(after_help = "\
-A blend of a base with a model that was trained from it keeps most of the gain and forgets less; docs/blending.md shows by \
-how much. Models must have one shape, tokenizer, pooling and prompts.
+A blend of a base with a model that was trained from it keeps most of the gain and forgets less (docs/blending.md). \
+Models must have one shape, tokenizer, pooling and prompts.
 
 Methods:
   linear  the weighted mean of all models
-  slerp   along the arc between two models, tensor by tensor; further models are added one after another
-  ties    changes from the first model, the base: the largest of each model, of those that agree on the sign, on average
+  slerp   along the arc between two models, tensor by tensor; further ones one after another
+  ties    changes from the first model, the base: the largest, where models agree on the sign
 
 Examples:
   maana blend BASE runs/first/model --weights 0.3,0.7 --out blended

@@ -225,7 +225,7 @@ fn a_share_of_one_saves_the_trained_model_and_zero_the_base() {
 #[test]
 fn adapters_are_blended_by_what_they_add() {
     let bench = blending("alphas = [0.5]");
-    let mut run = |out: &str, merge: &str| {
+    let run = |out: &str, merge: &str| {
         let merge = format!("model.lora.merge={merge}");
         succeed(bench.train(out).args(["--set", "model.lora.rank=2", "--set", &merge]));
         succeed(command(&["evaluate"]).arg(bench.path(out).join("model")).arg(bench.path("dev")))
