@@ -41,8 +41,7 @@ fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().unwrap_or("golden/tiny-bert".into());
     let output = arguments.next().map(PathBuf::from);
-    let context = Context::available();
-    let hub = HubOptions::from_environment();
+    let (context, hub) = (Context::available(), HubOptions::from_environment());
     let mut model = maana::open::open_for_training(&name, &context, Precision::F32, &hub, &mut |_| {})?.model;
 
     let columns = Some(vec!["positive".into(), "anchor".into()]);

@@ -17,7 +17,7 @@ const RETRIEVAL: [&str; 4] = ["tico19-en2sw", "injongo-same-intent", "asp-title2
 const GUARDS: [&str; 2] = ["asp-title2story", "xcopa-premise2choice"];
 const OTHER_GUARDS: [&str; 1] = ["classification/sib200_swh_topic.test.tsv"];
 
-/// What is measured of a set: its name, and the key of the metric.
+/// A measure of a set: its name, and the key of the metric.
 struct Row {
     set: String,
     metric: String,

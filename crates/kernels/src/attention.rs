@@ -670,7 +670,8 @@ mod tests {
                     let context = Context::with_instruction_set(threads, isa);
                     let of = Attention { heads, head_dim, position_bias, ..of(&offsets, dropout) };
                     let (attended, lse) = forward(&context, of, &qkv);
-                    let (mut d_qkv, mut d_table) = (vec![9.0; qkv.len()], vec![9.0; table.len()]);
+                    let biases = position_bias.map_or(0, |bias| bias.table.len());
+                    let (mut d_qkv, mut d_table) = (vec![9.0; qkv.len()], vec![9.0; biases]);
                     backward(&context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, &mut d_table);
                     (attended, lse, d_qkv, d_table)
                 };

@@ -41,7 +41,7 @@ pub fn blend(
     for (name, weight) in models.iter().zip(shown_weights(method)) {
         let found =
             crate::open::open_for_training(name, context, Precision::F32, &HubOptions::from_environment(), notify)
-                .map_err(|source| BlendError::Open { name: name.clone(), source })?;
+                .map_err(|source| BlendError::Open { name: name.clone(), source: Box::new(source) })?;
         if let Some(first) = opened.first() {
             if let Some(difference) = first.difference(&found.model) {
                 return Err(BlendError::Different { first: models[0].clone(), other: name.clone(), difference });

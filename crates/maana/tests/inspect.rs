@@ -101,7 +101,7 @@ fn a_model_counts_tokens_and_finds_false_negatives() {
     let context = Context::new(1);
     let name = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/tiny-bert").display().to_string();
     let model = maana::open::open(WeightStorage::Packed, &name, &context, Precision::F32, &mut |_| {}).unwrap().model;
-    let found = inspect(&[data.clone()], &options(), Some(&model), &context).unwrap();
+    let found = inspect(std::slice::from_ref(&data), &options(), Some(&model), &context).unwrap();
     let negatives = found.negatives.as_ref().unwrap();
     assert_eq!((negatives.rows, negatives.batch_size), (16, 4));
     assert!((0.0..=1.0).contains(&negatives.share_of_pairs) && negatives.share_of_rows >= negatives.share_of_pairs);

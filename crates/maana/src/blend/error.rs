@@ -14,7 +14,7 @@ pub enum BlendError {
         /// The model.
         name: String,
         /// The error.
-        source: OpenError,
+        source: Box<OpenError>,
     },
     /// The folder of the result.
     #[error(transparent)]

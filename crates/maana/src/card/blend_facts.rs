@@ -87,8 +87,7 @@ impl BlendFacts {
             .iter()
             .enumerate()
             .zip(self.changes(chosen))
-            // A change that is NaN is a fall too.
-            .filter(|(_, change)| !(*change >= -self.tolerance))
+            .filter(|(_, change)| change.is_nan() || *change < -self.tolerance)
             .map(|((index, guard), _)| {
                 format!("{} {:.4} → {:.4}", guard.name, base.guards[index], chosen.guards[index])
             })

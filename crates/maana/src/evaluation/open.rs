@@ -28,7 +28,7 @@ impl EvaluationSet {
         let mut notes = Vec::new();
         let content = match (kind, &spec.files[..]) {
             (_, []) => return Err(unfit("files")),
-            (Kind::Retrieval, [folder]) if folder.is_dir() => {
+            (Kind::Retrieval, [folder]) if !folder.is_file() => {
                 let set = RetrievalSet::open(folder)?;
                 notes = set.notes();
                 Content::Retrieval(set)

@@ -131,13 +131,12 @@ fn loss_facts(summary: &LossSummary, arguments: &Arguments) -> LossFacts {
     let cached =
         CACHED.iter().find(|(class, _)| *class == summary.class && limits.iter().any(|(_, limit)| limit.is_some()));
     let mut classes = vec![cached.map_or(&*summary.class, |(_, cached)| cached).to_owned()];
-    let mut parameters = serde_json::Map::new();
+    let mut parameters: serde_json::Map<_, _> = summary.parameters.iter().cloned().collect();
     if let Some(inner) = &summary.inner {
         let inner = loss_facts(inner, arguments);
         parameters.insert("loss".into(), inner.classes[0].clone().into());
         classes.extend(inner.classes);
     }
-    parameters.extend(summary.parameters.iter().cloned());
     if cached.is_some() {
         parameters.extend(limits.into_iter().filter_map(|(name, limit)| Some((name.into(), limit?.into()))));
     }

@@ -146,7 +146,8 @@ fn every_supported_loss_is_recognised_by_its_class() {
         "BatchHardSoftMarginTripletLoss",
     ];
     let names: Vec<LossName> = classes.iter().map(|class| read(&with_loss(class, "{}")).0.loss.name).collect();
-    for name in LossName::ALL {
+    // Cards name SimCSE as the reference does: the ranking loss over pairs of equal texts.
+    for name in LossName::ALL.into_iter().filter(|name| *name != LossName::Simcse) {
         assert!(names.contains(&name), "{name:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Distillation of rankings: `T² · mean_i Σ_k q_ik (ln q_ik − ln p_ik)`, where `p` is the softmax
-//! of the similarities of a query to its documents divided by the temperature `T`, and `q` that of a
-//! teacher's scores. <https://arxiv.org/abs/2010.11386>
+//! of the similarities of a query to its documents divided by the temperature `T`, and `q` that of
+//! a teacher's scores. <https://arxiv.org/abs/2010.11386>
 
 use super::needs::{Labels, Needs};
 use super::objective::{Embedded, Loss, LossSummary, rows_of};

@@ -1,8 +1,8 @@
 //! Losses of a matrix of scaled similarities between rows and candidates.
 //!
 //! Over several dimensions the matrices are prefix sums of blocks of one product: `a_i·c_j` over
-//! the first 128 columns is the sum over the first 64 and the next 64. Backward runs from the largest
-//! dimension to the smallest.
+//! the first 128 columns is the sum over the first 64 and the next 64. Backward runs from the
+//! largest dimension to the smallest.
 
 use super::cosine::{SHORTEST, dot};
 use super::objective::{Embedded, rows_of};

@@ -82,7 +82,8 @@ mod tests {
     use super::*;
     use crate::card::GuardFacts;
 
-    /// Returns choice and verdict for points of a share, the deciding value and one guard; the first is the base.
+    /// Returns choice and verdict for points of a share, the deciding value and one guard; the
+    /// first is the base.
     fn judged(points: &[(f64, f64, f64)], tolerance: f64, with_base: bool) -> (f64, Verdict) {
         let point =
             |(alpha, value, guard): &(f64, f64, f64)| BlendPoint { alpha: *alpha, value: *value, guards: vec![*guard] };
