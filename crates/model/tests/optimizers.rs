@@ -232,7 +232,8 @@ fn check_frozen(model: &dyn Fn() -> TrainingModel, freezes: &dyn Fn(&str) -> boo
 
 #[test]
 fn frozen_parameters_stay_and_the_others_have_the_bits_of_a_run_without_their_updates() {
-    let names: [(&str, &dyn Fn(&str) -> bool); 7] = [
+    type Chosen<'a> = (&'a str, &'a dyn Fn(&str) -> bool);
+    let names: [Chosen<'_>; 7] = [
         ("the embeddings", &|name| name.starts_with("embeddings.")),
         ("the embeddings and the first layer", &|name| name.starts_with("embeddings.") || name.contains(".0.")),
         ("the last layer", &|name| name.contains(".1.")),

@@ -20,6 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Texts that are embedded between two calls of `progress`.
 const TEXTS_OF_A_STEP: usize = 1024;
 
+/// Embeddings of a text's tokens, `(tokens, hidden)`, and the tokens' ids.
+type TokenRows<'py> = (Bound<'py, PyArray2<f32>>, Vec<u32>);
+
 /// A model that embeds texts: the native part of `SentenceTransformer`.
 #[pyclass(module = "maana._maana", frozen)]
 pub(crate) struct Encoder {
@@ -128,7 +131,7 @@ impl Encoder {
         py: Python<'py>,
         texts: Vec<PyBackedStr>,
         prompt: &str,
-    ) -> PyResult<Vec<(Bound<'py, PyArray2<f32>>, Vec<u32>)>> {
+    ) -> PyResult<Vec<TokenRows<'py>>> {
         let (encoder, context) = self.encoder()?;
         let found = interruptible(py, |stop| {
             let mut activations = Activations::default();
