@@ -71,7 +71,7 @@ fn a_checkpoint_has_the_state_that_the_optimizer_keeps() {
     let of = |arguments: Arguments| {
         let folder = tempfile::tempdir().unwrap();
         run(&mut Toy::new(), &mut Notebook::default(), &arguments, Some(folder.path()), false).unwrap();
-        let last = entries(folder.path()).into_iter().filter(|name| name.starts_with("checkpoint")).next_back();
+        let last = entries(folder.path()).into_iter().rfind(|name| name.starts_with("checkpoint"));
         state_tensors(&folder.path().join(last.unwrap()))
     };
     assert_eq!(
