@@ -1,6 +1,5 @@
-//! Trains with a loss of one's own: pulls pairs together and pushes other texts apart.
-//!
-//! cargo run --example own_loss [MODEL]
+//! Trains with a loss of one's own: pulls pairs together and pushes other texts apart. Run
+//! with `cargo run --example own_loss [MODEL]`.
 
 use maana::data::{Dataset, ReadOptions, SetSampler};
 use maana::hub::HubOptions;
@@ -66,8 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut model = maana::open::open_for_training(&name, &context, Precision::F32, &hub, &mut |_| {})?.model;
     let options = ReadOptions { limit: Some(64), ..ReadOptions::default() };
     let source = &Dataset::open(&["recipes/demo/train.jsonl"], options)?;
-    let arguments =
-        &Arguments { batch_size: 16, learning_rate: 1e-3, log_every: Interval::Updates(4), ..Arguments::default() };
+    let arguments = &Arguments { batch_size: 16, log_every: Interval::Updates(4), ..Arguments::default() };
     let (tokenizer, longest) = (model.spec().tokenizer(), model.spec().settings().max_seq_length);
     let (tokenize, loss) = (|texts: &[&str]| tokenizer.encode(texts, longest), &Contrast { margin: 1.0 });
     let (sets, sampler) = (&[TrainingSet::new(source, loss)], SetSampler::default());

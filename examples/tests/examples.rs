@@ -63,7 +63,7 @@ fn evaluate_prints_a_table() {
     let lines = run("evaluate", &[]);
     assert_eq!(lines[0], "retrieval: 300 queries, 1767 documents");
     assert!(lines.iter().any(|line| line.starts_with("cosine_ndcg@10")), "{lines:?}");
-    let best = number(lines.last().unwrap(), "best nDCG@10: ");
+    let best = number(lines.last().unwrap(), "best cosine_ndcg@10: ");
     assert!((0.01..1.0).contains(&best), "{best}");
 }
 
