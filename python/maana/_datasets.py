@@ -54,15 +54,15 @@ def is_path(dataset: Any) -> bool:
 
 def is_several(dataset: Any) -> bool:
     """Return whether this is a dictionary of data sets, and not one of columns."""
-    if not isinstance(dataset, Mapping) or not dataset:
-        return False
-    return not all(isinstance(values, (list, tuple)) and not _is_rows(values) for values in dataset.values()) and all(
-        not isinstance(values, (str, bytes)) or is_path(values) for values in dataset.values()
-    )
+    return isinstance(dataset, Mapping) and any(map(_is_dataset, dataset.values()))
 
 
-def _is_rows(values: Any) -> bool:
-    return bool(values) and isinstance(values[0], Mapping)
+def _is_dataset(values: Any) -> bool:
+    """Return whether this is a data set of its own, and not the values of a column."""
+    if isinstance(values, (list, tuple)):
+        return bool(values) and isinstance(values[0], Mapping)
+    tables = ("to_pydict", "column_names", "columns")
+    return is_path(values) or isinstance(values, Mapping) or any(hasattr(values, name) for name in tables)
 
 
 def write(path: str, columns: Mapping[str, Iterable[Any]]) -> None:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from typing import Any, Iterable, Mapping, Sequence
 
+from . import _maana
 from ._datasets import write
 from .model import SentenceTransformer
 
@@ -224,8 +225,6 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
             write(os.path.join(path, f"{name}.jsonl"), {"_id": map(str, texts), "text": texts.values()})
         pairs = [(query, document) for query, found in self.relevant_docs.items() for document in sorted(map(str, found))]
         lines = ["query-id\tcorpus-id\tscore", *(f"{query}\t{document}\t1" for query, document in pairs)]
-        from . import _maana
-
         _maana.write_lines(os.path.join(path, "qrels.tsv"), lines)
         return path
 

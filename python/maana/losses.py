@@ -109,17 +109,6 @@ class MultipleNegativesRankingLoss(Loss):
         )
 
 
-class CachedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
-    """`MultipleNegativesRankingLoss` for large batches in little memory (GradCache)."""
-
-    def __init__(
-        self, model: Any = None, scale: float = 20.0, similarity_fct: Any = None, mini_batch_size: int = 32, **kwargs: Any
-    ) -> None:
-        kwargs.pop("show_progress_bar", None)
-        super().__init__(model, scale, similarity_fct, **kwargs)
-        self.training["mini_batch_size"] = mini_batch_size
-
-
 class MultipleNegativesSymmetricRankingLoss(Loss):
     """Ranks the positive of each anchor, and the anchor of each positive."""
 
@@ -131,8 +120,8 @@ class MultipleNegativesSymmetricRankingLoss(Loss):
         super().__init__(scale=scale, similarity=_similarity(similarity_fct))
 
 
-class CachedMultipleNegativesSymmetricRankingLoss(MultipleNegativesSymmetricRankingLoss):
-    """`MultipleNegativesSymmetricRankingLoss` for large batches in little memory."""
+class _CachedRanking(Loss):
+    """Arguments of a ranking loss in mini-batches."""
 
     def __init__(
         self, model: Any = None, scale: float = 20.0, similarity_fct: Any = None, mini_batch_size: int = 32, **kwargs: Any
@@ -140,6 +129,14 @@ class CachedMultipleNegativesSymmetricRankingLoss(MultipleNegativesSymmetricRank
         kwargs.pop("show_progress_bar", None)
         super().__init__(model, scale, similarity_fct, **kwargs)
         self.training["mini_batch_size"] = mini_batch_size
+
+
+class CachedMultipleNegativesRankingLoss(_CachedRanking, MultipleNegativesRankingLoss):
+    """`MultipleNegativesRankingLoss` for large batches in little memory (GradCache)."""
+
+
+class CachedMultipleNegativesSymmetricRankingLoss(_CachedRanking, MultipleNegativesSymmetricRankingLoss):
+    """`MultipleNegativesSymmetricRankingLoss` for large batches in little memory."""
 
 
 class CoSENTLoss(Loss):

@@ -63,16 +63,12 @@ class Store:
         query = model.prompt_of("query") if model.has_own_prompts else None
         document = model.prompt_of("document") if model.has_own_prompts else None
         self._native = _maana.Store(self.path, model.native, model.truncate_dim, query, document)
-        if create and not self._exists():
-            self._native.create(model.name, half)
-        len(self)
-
-    def _exists(self) -> bool:
         try:
-            self._native.documents()
+            len(self)
         except FileNotFoundError:
-            return False
-        return True
+            if not create:
+                raise
+            self._native.create(model.name, half)
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -107,10 +103,7 @@ class Store:
             TypeError: If a text is not a string.
         """
         texts = as_texts(texts, "texts")
-        if ids is None:
-            last = max((int(id) for id in self.ids if id.isdecimal()), default=0)
-            ids = [str(last + number + 1) for number in range(len(texts))]
-        ids = [str(id) for id in ids]
+        ids = [None] * len(texts) if ids is None else [str(id) for id in ids]
         values = [{} for _ in texts] if fields is None else [dict(each) for each in fields]
         for name, given in (("ids", ids), ("fields", values)):
             if len(given) != len(texts):

@@ -172,18 +172,15 @@ class SentenceTransformerTrainer:
             data["sampler"] = self.args.sampler or "proportional"
         if self.args.prompts is not None:
             data["prompts"] = self.args.prompts
-        evaluation, measured = self._evaluation(folder)
-        if measured and training.get("evaluate", "never") == "never" and training.get("keep_best"):
-            training["evaluate"] = "epoch"
         return {
             "model": {"base": self.model.native.folder, "max_seq_length": self.model.max_seq_length},
             "data": data,
             "loss": first.table,
             "training": training,
-            "evaluation": evaluation,
+            "evaluation": self._evaluation(folder),
         }
 
-    def _evaluation(self, folder: str) -> tuple[dict[str, Any], bool]:
+    def _evaluation(self, folder: str) -> dict[str, Any]:
         evaluators = _flat(self.evaluator)
         dims = sorted({each.truncate_dim for each in evaluators if each.truncate_dim}, reverse=True)
         sets: list[dict[str, Any]] = []
@@ -201,7 +198,7 @@ class SentenceTransformerTrainer:
         evaluation: dict[str, Any] = {"sets": sets}
         if dims:
             evaluation["dims"] = dims
-        return evaluation, bool(sets)
+        return evaluation
 
     @staticmethod
     def _file(folder: str, name: str, dataset: Any) -> tuple[str, list[str]]:

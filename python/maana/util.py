@@ -107,25 +107,16 @@ def truncate_embeddings(embeddings: Any, truncate_dim: int | None) -> Any:
 
 
 def _name_of(score_function: Callable[[Any, Any], Any]) -> str:
-    """Return the name of a score function of this module.
+    """Return the name of a score function of this module, or of the reference's of the same name.
 
     Raises:
         ValueError: If it is another function.
     """
-    for function, name in (
-        (cos_sim, "cosine"),
-        (dot_score, "dot"),
-        (euclidean_sim, "euclidean"),
-        (manhattan_sim, "manhattan"),
-    ):
-        if score_function is function:
-            return name
     found = getattr(score_function, "__name__", repr(score_function))
-    # The reference's own functions have the same names.
-    by_name = {"cos_sim": "cosine", "pytorch_cos_sim": "cosine", "dot_score": "dot"}
-    by_name |= {"euclidean_sim": "euclidean", "manhattan_sim": "manhattan"}
-    if found in by_name:
-        return by_name[found]
+    names = {"cos_sim": "cosine", "pytorch_cos_sim": "cosine", "dot_score": "dot"}
+    names |= {"euclidean_sim": "euclidean", "manhattan_sim": "manhattan"}
+    if found in names:
+        return names[found]
     raise ValueError(f"score_function is {found}; expected cos_sim, dot_score, euclidean_sim or manhattan_sim")
 
 

@@ -46,4 +46,9 @@ def test_faults_are_named(store, model, tmp_path):
     other = SentenceTransformer(TINY, truncate_dim=8)
     with pytest.raises(ValueError):
         Store(tmp_path / "store", other).search("x")
+    prompted = SentenceTransformer(TINY, prompts={"document": "hati: "})
+    with pytest.raises(ValueError, match="hati"):
+        Store(tmp_path / "store", prompted).add("x")
+    with pytest.raises(ValueError, match="`7`"):
+        store.add(["a", "b"], ids=["7", "7"])
     assert len(store) == 3

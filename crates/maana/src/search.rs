@@ -17,7 +17,7 @@ mod terms;
 
 pub use corpus::Fields;
 pub use error::SearchError;
-pub use fill::{Indexed, add, index};
+pub use fill::{Indexed, add, add_documents, index};
 pub use folder::create;
 pub use graph::GRAPH_FROM;
 pub use location::StoreLocation;

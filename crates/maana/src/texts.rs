@@ -136,8 +136,8 @@ pub fn embed<T: AsRef<str>>(
     let mut all = Matrix::zeros(texts.len(), columns);
     for (number, chunk) in texts.chunks(CHUNK).enumerate() {
         let borrowed: Vec<&str> = chunk.iter().map(AsRef::as_ref).collect();
-        let rows = embedder.embed(&borrowed, prompt)?;
         let start = number * CHUNK;
+        let rows = embedder.embed(&borrowed, prompt).map_err(|error| error.after_texts(start))?;
         if let Some(row) = (0..rows.rows()).find(|row| rows.row(*row).iter().any(|value| !value.is_finite())) {
             return Err(TextsError::NotFinite(start + row + 1));
         }

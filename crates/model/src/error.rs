@@ -56,6 +56,15 @@ impl ModelError {
         move |source| Self::Io { path, source }
     }
 
+    /// Returns the error of a part of several texts as that of all of them, with `before` texts
+    /// before the part.
+    pub fn after_texts(self, before: usize) -> Self {
+        match self {
+            Self::Text(error) => Self::Text(error.after_texts(before)),
+            other => other,
+        }
+    }
+
     pub(crate) fn invalid(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
         Self::Invalid { path: path.into(), reason: reason.into() }
     }

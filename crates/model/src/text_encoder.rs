@@ -134,6 +134,18 @@ impl TextEncoder {
         self
     }
 
+    /// Returns an encoder of the same model with the same settings on other threads.
+    pub fn with_context(mut self, context: &Context) -> Self {
+        let model = Arc::clone(&self.shared.model);
+        self.shared = Arc::new(Shared { model, context: context.clone(), activations: Mutex::default() });
+        self
+    }
+
+    /// The threads, the instruction set and the scratch memory of the computation.
+    pub fn context(&self) -> &Context {
+        &self.shared.context
+    }
+
     /// The model.
     pub fn model(&self) -> &Arc<InferenceModel> {
         &self.shared.model
@@ -206,7 +218,7 @@ impl TextEncoder {
             let first = block * TOKENIZED_TOGETHER;
             for (place, tokens) in self.tokenize(texts, &prompt).into_iter().enumerate() {
                 let index = first + place;
-                let tokens = tokens.map_err(|error| renumber(error, index))?;
+                let tokens = tokens.map_err(|error| error.after_texts(index))?;
                 if batch.sequences() > 0 && batch.tokens() + tokens.tokens() > self.batch_tokens {
                     self.compute(&batch, &mut activations, done, &mut output)?;
                     done = index;
@@ -289,14 +301,5 @@ impl TextEncoder {
         }
         let name = prompts.iter().find(|(_, text)| text == prompt).map(|(name, _)| format!(" ({name})"));
         Some(format!("{texts} behind {prompt:?}{}", name.unwrap_or_default()))
-    }
-}
-
-fn renumber(error: ModelError, index: usize) -> ModelError {
-    use maana_text::TextError::{Encode, NoTokens};
-    match error {
-        ModelError::Text(Encode { reason, .. }) => ModelError::Text(Encode { index, reason }),
-        ModelError::Text(NoTokens { .. }) => ModelError::Text(NoTokens { index }),
-        other => other,
     }
 }

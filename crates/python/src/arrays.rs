@@ -20,13 +20,17 @@ pub(crate) fn rows<'a>(array: &'a Array<'_>, name: &str) -> PyResult<Rows<'a>> {
     Ok(Rows::new(values, rows, columns, columns))
 }
 
-/// Checks that two arrays have as many columns.
+/// Borrows the rows of two arrays that are compared.
 ///
 /// # Errors
-/// If they have not.
-pub(crate) fn same_columns(a: Rows<'_>, b: Rows<'_>) -> PyResult<()> {
+/// If an array is not contiguous in C order, or they have different numbers of columns.
+pub(crate) fn compared<'a>(
+    (a, name_of_a): (&'a Array<'_>, &str),
+    (b, name_of_b): (&'a Array<'_>, &str),
+) -> PyResult<(Rows<'a>, Rows<'a>)> {
+    let (a, b) = (rows(a, name_of_a)?, rows(b, name_of_b)?);
     if a.columns() == b.columns() {
-        return Ok(());
+        return Ok((a, b));
     }
     let text = format!("embeddings of {} and of {} columns cannot be compared", a.columns(), b.columns());
     Err(PyValueError::new_err(text))

@@ -1,24 +1,22 @@
 //! A model in use.
 
 use crate::arrays::of_matrix;
-use crate::error::{of_any, of_model, of_open};
+use crate::error::{of_any, of_model, of_open, of_texts};
 use crate::interrupt::interruptible;
+use crate::of_process::OfProcess;
 use crate::threads;
 use crate::vectors::similarity_named;
 use maana::eval::Kind;
 use maana::evaluation::{EvaluationSet, Measuring, SetSpec};
 use maana::hub::{HubEvent, HubOptions, Token};
-use maana::kernels::{Context, InstructionSet, Matrix, Precision, normalize};
-use maana::model::{Activations, ModelError, Role, RolePrompts, TextEncoder, WeightStorage};
+use maana::kernels::{InstructionSet, Matrix, Precision, normalize};
+use maana::model::{Activations, ModelError, RolePrompts, TextEncoder, WeightStorage};
 use numpy::PyArray2;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Texts that are embedded between two calls of `progress`.
-const TEXTS_OF_A_STEP: usize = 1024;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Embeddings of a text's tokens, `(tokens, hidden)`, and the tokens' ids.
 type TokenRows<'py> = (Bound<'py, PyArray2<f32>>, Vec<u32>);
@@ -26,40 +24,21 @@ type TokenRows<'py> = (Bound<'py, PyArray2<f32>>, Vec<u32>);
 /// A model that embeds texts: the native part of `SentenceTransformer`.
 #[pyclass(module = "maana._maana", frozen)]
 pub(crate) struct Encoder {
-    state: Mutex<State>,
+    encoder: Mutex<OfProcess<TextEncoder>>,
     folder: String,
-    revision: Option<String>,
     notices: Vec<String>,
 }
 
-/// The encoder and the process in which its threads exist.
-struct State {
-    process: u32,
-    context: Context,
-    encoder: TextEncoder,
-}
-
 impl Encoder {
-    /// Returns the encoder and its threads, in a forked process with threads of its own. Called
-    /// with the interpreter's lock, so that no other thread holds the mutex when the process is
-    /// forked.
-    pub(crate) fn encoder(&self) -> PyResult<(TextEncoder, Context)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.process != std::process::id() {
-            let context = threads::context()?;
-            let encoder = rebuilt(&state.encoder, &context).map_err(of_model)?;
-            let process = std::process::id();
-            // The threads of the old context do not exist in this process: they cannot be joined.
-            std::mem::forget(std::mem::replace(&mut *state, State { process, context, encoder }));
-        }
-        Ok((state.encoder.clone(), state.context.clone()))
+    /// Returns the encoder, in a forked process with threads of its own.
+    pub(crate) fn encoder(&self) -> PyResult<TextEncoder> {
+        let renew = |encoder: &TextEncoder| Ok(encoder.clone().with_context(&threads::context()?));
+        self.lock().get(renew).cloned()
     }
-}
 
-/// Returns an encoder of the same model with other threads.
-fn rebuilt(encoder: &TextEncoder, context: &Context) -> Result<TextEncoder, ModelError> {
-    let limit = encoder.max_seq_length();
-    TextEncoder::new(Arc::clone(encoder.model()), context)?.with_max_seq_length(limit)
+    fn lock(&self) -> MutexGuard<'_, OfProcess<TextEncoder>> {
+        self.encoder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[pymethods]
@@ -91,9 +70,8 @@ impl Encoder {
             let opened = maana::open::open_with(WeightStorage::Packed, &name, &context, precision, &options, notify);
             opened.map_err(of_open)
         })?;
-        let (folder, revision) = (opened.resolved.folder.display().to_string(), opened.resolved.revision);
-        let state = State { process: std::process::id(), context, encoder: opened.model };
-        Ok(Self { state: Mutex::new(state), folder, revision, notices })
+        let folder = opened.resolved.folder.display().to_string();
+        Ok(Self { encoder: Mutex::new(OfProcess::new(opened.model)), folder, notices })
     }
 
     /// Embeds texts with a prompt in front of each: `(texts, dimension)`. `progress` is called with
@@ -108,7 +86,7 @@ impl Encoder {
         normalize_embeddings: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let (encoder, context) = self.encoder()?;
+        let encoder = self.encoder()?;
         let whole = encoder.spec().dimension();
         let dimension = dimension.unwrap_or(whole).min(whole);
         if dimension == 0 {
@@ -117,9 +95,14 @@ impl Encoder {
         let encoder = encoder.with_dimension(whole).map_err(of_model)?;
         let matrix = interruptible(py, |stop| {
             let encoder = encoder.with_stop(Arc::clone(stop));
-            let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
-            let embedded = embed(&encoder, &texts, prompt, dimension, progress.as_ref())?;
-            Ok(if normalize_embeddings { unit(&context, &embedded) } else { embedded })
+            let embedded = embed(&encoder, &texts, prompt, progress.as_ref(), stop)?;
+            let rows = embedded.view().prefix(dimension);
+            if normalize_embeddings {
+                let mut unit = Matrix::zeros(rows.rows(), dimension);
+                normalize(encoder.context(), rows, unit.data_mut());
+                return Ok(unit);
+            }
+            Ok(if dimension == whole { embedded } else { rows.to_matrix() })
         })?;
         of_matrix(py, matrix)
     }
@@ -132,7 +115,7 @@ impl Encoder {
         texts: Vec<PyBackedStr>,
         prompt: &str,
     ) -> PyResult<Vec<TokenRows<'py>>> {
-        let (encoder, context) = self.encoder()?;
+        let encoder = self.encoder()?;
         let found = interruptible(py, |stop| {
             let mut activations = Activations::default();
             let mut found = Vec::with_capacity(texts.len());
@@ -141,7 +124,7 @@ impl Encoder {
                     return Err(of_model(ModelError::Stopped));
                 }
                 let batch = encoder.tokens(&[text], prompt).map_err(of_model)?;
-                let rows = encoder.model().embed_tokens(&context, &batch, &mut activations);
+                let rows = encoder.model().embed_tokens(encoder.context(), &batch, &mut activations);
                 found.push((rows, batch.ids.clone()));
             }
             Ok(found)
@@ -152,7 +135,7 @@ impl Encoder {
     /// Returns the token ids and the segments of each text, cut to `max_seq_length`.
     #[pyo3(signature = (texts, prompt=""))]
     fn tokenize(&self, texts: Vec<PyBackedStr>, prompt: &str) -> PyResult<Vec<(Vec<u32>, Vec<u32>)>> {
-        let (encoder, _) = self.encoder()?;
+        let encoder = self.encoder()?;
         let tokens = |text: &PyBackedStr| {
             let batch = encoder.tokens(&[text], prompt).map_err(of_model)?;
             Ok((batch.ids.clone(), batch.type_ids.clone()))
@@ -160,51 +143,36 @@ impl Encoder {
         texts.iter().map(tokens).collect()
     }
 
-    /// Returns the text of token ids.
-    #[pyo3(signature = (ids, skip_special_tokens=true))]
-    fn decode(&self, ids: Vec<u32>, skip_special_tokens: bool) -> PyResult<String> {
-        let (encoder, _) = self.encoder()?;
-        encoder.spec().tokenizer().decode(&ids, skip_special_tokens).map_err(|error| of_any(&error))
-    }
-
-    /// Prompt of a role, `query` or `document`: the folder's own, else its default.
-    fn role_prompt(&self, role: &str) -> PyResult<String> {
-        let role = if role == "query" { Role::Query } else { Role::Document };
-        Ok(self.encoder()?.0.role_prompt(role).to_owned())
-    }
-
     /// Number of tokens of a text that are read.
     #[getter]
     fn max_seq_length(&self) -> PyResult<usize> {
-        Ok(self.encoder()?.0.max_seq_length())
+        Ok(self.encoder()?.max_seq_length())
     }
 
     #[setter]
     fn set_max_seq_length(&self, tokens: usize) -> PyResult<()> {
-        let changed = self.encoder()?.0.with_max_seq_length(tokens).map_err(of_model)?;
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).encoder = changed;
+        let changed = self.encoder()?.with_max_seq_length(tokens).map_err(of_model)?;
+        self.lock().set(changed);
         Ok(())
     }
 
     /// Number of columns of an embedding before truncation.
     #[getter]
     fn dimension(&self) -> PyResult<usize> {
-        Ok(self.encoder()?.0.spec().dimension())
+        Ok(self.encoder()?.spec().dimension())
     }
 
     /// Summary of the model as JSON: modules, prompts, similarity, sizes.
     fn summary(&self) -> PyResult<String> {
-        let (encoder, _) = self.encoder()?;
+        let encoder = self.encoder()?;
         let mut summary = serde_json::to_value(encoder.spec().summary()).map_err(|error| of_any(&error))?;
         summary["truncate_dim"] = encoder.spec().settings().truncate_dim.into();
-        summary["excludes_prompt"] = encoder.spec().excludes_prompt().into();
-        summary["precision"] = encoder.precision().name().into();
         Ok(summary.to_string())
     }
 
     /// Digits that identify model and dimension, equal on all machines.
     fn fingerprint(&self, py: Python<'_>) -> PyResult<String> {
-        let (encoder, _) = self.encoder()?;
+        let encoder = self.encoder()?;
         interruptible(py, |_| Ok(maana::files::hex(&encoder.fingerprint())))
     }
 
@@ -219,14 +187,16 @@ impl Encoder {
         query_prompt: String,
         document_prompt: String,
     ) -> PyResult<(String, String)> {
-        let (encoder, context) = self.encoder()?;
+        let encoder = self.encoder()?;
         let kind = Kind::ALL.into_iter().find(|known| known.name() == kind);
         let spec = SetSpec { kind, ..SetSpec::of(path) };
         interruptible(py, |stop| {
-            let encoder = with_prompts(encoder.with_stop(Arc::clone(stop)), Some(query_prompt), Some(document_prompt));
+            let prompts = RolePrompts { query: Some(query_prompt), document: Some(document_prompt) };
+            let encoder = encoder.with_stop(Arc::clone(stop)).with_prompts(prompts);
             let set = EvaluationSet::open(&spec).map_err(|error| of_any(&error))?;
-            let scores =
-                set.measure(&Measuring::new(&encoder, &context, &[dimension])).map_err(|error| of_any(&error))?;
+            let scores = set
+                .measure(&Measuring::new(&encoder, encoder.context(), &[dimension]))
+                .map_err(|error| of_any(&error))?;
             let Some(scores) = scores.into_iter().next() else { return Ok((String::from("{}"), String::new())) };
             let values: serde_json::Map<_, _> =
                 scores.values.into_iter().map(|(name, value)| (name, value.into())).collect();
@@ -243,11 +213,12 @@ impl Encoder {
         default_prompt_name: Option<String>,
         similarity: &str,
     ) -> PyResult<()> {
-        let (encoder, context) = self.encoder()?;
+        let encoder = self.encoder()?;
         let similarity = similarity_named(similarity)?;
         let origin = std::path::PathBuf::from(&self.folder);
         interruptible(py, |_| {
-            let opened = maana::model::open_for_training(&origin, &context, Precision::F32).map_err(of_model)?;
+            let opened =
+                maana::model::open_for_training(&origin, encoder.context(), Precision::F32).map_err(of_model)?;
             let mut model = opened.model;
             model.set_max_seq_length(encoder.max_seq_length()).map_err(of_model)?;
             model.set_usage(prompts, default_prompt_name, similarity).map_err(of_model)?;
@@ -261,12 +232,6 @@ impl Encoder {
         &self.folder
     }
 
-    /// Commit on the hub, if it is known.
-    #[getter]
-    fn revision(&self) -> Option<&str> {
-        self.revision.as_deref()
-    }
-
     /// Notices of opening the model.
     #[getter]
     fn notices(&self) -> Vec<String> {
@@ -274,48 +239,23 @@ impl Encoder {
     }
 }
 
-/// Returns an encoder with the prompts of roles replaced.
-pub(crate) fn with_prompts(encoder: TextEncoder, query: Option<String>, document: Option<String>) -> TextEncoder {
-    encoder.with_prompts(RolePrompts { query, document })
-}
-
-/// Embeds texts in steps, after each of which `progress` is called.
+/// Embeds texts in steps, after each of which `progress` is called; its exception ends the work.
 fn embed(
     encoder: &TextEncoder,
-    texts: &[&str],
+    texts: &[PyBackedStr],
     prompt: &str,
-    dimension: usize,
     progress: Option<&Py<PyAny>>,
+    stop: &AtomicBool,
 ) -> PyResult<Matrix> {
-    if progress.is_none() && dimension == encoder.dimension() {
-        return encoder.embed(texts, prompt).map_err(of_model);
-    }
-    let mut values = Vec::with_capacity(texts.len() * dimension);
-    for (step, part) in texts.chunks(TEXTS_OF_A_STEP).enumerate() {
-        let rows = encoder.embed(part, prompt).map_err(|error| of_model(renumbered(error, step * TEXTS_OF_A_STEP)))?;
-        (0..rows.rows()).for_each(|row| values.extend_from_slice(&rows.row(row)[..dimension]));
-        if let Some(progress) = progress {
-            Python::attach(|py| progress.call1(py, (step * TEXTS_OF_A_STEP + part.len(),)))?;
+    let mut failed = None;
+    let embedded = maana::texts::embed(encoder, texts, prompt, &mut |done| {
+        let called = progress.map_or(Ok(()), |progress| Python::attach(|py| progress.call1(py, (done,)).map(drop)));
+        if let Err(error) = called {
+            failed = Some(error);
+            stop.store(true, Ordering::Relaxed);
         }
-    }
-    Ok(Matrix::from_vec(texts.len(), dimension, values))
-}
-
-/// Returns the error with the number of the text among all texts.
-fn renumbered(error: ModelError, first: usize) -> ModelError {
-    use maana::text::TextError::{Encode, NoTokens};
-    match error {
-        ModelError::Text(Encode { index, reason }) => ModelError::Text(Encode { index: first + index, reason }),
-        ModelError::Text(NoTokens { index }) => ModelError::Text(NoTokens { index: first + index }),
-        error => error,
-    }
-}
-
-/// Returns the rows divided by their lengths.
-fn unit(context: &Context, rows: &Matrix) -> Matrix {
-    let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-    normalize(context, rows.view(), unit.data_mut());
-    unit
+    });
+    failed.map_or_else(|| embedded.map_err(of_texts), Err)
 }
 
 /// Returns the precision with a name of PyTorch or of the command line.

@@ -22,6 +22,14 @@ pub(crate) fn of_model(error: ModelError) -> PyErr {
     }
 }
 
+/// Returns the exception for an error of embedding texts.
+pub(crate) fn of_texts(error: TextsError) -> PyErr {
+    match error {
+        TextsError::Model(error) => of_model(error),
+        error => of_any(&error),
+    }
+}
+
 /// Returns the exception for an error of opening a model.
 pub(crate) fn of_open(error: OpenError) -> PyErr {
     match error {
@@ -35,8 +43,8 @@ pub(crate) fn of_open(error: OpenError) -> PyErr {
 
 /// Returns the exception for an error of a store.
 pub(crate) fn of_search(error: SearchError) -> PyErr {
-    if let SearchError::Texts(TextsError::Model(error)) = error {
-        return of_model(error);
+    if let SearchError::Texts(error) = error {
+        return of_texts(error);
     }
     match &error {
         SearchError::Store(StoreError::NotAStore { .. }) => PyFileNotFoundError::new_err(error.to_string()),

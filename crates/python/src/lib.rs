@@ -6,6 +6,7 @@ mod arrays;
 mod encoder;
 mod error;
 mod interrupt;
+mod of_process;
 mod store;
 mod threads;
 mod train;

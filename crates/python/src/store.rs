@@ -1,16 +1,13 @@
 //! A store of documents with their vectors.
 
-use crate::encoder::{Encoder, with_prompts};
-use crate::error::of_search;
+use crate::encoder::Encoder;
+use crate::error::{of_model, of_search};
 use crate::interrupt::interruptible;
-use maana::model::{Role, TextEncoder};
-use maana::search::{Content, Found, SearchOptions, StoreLocation};
+use maana::model::{RolePrompts, TextEncoder};
+use maana::search::{Content, Found, SearchOptions, StoreLocation, add_documents};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// Documents that are embedded and added at once.
-const DOCUMENTS_OF_A_STEP: usize = 1024;
 
 /// A store in a folder or in a PostgreSQL database.
 #[pyclass(module = "maana._maana", frozen)]
@@ -18,24 +15,22 @@ pub(crate) struct Store {
     location: StoreLocation,
     encoder: Py<Encoder>,
     dimension: Option<usize>,
-    query_prompt: Option<String>,
-    document_prompt: Option<String>,
+    prompts: RolePrompts,
 }
 
 /// A document: id, text and fields.
-type Document = (String, String, BTreeMap<String, String>);
+type Document = (Option<String>, String, BTreeMap<String, String>);
 
 /// A document that was found: id, score, text and fields.
 type Hit = (String, f32, String, BTreeMap<String, String>);
 
 impl Store {
-    fn encoder(&self, py: Python<'_>) -> PyResult<(TextEncoder, maana::kernels::Context)> {
-        let (mut encoder, context) = self.encoder.get().encoder()?;
+    fn encoder(&self) -> PyResult<TextEncoder> {
+        let mut encoder = self.encoder.get().encoder()?;
         if let Some(dimension) = self.dimension {
-            encoder = encoder.with_dimension(dimension).map_err(crate::error::of_model)?;
+            encoder = encoder.with_dimension(dimension).map_err(of_model)?;
         }
-        let _ = py;
-        Ok((with_prompts(encoder, self.query_prompt.clone(), self.document_prompt.clone()), context))
+        Ok(encoder.with_prompts(self.prompts.clone()))
     }
 }
 
@@ -52,13 +47,14 @@ impl Store {
         document_prompt: Option<String>,
     ) -> PyResult<Self> {
         let location = StoreLocation::parse(&path).map_err(of_search)?;
-        Ok(Self { location, encoder, dimension, query_prompt, document_prompt })
+        let prompts = RolePrompts { query: query_prompt, document: document_prompt };
+        Ok(Self { location, encoder, dimension, prompts })
     }
 
     /// Creates an empty store for the vectors of the encoder.
     #[pyo3(signature = (made_by, half=false))]
     fn create(&self, py: Python<'_>, made_by: &str, half: bool) -> PyResult<()> {
-        let (encoder, _) = self.encoder(py)?;
+        let encoder = self.encoder()?;
         interruptible(py, |_| {
             let mut store = self.location.begin(&encoder, made_by, half).map_err(of_search)?;
             store.finish().map_err(of_search)
@@ -75,28 +71,16 @@ impl Store {
         interruptible(py, |_| self.location.write().and_then(|store| store.ids()).map_err(of_search))
     }
 
-    /// Embeds documents and adds them; one with an id of the store replaces it. Returns the numbers
-    /// of new and of replaced documents.
+    /// Embeds documents and adds them; one with an id of the store replaces it, one without an id
+    /// gets the next number. Returns the numbers of new and of replaced documents.
     fn add(&self, py: Python<'_>, documents: Vec<Document>) -> PyResult<(usize, usize)> {
-        let (encoder, _) = self.encoder(py)?;
+        let encoder = self.encoder()?;
         interruptible(py, |stop| {
             let encoder = encoder.with_stop(std::sync::Arc::clone(stop));
             let mut store = self.location.write().map_err(of_search)?;
-            store.expect_fingerprint(&encoder.fingerprint(), store.made_by()).map_err(of_search)?;
-            let mut added = (0, 0);
-            let mut documents = documents.into_iter().peekable();
-            while documents.peek().is_some() {
-                let step: Vec<(String, Content)> = documents
-                    .by_ref()
-                    .take(DOCUMENTS_OF_A_STEP)
-                    .map(|(id, text, fields)| (id, Content { text, fields }))
-                    .collect();
-                let texts: Vec<&str> = step.iter().map(|(_, content)| content.text.as_str()).collect();
-                let vectors = encoder.encode(&texts, Role::Document).map_err(crate::error::of_model)?;
-                let outcome = store.add(&step, vectors.view()).map_err(of_search)?;
-                added = (added.0 + outcome.new, added.1 + outcome.replaced);
-            }
-            Ok(added)
+            let documents = documents.into_iter().map(|(id, text, fields)| (id, Content { text, fields })).collect();
+            let added = add_documents(&encoder, &mut *store, documents).map_err(of_search)?;
+            Ok((added.new, added.replaced))
         })
     }
 
@@ -123,12 +107,12 @@ impl Store {
         exact: bool,
         dim: Option<usize>,
     ) -> PyResult<Vec<Vec<Hit>>> {
-        let (encoder, context) = self.encoder(py)?;
+        let encoder = self.encoder()?;
         let options = SearchOptions { k: top_k, dim, filters, hybrid, recall, exact, ..SearchOptions::default() };
         let answers = interruptible(py, |_| {
             let store = self.location.read().map_err(of_search)?;
             let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-            maana::search::search(&*store, &encoder, &context, &queries, &options).map_err(of_search)
+            maana::search::search(&*store, &encoder, encoder.context(), &queries, &options).map_err(of_search)
         })?;
         let hit = |found: Found| (found.id, found.score, found.content.text, found.content.fields);
         Ok(answers.hits.into_iter().map(|hits| hits.into_iter().map(hit).collect()).collect())
@@ -136,19 +120,19 @@ impl Store {
 
     /// Frees the space of deleted documents.
     fn compact(&self, py: Python<'_>) -> PyResult<()> {
-        let (_, context) = self.encoder(py)?;
+        let encoder = self.encoder()?;
         interruptible(py, |_| {
             let mut store = self.location.write().map_err(of_search)?;
-            store.compact(&context, None).map(drop).map_err(of_search)
+            store.compact(encoder.context(), None).map(drop).map_err(of_search)
         })
     }
 
     /// Builds a graph over the vectors, which makes searches of large stores fast.
     fn build_graph(&self, py: Python<'_>) -> PyResult<bool> {
-        let (_, context) = self.encoder(py)?;
+        let encoder = self.encoder()?;
         interruptible(py, |_| {
             let mut store = self.location.write().map_err(of_search)?;
-            Ok(store.build_graph(&context, None).map_err(of_search)?.is_some())
+            Ok(store.build_graph(encoder.context(), None).map_err(of_search)?.is_some())
         })
     }
 

@@ -1,6 +1,6 @@
 //! Functions of embeddings: similarities, search, pairs, communities, and embeddings in fewer bits.
 
-use crate::arrays::{Array, array, of_matrix, rows, same_columns};
+use crate::arrays::{Array, array, compared, of_matrix, rows};
 use crate::error::of_any;
 use crate::interrupt::interruptible;
 use crate::threads::context;
@@ -36,8 +36,7 @@ pub(crate) fn similarity<'py>(
     b: Array<'py>,
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
     let (similarity, context) = (similarity_named(name)?, context()?);
-    let (a, b) = (rows(&a, "embeddings1")?, rows(&b, "embeddings2")?);
-    same_columns(a, b)?;
+    let (a, b) = compared((&a, "embeddings1"), (&b, "embeddings2"))?;
     let scores = interruptible(py, |_| Ok(maana::similarity::compare(&context, similarity, a, b)))?;
     of_matrix(py, scores)
 }
@@ -51,8 +50,7 @@ pub(crate) fn similarity_pairwise<'py>(
     b: Array<'py>,
 ) -> PyResult<Bound<'py, PyArray1<f32>>> {
     let metric = metric(similarity_named(name)?);
-    let (a, b) = (rows(&a, "embeddings1")?, rows(&b, "embeddings2")?);
-    same_columns(a, b)?;
+    let (a, b) = compared((&a, "embeddings1"), (&b, "embeddings2"))?;
     if a.rows() != b.rows() {
         let text = format!("{} and {} embeddings cannot be compared pair by pair", a.rows(), b.rows());
         return Err(PyValueError::new_err(text));
@@ -74,8 +72,7 @@ pub(crate) fn search<'py>(
     top_k: usize,
 ) -> PyResult<Hits<'py>> {
     let (metric, context) = (metric(similarity_named(name)?), context()?);
-    let (queries, corpus) = (rows(&queries, "query_embeddings")?, rows(&corpus, "corpus_embeddings")?);
-    same_columns(queries, corpus)?;
+    let (queries, corpus) = compared((&queries, "query_embeddings"), (&corpus, "corpus_embeddings"))?;
     let k = top_k.min(corpus.rows());
     let hits = interruptible(py, |_| {
         let settings = Search { k, metric, ..Search::default() };

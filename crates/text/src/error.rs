@@ -84,3 +84,37 @@ pub enum TextError {
         special: usize,
     },
 }
+
+impl TextError {
+    /// Returns the error of a part of several texts as that of all of them, with `before` texts
+    /// before the part.
+    pub fn after_texts(mut self, before: usize) -> Self {
+        if let Self::Encode { index, .. }
+        | Self::TooLong { index, .. }
+        | Self::NoTokens { index }
+        | Self::NoToken { index, .. } = &mut self
+        {
+            *index += before;
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_a_part_has_its_number_among_all() {
+        let errors = [
+            TextError::Encode { index: 2, reason: "reason".into() },
+            TextError::TooLong { index: 2, tokens: 9, or_more: false, max_length: 8 },
+            TextError::NoTokens { index: 2 },
+            TextError::NoToken { index: 2, id: 9, vocabulary: 8 },
+        ];
+        for error in errors {
+            let said = error.after_texts(40).to_string();
+            assert!(said.starts_with("text 42: "), "{said}");
+        }
+    }
+}

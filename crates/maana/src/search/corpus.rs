@@ -23,7 +23,7 @@ pub struct Fields {
 }
 
 /// Documents that are read, embedded and written together.
-const CHUNK: usize = 2048;
+pub(super) const CHUNK: usize = 2048;
 
 /// Reads the documents of a file.
 pub(super) struct Corpus {

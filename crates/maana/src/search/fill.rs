@@ -1,11 +1,14 @@
 //! Documents of a file into a store.
 
-use super::corpus::{Corpus, Fields};
+use super::corpus::{CHUNK, Corpus, Fields};
 use super::error::SearchError;
+use super::request::Content;
 use super::store_trait::{Added, WriteStore};
 use crate::texts::embed;
 use maana_data::DataError;
 use maana_model::{Role, TextEncoder};
+use maana_vectors::store::StoreError;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Result of [`add`] and [`index`].
@@ -40,7 +43,7 @@ pub fn add(
 ) -> Result<Indexed, SearchError> {
     let mut corpus = Corpus::open(corpus, fields)?;
     if !corpus.has_id {
-        corpus.numbered_from = writer.ids()?.iter().filter_map(|id| id.parse().ok()).max().unwrap_or(0);
+        corpus.numbered_from = greatest_number(writer)?;
     }
     fill(embedder, writer, &mut corpus, false, progress)
 }
@@ -68,14 +71,38 @@ pub fn index(
     Ok(indexed)
 }
 
-/// Adds the documents of a file; with `skip_held` except those that the store already has.
-fn fill(
+/// Embeds documents of a program and adds them to a store, a few thousand at a time. Documents
+/// without ids are numbered from the greatest number that is an id in the store.
+///
+/// # Errors
+/// If another model made the store, or the same in another precision or with another prompt; if an
+/// id occurs twice; if a text cannot be embedded, or the store cannot be written.
+pub fn add_documents(
     embedder: &TextEncoder,
     writer: &mut dyn WriteStore,
-    corpus: &mut Corpus,
-    skip_held: bool,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Indexed, SearchError> {
+    documents: Vec<(Option<String>, Content)>,
+) -> Result<Added, SearchError> {
+    expect_encoder(embedder, writer)?;
+    let has_ids = documents.iter().all(|(id, _)| id.is_some());
+    let last = if has_ids { 0 } else { greatest_number(writer)? };
+    let numbered = documents.into_iter().zip(1..).map(|((id, content), number): (_, u64)| {
+        let id = id.unwrap_or_else(|| last.saturating_add(number).to_string());
+        (id, content)
+    });
+    let documents: Vec<(String, Content)> = numbered.collect();
+    let mut ids = HashSet::new();
+    if let Some((id, _)) = documents.iter().find(|(id, _)| !ids.insert(id)) {
+        return Err(StoreError::DuplicateId { id: id.clone() }.into());
+    }
+    let mut added = Added::default();
+    for chunk in documents.chunks(CHUNK) {
+        add_chunk(embedder, writer, chunk, &mut added)?;
+    }
+    Ok(added)
+}
+
+/// Checks that the encoder's vectors may be added to the store.
+fn expect_encoder(embedder: &TextEncoder, writer: &dyn WriteStore) -> Result<(), SearchError> {
     writer.expect_fingerprint(&embedder.fingerprint(), writer.made_by())?;
     let ours = embedder.precision().name();
     if let Some(store) = writer.precision().filter(|store| *store != ours) {
@@ -85,6 +112,38 @@ fn fill(
     if let Some(store) = writer.document_prompt().filter(|store| *store != ours) {
         return Err(SearchError::OtherPrompt { store: store.to_owned(), ours: ours.to_owned() });
     }
+    Ok(())
+}
+
+/// Returns the greatest number among the ids, 0 without any.
+fn greatest_number(writer: &dyn WriteStore) -> Result<u64, SearchError> {
+    Ok(writer.ids()?.iter().filter_map(|id| id.parse().ok()).max().unwrap_or(0))
+}
+
+/// Embeds documents, adds them, and counts them.
+fn add_chunk(
+    embedder: &TextEncoder,
+    writer: &mut dyn WriteStore,
+    chunk: &[(String, Content)],
+    added: &mut Added,
+) -> Result<(), SearchError> {
+    let texts: Vec<&str> = chunk.iter().map(|(_, content)| content.text.as_str()).collect();
+    let vectors = embed(embedder, &texts, embedder.role_prompt(Role::Document), &mut |_| {})?;
+    let outcome = writer.add(chunk, vectors.view())?;
+    added.new += outcome.new;
+    added.replaced += outcome.replaced;
+    Ok(())
+}
+
+/// Adds the documents of a file; with `skip_held` except those that the store already has.
+fn fill(
+    embedder: &TextEncoder,
+    writer: &mut dyn WriteStore,
+    corpus: &mut Corpus,
+    skip_held: bool,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Indexed, SearchError> {
+    expect_encoder(embedder, writer)?;
     let mut indexed = Indexed { chosen: corpus.chosen.take(), ..Indexed::default() };
     loop {
         let mut chunk = corpus.next_chunk()?;
@@ -97,12 +156,8 @@ fn fill(
             chunk.retain(|_| !held.next().expect("an answer for each document"));
             indexed.held += before - chunk.len();
         }
-        let texts: Vec<&str> = chunk.iter().map(|(_, content)| content.text.as_str()).collect();
-        let vectors = embed(embedder, &texts, embedder.role_prompt(Role::Document), &mut |_| {})?;
-        let outcome = writer.add(&chunk, vectors.view())?;
         let added = &mut indexed.added;
-        added.new += outcome.new;
-        added.replaced += outcome.replaced;
+        add_chunk(embedder, writer, &chunk, added)?;
         indexed.skipped = corpus.skipped;
         progress((added.new + added.replaced + indexed.held) as u64);
     }
