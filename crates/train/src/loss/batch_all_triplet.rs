@@ -2,12 +2,8 @@
 //! which it is above 0, where `p` has the class of `i` and `n` has another.
 //! <https://arxiv.org/abs/1703.07737>
 
-use super::batch_distances::{BatchDistances, BatchTriplets, metric_name};
+use super::batch_distances::{BatchDistances, BatchTriplets};
 use super::distance::DistanceMetric;
-use super::needs::{Labels, Needs};
-use super::objective::{Embedded, Loss, LossSummary};
-use maana_kernels::{Context, Matrix};
-use serde_json::json;
 
 /// Smallest loss of a triplet that counts, as in the reference.
 const SMALLEST: f64 = 1e-16;
@@ -22,8 +18,15 @@ pub struct BatchAllTriplet {
 }
 
 impl BatchTriplets for BatchAllTriplet {
+    const NAME: &'static str = "batch_all_triplet";
+    const CLASS: &'static str = "BatchAllTripletLoss";
+
     fn metric(&self) -> DistanceMetric {
         self.metric
+    }
+
+    fn margin(&self) -> Option<f64> {
+        Some(self.margin)
     }
 
     fn of_distances(&self, distances: &BatchDistances<'_>, classes: &[f32], d_distances: &mut [f64]) -> f64 {
@@ -46,27 +49,5 @@ impl BatchTriplets for BatchAllTriplet {
         let count = count.max(1) as f64;
         d_distances.iter_mut().for_each(|d| *d /= count);
         sum / count
-    }
-}
-
-impl Loss for BatchAllTriplet {
-    fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
-        self.of_batch(context, embedded, weight, d_columns)
-    }
-
-    fn needs(&self) -> Needs {
-        Needs { columns: 1..=1, labels: Labels::Class, columns_alone: usize::MAX }
-    }
-
-    fn describe(&self) -> LossSummary {
-        LossSummary {
-            name: "batch_all_triplet".into(),
-            class: "BatchAllTripletLoss".into(),
-            parameters: vec![
-                ("distance_metric".into(), metric_name(self.metric)),
-                ("margin".into(), json!(self.margin)),
-            ],
-            inner: None,
-        }
     }
 }

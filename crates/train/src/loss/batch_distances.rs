@@ -3,9 +3,10 @@
 
 use super::cosine::{SHORTEST, dot};
 use super::distance::DistanceMetric;
-use super::objective::{Embedded, Loss, rows_of, single_labels};
+use super::needs::{Labels, Needs};
+use super::objective::{Embedded, Loss, LossSummary, rows_of, single_labels};
 use maana_kernels::{Context, Matrix, Rows};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Distances between all rows of a batch.
 pub(super) struct BatchDistances<'a> {
@@ -80,14 +81,23 @@ impl<'a> BatchDistances<'a> {
 }
 
 /// A loss of the distances between all rows of a batch.
-pub(super) trait BatchTriplets: Loss {
+pub(super) trait BatchTriplets: Send + Sync {
+    /// Name in recipes.
+    const NAME: &'static str;
+    /// Name of the same loss in the reference.
+    const CLASS: &'static str;
+
     fn metric(&self) -> DistanceMetric;
+
+    /// Returns the margin, if the loss has one.
+    fn margin(&self) -> Option<f64>;
 
     /// Returns the loss, and adds its gradient to `d_distances`, `(B, B)`.
     fn of_distances(&self, distances: &BatchDistances<'_>, classes: &[f32], d_distances: &mut [f64]) -> f64;
+}
 
-    /// Computes the loss of the embeddings.
-    fn of_batch(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+impl<T: BatchTriplets> Loss for T {
+    fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
         let rows = rows_of(embedded, d_columns);
         let classes = single_labels(embedded);
         let distances = BatchDistances::new(context, self.metric(), embedded.columns[0]);
@@ -98,24 +108,51 @@ pub(super) trait BatchTriplets: Loss {
         distances.backward(context, &d_distances, &mut d_columns[0]);
         (weight * value) as f32
     }
+
+    fn needs(&self) -> Needs {
+        Needs { columns: 1..=1, labels: Labels::Class, columns_alone: usize::MAX }
+    }
+
+    fn describe(&self) -> LossSummary {
+        let metric = match self.metric() {
+            DistanceMetric::Cosine => "cosine_distance",
+            _ => "euclidean_distance",
+        };
+        let margin = self.margin().map(|margin| ("margin".into(), json!(margin)));
+        let parameters = [("distance_metric".into(), json!(metric))].into_iter().chain(margin).collect();
+        LossSummary { name: Self::NAME.into(), class: Self::CLASS.into(), parameters, inner: None }
+    }
 }
 
-/// Returns the hardest pairs of row `i`: the farthest row of its class, and the nearest of others.
-/// Without others the farthest row of all takes its place, as in the reference.
-pub(super) fn hardest(distances: &BatchDistances<'_>, classes: &[f32], i: usize) -> (Option<usize>, usize) {
-    let of_row = distances.row(i);
-    let farthest = |farthest: usize, j: usize| if of_row[j] > of_row[farthest] { j } else { farthest };
-    let nearest = |nearest: usize, j: usize| if of_row[j] < of_row[nearest] { j } else { nearest };
-    let positive = (0..of_row.len()).filter(|&j| j != i && classes[j] == classes[i]).reduce(farthest);
-    let negative = (0..of_row.len()).filter(|&j| classes[j] != classes[i]).reduce(nearest);
-    let negative = negative.or_else(|| (0..of_row.len()).reduce(farthest));
-    (positive, negative.unwrap_or(i))
+/// The hardest triplet of a row.
+pub(super) struct Hardest {
+    /// The farthest row of its class, if there is another.
+    pub(super) positive: Option<usize>,
+    /// The nearest row of other classes. Without others it is the farthest row of all, as in the
+    /// reference.
+    pub(super) negative: usize,
+    /// Distance to the positive, 0 without one, less the distance to the negative.
+    pub(super) excess: f64,
 }
 
-/// Returns the reference's name of a distance of these losses.
-pub(super) fn metric_name(metric: DistanceMetric) -> Value {
-    json!(match metric {
-        DistanceMetric::Cosine => "cosine_distance",
-        _ => "euclidean_distance",
-    })
+impl Hardest {
+    /// Finds the triplet of row `i`.
+    pub(super) fn of(distances: &BatchDistances<'_>, classes: &[f32], i: usize) -> Self {
+        let of_row = distances.row(i);
+        let farthest = |farthest: usize, j: usize| if of_row[j] > of_row[farthest] { j } else { farthest };
+        let nearest = |nearest: usize, j: usize| if of_row[j] < of_row[nearest] { j } else { nearest };
+        let positive = (0..of_row.len()).filter(|&j| j != i && classes[j] == classes[i]).reduce(farthest);
+        let negative = (0..of_row.len()).filter(|&j| classes[j] != classes[i]).reduce(nearest);
+        let negative = negative.or_else(|| (0..of_row.len()).reduce(farthest)).unwrap_or(i);
+        let excess = positive.map_or(0.0, |positive| of_row[positive]) - of_row[negative];
+        Self { positive, negative, excess }
+    }
+
+    /// Adds the gradient of the distances of row `i`, `(B, B)`, given that of the excess.
+    pub(super) fn backward(&self, i: usize, rows: usize, d_excess: f64, d_distances: &mut [f64]) {
+        if let Some(positive) = self.positive {
+            d_distances[i * rows + positive] += d_excess;
+        }
+        d_distances[i * rows + self.negative] -= d_excess;
+    }
 }

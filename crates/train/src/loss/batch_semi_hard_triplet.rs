@@ -2,12 +2,8 @@
 //! d(i, p) − d(i, n) + margin)`, where `n` is the nearest row of another class that is farther than
 //! `p`, or else the farthest one. <https://arxiv.org/abs/1503.03832>
 
-use super::batch_distances::{BatchDistances, BatchTriplets, metric_name};
+use super::batch_distances::{BatchDistances, BatchTriplets};
 use super::distance::DistanceMetric;
-use super::needs::{Labels, Needs};
-use super::objective::{Embedded, Loss, LossSummary};
-use maana_kernels::{Context, Matrix};
-use serde_json::json;
 
 /// Each pair of a class with its semi-hard negative. The reference's `BatchSemiHardTripletLoss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,8 +15,15 @@ pub struct BatchSemiHardTriplet {
 }
 
 impl BatchTriplets for BatchSemiHardTriplet {
+    const NAME: &'static str = "batch_semi_hard_triplet";
+    const CLASS: &'static str = "BatchSemiHardTripletLoss";
+
     fn metric(&self) -> DistanceMetric {
         self.metric
+    }
+
+    fn margin(&self) -> Option<f64> {
+        Some(self.margin)
     }
 
     fn of_distances(&self, distances: &BatchDistances<'_>, classes: &[f32], d_distances: &mut [f64]) -> f64 {
@@ -44,28 +47,6 @@ impl BatchTriplets for BatchSemiHardTriplet {
         let pairs = pairs.max(1) as f64;
         d_distances.iter_mut().for_each(|d| *d /= pairs);
         sum / pairs
-    }
-}
-
-impl Loss for BatchSemiHardTriplet {
-    fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
-        self.of_batch(context, embedded, weight, d_columns)
-    }
-
-    fn needs(&self) -> Needs {
-        Needs { columns: 1..=1, labels: Labels::Class, columns_alone: usize::MAX }
-    }
-
-    fn describe(&self) -> LossSummary {
-        LossSummary {
-            name: "batch_semi_hard_triplet".into(),
-            class: "BatchSemiHardTripletLoss".into(),
-            parameters: vec![
-                ("distance_metric".into(), metric_name(self.metric)),
-                ("margin".into(), json!(self.margin)),
-            ],
-            inner: None,
-        }
     }
 }
 
