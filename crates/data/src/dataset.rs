@@ -177,7 +177,7 @@ impl Source for Dataset {
         let Shared { selection, index: known, .. } = &*self.shared;
         let file = self.file_of(index);
         let row = index - file.first_row;
-        let place = || Place::Row(file.path.display().to_string(), row as u64 + 1);
+        let place = || self.place(index);
         let read = file.rows.read(row).and_then(|values| selection.example(values, file.format, &place));
         match read {
             Ok(mut example) if check_sum(&example, &text_hashes(&example)) == known.checks[index] => {

@@ -17,6 +17,8 @@ pub use random::{Mt19937, randperm};
 pub use sets::{Batches, SetSampler};
 use shuffle::Shuffle;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Source;
 
 /// Settings of the batches of a run; [`BatchPlan::epoch`] draws those of one epoch.
@@ -36,13 +38,17 @@ pub struct BatchPlan {
 }
 
 /// Rule for the rows of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sampler {
     /// Consecutive rows of the shuffled order. The reference's `batch_sampler`.
+    #[serde(alias = "batch_sampler")]
     Shuffle,
-    /// No text twice in a batch, in any column. The reference's `no_duplicates`.
+    /// No text twice in a batch, in any column, so that no negative is a positive. The reference's
+    /// `no_duplicates`.
     NoDuplicates,
-    /// At least two rows of each label. The reference's `group_by_label`.
+    /// At least two rows of each label, for losses that compare rows by their labels. The
+    /// reference's `group_by_label`.
     GroupByLabel,
 }
 
@@ -107,6 +113,19 @@ pub fn labels_to_group(set: &dyn Source) -> usize {
 mod tests {
     use super::*;
     use crate::{Dataset, ReadOptions};
+
+    #[test]
+    fn samplers_have_the_names_of_recipes_and_that_of_the_reference() {
+        for (sampler, name) in [
+            (Sampler::Shuffle, "shuffle"),
+            (Sampler::NoDuplicates, "no_duplicates"),
+            (Sampler::GroupByLabel, "group_by_label"),
+        ] {
+            assert_eq!(serde_json::to_value(sampler).unwrap(), name);
+            assert_eq!(serde_json::from_value::<Sampler>(name.into()).unwrap(), sampler);
+        }
+        assert_eq!(serde_json::from_str::<Sampler>("\"batch_sampler\"").unwrap(), Sampler::Shuffle);
+    }
 
     #[test]
     fn a_plan_draws_each_epoch_anew_unless_in_dataset_order() {

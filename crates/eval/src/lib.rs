@@ -15,7 +15,7 @@ pub use kind::Kind;
 pub use metrics::Cutoffs;
 pub use pairs::{
     Candidates, SIMILARITIES, average_precision, metric, pair_classification, paraphrase_mining, pearson, reranking,
-    semantic_similarity, similarity_name, translation, triplets,
+    semantic_similarity, translation, triplets,
 };
 pub use retrieval::{
     Embedded, EncodeTexts, EncoderFunction, Primary, RetrievalOptions, evaluate_embeddings, evaluate_function,

@@ -3,12 +3,12 @@
 //! `TripletEvaluator`, `RerankingEvaluator`), SciPy and scikit-learn. Inputs are embeddings; a
 //! dimension is a prefix of them.
 
-use maana_kernels::{Context, Matrix, Rows, matmul_transposed, normalize};
+use maana_kernels::{Context, Rows, matmul_transposed, normalized};
 use maana_model::Similarity;
 use maana_vectors::search::Metric;
 use std::collections::HashMap;
 
-/// Returns the metric of a model's similarity.
+/// Returns the metric of a model's similarity, whose name keys have.
 pub fn metric(similarity: Similarity) -> Metric {
     match similarity {
         Similarity::Cosine => Metric::Cosine,
@@ -21,16 +21,6 @@ pub fn metric(similarity: Similarity) -> Metric {
 /// All similarities in the order of the reference's tables.
 pub const SIMILARITIES: [Similarity; 4] =
     [Similarity::Cosine, Similarity::Euclidean, Similarity::Manhattan, Similarity::Dot];
-
-/// Returns the name of a similarity in keys.
-pub fn similarity_name(kind: Similarity) -> &'static str {
-    match kind {
-        Similarity::Cosine => "cosine",
-        Similarity::Dot => "dot",
-        Similarity::Euclidean => "euclidean",
-        Similarity::Manhattan => "manhattan",
-    }
-}
 
 fn of_pairs(kind: Similarity, a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
     assert_eq!((a.rows(), a.columns()), (b.rows(), b.columns()), "pairs of embeddings");
@@ -45,7 +35,7 @@ pub fn semantic_similarity(kinds: &[Similarity], a: Rows<'_>, b: Rows<'_>, score
     let mut greatest = (f64::NEG_INFINITY, f64::NEG_INFINITY);
     let ranks_of_scores = ranks(scores);
     for &kind in kinds {
-        let name = similarity_name(kind);
+        let name = metric(kind).name();
         let found: Vec<f64> = of_pairs(kind, a, b).into_iter().map(f64::from).collect();
         let correlations = (pearson(&found, scores), pearson(&ranks(&found), &ranks_of_scores));
         values.push((format!("pearson_{name}"), correlations.0));
@@ -93,7 +83,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 pub fn pair_classification(kinds: &[Similarity], a: Rows<'_>, b: Rows<'_>, alike: &[bool]) -> Vec<(String, f64)> {
     let mut values = Vec::new();
     for &kind in kinds {
-        let name = similarity_name(kind);
+        let name = metric(kind).name();
         let found = of_pairs(kind, a, b);
         // Thresholds of negated distances are reported as distances.
         let sign = if matches!(kind, Similarity::Cosine | Similarity::Dot) { 1.0 } else { -1.0 };
@@ -223,7 +213,7 @@ pub fn triplets(
         near.iter().zip(&far).filter(|(near, far)| near > far).count() as f64 / near.len() as f64
     };
     let mut values: Vec<(String, f64)> =
-        kinds.iter().map(|&kind| (format!("{}_accuracy", similarity_name(kind)), of(kind))).collect();
+        kinds.iter().map(|&kind| (format!("{}_accuracy", metric(kind).name()), of(kind))).collect();
     if kinds.len() > 1 {
         let greatest = values.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max);
         values.push(("max_accuracy".into(), greatest));
@@ -339,12 +329,7 @@ pub fn translation<T: AsRef<str>>(
     targets: &[T],
 ) -> Vec<(String, f64)> {
     assert_eq!((source.rows(), target.rows()), (sources.len(), targets.len()), "one text per embedding");
-    let unit = |rows: Rows<'_>| {
-        let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-        normalize(context, rows, unit.data_mut());
-        unit
-    };
-    let (source, target) = (unit(source), unit(target));
+    let (source, target) = (normalized(context, source), normalized(context, target));
     let sources: Vec<&str> = sources.iter().map(AsRef::as_ref).collect();
     let targets: Vec<&str> = targets.iter().map(AsRef::as_ref).collect();
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;

@@ -5,7 +5,7 @@
 use crate::metrics::{Cutoffs, measure};
 use crate::{EvalError, Kind, Scores};
 use maana_data::{Relevant, RetrievalSet};
-use maana_kernels::{Context, Matrix, Rows, TopK, matmul_transposed, normalize};
+use maana_kernels::{Context, Matrix, Rows, TopK, matmul_transposed, normalized};
 use maana_model::{ModelError, Role, Similarity, TextEncoder};
 
 /// Queries per tile of scores.
@@ -266,12 +266,7 @@ impl<'a> Task<'a> {
     /// Prepares rows whose dot products are the similarity: normalised for cosine, unchanged for
     /// dot.
     fn comparable(&self, context: &Context, rows: Rows<'_>) -> Matrix {
-        if !self.is_cosine {
-            return rows.to_matrix();
-        }
-        let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-        normalize(context, rows, unit.data_mut());
-        unit
+        if self.is_cosine { normalized(context, rows) } else { rows.to_matrix() }
     }
 
     fn scores(&self, rankings: &[Vec<Vec<usize>>], relevant: &[&Relevant]) -> Vec<Scores> {

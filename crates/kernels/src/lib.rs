@@ -51,7 +51,7 @@ pub use instruction_set::InstructionSet;
 pub use layer_norm::{layer_norm, layer_norm_backward, layer_norm_recompute};
 pub use matmul::{Epilogue, PackedMatrix, linear, matmul, matmul_transposed, matmul_weight_gradient, peak_rate};
 pub use matrix::{Matrix, Rows};
-pub use normalize::{normalize, normalize_backward};
+pub use normalize::{normalize, normalize_backward, normalized};
 pub use pooling::{PoolingMode, pooled_tokens, pooling, pooling_backward};
 pub use precision::Precision;
 pub use prefetch::prefetch;

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::instruction_set::multiversion;
 use crate::lanes::sum;
-use crate::matrix::Rows;
+use crate::matrix::{Matrix, Rows};
 
 const SMALLEST: f32 = 1e-12;
 /// Rows of a task.
@@ -22,6 +22,13 @@ pub fn normalize(context: &Context, x: Rows<'_>, out: &mut [f32]) {
             forward(isa, x.row(task * ROWS + row), out);
         }
     });
+}
+
+/// Returns the rows of `x` scaled to length 1, as [`normalize`] does.
+pub fn normalized(context: &Context, x: Rows<'_>) -> Matrix {
+    let mut unit = Matrix::zeros(x.rows(), x.columns());
+    normalize(context, x, unit.data_mut());
+    unit
 }
 
 /// Fills `d_x`, without gaps, with the gradient of `x`: (d_y − y · (y·d_y)) / ‖x‖.

@@ -83,7 +83,7 @@ pub fn find(context: &Context, rows: Rows<'_>, method: Method) -> Result<Vec<Opt
         }
         Method::Hdbscan { min_size } => {
             // For unit vectors, the Euclidean distance has the order of the cosine distance.
-            let unit = crate::similarity::unit(context, rows);
+            let unit = maana_kernels::normalized(context, rows);
             hdbscan(context, unit.view(), &Hdbscan { min_cluster_size: min_size, ..Hdbscan::default() })?
         }
     };

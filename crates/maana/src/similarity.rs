@@ -2,7 +2,7 @@
 
 use crate::texts::{TextsError, embed};
 use maana_data::{DataError, Record};
-use maana_kernels::{Context, Matrix, Rows};
+use maana_kernels::{Context, Matrix, Rows, normalized};
 use maana_model::{ModelError, Similarity, TextEncoder};
 
 /// Computes the similarities of texts by the model's own function, `(texts, texts)`. Distances are
@@ -21,7 +21,7 @@ pub fn compare(context: &Context, similarity: Similarity, a: Rows<'_>, b: Rows<'
     let mut scores = Matrix::zeros(a.rows(), b.rows());
     match similarity {
         Similarity::Cosine => {
-            let (a, b) = (unit(context, a), unit(context, b));
+            let (a, b) = (normalized(context, a), normalized(context, b));
             maana_kernels::matmul_transposed(context, a.view(), b.view(), scores.data_mut(), false);
         }
         Similarity::Dot => maana_kernels::matmul_transposed(context, a, b, scores.data_mut(), false),
@@ -86,13 +86,6 @@ pub fn pairs<'a>(
         Ok(pairs) => pairs.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
     })
-}
-
-/// Normalises each row to length 1.
-pub(crate) fn unit(context: &Context, rows: Rows<'_>) -> Matrix {
-    let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-    maana_kernels::normalize(context, rows, unit.data_mut());
-    unit
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use crate::activations::{Activations, Passes};
 use crate::encoders::Network;
 use crate::fingerprint::fingerprint;
 use crate::pass::{Compute, Pass};
-use crate::spec::{ModelSpec, normalized};
+use crate::spec::ModelSpec;
 use crate::trainable::DropoutSeed;
 use crate::weights::{InferenceWeights, Linears, PackingSlots, Scope, Tensor, checksums};
-use maana_kernels::{Context, Matrix, Precision};
+use maana_kernels::{Context, Matrix, Precision, normalized};
 use maana_text::TokenBatch;
 use std::sync::{Arc, OnceLock};
 

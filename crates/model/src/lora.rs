@@ -7,10 +7,13 @@
 
 use crate::ModelError;
 use crate::config::Architecture;
-use crate::weights::{GradientPlace, Gradients, Layout, ParameterArena, Tensor};
+use crate::weights::{GradientPlace, Gradients, Layout, ParameterArena, Tensor, overlap};
 use maana_files::SplitMix64;
 use maana_kernels::{Context, Precision, Rows};
 use std::ops::Range;
+
+/// Rows of a task of a merge.
+const ROWS: usize = 32;
 
 /// The settings of adapters, with the names of PEFT.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,14 +149,21 @@ impl Lora {
         Gradients::of_some(&mut self.gradients, &self.places)
     }
 
-    /// Writes the sums to the parameters of the model.
-    pub(crate) fn merge(&self, parameters: &mut [f32]) {
-        let adapters = self.arena.parameters();
+    /// Writes the sums to the parameters of the model, of those targets whose adapters have an
+    /// element in `changed`, a range of the adapters' arena.
+    pub(crate) fn merge(&self, context: &Context, changed: &Range<usize>, parameters: &mut [f32]) {
+        let (adapters, rank, scale) = (self.arena.parameters(), self.settings.rank, self.scale());
         for target in &self.targets {
-            let weight = &mut parameters[target.weight.clone()];
-            weight.copy_from_slice(&self.weights[target.own.clone()]);
-            let (a, b) = (&adapters[target.a.clone()], &adapters[target.b.clone()]);
-            add_product(weight, target.inputs, a, b, self.scale());
+            if ![&target.a, &target.b].into_iter().any(|range| overlap(range, changed)) {
+                continue;
+            }
+            let (own, a, b) =
+                (&self.weights[target.own.clone()], &adapters[target.a.clone()], &adapters[target.b.clone()]);
+            let inputs = target.inputs;
+            context.for_each_chunk(&mut parameters[target.weight.clone()], ROWS * inputs, |task, weight| {
+                weight.copy_from_slice(&own[task * ROWS * inputs..][..weight.len()]);
+                add_product(weight, inputs, a, &b[task * ROWS * rank..], scale);
+            });
         }
     }
 

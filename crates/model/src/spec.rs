@@ -4,7 +4,7 @@ use crate::blocks::{POOLING_NAMES, Pooling, SentenceModule};
 use crate::summary::{ModelSummary, ModuleSummary};
 use crate::weights::is_floating;
 use crate::{EncoderConfig, ModelError, Similarity};
-use maana_kernels::{Context, Matrix, Rows};
+use maana_kernels::{Context, Matrix, Rows, normalized};
 use maana_text::{TokenBatch, Tokenizer};
 use serde_json::Value;
 use std::sync::Arc;
@@ -205,11 +205,4 @@ impl Origin {
         let floating = self.carried.iter().filter(|tensor| is_floating(tensor.dtype));
         floating.map(|tensor| tensor.shape.iter().product::<usize>()).sum()
     }
-}
-
-/// Returns the rows divided by their lengths.
-pub(crate) fn normalized(context: &Context, rows: Rows<'_>) -> Matrix {
-    let mut unit = Matrix::zeros(rows.rows(), rows.columns());
-    maana_kernels::normalize(context, rows, unit.data_mut());
-    unit
 }

@@ -16,6 +16,7 @@ use crate::weights::{
 };
 use maana_kernels::{Context, Matrix, Precision, Rows};
 use maana_text::TokenBatch;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A sentence encoder with all of its parameters, to be trained and saved.
@@ -113,7 +114,7 @@ impl TrainingModel {
         merge: impl FnOnce(&Layout, &mut [f32]) -> Result<(), ModelError>,
     ) -> Result<(), ModelError> {
         merge(&self.network.parameters, self.arena.parameters_mut())?;
-        self.changed();
+        self.changed(&Context::new(1), &self.everything());
         Ok(())
     }
 
@@ -185,9 +186,15 @@ impl TrainingModel {
         fingerprint(&self.spec, tensors.flat_map(|tensor| checksums(&self.arena.parameters()[tensor.range.clone()])))
     }
 
-    fn changed(&mut self) {
+    /// The range of all parameters that train.
+    fn everything(&self) -> Range<usize> {
+        0..self.trained().parameters().len()
+    }
+
+    /// Updates what depends on the parameters, after those of a range that train have changed.
+    fn changed(&mut self, context: &Context, range: &Range<usize>) {
         if let Some(lora) = &self.lora {
-            lora.merge(self.arena.parameters_mut());
+            lora.merge(context, range, self.arena.parameters_mut());
         }
         self.slots.invalidate();
         self.trained = true;
@@ -298,7 +305,7 @@ impl Trainable for TrainingModel {
 
     fn update(&mut self, context: &Context, step: u64, learning_rate: f64, gradient_scale: f32) {
         self.trained_mut().update(context, step, learning_rate, gradient_scale);
-        self.changed();
+        self.changed(context, &self.everything());
     }
 
     fn update_average(&mut self, context: &Context, decay: f64, step: u64) {
@@ -307,7 +314,7 @@ impl Trainable for TrainingModel {
 
     fn swap_average(&mut self) {
         self.trained_mut().swap_average();
-        self.changed();
+        self.changed(&Context::new(1), &self.everything());
     }
 
     fn tensors(&self) -> &[Tensor] {
@@ -325,7 +332,7 @@ impl Trainable for TrainingModel {
     fn write_state(&mut self, part: StatePart, first: usize, values: &[f32]) {
         self.trained_mut().write(part, first, values);
         if part == StatePart::Parameters {
-            self.changed();
+            self.changed(&Context::new(1), &(first..first + values.len()));
         }
     }
 }

@@ -9,8 +9,8 @@ mod packed;
 mod update_plan;
 
 pub use arena::{ParameterArena, StatePart};
-pub(crate) use gradients::GradientPlace;
 pub use gradients::Gradients;
+pub(crate) use gradients::{GradientPlace, overlap};
 pub use layout::Tensor;
 pub(crate) use layout::{Layout, LinearWeight, Parameter, Scope};
 pub(crate) use mapped::{MappedTensor, checksums, is_floating, stacked, to_bytes, to_floats};

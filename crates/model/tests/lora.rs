@@ -146,6 +146,23 @@ fn only_the_adapters_train() {
 
 /// Only adapters in the form of PEFT, or the whole model: both open with the same fingerprint.
 #[test]
+fn adapters_written_piece_by_piece_give_the_same_weights() {
+    let mut trained = adapted(false, 1);
+    train(&mut trained, 2);
+    let mut adapters = vec![0.0; trained.tensors().last().unwrap().range.end];
+    trained.read_state(StatePart::Parameters, 0, &mut adapters);
+    // Pieces that end within tensors, as a checkpoint of a large model has them.
+    for length in [100, 1000, adapters.len()] {
+        let mut read = adapted(false, 2);
+        for (number, piece) in adapters.chunks(length).enumerate() {
+            read.write_state(StatePart::Parameters, number * length, piece);
+        }
+        let bits = |model: &TrainingModel| model.parameters().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert!(bits(&read) == bits(&trained), "pieces of {length}");
+    }
+}
+
+#[test]
 fn a_folder_holds_adapters_as_peft_writes_them_or_the_merged_model() {
     let folder = tempfile::tempdir().unwrap();
     let (adapters, whole) = (folder.path().join("adapters"), folder.path().join("whole"));

@@ -9,7 +9,7 @@ use crate::vectors::similarity_named;
 use maana::eval::Kind;
 use maana::evaluation::{EvaluationSet, Measuring, SetSpec};
 use maana::hub::{HubEvent, HubOptions, Token};
-use maana::kernels::{InstructionSet, Matrix, Precision, normalize};
+use maana::kernels::{InstructionSet, Matrix, Precision, normalized};
 use maana::model::{Activations, ModelError, RolePrompts, TextEncoder, WeightStorage};
 use numpy::PyArray2;
 use pyo3::exceptions::PyValueError;
@@ -97,12 +97,11 @@ impl Encoder {
             let encoder = encoder.with_stop(Arc::clone(stop));
             let embedded = embed(&encoder, &texts, prompt, progress.as_ref(), stop)?;
             let rows = embedded.view().prefix(dimension);
-            if normalize_embeddings {
-                let mut unit = Matrix::zeros(rows.rows(), dimension);
-                normalize(encoder.context(), rows, unit.data_mut());
-                return Ok(unit);
-            }
-            Ok(if dimension == whole { embedded } else { rows.to_matrix() })
+            Ok(match normalize_embeddings {
+                true => normalized(encoder.context(), rows),
+                false if dimension == whole => embedded,
+                false => rows.to_matrix(),
+            })
         })?;
         of_matrix(py, matrix)
     }

@@ -1,10 +1,11 @@
 //! The settings of a run, with the defaults of the reference (Sentence Transformers on the Hugging
 //! Face trainer). Field names are those of the `[training]` table of a recipe.
 
+use crate::BatchSampler;
 use crate::error::TrainError;
 use crate::interval::{Evaluate, Interval};
 use crate::keep_best::KeepBest;
-use crate::optimizer::{Group, Optimizer};
+use crate::optimizer::{Group, Optimizer, in_f32};
 use crate::schedule::Schedule;
 use maana_model::PassLimit;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -145,7 +146,12 @@ impl Default for Arguments {
 impl Arguments {
     /// Returns the error for a number of rows that gives no batch.
     pub(crate) fn no_batch(&self, rows: usize) -> TrainError {
-        TrainError::NoBatch { rows, batch_size: self.batch_size, drop_last: self.drop_last }
+        TrainError::NoBatch {
+            rows,
+            batch_size: self.batch_size,
+            drop_last: self.drop_last,
+            sampler: self.batch_sampler,
+        }
     }
 
     /// Returns the limit of one pass through the model.
@@ -162,9 +168,8 @@ impl Arguments {
     /// # Errors
     /// Names the first invalid field, with its value and the allowed ones.
     pub fn check(&self) -> Result<(), TrainError> {
-        let fault = |field: &str, value: &dyn std::fmt::Display, wanted: &str| {
-            Err(TrainError::Argument { field: field.into(), value: value.to_string(), wanted: wanted.into() })
-        };
+        let fault =
+            |field: &str, value: &dyn std::fmt::Display, wanted: &str| Err(TrainError::argument(field, value, wanted));
         if !(self.epochs.is_finite() && self.epochs > 0.0) {
             return fault("epochs", &self.epochs, "a number above 0");
         }
@@ -182,13 +187,12 @@ impl Arguments {
                 return fault(field, &value, "at least 1");
             }
         }
-        let evaluate = match self.evaluate {
-            Evaluate::Steps(interval) => Some(interval),
-            Evaluate::Never | Evaluate::Epoch => None,
-        };
-        for (field, interval) in
-            [("evaluate", evaluate), ("save_every", self.save_every), ("log_every", Some(self.log_every))]
-        {
+        let intervals = [
+            ("evaluate", self.evaluate.interval()),
+            ("save_every", self.save_every),
+            ("log_every", Some(self.log_every)),
+        ];
+        for (field, interval) in intervals {
             if interval == Some(Interval::Updates(0)) {
                 return fault(field, &0, "at least 1 update, or a fraction of the run above 0 and below 1");
             }
@@ -263,24 +267,6 @@ impl Arguments {
         }
         Ok(())
     }
-}
-
-/// Returns true if a value is finite in the type of the computation.
-fn in_f32(value: f64) -> bool {
-    (value as f32).is_finite()
-}
-
-/// Sampler of batches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BatchSampler {
-    /// Random order.
-    #[serde(alias = "batch_sampler")]
-    Shuffle,
-    /// Random order without a text that occurs twice in a batch, so that no negative is a positive.
-    NoDuplicates,
-    /// At least two rows of each label in a batch, for losses that compare rows by their labels.
-    GroupByLabel,
 }
 
 /// Precision of forward and backward. Parameters, gradients and moments are always f32.

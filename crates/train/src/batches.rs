@@ -3,6 +3,7 @@
 
 use crate::error::Failure;
 use crate::plan::{Pace, Position};
+use crate::rows::read_rows;
 use crate::sets::EpochRows;
 use crate::{Arguments, TrainError, TrainingSet};
 use maana_data::{SetSampler, Source};
@@ -59,11 +60,9 @@ where
                 return;
             }
             for (set, rows) in drawn.into_iter().skip(std::mem::take(&mut skip)) {
+                let rows: Vec<usize> = rows.into_iter().map(|row| row as usize).collect();
                 let read = self.read(set, data.source(set), &rows);
-                let batch = read.map(|(columns, labels)| {
-                    let rows = rows.iter().map(|&row| row as usize).collect();
-                    Batch { set, rows, columns, labels, of, left_out }
-                });
+                let batch = read.map(|(columns, labels)| Batch { set, rows, columns, labels, of, left_out });
                 let batch = batch.map_err(|error| self.sets[set].name_error(error));
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {
@@ -78,21 +77,10 @@ where
         &self,
         set: usize,
         source: &dyn Source,
-        rows: &[u32],
+        rows: &[usize],
     ) -> Result<(Vec<TokenBatch>, Option<Vec<f32>>), TrainError> {
-        let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
         let names = source.columns();
-        let mut texts: Vec<Vec<String>> = names.iter().map(|_| Vec::with_capacity(rows.len())).collect();
-        let mut labels = source.has_labels().then(|| Vec::with_capacity(rows.len() * source.label_length()));
-        for &row in &rows {
-            let example = source.get(row).map_err(|source| TrainError::Data { row, source })?;
-            for (column, text) in texts.iter_mut().zip(example.texts) {
-                column.push(text);
-            }
-            if let Some(labels) = &mut labels {
-                labels.extend(example.label.ok_or(TrainError::NoLabel { row })?);
-            }
-        }
+        let (texts, labels) = read_rows(source, rows)?;
         let mut columns = Vec::with_capacity(names.len());
         let prompts = self.sets[set].prompts.iter().map(Some).chain(std::iter::repeat(None));
         for ((name, texts), prompt) in names.iter().zip(&texts).zip(prompts) {
@@ -103,7 +91,7 @@ where
             };
             let tokens = tokens.map_err(|source| TrainError::Tokenize {
                 column: name.clone(),
-                rows: rows.clone(),
+                rows: rows.to_vec(),
                 source: source.into(),
             })?;
             assert_eq!(tokens.sequences(), texts.len(), "the tokenizer gives one sequence for each text");

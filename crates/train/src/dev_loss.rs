@@ -3,6 +3,7 @@
 use crate::TrainError;
 use crate::error::Failure;
 use crate::loss::{Embedded, Loss};
+use crate::rows::{label_rows, read_rows};
 use maana_data::Source;
 use maana_kernels::{Context, Matrix, Rows};
 
@@ -23,25 +24,14 @@ pub fn dev_loss<E: Into<Failure>>(
     let mut sum = 0.0;
     let rows: Vec<usize> = (0..source.len()).collect();
     for (pass, rows) in rows.chunks(batch_size).enumerate() {
-        let mut texts: Vec<Vec<String>> = source.columns().iter().map(|_| Vec::with_capacity(rows.len())).collect();
-        let mut labels = Vec::new();
-        for &row in rows {
-            let example = source.get(row).map_err(|source| TrainError::Data { row, source })?;
-            for (column, text) in texts.iter_mut().zip(example.texts) {
-                column.push(text);
-            }
-            if source.has_labels() {
-                labels.extend(example.label.ok_or(TrainError::NoLabel { row })?);
-            }
-        }
+        let (texts, labels) = read_rows(source, rows)?;
         let mut embedded = Vec::with_capacity(texts.len());
         for (column, texts) in texts.iter().enumerate() {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             embedded.push(embed(column, &texts).map_err(|source| TrainError::DevLoss(source.into()))?);
         }
         let columns: Vec<Rows<'_>> = embedded.iter().map(Matrix::view).collect();
-        let length = labels.len() / rows.len();
-        let labels = source.has_labels().then(|| Rows::new(&labels, rows.len(), length, length));
+        let labels = labels.as_deref().map(|numbers| label_rows(numbers, rows.len()));
         let batch = Embedded { columns: &columns, labels, pass: pass as u64 };
         // The gradients are not used.
         let mut d_columns: Vec<Matrix> =

@@ -1,5 +1,6 @@
 //! Errors of a run, each with its remedy.
 
+use crate::BatchSampler;
 use std::path::PathBuf;
 
 /// An error of a closure or an observer of the caller.
@@ -22,7 +23,7 @@ pub enum TrainError {
     #[error("the system refuses a thread to read batches: {0}; allow more (ulimit -u), or end other programs")]
     Thread(std::io::Error),
     /// There are too few rows for one batch, or they share too many texts.
-    #[error("no batch comes of the data: {}", no_batch(*rows, *batch_size, *drop_last))]
+    #[error("no batch comes of the data: {}", no_batch(*rows, *batch_size, *drop_last, *sampler))]
     NoBatch {
         /// Rows of the data.
         rows: usize,
@@ -30,6 +31,8 @@ pub enum TrainError {
         batch_size: usize,
         /// True if smaller batches are dropped.
         drop_last: bool,
+        /// Sampler of the batches.
+        sampler: BatchSampler,
     },
     /// The data do not have the columns or labels that the loss requires.
     #[error("the loss `{loss}` needs {needed}, but the data have {found}")]
@@ -212,6 +215,11 @@ impl std::fmt::Display for RowsOfSet {
 }
 
 impl TrainError {
+    /// Creates the error of an invalid setting.
+    pub(crate) fn argument(field: impl Into<String>, value: impl ToString, wanted: impl Into<String>) -> Self {
+        Self::Argument { field: field.into(), value: value.to_string(), wanted: wanted.into() }
+    }
+
     /// Converts an `io::Error`, for use with `map_err`.
     pub(crate) fn io(doing: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
@@ -219,13 +227,18 @@ impl TrainError {
     }
 }
 
-fn no_batch(rows: usize, batch_size: usize, drop_last: bool) -> String {
+fn no_batch(rows: usize, batch_size: usize, drop_last: bool, sampler: BatchSampler) -> String {
     match rows {
         0 => "there are no rows".to_string(),
         _ if drop_last && rows < batch_size => {
             format!("{rows} rows do not fill a batch of {batch_size}, and `drop_last` leaves out smaller ones")
         }
-        // Only the sampler without duplicates drops rows.
+        _ if drop_last && sampler == BatchSampler::GroupByLabel => format!(
+            "the rows that `group_by_label` takes, two of each label in turn until one label is left, do not fill a \
+             batch of {batch_size}, and `drop_last` leaves out smaller ones. Set `drop_last = false` or a smaller \
+             `batch_size`"
+        ),
+        // Of the other samplers only that without duplicates leaves out rows.
         _ if drop_last => format!(
             "the texts of the {rows} rows repeat so often that `no_duplicates` cannot fill a batch of {batch_size}, and \
              `drop_last` leaves out smaller ones. Set `drop_last = false`, a smaller `batch_size` or `batch_sampler = \"shuffle\"`"

@@ -56,11 +56,8 @@ impl ResolvedGroups {
         };
         let settings: Vec<TensorSettings> = (0..tensors.len()).map(settings).collect();
         if !settings.iter().any(|settings| settings.trains) {
-            return Err(TrainError::Argument {
-                field: "groups".into(),
-                value: "freezing all parameters".into(),
-                wanted: "such that some parameters train".into(),
-            });
+            let wanted = "such that some parameters train";
+            return Err(TrainError::argument("groups", "freezing all parameters", wanted));
         }
         let summaries = (0..arguments.groups.len()).map(Some).chain([None]).filter_map(|group| {
             let members = (0..tensors.len()).filter(|index| group_of[*index] == group);
@@ -89,10 +86,8 @@ fn algorithm(arguments: &Arguments) -> Algorithm {
 fn assign(groups: &[Group], tensors: &[Tensor]) -> Result<Vec<Option<usize>>, TrainError> {
     let mut assigned = vec![None; tensors.len()];
     for (number, group) in groups.iter().enumerate() {
-        let fault = |wanted: String| TrainError::Argument {
-            field: format!("groups[{number}].pattern"),
-            value: format!("{:?}", group.pattern),
-            wanted,
+        let fault = |wanted: String| {
+            TrainError::argument(format!("groups[{number}].pattern"), format!("{:?}", group.pattern), wanted)
         };
         let pattern = Pattern::new(&group.pattern).map_err(|error| fault(format!("a valid pattern: {}", error.msg)))?;
         let matching: Vec<usize> = (0..tensors.len()).filter(|index| pattern.matches(&tensors[*index].name)).collect();
@@ -130,11 +125,8 @@ fn layers_above(arguments: &Arguments, tensors: &[Tensor]) -> Result<Vec<usize>,
     let numbers: Vec<Option<usize>> = tensors.iter().map(layer).collect();
     let layers = numbers.iter().flatten().max().map_or(0, |last| last + 1);
     if layers == 0 && arguments.layer_decay != 1.0 {
-        return Err(TrainError::Argument {
-            field: "layer_decay".into(),
-            value: arguments.layer_decay.to_string(),
-            wanted: "1, as the names of this model's parameters have no numbers of layers".into(),
-        });
+        let wanted = "1, as the names of this model's parameters have no numbers of layers";
+        return Err(TrainError::argument("layer_decay", arguments.layer_decay, wanted));
     }
     let first = numbers.iter().position(Option::is_some).unwrap_or(0);
     let above = |(index, number): (usize, &Option<usize>)| match number {

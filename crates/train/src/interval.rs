@@ -95,6 +95,16 @@ pub enum Evaluate {
     Steps(Interval),
 }
 
+impl Evaluate {
+    /// Returns the interval, unless evaluations follow the epochs or there are none.
+    pub fn interval(self) -> Option<Interval> {
+        match self {
+            Self::Steps(interval) => Some(interval),
+            Self::Never | Self::Epoch => None,
+        }
+    }
+}
+
 impl Serialize for Evaluate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

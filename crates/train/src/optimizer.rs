@@ -61,8 +61,7 @@ impl Optimizer {
     pub(crate) fn check(&self) -> Result<(), TrainError> {
         let Self::Adafactor(Adafactor { clip_threshold, decay_rate, .. }) = *self else { return Ok(()) };
         let fault = |field: &str, value: f64, wanted: &str| {
-            let field = format!("optimizer.{field}");
-            Err(TrainError::Argument { field, value: value.to_string(), wanted: wanted.into() })
+            Err(TrainError::argument(format!("optimizer.{field}"), value, wanted))
         };
         if !(clip_threshold.is_finite() && clip_threshold > 0.0) {
             return fault("clip_threshold", clip_threshold, "a number above 0");
@@ -72,6 +71,11 @@ impl Optimizer {
         }
         Ok(())
     }
+}
+
+/// Returns true if a value is finite in the type of the computation.
+pub(crate) fn in_f32(value: f64) -> bool {
+    (value as f32).is_finite()
 }
 
 /// A group of parameters with settings of its own: `[[training.groups]]`. The first group whose
@@ -100,8 +104,7 @@ impl Group {
     pub(crate) fn check(&self, number: usize) -> Result<(), TrainError> {
         let Self { learning_rate, factor, weight_decay, freeze, .. } = self;
         let fault = |field: &str, value: &dyn std::fmt::Display, wanted: &str| {
-            let field = format!("groups[{number}].{field}");
-            Err(TrainError::Argument { field, value: value.to_string(), wanted: wanted.into() })
+            Err(TrainError::argument(format!("groups[{number}].{field}"), value, wanted))
         };
         let numbers = [("learning_rate", learning_rate), ("factor", factor), ("weight_decay", weight_decay)];
         for (field, value) in numbers {
@@ -109,7 +112,7 @@ impl Group {
             if *freeze {
                 return fault(field, value, "left out in a group with `freeze`");
             }
-            if !((*value as f32).is_finite() && *value >= 0.0) {
+            if !(in_f32(*value) && *value >= 0.0) {
                 return fault(field, value, "a number that is not negative and that f32 can hold");
             }
         }

@@ -2,7 +2,7 @@
 //! cannot differ. It only counts: it knows no model, and of texts only which are equal.
 
 use crate::sets::{self, EpochRows};
-use crate::{Arguments, BatchSampler, Evaluate, Interval, TrainError, Version};
+use crate::{Arguments, BatchSampler, Evaluate, TrainError, Version};
 use maana_data::{SetSampler, Source};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,7 @@ impl Plan {
     /// # Errors
     /// If an argument is invalid, the rows give no batch, or the run is too long to be planned.
     pub fn new(rows: usize, arguments: &Arguments) -> Result<Self, TrainError> {
+        arguments.check()?;
         let batches = arguments.sampler().batches(rows);
         let mut plan = Self::counted(rows, batches, arguments)?;
         let drawn = Drawn::of_distinct(rows, arguments, &plan);
@@ -86,9 +87,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Creates the plan without the moments.
+    /// Creates the plan without the moments. The arguments are valid.
     fn counted(rows: usize, batches_per_epoch: usize, arguments: &Arguments) -> Result<Self, TrainError> {
-        arguments.check()?;
         let pace = Pace::new(batches_per_epoch, arguments);
         if pace.batches_per_epoch == 0 {
             return Err(arguments.no_batch(rows));
@@ -103,17 +103,15 @@ impl Plan {
             0 => (updates as f64 * arguments.warmup_ratio).ceil() as u64,
             steps => steps,
         };
-        let plan = Self {
+        refuse_many_moments(arguments, updates)?;
+        Ok(Self {
             rows,
             batches_per_epoch: pace.batches_per_epoch,
             set_batches: Vec::new(),
             updates: 0,
             scheduled_updates: updates,
             warmup_updates,
-            evaluate_every: match arguments.evaluate {
-                Evaluate::Steps(interval) => Some(interval.of(updates)),
-                Evaluate::Never | Evaluate::Epoch => None,
-            },
+            evaluate_every: arguments.evaluate.interval().map(|interval| interval.of(updates)),
             save_every: arguments.save_every.map(|interval| interval.of(updates)),
             log_every: arguments.log_every.of(updates),
             epochs,
@@ -122,31 +120,7 @@ impl Plan {
             evaluations: Vec::new(),
             log_rows: Vec::new(),
             pace,
-        };
-        plan.refuse_many_moments(arguments)?;
-        Ok(plan)
-    }
-
-    /// Refuses a run with more rows of the log or evaluations than a plan can list.
-    fn refuse_many_moments(&self, arguments: &Arguments) -> Result<(), TrainError> {
-        let updates = self.scheduled_updates;
-        let refuse = |field: &str, interval: Option<Interval>, updates_between: Option<u64>, moments: &str| match (
-            interval,
-            updates_between,
-        ) {
-            (Some(interval), Some(between)) if updates / between > MOST_MOMENTS => Err(TrainError::Argument {
-                field: field.into(),
-                value: interval.to_string(),
-                wanted: format!("large enough for at most {MOST_MOMENTS} {moments} in {updates} updates"),
-            }),
-            _ => Ok(()),
-        };
-        let evaluate = match arguments.evaluate {
-            Evaluate::Steps(interval) => Some(interval),
-            Evaluate::Never | Evaluate::Epoch => None,
-        };
-        refuse("log_every", Some(arguments.log_every), Some(self.log_every), "rows of the log")?;
-        refuse("evaluate", evaluate, self.evaluate_every, "evaluations")
+        })
     }
 
     /// Returns the learning rate of update `step` (from 0), without reductions on a plateau.
@@ -226,7 +200,22 @@ fn refuse_endless(arguments: &Arguments, batches: u64) -> Result<(), TrainError>
     };
     if all_batches > LONGEST_RUN {
         let wanted = format!("small enough for at most {LONGEST_RUN:.0} micro-batches; it asks for {all_batches:.0}");
-        return Err(TrainError::Argument { field: field.into(), value, wanted });
+        return Err(TrainError::argument(field, value, wanted));
+    }
+    Ok(())
+}
+
+/// Refuses a run of `updates` with more rows of the log or evaluations than a plan can list.
+fn refuse_many_moments(arguments: &Arguments, updates: u64) -> Result<(), TrainError> {
+    let intervals = [
+        ("log_every", Some(arguments.log_every), "rows of the log"),
+        ("evaluate", arguments.evaluate.interval(), "evaluations"),
+    ];
+    for (field, interval, moments) in intervals {
+        if let Some(interval) = interval.filter(|interval| updates / interval.of(updates) > MOST_MOMENTS) {
+            let wanted = format!("large enough for at most {MOST_MOMENTS} {moments} in {updates} updates");
+            return Err(TrainError::argument(field, interval, wanted));
+        }
     }
     Ok(())
 }
@@ -310,10 +299,13 @@ impl Drawn {
 
 /// Returns true if every text of every epoch occurs once.
 fn are_distinct(set: &dyn Source) -> bool {
+    if set.epoch(0).is_some() {
+        return false;
+    }
     let keys = set.text_keys();
     let last = keys.iter().max().map_or(0, |last| *last as usize);
     let mut seen = vec![false; last + 1];
-    set.epoch(0).is_none() && keys.iter().all(|&key| !std::mem::replace(&mut seen[key as usize], true))
+    keys.iter().all(|&key| !std::mem::replace(&mut seen[key as usize], true))
 }
 
 /// Position of a run.
@@ -410,6 +402,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Interval;
     use proptest::prelude::*;
 
     /// Settings of the run whose training log is in `tests/data`.
@@ -552,6 +545,12 @@ mod tests {
         assert!(fault.contains("no rows"), "{fault}");
         let fault = Plan::new(7, &Arguments { drop_last: true, ..Arguments::default() }).unwrap_err().to_string();
         assert!(fault.contains('7') && fault.contains("drop_last"), "{fault}");
+    }
+
+    #[test]
+    fn arguments_are_checked_before_batches_are_counted() {
+        let fault = Plan::new(7, &Arguments { batch_size: 0, ..Arguments::default() }).unwrap_err().to_string();
+        assert!(fault.contains("`batch_size` is 0") && fault.contains("at least 1"), "{fault}");
     }
 
     proptest! {

@@ -119,8 +119,7 @@ impl Schedule {
     /// Checks the parameters of a schedule with this maximum.
     pub(crate) fn check(&self, learning_rate: f64) -> Result<(), TrainError> {
         let fault = |field: &str, value: &dyn std::fmt::Display, wanted: &str| {
-            let field = format!("schedule.{field}");
-            Err(TrainError::Argument { field, value: value.to_string(), wanted: wanted.into() })
+            Err(TrainError::argument(format!("schedule.{field}"), value, wanted))
         };
         let below = format!("at least 0 and below the learning_rate {learning_rate}");
         let share = 0.0..=1.0;

@@ -1,8 +1,9 @@
 //! The data sets of a run, and the batches of each epoch.
 
-use crate::arguments::{BatchSampler, Version};
-use crate::{Arguments, Loss, TrainError};
-use maana_data::{BatchPlan, Sampler, SetSampler, Source};
+use crate::arguments::Version;
+use crate::optimizer::in_f32;
+use crate::{Arguments, BatchSampler, Loss, TrainError};
+use maana_data::{BatchPlan, SetSampler, Source};
 use maana_model::Prompt;
 use std::sync::Arc;
 
@@ -36,9 +37,8 @@ impl<'a> TrainingSet<'a> {
     /// If the number of prompts is not that of the columns.
     pub fn check(&self) -> Result<(), TrainError> {
         self.loss.needs().check_data(self.loss.describe().recipe_name(), self.source)?;
-        if !(self.weight > 0.0 && (self.weight as f32).is_finite()) {
-            let wanted = "a number above 0 that f32 can hold".into();
-            return Err(TrainError::Argument { field: "weight".into(), value: self.weight.to_string(), wanted });
+        if !(in_f32(self.weight) && self.weight > 0.0) {
+            return Err(TrainError::argument("weight", self.weight, "a number above 0 that f32 can hold"));
         }
         assert!(self.prompts.is_empty() || self.prompts.len() == self.source.columns().len(), "a prompt a column");
         Ok(())
@@ -57,11 +57,7 @@ impl Arguments {
     /// Sampler of the batches of each epoch.
     pub(crate) fn sampler(&self) -> BatchPlan {
         BatchPlan {
-            sampler: match self.batch_sampler {
-                BatchSampler::Shuffle => Sampler::Shuffle,
-                BatchSampler::NoDuplicates => Sampler::NoDuplicates,
-                BatchSampler::GroupByLabel => Sampler::GroupByLabel,
-            },
+            sampler: self.batch_sampler,
             batch_size: self.batch_size,
             drop_last: self.drop_last,
             seed: self.seed,
@@ -72,11 +68,9 @@ impl Arguments {
 
 /// Refuses settings that do not fit the sets.
 pub(crate) fn check(sets: &[&dyn Source], arguments: &Arguments) -> Result<(), TrainError> {
-    let fault = |field: &str, value: &str, wanted: String| {
-        Err(TrainError::Argument { field: field.into(), value: value.into(), wanted })
-    };
     if sets.len() > 1 && arguments.reproduce == Some(Version::V3_0_1) {
-        return fault("reproduce", "3.0.1", "\"6.2\", whose order of several data sets is known".into());
+        let wanted = "\"6.2\", whose order of several data sets is known";
+        return Err(TrainError::argument("reproduce", "3.0.1", wanted));
     }
     if arguments.batch_sampler != BatchSampler::GroupByLabel {
         return Ok(());
@@ -85,7 +79,7 @@ pub(crate) fn check(sets: &[&dyn Source], arguments: &Arguments) -> Result<(), T
         Some(labels) => {
             let wanted =
                 format!("another sampler: it needs two labels with two rows each, and a data set has {labels}");
-            fault("batch_sampler", "group_by_label", wanted)
+            Err(TrainError::argument("batch_sampler", "group_by_label", wanted))
         }
         None => Ok(()),
     }

@@ -2,6 +2,7 @@
 
 use crate::batches::Batch;
 use crate::loss::{Embedded, Loss};
+use crate::rows::label_rows;
 use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{DropoutSeed, PassLimit, Trainable};
 use maana_text::TokenBatch;
@@ -60,10 +61,7 @@ impl<M: Trainable> Step<M> {
         let column = |index: usize| embeddings.view().range(index * rows..(index + 1) * rows);
         let columns: Vec<Rows<'_>> = (0..batch.columns.len()).map(column).collect();
         let mut d_columns: Vec<Matrix> = columns.iter().map(|_| Matrix::zeros(rows, dimension)).collect();
-        let labels = batch.labels.as_deref().map(|labels| {
-            let length = labels.len() / rows;
-            Rows::new(labels, rows, length, length)
-        });
+        let labels = batch.labels.as_deref().map(|numbers| label_rows(numbers, rows));
         let embedded = Embedded { columns: &columns, labels, pass };
         let value = loss.loss(context, &embedded, weight, &mut d_columns);
 

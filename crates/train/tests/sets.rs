@@ -225,3 +225,30 @@ fn errors_name_the_set() {
         assert!(fault.contains(&format!("`batch_size` is {batch_size}")) && fault.contains("even"), "{fault}");
     }
 }
+
+#[test]
+fn batches_by_label_that_drop_last_leaves_out_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("classes.jsonl");
+    let line = |(row, label)| serde_json::json!({"text": format!("t{row}"), "label": label}).to_string() + "\n";
+    let by_label = Arguments { batch_sampler: BatchSampler::GroupByLabel, ..arguments(None) };
+    // Four rows of two labels are drawn: others have a label of their own, or no partner.
+    for labels in [[0, 0, 1, 1, 2, 3, 4, 5, 6], [0, 0, 0, 0, 0, 0, 0, 1, 1]] {
+        std::fs::write(&path, labels.into_iter().enumerate().map(line).collect::<String>()).unwrap();
+        let set = Dataset::open(&[&path], ReadOptions::default()).unwrap();
+        let plan = |drop_last, batch_size| {
+            let arguments = Arguments { drop_last, batch_size, ..by_label.clone() };
+            Plan::of(&[&set], SetSampler::default(), &arguments)
+        };
+        let fault = plan(true, 8).unwrap_err().to_string();
+        for expected in ["`group_by_label`", "a batch of 8", "`drop_last = false`", "a smaller `batch_size`"] {
+            assert!(fault.contains(expected), "{fault}");
+        }
+        assert!(!fault.contains("no_duplicates") && !fault.contains("shuffle"), "{fault}");
+        for (drop_last, batch_size) in [(false, 8), (true, 4)] {
+            assert_eq!(plan(drop_last, batch_size).unwrap().batches_per_epoch, 1, "the remedies work");
+        }
+        let fault = plan(true, 10).unwrap_err().to_string();
+        assert!(fault.contains("9 rows do not fill a batch of 10"), "{fault}");
+    }
+}

@@ -4,14 +4,13 @@ use super::content::{Content, Labelled};
 use super::error::EvaluationError;
 use super::lists::Lists;
 use super::set::EvaluationSet;
-use crate::similarity::unit;
 use crate::texts::embed;
 use maana_data::{RetrievalSet, Source};
 use maana_eval::{
-    Kind, Primary, RetrievalOptions, Scores, pair_classification, paraphrase_mining, reranking, semantic_similarity,
-    similarity_name, translation, triplets,
+    Kind, Primary, RetrievalOptions, Scores, metric, pair_classification, paraphrase_mining, reranking,
+    semantic_similarity, translation, triplets,
 };
-use maana_kernels::{Context, Matrix, Rows};
+use maana_kernels::{Context, Matrix, Rows, normalized};
 use maana_model::{ModelError, Prompt, Role, Similarity, TextEncoder};
 use maana_train::{Loss, TrainError, dev_loss};
 use maana_vectors::classify::{Confusion, Logistic, LogisticSettings};
@@ -185,7 +184,7 @@ impl EvaluationSet {
 
     /// Returns the primary measure, as the reference chooses it.
     fn primary(&self, similarity: Similarity, retrieval: Primary) -> String {
-        let function = similarity_name(similarity);
+        let function = metric(similarity).name();
         match (self.kind(), retrieval) {
             (Kind::Retrieval, Primary::Ndcg) => format!("{function}_ndcg@10"),
             (Kind::Retrieval, Primary::Map) => format!("{function}_map@100"),
@@ -249,7 +248,7 @@ fn labels(train: &Labelled, test: &Labelled, measuring: &Measuring<'_>) -> Resul
     let (learnt, truth) = (numbers(&train.labels), numbers(&test.labels));
     let (examples, rows) = (measuring.embed_plain(&train.texts)?, measuring.embed_plain(&test.texts)?);
     let at = |dim: usize| -> Result<Values, EvaluationError> {
-        let prefix = |rows: Rows<'_>| unit(context, rows.prefix(dim));
+        let prefix = |rows: Rows<'_>| normalized(context, rows.prefix(dim));
         let (examples, rows) = (prefix(examples.view()), prefix(rows.view()));
         let settings = LogisticSettings { tolerance: 1e-6, ..LogisticSettings::default() };
         let (model, _) = Logistic::fit(context, examples.view(), &learnt, names.len(), &settings)?;
@@ -266,7 +265,7 @@ fn labels(train: &Labelled, test: &Labelled, measuring: &Measuring<'_>) -> Resul
 
 /// Returns the names of the measures of a kind, in order.
 fn keys(kind: Kind, similarity: Similarity) -> Vec<String> {
-    let function = similarity_name(similarity);
+    let function = metric(similarity).name();
     let fixed = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     match kind {
         Kind::Retrieval => RetrievalOptions::default().cutoffs.keys(function),

@@ -18,11 +18,7 @@ impl SentenceModule {
     pub(crate) fn forward(&self, context: &Context, parameters: &[f32], x: &Matrix) -> Matrix {
         match self {
             Self::Dense(dense) => dense.forward(context, parameters, x.view()),
-            Self::Normalize => {
-                let mut y = Matrix::zeros(x.rows(), x.columns());
-                maana_kernels::normalize(context, x.view(), y.data_mut());
-                y
-            }
+            Self::Normalize => maana_kernels::normalized(context, x.view()),
         }
     }
 

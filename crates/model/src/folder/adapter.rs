@@ -8,6 +8,7 @@ use crate::json::{Fields, read_object};
 use crate::lora::{Lora, adapter_name, add_product};
 use crate::weights::{Layout, is_floating, to_floats};
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -81,24 +82,8 @@ pub(super) fn merge(folder: &Path, layout: &Layout, parameters: &mut [f32]) -> R
                 );
                 return Err(ModelError::invalid(&path, reason));
             }
-            let mut values = [vec![0.0; rank * inputs], vec![0.0; outputs * rank]];
-            for (view, values) in [&a, &b].into_iter().zip(&mut values) {
-                if !is_floating(view.dtype()) {
-                    let reason = format!(
-                        "an adapter of `{}` is of type {:?}; expected F32, F16, BF16 or F64",
-                        tensor.name,
-                        view.dtype()
-                    );
-                    return Err(ModelError::invalid(&path, reason));
-                }
-                to_floats(view.dtype(), view.data(), values);
-                if !values.iter().all(|value| value.is_finite()) {
-                    let reason =
-                        format!("the adapter of `{}` holds a value that is not a number or infinite", tensor.name);
-                    return Err(ModelError::invalid(&path, reason));
-                }
-            }
-            add_product(&mut parameters[tensor.range.clone()], inputs, &values[0], &values[1], scale(rank));
+            let (a, b) = (floats(&path, &tensor.name, &a)?, floats(&path, &tensor.name, &b)?);
+            add_product(&mut parameters[tensor.range.clone()], inputs, &a, &b, scale(rank));
         }
     }
     match tensors.keys().next() {
@@ -108,6 +93,21 @@ pub(super) fn merge(folder: &Path, layout: &Layout, parameters: &mut [f32]) -> R
         )),
         None => Ok(()),
     }
+}
+
+/// Returns the values of one matrix of the adapter of the weight `name`.
+fn floats(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, ModelError> {
+    if !is_floating(view.dtype()) {
+        let reason = format!("an adapter of `{name}` is of type {:?}; expected F32, F16, BF16 or F64", view.dtype());
+        return Err(ModelError::invalid(path, reason));
+    }
+    let mut values = vec![0.0; view.shape().iter().product()];
+    to_floats(view.dtype(), view.data(), &mut values);
+    if !values.iter().all(|value| value.is_finite()) {
+        let reason = format!("the adapter of `{name}` holds a value that is not a number or infinite");
+        return Err(ModelError::invalid(path, reason));
+    }
+    Ok(values)
 }
 
 /// Reads the configuration. Returns the factor of the products of a rank.

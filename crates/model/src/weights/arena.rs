@@ -195,9 +195,7 @@ impl ParameterArena {
     fn second_moments_len(&self) -> usize {
         match self.plan.algorithm {
             Algorithm::AdamW { .. } => self.parameters.len(),
-            Algorithm::Adafactor { .. } => {
-                self.plan.factored(&self.tensors).last().map_or(0, |tensor| tensor.range.end)
-            }
+            Algorithm::Adafactor { .. } => self.plan.factored_elements(&self.tensors),
         }
     }
 

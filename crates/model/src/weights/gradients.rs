@@ -93,7 +93,8 @@ impl<'a> Gradients<'a> {
     }
 }
 
-fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+/// Returns true if two ranges share an element.
+pub(crate) fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }
 

@@ -67,9 +67,7 @@ impl UpdatePlan {
     pub fn moment_bytes(&self, tensors: &[Tensor]) -> usize {
         match self.algorithm {
             Algorithm::AdamW { .. } => 2 * self.gradient_bytes(tensors),
-            Algorithm::Adafactor { .. } => {
-                size_of::<f32>() * self.factored(tensors).last().map_or(0, |tensor| tensor.range.end)
-            }
+            Algorithm::Adafactor { .. } => size_of::<f32>() * self.factored_elements(tensors),
         }
     }
 
@@ -106,6 +104,17 @@ impl UpdatePlan {
         }
         moments
     }
+
+    /// Number of second moments of Adafactor.
+    pub(super) fn factored_elements(&self, tensors: &[Tensor]) -> usize {
+        self.trained(tensors).map(|(tensor, _)| factored_len(tensor)).sum()
+    }
+}
+
+/// Number of second moments of Adafactor for a tensor: one for each row and column of a matrix, or
+/// for each element of a vector.
+pub(super) fn factored_len(tensor: &Tensor) -> usize {
+    tensor.matrix().map_or(tensor.range.len(), |[rows, columns]| rows + columns)
 }
 
 /// Joins adjacent ranges; they ascend.

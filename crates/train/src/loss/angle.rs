@@ -3,7 +3,7 @@
 //! the real and imaginary parts of complex numbers. <https://arxiv.org/abs/2309.12871>
 
 use super::cosent::ordered_by_labels;
-use super::cosine::{SHORTEST, dot};
+use super::cosine::inverse_length;
 use super::needs::{Labels, Needs};
 use super::objective::{Embedded, Loss, LossSummary, rows_of};
 use maana_kernels::{Context, Matrix};
@@ -68,7 +68,7 @@ struct PairAngle<'a> {
 
 impl<'a> PairAngle<'a> {
     fn new(a: &'a [f32], b: &'a [f32]) -> Self {
-        let (inverse_a, inverse_b) = (1.0 / dot(a, a).sqrt().max(SHORTEST), 1.0 / dot(b, b).sqrt().max(SHORTEST));
+        let (inverse_a, inverse_b) = (inverse_length(a), inverse_length(b));
         let product: f64 = (0..a.len()).map(|column| f64::from(a[column]) * turned(b, column, -1.0)).sum();
         Self { a, b, raw: product * inverse_a * inverse_b, inverse_a, inverse_b }
     }

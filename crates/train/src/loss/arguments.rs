@@ -145,8 +145,7 @@ impl LossArguments {
         let Some(dims) = &self.matryoshka_dims else { return Ok(loss) };
         if dims[0] > dimension {
             let wanted = format!("at most {dimension}, the columns of the model's embeddings");
-            let value = format!("{dims:?}");
-            return Err(TrainError::Argument { field: "matryoshka_dims".into(), value, wanted });
+            return Err(TrainError::argument("matryoshka_dims", format!("{dims:?}"), wanted));
         }
         let weights = self.matryoshka_weights.clone().unwrap_or_else(|| vec![1.0; dims.len()]);
         let dims = dims.iter().copied().zip(weights).collect();

@@ -1,7 +1,7 @@
 //! Distances between all rows of a batch with their gradients, for losses that choose triplets by
 //! the classes of the rows.
 
-use super::cosine::{SHORTEST, dot};
+use super::cosine::{dot, inverse_length};
 use super::distance::DistanceMetric;
 use super::needs::{Labels, Needs};
 use super::objective::{Embedded, Loss, LossSummary, rows_of, single_labels};
@@ -24,8 +24,7 @@ impl<'a> BatchDistances<'a> {
     /// If the metric is Manhattan, which the losses of classes do not have.
     pub(super) fn new(context: &Context, metric: DistanceMetric, embeddings: Rows<'a>) -> Self {
         let rows = embeddings.rows();
-        let length = |row: usize| 1.0 / dot(embeddings.row(row), embeddings.row(row)).sqrt().max(SHORTEST);
-        let inverse_lengths: Vec<f64> = (0..rows).map(length).collect();
+        let inverse_lengths: Vec<f64> = (0..rows).map(|row| inverse_length(embeddings.row(row))).collect();
         let mut values = vec![0.0; rows * rows];
         context.for_each_chunk(&mut values, rows, |i, values| {
             for (j, value) in values.iter_mut().enumerate().filter(|(j, _)| *j != i) {

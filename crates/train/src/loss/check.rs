@@ -49,7 +49,7 @@ impl LossArguments {
             let loss = serde_json::json!(self.name);
             let known = if known.is_empty() { "no parameters".into() } else { format!("only {}", known.join(", ")) };
             let wanted = format!("left out: the loss {loss} has {known}, and those of Matryoshka");
-            return Err(TrainError::Argument { field, value: value.to_string(), wanted });
+            return Err(TrainError::argument(field, value, wanted));
         }
         Ok(())
     }
@@ -127,5 +127,5 @@ impl LossArguments {
 }
 
 fn invalid(field: &str, value: &dyn std::fmt::Debug, wanted: &str) -> TrainError {
-    TrainError::Argument { field: field.into(), value: format!("{value:?}"), wanted: wanted.into() }
+    TrainError::argument(field, format!("{value:?}"), wanted)
 }

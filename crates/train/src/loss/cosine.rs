@@ -18,7 +18,7 @@ pub(super) fn cosines(a: Rows<'_>, b: Rows<'_>) -> Vec<Cosine> {
     (0..a.rows())
         .map(|row| {
             let (a, b) = (a.row(row), b.row(row));
-            let (inverse_a, inverse_b) = (1.0 / dot(a, a).sqrt().max(SHORTEST), 1.0 / dot(b, b).sqrt().max(SHORTEST));
+            let (inverse_a, inverse_b) = (inverse_length(a), inverse_length(b));
             Cosine { value: dot(a, b) * inverse_a * inverse_b, inverse_a, inverse_b }
         })
         .collect()
@@ -44,6 +44,11 @@ pub(super) fn cosines_backward(
             d_b[column] += (across * x - along_b * y) as f32;
         }
     }
+}
+
+/// Returns 1 ÷ the length of a vector, with a length of at least [`SHORTEST`].
+pub(super) fn inverse_length(x: &[f32]) -> f64 {
+    1.0 / dot(x, x).sqrt().max(SHORTEST)
 }
 
 /// Returns the dot product of two vectors.

@@ -1,6 +1,6 @@
 //! Distances of pairs of vectors with their gradients, in f64.
 
-use super::cosine::{SHORTEST, dot};
+use super::cosine::{dot, inverse_length};
 use serde::{Deserialize, Serialize};
 
 /// Offset of every coordinate difference, as in the reference, so that the distance of equal
@@ -35,7 +35,7 @@ impl<'a> PairDistance<'a> {
         let (mut inverse_a, mut inverse_b) = (0.0, 0.0);
         let value = match metric {
             DistanceMetric::Cosine => {
-                (inverse_a, inverse_b) = (1.0 / dot(a, a).sqrt().max(SHORTEST), 1.0 / dot(b, b).sqrt().max(SHORTEST));
+                (inverse_a, inverse_b) = (inverse_length(a), inverse_length(b));
                 1.0 - dot(a, b) * inverse_a * inverse_b
             }
             DistanceMetric::Euclidean => differences().map(|x| x * x).sum::<f64>().sqrt(),

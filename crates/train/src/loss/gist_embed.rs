@@ -1,10 +1,10 @@
 //! In-batch negatives chosen by a guide: texts that the guide finds more similar to the query than
 //! its positive are probably no negatives, and are left out. <https://arxiv.org/abs/2402.16829>
 
+use super::cosine::dot;
 use super::needs::{Labels, Needs};
 use super::objective::{Embedded, Loss, LossSummary};
 use super::ranking::{Layout, RankingLoss, stacked};
-use super::similarity::LossSimilarity;
 use libm::{exp, log};
 use maana_kernels::{Context, Matrix, Rows};
 use serde::{Deserialize, Serialize};
@@ -169,8 +169,7 @@ impl RankingLoss for Guided {
 fn cosine_matrix(context: &Context, rows: Rows<'_>, candidates: Rows<'_>) -> Vec<f64> {
     let mut products = vec![0.0; rows.rows() * candidates.rows()];
     maana_kernels::matmul_transposed(context, rows, candidates, &mut products, false);
-    let lengths =
-        |of: Rows<'_>| (0..of.rows()).map(|row| LossSimilarity::Dot.of(of.row(row), of.row(row)).sqrt()).collect();
+    let lengths = |of: Rows<'_>| (0..of.rows()).map(|row| dot(of.row(row), of.row(row)).sqrt()).collect();
     let (of_rows, of_candidates): (Vec<f64>, Vec<f64>) = (lengths(rows), lengths(candidates));
     let cosine = |(place, product): (usize, &f32)| {
         let (row, candidate) = (place / of_candidates.len(), place % of_candidates.len());

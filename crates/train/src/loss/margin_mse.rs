@@ -3,7 +3,7 @@
 
 use super::needs::{Labels, Needs};
 use super::objective::{Embedded, Loss, LossSummary, rows_of};
-use super::similarity::{LossSimilarity, of_documents};
+use super::similarity::{LossSimilarity, documents_backward, of_documents};
 use maana_kernels::{Context, Matrix};
 use serde_json::json;
 
@@ -41,10 +41,7 @@ impl Loss for MarginMse {
                 d_scores[negative + 1][row] -= 2.0 * weight * error;
             }
         }
-        let (d_queries, d_documents) = d_columns.split_first_mut().expect("as many gradients as columns");
-        for ((column, d), d_column) in documents.iter().zip(&d_scores).zip(d_documents) {
-            self.similarity.backward(*queries, *column, d, d_queries, d_column);
-        }
+        documents_backward(self.similarity, *queries, documents, &d_scores, d_columns);
         (weight * sum) as f32
     }
 

@@ -84,14 +84,8 @@ fn one_by_one<L: Loss + ?Sized>(
     let mut value = 0.0;
     for &(dim, dim_weight) in dims {
         let prefixes: Vec<Rows<'_>> = embedded.columns.iter().map(|column| column.prefix(dim)).collect();
-        let normalised: Vec<Matrix> = prefixes
-            .iter()
-            .map(|prefix| {
-                let mut y = Matrix::zeros(prefix.rows(), dim);
-                maana_kernels::normalize(context, *prefix, y.data_mut());
-                y
-            })
-            .collect();
+        let normalised: Vec<Matrix> =
+            prefixes.iter().map(|prefix| maana_kernels::normalized(context, *prefix)).collect();
         let columns: Vec<Rows<'_>> = normalised.iter().map(Matrix::view).collect();
         let mut d_normalised: Vec<Matrix> = prefixes.iter().map(|prefix| Matrix::zeros(prefix.rows(), dim)).collect();
         value +=

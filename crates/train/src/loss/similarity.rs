@@ -1,6 +1,6 @@
 //! Similarities of pairs of vectors with their gradients, in f64.
 
-use super::cosine::{SHORTEST, dot};
+use super::cosine::{dot, inverse_length};
 use maana_kernels::{Matrix, Rows};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ impl LossSimilarity {
 
     fn inverse_lengths(self, a: &[f32], b: &[f32]) -> (f64, f64) {
         match self {
-            Self::Cosine => (1.0 / dot(a, a).sqrt().max(SHORTEST), 1.0 / dot(b, b).sqrt().max(SHORTEST)),
+            Self::Cosine => (inverse_length(a), inverse_length(b)),
             Self::Dot => (1.0, 1.0),
         }
     }
@@ -61,4 +61,19 @@ pub(super) fn of_documents(similarity: LossSimilarity, queries: Rows<'_>, docume
     let of_column =
         |column: &Rows<'_>| (0..queries.rows()).map(|row| similarity.of(queries.row(row), column.row(row))).collect();
     documents.iter().map(of_column).collect()
+}
+
+/// Adds the gradients of all columns, given those of the similarities of the queries, the first
+/// column, to each other column.
+pub(super) fn documents_backward(
+    similarity: LossSimilarity,
+    queries: Rows<'_>,
+    documents: &[Rows<'_>],
+    d_scores: &[Vec<f64>],
+    d_columns: &mut [Matrix],
+) {
+    let (d_queries, d_documents) = d_columns.split_first_mut().expect("as many gradients as columns");
+    for ((column, d), d_column) in documents.iter().zip(d_scores).zip(d_documents) {
+        similarity.backward(queries, *column, d, d_queries, d_column);
+    }
 }

@@ -76,14 +76,8 @@ pub fn kmeans(context: &Context, rows: Rows<'_>, settings: &KMeans) -> Result<Cl
         return Err(VectorsError::setting("k", "at least one cluster is needed"));
     }
     super::check_groups(settings.k, rows.rows())?;
-    let mut unit = Matrix::default();
-    let rows = if settings.spherical {
-        unit.resize(rows.rows(), rows.columns());
-        maana_kernels::normalize(context, rows, unit.data_mut());
-        unit.view()
-    } else {
-        rows
-    };
+    let unit = settings.spherical.then(|| maana_kernels::normalized(context, rows));
+    let rows = unit.as_ref().map_or(rows, Matrix::view);
     let first_of = copies(rows);
     let settings = &KMeans { k: settings.k.min(distinct(&first_of)), ..*settings };
     let lengths = norms(rows);
@@ -311,10 +305,10 @@ mod tests {
             let settings = KMeans { k: 9, spherical, starts: 1, tolerance: 0.0, ..KMeans::default() };
             let found = kmeans(&Context::new(1), matrix.view(), &settings).unwrap();
             assert_eq!(found, kmeans(&Context::new(3), matrix.view(), &settings).unwrap());
-            let mut unit = matrix.clone();
-            if spherical {
-                maana_kernels::normalize(&Context::new(1), matrix.view(), unit.data_mut());
-            }
+            let unit = match spherical {
+                true => maana_kernels::normalized(&Context::new(1), matrix.view()),
+                false => matrix.clone(),
+            };
             for row in 0..1500 {
                 let distance = |centre: usize| squared_distance(unit.row(row), found.centres.row(centre));
                 let least = (0..9).map(distance).fold(f32::INFINITY, f32::min);

@@ -2,7 +2,7 @@
 //! (arXiv:1804.04235).
 
 use super::{ParameterArena, part};
-use crate::weights::update_plan::{Algorithm, TensorSettings};
+use crate::weights::update_plan::{Algorithm, TensorSettings, factored_len};
 use maana_kernels::{Adafactor, AdamW, Context};
 use std::ops::Range;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ impl ParameterArena {
                 weight_decay: of.weight_decay,
                 ..*settings
             };
-            let count = tensor.matrix().map_or(range.len(), |[rows, columns]| rows + columns);
+            let count = factored_len(tensor);
             let moments = &mut moments[start..start + count];
             start += count;
             if !nonzero(&self.gradients, &range) && moments.iter().all(|moment| *moment == 0.0) {

@@ -243,8 +243,8 @@ mod tests {
     }
 
     proptest! {
-        // Recall is a statistic: of 800 graphs such as these, one had less than 0.95 (two groups of
-        // rows that few links join). The same cases are drawn in each run.
+        // Recall is a statistic: a rare graph has less (two groups of rows that few links join).
+        // The same cases are drawn in each run.
         #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(24) })]
 
         /// Nearly all of the true neighbours, whatever the rows: in groups, without any, or many of
