@@ -5,7 +5,6 @@ use crate::command::{cargo, run};
 use crate::python;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Tests that share an environment.
 struct Suite {
@@ -64,11 +63,9 @@ impl Suite {
 
     fn run(&self, maana: &Path) -> Result<()> {
         let maana = maana.canonicalize().with_context(|| maana.display().to_string())?;
-        let mut tests = Command::new(self.python()?);
-        tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", self.tests]).env("PYTHONDONTWRITEBYTECODE", "1");
         // In offline mode Hugging Face's client sends no request, and it would send the user's own
         // token.
-        run(tests
+        run(python::pytest(&self.python()?, self.tests)
             .env("MAANA", maana)
             .env_remove("HF_HUB_OFFLINE")
             .env_remove("HF_TOKEN")

@@ -2,6 +2,7 @@
 //! its blends with the base on sets like the training data and on sets of other domains. Prints
 //! tables in Markdown.
 
+use crate::quality::mean_and_deviation;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -143,10 +144,8 @@ fn print(base: &str, seeds: &[u64], rows: &[Row]) {
     for row in rows {
         let cell = |index: usize| {
             let values: Vec<f64> = row.values.iter().map(|values| values[index]).collect();
-            let count = values.len() as f64;
-            let mean = values.iter().sum::<f64>() / count;
-            let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
-            if index == 0 { format!("{mean:.4}") } else { format!("{mean:.4} ± {:.4}", variance.sqrt()) }
+            let (mean, deviation) = mean_and_deviation(&values);
+            if index == 0 { format!("{mean:.4}") } else { format!("{mean:.4} ± {deviation:.4}") }
         };
         let cells: Vec<String> = (0..ALPHAS.len()).map(cell).collect();
         let guard = if row.is_guard { " (guard)" } else { "" };

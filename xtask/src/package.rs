@@ -26,9 +26,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     }
     let built = if cfg!(target_os = "macos") { "target/debug/lib_maana.dylib" } else { "target/debug/lib_maana.so" };
     std::fs::copy(built, package.join("_maana.abi3.so")).with_context(|| built.to_owned())?;
-    let mut tests = Command::new(environment()?);
-    tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS]).args(arguments);
-    run(tests.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONPATH", "target/python"))
+    run(python::pytest(&environment()?, TESTS).args(arguments).env("PYTHONPATH", "target/python"))
 }
 
 /// Runs as a part of all tests; skipped where the packages are unavailable.
@@ -56,9 +54,7 @@ pub(crate) fn wheel() -> Result<()> {
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(clean))?;
     let clean = clean.join("bin/python");
     run(Command::new(&clean).args(["-m", "pip", "install", "-q", "pytest"]).arg(&found))?;
-    let mut tests = Command::new(clean);
-    tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS]);
-    run(tests.env("PYTHONDONTWRITEBYTECODE", "1"))
+    run(&mut python::pytest(&clean, TESTS))
 }
 
 fn environment() -> Result<PathBuf> {

@@ -5,6 +5,13 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Returns the command of pytest on the tests of a folder, which leaves no files there.
+pub(crate) fn pytest(python: &Path, tests: &str) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", tests]).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
 /// Returns the Python of the environment in `folder`, which is created if it is missing or the pins
 /// have changed.
 ///

@@ -66,14 +66,18 @@ pub(crate) fn seeds(arguments: &[String]) -> Result<()> {
         println!("| {seed} | {:.4} | {:.4} | {:+.4} |", values[0], values[1], values[1] - values[0]);
         all.iter_mut().zip(values).for_each(|(all, value)| all.push(value));
     }
-    let [f32s, bf16s] = all.map(|values: Vec<f64>| {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
-        (mean, spread.sqrt())
-    });
+    let [f32s, bf16s] = all.map(|values: Vec<f64>| mean_and_deviation(&values));
     let both = [f32s, bf16s].map(|(mean, spread)| format!("{mean:.4} ± {spread:.4}"));
     println!("| mean ± deviation | {} | {} | {:+.4} |", both[0], both[1], bf16s.0 - f32s.0);
     Ok(())
+}
+
+/// Returns the mean and the standard deviation of a sample; that of a single value is 0.
+pub(crate) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+    (mean, variance.sqrt())
 }
 
 /// Largest relative loss of nDCG@10 on the demo's 300 queries. With so small a set, one query that

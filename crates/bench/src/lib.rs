@@ -11,7 +11,7 @@ mod timing;
 
 pub use costs::{Growth, Part, growth, parts};
 pub use products::{PRODUCT_SHAPES, ProductShape, attention, encoding, product, weight_gradient};
-pub use rounds::{Round, encode_rounds, evaluate_rounds, train_rounds};
+pub use rounds::{Round, encode_rounds, evaluate_rounds, median_round, train_rounds};
 pub use search::{
     Method, SearchBenchError, SearchRound, search_rounds, synthetic_vectors, write_true_neighbours, write_vectors,
 };

@@ -21,6 +21,15 @@ pub struct Round {
     pub peak_bytes: u64,
 }
 
+/// Returns the round of median duration, the slower of two in the middle.
+///
+/// # Panics
+/// If there are no rounds.
+pub fn median_round(mut rounds: Vec<Round>) -> Round {
+    rounds.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    rounds[rounds.len() / 2]
+}
+
 /// Encodes the texts once per round, as long as `next` returns true; `next` receives the previous
 /// round.
 ///

@@ -1,11 +1,11 @@
 //! Terminal output of the commands: results, notes, errors and progress.
 
 use crate::precision::{self, Choice};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, WeakProgressBar};
 use maana::finetune::RunEvent;
 use maana::hub::{EventHandler, HubEvent, HubOptions};
-use maana::kernels::Context;
+use maana::kernels::{Context, Precision};
 use maana::model::{TextEncoder, TrainingModel, WeightStorage};
 use maana::train::{Event, LogRow};
 use std::borrow::Cow;
@@ -141,9 +141,10 @@ pub(crate) fn open_model(
     Ok(opened)
 }
 
-/// Opens a model to train, as [`open_model`] does.
+/// Opens a model to train, as [`open_model`] does. Training supports f32 and bf16.
 pub(crate) fn open_for_training(name: &str, context: &Context, choice: Option<Choice>) -> Result<TrainingModel> {
     let (options, precision) = (HubOptions::from_environment(), precision::of(choice));
+    ensure!(precision != Precision::Int8, "--precision int8: training supports f32 and bf16");
     let opened = fetching(|notify| maana::open::open_for_training(name, context, precision, &options, notify));
     Ok(opened.with_context(|| format!("model `{name}`"))?.model)
 }

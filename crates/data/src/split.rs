@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use maana_files::Groups;
 use sha2::{Digest, Sha256};
 
 use crate::sample::randperm;
@@ -23,12 +24,13 @@ pub struct Split {
 pub fn split(source: &dyn Source, dev_rows: usize, seed: u64) -> Split {
     let rows = source.len();
     let last = (0..rows).flat_map(|row| source.row_keys(row)).max();
-    let mut groups = Groups::new(last.map_or(0, |last| *last as usize + 1));
+    let keys = last.map_or(0, |last| *last as usize + 1);
+    let mut groups = Groups::new(keys);
     for keys in (0..rows).map(|row| source.row_keys(row)) {
         keys[1..].iter().for_each(|&key| groups.join(keys[0], key));
     }
     let group_of: Vec<u32> = (0..rows).map(|row| groups.find(source.row_keys(row)[0])).collect();
-    let mut sizes = vec![0_usize; groups.parents.len()];
+    let mut sizes = vec![0_usize; keys];
     group_of.iter().for_each(|&group| sizes[group as usize] += 1);
     let mut is_dev = vec![None; sizes.len()];
     let mut drawn = 0;
@@ -42,32 +44,6 @@ pub fn split(source: &dyn Source, dev_rows: usize, seed: u64) -> Split {
     }
     let (dev, train) = (0..rows as u32).partition(|&row| is_dev[group_of[row as usize] as usize] == Some(true));
     Split { train, dev }
-}
-
-/// Disjoint groups of keys.
-struct Groups {
-    parents: Vec<u32>,
-}
-
-impl Groups {
-    fn new(keys: usize) -> Self {
-        Self { parents: (0..keys as u32).collect() }
-    }
-
-    fn find(&mut self, key: u32) -> u32 {
-        let mut key = key as usize;
-        while self.parents[key] as usize != key {
-            self.parents[key] = self.parents[self.parents[key] as usize];
-            key = self.parents[key] as usize;
-        }
-        key as u32
-    }
-
-    /// Joins two groups; the lower root stays, so that the result does not depend on the order.
-    fn join(&mut self, a: u32, b: u32) {
-        let (a, b) = (self.find(a), self.find(b));
-        self.parents[a.max(b) as usize] = a.min(b);
-    }
 }
 
 /// Selected rows of a source, in a given order.

@@ -12,6 +12,7 @@ mod edit_distance;
 mod error;
 mod file;
 mod folder;
+mod groups;
 mod hex;
 #[allow(unsafe_code)]
 mod map;
@@ -24,6 +25,7 @@ pub use edit_distance::edit_distance;
 pub use error::FileError;
 pub use file::{NewFile, replace, write};
 pub use folder::{NewFolder, create_inside, remove_folder, write_inside};
+pub use groups::Groups;
 pub use hex::hex;
 pub use map::{FileChanged, Map, MappedFile};
 pub use random::{SplitMix64, mix};

@@ -17,7 +17,7 @@ pub(crate) use body::PLACEHOLDER_ID;
 pub(crate) use facts::{AtDimension, SetScores};
 pub use facts::{BaseModel, CardFacts, Hardware, LossFacts, WidgetExample};
 pub use read::{matryoshka_dims, model_name};
-pub(crate) use template::template_syntax;
+pub(crate) use template::{markdown, template_syntax};
 
 /// Renders the card: YAML front matter, then Markdown.
 pub fn render(facts: &CardFacts) -> String {

@@ -14,7 +14,7 @@ mod spec;
 mod tabs;
 
 pub use error::EvaluationError;
-pub use find::find;
+pub use find::{find, training_part};
 pub use measure::{DevLoss, Measuring};
 pub use set::EvaluationSet;
 pub use show::{InPrecision, Measured, chart, suite_rows, suite_table, table};

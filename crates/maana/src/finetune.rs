@@ -75,6 +75,7 @@ pub fn finetune(
     notify: &mut dyn FnMut(&RunEvent<'_>),
 ) -> Result<Finetuned, FinetuneError> {
     let _lock = folder.begin(&prepared.located, resume)?;
+    let stopped_before = || Finetuned::Interrupted { checkpoint: None, record: TrainingRecord::default() };
     for (number, set) in prepared.sets.iter_mut().enumerate() {
         let file = folder.path().join("teacher").join(format!("{number}.embeddings"));
         let mut progress = |model: &str, done, texts| notify(&RunEvent::Teaching { model, done, texts });
@@ -82,14 +83,14 @@ pub fn finetune(
         if let Some(teacher) = set.teacher.take()
             && !teacher.compute(prepared.plan.epochs, &file, stop, &mut progress)?
         {
-            return Ok(Finetuned::Interrupted { checkpoint: None, record: TrainingRecord::default() });
+            return Ok(stopped_before());
         }
     }
     let before = match folder.read_scores("before")? {
         Some(scores) if resume => scores,
         _ => match prepared.evaluate(&prepared.model, context, stop)? {
             Some(scores) => scores,
-            None => return Ok(Finetuned::Interrupted { checkpoint: None, record: TrainingRecord::default() }),
+            None => return Ok(stopped_before()),
         },
     };
     folder.write_scores("before", &before)?;
@@ -101,7 +102,7 @@ pub fn finetune(
     if prepared.guards.is_some() {
         blends = blending::begin(&prepared, &base, &before, place, resume)?;
         if blends.is_none() {
-            return Ok(Finetuned::Interrupted { checkpoint: None, record: TrainingRecord::default() });
+            return Ok(stopped_before());
         }
     }
     let tokenizer = prepared.model.spec().tokenizer();
@@ -139,7 +140,7 @@ pub fn finetune(
     let model = folder.publish(&prepared.model, &facts)?;
     let advice = match facts.blend {
         Some(_) => None,
-        None => Some(advice::advise(&mut prepared, &base, &facts, evaluation_seconds, place)?),
+        None => Some(advice::advise(&mut prepared, &base, &facts, evaluation_seconds, place)),
     };
     Ok(Finetuned::Finished { model, facts: Box::new(facts), advice })
 }

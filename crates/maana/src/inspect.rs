@@ -77,9 +77,10 @@ pub fn inspect(
         (2, true) => LossName::Cosent,
         _ => LossName::MultipleNegativesRanking,
     });
+    let max_seq_length = model.map(|model| model.spec().settings().max_seq_length);
     let mut inspection = Inspection {
         rows: source.len(),
-        columns: facts::columns(&source, &scanned, loss),
+        columns: facts::columns(&source, &scanned, loss, max_seq_length),
         loss: serde_json::to_value(loss).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default(),
         labels: facts::labels(&source),
         repeats: Repeats { blank: scanned.blank_rows, ..repeats::of(&source, options.batch_size) },
@@ -90,12 +91,9 @@ pub fn inspect(
         unknown_tokens: model.map(|model| facts::unknown_tokens(&source, model)).transpose()?,
         longest: facts::longest(&source, &scanned)?,
         unit: scanned.unit,
-        max_seq_length: model.map(|model| model.spec().settings().max_seq_length),
+        max_seq_length,
         warnings: Vec::new(),
     };
-    if let Some(longest) = inspection.max_seq_length {
-        facts::count_cut(&mut inspection.columns, &source, &scanned, longest);
-    }
     inspection.warnings = warnings::of(&inspection, options.columns.is_some());
     Ok(inspection)
 }

@@ -160,14 +160,11 @@ fn blend(facts: &BlendFacts) -> BlendTable {
     let row = |(index, point): (usize, &BlendPoint)| BlendRow {
         alpha: point.alpha,
         is_chosen: index == facts.chosen,
-        values: std::iter::once(&point.value).chain(&point.guards).map(|value| format!("{value:.4}")).collect(),
+        values: point.values().map(|value| format!("{value:.4}")).collect(),
     };
     BlendTable {
         verdict: facts.verdict_line(),
-        metrics: std::iter::once(&facts.metric)
-            .chain(facts.guards.iter().map(|guard| &guard.metric))
-            .cloned()
-            .collect(),
+        metrics: facts.metrics().map(String::from).collect(),
         rows: facts.points.iter().enumerate().map(row).collect(),
     }
 }

@@ -255,9 +255,6 @@ fn encode_rounds(encoder: &TextEncoder, texts: PathBuf) -> Result<()> {
 }
 
 fn train_rounds(context: &Context, model: &mut TrainingModel, texts: PathBuf, dims: Vec<usize>) -> Result<()> {
-    if model.precision() == Precision::Int8 {
-        bail!("--precision int8: training supports f32 and bf16");
-    }
     let columns = Some(vec!["positive".into(), "anchor".into()]);
     let rows = Dataset::open(&[texts], ReadOptions { columns, ..ReadOptions::default() })?;
     Ok(maana_bench::train_rounds(model, context, &rows, dims, &Arguments::default(), &mut next_round)?)
@@ -337,8 +334,7 @@ fn measure_model(context: &Context, name: &str) -> Result<()> {
             rounds.extend(round);
             rounds.len() < 5
         })?;
-        rounds.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
-        let median = rounds[rounds.len() / 2];
+        let median = maana_bench::median_round(rounds);
         outln!(
             "  {:<5} training step of 32 pairs {:.2} s, {:.0} tokens/s, {:.2} GB peak memory",
             model.precision().name(),
@@ -355,9 +351,6 @@ fn costs(context: &Context, name: &str, precision: PrecisionArgument, charts: Op
     const SEQUENCES: usize = 64;
     const LENGTH: usize = 32;
     let model = &mut crate::terminal::open_for_training(name, context, precision.precision)?;
-    if model.precision() == Precision::Int8 {
-        bail!("--precision int8: training supports f32 and bf16");
-    }
     let (threads, named) = (context.threads(), model.precision().name());
     outln!(
         "{}, {threads} threads, {}; {name}, {named}",

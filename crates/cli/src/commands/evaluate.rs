@@ -4,7 +4,7 @@ use crate::precision::Choice;
 use anyhow::{Context as _, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use maana::eval::Kind;
-use maana::evaluation::{EvaluationError, EvaluationSet, InPrecision, Measuring, SetSpec};
+use maana::evaluation::{EvaluationError, EvaluationSet, InPrecision, Measuring, SetSpec, training_part};
 use maana::finetune::SetLoss;
 use maana::kernels::Context;
 use maana::model::{Role, TextEncoder, WeightStorage};
@@ -93,13 +93,15 @@ fn kinds() -> impl TypedValueParser<Value = Kind> {
 
 impl Evaluate {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let sets = self.datasets.iter().chain(&self.suite).map(PathBuf::as_path);
-        let inputs: Vec<&Path> = sets.chain([Path::new(&self.model)]).collect();
+        // Texts to train a classifier are found by the name of those to test it.
+        let training_parts: Vec<PathBuf> = self.datasets.iter().filter_map(|path| training_part(path)).collect();
+        let files = self.datasets.iter().chain(&training_parts).chain(&self.suite).chain(&self.recipe);
+        let inputs: Vec<&Path> = files.map(PathBuf::as_path).chain([Path::new(&self.model)]).collect();
         crate::outputs::check(&inputs, &[("--json", self.json.as_deref()), ("--chart", self.chart.as_deref())])?;
         if let Some(folder) = &self.suite {
             return self.run_suite(folder, context);
         }
-        let sets = self.sets()?;
+        let mut sets = self.sets()?;
         sets.iter().flat_map(EvaluationSet::notes).for_each(|note| errln!("note: {note}"));
         let recipe = self.recipe.as_deref().map(|path| LocatedRecipe::read(path, &[])).transpose()?;
         let opened =
@@ -109,12 +111,10 @@ impl Evaluate {
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
         let start = std::time::Instant::now();
         let mut scores = Vec::new();
-        for set in &sets {
-            let loss = match (&recipe, set.loss_rows()) {
-                (Some(located), Some(rows)) => {
-                    Some(SetLoss::named(located, set.title(), rows.columns(), embedder.spec())?)
-                }
-                _ => None,
+        for set in &mut sets {
+            let loss = match &recipe {
+                Some(located) => SetLoss::named(located, set, embedder.spec())?,
+                None => None,
             };
             let batch_size = recipe.as_ref().map_or(1, |located| located.recipe.training.batch_size);
             let loss = loss.as_ref().map(|loss| loss.dev_loss(batch_size));

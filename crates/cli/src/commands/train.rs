@@ -141,14 +141,11 @@ pub(super) fn run(
 
 /// Prints the measured blends, the chosen one marked, and the verdict.
 fn print_blends(blend: &BlendFacts) -> Result<()> {
-    let names: Vec<&str> = std::iter::once(&blend.metric)
-        .chain(blend.guards.iter().map(|guard| &guard.metric))
-        .map(String::as_str)
-        .collect();
+    let names: Vec<&str> = blend.metrics().collect();
     outln!("blends  α      {}", names.join("  "))?;
     for (index, point) in blend.points.iter().enumerate() {
-        let values = std::iter::once(point.value).chain(point.guards.iter().copied());
-        let cells: String = values
+        let cells: String = point
+            .values()
             .zip(&names)
             .map(|(value, name)| format!("{value:<width$.4}", width = name.chars().count() + 2))
             .collect();
@@ -160,6 +157,9 @@ fn print_blends(blend: &BlendFacts) -> Result<()> {
 
 /// Prints what blends with the base would give, if it was measured, and the command for one.
 fn print_advice(advice: &Advice, model: &Path, folder: &RunFolder) -> Result<()> {
+    if let Some(error) = &advice.failure {
+        errln!("note: blends with the base could not be measured: {error}");
+    }
     if !advice.points.is_empty() {
         outln!("\nA blend with the base forgets less. {} by the share of this model:", advice.metric)?;
         for (alpha, value) in &advice.points {

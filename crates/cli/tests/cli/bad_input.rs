@@ -344,9 +344,24 @@ fn an_output_that_is_an_input_is_refused() {
         (&["classify", "fit", "head/classifier.json", "--model", &model, "--out", "head"], "classifier.json"),
         (&["evaluate", "model", "dev", "--json", "model/config.json"], "config.json"),
         (&["evaluate", &model, "dev", "--json", "dev/qrels.tsv"], "qrels.tsv"),
+        (
+            &["evaluate", &model, "p.jsonl", "--kind", "loss", "--recipe", "recipe.toml", "--json", "recipe.toml"],
+            "recipe.toml",
+        ),
+        (&["evaluate", &model, "t.test.tsv", "--json", "t.train.tsv"], "t.train.tsv"),
     ];
     let before = |name: &str| std::fs::read(bench.path(name)).unwrap();
-    let kept = ["p.jsonl", "corpus.jsonl", "head/classifier.json", "model/config.json", "dev/qrels.tsv"];
+    bench.write("t.train.tsv", "bei ya mahindi\tsoko\nmtoto\twatu\n");
+    bench.write("t.test.tsv", "bei imepanda\tsoko\nwatoto\twatu\n");
+    let kept = [
+        "p.jsonl",
+        "corpus.jsonl",
+        "head/classifier.json",
+        "model/config.json",
+        "dev/qrels.tsv",
+        "recipe.toml",
+        "t.train.tsv",
+    ];
     let whole = kept.map(before);
     for (words, name) in cases {
         let error = fail(command(words).current_dir(bench.folder.path()), 1);

@@ -2,8 +2,9 @@
 //! refusals.
 
 use crate::support::{Bench, command, fail, golden, succeed, text};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn weights(model: &Path) -> Vec<u8> {
@@ -223,6 +224,35 @@ fn a_share_of_one_saves_the_trained_model_and_zero_the_base() {
 }
 
 #[test]
+fn a_run_whose_base_disappears_is_complete_without_measured_blends() {
+    let bench = Bench::new();
+    let base = bench.path("base");
+    std::fs::create_dir_all(base.join("1_Pooling")).unwrap();
+    for folder in ["", "1_Pooling"] {
+        let entries = std::fs::read_dir(golden("tiny-bert").join(folder)).unwrap().flatten();
+        for file in entries.filter(|entry| entry.path().is_file()) {
+            std::fs::copy(file.path(), base.join(folder).join(file.file_name())).unwrap();
+        }
+    }
+    let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
+    let recipe = recipe.replace(golden("tiny-bert").to_str().unwrap(), base.to_str().unwrap());
+    // The time of the run is long enough for advice.
+    let recipe = recipe.replace("epochs = 3", "epochs = 20").replace("evaluate = \"epoch\"", "evaluate = \"never\"");
+    bench.write("recipe.toml", &recipe.replace("keep_best = \"eval_dim_16_cosine_ndcg@10\"", ""));
+    let mut train = bench.train("run");
+    let mut child = train.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let begun = stderr.find(|line| line.starts_with("training  "));
+    std::fs::remove_file(base.join("model.safetensors")).unwrap();
+    let said: String = stderr.map(|line| line + "\n").collect();
+    let output = child.wait_with_output().unwrap();
+    assert!(begun.is_some() && output.status.success(), "{said}");
+    assert!(said.contains("note: blends with the base could not be measured: "), "{said}");
+    let shown = text(&output.stdout);
+    assert!(shown.contains("blend   maana blend ") && bench.path("run/model/README.md").exists(), "{shown}");
+}
+
+#[test]
 fn adapters_are_blended_by_what_they_add() {
     let bench = blending("alphas = [0.5]");
     let run = |out: &str, merge: &str| {
@@ -250,8 +280,7 @@ fn killed_ten_times_a_run_with_blends_ends_with_the_same_bits() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut command = bench.train("killed");
         command.args(bench.path("killed").exists().then_some("--resume"));
-        let mut child =
-            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Up to a third of the whole time: some runs end while they train, others while they blend.
         std::thread::sleep(
             whole.mul_f64((random >> 40) as f64 / f64::from(1 << 24) / 3.0).max(Duration::from_millis(5)),

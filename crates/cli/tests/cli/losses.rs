@@ -1,6 +1,6 @@
 //! `maana train` with each loss, and with labels of teachers and guides.
 
-use crate::support::{Bench, fail, golden, succeed};
+use crate::support::{Bench, command, fail, golden, succeed};
 use std::path::Path;
 use std::process::Command;
 
@@ -172,4 +172,30 @@ fn labels_and_teachers_that_do_not_fit_are_refused_with_a_remedy() {
     refused(3, &|_| serde_json::json!([1.0, 2.0, 3.0]), &names("distill_kl_div"), "a list of 2 scores");
     let line = "recipe.toml, line 7: [loss] `guide` is \"x\", but has to be left out";
     refused(2, &none, &format!("{}\nguide = \"x\"", names("cosent")), line);
+}
+
+#[test]
+fn the_dev_loss_of_files_takes_rows_that_fit_the_loss_of_the_recipe() {
+    let bench = Bench::new();
+    let evaluate = |columns: usize, loss: &str| {
+        write(&bench, columns, |_| serde_json::Value::Null, loss, "");
+        let mut evaluate = command(&["evaluate", "--kind", "loss"]);
+        evaluate.arg(golden("tiny-bert")).arg(bench.path("rows.jsonl")).arg("--recipe").arg(bench.path("recipe.toml"));
+        evaluate
+    };
+    let table = succeed(&mut evaluate(1, &names("simcse")));
+    assert!(table.lines().any(|line| line.starts_with("loss")), "{table}");
+    let error = fail(&mut evaluate(2, &names("simcse")), 1);
+    assert!(error.contains("needs exactly 1 text column, but the data have 2"), "{error}");
+    let error = fail(&mut evaluate(2, &names("triplet")), 1);
+    assert!(error.contains("`triplet` needs exactly 3 text columns"), "{error}");
+    let error = fail(&mut evaluate(2, &names("cosent")), 1);
+    assert!(error.contains("`cosent` needs exactly 2 text columns and a label"), "{error}");
+    for loss in [
+        format!("{}\nguide = {:?}", names("gist_embed"), golden("tiny-bert")),
+        format!("{}\nteacher = {:?}", names("margin_mse"), golden("tiny-bert")),
+    ] {
+        let error = fail(&mut evaluate(3, &loss), 1);
+        assert!(error.contains("from a teacher or guide; name the set in [evaluation] of the recipe"), "{error}");
+    }
 }

@@ -1,13 +1,8 @@
 //! The card of a blended model, which says how it was made.
 
 use super::method::Method;
-use crate::card::{
-    BaseModel,
-    escape::{code, line, yaml},
-    template_syntax,
-};
+use crate::card::{BaseModel, markdown};
 use maana_model::ModelSummary;
-use minijinja::Environment;
 use serde_json::json;
 
 /// A model of a blend.
@@ -19,11 +14,6 @@ pub(super) struct Part {
 
 /// Renders the card.
 pub(super) fn render(method: &Method, parts: &[Part], model: &ModelSummary) -> String {
-    let mut environment = Environment::new();
-    environment.set_syntax(template_syntax());
-    environment.add_filter("line", |text: &str| line(text));
-    environment.add_filter("code", |text: &str| code(text));
-    environment.add_filter("yaml", |text: &str| yaml(text));
     let mut bases: Vec<&String> = parts.iter().filter_map(|part| part.model.hub_id.as_ref()).collect();
     let mut seen = std::collections::HashSet::new();
     bases.retain(|base| seen.insert(*base));
@@ -49,7 +39,7 @@ pub(super) fn render(method: &Method, parts: &[Part], model: &ModelSummary) -> S
         "max_seq_length": model.max_seq_length,
         "version": env!("CARGO_PKG_VERSION"),
     });
-    environment
+    markdown()
         .render_str(include_str!("card.md.jinja"), minijinja::value::Serde(values))
         .expect("the template is valid for every blend")
 }

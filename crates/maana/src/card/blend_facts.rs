@@ -53,10 +53,22 @@ pub enum Verdict {
     Regression,
 }
 
+impl BlendPoint {
+    /// Returns the deciding metric and those of the guards.
+    pub fn values(&self) -> impl Iterator<Item = f64> {
+        std::iter::once(self.value).chain(self.guards.iter().copied())
+    }
+}
+
 impl BlendFacts {
     /// Returns the base.
     pub fn base(&self) -> &BlendPoint {
         &self.points[0]
+    }
+
+    /// Returns the names of all metrics, in the order of [`BlendPoint::values`].
+    pub fn metrics(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.metric).chain(self.guards.iter().map(|guard| &guard.metric)).map(String::as_str)
     }
 
     /// Returns the saved blend.

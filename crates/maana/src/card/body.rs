@@ -3,16 +3,15 @@
 
 use super::blend_facts::{BlendFacts, BlendPoint};
 use super::citations::citations;
-use super::escape::{code, cut, fenced, inline, line, python, shell, url};
+use super::escape::{code, cut, fenced, inline, line, python, shell};
 use super::facts::{AtDimension, CardFacts, LossFacts, SetScores};
 use super::quantity;
 use super::table::{Align, table};
-use super::template::template_syntax;
+use super::template::markdown;
 use maana_data::DataSummary;
 use maana_eval::{Kind, Scores};
 use maana_model::Similarity;
 use maana_train::{LogRow, TrainingRecord};
-use minijinja::Environment;
 use serde_json::json;
 
 /// Rows of a training log that are displayed unfolded.
@@ -22,14 +21,7 @@ const SAMPLE_LETTERS: usize = 300;
 
 /// Renders everything after the front matter.
 pub(super) fn body(facts: &CardFacts) -> String {
-    let mut environment = Environment::new();
-    environment.set_syntax(template_syntax());
-    environment.add_filter("line", |text: &str| line(text));
-    environment.add_filter("inline", |text: &str| inline(text));
-    environment.add_filter("code", |text: &str| code(text));
-    environment.add_filter("url", |text: &str| url(text));
-    environment.add_filter("count", |number: u64| quantity::count(number));
-    environment
+    markdown()
         .render_str(include_str!("card.md.jinja"), values(facts))
         .expect("the template is valid for every CardFacts")
 }
@@ -251,15 +243,13 @@ struct Blend {
 /// A row for each blend: its share, the deciding metric, and that of each guard; the row of the
 /// saved blend is bold.
 fn blend(facts: &BlendFacts) -> Blend {
-    let guards = facts.guards.iter().map(|guard| inline(&guard.metric));
-    let header: Vec<String> = ["α".to_string(), inline(&facts.metric)].into_iter().chain(guards).collect();
+    let header: Vec<String> = std::iter::once("α".to_string()).chain(facts.metrics().map(inline)).collect();
     let row = |(index, point): (usize, &BlendPoint)| {
         let alpha = match point.alpha {
             0.0 => "0 (base)".to_string(),
             alpha => alpha.to_string(),
         };
-        let values = std::iter::once(point.value).chain(point.guards.iter().copied()).map(four);
-        bold_if(index == facts.chosen, std::iter::once(alpha).chain(values))
+        bold_if(index == facts.chosen, std::iter::once(alpha).chain(point.values().map(four)))
     };
     let rows: Vec<Vec<String>> = facts.points.iter().enumerate().map(row).collect();
     Blend {

@@ -79,41 +79,48 @@ fn of_folder(folder: &Path) -> Option<Kind> {
 }
 
 /// Returns `NAME.train.tsv` for an existing pair with `NAME.test.tsv`.
-pub(super) fn training_part(test: &Path) -> Option<PathBuf> {
+pub fn training_part(test: &Path) -> Option<PathBuf> {
     let name = test.file_name()?.to_string_lossy().into_owned();
     let train = test.with_file_name(format!("{}.train.tsv", name.strip_suffix(".test.tsv")?));
     train.exists().then_some(train)
 }
 
-/// Returns the kind of a set by its files and columns.
-pub(super) fn kind(spec: &SetSpec) -> Result<Kind, EvaluationError> {
+/// Opens the rows of a set's files.
+pub(super) fn rows(spec: &SetSpec) -> Result<Dataset, EvaluationError> {
+    let options = ReadOptions { columns: spec.columns.clone(), ..ReadOptions::default() };
+    Ok(Dataset::open(&spec.files, options)?)
+}
+
+/// Returns the kind of a set by its files and columns, and its rows if they were opened.
+pub(super) fn kind(spec: &SetSpec) -> Result<(Kind, Option<Dataset>), EvaluationError> {
     let files = listed(&spec.files);
     let unknown = |found: String| EvaluationError::UnknownKind { files: files.clone(), found };
     if let [path] = &spec.files[..] {
         if path.is_dir() {
             let unknown = || unknown("a folder without queries and corpus, or sentences.tsv and duplicates.tsv".into());
-            return of_folder(path).ok_or_else(unknown);
+            return Ok((of_folder(path).ok_or_else(unknown)?, None));
         }
         if training_part(path).is_some() {
-            return Ok(Kind::Labels);
+            return Ok((Kind::Labels, None));
         }
     }
     if let ([path, ..], None) = (&spec.files[..], &spec.columns) {
         let table = Table::open(path, None)?;
         if lists::COLUMNS.iter().all(|name| table.has(name)) {
-            return Ok(Kind::Reranking);
+            return Ok((Kind::Reranking, None));
         }
     }
-    let rows = Dataset::open(&spec.files, ReadOptions { columns: spec.columns.clone(), ..ReadOptions::default() })?;
+    let rows = rows(spec)?;
     let scores = rows.scores();
-    match (rows.columns().len(), rows.has_labels()) {
-        (2, true) if !scores.is_empty() && scores.iter().all(|&score| score == 0.0 || score == 1.0) => Ok(Kind::Binary),
-        (2, true) => Ok(Kind::Similarity),
-        (2, false) => Ok(Kind::Translation),
-        (3, false) => Ok(Kind::Triplet),
+    let kind = match (rows.columns().len(), rows.has_labels()) {
+        (2, true) if !scores.is_empty() && scores.iter().all(|&score| score == 0.0 || score == 1.0) => Kind::Binary,
+        (2, true) => Kind::Similarity,
+        (2, false) => Kind::Translation,
+        (3, false) => Kind::Triplet,
         (columns, labels) => {
             let labels = if labels { "a label" } else { "no label" };
-            Err(unknown(format!("{columns} columns of texts ({}) and {labels}", rows.columns().join(", "))))
+            return Err(unknown(format!("{columns} columns of texts ({}) and {labels}", rows.columns().join(", "))));
         }
-    }
+    };
+    Ok((kind, Some(rows)))
 }

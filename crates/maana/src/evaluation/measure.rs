@@ -88,7 +88,7 @@ impl EvaluationSet {
     ///
     /// # Errors
     /// If a dimension exceeds the embeddings, a text cannot be embedded, or a set of the kind loss
-    /// is measured without a loss.
+    /// is measured without a loss, or with one that does not accept its rows.
     pub fn measure(&self, measuring: &Measuring<'_>) -> Result<Vec<Scores>, EvaluationError> {
         let available = measuring.encoder.dimension();
         if let Some(&dim) = measuring.dims.iter().find(|&&dim| dim == 0 || dim > available) {
@@ -96,35 +96,39 @@ impl EvaluationSet {
         }
         let Measuring { context, dims, .. } = *measuring;
         let similarity = [measuring.encoder.similarity()];
-        let values = match &self.content {
+        let function = metric(similarity[0]).name();
+        // The primary measure is the one that the reference chooses.
+        let (primary, values) = match &self.content {
             Content::Retrieval(set) => return self.retrieval(set, measuring),
             Content::Similarity { pairs: [a, b], scores } => {
                 let (a, b) = (measuring.embed_plain(a)?, measuring.embed_plain(b)?);
-                at_each(dims, |dim| {
-                    semantic_similarity(&similarity, a.view().prefix(dim), b.view().prefix(dim), scores)
-                })
+                let at = |dim| semantic_similarity(&similarity, a.view().prefix(dim), b.view().prefix(dim), scores);
+                (format!("spearman_{function}"), at_each(dims, at))
             }
             Content::Binary { pairs: [a, b], alike } => {
                 let (a, b) = (measuring.embed_plain(a)?, measuring.embed_plain(b)?);
-                at_each(dims, |dim| pair_classification(&similarity, a.view().prefix(dim), b.view().prefix(dim), alike))
+                let at = |dim| pair_classification(&similarity, a.view().prefix(dim), b.view().prefix(dim), alike);
+                (format!("{function}_ap"), at_each(dims, at))
             }
             Content::Triplet([anchors, positives, negatives]) => {
                 let anchors = measuring.embed_role(anchors, Role::Query)?;
                 let positives = measuring.embed_role(positives, Role::Document)?;
                 let negatives = measuring.embed_role(negatives, Role::Document)?;
                 let prefixes = |dim| [&anchors, &positives, &negatives].map(|rows| rows.view().prefix(dim));
-                at_each(dims, |dim| {
+                let at = |dim| {
                     let [anchors, positives, negatives] = prefixes(dim);
                     triplets(&similarity, anchors, positives, negatives)
-                })
+                };
+                (format!("{function}_accuracy"), at_each(dims, at))
             }
             Content::Reranking(Lists { queries, documents, candidates }) => {
                 let queries = measuring.embed_role(queries, Role::Query)?;
                 let documents = measuring.embed_role(documents, Role::Document)?;
-                at_each(dims, |dim| {
+                let at = |dim| {
                     let (queries, documents) = (queries.view().prefix(dim), documents.view().prefix(dim));
                     reranking(similarity[0], queries, documents, candidates, RERANKED)
-                })
+                };
+                (format!("ndcg@{RERANKED}"), at_each(dims, at))
             }
             Content::Translation { pairs: [sources, targets], has_roles } => {
                 let (a, b) = match has_roles {
@@ -133,7 +137,8 @@ impl EvaluationSet {
                     }
                     false => (measuring.embed_plain(sources)?, measuring.embed_plain(targets)?),
                 };
-                at_each(dims, |dim| translation(context, a.view().prefix(dim), b.view().prefix(dim), sources, targets))
+                let at = |dim| translation(context, a.view().prefix(dim), b.view().prefix(dim), sources, targets);
+                ("mean_accuracy".to_owned(), at_each(dims, at))
             }
             Content::Mining { texts, known } => {
                 let rows = embed(measuring.encoder, texts, measuring.encoder.default_prompt(), &mut |_| {})?;
@@ -143,9 +148,9 @@ impl EvaluationSet {
                     let mined: Vec<_> = mined.into_iter().map(|pair| (pair.score, pair.first, pair.second)).collect();
                     values.push(paraphrase_mining(&mined, known));
                 }
-                values
+                ("average_precision".to_owned(), values)
             }
-            Content::Labels { train, test } => labels(train, test, measuring)?,
+            Content::Labels { train, test } => ("accuracy".to_owned(), labels(train, test, measuring)?),
             Content::Loss(rows) => return self.loss(rows.as_ref(), measuring).map(|scores| vec![scores]),
         };
         let precision = Some(measuring.encoder.precision().name().to_owned());
@@ -154,7 +159,7 @@ impl EvaluationSet {
             name: self.scores_name(dimension, dims.len()),
             dimension,
             values,
-            primary: self.primary(similarity[0], measuring.primary),
+            primary: primary.clone(),
             precision: precision.clone(),
         };
         Ok(dims.iter().zip(values).map(scores).collect())
@@ -182,23 +187,6 @@ impl EvaluationSet {
         }
     }
 
-    /// Returns the primary measure, as the reference chooses it.
-    fn primary(&self, similarity: Similarity, retrieval: Primary) -> String {
-        let function = metric(similarity).name();
-        match (self.kind(), retrieval) {
-            (Kind::Retrieval, Primary::Ndcg) => format!("{function}_ndcg@10"),
-            (Kind::Retrieval, Primary::Map) => format!("{function}_map@100"),
-            (Kind::Similarity, _) => format!("spearman_{function}"),
-            (Kind::Binary, _) => format!("{function}_ap"),
-            (Kind::Triplet, _) => format!("{function}_accuracy"),
-            (Kind::Reranking, _) => format!("ndcg@{RERANKED}"),
-            (Kind::Translation, _) => "mean_accuracy".into(),
-            (Kind::Mining, _) => "average_precision".into(),
-            (Kind::Labels, _) => "accuracy".into(),
-            (Kind::Loss, _) => "loss".into(),
-        }
-    }
-
     fn retrieval(&self, set: &RetrievalSet, measuring: &Measuring<'_>) -> Result<Vec<Scores>, EvaluationError> {
         let options =
             RetrievalOptions { primary: measuring.primary, name: self.name.clone(), ..RetrievalOptions::default() };
@@ -209,6 +197,7 @@ impl EvaluationSet {
     fn loss(&self, rows: &dyn Source, measuring: &Measuring<'_>) -> Result<Scores, EvaluationError> {
         let DevLoss { loss, batch_size, prompts } =
             measuring.loss.ok_or_else(|| EvaluationError::NoLoss(self.title().to_owned()))?;
+        loss.needs().check_data(loss.describe().recipe_name(), rows)?;
         let encoder = measuring.encoder;
         let embed = |column: usize, texts: &[&str]| encoder.embed(texts, prompts.get(column).map_or("", Prompt::text));
         let value = dev_loss(measuring.context, loss, rows, batch_size, embed).map_err(|error| match error {

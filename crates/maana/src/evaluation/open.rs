@@ -8,7 +8,7 @@ use super::set::EvaluationSet;
 use super::spec::{SetSpec, listed};
 use super::tabs::read_tabs;
 use crate::texts::{Columns, Texts, read};
-use maana_data::{Blanks, Dataset, ReadOptions, RetrievalSet, Source};
+use maana_data::{Blanks, RetrievalSet, Source};
 use maana_eval::Kind;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ impl EvaluationSet {
     /// # Errors
     /// If a file cannot be read, or the files do not fit the kind or do not determine it.
     pub fn open(spec: &SetSpec) -> Result<Self, EvaluationError> {
-        let kind = spec.kind.map_or_else(|| find::kind(spec), Ok)?;
+        let (kind, rows) = spec.kind.map_or_else(|| find::kind(spec), |kind| Ok((kind, None)))?;
         let unfit = |needed| {
             let found = format!("{} files are named", spec.files.len());
             EvaluationError::Unfit { files: listed(&spec.files), kind: kind.name(), needed, found }
@@ -61,8 +61,7 @@ impl EvaluationSet {
                 Content::Reranking(lists)
             }
             (_, files) => {
-                let options = ReadOptions { columns: spec.columns.clone(), ..ReadOptions::default() };
-                let rows: Arc<dyn Source> = Arc::new(Dataset::open(files, options)?);
+                let rows: Arc<dyn Source> = Arc::new(rows.map_or_else(|| find::rows(spec), Ok)?);
                 Content::of_rows(kind, &rows, &listed(files))?
             }
         };

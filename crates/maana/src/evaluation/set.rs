@@ -64,7 +64,8 @@ impl EvaluationSet {
         }
     }
 
-    /// Returns the texts by part: `queries`, `documents` or `texts`.
+    /// Returns the texts by part: `queries` and `documents`, `training texts` and `test texts`, or
+    /// `texts`; nothing for a set of the kind loss.
     pub(crate) fn texts(&self) -> Vec<(&'static str, Vec<&str>)> {
         fn all<'a>(columns: impl IntoIterator<Item = &'a Vec<String>>) -> Vec<&'a str> {
             columns.into_iter().flatten().map(String::as_str).collect()
@@ -132,22 +133,12 @@ impl EvaluationSet {
 
     /// Returns the approximate number of bytes of the texts that one evaluation encodes.
     pub(crate) fn text_bytes(&self) -> usize {
-        let of = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
-        match &self.content {
-            Content::Retrieval(set) => set.queries.iter().chain(&set.corpus).map(|(_, text)| text.len()).sum(),
-            Content::Similarity { pairs, .. } | Content::Binary { pairs, .. } | Content::Translation { pairs, .. } => {
-                pairs.iter().map(|texts| of(texts)).sum()
-            }
-            Content::Triplet(columns) => columns.iter().map(|texts| of(texts)).sum(),
-            Content::Reranking(lists) => of(&lists.queries) + of(&lists.documents),
-            Content::Mining { texts, .. } => of(texts),
-            Content::Labels { train, test } => of(&train.texts) + of(&test.texts),
-            Content::Loss(rows) => {
-                const SAMPLED: usize = 100;
-                let sampled = SAMPLED.min(rows.len());
-                let bytes: usize = (0..sampled).filter_map(|row| rows.get(row).ok()).map(|row| of(&row.texts)).sum();
-                bytes * rows.len() / sampled.max(1)
-            }
-        }
+        const SAMPLED: usize = 100;
+        let Some(rows) = self.loss_rows() else {
+            return self.texts().iter().flat_map(|(_, texts)| texts).map(|text| text.len()).sum();
+        };
+        let sampled = SAMPLED.min(rows.len());
+        let texts = (0..sampled).filter_map(|row| rows.get(row).ok()).flat_map(|row| row.texts);
+        texts.map(|text| text.len()).sum::<usize>() * rows.len() / sampled.max(1)
     }
 }

@@ -4,6 +4,7 @@ use super::error::FinetuneError;
 use super::prepare::Prepared;
 use super::sets::PreparedSet;
 use crate::evaluation::EvaluationSet;
+use crate::recipe::BlendTable;
 use maana_kernels::{Context, Matrix};
 use maana_model::{Activations, DropoutSeed, ModelSpec, Trainable};
 use maana_text::TokenBatch;
@@ -123,11 +124,14 @@ impl Prepared {
         let tokens_per_second = part.tokens() as f64 / (both + again);
         let plan = &self.plan;
         let trained_rows = plan.micro_batches as f64 * batch_rows as f64;
-        let evaluated: usize = self.measures.sets().map(EvaluationSet::text_bytes).sum();
+        let sets = self.measures.sets().map(EvaluationSet::text_bytes).sum();
+        let guards = self.guards.iter().flat_map(|guards| guards.own.sets()).map(EvaluationSet::text_bytes).sum();
+        // The base itself is measured before training.
+        let shares = |table: &BlendTable| table.alphas.iter().filter(|alpha| **alpha != 0.0).count();
+        let blends = self.located.recipe.blend.as_ref().map(shares);
+        let evaluated = evaluated_bytes(plan.evaluations.len(), blends, sets, guards);
         // Estimates the tokens of texts that are not tokenised here.
         let bytes_per_token = 3.5;
-        let blends = self.located.recipe.blend.as_ref().map_or(0, |table| table.alphas.len());
-        let evaluations = plan.evaluations.len() + 2 + blends;
         let trained: usize = model.tensors().iter().map(|tensor| tensor.range.len()).sum();
         let tokens_of = |sequences: &Range<usize>| batch.offsets[sequences.end] - batch.offsets[sequences.start];
         let largest_part = parts.iter().map(tokens_of).max().unwrap_or_default() as f64;
@@ -143,11 +147,29 @@ impl Prepared {
             tokens_per_row,
             tokens_per_second,
             training_seconds: trained_rows * tokens_per_row / tokens_per_second,
-            evaluation_seconds: evaluations as f64 * evaluated as f64 / bytes_per_token * forward
-                / part.tokens() as f64,
+            evaluation_seconds: evaluated as f64 / bytes_per_token * forward / part.tokens() as f64,
             parameter_bytes,
             activation_bytes,
             memory_bytes: peak + activation_bytes - keep.bytes(),
         })
+    }
+}
+
+/// Returns the bytes of the texts of all evaluations: those during training, of the base, and of
+/// the trained model or, with `[blend]`, of its `blends`. Guards that are not sets of
+/// `[evaluation]` are measured with the base and the blends only.
+fn evaluated_bytes(during: usize, blends: Option<usize>, sets: usize, guards: usize) -> usize {
+    (during + 1 + blends.unwrap_or(1)) * sets + (1 + blends.unwrap_or(0)) * guards
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evaluations_are_those_of_a_run() {
+        assert_eq!(evaluated_bytes(3, None, 100, 0), 500, "three, the base and the trained model");
+        assert_eq!(evaluated_bytes(3, Some(4), 100, 10), 850, "three, the base and four blends; guards five times");
+        assert_eq!(evaluated_bytes(0, Some(1), 100, 10), 220);
     }
 }

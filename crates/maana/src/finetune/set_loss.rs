@@ -1,7 +1,8 @@
 //! Loss, roles and prompts of a training set, from the recipe and the model's folder.
 
 use super::error::FinetuneError;
-use crate::evaluation::DevLoss;
+use super::text_twice::TextTwice;
+use crate::evaluation::{DevLoss, EvaluationSet};
 use crate::recipe::{LocatedRecipe, Prompts, SetTable};
 use crate::roles;
 use maana_model::{ModelSpec, Prompt, Role};
@@ -15,20 +16,33 @@ pub struct SetLoss {
 }
 
 impl SetLoss {
-    /// Creates the loss of the training set `name`, or of the first set if the name is unknown, for
-    /// rows with these columns.
+    /// Creates the loss of the training set with the name of an evaluation set, or of the first set
+    /// if the name is unknown, and prepares the rows of the evaluation set for it. Returns `None`
+    /// for a set of another kind than loss.
     ///
     /// # Errors
-    /// If the loss or the prompts of the recipe do not fit the model or the columns.
+    /// If the loss or the prompts of the recipe do not fit the model or the rows, or the labels
+    /// would be those of a teacher or guide.
     pub fn named(
         located: &LocatedRecipe,
-        name: &str,
-        columns: &[String],
+        set: &mut EvaluationSet,
         spec: &ModelSpec,
-    ) -> Result<Self, FinetuneError> {
+    ) -> Result<Option<Self>, FinetuneError> {
         let tables = located.recipe.data.all_sets();
-        let table = tables.iter().find(|table| table.name == name).unwrap_or(&tables[0]);
-        Self::of(located, table, columns, columns, spec)
+        let table = tables.iter().find(|table| table.name == set.title()).unwrap_or(&tables[0]);
+        let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
+        if settings.name == LossName::Simcse {
+            set.map_loss_rows(|rows| TextTwice::pairs(rows).map_err(FinetuneError::Fit))?;
+        }
+        let Some(rows) = set.loss_rows() else { return Ok(None) };
+        if (settings.teacher.is_some() || settings.guide.is_some()) && !rows.has_labels() {
+            return Err(FinetuneError::Fit(format!(
+                "{}: the loss of the recipe has labels from a teacher or guide; name the set in [evaluation] of the \
+                 recipe",
+                set.title()
+            )));
+        }
+        Self::of(located, table, rows.columns(), rows.columns(), spec).map(Some)
     }
 
     /// Creates the loss of a set with these columns; the prompts of `[data]` may name the columns
@@ -56,7 +70,7 @@ impl SetLoss {
             Some(prompts) => {
                 let shared = several && located.recipe.data.prompts.as_ref() == Some(prompts);
                 let known = if shared { all_columns } else { columns };
-                let texts = prompt_texts(prompts, settings.name, columns, known, spec);
+                let texts = prompt_texts(prompts, &roles, columns, known, spec);
                 let texts = texts.map_err(|reason| FinetuneError::Fit(format!("{} {reason}", place("prompts:"))))?;
                 texts.iter().map(|text| spec.prompt(text)).collect::<Result<_, _>>()?
             }
@@ -73,21 +87,20 @@ impl SetLoss {
 /// Returns the text of each column's prompt; `known` are the columns that may be named.
 fn prompt_texts(
     prompts: &Prompts,
-    loss: LossName,
+    roles: &[String],
     columns: &[String],
     known: &[String],
     spec: &ModelSpec,
 ) -> Result<Vec<String>, String> {
     match prompts {
         Prompts::OfModel => {
-            let names = roles::of_loss(loss, columns.len());
             let of_role = |role: &String| match role.as_str() {
                 "query" => spec.role_prompt(Role::Query),
                 role if role.starts_with("text") => spec.default_prompt(),
                 _ => spec.role_prompt(Role::Document),
             };
             match spec.has_prompts() {
-                true => Ok(names.iter().map(|role| of_role(role).to_owned()).collect()),
+                true => Ok(roles.iter().map(|role| of_role(role).to_owned()).collect()),
                 false => Err("\"model\" asks for the prompts of the model's folder, which has none".into()),
             }
         }

@@ -3,7 +3,7 @@
 use super::error::FinetuneError;
 use super::hold_out::{HeldOut, hold_out};
 use super::set_loss::{self, SetLoss};
-use super::teacher::Teacher;
+use super::teacher::{Teacher, TeacherModels};
 use super::text_twice::TextTwice;
 use crate::evaluation::DevLoss;
 use crate::hub::{EventHandler, HubEvent};
@@ -132,9 +132,7 @@ impl OpenedSet {
     pub(super) fn for_loss(&self, rows: Arc<dyn Source>) -> Result<Arc<dyn Source>, FinetuneError> {
         match &self.teacher {
             Some(teacher) => Ok(teacher.label(rows)),
-            None if self.loss_name == LossName::Simcse => {
-                Ok(Arc::new(TextTwice::new(rows).map_err(FinetuneError::Fit)?))
-            }
+            None if self.loss_name == LossName::Simcse => TextTwice::pairs(rows).map_err(FinetuneError::Fit),
             None => Ok(rows),
         }
     }
@@ -146,6 +144,7 @@ pub(super) fn open(
     context: &Context,
     notify: &mut EventHandler<'_>,
 ) -> Result<Vec<OpenedSet>, FinetuneError> {
+    let mut models = TeacherModels::new();
     let open = |table: SetTable| {
         let inputs: Vec<PathBuf> = table.train.iter().map(|path| located.path(path)).collect();
         let seed = located.recipe.training.seed;
@@ -157,8 +156,7 @@ pub(super) fn open(
         let options =
             ReadOptions { columns: table.columns.clone(), limit: table.limit, drawn, ..ReadOptions::default() };
         let source = Dataset::open(&inputs, options).map_err(|error| in_set(&table, located, error.into()))?;
-        if let (Some(negatives), 1..) = (&table.negatives, source.rows_with_repeated_texts()) {
-            let rows = source.rows_with_repeated_texts();
+        if let (Some(negatives), rows @ 1..) = (&table.negatives, source.rows_with_repeated_texts()) {
             notify(HubEvent::Notice(&format!(
                 "{rows} of {} rows have fewer than {} texts in `{}`, some of which come twice in the same row",
                 source.len(),
@@ -170,7 +168,7 @@ pub(super) fn open(
             hold_out(Arc::new(source), located).map_err(|error| in_set(&table, located, error))?;
         note.iter().for_each(|note| notify(HubEvent::Notice(note)));
         let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
-        let teacher = Teacher::open(settings, located, source.columns().len(), context, notify)
+        let teacher = Teacher::open(settings, located, source.columns().len(), context, &mut models, notify)
             .map_err(|error| in_set(&table, located, error))?;
         if teacher.is_some() && source.has_labels() {
             let text = "the labels of the data have no effect, as those of the loss come from its teacher or guide";

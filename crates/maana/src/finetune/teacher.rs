@@ -17,7 +17,8 @@ use maana_model::{ModelError, Role, TextEncoder, WeightStorage};
 use maana_train::loss::TeacherColumns;
 use maana_train::{LossArguments, LossName};
 use serde_json::json;
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -25,6 +26,10 @@ use store::{StoreWriter, TextEmbeddings};
 
 /// Texts that are embedded together.
 const CHUNK_TEXTS: usize = 1024;
+
+/// Models of teachers and guides with their names for the card, by the names that open them: sets
+/// with the same teacher share its weights.
+pub(super) type TeacherModels = HashMap<String, (TextEncoder, String)>;
 
 /// A model whose numbers are the labels of a loss.
 pub(super) struct Teacher {
@@ -42,12 +47,13 @@ pub(super) struct Teacher {
 
 impl Teacher {
     /// Opens the teacher or guide of a loss for data with `columns` text columns, if the recipe
-    /// names one.
+    /// names one. Its model is taken from `models`, or added to them.
     pub(super) fn open(
         settings: &LossArguments,
         located: &LocatedRecipe,
         columns: usize,
         context: &Context,
+        models: &mut TeacherModels,
         notify: &mut EventHandler<'_>,
     ) -> Result<Option<Self>, FinetuneError> {
         let (field, name) = match (&settings.teacher, &settings.guide) {
@@ -55,11 +61,15 @@ impl Teacher {
             (None, Some(name)) => ("guide", name),
             (None, None) => return Ok(None),
         };
-        let folder = located.model(name);
-        let options = HubOptions::from_environment();
-        let opened = open_with(WeightStorage::Packed, &folder, context, Precision::F32, &options, notify)
-            .map_err(|error| FinetuneError::Fit(format!("[loss] {field} = {name:?}: {error}")))?;
-        let encoder = opened.model;
+        let (encoder, public_name) = match models.entry(located.model(name)) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(place) => {
+                let options = HubOptions::from_environment();
+                let opened = open_with(WeightStorage::Packed, place.key(), context, Precision::F32, &options, notify)
+                    .map_err(|error| FinetuneError::Fit(format!("[loss] {field} = {name:?}: {error}")))?;
+                place.insert((opened.model, base_model(&opened.resolved).name)).clone()
+            }
+        };
         // Scores and guides compare queries with documents: each has the prompt of its role.
         let by_role = settings.name != LossName::Mse;
         let prompt = |column: usize| match column {
@@ -77,7 +87,7 @@ impl Teacher {
         Ok(Some(Self {
             name: name.clone(),
             field,
-            public_name: base_model(&opened.resolved).name,
+            public_name,
             encoder,
             labels,
             sources: Mutex::default(),

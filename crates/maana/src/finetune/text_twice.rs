@@ -27,6 +27,14 @@ impl TextTwice {
         let keys = rows.text_keys().iter().flat_map(|&key| [key, key]).collect();
         Ok(Self { rows, columns, keys })
     }
+
+    /// Returns the pairs as a source.
+    ///
+    /// # Errors
+    /// If the rows have several texts.
+    pub(super) fn pairs(rows: Arc<dyn Source>) -> Result<Arc<dyn Source>, String> {
+        Ok(Arc::new(Self::new(rows)?))
+    }
 }
 
 impl Source for TextTwice {
@@ -55,8 +63,45 @@ impl Source for TextTwice {
         &self.keys
     }
 
+    fn row_keys(&self, index: usize) -> &[u32] {
+        self.rows.row_keys(index)
+    }
+
+    fn epoch(&self, epoch: u64) -> Option<Arc<dyn Source>> {
+        let rows = self.rows.epoch(epoch)?;
+        Some(Self::pairs(rows).expect("every epoch has the same columns"))
+    }
+
     /// Hash of the single texts; the number of columns tells the pairs from them.
     fn fingerprint(&self) -> [u8; 32] {
         self.rows.fingerprint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maana_data::{Dataset, DrawnColumn, ReadOptions};
+
+    #[test]
+    fn pairs_follow_the_epochs_of_their_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let row = |row: usize| format!("{{\"t\": [\"a{row}\", \"b{row}\", \"c{row}\"]}}\n");
+        std::fs::write(&path, (0..9).map(row).collect::<String>()).unwrap();
+        let drawn = Some(DrawnColumn { column: "t".into(), count: 1, seed: 1 });
+        let options = ReadOptions { drawn, columns: Some(vec!["t".into()]), ..ReadOptions::default() };
+        let rows: Arc<dyn Source> = Arc::new(Dataset::open(&[path], options).unwrap());
+        let pairs = TextTwice::pairs(Arc::clone(&rows)).unwrap();
+        assert_eq!(pairs.row_keys(2), rows.row_keys(2));
+        let texts = |rows: &dyn Source| -> Vec<String> {
+            (0..rows.len()).flat_map(|row| rows.get(row).unwrap().texts).collect()
+        };
+        for epoch in 1..3 {
+            let (rows, pairs) = (rows.epoch(epoch).unwrap(), pairs.epoch(epoch).unwrap());
+            let twice: Vec<String> = texts(&*rows).into_iter().flat_map(|text| [text.clone(), text]).collect();
+            assert_eq!(texts(&*pairs), twice);
+            assert_eq!(pairs.text_keys().len(), twice.len());
+        }
     }
 }

@@ -192,6 +192,24 @@ fn hyperparameters_of_any_version_are_settings() {
 }
 
 #[test]
+fn prompts_are_those_of_the_card_or_a_note() {
+    let text = |python: &str, column: &str| json!(with(&[("prompts", python)]).0)["data"]["prompts"][column].clone();
+    let constants = "{'a': 'True story: ', 'b': \"None of these: \"}";
+    assert_eq!((text(constants, "a"), text(constants, "b")), (json!("True story: "), json!("None of these: ")));
+    assert_eq!(text(r#"{'a': "it's: "}"#, "a"), "it's: ");
+    assert_eq!(text(r#"{'b': 'say \'"\' \\ '}"#, "b"), r#"say '"' \ "#);
+    assert_eq!(text(r"{'a': 'one\ntwo\t'}", "a"), "one\ntwo\t");
+    for unreadable in ["{'a': 'it's: '}", "{'a': 'b", r"{'a': '\x00'}", "{a: 'b'}"] {
+        let (recipe, made) = with(&[("prompts", unreadable)]);
+        assert_eq!(recipe.data.prompts, None, "{unreadable}");
+        let note = format!("prompts = {unreadable} cannot be read; set [data] prompts");
+        assert!(made.notes.contains(&note), "{:?}", made.notes);
+    }
+    let outside = training::literal("{'a': None, 'b': [True, False, 'None']}");
+    assert_eq!(outside, json!({"a": null, "b": [true, false, "None"]}));
+}
+
+#[test]
 fn what_is_refused_is_a_comment_with_its_remedy() {
     let (_, made) = with(&[
         ("fp16", "True"),

@@ -131,6 +131,9 @@ fn honour(name: &str, values: &Map<String, Value>, card: &SourceCard, settings: 
             }
         }
         "multi_dataset_batch_sampler" => settings.sampler = Some(variant(text)),
+        "prompts" if text.starts_with('{') => {
+            notes.add(format!("prompts = {text} cannot be read; set [data] prompts"));
+        }
         "prompts" => settings.prompts = Some(value.clone()),
         _ => unreachable!("{name} is honoured"),
     }
@@ -238,7 +241,7 @@ fn variant(text: &str) -> String {
     text.rsplit('.').next().unwrap_or(text).to_ascii_lowercase()
 }
 
-/// Reads a value as Python prints it.
+/// Reads a value as Python prints it. A dictionary or list that cannot be read remains a text.
 pub(super) fn literal(text: &str) -> Value {
     match text {
         "None" | "" => return Value::Null,
@@ -247,8 +250,8 @@ pub(super) fn literal(text: &str) -> Value {
         _ => {}
     }
     if text.starts_with(['{', '[']) {
-        let json = text.replace('\'', "\"").replace("None", "null").replace("True", "true").replace("False", "false");
-        return serde_json::from_str(&json).unwrap_or_else(|_| json!(text));
+        let read = to_json(text).and_then(|json| serde_json::from_str(&json).ok());
+        return read.unwrap_or_else(|| json!(text));
     }
     if let Ok(number) = text.parse::<i64>() {
         return json!(number);
@@ -257,4 +260,47 @@ pub(super) fn literal(text: &str) -> Value {
         Ok(number) if number.is_finite() => json!(number),
         _ => json!(text),
     }
+}
+
+/// Rewrites strings and constants of Python as those of JSON. Returns `None` for a string that has
+/// no end or an unknown escape.
+fn to_json(python: &str) -> Option<String> {
+    const CONSTANTS: [(&str, &str); 3] = [("None", "null"), ("True", "true"), ("False", "false")];
+    let (mut json, mut rest) = (String::with_capacity(python.len()), python);
+    while let Some(letter) = rest.chars().next() {
+        if matches!(letter, '\'' | '"') {
+            let (string, length) = quoted(rest)?;
+            json += &json!(string).to_string();
+            rest = &rest[length..];
+        } else if let Some((theirs, ours)) = CONSTANTS.iter().find(|(theirs, _)| rest.starts_with(theirs)) {
+            json += ours;
+            rest = &rest[theirs.len()..];
+        } else {
+            json.push(letter);
+            rest = &rest[letter.len_utf8()..];
+        }
+    }
+    Some(json)
+}
+
+/// Reads the string in quotation marks at the beginning of a text, and returns it with the number
+/// of bytes that it takes there.
+fn quoted(text: &str) -> Option<(String, usize)> {
+    let mut letters = text.char_indices();
+    let (_, quote) = letters.next()?;
+    let mut string = String::new();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            _ if letter == quote => return Some((string, at + 1)),
+            '\\' => string.push(match letters.next()?.1 {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                plain @ ('\\' | '\'' | '"') => plain,
+                _ => return None,
+            }),
+            _ => string.push(letter),
+        }
+    }
+    None
 }

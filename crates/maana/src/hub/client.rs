@@ -5,11 +5,12 @@
 use super::address::{Origin, escape, join, shown};
 use super::names::is_component;
 use super::{EventHandler, HubError, HubEvent, HubOptions};
+use serde_json::Value;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Duration;
-use ureq::http::{Response, StatusCode};
+use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, RequestBuilder, SendBody, Timeout};
 
@@ -105,16 +106,12 @@ impl<'a> Client<'a> {
             escape(self.revision, false)
         );
         self.attempts(notify, |_| {
-            let mut response = self.get(&url, 0)?;
-            let body = response.body_mut().with_config().limit(INFO_BYTES).read_to_vec();
-            let body = body.map_err(|error| self.broken(&url, error))?;
-            let json: serde_json::Value = serde_json::from_slice(&body)
-                .map_err(|error| self.protocol(&url, format!("the answer is not JSON ({error})")))?;
+            let json = self.get_json(&url)?;
             let commit = json["sha"].as_str().filter(|sha| is_commit(sha));
             let commit = commit.ok_or_else(|| self.protocol(&url, "the answer has no commit in `sha`".into()))?;
             let siblings = json["siblings"].as_array();
             let siblings = siblings.ok_or_else(|| self.protocol(&url, "the answer has no `siblings`".into()))?;
-            let file = |entry: &serde_json::Value| Some((entry["rfilename"].as_str()?.into(), entry["size"].as_u64()));
+            let file = |entry: &Value| Some((entry["rfilename"].as_str()?.into(), entry["size"].as_u64()));
             Ok(Info { commit: commit.into(), files: siblings.iter().filter_map(file).collect() })
         })
     }
@@ -161,6 +158,18 @@ impl<'a> Client<'a> {
             }
         }
         Err(self.protocol(&url, format!("more than {REDIRECTS} redirects")).into())
+    }
+
+    /// Requests an answer in JSON.
+    pub(super) fn get_json(&self, url: &str) -> Result<Value, Failure> {
+        let mut response = self.get(url, 0)?;
+        let body = response.body_mut().with_config().limit(INFO_BYTES).read_to_vec();
+        Ok(self.json(url, &body.map_err(|error| self.broken(url, error))?)?)
+    }
+
+    /// Parses an answer in JSON.
+    pub(super) fn json(&self, url: &str, bytes: &[u8]) -> Result<Value, HubError> {
+        serde_json::from_slice(bytes).map_err(|error| self.protocol(url, format!("the answer is not JSON ({error})")))
     }
 
     /// Sends a request with a body that can be sent again, and reads the answer, whatever its
@@ -327,12 +336,18 @@ impl<'a> Client<'a> {
             (401 | 403, _) => HubError::Refused { url: shown(url), status, message: message_part, hint }.into(),
             _ => {
                 let retry = matches!(status, 408 | 429 | 500 | 502 | 503 | 504);
-                let requested = header("retry-after").and_then(|seconds| seconds.parse().ok());
-                let wait = requested.map(|seconds: u64| Duration::from_secs(seconds.min(60)));
+                let wait = requested_wait(response.headers());
                 Failure { retry, wait, ..HubError::Server { url: shown(url), status, message: message_part }.into() }
             }
         }
     }
+}
+
+/// Returns the wait that a server requests, a minute at most.
+pub(super) fn requested_wait(headers: &HeaderMap) -> Option<Duration> {
+    const LONGEST: u64 = 60;
+    let seconds: u64 = headers.get("retry-after")?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.min(LONGEST)))
 }
 
 /// Returns the message of an error without the remedy.

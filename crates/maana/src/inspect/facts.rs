@@ -107,8 +107,13 @@ pub struct Warning {
     pub remedy: String,
 }
 
-/// Describes each column.
-pub(super) fn columns(source: &dyn Source, scanned: &Scanned, loss: LossName) -> Vec<ColumnFacts> {
+/// Describes each column. Texts of more than `longest` tokens are cut.
+pub(super) fn columns(
+    source: &dyn Source,
+    scanned: &Scanned,
+    loss: LossName,
+    longest: Option<usize>,
+) -> Vec<ColumnFacts> {
     let (names, keys) = (source.columns(), source.text_keys());
     let roles = crate::roles::of_loss(loss, names.len());
     let column = |(place, (name, role)): (usize, (&String, String))| {
@@ -121,20 +126,11 @@ pub(super) fn columns(source: &dyn Source, scanned: &Scanned, loss: LossName) ->
             distinct: counts.iter().filter(|count| **count > 0).count(),
             most_frequent: counts.iter().copied().max().unwrap_or(0),
             lengths: Lengths::of(keys().map(|key| scanned.lengths[key]).collect()),
-            cut: None,
+            cut: longest.map(|longest| keys().filter(|key| scanned.lengths[*key] as usize > longest).count()),
             scripts: shares(keys().map(|key| scanned.scripts[key])),
         }
     };
     names.iter().zip(roles).enumerate().map(column).collect()
-}
-
-/// Counts in each column the texts that are longer than `max_seq_length` tokens.
-pub(super) fn count_cut(columns: &mut [ColumnFacts], source: &dyn Source, scanned: &Scanned, max_seq_length: usize) {
-    let count = columns.len();
-    for (place, column) in columns.iter_mut().enumerate() {
-        let keys = source.text_keys().iter().skip(place).step_by(count);
-        column.cut = Some(keys.filter(|key| scanned.lengths[**key as usize] as usize > max_seq_length).count());
-    }
 }
 
 /// Describes the labels.

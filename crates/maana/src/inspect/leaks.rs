@@ -17,7 +17,7 @@ const SHOWN: usize = 3;
 pub struct Leaks {
     /// The file or folder.
     pub set: String,
-    /// The part: `queries`, `documents` or `texts`.
+    /// The part: `queries`, `documents`, `training texts`, `test texts` or `texts`.
     pub part: &'static str,
     /// Distinct texts of the part.
     pub texts: usize,

@@ -4,7 +4,7 @@
 
 use super::error::InspectError;
 use maana_data::Source;
-use maana_files::{SplitMix64, mix};
+use maana_files::{Groups, SplitMix64, mix};
 use serde::Serialize;
 use std::sync::LazyLock;
 
@@ -143,29 +143,28 @@ pub(super) fn near(
     first_rows: &[u32],
     source: &dyn Source,
 ) -> Result<Near, InspectError> {
-    let mut groups: Vec<u32> = (0..signatures.len() as u32).collect();
+    let mut groups = Groups::new(signatures.len());
     let mut pairs: Vec<(f64, u32, u32)> = Vec::new();
     for band in 0..BANDS {
         for bucket in sorted(signatures, band).chunk_by(|a, b| a.0 == b.0) {
             for (place, &(_, b)) in bucket.iter().enumerate().skip(1) {
                 for &(_, a) in &bucket[..place.min(COMPARED)] {
-                    let (root_a, root_b) = (root(&mut groups, a), root(&mut groups, b));
-                    if root_a == root_b {
+                    if groups.find(a) == groups.find(b) {
                         continue;
                     }
                     let (Some(x), Some(y)) = (&signatures[a as usize], &signatures[b as usize]) else { continue };
                     let similarity = estimate(x, y);
                     if similarity >= NEAR {
-                        groups[root_a.max(root_b) as usize] = root_a.min(root_b);
+                        groups.join(a, b);
                         pairs.push((similarity, a, b));
                     }
                 }
             }
         }
     }
-    let mut sizes = vec![0_u32; groups.len()];
-    for text in 0..groups.len() as u32 {
-        sizes[root(&mut groups, text) as usize] += 1;
+    let mut sizes = vec![0_u32; signatures.len()];
+    for text in 0..signatures.len() as u32 {
+        sizes[groups.find(text) as usize] += 1;
     }
     let large = sizes.iter().filter(|size| **size > 1);
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
@@ -182,15 +181,6 @@ pub(super) fn near(
         texts: large.map(|size| *size as usize).sum(),
         examples: pairs.iter().step_by(step).take(SHOWN).map(example).collect::<Result<_, _>>()?,
     })
-}
-
-fn root(groups: &mut [u32], text: u32) -> u32 {
-    let mut text = text as usize;
-    while groups[text] as usize != text {
-        groups[text] = groups[groups[text] as usize];
-        text = groups[text] as usize;
-    }
-    text as u32
 }
 
 /// Reads a text by its key from the row in which it occurs first.

@@ -1,6 +1,6 @@
 //! Charts of a run: their data, titles and descriptions.
 
-use crate::card::{AtDimension, BlendFacts, BlendPoint, CardFacts, SetScores, quantity};
+use crate::card::{AtDimension, BlendFacts, CardFacts, SetScores, quantity};
 use maana_chart::{Bar, Chart, Paint, Series};
 use maana_data::ColumnSummary;
 use maana_eval::Kind;
@@ -159,20 +159,18 @@ fn by_dimension(set: &SetScores<'_>, index: usize) -> Chart {
 }
 
 fn by_alpha(blend: &BlendFacts) -> Chart {
-    let series = |name: &str, value: &dyn Fn(&BlendPoint) -> f64| Series {
-        name: name.into(),
-        points: blend.points.iter().map(|point| (point.alpha, value(point))).collect(),
+    let series = |(index, metric): (usize, &str)| Series {
+        name: metric.into(),
+        points: blend.points.iter().filter_map(|point| Some((point.alpha, point.values().nth(index)?))).collect(),
         labelled: false,
     };
-    let guards = blend.guards.iter().enumerate();
-    let guards = guards.map(|(index, guard)| series(&guard.metric, &move |point| point.guards[index]));
     Chart {
         id: "blend".into(),
         title: "Quality by share of the trained model".into(),
         description: blend.verdict_line(),
         x_label: "α: 0 is the base, 1 the trained model".into(),
         y_label: "metric".into(),
-        series: std::iter::once(series(&blend.metric, &|point| point.value)).chain(guards).collect(),
+        series: blend.metrics().enumerate().map(series).collect(),
         ..Chart::default()
     }
 }

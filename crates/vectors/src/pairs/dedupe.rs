@@ -3,6 +3,7 @@
 
 use super::for_each_above;
 use crate::error::{VectorsError, check_finite};
+use maana_files::Groups;
 use maana_kernels::{Context, Rows};
 
 /// Duplicates and their originals.
@@ -43,26 +44,11 @@ pub fn dedupe(context: &Context, rows: Rows<'_>, threshold: f32) -> Result<Dupli
     if threshold.is_nan() {
         return Err(VectorsError::setting("threshold", "NaN is no cosine"));
     }
-    let mut first: Vec<usize> = (0..rows.rows()).collect();
+    let mut groups = Groups::new(rows.rows());
     for_each_above(context, rows, threshold, true, |row, found| {
-        for (other, _) in found {
-            let (a, b) = (root(&mut first, row), root(&mut first, *other as usize));
-            // The lower row is the root, so that a root is the first of its group.
-            first[a.max(b)] = a.min(b);
-        }
+        found.iter().for_each(|(other, _)| groups.join(row as u32, *other));
     });
-    for row in 0..first.len() {
-        first[row] = root(&mut first, row);
-    }
-    Ok(Duplicates { first })
-}
-
-fn root(parents: &mut [usize], mut row: usize) -> usize {
-    while parents[row] != row {
-        parents[row] = parents[parents[row]];
-        row = parents[row];
-    }
-    row
+    Ok(Duplicates { first: (0..rows.rows() as u32).map(|row| groups.find(row) as usize).collect() })
 }
 
 #[cfg(test)]

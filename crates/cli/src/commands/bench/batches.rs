@@ -2,7 +2,7 @@
 
 use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
-use maana::kernels::{Context, Precision};
+use maana::kernels::Context;
 use maana::model::Trainable;
 use maana::train::Arguments;
 use maana_bench::PairSource;
@@ -35,9 +35,6 @@ impl Batches {
             bail!("--batch-sizes {:?}: expected numbers of at least 1 in rising order", self.batch_sizes);
         }
         let model = &mut crate::terminal::open_for_training(&self.model, context, self.precision.precision)?;
-        if model.precision() == Precision::Int8 {
-            bail!("--precision int8: training supports f32 and bf16");
-        }
         let passes = Arguments {
             mini_batch_size: self.mini_batch_size.map(|size| size as usize),
             mini_batch_tokens: self.mini_batch_tokens.map(|tokens| tokens as usize),
@@ -55,8 +52,7 @@ impl Batches {
                 rounds.extend(round);
                 rounds.len() < wanted
             })?;
-            rounds.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
-            let median = rounds[rounds.len() / 2];
+            let median = maana_bench::median_round(rounds);
             outln!(
                 "| {pairs} | {} | {:.2} | {:.1} | {:.2} |",
                 median.tokens,

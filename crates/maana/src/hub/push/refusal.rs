@@ -2,12 +2,8 @@
 
 use super::super::HubError;
 use super::super::address::shown;
-use super::super::client::{Client, Failure};
-use std::time::Duration;
+use super::super::client::{Client, Failure, requested_wait};
 use ureq::http::Response;
-
-/// Longest wait that a server may request.
-const LONGEST_WAIT: u64 = 60;
 
 /// Longest message of a server that is passed on, in characters.
 const MESSAGE_LENGTH: usize = 400;
@@ -18,13 +14,11 @@ pub(super) fn refusal(client: &Client<'_>, url: &str, response: &Response<Vec<u8
     let said = message(client, response);
     let after = |text: &str| if text.is_empty() { String::new() } else { format!(": {text}") };
     let (id, endpoint, url_shown) = (client.id.to_owned(), client.options.endpoint.clone(), shown(url));
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let code = header("x-error-code").unwrap_or_default();
+    let code = response.headers().get("x-error-code").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let on_storage = !client.is_endpoint(url);
     match status {
         408 | 409 | 412 | 429 | 500..=599 => {
-            let requested = header("retry-after").and_then(|seconds| seconds.parse().ok());
-            let wait = requested.map(|seconds: u64| Duration::from_secs(seconds.min(LONGEST_WAIT)));
+            let wait = requested_wait(response.headers());
             Failure { wait, ..Failure::transient(HubError::Server { url: url_shown, status, message: after(&said) }) }
         }
         413 => HubError::TooLarge { url: url_shown, message: after(&said) }.into(),

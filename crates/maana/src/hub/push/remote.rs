@@ -55,13 +55,8 @@ impl Remote<'_> {
     /// Returns the repository, if it exists and the token may read it.
     pub(super) fn repository(&self) -> Result<Option<Repository>, Failure> {
         let url = format!("{}/api/models/{}", self.client.options.endpoint, self.client.id);
-        match self.client.get(&url, 0) {
-            Ok(mut response) => {
-                let body = response.body_mut().read_to_vec().map_err(|error| self.client.broken(&url, error))?;
-                let json: Value = serde_json::from_slice(&body)
-                    .map_err(|error| self.client.protocol(&url, format!("the answer is not JSON ({error})")))?;
-                Ok(Some(Repository { private: json["private"].as_bool().unwrap_or(false) }))
-            }
+        match self.client.get_json(&url) {
+            Ok(json) => Ok(Some(Repository { private: json["private"].as_bool().unwrap_or(false) })),
             Err(failure) => match *failure.error {
                 HubError::NoModel { .. } => Ok(None),
                 HubError::Refused { message, .. } => {
@@ -177,8 +172,7 @@ impl Remote<'_> {
     /// Sends a request and reads its answer in JSON.
     pub(super) fn ask(&self, url: &str, kind: &str, body: &[u8]) -> Result<Value, Failure> {
         let response = self.sent(url, self.client.post(url, kind, body)?)?;
-        let json = serde_json::from_slice(response.body());
-        json.map_err(|error| self.client.protocol(url, format!("the answer is not JSON ({error})")).into())
+        Ok(self.client.json(url, response.body())?)
     }
 
     /// Returns a successful answer, or the failure that another one means.
