@@ -96,7 +96,7 @@ pub enum Evaluate {
 }
 
 impl Evaluate {
-    /// Returns the interval, unless evaluations follow the epochs or there are none.
+    /// Returns the interval; `None` for evaluations after epochs and for runs without evaluations.
     pub fn interval(self) -> Option<Interval> {
         match self {
             Self::Steps(interval) => Some(interval),
