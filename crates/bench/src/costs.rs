@@ -150,7 +150,7 @@ fn whole(model: &mut TrainingModel, context: &Context, sequences: usize, length:
         inference.embed(context, &batch, &mut keep);
     });
     let mut keep = Default::default();
-    let noise = DropoutSeed::On { seed: 1, pass: 0, first_token: 0 };
+    let noise = DropoutSeed::On { seed: 1, pass: 0, first_token: 0, first_sequence: 0 };
     let mut step = || {
         let embeddings = model.forward(context, &batch, noise, &mut keep);
         model.backward(context, &batch, noise, &mut keep, embeddings.view());

@@ -3,6 +3,8 @@
 
 mod attention;
 mod dense;
+mod embedding_dropout;
+mod embedding_norm;
 mod embeddings;
 mod feed_forward;
 mod linear;
@@ -10,9 +12,13 @@ mod norm;
 mod pooling;
 mod relative_position;
 mod sentence_module;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use attention::{AttentionNames, SelfAttention};
 pub(crate) use dense::{Dense, activation_of_class, known_classes};
+pub(crate) use embedding_dropout::EmbeddingDropout;
+pub(crate) use embedding_norm::EmbeddingNorm;
 pub(crate) use embeddings::Embeddings;
 pub(crate) use feed_forward::FeedForward;
 pub(crate) use linear::Linear;

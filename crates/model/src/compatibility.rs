@@ -55,10 +55,15 @@ fn difference_of_settings(ours: &ModelSpec, theirs: &ModelSpec) -> Option<String
     };
     let modules = |spec: &ModelSpec| {
         let name = |module: &SentenceModule| match module {
-            SentenceModule::Dense(dense) => dense.activation_class(),
-            SentenceModule::Normalize => "Normalize",
+            SentenceModule::Dense(dense) => {
+                let residual = if dense.has_residual() { " with a residual" } else { "" };
+                Some(format!("{}{residual}", dense.activation_class()))
+            }
+            SentenceModule::Normalize => Some("Normalize".into()),
+            SentenceModule::LayerNorm(norm) => Some(format!("LayerNorm with epsilon {:?}", norm.epsilon)),
+            SentenceModule::Dropout(_) => None,
         };
-        spec.modules.iter().map(name).collect::<Vec<_>>().join(", ")
+        spec.modules.iter().filter_map(name).collect::<Vec<_>>().join(", ")
     };
     let (a, b) = (&ours.settings, &theirs.settings);
     let prompts = |prompts: &[(String, String)]| {

@@ -8,8 +8,9 @@
 //! 2. configuration, pooling and settings as text ([`configuration`], [`pooling`], [`settings`]);
 //!    strings are quoted and escaped as in Rust, f32 have the fewest digits that give the same
 //!    number;
-//! 3. the modules behind pooling, separated by commas: `Normalize`, or the name of a dense layer's
-//!    activation;
+//! 3. the modules behind pooling, separated by commas: `Normalize`, the name of a dense layer's
+//!    activation, with `+x` if it has a residual, `LayerNorm` with ε, or `Dropout` with its
+//!    probability;
 //! 4. `tokenizer.json`: its length as a little-endian u64, then its bytes; then what the other
 //!    tokenizer files change of it;
 //! 5. of each parameter, in the order of the layout, the XXH3-128 checksums of chunks of 65,536
@@ -85,10 +86,14 @@ fn settings(settings: &Settings) -> String {
     )
 }
 
-fn module(module: &SentenceModule) -> &'static str {
+fn module(module: &SentenceModule) -> String {
     match module {
-        SentenceModule::Dense(dense) => activation(dense.activation),
-        SentenceModule::Normalize => "Normalize",
+        SentenceModule::Dense(dense) => {
+            format!("{}{}", activation(dense.activation), if dense.has_residual() { "+x" } else { "" })
+        }
+        SentenceModule::Normalize => "Normalize".into(),
+        SentenceModule::LayerNorm(norm) => format!("LayerNorm {:?}", norm.epsilon),
+        SentenceModule::Dropout(dropout) => format!("Dropout {:?}", dropout.probability()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! open.
 
 mod adapter;
+mod module_config;
 mod modules;
 mod open;
 mod settings;

@@ -18,7 +18,7 @@ pub struct InferenceModel {
     spec: Arc<ModelSpec>,
     network: Network,
     weights: InferenceWeights,
-    /// All parameters, those of dense modules last.
+    /// All parameters, those of modules behind pooling last.
     tensors: Vec<Tensor>,
     /// Checksums of the tensors that are not among the parameters, by number, once they are known.
     checksums: OnceLock<Vec<Vec<u128>>>,
@@ -94,9 +94,8 @@ impl InferenceModel {
         self.network.encoder.forward(&mut pass);
         let [output, _] = self.network.encoder.output();
         let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden);
-        let modules = self.spec.modules.len() - usize::from(self.spec.normalizes());
-        for module in &self.spec.modules[..modules] {
-            x = module.forward(context, &self.weights.parameters, &x);
+        for module in &self.spec.modules[..self.spec.modules_before_normalization()] {
+            x = module.forward(context, &self.weights.parameters, &x, DropoutSeed::Off);
         }
         x
     }

@@ -33,7 +33,7 @@ pub(crate) struct Compute<'a> {
 }
 
 /// A place in the model where dropout is applied; the number keeps the masks of two places apart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct DropoutSite {
     pub(crate) probability: f32,
     pub(crate) number: u32,
@@ -49,6 +49,19 @@ impl DropoutSite {
     /// output of feed-forward.
     pub(crate) fn layer(probability: f32, layer: usize, site: usize) -> Self {
         Self { probability, number: (3 * layer + site + 1) as u32 }
+    }
+
+    /// The site of module number `index` behind pooling.
+    pub(crate) fn behind_pooling(probability: f32, index: usize) -> Self {
+        // Beyond the sites of all layers, and within the 24 bits of a site.
+        Self { probability, number: (1 << 23) | index as u32 }
+    }
+
+    /// The dropout of values with one row for each sequence; none if nothing is dropped.
+    pub(crate) fn of_sequences(self, seed: DropoutSeed) -> Option<Dropout> {
+        let DropoutSeed::On { seed, pass, first_sequence: first_row, .. } = seed else { return None };
+        let Self { probability, number: site } = self;
+        (probability > 0.0).then_some(Dropout { probability, seed, pass, site, first_row })
     }
 }
 
@@ -126,7 +139,7 @@ impl<'a> Pass<'a> {
     /// The dropout of a site whose values have `rows_per_token` rows for each token; none if
     /// nothing is dropped.
     pub(crate) fn dropout_at(&self, site: DropoutSite, rows_per_token: usize) -> Option<Dropout> {
-        let DropoutSeed::On { seed, pass, first_token } = self.dropout else { return None };
+        let DropoutSeed::On { seed, pass, first_token, .. } = self.dropout else { return None };
         let DropoutSite { probability, number: site } = site;
         let first_row = first_token * rows_per_token as u64;
         (probability > 0.0).then_some(Dropout { probability, seed, pass, site, first_row })

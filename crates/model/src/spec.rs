@@ -112,16 +112,19 @@ impl ModelSpec {
 
     /// Number of columns of an embedding.
     pub fn dimension(&self) -> usize {
-        let dense = self.modules.iter().rev().find_map(|module| match module {
-            SentenceModule::Dense(dense) => Some(dense.outputs),
-            SentenceModule::Normalize => None,
-        });
-        dense.unwrap_or(self.pooling.modes.len() * self.config.hidden)
+        let pooled = self.pooling.modes.len() * self.config.hidden;
+        self.modules.iter().fold(pooled, |columns, module| module.outputs(columns))
     }
 
     /// Returns whether embeddings have length 1.
     pub fn normalizes(&self) -> bool {
-        matches!(self.modules.last(), Some(SentenceModule::Normalize))
+        self.modules_before_normalization() < self.modules.len()
+    }
+
+    /// Number of modules that are computed before the final normalisation: all without one.
+    pub(crate) fn modules_before_normalization(&self) -> usize {
+        let last = self.modules.iter().rposition(|module| !matches!(module, SentenceModule::Dropout(_)));
+        last.filter(|last| matches!(self.modules[*last], SentenceModule::Normalize)).unwrap_or(self.modules.len())
     }
 
     /// Returns whether the tokens of a prompt are left out of the embedding.
@@ -153,7 +156,6 @@ impl ModelSpec {
     /// Summary for cards and reports.
     pub fn summary(&self) -> ModelSummary {
         let config = &self.config;
-        let python = |flag: bool| if flag { "True" } else { "False" }.to_string();
         let mut modules = vec![ModuleSummary {
             kind: "Transformer".into(),
             settings: vec![
@@ -168,20 +170,10 @@ impl ModelSpec {
         }
         settings.push(("include_prompt".into(), python(self.pooling.include_prompt)));
         modules.push(ModuleSummary { kind: "Pooling".into(), settings, architecture: None });
-        modules.extend(self.modules.iter().map(|module| match module {
-            SentenceModule::Dense(dense) => ModuleSummary {
-                kind: "Dense".into(),
-                settings: vec![
-                    ("in_features".into(), dense.inputs.to_string()),
-                    ("out_features".into(), dense.outputs.to_string()),
-                    ("bias".into(), python(dense.bias.is_some())),
-                    ("activation_function".into(), format!("'{}'", dense.activation_class())),
-                ],
-                architecture: None,
-            },
-            SentenceModule::Normalize => {
-                ModuleSummary { kind: "Normalize".into(), settings: Vec::new(), architecture: None }
-            }
+        modules.extend(self.modules.iter().map(|module| ModuleSummary {
+            kind: module.kind().into(),
+            settings: module_settings(module),
+            architecture: None,
         }));
         ModelSummary {
             model_type: config.architecture.model_type().into(),
@@ -198,6 +190,32 @@ impl ModelSpec {
             default_prompt_name: self.settings.default_prompt_name.clone(),
         }
     }
+}
+
+/// Settings of a module behind pooling.
+fn module_settings(module: &SentenceModule) -> Vec<(String, String)> {
+    match module {
+        SentenceModule::Dense(dense) => {
+            let mut settings = vec![
+                ("in_features".into(), dense.inputs.to_string()),
+                ("out_features".into(), dense.outputs.to_string()),
+                ("bias".into(), python(dense.has_bias())),
+                ("activation_function".into(), format!("'{}'", dense.activation_class())),
+            ];
+            if dense.has_residual() {
+                settings.push(("use_residual".into(), python(true)));
+            }
+            settings
+        }
+        SentenceModule::Normalize => Vec::new(),
+        SentenceModule::LayerNorm(norm) => vec![("dimension".into(), norm.width.to_string())],
+        SentenceModule::Dropout(dropout) => vec![("dropout".into(), dropout.probability().to_string())],
+    }
+}
+
+/// Writes a flag as Python does.
+fn python(flag: bool) -> String {
+    if flag { "True" } else { "False" }.into()
 }
 
 impl Origin {

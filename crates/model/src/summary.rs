@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One module of the model, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModuleSummary {
-    /// `Transformer`, `Pooling`, `Dense` or `Normalize`.
+    /// `Transformer`, `Pooling`, `Dense`, `LayerNorm`, `Dropout` or `Normalize`.
     pub kind: String,
     /// The settings as the folder has them, in order, written as Python would print them (`True`,
     /// `'cls'`, `512`).

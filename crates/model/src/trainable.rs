@@ -6,8 +6,9 @@ use maana_text::TokenBatch;
 use std::ops::Range;
 
 /// The random numbers of one forward and backward pass. A dropout mask is a function of these and
-/// of a token's place in the whole batch, so that it is the same in forward and backward, for any
-/// number of threads, and for a batch computed at once or in parts, each with its `first_token`.
+/// of the place of a token or a sequence in the whole batch, so that it is the same in forward and
+/// backward, for any number of threads, and for a batch computed at once or in parts, each with its
+/// `first_token` and `first_sequence`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropoutSeed {
     /// No dropout.
@@ -21,6 +22,8 @@ pub enum DropoutSeed {
         /// The number of the first token among those of the whole batch; 0 where the batch is
         /// computed at once.
         first_token: u64,
+        /// The number of the first sequence in the same way.
+        first_sequence: u64,
     },
 }
 

@@ -36,7 +36,7 @@ pub struct TrainingModel {
 
 impl TrainingModel {
     /// Returns a model of parameters in the layout of [`TrainingModel::layout`], followed by those
-    /// of dense modules.
+    /// of the modules behind pooling.
     pub(crate) fn new(spec: ModelSpec, arena: ParameterArena, precision: Precision) -> Self {
         let recompute = false;
         let network = Network::new(&spec.config, Scope::All, Passes::Training { precision, recompute });
@@ -244,7 +244,7 @@ impl Trainable for TrainingModel {
         let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden);
         module_inputs.clear();
         for module in &self.spec.modules {
-            let y = module.forward(context, parameters, &x);
+            let y = module.forward(context, parameters, &x, dropout);
             module_inputs.push(std::mem::replace(&mut x, y));
         }
         x
@@ -265,7 +265,7 @@ impl Trainable for TrainingModel {
         let Activations { buffers, module_inputs } = activations;
         let mut d_x = d_embeddings.to_matrix();
         for (module, x) in self.spec.modules.iter().zip(&*module_inputs).rev() {
-            d_x = module.backward(context, parameters, x, d_x.view(), &mut gradients);
+            d_x = module.backward(context, parameters, x, d_x.view(), dropout, &mut gradients);
         }
         let weights = ArenaWeights { parameters, slots: &self.slots, precision: self.precision };
         let compute = Compute { context, weights: &weights, precision: self.precision };

@@ -57,7 +57,7 @@ fn passes_take_no_memory() {
         };
         let (small_parts, large_parts) = (parts(&small), parts(&large));
         let step = |model: &mut TrainingModel, parts: &[TokenBatch], keep: &mut Activations| {
-            let noise = DropoutSeed::On { seed: 1, pass: 0, first_token: 0 };
+            let noise = DropoutSeed::On { seed: 1, pass: 0, first_token: 0, first_sequence: 0 };
             for part in parts {
                 let embeddings = model.forward(&context, part, noise, keep);
                 model.backward_part(&context, part, noise, keep, embeddings.view());

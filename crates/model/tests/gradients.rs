@@ -103,7 +103,7 @@ fn gradients_are_the_same_bits_for_any_number_of_threads() {
     write_small(folder.path(), "bert", "");
     for mut model in [tiny(), open(folder.path())] {
         let batch = long_batch(&model);
-        for dropout in [DropoutSeed::Off, DropoutSeed::On { seed: 42, pass: 5, first_token: 0 }] {
+        for dropout in [DropoutSeed::Off, DropoutSeed::On { seed: 42, pass: 5, first_token: 0, first_sequence: 0 }] {
             let one = gradients(&mut model, &batch, 1, dropout);
             assert!(one.iter().any(|value| *value != 0.0));
             for threads in [2, 3] {
@@ -121,12 +121,12 @@ fn dropout_depends_only_on_seed_and_pass() {
     let (batch, context) = (long_batch(&model), Context::new(2));
     let mut keep = Activations::default();
     let mut embed = |noise| model.forward(&context, &batch, noise, &mut keep);
-    let first = embed(DropoutSeed::On { seed: 1, pass: 1, first_token: 0 });
-    assert_eq!(first, embed(DropoutSeed::On { seed: 1, pass: 1, first_token: 0 }));
+    let first = embed(DropoutSeed::On { seed: 1, pass: 1, first_token: 0, first_sequence: 0 });
+    assert_eq!(first, embed(DropoutSeed::On { seed: 1, pass: 1, first_token: 0, first_sequence: 0 }));
     for other in [
         DropoutSeed::Off,
-        DropoutSeed::On { seed: 2, pass: 1, first_token: 0 },
-        DropoutSeed::On { seed: 1, pass: 2, first_token: 0 },
+        DropoutSeed::On { seed: 2, pass: 1, first_token: 0, first_sequence: 0 },
+        DropoutSeed::On { seed: 1, pass: 2, first_token: 0, first_sequence: 0 },
     ] {
         assert_ne!(first, embed(other));
     }
@@ -146,7 +146,7 @@ fn in_parts(
     for sequences in limit.parts(&batch.offsets, model.part_multiple()) {
         let part = batch.part(sequences.clone());
         let first_token = batch.offsets[sequences.start] as u64;
-        let dropout = DropoutSeed::On { seed: 3, pass: 4, first_token };
+        let dropout = DropoutSeed::On { seed: 3, pass: 4, first_token, first_sequence: sequences.start as u64 };
         embeddings.extend(model.forward(context, &part, dropout, &mut keep).data().iter().map(|value| value.to_bits()));
         model.backward_part(context, &part, dropout, &mut keep, d_embeddings.view().range(sequences));
     }
@@ -200,8 +200,11 @@ fn gradients_with_dropout_follow_the_pass_that_was_made() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "bert", "");
     let mut model = open(folder.path());
-    let (batch, context, noise) =
-        (model.spec().tokenize(&TEXTS).unwrap(), Context::new(1), DropoutSeed::On { seed: 9, pass: 2, first_token: 0 });
+    let (batch, context, noise) = (
+        model.spec().tokenize(&TEXTS).unwrap(),
+        Context::new(1),
+        DropoutSeed::On { seed: 9, pass: 2, first_token: 0, first_sequence: 0 },
+    );
     let ours = gradients(&mut model, &batch, 1, noise);
     let d_embeddings = upstream(TEXTS.len(), model.dimension());
     let mut keep = Activations::default();
@@ -244,7 +247,7 @@ fn a_selected_token_has_the_same_gradients_as_among_all() {
         let batch = alone.spec().tokenize(&batch_texts.each_ref().map(String::as_str)).unwrap();
         let d_embeddings = upstream(batch.sequences(), 64);
         for (precision, tolerance) in [(Precision::F32, 0.0), (Precision::Bf16, 1e-2)] {
-            let dropout = DropoutSeed::On { seed: 5, pass: 6, first_token: 0 };
+            let dropout = DropoutSeed::On { seed: 5, pass: 6, first_token: 0, first_sequence: 0 };
             let learn = |model: &mut TrainingModel| {
                 model.set_precision(precision);
                 let mut keep = Activations::default();

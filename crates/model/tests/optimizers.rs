@@ -136,7 +136,7 @@ fn train(mut model: TrainingModel, plan: UpdatePlan, threads: usize) -> Training
     let batch = model.spec().tokenize(&TEXTS).unwrap();
     let mut activations = Activations::default();
     for step in 1..=3 {
-        let dropout = DropoutSeed::On { seed: 3, pass: step, first_token: 0 };
+        let dropout = DropoutSeed::On { seed: 3, pass: step, first_token: 0, first_sequence: 0 };
         let embeddings = model.forward(&context, &batch, dropout, &mut activations);
         let (rows, columns) = (embeddings.rows(), embeddings.columns());
         let upstream = Matrix::from_vec(rows, columns, noise(rows * columns, step));

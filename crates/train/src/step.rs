@@ -38,7 +38,7 @@ impl<M: Trainable> Step<M> {
     /// passes in parts (GradCache, Gao et al. 2021, arXiv:2101.06983): all are embedded, the loss
     /// sees all embeddings, and each part passes forward once more before it passes backward, to
     /// the same bits as at once. Dropout masks are a function of `seed`, of `pass`, the number of
-    /// the micro-batch in the run, and of a token's place in the micro-batch.
+    /// the micro-batch in the run, and of the place of a token or a sequence in the micro-batch.
     pub(crate) fn run(
         &mut self,
         model: &mut M,
@@ -86,7 +86,7 @@ impl<M: Trainable> Step<M> {
         }
         let part = |sequences: Range<usize>| {
             let first_token = packed.offsets[sequences.start] as u64;
-            let dropout = DropoutSeed::On { seed, pass, first_token };
+            let dropout = DropoutSeed::On { seed, pass, first_token, first_sequence: sequences.start as u64 };
             Part { tokens: packed.part(sequences.clone()), sequences, dropout }
         };
         self.limit.parts(&packed.offsets, model.part_multiple()).into_iter().map(part).collect()

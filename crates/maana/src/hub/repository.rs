@@ -67,11 +67,11 @@ impl Module {
     }
 
     pub(super) fn has_config(&self) -> bool {
-        matches!(self.kind.as_str(), "Transformer" | "Pooling" | "Dense")
+        matches!(self.kind.as_str(), "Transformer" | "Pooling" | "Dense" | "LayerNorm" | "Dropout")
     }
 
     pub(super) fn has_weights(&self) -> bool {
-        matches!(self.kind.as_str(), "Transformer" | "Dense")
+        matches!(self.kind.as_str(), "Transformer" | "Dense" | "LayerNorm")
     }
 
     /// Returns the path of one of its files.

@@ -1,6 +1,6 @@
-//! Dense layer on embeddings: `y = activation(x Wᵀ + b)`, in f32.
+//! Dense layer on embeddings: `y = activation(x Wᵀ + b)`, in f32, perhaps with a residual.
 
-use crate::weights::Gradients;
+use crate::weights::{Gradients, Tensor};
 use maana_kernels::{Activation, Context, Matrix, Precision, Rows};
 use std::ops::Range;
 
@@ -32,22 +32,100 @@ pub(crate) struct Dense {
     pub(crate) outputs: usize,
     pub(crate) activation: Activation,
     /// `(outputs, inputs)`
-    pub(crate) weight: Range<usize>,
+    weight: Range<usize>,
     /// `(outputs)`
-    pub(crate) bias: Option<Range<usize>>,
+    bias: Option<Range<usize>>,
+    residual: Option<Residual>,
+    name: Option<String>,
+}
+
+/// The sum behind the activation: `y + x`, or with a projection `y + x Rᵀ`.
+#[derive(Clone, Debug, PartialEq)]
+enum Residual {
+    /// `x`
+    Input,
+    /// `x Rᵀ`, where R is `(outputs, inputs)`
+    Projection(Range<usize>),
 }
 
 impl Dense {
+    /// Returns a layer without parameters yet. They lie in the encoder's own file under `name`, or,
+    /// without a name, in a folder of the module.
+    pub(crate) fn new([inputs, outputs]: [usize; 2], bias: bool, activation: Activation, name: Option<String>) -> Self {
+        Self { inputs, outputs, activation, weight: 0..0, bias: bias.then_some(0..0), residual: None, name }
+    }
+
+    /// Adds the input behind the activation, projected if the layer changes the number of columns.
+    pub(crate) fn with_residual(mut self) -> Self {
+        let projects = self.inputs != self.outputs;
+        self.residual = Some(if projects { Residual::Projection(0..0) } else { Residual::Input });
+        self
+    }
+
+    /// Returns true if the layer has a bias.
+    pub(crate) fn has_bias(&self) -> bool {
+        self.bias.is_some()
+    }
+
+    /// Returns true if the input is added behind the activation.
+    pub(crate) fn has_residual(&self) -> bool {
+        self.residual.is_some()
+    }
+
+    /// Name of the parameters in the encoder's file; none if they lie in a folder of the module.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Returns the class of PyTorch for the activation.
     pub(crate) fn activation_class(&self) -> &'static str {
         let class = CLASSES.into_iter().find(|(activation, _)| *activation == self.activation);
         class.expect("a dense layer is made with a known class").1
     }
 
+    /// Lists the parameters under their names in the file.
+    pub(crate) fn tensors(&self) -> Vec<Tensor> {
+        let name = self.name().unwrap_or("linear");
+        let tensor = |name: String, shape: &[usize], range: &Range<usize>| Tensor {
+            name,
+            shape: shape.to_vec(),
+            range: range.clone(),
+        };
+        let mut tensors = vec![tensor(format!("{name}.weight"), &[self.outputs, self.inputs], &self.weight)];
+        tensors.extend(self.bias.iter().map(|bias| tensor(format!("{name}.bias"), &[self.outputs], bias)));
+        if let Some(Residual::Projection(range)) = &self.residual {
+            tensors.push(tensor("residual.weight".into(), &[self.outputs, self.inputs], range));
+        }
+        tensors
+    }
+
+    /// Assigns the parameters their ranges from `start` on; returns their end.
+    pub(crate) fn place(&mut self, start: usize) -> usize {
+        self.weight = start..start + self.outputs * self.inputs;
+        let mut end = self.weight.end;
+        if let Some(bias) = &mut self.bias {
+            *bias = end..end + self.outputs;
+            end = bias.end;
+        }
+        if let Some(Residual::Projection(range)) = &mut self.residual {
+            *range = end..end + self.outputs * self.inputs;
+            end = range.end;
+        }
+        end
+    }
+
     pub(crate) fn forward(&self, context: &Context, parameters: &[f32], x: Rows<'_>) -> Matrix {
         let before = self.before_activation(context, parameters, x);
         let mut y = Matrix::zeros(before.rows(), before.columns());
         self.activation.forward(context, before.data(), y.data_mut());
+        match &self.residual {
+            None => {}
+            Some(Residual::Input) => maana_kernels::add(context, y.data_mut(), x.to_matrix().data()),
+            Some(Residual::Projection(range)) => {
+                let projection = self.weight_in(parameters, range);
+                maana_kernels::matmul_transposed(context, x, projection, y.data_mut(), true);
+            }
+        }
         y
     }
 
@@ -62,77 +140,63 @@ impl Dense {
         let before = self.before_activation(context, parameters, x);
         let mut d_before = d_y.to_matrix();
         self.activation.backward(context, before.data(), d_before.data_mut());
-        if let Some(d_weight) = gradients.of(&self.weight) {
-            maana_kernels::matmul_weight_gradient(context, Precision::F32, d_before.view(), x, d_weight);
+        let mut d_x = Matrix::zeros(x.rows(), self.inputs);
+        let mut linear = |d_y: Rows<'_>, weight: &Range<usize>, accumulate| {
+            if let Some(d_weight) = gradients.of(weight) {
+                maana_kernels::matmul_weight_gradient(context, Precision::F32, d_y, x, d_weight);
+            }
+            let weight = self.weight_in(parameters, weight);
+            maana_kernels::matmul(context, Precision::F32, d_y, weight, d_x.data_mut(), accumulate);
+        };
+        linear(d_before.view(), &self.weight, false);
+        if let Some(Residual::Projection(range)) = &self.residual {
+            linear(d_y, range, true);
+        }
+        if let Some(Residual::Input) = &self.residual {
+            maana_kernels::add(context, d_x.data_mut(), d_y.to_matrix().data());
         }
         if let Some(d_bias) = self.bias.as_ref().and_then(|bias| gradients.of(bias)) {
             maana_kernels::sum_columns(context, d_before.view(), d_bias);
         }
-        let mut d_x = Matrix::zeros(x.rows(), self.inputs);
-        maana_kernels::matmul(context, Precision::F32, d_before.view(), self.weight(parameters), d_x.data_mut(), false);
         d_x
     }
 
     fn before_activation(&self, context: &Context, parameters: &[f32], x: Rows<'_>) -> Matrix {
         let mut y = Matrix::zeros(x.rows(), self.outputs);
-        maana_kernels::matmul_transposed(context, x, self.weight(parameters), y.data_mut(), false);
+        maana_kernels::matmul_transposed(context, x, self.weight_in(parameters, &self.weight), y.data_mut(), false);
         if let Some(bias) = self.bias.clone() {
             maana_kernels::add_bias(context, y.data_mut(), &parameters[bias]);
         }
         y
     }
 
-    fn weight<'a>(&self, parameters: &'a [f32]) -> Rows<'a> {
-        Rows::new(&parameters[self.weight.clone()], self.outputs, self.inputs, self.inputs)
+    fn weight_in<'a>(&self, parameters: &'a [f32], range: &Range<usize>) -> Rows<'a> {
+        Rows::new(&parameters[range.clone()], self.outputs, self.inputs, self.inputs)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blocks::testing::check_gradients;
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        let context = Context::new(1);
-        for (activation, _) in CLASSES {
-            let dense = Dense { inputs: 3, outputs: 2, activation, weight: 0..6, bias: Some(6..8) };
-            let mut parameters: Vec<f32> = (0..8).map(|i| ((i * 37 % 11) as f32 - 5.0) * 0.13).collect();
-            let mut x = Matrix::from_vec(2, 3, vec![0.5, -1.1, 0.7, 1.3, 0.2, -0.4]);
-            let upstream = Matrix::from_vec(2, 2, vec![0.3, -0.8, 1.1, 0.6]);
-            let value = |parameters: &[f32], x: &Matrix| -> f64 {
-                let y = dense.forward(&context, parameters, x.view());
-                y.data().iter().zip(upstream.data()).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum()
-            };
-            let mut gradients = vec![0.0; 8];
-            let d_x = dense.backward(
-                &context,
-                &parameters,
-                x.view(),
-                upstream.view(),
-                &mut Gradients::except(&mut gradients, &[]),
+        let check = |mut dense: Dense| {
+            let parameters = dense.place(0);
+            assert_eq!(parameters, dense.tensors().iter().map(|tensor| tensor.range.len()).sum::<usize>());
+            check_gradients(
+                [dense.inputs, dense.outputs],
+                parameters,
+                |context, parameters, x| dense.forward(context, parameters, x),
+                |context, parameters, x, d_y, gradients| dense.backward(context, parameters, x, d_y, gradients),
             );
-            let step = 1e-2;
-            for index in 0..8 {
-                let kept = parameters[index];
-                parameters[index] = kept + step;
-                let above = value(&parameters, &x);
-                parameters[index] = kept - step;
-                let below = value(&parameters, &x);
-                parameters[index] = kept;
-                let expected = (above - below) / (2.0 * f64::from(step));
-                assert!((f64::from(gradients[index]) - expected).abs() < 2e-3, "{activation:?} parameter {index}");
-            }
-            for index in 0..6 {
-                let kept = x.data()[index];
-                x.data_mut()[index] = kept + step;
-                let above = value(&parameters, &x);
-                x.data_mut()[index] = kept - step;
-                let below = value(&parameters, &x);
-                x.data_mut()[index] = kept;
-                let expected = (above - below) / (2.0 * f64::from(step));
-                assert!((f64::from(d_x.data()[index]) - expected).abs() < 2e-3, "{activation:?} input {index}");
-            }
+        };
+        for (activation, _) in CLASSES {
+            check(Dense::new([3, 2], true, activation, None));
         }
+        check(Dense::new([3, 2], false, Activation::Tanh, None).with_residual());
+        check(Dense::new([3, 3], true, Activation::Gelu, None).with_residual());
     }
 
     #[test]

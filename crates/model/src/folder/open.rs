@@ -109,7 +109,6 @@ pub fn open_adapter(
 
 /// A folder without its tokenizer and its weights.
 struct FolderParts {
-    folder: PathBuf,
     transformer: PathBuf,
     /// The folder of the tokenizer: that of the transformer, or of its adapters.
     tokenizer: PathBuf,
@@ -188,7 +187,6 @@ impl FolderParts {
         let settings = read_settings(folder, do_lower_case, modules.dimension(config.hidden))?;
         let tokenizer = if own.join("tokenizer.json").exists() { own } else { transformer };
         Ok(Self {
-            folder: folder.into(),
             transformer: transformer.into(),
             tokenizer: tokenizer.into(),
             config,
@@ -288,8 +286,8 @@ impl FolderParts {
         Ok(loaded.map(|(weights, tensors, checksums)| InferenceParts { network, weights, tensors, checksums }))
     }
 
-    /// Reads the parameters that the arena holds, those of dense modules last, and makes weights of
-    /// them and their tensors.
+    /// Reads the parameters that the arena holds, those of modules behind pooling last, and makes
+    /// weights of them and their tensors.
     fn load<W>(
         &self,
         context: &Context,
@@ -297,19 +295,20 @@ impl FolderParts {
         layout: &Layout,
         weights: impl FnOnce(Vec<Tensor>, Vec<f32>) -> Result<W, ModelError>,
     ) -> Result<Loaded<W>, ModelError> {
-        self.modules.check_dense(&self.folder)?;
+        self.modules.check(files)?;
         let mut modules = self.modules.clone();
-        let mut parameters = vec![0.0; modules.place_dense(layout.elements)];
+        let mut parameters = vec![0.0; modules.place(layout.elements)];
         files.fill(context, &layout.tensors, &mut parameters)?;
         let mut tensors = layout.tensors.clone();
-        tensors.extend(modules.read_dense(context, &self.folder, &mut parameters)?);
+        tensors.extend(modules.read_parameters(context, files, &mut parameters)?);
+        let in_files: Vec<Tensor> = layout.tensors.iter().cloned().chain(modules.tensors_in_encoder()).collect();
         let loaded = Loaded {
             parameters: tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
             weights: weights(tensors, parameters)?,
             modules,
-            carried: files.carried(&layout.tensors)?,
+            carried: files.carried(&in_files)?,
             dtype: files.dtype(&layout.tensors[layout.word_embeddings]),
-            unused: files.unused(&layout.tensors).into_iter().map(str::to_owned).collect(),
+            unused: files.unused(&in_files).into_iter().map(str::to_owned).collect(),
         };
         files.check_unchanged()?;
         Ok(loaded)

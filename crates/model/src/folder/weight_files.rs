@@ -19,8 +19,8 @@ pub(crate) struct WeightFiles {
     files: Vec<MappedFile>,
     /// Places by the name in the file, without the prefix that the tensors of an encoder may have.
     places: HashMap<String, Place>,
-    /// Names of tensors without that prefix, where others have it.
-    without_prefix: Vec<String>,
+    /// Places of tensors without that prefix, where others have it: those of heads.
+    without_prefix: HashMap<String, Place>,
 }
 
 /// The place of a tensor.
@@ -49,13 +49,13 @@ impl WeightFiles {
             }
             files.push(file);
         }
-        let mut without_prefix = Vec::new();
+        let mut without_prefix = HashMap::new();
         if places.keys().any(|name| name.starts_with(prefix)) {
             let mut stripped = HashMap::with_capacity(places.len());
             for (name, place) in places {
                 match name.strip_prefix(prefix) {
                     Some(own) => drop(stripped.insert(own.to_owned(), place)),
-                    None => without_prefix.push(name),
+                    None => drop(without_prefix.insert(name, place)),
                 }
             }
             places = stripped;
@@ -91,9 +91,8 @@ impl WeightFiles {
     /// in order: layers beyond its number, adapters, further projections.
     pub(crate) fn unused(&self, wanted: &[Tensor]) -> Vec<&str> {
         let known: HashSet<&str> = wanted.iter().map(|tensor| tensor.name.as_str()).collect();
-        let own = self.places.keys().filter(|name| !known.contains(name.as_str()));
-        let mut unused: Vec<&str> =
-            own.chain(&self.without_prefix).map(String::as_str).filter(|name| !is_head_or_buffer(name)).collect();
+        let names = self.places.keys().chain(self.without_prefix.keys()).map(String::as_str);
+        let mut unused: Vec<&str> = names.filter(|name| !known.contains(name) && !is_head_or_buffer(name)).collect();
         unused.sort_unstable();
         unused
     }
@@ -106,7 +105,7 @@ impl WeightFiles {
     /// Returns the place of a tensor after checking its type and shape.
     fn place(&self, tensor: &Tensor) -> Result<&Place, ModelError> {
         let name = &tensor.name;
-        let place = self.places.get(name).ok_or_else(|| {
+        let place = self.places.get(name).or_else(|| self.without_prefix.get(name)).ok_or_else(|| {
             let reason = format!("tensor `{name}` is missing; `config.json` and weights do not belong together");
             ModelError::invalid(self.files[0].path(), reason)
         })?;

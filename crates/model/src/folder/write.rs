@@ -1,6 +1,7 @@
 //! Writing a model folder in the form of version 3, whole or not at all.
 
-use super::modules::{dense_folder, dense_tensors};
+use super::module_config::module_json;
+use super::modules::module_folder;
 use super::written::{Content, Written, serialize, write_file, write_json};
 use crate::blocks::{POOLING_NAMES, SentenceModule, concatenation_rank};
 use crate::spec::{Carried, ModelSpec};
@@ -43,18 +44,15 @@ impl TrainingModel {
     pub fn write_into(&self, folder: &Path, further: &[(&str, &[u8])]) -> Result<(), ModelError> {
         let make = |path: &Path| std::fs::create_dir(path).map_err(ModelError::io(path));
         let (spec, dtype) = (&*self.spec, self.saved_dtype());
-        let dense = spec.modules.iter().enumerate().filter_map(|(index, module)| match module {
-            SentenceModule::Dense(dense) => Some((index, dense, dense_tensors(dense))),
-            SentenceModule::Normalize => None,
-        });
-        let dense: Vec<_> = dense.collect();
-        let of_dense: usize = dense.iter().map(|(_, _, tensors)| tensors.len()).sum();
         let tensors = self.arena.tensors();
-        let encoder = &tensors[..tensors.len() - of_dense];
+        let of_modules: usize = spec.modules.iter().map(|module| module.tensors().len()).sum();
+        let mut encoder = tensors[..tensors.len() - of_modules].to_vec();
+        let in_encoder = spec.modules.iter().filter(|module| module.is_in_encoder());
+        encoder.extend(in_encoder.flat_map(SentenceModule::tensors));
         match &self.lora {
             Some(lora) if !lora.settings.merge => super::adapter::write(folder, lora)?,
             _ => {
-                self.write_weights(&folder.join("model.safetensors"), encoder, &spec.origin.carried)?;
+                self.write_weights(&folder.join("model.safetensors"), &encoder, &spec.origin.carried)?;
                 write_json(&folder.join("config.json"), &config_json(spec, dtype))?;
             }
         }
@@ -71,17 +69,15 @@ impl TrainingModel {
         }
         make(&folder.join("1_Pooling"))?;
         write_json(&folder.join("1_Pooling/config.json"), &pooling_json(spec))?;
-        for (index, dense, tensors) in &dense {
-            let path = folder.join(dense_folder(*index));
+        for (index, module) in spec.modules.iter().enumerate().filter(|(_, module)| !module.is_in_encoder()) {
+            let Some(config) = module_json(module) else { continue };
+            let path = folder.join(module_folder(index, module));
             make(&path)?;
-            let config = json!({
-                "in_features": dense.inputs,
-                "out_features": dense.outputs,
-                "bias": dense.bias.is_some(),
-                "activation_function": dense.activation_class(),
-            });
             write_json(&path.join("config.json"), &config)?;
-            self.write_weights(&path.join("model.safetensors"), tensors, &[])?;
+            let tensors = module.tensors();
+            if !tensors.is_empty() {
+                self.write_weights(&path.join("model.safetensors"), &tensors, &[])?;
+            }
         }
         for (name, bytes) in further {
             write_file(&folder.join(name), bytes)?;
@@ -125,10 +121,7 @@ fn modules_json(spec: &ModelSpec) -> Value {
     };
     let mut entries = vec![entry(0, "", "Transformer"), entry(1, "1_Pooling", "Pooling")];
     for (index, module) in spec.modules.iter().enumerate() {
-        entries.push(match module {
-            SentenceModule::Dense(_) => entry(index + 2, &dense_folder(index), "Dense"),
-            SentenceModule::Normalize => entry(index + 2, &format!("{}_Normalize", index + 2), "Normalize"),
-        });
+        entries.push(entry(index + 2, &module_folder(index, module), module.kind()));
     }
     Value::Array(entries)
 }

@@ -23,7 +23,8 @@ impl Tensor {
     /// Returns whether weight decay applies: not to biases and LayerNorm.
     pub fn decays(&self) -> bool {
         let name = self.name.to_lowercase();
-        !["bias", "layernorm", "layer_norm"].iter().any(|part| name.contains(part))
+        let norm = name.split('.').any(|part| part == "norm" || part.ends_with("_norm"));
+        !norm && !["bias", "layernorm"].iter().any(|part| name.contains(part))
     }
 }
 

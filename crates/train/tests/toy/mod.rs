@@ -66,7 +66,7 @@ impl Toy {
 fn factor(noise: DropoutSeed, token: usize) -> f32 {
     match noise {
         DropoutSeed::Off => 1.0,
-        DropoutSeed::On { seed, pass, first_token } => {
+        DropoutSeed::On { seed, pass, first_token, .. } => {
             let mixed = (seed ^ (pass * 1000 + first_token + token as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             0.75 + (mixed >> 40) as f32 / (1_u64 << 25) as f32
         }
