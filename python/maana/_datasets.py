@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import Any, Iterable, Mapping
 
@@ -30,7 +31,7 @@ def columns_of(dataset: Any, name: str) -> dict[str, list[Any]]:
         # Tables of pandas and polars.
         listed = {"orient": "list"} if type(dataset).__module__.startswith("pandas") else {"as_series": False}
         columns = dataset.to_dict(**listed)
-    elif hasattr(dataset, "column_names"):
+    elif hasattr(dataset, "column_names") and hasattr(dataset, "__len__"):
         columns = {column: list(dataset[column]) for column in dataset.column_names}
     elif isinstance(dataset, (list, tuple)) and dataset and all(isinstance(row, Mapping) for row in dataset):
         columns = {key: [row.get(key) for row in dataset] for key in dataset[0]}
@@ -66,10 +67,23 @@ def _is_dataset(values: Any) -> bool:
 
 
 def write(path: str, columns: Mapping[str, Iterable[Any]]) -> None:
-    """Write columns as a file of JSON lines, atomically."""
+    """Write columns as a file of JSON lines, atomically.
+
+    Raises:
+        ValueError: If a value is not a finite number, which is how tables mark missing values.
+    """
     names = list(columns)
-    rows = zip(*(columns[name] for name in names))
-    _maana.write_lines(path, [json.dumps(dict(zip(names, row)), ensure_ascii=False, default=_plain) for row in rows])
+
+    def line(number: int, row: tuple[Any, ...]) -> str:
+        try:
+            return json.dumps(dict(zip(names, row)), ensure_ascii=False, allow_nan=False, default=_plain)
+        except ValueError:
+            missing = (name for name, value in zip(names, row) if isinstance(value, float) and not math.isfinite(value))
+            found = next(missing, names[-1])
+            message = f"row {number} (from 0): `{found}` is missing or not a finite number; correct it or leave the row out"
+            raise ValueError(message) from None
+
+    _maana.write_lines(path, [line(*row) for row in enumerate(zip(*(columns[name] for name in names)))])
 
 
 def _plain(value: Any) -> Any:

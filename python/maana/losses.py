@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from . import _own_losses
+
 __all__ = [
     "AnglELoss",
     "BatchAllTripletLoss",
@@ -25,6 +27,7 @@ __all__ = [
     "MultipleNegativesRankingLoss",
     "MultipleNegativesSymmetricRankingLoss",
     "OnlineContrastiveLoss",
+    "PythonLoss",
     "SiameseDistanceMetric",
     "TripletDistanceMetric",
     "TripletLoss",
@@ -52,6 +55,9 @@ class Loss:
 
     #: Name of the loss in recipes.
     recipe_name = ""
+
+    #: The loss in Python that this one is or modifies.
+    own: PythonLoss | None = None
 
     def __init__(self, **table: Any) -> None:
         self.table = {"name": self.recipe_name, **{key: value for key, value in table.items() if value is not None}}
@@ -293,6 +299,45 @@ class BatchHardSoftMarginTripletLoss(Loss):
         super().__init__(distance_metric=_distance(distance_metric))
 
 
+class PythonLoss(Loss):
+    """A loss written in Python. The trainer makes one of every loss that is not in this module.
+
+    Args:
+        function: A function of the embeddings of each column, a list of arrays ``(rows, columns)``,
+            and of the labels, ``(rows)``, ``(rows, numbers)`` or ``None``. It returns the loss and
+            a list with the gradient of each array. An object is called by its method ``forward``. A
+            module of PyTorch receives tensors and returns a tensor; PyTorch computes the gradients.
+        name: Name in the model card and in messages. Default: that of the function or class.
+
+    Example:
+        >>> def loss(embeddings, labels):
+        ...     difference = embeddings[0] - embeddings[1]
+        ...     return (difference**2).sum(), [2 * difference, -2 * difference]
+        >>> PythonLoss(loss)
+        PythonLoss(class='loss')
+    """
+
+    recipe_name = "own"
+
+    def __init__(self, function: Any, name: str | None = None) -> None:
+        self.name = name or getattr(function, "__name__", type(function).__name__)
+        super().__init__(**{"class": self.name})
+        self.function, self.parameters = _own_losses.native(function), _own_losses.parameters_of(function)
+        self.own = self
+
+
+def as_loss(loss: Any, model: Any = None) -> Loss:
+    """Return a loss of this module for what a trainer accepts: a loss, a function of the model that
+    returns one, or a loss written in Python.
+
+    Raises:
+        TypeError: If it is none of them.
+    """
+    if isinstance(loss, type):
+        loss = loss(model)
+    return loss if isinstance(loss, Loss) else PythonLoss(loss)
+
+
 class MatryoshkaLoss(Loss):
     """Another loss at several dimensions of the embeddings.
 
@@ -307,7 +352,7 @@ class MatryoshkaLoss(Loss):
     def __init__(
         self,
         model: Any,
-        loss: Loss,
+        loss: Any,
         matryoshka_dims: list[int],
         matryoshka_weights: list[float] | None = None,
         n_dims_per_step: int = -1,
@@ -315,6 +360,7 @@ class MatryoshkaLoss(Loss):
         weights = matryoshka_weights or [1] * len(matryoshka_dims)
         if len(weights) != len(matryoshka_dims):
             raise ValueError(f"{len(matryoshka_dims)} matryoshka_dims and {len(weights)} matryoshka_weights")
+        loss = as_loss(loss, model)
         pairs = sorted(zip(matryoshka_dims, weights), reverse=True)
         self.table = {
             **loss.table,
@@ -323,6 +369,6 @@ class MatryoshkaLoss(Loss):
         }
         if n_dims_per_step > 0:
             self.table["n_dims_per_step"] = n_dims_per_step
-        self.training = dict(loss.training)
+        self.training, self.own = dict(loss.training), loss.own
 
 

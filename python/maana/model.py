@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import numpy as np
 
 from . import _maana
 from ._arrays import as_texts, is_single, to_tensor
+from .arrow import as_arrow_texts
 from .quantization import quantize_embeddings
 from .similarity import SimilarityFunction
 
@@ -182,7 +184,7 @@ class SentenceTransformer:
         if output_value not in ("sentence_embedding", "token_embeddings", None):
             raise ValueError(f"output_value is {output_value!r}; expected sentence_embedding, token_embeddings or None")
         single = is_single(inputs)
-        texts = as_texts(inputs)
+        texts = self._texts(inputs, output_value)
         front = self._resolve_prompt(prompt, prompt_name) or ""
         dimension = truncate_dim if truncate_dim is not None else self.truncate_dim
         if dimension is not None and dimension < 1:
@@ -192,7 +194,7 @@ class SentenceTransformer:
             found = self._tokens_of(texts, front, output_value, normalize_embeddings, dimension)
             return found[0] if single else found
 
-        if not texts:
+        if not len(texts):
             return to_tensor(np.array([], dtype=np.float32)) if convert_to_tensor else np.array([])
         with self._progress(show_progress_bar, len(texts)) as progress:
             embeddings = self.native.encode(texts, front, dimension, normalize_embeddings, progress)
@@ -231,6 +233,12 @@ class SentenceTransformer:
     @staticmethod
     def stop_multi_process_pool(pool: dict[str, Any]) -> None:
         """Do nothing: there are no processes."""
+
+    @staticmethod
+    def _texts(inputs: Any, output_value: str | None) -> Any:
+        """Return texts of Arrow where they lie, others as strings."""
+        arrow = None if output_value != "sentence_embedding" else as_arrow_texts(inputs, "inputs")
+        return as_texts(inputs) if arrow is None else arrow
 
     def _tokens_of(
         self, texts: list[str], prompt: str, output_value: str | None, normalize: bool, dimension: int | None
@@ -403,6 +411,57 @@ class SentenceTransformer:
         self.native.save(os.fspath(path), prompts, self.default_prompt_name, self.similarity_fn_name)
 
     save = save_pretrained
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        token: str | None = None,
+        private: bool | None = None,
+        safe_serialization: bool = True,
+        commit_message: str | None = None,
+        local_model_path: str | os.PathLike[str] | None = None,
+        exist_ok: bool = False,
+        replace_model_card: bool = False,
+        train_datasets: list[str] | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Push the model to the hub in one commit.
+
+        Args:
+            repo_id: Name on the hub, ``organisation/model``.
+            token: Access token. Default: that of the environment or of ``hf auth login``.
+            private: Create a private repository, and refuse a public one.
+            safe_serialization: Accepted: weights are always safetensors.
+            commit_message: Summary of the commit.
+            local_model_path: Folder to push instead of this model, such as that of a run.
+            exist_ok: Push to a repository that exists.
+            replace_model_card: Accepted: the card of the model's folder is pushed.
+            train_datasets: Accepted: the card of a run names its data.
+            revision: Branch to push to, created if necessary.
+            create_pr: Open a pull request instead of changing the branch.
+
+        Returns:
+            The page of the commit or of the pull request.
+
+        Raises:
+            FileExistsError: If the repository exists, without ``exist_ok`` and ``create_pr``.
+            ValueError: If the name is not valid, or there is no token.
+            OSError: If the hub cannot be reached or refuses the push.
+        """
+        with tempfile.TemporaryDirectory() as parent:
+            folder = local_model_path or os.path.join(parent, "model")
+            if local_model_path is None:
+                self.save_pretrained(folder)
+            settings = {
+                "token": token,
+                "private": bool(private),
+                "revision": revision,
+                "message": commit_message,
+                "pull_request": create_pr,
+                "only_new": not exist_ok and not create_pr,
+            }
+            return _maana.push(folder, repo_id, settings)
 
     def _reopen(self, folder: str) -> None:
         """Take the weights of a folder, such as that of a finished run."""

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterable, Mapping
 from . import _maana
 from ._datasets import columns_of, is_path, is_several, write
 from .evaluation import SentenceEvaluator, SequentialEvaluator
-from .losses import CoSENTLoss, Loss, MultipleNegativesRankingLoss
+from .losses import CoSENTLoss, MultipleNegativesRankingLoss, PythonLoss, as_loss
 from .model import SentenceTransformer
 from .training_args import SentenceTransformerTrainingArguments
 
@@ -68,8 +68,9 @@ class SentenceTransformerTrainer:
             columns, a list of dictionaries, or the path of a file; or a dictionary of several such
             data sets by name.
         eval_dataset: The same, for the dev loss.
-        loss: A loss, or a dictionary of losses by the name of a data set. Default: CoSENT with
-            labels, else multiple negatives ranking.
+        loss: A loss of `maana.losses`, or one written in Python (`losses.PythonLoss`), or a
+            dictionary of losses by the name of a data set. Default: CoSENT with labels, else
+            multiple negatives ranking.
         evaluator: An evaluator, or several.
         callbacks: Functions that are called with each event.
 
@@ -89,7 +90,7 @@ class SentenceTransformerTrainer:
         args: SentenceTransformerTrainingArguments | None = None,
         train_dataset: Any = None,
         eval_dataset: Any = None,
-        loss: Loss | Mapping[str, Loss] | None = None,
+        loss: Any = None,
         evaluator: SentenceEvaluator | list[SentenceEvaluator] | None = None,
         callbacks: Iterable[Callback] | None = None,
     ) -> None:
@@ -116,11 +117,12 @@ class SentenceTransformerTrainer:
         Raises:
             ValueError: If the folder holds an earlier run and ``resume_from_checkpoint`` is not set.
             KeyboardInterrupt: At Ctrl-C, after a checkpoint was written.
+            Exception: That of a callback or of a loss written in Python.
         """
         folder = self.args.output_dir
-        recipe = self._recipe(os.path.join(folder, "data"))
+        recipe, own = self._recipe(os.path.join(folder, "data"))
         run = os.path.join(folder, "run")
-        path, scores = _maana.train(json.dumps(recipe), folder, run, bool(resume_from_checkpoint), self._observe)
+        path, scores = _maana.train(json.dumps(recipe), folder, run, bool(resume_from_checkpoint), self._observe, own)
         self.model._reopen(path)
         metrics = {f"eval_{name}": value for name, value in json.loads(scores).items()}
         losses = [row["loss"] for row in self.state.log_history if "loss" in row]
@@ -149,8 +151,9 @@ class SentenceTransformerTrainer:
         results = [callback(event, row, self.state) for callback in self.callbacks]
         return any(result is True for result in results)
 
-    def _recipe(self, folder: str) -> dict[str, Any]:
-        """Return the recipe of the run, whose data are written below a folder."""
+    def _recipe(self, folder: str) -> tuple[dict[str, Any], list[tuple[str, str, Any]]]:
+        """Return the recipe of the run, whose data are written below a folder, and the losses in
+        Python that it names."""
         training = dict(self.args.training)
         several = is_several(self.train_dataset)
         sets = dict(self.train_dataset) if several else {"train": self.train_dataset}
@@ -160,9 +163,11 @@ class SentenceTransformerTrainer:
             has_labels |= any(column in columns for column in ("label", "labels", "score", "scores"))
             tables[name] = {"train": [path], **({"columns": columns} if columns else {})}
         loss = self.loss or (CoSENTLoss() if has_labels else MultipleNegativesRankingLoss())
-        losses = dict(loss) if isinstance(loss, Mapping) else {name: loss for name in sets}
-        if missing := set(sets) - set(losses):
+        given = dict(loss) if isinstance(loss, Mapping) else {name: loss for name in sets}
+        if missing := set(sets) - set(given):
             raise ValueError(f"loss has none for {sorted(missing)}")
+        made = {id(each): as_loss(each, self.model) for each in given.values()}
+        losses = {name: made[id(each)] for name, each in given.items()}
         for each in losses.values():
             training |= each.training
         first = losses[next(iter(sets))]
@@ -172,13 +177,14 @@ class SentenceTransformerTrainer:
             data["sampler"] = self.args.sampler or "proportional"
         if self.args.prompts is not None:
             data["prompts"] = self.args.prompts
-        return {
+        recipe = {
             "model": {"base": self.model.native.folder, "max_seq_length": self.model.max_seq_length},
             "data": data,
             "loss": first.table,
             "training": training,
             "evaluation": self._evaluation(folder),
         }
+        return recipe, _own(each.own for each in losses.values())
 
     def _evaluation(self, folder: str) -> dict[str, Any]:
         evaluators = _flat(self.evaluator)
@@ -209,6 +215,15 @@ class SentenceTransformerTrainer:
         path = os.path.abspath(os.path.join(folder, f"{name}.jsonl"))
         write(path, columns)
         return path, list(columns)
+
+
+def _own(losses: Iterable[PythonLoss | None]) -> list[tuple[str, str, Any]]:
+    """Return name, parameters and function of losses in Python."""
+    by_name: dict[str, PythonLoss] = {}
+    for loss in losses:
+        if loss is not None and by_name.setdefault(loss.name, loss) is not loss:
+            raise ValueError(f"two losses have the name {loss.name!r}; give one another name by losses.PythonLoss(…, name=…)")
+    return [(loss.name, loss.parameters, loss.function) for loss in by_name.values()]
 
 
 def _flat(evaluator: Any) -> list[SentenceEvaluator]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import _maana
 from ._arrays import as_rows, is_tensor, to_tensor
+from ._hard_negatives import mine_hard_negatives
 from .quantization import quantize_embeddings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "dot_score",
     "euclidean_sim",
     "manhattan_sim",
+    "mine_hard_negatives",
     "normalize_embeddings",
     "pairwise_cos_sim",
     "pairwise_dot_score",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import random
+
 import numpy as np
 import pytest
 
+from conftest import ROOT
 from maana import util
 from maana.quantization import quantize_embeddings
 
@@ -121,3 +125,46 @@ def test_tensors_give_tensors():
     torch = pytest.importorskip("torch")
     found = util.cos_sim(torch.tensor(ROWS), torch.tensor(ROWS))
     assert isinstance(found, torch.Tensor) and np.array_equal(found.numpy(), util.cos_sim(ROWS, ROWS))
+
+
+GOLDEN = json.loads((ROOT / "golden" / "python.json").read_text())
+
+
+@pytest.mark.parametrize("number", range(len(GOLDEN["hard_negatives"])))
+def test_hard_negatives_are_those_of_the_reference(model, number):
+    case = GOLDEN["hard_negatives"][number]
+    found = util.mine_hard_negatives(GOLDEN["pairs"], model, **case["settings"])
+    assert list(found) == list(case["columns"])
+    for name, expected in case["columns"].items():
+        if name in ("score", "scores"):
+            flat = [np.concatenate([np.atleast_1d(row) for row in rows]) for rows in (found[name], expected)]
+            assert np.allclose(*flat, atol=1e-5)
+        else:
+            assert found[name] == expected, name
+
+
+def test_hard_negatives_are_drawn_by_the_state_of_random(model, tmp_path):
+    settings = {"sampling_strategy": "random", "range_max": 20, "cache_folder": tmp_path}
+    random.seed(4)
+    first = util.mine_hard_negatives(GOLDEN["pairs"], model, **settings)
+    random.seed(4)
+    assert util.mine_hard_negatives(GOLDEN["pairs"], model, **settings) == first, "embeddings come from the cache"
+    assert len(list(tmp_path.iterdir())) == 2
+    assert util.mine_hard_negatives(GOLDEN["pairs"], model, **settings) != first
+
+
+def test_settings_of_hard_negatives_are_checked(model):
+    pairs = GOLDEN["pairs"]
+    for settings, message in [
+        ({"num_negatives": 0}, "num_negatives"),
+        ({"range_min": -1}, "range_min"),
+        ({"range_min": 5, "range_max": 6}, "room"),
+        ({"output_format": "pairs"}, "output_format"),
+        ({"sampling_strategy": "best"}, "sampling_strategy"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            util.mine_hard_negatives(pairs, model, **settings)
+    with pytest.raises(ValueError, match="no rows"):
+        util.mine_hard_negatives({"anchor": [], "positive": []}, model)
+    with pytest.raises(ValueError, match="two columns"):
+        util.mine_hard_negatives({"anchor": ["a"]}, model)

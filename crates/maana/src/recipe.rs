@@ -8,8 +8,10 @@ pub use blend_table::BlendTable;
 
 mod data_table;
 mod losses;
+mod own_losses;
 
 pub use data_table::{DataTable, Negatives, Prompts, SetTable};
+pub use own_losses::OwnLosses;
 
 use crate::evaluation::SetSpec;
 use losses::check_losses;
@@ -137,6 +139,8 @@ pub struct LocatedRecipe {
     pub recipe: Recipe,
     /// The folder of its file.
     pub folder: PathBuf,
+    /// Losses of the program, which `[loss] name = "own"` names.
+    pub losses: OwnLosses,
 }
 
 impl LocatedRecipe {
@@ -148,7 +152,7 @@ impl LocatedRecipe {
         let text = maana_files::read_to_string(path).map_err(FileError::at(path))?;
         let recipe = parse(&text, &path.display().to_string(), settings)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self { recipe, folder })
+        Ok(Self { recipe, folder, losses: OwnLosses::default() })
     }
 
     /// Creates a recipe from JSON with the same tables and keys, for programs.
@@ -161,7 +165,7 @@ impl LocatedRecipe {
             reason: with_suggestion(&error.to_string()),
         })?;
         let recipe = parse(&table.to_string(), "the recipe", &[])?;
-        Ok(Self { recipe, folder })
+        Ok(Self { recipe, folder, losses: OwnLosses::default() })
     }
 
     /// Resolves a path of the recipe.
@@ -425,7 +429,7 @@ mod tests {
     #[test]
     fn recipes_round_trip() {
         let recipe = parse(SEED, "recipe.toml", &[]).unwrap();
-        let located = LocatedRecipe { recipe: recipe.clone(), folder: PathBuf::new() };
+        let located = LocatedRecipe { recipe: recipe.clone(), folder: PathBuf::new(), losses: OwnLosses::default() };
         assert_eq!(parse(&located.to_toml(), "again", &[]).unwrap(), recipe);
     }
 }

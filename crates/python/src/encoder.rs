@@ -4,6 +4,7 @@ use crate::arrays::of_matrix;
 use crate::error::{of_any, of_model, of_open, of_texts};
 use crate::interrupt::interruptible;
 use crate::of_process::OfProcess;
+use crate::texts::Texts;
 use crate::threads;
 use crate::vectors::similarity_named;
 use maana::eval::Kind;
@@ -80,7 +81,7 @@ impl Encoder {
     fn encode<'py>(
         &self,
         py: Python<'py>,
-        texts: Vec<PyBackedStr>,
+        texts: Texts<'py>,
         prompt: &str,
         dimension: Option<usize>,
         normalize_embeddings: bool,
@@ -93,6 +94,7 @@ impl Encoder {
             return Err(PyValueError::new_err("truncate_dim is 0; expected at least 1"));
         }
         let encoder = encoder.with_dimension(whole).map_err(of_model)?;
+        let texts = texts.as_strs()?;
         let matrix = interruptible(py, |stop| {
             let encoder = encoder.with_stop(Arc::clone(stop));
             let embedded = embed(&encoder, &texts, prompt, progress.as_ref(), stop)?;
@@ -221,7 +223,10 @@ impl Encoder {
             let mut model = opened.model;
             model.set_max_seq_length(encoder.max_seq_length()).map_err(of_model)?;
             model.set_usage(prompts, default_prompt_name, similarity).map_err(of_model)?;
-            model.save(&folder, &[]).map_err(of_model)
+            // The card describes the weights, which are the same.
+            let card = maana::files::read(origin.join("README.md")).ok();
+            let further: Vec<(&str, &[u8])> = card.iter().map(|card| ("README.md", &card[..])).collect();
+            model.save(&folder, &further).map_err(of_model)
         })
     }
 
@@ -241,7 +246,7 @@ impl Encoder {
 /// Embeds texts in steps, after each of which `progress` is called; its exception ends the work.
 fn embed(
     encoder: &TextEncoder,
-    texts: &[PyBackedStr],
+    texts: &[&str],
     prompt: &str,
     progress: Option<&Py<PyAny>>,
     stop: &AtomicBool,

@@ -5,9 +5,12 @@
 mod arrays;
 mod encoder;
 mod error;
+mod hub;
 mod interrupt;
+mod loss;
 mod of_process;
 mod store;
+mod texts;
 mod threads;
 mod train;
 mod vectors;
@@ -20,13 +23,17 @@ mod _maana {
     #[pymodule_export]
     use crate::encoder::Encoder;
     #[pymodule_export]
+    use crate::hub::push;
+    #[pymodule_export]
     use crate::store::Store;
     #[pymodule_export]
     use crate::threads::set_threads;
     #[pymodule_export]
     use crate::train::{train, trainer_settings, write_lines};
     #[pymodule_export]
-    use crate::vectors::{communities, paraphrases, quantize, ranges, search, similarity, similarity_pairwise};
+    use crate::vectors::{
+        communities, hard_negatives, paraphrases, quantize, ranges, search, similarity, similarity_pairwise,
+    };
 
     use super::*;
 

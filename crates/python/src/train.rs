@@ -2,21 +2,25 @@
 
 use crate::error::of_any;
 use crate::interrupt::interruptible;
+use crate::loss::{Failed, PythonLoss};
 use crate::threads::context;
 use maana::finetune::{Finetuned, RunEvent, RunFolder, finetune, prepare};
 use maana::from_card::trainer_settings as settings_of_trainer;
-use maana::recipe::LocatedRecipe;
+use maana::recipe::{LocatedRecipe, OwnLosses};
 use maana::train::{Event, LogRow};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Trains by a recipe, given as JSON with paths relative to `folder`, and writes the run to `out`.
-/// `observe` receives events with their values as JSON, and returns true to end the run. Returns
-/// the folder of the model and its scores as JSON.
+/// `observe` receives events with their values as JSON, and returns true to end the run. `losses`
+/// are functions for losses `own`: the name of each, its parameters as JSON, and the function.
+/// Returns the folder of the model and its scores as JSON.
 #[pyfunction]
+#[pyo3(signature = (recipe, folder, out, resume, observe, losses=Vec::new()))]
 pub(crate) fn train(
     py: Python<'_>,
     recipe: &str,
@@ -24,26 +28,32 @@ pub(crate) fn train(
     out: PathBuf,
     resume: bool,
     observe: Py<PyAny>,
+    losses: Vec<(String, String, Py<PyAny>)>,
 ) -> PyResult<(String, String)> {
-    let located = LocatedRecipe::from_json(recipe, folder).map_err(|error| of_any(&error))?;
+    let mut located = LocatedRecipe::from_json(recipe, folder).map_err(|error| of_any(&error))?;
     let context = context()?;
     interruptible(py, |stop| {
+        let failed = Failed::new(stop);
+        let mut own = OwnLosses::default();
+        for (class, parameters, function) in losses {
+            let parameters: serde_json::Map<_, _> =
+                serde_json::from_str(&parameters).map_err(|error| of_any(&error))?;
+            let (parameters, failed) = (parameters.into_iter().collect(), Arc::clone(&failed));
+            own.add(class.clone(), Arc::new(PythonLoss { function, class, parameters, failed }));
+        }
+        located.losses = own;
         let prepared = prepare(located, &context, &mut |_| {}).map_err(|error| of_any(&error))?;
-        let mut failed = None;
         let mut notify = |event: &RunEvent<'_>| {
             let Some((name, values)) = described(event) else { return };
             let called = Python::attach(|py| observe.call1(py, (name, values.to_string()))?.extract::<bool>(py));
             match called {
                 Ok(false) => {}
                 Ok(true) => stop.store(true, Ordering::Relaxed),
-                Err(error) => {
-                    failed = Some(error);
-                    stop.store(true, Ordering::Relaxed);
-                }
+                Err(error) => failed.set(error),
             }
         };
         let ended = finetune(prepared, &context, &RunFolder::new(out), resume, stop, &mut notify);
-        if let Some(error) = failed {
+        if let Some(error) = failed.take() {
             return Err(error);
         }
         match ended.map_err(|error| of_any(&error))? {

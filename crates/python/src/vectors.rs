@@ -7,9 +7,9 @@ use crate::threads::context;
 use maana::eval::metric;
 use maana::model::Similarity;
 use maana::vectors::cluster::{self, Communities};
-use maana::vectors::pairs::{Mining, paraphrase_mining};
+use maana::vectors::pairs::{HardNegatives, Mining, Sampling, hard_negatives as mine_negatives, paraphrase_mining};
 use maana::vectors::quantize::{Ranges, binary, int8, ubinary, uint8};
-use maana::vectors::search::{Corpus, Search, search as nearest};
+use maana::vectors::search::{Corpus, Hit, Search, search as nearest};
 use numpy::{PyArray1, PyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -96,6 +96,57 @@ pub(crate) fn paraphrases(
     let mined =
         interruptible(py, |_| paraphrase_mining(&context, embeddings, &settings).map_err(|error| of_any(&error)))?;
     Ok(mined.into_iter().map(|pair| (pair.score, pair.first, pair.second)).collect())
+}
+
+/// Settings of hard negatives: a dictionary of all of them.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct NegativeSettings {
+    negatives: usize,
+    range_min: usize,
+    range_max: Option<usize>,
+    absolute_margin: Option<f32>,
+    relative_margin: Option<f32>,
+    max_score: Option<f32>,
+    min_score: Option<f32>,
+    include_positives: bool,
+    seed: Option<u64>,
+}
+
+/// Rows of the corpus and their scores.
+type Scored = Vec<(usize, f32)>;
+
+/// Chooses hard negatives for each query, whose positives are rows of the corpus. Returns the
+/// positives and the negatives of each query. With a seed negatives are drawn from the range.
+#[pyfunction]
+pub(crate) fn hard_negatives<'py>(
+    py: Python<'py>,
+    name: &str,
+    queries: Array<'py>,
+    corpus: Array<'py>,
+    positives: Vec<Vec<usize>>,
+    settings: NegativeSettings,
+) -> PyResult<Vec<(Scored, Scored)>> {
+    let (metric, context) = (metric(similarity_named(name)?), context()?);
+    let (queries, corpus) = compared((&queries, "queries"), (&corpus, "corpus"))?;
+    let settings = HardNegatives {
+        negatives: settings.negatives,
+        range_min: settings.range_min,
+        range_max: settings.range_max,
+        absolute_margin: settings.absolute_margin,
+        relative_margin: settings.relative_margin,
+        max_score: settings.max_score,
+        min_score: settings.min_score,
+        include_positives: settings.include_positives,
+        sampling: settings.seed.map_or(Sampling::Top, |seed| Sampling::Random { seed }),
+        metric,
+        dim: None,
+    };
+    let mined = interruptible(py, |_| {
+        mine_negatives(&context, queries, corpus, &positives, &settings).map_err(|error| of_any(&error))
+    })?;
+    let scored = |hits: Vec<Hit>| hits.into_iter().map(|hit| (hit.row, hit.score)).collect();
+    Ok(mined.into_iter().map(|mined| (scored(mined.positives), scored(mined.negatives))).collect())
 }
 
 /// Finds communities of rows, the largest first, the central row of each first.

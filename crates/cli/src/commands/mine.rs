@@ -297,7 +297,7 @@ impl HardNegativesCommand {
             min_score: self.min_score,
             sampling: self.random.map_or(Sampling::Top, |seed| Sampling::Random { seed }),
             metric: maana::search::metric(embedder.similarity()),
-            dim: None,
+            ..HardNegatives::default()
         };
         let mined = hard_negatives(context, anchors.view(), corpus.view(), &positives, &settings)?;
         let mut lines = Vec::new();

@@ -61,9 +61,12 @@ impl SetLoss {
         };
         let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
         let in_loss = if table.loss.is_some() { place("loss:") } else { "[loss]".into() };
-        let loss = settings
-            .build(spec.dimension(), located.recipe.training.seed)
-            .map_err(|error| FinetuneError::Fit(format!("{in_loss} {error}")))?;
+        let (dimension, seed) = (spec.dimension(), located.recipe.training.seed);
+        let loss = match located.losses.of(settings) {
+            Some(loss) => settings.at_dims(Box::new(loss), dimension, seed),
+            None => settings.build(dimension, seed),
+        };
+        let loss = loss.map_err(|error| FinetuneError::Fit(format!("{in_loss} {error}")))?;
         let roles = roles::of_loss(settings.name, columns.len());
         let prompts = match &table.prompts {
             None => vec![Prompt::default(); columns.len()],

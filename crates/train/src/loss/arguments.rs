@@ -33,6 +33,9 @@ use serde::{Deserialize, Serialize};
 pub struct LossArguments {
     /// Name of the loss.
     pub name: LossName,
+    /// Name under which the program has the loss `own`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// Factor of the similarities.
     #[serde(default)]
     pub scale: Option<f64>,
@@ -112,6 +115,7 @@ impl LossArguments {
     pub fn new(name: LossName) -> Self {
         Self {
             name,
+            class: None,
             scale: None,
             margin: None,
             distance_metric: None,
@@ -138,10 +142,17 @@ impl LossArguments {
     /// Creates the loss for a model with embeddings of `dimension` columns and the seed of the run.
     ///
     /// # Errors
-    /// As [`LossArguments::check`], and if a dimension exceeds the model's.
+    /// As [`LossArguments::check`]; if a dimension exceeds the model's, or the loss is `own`.
     pub fn build(&self, dimension: usize, seed: u64) -> Result<Box<dyn Loss>, TrainError> {
         self.check()?;
-        let loss = self.plain(dimension);
+        self.at_dims(self.plain(dimension)?, dimension, seed)
+    }
+
+    /// Returns `loss` at the Matryoshka dimensions of these settings, or itself if there are none.
+    ///
+    /// # Errors
+    /// If a dimension exceeds the model's.
+    pub fn at_dims(&self, loss: Box<dyn Loss>, dimension: usize, seed: u64) -> Result<Box<dyn Loss>, TrainError> {
         let Some(dims) = &self.matryoshka_dims else { return Ok(loss) };
         if dims[0] > dimension {
             let wanted = format!("at most {dimension}, the columns of the model's embeddings");
@@ -153,12 +164,12 @@ impl LossArguments {
     }
 
     /// Creates the loss of all columns.
-    fn plain(&self, dimension: usize) -> Box<dyn Loss> {
+    fn plain(&self, dimension: usize) -> Result<Box<dyn Loss>, TrainError> {
         let scale = self.scale.unwrap_or(20.0);
         let metric = |default| self.distance_metric.unwrap_or(default);
         let margin = |default| self.margin.unwrap_or(default);
         let similarity = |default| self.similarity.unwrap_or(default);
-        match self.name {
+        Ok(match self.name {
             LossName::MultipleNegativesRanking => Box::new(InBatchNegatives {
                 similarity: similarity(LossSimilarity::Cosine),
                 directions: self.sorted_directions(),
@@ -208,7 +219,12 @@ impl LossArguments {
             LossName::BatchHardSoftMarginTriplet => {
                 Box::new(BatchHardSoftMarginTriplet { metric: metric(DistanceMetric::Euclidean) })
             }
-        }
+            LossName::Own => {
+                let wanted = "the name of a loss of recipes; `own` is code of the program that wrote this recipe, and \
+                              only that program can train with it";
+                return Err(TrainError::Argument { field: "name".into(), value: "own".into(), wanted: wanted.into() });
+            }
+        })
     }
 
     /// Returns the directions in one order, whatever their order in the recipe.

@@ -40,10 +40,12 @@ pub enum LossName {
     BatchSemiHardTriplet,
     /// [`BatchHardSoftMarginTriplet`](super::BatchHardSoftMarginTriplet).
     BatchHardSoftMarginTriplet,
+    /// A loss of the program that trains, which finds it by `class`.
+    Own,
 }
 
 impl LossName {
-    /// Every loss.
+    /// Every loss that recipes can build: all but `Own`.
     pub const ALL: [Self; 17] = [
         Self::MultipleNegativesRanking,
         Self::MultipleNegativesSymmetricRanking,
@@ -82,6 +84,7 @@ impl LossName {
             | Self::BatchAllTriplet
             | Self::BatchSemiHardTriplet => &["distance_metric", "margin"],
             Self::BatchHardSoftMarginTriplet => &["distance_metric"],
+            Self::Own => &["class"],
             Self::Mse => &["teacher", "teacher_columns"],
             Self::MarginMse => &["teacher", "similarity"],
             Self::DistillKlDiv => {

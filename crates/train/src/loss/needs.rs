@@ -21,6 +21,8 @@ pub struct Needs {
 pub enum Labels {
     /// None; labels are ignored.
     Unused,
+    /// Any that the data have, or none.
+    Optional,
     /// A number.
     Score,
     /// A number for two columns; for more it may be absent.
@@ -49,7 +51,7 @@ impl Labels {
     fn describe(self, columns: usize) -> Option<String> {
         let negatives = columns.saturating_sub(2);
         Some(match self {
-            Self::Unused => return None,
+            Self::Unused | Self::Optional => return None,
             Self::ScoreOfPairs if columns > 2 => return None,
             Self::Score | Self::ScoreOfPairs => "a label".into(),
             Self::Binary => "a label of 0 or 1".into(),
@@ -77,7 +79,7 @@ impl Labels {
 
     fn accepts(self, columns: usize, length: usize) -> bool {
         match self {
-            Self::Unused => true,
+            Self::Unused | Self::Optional => true,
             Self::ScoreOfPairs if columns > 2 => length <= 1,
             Self::Score | Self::ScoreOfPairs | Self::Binary | Self::Class => length == 1,
             Self::Margins => length + 2 == columns || length + 1 == columns,

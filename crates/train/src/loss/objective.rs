@@ -5,6 +5,7 @@ use super::needs::Needs;
 use maana_kernels::{Context, Matrix, Rows};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// The embeddings and labels of a micro-batch. Letters: `B` rows, `D` columns of an embedding.
 #[derive(Clone, Copy)]
@@ -42,6 +43,31 @@ pub trait Loss: Send + Sync {
 
     /// Returns the description for a model card.
     fn describe(&self) -> LossSummary;
+}
+
+impl<L: Loss + ?Sized> Loss for Arc<L> {
+    fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
+        (**self).loss(context, embedded, weight, d_columns)
+    }
+
+    fn nested(
+        &self,
+        context: &Context,
+        embedded: &Embedded<'_>,
+        dims: &[(usize, f32)],
+        weight: f32,
+        d_columns: &mut [Matrix],
+    ) -> f32 {
+        (**self).nested(context, embedded, dims, weight, d_columns)
+    }
+
+    fn needs(&self) -> Needs {
+        (**self).needs()
+    }
+
+    fn describe(&self) -> LossSummary {
+        (**self).describe()
+    }
 }
 
 /// Description of a loss for a model card.

@@ -39,6 +39,8 @@ pub struct HardNegatives {
     pub max_score: Option<f32>,
     /// A negative's score is at least this.
     pub min_score: Option<f32>,
+    /// Lets positives be candidates, for a ranking of all documents.
+    pub include_positives: bool,
     /// Which of the candidates are taken.
     pub sampling: Sampling,
     /// Metric of the scores.
@@ -57,6 +59,7 @@ impl Default for HardNegatives {
             relative_margin: None,
             max_score: None,
             min_score: None,
+            include_positives: false,
             sampling: Sampling::Top,
             metric: Metric::Cosine,
             dim: None,
@@ -156,7 +159,7 @@ fn eligible(mut candidates: Vec<Hit>, positives: &[Hit], settings: &HardNegative
     let worst = positives.iter().map(|hit| hit.score).fold(f32::INFINITY, f32::min);
     candidates.retain(|hit| {
         let score = hit.score;
-        positives.iter().all(|positive| positive.row != hit.row)
+        (settings.include_positives || positives.iter().all(|positive| positive.row != hit.row))
             && settings.absolute_margin.is_none_or(|margin| score + margin <= worst)
             && settings.relative_margin.is_none_or(|margin| score <= worst - worst.abs() * margin)
             && settings.max_score.is_none_or(|max| score <= max)
@@ -247,6 +250,16 @@ mod tests {
         for (negatives, range_min, range_max) in [(0, 0, None), (3, 5, Some(5)), (3, 0, Some(2))] {
             assert!(mine(HardNegatives { negatives, range_min, range_max, ..HardNegatives::default() }).is_err());
         }
+        // Positives come where they are wanted: each row is its own nearest.
+        let with_positives = HardNegatives { include_positives: true, ..HardNegatives::default() };
+        let mined = hard_negatives(
+            &Context::new(1),
+            rows.view(),
+            rows.view(),
+            &(0..5).map(|row| vec![row]).collect::<Vec<_>>(),
+            &with_positives,
+        );
+        assert!(mined.unwrap().iter().enumerate().all(|(row, mined)| mined.negatives[0].row == row));
         // A small corpus gives what it has.
         let mined = mine(HardNegatives { negatives: 10, ..HardNegatives::default() }).unwrap();
         assert!(mined.iter().all(|mined| mined.negatives.len() == 4));

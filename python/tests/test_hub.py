@@ -1,0 +1,53 @@
+"""Pushes to a hub on the loopback interface."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT, TINY
+
+sys.path.insert(0, str(ROOT / "crates" / "maana" / "clients"))
+
+SCRIPT = """
+import sys
+from maana import SentenceTransformer
+model = SentenceTransformer(sys.argv[1], prompts={"query": "swali: "})
+try:
+    print(model.push_to_hub("maana/tiny", token="secret", private=True))
+    print(model.push_to_hub("maana/tiny", token="secret", exist_ok=True, commit_message="again", revision="second"))
+    model.push_to_hub("maana/tiny", token="secret")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture
+def hub():
+    from hub import Hub
+
+    return Hub()
+
+
+def run(hub, script, *arguments):
+    environment = {"HF_ENDPOINT": hub.url, "PYTHONPATH": ":".join(sys.path), "HOME": "/nowhere"}
+    done = subprocess.run([sys.executable, "-c", script, *arguments], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_model_is_pushed_once_and_again_when_asked(hub):
+    first, second, third = run(hub, SCRIPT, TINY)
+    assert first.startswith(hub.url) and second.startswith(hub.url)
+    repository = hub.repositories["maana/tiny"]
+    assert repository["private"] and "model.safetensors" in repository["files"]
+    assert third.startswith("FileExistsError") and "exist_ok" in third
+
+
+def test_names_and_tokens_are_checked(hub):
+    script = SCRIPT.replace('"maana/tiny", token="secret", private=True', '"tiny", token="secret"')
+    assert run(hub, script, TINY)[0].startswith("ValueError")
+    assert "ValueError" in run(hub, SCRIPT.replace('token="secret", private', "private"), TINY)[0]
+    assert not hub.repositories
