@@ -14,8 +14,8 @@ mod template;
 
 pub use blend_facts::{BlendFacts, BlendPoint, GuardFacts, Verdict};
 pub(crate) use body::PLACEHOLDER_ID;
+pub use facts::{AdapterFacts, BaseModel, CardFacts, Hardware, LossFacts, WidgetExample};
 pub(crate) use facts::{AtDimension, SetScores};
-pub use facts::{BaseModel, CardFacts, Hardware, LossFacts, WidgetExample};
 pub use read::{matryoshka_dims, model_name};
 pub(crate) use template::{markdown, template_syntax};
 

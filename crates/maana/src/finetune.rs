@@ -87,7 +87,7 @@ pub fn finetune(
         }
     }
     let before = match folder.read_scores("before")? {
-        Some(scores) if resume => scores,
+        Some(scores) if resume && folder.began_with(&prepared.located.recipe.evaluation) => scores,
         _ => match prepared.evaluate(&prepared.model, context, stop)? {
             Some(scores) => scores,
             None => return Ok(stopped_before()),

@@ -124,6 +124,11 @@ impl TrainingModel {
         self.lora.as_ref().map(Lora::idle)
     }
 
+    /// The settings of the adapters, if the model trains adapters.
+    pub fn lora(&self) -> Option<&LoraSettings> {
+        self.lora.as_ref().map(|lora| &lora.settings)
+    }
+
     /// Bytes of all parameters, with the gradients and moments of those that train.
     pub fn parameter_bytes(&self) -> usize {
         let (plan, tensors) = (self.trained().update_plan(), self.trained().tensors());

@@ -32,7 +32,12 @@ fn a_run_of_adapters_in_mini_batches_opens_with_its_base_and_resumes_with_its_se
     let model = bench.path("run/model");
     assert!(model.join("adapter_model.safetensors").exists() && !model.join("model.safetensors").exists());
     let card = std::fs::read_to_string(model.join("README.md")).unwrap();
-    assert!(card.contains("CachedMultipleNegativesRankingLoss"), "{card}");
+    for part in [
+        "CachedMultipleNegativesRankingLoss",
+        "LoRA of rank 2 with alpha 8 on <code>query</code>, <code>value</code>; this",
+    ] {
+        assert!(card.contains(part), "{part}\n{card}");
+    }
     let shown = succeed(maana().arg("similarity").arg(&model).args(["maji", "nyumba"]));
     assert!(shown.contains("maji"), "{shown}");
     let fault = fail(&mut run(&["--resume", "--set", "model.lora.alpha=3"]), 1);
@@ -41,6 +46,17 @@ fn a_run_of_adapters_in_mini_batches_opens_with_its_base_and_resumes_with_its_se
     assert!(fault.contains("[model.lora]") && fault.contains("`q_proj`"), "{fault}");
     let fault = fail(&mut run(&["--dry-run", "--set", "model.lora.ranks=3"]), 1);
     assert!(fault.contains("did you mean `rank`?"), "{fault}");
+}
+
+#[test]
+fn a_run_that_is_resumed_with_other_evaluations_measures_the_base_again() {
+    let bench = Bench::new();
+    let steps = ["--set", "training.max_steps=1"];
+    succeed(bench.train("run").args(steps));
+    let before = || std::fs::read_to_string(bench.path("run/evaluation/before.json")).unwrap();
+    assert!(before().contains("dim_8_") && before().contains("dim_16_"), "{}", before());
+    succeed(bench.train("run").args(steps).args(["--resume", "--set", "evaluation.dims=[16]"]));
+    assert!(!before().contains("dim_8_") && before().contains("dim_16_"), "{}", before());
 }
 
 #[test]

@@ -53,6 +53,12 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
         "shell_usage": fenced("bash", &shell_usage(facts, truncated)),
         "python_usage": fenced("python", &python_usage(facts, truncated)),
         "truncated": truncated,
+        "adapters": facts.adapters.as_ref().map(|adapters| json!({
+            "rank": adapters.rank,
+            "alpha": adapters.alpha.to_string(),
+            "targets": adapters.targets,
+            "merged": adapters.merged,
+        })),
         "evaluation_sets": facts.evaluation_sets,
         "evaluations": evaluations(facts),
         "comparisons": comparisons(facts),

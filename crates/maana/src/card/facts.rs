@@ -37,6 +37,9 @@ pub struct CardFacts {
     /// Blends with the base, if the model is one of them.
     #[serde(default)]
     pub blend: Option<BlendFacts>,
+    /// The adapters that were trained, if the whole model was not.
+    #[serde(default)]
+    pub adapters: Option<AdapterFacts>,
     /// Names of the retrieval sets.
     pub evaluation_sets: Vec<String>,
     /// Log of the run.
@@ -57,6 +60,19 @@ pub struct CardFacts {
     /// columns in alphabetical order. Otherwise evaluations of one set share a table, and log
     /// columns have the order of the metrics.
     pub reproduce_301: bool,
+}
+
+/// Low-rank adapters (LoRA).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdapterFacts {
+    /// Number of columns of the narrow matrices.
+    pub rank: usize,
+    /// Factor of the product, before the division by the rank.
+    pub alpha: f64,
+    /// Ends of the names of the adapted layers.
+    pub targets: Vec<String>,
+    /// True if the folder holds the whole model; otherwise it holds the adapters only.
+    pub merged: bool,
 }
 
 /// The base model of a training.

@@ -178,6 +178,7 @@ pub(crate) fn facts() -> CardFacts {
         before: DIMS.iter().map(|&dim| scores(dim, 0.21 - 0.05 * (768.0 / dim as f64).log2() / 3.58)).collect(),
         after: DIMS.iter().map(|&dim| scores(dim, 0.346 - 0.056 * (768.0 / dim as f64).log2() / 3.58)).collect(),
         blend: None,
+        adapters: None,
         evaluation_sets: vec!["dev".into()],
         record: record(),
         examples: vec![
@@ -252,6 +253,7 @@ pub(crate) fn bare() -> CardFacts {
         before: Vec::new(),
         after: Vec::new(),
         blend: None,
+        adapters: None,
         evaluation_sets: Vec::new(),
         record: TrainingRecord::default(),
         examples: Vec::new(),

@@ -4,7 +4,7 @@ use super::error::FinetuneError;
 use super::prepare::Prepared;
 use super::sets::PreparedSet;
 use crate::base_model::base_model;
-use crate::card::{CardFacts, Hardware, LossFacts, WidgetExample};
+use crate::card::{AdapterFacts, CardFacts, Hardware, LossFacts, WidgetExample};
 use crate::recipe::{DataTable, Prompts};
 use maana_data::{DataSummary, SetSampler};
 use maana_eval::Scores;
@@ -50,6 +50,12 @@ pub(super) fn gather(
         before,
         after,
         blend: None,
+        adapters: model.lora().map(|lora| AdapterFacts {
+            rank: lora.rank,
+            alpha: lora.alpha,
+            targets: lora.targets.clone(),
+            merged: lora.merge,
+        }),
         evaluation_sets: prepared.measures.retrieval_sets(),
         hardware: Hardware {
             processor: crate::hardware::processor(),

@@ -4,7 +4,7 @@
 use super::blending::BlendRecord;
 use super::error::FinetuneError;
 use crate::card::{self, CardFacts};
-use crate::recipe::LocatedRecipe;
+use crate::recipe::{EvaluationTable, LocatedRecipe};
 use crate::report;
 use maana_eval::Scores;
 use maana_files::FileError;
@@ -81,6 +81,12 @@ impl RunFolder {
             // Some file systems have no locks.
             Err(TryLockError::Error(_)) => Ok(RunLock { _file: None }),
         }
+    }
+
+    /// Returns whether the run began with these evaluations.
+    pub(super) fn began_with(&self, evaluation: &EvaluationTable) -> bool {
+        let began = LocatedRecipe::read(&self.path.join("recipe.toml"), &[]);
+        began.is_ok_and(|began| began.recipe.evaluation == *evaluation)
     }
 
     /// Reads the scores of an earlier evaluation.

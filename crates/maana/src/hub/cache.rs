@@ -3,7 +3,7 @@
 //! snapshot appears completely or not at all.
 
 use super::names::is_component;
-use super::repository::{INDEX, MODULES, Module, TOKENIZERS, WEIGHTS, shards, small_files};
+use super::repository::{INDEX, MODULES, Module, shards, small_files};
 use super::{EventHandler, HubError, HubEvent};
 use maana_files::NewFolder;
 use std::fs::{File, TryLockError};
@@ -78,6 +78,13 @@ impl CachedModel {
                 (Module::plain(), absent || self.no_exist(&commit).exists())
             }
         };
+        let mut modules: Vec<Module> =
+            modules.into_iter().map(|module| module.or_adapter(|file| folder.join(file).exists())).collect();
+        let routed = modules.iter().flat_map(|module| {
+            let list = module.further_modules().and_then(|file| maana_files::read(folder.join(file)).ok());
+            module.routed(&list.unwrap_or_default())
+        });
+        modules.extend(routed.collect::<Vec<_>>());
         match missing(&folder, &modules, listed.as_deref().unwrap_or_default()) {
             Some(file) => Found::Lacking(format!("{file} is missing in {}", folder.display())),
             None if known => Found::Whole(Snapshot { folder, commit }),
@@ -195,17 +202,15 @@ impl CachedModel {
 fn missing(folder: &Path, modules: &[Module], listed: &[String]) -> Option<String> {
     let here = |file: &str| folder.join(file).exists();
     for module in modules {
-        let config = module.file("config.json");
-        if module.has_config() && !here(&config) {
+        if let Some(config) = module.config().filter(|file| !here(file)) {
             return Some(config);
         }
-        if module.kind == "Transformer" && !TOKENIZERS.iter().any(|name| here(&module.file(name))) {
-            return Some(module.file(TOKENIZERS[0]));
+        let tokenizers = module.tokenizers();
+        if !tokenizers.is_empty() && !tokenizers.iter().any(|file| here(file)) {
+            return tokenizers.into_iter().next();
         }
-        if module.has_weights() && !here(&module.file(WEIGHTS)) {
-            let Ok(index) = maana_files::read(folder.join(module.file(INDEX))) else {
-                return Some(module.file(WEIGHTS));
-            };
+        if let Some(weights) = module.weights().filter(|file| !here(file)) {
+            let Ok(index) = maana_files::read(folder.join(module.file(INDEX))) else { return Some(weights) };
             let shards = shards(&index).unwrap_or_default();
             if let Some(shard) = shards.iter().find(|shard| !here(&module.file(shard))) {
                 return Some(module.file(shard));

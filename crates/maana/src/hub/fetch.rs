@@ -4,7 +4,7 @@ use super::cache::{CachedModel, Link, create_folder};
 use super::checksum;
 use super::client::{Client, Failure, Info, plain_etag};
 use super::progress::{Progress, size};
-use super::repository::{MODULES, Module, TOKENIZERS, Weights, shards, small_files, stays_inside};
+use super::repository::{MODULES, Module, Weights, shards, small_files, stays_inside};
 use super::{EventHandler, HubError, HubEvent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};
@@ -50,10 +50,17 @@ pub(super) fn fetch(
         progress: Progress::new(),
     };
 
-    let modules = match download.read(MODULES, notify)? {
+    let listed = match download.read(MODULES, notify)? {
         Some(json) => Module::list(&json),
         None => Module::plain(),
     };
+    let mut modules = Vec::new();
+    for module in listed {
+        if let Some(file) = module.further_modules() {
+            modules.extend(module.routed(&download.read(&file, notify)?.unwrap_or_default()));
+        }
+        modules.push(module.or_adapter(|file| files.contains_key(file)));
+    }
     let snapshot = cached.snapshot(&commit);
     let mut lacking = download.required(&modules, notify)?;
     lacking.retain(|file| again || !snapshot.join(file).exists());
@@ -112,15 +119,14 @@ impl<'a> Download<'a> {
         let mut required = small_files(present.iter().copied(), modules);
         let (mut weights, mut indices) = (Vec::new(), Vec::new());
         for module in modules {
-            let config = module.file("config.json");
-            if module.has_config() && !present.contains(config.as_str()) {
+            if let Some(config) = module.config().filter(|file| !present.contains(file.as_str())) {
                 return Err(HubError::NotEncoder { id: id(), file: config });
             }
-            let tokenizers = TOKENIZERS.map(|name| module.file(name));
-            if module.kind == "Transformer" && !tokenizers.iter().any(|file| present.contains(file.as_str())) {
-                return Err(HubError::NotEncoder { id: id(), file: tokenizers[0].clone() });
+            let mut tokenizers = module.tokenizers();
+            if !tokenizers.is_empty() && !tokenizers.iter().any(|file| present.contains(file.as_str())) {
+                return Err(HubError::NotEncoder { id: id(), file: tokenizers.swap_remove(0) });
             }
-            if !module.has_weights() {
+            if module.weights().is_none() {
                 continue;
             }
             match Weights::of(module, &present) {

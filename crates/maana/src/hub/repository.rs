@@ -26,12 +26,16 @@ const SMALL: [&str; 16] = [
 ];
 
 /// Files that contain a tokenizer; one is enough.
-pub(super) const TOKENIZERS: [&str; 5] =
+const TOKENIZERS: [&str; 5] =
     ["tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model"];
 
-pub(super) const WEIGHTS: &str = "model.safetensors";
+const WEIGHTS: &str = "model.safetensors";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 pub(super) const MODULES: &str = "modules.json";
+/// The list of the modules of a router, in its folder.
+const ROUTER: &str = "router_config.json";
+const ADAPTER_CONFIG: &str = "adapter_config.json";
+const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 
 /// Returns whether a path stays inside its folder on every system.
 pub(super) fn stays_inside(file: &str) -> bool {
@@ -57,21 +61,62 @@ impl Module {
     /// Parses `modules.json`. Malformed entries are skipped; opening the folder reports them.
     pub(super) fn list(json: &[u8]) -> Vec<Self> {
         let json: Value = serde_json::from_slice(json).unwrap_or_default();
-        let module = |entry: &Value| {
-            let (class, folder) = (entry["type"].as_str()?, entry["path"].as_str()?);
-            let kind = class.rsplit('.').next().unwrap_or_default().to_owned();
-            let folder = folder.trim_end_matches('/').to_owned();
-            (folder.is_empty() || stays_inside(&folder)).then_some(Self { kind, folder })
-        };
+        let module = |entry: &Value| Self::of(entry["type"].as_str()?, entry["path"].as_str()?);
         json.as_array().map(Vec::as_slice).unwrap_or_default().iter().filter_map(module).collect()
     }
 
-    pub(super) fn has_config(&self) -> bool {
-        matches!(self.kind.as_str(), "Transformer" | "Pooling" | "Dense" | "LayerNorm" | "Dropout")
+    fn of(class: &str, folder: &str) -> Option<Self> {
+        let kind = class.rsplit('.').next().unwrap_or_default().to_owned();
+        let folder = folder.trim_end_matches('/');
+        let folder = if folder == "." { "" } else { folder }.to_owned();
+        (folder.is_empty() || stays_inside(&folder)).then_some(Self { kind, folder })
     }
 
-    pub(super) fn has_weights(&self) -> bool {
-        matches!(self.kind.as_str(), "Transformer" | "Dense" | "LayerNorm")
+    /// Returns the path of the file that lists further modules, if the module is a router.
+    pub(super) fn further_modules(&self) -> Option<String> {
+        matches!(self.kind.as_str(), "Router" | "Asym").then(|| self.file(ROUTER))
+    }
+
+    /// Parses the list of a router's modules. Malformed entries are skipped.
+    pub(super) fn routed(&self, json: &[u8]) -> Vec<Self> {
+        let json: Value = serde_json::from_slice(json).unwrap_or_default();
+        let module = |(folder, class): (&String, &Value)| Self::of(class.as_str()?, &self.file(folder));
+        json["types"].as_object().into_iter().flatten().filter_map(module).collect()
+    }
+
+    /// Turns a transformer whose folder holds adapters (PEFT) in place of a whole model into them.
+    pub(super) fn or_adapter(self, is_present: impl Fn(&str) -> bool) -> Self {
+        let is_adapter = self.kind == "Transformer"
+            && is_present(&self.file(ADAPTER_CONFIG))
+            && !is_present(&self.file("config.json"));
+        if is_adapter { Self { kind: "Adapter".into(), ..self } } else { self }
+    }
+
+    /// Returns the path of its configuration, if it needs one.
+    pub(super) fn config(&self) -> Option<String> {
+        match self.kind.as_str() {
+            "Transformer" | "Pooling" | "Dense" | "LayerNorm" | "Dropout" => Some(self.file("config.json")),
+            "Adapter" => Some(self.file(ADAPTER_CONFIG)),
+            _ => self.further_modules(),
+        }
+    }
+
+    /// Returns the path of its weights, unless they are divided, if it has any.
+    pub(super) fn weights(&self) -> Option<String> {
+        match self.kind.as_str() {
+            "Transformer" | "Dense" | "LayerNorm" | "StaticEmbedding" => Some(self.file(WEIGHTS)),
+            "Adapter" => Some(self.file(ADAPTER_WEIGHTS)),
+            _ => None,
+        }
+    }
+
+    /// Returns the paths of which one must be its tokenizer; none if it needs no tokenizer.
+    pub(super) fn tokenizers(&self) -> Vec<String> {
+        match self.kind.as_str() {
+            "Transformer" => TOKENIZERS.map(|name| self.file(name)).to_vec(),
+            "StaticEmbedding" => vec![self.file(TOKENIZERS[0])],
+            _ => Vec::new(),
+        }
     }
 
     /// Returns the path of one of its files.
@@ -108,7 +153,7 @@ pub(super) enum Weights {
 impl Weights {
     pub(super) fn of(module: &Module, files: &BTreeSet<&str>) -> Self {
         let present = |name: &str| Some(module.file(name)).filter(|file| files.contains(file.as_str()));
-        if let Some(file) = present(WEIGHTS) {
+        if let Some(file) = module.weights().filter(|file| files.contains(file.as_str())) {
             return Self::Whole(file);
         }
         if let Some(file) = present(INDEX) {

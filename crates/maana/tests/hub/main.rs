@@ -686,6 +686,74 @@ fn the_absence_of_modules_is_recorded() {
     assert!(test.hub.log().is_empty());
 }
 
+/// A repository with these files, and some that a model does not need.
+fn repository(files: &[(&str, &str)]) -> Files {
+    let all = files.iter().chain(&[("README.md", "# Model"), ("onnx/model.onnx", "other"), ("notes.txt", "-")]);
+    all.map(|(name, content)| (name.to_string(), content.as_bytes().to_vec())).collect()
+}
+
+#[test]
+fn adapters_static_models_and_routers_are_fetched_whole() {
+    let class = |name: &str| format!("sentence_transformers.models.{name}");
+    let list = |modules: &[(&str, &str)]| {
+        let entry = |(path, name): &(&str, &str)| format!(r#"{{"path": "{path}", "type": "{}"}}"#, class(name));
+        format!("[{}]", modules.iter().map(entry).collect::<Vec<_>>().join(","))
+    };
+    let of_adapter = list(&[("", "Transformer"), ("1_Pooling", "Pooling")]);
+    let adapter = [
+        ("modules.json", &*of_adapter),
+        ("adapter_config.json", "{}"),
+        ("adapter_model.safetensors", "adapters"),
+        ("1_Pooling/config.json", "{}"),
+    ];
+    let of_static = list(&[(".", "StaticEmbedding"), ("1_Normalize", "Normalize")]);
+    let table = [
+        ("modules.json", &*of_static),
+        ("config.json", "{}"),
+        ("model.safetensors", "table"),
+        ("tokenizer.json", "{}"),
+    ];
+    let of_router = list(&[("", "Router")]);
+    let towers = format!(
+        r#"{{"types": {{"query_0_StaticEmbedding": "{}", "document_0_Transformer": "{}", "../out": "{0}"}}}}"#,
+        class("StaticEmbedding"),
+        class("Transformer")
+    );
+    let router = [
+        ("modules.json", &*of_router),
+        ("router_config.json", &*towers),
+        ("query_0_StaticEmbedding/model.safetensors", "table"),
+        ("query_0_StaticEmbedding/tokenizer.json", "{}"),
+        ("document_0_Transformer/config.json", "{}"),
+        ("document_0_Transformer/model.safetensors", "weights"),
+        ("document_0_Transformer/tokenizer.json", "{}"),
+    ];
+    for needed in [&adapter[..], &table, &router] {
+        let files = repository(needed);
+        let test = Test::new(Hub::sound(files.clone()));
+        let folder = test.resolve(ID).unwrap().folder;
+        let mut found = files_below(&folder, &folder);
+        found.sort();
+        let mut expected: Vec<String> = needed.iter().map(|(name, _)| name.to_string()).collect();
+        expected.push("README.md".into());
+        expected.sort();
+        assert_eq!(found, expected);
+        let requests = test.hub.log().len();
+        test.resolve(ID).unwrap();
+        assert_eq!(test.hub.log().len(), requests, "the cached model is whole");
+
+        let last = needed.last().unwrap().0;
+        std::fs::remove_file(folder.join(last)).unwrap();
+        test.resolve(ID).unwrap();
+        assert!(folder.join(last).exists(), "{last} was missing in the cache");
+
+        let mut files = files;
+        files.remove(last);
+        let (error, text) = Test::new(Hub::sound(files)).error(ID);
+        assert!(matches!(error, HubError::NotEncoder { .. }) && text.contains(last), "{text}");
+    }
+}
+
 #[test]
 fn a_renamed_model_is_followed_on_the_hub() {
     let files = model(1000);
