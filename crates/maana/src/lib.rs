@@ -24,12 +24,15 @@ pub mod npy;
 pub mod open;
 pub mod recipe;
 pub mod report;
+pub mod rerank;
 pub mod roles;
 pub mod search;
 pub mod similarity;
 #[cfg(feature = "demo")]
 pub mod synthesize;
 pub mod texts;
+
+pub use open::{open_cross_encoder, open_cross_encoder_with};
 
 pub use maana_chart as chart;
 pub use maana_data as data;

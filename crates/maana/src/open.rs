@@ -2,12 +2,12 @@
 
 use crate::hub::{EventHandler, HubError, HubEvent, HubOptions, Resolved, resolve};
 use maana_kernels::{Context, Precision};
-use maana_model::{ModelError, TextEncoder, TrainingModel, WeightStorage};
+use maana_model::{CrossEncoder, InferenceModel, ModelError, TextEncoder, TrainingModel, WeightStorage};
 use std::path::PathBuf;
 
 /// A model and its origin.
 pub struct Opened<M> {
-    /// The model: a [`TextEncoder`] or a [`TrainingModel`].
+    /// The model: a [`TextEncoder`], a [`CrossEncoder`] or a [`TrainingModel`].
     pub model: M,
     /// Its folder, and its name on the hub if it has one.
     pub resolved: Resolved,
@@ -56,6 +56,53 @@ pub fn open_with(
     options: &HubOptions,
     notify: &mut EventHandler<'_>,
 ) -> Result<Opened<TextEncoder>, OpenError> {
+    let (model, resolved) = open_for_inference(storage, name, context, precision, options, notify)?;
+    Ok(Opened { model: TextEncoder::new(model, context)?, resolved })
+}
+
+/// Locates a cross-encoder and opens it to score pairs of texts, with the options of the
+/// environment. `notice` receives sentences on downloads and assumptions.
+///
+/// # Errors
+/// If the model cannot be located, fetched or opened, or if it embeds single texts.
+pub fn open_cross_encoder(
+    storage: WeightStorage,
+    name: &str,
+    context: &Context,
+    precision: Precision,
+    notice: &mut dyn FnMut(&str),
+) -> Result<Opened<CrossEncoder>, OpenError> {
+    open_cross_encoder_with(storage, name, context, precision, &HubOptions::from_environment(), &mut |event| {
+        if let HubEvent::Notice(text) = event {
+            notice(text);
+        }
+    })
+}
+
+/// As [`open_cross_encoder`], with explicit options and all events.
+///
+/// # Errors
+/// As [`open_cross_encoder`].
+pub fn open_cross_encoder_with(
+    storage: WeightStorage,
+    name: &str,
+    context: &Context,
+    precision: Precision,
+    options: &HubOptions,
+    notify: &mut EventHandler<'_>,
+) -> Result<Opened<CrossEncoder>, OpenError> {
+    let (model, resolved) = open_for_inference(storage, name, context, precision, options, notify)?;
+    Ok(Opened { model: CrossEncoder::new(model, context)?, resolved })
+}
+
+fn open_for_inference(
+    storage: WeightStorage,
+    name: &str,
+    context: &Context,
+    precision: Precision,
+    options: &HubOptions,
+    notify: &mut EventHandler<'_>,
+) -> Result<(InferenceModel, Resolved), OpenError> {
     let resolved = resolve(name, options, notify)?;
     let opened = match adapter_base(&resolved, options, notify)? {
         None => maana_model::open_for_inference(&resolved.folder, context, precision, storage)?,
@@ -66,7 +113,7 @@ pub fn open_with(
         }
     };
     opened.notices.iter().for_each(|text| notify(HubEvent::Notice(text)));
-    Ok(Opened { model: TextEncoder::new(opened.model, context)?, resolved })
+    Ok((opened.model, resolved))
 }
 
 /// Locates a model and opens it to train.

@@ -16,7 +16,7 @@ mod sentence_module;
 mod testing;
 
 pub(crate) use attention::{AttentionNames, SelfAttention};
-pub(crate) use dense::{Dense, activation_of_class, known_classes};
+pub(crate) use dense::{Dense, activation_of_class, class_of_activation, known_classes};
 pub(crate) use embedding_dropout::EmbeddingDropout;
 pub(crate) use embedding_norm::EmbeddingNorm;
 pub(crate) use embeddings::Embeddings;

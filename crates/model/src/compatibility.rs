@@ -3,6 +3,7 @@
 use crate::blocks::SentenceModule;
 use crate::config::EncoderConfig;
 use crate::spec::ModelSpec;
+use crate::task::Task;
 use crate::training_model::TrainingModel;
 
 impl TrainingModel {
@@ -16,6 +17,7 @@ impl TrainingModel {
             (a != b).then(|| format!("their families are {a} and {b}"))
         };
         of_families()
+            .or_else(|| (ours.task != theirs.task).then(|| difference_of_tasks(&ours.task, &theirs.task)))
             .or_else(|| self.difference_of_tensors(other))
             .or_else(|| difference_of_tokenizers(ours, theirs))
             .or_else(|| difference_of_settings(ours, theirs))
@@ -34,6 +36,16 @@ impl TrainingModel {
         let more = ours.get(theirs.len()).or(theirs.get(ours.len()))?;
         Some(format!("only one has the tensor `{}`", more.name))
     }
+}
+
+fn difference_of_tasks(ours: &Task, theirs: &Task) -> String {
+    let name = |task: &Task| match task {
+        Task::Embed => "embeds single texts".to_owned(),
+        Task::Score(scoring) => {
+            format!("scores pairs by {} with {}", scoring.labels.join(", "), scoring.activation.class())
+        }
+    };
+    format!("one {}, the other {}", name(ours), name(theirs))
 }
 
 fn difference_of_tokenizers(ours: &ModelSpec, theirs: &ModelSpec) -> Option<String> {

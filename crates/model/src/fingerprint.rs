@@ -11,15 +11,17 @@
 //! 3. the modules behind pooling, separated by commas: `Normalize`, the name of a dense layer's
 //!    activation, with `+x` if it has a residual, `LayerNorm` with ε, or `Dropout` with its
 //!    probability;
-//! 4. `tokenizer.json`: its length as a little-endian u64, then its bytes; then what the other
+//! 4. of a cross-encoder, `Score` with the names of its labels and its activation, in brackets;
+//! 5. `tokenizer.json`: its length as a little-endian u64, then its bytes; then what the other
 //!    tokenizer files change of it;
-//! 5. of each parameter, in the order of the layout, the XXH3-128 checksums of chunks of 65,536
+//! 6. of each parameter, in the order of the layout, the XXH3-128 checksums of chunks of 65,536
 //!    values in f32, little-endian.
 //!
 //! The checksums protect from accident, not from malice.
 
 use crate::blocks::{Pooling, SentenceModule};
 use crate::spec::ModelSpec;
+use crate::task::{ScoreActivation, Scoring, Task};
 use crate::{EncoderConfig, Settings, Similarity};
 use maana_kernels::{Activation, PoolingMode};
 use sha2::{Digest, Sha256};
@@ -32,6 +34,9 @@ pub(crate) fn fingerprint(spec: &ModelSpec, checksums: impl Iterator<Item = u128
     hash.update(pooling(&spec.pooling));
     hash.update(settings(&spec.settings));
     hash.update(spec.modules.iter().map(module).collect::<Vec<_>>().join(","));
+    if let Task::Score(Scoring { labels, activation }) = &spec.task {
+        hash.update(format!("Score({labels:?}, {})", score_activation(*activation)));
+    }
     hash.update((spec.tokenizer.file_bytes().len() as u64).to_le_bytes());
     hash.update(spec.tokenizer.file_bytes());
     hash.update(spec.tokenizer.adjustments());
@@ -94,6 +99,13 @@ fn module(module: &SentenceModule) -> String {
         SentenceModule::Normalize => "Normalize".into(),
         SentenceModule::LayerNorm(norm) => format!("LayerNorm {:?}", norm.epsilon),
         SentenceModule::Dropout(dropout) => format!("Dropout {:?}", dropout.probability()),
+    }
+}
+
+fn score_activation(of_scores: ScoreActivation) -> &'static str {
+    match of_scores {
+        ScoreActivation::Each(function) => activation(function),
+        ScoreActivation::Softmax => "Softmax",
     }
 }
 

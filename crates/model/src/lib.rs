@@ -2,14 +2,16 @@
 //! out.
 //!
 //! A folder opens as a [`TrainingModel`] ([`open_for_training`]) or as an [`InferenceModel`]
-//! ([`open_for_inference`]). A [`TextEncoder`] turns strings into embeddings with the latter. Knows
-//! nothing of losses, data sets or metrics.
+//! ([`open_for_inference`]). With the latter, a [`TextEncoder`] turns strings into embeddings, or a
+//! [`CrossEncoder`] pairs of strings into scores, as the model's [`Task`] is. Knows nothing of
+//! losses, data sets or metrics.
 #![forbid(unsafe_code)]
 
 mod activations;
 mod blocks;
 mod compatibility;
 mod config;
+mod cross_encoder;
 mod encoders;
 mod error;
 mod fingerprint;
@@ -23,6 +25,7 @@ mod random;
 mod similarity;
 mod spec;
 mod summary;
+mod task;
 mod text_encoder;
 mod trainable;
 mod training_model;
@@ -30,6 +33,7 @@ mod weights;
 
 pub use activations::Activations;
 pub use config::{Architecture, EncoderConfig};
+pub use cross_encoder::CrossEncoder;
 pub use error::ModelError;
 pub use folder::{Opened, WeightStorage, adapter_base, open_adapter, open_for_inference, open_for_training};
 pub use inference_model::InferenceModel;
@@ -39,6 +43,7 @@ pub use random::Shape;
 pub use similarity::{Role, Similarity};
 pub use spec::{ModelSpec, Settings};
 pub use summary::{ModelSummary, ModuleSummary};
+pub use task::{ScoreActivation, Scoring, Task};
 pub use text_encoder::{DEFAULT_BATCH_TOKENS, RolePrompts, TextEncoder};
 pub use trainable::{DropoutSeed, PassLimit, Trainable};
 pub use training_model::TrainingModel;

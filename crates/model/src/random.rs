@@ -4,6 +4,7 @@ use crate::activations::Passes;
 use crate::blocks::{Pooling, SentenceModule};
 use crate::encoders::Network;
 use crate::spec::{ModelSpec, Origin};
+use crate::task::Task;
 use crate::training_model::TrainingModel;
 use crate::weights::{ParameterArena, Scope};
 use crate::{EncoderConfig, ModelError, Settings};
@@ -62,6 +63,7 @@ impl ModelSpec {
         }
         let spec = Self {
             config,
+            task: Task::Embed,
             tokenizer: self.tokenizer(),
             pooling: Pooling { modes: vec![PoolingMode::Cls], include_prompt: true },
             modules: vec![SentenceModule::Normalize],

@@ -2,6 +2,7 @@
 
 use crate::blocks::{POOLING_NAMES, Pooling, SentenceModule};
 use crate::summary::{ModelSummary, ModuleSummary};
+use crate::task::{Scoring, Task};
 use crate::weights::is_floating;
 use crate::{EncoderConfig, ModelError, Similarity};
 use maana_kernels::{Context, Matrix, Rows, normalized};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct ModelSpec {
     pub(crate) config: EncoderConfig,
+    pub(crate) task: Task,
     pub(crate) tokenizer: Arc<Tokenizer>,
     pub(crate) pooling: Pooling,
     /// Modules behind pooling, in order.
@@ -68,6 +70,39 @@ impl ModelSpec {
         &self.config
     }
 
+    /// The task: embeddings of texts, or scores of pairs.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// Labels and activation of a cross-encoder.
+    ///
+    /// # Errors
+    /// Returns an error with the remedy if the model embeds single texts.
+    pub fn scoring(&self) -> Result<&Scoring, ModelError> {
+        self.task.scoring().ok_or_else(|| {
+            let reason = "the model embeds single texts (a bi-encoder) and cannot score pairs; use it with `maana encode` or \
+                          `maana search`, name a cross-encoder, or train one from it (`kind = \"cross_encoder\"` in the \
+                          recipe's `[model]`)";
+            ModelError::Request(reason.into())
+        })
+    }
+
+    /// Checks that the model embeds single texts.
+    ///
+    /// # Errors
+    /// Returns an error with the remedy if the model is a cross-encoder.
+    pub fn check_embeds(&self) -> Result<(), ModelError> {
+        match self.task {
+            Task::Embed => Ok(()),
+            Task::Score(_) => {
+                let reason = "the model scores pairs of texts (a cross-encoder) and has no embeddings; use it with \
+                              `maana rerank`, `maana score` or `maana search --rerank`, or name a bi-encoder";
+                Err(ModelError::Request(reason.into()))
+            }
+        }
+    }
+
     /// Settings of the folder.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -84,6 +119,14 @@ impl ModelSpec {
     /// Returns an error if a text cannot be tokenised.
     pub fn tokenize(&self, texts: &[&str]) -> Result<TokenBatch, ModelError> {
         Ok(self.tokenizer.encode(texts, self.settings.max_seq_length)?)
+    }
+
+    /// Tokenises pairs of texts, each pair cut to `max_seq_length`, the longer text first.
+    ///
+    /// # Errors
+    /// Returns an error if a text cannot be tokenised, or the tokenizer has no template for pairs.
+    pub fn tokenize_pairs(&self, pairs: &[(&str, &str)]) -> Result<TokenBatch, ModelError> {
+        Ok(self.tokenizer.encode_pairs(pairs, self.settings.max_seq_length)?)
     }
 
     /// Sets how many tokens of a text are read.
@@ -107,7 +150,11 @@ impl ModelSpec {
                 format!("max_seq_length {tokens} exceeds the model's {longest} positions; use {longest} or less");
             return Err(ModelError::Request(reason));
         }
-        Ok(self.tokenizer.check_length(tokens)?)
+        match self.task {
+            Task::Embed => self.tokenizer.check_length(tokens)?,
+            Task::Score(_) => drop(self.tokenizer.check_pair_length(tokens)?),
+        }
+        Ok(())
     }
 
     /// Number of columns of an embedding.

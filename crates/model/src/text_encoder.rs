@@ -61,9 +61,11 @@ impl TextEncoder {
     /// included.
     ///
     /// # Errors
-    /// Returns an error if `truncate_dim` exceeds the model's dimension.
+    /// Returns an error if `truncate_dim` exceeds the model's dimension, or if the model is a
+    /// cross-encoder.
     pub fn new(model: impl Into<Arc<InferenceModel>>, context: &Context) -> Result<Self, ModelError> {
         let model = model.into();
+        model.spec().check_embeds()?;
         let dimension = model.spec().dimension();
         let truncated = model.spec().settings().truncate_dim.unwrap_or(dimension);
         let shared = Arc::new(Shared { model, context: context.clone(), activations: Mutex::default() });

@@ -30,6 +30,35 @@ pub(crate) struct Description {
     pub(crate) max_length: Option<usize>,
     /// True if special tokens in a text are tokenized as any other text.
     pub(crate) split_special_tokens: bool,
+    /// Special tokens and segments of pairs of texts.
+    pub(crate) pair: PairFrame,
+}
+
+/// Special tokens and segments of pairs of texts, as far as the Python class of the tokenizer sets
+/// them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PairFrame {
+    /// Number of closing tokens between the texts; `None` if `tokenizer.json` decides.
+    pub(crate) separators: Option<usize>,
+    /// True if the second text is another segment than the first, false if there is only one.
+    pub(crate) segments: bool,
+}
+
+impl PairFrame {
+    /// Returns the frame of a class. Only BERT's has segments, unless the folder lists other
+    /// inputs of the model.
+    fn of(class: &str, files: &Files) -> Self {
+        let (separators, segments) = match class.strip_suffix("Fast").unwrap_or(class) {
+            "BertTokenizer" | "ElectraTokenizer" => (Some(1), true),
+            "DistilBertTokenizer" => (Some(1), false),
+            "MPNetTokenizer" | "RobertaTokenizer" | "XLMRobertaTokenizer" | "CamembertTokenizer" => (Some(2), false),
+            _ => (None, false),
+        };
+        let inputs = files.config.get("model_input_names").and_then(Value::as_array);
+        let segments =
+            inputs.map_or(segments, |names| names.iter().any(|name| name.as_str() == Some("token_type_ids")));
+        Self { separators, segments }
+    }
 }
 
 /// Python classes of tokenizers, by the part of the description that they replace.
@@ -90,11 +119,13 @@ impl Description {
             return Err(TextError::Unreadable { path, reason: "not a JSON object".into() });
         }
         let files = Files::open(folder)?;
-        let class = Class::of(files.text("tokenizer_class")?.unwrap_or(default_class));
+        let class_name = files.text("tokenizer_class")?.unwrap_or(default_class);
+        let class = Class::of(class_name);
         let mut description = Self {
             overlong: files.overlong(&json)?,
             max_length: files.max_length(),
             split_special_tokens: files.flag("split_special_tokens")?.unwrap_or(false),
+            pair: PairFrame::of(class_name, &files),
             json,
             adjustments: String::new(),
         };

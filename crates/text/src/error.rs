@@ -55,6 +55,27 @@ pub enum TextError {
         /// Allowed tokens.
         max_length: usize,
     },
+    /// A pair of texts has too many tokens and must not be truncated.
+    #[error(
+        "pair {index}: its texts have {tokens} tokens{}, but the limit is {max_length}; shorten them, or allow truncation",
+        if *or_more { " or more" } else { "" }
+    )]
+    PairTooLong {
+        /// Index of the pair, from 0.
+        index: usize,
+        /// Its tokens, including special tokens.
+        tokens: usize,
+        /// True if it may have more, because only a part of it was tokenized.
+        or_more: bool,
+        /// Allowed tokens.
+        max_length: usize,
+    },
+    /// The tokenizer does not say how two texts become one sequence.
+    #[error(
+        "the tokenizer has no template for pairs of texts, so the model cannot score them; add `pair` to \
+         `post_processor` of `tokenizer.json`, or name the tokenizer's class in `tokenizer_config.json`"
+    )]
+    NoPairs,
     /// A text has no tokens and the tokenizer adds no special ones, so that there is nothing to
     /// embed.
     #[error("text {index}: it has no tokens, and the tokenizer adds no special tokens; leave it out")]
@@ -91,6 +112,7 @@ impl TextError {
     pub fn after_texts(mut self, before: usize) -> Self {
         if let Self::Encode { index, .. }
         | Self::TooLong { index, .. }
+        | Self::PairTooLong { index, .. }
         | Self::NoTokens { index }
         | Self::NoToken { index, .. } = &mut self
         {

@@ -10,4 +10,4 @@ mod tokenizer;
 pub use batch::TokenBatch;
 pub use description::Overlong;
 pub use error::TextError;
-pub use tokenizer::{Token, Tokenizer};
+pub use tokenizer::{PairText, Token, Tokenizer};

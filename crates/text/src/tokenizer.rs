@@ -1,9 +1,14 @@
 //! The tokenizer of a model folder: strings to ragged token ids, equal to those of the reference.
 
+mod pair;
+
+pub use pair::PairText;
+
 use crate::batch::TokenBatch;
 use crate::boundary::Boundary;
 use crate::description::{Description, Overlong};
 use crate::error::TextError;
+use pair::PairTemplate;
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Once;
@@ -30,6 +35,8 @@ pub struct Tokenizer {
     vocabulary: usize,
     /// Number of segments that tokens can have.
     segments: usize,
+    /// Template of pairs of texts, if there is one.
+    pair: Option<PairTemplate>,
     /// Boundary at which a part of a text has the same tokens as in the whole text.
     boundary: Option<Boundary>,
     bytes: Vec<u8>,
@@ -77,12 +84,24 @@ impl Tokenizer {
             let vocabulary = inner.get_vocab(true);
             let ids = vocabulary.values().chain(special_tokens.iter().flatten());
             let vocabulary = ids.map(|&id| id as usize + 1).max().unwrap_or(0);
-            Ok::<_, String>((inner, special_tokens, vocabulary, segments))
+            let pair = PairTemplate::of(&inner, description.pair, &special_tokens);
+            Ok::<_, String>((inner, special_tokens, vocabulary, segments, pair))
         });
-        let (inner, special_tokens, vocabulary, segments) = built??;
+        let (inner, special_tokens, vocabulary, segments, pair) = built??;
         let boundary = Boundary::of(&description.json);
         let Description { adjustments, overlong, max_length, .. } = description;
-        Ok(Self { inner, special_tokens, vocabulary, segments, boundary, bytes, adjustments, overlong, max_length })
+        Ok(Self {
+            inner,
+            special_tokens,
+            vocabulary,
+            segments,
+            pair,
+            boundary,
+            bytes,
+            adjustments,
+            overlong,
+            max_length,
+        })
     }
 
     /// Default handling of texts with too many tokens: the folder sets the side of truncation.

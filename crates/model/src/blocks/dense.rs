@@ -20,6 +20,11 @@ pub(crate) fn activation_of_class(class: &str) -> Option<Activation> {
     CLASSES.into_iter().find(|(_, name)| name.rsplit('.').next() == last).map(|(activation, _)| activation)
 }
 
+/// Returns the class of an activation, if it has one.
+pub(crate) fn class_of_activation(activation: Activation) -> Option<&'static str> {
+    CLASSES.into_iter().find(|(known, _)| *known == activation).map(|(_, class)| class)
+}
+
 /// Lists the known classes by their last names.
 pub(crate) fn known_classes() -> String {
     CLASSES.map(|(_, name)| name.rsplit('.').next().unwrap_or_default()).join(", ")
@@ -79,8 +84,7 @@ impl Dense {
 
     /// Returns the class of PyTorch for the activation.
     pub(crate) fn activation_class(&self) -> &'static str {
-        let class = CLASSES.into_iter().find(|(activation, _)| *activation == self.activation);
-        class.expect("a dense layer is made with a known class").1
+        class_of_activation(self.activation).expect("a dense layer is made with a known class")
     }
 
     /// Lists the parameters under their names in the file.

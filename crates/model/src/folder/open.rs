@@ -10,6 +10,7 @@ use crate::encoders::Network;
 use crate::inference_model::{InferenceModel, InferenceParts};
 use crate::json::{Fields, read_object};
 use crate::spec::{Carried, ModelSpec, Origin};
+use crate::task::Task;
 use crate::training_model::TrainingModel;
 use crate::weights::{
     InferenceWeights, Layout, Linears, MappedTensor, PackingSlots, ParameterArena, Scope, Tensor, stacked,
@@ -334,6 +335,7 @@ impl FolderParts {
         };
         let spec = ModelSpec {
             config: self.config,
+            task: Task::Embed,
             tokenizer: Arc::new(tokenizer),
             pooling: loaded.modules.pooling,
             modules: loaded.modules.modules,

@@ -1,0 +1,49 @@
+//! Reranking: documents in the order of a cross-encoder's scores for a query.
+
+use maana_model::{CrossEncoder, ModelError};
+
+/// A document with its score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reranked {
+    /// Index of the document in the order in which it was given, from 0.
+    pub index: usize,
+    /// Its score.
+    pub score: f32,
+}
+
+/// Scores documents for a query, and returns the best `top_k`, or all, in descending order of their
+/// scores; equal ones stay in their order.
+///
+/// # Errors
+/// Returns an error if the cross-encoder has several labels, or as [`CrossEncoder::score`].
+pub fn rerank(
+    encoder: &CrossEncoder,
+    query: &str,
+    documents: &[&str],
+    top_k: Option<usize>,
+) -> Result<Vec<Reranked>, ModelError> {
+    check_ranks(encoder)?;
+    let scores = encoder.score_documents(query, documents)?;
+    let mut ranked: Vec<Reranked> =
+        scores.data().iter().enumerate().map(|(index, &score)| Reranked { index, score }).collect();
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
+    ranked.truncate(top_k.unwrap_or(usize::MAX));
+    Ok(ranked)
+}
+
+/// Checks that a cross-encoder gives one score, by which documents can be ordered.
+///
+/// # Errors
+/// Returns an error with the names of the labels if there are several.
+pub fn check_ranks(encoder: &CrossEncoder) -> Result<(), ModelError> {
+    let labels = encoder.labels();
+    if labels.len() == 1 {
+        return Ok(());
+    }
+    Err(ModelError::Request(format!(
+        "the model has {} labels ({}), and documents are ordered by one score; name a cross-encoder with one label, or score \
+         pairs with `maana score`",
+        labels.len(),
+        labels.join(", ")
+    )))
+}
