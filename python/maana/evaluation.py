@@ -10,6 +10,7 @@ from typing import Any, Iterable, Mapping, Sequence
 from . import _maana
 from ._datasets import write
 from .model import SentenceTransformer
+from .similarity import SimilarityFunction
 
 __all__ = [
     "BinaryClassificationEvaluator",
@@ -18,6 +19,7 @@ __all__ = [
     "RerankingEvaluator",
     "SentenceEvaluator",
     "SequentialEvaluator",
+    "SimilarityFunction",
     "TranslationEvaluator",
     "TripletEvaluator",
 ]

@@ -34,7 +34,7 @@ class SentenceTransformerTrainingArguments:
     """Arguments of training.
 
     Every argument of the reference is accepted. Those that are meaningless here (devices, workers)
-    change nothing; a value that is not supported raises an error with its remedy.
+    change nothing, nor does ``fp16``, as ``float32`` is at least as exact; another value that is not supported raises an error with its remedy.
     ``docs/hyperparameters.md`` lists all of them. Settings that only recipes have (``mini_batch_size``,
     ``ema_decay``, ``groups``, …) are given by ``recipe``.
 
@@ -67,8 +67,13 @@ class SentenceTransformerTrainingArguments:
         self.sampler: str | None = settings["sampler"]
 
     def _passed(self) -> list[tuple[str, Any]]:
-        # Prompts are passed as they are; logging_strategy and save_strategy have defaults of their own.
-        return [(name, value) for name, value in self.arguments.items() if name != "prompts" and value is not None]
+        """Return the arguments that become settings of the recipe. Prompts are passed as they are."""
+        passed = {name: value for name, value in self.arguments.items() if value is not None}
+        passed.pop("prompts", None)
+        if passed.get("fp16"):
+            logger.warning("fp16=True has no effect: the run computes in float32; bf16=True takes less memory.")
+            del passed["fp16"]
+        return list(passed.items())
 
     def __getattr__(self, name: str) -> Any:
         arguments = self.__dict__.get("arguments", {})

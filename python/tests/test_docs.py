@@ -25,7 +25,7 @@ def test_every_example_of_the_page_prints_what_it_says(monkeypatch):
         assert printed.getvalue().splitlines() == expected
 
 
-@pytest.mark.parametrize("module", ["langchain", "llama_index", "haystack", "sklearn"])
+@pytest.mark.parametrize("module", ["langchain", "llama_index", "haystack", "sklearn", "mteb", "bertopic", "keybert"])
 def test_the_page_names_every_integration(module):
     assert f"maana.{module}." in (ROOT / "docs" / "python.md").read_text()
     assert (ROOT / "python" / "maana" / f"{module}.py").is_file()

@@ -55,7 +55,9 @@ cargo xtask clients [--maana PROGRAM]
                     tests `maana serve` with third-party clients (OpenAI's, Hugging Face's, Schemathesis), and the event files, model
                     cards and pushed models with TensorBoard and huggingface_hub
 cargo xtask python [OPTIONS OF PYTEST]
-                    tests the Python package, with LangChain, LlamaIndex, Haystack and scikit-learn
+                    tests the Python package, with LangChain, LlamaIndex, Haystack, scikit-learn, Ray, Spark and Dask
+cargo xtask python-peers [OPTIONS OF PYTEST]
+                    the same tests, also with MTEB, BERTopic, KeyBERT, SetFit and Sentence Transformers, which need PyTorch
 cargo xtask wheel   builds the wheel of the Python package, and tests it in an empty environment
 cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--model MODEL] [--shared]
                     runs `maana serve` for N seconds (600) at twice its capacity: nothing lost or wrong, constant memory; then
@@ -92,6 +94,7 @@ fn main() -> Result<()> {
         "seeds" => quality::seeds(options),
         "forgetting" => forgetting::measure(options),
         "python" => package::test(options),
+        "python-peers" => package::test_peers(options),
         "wheel" => package::wheel(),
         "clients" => clients::test(options),
         "soak" => soak::run(options),

@@ -1,4 +1,4 @@
-//! `cargo xtask python` and `wheel`: the tests of the Python package, and its wheel.
+//! `cargo xtask python`, `python-peers` and `wheel`: the tests of the Python package, and its wheel.
 
 use crate::command::{cargo, run};
 use crate::python;
@@ -14,6 +14,15 @@ const MOST_BYTES: u64 = 20_000_000;
 /// Runs the package's tests against the native module of this build, in `target/python`.
 /// `arguments` are those of pytest.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
+    test_with(&environment()?, arguments)
+}
+
+/// Runs the same tests with the libraries that need PyTorch, without which some are skipped.
+pub(crate) fn test_peers(arguments: &[String]) -> Result<()> {
+    test_with(&peers()?, arguments)
+}
+
+fn test_with(python: &Path, arguments: &[String]) -> Result<()> {
     cargo(&["build", "--workspace", "--lib", "--quiet"])?;
     let package = Path::new("target/python/maana");
     let _ = std::fs::remove_dir_all(package);
@@ -26,7 +35,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     }
     let built = if cfg!(target_os = "macos") { "target/debug/lib_maana.dylib" } else { "target/debug/lib_maana.so" };
     std::fs::copy(built, package.join("_maana.abi3.so")).with_context(|| built.to_owned())?;
-    run(python::pytest(&environment()?, TESTS).args(arguments).env("PYTHONPATH", "target/python"))
+    run(python::pytest(python, TESTS).args(arguments).env("PYTHONPATH", "target/python"))
 }
 
 /// Runs as a part of all tests; skipped where the packages are unavailable.
@@ -59,5 +68,11 @@ pub(crate) fn wheel() -> Result<()> {
 
 fn environment() -> Result<PathBuf> {
     let requirements = Path::new(TESTS).join("requirements.txt");
-    python::environment(Path::new("target/python-tests"), &requirements, "the network and 900 MB of disk")
+    python::environment(Path::new("target/python-tests"), &requirements, "the network and 2 GB of disk")
+}
+
+/// Returns the environment that also has Sentence Transformers and libraries built on it.
+fn peers() -> Result<PathBuf> {
+    let requirements = Path::new(TESTS).join("requirements-peers.txt");
+    python::environment(Path::new("target/python-peers"), &requirements, "the network and 9 GB of disk")
 }

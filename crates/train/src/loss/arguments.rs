@@ -148,7 +148,7 @@ impl LossArguments {
         self.at_dims(self.plain(dimension)?, dimension, seed)
     }
 
-    /// Returns `loss` at the Matryoshka dimensions of these settings, or itself if there are none.
+    /// Returns `loss` at the Matryoshka dimensions of these settings; without dimensions, as it is.
     ///
     /// # Errors
     /// If a dimension exceeds the model's.
