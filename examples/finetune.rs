@@ -63,6 +63,7 @@ fn main() -> Result<(), Failure> {
         sets: &[TrainingSet::new(&source, loss.as_ref())],
         sampler: SetSampler::default(),
         tokenize,
+        tokenize_pairs: None,
         arguments: &settings,
         base: None,
         folder: None,

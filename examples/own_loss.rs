@@ -69,7 +69,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (tokenizer, longest) = (model.spec().tokenizer(), model.spec().settings().max_seq_length);
     let (tokenize, loss) = (|texts: &[&str]| tokenizer.encode(texts, longest), &Contrast { margin: 1.0 });
     let (sets, sampler) = (&[TrainingSet::new(source, loss)], SetSampler::default());
-    let run = Run { context: &context, sets, sampler, tokenize, arguments, base: None, folder: None, resume: false };
+    let (tokenize_pairs, base, folder) = (None, None, None);
+    let run =
+        Run { context: &context, sets, sampler, tokenize, tokenize_pairs, arguments, base, folder, resume: false };
     let (Outcome::Finished(record) | Outcome::Interrupted { record, .. }) = run.train(&mut model, &mut Quiet)?;
     for row in &record.rows {
         if let LogRow::Training { step, loss, .. } = row {

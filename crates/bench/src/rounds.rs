@@ -86,6 +86,7 @@ pub fn train_rounds(
         sets: &[TrainingSet::new(source, loss.as_ref())],
         sampler: SetSampler::default(),
         tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
+        tokenize_pairs: None,
         arguments: &arguments,
         base: None,
         folder: None,

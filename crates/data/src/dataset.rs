@@ -7,27 +7,13 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use crate::options::ReadOptions;
 use crate::read::{self, Format, RowFile};
 use crate::selection::{self, Selection};
-use crate::{DataError, DrawnColumn, Example, Place, Source};
+use crate::{DataError, Example, Place, Source};
 
 /// Maximum number of rows: the limit up to which the reference's `randperm` uses 32-bit numbers.
 const MAX_ROWS: usize = (u32::MAX / 20) as usize - 1;
-
-/// Options of reading.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// Columns in the order of the loss; one of [`crate::LABEL_COLUMNS`] among them, at any
-    /// position, is the label. `None` reads every column in the order of the first file.
-    pub columns: Option<Vec<String>>,
-    /// Maximum number of rows, from the start.
-    pub limit: Option<usize>,
-    /// Allows texts that are empty or only white space, which in training are nearly always a
-    /// mistake.
-    pub allow_blank: bool,
-    /// A column of lists from which each epoch draws texts. Other lists must have one length.
-    pub drawn: Option<DrawnColumn>,
-}
 
 /// Rows of JSONL, CSV, TSV, Parquet and plain text files, in the order of the files.
 ///
@@ -81,7 +67,7 @@ impl Dataset {
     pub fn open<P: AsRef<Path>>(inputs: &[P], options: ReadOptions) -> Result<Self, DataError> {
         let files = read::files(inputs)?;
         let limit = options.limit.unwrap_or(usize::MAX);
-        let selection = selection::select(&files, options.columns.as_deref(), limit, options.drawn)?;
+        let selection = selection::select(&files, limit, &options)?;
         let (names, columns) = (selection.names(), selection.texts());
         let mut content = Content::new(&selection, &columns);
         let mut index = Index::new(&selection, columns.len());
@@ -102,7 +88,8 @@ impl Dataset {
                     return Err(DataError::TooManyRows { path: name.clone(), limit: MAX_ROWS });
                 }
                 if let (Some(label), Some(column)) = (&example.label, &selection.label) {
-                    index.check_length(label, column, place)?;
+                    let documents = selection.has_lists().then(|| example.texts.len() - 1);
+                    index.check_length(label, documents, column, place)?;
                 }
                 index.add(&example, &mut content);
                 Ok(index.checks.len() < limit)
@@ -163,6 +150,10 @@ impl Source for Dataset {
         self.shared.index.label_length.unwrap_or(0)
     }
 
+    fn has_lists(&self) -> bool {
+        self.shared.selection.has_lists()
+    }
+
     fn scores(&self) -> &[f32] {
         &self.shared.index.scores
     }
@@ -195,7 +186,9 @@ impl Source for Dataset {
     /// Texts are identified by 128 bits of XXH3: the probability that two of n distinct texts share
     /// a key is below n² / 2¹²⁹, for 10⁹ texts 2·10⁻²¹.
     fn text_keys(&self) -> &[u32] {
-        self.view.as_ref().map_or(&self.shared.index.keys, |view| &view.keys)
+        let Index { keys, list_keys, .. } = &self.shared.index;
+        let keys = if self.has_lists() { list_keys } else { keys };
+        self.view.as_ref().map_or(keys, |view| &view.keys)
     }
 
     fn row_keys(&self, index: usize) -> &[u32] {
@@ -218,6 +211,8 @@ impl Source for Dataset {
 struct Index {
     checks: Vec<u32>,
     keys: Vec<u32>,
+    /// Keys of the first text and of the whole list, where rows hold lists.
+    list_keys: Vec<u32>,
     rows: KeyRows,
     label_length: Option<usize>,
     scores: Vec<f32>,
@@ -233,12 +228,29 @@ enum KeyRows {
 
 impl Index {
     fn new(selection: &Selection, columns: usize) -> Self {
-        let rows = if selection.drawn.is_some() { KeyRows::Ragged(vec![0]) } else { KeyRows::Equal(columns) };
-        Self { checks: Vec::new(), keys: Vec::new(), rows, label_length: None, scores: Vec::new() }
+        let is_ragged = selection.drawn.is_some() || selection.has_lists();
+        let rows = if is_ragged { KeyRows::Ragged(vec![0]) } else { KeyRows::Equal(columns) };
+        let (checks, keys, list_keys) = (Vec::new(), Vec::new(), Vec::new());
+        Self { checks, keys, list_keys, rows, label_length: None, scores: Vec::new() }
     }
 
-    /// Checks that the label has as many numbers as those before.
-    fn check_length(&mut self, label: &[f32], column: &str, place: impl Fn() -> Place) -> Result<(), DataError> {
+    /// Checks that the label has as many numbers as those before, or as its row has documents.
+    fn check_length(
+        &mut self,
+        label: &[f32],
+        documents: Option<usize>,
+        column: &str,
+        place: impl Fn() -> Place,
+    ) -> Result<(), DataError> {
+        if let Some(documents) = documents {
+            self.label_length = Some(1);
+            return match label.len() == documents {
+                true => Ok(()),
+                false => {
+                    Err(DataError::ListLabels { place: place(), column: column.into(), found: label.len(), documents })
+                }
+            };
+        }
         let expected = *self.label_length.get_or_insert(label.len());
         if label.len() == expected {
             return Ok(());
@@ -253,8 +265,14 @@ impl Index {
             let next = u32::try_from(content.texts.len()).expect("fewer distinct texts than 2^32");
             self.keys.push(*content.texts.entry(hash).or_insert(next));
         }
+        if content.has_lists {
+            let list: Vec<u8> = hashes[1..].iter().flat_map(|hash| hash.to_le_bytes()).collect();
+            let next = u32::try_from(content.texts.len()).expect("fewer distinct texts than 2^32");
+            let key = *content.texts.entry(xxh3_128(&list)).or_insert(next);
+            self.list_keys.extend([self.keys[self.keys.len() - hashes.len()], key]);
+        }
         content.hash.update(label_bytes(example));
-        if let Some([score]) = example.label.as_deref() {
+        if let (Some([score]), false) = (example.label.as_deref(), content.has_lists) {
             self.scores.push(*score);
         }
         if let KeyRows::Ragged(starts) = &mut self.rows {
@@ -274,6 +292,7 @@ impl Index {
 
     fn shrink(&mut self) {
         self.keys.shrink_to_fit();
+        self.list_keys.shrink_to_fit();
         self.checks.shrink_to_fit();
         self.scores.shrink_to_fit();
     }
@@ -283,6 +302,7 @@ impl Index {
 struct Content {
     hash: Sha256,
     texts: HashMap<u128, u32>,
+    has_lists: bool,
 }
 
 impl Content {
@@ -292,7 +312,7 @@ impl Content {
             add_text(&mut hash, name);
         }
         hash.update([u8::from(selection.label.is_some())]);
-        Self { hash, texts: HashMap::new() }
+        Self { hash, texts: HashMap::new(), has_lists: selection.has_lists() }
     }
 }
 

@@ -164,9 +164,7 @@ pub enum DataError {
         column: String,
     },
     /// A list from which epochs draw texts has none.
-    #[error(
-        "{place}: the list `{column}` is empty, so that nothing can be drawn; give it a text, or leave the row out"
-    )]
+    #[error("{place}: the list `{column}` is empty; give it a text, or leave the row out")]
     EmptyList {
         /// The place.
         place: Place,
@@ -209,6 +207,33 @@ pub enum DataError {
         found: usize,
         /// Numbers of the labels before.
         expected: usize,
+    },
+    /// A label of a list has another number of numbers than the list has texts.
+    #[error(
+        "{place}: the label `{column}` has {found} {} for a list of {documents} texts; give each text one",
+        if *found == 1 { "number" } else { "numbers" }
+    )]
+    ListLabels {
+        /// The place.
+        place: Place,
+        /// The column.
+        column: String,
+        /// Numbers of the label.
+        found: usize,
+        /// Texts of the list.
+        documents: usize,
+    },
+    /// A label is not the name of a class.
+    #[error("{place}: the label `{column}` is {found:?}, which is not among the names of the labels: {}", known.join(", "))]
+    NoSuchClass {
+        /// The place.
+        place: Place,
+        /// The column.
+        column: String,
+        /// The name found.
+        found: String,
+        /// Names of the classes.
+        known: Vec<String>,
     },
     /// A text in training data is blank.
     #[error("{place}: the text of `{column}` is blank; remove the row, or allow blank texts")]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 /// One row: its texts in the order of the columns, and its label if the data has labels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Example {
-    /// One text for each column of [`Source::columns`].
+    /// One text for each column of [`Source::columns`]; where rows hold lists, the text of the
+    /// first column and those of the list.
     pub texts: Vec<String>,
     /// The numbers of the column `label`, `labels`, `score` or `scores`, if there is one: a single
     /// number, or a list of [`Source::label_length`] numbers.
@@ -29,9 +30,15 @@ pub trait Source: Send + Sync {
     /// Returns true if rows have labels.
     fn has_labels(&self) -> bool;
 
-    /// Numbers of a row's label, 0 without labels.
+    /// Numbers of a row's label, 0 without labels; where rows hold lists, 1 for each of its texts.
     fn label_length(&self) -> usize {
         usize::from(self.has_labels())
+    }
+
+    /// Returns true if the second and last column holds lists of texts of any length, each with a
+    /// label of one number for each text.
+    fn has_lists(&self) -> bool {
+        false
     }
 
     /// Labels of all rows, if each is a single number; otherwise empty.
@@ -50,7 +57,8 @@ pub trait Source: Send + Sync {
     /// If the file cannot be read, or has changed since it was indexed.
     fn get(&self, index: usize) -> Result<Example, DataError>;
 
-    /// Keys of all texts, `(rows, columns)`: two are equal if and only if the texts are.
+    /// Keys of all texts, `(rows, columns)`: two are equal if and only if the texts are. A list has
+    /// one key.
     fn text_keys(&self) -> &[u32];
 
     /// Returns the keys of all texts that row `index` has in any epoch.

@@ -5,6 +5,7 @@ mod label;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use crate::options::ReadOptions;
 use crate::read::{Column, Format, Kind, Value};
 use crate::{DataError, DrawnColumn, Example, Place};
 
@@ -19,6 +20,10 @@ pub(crate) struct Selection {
     pub(crate) label: Option<String>,
     /// The column from whose lists each epoch draws.
     pub(crate) drawn: Option<DrawnColumn>,
+    /// True if the last column holds lists of any length.
+    lists: bool,
+    /// Names of the classes of labels.
+    classes: Vec<String>,
 }
 
 /// A column of texts, or of lists of texts.
@@ -56,9 +61,22 @@ impl Selection {
         self.columns.iter().map(|column| column.name.clone()).chain(self.label.clone()).collect()
     }
 
-    /// Returns the names of the texts of a row.
+    /// Returns true if the last column holds lists of any length.
+    pub(crate) fn has_lists(&self) -> bool {
+        self.lists
+    }
+
+    /// Returns the names of the texts of a row; those of a list of any length have one.
     pub(crate) fn texts(&self) -> Vec<String> {
+        if self.lists {
+            return self.columns.iter().map(|column| column.name.clone()).collect();
+        }
         self.columns.iter().flat_map(Chosen::texts).collect()
+    }
+
+    /// Takes lists of any length if the second of two columns holds lists.
+    fn take_lists(&mut self) {
+        self.lists = matches!(&self.columns[..], [first, last] if first.list.is_none() && last.list.is_some());
     }
 
     /// Makes the column of `drawn` one from which epochs draw.
@@ -95,6 +113,9 @@ impl Selection {
 
     /// Returns the column of text number `text` of a row with `texts` texts, whole lists included.
     pub(crate) fn column_of(&self, text: usize, texts: usize) -> String {
+        if self.lists {
+            return self.columns[text.min(1)].name.clone();
+        }
         match (self.drawn_range(texts), &self.drawn) {
             (Some(list), Some(drawn)) if list.contains(&text) => drawn.column.clone(),
             (Some(list), Some(drawn)) if text >= list.end => self.texts()[text - list.len() + drawn.count].clone(),
@@ -114,14 +135,15 @@ impl Selection {
             None => None,
             Some(column) => {
                 let value = values.pop().expect("one value for each name");
-                Some(label::numbers(&value, format, column, place)?)
+                Some(label::numbers(&value, format, column, &self.classes, place)?)
             }
         };
         let mut texts = Vec::with_capacity(values.len());
         for (value, Chosen { name, list, drawn }) in values.into_iter().zip(&self.columns) {
+            let any_length = *drawn || (self.lists && list.is_some());
             match (value, list) {
-                (Value::List(list), Some(_)) if *drawn && !list.is_empty() => texts.extend(list),
-                (Value::List(_), Some(_)) if *drawn => {
+                (Value::List(list), Some(_)) if any_length && !list.is_empty() => texts.extend(list),
+                (Value::List(_), Some(_)) if any_length => {
                     return Err(DataError::EmptyList { place: place(), column: name.clone() });
                 }
                 (Value::Text(text), None) => texts.push(text),
@@ -142,20 +164,18 @@ impl Selection {
 }
 
 /// Selects the columns and checks that every file has them. Reads at most `rows` rows of each file.
-pub(crate) fn select(
-    files: &[(PathBuf, Format)],
-    wanted: Option<&[String]>,
-    rows: usize,
-    drawn: Option<DrawnColumn>,
-) -> Result<Selection, DataError> {
+pub(crate) fn select(files: &[(PathBuf, Format)], rows: usize, options: &ReadOptions) -> Result<Selection, DataError> {
     let mut chosen: Option<Selection> = None;
     for (path, format) in files {
-        let mut found = match wanted {
+        let mut found = match &options.columns {
             Some(wanted) => named(wanted, *format, path, rows)?,
             None => all(&format.columns(path, rows)?, *format, path)?,
         };
-        if let Some(drawn) = &drawn {
+        found.classes.clone_from(&options.classes);
+        if let Some(drawn) = &options.drawn {
             found.draw_from(drawn.clone())?;
+        } else if options.lists {
+            found.take_lists();
         }
         match &chosen {
             None => chosen = Some(found),
@@ -209,7 +229,7 @@ fn named(wanted: &[String], format: Format, path: &Path, rows: usize) -> Result<
         return Err(DataError::ColumnMissing { place, column: column.clone(), present: present() });
     }
     let columns = columns.iter().filter_map(|name| find(name, &offered)).map(|column| Chosen::new(&column)).collect();
-    Ok(Selection { columns, label: labels.into_iter().next(), drawn: None })
+    Ok(Selection { columns, label: labels.into_iter().next(), drawn: None, lists: false, classes: Vec::new() })
 }
 
 /// Selects all columns, which must hold texts, and the label.
@@ -238,5 +258,11 @@ fn all(offered: &[Column], format: Format, path: &Path) -> Result<Selection, Dat
             texts: texts.iter().map(|column| column.name.clone()).chain(label).collect(),
         });
     }
-    Ok(Selection { columns: texts.into_iter().map(Chosen::new).collect(), label, drawn: None })
+    Ok(Selection {
+        columns: texts.into_iter().map(Chosen::new).collect(),
+        label,
+        drawn: None,
+        lists: false,
+        classes: Vec::new(),
+    })
 }

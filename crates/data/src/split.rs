@@ -91,6 +91,10 @@ impl Source for Subset {
         self.source.label_length()
     }
 
+    fn has_lists(&self) -> bool {
+        self.source.has_lists()
+    }
+
     fn scores(&self) -> &[f32] {
         &self.scores
     }

@@ -3,7 +3,8 @@
 use crate::{ColumnSummary, DataError, DataSummary, Source};
 
 /// Returns token statistics of the first `sampled` rows of `source` (fewer if it has fewer), and
-/// its first `samples` rows. `count_tokens` returns the number of tokens of each text, including
+/// its first `samples` rows, with a list as JSON. The statistics of a column of lists are those of
+/// their texts. `count_tokens` returns the number of tokens of each text, including
 /// special tokens. The summary has no name.
 ///
 /// # Errors
@@ -19,7 +20,9 @@ pub fn summarise(
     };
     let rows = read(sampled)?;
     let column = |(place, name): (usize, &String)| {
-        let texts: Vec<&str> = rows.iter().map(|texts| texts[place].as_str()).collect();
+        let is_list = source.has_lists() && place > 0;
+        let of_row = |texts: &'_ [String]| place..if is_list { texts.len() } else { place + 1 };
+        let texts: Vec<&str> = rows.iter().flat_map(|texts| &texts[of_row(texts)]).map(String::as_str).collect();
         let counts = count_tokens(&texts);
         assert_eq!(counts.len(), texts.len(), "{} counts of tokens for {} texts", counts.len(), texts.len());
         let max_tokens = counts.iter().copied().max().unwrap_or(0);
@@ -33,12 +36,16 @@ pub fn summarise(
             histogram,
         }
     };
+    let written = |texts: Vec<String>| match source.has_lists() {
+        true => vec![texts[0].clone(), serde_json::json!(texts[1..]).to_string()],
+        false => texts,
+    };
     Ok(DataSummary {
         name: None,
         rows: source.len(),
         columns: source.columns().iter().enumerate().map(column).collect(),
         sampled: rows.len(),
-        samples: read(samples)?,
+        samples: read(samples)?.into_iter().map(written).collect(),
     })
 }
 

@@ -4,7 +4,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use maana_data::{DataError, Dataset, Example, ReadOptions, Source};
+use maana_data::{DataError, Dataset, Example, ReadOptions, Source, Subset};
 use parquet::basic::{Compression, GzipLevel};
 use support::{Cells, texts as strings, write_parquet};
 use tempfile::TempDir;
@@ -731,4 +731,67 @@ fn large_files_are_indexed_in_seconds() {
     }
     println!("a row read in {:?}", begun.elapsed() / 2829);
     assert!(begun.elapsed().as_secs() < 30);
+}
+
+/// Opens rows of JSON with options.
+fn opened(lines: &str, options: ReadOptions) -> Result<Dataset, DataError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    std::fs::write(&path, lines).unwrap();
+    // The index stays, though the file is gone.
+    Dataset::open(&[path], options)
+}
+
+#[test]
+fn lists_of_any_length_have_a_label_for_each_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let lines = "{\"query\": \"q\", \"docs\": [\"a\", \"b\"], \"labels\": [1, 0]}\n\
+                 {\"query\": \"r\", \"docs\": [\"a\"], \"labels\": [2]}\n\
+                 {\"query\": \"q\", \"docs\": [\"a\", \"b\"], \"labels\": [0, 1]}\n";
+    std::fs::write(&path, lines).unwrap();
+    let lists = ReadOptions { lists: true, ..ReadOptions::default() };
+    let source = Dataset::open(&[&path], lists.clone()).unwrap();
+    assert!(source.has_lists() && source.label_length() == 1 && source.scores().is_empty());
+    assert_eq!(source.columns(), ["query", "docs"]);
+    let row = source.get(0).unwrap();
+    assert_eq!((row.texts, row.label), (vec!["q".into(), "a".into(), "b".into()], Some(vec![1.0, 0.0])));
+    assert_eq!(source.get(1).unwrap().texts, ["r", "a"]);
+    let keys = source.text_keys();
+    assert_eq!(keys.len(), 6);
+    assert_eq!((keys[0], keys[1]), (keys[4], keys[5]), "equal lists have one key");
+    assert!(keys[1] != keys[3] && keys[1] != keys[0]);
+    assert_eq!((source.row_keys(0).len(), source.row_keys(1).len()), (3, 2));
+    let subset = Subset::new(std::sync::Arc::new(source), vec![1, 0]);
+    assert!(subset.has_lists());
+    assert_eq!(subset.get(1).unwrap().texts, ["q", "a", "b"]);
+
+    for (line, expected) in [
+        ("{\"query\": \"q\", \"docs\": [\"a\", \"b\"], \"labels\": [1]}", "has 1 number for a list of 2 texts"),
+        ("{\"query\": \"q\", \"docs\": [\"a\", \" \"], \"labels\": [1, 0]}", "the text of `docs` is blank"),
+        (
+            "{\"query\": \"q\", \"docs\": [\"a\"], \"labels\": [\"x\"]}",
+            "the label `labels` is a list, not a finite number",
+        ),
+    ] {
+        let error = opened(&format!("{lines}{line}\n"), lists.clone()).err().unwrap().to_string();
+        assert!(error.contains(expected) && error.contains("4"), "{line}: {error}");
+    }
+    let error = opened(lines, ReadOptions::default()).err().unwrap().to_string();
+    assert!(error.contains("docs"), "{error}");
+    let columns = "{\"query\": \"q\", \"docs\": [\"a\", \"b\"], \"more\": \"c\"}\n";
+    let source = opened(columns, lists).unwrap();
+    assert!(!source.has_lists() && source.columns() == ["query", "docs_1", "docs_2", "more"]);
+}
+
+#[test]
+fn labels_may_be_names_of_classes() {
+    let classes = ["no", "yes"].map(String::from).to_vec();
+    let options = ReadOptions { classes, ..ReadOptions::default() };
+    let lines = "{\"a\": \"x\", \"b\": \"y\", \"label\": \"yes\"}\n{\"a\": \"x\", \"b\": \"z\", \"label\": \"no\"}\n";
+    let source = opened(lines, options.clone()).unwrap();
+    assert_eq!(source.scores(), [1.0, 0.0]);
+    let unknown = format!("{lines}{{\"a\": \"x\", \"b\": \"z\", \"label\": \"perhaps\"}}\n");
+    let error = opened(&unknown, options).err().unwrap().to_string();
+    assert!(error.contains("\"perhaps\"") && error.contains("no, yes"), "{error}");
 }

@@ -114,6 +114,7 @@ pub fn finetune(
         sets: &training_sets,
         sampler: prepared.located.recipe.data.sampler,
         tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
+        tokenize_pairs: None,
         arguments: &prepared.located.recipe.training,
         base: Some(&base),
         folder: Some(folder.path()),

@@ -16,7 +16,7 @@ pub use own_losses::OwnLosses;
 use crate::evaluation::SetSpec;
 use losses::check_losses;
 use maana_files::{FileError, edit_distance};
-use maana_train::{Arguments, LossArguments};
+use maana_train::{Arguments, Inputs, LossArguments};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -49,10 +49,85 @@ pub struct Recipe {
 pub struct ModelTable {
     /// A folder, a hub name, or `name@revision`.
     pub base: String,
-    /// Longest text in tokens; longer ones are truncated. Default: the model's own.
+    /// The kind of the model. Default: a bi-encoder.
+    #[serde(default)]
+    pub kind: ModelKind,
+    /// Number of labels of a cross-encoder. Default: those of the base, if it is a cross-encoder,
+    /// else that of `labels`, else 1.
+    pub num_labels: Option<usize>,
+    /// Names of the labels of a cross-encoder, which labels of the data may be.
+    pub labels: Option<Vec<String>>,
+    /// Function from the logits of a cross-encoder to its scores. Default: that of the base, if it
+    /// is a cross-encoder, else the sigmoid for one label and the identity for several.
+    pub activation: Option<ModelActivation>,
+    /// Longest text, or pair of texts, in tokens; longer ones are truncated. Default: the model's
+    /// own.
     pub max_seq_length: Option<usize>,
     /// Low-rank adapters, which then are all that trains.
     pub lora: Option<LoraTable>,
+}
+
+/// Kinds of models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelKind {
+    /// Embeds single texts.
+    #[default]
+    BiEncoder,
+    /// Scores pairs of texts.
+    CrossEncoder,
+}
+
+/// Functions from logits to scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelActivation {
+    /// The logits themselves.
+    Identity,
+    /// The sigmoid of each logit.
+    Sigmoid,
+    /// The softmax over the logits of a pair.
+    Softmax,
+}
+
+impl ModelTable {
+    /// Returns the inputs of the model.
+    pub fn inputs(&self) -> Inputs {
+        match self.kind {
+            ModelKind::BiEncoder => Inputs::Texts,
+            ModelKind::CrossEncoder => Inputs::Pairs,
+        }
+    }
+
+    /// Checks that the settings of cross-encoders belong to one.
+    fn check(&self) -> Result<(), String> {
+        let given = [
+            ("num_labels", self.num_labels.is_some()),
+            ("labels", self.labels.is_some()),
+            ("activation", self.activation.is_some()),
+        ];
+        if let (ModelKind::BiEncoder, Some((field, _))) = (self.kind, given.iter().find(|(_, given)| *given)) {
+            return Err(format!(
+                "[model] {field} belongs to a cross-encoder; set kind = \"cross_encoder\", or omit it"
+            ));
+        }
+        if self.num_labels == Some(0) {
+            return Err("[model] num_labels is 0; expected at least 1".into());
+        }
+        let Some(labels) = &self.labels else { return Ok(()) };
+        if labels.is_empty() {
+            return Err("[model] labels is empty; name the labels, or omit it".into());
+        }
+        if let Some((_, twice)) = labels.iter().enumerate().find(|(index, name)| labels[..*index].contains(name)) {
+            return Err(format!("[model] labels has `{twice}` twice; give each label its own name"));
+        }
+        match self.num_labels {
+            Some(number) if number != labels.len() => {
+                Err(format!("[model] num_labels is {number}, but labels has {} names; omit num_labels", labels.len()))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// `[model.lora]`
@@ -198,7 +273,7 @@ pub(crate) fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recip
     let recipe = if settings.is_empty() { recipe } else { with_settings(text, settings)? };
     let check = recipe.training.check().map_err(|error| error.to_string()).and_then(|()| check_tables(&recipe));
     check.map_err(|reason| RecipeError::Invalid { location: name.into(), reason })?;
-    check_losses(&recipe.loss, &recipe.data.sets, text).map_err(|(line, reason)| {
+    check_losses(&recipe.loss, &recipe.data.sets, recipe.model.inputs(), text).map_err(|(line, reason)| {
         let line = line.map_or(String::new(), |line| format!(", line {line}"));
         RecipeError::Invalid { location: format!("{name}{line}"), reason }
     })?;
@@ -206,6 +281,7 @@ pub(crate) fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recip
 }
 
 fn check_tables(recipe: &Recipe) -> Result<(), String> {
+    recipe.model.check()?;
     recipe.data.check()?;
     check_evaluation(&recipe.evaluation)?;
     for (name, dims) in

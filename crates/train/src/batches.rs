@@ -3,12 +3,18 @@
 
 use crate::error::Failure;
 use crate::plan::{Pace, Position};
-use crate::rows::read_rows;
+use crate::rows::{PairsOfRows, RowTexts};
 use crate::sets::EpochRows;
 use crate::{Arguments, TrainError, TrainingSet};
 use maana_data::{SetSampler, Source};
+use maana_model::Prompt;
 use maana_text::TokenBatch;
+use std::borrow::Cow;
 use std::sync::mpsc::SyncSender;
+
+/// Converts pairs to tokens, one sequence for each pair: distinct first and distinct second texts,
+/// and the numbers of both texts of each pair. Called on another thread.
+pub type PairTokenizer<'a> = dyn Fn([&[&str]; 2], &[[usize; 2]]) -> Result<TokenBatch, Failure> + Sync + 'a;
 
 /// Number of batches in the queue.
 pub(crate) const AHEAD: usize = 2;
@@ -20,10 +26,14 @@ pub(crate) struct Batch {
     pub(crate) set: usize,
     /// Rows of the data set, in order.
     pub(crate) rows: Vec<usize>,
-    /// Tokens of each column; sequence `i` belongs to row `rows[i]`.
+    /// Tokens of each column; sequence `i` belongs to row `rows[i]`. Pairs are one column.
     pub(crate) columns: Vec<TokenBatch>,
-    /// Labels, a number or several for each row, if the data have labels.
+    /// Start of each row's pairs, followed by their number; empty if texts are no pairs.
+    pub(crate) pairs: Vec<usize>,
+    /// Labels, a number or several for each row, or one for each pair, if the data have labels.
     pub(crate) labels: Option<Vec<f32>>,
+    /// Numbers of one label.
+    pub(crate) label_length: usize,
     /// Number of micro-batches of this epoch.
     pub(crate) of: u64,
     /// Number of further micro-batches that are dropped as in the reference.
@@ -35,6 +45,7 @@ pub(crate) struct Batches<'a, T> {
     pub(crate) sets: &'a [TrainingSet<'a>],
     pub(crate) sampler: SetSampler,
     pub(crate) tokenize: &'a T,
+    pub(crate) tokenize_pairs: Option<&'a PairTokenizer<'a>>,
     pub(crate) arguments: &'a Arguments,
     pub(crate) pace: Pace,
     pub(crate) epochs: u64,
@@ -48,7 +59,7 @@ where
     /// Sends every batch from `start` to the end of the last epoch. Stops after an error, or when
     /// the receiver is dropped.
     pub(crate) fn produce(&self, start: Position, sender: &SyncSender<Result<Batch, TrainError>>) {
-        let mut skip = start.batch as usize;
+        let (mut skip, mut pass) = (start.batch as usize, start.micro_step);
         for epoch in start.epoch..self.epochs {
             let data = EpochRows::new(self.sets.iter().map(|set| set.source).collect(), epoch);
             let mut drawn = data.batches(self.arguments, self.sampler);
@@ -60,9 +71,10 @@ where
                 return;
             }
             for (set, rows) in drawn.into_iter().skip(std::mem::take(&mut skip)) {
-                let rows: Vec<usize> = rows.into_iter().map(|row| row as usize).collect();
-                let read = self.read(set, data.source(set), &rows);
-                let batch = read.map(|(columns, labels)| Batch { set, rows, columns, labels, of, left_out });
+                let rows = rows.iter().map(|&row| row as usize).collect();
+                let read = self.read(set, data.source(set), rows, pass);
+                pass += 1;
+                let batch = read.map(|batch| Batch { of, left_out, ..batch });
                 let batch = batch.map_err(|error| self.sets[set].name_error(error));
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {
@@ -72,19 +84,34 @@ where
         }
     }
 
-    /// Reads and tokenizes one batch: its columns and labels.
-    fn read(
+    /// Reads and tokenizes one batch, the micro-batch `pass` of the run.
+    fn read(&self, set: usize, source: &dyn Source, rows: Vec<usize>, pass: u64) -> Result<Batch, TrainError> {
+        let texts = RowTexts::read(source, &rows)?;
+        let loss = self.sets[set].loss;
+        let (columns, pairs) = match loss.pairs() {
+            None => (self.columns(set, source, &rows, &texts)?, Vec::new()),
+            Some(pairs) => {
+                let pairs = PairsOfRows::new(&texts.texts, pairs, (self.arguments.seed, pass));
+                (vec![self.pairs(set, source, &rows, &pairs)?], pairs.offsets)
+            }
+        };
+        let label_length = source.label_length();
+        Ok(Batch { set, rows, columns, pairs, labels: texts.labels, label_length, of: 0, left_out: 0 })
+    }
+
+    /// Tokenizes each column.
+    fn columns(
         &self,
         set: usize,
         source: &dyn Source,
         rows: &[usize],
-    ) -> Result<(Vec<TokenBatch>, Option<Vec<f32>>), TrainError> {
+        read: &RowTexts,
+    ) -> Result<Vec<TokenBatch>, TrainError> {
         let names = source.columns();
-        let (texts, labels) = read_rows(source, rows)?;
         let mut columns = Vec::with_capacity(names.len());
         let prompts = self.sets[set].prompts.iter().map(Some).chain(std::iter::repeat(None));
-        for ((name, texts), prompt) in names.iter().zip(&texts).zip(prompts) {
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        for ((index, name), prompt) in names.iter().enumerate().zip(prompts) {
+            let texts = read.column(index);
             let tokens = match prompt {
                 Some(prompt) => prompt.tokenize(&texts, self.tokenize),
                 None => (self.tokenize)(&texts),
@@ -100,6 +127,29 @@ where
             }
             columns.push(tokens);
         }
-        Ok((columns, labels))
+        Ok(columns)
+    }
+
+    /// Tokenizes pairs, the first texts behind the prompt of the first column.
+    fn pairs(
+        &self,
+        set: usize,
+        source: &dyn Source,
+        rows: &[usize],
+        pairs: &PairsOfRows<'_>,
+    ) -> Result<TokenBatch, TrainError> {
+        let tokenize = self.tokenize_pairs.expect("a run with a loss of pairs has a tokenizer of pairs");
+        let [queries, documents] = &pairs.texts;
+        let no_prompt = Prompt::default();
+        let prompt = self.sets[set].prompts.first().unwrap_or(&no_prompt);
+        let queries: Vec<Cow<'_, str>> = queries.iter().map(|text| prompt.prepend(text)).collect();
+        let queries: Vec<&str> = queries.iter().map(AsRef::as_ref).collect();
+        let tokens = tokenize([&queries, documents], &pairs.pairs).map_err(|source_error| TrainError::Tokenize {
+            column: source.columns().join("`, `"),
+            rows: rows.to_vec(),
+            source: source_error,
+        })?;
+        assert_eq!(tokens.sequences(), pairs.pairs.len(), "the tokenizer gives one sequence for each pair");
+        Ok(tokens)
     }
 }

@@ -64,6 +64,27 @@ pub enum TrainError {
         /// The loss.
         loss: String,
     },
+    /// All rows have one label.
+    #[error("all rows have the same label, from which the loss `{loss}` learns nothing; add rows with other labels")]
+    OneLabel {
+        /// The loss.
+        loss: String,
+    },
+    /// A label is not a class of the model.
+    #[error(
+        "{place}: the label is {value}, but the model has {classes} labels, so that the loss `{loss}` needs a whole \
+         number from 0 to {}; correct it, or set [model] num_labels", classes.saturating_sub(1)
+    )]
+    NoSuchClass {
+        /// Place of the row.
+        place: maana_data::Place,
+        /// The loss.
+        loss: String,
+        /// The label.
+        value: f32,
+        /// Labels of the model.
+        classes: usize,
+    },
     /// A row cannot be read.
     #[error("row {row} of the training data cannot be read")]
     Data {

@@ -24,12 +24,13 @@ mod step;
 mod tensorboard;
 
 pub use arguments::{Arguments, Precision, Version};
-pub use dev_loss::dev_loss;
+pub use batches::PairTokenizer;
+pub use dev_loss::{dev_loss, dev_loss_of_pairs};
 pub use error::{Failure, RowsOfSet, TrainError};
 pub use groups::{GroupSummary, ResolvedGroups};
 pub use interval::{Evaluate, Interval};
 pub use keep_best::KeepBest;
-pub use loss::{Loss, LossArguments, LossName, LossSummary};
+pub use loss::{Inputs, Loss, LossArguments, LossName, LossSummary};
 pub use maana_data::Sampler as BatchSampler;
 pub use observer::{Event, Observer, Progress};
 pub use optimizer::{Adafactor, Group, Optimizer};

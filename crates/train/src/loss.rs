@@ -1,4 +1,5 @@
 //! Losses. A loss sees embeddings, labels and other numbers only: no model, no token, no text.
+//! Those of cross-encoders ([`pairs`]) see logits.
 
 mod angle;
 mod arguments;
@@ -7,6 +8,7 @@ mod batch_distances;
 mod batch_hard_soft_margin_triplet;
 mod batch_hard_triplet;
 mod batch_semi_hard_triplet;
+mod build_on_pairs;
 mod check;
 mod contrastive;
 mod cosent;
@@ -24,7 +26,9 @@ mod names;
 mod needs;
 mod objective;
 mod online_contrastive;
+pub mod pairs;
 mod ranking;
+mod row_pairs;
 mod simcse;
 mod similarity;
 mod symmetric;
@@ -47,10 +51,11 @@ pub use in_batch_negatives::InBatchNegatives;
 pub use margin_mse::MarginMse;
 pub use matryoshka::Matryoshka;
 pub use mse::Mse;
-pub use names::LossName;
+pub use names::{Inputs, LossName};
 pub use needs::{Labels, Needs};
 pub use objective::{Embedded, Loss, LossSummary};
 pub use online_contrastive::OnlineContrastive;
+pub use row_pairs::{NumNegatives, Pairs};
 pub use simcse::Simcse;
 pub use similarity::LossSimilarity;
 pub use symmetric::SymmetricInBatchNegatives;

@@ -1,12 +1,13 @@
 //! The run: micro-batches, updates, log, evaluations and checkpoints. `step` has the computation,
 //! `plan` the order, `checkpoint` the files.
 
-use crate::batches::{AHEAD, Batch, Batches};
+use crate::batches::{AHEAD, Batch, Batches, PairTokenizer};
 use crate::checkpoint::{Checkpoints, Found, Identity, Name, SetIdentity, State, Window, with_average};
 use crate::error::{Failure, RowsOfSet};
 use crate::groups::ResolvedGroups;
 use crate::observer::{Event, Observer, Progress};
 use crate::plan::Position;
+use crate::rows::most_pairs;
 use crate::schedule::{Plateau, Schedule};
 use crate::step::Step;
 use crate::{Arguments, Evaluate, KeepBest, LogRow, Plan, TrainError, TrainingRecord, TrainingSet, Version};
@@ -30,6 +31,8 @@ pub struct Run<'a, T> {
     pub sampler: SetSampler,
     /// Converts texts to tokens, one sequence for each text. Called on another thread.
     pub tokenize: T,
+    /// Converts pairs of texts to tokens, for losses of cross-encoders.
+    pub tokenize_pairs: Option<&'a PairTokenizer<'a>>,
     /// The settings.
     pub arguments: &'a Arguments,
     /// Fingerprint of the model before training, if it is known: a run resumes only from the same
@@ -82,6 +85,7 @@ where
                 sets: self.sets,
                 sampler: self.sampler,
                 tokenize: &self.tokenize,
+                tokenize_pairs: self.tokenize_pairs,
                 arguments: self.arguments,
                 pace: plan.pace(),
                 epochs: plan.epochs,
@@ -135,8 +139,13 @@ impl<'a, M: Trainable> Training<'a, M> {
     ) -> Result<Self, TrainError> {
         let identity = identity(run, model);
         model.set_update_plan(ResolvedGroups::new(run.arguments, model.tensors())?.plan);
-        let sequences =
-            |set: &TrainingSet<'_>| run.arguments.batch_size.min(set.source.len()) * set.source.columns().len();
+        let sequences = |set: &TrainingSet<'_>| {
+            let rows = run.arguments.batch_size.min(set.source.len());
+            match set.loss.pairs() {
+                None => rows * set.source.columns().len(),
+                Some(pairs) => most_pairs(set.source, pairs, rows),
+            }
+        };
         let sequences = run.sets.iter().map(sequences).max().expect("a set");
         let step = Step::new(model, sequences, run.arguments.pass_limit());
         let mut training = Self {

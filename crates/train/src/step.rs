@@ -49,8 +49,9 @@ impl<M: Trainable> Step<M> {
         weight: f32,
     ) -> f32 {
         let parts = self.parts(model, batch, (seed, pass));
-        let (rows, dimension) = (batch.rows.len(), model.dimension());
-        let mut embeddings = Matrix::zeros(rows * batch.columns.len(), dimension);
+        let dimension = model.dimension();
+        let sequences = batch.columns.iter().map(TokenBatch::sequences).sum();
+        let mut embeddings = Matrix::zeros(sequences, dimension);
         // The first part is the last to be embedded, so that it can pass backward at once.
         for part in parts.iter().rev() {
             let embedded = model.forward(context, &part.tokens, part.dropout, &mut self.activations);
@@ -58,11 +59,15 @@ impl<M: Trainable> Step<M> {
             embeddings.data_mut()[elements].copy_from_slice(embedded.data());
         }
 
-        let column = |index: usize| embeddings.view().range(index * rows..(index + 1) * rows);
-        let columns: Vec<Rows<'_>> = (0..batch.columns.len()).map(column).collect();
-        let mut d_columns: Vec<Matrix> = columns.iter().map(|_| Matrix::zeros(rows, dimension)).collect();
-        let labels = batch.labels.as_deref().map(|numbers| label_rows(numbers, rows));
-        let embedded = Embedded { columns: &columns, labels, pass };
+        let mut end = 0;
+        let column = |tokens: &TokenBatch| {
+            end += tokens.sequences();
+            embeddings.view().range(end - tokens.sequences()..end)
+        };
+        let columns: Vec<Rows<'_>> = batch.columns.iter().map(column).collect();
+        let mut d_columns: Vec<Matrix> = columns.iter().map(|column| Matrix::zeros(column.rows(), dimension)).collect();
+        let labels = batch.labels.as_deref().map(|labels| label_rows(labels, batch.label_length));
+        let embedded = Embedded { columns: &columns, labels, pairs: &batch.pairs, pass };
         let value = loss.loss(context, &embedded, weight, &mut d_columns);
 
         let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();

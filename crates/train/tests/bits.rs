@@ -130,6 +130,7 @@ fn trained(context: &Context, rows: &[Value], loss: &LossArguments, change: impl
         sets: &[TrainingSet::new(&source, loss.as_ref())],
         sampler: SetSampler::default(),
         tokenize,
+        tokenize_pairs: None,
         arguments: &arguments,
         base: None,
         folder: None,

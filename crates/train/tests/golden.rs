@@ -120,7 +120,8 @@ fn train(
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
     let sets = &[TrainingSet::new(pairs, loss.as_ref())];
     let sampler = SetSampler::default();
-    let run = Run { context: &context, sets, sampler, tokenize, arguments, base: None, folder, resume };
+    let run =
+        Run { context: &context, sets, sampler, tokenize, tokenize_pairs: None, arguments, base: None, folder, resume };
     match run.train(model, reader).unwrap() {
         Outcome::Finished(record) => Some(record),
         Outcome::Interrupted { .. } => None,
@@ -210,7 +211,7 @@ fn the_loss_of_each_dimension_before_the_first_step() {
             ..LossArguments::new(LossName::MultipleNegativesRanking)
         };
         let mut d_columns = [Matrix::zeros(8, 64), Matrix::zeros(8, 64)];
-        let embedded = Embedded { columns: &views, labels: None, pass: 0 };
+        let embedded = Embedded { columns: &views, labels: None, pairs: &[], pass: 0 };
         let value = loss.build(64, 1).unwrap().loss(&context, &embedded, 1.0, &mut d_columns);
         let difference = (f64::from(value) - expected.as_f64().unwrap()).abs();
         println!("dimension {dim}: {value}, difference {difference:e}");
@@ -234,7 +235,7 @@ fn every_gradient_of_the_first_step_by_name() {
         ..LossArguments::new(LossName::MultipleNegativesRanking)
     };
     let mut d_columns = [Matrix::zeros(8, 64), Matrix::zeros(8, 64)];
-    let embedded = Embedded { columns: &columns, labels: None, pass: 0 };
+    let embedded = Embedded { columns: &columns, labels: None, pairs: &[], pass: 0 };
     loss.build(64, 1).unwrap().loss(&context, &embedded, 1.0, &mut d_columns);
     let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();
     model.backward(&context, &tokens, DropoutSeed::Off, &mut keep, Rows::new(&d_embeddings, 16, 64, 64));
@@ -361,6 +362,7 @@ fn the_batches_of_version_3_0_1() {
         sets: &[TrainingSet::new(&pairs, loss.as_ref())],
         sampler: SetSampler::default(),
         tokenize,
+        tokenize_pairs: None,
         arguments: &arguments,
         base: None,
         folder: None,

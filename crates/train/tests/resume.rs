@@ -375,6 +375,7 @@ fn a_run_resumes_only_from_the_same_base() {
                 sets: &[TrainingSet::new(&table, loss.as_ref())],
                 sampler: SetSampler::default(),
                 tokenize: toy::tokenize,
+                tokenize_pairs: None,
                 arguments: &arguments,
                 base,
                 folder: Some(folder.path()),

@@ -369,6 +369,7 @@ fn threads_change_no_bit() {
             sets: &[TrainingSet::new(&table, loss.as_ref())],
             sampler: SetSampler::default(),
             tokenize,
+            tokenize_pairs: None,
             arguments: &arguments,
             base: None,
             folder: None,

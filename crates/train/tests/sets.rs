@@ -67,7 +67,9 @@ fn train(
     resume: bool,
 ) -> Result<Outcome, TrainError> {
     let context = Context::new(1);
-    Run { context: &context, sets, sampler, tokenize, arguments, base: None, folder, resume }.train(model, notebook)
+    let tokenize_pairs = None;
+    Run { context: &context, sets, sampler, tokenize, tokenize_pairs, arguments, base: None, folder, resume }
+        .train(model, notebook)
 }
 
 fn finished(outcome: Outcome) -> TrainingRecord {

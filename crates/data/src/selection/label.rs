@@ -3,14 +3,26 @@
 use crate::read::{Format, Value};
 use crate::{DataError, Place};
 
-/// Returns the numbers of a label: one for a finite number or a Boolean, and all of a list of
-/// numbers, or of a list of lists of one length. Fields of CSV hold the same as text.
+/// Returns the numbers of a label: one for a finite number, a Boolean or the name of a class, and all
+/// of a list of numbers, or of a list of lists of one length. Fields of CSV hold the same as text.
 pub(super) fn numbers(
     value: &Value,
     format: Format,
     column: &str,
+    classes: &[String],
     place: &dyn Fn() -> Place,
 ) -> Result<Vec<f32>, DataError> {
+    if let Value::Text(name) = value
+        && !classes.is_empty()
+    {
+        if let Some(class) = classes.iter().position(|class| class == name) {
+            return Ok(vec![class as f32]);
+        }
+        if name.trim().parse::<f64>().is_err() {
+            let (column, found, known) = (column.into(), name.clone(), classes.to_vec());
+            return Err(DataError::NoSuchClass { place: place(), column, found, known });
+        }
+    }
     let bad = |found: String| DataError::BadLabel { place: place(), column: column.into(), found };
     let digits = match value {
         Value::Truth(truth) => return Ok(vec![f32::from(u8::from(*truth))]),

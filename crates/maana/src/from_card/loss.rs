@@ -2,7 +2,7 @@
 
 use super::notes::Notes;
 use super::values::toml_value;
-use maana_train::LossName;
+use maana_train::{Inputs, LossName};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,7 @@ pub(super) fn loss(class: &str, parameters: &Map<String, Value>, notes: &mut Not
         notes.add(format!("the loss {inner} is not supported; choose another in [loss]"));
         return None;
     };
-    let known = name.parameters();
+    let known = name.parameters(Inputs::Texts);
     found.settings.push(("name".into(), json!(name)));
     if inner == class {
         plain(known, parameters, &mut found, notes);
@@ -97,7 +97,7 @@ fn name(class: &str) -> Option<LossName> {
             stem.chars().enumerate().map(letter).collect()
         }
     };
-    LossName::deserialize(json!(name)).ok()
+    LossName::deserialize(json!(name)).ok().filter(|name| name.trains(Inputs::Texts))
 }
 
 fn matryoshka(parameters: &Map<String, Value>, found: &mut Loss) {

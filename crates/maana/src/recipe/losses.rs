@@ -1,7 +1,7 @@
 //! Checks of the losses of a recipe, whose errors name the line.
 
 use super::data_table::SetTable;
-use maana_train::{LossArguments, TrainError};
+use maana_train::{Inputs, LossArguments, TrainError};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -9,10 +9,15 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// The reason, and the line in the recipe if the setting is there.
-pub(super) fn check_losses(loss: &LossArguments, sets: &[SetTable], text: &str) -> Result<(), (Option<usize>, String)> {
+pub(super) fn check_losses(
+    loss: &LossArguments,
+    sets: &[SetTable],
+    inputs: Inputs,
+    text: &str,
+) -> Result<(), (Option<usize>, String)> {
     let of_sets = sets.iter().map(|set| set.loss.as_ref());
     for (place, loss) in [Some(loss)].into_iter().chain(of_sets).enumerate() {
-        let Some(Err(error)) = loss.map(LossArguments::check) else { continue };
+        let Some(Err(error)) = loss.map(|loss| loss.check(inputs)) else { continue };
         let set = place.checked_sub(1);
         let table = set.map_or("[loss]".into(), |set| format!("[[data.sets]] `{}`: loss:", sets[set].name));
         return Err((loss_line(text, set, &error), format!("{table} {error}")));

@@ -17,9 +17,11 @@ use super::in_batch_negatives::InBatchNegatives;
 use super::margin_mse::MarginMse;
 use super::matryoshka::Matryoshka;
 use super::mse::Mse;
-use super::names::LossName;
+use super::names::{Inputs, LossName};
 use super::objective::Loss;
 use super::online_contrastive::OnlineContrastive;
+use super::pairs::{LogBase, LogitActivation, WeightingScheme};
+use super::row_pairs::NumNegatives;
 use super::simcse::Simcse;
 use super::similarity::LossSimilarity;
 use super::symmetric::SymmetricInBatchNegatives;
@@ -88,6 +90,39 @@ pub struct LossArguments {
     /// Compares positives with each other.
     #[serde(default)]
     pub contrast_positives: Option<bool>,
+    /// Factor of the loss of positive pairs.
+    #[serde(default)]
+    pub pos_weight: Option<f64>,
+    /// Function from logits to the scores of pairs.
+    #[serde(default)]
+    pub activation: Option<LogitActivation>,
+    /// Number of documents of other rows that a query is compared with.
+    #[serde(default)]
+    pub num_negatives: Option<NumNegatives>,
+    /// Weights of pairs of documents.
+    #[serde(default)]
+    pub weighting_scheme: Option<WeightingScheme>,
+    /// Factor of one of two weights of a pair of documents.
+    #[serde(default)]
+    pub mu: Option<f64>,
+    /// Number of the greatest scores that count.
+    #[serde(default)]
+    pub k: Option<usize>,
+    /// Factor of the differences of scores.
+    #[serde(default)]
+    pub sigma: Option<f64>,
+    /// Least value of the greatest DCG.
+    #[serde(default)]
+    pub eps: Option<f64>,
+    /// Base of the logarithm.
+    #[serde(default)]
+    pub reduction_log: Option<LogBase>,
+    /// Takes the order of the documents as that of their relevance.
+    #[serde(default)]
+    pub respect_input_order: Option<bool>,
+    /// Steepness of smooth ranks.
+    #[serde(default)]
+    pub alpha: Option<f64>,
     /// Dimensions to train, in descending order. Default: only the model's own.
     #[serde(default)]
     pub matryoshka_dims: Option<Vec<usize>>,
@@ -133,6 +168,17 @@ impl LossArguments {
             margin_strategy: None,
             contrast_anchors: None,
             contrast_positives: None,
+            pos_weight: None,
+            activation: None,
+            num_negatives: None,
+            weighting_scheme: None,
+            mu: None,
+            k: None,
+            sigma: None,
+            eps: None,
+            reduction_log: None,
+            respect_input_order: None,
+            alpha: None,
             matryoshka_dims: None,
             matryoshka_weights: None,
             n_dims_per_step: None,
@@ -140,12 +186,13 @@ impl LossArguments {
     }
 
     /// Creates the loss for a model with embeddings of `dimension` columns and the seed of the run.
+    /// [`LossArguments::build_on_pairs`] creates those of cross-encoders.
     ///
     /// # Errors
     /// As [`LossArguments::check`]; if a dimension exceeds the model's, or the loss is `own`.
     pub fn build(&self, dimension: usize, seed: u64) -> Result<Box<dyn Loss>, TrainError> {
-        self.check()?;
-        self.at_dims(self.plain(dimension)?, dimension, seed)
+        self.check(Inputs::Texts)?;
+        self.at_dims(self.on_texts(dimension)?, dimension, seed)
     }
 
     /// Returns `loss` at the Matryoshka dimensions of these settings; without dimensions, as it is.
@@ -164,7 +211,7 @@ impl LossArguments {
     }
 
     /// Creates the loss of all columns.
-    fn plain(&self, dimension: usize) -> Result<Box<dyn Loss>, TrainError> {
+    fn on_texts(&self, dimension: usize) -> Result<Box<dyn Loss>, TrainError> {
         let scale = self.scale.unwrap_or(20.0);
         let metric = |default| self.distance_metric.unwrap_or(default);
         let margin = |default| self.margin.unwrap_or(default);
@@ -224,6 +271,14 @@ impl LossArguments {
                               only that program can train with it";
                 return Err(TrainError::Argument { field: "name".into(), value: "own".into(), wanted: wanted.into() });
             }
+            LossName::BinaryCrossEntropy
+            | LossName::CrossEntropy
+            | LossName::Lambda
+            | LossName::RankNet
+            | LossName::ListNet
+            | LossName::ListMle
+            | LossName::PlistMle
+            | LossName::AdrMse => unreachable!("check() refuses losses of pairs"),
         })
     }
 

@@ -4,26 +4,40 @@ use super::arguments::LossArguments;
 use super::directions::{Direction, PartitionMode};
 use super::distance::DistanceMetric;
 use super::gist_embed::MarginStrategy;
-use super::names::LossName;
+use super::names::{Inputs, LossName};
+use super::pairs::WeightingScheme;
 use crate::error::TrainError;
 
 impl LossArguments {
-    /// Checks everything that does not depend on the model.
+    /// Checks everything that does not depend on the model but on its inputs.
     ///
     /// # Errors
-    /// If a setting is invalid or belongs to another loss.
-    pub fn check(&self) -> Result<(), TrainError> {
-        self.check_parameters()?;
+    /// If the loss trains other models, or a setting is invalid or belongs to another loss.
+    pub fn check(&self, inputs: Inputs) -> Result<(), TrainError> {
+        self.check_parameters(inputs)?;
         let positive = [
             ("scale", self.scale),
             ("temperature", self.temperature),
             ("student_temperature", self.student_temperature),
             ("teacher_temperature", self.teacher_temperature),
+            ("pos_weight", self.pos_weight),
+            ("mu", self.mu),
+            ("sigma", self.sigma),
+            ("eps", self.eps),
+            ("alpha", self.alpha),
         ];
         for (field, value) in positive {
             if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
                 return Err(invalid(field, &value, "a finite number above 0"));
             }
+        }
+        if self.k == Some(0) {
+            return Err(invalid("k", &0, "at least 1, or left out for all documents"));
+        }
+        if let (Some(mu), Some(scheme)) = (self.mu, self.weighting_scheme)
+            && scheme != WeightingScheme::NdcgLoss2Pp
+        {
+            return Err(invalid("mu", &mu, "left out: only the weighting_scheme \"ndcg_loss2pp\" has it"));
         }
         self.check_margin()?;
         self.check_directions()?;
@@ -36,19 +50,35 @@ impl LossArguments {
         self.check_dims()
     }
 
-    /// Checks that every setting belongs to the loss.
-    fn check_parameters(&self) -> Result<(), TrainError> {
-        let known = self.name.parameters();
+    /// Checks that the loss trains models with these inputs, and every setting belongs to it.
+    fn check_parameters(&self, inputs: Inputs) -> Result<(), TrainError> {
+        if !self.name.trains(inputs) {
+            let names = LossName::ALL.iter().filter(|name| name.trains(inputs));
+            let names: Vec<String> = names.map(|name| serde_json::json!(name).to_string()).collect();
+            let wanted = match inputs {
+                Inputs::Texts => {
+                    "a loss of embeddings, or [model] kind has to be \"cross_encoder\"; the losses of \
+                                  embeddings are"
+                }
+                Inputs::Pairs => {
+                    "a loss of cross-encoders, or [model] kind has to be left out; the losses of \
+                                  cross-encoders are"
+                }
+            };
+            return Err(invalid("name", &serde_json::json!(self.name), &format!("{wanted} {}", names.join(", "))));
+        }
+        let known = self.name.parameters(inputs);
         let serde_json::Value::Object(fields) = serde_json::json!(self) else { unreachable!("a struct is an object") };
         for (field, value) in fields {
-            let everywhere =
-                matches!(field.as_str(), "name" | "matryoshka_dims" | "matryoshka_weights" | "n_dims_per_step");
+            let of_matryoshka = matches!(field.as_str(), "matryoshka_dims" | "matryoshka_weights" | "n_dims_per_step");
+            let everywhere = field == "name" || (of_matryoshka && inputs == Inputs::Texts);
             if value.is_null() || everywhere || known.contains(&field.as_str()) {
                 continue;
             }
             let loss = serde_json::json!(self.name);
             let known = if known.is_empty() { "no parameters".into() } else { format!("only {}", known.join(", ")) };
-            let wanted = format!("left out: the loss {loss} has {known}, and those of Matryoshka");
+            let matryoshka = if inputs == Inputs::Texts { ", and those of Matryoshka" } else { "" };
+            let wanted = format!("left out: the loss {loss} has {known}{matryoshka}");
             return Err(TrainError::argument(field, value, wanted));
         }
         Ok(())
@@ -126,6 +156,6 @@ impl LossArguments {
     }
 }
 
-fn invalid(field: &str, value: &dyn std::fmt::Debug, wanted: &str) -> TrainError {
+pub(super) fn invalid(field: &str, value: &dyn std::fmt::Debug, wanted: &str) -> TrainError {
     TrainError::argument(field, format!("{value:?}"), wanted)
 }

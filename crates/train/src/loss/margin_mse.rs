@@ -22,20 +22,12 @@ impl Loss for MarginMse {
         let (queries, documents) = embedded.columns.split_first().expect("needs() asks for columns");
         let negatives = documents.len() - 1;
         let scores = of_documents(self.similarity, *queries, documents);
-        let margin = |row: usize, negative: usize| {
-            let numbers = labels.row(row);
-            if numbers.len() == negatives {
-                f64::from(numbers[negative])
-            } else {
-                f64::from(numbers[0]) - f64::from(numbers[negative + 1])
-            }
-        };
         let weight = f64::from(weight) / (rows * negatives) as f64;
         let mut d_scores = vec![vec![0.0; rows]; documents.len()];
         let mut sum = 0.0;
         for negative in 0..negatives {
             for row in 0..rows {
-                let error = scores[0][row] - scores[negative + 1][row] - margin(row, negative);
+                let error = scores[0][row] - scores[negative + 1][row] - margin(labels.row(row), negatives, negative);
                 sum += error * error;
                 d_scores[0][row] += 2.0 * weight * error;
                 d_scores[negative + 1][row] -= 2.0 * weight * error;
@@ -56,5 +48,15 @@ impl Loss for MarginMse {
             parameters: vec![("similarity_fct".into(), json!(self.similarity.pairwise_name()))],
             inner: None,
         }
+    }
+}
+
+/// Returns the margin of the first document to a negative by the numbers of a label: one for each
+/// negative, or the scores of all documents.
+pub(super) fn margin(numbers: &[f32], negatives: usize, negative: usize) -> f64 {
+    if numbers.len() == negatives {
+        f64::from(numbers[negative])
+    } else {
+        f64::from(numbers[0]) - f64::from(numbers[negative + 1])
     }
 }

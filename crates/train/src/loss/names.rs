@@ -40,13 +40,39 @@ pub enum LossName {
     BatchSemiHardTriplet,
     /// [`BatchHardSoftMarginTriplet`](super::BatchHardSoftMarginTriplet).
     BatchHardSoftMarginTriplet,
+    /// [`BinaryCrossEntropy`](super::pairs::BinaryCrossEntropy).
+    BinaryCrossEntropy,
+    /// [`CrossEntropy`](super::pairs::CrossEntropy).
+    CrossEntropy,
+    /// [`Lambda`](super::pairs::Lambda).
+    Lambda,
+    /// [`Lambda`](super::pairs::Lambda) without weights.
+    RankNet,
+    /// [`ListNet`](super::pairs::ListNet).
+    ListNet,
+    /// [`PlistMle`](super::pairs::PlistMle) without weights.
+    ListMle,
+    /// [`PlistMle`](super::pairs::PlistMle).
+    PlistMle,
+    /// [`AdrMse`](super::pairs::AdrMse).
+    AdrMse,
     /// A loss of the program that trains, which finds it by `class`.
     Own,
 }
 
+/// Inputs of the model that a loss trains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inputs {
+    /// Texts, which become embeddings.
+    #[default]
+    Texts,
+    /// Pairs of texts, which become the logits of a cross-encoder.
+    Pairs,
+}
+
 impl LossName {
     /// Every loss that recipes can build: all but `Own`.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 25] = [
         Self::MultipleNegativesRanking,
         Self::MultipleNegativesSymmetricRanking,
         Self::Simcse,
@@ -64,10 +90,51 @@ impl LossName {
         Self::BatchAllTriplet,
         Self::BatchSemiHardTriplet,
         Self::BatchHardSoftMarginTriplet,
+        Self::BinaryCrossEntropy,
+        Self::CrossEntropy,
+        Self::Lambda,
+        Self::RankNet,
+        Self::ListNet,
+        Self::ListMle,
+        Self::PlistMle,
+        Self::AdrMse,
     ];
 
-    /// Parameters of the loss in recipes, without those of Matryoshka, which all losses have.
-    pub fn parameters(self) -> &'static [&'static str] {
+    /// Returns true if the loss trains models with these inputs. Some names are losses of both
+    /// kinds of models, as in the reference.
+    pub fn trains(self, inputs: Inputs) -> bool {
+        let on_both = matches!(self, Self::MultipleNegativesRanking | Self::Mse | Self::MarginMse);
+        let on_pairs = matches!(self, Self::BinaryCrossEntropy | Self::CrossEntropy) || self.takes_lists();
+        on_both || on_pairs == (inputs == Inputs::Pairs)
+    }
+
+    /// Returns true for losses of lists of documents, which may have different lengths.
+    pub fn takes_lists(self) -> bool {
+        matches!(self, Self::Lambda | Self::RankNet | Self::ListNet | Self::ListMle | Self::PlistMle | Self::AdrMse)
+    }
+
+    /// Parameters of the loss in recipes, without those of Matryoshka, which all losses of texts
+    /// have.
+    pub fn parameters(self, inputs: Inputs) -> &'static [&'static str] {
+        match inputs {
+            Inputs::Texts => self.parameters_on_texts(),
+            Inputs::Pairs => self.parameters_on_pairs(),
+        }
+    }
+
+    fn parameters_on_pairs(self) -> &'static [&'static str] {
+        match self {
+            Self::BinaryCrossEntropy => &["pos_weight", "activation"],
+            Self::MultipleNegativesRanking => &["num_negatives", "scale", "activation"],
+            Self::Lambda => &["weighting_scheme", "mu", "k", "sigma", "eps", "reduction_log", "activation"],
+            Self::RankNet => &["k", "sigma", "eps", "reduction_log", "activation"],
+            Self::ListMle | Self::PlistMle => &["respect_input_order", "activation"],
+            Self::AdrMse => &["alpha", "activation"],
+            _ => &["activation"],
+        }
+    }
+
+    fn parameters_on_texts(self) -> &'static [&'static str] {
         match self {
             Self::MultipleNegativesRanking => {
                 &["scale", "similarity", "directions", "partition_mode", "hardness_mode", "hardness_strength"]
@@ -90,6 +157,14 @@ impl LossName {
             Self::DistillKlDiv => {
                 &["teacher", "similarity", "temperature", "student_temperature", "teacher_temperature"]
             }
+            Self::BinaryCrossEntropy
+            | Self::CrossEntropy
+            | Self::Lambda
+            | Self::RankNet
+            | Self::ListNet
+            | Self::ListMle
+            | Self::PlistMle
+            | Self::AdrMse => &[],
         }
     }
 

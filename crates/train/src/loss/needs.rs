@@ -41,6 +41,14 @@ pub enum Labels {
     Embeddings(usize),
     /// Embeddings of a guide, one after the other for each text column.
     GuideEmbeddings,
+    /// A number from 0 to 1, not the same in all rows.
+    Share,
+    /// A number, not the same in all rows.
+    DifferentScores,
+    /// One of this number of classes: a whole number from 0.
+    ClassOf(usize),
+    /// A number for each document: of a list, or of `C − 1` columns.
+    Documents,
 }
 
 /// The largest class: up to it, `f32` has every whole number.
@@ -74,6 +82,12 @@ impl Labels {
                 format!("`teacher`, or a label that is a list of {dimension} numbers, the teacher's embedding{each}")
             }
             Self::GuideEmbeddings => "`guide`".into(),
+            Self::Share => "a label from 0 to 1".into(),
+            Self::DifferentScores => "a label".into(),
+            Self::ClassOf(classes) => {
+                format!("a label that is a class, a whole number from 0 to {}", classes.saturating_sub(1))
+            }
+            Self::Documents => "a label that is a list of numbers, one for each document".into(),
         })
     }
 
@@ -81,9 +95,15 @@ impl Labels {
         match self {
             Self::Unused | Self::Optional => true,
             Self::ScoreOfPairs if columns > 2 => length <= 1,
-            Self::Score | Self::ScoreOfPairs | Self::Binary | Self::Class => length == 1,
+            Self::Score
+            | Self::ScoreOfPairs
+            | Self::Binary
+            | Self::Class
+            | Self::Share
+            | Self::DifferentScores
+            | Self::ClassOf(_) => length == 1,
             Self::Margins => length + 2 == columns || length + 1 == columns,
-            Self::CandidateScores => length + 1 == columns,
+            Self::CandidateScores | Self::Documents => length + 1 == columns,
             Self::Embeddings(dimension) => length == dimension || length == dimension * columns,
             Self::GuideEmbeddings => length > 0 && length.is_multiple_of(columns),
         }
@@ -127,6 +147,7 @@ impl Needs {
     /// If the loss with the name `loss` does not accept them.
     pub fn check_data(&self, loss: &str, source: &dyn Source) -> Result<(), TrainError> {
         self.check(loss, source.columns(), source.label_length())?;
+        self.check_lists(loss, source)?;
         let scores = source.scores();
         let label = |row: usize, needed: &'static str| TrainError::Label {
             place: source.place(row),
@@ -135,6 +156,10 @@ impl Needs {
             needed,
         };
         let find = |wrong: &dyn Fn(f32) -> bool| scores.iter().position(|&score| wrong(score));
+        let differ = || match scores.windows(2).all(|pair| pair[0] == pair[1]) {
+            true => Err(TrainError::OneLabel { loss: loss.to_string() }),
+            false => Ok(()),
+        };
         match self.labels {
             Labels::Binary => match find(&|score| score != 0.0 && score != 1.0) {
                 Some(row) => Err(label(row, "0 or 1")),
@@ -147,7 +172,52 @@ impl Needs {
                 }
                 None => Ok(()),
             },
+            Labels::Share => match find(&|score| !(0.0..=1.0).contains(&score)) {
+                Some(row) => Err(label(row, "from 0 to 1")),
+                None => differ(),
+            },
+            Labels::ClassOf(classes) => {
+                match find(&|score| score.fract() != 0.0 || score < 0.0 || score >= classes as f32) {
+                    Some(row) => Err(TrainError::NoSuchClass {
+                        place: source.place(row),
+                        loss: loss.to_string(),
+                        value: scores[row],
+                        classes,
+                    }),
+                    None => differ(),
+                }
+            }
+            Labels::DifferentScores => differ(),
             _ => Ok(()),
+        }
+    }
+
+    /// Checks that lists of documents meet a loss of lists, some of whose labels differ.
+    fn check_lists(&self, loss: &str, source: &dyn Source) -> Result<(), TrainError> {
+        let columns = || source.columns().join(", ");
+        match (self.labels, source.has_lists()) {
+            (Labels::Documents, false) if source.columns().len() < 3 => Err(TrainError::Columns {
+                loss: loss.to_string(),
+                needed: "several documents for each query: a list of texts, or further columns, and a label that is a \
+                         list of numbers, one for each document"
+                    .into(),
+                found: format!("one document in each row ({})", columns()),
+            }),
+            (Labels::Documents, _) => {
+                for row in 0..source.len() {
+                    let example = source.get(row).map_err(|source| TrainError::Data { row, source })?;
+                    if example.label.unwrap_or_default().windows(2).any(|pair| pair[0] != pair[1]) {
+                        return Ok(());
+                    }
+                }
+                Err(TrainError::OneLabel { loss: loss.to_string() })
+            }
+            (_, true) => Err(TrainError::Columns {
+                loss: loss.to_string(),
+                needed: "one text in each column".into(),
+                found: format!("lists of texts ({})", columns()),
+            }),
+            (_, false) => Ok(()),
         }
     }
 }

@@ -2,18 +2,24 @@
 //! out.
 
 use super::needs::Needs;
+use super::row_pairs::Pairs;
 use maana_kernels::{Context, Matrix, Rows};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The embeddings and labels of a micro-batch. Letters: `B` rows, `D` columns of an embedding.
+/// The embeddings and labels of a micro-batch. Letters: `B` rows, `D` columns of an embedding, `P`
+/// pairs of texts, `K` logits of a pair.
 #[derive(Clone, Copy)]
 pub struct Embedded<'a> {
-    /// Embeddings of each column of the data, each `(B, D)`.
+    /// Embeddings of each column of the data, each `(B, D)`. For losses of cross-encoders one
+    /// column: the logits of all pairs, row by row, `(P, K)`.
     pub columns: &'a [Rows<'a>],
-    /// Numbers of each row's label, `(B, L)`, if the data have labels.
+    /// Numbers of each row's label, `(B, L)`, if the data have labels. Rows of lists have a number
+    /// for each pair, `(P, 1)`.
     pub labels: Option<Rows<'a>>,
+    /// Start of each row's pairs, followed by their number, `(B + 1)`; empty for embeddings.
+    pub pairs: &'a [usize],
     /// Number of the micro-batch in the run, for losses that draw at random.
     pub pass: u64,
 }
@@ -40,6 +46,11 @@ pub trait Loss: Send + Sync {
 
     /// Returns the columns and labels that the loss requires.
     fn needs(&self) -> Needs;
+
+    /// Returns the pairs of each row if the loss is one of cross-encoders, whose logits it sees.
+    fn pairs(&self) -> Option<Pairs> {
+        None
+    }
 
     /// Returns the description for a model card.
     fn describe(&self) -> LossSummary;

@@ -1,5 +1,7 @@
 //! Helpers of the tests of losses.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use maana_kernels::{Context, Matrix, Rows};
 use maana_train::loss::{Embedded, Loss};
 use serde_json::Value;
@@ -29,7 +31,7 @@ pub(crate) fn measure_with(
         let length = labels.len() / columns[0].rows();
         Rows::new(labels, columns[0].rows(), length, length)
     });
-    let value = loss.loss(&context, &Embedded { columns: &views, labels, pass: 0 }, weight, &mut d_columns);
+    let value = loss.loss(&context, &Embedded { columns: &views, labels, pairs: &[], pass: 0 }, weight, &mut d_columns);
     (value, d_columns)
 }
 

@@ -376,7 +376,8 @@ pub(crate) fn run_on(
     let (context, loss) = (Context::new(1), loss());
     let sets = &[TrainingSet::new(source, loss.as_ref())];
     let sampler = SetSampler::default();
-    Run { context: &context, sets, sampler, tokenize, arguments, base: None, folder, resume }.train(model, notebook)
+    Run { context: &context, sets, sampler, tokenize, tokenize_pairs: None, arguments, base: None, folder, resume }
+        .train(model, notebook)
 }
 
 /// Returns the rows of the log without times.

@@ -93,6 +93,10 @@ impl Source for LabelledRows {
         self.labels.length()
     }
 
+    fn has_lists(&self) -> bool {
+        self.rows.has_lists()
+    }
+
     fn place(&self, index: usize) -> Place {
         self.rows.place(index)
     }
