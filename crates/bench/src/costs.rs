@@ -85,10 +85,10 @@ fn layer_norm(context: &Context, config: &EncoderConfig, t: usize) -> (f64, f64)
     let (mut y, mut d_x, mut statistics) = (vec![0.0; t * h], vec![0.0; t * h], vec![0.0; 2 * t]);
     let (mut d_gamma, mut d_beta) = (vec![0.0; h], vec![0.0; h]);
     let forward = median_seconds(|| {
-        maana::kernels::layer_norm(context, &x, &gamma, &beta, 1e-12, &mut y, &mut statistics);
+        maana::kernels::layer_norm(context, &x, &gamma, Some(&beta), 1e-12, &mut y, &mut statistics);
     });
     let backward = median_seconds(|| {
-        maana::kernels::layer_norm_recompute(context, &x, &gamma, &beta, &statistics, &mut y);
+        maana::kernels::layer_norm_recompute(context, &x, &gamma, Some(&beta), &statistics, &mut y);
         maana::kernels::layer_norm_backward(
             context,
             &x,
@@ -96,7 +96,7 @@ fn layer_norm(context: &Context, config: &EncoderConfig, t: usize) -> (f64, f64)
             &statistics,
             &d_y,
             &mut d_x,
-            Some([&mut d_gamma, &mut d_beta]),
+            Some((&mut d_gamma, Some(&mut d_beta))),
         );
     });
     (forward, backward)

@@ -4,7 +4,7 @@
 
 use crate::context::Context;
 use crate::gelu;
-use crate::instruction_set::multiversion;
+use crate::instruction_set::{InstructionSet, multiversion};
 use crate::lanes::exp;
 
 /// Elements of a task.
@@ -50,22 +50,27 @@ impl Activation {
         assert_eq!(u.len(), d.len(), "an element for each value");
         let isa = context.isa();
         context.for_each_chunk(d, CHUNK, |task, d| {
-            let u = &u[task * CHUNK..task * CHUNK + d.len()];
-            match self {
-                Self::Identity => {}
-                Self::Gelu => gelu::backward(isa, u, d),
-                Self::GeluTanh => gelu_tanh_backward(isa, u, d),
-                Self::Relu => relu_backward(isa, u, d),
-                Self::Silu => silu_backward(isa, u, d),
-                Self::Tanh => tanh_backward(isa, u, d),
-                Self::Sigmoid => sigmoid_backward(isa, u, d),
-            }
+            self.multiply_by_slope(isa, &u[task * CHUNK..task * CHUNK + d.len()], d);
         });
+    }
+
+    /// Multiplies `d` by the derivative at `u`.
+    #[inline]
+    pub(crate) fn multiply_by_slope(self, isa: InstructionSet, u: &[f32], d: &mut [f32]) {
+        match self {
+            Self::Identity => {}
+            Self::Gelu => gelu::backward(isa, u, d),
+            Self::GeluTanh => gelu_tanh_backward(isa, u, d),
+            Self::Relu => relu_backward(isa, u, d),
+            Self::Silu => silu_backward(isa, u, d),
+            Self::Tanh => tanh_backward(isa, u, d),
+            Self::Sigmoid => sigmoid_backward(isa, u, d),
+        }
     }
 
     /// Replaces each value by that of the function.
     #[inline]
-    pub(crate) fn apply(self, isa: crate::instruction_set::InstructionSet, values: &mut [f32]) {
+    pub(crate) fn apply(self, isa: InstructionSet, values: &mut [f32]) {
         match self {
             Self::Identity => {}
             Self::Gelu => gelu::forward(isa, values),
@@ -192,7 +197,6 @@ multiversion! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instruction_set::InstructionSet;
 
     const OTHERS: [Activation; 6] = [
         Activation::Identity,

@@ -1,8 +1,12 @@
 //! Attention of each sequence and head: attended = softmax(scale · Q Kᵀ + bias) V, bidirectional,
-//! softmax in f32. One task is one head of one sequence, so that no result depends on its
-//! batch-mates; only the scores of some rows exist at a time. Backward recomputes the probabilities
-//! from log Σ exp. Letters: `l` tokens of the sequence, `d` head_dim, both rounded up to whole
-//! panels where they are a stride.
+//! softmax in f32, of all tokens or of those within a window. One task is one head of one sequence,
+//! so that no result depends on its batch-mates; only the scores of some rows exist at a time, and
+//! with a window only those of the panels that the window touches. Backward recomputes the
+//! probabilities from log Σ exp. Letters: `l` tokens of the sequence, `d` head_dim, both rounded up
+//! to whole panels where they are a stride.
+//!
+//! Keys outside of the window have the probability 0 and keep their place in every sum, so that
+//! results do not depend on which of them are computed.
 
 use crate::context::Context;
 use crate::disjoint::Disjoint;
@@ -15,11 +19,15 @@ use std::ops::Range;
 /// Scores that exist at a time, so that they stay in the second-level cache.
 const SCORES: usize = 16 << 10;
 
-/// Returns the query rows of a block: as many as have [`SCORES`] scores, a multiple of the height
-/// of every tile. The division changes no bit.
-fn rows_together(length: usize, l: usize) -> usize {
-    let rows = (SCORES / l.max(1)).clamp(24, 240) / 12 * 12;
-    rows.min(length)
+/// Returns the query rows of a block: as many as have [`SCORES`] scores, and with a window fewer
+/// than that has tokens, as each block also computes scores next to the window; a multiple of the
+/// height of every tile. The division changes no bit.
+fn rows_together(length: usize, l: usize, window: Option<usize>) -> usize {
+    let rows = match window {
+        None => SCORES / l.max(1),
+        Some(window) => window / 4 * 3,
+    };
+    (rows.clamp(24, 240) / 12 * 12).min(length)
 }
 
 /// Shape and variant of attention, forward and backward.
@@ -35,7 +43,10 @@ pub struct Attention<'a> {
     pub scale: f32,
     /// Bias that is added to the scaled scores.
     pub position_bias: Option<PositionBias<'a>>,
-    /// Dropout of the probabilities: row = token · heads + head, column = key.
+    /// Greatest distance of a key from its query, in both directions; not with a position bias.
+    pub window: Option<usize>,
+    /// Dropout of the probabilities: row = token · heads + head, column = key, counted from the
+    /// first in the window.
     pub dropout: Option<Dropout>,
 }
 
@@ -88,30 +99,33 @@ pub fn attention(context: &Context, of: Attention<'_>, qkv: &[f32], attended: &m
                 log_sum_exp.block(tokens, number..number + 1, heads),
             )
         };
-        let Sizes { l, d, block, dropped, distances } = head.sizes(panel, of);
-        let sizes = [head_dim * l, length * d, block * l, dropped, block * d, block, block, distances];
+        let Sizes { l, d, block, span, dropped, distances } = head.sizes(panel, of);
+        let sizes = [head_dim * l, span.min(length) * d, block * span, dropped, block * d, block, block, distances];
         with_scratch(context, sizes, |[keys, values, scores, factors, sums, lse, inverse, bias]| {
             if let Some(position_bias) = position_bias {
                 position_bias.fill(head.number, heads, bias);
             }
             head.transpose(1, scale, panel, keys);
-            rows_to_panels(head.rows(2, 0), length, head_dim, panel, values);
             for first in (0..length).step_by(block.max(1)) {
                 let rows = block.min(length - first);
-                let scores = &mut scores[..rows * l];
-                let keys = Panels { values: keys, k: head_dim };
+                let near = head.near(first, rows, panel);
+                let scores = &mut scores[..rows * near.columns];
+                let keys = Panels { values: &keys[near.start * head_dim..], k: head_dim };
                 product.multiply(head.rows(0, first), keys, scores, rows, false);
                 if position_bias.is_some() {
                     add_bias(isa, first, length, bias, l, scores);
                 }
                 let factors = dropout.map(|dropout| {
-                    fill_factors(isa, dropout, &head, first, factors, l);
+                    let factors = &mut factors[..rows * near.columns];
+                    fill_factors(isa, dropout, &head, near, factors);
                     &*factors
                 });
-                softmax(isa, length, factors, scores, &mut lse[..rows], &mut inverse[..rows]);
-                let (scores, values) =
-                    (Strided { values: scores, layout: Layout::RowMajor(l) }, Panels { values, k: length });
-                product.multiply(scores, values, &mut sums[..rows * d], rows, false);
+                softmax(isa, near, factors, scores, &mut lse[..rows], &mut inverse[..rows]);
+                if near.is_packed_for_each_block || first == 0 {
+                    rows_to_panels(head.rows(2, near.start), near.keys, head_dim, panel, values);
+                }
+                let scores = Strided { values: scores, layout: Layout::RowMajor(near.columns) };
+                product.multiply(scores, Panels { values, k: near.keys }, &mut sums[..rows * d], rows, false);
                 for (row, inverse) in inverse[..rows].iter().enumerate() {
                     for (out, sum) in attended.row_mut(first + row).iter_mut().zip(&sums[row * d..]) {
                         *out = sum * inverse;
@@ -164,10 +178,11 @@ pub fn attention_backward(
             ([part(0), part(1), part(2)], d_bias_tables.slice(task * buckets..(task + 1) * buckets))
         };
         let [mut d_query, d_key, d_value] = d_qkv;
-        let Sizes { l, d, block, dropped, distances } = head.sizes(panel, of);
-        let (columns, rows, few, scores) = (head_dim * l, length * d, block * d, block * l);
+        let Sizes { l, d, block, span, dropped, distances } = head.sizes(panel, of);
+        let (columns, rows, few, scores) = (head_dim * l, length * d, block * d, block * span);
+        let near_rows = span.min(length) * d;
         let sizes = [
-            columns, columns, rows, rows, rows, scores, scores, dropped, few, few, few, block, block, distances,
+            columns, columns, near_rows, rows, rows, scores, scores, dropped, few, few, few, block, block, distances,
             distances,
         ];
         with_scratch(context, sizes, |scratch| {
@@ -179,9 +194,15 @@ pub fn attention_backward(
             }
             head.transpose(1, scale, panel, keys);
             head.transpose(2, 1.0, panel, values);
-            rows_to_panels(head.rows(1, 0), length, head_dim, panel, key_rows);
+            if head.window.is_some() {
+                // Blocks add to the rows of their keys, in any part of the sequence.
+                d_keys.fill(0.0);
+                d_values.fill(0.0);
+            }
             for first in (0..length).step_by(block.max(1)) {
                 let rows = block.min(length - first);
+                let near = head.near(first, rows, panel);
+                let l = near.columns;
                 let (probabilities, d_scores) = (&mut probabilities[..rows * l], &mut d_scores[..rows * l]);
                 let start = (head.first + first) * width + head.columns().start;
                 let d_out = Strided { values: &d_attended[start..], layout: Layout::RowMajor(width) };
@@ -194,16 +215,17 @@ pub fn attention_backward(
                     along[row] = sum(head_dim, |c| out[c] * d_out[c]);
                 }
                 let factors = dropout.map(|dropout| {
-                    fill_factors(isa, dropout, &head, first, factors, l);
+                    let factors = &mut factors[..rows * l];
+                    fill_factors(isa, dropout, &head, near, factors);
                     &*factors
                 });
-                let columns = |values| Panels { values, k: head_dim };
-                product.multiply(head.rows(0, first), columns(keys), probabilities, rows, false);
-                product.multiply(d_out, columns(values), d_scores, rows, false);
+                let (columns, start) = (|values| Panels { values, k: head_dim }, near.start * head_dim);
+                product.multiply(head.rows(0, first), columns(&keys[start..]), probabilities, rows, false);
+                product.multiply(d_out, columns(&values[start..]), d_scores, rows, false);
                 if position_bias.is_some() {
                     add_bias(isa, first, length, bias, l, probabilities);
                 }
-                softmax_backward(isa, scale, factors, &lse[..rows], &along[..rows], probabilities, d_scores);
+                softmax_backward(isa, scale, near, factors, &lse[..rows], &along[..rows], probabilities, d_scores);
                 if position_bias.is_some() {
                     sum_by_distance(isa, first, length, l, d_scores, d_bias);
                 }
@@ -211,13 +233,18 @@ pub fn attention_backward(
                 // Sums over query rows continue from block to block.
                 rows_to_panels(d_out, rows, head_dim, panel, d_outs);
                 rows_to_panels(head.rows(0, first), rows, head_dim, panel, queries);
-                let (rows_of, accumulate) = (|values| Panels { values, k: rows }, first > 0);
+                let (rows_of, accumulate) = (|values| Panels { values, k: rows }, first > 0 || head.window.is_some());
                 let transposed = |values| Strided { values, layout: Layout::ColumnMajor(l) };
-                product.multiply(transposed(probabilities), rows_of(d_outs), d_values, length, accumulate);
-                product.multiply(transposed(d_scores), rows_of(queries), d_keys, length, accumulate);
+                let of_keys = near.start * d..(near.start + near.keys) * d;
+                let (d_near_values, d_near_keys) = (&mut d_values[of_keys.clone()], &mut d_keys[of_keys]);
+                product.multiply(transposed(probabilities), rows_of(d_outs), d_near_values, near.keys, accumulate);
+                product.multiply(transposed(d_scores), rows_of(queries), d_near_keys, near.keys, accumulate);
 
+                if near.is_packed_for_each_block || first == 0 {
+                    rows_to_panels(head.rows(1, near.start), near.keys, head_dim, panel, key_rows);
+                }
                 let d_scores = Strided { values: d_scores, layout: Layout::RowMajor(l) };
-                let key_rows = Panels { values: key_rows, k: length };
+                let key_rows = Panels { values: key_rows, k: near.keys };
                 product.multiply(d_scores, key_rows, &mut d_queries[..rows * d], rows, false);
                 for row in 0..rows {
                     d_query.row_mut(first + row).copy_from_slice(&d_queries[row * d..][..head_dim]);
@@ -255,11 +282,44 @@ pub fn sum_position_bias(d_bias_tables: &[f32], heads: usize, d_table: &mut [f32
     }
 }
 
-/// Fills the factors of dropout for the query rows from `first` on, `(rows, l)`.
-fn fill_factors(isa: InstructionSet, dropout: Dropout, head: &Head<'_>, first: usize, into: &mut [f32], l: usize) {
-    for (row, into) in into.chunks_exact_mut(l).enumerate().take(head.length - first) {
-        let token = head.first + first + row;
-        dropout.factors(isa, (token * head.heads + head.number) as u64, &mut into[..head.length]);
+/// Fills the factors of dropout for the query rows of a block, `(rows, near.columns)`.
+fn fill_factors(isa: InstructionSet, dropout: Dropout, head: &Head<'_>, near: Near, into: &mut [f32]) {
+    for (row, into) in into.chunks_exact_mut(near.columns).enumerate() {
+        let token = head.first + near.first + row;
+        let visible = near.visible(row);
+        into[..visible.start].fill(0.0);
+        into[visible.end..].fill(0.0);
+        dropout.factors(isa, (token * head.heads + head.number) as u64, &mut into[visible]);
+    }
+}
+
+/// Keys next to the query rows of a block: those that at least one of them sees, and the others in
+/// the same panels.
+#[derive(Clone, Copy)]
+struct Near {
+    /// First query row of the block.
+    first: usize,
+    /// First key, which begins a panel.
+    start: usize,
+    /// Number of keys.
+    keys: usize,
+    /// Columns of the scores: the number of keys, rounded up to whole panels.
+    columns: usize,
+    /// Tokens of the sequence.
+    length: usize,
+    /// Greatest distance of a key from its query.
+    window: usize,
+    /// True if blocks have different keys, so that none is packed for all of them.
+    is_packed_for_each_block: bool,
+}
+
+impl Near {
+    /// Returns the columns of the keys that a query row of the block sees.
+    #[inline(always)]
+    fn visible(&self, row: usize) -> Range<usize> {
+        let query = self.first + row;
+        let end = query.saturating_add(self.window).saturating_add(1).min(self.length);
+        query.saturating_sub(self.window) - self.start..end - self.start
     }
 }
 
@@ -271,6 +331,8 @@ struct Head<'a> {
     heads: usize,
     head_dim: usize,
     number: usize,
+    /// The window, unless it holds the whole sequence for each token.
+    window: Option<usize>,
 }
 
 /// Sizes of a task's buffers.
@@ -279,6 +341,8 @@ struct Sizes {
     d: usize,
     /// Query rows of a block.
     block: usize,
+    /// The most columns that the scores of a block have.
+    span: usize,
     /// Factors of dropout for these rows, if there is dropout.
     dropped: usize,
     /// Distances from a query to a key, if there is a position bias.
@@ -299,17 +363,38 @@ impl Attention<'_> {
 impl<'a> Head<'a> {
     fn new(of: Attention<'_>, qkv: &'a [f32], task: usize) -> Self {
         let Attention { offsets, heads, head_dim, .. } = of;
+        assert!(of.window.is_none() || of.position_bias.is_none(), "a window or a position bias");
         let (sequence, number) = (task / heads, task % heads);
         let first = offsets[sequence];
-        Self { qkv, first, length: offsets[sequence + 1] - first, heads, head_dim, number }
+        let length = offsets[sequence + 1] - first;
+        let window = of.window.filter(|window| *window < length.saturating_sub(1));
+        Self { qkv, first, length, heads, head_dim, number, window }
+    }
+
+    /// Returns the keys next to `rows` query rows.
+    fn near(&self, first: usize, rows: usize, panel: usize) -> Near {
+        let (length, window) = (self.length, self.window.unwrap_or(usize::MAX));
+        let start = first.saturating_sub(window) / panel * panel;
+        let end = (first + rows).saturating_add(window).min(length).next_multiple_of(panel);
+        let keys = end.min(length) - start;
+        Near {
+            first,
+            start,
+            keys,
+            columns: end - start,
+            length,
+            window,
+            is_packed_for_each_block: self.window.is_some(),
+        }
     }
 
     fn sizes(&self, panel: usize, of: Attention<'_>) -> Sizes {
         let (l, d) = (self.length.next_multiple_of(panel), self.head_dim.next_multiple_of(panel));
-        let block = rows_together(self.length, l);
-        let dropped = if of.dropout.is_some() { block * l } else { 0 };
+        let block = rows_together(self.length, l, self.window);
+        let span = self.window.map_or(l, |window| l.min((block + 2 * window).next_multiple_of(panel) + panel));
+        let dropped = if of.dropout.is_some() { block * span } else { 0 };
         let distances = if of.position_bias.is_some() { (2 * self.length).saturating_sub(1) } else { 0 };
-        Sizes { l, d, block, dropped, distances }
+        Sizes { l, d, block, span, dropped, distances }
     }
 
     /// Tokens of the sequence.
@@ -391,19 +476,20 @@ multiversion! {
 }
 
 multiversion! {
-    /// Replaces the first `length` scores of each row by e^(score − maximum) times the factor of
-    /// dropout, and fills log Σ exp and 1 / Σ exp of each row. The other elements of a row become
-    /// unspecified.
+    /// Replaces the scores of each row by e^(score − maximum) times the factor of dropout, those
+    /// that the row does not see by 0, and fills log Σ exp and 1 / Σ exp of each row.
     fn softmax(
-        length: usize,
+        near: Near,
         factors: Option<&[f32]>,
         scores: &mut [f32],
         log_sum_exp: &mut [f32],
         inverse: &mut [f32],
     ) {
-        let l = scores.len() / log_sum_exp.len();
+        let l = near.columns;
         for (row, scores) in scores.chunks_exact_mut(l).enumerate() {
-            scores[length..].fill(f32::NEG_INFINITY);
+            let visible = near.visible(row);
+            scores[..visible.start].fill(f32::NEG_INFINITY);
+            scores[visible.end..].fill(f32::NEG_INFINITY);
             let largest = max(scores);
             let mut sums = [0.0; LANES];
             for scores in scores.as_chunks_mut::<LANES>().0 {
@@ -425,33 +511,40 @@ multiversion! {
 
 multiversion! {
     /// Replaces the scores in `probabilities` by the probabilities after dropout, and the gradients
-    /// of those in `d_scores` by the gradients of the scores before scaling.
+    /// of those in `d_scores` by the gradients of the scores before scaling; where a row does not
+    /// see the key, by 0.
     fn softmax_backward(
         scale: f32,
+        near: Near,
         factors: Option<&[f32]>,
         log_sum_exp: &[f32],
         along: &[f32],
         probabilities: &mut [f32],
         d_scores: &mut [f32],
     ) {
-        let l = probabilities.len() / log_sum_exp.len();
+        let l = near.columns;
         let rows = probabilities.chunks_exact_mut(l).zip(d_scores.chunks_exact_mut(l));
         for (row, (probabilities, d_scores)) in rows.enumerate() {
             let (log_sum_exp, along) = (log_sum_exp[row], along[row]);
             match factors {
                 None => {
-                    for (p, d) in probabilities.iter_mut().zip(d_scores) {
+                    for (p, d) in probabilities.iter_mut().zip(d_scores.iter_mut()) {
                         *p = exp(*p - log_sum_exp);
                         *d = *p * (*d - along) * scale;
                     }
                 }
                 Some(factors) => {
-                    for ((p, d), factor) in probabilities.iter_mut().zip(d_scores).zip(&factors[row * l..]) {
+                    for ((p, d), factor) in probabilities.iter_mut().zip(d_scores.iter_mut()).zip(&factors[row * l..]) {
                         let before = exp(*p - log_sum_exp);
                         *d = before * (*d * factor - along) * scale;
                         *p = before * factor;
                     }
                 }
+            }
+            let visible = near.visible(row);
+            for values in [probabilities, d_scores] {
+                values[..visible.start].fill(0.0);
+                values[visible.end..].fill(0.0);
             }
         }
     }
@@ -489,7 +582,7 @@ mod tests {
     const BUCKETS: usize = 8;
 
     fn of(offsets: &[usize], dropout: Option<Dropout>) -> Attention<'_> {
-        Attention { offsets, heads: HEADS, head_dim: DIM, scale: SCALE, position_bias: None, dropout }
+        Attention { offsets, heads: HEADS, head_dim: DIM, scale: SCALE, position_bias: None, window: None, dropout }
     }
 
     /// The bucket of a distance: near ones each have their own, far ones share, before and after
@@ -512,7 +605,13 @@ mod tests {
     }
 
     /// `table` is the position bias, `(buckets, heads)`; an empty table means no bias.
-    fn reference_attention(qkv: &[f64], table: &[f64], offsets: &[usize], dropout: Option<Dropout>) -> Vec<f64> {
+    fn reference_attention(
+        qkv: &[f64],
+        table: &[f64],
+        offsets: &[usize],
+        window: Option<usize>,
+        dropout: Option<Dropout>,
+    ) -> Vec<f64> {
         let width = HEADS * DIM;
         let at = |token: usize, part: usize, head: usize, j: usize| qkv[(token * 3 + part) * width + head * DIM + j];
         let mut attended = vec![0.0; offsets[offsets.len() - 1] * width];
@@ -525,13 +624,16 @@ mod tests {
                         if table.is_empty() { 0.0 } else { table[bucket * HEADS + head] }
                     };
                     let weight = |k: usize| (f64::from(SCALE) * score(k) + bias(k)).exp();
-                    let weights: Vec<f64> = (pair[0]..pair[1]).map(weight).collect();
+                    let near = window.unwrap_or(usize::MAX);
+                    let keys =
+                        pair[0].max(i.saturating_sub(near))..pair[1].min(i.saturating_add(near).saturating_add(1));
+                    let weights: Vec<f64> = keys.clone().map(weight).collect();
                     let total: f64 = weights.iter().sum();
                     let factors = factors(dropout, i * HEADS + head, weights.len());
-                    for (k, weight) in weights.iter().enumerate() {
+                    for ((k, weight), factor) in keys.zip(&weights).zip(factors) {
                         for j in 0..DIM {
-                            let v = at(pair[0] + k, 2, head, j);
-                            attended[i * width + head * DIM + j] += weight / total * f64::from(factors[k]) * v;
+                            let v = at(k, 2, head, j);
+                            attended[i * width + head * DIM + j] += weight / total * f64::from(factor) * v;
                         }
                     }
                 }
@@ -578,18 +680,61 @@ mod tests {
             let mut of = of(&offsets, dropout);
             of.position_bias = (!table.is_empty()).then_some(PositionBias { table, buckets: &buckets });
             let (attended, lse) = forward(&context, of, &qkv);
-            let expected = reference_attention(&wide(&qkv), &wide(table), &offsets, dropout);
+            let expected = reference_attention(&wide(&qkv), &wide(table), &offsets, None, dropout);
             assert_close(&attended, &expected, 1e-5, "attended");
             let (mut d_qkv, mut d_table) = (vec![9.0; qkv.len()], vec![0.0; table.len()]);
             backward(&context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, &mut d_table);
             let value = |qkv: &[f64], table: &[f64]| -> f64 {
-                let attended = reference_attention(qkv, table, &offsets, dropout);
+                let attended = reference_attention(qkv, table, &offsets, None, dropout);
                 attended.iter().zip(&d_attended).map(|(c, d)| c * f64::from(*d)).sum()
             };
             let (qkv, table) = (wide(&qkv), wide(table));
             assert_close(&d_qkv, &finite_differences(&qkv, |qkv| value(qkv, &table)), 2e-5, "d_qkv");
             assert_close(&d_table, &finite_differences(&table, |table| value(&qkv, table)), 2e-5, "d_table");
         }
+    }
+
+    /// Sequences shorter and longer than the window, and longer than a block.
+    #[test]
+    fn results_and_gradients_within_a_window_agree_with_the_formula() {
+        let offsets = [0, 1, 8, 35, 85];
+        let (qkv, d_attended) = (noise(85 * 3 * HEADS * DIM, 1), noise(85 * HEADS * DIM, 2));
+        let on = Dropout { probability: 0.3, seed: 1, pass: 2, site: 3, first_row: 0 };
+        for (window, dropout) in [(0, None), (1, None), (7, None), (7, Some(on)), (33, Some(on)), (100, None)] {
+            let context = Context::new(2);
+            let of = Attention { window: Some(window), ..of(&offsets, dropout) };
+            let (attended, lse) = forward(&context, of, &qkv);
+            let expected = reference_attention(&wide(&qkv), &[], &offsets, Some(window), dropout);
+            assert_close(&attended, &expected, 1e-5, &format!("attended within {window}"));
+            let mut d_qkv = vec![9.0; qkv.len()];
+            backward(&context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, &mut []);
+            let value = |qkv: &[f64]| -> f64 {
+                let attended = reference_attention(qkv, &[], &offsets, Some(window), dropout);
+                attended.iter().zip(&d_attended).map(|(c, d)| c * f64::from(*d)).sum()
+            };
+            // Of the last sequence, whose keys are in several blocks.
+            let first = 35 * 3 * HEADS * DIM;
+            let last = |last: &[f64]| value(&[&wide(&qkv[..first]), last].concat());
+            let expected = finite_differences(&wide(&qkv[first..]), last);
+            assert_close(&d_qkv[first..], &expected, 2e-5, &format!("d_qkv within {window}"));
+        }
+    }
+
+    #[test]
+    fn a_window_that_holds_the_sequence_gives_the_bits_of_no_window() {
+        let offsets = [0, 1, 66, 131];
+        let (qkv, d_attended) = (noise(131 * 3 * HEADS * DIM, 1), noise(131 * HEADS * DIM, 2));
+        let run = |window| {
+            let context = Context::new(1);
+            let of = Attention { window, ..of(&offsets, None) };
+            let (attended, lse) = forward(&context, of, &qkv);
+            let mut d_qkv = vec![9.0; qkv.len()];
+            backward(&context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, &mut []);
+            (attended, lse, d_qkv)
+        };
+        assert_eq!(run(Some(64)), run(None));
+        assert_eq!(run(Some(usize::MAX)), run(None));
+        assert_ne!(run(Some(63)), run(None));
     }
 
     #[test]
@@ -665,10 +810,11 @@ mod tests {
             let (qkv, d_attended) = (noise(tokens * 3 * width, 6), noise(tokens * width, 7));
             let (table, buckets) = (noise(BUCKETS * heads, 8), buckets(1100));
             let dropout = Some(Dropout { probability: 0.1, seed: 3, pass: 4, site: 5, first_row: 0 });
-            for position_bias in [None, Some(PositionBias { table: &table, buckets: &buckets })] {
+            let bias = Some(PositionBias { table: &table, buckets: &buckets });
+            for (position_bias, window) in [(None, None), (bias, None), (None, Some(64)), (None, Some(5))] {
                 let run = |isa: InstructionSet, threads: usize| {
                     let context = Context::with_instruction_set(threads, isa);
-                    let of = Attention { heads, head_dim, position_bias, ..of(&offsets, dropout) };
+                    let of = Attention { heads, head_dim, position_bias, window, ..of(&offsets, dropout) };
                     let (attended, lse) = forward(&context, of, &qkv);
                     let biases = position_bias.map_or(0, |bias| bias.table.len());
                     let (mut d_qkv, mut d_table) = (vec![9.0; qkv.len()], vec![9.0; biases]);

@@ -1,5 +1,5 @@
-//! Layer normalization (arXiv:1607.06450): y = γ · (x − mean) / √(variance + ε) + β for each row.
-//! Sums over a row are in f32 in a fixed order; sums over rows, for γ and β, ascend row by row.
+//! Layer normalization (arXiv:1607.06450): y = γ · (x − mean) / √(variance + ε) + β for each row,
+//! also without β. Sums over a row are in f32 in a fixed order; sums over rows, for γ and β, ascend row by row.
 
 use crate::context::Context;
 use crate::instruction_set::multiversion;
@@ -16,14 +16,15 @@ pub fn layer_norm(
     context: &Context,
     x: &[f32],
     gamma: &[f32],
-    beta: &[f32],
+    beta: Option<&[f32]>,
     epsilon: f32,
     y: &mut [f32],
     statistics: &mut [f32],
 ) {
     let width = gamma.len();
     let rows = x.len() / width;
-    assert_eq!((beta.len(), x.len(), y.len()), (width, rows * width, rows * width), "rows of {width}");
+    assert_eq!((x.len(), y.len()), (rows * width, rows * width), "rows of {width}");
+    assert!(beta.is_none_or(|beta| beta.len() == width), "a bias for each column");
     assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
     let isa = context.isa();
     context.for_each_chunk_of([(y, ROWS * width), (statistics, 2 * ROWS)], |task, [y, statistics]| {
@@ -33,7 +34,7 @@ pub fn layer_norm(
 }
 
 multiversion! {
-    fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, y: &mut [f32], statistics: &mut [f32]) {
+    fn forward(x: &[f32], gamma: &[f32], beta: Option<&[f32]>, epsilon: f32, y: &mut [f32], statistics: &mut [f32]) {
         let width = gamma.len();
         for ((x, y), statistics) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(statistics.chunks_exact_mut(2)) {
             let mean = sum(width, |j| x[j]) / width as f32;
@@ -50,13 +51,14 @@ pub fn layer_norm_recompute(
     context: &Context,
     x: &[f32],
     gamma: &[f32],
-    beta: &[f32],
+    beta: Option<&[f32]>,
     statistics: &[f32],
     y: &mut [f32],
 ) {
     let width = gamma.len();
     let rows = x.len() / width;
-    assert_eq!((beta.len(), x.len(), y.len()), (width, rows * width, rows * width), "rows of {width}");
+    assert_eq!((x.len(), y.len()), (rows * width, rows * width), "rows of {width}");
+    assert!(beta.is_none_or(|beta| beta.len() == width), "a bias for each column");
     assert_eq!(statistics.len(), 2 * rows, "two statistics for each of {rows} rows");
     let isa = context.isa();
     context.for_each_chunk(y, ROWS * width, |task, y| {
@@ -67,7 +69,7 @@ pub fn layer_norm_recompute(
 }
 
 multiversion! {
-    fn again(x: &[f32], gamma: &[f32], beta: &[f32], statistics: &[f32], y: &mut [f32]) {
+    fn again(x: &[f32], gamma: &[f32], beta: Option<&[f32]>, statistics: &[f32], y: &mut [f32]) {
         let width = gamma.len();
         for ((x, y), statistics) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(statistics.as_chunks::<2>().0) {
             scale(x, gamma, beta, statistics[0], statistics[1], y);
@@ -76,14 +78,23 @@ multiversion! {
 }
 
 #[inline(always)]
-fn scale(x: &[f32], gamma: &[f32], beta: &[f32], mean: f32, inverse: f32, y: &mut [f32]) {
-    for (((y, x), gamma), beta) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
-        *y = (x - mean) * inverse * gamma + beta;
+fn scale(x: &[f32], gamma: &[f32], beta: Option<&[f32]>, mean: f32, inverse: f32, y: &mut [f32]) {
+    match beta {
+        Some(beta) => {
+            for (((y, x), gamma), beta) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
+                *y = (x - mean) * inverse * gamma + beta;
+            }
+        }
+        None => {
+            for ((y, x), gamma) in y.iter_mut().zip(x).zip(gamma) {
+                *y = (x - mean) * inverse * gamma;
+            }
+        }
     }
 }
 
-/// Fills `d_x` with the gradient of `x`, and adds those of γ and β to `d_parameters`, unless they
-/// are frozen.
+/// Fills `d_x` with the gradient of `x`, and adds those of γ and of β, if there is one, to
+/// `d_parameters`, unless they are frozen.
 pub fn layer_norm_backward(
     context: &Context,
     x: &[f32],
@@ -91,7 +102,7 @@ pub fn layer_norm_backward(
     statistics: &[f32],
     d_y: &[f32],
     d_x: &mut [f32],
-    d_parameters: Option<[&mut [f32]; 2]>,
+    d_parameters: Option<(&mut [f32], Option<&mut [f32]>)>,
 ) {
     let width = gamma.len();
     let rows = x.len() / width;
@@ -103,8 +114,14 @@ pub fn layer_norm_backward(
         let statistics = &statistics[2 * start / width..2 * end / width];
         backward_rows(isa, &x[start..end], gamma, statistics, &d_y[start..end], d_x);
     });
-    let Some([d_gamma, d_beta]) = d_parameters else { return };
-    assert_eq!((d_gamma.len(), d_beta.len()), (width, width), "a gradient for each column");
+    let Some((d_gamma, d_beta)) = d_parameters else { return };
+    assert_eq!(d_gamma.len(), width, "a gradient for each column");
+    let Some(d_beta) = d_beta else {
+        return context.for_each_chunk(d_gamma, COLUMNS, |task, d_gamma| {
+            backward_gamma(isa, x, statistics, d_y, width, task * COLUMNS, d_gamma);
+        });
+    };
+    assert_eq!(d_beta.len(), width, "a gradient for each column");
     context.for_each_chunk_of([(d_gamma, COLUMNS), (d_beta, COLUMNS)], |task, [d_gamma, d_beta]| {
         backward_columns(isa, x, statistics, d_y, width, task * COLUMNS, d_gamma, d_beta);
     });
@@ -148,6 +165,17 @@ multiversion! {
     }
 }
 
+multiversion! {
+    fn backward_gamma(x: &[f32], statistics: &[f32], d_y: &[f32], width: usize, first: usize, d_gamma: &mut [f32]) {
+        for (row, statistics) in statistics.chunks_exact(2).enumerate() {
+            let start = row * width + first;
+            for (d_gamma, (x, d_y)) in d_gamma.iter_mut().zip(x[start..].iter().zip(&d_y[start..])) {
+                *d_gamma += d_y * ((x - statistics[0]) * statistics[1]);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,9 +201,12 @@ mod tests {
             for width in (1..40).chain([384, 768]) {
                 let (x, gamma, beta) = (noise(3 * width, 1), noise(width, 2), noise(width, 3));
                 let (mut y, mut statistics) = (vec![0.0; 3 * width], vec![0.0; 6]);
-                forward(isa, &x, &gamma, &beta, 1e-5, &mut y, &mut statistics);
+                forward(isa, &x, &gamma, Some(&beta), 1e-5, &mut y, &mut statistics);
                 let expected = reference_layer_norm(&wide(&x), &wide(&gamma), &wide(&beta), 1e-5);
                 assert_close(&y, &expected, 2e-5, &format!("{} width {width}", isa.name()));
+                forward(isa, &x, &gamma, None, 1e-5, &mut y, &mut statistics);
+                let expected = reference_layer_norm(&wide(&x), &wide(&gamma), &vec![0.0; width], 1e-5);
+                assert_close(&y, &expected, 2e-5, &format!("{} width {width} without bias", isa.name()));
             }
             println!("layer_norm: {} checked", isa.name());
         }
@@ -187,9 +218,12 @@ mod tests {
         let (x, gamma, beta, d_y) = (noise(rows * width, 1), noise(width, 2), noise(width, 3), noise(rows * width, 4));
         let context = Context::new(2);
         let (mut y, mut statistics) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
-        layer_norm(&context, &x, &gamma, &beta, 1e-5, &mut y, &mut statistics);
+        layer_norm(&context, &x, &gamma, Some(&beta), 1e-5, &mut y, &mut statistics);
         let (mut d_x, mut d_gamma, mut d_beta) = (vec![0.0; x.len()], vec![0.0; width], vec![0.0; width]);
-        layer_norm_backward(&context, &x, &gamma, &statistics, &d_y, &mut d_x, Some([&mut d_gamma, &mut d_beta]));
+        layer_norm_backward(&context, &x, &gamma, &statistics, &d_y, &mut d_x, Some((&mut d_gamma, Some(&mut d_beta))));
+        let (mut again, mut d_gamma_only) = (vec![0.0; x.len()], vec![0.0; width]);
+        layer_norm_backward(&context, &x, &gamma, &statistics, &d_y, &mut again, Some((&mut d_gamma_only, None)));
+        assert_eq!((&again, &d_gamma_only), (&d_x, &d_gamma), "without bias, the same bits");
         let value = |x: &[f64], gamma: &[f64], beta: &[f64]| -> f64 {
             reference_layer_norm(x, gamma, beta, 1e-5).iter().zip(&d_y).map(|(y, d)| y * f64::from(*d)).sum()
         };
@@ -206,7 +240,7 @@ mod tests {
         let moved: Vec<f32> = x.iter().map(|x| 3.0 * x + 2.0).collect();
         let norm = |x: &[f32]| {
             let (mut y, mut statistics) = (vec![0.0; 64], vec![0.0; 2]);
-            layer_norm(&Context::new(1), x, &ones, &zeros, 0.0, &mut y, &mut statistics);
+            layer_norm(&Context::new(1), x, &ones, Some(&zeros), 0.0, &mut y, &mut statistics);
             y
         };
         assert_close(&norm(&moved), &wide(&norm(&x)), 1e-5, "moved");

@@ -1,6 +1,10 @@
-//! `config.json` of an encoder: BERT, RoBERTa, CamemBERT, XLM-RoBERTa and MPNet and DistilBERT, by
-//! `model_type`. The architectures are one encoder with small differences, which are all named
-//! here.
+//! `config.json` of an encoder: BERT, RoBERTa, CamemBERT, XLM-RoBERTa, DistilBERT, MPNet and
+//! ModernBERT, by `model_type`. All but the last are one encoder with small differences, which are
+//! all named here.
+
+mod modern_bert;
+
+pub use modern_bert::{ClassifierConfig, LayerAttention, ModernBertConfig};
 
 use crate::ModelError;
 use crate::json::Fields;
@@ -24,11 +28,14 @@ pub enum Architecture {
     /// Song et al. 2020, arXiv:2004.09297. BERT without segments and with a relative position bias
     /// in attention.
     MpNet,
+    /// Warner et al. 2024, arXiv:2412.13663. Rotary positions, gated feed-forward parts, norms in
+    /// front of each part, and local attention in most layers.
+    ModernBert,
 }
 
 impl Architecture {
-    const ALL: [Self; 6] =
-        [Self::Bert, Self::Roberta, Self::Camembert, Self::XlmRoberta, Self::DistilBert, Self::MpNet];
+    const ALL: [Self; 7] =
+        [Self::Bert, Self::Roberta, Self::Camembert, Self::XlmRoberta, Self::DistilBert, Self::MpNet, Self::ModernBert];
 
     /// The name in `model_type`.
     pub fn model_type(self) -> &'static str {
@@ -39,6 +46,7 @@ impl Architecture {
             Self::XlmRoberta => "xlm-roberta",
             Self::DistilBert => "distilbert",
             Self::MpNet => "mpnet",
+            Self::ModernBert => "modernbert",
         }
     }
 
@@ -51,6 +59,7 @@ impl Architecture {
             Self::XlmRoberta => "XLMRobertaModel",
             Self::DistilBert => "DistilBertModel",
             Self::MpNet => "MPNetModel",
+            Self::ModernBert => "ModernBertModel",
         }
     }
 
@@ -61,6 +70,7 @@ impl Architecture {
             Self::Roberta | Self::Camembert | Self::XlmRoberta => "roberta.",
             Self::DistilBert => "distilbert.",
             Self::MpNet => "mpnet.",
+            Self::ModernBert => "model.",
         }
     }
 
@@ -72,6 +82,7 @@ impl Architecture {
             Self::Camembert => "CamembertTokenizer",
             Self::XlmRoberta => "XLMRobertaTokenizer",
             Self::MpNet => "MPNetTokenizer",
+            Self::ModernBert => "TokenizersBackend",
         }
     }
 
@@ -84,6 +95,7 @@ impl Architecture {
             Self::XlmRoberta => "XlmRoberta",
             Self::DistilBert => "DistilBert",
             Self::MpNet => "MpNet",
+            Self::ModernBert => "ModernBert",
         }
     }
 
@@ -124,7 +136,7 @@ pub struct EncoderConfig {
     pub heads: usize,
     /// Width of the feed-forward part.
     pub intermediate: usize,
-    /// Rows of the position embedding table.
+    /// Rows of the position embedding table; with rotary positions, tokens of the longest text.
     pub positions: usize,
     /// Row of the position table that the first token takes.
     pub first_position: usize,
@@ -143,8 +155,11 @@ pub struct EncoderConfig {
     pub hidden_dropout: f32,
     /// Dropout of the attention probabilities.
     pub attention_dropout: f32,
-    /// True if `hidden_dropout` is applied to the output of attention (all but DistilBERT).
+    /// True if `hidden_dropout` is applied to the output of attention (all but DistilBERT and
+    /// ModernBERT).
     pub attention_output_dropout: bool,
+    /// Settings of a ModernBERT, whose `hidden_dropout` is that of the embeddings.
+    pub modern_bert: Option<ModernBertConfig>,
 }
 
 impl EncoderConfig {
@@ -161,9 +176,10 @@ impl EncoderConfig {
             supported: Architecture::ALL.map(Architecture::model_type).join(", "),
         })?;
         let distil = architecture == Architecture::DistilBert;
+        let modern = architecture == Architecture::ModernBert;
         let choose = |bert: &'static str, other: &'static str| if distil { other } else { bert };
         let padding = match architecture {
-            Architecture::Bert | Architecture::DistilBert => None,
+            Architecture::Bert | Architecture::DistilBert | Architecture::ModernBert => None,
             _ => Some(fields.padding()?),
         };
         let config = Self {
@@ -177,23 +193,41 @@ impl EncoderConfig {
             first_position: padding.map_or(0, |padding| padding as usize + 1),
             padding,
             segments: match architecture {
-                Architecture::DistilBert | Architecture::MpNet => 0,
+                Architecture::DistilBert | Architecture::MpNet | Architecture::ModernBert => 0,
                 _ => fields.count_or("type_vocab_size", 2)?,
             },
             relative_buckets: match architecture {
                 Architecture::MpNet => fields.relative_buckets()?,
                 _ => 0,
             },
-            // DistilBERT's is no field of its configuration.
-            layer_norm_epsilon: if distil { 1e-12 } else { fields.number_or("layer_norm_eps", 1e-12)? as f32 },
-            activation: fields.activation(choose("hidden_act", "activation"))?,
-            hidden_dropout: fields.probability(choose("hidden_dropout_prob", "dropout"))?,
-            attention_dropout: fields.probability(choose("attention_probs_dropout_prob", "attention_dropout"))?,
-            attention_output_dropout: !distil,
+            layer_norm_epsilon: match architecture {
+                // DistilBERT's is no field of its configuration.
+                Architecture::DistilBert => 1e-12,
+                Architecture::ModernBert => fields.number_or("norm_eps", 1e-5)? as f32,
+                _ => fields.number_or("layer_norm_eps", 1e-12)? as f32,
+            },
+            activation: match architecture {
+                Architecture::ModernBert => activation_named(&fields, "hidden_activation")?,
+                _ => activation_named(&fields, choose("hidden_act", "activation"))?,
+            },
+            hidden_dropout: match architecture {
+                Architecture::ModernBert => fields.probability_or("embedding_dropout", 0.0)?,
+                _ => fields.probability_or(choose("hidden_dropout_prob", "dropout"), 0.1)?,
+            },
+            attention_dropout: match architecture {
+                Architecture::ModernBert => fields.probability_or("attention_dropout", 0.0)?,
+                _ => fields.probability_or(choose("attention_probs_dropout_prob", "attention_dropout"), 0.1)?,
+            },
+            attention_output_dropout: !distil && !modern,
+            modern_bert: None,
         };
-        fields.refuse_other_computations()?;
+        fields.refuse_other_computations(modern)?;
         config.check(&fields)?;
-        Ok(config)
+        let modern_bert = match modern {
+            true => Some(ModernBertConfig::read(&fields, config.layers, config.head_dim())?),
+            false => None,
+        };
+        Ok(Self { modern_bert, ..config })
     }
 
     fn check(&self, fields: &Fields<'_>) -> Result<(), ModelError> {
@@ -233,10 +267,28 @@ impl EncoderConfig {
         self.hidden / self.heads
     }
 
+    /// Dropout of the output of attention.
+    pub(crate) fn attention_output_dropout(&self) -> f32 {
+        match self.modern_bert {
+            Some(_) => self.attention_dropout,
+            None if self.attention_output_dropout => self.hidden_dropout,
+            None => 0.0,
+        }
+    }
+
     /// The most tokens that a text can have.
     pub fn longest(&self) -> usize {
         self.positions - self.first_position
     }
+}
+
+/// Returns the activation that a field names, GELU if it names none.
+fn activation_named(fields: &Fields<'_>, field: &str) -> Result<Activation, ModelError> {
+    let name = if fields.present(field) { fields.text(field)? } else { "gelu" };
+    let known = ACTIVATIONS.iter().find(|(known, _)| *known == name);
+    known
+        .map(|(_, activation)| *activation)
+        .ok_or_else(|| fields.unsupported(format!("{field} `{name}`"), ACTIVATIONS.map(|(known, _)| known).join(", ")))
 }
 
 /// Fields that only an encoder's configuration has.
@@ -257,17 +309,10 @@ impl Fields<'_> {
         }
     }
 
-    fn activation(&self, field: &str) -> Result<Activation, ModelError> {
-        let name = if self.present(field) { self.text(field)? } else { "gelu" };
-        let known = ACTIVATIONS.iter().find(|(known, _)| *known == name);
-        known.map(|(_, activation)| *activation).ok_or_else(|| {
-            self.unsupported(format!("{field} `{name}`"), ACTIVATIONS.map(|(known, _)| known).join(", "))
-        })
-    }
-
     /// Refuses what would make of the same weights another encoder than the one computed here.
-    fn refuse_other_computations(&self) -> Result<(), ModelError> {
-        if self.present("position_embedding_type") && self.text("position_embedding_type")? != "absolute" {
+    fn refuse_other_computations(&self, modern: bool) -> Result<(), ModelError> {
+        // ModernBERT has rotary positions whatever the field says: `sans_pos` in mmBERT.
+        if !modern && self.present("position_embedding_type") && self.text("position_embedding_type")? != "absolute" {
             let what = format!("position_embedding_type `{}`", self.text("position_embedding_type")?);
             return Err(self.unsupported(what, "absolute"));
         }
@@ -288,8 +333,8 @@ impl Fields<'_> {
         Ok(())
     }
 
-    fn probability(&self, field: &str) -> Result<f32, ModelError> {
-        let value = self.number_or(field, 0.1)?;
+    fn probability_or(&self, field: &str, default: f64) -> Result<f32, ModelError> {
+        let value = self.number_or(field, default)?;
         if (0.0..1.0).contains(&value) { Ok(value as f32) } else { Err(self.wrong(field, "0 or more and less than 1")) }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bert;
 mod encoder;
+mod modern_bert;
 mod mpnet;
 mod names;
 
@@ -25,6 +26,10 @@ impl Network {
             Declarations { parameters: Layout::new(scope), activations: ActivationLayout::new(passes) };
         let encoder: Box<dyn Encoder> = match config.architecture {
             Architecture::MpNet => Box::new(mpnet::declare(config, &mut declarations)),
+            Architecture::ModernBert => {
+                let modern = config.modern_bert.as_ref().expect("its configuration was read with these settings");
+                Box::new(modern_bert::ModernBert::declare(config, modern, &mut declarations))
+            }
             Architecture::Bert
             | Architecture::Roberta
             | Architecture::Camembert

@@ -22,7 +22,7 @@
 use crate::blocks::{Pooling, SentenceModule};
 use crate::spec::ModelSpec;
 use crate::task::{ScoreActivation, Scoring, Task};
-use crate::{EncoderConfig, Settings, Similarity};
+use crate::{EncoderConfig, LayerAttention, ModernBertConfig, Settings, Similarity};
 use maana_kernels::{Activation, PoolingMode};
 use sha2::{Digest, Sha256};
 
@@ -59,6 +59,10 @@ fn configuration(config: &EncoderConfig) -> String {
     );
     if config.activation != Activation::Gelu {
         text.push_str(&format!("activation: {}", activation(config.activation)));
+    }
+    if let Some(ModernBertConfig { layers, .. }) = &config.modern_bert {
+        let layer = |LayerAttention { rope_theta, window }: &LayerAttention| format!("{rope_theta:?} {window:?}");
+        text.push_str(&format!("layers: {}", layers.iter().map(layer).collect::<Vec<_>>().join(", ")));
     }
     text
 }

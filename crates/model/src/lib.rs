@@ -32,7 +32,7 @@ mod training_model;
 mod weights;
 
 pub use activations::Activations;
-pub use config::{Architecture, EncoderConfig};
+pub use config::{Architecture, ClassifierConfig, EncoderConfig, LayerAttention, ModernBertConfig};
 pub use cross_encoder::CrossEncoder;
 pub use error::ModelError;
 pub use folder::{Opened, WeightStorage, adapter_base, open_adapter, open_for_inference, open_for_training};

@@ -62,12 +62,14 @@ struct Target {
 }
 
 impl Architecture {
-    /// Returns the ends of the names of query and value, which PEFT adapts by default.
-    fn adapted(self) -> [&'static str; 2] {
+    /// Returns the ends of the names of query and value, which are adapted by default.
+    fn adapted(self) -> &'static [&'static str] {
         match self {
-            Self::DistilBert => ["q_lin", "v_lin"],
-            Self::MpNet => ["q", "v"],
-            Self::Bert | Self::Roberta | Self::Camembert | Self::XlmRoberta => ["query", "value"],
+            Self::DistilBert => &["q_lin", "v_lin"],
+            Self::MpNet => &["q", "v"],
+            Self::Bert | Self::Roberta | Self::Camembert | Self::XlmRoberta => &["query", "value"],
+            // PEFT has no default for it; query, key and value are one layer.
+            Self::ModernBert => &["Wqkv"],
         }
     }
 }
@@ -93,7 +95,7 @@ impl Lora {
         seed: u64,
     ) -> Result<Self, ModelError> {
         if settings.targets.is_empty() {
-            settings.targets = architecture.adapted().map(String::from).to_vec();
+            settings.targets = architecture.adapted().iter().map(|name| String::from(*name)).collect();
         }
         if !(settings.alpha.is_finite() && settings.alpha > 0.0) {
             return Err(ModelError::Request(format!("alpha is {}; expected a number above 0", settings.alpha)));
@@ -233,9 +235,8 @@ fn check_targets(targets: &[String], layout: &Layout) -> Result<(), ModelError> 
     };
     for target in targets {
         if !weights().any(|name| is_target(name, std::slice::from_ref(target))) {
-            let mut known: Vec<&str> =
-                weights().map(module).map(|name| name.split_once("layer.0.").map_or(name, |(_, end)| end)).collect();
-            known.retain(|name| !name.contains("layer."));
+            // The names in the first layer stand for those of all.
+            let known: Vec<&str> = weights().map(module).filter_map(|name| Some(name.split_once(".0.")?.1)).collect();
             return Err(ModelError::Request(format!(
                 "targets: no linear layer's name ends with `{target}`; the layers have {}",
                 known.join(", ")

@@ -136,6 +136,28 @@ impl<'a> Pass<'a> {
         to.copy_from_slice(from);
     }
 
+    /// Adds an activation to another.
+    pub(crate) fn add(&mut self, from: Slot, to: Slot) {
+        let (context, rows) = (self.compute.context, self.rows());
+        let [from, to] = self.slices(rows, [from, to]);
+        maana_kernels::add(context, to, from);
+    }
+
+    /// Fills an activation with zeros.
+    pub(crate) fn clear(&mut self, slot: Slot) {
+        let rows = self.rows();
+        let [values] = self.slices(rows, [slot]);
+        values.fill(0.0);
+    }
+
+    /// Moves the rows of selected tokens to their places among all tokens; the others become zero.
+    pub(crate) fn scatter(&mut self, slot: Slot, selection: &[usize]) {
+        let tokens = self.tokens();
+        let [values] = self.slices(tokens, [slot]);
+        let width = values.len() / tokens;
+        maana_kernels::scatter_rows(values, width, selection);
+    }
+
     /// The dropout of a site whose values have `rows_per_token` rows for each token; none if
     /// nothing is dropped.
     pub(crate) fn dropout_at(&self, site: DropoutSite, rows_per_token: usize) -> Option<Dropout> {

@@ -61,6 +61,10 @@ impl PairFrame {
     }
 }
 
+/// The class that takes `tokenizer.json` as it is. Families that have it do not read the class of
+/// the folder, which is often wrong.
+const AS_IT_IS: &str = "TokenizersBackend";
+
 /// Python classes of tokenizers, by the part of the description that they replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
@@ -110,7 +114,8 @@ struct Files {
 
 impl Description {
     /// Reads `tokenizer.json` from `bytes` and the other files from `folder`. `default_class` is
-    /// the Python class of the tokenizer if the folder names none.
+    /// the Python class of the tokenizer if the folder names none; `TokenizersBackend` holds
+    /// whatever the folder names.
     pub(crate) fn read(folder: &Path, bytes: &[u8], default_class: &str) -> Result<Self, TextError> {
         let path = folder.join("tokenizer.json");
         let json: Value = serde_json::from_slice(bytes)
@@ -119,7 +124,8 @@ impl Description {
             return Err(TextError::Unreadable { path, reason: "not a JSON object".into() });
         }
         let files = Files::open(folder)?;
-        let class_name = files.text("tokenizer_class")?.unwrap_or(default_class);
+        let named = files.text("tokenizer_class")?;
+        let class_name = if default_class == AS_IT_IS { default_class } else { named.unwrap_or(default_class) };
         let class = Class::of(class_name);
         let mut description = Self {
             overlong: files.overlong(&json)?,

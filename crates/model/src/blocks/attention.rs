@@ -4,20 +4,32 @@
 //! Attention reads all tokens. In the last layer, where only some are pooled, the output layer
 //! computes only those, and the rows of activations stand for them from there on.
 
-use super::{Declarations, Linear, RelativePositionBias};
+use super::{Declarations, Linear, RelativePositionBias, RotaryPositions};
 use crate::activations::{RoundedSlot, Slot};
 use crate::config::EncoderConfig;
 use crate::pass::{DropoutSite, Pass};
 use crate::weights::Gradients;
-use maana_kernels::{Attention, Epilogue};
+use maana_kernels::{Attention, Epilogue, RotaryTables};
+use maana_text::TokenBatch;
 use std::sync::Arc;
 
 /// Names of the linear layers in the file.
 pub(crate) struct AttentionNames {
-    pub(crate) query: String,
-    pub(crate) key: String,
-    pub(crate) value: String,
+    /// Query, key and value, or one linear layer of all three.
+    pub(crate) qkv: Vec<String>,
     pub(crate) output: String,
+}
+
+/// Differences between the attention of families and layers.
+pub(crate) struct AttentionVariant {
+    /// True if the linear layers have a bias.
+    pub(crate) biases: bool,
+    /// The bias of the scores by relative position.
+    pub(crate) position_bias: Option<Arc<RelativePositionBias>>,
+    /// The rotation of queries and keys by position.
+    pub(crate) rotary: Option<Arc<RotaryPositions>>,
+    /// Greatest distance of a key from its query.
+    pub(crate) window: Option<usize>,
 }
 
 /// Self-attention and its output layer.
@@ -25,7 +37,7 @@ pub(crate) struct SelfAttention {
     /// Query, key and value stacked: `(3 hidden, hidden)`
     qkv: Linear,
     output: Linear,
-    position_bias: Option<Arc<RelativePositionBias>>,
+    variant: AttentionVariant,
     layer: usize,
     heads: usize,
     head_dim: usize,
@@ -48,27 +60,28 @@ pub(crate) struct SelfAttention {
 }
 
 impl SelfAttention {
-    /// Declares the linear layers of attention, each `(hidden, hidden)`.
+    /// Declares the linear layers of attention: `(hidden, hidden)`, or `(3 hidden, hidden)` for one
+    /// of query, key and value.
     pub(crate) fn declare(
         declarations: &mut Declarations,
         config: &EncoderConfig,
         layer: usize,
         names: AttentionNames,
-        position_bias: Option<Arc<RelativePositionBias>>,
+        variant: AttentionVariant,
     ) -> Self {
-        let hidden = config.hidden;
-        let AttentionNames { query, key, value, output } = names;
-        let output_dropout = if config.attention_output_dropout { config.hidden_dropout } else { 0.0 };
+        let (hidden, biases) = (config.hidden, variant.biases);
+        let AttentionNames { qkv, output } = names;
+        let outputs = 3 * hidden / qkv.len();
         Self {
-            qkv: Linear::declare(declarations, "qkv", [query, key, value], hidden, hidden),
-            output: Linear::declare(declarations, "attention output", [output], hidden, hidden),
-            position_bias,
+            qkv: Linear::declare(declarations, "qkv", &qkv, outputs, hidden, biases),
+            output: Linear::declare(declarations, "attention output", &[output], hidden, hidden, biases),
+            variant,
             layer,
             heads: config.heads,
             head_dim: config.head_dim(),
             hidden,
             probability_dropout: DropoutSite::layer(config.attention_dropout, layer, 0),
-            output_dropout: DropoutSite::layer(output_dropout, layer, 1),
+            output_dropout: DropoutSite::layer(config.attention_output_dropout(), layer, 1),
             selects: layer + 1 == config.layers,
             qkv_values: declarations.activations.saved_rounded("qkv", 3 * hidden),
             attended: declarations.activations.saved_rounded("attended", hidden),
@@ -80,12 +93,15 @@ impl SelfAttention {
         }
     }
 
-    /// Computes `sum = residual + Attention(x)`. In the last layer the rows of `residual` become
-    /// those of the pooled tokens.
+    /// Computes `sum = residual + Attention(x)`. In the last layer the rows of `x` become those of
+    /// `residual` for the pooled tokens.
     pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot, residual: Slot, sum: Slot) {
-        let (compute, tokens) = (pass.compute, pass.tokens());
-        let [x, qkv] = pass.slices(tokens, [x, self.qkv_values.values]);
-        self.qkv.forward(compute, x, Epilogue::None, qkv);
+        let (compute, batch, tokens) = (pass.compute, pass.batch, pass.tokens());
+        let [x_rows, qkv] = pass.slices(tokens, [x, self.qkv_values.values]);
+        self.qkv.forward(compute, x_rows, Epilogue::None, qkv);
+        if let Some(tables) = self.rotary_tables(batch) {
+            maana_kernels::rotary(compute.context, &tables, &batch.offsets, self.heads, qkv);
+        }
         pass.keep(tokens, self.qkv_values);
 
         let heads = self.heads(pass);
@@ -96,12 +112,13 @@ impl SelfAttention {
 
         pass.selected = self.selects;
         let attended = self.selected_rows(pass);
-        if let Some(selection) = pass.selection() {
-            let [residual] = pass.slices(tokens, [residual]);
-            for (row, token) in selection.iter().enumerate() {
-                residual.copy_within(token * self.hidden..(token + 1) * self.hidden, row * self.hidden);
+        let residual = match pass.selection() {
+            Some(selection) => {
+                self.select_residual(pass, residual, selection, x);
+                x
             }
-        }
+            None => residual,
+        };
         let (rows, mask) = (pass.rows(), pass.mask_at(self.output_dropout));
         let [attended, residual, sum] = pass.slices(rows, [attended, residual, sum]);
         self.output.forward_residual(compute, attended, mask, residual, sum);
@@ -131,9 +148,9 @@ impl SelfAttention {
             pass.selected = false;
         }
         pass.restore(tokens, self.qkv_values);
-        let heads = self.heads(pass);
+        let (heads, batch) = (self.heads(pass), pass.batch);
         let mut position_bias = std::mem::take(&mut pass.buffers.position_bias);
-        let d_bias_tables = match &self.position_bias {
+        let d_bias_tables = match &self.variant.position_bias {
             Some(bias) => bias.next_gradients(&mut position_bias, self.layer, pass.batch.sequences()),
             None => &mut [],
         };
@@ -150,6 +167,9 @@ impl SelfAttention {
             d_qkv,
             d_bias_tables,
         );
+        if let Some(tables) = self.rotary_tables(batch) {
+            maana_kernels::rotary_backward(compute.context, &tables, &batch.offsets, self.heads, d_qkv);
+        }
         self.qkv.backward_parameters(compute, x, d_qkv, gradients);
         self.qkv.backward_input(compute, d_qkv, d_x, true);
         pass.buffers.position_bias = position_bias;
@@ -162,8 +182,29 @@ impl SelfAttention {
             heads,
             head_dim,
             scale: 1.0 / (head_dim as f32).sqrt(),
-            position_bias: self.position_bias.as_ref().map(|bias| bias.values(pass.compute.weights)),
+            position_bias: self.variant.position_bias.as_ref().map(|bias| bias.values(pass.compute.weights)),
+            window: self.variant.window,
             dropout: pass.dropout_at(self.probability_dropout, heads),
+        }
+    }
+
+    /// The tables of rotary positions for the longest text of a batch.
+    fn rotary_tables(&self, batch: &TokenBatch) -> Option<Arc<RotaryTables>> {
+        let longest = || batch.offsets.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0);
+        self.variant.rotary.as_ref().map(|rotary| rotary.tables(longest()))
+    }
+
+    /// Copies the rows of `residual` for pooled tokens to the first rows of `x`, which may be the
+    /// same activation.
+    fn select_residual(&self, pass: &mut Pass<'_>, residual: Slot, selection: &[usize], x: Slot) {
+        let (context, tokens, hidden) = (pass.compute.context, pass.tokens(), self.hidden);
+        if residual != x {
+            let [residual, x] = pass.slices_of([(residual, tokens), (x, selection.len())]);
+            return maana_kernels::gather_rows(context, residual, hidden, selection, x, false);
+        }
+        let [x] = pass.slices(tokens, [x]);
+        for (row, token) in selection.iter().enumerate() {
+            x.copy_within(token * hidden..(token + 1) * hidden, row * hidden);
         }
     }
 

@@ -1,4 +1,5 @@
-//! Embeddings of tokens: `dropout(LayerNorm(word + position + segment))`.
+//! Embeddings of tokens: `dropout(LayerNorm(word + position + segment))`, in some families without
+//! positions or segments.
 
 use super::{Declarations, LayerNorm};
 use crate::activations::Slot;
@@ -7,12 +8,12 @@ use crate::pass::{DropoutSite, Pass};
 use crate::weights::{Gradients, Parameter};
 use maana_text::TokenBatch;
 
-/// Tables of words, positions and, in some families, segments, and a LayerNorm of their sum.
+/// Tables of words and, in most families, positions and segments, and a LayerNorm of their sum.
 pub(crate) struct Embeddings {
     /// `(vocabulary, hidden)`
     word: Parameter,
     /// `(positions, hidden)`
-    position: Parameter,
+    position: Option<Parameter>,
     /// `(segments, hidden)`
     segment: Option<Parameter>,
     norm: LayerNorm,
@@ -27,16 +28,24 @@ pub(crate) struct Embeddings {
 }
 
 impl Embeddings {
-    /// Declares the tables and the norm under their names in BERT.
+    /// Declares the tables and the norm under their names in BERT or ModernBERT, whose positions
+    /// are no embeddings.
     pub(crate) fn declare(declarations: &mut Declarations, config: &EncoderConfig) -> Self {
         let hidden = config.hidden;
         let parameters = &mut declarations.parameters;
-        let word = parameters.word_embeddings("embeddings.word_embeddings.weight", [config.vocabulary, hidden]);
-        let position = parameters.parameter("embeddings.position_embeddings.weight", &[config.positions, hidden]);
+        let (word, norm, norm_bias) = match &config.modern_bert {
+            Some(modern) => ("embeddings.tok_embeddings.weight", "embeddings.norm", modern.norm_bias),
+            None => ("embeddings.word_embeddings.weight", "embeddings.LayerNorm", true),
+        };
+        let word = parameters.word_embeddings(word, [config.vocabulary, hidden]);
+        let position = config
+            .modern_bert
+            .is_none()
+            .then(|| parameters.parameter("embeddings.position_embeddings.weight", &[config.positions, hidden]));
         let segment = (config.segments > 0)
             .then(|| parameters.parameter("embeddings.token_type_embeddings.weight", &[config.segments, hidden]));
         let epsilon = config.layer_norm_epsilon;
-        let norm = LayerNorm::declare_between_layers(declarations, "embeddings.LayerNorm", hidden, epsilon);
+        let norm = LayerNorm::declare_between_layers(declarations, norm, hidden, epsilon, norm_bias);
         Self {
             word,
             position,
@@ -58,7 +67,9 @@ impl Embeddings {
         let positions = std::mem::take(&mut pass.buffers.positions);
         let [sum] = pass.slices(tokens, [self.norm.input]);
         maana_kernels::gather_rows(context, weights.values(&self.word), hidden, &batch.ids, sum, false);
-        maana_kernels::gather_rows(context, weights.values(&self.position), hidden, &positions, sum, true);
+        if let Some(position) = &self.position {
+            maana_kernels::gather_rows(context, weights.values(position), hidden, &positions, sum, true);
+        }
         if let Some(segment) = &self.segment {
             maana_kernels::gather_rows(context, weights.values(segment), hidden, &batch.type_ids, sum, true);
         }
@@ -87,7 +98,9 @@ impl Embeddings {
             }
         };
         scatter(&batch.ids, &self.word);
-        scatter(&positions, &self.position);
+        if let Some(position) = &self.position {
+            scatter(&positions, position);
+        }
         if let Some(segment) = &self.segment {
             scatter(&batch.type_ids, segment);
         }

@@ -34,9 +34,9 @@ impl FeedForward {
     ) -> Self {
         let (hidden, intermediate) = (config.hidden, config.intermediate);
         Self {
-            up: Linear::declare(declarations, "up", [up], intermediate, hidden),
+            up: Linear::declare(declarations, "up", &[up], intermediate, hidden, true),
             activation: config.activation,
-            down: Linear::declare(declarations, "down", [down], hidden, intermediate),
+            down: Linear::declare(declarations, "down", &[down], hidden, intermediate, true),
             dropout: DropoutSite::layer(config.hidden_dropout, layer, 2),
             hidden,
             before_activation: declarations.activations.saved_for_backward("before activation", intermediate),

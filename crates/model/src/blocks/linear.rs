@@ -9,31 +9,32 @@ use maana_kernels::{Epilogue, Rows};
 pub(crate) struct Linear {
     weight: LinearWeight,
     /// `(outputs)`
-    bias: Parameter,
+    bias: Option<Parameter>,
 }
 
 impl Linear {
-    /// Declares `{name}.weight`, `(outputs, inputs)`, and `{name}.bias` for each name. Layers share
-    /// the memory for packed weights by `role`.
-    pub(crate) fn declare<const N: usize>(
+    /// Declares `{name}.weight`, `(outputs, inputs)`, and perhaps `{name}.bias` for each name.
+    /// Layers share the memory for packed weights by `role`.
+    pub(crate) fn declare(
         declarations: &mut Declarations,
         role: &'static str,
-        names: [String; N],
+        names: &[String],
         outputs: usize,
         inputs: usize,
+        has_bias: bool,
     ) -> Self {
         let parameters = &mut declarations.parameters;
-        let named = |kind: &str| names.each_ref().map(|name| format!("{name}.{kind}"));
+        let named = |kind: &str| names.iter().map(|name| format!("{name}.{kind}")).collect::<Vec<_>>();
         let weight = parameters.linear(role, &named("weight"), outputs, inputs);
-        let bias = parameters.stacked(&named("bias"), &[outputs]);
+        let bias = has_bias.then(|| parameters.stacked(&named("bias"), &[outputs]));
         Self { weight, bias }
     }
 
     /// Computes `y = epilogue(x Wᵀ + b)`.
     pub(crate) fn forward(&self, compute: Compute<'_>, x: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
         let packed = compute.weights.packed(compute.context, &self.weight);
-        let bias = compute.weights.values(&self.bias);
-        maana_kernels::linear(compute.context, rows(x, self.weight.inputs), &packed, Some(bias), epilogue, y);
+        let bias = self.bias.as_ref().map(|bias| compute.weights.values(bias));
+        maana_kernels::linear(compute.context, rows(x, self.weight.inputs), &packed, bias, epilogue, y);
     }
 
     /// Computes `sum = residual + dropout(x Wᵀ + b)`.
@@ -63,7 +64,7 @@ impl Linear {
         if let Some(d_weight) = gradients.of(&self.weight.weight.range) {
             maana_kernels::matmul_weight_gradient(compute.context, compute.precision, d_y, x, d_weight);
         }
-        if let Some(d_bias) = gradients.of(&self.bias.range) {
+        if let Some(d_bias) = self.bias.as_ref().and_then(|bias| gradients.of(&bias.range)) {
             maana_kernels::sum_columns(compute.context, d_y, d_bias);
         }
     }

@@ -17,7 +17,9 @@
 use super::encoder::Encoder;
 use super::names::LayerNames;
 use crate::activations::Slot;
-use crate::blocks::{Declarations, Embeddings, FeedForward, LayerNorm, RelativePositionBias, SelfAttention};
+use crate::blocks::{
+    AttentionVariant, Declarations, Embeddings, FeedForward, LayerNorm, RelativePositionBias, SelfAttention,
+};
 use crate::config::EncoderConfig;
 use crate::pass::Pass;
 use crate::weights::Gradients;
@@ -128,11 +130,12 @@ impl Layer {
         let names = LayerNames::of(config.architecture, index);
         let first = declarations.parameters.elements;
         let sums = ["attention sum", "attention statistics"];
+        let variant = AttentionVariant { biases: true, position_bias: bias.cloned(), rotary: None, window: None };
         Self {
-            attention: SelfAttention::declare(declarations, config, index, names.attention, bias.cloned()),
-            attention_norm: LayerNorm::declare(declarations, &names.attention_norm, hidden, epsilon, sums),
+            attention: SelfAttention::declare(declarations, config, index, names.attention, variant),
+            attention_norm: LayerNorm::declare(declarations, &names.attention_norm, hidden, epsilon, true, sums),
             feed_forward: FeedForward::declare(declarations, config, index, names.feed_forward),
-            norm: LayerNorm::declare_between_layers(declarations, &names.norm, hidden, epsilon),
+            norm: LayerNorm::declare_between_layers(declarations, &names.norm, hidden, epsilon, true),
             parameters: first..declarations.parameters.elements,
             y: declarations.activations.shared("y", hidden),
         }

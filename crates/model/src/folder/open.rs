@@ -15,12 +15,15 @@ use crate::training_model::TrainingModel;
 use crate::weights::{
     InferenceWeights, Layout, Linears, MappedTensor, PackingSlots, ParameterArena, Scope, Tensor, stacked,
 };
-use crate::{EncoderConfig, ModelError, Settings};
+use crate::{Architecture, EncoderConfig, ModelError, Settings};
 use maana_kernels::{Context, PackedMatrix, Precision};
 use maana_text::Tokenizer;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Tokens of a text that an encoder for long texts reads if its folder does not set them.
+const DEFAULT_LONGEST: usize = 512;
 
 /// Files of a tokenizer other than `tokenizer.json`.
 const TOKENIZER_FILES: [&str; 8] = [
@@ -204,7 +207,11 @@ impl FolderParts {
         &self,
         read: impl FnOnce() -> Result<W, ModelError>,
     ) -> Result<(Tokenizer, W), ModelError> {
-        let class = self.config_json["tokenizer_class"].as_str().unwrap_or(self.config.architecture.tokenizer_class());
+        let of_family = self.config.architecture.tokenizer_class();
+        let class = match self.config.architecture {
+            Architecture::ModernBert => of_family,
+            _ => self.config_json["tokenizer_class"].as_str().unwrap_or(of_family),
+        };
         let (tokenizer, weights) = std::thread::scope(|scope| {
             let open = || Tokenizer::open(&self.tokenizer, class, self.settings.do_lower_case);
             let thread = std::thread::Builder::new().spawn_scoped(scope, open);
@@ -323,9 +330,7 @@ impl FolderParts {
         notices: &mut Vec<String>,
     ) -> Result<(ModelSpec, W), ModelError> {
         notices.extend(self.notice_of_unused(&loaded.unused));
-        let longest = self.config.longest();
-        let max_seq_length =
-            self.max_seq_length.or(tokenizer.max_length()).map_or(longest, |tokens| tokens.min(longest));
+        let max_seq_length = self.max_seq_length(&tokenizer, notices);
         tokenizer.check_length(max_seq_length)?;
         let origin = Origin {
             config: self.config_json,
@@ -344,6 +349,28 @@ impl FolderParts {
             origin,
         };
         Ok((spec, loaded.weights))
+    }
+
+    /// Returns the tokens of a text that are read. Encoders for long texts read fewer than they could
+    /// where the folder does not choose: attention to all tokens takes time and memory that grow with
+    /// the square of their number.
+    fn max_seq_length(&self, tokenizer: &Tokenizer, notices: &mut Vec<String>) -> usize {
+        let longest = self.config.longest();
+        let chosen = self.max_seq_length.or(tokenizer.max_length().filter(|tokens| *tokens < longest));
+        if let Some(chosen) = chosen {
+            return chosen.min(longest);
+        }
+        let default = match self.config.architecture {
+            Architecture::ModernBert => longest.min(DEFAULT_LONGEST),
+            _ => longest,
+        };
+        if default < longest {
+            notices.push(format!(
+                "{}: the folder sets no max_seq_length, so {default} tokens of each text are read, of {longest} that the                  model can read; for longer texts set `max_seq_length` in `sentence_bert_config.json` or in the recipe",
+                self.folder.display()
+            ));
+        }
+        default
     }
 
     fn notice_of_unused(&self, unused: &[String]) -> Option<String> {

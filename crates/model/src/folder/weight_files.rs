@@ -203,9 +203,11 @@ fn belongs_to_encoder(name: &str) -> bool {
 
 /// Returns whether a tensor belongs to a head of transformers or is a buffer.
 fn is_head_or_buffer(name: &str) -> bool {
-    const HEADS: [&str; 8] = [
+    const HEADS: [&str; 10] = [
         "pooler.",
         "cls.",
+        "head.",
+        "decoder.",
         "lm_head.",
         "classifier.",
         "pre_classifier.",

@@ -20,7 +20,7 @@ impl Tensor {
         self.shape.as_slice().try_into().ok()
     }
 
-    /// Returns whether weight decay applies: not to biases and LayerNorm.
+    /// Returns whether weight decay applies: not to biases and norms.
     pub fn decays(&self) -> bool {
         let name = self.name.to_lowercase();
         let norm = name.split('.').any(|part| part == "norm" || part.ends_with("_norm"));
