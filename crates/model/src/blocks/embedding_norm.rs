@@ -61,10 +61,9 @@ impl EmbeddingNorm {
         let (x, d_y) = (x.to_matrix(), d_y.to_matrix());
         let (_, statistics) = self.normalized(context, parameters, &x);
         let mut d_x = Matrix::zeros(x.rows(), self.width);
-        let mut no_bias = vec![0.0; if self.bias.is_none() { self.width } else { 0 }];
         let d_parameters = match &self.bias {
-            Some(bias) => gradients.of_both([&self.weight, bias]),
-            None => gradients.of(&self.weight).map(|d_weight| [d_weight, &mut no_bias[..]]),
+            Some(bias) => gradients.of_both([&self.weight, bias]).map(|[weight, bias]| (weight, Some(bias))),
+            None => gradients.of(&self.weight).map(|weight| (weight, None)),
         };
         let gamma = &parameters[self.weight.clone()];
         maana_kernels::layer_norm_backward(
@@ -82,14 +81,7 @@ impl EmbeddingNorm {
     /// Returns `y`, and the mean and 1/σ of each row.
     fn normalized(&self, context: &Context, parameters: &[f32], x: &Matrix) -> (Matrix, Vec<f32>) {
         let (mut y, mut statistics) = (Matrix::zeros(x.rows(), self.width), vec![0.0; 2 * x.rows()]);
-        let no_bias;
-        let beta = match &self.bias {
-            Some(bias) => &parameters[bias.clone()],
-            None => {
-                no_bias = vec![0.0; self.width];
-                &no_bias
-            }
-        };
+        let beta = self.bias.clone().map(|bias| &parameters[bias]);
         let gamma = &parameters[self.weight.clone()];
         maana_kernels::layer_norm(context, x.data(), gamma, beta, self.epsilon, y.data_mut(), &mut statistics);
         (y, statistics)

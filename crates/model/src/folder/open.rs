@@ -367,7 +367,7 @@ impl FolderParts {
         if default < longest {
             notices.push(format!(
                 "{}: the folder sets no max_seq_length, so {default} tokens of each text are read, of {longest} that the                  model can read; for longer texts set `max_seq_length` in `sentence_bert_config.json` or in the recipe",
-                self.folder.display()
+                self.transformer.display()
             ));
         }
         default
