@@ -1,4 +1,4 @@
-"""Writes a model folder of Sentence Transformers as one graph from ids to embeddings, for ONNX Runtime and OpenVINO.
+"""Writes a model folder of Sentence Transformers as one graph from ids to embeddings, or to scores, for ONNX Runtime and OpenVINO.
 
     python export.py MODEL OUT
 
@@ -18,7 +18,7 @@ import onnxruntime.transformers.optimizer as fusions
 import openvino
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 
 class Embedding(torch.nn.Module):
@@ -46,22 +46,50 @@ class Embedding(torch.nn.Module):
         return pooled / pooled.pow(2).sum(1, keepdim=True).sqrt()
 
 
-def example():
+class Score(torch.nn.Module):
+    """A cross-encoder with the sigmoid of its logit."""
+
+    def __init__(self, folder, attention):
+        super().__init__()
+        self.model = AutoModelForSequenceClassification.from_pretrained(
+            folder, attn_implementation=attention, dtype=torch.float32
+        ).eval()
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        logits = self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).logits
+        return torch.sigmoid(logits)
+
+
+def scores(folder):
+    architectures = AutoConfig.from_pretrained(folder).architectures or []
+    return any(name.endswith("ForSequenceClassification") for name in architectures)
+
+
+def inputs(folder):
+    """Names of the inputs with an example of each."""
     ids = torch.randint(1000, 2000, (3, 11))
     mask = torch.ones_like(ids)
     mask[1, 7:] = 0
-    return ids, mask
+    named = {"input_ids": ids, "attention_mask": mask}
+    if scores(folder):
+        named["token_type_ids"] = (torch.arange(11) > 5).long().repeat(3, 1)
+    return named
+
+
+def network(folder, attention):
+    return Score(folder, attention) if scores(folder) else Embedding(folder, attention)
 
 
 def write_onnx(folder, out):
     plain = os.path.join(out, "plain.onnx")
-    axes = {"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"}, "embedding": {0: "batch"}}
+    named = inputs(folder)
+    axes = {**{name: {0: "batch", 1: "tokens"} for name in named}, "output": {0: "batch"}}
     torch.onnx.export(
-        Embedding(folder, "eager"),
-        example(),
+        network(folder, "eager"),
+        tuple(named.values()),
         plain,
-        input_names=["input_ids", "attention_mask"],
-        output_names=["embedding"],
+        input_names=list(named),
+        output_names=["output"],
         dynamic_axes=axes,
         opset_version=18,
         dynamo=False,
@@ -87,8 +115,9 @@ def write_onnx(folder, out):
 
 def write_openvino(folder, out):
     shape = openvino.PartialShape([-1, -1])
-    inputs = [("input_ids", shape, openvino.Type.i64), ("attention_mask", shape, openvino.Type.i64)]
-    graph = openvino.convert_model(Embedding(folder, "sdpa"), example_input=example(), input=inputs)
+    named = inputs(folder)
+    shapes = [(name, shape, openvino.Type.i64) for name in named]
+    graph = openvino.convert_model(network(folder, "sdpa"), example_input=tuple(named.values()), input=shapes)
     openvino.save_model(graph, os.path.join(out, "model.xml"), compress_to_fp16=False)
 
 

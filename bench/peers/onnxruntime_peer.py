@@ -7,7 +7,7 @@ import protocol
 arguments = protocol.arguments()
 
 import onnxruntime
-from plain_encoder import PlainEncoder
+from plain_encoder import PlainCrossEncoder, PlainEncoder
 
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = arguments.threads
@@ -20,17 +20,23 @@ session = onnxruntime.InferenceSession(
 )
 
 
-def network(ids, mask):
-    return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+def network(**inputs):
+    return session.run(None, inputs)[0]
 
 
-encoder = PlainEncoder(arguments.model, network)
-texts = [row["positive"] for row in protocol.rows(arguments.texts)]
+if arguments.mode == "rerank":
+    encoder = PlainCrossEncoder(arguments.model, network)
+    query, texts = protocol.passages(arguments.texts)
+    work = lambda: encoder.score(query, texts)
+else:
+    encoder = PlainEncoder(arguments.model, network)
+    texts = [row["positive"] for row in protocol.rows(arguments.texts)]
+    work = lambda: encoder.encode(texts)
 
 
 def round_of_work():
-    tokens, embeddings = encoder.encode(texts)
-    return tokens, protocol.first(embeddings)
+    tokens, rows = work()
+    return tokens, protocol.first(rows)
 
 
 if arguments.mode == "start":

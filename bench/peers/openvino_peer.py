@@ -7,7 +7,7 @@ import protocol
 arguments = protocol.arguments()
 
 import openvino
-from plain_encoder import PlainEncoder
+from plain_encoder import PlainCrossEncoder, PlainEncoder
 
 core = openvino.Core()
 settings = {
@@ -21,17 +21,23 @@ compiled = core.compile_model(os.path.join(arguments.exported, "model.xml"), "CP
 request = compiled.create_infer_request()
 
 
-def network(ids, mask):
-    return request.infer({"input_ids": ids, "attention_mask": mask})[0]
+def network(**inputs):
+    return request.infer(inputs)[0]
 
 
-encoder = PlainEncoder(arguments.model, network)
-texts = [row["positive"] for row in protocol.rows(arguments.texts)]
+if arguments.mode == "rerank":
+    encoder = PlainCrossEncoder(arguments.model, network)
+    query, texts = protocol.passages(arguments.texts)
+    work = lambda: encoder.score(query, texts)
+else:
+    encoder = PlainEncoder(arguments.model, network)
+    texts = [row["positive"] for row in protocol.rows(arguments.texts)]
+    work = lambda: encoder.encode(texts)
 
 
 def round_of_work():
-    tokens, embeddings = encoder.encode(texts)
-    return tokens, protocol.first(embeddings)
+    tokens, rows = work()
+    return tokens, protocol.first(rows)
 
 
 if arguments.mode == "start":

@@ -1,4 +1,4 @@
-"""Texts to embeddings with a network that takes padded ids: what ONNX Runtime and OpenVINO need around them, without PyTorch."""
+"""Texts to embeddings, and pairs to scores, with a network that takes padded ids, for ONNX Runtime and OpenVINO without PyTorch."""
 
 import json
 import os
@@ -10,7 +10,9 @@ BATCH = 32
 
 
 class PlainEncoder:
-    """`network(ids, mask)` gives embeddings; texts go through it sorted by tokens, 32 a batch."""
+    """`network(input_ids, attention_mask)` gives embeddings; texts go through it sorted by tokens, 32 a batch."""
+
+    inputs = ("input_ids", "attention_mask")
 
     def __init__(self, folder, network):
         self.network = network
@@ -19,25 +21,37 @@ class PlainEncoder:
         self.tokenizer.enable_truncation(longest(folder))
 
     def encode(self, texts):
-        ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(texts)]
-        order = sorted(range(len(ids)), key=lambda text: -len(ids[text]))
-        embeddings = None
+        encodings = self.tokenizer.encode_batch_fast(texts)
+        lengths = [len(encoding.ids) for encoding in encodings]
+        order = sorted(range(len(texts)), key=lambda text: -lengths[text])
+        rows = None
         for start in range(0, len(order), BATCH):
             batch = order[start : start + BATCH]
-            part = self.network(*padded([ids[text] for text in batch]))
-            if embeddings is None:
-                embeddings = np.empty((len(ids), part.shape[1]), np.float32)
-            embeddings[batch] = part
-        return sum(map(len, ids)), embeddings
+            part = self.network(**self.padded([encodings[text] for text in batch]))
+            if rows is None:
+                rows = np.empty((len(texts), part.shape[1]), np.float32)
+            rows[batch] = part
+        return sum(lengths), rows
+
+    def padded(self, encodings):
+        shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
+        values = {name: np.zeros(shape, np.int64) for name in self.inputs}
+        for row, encoding in enumerate(encodings):
+            for name, array in values.items():
+                array[row, : len(encoding.ids)] = getattr(encoding, FIELDS[name])
+        return values
 
 
-def padded(ids):
-    shape = (len(ids), max(map(len, ids)))
-    padded_ids, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    for row, text in enumerate(ids):
-        padded_ids[row, : len(text)] = text
-        mask[row, : len(text)] = 1
-    return padded_ids, mask
+class PlainCrossEncoder(PlainEncoder):
+    """`network(input_ids, attention_mask, token_type_ids)` gives the scores of pairs."""
+
+    inputs = ("input_ids", "attention_mask", "token_type_ids")
+
+    def score(self, query, passages):
+        return self.encode([(query, passage) for passage in passages])
+
+
+FIELDS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 
 
 def longest(folder):

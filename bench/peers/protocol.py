@@ -15,10 +15,10 @@ import time
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("mode", choices=["encode", "train", "evaluate", "start"])
+    parser.add_argument("mode", choices=["encode", "rerank", "train", "evaluate", "start"])
     parser.add_argument("--model", required=True, help="folder of Sentence Transformers")
     parser.add_argument("--exported", help="folder that export.py wrote")
-    parser.add_argument("--texts", help="JSONL with positive, and anchor for train")
+    parser.add_argument("--texts", help="JSONL with positive, and anchor for rerank (that of the first row) and train")
     parser.add_argument("--set", help="folder of a retrieval set, for evaluate")
     parser.add_argument("--dims", type=lambda value: [int(dim) for dim in value.split(",")])
     parser.add_argument("--precision", default="f32", choices=["f32", "bf16", "int8"])
@@ -34,6 +34,12 @@ def arguments():
 def rows(path):
     with open(path, encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+def passages(path):
+    """The query and the passages of a file to rerank."""
+    all_rows = rows(path)
+    return all_rows[0]["anchor"], [row["positive"] for row in all_rows]
 
 
 def peak_bytes():

@@ -1,4 +1,4 @@
-"""Sentence Transformers on PyTorch: `encode` as users call it, its losses in a bare training loop, its evaluators.
+"""Sentence Transformers on PyTorch: `encode` and `predict` as users call them, its losses in a bare training loop, its evaluators.
 
 Best settings: f32 or bf16 weights for encoding (texts sorted by length within `encode`, inference mode, scaled dot product
 attention); for training f32, or bf16 autocast over f32 weights, with fused AdamW, and the padding of its own collator. The loop is
@@ -28,6 +28,22 @@ def encode():
     def round_of_work():
         embeddings = model.encode(texts, batch_size=BATCH, show_progress_bar=False, convert_to_tensor=True)
         return tokens, protocol.first(embeddings.float().numpy())
+
+    protocol.serve(round_of_work)
+
+
+def rerank():
+    from sentence_transformers import CrossEncoder
+
+    dtype = torch.bfloat16 if arguments.precision == "bf16" else torch.float32
+    model = CrossEncoder(arguments.model, device="cpu", model_kwargs={"dtype": dtype})
+    query, passages = protocol.passages(arguments.texts)
+    pairs = [(query, passage) for passage in passages]
+    tokens = sum(map(len, model.tokenizer([query] * len(passages), passages, truncation=True)["input_ids"]))
+
+    def round_of_work():
+        scores = model.predict(pairs, batch_size=BATCH, show_progress_bar=False, convert_to_tensor=True)
+        return tokens, protocol.first(scores.float().numpy().reshape(-1, 1))
 
     protocol.serve(round_of_work)
 
@@ -91,4 +107,4 @@ def start():
     open_model().encode([protocol.rows(arguments.texts)[0]["positive"]], show_progress_bar=False)
 
 
-{"encode": encode, "train": train, "evaluate": evaluate, "start": start}[arguments.mode]()
+{"encode": encode, "rerank": rerank, "train": train, "evaluate": evaluate, "start": start}[arguments.mode]()

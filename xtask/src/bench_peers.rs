@@ -57,7 +57,7 @@ impl Options {
     fn rounds(&self, part: Part) -> usize {
         self.rounds.unwrap_or(match (self.quick, part) {
             (true, _) => 2,
-            (false, Part::Encode | Part::Start) => 7,
+            (false, Part::Encode | Part::Rerank | Part::Start) => 7,
             (false, Part::Train | Part::Evaluate) => 3,
         })
     }
@@ -86,7 +86,7 @@ fn measure(plan: &Plan, options: &Options) -> Result<Comparison> {
     let load_before = machine::load();
     let engines = match plan.part {
         Part::Start => whole_processes(plan, rounds),
-        Part::Encode | Part::Train | Part::Evaluate => alternating(plan, rounds),
+        Part::Encode | Part::Rerank | Part::Train | Part::Evaluate => alternating(plan, rounds),
     };
     let (date, commit) = (machine::date()?, machine::commit()?);
     let about = (plan.key.clone(), plan.title.clone(), plan.part, plan.targets.clone());

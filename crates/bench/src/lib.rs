@@ -11,8 +11,8 @@ mod timing;
 
 pub use costs::{Growth, Part, growth, parts};
 pub use products::{PRODUCT_SHAPES, ProductShape, attention, encoding, product, weight_gradient};
-pub use rounds::{Round, encode_rounds, evaluate_rounds, median_round, train_rounds};
+pub use rounds::{Round, encode_rounds, evaluate_rounds, median_round, rerank_rounds, train_rounds};
 pub use search::{
     Method, SearchBenchError, SearchRound, search_rounds, synthetic_vectors, write_true_neighbours, write_vectors,
 };
-pub use texts::{PairSource, pairs_of_card_lengths};
+pub use texts::{PairSource, pairs_of_card_lengths, with_passages};

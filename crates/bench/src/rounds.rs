@@ -3,7 +3,8 @@
 use maana::data::{RetrievalSet, SetSampler, Source};
 use maana::eval::{EvalError, RetrievalOptions, evaluate_retrieval};
 use maana::kernels::Context;
-use maana::model::{ModelError, TextEncoder, Trainable, TrainingModel};
+use maana::model::{CrossEncoder, ModelError, TextEncoder, Trainable, TrainingModel};
+use maana::rerank::rerank;
 use maana::train::{
     Arguments, BatchSampler, Event, Failure, LossArguments, LossName, Observer, Precision, Run, TrainError, TrainingSet,
 };
@@ -46,6 +47,28 @@ pub fn encode_rounds(
     while next(last) {
         let began = Instant::now();
         embedder.embed(texts, "")?;
+        last = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
+    }
+    Ok(())
+}
+
+/// Ranks the passages for the query once per round, as long as `next` returns true.
+///
+/// # Errors
+/// If a text cannot be tokenised, or the model has several labels.
+pub fn rerank_rounds(
+    encoder: &CrossEncoder,
+    query: &str,
+    passages: &[&str],
+    next: &mut dyn FnMut(Option<Round>) -> bool,
+) -> Result<(), ModelError> {
+    let pairs: Vec<(&str, &str)> = passages.iter().map(|passage| (query, *passage)).collect();
+    let tokens = encoder.spec().tokenizer().encode_pairs(&pairs, encoder.max_length())?.tokens();
+    rerank(encoder, query, passages, None)?;
+    let mut last = None;
+    while next(last) {
+        let began = Instant::now();
+        rerank(encoder, query, passages, None)?;
         last = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
     }
     Ok(())

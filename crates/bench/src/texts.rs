@@ -68,6 +68,16 @@ pub fn pairs_of_card_lengths(count: usize, seed: u64) -> Vec<Pair> {
     positives.iter().zip(&anchors).enumerate().map(pair).collect()
 }
 
+/// Replaces the positives of pairs by passages of this number of words.
+pub fn with_passages(pairs: Vec<Pair>, words: usize) -> Vec<Pair> {
+    let passage = |first: usize| {
+        let all = pairs.iter().cycle().skip(first).flat_map(|pair| pair.positive.split_whitespace());
+        all.take(words).collect::<Vec<_>>().join(" ")
+    };
+    let pair = |(index, pair): (usize, &Pair)| Pair { positive: passage(index), anchor: pair.anchor.clone() };
+    pairs.iter().enumerate().map(pair).collect()
+}
+
 /// Pairs in memory as a source of training data.
 pub struct PairSource {
     pairs: Vec<Pair>,
@@ -128,6 +138,14 @@ mod tests {
             assert!(near(max, most, 0.15), "{max} at most, not {most}");
             assert!((min - least).abs() < 2.0, "{min} at least, not {least}");
         }
+    }
+
+    #[test]
+    fn passages_have_the_number_of_words() {
+        let pairs = with_passages(pairs_of_card_lengths(20, 8), 100);
+        assert!(pairs.iter().all(|pair| pair.positive.split_whitespace().count() == 100));
+        assert_ne!(pairs[0].positive, pairs[1].positive);
+        assert_eq!(pairs[7].anchor, pairs_of_card_lengths(20, 8)[7].anchor);
     }
 
     #[test]

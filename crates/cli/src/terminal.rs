@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, W
 use maana::finetune::RunEvent;
 use maana::hub::{EventHandler, HubEvent, HubOptions};
 use maana::kernels::{Context, Precision};
-use maana::model::{TextEncoder, TrainingModel, WeightStorage};
+use maana::model::{CrossEncoder, TextEncoder, TrainingModel, WeightStorage};
 use maana::train::{Event, LogRow};
 use std::borrow::Cow;
 use std::fmt::Arguments;
@@ -139,6 +139,19 @@ pub(crate) fn open_model(
         precision::suggest_faster_when_long();
     }
     Ok(opened)
+}
+
+/// Opens a cross-encoder, as [`open_model`] opens a model of embeddings.
+pub(crate) fn open_cross_encoder(
+    name: &str,
+    context: &Context,
+    choice: Option<Choice>,
+) -> Result<maana::open::Opened<CrossEncoder>> {
+    let (options, precision) = (HubOptions::from_environment(), precision::of(choice));
+    let opened = fetching(|notify| {
+        maana::open_cross_encoder_with(WeightStorage::Packed, name, context, precision, &options, notify)
+    });
+    opened.with_context(|| format!("model `{name}`"))
 }
 
 /// Opens a model to train, as [`open_model`] does. Training supports f32 and bf16.

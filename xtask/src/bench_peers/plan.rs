@@ -1,7 +1,7 @@
 //! Plans of the comparisons, one per table.
 
 use super::engine::Setting;
-use super::workshop::{CANDLE, MAANA, Model, Workshop};
+use super::workshop::{CANDLE, MAANA, Model, PASSAGE_WORDS, Workshop};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -10,21 +10,23 @@ use std::path::Path;
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Part {
     Encode,
+    Rerank,
     Train,
     Evaluate,
     Start,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 4] = [Self::Encode, Self::Train, Self::Evaluate, Self::Start];
+    pub(crate) const ALL: [Self; 5] = [Self::Encode, Self::Rerank, Self::Train, Self::Evaluate, Self::Start];
 
     pub(crate) fn parse(word: &str) -> Result<Self> {
         Ok(match word {
             "encode" => Self::Encode,
+            "rerank" => Self::Rerank,
             "train" => Self::Train,
             "evaluate" => Self::Evaluate,
             "start" => Self::Start,
-            _ => bail!("--only {word}: unknown; use encode, train, evaluate and start"),
+            _ => bail!("--only {word}: unknown; use encode, rerank, train, evaluate and start"),
         })
     }
 }
@@ -56,6 +58,7 @@ pub(crate) fn all(workshop: &Workshop) -> Vec<Plan> {
     for model in &workshop.models {
         plans.extend(["f32", "bf16", "int8"].map(|precision| encode(workshop, model, precision)));
     }
+    plans.extend(["f32", "bf16", "int8"].map(|precision| rerank(workshop, precision)));
     for model in &workshop.models {
         plans.extend(["f32", "bf16"].map(|precision| train(workshop, model, precision)));
     }
@@ -92,6 +95,30 @@ fn encode(workshop: &Workshop, model: &Model, precision: &str) -> Plan {
         title: format!("Encode, {precision}, {}", model.name),
         part: Part::Encode,
         targets: targets(model, &[Target::Faster(ratio)]),
+        engines,
+    }
+}
+
+/// Compares the ranking of passages for a query.
+fn rerank(workshop: &Workshop, precision: &str) -> Plan {
+    let engine = Engines { workshop, model: &workshop.cross_encoder, precision, mode: "rerank" };
+    let texts = ["--texts", path(&workshop.passages)];
+    let (torch, onnx, openvino) = (engine.torch(&texts), engine.onnx(&texts), engine.openvino(&texts));
+    let ours = engine.ours(&texts);
+    let engines = match precision {
+        "f32" => vec![torch, onnx, openvino, ours],
+        "bf16" if workshop.has_bf16 => vec![torch, openvino, ours],
+        "bf16" => {
+            let plain = Engines { precision: "f32", ..engine };
+            vec![torch, plain.torch(&texts), plain.onnx(&texts), plain.openvino(&texts), ours]
+        }
+        _ => vec![onnx, ours],
+    };
+    Plan {
+        key: format!("rerank-{precision}"),
+        title: format!("Rerank {} passages of {PASSAGE_WORDS} words, {precision}, MiniLM-L6", workshop.passage_count),
+        part: Part::Rerank,
+        targets: vec![Target::Faster(2.0)],
         engines,
     }
 }

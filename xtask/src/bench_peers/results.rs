@@ -110,13 +110,14 @@ the minute before a table's rounds, in which engines loaded and the previous tab
 * **Texts**: `maana bench make-texts`, synthetic Swahili with the lengths of the texts of the training set in the model card: positives of 5 to
   78 tokens, 20 on average, and anchors of 6 to 184, 39 on average. Encoding uses 256 positives. Training uses 32 pairs in random
   order, for which an engine that pads adds two tokens to each one. Evaluation uses `maana synthesize`. bge-base's shape has random weights.
+  Reranking uses a query and 100 passages of 100 words, and all-MiniLM-L6-v2's weights with a random head.
 * **Sentence Transformers**, encoding: `encode` with batch 32, sorted by length, inference mode, scaled dot product
-  attention. Training: its losses in a bare loop (no trainer), Matryoshka over multiple negatives ranking, fused AdamW, gradient
+  attention. Reranking: `CrossEncoder.predict` with batch 32, sorted by length. Training: its losses in a bare loop (no trainer), Matryoshka over multiple negatives ranking, fused AdamW, gradient
   clipping, dropout; f32, or bf16 autocast over f32 weights. Evaluation: `SequentialEvaluator` of five
   `InformationRetrievalEvaluator`s.
-* **ONNX Runtime**: one graph from ids to embeddings with BERT's fusions (attention, embeddings, layer normalisation, GELU), all
+* **ONNX Runtime**: one graph from ids to embeddings or scores with BERT's fusions (attention, embeddings, layer normalisation, GELU), all
   graph optimisations, batch 32, sorted by tokens. int8: dynamic, weights per channel.
-* **OpenVINO**: one graph from ids to embeddings, latency hint, one stream with all threads, batch 32, sorted by tokens; the
+* **OpenVINO**: one graph from ids to embeddings or scores, latency hint, one stream with all threads, batch 32, sorted by tokens; the
   start uses its cache of compiled models.
 * **candle**: f32, `gemm` with AVX-512 if available, compiled for this processor, batch 32, sorted by tokens.
 * **Start**: a whole process that embeds one sentence, from start to end; the file cache is warm.

@@ -39,7 +39,15 @@ pub(crate) struct Workshop {
     /// The pairs of one micro-batch, in random order.
     pub(crate) pairs: PathBuf,
     pub(crate) one_text: PathBuf,
+    /// A cross-encoder of the small model's weights, with a random head.
+    pub(crate) cross_encoder: Model,
+    /// Passages to rank for the first anchor.
+    pub(crate) passages: PathBuf,
+    pub(crate) passage_count: usize,
 }
+
+/// Words of a passage to rank.
+pub(crate) const PASSAGE_WORDS: usize = 100;
 
 impl Workshop {
     pub(crate) fn make(quick: bool, threads: usize) -> Result<Self> {
@@ -55,11 +63,14 @@ impl Workshop {
         let folder = Path::new(WORK).join(if quick { "texts-quick" } else { "texts" });
         let (texts, pairs, one_text) = texts(&folder, if quick { 32 } else { 256 })?;
         let models = vec![bge_base(&folder, quick)?, minilm(&folder, quick)?];
-        for model in &models {
+        let cross_encoder = cross_encoder(&python, &models[1])?;
+        for model in models.iter().chain([&cross_encoder]) {
             export(&python, model)?;
         }
+        let (passages, passage_count) = (folder.join("passages.jsonl"), if quick { 20 } else { 100 });
+        make_texts(&passages, passage_count, 9, &["--words", &PASSAGE_WORDS.to_string()])?;
         let has_bf16 = super::machine::Machine::this()?.has_bf16();
-        Ok(Self { python, threads, has_bf16, models, texts, pairs, one_text })
+        Ok(Self { python, threads, has_bf16, models, texts, pairs, one_text, cross_encoder, passages, passage_count })
     }
 }
 
@@ -75,8 +86,8 @@ fn build() -> Result<()> {
 fn texts(folder: &Path, count: usize) -> Result<(PathBuf, PathBuf, PathBuf)> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let (texts, pairs, one) = (folder.join("texts.jsonl"), folder.join("pairs.jsonl"), folder.join("one.jsonl"));
-    make_texts(&texts, count, 7)?;
-    make_texts(&pairs, if count < 64 { 8 } else { 32 }, 8)?;
+    make_texts(&texts, count, 7, &[])?;
+    make_texts(&pairs, if count < 64 { 8 } else { 32 }, 8, &[])?;
     let written = std::fs::read_to_string(&texts).with_context(|| texts.display().to_string())?;
     let rows: Vec<Value> = written.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let mut rows: Vec<(usize, &str)> =
@@ -90,10 +101,10 @@ fn texts(folder: &Path, count: usize) -> Result<(PathBuf, PathBuf, PathBuf)> {
 }
 
 /// Creates pairs, a few long ones among many short ones.
-fn make_texts(out: &Path, pairs: usize, seed: u64) -> Result<()> {
+fn make_texts(out: &Path, pairs: usize, seed: u64, more: &[&str]) -> Result<()> {
     let numbers = [pairs.to_string(), seed.to_string()];
     let flags = ["bench", "make-texts", "--pairs", &numbers[0], "--seed", &numbers[1], "--out"];
-    run(Command::new(MAANA).args(flags).arg(out))
+    run(Command::new(MAANA).args(flags).arg(out).args(more))
 }
 
 /// Returns a model of bge-base's shape with random weights, on which speed does not depend.
@@ -133,6 +144,18 @@ fn minilm(texts: &Path, quick: bool) -> Result<Model> {
     let set = retrieval_set(texts, if quick { 2 } else { 300 })?;
     let exported = Path::new(WORK).join("exported").join(name);
     Ok(Model { name, key, folder, exported, dims: "384,256,192,128,64", set })
+}
+
+/// Returns a cross-encoder with the weights of a model and a random head, on which speed does not
+/// depend. Sentence Transformers writes it.
+fn cross_encoder(python: &Path, base: &Model) -> Result<Model> {
+    let folder = Path::new(MODELS).join("minilm-cross-encoder");
+    if !folder.join("modules.json").is_file() {
+        run(Command::new(python).arg("bench/peers/cross_encoder.py").arg(&base.folder).arg(&folder))?;
+    }
+    let exported = Path::new(WORK).join("exported/minilm-cross-encoder");
+    let (dims, set) = (base.dims, base.set.clone());
+    Ok(Model { name: "MiniLM-L6 with a head", key: "cross-encoder", folder, exported, dims, set })
 }
 
 fn retrieval_set(texts: &Path, queries: usize) -> Result<PathBuf> {

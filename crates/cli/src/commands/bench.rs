@@ -6,7 +6,7 @@ use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
 use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana::kernels::{Context, Precision};
-use maana::model::{Shape, TextEncoder, Trainable, TrainingModel, WeightStorage};
+use maana::model::{CrossEncoder, Shape, TextEncoder, Trainable, TrainingModel, WeightStorage};
 use maana::swahili::Pair;
 use maana::train::Arguments;
 use maana_bench::{Method, PRODUCT_SHAPES, PairSource, Round, SearchRound};
@@ -48,6 +48,9 @@ enum Part {
         /// Number of pairs
         #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..1 << 20))]
         pairs: u32,
+        /// Make the positives passages of this number of words, to rerank
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..100_000))]
+        words: Option<u32>,
         /// Seed; the same seed gives the same bytes on every machine
         #[arg(long, value_name = "N", default_value_t = 42)]
         seed: u64,
@@ -106,7 +109,8 @@ enum Part {
         /// A folder, a name on the hub, or name@revision
         #[arg(long, value_name = "MODEL")]
         model: String,
-        /// Pairs from `maana synthesize`, to encode (`positive`) or to train on (both columns)
+        /// Pairs from `make-texts`, to encode (`positive`), to train on (both columns), or to rerank
+        /// (all positives for the first anchor)
         #[arg(long, value_name = "FILE", required_unless_present = "set")]
         texts: Option<PathBuf>,
         /// A retrieval set in the layout of BEIR, to evaluate
@@ -161,6 +165,7 @@ impl SearchMethod {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Job {
     Encode,
+    Rerank,
     Train,
     Evaluate,
 }
@@ -180,8 +185,11 @@ impl Bench {
                 outln!("{}", out.display())?;
                 Ok(())
             }
-            Some(Part::MakeTexts { pairs, seed, out }) => {
-                let pairs = maana_bench::pairs_of_card_lengths(pairs as usize, seed);
+            Some(Part::MakeTexts { pairs, words, seed, out }) => {
+                let mut pairs = maana_bench::pairs_of_card_lengths(pairs as usize, seed);
+                if let Some(words) = words {
+                    pairs = maana_bench::with_passages(pairs, words as usize);
+                }
                 let row = |pair: Pair| serde_json::json!({"positive": pair.positive, "anchor": pair.anchor});
                 maana::data::write_jsonl(&out, pairs.into_iter().map(row))?;
                 outln!("{}", out.display())?;
@@ -208,6 +216,10 @@ impl Bench {
                 };
                 match (job, texts, set) {
                     (Job::Encode, Some(texts), _) => encode_rounds(&encoder()?.model, texts),
+                    (Job::Rerank, Some(texts), _) => {
+                        let model = crate::terminal::open_cross_encoder(&model, context, precision)?.model;
+                        rerank_rounds(&model, texts)
+                    }
                     (Job::Train, Some(texts), _) => {
                         let mut model = crate::terminal::open_for_training(&model, context, precision)?;
                         or_whole(&mut dims, model.dimension());
@@ -219,7 +231,7 @@ impl Bench {
                         evaluate_rounds(context, &encoder, set, &dims)
                     }
                     (Job::Evaluate, ..) => bail!("evaluate needs --set DIR"),
-                    _ => bail!("encode and train need --texts FILE"),
+                    _ => bail!("encode, rerank and train need --texts FILE"),
                 }
             }
         }
@@ -252,6 +264,15 @@ fn encode_rounds(encoder: &TextEncoder, texts: PathBuf) -> Result<()> {
     let texts = (0..rows.len()).map(|row| Ok(rows.get(row)?.texts.remove(0))).collect::<Result<Vec<_>>>()?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     Ok(maana_bench::encode_rounds(encoder, &texts, &mut next_round)?)
+}
+
+fn rerank_rounds(encoder: &CrossEncoder, texts: PathBuf) -> Result<()> {
+    let columns = Some(vec!["positive".into(), "anchor".into()]);
+    let rows = Dataset::open(&[texts], ReadOptions { columns, ..ReadOptions::default() })?;
+    let rows = (0..rows.len()).map(|row| Ok(rows.get(row)?.texts)).collect::<Result<Vec<_>>>()?;
+    let Some(first) = rows.first() else { bail!("--texts: the file has no rows") };
+    let passages: Vec<&str> = rows.iter().map(|texts| texts[0].as_str()).collect();
+    Ok(maana_bench::rerank_rounds(encoder, &first[1], &passages, &mut next_round)?)
 }
 
 fn train_rounds(context: &Context, model: &mut TrainingModel, texts: PathBuf, dims: Vec<usize>) -> Result<()> {
