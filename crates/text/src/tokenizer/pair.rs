@@ -33,6 +33,23 @@ pub struct PairText<'t> {
     tokens: OnceLock<usize>,
 }
 
+impl PairText<'_> {
+    /// Keeps at most `tokens` tokens: the last ones if `overlong` cuts the beginning, else the first
+    /// ones.
+    pub fn truncate(&mut self, tokens: usize, overlong: Overlong) {
+        let excess = self.ids.len().saturating_sub(tokens);
+        if excess == 0 {
+            return;
+        }
+        match overlong {
+            Overlong::CutBeginning => drop(self.ids.drain(..excess)),
+            Overlong::CutEnd | Overlong::Refuse => self.ids.truncate(tokens),
+        }
+        self.skipped = 0;
+        self.tokens = OnceLock::from(tokens);
+    }
+}
+
 impl Tokenizer {
     /// Tokenizes a text for pairs of at most `max_length` tokens. Only as much of a long text is
     /// tokenized as a pair needs. Errors give `index` as that of the text.
@@ -273,6 +290,31 @@ mod tests {
         assert_eq!(pair(&tokenizer, ["", ""], 16, Overlong::CutEnd).unwrap().ids, [2, 3, 3]);
         let batch = pair(&tokenizer, ["", "the house"], 16, Overlong::CutEnd).unwrap();
         assert_eq!((batch.length(0), &batch.type_ids[..]), (5, &[0, 0, 1, 1, 1][..]));
+    }
+
+    #[test]
+    fn a_text_of_a_pair_is_truncated_at_either_end() {
+        let tokenizer = tiny();
+        let long = "a river in the old house ".repeat(500);
+        for (text, overlong, expected) in [
+            ("a river in the old house", Overlong::CutEnd, "a river"),
+            ("a river in the old house", Overlong::Refuse, "a river"),
+            ("a river in the old house", Overlong::CutBeginning, "old house"),
+            (&long, Overlong::CutEnd, "a river"),
+            (&long, Overlong::CutBeginning, "old house"),
+            ("river", Overlong::CutEnd, "river"),
+        ] {
+            let first = tokenizer.pair_text(0, "the", 12, overlong).unwrap();
+            let mut second = tokenizer.pair_text(0, text, 12, overlong).unwrap();
+            second.truncate(2, overlong);
+            let mut batch = TokenBatch::new();
+            assert_eq!(tokenizer.append_pair(&mut batch, &first, &second, 12, Overlong::Refuse).unwrap(), 0);
+            assert_eq!(
+                batch,
+                pair(&tokenizer, ["the", expected], 12, Overlong::Refuse).unwrap(),
+                "{text} {overlong:?}"
+            );
+        }
     }
 
     #[test]
