@@ -2,7 +2,7 @@
 
     python test_page.py --maana target/debug/maana --chromium /usr/bin/chromium [--model MODEL] [--screenshots DIR]
 
-Starts `maana serve` with an index and a classifier, once more with keys, and once with a model alone. Every check prints a line.
+Starts `maana serve` with an index and a classifier, and others with keys, with a model only, and with a reranker. Every check prints a line.
 Needs the packages of requirements.txt, and no network.
 """
 
@@ -361,6 +361,56 @@ def searches_at_the_sliders_dimension(world):
 
 
 @check
+def shows_both_orders(world):
+    """Candidates before and after reranking are those of /search and /rerank; a slider sends only new ones, a box turns it off."""
+    with world.reranking() as server:
+        page = Page(world.browser, server).ready()
+        name = server.ask("/info")["default_reranker"]["model_id"]
+        assert name in page.at.inner_text("#rerank-label") and page.at.is_hidden("#reranker")
+        page.at.fill("#query", QUERY)
+        page.at.keyboard.press("Enter")
+        page.at.wait_for_selector("#reranked li")
+        hits = server.ask("/search", {"query": QUERY, "k": 30})["results"][0]["hits"]
+        ranks = server.ask("/rerank", {"query": QUERY, "texts": [hit["text"] for hit in hits]})
+        before = page.at.eval_on_selector_all("#hits li", "items => items.map(item => item.innerText)")
+        after = page.at.eval_on_selector_all("#reranked li", "items => items.map(item => item.innerText)")
+        assert len(before) == len(after) == 10
+        for hit, shown in zip(hits, before):
+            assert hit["text"] in shown, shown
+        for place, (rank, shown) in enumerate(zip(ranks, after)):
+            assert hits[rank["index"]]["text"] in shown, (rank, shown)
+            near(re.search(r"\n(\d\.\d+)", shown)[1], rank["score"], 3, f"place {place + 1} after reranking")
+            moved = f"was {rank['index'] + 1}" in shown
+            assert moved == (rank["index"] != place), (rank, shown)
+        new = sum(rank["index"] >= 10 for rank in ranks[:10])
+        assert f"{new} of these 10" in page.at.inner_text("#after-about"), page.at.inner_text("#after-about")
+        page.slide(world.dims[-1])
+        page.at.wait_for_function("dims => document.querySelector('#hits .on')?.dataset.dims === String(dims)", arg=world.dims[-1])
+        sent = [len(json.loads(request.post_data)["texts"]) for request in page.asked("/rerank")]
+        assert sent[0] == 30 and sum(sent) < 60, f"scores that are known were asked for again: {sent}"
+        page.at.click("details[data-code=search] summary")
+        page.press("kinds-search", "requests")
+        program = page.at.text_content("details[data-code=search] code")
+        compile(program, "search", "exec")
+        assert "/rerank" in program, program
+        page.press("languages", "sw")
+        assert "Baada ya kupangwa upya" in page.at.inner_text("#after-title"), page.at.inner_text("#after-title")
+        page.at.uncheck("#rerank")
+        page.at.wait_for_selector("#after", state="hidden")
+        assert page.at.is_hidden("#before-title") and page.at.locator("#hits li").count() == 10
+        page.close()
+
+
+@check
+def a_server_of_rerankers_says_so(world):
+    with world.rerankers_only() as server:
+        page = Page(world.browser, server)
+        page.at.wait_for_function("() => document.querySelector('#about').innerText.includes('only rerankers')")
+        assert page.at.is_hidden("#views") and page.at.is_hidden("#sentences") and page.at.is_hidden("#notice")
+        page.close()
+
+
+@check
 def classifies(world):
     page = world.page().ready()
     page.at.fill("#classify-text", SENTENCES[5])
@@ -626,6 +676,15 @@ def take_pictures(world, folder):
         page.at.wait_for_timeout(600)
         page.at.screenshot(path=folder / f"{name}-whole.png", full_page=True)
         page.close()
+    with world.reranking() as server:
+        for name, context in {"reranked": {}, "reranked-dark": {"color_scheme": "dark", "locale": "sw-KE"}, "reranked-phone": phone}.items():
+            page = Page(world.browser, server, **context).ready()
+            page.at.fill("#query", QUERY)
+            page.at.keyboard.press("Enter")
+            page.at.wait_for_selector("#reranked li")
+            page.at.wait_for_timeout(600)
+            page.at.locator("#search-section").screenshot(path=folder / f"{name}.png")
+            page.close()
     page = world.page().ready()
     corpus = [json.loads(line)["text"] for line in (ROOT / "recipes/demo/dev/corpus.jsonl").read_text("utf-8").splitlines()[:150]]
     page.at.fill("#sentences", "\n".join(corpus))
@@ -643,7 +702,9 @@ class World:
     def __init__(self, browser, options, folder):
         self.browser, self.folder = browser, folder
         self.command = [options.maana, "serve", options.model, "--port", "0", *(["--dims", options.dims] if options.dims else [])]
+        self.maana, self.reranker = options.maana, f"mpangaji={options.reranker}"
         store, labels = make_index(options.maana, options.model, folder), make_labels(options.maana, options.model, folder)
+        self.store = store
         self.server = Server([*self.command, "--index", store, "--head", labels])
         self.dims = sorted(self.server.ask("/info")["dimensions"], reverse=True)
         assert len(self.dims) > 1, f"the server declares one dimension only: {self.dims}"
@@ -652,12 +713,21 @@ class World:
         return Page(self.browser, self.server, **context)
 
     @contextmanager
-    def bare(self, *more):
-        server = Server([*self.command, *more])
+    def started(self, command):
+        server = Server(command)
         try:
             yield server
         finally:
             server.stop()
+
+    def bare(self, *more):
+        return self.started([*self.command, *more])
+
+    def reranking(self):
+        return self.bare("--index", self.store, "--reranker", self.reranker)
+
+    def rerankers_only(self):
+        return self.started([self.maana, "serve", "--port", "0", "--reranker", self.reranker])
 
     def guarded(self):
         keys = self.folder / "keys"
@@ -670,6 +740,7 @@ def main():
     parser.add_argument("--maana", default=ROOT / "target/debug/maana", help="the program")
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
     parser.add_argument("--model", default=ROOT / "golden/tiny-bert", help="a model folder or name")
+    parser.add_argument("--reranker", default=ROOT / "golden/cross/bert", help="a cross-encoder's folder")
     parser.add_argument("--dims", default="64,32,16,8", help="dimensions to declare; empty: what the model declares")
     parser.add_argument("--screenshots", type=Path, help="a folder for pictures")
     parser.add_argument("--only", default="", help="checks whose names contain this")

@@ -2,11 +2,11 @@
 
 use crate::body::BodyReader;
 use crate::connections::Connections;
-use crate::embedding::Embedding;
 use crate::log::Log;
 use crate::metrics::{Gauges, Metrics};
 use crate::models::Models;
 use crate::offload::Offload;
+use crate::pipeline::Pipeline;
 use crate::request_error::RequestError;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -21,7 +21,7 @@ pub(crate) struct App {
     pub(crate) system: Arc<dyn System>,
     pub(crate) models: Arc<Models>,
     pub(crate) bodies: BodyReader,
-    pub(crate) embedding: Embedding,
+    pub(crate) pipeline: Pipeline,
     pub(crate) offload: Arc<Offload>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) metrics: Arc<Metrics>,
@@ -31,7 +31,7 @@ pub(crate) struct App {
     /// A context of one thread, for what is computed outside the queue.
     pub(crate) single: Arc<Context>,
     pub(crate) store: OnceLock<Arc<Store>>,
-    /// True from the time when the first model has been read.
+    /// True from the time when the first models have been read.
     pub(crate) started: AtomicBool,
     /// True from the time when the server begins to end.
     pub(crate) ending: AtomicBool,
@@ -61,9 +61,9 @@ impl App {
 
     /// Returns the current values for the metrics.
     pub(crate) fn gauges(&self) -> Gauges {
-        let held = self.embedding.admission.held();
+        let held = self.pipeline.admission.held();
         Gauges {
-            waiting: self.embedding.queue.waiting(),
+            waiting: self.pipeline.queue.waiting(),
             held_tokens: held.tokens,
             held_requests: held.requests,
             tokens_per_second: held.speed,

@@ -1,43 +1,16 @@
-//! The path of texts through the server: limited, tokenised, admitted as a whole, queued, awaited.
+//! Texts of requests to embeddings.
 
-use crate::admission::Admission;
-use crate::budget::{Budget, Share};
-use crate::class::Class;
+use crate::budget::Share;
 use crate::inputs::Input;
-use crate::job::{Job, Order};
-use crate::model::{Model, Output};
-use crate::offload::Offload;
-use crate::queue::Queue;
+use crate::model::Model;
+use crate::network::Output;
+use crate::origin::Origin;
+use crate::pipeline::{Computed, Pipeline, Sequences, Work};
 use crate::reply::Usage;
-use crate::request_error::{ErrorKind, RequestError};
-use crate::settings::Settings;
-use crate::system::{System, timeout_at};
+use crate::request_error::RequestError;
 use maana::kernels::Matrix;
-use maana::text::Overlong;
+use maana::text::{Overlong, TokenBatch};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Bytes of text that are tokenised where they are read. More would delay other connections.
-const SHORT_BYTES: usize = 4096;
-
-/// Embeds texts of requests.
-pub(crate) struct Embedding {
-    pub(crate) system: Arc<dyn System>,
-    pub(crate) admission: Arc<Admission>,
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) offload: Arc<Offload>,
-    /// Memory for requests and answers.
-    pub(crate) memory: Budget,
-    /// Bytes of text that wait for the tokenizer or are tokenised.
-    pub(crate) tokenizing: Budget,
-    /// Most texts of a request.
-    pub(crate) most_texts: usize,
-    /// Most rows of an answer with a row for each token.
-    pub(crate) most_token_rows: usize,
-    /// Longest time of an answer.
-    pub(crate) allowed: Duration,
-    pub(crate) log_texts: bool,
-}
 
 /// Texts to embed.
 pub(crate) struct Texts {
@@ -46,10 +19,6 @@ pub(crate) struct Texts {
     /// Text before every input.
     pub(crate) prompt: String,
     pub(crate) overlong: Overlong,
-    pub(crate) output: Output,
-    pub(crate) class: Class,
-    /// Arrival of the request.
-    pub(crate) arrival: Instant,
 }
 
 /// Rows of texts, before normalisation.
@@ -63,134 +32,39 @@ pub(crate) struct Embedded {
     _share: Share,
 }
 
-impl Embedding {
-    /// Creates the path of texts with the limits of settings.
-    pub(crate) fn new(settings: &Settings, system: Arc<dyn System>, offload: Arc<Offload>, memory: Budget) -> Self {
-        let limits = &settings.limits;
-        Self {
-            admission: Admission::new(limits.queued_tokens, settings.times.answer),
-            queue: Arc::new(Queue::new(limits.batch_tokens, Arc::clone(&system))),
-            system,
-            offload,
-            memory,
-            tokenizing: Budget::new(limits.tokenizing),
-            most_texts: limits.inputs,
-            most_token_rows: limits.queued_tokens,
-            allowed: settings.times.answer,
-            log_texts: settings.log_texts,
+impl Sequences for Texts {
+    fn count(&self) -> usize {
+        self.inputs.len()
+    }
+
+    fn bytes(&self) -> usize {
+        let each = self.inputs.iter().map(|input| input.bytes().saturating_add(self.prompt.len()));
+        each.fold(0, usize::saturating_add)
+    }
+
+    fn describe(&self, usage: &mut Usage, log_texts: bool) {
+        usage.texts = self.inputs.len();
+        usage.characters = self.inputs.iter().map(Input::characters).sum();
+        if log_texts {
+            usage.logged = self.inputs.iter().map(Input::for_log).collect();
         }
     }
 
-    /// Checks the number of texts of a request.
-    ///
-    /// # Errors
-    /// If the list is empty or too long.
-    pub(crate) fn check_count(&self, texts: usize) -> Result<(), RequestError> {
-        let most = self.most_texts;
-        match texts {
-            0 => Err(RequestError::new(ErrorKind::Empty, "there is no text; the list is empty")),
-            texts if texts > most => {
-                let message = format!("the request has {texts} texts, and {most} are allowed; send it in parts");
-                Err(RequestError::field("inputs", message))
-            }
-            _ => Ok(()),
-        }
+    fn tokenize(&self) -> Result<TokenBatch, RequestError> {
+        self.model.tokenize(&self.inputs, &self.prompt, self.overlong)
     }
+}
 
-    /// Takes room for bytes that a tokenizer is to read. Tokenising takes time and memory in
-    /// proportion to them, whatever is read of the tokens.
-    ///
-    /// # Errors
-    /// If too many wait already.
-    pub(crate) fn admit_tokenizing(&self, bytes: usize) -> Result<Share, RequestError> {
-        self.tokenizing.take(bytes).ok_or_else(|| {
-            RequestError::overloaded("too much text is waiting to be tokenised already; try again later", 1)
-        })
-    }
-
-    /// Takes memory for an answer.
-    ///
-    /// # Errors
-    /// If too much is taken already.
-    pub(crate) fn answer_memory(&self, bytes: usize) -> Result<Share, RequestError> {
-        let refused = || RequestError::overloaded("too many large answers at once; try again later", 1);
-        self.memory.take(bytes).ok_or_else(refused)
-    }
-
+impl Pipeline {
     /// Computes the rows of texts.
     ///
     /// # Errors
-    /// Invalid or too many texts, no room, a deadline that has passed, or a failure of the server.
-    pub(crate) async fn embed(&self, texts: Texts) -> Result<Embedded, RequestError> {
-        let Texts { model, inputs, prompt, overlong, output, class, arrival } = texts;
-        self.check_count(inputs.len())?;
-        self.swept(|| self.admission.expect_room(class))?;
-        let begin = self.system.now();
-        let bytes =
-            inputs.iter().map(|input| input.bytes().saturating_add(prompt.len())).fold(0, usize::saturating_add);
-        let tokenizing = self.admit_tokenizing(bytes)?;
-        let (inputs, tokens) = {
-            let model = Arc::clone(&model);
-            let tokenize = move || {
-                let tokenized = model.tokenize(&inputs, &prompt, overlong);
-                tokenized.map(|tokens| (inputs, tokens))
-            };
-            self.offload.run(bytes > SHORT_BYTES, tokenize).await??
-        };
-        drop(tokenizing);
-        let mut usage = Usage {
-            model: model.name.clone(),
-            texts: inputs.len(),
-            logged: if self.log_texts { inputs.iter().map(Input::for_log).collect() } else { Vec::new() },
-            tokens: tokens.tokens(),
-            characters: inputs.iter().map(Input::characters).sum(),
-            tokenization: self.system.now().saturating_duration_since(begin),
-            queue: Duration::ZERO,
-            inference: Duration::ZERO,
-        };
-        let (offsets, rows) = match output {
-            Output::Embedding => (Vec::new(), tokens.sequences()),
-            Output::Tokens => (tokens.offsets.clone(), tokens.tokens()),
-        };
-        let most_rows = self.most_token_rows;
-        if output == Output::Tokens && rows > most_rows {
-            let message = format!(
-                "the request has {rows} tokens, and an answer has at most {most_rows} embeddings of tokens; send it in parts"
-            );
-            return Err(RequestError::new(ErrorKind::TooLarge, message));
-        }
-        let share = self.answer_memory(rows.saturating_mul(4 * model.output_columns(output)))?;
-        let permit = self.swept(|| self.admission.admit(class, tokens.tokens()))?;
-        let deadline = arrival + self.allowed;
-        let order = Order {
-            model: Arc::clone(&model),
-            tokens,
-            output,
-            class,
-            queued: self.system.now(),
-            deadline,
-            allowed: self.allowed,
-            permit,
-        };
-        let (job, receiver) = Job::new(order);
-        self.queue.push(&job);
-        // Waiting texts belong to the queue only: when the last is dropped, the receiver notices.
-        let waiting = Arc::downgrade(&job);
-        drop(job);
-        let Some(done) = timeout_at(&*self.system, deadline, receiver).await else {
-            return Err(waiting.upgrade().map_or_else(RequestError::late, |job| job.late()));
-        };
-        let done = done.map_err(|_| RequestError::backend())??;
-        usage.queue = done.queue;
-        usage.inference = done.inference;
-        Ok(Embedded { model, rows: done.rows, offsets, usage, _share: share })
-    }
-
-    /// Tries again after removing abandoned texts from the queue.
-    fn swept<T>(&self, admit: impl Fn() -> Result<T, RequestError>) -> Result<T, RequestError> {
-        admit().or_else(|_| {
-            self.queue.sweep();
-            admit()
-        })
+    /// As [`Pipeline::compute`].
+    pub(crate) async fn embed(&self, texts: Texts, output: Output, origin: &Origin) -> Result<Embedded, RequestError> {
+        let network = texts.model.clone();
+        let Origin { class, arrival, .. } = *origin;
+        let work = Work { network, sequences: texts, output, class, arrival };
+        let Computed { sequences, rows, offsets, usage, share } = self.compute(work).await?;
+        Ok(Embedded { model: sequences.model, rows, offsets, usage, _share: share })
     }
 }

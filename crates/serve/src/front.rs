@@ -87,8 +87,8 @@ impl Front {
             let _ = open.recv().await;
         };
         let in_time = timeout_at(system, end, drained).await.is_some();
-        app.embedding.queue.close();
-        if in_time { 0 } else { app.embedding.admission.held().requests }
+        app.pipeline.queue.close();
+        if in_time { 0 } else { app.pipeline.admission.held().requests }
     }
 
     async fn take(

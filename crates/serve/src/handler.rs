@@ -148,7 +148,12 @@ impl Handler {
             fields.insert("key".into(), key.into());
         }
         if let Some(usage) = &reply.usage {
-            fields.insert("texts".into(), usage.texts.into());
+            if usage.texts > 0 {
+                fields.insert("texts".into(), usage.texts.into());
+            }
+            if usage.pairs > 0 {
+                fields.insert("pairs".into(), usage.pairs.into());
+            }
             fields.insert("tokens".into(), usage.tokens.into());
             if self.app.settings.log_texts {
                 fields.insert("inputs".into(), usage.logged.clone().into());

@@ -1,8 +1,13 @@
 //! Inputs of requests in the formats of both APIs: a text, texts, token ids, or lists of token ids.
 
+use crate::request_error::{ErrorKind, RequestError};
+use maana::text::{Overlong, TextError, Tokenizer};
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use std::fmt;
+
+/// Most bytes of a text without white space.
+const MOST_UNBROKEN_BYTES: usize = 1 << 20;
 
 /// An input to embed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +168,48 @@ pub(crate) enum Direction {
     Left,
     #[serde(alias = "right")]
     Right,
+}
+
+impl Direction {
+    /// Returns the treatment of a text that is too long, by both fields of a request, or by the
+    /// tokenizer's folder.
+    pub(crate) fn overlong(truncate: Option<bool>, direction: Option<Self>, tokenizer: &Tokenizer) -> Overlong {
+        match (truncate, direction) {
+            (Some(false), _) => Overlong::Refuse,
+            (_, Some(Self::Left)) => Overlong::CutBeginning,
+            (_, Some(Self::Right)) => Overlong::CutEnd,
+            (_, None) => tokenizer.overlong(),
+        }
+    }
+}
+
+/// Checks the longest part of a text that a tokenizer can only take as a whole, because time and
+/// memory of tokenising are proportional to it.
+pub(crate) fn check_unbroken(index: usize, text: &str) -> Result<(), RequestError> {
+    if text.len() <= MOST_UNBROKEN_BYTES {
+        return Ok(());
+    }
+    let longest = text.split(|letter: char| letter.is_ascii_whitespace()).map(str::len).max().unwrap_or_default();
+    if longest <= MOST_UNBROKEN_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "text {index}: it has {longest} bytes without white space, and at most {MOST_UNBROKEN_BYTES} are tokenised at once; \
+         send it in parts"
+    );
+    Err(RequestError::new(ErrorKind::TooLarge, message).in_field("input"))
+}
+
+/// Returns the error of a text that cannot be tokenised.
+pub(crate) fn tokenizer_error(error: &TextError) -> RequestError {
+    let kind = match error {
+        TextError::TooLong { .. }
+        | TextError::PairTooLong { .. }
+        | TextError::NoToken { .. }
+        | TextError::NoTokens { .. } => ErrorKind::Invalid,
+        _ => ErrorKind::Tokenizer,
+    };
+    RequestError::new(kind, error.to_string()).in_field("input")
 }
 
 #[cfg(test)]

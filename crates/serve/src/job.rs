@@ -3,7 +3,7 @@
 
 use crate::admission::Permit;
 use crate::class::Class;
-use crate::model::{Model, Output};
+use crate::network::{Network, Output};
 use crate::request_error::{ErrorKind, RequestError};
 use maana::kernels::Matrix;
 use maana::text::TokenBatch;
@@ -21,7 +21,7 @@ pub(crate) struct Group {
 
 /// A request in the queue.
 pub(crate) struct Job {
-    pub(crate) model: Arc<Model>,
+    pub(crate) network: Arc<dyn Network>,
     pub(crate) tokens: TokenBatch,
     pub(crate) output: Output,
     pub(crate) class: Class,
@@ -60,7 +60,7 @@ pub(crate) struct Done {
 
 /// Parts of a job.
 pub(crate) struct Order {
-    pub(crate) model: Arc<Model>,
+    pub(crate) network: Arc<dyn Network>,
     pub(crate) tokens: TokenBatch,
     pub(crate) output: Output,
     pub(crate) class: Class,
@@ -74,7 +74,7 @@ pub(crate) struct Order {
 impl Job {
     /// Creates a job and the receiver of its answer. Dropping the receiver cancels the job.
     pub(crate) fn new(order: Order) -> (Arc<Self>, oneshot::Receiver<Result<Done, RequestError>>) {
-        let Order { model, tokens, output, class, queued, deadline, allowed, permit } = order;
+        let Order { network, tokens, output, class, queued, deadline, allowed, permit } = order;
         let (sender, receiver) = oneshot::channel();
         let answer = Answer {
             values: Vec::new(),
@@ -84,13 +84,13 @@ impl Job {
             receiver: Some(Receiver { sender, permit }),
         };
         let answer = Mutex::new(answer);
-        let job = Self { model, tokens, output, class, deadline, allowed, queued, answer };
+        let job = Self { network, tokens, output, class, deadline, allowed, queued, answer };
         (Arc::new(job), receiver)
     }
 
     /// Returns the group of its texts.
     pub(crate) fn group(&self) -> Group {
-        Group { model: self.model.number, output: self.output }
+        Group { model: self.network.number(), output: self.output }
     }
 
     /// Returns true if the answer is still awaited. A job past its deadline is answered with an
@@ -167,7 +167,7 @@ impl Job {
     }
 
     fn columns(&self) -> usize {
-        self.model.output_columns(self.output)
+        self.network.output_columns(self.output)
     }
 
     fn answer(&self) -> MutexGuard<'_, Answer> {

@@ -1,5 +1,5 @@
-//! The HTTP server: embeddings, search, labels and similarities in the formats of OpenAI and of
-//! text-embeddings-inference. It is the only crate with an async runtime. All computing is done by
+//! The HTTP server: embeddings, search, labels, similarities and rankings in the formats of OpenAI,
+//! text-embeddings-inference, Cohere and Jina. It is the only crate with an async runtime. All computing is done by
 //! `maana`.
 #![forbid(unsafe_code)]
 
@@ -25,19 +25,26 @@ mod log;
 mod metrics;
 mod model;
 mod models;
+mod network;
 mod offload;
+mod origin;
+mod pipeline;
 mod queue;
+mod ranking;
 mod reply;
 mod reply_body;
 mod request;
 mod request_error;
+mod reranker;
 mod routes;
 mod rows;
+mod scoring;
 mod server;
 mod settings;
 mod signals;
 #[cfg(test)]
 mod simulation;
+mod slot;
 mod store;
 mod system;
 mod threads;

@@ -18,6 +18,7 @@ const SIZES: [f64; 13] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 51
 pub(crate) struct Metrics {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     texts: AtomicU64,
+    pairs: AtomicU64,
     tokens: AtomicU64,
     panics: AtomicU64,
     request_seconds: Histogram<14>,
@@ -51,6 +52,7 @@ impl Metrics {
         self.request_seconds.observe(SECONDS, time.as_secs_f64());
         if let Some(usage) = usage {
             self.texts.fetch_add(usage.texts as u64, Ordering::Relaxed);
+            self.pairs.fetch_add(usage.pairs as u64, Ordering::Relaxed);
             self.tokens.fetch_add(usage.tokens as u64, Ordering::Relaxed);
             self.tokenization_seconds.observe(SECONDS, usage.tokenization.as_secs_f64());
             self.queue_seconds.observe(SECONDS, usage.queue.as_secs_f64());
@@ -84,14 +86,15 @@ impl Metrics {
         }
         let counters = [
             ("maana_texts_total", &self.texts, "Embedded texts."),
-            ("maana_tokens_total", &self.tokens, "Tokens of embedded texts."),
+            ("maana_pairs_total", &self.pairs, "Scored pairs."),
+            ("maana_tokens_total", &self.tokens, "Tokens of embedded texts and scored pairs."),
             ("maana_panics_total", &self.panics, "Batches that panicked."),
         ];
         for (name, counter, help) in counters {
             page.head(name, "counter", help);
             page.value(name, counter.load(Ordering::Relaxed) as f64);
         }
-        page.by_class("maana_queue_texts", "Waiting texts.", gauges.waiting);
+        page.by_class("maana_queue_texts", "Waiting texts and pairs.", gauges.waiting);
         page.by_class("maana_held_tokens", "Tokens that wait or are being computed.", gauges.held_tokens);
         let gauges = [
             ("maana_held_requests", gauges.held_requests as f64, "Requests that wait or are being computed."),
@@ -124,7 +127,7 @@ impl Metrics {
         for (name, histogram, help) in seconds {
             page.histogram(name, help, SECONDS, histogram);
         }
-        page.histogram("maana_batch_texts", "Texts of a batch.", SIZES, &self.batch_texts);
+        page.histogram("maana_batch_texts", "Texts and pairs of a batch.", SIZES, &self.batch_texts);
         page.histogram("maana_batch_tokens", "Tokens of a batch.", SIZES, &self.batch_tokens);
         page.0
     }

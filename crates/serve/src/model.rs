@@ -1,35 +1,22 @@
-//! A model in memory, and what requests may ask of it.
+//! A model of embeddings in memory, and what requests may ask of it.
 
 use crate::error::ServeError;
-use crate::inputs::{Direction, Input};
+use crate::inputs::{Direction, Input, check_unbroken, tokenizer_error};
 use crate::log::Log;
-use crate::request_error::{ErrorKind, RequestError};
+use crate::network::Network;
+use crate::request_error::RequestError;
 use crate::settings::{Dims, Source};
 use maana::card::matryoshka_dims;
 use maana::classify::{self, Classifier};
 use maana::kernels::{Context, Matrix, Precision, Rows};
-use maana::model::{Activations, ModelError, ModelSpec, Role, RolePrompts, Similarity, TextEncoder, WeightStorage};
-use maana::text::{Overlong, TextError, TokenBatch, Tokenizer};
+use maana::model::{InferenceModel, Role, RolePrompts, Similarity, TextEncoder, WeightStorage};
+use maana::text::{Overlong, TokenBatch};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-/// Most bytes of a text without white space.
-const MOST_UNBROKEN_BYTES: usize = 1 << 20;
-
-/// Output for a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Output {
-    /// One row: its embedding, before the normalisation that ends the model.
-    Embedding,
-    /// A row for each token.
-    Tokens,
-}
-
-/// A model in memory.
+/// A model of embeddings in memory.
 pub(crate) struct Model {
-    /// Number among the server's models.
-    pub(crate) number: usize,
-    pub(crate) name: String,
+    number: usize,
+    name: String,
     pub(crate) folder: PathBuf,
     /// The dimensions that requests may ask for, largest first.
     pub(crate) dims: Vec<usize>,
@@ -50,6 +37,20 @@ pub(crate) struct ModelSettings {
     pub(crate) query_prompt: Option<String>,
     /// Prompt of documents.
     pub(crate) document_prompt: Option<String>,
+}
+
+impl Network for Model {
+    fn number(&self) -> usize {
+        self.number
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn model(&self) -> &InferenceModel {
+        self.encoder.model()
+    }
 }
 
 impl Model {
@@ -124,12 +125,7 @@ impl Model {
     /// Returns the treatment of a text that is too long, by both fields of a request, or by the
     /// model's folder.
     pub(crate) fn overlong(&self, truncate: Option<bool>, direction: Option<Direction>) -> Overlong {
-        match (truncate, direction) {
-            (Some(false), _) => Overlong::Refuse,
-            (_, Some(Direction::Left)) => Overlong::CutBeginning,
-            (_, Some(Direction::Right)) => Overlong::CutEnd,
-            (_, None) => self.tokenizer().overlong(),
-        }
+        Direction::overlong(truncate, direction, &self.tokenizer())
     }
 
     /// Tokenises inputs after a prompt.
@@ -147,7 +143,9 @@ impl Model {
         let mut tokens = TokenBatch::new();
         let mut prompt_lengths = Vec::with_capacity(inputs.len());
         for (index, input) in inputs.iter().enumerate() {
-            check_unbroken(index, input)?;
+            if let Input::Text(text) = input {
+                check_unbroken(index, text)?;
+            }
             let left_out = match input {
                 Input::Text(text) if prompt.is_empty() => tokenizer.append(&mut tokens, text, max_length, overlong),
                 Input::Text(text) => tokenizer.append(&mut tokens, &format!("{prompt}{text}"), max_length, overlong),
@@ -164,38 +162,7 @@ impl Model {
         Ok(tokens)
     }
 
-    /// The tokenizer.
-    pub(crate) fn tokenizer(&self) -> Arc<Tokenizer> {
-        self.spec().tokenizer()
-    }
-
-    /// Columns of the rows of an output, as [`Model::infer`] returns them.
-    pub(crate) fn output_columns(&self, output: Output) -> usize {
-        match output {
-            Output::Embedding => self.columns(),
-            Output::Tokens => self.spec().config().hidden,
-        }
-    }
-
-    /// Computes rows for the texts of a batch. `batch_tokens` is the size of the largest batch of
-    /// more than one text.
-    pub(crate) fn infer(
-        &self,
-        context: &Context,
-        tokens: &TokenBatch,
-        output: Output,
-        batch_tokens: usize,
-        activations: &mut Activations,
-    ) -> Matrix {
-        let model = self.encoder.model();
-        model.reserve(batch_tokens, activations);
-        match output {
-            Output::Embedding => model.embed_unfinished(context, tokens, activations),
-            Output::Tokens => model.embed_tokens(context, tokens, activations),
-        }
-    }
-
-    /// Cuts rows of [`Output::Embedding`] to a dimension and normalises them as `maana encode`
+    /// Cuts rows of [`Output::Embedding`](crate::network::Output::Embedding) to a dimension and normalises them as `maana encode`
     /// does, or as requested.
     pub(crate) fn finish(
         &self,
@@ -212,29 +179,6 @@ impl Model {
         self.encoder.similarity()
     }
 
-    /// Settings, poolings and dimensions of the model's folder.
-    pub(crate) fn spec(&self) -> &ModelSpec {
-        self.encoder.spec()
-    }
-
-    /// Checks that no mapped file of the model was changed.
-    ///
-    /// # Errors
-    /// Names the changed file.
-    pub(crate) fn check_unchanged(&self) -> Result<(), ModelError> {
-        self.encoder.model().check_unchanged()
-    }
-
-    /// Precision of the matrix products.
-    pub(crate) fn precision(&self) -> Precision {
-        self.encoder.precision()
-    }
-
-    /// Bytes of weights in memory.
-    pub(crate) fn held_bytes(&self) -> u64 {
-        self.encoder.model().held_bytes() as u64
-    }
-
     /// Returns the fingerprint of embeddings of a dimension.
     ///
     /// # Errors
@@ -243,32 +187,6 @@ impl Model {
         let encoder = self.encoder.clone().with_dimension(dimension);
         encoder.map(|it| it.fingerprint()).map_err(|error| error.to_string())
     }
-}
-
-/// Checks the longest part of a text that a tokenizer can only take as a whole, because time and
-/// memory of tokenising are proportional to it.
-fn check_unbroken(index: usize, input: &Input) -> Result<(), RequestError> {
-    let Input::Text(text) = input else { return Ok(()) };
-    if text.len() <= MOST_UNBROKEN_BYTES {
-        return Ok(());
-    }
-    let longest = text.split(|letter: char| letter.is_ascii_whitespace()).map(str::len).max().unwrap_or_default();
-    if longest <= MOST_UNBROKEN_BYTES {
-        return Ok(());
-    }
-    let message = format!(
-        "text {index}: it has {longest} bytes without white space, and at most {MOST_UNBROKEN_BYTES} are tokenised at once; \
-         send it in parts"
-    );
-    Err(RequestError::new(ErrorKind::TooLarge, message).in_field("input"))
-}
-
-fn tokenizer_error(error: &TextError) -> RequestError {
-    let kind = match error {
-        TextError::TooLong { .. } | TextError::NoToken { .. } | TextError::NoTokens { .. } => ErrorKind::Invalid,
-        _ => ErrorKind::Tokenizer,
-    };
-    RequestError::new(kind, error.to_string()).in_field("input")
 }
 
 /// Opens the classifier at a path, or the one in the model's folder.

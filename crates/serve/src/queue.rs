@@ -236,7 +236,8 @@ mod tests {
     use super::*;
     use crate::admission::Admission;
     use crate::job::{Done, Order};
-    use crate::model::{Model, Output};
+    use crate::model::Model;
+    use crate::network::Output;
     use crate::request_error::ErrorKind;
     use crate::simulation::{Simulation, tiny_model};
     use std::time::Duration;
@@ -270,7 +271,7 @@ mod tests {
             tokens.set_prompt_length(prompt_length);
             let permit = self.admission.admit(class, tokens.tokens()).unwrap();
             let (job, answer) = Job::new(Order {
-                model: Arc::clone(&self.model),
+                network: self.model.clone(),
                 tokens,
                 output: Output::Embedding,
                 class,

@@ -17,7 +17,7 @@ pub(crate) struct Reply {
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: ReplyBody,
-    /// Work that the answer took, where texts were embedded.
+    /// Work that the answer took, where texts were embedded or scored.
     pub(crate) usage: Option<Usage>,
 }
 
@@ -25,7 +25,10 @@ pub(crate) struct Reply {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) model: String,
+    /// Embedded texts.
     pub(crate) texts: usize,
+    /// Scored pairs.
+    pub(crate) pairs: usize,
     /// The texts, if they are logged.
     pub(crate) logged: Vec<String>,
     pub(crate) tokens: usize,
@@ -42,6 +45,7 @@ impl Usage {
             logged: [self.logged, other.logged.clone()].concat(),
             model: self.model,
             texts: self.texts + other.texts,
+            pairs: self.pairs + other.pairs,
             tokens: self.tokens + other.tokens,
             characters: self.characters + other.characters,
             tokenization: self.tokenization + other.tokenization,
@@ -97,6 +101,9 @@ impl Reply {
                 "param": error.param,
                 "code": error.openai_code(),
             }}),
+            Api::Cohere => {
+                json!({"message": error.message, "detail": error.message, "error_type": error.tei_type()})
+            }
             Api::Tei => json!({"error": error.message, "error_type": error.tei_type()}),
         };
         let mut reply = Self::json(&body);

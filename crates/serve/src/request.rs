@@ -3,12 +3,13 @@
 
 use crate::app::App;
 use crate::body::{Received, RequestBody};
-use crate::budget::Share;
 use crate::class::Class;
 use crate::embedding::{Embedded, Texts};
 use crate::inputs::{Direction, Input};
 use crate::json;
-use crate::model::{Model, Output};
+use crate::model::Model;
+use crate::network::Output;
+use crate::origin::Origin;
 use crate::request_error::RequestError;
 use maana::model::Role;
 use maana::text::Overlong;
@@ -71,10 +72,7 @@ pub(crate) struct Plan {
     pub(crate) dimension: usize,
     prompt: String,
     overlong: Overlong,
-    class: Class,
-    arrival: Instant,
-    /// Memory of the body, whose texts the fields hold.
-    _memory: Share,
+    origin: Origin,
 }
 
 impl Request {
@@ -93,11 +91,36 @@ impl Request {
         model: Option<String>,
         parse: impl FnOnce(&[u8]) -> Result<T, RequestError> + Send + 'static,
     ) -> Result<(T, Plan), RequestError> {
+        let (fields, mut common, origin) = self.read(app, parse).await?;
+        common.model = model.or(common.model);
+        Ok((fields, Plan::new(app, common, origin).await?))
+    }
+
+    /// Reads a request without looking for a model.
+    ///
+    /// # Errors
+    /// If the body cannot be read.
+    pub(crate) async fn read<T: Fields>(
+        self,
+        app: &App,
+        parse: impl FnOnce(&[u8]) -> Result<T, RequestError> + Send + 'static,
+    ) -> Result<(T, Common, Origin), RequestError> {
         let Received { bytes, memory } = app.bodies.read(self.body).await?;
         let is_long = bytes.len() > SHORT_BODY;
         let mut fields: T = app.offload.run(is_long, move || parse(&bytes)).await??;
         let common = fields.common();
-        let model = app.models.get(model.or(common.model).as_deref()).await?;
+        let class = self.class.unwrap_or_else(|| Class::of_texts(common.texts));
+        Ok((fields, common, Origin::new(class, self.arrival, memory)))
+    }
+}
+
+impl Plan {
+    /// Finds the model of embeddings that a request names, and checks the common fields.
+    ///
+    /// # Errors
+    /// If there is no such model, or a field is invalid.
+    pub(crate) async fn new(app: &App, common: Common, origin: Origin) -> Result<Self, RequestError> {
+        let model = app.models.get(common.model.as_deref()).await?;
         let dimension = model.dimension(common.dimensions)?;
         let prompt = match &common.prompt {
             Prompt::Default => model.prompt(None)?,
@@ -106,12 +129,14 @@ impl Request {
             Prompt::None => String::new(),
         };
         let overlong = model.overlong(common.truncate, common.truncation_direction);
-        let class = self.class.unwrap_or_else(|| Class::of_texts(common.texts));
-        Ok((fields, Plan { model, dimension, prompt, overlong, class, arrival: self.arrival, _memory: memory }))
+        Ok(Self { model, dimension, prompt, overlong, origin })
     }
-}
 
-impl Plan {
+    /// Returns what belongs to the request rather than to its model.
+    pub(crate) fn into_origin(self) -> Origin {
+        self.origin
+    }
+
     /// The text before every input.
     pub(crate) fn prompt(&self) -> &str {
         &self.prompt
@@ -130,7 +155,7 @@ impl Plan {
         inputs: Vec<Input>,
         output: Output,
     ) -> Result<Embedded, RequestError> {
-        let (model, overlong, class, arrival) = (Arc::clone(&self.model), self.overlong, self.class, self.arrival);
-        app.embedding.embed(Texts { model, inputs, prompt, overlong, output, class, arrival }).await
+        let texts = Texts { model: Arc::clone(&self.model), inputs, prompt, overlong: self.overlong };
+        app.pipeline.embed(texts, output, &self.origin).await
     }
 }

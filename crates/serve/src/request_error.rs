@@ -6,13 +6,19 @@
 pub(crate) enum Api {
     /// `{"error": {"message", "type", "param", "code"}}`
     OpenAi,
+    /// `{"message", "detail", "error_type"}`: Cohere's clients read `message`, Jina's `detail`.
+    Cohere,
     /// `{"error", "error_type"}`, as in text-embeddings-inference, and for Maana's own routes.
     Tei,
 }
 
 impl Api {
-    /// Returns the API of a path: `/v1`, its short form, and `/openai` as in Azure are OpenAI's.
+    /// Returns the API of a path: `/v1`, its short form, and `/openai` as in Azure are OpenAI's, but
+    /// for those of rerankers.
     pub(crate) fn of(path: &str) -> Self {
+        if path == "/v1/rerank" || path.starts_with("/v2/") {
+            return Self::Cohere;
+        }
         let of_openai = path.starts_with("/v1/") || path.starts_with("/openai/") || path == "/embeddings";
         if of_openai { Self::OpenAi } else { Self::Tei }
     }
@@ -118,7 +124,7 @@ impl RequestError {
     pub(crate) fn status(&self, api: Api) -> u16 {
         match (self.kind, api) {
             (ErrorKind::Syntax | ErrorKind::Empty, _) => 400,
-            (ErrorKind::Invalid | ErrorKind::Tokenizer, Api::OpenAi) => 400,
+            (ErrorKind::Invalid | ErrorKind::Tokenizer, Api::OpenAi | Api::Cohere) => 400,
             (ErrorKind::Invalid | ErrorKind::Tokenizer, Api::Tei) => 422,
             (ErrorKind::Key, _) => 401,
             (ErrorKind::Host, _) => 403,

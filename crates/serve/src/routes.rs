@@ -4,6 +4,7 @@
 mod classify;
 mod embed;
 mod openai;
+mod predict;
 mod rerank;
 mod search;
 mod similarity;
@@ -39,12 +40,13 @@ pub(crate) enum Route {
     Similarity,
     Matrix,
     Rerank,
+    Predict,
     Search,
     Classify,
 }
 
 /// Method, path and route of each; `{id}` is a name, which may contain slashes.
-pub(crate) const ROUTES: [(&str, &str, Route); 24] = [
+pub(crate) const ROUTES: [(&str, &str, Route); 27] = [
     ("GET", "/", Route::Page),
     ("GET", "/docs", Route::Docs),
     ("GET", "/openapi.json", Route::OpenApi),
@@ -67,6 +69,9 @@ pub(crate) const ROUTES: [(&str, &str, Route); 24] = [
     ("POST", "/similarity", Route::Similarity),
     ("POST", "/similarity/matrix", Route::Matrix),
     ("POST", "/rerank", Route::Rerank),
+    ("POST", "/v1/rerank", Route::Rerank),
+    ("POST", "/v2/rerank", Route::Rerank),
+    ("POST", "/predict", Route::Predict),
     ("POST", "/search", Route::Search),
     ("POST", "/classify", Route::Classify),
 ];
@@ -174,6 +179,7 @@ pub(crate) async fn answer(app: &App, route: Route, request: Request) -> Result<
         Route::Similarity => similarity::similarity(app, request).await,
         Route::Matrix => similarity::matrix(app, request).await,
         Route::Rerank => rerank::rerank(app, request).await,
+        Route::Predict => predict::predict(app, request).await,
         Route::Search => search::search(app, request).await,
         Route::Classify => classify::classify(app, request).await,
     }

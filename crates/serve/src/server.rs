@@ -5,7 +5,6 @@ use crate::body::BodyReader;
 use crate::budget::Budget;
 use crate::connections::Connections;
 use crate::cors::Cors;
-use crate::embedding::Embedding;
 use crate::error::ServeError;
 use crate::front::Front;
 use crate::handler::Handler;
@@ -14,6 +13,7 @@ use crate::keys::Keys;
 use crate::log::Log;
 use crate::models::Models;
 use crate::offload::Offload;
+use crate::pipeline::Pipeline;
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::store::Store;
@@ -84,7 +84,7 @@ pub fn start(settings: Settings, context: Arc<Context>) -> Result<Running, Serve
     let running = Running { app, address, runtime, compute, serving, stop };
     if let Err(error) = running.make_ready() {
         // The compute thread ends with the queue.
-        running.app.embedding.queue.close();
+        running.app.pipeline.queue.close();
         return Err(error);
     }
     Ok(running)
@@ -124,7 +124,7 @@ pub(crate) fn handler(
     };
     let app = App {
         models: Arc::new(Models::new(&settings, Arc::clone(&context), log.clone(), Arc::clone(&system))?),
-        embedding: Embedding::new(&settings, Arc::clone(&system), Arc::clone(&offload), memory),
+        pipeline: Pipeline::new(&settings, Arc::clone(&system), Arc::clone(&offload), memory),
         connections: Connections::new(settings.limits.connections),
         bodies,
         offload,
@@ -144,9 +144,9 @@ pub(crate) fn handler(
 /// Creates the worker of an app.
 pub(crate) fn worker(app: &App) -> Worker {
     Worker {
-        queue: Arc::clone(&app.embedding.queue),
+        queue: Arc::clone(&app.pipeline.queue),
         context: Arc::clone(&app.context),
-        admission: Arc::clone(&app.embedding.admission),
+        admission: Arc::clone(&app.pipeline.admission),
         metrics: Arc::clone(&app.metrics),
         log: app.log.clone(),
         system: Arc::clone(&app.system),
@@ -170,8 +170,8 @@ impl Running {
     /// time.
     pub fn wait(self) -> Ended {
         let Self { app, runtime, compute, serving, .. } = self;
-        let given_up = runtime.block_on(serving).unwrap_or_else(|_| app.embedding.admission.held().requests);
-        app.embedding.queue.close();
+        let given_up = runtime.block_on(serving).unwrap_or_else(|_| app.pipeline.admission.held().requests);
+        app.pipeline.queue.close();
         if given_up == 0 {
             // It catches the panics of batches, and so ends without one.
             let _ = compute.join();
@@ -187,11 +187,11 @@ impl Running {
         self.app.is_ready()
     }
 
-    /// Reads the first model and the store.
+    /// Reads the first models and the store.
     fn make_ready(&self) -> Result<(), ServeError> {
         let app = &self.app;
-        let model = app.models.read_first()?;
-        if let Some(place) = &app.settings.index {
+        app.models.read_first()?;
+        if let Some((place, model)) = app.settings.index.as_ref().zip(app.models.first()) {
             let store =
                 Store::new(place.read()?, &place.to_string(), &model, app.log.clone(), Arc::clone(&app.system))?;
             // It is set only here, once.
@@ -210,7 +210,7 @@ impl Running {
 /// Ends the process for an operator who has asked twice, with the status of one that SIGINT ended.
 fn end_at_once(app: &App) {
     const INTERRUPTED: i32 = 130;
-    let requests = app.embedding.admission.held().requests;
+    let requests = app.pipeline.admission.held().requests;
     app.log.warn(&format!("the server ends at once; {requests} requests are not answered"));
     app.log.flush();
     std::process::exit(INTERRUPTED);

@@ -9,14 +9,17 @@ use std::time::Duration;
 /// Settings of a server.
 #[derive(Clone)]
 pub struct Settings {
-    /// The models. The first is read at the start and serves requests that name none.
+    /// The models of embeddings. The first is read at the start and serves requests that name none.
     pub models: Vec<Source>,
+    /// Cross-encoders that rank documents. The first is read at the start and serves requests that
+    /// name none. A server may have rerankers only.
+    pub rerankers: Vec<Source>,
     /// Precision of the matrix products.
     pub precision: Precision,
     /// Notes at the start of the log.
     pub notes: Vec<String>,
-    /// Most bytes of all models; those unused for longest are released. The first model always
-    /// stays.
+    /// Most bytes of all models; those unused for longest are released. The first model and the
+    /// first reranker always stay.
     pub memory: Option<u64>,
     /// Makes a server of one model answer only to its name; by default it answers to any.
     pub strict_model: bool,
@@ -175,11 +178,18 @@ pub enum LogForm {
 }
 
 impl Settings {
-    /// Creates the default settings for one model: on this computer only, on a port that the system
-    /// chooses.
+    /// Creates the default settings for one model.
     pub fn new(source: Source) -> Self {
+        Self { models: vec![source], ..Self::default() }
+    }
+}
+
+impl Default for Settings {
+    /// Settings without a model: on this computer only, on a port that the system chooses.
+    fn default() -> Self {
         Self {
-            models: vec![source],
+            models: Vec::new(),
+            rerankers: Vec::new(),
             precision: Precision::F32,
             notes: Vec::new(),
             memory: None,

@@ -35,6 +35,11 @@ fn tiny_source() -> Source {
     Source { name: "tiny".into(), place: concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/tiny-bert").into() }
 }
 
+/// Returns a small cross-encoder of the golden files.
+fn cross_source() -> Source {
+    Source { name: "cross".into(), place: concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/cross/bert").into() }
+}
+
 /// A simulated system.
 pub(crate) struct Simulation {
     this: Weak<Self>,

@@ -3,7 +3,7 @@
 use crate::admission::Admission;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::model::Output;
+use crate::network::Output;
 use crate::queue::{Batch, Queue};
 use crate::request_error::RequestError;
 use crate::settings::Hook;
@@ -78,8 +78,8 @@ impl Worker {
             if let Some(hook) = &self.before_batch {
                 hook(batch.tokens.tokens());
             }
-            let (model, output) = (&batch.texts[0].0.model, batch.group.output);
-            model.infer(&self.context, &batch.tokens, output, self.queue.batch_tokens(), activations)
+            let (network, output) = (&batch.texts[0].0.network, batch.group.output);
+            network.infer(&self.context, &batch.tokens, output, self.queue.batch_tokens(), activations)
         }));
         Computed { batch, start, rows: rows.ok() }
     }
@@ -108,7 +108,7 @@ impl Worker {
         self.progress.computed = Some(now);
         self.admission.computed(batch.tokens.tokens(), time);
         self.metrics.batch(batch.texts.len(), batch.tokens.tokens(), time);
-        if let Err(error) = batch.texts[0].0.model.check_unchanged() {
+        if let Err(error) = batch.texts[0].0.network.check_unchanged() {
             self.log.warn(&error.to_string());
             batch.texts.iter().for_each(|(job, _)| job.fail(RequestError::changed("the weights of the model")));
             return;
@@ -123,7 +123,7 @@ impl Worker {
             if values.iter().all(|value| value.is_finite()) {
                 job.deliver(*index, values, self.progress.batches, time, now);
             } else {
-                self.log.warn("an embedding is not finite; the model's weights are damaged");
+                self.log.warn("a result is not finite; the model's weights are damaged");
                 job.fail(RequestError::backend());
             }
         }

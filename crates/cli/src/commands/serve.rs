@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Serve embeddings, similarities, search and labels over HTTP, for clients of OpenAI and of
-/// text-embeddings-inference
+/// Serve embeddings, similarities, search, labels and rankings over HTTP, for clients of OpenAI,
+/// text-embeddings-inference, Cohere and Jina
 #[derive(clap::Args)]
 #[command(after_help = "\
 It prints `listening on http://…` when it takes requests; a page for people is at that address, the API at /docs. SIGTERM
@@ -20,16 +20,24 @@ and Ctrl-C end it after the requests that have arrived are answered, a second Ct
 Examples:
   maana serve MODEL
   maana serve MODEL --index store --host 0.0.0.0 --keys keys.txt
+  maana serve MODEL --index store --reranker rank=runs/rank/model
   maana serve news=runs/news/model --model small=sentence-transformers/all-MiniLM-L6-v2 --memory 2000000000
   curl localhost:8080/v1/embeddings -H 'content-type: application/json' -d '{\"input\": \"Habari ya asubuhi\"}'")]
 pub(crate) struct Serve {
     /// A folder, a name on the hub, or name@revision; NAME=MODEL sets its name in requests
-    /// [default: its name on the hub or in its card, else the folder's]
-    model: String,
+    /// [default: its name on the hub or in its card, else the folder's]. A server with --reranker
+    /// needs none
+    #[arg(required_unless_present = "rerankers")]
+    model: Option<String>,
     /// A further model, read at its first request; repeatable
-    #[arg(long = "model", value_name = "NAME=MODEL")]
+    #[arg(long = "model", value_name = "NAME=MODEL", requires = "model")]
     models: Vec<String>,
-    /// Answer only to the model's own name [default: a single model answers to any name]
+    /// A cross-encoder that ranks documents; the first is read at the start, further ones at their
+    /// first request; repeatable
+    #[arg(long = "reranker", value_name = "NAME=MODEL")]
+    rerankers: Vec<String>,
+    /// Answer only to the models' own names [default: a single model, and a single reranker, answer
+    /// to any name]
     #[arg(long)]
     strict_model: bool,
     /// Accept token ids on OpenAI's routes; they are refused by default, because OpenAI's clients
@@ -136,14 +144,12 @@ impl Serve {
 
     fn settings(self) -> Result<Settings> {
         // Models are downloaded now, with visible progress, and misspelt names are reported now.
-        let mut models = Vec::new();
-        for argument in std::iter::once(&self.model).chain(&self.models) {
-            models.push(Named::read(argument)?);
-        }
+        let arguments: Vec<&String> = self.model.iter().chain(&self.models).chain(&self.rerankers).collect();
+        let named = arguments.into_iter().map(|argument| Named::read(argument)).collect::<Result<Vec<_>>>()?;
         let source = |(name, model): (String, &Named)| Source { name, place: model.place.clone() };
-        let sources: Vec<Source> = names(&models).into_iter().zip(&models).map(source).collect();
-        let mut settings = Settings::new(sources[0].clone());
-        settings.models = sources;
+        let mut models: Vec<Source> = names(&named).into_iter().zip(&named).map(source).collect();
+        let rerankers = models.split_off(models.len() - self.rerankers.len());
+        let mut settings = Settings { models, rerankers, ..Settings::default() };
         settings.precision = crate::precision::of(self.precision.precision);
         settings.notes = match self.precision.precision {
             None => crate::precision::faster(maana::kernels::InstructionSet::active()).into_iter().collect(),

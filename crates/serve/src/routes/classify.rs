@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::inputs::{Input, Texts};
 use crate::json::write_json;
-use crate::model::Output;
+use crate::network::{Network, Output};
 use crate::reply::Reply;
 use crate::reply_body::Pieces;
 use crate::request::{Common, Fields, Request};
@@ -30,7 +30,7 @@ impl Fields for ClassifyRequest {
 pub(super) async fn classify(app: &App, request: Request) -> Result<Reply, RequestError> {
     let (fields, plan) = request.extract::<ClassifyRequest>(app).await?;
     let Some(classifier) = &plan.model.classifier else {
-        let name = &plan.model.name;
+        let name = plan.model.name();
         let message = format!("the model `{name}` has no classifier; fit one with `maana classify fit`");
         return Err(RequestError::new(ErrorKind::NoRoute, message));
     };

@@ -38,6 +38,7 @@ fn every_field_is_described_and_nothing_else() {
     compare::<similarity::SimilarityParameters>("SimilarityRequest/properties/parameters");
     compare::<similarity::MatrixRequest>("MatrixRequest");
     compare::<rerank::RerankRequest>("RerankRequest");
+    compare::<predict::PredictRequest>("PredictRequest");
     compare::<search::SearchRequest>("SearchRequest");
     compare::<classify::ClassifyRequest>("ClassifyRequest");
 }

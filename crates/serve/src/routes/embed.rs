@@ -1,12 +1,13 @@
 //! `/embed` and `/embed_all`, as in text-embeddings-inference, and `/`, which clients of Hugging
 //! Face use.
 
+use super::rerank::{RerankRequest, ranked};
 use super::similarity::{SimilarityRequest, similarities};
 use crate::app::App;
 use crate::embedding::Embedded;
 use crate::inputs::{Direction, Inputs};
 use crate::json::{parse, write_json};
-use crate::model::Output;
+use crate::network::Output;
 use crate::reply::Reply;
 use crate::reply_body::Pieces;
 use crate::request::{Common, Fields, Plan, Request};
@@ -39,10 +40,12 @@ impl Fields for EmbedRequest {
     }
 }
 
-/// A request to `/`: one of `/similarity` if it has the form of its inputs, else one of `/embed`.
+/// A request to `/`: one of `/similarity` or `/rerank` if it has the form of it, else one of
+/// `/embed`.
 enum RootRequest {
     Similarity(SimilarityRequest),
     Embed(EmbedRequest),
+    Rerank(RerankRequest),
 }
 
 impl Fields for RootRequest {
@@ -50,21 +53,27 @@ impl Fields for RootRequest {
         match self {
             Self::Similarity(fields) => fields.common(),
             Self::Embed(fields) => fields.common(),
+            Self::Rerank(fields) => fields.common(),
         }
     }
 }
 
 impl RootRequest {
     fn parse(body: &[u8]) -> Result<Self, RequestError> {
-        parse(body).map(Self::Similarity).or_else(|_| parse(body).map(Self::Embed))
+        let embed = match parse(body).map(Self::Similarity) {
+            Ok(similarity) => return Ok(similarity),
+            Err(_) => parse(body).map(Self::Embed),
+        };
+        embed.or_else(|error| parse(body).map(Self::Rerank).map_err(|_| error))
     }
 }
 
 pub(super) async fn root(app: &App, request: Request) -> Result<Reply, RequestError> {
-    let (fields, plan) = request.extract_by(app, None, RootRequest::parse).await?;
+    let (fields, common, origin) = request.read(app, RootRequest::parse).await?;
     match fields {
-        RootRequest::Similarity(fields) => similarities(app, fields, &plan).await,
-        RootRequest::Embed(fields) => embeddings(app, fields, &plan).await,
+        RootRequest::Similarity(fields) => similarities(app, fields, &Plan::new(app, common, origin).await?).await,
+        RootRequest::Embed(fields) => embeddings(app, fields, &Plan::new(app, common, origin).await?).await,
+        RootRequest::Rerank(fields) => ranked(app, fields, common, origin).await,
     }
 }
 

@@ -4,12 +4,13 @@
 use crate::app::App;
 use crate::inputs::{Direction, Input, Inputs};
 use crate::json::{parse, write_json};
-use crate::model::Output;
+use crate::network::{Network, Output};
 use crate::reply::Reply;
 use crate::reply_body::Pieces;
 use crate::request::{Common, Fields, Request};
 use crate::request_error::RequestError;
 use crate::rows::{FinishedRows, SHORT_NUMBERS};
+use crate::slot::Kind;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -106,7 +107,7 @@ impl Embeddings {
     fn end(&self) -> Vec<u8> {
         let tokens = self.rows.embedded.usage.tokens;
         let mut end = br#"],"model":"#.to_vec();
-        write_json(&mut end, &self.rows.embedded.model.name);
+        write_json(&mut end, self.rows.embedded.model.name());
         end.extend_from_slice(br#","usage":"#);
         write_json(&mut end, &json!({"prompt_tokens": tokens, "total_tokens": tokens}));
         end.push(b'}');
@@ -152,15 +153,27 @@ impl Pieces for Embeddings {
 }
 
 pub(super) fn models(app: &App) -> Reply {
-    let models: Vec<Value> = app.models.names().into_iter().map(|name| description(app, name)).collect();
+    let of_kind = |kind| app.models.names(kind).into_iter().map(move |name| description(app, name, kind));
+    let models: Vec<Value> = of_kind(Kind::Embedder).chain(of_kind(Kind::Reranker)).collect();
     Reply::json(&json!({"object": "list", "data": models}))
 }
 
 pub(super) fn model(app: &App, id: Option<String>) -> Result<Reply, RequestError> {
-    app.models.named(id.as_deref()).map(|name| Reply::json(&description(app, name)))
+    let (name, kind) = app.models.named(id.as_deref().unwrap_or_default())?;
+    Ok(Reply::json(&description(app, name, kind)))
 }
 
-fn description(app: &App, name: &str) -> Value {
-    let any_name = app.models.answers_to_any_name();
-    json!({"id": name, "object": "model", "created": 0, "owned_by": "maana", "answers_to_any_name": any_name})
+fn description(app: &App, name: &str, kind: Kind) -> Value {
+    json!({
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "maana",
+        // As in Infinity.
+        "capabilities": match kind {
+            Kind::Embedder => ["embed"],
+            Kind::Reranker => ["rerank"],
+        },
+        "answers_to_any_name": app.models.answers_to_any_name(kind),
+    })
 }

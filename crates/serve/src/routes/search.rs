@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::inputs::{Input, Texts};
 use crate::json::write_json;
-use crate::model::Output;
+use crate::network::Output;
 use crate::reply::Reply;
 use crate::reply_body::Pieces;
 use crate::request::{Common, Fields, Prompt, Request};

@@ -5,6 +5,7 @@ use crate::budget::Share;
 use crate::inputs::{IdLists, Texts};
 use crate::json::write_json;
 use crate::model::Model;
+use crate::network::Network;
 use crate::reply::Reply;
 use crate::reply_body::Pieces;
 use crate::request::{Common, Fields, Prompt, Request};
@@ -50,13 +51,13 @@ impl Fields for TokenizeRequest {
 
 pub(super) async fn tokenize(app: &App, request: Request) -> Result<Reply, RequestError> {
     let (fields, plan) = request.extract::<TokenizeRequest>(app).await?;
-    app.embedding.check_count(fields.inputs.0.len())?;
+    app.pipeline.check_count(fields.inputs.0.len())?;
     let lengths = || fields.inputs.0.iter().map(|text| plan.prompt().len() + text.len());
     let (bytes, longest) = (lengths().sum::<usize>(), lengths().max().unwrap_or_default());
     check_size(bytes, MOST_BYTES, "bytes of text are tokenised")?;
     let tokens = Tokens {
-        _tokenizing: app.embedding.admit_tokenizing(bytes)?,
-        _memory: app.embedding.answer_memory(longest * TOKEN_BYTES)?,
+        _tokenizing: app.pipeline.admit_tokenizing(bytes)?,
+        _memory: app.pipeline.answer_memory(longest * TOKEN_BYTES)?,
         model: Arc::clone(&plan.model),
         prompt: plan.prompt().to_owned(),
         add_special_tokens: fields.add_special_tokens,
@@ -131,7 +132,7 @@ impl Fields for DecodeRequest {
 
 pub(super) async fn decode(app: &App, request: Request) -> Result<Reply, RequestError> {
     let (fields, plan) = request.extract::<DecodeRequest>(app).await?;
-    app.embedding.check_count(fields.ids.0.len())?;
+    app.pipeline.check_count(fields.ids.0.len())?;
     let ids: usize = fields.ids.0.iter().map(Vec::len).sum();
     check_size(ids, MOST_IDS, "ids are decoded")?;
     let (model, vocabulary) = (Arc::clone(&plan.model), plan.model.tokenizer().vocabulary_size());

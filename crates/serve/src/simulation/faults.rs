@@ -4,7 +4,7 @@
 
 use super::client::{self, Connects, Outcome, Received};
 use super::store::FailingStore;
-use super::{Simulation, tiny_source};
+use super::{Simulation, cross_source, tiny_source};
 use crate::front::Front;
 use crate::log::Log;
 use crate::server::{handler, worker};
@@ -26,6 +26,9 @@ fn settings(system: &Arc<Simulation>) -> Settings {
     let mut settings = Settings::new(tiny_source());
     let ms = Duration::from_millis;
     settings.dims = Dims::Any;
+    if system.once_in(2) {
+        settings.rerankers = vec![cross_source()];
+    }
     settings.keys = Some("keys".into());
     settings.log = LogForm::Off;
     settings.limits = Limits {
@@ -58,7 +61,8 @@ fn run(seed: u64) -> Summary {
         handler(settings, Ipv4Addr::LOCALHOST.into(), Arc::new(Context::new(1)), log.clone(), as_system.clone())
             .unwrap();
     let app = Arc::clone(&handler.app);
-    let model = app.models.read_first().unwrap();
+    app.models.read_first().unwrap();
+    let model = app.models.first().unwrap();
     let store = FailingStore { system: Arc::clone(&system) };
     let store = Store::new(Box::new(store), "a store", &model, log, as_system).unwrap();
     assert!(app.store.set(Arc::new(store)).is_ok());
@@ -158,10 +162,10 @@ fn run(seed: u64) -> Summary {
         system.clear();
     }
     assert_eq!(app.connections.open(), 0);
-    let held = app.embedding.admission.held();
+    let held = app.pipeline.admission.held();
     assert_eq!((held.tokens, held.beyond, held.requests), ([0, 0], 0, 0), "given up: {given_up}");
-    assert_eq!(app.embedding.queue.waiting(), [0, 0]);
-    for (name, budget) in [("memory", &app.bodies.memory), ("tokenizing", &app.embedding.tokenizing)] {
+    assert_eq!(app.pipeline.queue.waiting(), [0, 0]);
+    for (name, budget) in [("memory", &app.bodies.memory), ("tokenizing", &app.pipeline.tokenizing)] {
         assert!(budget.take(usize::MAX).is_some(), "{name} is still taken");
     }
     system.clear();

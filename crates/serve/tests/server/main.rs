@@ -8,6 +8,7 @@ mod faults;
 mod fuzz;
 mod keys;
 mod models;
+mod rerank;
 mod routes;
 mod schema;
 mod search;

@@ -1,7 +1,7 @@
 //! Servers with the tiny model of the golden files, and a client of HTTP/1.1 for them.
 
 use maana::kernels::{Context, Matrix};
-use maana::model::{TextEncoder, WeightStorage, open_for_inference};
+use maana::model::{CrossEncoder, TextEncoder, WeightStorage, open_for_inference};
 use maana_serve::{Dims, Ended, LogForm, Running, Settings, Source, start};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,6 +15,13 @@ pub(crate) fn tiny() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/tiny-bert").canonicalize().unwrap()
 }
 
+/// Returns a small cross-encoder: pairs of at most 40 tokens; of `bert` one score, of `bert-classes`
+/// three labels.
+pub(crate) fn cross_encoder(name: &str) -> Source {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/cross").join(name).canonicalize().unwrap();
+    Source { name: name.into(), place: folder.display().to_string() }
+}
+
 /// A server that ends with its test.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -25,6 +32,14 @@ impl Server {
     /// Starts a server of the tiny model at 64, 32 and 16 dimensions.
     pub(crate) fn new() -> Self {
         Self::with(|_| {})
+    }
+
+    /// Starts a server of the tiny model and the cross-encoder `bert`, with changed settings.
+    pub(crate) fn with_reranker(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::with(|settings| {
+            settings.rerankers.push(cross_encoder("bert"));
+            change(settings);
+        })
     }
 
     /// Starts a server with changed settings.
@@ -250,6 +265,14 @@ pub(crate) fn encoded(texts: &[&str], dimension: usize) -> Vec<Vec<f32>> {
     let embedder = encoder().with_dimension(dimension).unwrap();
     let one = |text: &&str| embedder.embed(&[text], "").map(Matrix::into_vec).unwrap();
     texts.iter().map(one).collect()
+}
+
+/// Returns the cross-encoder of `maana score`.
+pub(crate) fn scorer(name: &str) -> CrossEncoder {
+    let (place, context) = (cross_encoder(name).place, Context::new(1));
+    let opened =
+        maana::open_cross_encoder(WeightStorage::Packed, &place, &context, maana::kernels::Precision::F32, &mut |_| {});
+    opened.unwrap().model
 }
 
 /// Checks that numbers have the same bits.
