@@ -171,7 +171,8 @@ def save_model(name, tokenizer_name, labels, fields):
     """Builds a cross-encoder of random weights, whose head is large enough that scores differ."""
     _, model_type, tokenizer_config, description = next(t for t in TOKENIZERS if t[0] == tokenizer_name)
     vocab = description["model"]["vocab"]
-    config = AutoConfig.for_model(model_type, vocab_size=len(vocab), id2label=dict(enumerate(labels)),
+    # Some classes add tokens of their own to the vocabulary.
+    config = AutoConfig.for_model(model_type, vocab_size=len(vocab) + 4, id2label=dict(enumerate(labels)),
                                   label2id={label: i for i, label in enumerate(labels)}, **fields)
     config.architectures = None
     torch.manual_seed(len(name))

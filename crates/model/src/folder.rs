@@ -3,13 +3,16 @@
 //! open.
 
 mod adapter;
+mod head;
 mod module_config;
 mod modules;
 mod open;
+mod scoring;
 mod settings;
 mod weight_files;
 mod write;
 mod written;
 
 pub use adapter::adapter_base;
-pub use open::{Opened, WeightStorage, open_adapter, open_for_inference, open_for_training};
+pub use head::HeadSettings;
+pub use open::{Opened, WeightStorage, open_adapter, open_for_inference, open_for_scoring, open_for_training};

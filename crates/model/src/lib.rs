@@ -35,7 +35,10 @@ pub use activations::Activations;
 pub use config::{Architecture, ClassifierConfig, EncoderConfig, LayerAttention, ModernBertConfig};
 pub use cross_encoder::CrossEncoder;
 pub use error::ModelError;
-pub use folder::{Opened, WeightStorage, adapter_base, open_adapter, open_for_inference, open_for_training};
+pub use folder::{
+    HeadSettings, Opened, WeightStorage, adapter_base, open_adapter, open_for_inference, open_for_scoring,
+    open_for_training,
+};
 pub use inference_model::InferenceModel;
 pub use lora::LoraSettings;
 pub use prompt::Prompt;

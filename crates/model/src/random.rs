@@ -74,9 +74,21 @@ impl ModelSpec {
                 tokenizer_files: self.origin.tokenizer_files.clone(),
                 carried: Vec::new(),
                 dtype: safetensors::Dtype::F32,
+                new_head: false,
             },
         };
         Ok(TrainingModel::new(spec, ParameterArena::new(layout.tensors, parameters), Precision::F32))
+    }
+}
+
+/// Fills `values` with normal numbers of a standard deviation (Box and Muller 1958).
+pub(crate) fn draw_normal(values: &mut [f32], deviation: f64, seed: u64) {
+    let mut random = SplitMix64::spread(seed);
+    let mut unit = || ((random.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    for pair in values.chunks_mut(2) {
+        let (radius, angle) = (libm::sqrt(-2.0 * libm::log(unit())), std::f64::consts::TAU * unit());
+        let normal = [radius * libm::cos(angle), radius * libm::sin(angle)];
+        pair.iter_mut().zip(normal).for_each(|(value, normal)| *value = (deviation * normal) as f32);
     }
 }
 

@@ -26,7 +26,7 @@ pub struct ModelSpec {
 }
 
 /// Settings of a model folder.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// Tokens of a text that are read; the rest is cut.
     pub max_seq_length: usize,
@@ -53,6 +53,8 @@ pub(crate) struct Origin {
     pub(crate) carried: Vec<Carried>,
     /// Type of the weights in the file.
     pub(crate) dtype: safetensors::Dtype,
+    /// True if the head of a cross-encoder is new, and its weights are in no file.
+    pub(crate) new_head: bool,
 }
 
 /// A tensor that is written back as it was read.
@@ -100,6 +102,15 @@ impl ModelSpec {
                               `maana rerank`, `maana score` or `maana search --rerank`, or name a bi-encoder";
                 Err(ModelError::Request(reason.into()))
             }
+        }
+    }
+
+    /// The class that Python loads the transformer as.
+    pub fn class_name(&self) -> String {
+        let encoder = self.config.architecture.class_name();
+        match self.task {
+            Task::Embed => encoder.into(),
+            Task::Score(_) => format!("{}ForSequenceClassification", encoder.trim_end_matches("Model")),
         }
     }
 
@@ -203,13 +214,49 @@ impl ModelSpec {
     /// Summary for cards and reports.
     pub fn summary(&self) -> ModelSummary {
         let config = &self.config;
+        let scoring = self.task.scoring();
+        let modules = if scoring.is_some() { self.summary_of_head() } else { self.summary_of_modules() };
+        ModelSummary {
+            model_type: config.architecture.model_type().into(),
+            modules,
+            max_seq_length: self.settings.max_seq_length,
+            dimension: self.dimension(),
+            labels: scoring.map_or_else(Vec::new, |scoring| scoring.labels.clone()),
+            activation: scoring.map(|scoring| scoring.activation.class().into()),
+            similarity: self.settings.similarity,
+            parameters: self.parameters + self.origin.carried_elements(),
+            layers: config.layers,
+            hidden_size: config.hidden,
+            heads: config.heads,
+            vocabulary: config.vocabulary,
+            prompts: self.settings.prompts.clone(),
+            default_prompt_name: self.settings.default_prompt_name.clone(),
+        }
+    }
+
+    /// The one module of a cross-encoder, with its settings as the reference prints them.
+    fn summary_of_head(&self) -> Vec<ModuleSummary> {
+        let settings = [
+            ("transformer_task", "'sequence-classification'"),
+            ("modality_config", "{'text': {'method': 'forward', 'method_output_name': 'logits'}}"),
+            ("module_output_name", "'scores'"),
+        ];
+        vec![ModuleSummary {
+            kind: "Transformer".into(),
+            settings: settings.map(|(name, value)| (name.into(), value.into())).to_vec(),
+            architecture: Some(self.class_name()),
+        }]
+    }
+
+    fn summary_of_modules(&self) -> Vec<ModuleSummary> {
+        let config = &self.config;
         let mut modules = vec![ModuleSummary {
             kind: "Transformer".into(),
             settings: vec![
                 ("max_seq_length".into(), self.settings.max_seq_length.to_string()),
                 ("do_lower_case".into(), python(self.settings.do_lower_case)),
             ],
-            architecture: Some(config.architecture.class_name().into()),
+            architecture: Some(self.class_name()),
         }];
         let mut settings = vec![("word_embedding_dimension".into(), config.hidden.to_string())];
         for (mode, key, _) in POOLING_NAMES {
@@ -222,20 +269,7 @@ impl ModelSpec {
             settings: module_settings(module),
             architecture: None,
         }));
-        ModelSummary {
-            model_type: config.architecture.model_type().into(),
-            modules,
-            max_seq_length: self.settings.max_seq_length,
-            dimension: self.dimension(),
-            similarity: self.settings.similarity,
-            parameters: self.parameters + self.origin.carried_elements(),
-            layers: config.layers,
-            hidden_size: config.hidden,
-            heads: config.heads,
-            vocabulary: config.vocabulary,
-            prompts: self.settings.prompts.clone(),
-            default_prompt_name: self.settings.default_prompt_name.clone(),
-        }
+        modules
     }
 }
 

@@ -24,8 +24,14 @@ pub struct ModelSummary {
     pub modules: Vec<ModuleSummary>,
     /// Tokens of a text that are read; the rest is cut.
     pub max_seq_length: usize,
-    /// Columns of an embedding.
+    /// Columns of an embedding; of a cross-encoder the number of labels.
     pub dimension: usize,
+    /// Names of the labels of a cross-encoder; none of a model that embeds.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Class of PyTorch that makes scores of the logits of a cross-encoder.
+    #[serde(default)]
+    pub activation: Option<String>,
     /// Measure by which embeddings are compared.
     pub similarity: Similarity,
     /// Number of parameters.

@@ -101,8 +101,13 @@ impl TrainingModel {
     /// Adds low-rank adapters. From now on only they train: [`Trainable`] has only their tensors.
     ///
     /// # Errors
-    /// Returns an error if the settings do not fit the model.
+    /// Returns an error if the settings do not fit the model, or if its head is new.
     pub fn add_lora(&mut self, settings: LoraSettings, seed: u64) -> Result<(), ModelError> {
+        if self.spec.origin.new_head {
+            let reason = "the model gets a new head with random weights, which low-rank adapters leave as it is; train it \
+                          without adapters, or start from a cross-encoder";
+            return Err(ModelError::Request(reason.into()));
+        }
         let (architecture, layout) = (self.spec.config.architecture, &self.network.parameters);
         self.lora = Some(Lora::new(settings, architecture, layout, self.arena.parameters(), seed)?);
         Ok(())

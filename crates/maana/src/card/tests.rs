@@ -126,6 +126,8 @@ pub(crate) fn facts() -> CardFacts {
             ],
             max_seq_length: 512,
             dimension: 768,
+            labels: Vec::new(),
+            activation: None,
             similarity: Similarity::Cosine,
             parameters: 109_482_240,
             layers: 12,

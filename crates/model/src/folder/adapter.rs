@@ -1,11 +1,15 @@
 //! Folders of low-rank adapters as PEFT writes them: `adapter_config.json` and
 //! `adapter_model.safetensors`, with or without the modules of Sentence Transformers.
 
-use super::modules::read_modules;
+use super::head::name_in_file;
+use super::modules::{read_cross_encoder_modules, read_modules};
+use super::scoring::is_cross_encoder;
 use super::written::{write_json, write_tensors};
 use crate::ModelError;
 use crate::json::{Fields, read_object};
 use crate::lora::{Lora, adapter_name, add_product};
+use crate::spec::ModelSpec;
+use crate::task::Task;
 use crate::weights::{Layout, is_floating, to_floats};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -31,6 +35,7 @@ pub fn adapter_base(folder: &Path) -> Result<Option<String>, ModelError> {
 /// Returns the folder of the files of adapters within a folder that may have modules.
 pub(super) fn place(folder: &Path) -> Result<PathBuf, ModelError> {
     match folder.join("modules.json").exists() {
+        true if is_cross_encoder(folder)? => Ok(folder.join(read_cross_encoder_modules(folder)?.transformer)),
         true => Ok(folder.join(read_modules(folder, &mut Vec::new())?.transformer)),
         false => Ok(folder.to_owned()),
     }
@@ -46,12 +51,13 @@ pub(super) fn refuse_adapter(transformer: &Path) -> Result<(), ModelError> {
     Err(ModelError::Unsupported { path, what: what.into(), supported: "an adapter with its base model".into() })
 }
 
-/// Adds the adapters in the folder of an encoder to the parameters of its base model.
+/// Adds the adapters in the folder of an encoder to the parameters of its base model. Names of
+/// tensors may begin with `prefix`.
 ///
 /// # Errors
 /// Returns an error if the files are malformed, do not fit the model, or ask for something that is
 /// not supported.
-pub(super) fn merge(folder: &Path, layout: &Layout, parameters: &mut [f32]) -> Result<(), ModelError> {
+pub(super) fn merge(folder: &Path, prefix: &str, layout: &Layout, parameters: &mut [f32]) -> Result<(), ModelError> {
     let scale = read_scale(&folder.join(CONFIG))?;
     let path = folder.join(TENSORS);
     if !path.exists() {
@@ -60,8 +66,11 @@ pub(super) fn merge(folder: &Path, layout: &Layout, parameters: &mut [f32]) -> R
     }
     let bytes = maana_files::read(&path).map_err(ModelError::io(&path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| ModelError::invalid(&path, error.to_string()))?;
-    let mut tensors: BTreeMap<&str, _> =
-        file.iter().map(|(name, view)| (name.strip_prefix(PREFIX).unwrap_or(name), view)).collect();
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        let name = name.strip_prefix(PREFIX).unwrap_or(name);
+        tensors.insert(name.strip_prefix(prefix).unwrap_or(name), view);
+    }
     for linear in &layout.linears {
         for tensor in &layout.tensors[linear.weight.tensors.clone()] {
             let [a, b] = ["A", "B"].map(|part| adapter_name(&tensor.name, part));
@@ -137,26 +146,34 @@ fn read_scale(path: &Path) -> Result<impl Fn(usize) -> f32 + use<>, ModelError> 
 }
 
 /// Writes adapters into the folder of an encoder.
-pub(super) fn write(folder: &Path, lora: &Lora) -> Result<(), ModelError> {
+pub(super) fn write(folder: &Path, lora: &Lora, spec: &ModelSpec) -> Result<(), ModelError> {
     let (settings, arena) = (&lora.settings, &lora.arena);
     let tensors: Vec<_> = arena
         .tensors()
         .iter()
         .map(|tensor| {
-            (format!("{PREFIX}{}", tensor.name), &tensor.shape[..], &arena.parameters()[tensor.range.clone()])
+            let name = match spec.task {
+                Task::Embed => tensor.name.clone(),
+                Task::Score(_) => name_in_file(spec.config.architecture, &tensor.name),
+            };
+            (format!("{PREFIX}{name}"), &tensor.shape[..], &arena.parameters()[tensor.range.clone()])
         })
         .collect();
     write_tensors(&folder.join(TENSORS), &tensors)?;
-    write_json(&folder.join(CONFIG), &config(settings))
+    let task = match spec.task {
+        Task::Embed => "FEATURE_EXTRACTION",
+        Task::Score(_) => "SEQ_CLS",
+    };
+    write_json(&folder.join(CONFIG), &config(settings, task))
 }
 
 /// Returns the fields of PEFT's configuration that matter to its readers; others have defaults.
-fn config(settings: &crate::LoraSettings) -> Value {
+fn config(settings: &crate::LoraSettings, task: &str) -> Value {
     // PEFT's own files have a whole number where alpha is one.
     let alpha = if settings.alpha.fract() == 0.0 { json!(settings.alpha as u64) } else { json!(settings.alpha) };
     json!({
         "peft_type": "LORA",
-        "task_type": "FEATURE_EXTRACTION",
+        "task_type": task,
         "base_model_name_or_path": settings.base,
         "r": settings.rank,
         "lora_alpha": alpha,

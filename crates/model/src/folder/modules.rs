@@ -1,5 +1,6 @@
 //! Modules of a folder: `modules.json`, and the weights of the modules behind pooling.
 
+use super::head::NewWeights;
 use super::module_config::{read_module, read_pooling};
 use super::weight_files::WeightFiles;
 use crate::blocks::{Pooling, SentenceModule};
@@ -7,6 +8,7 @@ use crate::json::{Fields, read_json};
 use crate::weights::Tensor;
 use crate::{EncoderConfig, ModelError};
 use maana_kernels::{Context, PoolingMode};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
@@ -38,8 +40,25 @@ fn remedy(kind: &str) -> Option<&'static str> {
         "MLMTransformer" | "SpladePooling" | "SparseStaticEmbedding" | "SparseAutoEncoder" => {
             "a part of a model of sparse embeddings: open one whose embeddings are dense"
         }
+        "LogitScore" => "the head of a generative cross-encoder: open one for sequence classification",
         _ => return None,
     })
+}
+
+/// Returns the list of a cross-encoder, which is a transformer with its head.
+pub(super) fn read_cross_encoder_modules(folder: &Path) -> Result<ModuleList, ModelError> {
+    let list = |transformer| ModuleList { transformer, pooling: None, rest: Vec::new() };
+    let path = folder.join("modules.json");
+    let Some(json) = read_json(&path)? else { return Ok(list(PathBuf::new())) };
+    let mut modules = read_entries(&json, &path)?;
+    match modules.pop() {
+        Some((kind, place)) if modules.is_empty() && kind == "Transformer" => Ok(list(place)),
+        _ => {
+            let what = "a cross-encoder of other modules than a Transformer for sequence classification";
+            let supported = "one Transformer, whose head is part of its own weights";
+            Err(ModelError::Unsupported { path, what: what.into(), supported: supported.into() })
+        }
+    }
 }
 
 /// Reads the list of modules and checks their order.
@@ -53,30 +72,7 @@ pub(super) fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<M
         ));
         return Ok(ModuleList { transformer: PathBuf::new(), pooling: None, rest: Vec::new() });
     };
-    let entries = json.as_array().ok_or_else(|| ModelError::invalid(&path, "expected a list of modules"))?;
-    let mut modules = Vec::new();
-    let mut names = HashSet::new();
-    for entry in entries {
-        // Modules of one name replace one another in the reference.
-        if let Some(name) = entry.get("name").filter(|name| !names.insert(name.to_string())) {
-            return Err(ModelError::invalid(&path, format!("two modules have the name {name}")));
-        }
-        let fields = Fields { json: entry, path: &path };
-        let class = fields.text("type")?;
-        let kind = class.rsplit('.').next().unwrap_or_default();
-        let own = class.starts_with("sentence_transformers.");
-        if !own || !["Transformer", "Pooling"].iter().chain(&BEHIND_POOLING).any(|known| *known == kind) {
-            let remedy = remedy(kind).filter(|_| own).map(|remedy| format!("; {kind} is {remedy}"));
-            let supported = format!("{SUPPORTED_MODULES}{}", remedy.unwrap_or_default());
-            return Err(fields.unsupported(format!("module `{class}`"), supported));
-        }
-        let place = PathBuf::from(fields.text("path")?);
-        if place.components().any(|part| !matches!(part, Component::Normal(_))) {
-            let reason = format!("module path `{}` leads out of the folder", place.display());
-            return Err(ModelError::invalid(&path, reason));
-        }
-        modules.push((kind.to_owned(), place));
-    }
+    let mut modules = read_entries(&json, &path)?;
     let kinds: Vec<&str> = modules.iter().map(|(kind, _)| kind.as_str()).collect();
     let in_order = kinds.first() == Some(&"Transformer")
         && kinds.get(1) == Some(&"Pooling")
@@ -91,13 +87,44 @@ pub(super) fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<M
     Ok(ModuleList { transformer, pooling, rest })
 }
 
+/// Reads kind and folder of each module.
+fn read_entries(json: &Value, path: &Path) -> Result<Vec<(String, PathBuf)>, ModelError> {
+    let entries = json.as_array().ok_or_else(|| ModelError::invalid(path, "expected a list of modules"))?;
+    let mut modules = Vec::new();
+    let mut names = HashSet::new();
+    for entry in entries {
+        // Modules of one name replace one another in the reference.
+        if let Some(name) = entry.get("name").filter(|name| !names.insert(name.to_string())) {
+            return Err(ModelError::invalid(path, format!("two modules have the name {name}")));
+        }
+        let fields = Fields { json: entry, path };
+        let class = fields.text("type")?;
+        let kind = class.rsplit('.').next().unwrap_or_default();
+        let own = class.starts_with("sentence_transformers.");
+        if !own || !["Transformer", "Pooling"].iter().chain(&BEHIND_POOLING).any(|known| *known == kind) {
+            let remedy = remedy(kind).filter(|_| own).map(|remedy| format!("; {kind} is {remedy}"));
+            let supported = format!("{SUPPORTED_MODULES}{}", remedy.unwrap_or_default());
+            return Err(fields.unsupported(format!("module `{class}`"), supported));
+        }
+        let place = PathBuf::from(fields.text("path")?);
+        if place.components().any(|part| !matches!(part, Component::Normal(_))) {
+            let reason = format!("module path `{}` leads out of the folder", place.display());
+            return Err(ModelError::invalid(path, reason));
+        }
+        modules.push((kind.to_owned(), place));
+    }
+    Ok(modules)
+}
+
 /// Pooling and the modules behind it.
 #[derive(Clone)]
 pub(super) struct ModuleParts {
     pub(super) pooling: Pooling,
     pub(super) modules: Vec<SentenceModule>,
-    /// The folder of each module that has one.
+    /// The folder of each module; none of a head, whose parameters lie in the encoder's files.
     folders: Vec<PathBuf>,
+    /// Weights of a new head.
+    new_weights: Option<NewWeights>,
 }
 
 impl ModuleParts {
@@ -116,7 +143,18 @@ impl ModuleParts {
             modules.push(module);
             folders.push(place);
         }
-        Ok(Self { pooling, modules, folders })
+        Ok(Self { pooling, modules, folders, new_weights: None })
+    }
+
+    /// Returns the head of a cross-encoder. Where it is new, tensors that the encoder's files lack
+    /// have `new_weights`.
+    pub(super) fn of_head((pooling, modules): (Pooling, Vec<SentenceModule>), new_weights: Option<NewWeights>) -> Self {
+        Self { pooling, modules, folders: Vec::new(), new_weights }
+    }
+
+    /// Returns whether the head is new.
+    pub(super) fn is_new_head(&self) -> bool {
+        self.new_weights.is_some()
     }
 
     /// Number of columns behind the last module, for an encoder of this width.
@@ -127,7 +165,7 @@ impl ModuleParts {
 
     /// Checks that the files hold the tensors of the modules, before memory is allocated for them.
     pub(super) fn check(&self, encoder: &WeightFiles) -> Result<(), ModelError> {
-        self.each_with_tensors(encoder, |_, files, tensors| files.check(&tensors))
+        self.each_with_tensors(encoder, |_, files, tensors| files.check(&self.in_files(files, &tensors)))
     }
 
     /// Assigns the parameters of the modules their ranges in the arena, from `start`; returns its
@@ -146,7 +184,12 @@ impl ModuleParts {
     ) -> Result<Vec<Tensor>, ModelError> {
         let mut all = Vec::new();
         self.each_with_tensors(encoder, |index, files, mut tensors| {
-            files.fill(context, &tensors, parameters)?;
+            let read = self.in_files(files, &tensors);
+            files.fill(context, &read, parameters)?;
+            if let Some(weights) = &self.new_weights {
+                let new = tensors.iter().filter(|tensor| !read.contains(tensor));
+                new.for_each(|tensor| weights.draw(tensor, &mut parameters[tensor.range.clone()]));
+            }
             let module = &self.modules[index];
             if !module.is_in_encoder() {
                 let folder = module_folder(index, module);
@@ -156,6 +199,12 @@ impl ModuleParts {
             Ok(())
         })?;
         Ok(all)
+    }
+
+    /// Returns the tensors of a module that are read: all, but of a new head those that the files
+    /// have.
+    fn in_files(&self, files: &WeightFiles, tensors: &[Tensor]) -> Vec<Tensor> {
+        tensors.iter().filter(|tensor| !self.is_new_head() || files.contains(tensor)).cloned().collect()
     }
 
     /// Lists the parameters that lie in the encoder's own files.

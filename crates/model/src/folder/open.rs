@@ -2,7 +2,9 @@
 //! anybody.
 
 use super::adapter::{self, refuse_adapter};
-use super::modules::{ModuleList, ModuleParts, read_modules};
+use super::head::{self, HeadSettings, NewWeights};
+use super::modules::{ModuleList, ModuleParts, read_cross_encoder_modules, read_modules};
+use super::scoring::{is_cross_encoder, read_scoring};
 use super::settings::{read_max_seq_length, read_settings, sentence_config_path};
 use super::weight_files::WeightFiles;
 use crate::activations::Passes;
@@ -68,10 +70,24 @@ pub fn open_for_training(
     precision: Precision,
 ) -> Result<Opened<TrainingModel>, ModelError> {
     let mut notices = Vec::new();
-    let parts = FolderParts::read(folder, &mut notices)?;
-    let (tokenizer, weights) = parts.read_tokenizer_and(|| parts.read_for_training(context))?;
-    let (spec, arena) = parts.into_spec(tokenizer, weights, &mut notices)?;
-    Ok(Opened { model: TrainingModel::new(spec, arena, precision), notices })
+    let parts = FolderParts::read(folder, None, &mut notices)?;
+    parts.open_for_training(context, precision, notices)
+}
+
+/// Opens a folder to train as a cross-encoder. A folder of a cross-encoder keeps its head. Of any
+/// other, the encoder gets a new head with random weights, in place of its modules and prompts.
+///
+/// # Errors
+/// As [`open_for_training`], or if the folder has a head of another number of labels.
+pub fn open_for_scoring(
+    folder: &Path,
+    context: &Context,
+    precision: Precision,
+    head: &HeadSettings,
+) -> Result<Opened<TrainingModel>, ModelError> {
+    let mut notices = Vec::new();
+    let parts = FolderParts::read(folder, Some(head), &mut notices)?;
+    parts.open_for_training(context, precision, notices)
 }
 
 /// Opens a folder as [`open_for_training`] does, to encode.
@@ -85,7 +101,7 @@ pub fn open_for_inference(
     storage: WeightStorage,
 ) -> Result<Opened<InferenceModel>, ModelError> {
     let mut notices = Vec::new();
-    let parts = FolderParts::read(folder, &mut notices)?;
+    let parts = FolderParts::read(folder, None, &mut notices)?;
     let (tokenizer, weights) = parts.read_tokenizer_and(|| parts.read_for_inference(context, precision, storage))?;
     let (spec, parts) = parts.into_spec(tokenizer, weights, &mut notices)?;
     Ok(Opened { model: InferenceModel::new(spec, parts), notices })
@@ -104,15 +120,15 @@ pub fn open_adapter(
 ) -> Result<Opened<TrainingModel>, ModelError> {
     let mut notices = Vec::new();
     let parts = FolderParts::read_adapter(folder, base, &mut notices)?;
-    let (tokenizer, weights) = parts.read_tokenizer_and(|| parts.read_for_training(context))?;
-    let (spec, arena) = parts.into_spec(tokenizer, weights, &mut notices)?;
-    let mut model = TrainingModel::new(spec, arena, precision);
-    model.merge_adapter(|layout, parameters| adapter::merge(&adapter::place(folder)?, layout, parameters))?;
+    let Opened { mut model, notices } = parts.open_for_training(context, precision, notices)?;
+    let prefix = model.spec().config().architecture.prefix();
+    model.merge_adapter(|layout, parameters| adapter::merge(&adapter::place(folder)?, prefix, layout, parameters))?;
     Ok(Opened { model, notices })
 }
 
 /// A folder without its tokenizer and its weights.
 struct FolderParts {
+    task: Task,
     transformer: PathBuf,
     /// The folder of the tokenizer: that of the transformer, or of its adapters.
     tokenizer: PathBuf,
@@ -136,13 +152,26 @@ struct Loaded<W> {
 }
 
 impl FolderParts {
-    fn read(folder: &Path, notices: &mut Vec<String>) -> Result<Self, ModelError> {
+    /// Reads a folder as it is, or with settings of a head as a cross-encoder.
+    fn read(folder: &Path, head: Option<&HeadSettings>, notices: &mut Vec<String>) -> Result<Self, ModelError> {
         check_folder(folder)?;
-        let list = read_modules(folder, notices)?;
+        let (kind, list) = Kind::read(folder, head, notices)?;
         let transformer = folder.join(&list.transformer);
-        let parts = Self::read_from(folder, &list, &transformer, &transformer, notices)?;
+        let parts = Self::read_from(folder, kind, &list, &transformer, &transformer, notices)?;
         refuse_adapter(&transformer)?;
         Ok(parts)
+    }
+
+    /// Opens the model to train.
+    fn open_for_training(
+        self,
+        context: &Context,
+        precision: Precision,
+        mut notices: Vec<String>,
+    ) -> Result<Opened<TrainingModel>, ModelError> {
+        let (tokenizer, weights) = self.read_tokenizer_and(|| self.read_for_training(context))?;
+        let (spec, arena) = self.into_spec(tokenizer, weights, &mut notices)?;
+        Ok(Opened { model: TrainingModel::new(spec, arena, precision), notices })
     }
 
     /// Reads the modules and settings of the folder of adapters if it has any, else those of the
@@ -153,22 +182,23 @@ impl FolderParts {
         let has_modules = folder.join("modules.json").exists();
         // A base model without modules is an assumption only if the adapters have none either.
         let mut of_base = Vec::new();
-        let list = read_modules(base, &mut of_base)?;
+        let (kind, list) = Kind::read(base, None, &mut of_base)?;
         let transformer = base.join(&list.transformer);
         refuse_adapter(&transformer)?;
         if !has_modules {
             notices.append(&mut of_base);
-            return Self::read_from(base, &list, &transformer, &transformer, notices);
+            return Self::read_from(base, kind, &list, &transformer, &transformer, notices);
         }
-        let list = read_modules(folder, notices)?;
+        let (kind, list) = Kind::read(folder, None, notices)?;
         let own = folder.join(&list.transformer);
-        Self::read_from(folder, &list, &transformer, &own, notices)
+        Self::read_from(folder, kind, &list, &transformer, &own, notices)
     }
 
     /// Reads the modules of a folder whose encoder lies in `transformer`, and its settings and
     /// perhaps its tokenizer in `own`.
     fn read_from(
         folder: &Path,
+        kind: Kind<'_>,
         list: &ModuleList,
         transformer: &Path,
         own: &Path,
@@ -186,11 +216,31 @@ impl FolderParts {
         let path = sentence_config_path(own);
         let json = read_object(&path)?.unwrap_or(Value::Object(Default::default()));
         let do_lower_case = Fields { json: &json, path: &path }.flag_or("do_lower_case", false)?;
-        let max_seq_length = read_max_seq_length(&json, &path, &config, notices)?;
-        let modules = ModuleParts::read(folder, list, &config)?;
-        let settings = read_settings(folder, do_lower_case, modules.dimension(config.hidden))?;
+        let max_seq_length =
+            read_max_seq_length(&json, &path, &config, matches!(kind, Kind::CrossEncoder(_)), notices)?;
+        let fields = Fields { json: &config_json, path: &config_path };
+        let (task, modules) = match kind {
+            Kind::BiEncoder => (Task::Embed, ModuleParts::read(folder, list, &config)?),
+            Kind::CrossEncoder(settings) => read_head(folder, &config, &fields, settings, None, notices)?,
+            Kind::NewHead(settings) => {
+                let weights = NewWeights::of(&config, &fields, settings.seed)?;
+                read_head(folder, &config, &fields, Some(settings), Some(weights), notices)?
+            }
+        };
+        let settings = match kind {
+            // The reference leaves out the settings of a model that becomes another one.
+            Kind::NewHead(_) => Settings { do_lower_case, ..Settings::default() },
+            _ => read_settings(
+                folder,
+                do_lower_case,
+                modules.dimension(config.hidden),
+                matches!(kind, Kind::CrossEncoder(_)),
+            )?,
+        };
+        let max_seq_length = max_seq_length.filter(|_| !modules.is_new_head());
         let tokenizer = if own.join("tokenizer.json").exists() { own } else { transformer };
         Ok(Self {
+            task,
             transformer: transformer.into(),
             tokenizer: tokenizer.into(),
             config,
@@ -231,16 +281,20 @@ impl FolderParts {
     /// Checks that all ids and types of the tokenizer have rows in the embedding tables.
     fn check_tokenizer(&self, tokenizer: &Tokenizer) -> Result<(), ModelError> {
         let EncoderConfig { vocabulary, segments, .. } = self.config;
+        let needed = match self.task {
+            Task::Embed => tokenizer.segments(),
+            Task::Score(_) => tokenizer.pair_segments(),
+        };
         let reason = if tokenizer.vocabulary_size() > vocabulary {
             format!(
                 "the tokenizer has {} tokens, but `config.json` of the model says vocab_size {vocabulary}; tokenizer and \
                  model do not belong together",
                 tokenizer.vocabulary_size()
             )
-        } else if segments > 0 && tokenizer.segments() > segments {
+        } else if segments > 0 && needed > segments {
             format!(
                 "`post_processor` gives tokens the type {}, but `config.json` of the model says type_vocab_size {segments}",
-                tokenizer.segments() - 1
+                needed - 1
             )
         } else {
             return Ok(());
@@ -314,12 +368,21 @@ impl FolderParts {
             parameters: tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
             weights: weights(tensors, parameters)?,
             modules,
-            carried: files.carried(&in_files)?,
+            carried: self.carried(files, &in_files)?,
             dtype: files.dtype(&layout.tensors[layout.word_embeddings]),
             unused: files.unused(&in_files).into_iter().map(str::to_owned).collect(),
         };
         files.check_unchanged()?;
         Ok(loaded)
+    }
+
+    /// Returns the tensors that take no part and are written back. A head has no pooler but its own.
+    fn carried(&self, files: &WeightFiles, in_files: &[Tensor]) -> Result<Vec<Carried>, ModelError> {
+        let mut carried = files.carried(in_files)?;
+        if self.task != Task::Embed {
+            carried.retain(|tensor| !tensor.name.starts_with("pooler."));
+        }
+        Ok(carried)
     }
 
     /// Puts the model together, but for its weights, which are returned as they are.
@@ -331,16 +394,21 @@ impl FolderParts {
     ) -> Result<(ModelSpec, W), ModelError> {
         notices.extend(self.notice_of_unused(&loaded.unused));
         let max_seq_length = self.max_seq_length(&tokenizer, notices);
-        tokenizer.check_length(max_seq_length)?;
+        match self.task {
+            Task::Embed => tokenizer.check_length(max_seq_length)?,
+            Task::Score(_) => drop(tokenizer.check_pair_length(max_seq_length)?),
+        }
+        let new_head = loaded.modules.is_new_head();
         let origin = Origin {
             config: self.config_json,
             tokenizer_files: read_tokenizer_files(&self.tokenizer)?,
             carried: loaded.carried,
             dtype: loaded.dtype,
+            new_head,
         };
         let spec = ModelSpec {
             config: self.config,
-            task: Task::Embed,
+            task: self.task,
             tokenizer: Arc::new(tokenizer),
             pooling: loaded.modules.pooling,
             modules: loaded.modules.modules,
@@ -381,6 +449,52 @@ impl FolderParts {
         };
         let path = self.transformer.display();
         Some(format!("{path}: {count}, as an encoder of {} layers has none of this name", self.config.layers))
+    }
+}
+
+/// Reads task and head of a cross-encoder.
+fn read_head(
+    folder: &Path,
+    config: &EncoderConfig,
+    fields: &Fields<'_>,
+    settings: Option<&HeadSettings>,
+    new_weights: Option<NewWeights>,
+    notices: &mut Vec<String>,
+) -> Result<(Task, ModuleParts), ModelError> {
+    let scoring = read_scoring(folder, fields, settings, notices)?;
+    let head = head::head(config, fields, scoring.labels.len())?;
+    Ok((Task::Score(scoring), ModuleParts::of_head(head, new_weights)))
+}
+
+/// The kind of model that a folder is opened as.
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    BiEncoder,
+    /// A cross-encoder with its head, and settings that replace those of the folder.
+    CrossEncoder(Option<&'a HeadSettings>),
+    /// A model that becomes a cross-encoder.
+    NewHead(&'a HeadSettings),
+}
+
+impl<'a> Kind<'a> {
+    /// Reads kind and modules of a folder, which becomes a cross-encoder with settings of a head.
+    fn read(
+        folder: &Path,
+        head: Option<&'a HeadSettings>,
+        notices: &mut Vec<String>,
+    ) -> Result<(Self, ModuleList), ModelError> {
+        if is_cross_encoder(folder)? {
+            return Ok((Self::CrossEncoder(head), read_cross_encoder_modules(folder)?));
+        }
+        let Some(head) = head else { return Ok((Self::BiEncoder, read_modules(folder, notices)?)) };
+        // That pooling is assumed does not matter to a head.
+        let list = read_modules(folder, &mut Vec::new())?;
+        notices.push(format!(
+            "{}: the model has no head for pairs; it gets a new one with random weights (seed {})",
+            folder.display(),
+            head.seed
+        ));
+        Ok((Self::NewHead(head), list))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Settings of a folder: `sentence_bert_config.json` and `config_sentence_transformers.json`.
 
+use super::scoring::CROSS_ENCODER;
 use crate::json::{Fields, read_object};
 use crate::{EncoderConfig, ModelError, Settings, Similarity};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Returns the path of the file that holds `max_seq_length`: today always with BERT's name, in
@@ -13,25 +14,33 @@ pub(super) fn sentence_config_path(transformer: &Path) -> PathBuf {
     std::iter::once(path("bert")).chain(older).find(|path| path.is_file()).unwrap_or_else(|| path("bert"))
 }
 
+/// The fields of version 6 that say what the transformer computes, for a task.
+pub(super) fn transformer_fields(cross_encoder: bool) -> [(&'static str, Value); 3] {
+    let [task, method_output, output] = match cross_encoder {
+        false => ["feature-extraction", "last_hidden_state", "token_embeddings"],
+        true => ["sequence-classification", "logits", "scores"],
+    };
+    [
+        ("transformer_task", task.into()),
+        ("modality_config", json!({"text": {"method": "forward", "method_output_name": method_output}})),
+        ("module_output_name", output.into()),
+    ]
+}
+
 /// Reads `max_seq_length`, if it is set. Returns an error if another field of the file would change
-/// embeddings.
+/// what is computed.
 pub(super) fn read_max_seq_length(
     sentence_config: &Value,
     path: &Path,
     config: &EncoderConfig,
+    cross_encoder: bool,
     notices: &mut Vec<String>,
 ) -> Result<Option<usize>, ModelError> {
     let fields = Fields { json: sentence_config, path };
-    for (field, only) in [("transformer_task", "feature-extraction"), ("module_output_name", "token_embeddings")] {
-        if fields.present(field) && fields.text(field)? != only {
-            return Err(fields.unsupported(format!("{field} `{}`", fields.text(field)?), only));
+    for (field, only) in transformer_fields(cross_encoder) {
+        if fields.present(field) && sentence_config[field] != only {
+            return Err(fields.unsupported(format!("{field} {}", sentence_config[field]), only.to_string()));
         }
-    }
-    let plain = serde_json::json!({"text": {"method": "forward", "method_output_name": "last_hidden_state"}});
-    if fields.present("modality_config") && sentence_config["modality_config"] != plain {
-        return Err(
-            fields.unsupported(format!("modality_config {}", sentence_config["modality_config"]), plain.to_string())
-        );
     }
     for field in ["query_length", "document_length", "query_expansion", "processing_kwargs"] {
         if fields.not_empty(field) {
@@ -77,13 +86,20 @@ fn refuse_arguments(fields: &Fields<'_>, field: &str) -> Result<(), ModelError> 
 
 /// Reads `config_sentence_transformers.json` of a model whose embeddings have `dimension` columns.
 /// `max_seq_length` is set by the caller.
-pub(super) fn read_settings(folder: &Path, do_lower_case: bool, dimension: usize) -> Result<Settings, ModelError> {
+pub(super) fn read_settings(
+    folder: &Path,
+    do_lower_case: bool,
+    dimension: usize,
+    cross_encoder: bool,
+) -> Result<Settings, ModelError> {
     let path = folder.join("config_sentence_transformers.json");
     let json = read_object(&path)?.unwrap_or(Value::Object(Default::default()));
     let fields = Fields { json: &json, path: &path };
-    if fields.present("model_type") && fields.text("model_type")? != "SentenceTransformer" {
+    let model_type = if cross_encoder { CROSS_ENCODER } else { "SentenceTransformer" };
+    if fields.present("model_type") && fields.text("model_type")? != model_type {
         let what = format!("model_type `{}`", fields.text("model_type")?);
-        return Err(fields.unsupported(what, "SentenceTransformer (one dense embedding of each text)"));
+        let supported = "SentenceTransformer (one dense embedding of each text), CrossEncoder (scores of pairs)";
+        return Err(fields.unsupported(what, supported));
     }
     let mut prompts = Vec::new();
     if fields.present("prompts") {

@@ -102,10 +102,19 @@ impl WeightFiles {
         self.places.get(&tensor.name).map_or(Dtype::F32, |place| place.dtype)
     }
 
+    /// Returns whether the files have a tensor of this name.
+    pub(crate) fn contains(&self, tensor: &Tensor) -> bool {
+        self.find(&tensor.name).is_some()
+    }
+
+    fn find(&self, name: &str) -> Option<&Place> {
+        self.places.get(name).or_else(|| self.without_prefix.get(name))
+    }
+
     /// Returns the place of a tensor after checking its type and shape.
     fn place(&self, tensor: &Tensor) -> Result<&Place, ModelError> {
         let name = &tensor.name;
-        let place = self.places.get(name).or_else(|| self.without_prefix.get(name)).ok_or_else(|| {
+        let place = self.find(name).ok_or_else(|| {
             let reason = format!("tensor `{name}` is missing; `config.json` and weights do not belong together");
             ModelError::invalid(self.files[0].path(), reason)
         })?;

@@ -1,10 +1,15 @@
-//! Writing a model folder in the form of version 3, whole or not at all.
+//! Writing a model folder, whole or not at all: an embedding model in the form of version 3, a
+//! cross-encoder in that of version 6, whose `config.json` and weights older versions open as well.
 
+use super::head::name_in_file;
 use super::module_config::module_json;
 use super::modules::module_folder;
+use super::scoring::{CROSS_ENCODER, write_scoring};
+use super::settings::transformer_fields;
 use super::written::{Content, Written, serialize, write_file, write_json};
 use crate::blocks::{POOLING_NAMES, SentenceModule, concatenation_rank};
 use crate::spec::{Carried, ModelSpec};
+use crate::task::Task;
 use crate::training_model::TrainingModel;
 use crate::weights::{Tensor, is_floating, to_bytes, to_floats};
 use crate::{ModelError, Similarity};
@@ -50,25 +55,32 @@ impl TrainingModel {
         let in_encoder = spec.modules.iter().filter(|module| module.is_in_encoder());
         encoder.extend(in_encoder.flat_map(SentenceModule::tensors));
         match &self.lora {
-            Some(lora) if !lora.settings.merge => super::adapter::write(folder, lora)?,
+            Some(lora) if !lora.settings.merge => super::adapter::write(folder, lora, spec)?,
             _ => {
-                self.write_weights(&folder.join("model.safetensors"), &encoder, &spec.origin.carried)?;
+                let carried = self.named(spec.origin.carried.clone(), |tensor: &mut Carried| &mut tensor.name);
+                let encoder = self.named(encoder, |tensor: &mut Tensor| &mut tensor.name);
+                self.write_weights(&folder.join("model.safetensors"), &encoder, &carried)?;
                 write_json(&folder.join("config.json"), &config_json(spec, dtype))?;
             }
         }
         write_json(&folder.join("modules.json"), &modules_json(spec))?;
         write_json(&folder.join("config_sentence_transformers.json"), &settings_json(spec))?;
-        let sentence = json!({
+        let mut sentence = json!({
             "max_seq_length": spec.settings.max_seq_length,
             "do_lower_case": spec.settings.do_lower_case,
         });
+        if spec.task.scoring().is_some() {
+            transformer_fields(true).into_iter().for_each(|(field, value)| sentence[field] = value);
+        }
         write_json(&folder.join("sentence_bert_config.json"), &sentence)?;
         write_file(&folder.join("tokenizer.json"), spec.tokenizer.file_bytes())?;
         for (name, bytes) in &spec.origin.tokenizer_files {
-            write_file(&folder.join(name), bytes)?;
+            write_file(&folder.join(name), &tokenizer_file(spec, name, bytes))?;
         }
-        make(&folder.join("1_Pooling"))?;
-        write_json(&folder.join("1_Pooling/config.json"), &pooling_json(spec))?;
+        if spec.task == Task::Embed {
+            make(&folder.join("1_Pooling"))?;
+            write_json(&folder.join("1_Pooling/config.json"), &pooling_json(spec))?;
+        }
         for (index, module) in spec.modules.iter().enumerate().filter(|(_, module)| !module.is_in_encoder()) {
             let Some(config) = module_json(module) else { continue };
             let path = folder.join(module_folder(index, module));
@@ -83,6 +95,17 @@ impl TrainingModel {
             write_file(&folder.join(name), bytes)?;
         }
         Ok(())
+    }
+
+    /// Returns tensors with their names in the file of the encoder.
+    fn named<T>(&self, mut tensors: Vec<T>, name: impl Fn(&mut T) -> &mut String) -> Vec<T> {
+        if self.spec.task.scoring().is_some() {
+            for tensor in &mut tensors {
+                let name = name(tensor);
+                *name = name_in_file(self.spec.config.architecture, name);
+            }
+        }
+        tensors
     }
 
     fn saved_dtype(&self) -> Dtype {
@@ -119,6 +142,11 @@ fn modules_json(spec: &ModelSpec) -> Value {
             "type": format!("sentence_transformers.models.{kind}"),
         })
     };
+    if spec.task.scoring().is_some() {
+        // Versions before 6 do not read the modules of a cross-encoder.
+        let class = "sentence_transformers.base.modules.transformer.Transformer";
+        return json!([{"idx": 0, "name": "0", "path": "", "type": class}]);
+    }
     let mut entries = vec![entry(0, "", "Transformer"), entry(1, "1_Pooling", "Pooling")];
     for (index, module) in spec.modules.iter().enumerate() {
         entries.push(entry(index + 2, &module_folder(index, module), module.kind()));
@@ -157,6 +185,15 @@ fn settings_json(spec: &ModelSpec) -> Value {
         Similarity::Euclidean => "euclidean",
         Similarity::Manhattan => "manhattan",
     };
+    if let Some(scoring) = spec.task.scoring() {
+        return json!({
+            "__version__": {"sentence_transformers": "6.2.0", "transformers": "5.24.0", "maana": env!("CARGO_PKG_VERSION")},
+            "model_type": CROSS_ENCODER,
+            "activation_fn": scoring.activation.class(),
+            "prompts": prompts,
+            "default_prompt_name": settings.default_prompt_name,
+        });
+    }
     let mut json = json!({
         "__version__": {"sentence_transformers": "3.0.1", "transformers": "4.41.2", "maana": env!("CARGO_PKG_VERSION")},
         "prompts": prompts,
@@ -169,9 +206,26 @@ fn settings_json(spec: &ModelSpec) -> Value {
     json
 }
 
+/// Returns the content of a file of the tokenizer. That of a cross-encoder holds its limit of
+/// tokens, as versions before 6 read it nowhere else.
+fn tokenizer_file<'a>(spec: &ModelSpec, name: &str, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    let limit = spec.settings.max_seq_length;
+    let limited = spec.tokenizer.max_length().is_some_and(|own| own.min(spec.config.longest()) == limit);
+    if name != "tokenizer_config.json" || spec.task == Task::Embed || limited {
+        return bytes.into();
+    }
+    // The tokenizer was read from the same bytes.
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(bytes) else { return bytes.into() };
+    fields.insert("model_max_length".into(), limit.into());
+    serde_json::to_vec_pretty(&fields).map_or(bytes.into(), Cow::Owned)
+}
+
 fn config_json(spec: &ModelSpec, dtype: Dtype) -> Value {
     let mut config = spec.origin.config.clone();
-    config["architectures"] = json!([spec.config.architecture.class_name()]);
+    config["architectures"] = json!([spec.class_name()]);
+    if let Some(scoring) = spec.task.scoring() {
+        write_scoring(&mut config, scoring);
+    }
     let name = match dtype {
         Dtype::F16 => "float16",
         Dtype::BF16 => "bfloat16",
