@@ -67,6 +67,9 @@ impl Span {
 /// Returns the token of each sequence that a mode selects, as a position in the batch, or `None`
 /// for modes that combine several.
 pub fn pooled_tokens(mode: PoolingMode, offsets: &[usize], starts: Option<&[usize]>) -> Option<Vec<usize>> {
+    if !matches!(mode, PoolingMode::Cls | PoolingMode::LastToken) {
+        return None;
+    }
     let token = |sequence: usize| {
         let span = Span::of(offsets, starts, sequence);
         span.single(mode).map(|token| span.first + token)

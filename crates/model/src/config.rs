@@ -31,9 +31,13 @@ pub enum Architecture {
     /// Warner et al. 2024, arXiv:2412.13663. Rotary positions, gated feed-forward parts, norms in
     /// front of each part, and local attention in most layers.
     ModernBert,
+    /// A table of token embeddings, whose mean is the embedding of a text: the module
+    /// `StaticEmbedding` of Sentence Transformers, and Model2Vec.
+    Static,
 }
 
 impl Architecture {
+    /// Families with a configuration of their own.
     const ALL: [Self; 7] =
         [Self::Bert, Self::Roberta, Self::Camembert, Self::XlmRoberta, Self::DistilBert, Self::MpNet, Self::ModernBert];
 
@@ -47,6 +51,7 @@ impl Architecture {
             Self::DistilBert => "distilbert",
             Self::MpNet => "mpnet",
             Self::ModernBert => "modernbert",
+            Self::Static => "static",
         }
     }
 
@@ -60,6 +65,7 @@ impl Architecture {
             Self::DistilBert => "DistilBertModel",
             Self::MpNet => "MPNetModel",
             Self::ModernBert => "ModernBertModel",
+            Self::Static => "StaticEmbedding",
         }
     }
 
@@ -71,6 +77,7 @@ impl Architecture {
             Self::DistilBert => "distilbert.",
             Self::MpNet => "mpnet.",
             Self::ModernBert => "model.",
+            Self::Static => "",
         }
     }
 
@@ -83,6 +90,7 @@ impl Architecture {
             Self::XlmRoberta => "XLMRobertaTokenizer",
             Self::MpNet => "MPNetTokenizer",
             Self::ModernBert => "TokenizersBackend",
+            Self::Static => "PreTrainedTokenizerFast",
         }
     }
 
@@ -96,6 +104,7 @@ impl Architecture {
             Self::DistilBert => "DistilBert",
             Self::MpNet => "MpNet",
             Self::ModernBert => "ModernBert",
+            Self::Static => "Static",
         }
     }
 
@@ -120,6 +129,9 @@ const ACTIVATIONS: [(&str, Activation); 13] = [
     ("sigmoid", Activation::Sigmoid),
     ("linear", Activation::Identity),
 ];
+
+/// Positions of an encoder that needs none: more than a text can have tokens.
+const UNLIMITED: usize = i32::MAX as usize;
 
 /// The shape of an encoder.
 #[derive(Clone, Debug, PartialEq)]
@@ -228,6 +240,29 @@ impl EncoderConfig {
             false => None,
         };
         Ok(Self { modern_bert, ..config })
+    }
+
+    /// Returns the shape of a table of static embeddings. Texts of any length are read.
+    pub(crate) fn of_static(vocabulary: usize, hidden: usize) -> Self {
+        Self {
+            architecture: Architecture::Static,
+            vocabulary,
+            hidden,
+            layers: 0,
+            heads: 1,
+            intermediate: 0,
+            positions: UNLIMITED,
+            first_position: 0,
+            padding: None,
+            segments: 0,
+            relative_buckets: 0,
+            layer_norm_epsilon: 0.0,
+            activation: Activation::Identity,
+            hidden_dropout: 0.0,
+            attention_dropout: 0.0,
+            attention_output_dropout: false,
+            modern_bert: None,
+        }
     }
 
     fn check(&self, fields: &Fields<'_>) -> Result<(), ModelError> {

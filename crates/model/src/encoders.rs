@@ -5,12 +5,15 @@ mod encoder;
 mod modern_bert;
 mod mpnet;
 mod names;
+mod static_embedding;
 
 use crate::activations::{ActivationLayout, Passes};
 use crate::blocks::Declarations;
 use crate::config::{Architecture, EncoderConfig};
 use crate::weights::{Layout, Scope};
 use encoder::Encoder;
+use static_embedding::StaticEmbedding;
+pub(crate) use static_embedding::TABLE;
 
 /// An encoder with the layout of its parameters and activations.
 pub(crate) struct Network {
@@ -25,6 +28,7 @@ impl Network {
         let mut declarations =
             Declarations { parameters: Layout::new(scope), activations: ActivationLayout::new(passes) };
         let encoder: Box<dyn Encoder> = match config.architecture {
+            Architecture::Static => Box::new(StaticEmbedding::declare(config, &mut declarations)),
             Architecture::MpNet => Box::new(mpnet::declare(config, &mut declarations)),
             Architecture::ModernBert => {
                 let modern = config.modern_bert.as_ref().expect("its configuration was read with these settings");

@@ -9,8 +9,10 @@ mod modules;
 mod open;
 mod scoring;
 mod settings;
+mod static_table;
 mod weight_files;
 mod write;
+mod write_static;
 mod written;
 
 pub use adapter::adapter_base;

@@ -91,9 +91,7 @@ impl InferenceModel {
     pub fn embed_unfinished(&self, context: &Context, batch: &TokenBatch, activations: &mut Activations) -> Matrix {
         let pooled = self.spec.pooling.tokens(batch);
         let mut pass = self.pass(context, batch, pooled.as_deref(), activations);
-        self.network.encoder.forward(&mut pass);
-        let [output, _] = self.network.encoder.output();
-        let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden);
+        let mut x = self.network.encoder.forward_pooled(&mut pass, &self.spec.pooling, self.spec.config.hidden);
         for module in &self.spec.modules[..self.spec.modules_before_normalization()] {
             x = module.forward(context, &self.weights.parameters, &x, DropoutSeed::Off);
         }

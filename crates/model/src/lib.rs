@@ -24,6 +24,7 @@ mod prompt;
 mod random;
 mod similarity;
 mod spec;
+mod static_model;
 mod summary;
 mod task;
 mod text_encoder;

@@ -70,6 +70,7 @@ impl Architecture {
             Self::Bert | Self::Roberta | Self::Camembert | Self::XlmRoberta => &["query", "value"],
             // PEFT has no default for it; query, key and value are one layer.
             Self::ModernBert => &["Wqkv"],
+            Self::Static => &[],
         }
     }
 }
@@ -94,6 +95,10 @@ impl Lora {
         parameters: &[f32],
         seed: u64,
     ) -> Result<Self, ModelError> {
+        if layout.linears.is_empty() {
+            let reason = "a static model has no linear layers to adapt; train it without adapters";
+            return Err(ModelError::Request(reason.into()));
+        }
         if settings.targets.is_empty() {
             settings.targets = architecture.adapted().iter().map(|name| String::from(*name)).collect();
         }

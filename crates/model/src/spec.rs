@@ -4,7 +4,7 @@ use crate::blocks::{POOLING_NAMES, Pooling, SentenceModule};
 use crate::summary::{ModelSummary, ModuleSummary};
 use crate::task::{Scoring, Task};
 use crate::weights::is_floating;
-use crate::{EncoderConfig, ModelError, Similarity};
+use crate::{Architecture, EncoderConfig, ModelError, Similarity};
 use maana_kernels::{Context, Matrix, Rows, normalized};
 use maana_text::{TokenBatch, Tokenizer};
 use serde_json::Value;
@@ -168,6 +168,11 @@ impl ModelSpec {
         Ok(())
     }
 
+    /// Returns whether the model is a table of static embeddings.
+    pub fn is_static(&self) -> bool {
+        self.config.architecture == Architecture::Static
+    }
+
     /// Number of columns of an embedding.
     pub fn dimension(&self) -> usize {
         let pooled = self.pooling.modes.len() * self.config.hidden;
@@ -249,27 +254,34 @@ impl ModelSpec {
     }
 
     fn summary_of_modules(&self) -> Vec<ModuleSummary> {
-        let config = &self.config;
-        let mut modules = vec![ModuleSummary {
-            kind: "Transformer".into(),
-            settings: vec![
-                ("max_seq_length".into(), self.settings.max_seq_length.to_string()),
-                ("do_lower_case".into(), python(self.settings.do_lower_case)),
-            ],
-            architecture: Some(self.class_name()),
-        }];
-        let mut settings = vec![("word_embedding_dimension".into(), config.hidden.to_string())];
-        for (mode, key, _) in POOLING_NAMES {
-            settings.push((key.into(), python(self.pooling.modes.contains(&mode))));
-        }
-        settings.push(("include_prompt".into(), python(self.pooling.include_prompt)));
-        modules.push(ModuleSummary { kind: "Pooling".into(), settings, architecture: None });
+        let mut modules = if self.is_static() {
+            vec![ModuleSummary { kind: "StaticEmbedding".into(), settings: Vec::new(), architecture: None }]
+        } else {
+            self.summary_of_transformer()
+        };
         modules.extend(self.modules.iter().map(|module| ModuleSummary {
             kind: module.kind().into(),
             settings: module_settings(module),
             architecture: None,
         }));
         modules
+    }
+
+    fn summary_of_transformer(&self) -> Vec<ModuleSummary> {
+        let transformer = ModuleSummary {
+            kind: "Transformer".into(),
+            settings: vec![
+                ("max_seq_length".into(), self.settings.max_seq_length.to_string()),
+                ("do_lower_case".into(), python(self.settings.do_lower_case)),
+            ],
+            architecture: Some(self.class_name()),
+        };
+        let mut settings = vec![("word_embedding_dimension".into(), self.config.hidden.to_string())];
+        for (mode, key, _) in POOLING_NAMES {
+            settings.push((key.into(), python(self.pooling.modes.contains(&mode))));
+        }
+        settings.push(("include_prompt".into(), python(self.pooling.include_prompt)));
+        vec![transformer, ModuleSummary { kind: "Pooling".into(), settings, architecture: None }]
     }
 }
 

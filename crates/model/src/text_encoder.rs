@@ -19,6 +19,8 @@ pub const DEFAULT_BATCH_TOKENS: usize = 2048;
 /// Texts that are tokenised together: few, so that a stream of texts remains one, and enough work
 /// for all threads.
 const TOKENIZED_TOGETHER: usize = 256;
+/// Texts that one thread tokenises at a time.
+const TOKENIZED_AT_A_TIME: usize = 8;
 
 /// A model with its threads, its prompts and the form of its embeddings. Clones share model and
 /// memory.
@@ -218,15 +220,17 @@ impl TextEncoder {
         let mut done = 0;
         for (block, texts) in texts.chunks(TOKENIZED_TOGETHER).enumerate() {
             let first = block * TOKENIZED_TOGETHER;
-            for (place, tokens) in self.tokenize(texts, &prompt).into_iter().enumerate() {
-                let index = first + place;
-                let tokens = tokens.map_err(|error| error.after_texts(index))?;
-                if batch.sequences() > 0 && batch.tokens() + tokens.tokens() > self.batch_tokens {
-                    self.compute(&batch, &mut activations, done, &mut output)?;
-                    done = index;
-                    batch = TokenBatch::new();
+            for (part, tokens) in self.tokenize(texts, &prompt).into_iter().enumerate() {
+                let first = first + part * TOKENIZED_AT_A_TIME;
+                let tokens = tokens.map_err(|error| error.after_texts(first))?;
+                for place in 0..tokens.sequences() {
+                    if batch.sequences() > 0 && batch.tokens() + tokens.length(place) > self.batch_tokens {
+                        self.compute(&batch, &mut activations, done, &mut output)?;
+                        done = first + place;
+                        batch = TokenBatch::new();
+                    }
+                    batch.extend_with(&tokens, place..place + 1);
                 }
-                batch.extend(&tokens);
             }
         }
         if batch.sequences() > 0 {
@@ -238,12 +242,11 @@ impl TextEncoder {
         Ok(output)
     }
 
-    /// Tokenises each text with the prompt in front, on the threads that compute.
+    /// Tokenises parts of the texts with the prompt in front, on the threads that compute.
     fn tokenize(&self, texts: &[&str], prompt: &Prompt) -> Vec<Result<TokenBatch, ModelError>> {
-        let mut tokens: Vec<_> = texts.iter().map(|_| Ok(TokenBatch::new())).collect();
-        self.shared.context.for_each_chunk(&mut tokens, 1, |index, into| {
-            into[0] = self.cut(&[texts[index]], prompt);
-        });
+        let parts: Vec<&[&str]> = texts.chunks(TOKENIZED_AT_A_TIME).collect();
+        let mut tokens: Vec<_> = parts.iter().map(|_| Ok(TokenBatch::new())).collect();
+        self.shared.context.for_each_chunk(&mut tokens, 1, |part, into| into[0] = self.cut(parts[part], prompt));
         tokens
     }
 

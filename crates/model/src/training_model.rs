@@ -249,9 +249,7 @@ impl Trainable for TrainingModel {
         let Activations { buffers, module_inputs } = activations;
         let layout = &self.network.activations;
         let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), layout, buffers);
-        self.network.encoder.forward(&mut pass);
-        let [output, _] = self.network.encoder.output();
-        let mut x = self.spec.pooling.pool(&mut pass, output, self.spec.config.hidden);
+        let mut x = self.network.encoder.forward_pooled(&mut pass, &self.spec.pooling, self.spec.config.hidden);
         module_inputs.clear();
         for module in &self.spec.modules {
             let y = module.forward(context, parameters, &x, dropout);
@@ -282,8 +280,8 @@ impl Trainable for TrainingModel {
         let pooled = self.spec.pooling.tokens(batch);
         let layout = &self.network.activations;
         let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), layout, buffers).backward();
-        self.spec.pooling.pool_backward(&mut pass, self.network.encoder.output(), self.spec.config.hidden, &d_x);
-        self.network.encoder.backward(&mut pass, &mut gradients);
+        let (pooling, hidden) = (&self.spec.pooling, self.spec.config.hidden);
+        self.network.encoder.backward_pooled(&mut pass, pooling, hidden, &d_x, &mut gradients);
     }
 
     fn finish_parts(&mut self, context: &Context, activations: &mut Activations) {

@@ -40,6 +40,18 @@ impl TokenBatch {
         }
     }
 
+    /// Ends a sequence whose ids were appended to `ids`, all of segment 0.
+    pub(crate) fn end_sequence(&mut self) {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        self.type_ids.resize(self.ids.len(), 0);
+        self.offsets.push(self.ids.len());
+        if !self.prompt_lengths.is_empty() {
+            self.prompt_lengths.push(0);
+        }
+    }
+
     /// Appends all sequences of `other`.
     pub fn extend(&mut self, other: &TokenBatch) {
         self.extend_with(other, 0..other.sequences());

@@ -82,8 +82,12 @@ fn normalizes_each_character(normalizer: &Value) -> bool {
 }
 
 fn lengths(tokens: usize) -> impl Iterator<Item = usize> {
-    let first = tokens.saturating_add(1).saturating_mul(BYTES_PER_TOKEN).max(1 << 10);
-    std::iter::successors(Some(first), |bytes| bytes.checked_mul(GROWTH))
+    std::iter::successors(Some(probable_length(tokens)), |bytes| bytes.checked_mul(GROWTH))
+}
+
+/// Number of bytes that probably have more than `tokens` tokens.
+pub(crate) fn probable_length(tokens: usize) -> usize {
+    tokens.saturating_add(1).saturating_mul(BYTES_PER_TOKEN).max(1 << 10)
 }
 
 #[cfg(test)]

@@ -161,6 +161,25 @@ impl Description {
         Ok(description)
     }
 
+    /// Reads only `tokenizer.json`, as Sentence Transformers does for static embeddings: the
+    /// truncation that it was saved with stays.
+    pub(crate) fn read_alone(path: &Path, bytes: &[u8]) -> Result<Self, TextError> {
+        let mut json: Value = serde_json::from_slice(bytes)
+            .map_err(|error| TextError::Unreadable { path: path.into(), reason: error.to_string() })?;
+        if !json.is_object() {
+            return Err(TextError::Unreadable { path: path.into(), reason: "not a JSON object".into() });
+        }
+        let truncation = json["truncation"].take();
+        json["padding"] = Value::Null;
+        if !json["model"]["dropout"].is_null() {
+            json["model"]["dropout"] = Value::Null;
+        }
+        let overlong = if truncation["direction"] == "Left" { Overlong::CutBeginning } else { Overlong::CutEnd };
+        let max_length = truncation["max_length"].as_u64().and_then(|length| usize::try_from(length).ok());
+        let pair = PairFrame { separators: None, segments: false };
+        Ok(Self { json, adjustments: String::new(), overlong, max_length, split_special_tokens: false, pair })
+    }
+
     fn record(&mut self, what: &str, value: &Value) {
         self.adjustments.push_str(&format!("{what}={value}\n"));
     }

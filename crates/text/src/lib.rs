@@ -6,6 +6,7 @@ mod boundary;
 mod description;
 mod error;
 mod tokenizer;
+mod words;
 
 pub use batch::TokenBatch;
 pub use description::Overlong;

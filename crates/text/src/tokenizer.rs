@@ -5,12 +5,13 @@ mod pair;
 pub use pair::PairText;
 
 use crate::batch::TokenBatch;
-use crate::boundary::Boundary;
+use crate::boundary::{Boundary, probable_length};
 use crate::description::{Description, Overlong};
 use crate::error::TextError;
+use crate::words::Words;
 use pair::PairTemplate;
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 use tokenizers::{Encoding, TruncationDirection};
 
@@ -39,6 +40,10 @@ pub struct Tokenizer {
     pair: Option<PairTemplate>,
     /// Boundary at which a part of a text has the same tokens as in the whole text.
     boundary: Option<Boundary>,
+    /// Words that came before, if a text's tokens are those of its words.
+    words: Option<Words>,
+    /// True if no special tokens are added, so that a text may have no tokens.
+    bare: bool,
     bytes: Vec<u8>,
     adjustments: String,
     overlong: Overlong,
@@ -54,17 +59,33 @@ impl Tokenizer {
     /// # Errors
     /// If a file is missing, damaged, or does not describe a tokenizer.
     pub fn open(folder: &Path, class: &str, lower_case: bool) -> Result<Self, TextError> {
-        let path = folder.join("tokenizer.json");
-        let bytes = match maana_files::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(TextError::Missing { path }),
-            Err(error) => return Err(TextError::Unreadable { path, reason: error.to_string() }),
-        };
+        let (path, bytes) = read(folder)?;
         let description = Description::read(folder, &bytes, class)?;
-        Self::build(description, bytes, lower_case).map_err(|reason| TextError::Unreadable { path, reason })
+        let built = Self::build(description, bytes, lower_case, false);
+        built.map_err(|reason| TextError::Unreadable { path, reason })
     }
 
-    fn build(mut description: Description, bytes: Vec<u8>, lower_case: bool) -> Result<Self, String> {
+    /// Reads the tokenizer of static embeddings: `tokenizer.json` as it is. Texts have no special
+    /// tokens, and a text may have no tokens.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::open`].
+    pub fn open_bare(folder: &Path) -> Result<Self, TextError> {
+        let (path, bytes) = read(folder)?;
+        Self::from_bytes_bare(bytes, &path)
+    }
+
+    /// As [`Tokenizer::open_bare`], of the content of a file that errors call `path`.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::open`].
+    pub fn from_bytes_bare(bytes: Vec<u8>, path: &Path) -> Result<Self, TextError> {
+        let description = Description::read_alone(path, &bytes)?;
+        let built = Self::build(description, bytes, false, true);
+        built.map_err(|reason| TextError::Unreadable { path: path.into(), reason })
+    }
+
+    fn build(mut description: Description, bytes: Vec<u8>, lower_case: bool, bare: bool) -> Result<Self, String> {
         let fields = description.json.as_object_mut().ok_or("not a JSON object")?;
         if lower_case && !fields.get("normalizer").is_some_and(lowercases) {
             let lower = serde_json::json!({"type": "Lowercase"});
@@ -78,7 +99,10 @@ impl Tokenizer {
         let built = catch_panic(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(&rewritten).map_err(|error| error.to_string())?;
             inner.set_encode_special_tokens(description.split_special_tokens);
-            let (special_tokens, segments) = special_tokens(&inner).map_err(|error| error.to_string())?;
+            let (special_tokens, segments) = match bare {
+                true => ([Vec::new(), Vec::new()], 1),
+                false => special_tokens(&inner).map_err(|error| error.to_string())?,
+            };
             // Some descriptions are accepted, but fail with the first text.
             let _ = inner.encode_fast("Habari 1.", false);
             let vocabulary = inner.get_vocab(true);
@@ -89,6 +113,7 @@ impl Tokenizer {
         });
         let (inner, special_tokens, vocabulary, segments, pair) = built??;
         let boundary = Boundary::of(&description.json);
+        let words = Words::of(&description.json).filter(|_| segments == 1);
         let Description { adjustments, overlong, max_length, .. } = description;
         Ok(Self {
             inner,
@@ -97,6 +122,8 @@ impl Tokenizer {
             segments,
             pair,
             boundary,
+            words,
+            bare,
             bytes,
             adjustments,
             overlong,
@@ -147,9 +174,60 @@ impl Tokenizer {
         overlong: Overlong,
     ) -> Result<usize, TextError> {
         self.check_length(max_length)?;
-        let (encoding, skipped) =
-            self.encode_part(batch.sequences(), text, max_length - self.special_count(), overlong)?;
+        let limit = max_length - self.special_count();
+        if let Some(truncated) = self.append_words(batch, text, limit, overlong)? {
+            return Ok(truncated);
+        }
+        let (encoding, skipped) = self.encode_part(batch.sequences(), text, limit, overlong)?;
         self.append_encoding(batch, encoding, skipped, max_length, overlong)
+    }
+
+    /// As [`Tokenizer::append`], from the tokens of the text's words, of which `limit` are kept.
+    /// Returns nothing, and leaves the batch unchanged, if the text must be tokenized as a whole.
+    fn append_words(
+        &self,
+        batch: &mut TokenBatch,
+        text: &str,
+        limit: usize,
+        overlong: Overlong,
+    ) -> Result<Option<usize>, TextError> {
+        let probable = probable_length(limit);
+        let Some(words) = self.words.as_ref().filter(|_| overlong != Overlong::CutBeginning || text.len() <= probable)
+        else {
+            return Ok(None);
+        };
+        let (index, start) = (batch.sequences(), batch.ids.len());
+        let [before, after] = &self.special_tokens;
+        batch.ids.extend_from_slice(before);
+        let first = batch.ids.len();
+        let enough = |bytes: usize, tokens: usize| tokens > limit && bytes >= probable;
+        let encode = |word: &str| for_text(index, || self.inner.encode_fast(word, false));
+        let bytes = match words.append(text, &mut batch.ids, enough, encode) {
+            Ok(Some(bytes)) => bytes,
+            other => {
+                batch.ids.truncate(start);
+                return other;
+            }
+        };
+        let (tokens, skipped) = (batch.ids.len() - first, text.len() - bytes);
+        let truncated = tokens.saturating_sub(limit);
+        if truncated > 0 {
+            match overlong {
+                Overlong::Refuse => {
+                    batch.ids.truncate(start);
+                    let (tokens, max_length) = (tokens + self.special_count(), limit + self.special_count());
+                    return Err(TextError::TooLong { index, tokens, or_more: skipped > 0, max_length });
+                }
+                Overlong::CutBeginning => drop(batch.ids.drain(first..first + truncated)),
+                Overlong::CutEnd => batch.ids.truncate(first + limit),
+            }
+        }
+        batch.ids.extend_from_slice(after);
+        if batch.ids.len() == start && !self.bare {
+            return Err(TextError::NoTokens { index });
+        }
+        batch.end_sequence();
+        Ok(Some(truncated + skipped))
     }
 
     /// Returns the tokens of a text without special ones, and the number of bytes that were not
@@ -227,9 +305,9 @@ impl Tokenizer {
         };
         let encoding = for_text(index, || {
             encoding.truncate(max_length - special, 0, direction);
-            self.inner.post_process(encoding, None, true)
+            if self.bare { Ok(encoding) } else { self.inner.post_process(encoding, None, true) }
         })?;
-        if encoding.is_empty() {
+        if encoding.is_empty() && !self.bare {
             return Err(TextError::NoTokens { index });
         }
         batch.push(encoding.get_ids(), encoding.get_type_ids());
@@ -241,7 +319,7 @@ impl Tokenizer {
     /// # Errors
     /// If the text cannot be tokenized.
     pub fn explain(&self, text: &str, add_special_tokens: bool) -> Result<Vec<Token>, TextError> {
-        let encoding = for_text(0, || self.inner.encode_char_offsets(text, add_special_tokens))?;
+        let encoding = for_text(0, || self.inner.encode_char_offsets(text, add_special_tokens && !self.bare))?;
         let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
         bytes.push(text.len());
         let (names, ids) = (encoding.get_tokens(), encoding.get_ids());
@@ -288,7 +366,7 @@ impl Tokenizer {
     /// # Errors
     /// If the prompt cannot be tokenized.
     pub fn prompt_length(&self, prompt: &str) -> Result<usize, TextError> {
-        let encoding = for_text(0, || self.inner.encode_fast(prompt, true))?;
+        let encoding = for_text(0, || self.inner.encode_fast(prompt, !self.bare))?;
         let ends_special = encoding.get_special_tokens_mask().last() == Some(&1);
         Ok(encoding.len() - usize::from(ends_special))
     }
@@ -306,6 +384,16 @@ impl Tokenizer {
     /// The bytes of `tokenizer.json`, unchanged.
     pub fn file_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// Reads `tokenizer.json` of a folder. Returns its path and its bytes.
+fn read(folder: &Path) -> Result<(PathBuf, Vec<u8>), TextError> {
+    let path = folder.join("tokenizer.json");
+    match maana_files::read(&path) {
+        Ok(bytes) => Ok((path, bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(TextError::Missing { path }),
+        Err(error) => Err(TextError::Unreadable { path, reason: error.to_string() }),
     }
 }
 
@@ -366,7 +454,6 @@ fn lowercases(normalizer: &serde_json::Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn golden(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden").join(name)
@@ -538,18 +625,103 @@ mod tests {
         assert_eq!((batch.sequences(), batch.tokens()), (1, 2));
     }
 
-    /// Compares each golden tokenizer with and without the boundary, on long texts of many kinds.
-    #[test]
-    fn long_texts_have_the_tokens_of_the_whole_text() {
+    fn golden_tokenizers() -> Vec<Tokenizer> {
         let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("models.json")).unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut tokenizers = vec![tiny()];
+        let mut tokenizers = vec![tiny(), Tokenizer::open_bare(&self::golden("tiny-bert")).unwrap()];
         for case in golden["tokenizers"].as_array().unwrap() {
             for (file, field) in [("tokenizer.json", "description"), ("tokenizer_config.json", "config")] {
                 std::fs::write(folder.path().join(file), case[field].to_string()).unwrap();
             }
             tokenizers.push(Tokenizer::open(folder.path(), "", false).unwrap());
+            tokenizers.push(Tokenizer::open_bare(folder.path()).unwrap());
         }
+        tokenizers
+    }
+
+    const PIECES: [&str; 24] = [
+        "habari",
+        " yako",
+        "  ",
+        " ",
+        "\n",
+        "\t x",
+        "the house's",
+        " The HOUSE",
+        "e\u{301}",
+        " \u{301}x",
+        "\u{e9}cole",
+        "日本語",
+        "[MASK]",
+        " <mask>",
+        "<s> ",
+        "[UNK]",
+        "a.b, c! ",
+        "\u{a0}",
+        "\u{3000}",
+        "\u{200b} ",
+        "\u{ad} ",
+        "\u{0} ",
+        "\u{fdfa} ",
+        "ﬁ n ",
+    ];
+
+    fn with_and_without_words() -> &'static [[Tokenizer; 2]] {
+        static TOKENIZERS: std::sync::OnceLock<Vec<[Tokenizer; 2]>> = std::sync::OnceLock::new();
+        TOKENIZERS.get_or_init(|| {
+            let pairs = golden_tokenizers().into_iter().zip(golden_tokenizers());
+            let pairs: Vec<_> = pairs.map(|(with, without)| [with, Tokenizer { words: None, ..without }]).collect();
+            assert!(pairs.iter().filter(|[with, _]| with.words.is_some()).count() > pairs.len() / 2);
+            pairs
+        })
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(40))]
+        #[test]
+        fn words_have_the_tokens_that_they_have_in_the_text(
+            places in proptest::collection::vec(0..PIECES.len(), 0..30),
+            length in 3..40usize,
+        ) {
+            let text: String = places.into_iter().map(|place| PIECES[place]).collect();
+            for [with, without] in with_and_without_words() {
+                for overlong in [Overlong::CutEnd, Overlong::CutBeginning, Overlong::Refuse] {
+                    let encode = |tokenizer: &Tokenizer| {
+                        let mut batch = TokenBatch::new();
+                        let truncated = tokenizer.append(&mut batch, &text, length, overlong);
+                        truncated.map(|truncated| (batch, truncated)).map_err(|error| error.to_string())
+                    };
+                    // The second time all words are known.
+                    proptest::prop_assert_eq!(encode(with), encode(without), "{:?}", text);
+                    proptest::prop_assert_eq!(encode(with), encode(without), "{:?}", text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn texts_of_static_embeddings_have_no_special_tokens_and_may_be_empty() {
+        let bare = Tokenizer::open_bare(&golden("tiny-bert")).unwrap();
+        let texts = ["the house", "", "the king"];
+        let batch = bare.encode(&texts, 99).unwrap();
+        let special = tiny().encode(&texts, 99).unwrap();
+        for index in 0..3 {
+            let inside = special.sequence(index);
+            assert_eq!(batch.sequence(index), &inside[1..inside.len() - 1]);
+        }
+        assert_eq!((batch.length(1), bare.special_count(), bare.prompt_length("the house").unwrap()), (0, 0, 2));
+        let mut description: serde_json::Value = serde_json::from_slice(bare.file_bytes()).unwrap();
+        description["truncation"] =
+            serde_json::json!({"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0});
+        let bytes = serde_json::to_vec(&description).unwrap();
+        let short = Tokenizer::from_bytes_bare(bytes, Path::new("tokenizer.json")).unwrap();
+        assert_eq!((short.max_length(), bare.max_length()), (Some(2), None));
+    }
+
+    /// Compares each golden tokenizer with and without the boundary, on long texts of many kinds.
+    #[test]
+    fn long_texts_have_the_tokens_of_the_whole_text() {
+        let tokenizers = golden_tokenizers().into_iter().map(|tokenizer| Tokenizer { words: None, ..tokenizer });
         let pieces = [
             "habari yako ",
             "the house's  ",

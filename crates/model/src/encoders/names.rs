@@ -29,6 +29,7 @@ impl LayerNames {
                 &["attention.attn.q", "attention.attn.k", "attention.attn.v"],
                 ["attention.attn.o", "attention.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm"],
             ),
+            Architecture::Static => unreachable!("static embeddings have no layers"),
             Architecture::Bert | Architecture::Roberta | Architecture::Camembert | Architecture::XlmRoberta => (
                 "encoder.layer",
                 &["attention.self.query", "attention.self.key", "attention.self.value"],

@@ -51,6 +51,7 @@ pub(super) fn head(
     let dropout = |probability: f32, index: usize| SentenceModule::Dropout(EmbeddingDropout::new(probability, index));
     let last = |name: &str| dense(name, labels, true, Activation::Identity);
     let modules = match config.architecture {
+        Architecture::Static => unreachable!("folders of static models have no head"),
         Architecture::Bert => {
             let dropped = probability("classifier_dropout", config.hidden_dropout)?;
             vec![dense("pooler.dense", hidden, true, Activation::Tanh), dropout(dropped, 1), last("classifier")]

@@ -4,7 +4,7 @@ use super::head::NewWeights;
 use super::module_config::{read_module, read_pooling};
 use super::weight_files::WeightFiles;
 use crate::blocks::{Pooling, SentenceModule};
-use crate::json::{Fields, read_json};
+use crate::json::{Fields, read_json, read_object};
 use crate::weights::Tensor;
 use crate::{EncoderConfig, ModelError};
 use maana_kernels::{Context, PoolingMode};
@@ -14,17 +14,24 @@ use std::path::{Component, Path, PathBuf};
 
 /// The list of `modules.json`, with the folder of each module.
 pub(super) struct ModuleList {
+    /// The folder of the transformer, or of the table of a static model.
     pub(super) transformer: PathBuf,
+    /// True if a table of static embeddings takes the place of transformer and pooling.
+    pub(super) is_static: bool,
     /// The folder of pooling; none where mean pooling is assumed.
     pooling: Option<PathBuf>,
     /// Kinds and folders of the modules behind pooling.
     rest: Vec<(String, PathBuf)>,
 }
 
+/// `model_type` of folders that Model2Vec writes.
+pub(super) const MODEL2VEC: &str = "model2vec";
+
 /// Modules that may follow pooling, in any order and number.
 const BEHIND_POOLING: [&str; 4] = ["Dense", "LayerNorm", "Dropout", "Normalize"];
 
-const SUPPORTED_MODULES: &str = "Transformer, Pooling, then any of Dense, LayerNorm, Dropout and Normalize";
+const SUPPORTED_MODULES: &str =
+    "Transformer, Pooling, or in their place StaticEmbedding; then any of Dense, LayerNorm, Dropout and Normalize";
 
 /// Describes a module of Sentence Transformers that is not supported, with the remedy.
 fn remedy(kind: &str) -> Option<&'static str> {
@@ -47,7 +54,7 @@ fn remedy(kind: &str) -> Option<&'static str> {
 
 /// Returns the list of a cross-encoder, which is a transformer with its head.
 pub(super) fn read_cross_encoder_modules(folder: &Path) -> Result<ModuleList, ModelError> {
-    let list = |transformer| ModuleList { transformer, pooling: None, rest: Vec::new() };
+    let list = |transformer| ModuleList { transformer, is_static: false, pooling: None, rest: Vec::new() };
     let path = folder.join("modules.json");
     let Some(json) = read_json(&path)? else { return Ok(list(PathBuf::new())) };
     let mut modules = read_entries(&json, &path)?;
@@ -65,26 +72,45 @@ pub(super) fn read_cross_encoder_modules(folder: &Path) -> Result<ModuleList, Mo
 pub(super) fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<ModuleList, ModelError> {
     let path = folder.join("modules.json");
     let Some(json) = read_json(&path)? else {
+        if let Some(list) = read_model2vec(folder)? {
+            return Ok(list);
+        }
         notices.push(format!(
             "{}: no modules.json, so this is a plain encoder; mean pooling without normalisation is assumed, as Sentence \
              Transformers does",
             folder.display()
         ));
-        return Ok(ModuleList { transformer: PathBuf::new(), pooling: None, rest: Vec::new() });
+        return Ok(ModuleList { transformer: PathBuf::new(), is_static: false, pooling: None, rest: Vec::new() });
     };
     let mut modules = read_entries(&json, &path)?;
     let kinds: Vec<&str> = modules.iter().map(|(kind, _)| kind.as_str()).collect();
-    let in_order = kinds.first() == Some(&"Transformer")
-        && kinds.get(1) == Some(&"Pooling")
-        && kinds[2..].iter().all(|kind| BEHIND_POOLING.contains(kind));
+    let is_static = kinds.first() == Some(&"StaticEmbedding");
+    let before = if is_static { 1 } else { 2 };
+    let in_order = (is_static || kinds.starts_with(&["Transformer", "Pooling"]))
+        && kinds[before..].iter().all(|kind| BEHIND_POOLING.contains(kind));
     if !in_order {
         let what = format!("the order of modules {}", kinds.join(", "));
         return Err(ModelError::Unsupported { path, what, supported: SUPPORTED_MODULES.into() });
     }
-    let rest = modules.split_off(2);
-    let pooling = modules.pop().map(|(_, place)| place);
-    let transformer = modules.pop().map(|(_, place)| place).unwrap_or_default();
-    Ok(ModuleList { transformer, pooling, rest })
+    let rest = modules.split_off(before);
+    let mut places = modules.into_iter().map(|(_, place)| place);
+    let transformer = places.next().unwrap_or_default();
+    Ok(ModuleList { transformer, is_static, pooling: places.next(), rest })
+}
+
+/// Returns the modules of a folder that Model2Vec wrote before it wrote `modules.json`, if this is
+/// one.
+fn read_model2vec(folder: &Path) -> Result<Option<ModuleList>, ModelError> {
+    let path = folder.join("config.json");
+    let Some(json) = read_object(&path)?.filter(|json| json["model_type"] == MODEL2VEC) else { return Ok(None) };
+    let normalizes = Fields { json: &json, path: &path }.flag_or("normalize", false)?;
+    let rest = normalizes.then(|| ("Normalize".to_owned(), PathBuf::from("1_Normalize")));
+    Ok(Some(ModuleList {
+        transformer: PathBuf::new(),
+        is_static: true,
+        pooling: None,
+        rest: rest.into_iter().collect(),
+    }))
 }
 
 /// Reads kind and folder of each module.
@@ -101,12 +127,15 @@ fn read_entries(json: &Value, path: &Path) -> Result<Vec<(String, PathBuf)>, Mod
         let class = fields.text("type")?;
         let kind = class.rsplit('.').next().unwrap_or_default();
         let own = class.starts_with("sentence_transformers.");
-        if !own || !["Transformer", "Pooling"].iter().chain(&BEHIND_POOLING).any(|known| *known == kind) {
+        if !own
+            || !["Transformer", "StaticEmbedding", "Pooling"].iter().chain(&BEHIND_POOLING).any(|known| *known == kind)
+        {
             let remedy = remedy(kind).filter(|_| own).map(|remedy| format!("; {kind} is {remedy}"));
             let supported = format!("{SUPPORTED_MODULES}{}", remedy.unwrap_or_default());
             return Err(fields.unsupported(format!("module `{class}`"), supported));
         }
-        let place = PathBuf::from(fields.text("path")?);
+        // Model2Vec calls the folder itself `.`.
+        let place = PathBuf::from(Some(fields.text("path")?).filter(|path| *path != ".").unwrap_or_default());
         if place.components().any(|part| !matches!(part, Component::Normal(_))) {
             let reason = format!("module path `{}` leads out of the folder", place.display());
             return Err(ModelError::invalid(path, reason));

@@ -6,6 +6,7 @@ use super::head::{self, HeadSettings, NewWeights};
 use super::modules::{ModuleList, ModuleParts, read_cross_encoder_modules, read_modules};
 use super::scoring::{is_cross_encoder, read_scoring};
 use super::settings::{read_max_seq_length, read_settings, sentence_config_path};
+use super::static_table::StaticTable;
 use super::weight_files::WeightFiles;
 use crate::activations::Passes;
 use crate::encoders::Network;
@@ -20,6 +21,7 @@ use crate::weights::{
 use crate::{Architecture, EncoderConfig, ModelError, Settings};
 use maana_kernels::{Context, PackedMatrix, Precision};
 use maana_text::Tokenizer;
+use safetensors::Dtype;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -134,6 +136,8 @@ struct FolderParts {
     tokenizer: PathBuf,
     config: EncoderConfig,
     config_json: Value,
+    /// The table of a static model.
+    table: Option<StaticTable>,
     modules: ModuleParts,
     settings: Settings,
     /// `max_seq_length`, if the folder sets it.
@@ -147,7 +151,7 @@ struct Loaded<W> {
     /// Number of parameters, whether the arena holds them or not.
     parameters: usize,
     carried: Vec<Carried>,
-    dtype: safetensors::Dtype,
+    dtype: Dtype,
     unused: Vec<String>,
 }
 
@@ -157,9 +161,37 @@ impl FolderParts {
         check_folder(folder)?;
         let (kind, list) = Kind::read(folder, head, notices)?;
         let transformer = folder.join(&list.transformer);
+        if list.is_static {
+            return Self::read_static(folder, &kind, &list, transformer);
+        }
         let parts = Self::read_from(folder, kind, &list, &transformer, &transformer, notices)?;
         refuse_adapter(&transformer)?;
         Ok(parts)
+    }
+
+    /// Reads the modules and settings of a static model. Its table tells the shape, and its
+    /// tokenizer the longest text.
+    fn read_static(folder: &Path, kind: &Kind<'_>, list: &ModuleList, place: PathBuf) -> Result<Self, ModelError> {
+        if !matches!(kind, Kind::BiEncoder) {
+            let what = "a cross-encoder of static embeddings".into();
+            let supported = "cross-encoders of transformers".into();
+            return Err(ModelError::Unsupported { path: folder.into(), what, supported });
+        }
+        let table = StaticTable::read(&place)?;
+        let config = table.config();
+        let modules = ModuleParts::read(folder, list, &config)?;
+        let settings = read_settings(folder, false, modules.dimension(config.hidden), false)?;
+        Ok(Self {
+            task: Task::Embed,
+            config_json: read_object(&place.join("config.json"))?.unwrap_or_default(),
+            tokenizer: place.clone(),
+            transformer: place,
+            config,
+            table: Some(table),
+            modules,
+            settings,
+            max_seq_length: None,
+        })
     }
 
     /// Opens the model to train.
@@ -245,6 +277,7 @@ impl FolderParts {
             tokenizer: tokenizer.into(),
             config,
             config_json,
+            table: None,
             modules,
             settings,
             max_seq_length,
@@ -263,7 +296,10 @@ impl FolderParts {
             _ => self.config_json["tokenizer_class"].as_str().unwrap_or(of_family),
         };
         let (tokenizer, weights) = std::thread::scope(|scope| {
-            let open = || Tokenizer::open(&self.tokenizer, class, self.settings.do_lower_case);
+            let open = || match self.table {
+                Some(_) => Tokenizer::open_bare(&self.tokenizer),
+                None => Tokenizer::open(&self.tokenizer, class, self.settings.do_lower_case),
+            };
             let thread = std::thread::Builder::new().spawn_scoped(scope, open);
             let weights = read();
             // Where the system refuses a thread, this one does both.
@@ -285,7 +321,13 @@ impl FolderParts {
             Task::Embed => tokenizer.segments(),
             Task::Score(_) => tokenizer.pair_segments(),
         };
-        let reason = if tokenizer.vocabulary_size() > vocabulary {
+        let reason = if tokenizer.vocabulary_size() > vocabulary && self.table.is_some() {
+            format!(
+                "the tokenizer has {} tokens, but the table of static embeddings has {vocabulary} rows; tokenizer and \
+                 table do not belong together",
+                tokenizer.vocabulary_size()
+            )
+        } else if tokenizer.vocabulary_size() > vocabulary {
             format!(
                 "the tokenizer has {} tokens, but `config.json` of the model says vocab_size {vocabulary}; tokenizer and \
                  model do not belong together",
@@ -303,9 +345,9 @@ impl FolderParts {
     }
 
     fn read_for_training(&self, context: &Context) -> Result<Loaded<ParameterArena>, ModelError> {
-        let files = WeightFiles::open(&self.transformer, self.config.architecture.prefix())?;
+        let files = self.open_weights()?;
         let layout = Network::new(&self.config, Scope::All, Passes::Inference).parameters;
-        files.check(&layout.tensors)?;
+        self.check_weights(&files, &layout)?;
         self.load(context, &files, &layout, |tensors, parameters| Ok(ParameterArena::new(tensors, parameters)))
     }
 
@@ -315,13 +357,16 @@ impl FolderParts {
         precision: Precision,
         storage: WeightStorage,
     ) -> Result<Loaded<InferenceParts>, ModelError> {
-        let files = WeightFiles::open(&self.transformer, self.config.architecture.prefix())?;
+        let files = self.open_weights()?;
         let declare =
             |word_embeddings| Network::new(&self.config, Scope::Unpacked { word_embeddings }, Passes::Inference);
         let mut network = declare(false);
-        files.check(&network.parameters.tensors)?;
-        let word_embeddings = files.map(&network.parameters.tensors[network.parameters.word_embeddings])?;
-        let word_embeddings = Some(word_embeddings).filter(|tensor| tensor.as_floats().is_some());
+        self.check_weights(&files, &network.parameters)?;
+        let word_embeddings = match self.is_folded() {
+            true => None,
+            false => Some(files.map(&network.parameters.tensors[network.parameters.word_embeddings])?),
+        };
+        let word_embeddings = word_embeddings.filter(|tensor| tensor.as_floats().is_some());
         if word_embeddings.is_none() {
             network = declare(true);
         }
@@ -348,6 +393,23 @@ impl FolderParts {
         Ok(loaded.map(|(weights, tensors, checksums)| InferenceParts { network, weights, tensors, checksums }))
     }
 
+    fn open_weights(&self) -> Result<WeightFiles, ModelError> {
+        match self.table {
+            Some(_) => StaticTable::open(&self.transformer),
+            None => WeightFiles::open(&self.transformer, self.config.architecture.prefix()),
+        }
+    }
+
+    /// Checks that the files hold the parameters, before memory is allocated for them.
+    fn check_weights(&self, files: &WeightFiles, layout: &Layout) -> Result<(), ModelError> {
+        if self.is_folded() { Ok(()) } else { files.check(&layout.tensors) }
+    }
+
+    /// Returns whether the table of a static model is not in the file as it is used.
+    fn is_folded(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| table.folded)
+    }
+
     /// Reads the parameters that the arena holds, those of modules behind pooling last, and makes
     /// weights of them and their tensors.
     fn load<W>(
@@ -360,17 +422,24 @@ impl FolderParts {
         self.modules.check(files)?;
         let mut modules = self.modules.clone();
         let mut parameters = vec![0.0; modules.place(layout.elements)];
-        files.fill(context, &layout.tensors, &mut parameters)?;
+        match self.table.as_ref().filter(|table| table.folded) {
+            Some(table) => table.fill(context, files, &mut parameters[..layout.elements])?,
+            None => files.fill(context, &layout.tensors, &mut parameters)?,
+        }
         let mut tensors = layout.tensors.clone();
         tensors.extend(modules.read_parameters(context, files, &mut parameters)?);
         let in_files: Vec<Tensor> = layout.tensors.iter().cloned().chain(modules.tensors_in_encoder()).collect();
+        let mut unused = files.unused(&in_files);
+        if self.table.is_some() {
+            unused.retain(|name| !StaticTable::knows(name));
+        }
         let loaded = Loaded {
             parameters: tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
             weights: weights(tensors, parameters)?,
             modules,
             carried: self.carried(files, &in_files)?,
-            dtype: files.dtype(&layout.tensors[layout.word_embeddings]),
-            unused: files.unused(&in_files).into_iter().map(str::to_owned).collect(),
+            dtype: if self.is_folded() { Dtype::F32 } else { files.dtype(&layout.tensors[layout.word_embeddings]) },
+            unused: unused.into_iter().map(str::to_owned).collect(),
         };
         files.check_unchanged()?;
         Ok(loaded)

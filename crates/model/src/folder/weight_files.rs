@@ -71,6 +71,29 @@ impl WeightFiles {
         Ok(Self { files, places: named, without_prefix })
     }
 
+    /// Gives a tensor another name, if there is a tensor of its name and none of the other.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        if !self.places.contains_key(to)
+            && let Some(place) = self.places.remove(from)
+        {
+            self.places.insert(to.into(), place);
+        }
+    }
+
+    /// Returns type and shape of a tensor, if there is one of this name.
+    pub(crate) fn type_and_shape(&self, name: &str) -> Option<(Dtype, &[usize])> {
+        self.places.get(name).map(|place| (place.dtype, &place.shape[..]))
+    }
+
+    /// Maps a tensor of any type.
+    pub(crate) fn bytes(&self, name: &str) -> Result<(Dtype, Map), ModelError> {
+        let place = self
+            .places
+            .get(name)
+            .ok_or_else(|| ModelError::invalid(self.files[0].path(), format!("tensor `{name}` is missing")))?;
+        Ok((place.dtype, map(&self.files[place.file], &place.bytes)?))
+    }
+
     /// Returns the files.
     pub(crate) fn files(&self) -> &[MappedFile] {
         &self.files

@@ -55,6 +55,7 @@ impl TrainingModel {
         let in_encoder = spec.modules.iter().filter(|module| module.is_in_encoder());
         encoder.extend(in_encoder.flat_map(SentenceModule::tensors));
         match &self.lora {
+            _ if spec.is_static() => self.write_static(folder, &encoder[0])?,
             Some(lora) if !lora.settings.merge => super::adapter::write(folder, lora, spec)?,
             _ => {
                 let carried = self.named(spec.origin.carried.clone(), |tensor: &mut Carried| &mut tensor.name);
@@ -65,19 +66,14 @@ impl TrainingModel {
         }
         write_json(&folder.join("modules.json"), &modules_json(spec))?;
         write_json(&folder.join("config_sentence_transformers.json"), &settings_json(spec))?;
-        let mut sentence = json!({
-            "max_seq_length": spec.settings.max_seq_length,
-            "do_lower_case": spec.settings.do_lower_case,
-        });
-        if spec.task.scoring().is_some() {
-            transformer_fields(true).into_iter().for_each(|(field, value)| sentence[field] = value);
+        if !spec.is_static() {
+            write_json(&folder.join("sentence_bert_config.json"), &sentence_json(spec))?;
+            write_file(&folder.join("tokenizer.json"), spec.tokenizer.file_bytes())?;
         }
-        write_json(&folder.join("sentence_bert_config.json"), &sentence)?;
-        write_file(&folder.join("tokenizer.json"), spec.tokenizer.file_bytes())?;
         for (name, bytes) in &spec.origin.tokenizer_files {
             write_file(&folder.join(name), &tokenizer_file(spec, name, bytes))?;
         }
-        if spec.task == Task::Embed {
+        if spec.task == Task::Embed && !spec.is_static() {
             make(&folder.join("1_Pooling"))?;
             write_json(&folder.join("1_Pooling/config.json"), &pooling_json(spec))?;
         }
@@ -108,7 +104,7 @@ impl TrainingModel {
         tensors
     }
 
-    fn saved_dtype(&self) -> Dtype {
+    pub(super) fn saved_dtype(&self) -> Dtype {
         // Parameters are f32; f64 would suggest a precision that they do not have.
         let dtype = self.spec.origin.dtype;
         if self.trained || dtype == Dtype::F64 { Dtype::F32 } else { dtype }
@@ -116,7 +112,7 @@ impl TrainingModel {
 
     /// Writes a `model.safetensors` with some tensors of the arena and those that are carried
     /// along, in a folder that is not public yet.
-    fn write_weights(&self, path: &Path, tensors: &[Tensor], carried: &[Carried]) -> Result<(), ModelError> {
+    pub(super) fn write_weights(&self, path: &Path, tensors: &[Tensor], carried: &[Carried]) -> Result<(), ModelError> {
         let (arena, dtype) = (self.arena.parameters(), self.saved_dtype());
         let own = tensors.iter().map(|tensor| {
             let content = Content::Floats(&arena[tensor.range.clone()]);
@@ -130,6 +126,26 @@ impl TrainingModel {
             (tensor.name.as_str(), Written { dtype, shape: &tensor.shape, content: Content::Bytes(bytes) })
         });
         serialize(own.chain(carried), path)
+    }
+}
+
+fn sentence_json(spec: &ModelSpec) -> Value {
+    let mut sentence = json!({
+        "max_seq_length": spec.settings.max_seq_length,
+        "do_lower_case": spec.settings.do_lower_case,
+    });
+    if spec.task.scoring().is_some() {
+        transformer_fields(true).into_iter().for_each(|(field, value)| sentence[field] = value);
+    }
+    sentence
+}
+
+/// Returns the name that Python has for a type of weights.
+pub(super) fn dtype_name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F16 => "float16",
+        Dtype::BF16 => "bfloat16",
+        _ => "float32",
     }
 }
 
@@ -147,9 +163,12 @@ fn modules_json(spec: &ModelSpec) -> Value {
         let class = "sentence_transformers.base.modules.transformer.Transformer";
         return json!([{"idx": 0, "name": "0", "path": "", "type": class}]);
     }
-    let mut entries = vec![entry(0, "", "Transformer"), entry(1, "1_Pooling", "Pooling")];
+    let mut entries = match spec.is_static() {
+        true => vec![entry(0, "", "StaticEmbedding")],
+        false => vec![entry(0, "", "Transformer"), entry(1, "1_Pooling", "Pooling")],
+    };
     for (index, module) in spec.modules.iter().enumerate() {
-        entries.push(entry(index + 2, &module_folder(index, module), module.kind()));
+        entries.push(entry(entries.len(), &module_folder(index, module), module.kind()));
     }
     Value::Array(entries)
 }
@@ -226,14 +245,9 @@ fn config_json(spec: &ModelSpec, dtype: Dtype) -> Value {
     if let Some(scoring) = spec.task.scoring() {
         write_scoring(&mut config, scoring);
     }
-    let name = match dtype {
-        Dtype::F16 => "float16",
-        Dtype::BF16 => "bfloat16",
-        _ => "float32",
-    };
     for key in ["dtype", "torch_dtype"] {
         if config.get(key).is_some() {
-            config[key] = name.into();
+            config[key] = dtype_name(dtype).into();
         }
     }
     // A path is of no use to others and discloses the disk of the person who trained.
