@@ -6,12 +6,11 @@ Run:  pip install sentence-transformers==6.2.0 transformers==5.24.0
 Writes next to this file, for the tests of `maana-model` and `maana-text`:
   modern_bert.json
     configurations   configurations, with the base and the window of each layer as ModernBertConfig resolves them, or its error
-    frequencies      frequencies of the rotary positions for the bases of well-known models
     models           small random models with the fields of well-known models, their texts, token ids and embeddings. Weights follow
                      from `noise`, by the sorted names of the tensors
     tokenizers       small tokenizers of byte-level BPE and of the BPE of Gemma, with the ids that they give for some texts
-  modern_bert_grads.safetensors   gradients of all parameters of the small models for sum(embeddings * noise(rows * columns, 3)), by
-                     name, with the name of the model in front
+  modern_bert_grads.safetensors   gradients of all parameters of the small models for sum(embeddings * noise(rows * columns, 3)) over
+                     the first five texts, by name, with the name of the model in front
 """
 import json, os, tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -20,10 +19,8 @@ import torch
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import AutoConfig, AutoModel, AutoTokenizer, ModernBertConfig, ModernBertModel
-from transformers.models.modernbert.modeling_modernbert import ModernBertRotaryEmbedding
+from transformers import AutoConfig, AutoTokenizer, ModernBertModel
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 torch.set_num_threads(1)
@@ -62,18 +59,18 @@ ropes = lambda full, sliding: {"full_attention": {"rope_type": "default", "rope_
                                "sliding_attention": {"rope_type": "default", "rope_theta": sliding}}
 every = lambda n, layers: ["sliding_attention" if i % n else "full_attention" for i in range(layers)]
 MODELS = {
-    "ModernBERT-base": OLDER | {"num_hidden_layers": 4, "bos_token_id": 281, "cls_token_id": 281, "eos_token_id": 282,
-                                "sep_token_id": 282, "pad_token_id": 283},
+    "ModernBERT-base": OLDER | {"num_hidden_layers": 4, "bos_token_id": 285, "cls_token_id": 285, "eos_token_id": 286,
+                                "sep_token_id": 286, "pad_token_id": 287},
     "mmBERT-small": NEWER | {"num_hidden_layers": 4, "bos_token_id": 2, "cls_token_id": 1, "eos_token_id": 1, "sep_token_id": 1,
                              "pad_token_id": 0, "mask_token_id": 4, "position_embedding_type": "sans_pos", "global_rope_theta": None,
                              "local_rope_theta": None, "rope_theta": None, "layer_types": every(3, 4),
                              "rope_parameters": ropes(160000, 160000)},
     "bekko-embedding-a8m": OLDER | {"architectures": ["ModernBertModel"], "num_hidden_layers": 2, "bos_token_id": 2, "cls_token_id": 1,
                                     "eos_token_id": 1, "sep_token_id": 1, "pad_token_id": 0, "mask_token_id": 4,
-                                    "position_embedding_type": "sans_pos", "local_rope_theta": 160000.0},
+                                    "position_embedding_type": "sans_pos", "local_rope_theta": 160000.0, "max_position_embeddings": 4096},
     "granite-embedding-r2": OLDER | {"architectures": ["ModernBertModel"], "num_hidden_layers": 3, "classifier_pooling": "cls",
-                                     "bos_token_id": 281, "cls_token_id": 281, "eos_token_id": 282, "sep_token_id": 282,
-                                     "pad_token_id": 283, "hidden_activation": "silu", "global_rope_theta": 80000.0},
+                                     "bos_token_id": 285, "cls_token_id": 285, "eos_token_id": 286, "sep_token_id": 286,
+                                     "pad_token_id": 287, "hidden_activation": "silu", "global_rope_theta": 80000.0},
     "with biases": NEWER | {"architectures": ["ModernBertModel"], "num_hidden_layers": 3, "attention_bias": True, "mlp_bias": True,
                             "norm_bias": True, "pad_token_id": 0, "local_attention": 7,
                             "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
@@ -83,6 +80,10 @@ GEMMA = {"mmBERT-small", "bekko-embedding-a8m"}
 CLS = {"granite-embedding-r2", "mmBERT-small"}
 TEXTS = ["the house of the king", "", "Habari ya asubuhi, mwalimu?\n\n  Nzuri.", "water " * 30 + "and the sea",
          "north and south and east and west, " * 4 + "the king"]
+
+
+# For one model, to see that angles of far positions are those of the reference.
+LONG = "the water and the king " * 580
 
 
 def configurations():
@@ -122,14 +123,6 @@ def resolved(config):
         layers = [{"rope_theta": float(read.rope_parameters[kind]["rope_theta"]),
                    "window": read.sliding_window if kind == "sliding_attention" else None} for kind in read.layer_types]
         return {"config": config, "layers": layers}
-
-
-def frequencies():
-    for theta in [10000.0, 80000.0, 150000.0, 160000.0]:
-        config = ModernBertConfig(hidden_size=768, num_attention_heads=12, num_hidden_layers=1,
-                                  rope_parameters=ropes(theta, theta))
-        rotary = ModernBertRotaryEmbedding(config)
-        yield {"theta": theta, "head_dim": 64, "frequencies": [float(x) for x in rotary.full_attention_inv_freq]}
 
 
 def special(i, content, **flags):
@@ -255,27 +248,28 @@ def models(gradients):
             transformer = Transformer(place)
             pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="cls" if name in CLS else "mean")
             sentences = SentenceTransformer(modules=[transformer, pooling, Normalize()], device="cpu").eval()
-            rows = []
-            for text in TEXTS:
+            rows, texts = [], TEXTS + [LONG] * (name == "bekko-embedding-a8m")
+            for text in texts:
                 # One text at a time: without padding there is no mask.
                 rows.append(sentences(sentences.preprocess([text]))["sentence_embedding"][0])
-            ids = [sentences.tokenizer(text)["input_ids"] for text in TEXTS]
-            padded = torch.tensor(sentences.encode(TEXTS, batch_size=8))
+            ids = [sentences.tokenizer(text)["input_ids"] for text in texts]
+            padded = torch.tensor(sentences.encode(texts, batch_size=8))
             embeddings = torch.stack(rows)
             assert (padded - embeddings).abs().max() < 1e-5, "padding changes nothing"
-            (embeddings * noise(embeddings.numel(), 3).reshape(embeddings.shape)).sum().backward()
+            # Without the long text, whose gradients are sums of thousands of rounded numbers.
+            short = embeddings[:len(TEXTS)]
+            (short * noise(short.numel(), 3).reshape(short.shape)).sum().backward()
             for parameter, value in transformer.auto_model.named_parameters():
                 gradients[f"{name}/{parameter}"] = value.grad.contiguous()
             print(name, [len(text) for text in ids], embeddings[0, :3].tolist())
         yield {"name": name, "config": COMMON | fields, "tokenizer": "Gemma" if name in GEMMA else "byte-level",
-               "pooling": "cls" if name in CLS else "mean", "texts": TEXTS, "ids": ids,
+               "pooling": "cls" if name in CLS else "mean", "texts": texts, "ids": ids,
                "embeddings": [floats(row.detach()) for row in rows]}
 
 
 def main():
     gradients = {}
-    result = {"configurations": [resolved(config) for config in configurations()], "frequencies": list(frequencies()),
-              "models": list(models(gradients)), "tokenizers": list(tokenizers())}
+    result = {"configurations": [resolved(config) for config in configurations()], "models": list(models(gradients)), "tokenizers": list(tokenizers())}
     for case in result["configurations"]:
         print(case.get("error") or case["layers"])
     save_file(gradients, os.path.join(HERE, "modern_bert_grads.safetensors"))

@@ -23,7 +23,10 @@ impl RotaryTables {
     /// If the number of columns is odd.
     pub fn new(theta: f64, head_dim: usize) -> Self {
         assert!(head_dim.is_multiple_of(2), "heads of {head_dim} columns");
-        let frequency = |pair: usize| (1.0 / libm::pow(theta, (2 * pair) as f64 / head_dim as f64)) as f32;
+        // Exponent, power and quotient are rounded to f32, as in the reference: at far positions a
+        // last place of the frequency is a visible angle.
+        let power = |exponent: f32| libm::pow(theta, f64::from(exponent)) as f32;
+        let frequency = |pair: usize| 1.0 / power((2 * pair) as f32 / head_dim as f32);
         Self { frequencies: (0..head_dim / 2).map(frequency).collect(), cosines: Vec::new(), sines: Vec::new() }
     }
 

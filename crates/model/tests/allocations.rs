@@ -41,7 +41,9 @@ fn passes_take_no_memory() {
     let with_dropout = folder.path().to_owned();
     let mpnet = tempfile::tempdir().unwrap();
     write_small(mpnet.path(), "mpnet", "");
-    let folders = [golden("tiny-bert"), with_dropout, mpnet.path().to_owned()];
+    let modern_bert = tempfile::tempdir().unwrap();
+    write_small(modern_bert.path(), "modernbert", "");
+    let folders = [golden("tiny-bert"), with_dropout, mpnet.path().to_owned(), modern_bert.path().to_owned()];
     let two = PassLimit { sequences: 2, ..PassLimit::default() };
     let passes = [(PassLimit::default(), false), (PassLimit::default(), true), (two, false), (two, true)];
     for (precision, folder, (limit, recompute)) in [Precision::F32, Precision::Bf16]

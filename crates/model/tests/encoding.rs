@@ -48,6 +48,7 @@ fn every_family_agrees_with_its_plain_twin() {
         ("xlm-roberta", "roberta."),
         ("distilbert", "distilbert."),
         ("mpnet", "mpnet."),
+        ("modernbert", "model."),
     ] {
         for prefix in ["", prefix] {
             let folder = tempfile::tempdir().unwrap();

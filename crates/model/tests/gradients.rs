@@ -72,7 +72,7 @@ fn tiny_bert_with_cls_pooling() {
 
 #[test]
 fn every_family_with_mean_pooling() {
-    for model_type in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert", "mpnet"] {
+    for model_type in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert", "mpnet", "modernbert"] {
         let folder = tempfile::tempdir().unwrap();
         write_small(folder.path(), model_type, "");
         check_against_finite_differences(&mut open(folder.path()), PlainPooling::Mean);
@@ -161,10 +161,12 @@ fn in_parts(
 #[test]
 fn parts_of_a_batch_have_the_same_bits_as_the_batch_at_once() {
     let cls = json!({"word_embedding_dimension": 24, "pooling_mode_cls_token": true});
-    for (family, pooling) in [("bert", None), ("bert", Some(cls)), ("mpnet", None)] {
+    for (family, pooling) in
+        [("bert", None), ("bert", Some(&cls)), ("mpnet", None), ("modernbert", None), ("modernbert", Some(&cls))]
+    {
         let folder = tempfile::tempdir().unwrap();
         write_small(folder.path(), family, "");
-        if let Some(pooling) = &pooling {
+        if let Some(pooling) = pooling {
             std::fs::write(folder.path().join("1_Pooling/config.json"), pooling.to_string()).unwrap();
         }
         let mut model = open(folder.path());

@@ -73,7 +73,7 @@ fn lines(folder: &Path, isa: InstructionSet) -> Vec<String> {
 fn bits_of_every_family_are_pinned() {
     let pinned = include_str!("pins.txt");
     let mut missing = String::new();
-    for family in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert", "mpnet"] {
+    for family in ["bert", "roberta", "camembert", "xlm-roberta", "distilbert", "mpnet", "modernbert"] {
         for pooling in ["pooling_mode_mean_tokens", "pooling_mode_cls_token"] {
             let folder = tempfile::tempdir().unwrap();
             write(folder.path(), family, pooling);

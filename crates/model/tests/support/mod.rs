@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 pub mod plain;
+mod plain_modern_bert;
 
 use maana_kernels::{Context, Precision, Rows};
 use maana_model::{
@@ -133,6 +134,12 @@ pub fn small_config(model_type: &str) -> Value {
         "distilbert" => json!({"model_type": model_type, "vocab_size": 2000, "dim": 24, "n_layers": 2, "n_heads": 3,
             "hidden_dim": 40, "max_position_embeddings": 40, "dropout": 0.1, "attention_dropout": 0.1,
             "activation": "gelu"}),
+        // Texts are longer than the window.
+        "modernbert" => json!({"model_type": model_type, "vocab_size": 2000, "hidden_size": 24, "num_hidden_layers": 3,
+            "num_attention_heads": 3, "intermediate_size": 40, "max_position_embeddings": 40, "pad_token_id": 0,
+            "local_attention": 8, "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+            "norm_bias": true, "attention_bias": true, "embedding_dropout": 0.1, "attention_dropout": 0.1,
+            "mlp_dropout": 0.1}),
         _ => json!({"model_type": model_type, "vocab_size": 2000, "hidden_size": 24, "num_hidden_layers": 2,
             "num_attention_heads": 3, "intermediate_size": 40, "max_position_embeddings": 40, "relative_attention_num_buckets": 32, "type_vocab_size":
             if model_type == "bert" { 2 } else { 1 }, "pad_token_id": if model_type == "bert" { 0 } else { 1 },
@@ -147,6 +154,28 @@ pub fn small_tensors(model_type: &str) -> BTreeMap<String, Vec<usize>> {
     let (h, i) = (24, 40);
     let mut tensors = BTreeMap::new();
     let mut add = |name: String, shape: &[usize]| tensors.insert(name, shape.to_vec());
+    if model_type == "modernbert" {
+        add("embeddings.tok_embeddings.weight".into(), &[2000, h]);
+        let mut with_bias = |name: &str, shape: &[usize]| {
+            add(format!("{name}.weight"), shape);
+            add(format!("{name}.bias"), &shape[..1]);
+        };
+        with_bias("embeddings.norm", &[h]);
+        with_bias("final_norm", &[h]);
+        for layer in 0..3 {
+            with_bias(&format!("layers.{layer}.attn.Wqkv"), &[3 * h, h]);
+            with_bias(&format!("layers.{layer}.attn.Wo"), &[h, h]);
+            with_bias(&format!("layers.{layer}.mlp_norm"), &[h]);
+            if layer > 0 {
+                with_bias(&format!("layers.{layer}.attn_norm"), &[h]);
+            }
+        }
+        for layer in 0..3 {
+            add(format!("layers.{layer}.mlp.Wi.weight"), &[2 * i, h]);
+            add(format!("layers.{layer}.mlp.Wo.weight"), &[h, i]);
+        }
+        return tensors;
+    }
     add("embeddings.word_embeddings.weight".into(), &[2000, h]);
     add("embeddings.position_embeddings.weight".into(), &[40, h]);
     match model_type {
@@ -221,7 +250,7 @@ pub fn write_small(folder: &Path, model_type: &str, prefix: &str) {
     std::fs::copy(golden("tiny-bert/tokenizer.json"), folder.join("tokenizer.json")).unwrap();
     let mut tensors = BTreeMap::new();
     for (number, (name, shape)) in small_tensors(model_type).into_iter().enumerate() {
-        let norm = name.contains("LayerNorm.weight") || name.contains("layer_norm.weight");
+        let norm = name.contains("LayerNorm.weight") || name.ends_with("norm.weight");
         let values: Vec<f32> = noise(shape.iter().product(), number as u64 + 7)
             .into_iter()
             .map(|value| if norm { 1.0 + 0.2 * value } else { 0.3 * value })

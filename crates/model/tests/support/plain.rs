@@ -13,7 +13,7 @@ pub enum PlainPooling {
 }
 
 pub struct Plain {
-    config: EncoderConfig,
+    pub(super) config: EncoderConfig,
     tensors: HashMap<String, Tensor>,
     pub parameters: Vec<f64>,
     pooling: PlainPooling,
@@ -26,14 +26,20 @@ impl Plain {
         Self { config: model.spec().config().clone(), tensors, parameters, pooling }
     }
 
-    fn get(&self, name: &str) -> &[f64] {
+    pub(super) fn get(&self, name: &str) -> &[f64] {
         let tensor = self.tensors.get(name).unwrap_or_else(|| panic!("no tensor {name}"));
         &self.parameters[tensor.range.clone()]
     }
 
-    fn linear(&self, name: &str, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let (weight, bias) = (self.get(&format!("{name}.weight")), self.get(&format!("{name}.bias")));
-        let inputs = weight.len() / bias.len();
+    /// The bias of a layer or norm with `width` columns; zeros if it has none.
+    fn bias(&self, name: &str, width: usize) -> Vec<f64> {
+        let name = format!("{name}.bias");
+        if self.tensors.contains_key(&name) { self.get(&name).to_vec() } else { vec![0.0; width] }
+    }
+
+    pub(super) fn linear(&self, name: &str, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let (weight, inputs) = (self.get(&format!("{name}.weight")), x[0].len());
+        let bias = self.bias(name, weight.len() / inputs);
         x.iter()
             .map(|row| {
                 let output = |out: usize| {
@@ -45,21 +51,37 @@ impl Plain {
             .collect()
     }
 
-    fn norm(&self, name: &str, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let (gamma, beta) = (self.get(&format!("{name}.weight")), self.get(&format!("{name}.bias")));
+    pub(super) fn norm(&self, name: &str, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let gamma = self.get(&format!("{name}.weight"));
+        let beta = self.bias(name, gamma.len());
         x.iter()
             .map(|row| {
                 let n = row.len() as f64;
                 let mean = row.iter().sum::<f64>() / n;
                 let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
                 let scale = 1.0 / (variance + f64::from(self.config.layer_norm_epsilon)).sqrt();
-                row.iter().zip(gamma.iter().zip(beta)).map(|(x, (g, b))| (x - mean) * scale * g + b).collect()
+                row.iter().zip(gamma.iter().zip(&beta)).map(|(x, (g, b))| (x - mean) * scale * g + b).collect()
             })
             .collect()
     }
 
     /// The unit-length embedding of one text.
     pub fn embed(&self, ids: &[u32]) -> Vec<f64> {
+        let x = match self.config.architecture {
+            Architecture::ModernBert => self.modern_bert(ids),
+            _ => self.bert(ids),
+        };
+        let mut pooled = x[0].clone();
+        if let PlainPooling::Mean = self.pooling {
+            x[1..].iter().for_each(|row| add(&mut pooled, row));
+            pooled.iter_mut().for_each(|value| *value /= x.len() as f64);
+        }
+        let length = pooled.iter().map(|value| value * value).sum::<f64>().sqrt();
+        pooled.iter().map(|value| value / length).collect()
+    }
+
+    /// The token embeddings of BERT and its relatives.
+    fn bert(&self, ids: &[u32]) -> Vec<Vec<f64>> {
         let config = &self.config;
         let (h, heads, width) = (config.hidden, config.heads, config.head_dim());
         let distil = config.architecture == Architecture::DistilBert;
@@ -131,13 +153,7 @@ impl Plain {
             sum.iter_mut().zip(&y).for_each(|(sum, y)| add(sum, y));
             x = self.norm(&name("output.LayerNorm", "output_layer_norm"), &sum);
         }
-        let mut pooled = x[0].clone();
-        if let PlainPooling::Mean = self.pooling {
-            x[1..].iter().for_each(|row| add(&mut pooled, row));
-            pooled.iter_mut().for_each(|value| *value /= x.len() as f64);
-        }
-        let length = pooled.iter().map(|value| value * value).sum::<f64>().sqrt();
-        pooled.iter().map(|value| value / length).collect()
+        x
     }
 }
 
@@ -151,11 +167,11 @@ fn relative_bucket(distance: i64) -> usize {
     direction + (8 + ((distance / 8.0).ln() / 16f64.ln() * 8.0 + 1e-9) as usize).min(15)
 }
 
-fn add(sum: &mut [f64], other: &[f64]) {
+pub(super) fn add(sum: &mut [f64], other: &[f64]) {
     sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
 }
 
-fn activated(activation: Activation, u: f64) -> f64 {
+pub(super) fn activated(activation: Activation, u: f64) -> f64 {
     let sigmoid = |u: f64| 1.0 / (1.0 + (-u).exp());
     match activation {
         Activation::Identity => u,
