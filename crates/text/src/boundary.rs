@@ -22,10 +22,14 @@ impl Boundary {
     /// text: where it first splits at white space, and no step looks across it. `None` if there is
     /// none.
     pub(crate) fn of(description: &Value) -> Option<Self> {
-        let spaced =
-            |token: &Value| token["content"].as_str().is_none_or(|content| content.contains(char::is_whitespace));
         let added = description["added_tokens"].as_array().into_iter().flatten();
-        if added.into_iter().any(spaced) || !normalizes_each_character(&description["normalizer"]) {
+        if added.into_iter().any(|token| token["content"].as_str().is_none_or(spans_words)) {
+            return None;
+        }
+        if merges_within_words(description) {
+            return Some(Self::Spaces);
+        }
+        if !normalizes_each_character(&description["normalizer"]) {
             return None;
         }
         let pre_tokenizer = &description["pre_tokenizer"];
@@ -63,6 +67,28 @@ impl Boundary {
             Some(&text[index..])
         })
     }
+}
+
+/// Returns whether a token has white space behind a letter: where a text may be divided.
+fn spans_words(content: &str) -> bool {
+    content.trim_start_matches(char::is_whitespace).contains(char::is_whitespace)
+}
+
+/// Returns whether a tokenizer merges the letters of a whole text, in which spaces are `▁`, but
+/// never joins a letter with a `▁` behind it: the tokenizers of Gemma.
+fn merges_within_words(description: &Value) -> bool {
+    const SPACE: &str = "▁";
+    let (normalizer, pre_tokenizer, model) =
+        (&description["normalizer"], &description["pre_tokenizer"], &description["model"]);
+    let marks_spaces =
+        normalizer["type"] == "Replace" && normalizer["pattern"]["String"] == " " && normalizer["content"] == SPACE;
+    let splits_at_spaces_only =
+        pre_tokenizer.is_null() || (pre_tokenizer["type"] == "Split" && pre_tokenizer["pattern"]["String"] == " ");
+    let joins = |piece: &String| piece.trim_start_matches(SPACE).contains(SPACE);
+    let vocabulary = model["vocab"].as_object().filter(|_| model["type"] == "BPE");
+    marks_spaces
+        && splits_at_spaces_only
+        && vocabulary.is_some_and(|pieces| pieces.contains_key(SPACE) && !pieces.keys().any(joins))
 }
 
 fn normalizes_each_character(normalizer: &Value) -> bool {
@@ -108,6 +134,21 @@ mod tests {
             (Boundary::Spaces.prefixes(&lines, 9).count(), Boundary::WhiteSpace.prefixes(&lines, 9).count()),
             (0, 2)
         );
+    }
+
+    #[test]
+    fn merges_are_bounded_if_no_piece_joins_words() {
+        let gemma = |pieces: &[&str]| {
+            let vocabulary: serde_json::Map<String, Value> =
+                pieces.iter().enumerate().map(|(id, piece)| ((*piece).to_owned(), id.into())).collect();
+            json!({"normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+                "added_tokens": [{"content": "\n\n"}, {"content": "▁▁"}, {"content": "<bos>"}],
+                "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious"},
+                "model": {"type": "BPE", "vocab": vocabulary}})
+        };
+        assert_eq!(Boundary::of(&gemma(&["▁", "▁▁", "a", "▁a"])), Some(Boundary::Spaces));
+        assert_eq!(Boundary::of(&gemma(&["▁", "a", "a▁"])), None);
+        assert_eq!(Boundary::of(&gemma(&["a"])), None);
     }
 
     #[test]

@@ -612,6 +612,36 @@ mod tests {
         }
     }
 
+    /// Opens the tokenizers of ModernBERT and its descendants with the texts and ids of each.
+    fn of_modern_bert() -> Vec<(String, Tokenizer, Vec<(String, Vec<u32>)>)> {
+        let golden: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(golden("modern_bert.json")).unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let open = |case: &serde_json::Value| {
+            for (file, field) in [("tokenizer.json", "description"), ("tokenizer_config.json", "config")] {
+                std::fs::write(folder.path().join(file), case[field].to_string()).unwrap();
+            }
+            let tokenizer = Tokenizer::open(folder.path(), "TokenizersBackend", false).unwrap();
+            let texts: Vec<String> = serde_json::from_value(case["texts"].clone()).unwrap();
+            let ids: Vec<Vec<u32>> = serde_json::from_value(case["ids"].clone()).unwrap();
+            (case["name"].to_string(), tokenizer, texts.into_iter().zip(ids).collect())
+        };
+        golden["tokenizers"].as_array().unwrap().iter().map(open).collect()
+    }
+
+    /// With the fields of mmBERT's configuration changed one by one: sides, special tokens, class.
+    #[test]
+    fn byte_level_and_gemma_tokenizers_give_the_ids_of_the_reference() {
+        let mut compared = 0;
+        for (name, tokenizer, texts) in of_modern_bert() {
+            for (text, expected) in texts.iter().filter(|(_, expected)| !expected.is_empty()) {
+                assert_eq!(tokenizer.encode(&[text], 999).unwrap().ids, *expected, "{name}: {text:?}");
+                compared += 1;
+            }
+        }
+        assert!(compared >= 100, "{compared}");
+    }
+
     #[test]
     fn a_text_without_tokens_is_an_error_and_leaves_the_batch_unchanged() {
         let mut description: serde_json::Value = serde_json::from_slice(tiny().file_bytes()).unwrap();
@@ -636,6 +666,7 @@ mod tests {
             tokenizers.push(Tokenizer::open(folder.path(), "", false).unwrap());
             tokenizers.push(Tokenizer::open_bare(folder.path()).unwrap());
         }
+        tokenizers.extend(of_modern_bert().into_iter().take(2).map(|(_, tokenizer, _)| tokenizer));
         tokenizers
     }
 
