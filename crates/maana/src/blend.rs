@@ -61,7 +61,7 @@ pub fn blend(
     let mut model = opened.swap_remove(0);
     drop(opened);
     model.write_state(StatePart::Parameters, 0, &blended);
-    let card = card::render(method, &parts, &model.spec().summary());
+    let card = card::render(method, &parts, &model.summary());
     Ok(model.save(out, &[("README.md", card.as_bytes())])?)
 }
 

@@ -1,7 +1,7 @@
 //! The workflow of `maana info --fingerprint`: a hash of embeddings, to compare two machines.
 
 use maana_files::hex;
-use maana_model::{ModelError, TextEncoder};
+use maana_model::{ModelError, Role, TextEncoder};
 use sha2::{Digest, Sha256};
 
 /// Texts of several scripts, and an empty one. Never changed, so that recorded hashes remain
@@ -26,8 +26,13 @@ const LONG: (&str, usize) = ("Watoto wanacheza mpira nyuma ya shule. ", 100);
 pub fn of_embeddings(embedder: &TextEncoder) -> Result<String, ModelError> {
     let long = LONG.0.repeat(LONG.1);
     let texts: Vec<&str> = TEXTS.into_iter().chain([long.as_str()]).collect();
-    let rows = embedder.embed(&texts, "")?;
+    let towers = match embedder.has_one_tower() {
+        true => vec![embedder.clone()],
+        false => [Role::Query, Role::Document].map(|role| embedder.for_role(role)).to_vec(),
+    };
     let mut hasher = Sha256::new();
-    rows.data().iter().for_each(|value| hasher.update(value.to_le_bytes()));
+    for tower in towers {
+        tower.embed(&texts, "")?.data().iter().for_each(|value| hasher.update(value.to_le_bytes()));
+    }
     Ok(hex(&hasher.finalize()))
 }

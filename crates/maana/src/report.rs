@@ -200,9 +200,8 @@ fn hyperparameters(facts: &CardFacts) -> Vec<(String, String, bool)> {
 
 fn model(facts: &CardFacts) -> Vec<(String, String)> {
     let model = &facts.model;
-    let modules: Vec<&str> = model.modules.iter().map(|module| module.kind.as_str()).collect();
     let mut rows = vec![
-        ("Modules".to_string(), modules.join(" → ")),
+        ("Modules".to_string(), model.module_names()),
         (
             "Encoder".to_string(),
             format!(

@@ -45,6 +45,6 @@ pub fn search(
 ) -> Result<Answers, SearchError> {
     store.expect_fingerprint(&embedder.fingerprint(), store.made_by())?;
     store.expect_fields(&options.filters)?;
-    let vectors = embed(embedder, queries, embedder.role_prompt(Role::Query), &mut |_| {})?;
+    let vectors = embed(&embedder.for_role(Role::Query), queries, embedder.role_prompt(Role::Query), &mut |_| {})?;
     store.nearest(context, queries, &vectors, options)
 }

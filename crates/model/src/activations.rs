@@ -242,9 +242,11 @@ impl Buffers {
     }
 }
 
-/// Memory of passes through a model. One value is reused from pass to pass.
+/// Memory of passes through a tower of a model. One value is reused from pass to pass.
 #[derive(Default)]
 pub struct Activations {
+    /// The tower; 0 in models without a router.
+    pub(crate) tower: usize,
     pub(crate) buffers: Buffers,
     /// Inputs of the modules behind pooling.
     pub(crate) module_inputs: Vec<Matrix>,

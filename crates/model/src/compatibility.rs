@@ -11,16 +11,24 @@ impl TrainingModel {
     /// differently: names and shapes of tensors, tokenizer, configuration, pooling, modules or
     /// prompts. The longest text and the probabilities of dropout may differ.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let (ours, theirs) = (&*self.spec, &*other.spec);
+        if self.router != other.router {
+            return Some("their routers differ".into());
+        }
+        let specs = || self.towers.iter().zip(&other.towers).map(|(ours, theirs)| (&*ours.spec, &*theirs.spec));
         let of_families = || {
-            let [a, b] = [ours, theirs].map(|spec| spec.config.architecture.model_type());
-            (a != b).then(|| format!("their families are {a} and {b}"))
+            let families =
+                specs().map(|(ours, theirs)| [ours, theirs].map(|spec| spec.config.architecture.model_type()));
+            let other = families.into_iter().find(|[a, b]| a != b);
+            other.map(|[a, b]| format!("their families are {a} and {b}"))
+        };
+        let of_tasks = |(ours, theirs): (&ModelSpec, &ModelSpec)| {
+            (ours.task != theirs.task).then(|| difference_of_tasks(&ours.task, &theirs.task))
         };
         of_families()
-            .or_else(|| (ours.task != theirs.task).then(|| difference_of_tasks(&ours.task, &theirs.task)))
+            .or_else(|| specs().find_map(of_tasks))
             .or_else(|| self.difference_of_tensors(other))
-            .or_else(|| difference_of_tokenizers(ours, theirs))
-            .or_else(|| difference_of_settings(ours, theirs))
+            .or_else(|| specs().find_map(|(ours, theirs)| difference_of_tokenizers(ours, theirs)))
+            .or_else(|| specs().find_map(|(ours, theirs)| difference_of_settings(ours, theirs)))
     }
 
     fn difference_of_tensors(&self, other: &Self) -> Option<String> {

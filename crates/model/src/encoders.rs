@@ -25,8 +25,13 @@ pub(crate) struct Network {
 impl Network {
     /// Declares the encoder of a configuration for passes of one kind.
     pub(crate) fn new(config: &EncoderConfig, scope: Scope, passes: Passes) -> Self {
+        Self::behind(0, config, scope, passes)
+    }
+
+    /// As [`Network::new`], for parameters that begin at `start` in their arena.
+    pub(crate) fn behind(start: usize, config: &EncoderConfig, scope: Scope, passes: Passes) -> Self {
         let mut declarations =
-            Declarations { parameters: Layout::new(scope), activations: ActivationLayout::new(passes) };
+            Declarations { parameters: Layout::new(scope, start), activations: ActivationLayout::new(passes) };
         let encoder: Box<dyn Encoder> = match config.architecture {
             Architecture::Static => Box::new(StaticEmbedding::declare(config, &mut declarations)),
             Architecture::MpNet => Box::new(mpnet::declare(config, &mut declarations)),

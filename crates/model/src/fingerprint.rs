@@ -20,6 +20,7 @@
 //! The checksums protect from accident, not from malice.
 
 use crate::blocks::{Pooling, SentenceModule};
+use crate::router::Router;
 use crate::spec::ModelSpec;
 use crate::task::{ScoreActivation, Scoring, Task};
 use crate::{EncoderConfig, LayerAttention, ModernBertConfig, Settings, Similarity};
@@ -41,6 +42,18 @@ pub(crate) fn fingerprint(spec: &ModelSpec, checksums: impl Iterator<Item = u128
     hash.update(spec.tokenizer.file_bytes());
     hash.update(spec.tokenizer.adjustments());
     checksums.for_each(|sum| hash.update(sum.to_le_bytes()));
+    hash.finalize().into()
+}
+
+/// Computes the fingerprint of a model with a router: SHA-256 of the line `maana routed model 1`,
+/// of the names of the routes and the numbers of their towers as text, and of the towers'
+/// fingerprints.
+pub(crate) fn fingerprint_of_towers(router: &Router, towers: impl Iterator<Item = [u8; 32]>) -> [u8; 32] {
+    let Router { routes, query, document, has_default } = router;
+    let mut hash = Sha256::new();
+    hash.update(b"maana routed model 1\n");
+    hash.update(format!("routes: {routes:?}, query: {query}, document: {document}, default: {has_default}\n"));
+    towers.for_each(|tower| hash.update(tower));
     hash.finalize().into()
 }
 

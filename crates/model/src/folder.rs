@@ -7,9 +7,11 @@ mod head;
 mod module_config;
 mod modules;
 mod open;
+mod router_config;
 mod scoring;
 mod settings;
 mod static_table;
+mod tower;
 mod weight_files;
 mod write;
 mod write_static;
@@ -17,4 +19,5 @@ mod written;
 
 pub use adapter::adapter_base;
 pub use head::HeadSettings;
-pub use open::{Opened, WeightStorage, open_adapter, open_for_inference, open_for_scoring, open_for_training};
+pub use open::{Opened, open_adapter, open_for_inference, open_for_scoring, open_for_training};
+pub use tower::WeightStorage;

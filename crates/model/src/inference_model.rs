@@ -2,56 +2,110 @@
 //! It has no gradients.
 
 use crate::ModelError;
-use crate::activations::{Activations, Passes};
+use crate::activations::Activations;
 use crate::encoders::Network;
-use crate::fingerprint::fingerprint;
+use crate::fingerprint::{fingerprint, fingerprint_of_towers};
 use crate::pass::{Compute, Pass};
-use crate::spec::ModelSpec;
+use crate::router::Router;
+use crate::similarity::Role;
+use crate::spec::{ModelSpec, summary_of_towers};
+use crate::summary::ModelSummary;
 use crate::trainable::DropoutSeed;
-use crate::weights::{InferenceWeights, Linears, PackingSlots, Scope, Tensor, checksums};
+use crate::weights::{InferenceWeights, Tensor, checksums};
 use maana_kernels::{Context, Matrix, Precision, normalized};
 use maana_text::TokenBatch;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-/// A sentence encoder for use.
+/// A sentence encoder for use: one tower, or that of texts without a role and with it the others
+/// of a router.
 pub struct InferenceModel {
     spec: Arc<ModelSpec>,
+    encoder: Arc<InferenceEncoder>,
+    /// Parameters of the modules behind pooling, or with them those of the encoder.
+    modules: Arc<Vec<f32>>,
+    module_tensors: Vec<Tensor>,
+    towers: Option<Towers>,
+}
+
+/// The other towers of a model with a router, from number 1 on.
+struct Towers {
+    router: Router,
+    others: Vec<Arc<InferenceModel>>,
+}
+
+/// An encoder with its weights, which several towers may share.
+pub(crate) struct InferenceEncoder {
     network: Network,
     weights: InferenceWeights,
-    /// All parameters, those of modules behind pooling last.
-    tensors: Vec<Tensor>,
     /// Checksums of the tensors that are not among the parameters, by number, once they are known.
     checksums: OnceLock<Vec<Vec<u128>>>,
 }
 
-/// Everything of a model with weights of its own but its specification.
+/// The weights of a tower.
 pub(crate) struct InferenceParts {
-    pub(crate) network: Network,
-    pub(crate) weights: InferenceWeights,
-    pub(crate) tensors: Vec<Tensor>,
-    /// Checksums of the packed and mapped tensors, if they are known.
-    pub(crate) checksums: Option<Vec<Vec<u128>>>,
+    pub(crate) encoder: Arc<InferenceEncoder>,
+    pub(crate) modules: Arc<Vec<f32>>,
+    pub(crate) module_tensors: Vec<Tensor>,
+}
+
+impl InferenceEncoder {
+    /// Returns an encoder with the checksums of the packed and mapped tensors, if they are known.
+    pub(crate) fn new(network: Network, weights: InferenceWeights, checksums: Option<Vec<Vec<u128>>>) -> Self {
+        Self { network, weights, checksums: checksums.map_or_else(OnceLock::new, OnceLock::from) }
+    }
 }
 
 impl InferenceModel {
-    /// Returns a model with weights of its own.
-    pub(crate) fn new(spec: ModelSpec, parts: InferenceParts) -> Self {
-        let InferenceParts { network, weights, tensors, checksums } = parts;
-        let checksums = checksums.map_or_else(OnceLock::new, OnceLock::from);
-        Self { spec: Arc::new(spec), network, weights, tensors, checksums }
+    /// Returns a model of one tower.
+    pub(crate) fn new(spec: impl Into<Arc<ModelSpec>>, parts: InferenceParts) -> Self {
+        let InferenceParts { encoder, modules, module_tensors } = parts;
+        Self { spec: spec.into(), encoder, modules, module_tensors, towers: None }
     }
 
-    /// Returns a model with the parameters of one that trains.
-    pub(crate) fn sharing(
-        spec: Arc<ModelSpec>,
-        parameters: Arc<Vec<f32>>,
-        tensors: Vec<Tensor>,
-        precision: Precision,
-    ) -> Self {
-        let network = Network::new(&spec.config, Scope::All, Passes::Inference);
-        let linears = Linears::Shared(PackingSlots::new(network.parameters.roles()));
-        let weights = InferenceWeights { parameters, word_embeddings: None, linears, precision, mapped: Vec::new() };
-        Self { spec, network, weights, tensors, checksums: OnceLock::new() }
+    /// Returns a model of the towers of a router, or of one without it.
+    pub(crate) fn of_towers(towers: Vec<Self>, router: Option<Router>) -> Self {
+        let mut towers = towers.into_iter();
+        let first = towers.next().expect("a model has a tower");
+        let others = towers.map(Arc::new).collect();
+        Self { towers: router.map(|router| Towers { router, others }), ..first }
+    }
+
+    /// Returns the tower of texts of a role, if the model has towers by role.
+    pub(crate) fn tower(self: &Arc<Self>, role: Role) -> Option<Arc<Self>> {
+        let towers = self.towers.as_ref()?;
+        Some(match towers.router.tower(role) {
+            0 => Arc::clone(self),
+            number => Arc::clone(&towers.others[number - 1]),
+        })
+    }
+
+    /// Returns true if texts need a role, because no tower is that of texts without one.
+    pub(crate) fn needs_role(&self) -> bool {
+        self.towers.as_ref().is_some_and(|towers| !towers.router.has_default)
+    }
+
+    /// All towers: the model itself, then the others.
+    fn towers(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.towers.iter().flat_map(|towers| &towers.others).map(|tower| &**tower))
+    }
+
+    /// The encoders of all towers, each once.
+    fn encoders(&self) -> impl Iterator<Item = &InferenceEncoder> {
+        let mut seen: Vec<*const InferenceEncoder> = Vec::new();
+        self.towers().filter_map(move |tower| {
+            let place = Arc::as_ptr(&tower.encoder);
+            (!seen.contains(&place)).then(|| {
+                seen.push(place);
+                &*tower.encoder
+            })
+        })
+    }
+
+    /// Summary for cards and reports.
+    pub fn summary(&self) -> ModelSummary {
+        let towers: Vec<&ModelSpec> = self.towers().map(|tower| &*tower.spec).collect();
+        summary_of_towers(&towers, self.towers.as_ref().map(|towers| &towers.router))
     }
 
     /// Everything of the model but its weights.
@@ -61,23 +115,26 @@ impl InferenceModel {
 
     /// Precision of the matrix-product operands.
     pub fn precision(&self) -> Precision {
-        self.weights.precision
+        self.encoder.weights.precision
     }
 
     /// Bytes of the packed weights.
     pub fn packed_bytes(&self) -> usize {
-        self.weights.packed_bytes()
+        self.encoders().map(|encoder| encoder.weights.packed_bytes()).sum()
     }
 
     /// Bytes of weights in memory, without those that are only mapped.
     pub fn held_bytes(&self) -> usize {
-        self.packed_bytes() + 4 * self.weights.parameters.len()
+        let of_encoders = self.encoders().map(|encoder| &encoder.weights.parameters);
+        let arenas = of_encoders.chain(self.towers().map(|tower| &tower.modules));
+        let arenas: HashMap<_, usize> = arenas.map(|arena| (Arc::as_ptr(arena), arena.len())).collect();
+        self.packed_bytes() + 4 * arenas.values().sum::<usize>()
     }
 
     /// Reserves the memory for passes over at most `tokens` tokens, but not for more than 8,192.
     /// Where there is not so much, passes allocate.
     pub fn reserve(&self, tokens: usize, activations: &mut Activations) {
-        let _ = activations.buffers.reserve(&self.network.activations, tokens.min(8192));
+        let _ = activations.buffers.reserve(&self.encoder.network.activations, tokens.min(8192));
     }
 
     /// Embeds every sequence: `(sequences, dimension)`.
@@ -91,9 +148,10 @@ impl InferenceModel {
     pub fn embed_unfinished(&self, context: &Context, batch: &TokenBatch, activations: &mut Activations) -> Matrix {
         let pooled = self.spec.pooling.tokens(batch);
         let mut pass = self.pass(context, batch, pooled.as_deref(), activations);
-        let mut x = self.network.encoder.forward_pooled(&mut pass, &self.spec.pooling, self.spec.config.hidden);
+        let encoder = &self.encoder.network.encoder;
+        let mut x = encoder.forward_pooled(&mut pass, &self.spec.pooling, self.spec.config.hidden);
         for module in &self.spec.modules[..self.spec.modules_before_normalization()] {
-            x = module.forward(context, &self.weights.parameters, &x, DropoutSeed::Off);
+            x = module.forward(context, &self.modules, &x, DropoutSeed::Off);
         }
         x
     }
@@ -101,8 +159,8 @@ impl InferenceModel {
     /// Returns the token embeddings of the last layer: `(tokens, hidden)`.
     pub fn embed_tokens(&self, context: &Context, batch: &TokenBatch, activations: &mut Activations) -> Matrix {
         let mut pass = self.pass(context, batch, None, activations);
-        self.network.encoder.forward(&mut pass);
-        let [output, _] = self.network.encoder.output();
+        self.encoder.network.encoder.forward(&mut pass);
+        let [output, _] = self.encoder.network.encoder.output();
         let [rows] = pass.slices(batch.tokens(), [output]);
         Matrix::from_vec(batch.tokens(), self.spec.config.hidden, rows.to_vec())
     }
@@ -114,30 +172,38 @@ impl InferenceModel {
         pooled: Option<&'a [usize]>,
         activations: &'a mut Activations,
     ) -> Pass<'a> {
-        let compute = Compute { context, weights: &self.weights, precision: self.weights.precision };
+        let InferenceEncoder { network, weights, .. } = &*self.encoder;
+        let compute = Compute { context, weights, precision: weights.precision };
         let buffers = &mut activations.buffers;
-        Pass::new(compute, batch, DropoutSeed::Off, pooled, &self.network.activations, buffers)
+        Pass::new(compute, batch, DropoutSeed::Off, pooled, &network.activations, buffers)
     }
 
     /// Fingerprint of everything that embeddings depend on but the precision of matrix products.
     pub fn fingerprint(&self, context: &Context) -> [u8; 32] {
-        let layout = &self.network.parameters;
-        let of_mapped = self.checksums.get_or_init(|| {
+        let own = self.fingerprint_of_tower(context);
+        let Some(Towers { router, others }) = &self.towers else { return own };
+        let others = others.iter().map(|tower| tower.fingerprint_of_tower(context));
+        fingerprint_of_towers(router, std::iter::once(own).chain(others))
+    }
+
+    fn fingerprint_of_tower(&self, context: &Context) -> [u8; 32] {
+        let InferenceEncoder { network, weights, checksums: known } = &*self.encoder;
+        let layout = &network.parameters;
+        let of_mapped = known.get_or_init(|| {
             let mut sums = vec![Vec::new(); layout.tensors.len()];
-            let summed =
-                self.weights.each_mapped::<std::convert::Infallible>(context, layout, |number, tensor, floats| {
-                    sums[number] = tensor.checksums(context, floats);
-                    Ok(())
-                });
+            let summed = weights.each_mapped::<std::convert::Infallible>(context, layout, |number, tensor, floats| {
+                sums[number] = tensor.checksums(context, floats);
+                Ok(())
+            });
             let Ok(()) = summed;
             sums
         });
-        let parameters = &self.weights.parameters;
-        let sums = self.tensors.iter().enumerate().flat_map(|(number, tensor)| {
-            let known = of_mapped.get(number).filter(|sums| !sums.is_empty()).cloned();
-            known.unwrap_or_else(|| checksums(&parameters[tensor.range.clone()]).collect())
+        let of_encoder = layout.tensors.iter().zip(of_mapped).flat_map(|(tensor, known)| match known.is_empty() {
+            true => checksums(&weights.parameters[tensor.range.clone()]).collect(),
+            false => known.clone(),
         });
-        fingerprint(&self.spec, sums)
+        let of_modules = self.module_tensors.iter().flat_map(|tensor| checksums(&self.modules[tensor.range.clone()]));
+        fingerprint(&self.spec, of_encoder.chain(of_modules))
     }
 
     /// Checks that the memory-mapped files of weights were not written into or cut since the model
@@ -147,7 +213,8 @@ impl InferenceModel {
     /// # Errors
     /// Returns an error that names the changed file.
     pub fn check_unchanged(&self) -> Result<(), ModelError> {
-        self.weights.mapped.iter().try_for_each(|file| file.check().map_err(ModelError::io(file.path())))
+        let mapped = self.encoders().flat_map(|encoder| &encoder.weights.mapped);
+        mapped.into_iter().try_for_each(|file| file.check().map_err(ModelError::io(file.path())))
     }
 
     /// Checks that all memory-mapped tensors are finite, which was not done when the model was
@@ -156,7 +223,9 @@ impl InferenceModel {
     /// # Errors
     /// Returns an error that names the first tensor that is not.
     pub fn check_weights(&self, context: &Context) -> Result<(), ModelError> {
-        self.weights
-            .each_mapped(context, &self.network.parameters, |_, tensor, floats| tensor.check(context, floats).map(drop))
+        self.encoders().try_for_each(|InferenceEncoder { network, weights, .. }| {
+            weights
+                .each_mapped(context, &network.parameters, |_, tensor, floats| tensor.check(context, floats).map(drop))
+        })
     }
 }

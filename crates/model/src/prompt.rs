@@ -116,6 +116,13 @@ impl ModelSpec {
     }
 }
 
+impl Role {
+    /// Returns the role of texts behind the prompt `name`, if it is that of a role.
+    pub fn of_prompt(name: &str) -> Option<Self> {
+        [Self::Query, Self::Document].into_iter().find(|role| role_prompt_names(*role).contains(&name))
+    }
+}
+
 /// Names of the prompt for a role, the first one first.
 fn role_prompt_names(role: Role) -> &'static [&'static str] {
     match role {

@@ -3,7 +3,7 @@
 use crate::activations::Passes;
 use crate::blocks::{Pooling, SentenceModule};
 use crate::encoders::Network;
-use crate::spec::{ModelSpec, Origin};
+use crate::spec::{Folders, ModelSpec, Origin};
 use crate::task::Task;
 use crate::training_model::TrainingModel;
 use crate::weights::{ParameterArena, Scope};
@@ -74,10 +74,12 @@ impl ModelSpec {
                 tokenizer_files: self.origin.tokenizer_files.clone(),
                 carried: Vec::new(),
                 dtype: safetensors::Dtype::F32,
+                folders: Folders::plain(["Normalize"].into_iter()),
                 new_head: false,
             },
         };
-        Ok(TrainingModel::new(spec, ParameterArena::new(layout.tensors, parameters), Precision::F32))
+        let arena = ParameterArena::new(layout.tensors, parameters);
+        Ok(TrainingModel::new(vec![(spec, 0)], None, arena, Precision::F32))
     }
 }
 

@@ -1,13 +1,15 @@
 //! Everything of a model but its weights: configuration, tokenizer, pooling, modules and settings.
 
 use crate::blocks::{POOLING_NAMES, Pooling, SentenceModule};
-use crate::summary::{ModelSummary, ModuleSummary};
+use crate::router::Router;
+use crate::summary::{ModelSummary, ModuleSummary, RouteSummary};
 use crate::task::{Scoring, Task};
 use crate::weights::is_floating;
 use crate::{Architecture, EncoderConfig, ModelError, Similarity};
 use maana_kernels::{Context, Matrix, Rows, normalized};
 use maana_text::{TokenBatch, Tokenizer};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Everything of a model but its weights.
@@ -55,6 +57,25 @@ pub(crate) struct Origin {
     pub(crate) dtype: safetensors::Dtype,
     /// True if the head of a cross-encoder is new, and its weights are in no file.
     pub(crate) new_head: bool,
+    /// The folders in which the parts are written.
+    pub(crate) folders: Folders,
+}
+
+/// Names of the folders of a model's parts within its own; empty for that itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Folders {
+    pub(crate) encoder: String,
+    pub(crate) pooling: String,
+    /// Folders of the modules behind pooling, in order.
+    pub(crate) modules: Vec<String>,
+}
+
+impl Folders {
+    /// The folders of a model without a router, with modules of these kinds behind pooling.
+    pub(crate) fn plain<'a>(kinds: impl Iterator<Item = &'a str>) -> Self {
+        let modules = (2..).zip(kinds).map(|(number, kind)| format!("{number}_{kind}")).collect();
+        Self { encoder: String::new(), pooling: "1_Pooling".into(), modules }
+    }
 }
 
 /// A tensor that is written back as it was read.
@@ -218,70 +239,95 @@ impl ModelSpec {
 
     /// Summary for cards and reports.
     pub fn summary(&self) -> ModelSummary {
+        summary_of_towers(&[self], None)
+    }
+
+    fn module_summaries(&self) -> Vec<ModuleSummary> {
         let config = &self.config;
-        let scoring = self.task.scoring();
-        let modules = if scoring.is_some() { self.summary_of_head() } else { self.summary_of_modules() };
-        ModelSummary {
-            model_type: config.architecture.model_type().into(),
-            modules,
-            max_seq_length: self.settings.max_seq_length,
-            dimension: self.dimension(),
-            labels: scoring.map_or_else(Vec::new, |scoring| scoring.labels.clone()),
-            activation: scoring.map(|scoring| scoring.activation.class().into()),
-            similarity: self.settings.similarity,
-            parameters: self.parameters + self.origin.carried_elements(),
-            layers: config.layers,
-            hidden_size: config.hidden,
-            heads: config.heads,
-            vocabulary: config.vocabulary,
-            prompts: self.settings.prompts.clone(),
-            default_prompt_name: self.settings.default_prompt_name.clone(),
+        if self.task.scoring().is_some() {
+            return vec![self.summary_of_head()];
         }
+        let module = |kind: &str, settings| ModuleSummary { kind: kind.into(), settings, ..ModuleSummary::default() };
+        let transformer = vec![
+            ("max_seq_length".into(), self.settings.max_seq_length.to_string()),
+            ("do_lower_case".into(), python(self.settings.do_lower_case)),
+        ];
+        let mut pooling = vec![("word_embedding_dimension".into(), config.hidden.to_string())];
+        for (mode, key, _) in POOLING_NAMES {
+            pooling.push((key.into(), python(self.pooling.modes.contains(&mode))));
+        }
+        pooling.push(("include_prompt".into(), python(self.pooling.include_prompt)));
+        let architecture = Some(self.class_name());
+        let transformer = ModuleSummary { architecture, ..module("Transformer", transformer) };
+        let mut modules = match self.is_static() {
+            true => vec![module("StaticEmbedding", Vec::new())],
+            false => vec![transformer, module("Pooling", pooling)],
+        };
+        modules.extend(self.modules.iter().map(|own| module(own.kind(), module_settings(own))));
+        modules
     }
 
     /// The one module of a cross-encoder, with its settings as the reference prints them.
-    fn summary_of_head(&self) -> Vec<ModuleSummary> {
+    fn summary_of_head(&self) -> ModuleSummary {
         let settings = [
             ("transformer_task", "'sequence-classification'"),
             ("modality_config", "{'text': {'method': 'forward', 'method_output_name': 'logits'}}"),
             ("module_output_name", "'scores'"),
         ];
-        vec![ModuleSummary {
+        ModuleSummary {
             kind: "Transformer".into(),
             settings: settings.map(|(name, value)| (name.into(), value.into())).to_vec(),
             architecture: Some(self.class_name()),
-        }]
-    }
-
-    fn summary_of_modules(&self) -> Vec<ModuleSummary> {
-        let mut modules = if self.is_static() {
-            vec![ModuleSummary { kind: "StaticEmbedding".into(), settings: Vec::new(), architecture: None }]
-        } else {
-            self.summary_of_transformer()
-        };
-        modules.extend(self.modules.iter().map(|module| ModuleSummary {
-            kind: module.kind().into(),
-            settings: module_settings(module),
-            architecture: None,
-        }));
-        modules
-    }
-
-    fn summary_of_transformer(&self) -> Vec<ModuleSummary> {
-        let transformer = ModuleSummary {
-            kind: "Transformer".into(),
-            settings: vec![
-                ("max_seq_length".into(), self.settings.max_seq_length.to_string()),
-                ("do_lower_case".into(), python(self.settings.do_lower_case)),
-            ],
-            architecture: Some(self.class_name()),
-        };
-        let mut settings = vec![("word_embedding_dimension".into(), self.config.hidden.to_string())];
-        for (mode, key, _) in POOLING_NAMES {
-            settings.push((key.into(), python(self.pooling.modes.contains(&mode))));
+            ..ModuleSummary::default()
         }
-        settings.push(("include_prompt".into(), python(self.pooling.include_prompt)));
-        vec![transformer, ModuleSummary { kind: "Pooling".into(), settings, architecture: None }]
+    }
+}
+
+/// Summary of a model of one tower, or of those of a router.
+pub(crate) fn summary_of_towers(towers: &[&ModelSpec], router: Option<&Router>) -> ModelSummary {
+    let spec = towers[0];
+    let (config, scoring) = (&spec.config, spec.task.scoring());
+    let modules = match router {
+        None => spec.module_summaries(),
+        Some(router) => {
+            let routes = router
+                .routes
+                .iter()
+                .zip(towers)
+                .map(|(name, tower)| RouteSummary { name: name.clone(), modules: tower.module_summaries() });
+            let default = if router.has_default { format!("'{}'", router.routes[0]) } else { "None".into() };
+            vec![ModuleSummary {
+                kind: "Router".into(),
+                settings: vec![("default_route".into(), default)],
+                architecture: None,
+                routes: routes.collect(),
+            }]
+        }
+    };
+    // Parts that towers share count once.
+    let mut parts: HashMap<&str, usize> = HashMap::new();
+    for tower in towers {
+        let own = tower.modules.iter().filter(|module| !module.is_in_encoder());
+        let of_modules = own.map(SentenceModule::elements);
+        let encoder = tower.parameters - of_modules.clone().sum::<usize>() + tower.origin.carried_elements();
+        parts.insert(&tower.origin.folders.encoder, encoder);
+        parts.extend(tower.origin.folders.modules.iter().map(String::as_str).zip(of_modules));
+    }
+    ModelSummary {
+        model_type: config.architecture.model_type().into(),
+        modules,
+        max_seq_length: towers.iter().map(|tower| tower.settings.max_seq_length).max().unwrap_or_default(),
+        dimension: spec.dimension(),
+        labels: scoring.map_or_else(Vec::new, |scoring| scoring.labels.clone()),
+        activation: scoring.map(|scoring| scoring.activation.class().into()),
+        similarity: spec.settings.similarity,
+        parameters: parts.values().sum(),
+        layers: config.layers,
+        hidden_size: config.hidden,
+        heads: config.heads,
+        vocabulary: config.vocabulary,
+        prompts: spec.settings.prompts.clone(),
+        default_prompt_name: spec.settings.default_prompt_name.clone(),
     }
 }
 

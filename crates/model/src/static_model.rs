@@ -4,7 +4,7 @@ use crate::activations::Passes;
 use crate::blocks::{Pooling, SentenceModule};
 use crate::encoders::Network;
 use crate::random::draw_normal;
-use crate::spec::{ModelSpec, Origin};
+use crate::spec::{Folders, ModelSpec, Origin};
 use crate::task::Task;
 use crate::training_model::TrainingModel;
 use crate::weights::{ParameterArena, Scope};
@@ -56,9 +56,11 @@ impl TrainingModel {
                 carried: Vec::new(),
                 dtype: safetensors::Dtype::F32,
                 new_head: false,
+                folders: Folders::plain(normalize.then_some("Normalize").into_iter()),
             },
         };
-        Ok(Self::new(spec, ParameterArena::new(layout.tensors, table.into_vec()), Precision::F32))
+        let arena = ParameterArena::new(layout.tensors, table.into_vec());
+        Ok(Self::new(vec![(spec, 0)], None, arena, Precision::F32))
     }
 
     /// Returns a static model to be trained from scratch: its table has normally distributed

@@ -4,15 +4,40 @@ use crate::Similarity;
 use serde::{Deserialize, Serialize};
 
 /// One module of the model, in order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModuleSummary {
-    /// `Transformer`, `Pooling`, `Dense`, `LayerNorm`, `Dropout` or `Normalize`.
+    /// `Transformer`, `Pooling`, `Dense`, `LayerNorm`, `Dropout`, `Normalize` or `Router`.
     pub kind: String,
     /// The settings as the folder has them, in order, written as Python would print them (`True`,
     /// `'cls'`, `512`).
     pub settings: Vec<(String, String)>,
     /// For the transformer, the class of the encoder (`BertModel`).
     pub architecture: Option<String>,
+    /// For a router, its routes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteSummary>,
+}
+
+/// A route of a router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteSummary {
+    /// The name: `query`, `document` or another.
+    pub name: String,
+    /// The modules in order.
+    pub modules: Vec<ModuleSummary>,
+}
+
+impl ModelSummary {
+    /// Names the modules in their order, and with a router those of each route.
+    pub fn module_names(&self) -> String {
+        let names = |modules: &[ModuleSummary]| {
+            modules.iter().map(|module| module.kind.as_str()).collect::<Vec<_>>().join(" → ")
+        };
+        let routes = self.modules.iter().flat_map(|module| &module.routes);
+        let routes: Vec<String> = routes.map(|route| format!("{}: {}", route.name, names(&route.modules))).collect();
+        let list = names(&self.modules);
+        if routes.is_empty() { list } else { format!("{list} ({})", routes.join("; ")) }
+    }
 }
 
 /// Summary of a model for people.

@@ -8,6 +8,7 @@ use crate::inference_model::InferenceModel;
 use crate::prompt::Prompt;
 use crate::similarity::{Role, Similarity};
 use crate::spec::ModelSpec;
+use crate::summary::ModelSummary;
 use maana_kernels::{Context, Matrix, Precision};
 use maana_text::TokenBatch;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,20 +25,52 @@ const TOKENIZED_AT_A_TIME: usize = 8;
 
 /// A model with its threads, its prompts and the form of its embeddings. Clones share model and
 /// memory.
+///
+/// Where the model has towers by role (Sentence Transformers: `Router`), this is the encoder of the
+/// tower for texts without a role, and [`TextEncoder::for_role`] gives the others.
 #[derive(Clone)]
 pub struct TextEncoder {
     shared: Arc<Shared>,
+    /// The towers, if the model has several.
+    towers: Option<Arc<Towers>>,
+    /// The role whose tower this is, if one was chosen.
+    role: Option<Role>,
     dimension: usize,
-    max_seq_length: usize,
+    /// The number of tokens that replaces the folder's.
+    max_seq_length: Option<usize>,
     batch_tokens: usize,
     prompts: RolePrompts,
     stop: Option<Arc<AtomicBool>>,
 }
 
+/// A tower with its threads and memory.
 struct Shared {
     model: Arc<InferenceModel>,
     context: Context,
     activations: Mutex<Activations>,
+}
+
+impl Shared {
+    fn new(model: &Arc<InferenceModel>, context: &Context) -> Arc<Self> {
+        Arc::new(Self { model: Arc::clone(model), context: context.clone(), activations: Mutex::default() })
+    }
+}
+
+/// The towers of a model with a router.
+struct Towers {
+    /// The model, whose own tower is that of texts without a role.
+    whole: Arc<InferenceModel>,
+    query: Arc<Shared>,
+    document: Arc<Shared>,
+}
+
+impl Towers {
+    /// Returns the towers of a model that has several.
+    fn of(model: &Arc<InferenceModel>, context: &Context) -> Option<Arc<Self>> {
+        let (query, document) = (model.tower(Role::Query)?, model.tower(Role::Document)?);
+        let [query, document] = [query, document].map(|model| Shared::new(&model, context));
+        Some(Arc::new(Self { whole: Arc::clone(model), query, document }))
+    }
 }
 
 /// Prompts that replace the model's own: the text in front of every text of a role, empty for none.
@@ -70,11 +103,52 @@ impl TextEncoder {
         model.spec().check_embeds()?;
         let dimension = model.spec().dimension();
         let truncated = model.spec().settings().truncate_dim.unwrap_or(dimension);
-        let shared = Arc::new(Shared { model, context: context.clone(), activations: Mutex::default() });
-        let prompts = RolePrompts::default();
-        let max_seq_length = shared.model.spec().settings().max_seq_length;
-        Self { shared, dimension, max_seq_length, batch_tokens: DEFAULT_BATCH_TOKENS, prompts, stop: None }
-            .with_dimension(truncated)
+        let encoder = Self {
+            shared: Shared::new(&model, context),
+            towers: Towers::of(&model, context),
+            role: None,
+            dimension,
+            max_seq_length: None,
+            batch_tokens: DEFAULT_BATCH_TOKENS,
+            prompts: RolePrompts::default(),
+            stop: None,
+        };
+        encoder.with_dimension(truncated)
+    }
+
+    /// Returns the encoder of texts of a role, which differs from this one where the model has
+    /// towers by role. Embeddings of all roles may be compared.
+    pub fn for_role(&self, role: Role) -> Self {
+        let Some(towers) = &self.towers else { return self.clone() };
+        let shared = match role {
+            Role::Query => &towers.query,
+            Role::Document => &towers.document,
+        };
+        Self { shared: Arc::clone(shared), role: Some(role), ..self.clone() }
+    }
+
+    /// As [`TextEncoder::for_role`], with the role of texts behind the prompt `name`: `query` and
+    /// `document` (or `passage`, `corpus`) are those of the roles.
+    pub fn for_prompt(&self, name: &str) -> Self {
+        Role::of_prompt(name).map_or_else(|| self.clone(), |role| self.for_role(role))
+    }
+
+    /// Returns an error if the texts of this encoder need a role and have none.
+    ///
+    /// # Errors
+    /// If the model has towers by role, and none for other texts.
+    pub fn expect_tower(&self) -> Result<(), ModelError> {
+        if self.role.is_some() || !self.whole().needs_role() {
+            return Ok(());
+        }
+        let reason = "the model has a tower for queries and one for documents, and none for texts without a role; encode \
+                      them as queries or as documents (`--prompt query`), or set `default_route` in `router_config.json`";
+        Err(ModelError::Request(reason.into()))
+    }
+
+    /// Returns true if texts of both roles pass through the same modules.
+    pub fn has_one_tower(&self) -> bool {
+        self.towers.is_none()
     }
 
     /// Keeps the first `dimension` columns, normalised again if the model's embeddings are.
@@ -97,13 +171,16 @@ impl TextEncoder {
     /// As [`crate::TrainingModel::set_max_seq_length`].
     pub fn with_max_seq_length(mut self, tokens: usize) -> Result<Self, ModelError> {
         self.spec().check_max_seq_length(tokens)?;
-        self.max_seq_length = tokens;
+        for tower in self.towers.iter().flat_map(|towers| [&towers.query, &towers.document]) {
+            tower.model.spec().check_max_seq_length(tokens)?;
+        }
+        self.max_seq_length = Some(tokens);
         Ok(self)
     }
 
     /// Number of tokens of a text that are read.
     pub fn max_seq_length(&self) -> usize {
-        self.max_seq_length
+        self.max_seq_length.unwrap_or(self.spec().settings().max_seq_length)
     }
 
     /// Tokenises texts behind a prompt, each cut to [`TextEncoder::max_seq_length`].
@@ -116,7 +193,7 @@ impl TextEncoder {
 
     fn cut(&self, texts: &[&str], prompt: &Prompt) -> Result<TokenBatch, ModelError> {
         let tokenizer = self.spec().tokenizer();
-        Ok(prompt.tokenize(texts, |texts| tokenizer.encode(texts, self.max_seq_length))?)
+        Ok(prompt.tokenize(texts, |texts| tokenizer.encode(texts, self.max_seq_length()))?)
     }
 
     /// Sets the most tokens of a batch; a longer text is a batch of its own.
@@ -140,8 +217,12 @@ impl TextEncoder {
 
     /// Returns an encoder of the same model with the same settings on other threads.
     pub fn with_context(mut self, context: &Context) -> Self {
-        let model = Arc::clone(&self.shared.model);
-        self.shared = Arc::new(Shared { model, context: context.clone(), activations: Mutex::default() });
+        self.towers = self.towers.and_then(|towers| Towers::of(&towers.whole, context));
+        self.shared = match (&self.towers, self.role) {
+            (Some(towers), Some(Role::Query)) => Arc::clone(&towers.query),
+            (Some(towers), Some(Role::Document)) => Arc::clone(&towers.document),
+            _ => Shared::new(&self.shared.model, context),
+        };
         self
     }
 
@@ -150,7 +231,7 @@ impl TextEncoder {
         &self.shared.context
     }
 
-    /// The model.
+    /// The model; of several towers, that of this encoder.
     pub fn model(&self) -> &Arc<InferenceModel> {
         &self.shared.model
     }
@@ -158,6 +239,16 @@ impl TextEncoder {
     /// Everything of the model but its weights.
     pub fn spec(&self) -> &ModelSpec {
         self.shared.model.spec()
+    }
+
+    /// The model with all of its towers.
+    fn whole(&self) -> &Arc<InferenceModel> {
+        self.towers.as_ref().map_or(&self.shared.model, |towers| &towers.whole)
+    }
+
+    /// Summary of the model with all of its towers.
+    pub fn summary(&self) -> ModelSummary {
+        self.whole().summary()
     }
 
     /// Number of columns of an embedding.
@@ -177,12 +268,13 @@ impl TextEncoder {
 
     /// Bytes that identify model and dimension, and not the precision.
     pub fn fingerprint(&self) -> [u8; 32] {
-        let mut bytes = self.shared.model.fingerprint(&self.shared.context);
+        let mut bytes = self.whole().fingerprint(&self.shared.context);
         for (byte, add) in bytes.iter_mut().zip((self.dimension as u64).to_le_bytes()) {
             *byte ^= add;
         }
-        let own = self.spec().settings().max_seq_length;
-        for (byte, add) in bytes[8..].iter_mut().zip(((self.max_seq_length ^ own) as u64).to_le_bytes()) {
+        let own = self.whole().spec().settings().max_seq_length;
+        for (byte, add) in bytes[8..].iter_mut().zip(((self.max_seq_length.unwrap_or(own) ^ own) as u64).to_le_bytes())
+        {
             *byte ^= add;
         }
         bytes
@@ -194,7 +286,7 @@ impl TextEncoder {
     /// # Errors
     /// As [`TextEncoder::embed`].
     pub fn encode(&self, texts: &[&str], role: Role) -> Result<Matrix, ModelError> {
-        self.embed(texts, self.role_prompt(role))
+        self.for_role(role).embed(texts, self.role_prompt(role))
     }
 
     /// Returns the text of the prompt `name`.
@@ -205,12 +297,15 @@ impl TextEncoder {
         self.spec().prompt_named(name)
     }
 
-    /// Embeds texts with a prompt, which may be empty, in front of each: `(texts, dimension)`.
+    /// Embeds texts with a prompt, which may be empty, in front of each: `(texts, dimension)`. Where
+    /// the model has towers by role, the texts have none unless [`TextEncoder::for_role`] gave them
+    /// one.
     ///
     /// # Errors
-    /// Returns an error if a text cannot be tokenised, if a memory-mapped weight is not finite, or
+    /// Returns an error if texts need a role and have none, if a text cannot be tokenised, if a memory-mapped weight is not finite, or
     /// if the encoder was stopped.
     pub fn embed(&self, texts: &[&str], prompt: &str) -> Result<Matrix, ModelError> {
+        self.expect_tower()?;
         let mut output = Matrix::zeros(texts.len(), self.dimension);
         let prompt = self.spec().prompt(prompt)?;
         // Every pass overwrites what a panic may have left.

@@ -77,6 +77,12 @@ pub trait Trainable {
     /// Number of columns of an embedding.
     fn dimension(&self) -> usize;
 
+    /// Returns the memory of passes through one of several towers: texts of some columns pass
+    /// through one of their own. A model without towers has number 0 only.
+    fn activations(&self, _tower: usize) -> Self::Activations {
+        Self::Activations::default()
+    }
+
     /// Reserves the memory for batches of at most `sequences` sequences in passes of at most
     /// `limit`, so that none of them allocates.
     fn reserve(&self, _sequences: usize, _limit: PassLimit, _activations: &mut Self::Activations) {}

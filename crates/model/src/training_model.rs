@@ -3,30 +3,34 @@
 
 use crate::ModelError;
 use crate::activations::{Activations, Passes};
+use crate::blocks::SentenceModule;
 use crate::encoders::Network;
-use crate::fingerprint::fingerprint;
-use crate::inference_model::InferenceModel;
+use crate::fingerprint::{fingerprint, fingerprint_of_towers};
+use crate::inference_model::{InferenceEncoder, InferenceModel, InferenceParts};
 use crate::lora::{Lora, LoraSettings};
 use crate::pass::{Compute, Pass};
-use crate::similarity::Similarity;
-use crate::spec::ModelSpec;
+use crate::router::Router;
+use crate::similarity::{Role, Similarity};
+use crate::spec::{ModelSpec, summary_of_towers};
+use crate::summary::ModelSummary;
 use crate::trainable::{DropoutSeed, PassLimit, Trainable};
 use crate::weights::{
-    ArenaWeights, Gradients, Layout, PackingSlots, ParameterArena, Scope, StatePart, Tensor, UpdatePlan, checksums,
+    ArenaWeights, Gradients, InferenceWeights, Layout, Linears, PackingSlots, ParameterArena, Scope, StatePart, Tensor,
+    UpdatePlan, checksums,
 };
 use maana_kernels::{Context, Matrix, Precision, Rows};
 use maana_text::TokenBatch;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A sentence encoder with all of its parameters, to be trained and saved.
+/// A sentence encoder with all of its parameters, to be trained and saved: one tower, or those of a
+/// router.
 pub struct TrainingModel {
-    pub(crate) spec: Arc<ModelSpec>,
-    network: Network,
+    pub(crate) towers: Vec<Tower>,
+    pub(crate) router: Option<Router>,
     /// All parameters; with adapters, the sums that passes read, which do not train by themselves.
     pub(crate) arena: ParameterArena,
     pub(crate) lora: Option<Lora>,
-    slots: PackingSlots,
     precision: Precision,
     /// True if backward computes each layer once more.
     recompute: bool,
@@ -34,20 +38,68 @@ pub struct TrainingModel {
     pub(crate) trained: bool,
 }
 
+/// An encoder with the modules behind it.
+pub(crate) struct Tower {
+    pub(crate) spec: Arc<ModelSpec>,
+    pub(crate) network: Network,
+    slots: PackingSlots,
+    /// The place of the encoder's parameters in the arena.
+    start: usize,
+    /// The number of the encoder's word table; towers may share an encoder.
+    table: usize,
+}
+
+impl Tower {
+    /// Returns the parameters of the encoder and the modules, in order, with the names in their
+    /// files.
+    fn tensors(&self) -> impl Iterator<Item = Tensor> {
+        let of_modules = self.spec.modules.iter().flat_map(SentenceModule::tensors);
+        self.network.parameters.tensors.iter().cloned().chain(of_modules)
+    }
+}
+
 impl TrainingModel {
-    /// Returns a model of parameters in the layout of [`TrainingModel::layout`], followed by those
-    /// of the modules behind pooling.
-    pub(crate) fn new(spec: ModelSpec, arena: ParameterArena, precision: Precision) -> Self {
-        let recompute = false;
-        let network = Network::new(&spec.config, Scope::All, Passes::Training { precision, recompute });
-        let slots = PackingSlots::new(network.parameters.roles());
-        let arena = arena.with_word_table(network.parameters.word_embeddings);
-        Self { spec: Arc::new(spec), network, arena, lora: None, slots, precision, recompute, trained: false }
+    /// Returns a model of towers with the places of their encoders in the arena. Modules behind
+    /// pooling have their places.
+    pub(crate) fn new(
+        towers: Vec<(ModelSpec, usize)>,
+        router: Option<Router>,
+        mut arena: ParameterArena,
+        precision: Precision,
+    ) -> Self {
+        let (mut declared, mut tables) = (Vec::new(), Vec::new());
+        for (spec, start) in towers {
+            let network =
+                Network::behind(start, &spec.config, Scope::All, Passes::Training { precision, recompute: false });
+            let table = &network.parameters.tensors[network.parameters.word_embeddings].range;
+            let number = tables.iter().position(|known| known == table).unwrap_or_else(|| {
+                tables.push(table.clone());
+                let tensor = arena.tensors().iter().position(|tensor| tensor.range == *table);
+                arena.add_word_table(tensor.expect("the arena holds all parameters"));
+                tables.len() - 1
+            });
+            let slots = PackingSlots::new(network.parameters.roles());
+            declared.push(Tower { spec: Arc::new(spec), network, slots, start, table: number });
+        }
+        Self { towers: declared, router, arena, lora: None, precision, recompute: false, trained: false }
     }
 
-    /// Everything of the model but its weights.
+    /// Everything of the model but its weights; with a router, of the tower of texts without a
+    /// role.
     pub fn spec(&self) -> &ModelSpec {
-        &self.spec
+        &self.towers[0].spec
+    }
+
+    /// Returns the number of the tower for texts of a role, and everything of it but its weights.
+    pub fn tower(&self, role: Option<Role>) -> (usize, &ModelSpec) {
+        let number = self.router.as_ref().zip(role).map_or(0, |(router, role)| router.tower(role));
+        (number, &self.towers[number].spec)
+    }
+
+    /// Summary for cards and reports.
+    pub fn summary(&self) -> ModelSummary {
+        let towers: Vec<&ModelSpec> = self.towers.iter().map(|tower| &*tower.spec).collect();
+        summary_of_towers(&towers, self.router.as_ref())
     }
 
     /// Sets how many tokens of a text are read.
@@ -55,7 +107,8 @@ impl TrainingModel {
     /// # Errors
     /// Returns an error if the encoder has fewer positions, or if only special tokens would fit.
     pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
-        Arc::make_mut(&mut self.spec).set_max_seq_length(tokens)
+        self.towers.iter().try_for_each(|tower| tower.spec.check_max_seq_length(tokens))?;
+        self.towers.iter_mut().try_for_each(|tower| Arc::make_mut(&mut tower.spec).set_max_seq_length(tokens))
     }
 
     /// Sets the prompts, the name of that for texts without a role, and the measure by which
@@ -74,9 +127,11 @@ impl TrainingModel {
         {
             return Err(ModelError::Request(format!("no prompt has the name `{name}` of the default prompt")));
         }
-        let settings = &mut Arc::make_mut(&mut self.spec).settings;
-        (settings.prompts, settings.default_prompt_name) = (prompts, default_prompt_name);
-        settings.similarity = similarity;
+        for tower in &mut self.towers {
+            let settings = &mut Arc::make_mut(&mut tower.spec).settings;
+            (settings.prompts, settings.default_prompt_name) = (prompts.clone(), default_prompt_name.clone());
+            settings.similarity = similarity;
+        }
         Ok(())
     }
 
@@ -103,12 +158,17 @@ impl TrainingModel {
     /// # Errors
     /// Returns an error if the settings do not fit the model, or if its head is new.
     pub fn add_lora(&mut self, settings: LoraSettings, seed: u64) -> Result<(), ModelError> {
-        if self.spec.origin.new_head {
+        let [Tower { spec, network, .. }] = &self.towers[..] else {
+            return Err(ModelError::Request(
+                "adapters of a model with a Router are not supported; train it whole".into(),
+            ));
+        };
+        if spec.origin.new_head {
             let reason = "the model gets a new head with random weights, which low-rank adapters leave as it is; train it \
                           without adapters, or start from a cross-encoder";
             return Err(ModelError::Request(reason.into()));
         }
-        let (architecture, layout) = (self.spec.config.architecture, &self.network.parameters);
+        let (architecture, layout) = (spec.config.architecture, &network.parameters);
         self.lora = Some(Lora::new(settings, architecture, layout, self.arena.parameters(), seed)?);
         Ok(())
     }
@@ -118,7 +178,7 @@ impl TrainingModel {
         &mut self,
         merge: impl FnOnce(&Layout, &mut [f32]) -> Result<(), ModelError>,
     ) -> Result<(), ModelError> {
-        merge(&self.network.parameters, self.arena.parameters_mut())?;
+        merge(&self.towers[0].network.parameters, self.arena.parameters_mut())?;
         self.changed(&Context::new(1), &self.everything());
         Ok(())
     }
@@ -158,8 +218,10 @@ impl TrainingModel {
 
     fn declare(&mut self) {
         let passes = Passes::Training { precision: self.precision, recompute: self.recompute };
-        self.network = Network::new(&self.spec.config, Scope::All, passes);
-        self.slots = PackingSlots::new(self.network.parameters.roles());
+        for tower in &mut self.towers {
+            tower.network = Network::behind(tower.start, &tower.spec.config, Scope::All, passes);
+            tower.slots = PackingSlots::new(tower.network.parameters.roles());
+        }
     }
 
     /// All parameters, in the order of [`Trainable::tensors`]; those of adapters are added to the
@@ -177,23 +239,48 @@ impl TrainingModel {
     /// Returns a model that encodes with the parameters as they are now. It shares them; the next
     /// update copies them if the result is still in use.
     pub fn inference(&self) -> InferenceModel {
-        InferenceModel::sharing(
-            Arc::clone(&self.spec),
-            self.arena.share(),
-            self.arena.tensors().to_vec(),
-            self.precision,
-        )
+        let parameters = self.arena.share();
+        let mut encoders: Vec<Arc<InferenceEncoder>> = Vec::new();
+        for (number, tower) in self.towers.iter().enumerate() {
+            let known = self.towers[..number].iter().position(|other| other.start == tower.start);
+            encoders.push(match known {
+                Some(known) => Arc::clone(&encoders[known]),
+                None => {
+                    let network = Network::behind(tower.start, &tower.spec.config, Scope::All, Passes::Inference);
+                    let weights = InferenceWeights {
+                        parameters: Arc::clone(&parameters),
+                        word_embeddings: None,
+                        linears: Linears::Shared(PackingSlots::new(network.parameters.roles())),
+                        precision: self.precision,
+                        mapped: Vec::new(),
+                    };
+                    Arc::new(InferenceEncoder::new(network, weights, None))
+                }
+            });
+        }
+        let towers = self.towers.iter().zip(encoders).map(|(tower, encoder)| {
+            let module_tensors = tower.spec.modules.iter().flat_map(SentenceModule::tensors).collect();
+            let parts = InferenceParts { encoder, modules: Arc::clone(&parameters), module_tensors };
+            InferenceModel::new(Arc::clone(&tower.spec), parts)
+        });
+        InferenceModel::of_towers(towers.collect(), self.router.clone())
     }
 
     /// Bytes of the packed weights that are held: of one layer at a time.
     pub fn packed_bytes(&self) -> usize {
-        self.slots.bytes()
+        self.towers.iter().map(|tower| tower.slots.bytes()).sum()
     }
 
     /// Fingerprint of everything that embeddings depend on but the precision of matrix products.
     pub fn fingerprint(&self) -> [u8; 32] {
-        let tensors = self.arena.tensors().iter();
-        fingerprint(&self.spec, tensors.flat_map(|tensor| checksums(&self.arena.parameters()[tensor.range.clone()])))
+        let parameters = self.arena.parameters();
+        let mut towers = self.towers.iter().map(|tower| {
+            fingerprint(&tower.spec, tower.tensors().flat_map(|tensor| checksums(&parameters[tensor.range])))
+        });
+        match &self.router {
+            Some(router) => fingerprint_of_towers(router, towers),
+            None => towers.next().expect("a model has a tower"),
+        }
     }
 
     /// The range of all parameters that train.
@@ -206,7 +293,7 @@ impl TrainingModel {
         if let Some(lora) = &self.lora {
             lora.merge(context, range, self.arena.parameters_mut());
         }
-        self.slots.invalidate();
+        self.towers.iter_mut().for_each(|tower| tower.slots.invalidate());
         self.trained = true;
     }
 }
@@ -215,17 +302,22 @@ impl Trainable for TrainingModel {
     type Activations = Activations;
 
     fn dimension(&self) -> usize {
-        self.spec.dimension()
+        self.spec().dimension()
+    }
+
+    fn activations(&self, tower: usize) -> Activations {
+        Activations { tower, ..Activations::default() }
     }
 
     fn reserve(&self, sequences: usize, limit: PassLimit, activations: &mut Activations) {
-        let longest = self.spec.settings.max_seq_length;
+        let Tower { spec, network, .. } = &self.towers[activations.tower];
+        let longest = spec.settings.max_seq_length;
         let most = sequences.min(limit.sequences).saturating_mul(longest);
         let mut tokens = most.min(limit.tokens.max(longest)).min(1 << 20);
-        if let Some(bias) = self.network.encoder.position_bias() {
-            bias.reserve(&mut activations.buffers.position_bias, self.spec.config.layers, sequences);
+        if let Some(bias) = network.encoder.position_bias() {
+            bias.reserve(&mut activations.buffers.position_bias, spec.config.layers, sequences);
         }
-        while tokens > 0 && !activations.buffers.reserve(&self.network.activations, tokens) {
+        while tokens > 0 && !activations.buffers.reserve(&network.activations, tokens) {
             tokens /= 2;
         }
     }
@@ -242,16 +334,16 @@ impl Trainable for TrainingModel {
         dropout: DropoutSeed,
         activations: &mut Activations,
     ) -> Matrix {
+        let Tower { spec, network, slots, .. } = &self.towers[activations.tower];
         let parameters = self.arena.parameters();
-        let weights = ArenaWeights { parameters, slots: &self.slots, precision: self.precision };
+        let weights = ArenaWeights { parameters, slots, precision: self.precision };
         let compute = Compute { context, weights: &weights, precision: self.precision };
-        let pooled = self.spec.pooling.tokens(batch);
-        let Activations { buffers, module_inputs } = activations;
-        let layout = &self.network.activations;
-        let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), layout, buffers);
-        let mut x = self.network.encoder.forward_pooled(&mut pass, &self.spec.pooling, self.spec.config.hidden);
+        let pooled = spec.pooling.tokens(batch);
+        let Activations { buffers, module_inputs, .. } = activations;
+        let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), &network.activations, buffers);
+        let mut x = network.encoder.forward_pooled(&mut pass, &spec.pooling, spec.config.hidden);
         module_inputs.clear();
-        for module in &self.spec.modules {
+        for module in &spec.modules {
             let y = module.forward(context, parameters, &x, dropout);
             module_inputs.push(std::mem::replace(&mut x, y));
         }
@@ -266,27 +358,26 @@ impl Trainable for TrainingModel {
         activations: &mut Activations,
         d_embeddings: Rows<'_>,
     ) {
+        let Tower { spec, network, slots, table, .. } = &self.towers[activations.tower];
         if self.lora.is_none() {
-            self.arena.touch_rows(&batch.ids);
+            self.arena.touch_rows(*table, &batch.ids);
         }
         let (parameters, mut gradients) = for_backward(&mut self.arena, &mut self.lora);
-        let Activations { buffers, module_inputs } = activations;
+        let Activations { buffers, module_inputs, .. } = activations;
         let mut d_x = d_embeddings.to_matrix();
-        for (module, x) in self.spec.modules.iter().zip(&*module_inputs).rev() {
+        for (module, x) in spec.modules.iter().zip(&*module_inputs).rev() {
             d_x = module.backward(context, parameters, x, d_x.view(), dropout, &mut gradients);
         }
-        let weights = ArenaWeights { parameters, slots: &self.slots, precision: self.precision };
+        let weights = ArenaWeights { parameters, slots, precision: self.precision };
         let compute = Compute { context, weights: &weights, precision: self.precision };
-        let pooled = self.spec.pooling.tokens(batch);
-        let layout = &self.network.activations;
-        let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), layout, buffers).backward();
-        let (pooling, hidden) = (&self.spec.pooling, self.spec.config.hidden);
-        self.network.encoder.backward_pooled(&mut pass, pooling, hidden, &d_x, &mut gradients);
+        let pooled = spec.pooling.tokens(batch);
+        let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), &network.activations, buffers).backward();
+        network.encoder.backward_pooled(&mut pass, &spec.pooling, spec.config.hidden, &d_x, &mut gradients);
     }
 
     fn finish_parts(&mut self, context: &Context, activations: &mut Activations) {
         let (_, mut gradients) = for_backward(&mut self.arena, &mut self.lora);
-        if let Some(bias) = self.network.encoder.position_bias() {
+        if let Some(bias) = self.towers[activations.tower].network.encoder.position_bias() {
             bias.add_gradients(&mut activations.buffers.position_bias, &mut gradients);
         }
         drop(gradients);

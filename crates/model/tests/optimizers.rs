@@ -109,7 +109,7 @@ fn lazy_updates_are_those_of_sparse_adam() {
     arena.set_update_plan(lazy(true, 0.0, 1));
     let rows: Vec<u32> = (0..9).collect();
     for (number, step) in case["steps"].as_array().unwrap().iter().enumerate() {
-        arena.touch_rows(&rows);
+        arena.touch_rows(0, &rows);
         let (_, mut gradients) = arena.for_backward();
         gradients.of(&(0..36)).unwrap().copy_from_slice(&floats(&step["gradients"][0]));
         drop(gradients);

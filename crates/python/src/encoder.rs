@@ -166,7 +166,7 @@ impl Encoder {
     /// Summary of the model as JSON: modules, prompts, similarity, sizes.
     fn summary(&self) -> PyResult<String> {
         let encoder = self.encoder()?;
-        let mut summary = serde_json::to_value(encoder.spec().summary()).map_err(|error| of_any(&error))?;
+        let mut summary = serde_json::to_value(encoder.summary()).map_err(|error| of_any(&error))?;
         summary["truncate_dim"] = encoder.spec().settings().truncate_dim.into();
         Ok(summary.to_string())
     }

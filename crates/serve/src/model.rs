@@ -12,6 +12,7 @@ use maana::kernels::{Context, Matrix, Precision, Rows};
 use maana::model::{InferenceModel, Role, RolePrompts, Similarity, TextEncoder, WeightStorage};
 use maana::text::{Overlong, TokenBatch};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A model of embeddings in memory.
 pub(crate) struct Model {
@@ -24,7 +25,12 @@ pub(crate) struct Model {
     pub(crate) any_dimension: bool,
     pub(crate) classifier: Option<Classifier>,
     encoder: TextEncoder,
+    /// The towers of queries and of documents, if they differ from each other.
+    towers: Option<[Arc<Model>; 2]>,
 }
+
+/// Numbers of a model and its towers.
+pub(crate) const TOWERS: usize = 3;
 
 /// Settings of one model.
 #[derive(Default)]
@@ -81,7 +87,41 @@ impl Model {
         let classifier = open_classifier(&folder, settings.classifier.as_deref(), &encoder)?;
         let (dims, any_dimension) =
             allowed_dims(&settings.dims, &folder, encoder.spec().dimension(), encoder.dimension())?;
-        Ok(Self { number, name: source.name.clone(), folder, dims, any_dimension, classifier, encoder })
+        let model = |number, classifier, encoder, towers| Self {
+            number,
+            name: source.name.clone(),
+            folder: folder.clone(),
+            dims: dims.clone(),
+            any_dimension,
+            classifier,
+            encoder,
+            towers,
+        };
+        let number = TOWERS * number;
+        let tower = |place, role| Arc::new(model(number + place, None, encoder.for_role(role), None));
+        let towers = (!encoder.has_one_tower()).then(|| [tower(1, Role::Query), tower(2, Role::Document)]);
+        Ok(model(number, classifier, encoder.clone(), towers))
+    }
+
+    /// Returns the tower of texts of a role; texts of both pass through the same in most models.
+    pub(crate) fn for_role(self: &Arc<Self>, role: Option<Role>) -> Arc<Self> {
+        let tower = self.towers.as_ref().zip(role).map(|(towers, role)| match role {
+            Role::Query => &towers[0],
+            Role::Document => &towers[1],
+        });
+        Arc::clone(tower.unwrap_or(self))
+    }
+
+    /// Checks that texts of this tower may be embedded.
+    ///
+    /// # Errors
+    /// If texts need a role and have none.
+    pub(crate) fn expect_tower(&self) -> Result<(), RequestError> {
+        self.encoder.expect_tower().map_err(|_| {
+            let message = "`prompt_name`: the model has a tower for queries and one for documents, and none for other texts; \
+                           name `query` or `document`";
+            RequestError::field("prompt_name", message)
+        })
     }
 
     /// Columns of an embedding before any is cut.

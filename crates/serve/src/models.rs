@@ -4,7 +4,7 @@
 
 use crate::error::ServeError;
 use crate::log::Log;
-use crate::model::{Model, ModelSettings};
+use crate::model::{Model, ModelSettings, TOWERS};
 use crate::request_error::{ErrorKind, RequestError};
 use crate::reranker::Reranker;
 use crate::settings::{Dims, Settings};
@@ -223,7 +223,7 @@ impl Models {
                 Loaded::Embedder(Model::open(number, source, context, self.precision, settings, &self.log)?.into())
             }
             Kind::Reranker => {
-                Loaded::Reranker(Reranker::open(number, source, context, self.precision, &self.log)?.into())
+                Loaded::Reranker(Reranker::open(TOWERS * number, source, context, self.precision, &self.log)?.into())
             }
         };
         *slot.lock() = Some(model.clone());

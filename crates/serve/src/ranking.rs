@@ -3,7 +3,7 @@
 
 use crate::app::App;
 use crate::inputs::Input;
-use crate::network::{Network, Output};
+use crate::network::Network;
 use crate::origin::Origin;
 use crate::reply::Usage;
 use crate::request::{Common, Plan};
@@ -82,11 +82,11 @@ async fn by_similarity(
     }
     // Queries and documents may have different prompts.
     let query = vec![Input::Text(query)];
-    let query = plan.embed_after(app, model.role_prompt(Role::Query), query, Output::Embedding).await?;
+    let query = plan.embed_role(app, Role::Query, query).await?;
     let inputs = texts.iter().cloned().map(Input::Text).collect();
-    let embedded = plan.embed_after(app, model.role_prompt(Role::Document), inputs, Output::Embedding).await?;
+    let embedded = plan.embed_role(app, Role::Document, inputs).await?;
     let [left, right] =
-        [&query, &embedded].map(|embedded| model.finish(&app.single, embedded.rows.view(), plan.dimension, None));
+        [&query, &embedded].map(|it| it.model.finish(&app.single, it.rows.view(), plan.dimension, None));
     let cosines = compare(&app.single, Similarity::Cosine, left.view(), right.view());
     // Scores that are not raw are between 0 and 1, as probabilities are.
     let score = |cosine: f32| if raw { cosine } else { f32::midpoint(1.0, cosine).clamp(0.0, 1.0) };

@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) model: Arc<Model>,
     pub(crate) dimension: usize,
     prompt: String,
+    /// The tower of the request's texts.
+    pub(crate) tower: Arc<Model>,
     overlong: Overlong,
     origin: Origin,
 }
@@ -128,8 +130,14 @@ impl Plan {
             Prompt::Query => model.role_prompt(Role::Query),
             Prompt::None => String::new(),
         };
-        let overlong = model.overlong(common.truncate, common.truncation_direction);
-        Ok(Self { model, dimension, prompt, overlong, origin })
+        let role = match &common.prompt {
+            Prompt::Query => Some(Role::Query),
+            Prompt::Named(name) => Role::of_prompt(name),
+            Prompt::Default | Prompt::None => None,
+        };
+        let tower = model.for_role(role);
+        let overlong = tower.overlong(common.truncate, common.truncation_direction);
+        Ok(Self { model, dimension, prompt, tower, overlong, origin })
     }
 
     /// Returns what belongs to the request rather than to its model.
@@ -144,18 +152,16 @@ impl Plan {
 
     /// Embeds inputs after the request's prompt.
     pub(crate) async fn embed(&self, app: &App, inputs: Vec<Input>, output: Output) -> Result<Embedded, RequestError> {
-        self.embed_after(app, self.prompt.clone(), inputs, output).await
+        self.tower.expect_tower()?;
+        let (model, prompt) = (Arc::clone(&self.tower), self.prompt.clone());
+        let texts = Texts { model, inputs, prompt, overlong: self.overlong };
+        app.pipeline.embed(texts, output, &self.origin).await
     }
 
-    /// Embeds inputs after a prompt.
-    pub(crate) async fn embed_after(
-        &self,
-        app: &App,
-        prompt: String,
-        inputs: Vec<Input>,
-        output: Output,
-    ) -> Result<Embedded, RequestError> {
-        let texts = Texts { model: Arc::clone(&self.model), inputs, prompt, overlong: self.overlong };
-        app.pipeline.embed(texts, output, &self.origin).await
+    /// Embeds inputs of a role after its prompt.
+    pub(crate) async fn embed_role(&self, app: &App, role: Role, inputs: Vec<Input>) -> Result<Embedded, RequestError> {
+        let (model, prompt) = (self.model.for_role(Some(role)), self.model.role_prompt(role));
+        let texts = Texts { model, inputs, prompt, overlong: self.overlong };
+        app.pipeline.embed(texts, Output::Embedding, &self.origin).await
     }
 }

@@ -126,7 +126,7 @@ impl Index {
             Ok(indexed.added.new + indexed.added.replaced + indexed.held)
         })?;
         let prompt = embedder.role_prompt(Role::Query);
-        let queries = queries.map(|texts| embed(embedder, &texts, prompt)).transpose()?;
+        let queries = queries.map(|texts| embed(&embedder.for_role(Role::Query), &texts, prompt)).transpose()?;
         self.graph.build(writer, context, queries.as_ref().map(Matrix::view))?;
         Ok(writer.finish()?)
     }

@@ -33,7 +33,7 @@ impl Info {
         let opened =
             crate::terminal::open_model(WeightStorage::Mapped, &self.model, context, self.precision.precision)?;
         opened.model.model().check_weights(context)?;
-        let summary = opened.model.spec().summary();
+        let summary = opened.model.summary();
         let embedder = &opened.model;
         let fingerprint = maana::files::hex(&embedder.fingerprint());
         if self.json {
@@ -49,7 +49,7 @@ impl Info {
         let mut rows = vec![
             ("folder", opened.resolved.folder.display().to_string()),
             ("architecture", summary.model_type.clone()),
-            ("modules", summary.modules.iter().map(|module| module.kind.as_str()).collect::<Vec<_>>().join(" → ")),
+            ("modules", summary.module_names()),
             ("dimension", summary.dimension.to_string()),
             ("similarity", format!("{:?}", summary.similarity).to_lowercase()),
             ("max_seq_length", format!("{} tokens", summary.max_seq_length)),

@@ -285,8 +285,8 @@ impl HardNegativesCommand {
         }
         let opened = terminal::open_model(WeightStorage::Packed, &self.model, context, self.precision.precision)?;
         let embedder = terminal::embedder(&opened, self.dim)?;
-        let anchors = embed(&embedder, &queries.texts, embedder.role_prompt(Role::Query))?;
-        let corpus = embed(&embedder, &answers.texts, embedder.role_prompt(Role::Document))?;
+        let anchors = embed(&embedder.for_role(Role::Query), &queries.texts, embedder.role_prompt(Role::Query))?;
+        let corpus = embed(&embedder.for_role(Role::Document), &answers.texts, embedder.role_prompt(Role::Document))?;
         let settings = HardNegatives {
             negatives: self.negatives,
             range_min: self.range_min,

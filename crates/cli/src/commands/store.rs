@@ -79,7 +79,7 @@ impl Compact {
             Some(texts) => {
                 let opened = self.model.open(&*writer, WeightStorage::Packed, context)?;
                 let embedder = embedder_for(&opened, &*writer)?;
-                Some(embed(&embedder, &texts, embedder.role_prompt(Role::Query))?)
+                Some(embed(&embedder.for_role(Role::Query), &texts, embedder.role_prompt(Role::Query))?)
             }
         };
         let queries = queries.as_ref().map(Matrix::view);

@@ -10,7 +10,7 @@ use super::table::{Align, table};
 use super::template::markdown;
 use maana_data::DataSummary;
 use maana_eval::{Kind, Scores};
-use maana_model::Similarity;
+use maana_model::{ModuleSummary, Similarity};
 use maana_train::{LogRow, TrainingRecord};
 use serde_json::json;
 
@@ -104,14 +104,31 @@ fn similarity(similarity: Similarity) -> &'static str {
 
 fn architecture(facts: &CardFacts) -> String {
     let mut lines = vec!["SentenceTransformer(".to_string()];
-    for (index, module) in facts.model.modules.iter().enumerate() {
+    list_modules(&facts.model.modules, "  ", &mut lines);
+    lines.push(")".into());
+    lines.join("\n")
+}
+
+/// Lists modules as the reference prints them, the routes of a router behind it.
+fn list_modules(modules: &[ModuleSummary], indent: &str, lines: &mut Vec<String>) {
+    for (index, module) in modules.iter().enumerate() {
+        if !module.routes.is_empty() {
+            lines.push(format!("{indent}({index}): {}(", module.kind));
+            lines.extend(module.settings.iter().map(|(name, value)| format!("{indent}  {name}={value}")));
+            lines.push(format!("{indent}  (sub_modules): ModuleDict("));
+            for route in &module.routes {
+                lines.push(format!("{indent}    ({}): Sequential(", route.name));
+                list_modules(&route.modules, &format!("{indent}      "), lines);
+                lines.push(format!("{indent}    )"));
+            }
+            lines.extend([format!("{indent}  )"), format!("{indent})")]);
+            continue;
+        }
         let settings: Vec<String> = module.settings.iter().map(|(name, value)| format!("'{name}': {value}")).collect();
         let settings = if settings.is_empty() { String::new() } else { format!("{{{}}}", settings.join(", ")) };
         let encoder = module.architecture.as_ref().map(|class| format!(" with Transformer model: {class}"));
-        lines.push(format!("  ({index}): {}({settings}){}", module.kind, encoder.unwrap_or_default()));
+        lines.push(format!("{indent}({index}): {}({settings}){}", module.kind, encoder.unwrap_or_default()));
     }
-    lines.push(")".into());
-    lines.join("\n")
 }
 
 /// Model in the examples of a card whose model has no name on the hub yet.

@@ -105,6 +105,7 @@ pub(crate) fn facts() -> CardFacts {
         kind: kind.into(),
         settings: pairs(settings),
         architecture: architecture.map(String::from),
+        routes: Vec::new(),
     };
     let pooling = [("word_embedding_dimension", "768"), ("pooling_mode_cls_token", "True"), ("include_prompt", "True")];
     CardFacts {

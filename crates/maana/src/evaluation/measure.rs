@@ -54,7 +54,7 @@ impl<'a> Measuring<'a> {
     }
 
     /// Embeds texts behind a prompt, equal ones once.
-    fn embed(&self, texts: &[String], prompt: &str) -> Result<Matrix, EvaluationError> {
+    fn embed(&self, encoder: &TextEncoder, texts: &[String], prompt: &str) -> Result<Matrix, EvaluationError> {
         let mut numbers: HashMap<&str, usize> = HashMap::new();
         let mut distinct: Vec<&str> = Vec::new();
         let rows: Vec<usize> = texts
@@ -66,7 +66,7 @@ impl<'a> Measuring<'a> {
                 })
             })
             .collect();
-        let embedded = embed(self.encoder, &distinct, prompt, &mut |_| {})?;
+        let embedded = embed(encoder, &distinct, prompt, &mut |_| {})?;
         if distinct.len() == texts.len() {
             return Ok(embedded);
         }
@@ -75,11 +75,11 @@ impl<'a> Measuring<'a> {
     }
 
     fn embed_role(&self, texts: &[String], role: Role) -> Result<Matrix, EvaluationError> {
-        self.embed(texts, self.encoder.role_prompt(role))
+        self.embed(&self.encoder.for_role(role), texts, self.encoder.role_prompt(role))
     }
 
     fn embed_plain(&self, texts: &[String]) -> Result<Matrix, EvaluationError> {
-        self.embed(texts, self.encoder.default_prompt())
+        self.embed(self.encoder, texts, self.encoder.default_prompt())
     }
 }
 

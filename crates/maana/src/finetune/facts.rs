@@ -42,7 +42,7 @@ pub(super) fn gather(
         languages: recipe.card.language.clone(),
         licence: recipe.card.license.clone(),
         base_model: Some(base),
-        model: model.spec().summary(),
+        model: model.summary(),
         data,
         losses: prepared.sets.iter().map(|set| loss_facts(&set.describe_loss(), &recipe.training)).collect(),
         changed_hyperparameters: changed,

@@ -128,7 +128,7 @@ fn add_chunk(
     added: &mut Added,
 ) -> Result<(), SearchError> {
     let texts: Vec<&str> = chunk.iter().map(|(_, content)| content.text.as_str()).collect();
-    let vectors = embed(embedder, &texts, embedder.role_prompt(Role::Document), &mut |_| {})?;
+    let vectors = embed(&embedder.for_role(Role::Document), &texts, embedder.role_prompt(Role::Document), &mut |_| {})?;
     let outcome = writer.add(chunk, vectors.view())?;
     added.new += outcome.new;
     added.replaced += outcome.replaced;

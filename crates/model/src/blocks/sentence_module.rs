@@ -47,6 +47,11 @@ impl SentenceModule {
         }
     }
 
+    /// Number of elements of the parameters.
+    pub(crate) fn elements(&self) -> usize {
+        self.tensors().iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
+    }
+
     /// True if the parameters lie in the encoder's own file, as those of a cross-encoder's head do;
     /// else they lie in a folder of the module.
     pub(crate) fn is_in_encoder(&self) -> bool {

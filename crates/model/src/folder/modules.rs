@@ -2,17 +2,27 @@
 
 use super::head::NewWeights;
 use super::module_config::{read_module, read_pooling};
+use super::router_config;
 use super::weight_files::WeightFiles;
 use crate::blocks::{Pooling, SentenceModule};
 use crate::json::{Fields, read_json, read_object};
+use crate::router::Router;
+use crate::spec::Folders;
 use crate::weights::Tensor;
 use crate::{EncoderConfig, ModelError};
 use maana_kernels::{Context, PoolingMode};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
-/// The list of `modules.json`, with the folder of each module.
+/// A module by its kind and its folder within that of the model.
+#[derive(Clone)]
+pub(super) struct ModuleEntry {
+    kind: String,
+    place: PathBuf,
+}
+
+/// The modules through which a text passes, with the folder of each.
 pub(super) struct ModuleList {
     /// The folder of the transformer, or of the table of a static model.
     pub(super) transformer: PathBuf,
@@ -20,8 +30,14 @@ pub(super) struct ModuleList {
     pub(super) is_static: bool,
     /// The folder of pooling; none where mean pooling is assumed.
     pooling: Option<PathBuf>,
-    /// Kinds and folders of the modules behind pooling.
-    rest: Vec<(String, PathBuf)>,
+    /// The modules behind pooling.
+    rest: Vec<ModuleEntry>,
+}
+
+/// The modules of a folder: one list, or with a router one for each of its towers.
+pub(super) struct Chains {
+    pub(super) router: Option<Router>,
+    pub(super) lists: Vec<ModuleList>,
 }
 
 /// `model_type` of folders that Model2Vec writes.
@@ -30,8 +46,8 @@ pub(super) const MODEL2VEC: &str = "model2vec";
 /// Modules that may follow pooling, in any order and number.
 const BEHIND_POOLING: [&str; 4] = ["Dense", "LayerNorm", "Dropout", "Normalize"];
 
-const SUPPORTED_MODULES: &str =
-    "Transformer, Pooling, or in their place StaticEmbedding; then any of Dense, LayerNorm, Dropout and Normalize";
+const SUPPORTED_MODULES: &str = "Transformer, Pooling, or in their place StaticEmbedding; then any of Dense, LayerNorm, \
+                                 Dropout and Normalize; one Router";
 
 /// Describes a module of Sentence Transformers that is not supported, with the remedy.
 fn remedy(kind: &str) -> Option<&'static str> {
@@ -52,14 +68,30 @@ fn remedy(kind: &str) -> Option<&'static str> {
     })
 }
 
+impl ModuleEntry {
+    /// Checks that a module of a class is supported. `path` is the file that names it.
+    pub(super) fn new(class: &str, place: PathBuf, path: &Path) -> Result<Self, ModelError> {
+        let kind = class.rsplit('.').next().unwrap_or_default();
+        let own = class.starts_with("sentence_transformers.");
+        let known = ["Transformer", "StaticEmbedding", "Pooling"].iter().chain(&BEHIND_POOLING);
+        if !own || !known.into_iter().any(|known| *known == kind) {
+            let remedy = remedy(kind).filter(|_| own).map(|remedy| format!("; {kind} is {remedy}"));
+            let supported = format!("{SUPPORTED_MODULES}{}", remedy.unwrap_or_default());
+            return Err(ModelError::Unsupported { path: path.into(), what: format!("module `{class}`"), supported });
+        }
+        Ok(Self { kind: kind.to_owned(), place: inside(place, path)? })
+    }
+}
+
 /// Returns the list of a cross-encoder, which is a transformer with its head.
 pub(super) fn read_cross_encoder_modules(folder: &Path) -> Result<ModuleList, ModelError> {
     let list = |transformer| ModuleList { transformer, is_static: false, pooling: None, rest: Vec::new() };
     let path = folder.join("modules.json");
     let Some(json) = read_json(&path)? else { return Ok(list(PathBuf::new())) };
-    let mut modules = read_entries(&json, &path)?;
-    match modules.pop() {
-        Some((kind, place)) if modules.is_empty() && kind == "Transformer" => Ok(list(place)),
+    match &read_chains(folder, &json, &path)? {
+        (None, chains) if chains[0].len() == 1 && chains[0][0].kind == "Transformer" => {
+            Ok(list(chains[0][0].place.clone()))
+        }
         _ => {
             let what = "a cross-encoder of other modules than a Transformer for sequence classification";
             let supported = "one Transformer, whose head is part of its own weights";
@@ -68,34 +100,24 @@ pub(super) fn read_cross_encoder_modules(folder: &Path) -> Result<ModuleList, Mo
     }
 }
 
-/// Reads the list of modules and checks their order.
-pub(super) fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<ModuleList, ModelError> {
+/// Reads the list of modules, and that of each route of a router, and checks their order.
+pub(super) fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<Chains, ModelError> {
     let path = folder.join("modules.json");
     let Some(json) = read_json(&path)? else {
         if let Some(list) = read_model2vec(folder)? {
-            return Ok(list);
+            return Ok(Chains::of(list));
         }
         notices.push(format!(
             "{}: no modules.json, so this is a plain encoder; mean pooling without normalisation is assumed, as Sentence \
              Transformers does",
             folder.display()
         ));
-        return Ok(ModuleList { transformer: PathBuf::new(), is_static: false, pooling: None, rest: Vec::new() });
+        let plain = ModuleList { transformer: PathBuf::new(), is_static: false, pooling: None, rest: Vec::new() };
+        return Ok(Chains::of(plain));
     };
-    let mut modules = read_entries(&json, &path)?;
-    let kinds: Vec<&str> = modules.iter().map(|(kind, _)| kind.as_str()).collect();
-    let is_static = kinds.first() == Some(&"StaticEmbedding");
-    let before = if is_static { 1 } else { 2 };
-    let in_order = (is_static || kinds.starts_with(&["Transformer", "Pooling"]))
-        && kinds[before..].iter().all(|kind| BEHIND_POOLING.contains(kind));
-    if !in_order {
-        let what = format!("the order of modules {}", kinds.join(", "));
-        return Err(ModelError::Unsupported { path, what, supported: SUPPORTED_MODULES.into() });
-    }
-    let rest = modules.split_off(before);
-    let mut places = modules.into_iter().map(|(_, place)| place);
-    let transformer = places.next().unwrap_or_default();
-    Ok(ModuleList { transformer, is_static, pooling: places.next(), rest })
+    let (router, chains) = read_chains(folder, &json, &path)?;
+    let lists = chains.into_iter().map(|chain| ModuleList::of(chain, &path)).collect::<Result<_, _>>()?;
+    Ok(Chains { router, lists })
 }
 
 /// Returns the modules of a folder that Model2Vec wrote before it wrote `modules.json`, if this is
@@ -104,19 +126,20 @@ fn read_model2vec(folder: &Path) -> Result<Option<ModuleList>, ModelError> {
     let path = folder.join("config.json");
     let Some(json) = read_object(&path)?.filter(|json| json["model_type"] == MODEL2VEC) else { return Ok(None) };
     let normalizes = Fields { json: &json, path: &path }.flag_or("normalize", false)?;
-    let rest = normalizes.then(|| ("Normalize".to_owned(), PathBuf::from("1_Normalize")));
-    Ok(Some(ModuleList {
-        transformer: PathBuf::new(),
-        is_static: true,
-        pooling: None,
-        rest: rest.into_iter().collect(),
-    }))
+    let rest = normalizes.then(|| ModuleEntry { kind: "Normalize".into(), place: PathBuf::from("1_Normalize") });
+    let rest = rest.into_iter().collect();
+    Ok(Some(ModuleList { transformer: PathBuf::new(), is_static: true, pooling: None, rest }))
 }
 
-/// Reads kind and folder of each module.
-fn read_entries(json: &Value, path: &Path) -> Result<Vec<(String, PathBuf)>, ModelError> {
+/// Reads the modules through which a text passes, with a router those of each tower.
+fn read_chains(
+    folder: &Path,
+    json: &Value,
+    path: &Path,
+) -> Result<(Option<Router>, Vec<Vec<ModuleEntry>>), ModelError> {
     let entries = json.as_array().ok_or_else(|| ModelError::invalid(path, "expected a list of modules"))?;
-    let mut modules = Vec::new();
+    let mut chains = vec![Vec::new()];
+    let mut router = None;
     let mut names = HashSet::new();
     for entry in entries {
         // Modules of one name replace one another in the reference.
@@ -124,25 +147,57 @@ fn read_entries(json: &Value, path: &Path) -> Result<Vec<(String, PathBuf)>, Mod
             return Err(ModelError::invalid(path, format!("two modules have the name {name}")));
         }
         let fields = Fields { json: entry, path };
-        let class = fields.text("type")?;
-        let kind = class.rsplit('.').next().unwrap_or_default();
-        let own = class.starts_with("sentence_transformers.");
-        if !own
-            || !["Transformer", "StaticEmbedding", "Pooling"].iter().chain(&BEHIND_POOLING).any(|known| *known == kind)
-        {
-            let remedy = remedy(kind).filter(|_| own).map(|remedy| format!("; {kind} is {remedy}"));
-            let supported = format!("{SUPPORTED_MODULES}{}", remedy.unwrap_or_default());
-            return Err(fields.unsupported(format!("module `{class}`"), supported));
-        }
         // Model2Vec calls the folder itself `.`.
         let place = PathBuf::from(Some(fields.text("path")?).filter(|path| *path != ".").unwrap_or_default());
-        if place.components().any(|part| !matches!(part, Component::Normal(_))) {
-            let reason = format!("module path `{}` leads out of the folder", place.display());
-            return Err(ModelError::invalid(path, reason));
+        let class = fields.text("type")?;
+        if !is_router(class) {
+            let module = ModuleEntry::new(class, place, path)?;
+            chains.iter_mut().for_each(|chain| chain.push(module.clone()));
+            continue;
         }
-        modules.push((kind.to_owned(), place));
+        if router.is_some() {
+            return Err(fields.unsupported("a second Router", "one Router"));
+        }
+        let routes = router_config::read(folder, &inside(place, path)?)?;
+        let before = chains.remove(0);
+        chains = routes.modules.into_iter().map(|own| before.iter().cloned().chain(own).collect()).collect();
+        router = Some(routes.router);
     }
-    Ok(modules)
+    Ok((router, chains))
+}
+
+/// Returns true for the class of routers, whose name was `Asym` before version 5.
+fn is_router(class: &str) -> bool {
+    let kind = class.rsplit('.').next().unwrap_or_default();
+    class.starts_with("sentence_transformers.") && ["Router", "Asym"].contains(&kind)
+}
+
+/// Checks that the path of a module stays in the folder of its model.
+fn inside(place: PathBuf, path: &Path) -> Result<PathBuf, ModelError> {
+    if place.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Ok(place);
+    }
+    let reason = format!("module path `{}` leads out of the folder", place.display());
+    Err(ModelError::invalid(path, reason))
+}
+
+impl ModuleList {
+    /// Checks the order of the modules of one text.
+    fn of(mut modules: Vec<ModuleEntry>, path: &Path) -> Result<Self, ModelError> {
+        let kinds: Vec<&str> = modules.iter().map(|module| module.kind.as_str()).collect();
+        let is_static = kinds.first() == Some(&"StaticEmbedding");
+        let before = if is_static { 1 } else { 2 };
+        let in_order = (is_static || kinds.starts_with(&["Transformer", "Pooling"]))
+            && kinds[before..].iter().all(|kind| BEHIND_POOLING.contains(kind));
+        if !in_order {
+            let what = format!("the order of modules {}", kinds.join(", "));
+            return Err(ModelError::Unsupported { path: path.into(), what, supported: SUPPORTED_MODULES.into() });
+        }
+        let rest = modules.split_off(before);
+        let mut places = modules.into_iter().map(|module| module.place);
+        let transformer = places.next().unwrap_or_default();
+        Ok(Self { transformer, is_static, pooling: places.next(), rest })
+    }
 }
 
 /// Pooling and the modules behind it.
@@ -151,34 +206,45 @@ pub(super) struct ModuleParts {
     pub(super) pooling: Pooling,
     pub(super) modules: Vec<SentenceModule>,
     /// The folder of each module; none of a head, whose parameters lie in the encoder's files.
-    folders: Vec<PathBuf>,
+    places: Vec<PathBuf>,
+    /// The folders in which the parts are written.
+    pub(super) folders: Folders,
     /// Weights of a new head.
     new_weights: Option<NewWeights>,
 }
 
+/// Modules whose parameters have a place in an arena, by their folders: towers may share them.
+pub(super) type PlacedModules = HashMap<PathBuf, SentenceModule>;
+
 impl ModuleParts {
     /// Reads the configuration of all modules.
-    pub(super) fn read(folder: &Path, list: &ModuleList, config: &EncoderConfig) -> Result<Self, ModelError> {
+    pub(super) fn read(
+        folder: &Path,
+        list: &ModuleList,
+        folders: Folders,
+        config: &EncoderConfig,
+    ) -> Result<Self, ModelError> {
         let pooling = match &list.pooling {
             Some(place) => read_pooling(&folder.join(place).join("config.json"), config.hidden)?,
             None => Pooling { modes: vec![PoolingMode::Mean], include_prompt: true },
         };
         let mut width = pooling.modes.len() * config.hidden;
-        let (mut modules, mut folders) = (Vec::new(), Vec::new());
-        for (index, (kind, place)) in list.rest.iter().enumerate() {
+        let (mut modules, mut places) = (Vec::new(), Vec::new());
+        for (index, ModuleEntry { kind, place }) in list.rest.iter().enumerate() {
             let place = folder.join(place);
             let module = read_module(kind, &place.join("config.json"), width, index)?;
             width = module.outputs(width);
             modules.push(module);
-            folders.push(place);
+            places.push(place);
         }
-        Ok(Self { pooling, modules, folders, new_weights: None })
+        Ok(Self { pooling, modules, places, folders, new_weights: None })
     }
 
     /// Returns the head of a cross-encoder. Where it is new, tensors that the encoder's files lack
     /// have `new_weights`.
     pub(super) fn of_head((pooling, modules): (Pooling, Vec<SentenceModule>), new_weights: Option<NewWeights>) -> Self {
-        Self { pooling, modules, folders: Vec::new(), new_weights }
+        let folders = Folders::plain(std::iter::empty());
+        Self { pooling, modules, places: Vec::new(), folders, new_weights }
     }
 
     /// Returns whether the head is new.
@@ -197,10 +263,21 @@ impl ModuleParts {
         self.each_with_tensors(encoder, |_, files, tensors| files.check(&self.in_files(files, &tensors)))
     }
 
-    /// Assigns the parameters of the modules their ranges in the arena, from `start`; returns its
-    /// end.
-    pub(super) fn place(&mut self, start: usize) -> usize {
-        self.modules.iter_mut().fold(start, |end, module| module.place(end))
+    /// Assigns the parameters of the modules their ranges in the arena, from `start`, or those that
+    /// they have already; returns the end.
+    pub(super) fn place(&mut self, start: usize, placed: &mut PlacedModules) -> usize {
+        let mut end = start;
+        for (index, module) in self.modules.iter_mut().enumerate() {
+            let place = self.places.get(index);
+            match place.and_then(|place| placed.get(place)) {
+                Some(known) => *module = known.clone(),
+                None => {
+                    end = module.place(end);
+                    placed.extend(place.map(|place| (place.clone(), module.clone())));
+                }
+            }
+        }
+        end
     }
 
     /// Reads the parameters of the modules into the arena. Returns their tensors, with the names
@@ -212,19 +289,16 @@ impl ModuleParts {
         parameters: &mut [f32],
     ) -> Result<Vec<Tensor>, ModelError> {
         let mut all = Vec::new();
-        self.each_with_tensors(encoder, |index, files, mut tensors| {
+        self.each_with_tensors(encoder, |index, files, tensors| {
             let read = self.in_files(files, &tensors);
             files.fill(context, &read, parameters)?;
             if let Some(weights) = &self.new_weights {
                 let new = tensors.iter().filter(|tensor| !read.contains(tensor));
                 new.for_each(|tensor| weights.draw(tensor, &mut parameters[tensor.range.clone()]));
             }
-            let module = &self.modules[index];
-            if !module.is_in_encoder() {
-                let folder = module_folder(index, module);
-                tensors.iter_mut().for_each(|tensor| tensor.name = format!("{folder}.{}", tensor.name));
-            }
-            all.extend(tensors);
+            let folder =
+                if self.modules[index].is_in_encoder() { &self.folders.encoder } else { &self.folders.modules[index] };
+            all.extend(named_within(folder, tensors));
             Ok(())
         })?;
         Ok(all)
@@ -255,14 +329,63 @@ impl ModuleParts {
             if module.is_in_encoder() {
                 each(index, encoder, tensors)?;
             } else {
-                each(index, &WeightFiles::open(&self.folders[index], "")?, tensors)?;
+                each(index, &WeightFiles::open(&self.places[index], "")?, tensors)?;
             }
         }
         Ok(())
     }
 }
 
-/// Returns the folder of the module that is number `index` behind pooling.
-pub(super) fn module_folder(index: usize, module: &SentenceModule) -> String {
-    format!("{}_{}", index + 2, module.kind())
+/// Puts the name of a folder in front of the names of tensors, unless it is that of the model.
+pub(super) fn named_within(folder: &str, tensors: impl IntoIterator<Item = Tensor>) -> impl Iterator<Item = Tensor> {
+    tensors.into_iter().map(move |tensor| match folder {
+        "" => tensor,
+        _ => Tensor { name: format!("{folder}.{}", tensor.name), ..tensor },
+    })
+}
+
+impl Chains {
+    /// Returns the chains of a model without a router.
+    pub(super) fn of(list: ModuleList) -> Self {
+        Self { router: None, lists: vec![list] }
+    }
+
+    /// Returns the list of modules of a folder without a router.
+    pub(super) fn single(mut self, folder: &Path) -> Result<ModuleList, ModelError> {
+        match self.router {
+            None => Ok(self.lists.remove(0)),
+            Some(_) => Err(ModelError::Unsupported {
+                path: folder.join("modules.json"),
+                what: "an adapter of a model with a Router".into(),
+                supported: "adapters of models without one".into(),
+            }),
+        }
+    }
+
+    /// Returns the folders in which the parts of each tower are written.
+    pub(super) fn folders(&self) -> Vec<Folders> {
+        let Some(router) = &self.router else {
+            let kinds = self.lists.iter().flat_map(|list| &list.rest).map(|module| module.kind.as_str());
+            return vec![Folders::plain(kinds)];
+        };
+        // Towers that share a module share its folder.
+        let mut known: HashMap<&Path, String> = HashMap::new();
+        let mut folders = Vec::new();
+        for (route, list) in router.routes.iter().zip(&self.lists) {
+            let mut name = |number: usize, kind: &str, place| {
+                known.entry(place).or_insert_with(|| format!("{route}_{number}_{kind}")).clone()
+            };
+            let kind = if list.is_static { "StaticEmbedding" } else { "Transformer" };
+            let before = if list.is_static { 1.. } else { 2.. };
+            folders.push(Folders {
+                encoder: name(0, kind, &*list.transformer),
+                pooling: list.pooling.as_ref().map_or_else(String::new, |place| name(1, "Pooling", place)),
+                modules: before
+                    .zip(&list.rest)
+                    .map(|(number, module)| name(number, &module.kind, &module.place))
+                    .collect(),
+            });
+        }
+        folders
+    }
 }

@@ -3,20 +3,21 @@
 
 use super::head::name_in_file;
 use super::module_config::module_json;
-use super::modules::module_folder;
+use super::router_config;
 use super::scoring::{CROSS_ENCODER, write_scoring};
 use super::settings::transformer_fields;
 use super::written::{Content, Written, serialize, write_file, write_json};
 use crate::blocks::{POOLING_NAMES, SentenceModule, concatenation_rank};
-use crate::spec::{Carried, ModelSpec};
+use crate::spec::{Carried, Folders, ModelSpec};
 use crate::task::Task;
-use crate::training_model::TrainingModel;
+use crate::training_model::{Tower, TrainingModel};
 use crate::weights::{Tensor, is_floating, to_bytes, to_floats};
 use crate::{ModelError, Similarity};
 use maana_files::NewFolder;
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 impl TrainingModel {
@@ -47,25 +48,74 @@ impl TrainingModel {
     /// # Errors
     /// Returns an error if the disk is full or may not be written.
     pub fn write_into(&self, folder: &Path, further: &[(&str, &[u8])]) -> Result<(), ModelError> {
-        let make = |path: &Path| std::fs::create_dir(path).map_err(ModelError::io(path));
-        let (spec, dtype) = (&*self.spec, self.saved_dtype());
-        let tensors = self.arena.tensors();
-        let of_modules: usize = spec.modules.iter().map(|module| module.tensors().len()).sum();
-        let mut encoder = tensors[..tensors.len() - of_modules].to_vec();
-        let in_encoder = spec.modules.iter().filter(|module| module.is_in_encoder());
-        encoder.extend(in_encoder.flat_map(SentenceModule::tensors));
-        match &self.lora {
-            _ if spec.is_static() => self.write_static(folder, &encoder[0])?,
-            Some(lora) if !lora.settings.merge => super::adapter::write(folder, lora, spec)?,
-            _ => {
-                let carried = self.named(spec.origin.carried.clone(), |tensor: &mut Carried| &mut tensor.name);
-                let encoder = self.named(encoder, |tensor: &mut Tensor| &mut tensor.name);
-                self.write_weights(&folder.join("model.safetensors"), &encoder, &carried)?;
-                write_json(&folder.join("config.json"), &config_json(spec, dtype))?;
+        let specs: Vec<&ModelSpec> = self.towers.iter().map(|tower| &*tower.spec).collect();
+        let mut written = HashSet::new();
+        for tower in &self.towers {
+            self.write_tower(folder, tower, &mut written)?;
+        }
+        write_json(&folder.join("config_sentence_transformers.json"), &settings_json(specs[0]))?;
+        let chains: Vec<Vec<(String, String)>> = specs.iter().map(|spec| chain(spec)).collect();
+        let modules = match &self.router {
+            None => modules_json(&chains[0]),
+            Some(router) => {
+                write_json(&router_config::path(folder), &router_config::json(router, &chains))?;
+                modules_json(&[(String::new(), class("Router"))])
+            }
+        };
+        write_json(&folder.join("modules.json"), &modules)?;
+        for (name, bytes) in further {
+            write_file(&folder.join(name), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the encoder, the tokenizer and the modules of a tower, but for folders that another
+    /// tower has written.
+    fn write_tower(&self, folder: &Path, tower: &Tower, written: &mut HashSet<String>) -> Result<(), ModelError> {
+        let spec = &*tower.spec;
+        let folders = &spec.origin.folders;
+        let make = |name: &str| {
+            let path = folder.join(name);
+            if name.is_empty() {
+                Ok(path)
+            } else {
+                std::fs::create_dir(&path).map_err(ModelError::io(&path)).map(|()| path)
+            }
+        };
+        if written.insert(folders.encoder.clone()) {
+            self.write_encoder(&make(&folders.encoder)?, tower)?;
+        }
+        if spec.task == Task::Embed && !spec.is_static() && written.insert(folders.pooling.clone()) {
+            write_json(&make(&folders.pooling)?.join("config.json"), &pooling_json(spec))?;
+        }
+        for (module, name) in spec.modules.iter().zip(&folders.modules).filter(|(module, _)| !module.is_in_encoder()) {
+            let Some(config) = module_json(module).filter(|_| written.insert(name.clone())) else { continue };
+            let path = make(name)?;
+            write_json(&path.join("config.json"), &config)?;
+            let tensors = module.tensors();
+            if !tensors.is_empty() {
+                self.write_weights(&path.join("model.safetensors"), &tensors, (spec, &[]))?;
             }
         }
-        write_json(&folder.join("modules.json"), &modules_json(spec))?;
-        write_json(&folder.join("config_sentence_transformers.json"), &settings_json(spec))?;
+        Ok(())
+    }
+
+    /// Writes an encoder or its adapters, its tokenizer and the length of its texts.
+    fn write_encoder(&self, folder: &Path, tower: &Tower) -> Result<(), ModelError> {
+        let spec = &*tower.spec;
+        match &self.lora {
+            _ if spec.is_static() => self.write_static(folder, tower)?,
+            Some(lora) if !lora.settings.merge => super::adapter::write(folder, lora, spec)?,
+            _ => {
+                let in_encoder = spec.modules.iter().filter(|module| module.is_in_encoder());
+                let mut tensors = tower.network.parameters.tensors.clone();
+                tensors.extend(in_encoder.flat_map(SentenceModule::tensors));
+                let carried = named(spec, spec.origin.carried.clone(), |tensor: &mut Carried| &mut tensor.name);
+                let tensors = named(spec, tensors, |tensor: &mut Tensor| &mut tensor.name);
+                self.write_weights(&folder.join("model.safetensors"), &tensors, (spec, &carried))?;
+                write_json(&folder.join("config.json"), &config_json(spec, self.saved_dtype(spec)))?;
+            }
+        }
         if !spec.is_static() {
             write_json(&folder.join("sentence_bert_config.json"), &sentence_json(spec))?;
             write_file(&folder.join("tokenizer.json"), spec.tokenizer.file_bytes())?;
@@ -73,47 +123,25 @@ impl TrainingModel {
         for (name, bytes) in &spec.origin.tokenizer_files {
             write_file(&folder.join(name), &tokenizer_file(spec, name, bytes))?;
         }
-        if spec.task == Task::Embed && !spec.is_static() {
-            make(&folder.join("1_Pooling"))?;
-            write_json(&folder.join("1_Pooling/config.json"), &pooling_json(spec))?;
-        }
-        for (index, module) in spec.modules.iter().enumerate().filter(|(_, module)| !module.is_in_encoder()) {
-            let Some(config) = module_json(module) else { continue };
-            let path = folder.join(module_folder(index, module));
-            make(&path)?;
-            write_json(&path.join("config.json"), &config)?;
-            let tensors = module.tensors();
-            if !tensors.is_empty() {
-                self.write_weights(&path.join("model.safetensors"), &tensors, &[])?;
-            }
-        }
-        for (name, bytes) in further {
-            write_file(&folder.join(name), bytes)?;
-        }
         Ok(())
     }
 
-    /// Returns tensors with their names in the file of the encoder.
-    fn named<T>(&self, mut tensors: Vec<T>, name: impl Fn(&mut T) -> &mut String) -> Vec<T> {
-        if self.spec.task.scoring().is_some() {
-            for tensor in &mut tensors {
-                let name = name(tensor);
-                *name = name_in_file(self.spec.config.architecture, name);
-            }
-        }
-        tensors
-    }
-
-    pub(super) fn saved_dtype(&self) -> Dtype {
+    /// Type of the weights of a tower in its files.
+    pub(super) fn saved_dtype(&self, spec: &ModelSpec) -> Dtype {
         // Parameters are f32; f64 would suggest a precision that they do not have.
-        let dtype = self.spec.origin.dtype;
+        let dtype = spec.origin.dtype;
         if self.trained || dtype == Dtype::F64 { Dtype::F32 } else { dtype }
     }
 
-    /// Writes a `model.safetensors` with some tensors of the arena and those that are carried
-    /// along, in a folder that is not public yet.
-    pub(super) fn write_weights(&self, path: &Path, tensors: &[Tensor], carried: &[Carried]) -> Result<(), ModelError> {
-        let (arena, dtype) = (self.arena.parameters(), self.saved_dtype());
+    /// Writes a `model.safetensors` with some tensors of the arena and those of a tower that are
+    /// carried along, in a folder that is not public yet.
+    pub(super) fn write_weights(
+        &self,
+        path: &Path,
+        tensors: &[Tensor],
+        (spec, carried): (&ModelSpec, &[Carried]),
+    ) -> Result<(), ModelError> {
+        let (arena, dtype) = (self.arena.parameters(), self.saved_dtype(spec));
         let own = tensors.iter().map(|tensor| {
             let content = Content::Floats(&arena[tensor.range.clone()]);
             (tensor.name.as_str(), Written { dtype, shape: &tensor.shape, content })
@@ -149,28 +177,40 @@ pub(super) fn dtype_name(dtype: Dtype) -> &'static str {
     }
 }
 
-fn modules_json(spec: &ModelSpec) -> Value {
-    let entry = |index: usize, path: &str, kind: &str| {
-        json!({
-            "idx": index,
-            "name": index.to_string(),
-            "path": path,
-            "type": format!("sentence_transformers.models.{kind}"),
-        })
-    };
+/// Returns tensors of a tower with their names in the file of its encoder.
+fn named<T>(spec: &ModelSpec, mut tensors: Vec<T>, name: impl Fn(&mut T) -> &mut String) -> Vec<T> {
+    if spec.task.scoring().is_some() {
+        for tensor in &mut tensors {
+            let name = name(tensor);
+            *name = name_in_file(spec.config.architecture, name);
+        }
+    }
+    tensors
+}
+
+/// Lists folder and class of the modules of a tower.
+fn chain(spec: &ModelSpec) -> Vec<(String, String)> {
+    let Folders { encoder, pooling, modules } = &spec.origin.folders;
     if spec.task.scoring().is_some() {
         // Versions before 6 do not read the modules of a cross-encoder.
-        let class = "sentence_transformers.base.modules.transformer.Transformer";
-        return json!([{"idx": 0, "name": "0", "path": "", "type": class}]);
+        return vec![(encoder.clone(), "sentence_transformers.base.modules.transformer.Transformer".into())];
     }
-    let mut entries = match spec.is_static() {
-        true => vec![entry(0, "", "StaticEmbedding")],
-        false => vec![entry(0, "", "Transformer"), entry(1, "1_Pooling", "Pooling")],
+    let mut chain = match spec.is_static() {
+        true => vec![(encoder.clone(), class("StaticEmbedding"))],
+        false => vec![(encoder.clone(), class("Transformer")), (pooling.clone(), class("Pooling"))],
     };
-    for (index, module) in spec.modules.iter().enumerate() {
-        entries.push(entry(entries.len(), &module_folder(index, module), module.kind()));
-    }
-    Value::Array(entries)
+    chain.extend(spec.modules.iter().zip(modules).map(|(module, folder)| (folder.clone(), class(module.kind()))));
+    chain
+}
+
+/// Returns the name of a module's class by which all versions know it.
+fn class(kind: &str) -> String {
+    format!("sentence_transformers.models.{kind}")
+}
+
+fn modules_json(modules: &[(String, String)]) -> Value {
+    let entry = |(index, (path, class)): (usize, &(String, String))| json!({"idx": index, "name": index.to_string(), "path": path, "type": class});
+    modules.iter().enumerate().map(entry).collect()
 }
 
 fn pooling_json(spec: &ModelSpec) -> Value {

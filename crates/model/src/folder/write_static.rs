@@ -7,31 +7,30 @@ use super::write::dtype_name;
 use super::written::{write_file, write_json};
 use crate::ModelError;
 use crate::spec::ModelSpec;
-use crate::training_model::TrainingModel;
+use crate::training_model::{Tower, TrainingModel};
 use crate::weights::Tensor;
 use serde_json::{Value, json};
 use std::path::Path;
 
 impl TrainingModel {
     /// Writes `model.safetensors`, `tokenizer.json` and, in the form of Model2Vec, `config.json`.
-    pub(super) fn write_static(&self, folder: &Path, table: &Tensor) -> Result<(), ModelError> {
-        let spec = &*self.spec;
+    pub(super) fn write_static(&self, folder: &Path, tower: &Tower) -> Result<(), ModelError> {
+        let (spec, table) = (&*tower.spec, &tower.network.parameters.tensors[0]);
         let is_model2vec = spec.origin.config["model_type"] == MODEL2VEC;
         let name = if is_model2vec { MODEL2VEC_TABLE } else { &table.name };
         let table = Tensor { name: name.into(), ..table.clone() };
-        self.write_weights(&folder.join("model.safetensors"), &[table], &[])?;
+        self.write_weights(&folder.join("model.safetensors"), &[table], (spec, &[]))?;
         if is_model2vec {
-            write_json(&folder.join("config.json"), &self.model2vec_json())?;
+            write_json(&folder.join("config.json"), &self.model2vec_json(spec))?;
         }
         write_file(&folder.join("tokenizer.json"), &tokenizer_bytes(spec)?)
     }
 
-    fn model2vec_json(&self) -> Value {
-        let spec = &*self.spec;
+    fn model2vec_json(&self, spec: &ModelSpec) -> Value {
         let mut config = spec.origin.config.clone();
         config["hidden_dim"] = spec.config.hidden.into();
         config["normalize"] = spec.normalizes().into();
-        config["embedding_dtype"] = dtype_name(self.saved_dtype()).into();
+        config["embedding_dtype"] = dtype_name(self.saved_dtype(spec)).into();
         let limit = Some(spec.settings.max_seq_length).filter(|tokens| *tokens < spec.config.longest());
         config["max_length"] = limit.into();
         // Every token has a row of its own now.

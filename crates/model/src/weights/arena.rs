@@ -35,8 +35,8 @@ pub struct ParameterArena {
     plan: UpdatePlan,
     /// Ranges of frozen tensors.
     frozen: Vec<Range<usize>>,
-    /// Rows of the table of word embeddings with a gradient, if there is a table.
-    touched: Option<TouchedRows>,
+    /// Rows of the tables of word embeddings with a gradient.
+    touched: Vec<TouchedRows>,
     /// Shared with encoders that read the parameters as they are now; an update while one is in use
     /// copies them.
     parameters: Arc<Vec<f32>>,
@@ -56,7 +56,7 @@ impl ParameterArena {
             plan: UpdatePlan::adamw(tensors.len()),
             tensors,
             frozen: Vec::new(),
-            touched: None,
+            touched: Vec::new(),
             parameters: Arc::new(parameters),
             gradients,
             first_moments,
@@ -65,16 +65,21 @@ impl ParameterArena {
         }
     }
 
-    /// Declares that a tensor is the table of word embeddings. The caller then names the rows that
-    /// a backward pass adds to with [`ParameterArena::touch_rows`].
+    /// Declares that a tensor is a table of word embeddings, or another one. The caller then names
+    /// the rows that a backward pass adds to with [`ParameterArena::touch_rows`].
     ///
     /// # Panics
     /// If the tensor is not a matrix.
     pub fn with_word_table(mut self, tensor: usize) -> Self {
+        self.add_word_table(tensor);
+        self
+    }
+
+    /// As [`ParameterArena::with_word_table`].
+    pub(crate) fn add_word_table(&mut self, tensor: usize) {
         let table = &self.tensors[tensor];
         let [_, columns] = table.matrix().expect("a table is a matrix");
-        self.touched = Some(TouchedRows::new(table.range.clone(), columns));
-        self
+        self.touched.push(TouchedRows::new(table.range.clone(), columns));
     }
 
     /// Sets the optimizer of all further updates. A change discards gradients and moments.
@@ -125,11 +130,10 @@ impl ParameterArena {
         (&self.parameters, Gradients::except(gradients, &self.frozen))
     }
 
-    /// Marks rows of the table of word embeddings, to whose gradients a backward pass adds.
-    pub fn touch_rows(&mut self, rows: &[u32]) {
-        if let Some(touched) = &mut self.touched {
-            touched.touch(rows.iter().copied());
-        }
+    /// Marks rows of a table of word embeddings, to whose gradients a backward pass adds. Tables
+    /// are numbered in the order of their declaration.
+    pub fn touch_rows(&mut self, table: usize, rows: &[u32]) {
+        self.touched[table].touch(rows.iter().copied());
     }
 
     /// Sets the summed gradients to zero.
@@ -146,11 +150,11 @@ impl ParameterArena {
     }
 
     /// Ascending ranges outside of which all gradients are zero: without frozen tensors and rows of
-    /// the word table that no backward pass touched.
+    /// word tables that no backward pass touched.
     fn live(&self) -> Vec<Range<usize>> {
         let mut ranges = Vec::new();
         for (tensor, _) in self.plan.trained(&self.tensors) {
-            match self.touched.as_ref().filter(|touched| touched.range == tensor.range) {
+            match self.touched.iter().find(|touched| touched.range == tensor.range) {
                 Some(touched) => ranges.extend(touched.places(&touched.sorted())),
                 None => ranges.push(tensor.range.clone()),
             }
@@ -159,9 +163,7 @@ impl ParameterArena {
     }
 
     fn forget_rows(&mut self) {
-        if let Some(touched) = &mut self.touched {
-            touched.clear();
-        }
+        self.touched.iter_mut().for_each(TouchedRows::clear);
     }
 
     /// Moves the average towards the parameters: a ← a + (1 − decay) (p − a). Update 1 starts it
@@ -218,8 +220,8 @@ impl ParameterArena {
     pub fn write(&mut self, of: StatePart, first: usize, values: &[f32]) {
         let elements = self.parameters.len();
         let second_moments = self.second_moments_len();
-        if let (StatePart::Gradients, Some(touched)) = (of, &mut self.touched) {
-            touched.touch_nonzero(first, values);
+        if of == StatePart::Gradients {
+            self.touched.iter_mut().for_each(|touched| touched.touch_nonzero(first, values));
         }
         let arena = match of {
             StatePart::Parameters => &mut Arc::make_mut(&mut self.parameters)[..],

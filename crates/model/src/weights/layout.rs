@@ -65,7 +65,7 @@ pub(crate) enum Scope {
 pub(crate) struct Layout {
     scope: Scope,
     pub(crate) tensors: Vec<Tensor>,
-    /// Elements of the arena.
+    /// Elements of the arena up to the end of the last parameter.
     pub(crate) elements: usize,
     /// Linear layers by number.
     pub(crate) linears: Vec<LinearWeight>,
@@ -75,8 +75,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(scope: Scope) -> Self {
-        Self { scope, tensors: Vec::new(), elements: 0, linears: Vec::new(), roles: Vec::new(), word_embeddings: 0 }
+    /// Returns a layout whose first parameter begins at `start` in the arena.
+    pub(crate) fn new(scope: Scope, start: usize) -> Self {
+        Self { scope, tensors: Vec::new(), elements: start, linears: Vec::new(), roles: Vec::new(), word_embeddings: 0 }
     }
 
     /// Declares the table of word embeddings.

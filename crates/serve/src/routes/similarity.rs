@@ -69,7 +69,7 @@ pub(super) async fn similarities(app: &App, fields: SimilarityRequest, plan: &Pl
     }
     let inputs = std::iter::once(source_sentence).chain(sentences).map(Input::Text).collect();
     let embedded = plan.embed(app, inputs, Output::Embedding).await?;
-    let rows = plan.model.finish(&app.single, embedded.rows.view(), plan.dimension, None);
+    let rows = embedded.model.finish(&app.single, embedded.rows.view(), plan.dimension, None);
     let (source, sentences) = (rows.view().range(0..1), rows.view().range(1..rows.rows()));
     let scores = compare(&app.single, plan.model.similarity(), source, sentences);
     Ok(Reply::json(&scores.data()).with_usage(embedded.usage))

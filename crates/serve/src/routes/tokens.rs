@@ -58,7 +58,7 @@ pub(super) async fn tokenize(app: &App, request: Request) -> Result<Reply, Reque
     let tokens = Tokens {
         _tokenizing: app.pipeline.admit_tokenizing(bytes)?,
         _memory: app.pipeline.answer_memory(longest * TOKEN_BYTES)?,
-        model: Arc::clone(&plan.model),
+        model: Arc::clone(&plan.tower),
         prompt: plan.prompt().to_owned(),
         add_special_tokens: fields.add_special_tokens,
         texts: fields.inputs.0.into(),

@@ -109,7 +109,7 @@ impl Trainable for Toy {
         keep: &mut Vec<f32>,
         d_embeddings: Rows<'_>,
     ) {
-        self.arena.touch_rows(&batch.ids);
+        self.arena.touch_rows(0, &batch.ids);
         let (parameters, mut gradients) = self.arena.for_backward();
         let gradients = gradients.of(&(0..parameters.len())).expect("some parameters train");
         for sequence in 0..batch.sequences() {

@@ -41,14 +41,14 @@ impl ParameterArena {
         part(&mut self.first_moments, self.parameters.len());
         part(&mut self.second_moments, self.parameters.len());
         let decays = self.plan.tensors.iter().any(|tensor| tensor.weight_decay != 0.0);
-        let table = self.touched.as_ref().filter(|_| lazy).map(|touched| touched.range.clone());
+        let lazy_tables = if lazy { &self.touched[..] } else { &[] };
         // Adjacent tensors with the same settings are one range.
         let mut parts: Vec<(Range<usize>, &TensorSettings)> = Vec::new();
-        let mut table_settings = None;
+        let mut tables = Vec::new();
         for (tensor, settings) in self.plan.trained(&self.tensors) {
             let range = tensor.range.clone();
-            if Some(&range) == table.as_ref() {
-                table_settings = Some(settings);
+            if let Some(touched) = lazy_tables.iter().find(|touched| touched.range == range) {
+                tables.push((touched, settings));
                 continue;
             }
             if decays && !nonzero(&self.gradients, &range) && !nonzero(&self.second_moments, &range) {
@@ -70,7 +70,7 @@ impl ParameterArena {
                 &settings_of(tensor),
             );
         }
-        if let (Some(touched), Some(tensor)) = (&self.touched, table_settings) {
+        for (touched, tensor) in tables {
             let range = touched.range.clone();
             let (gradients, columns) = (&self.gradients[range.clone()], touched.columns);
             let mut rows = touched.sorted();
@@ -78,8 +78,8 @@ impl ParameterArena {
             // update depends only on numbers that a checkpoint has.
             rows.retain(|row| nonzero(gradients, &(*row as usize * columns..(*row as usize + 1) * columns)));
             let arenas = [&mut parameters[..], &mut self.first_moments[..], &mut self.second_moments[..]];
-            let tables = arenas.map(|arena| &mut arena[range.clone()]);
-            maana_kernels::adamw_rows(context, tables, gradients, columns, &rows, &settings_of(tensor));
+            let table = arenas.map(|arena| &mut arena[range.clone()]);
+            maana_kernels::adamw_rows(context, table, gradients, columns, &rows, &settings_of(tensor));
         }
     }
 
