@@ -1,5 +1,5 @@
-"""Other people's clients against `maana serve`: OpenAI's, Azure's, Hugging Face's, Infinity's, LangChain's, LlamaIndex', plain
-HTTP as text-embeddings-inference documents it, and Schemathesis and a generator of clients with the server's own OpenAPI file.
+"""Other people's clients against `maana serve`: OpenAI's, Azure's, Hugging Face's, Infinity's, Cohere's, LangChain's, LlamaIndex',
+plain HTTP as text-embeddings-inference, Jina, Haystack and Open WebUI send it, and Schemathesis and a generator of clients with the server's own OpenAPI file.
 
     MAANA=target/debug/maana python -m pytest crates/serve/clients
 
@@ -104,6 +104,19 @@ def keyed(model, tmp_path_factory):
 @pytest.fixture(scope="session")
 def narrow(model, tmp_path_factory):
     yield from start(model, tmp_path_factory, "--max-tokens-queued", "12000")
+
+
+@pytest.fixture(scope="session")
+def ranker(model, tmp_path_factory):
+    """A server with a cross-encoder of one score, and one of three labels."""
+    cross = ROOT / "golden/cross"
+    yield from start(model, tmp_path_factory, "--reranker", f"rank={cross}/bert", "--reranker", f"labels={cross}/bert-classes")
+
+
+@pytest.fixture(scope="session")
+def lone_ranker(tmp_path_factory):
+    """A server with one cross-encoder and nothing else, which answers to any name."""
+    yield from start(f"--reranker=rank={ROOT}/golden/cross/bert", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -334,6 +347,140 @@ class TestInfinity:
         same_bits([item.embedding for item in answer.data], encode(TEXTS))
 
 
+QUERY = "habari ya mto"
+DOCUMENTS = ["mto ni mkubwa", "rafiki yangu", "", "habari ya asubuhi, rafiki!", "rafiki yangu", "neno " * 100]
+
+
+def ranking(server, model=None):
+    """Indices and scores of the documents, the best first, by `/predict`."""
+    body = {"inputs": [[QUERY, document] for document in DOCUMENTS], "model": model}
+    scores = [labels[0]["score"] for labels in post(server, "/predict", body)[2]]
+    return sorted(enumerate(scores), key=lambda one: (-one[1], one[0]))
+
+
+class TestRerankers:
+    """Clients that rerank, as their documentation shows them: each gets the scores of `/predict`, to the bit."""
+
+    def test_cohere(self, ranker):
+        import cohere
+
+        expected = ranking(ranker)
+        client = cohere.ClientV2("none", base_url=ranker.url)
+        answer = client.rerank(model="rank", query=QUERY, documents=DOCUMENTS, max_tokens_per_doc=4096)
+        assert [(result.index, result.relevance_score) for result in answer.results] == expected
+        assert answer.meta.tokens.input_tokens > 50
+        answer = client.rerank(model="rank", query=QUERY, documents=DOCUMENTS, top_n=2)
+        assert [(result.index, result.relevance_score) for result in answer.results] == expected[:2]
+        client = cohere.Client("none", base_url=ranker.url)
+        documents = [{"text": document, "title": str(place)} for place, document in enumerate(DOCUMENTS)]
+        answer = client.rerank(query=QUERY, documents=documents, return_documents=True)
+        assert [(result.index, result.relevance_score) for result in answer.results] == expected
+        assert all(result.document.text == DOCUMENTS[result.index] for result in answer.results)
+
+        async def all_of_them():
+            async with cohere.AsyncClientV2("none", base_url=ranker.url) as client:
+                ask = lambda: client.rerank(model="rank", query=QUERY, documents=DOCUMENTS)
+                return await asyncio.gather(*(ask() for _ in range(20)))
+
+        for answer in asyncio.run(all_of_them()):
+            assert [(result.index, result.relevance_score) for result in answer.results] == expected
+
+    def test_errors_of_cohere(self, ranker, keyed):
+        import cohere
+
+        client = cohere.ClientV2("none", base_url=ranker.url)
+        for error, words in [
+            (cohere.errors.BadRequestError, {"documents": []}),
+            (cohere.errors.BadRequestError, {"documents": DOCUMENTS, "top_n": 0}),
+            (cohere.errors.BadRequestError, {"documents": DOCUMENTS, "model": "labels"}),
+            (cohere.errors.NotFoundError, {"documents": DOCUMENTS, "model": "rerank-v3.5"}),
+        ]:
+            with pytest.raises(error) as caught:
+                client.rerank(**{"model": "rank", "query": QUERY, **words})
+            assert caught.value.body["message"]
+        with pytest.raises(cohere.errors.UnauthorizedError) as caught:
+            cohere.ClientV2("sk-no", base_url=keyed.url).rerank(model="rank", query=QUERY, documents=DOCUMENTS)
+        assert "key" in caught.value.body["message"]
+        answer = cohere.ClientV2("sk-asha-1", base_url=keyed.url).rerank(model="any", query="mto", documents=["mto"])
+        assert answer.results[0].relevance_score == 1.0, "without a reranker embeddings are compared"
+
+    def test_lang_chain(self, lone_ranker):
+        from langchain_cohere import CohereRerank
+        from langchain_core.documents import Document
+
+        expected = ranking(lone_ranker)
+        client = CohereRerank(model="rerank-v3.5", base_url=lone_ranker.url, cohere_api_key="none", top_n=3)
+        documents = [Document(document, metadata={"place": place}) for place, document in enumerate(DOCUMENTS)]
+        found = client.compress_documents(documents, QUERY)
+        assert [(one.metadata["place"], one.metadata["relevance_score"]) for one in found] == expected[:3]
+        found = client.rerank([*DOCUMENTS[:5], {"text": "mto"}], QUERY, top_n=None, max_tokens_per_doc=4)
+        assert len(found) == 6
+
+    @pytest.mark.parametrize("name", ["cohere", "jina", "text-embeddings-inference"])
+    def test_llama_index(self, lone_ranker, name):
+        from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+
+        if name == "cohere":
+            from llama_index.postprocessor.cohere_rerank import CohereRerank
+
+            client = CohereRerank(base_url=lone_ranker.url, api_key="none", top_n=4)
+        elif name == "jina":
+            from llama_index.postprocessor.jinaai_rerank import JinaRerank
+
+            client = JinaRerank(base_url=lone_ranker.url + "/v1", api_key="none", top_n=4)
+        else:
+            from llama_index.postprocessor.tei_rerank import TextEmbeddingInference
+
+            client = TextEmbeddingInference(base_url=lone_ranker.url, top_n=4)
+        places = [place for place, document in enumerate(DOCUMENTS) if document]
+        nodes = [NodeWithScore(node=TextNode(text=DOCUMENTS[place], id_=str(place)), score=0.5) for place in places]
+        found = client.postprocess_nodes(nodes, QueryBundle(QUERY))
+        expected = [one for one in ranking(lone_ranker) if one[0] in places]
+        assert [(int(node.node.node_id), node.score) for node in found] == expected[:4]
+        if name == "jina":
+            broken = JinaRerank(base_url=lone_ranker.url + "/v1", api_key="none", top_n=0)
+            with pytest.raises(RuntimeError, match="top_n"):
+                broken.postprocess_nodes(nodes, QueryBundle(QUERY))
+
+    def test_infinity(self, lone_ranker):
+        from infinity_client import Client
+        from infinity_client.api.default import rerank
+        from infinity_client.models import RerankInput
+
+        with Client(base_url=lone_ranker.url) as client:
+            answer = rerank.sync(client=client, body=RerankInput(query=QUERY, documents=DOCUMENTS, return_documents=True))
+        assert [(result.index, result.relevance_score) for result in answer.results] == ranking(lone_ranker)
+        assert answer.model == "rank" and answer.usage.total_tokens > 50
+
+    def test_haystack_and_open_webui(self, lone_ranker):
+        """The requests of their components, which need other versions of packages than the clients above."""
+        body = {"query": QUERY, "documents": DOCUMENTS, "model": "jina-reranker-v1-base-en", "top_n": None}
+        headers = {"authorization": "Bearer none", "accept-encoding": "identity"}
+        status, _, haystack = post(lone_ranker, "/v1/rerank", body, headers)
+        assert status == 200 and haystack["model"] == "rank" and haystack["usage"]["total_tokens"] > 50
+        expected = ranking(lone_ranker)
+        assert [(result["index"], result["relevance_score"]) for result in haystack["results"]] == expected
+        webui = post(lone_ranker, "/v1/rerank", {**body, "model": "reranker", "top_n": len(DOCUMENTS)}, headers)[2]
+        in_order = sorted(webui["results"], key=lambda result: result["index"])
+        assert [result["relevance_score"] for result in in_order] == [score for _, score in sorted(expected)]
+        status, _, error = post(lone_ranker, "/v1/rerank", {**body, "documents": 5})
+        assert status == 400 and error["detail"] and error["message"] == error["detail"]
+
+    def test_hugging_face(self, lone_ranker):
+        """The requests of text-embeddings-inference, at the address of an endpoint too."""
+        for path in ("/rerank", "/"):
+            answer = post(lone_ranker, path, {"query": QUERY, "texts": DOCUMENTS, "truncate": True, "return_text": True})[2]
+            assert [(one["index"], one["score"]) for one in answer] == ranking(lone_ranker)
+        raw = post(lone_ranker, "/rerank", {"query": QUERY, "texts": DOCUMENTS, "raw_scores": True})[2]
+        scores = [1 / (1 + np.exp(-np.float64(one["score"]))) for one in raw]
+        assert np.allclose(scores, [score for _, score in ranking(lone_ranker)], atol=1e-6)
+
+    def test_predict(self, ranker):
+        status, _, answer = post(ranker, "/predict", {"inputs": [QUERY, DOCUMENTS[0]], "model": "labels"})
+        assert status == 200 and {one["label"] for one in answer} == {"contradiction", "entailment", "neutral"}
+        assert abs(sum(one["score"] for one in answer) - 1) < 1e-6
+
+
 class TestFrameworks:
     """Clients that come with frameworks, as their documentation shows them."""
 
@@ -449,13 +596,15 @@ def test_a_client_is_made_from_the_description(server, tmp_path):
     assert (tmp_path / "made/api").is_dir()
 
 
-def test_schemathesis(server):
+@pytest.mark.parametrize("name", ["server", "ranker"])
+def test_schemathesis(name, request):
     """Requests made from the OpenAPI file, good and bad ones: no answer but those that the file promises."""
+    server = request.getfixturevalue(name)
     status, _, text = get(server, "/openapi.json")
     assert status == 200 and json.loads(text)["openapi"].startswith("3.")
     program = pathlib.Path(sys.executable).with_name("schemathesis")
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     flags = ["--checks", checks, "--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--seed", "7"]
     command = [program, "run", server.url + "/openapi.json", *flags, "--request-timeout", "30", "--continue-on-failure"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=80, env={**os.environ, "NO_COLOR": "1"})
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "NO_COLOR": "1"})
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-1000:]

@@ -60,6 +60,9 @@ fn large_requests_take_a_bounded_amount_of_memory() {
     let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/tiny-bert");
     let mut settings = Settings::new(Source { name: "tiny".into(), place: place.into() });
     settings.log = LogForm::Off;
+    let cross = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/cross/bert");
+    settings.rerankers = vec![Source { name: "cross".into(), place: cross.into() }];
+    settings.limits.inputs = 10_000;
     settings.limits.memory = 64 << 20;
     settings.limits.tokenizing = 16 << 20;
     let running = start(settings, Arc::new(Context::new(2))).unwrap();
@@ -96,6 +99,14 @@ fn large_requests_take_a_bounded_amount_of_memory() {
             assert!(answers.iter().any(|(status, _)| *status == 200), "{answers:?}");
             assert!(answers.iter().all(|(status, _)| [200, 429].contains(status)), "{answers:?}");
         }
+    });
+    // Ten thousand documents, whose texts and tokens are in memory at the same time.
+    let documents = vec!["mto ni mkubwa ".repeat(40); 10_000];
+    let documents = json!({"query": "habari", "documents": documents, "return_documents": true}).to_string();
+    measure("/v1/rerank", 150, &|| {
+        let answers = at_once(address, "/v1/rerank", &documents, 2, slowly);
+        assert!(answers.iter().any(|(status, bytes)| *status == 200 && *bytes > 5_000_000), "{answers:?}");
+        assert!(answers.iter().all(|(status, _)| [200, 429].contains(status)), "{answers:?}");
     });
     running.stop();
     running.wait();

@@ -47,6 +47,7 @@ retrieval = ["dev"]
 /// Makes the folder that all trials start from.
 pub(crate) fn make(maana: &Path, folder: &Path) -> Result<()> {
     copy(Path::new("golden/tiny-bert"), &folder.join("model"))?;
+    copy(Path::new("golden/cross/bert"), &folder.join("cross"))?;
     let write = |name: &str, text: String| {
         let path = folder.join(name);
         std::fs::create_dir_all(path.parent().expect("the folder is above it"))?;

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Largest resident memory.
 const MEMORY: u64 = 1 << 30;
 
-const BODIES: [(&str, &str); 11] = [
+const BODIES: [(&str, &str); 13] = [
     ("/v1/embeddings", r#"{"input": ["bei ya mahindi", "mvua"], "dimensions": 32, "encoding_format": "float"}"#),
     ("/v1/embeddings", r#"{"input": [[5, 6, 7], [8]], "encoding_format": "base64", "user": "a"}"#),
     ("/embed", r#"{"inputs": ["bei", "mvua"], "truncate": true, "normalize": false, "prompt_name": null}"#),
@@ -29,6 +29,11 @@ const BODIES: [(&str, &str); 11] = [
     ("/similarity", r#"{"inputs": {"source_sentence": "bei", "sentences": ["mvua", "bei"]}}"#),
     ("/similarity/matrix", r#"{"inputs": ["bei", "mvua"], "dimensions": [64, 32]}"#),
     ("/rerank", r#"{"query": "bei", "texts": ["mvua", "bei"], "return_text": true, "raw_scores": true}"#),
+    (
+        "/v1/rerank",
+        r#"{"query": "bei", "documents": ["mvua", {"text": "bei", "id": 5}], "top_n": 2, "return_documents": true}"#,
+    ),
+    ("/predict", r#"{"inputs": [["bei ya mahindi", "mvua"], ["bei"]], "raw_scores": true}"#),
     ("/tokenize", r#"{"inputs": ["bei ya mahindi"], "add_special_tokens": true}"#),
     ("/decode", r#"{"ids": [[5, 6, 7]], "skip_special_tokens": true}"#),
     ("/search", r#"{"query": "bei", "k": 3, "filter": {"label": "soko"}, "hybrid": true, "dimensions": 32}"#),
@@ -39,7 +44,8 @@ pub(crate) fn attack(fixture: &Path, maana: &Path, folder: &Path, draws: &mut Dr
     fixture::copy(fixture, folder)?;
     let port = free_port()?;
     let mut command = process::limited(maana, folder);
-    command.args(["serve", "model", "--index", "store", "--head", "labels", "--precision", "f32", "--log", "off"]);
+    command.args(["serve", "model", "--index", "store", "--head", "labels", "--reranker", "cross"]);
+    command.args(["--precision", "f32", "--log", "off"]);
     command.args(["--max-body", "1000000", "--port", &port.to_string()]);
     let log = folder.join("log.txt");
     let mut server = Server::start("maana serve", &mut command, port, &log, &http::get("/health/ready"))?;

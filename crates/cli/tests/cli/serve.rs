@@ -141,6 +141,31 @@ fn answers_are_those_of_encode_and_pending_requests_are_answered_before_it_stops
     assert!(TcpStream::connect(&address).is_err());
 }
 
+#[test]
+fn rerankers_are_served_next_to_a_model_or_without_one() {
+    let (model, cross) = (golden("tiny-bert"), golden("cross/bert"));
+    let (model, reranker) = (model.to_str().unwrap(), format!("rank={}", cross.display()));
+    let body = r#"{"query": "habari ya mto", "documents": ["leo", "mto ni mkubwa"], "raw_scores": true}"#;
+    let both = Served::of(&[model, "--port", "0", "--reranker", &reranker]);
+    let only = Served::of(&["--port", "0", "--reranker", &reranker]);
+    let answers = [&both, &only].map(|served| served.ask("POST", "/v1/rerank", body));
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!((&answers[0]["model"], answers[0]["results"].as_array().unwrap().len()), (&"rank".into(), 2));
+    assert_eq!(only.ask("GET", "/info", "")["default_model"], serde_json::Value::Null);
+    assert_eq!(both.ask("GET", "/info", "")["rerankers"], serde_json::json!(["rank"]));
+
+    let refused =
+        |code: i32, arguments: &[&str]| fail(maana().arg("serve").args(["--port", "0"]).args(arguments), code);
+    assert!(refused(2, &[]).contains("MODEL"));
+    assert!(refused(2, &["--reranker", &reranker, "--model", model]).contains("MODEL"));
+    let message = refused(1, &["--reranker", &reranker, "--index", "store"]);
+    assert!(message.contains("--index needs a model of embeddings"), "{message}");
+    let message = refused(1, &[model, "--reranker", &format!("rank={model}")]);
+    assert!(message.contains("`rank`") && message.contains("embed"), "{message}");
+    let message = refused(1, &[cross.to_str().unwrap()]);
+    assert!(message.contains("pairs"), "{message}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn pending_requests_are_answered_when_its_terminal_closes() {
