@@ -7,6 +7,7 @@
 #[macro_use]
 mod terminal;
 mod commands;
+mod cross_encoder;
 mod interrupt;
 mod number;
 mod outputs;
@@ -60,6 +61,8 @@ enum Command {
     Add(commands::index::Add),
     Delete(commands::store::Delete),
     Search(commands::search::Search),
+    Rerank(commands::rerank::Rerank),
+    Score(commands::score::Score),
     Compact(commands::store::Compact),
     IndexInfo(commands::store::IndexInfo),
     IndexVerify(commands::store::IndexVerify),
@@ -67,7 +70,7 @@ enum Command {
     Mine(commands::mine::Mine),
     Dedupe(commands::mine::Dedupe),
     #[command(name = "hard-negatives")]
-    HardNegatives(commands::mine::HardNegativesCommand),
+    HardNegatives(commands::hard_negatives::HardNegativesCommand),
     Cluster(commands::cluster::Cluster),
     Classify(commands::classify::Classify),
     Serve(commands::serve::Serve),
@@ -113,6 +116,8 @@ fn run(command: Command, context: &Arc<Context>) -> Result<()> {
         Command::Add(command) => command.run(context),
         Command::Delete(command) => command.run(),
         Command::Search(command) => command.run(context),
+        Command::Rerank(command) => command.run(context),
+        Command::Score(command) => command.run(context),
         Command::Compact(command) => command.run(context),
         Command::IndexInfo(command) => command.run(),
         Command::IndexVerify(command) => command.run(),

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, W
 use maana::finetune::RunEvent;
 use maana::hub::{EventHandler, HubEvent, HubOptions};
 use maana::kernels::{Context, Precision};
-use maana::model::{CrossEncoder, TextEncoder, TrainingModel, WeightStorage};
+use maana::model::{CrossEncoder, InferenceModel, TextEncoder, TrainingModel, WeightStorage};
 use maana::train::{Event, LogRow};
 use std::borrow::Cow;
 use std::fmt::Arguments;
@@ -139,6 +139,20 @@ pub(crate) fn open_model(
         precision::suggest_faster_when_long();
     }
     Ok(opened)
+}
+
+/// Opens a model of any task without reading all of its weights, as [`open_model`] opens a model of
+/// embeddings.
+pub(crate) fn open_any(
+    name: &str,
+    context: &Context,
+    choice: Option<Choice>,
+) -> Result<maana::open::Opened<InferenceModel>> {
+    let (options, precision) = (HubOptions::from_environment(), precision::of(choice));
+    let storage = WeightStorage::Mapped;
+    let opened =
+        fetching(|notify| maana::open::open_for_inference(storage, name, context, precision, &options, notify));
+    opened.with_context(|| format!("model `{name}`"))
 }
 
 /// Opens a cross-encoder, as [`open_model`] opens a model of embeddings.

@@ -1,7 +1,9 @@
-//! The workflow of `maana info --fingerprint`: a hash of embeddings, to compare two machines.
+//! The workflow of `maana info --fingerprint`: a hash of embeddings or logits, to compare two
+//! machines.
 
 use maana_files::hex;
-use maana_model::{ModelError, Role, TextEncoder};
+use maana_kernels::Matrix;
+use maana_model::{CrossEncoder, ModelError, Role, TextEncoder};
 use sha2::{Digest, Sha256};
 
 /// Texts of several scripts, and an empty one. Never changed, so that recorded hashes remain
@@ -30,9 +32,24 @@ pub fn of_embeddings(embedder: &TextEncoder) -> Result<String, ModelError> {
         true => vec![embedder.clone()],
         false => [Role::Query, Role::Document].map(|role| embedder.for_role(role)).to_vec(),
     };
+    let rows = towers.iter().map(|tower| tower.embed(&texts, "")).collect::<Result<Vec<_>, _>>()?;
+    Ok(hash(&rows))
+}
+
+/// Returns the SHA-256 of the logits of pairs of the fixed texts, in hexadecimal digits. In f32 and
+/// int8 it is the same on every machine.
+///
+/// # Errors
+/// If a text cannot be tokenised.
+pub fn of_logits(encoder: &CrossEncoder) -> Result<String, ModelError> {
+    let long = LONG.0.repeat(LONG.1);
+    let texts: Vec<&str> = TEXTS.into_iter().chain([long.as_str()]).collect();
+    let pairs: Vec<(&str, &str)> = texts.iter().flat_map(|a| texts.iter().map(move |b| (*a, *b))).collect();
+    Ok(hash(&[encoder.clone().with_prompt("")?.logits(&pairs)?]))
+}
+
+fn hash(rows: &[Matrix]) -> String {
     let mut hasher = Sha256::new();
-    for tower in towers {
-        tower.embed(&texts, "")?.data().iter().for_each(|value| hasher.update(value.to_le_bytes()));
-    }
-    Ok(hex(&hasher.finalize()))
+    rows.iter().flat_map(Matrix::data).for_each(|value| hasher.update(value.to_le_bytes()));
+    hex(&hasher.finalize())
 }

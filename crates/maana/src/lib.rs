@@ -26,6 +26,7 @@ pub mod recipe;
 pub mod report;
 pub mod rerank;
 pub mod roles;
+pub mod score;
 pub mod search;
 pub mod similarity;
 #[cfg(feature = "demo")]

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 /// A model and its origin.
 pub struct Opened<M> {
-    /// The model: a [`TextEncoder`], a [`CrossEncoder`] or a [`TrainingModel`].
+    /// The model: a [`TextEncoder`], a [`CrossEncoder`], an [`InferenceModel`] of any task or a
+    /// [`TrainingModel`].
     pub model: M,
     /// Its folder, and its name on the hub if it has one.
     pub resolved: Resolved,
@@ -56,7 +57,7 @@ pub fn open_with(
     options: &HubOptions,
     notify: &mut EventHandler<'_>,
 ) -> Result<Opened<TextEncoder>, OpenError> {
-    let (model, resolved) = open_for_inference(storage, name, context, precision, options, notify)?;
+    let Opened { model, resolved } = open_for_inference(storage, name, context, precision, options, notify)?;
     Ok(Opened { model: TextEncoder::new(model, context)?, resolved })
 }
 
@@ -91,18 +92,22 @@ pub fn open_cross_encoder_with(
     options: &HubOptions,
     notify: &mut EventHandler<'_>,
 ) -> Result<Opened<CrossEncoder>, OpenError> {
-    let (model, resolved) = open_for_inference(storage, name, context, precision, options, notify)?;
+    let Opened { model, resolved } = open_for_inference(storage, name, context, precision, options, notify)?;
     Ok(Opened { model: CrossEncoder::new(model, context)?, resolved })
 }
 
-fn open_for_inference(
+/// Locates a model of any task and opens it for use.
+///
+/// # Errors
+/// If the model cannot be located, fetched or opened.
+pub fn open_for_inference(
     storage: WeightStorage,
     name: &str,
     context: &Context,
     precision: Precision,
     options: &HubOptions,
     notify: &mut EventHandler<'_>,
-) -> Result<(InferenceModel, Resolved), OpenError> {
+) -> Result<Opened<InferenceModel>, OpenError> {
     let resolved = resolve(name, options, notify)?;
     let opened = match adapter_base(&resolved, options, notify)? {
         None => maana_model::open_for_inference(&resolved.folder, context, precision, storage)?,
@@ -113,7 +118,7 @@ fn open_for_inference(
         }
     };
     opened.notices.iter().for_each(|text| notify(HubEvent::Notice(text)));
-    Ok((opened.model, resolved))
+    Ok(Opened { model: opened.model, resolved })
 }
 
 /// Locates a model and opens it to train.

@@ -1,6 +1,9 @@
-//! Reranking: documents in the order of a cross-encoder's scores for a query.
+//! Reranking: documents, or the hits of a search, in the order of a cross-encoder's scores for a
+//! query.
 
+use crate::search::Found;
 use maana_model::{CrossEncoder, ModelError};
+use serde::Serialize;
 
 /// A document with its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,6 +12,18 @@ pub struct Reranked {
     pub index: usize,
     /// Its score.
     pub score: f32,
+}
+
+/// A hit of a search in its new order.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RerankedHit {
+    /// The hit, with the cross-encoder's score.
+    #[serde(flatten)]
+    pub found: Found,
+    /// Its score in the search.
+    pub search_score: f32,
+    /// Its rank in the search, from 1.
+    pub search_rank: usize,
 }
 
 /// Scores documents for a query, and returns the best `top_k`, or all, in descending order of their
@@ -29,6 +44,28 @@ pub fn rerank(
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
     ranked.truncate(top_k.unwrap_or(usize::MAX));
     Ok(ranked)
+}
+
+/// Returns the best `top_k` hits of a search for a query in descending order of the cross-encoder's
+/// scores.
+///
+/// # Errors
+/// As [`rerank`].
+pub fn rerank_hits(
+    encoder: &CrossEncoder,
+    query: &str,
+    hits: Vec<Found>,
+    top_k: usize,
+) -> Result<Vec<RerankedHit>, ModelError> {
+    let texts: Vec<&str> = hits.iter().map(|hit| hit.content.text.as_str()).collect();
+    let ranked = rerank(encoder, query, &texts, Some(top_k))?;
+    let mut hits: Vec<Option<Found>> = hits.into_iter().map(Some).collect();
+    let taken = ranked.into_iter().filter_map(|Reranked { index, score }| {
+        let found = hits[index].take()?;
+        let search_score = found.score;
+        Some(RerankedHit { found: Found { score, ..found }, search_score, search_rank: index + 1 })
+    });
+    Ok(taken.collect())
 }
 
 /// Checks that a cross-encoder gives one score, by which documents can be ordered.

@@ -13,7 +13,7 @@ use crate::text_encoder::DEFAULT_BATCH_TOKENS;
 use maana_kernels::{Context, Matrix, Precision};
 use maana_text::{PairText, TextError, TokenBatch};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Pairs that are tokenised and sorted together: enough that batches are of similar lengths, and few
@@ -34,6 +34,14 @@ struct Shared {
     model: Arc<InferenceModel>,
     context: Context,
     activations: Mutex<Activations>,
+    truncated: AtomicU64,
+}
+
+impl Shared {
+    fn new(model: Arc<InferenceModel>, context: &Context) -> Arc<Self> {
+        let context = context.clone();
+        Arc::new(Self { model, context, activations: Mutex::default(), truncated: AtomicU64::new(0) })
+    }
 }
 
 impl CrossEncoder {
@@ -47,7 +55,7 @@ impl CrossEncoder {
         model.spec().scoring()?;
         let prompt = model.spec().prompt(model.spec().default_prompt())?;
         let max_length = model.spec().settings().max_seq_length;
-        let shared = Arc::new(Shared { model, context: context.clone(), activations: Mutex::default() });
+        let shared = Shared::new(model, context);
         Ok(Self { shared, max_length, batch_tokens: DEFAULT_BATCH_TOKENS, prompt, stop: None })
     }
 
@@ -86,7 +94,7 @@ impl CrossEncoder {
     /// Returns a cross-encoder of the same model with the same settings on other threads.
     pub fn with_context(mut self, context: &Context) -> Self {
         let model = Arc::clone(&self.shared.model);
-        self.shared = Arc::new(Shared { model, context: context.clone(), activations: Mutex::default() });
+        self.shared = Shared::new(model, context);
         self
     }
 
@@ -103,6 +111,11 @@ impl CrossEncoder {
     /// Number of tokens of a pair that are read.
     pub fn max_length(&self) -> usize {
         self.max_length
+    }
+
+    /// Number of pairs that were cut to [`CrossEncoder::max_length`] since the model was opened.
+    pub fn truncated(&self) -> u64 {
+        self.shared.truncated.load(Ordering::Relaxed)
     }
 
     /// The text in front of the first text of each pair; empty for none.
@@ -257,7 +270,9 @@ impl CrossEncoder {
         let tokenized: Vec<PairText<'_>> = tokenized.into_iter().flatten().collect::<Result<_, _>>()?;
         let mut batch = TokenBatch::new();
         for [first, second] in numbered {
-            tokenizer.append_pair(&mut batch, &tokenized[first], &tokenized[second], self.max_length, overlong)?;
+            let cut =
+                tokenizer.append_pair(&mut batch, &tokenized[first], &tokenized[second], self.max_length, overlong)?;
+            self.shared.truncated.fetch_add(u64::from(cut > 0), Ordering::Relaxed);
         }
         Ok(batch)
     }

@@ -11,5 +11,5 @@ mod paraphrase;
 pub(crate) use above::for_each_above;
 pub use bitext::{Bitext, Direction, Margin, Translation, bitext};
 pub use dedupe::{Duplicates, dedupe};
-pub use hard_negatives::{HardNegatives, Mined, Sampling, hard_negatives};
+pub use hard_negatives::{HardNegatives, Mined, Sampling, hard_negatives, rescored_hard_negatives};
 pub use paraphrase::{Mining, Pair, paraphrase_mining};

@@ -3,7 +3,8 @@
 use crate::precision::Choice;
 use anyhow::Result;
 use maana::kernels::Context;
-use maana::model::WeightStorage;
+use maana::model::{CrossEncoder, Task, TextEncoder};
+use std::sync::Arc;
 
 /// Show a model's architecture, dimensions, prompts, parameters and size.
 #[derive(clap::Args)]
@@ -17,7 +18,7 @@ pub(crate) struct Info {
     #[command(flatten)]
     precision: crate::precision::PrecisionArgument,
     /// Embed fixed texts and print the SHA-256 of their embeddings, in f32 and in int8: the same on
-    /// every machine
+    /// every machine. Of a cross-encoder, the logits of pairs of these texts
     #[arg(long, conflicts_with = "precision")]
     fingerprint: bool,
     /// Print JSON
@@ -30,17 +31,22 @@ impl Info {
         if self.fingerprint {
             return self.print_fingerprint(context);
         }
-        let opened =
-            crate::terminal::open_model(WeightStorage::Mapped, &self.model, context, self.precision.precision)?;
-        opened.model.model().check_weights(context)?;
-        let summary = opened.model.summary();
-        let embedder = &opened.model;
-        let fingerprint = maana::files::hex(&embedder.fingerprint());
+        let opened = crate::terminal::open_any(&self.model, context, self.precision.precision)?;
+        let model = Arc::new(opened.model);
+        model.check_weights(context)?;
+        let (summary, fingerprint) = match model.spec().task() {
+            Task::Embed => {
+                let encoder = TextEncoder::new(Arc::clone(&model), context)?;
+                (encoder.summary(), encoder.fingerprint())
+            }
+            Task::Score(_) => (model.spec().summary(), model.fingerprint(context)),
+        };
+        let fingerprint = maana::files::hex(&fingerprint);
         if self.json {
             let mut json = serde_json::to_value(&summary)?;
             json["folder"] = opened.resolved.folder.display().to_string().into();
             json["revision"] = opened.resolved.revision.clone().into();
-            json["precision"] = opened.model.precision().name().into();
+            json["precision"] = model.precision().name().into();
             json["instructions"] = maana::kernels::InstructionSet::active().name().into();
             json["fingerprint"] = fingerprint.into();
             outln!("{}", serde_json::to_string_pretty(&json)?)?;
@@ -50,14 +56,23 @@ impl Info {
             ("folder", opened.resolved.folder.display().to_string()),
             ("architecture", summary.model_type.clone()),
             ("modules", summary.module_names()),
-            ("dimension", summary.dimension.to_string()),
-            ("similarity", format!("{:?}", summary.similarity).to_lowercase()),
             ("max_seq_length", format!("{} tokens", summary.max_seq_length)),
             ("layers × hidden × heads", format!("{} × {} × {}", summary.layers, summary.hidden_size, summary.heads)),
             ("vocabulary", summary.vocabulary.to_string()),
             ("parameters", format!("{:.1} million", summary.parameters as f64 / 1e6)),
             ("size in f32", format!("{:.0} MB", summary.parameters as f64 * 4.0 / 1e6)),
         ];
+        let of_task = match &summary.activation {
+            None => [
+                ("dimension", summary.dimension.to_string()),
+                ("similarity", format!("{:?}", summary.similarity).to_lowercase()),
+            ],
+            Some(activation) => [
+                ("labels of a pair", summary.labels.join(", ")),
+                ("activation", activation.rsplit('.').next().unwrap_or_default().to_owned()),
+            ],
+        };
+        rows.splice(3..3, of_task);
         if let Some(revision) = &opened.resolved.revision {
             rows.insert(1, ("revision", revision.clone()));
         }
@@ -71,7 +86,7 @@ impl Info {
             "computes in",
             format!(
                 "{}, {} threads, {}",
-                opened.model.precision().name(),
+                model.precision().name(),
                 context.threads(),
                 maana::kernels::InstructionSet::active().name()
             ),
@@ -85,24 +100,35 @@ impl Info {
 
     fn print_fingerprint(&self, context: &Context) -> Result<()> {
         let mut hashes = serde_json::Map::new();
-        let mut fingerprint = String::new();
+        let (mut fingerprint, mut computed) = (String::new(), "");
         for choice in [Choice::F32, Choice::Int8] {
-            let opened = crate::terminal::open_model(WeightStorage::Mapped, &self.model, context, Some(choice))?;
-            let embedder = &opened.model;
-            let hash = maana::fingerprint::of_embeddings(embedder)?;
+            let model = crate::terminal::open_any(&self.model, context, Some(choice))?.model;
+            let bytes;
+            let hash = match model.spec().task() {
+                Task::Embed => {
+                    let embedder = TextEncoder::new(model, context)?;
+                    (bytes, computed) = (embedder.fingerprint(), "embeddings");
+                    maana::fingerprint::of_embeddings(&embedder)?
+                }
+                Task::Score(_) => {
+                    let encoder = CrossEncoder::new(model, context)?;
+                    (bytes, computed) = (encoder.fingerprint(), "logits");
+                    maana::fingerprint::of_logits(&encoder)?
+                }
+            };
             hashes.insert(choice.precision().name().into(), hash.into());
-            fingerprint = maana::files::hex(&embedder.fingerprint());
+            fingerprint = maana::files::hex(&bytes);
         }
         let instructions = maana::kernels::InstructionSet::active().name();
         if self.json {
             let json = serde_json::json!({
-                "fingerprint": fingerprint, "embeddings": hashes, "instructions": instructions,
+                "fingerprint": fingerprint, computed: hashes, "instructions": instructions,
             });
             return outln!("{json:#}");
         }
         outln!("{:<24} {fingerprint}", "model")?;
         for (precision, hash) in &hashes {
-            outln!("{:<24} {}", format!("embeddings in {precision}"), hash.as_str().unwrap_or_default())?;
+            outln!("{:<24} {}", format!("{computed} in {precision}"), hash.as_str().unwrap_or_default())?;
         }
         outln!("{:<24} {instructions}", "computed by")
     }

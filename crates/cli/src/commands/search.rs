@@ -1,7 +1,7 @@
 //! `maana search`
 
 use crate::store_arguments::{StoreModelArguments, embedder_for};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use maana::data::{Blanks, TextStream};
 use maana::kernels::Context;
 use maana::search::{Found, SearchOptions, SearchStrategy, StoreLocation};
@@ -14,6 +14,7 @@ use std::path::PathBuf;
 Examples:
   maana search store \"bei ya mahindi\"
   maana search store \"bei ya mahindi\" -k 3 --filter lang=sw --hybrid
+  maana search store \"bei ya mahindi\" --rerank CROSS_ENCODER --candidates 200
   maana search store --queries questions.txt --json > hits.jsonl")]
 pub(crate) struct Search {
     /// The store: a folder, or postgres://USER@HOST/DATABASE?store=NAME
@@ -47,6 +48,12 @@ pub(crate) struct Search {
     /// Compare every vector, even if the store has a graph
     #[arg(long, conflicts_with = "recall")]
     exact: bool,
+    /// Order the candidates of the search by the scores of this cross-encoder
+    #[arg(long, value_name = "MODEL")]
+    rerank: Option<String>,
+    /// Candidates of the search for each query that are reranked
+    #[arg(long, value_name = "N", default_value_t = super::rerank::CANDIDATES, requires = "rerank", value_parser = crate::number::one_or_more)]
+    candidates: usize,
     /// Print JSON lines, an object per query
     #[arg(long)]
     json: bool,
@@ -62,8 +69,16 @@ impl Search {
             Some((field, value)) => Ok((field.to_owned(), value.to_owned())),
             None => bail!("--filter {filter}: expected FIELD=VALUE"),
         });
+        let cross_encoder = match &self.rerank {
+            Some(name) => {
+                let encoder = crate::terminal::open_cross_encoder(name, context, self.model.precision.precision)?.model;
+                maana::rerank::check_ranks(&encoder).with_context(|| format!("--rerank {name}"))?;
+                Some(encoder)
+            }
+            None => None,
+        };
         let options = SearchOptions {
-            k: self.k,
+            k: if cross_encoder.is_some() { self.candidates.max(self.k) } else { self.k },
             dim: self.dim,
             filters: filters.collect::<Result<_>>()?,
             hybrid: self.hybrid,
@@ -91,23 +106,37 @@ impl Search {
         crate::prompts::print_prompts(&embedder, &[maana::model::Role::Query]);
         let answers = maana::search::search(&*store, &embedder, context, &queries, &options)?;
         print_strategy(&answers.strategy);
-        for (query, hits) in queries.iter().zip(&answers.hits) {
-            if self.json {
-                outln!("{}", serde_json::json!({"query": query, "hits": hits}))?;
-                continue;
-            }
-            if queries.len() > 1 {
-                outln!("\n{query}")?;
-            }
-            if hits.is_empty() {
-                outln!("no hits")?;
-            }
-            for hit in hits {
-                print(hit)?;
+        match cross_encoder {
+            None => print_answers(&queries, &answers.hits, self.json, print),
+            Some(encoder) => {
+                let reranked = super::rerank::rerank_all(&encoder, &queries, answers.hits, self.k)?;
+                print_answers(&queries, &reranked, self.json, super::rerank::print_hit)
             }
         }
-        Ok(())
     }
+}
+
+/// Prints the hits of each query, as JSON or by `print`.
+fn print_answers<H: serde::Serialize>(
+    queries: &[&str],
+    answers: &[Vec<H>],
+    json: bool,
+    print: impl Fn(&H) -> Result<()>,
+) -> Result<()> {
+    for (query, hits) in queries.iter().zip(answers) {
+        if json {
+            outln!("{}", serde_json::json!({"query": query, "hits": hits}))?;
+            continue;
+        }
+        if queries.len() > 1 {
+            outln!("\n{query}")?;
+        }
+        if hits.is_empty() {
+            outln!("no hits")?;
+        }
+        hits.iter().try_for_each(&print)?;
+    }
+    Ok(())
 }
 
 fn print(hit: &Found) -> Result<()> {

@@ -23,6 +23,6 @@ fn the_help_of_every_command_has_an_example() {
 fn every_shell_gets_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = succeed(maana().args(["completions", shell]));
-        assert!(script.contains("similarity") && script.contains("synthesize"), "{shell}");
+        assert!(["similarity", "synthesize", "rerank", "score"].iter().all(|name| script.contains(name)), "{shell}");
     }
 }

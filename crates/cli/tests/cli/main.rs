@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod blend;
+mod cross_encoder;
 mod database;
 mod golden;
 mod help;

@@ -99,12 +99,42 @@ pub fn hard_negatives(
     positives: &[Vec<usize>],
     settings: &HardNegatives,
 ) -> Result<Vec<Mined>, VectorsError> {
+    let unchanged = None::<fn(usize, &[usize]) -> Result<Vec<f32>, VectorsError>>;
+    mine(context, queries, corpus, positives, settings, unchanged)
+}
+
+/// As [`hard_negatives`], where the nearest candidates and the positives of each query get other
+/// scores, by which they are ordered and compared: `rescore` receives the number of a query and
+/// corpus rows, and returns a score for each row.
+///
+/// # Errors
+/// As [`hard_negatives`], or an error of `rescore`.
+pub fn rescored_hard_negatives<E: From<VectorsError>>(
+    context: &Context,
+    queries: Rows<'_>,
+    corpus: Rows<'_>,
+    positives: &[Vec<usize>],
+    settings: &HardNegatives,
+    rescore: impl FnMut(usize, &[usize]) -> Result<Vec<f32>, E>,
+) -> Result<Vec<Mined>, E> {
+    mine(context, queries, corpus, positives, settings, Some(rescore))
+}
+
+fn mine<E: From<VectorsError>>(
+    context: &Context,
+    queries: Rows<'_>,
+    corpus: Rows<'_>,
+    positives: &[Vec<usize>],
+    settings: &HardNegatives,
+    mut rescore: Option<impl FnMut(usize, &[usize]) -> Result<Vec<f32>, E>>,
+) -> Result<Vec<Mined>, E> {
     assert_eq!(queries.rows(), positives.len(), "positives for each query");
     if let Some(row) = positives.iter().flatten().find(|row| **row >= corpus.rows()) {
-        return Err(VectorsError::setting("positives", format!("row {row} of a corpus of {}", corpus.rows())));
+        let message = format!("row {row} of a corpus of {}", corpus.rows());
+        return Err(VectorsError::setting("positives", message).into());
     }
     let most_positives = positives.iter().map(Vec::len).max().unwrap_or(0);
-    let range_max = range_max(settings, most_positives)?;
+    let range_max = range_max(settings, most_positives, rescore.is_some())?;
     let k = range_max + most_positives;
     let asked = Search { k, metric: settings.metric, dim: settings.dim, ..Search::default() };
     let mut mined = Vec::with_capacity(queries.rows());
@@ -116,7 +146,17 @@ pub fn hard_negatives(
             let dim = settings.dim.unwrap_or(corpus.columns());
             let score = |row: &usize| settings.metric.score(&queries.row(query)[..dim], &corpus.row(*row)[..dim]);
             let scored = positives[query].iter().map(|row| Hit { row: *row, score: score(row) });
-            let positives: Vec<Hit> = scored.collect();
+            let mut positives: Vec<Hit> = scored.collect();
+            let mut candidates = candidates;
+            if let Some(rescore) = &mut rescore {
+                candidates
+                    .retain(|hit| settings.include_positives || positives.iter().all(|other| other.row != hit.row));
+                let rows: Vec<usize> = positives.iter().chain(&candidates).map(|hit| hit.row).collect();
+                let scores = rescore(query, &rows)?;
+                assert_eq!(scores.len(), rows.len(), "a score for each row");
+                positives.iter_mut().chain(&mut candidates).zip(scores).for_each(|(hit, score)| hit.score = score);
+                candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+            }
             let mut negatives = eligible(candidates, &positives, settings);
             negatives.truncate(range_max);
             negatives.drain(..settings.range_min.min(negatives.len()));
@@ -136,13 +176,15 @@ pub fn hard_negatives(
 }
 
 /// Where candidates end, if there is room for the negatives.
-fn range_max(settings: &HardNegatives, most_positives: usize) -> Result<usize, VectorsError> {
+fn range_max(settings: &HardNegatives, most_positives: usize, rescored: bool) -> Result<usize, VectorsError> {
     let HardNegatives { negatives, range_min, .. } = *settings;
     if negatives == 0 {
         return Err(VectorsError::setting("negatives", "at least one is needed"));
     }
-    let falls_away =
-        settings.absolute_margin.is_some() || settings.relative_margin.is_some() || settings.max_score.is_some();
+    let falls_away = settings.absolute_margin.is_some()
+        || settings.relative_margin.is_some()
+        || settings.max_score.is_some()
+        || (rescored && settings.min_score.is_some());
     let needed = if falls_away { negatives * 10 } else { negatives };
     let range_max = settings.range_max.unwrap_or(range_min + needed + most_positives);
     if range_max < range_min + negatives {
@@ -221,6 +263,38 @@ mod tests {
                 assert!(ours.negatives.iter().zip(expected).all(close));
             }
         }
+    }
+
+    #[test]
+    fn other_scores_order_the_candidates_and_bound_the_negatives() {
+        let (queries, corpus) = (embeddings(6, 8, 3, 1), embeddings(60, 8, 3, 4));
+        let positives: Vec<Vec<usize>> = (0..6).map(|query| vec![query, 20 + query]).collect();
+        let range_max = Some(100);
+        let settings =
+            HardNegatives { negatives: 4, range_max, absolute_margin: Some(0.5), ..HardNegatives::default() };
+        let score = |query: usize, row: usize| ((query * 31 + row * 17) % 23) as f32 / 4.0;
+        let rescore =
+            |query: usize, rows: &[usize]| Ok::<_, VectorsError>(rows.iter().map(|row| score(query, *row)).collect());
+        let context = Context::new(2);
+        let mined =
+            rescored_hard_negatives(&context, queries.view(), corpus.view(), &positives, &settings, rescore).unwrap();
+        // All candidates.
+        let wide = HardNegatives { negatives: 58, range_max, ..HardNegatives::default() };
+        let near = hard_negatives(&context, queries.view(), corpus.view(), &positives, &wide).unwrap();
+        for (query, (mined, near)) in mined.iter().zip(&near).enumerate() {
+            let worst = positives[query].iter().map(|row| score(query, *row)).fold(f32::INFINITY, f32::min);
+            assert!(mined.positives.iter().all(|hit| hit.score == score(query, hit.row)));
+            let mut expected: Vec<Hit> =
+                near.negatives.iter().map(|hit| Hit { score: score(query, hit.row), ..*hit }).collect();
+            expected.sort_by(|a, b| b.score.total_cmp(&a.score));
+            expected.retain(|hit| hit.score + 0.5 <= worst);
+            expected.truncate(4);
+            assert_eq!(mined.negatives, expected, "query {query}");
+        }
+        let failing = |_: usize, _: &[usize]| Err(VectorsError::setting("negatives", "no scores"));
+        assert!(
+            rescored_hard_negatives(&context, queries.view(), corpus.view(), &positives, &settings, failing).is_err()
+        );
     }
 
     #[test]
