@@ -6,15 +6,36 @@
 (2, 384)
 """
 
-from . import evaluation, losses, quantization, util
-from ._maana import __version__, set_threads
-from .model import SentenceTransformer
-from .similarity import SimilarityFunction
-from .store import Hit, Store
-from .trainer import SentenceTransformerTrainer
-from .training_args import SentenceTransformerTrainingArguments
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import evaluation, losses, quantization, util
+    from ._maana import __version__, set_threads
+    from .cross_encoder import CrossEncoder
+    from .model import SentenceTransformer
+    from .similarity import SimilarityFunction
+    from .store import Hit, Store
+    from .trainer import SentenceTransformerTrainer
+    from .training_args import SentenceTransformerTrainingArguments
+
+#: Modules of the names of this package, which are imported when a name is first used.
+_MODULE_OF = {
+    "CrossEncoder": "cross_encoder",
+    "Hit": "store",
+    "SentenceTransformer": "model",
+    "SentenceTransformerTrainer": "trainer",
+    "SentenceTransformerTrainingArguments": "training_args",
+    "SimilarityFunction": "similarity",
+    "Store": "store",
+    "__version__": "_maana",
+    "set_threads": "_maana",
+}
 
 __all__ = [
+    "CrossEncoder",
     "Hit",
     "SentenceTransformer",
     "SentenceTransformerTrainer",
@@ -28,3 +49,18 @@ __all__ = [
     "set_threads",
     "util",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    elif name in __all__:
+        value = import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -44,10 +44,8 @@ class Encoder:
     def __init__(
         self,
         name: str,
-        precision: str = "float32",
-        cache_folder: str | PathLike[str] | None = None,
-        token: str | None = None,
-        local_files_only: bool = False,
+        precision: str,
+        access: dict[str, object],
     ) -> None: ...
     def encode(
         self,
@@ -59,6 +57,7 @@ class Encoder:
     ) -> Floats: ...
     def encode_tokens(self, texts: list[str], prompt: str = "") -> list[tuple[Floats, list[int]]]: ...
     def tokenize(self, texts: list[str], prompt: str = "") -> list[tuple[list[int], list[int]]]: ...
+    def set_batch_tokens(self, tokens: int) -> None: ...
     def summary(self) -> str: ...
     def fingerprint(self) -> str: ...
     def evaluate(
@@ -71,6 +70,27 @@ class Encoder:
         default_prompt_name: str | None,
         similarity: str,
     ) -> None: ...
+
+class PairEncoder:
+    labels: list[str]
+    activation: str
+    max_length: int
+    folder: str
+    notices: list[str]
+    def __init__(self, name: str, precision: str, access: dict[str, object]) -> None: ...
+    def predict(
+        self,
+        pairs: list[tuple[str, str]],
+        prompt: str = "",
+        activated: bool = True,
+        progress: Callable[[int], object] | None = None,
+    ) -> Floats: ...
+    def rank(
+        self, query: str, documents: list[str], top_k: int | None = None, prompt: str = ""
+    ) -> list[tuple[int, float]]: ...
+    def summary(self) -> str: ...
+    def fingerprint(self) -> str: ...
+    def save(self, folder: str | PathLike[str]) -> None: ...
 
 class Store:
     def __init__(

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, Literal
@@ -15,6 +14,8 @@ import numpy as np
 
 from . import _maana
 from ._arrays import as_texts, is_single, to_tensor
+from ._opening import access, check_device, located_name, refuse
+from ._progress import progress_bar
 from .arrow import as_arrow_texts
 from .quantization import quantize_embeddings
 from .similarity import SimilarityFunction
@@ -83,20 +84,15 @@ class SentenceTransformer:
     ) -> None:
         if model_name_or_path is None or modules is not None:
             raise NotImplementedError("a model is opened from a folder or a name; `modules` is not supported")
-        refused = {"model_kwargs": model_kwargs, "config_kwargs": config_kwargs}
-        for name, value in refused.items():
-            if value:
-                raise NotImplementedError(f"{name} is not supported: {sorted(value)}; write it into the folder")
+        refuse(model_kwargs=model_kwargs, config_kwargs=config_kwargs)
         length = (processor_kwargs or tokenizer_kwargs or {}).copy()
         limit = length.pop("model_max_length", None)
         if length:
             raise NotImplementedError(f"processor_kwargs are not supported: {sorted(length)}")
-        _check_device(device)
-        name = os.fspath(model_name_or_path)
-        located = f"{name}@{revision}" if revision and not os.path.isdir(name) else name
-        self._arguments = (located, precision, cache_folder, local_files_only)
-        secret = token if isinstance(token, str) else None
-        self.native = _maana.Encoder(located, precision, cache_folder, secret, local_files_only)
+        check_device(device)
+        name, located = located_name(model_name_or_path, revision)
+        self._precision, self._cache = precision, cache_folder
+        self.native = _maana.Encoder(located, precision, access(cache_folder, token, local_files_only))
         for notice in self.native.notices:
             logger.warning(notice)
         self._summary: dict[str, Any] = json.loads(self.native.summary())
@@ -180,7 +176,7 @@ class SentenceTransformer:
         if batch_size <= 0:
             raise ValueError(f"batch_size must be a positive integer, got {batch_size}.")
         if not isinstance(device, (list, tuple)):
-            _check_device(device)
+            check_device(device)
         if output_value not in ("sentence_embedding", "token_embeddings", None):
             raise ValueError(f"output_value is {output_value!r}; expected sentence_embedding, token_embeddings or None")
         single = is_single(inputs)
@@ -196,7 +192,7 @@ class SentenceTransformer:
 
         if not len(texts):
             return to_tensor(np.array([], dtype=np.float32)) if convert_to_tensor else np.array([])
-        with self._progress(show_progress_bar, len(texts)) as progress:
+        with progress_bar(show_progress_bar, len(texts)) as progress:
             embeddings = self.native.encode(texts, front, dimension, normalize_embeddings, progress)
         if precision and precision != "float32":
             embeddings = quantize_embeddings(embeddings, precision)
@@ -251,23 +247,6 @@ class SentenceTransformer:
             {"sentence_embedding": embedding, "token_embeddings": rows, "input_ids": np.array(ids)}
             for embedding, (rows, ids) in zip(embeddings, found)
         ]
-
-    @staticmethod
-    @contextmanager
-    def _progress(show: bool | None, texts: int) -> Iterator[Callable[[int], None] | None]:
-        if show is None:
-            show = logger.getEffectiveLevel() in (logging.INFO, logging.DEBUG)
-        if not show:
-            yield None
-            return
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            warnings.warn("show_progress_bar=True needs tqdm, which is not installed", stacklevel=3)
-            yield None
-            return
-        with tqdm(total=texts, desc="Texts") as bar:
-            yield lambda done: bar.update(done - bar.n)
 
     # Similarity
 
@@ -369,7 +348,7 @@ class SentenceTransformer:
 
     def to(self, device: Any = None, *args: Any, **kwargs: Any) -> SentenceTransformer:
         """Return the model; devices other than the CPU are refused."""
-        _check_device(device)
+        check_device(device)
         return self
 
     def cpu(self) -> SentenceTransformer:
@@ -466,9 +445,7 @@ class SentenceTransformer:
     def _reopen(self, folder: str) -> None:
         """Take the weights of a folder, such as that of a finished run."""
         limit = self.max_seq_length
-        _, precision, cache, _ = self._arguments
-        self.native = _maana.Encoder(folder, precision, cache, None, True)
-        self._arguments = (folder, precision, cache, True)
+        self.native = _maana.Encoder(folder, self._precision, access(self._cache, None, True))
         self.max_seq_length = limit
 
     # Pickling: the model is opened again.
@@ -483,12 +460,5 @@ class SentenceTransformer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         limit, folder = state.pop("max_seq_length"), state.pop("folder")
         self.__dict__.update(state)
-        _, precision, cache, _ = self._arguments
-        self.native = _maana.Encoder(folder, precision, cache, None, True)
+        self.native = _maana.Encoder(folder, self._precision, access(self._cache, None, True))
         self.max_seq_length = limit
-
-
-def _check_device(device: Any) -> None:
-    """Raise an error for a device other than the CPU."""
-    if device is not None and str(device).split(":")[0] not in ("cpu", ""):
-        raise ValueError(f"device is {device!r}; Maana computes on the CPU: omit it, or use 'cpu'")

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterable, Mapping
 from . import _maana
 from ._datasets import columns_of, is_path, is_several, write
 from .evaluation import SentenceEvaluator, SequentialEvaluator
-from .losses import CoSENTLoss, MultipleNegativesRankingLoss, PythonLoss, as_loss
+from .losses import CoSENTLoss, Loss, MultipleNegativesRankingLoss, PythonLoss, as_loss
 from .model import SentenceTransformer
 from .training_args import SentenceTransformerTrainingArguments
 
@@ -162,7 +162,7 @@ class SentenceTransformerTrainer:
             path, columns = self._file(folder, name, dataset)
             has_labels |= any(column in columns for column in ("label", "labels", "score", "scores"))
             tables[name] = {"train": [path], **({"columns": columns} if columns else {})}
-        loss = self.loss or (CoSENTLoss() if has_labels else MultipleNegativesRankingLoss())
+        loss = self.loss or self._default_loss(has_labels)
         given = dict(loss) if isinstance(loss, Mapping) else {name: loss for name in sets}
         if missing := set(sets) - set(given):
             raise ValueError(f"loss has none for {sorted(missing)}")
@@ -178,13 +178,21 @@ class SentenceTransformerTrainer:
         if self.args.prompts is not None:
             data["prompts"] = self.args.prompts
         recipe = {
-            "model": {"base": self.model.native.folder, "max_seq_length": self.model.max_seq_length},
+            "model": self._model_table(),
             "data": data,
             "loss": first.table,
             "training": training,
             "evaluation": self._evaluation(folder),
         }
         return recipe, _own(each.own for each in losses.values())
+
+    def _default_loss(self, has_labels: bool) -> Loss:
+        """Return the loss of a trainer that was given none."""
+        return CoSENTLoss() if has_labels else MultipleNegativesRankingLoss()
+
+    def _model_table(self) -> dict[str, Any]:
+        """Return the table `[model]` of the recipe."""
+        return {"base": self.model.native.folder, "max_seq_length": self.model.max_seq_length}
 
     def _evaluation(self, folder: str) -> dict[str, Any]:
         evaluators = _flat(self.evaluator)

@@ -26,16 +26,25 @@ fn test_with(python: &Path, arguments: &[String]) -> Result<()> {
     cargo(&["build", "--workspace", "--lib", "--quiet"])?;
     let package = Path::new("target/python/maana");
     let _ = std::fs::remove_dir_all(package);
-    std::fs::create_dir_all(package)?;
-    for file in std::fs::read_dir("python/maana")? {
-        let path = file?.path();
-        if path.extension().is_some_and(|extension| extension == "py") {
-            std::fs::copy(&path, package.join(path.file_name().context("a file has a name")?))?;
-        }
-    }
+    copy_modules(Path::new("python/maana"), package)?;
     let built = if cfg!(target_os = "macos") { "target/debug/lib_maana.dylib" } else { "target/debug/lib_maana.so" };
     std::fs::copy(built, package.join("_maana.abi3.so")).with_context(|| built.to_owned())?;
     run(python::pytest(python, TESTS).args(arguments).env("PYTHONPATH", "target/python"))
+}
+
+/// Copies the modules of a package and of those inside it.
+fn copy_modules(package: &Path, target: &Path) -> Result<()> {
+    std::fs::create_dir_all(target)?;
+    for entry in std::fs::read_dir(package)? {
+        let path = entry?.path();
+        let name = path.file_name().context("a file has a name")?;
+        if path.join("__init__.py").is_file() {
+            copy_modules(&path, &target.join(name))?;
+        } else if path.extension().is_some_and(|extension| extension == "py") {
+            std::fs::copy(&path, target.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs as a part of all tests; skipped where the packages are unavailable.

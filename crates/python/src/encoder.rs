@@ -4,13 +4,14 @@ use crate::arrays::of_matrix;
 use crate::error::{of_any, of_model, of_open, of_texts};
 use crate::interrupt::interruptible;
 use crate::of_process::OfProcess;
+use crate::opening::{Access, note, precision_named};
 use crate::texts::Texts;
 use crate::threads;
 use crate::vectors::similarity_named;
 use maana::eval::Kind;
 use maana::evaluation::{EvaluationSet, Measuring, SetSpec};
-use maana::hub::{HubEvent, HubOptions, Token};
-use maana::kernels::{InstructionSet, Matrix, Precision, normalized};
+use maana::hub::HubEvent;
+use maana::kernels::{Matrix, Precision, normalized};
 use maana::model::{Activations, ModelError, RolePrompts, TextEncoder, WeightStorage};
 use numpy::PyArray2;
 use pyo3::exceptions::PyValueError;
@@ -46,30 +47,12 @@ impl Encoder {
 impl Encoder {
     /// Opens a model by its folder, its name on the hub, or `name@revision`.
     #[new]
-    #[pyo3(signature = (name, precision="float32", cache_folder=None, token=None, local_files_only=false))]
-    fn new(
-        py: Python<'_>,
-        name: String,
-        precision: &str,
-        cache_folder: Option<std::path::PathBuf>,
-        token: Option<String>,
-        local_files_only: bool,
-    ) -> PyResult<Self> {
-        let precision = precision_named(precision)?;
-        let context = threads::context()?;
-        let mut options = HubOptions::from_environment();
-        options.cache = cache_folder.unwrap_or(options.cache);
-        options.token = token.and_then(|token| Token::new(&token)).or(options.token);
-        options.offline = local_files_only.then(|| "local_files_only".into()).or(options.offline);
+    fn new(py: Python<'_>, name: String, precision: &str, access: Access) -> PyResult<Self> {
+        let (precision, context, options) = (precision_named(precision)?, threads::context()?, access.options());
         let mut notices = Vec::new();
         let opened = interruptible(py, |_| {
-            let notify = &mut |event: HubEvent<'_>| {
-                if let HubEvent::Notice(text) = event {
-                    notices.push(text.to_owned());
-                }
-            };
-            let opened = maana::open::open_with(WeightStorage::Packed, &name, &context, precision, &options, notify);
-            opened.map_err(of_open)
+            let notify = &mut |event: HubEvent<'_>| note(&mut notices, &event);
+            maana::open::open_with(WeightStorage::Packed, &name, &context, precision, &options, notify).map_err(of_open)
         })?;
         let folder = opened.resolved.folder.display().to_string();
         Ok(Self { encoder: Mutex::new(OfProcess::new(opened.model)), folder, notices })
@@ -153,6 +136,16 @@ impl Encoder {
     #[setter]
     fn set_max_seq_length(&self, tokens: usize) -> PyResult<()> {
         let changed = self.encoder()?.with_max_seq_length(tokens).map_err(of_model)?;
+        self.lock().set(changed);
+        Ok(())
+    }
+
+    /// Sets the number of tokens of a batch, which bounds the memory of the computation.
+    fn set_batch_tokens(&self, tokens: usize) -> PyResult<()> {
+        if tokens == 0 {
+            return Err(PyValueError::new_err("batch_tokens is 0; expected at least 1"));
+        }
+        let changed = self.encoder()?.with_batch_tokens(tokens);
         self.lock().set(changed);
         Ok(())
     }
@@ -260,18 +253,4 @@ fn embed(
         }
     });
     failed.map_or_else(|| embedded.map_err(of_texts), Err)
-}
-
-/// Returns the precision with a name of PyTorch or of the command line.
-fn precision_named(name: &str) -> PyResult<Precision> {
-    match name {
-        "float32" | "f32" => Ok(Precision::F32),
-        "bfloat16" | "bf16" => Ok(Precision::Bf16),
-        "int8" => Ok(Precision::Int8),
-        "auto" if InstructionSet::active().has_bf16() => Ok(Precision::Bf16),
-        "auto" => Ok(Precision::F32),
-        other => {
-            Err(PyValueError::new_err(format!("precision is {other:?}; expected float32, bfloat16, int8 or auto")))
-        }
-    }
 }

@@ -9,6 +9,8 @@ mod hub;
 mod interrupt;
 mod loss;
 mod of_process;
+mod opening;
+mod pair_encoder;
 mod store;
 mod texts;
 mod threads;
@@ -24,6 +26,8 @@ mod _maana {
     use crate::encoder::Encoder;
     #[pymodule_export]
     use crate::hub::push;
+    #[pymodule_export]
+    use crate::pair_encoder::PairEncoder;
     #[pymodule_export]
     use crate::store::Store;
     #[pymodule_export]
