@@ -18,5 +18,6 @@ mod sets;
 mod sharing;
 mod support;
 mod tasks;
+mod train_cross_encoder;
 mod training;
 mod using;
