@@ -6,7 +6,7 @@
 //! equally.
 
 mod chart;
-mod engine;
+pub(crate) mod engine;
 pub(crate) mod machine;
 mod plan;
 mod report;

@@ -139,11 +139,8 @@ fn vectors(rows: usize, dims: usize) -> Result<PathBuf> {
 /// Folder of the glosses in Debian's `wordnet-base`.
 const WORDNET: &str = "/usr/share/wordnet";
 
-/// Returns the folder of embeddings of WordNet's glosses, which are created once, and their number.
-/// Every n-th gloss is a query instead.
-fn embedded_texts() -> Result<(PathBuf, usize)> {
-    let folder = Path::new(WORK).join("wordnet");
-    std::fs::create_dir_all(&folder)?;
+/// Returns WordNet's glosses, 117,000 short texts.
+pub(crate) fn glosses() -> Result<Vec<String>> {
     debian::install(&[("wordnet-base", "/usr/share/wordnet/data.noun")])?;
     let mut glosses = Vec::new();
     for part in ["noun", "verb", "adj", "adv"] {
@@ -152,6 +149,15 @@ fn embedded_texts() -> Result<(PathBuf, usize)> {
         let of_synsets = lines.lines().filter(|line| !line.starts_with(' '));
         glosses.extend(of_synsets.filter_map(|line| Some(line.split_once(" | ")?.1.trim().to_owned())));
     }
+    Ok(glosses)
+}
+
+/// Returns the folder of embeddings of WordNet's glosses, which are created once, and their number.
+/// Every n-th gloss is a query instead.
+fn embedded_texts() -> Result<(PathBuf, usize)> {
+    let folder = Path::new(WORK).join("wordnet");
+    std::fs::create_dir_all(&folder)?;
+    let glosses = glosses()?;
     let every = glosses.len() / QUERIES;
     let is_query = |number: usize| number.is_multiple_of(every) && number / every < QUERIES;
     let part = |queries: bool| {

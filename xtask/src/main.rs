@@ -5,13 +5,13 @@ mod attack;
 mod bench_peers;
 mod bench_search;
 mod bench_serve;
+mod bench_static;
 mod browser;
 mod check;
 mod clients;
 mod command;
 mod container;
 mod debian;
-mod distillation;
 mod emulate;
 mod forgetting;
 mod package;
@@ -22,6 +22,7 @@ mod reference;
 mod results_file;
 mod serving;
 mod soak;
+mod static_quality;
 mod suite;
 
 use anyhow::{Context, Result};
@@ -45,6 +46,12 @@ cargo xtask bench-serve [--only minilm,bge-base] [--engines NAME,...] [--clients
                        [--threads N] [--quick]
                     `maana serve` under load compared with Infinity and FastAPI with Sentence Transformers; writes its part
                     of bench/RESULTS.md, serving.svg and serving.json (with --quick: into target/serve-peers)
+cargo xtask bench-static [--rounds N] [--threads N] [--quick]
+                    short texts a second through a static model compared with model2vec and model2vec-rs; writes its part of
+                    bench/RESULTS.md (with --quick: into target/peers)
+cargo xtask static-quality DATA [--base MODEL] [--maana PROGRAM]
+                    a static model distilled from MODEL on DATA/pairs and its teacher, on the retrieval sets of DATA/ir at
+                    five dimensions; prints the table of docs/static.md
 cargo xtask quality MODEL SET...
                     retrieval of a model in f32, bf16 and int8, on folders of retrieval sets
 cargo xtask seeds RECIPE SET [OPTIONS]
@@ -52,9 +59,6 @@ cargo xtask seeds RECIPE SET [OPTIONS]
 cargo xtask forgetting DATA [--seeds 1,2,3] [--base MODEL] [--maana PROGRAM]
                     fine-tuning on DATA/pairs with several seeds, and blends with the base on sets like the training data
                     and of other domains
-cargo xtask distillation DATA [--pairs N] [--seed N] [--base MODEL] [--out DIR] [--maana PROGRAM]
-                    a cross-encoder trained on mined negatives of DATA/pairs teaches bi-encoders; measures all of them and
-                    writes the table of docs/distillation.md
 cargo xtask clients [--maana PROGRAM]
                     tests `maana serve` with third-party clients (OpenAI's, Hugging Face's, Schemathesis), and the event files, model
                     cards and pushed models with TensorBoard and huggingface_hub
@@ -94,9 +98,10 @@ fn main() -> Result<()> {
         "bench-peers" => bench_peers::run(options),
         "bench-search" => bench_search::measure(options),
         "bench-serve" => bench_serve::run(options),
+        "bench-static" => bench_static::run(options),
+        "static-quality" => static_quality::run(options),
         "quality" => quality::retrieval(options),
         "seeds" => quality::seeds(options),
-        "distillation" => distillation::measure(options),
         "forgetting" => forgetting::measure(options),
         "python" => package::test(options),
         "python-peers" => package::test_peers(options),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Commands with parts between markers, in the order of the file. The rest of the file is that of
 /// bench-peers.
-const COMMANDS: [&str; 2] = ["bench-search", "bench-serve"];
+const COMMANDS: [&str; 3] = ["bench-search", "bench-serve", "bench-static"];
 
 /// Writes everything outside the markers, and preserves the parts between them.
 pub(crate) fn write_peers(path: &Path, text: &str) -> Result<()> {
@@ -73,7 +73,7 @@ mod tests {
         assert!(write_part(&path, "bench-tea", "").is_err());
         let text = earlier(&path);
         std::fs::remove_dir_all(&folder).unwrap();
-        let [search, serve] = COMMANDS.map(markers);
+        let [search, serve, _] = COMMANDS.map(markers);
         let expected = format!(
             "# Peers, again\n\n{}\n\n# Search\n\n{}\n\n{}\n\n# Servers, again\n\n{}\n",
             search.0, search.1, serve.0, serve.1

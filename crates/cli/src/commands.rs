@@ -6,6 +6,7 @@ pub(crate) mod classify;
 pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod distill_static;
 pub(crate) mod encode;
 pub(crate) mod evaluate;
 pub(crate) mod fetch;

@@ -12,6 +12,7 @@ pub mod classify;
 pub mod cluster;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod distill_static;
 pub mod encode;
 pub mod evaluation;
 pub mod finetune;

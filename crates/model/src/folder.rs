@@ -19,5 +19,5 @@ mod written;
 
 pub use adapter::adapter_base;
 pub use head::HeadSettings;
-pub use open::{Opened, open_adapter, open_for_inference, open_for_scoring, open_for_training};
+pub use open::{Opened, new_static, open_adapter, open_for_inference, open_for_scoring, open_for_training};
 pub use tower::WeightStorage;

@@ -38,7 +38,7 @@ pub use config::{Architecture, ClassifierConfig, EncoderConfig, LayerAttention, 
 pub use cross_encoder::CrossEncoder;
 pub use error::ModelError;
 pub use folder::{
-    HeadSettings, Opened, WeightStorage, adapter_base, open_adapter, open_for_inference, open_for_scoring,
+    HeadSettings, Opened, WeightStorage, adapter_base, new_static, open_adapter, open_for_inference, open_for_scoring,
     open_for_training,
 };
 pub use inference_model::InferenceModel;

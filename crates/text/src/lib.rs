@@ -6,9 +6,11 @@ mod boundary;
 mod description;
 mod error;
 mod tokenizer;
+mod vocabulary;
 mod words;
 
 pub use batch::TokenBatch;
 pub use description::Overlong;
 pub use error::TextError;
 pub use tokenizer::{PairText, Token, Tokenizer};
+pub use vocabulary::{Revised, Word};

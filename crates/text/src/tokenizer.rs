@@ -42,6 +42,8 @@ pub struct Tokenizer {
     boundary: Option<Boundary>,
     /// Words that came before, if a text's tokens are those of its words.
     words: Option<Words>,
+    /// Prefix of tokens that continue a word, and the token of unknown words.
+    pub(crate) word_marks: (String, Option<u32>),
     /// True if no special tokens are added, so that a text may have no tokens.
     bare: bool,
     bytes: Vec<u8>,
@@ -114,6 +116,13 @@ impl Tokenizer {
         let (inner, special_tokens, vocabulary, segments, pair) = built??;
         let boundary = Boundary::of(&description.json);
         let words = Words::of(&description.json).filter(|_| segments == 1);
+        let model = &description.json["model"];
+        let prefix = model["continuing_subword_prefix"].as_str().unwrap_or_default().to_owned();
+        let unknown = match model["unk_token"].as_str() {
+            Some(token) => inner.token_to_id(token),
+            None => model["unk_id"].as_u64().and_then(|id| u32::try_from(id).ok()),
+        };
+        let word_marks = (prefix, unknown);
         let Description { adjustments, overlong, max_length, .. } = description;
         Ok(Self {
             inner,
@@ -123,6 +132,7 @@ impl Tokenizer {
             pair,
             boundary,
             words,
+            word_marks,
             bare,
             bytes,
             adjustments,
@@ -371,6 +381,11 @@ impl Tokenizer {
         Ok(encoding.len() - usize::from(ends_special))
     }
 
+    /// Tokenizes a text with the numbers of its words, without special tokens.
+    pub(crate) fn encode_with_words(&self, text: &str) -> tokenizers::Result<Encoding> {
+        self.inner.encode(text, false)
+    }
+
     /// One more than the greatest token id.
     pub fn vocabulary_size(&self) -> usize {
         self.vocabulary
@@ -434,7 +449,7 @@ fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 /// As [`catch_panic`], for one text.
-fn for_text<T>(index: usize, call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, TextError> {
+pub(crate) fn for_text<T>(index: usize, call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, TextError> {
     match catch_panic(call) {
         Ok(Ok(result)) => Ok(result),
         Ok(Err(error)) => Err(TextError::Encode { index, reason: error.to_string() }),

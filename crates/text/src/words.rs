@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
 /// Words that are kept; then all are forgotten, so that the words of other texts find room.
-const MOST_WORDS: usize = 1 << 16;
+const MOST_WORDS: usize = 1 << 17;
 /// Bytes of the longest word that is kept.
 const LONGEST_KEPT: usize = 48;
 /// Bytes of the longest word; texts with longer ones are tokenised as a whole.

@@ -3,7 +3,8 @@
 
 use super::adapter::{self, refuse_adapter};
 use super::head::HeadSettings;
-use super::modules::{PlacedModules, named_within};
+use super::modules::{PlacedModules, named_within, read_cross_encoder_modules, read_modules};
+use super::scoring::is_cross_encoder;
 use super::tower::{EncoderFiles, Kind, Loaded, TowerParts, WeightStorage};
 use crate::ModelError;
 use crate::activations::Passes;
@@ -77,6 +78,19 @@ pub fn open_for_inference(
     let specs = parts.into_specs(tokenizers, loaded, &mut notices)?;
     let towers = specs.into_iter().zip(weights).map(|(spec, weights)| InferenceModel::new(spec, weights)).collect();
     Ok(Opened { model: InferenceModel::of_towers(towers, router), notices })
+}
+
+/// Returns a static model to be trained from scratch, with the tokenizer of the model in a folder.
+///
+/// # Errors
+/// Returns an error if the folder has no tokenizer, or the number of columns is invalid.
+pub fn new_static(folder: &Path, columns: usize, seed: u64) -> Result<TrainingModel, ModelError> {
+    check_folder(folder)?;
+    let place = match is_cross_encoder(folder)? {
+        true => read_cross_encoder_modules(folder)?.transformer,
+        false => read_modules(folder, &mut Vec::new())?.lists.swap_remove(0).transformer,
+    };
+    TrainingModel::random_static(Tokenizer::open_bare(&folder.join(place))?, columns, seed)
 }
 
 /// Opens a folder of low-rank adapters as PEFT writes it, merged into its base model, which lies in

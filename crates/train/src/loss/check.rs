@@ -65,8 +65,7 @@ impl LossArguments {
                                   cross-encoders are"
                 }
             };
-            let name = serde_json::json!(self.name).to_string();
-            return Err(TrainError::argument("name", name, format!("{wanted} {}", names.join(", "))));
+            return Err(invalid("name", &serde_json::json!(self.name), &format!("{wanted} {}", names.join(", "))));
         }
         let known = self.name.parameters(inputs);
         let serde_json::Value::Object(fields) = serde_json::json!(self) else { unreachable!("a struct is an object") };
@@ -157,6 +156,6 @@ impl LossArguments {
     }
 }
 
-fn invalid(field: &str, value: &dyn std::fmt::Debug, wanted: &str) -> TrainError {
+pub(super) fn invalid(field: &str, value: &dyn std::fmt::Debug, wanted: &str) -> TrainError {
     TrainError::argument(field, format!("{value:?}"), wanted)
 }
