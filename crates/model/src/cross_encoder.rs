@@ -1,7 +1,7 @@
-//! `CrossEncoder`: a model that scores pairs of texts, in use. Pairs become rows of logits or scores
-//! under a budget of tokens; each distinct text is tokenised once, and pairs of similar length are
-//! computed together, without padding. A row has the same bits in any batch, for any budget and any
-//! number of threads.
+//! `CrossEncoder`: a model that scores pairs of texts, in use. Pairs become rows of logits or
+//! scores under a budget of tokens; each distinct text is tokenised once, and pairs of similar
+//! length are computed together, without padding. A row has the same bits in any batch, for any
+//! budget and any number of threads.
 
 use crate::ModelError;
 use crate::activations::Activations;
@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Pairs that are tokenised and sorted together: enough that batches are of similar lengths, and few
-/// enough that any number of documents takes bounded memory.
+/// Pairs that are tokenised and sorted together: enough that batches are of similar lengths, and
+/// few enough that any number of documents takes bounded memory.
 const PAIRS_TOGETHER: usize = 1024;
 
 /// A cross-encoder with its threads. Clones share model and memory.

@@ -216,7 +216,7 @@ fn another_length_is_written_where_each_version_reads_it() {
 }
 
 #[test]
-fn the_default_prompt_stands_before_the_first_text_only() {
+fn the_default_prompt_precedes_the_first_text_only() {
     let prompts = json!({"query": "habari "});
     let file = "config_sentence_transformers.json";
     let folder = changed("bert", &[(file, "prompts", prompts), (file, "default_prompt_name", json!("query"))]);

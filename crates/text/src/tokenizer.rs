@@ -1,15 +1,11 @@
 //! The tokenizer of a model folder: strings to ragged token ids, equal to those of the reference.
 
-mod pair;
-
-pub use pair::PairText;
-
 use crate::batch::TokenBatch;
 use crate::boundary::{Boundary, probable_length};
 use crate::description::{Description, Overlong};
 use crate::error::TextError;
+use crate::pair_template::PairTemplate;
 use crate::words::Words;
-use pair::PairTemplate;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -30,16 +26,16 @@ pub struct Token {
 
 /// A tokenizer.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    pub(crate) inner: tokenizers::Tokenizer,
     /// Special tokens before and after every text.
     special_tokens: [Vec<u32>; 2],
     vocabulary: usize,
     /// Number of segments that tokens can have.
     segments: usize,
     /// Template of pairs of texts, if there is one.
-    pair: Option<PairTemplate>,
+    pub(crate) pair: Option<PairTemplate>,
     /// Boundary at which a part of a text has the same tokens as in the whole text.
-    boundary: Option<Boundary>,
+    pub(crate) boundary: Option<Boundary>,
     /// Words that came before, if a text's tokens are those of its words.
     words: Option<Words>,
     /// Prefix of tokens that continue a word, and the token of unknown words.
@@ -242,7 +238,7 @@ impl Tokenizer {
 
     /// Returns the tokens of a text without special ones, and the number of bytes that were not
     /// tokenized: of a long text, the part that is kept with more than `limit` tokens suffices.
-    fn encode_part(
+    pub(crate) fn encode_part(
         &self,
         index: usize,
         text: &str,

@@ -1,24 +1,12 @@
 //! Pairs of texts, each tokenized once: both texts in one sequence, with the special tokens and the
 //! segments of the tokenizer's template for pairs.
 
-use super::{Tokenizer, for_text};
 use crate::batch::TokenBatch;
-use crate::description::{Overlong, PairFrame};
+use crate::description::Overlong;
 use crate::error::TextError;
+use crate::pair_template::{Framed, PairTemplate};
+use crate::tokenizer::{Tokenizer, for_text};
 use std::sync::OnceLock;
-use tokenizers::Encoding;
-
-/// A token id and its segment.
-type Framed = (u32, u32);
-
-/// Special tokens around both texts of a pair, and the segments of the texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PairTemplate {
-    before: Vec<Framed>,
-    between: Vec<Framed>,
-    after: Vec<Framed>,
-    segments: [u32; 2],
-}
 
 /// The tokens of a text that is one of a pair, without special tokens. A text that occurs in many
 /// pairs is tokenized once.
@@ -34,8 +22,8 @@ pub struct PairText<'t> {
 }
 
 impl PairText<'_> {
-    /// Keeps at most `tokens` tokens: the last ones if `overlong` cuts the beginning, else the first
-    /// ones.
+    /// Keeps at most `tokens` tokens: the last ones if `overlong` cuts the beginning, else the
+    /// first ones.
     pub fn truncate(&mut self, tokens: usize, overlong: Overlong) {
         let excess = self.ids.len().saturating_sub(tokens);
         if excess == 0 {
@@ -77,9 +65,9 @@ impl Tokenizer {
     pub fn encode_pairs(&self, pairs: &[(&str, &str)], max_length: usize) -> Result<TokenBatch, TextError> {
         let mut batch = TokenBatch::new();
         for (index, (first, second)) in pairs.iter().enumerate() {
-            let first = self.pair_text(index, first, max_length, self.overlong)?;
-            let second = self.pair_text(index, second, max_length, self.overlong)?;
-            self.append_pair(&mut batch, &first, &second, max_length, self.overlong)?;
+            let first = self.pair_text(index, first, max_length, self.overlong())?;
+            let second = self.pair_text(index, second, max_length, self.overlong())?;
+            self.append_pair(&mut batch, &first, &second, max_length, self.overlong())?;
         }
         Ok(batch)
     }
@@ -182,54 +170,6 @@ impl Tokenizer {
 
     fn pair_template(&self) -> Result<&PairTemplate, TextError> {
         self.pair.as_ref().ok_or(TextError::NoPairs)
-    }
-}
-
-impl PairTemplate {
-    /// Returns the template of a class of tokenizers if it has one and adds one token before and
-    /// one after a single text, else that of the description, or nothing if there is none.
-    pub(super) fn of(tokenizer: &tokenizers::Tokenizer, frame: PairFrame, single: &[Vec<u32>; 2]) -> Option<Self> {
-        let PairFrame { separators, segments } = frame;
-        let mut template = match (separators, &single[0][..], &single[1][..]) {
-            (Some(separators), [begin], [end]) => Self {
-                before: vec![(*begin, 0)],
-                between: vec![(*end, 0); separators],
-                after: vec![(*end, 1)],
-                segments: [0, 1],
-            },
-            _ => Self::described(tokenizer)?,
-        };
-        if !segments {
-            let specials = [&mut template.before, &mut template.between, &mut template.after];
-            specials.into_iter().flatten().for_each(|(_, segment)| *segment = 0);
-            template.segments = [0, 0];
-        }
-        Some(template)
-    }
-
-    /// Returns the template of the description, taken from a pair of single tokens.
-    fn described(tokenizer: &tokenizers::Tokenizer) -> Option<Self> {
-        let text = |id| Encoding::from_tokens(vec![tokenizers::Token::new(id, String::new(), (0, 0))], 0);
-        let whole = tokenizer.post_process(text(0), Some(text(1)), true).ok()?;
-        let specials = whole.get_special_tokens_mask();
-        let framed: Vec<Framed> = whole.get_ids().iter().copied().zip(whole.get_type_ids().iter().copied()).collect();
-        let texts: Vec<usize> = (0..framed.len()).filter(|index| specials[*index] == 0).collect();
-        let [first, second] = texts[..] else { return None };
-        (framed[first].0 == 0 && framed[second].0 == 1).then(|| Self {
-            before: framed[..first].to_vec(),
-            between: framed[first + 1..second].to_vec(),
-            after: framed[second + 1..].to_vec(),
-            segments: [framed[first].1, framed[second].1],
-        })
-    }
-
-    fn special_count(&self) -> usize {
-        self.before.len() + self.between.len() + self.after.len()
-    }
-
-    fn max_segment(&self) -> u32 {
-        let specials = [&self.before, &self.between, &self.after].into_iter().flatten();
-        specials.map(|(_, segment)| *segment).chain(self.segments).max().unwrap_or(0)
     }
 }
 
