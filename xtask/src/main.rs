@@ -12,6 +12,7 @@ mod clients;
 mod command;
 mod container;
 mod debian;
+mod distillation;
 mod emulate;
 mod forgetting;
 mod package;
@@ -59,6 +60,9 @@ cargo xtask seeds RECIPE SET [OPTIONS]
 cargo xtask forgetting DATA [--seeds 1,2,3] [--base MODEL] [--maana PROGRAM]
                     fine-tuning on DATA/pairs with several seeds, and blends with the base on sets like the training data
                     and of other domains
+cargo xtask distillation DATA [--pairs N] [--seed N] [--base MODEL] [--out DIR] [--maana PROGRAM]
+                    a cross-encoder trained on mined negatives of DATA/pairs teaches bi-encoders; measures all of them and
+                    writes the table of docs/distillation.md
 cargo xtask clients [--maana PROGRAM]
                     tests `maana serve` with third-party clients (OpenAI's, Hugging Face's, Schemathesis), and the event files, model
                     cards and pushed models with TensorBoard and huggingface_hub
@@ -102,6 +106,7 @@ fn main() -> Result<()> {
         "static-quality" => static_quality::run(options),
         "quality" => quality::retrieval(options),
         "seeds" => quality::seeds(options),
+        "distillation" => distillation::measure(options),
         "forgetting" => forgetting::measure(options),
         "python" => package::test(options),
         "python-peers" => package::test_peers(options),

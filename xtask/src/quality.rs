@@ -110,7 +110,7 @@ fn evaluate(maana: &Path, model: &str, sets: &[String], precision: &str) -> Resu
     Ok(scores)
 }
 
-fn score(scores: &Value, set: &str) -> Result<f64> {
+pub(crate) fn score(scores: &Value, set: &str) -> Result<f64> {
     let all = scores.as_object().context("the scores are not an object")?;
     let ours: Vec<&Value> =
         all.iter().filter(|(key, _)| key.contains(set) && key.ends_with(MEASURE)).map(|(_, value)| value).collect();

@@ -54,7 +54,7 @@ pub fn parts(model: &mut TrainingModel, context: &Context, sequences: usize, len
 fn products(context: &Context, precision: Precision, config: &EncoderConfig, t: usize) -> (f64, f64) {
     let (h, i) = (config.hidden, config.intermediate);
     let (mut forward, mut backward) = (0.0, 0.0);
-    for (k, n, after) in [(h, 3 * h, 0), (h, h, 1), (h, i, 2), (i, h, 1)] {
+    for (k, n, after) in [(h, 3 * h, 0), (h, h, 1), (h, up_columns(config), 2), (i, h, 1)] {
         let (x, w, d_y) = (numbers(t * k, 1), numbers(n * k, 2), numbers(t * n, 3));
         let (bias, residual) = (numbers(n, 4), numbers(t * n, 5));
         let packed = PackedMatrix::pack_transposed(context, precision, Rows::new(&w, n, k, k));
@@ -76,6 +76,11 @@ fn products(context: &Context, precision: Precision, config: &EncoderConfig, t: 
         }
     }
     (forward, backward)
+}
+
+/// Columns of the first product of the feed-forward part.
+fn up_columns(config: &EncoderConfig) -> usize {
+    if config.modern_bert.is_some() { 2 * config.intermediate } else { config.intermediate }
 }
 
 /// Measures LayerNorm forward, and backward with recomputation.
@@ -132,7 +137,7 @@ fn update(context: &Context, model: &TrainingModel) -> (f64, f64) {
     });
     let (h, i) = (model.spec().config().hidden, model.spec().config().intermediate);
     let mut packing = 0.0;
-    for (k, n) in [(h, 3 * h), (h, h), (h, i), (i, h)] {
+    for (k, n) in [(h, 3 * h), (h, h), (h, up_columns(model.spec().config())), (i, h)] {
         let w = numbers(n * k, 1);
         let w = Rows::new(&w, n, k, k);
         let mut packed = PackedMatrix::pack_transposed(context, model.precision(), w);
@@ -143,7 +148,8 @@ fn update(context: &Context, model: &TrainingModel) -> (f64, f64) {
 
 /// Measures encoding, and forward and backward without the update.
 fn whole(model: &mut TrainingModel, context: &Context, sequences: usize, length: usize) -> (f64, f64) {
-    let (batch, precision) = (batch(model, sequences, length), model.precision());
+    let vocabulary = model.spec().config().vocabulary;
+    let (batch, precision) = (batch(vocabulary, sequences, length), model.precision());
     let mut keep = Default::default();
     let inference = model.inference();
     let encoding = median_seconds(|| {
@@ -160,8 +166,7 @@ fn whole(model: &mut TrainingModel, context: &Context, sequences: usize, length:
 }
 
 /// Returns sequences of one length with arbitrary tokens.
-fn batch(model: &TrainingModel, sequences: usize, length: usize) -> TokenBatch {
-    let vocabulary = model.spec().config().vocabulary;
+pub(crate) fn batch(vocabulary: usize, sequences: usize, length: usize) -> TokenBatch {
     let ids = |sequence: usize| (0..length).map(move |token| ((sequence * 7919 + token * 104_729) % vocabulary) as u32);
     TokenBatch {
         ids: (0..sequences).flat_map(ids).collect(),

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod costs;
+mod lengths;
 mod products;
 mod rounds;
 mod search;
@@ -10,6 +11,7 @@ mod texts;
 mod timing;
 
 pub use costs::{Growth, Part, growth, parts};
+pub use lengths::{LengthCost, length_of_encoding, length_of_training};
 pub use products::{PRODUCT_SHAPES, ProductShape, attention, encoding, product, weight_gradient};
 pub use rounds::{Round, encode_rounds, evaluate_rounds, median_round, rerank_rounds, train_rounds};
 pub use search::{

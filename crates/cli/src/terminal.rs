@@ -141,15 +141,14 @@ pub(crate) fn open_model(
     Ok(opened)
 }
 
-/// Opens a model of any task without reading all of its weights, as [`open_model`] opens a model of
-/// embeddings.
+/// Opens a model of any task, as [`open_model`] opens a model of embeddings.
 pub(crate) fn open_any(
+    storage: WeightStorage,
     name: &str,
     context: &Context,
     choice: Option<Choice>,
 ) -> Result<maana::open::Opened<InferenceModel>> {
     let (options, precision) = (HubOptions::from_environment(), precision::of(choice));
-    let storage = WeightStorage::Mapped;
     let opened =
         fetching(|notify| maana::open::open_for_inference(storage, name, context, precision, &options, notify));
     opened.with_context(|| format!("model `{name}`"))

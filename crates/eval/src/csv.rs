@@ -20,11 +20,16 @@ const RETRIEVAL: [&[(&str, &str)]; 5] = [
 pub fn csv_name(scores: &Scores) -> String {
     let name = scores.name.replace(['/', '\\'], "_");
     let name = if name.is_empty() { name } else { format!("_{name}") };
+    if let (true, (_, Some(class))) = (scores.is_of_cross_encoder(), scores.evaluator()) {
+        let cutoff = scores.primary.split_once('@').map_or(String::new(), |(_, cutoff)| format!("_@{cutoff}"));
+        return format!("{class}{name}_results{cutoff}.csv");
+    }
     match scores.kind {
         Kind::Retrieval => format!("Information-Retrieval_evaluation{name}_results.csv"),
         Kind::Similarity => format!("similarity_evaluation{name}_results.csv"),
         Kind::Binary => format!("binary_classification_evaluation{name}_results.csv"),
         Kind::Triplet => format!("triplet_evaluation{name}_results.csv"),
+        Kind::Classification => format!("classification_evaluation{name}_results.csv"),
         Kind::Reranking => format!("RerankingEvaluator{name}_results_@10.csv"),
         Kind::Translation => format!("translation_evaluation{name}_results.csv"),
         Kind::Mining => format!("paraphrase_mining_evaluation{name}_results.csv"),
@@ -90,6 +95,9 @@ fn columns(scores: &Scores) -> Vec<(String, f64)> {
         let column = |(key, title): &(&str, &str)| Some(((*title).to_owned(), scores.get(key)?));
         columns.iter().filter_map(column).collect()
     };
+    if scores.is_of_cross_encoder() {
+        return cross_encoder_columns(scores);
+    }
     match scores.kind {
         Kind::Retrieval => retrieval_columns(scores),
         Kind::Similarity | Kind::Triplet => scores.values.iter().map(|(key, value)| (turned(key), *value)).collect(),
@@ -107,8 +115,25 @@ fn columns(scores: &Scores) -> Vec<(String, f64)> {
             listed(&["precision", "recall", "f1", "threshold", "average_precision"].map(|measure| (measure, measure)))
         }
         Kind::Labels => listed(&[("accuracy", "accuracy")]),
-        Kind::Loss => scores.values.clone(),
+        Kind::Classification | Kind::Loss => scores.values.clone(),
     }
+}
+
+/// Returns titles and values as the reference's evaluators of cross-encoders write them.
+fn cross_encoder_columns(scores: &Scores) -> Vec<(String, f64)> {
+    let capitals = |key: &str| {
+        let word = |word: &str| word[..1].to_uppercase() + &word[1..];
+        key.split('_').map(word).collect::<Vec<_>>().join("_")
+    };
+    let title = |key: &str| match (scores.kind, key) {
+        (Kind::Reranking, key) => key.to_uppercase(),
+        (Kind::Similarity, key) => format!("{}_Correlation", capitals(key)),
+        (Kind::Classification, key) => capitals(&key.split('_').rev().collect::<Vec<_>>().join("_")),
+        (_, key) => capitals(key),
+    };
+    // Measures of the order before the reranking are not in the reference's file.
+    let own = scores.values.iter().filter(|(key, _)| !key.starts_with("base_"));
+    own.map(|(key, value)| (title(key), *value)).collect()
 }
 
 fn retrieval_columns(scores: &Scores) -> Vec<(String, f64)> {
@@ -231,6 +256,32 @@ mod tests {
         assert_eq!(
             header(Kind::Triplet, &["cosine_accuracy"]),
             "triplet_evaluation_dev_results.csv: epoch,steps,accuracy_cosine,precision"
+        );
+    }
+
+    #[test]
+    fn cross_encoders_have_the_files_of_their_evaluators() {
+        let header = |kind, primary: &str, keys: &[&str]| {
+            let values = keys.iter().map(|key| ((*key).to_owned(), 0.5)).collect();
+            let scores = Scores { kind, name: "dev".into(), values, dimension: 0, primary: primary.into(), ..scores() };
+            let columns: Vec<String> = columns(&scores).into_iter().map(|(title, _)| title).collect();
+            format!("{}: {}", csv_name(&scores), columns.join(","))
+        };
+        assert_eq!(
+            header(Kind::Reranking, "ndcg@5", &["map", "mrr@5", "ndcg@5", "base_map"]),
+            "CrossEncoderRerankingEvaluator_dev_results_@5.csv: MAP,MRR@5,NDCG@5"
+        );
+        assert_eq!(
+            header(Kind::Binary, "average_precision", &["accuracy", "f1_threshold", "average_precision"]),
+            "CrossEncoderClassificationEvaluator_dev_results.csv: Accuracy,F1_Threshold,Average_Precision"
+        );
+        assert_eq!(
+            header(Kind::Classification, "f1_macro", &["f1_macro"]),
+            "CrossEncoderClassificationEvaluator_dev_results.csv: Macro_F1"
+        );
+        assert_eq!(
+            header(Kind::Similarity, "spearman", &["pearson", "spearman"]),
+            "CrossEncoderCorrelationEvaluator_dev_results.csv: Pearson_Correlation,Spearman_Correlation"
         );
     }
 

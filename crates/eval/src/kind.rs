@@ -13,6 +13,8 @@ pub enum Kind {
     Similarity,
     /// Pairs of texts that are alike (1) or not (0).
     Binary,
+    /// Pairs of texts with a class, for cross-encoders with several labels.
+    Classification,
     /// Triplets of anchor, positive and negative.
     Triplet,
     /// Queries, each with relevant and other documents to be ordered.
@@ -29,10 +31,11 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Retrieval,
         Self::Similarity,
         Self::Binary,
+        Self::Classification,
         Self::Triplet,
         Self::Reranking,
         Self::Translation,
@@ -47,6 +50,7 @@ impl Kind {
             Self::Retrieval => "retrieval",
             Self::Similarity => "similarity",
             Self::Binary => "binary",
+            Self::Classification => "classification",
             Self::Triplet => "triplet",
             Self::Reranking => "reranking",
             Self::Translation => "translation",
@@ -62,6 +66,7 @@ impl Kind {
             Self::Retrieval => "Information Retrieval",
             Self::Similarity => "Semantic Similarity",
             Self::Binary => "Binary Classification",
+            Self::Classification => "Classification",
             Self::Triplet => "Triplet",
             Self::Reranking => "Reranking",
             Self::Translation => "Translation",
@@ -82,7 +87,20 @@ impl Kind {
             Self::Translation => Some("TranslationEvaluator"),
             Self::Mining => Some("ParaphraseMiningEvaluator"),
             Self::Labels => Some("LabelAccuracyEvaluator"),
-            Self::Loss => None,
+            Self::Classification | Self::Loss => None,
+        }
+    }
+
+    /// Returns title and class of the reference's evaluator of cross-encoders; `None` for kinds on
+    /// which they are not measured, and for the loss.
+    pub fn of_cross_encoders(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Similarity => Some(("Cross Encoder Correlation", "CrossEncoderCorrelationEvaluator")),
+            Self::Binary | Self::Classification => {
+                Some(("Cross Encoder Classification", "CrossEncoderClassificationEvaluator"))
+            }
+            Self::Reranking => Some(("Cross Encoder Reranking", "CrossEncoderRerankingEvaluator")),
+            _ => None,
         }
     }
 

@@ -7,6 +7,7 @@ mod kind;
 mod metrics;
 mod pairs;
 mod retrieval;
+mod scored_pairs;
 mod scores;
 
 pub use csv::{csv_name, write_csv};
@@ -21,4 +22,5 @@ pub use retrieval::{
     Embedded, EncodeTexts, EncoderFunction, Primary, RetrievalOptions, evaluate_embeddings, evaluate_function,
     evaluate_retrieval,
 };
+pub use scored_pairs::{ScoredList, binary_classification, classification, correlation, reranking_of_scores};
 pub use scores::{Scores, sequential_score, to_json};

@@ -64,7 +64,7 @@ pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
 }
 
 /// Returns the rank of each value from 1; equal values share their mean rank.
-fn ranks(values: &[f64]) -> Vec<f64> {
+pub(crate) fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
     let mut ranks = vec![0.0; values.len()];
@@ -120,7 +120,7 @@ fn between(score: f32, next: Option<&(f32, bool)>) -> f32 {
     if middle == *next { score } else { middle }
 }
 
-fn best_accuracy(scores: &[f32], alike: &[bool]) -> (f64, f64) {
+pub(crate) fn best_accuracy(scores: &[f32], alike: &[bool]) -> (f64, f64) {
     let rows = descending(scores, alike);
     let Some((first, _)) = rows.first() else { return (0.0, -1.0) };
     let mut negatives = rows.iter().filter(|(_, alike)| !alike).count();
@@ -146,14 +146,14 @@ fn best_accuracy(scores: &[f32], alike: &[bool]) -> (f64, f64) {
 }
 
 #[derive(Default)]
-struct BestF1 {
-    f1: f64,
-    precision: f64,
-    recall: f64,
-    threshold: f64,
+pub(crate) struct BestF1 {
+    pub(crate) f1: f64,
+    pub(crate) precision: f64,
+    pub(crate) recall: f64,
+    pub(crate) threshold: f64,
 }
 
-fn best_f1(scores: &[f32], alike: &[bool]) -> BestF1 {
+pub(crate) fn best_f1(scores: &[f32], alike: &[bool]) -> BestF1 {
     let rows = descending(scores, alike);
     let all = alike.iter().filter(|alike| **alike).count() as f64;
     let mut right = 0.0;
@@ -265,7 +265,7 @@ pub fn reranking(
 }
 
 /// Returns nDCG at `k` as scikit-learn's `ndcg_score`: candidates of equal score share their ranks.
-fn ndcg(scores: &[f64], relevant: &[bool], k: usize) -> f64 {
+pub(crate) fn ndcg(scores: &[f64], relevant: &[bool], k: usize) -> f64 {
     let discount = |index: usize| if index < k { 1.0 / ((index + 2) as f64).log2() } else { 0.0 };
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));

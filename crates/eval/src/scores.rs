@@ -11,7 +11,7 @@ pub struct Scores {
     pub kind: Kind,
     /// Name of the evaluation, for example `dim_128`. The dev loss of the run has none.
     pub name: String,
-    /// Leading columns that were compared.
+    /// Leading columns that were compared; 0 for the scores of a cross-encoder.
     pub dimension: usize,
     /// Pairs such as (`cosine_ndcg@10`, 0.3191), without the name.
     pub values: Vec<(String, f64)>,
@@ -26,6 +26,20 @@ impl Scores {
     /// Returns the metric called `key` (`cosine_ndcg@10`).
     pub fn get(&self, key: &str) -> Option<f64> {
         self.values.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
+    /// Returns true if a cross-encoder was measured, whose scores have no dimensions.
+    pub fn is_of_cross_encoder(&self) -> bool {
+        self.dimension == 0
+    }
+
+    /// Returns the title of the evaluation in model cards, and the reference's class of the same
+    /// measures.
+    pub fn evaluator(&self) -> (&'static str, Option<&'static str>) {
+        match self.kind.of_cross_encoders().filter(|_| self.is_of_cross_encoder()) {
+            Some((title, class)) => (title, Some(class)),
+            None => (self.kind.title(), self.kind.evaluator()),
+        }
     }
 
     /// Returns the evaluation set in the name: `news` for `news_dim_128`, `None` for `dim_128`.

@@ -182,6 +182,46 @@ def test_the_card_is_valid(run):
     huggingface_hub.metadata_load(run / "model/README.md")
 
 
+CROSS_ENCODER = """
+[model]
+base = "{base}"
+kind = "cross_encoder"
+[data]
+train = ["same.jsonl"]
+[loss]
+name = "binary_cross_entropy"
+[training]
+epochs = 1
+batch_size = 4
+[[evaluation.sets]]
+name = "reranked"
+kind = "reranking"
+files = ["lists.jsonl"]
+[[evaluation.sets]]
+name = "same"
+kind = "binary"
+files = ["same.jsonl"]
+[card]
+license = "apache-2.0"
+"""
+
+
+def test_the_card_of_a_cross_encoder_is_valid(tmp_path):
+    recipe = prepare(tmp_path, 1)
+    recipe.write_text(CROSS_ENCODER.format(base=ROOT / "golden/tiny-bert"))
+    done = train(recipe, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    card = ModelCard.load(tmp_path / "out/model/README.md")
+    data = card.data
+    assert data.pipeline_tag == "text-ranking" and data.tags[:3] == ["sentence-transformers", "cross-encoder", "reranker"]
+    assert data.to_dict().get("widget") is None
+    measured = {(result.task_type, result.metric_type) for result in data.eval_results}
+    assert ("cross-encoder-reranking", "ndcg@10") in measured, measured
+    assert ("cross-encoder-classification", "average_precision") in measured, measured
+    again = ModelCard(str(card))
+    assert again.data.to_dict() == data.to_dict() and again.text == card.text
+
+
 def test_the_card_gives_the_recipe_again(run):
     made = subprocess.run([MAANA, "train", "--from-card", str(run / "model/README.md")], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr

@@ -7,6 +7,7 @@ mod citations;
 pub(crate) mod escape;
 mod facts;
 mod front_matter;
+pub(crate) mod pair_usage;
 pub(crate) mod quantity;
 mod read;
 mod table;

@@ -109,12 +109,15 @@ pub fn finetune(
     let max_length = prepared.model.spec().settings().max_seq_length;
     let mut watcher = Watcher { measures: &prepared.measures, sets: &prepared.sets, context, stop, notify };
     let training_sets: Vec<TrainingSet<'_>> = prepared.sets.iter().map(PreparedSet::to_train).collect();
+    let tokenize_pairs = |texts: [&[&str]; 2], pairs: &[[usize; 2]]| {
+        tokenizer.encode_numbered_pairs(texts, pairs, max_length).map_err(Failure::from)
+    };
     let run = Run {
         context,
         sets: &training_sets,
         sampler: prepared.located.recipe.data.sampler,
         tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
-        tokenize_pairs: None,
+        tokenize_pairs: Some(&tokenize_pairs),
         arguments: &prepared.located.recipe.training,
         base: Some(&base),
         folder: Some(folder.path()),
@@ -141,6 +144,8 @@ pub fn finetune(
     let model = folder.publish(&prepared.model, &facts)?;
     let advice = match facts.blend {
         Some(_) => None,
+        // A base without the head is no model to blend with.
+        None if prepared.model.spec().has_new_head() => None,
         None => Some(advice::advise(&mut prepared, &base, &facts, evaluation_seconds, place)),
     };
     Ok(Finetuned::Finished { model, facts: Box::new(facts), advice })

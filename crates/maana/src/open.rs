@@ -2,7 +2,7 @@
 
 use crate::hub::{EventHandler, HubError, HubEvent, HubOptions, Resolved, resolve};
 use maana_kernels::{Context, Precision};
-use maana_model::{CrossEncoder, InferenceModel, ModelError, TextEncoder, TrainingModel, WeightStorage};
+use maana_model::{CrossEncoder, HeadSettings, InferenceModel, ModelError, TextEncoder, TrainingModel, WeightStorage};
 use std::path::PathBuf;
 
 /// A model and its origin.
@@ -137,6 +137,31 @@ pub fn open_for_training(
         None => maana_model::open_for_training(&resolved.folder, context, precision)?,
         Some(base) => maana_model::open_adapter(&resolved.folder, &base, context, precision)?,
     };
+    opened.notices.iter().for_each(|text| notify(HubEvent::Notice(text)));
+    Ok(Opened { model: opened.model, resolved })
+}
+
+/// Locates a model and opens it to train as a cross-encoder: one keeps its head, any other encoder
+/// gets a new head with random weights.
+///
+/// # Errors
+/// If the model cannot be located, fetched or opened, has a head of another number of labels, or
+/// consists of adapters.
+pub fn open_for_scoring(
+    name: &str,
+    context: &Context,
+    precision: Precision,
+    head: &HeadSettings,
+    options: &HubOptions,
+    notify: &mut EventHandler<'_>,
+) -> Result<Opened<TrainingModel>, OpenError> {
+    let resolved = resolve(name, options, notify)?;
+    if adapter_base(&resolved, options, notify)?.is_some() {
+        let reason = "the model consists of adapters, which cannot become a cross-encoder; merge them into their base \
+                      first ([model.lora] merge = true)";
+        return Err(ModelError::Request(reason.into()).into());
+    }
+    let opened = maana_model::open_for_scoring(&resolved.folder, context, precision, head)?;
     opened.notices.iter().for_each(|text| notify(HubEvent::Notice(text)));
     Ok(Opened { model: opened.model, resolved })
 }

@@ -15,7 +15,10 @@ pub use own_losses::OwnLosses;
 
 use crate::evaluation::SetSpec;
 use losses::check_losses;
+use maana_eval::Kind;
 use maana_files::{FileError, edit_distance};
+use maana_kernels::Activation;
+use maana_model::{HeadSettings, ScoreActivation, Scoring};
 use maana_train::{Arguments, Inputs, LossArguments};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -101,6 +104,22 @@ impl ModelTable {
             ModelKind::BiEncoder | ModelKind::Static => Inputs::Texts,
             ModelKind::CrossEncoder => Inputs::Pairs,
         }
+    }
+
+    /// Returns the names of the labels that the recipe sets.
+    pub(crate) fn label_names(&self) -> Option<Vec<String>> {
+        let numbered = || self.num_labels.map(|number| Scoring::of_labels(number).labels);
+        self.labels.clone().or_else(numbered)
+    }
+
+    /// Returns the head of a cross-encoder, whose weights `seed` draws if they are new.
+    pub(crate) fn head(&self, seed: u64) -> Option<HeadSettings> {
+        let activation = self.activation.map(|activation| match activation {
+            ModelActivation::Identity => ScoreActivation::Each(Activation::Identity),
+            ModelActivation::Sigmoid => ScoreActivation::Each(Activation::Sigmoid),
+            ModelActivation::Softmax => ScoreActivation::Softmax,
+        });
+        (self.kind == ModelKind::CrossEncoder).then(|| HeadSettings { labels: self.label_names(), activation, seed })
     }
 
     /// Checks that the settings of cross-encoders belong to one.
@@ -298,6 +317,9 @@ pub(crate) fn parse(text: &str, name: &str, settings: &[String]) -> Result<Recip
 fn check_tables(recipe: &Recipe) -> Result<(), String> {
     recipe.model.check()?;
     recipe.data.check()?;
+    if recipe.model.kind == ModelKind::CrossEncoder {
+        check_cross_encoder(recipe)?;
+    }
     check_evaluation(&recipe.evaluation)?;
     for (name, dims) in
         [("[loss] matryoshka_dims", &recipe.loss.matryoshka_dims), ("[evaluation] dims", &recipe.evaluation.dims)]
@@ -311,6 +333,32 @@ fn check_tables(recipe: &Recipe) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Refuses settings that have no meaning for a cross-encoder.
+fn check_cross_encoder(recipe: &Recipe) -> Result<(), String> {
+    if recipe.evaluation.dims.is_some() {
+        return Err("[evaluation] dims belongs to embeddings; a cross-encoder has none; omit it".into());
+    }
+    if !recipe.evaluation.retrieval.is_empty() {
+        return Err(
+            "[evaluation] retrieval belongs to embeddings; a cross-encoder is measured on lists of candidates, \
+                    with kind = \"reranking\" in [[evaluation.sets]]"
+                .into(),
+        );
+    }
+    if recipe.model.lora.as_ref().is_some_and(|lora| !lora.merge) {
+        return Err("[model.lora] of a cross-encoder needs merge = true, which saves the whole model".into());
+    }
+    let by_column = |set: &SetTable| matches!(set.prompts, Some(Prompts::ByColumn(ref prompts)) if !prompts.is_empty());
+    match recipe.data.all_sets().iter().any(by_column) {
+        true => {
+            Err("[data] prompts: a cross-encoder has one prompt, in front of the first text of each pair; give one \
+                     text, as in prompts = \"query: \""
+                .into())
+        }
+        false => Ok(()),
+    }
 }
 
 fn check_evaluation(table: &EvaluationTable) -> Result<(), String> {
@@ -328,6 +376,12 @@ fn check_evaluation(table: &EvaluationTable) -> Result<(), String> {
     let mut names: Vec<&str> = Vec::new();
     for (number, set) in table.sets.iter().enumerate() {
         let place = format!("[[evaluation.sets]] number {}", number + 1);
+        if set.at_k == Some(0) {
+            return Err(format!("{place} has at_k = 0; expected at least 1"));
+        }
+        if set.at_k.is_some() && set.kind.is_some_and(|kind| kind != Kind::Reranking) {
+            return Err(format!("{place} has at_k, which belongs to the kind reranking; omit it"));
+        }
         if set.files.is_empty() && (table.split.is_none() || set.kind.is_none() || set.name.is_none()) {
             return Err(format!(
                 "{place} has no files; name them, or set name, kind and [evaluation] split to measure the held-out rows"

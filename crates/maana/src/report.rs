@@ -30,6 +30,8 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
         "languages": facts.languages.join(", "),
         "rows": facts.rows(),
         "dimension": facts.model.dimension,
+        "labels": facts.model.labels,
+        "label_count": facts.model.labels.len(),
         "style": style(),
         "tiles": tiles(facts),
         "training_charts": pictures::training(facts),
@@ -76,7 +78,8 @@ fn tiles(facts: &CardFacts) -> Vec<Tile> {
         if let Some(AtDimension { dimension: dim, before, after: Some(after) }) = set.by_dimension().first() {
             let from = before.map_or(String::new(), |before| format!("{before:.3} → "));
             let on = set.title().map_or(String::new(), |name| format!(" on {name}"));
-            tile(format!("{from}{after:.3}"), format!("{} at {dim} dimensions{on}", set.primary()));
+            let at = if facts.is_cross_encoder() { String::new() } else { format!(" at {dim} dimensions") };
+            tile(format!("{from}{after:.3}"), format!("{}{at}{on}", set.primary()));
         }
     }
     tile(quantity::count(facts.rows()), "training examples".into());

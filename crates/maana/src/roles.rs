@@ -44,6 +44,18 @@ pub fn of_loss(loss: LossName, columns: usize) -> Vec<String> {
     }
 }
 
+/// Returns the role of each text column for a loss of cross-encoders.
+pub fn of_pairs(loss: LossName, columns: usize) -> Vec<String> {
+    match (loss.takes_lists(), columns) {
+        (true, 2) => vec!["query".into(), "documents".into()],
+        (true, _) => {
+            (0..columns).map(|column| if column == 0 { "query".into() } else { format!("document {column}") }).collect()
+        }
+        (false, _) if loss == LossName::Mse => of_loss(LossName::BinaryCrossEntropy, columns),
+        (false, _) => of_loss(loss, columns),
+    }
+}
+
 /// Describes roles and columns: "query = `positive`, document = `anchor`".
 pub fn assignments(roles: &[String], columns: &[String]) -> String {
     let pairs = roles.iter().zip(columns).map(|(role, column)| format!("{role} = `{column}`"));

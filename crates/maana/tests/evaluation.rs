@@ -3,7 +3,7 @@
 
 use maana::data::{Dataset, ReadOptions, Source};
 use maana::eval::{Kind, Scores};
-use maana::evaluation::{DevLoss, EvaluationError, EvaluationSet, Measuring, SetSpec};
+use maana::evaluation::{DevLoss, EvaluationError, EvaluationSet, Measuring, PairDevLoss, PairMeasuring, SetSpec};
 use maana::kernels::{Context, Precision};
 use maana::model::{TextEncoder, WeightStorage};
 use maana::train::{LossArguments, LossName};
@@ -120,4 +120,82 @@ fn a_set_without_what_it_needs_to_be_measured_is_an_error() {
     let pairs = EvaluationSet::of_rows(Some("dev".into()), Kind::Translation, &rows).unwrap();
     let error = pairs.measure(&Measuring::new(&encoder, &context, &[65])).unwrap_err().to_string();
     assert!(error.contains("dimension 65") && error.contains("64"), "{error}");
+}
+
+#[test]
+fn measures_of_cross_encoders_are_those_of_the_reference() {
+    let golden: Value = serde_json::from_slice(&std::fs::read(golden_path("cross_evaluators.json")).unwrap()).unwrap();
+    let (context, folder) = (Context::new(2), tempfile::tempdir().unwrap());
+    let open = |name: &str| {
+        let name = golden_path(name).display().to_string();
+        let opened = maana::open_cross_encoder(WeightStorage::Packed, &name, &context, Precision::F32, &mut |_| {});
+        opened.unwrap().model
+    };
+    let (one, three) = (open("cross/bert"), open("cross/bert-classes"));
+    let loss = LossArguments::new(LossName::BinaryCrossEntropy).build_on_pairs(1).unwrap();
+    for (name, set) in golden["sets"].as_object().unwrap() {
+        let encoder = if name == "classification" { &three } else { &one };
+        let kind = name.split("_of_").next().unwrap().split("_at_").next().unwrap();
+        let kind = Kind::ALL.into_iter().find(|other| other.name() == kind).unwrap();
+        let at_k = set["at_k"].as_u64().map(|k| k as usize);
+        let opened =
+            EvaluationSet::open(&SetSpec { kind: Some(kind), at_k, ..spec(folder.path(), name, set) }).unwrap();
+        let batch_size = set["batch_size"].as_u64().unwrap_or(1) as usize;
+        let loss = Some(PairDevLoss { loss: loss.as_ref(), batch_size, seed: 1, prompt: "" });
+        let scores = opened.measure_pairs(&PairMeasuring { encoder, context: &context, loss }).unwrap();
+        let found: Vec<(String, f64)> = scores.prefixed().collect();
+        let names: Vec<&String> = found.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, opened.pair_measure_names().iter().collect::<Vec<_>>(), "{name}");
+        assert!(scores.get(&scores.primary).is_some() && scores.is_of_cross_encoder(), "{name}: {scores:?}");
+        assert_eq!(set["measures"].as_object().unwrap().len(), found.len(), "{name}");
+        for (key, expected) in set["measures"].as_object().unwrap() {
+            let (_, value) = found.iter().find(|(found, _)| found == key).unwrap_or_else(|| panic!("{name}: {key}"));
+            let difference = (value - expected.as_f64().unwrap()).abs();
+            assert!(difference < 1e-5, "{name}: {key} is {value} instead of {expected}");
+        }
+    }
+}
+
+#[test]
+fn cross_encoders_are_refused_on_sets_of_other_kinds() {
+    let (context, folder) = (Context::new(1), tempfile::tempdir().unwrap());
+    let open = |name: &str| {
+        let name = golden_path(name).display().to_string();
+        let opened = maana::open_cross_encoder(WeightStorage::Packed, &name, &context, Precision::F32, &mut |_| {});
+        opened.unwrap().model
+    };
+    let (one, three) = (open("cross/bert"), open("cross/bert-classes"));
+    let pairs = |label: &str| format!("{{\"a\": \"mto\", \"b\": \"leo\", \"label\": {label}}}\n");
+    let triplet = "{\"a\": \"mto\", \"b\": \"leo\", \"c\": \"sana\"}\n".to_owned();
+    for (encoder, kind, rows, expected) in [
+        (
+            &one,
+            Kind::Triplet,
+            &triplet,
+            "not measured on sets of the kind triplet, but on those of the kinds similarity, binary",
+        ),
+        (&one, Kind::Classification, &pairs("0"), "with one use binary"),
+        (&three, Kind::Binary, &pairs("0"), "the model has 3 labels"),
+        (&three, Kind::Classification, &pairs("3"), "a label is the class 3, but the model has 3 labels, 0 to 2"),
+        (&one, Kind::Loss, &pairs("1"), "with the loss of a recipe"),
+    ] {
+        let path = folder.path().join("set.jsonl");
+        std::fs::write(&path, rows).unwrap();
+        let set = EvaluationSet::open(&SetSpec { kind: Some(kind), ..SetSpec::of(&path) }).unwrap();
+        let error =
+            set.measure_pairs(&PairMeasuring { encoder, context: &context, loss: None }).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("set"), "{kind:?}: {error}");
+    }
+    let path = folder.path().join("classes.jsonl");
+    std::fs::write(&path, pairs("0.5")).unwrap();
+    let error = EvaluationSet::open(&SetSpec { kind: Some(Kind::Classification), ..SetSpec::of(&path) }).err().unwrap();
+    assert!(error.to_string().contains("the label is 0.5"), "{error}");
+    std::fs::write(&path, pairs("1")).unwrap();
+    let set = EvaluationSet::open(&SetSpec { kind: Some(Kind::Classification), ..SetSpec::of(&path) }).unwrap();
+    let encoder = encoder(&context);
+    let error = set.measure(&Measuring::new(&encoder, &context, &[64])).unwrap_err().to_string();
+    assert!(error.contains("cross-encoders with several labels"), "{error}");
+    let classes = three.labels().to_vec();
+    let named = SetSpec { classes, ..SetSpec::of(&path) };
+    assert_eq!(EvaluationSet::open(&named).unwrap().kind(), Kind::Classification, "found by the labels of the model");
 }

@@ -7,15 +7,17 @@ use crate::spec::{Folders, ModelSpec, Origin};
 use crate::task::Task;
 use crate::training_model::TrainingModel;
 use crate::weights::{ParameterArena, Scope};
-use crate::{EncoderConfig, ModelError, Settings};
+use crate::{Architecture, EncoderConfig, ModelError, Settings};
 use maana_files::SplitMix64;
 use maana_kernels::{PoolingMode, Precision};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
-/// The shape of a BERT encoder.
+/// The shape of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
+    /// ModernBERT, or BERT for all other families.
+    pub architecture: Architecture,
     /// Layers.
     pub layers: usize,
     /// Columns of a token's embedding.
@@ -27,38 +29,23 @@ pub struct Shape {
 }
 
 impl ModelSpec {
-    /// Returns a BERT encoder of this shape with this model's tokenizer, CLS pooling, normalisation
-    /// and random weights.
+    /// Returns an encoder of this shape with this model's tokenizer, CLS pooling, normalisation and
+    /// random weights. A BERT reads 512 tokens of a text, a ModernBERT 8,192.
     ///
     /// # Errors
     /// Returns an error if the heads do not divide the hidden size.
     pub fn random_of_shape(&self, shape: Shape, seed: u64) -> Result<TrainingModel, ModelError> {
-        let config_json = json!({
-            "architectures": ["BertModel"],
-            "model_type": "bert",
-            "hidden_act": "gelu",
-            "hidden_size": shape.hidden,
-            "num_hidden_layers": shape.layers,
-            "num_attention_heads": shape.heads,
-            "intermediate_size": shape.intermediate,
-            "vocab_size": self.config.vocabulary,
-            "max_position_embeddings": 512,
-            "type_vocab_size": 2,
-            "layer_norm_eps": 1e-12,
-            "hidden_dropout_prob": 0.1,
-            "attention_probs_dropout_prob": 0.1,
-            "initializer_range": 0.02,
-            "pad_token_id": 0,
-        });
+        let config_json = config_of_shape(shape, self.config.vocabulary);
         let config = EncoderConfig::from_json(&config_json, Path::new("config.json"))?;
         let layout = Network::new(&config, Scope::All, Passes::Inference).parameters;
+        let max_seq_length = config.longest();
         let mut parameters = vec![0.0; layout.elements];
         for (number, tensor) in layout.tensors.iter().enumerate() {
             let values = &mut parameters[tensor.range.clone()];
-            if tensor.name.ends_with("LayerNorm.weight") {
-                values.fill(1.0);
-            } else if !tensor.name.ends_with("bias") {
+            if tensor.decays() {
                 draw(values, seed.wrapping_add(number as u64));
+            } else if tensor.name.ends_with("weight") {
+                values.fill(1.0);
             }
         }
         let spec = Self {
@@ -67,7 +54,7 @@ impl ModelSpec {
             tokenizer: self.tokenizer(),
             pooling: Pooling { modes: vec![PoolingMode::Cls], include_prompt: true },
             modules: vec![SentenceModule::Normalize],
-            settings: Settings { max_seq_length: 512, truncate_dim: None, ..self.settings.clone() },
+            settings: Settings { max_seq_length, truncate_dim: None, ..self.settings.clone() },
             parameters: layout.elements,
             origin: Origin {
                 config: config_json,
@@ -81,6 +68,46 @@ impl ModelSpec {
         let arena = ParameterArena::new(layout.tensors, parameters);
         Ok(TrainingModel::new(vec![(spec, 0)], None, arena, Precision::F32))
     }
+}
+
+fn config_of_shape(shape: Shape, vocabulary: usize) -> Value {
+    let Shape { architecture, layers, hidden, heads, intermediate } = shape;
+    if architecture == Architecture::ModernBert {
+        return json!({
+            "architectures": ["ModernBertModel"],
+            "model_type": "modernbert",
+            "hidden_activation": "gelu",
+            "hidden_size": hidden,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "intermediate_size": intermediate,
+            "vocab_size": vocabulary,
+            "max_position_embeddings": 8192,
+            "local_attention": 128,
+            "global_attn_every_n_layers": 3,
+            "global_rope_theta": 160000.0,
+            "local_rope_theta": 160000.0,
+            "norm_eps": 1e-5,
+            "pad_token_id": 0,
+        });
+    }
+    json!({
+        "architectures": ["BertModel"],
+        "model_type": "bert",
+        "hidden_act": "gelu",
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": intermediate,
+        "vocab_size": vocabulary,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 2,
+        "layer_norm_eps": 1e-12,
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.02,
+        "pad_token_id": 0,
+    })
 }
 
 /// Fills `values` with normal numbers of a standard deviation (Box and Muller 1958).

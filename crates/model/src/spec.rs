@@ -135,6 +135,11 @@ impl ModelSpec {
         }
     }
 
+    /// Returns true if the model is a cross-encoder whose head began with random weights.
+    pub fn has_new_head(&self) -> bool {
+        self.origin.new_head
+    }
+
     /// Settings of the folder.
     pub fn settings(&self) -> &Settings {
         &self.settings

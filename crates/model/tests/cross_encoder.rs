@@ -137,6 +137,30 @@ fn a_score_has_the_same_bits_in_any_batch() {
 }
 
 #[test]
+fn scores_in_f32_and_int8_are_the_same_bits_on_every_instruction_set() {
+    let golden_file = read_json(&golden("cross.json"));
+    let pairs = pairs(&golden_file);
+    for name in ["bert", "xlm-roberta", "modernbert-mean"] {
+        for precision in [Precision::F32, Precision::Int8] {
+            let score = |isa| {
+                let context = Context::with_instruction_set(2, isa);
+                let model = open_for_inference(&golden("cross").join(name), &context, precision, WeightStorage::Packed);
+                let encoder = CrossEncoder::new(model, &context).unwrap();
+                let together = encoder.score(&pairs).unwrap();
+                let alone = pairs.iter().flat_map(|pair| encoder.score(&[*pair]).unwrap().data().to_vec());
+                assert_eq!(alone.collect::<Vec<_>>(), together.data(), "{name} {precision:?} {isa:?}");
+                together
+            };
+            let sets = maana_kernels::InstructionSet::available();
+            let expected = score(sets[0]);
+            for isa in &sets[1..] {
+                assert_eq!(score(*isa), expected, "{name} {precision:?} {isa:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn no_pairs_have_no_scores() {
     let encoder = cross_encoder(&golden("cross/bert"), Precision::F32, 1);
     assert_eq!(encoder.score(&[]).unwrap().rows(), 0);

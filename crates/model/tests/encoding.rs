@@ -4,7 +4,8 @@ mod support;
 
 use maana_kernels::{Context, Precision};
 use maana_model::{
-    Activations, DropoutSeed, InferenceModel, Role, RolePrompts, TextEncoder, Trainable, TrainingModel, WeightStorage,
+    Activations, Architecture, DropoutSeed, InferenceModel, Role, RolePrompts, Shape, TextEncoder, Trainable,
+    TrainingModel, WeightStorage,
 };
 use maana_text::TokenBatch;
 use serde_json::json;
@@ -334,7 +335,7 @@ fn a_nan_weight_is_named_at_the_latest_by_its_embedding() {
 fn an_encoder_holds_little_but_its_packed_weights() {
     let context = Context::new(2);
     let folder = tempfile::tempdir().unwrap();
-    let shape = maana_model::Shape { layers: 2, hidden: 768, heads: 12, intermediate: 3072 };
+    let shape = Shape { architecture: Architecture::Bert, layers: 2, hidden: 768, heads: 12, intermediate: 3072 };
     tiny().spec().random_of_shape(shape, 1).unwrap().save(folder.path(), &[]).unwrap();
     let model = open_for_inference(folder.path(), &context, Precision::Bf16, WeightStorage::Packed);
     let share = model.held_bytes() as f64 / model.packed_bytes() as f64;

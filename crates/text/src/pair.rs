@@ -72,6 +72,31 @@ impl Tokenizer {
         Ok(batch)
     }
 
+    /// As [`Tokenizer::encode_pairs`], of pairs that are numbers of distinct first and distinct
+    /// second texts, each of which is tokenised once.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode_pairs`].
+    pub fn encode_numbered_pairs(
+        &self,
+        texts: [&[&str]; 2],
+        pairs: &[[usize; 2]],
+        max_length: usize,
+    ) -> Result<TokenBatch, TextError> {
+        let parts = |place: usize| -> Result<Vec<PairText<'_>>, TextError> {
+            // Errors name the first pair with the text.
+            let pair = |text: usize| pairs.iter().position(|pair| pair[place] == text).unwrap_or_default();
+            let part = |(text, words)| self.pair_text(pair(text), words, max_length, self.overlong);
+            texts[place].iter().copied().enumerate().map(part).collect()
+        };
+        let [first, second] = [parts(0)?, parts(1)?];
+        let mut batch = TokenBatch::new();
+        for [a, b] in pairs {
+            self.append_pair(&mut batch, &first[*a], &second[*b], max_length, self.overlong)?;
+        }
+        Ok(batch)
+    }
+
     /// Appends a pair of texts to the batch, and returns the number of truncated tokens; bytes that
     /// were not tokenized count as tokens. The texts were tokenized with the same `max_length` and
     /// `overlong`. Errors give the number of sequences in the batch as the index of the pair.

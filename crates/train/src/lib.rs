@@ -36,6 +36,7 @@ pub use observer::{Event, Observer, Progress};
 pub use optimizer::{Adafactor, Group, Optimizer};
 pub use plan::{Moment, Plan};
 pub use record::{LogRow, Times, TrainingRecord};
+pub use rows::pairs_of_rows;
 pub use run::{Outcome, Run, peak_memory_bytes};
 pub use schedule::{
     CosineWithMinLr, CosineWithRestarts, Curve, InverseSqrt, Polynomial, ReduceLrOnPlateau, Schedule, ThresholdMode,

@@ -108,6 +108,12 @@ fn others(
     }
 }
 
+/// Returns the pairs of rows of texts as a loss sees them in the first micro-batch of a run.
+pub fn pairs_of_rows(rows: &[Vec<String>], pairs: Pairs, seed: u64) -> Vec<(&str, &str)> {
+    let PairsOfRows { texts: [first, second], pairs, .. } = PairsOfRows::new(rows, pairs, (seed, 0));
+    pairs.iter().map(|[a, b]| (first[*a], second[*b])).collect()
+}
+
 /// Returns the most pairs of a batch of `rows` rows of a source.
 pub(crate) fn most_pairs(source: &dyn Source, pairs: Pairs, rows: usize) -> usize {
     let documents = if source.has_lists() {

@@ -45,7 +45,14 @@ struct StepResult {
 type Row = (&'static str, &'static str, &'static [&'static str], &'static [&'static str], bool);
 
 const ENCODE: &str = "encode model --input texts.txt --output out.npy --precision f32";
-const TABLE: [Row; 14] = [
+const TABLE: [Row; 15] = [
+    (
+        "cross-encoder",
+        "cross",
+        &["score cross pairs.jsonl --output scores.jsonl", "rerank cross bei texts.txt", "info cross"],
+        &["scores.jsonl"],
+        false,
+    ),
     ("model", "model", &[ENCODE, "info model"], &["out.npy"], false),
     (
         "text",

@@ -1,12 +1,13 @@
 //! `maana bench`.
 
 mod batches;
+mod lengths;
 
 use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
 use maana::data::{Dataset, ReadOptions, RetrievalSet, Source};
 use maana::kernels::{Context, Precision};
-use maana::model::{CrossEncoder, Shape, TextEncoder, Trainable, TrainingModel, WeightStorage};
+use maana::model::{Architecture, CrossEncoder, Shape, TextEncoder, Trainable, TrainingModel, WeightStorage};
 use maana::swahili::Pair;
 use maana::train::Arguments;
 use maana_bench::{Method, PRODUCT_SHAPES, PairSource, Round, SearchRound};
@@ -72,6 +73,8 @@ enum Part {
     },
     /// Measure time and memory of training steps by the size of their batch
     Batches(batches::Batches),
+    /// Measure time and memory of one text by its length
+    Lengths(lengths::Lengths),
     /// Write synthetic vectors, queries and their true neighbours, to measure search
     MakeVectors {
         /// The existing folder for base.npy, queries.npy and truth.npy
@@ -133,14 +136,26 @@ enum Named {
     BgeBase,
     /// 24 layers of 1024, like bge-large and bert-large
     BgeLarge,
+    /// 22 layers of 384 for texts of 8,192 tokens, like mmBERT-small
+    #[value(name = "mmbert-small")]
+    MmBertSmall,
+    /// 22 layers of 768 for texts of 8,192 tokens, like ModernBERT-base
+    #[value(name = "modernbert-base")]
+    ModernBertBase,
 }
 
 impl Named {
     fn shape(self) -> Shape {
+        const BERT: Architecture = Architecture::Bert;
+        const MODERN: Architecture = Architecture::ModernBert;
         match self {
-            Self::MiniLm => Shape { layers: 6, hidden: 384, heads: 12, intermediate: 1536 },
-            Self::BgeBase => Shape { layers: 12, hidden: 768, heads: 12, intermediate: 3072 },
-            Self::BgeLarge => Shape { layers: 24, hidden: 1024, heads: 16, intermediate: 4096 },
+            Self::MiniLm => Shape { architecture: BERT, layers: 6, hidden: 384, heads: 12, intermediate: 1536 },
+            Self::BgeBase => Shape { architecture: BERT, layers: 12, hidden: 768, heads: 12, intermediate: 3072 },
+            Self::BgeLarge => Shape { architecture: BERT, layers: 24, hidden: 1024, heads: 16, intermediate: 4096 },
+            Self::MmBertSmall => Shape { architecture: MODERN, layers: 22, hidden: 384, heads: 6, intermediate: 1152 },
+            Self::ModernBertBase => {
+                Shape { architecture: MODERN, layers: 22, hidden: 768, heads: 12, intermediate: 1152 }
+            }
         }
     }
 }
@@ -196,6 +211,7 @@ impl Bench {
                 Ok(())
             }
             Some(Part::Batches(batches)) => batches.run(context, &processor_name()),
+            Some(Part::Lengths(lengths)) => lengths.run(context, &processor_name()),
             Some(Part::Costs { model, precision, charts }) => costs(context, &model, precision, charts),
             Some(Part::MakeVectors { out, truth_only: true, .. }) => {
                 Ok(maana_bench::write_true_neighbours(context, &out)?)

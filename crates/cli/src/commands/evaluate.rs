@@ -1,13 +1,15 @@
 //! `maana evaluate`
 
 use crate::precision::Choice;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use maana::eval::Kind;
-use maana::evaluation::{EvaluationError, EvaluationSet, InPrecision, Measuring, SetSpec, training_part};
+use maana::eval::{Kind, Scores};
+use maana::evaluation::{
+    EvaluationError, EvaluationSet, InPrecision, Measuring, PairMeasuring, SetSpec, training_part,
+};
 use maana::finetune::SetLoss;
 use maana::kernels::Context;
-use maana::model::{Role, TextEncoder, WeightStorage};
+use maana::model::{CrossEncoder, Role, Task, TextEncoder, WeightStorage};
 use maana::recipe::LocatedRecipe;
 use std::path::{Path, PathBuf};
 
@@ -15,16 +17,19 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = "\
 DATASET is a file or folder. Its kind follows from its columns, unless --kind names it:
-  retrieval    a folder in the layout of BEIR (queries.jsonl, corpus.jsonl, and qrels.tsv or
-               qrels/test.tsv; also other formats, and judgements of TREC), or pairs of texts
-  similarity   pairs of texts with a score
-  binary       pairs of texts with a label, 1 (alike) or 0
-  triplet      anchor, positive, negative
-  reranking    query, positive, negative; the last two are lists of texts
-  translation  pairs of texts, each to be found among all of the other side
-  mining       a folder with sentences.tsv (id, text) and duplicates.tsv (two ids), or pairs
-  labels       two files of texts with labels: NAME.train.tsv, NAME.test.tsv
-  loss         rows as training data, with the loss of --recipe
+  retrieval       a folder in the layout of BEIR (queries.jsonl, corpus.jsonl, and qrels.tsv or
+                  qrels/test.tsv; also other formats, and judgements of TREC), or pairs of texts
+  similarity      pairs of texts with a score
+  binary          pairs of texts with a label, 1 (alike) or 0
+  classification  pairs of texts with a class: a number or the name of a label
+  triplet         anchor, positive, negative
+  reranking       query, positive, and negative or documents; the last two are lists of texts
+  translation     pairs of texts, each to be found among all of the other side
+  mining          a folder with sentences.tsv (id, text) and duplicates.tsv (two ids), or pairs
+  labels          two files of texts with labels: NAME.train.tsv, NAME.test.tsv
+  loss            rows as training data, with the loss of --recipe
+
+A cross-encoder is measured on sets of the kinds similarity, binary, classification, reranking and loss.
 
 A suite is a folder that contains, at any depth: folders for retrieval and mining, NAME.train.tsv next to NAME.test.tsv, and \
 dev.jsonl or test.jsonl with pairs, triplets or lists.
@@ -52,6 +57,9 @@ pub(crate) struct Evaluate {
     /// Columns of the data sets in the order of their roles [default: all, in file order]
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,
+    /// Candidates up to which MRR and nDCG of reranking count [default: 10]
+    #[arg(long, value_name = "N", value_parser = crate::number::one_or_more)]
+    at_k: Option<usize>,
     /// Recipe with the loss and the batch size for --kind loss
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
@@ -101,25 +109,25 @@ impl Evaluate {
         if let Some(folder) = &self.suite {
             return self.run_suite(folder, context);
         }
-        let mut sets = self.sets()?;
-        sets.iter().flat_map(EvaluationSet::notes).for_each(|note| errln!("note: {note}"));
         let recipe = self.recipe.as_deref().map(|path| LocatedRecipe::read(path, &[])).transpose()?;
-        let opened =
-            crate::terminal::open_model(WeightStorage::Packed, &self.model, context, self.precision.precision)?;
-        let embedder = self.embedder(&opened)?;
-        crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
-        let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims };
-        let start = std::time::Instant::now();
-        let mut scores = Vec::new();
-        for set in &mut sets {
-            let loss = match &recipe {
-                Some(located) => SetLoss::named(located, set, embedder.spec())?,
-                None => None,
-            };
-            let batch_size = recipe.as_ref().map_or(1, |located| located.recipe.training.batch_size);
-            let loss = loss.as_ref().map(|loss| loss.dev_loss(batch_size));
-            scores.extend(set.measure(&Measuring { loss, ..Measuring::new(&embedder, context, &dims) })?);
+        let choice = self.precision.precision;
+        let model = crate::terminal::open_any(WeightStorage::Packed, &self.model, context, choice)?.model;
+        if choice.is_none() {
+            crate::precision::suggest_faster_when_long();
         }
+        let classes = match model.spec().task().scoring() {
+            Some(scoring) if scoring.labels.len() > 1 => scoring.labels.clone(),
+            _ => Vec::new(),
+        };
+        let mut sets = self.sets(&classes)?;
+        sets.iter().flat_map(EvaluationSet::notes).for_each(|note| errln!("note: {note}"));
+        let start = std::time::Instant::now();
+        let scores = match model.spec().task() {
+            Task::Embed => {
+                self.of_embeddings(TextEncoder::new(model, context)?, &mut sets, recipe.as_ref(), context)?
+            }
+            Task::Score(_) => self.of_pairs(CrossEncoder::new(model, context)?, &mut sets, recipe.as_ref(), context)?,
+        };
         crate::terminal::print(format_args!("{}", maana::evaluation::table(&scores)))?;
         errln!("{:.1} s", start.elapsed().as_secs_f64());
         if let Some(path) = &self.json {
@@ -134,9 +142,71 @@ impl Evaluate {
         Ok(())
     }
 
-    /// Opens the sets: one for each path, or one for both files of labels.
-    fn sets(&self) -> Result<Vec<EvaluationSet>, EvaluationError> {
-        let spec = |files: Vec<PathBuf>| SetSpec { name: None, kind: self.kind, files, columns: self.columns.clone() };
+    fn of_embeddings(
+        &self,
+        encoder: TextEncoder,
+        sets: &mut [EvaluationSet],
+        recipe: Option<&LocatedRecipe>,
+        context: &Context,
+    ) -> Result<Vec<Scores>> {
+        let embedder = self.embedder(&encoder)?;
+        crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
+        let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims.clone() };
+        let mut scores = Vec::new();
+        for set in sets {
+            let loss = match recipe {
+                Some(located) => SetLoss::named(located, set, embedder.spec())?,
+                None => None,
+            };
+            let batch_size = recipe.map_or(1, |located| located.recipe.training.batch_size);
+            let loss = loss.as_ref().map(|loss| loss.dev_loss(batch_size));
+            scores.extend(set.measure(&Measuring { loss, ..Measuring::new(&embedder, context, &dims) })?);
+        }
+        Ok(scores)
+    }
+
+    fn of_pairs(
+        &self,
+        encoder: CrossEncoder,
+        sets: &mut [EvaluationSet],
+        recipe: Option<&LocatedRecipe>,
+        context: &Context,
+    ) -> Result<Vec<Scores>> {
+        ensure!(self.dims.is_empty(), "--dims: a cross-encoder has no embeddings; omit it");
+        let none = self.documents.document_prompt.is_none();
+        ensure!(none, "--document-prompt: a cross-encoder has one prompt, in front of the first text: --query-prompt");
+        let encoder = match &self.queries.query_prompt {
+            Some(prompt) => {
+                let prompt = encoder.spec().prompt_or_text(prompt)?;
+                encoder.with_prompt(&prompt)?
+            }
+            None => encoder,
+        };
+        let mut scores = Vec::new();
+        for set in sets {
+            let loss = match recipe {
+                Some(located) => SetLoss::named(located, set, encoder.spec())?,
+                None => None,
+            };
+            let arguments = recipe.map(|located| &located.recipe.training);
+            let loss = loss.as_ref().zip(arguments);
+            let loss = loss.map(|(loss, arguments)| loss.pair_dev_loss(arguments.batch_size, arguments.seed));
+            scores.push(set.measure_pairs(&PairMeasuring { encoder: &encoder, context, loss })?);
+        }
+        Ok(scores)
+    }
+
+    /// Opens the sets: one for each path, or one for both files of labels. `classes` are the names
+    /// of the labels of a cross-encoder with several.
+    fn sets(&self, classes: &[String]) -> Result<Vec<EvaluationSet>, EvaluationError> {
+        let spec = |files: Vec<PathBuf>| SetSpec {
+            kind: self.kind,
+            files,
+            columns: self.columns.clone(),
+            at_k: self.at_k,
+            classes: classes.to_vec(),
+            ..SetSpec::default()
+        };
         if self.kind == Some(Kind::Labels) {
             return Ok(vec![EvaluationSet::open(&spec(self.datasets.clone()))?]);
         }
@@ -149,8 +219,8 @@ impl Evaluate {
         Ok(sets)
     }
 
-    fn embedder(&self, opened: &crate::terminal::Opened) -> Result<TextEncoder> {
-        let embedder = opened.model.clone();
+    fn embedder(&self, encoder: &TextEncoder) -> Result<TextEncoder> {
+        let embedder = encoder.clone();
         let (query, document) = (self.queries.query_prompt.as_deref(), self.documents.document_prompt.as_deref());
         crate::prompts::with_prompts(embedder, query, document)
     }
@@ -167,7 +237,7 @@ impl Evaluate {
         let mut runs = Vec::new();
         for choice in precisions {
             let opened = crate::terminal::open_model(WeightStorage::Packed, &self.model, context, choice)?;
-            let embedder = self.embedder(&opened)?;
+            let embedder = self.embedder(&opened.model)?;
             if runs.is_empty() {
                 crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
             }

@@ -3,7 +3,7 @@
 use crate::precision::Choice;
 use anyhow::Result;
 use maana::kernels::Context;
-use maana::model::{CrossEncoder, Task, TextEncoder};
+use maana::model::{CrossEncoder, Task, TextEncoder, WeightStorage};
 use std::sync::Arc;
 
 /// Show a model's architecture, dimensions, prompts, parameters and size.
@@ -31,7 +31,7 @@ impl Info {
         if self.fingerprint {
             return self.print_fingerprint(context);
         }
-        let opened = crate::terminal::open_any(&self.model, context, self.precision.precision)?;
+        let opened = crate::terminal::open_any(WeightStorage::Mapped, &self.model, context, self.precision.precision)?;
         let model = Arc::new(opened.model);
         model.check_weights(context)?;
         let (summary, fingerprint) = match model.spec().task() {
@@ -102,7 +102,7 @@ impl Info {
         let mut hashes = serde_json::Map::new();
         let (mut fingerprint, mut computed) = (String::new(), "");
         for choice in [Choice::F32, Choice::Int8] {
-            let model = crate::terminal::open_any(&self.model, context, Some(choice))?.model;
+            let model = crate::terminal::open_any(WeightStorage::Mapped, &self.model, context, Some(choice))?.model;
             let bytes;
             let hash = match model.spec().task() {
                 Task::Embed => {

@@ -191,7 +191,11 @@ fn print_plan(prepared: &mut Prepared, context: &Context) -> Result<()> {
     }
     let dims: Vec<String> = prepared.dims().iter().map(ToString::to_string).collect();
     for set in prepared.sets() {
-        let dims = if set.kind() == Kind::Loss { String::new() } else { format!(", at dims {}", dims.join(", ")) };
+        let dims = if set.kind() == Kind::Loss || dims.is_empty() {
+            String::new()
+        } else {
+            format!(", at dims {}", dims.join(", "))
+        };
         outln!("evaluated on  {}: {}{dims}", set.title(), set.size())?;
     }
     if let Some(patience) = prepared.located().recipe.training.early_stopping_patience {

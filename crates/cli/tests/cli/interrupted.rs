@@ -116,7 +116,7 @@ fn killed_ten_times(settings: &[&str], weights: &str) {
     survives_ten_kills(&Bench::new(), settings, weights);
 }
 
-fn survives_ten_kills(bench: &Bench, settings: &[&str], weights: &str) {
+pub(crate) fn survives_ten_kills(bench: &Bench, settings: &[&str], weights: &str) {
     let long_run = |bench: &Bench, out: &str| {
         let mut command = long_run(bench, out);
         settings.iter().for_each(|setting| {

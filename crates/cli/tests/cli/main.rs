@@ -19,5 +19,6 @@ mod sharing;
 mod static_models;
 mod support;
 mod tasks;
+mod train_cross_encoder;
 mod training;
 mod using;

@@ -36,6 +36,12 @@ pub(super) fn render(method: &Method, parts: &[Part], model: &ModelSummary) -> S
             "weight": part.weight.map(|weight| weight.to_string()),
         })).collect::<Vec<_>>(),
         "dimension": model.dimension,
+        "labels": model.labels.join(", "),
+        "pipeline_tag": match model.labels.len() {
+            0 => "sentence-similarity",
+            1 => "text-ranking",
+            _ => "text-classification",
+        },
         "max_seq_length": model.max_seq_length,
         "version": env!("CARGO_PKG_VERSION"),
     });
@@ -68,6 +74,17 @@ mod tests {
         let parts = [part("a", None, None), part("b", None, Some(1.0))];
         let card = render(&ties, &parts, &summary);
         assert!(card.contains("density 0.2") && card.contains("base of the task vectors"), "{card}");
-        assert!(!card.contains("base_model"), "{card}");
+        assert!(!card.contains("base_model") && card.contains("pipeline_tag: sentence-similarity\n"), "{card}");
+        assert!(card.contains("vectors of 768 dimensions") && card.contains("model.encode("), "{card}");
+    }
+
+    #[test]
+    fn the_card_of_a_cross_encoder_names_its_labels() {
+        let summary = ModelSummary { labels: vec!["no".into(), "yes".into()], ..crate::card::tests::facts().model };
+        let card = render(&Method::Linear { weights: vec![1.0] }, &[], &summary);
+        assert!(card.contains("scores pairs of texts (no, yes)") && card.contains("model.predict("), "{card}");
+        assert!(card.contains("- cross-encoder\n- reranker\n- merge\n"), "{card}");
+        assert!(card.contains("pipeline_tag: text-classification\n---"), "{card}");
+        assert!(!card.contains("sentence-similarity"), "{card}");
     }
 }

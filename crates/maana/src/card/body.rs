@@ -5,6 +5,8 @@ use super::blend_facts::{BlendFacts, BlendPoint};
 use super::citations::citations;
 use super::escape::{code, cut, fenced, inline, line, python, shell};
 use super::facts::{AtDimension, CardFacts, LossFacts, SetScores};
+use super::front_matter::BEFORE;
+use super::pair_usage::{self, CrossValues};
 use super::quantity;
 use super::table::{Align, table};
 use super::template::markdown;
@@ -49,9 +51,16 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
         "similarity": similarity(facts.model.similarity),
         "smaller": smaller.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
         "is_matryoshka": is_matryoshka && !smaller.is_empty(),
+        "cross": CrossValues::of(facts),
         "architecture": fenced("", &architecture(facts)),
-        "shell_usage": fenced("bash", &shell_usage(facts, truncated)),
-        "python_usage": fenced("python", &python_usage(facts, truncated)),
+        "shell_usage": fenced("bash", &match facts.is_cross_encoder() {
+            true => pair_usage::shell_usage(facts, &model_argument(facts)),
+            false => shell_usage(facts, truncated),
+        }),
+        "python_usage": fenced("python", &match facts.is_cross_encoder() {
+            true => pair_usage::python_usage(facts, &model_argument(facts)),
+            false => python_usage(facts, truncated),
+        }),
         "truncated": truncated,
         "adapters": facts.adapters.as_ref().map(|adapters| json!({
             "rank": adapters.rank,
@@ -76,7 +85,7 @@ fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
         "steps": facts.record.steps,
         "hardware": hardware(facts),
         "versions": facts.versions,
-        "citations": citations(&facts.loss_classes()),
+        "citations": citations(&facts.loss_classes(), facts.is_cross_encoder()),
     }))
 }
 
@@ -103,7 +112,8 @@ fn similarity(similarity: Similarity) -> &'static str {
 }
 
 fn architecture(facts: &CardFacts) -> String {
-    let mut lines = vec!["SentenceTransformer(".to_string()];
+    let class = if facts.is_cross_encoder() { "CrossEncoder" } else { "SentenceTransformer" };
+    let mut lines = vec![format!("{class}(")];
     list_modules(&facts.model.modules, "  ", &mut lines);
     lines.push(")".into());
     lines.join("\n")
@@ -209,18 +219,29 @@ fn evaluation(all: &[&Scores], alone: bool) -> Evaluation {
     let rows: Vec<Vec<String>> = all[0]
         .values
         .iter()
+        .filter(|(key, _)| !key.starts_with(BEFORE))
         .map(|(key, _)| {
-            let values = all.iter().map(|scores| scores.get(key).map_or("-".into(), four));
+            let values = all.iter().map(|scores| scores.get(key).map_or("-".into(), |value| shown(scores, key, value)));
             bold_if(*key == all[0].primary, std::iter::once(inline(key)).chain(values))
         })
         .collect();
     let kind = all[0].kind;
+    let (title, evaluator) = all[0].evaluator();
     Evaluation {
-        title: kind.title(),
-        evaluator: kind.evaluator(),
+        title,
+        evaluator,
         names: all.iter().map(|scores| scores.name.clone()).collect(),
         is_retrieval: kind == Kind::Retrieval,
         table: table(&header, &align, &rows),
+    }
+}
+
+/// Formats a measure; of a reranking with its gain over the order of the documents, as the
+/// reference does.
+fn shown(scores: &Scores, key: &str, value: f64) -> String {
+    match scores.get(&format!("{BEFORE}{key}")) {
+        Some(before) => format!("{value:.4} ({:+.4})", value - before),
+        None => four(value),
     }
 }
 
@@ -238,7 +259,8 @@ fn comparisons(facts: &CardFacts) -> Vec<Comparison> {
         if set.before.is_empty() || set.after.is_empty() {
             return None;
         }
-        let header = ["Dimension", "Before", "After", "Difference"].map(String::from);
+        let first = if facts.is_cross_encoder() { "Metric" } else { "Dimension" };
+        let header = [first, "Before", "After", "Difference"].map(String::from);
         let rows: Vec<Vec<String>> = set
             .by_dimension()
             .into_iter()
@@ -246,7 +268,8 @@ fn comparisons(facts: &CardFacts) -> Vec<Comparison> {
                 let difference =
                     before.zip(after).map_or("-".into(), |(before, after)| format!("{:+.4}", after - before));
                 let shown = |value: Option<f64>| value.map_or("-".into(), four);
-                vec![dimension.to_string(), shown(before), shown(after), difference]
+                let of = if facts.is_cross_encoder() { inline(set.primary()) } else { dimension.to_string() };
+                vec![of, shown(before), shown(after), difference]
             })
             .collect();
         let table = table(&header, &[Align::Right; 4], &rows);

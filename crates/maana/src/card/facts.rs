@@ -46,7 +46,11 @@ pub struct CardFacts {
     pub record: TrainingRecord,
     /// Three sentences for the examples of use.
     pub examples: Vec<String>,
-    /// Similarities of the examples by the saved model, row by row, if they were computed.
+    /// Pairs of texts for the examples of use of a cross-encoder.
+    #[serde(default)]
+    pub example_pairs: Vec<[String; 2]>,
+    /// Similarities of the examples by the saved model, or the scores of pairs, row by row, if they
+    /// were computed.
     pub example_similarities: Option<Vec<Vec<f32>>>,
     /// Examples for the hub's widget.
     pub widget: Vec<WidgetExample>,
@@ -120,6 +124,11 @@ pub struct Hardware {
 }
 
 impl CardFacts {
+    /// Returns true if the model is a cross-encoder.
+    pub(crate) fn is_cross_encoder(&self) -> bool {
+        !self.model.labels.is_empty()
+    }
+
     /// Returns the number of rows of all training sets.
     pub(crate) fn rows(&self) -> usize {
         self.data.iter().map(|set| set.rows).sum()

@@ -6,6 +6,9 @@ use super::facts::CardFacts;
 use maana_eval::{Kind, Scores};
 use std::fmt::Write;
 
+/// Beginning of measures of the order that a cross-encoder was given.
+pub(super) const BEFORE: &str = "base_";
+
 /// Longest sentence of a widget, in characters.
 const WIDGET_LETTERS: usize = 500;
 
@@ -19,14 +22,18 @@ pub(super) fn front_matter(facts: &CardFacts) -> String {
     out += "library_name: sentence-transformers\n";
     let size = format!("dataset_size:{}", facts.rows());
     let losses: Vec<String> = facts.loss_classes().iter().map(|class| format!("loss:{class}")).collect();
-    let tags = ["sentence-transformers", "sentence-similarity", "feature-extraction", "generated_from_trainer", &size];
-    list(&mut out, "tags", tags.into_iter().chain(losses.iter().map(String::as_str)));
+    let tags = match facts.is_cross_encoder() {
+        true => ["cross-encoder", "reranker"],
+        false => ["sentence-similarity", "feature-extraction"],
+    };
+    let tags = ["sentence-transformers"].into_iter().chain(tags).chain(["generated_from_trainer", &size]);
+    list(&mut out, "tags", tags.chain(losses.iter().map(String::as_str)));
     if let Some(id) = facts.base_model.as_ref().and_then(|base| base.hub_id.as_ref()) {
         let _ = writeln!(out, "base_model: {}", yaml(id));
     }
     let mut metrics: Vec<&str> = Vec::new();
     for (key, _) in facts.after.iter().filter(|scores| scores.kind != Kind::Loss).flat_map(|scores| &scores.values) {
-        if !metrics.contains(&key.as_str()) {
+        if !key.starts_with(BEFORE) && !metrics.contains(&key.as_str()) {
             metrics.push(key);
         }
     }
@@ -66,7 +73,7 @@ fn model_index(out: &mut String, facts: &CardFacts) {
     let _ = writeln!(out, "model-index:\n- name: {}\n  results:", yaml(&facts.name));
     for scores in evaluations {
         let dataset = yaml(&scores.name.replace('_', " "));
-        let title = scores.kind.title();
+        let (title, _) = scores.evaluator();
         let _ = write!(
             out,
             "  - task:\n      type: {}\n      name: {title}\n    dataset:\n      name: {dataset}\n      type: {}\n    \
@@ -79,7 +86,8 @@ fn model_index(out: &mut String, facts: &CardFacts) {
 }
 
 fn metrics(out: &mut String, scores: &Scores) {
-    for (key, value) in scores.values.iter().filter(|(_, value)| value.is_finite()) {
+    let own = scores.values.iter().filter(|(key, value)| value.is_finite() && !key.starts_with(BEFORE));
+    for (key, value) in own {
         let _ = writeln!(
             out,
             "    - type: {}\n      value: {}\n      name: {}",

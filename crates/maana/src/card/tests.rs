@@ -189,6 +189,7 @@ pub(crate) fn facts() -> CardFacts {
             "Masuala ya sera ya mbinu nyingi na maombi.".into(),
             "Ca'daan alingoja hadi alasiri yote mtu huyo atoke tena.".into(),
         ],
+        example_pairs: Vec::new(),
         example_similarities: Some(vec![vec![1.0, 0.8123, 0.1], vec![0.8123, 1.0, 0.05], vec![0.1, 0.05, 1.0]]),
         widget: vec![WidgetExample {
             source: "Mwanamke anashona.".into(),
@@ -260,6 +261,7 @@ pub(crate) fn bare() -> CardFacts {
         evaluation_sets: Vec::new(),
         record: TrainingRecord::default(),
         examples: Vec::new(),
+        example_pairs: Vec::new(),
         example_similarities: None,
         widget: Vec::new(),
         versions: Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::error::EvaluationError;
 use super::lists::Lists;
+use super::spec::AT_K;
 use maana_data::{Relevant, RetrievalSet, Source};
 use maana_eval::Kind;
 use std::collections::{HashMap, HashSet};
@@ -13,7 +14,8 @@ pub(super) enum Content {
     Similarity { pairs: [Vec<String>; 2], scores: Vec<f64> },
     Binary { pairs: [Vec<String>; 2], alike: Vec<bool> },
     Triplet([Vec<String>; 3]),
-    Reranking(Lists),
+    Classification { pairs: [Vec<String>; 2], classes: Vec<usize> },
+    Reranking { lists: Lists, at_k: usize },
     Translation { pairs: [Vec<String>; 2], has_roles: bool },
     Mining { texts: Vec<String>, known: HashSet<(usize, usize)> },
     Labels { train: Labelled, test: Labelled },
@@ -56,6 +58,15 @@ impl Content {
                 let alike = labels.iter().map(|&label| label == 1.0).collect();
                 Self::Binary { pairs: columns(rows.as_ref())?.ok_or_else(|| unfit(needed))?, alike }
             }
+            Kind::Classification => {
+                let needed = "two columns of texts and a label with the class of each pair";
+                let labels = scores().ok_or_else(|| unfit(needed))?;
+                if let Some(row) = labels.iter().position(|&label| label.fract() != 0.0 || label < 0.0) {
+                    return Err(EvaluationError::NoClass { place: rows.place(row), label: labels[row] });
+                }
+                let classes = labels.iter().map(|&label| label as usize).collect();
+                Self::Classification { pairs: columns(rows.as_ref())?.ok_or_else(|| unfit(needed))?, classes }
+            }
             Kind::Triplet => {
                 let needed = "three columns of texts: anchor, positive and negative";
                 Self::Triplet(columns(rows.as_ref())?.ok_or_else(|| unfit(needed))?)
@@ -81,8 +92,13 @@ impl Content {
                 Self::Mining { texts, known }
             }
             Kind::Loss => Self::Loss(Arc::clone(rows)),
+            Kind::Reranking if rows.has_lists() || rows.columns().len() > 2 => {
+                Self::Reranking { lists: Lists::of_rows(rows.as_ref())?, at_k: AT_K }
+            }
             Kind::Reranking => {
-                return Err(unfit("columns query, positive and negative, the last two with lists of texts"));
+                let needed =
+                    "a query, positive and negative, the last two with lists of texts, or a query and documents";
+                return Err(unfit(needed));
             }
             Kind::Labels => return Err(unfit("a file of texts with labels for training and one for testing")),
         })

@@ -35,7 +35,7 @@ pub enum EvaluationError {
     Empty(PathBuf),
     /// Files that do not determine the kind of the set.
     #[error(
-        "{files}: {found}; name the kind: retrieval, similarity, binary, triplet, reranking, translation, mining or labels"
+        "{files}: {found}; name the kind: retrieval, similarity, binary, classification, triplet, reranking, translation, mining or labels"
     )]
     UnknownKind {
         /// The files.
@@ -62,6 +62,34 @@ pub enum EvaluationError {
         place: Place,
         /// Its label.
         label: f32,
+    },
+    /// A label of a pair that is no class.
+    #[error(
+        "{place}: the label is {label}; a set of the kind classification has whole numbers from 0, or names of labels"
+    )]
+    NoClass {
+        /// The row.
+        place: Place,
+        /// Its label.
+        label: f32,
+    },
+    /// A class that the cross-encoder does not have.
+    #[error("{set}: a label is the class {class}, but the model has {labels} labels, 0 to {}", labels - 1)]
+    UnknownClass {
+        /// The set.
+        set: String,
+        /// The class.
+        class: usize,
+        /// Labels of the model.
+        labels: usize,
+    },
+    /// A set on which models of this kind are not measured.
+    #[error("{set}: {reason}")]
+    OtherModel {
+        /// The set.
+        set: String,
+        /// The reason and the remedy.
+        reason: String,
     },
     /// A first line that may be a header or an example.
     #[error("{path}: the first line looks like a header, but not of {names}; name the columns so, or remove the line")]
@@ -93,6 +121,17 @@ pub enum EvaluationError {
 }
 
 impl EvaluationError {
+    /// Converts an error of the dev loss, in which one of the model counts as such.
+    pub(super) fn of_loss(error: TrainError) -> Self {
+        match error {
+            TrainError::DevLoss(source) => match source.downcast::<ModelError>() {
+                Ok(error) => Self::Eval((*error).into()),
+                Err(source) => TrainError::DevLoss(source).into(),
+            },
+            error => error.into(),
+        }
+    }
+
     /// Returns true if the encoder was stopped.
     pub fn is_stop(&self) -> bool {
         matches!(

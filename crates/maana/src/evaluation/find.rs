@@ -87,7 +87,8 @@ pub fn training_part(test: &Path) -> Option<PathBuf> {
 
 /// Opens the rows of a set's files.
 pub(super) fn rows(spec: &SetSpec) -> Result<Dataset, EvaluationError> {
-    let options = ReadOptions { columns: spec.columns.clone(), ..ReadOptions::default() };
+    let classes = spec.classes.clone();
+    let options = ReadOptions { columns: spec.columns.clone(), classes, ..ReadOptions::default() };
     Ok(Dataset::open(&spec.files, options)?)
 }
 
@@ -106,13 +107,14 @@ pub(super) fn kind(spec: &SetSpec) -> Result<(Kind, Option<Dataset>), Evaluation
     }
     if let ([path, ..], None) = (&spec.files[..], &spec.columns) {
         let table = Table::open(path, None)?;
-        if lists::COLUMNS.iter().all(|name| table.has(name)) {
+        if lists::columns(&table).is_some() {
             return Ok((Kind::Reranking, None));
         }
     }
     let rows = rows(spec)?;
     let scores = rows.scores();
     let kind = match (rows.columns().len(), rows.has_labels()) {
+        (2, true) if spec.classes.len() > 1 => Kind::Classification,
         (2, true) if !scores.is_empty() && scores.iter().all(|&score| score == 0.0 || score == 1.0) => Kind::Binary,
         (2, true) => Kind::Similarity,
         (2, false) => Kind::Translation,

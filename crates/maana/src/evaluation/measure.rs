@@ -11,15 +11,12 @@ use maana_eval::{
     semantic_similarity, translation, triplets,
 };
 use maana_kernels::{Context, Matrix, Rows, normalized};
-use maana_model::{ModelError, Prompt, Role, Similarity, TextEncoder};
-use maana_train::{Loss, TrainError, dev_loss};
+use maana_model::{Prompt, Role, Similarity, TextEncoder};
+use maana_train::{Loss, dev_loss};
 use maana_vectors::classify::{Confusion, Logistic, LogisticSettings};
 use maana_vectors::cluster::{KMeans, kmeans, v_measure};
 use maana_vectors::pairs::{Mining, paraphrase_mining as mine};
 use std::collections::{HashMap, HashSet};
-
-/// Candidates of a query up to which MRR and nDCG of reranking count, as in the reference.
-const RERANKED: usize = 10;
 
 /// A model and the form of its scores.
 #[derive(Clone, Copy)]
@@ -121,14 +118,19 @@ impl EvaluationSet {
                 };
                 (format!("{function}_accuracy"), at_each(dims, at))
             }
-            Content::Reranking(Lists { queries, documents, candidates }) => {
+            Content::Classification { .. } => {
+                let reason = "classes of pairs are measured on cross-encoders with several labels; a classifier of \
+                              embeddings is measured by the kind labels";
+                return Err(EvaluationError::OtherModel { set: self.title().into(), reason: reason.into() });
+            }
+            Content::Reranking { lists: Lists { queries, documents, candidates, .. }, at_k } => {
                 let queries = measuring.embed_role(queries, Role::Query)?;
                 let documents = measuring.embed_role(documents, Role::Document)?;
                 let at = |dim| {
                     let (queries, documents) = (queries.view().prefix(dim), documents.view().prefix(dim));
-                    reranking(similarity[0], queries, documents, candidates, RERANKED)
+                    reranking(similarity[0], queries, documents, candidates, *at_k)
                 };
-                (format!("ndcg@{RERANKED}"), at_each(dims, at))
+                (format!("ndcg@{at_k}"), at_each(dims, at))
             }
             Content::Translation { pairs: [sources, targets], has_roles } => {
                 let (a, b) = match has_roles {
@@ -168,7 +170,7 @@ impl EvaluationSet {
     /// Returns the names of all measures of a model with this similarity, as in the log of a run.
     pub fn measure_names(&self, similarity: Similarity, dims: &[usize]) -> Vec<String> {
         let dims = if self.kind() == Kind::Loss { &dims[..dims.len().min(1)] } else { dims };
-        let keys = keys(self.kind(), similarity);
+        let keys = self.keys(similarity);
         let at = |&dim: &usize| {
             let name = self.scores_name(dim, dims.len());
             keys.iter().map(move |key| Scores { name: name.clone(), ..Scores::default() }.prefixed_key(key))
@@ -187,6 +189,30 @@ impl EvaluationSet {
         }
     }
 
+    /// Returns the names of the measures of embeddings, in order.
+    fn keys(&self, similarity: Similarity) -> Vec<String> {
+        let function = metric(similarity).name();
+        let fixed = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+        match &self.content {
+            Content::Retrieval(_) => RetrievalOptions::default().cutoffs.keys(function),
+            Content::Similarity { .. } => vec![format!("pearson_{function}"), format!("spearman_{function}")],
+            Content::Binary { .. } => {
+                ["accuracy", "accuracy_threshold", "f1", "f1_threshold", "precision", "recall", "ap", "mcc"]
+                    .map(|key| format!("{function}_{key}"))
+                    .to_vec()
+            }
+            Content::Classification { .. } => Vec::new(),
+            Content::Triplet(_) => vec![format!("{function}_accuracy")],
+            Content::Reranking { at_k, .. } => vec!["map".into(), format!("mrr@{at_k}"), format!("ndcg@{at_k}")],
+            Content::Translation { .. } => {
+                fixed(&["src2trg_accuracy", "trg2src_accuracy", "mean_accuracy", "src2trg_f1", "trg2src_f1"])
+            }
+            Content::Mining { .. } => fixed(&["average_precision", "f1", "precision", "recall", "threshold"]),
+            Content::Labels { .. } => fixed(&["accuracy", "macro_f1", "v_measure"]),
+            Content::Loss(_) => fixed(&["loss"]),
+        }
+    }
+
     fn retrieval(&self, set: &RetrievalSet, measuring: &Measuring<'_>) -> Result<Vec<Scores>, EvaluationError> {
         let options =
             RetrievalOptions { primary: measuring.primary, name: self.name.clone(), ..RetrievalOptions::default() };
@@ -200,13 +226,7 @@ impl EvaluationSet {
         loss.needs().check_data(loss.describe().recipe_name(), rows)?;
         let encoder = measuring.encoder;
         let embed = |column: usize, texts: &[&str]| encoder.embed(texts, prompts.get(column).map_or("", Prompt::text));
-        let value = dev_loss(measuring.context, loss, rows, batch_size, embed).map_err(|error| match error {
-            TrainError::DevLoss(source) => match source.downcast::<ModelError>() {
-                Ok(error) => EvaluationError::Eval((*error).into()),
-                Err(source) => TrainError::DevLoss(source).into(),
-            },
-            error => error.into(),
-        })?;
+        let value = dev_loss(measuring.context, loss, rows, batch_size, embed).map_err(EvaluationError::of_loss)?;
         Ok(Scores {
             kind: Kind::Loss,
             name: self.scores_name(encoder.dimension(), 1),
@@ -250,25 +270,4 @@ fn labels(train: &Labelled, test: &Labelled, measuring: &Measuring<'_>) -> Resul
         Ok(values.map(|(name, value)| (name.to_owned(), value)).to_vec())
     };
     measuring.dims.iter().map(|&dim| at(dim)).collect()
-}
-
-/// Returns the names of the measures of a kind, in order.
-fn keys(kind: Kind, similarity: Similarity) -> Vec<String> {
-    let function = metric(similarity).name();
-    let fixed = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
-    match kind {
-        Kind::Retrieval => RetrievalOptions::default().cutoffs.keys(function),
-        Kind::Similarity => vec![format!("pearson_{function}"), format!("spearman_{function}")],
-        Kind::Binary => ["accuracy", "accuracy_threshold", "f1", "f1_threshold", "precision", "recall", "ap", "mcc"]
-            .map(|key| format!("{function}_{key}"))
-            .to_vec(),
-        Kind::Triplet => vec![format!("{function}_accuracy")],
-        Kind::Reranking => vec!["map".into(), format!("mrr@{RERANKED}"), format!("ndcg@{RERANKED}")],
-        Kind::Translation => {
-            fixed(&["src2trg_accuracy", "trg2src_accuracy", "mean_accuracy", "src2trg_f1", "trg2src_f1"])
-        }
-        Kind::Mining => fixed(&["average_precision", "f1", "precision", "recall", "threshold"]),
-        Kind::Labels => fixed(&["accuracy", "macro_f1", "v_measure"]),
-        Kind::Loss => fixed(&["loss"]),
-    }
 }

@@ -5,10 +5,10 @@ use super::error::EvaluationError;
 use super::find;
 use super::lists::{self, Lists};
 use super::set::EvaluationSet;
-use super::spec::{SetSpec, listed};
+use super::spec::{AT_K, SetSpec, listed};
 use super::tabs::read_tabs;
 use crate::texts::{Columns, Texts, read};
-use maana_data::{Blanks, RetrievalSet, Source};
+use maana_data::{Blanks, RetrievalSet, Source, Table};
 use maana_eval::Kind;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -45,20 +45,26 @@ impl EvaluationSet {
             }
             (Kind::Labels, _) => return Err(unfit("two files: texts with labels for training, then for testing")),
             (Kind::Reranking, files) => {
-                let columns = spec.columns.clone().unwrap_or_else(|| lists::COLUMNS.map(String::from).to_vec());
+                let columns = match &spec.columns {
+                    Some(columns) => columns.clone(),
+                    None => {
+                        let table = Table::open(&files[0], None)?;
+                        lists::columns(&table).unwrap_or(lists::COLUMNS).map(String::from).to_vec()
+                    }
+                };
                 if columns.len() != lists::COLUMNS.len() {
-                    return Err(unfit("three columns: query, positive and negative"));
+                    return Err(unfit("three columns: query, positive, and negative or documents"));
                 }
                 let lists = Lists::read(files, &columns)?;
                 if lists.skipped() > 0 {
                     notes.push(format!(
-                        "{}: {} of {} queries have only relevant or only other candidates, and are skipped",
+                        "{}: {} of {} queries have only relevant or only other candidates; measures of embeddings skip them",
                         listed(files),
                         lists.skipped(),
                         lists.queries.len()
                     ));
                 }
-                Content::Reranking(lists)
+                Content::Reranking { lists, at_k: spec.at_k.unwrap_or(AT_K) }
             }
             (_, files) => {
                 let rows: Arc<dyn Source> = Arc::new(rows.map_or_else(|| find::rows(spec), Ok)?);

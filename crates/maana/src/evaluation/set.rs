@@ -26,6 +26,14 @@ impl EvaluationSet {
         self
     }
 
+    /// Replaces the number of candidates up to which MRR and nDCG of reranking count.
+    pub(crate) fn with_at_k(mut self, at: Option<usize>) -> Self {
+        if let (Content::Reranking { at_k, .. }, Some(at)) = (&mut self.content, at) {
+            *at_k = at;
+        }
+        self
+    }
+
     /// Returns the name for display, which is never empty.
     pub fn title(&self) -> &str {
         match (&self.name, &self.content) {
@@ -55,8 +63,9 @@ impl EvaluationSet {
             Content::Retrieval(_) => Kind::Retrieval,
             Content::Similarity { .. } => Kind::Similarity,
             Content::Binary { .. } => Kind::Binary,
+            Content::Classification { .. } => Kind::Classification,
             Content::Triplet(_) => Kind::Triplet,
-            Content::Reranking(_) => Kind::Reranking,
+            Content::Reranking { .. } => Kind::Reranking,
             Content::Translation { .. } => Kind::Translation,
             Content::Mining { .. } => Kind::Mining,
             Content::Labels { .. } => Kind::Labels,
@@ -75,11 +84,14 @@ impl EvaluationSet {
         }
         match &self.content {
             Content::Retrieval(set) => vec![("queries", second(&set.queries)), ("documents", second(&set.corpus))],
-            Content::Similarity { pairs, .. } | Content::Binary { pairs, .. } | Content::Translation { pairs, .. } => {
+            Content::Similarity { pairs, .. }
+            | Content::Binary { pairs, .. }
+            | Content::Classification { pairs, .. }
+            | Content::Translation { pairs, .. } => {
                 vec![("texts", all(pairs))]
             }
             Content::Triplet(columns) => vec![("texts", all(columns))],
-            Content::Reranking(lists) => {
+            Content::Reranking { lists, .. } => {
                 vec![("queries", all([&lists.queries])), ("documents", all([&lists.documents]))]
             }
             Content::Mining { texts, .. } => vec![("texts", all([texts]))],
@@ -118,8 +130,9 @@ impl EvaluationSet {
             Content::Retrieval(set) => format!("{} queries, {} documents", set.queries.len(), set.corpus.len()),
             Content::Similarity { scores, .. } => format!("{} scored pairs", scores.len()),
             Content::Binary { alike, .. } => format!("{} labelled pairs", alike.len()),
+            Content::Classification { classes, .. } => format!("{} pairs with a class", classes.len()),
             Content::Triplet([anchors, ..]) => format!("{} triplets", anchors.len()),
-            Content::Reranking(lists) => {
+            Content::Reranking { lists, .. } => {
                 format!("{} queries, {} candidates", lists.queries.len(), lists.documents.len())
             }
             Content::Translation { pairs: [sources, _], .. } => format!("{} pairs", sources.len()),

@@ -12,8 +12,10 @@ pub fn table(scores: &[Scores]) -> String {
             text += &format!("{set}\n");
         }
         let width = group[0].values.iter().map(|(key, _)| key.len()).max().unwrap_or(0).max("dimension".len());
-        let header: String = group.iter().map(|scores| format!("{:>9}", scores.dimension)).collect();
-        text += &format!("{:<width$}{header}\n", "dimension");
+        if !group[0].is_of_cross_encoder() {
+            let header: String = group.iter().map(|scores| format!("{:>9}", scores.dimension)).collect();
+            text += &format!("{:<width$}{header}\n", "dimension");
+        }
         for (key, _) in &group[0].values {
             let cells: String =
                 group.iter().map(|scores| format!("{:>9.4}", scores.get(key).unwrap_or(f64::NAN))).collect();
@@ -43,15 +45,17 @@ pub fn suite_rows(set: &str, scores: &[Scores]) -> Vec<Measured> {
         Kind::Retrieval => &[("retrieval", "ndcg@10"), ("retrieval", "accuracy@1")],
         Kind::Similarity => &[("similarity", "spearman_"), ("similarity", "pearson_")],
         Kind::Binary => &[("pair classification", "_ap"), ("pair classification", "_f1")],
+        Kind::Classification => &[("classification", "f1_macro"), ("classification", "f1_micro")],
         Kind::Triplet => &[("triplets", "_accuracy")],
-        Kind::Reranking => &[("reranking", "map"), ("reranking", "ndcg@10")],
+        Kind::Reranking => &[("reranking", "map"), ("reranking", "ndcg@")],
         Kind::Translation => &[("matching", "mean_accuracy"), ("matching", "src2trg_f1"), ("matching", "trg2src_f1")],
         Kind::Mining => &[("paraphrase mining", "average_precision"), ("paraphrase mining", "f1")],
         Kind::Labels => &[("classification", "accuracy"), ("classification", "macro_f1"), ("clustering", "v_measure")],
         Kind::Loss => &[("loss", "loss")],
     };
     let row = |(task, part): &(&'static str, &str)| {
-        let fits = |key: &str| key == *part || key.ends_with(part) || (part.ends_with('_') && key.starts_with(part));
+        let begins = |key: &str| part.ends_with(['_', '@']) && key.starts_with(part);
+        let fits = |key: &str| key == *part || key.ends_with(part) || begins(key);
         let (measure, _) = first.values.iter().find(|(key, _)| fits(key))?;
         let values = scores.iter().map(|scores| scores.get(measure).unwrap_or(f64::NAN)).collect();
         Some(Measured { set: set.to_owned(), task, measure: measure.clone(), values })

@@ -17,6 +17,11 @@ pub struct SetSpec {
     pub files: Vec<PathBuf>,
     /// Columns in the order of their roles. Default: all, in file order.
     pub columns: Option<Vec<String>>,
+    /// Candidates up to which MRR and nDCG of reranking count. Default 10.
+    pub at_k: Option<usize>,
+    /// Names of the labels of a cross-encoder with several, by which labels may be named.
+    #[serde(skip)]
+    pub classes: Vec<String>,
 }
 
 impl SetSpec {
@@ -31,6 +36,9 @@ impl SetSpec {
         self
     }
 }
+
+/// Candidates of a query up to which MRR and nDCG of reranking count, as in the reference.
+pub(super) const AT_K: usize = 10;
 
 /// Returns the paths for messages.
 pub(super) fn listed(files: &[PathBuf]) -> String {

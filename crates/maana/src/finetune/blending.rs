@@ -12,10 +12,9 @@ pub(super) use record::{BlendRecord, Point};
 use super::error::FinetuneError;
 use super::event::RunEvent;
 use super::folder::RunFolder;
-use super::prepare::Prepared;
+use super::prepare::{Prepared, open_base};
 use crate::blend::linear;
 use crate::card::BlendFacts;
-use crate::hub::HubOptions;
 use maana_eval::Scores;
 use maana_files::hex;
 use maana_kernels::Context;
@@ -39,12 +38,11 @@ impl Ends {
         if let Some(base) = model.idle_adapters() {
             return Ok(Self { base, tuned });
         }
-        let (name, options) = (prepared.located.base(), HubOptions::from_environment());
-        let mut base = crate::open::open_for_training(&name, context, model.precision(), &options, &mut |_| {})?.model;
+        let mut base = open_base(&prepared.located, context, model.precision(), &mut |_| {})?.model;
         base.set_max_seq_length(model.spec().settings().max_seq_length)?;
         if hex(&base.fingerprint()) != fingerprint {
             let reason = "the base model has changed since the run began; restore it to blend with it";
-            return Err(FinetuneError::Fit(format!("{name}: {reason}")));
+            return Err(FinetuneError::Fit(format!("{}: {reason}", prepared.located.base())));
         }
         Ok(Self { base: base.parameters().to_vec(), tuned })
     }

@@ -6,8 +6,9 @@ use super::sets::PreparedSet;
 use crate::evaluation::EvaluationSet;
 use crate::recipe::BlendTable;
 use maana_kernels::{Context, Matrix};
-use maana_model::{Activations, DropoutSeed, ModelSpec, Trainable};
+use maana_model::{Activations, CrossEncoder, DropoutSeed, ModelSpec, TextEncoder, Trainable};
 use maana_text::TokenBatch;
+use maana_train::loss::Pairs;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -45,10 +46,18 @@ struct Sample {
     evaluation_texts: Vec<String>,
 }
 
+/// Texts of one pass of an evaluation that are pairs: each first text with the next.
+fn pairs(texts: &[String]) -> Vec<(&str, &str)> {
+    texts.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect()
+}
+
 impl Sample {
     fn draw(set: &PreparedSet, spec: &ModelSpec, batch_size: usize) -> Result<Self, FinetuneError> {
         let source = set.source();
         let batch_rows = batch_size.min(source.len());
+        if let Some(pairs) = set.loss().pairs() {
+            return Self::draw_pairs(set, spec, pairs, batch_rows);
+        }
         let mut columns: Vec<TokenBatch> = Vec::new();
         let (mut lengths, mut tokens) = (Vec::new(), 0);
         let mut evaluation_texts: Vec<String> = Vec::new();
@@ -72,12 +81,35 @@ impl Sample {
         }
         let mut batch = TokenBatch::new();
         columns.iter().for_each(|column| batch.extend(column));
-        let tokens_per_row = tokens as f64 / sampled as f64;
-        let spread =
-            lengths.iter().map(|length| (*length as f64 - tokens_per_row).powi(2)).sum::<f64>() / sampled as f64;
+        Ok(Self::of(&lengths, batch, batch_rows, evaluation_texts))
+    }
+
+    /// Draws the pairs of batches of rows, as a loss makes them.
+    fn draw_pairs(set: &PreparedSet, spec: &ModelSpec, pairs: Pairs, batch_rows: usize) -> Result<Self, FinetuneError> {
+        let source = set.source();
+        let (mut lengths, mut batch, mut evaluation_texts) = (Vec::new(), TokenBatch::new(), Vec::new());
+        for first in (0..SAMPLED_ROWS.min(source.len())).step_by(batch_rows) {
+            let rows = first..(first + batch_rows).min(source.len());
+            let texts = rows.map(|row| Ok(source.get(row)?.texts)).collect::<Result<Vec<_>, FinetuneError>>()?;
+            let pairs = maana_train::pairs_of_rows(&texts, pairs, 0);
+            let tokens = set.tokenize_pairs(spec, &pairs)?;
+            lengths.extend(std::iter::repeat_n(tokens.tokens() / texts.len(), texts.len()));
+            if first == 0 {
+                let few = pairs.iter().take(32).flat_map(|(a, b)| [(*a).to_owned(), (*b).to_owned()]);
+                (batch, evaluation_texts) = (tokens, few.collect());
+            }
+        }
+        Ok(Self::of(&lengths, batch, batch_rows, evaluation_texts))
+    }
+
+    /// Returns the sample, given the tokens of each row.
+    fn of(lengths: &[usize], batch: TokenBatch, batch_rows: usize, evaluation_texts: Vec<String>) -> Self {
+        let sampled = lengths.len() as f64;
+        let tokens_per_row = lengths.iter().sum::<usize>() as f64 / sampled;
+        let spread = lengths.iter().map(|length| (*length as f64 - tokens_per_row).powi(2)).sum::<f64>() / sampled;
         // The largest of many batches is about three standard deviations above the mean.
         let largest = batch_rows as f64 * tokens_per_row + 3.0 * (batch_rows as f64 * spread).sqrt();
-        Ok(Self { tokens_per_row, batch, largest, evaluation_texts })
+        Self { tokens_per_row, batch, largest, evaluation_texts }
     }
 }
 
@@ -117,8 +149,12 @@ impl Prepared {
         let (forward, both) = compute();
         model.clear_gradients();
         // Evaluations run while the memory of training is allocated.
-        let texts: Vec<&str> = evaluation_texts.iter().map(String::as_str).collect();
-        maana_model::TextEncoder::new(model.inference(), context)?.embed(&texts, "")?;
+        if model.spec().scoring().is_ok() {
+            CrossEncoder::new(model.inference(), context)?.score(&pairs(&evaluation_texts))?;
+        } else {
+            let texts: Vec<&str> = evaluation_texts.iter().map(String::as_str).collect();
+            TextEncoder::new(model.inference(), context)?.embed(&texts, "")?;
+        }
         // Of several mini-batches, all but one pass forward twice.
         let again = forward * (parts.len() - 1) as f64 / parts.len() as f64;
         let tokens_per_second = part.tokens() as f64 / (both + again);

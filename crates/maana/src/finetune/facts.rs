@@ -8,8 +8,8 @@ use crate::card::{AdapterFacts, CardFacts, Hardware, LossFacts, WidgetExample};
 use crate::recipe::{DataTable, Prompts};
 use maana_data::{DataSummary, SetSampler};
 use maana_eval::Scores;
-use maana_kernels::Context;
-use maana_model::{ModelSpec, TextEncoder};
+use maana_kernels::{Context, Matrix};
+use maana_model::{CrossEncoder, ModelSpec, TextEncoder, TrainingModel};
 use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Optimizer, Precision, TrainingRecord, Version};
 use serde_json::json;
 
@@ -27,11 +27,11 @@ pub(super) fn gather(
     let model = &prepared.model;
     let data = prepared.sets.iter().map(|set| summarise(set, model.spec())).collect::<Result<_, _>>()?;
     let texts = sampled_texts(prepared)?;
-    let examples = examples(&texts);
-    let embedder = TextEncoder::new(model.inference(), context)?;
-    let borrowed: Vec<&str> = examples.iter().map(String::as_str).collect();
-    let similarities = crate::similarity::similarities(&embedder, context, &borrowed)?;
-    let example_similarities = (0..similarities.rows()).map(|row| similarities.row(row).to_vec()).collect();
+    let labels = model.spec().scoring().map_or(0, |scoring| scoring.labels.len());
+    let Examples { texts: examples, pairs: example_pairs, values } = match labels {
+        0 => embedded_examples(&texts, model, context)?,
+        _ => scored_examples(&texts, prepared.sets[0].source().has_lists(), model, context)?,
+    };
     let hyperparameters = hyperparameters(&recipe.training, &recipe.data);
     let defaults = self::hyperparameters(&Arguments::default(), &DataTable::default());
     let changed = hyperparameters.iter().filter(|setting| !defaults.contains(setting)).cloned().collect();
@@ -65,17 +65,63 @@ pub(super) fn gather(
             peak_memory_bytes: record.peak_memory_bytes,
         },
         record,
-        widget: widget(&texts),
+        widget: if labels == 0 { widget(&texts) } else { Vec::new() },
         examples,
-        example_similarities: Some(example_similarities),
+        example_pairs,
+        example_similarities: Some(values),
         versions: vec![
             ("Maana".into(), env!("CARGO_PKG_VERSION").into()),
             ("Platform".into(), format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
             ("Instructions".into(), maana_kernels::InstructionSet::active().name().into()),
         ],
-        pipeline_tag: "sentence-similarity".into(),
+        pipeline_tag: match labels {
+            0 => "sentence-similarity",
+            1 => "text-ranking",
+            _ => "text-classification",
+        }
+        .into(),
         reproduce_301: recipe.training.reproduce == Some(Version::V3_0_1),
     })
+}
+
+/// Examples of use, with similarities of texts or scores of pairs.
+struct Examples {
+    texts: Vec<String>,
+    pairs: Vec<[String; 2]>,
+    values: Vec<Vec<f32>>,
+}
+
+fn embedded_examples(
+    texts: &[Vec<String>],
+    model: &TrainingModel,
+    context: &Context,
+) -> Result<Examples, FinetuneError> {
+    let texts = examples(texts);
+    let embedder = TextEncoder::new(model.inference(), context)?;
+    let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let similarities = crate::similarity::similarities(&embedder, context, &borrowed)?;
+    Ok(Examples { texts, pairs: Vec::new(), values: rows(&similarities) })
+}
+
+/// Returns the first pairs of the data, or those of the first list, as the reference does.
+fn scored_examples(
+    texts: &[Vec<String>],
+    has_lists: bool,
+    model: &TrainingModel,
+    context: &Context,
+) -> Result<Examples, FinetuneError> {
+    let pair = |query: &String, document: &String| [query.clone(), document.clone()];
+    let pairs: Vec<[String; 2]> = match has_lists {
+        true => texts[0][1..].iter().take(5).map(|document| pair(&texts[0][0], document)).collect(),
+        false => texts.iter().take(5).map(|texts| pair(&texts[0], &texts[1])).collect(),
+    };
+    let borrowed: Vec<(&str, &str)> = pairs.iter().map(|[query, document]| (&**query, &**document)).collect();
+    let scores = CrossEncoder::new(model.inference(), context)?.score(&borrowed)?;
+    Ok(Examples { texts: Vec::new(), values: rows(&scores), pairs })
+}
+
+fn rows(matrix: &Matrix) -> Vec<Vec<f32>> {
+    (0..matrix.rows()).map(|row| matrix.row(row).to_vec()).collect()
 }
 
 fn summarise(set: &PreparedSet, spec: &ModelSpec) -> Result<DataSummary, FinetuneError> {

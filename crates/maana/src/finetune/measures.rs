@@ -2,11 +2,11 @@
 
 use super::error::FinetuneError;
 use super::sets::{OpenedSet, PreparedSet};
-use crate::evaluation::{EvaluationSet, Measuring, SetSpec};
+use crate::evaluation::{EvaluationSet, Measuring, PairMeasuring, SetSpec};
 use crate::recipe::LocatedRecipe;
 use maana_eval::{Kind, Primary, Scores};
 use maana_kernels::Context;
-use maana_model::{Similarity, TextEncoder, TrainingModel};
+use maana_model::{CrossEncoder, ModelSpec, TextEncoder, TrainingModel};
 use maana_train::{Evaluate, KeepBest, Version};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -31,6 +31,7 @@ pub(super) struct Measures {
     pub(super) dims: Vec<usize>,
     primary: Primary,
     batch_size: usize,
+    seed: u64,
 }
 
 /// Returns the dimensions to evaluate.
@@ -74,8 +75,13 @@ pub(super) fn open_sets(
             false => 0,
         };
         let set = match (spec.kind, &training_sets[training_set].held_out) {
-            (Some(kind), Some(rows)) if takes_rows => EvaluationSet::of_rows(spec.name.clone(), kind, rows)?,
-            _ => EvaluationSet::open(&spec.clone().relative_to(&located.folder))?,
+            (Some(kind), Some(rows)) if takes_rows => {
+                EvaluationSet::of_rows(spec.name.clone(), kind, rows)?.with_at_k(spec.at_k)
+            }
+            _ => {
+                let classes = located.recipe.model.label_names().unwrap_or_default();
+                EvaluationSet::open(&SetSpec { classes, ..spec.clone().relative_to(&located.folder) })?
+            }
         };
         evaluations.push(Evaluation { set, training_set });
     }
@@ -107,7 +113,7 @@ impl Measures {
     pub(super) fn new(evaluations: Vec<Evaluation>, dims: Vec<usize>, located: &LocatedRecipe) -> Self {
         let training = &located.recipe.training;
         let primary = if training.reproduce == Some(Version::V3_0_1) { Primary::Map } else { Primary::Ndcg };
-        Self { evaluations, dims, primary, batch_size: training.batch_size }
+        Self { evaluations, dims, primary, batch_size: training.batch_size, seed: training.seed }
     }
 
     /// Returns the evaluation sets.
@@ -129,6 +135,9 @@ impl Measures {
         context: &Context,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<Scores>, FinetuneError> {
+        if model.spec().scoring().is_ok() {
+            return self.measure_pairs(model, sets, context, stop);
+        }
         let encoder = TextEncoder::new(model.inference(), context)?.with_dimension(model.spec().dimension())?;
         let encoder = encoder.with_stop(Arc::clone(stop));
         let mut scores = Vec::new();
@@ -140,13 +149,29 @@ impl Measures {
         Ok(scores)
     }
 
+    /// Evaluates a cross-encoder.
+    fn measure_pairs(
+        &self,
+        model: &TrainingModel,
+        sets: &[PreparedSet],
+        context: &Context,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Vec<Scores>, FinetuneError> {
+        let encoder = CrossEncoder::new(model.inference(), context)?.with_stop(Arc::clone(stop));
+        let measure = |Evaluation { set, training_set }: &Evaluation| {
+            let loss = Some(sets[*training_set].pair_dev_loss(self.batch_size, self.seed));
+            Ok(set.measure_pairs(&PairMeasuring { encoder: &encoder, context, loss })?)
+        };
+        self.evaluations.iter().map(measure).collect()
+    }
+
     /// Checks that evaluations have a set, that no two measures have one name, that the loss
     /// accepts the rows of its sets, and that the measures of `keep_best` exist.
     pub(super) fn check(
         &self,
         located: &LocatedRecipe,
         sets: &[PreparedSet],
-        similarity: Similarity,
+        spec: &ModelSpec,
     ) -> Result<(), FinetuneError> {
         let training = &located.recipe.training;
         if training.evaluate != Evaluate::Never && self.evaluations.is_empty() {
@@ -160,7 +185,14 @@ impl Measures {
                 loss.needs().check_data(loss.describe().recipe_name(), rows)?;
             }
         }
-        let known: Vec<String> = self.sets().flat_map(|set| set.measure_names(similarity, &self.dims)).collect();
+        let similarity = spec.settings().similarity;
+        let known: Vec<String> = match spec.scoring() {
+            Ok(scoring) => {
+                self.sets().try_for_each(|set| set.check_pairs(scoring.labels.len()))?;
+                self.sets().flat_map(EvaluationSet::pair_measure_names).collect()
+            }
+            Err(_) => self.sets().flat_map(|set| set.measure_names(similarity, &self.dims)).collect(),
+        };
         if let Some((_, twice)) = known.iter().enumerate().find(|(index, name)| known[..*index].contains(name)) {
             return Err(FinetuneError::Fit(format!(
                 "[evaluation] two sets have a measure `{twice}`; give them different names in [[evaluation.sets]]"

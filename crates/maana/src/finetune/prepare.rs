@@ -8,6 +8,7 @@ use super::notes;
 use super::sets::{self, PreparedSet};
 use crate::evaluation::EvaluationSet;
 use crate::hub::{EventHandler, HubEvent, HubOptions, Resolved};
+use crate::open::Opened;
 use crate::recipe::{LocatedRecipe, LoraTable};
 use maana_data::Source;
 use maana_eval::Scores;
@@ -58,11 +59,7 @@ pub fn prepare(
     let notes = evaluations.iter().flat_map(|evaluation| evaluation.set.notes());
     notes.for_each(|note| notify(HubEvent::Notice(note)));
 
-    let (base, options) = (located.base(), HubOptions::from_environment());
-    let opened = match recipe.model.dimension {
-        Some(dimension) => crate::open::new_static(&base, dimension, recipe.training.seed, &options, notify)?,
-        None => crate::open::open_for_training(&base, context, precision, &options, notify)?,
-    };
+    let opened = open_base(&located, context, precision, notify)?;
     let mut model = opened.model;
     model.set_gradient_checkpointing(recipe.training.gradient_checkpointing);
     if let Some(tokens) = recipe.model.max_seq_length {
@@ -79,7 +76,7 @@ pub fn prepare(
     }
     let dimension = model.dimension();
     let sets = sets::prepare(opened_sets, &located, &model, notify)?;
-    let dims = evaluated_dims(&located, dimension)?;
+    let dims = if model.spec().scoring().is_ok() { Vec::new() } else { evaluated_dims(&located, dimension)? };
     let sources: Vec<&dyn Source> = sets.iter().map(PreparedSet::source).collect();
     let plan = Plan::of(&sources, recipe.data.sampler, &recipe.training)?;
     let ResolvedGroups { plan: update_plan, groups } = ResolvedGroups::new(&recipe.training, model.tensors())?;
@@ -99,6 +96,11 @@ pub fn prepare(
         notify(HubEvent::Notice(&text));
     }
     let guards = match recipe.blend {
+        Some(_) if model.spec().has_new_head() => {
+            let reason = "[blend] needs a base that is a cross-encoder itself, but its head is new and has random weights; \
+                          omit [blend]";
+            return Err(FinetuneError::Fit(reason.into()));
+        }
         Some(_) if evaluations.is_empty() => {
             let reason = "[blend] needs a set to choose by, but [evaluation] names none; name one in retrieval or sets";
             return Err(FinetuneError::Fit(reason.into()));
@@ -109,8 +111,34 @@ pub fn prepare(
     let notes = guards.iter().flat_map(|guards| guards.own.sets().flat_map(EvaluationSet::notes));
     notes.for_each(|note| notify(HubEvent::Notice(note)));
     let measures = Measures::new(evaluations, dims, &located);
-    measures.check(&located, &sets, model.spec().settings().similarity)?;
+    measures.check(&located, &sets, model.spec())?;
     Ok(Prepared { model, resolved: opened.resolved, sets, measures, guards, plan, groups, located })
+}
+
+/// Opens the base model as the recipe asks: to embed texts, or to score pairs.
+pub(super) fn open_base(
+    located: &LocatedRecipe,
+    context: &Context,
+    precision: maana_kernels::Precision,
+    notify: &mut EventHandler<'_>,
+) -> Result<Opened<TrainingModel>, FinetuneError> {
+    let (name, options) = (located.base(), HubOptions::from_environment());
+    if let Some(head) = located.recipe.model.head(located.recipe.training.seed) {
+        return Ok(crate::open::open_for_scoring(&name, context, precision, &head, &options, notify)?);
+    }
+    let opened = match located.recipe.model.dimension {
+        Some(dimension) => {
+            crate::open::new_static(&name, dimension, located.recipe.training.seed, &options, notify)?
+        }
+        None => crate::open::open_for_training(&name, context, precision, &options, notify)?,
+    };
+    match opened.model.spec().scoring() {
+        Err(_) => Ok(opened),
+        Ok(_) => Err(FinetuneError::Fit(format!(
+            "[model] base = {:?} is a cross-encoder; set kind = \"cross_encoder\" to train it, or name a bi-encoder",
+            located.recipe.model.base
+        ))),
+    }
 }
 
 fn add_lora(model: &mut TrainingModel, lora: &LoraTable, base: &Resolved, seed: u64) -> Result<(), FinetuneError> {

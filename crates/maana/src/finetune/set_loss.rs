@@ -2,7 +2,7 @@
 
 use super::error::FinetuneError;
 use super::text_twice::TextTwice;
-use crate::evaluation::{DevLoss, EvaluationSet};
+use crate::evaluation::{DevLoss, EvaluationSet, PairDevLoss};
 use crate::recipe::{LocatedRecipe, Prompts, SetTable};
 use crate::roles;
 use maana_model::{ModelSpec, Prompt, Role};
@@ -62,18 +62,27 @@ impl SetLoss {
         let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
         let in_loss = if table.loss.is_some() { place("loss:") } else { "[loss]".into() };
         let (dimension, seed) = (spec.dimension(), located.recipe.training.seed);
-        let loss = match located.losses.of(settings) {
-            Some(loss) => settings.at_dims(Box::new(loss), dimension, seed),
-            None => settings.build(dimension, seed),
+        let scoring = spec.scoring().ok();
+        let loss = match (scoring, located.losses.of(settings)) {
+            (Some(scoring), _) => settings.build_on_pairs(scoring.labels.len()),
+            (None, Some(loss)) => settings.at_dims(Box::new(loss), dimension, seed),
+            (None, None) => settings.build(dimension, seed),
         };
         let loss = loss.map_err(|error| FinetuneError::Fit(format!("{in_loss} {error}")))?;
-        let roles = roles::of_loss(settings.name, columns.len());
+        let roles = match scoring {
+            Some(_) => roles::of_pairs(settings.name, columns.len()),
+            None => roles::of_loss(settings.name, columns.len()),
+        };
         let prompts = match &table.prompts {
             None => vec![Prompt::default(); columns.len()],
             Some(prompts) => {
                 let shared = several && located.recipe.data.prompts.as_ref() == Some(prompts);
                 let known = if shared { all_columns } else { columns };
-                let texts = prompt_texts(prompts, &roles, columns, known, spec);
+                let texts = match (scoring, prompts) {
+                    // Only the prompt of the first text counts, and is the one that scoring uses.
+                    (Some(_), Prompts::OfModel) => Ok(vec![spec.default_prompt().to_owned(); columns.len()]),
+                    _ => prompt_texts(prompts, &roles, columns, known, spec),
+                };
                 let texts = texts.map_err(|reason| FinetuneError::Fit(format!("{} {reason}", place("prompts:"))))?;
                 texts.iter().map(|text| spec.prompt(text)).collect::<Result<_, _>>()?
             }
@@ -84,6 +93,12 @@ impl SetLoss {
     /// Returns the dev loss in batches of `batch_size` rows.
     pub fn dev_loss(&self, batch_size: usize) -> DevLoss<'_> {
         DevLoss { loss: &*self.loss, batch_size, prompts: &self.prompts }
+    }
+
+    /// As [`SetLoss::dev_loss`], of a loss of pairs, which draws documents of other rows by `seed`.
+    pub fn pair_dev_loss(&self, batch_size: usize, seed: u64) -> PairDevLoss<'_> {
+        let prompt = self.prompts.first().map_or("", Prompt::text);
+        PairDevLoss { loss: &*self.loss, batch_size, seed, prompt }
     }
 }
 

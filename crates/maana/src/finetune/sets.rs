@@ -5,7 +5,7 @@ use super::hold_out::{HeldOut, hold_out};
 use super::set_loss::{self, SetLoss};
 use super::teacher::{Teacher, TeacherModels};
 use super::text_twice::TextTwice;
-use crate::evaluation::DevLoss;
+use crate::evaluation::{DevLoss, PairDevLoss};
 use crate::hub::{EventHandler, HubEvent};
 use crate::recipe::{LocatedRecipe, SetTable};
 use crate::roles;
@@ -36,7 +36,8 @@ pub struct PreparedSet {
 pub struct FirstRow {
     /// Texts with their prompts, in the order of their roles.
     pub texts: Vec<String>,
-    /// Number of tokens of each text that the model reads after truncation.
+    /// Number of tokens of each text that the model reads after truncation; for a cross-encoder
+    /// those of the query, and of each of its pairs.
     pub tokens: Vec<usize>,
     /// Numbers of the label, if the data have labels.
     pub label: Option<Vec<f32>>,
@@ -86,6 +87,20 @@ impl PreparedSet {
         DevLoss { loss: self.loss(), batch_size, prompts: &self.prompts }
     }
 
+    /// Returns the dev loss of a set for a cross-encoder.
+    pub(super) fn pair_dev_loss(&self, batch_size: usize, seed: u64) -> PairDevLoss<'_> {
+        let prompt = self.prompts.first().map_or("", Prompt::text);
+        PairDevLoss { loss: self.loss(), batch_size, seed, prompt }
+    }
+
+    /// Tokenises pairs of texts, the first ones behind their prompt.
+    pub(super) fn tokenize_pairs(&self, spec: &ModelSpec, pairs: &[(&str, &str)]) -> Result<TokenBatch, ModelError> {
+        let no_prompt = Prompt::default();
+        let prompt = self.prompts.first().unwrap_or(&no_prompt);
+        let prompted: Vec<_> = pairs.iter().map(|(first, second)| (prompt.prepend(first), *second)).collect();
+        spec.tokenize_pairs(&prompted.iter().map(|(first, second)| (&**first, *second)).collect::<Vec<_>>())
+    }
+
     /// Tokenises the texts of a row behind the prompts of their columns.
     pub(super) fn tokenize(&self, spec: &ModelSpec, texts: &[String]) -> Result<TokenBatch, ModelError> {
         let mut row = TokenBatch::new();
@@ -102,12 +117,51 @@ impl PreparedSet {
     pub fn first_rows(&self, spec: &ModelSpec, count: usize) -> Result<Vec<FirstRow>, FinetuneError> {
         let row = |row: usize| {
             let example = self.source.get(row)?;
-            let tokens = self.tokenize(spec, &example.texts)?;
+            let tokens = match self.loss.pairs() {
+                None => self.tokenize(spec, &example.texts)?,
+                Some(_) => {
+                    // The query by itself, then each pair.
+                    let mut tokens = self.tokenize(spec, &example.texts[..1])?;
+                    let pairs: Vec<_> = example.texts[1..].iter().map(|text| (&*example.texts[0], &**text)).collect();
+                    tokens.extend(&self.tokenize_pairs(spec, &pairs)?);
+                    tokens
+                }
+            };
             let tokens = (0..tokens.sequences()).map(|text| tokens.length(text)).collect();
-            let prompted = self.prompts.iter().zip(&example.texts).map(|(prompt, text)| prompt.prepend(text).into());
+            let no_prompt = Prompt::default();
+            let prompt = |column: usize| match self.loss.pairs() {
+                Some(_) if column > 0 => &no_prompt,
+                _ => self.prompts.get(column).unwrap_or(&no_prompt),
+            };
+            let prompted = example.texts.iter().enumerate().map(|(column, text)| prompt(column).prepend(text).into());
             Ok(FirstRow { texts: prompted.collect(), tokens, label: example.label })
         };
         (0..count.min(self.source.len())).map(row).collect()
+    }
+}
+
+/// Rows whose pairs are measured for a note.
+const SAMPLED_ROWS: usize = 500;
+
+impl PreparedSet {
+    /// Notes pairs that are longer than the model.
+    fn note_long_pairs(&self, spec: &ModelSpec, notify: &mut EventHandler<'_>) -> Result<(), FinetuneError> {
+        let longest = spec.settings().max_seq_length;
+        let (mut pairs, mut cut) = (0, 0);
+        for row in 0..SAMPLED_ROWS.min(self.source.len()) {
+            let texts = self.source.get(row)?.texts;
+            let of_row: Vec<(&str, &str)> = texts[1..].iter().map(|text| (&*texts[0], &**text)).collect();
+            let tokens = self.tokenize_pairs(spec, &of_row)?;
+            pairs += of_row.len();
+            cut += (0..tokens.sequences()).filter(|pair| tokens.length(*pair) >= longest).count();
+        }
+        if cut > 0 {
+            notify(HubEvent::Notice(&format!(
+                "{cut} of the first {pairs} pairs have {longest} tokens or more, to which pairs are cut, the longer text \
+                 first; [model] max_seq_length changes this"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -153,8 +207,15 @@ pub(super) fn open(
             count: negatives.count,
             seed,
         });
-        let options =
-            ReadOptions { columns: table.columns.clone(), limit: table.limit, drawn, ..ReadOptions::default() };
+        let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
+        let options = ReadOptions {
+            columns: table.columns.clone(),
+            limit: table.limit,
+            drawn,
+            lists: settings.name.takes_lists(),
+            classes: located.recipe.model.label_names().unwrap_or_default(),
+            ..ReadOptions::default()
+        };
         let source = Dataset::open(&inputs, options).map_err(|error| in_set(&table, located, error.into()))?;
         if let (Some(negatives), rows @ 1..) = (&table.negatives, source.rows_with_repeated_texts()) {
             notify(HubEvent::Notice(&format!(
@@ -167,7 +228,6 @@ pub(super) fn open(
         let HeldOut { train: source, dev: held_out, note } =
             hold_out(Arc::new(source), located).map_err(|error| in_set(&table, located, error))?;
         note.iter().for_each(|note| notify(HubEvent::Notice(note)));
-        let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
         let teacher = Teacher::open(settings, located, source.columns().len(), context, &mut models, notify)
             .map_err(|error| in_set(&table, located, error))?;
         if teacher.is_some() && source.has_labels() {
@@ -224,11 +284,22 @@ pub(super) fn prepare(
             teacher,
         };
         set.to_train().check().map_err(|error| in_set(&table, located, error.into()))?;
+        if set.loss.pairs().is_some() {
+            set.note_long_pairs(model.spec(), notify)?;
+        }
         announce(&set, table.columns.is_some(), several, notify);
         sets.push(set);
     }
     let unprompted = located.recipe.data.all_sets().iter().all(|table| table.prompts.is_none());
-    if model.spec().has_prompts() && unprompted {
+    let default_prompt = model.spec().default_prompt();
+    if model.spec().scoring().is_ok() {
+        if unprompted && !default_prompt.is_empty() {
+            notify(HubEvent::Notice(&format!(
+                "the model's folder has the prompt {default_prompt:?}, which scoring puts before the first text of each \
+                 pair, but this recipe trains without it. Set [data] prompts = \"model\"; prompts = {{}} trains without"
+            )));
+        }
+    } else if model.spec().has_prompts() && unprompted {
         notify(HubEvent::Notice(&set_loss::without_prompts(model.spec(), sets[0].source.columns())));
     }
     Ok(sets)

@@ -23,7 +23,9 @@ pub enum FromCardError {
     )]
     OldCard,
     /// A card of another kind of model.
-    #[error("the card is of {0}; recipes train sentence encoders")]
+    #[error(
+        "the card is of {0}, and recipes are made of cards of sentence encoders; write one by hand (docs/recipe.md)"
+    )]
     OtherModel(&'static str),
     /// A card that ends too early.
     #[error("line {line}: {what} begins here and does not end; the card is cut")]

@@ -21,6 +21,7 @@ pub(super) struct Picture {
 pub fn metric_chart_svg(facts: &CardFacts) -> String {
     let sets = facts.by_set();
     let chart = match sets.first() {
+        Some(set) if facts.is_cross_encoder() => by_epoch(facts, set, 0),
         Some(set) => by_dimension(set, 0),
         None => Chart { id: "quality".into(), title: "Quality by dimension".into(), ..Chart::default() },
     };
@@ -61,8 +62,9 @@ pub(super) fn quality(facts: &CardFacts) -> Vec<Picture> {
     let charts = facts.by_set().into_iter().enumerate().flat_map(|(index, set)| {
         let epochs = by_epoch(facts, &set, index);
         let has_epochs = epochs.series.iter().any(|series| series.points.len() > 1);
-        // A loss is that of all columns.
-        let dimensions = (set.kind != Kind::Loss).then(|| by_dimension(&set, index));
+        // A loss is that of all columns, and scores of pairs have no dimensions.
+        let has_dimensions = set.kind != Kind::Loss && !facts.is_cross_encoder();
+        let dimensions = has_dimensions.then(|| by_dimension(&set, index));
         dimensions.into_iter().chain(has_epochs.then_some(epochs))
     });
     charts.map(|chart| picture(&chart)).collect()
@@ -186,13 +188,19 @@ fn by_epoch(facts: &CardFacts, set: &SetScores<'_>, index: usize) -> Chart {
             }
             LogRow::Training { .. } => None,
         });
-        let name = format!("{} dims", scores.dimension);
+        let name = match scores.is_of_cross_encoder() {
+            true => scores.primary.clone(),
+            false => format!("{} dims", scores.dimension),
+        };
         Series { name, points: start.into_iter().chain(logged).collect(), labelled: false }
     });
     Chart {
         id: format!("epochs-{index}"),
         title: titled("Quality by epoch", set),
-        description: format!("{} of each dimension during training.", set.primary()),
+        description: match facts.is_cross_encoder() {
+            true => format!("{} during training.", set.primary()),
+            false => format!("{} of each dimension during training.", set.primary()),
+        },
         x_label: "epoch".into(),
         y_label: set.primary().into(),
         series: series.collect(),

@@ -88,7 +88,9 @@ impl TrainingModel {
         if spec.task == Task::Embed && !spec.is_static() && written.insert(folders.pooling.clone()) {
             write_json(&make(&folders.pooling)?.join("config.json"), &pooling_json(spec))?;
         }
-        for (module, name) in spec.modules.iter().zip(&folders.modules).filter(|(module, _)| !module.is_in_encoder()) {
+        // A cross-encoder is one module with its head.
+        let has_folder = |module: &SentenceModule| spec.task == Task::Embed && !module.is_in_encoder();
+        for (module, name) in spec.modules.iter().zip(&folders.modules).filter(|(module, _)| has_folder(module)) {
             let Some(config) = module_json(module).filter(|_| written.insert(name.clone())) else { continue };
             let path = make(name)?;
             write_json(&path.join("config.json"), &config)?;

@@ -2,7 +2,6 @@
 //! parameters in `names.rs`, and a line here.
 
 use super::arguments::LossArguments;
-use super::check::invalid;
 use super::names::{Inputs, LossName};
 use super::objective::Loss;
 use super::pairs::{
@@ -19,19 +18,19 @@ impl LossArguments {
     /// As [`LossArguments::check`], and if the loss needs another number of logits.
     pub fn build_on_pairs(&self, labels: usize) -> Result<Box<dyn Loss>, TrainError> {
         self.check(Inputs::Pairs)?;
-        let name = serde_json::json!(self.name);
+        let name = serde_json::json!(self.name).to_string();
         let activation = self.activation.unwrap_or_default();
         if self.name == LossName::CrossEntropy {
             if labels < 2 {
                 let wanted = "another loss, such as binary_cross_entropy: it needs a model with a label for each \
                               class, set by [model] num_labels, and the model has 1";
-                return Err(invalid("name", &name, wanted));
+                return Err(TrainError::argument("name", name, wanted));
             }
             return Ok(Box::new(CrossEntropy { classes: labels, activation }));
         }
         if labels != 1 {
             let wanted = format!("cross_entropy, as the model has {labels} labels: the loss needs a model with 1");
-            return Err(invalid("name", &name, &wanted));
+            return Err(TrainError::argument("name", name, wanted));
         }
         let lambda = |scheme, is_rank_net| Lambda {
             scheme,

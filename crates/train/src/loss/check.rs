@@ -65,7 +65,8 @@ impl LossArguments {
                                   cross-encoders are"
                 }
             };
-            return Err(invalid("name", &serde_json::json!(self.name), &format!("{wanted} {}", names.join(", "))));
+            let name = serde_json::json!(self.name).to_string();
+            return Err(TrainError::argument("name", name, format!("{wanted} {}", names.join(", "))));
         }
         let known = self.name.parameters(inputs);
         let serde_json::Value::Object(fields) = serde_json::json!(self) else { unreachable!("a struct is an object") };
@@ -156,6 +157,6 @@ impl LossArguments {
     }
 }
 
-pub(super) fn invalid(field: &str, value: &dyn std::fmt::Debug, wanted: &str) -> TrainError {
+fn invalid(field: &str, value: &dyn std::fmt::Debug, wanted: &str) -> TrainError {
     TrainError::argument(field, format!("{value:?}"), wanted)
 }
