@@ -6,8 +6,9 @@ Run:  pip install sentence-transformers==6.2.0 transformers==5.24.0
 Writes beside this file:
   router/   what the reference writes of a Router with a small BERT, mean pooling and Dense for queries, and tiny-bert for documents,
             and Normalize behind the Router; without the files of tiny-bert in document_0_Transformer
+  router_static/  the same with a table of static embeddings for queries and tiny-bert with Dense for documents
   asym/     the modules of a model in the form of versions 2 and 3: tiny-bert, pooling, and Asym with a Dense for each role
-  router.json           of both: texts and their embeddings by role (null: without one), and the upstream gradients of a backward pass
+  router.json           of all: texts and their embeddings by role (null: without one), and the upstream gradients of a backward pass
   router_grads.safetensors  gradients of the router's parameters: all of the tower of queries, some of that of documents
   asym_grads.safetensors    gradients of both Dense, and some of the shared encoder's
 """
@@ -16,7 +17,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Router, Transformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Router, StaticEmbedding, Transformer
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -88,6 +89,16 @@ with tempfile.TemporaryDirectory() as place:
     model.save(folder, create_model_card=False)
     shutil.rmtree(os.path.join(folder, "document_0_Transformer"))
     save(folder, "router")
+
+    table = StaticEmbedding(AutoTokenizer.from_pretrained(TINY), embedding_dim=8)
+    document = [Transformer(TINY), Pooling(64, "mean"), Dense(64, 8)]
+    model = SentenceTransformer(modules=[Router.for_query_document([table], document), Normalize()], device="cpu")
+    result["router_static"] = measure(model)
+    grads([("query_0_StaticEmbedding.", table, None), ("document_2_Dense.", document[2], None)], "router_static_grads.safetensors")
+    folder = os.path.join(place, "router_static")
+    model.save(folder, create_model_card=False)
+    shutil.rmtree(os.path.join(folder, "document_0_Transformer"))
+    save(folder, "router_static")
 
     # Versions 2 and 3 named modules by numbers, wrote the module of a class as its type, and had no parameters but allow_empty_key.
     folder = os.path.join(place, "asym")

@@ -10,7 +10,7 @@ mod data_table;
 mod losses;
 mod own_losses;
 
-pub use data_table::{DataTable, Negatives, Prompts, SetTable};
+pub use data_table::{DataTable, Negatives, Prompts, Route, Routes, SetTable};
 pub use own_losses::OwnLosses;
 
 use crate::evaluation::SetSpec;

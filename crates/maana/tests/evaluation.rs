@@ -40,7 +40,7 @@ fn measures_are_those_of_the_reference_for_every_kind() {
     };
     let loss = arguments.build(64, 42).unwrap();
     let batch_size = golden["sets"]["loss"]["batch_size"].as_u64().unwrap() as usize;
-    let loss = Some(DevLoss { loss: loss.as_ref(), batch_size, prompts: &[] });
+    let loss = Some(DevLoss { loss: loss.as_ref(), batch_size, prompts: &[], routes: &[] });
     let measuring = Measuring { loss, ..Measuring::new(&encoder, &context, &dims) };
     for (name, set) in golden["sets"].as_object().unwrap() {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name).unwrap();

@@ -46,7 +46,7 @@ pub use lora::LoraSettings;
 pub use prompt::Prompt;
 pub use random::Shape;
 pub use similarity::{Role, Similarity};
-pub use spec::{ModelSpec, Settings};
+pub use spec::{ModelSpec, RoleSpecs, Settings};
 pub use summary::{ModelSummary, ModuleSummary, RouteSummary};
 pub use task::{ScoreActivation, Scoring, Task};
 pub use text_encoder::{DEFAULT_BATCH_TOKENS, RolePrompts, TextEncoder};

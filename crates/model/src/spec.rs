@@ -2,6 +2,7 @@
 
 use crate::blocks::{POOLING_NAMES, Pooling, SentenceModule};
 use crate::router::Router;
+use crate::similarity::Role;
 use crate::summary::{ModelSummary, ModuleSummary, RouteSummary};
 use crate::task::{Scoring, Task};
 use crate::weights::is_floating;
@@ -284,6 +285,44 @@ impl ModelSpec {
             settings: settings.map(|(name, value)| (name.into(), value.into())).to_vec(),
             architecture: Some(self.class_name()),
             ..ModuleSummary::default()
+        }
+    }
+}
+
+/// The towers of a model by the role of a text; one tower in models without a router.
+#[derive(Clone, Copy)]
+pub struct RoleSpecs<'a> {
+    /// The tower of texts without a role.
+    pub any: &'a ModelSpec,
+    /// The number of the tower of queries, and its specification.
+    pub query: (usize, &'a ModelSpec),
+    /// The number of the tower of documents, and its specification.
+    pub document: (usize, &'a ModelSpec),
+    /// True if the model has a router.
+    pub routed: bool,
+}
+
+impl<'a> RoleSpecs<'a> {
+    /// Returns those of a model without a router.
+    pub fn single(spec: &'a ModelSpec) -> Self {
+        Self { any: spec, query: (0, spec), document: (0, spec), routed: false }
+    }
+
+    /// Returns the specification of the tower of texts with a role, or without.
+    pub fn of(&self, role: Option<Role>) -> &'a ModelSpec {
+        match role {
+            None => self.any,
+            Some(Role::Query) => self.query.1,
+            Some(Role::Document) => self.document.1,
+        }
+    }
+
+    /// Returns the number of the tower of texts with a role, or without.
+    pub fn number(&self, role: Option<Role>) -> usize {
+        match role {
+            None => 0,
+            Some(Role::Query) => self.query.0,
+            Some(Role::Document) => self.document.0,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::activations::Activations;
 use crate::inference_model::InferenceModel;
 use crate::prompt::Prompt;
 use crate::similarity::{Role, Similarity};
-use crate::spec::ModelSpec;
+use crate::spec::{ModelSpec, RoleSpecs};
 use crate::summary::ModelSummary;
 use maana_kernels::{Context, Matrix, Precision};
 use maana_text::TokenBatch;
@@ -239,6 +239,17 @@ impl TextEncoder {
     /// Everything of the model but its weights.
     pub fn spec(&self) -> &ModelSpec {
         self.shared.model.spec()
+    }
+
+    /// The towers by role.
+    pub fn role_specs(&self) -> RoleSpecs<'_> {
+        let any = self.whole().spec();
+        let Some(towers) = &self.towers else {
+            return RoleSpecs::single(any);
+        };
+        // Here towers have no numbers but their own places.
+        let (query, document) = ((1, towers.query.model.spec()), (2, towers.document.model.spec()));
+        RoleSpecs { any, query, document, routed: true }
     }
 
     /// The model with all of its towers.

@@ -11,7 +11,7 @@ use crate::lora::{Lora, LoraSettings};
 use crate::pass::{Compute, Pass};
 use crate::router::Router;
 use crate::similarity::{Role, Similarity};
-use crate::spec::{ModelSpec, summary_of_towers};
+use crate::spec::{ModelSpec, RoleSpecs, summary_of_towers};
 use crate::summary::ModelSummary;
 use crate::trainable::{DropoutSeed, PassLimit, Trainable};
 use crate::weights::{
@@ -90,10 +90,14 @@ impl TrainingModel {
         &self.towers[0].spec
     }
 
-    /// Returns the number of the tower for texts of a role, and everything of it but its weights.
-    pub fn tower(&self, role: Option<Role>) -> (usize, &ModelSpec) {
-        let number = self.router.as_ref().zip(role).map_or(0, |(router, role)| router.tower(role));
-        (number, &self.towers[number].spec)
+    /// The towers by role.
+    pub fn role_specs(&self) -> RoleSpecs<'_> {
+        let tower = |role| {
+            let number = self.router.as_ref().map_or(0, |router| router.tower(role));
+            (number, &*self.towers[number].spec)
+        };
+        let (query, document) = (tower(Role::Query), tower(Role::Document));
+        RoleSpecs { any: self.spec(), query, document, routed: self.router.is_some() }
     }
 
     /// Summary for cards and reports.

@@ -26,6 +26,14 @@ fn asym() -> tempfile::TempDir {
     folder
 }
 
+/// The folder with static embeddings for queries and tiny-bert with a Dense for documents.
+fn static_queries() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&golden("router_static"), folder.path());
+    copy_folder(&golden("tiny-bert"), &folder.path().join("document_0_Transformer"));
+    folder
+}
+
 fn floats(json: &Value) -> Vec<f32> {
     serde_json::from_value(json.clone()).unwrap()
 }
@@ -58,7 +66,7 @@ fn embeddings(encoder: &TextEncoder, golden: &Value) -> [Vec<f32>; 3] {
 #[test]
 fn the_role_of_a_text_chooses_its_tower_as_in_the_reference() {
     let golden = read_json(&golden("router.json"));
-    for (name, folder) in [("router", router()), ("asym", asym())] {
+    for (name, folder) in [("router", router()), ("router_static", static_queries()), ("asym", asym())] {
         let golden = &golden[name];
         let expected = ["query", "document", "no_role"].map(|of| floats(&golden[of]));
         for storage in [WeightStorage::Packed, WeightStorage::Mapped] {
@@ -91,7 +99,8 @@ fn gradients(model: &mut TrainingModel, golden: &Value) -> Vec<f32> {
     let context = Context::new(2);
     model.clear_gradients();
     for (role, of, column) in [(Role::Query, "query", "queries"), (Role::Document, "document", "documents")] {
-        let (number, spec) = model.tower(Some(role));
+        let number = model.role_specs().number(Some(role));
+        let spec = model.role_specs().of(Some(role));
         let batch = spec.tokenize(&texts(golden, column)).unwrap();
         let mut activations = model.activations(number);
         let embedded = model.forward(&context, &batch, DropoutSeed::Off, &mut activations);
@@ -107,11 +116,12 @@ fn gradients(model: &mut TrainingModel, golden: &Value) -> Vec<f32> {
 #[test]
 fn gradients_of_both_towers_are_those_of_the_reference() {
     let golden_router = read_json(&golden("router.json"));
-    for (name, folder, parts) in [("router", router(), 26 + 3), ("asym", asym(), 7)] {
+    let folders = [("router", router(), 26), ("router_static", static_queries(), 3), ("asym", asym(), 7)];
+    for (name, folder, parts) in folders {
         let mut model = open(folder.path());
         let ours = gradients(&mut model, &golden_router[name]);
         let expected = read_safetensors(&golden(&format!("{name}_grads.safetensors")));
-        assert_eq!(expected.len(), parts - if name == "router" { 3 } else { 0 });
+        assert_eq!(expected.len(), parts);
         for (key, (_, expected)) in expected {
             // Both towers of the second folder share its encoder.
             let tensor = model
@@ -127,7 +137,7 @@ fn gradients_of_both_towers_are_those_of_the_reference() {
 #[test]
 fn a_saved_model_has_its_towers_and_gives_the_same_bits() {
     let golden = read_json(&golden("router.json"));
-    for (name, folder) in [("router", router()), ("asym", asym())] {
+    for (name, folder) in [("router", router()), ("router_static", static_queries()), ("asym", asym())] {
         let place = tempfile::tempdir().unwrap();
         let saved = place.path().join("saved");
         let model = open(folder.path());
@@ -141,7 +151,7 @@ fn a_saved_model_has_its_towers_and_gives_the_same_bits() {
         assert_eq!(again.tensors(), model.tensors());
         assert_eq!(again.difference(&model), None);
         let config = read_json(&saved.join("router_config.json"));
-        assert_eq!(config["parameters"]["default_route"], if name == "router" { "document" } else { "query" });
+        assert_eq!(config["parameters"]["default_route"], if name == "asym" { "query" } else { "document" });
         assert_eq!(read_json(&saved.join("modules.json")).as_array().unwrap().len(), 1);
     }
 }
@@ -176,7 +186,11 @@ fn the_length_is_set_in_all_towers() {
     assert!(error.contains("32 positions"), "{error}");
     let mut model = open(folder.path());
     model.set_max_seq_length(6).unwrap();
-    assert!([Role::Query, Role::Document].iter().all(|role| model.tower(Some(*role)).1.settings().max_seq_length == 6));
+    assert!(
+        [Role::Query, Role::Document]
+            .iter()
+            .all(|role| model.role_specs().of(Some(*role)).settings().max_seq_length == 6)
+    );
     assert!(model.set_max_seq_length(40).is_err());
 }
 
@@ -253,7 +267,7 @@ fn an_update_of_one_tower_leaves_the_other() {
     let mut model = open(folder.path());
     let before: BTreeMap<String, Vec<f32>> = values(&model);
     let context = Context::new(1);
-    let (number, spec) = model.tower(Some(Role::Query));
+    let (number, spec) = model.role_specs().query;
     let batch = spec.tokenize(&texts(&golden["router"], "queries")).unwrap();
     let mut activations = model.activations(number);
     let embedded = model.forward(&context, &batch, DropoutSeed::Off, &mut activations);

@@ -28,6 +28,8 @@ pub(crate) struct Batch {
     pub(crate) rows: Vec<usize>,
     /// Tokens of each column; sequence `i` belongs to row `rows[i]`. Pairs are one column.
     pub(crate) columns: Vec<TokenBatch>,
+    /// Number of the tower of each column; empty if the model has one.
+    pub(crate) towers: Vec<usize>,
     /// Start of each row's pairs, followed by their number; empty if texts are no pairs.
     pub(crate) pairs: Vec<usize>,
     /// Labels, a number or several for each row, or one for each pair, if the data have labels.
@@ -96,7 +98,8 @@ where
             }
         };
         let label_length = source.label_length();
-        Ok(Batch { set, rows, columns, pairs, labels: texts.labels, label_length, of: 0, left_out: 0 })
+        let towers = self.sets[set].towers.iter().map(|tower| tower.number).collect();
+        Ok(Batch { set, rows, columns, towers, pairs, labels: texts.labels, label_length, of: 0, left_out: 0 })
     }
 
     /// Tokenizes each column.
@@ -112,15 +115,17 @@ where
         let prompts = self.sets[set].prompts.iter().map(Some).chain(std::iter::repeat(None));
         for ((index, name), prompt) in names.iter().enumerate().zip(prompts) {
             let texts = read.column(index);
-            let tokens = match prompt {
-                Some(prompt) => prompt.tokenize(&texts, self.tokenize),
-                None => (self.tokenize)(&texts),
+            let tower = self.sets[set].towers.get(index);
+            let tokenize = |texts: &[&str]| match tower {
+                Some(tower) => tower.tokenizer.encode(texts, tower.max_length).map_err(Failure::from),
+                None => (self.tokenize)(texts).map_err(Into::into),
             };
-            let tokens = tokens.map_err(|source| TrainError::Tokenize {
-                column: name.clone(),
-                rows: rows.to_vec(),
-                source: source.into(),
-            })?;
+            let tokens = match prompt {
+                Some(prompt) => prompt.tokenize(&texts, tokenize),
+                None => tokenize(&texts),
+            };
+            let tokens =
+                tokens.map_err(|source| TrainError::Tokenize { column: name.clone(), rows: rows.to_vec(), source })?;
             assert_eq!(tokens.sequences(), texts.len(), "the tokenizer gives one sequence for each text");
             if let Some(empty) = (0..tokens.sequences()).find(|&index| tokens.length(index) == 0) {
                 return Err(TrainError::NoTokens { column: name.clone(), row: rows[empty] });

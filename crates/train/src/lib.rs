@@ -42,4 +42,4 @@ pub use schedule::{
     CosineWithMinLr, CosineWithRestarts, Curve, InverseSqrt, Polynomial, ReduceLrOnPlateau, Schedule, ThresholdMode,
     WarmupStableDecay,
 };
-pub use sets::TrainingSet;
+pub use sets::{ColumnTower, TrainingSet};

@@ -147,7 +147,8 @@ impl<'a, M: Trainable> Training<'a, M> {
             }
         };
         let sequences = run.sets.iter().map(sequences).max().expect("a set");
-        let step = Step::new(model, sequences, run.arguments.pass_limit());
+        let towers = run.sets.iter().map(TrainingSet::tower_count).max().expect("a set");
+        let step = Step::new(model, sequences, run.arguments.pass_limit(), towers);
         let mut training = Self {
             context: run.context,
             sets: run.sets,
@@ -513,6 +514,7 @@ fn identity<T, M: Trainable>(run: &Run<'_, T>, model: &M) -> Identity {
             true => Vec::new(),
             false => set.prompts.iter().map(|prompt| prompt.text().to_owned()).collect(),
         },
+        routes: set.towers.iter().map(|tower| tower.route.clone()).collect(),
     });
     Identity {
         arguments: run.arguments.clone(),

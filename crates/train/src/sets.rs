@@ -5,6 +5,7 @@ use crate::optimizer::in_f32;
 use crate::{Arguments, BatchSampler, Loss, TrainError};
 use maana_data::{BatchPlan, SetSampler, Source};
 use maana_model::Prompt;
+use maana_text::Tokenizer;
 use std::sync::Arc;
 
 /// A data set of a run, with its loss.
@@ -20,12 +21,27 @@ pub struct TrainingSet<'a> {
     pub weight: f64,
     /// Prompt of each column; empty if no column has one.
     pub prompts: &'a [Prompt],
+    /// Tower of each column; empty if the model has one tower for all texts.
+    pub towers: &'a [ColumnTower],
+}
+
+/// The tower of a model with several that embeds the texts of a column.
+#[derive(Clone)]
+pub struct ColumnTower {
+    /// The number of the tower ([`maana_model::Trainable::activations`]).
+    pub number: usize,
+    /// The route to the tower, by which a resumed run recognises it.
+    pub route: String,
+    /// The tower's tokenizer.
+    pub tokenizer: Arc<Tokenizer>,
+    /// Tokens of a text that the tower reads.
+    pub max_length: usize,
 }
 
 impl<'a> TrainingSet<'a> {
     /// Creates a set without a name and prompts, with weight 1.
     pub fn new(source: &'a dyn Source, loss: &'a dyn Loss) -> Self {
-        Self { name: "", source, loss, weight: 1.0, prompts: &[] }
+        Self { name: "", source, loss, weight: 1.0, prompts: &[], towers: &[] }
     }
 
     /// Checks columns, labels and weight.
@@ -34,14 +50,21 @@ impl<'a> TrainingSet<'a> {
     /// If the loss does not accept the columns or labels, or the weight is not above 0.
     ///
     /// # Panics
-    /// If the number of prompts is not that of the columns.
+    /// If the number of prompts or of towers is not that of the columns.
     pub fn check(&self) -> Result<(), TrainError> {
         self.loss.needs().check_data(self.loss.describe().recipe_name(), self.source)?;
         if !(in_f32(self.weight) && self.weight > 0.0) {
             return Err(TrainError::argument("weight", self.weight, "a number above 0 that f32 can hold"));
         }
-        assert!(self.prompts.is_empty() || self.prompts.len() == self.source.columns().len(), "a prompt a column");
+        let columns = self.source.columns().len();
+        assert!(self.prompts.is_empty() || self.prompts.len() == columns, "a prompt a column");
+        assert!(self.towers.is_empty() || self.towers.len() == columns, "a tower a column");
         Ok(())
+    }
+
+    /// Number of towers that batches of this set need.
+    pub(crate) fn tower_count(&self) -> usize {
+        self.towers.iter().map(|tower| tower.number + 1).max().unwrap_or(1)
     }
 
     /// Adds the name of the set to an error, if it has one.

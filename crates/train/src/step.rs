@@ -10,12 +10,14 @@ use std::ops::Range;
 
 /// Memory of the passes, reserved for the largest micro-batch before the first.
 pub(crate) struct Step<M: Trainable> {
-    activations: M::Activations,
+    /// By tower.
+    activations: Vec<M::Activations>,
     limit: PassLimit,
 }
 
-/// Some sequences of a micro-batch that pass through the model together.
+/// Some sequences of a micro-batch that pass through a tower of the model together.
 struct Part {
+    tower: usize,
     sequences: Range<usize>,
     tokens: TokenBatch,
     dropout: DropoutSeed,
@@ -23,10 +25,10 @@ struct Part {
 
 impl<M: Trainable> Step<M> {
     /// Reserves memory for micro-batches of at most `sequences` sequences in passes of at most
-    /// `limit`.
-    pub(crate) fn new(model: &M, sequences: usize, limit: PassLimit) -> Self {
-        let mut activations = M::Activations::default();
-        model.reserve(sequences, limit, &mut activations);
+    /// `limit` through some towers.
+    pub(crate) fn new(model: &M, sequences: usize, limit: PassLimit, towers: usize) -> Self {
+        let mut activations: Vec<M::Activations> = (0..towers).map(|tower| model.activations(tower)).collect();
+        activations.iter_mut().for_each(|activations| model.reserve(sequences, limit, activations));
         Self { activations, limit }
     }
 
@@ -34,7 +36,8 @@ impl<M: Trainable> Step<M> {
     /// × the loss.
     ///
     /// All columns pass through the model as one packed batch: an embedding does not depend on its
-    /// batch-mates, and gradients are always summed in the same order. A batch beyond the limit
+    /// batch-mates, and gradients are always summed in the same order. Columns of different towers
+    /// pass one behind the other. A batch beyond the limit
     /// passes in parts (GradCache, Gao et al. 2021, arXiv:2101.06983): all are embedded, the loss
     /// sees all embeddings, and each part passes forward once more before it passes backward, to
     /// the same bits as at once. Dropout masks are a function of `seed`, of `pass`, the number of
@@ -52,9 +55,10 @@ impl<M: Trainable> Step<M> {
         let dimension = model.dimension();
         let sequences = batch.columns.iter().map(TokenBatch::sequences).sum();
         let mut embeddings = Matrix::zeros(sequences, dimension);
-        // The first part is the last to be embedded, so that it can pass backward at once.
+        // The first part of a tower is the last to be embedded, so that it can pass backward at once.
         for part in parts.iter().rev() {
-            let embedded = model.forward(context, &part.tokens, part.dropout, &mut self.activations);
+            let activations = &mut self.activations[part.tower];
+            let embedded = model.forward(context, &part.tokens, part.dropout, activations);
             let elements = part.sequences.start * dimension..part.sequences.end * dimension;
             embeddings.data_mut()[elements].copy_from_slice(embedded.data());
         }
@@ -72,14 +76,20 @@ impl<M: Trainable> Step<M> {
 
         let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();
         let d_embeddings = Rows::new(&d_embeddings, embeddings.rows(), dimension, dimension);
-        for (index, Part { sequences, tokens, dropout }) in parts.iter().enumerate() {
-            if index > 0 {
-                model.forward(context, tokens, *dropout, &mut self.activations);
+        let mut began = vec![false; self.activations.len()];
+        for Part { tower, sequences, tokens, dropout } in &parts {
+            let activations = &mut self.activations[*tower];
+            if std::mem::replace(&mut began[*tower], true) {
+                model.forward(context, tokens, *dropout, activations);
             }
             let d_embeddings = d_embeddings.range(sequences.clone());
-            model.backward_part(context, tokens, *dropout, &mut self.activations, d_embeddings);
+            model.backward_part(context, tokens, *dropout, activations, d_embeddings);
         }
-        model.finish_parts(context, &mut self.activations);
+        for (activations, began) in self.activations.iter_mut().zip(began) {
+            if began {
+                model.finish_parts(context, activations);
+            }
+        }
         value
     }
 
@@ -89,11 +99,37 @@ impl<M: Trainable> Step<M> {
         for column in &batch.columns {
             packed.extend(column);
         }
-        let part = |sequences: Range<usize>| {
+        let part = |tower: usize, sequences: Range<usize>| {
             let first_token = packed.offsets[sequences.start] as u64;
             let dropout = DropoutSeed::On { seed, pass, first_token, first_sequence: sequences.start as u64 };
-            Part { tokens: packed.part(sequences.clone()), sequences, dropout }
+            Part { tower, tokens: packed.part(sequences.clone()), sequences, dropout }
         };
-        self.limit.parts(&packed.offsets, model.part_multiple()).into_iter().map(part).collect()
+        let mut parts = Vec::new();
+        for (tower, sequences) in runs_of_towers(batch) {
+            let start = packed.offsets[sequences.start];
+            let offsets: Vec<usize> =
+                packed.offsets[sequences.start..=sequences.end].iter().map(|offset| offset - start).collect();
+            let of_run = self.limit.parts(&offsets, model.part_multiple());
+            parts.extend(
+                of_run.into_iter().map(|own| part(tower, sequences.start + own.start..sequences.start + own.end)),
+            );
+        }
+        parts
     }
+}
+
+/// Returns the sequences of adjacent columns with the same tower.
+fn runs_of_towers(batch: &Batch) -> Vec<(usize, Range<usize>)> {
+    let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
+    let mut end = 0;
+    for (index, column) in batch.columns.iter().enumerate() {
+        let tower = batch.towers.get(index).copied().unwrap_or(0);
+        let sequences = end..end + column.sequences();
+        end = sequences.end;
+        match runs.last_mut() {
+            Some((last, run)) if *last == tower => run.end = end,
+            _ => runs.push((tower, sequences)),
+        }
+    }
+    runs
 }

@@ -9,7 +9,7 @@ use maana::evaluation::{
 };
 use maana::finetune::SetLoss;
 use maana::kernels::Context;
-use maana::model::{CrossEncoder, Role, Task, TextEncoder, WeightStorage};
+use maana::model::{CrossEncoder, Role, RoleSpecs, Task, TextEncoder, WeightStorage};
 use maana::recipe::LocatedRecipe;
 use std::path::{Path, PathBuf};
 
@@ -155,7 +155,7 @@ impl Evaluate {
         let mut scores = Vec::new();
         for set in sets {
             let loss = match recipe {
-                Some(located) => SetLoss::named(located, set, embedder.spec())?,
+                Some(located) => SetLoss::named(located, set, embedder.role_specs())?,
                 None => None,
             };
             let batch_size = recipe.map_or(1, |located| located.recipe.training.batch_size);
@@ -185,7 +185,7 @@ impl Evaluate {
         let mut scores = Vec::new();
         for set in sets {
             let loss = match recipe {
-                Some(located) => SetLoss::named(located, set, encoder.spec())?,
+                Some(located) => SetLoss::named(located, set, RoleSpecs::single(encoder.spec()))?,
                 None => None,
             };
             let arguments = recipe.map(|located| &located.recipe.training);

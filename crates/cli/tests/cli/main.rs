@@ -13,6 +13,7 @@ mod irregular;
 mod losses;
 mod precision;
 mod prompts;
+mod router;
 mod serve;
 mod sets;
 mod sharing;

@@ -42,6 +42,8 @@ pub struct DevLoss<'a> {
     pub batch_size: usize,
     /// Prompt of each column in training; empty if no column has one.
     pub prompts: &'a [Prompt],
+    /// Role of each column in training, if the model has towers by role.
+    pub routes: &'a [Option<Role>],
 }
 
 impl<'a> Measuring<'a> {
@@ -221,11 +223,15 @@ impl EvaluationSet {
     }
 
     fn loss(&self, rows: &dyn Source, measuring: &Measuring<'_>) -> Result<Scores, EvaluationError> {
-        let DevLoss { loss, batch_size, prompts } =
+        let DevLoss { loss, batch_size, prompts, routes } =
             measuring.loss.ok_or_else(|| EvaluationError::NoLoss(self.title().to_owned()))?;
         loss.needs().check_data(loss.describe().recipe_name(), rows)?;
         let encoder = measuring.encoder;
-        let embed = |column: usize, texts: &[&str]| encoder.embed(texts, prompts.get(column).map_or("", Prompt::text));
+        let embed = |column: usize, texts: &[&str]| {
+            let route = routes.get(column).copied().flatten();
+            let tower = route.map_or_else(|| encoder.clone(), |role| encoder.for_role(role));
+            tower.embed(texts, prompts.get(column).map_or("", Prompt::text))
+        };
         let value = dev_loss(measuring.context, loss, rows, batch_size, embed).map_err(EvaluationError::of_loss)?;
         Ok(Scores {
             kind: Kind::Loss,

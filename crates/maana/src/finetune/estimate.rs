@@ -6,7 +6,7 @@ use super::sets::PreparedSet;
 use crate::evaluation::EvaluationSet;
 use crate::recipe::BlendTable;
 use maana_kernels::{Context, Matrix};
-use maana_model::{Activations, CrossEncoder, DropoutSeed, ModelSpec, TextEncoder, Trainable};
+use maana_model::{CrossEncoder, DropoutSeed, ModelSpec, PassLimit, Role, TextEncoder, Trainable, TrainingModel};
 use maana_text::TokenBatch;
 use maana_train::loss::Pairs;
 use std::ops::Range;
@@ -38,8 +38,8 @@ pub struct Estimate {
 /// The first rows of a set.
 struct Sample {
     tokens_per_row: f64,
-    /// The first batch.
-    batch: TokenBatch,
+    /// The first batch, divided by towers.
+    batches: Vec<(usize, TokenBatch)>,
     /// Tokens of the largest expected batch.
     largest: f64,
     /// Texts of one pass of an evaluation.
@@ -79,9 +79,15 @@ impl Sample {
                     .for_each(|(text, column)| column.extend_with(&tokenized, text..text + 1));
             }
         }
-        let mut batch = TokenBatch::new();
-        columns.iter().for_each(|column| batch.extend(column));
-        Ok(Self::of(&lengths, batch, batch_rows, evaluation_texts))
+        let mut batches: Vec<(usize, TokenBatch)> = Vec::new();
+        for (index, column) in columns.iter().enumerate() {
+            let tower = set.tower(index);
+            match batches.iter_mut().find(|(known, _)| *known == tower) {
+                Some((_, batch)) => batch.extend(column),
+                None => batches.push((tower, column.clone())),
+            }
+        }
+        Ok(Self::of(&lengths, batches, batch_rows, evaluation_texts))
     }
 
     /// Draws the pairs of batches of rows, as a loss makes them.
@@ -99,17 +105,22 @@ impl Sample {
                 (batch, evaluation_texts) = (tokens, few.collect());
             }
         }
-        Ok(Self::of(&lengths, batch, batch_rows, evaluation_texts))
+        Ok(Self::of(&lengths, vec![(0, batch)], batch_rows, evaluation_texts))
     }
 
     /// Returns the sample, given the tokens of each row.
-    fn of(lengths: &[usize], batch: TokenBatch, batch_rows: usize, evaluation_texts: Vec<String>) -> Self {
+    fn of(
+        lengths: &[usize],
+        batches: Vec<(usize, TokenBatch)>,
+        batch_rows: usize,
+        evaluation_texts: Vec<String>,
+    ) -> Self {
         let sampled = lengths.len() as f64;
         let tokens_per_row = lengths.iter().sum::<usize>() as f64 / sampled;
         let spread = lengths.iter().map(|length| (*length as f64 - tokens_per_row).powi(2)).sum::<f64>() / sampled;
         // The largest of many batches is about three standard deviations above the mean.
         let largest = batch_rows as f64 * tokens_per_row + 3.0 * (batch_rows as f64 * spread).sqrt();
-        Self { tokens_per_row, batch, largest, evaluation_texts }
+        Self { tokens_per_row, batches, largest, evaluation_texts }
     }
 }
 
@@ -129,35 +140,27 @@ impl Prepared {
         let share = |(set, sample): (&PreparedSet, &Sample)| set.source().len() as f64 * sample.tokens_per_row;
         let tokens_per_row = self.sets.iter().zip(&samples).map(share).sum::<f64>() / all_rows;
         let largest_first = |a: &Sample, b: &Sample| a.largest.total_cmp(&b.largest);
-        let Sample { batch, largest, evaluation_texts, .. } =
+        let Sample { batches, largest, evaluation_texts, .. } =
             samples.into_iter().max_by(largest_first).expect("a recipe has a set");
         let batch_rows = batch_size.min(self.plan.rows);
 
-        let parts = arguments.pass_limit().parts(&batch.offsets, model.part_multiple());
-        let part = batch.part(parts[0].clone());
-        let mut keep = Activations::default();
-        let mut compute = || {
-            let began = Instant::now();
-            let embeddings = model.forward(context, &part, DropoutSeed::Off, &mut keep);
-            let forward = began.elapsed().as_secs_f64();
-            let ones = Matrix::from_vec(embeddings.rows(), embeddings.columns(), vec![1e-3; embeddings.data().len()]);
-            model.backward(context, &part, DropoutSeed::Off, &mut keep, ones.view());
-            (forward, began.elapsed().as_secs_f64())
-        };
-        // The first pass touches the memory for the first time, so it is not timed.
-        compute();
-        let (forward, both) = compute();
+        let tokens: usize = batches.iter().map(|(_, batch)| batch.tokens()).sum();
+        let larger = (largest / tokens as f64).max(1.0);
+        let passes: Vec<PassCost> =
+            batches.iter().map(|tower| pass_cost(model, context, tower, arguments.pass_limit(), larger)).collect();
+        let sum = |of: fn(&PassCost) -> f64| passes.iter().map(of).sum::<f64>();
+        let (forward_seconds, training_seconds) = (sum(|pass| pass.forward), sum(|pass| pass.training));
+        let held: usize = passes.iter().map(|pass| pass.held_bytes).sum();
+        let activation_bytes: usize = passes.iter().map(|pass| pass.activation_bytes).sum();
         model.clear_gradients();
         // Evaluations run while the memory of training is allocated.
         if model.spec().scoring().is_ok() {
             CrossEncoder::new(model.inference(), context)?.score(&pairs(&evaluation_texts))?;
         } else {
             let texts: Vec<&str> = evaluation_texts.iter().map(String::as_str).collect();
-            TextEncoder::new(model.inference(), context)?.embed(&texts, "")?;
+            TextEncoder::new(model.inference(), context)?.encode(&texts, Role::Document)?;
         }
-        // Of several mini-batches, all but one pass forward twice.
-        let again = forward * (parts.len() - 1) as f64 / parts.len() as f64;
-        let tokens_per_second = part.tokens() as f64 / (both + again);
+        let tokens_per_second = tokens as f64 / training_seconds;
         let plan = &self.plan;
         let trained_rows = plan.micro_batches as f64 * batch_rows as f64;
         let sets = self.measures.sets().map(EvaluationSet::text_bytes).sum();
@@ -169,25 +172,69 @@ impl Prepared {
         // Estimates the tokens of texts that are not tokenised here.
         let bytes_per_token = 3.5;
         let trained: usize = model.tensors().iter().map(|tensor| tensor.range.len()).sum();
-        let tokens_of = |sequences: &Range<usize>| batch.offsets[sequences.end] - batch.offsets[sequences.start];
-        let largest_part = parts.iter().map(tokens_of).max().unwrap_or_default() as f64;
-        let growth = largest_part / part.tokens() as f64 * (largest / batch.tokens() as f64).max(1.0);
-        let activation_bytes = (keep.bytes() as f64 * growth) as usize;
         let average_bytes = if arguments.ema_decay.is_some() { 4 * trained } else { 0 };
         let parameter_bytes = model.parameter_bytes() + average_bytes + model.packed_bytes();
         let moment_bytes = model.moment_bytes();
         // The peak so far lacks only moments, average and the rest of a larger batch.
         let peak = maana_train::peak_memory_bytes()
-            .map_or(parameter_bytes + keep.bytes(), |peak| peak as usize + moment_bytes + average_bytes);
+            .map_or(parameter_bytes + held, |peak| peak as usize + moment_bytes + average_bytes);
         Ok(Estimate {
             tokens_per_row,
             tokens_per_second,
             training_seconds: trained_rows * tokens_per_row / tokens_per_second,
-            evaluation_seconds: evaluated as f64 / bytes_per_token * forward / part.tokens() as f64,
+            evaluation_seconds: evaluated as f64 / bytes_per_token * forward_seconds / tokens as f64,
             parameter_bytes,
             activation_bytes,
-            memory_bytes: peak + activation_bytes - keep.bytes(),
+            memory_bytes: peak + activation_bytes - held,
         })
+    }
+}
+
+/// Time and memory of the passes of a batch through one tower.
+struct PassCost {
+    /// Seconds of forward.
+    forward: f64,
+    /// Seconds of forward and backward.
+    training: f64,
+    /// Bytes of the activations of the measured pass.
+    held_bytes: usize,
+    /// Bytes of the activations of the largest expected pass.
+    activation_bytes: usize,
+}
+
+/// Measures the first part of a batch; batches may be `larger` times as large.
+fn pass_cost(
+    model: &mut TrainingModel,
+    context: &Context,
+    (tower, batch): &(usize, TokenBatch),
+    limit: PassLimit,
+    larger: f64,
+) -> PassCost {
+    let parts = limit.parts(&batch.offsets, model.part_multiple());
+    let part = batch.part(parts[0].clone());
+    let mut keep = model.activations(*tower);
+    let mut compute = || {
+        let began = Instant::now();
+        let embeddings = model.forward(context, &part, DropoutSeed::Off, &mut keep);
+        let forward = began.elapsed().as_secs_f64();
+        let ones = Matrix::from_vec(embeddings.rows(), embeddings.columns(), vec![1e-3; embeddings.data().len()]);
+        model.backward(context, &part, DropoutSeed::Off, &mut keep, ones.view());
+        (forward, began.elapsed().as_secs_f64())
+    };
+    // The first pass touches the memory for the first time, so it is not timed.
+    compute();
+    let (forward, both) = compute();
+    // Of several mini-batches, all but one pass forward twice.
+    let again = forward * (parts.len() - 1) as f64 / parts.len() as f64;
+    let of_all = batch.tokens() as f64 / part.tokens() as f64;
+    let tokens_of = |sequences: &Range<usize>| batch.offsets[sequences.end] - batch.offsets[sequences.start];
+    let largest_part = parts.iter().map(tokens_of).max().unwrap_or_default() as f64;
+    let growth = largest_part / part.tokens() as f64 * larger;
+    PassCost {
+        forward: forward * of_all,
+        training: (both + again) * of_all,
+        held_bytes: keep.bytes(),
+        activation_bytes: (keep.bytes() as f64 * growth) as usize,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::recipe::{DataTable, Prompts};
 use maana_data::{DataSummary, SetSampler};
 use maana_eval::Scores;
 use maana_kernels::{Context, Matrix};
-use maana_model::{CrossEncoder, ModelSpec, TextEncoder, TrainingModel};
+use maana_model::{CrossEncoder, ModelSpec, Role, TextEncoder, TrainingModel};
 use maana_train::{Arguments, BatchSampler, Evaluate, LossSummary, Optimizer, Precision, TrainingRecord, Version};
 use serde_json::json;
 
@@ -99,6 +99,7 @@ fn embedded_examples(
     let texts = examples(texts);
     let embedder = TextEncoder::new(model.inference(), context)?;
     let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let embedder = if embedder.expect_tower().is_ok() { embedder } else { embedder.for_role(Role::Document) };
     let similarities = crate::similarity::similarities(&embedder, context, &borrowed)?;
     Ok(Examples { texts, pairs: Vec::new(), values: rows(&similarities) })
 }

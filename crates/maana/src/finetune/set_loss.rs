@@ -5,7 +5,7 @@ use super::text_twice::TextTwice;
 use crate::evaluation::{DevLoss, EvaluationSet, PairDevLoss};
 use crate::recipe::{LocatedRecipe, Prompts, SetTable};
 use crate::roles;
-use maana_model::{ModelSpec, Prompt, Role};
+use maana_model::{ModelSpec, Prompt, Role, RoleSpecs};
 use maana_train::{Loss, LossName};
 
 /// The loss of a set, with the roles and prompts of its columns.
@@ -13,6 +13,8 @@ pub struct SetLoss {
     pub(super) roles: Vec<String>,
     pub(super) loss: Box<dyn Loss>,
     pub(super) prompts: Vec<Prompt>,
+    /// Role of each column, if the model has towers by role.
+    pub(super) routes: Vec<Option<Role>>,
 }
 
 impl SetLoss {
@@ -26,7 +28,7 @@ impl SetLoss {
     pub fn named(
         located: &LocatedRecipe,
         set: &mut EvaluationSet,
-        spec: &ModelSpec,
+        specs: RoleSpecs<'_>,
     ) -> Result<Option<Self>, FinetuneError> {
         let tables = located.recipe.data.all_sets();
         let table = tables.iter().find(|table| table.name == set.title()).unwrap_or(&tables[0]);
@@ -42,7 +44,7 @@ impl SetLoss {
                 set.title()
             )));
         }
-        Self::of(located, table, rows.columns(), rows.columns(), spec).map(Some)
+        Self::of(located, table, rows.columns(), rows.columns(), specs).map(Some)
     }
 
     /// Creates the loss of a set with these columns; the prompts of `[data]` may name the columns
@@ -52,8 +54,9 @@ impl SetLoss {
         table: &SetTable,
         columns: &[String],
         all_columns: &[String],
-        spec: &ModelSpec,
+        specs: RoleSpecs<'_>,
     ) -> Result<Self, FinetuneError> {
+        let spec = specs.any;
         let several = !located.recipe.data.sets.is_empty();
         let place = |field: &str| match several {
             true => format!("[[data.sets]] `{}`: {field}", table.name),
@@ -73,6 +76,9 @@ impl SetLoss {
             Some(_) => roles::of_pairs(settings.name, columns.len()),
             None => roles::of_loss(settings.name, columns.len()),
         };
+        let shared = several && located.recipe.data.routes == table.routes;
+        let known = if shared { all_columns } else { columns };
+        let routes = routes(table, columns, known, specs).map_err(|reason| FinetuneError::Fit(place(&reason)))?;
         let prompts = match &table.prompts {
             None => vec![Prompt::default(); columns.len()],
             Some(prompts) => {
@@ -84,15 +90,16 @@ impl SetLoss {
                     _ => prompt_texts(prompts, &roles, columns, known, spec),
                 };
                 let texts = texts.map_err(|reason| FinetuneError::Fit(format!("{} {reason}", place("prompts:"))))?;
-                texts.iter().map(|text| spec.prompt(text)).collect::<Result<_, _>>()?
+                let of_column = |(text, route): (&String, &Option<Role>)| specs.of(*route).prompt(text);
+                texts.iter().zip(&routes).map(of_column).collect::<Result<_, _>>()?
             }
         };
-        Ok(Self { roles, loss, prompts })
+        Ok(Self { roles, loss, prompts, routes })
     }
 
     /// Returns the dev loss in batches of `batch_size` rows.
     pub fn dev_loss(&self, batch_size: usize) -> DevLoss<'_> {
-        DevLoss { loss: &*self.loss, batch_size, prompts: &self.prompts }
+        DevLoss { loss: &*self.loss, batch_size, prompts: &self.prompts, routes: &self.routes }
     }
 
     /// As [`SetLoss::dev_loss`], of a loss of pairs, which draws documents of other rows by `seed`.
@@ -100,6 +107,32 @@ impl SetLoss {
         let prompt = self.prompts.first().map_or("", Prompt::text);
         PairDevLoss { loss: &*self.loss, batch_size, seed, prompt }
     }
+}
+
+/// Returns the role of each column by which a model with a router chooses its tower.
+fn routes(
+    table: &SetTable,
+    columns: &[String],
+    known: &[String],
+    specs: RoleSpecs<'_>,
+) -> Result<Vec<Option<Role>>, String> {
+    let Some(routes) = &table.routes else {
+        let by_place = |index: usize| if index == 0 { Role::Query } else { Role::Document };
+        return Ok((0..columns.len()).map(|index| specs.routed.then(|| by_place(index))).collect());
+    };
+    if !specs.routed {
+        return Err("routes: the model has no towers by role (no Router); leave the field out".into());
+    }
+    if let Some(column) = routes.keys().find(|column| !known.contains(column)) {
+        return Err(format!("routes: there is no column `{column}`; the columns are {}", known.join(", ")));
+    }
+    columns
+        .iter()
+        .map(|column| match routes.get(column) {
+            Some(route) => Ok(Some(route.role())),
+            None => Err(format!("routes: column `{column}` has none; give it \"query\" or \"document\"")),
+        })
+        .collect()
 }
 
 /// Returns the text of each column's prompt; `known` are the columns that may be named.

@@ -11,9 +11,9 @@ use crate::recipe::{LocatedRecipe, SetTable};
 use crate::roles;
 use maana_data::{Dataset, DrawnColumn, ReadOptions, Source};
 use maana_kernels::Context;
-use maana_model::{ModelError, ModelSpec, Prompt, Trainable, TrainingModel};
+use maana_model::{ModelError, ModelSpec, Prompt, Role, RoleSpecs, Trainable, TrainingModel};
 use maana_text::TokenBatch;
-use maana_train::{Loss, LossName, LossSummary, TrainingSet};
+use maana_train::{ColumnTower, Loss, LossName, LossSummary, TrainingSet};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +26,10 @@ pub struct PreparedSet {
     loss: Box<dyn Loss>,
     weight: f64,
     prompts: Vec<Prompt>,
+    /// Role of each column, if the model has towers by role.
+    routes: Vec<Option<Role>>,
+    /// Tower of each column, if the model has towers by role.
+    towers: Vec<ColumnTower>,
     /// The model whose numbers are the labels, until training begins.
     pub(super) teacher: Option<Teacher>,
     /// Parameter of the loss that names this model.
@@ -78,13 +82,13 @@ impl PreparedSet {
 
     /// Returns the set for training.
     pub(super) fn to_train(&self) -> TrainingSet<'_> {
-        let Self { name, source, loss, weight, prompts, .. } = self;
-        TrainingSet { name, source: &**source, loss: &**loss, weight: *weight, prompts }
+        let Self { name, source, loss, weight, prompts, towers, .. } = self;
+        TrainingSet { name, source: &**source, loss: &**loss, weight: *weight, prompts, towers }
     }
 
     /// Returns the dev loss of the set, in batches of `batch_size` rows.
     pub(super) fn dev_loss(&self, batch_size: usize) -> DevLoss<'_> {
-        DevLoss { loss: self.loss(), batch_size, prompts: &self.prompts }
+        DevLoss { loss: self.loss(), batch_size, prompts: &self.prompts, routes: &self.routes }
     }
 
     /// Returns the dev loss of a set for a cross-encoder.
@@ -104,10 +108,18 @@ impl PreparedSet {
     /// Tokenises the texts of a row behind the prompts of their columns.
     pub(super) fn tokenize(&self, spec: &ModelSpec, texts: &[String]) -> Result<TokenBatch, ModelError> {
         let mut row = TokenBatch::new();
-        for (text, prompt) in texts.iter().zip(&self.prompts) {
-            row.extend(&prompt.tokenize(&[text], |texts| spec.tokenize(texts))?);
+        for (index, (text, prompt)) in texts.iter().zip(&self.prompts).enumerate() {
+            row.extend(&prompt.tokenize(&[text], |texts| match self.towers.get(index) {
+                Some(tower) => Ok(tower.tokenizer.encode(texts, tower.max_length)?),
+                None => spec.tokenize(texts),
+            })?);
         }
         Ok(row)
+    }
+
+    /// Number of the tower of a column.
+    pub(super) fn tower(&self, column: usize) -> usize {
+        self.towers.get(column).map_or(0, |tower| tower.number)
     }
 
     /// Returns the first rows, with the number of tokens of each text.
@@ -262,7 +274,9 @@ pub(super) fn prepare(
     let columns: Vec<String> = opened.iter().flat_map(|set| set.source.columns().to_vec()).collect();
     let mut sets = Vec::with_capacity(opened.len());
     for OpenedSet { table, source, loss_name, teacher, .. } in opened {
-        let SetLoss { roles, loss, prompts } = SetLoss::of(located, &table, source.columns(), &columns, model.spec())?;
+        let specs = model.role_specs();
+        let SetLoss { roles, loss, prompts, routes } = SetLoss::of(located, &table, source.columns(), &columns, specs)?;
+        let towers = if specs.routed { routes.iter().map(|role| tower(specs, *role)).collect() } else { Vec::new() };
         if let Some(teacher) = &teacher {
             let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
             teacher.check(settings, model.dimension()).map_err(|error| in_set(&table, located, error))?;
@@ -280,6 +294,8 @@ pub(super) fn prepare(
             loss,
             weight: table.weight,
             prompts,
+            routes,
+            towers,
             model_parameter: teacher.as_ref().map(Teacher::parameter),
             teacher,
         };
@@ -303,6 +319,22 @@ pub(super) fn prepare(
         notify(HubEvent::Notice(&set_loss::without_prompts(model.spec(), sets[0].source.columns())));
     }
     Ok(sets)
+}
+
+/// Returns the tower of a column with a role.
+fn tower(specs: RoleSpecs<'_>, role: Option<Role>) -> ColumnTower {
+    let spec = specs.of(role);
+    let route = match role {
+        Some(Role::Query) => "query",
+        Some(Role::Document) => "document",
+        None => "",
+    };
+    ColumnTower {
+        number: specs.number(role),
+        route: route.into(),
+        tokenizer: spec.tokenizer(),
+        max_length: spec.settings().max_seq_length,
+    }
 }
 
 /// Announces the roles of the columns, and any contradiction with their names.

@@ -70,6 +70,12 @@ impl Teacher {
                 place.insert((opened.model, base_model(&opened.resolved).name)).clone()
             }
         };
+        if !encoder.has_one_tower() {
+            return Err(FinetuneError::Fit(format!(
+                "[loss] {field} = {name:?}: it has towers by role (a Router), which teachers and guides may not have; name a \
+                 model of one tower"
+            )));
+        }
         // Scores and guides compare queries with documents: each has the prompt of its role.
         let by_role = settings.name != LossName::Mse;
         let prompt = |column: usize| match column {

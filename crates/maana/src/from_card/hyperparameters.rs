@@ -181,6 +181,6 @@ pub(super) const TABLE: [(&str, Treatment); 148] = [
     ("prompts", Honoured(&["data.prompts"])),
     ("batch_sampler", Honoured(&["training.batch_sampler"])),
     ("multi_dataset_batch_sampler", Honoured(&["data.sampler"])),
-    ("router_mapping", Refused(EMPTY, "models with a router are not supported; train its towers one by one")),
+    ("router_mapping", Refused(EMPTY, "name the roles of the columns in `[data] routes`")),
     ("learning_rate_mapping", Refused(EMPTY, "set `[[training.groups]]` with patterns of names")),
 ];

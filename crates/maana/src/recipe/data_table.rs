@@ -1,6 +1,7 @@
 //! The table `[data]` of a recipe: one set of training data, or several.
 
 use maana_data::SetSampler;
+use maana_model::Role;
 use maana_train::LossArguments;
 use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -23,6 +24,10 @@ pub struct DataTable {
     pub limit: Option<usize>,
     /// Prompts of the columns; those of several sets may have their own. Default: none.
     pub prompts: Option<Prompts>,
+    /// Roles of the columns, which choose the towers of a model with a Router. Default: the first
+    /// column holds queries, the others documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routes: Option<Routes>,
     /// A column of lists of negatives, from which each epoch draws some.
     pub negatives: Option<Negatives>,
     /// Order of the batches of several sets. Default proportional.
@@ -52,6 +57,9 @@ pub struct SetTable {
     /// Default: those of `[data]`.
     #[serde(default)]
     pub prompts: Option<Prompts>,
+    /// Default: those of `[data]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes: Option<Routes>,
     /// As in `[data]`.
     #[serde(default)]
     pub negatives: Option<Negatives>,
@@ -70,6 +78,29 @@ pub struct Negatives {
     /// Number of texts that each epoch draws from each list, at least 1.
     #[serde(deserialize_with = "count")]
     pub count: usize,
+}
+
+/// Roles by the name of a column.
+pub type Routes = BTreeMap<String, Route>;
+
+/// The role of a column's texts, which chooses their tower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Route {
+    /// Queries.
+    Query,
+    /// Documents.
+    Document,
+}
+
+impl Route {
+    /// The role.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Query => Role::Query,
+            Self::Document => Role::Document,
+        }
+    }
 }
 
 /// Prompts of the columns.
@@ -91,15 +122,16 @@ impl DataTable {
     /// Returns all sets with what they take from `[data]`: several, or the one of `[data]` itself.
     pub fn all_sets(&self) -> Vec<SetTable> {
         if self.sets.is_empty() {
-            let Self { train, columns, name, limit, prompts, negatives, .. } = self.clone();
+            let Self { train, columns, name, limit, prompts, routes, negatives, .. } = self.clone();
             let name = name.unwrap_or_default();
-            return vec![SetTable { name, train, columns, limit, weight: 1.0, prompts, negatives, loss: None }];
+            return vec![SetTable { name, train, columns, limit, weight: 1.0, prompts, routes, negatives, loss: None }];
         }
-        let with_prompts = |set: &SetTable| {
+        let with_shared = |set: &SetTable| {
             let prompts = set.prompts.as_ref().or(self.prompts.as_ref()).cloned();
-            SetTable { prompts, ..set.clone() }
+            let routes = set.routes.as_ref().or(self.routes.as_ref()).cloned();
+            SetTable { prompts, routes, ..set.clone() }
         };
-        self.sets.iter().map(with_prompts).collect()
+        self.sets.iter().map(with_shared).collect()
     }
 
     /// Checks that every set has files, and that fields of a single set are not next to several.

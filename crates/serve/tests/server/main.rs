@@ -9,6 +9,7 @@ mod fuzz;
 mod keys;
 mod models;
 mod rerank;
+mod router;
 mod routes;
 mod schema;
 mod search;

@@ -42,6 +42,9 @@ pub(crate) struct SetIdentity {
     /// Prompt of each column; empty if no column has one.
     #[serde(default)]
     pub(crate) prompts: Vec<String>,
+    /// Route of each column; empty if the model has one tower.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) routes: Vec<String>,
 }
 
 fn one() -> f64 {

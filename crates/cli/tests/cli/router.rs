@@ -1,0 +1,121 @@
+//! A model with towers by role: every command embeds a text with the tower of its role.
+
+use crate::support::{Bench, command, fail, golden, succeed};
+use serde_json::{Value, json};
+use std::path::Path;
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Writes the golden model with a small BERT for queries and tiny-bert for documents, and returns
+/// its folder.
+fn router(bench: &Bench) -> String {
+    copy(&golden("router"), &bench.path("router"));
+    copy(&golden("tiny-bert"), &bench.path("router/document_0_Transformer"));
+    bench.path("router").display().to_string()
+}
+
+fn numbers(golden: &Value) -> Vec<Vec<f32>> {
+    let all: Vec<f32> = serde_json::from_value(golden.clone()).unwrap();
+    all.chunks(64).map(<[f32]>::to_vec).collect()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[test]
+fn commands_use_the_tower_of_the_role_as_the_reference_does() {
+    let bench = Bench::new();
+    let model = router(&bench);
+    let golden: Value = serde_json::from_slice(&std::fs::read(golden("router.json")).unwrap()).unwrap();
+    let golden = &golden["router"];
+    let (queries, documents) = (numbers(&golden["query"]), numbers(&golden["document"]));
+
+    let info = succeed(&mut command(&["info", &model]));
+    let modules =
+        "Router (document: Transformer → Pooling → Normalize; query: Transformer → Pooling → Dense → Normalize)";
+    assert!(info.contains(modules), "{info}");
+
+    let write = |name: &str, texts: &Value| {
+        let rows = texts.as_array().unwrap().iter().map(|text| format!("{}\n", json!({"text": text})));
+        bench.write(name, &rows.collect::<String>());
+    };
+    write("queries.jsonl", &golden["queries"]);
+    write("documents.jsonl", &golden["documents"]);
+    let path = |name: &str| bench.path(name).display().to_string();
+    for (file, more, expected) in [
+        ("queries.jsonl", &["--prompt", "query"][..], &queries),
+        ("documents.jsonl", &["--prompt", "document"], &documents),
+        ("documents.jsonl", &[], &documents),
+    ] {
+        let printed = succeed(command(&["encode", &model, "--input", &path(file), "--output", "-"]).args(more));
+        for (line, expected) in printed.lines().zip(expected) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let embedding: Vec<f32> = serde_json::from_value(line["embedding"].clone()).unwrap();
+            assert!(embedding.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{file} {more:?}");
+        }
+    }
+
+    succeed(&mut command(&["index", &model, &path("documents.jsonl"), "--out", &path("store")]));
+    for (text, query) in golden["queries"].as_array().unwrap().iter().zip(&queries) {
+        let printed = succeed(&mut command(&["search", &path("store"), text.as_str().unwrap(), "--json"]));
+        let best = documents.iter().map(|document| cosine(query, document)).fold(f32::MIN, f32::max);
+        assert!(printed.contains(&format!("{best:.3}")), "{best}: {printed}");
+    }
+}
+
+#[test]
+fn both_towers_are_trained_and_the_folder_has_its_router() {
+    let bench = Bench::new();
+    let model = router(&bench);
+    let recipe = |data: &str, base: &str| {
+        bench.write(
+            "recipe.toml",
+            &format!(
+                "[model]\nbase = \"{base}\"\n[data]\ntrain = [\"pairs.jsonl\"]\ncolumns = [\"anchor\", \"positive\"]\n{data}\n\
+                 [training]\nepochs = 1\nbatch_size = 4\nlearning_rate = 1e-3\nmax_steps = 4\n\
+                 [evaluation]\nretrieval = [\"dev\"]\n"
+            ),
+        );
+    };
+    recipe("routes = { anchor = \"query\", positive = \"document\" }", &model);
+    succeed(&mut bench.train("named"));
+    recipe("", &model);
+    succeed(&mut bench.train("default"));
+    let weights = |run: &str, tower: &str| {
+        let path = bench.path(run).join("model").join(tower).join("model.safetensors");
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    for tower in ["query_0_Transformer", "document_0_Transformer", "query_2_Dense"] {
+        assert!(weights("named", tower) == weights("default", tower), "the default routes");
+        assert_ne!(
+            weights("named", tower),
+            std::fs::read(bench.path("router").join(tower).join("model.safetensors")).unwrap()
+        );
+    }
+    let card = std::fs::read_to_string(bench.path("named/model/README.md")).unwrap();
+    assert!(card.contains("(0): Router(\n    default_route='document'"), "{card}");
+    assert!(card.contains("      (query): Sequential(\n        (0): Transformer("), "{card}");
+    let trained = bench.path("named/model").display().to_string();
+    succeed(&mut command(&["evaluate", &trained, &bench.path("dev").display().to_string()]));
+
+    recipe("routes = { anchor = \"query\" }", &model);
+    assert!(fail(&mut bench.train("x"), 1).contains("column `positive` has none; give it \"query\" or \"document\""));
+    recipe("routes = { text = \"query\" }", &model);
+    assert!(fail(&mut bench.train("x"), 1).contains("there is no column `text`; the columns are anchor, positive"));
+    recipe("routes = { anchor = \"image\", positive = \"document\" }", &model);
+    assert!(fail(&mut bench.train("x"), 1).contains("image"));
+    recipe("routes = { anchor = \"query\", positive = \"document\" }", &golden("tiny-bert").display().to_string());
+    assert!(fail(&mut bench.train("x"), 1).contains("[data] routes: the model has no towers by role"));
+}
