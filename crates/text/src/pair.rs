@@ -86,13 +86,13 @@ impl Tokenizer {
         let parts = |place: usize| -> Result<Vec<PairText<'_>>, TextError> {
             // Errors name the first pair with the text.
             let pair = |text: usize| pairs.iter().position(|pair| pair[place] == text).unwrap_or_default();
-            let part = |(text, words)| self.pair_text(pair(text), words, max_length, self.overlong);
+            let part = |(text, words)| self.pair_text(pair(text), words, max_length, self.overlong());
             texts[place].iter().copied().enumerate().map(part).collect()
         };
         let [first, second] = [parts(0)?, parts(1)?];
         let mut batch = TokenBatch::new();
         for [a, b] in pairs {
-            self.append_pair(&mut batch, &first[*a], &second[*b], max_length, self.overlong)?;
+            self.append_pair(&mut batch, &first[*a], &second[*b], max_length, self.overlong())?;
         }
         Ok(batch)
     }

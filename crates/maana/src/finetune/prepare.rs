@@ -127,9 +127,7 @@ pub(super) fn open_base(
         return Ok(crate::open::open_for_scoring(&name, context, precision, &head, &options, notify)?);
     }
     let opened = match located.recipe.model.dimension {
-        Some(dimension) => {
-            crate::open::new_static(&name, dimension, located.recipe.training.seed, &options, notify)?
-        }
+        Some(dimension) => crate::open::new_static(&name, dimension, located.recipe.training.seed, &options, notify)?,
         None => crate::open::open_for_training(&name, context, precision, &options, notify)?,
     };
     match opened.model.spec().scoring() {
