@@ -1,6 +1,6 @@
 //! The HTTP server: embeddings, search, labels, similarities and rankings in the formats of OpenAI,
-//! text-embeddings-inference, Cohere and Jina. It is the only crate with an async runtime. All computing is done by
-//! `maana`.
+//! text-embeddings-inference, Cohere and Jina. It is the only crate with an async runtime. All
+//! computing is done by `maana`.
 #![forbid(unsafe_code)]
 
 mod admission;

@@ -202,7 +202,7 @@ impl Model {
         Ok(tokens)
     }
 
-    /// Cuts rows of [`Output::Embedding`](crate::network::Output::Embedding) to a dimension and normalises them as `maana encode`
+    /// Cuts embeddings before normalisation to a dimension and normalises them as `maana encode`
     /// does, or as requested.
     pub(crate) fn finish(
         &self,

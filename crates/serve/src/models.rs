@@ -131,7 +131,7 @@ impl Models {
     /// Returns the own name and the kind of the model with a name, of any kind.
     ///
     /// # Errors
-    /// If there is none.
+    /// If it is unknown.
     pub(crate) fn named(&self, name: &str) -> Result<(&str, Kind), RequestError> {
         let kind = if self.names(Kind::Embedder).is_empty() { Kind::Reranker } else { Kind::Embedder };
         let number = self.known(name).map_or_else(|| self.number(kind, Some(name)), Ok)?;

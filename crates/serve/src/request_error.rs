@@ -13,8 +13,8 @@ pub(crate) enum Api {
 }
 
 impl Api {
-    /// Returns the API of a path: `/v1`, its short form, and `/openai` as in Azure are OpenAI's, but
-    /// for those of rerankers.
+    /// Returns the API of a path: `/v1`, its short form, and `/openai` as in Azure are OpenAI's,
+    /// except for rerankers.
     pub(crate) fn of(path: &str) -> Self {
         if path == "/v1/rerank" || path.starts_with("/v2/") {
             return Self::Cohere;

@@ -112,8 +112,8 @@ enum Part {
         /// A folder, a name on the hub, or name@revision
         #[arg(long, value_name = "MODEL")]
         model: String,
-        /// Pairs from `make-texts`, to encode (`positive`), to train on (both columns), or to rerank
-        /// (all positives for the first anchor)
+        /// Pairs from `make-texts`, to encode (`positive`), to train on (both columns), or to
+        /// rerank (all positives for the first anchor)
         #[arg(long, value_name = "FILE", required_unless_present = "set")]
         texts: Option<PathBuf>,
         /// A retrieval set in the layout of BEIR, to evaluate

@@ -118,6 +118,18 @@ fn encoded() -> Vec<f32> {
     serde_json::from_value(line["embedding"].clone()).unwrap()
 }
 
+/// Returns the bits of the scores that `maana score` writes for the pairs.
+fn scored(model: &Path, pairs: &[(&str, &str)], flags: &[&str]) -> Vec<u32> {
+    let folder = tempfile::tempdir().unwrap();
+    let [input, output] = ["pairs.jsonl", "scores.jsonl"].map(|name| folder.path().join(name));
+    let line = |(a, b): &(&str, &str)| format!("{}\n", serde_json::json!({"a": a, "b": b}));
+    std::fs::write(&input, pairs.iter().map(line).collect::<String>()).unwrap();
+    succeed(maana().arg("score").arg(model).arg(&input).arg("--output").arg(&output).args(flags));
+    let lines = std::fs::read_to_string(&output).unwrap();
+    let score = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["score"].clone();
+    lines.lines().map(|line| serde_json::from_value::<f32>(score(line)).unwrap().to_bits()).collect()
+}
+
 #[test]
 fn answers_are_those_of_encode_and_pending_requests_are_answered_before_it_stops() {
     let mut served = Served::start(&["--port", "0"]);
@@ -150,6 +162,13 @@ fn rerankers_are_served_next_to_a_model_or_without_one() {
     let only = Served::of(&["--port", "0", "--reranker", &reranker]);
     let answers = [&both, &only].map(|served| served.ask("POST", "/v1/rerank", body));
     assert_eq!(answers[0], answers[1]);
+    for (flags, raw) in [(&[][..], false), (&["--logits"][..], true)] {
+        let body = serde_json::json!({"inputs": [["habari ya mto", "leo"], ["habari", ""]], "raw_scores": raw});
+        let answer = only.ask("POST", "/predict", &body.to_string());
+        let number = |value: &serde_json::Value| serde_json::from_value::<f32>(value.clone()).unwrap().to_bits();
+        let served: Vec<u32> = answer.as_array().unwrap().iter().map(|labels| number(&labels[0]["score"])).collect();
+        assert_eq!(served, scored(&cross, &[("habari ya mto", "leo"), ("habari", "")], flags));
+    }
     assert_eq!((&answers[0]["model"], answers[0]["results"].as_array().unwrap().len()), (&"rank".into(), 2));
     assert_eq!(only.ask("GET", "/info", "")["default_model"], serde_json::Value::Null);
     assert_eq!(both.ask("GET", "/info", "")["rerankers"], serde_json::json!(["rank"]));

@@ -1,5 +1,5 @@
-//! `/predict`, as in text-embeddings-inference: the labels of pairs of texts, or of single texts, by
-//! a cross-encoder.
+//! `/predict`, as in text-embeddings-inference: the labels of pairs of texts, or of single texts,
+//! by a cross-encoder.
 
 use crate::app::App;
 use crate::inputs::Direction;

@@ -15,8 +15,8 @@ pub(crate) fn tiny() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/tiny-bert").canonicalize().unwrap()
 }
 
-/// Returns a small cross-encoder: pairs of at most 40 tokens; of `bert` one score, of `bert-classes`
-/// three labels.
+/// Returns a small cross-encoder for pairs of at most 40 tokens: `bert` with one score,
+/// `bert-classes` with three labels.
 pub(crate) fn cross_encoder(name: &str) -> Source {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/cross").join(name).canonicalize().unwrap();
     Source { name: name.into(), place: folder.display().to_string() }
