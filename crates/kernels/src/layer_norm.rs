@@ -1,5 +1,6 @@
 //! Layer normalization (arXiv:1607.06450): y = γ · (x − mean) / √(variance + ε) + β for each row,
-//! also without β. Sums over a row are in f32 in a fixed order; sums over rows, for γ and β, ascend row by row.
+//! also without β. Sums over a row are in f32 in a fixed order; sums over rows, for γ and β, ascend
+//! row by row.
 
 use crate::context::Context;
 use crate::instruction_set::multiversion;

@@ -2,12 +2,14 @@
 //! ModernBERT, by `model_type`. All but the last are one encoder with small differences, which are
 //! all named here.
 
+mod activation;
 mod modern_bert;
 
 pub use modern_bert::{ClassifierConfig, LayerAttention, ModernBertConfig};
 
 use crate::ModelError;
 use crate::json::Fields;
+use activation::activation_named;
 use maana_kernels::Activation;
 use serde_json::Value;
 use std::path::Path;
@@ -112,23 +114,6 @@ impl Architecture {
         Self::ALL.into_iter().find(|architecture| architecture.model_type() == name)
     }
 }
-
-/// Names of activations in `hidden_act`; some are one function under several names.
-const ACTIVATIONS: [(&str, Activation); 13] = [
-    ("gelu", Activation::Gelu),
-    ("gelu_python", Activation::Gelu),
-    ("gelu_new", Activation::GeluTanh),
-    ("gelu_pytorch_tanh", Activation::GeluTanh),
-    ("gelu_python_tanh", Activation::GeluTanh),
-    ("gelu_fast", Activation::GeluTanh),
-    ("gelu_accurate", Activation::GeluTanh),
-    ("relu", Activation::Relu),
-    ("silu", Activation::Silu),
-    ("swish", Activation::Silu),
-    ("tanh", Activation::Tanh),
-    ("sigmoid", Activation::Sigmoid),
-    ("linear", Activation::Identity),
-];
 
 /// Positions of an encoder that needs none: more than a text can have tokens.
 const UNLIMITED: usize = i32::MAX as usize;
@@ -317,15 +302,6 @@ impl EncoderConfig {
     }
 }
 
-/// Returns the activation that a field names, GELU if it names none.
-fn activation_named(fields: &Fields<'_>, field: &str) -> Result<Activation, ModelError> {
-    let name = if fields.present(field) { fields.text(field)? } else { "gelu" };
-    let known = ACTIVATIONS.iter().find(|(known, _)| *known == name);
-    known
-        .map(|(_, activation)| *activation)
-        .ok_or_else(|| fields.unsupported(format!("{field} `{name}`"), ACTIVATIONS.map(|(known, _)| known).join(", ")))
-}
-
 /// Fields that only an encoder's configuration has.
 impl Fields<'_> {
     /// `pad_token_id`, behind which positions start.
@@ -376,6 +352,7 @@ impl Fields<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::activation::ACTIVATIONS;
     use super::*;
     use serde_json::json;
 

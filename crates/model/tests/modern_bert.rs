@@ -68,7 +68,7 @@ fn close(ours: &[f32], theirs: &[f32], what: &str) {
     }
 }
 
-/// Includes a text of 4,000 tokens, but for its gradients, which are sums of so many rounded
+/// Includes a text of 4,000 tokens, but for its gradients, which are sums of thousands of rounded
 /// numbers.
 #[test]
 fn ids_embeddings_and_gradients_are_those_of_the_reference() {

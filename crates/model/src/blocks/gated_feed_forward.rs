@@ -17,8 +17,8 @@ pub(crate) struct GatedFeedForward {
     intermediate: usize,
     /// Input and gate, `(tokens, 2, intermediate)`; saved.
     before_activation: RoundedSlot,
-    /// What the second linear layer reads, `(tokens, intermediate)`; in backward recomputed, then
-    /// its gradient.
+    /// Input of the second linear layer, `(tokens, intermediate)`; in backward recomputed, then its
+    /// gradient.
     activated: Slot,
     /// Gradient of input and gate.
     d_before: Slot,
@@ -92,7 +92,7 @@ impl GatedFeedForward {
         self.up.backward_input(compute, d_before, d_x, false);
     }
 
-    /// Computes what the second linear layer reads.
+    /// Computes the input of the second linear layer.
     fn activate(&self, pass: &mut Pass<'_>) {
         let (context, rows, mask) = (pass.compute.context, pass.rows(), pass.mask_at(self.dropout));
         let [before, activated] = pass.slices(rows, [self.before_activation.values, self.activated]);

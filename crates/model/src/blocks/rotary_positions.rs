@@ -1,5 +1,5 @@
-//! Rotary positions of queries and keys (Su et al. 2021, arXiv:2104.09864). Layers of one base share
-//! the tables, which grow to the longest text.
+//! Rotary positions of queries and keys (Su et al. 2021, arXiv:2104.09864). Layers of one base
+//! share the tables, which grow to the longest text.
 
 use maana_kernels::RotaryTables;
 use std::sync::{Arc, Mutex};

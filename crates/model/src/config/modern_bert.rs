@@ -1,7 +1,7 @@
 //! Fields of `config.json` that only ModernBERT has, read as transformers reads them: `layer_types`
 //! or the older `global_attn_every_n_layers`, `rope_parameters` or the older two bases.
 
-use super::activation_named;
+use super::activation::activation_named;
 use crate::ModelError;
 use crate::json::Fields;
 use maana_kernels::{Activation, PoolingMode};

@@ -10,8 +10,8 @@
 //!
 //! Attention has rotary positions; it is global in some layers and within a window in the others.
 //! The norms are in front of each part, so that `x` and `y` are the inputs of norms, which forward
-//! saves: `x` is that of the norm that reads it. The slot `normed` holds what a part reads. `d_x` is
-//! the gradient of `x` and of `y`: what comes through a part is added to it.
+//! saves: `x` is that of the norm that reads it. The slot `normed` holds the input of a part. `d_x`
+//! is the gradient of `x` and of `y`, to which that of a part's input is added.
 
 use super::encoder::Encoder;
 use super::names::LayerNames;
@@ -80,7 +80,7 @@ impl ModernBert {
         next.unwrap_or(&self.final_norm)
     }
 
-    /// Computes once more what the attention of a layer reads.
+    /// Computes the input of a layer's attention once more.
     fn recompute_input(&self, pass: &mut Pass<'_>, layer: usize) {
         let tokens = pass.tokens();
         match &self.layers[layer].attention_norm {
@@ -188,7 +188,7 @@ impl Layer {
         feed_forward.forward(pass, normed, norm.input, output);
     }
 
-    /// Computes once more what backward reads, from what attention reads. Uses up `normed`.
+    /// Computes once more what backward reads, from the input of attention. Uses up `normed`.
     fn recompute(&self, pass: &mut Pass<'_>, normed: Slot) {
         let Self { attention_norm, attention, norm, feed_forward, .. } = self;
         pass.selected = false;
