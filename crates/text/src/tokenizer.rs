@@ -623,8 +623,11 @@ mod tests {
         }
     }
 
+    /// Texts with their ids.
+    type Ids = Vec<(String, Vec<u32>)>;
+
     /// Opens the tokenizers of ModernBERT and its descendants with the texts and ids of each.
-    fn of_modern_bert() -> Vec<(String, Tokenizer, Vec<(String, Vec<u32>)>)> {
+    fn of_modern_bert() -> Vec<(String, Tokenizer, Ids)> {
         let golden: serde_json::Value =
             serde_json::from_slice(&std::fs::read(golden("modern_bert.json")).unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
