@@ -11,7 +11,8 @@ const SEQUENCES: usize = 16;
 const COLUMNS: usize = 32;
 
 /// Fills row `i` of `out`, `(sequences, columns)`, with the mean of the rows
-/// `rows[offsets[i]..offsets[i + 1]]` of `table`, `(_, columns)`; with zeros if there are none.
+/// `rows[offsets[i]..offsets[i + 1]]` of `table`, `(_, columns)`; with zeros if it names no
+/// row.
 ///
 /// # Panics
 /// If a row lies outside `table`, or `out` does not have a row for each sequence.

@@ -5,11 +5,12 @@
 
 mod components;
 mod error;
+mod settings;
 mod training;
 mod vocabulary;
 
 pub use error::DistillError;
-pub use vocabulary::Vocabulary;
+pub use settings::{Progress, Settings, Vocabulary};
 
 use crate::base_model::base_model;
 use crate::card::{BaseModel, markdown};
@@ -23,49 +24,6 @@ use std::path::Path;
 
 /// Tokens that go through the encoder together.
 const BATCH_TOKENS: usize = 2048;
-
-/// Settings of a distillation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// Columns of the table. Default 256.
-    pub dimension: usize,
-    /// Tokens of the table.
-    pub vocabulary: Vocabulary,
-    /// The most words of the texts that become tokens. Default 20,000.
-    pub words: usize,
-    /// The factor a of the weights a / (a + p) of tokens with the probability p (Arora et al. 2017).
-    /// Nothing for equal weights. Default 1e-4.
-    pub sif: Option<f64>,
-    /// Passes over the texts to train the table. Default 0.
-    pub epochs: usize,
-    /// Learning rate of the training. Default 0.01.
-    pub learning_rate: f64,
-    /// Seed of the order of the texts in training.
-    pub seed: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let vocabulary = Vocabulary::default();
-        Self { dimension: 256, vocabulary, words: 20_000, sif: Some(1e-4), epochs: 0, learning_rate: 0.01, seed: 42 }
-    }
-}
-
-/// Progress of a distillation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Progress {
-    /// The table has this many tokens, of which some are words of the texts.
-    Vocabulary {
-        /// Number of tokens.
-        tokens: usize,
-        /// Number of words among them.
-        words: usize,
-    },
-    /// The share of the variance of token embeddings that the table keeps.
-    Variance(f64),
-    /// The mean cosine with the embeddings of the encoder after so many epochs of training.
-    Epoch(usize, f64),
-}
 
 /// Makes a static model from an encoder and texts in its languages. Results are the same bits for
 /// any number of threads.
@@ -108,22 +66,6 @@ pub fn distill(
         training::train(&mut model, context, texts, &targets, settings, notify)?;
     }
     Ok(model)
-}
-
-impl Settings {
-    fn check(&self) -> Result<(), DistillError> {
-        let invalid = |reason: String| Err(DistillError::Setting(reason));
-        if self.dimension == 0 {
-            return invalid("dimension is 0; expected at least 1".into());
-        }
-        if let Some(sif) = self.sif.filter(|sif| !(*sif > 0.0 && *sif < 1.0)) {
-            return invalid(format!("sif is {sif}; expected a number above 0 and below 1"));
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return invalid(format!("learning_rate is {}; expected a number above 0", self.learning_rate));
-        }
-        Ok(())
-    }
 }
 
 /// Returns the embedding of each token as a text of its own, without the final normalisation.

@@ -163,7 +163,7 @@ impl Description {
 
     /// Reads only `tokenizer.json`, as Sentence Transformers does for static embeddings: the
     /// truncation that it was saved with stays.
-    pub(crate) fn read_alone(path: &Path, bytes: &[u8]) -> Result<Self, TextError> {
+    pub(crate) fn read_bare(path: &Path, bytes: &[u8]) -> Result<Self, TextError> {
         let mut json: Value = serde_json::from_slice(bytes)
             .map_err(|error| TextError::Unreadable { path: path.into(), reason: error.to_string() })?;
         if !json.is_object() {

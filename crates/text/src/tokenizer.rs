@@ -78,7 +78,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::open`].
     pub fn from_bytes_bare(bytes: Vec<u8>, path: &Path) -> Result<Self, TextError> {
-        let description = Description::read_alone(path, &bytes)?;
+        let description = Description::read_bare(path, &bytes)?;
         let built = Self::build(description, bytes, false, true);
         built.map_err(|reason| TextError::Unreadable { path: path.into(), reason })
     }

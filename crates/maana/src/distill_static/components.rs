@@ -107,19 +107,19 @@ impl Symmetric {
 
     /// Returns the eigenvalues, and replaces the matrix by the eigenvectors.
     fn eigenvalues(&mut self) -> Vec<f64> {
-        let [mut diagonal, mut beside] = [(); 2].map(|()| vec![0.0; self.size]);
-        self.reduce(&mut diagonal, &mut beside);
-        self.iterate(&mut diagonal, &mut beside);
+        let [mut diagonal, mut subdiagonal] = [(); 2].map(|()| vec![0.0; self.size]);
+        self.reduce(&mut diagonal, &mut subdiagonal);
+        self.iterate(&mut diagonal, &mut subdiagonal);
         diagonal
     }
 
-    /// Reduces the matrix to its diagonal and the numbers beside it.
-    fn reduce(&mut self, diagonal: &mut [f64], beside: &mut [f64]) {
+    /// Reduces the matrix to its diagonal and the numbers next to it.
+    fn reduce(&mut self, diagonal: &mut [f64], subdiagonal: &mut [f64]) {
         let (n, a) = (self.size, &mut self.vectors);
         for i in (1..n).rev() {
             let scale: f64 = (0..i).map(|k| a[i * n + k].abs()).sum();
             if i == 1 || scale == 0.0 {
-                beside[i] = a[i * n + i - 1];
+                subdiagonal[i] = a[i * n + i - 1];
                 diagonal[i] = 0.0;
                 continue;
             }
@@ -130,7 +130,7 @@ impl Symmetric {
             }
             let f = a[i * n + i - 1];
             let g = if f >= 0.0 { -h.sqrt() } else { h.sqrt() };
-            beside[i] = scale * g;
+            subdiagonal[i] = scale * g;
             h -= f * g;
             a[i * n + i - 1] = f - g;
             let mut sum = 0.0;
@@ -138,22 +138,22 @@ impl Symmetric {
                 a[j * n + i] = a[i * n + j] / h;
                 let below = (0..=j).map(|k| a[j * n + k] * a[i * n + k]).sum::<f64>();
                 let beyond = (j + 1..i).map(|k| a[k * n + j] * a[i * n + k]).sum::<f64>();
-                beside[j] = (below + beyond) / h;
-                sum += beside[j] * a[i * n + j];
+                subdiagonal[j] = (below + beyond) / h;
+                sum += subdiagonal[j] * a[i * n + j];
             }
             let half = sum / (h + h);
             for j in 0..i {
                 let f = a[i * n + j];
-                beside[j] -= half * f;
-                let g = beside[j];
+                subdiagonal[j] -= half * f;
+                let g = subdiagonal[j];
                 for k in 0..=j {
-                    a[j * n + k] -= f * beside[k] + g * a[i * n + k];
+                    a[j * n + k] -= f * subdiagonal[k] + g * a[i * n + k];
                 }
             }
             diagonal[i] = h;
         }
         if n > 0 {
-            (diagonal[0], beside[0]) = (0.0, 0.0);
+            (diagonal[0], subdiagonal[0]) = (0.0, 0.0);
         }
         for i in 0..n {
             if diagonal[i] != 0.0 {

@@ -2,7 +2,8 @@
 //! reduced to the components of the table. The loss is the mean squared distance of both, which
 //! have length 1.
 
-use super::{DistillError, Progress, Settings};
+use super::error::DistillError;
+use super::settings::{Progress, Settings};
 use maana_files::SplitMix64;
 use maana_kernels::{Context, Matrix, Rows, normalized};
 use maana_model::{Activations, DropoutSeed, Trainable, TrainingModel};

@@ -1,6 +1,7 @@
 //! The vocabulary of a distilled model, and the ranks of its tokens by frequency.
 
-use super::{DistillError, Settings};
+use super::error::DistillError;
+use super::settings::{Settings, Vocabulary};
 use maana_model::TextEncoder;
 use maana_text::{Revised, Tokenizer, Word};
 use std::collections::{HashMap, HashSet};
@@ -10,18 +11,6 @@ use std::path::Path;
 const LEAST_COUNT: usize = 3;
 /// Tokens of a text that are counted.
 const LONGEST: usize = 1 << 16;
-
-/// Tokens of a distilled model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Vocabulary {
-    /// Those of the encoder's tokenizer.
-    Tokenizer,
-    /// Those of the tokenizer that occur in the texts, and frequent words of the texts.
-    Texts,
-    /// Those of the tokenizer, and frequent words of the texts.
-    #[default]
-    Both,
-}
 
 /// Returns the tokenizer of the distilled model, and the number of words that became tokens.
 pub(super) fn revise(
