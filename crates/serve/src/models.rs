@@ -104,8 +104,8 @@ impl Models {
 
     /// Reads the first model of each kind.
     pub(crate) fn read_first(&self) -> Result<(), ServeError> {
-        let first = self.slots.iter().enumerate().filter(|(_, slot)| slot.stays);
-        first.map(|(number, _)| self.read(number).map(drop)).collect()
+        let mut first = self.slots.iter().enumerate().filter(|(_, slot)| slot.stays);
+        first.try_for_each(|(number, _)| self.read(number).map(drop))
     }
 
     /// The slots of a kind, with their numbers.
