@@ -106,7 +106,7 @@ fn layer_types(fields: &Fields<'_>, layers: usize) -> Result<Vec<bool>, ModelErr
         return Err(ModelError::invalid(fields.path, reason));
     }
     let is_sliding = |kind: &Value| match kind.as_str() {
-        Some(FULL | "attention") => Ok(false),
+        Some(FULL) => Ok(false),
         Some(SLIDING) => Ok(true),
         _ => Err(fields.unsupported(format!("layer type {kind}"), format!("{FULL}, {SLIDING}"))),
     };
