@@ -82,7 +82,10 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
         match pair {
             [name, value] if name == "--pairs" => pairs = value.parse().with_context(|| format!("--pairs {value}"))?,
             [name, value] if name == "--seed" => seed = value.parse().with_context(|| format!("--seed {value}"))?,
-            [name, value] if name == "--base" => base = Some(value.clone()),
+            [name, value] if name == "--base" => {
+                let folder = std::fs::canonicalize(value).ok();
+                base = Some(folder.map_or_else(|| value.clone(), |folder| folder.display().to_string()));
+            }
             [name, value] if name == "--out" => out = PathBuf::from(value),
             [name, value] if name == "--maana" => maana = Some(PathBuf::from(value)),
             _ => bail!("unknown option {}; known are --pairs, --seed, --base, --out and --maana", pair[0]),

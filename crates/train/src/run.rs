@@ -71,7 +71,7 @@ where
     /// See [`TrainError`]; the model then has the parameters of the last update, unless a
     /// checkpoint could not be loaded.
     pub fn train<M: Trainable>(&self, model: &mut M, observer: &mut dyn Observer<M>) -> Result<Outcome, TrainError> {
-        self.sets.iter().try_for_each(|set| set.check().map_err(|error| set.name_error(error)))?;
+        TrainingSet::check_all(self.sets)?;
         let sources: Vec<&dyn Source> = self.sets.iter().map(|set| set.source).collect();
         let plan = Plan::of(&sources, self.sampler, self.arguments)?;
         let mut training = Training::begin(self, &plan, model, observer)?;

@@ -67,6 +67,26 @@ impl<'a> TrainingSet<'a> {
         self.towers.iter().map(|tower| tower.number + 1).max().unwrap_or(1)
     }
 
+    /// Checks the sets of a run: each by itself, and that the labels of a single one differ.
+    ///
+    /// # Errors
+    /// As [`TrainingSet::check`], or if the labels are the same in all rows.
+    pub(crate) fn check_all(sets: &[Self]) -> Result<(), TrainError> {
+        sets.iter().try_for_each(|set| set.check().map_err(|error| set.name_error(error)))?;
+        match sets {
+            [set] => set.check_differences(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that a loss of cross-encoders can learn something of the labels of the set alone.
+    ///
+    /// # Errors
+    /// If they are the same in all rows.
+    pub fn check_differences(&self) -> Result<(), TrainError> {
+        self.loss.needs().check_differences(self.loss.describe().recipe_name(), self.source)
+    }
+
     /// Adds the name of the set to an error, if it has one.
     pub(crate) fn name_error(&self, error: TrainError) -> TrainError {
         match self.name {

@@ -276,7 +276,11 @@ fn the_dev_loss_is_that_of_the_batches() {
 
 #[test]
 fn labels_and_lists_that_do_not_fit_are_named() {
-    let fails = |source: Rows, json: &str| TrainingSet::new(&source, &loss(json)).check().unwrap_err().to_string();
+    let fails = |source: Rows, json: &str| {
+        let loss = loss(json);
+        let set = TrainingSet::new(&source, &loss);
+        set.check().and_then(|()| set.check_differences()).unwrap_err().to_string()
+    };
     let (entropy, ranking) = (r#"{"name": "binary_cross_entropy"}"#, r#"{"name": "multiple_negatives_ranking"}"#);
     let lambda = r#"{"name": "lambda"}"#;
     let one_label = "all rows have the same label";
@@ -309,7 +313,8 @@ fn labels_and_lists_that_do_not_fit_are_named() {
         [(&[0.0, 3.0][..], "the model has 3 labels"), (&[0.5, 1.0], "from 0 to 2"), (&[1.0, 1.0], one_label)]
     {
         let source = Rows::labelled(labels);
-        let error = TrainingSet::new(&source, classes.as_ref()).check().unwrap_err().to_string();
+        let set = TrainingSet::new(&source, classes.as_ref());
+        let error = set.check().and_then(|()| set.check_differences()).unwrap_err().to_string();
         assert!(error.contains(expected), "{labels:?}: {error}");
     }
 }

@@ -300,6 +300,9 @@ pub(super) fn prepare(
             teacher,
         };
         set.to_train().check().map_err(|error| in_set(&table, located, error.into()))?;
+        if !several {
+            set.to_train().check_differences()?;
+        }
         if set.loss.pairs().is_some() {
             set.note_long_pairs(model.spec(), notify)?;
         }

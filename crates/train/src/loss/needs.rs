@@ -156,10 +156,6 @@ impl Needs {
             needed,
         };
         let find = |wrong: &dyn Fn(f32) -> bool| scores.iter().position(|&score| wrong(score));
-        let differ = || match scores.windows(2).all(|pair| pair[0] == pair[1]) {
-            true => Err(TrainError::OneLabel { loss: loss.to_string() }),
-            false => Ok(()),
-        };
         match self.labels {
             Labels::Binary => match find(&|score| score != 0.0 && score != 1.0) {
                 Some(row) => Err(label(row, "0 or 1")),
@@ -174,7 +170,7 @@ impl Needs {
             },
             Labels::Share => match find(&|score| !(0.0..=1.0).contains(&score)) {
                 Some(row) => Err(label(row, "from 0 to 1")),
-                None => differ(),
+                None => Ok(()),
             },
             Labels::ClassOf(classes) => {
                 match find(&|score| score.fract() != 0.0 || score < 0.0 || score >= classes as f32) {
@@ -184,15 +180,38 @@ impl Needs {
                         value: scores[row],
                         classes,
                     }),
-                    None => differ(),
+                    None => Ok(()),
                 }
             }
-            Labels::DifferentScores => differ(),
             _ => Ok(()),
         }
     }
 
-    /// Checks that lists of documents meet a loss of lists, some of whose labels differ.
+    /// Checks that a loss of cross-encoders can learn something of the labels, which are not the
+    /// same in all rows or lists.
+    ///
+    /// # Errors
+    /// If they are, or a row cannot be read.
+    pub fn check_differences(&self, loss: &str, source: &dyn Source) -> Result<(), TrainError> {
+        let differ = |labels: &[f32]| labels.windows(2).any(|pair| pair[0] != pair[1]);
+        let found = match self.labels {
+            Labels::Share | Labels::DifferentScores | Labels::ClassOf(_) => {
+                source.scores().is_empty() || differ(source.scores())
+            }
+            Labels::Documents => {
+                let in_row = |row: usize| {
+                    let example = source.get(row).map_err(|source| TrainError::Data { row, source })?;
+                    Ok(differ(&example.label.unwrap_or_default()))
+                };
+                let mut rows = (0..source.len()).map(in_row);
+                rows.find(|found| !matches!(found, Ok(false))).unwrap_or(Ok(false))?
+            }
+            _ => true,
+        };
+        if found { Ok(()) } else { Err(TrainError::OneLabel { loss: loss.to_string() }) }
+    }
+
+    /// Checks that lists of documents meet a loss of lists.
     fn check_lists(&self, loss: &str, source: &dyn Source) -> Result<(), TrainError> {
         let columns = || source.columns().join(", ");
         match (self.labels, source.has_lists()) {
@@ -203,21 +222,12 @@ impl Needs {
                     .into(),
                 found: format!("one document in each row ({})", columns()),
             }),
-            (Labels::Documents, _) => {
-                for row in 0..source.len() {
-                    let example = source.get(row).map_err(|source| TrainError::Data { row, source })?;
-                    if example.label.unwrap_or_default().windows(2).any(|pair| pair[0] != pair[1]) {
-                        return Ok(());
-                    }
-                }
-                Err(TrainError::OneLabel { loss: loss.to_string() })
-            }
+            (Labels::Documents, _) | (_, false) => Ok(()),
             (_, true) => Err(TrainError::Columns {
                 loss: loss.to_string(),
                 needed: "one text in each column".into(),
                 found: format!("lists of texts ({})", columns()),
             }),
-            (_, false) => Ok(()),
         }
     }
 }
