@@ -167,7 +167,7 @@ class SentenceTransformer:
         """
         if inputs is None and "sentences" in kwargs:
             inputs = kwargs.pop("sentences")
-        kwargs.pop("task", None)
+        task = kwargs.pop("task", None)
         if kwargs:
             raise ValueError(
                 f"{type(self).__name__}.encode() has been called with additional keyword arguments that this "
@@ -187,13 +187,13 @@ class SentenceTransformer:
             raise ValueError(f"truncate_dim is {dimension}; expected at least 1")
 
         if output_value != "sentence_embedding":
-            found = self._tokens_of(texts, front, output_value, normalize_embeddings, dimension)
+            found = self._tokens_of(texts, front, output_value, normalize_embeddings, dimension, task)
             return found[0] if single else found
 
         if not len(texts):
             return to_tensor(np.array([], dtype=np.float32)) if convert_to_tensor else np.array([])
         with progress_bar(show_progress_bar, len(texts)) as progress:
-            embeddings = self.native.encode(texts, front, dimension, normalize_embeddings, progress)
+            embeddings = self.native.encode(texts, front, dimension, normalize_embeddings, progress, task)
         if precision and precision != "float32":
             embeddings = quantize_embeddings(embeddings, precision)
         if convert_to_tensor:
@@ -208,7 +208,7 @@ class SentenceTransformer:
         """Embed queries: as `encode`, with the prompt ``query`` unless another one is named."""
         if prompt_name is None and prompt is None and "query" in self.prompts:
             prompt_name = "query"
-        return self.encode(inputs, prompt_name, prompt, **kwargs)
+        return self.encode(inputs, prompt_name, prompt, **{"task": "query", **kwargs})
 
     def encode_document(
         self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, **kwargs: Any
@@ -216,7 +216,7 @@ class SentenceTransformer:
         """Embed documents: as `encode`, with the prompt ``document``, ``passage`` or ``corpus``."""
         if prompt_name is None and prompt is None:
             prompt_name = next((name for name in _DOCUMENT_PROMPTS if name in self.prompts), None)
-        return self.encode(inputs, prompt_name, prompt, **kwargs)
+        return self.encode(inputs, prompt_name, prompt, **{"task": "document", **kwargs})
 
     def encode_multi_process(self, sentences: Any, pool: Any = None, **kwargs: Any) -> np.ndarray:
         """Embed texts: as `encode`, which uses all threads already."""
@@ -237,12 +237,18 @@ class SentenceTransformer:
         return as_texts(inputs) if arrow is None else arrow
 
     def _tokens_of(
-        self, texts: list[str], prompt: str, output_value: str | None, normalize: bool, dimension: int | None
+        self,
+        texts: list[str],
+        prompt: str,
+        output_value: str | None,
+        normalize: bool,
+        dimension: int | None,
+        task: str | None,
     ) -> list[Any]:
-        found = self.native.encode_tokens(texts, prompt)
+        found = self.native.encode_tokens(texts, prompt, task)
         if output_value == "token_embeddings":
             return [rows for rows, _ in found]
-        embeddings = self.native.encode(texts, prompt, dimension, normalize) if texts else []
+        embeddings = self.native.encode(texts, prompt, dimension, normalize, None, task) if texts else []
         return [
             {"sentence_embedding": embedding, "token_embeddings": rows, "input_ids": np.array(ids)}
             for embedding, (rows, ids) in zip(embeddings, found)

@@ -12,7 +12,7 @@ use maana::eval::Kind;
 use maana::evaluation::{EvaluationSet, Measuring, SetSpec};
 use maana::hub::HubEvent;
 use maana::kernels::{Matrix, Precision, normalized};
-use maana::model::{Activations, ModelError, RolePrompts, TextEncoder, WeightStorage};
+use maana::model::{Activations, ModelError, Role, RolePrompts, TextEncoder, WeightStorage};
 use numpy::PyArray2;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -43,6 +43,19 @@ impl Encoder {
     }
 }
 
+/// Returns the encoder of the texts of a task, where the model has towers by role.
+fn tower(encoder: &TextEncoder, task: Option<&str>) -> PyResult<TextEncoder> {
+    match task {
+        None => Ok(encoder.clone()),
+        Some("query") => Ok(encoder.for_role(Role::Query)),
+        Some("document") => Ok(encoder.for_role(Role::Document)),
+        Some(_) if encoder.has_one_tower() => Ok(encoder.clone()),
+        Some(task) => {
+            Err(PyValueError::new_err(format!("no route for the task {task:?}; expected 'query' or 'document'")))
+        }
+    }
+}
+
 #[pymethods]
 impl Encoder {
     /// Opens a model by its folder, its name on the hub, or `name@revision`.
@@ -60,7 +73,8 @@ impl Encoder {
 
     /// Embeds texts with a prompt in front of each: `(texts, dimension)`. `progress` is called with
     /// the number of texts so far.
-    #[pyo3(signature = (texts, prompt="", dimension=None, normalize_embeddings=false, progress=None))]
+    #[pyo3(signature = (texts, prompt="", dimension=None, normalize_embeddings=false, progress=None, task=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are those of Python")]
     fn encode<'py>(
         &self,
         py: Python<'py>,
@@ -69,8 +83,9 @@ impl Encoder {
         dimension: Option<usize>,
         normalize_embeddings: bool,
         progress: Option<Py<PyAny>>,
+        task: Option<&str>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let encoder = self.encoder()?;
+        let encoder = tower(&self.encoder()?, task)?;
         let whole = encoder.spec().dimension();
         let dimension = dimension.unwrap_or(whole).min(whole);
         if dimension == 0 {
@@ -92,14 +107,16 @@ impl Encoder {
     }
 
     /// Embeds the tokens of texts: for each text an array `(tokens, hidden)` and its token ids.
-    #[pyo3(signature = (texts, prompt=""))]
+    #[pyo3(signature = (texts, prompt="", task=None))]
     fn encode_tokens<'py>(
         &self,
         py: Python<'py>,
         texts: Vec<PyBackedStr>,
         prompt: &str,
+        task: Option<&str>,
     ) -> PyResult<Vec<TokenRows<'py>>> {
-        let encoder = self.encoder()?;
+        let encoder = tower(&self.encoder()?, task)?;
+        encoder.expect_tower().map_err(of_model)?;
         let found = interruptible(py, |stop| {
             let mut activations = Activations::default();
             let mut found = Vec::with_capacity(texts.len());
