@@ -311,8 +311,7 @@ mod tests {
     /// Parts of long texts suffice, also where the limit is odd and both texts exceed it.
     #[test]
     fn pairs_of_long_texts_have_the_tokens_of_the_whole_texts() {
-        let texts: Vec<String> =
-            [0, 2, 7, 400, 401, 9_000, 9_001].iter().map(|count| "the house's old ".repeat(*count)).collect();
+        let texts: Vec<String> = [0, 2, 7, 600, 601].iter().map(|count| "the house's old ".repeat(*count)).collect();
         let mut whole = tiny();
         whole.boundary = None;
         for overlong in [Overlong::CutEnd, Overlong::CutBeginning] {
