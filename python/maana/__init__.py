@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .cross_encoder import CrossEncoder
     from .model import SentenceTransformer
     from .similarity import SimilarityFunction
+    from .static import distill_static
     from .store import Hit, Store
     from .trainer import SentenceTransformerTrainer
     from .training_args import SentenceTransformerTrainingArguments
@@ -31,6 +32,7 @@ _MODULE_OF = {
     "SimilarityFunction": "similarity",
     "Store": "store",
     "__version__": "_maana",
+    "distill_static": "static",
     "set_threads": "_maana",
 }
 
@@ -43,6 +45,7 @@ __all__ = [
     "SimilarityFunction",
     "Store",
     "__version__",
+    "distill_static",
     "evaluation",
     "losses",
     "quantization",

@@ -24,6 +24,9 @@ def quantize(
     embeddings: Floats, precision: str, ranges: Floats | None
 ) -> npt.NDArray[np.int8] | npt.NDArray[np.uint8]: ...
 
+def distill_static(
+    encoder: Encoder, name: str | None, texts: list[str], folder: str | PathLike[str], settings: dict[str, object]
+) -> None: ...
 def train(
     recipe: str,
     folder: str,

@@ -29,6 +29,7 @@ class BatchEmbedder:
         output: Column of the embeddings, which is replaced if it exists.
         prompt_name: Name of the prompt in front of each text.
         prompt: The prompt itself.
+        task: ``query`` or ``document``, for models with a module for each (``Router``).
         truncate_dim: Number of leading columns of embeddings to keep.
         normalize_embeddings: Divide embeddings by their lengths.
         precision: Precision of the computation, as for `SentenceTransformer`.
@@ -52,6 +53,7 @@ class BatchEmbedder:
         *,
         prompt_name: str | None = None,
         prompt: str | None = None,
+        task: str | None = None,
         truncate_dim: int | None = None,
         normalize_embeddings: bool = False,
         precision: str = "float32",
@@ -60,7 +62,7 @@ class BatchEmbedder:
         max_seq_length: int | None = None,
     ) -> None:
         self.model, self.column, self.output = model, column, output
-        self.prompt_name, self.prompt = prompt_name, prompt
+        self.prompt_name, self.prompt, self.task = prompt_name, prompt, task
         self.truncate_dim, self.normalize_embeddings, self.precision = truncate_dim, normalize_embeddings, precision
         self.batch_tokens, self.threads, self.max_seq_length = batch_tokens, threads, max_seq_length
 
@@ -94,6 +96,7 @@ class BatchEmbedder:
             truncate_dim=self.truncate_dim,
             normalize_embeddings=self.normalize_embeddings,
             show_progress_bar=False,
+            task=self.task,
         )
 
     def __call__(self, batch: Any) -> Any:

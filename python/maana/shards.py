@@ -57,6 +57,7 @@ def begin(output: str, embedder: BatchEmbedder, **further: Any) -> None:
         "column": embedder.column,
         "output": embedder.output,
         "prompt": embedder.opened()._resolve_prompt(embedder.prompt, embedder.prompt_name) or "",
+        "task": embedder.task,
         "dimension": embedder.dimension(),
         "normalize_embeddings": embedder.normalize_embeddings,
         "precision": embedder.precision,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
-from conftest import TINY
+from conftest import ROOT, TINY
 from maana import SentenceTransformer
 
 TEXTS = ["Kuna masuala ya sera.", "Habari ya asubuhi", "Good morning"]
@@ -91,6 +94,20 @@ def test_documents_take_the_first_prompt_that_there_is():
     texts = SentenceTransformer(TINY, prompts={"document": "hati: "})
     plain = SentenceTransformer(TINY)
     assert np.array_equal(texts.encode_document(TEXTS), plain.encode(["hati: " + text for text in TEXTS]))
+
+
+@pytest.mark.parametrize("name", ["router", "asym"])
+def test_the_task_chooses_the_module_of_a_router(name, tmp_path):
+    expected = json.loads((ROOT / "golden" / "router.json").read_text())[name]
+    # The folders lack the encoder that both have in common.
+    shutil.copytree(TINY, tmp_path / ("document_0_Transformer" if name == "router" else "."), dirs_exist_ok=True)
+    shutil.copytree(ROOT / "golden" / name, tmp_path, dirs_exist_ok=True)
+    model = SentenceTransformer(tmp_path)
+    for role, encode in (("query", model.encode_query), ("document", model.encode_document)):
+        texts = expected["queries" if role == "query" else "documents"]
+        embeddings = np.reshape(expected[role], (len(texts), -1))
+        assert np.abs(encode(texts) - embeddings).max() < 1e-5
+        assert np.array_equal(model.encode(texts, task=role), encode(texts))
 
 
 def test_forms_of_the_result(model):

@@ -3,6 +3,7 @@
 
 mod attack;
 mod bench_peers;
+mod bench_python;
 mod bench_search;
 mod bench_serve;
 mod bench_static;
@@ -70,7 +71,9 @@ cargo xtask python [OPTIONS OF PYTEST]
                     tests the Python package, with LangChain, LlamaIndex, Haystack, scikit-learn, Ray, Spark and Dask
 cargo xtask python-peers [OPTIONS OF PYTEST]
                     the same tests, also with MTEB, BERTopic, KeyBERT, SetFit and Sentence Transformers, which need PyTorch
-cargo xtask wheel   builds the wheel of the Python package, and tests it in an empty environment
+cargo xtask wheel   builds the wheel and the source distribution of the Python package, and tests both in an empty environment
+cargo xtask bench-python [--rounds N] [--threads N]
+                    the Python package next to Sentence Transformers, fastembed and kjarni, and next to the command
 cargo xtask soak [--seconds N] [--url http://HOST:PORT] [--maana PROGRAM] [--model MODEL] [--shared]
                     runs `maana serve` for N seconds (600) at twice its capacity: nothing lost or wrong, constant memory; then
                     SIGTERM and SIGKILL under load. With --url tests a running server, without the signals; with --shared
@@ -110,6 +113,7 @@ fn main() -> Result<()> {
         "forgetting" => forgetting::measure(options),
         "python" => package::test(options),
         "python-peers" => package::test_peers(options),
+        "bench-python" => bench_python::compare(options),
         "wheel" => package::wheel(),
         "clients" => clients::test(options),
         "soak" => soak::run(options),

@@ -24,12 +24,19 @@ pub(crate) fn test_peers(arguments: &[String]) -> Result<()> {
 
 fn test_with(python: &Path, arguments: &[String]) -> Result<()> {
     cargo(&["build", "--workspace", "--lib", "--quiet"])?;
-    let package = Path::new("target/python/maana");
-    let _ = std::fs::remove_dir_all(package);
-    copy_modules(Path::new("python/maana"), package)?;
-    let built = if cfg!(target_os = "macos") { "target/debug/lib_maana.dylib" } else { "target/debug/lib_maana.so" };
-    std::fs::copy(built, package.join("_maana.abi3.so")).with_context(|| built.to_owned())?;
-    run(python::pytest(python, TESTS).args(arguments).env("PYTHONPATH", "target/python"))
+    let folder = lay_out("debug", "target/python")?;
+    run(python::pytest(python, TESTS).args(arguments).env("PYTHONPATH", folder))
+}
+
+/// Lays the package out in `folder` with the native module of a profile, and returns the folder.
+pub(crate) fn lay_out<'a>(profile: &str, folder: &'a str) -> Result<&'a Path> {
+    let package = Path::new(folder).join("maana");
+    let _ = std::fs::remove_dir_all(&package);
+    copy_modules(Path::new("python/maana"), &package)?;
+    let extension = if cfg!(target_os = "macos") { "dylib" } else { "so" };
+    let built = format!("target/{profile}/lib_maana.{extension}");
+    std::fs::copy(&built, package.join("_maana.abi3.so")).with_context(|| built.clone())?;
+    Ok(Path::new(folder))
 }
 
 /// Copies the modules of a package and of those inside it.
@@ -56,14 +63,17 @@ pub(crate) fn in_tests() -> Result<()> {
     test(&[])
 }
 
-/// Builds the wheel in `target/wheels`, installs it in an empty environment, and runs the tests
-/// that need nothing else.
+/// Builds the wheel and the source distribution in `target/wheels`. Installs the wheel in an empty
+/// environment and runs the tests that need nothing else; then installs the source distribution,
+/// which pip compiles in the folder of this build.
 pub(crate) fn wheel() -> Result<()> {
     let python = environment()?;
     let wheels = Path::new("target/wheels");
     let _ = std::fs::remove_dir_all(wheels);
-    run(Command::new(&python).args(["-m", "maturin", "build", "--release", "--out"]).arg(wheels))?;
-    let found = std::fs::read_dir(wheels)?.next().context("maturin wrote no wheel")??.path();
+    run(Command::new(&python).args(["-m", "maturin", "build", "--release", "--sdist", "--out"]).arg(wheels))?;
+    let (found, source) = (with_end(wheels, ".whl")?, with_end(wheels, ".tar.gz")?);
+    let tagged = !cfg!(target_os = "linux") || found.display().to_string().contains("manylinux");
+    ensure!(tagged, "{}: the wheel runs on this system only; expected a tag of manylinux", found.display());
     let bytes = found.metadata()?.len();
     println!("{}: {:.1} MB", found.display(), bytes as f64 / 1e6);
     ensure!(bytes < MOST_BYTES, "the wheel has {bytes} bytes; expected less than {MOST_BYTES}");
@@ -72,7 +82,18 @@ pub(crate) fn wheel() -> Result<()> {
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(clean))?;
     let clean = clean.join("bin/python");
     run(Command::new(&clean).args(["-m", "pip", "install", "-q", "pytest"]).arg(&found))?;
-    run(&mut python::pytest(&clean, TESTS))
+    run(&mut python::pytest(&clean, TESTS))?;
+
+    let mut install = Command::new(&clean);
+    install.args(["-m", "pip", "install", "-q", "--force-reinstall", "--no-deps"]).arg(&source);
+    run(install.env("CARGO_TARGET_DIR", std::path::absolute("target")?))?;
+    run(Command::new(&clean).args(["-c", "import maana; print('source distribution:', maana.__version__)"]))
+}
+
+fn with_end(folder: &Path, end: &str) -> Result<PathBuf> {
+    let files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    let found = files.into_iter().find(|path| path.to_string_lossy().ends_with(end));
+    found.with_context(|| format!("maturin wrote no {end} to {}", folder.display()))
 }
 
 fn environment() -> Result<PathBuf> {
@@ -81,7 +102,7 @@ fn environment() -> Result<PathBuf> {
 }
 
 /// Returns the environment that also has Sentence Transformers and libraries built on it.
-fn peers() -> Result<PathBuf> {
+pub(crate) fn peers() -> Result<PathBuf> {
     let requirements = Path::new(TESTS).join("requirements-peers.txt");
     python::environment(Path::new("target/python-peers"), &requirements, "the network and 9 GB of disk")
 }

@@ -242,7 +242,7 @@ impl Encoder {
 
     /// Folder from which the model was opened.
     #[getter]
-    fn folder(&self) -> &str {
+    pub(crate) fn folder(&self) -> &str {
         &self.folder
     }
 

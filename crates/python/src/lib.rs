@@ -11,6 +11,7 @@ mod loss;
 mod of_process;
 mod opening;
 mod pair_encoder;
+mod static_model;
 mod store;
 mod texts;
 mod threads;
@@ -28,6 +29,8 @@ mod _maana {
     use crate::hub::push;
     #[pymodule_export]
     use crate::pair_encoder::PairEncoder;
+    #[pymodule_export]
+    use crate::static_model::distill_static;
     #[pymodule_export]
     use crate::store::Store;
     #[pymodule_export]

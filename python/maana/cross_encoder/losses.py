@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..losses import Loss, PythonLoss
+from ..losses import Loss
 
 __all__ = [
     "ADRMSELoss",
@@ -23,7 +23,6 @@ __all__ = [
     "NDCGLoss2Scheme",
     "NoWeightingScheme",
     "PListMLELoss",
-    "PythonLoss",
     "RankNetLoss",
 ]
 

@@ -27,6 +27,10 @@ const PREFIX: &str = "base_model.model.";
 /// # Errors
 /// Returns an error if the folder's files are malformed.
 pub fn adapter_base(folder: &Path) -> Result<Option<String>, ModelError> {
+    let has_modules = folder.join("modules.json").exists();
+    if has_modules && !is_cross_encoder(folder)? && read_modules(folder, &mut Vec::new())?.has_router() {
+        return Ok(None);
+    }
     let path = place(folder)?.join(CONFIG);
     let Some(json) = read_object(&path)? else { return Ok(None) };
     Ok(Some(Fields { json: &json, path: &path }.text("base_model_name_or_path")?.to_owned()))

@@ -350,6 +350,11 @@ impl Chains {
         Self { router: None, lists: vec![list] }
     }
 
+    /// Returns true if texts of each role have modules of their own.
+    pub(super) fn has_router(&self) -> bool {
+        self.router.is_some()
+    }
+
     /// Returns the list of modules of a folder without a router.
     pub(super) fn single(mut self, folder: &Path) -> Result<ModuleList, ModelError> {
         match self.router {
