@@ -1,4 +1,4 @@
-//! What the constructors of models share.
+//! Code that the constructors of models share.
 
 use maana::hub::{HubEvent, HubOptions, Token};
 use maana::kernels::{InstructionSet, Precision};

@@ -55,7 +55,7 @@ impl PairEncoder {
     }
 
     /// Computes pairs of texts with a prompt in front of the first of each: `(pairs, labels)`, the
-    /// scores if `activated`, else the logits. `progress` is called with the number of pairs so far.
+    /// scores if `activated`, else the logits. `progress` receives the number of pairs so far.
     #[pyo3(signature = (pairs, prompt="", activated=true, progress=None))]
     fn predict<'py>(
         &self,
@@ -82,7 +82,7 @@ impl PairEncoder {
         of_matrix(py, matrix)
     }
 
-    /// Orders documents by their scores for a query: index and score of the best `top_k`, or of all.
+    /// Orders documents by their scores for a query: index and score of the best `top_k`, or all.
     #[pyo3(signature = (query, documents, top_k=None, prompt=""))]
     fn rank(
         &self,
