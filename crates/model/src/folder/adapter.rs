@@ -40,7 +40,7 @@ pub fn adapter_base(folder: &Path) -> Result<Option<String>, ModelError> {
 pub(super) fn place(folder: &Path) -> Result<PathBuf, ModelError> {
     match folder.join("modules.json").exists() {
         true if is_cross_encoder(folder)? => Ok(folder.join(read_cross_encoder_modules(folder)?.transformer)),
-        true => Ok(folder.join(read_modules(folder, &mut Vec::new())?.single(folder)?.transformer)),
+        true => Ok(folder.join(&read_modules(folder, &mut Vec::new())?.lists[0].transformer)),
         false => Ok(folder.to_owned()),
     }
 }
