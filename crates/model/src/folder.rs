@@ -5,6 +5,7 @@
 mod adapter;
 mod head;
 mod module_config;
+mod module_entry;
 mod modules;
 mod open;
 mod router_config;

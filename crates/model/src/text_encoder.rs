@@ -308,13 +308,13 @@ impl TextEncoder {
         self.spec().prompt_named(name)
     }
 
-    /// Embeds texts with a prompt, which may be empty, in front of each: `(texts, dimension)`. Where
-    /// the model has towers by role, the texts have none unless [`TextEncoder::for_role`] gave them
-    /// one.
+    /// Embeds texts with a prompt, which may be empty, in front of each: `(texts, dimension)`.
+    /// Where the model has towers by role, the texts have none unless [`TextEncoder::for_role`]
+    /// gave them one.
     ///
     /// # Errors
-    /// Returns an error if texts need a role and have none, if a text cannot be tokenised, if a memory-mapped weight is not finite, or
-    /// if the encoder was stopped.
+    /// Returns an error if texts need a role and have none, if a text cannot be tokenised, if a
+    /// memory-mapped weight is not finite, or if the encoder was stopped.
     pub fn embed(&self, texts: &[&str], prompt: &str) -> Result<Matrix, ModelError> {
         self.expect_tower()?;
         let mut output = Matrix::zeros(texts.len(), self.dimension);

@@ -1,5 +1,5 @@
-//! Models with towers by role (Router, before version 5 Asym): values and gradients of the reference,
-//! folders, and refusals.
+//! Models with towers by role (Router, before version 5 Asym): values and gradients of the
+//! reference, folders, and refusals.
 
 mod support;
 
@@ -258,8 +258,7 @@ fn error_of(folder: &Path) -> String {
     opened.err().expect("an error").to_string()
 }
 
-/// Frozen or not, updates of one tower leave the other alone: gradients and moments have their own
-/// places.
+/// An update of one tower does not change the other: gradients and moments have their own places.
 #[test]
 fn an_update_of_one_tower_leaves_the_other() {
     let golden = read_json(&golden("router.json"));

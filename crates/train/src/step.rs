@@ -55,7 +55,7 @@ impl<M: Trainable> Step<M> {
         let dimension = model.dimension();
         let sequences = batch.columns.iter().map(TokenBatch::sequences).sum();
         let mut embeddings = Matrix::zeros(sequences, dimension);
-        // The first part of a tower is the last to be embedded, so that it can pass backward at once.
+        // The first part of a tower is the last to be embedded, so that it passes backward at once.
         for part in parts.iter().rev() {
             let activations = &mut self.activations[part.tower];
             let embedded = model.forward(context, &part.tokens, part.dropout, activations);

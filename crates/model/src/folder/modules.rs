@@ -2,6 +2,7 @@
 
 use super::head::NewWeights;
 use super::module_config::{read_module, read_pooling};
+use super::module_entry::{BEHIND_POOLING, ModuleEntry, SUPPORTED_MODULES, inside};
 use super::router_config;
 use super::weight_files::WeightFiles;
 use crate::blocks::{Pooling, SentenceModule};
@@ -13,14 +14,7 @@ use crate::{EncoderConfig, ModelError};
 use maana_kernels::{Context, PoolingMode};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
-use std::path::{Component, Path, PathBuf};
-
-/// A module by its kind and its folder within that of the model.
-#[derive(Clone)]
-pub(super) struct ModuleEntry {
-    kind: String,
-    place: PathBuf,
-}
+use std::path::{Path, PathBuf};
 
 /// The modules through which a text passes, with the folder of each.
 pub(super) struct ModuleList {
@@ -42,46 +36,6 @@ pub(super) struct Chains {
 
 /// `model_type` of folders that Model2Vec writes.
 pub(super) const MODEL2VEC: &str = "model2vec";
-
-/// Modules that may follow pooling, in any order and number.
-const BEHIND_POOLING: [&str; 4] = ["Dense", "LayerNorm", "Dropout", "Normalize"];
-
-const SUPPORTED_MODULES: &str = "Transformer, Pooling, or in their place StaticEmbedding; then any of Dense, LayerNorm, \
-                                 Dropout and Normalize; one Router";
-
-/// Describes a module of Sentence Transformers that is not supported, with the remedy.
-fn remedy(kind: &str) -> Option<&'static str> {
-    Some(match kind {
-        "WeightedLayerPooling" => {
-            "a sum over several layers: save the model with Pooling over the last layer and train it again"
-        }
-        "CNN" | "LSTM" => "a network over word vectors: encode with it in Python, or train a transformer instead",
-        "BoW" | "WordEmbeddings" | "WordWeights" => {
-            "a model of words without a tokenizer.json: encode with it in Python, or train a transformer instead"
-        }
-        "CLIPModel" => "a model of images: open the folder of a model of texts",
-        "MLMTransformer" | "SpladePooling" | "SparseStaticEmbedding" | "SparseAutoEncoder" => {
-            "a part of a model of sparse embeddings: open one whose embeddings are dense"
-        }
-        "LogitScore" => "the head of a generative cross-encoder: open one for sequence classification",
-        _ => return None,
-    })
-}
-
-impl ModuleEntry {
-    /// Checks that a module of a class is supported. `path` is the file that names it.
-    pub(super) fn new(class: &str, place: PathBuf, path: &Path) -> Result<Self, ModelError> {
-        let kind = class.rsplit('.').next().unwrap_or_default();
-        let own = class.starts_with("sentence_transformers.");
-        let known = ["Transformer", "StaticEmbedding", "Pooling"].iter().chain(&BEHIND_POOLING);
-        if !own || !known.into_iter().any(|known| *known == kind) {
-            let remedy = remedy(kind).filter(|_| own).map(|remedy| format!("; {kind} is {remedy}"));
-            let supported = format!("{SUPPORTED_MODULES}{}", remedy.unwrap_or_default());
-            return Err(ModelError::Unsupported { path: path.into(), what: format!("module `{class}`"), supported });
-        }
-        Ok(Self { kind: kind.to_owned(), place: inside(place, path)? })
-    }
-}
 
 /// Returns the list of a cross-encoder, which is a transformer with its head.
 pub(super) fn read_cross_encoder_modules(folder: &Path) -> Result<ModuleList, ModelError> {
@@ -170,15 +124,6 @@ fn read_chains(
 fn is_router(class: &str) -> bool {
     let kind = class.rsplit('.').next().unwrap_or_default();
     class.starts_with("sentence_transformers.") && ["Router", "Asym"].contains(&kind)
-}
-
-/// Checks that the path of a module stays in the folder of its model.
-fn inside(place: PathBuf, path: &Path) -> Result<PathBuf, ModelError> {
-    if place.components().all(|part| matches!(part, Component::Normal(_))) {
-        return Ok(place);
-    }
-    let reason = format!("module path `{}` leads out of the folder", place.display());
-    Err(ModelError::invalid(path, reason))
 }
 
 impl ModuleList {

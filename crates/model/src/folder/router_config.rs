@@ -1,7 +1,7 @@
 //! `router_config.json` (in `Asym` of older versions `config.json`): the modules of each route, and
 //! the routes of the tasks.
 
-use super::modules::ModuleEntry;
+use super::module_entry::ModuleEntry;
 use crate::ModelError;
 use crate::json::{Fields, read_object};
 use crate::router::Router;

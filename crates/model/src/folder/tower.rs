@@ -327,9 +327,9 @@ impl TowerParts {
         })
     }
 
-    /// Returns the tokens of a text that are read. Encoders for long texts read fewer than they could
-    /// where the folder does not choose: attention to all tokens takes time and memory that grow with
-    /// the square of their number.
+    /// Returns the tokens of a text that are read. Encoders for long texts read fewer than they
+    /// could where the folder does not choose: attention to all tokens takes time and memory that
+    /// grow with the square of their number.
     fn max_seq_length(&self, tokenizer: &Tokenizer, notices: &mut Vec<String>) -> usize {
         let longest = self.config.longest();
         let chosen = self.max_seq_length.or(tokenizer.max_length().filter(|tokens| *tokens < longest));
@@ -380,7 +380,8 @@ impl TowerParts {
         })
     }
 
-    /// Returns the tensors that take no part and are written back. A head has no pooler but its own.
+    /// Returns the tensors that take no part and are written back. A head has no pooler but its
+    /// own.
     fn carried(&self, files: &WeightFiles, in_files: &[Tensor]) -> Result<Vec<Carried>, ModelError> {
         let mut carried = files.carried(in_files)?;
         if self.task != Task::Embed {
