@@ -1,4 +1,5 @@
-//! `cargo xtask python`, `python-peers` and `wheel`: the tests of the Python package, and its wheel.
+//! `cargo xtask python`, `python-peers` and `wheel`: the tests of the Python package, and its
+//! wheel.
 
 use crate::command::{cargo, run};
 use crate::python;

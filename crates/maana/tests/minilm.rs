@@ -51,8 +51,8 @@ fn tokens_and_embeddings_of_the_reference() {
     println!("{} embeddings, largest difference {largest:e}", rows.len());
 }
 
-/// A head of random weights on MiniLM, as no trained cross-encoder can be fetched here: what does not
-/// depend on the numbers in the head.
+/// A head of random weights on MiniLM, as no trained cross-encoder can be fetched here: what does
+/// not depend on the numbers in the head.
 #[test]
 fn a_cross_encoder_of_the_model_scores_long_passages() {
     let context = Context::new(2);

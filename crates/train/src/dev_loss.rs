@@ -53,8 +53,8 @@ pub fn dev_loss_of_pairs<E: Into<Failure>>(
     })
 }
 
-/// Returns the mean loss; `compute` gives the columns that the loss sees of the rows of a batch, and
-/// the starts of their pairs.
+/// Returns the mean loss; `compute` gives the columns that the loss sees of the rows of a batch,
+/// and the starts of their pairs.
 fn mean(
     context: &Context,
     loss: &dyn Loss,

@@ -79,7 +79,7 @@ impl<'a> TrainingSet<'a> {
         }
     }
 
-    /// Checks that a loss of cross-encoders can learn something of the labels of the set alone.
+    /// Checks that a loss of cross-encoders can learn something from the labels of this set only.
     ///
     /// # Errors
     /// If they are the same in all rows.

@@ -3,8 +3,9 @@
 use crate::read::{Format, Value};
 use crate::{DataError, Place};
 
-/// Returns the numbers of a label: one for a finite number, a Boolean or the name of a class, and all
-/// of a list of numbers, or of a list of lists of one length. Fields of CSV hold the same as text.
+/// Returns the numbers of a label: one for a finite number, a Boolean or the name of a class, and
+/// all of a list of numbers, or of a list of lists of one length. Fields of CSV hold the same as
+/// text.
 pub(super) fn numbers(
     value: &Value,
     format: Format,

@@ -63,7 +63,7 @@ pub enum EvaluationError {
         /// Its label.
         label: f32,
     },
-    /// A label of a pair that is no class.
+    /// A label of a pair that does not name a class.
     #[error(
         "{place}: the label is {label}; a set of the kind classification has whole numbers from 0, or names of labels"
     )]

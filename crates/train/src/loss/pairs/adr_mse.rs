@@ -1,6 +1,6 @@
-//! ADR-MSE: the mean over documents of `(r_i − r̂_i)² / log₂(r_i + 1)`, where `r` is the rank by the
-//! labels, equal ones sharing their mean, and `r̂_i = 1 + Σ_{j≠i} σ(alpha (s_j − s_i))` a smooth rank
-//! by the scores. <https://arxiv.org/abs/2405.07920>
+//! ADR-MSE: the mean over documents of `(r_i − r̂_i)² / log₂(r_i + 1)`, where `r` is the rank by
+//! the labels, equal ones sharing their mean, and `r̂_i = 1 + Σ_{j≠i} σ(alpha (s_j − s_i))` a
+//! smooth rank by the scores. <https://arxiv.org/abs/2405.07920>
 
 use super::super::needs::{Labels, Needs};
 use super::super::objective::LossSummary;
