@@ -231,9 +231,9 @@ pub enum DataError {
         /// The column.
         column: String,
         /// The name found.
-        found: String,
+        found: Box<str>,
         /// Names of the classes.
-        known: Vec<String>,
+        known: Box<[String]>,
     },
     /// A text in training data is blank.
     #[error("{place}: the text of `{column}` is blank; remove the row, or allow blank texts")]

@@ -21,7 +21,7 @@ pub(super) fn numbers(
         }
         if name.trim().parse::<f64>().is_err() {
             let (column, found, known) = (column.into(), name.clone(), classes.to_vec());
-            return Err(DataError::NoSuchClass { place: place(), column, found, known });
+            return Err(DataError::NoSuchClass { place: place(), column, found: found.into(), known: known.into() });
         }
     }
     let bad = |found: String| DataError::BadLabel { place: place(), column: column.into(), found };

@@ -278,12 +278,12 @@ mod tests {
             let found = matrix.eigenvalues();
             let vector = |index: usize| (0..size).map(move |row| (row, index)).collect::<Vec<_>>();
             let at = |(row, column): (usize, usize)| matrix.vectors[row * size + column];
-            for i in 0..size {
+            for (i, eigenvalue) in found.iter().enumerate() {
                 for j in 0..size {
                     let product: f64 = vector(i).into_iter().zip(vector(j)).map(|(x, y)| at(x) * at(y)).sum();
                     assert!((product - f64::from(u8::from(i == j))).abs() < 1e-10, "{size}: {i} {j} {product}");
                     let image: f64 = (0..size).map(|k| values[j * size + k] * at((k, i))).sum();
-                    assert!((image - found[i] * at((j, i))).abs() < 1e-9, "{size}: {i} {j}");
+                    assert!((image - eigenvalue * at((j, i))).abs() < 1e-9, "{size}: {i} {j}");
                 }
             }
         }
