@@ -2,7 +2,7 @@
 //!
 //! cargo run --example finetune [MODEL] [OUTPUT FOLDER]
 
-use maana::data::{Dataset, ReadOptions, SetSampler};
+use maana::data::{Dataset, ReadOptions};
 use maana::eval::Scores;
 use maana::evaluation::{EvaluationSet, Measuring, SetSpec};
 use maana::hub::HubOptions;
@@ -57,18 +57,9 @@ fn main() -> Result<(), Failure> {
 
     let (tokenizer, longest) = (model.spec().tokenizer(), model.spec().settings().max_seq_length);
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, longest);
+    let sets = [TrainingSet::new(&source, loss.as_ref())];
     // With a folder the run writes checkpoints there, and `resume` continues from them.
-    let run = Run {
-        context: &context,
-        sets: &[TrainingSet::new(&source, loss.as_ref())],
-        sampler: SetSampler::default(),
-        tokenize,
-        tokenize_pairs: None,
-        arguments: &settings,
-        base: None,
-        folder: None,
-        resume: false,
-    };
+    let run = Run { folder: None, resume: false, ..Run::new(&context, &sets, tokenize, &settings) };
     watch.evaluate(&model, 0, 0.0)?;
     if let Outcome::Finished(record) = run.train(&mut model, &mut watch)? {
         println!("{} updates, {} tokens", record.steps, record.tokens);

@@ -1,7 +1,7 @@
 //! Trains with a loss of one's own: pulls pairs together and pushes other texts apart. Run
 //! with `cargo run --example own_loss [MODEL]`.
 
-use maana::data::{Dataset, ReadOptions, SetSampler};
+use maana::data::{Dataset, ReadOptions};
 use maana::hub::HubOptions;
 use maana::kernels::{Context, Matrix, Precision};
 use maana::model::TrainingModel;
@@ -68,10 +68,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = &Arguments { batch_size: 16, log_every: Interval::Updates(4), ..Arguments::default() };
     let (tokenizer, longest) = (model.spec().tokenizer(), model.spec().settings().max_seq_length);
     let (tokenize, loss) = (|texts: &[&str]| tokenizer.encode(texts, longest), &Contrast { margin: 1.0 });
-    let (sets, sampler) = (&[TrainingSet::new(source, loss)], SetSampler::default());
-    let (tokenize_pairs, base, folder) = (None, None, None);
-    let run =
-        Run { context: &context, sets, sampler, tokenize, tokenize_pairs, arguments, base, folder, resume: false };
+    let sets = [TrainingSet::new(source, loss)];
+    let run = Run::new(&context, &sets, tokenize, arguments);
     let (Outcome::Finished(record) | Outcome::Interrupted { record, .. }) = run.train(&mut model, &mut Quiet)?;
     for row in &record.rows {
         if let LogRow::Training { step, loss, .. } = row {

@@ -1,6 +1,6 @@
 //! Rounds on request: programs that compare engines in alternation request one round at a time.
 
-use maana::data::{RetrievalSet, SetSampler, Source};
+use maana::data::{RetrievalSet, Source};
 use maana::eval::{EvalError, RetrievalOptions, evaluate_retrieval};
 use maana::kernels::Context;
 use maana::model::{CrossEncoder, ModelError, TextEncoder, Trainable, TrainingModel};
@@ -104,17 +104,8 @@ pub fn train_rounds(
     model.set_gradient_checkpointing(arguments.gradient_checkpointing);
     let tokenizer = model.spec().tokenizer();
     let max_length = model.spec().settings().max_seq_length;
-    let run = Run {
-        context,
-        sets: &[TrainingSet::new(source, loss.as_ref())],
-        sampler: SetSampler::default(),
-        tokenize: |texts: &[&str]| tokenizer.encode(texts, max_length),
-        tokenize_pairs: None,
-        arguments: &arguments,
-        base: None,
-        folder: None,
-        resume: false,
-    };
+    let sets = [TrainingSet::new(source, loss.as_ref())];
+    let run = Run::new(context, &sets, |texts: &[&str]| tokenizer.encode(texts, max_length), &arguments);
     let mut watcher = Watcher { next, updates: 0, began: Instant::now(), over: false };
     run.train(model, &mut watcher)?;
     Ok(())

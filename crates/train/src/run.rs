@@ -59,6 +59,23 @@ pub enum Outcome {
     },
 }
 
+impl<'a, T> Run<'a, T> {
+    /// Creates a run of texts that writes no folder.
+    pub fn new(context: &'a Context, sets: &'a [TrainingSet<'a>], tokenize: T, arguments: &'a Arguments) -> Self {
+        Self {
+            context,
+            sets,
+            sampler: SetSampler::default(),
+            tokenize,
+            tokenize_pairs: None,
+            arguments,
+            base: None,
+            folder: None,
+            resume: false,
+        }
+    }
+}
+
 impl<T, E> Run<'_, T>
 where
     T: Fn(&[&str]) -> Result<TokenBatch, E> + Sync,

@@ -3,7 +3,7 @@
 //! `cargo xtask emulate neon` runs them on an emulated Arm processor. After an intended change of
 //! bits the new hashes are in the messages of the failures.
 
-use maana_data::{Dataset, ReadOptions, SetSampler};
+use maana_data::{Dataset, ReadOptions};
 use maana_kernels::{Context, InstructionSet, Precision};
 use maana_model::{TextEncoder, TrainingModel, WeightStorage};
 use maana_train::{
@@ -125,17 +125,8 @@ fn trained(context: &Context, rows: &[Value], loss: &LossArguments, change: impl
     model.set_gradient_checkpointing(arguments.gradient_checkpointing);
     let (loss, tokenizer) = (loss.build(64, arguments.seed).unwrap(), model.spec().tokenizer());
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
-    let run = Run {
-        context,
-        sets: &[TrainingSet::new(&source, loss.as_ref())],
-        sampler: SetSampler::default(),
-        tokenize,
-        tokenize_pairs: None,
-        arguments: &arguments,
-        base: None,
-        folder: None,
-        resume: false,
-    };
+    let sets = [TrainingSet::new(&source, loss.as_ref())];
+    let run = Run::new(context, &sets, tokenize, &arguments);
     let outcome = run.train(&mut model, &mut Silent).unwrap();
     assert!(matches!(outcome, Outcome::Finished(record) if record.steps == 8));
     model.parameters().to_vec()

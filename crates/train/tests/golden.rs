@@ -357,17 +357,8 @@ fn the_batches_of_version_3_0_1() {
         drawn.lock().unwrap().push(texts.iter().map(ToString::to_string).collect::<Vec<_>>());
         tokenizer.encode(texts, 128)
     };
-    let run = Run {
-        context: &context,
-        sets: &[TrainingSet::new(&pairs, loss.as_ref())],
-        sampler: SetSampler::default(),
-        tokenize,
-        tokenize_pairs: None,
-        arguments: &arguments,
-        base: None,
-        folder: None,
-        resume: false,
-    };
+    let sets = [TrainingSet::new(&pairs, loss.as_ref())];
+    let run = Run::new(&context, &sets, tokenize, &arguments);
     run.train(&mut model, &mut Reader { metric, scores, ..Reader::default() }).unwrap();
     let drawn = drawn.into_inner().unwrap();
     let batches = golden["batches"].as_array().unwrap();

@@ -233,17 +233,8 @@ fn each_text_of_a_batch_is_tokenised_once() {
         pairs(texts, numbers)
     };
     let (context, arguments) = (Context::new(1), Arguments { epochs: 1.0, batch_size: 8, ..arguments() });
-    let run = Run {
-        context: &context,
-        sets: &[TrainingSet::new(&source, &loss)],
-        sampler: SetSampler::default(),
-        tokenize,
-        tokenize_pairs: Some(&counting),
-        arguments: &arguments,
-        base: None,
-        folder: None,
-        resume: false,
-    };
+    let sets = [TrainingSet::new(&source, &loss)];
+    let run = Run { tokenize_pairs: Some(&counting), ..Run::new(&context, &sets, tokenize, &arguments) };
     run.train(&mut Toy::new(), &mut Notebook::default()).unwrap();
     let texts = |column: usize| {
         let mut texts: Vec<String> = source.rows.iter().map(|row| row.texts[column].clone()).collect();

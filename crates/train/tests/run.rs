@@ -364,17 +364,8 @@ fn threads_change_no_bit() {
     let (table, loss, arguments) = (Table::pairs(30), toy::loss(), arguments(None));
     let outcomes = [1, 2, 3].map(|threads| {
         let (mut model, context) = (Toy::new(), Context::new(threads));
-        let run = Run {
-            context: &context,
-            sets: &[TrainingSet::new(&table, loss.as_ref())],
-            sampler: SetSampler::default(),
-            tokenize,
-            tokenize_pairs: None,
-            arguments: &arguments,
-            base: None,
-            folder: None,
-            resume: false,
-        };
+        let sets = [TrainingSet::new(&table, loss.as_ref())];
+        let run = Run::new(&context, &sets, tokenize, &arguments);
         let record = finished(run.train(&mut model, &mut Notebook::default()));
         (model.bits(), timeless(&record.rows))
     });

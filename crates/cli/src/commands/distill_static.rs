@@ -44,13 +44,13 @@ pub(crate) struct DistillStatic {
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     words: usize,
     /// Factor a of the weights a / (a + p) of tokens with the probability p; 0 for equal weights
-    #[arg(long, value_name = "A", default_value_t = 1e-4)]
+    #[arg(long, value_name = "A", default_value_t = 1e-4, allow_negative_numbers = true)]
     sif: f64,
     /// Passes over the texts to train the table
     #[arg(long, value_name = "N", default_value_t = 0)]
     epochs: usize,
     /// Learning rate of the training
-    #[arg(long, value_name = "RATE", default_value_t = 0.01)]
+    #[arg(long, value_name = "RATE", default_value_t = 0.01, allow_negative_numbers = true)]
     learning_rate: f64,
     /// Seed of the order of the texts in training
     #[arg(long, value_name = "N", default_value_t = 42)]
