@@ -16,7 +16,7 @@ pub struct ReadOptions {
     /// A column of lists from which each epoch draws texts. Other lists must have one length.
     pub drawn: Option<DrawnColumn>,
     /// Allows lists of any length in the second of two columns, each with a label that is a list of
-    /// one number for each text ([`Source::has_lists`]).
+    /// one number for each text ([`crate::Source::has_lists`]).
     pub lists: bool,
     /// Names of classes: a label that is a text is the number of its name among these.
     pub classes: Vec<String>,

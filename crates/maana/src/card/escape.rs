@@ -67,7 +67,7 @@ pub(crate) fn inline(text: &str) -> String {
     out
 }
 
-/// Reverses [`line`]: returns the text of an escaped line.
+/// Reverses [`line()`]: returns the text of an escaped line.
 pub(crate) fn plain(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line.trim();
