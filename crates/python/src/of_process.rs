@@ -19,7 +19,7 @@ impl<T> OfProcess<T> {
     /// is forked.
     ///
     /// # Errors
-    /// That of `renew`.
+    /// The argument `renew`.
     pub(crate) fn get(&mut self, renew: impl FnOnce(&T) -> PyResult<T>) -> PyResult<&T> {
         if self.process != std::process::id() {
             let value = renew(&self.value)?;
