@@ -29,18 +29,12 @@ impl TokenBatch {
     /// If the slices have different lengths.
     pub fn push(&mut self, ids: &[u32], type_ids: &[u32]) {
         assert_eq!(ids.len(), type_ids.len(), "a segment for each token");
-        if self.offsets.is_empty() {
-            self.offsets.push(0);
-        }
         self.ids.extend_from_slice(ids);
         self.type_ids.extend_from_slice(type_ids);
-        self.offsets.push(self.ids.len());
-        if !self.prompt_lengths.is_empty() {
-            self.prompt_lengths.push(0);
-        }
+        self.end_sequence();
     }
 
-    /// Ends a sequence whose ids were appended to `ids`, all of segment 0.
+    /// Ends a sequence whose ids were appended to `ids`. Those without a segment have segment 0.
     pub(crate) fn end_sequence(&mut self) {
         if self.offsets.is_empty() {
             self.offsets.push(0);

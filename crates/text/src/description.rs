@@ -118,11 +118,7 @@ impl Description {
     /// whatever the folder names.
     pub(crate) fn read(folder: &Path, bytes: &[u8], default_class: &str) -> Result<Self, TextError> {
         let path = folder.join("tokenizer.json");
-        let json: Value = serde_json::from_slice(bytes)
-            .map_err(|error| TextError::Unreadable { path: path.clone(), reason: error.to_string() })?;
-        if !json.is_object() {
-            return Err(TextError::Unreadable { path, reason: "not a JSON object".into() });
-        }
+        let json = parse(&path, bytes)?;
         let files = Files::open(folder)?;
         let named = files.text("tokenizer_class")?;
         let class_name = if default_class == AS_IT_IS { default_class } else { named.unwrap_or(default_class) };
@@ -164,11 +160,7 @@ impl Description {
     /// Reads only `tokenizer.json`, as Sentence Transformers does for static embeddings: the
     /// truncation that it was saved with stays.
     pub(crate) fn read_bare(path: &Path, bytes: &[u8]) -> Result<Self, TextError> {
-        let mut json: Value = serde_json::from_slice(bytes)
-            .map_err(|error| TextError::Unreadable { path: path.into(), reason: error.to_string() })?;
-        if !json.is_object() {
-            return Err(TextError::Unreadable { path: path.into(), reason: "not a JSON object".into() });
-        }
+        let mut json = parse(path, bytes)?;
         let truncation = json["truncation"].take();
         json["padding"] = Value::Null;
         if !json["model"]["dropout"].is_null() {
@@ -435,6 +427,13 @@ impl Files {
             Some(_) => Err(self.invalid_field("truncation_side", "`left` or `right`")),
         }
     }
+}
+
+/// Parses the content of `tokenizer.json`.
+fn parse(path: &Path, bytes: &[u8]) -> Result<Value, TextError> {
+    let unreadable = |reason: String| TextError::Unreadable { path: path.into(), reason };
+    let json: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
+    if json.is_object() { Ok(json) } else { Err(unreadable("not a JSON object".into())) }
 }
 
 /// Returns the text of a token that may be given with its flags.
