@@ -52,9 +52,17 @@ impl Tokenizer {
         overlong: Overlong,
     ) -> Result<PairText<'t>, TextError> {
         let limit = max_length - self.check_pair_length(max_length)?;
-        let (encoding, skipped) = self.encode_part(index, text, limit, overlong)?;
-        let tokens = if skipped == 0 { OnceLock::from(encoding.len()) } else { OnceLock::new() };
-        Ok(PairText { text, ids: encoding.get_ids().to_vec(), skipped, tokens })
+        let mut ids = Vec::new();
+        let skipped = match self.append_word_ids(&mut ids, index, text, limit, overlong)? {
+            Some(skipped) => skipped,
+            None => {
+                let (encoding, skipped) = self.encode_part(index, text, limit, overlong)?;
+                ids = encoding.get_ids().to_vec();
+                skipped
+            }
+        };
+        let tokens = if skipped == 0 { OnceLock::from(ids.len()) } else { OnceLock::new() };
+        Ok(PairText { text, ids, skipped, tokens })
     }
 
     /// Returns the token ids of pairs of texts, including special tokens, each pair truncated to
@@ -84,9 +92,12 @@ impl Tokenizer {
         max_length: usize,
     ) -> Result<TokenBatch, TextError> {
         let parts = |place: usize| -> Result<Vec<PairText<'_>>, TextError> {
-            // Errors name the first pair with the text.
-            let pair = |text: usize| pairs.iter().position(|pair| pair[place] == text).unwrap_or_default();
-            let part = |(text, words)| self.pair_text(pair(text), words, max_length, self.overlong());
+            let part = |(text, words)| {
+                self.pair_text(0, words, max_length, self.overlong()).map_err(|error| {
+                    // Errors name the first pair with the text.
+                    error.after_texts(pairs.iter().position(|pair| pair[place] == text).unwrap_or_default())
+                })
+            };
             texts[place].iter().copied().enumerate().map(part).collect()
         };
         let [first, second] = [parts(0)?, parts(1)?];
@@ -312,14 +323,18 @@ mod tests {
     #[test]
     fn pairs_of_long_texts_have_the_tokens_of_the_whole_texts() {
         let texts: Vec<String> = [0, 2, 7, 600, 601].iter().map(|count| "the house's old ".repeat(*count)).collect();
+        let mut by_boundary = tiny();
+        by_boundary.words = None;
         let mut whole = tiny();
-        whole.boundary = None;
+        (whole.words, whole.boundary) = (None, None);
         for overlong in [Overlong::CutEnd, Overlong::CutBeginning] {
             for (first, second) in texts.iter().flat_map(|first| texts.iter().map(move |second| (first, second))) {
                 for max_length in [16, 17, 64] {
                     let texts = [first.as_str(), second.as_str()];
-                    let ours = pair(&tiny(), texts, max_length, overlong).unwrap();
-                    assert_eq!(ours, pair(&whole, texts, max_length, overlong).unwrap());
+                    let expected = pair(&whole, texts, max_length, overlong).unwrap();
+                    for parts in [&tiny(), &by_boundary] {
+                        assert_eq!(pair(parts, texts, max_length, overlong).unwrap(), expected);
+                    }
                 }
             }
         }

@@ -37,7 +37,7 @@ pub struct Tokenizer {
     /// Boundary at which a part of a text has the same tokens as in the whole text.
     pub(crate) boundary: Option<Boundary>,
     /// Words that came before, if a text's tokens are those of its words.
-    words: Option<Words>,
+    pub(crate) words: Option<Words>,
     /// Prefix of tokens that continue a word, and the token of unknown words.
     pub(crate) word_marks: (String, Option<u32>),
     /// True if no special tokens are added, so that a text may have no tokens.
@@ -197,25 +197,18 @@ impl Tokenizer {
         limit: usize,
         overlong: Overlong,
     ) -> Result<Option<usize>, TextError> {
-        let probable = probable_length(limit);
-        let Some(words) = self.words.as_ref().filter(|_| overlong != Overlong::CutBeginning || text.len() <= probable)
-        else {
-            return Ok(None);
-        };
         let (index, start) = (batch.sequences(), batch.ids.len());
         let [before, after] = &self.special_tokens;
         batch.ids.extend_from_slice(before);
         let first = batch.ids.len();
-        let enough = |bytes: usize, tokens: usize| tokens > limit && bytes >= probable;
-        let encode = |word: &str| for_text(index, || self.inner.encode_fast(word, false));
-        let bytes = match words.append(text, &mut batch.ids, enough, encode) {
-            Ok(Some(bytes)) => bytes,
+        let skipped = match self.append_word_ids(&mut batch.ids, index, text, limit, overlong) {
+            Ok(Some(skipped)) => skipped,
             other => {
                 batch.ids.truncate(start);
                 return other;
             }
         };
-        let (tokens, skipped) = (batch.ids.len() - first, text.len() - bytes);
+        let tokens = batch.ids.len() - first;
         let truncated = tokens.saturating_sub(limit);
         if truncated > 0 {
             match overlong {
@@ -234,6 +227,28 @@ impl Tokenizer {
         }
         batch.end_sequence();
         Ok(Some(truncated + skipped))
+    }
+
+    /// Appends the tokens of a text's words to `ids`, and returns the number of bytes that were not
+    /// tokenized: of a long text, the part that is kept with more than `limit` tokens suffices.
+    /// Returns nothing if the text must be tokenized as a whole; `ids` may then have some tokens
+    /// more, as after an error.
+    pub(crate) fn append_word_ids(
+        &self,
+        ids: &mut Vec<u32>,
+        index: usize,
+        text: &str,
+        limit: usize,
+        overlong: Overlong,
+    ) -> Result<Option<usize>, TextError> {
+        let probable = probable_length(limit);
+        let Some(words) = self.words.as_ref().filter(|_| overlong != Overlong::CutBeginning || text.len() <= probable)
+        else {
+            return Ok(None);
+        };
+        let enough = |bytes: usize, tokens: usize| tokens > limit && bytes >= probable;
+        let encode = |word: &str| for_text(index, || self.inner.encode_fast(word, false));
+        Ok(words.append(text, ids, enough, encode)?.map(|bytes| text.len() - bytes))
     }
 
     /// Returns the tokens of a text without special ones, and the number of bytes that were not
@@ -739,6 +754,14 @@ mod tests {
                     // The second time all words are known.
                     proptest::prop_assert_eq!(encode(with), encode(without), "{:?}", text);
                     proptest::prop_assert_eq!(encode(with), encode(without), "{:?}", text);
+                    let encode_pair = |tokenizer: &Tokenizer| {
+                        let mut batch = TokenBatch::new();
+                        let part = tokenizer.pair_text(0, &text, length, overlong);
+                        let truncated =
+                            part.and_then(|part| tokenizer.append_pair(&mut batch, &part, &part, length, overlong));
+                        truncated.map(|truncated| (batch, truncated)).map_err(|error| error.to_string())
+                    };
+                    proptest::prop_assert_eq!(encode_pair(with), encode_pair(without), "a pair of {:?}", text);
                 }
             }
         }
