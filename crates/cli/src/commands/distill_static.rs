@@ -10,7 +10,7 @@ use maana::model::WeightStorage;
 use maana::texts::{Columns, read};
 use std::path::PathBuf;
 
-/// Make a static model that imitates an encoder and embeds texts hundreds of times as fast.
+/// Make a static model, which imitates an encoder without a transformer.
 #[derive(clap::Args)]
 #[command(after_help = "\
 A static model is a table with an embedding for each token; their mean is the embedding of a text. Each token, and each \
