@@ -1,7 +1,7 @@
 //! Inputs of requests in the formats of both APIs: a text, texts, token ids, or lists of token ids.
 
 use crate::request_error::{ErrorKind, RequestError};
-use maana::text::{Overlong, TextError, Tokenizer};
+use maana::text::TextError;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use std::fmt;
@@ -168,19 +168,6 @@ pub(crate) enum Direction {
     Left,
     #[serde(alias = "right")]
     Right,
-}
-
-impl Direction {
-    /// Returns the treatment of a text that is too long, by both fields of a request, or by the
-    /// tokenizer's folder.
-    pub(crate) fn overlong(truncate: Option<bool>, direction: Option<Self>, tokenizer: &Tokenizer) -> Overlong {
-        match (truncate, direction) {
-            (Some(false), _) => Overlong::Refuse,
-            (_, Some(Self::Left)) => Overlong::CutBeginning,
-            (_, Some(Self::Right)) => Overlong::CutEnd,
-            (_, None) => tokenizer.overlong(),
-        }
-    }
 }
 
 /// Checks the longest part of a text that a tokenizer can only take as a whole, because time and

@@ -1,7 +1,7 @@
 //! A model of embeddings in memory, and what requests may ask of it.
 
 use crate::error::ServeError;
-use crate::inputs::{Direction, Input, check_unbroken, tokenizer_error};
+use crate::inputs::{Input, check_unbroken, tokenizer_error};
 use crate::log::Log;
 use crate::network::Network;
 use crate::request_error::RequestError;
@@ -160,12 +160,6 @@ impl Model {
         };
         let message = format!("`dimensions`: {requested} is not one of the model's; allowed: {allowed}");
         Err(RequestError::field("dimensions", message))
-    }
-
-    /// Returns the treatment of a text that is too long, by both fields of a request, or by the
-    /// model's folder.
-    pub(crate) fn overlong(&self, truncate: Option<bool>, direction: Option<Direction>) -> Overlong {
-        Direction::overlong(truncate, direction, &self.tokenizer())
     }
 
     /// Tokenises inputs after a prompt.

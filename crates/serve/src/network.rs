@@ -1,8 +1,9 @@
 //! The parts of a model that the queue and the compute thread use: tokens to rows.
 
+use crate::inputs::Direction;
 use maana::kernels::{Context, Matrix, Precision};
 use maana::model::{Activations, InferenceModel, ModelError, ModelSpec};
-use maana::text::{TokenBatch, Tokenizer};
+use maana::text::{Overlong, TokenBatch, Tokenizer};
 use std::sync::Arc;
 
 /// Output for a sequence of tokens.
@@ -34,6 +35,17 @@ pub(crate) trait Network: Send + Sync {
     /// The tokenizer.
     fn tokenizer(&self) -> Arc<Tokenizer> {
         self.spec().tokenizer()
+    }
+
+    /// Returns the treatment of an input that is too long, by both fields of a request, or by the
+    /// model's folder.
+    fn overlong(&self, truncate: Option<bool>, direction: Option<Direction>) -> Overlong {
+        match (truncate, direction) {
+            (Some(false), _) => Overlong::Refuse,
+            (_, Some(Direction::Left)) => Overlong::CutBeginning,
+            (_, Some(Direction::Right)) => Overlong::CutEnd,
+            (_, None) => self.tokenizer().overlong(),
+        }
     }
 
     /// Precision of the matrix products.

@@ -8,7 +8,7 @@ use crate::embedding::{Embedded, Texts};
 use crate::inputs::{Direction, Input};
 use crate::json;
 use crate::model::Model;
-use crate::network::Output;
+use crate::network::{Network, Output};
 use crate::origin::Origin;
 use crate::request_error::RequestError;
 use maana::model::Role;

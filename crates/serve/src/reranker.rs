@@ -1,7 +1,7 @@
 //! A cross-encoder in memory: pairs of texts to scores.
 
 use crate::error::ServeError;
-use crate::inputs::{Direction, check_unbroken, tokenizer_error};
+use crate::inputs::{check_unbroken, tokenizer_error};
 use crate::log::Log;
 use crate::network::Network;
 use crate::request_error::RequestError;
@@ -100,12 +100,6 @@ impl Reranker {
                 Err(RequestError::field("model", message))
             }
         }
-    }
-
-    /// Returns the treatment of a pair that is too long, by both fields of a request, or by the
-    /// model's folder.
-    pub(crate) fn overlong(&self, truncate: Option<bool>, direction: Option<Direction>) -> Overlong {
-        Direction::overlong(truncate, direction, &self.tokenizer())
     }
 
     /// Tokenises inputs. The query of documents is tokenised once.

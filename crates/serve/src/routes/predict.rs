@@ -4,6 +4,7 @@
 use crate::app::App;
 use crate::inputs::Direction;
 use crate::json::{parse, write_json};
+use crate::network::Network;
 use crate::origin::Origin;
 use crate::reply::Reply;
 use crate::reply_body::Pieces;
