@@ -1,5 +1,6 @@
 //! Pairs of texts of requests to scores.
 
+use crate::budget::Share;
 use crate::network::Output;
 use crate::origin::Origin;
 use crate::pipeline::{Computed, Pipeline, Sequences, Work};
@@ -25,6 +26,8 @@ pub(crate) struct Scored {
     pub(crate) scores: Matrix,
     pub(crate) inputs: ScoreInputs,
     pub(crate) usage: Usage,
+    /// Memory of the scores.
+    pub(crate) share: Share,
 }
 
 impl ScoreInput {
@@ -76,7 +79,8 @@ impl Pipeline {
         let network = pairs.reranker.clone();
         let Origin { class, arrival, .. } = *origin;
         let work = Work { network, sequences: pairs, output: Output::Embedding, class, arrival };
-        let Computed { sequences: Pairs { reranker, inputs, raw, .. }, rows, usage, .. } = self.compute(work).await?;
-        Ok(Scored { scores: reranker.scores(context, rows, raw), inputs, usage })
+        let Computed { sequences, rows, usage, share, .. } = self.compute(work).await?;
+        let Pairs { reranker, inputs, raw, .. } = sequences;
+        Ok(Scored { scores: reranker.scores(context, rows, raw), inputs, usage, share })
     }
 }

@@ -2,17 +2,17 @@
 //! by a cross-encoder.
 
 use crate::app::App;
+use crate::budget::Share;
 use crate::inputs::Direction;
 use crate::json::{parse, write_json};
 use crate::network::Network;
-use crate::origin::Origin;
 use crate::reply::Reply;
 use crate::reply_body::Pieces;
 use crate::request::{Common, Fields, Request};
 use crate::request_error::RequestError;
 use crate::reranker::{Reranker, ScoreInput, ScoreInputs};
 use crate::rows::SHORT_NUMBERS;
-use crate::scoring::Pairs;
+use crate::scoring::{Pairs, Scored};
 use maana::kernels::Matrix;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -112,10 +112,10 @@ pub(super) async fn predict(app: &App, request: Request) -> Result<Reply, Reques
     let PredictInputs { inputs, is_single } = fields.inputs;
     let inputs = ScoreInputs::Each(inputs);
     let pairs = Pairs { reranker: Arc::clone(&reranker), inputs, overlong, raw: fields.raw_scores };
-    let scored = app.pipeline.score(&app.single, pairs, &origin).await?;
-    let is_short = scored.scores.data().len() <= SHORT_NUMBERS;
-    let pieces = Predictions { reranker, scores: scored.scores, is_single, next: 0, _origin: origin };
-    Ok(Reply::streamed(&app.system, &app.log, pieces, is_short).await?.with_usage(scored.usage))
+    let Scored { scores, usage, share, .. } = app.pipeline.score(&app.single, pairs, &origin).await?;
+    let is_short = scores.data().len() <= SHORT_NUMBERS;
+    let pieces = Predictions { reranker, scores, is_single, next: 0, _share: share };
+    Ok(Reply::streamed(&app.system, &app.log, pieces, is_short).await?.with_usage(usage))
 }
 
 /// For each input its labels with their scores, the highest first.
@@ -124,8 +124,8 @@ struct Predictions {
     scores: Matrix,
     is_single: bool,
     next: usize,
-    /// Memory of the texts.
-    _origin: Origin,
+    /// Memory of the scores.
+    _share: Share,
 }
 
 #[derive(Serialize)]
