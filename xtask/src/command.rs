@@ -1,6 +1,7 @@
 //! Runs programs, and shows what runs.
 
 use anyhow::{Context, Result, bail, ensure};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Runs cargo, and fails if it fails.
@@ -32,4 +33,23 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("\n— {command:?}");
     let status = command.status().with_context(|| format!("{command:?}"))?;
     if status.success() { Ok(()) } else { bail!("{command:?} failed: {status}") }
+}
+
+/// Runs a program without showing it, and returns its standard output. If the program fails, its
+/// standard error is in the error.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Returns the program that `--maana` names, or builds and returns the one of this checkout.
+pub(crate) fn maana_or_release(named: Option<PathBuf>) -> Result<PathBuf> {
+    match named {
+        Some(program) => Ok(program),
+        None => {
+            cargo(&["build", "--release", "-p", "maana-cli"])?;
+            Ok(PathBuf::from("target/release/maana"))
+        }
+    }
 }

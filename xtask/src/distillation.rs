@@ -2,19 +2,18 @@
 //! with it, and trains bi-encoders on the scores, as `docs/distillation.md` describes. Writes the
 //! table of that page.
 
-use crate::quality::score;
-use anyhow::{Context, Result, bail, ensure};
+use crate::command::{maana_or_release, output};
+use crate::quality::{SWAHILI_SETS, score};
+use crate::results_file::markers;
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-const MAANA: &str = "target/release/maana";
 const RECIPES: &str = "recipes/distillation";
 const PAGE: &str = "docs/distillation.md";
 
-/// Retrieval sets on which bi-encoders are measured.
-const RETRIEVAL: [&str; 4] = ["tico19-en2sw", "injongo-same-intent", "asp-title2story", "xcopa-premise2choice"];
 /// Negatives of a query in training, and in the lists that are reordered.
 const NEGATIVES: usize = 3;
 const CANDIDATES: usize = 19;
@@ -49,8 +48,7 @@ impl Steps {
         let began = Instant::now();
         let mut command = Command::new(&self.maana);
         command.current_dir(&self.out).args(arguments);
-        let output = command.output().with_context(|| format!("{command:?}"))?;
-        ensure!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+        output(&mut command)?;
         self.seconds.push((title.into(), began.elapsed().as_secs_f64()));
         Ok(())
     }
@@ -91,13 +89,7 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
             _ => bail!("unknown option {}; known are --pairs, --seed, --base, --out and --maana", pair[0]),
         }
     }
-    let maana = match maana {
-        Some(maana) => maana,
-        None => {
-            crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
-            PathBuf::from(MAANA)
-        }
-    };
+    let maana = maana_or_release(maana)?;
     std::fs::create_dir_all(&out)?;
     let maana = std::fs::canonicalize(&maana).with_context(|| maana.display().to_string())?;
     let mut steps = Steps { maana, out, base, seed, seconds: Vec::new() };
@@ -168,15 +160,14 @@ fn evaluate(steps: &Steps, data: &Path, pairs: usize) -> Result<Value> {
         let mut command = Command::new(&steps.maana);
         command.current_dir(&steps.out).args(["evaluate", &model, "held-out.jsonl"]);
         if embeds {
-            command.args(RETRIEVAL.map(|set| data.join("ir").join(set)));
+            command.args(SWAHILI_SETS.map(|set| data.join("ir").join(set)));
         }
         command.args(["--json", "measured.json"]);
-        let output = command.output().with_context(|| format!("{command:?}"))?;
-        ensure!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+        output(&mut command)?;
         let scores: Value = serde_json::from_slice(&std::fs::read(steps.out.join("measured.json"))?)?;
         let reranking = scores["held-out_ndcg@10"].as_f64().context("no nDCG@10 of the held-out lists")?;
         let mut retrieval = serde_json::Map::new();
-        for set in RETRIEVAL.iter().filter(|_| embeds) {
+        for set in SWAHILI_SETS.iter().filter(|_| embeds) {
             retrieval.insert((*set).to_owned(), score(&scores, set)?.into());
         }
         models.push(json!({"model": title, "reranking": reranking, "retrieval": retrieval}));
@@ -193,12 +184,12 @@ fn table(results: &Value) -> Result<String> {
         "nDCG@10 of models from `{base}` on {} pairs: of held-out queries with {CANDIDATES} hard negatives each \
          (reranking), and of retrieval sets.\n\n| model | reranking | {} |\n|---|---:|{}\n",
         results["pairs"],
-        RETRIEVAL.join(" | "),
-        "---:|".repeat(RETRIEVAL.len())
+        SWAHILI_SETS.join(" | "),
+        "---:|".repeat(SWAHILI_SETS.len())
     );
     for model in results["models"].as_array().context("no models")? {
         let cell = |value: &Value| value.as_f64().map_or("–".to_owned(), |value| format!("{value:.4}"));
-        let cells: Vec<String> = RETRIEVAL.iter().map(|set| cell(&model["retrieval"][set])).collect();
+        let cells: Vec<String> = SWAHILI_SETS.iter().map(|set| cell(&model["retrieval"][set])).collect();
         let title = model["model"].as_str().unwrap_or_default();
         text += &format!("| {title} | {} | {} |\n", cell(&model["reranking"]), cells.join(" | "));
     }
@@ -220,13 +211,11 @@ fn write_page(page: &Path, table: &str) -> Result<()> {
     maana_files::write(page, text).with_context(|| page.display().to_string())
 }
 
-const BEGIN: &str = "<!-- written by cargo xtask distillation -->";
-const END: &str = "<!-- end of the part of cargo xtask distillation -->";
-
 fn with_table(page: &str, table: &str) -> Result<String> {
-    let (before, rest) = page.split_once(BEGIN).context("the page has no place for the table")?;
-    let (_, after) = rest.split_once(END).context("the place for the table has no end")?;
-    Ok(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", table.trim()))
+    let (begin, end) = markers("distillation");
+    let (before, rest) = page.split_once(&begin).context("the page has no place for the table")?;
+    let (_, after) = rest.split_once(&end).context("the place for the table has no end")?;
+    Ok(format!("{before}{begin}\n\n{}\n\n{end}{after}", table.trim()))
 }
 
 #[cfg(test)]

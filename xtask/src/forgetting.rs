@@ -2,18 +2,16 @@
 //! its blends with the base on sets like the training data and on sets of other domains. Prints
 //! tables in Markdown.
 
-use crate::quality::mean_and_deviation;
-use anyhow::{Context, Result, bail, ensure};
+use crate::command::{maana_or_release, output};
+use crate::quality::{SWAHILI_SETS, mean_and_deviation};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const MAANA: &str = "target/release/maana";
 const BASE: &str = "sentence-transformers/all-MiniLM-L6-v2";
 const ALPHAS: [f64; 6] = [0.0, 1.0, 0.85, 0.7, 0.5, 0.3];
 
-/// Retrieval sets like the training data, then those of other domains.
-const RETRIEVAL: [&str; 4] = ["tico19-en2sw", "injongo-same-intent", "asp-title2story", "xcopa-premise2choice"];
 /// Sets that must not fall.
 const GUARDS: [&str; 2] = ["asp-title2story", "xcopa-premise2choice"];
 const OTHER_GUARDS: [&str; 1] = ["classification/sib200_swh_topic.test.tsv"];
@@ -44,13 +42,7 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
             _ => bail!("unknown option {}; known are --seeds, --base and --maana", pair[0]),
         }
     }
-    let maana = match maana {
-        Some(maana) => maana,
-        None => {
-            crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
-            PathBuf::from(MAANA)
-        }
-    };
+    let maana = maana_or_release(maana)?;
     let out = PathBuf::from("target/forgetting").join(base.rsplit('/').next().unwrap_or("model"));
     std::fs::create_dir_all(&out)?;
     let (mut rows, mut verdicts) = (Vec::new(), Vec::new());
@@ -60,9 +52,7 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
         std::fs::write(&recipe, recipe_of(&base, &data, *seed))?;
         let mut train = Command::new(&maana);
         train.arg("train").arg(&recipe).arg("--out").arg(&run).args(run.exists().then_some("--resume"));
-        let output = train.output().with_context(|| format!("{train:?}"))?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        let shown = output(&mut train)?;
         let verdict = shown.lines().find_map(|line| line.strip_prefix("verdict ")).context("no verdict")?;
         println!("seed {seed}: {verdict}");
         verdicts.push(verdict.to_owned());
@@ -79,7 +69,7 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
 /// negatives under Matryoshka.
 fn recipe_of(base: &str, data: &Path, seed: u64) -> String {
     let data = data.display();
-    let retrieval: Vec<String> = RETRIEVAL.iter().map(|set| format!("\"{data}/ir/{set}\"")).collect();
+    let retrieval: Vec<String> = SWAHILI_SETS.iter().map(|set| format!("\"{data}/ir/{set}\"")).collect();
     let others = OTHER_GUARDS.map(|path| format!("{data}/{path}"));
     let guards: Vec<String> =
         GUARDS.map(String::from).iter().chain(&others).map(|guard| format!("\"{guard}\"")).collect();

@@ -2,10 +2,16 @@
 //! and int8, and fine-tuning in f32 and bf16 with several seeds. Runs the command line and prints
 //! tables in Markdown.
 
+use crate::command::output;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Retrieval sets of a folder of Swahili data: those like its training data, then those of other
+/// domains.
+pub(crate) const SWAHILI_SETS: [&str; 4] =
+    ["tico19-en2sw", "injongo-same-intent", "asp-title2story", "xcopa-premise2choice"];
 
 const MEASURE: &str = "cosine_ndcg@10";
 const MAANA: &str = "target/release/maana";
@@ -57,8 +63,7 @@ pub(crate) fn seeds(arguments: &[String]) -> Result<()> {
             train.arg("train").arg(recipe).arg("--out").arg(&folder).args(options);
             train.args(["--set", &format!("training.seed={seed}")]);
             train.args(["--set", &format!("training.precision=\"{precision}\"")]);
-            let output = train.output().context("maana train")?;
-            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            output(&mut train)?;
             let model = folder.join("model").display().to_string();
             let scores = evaluate(Path::new(MAANA), &model, std::slice::from_ref(set), "f32")?;
             *value = score(&scores, &name(Path::new(set)))?;
@@ -103,8 +108,7 @@ fn evaluate(maana: &Path, model: &str, sets: &[String], precision: &str) -> Resu
     let json = std::env::temp_dir().join(format!("maana-quality-{}.json", std::process::id()));
     let mut command = Command::new(maana);
     command.arg("evaluate").arg(model).args(sets).args(["--precision", precision, "--json"]).arg(&json);
-    let output = command.output().context("maana evaluate")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output(&mut command)?;
     let scores = serde_json::from_slice(&std::fs::read(&json)?)?;
     std::fs::remove_file(&json)?;
     Ok(scores)

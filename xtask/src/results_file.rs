@@ -29,7 +29,8 @@ fn write(path: &Path, text: &str) -> Result<()> {
     maana_files::write(path, text).with_context(|| path.display().to_string())
 }
 
-fn markers(command: &str) -> (String, String) {
+/// Returns the markers around the part of a command.
+pub(crate) fn markers(command: &str) -> (String, String) {
     (format!("<!-- written by cargo xtask {command} -->"), format!("<!-- end of the part of cargo xtask {command} -->"))
 }
 

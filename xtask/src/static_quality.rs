@@ -1,7 +1,7 @@
 //! `cargo xtask static-quality`: what a static model keeps of its teacher. Distils a model on pairs
 //! of texts and measures both on retrieval sets at five dimensions.
 
-use crate::command::run as run_command;
+use crate::command::{maana_or_release, run as run_command};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -24,13 +24,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             _ => bail!("{flag}: unknown; use --base or --maana"),
         }
     }
-    let maana = match maana {
-        Some(maana) => maana,
-        None => {
-            crate::command::cargo(&["build", "--release", "-p", "maana-cli"])?;
-            PathBuf::from("target/release/maana")
-        }
-    };
+    let maana = maana_or_release(maana)?;
     std::fs::create_dir_all(WORK)?;
     let texts = texts(&data.join("pairs/train.jsonl"))?;
     let mut sets: Vec<PathBuf> =

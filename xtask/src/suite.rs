@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything that CI checks, and the tests that are commands of their own.
 
-use crate::command::{cargo, cargo_on, run};
+use crate::command::{cargo, cargo_on, output, run};
 use crate::{attack, browser, check, clients, package, postgres, quality, soak};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -39,9 +39,7 @@ fn on_every_instruction_set() -> Result<()> {
     for set in INSTRUCTION_SETS {
         let mut info = Command::new("target/debug/maana");
         info.env("MAANA_ISA", set).args(["info", "golden/tiny-bert", "--fingerprint", "--json"]);
-        let output = info.output().with_context(|| format!("{info:?}"))?;
-        ensure!(output.status.success(), "{info:?}: {}", String::from_utf8_lossy(&output.stderr));
-        let info: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let info: serde_json::Value = serde_json::from_str(&output(&mut info)?)?;
         // An unsupported name has no effect.
         if info["instructions"] != set {
             continue;

@@ -1,6 +1,6 @@
 //! The environment of a measurement: processor, memory, system, date, versions.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::process::Command;
 
@@ -99,7 +99,5 @@ pub(crate) fn versions(python: &str) -> Result<Vec<(String, String)>> {
 }
 
 fn output(words: &[&str]) -> Result<String> {
-    let output = Command::new(words[0]).args(&words[1..]).output().with_context(|| words.join(" "))?;
-    ensure!(output.status.success(), "{}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    Ok(crate::command::output(Command::new(words[0]).args(&words[1..]))?.trim().to_owned())
 }

@@ -1,7 +1,7 @@
 //! Prerequisites of a measurement, created below `target` in the first run: peers, models, texts.
 
 use crate::command::run;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -130,10 +130,8 @@ pub(crate) fn minilm_folder() -> Result<PathBuf> {
     let folder = Path::new(MODELS).join(MINILM);
     if !folder.join("modules.json").is_file() {
         let model = format!("sentence-transformers/{MINILM}");
-        let info = Command::new(MAANA).args(["info", &model]).output()?;
-        let output = String::from_utf8_lossy(&info.stdout);
-        ensure!(info.status.success(), "maana info {model}: {}", String::from_utf8_lossy(&info.stderr));
-        let cached = output.lines().find_map(|line| line.strip_prefix("folder "));
+        let info = crate::command::output(Command::new(MAANA).args(["info", &model]))?;
+        let cached = info.lines().find_map(|line| line.strip_prefix("folder "));
         copy_folder(Path::new(cached.context("maana info printed no folder")?.trim()), &folder)?;
     }
     Ok(folder)

@@ -26,8 +26,7 @@ pub(crate) fn encode(
         .arg("--output")
         .arg(&output)
         .args(flags);
-    let said = command.output().with_context(|| format!("{command:?}"))?;
-    ensure!(said.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said.stderr));
+    crate::command::output(&mut command)?;
     let bytes = std::fs::read(&output).with_context(|| output.display().to_string())?;
     rows(&bytes).with_context(|| output.display().to_string())
 }

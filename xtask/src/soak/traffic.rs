@@ -134,9 +134,7 @@ fn same_bits(a: &[f32], b: &[f32]) -> bool {
 
 /// Returns the folder of a model, downloaded if needed.
 fn folder_of(maana: &Path, model: &str) -> Result<PathBuf> {
-    let info = Command::new(maana).args(["info", model]).output().with_context(|| maana.display().to_string())?;
-    ensure!(info.status.success(), "maana info {model}: {}", String::from_utf8_lossy(&info.stderr));
-    let said = String::from_utf8_lossy(&info.stdout).into_owned();
+    let said = crate::command::output(Command::new(maana).args(["info", model]))?;
     let folder = said.lines().find_map(|line| line.strip_prefix("folder ")).context("maana info names no folder")?;
     Ok(folder.trim().into())
 }
