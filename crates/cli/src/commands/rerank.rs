@@ -90,7 +90,7 @@ impl Rerank {
         };
         let opened = of_store.open(&*store, crate::terminal::storage_for(self.query.len()), context)?;
         let embedder = embedder_for(&opened, &*store)?;
-        let k = self.candidates.unwrap_or(CANDIDATES);
+        let k = self.candidates.unwrap_or(CANDIDATES).max(self.k.unwrap_or_default());
         let options = SearchOptions { k, ..SearchOptions::default() };
         let mut answers = maana::search::search(&*store, &embedder, context, &[&self.query], &options)?;
         let hits = rerank_hits(&encoder, &self.query, answers.hits.remove(0), self.k.unwrap_or(k))?;

@@ -168,6 +168,14 @@ fn hits_of_a_search_are_reranked() {
     assert_eq!(ids(&of_command), ids(&three));
     expected.truncate(1);
     assert_eq!(lines(&succeed(command(&words).args(["-k", "1"]))), expected);
+    // No fewer candidates are taken than documents are wanted, as in a search.
+    for words in [
+        vec!["rerank", &cross(), "habari ya mto", &store],
+        vec!["search", &store, "habari ya mto", "--rerank", &cross()],
+    ] {
+        let four = succeed(command(&words).args(["--candidates", "3", "-k", "4"]));
+        assert_eq!(four.lines().count(), 4, "{four}");
+    }
     let table = succeed(&mut command(&["rerank", &cross(), "habari ya mto", &store]));
     assert_eq!(table.lines().count(), 6, "{table}");
 }
