@@ -16,7 +16,8 @@ mod workshop;
 use anyhow::{Context, Result, bail};
 use engine::{Engine, Setting};
 use plan::{Part, Plan};
-use report::{Comparison, Measured};
+use report::Comparison;
+pub(crate) use report::Measured;
 use results::Results;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -63,12 +64,14 @@ impl Options {
     }
 }
 
-/// Runs the requested comparisons, and adds them to earlier results of the same machine.
+/// Runs the requested comparisons, and adds them to earlier results of the same machine. Those of
+/// another machine are replaced by a run of all parts only.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments)?;
     let workshop = Workshop::make(options.quick, options.threads)?;
     let folder = Path::new(if options.quick { "target/peers" } else { "bench" });
-    let mut results = Results::open(folder)?;
+    let replaces = options.quick || Part::ALL.iter().all(|part| options.only.contains(part));
+    let mut results = Results::open(folder, replaces)?;
     machine::warn_if_busy();
     for plan in plan::all(&workshop).into_iter().filter(|plan| options.only.contains(&plan.part)) {
         let comparison = measure(&plan, &options)?;
@@ -86,7 +89,7 @@ fn measure(plan: &Plan, options: &Options) -> Result<Comparison> {
     let load_before = machine::load();
     let engines = match plan.part {
         Part::Start => whole_processes(plan, rounds),
-        Part::Encode | Part::Rerank | Part::Train | Part::Evaluate => alternating(plan, rounds),
+        Part::Encode | Part::Rerank | Part::Train | Part::Evaluate => alternating(&plan.key, &plan.engines, rounds),
     };
     let (date, commit) = (machine::date()?, machine::commit()?);
     let about = (plan.key.clone(), plan.title.clone(), plan.part, plan.targets.clone());
@@ -96,11 +99,12 @@ fn measure(plan: &Plan, options: &Options) -> Result<Comparison> {
 /// Time after which spinning workers of the previous engine sleep.
 const SETTLE: Duration = Duration::from_millis(500);
 
-fn alternating(plan: &Plan, rounds: usize) -> Vec<Measured> {
+/// Measures engines in alternation. `comparison` is the name of their logs.
+pub(crate) fn alternating(comparison: &str, settings: &[Setting], rounds: usize) -> Vec<Measured> {
     let mut engines = Vec::new();
-    for setting in &plan.engines {
+    for setting in settings {
         println!("  {} loads", setting.name);
-        engines.push((Engine::start(&plan.key, setting), Measured::of(setting)));
+        engines.push((Engine::start(comparison, setting), Measured::of(setting)));
     }
     for round in 1..=rounds {
         for (engine, measured) in &mut engines {

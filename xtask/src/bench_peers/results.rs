@@ -4,7 +4,7 @@ use super::chart;
 use super::machine::{self, Machine};
 use super::report::Comparison;
 use crate::results_file;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -22,20 +22,33 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Reads earlier results of this machine.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
+    /// Reads earlier results of this machine. With `replaces`, the run may start over where they
+    /// are of another machine or other versions.
+    ///
+    /// # Errors
+    /// If they are, and the run may not: it would leave less than they have.
+    pub(crate) fn open(folder: &Path, replaces: bool) -> Result<Self> {
         let (machine, versions) = (Machine::this()?, machine::versions("target/peers-python/bin/python")?);
         let path = folder.join("results.json");
-        let earlier = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str::<Self>(&text).ok());
-        let comparisons = match earlier {
-            Some(earlier) if earlier.machine == machine && earlier.versions == versions => earlier.comparisons,
-            Some(_) => {
-                println!("{}: of another machine or other versions; starting over", path.display());
-                Vec::new()
-            }
-            None => Vec::new(),
-        };
-        Ok(Self { machine, versions, comparisons })
+        let earlier = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let new = Self { machine, versions, comparisons: Vec::new() };
+        new.after(earlier, replaces).with_context(|| path.display().to_string())
+    }
+
+    /// Continues earlier results.
+    fn after(mut self, earlier: Option<Self>, replaces: bool) -> Result<Self> {
+        let Some(earlier) = earlier else { return Ok(self) };
+        if earlier.machine == self.machine && earlier.versions == self.versions {
+            self.comparisons = earlier.comparisons;
+            return Ok(self);
+        }
+        ensure!(
+            replaces,
+            "these results are of another machine or other versions, and a run with --only would replace them all; leave \
+             --only out, or try it with --quick"
+        );
+        println!("earlier results are of another machine or other versions; starting over");
+        Ok(self)
     }
 
     /// Adds a comparison, or replaces its earlier results.
@@ -127,3 +140,41 @@ const NO_BF16: &str = "
 This processor has no instructions for bf16. PyTorch emulates them, slower than f32 (see the table of all-MiniLM-L6-v2), and
 OpenVINO computes in f32. The tables for bf16 therefore compare with the peers' f32, their best setting on this machine.
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench_peers::plan::Part;
+
+    fn results(processor: &str, version: &str, parts: &[Part]) -> Results {
+        let machine = Machine {
+            processor: processor.to_owned(),
+            cores: 2,
+            memory_gib: 24,
+            instructions: Vec::new(),
+            system: "Linux".to_owned(),
+        };
+        let comparison = |part: &Part| {
+            let about = (format!("{part:?}"), format!("{part:?}"), *part, Vec::new());
+            Comparison::new(about, ("2026-01-01".to_owned(), "abc".to_owned(), 0.1), (3, 2), Vec::new())
+        };
+        let comparisons = parts.iter().map(comparison).collect();
+        Results { machine, versions: vec![("torch".to_owned(), version.to_owned())], comparisons }
+    }
+
+    #[test]
+    fn results_of_another_machine_are_replaced_by_a_whole_run_only() {
+        let new = || results("A", "1", &[]);
+        for replaces in [false, true] {
+            let continued = new().after(Some(results("A", "1", &Part::ALL)), replaces).unwrap();
+            assert_eq!(continued.comparisons.len(), Part::ALL.len());
+            assert!(new().after(None, replaces).unwrap().comparisons.is_empty());
+        }
+        for other in [("B", "1"), ("A", "2")] {
+            let earlier = || Some(results(other.0, other.1, &Part::ALL));
+            let error = new().after(earlier(), false).err().unwrap().to_string();
+            assert!(error.contains("another machine") && error.contains("--only"), "{error}");
+            assert!(new().after(earlier(), true).unwrap().comparisons.is_empty());
+        }
+    }
+}
