@@ -2,12 +2,13 @@
 //! Python and in Rust, on the same table and the same texts. Every engine is a process that has
 //! loaded the table and sleeps until its turn; rounds alternate between all of them.
 
-use crate::bench_peers::engine::{Engine, Setting};
+use crate::bench_peers::engine::Setting;
 use crate::bench_peers::machine::{self, Machine};
+use crate::bench_peers::{Measured, alternating};
 use crate::bench_search::glosses;
 use crate::command::run as run_command;
 use crate::results_file;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -118,15 +119,14 @@ fn settings(options: &Options, python: &Path, model: &Path, texts: &Path) -> Vec
 }
 
 fn measure(options: &Options, settings: &[Setting], texts: usize) -> Result<String> {
-    let mut engines: Vec<Engine> =
-        settings.iter().map(|setting| Engine::start("static", setting)).collect::<Result<_>>()?;
-    let mut seconds = vec![Vec::new(); engines.len()];
-    for _ in 0..options.rounds {
-        for (engine, seconds) in engines.iter_mut().zip(&mut seconds) {
-            let answer = engine.round()?;
-            seconds.push(answer["seconds"].as_f64().with_context(|| format!("{answer}: no seconds"))?);
-        }
-    }
+    let load_before = machine::load();
+    let engines = alternating("static", settings, options.rounds);
+    let median = |engine: &Measured| {
+        let median = engine.median().filter(|median| *median > 0.0);
+        median
+            .with_context(|| format!("{}: {}", engine.name, engine.error.as_deref().unwrap_or("a round took no time")))
+    };
+    let medians = engines.iter().map(median).collect::<Result<Vec<f64>>>()?;
     let Machine { processor, cores, memory_gib, instructions, system } = Machine::this()?;
     let pins = std::fs::read_to_string(REQUIREMENTS)?;
     let pins: Vec<String> =
@@ -141,22 +141,14 @@ fn measure(options: &Options, settings: &[Setting], texts: usize) -> Result<Stri
         options.threads,
         machine::date()?,
         machine::commit()?,
-        machine::load(),
+        load_before,
         instructions.join(", "),
         pins.join(", ")
     );
-    let medians: Vec<f64> = seconds
-        .iter_mut()
-        .map(|seconds| {
-            seconds.sort_by(f64::total_cmp);
-            seconds[seconds.len() / 2]
-        })
-        .collect();
-    ensure!(medians.iter().all(|median| *median > 0.0), "a round took no time");
     let ours = medians[medians.len() - 1];
-    for ((setting, median), engine) in settings.iter().zip(&medians).zip(&engines) {
-        let memory = engine.peak_bytes().map_or(String::new(), |bytes| format!("{:.2} GB", bytes as f64 / 1e9));
-        let name = if setting.ours { format!("**{}**", setting.name) } else { setting.name.clone() };
+    for (engine, median) in engines.iter().zip(&medians) {
+        let memory = engine.peak_bytes.map_or(String::new(), |bytes| format!("{:.2} GB", bytes as f64 / 1e9));
+        let name = if engine.ours { format!("**{}**", engine.name) } else { engine.name.clone() };
         let _ = writeln!(
             text,
             "| {name} | {median:.3} s | {:.0} | {:.2}× | {memory} |",
@@ -165,8 +157,8 @@ fn measure(options: &Options, settings: &[Setting], texts: usize) -> Result<Stri
         );
     }
     text += METHOD;
-    for setting in settings {
-        let _ = writeln!(text, "    {}", setting.line());
+    for engine in &engines {
+        let _ = writeln!(text, "    {}", engine.command);
     }
     Ok(text)
 }

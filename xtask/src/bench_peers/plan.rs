@@ -76,26 +76,19 @@ fn targets(model: &Model, targets: &[Target]) -> Vec<Target> {
 fn encode(workshop: &Workshop, model: &Model, precision: &str) -> Plan {
     let engine = Engines { workshop, model, precision, mode: "encode" };
     let texts = ["--texts", path(&workshop.texts)];
-    let (torch, onnx, openvino) = (engine.torch(&texts), engine.onnx(&texts), engine.openvino(&texts));
-    let ours = engine.ours(&texts);
-    let (engines, ratio) = match precision {
-        "f32" => (vec![torch, onnx, openvino, engine.candle(&workshop.texts), ours], 1.5),
-        "bf16" if workshop.has_bf16 => (vec![torch, openvino, ours], 1.6),
-        "bf16" => {
-            // Emulated bf16 is much slower; the small model suffices to show it.
-            let emulated = (model.key == "minilm").then_some(torch);
-            let plain = Engines { precision: "f32", ..engine };
-            let fastest = [plain.torch(&texts), plain.onnx(&texts), plain.openvino(&texts), ours];
-            (emulated.into_iter().chain(fastest).collect(), 1.6)
-        }
-        _ => (vec![onnx, ours], 1.7),
+    let ratio = match precision {
+        "f32" => 1.5,
+        "bf16" => 1.6,
+        _ => 1.7,
     };
+    // Emulated bf16 is much slower; the small model suffices to show it.
+    let shows_emulated = model.key == "minilm";
     Plan {
         key: format!("encode-{precision}-{}", model.key),
         title: format!("Encode, {precision}, {}", model.name),
         part: Part::Encode,
         targets: targets(model, &[Target::Faster(ratio)]),
-        engines,
+        engines: engine.fastest(&texts, Some(engine.candle(&workshop.texts)), shows_emulated),
     }
 }
 
@@ -103,23 +96,12 @@ fn encode(workshop: &Workshop, model: &Model, precision: &str) -> Plan {
 fn rerank(workshop: &Workshop, precision: &str) -> Plan {
     let engine = Engines { workshop, model: &workshop.cross_encoder, precision, mode: "rerank" };
     let texts = ["--texts", path(&workshop.passages)];
-    let (torch, onnx, openvino) = (engine.torch(&texts), engine.onnx(&texts), engine.openvino(&texts));
-    let ours = engine.ours(&texts);
-    let engines = match precision {
-        "f32" => vec![torch, onnx, openvino, ours],
-        "bf16" if workshop.has_bf16 => vec![torch, openvino, ours],
-        "bf16" => {
-            let plain = Engines { precision: "f32", ..engine };
-            vec![torch, plain.torch(&texts), plain.onnx(&texts), plain.openvino(&texts), ours]
-        }
-        _ => vec![onnx, ours],
-    };
     Plan {
         key: format!("rerank-{precision}"),
         title: format!("Rerank {} passages of {PASSAGE_WORDS} words, {precision}, MiniLM-L6", workshop.passage_count),
         part: Part::Rerank,
         targets: vec![Target::Faster(2.0)],
-        engines,
+        engines: engine.fastest(&texts, None, true),
     }
 }
 
@@ -184,6 +166,28 @@ struct Engines<'a> {
 }
 
 impl Engines<'_> {
+    /// Returns the engines that are fastest in the precision, ours last; `in_f32` is a further one
+    /// that has f32 only. Where bf16 is emulated, peers compute in f32, and `shows_emulated` adds
+    /// PyTorch's bf16.
+    fn fastest(&self, texts: &[&str], in_f32: Option<Setting>, shows_emulated: bool) -> Vec<Setting> {
+        let [torch, onnx, openvino] = self.peers(texts);
+        let ours = self.ours(texts);
+        match self.precision {
+            "f32" => [torch, onnx, openvino].into_iter().chain(in_f32).chain([ours]).collect(),
+            "bf16" if self.workshop.has_bf16 => vec![torch, openvino, ours],
+            "bf16" => {
+                let emulated = shows_emulated.then_some(torch);
+                let plain = Engines { precision: "f32", ..*self }.peers(texts);
+                emulated.into_iter().chain(plain).chain([ours]).collect()
+            }
+            _ => vec![onnx, ours],
+        }
+    }
+
+    fn peers(&self, texts: &[&str]) -> [Setting; 3] {
+        [self.torch(texts), self.onnx(texts), self.openvino(texts)]
+    }
+
     fn torch(&self, flags: &[&str]) -> Setting {
         self.python("Sentence Transformers", "sentence_transformers_peer.py", flags)
     }
