@@ -57,12 +57,8 @@ impl ModelSpec {
             settings: Settings { max_seq_length, truncate_dim: None, ..self.settings.clone() },
             parameters: layout.elements,
             origin: Origin {
-                config: config_json,
                 tokenizer_files: self.origin.tokenizer_files.clone(),
-                carried: Vec::new(),
-                dtype: safetensors::Dtype::F32,
-                folders: Folders::plain(["Normalize"].into_iter()),
-                new_head: false,
+                ..Origin::without_files(config_json, Folders::plain(["Normalize"].into_iter()))
             },
         };
         let arena = ParameterArena::new(layout.tensors, parameters);

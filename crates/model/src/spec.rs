@@ -188,11 +188,7 @@ impl ModelSpec {
                 format!("max_seq_length {tokens} exceeds the model's {longest} positions; use {longest} or less");
             return Err(ModelError::Request(reason));
         }
-        match self.task {
-            Task::Embed => self.tokenizer.check_length(tokens)?,
-            Task::Score(_) => drop(self.tokenizer.check_pair_length(tokens)?),
-        }
-        Ok(())
+        Ok(self.task.check_length(&self.tokenizer, tokens)?)
     }
 
     /// Returns whether the model is a table of static embeddings.
@@ -402,6 +398,12 @@ fn python(flag: bool) -> String {
 }
 
 impl Origin {
+    /// Returns the origin of a model that was read from no folder.
+    pub(crate) fn without_files(config: Value, folders: Folders) -> Self {
+        let dtype = safetensors::Dtype::F32;
+        Self { config, tokenizer_files: Vec::new(), carried: Vec::new(), dtype, new_head: false, folders }
+    }
+
     fn carried_elements(&self) -> usize {
         let floating = self.carried.iter().filter(|tensor| is_floating(tensor.dtype));
         floating.map(|tensor| tensor.shape.iter().product::<usize>()).sum()

@@ -8,7 +8,7 @@ use crate::spec::{Folders, ModelSpec, Origin};
 use crate::task::Task;
 use crate::training_model::TrainingModel;
 use crate::weights::{ParameterArena, Scope};
-use crate::{EncoderConfig, ModelError, Settings, Similarity};
+use crate::{EncoderConfig, ModelError, Settings};
 use maana_kernels::{Matrix, PoolingMode, Precision};
 use maana_text::Tokenizer;
 use serde_json::Value;
@@ -41,23 +41,9 @@ impl TrainingModel {
             task: Task::Embed,
             pooling: Pooling { modes: vec![PoolingMode::Mean], include_prompt: true },
             modules: if normalize { vec![SentenceModule::Normalize] } else { Vec::new() },
-            settings: Settings {
-                max_seq_length,
-                do_lower_case: false,
-                prompts: Vec::new(),
-                default_prompt_name: None,
-                similarity: Similarity::default(),
-                truncate_dim: None,
-            },
+            settings: Settings { max_seq_length, ..Settings::default() },
             parameters: layout.elements,
-            origin: Origin {
-                config: Value::Null,
-                tokenizer_files: Vec::new(),
-                carried: Vec::new(),
-                dtype: safetensors::Dtype::F32,
-                new_head: false,
-                folders: Folders::plain(normalize.then_some("Normalize").into_iter()),
-            },
+            origin: Origin::without_files(Value::Null, Folders::plain(normalize.then_some("Normalize").into_iter())),
         };
         let arena = ParameterArena::new(layout.tensors, table.into_vec());
         Ok(Self::new(vec![(spec, 0)], None, arena, Precision::F32))

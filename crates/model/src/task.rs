@@ -1,6 +1,7 @@
 //! The task of a model: embeddings of single texts, or scores of pairs of texts.
 
 use maana_kernels::{Activation, Context, Matrix};
+use maana_text::{TextError, Tokenizer};
 
 /// The task of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,14 @@ impl Task {
         match self {
             Self::Embed => None,
             Self::Score(scoring) => Some(scoring),
+        }
+    }
+
+    /// Checks that `tokens` tokens leave room for a text, or for a pair.
+    pub(crate) fn check_length(&self, tokenizer: &Tokenizer, tokens: usize) -> Result<(), TextError> {
+        match self {
+            Self::Embed => tokenizer.check_length(tokens),
+            Self::Score(_) => tokenizer.check_pair_length(tokens).map(drop),
         }
     }
 }

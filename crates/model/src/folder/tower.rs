@@ -302,10 +302,7 @@ impl TowerParts {
     ) -> Result<ModelSpec, ModelError> {
         notices.extend(self.notice_of_unused(&loaded.unused));
         let max_seq_length = self.max_seq_length(&tokenizer, notices);
-        match self.task {
-            Task::Embed => tokenizer.check_length(max_seq_length)?,
-            Task::Score(_) => drop(tokenizer.check_pair_length(max_seq_length)?),
-        }
+        self.task.check_length(&tokenizer, max_seq_length)?;
         let new_head = loaded.modules.is_new_head();
         let origin = Origin {
             config: self.config_json,
@@ -363,16 +360,14 @@ impl TowerParts {
     /// Returns the tower with its modules, and the tensors of its files that take no part.
     pub(super) fn loaded(&self, modules: ModuleParts, encoder: &EncoderFiles) -> Result<Loaded, ModelError> {
         let EncoderFiles { files, layout } = encoder;
-        let elements = |tensor: &Tensor| tensor.shape.iter().product::<usize>();
-        let of_modules = modules.modules.iter().flat_map(SentenceModule::tensors);
         let in_files: Vec<Tensor> = layout.tensors.iter().cloned().chain(modules.tensors_in_encoder()).collect();
         let mut unused = files.unused(&in_files);
         if self.table.is_some() {
             unused.retain(|name| !StaticTable::knows(name));
         }
         Ok(Loaded {
-            parameters: layout.tensors.iter().map(elements).sum::<usize>()
-                + of_modules.map(|tensor| elements(&tensor)).sum::<usize>(),
+            parameters: layout.tensors.iter().map(Tensor::elements).sum::<usize>()
+                + modules.modules.iter().map(SentenceModule::elements).sum::<usize>(),
             carried: self.carried(files, &in_files)?,
             dtype: if self.is_folded() { Dtype::F32 } else { files.dtype(&layout.tensors[layout.word_embeddings]) },
             unused: unused.into_iter().map(str::to_owned).collect(),

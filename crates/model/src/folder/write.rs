@@ -222,9 +222,7 @@ fn pooling_json(spec: &ModelSpec) -> Value {
     let by_flags =
         modes.is_sorted_by_key(|mode| concatenation_rank(*mode)) && modes.windows(2).all(|pair| pair[0] != pair[1]);
     if !by_flags {
-        let name = |mode| POOLING_NAMES.iter().find(|(known, ..)| *known == mode).map(|(_, _, name)| *name);
-        let names: Vec<_> = modes.iter().map(|mode| name(*mode)).collect();
-        let include_prompt = spec.pooling.include_prompt;
+        let (names, include_prompt) = (spec.pooling_names(), spec.pooling.include_prompt);
         return json!({"embedding_dimension": hidden, "pooling_mode": names, "include_prompt": include_prompt});
     }
     let mut fields = serde_json::Map::new();

@@ -20,6 +20,11 @@ impl Tensor {
         self.shape.as_slice().try_into().ok()
     }
 
+    /// Number of elements, whether the arena holds them or not.
+    pub(crate) fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
     /// Returns whether weight decay applies: not to biases and norms.
     pub fn decays(&self) -> bool {
         let name = self.name.to_lowercase();
