@@ -343,11 +343,6 @@ impl Fields<'_> {
         }
         Ok(())
     }
-
-    fn probability_or(&self, field: &str, default: f64) -> Result<f32, ModelError> {
-        let value = self.number_or(field, default)?;
-        if (0.0..1.0).contains(&value) { Ok(value as f32) } else { Err(self.wrong(field, "0 or more and less than 1")) }
-    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,12 @@ impl<'a> Fields<'a> {
         self.json[field].as_f64().ok_or_else(|| self.wrong(field, "a number"))
     }
 
+    /// Returns a probability that is less than 1.
+    pub(crate) fn probability_or(&self, field: &str, default: f64) -> Result<f32, ModelError> {
+        let value = self.number_or(field, default)?;
+        if (0.0..1.0).contains(&value) { Ok(value as f32) } else { Err(self.wrong(field, "0 or more and less than 1")) }
+    }
+
     /// Returns whether a field holds anything but null, an empty list or an empty object.
     pub(crate) fn not_empty(&self, field: &str) -> bool {
         match self.json.get(field) {

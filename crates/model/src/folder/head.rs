@@ -40,11 +40,7 @@ pub(super) fn head(
     labels: usize,
 ) -> Result<(Pooling, Vec<SentenceModule>), ModelError> {
     let hidden = config.hidden;
-    let probability = |field: &str, default: f32| -> Result<f32, ModelError> {
-        let value = fields.number_or(field, f64::from(default))?;
-        let valid = (0.0..1.0).contains(&value);
-        if valid { Ok(value as f32) } else { Err(fields.wrong(field, "0 or more and less than 1")) }
-    };
+    let classifier_dropout = || fields.probability_or("classifier_dropout", f64::from(config.hidden_dropout));
     let dense = |name: &str, outputs: usize, bias: bool, activation: Activation| {
         SentenceModule::Dense(Dense::new([hidden, outputs], bias, activation, Some(name.into())))
     };
@@ -53,19 +49,19 @@ pub(super) fn head(
     let modules = match config.architecture {
         Architecture::Static => unreachable!("folders of static models have no head"),
         Architecture::Bert => {
-            let dropped = probability("classifier_dropout", config.hidden_dropout)?;
+            let dropped = classifier_dropout()?;
             vec![dense("pooler.dense", hidden, true, Activation::Tanh), dropout(dropped, 1), last("classifier")]
         }
         Architecture::Roberta | Architecture::Camembert | Architecture::XlmRoberta | Architecture::MpNet => {
             let dropped = match config.architecture {
                 Architecture::MpNet => config.hidden_dropout,
-                _ => probability("classifier_dropout", config.hidden_dropout)?,
+                _ => classifier_dropout()?,
             };
             let inner = dense("classifier.dense", hidden, true, Activation::Tanh);
             vec![dropout(dropped, 0), inner, dropout(dropped, 2), last("classifier.out_proj")]
         }
         Architecture::DistilBert => {
-            let dropped = probability("seq_classif_dropout", 0.2)?;
+            let dropped = fields.probability_or("seq_classif_dropout", 0.2)?;
             vec![dense("pre_classifier", hidden, true, Activation::Relu), dropout(dropped, 1), last("classifier")]
         }
         Architecture::ModernBert => {
