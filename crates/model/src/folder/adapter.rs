@@ -2,7 +2,7 @@
 //! `adapter_model.safetensors`, with or without the modules of Sentence Transformers.
 
 use super::head::name_in_file;
-use super::modules::{read_cross_encoder_modules, read_modules};
+use super::modules::{read_modules, transformer_folder};
 use super::scoring::is_cross_encoder;
 use super::written::{write_json, write_tensors};
 use crate::ModelError;
@@ -15,7 +15,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
@@ -31,18 +31,9 @@ pub fn adapter_base(folder: &Path) -> Result<Option<String>, ModelError> {
     if has_modules && !is_cross_encoder(folder)? && read_modules(folder, &mut Vec::new())?.has_router() {
         return Ok(None);
     }
-    let path = place(folder)?.join(CONFIG);
+    let path = transformer_folder(folder)?.join(CONFIG);
     let Some(json) = read_object(&path)? else { return Ok(None) };
     Ok(Some(Fields { json: &json, path: &path }.text("base_model_name_or_path")?.to_owned()))
-}
-
-/// Returns the folder of the files of adapters within a folder that may have modules.
-pub(super) fn place(folder: &Path) -> Result<PathBuf, ModelError> {
-    match folder.join("modules.json").exists() {
-        true if is_cross_encoder(folder)? => Ok(folder.join(read_cross_encoder_modules(folder)?.transformer)),
-        true => Ok(folder.join(&read_modules(folder, &mut Vec::new())?.lists[0].transformer)),
-        false => Ok(folder.to_owned()),
-    }
 }
 
 /// Returns an error if a folder holds adapters, which would change every layer.

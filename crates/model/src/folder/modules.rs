@@ -4,6 +4,7 @@ use super::head::NewWeights;
 use super::module_config::{read_module, read_pooling};
 use super::module_entry::{BEHIND_POOLING, ModuleEntry, SUPPORTED_MODULES, inside};
 use super::router_config;
+use super::scoring::is_cross_encoder;
 use super::weight_files::WeightFiles;
 use crate::blocks::{Pooling, SentenceModule};
 use crate::json::{Fields, read_json, read_object};
@@ -52,6 +53,19 @@ pub(super) fn read_cross_encoder_modules(folder: &Path) -> Result<ModuleList, Mo
             Err(ModelError::Unsupported { path, what: what.into(), supported: supported.into() })
         }
     }
+}
+
+/// Returns the folder of the transformer, or of the adapters or the table in its place, within a
+/// folder that may have modules; with a router, of the first tower.
+pub(super) fn transformer_folder(folder: &Path) -> Result<PathBuf, ModelError> {
+    if !folder.join("modules.json").exists() {
+        return Ok(folder.to_owned());
+    }
+    let list = match is_cross_encoder(folder)? {
+        true => read_cross_encoder_modules(folder)?,
+        false => read_modules(folder, &mut Vec::new())?.lists.swap_remove(0),
+    };
+    Ok(folder.join(list.transformer))
 }
 
 /// Reads the list of modules, and that of each route of a router, and checks their order.

@@ -3,8 +3,7 @@
 
 use super::adapter::{self, refuse_adapter};
 use super::head::HeadSettings;
-use super::modules::{PlacedModules, named_within, read_cross_encoder_modules, read_modules};
-use super::scoring::is_cross_encoder;
+use super::modules::{PlacedModules, named_within, transformer_folder};
 use super::tower::{EncoderFiles, Kind, Loaded, TowerParts, WeightStorage};
 use crate::ModelError;
 use crate::activations::Passes;
@@ -86,11 +85,7 @@ pub fn open_for_inference(
 /// Returns an error if the folder has no tokenizer, or the number of columns is invalid.
 pub fn new_static(folder: &Path, columns: usize, seed: u64) -> Result<TrainingModel, ModelError> {
     check_folder(folder)?;
-    let place = match is_cross_encoder(folder)? {
-        true => read_cross_encoder_modules(folder)?.transformer,
-        false => read_modules(folder, &mut Vec::new())?.lists.swap_remove(0).transformer,
-    };
-    TrainingModel::random_static(Tokenizer::open_bare(&folder.join(place))?, columns, seed)
+    TrainingModel::random_static(Tokenizer::open_bare(&transformer_folder(folder)?)?, columns, seed)
 }
 
 /// Opens a folder of low-rank adapters as PEFT writes it, merged into its base model, which lies in
@@ -108,7 +103,8 @@ pub fn open_adapter(
     let parts = FolderParts::read_adapter(folder, base, &mut notices)?;
     let Opened { mut model, notices } = parts.open_for_training(context, precision, notices)?;
     let prefix = model.spec().config().architecture.prefix();
-    model.merge_adapter(|layout, parameters| adapter::merge(&adapter::place(folder)?, prefix, layout, parameters))?;
+    model
+        .merge_adapter(|layout, parameters| adapter::merge(&transformer_folder(folder)?, prefix, layout, parameters))?;
     Ok(Opened { model, notices })
 }
 
