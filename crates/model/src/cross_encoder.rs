@@ -7,14 +7,15 @@ use crate::ModelError;
 use crate::activations::Activations;
 use crate::inference_model::InferenceModel;
 use crate::prompt::Prompt;
+use crate::runner::{Runner, check_stop};
 use crate::spec::ModelSpec;
 use crate::task::Scoring;
 use crate::text_encoder::DEFAULT_BATCH_TOKENS;
 use maana_kernels::{Context, Matrix, Precision};
 use maana_text::{PairText, TextError, TokenBatch};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// Pairs that are tokenised and sorted together: enough that batches are of similar lengths, and
 /// few enough that any number of documents takes bounded memory.
@@ -23,25 +24,13 @@ const PAIRS_TOGETHER: usize = 1024;
 /// A cross-encoder with its threads. Clones share model and memory.
 #[derive(Clone)]
 pub struct CrossEncoder {
-    shared: Arc<Shared>,
+    shared: Arc<Runner>,
+    /// Number of truncated pairs.
+    truncated: Arc<AtomicU64>,
     max_length: usize,
     batch_tokens: usize,
     prompt: Prompt,
     stop: Option<Arc<AtomicBool>>,
-}
-
-struct Shared {
-    model: Arc<InferenceModel>,
-    context: Context,
-    activations: Mutex<Activations>,
-    truncated: AtomicU64,
-}
-
-impl Shared {
-    fn new(model: Arc<InferenceModel>, context: &Context) -> Arc<Self> {
-        let context = context.clone();
-        Arc::new(Self { model, context, activations: Mutex::default(), truncated: AtomicU64::new(0) })
-    }
 }
 
 impl CrossEncoder {
@@ -55,8 +44,8 @@ impl CrossEncoder {
         model.spec().scoring()?;
         let prompt = model.spec().prompt(model.spec().default_prompt())?;
         let max_length = model.spec().settings().max_seq_length;
-        let shared = Shared::new(model, context);
-        Ok(Self { shared, max_length, batch_tokens: DEFAULT_BATCH_TOKENS, prompt, stop: None })
+        let (shared, truncated) = (Runner::new(&model, context), Arc::default());
+        Ok(Self { shared, truncated, max_length, batch_tokens: DEFAULT_BATCH_TOKENS, prompt, stop: None })
     }
 
     /// Cuts pairs to `tokens` tokens instead of the folder's `max_seq_length`.
@@ -93,8 +82,8 @@ impl CrossEncoder {
 
     /// Returns a cross-encoder of the same model with the same settings on other threads.
     pub fn with_context(mut self, context: &Context) -> Self {
-        let model = Arc::clone(&self.shared.model);
-        self.shared = Shared::new(model, context);
+        self.shared = Runner::new(&self.shared.model, context);
+        self.truncated = Arc::default();
         self
     }
 
@@ -115,7 +104,7 @@ impl CrossEncoder {
 
     /// Number of pairs that were cut to [`CrossEncoder::max_length`] since the model was opened.
     pub fn truncated(&self) -> u64 {
-        self.shared.truncated.load(Ordering::Relaxed)
+        self.truncated.load(Ordering::Relaxed)
     }
 
     /// The text in front of the first text of each pair; empty for none.
@@ -155,7 +144,7 @@ impl CrossEncoder {
     /// Returns an error if a text cannot be tokenised, if a memory-mapped weight is not finite, or
     /// if the cross-encoder was stopped.
     pub fn score(&self, pairs: &[(&str, &str)]) -> Result<Matrix, ModelError> {
-        self.activated(self.logits(pairs)?)
+        Ok(self.activated(self.logits(pairs)?))
     }
 
     /// As [`CrossEncoder::score`], without the activation.
@@ -172,12 +161,12 @@ impl CrossEncoder {
     /// # Errors
     /// As [`CrossEncoder::score`].
     pub fn score_documents(&self, query: &str, documents: &[&str]) -> Result<Matrix, ModelError> {
-        self.activated(self.compute(documents.len(), |index| (query, documents[index]))?)
+        Ok(self.activated(self.compute(documents.len(), |index| (query, documents[index]))?))
     }
 
-    fn activated(&self, mut logits: Matrix) -> Result<Matrix, ModelError> {
+    fn activated(&self, mut logits: Matrix) -> Matrix {
         self.scoring().activation.apply(&self.shared.context, &mut logits);
-        Ok(logits)
+        logits
     }
 
     /// Computes the logits of `count` pairs.
@@ -187,9 +176,7 @@ impl CrossEncoder {
         pair: impl Fn(usize) -> (&'t str, &'t str) + Sync,
     ) -> Result<Matrix, ModelError> {
         let mut output = Matrix::zeros(count, self.labels().len());
-        // Every pass overwrites what a panic may have left.
-        let mut activations = self.shared.activations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.shared.model.reserve(self.batch_tokens, &mut activations);
+        let mut activations = self.shared.activations(self.batch_tokens);
         for first in (0..count).step_by(PAIRS_TOGETHER) {
             let block = first..count.min(first + PAIRS_TOGETHER);
             let pairs: Vec<(&str, &str)> = block.map(&pair).collect();
@@ -203,9 +190,7 @@ impl CrossEncoder {
                 rest = after;
             }
         }
-        if output.data().iter().any(|value| !value.is_finite()) {
-            self.shared.model.check_weights(&self.shared.context)?;
-        }
+        self.shared.check_result(&output)?;
         Ok(output)
     }
 
@@ -228,12 +213,10 @@ impl CrossEncoder {
         activations: &mut Activations,
         output: &mut Matrix,
     ) -> Result<(), ModelError> {
-        if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-            return Err(ModelError::Stopped);
-        }
+        check_stop(self.stop.as_deref())?;
         let mut batch = TokenBatch::new();
         pairs.iter().for_each(|&index| batch.extend_with(tokens, index..index + 1));
-        let Shared { model, context, .. } = &*self.shared;
+        let Runner { model, context, .. } = &*self.shared;
         let rows = model.embed(context, &batch, activations);
         model.check_unchanged()?;
         let columns = output.columns();
@@ -272,7 +255,7 @@ impl CrossEncoder {
         for [first, second] in numbered {
             let cut =
                 tokenizer.append_pair(&mut batch, &tokenized[first], &tokenized[second], self.max_length, overlong)?;
-            self.shared.truncated.fetch_add(u64::from(cut > 0), Ordering::Relaxed);
+            self.truncated.fetch_add(u64::from(cut > 0), Ordering::Relaxed);
         }
         Ok(batch)
     }

@@ -23,6 +23,7 @@ mod pass;
 mod prompt;
 mod random;
 mod router;
+mod runner;
 mod similarity;
 mod spec;
 mod static_model;

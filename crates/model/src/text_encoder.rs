@@ -6,13 +6,14 @@ use crate::ModelError;
 use crate::activations::Activations;
 use crate::inference_model::InferenceModel;
 use crate::prompt::Prompt;
+use crate::runner::{Runner, check_stop};
 use crate::similarity::{Role, Similarity};
 use crate::spec::{ModelSpec, RoleSpecs};
 use crate::summary::ModelSummary;
 use maana_kernels::{Context, Matrix, Precision};
 use maana_text::TokenBatch;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Tokens of a batch by default. Larger batches are not faster.
 pub const DEFAULT_BATCH_TOKENS: usize = 2048;
@@ -30,7 +31,7 @@ const TOKENIZED_AT_A_TIME: usize = 8;
 /// tower for texts without a role, and [`TextEncoder::for_role`] gives the others.
 #[derive(Clone)]
 pub struct TextEncoder {
-    shared: Arc<Shared>,
+    shared: Arc<Runner>,
     /// The towers, if the model has several.
     towers: Option<Arc<Towers>>,
     /// The role whose tower this is, if one was chosen.
@@ -43,32 +44,19 @@ pub struct TextEncoder {
     stop: Option<Arc<AtomicBool>>,
 }
 
-/// A tower with its threads and memory.
-struct Shared {
-    model: Arc<InferenceModel>,
-    context: Context,
-    activations: Mutex<Activations>,
-}
-
-impl Shared {
-    fn new(model: &Arc<InferenceModel>, context: &Context) -> Arc<Self> {
-        Arc::new(Self { model: Arc::clone(model), context: context.clone(), activations: Mutex::default() })
-    }
-}
-
 /// The towers of a model with a router.
 struct Towers {
     /// The model, whose own tower is that of texts without a role.
     whole: Arc<InferenceModel>,
-    query: Arc<Shared>,
-    document: Arc<Shared>,
+    query: Arc<Runner>,
+    document: Arc<Runner>,
 }
 
 impl Towers {
     /// Returns the towers of a model that has several.
     fn of(model: &Arc<InferenceModel>, context: &Context) -> Option<Arc<Self>> {
         let (query, document) = (model.tower(Role::Query)?, model.tower(Role::Document)?);
-        let [query, document] = [query, document].map(|model| Shared::new(&model, context));
+        let [query, document] = [query, document].map(|model| Runner::new(&model, context));
         Some(Arc::new(Self { whole: Arc::clone(model), query, document }))
     }
 }
@@ -104,7 +92,7 @@ impl TextEncoder {
         let dimension = model.spec().dimension();
         let truncated = model.spec().settings().truncate_dim.unwrap_or(dimension);
         let encoder = Self {
-            shared: Shared::new(&model, context),
+            shared: Runner::new(&model, context),
             towers: Towers::of(&model, context),
             role: None,
             dimension,
@@ -221,7 +209,7 @@ impl TextEncoder {
         self.shared = match (&self.towers, self.role) {
             (Some(towers), Some(Role::Query)) => Arc::clone(&towers.query),
             (Some(towers), Some(Role::Document)) => Arc::clone(&towers.document),
-            _ => Shared::new(&self.shared.model, context),
+            _ => Runner::new(&self.shared.model, context),
         };
         self
     }
@@ -319,9 +307,7 @@ impl TextEncoder {
         self.expect_tower()?;
         let mut output = Matrix::zeros(texts.len(), self.dimension);
         let prompt = self.spec().prompt(prompt)?;
-        // Every pass overwrites what a panic may have left.
-        let mut activations = self.shared.activations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.shared.model.reserve(self.batch_tokens, &mut activations);
+        let mut activations = self.shared.activations(self.batch_tokens);
         let mut batch = TokenBatch::new();
         let mut done = 0;
         for (block, texts) in texts.chunks(TOKENIZED_TOGETHER).enumerate() {
@@ -342,9 +328,7 @@ impl TextEncoder {
         if batch.sequences() > 0 {
             self.compute(&batch, &mut activations, done, &mut output)?;
         }
-        if output.data().iter().any(|value| !value.is_finite()) {
-            self.shared.model.check_weights(&self.shared.context)?;
-        }
+        self.shared.check_result(&output)?;
         Ok(output)
     }
 
@@ -363,10 +347,8 @@ impl TextEncoder {
         first_row: usize,
         output: &mut Matrix,
     ) -> Result<(), ModelError> {
-        if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-            return Err(ModelError::Stopped);
-        }
-        let Shared { model, context, .. } = &*self.shared;
+        check_stop(self.stop.as_deref())?;
+        let Runner { model, context, .. } = &*self.shared;
         let rows = model.embed_unfinished(context, batch, activations);
         let embeddings = model.spec().finish(context, rows.view(), self.dimension, None);
         model.check_unchanged()?;
