@@ -370,7 +370,7 @@ impl Trainable for TrainingModel {
         let Activations { buffers, module_inputs, .. } = activations;
         let mut d_x = d_embeddings.to_matrix();
         for (module, x) in spec.modules.iter().zip(&*module_inputs).rev() {
-            d_x = module.backward(context, parameters, x, d_x.view(), dropout, &mut gradients);
+            d_x = module.backward(context, parameters, x, &d_x, dropout, &mut gradients);
         }
         let weights = ArenaWeights { parameters, slots, precision: self.precision };
         let compute = Compute { context, weights: &weights, precision: self.precision };

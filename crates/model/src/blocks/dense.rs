@@ -118,16 +118,16 @@ impl Dense {
         end
     }
 
-    pub(crate) fn forward(&self, context: &Context, parameters: &[f32], x: Rows<'_>) -> Matrix {
+    pub(crate) fn forward(&self, context: &Context, parameters: &[f32], x: &Matrix) -> Matrix {
         let before = self.before_activation(context, parameters, x);
         let mut y = Matrix::zeros(before.rows(), before.columns());
         self.activation.forward(context, before.data(), y.data_mut());
         match &self.residual {
             None => {}
-            Some(Residual::Input) => maana_kernels::add(context, y.data_mut(), x.to_matrix().data()),
+            Some(Residual::Input) => maana_kernels::add(context, y.data_mut(), x.data()),
             Some(Residual::Projection(range)) => {
                 let projection = self.weight_in(parameters, range);
-                maana_kernels::matmul_transposed(context, x, projection, y.data_mut(), true);
+                maana_kernels::matmul_transposed(context, x.view(), projection, y.data_mut(), true);
             }
         }
         y
@@ -137,27 +137,27 @@ impl Dense {
         &self,
         context: &Context,
         parameters: &[f32],
-        x: Rows<'_>,
-        d_y: Rows<'_>,
+        x: &Matrix,
+        d_y: &Matrix,
         gradients: &mut Gradients<'_>,
     ) -> Matrix {
         let before = self.before_activation(context, parameters, x);
-        let mut d_before = d_y.to_matrix();
+        let mut d_before = d_y.clone();
         self.activation.backward(context, before.data(), d_before.data_mut());
         let mut d_x = Matrix::zeros(x.rows(), self.inputs);
-        let mut linear = |d_y: Rows<'_>, weight: &Range<usize>, accumulate| {
+        let mut linear = |d_y: &Matrix, weight: &Range<usize>, accumulate| {
             if let Some(d_weight) = gradients.of(weight) {
-                maana_kernels::matmul_weight_gradient(context, Precision::F32, d_y, x, d_weight);
+                maana_kernels::matmul_weight_gradient(context, Precision::F32, d_y.view(), x.view(), d_weight);
             }
             let weight = self.weight_in(parameters, weight);
-            maana_kernels::matmul(context, Precision::F32, d_y, weight, d_x.data_mut(), accumulate);
+            maana_kernels::matmul(context, Precision::F32, d_y.view(), weight, d_x.data_mut(), accumulate);
         };
-        linear(d_before.view(), &self.weight, false);
+        linear(&d_before, &self.weight, false);
         if let Some(Residual::Projection(range)) = &self.residual {
             linear(d_y, range, true);
         }
         if let Some(Residual::Input) = &self.residual {
-            maana_kernels::add(context, d_x.data_mut(), d_y.to_matrix().data());
+            maana_kernels::add(context, d_x.data_mut(), d_y.data());
         }
         if let Some(d_bias) = self.bias.as_ref().and_then(|bias| gradients.of(bias)) {
             maana_kernels::sum_columns(context, d_before.view(), d_bias);
@@ -165,9 +165,10 @@ impl Dense {
         d_x
     }
 
-    fn before_activation(&self, context: &Context, parameters: &[f32], x: Rows<'_>) -> Matrix {
+    fn before_activation(&self, context: &Context, parameters: &[f32], x: &Matrix) -> Matrix {
         let mut y = Matrix::zeros(x.rows(), self.outputs);
-        maana_kernels::matmul_transposed(context, x, self.weight_in(parameters, &self.weight), y.data_mut(), false);
+        let weight = self.weight_in(parameters, &self.weight);
+        maana_kernels::matmul_transposed(context, x.view(), weight, y.data_mut(), false);
         if let Some(bias) = self.bias.clone() {
             maana_kernels::add_bias(context, y.data_mut(), &parameters[bias]);
         }

@@ -2,7 +2,7 @@
 //! [`super::LayerNorm`].
 
 use crate::weights::{Gradients, Tensor};
-use maana_kernels::{Context, Matrix, Rows};
+use maana_kernels::{Context, Matrix};
 use std::ops::Range;
 
 /// A LayerNorm behind pooling and the ranges of its parameters in the arena.
@@ -45,8 +45,8 @@ impl EmbeddingNorm {
         bias.end
     }
 
-    pub(crate) fn forward(&self, context: &Context, parameters: &[f32], x: Rows<'_>) -> Matrix {
-        self.normalized(context, parameters, &x.to_matrix()).0
+    pub(crate) fn forward(&self, context: &Context, parameters: &[f32], x: &Matrix) -> Matrix {
+        self.normalized(context, parameters, x).0
     }
 
     /// Returns `d_x` and adds the gradients of γ and β.
@@ -54,17 +54,13 @@ impl EmbeddingNorm {
         &self,
         context: &Context,
         parameters: &[f32],
-        x: Rows<'_>,
-        d_y: Rows<'_>,
+        x: &Matrix,
+        d_y: &Matrix,
         gradients: &mut Gradients<'_>,
     ) -> Matrix {
-        let (x, d_y) = (x.to_matrix(), d_y.to_matrix());
-        let (_, statistics) = self.normalized(context, parameters, &x);
+        let (_, statistics) = self.normalized(context, parameters, x);
         let mut d_x = Matrix::zeros(x.rows(), self.width);
-        let d_parameters = match &self.bias {
-            Some(bias) => gradients.of_both([&self.weight, bias]).map(|[weight, bias]| (weight, Some(bias))),
-            None => gradients.of(&self.weight).map(|weight| (weight, None)),
-        };
+        let d_parameters = gradients.of_norm(&self.weight, self.bias.as_ref());
         let gamma = &parameters[self.weight.clone()];
         maana_kernels::layer_norm_backward(
             context,
@@ -114,7 +110,7 @@ mod tests {
         norm.place(0);
         let parameters = [2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0];
         let x = Matrix::from_vec(1, 4, vec![3.0, 5.0, 3.0, 5.0]);
-        let y = norm.forward(&Context::new(1), &parameters, x.view());
+        let y = norm.forward(&Context::new(1), &parameters, &x);
         assert_eq!(y.data(), [-1.0, 3.0, -1.0, 3.0]);
     }
 }

@@ -88,10 +88,7 @@ impl LayerNorm {
     pub(crate) fn backward(&self, pass: &mut Pass<'_>, d_y: Slot, d_x: Slot, gradients: &mut Gradients<'_>) {
         let (compute, rows) = (pass.compute, pass.rows());
         let gamma = compute.weights.values(&self.gamma);
-        let d_parameters = match &self.beta {
-            Some(beta) => gradients.of_both([&self.gamma.range, &beta.range]).map(|[gamma, beta]| (gamma, Some(beta))),
-            None => gradients.of(&self.gamma.range).map(|gamma| (gamma, None)),
-        };
+        let d_parameters = gradients.of_norm(&self.gamma.range, self.beta.as_ref().map(|beta| &beta.range));
         let [x, statistics, d_y, d_x] = pass.slices(rows, [self.input, self.statistics, d_y, d_x]);
         maana_kernels::layer_norm_backward(compute.context, x, gamma, statistics, d_y, d_x, d_parameters);
     }

@@ -4,7 +4,7 @@
 use super::{Dense, EmbeddingDropout, EmbeddingNorm};
 use crate::trainable::DropoutSeed;
 use crate::weights::{Gradients, Tensor};
-use maana_kernels::{Context, Matrix, Rows};
+use maana_kernels::{Context, Matrix};
 
 /// A module behind pooling.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,7 @@ impl SentenceModule {
 
     /// Number of elements of the parameters.
     pub(crate) fn elements(&self) -> usize {
-        self.tensors().iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
+        self.tensors().iter().map(Tensor::elements).sum()
     }
 
     /// True if the parameters lie in the encoder's own file, as those of a cross-encoder's head do;
@@ -75,10 +75,10 @@ impl SentenceModule {
     /// Computes the embeddings that leave the module.
     pub(crate) fn forward(&self, context: &Context, parameters: &[f32], x: &Matrix, dropout: DropoutSeed) -> Matrix {
         match self {
-            Self::Dense(dense) => dense.forward(context, parameters, x.view()),
+            Self::Dense(dense) => dense.forward(context, parameters, x),
             Self::Normalize => maana_kernels::normalized(context, x.view()),
-            Self::LayerNorm(norm) => norm.forward(context, parameters, x.view()),
-            Self::Dropout(module) => module.apply(context, x.view(), dropout),
+            Self::LayerNorm(norm) => norm.forward(context, parameters, x),
+            Self::Dropout(module) => module.apply(context, x, dropout),
         }
     }
 
@@ -88,18 +88,18 @@ impl SentenceModule {
         context: &Context,
         parameters: &[f32],
         x: &Matrix,
-        d_y: Rows<'_>,
+        d_y: &Matrix,
         dropout: DropoutSeed,
         gradients: &mut Gradients<'_>,
     ) -> Matrix {
         match self {
-            Self::Dense(dense) => dense.backward(context, parameters, x.view(), d_y, gradients),
+            Self::Dense(dense) => dense.backward(context, parameters, x, d_y, gradients),
             Self::Normalize => {
                 let mut d_x = Matrix::zeros(x.rows(), x.columns());
-                maana_kernels::normalize_backward(context, x.view(), d_y, d_x.data_mut());
+                maana_kernels::normalize_backward(context, x.view(), d_y.view(), d_x.data_mut());
                 d_x
             }
-            Self::LayerNorm(norm) => norm.backward(context, parameters, x.view(), d_y, gradients),
+            Self::LayerNorm(norm) => norm.backward(context, parameters, x, d_y, gradients),
             Self::Dropout(module) => module.apply(context, d_y, dropout),
         }
     }

@@ -1,14 +1,14 @@
 //! Comparison of a block's gradients with finite differences.
 
 use crate::weights::Gradients;
-use maana_kernels::{Context, Matrix, Rows};
+use maana_kernels::{Context, Matrix};
 
 /// Checks the gradients of a block with some inputs, outputs and parameters for two rows.
 pub(super) fn check_gradients(
     [inputs, outputs]: [usize; 2],
     parameters: usize,
-    forward: impl Fn(&Context, &[f32], Rows<'_>) -> Matrix,
-    backward: impl Fn(&Context, &[f32], Rows<'_>, Rows<'_>, &mut Gradients<'_>) -> Matrix,
+    forward: impl Fn(&Context, &[f32], &Matrix) -> Matrix,
+    backward: impl Fn(&Context, &[f32], &Matrix, &Matrix, &mut Gradients<'_>) -> Matrix,
 ) {
     let context = Context::new(1);
     let number = |index: usize| ((index * 37 % 11) as f32 - 5.0) * 0.13;
@@ -16,9 +16,9 @@ pub(super) fn check_gradients(
     let mut x = Matrix::from_vec(2, inputs, (0..2 * inputs).map(|index| 1.7 * number(index * 5 + 3)).collect());
     let upstream = Matrix::from_vec(2, outputs, (0..2 * outputs).map(|index| number(index * 3 + 1)).collect());
     let mut gradients = vec![0.0; parameters];
-    let d_x = backward(&context, &values, x.view(), upstream.view(), &mut Gradients::except(&mut gradients, &[]));
+    let d_x = backward(&context, &values, &x, &upstream, &mut Gradients::except(&mut gradients, &[]));
     let value = |parameters: &[f32], x: &Matrix| -> f64 {
-        let y = forward(&context, parameters, x.view());
+        let y = forward(&context, parameters, x);
         y.data().iter().zip(upstream.data()).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum()
     };
     let step = 1e-2;

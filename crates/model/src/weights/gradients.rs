@@ -49,8 +49,20 @@ impl<'a> Gradients<'a> {
         Some(&mut self.values[range])
     }
 
+    /// Returns the gradients of γ and, if there is one, β of a LayerNorm; none if all are frozen.
+    pub(crate) fn of_norm(
+        &mut self,
+        gamma: &Range<usize>,
+        beta: Option<&Range<usize>>,
+    ) -> Option<(&mut [f32], Option<&mut [f32]>)> {
+        match beta {
+            Some(beta) => self.of_both([gamma, beta]).map(|[gamma, beta]| (gamma, Some(beta))),
+            None => self.of(gamma).map(|gamma| (gamma, None)),
+        }
+    }
+
     /// Returns the gradients of two parameters; none if both are frozen.
-    pub(crate) fn of_both(&mut self, parameters: [&Range<usize>; 2]) -> Option<[&mut [f32]; 2]> {
+    fn of_both(&mut self, parameters: [&Range<usize>; 2]) -> Option<[&mut [f32]; 2]> {
         let ranges = match self.places {
             Some(_) => {
                 let [first, second] = parameters.map(|parameter| self.place(parameter));
