@@ -4,8 +4,10 @@
 
 mod adapter;
 mod head;
+mod kind;
 mod module_config;
 mod module_entry;
+mod module_parts;
 mod modules;
 mod open;
 mod router_config;
@@ -13,6 +15,7 @@ mod scoring;
 mod settings;
 mod static_table;
 mod tower;
+mod tower_weights;
 mod weight_files;
 mod write;
 mod write_static;
@@ -21,4 +24,4 @@ mod written;
 pub use adapter::adapter_base;
 pub use head::HeadSettings;
 pub use open::{Opened, new_static, open_adapter, open_for_inference, open_for_scoring, open_for_training};
-pub use tower::WeightStorage;
+pub use tower_weights::WeightStorage;

@@ -3,8 +3,11 @@
 
 use super::adapter::{self, refuse_adapter};
 use super::head::HeadSettings;
-use super::modules::{PlacedModules, named_within, transformer_folder};
-use super::tower::{EncoderFiles, Kind, Loaded, TowerParts, WeightStorage};
+use super::kind::Kind;
+use super::module_parts::{PlacedModules, named_within};
+use super::modules::transformer_folder;
+use super::tower::{Loaded, TowerParts};
+use super::tower_weights::{EncoderFiles, WeightStorage};
 use crate::ModelError;
 use crate::activations::Passes;
 use crate::encoders::Network;
