@@ -12,11 +12,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use support::{backward, copy_folder, golden, open, open_for_inference, read_json, read_safetensors};
-
-fn floats(json: &Value) -> Vec<f32> {
-    serde_json::from_value(json.clone()).unwrap()
-}
+use support::{backward, copy_folder, floats, golden, open, open_for_inference, read_json, read_safetensors};
 
 fn assert_close(ours: &[f32], expected: &[f32], what: &str) {
     assert_eq!(ours.len(), expected.len(), "{what}");

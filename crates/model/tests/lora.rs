@@ -6,7 +6,7 @@ use maana_kernels::{Context, Matrix, Precision};
 use maana_model::{Activations, DropoutSeed, LoraSettings, StatePart, Trainable, TrainingModel};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use support::{backward, copy_folder, golden, open, read_json, read_safetensors, tiny};
+use support::{assert_close, backward, copy_folder, golden, open, read_json, read_safetensors, tiny};
 
 fn settings(merge: bool) -> LoraSettings {
     let base = golden("tiny-bert").display().to_string();
@@ -33,14 +33,6 @@ fn matrix(rows: &Value) -> Matrix {
 
 fn texts(golden: &Value) -> Vec<&str> {
     golden["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
-}
-
-fn close(ours: &[f32], theirs: &[f32], what: &str) {
-    assert_eq!(ours.len(), theirs.len(), "{what}");
-    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
-        let bound = 1e-5 * theirs.abs().max(1.0);
-        assert!((ours - theirs).abs() <= bound, "{what}[{index}] is {ours} instead of {theirs}");
-    }
 }
 
 /// Sets the adapters to those of the golden folder.
@@ -76,9 +68,9 @@ fn adapters_written_by_peft_give_its_embeddings() {
     let batch = model.spec().tokenize(&texts(&numbers)).unwrap();
     let theirs = matrix(&numbers["embeddings"]);
     let ours = model.forward(&context, &batch, DropoutSeed::Off, &mut Activations::default());
-    close(ours.data(), theirs.data(), "embeddings");
+    assert_close(ours.data(), theirs.data(), "embeddings");
     let ours = model.inference().embed(&context, &batch, &mut Activations::default());
-    close(ours.data(), theirs.data(), "embeddings of the model that encodes");
+    assert_close(ours.data(), theirs.data(), "embeddings of the model that encodes");
     let base = maana_model::adapter_base(&golden("lora")).unwrap();
     assert_eq!(base.as_deref(), Some("../tiny-bert"));
     assert_eq!(maana_model::adapter_base(&golden("tiny-bert")).unwrap(), None);
@@ -93,13 +85,13 @@ fn gradients_of_the_adapters_are_those_of_peft_by_name() {
     let batch = model.spec().tokenize(&texts(&numbers)).unwrap();
     let mut keep = Activations::default();
     let embeddings = model.forward(&context, &batch, DropoutSeed::Off, &mut keep);
-    close(embeddings.data(), matrix(&numbers["embeddings"]).data(), "embeddings");
+    assert_close(embeddings.data(), matrix(&numbers["embeddings"]).data(), "embeddings");
     let upstream = matrix(&numbers["upstream"]);
     let ours = backward(&mut model, &context, &batch, DropoutSeed::Off, &mut keep, upstream.view());
     let theirs = read_safetensors(&golden("lora_grads.safetensors"));
     assert_eq!(theirs.len(), model.tensors().len());
     for tensor in model.tensors() {
-        close(&ours[tensor.range.clone()], &theirs[&tensor.name].1, &tensor.name);
+        assert_close(&ours[tensor.range.clone()], &theirs[&tensor.name].1, &tensor.name);
     }
 }
 

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use support::{
-    backward, f32_tensor, golden, noise, open, open_for_inference, read_json, read_safetensors, write_safetensors,
+    assert_close, backward, f32_tensor, golden, noise, open, open_for_inference, read_json, read_safetensors,
+    write_safetensors,
 };
 
 /// Writes the folder of a golden model. `max_seq_length` is that of the folder, if it sets one.
@@ -60,14 +61,6 @@ fn texts(model: &Value) -> Vec<&str> {
     model["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
-fn close(ours: &[f32], theirs: &[f32], what: &str) {
-    assert_eq!(ours.len(), theirs.len(), "{what}");
-    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
-        let difference = (ours - theirs).abs() / theirs.abs().max(1.0);
-        assert!(difference < 1e-5, "{what}[{index}] is {ours} instead of {theirs}");
-    }
-}
-
 /// Includes a text of 4,000 tokens, but for its gradients, which are sums of thousands of rounded
 /// numbers.
 #[test]
@@ -88,13 +81,13 @@ fn ids_embeddings_and_gradients_are_those_of_the_reference() {
         for storage in [WeightStorage::Packed, WeightStorage::Mapped] {
             let encoder = open_for_inference(folder.path(), &context, Precision::F32, storage);
             let embeddings = TextEncoder::new(encoder, &context).unwrap().embed(&texts(model), "").unwrap();
-            close(embeddings.data(), &expected.concat(), name);
+            assert_close(embeddings.data(), &expected.concat(), name);
         }
         let batch = trained.spec().tokenize(&texts(model)[..5]).unwrap();
         for recompute in [false, true] {
             trained.set_gradient_checkpointing(recompute);
             let embeddings = trained.forward(&context, &batch, DropoutSeed::Off, &mut activations);
-            close(embeddings.data(), &expected[..5].concat(), name);
+            assert_close(embeddings.data(), &expected[..5].concat(), name);
             let upstream = noise(embeddings.data().len(), 3);
             let upstream = Rows::new(&upstream, embeddings.rows(), 24, 24);
             let ours = backward(&mut trained, &context, &batch, DropoutSeed::Off, &mut activations, upstream);
@@ -104,7 +97,7 @@ fn ids_embeddings_and_gradients_are_those_of_the_reference() {
                 let (shape, theirs) = &gradients[&format!("{name}/{}", tensor.name)];
                 assert_eq!(*shape, tensor.shape, "{name} {}", tensor.name);
                 assert!(theirs.iter().any(|value| *value != 0.0), "{name} {} has no gradient", tensor.name);
-                close(&ours[tensor.range.clone()], theirs, &format!("{name} {}", tensor.name));
+                assert_close(&ours[tensor.range.clone()], theirs, &format!("{name} {}", tensor.name));
             }
         }
     }
@@ -249,7 +242,7 @@ fn adapters_train_and_open_again() {
     model.save(&saved, &[]).unwrap();
     let opened = maana_model::open_adapter(&saved, base.path(), &context, Precision::F32).unwrap().model;
     let again = opened.forward(&context, &batch, DropoutSeed::Off, &mut activations);
-    close(again.data(), trained.data(), "embeddings");
+    assert_close(again.data(), trained.data(), "embeddings");
     assert!(trained.data() != open(base.path()).forward(&context, &batch, DropoutSeed::Off, &mut activations).data());
 }
 

@@ -10,13 +10,9 @@ use maana_model::{
 };
 use serde_json::Value;
 use std::ops::Range;
-use support::{golden, noise, open, read_json, write_small};
+use support::{floats, golden, noise, open, read_json, write_small};
 
 const TEXTS: [&str; 4] = ["the house of the king", "", "water", "north and south and east and west"];
-
-fn floats(values: &Value) -> Vec<f32> {
-    values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
-}
 
 /// Returns an arena with the tensors of a golden case and its first parameters.
 fn arena(case: &Value) -> ParameterArena {

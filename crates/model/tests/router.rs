@@ -8,7 +8,9 @@ use maana_model::{DropoutSeed, Role, TextEncoder, Trainable, TrainingModel, Weig
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use support::{copy_folder, golden, open, open_for_inference, read_json, read_safetensors};
+use support::{
+    assert_close_absolutely, copy_folder, floats, golden, open, open_for_inference, read_json, read_safetensors,
+};
 
 /// The folder with a small BERT for queries and tiny-bert for documents.
 fn router() -> tempfile::TempDir {
@@ -34,18 +36,8 @@ fn static_queries() -> tempfile::TempDir {
     folder
 }
 
-fn floats(json: &Value) -> Vec<f32> {
-    serde_json::from_value(json.clone()).unwrap()
-}
-
 fn texts<'a>(golden: &'a Value, of: &str) -> Vec<&'a str> {
     golden[of].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
-}
-
-fn assert_close(ours: &[f32], expected: &[f32], what: &str) {
-    assert_eq!(ours.len(), expected.len(), "{what}");
-    let farthest = ours.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(farthest < 1e-5, "{what} differs by {farthest}");
 }
 
 fn encoder(folder: &Path, storage: WeightStorage) -> TextEncoder {
@@ -73,7 +65,7 @@ fn the_role_of_a_text_chooses_its_tower_as_in_the_reference() {
             let encoder = encoder(folder.path(), storage);
             let ours = embeddings(&encoder, golden);
             for (ours, expected) in ours.iter().zip(&expected) {
-                assert_close(ours, expected, name);
+                assert_close_absolutely(ours, expected, name);
             }
             let query = encoder.for_role(Role::Query);
             assert_eq!(query.embed(&texts(golden, "queries"), "").unwrap().data(), ours[0]);
@@ -104,7 +96,7 @@ fn gradients(model: &mut TrainingModel, golden: &Value) -> Vec<f32> {
         let batch = spec.tokenize(&texts(golden, column)).unwrap();
         let mut activations = model.activations(number);
         let embedded = model.forward(&context, &batch, DropoutSeed::Off, &mut activations);
-        assert_close(embedded.data(), &floats(&golden[of]), of);
+        assert_close_absolutely(embedded.data(), &floats(&golden[of]), of);
         let upstream = floats(&golden[format!("{of}_upstream")]);
         let columns = upstream.len() / batch.sequences();
         let upstream = Rows::new(&upstream, batch.sequences(), columns, columns);
@@ -129,7 +121,7 @@ fn gradients_of_both_towers_are_those_of_the_reference() {
                 .iter()
                 .find(|tensor| tensor.name == key || tensor.name == format!("query_0_Transformer.{key}"));
             let tensor = tensor.unwrap_or_else(|| panic!("{name}: no tensor `{key}`"));
-            assert_close(&ours[tensor.range.clone()], &expected, &format!("{name}: {key}"));
+            assert_close_absolutely(&ours[tensor.range.clone()], &expected, &format!("{name}: {key}"));
         }
     }
 }

@@ -11,7 +11,10 @@ use maana_text::Tokenizer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use support::{RawTensor, backward, f32_tensor, golden, noise, open, open_for_inference, read_json, write_safetensors};
+use support::{
+    RawTensor, assert_close, backward, f32_tensor, floats, golden, noise, open, open_for_inference, read_json,
+    write_safetensors,
+};
 
 const ROWS: usize = 2000;
 const COLUMNS: usize = 8;
@@ -92,21 +95,6 @@ fn write_case(folder: &Path, case: &str) {
 
 fn texts(golden: &Value) -> Vec<&str> {
     golden["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
-}
-
-fn floats(json: &Value) -> Vec<f32> {
-    match json {
-        Value::Array(items) => items.iter().flat_map(floats).collect(),
-        number => vec![number.as_f64().unwrap() as f32],
-    }
-}
-
-fn assert_close(ours: &[f32], theirs: &[f32], what: &str) {
-    assert_eq!(ours.len(), theirs.len(), "{what}");
-    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
-        let difference = (ours - theirs).abs() / theirs.abs().max(1.0);
-        assert!(difference < 1e-5, "{what}: element {index} is {ours}, not {theirs}");
-    }
 }
 
 #[test]

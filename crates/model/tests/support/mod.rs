@@ -259,3 +259,28 @@ pub fn write_small(folder: &Path, model_type: &str, prefix: &str) {
     }
     write_safetensors(&folder.join("model.safetensors"), &tensors);
 }
+
+/// The numbers of a JSON list, or of lists of lists, in order.
+pub fn floats(json: &Value) -> Vec<f32> {
+    match json {
+        Value::Array(items) => items.iter().flat_map(floats).collect(),
+        number => vec![number.as_f64().unwrap() as f32],
+    }
+}
+
+/// Checks that numbers differ from those of the reference by less than 1e-5, and those greater than
+/// 1 by less than this part.
+pub fn assert_close(ours: &[f32], theirs: &[f32], what: &str) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        let difference = (ours - theirs).abs() / theirs.abs().max(1.0);
+        assert!(difference < 1e-5, "{what}[{index}] is {ours} instead of {theirs}");
+    }
+}
+
+/// As [`assert_close`], also for numbers greater than 1.
+pub fn assert_close_absolutely(ours: &[f32], theirs: &[f32], what: &str) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let farthest = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(farthest < 1e-5, "{what} differs by {farthest}");
+}
