@@ -7,7 +7,7 @@ import protocol
 arguments = protocol.arguments()
 
 import onnxruntime
-from plain_encoder import PlainCrossEncoder, PlainEncoder
+from plain_encoder import run
 
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = arguments.threads
@@ -24,22 +24,4 @@ def network(**inputs):
     return session.run(None, inputs)[0]
 
 
-if arguments.mode == "rerank":
-    encoder = PlainCrossEncoder(arguments.model, network)
-    query, texts = protocol.passages(arguments.texts)
-    work = lambda: encoder.score(query, texts)
-else:
-    encoder = PlainEncoder(arguments.model, network)
-    texts = [row["positive"] for row in protocol.rows(arguments.texts)]
-    work = lambda: encoder.encode(texts)
-
-
-def round_of_work():
-    tokens, rows = work()
-    return tokens, protocol.first(rows)
-
-
-if arguments.mode == "start":
-    encoder.encode(texts[:1])
-else:
-    protocol.serve(round_of_work)
+run(arguments, network)

@@ -4,6 +4,7 @@ import json
 import os
 
 import numpy as np
+import protocol
 from tokenizers import Tokenizer
 
 BATCH = 32
@@ -49,6 +50,27 @@ class PlainCrossEncoder(PlainEncoder):
 
     def score(self, query, passages):
         return self.encode([(query, passage) for passage in passages])
+
+
+def run(arguments, network, **about):
+    """Encodes, or ranks passages, as the arguments say: one text for a start, else a round for every `go`."""
+    if arguments.mode == "rerank":
+        encoder = PlainCrossEncoder(arguments.model, network)
+        query, texts = protocol.passages(arguments.texts)
+        work = lambda: encoder.score(query, texts)
+    else:
+        encoder = PlainEncoder(arguments.model, network)
+        texts = [row["positive"] for row in protocol.rows(arguments.texts)]
+        work = lambda: encoder.encode(texts)
+
+    def round_of_work():
+        tokens, rows = work()
+        return tokens, protocol.first(rows)
+
+    if arguments.mode == "start":
+        encoder.encode(texts[:1])
+    else:
+        protocol.serve(round_of_work, **about)
 
 
 FIELDS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
