@@ -20,6 +20,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 MAANA = os.environ.get("MAANA", str(ROOT / "target/debug/maana"))
+# Evaluation sets by name, with their kind and their file.
+SETS = {
+    "alike": ("similarity", "scores"),
+    "same": ("binary", "same"),
+    "triplets": ("triplet", "triplets"),
+    "translated": ("translation", "pairs"),
+    "reranked": ("reranking", "lists"),
+    "lost": ("loss", "pairs"),
+}
 RECIPE = """
 [model]
 base = "{base}"
@@ -38,31 +47,7 @@ log_every = 1
 tensorboard = true
 [evaluation]
 retrieval = ["dev"]
-[[evaluation.sets]]
-name = "alike"
-kind = "similarity"
-files = ["scores.jsonl"]
-[[evaluation.sets]]
-name = "same"
-kind = "binary"
-files = ["same.jsonl"]
-[[evaluation.sets]]
-name = "triplets"
-kind = "triplet"
-files = ["triplets.jsonl"]
-[[evaluation.sets]]
-name = "translated"
-kind = "translation"
-files = ["pairs.jsonl"]
-[[evaluation.sets]]
-name = "reranked"
-kind = "reranking"
-files = ["lists.jsonl"]
-[[evaluation.sets]]
-name = "lost"
-kind = "loss"
-files = ["pairs.jsonl"]
-[card]
+{sets}[card]
 name = "A model: of \\"tests\\""
 language = ["sw", "en"]
 license = "apache-2.0"
@@ -71,6 +56,12 @@ license = "apache-2.0"
 
 def write_lines(path, rows):
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def sets(*names):
+    """Returns the part of a recipe with these evaluation sets."""
+    part = '[[evaluation.sets]]\nname = "{}"\nkind = "{}"\nfiles = ["{}.jsonl"]\n'
+    return "".join(part.format(name, *SETS[name]) for name in names)
 
 
 def prepare(folder, epochs):
@@ -89,7 +80,7 @@ def prepare(folder, epochs):
     qrels = "".join(f"q{row}\td{row}\t1\n" for row in range(6))
     (dev / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + qrels)
     recipe = folder / "recipe.toml"
-    recipe.write_text(RECIPE.format(base=ROOT / "golden/tiny-bert", epochs=epochs))
+    recipe.write_text(RECIPE.format(base=ROOT / "golden/tiny-bert", epochs=epochs, sets=sets(*SETS)))
     return recipe
 
 
@@ -193,22 +184,14 @@ name = "binary_cross_entropy"
 [training]
 epochs = 1
 batch_size = 4
-[[evaluation.sets]]
-name = "reranked"
-kind = "reranking"
-files = ["lists.jsonl"]
-[[evaluation.sets]]
-name = "same"
-kind = "binary"
-files = ["same.jsonl"]
-[card]
+{sets}[card]
 license = "apache-2.0"
 """
 
 
 def test_the_card_of_a_cross_encoder_is_valid(tmp_path):
     recipe = prepare(tmp_path, 1)
-    recipe.write_text(CROSS_ENCODER.format(base=ROOT / "golden/tiny-bert"))
+    recipe.write_text(CROSS_ENCODER.format(base=ROOT / "golden/tiny-bert", sets=sets("reranked", "same")))
     done = train(recipe, tmp_path / "out")
     assert done.returncode == 0, done.stderr
     card = ModelCard.load(tmp_path / "out/model/README.md")
