@@ -1,7 +1,7 @@
 //! Bad input gives an error that names the cause, the place and the remedy; nothing panics, and no
 //! file is lost.
 
-use crate::support::{Bench, command, fail, golden, maana, succeed, text};
+use crate::support::{Bench, command, copy_folder, fail, golden, maana, succeed, text};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -15,18 +15,8 @@ fn says(stderr: &str, parts: &[&str]) {
 
 /// A copy of tiny-bert that a test may damage.
 fn tiny_bert(bench: &Bench) -> std::path::PathBuf {
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap().flatten() {
-            let target = to.join(entry.file_name());
-            match entry.path().is_dir() {
-                true => copy(&entry.path(), &target),
-                false => drop(std::fs::copy(entry.path(), target).unwrap()),
-            }
-        }
-    }
     let folder = bench.path("broken");
-    copy(&golden("tiny-bert"), &folder);
+    copy_folder(&golden("tiny-bert"), &folder);
     folder
 }
 

@@ -1,7 +1,7 @@
 //! A named pipe in place of any file that is read: the command ends with an error instead of
 //! waiting for a writer.
 
-use crate::support::{Bench, CORPUS, command, golden, maana, succeed, text};
+use crate::support::{Bench, CORPUS, command, copy_folder, golden, maana, succeed, text};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -57,20 +57,12 @@ fn with_pipes(folder: &Path, ignorable: &[&str], mut run: impl FnMut() -> Comman
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    for path in files(from) {
-        let target = to.join(path.strip_prefix(from).unwrap());
-        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-        std::fs::copy(path, target).unwrap();
-    }
-}
-
 #[test]
 fn pipes_in_place_of_a_models_files() {
     let bench = Bench::new();
     bench.write("texts.txt", "habari\n");
     let model = bench.path("model");
-    copy(&golden("tiny-bert"), &model);
+    copy_folder(&golden("tiny-bert"), &model);
     let ignorable = ["README.md", "vocab.txt", "special_tokens_map.json", "tokenizer_config.json"];
     with_pipes(&model, &ignorable, || {
         let mut encode = maana();
@@ -161,7 +153,7 @@ fn pipes_in_place_of_the_hubs_cache() {
     let bench = Bench::new();
     let cache = bench.path("cache");
     let folder = cache.join("models--owner--name");
-    copy(&golden("tiny-bert"), &folder.join("snapshots/0123456789012345678901234567890123456789"));
+    copy_folder(&golden("tiny-bert"), &folder.join("snapshots/0123456789012345678901234567890123456789"));
     std::fs::create_dir_all(folder.join("refs")).unwrap();
     std::fs::write(folder.join("refs/main"), "0123456789012345678901234567890123456789").unwrap();
     let info = || {

@@ -1,27 +1,13 @@
 //! A model with towers by role: every command embeds a text with the tower of its role.
 
-use crate::support::{Bench, command, fail, golden, succeed};
+use crate::support::{Bench, command, copy_folder, fail, golden, succeed};
 use serde_json::{Value, json};
-use std::path::Path;
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
 
 /// Writes the golden model with a small BERT for queries and tiny-bert for documents, and returns
 /// its folder.
 fn router(bench: &Bench) -> String {
-    copy(&golden("router"), &bench.path("router"));
-    copy(&golden("tiny-bert"), &bench.path("router/document_0_Transformer"));
+    copy_folder(&golden("router"), &bench.path("router"));
+    copy_folder(&golden("tiny-bert"), &bench.path("router/document_0_Transformer"));
     bench.path("router").display().to_string()
 }
 

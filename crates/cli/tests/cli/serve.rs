@@ -1,7 +1,7 @@
 //! `maana serve` as a process: it announces when it is ready, stops gracefully on signals, and can
 //! be restarted after it was killed.
 
-use crate::support::{fail, golden, maana, succeed};
+use crate::support::{copy_folder, fail, golden, maana, succeed};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -92,18 +92,6 @@ fn joined(mut chunks: &str) -> String {
         chunks = &rest[size + 2..];
     }
     body
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), &to).unwrap();
-        }
-    }
 }
 
 /// Returns the embedding that `maana encode` writes for the text.

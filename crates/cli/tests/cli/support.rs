@@ -8,6 +8,19 @@ pub(crate) fn golden(name: &str) -> PathBuf {
     path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// Copies a folder with the folders in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), &to).unwrap();
+        }
+    }
+}
+
 /// Returns the program with default reactions to signals. Tests in the background (`nohup`, `&` of
 /// a shell) would pass on ignored signals, which the program leaves ignored.
 #[cfg(target_os = "linux")]
