@@ -60,11 +60,8 @@ impl Fields for RootRequest {
 
 impl RootRequest {
     fn parse(body: &[u8]) -> Result<Self, RequestError> {
-        let embed = match parse(body).map(Self::Similarity) {
-            Ok(similarity) => return Ok(similarity),
-            Err(_) => parse(body).map(Self::Embed),
-        };
-        embed.or_else(|error| parse(body).map(Self::Rerank).map_err(|_| error))
+        let similarity_or_embed = parse(body).map(Self::Similarity).or_else(|_| parse(body).map(Self::Embed));
+        similarity_or_embed.or_else(|error| parse(body).map(Self::Rerank).map_err(|_| error))
     }
 }
 
