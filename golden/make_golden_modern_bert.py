@@ -14,8 +14,8 @@ Writes next to this file, for the tests of `maana-model` and `maana-text`:
 """
 import json, os, tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-import numpy as np
 import torch
+from noise import fill, noise
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
@@ -24,19 +24,6 @@ from transformers import AutoConfig, AutoTokenizer, ModernBertModel
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 torch.set_num_threads(1)
-
-
-def noise(count, seed):
-    """Numbers between -1 and 1, as in the Rust tests (xorshift64)."""
-    mask = (1 << 64) - 1
-    state = (seed * 0x9E3779B97F4A7C15 & mask) | 1
-    out = np.empty(count, dtype=np.float32)
-    for index in range(count):
-        state ^= state << 13 & mask
-        state ^= state >> 7
-        state ^= state << 17 & mask
-        out[index] = np.float32(state >> 40) / np.float32(1 << 23) - np.float32(1)
-    return torch.from_numpy(out)
 
 
 def floats(t):
@@ -225,15 +212,6 @@ def tokenizers():
         yield {"name": name, "config": config, "description": description, "texts": STRINGS, "ids": ids}
 
 
-def fill(model):
-    parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for number, name in enumerate(sorted(parameters)):
-            values = noise(parameters[name].numel(), number + 7)
-            values = 1 + 0.2 * values if name.endswith("norm.weight") else 0.3 * values
-            parameters[name].copy_(values.reshape(parameters[name].shape))
-
-
 def models(gradients):
     for name, fields in MODELS.items():
         description, config = gemma() if name in GEMMA else byte_level()
@@ -258,7 +236,7 @@ def models(gradients):
             assert (padded - embeddings).abs().max() < 1e-5, "padding changes nothing"
             # Without the long text, whose gradients are sums of thousands of rounded numbers.
             short = embeddings[:len(TEXTS)]
-            (short * noise(short.numel(), 3).reshape(short.shape)).sum().backward()
+            (short * torch.from_numpy(noise(short.numel(), 3)).reshape(short.shape)).sum().backward()
             for parameter, value in transformer.auto_model.named_parameters():
                 gradients[f"{name}/{parameter}"] = value.grad.contiguous()
             print(name, [len(text) for text in ids], embeddings[0, :3].tolist())

@@ -10,8 +10,8 @@ Writes next to this file, for the tests of `maana-model` and `maana`:
 """
 import json, os, sys, tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-import numpy as np
 import torch
+from noise import fill, noise
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
@@ -23,30 +23,12 @@ TEXTS = ["the house of the king", "water", "north and south and east and west",
 torch.set_num_threads(1)
 
 
-def noise(count, seed):
-    """Numbers between -1 and 1, as in the Rust tests (xorshift64)."""
-    mask = (1 << 64) - 1
-    state = (seed * 0x9E3779B97F4A7C15 & mask) | 1
-    out = np.empty(count, dtype=np.float32)
-    for index in range(count):
-        state ^= state << 13 & mask
-        state ^= state >> 7
-        state ^= state << 17 & mask
-        out[index] = np.float32(state >> 40) / np.float32(1 << 23) - np.float32(1)
-    return torch.from_numpy(out)
-
-
 def small_model():
     config = MPNetConfig(vocab_size=2000, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
                          max_position_embeddings=40, relative_attention_num_buckets=32, pad_token_id=1, hidden_act="gelu",
                          layer_norm_eps=1e-5, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     model = MPNetModel(config, add_pooling_layer=False).eval()
-    parameters = {name: value for name, value in model.named_parameters()}
-    with torch.no_grad():
-        for number, name in enumerate(sorted(parameters)):
-            values = noise(parameters[name].numel(), number + 7)
-            values = 1 + 0.2 * values if "LayerNorm.weight" in name else 0.3 * values
-            parameters[name].copy_(values.reshape(parameters[name].shape))
+    fill(model)
     return model
 
 
@@ -61,7 +43,7 @@ def main():
         states = model(input_ids=torch.tensor([text])).last_hidden_state[0]
         rows.append(torch.nn.functional.normalize(states.mean(0), dim=0))
     embeddings = torch.stack(rows)
-    (embeddings * noise(embeddings.numel(), 3).reshape(embeddings.shape)).sum().backward()
+    (embeddings * torch.from_numpy(noise(embeddings.numel(), 3)).reshape(embeddings.shape)).sum().backward()
     gradients = {name: value.grad.contiguous() for name, value in model.named_parameters()}
     save_file(gradients, os.path.join(HERE, "mpnet_grads.safetensors"))
     golden = {"texts": TEXTS, "ids": ids, "embeddings": embeddings.tolist()}

@@ -12,6 +12,7 @@ import json, os, shutil, tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import torch
+from noise import noise
 from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 
@@ -20,19 +21,6 @@ TEXTS = ["the house of the king", "water", "", "north and south and east and wes
          "The house of the king, and the water of the river!"]
 ROWS, COLUMNS = 2000, 8
 torch.set_num_threads(1)
-
-
-def noise(count, seed):
-    """Numbers between -1 and 1, as in the Rust tests (xorshift64)."""
-    mask = (1 << 64) - 1
-    state = (seed * 0x9E3779B97F4A7C15 & mask) | 1
-    out = np.empty(count, dtype=np.float32)
-    for index in range(count):
-        state ^= state << 13 & mask
-        state ^= state >> 7
-        state ^= state << 17 & mask
-        out[index] = np.float32(state >> 40) / np.float32(1 << 23) - np.float32(1)
-    return out
 
 
 def write(folder, place, tensors, modules, max_length=None):
