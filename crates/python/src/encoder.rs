@@ -1,24 +1,22 @@
 //! A model in use.
 
 use crate::arrays::of_matrix;
-use crate::error::{of_any, of_model, of_open, of_texts};
+use crate::error::{of_any, of_model, of_texts};
 use crate::interrupt::interruptible;
-use crate::of_process::OfProcess;
-use crate::opening::{Access, note, precision_named};
+use crate::opening::{Access, OpenModel};
 use crate::texts::Texts;
-use crate::threads;
 use crate::vectors::similarity_named;
 use maana::eval::Kind;
 use maana::evaluation::{EvaluationSet, Measuring, SetSpec};
-use maana::hub::HubEvent;
-use maana::kernels::{Matrix, Precision, normalized};
+use maana::kernels::{Context, Matrix, normalized};
 use maana::model::{Activations, ModelError, Role, RolePrompts, TextEncoder, WeightStorage};
 use numpy::PyArray2;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Embeddings of a text's tokens, `(tokens, hidden)`, and the tokens' ids.
 type TokenRows<'py> = (Bound<'py, PyArray2<f32>>, Vec<u32>);
@@ -26,20 +24,13 @@ type TokenRows<'py> = (Bound<'py, PyArray2<f32>>, Vec<u32>);
 /// A model that embeds texts: the native part of `SentenceTransformer`.
 #[pyclass(module = "maana._maana", frozen)]
 pub(crate) struct Encoder {
-    encoder: Mutex<OfProcess<TextEncoder>>,
-    folder: String,
-    notices: Vec<String>,
+    model: OpenModel<TextEncoder>,
 }
 
 impl Encoder {
     /// Returns the encoder, in a forked process with threads of its own.
     pub(crate) fn encoder(&self) -> PyResult<TextEncoder> {
-        let renew = |encoder: &TextEncoder| Ok(encoder.clone().with_context(&threads::context()?));
-        self.lock().get(renew).cloned()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, OfProcess<TextEncoder>> {
-        self.encoder.lock().unwrap_or_else(PoisonError::into_inner)
+        self.model.encoder()
     }
 }
 
@@ -61,14 +52,11 @@ impl Encoder {
     /// Opens a model by its folder, its name on the hub, or `name@revision`.
     #[new]
     fn new(py: Python<'_>, name: String, precision: &str, access: Access) -> PyResult<Self> {
-        let (precision, context, options) = (precision_named(precision)?, threads::context()?, access.options());
-        let mut notices = Vec::new();
-        let opened = interruptible(py, |_| {
-            let notify = &mut |event: HubEvent<'_>| note(&mut notices, &event);
-            maana::open::open_with(WeightStorage::Packed, &name, &context, precision, &options, notify).map_err(of_open)
+        let with_context = |encoder: TextEncoder, context: &Context| encoder.with_context(context);
+        let model = OpenModel::open(py, precision, access, with_context, |context, precision, options, notify| {
+            maana::open::open_with(WeightStorage::Packed, &name, context, precision, options, notify)
         })?;
-        let folder = opened.resolved.folder.display().to_string();
-        Ok(Self { encoder: Mutex::new(OfProcess::new(opened.model)), folder, notices })
+        Ok(Self { model })
     }
 
     /// Embeds texts with a prompt in front of each: `(texts, dimension)`. `progress` is called with
@@ -153,7 +141,7 @@ impl Encoder {
     #[setter]
     fn set_max_seq_length(&self, tokens: usize) -> PyResult<()> {
         let changed = self.encoder()?.with_max_seq_length(tokens).map_err(of_model)?;
-        self.lock().set(changed);
+        self.model.set(changed);
         Ok(())
     }
 
@@ -163,7 +151,7 @@ impl Encoder {
             return Err(PyValueError::new_err("batch_tokens is 0; expected at least 1"));
         }
         let changed = self.encoder()?.with_batch_tokens(tokens);
-        self.lock().set(changed);
+        self.model.set(changed);
         Ok(())
     }
 
@@ -193,7 +181,7 @@ impl Encoder {
         &self,
         py: Python<'_>,
         kind: &str,
-        path: std::path::PathBuf,
+        path: PathBuf,
         dimension: usize,
         query_prompt: String,
         document_prompt: String,
@@ -219,37 +207,29 @@ impl Encoder {
     fn save(
         &self,
         py: Python<'_>,
-        folder: std::path::PathBuf,
+        folder: PathBuf,
         prompts: Vec<(String, String)>,
         default_prompt_name: Option<String>,
         similarity: &str,
     ) -> PyResult<()> {
-        let encoder = self.encoder()?;
+        let max_seq_length = self.max_seq_length()?;
         let similarity = similarity_named(similarity)?;
-        let origin = std::path::PathBuf::from(&self.folder);
-        interruptible(py, |_| {
-            let opened =
-                maana::model::open_for_training(&origin, encoder.context(), Precision::F32).map_err(of_model)?;
-            let mut model = opened.model;
-            model.set_max_seq_length(encoder.max_seq_length()).map_err(of_model)?;
-            model.set_usage(prompts, default_prompt_name, similarity).map_err(of_model)?;
-            // The card describes the weights, which are the same.
-            let card = maana::files::read(origin.join("README.md")).ok();
-            let further: Vec<(&str, &[u8])> = card.iter().map(|card| ("README.md", &card[..])).collect();
-            model.save(&folder, &further).map_err(of_model)
+        self.model.save(py, &folder, |model| {
+            model.set_max_seq_length(max_seq_length)?;
+            model.set_usage(prompts, default_prompt_name, similarity)
         })
     }
 
     /// Folder from which the model was opened.
     #[getter]
     pub(crate) fn folder(&self) -> &str {
-        &self.folder
+        self.model.folder()
     }
 
     /// Notices of opening the model.
     #[getter]
     fn notices(&self) -> Vec<String> {
-        self.notices.clone()
+        self.model.notices()
     }
 }
 

@@ -1,10 +1,17 @@
-//! Code that the constructors of models share.
+//! Models that are open: code that those of both tasks share.
 
-use maana::hub::{HubEvent, HubOptions, Token};
-use maana::kernels::{InstructionSet, Precision};
+use crate::error::{of_model, of_open};
+use crate::interrupt::interruptible;
+use crate::of_process::OfProcess;
+use crate::threads;
+use maana::hub::{EventHandler, HubEvent, HubOptions, Token};
+use maana::kernels::{Context, InstructionSet, Precision};
+use maana::model::{ModelError, TrainingModel, open_for_training};
+use maana::open::{OpenError, Opened};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where and how a model is looked for: a dictionary of all of them.
 #[derive(FromPyObject)]
@@ -26,15 +33,84 @@ impl Access {
     }
 }
 
-/// Adds the text of a notice to `notices`.
-pub(crate) fn note(notices: &mut Vec<String>, event: &HubEvent<'_>) {
-    if let HubEvent::Notice(text) = event {
-        notices.push((*text).to_owned());
+/// An encoder in use, with the folder from which it was opened.
+pub(crate) struct OpenModel<E> {
+    encoder: Mutex<OfProcess<E>>,
+    with_context: fn(E, &Context) -> E,
+    folder: String,
+    notices: Vec<String>,
+}
+
+impl<E: Clone + Send> OpenModel<E> {
+    /// Opens a model by `open`. `with_context` gives an encoder other threads.
+    pub(crate) fn open(
+        py: Python<'_>,
+        precision: &str,
+        access: Access,
+        with_context: fn(E, &Context) -> E,
+        open: impl FnOnce(&Context, Precision, &HubOptions, &mut EventHandler<'_>) -> Result<Opened<E>, OpenError> + Send,
+    ) -> PyResult<Self> {
+        let (precision, context, options) = (precision_named(precision)?, threads::context()?, access.options());
+        let mut notices = Vec::new();
+        let opened = interruptible(py, |_| {
+            let notify = &mut |event: HubEvent<'_>| {
+                if let HubEvent::Notice(text) = event {
+                    notices.push(text.to_owned());
+                }
+            };
+            open(&context, precision, &options, notify).map_err(of_open)
+        })?;
+        let folder = opened.resolved.folder.display().to_string();
+        Ok(Self { encoder: Mutex::new(OfProcess::new(opened.model)), with_context, folder, notices })
+    }
+
+    /// Returns the encoder, in a forked process with threads of its own.
+    pub(crate) fn encoder(&self) -> PyResult<E> {
+        let renew = |encoder: &E| Ok((self.with_context)(encoder.clone(), &threads::context()?));
+        self.lock().get(renew).cloned()
+    }
+
+    /// Replaces the encoder.
+    pub(crate) fn set(&self, encoder: E) {
+        self.lock().set(encoder);
+    }
+
+    /// Writes the model as a folder of Sentence Transformers after `change`; an older model is
+    /// replaced.
+    pub(crate) fn save(
+        &self,
+        py: Python<'_>,
+        folder: &Path,
+        change: impl FnOnce(&mut TrainingModel) -> Result<(), ModelError> + Send,
+    ) -> PyResult<()> {
+        let (origin, context) = (Path::new(&self.folder), threads::context()?);
+        interruptible(py, |_| {
+            let mut model = open_for_training(origin, &context, Precision::F32).map_err(of_model)?.model;
+            change(&mut model).map_err(of_model)?;
+            // The card describes the weights, which are the same.
+            let card = maana::files::read(origin.join("README.md")).ok();
+            let further: Vec<(&str, &[u8])> = card.iter().map(|card| ("README.md", &card[..])).collect();
+            model.save(folder, &further).map_err(of_model)
+        })
+    }
+
+    /// Folder from which the model was opened.
+    pub(crate) fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// Notices of opening the model.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        self.notices.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, OfProcess<E>> {
+        self.encoder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns the precision with a name of PyTorch or of the command line.
-pub(crate) fn precision_named(name: &str) -> PyResult<Precision> {
+fn precision_named(name: &str) -> PyResult<Precision> {
     match name {
         "float32" | "f32" => Ok(Precision::F32),
         "bfloat16" | "bf16" => Ok(Precision::Bf16),

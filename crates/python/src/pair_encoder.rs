@@ -1,19 +1,16 @@
 //! A cross-encoder in use.
 
 use crate::arrays::of_matrix;
-use crate::error::{of_any, of_model, of_open};
+use crate::error::{of_any, of_model};
 use crate::interrupt::interruptible;
-use crate::of_process::OfProcess;
-use crate::opening::{Access, note, precision_named};
-use crate::threads;
-use maana::kernels::{Matrix, Precision};
-use maana::model::{CrossEncoder, ModelError, WeightStorage};
+use crate::opening::{Access, OpenModel};
+use maana::kernels::{Context, Matrix};
+use maana::model::{CrossEncoder, WeightStorage};
 use numpy::PyArray2;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Pairs between two calls of `progress`.
 const PAIRS_TOGETHER: usize = 1024;
@@ -21,21 +18,7 @@ const PAIRS_TOGETHER: usize = 1024;
 /// A model that scores pairs of texts: the native part of `CrossEncoder`.
 #[pyclass(module = "maana._maana", frozen)]
 pub(crate) struct PairEncoder {
-    encoder: Mutex<OfProcess<CrossEncoder>>,
-    folder: String,
-    notices: Vec<String>,
-}
-
-impl PairEncoder {
-    /// Returns the encoder, in a forked process with threads of its own.
-    fn encoder(&self) -> PyResult<CrossEncoder> {
-        let renew = |encoder: &CrossEncoder| Ok(encoder.clone().with_context(&threads::context()?));
-        self.lock().get(renew).cloned()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, OfProcess<CrossEncoder>> {
-        self.encoder.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    model: OpenModel<CrossEncoder>,
 }
 
 #[pymethods]
@@ -43,15 +26,11 @@ impl PairEncoder {
     /// Opens a cross-encoder by its folder, its name on the hub, or `name@revision`.
     #[new]
     fn new(py: Python<'_>, name: String, precision: &str, access: Access) -> PyResult<Self> {
-        let (precision, context, options) = (precision_named(precision)?, threads::context()?, access.options());
-        let mut notices = Vec::new();
-        let opened = interruptible(py, |_| {
-            let notify = &mut |event: maana::hub::HubEvent<'_>| note(&mut notices, &event);
-            maana::open_cross_encoder_with(WeightStorage::Packed, &name, &context, precision, &options, notify)
-                .map_err(of_open)
+        let with_context = |encoder: CrossEncoder, context: &Context| encoder.with_context(context);
+        let model = OpenModel::open(py, precision, access, with_context, |context, precision, options, notify| {
+            maana::open_cross_encoder_with(WeightStorage::Packed, &name, context, precision, options, notify)
         })?;
-        let folder = opened.resolved.folder.display().to_string();
-        Ok(Self { encoder: Mutex::new(OfProcess::new(opened.model)), folder, notices })
+        Ok(Self { model })
     }
 
     /// Computes pairs of texts with a prompt in front of the first of each: `(pairs, labels)`, the
@@ -65,7 +44,7 @@ impl PairEncoder {
         activated: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let encoder = self.encoder()?.with_prompt(prompt).map_err(of_model)?;
+        let encoder = self.model.encoder()?.with_prompt(prompt).map_err(of_model)?;
         let matrix = interruptible(py, |stop| {
             let encoder = encoder.with_stop(Arc::clone(stop));
             let pairs: Vec<(&str, &str)> = pairs.iter().map(|(first, second)| (&**first, &**second)).collect();
@@ -92,14 +71,11 @@ impl PairEncoder {
         top_k: Option<usize>,
         prompt: &str,
     ) -> PyResult<Vec<(usize, f32)>> {
-        let encoder = self.encoder()?.with_prompt(prompt).map_err(of_model)?;
-        interruptible(py, |stop: &Arc<AtomicBool>| {
+        let encoder = self.model.encoder()?.with_prompt(prompt).map_err(of_model)?;
+        interruptible(py, |stop| {
             let encoder = encoder.with_stop(Arc::clone(stop));
             let documents: Vec<&str> = documents.iter().map(|document| &**document).collect();
             let ranked = maana::rerank::rerank(&encoder, &query, &documents, top_k).map_err(of_model)?;
-            if stop.load(Ordering::Relaxed) {
-                return Err(of_model(ModelError::Stopped));
-            }
             Ok(ranked.into_iter().map(|hit| (hit.index, hit.score)).collect())
         })
     }
@@ -107,63 +83,55 @@ impl PairEncoder {
     /// Names of the labels.
     #[getter]
     fn labels(&self) -> PyResult<Vec<String>> {
-        Ok(self.encoder()?.labels().to_vec())
+        Ok(self.model.encoder()?.labels().to_vec())
     }
 
     /// Class of PyTorch for the activation that makes scores of logits.
     #[getter]
     fn activation(&self) -> PyResult<&'static str> {
-        Ok(self.encoder()?.scoring().activation.class())
+        Ok(self.model.encoder()?.scoring().activation.class())
     }
 
     /// Number of tokens of a pair that are read.
     #[getter]
     fn max_length(&self) -> PyResult<usize> {
-        Ok(self.encoder()?.max_length())
+        Ok(self.model.encoder()?.max_length())
     }
 
     #[setter]
     fn set_max_length(&self, tokens: usize) -> PyResult<()> {
-        let changed = self.encoder()?.with_max_length(tokens).map_err(of_model)?;
-        self.lock().set(changed);
+        let changed = self.model.encoder()?.with_max_length(tokens).map_err(of_model)?;
+        self.model.set(changed);
         Ok(())
     }
 
     /// Summary of the model as JSON: modules, prompts, sizes.
     fn summary(&self) -> PyResult<String> {
-        let summary = serde_json::to_value(self.encoder()?.spec().summary()).map_err(|error| of_any(&error))?;
+        let summary = serde_json::to_value(self.model.encoder()?.spec().summary()).map_err(|error| of_any(&error))?;
         Ok(summary.to_string())
     }
 
     /// Digits that identify the model, equal on all machines.
     fn fingerprint(&self, py: Python<'_>) -> PyResult<String> {
-        let encoder = self.encoder()?;
+        let encoder = self.model.encoder()?;
         interruptible(py, |_| Ok(maana::files::hex(&encoder.fingerprint())))
     }
 
     /// Writes the model as a folder of Sentence Transformers; an older model is replaced.
     fn save(&self, py: Python<'_>, folder: PathBuf) -> PyResult<()> {
-        let encoder = self.encoder()?;
-        interruptible(py, |_| {
-            let opened = maana::model::open_for_training(self.folder.as_ref(), encoder.context(), Precision::F32);
-            let mut model = opened.map_err(of_model)?.model;
-            model.set_max_seq_length(encoder.max_length()).map_err(of_model)?;
-            // The card describes the weights, which are the same.
-            let card = maana::files::read(std::path::Path::new(&self.folder).join("README.md")).ok();
-            let further: Vec<(&str, &[u8])> = card.iter().map(|card| ("README.md", &card[..])).collect();
-            model.save(&folder, &further).map_err(of_model)
-        })
+        let max_length = self.max_length()?;
+        self.model.save(py, &folder, |model| model.set_max_seq_length(max_length))
     }
 
     /// Folder from which the model was opened.
     #[getter]
     fn folder(&self) -> &str {
-        &self.folder
+        self.model.folder()
     }
 
     /// Notices of opening the model.
     #[getter]
     fn notices(&self) -> Vec<String> {
-        self.notices.clone()
+        self.model.notices()
     }
 }
