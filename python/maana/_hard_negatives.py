@@ -140,11 +140,15 @@ def mine_hard_negatives(
         "seed": random.getrandbits(63) if sampling_strategy == "random" else None,
     }
     rows_of = [list(of_query) for of_query in rows.values()]
-    vectors = (model.similarity_fn_name, query_vectors, document_vectors, rows_of)
-    if cross_encoder is not None and any(value is not None for value in bounds.values()):
-        found = _rescored(cross_encoder, queries, texts, vectors, settings)
-    else:
-        found = _maana.hard_negatives(*vectors, settings)
+
+    def rescore(query: int, candidates: list[int]) -> list[float]:
+        scores = cross_encoder.predict([(queries[query], texts[row]) for row in candidates], show_progress_bar=False)
+        return [float(score) for score in scores]
+
+    rescored = cross_encoder is not None and any(value is not None for value in bounds.values())
+    found = _maana.hard_negatives(
+        model.similarity_fn_name, query_vectors, document_vectors, rows_of, settings, rescore if rescored else None
+    )
     mined = _as_columns(found, queries, texts, (anchor, positive), output_format, output_scores, num_negatives)
     if verbose:
         total = num_negatives * sum(map(len, rows_of))
@@ -178,50 +182,6 @@ def _embeddings(
             np.save(file, embeddings)
         os.replace(file.name, path)
     return embeddings
-
-
-def _rescored(
-    cross_encoder: Any,
-    queries: list[str],
-    texts: list[str],
-    vectors: tuple[str, np.ndarray, np.ndarray, list[list[int]]],
-    settings: dict[str, Any],
-) -> list[tuple[list[tuple[int, float]], list[tuple[int, float]]]]:
-    """Return positives and negatives of each query by the scores of a cross-encoder, which computes
-    the texts that the model finds nearest.
-    """
-    most_positives = max(map(len, vectors[3]))
-    range_max = settings["range_max"] or settings["range_min"] + 10 * settings["negatives"] + most_positives
-    nearest = range_max + most_positives
-    candidates = {**dict.fromkeys(settings), "negatives": nearest, "range_min": 0, "range_max": nearest}
-    candidates["include_positives"] = True
-    drawing = random.Random(settings["seed"])
-    result = []
-    for query, (positives, hits) in enumerate(_maana.hard_negatives(*vectors, candidates)):
-        own = [row for row, _ in positives]
-        others = [row for row, _ in hits if settings["include_positives"] or row not in own]
-        scores = cross_encoder.predict([(queries[query], texts[row]) for row in (*own, *others)], show_progress_bar=False)
-        scored = [(row, float(score)) for row, score in zip((*own, *others), scores)]
-        worst = min(score for _, score in scored[: len(own)])
-        kept = _within(scored[len(own) :], worst, settings)
-        kept = sorted(kept, key=lambda hit: -hit[1])[settings["range_min"] : range_max]
-        if settings["seed"] is not None:
-            places = drawing.sample(range(len(kept)), min(settings["negatives"], len(kept)))
-            kept = [kept[place] for place in sorted(places)]
-        result.append((scored[: len(own)], kept[: settings["negatives"]]))
-    return result
-
-
-def _within(hits: list[tuple[int, float]], worst: float, bounds: dict[str, Any]) -> list[tuple[int, float]]:
-    """Return the hits that keep margins and limits; `worst` is the score of the worst positive."""
-    greatest = [bounds["max_score"]]
-    if bounds["absolute_margin"] is not None:
-        greatest.append(worst - bounds["absolute_margin"])
-    if bounds["relative_margin"] is not None:
-        greatest.append(worst - abs(worst) * bounds["relative_margin"])
-    limit = min((value for value in greatest if value is not None), default=float("inf"))
-    least = bounds["min_score"] if bounds["min_score"] is not None else float("-inf")
-    return [(row, score) for row, score in hits if least <= score <= limit]
 
 
 def _as_columns(

@@ -172,7 +172,25 @@ def test_settings_of_hard_negatives_are_checked(model):
     ]:
         with pytest.raises(ValueError, match=message):
             util.mine_hard_negatives(pairs, model, **settings)
+    scorer = CrossEncoder(str(ROOT / "golden" / "cross" / "bert"))
+    with pytest.raises(ValueError, match="room"):
+        util.mine_hard_negatives(pairs, model, cross_encoder=scorer, max_score=1, range_min=5, range_max=6)
     with pytest.raises(ValueError, match="no rows"):
         util.mine_hard_negatives({"anchor": [], "positive": []}, model)
     with pytest.raises(ValueError, match="two columns"):
         util.mine_hard_negatives({"anchor": ["a"]}, model)
+
+
+def test_errors_of_a_cross_encoder_end_the_mining(model):
+    class Broken:
+        def predict(self, pairs, **settings):
+            raise KeyError("broken")
+
+    class Short:
+        def predict(self, pairs, **settings):
+            return [0.5] * (len(pairs) - 1)
+
+    with pytest.raises(KeyError, match="broken"):
+        util.mine_hard_negatives(GOLDEN["pairs"], model, cross_encoder=Broken(), max_score=1)
+    with pytest.raises(ValueError, match="one for each"):
+        util.mine_hard_negatives(GOLDEN["pairs"], model, cross_encoder=Short(), max_score=1)

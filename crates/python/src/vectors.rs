@@ -6,13 +6,17 @@ use crate::interrupt::interruptible;
 use crate::threads::context;
 use maana::eval::metric;
 use maana::model::Similarity;
+use maana::vectors::VectorsError;
 use maana::vectors::cluster::{self, Communities};
-use maana::vectors::pairs::{HardNegatives, Mining, Sampling, hard_negatives as mine_negatives, paraphrase_mining};
+use maana::vectors::pairs::{
+    HardNegatives, Mining, Sampling, hard_negatives as mine_negatives, paraphrase_mining, rescored_hard_negatives,
+};
 use maana::vectors::quantize::{Ranges, binary, int8, ubinary, uint8};
 use maana::vectors::search::{Corpus, Hit, Search, search as nearest};
 use numpy::{PyArray1, PyArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use std::sync::atomic::Ordering;
 
 /// Returns the similarity with a name of the reference.
 pub(crate) fn similarity_named(name: &str) -> PyResult<Similarity> {
@@ -118,7 +122,10 @@ type Scored = Vec<(usize, f32)>;
 
 /// Chooses hard negatives for each query, whose positives are rows of the corpus. Returns the
 /// positives and the negatives of each query. With a seed negatives are drawn from the range.
+/// `rescore` receives the number of a query and rows of the corpus, and returns scores that replace
+/// those of the rows.
 #[pyfunction]
+#[pyo3(signature = (name, queries, corpus, positives, settings, rescore=None))]
 pub(crate) fn hard_negatives<'py>(
     py: Python<'py>,
     name: &str,
@@ -126,6 +133,7 @@ pub(crate) fn hard_negatives<'py>(
     corpus: Array<'py>,
     positives: Vec<Vec<usize>>,
     settings: NegativeSettings,
+    rescore: Option<Py<PyAny>>,
 ) -> PyResult<Vec<(Scored, Scored)>> {
     let (metric, context) = (metric(similarity_named(name)?), context()?);
     let (queries, corpus) = compared((&queries, "queries"), (&corpus, "corpus"))?;
@@ -142,11 +150,39 @@ pub(crate) fn hard_negatives<'py>(
         metric,
         dim: None,
     };
-    let mined = interruptible(py, |_| {
-        mine_negatives(&context, queries, corpus, &positives, &settings).map_err(|error| of_any(&error))
+    let mined = interruptible(py, |stop| {
+        let Some(rescore) = rescore else {
+            return mine_negatives(&context, queries, corpus, &positives, &settings).map_err(|error| of_any(&error));
+        };
+        let scores = |query: usize, rows: &[usize]| {
+            if stop.load(Ordering::Relaxed) {
+                return Err(MiningError(PyRuntimeError::new_err("stopped")));
+            }
+            scores_of(&rescore, query, rows).map_err(MiningError)
+        };
+        rescored_hard_negatives(&context, queries, corpus, &positives, &settings, scores).map_err(|error| error.0)
     })?;
     let scored = |hits: Vec<Hit>| hits.into_iter().map(|hit| (hit.row, hit.score)).collect();
     Ok(mined.into_iter().map(|mined| (scored(mined.positives), scored(mined.negatives))).collect())
+}
+
+/// An exception of mining: that of a function of Python, or of an error.
+struct MiningError(PyErr);
+
+impl From<VectorsError> for MiningError {
+    fn from(error: VectorsError) -> Self {
+        Self(of_any(&error))
+    }
+}
+
+/// Calls `rescore` for rows of a query.
+fn scores_of(rescore: &Py<PyAny>, query: usize, rows: &[usize]) -> PyResult<Vec<f32>> {
+    let scores: Vec<f32> = Python::attach(|py| rescore.call1(py, (query, rows))?.extract(py))?;
+    if scores.len() != rows.len() {
+        let text = format!("{} scores for {} pairs; expected one for each", scores.len(), rows.len());
+        return Err(PyValueError::new_err(text));
+    }
+    Ok(scores)
 }
 
 /// Finds communities of rows, the largest first, the central row of each first.
