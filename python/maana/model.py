@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ import numpy as np
 
 from . import _maana
 from ._arrays import as_texts, is_single, to_tensor
-from ._opening import access, check_device, located_name, refuse
+from ._base import BaseModel, check_device, refuse
 from ._progress import progress_bar
 from .arrow import as_arrow_texts
 from .quantization import quantize_embeddings
@@ -22,15 +20,13 @@ from .similarity import SimilarityFunction
 
 __all__ = ["SentenceTransformer"]
 
-logger = logging.getLogger(__name__)
-
 EmbeddingPrecision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
 #: Names of prompts for documents, in the order in which they are looked for.
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 
-class SentenceTransformer:
+class SentenceTransformer(BaseModel):
     """A model that embeds texts.
 
     Args:
@@ -59,6 +55,8 @@ class SentenceTransformer:
         (2, 2)
     """
 
+    _native_class = _maana.Encoder
+
     def __init__(
         self,
         model_name_or_path: str | os.PathLike[str] | None = None,
@@ -82,36 +80,28 @@ class SentenceTransformer:
         truncate_dim: int | None = None,
         precision: str = "float32",
     ) -> None:
-        if model_name_or_path is None or modules is not None:
-            raise NotImplementedError("a model is opened from a folder or a name; `modules` is not supported")
         refuse(model_kwargs=model_kwargs, config_kwargs=config_kwargs)
         length = (processor_kwargs or tokenizer_kwargs or {}).copy()
         limit = length.pop("model_max_length", None)
         if length:
             raise NotImplementedError(f"processor_kwargs are not supported: {sorted(length)}")
-        check_device(device)
-        name, located = located_name(model_name_or_path, revision)
-        self._precision, self._cache = precision, cache_folder
-        self.native = _maana.Encoder(located, precision, access(cache_folder, token, local_files_only))
-        for notice in self.native.notices:
-            logger.warning(notice)
-        self._summary: dict[str, Any] = json.loads(self.native.summary())
+        self._summary: dict[str, Any] = self._open(
+            model_name_or_path,
+            modules=modules,
+            device=device,
+            revision=revision,
+            cache_folder=cache_folder,
+            token=token,
+            local_files_only=local_files_only,
+            precision=precision,
+        )
         if limit is not None:
             self.max_seq_length = int(limit)
-
-        #: Name or path under which the model was opened.
-        self.name = name
         self.model_card_data = model_card_data
-        own = self._summary["prompts"]
-        own = dict(own) if isinstance(own, dict) else {key: text for key, text in own}
-        self.prompts: dict[str, str] = {"query": "", "document": "", **own, **(prompts or {})}
-        self.has_own_prompts = bool(prompts) or bool(own)
-        self.default_prompt_name = default_prompt_name or self._summary["default_prompt_name"]
-        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
-            raise ValueError(
-                f"Default prompt name '{self.default_prompt_name}' not found in the configured prompts "
-                f"dictionary with keys {list(self.prompts)!r}."
-            )
+        own = {**dict(self._summary["prompts"]), **(prompts or {})}
+        self.has_own_prompts = bool(own)
+        default = default_prompt_name or self._summary["default_prompt_name"]
+        self._set_prompts({"query": "", "document": "", **own}, default)
         self.similarity_fn_name = similarity_fn_name or self._summary["similarity"]
         self.truncate_dim: int | None = truncate_dim or self._summary["truncate_dim"]
 
@@ -181,7 +171,7 @@ class SentenceTransformer:
             raise ValueError(f"output_value is {output_value!r}; expected sentence_embedding, token_embeddings or None")
         single = is_single(inputs)
         texts = self._texts(inputs, output_value)
-        front = self._resolve_prompt(prompt, prompt_name) or ""
+        front = self._resolve_prompt(prompt, prompt_name)
         dimension = truncate_dim if truncate_dim is not None else self.truncate_dim
         if dimension is not None and dimension < 1:
             raise ValueError(f"truncate_dim is {dimension}; expected at least 1")
@@ -282,20 +272,6 @@ class SentenceTransformer:
         names = ("query",) if role == "query" else _DOCUMENT_PROMPTS
         return next((self.prompts[name] for name in names if name in self.prompts), "")
 
-    def _resolve_prompt(self, prompt: str | None, prompt_name: str | None) -> str | None:
-        if prompt is not None:
-            if prompt_name is not None:
-                logger.warning("Both `prompt` and `prompt_name` are given; `prompt_name` is ignored.")
-            return prompt
-        if prompt_name is not None:
-            if prompt_name not in self.prompts:
-                raise ValueError(
-                    f"Prompt name '{prompt_name}' not found in the configured prompts dictionary with keys "
-                    f"{list(self.prompts)!r}."
-                )
-            return self.prompts[prompt_name]
-        return self.prompts.get(self.default_prompt_name) if self.default_prompt_name is not None else None
-
     def tokenize(self, texts: Any, **kwargs: Any) -> dict[str, np.ndarray]:
         """Return token ids, segments and masks of texts, padded to the longest: ``(texts, tokens)``."""
         found = self.native.tokenize(as_texts(texts, "texts"), kwargs.get("prompt") or "")
@@ -352,22 +328,9 @@ class SentenceTransformer:
             return "cpu"
         return torch.device("cpu")
 
-    def to(self, device: Any = None, *args: Any, **kwargs: Any) -> SentenceTransformer:
-        """Return the model; devices other than the CPU are refused."""
-        check_device(device)
-        return self
-
     def cpu(self) -> SentenceTransformer:
         """Return the model."""
         return self
-
-    def eval(self) -> SentenceTransformer:
-        """Return the model, which is always in this mode outside training."""
-        return self
-
-    def fingerprint(self) -> str:
-        """Return digits that identify the model, equal on all machines."""
-        return self.native.fingerprint()
 
     def __len__(self) -> int:
         """Return the number of modules."""
@@ -447,24 +410,3 @@ class SentenceTransformer:
                 "only_new": not exist_ok and not create_pr,
             }
             return _maana.push(folder, repo_id, settings)
-
-    def _reopen(self, folder: str) -> None:
-        """Take the weights of a folder, such as that of a finished run."""
-        limit = self.max_seq_length
-        self.native = _maana.Encoder(folder, self._precision, access(self._cache, None, True))
-        self.max_seq_length = limit
-
-    # Pickling: the model is opened again.
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        state["max_seq_length"] = self.max_seq_length
-        state["folder"] = self.native.folder
-        del state["native"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        limit, folder = state.pop("max_seq_length"), state.pop("folder")
-        self.__dict__.update(state)
-        self.native = _maana.Encoder(folder, self._precision, access(self._cache, None, True))
-        self.max_seq_length = limit

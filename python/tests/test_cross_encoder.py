@@ -77,6 +77,8 @@ def test_prompts_are_put_in_front_of_the_first_text(scorer):
     assert np.array_equal(scorer.predict(PAIRS, prompt="yako: "), expected)
     with pytest.raises(ValueError, match="'other'"):
         model.predict(PAIRS, prompt_name="other")
+    del model.prompts["query"]
+    assert np.array_equal(model.predict(PAIRS), scorer.predict(PAIRS)), "as the reference: no prompt"
 
 
 @pytest.mark.parametrize(

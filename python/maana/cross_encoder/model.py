@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +10,13 @@ import numpy as np
 
 from .. import _maana
 from .._arrays import as_texts, is_tensor, to_tensor
-from .._opening import access, check_device, located_name, refuse
+from .._base import BaseModel, check_device, refuse
 from .._progress import progress_bar
 
 __all__ = ["CrossEncoder"]
 
-logger = logging.getLogger(__name__)
 
-
-class CrossEncoder:
+class CrossEncoder(BaseModel):
     """A model that scores pairs of texts, such as a query and a document.
 
     Args:
@@ -50,6 +46,8 @@ class CrossEncoder:
         [{'corpus_id': 4, 'score': 8.1}, …]
     """
 
+    _native_class = _maana.PairEncoder
+
     def __init__(
         self,
         model_name_or_path: str | os.PathLike[str] | None = None,
@@ -73,29 +71,25 @@ class CrossEncoder:
         activation_fn: Callable[[Any], Any] | None = None,
         precision: str = "float32",
     ) -> None:
-        if model_name_or_path is None or modules is not None:
-            raise NotImplementedError("a model is opened from a folder or a name; `modules` is not supported")
         refuse(model_kwargs=model_kwargs, processor_kwargs=processor_kwargs, config_kwargs=config_kwargs)
-        check_device(device)
-        self.name, located = located_name(model_name_or_path, revision)
-        self._precision, self._cache = precision, cache_folder
-        self.native = _maana.PairEncoder(located, precision, access(cache_folder, token, local_files_only))
-        for notice in self.native.notices:
-            logger.warning(notice)
+        summary = self._open(
+            model_name_or_path,
+            modules=modules,
+            device=device,
+            revision=revision,
+            cache_folder=cache_folder,
+            token=token,
+            local_files_only=local_files_only,
+            precision=precision,
+        )
         if num_labels is not None and num_labels != self.num_labels:
             raise ValueError(f"num_labels is {num_labels}, but the model has {self.num_labels}")
         if max_length is not None:
             self.max_length = max_length
-        summary = json.loads(self.native.summary())
         self.model_card_data = model_card_data
         self.activation_fn = activation_fn
-        self.prompts: dict[str, str] = {**dict(summary["prompts"]), **(prompts or {})}
-        self.default_prompt_name = default_prompt_name or summary["default_prompt_name"]
-        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
-            raise ValueError(
-                f"Default prompt name '{self.default_prompt_name}' not found in the configured prompts "
-                f"dictionary with keys {list(self.prompts)!r}."
-            )
+        default = default_prompt_name or summary["default_prompt_name"]
+        self._set_prompts({**dict(summary["prompts"]), **(prompts or {})}, default)
 
     def predict(
         self,
@@ -206,18 +200,6 @@ class CrossEncoder:
                 hit["text"] = texts[hit["corpus_id"]]
         return found
 
-    def _resolve_prompt(self, prompt: str | None, prompt_name: str | None) -> str:
-        if prompt is not None:
-            return prompt
-        name = prompt_name if prompt_name is not None else self.default_prompt_name
-        if name is None:
-            return ""
-        if name not in self.prompts:
-            raise ValueError(
-                f"Prompt name '{name}' not found in the configured prompts dictionary with keys {list(self.prompts)!r}."
-            )
-        return self.prompts[name]
-
     # Properties
 
     @property
@@ -241,19 +223,6 @@ class CrossEncoder:
 
     max_seq_length = max_length
 
-    def fingerprint(self) -> str:
-        """Return digits that identify the model, equal on all machines."""
-        return self.native.fingerprint()
-
-    def eval(self) -> CrossEncoder:
-        """Return the model, which is always in this mode outside training."""
-        return self
-
-    def to(self, device: Any = None, *args: Any, **kwargs: Any) -> CrossEncoder:
-        """Return the model; devices other than the CPU are refused."""
-        check_device(device)
-        return self
-
     def __repr__(self) -> str:
         return f"CrossEncoder({self.name!r}, labels={self.labels}, max_length={self.max_length})"
 
@@ -268,26 +237,6 @@ class CrossEncoder:
         self.native.save(os.fspath(path))
 
     save = save_pretrained
-
-    def _reopen(self, folder: str) -> None:
-        """Take the weights of a folder, such as that of a finished run."""
-        limit = self.max_length
-        self.native = _maana.PairEncoder(folder, self._precision, access(self._cache, None, True))
-        self.max_length = limit
-
-    # Pickling: the model is opened again.
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        state["max_length"], state["folder"] = self.max_length, self.native.folder
-        del state["native"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        limit, folder = state.pop("max_length"), state.pop("folder")
-        self.__dict__.update(state)
-        self.native = _maana.PairEncoder(folder, self._precision, access(self._cache, None, True))
-        self.max_length = limit
 
 
 def _pairs(inputs: Any) -> tuple[bool, list[tuple[str, str]]]:
