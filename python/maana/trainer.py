@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping
 
 from . import _maana
-from ._datasets import columns_of, is_path, is_several, write
+from ._datasets import LABELS, columns_of, is_path, is_several, write
 from .evaluation import SentenceEvaluator, SequentialEvaluator
 from .losses import CoSENTLoss, Loss, MultipleNegativesRankingLoss, PythonLoss, as_loss
 from .model import SentenceTransformer
@@ -160,7 +160,7 @@ class SentenceTransformerTrainer:
         tables, has_labels = {}, False
         for name, dataset in sets.items():
             path, columns = self._file(folder, name, dataset)
-            has_labels |= any(column in columns for column in ("label", "labels", "score", "scores"))
+            has_labels |= any(column in columns for column in LABELS)
             tables[name] = {"train": [path], **({"columns": columns} if columns else {})}
         loss = self.loss or self._default_loss(has_labels)
         given = dict(loss) if isinstance(loss, Mapping) else {name: loss for name in sets}
