@@ -82,8 +82,10 @@ class BatchEmbedder:
 
     def dimension(self) -> int:
         """Return the number of columns of an embedding."""
-        whole = self.opened().get_embedding_dimension()
-        return whole if self.truncate_dim is None else min(whole, self.truncate_dim)
+        model = self.opened()
+        if self.truncate_dim is None:
+            return model.get_embedding_dimension()
+        return min(model.native.dimension, self.truncate_dim)
 
     def embed(self, texts: Any) -> np.ndarray:
         """Return the embeddings of texts: ``(texts, dimension)``, also of none."""
@@ -111,7 +113,7 @@ class BatchEmbedder:
         return batch.assign(**{self.output: list(embeddings)})
 
     def _arrow(self, batch: Any) -> Any:
-        names = list(batch.column_names if hasattr(batch, "column_names") else batch.schema.names)
+        names = batch.column_names
         if self.column not in names:
             raise KeyError(f"there is no column {self.column!r}; the columns are {names}")
         embeddings = fixed_size_lists(self.embed(batch.column(self.column)))

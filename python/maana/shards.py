@@ -3,6 +3,7 @@ not at all, so that a run which was interrupted continues with those that are mi
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import uuid
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import _maana
 from .batches import BatchEmbedder
 
 __all__ = ["Shard", "embed_shard", "pending", "write_shard"]
@@ -37,15 +39,18 @@ def pending(inputs: str | Sequence[str], output: str, embedder: BatchEmbedder) -
 
     Raises:
         FileNotFoundError: If there are no input files.
-        ValueError: If two files have the same name, or the folder holds embeddings of another model
-            or other settings.
+        ValueError: If two files have the same name, a file would be its own output, or the folder
+            holds embeddings of another model or other settings.
     """
     sources = _files(inputs)
     names = [os.path.basename(source) for source in sources]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"several input files have the name {twice[0]!r}; give them names of their own")
-    begin(output, embedder)
     shards = [Shard(source, os.path.join(output, name)) for source, name in zip(sources, names)]
+    for shard in shards:
+        if os.path.realpath(shard.source) == os.path.realpath(shard.target):
+            raise ValueError(f"{shard.source} would be its own output; name another folder for the output")
+    begin(output, embedder)
     return [shard for shard in shards if not os.path.exists(shard.target)]
 
 
@@ -56,7 +61,7 @@ def begin(output: str, embedder: BatchEmbedder, **further: Any) -> None:
         "model": embedder.opened().fingerprint(),
         "column": embedder.column,
         "output": embedder.output,
-        "prompt": embedder.opened()._resolve_prompt(embedder.prompt, embedder.prompt_name) or "",
+        "prompt": embedder.opened()._resolve_prompt(embedder.prompt, embedder.prompt_name),
         "task": embedder.task,
         "dimension": embedder.dimension(),
         "normalize_embeddings": embedder.normalize_embeddings,
@@ -66,7 +71,7 @@ def begin(output: str, embedder: BatchEmbedder, **further: Any) -> None:
     }
     path = os.path.join(output, SETTINGS)
     if not os.path.exists(path):
-        _replace(path, json.dumps(settings, indent=1).encode())
+        _maana.write_lines(path, [json.dumps(settings, indent=1)])
     elif (found := json.loads(Path(path).read_text())) != settings:
         different = sorted(key for key in {*found, *settings} if found.get(key) != settings.get(key))
         raise ValueError(
@@ -136,7 +141,8 @@ def _part(target: str) -> str:
 def _finish(part: str, target: str) -> None:
     """Give a complete file its name, unless another attempt was faster and removed it."""
     try:
-        _sync(part)
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(part, target)
     except FileNotFoundError:
         if not os.path.exists(target):
@@ -146,18 +152,5 @@ def _finish(part: str, target: str) -> None:
 def _remove_parts(target: str) -> None:
     """Remove what workers left that died while they wrote this file."""
     folder, name = os.path.split(target)
-    for left in Path(folder).glob(f".{name}.*"):
+    for left in Path(folder).glob(f".{glob.escape(name)}.*"):
         left.unlink(missing_ok=True)
-
-
-def _sync(path: str) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-
-
-def _replace(path: str, content: bytes) -> None:
-    """Write a file, which appears whole."""
-    part = _part(path)
-    Path(part).write_bytes(content)
-    _sync(part)
-    os.replace(part, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import pyarrow
@@ -85,13 +86,8 @@ def _writer(embedder: BatchEmbedder, folder: str) -> Callable[[Batches], Batches
             rows = pyarrow.parquet.read_metadata(target).num_rows
         else:
             first = next(batches, None)
-            tables = (embedder(pyarrow.Table.from_batches([batch])) for batch in _chain(first, batches))
+            tables = (embedder(pyarrow.Table.from_batches([batch])) for batch in chain([first], batches))
             rows = write_shard(target, tables) if first is not None else 0
         yield pyarrow.RecordBatch.from_pydict({"rows": [rows]})
 
     return write
-
-
-def _chain(first: Any, others: Batches) -> Batches:
-    yield first
-    yield from others

@@ -215,6 +215,9 @@ def test_batches_of_every_kind_get_a_column(model):
     frame = pytest.importorskip("pandas").DataFrame({"body": texts})
     assert np.array_equal(np.stack(embedder(frame)["vector"]), expected)
     assert embedder(table.slice(0, 0)).column("vector").type == pa.list_(pa.float32(), 16)
+    embedder.opened().truncate_dim = 8
+    assert embedder.dimension() == 16 and embedder(table.slice(0, 0)).schema == embedder(table).schema
+    embedder.opened().truncate_dim = None
     for batch in (table.select(["vector"]), {"other": texts}):
         with pytest.raises(KeyError, match="body"):
             embedder(batch)
@@ -229,10 +232,16 @@ def test_inputs_and_outputs_of_shards_are_checked(inputs, tmp_path):
     files = [str(inputs / "00.parquet")] * 2
     with pytest.raises(ValueError, match="00.parquet"):
         pending(files, str(tmp_path / "out"), embedder)
+    with pytest.raises(ValueError, match="own output"):
+        pending(str(inputs), str(inputs), embedder)
+    assert not (inputs / "_maana.json").exists()
     pq.write_table(pa.table({"text": ["a", None]}), tmp_path / "null.parquet")
     with pytest.raises(TypeError, match=r"\[1\] is None"):
         embed_shard(embedder, Shard(str(tmp_path / "null.parquet"), str(tmp_path / "out.parquet")))
     assert not list(tmp_path.glob(".out*")) and not (tmp_path / "out.parquet").exists()
+    (tmp_path / ".part[1].parquet.left").touch()
+    assert embed_shard(embedder, Shard(files[0], str(tmp_path / "part[1].parquet"))) == TEXTS // FILES
+    assert not list(tmp_path.glob(".part*")), "what another worker left is removed"
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "empty.parquet")
     assert embed_shard(embedder, Shard(str(tmp_path / "empty.parquet"), str(tmp_path / "none.parquet"))) == 0
     assert pq.read_schema(tmp_path / "none.parquet").names == ["text", "embedding"]
