@@ -242,20 +242,17 @@ impl Index {
         column: &str,
         place: impl Fn() -> Place,
     ) -> Result<(), DataError> {
-        if let Some(documents) = documents {
-            self.label_length = Some(1);
-            return match label.len() == documents {
-                true => Ok(()),
-                false => {
-                    Err(DataError::ListLabels { place: place(), column: column.into(), found: label.len(), documents })
-                }
-            };
+        let found = label.len();
+        let expected = *self.label_length.get_or_insert(if documents.is_some() { 1 } else { found });
+        match documents {
+            Some(documents) if found != documents => {
+                Err(DataError::ListLabels { place: place(), column: column.into(), found, documents })
+            }
+            None if found != expected => {
+                Err(DataError::LabelLength { place: place(), column: column.into(), found, expected })
+            }
+            _ => Ok(()),
         }
-        let expected = *self.label_length.get_or_insert(label.len());
-        if label.len() == expected {
-            return Ok(());
-        }
-        Err(DataError::LabelLength { place: place(), column: column.into(), found: label.len(), expected })
     }
 
     fn add(&mut self, example: &Example, content: &mut Content) {

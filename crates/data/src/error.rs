@@ -475,19 +475,9 @@ fn did_you_mean(wanted: &str, present: &[String]) -> String {
     }
 }
 
-/// Returns the Levenshtein distance of two names, ignoring case.
+/// Returns the edits from one name to another, ignoring case.
 fn edits(a: &str, b: &str) -> usize {
-    let (a, b) = (a.to_lowercase(), b.to_lowercase());
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.chars().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.chars().count()]
+    maana_files::edit_distance(&a.to_lowercase(), &b.to_lowercase())
 }
 
 #[cfg(test)]

@@ -56,6 +56,10 @@ impl Chosen {
 }
 
 impl Selection {
+    fn new(columns: Vec<Chosen>, label: Option<String>) -> Self {
+        Self { columns, label, drawn: None, lists: false, classes: Vec::new() }
+    }
+
     /// Returns the columns of the files, the label last.
     pub(crate) fn names(&self) -> Vec<String> {
         self.columns.iter().map(|column| column.name.clone()).chain(self.label.clone()).collect()
@@ -229,7 +233,7 @@ fn named(wanted: &[String], format: Format, path: &Path, rows: usize) -> Result<
         return Err(DataError::ColumnMissing { place, column: column.clone(), present: present() });
     }
     let columns = columns.iter().filter_map(|name| find(name, &offered)).map(|column| Chosen::new(&column)).collect();
-    Ok(Selection { columns, label: labels.into_iter().next(), drawn: None, lists: false, classes: Vec::new() })
+    Ok(Selection::new(columns, labels.into_iter().next()))
 }
 
 /// Selects all columns, which must hold texts, and the label.
@@ -258,11 +262,5 @@ fn all(offered: &[Column], format: Format, path: &Path) -> Result<Selection, Dat
             texts: texts.iter().map(|column| column.name.clone()).chain(label).collect(),
         });
     }
-    Ok(Selection {
-        columns: texts.into_iter().map(Chosen::new).collect(),
-        label,
-        drawn: None,
-        lists: false,
-        classes: Vec::new(),
-    })
+    Ok(Selection::new(texts.into_iter().map(Chosen::new).collect(), label))
 }

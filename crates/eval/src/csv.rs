@@ -132,8 +132,7 @@ fn cross_encoder_columns(scores: &Scores) -> Vec<(String, f64)> {
         (_, key) => capitals(key),
     };
     // Measures of the order before the reranking are not in the reference's file.
-    let own = scores.values.iter().filter(|(key, _)| !key.starts_with("base_"));
-    own.map(|(key, value)| (title(key), *value)).collect()
+    scores.own_values().map(|(key, value)| (title(key), *value)).collect()
 }
 
 fn retrieval_columns(scores: &Scores) -> Vec<(String, f64)> {

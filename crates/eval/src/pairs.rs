@@ -255,17 +255,28 @@ pub fn reranking(
         let relevant: Vec<bool> = (0..count).map(|index| index < candidates.positives).collect();
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-        let first = order.iter().take(k).position(|index| relevant[*index]);
-        sums[0] += average_precision(&scores, &relevant);
-        sums[1] += first.map_or(0.0, |index| 1.0 / (index + 1) as f64);
-        sums[2] += ndcg(&scores, &relevant, k);
+        add_list(&mut sums, &scores, &relevant, &order, k);
     }
-    let mean = |sum: f64| if counted > 0.0 { sum / counted } else { f64::NAN };
-    vec![("map".into(), mean(sums[0])), (format!("mrr@{k}"), mean(sums[1])), (format!("ndcg@{k}"), mean(sums[2]))]
+    means_of_lists(sums, counted, k)
+}
+
+/// Adds average precision, MRR@k and nDCG@k of candidates to sums; `order` is the one in which MRR
+/// counts them.
+pub(crate) fn add_list(sums: &mut [f64; 3], scores: &[f64], relevant: &[bool], order: &[usize], k: usize) {
+    let first = order.iter().take(k).position(|index| relevant[*index]);
+    sums[0] += average_precision(scores, relevant);
+    sums[1] += first.map_or(0.0, |index| 1.0 / (index + 1) as f64);
+    sums[2] += ndcg(scores, relevant, k);
+}
+
+/// Returns MAP, MRR@k and nDCG@k of `lists` lists with their names; not numbers without lists.
+pub(crate) fn means_of_lists(sums: [f64; 3], lists: f64, k: usize) -> Vec<(String, f64)> {
+    let names = ["map".into(), format!("mrr@{k}"), format!("ndcg@{k}")];
+    names.into_iter().zip(sums.map(|sum| sum / lists)).collect()
 }
 
 /// Returns nDCG at `k` as scikit-learn's `ndcg_score`: candidates of equal score share their ranks.
-pub(crate) fn ndcg(scores: &[f64], relevant: &[bool], k: usize) -> f64 {
+fn ndcg(scores: &[f64], relevant: &[bool], k: usize) -> f64 {
     let discount = |index: usize| if index < k { 1.0 / ((index + 2) as f64).log2() } else { 0.0 };
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));

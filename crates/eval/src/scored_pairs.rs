@@ -3,7 +3,7 @@
 //! `CrossEncoderClassificationEvaluator`, `CrossEncoderCorrelationEvaluator`), SciPy and
 //! scikit-learn.
 
-use crate::pairs::{average_precision, best_accuracy, best_f1, ndcg, pearson, ranks};
+use crate::pairs::{add_list, average_precision, best_accuracy, best_f1, means_of_lists, pearson, ranks};
 
 /// Returns `pearson` and `spearman`, the correlations of scores of pairs with `expected` ones.
 pub fn correlation(scores: &[f32], expected: &[f64]) -> Vec<(String, f64)> {
@@ -81,13 +81,9 @@ pub fn reranking_of_scores<'a>(lists: impl IntoIterator<Item = ScoredList<'a>>, 
         let scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(b.cmp(a)));
-        let first = order.iter().take(k).position(|index| relevant[*index]);
-        sums[0] += average_precision(&scores, relevant);
-        sums[1] += first.map_or(0.0, |index| 1.0 / (index + 1) as f64);
-        sums[2] += ndcg(&scores, relevant, k);
+        add_list(&mut sums, &scores, relevant, &order, k);
     }
-    let [map, mrr, ndcg] = sums.map(|sum| sum / count);
-    vec![("map".into(), map), (format!("mrr@{k}"), mrr), (format!("ndcg@{k}"), ndcg)]
+    means_of_lists(sums, count, k)
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 use crate::Kind;
 use serde::{Deserialize, Serialize};
 
+/// Start of the keys of measures before reranking.
+const BEFORE: &str = "base_";
+
 /// Metrics of one evaluation at one dimension.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
@@ -26,6 +29,16 @@ impl Scores {
     /// Returns the metric called `key` (`cosine_ndcg@10`).
     pub fn get(&self, key: &str) -> Option<f64> {
         self.values.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
+    /// Returns the key of a measure of the order in which a reranker receives the documents.
+    pub fn key_before(key: &str) -> String {
+        format!("{BEFORE}{key}")
+    }
+
+    /// Returns the metrics without those of the order in which a reranker receives the documents.
+    pub fn own_values(&self) -> impl Iterator<Item = &(String, f64)> {
+        self.values.iter().filter(|(key, _)| !key.starts_with(BEFORE))
     }
 
     /// Returns true if a cross-encoder was measured, whose scores have no dimensions.

@@ -17,6 +17,7 @@ pub use blend_facts::{BlendFacts, BlendPoint, GuardFacts, Verdict};
 pub(crate) use body::PLACEHOLDER_ID;
 pub use facts::{AdapterFacts, BaseModel, CardFacts, Hardware, LossFacts, WidgetExample};
 pub(crate) use facts::{AtDimension, SetScores};
+pub(crate) use front_matter::pipeline_tag;
 pub use read::{matryoshka_dims, model_name};
 pub(crate) use template::{markdown, template_syntax};
 

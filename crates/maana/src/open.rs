@@ -14,6 +14,19 @@ pub struct Opened<M> {
     pub resolved: Resolved,
 }
 
+impl<M> Opened<M> {
+    /// Adds the origin of an opened model, and passes its notices on.
+    fn new(opened: maana_model::Opened<M>, resolved: Resolved, notify: &mut EventHandler<'_>) -> Self {
+        opened.notices.iter().for_each(|text| notify(HubEvent::Notice(text)));
+        Self { model: opened.model, resolved }
+    }
+
+    /// Makes something else of the model.
+    fn and_then<N>(self, make: impl FnOnce(M) -> Result<N, ModelError>) -> Result<Opened<N>, OpenError> {
+        Ok(Opened { model: make(self.model)?, resolved: self.resolved })
+    }
+}
+
 /// An error of opening a model.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -38,11 +51,7 @@ pub fn open(
     precision: Precision,
     notice: &mut dyn FnMut(&str),
 ) -> Result<Opened<TextEncoder>, OpenError> {
-    open_with(storage, name, context, precision, &HubOptions::from_environment(), &mut |event| {
-        if let HubEvent::Notice(text) = event {
-            notice(text);
-        }
-    })
+    open_with(storage, name, context, precision, &HubOptions::from_environment(), &mut notices(notice))
 }
 
 /// As [`open`], with explicit options and all events.
@@ -57,8 +66,8 @@ pub fn open_with(
     options: &HubOptions,
     notify: &mut EventHandler<'_>,
 ) -> Result<Opened<TextEncoder>, OpenError> {
-    let Opened { model, resolved } = open_for_inference(storage, name, context, precision, options, notify)?;
-    Ok(Opened { model: TextEncoder::new(model, context)?, resolved })
+    let opened = open_for_inference(storage, name, context, precision, options, notify)?;
+    opened.and_then(|model| TextEncoder::new(model, context))
 }
 
 /// Locates a cross-encoder and opens it to score pairs of texts, with the options of the
@@ -73,11 +82,7 @@ pub fn open_cross_encoder(
     precision: Precision,
     notice: &mut dyn FnMut(&str),
 ) -> Result<Opened<CrossEncoder>, OpenError> {
-    open_cross_encoder_with(storage, name, context, precision, &HubOptions::from_environment(), &mut |event| {
-        if let HubEvent::Notice(text) = event {
-            notice(text);
-        }
-    })
+    open_cross_encoder_with(storage, name, context, precision, &HubOptions::from_environment(), &mut notices(notice))
 }
 
 /// As [`open_cross_encoder`], with explicit options and all events.
@@ -92,8 +97,8 @@ pub fn open_cross_encoder_with(
     options: &HubOptions,
     notify: &mut EventHandler<'_>,
 ) -> Result<Opened<CrossEncoder>, OpenError> {
-    let Opened { model, resolved } = open_for_inference(storage, name, context, precision, options, notify)?;
-    Ok(Opened { model: CrossEncoder::new(model, context)?, resolved })
+    let opened = open_for_inference(storage, name, context, precision, options, notify)?;
+    opened.and_then(|model| CrossEncoder::new(model, context))
 }
 
 /// Locates a model of any task and opens it for use.
@@ -117,8 +122,7 @@ pub fn open_for_inference(
             maana_model::Opened { model: model.inference(), notices }
         }
     };
-    opened.notices.iter().for_each(|text| notify(HubEvent::Notice(text)));
-    Ok(Opened { model: opened.model, resolved })
+    Ok(Opened::new(opened, resolved, notify))
 }
 
 /// Locates a model and opens it to train.
@@ -137,8 +141,7 @@ pub fn open_for_training(
         None => maana_model::open_for_training(&resolved.folder, context, precision)?,
         Some(base) => maana_model::open_adapter(&resolved.folder, &base, context, precision)?,
     };
-    opened.notices.iter().for_each(|text| notify(HubEvent::Notice(text)));
-    Ok(Opened { model: opened.model, resolved })
+    Ok(Opened::new(opened, resolved, notify))
 }
 
 /// Locates a model and opens it to train as a cross-encoder: one keeps its head, any other encoder
@@ -162,8 +165,7 @@ pub fn open_for_scoring(
         return Err(ModelError::Request(reason.into()).into());
     }
     let opened = maana_model::open_for_scoring(&resolved.folder, context, precision, head)?;
-    opened.notices.iter().for_each(|text| notify(HubEvent::Notice(text)));
-    Ok(Opened { model: opened.model, resolved })
+    Ok(Opened::new(opened, resolved, notify))
 }
 
 /// Locates a model and makes a static model with its tokenizer and a random table of `dimension`
@@ -181,6 +183,15 @@ pub fn new_static(
     let resolved = resolve(name, options, notify)?;
     let model = maana_model::new_static(&resolved.folder, dimension, seed)?;
     Ok(Opened { model, resolved })
+}
+
+/// Returns a handler of events that passes the sentences among them on.
+fn notices(notice: &mut dyn FnMut(&str)) -> impl FnMut(HubEvent<'_>) {
+    |event| {
+        if let HubEvent::Notice(text) = event {
+            notice(text);
+        }
+    }
 }
 
 /// Locates the base model if a folder holds low-rank adapters: a path, relative to the folder of

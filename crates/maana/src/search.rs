@@ -27,7 +27,7 @@ pub use request::{Answers, Content, Found, SearchOptions, SearchStrategy};
 pub use searcher::Searcher;
 pub use store_trait::{Added, Compacted, Damaged, Deleted, Description, GraphReport, ReadStore, Verified, WriteStore};
 
-use crate::texts::embed;
+use crate::texts::embed_role;
 use maana_kernels::Context;
 use maana_model::{Role, TextEncoder};
 
@@ -45,6 +45,6 @@ pub fn search(
 ) -> Result<Answers, SearchError> {
     store.expect_fingerprint(&embedder.fingerprint(), store.made_by())?;
     store.expect_fields(&options.filters)?;
-    let vectors = embed(&embedder.for_role(Role::Query), queries, embedder.role_prompt(Role::Query), &mut |_| {})?;
+    let vectors = embed_role(embedder, queries, Role::Query)?;
     store.nearest(context, queries, &vectors, options)
 }

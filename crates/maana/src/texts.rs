@@ -2,7 +2,7 @@
 
 use maana_data::{Blanks, DataError, Table};
 use maana_kernels::Matrix;
-use maana_model::{ModelError, TextEncoder};
+use maana_model::{ModelError, Role, TextEncoder};
 use std::path::Path;
 
 /// Columns of a file to read.
@@ -145,6 +145,14 @@ pub fn embed<T: AsRef<str>>(
         progress((start + chunk.len()) as u64);
     }
     Ok(all)
+}
+
+/// As [`embed`], through the tower and behind the prompt of a role.
+///
+/// # Errors
+/// As [`embed`].
+pub fn embed_role<T: AsRef<str>>(embedder: &TextEncoder, texts: &[T], role: Role) -> Result<Matrix, TextsError> {
+    embed(&embedder.for_role(role), texts, embedder.role_prompt(role), &mut |_| {})
 }
 
 /// Splits a text into lower-case words: runs of letters and digits of any script, with inner

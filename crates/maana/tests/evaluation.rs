@@ -5,7 +5,7 @@ use maana::data::{Dataset, ReadOptions, Source};
 use maana::eval::{Kind, Scores};
 use maana::evaluation::{DevLoss, EvaluationError, EvaluationSet, Measuring, PairDevLoss, PairMeasuring, SetSpec};
 use maana::kernels::{Context, Precision};
-use maana::model::{TextEncoder, WeightStorage};
+use maana::model::{CrossEncoder, TextEncoder, WeightStorage};
 use maana::train::{LossArguments, LossName};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -122,16 +122,16 @@ fn a_set_without_what_it_needs_to_be_measured_is_an_error() {
     assert!(error.contains("dimension 65") && error.contains("64"), "{error}");
 }
 
+fn cross_encoder(name: &str, context: &Context) -> CrossEncoder {
+    let name = golden_path(name).display().to_string();
+    maana::open_cross_encoder(WeightStorage::Packed, &name, context, Precision::F32, &mut |_| {}).unwrap().model
+}
+
 #[test]
 fn measures_of_cross_encoders_are_those_of_the_reference() {
     let golden: Value = serde_json::from_slice(&std::fs::read(golden_path("cross_evaluators.json")).unwrap()).unwrap();
     let (context, folder) = (Context::new(2), tempfile::tempdir().unwrap());
-    let open = |name: &str| {
-        let name = golden_path(name).display().to_string();
-        let opened = maana::open_cross_encoder(WeightStorage::Packed, &name, &context, Precision::F32, &mut |_| {});
-        opened.unwrap().model
-    };
-    let (one, three) = (open("cross/bert"), open("cross/bert-classes"));
+    let (one, three) = (cross_encoder("cross/bert", &context), cross_encoder("cross/bert-classes", &context));
     let loss = LossArguments::new(LossName::BinaryCrossEntropy).build_on_pairs(1).unwrap();
     for (name, set) in golden["sets"].as_object().unwrap() {
         let encoder = if name == "classification" { &three } else { &one };
@@ -159,12 +159,7 @@ fn measures_of_cross_encoders_are_those_of_the_reference() {
 #[test]
 fn cross_encoders_are_refused_on_sets_of_other_kinds() {
     let (context, folder) = (Context::new(1), tempfile::tempdir().unwrap());
-    let open = |name: &str| {
-        let name = golden_path(name).display().to_string();
-        let opened = maana::open_cross_encoder(WeightStorage::Packed, &name, &context, Precision::F32, &mut |_| {});
-        opened.unwrap().model
-    };
-    let (one, three) = (open("cross/bert"), open("cross/bert-classes"));
+    let (one, three) = (cross_encoder("cross/bert", &context), cross_encoder("cross/bert-classes", &context));
     let pairs = |label: &str| format!("{{\"a\": \"mto\", \"b\": \"leo\", \"label\": {label}}}\n");
     let triplet = "{\"a\": \"mto\", \"b\": \"leo\", \"c\": \"sana\"}\n".to_owned();
     for (encoder, kind, rows, expected) in [

@@ -45,11 +45,9 @@ pub fn dev_loss_of_pairs<E: Into<Failure>>(
 ) -> Result<f64, TrainError> {
     let of_row = loss.pairs().expect("the loss is one of pairs");
     mean(context, loss, source, batch_size, |pass, rows| {
-        let PairsOfRows { texts: [queries, documents], pairs, offsets } =
-            PairsOfRows::new(&rows.texts, of_row, (seed, pass));
-        let pairs: Vec<(&str, &str)> =
-            pairs.iter().map(|[query, document]| (queries[*query], documents[*document])).collect();
-        Ok((vec![score(&pairs).map_err(|source| TrainError::DevLoss(source.into()))?], offsets))
+        let pairs = PairsOfRows::new(&rows.texts, of_row, (seed, pass));
+        let logits = score(&pairs.both_texts()).map_err(|source| TrainError::DevLoss(source.into()))?;
+        Ok((vec![logits], pairs.offsets))
     })
 }
 

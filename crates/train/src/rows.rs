@@ -82,6 +82,12 @@ impl<'t> PairsOfRows<'t> {
         }
         of_rows
     }
+
+    /// Returns the texts of each pair.
+    pub(crate) fn both_texts(&self) -> Vec<(&'t str, &'t str)> {
+        let [first, second] = &self.texts;
+        self.pairs.iter().map(|[a, b]| (first[*a], second[*b])).collect()
+    }
 }
 
 /// Returns the column and the row of the documents of other rows that row `row` is compared with,
@@ -110,8 +116,7 @@ fn others(
 
 /// Returns the pairs of rows of texts as a loss sees them in the first micro-batch of a run.
 pub fn pairs_of_rows(rows: &[Vec<String>], pairs: Pairs, seed: u64) -> Vec<(&str, &str)> {
-    let PairsOfRows { texts: [first, second], pairs, .. } = PairsOfRows::new(rows, pairs, (seed, 0));
-    pairs.iter().map(|[a, b]| (first[*a], second[*b])).collect()
+    PairsOfRows::new(rows, pairs, (seed, 0)).both_texts()
 }
 
 /// Returns the most pairs of a batch of `rows` rows of a source.

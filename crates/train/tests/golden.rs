@@ -1,6 +1,6 @@
 //! Training of an encoder against the reference: step by step, and a complete run of version 3.0.1.
 
-use maana_data::{DataError, Example, SetSampler, Source};
+use maana_data::{DataError, Example, Source};
 use maana_kernels::{Context, Matrix, Precision, Rows};
 use maana_model::{DropoutSeed, Trainable, TrainingModel};
 use maana_train::loss::Embedded;
@@ -119,9 +119,7 @@ fn train(
     let loss = loss.build(64, arguments.seed).unwrap();
     let tokenize = |texts: &[&str]| tokenizer.encode(texts, 128);
     let sets = &[TrainingSet::new(pairs, loss.as_ref())];
-    let sampler = SetSampler::default();
-    let run =
-        Run { context: &context, sets, sampler, tokenize, tokenize_pairs: None, arguments, base: None, folder, resume };
+    let run = Run { folder, resume, ..Run::new(&context, sets, tokenize, arguments) };
     match run.train(model, reader).unwrap() {
         Outcome::Finished(record) => Some(record),
         Outcome::Interrupted { .. } => None,

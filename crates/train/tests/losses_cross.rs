@@ -8,6 +8,7 @@ use maana_train::loss::{Embedded, NumNegatives, Pairs};
 use maana_train::{Inputs, Loss, LossArguments, LossName};
 use proptest::prelude::*;
 use serde_json::Value;
+use std::sync::Arc;
 use support::{floats, made_up};
 
 /// Logits of pairs, row by row, with the starts of the rows and the labels.
@@ -184,4 +185,6 @@ fn rows_become_pairs_as_the_loss_says() {
     assert_eq!(pairs(all), ranking(NumNegatives::All));
     assert_eq!(pairs(r#"{"name": "margin_mse"}"#), Some(Pairs::Each));
     assert_eq!(LossArguments::new(LossName::Mse).build(8, 1).unwrap().pairs(), None);
+    let shared: Arc<dyn Loss> = LossArguments::new(LossName::MarginMse).build_on_pairs(1).unwrap().into();
+    assert_eq!(Loss::pairs(&shared), Some(Pairs::Each), "a shared loss is one of pairs too");
 }

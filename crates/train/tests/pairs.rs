@@ -3,7 +3,7 @@
 
 mod toy;
 
-use maana_data::{DataError, Example, SetSampler, Source};
+use maana_data::{DataError, Example, Source};
 use maana_kernels::{Context, Matrix};
 use maana_model::Trainable;
 use maana_text::TokenBatch;
@@ -159,17 +159,8 @@ fn train(
 ) -> Option<Vec<u32>> {
     let context = Context::new(1);
     let mut model = Toy::new();
-    let run = Run {
-        context: &context,
-        sets: &[TrainingSet::new(source, loss)],
-        sampler: SetSampler::default(),
-        tokenize,
-        tokenize_pairs: Some(&pairs),
-        arguments,
-        base: None,
-        folder,
-        resume,
-    };
+    let sets = [TrainingSet::new(source, loss)];
+    let run = Run { tokenize_pairs: Some(&pairs), folder, resume, ..Run::new(&context, &sets, tokenize, arguments) };
     let outcome = run.train(&mut model, notebook).unwrap();
     matches!(outcome, Outcome::Finished(_)).then(|| model.bits())
 }

@@ -2,7 +2,6 @@
 
 mod toy;
 
-use maana_data::SetSampler;
 use maana_kernels::Context;
 use maana_model::{StatePart, Trainable};
 use maana_train::{
@@ -370,17 +369,9 @@ fn a_run_resumes_only_from_the_same_base() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let call = |base, resume| {
-            let run = Run {
-                context: &context,
-                sets: &[TrainingSet::new(&table, loss.as_ref())],
-                sampler: SetSampler::default(),
-                tokenize: toy::tokenize,
-                tokenize_pairs: None,
-                arguments: &arguments,
-                base,
-                folder: Some(folder.path()),
-                resume,
-            };
+            let sets = [TrainingSet::new(&table, loss.as_ref())];
+            let new = Run::new(&context, &sets, toy::tokenize, &arguments);
+            let run = Run { base, folder: Some(folder.path()), resume, ..new };
             run.train(&mut Toy::new(), &mut Notebook { stop_after: Some(10), ..Notebook::default() })
         };
         call(begun, false).unwrap();

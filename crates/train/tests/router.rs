@@ -1,7 +1,7 @@
 //! Training of a model with towers by role: both train, and threads, mini-batches, stops and
 //! resumptions change no bit.
 
-use maana_data::{Dataset, ReadOptions, SetSampler};
+use maana_data::{Dataset, ReadOptions};
 use maana_kernels::{Context, Precision};
 use maana_model::{Role, Trainable, TrainingModel};
 use maana_train::{
@@ -122,16 +122,11 @@ impl Bench {
     ) -> Result<Outcome, maana_train::TrainError> {
         let (context, towers) = (Context::new(threads), towers(model, roles));
         let sets = [TrainingSet { towers: &towers, ..TrainingSet::new(&self.source, &*self.loss) }];
+        let tokenize = |_: &[&str]| -> Result<_, Failure> { Err("each column has a tower".into()) };
         let run = Run {
-            context: &context,
-            sets: &sets,
-            sampler: SetSampler::default(),
-            tokenize: |_: &[&str]| -> Result<_, Failure> { Err("each column has a tower".into()) },
-            tokenize_pairs: None,
-            arguments: &self.arguments,
-            base: None,
             folder: folder.map(|(folder, _)| folder),
             resume: folder.is_some_and(|(_, resume)| resume),
+            ..Run::new(&context, &sets, tokenize, &self.arguments)
         };
         run.train(model, watch)
     }

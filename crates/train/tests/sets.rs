@@ -67,9 +67,7 @@ fn train(
     resume: bool,
 ) -> Result<Outcome, TrainError> {
     let context = Context::new(1);
-    let tokenize_pairs = None;
-    Run { context: &context, sets, sampler, tokenize, tokenize_pairs, arguments, base: None, folder, resume }
-        .train(model, notebook)
+    Run { sampler, folder, resume, ..Run::new(&context, sets, tokenize, arguments) }.train(model, notebook)
 }
 
 fn finished(outcome: Outcome) -> TrainingRecord {

@@ -17,7 +17,7 @@ pub use distance::Distance;
 pub use hdbscan::{Hdbscan, hdbscan};
 pub use kmeans::{Clusters, KMeans, kmeans};
 pub use measures::{VMeasure, adjusted_rand, purity, silhouette, silhouettes, v_measure};
-pub use pca::{Pca, pca};
+pub use pca::{Pca, Scatter, centred, pca};
 
 use crate::error::VectorsError;
 

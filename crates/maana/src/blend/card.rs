@@ -1,7 +1,7 @@
 //! The card of a blended model, which says how it was made.
 
 use super::method::Method;
-use crate::card::{BaseModel, markdown};
+use crate::card::{BaseModel, markdown, pipeline_tag};
 use maana_model::ModelSummary;
 use serde_json::json;
 
@@ -37,11 +37,7 @@ pub(super) fn render(method: &Method, parts: &[Part], model: &ModelSummary) -> S
         })).collect::<Vec<_>>(),
         "dimension": model.dimension,
         "labels": model.labels.join(", "),
-        "pipeline_tag": match model.labels.len() {
-            0 => "sentence-similarity",
-            1 => "text-ranking",
-            _ => "text-classification",
-        },
+        "pipeline_tag": pipeline_tag(model.labels.len()),
         "max_seq_length": model.max_seq_length,
         "version": env!("CARGO_PKG_VERSION"),
     });

@@ -5,7 +5,6 @@ use super::blend_facts::{BlendFacts, BlendPoint};
 use super::citations::citations;
 use super::escape::{code, cut, fenced, inline, line, python, shell};
 use super::facts::{AtDimension, CardFacts, LossFacts, SetScores};
-use super::front_matter::BEFORE;
 use super::pair_usage::{self, CrossValues};
 use super::quantity;
 use super::table::{Align, table};
@@ -217,9 +216,7 @@ fn evaluation(all: &[&Scores], alone: bool) -> Evaluation {
     let align: Vec<Align> =
         header.iter().enumerate().map(|(n, _)| if n == 0 { Align::Left } else { Align::Right }).collect();
     let rows: Vec<Vec<String>> = all[0]
-        .values
-        .iter()
-        .filter(|(key, _)| !key.starts_with(BEFORE))
+        .own_values()
         .map(|(key, _)| {
             let values = all.iter().map(|scores| scores.get(key).map_or("-".into(), |value| shown(scores, key, value)));
             bold_if(*key == all[0].primary, std::iter::once(inline(key)).chain(values))
@@ -239,7 +236,7 @@ fn evaluation(all: &[&Scores], alone: bool) -> Evaluation {
 /// Formats a measure; of a reranking with its gain over the order of the documents, as the
 /// reference does.
 fn shown(scores: &Scores, key: &str, value: f64) -> String {
-    match scores.get(&format!("{BEFORE}{key}")) {
+    match scores.get(&Scores::key_before(key)) {
         Some(before) => format!("{value:.4} ({:+.4})", value - before),
         None => four(value),
     }

@@ -6,9 +6,6 @@ use super::facts::CardFacts;
 use maana_eval::{Kind, Scores};
 use std::fmt::Write;
 
-/// Beginning of measures of the order that a cross-encoder was given.
-pub(super) const BEFORE: &str = "base_";
-
 /// Longest sentence of a widget, in characters.
 const WIDGET_LETTERS: usize = 500;
 
@@ -32,8 +29,8 @@ pub(super) fn front_matter(facts: &CardFacts) -> String {
         let _ = writeln!(out, "base_model: {}", yaml(id));
     }
     let mut metrics: Vec<&str> = Vec::new();
-    for (key, _) in facts.after.iter().filter(|scores| scores.kind != Kind::Loss).flat_map(|scores| &scores.values) {
-        if !key.starts_with(BEFORE) && !metrics.contains(&key.as_str()) {
+    for (key, _) in facts.after.iter().filter(|scores| scores.kind != Kind::Loss).flat_map(Scores::own_values) {
+        if !metrics.contains(&key.as_str()) {
             metrics.push(key);
         }
     }
@@ -42,6 +39,15 @@ pub(super) fn front_matter(facts: &CardFacts) -> String {
     let _ = writeln!(out, "pipeline_tag: {}", yaml(&facts.pipeline_tag));
     model_index(&mut out, facts);
     out + "---\n"
+}
+
+/// Returns the task on the hub of a model with this number of labels, 0 of one that embeds.
+pub(crate) fn pipeline_tag(labels: usize) -> &'static str {
+    match labels {
+        0 => "sentence-similarity",
+        1 => "text-ranking",
+        _ => "text-classification",
+    }
 }
 
 fn list<'a>(out: &mut String, key: &str, items: impl Iterator<Item = &'a str>) {
@@ -86,8 +92,7 @@ fn model_index(out: &mut String, facts: &CardFacts) {
 }
 
 fn metrics(out: &mut String, scores: &Scores) {
-    let own = scores.values.iter().filter(|(key, value)| value.is_finite() && !key.starts_with(BEFORE));
-    for (key, value) in own {
+    for (key, value) in scores.own_values().filter(|(_, value)| value.is_finite()) {
         let _ = writeln!(
             out,
             "    - type: {}\n      value: {}\n      name: {}",

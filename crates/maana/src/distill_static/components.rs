@@ -1,10 +1,9 @@
 //! Principal components, the same bits on every machine: covariances are sums in one order, and
 //! their eigenvectors need no function but the square root.
 
-use maana_kernels::{Context, Matrix, Precision, Rows};
+use maana_kernels::{Context, Matrix};
+use maana_vectors::cluster::{Scatter, centred};
 
-/// Rows whose products are summed in f32.
-const CHUNK: usize = 1024;
 /// The most sweeps to find one eigenvalue; a few suffice.
 const SWEEPS: usize = 64;
 
@@ -21,16 +20,8 @@ impl Components {
     /// Computes at most `count` components, as many as the rows have columns.
     pub(super) fn of(context: &Context, rows: &Matrix, count: usize) -> Self {
         let columns = rows.columns();
-        let mean = mean(rows);
-        let mut covariance = vec![0.0f64; columns * columns];
-        let mut products = vec![0.0f32; columns * columns];
-        for start in (0..rows.rows()).step_by(CHUNK) {
-            let chunk = centered(rows, start..rows.rows().min(start + CHUNK), &mean);
-            products.fill(0.0);
-            maana_kernels::matmul_weight_gradient(context, Precision::F32, chunk.view(), chunk.view(), &mut products);
-            covariance.iter_mut().zip(&products).for_each(|(sum, product)| *sum += f64::from(*product));
-        }
-        let mut basis = Symmetric::new(columns, covariance);
+        let Scatter { mean, products } = Scatter::of(context, rows.view());
+        let mut basis = Symmetric::new(columns, products);
         let values = basis.eigenvalues();
         let mut order: Vec<usize> = (0..columns).collect();
         order.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
@@ -69,27 +60,10 @@ impl Components {
     /// Returns the scores of rows: `(rows, components)`.
     pub(super) fn project(&self, context: &Context, rows: &Matrix) -> Matrix {
         let mut scores = Matrix::zeros(rows.rows(), self.vectors.rows());
-        let centered = centered(rows, 0..rows.rows(), &self.mean);
-        maana_kernels::matmul_transposed(context, centered.view(), self.vectors.view(), scores.data_mut(), false);
+        let centred = centred(rows.view(), &self.mean);
+        maana_kernels::matmul_transposed(context, centred.view(), self.vectors.view(), scores.data_mut(), false);
         scores
     }
-}
-
-fn mean(rows: &Matrix) -> Vec<f32> {
-    let mut sums = vec![0.0f64; rows.columns()];
-    for row in 0..rows.rows() {
-        sums.iter_mut().zip(rows.row(row)).for_each(|(sum, value)| *sum += f64::from(*value));
-    }
-    sums.into_iter().map(|sum| (sum / rows.rows().max(1) as f64) as f32).collect()
-}
-
-fn centered(rows: &Matrix, range: std::ops::Range<usize>, mean: &[f32]) -> Matrix {
-    let view: Rows<'_> = rows.view().range(range);
-    let mut centered = view.to_matrix();
-    for row in 0..centered.rows() {
-        centered.row_mut(row).iter_mut().zip(mean).for_each(|(value, mean)| *value -= mean);
-    }
-    centered
 }
 
 /// A symmetric matrix whose eigenvectors are computed by Householder reflections to a tridiagonal

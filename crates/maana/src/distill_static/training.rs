@@ -5,7 +5,7 @@
 use super::error::DistillError;
 use super::settings::{Progress, Settings};
 use maana_files::SplitMix64;
-use maana_kernels::{Context, Matrix, Rows, normalized};
+use maana_kernels::{Context, Matrix, normalized};
 use maana_model::{Activations, DropoutSeed, Trainable, TrainingModel};
 use maana_text::TokenBatch;
 
@@ -41,8 +41,7 @@ pub(super) fn train(
             let embeddings = model.forward(context, &batch, DropoutSeed::Off, &mut activations);
             let (gradient, cosine) = gradient(&embeddings, &targets, rows);
             cosines += cosine;
-            let view = Rows::new(gradient.data(), gradient.rows(), gradient.columns(), gradient.columns());
-            model.backward(context, &batch, DropoutSeed::Off, &mut activations, view);
+            model.backward(context, &batch, DropoutSeed::Off, &mut activations, gradient.view());
             step += 1;
             let learning_rate = settings.learning_rate * (1.0 - (step - 1) as f64 / updates as f64);
             model.update(context, step, learning_rate, 1.0);

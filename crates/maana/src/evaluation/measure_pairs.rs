@@ -100,7 +100,7 @@ impl EvaluationSet {
             Content::Classification { .. } => fixed(&["f1_macro", "f1_micro", "f1_weighted"]),
             Content::Reranking { lists, at_k } => {
                 let keys = ["map".to_owned(), format!("mrr@{at_k}"), format!("ndcg@{at_k}")];
-                let before = keys.iter().map(|key| format!("base_{key}"));
+                let before = keys.iter().map(|key| Scores::key_before(key));
                 keys.iter().cloned().chain(before.filter(|_| !lists.orders.is_empty())).collect()
             }
             Content::Loss(_) => fixed(&["loss"]),
@@ -189,7 +189,7 @@ fn reranking(lists: &Lists, k: usize, measuring: &PairMeasuring<'_>) -> Result<V
         let falling: Vec<f32> = (0..longest).map(|place| -(place as f32)).collect();
         let ordered = lists.orders.iter().map(|relevant| ScoredList { scores: &falling[..relevant.len()], relevant });
         let before = reranking_of_scores(ordered, k);
-        values.extend(before.into_iter().map(|(key, value)| (format!("base_{key}"), value)));
+        values.extend(before.into_iter().map(|(key, value)| (Scores::key_before(&key), value)));
     }
     Ok(values)
 }

@@ -4,7 +4,7 @@ use super::error::FinetuneError;
 use super::prepare::Prepared;
 use super::sets::PreparedSet;
 use crate::base_model::base_model;
-use crate::card::{AdapterFacts, CardFacts, Hardware, LossFacts, WidgetExample};
+use crate::card::{AdapterFacts, CardFacts, Hardware, LossFacts, WidgetExample, pipeline_tag};
 use crate::recipe::{DataTable, Prompts};
 use maana_data::{DataSummary, SetSampler};
 use maana_eval::Scores;
@@ -74,12 +74,7 @@ pub(super) fn gather(
             ("Platform".into(), format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
             ("Instructions".into(), maana_kernels::InstructionSet::active().name().into()),
         ],
-        pipeline_tag: match labels {
-            0 => "sentence-similarity",
-            1 => "text-ranking",
-            _ => "text-classification",
-        }
-        .into(),
+        pipeline_tag: pipeline_tag(labels).into(),
         reproduce_301: recipe.training.reproduce == Some(Version::V3_0_1),
     })
 }

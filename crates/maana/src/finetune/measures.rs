@@ -142,7 +142,7 @@ impl Measures {
         let encoder = encoder.with_stop(Arc::clone(stop));
         let mut scores = Vec::new();
         for Evaluation { set, training_set } in &self.evaluations {
-            let loss = Some(sets[*training_set].dev_loss(self.batch_size));
+            let loss = Some(sets[*training_set].set_loss().dev_loss(self.batch_size));
             let measuring = Measuring { primary: self.primary, loss, ..Measuring::new(&encoder, context, &self.dims) };
             scores.extend(set.measure(&measuring)?);
         }
@@ -159,7 +159,7 @@ impl Measures {
     ) -> Result<Vec<Scores>, FinetuneError> {
         let encoder = CrossEncoder::new(model.inference(), context)?.with_stop(Arc::clone(stop));
         let measure = |Evaluation { set, training_set }: &Evaluation| {
-            let loss = Some(sets[*training_set].pair_dev_loss(self.batch_size, self.seed));
+            let loss = Some(sets[*training_set].set_loss().pair_dev_loss(self.batch_size, self.seed));
             Ok(set.measure_pairs(&PairMeasuring { encoder: &encoder, context, loss })?)
         };
         self.evaluations.iter().map(measure).collect()

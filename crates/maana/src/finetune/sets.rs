@@ -5,7 +5,6 @@ use super::hold_out::{HeldOut, hold_out};
 use super::set_loss::{self, SetLoss};
 use super::teacher::{Teacher, TeacherModels};
 use super::text_twice::TextTwice;
-use crate::evaluation::{DevLoss, PairDevLoss};
 use crate::hub::{EventHandler, HubEvent};
 use crate::recipe::{LocatedRecipe, SetTable};
 use crate::roles;
@@ -22,12 +21,8 @@ use std::sync::Arc;
 pub struct PreparedSet {
     name: String,
     source: Arc<dyn Source>,
-    roles: Vec<String>,
-    loss: Box<dyn Loss>,
+    loss: SetLoss,
     weight: f64,
-    prompts: Vec<Prompt>,
-    /// Role of each column, if the model has towers by role.
-    routes: Vec<Option<Role>>,
     /// Tower of each column, if the model has towers by role.
     towers: Vec<ColumnTower>,
     /// The model whose numbers are the labels, until training begins.
@@ -60,17 +55,17 @@ impl PreparedSet {
 
     /// Roles of the columns.
     pub fn roles(&self) -> &[String] {
-        &self.roles
+        &self.loss.roles
     }
 
     /// The loss.
     pub fn loss(&self) -> &dyn Loss {
-        &*self.loss
+        &*self.loss.loss
     }
 
     /// Returns the description of the loss, with the name of its teacher or guide.
     pub(super) fn describe_loss(&self) -> LossSummary {
-        let mut summary = self.loss.describe();
+        let mut summary = self.loss().describe();
         summary.innermost_mut().parameters.extend(self.model_parameter.clone());
         summary
     }
@@ -82,25 +77,23 @@ impl PreparedSet {
 
     /// Returns the set for training.
     pub(super) fn to_train(&self) -> TrainingSet<'_> {
-        let Self { name, source, loss, weight, prompts, towers, .. } = self;
-        TrainingSet { name, source: &**source, loss: &**loss, weight: *weight, prompts, towers }
+        let Self { name, weight, towers, .. } = self;
+        TrainingSet { name, source: self.source(), loss: self.loss(), weight: *weight, prompts: self.prompts(), towers }
     }
 
-    /// Returns the dev loss of the set, in batches of `batch_size` rows.
-    pub(super) fn dev_loss(&self, batch_size: usize) -> DevLoss<'_> {
-        DevLoss { loss: self.loss(), batch_size, prompts: &self.prompts, routes: &self.routes }
+    /// The loss with the roles and prompts of its columns.
+    pub(super) fn set_loss(&self) -> &SetLoss {
+        &self.loss
     }
 
-    /// Returns the dev loss of a set for a cross-encoder.
-    pub(super) fn pair_dev_loss(&self, batch_size: usize, seed: u64) -> PairDevLoss<'_> {
-        let prompt = self.prompts.first().map_or("", Prompt::text);
-        PairDevLoss { loss: self.loss(), batch_size, seed, prompt }
+    fn prompts(&self) -> &[Prompt] {
+        &self.loss.prompts
     }
 
     /// Tokenises pairs of texts, the first ones behind their prompt.
     pub(super) fn tokenize_pairs(&self, spec: &ModelSpec, pairs: &[(&str, &str)]) -> Result<TokenBatch, ModelError> {
         let no_prompt = Prompt::default();
-        let prompt = self.prompts.first().unwrap_or(&no_prompt);
+        let prompt = self.prompts().first().unwrap_or(&no_prompt);
         let prompted: Vec<_> = pairs.iter().map(|(first, second)| (prompt.prepend(first), *second)).collect();
         spec.tokenize_pairs(&prompted.iter().map(|(first, second)| (&**first, *second)).collect::<Vec<_>>())
     }
@@ -108,7 +101,7 @@ impl PreparedSet {
     /// Tokenises the texts of a row behind the prompts of their columns.
     pub(super) fn tokenize(&self, spec: &ModelSpec, texts: &[String]) -> Result<TokenBatch, ModelError> {
         let mut row = TokenBatch::new();
-        for (index, (text, prompt)) in texts.iter().zip(&self.prompts).enumerate() {
+        for (index, (text, prompt)) in texts.iter().zip(self.prompts()).enumerate() {
             row.extend(&prompt.tokenize(&[text], |texts| match self.towers.get(index) {
                 Some(tower) => Ok(tower.tokenizer.encode(texts, tower.max_length)?),
                 None => spec.tokenize(texts),
@@ -129,7 +122,7 @@ impl PreparedSet {
     pub fn first_rows(&self, spec: &ModelSpec, count: usize) -> Result<Vec<FirstRow>, FinetuneError> {
         let row = |row: usize| {
             let example = self.source.get(row)?;
-            let tokens = match self.loss.pairs() {
+            let tokens = match self.loss().pairs() {
                 None => self.tokenize(spec, &example.texts)?,
                 Some(_) => {
                     // The query by itself, then each pair.
@@ -141,9 +134,9 @@ impl PreparedSet {
             };
             let tokens = (0..tokens.sequences()).map(|text| tokens.length(text)).collect();
             let no_prompt = Prompt::default();
-            let prompt = |column: usize| match self.loss.pairs() {
+            let prompt = |column: usize| match self.loss().pairs() {
                 Some(_) if column > 0 => &no_prompt,
-                _ => self.prompts.get(column).unwrap_or(&no_prompt),
+                _ => self.prompts().get(column).unwrap_or(&no_prompt),
             };
             let prompted = example.texts.iter().enumerate().map(|(column, text)| prompt(column).prepend(text).into());
             Ok(FirstRow { texts: prompted.collect(), tokens, label: example.label })
@@ -275,8 +268,11 @@ pub(super) fn prepare(
     let mut sets = Vec::with_capacity(opened.len());
     for OpenedSet { table, source, loss_name, teacher, .. } in opened {
         let specs = model.role_specs();
-        let SetLoss { roles, loss, prompts, routes } = SetLoss::of(located, &table, source.columns(), &columns, specs)?;
-        let towers = if specs.routed { routes.iter().map(|role| tower(specs, *role)).collect() } else { Vec::new() };
+        let loss = SetLoss::of(located, &table, source.columns(), &columns, specs)?;
+        let towers = match specs.routed {
+            true => loss.routes.iter().map(|role| tower(specs, *role)).collect(),
+            false => Vec::new(),
+        };
         if let Some(teacher) = &teacher {
             let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
             teacher.check(settings, model.dimension()).map_err(|error| in_set(&table, located, error))?;
@@ -290,11 +286,8 @@ pub(super) fn prepare(
         let set = PreparedSet {
             name: table.name.clone(),
             source,
-            roles,
             loss,
             weight: table.weight,
-            prompts,
-            routes,
             towers,
             model_parameter: teacher.as_ref().map(Teacher::parameter),
             teacher,
@@ -303,7 +296,7 @@ pub(super) fn prepare(
         if !several {
             set.to_train().check_differences()?;
         }
-        if set.loss.pairs().is_some() {
+        if set.loss().pairs().is_some() {
             set.note_long_pairs(model.spec(), notify)?;
         }
         announce(&set, table.columns.is_some(), several, notify);
@@ -348,7 +341,7 @@ fn announce(set: &PreparedSet, named: bool, several: bool, notify: &mut EventHan
         false => (String::new(), "[data]"),
     };
     let out_of_place = roles::out_of_place(columns);
-    let mut message = format!("{prefix}columns by position: {}", roles::assignments(&set.roles, columns));
+    let mut message = format!("{prefix}columns by position: {}", roles::assignments(set.roles(), columns));
     if named && out_of_place.is_some() {
         message += &format!("; the order of {table} columns matters, not their names");
     }

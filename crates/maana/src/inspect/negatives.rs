@@ -2,7 +2,7 @@
 
 use super::error::InspectError;
 use crate::similarity::compare;
-use crate::texts::embed;
+use crate::texts::embed_role;
 use maana_data::{Source, randperm};
 use maana_kernels::Context;
 use maana_model::{Role, TextEncoder};
@@ -65,9 +65,8 @@ pub(super) fn measure(
         let texts =
             rows.iter().map(|&row| Ok(source.get(row as usize)?.texts)).collect::<Result<Vec<_>, InspectError>>()?;
         let column = |column: usize| texts.iter().map(|texts| texts[column].as_str()).collect::<Vec<_>>();
-        let queries = embed(&model.for_role(Role::Query), &column(0), model.role_prompt(Role::Query), &mut |_| {})?;
-        let documents =
-            embed(&model.for_role(Role::Document), &column(1), model.role_prompt(Role::Document), &mut |_| {})?;
+        let queries = embed_role(model, &column(0), Role::Query)?;
+        let documents = embed_role(model, &column(1), Role::Document)?;
         let scores = compare(context, model.similarity(), queries.view(), documents.view());
         for (row, texts_of_row) in texts.iter().enumerate() {
             let own = scores.row(row)[row];

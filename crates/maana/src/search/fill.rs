@@ -4,7 +4,7 @@ use super::corpus::{CHUNK, Corpus, Fields};
 use super::error::SearchError;
 use super::request::Content;
 use super::store_trait::{Added, WriteStore};
-use crate::texts::embed;
+use crate::texts::embed_role;
 use maana_data::DataError;
 use maana_model::{Role, TextEncoder};
 use maana_vectors::store::StoreError;
@@ -128,7 +128,7 @@ fn add_chunk(
     added: &mut Added,
 ) -> Result<(), SearchError> {
     let texts: Vec<&str> = chunk.iter().map(|(_, content)| content.text.as_str()).collect();
-    let vectors = embed(&embedder.for_role(Role::Document), &texts, embedder.role_prompt(Role::Document), &mut |_| {})?;
+    let vectors = embed_role(embedder, &texts, Role::Document)?;
     let outcome = writer.add(chunk, vectors.view())?;
     added.new += outcome.new;
     added.replaced += outcome.replaced;

@@ -269,7 +269,7 @@ impl LossArguments {
             LossName::Own => {
                 let wanted = "the name of a loss of recipes; `own` is code of the program that wrote this recipe, and \
                               only that program can train with it";
-                return Err(TrainError::Argument { field: "name".into(), value: "own".into(), wanted: wanted.into() });
+                return Err(TrainError::argument("name", "own", wanted));
             }
             LossName::BinaryCrossEntropy
             | LossName::CrossEntropy

@@ -76,6 +76,10 @@ impl<L: Loss + ?Sized> Loss for Arc<L> {
         (**self).needs()
     }
 
+    fn pairs(&self) -> Option<Pairs> {
+        (**self).pairs()
+    }
+
     fn describe(&self) -> LossSummary {
         (**self).describe()
     }

@@ -1,7 +1,7 @@
 //! A toy model, data for it, and an observer that records events.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use maana_data::{DataError, Example, SetSampler, Source};
+use maana_data::{DataError, Example, Source};
 use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{DropoutSeed, ParameterArena, StatePart, Tensor, Trainable, UpdatePlan};
 use maana_text::TokenBatch;
@@ -375,9 +375,7 @@ pub(crate) fn run_on(
 ) -> Result<Outcome, TrainError> {
     let (context, loss) = (Context::new(1), loss());
     let sets = &[TrainingSet::new(source, loss.as_ref())];
-    let sampler = SetSampler::default();
-    Run { context: &context, sets, sampler, tokenize, tokenize_pairs: None, arguments, base: None, folder, resume }
-        .train(model, notebook)
+    Run { folder, resume, ..Run::new(&context, sets, tokenize, arguments) }.train(model, notebook)
 }
 
 /// Returns the rows of the log without times.

@@ -50,24 +50,7 @@ pub fn pca(context: &Context, rows: Rows<'_>, components: usize) -> Result<Pca, 
     if components == 0 || components > columns {
         return Err(VectorsError::setting("components", format!("from 1 to {columns} columns")));
     }
-    let mut sums = vec![0f64; columns];
-    for row in 0..n {
-        sums.iter_mut().zip(rows.row(row)).for_each(|(sum, value)| *sum += f64::from(*value));
-    }
-    let mean: Vec<f32> = sums.iter().map(|sum| (sum / n as f64) as f32).collect();
-    let mut covariance = vec![0f64; columns * columns];
-    let mut block = Matrix::default();
-    for start in (0..n).step_by(1024) {
-        let count = 1024.min(n - start);
-        block.resize(count, columns);
-        for row in 0..count {
-            let values = rows.row(start + row).iter().zip(&mean).map(|(value, mean)| value - mean);
-            block.row_mut(row).iter_mut().zip(values).for_each(|(place, value)| *place = value);
-        }
-        let mut product = vec![0f32; columns * columns];
-        matmul_weight_gradient(context, Precision::F32, block.view(), block.view(), &mut product);
-        covariance.iter_mut().zip(&product).for_each(|(sum, value)| *sum += f64::from(*value));
-    }
+    let Scatter { mean, products: mut covariance } = Scatter::of(context, rows);
     covariance.iter_mut().for_each(|value| *value /= (n - 1) as f64);
     let total_variance = (0..columns).map(|column| covariance[column * columns + column]).sum();
     let (vectors, variances) = first_eigenvectors(&covariance, columns, components);
@@ -79,6 +62,45 @@ pub fn pca(context: &Context, rows: Rows<'_>, components: usize) -> Result<Pca, 
         directions.row_mut(component).iter_mut().zip(vector).for_each(|(d, value)| *d = (sign * value) as f32);
     }
     Ok(Pca { mean, directions, variances, total_variance })
+}
+
+/// The mean of rows, and the sums over the rows of the products of their distances from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scatter {
+    /// The mean row; zero without rows.
+    pub mean: Vec<f32>,
+    /// The covariance × its degrees of freedom, `(columns, columns)`.
+    pub products: Vec<f64>,
+}
+
+impl Scatter {
+    /// Computes the scatter, the same bits for any number of threads.
+    pub fn of(context: &Context, rows: Rows<'_>) -> Self {
+        let (n, columns) = (rows.rows(), rows.columns());
+        let mut sums = vec![0f64; columns];
+        for row in 0..n {
+            sums.iter_mut().zip(rows.row(row)).for_each(|(sum, value)| *sum += f64::from(*value));
+        }
+        let mean: Vec<f32> = sums.iter().map(|sum| (sum / n.max(1) as f64) as f32).collect();
+        let mut products = vec![0f64; columns * columns];
+        let mut product = vec![0f32; columns * columns];
+        for start in (0..n).step_by(1024) {
+            let block = centred(rows.range(start..n.min(start + 1024)), &mean);
+            product.fill(0.0);
+            matmul_weight_gradient(context, Precision::F32, block.view(), block.view(), &mut product);
+            products.iter_mut().zip(&product).for_each(|(sum, value)| *sum += f64::from(*value));
+        }
+        Self { mean, products }
+    }
+}
+
+/// Returns the distances of rows from a mean.
+pub fn centred(rows: Rows<'_>, mean: &[f32]) -> Matrix {
+    let mut centred = rows.to_matrix();
+    for row in 0..centred.rows() {
+        centred.row_mut(row).iter_mut().zip(mean).for_each(|(value, mean)| *value -= mean);
+    }
+    centred
 }
 
 /// Subspace iteration with a few vectors to spare, then the eigenvectors within the subspace.

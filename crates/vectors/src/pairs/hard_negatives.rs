@@ -142,15 +142,13 @@ fn mine<E: From<VectorsError>>(
     for start in (0..queries.rows()).step_by(1024) {
         let range = start..queries.rows().min(start + 1024);
         let found = search(context, &Corpus::from(corpus), queries.range(range.clone()), &asked)?;
-        for (query, candidates) in range.zip(found) {
+        for (query, mut candidates) in range.zip(found) {
             let dim = settings.dim.unwrap_or(corpus.columns());
             let score = |row: &usize| settings.metric.score(&queries.row(query)[..dim], &corpus.row(*row)[..dim]);
             let scored = positives[query].iter().map(|row| Hit { row: *row, score: score(row) });
             let mut positives: Vec<Hit> = scored.collect();
-            let mut candidates = candidates;
+            candidates.retain(|hit| settings.include_positives || positives.iter().all(|other| other.row != hit.row));
             if let Some(rescore) = &mut rescore {
-                candidates
-                    .retain(|hit| settings.include_positives || positives.iter().all(|other| other.row != hit.row));
                 let rows: Vec<usize> = positives.iter().chain(&candidates).map(|hit| hit.row).collect();
                 let scores = rescore(query, &rows)?;
                 assert_eq!(scores.len(), rows.len(), "a score for each row");
@@ -196,13 +194,12 @@ fn range_max(settings: &HardNegatives, most_positives: usize, rescored: bool) ->
     Ok(range_max)
 }
 
-/// Candidates that are no positives and keep the bounds, nearest first.
+/// Candidates that keep the bounds, nearest first.
 fn eligible(mut candidates: Vec<Hit>, positives: &[Hit], settings: &HardNegatives) -> Vec<Hit> {
     let worst = positives.iter().map(|hit| hit.score).fold(f32::INFINITY, f32::min);
     candidates.retain(|hit| {
         let score = hit.score;
-        (settings.include_positives || positives.iter().all(|positive| positive.row != hit.row))
-            && settings.absolute_margin.is_none_or(|margin| score + margin <= worst)
+        settings.absolute_margin.is_none_or(|margin| score + margin <= worst)
             && settings.relative_margin.is_none_or(|margin| score <= worst - worst.abs() * margin)
             && settings.max_score.is_none_or(|max| score <= max)
             && settings.min_score.is_none_or(|min| score >= min)

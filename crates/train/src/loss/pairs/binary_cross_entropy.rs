@@ -3,9 +3,8 @@
 
 use super::super::needs::{Labels, Needs};
 use super::super::objective::LossSummary;
-use super::logit_activation::sigmoid;
+use super::logit_activation::{minus_log_sigmoid, sigmoid};
 use super::scores::{ScoreLoss, ScoredPairs};
-use libm::{exp, log1p};
 use serde_json::json;
 
 /// Probability that a pair belongs together, given labels from 0 to 1. The reference's
@@ -24,9 +23,7 @@ impl ScoreLoss for BinaryCrossEntropy {
         for ((&x, &label), d) in pairs.scores.iter().zip(pairs.labels).zip(d_scores) {
             let y = f64::from(label);
             let factor = 1.0 + (positive - 1.0) * y;
-            // ln(1 + e^−x) without overflow.
-            let softplus = log1p(exp(-x.abs())) + (-x).max(0.0);
-            sum += (1.0 - y) * x + factor * softplus;
+            sum += (1.0 - y) * x + factor * minus_log_sigmoid(x);
             *d = share * ((1.0 - y) - factor * sigmoid(-x));
         }
         share * sum

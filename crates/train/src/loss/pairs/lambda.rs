@@ -4,10 +4,10 @@
 
 use super::super::needs::{Labels, Needs};
 use super::super::objective::LossSummary;
-use super::logit_activation::sigmoid;
+use super::logit_activation::{minus_log_sigmoid, sigmoid};
 use super::scores::{ScoreLoss, ScoredPairs};
 use super::weighting_scheme::{WeightingScheme, discount};
-use libm::{exp, exp2, log1p};
+use libm::exp2;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -69,8 +69,7 @@ impl Lambda {
                 pairs += 1;
                 let weight = self.scheme.weight(&gains, i, j, self.mu);
                 let x = self.sigma * (scores[first] - scores[second]);
-                // −ln σ(x) without overflow.
-                sum += weight * (log1p(exp(-x.abs())) + (-x).max(0.0));
+                sum += weight * minus_log_sigmoid(x);
                 let slope = weight * self.sigma * sigmoid(-x);
                 d_scores[first] -= slope;
                 d_scores[second] += slope;

@@ -1,6 +1,6 @@
 //! Activation functions of logits, with their slopes.
 
-use libm::{exp, tanh};
+use libm::{exp, log1p, tanh};
 use serde::{Deserialize, Serialize};
 
 /// An activation function of a logit.
@@ -48,6 +48,11 @@ impl LogitActivation {
             Self::Relu => "torch.nn.modules.activation.ReLU",
         }
     }
+}
+
+/// Returns `−ln σ(x) = ln(1 + e^−x)` without overflow.
+pub(super) fn minus_log_sigmoid(x: f64) -> f64 {
+    log1p(exp(-x.abs())) + (-x).max(0.0)
 }
 
 /// Returns `1 / (1 + e^−x)` without overflow.
