@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import evaluation, losses, quantization, util
     from ._maana import __version__, set_threads
-    from .cross_encoder import CrossEncoder
+    from .cross_encoder import (
+        CrossEncoder,
+        CrossEncoderModelCardData,
+        CrossEncoderTrainer,
+        CrossEncoderTrainingArguments,
+    )
     from .model import SentenceTransformer
+    from .model_card import SentenceTransformerModelCardData
+    from .readers import InputExample
     from .similarity import SimilarityFunction
     from .static import distill_static
     from .store import Hit, Store
@@ -25,8 +32,13 @@ if TYPE_CHECKING:
 #: Modules of the names of this package, which are imported when a name is first used.
 _MODULE_OF = {
     "CrossEncoder": "cross_encoder",
+    "CrossEncoderModelCardData": "cross_encoder",
+    "CrossEncoderTrainer": "cross_encoder",
+    "CrossEncoderTrainingArguments": "cross_encoder",
     "Hit": "store",
+    "InputExample": "readers",
     "SentenceTransformer": "model",
+    "SentenceTransformerModelCardData": "model_card",
     "SentenceTransformerTrainer": "trainer",
     "SentenceTransformerTrainingArguments": "training_args",
     "SimilarityFunction": "similarity",
@@ -38,8 +50,13 @@ _MODULE_OF = {
 
 __all__ = [
     "CrossEncoder",
+    "CrossEncoderModelCardData",
+    "CrossEncoderTrainer",
+    "CrossEncoderTrainingArguments",
     "Hit",
+    "InputExample",
     "SentenceTransformer",
+    "SentenceTransformerModelCardData",
     "SentenceTransformerTrainer",
     "SentenceTransformerTrainingArguments",
     "SimilarityFunction",

@@ -26,6 +26,9 @@ class BaseModel:
     #: Class of the native module.
     _native_class: Any = None
 
+    #: Further arguments of its constructor.
+    _native_options: dict[str, Any] = {}
+
     native: Any
     name: str
     prompts: dict[str, str]
@@ -51,7 +54,8 @@ class BaseModel:
         self.name = os.fspath(name)
         located = f"{self.name}@{revision}" if revision and not os.path.isdir(self.name) else self.name
         self._precision, self._cache = precision, cache_folder
-        self.native = self._native_class(located, precision, _access(cache_folder, token, local_files_only))
+        access = _access(cache_folder, token, local_files_only)
+        self.native = self._native_class(located, precision, access, **self._native_options)
         for notice in self.native.notices:
             logger.warning(notice)
         return json.loads(self.native.summary())
@@ -98,8 +102,11 @@ class BaseModel:
         self._open_folder(folder, self.max_seq_length)
 
     def _open_folder(self, folder: str, max_seq_length: int) -> None:
-        self.native = self._native_class(folder, self._precision, _access(self._cache, None, True))
-        self.max_seq_length = max_seq_length
+        access = _access(self._cache, None, True)
+        self.native = self._native_class(folder, self._precision, access, **self._native_options)
+        # The towers of a Router have lengths of their own, which stay if they were not changed.
+        if self.max_seq_length != max_seq_length:
+            self.max_seq_length = max_seq_length
 
     # Pickling: the model is opened again.
 

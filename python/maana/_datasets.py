@@ -8,6 +8,7 @@ import os
 from typing import Any, Iterable, Mapping
 
 from . import _maana
+from .readers import columns_of_examples, is_example
 
 #: Names of the column with the labels.
 LABELS = ("label", "labels", "score", "scores")
@@ -17,12 +18,17 @@ def columns_of(dataset: Any, name: str) -> dict[str, list[Any]]:
     """Return the columns of a data set.
 
     Accepts ``datasets.Dataset``, tables of pandas, polars and Arrow, dictionaries of columns, and
-    lists of dictionaries.
+    lists of dictionaries or of `InputExample`.
 
     Raises:
         TypeError: If the data set is of another type.
         ValueError: If columns have different lengths, or there are no rows.
     """
+    if is_stream(dataset):
+        raise ValueError(
+            f"{name} is a stream ({type(dataset).__name__}); a run draws its rows in a random order and can be resumed, "
+            "which needs all of them: pass Dataset.from_list(list(stream.take(rows))), or the path of a file"
+        )
     if hasattr(dataset, "to_pydict"):
         columns = dataset.to_pydict()
     elif isinstance(dataset, Mapping):
@@ -35,10 +41,12 @@ def columns_of(dataset: Any, name: str) -> dict[str, list[Any]]:
         columns = {column: list(dataset[column]) for column in dataset.column_names}
     elif isinstance(dataset, (list, tuple)) and dataset and all(isinstance(row, Mapping) for row in dataset):
         columns = {key: [row.get(key) for row in dataset] for key in dataset[0]}
+    elif isinstance(dataset, (list, tuple)) and dataset and all(map(is_example, dataset)):
+        columns = columns_of_examples(dataset, name)
     else:
         raise TypeError(
             f"{name} is of type {type(dataset).__name__}; expected a Dataset, a table, a dictionary of columns, a list of "
-            "dictionaries, or the path of a file"
+            "dictionaries or of InputExample, or the path of a file"
         )
     lengths = {key: len(values) for key, values in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -46,6 +54,12 @@ def columns_of(dataset: Any, name: str) -> dict[str, list[Any]]:
     if not lengths or not next(iter(lengths.values())):
         raise ValueError(f"{name} has no rows")
     return columns
+
+
+def is_stream(dataset: Any) -> bool:
+    """Return whether a data set is read once from its beginning to its end, such as
+    ``datasets.IterableDataset``."""
+    return hasattr(dataset, "__iter__") and not hasattr(dataset, "__len__") and not is_path(dataset)
 
 
 def is_path(dataset: Any) -> bool:
@@ -61,7 +75,7 @@ def is_several(dataset: Any) -> bool:
 def _is_dataset(values: Any) -> bool:
     """Return whether this is a data set of its own, and not the values of a column."""
     if isinstance(values, (list, tuple)):
-        return bool(values) and isinstance(values[0], Mapping)
+        return bool(values) and (isinstance(values[0], Mapping) or is_example(values[0]))
     tables = ("to_pydict", "column_names", "columns")
     return is_path(values) or isinstance(values, Mapping) or any(hasattr(values, name) for name in tables)
 

@@ -39,6 +39,10 @@ def train(
     resume: bool,
     observe: Callable[[str, str], bool],
     losses: list[tuple[str, str, Callable[..., tuple[float, list[Floats]]]]] = [],
+    evaluator: Callable[
+        [Encoder | PairEncoder, int, float], list[tuple[str, str, int, list[tuple[str, float]], str]]
+    ]
+    | None = None,
 ) -> tuple[str, str]: ...
 def push(folder: str | PathLike[str], name: str, settings: dict[str, object]) -> str: ...
 def trainer_settings(arguments: list[tuple[str, str]]) -> str: ...
@@ -85,10 +89,13 @@ class Encoder:
 class PairEncoder:
     labels: list[str]
     activation: str
+    has_new_head: bool
     max_length: int
     folder: str
     notices: list[str]
-    def __init__(self, name: str, precision: str, access: dict[str, object]) -> None: ...
+    def __init__(
+        self, name: str, precision: str, access: dict[str, object], num_labels: int | None = None, seed: int = 42
+    ) -> None: ...
     def predict(
         self,
         pairs: list[tuple[str, str]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any, Callable
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from ._arrays import is_tensor
 
-#: Receives the embeddings of each column and the labels; returns the loss and the gradients.
-Native = Callable[[list[np.ndarray], "np.ndarray | None"], tuple[float, list[np.ndarray]]]
+#: Receives the embeddings of each column, the labels, and for cross-encoders the start of each row's
+#: pairs; returns the loss and the gradients.
+Native = Callable[..., tuple[float, list[np.ndarray]]]
 
 
 def native(loss: Any) -> Native:
@@ -26,13 +28,51 @@ def native(loss: Any) -> Native:
         raise ValueError(f"{type(loss).__name__} has parameters of its own, which do not train here; use a loss without")
     with_tensors = hasattr(loss, "compute_loss_from_embeddings") or _is_module(loss)
 
-    def function(embeddings: list[np.ndarray], labels: np.ndarray | None) -> tuple[float, list[np.ndarray]]:
-        numbers = labels[:, 0] if labels is not None and labels.shape[1] == 1 else labels
+    def function(
+        embeddings: list[np.ndarray], labels: np.ndarray | None, starts: list[int] | None = None
+    ) -> tuple[float, list[np.ndarray]]:
+        numbers = _squeezed(labels)
+        if starts is not None:
+            return _of_pairs(call, loss, with_tensors, embeddings[0], numbers, starts)
         if with_tensors:
             return _by_autograd(call, embeddings, numbers)
         return _checked(call(embeddings, numbers), loss)
 
     return function
+
+
+def _squeezed(numbers: np.ndarray | None) -> np.ndarray | None:
+    """Return a matrix with one column as a vector, others as they are."""
+    return numbers[:, 0] if numbers is not None and numbers.shape[1] == 1 else numbers
+
+
+def _of_pairs(
+    call: Callable[..., Any],
+    loss: Any,
+    with_tensors: bool,
+    logits: np.ndarray,
+    labels: np.ndarray | None,
+    starts: list[int],
+) -> tuple[float, list[np.ndarray]]:
+    """Call a loss of a cross-encoder with the logits of all pairs."""
+    further = {"starts": starts} if "starts" in inspect.signature(call).parameters else {}
+
+    def of_one(columns: list[Any], numbers: Any) -> Any:
+        return call(columns[0], numbers, **further)
+
+    scores = np.ascontiguousarray(_squeezed(logits))
+    if with_tensors:
+        value, gradients = _by_autograd(of_one, [scores], labels)
+    else:
+        result = of_one([scores], labels)
+        if isinstance(result, tuple) and len(result) == 2 and not isinstance(result[1], (list, tuple)):
+            result = (result[0], [result[1]])
+        value, gradients = _checked(result, loss, "(value, gradient of the logits)")
+    shapes = [gradient.shape for gradient in gradients]
+    if shapes != [scores.shape]:
+        name = getattr(loss, "__name__", type(loss).__name__)
+        raise ValueError(f"the loss {name} returned gradients of the shapes {shapes} for logits of the shape {scores.shape}")
+    return value, [gradients[0].reshape(logits.shape)]
 
 
 def parameters_of(loss: Any) -> str:
@@ -75,10 +115,12 @@ def _by_autograd(
     return value.item(), [np.ascontiguousarray(each.numpy(), np.float32) for each in gradients]
 
 
-def _checked(result: Any, loss: Any) -> tuple[float, list[np.ndarray]]:
+def _checked(
+    result: Any, loss: Any, expected: str = "(value, gradients of the columns)"
+) -> tuple[float, list[np.ndarray]]:
     """Return the result of a function, or raise an exception that says what is expected."""
     name = getattr(loss, "__name__", type(loss).__name__)
     if not isinstance(result, tuple) or len(result) != 2:
-        raise ValueError(f"the loss {name} returned {type(result).__name__}; expected (value, gradients of the columns)")
+        raise ValueError(f"the loss {name} returned {type(result).__name__}; expected {expected}")
     value, gradients = result
     return float(value), [np.ascontiguousarray(gradient, dtype=np.float32) for gradient in gradients]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from . import _maana
 from ._datasets import write
@@ -32,7 +32,13 @@ class SentenceEvaluator:
         name: Beginning of the names of the measures.
         truncate_dim: Number of leading columns of embeddings to measure with.
         primary_metric: Name of the measure that stands for the others, once measured.
+        greater_is_better: Whether a greater value of it is better.
+
+    A class of your own has a method ``__call__(model, output_path=None, epoch=-1, steps=-1)`` that
+    returns a number or a dictionary of numbers.
     """
+
+    greater_is_better = True
 
     #: Kind of the evaluation set in recipes.
     kind = ""
@@ -232,17 +238,37 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
 
 
 class SequentialEvaluator(SentenceEvaluator):
-    """Several evaluators, one after the other."""
+    """Several evaluators, one after the other.
 
-    def __init__(self, evaluators: Iterable[SentenceEvaluator], main_score_function: Any = None) -> None:
+    Args:
+        evaluators: The evaluators, also those of other packages and functions of the model.
+        main_score_function: Function of the list of their primary measures, whose value is the
+            measure ``sequential_score``. Default: the last of them.
+    """
+
+    def __init__(
+        self, evaluators: Iterable[Any], main_score_function: Callable[[list[float]], float] | None = None
+    ) -> None:
         super().__init__()
         self.evaluators = list(evaluators)
+        self.main_score_function = main_score_function
+        self.primary_metric = "sequential_score"
+
+    def main_score(self, scores: list[float]) -> float:
+        """Return the measure ``sequential_score`` of primary measures."""
+        if not scores:
+            return 0.0
+        return float(scores[-1] if self.main_score_function is None else self.main_score_function(scores))
 
     def __call__(
         self, model: SentenceTransformer, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
         measures: dict[str, float] = {}
-        for evaluator in self.evaluators:
-            measures |= evaluator(model, output_path, epoch, steps)
-        self.primary_metric = self.evaluators[-1].primary_metric if self.evaluators else None
-        return measures
+        scores: list[float] = []
+        for number, evaluator in enumerate(self.evaluators):
+            found = evaluator(model, output_path, epoch, steps)
+            found = found if isinstance(found, Mapping) else {f"evaluator_{number}": found}
+            primary = getattr(evaluator, "primary_metric", None) or next(iter(found), None)
+            scores += [found[primary]] if primary is not None else []
+            measures |= found
+        return {**measures, "sequential_score": self.main_score(scores)}

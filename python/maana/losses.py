@@ -6,24 +6,41 @@ from enum import Enum
 from typing import Any
 
 from . import _own_losses
+from ._refused_losses import (
+    ContrastiveTensionDataLoader,
+    ContrastiveTensionLoss,
+    ContrastiveTensionLossInBatchNegatives,
+    DenoisingAutoEncoderLoss,
+    EmbedDistillLoss,
+    GlobalOrthogonalRegularizationLoss,
+    MegaBatchMarginLoss,
+)
 
 __all__ = [
     "AnglELoss",
     "BatchAllTripletLoss",
     "BatchHardSoftMarginTripletLoss",
     "BatchHardTripletLoss",
+    "BatchHardTripletLossDistanceFunction",
     "BatchSemiHardTripletLoss",
     "CachedGISTEmbedLoss",
     "CachedMultipleNegativesRankingLoss",
     "CachedMultipleNegativesSymmetricRankingLoss",
     "CoSENTLoss",
     "ContrastiveLoss",
+    "ContrastiveTensionDataLoader",
+    "ContrastiveTensionLoss",
+    "ContrastiveTensionLossInBatchNegatives",
     "CosineSimilarityLoss",
+    "DenoisingAutoEncoderLoss",
     "DistillKLDivLoss",
+    "EmbedDistillLoss",
     "GISTEmbedLoss",
+    "GlobalOrthogonalRegularizationLoss",
     "MSELoss",
     "MarginMSELoss",
     "MatryoshkaLoss",
+    "MegaBatchMarginLoss",
     "MultipleNegativesRankingLoss",
     "MultipleNegativesSymmetricRankingLoss",
     "OnlineContrastiveLoss",
@@ -307,6 +324,11 @@ class PythonLoss(Loss):
             and of the labels, ``(rows)``, ``(rows, numbers)`` or ``None``. It returns the loss and
             a list with the gradient of each array. An object is called by its method ``forward``. A
             module of PyTorch receives tensors and returns a tensor; PyTorch computes the gradients.
+            For a cross-encoder the function receives the logits of all pairs instead of the
+            embeddings, an array ``(pairs)``, or ``(pairs, labels)`` if the model has several
+            labels, and returns their gradient. A row of several documents gives several pairs, one
+            after the other: a parameter ``starts`` receives the index of each row's first pair,
+            followed by the number of pairs. Labels of lists are ``(pairs)``.
         name: Name in the model card and in messages. Default: that of the function or class.
 
     Example:
@@ -372,3 +394,8 @@ class MatryoshkaLoss(Loss):
         self.training, self.own = dict(loss.training), loss.own
 
 
+class BatchHardTripletLossDistanceFunction:
+    """Names of the distances of batch losses of triplets, for ``distance_metric``."""
+
+    cosine_distance = "cosine"
+    eucledian_distance = "euclidean"

@@ -13,8 +13,10 @@ import numpy as np
 from . import _maana
 from ._arrays import as_texts, is_single, to_tensor
 from ._base import BaseModel, check_device, refuse
+from ._fit import FitMixin
 from ._progress import progress_bar
 from .arrow import as_arrow_texts
+from .model_card import SentenceTransformerModelCardData
 from .quantization import quantize_embeddings
 from .similarity import SimilarityFunction
 
@@ -26,7 +28,7 @@ EmbeddingPrecision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 
-class SentenceTransformer(BaseModel):
+class SentenceTransformer(FitMixin, BaseModel):
     """A model that embeds texts.
 
     Args:
@@ -97,7 +99,7 @@ class SentenceTransformer(BaseModel):
         )
         if limit is not None:
             self.max_seq_length = int(limit)
-        self.model_card_data = model_card_data
+        self.model_card_data = model_card_data or SentenceTransformerModelCardData()
         own = {**dict(self._summary["prompts"]), **(prompts or {})}
         self.has_own_prompts = bool(own)
         default = default_prompt_name or self._summary["default_prompt_name"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable
 
 from . import _maana
-from ._datasets import LABELS, columns_of, is_path, is_several, write
-from .evaluation import SentenceEvaluator, SequentialEvaluator
+from ._refusals import refuse_arguments, refuse_overrides
+from ._run_evaluator import RunEvaluator, as_dict
+from ._run_recipe import RunData, dev_loss_sets
+from .callbacks import CallbackMethods, of_callbacks
 from .losses import CoSENTLoss, Loss, MultipleNegativesRankingLoss, PythonLoss, as_loss
 from .model import SentenceTransformer
 from .training_args import SentenceTransformerTrainingArguments
@@ -65,18 +68,27 @@ class SentenceTransformerTrainer:
         model: The model.
         args: Arguments of training.
         train_dataset: A ``datasets.Dataset``, a table of pandas, polars or Arrow, a dictionary of
-            columns, a list of dictionaries, or the path of a file; or a dictionary of several such
-            data sets by name.
+            columns, a list of dictionaries or of ``InputExample``, or the path of a file; or a
+            dictionary of several such data sets by name.
         eval_dataset: The same, for the dev loss.
         loss: A loss of `maana.losses`, or one written in Python (`losses.PythonLoss`), or a
             dictionary of losses by the name of a data set. Default: CoSENT with labels, else
             multiple negatives ranking.
-        evaluator: An evaluator, or several.
-        callbacks: Functions that are called with each event.
+        evaluator: An evaluator of `maana.evaluation`, any object or function that is called with
+            ``(model, output_path, epoch, steps)`` and returns a number or a dictionary of numbers,
+            or a list of them. They are called before the first update, at the evaluations of
+            ``eval_strategy`` and at the end, on the model as it is then; their measures are in the
+            log and may be ``metric_for_best_model``.
+        model_init: A function that makes the model, instead of ``model``.
+        callbacks: Functions that are called with each event, or objects with methods of
+            ``transformers.TrainerCallback`` (`maana.callbacks`).
+        **others: Arguments of the reference's trainer that are refused by name, with the remedy.
 
     Raises:
-        TypeError: If a data set is of an unknown type.
+        TypeError: If a data set or an evaluator is of an unknown type.
         ValueError: If the columns do not fit the loss, or a setting is not valid.
+        NotImplementedError: For arguments, and overridden methods of a subclass, that have no
+            meaning here.
 
     Example:
         >>> trainer = SentenceTransformerTrainer(model, args, train, loss=loss)  # doctest: +SKIP
@@ -84,28 +96,46 @@ class SentenceTransformerTrainer:
         100
     """
 
+    #: Class of the arguments.
+    args_class: type[SentenceTransformerTrainingArguments] = SentenceTransformerTrainingArguments
+
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: SentenceTransformer | None = None,
         args: SentenceTransformerTrainingArguments | None = None,
         train_dataset: Any = None,
         eval_dataset: Any = None,
         loss: Any = None,
-        evaluator: SentenceEvaluator | list[SentenceEvaluator] | None = None,
-        callbacks: Iterable[Callback] | None = None,
+        evaluator: Any = None,
+        model_init: Callable[[], SentenceTransformer] | None = None,
+        callbacks: Iterable[Any] | None = None,
+        **others: Any,
     ) -> None:
+        refuse_overrides(type(self), SentenceTransformerTrainer)
+        refuse_arguments(others)
+        if model is None and model_init is None:
+            raise RuntimeError(f"`{type(self).__name__}` requires either a `model` or `model_init` argument")
+        if args is not None and not isinstance(args, self.args_class):
+            raise ValueError(f"args is of type {type(args).__name__}; expected a {self.args_class.__name__} of maana")
         if train_dataset is None:
             raise ValueError("train_dataset is None; expected a data set")
-        self.model = model
-        self.args = args or SentenceTransformerTrainingArguments()
+        self.model: Any = model if model_init is None else model_init()
+        self.args = args or self.args_class("tmp_trainer")
         self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
         self.loss, self.evaluator = loss, evaluator
-        self.callbacks = list(callbacks or [])
         self.state = TrainerState()
+        self._evaluates = self._run_evaluator()
+        self.callbacks: list[Callback] = []
+        self._stops_early: dict[str, Any] = {}
+        for callback in callbacks or []:
+            self.add_callback(callback)
 
-    def add_callback(self, callback: Callback) -> None:
-        """Add a function that is called with each event."""
-        self.callbacks.append(callback)
+    def add_callback(self, callback: Any) -> None:
+        """Add a function that is called with each event, or an object with methods of
+        ``transformers.TrainerCallback``."""
+        functions, training = of_callbacks([callback], self)
+        self.callbacks += functions
+        self._stops_early |= training
 
     def train(self, resume_from_checkpoint: bool | str | None = None) -> TrainOutput:
         """Train the model.
@@ -117,13 +147,23 @@ class SentenceTransformerTrainer:
         Raises:
             ValueError: If the folder holds an earlier run and ``resume_from_checkpoint`` is not set.
             KeyboardInterrupt: At Ctrl-C, after a checkpoint was written.
-            Exception: That of a callback or of a loss written in Python.
+            Exception: That of a callback, of an evaluator or of a loss written in Python.
         """
         folder = self.args.output_dir
+        self._check_resumed(resume_from_checkpoint)
         recipe, own = self._recipe(os.path.join(folder, "data"))
         run = os.path.join(folder, "run")
-        path, scores = _maana.train(json.dumps(recipe), folder, run, bool(resume_from_checkpoint), self._observe, own)
+        self._call_methods("on_train_begin")
+        settings = (json.dumps(recipe), folder, run, bool(resume_from_checkpoint))
+        try:
+            path, scores = _maana.train(*settings, self._observe, own, self._evaluates)
+        except KeyboardInterrupt as stopped:
+            # A callback that ends the training is satisfied with the weights of the moment.
+            path, scores = getattr(stopped, "checkpoint", None), "{}"
+            if path is None or not any(callback.ends for callback in self._methods()):
+                raise
         self.model._reopen(path)
+        self._call_methods("on_train_end")
         metrics = {f"eval_{name}": value for name, value in json.loads(scores).items()}
         losses = [row["loss"] for row in self.state.log_history if "loss" in row]
         mean = sum(losses) / len(losses) if losses else float("nan")
@@ -131,14 +171,36 @@ class SentenceTransformerTrainer:
 
     def evaluate(self) -> dict[str, float]:
         """Return the measures of the evaluators for the model as it is now."""
-        measures: dict[str, float] = {}
-        for evaluator in _flat(self.evaluator):
-            measures |= {f"eval_{name}": value for name, value in evaluator(self.model).items()}
-        return measures
+        if self._evaluates is None:
+            return {}
+        measured = self._evaluates(self.model.native, self.state.global_step, self.state.epoch)
+        return {f"eval_{name}": value for name, value in as_dict(measured).items()}
 
     def save_model(self, output_dir: str | None = None) -> None:
         """Write the model to a folder."""
         self.model.save_pretrained(output_dir or os.path.join(self.args.output_dir, "model"))
+
+    def _run_evaluator(self) -> RunEvaluator | None:
+        if self.evaluator is None:
+            return None
+        return RunEvaluator(self.evaluator, self.model, os.path.join(self.args.output_dir, "eval"))
+
+    def _check_resumed(self, checkpoint: bool | str | None) -> None:
+        """Check that a checkpoint that is named is one of the run."""
+        if isinstance(checkpoint, (str, os.PathLike)):
+            run = os.path.abspath(self.args.output_dir)
+            if os.path.commonpath([run, os.path.abspath(checkpoint)]) != run:
+                raise ValueError(
+                    f"resume_from_checkpoint is {os.fspath(checkpoint)!r}, outside of output_dir {run!r}; a run continues "
+                    "from the newest checkpoint of its own folder: set output_dir to that of the run"
+                )
+
+    def _methods(self) -> list[CallbackMethods]:
+        return [callback for callback in self.callbacks if isinstance(callback, CallbackMethods)]
+
+    def _call_methods(self, method: str) -> None:
+        for callback in self._methods():
+            callback.call(method)
 
     def _observe(self, event: str, values: str) -> bool:
         """Receive an event of the run; return true to end it."""
@@ -146,6 +208,9 @@ class SentenceTransformerTrainer:
         self.state.global_step = row.get("step", self.state.global_step)
         self.state.epoch = row.get("epoch", self.state.epoch)
         self.state.max_steps = row.get("updates", self.state.max_steps)
+        if event == "best":
+            self.state.best_metric = row["best_metric"]
+            return False
         if event in ("log", "evaluate"):
             self.state.log_history.append(row)
         results = [callback(event, row, self.state) for callback in self.callbacks]
@@ -154,37 +219,37 @@ class SentenceTransformerTrainer:
     def _recipe(self, folder: str) -> tuple[dict[str, Any], list[tuple[str, str, Any]]]:
         """Return the recipe of the run, whose data are written below a folder, and the losses in
         Python that it names."""
+        data = RunData(self.train_dataset, folder)
+        losses = self._losses(data)
         training = dict(self.args.training)
-        several = is_several(self.train_dataset)
-        sets = dict(self.train_dataset) if several else {"train": self.train_dataset}
-        tables, has_labels = {}, False
-        for name, dataset in sets.items():
-            path, columns = self._file(folder, name, dataset)
-            has_labels |= any(column in columns for column in LABELS)
-            tables[name] = {"train": [path], **({"columns": columns} if columns else {})}
-        loss = self.loss or self._default_loss(has_labels)
-        given = dict(loss) if isinstance(loss, Mapping) else {name: loss for name in sets}
-        if missing := set(sets) - set(given):
-            raise ValueError(f"loss has none for {sorted(missing)}")
-        made = {id(each): as_loss(each, self.model) for each in given.values()}
-        losses = {name: made[id(each)] for name, each in given.items()}
         for each in losses.values():
             training |= each.training
-        first = losses[next(iter(sets))]
-        data: dict[str, Any] = next(iter(tables.values()))
-        if several:
-            data = {"sets": [{"name": name, **table, "loss": losses[name].table} for name, table in tables.items()]}
-            data["sampler"] = self.args.sampler or "proportional"
-        if self.args.prompts is not None:
-            data["prompts"] = self.args.prompts
+        evaluation: dict[str, Any] = {}
+        if self._evaluates is not None:
+            evaluation["own"] = self._evaluates.names()
+        if self.eval_dataset is not None:
+            evaluation["sets"] = dev_loss_sets(self.eval_dataset, folder)
+        card = getattr(self.model.model_card_data, "table", dict)()
         recipe = {
             "model": self._model_table(),
-            "data": data,
-            "loss": first.table,
-            "training": training,
-            "evaluation": self._evaluation(folder),
+            "data": data.table(losses, self.args.sampler, prompts=self.args.prompts, routes=self.args.router_mapping),
+            "loss": next(iter(losses.values())).table,
+            "training": {**training, **self._stops_early},
+            "evaluation": evaluation,
+            **({"card": card} if card else {}),
         }
         return recipe, _own(each.own for each in losses.values())
+
+    def _losses(self, data: RunData) -> dict[str, Loss]:
+        """Return the loss of each data set."""
+        loss = self.loss or self._default_loss(data.has_labels)
+        if isinstance(loss, Mapping) and not data.several:
+            raise ValueError("loss is a dictionary, but train_dataset is one data set; pass a dictionary of data sets")
+        given = dict(loss) if isinstance(loss, Mapping) else {name: loss for name in data.tables}
+        if missing := set(data.tables) - set(given):
+            raise ValueError(f"loss has none for {sorted(missing)}")
+        made = {id(each): as_loss(each, self.model) for each in given.values()}
+        return {name: made[id(given[name])] for name in data.tables}
 
     def _default_loss(self, has_labels: bool) -> Loss:
         """Return the loss of a trainer that was given none."""
@@ -192,37 +257,10 @@ class SentenceTransformerTrainer:
 
     def _model_table(self) -> dict[str, Any]:
         """Return the table `[model]` of the recipe."""
-        return {"base": self.model.native.folder, "max_seq_length": self.model.max_seq_length}
-
-    def _evaluation(self, folder: str) -> dict[str, Any]:
-        evaluators = _flat(self.evaluator)
-        dims = sorted({each.truncate_dim for each in evaluators if each.truncate_dim}, reverse=True)
-        sets: list[dict[str, Any]] = []
-        for evaluator in evaluators:
-            name = evaluator.name or evaluator.kind
-            if any(known["name"] == name for known in sets):
-                continue
-            sets.append({"name": name, "kind": evaluator.kind, "files": [os.path.abspath(evaluator.write(folder))]})
-        if self.eval_dataset is not None:
-            several = is_several(self.eval_dataset)
-            for name, dataset in (self.eval_dataset if several else {"train": self.eval_dataset}).items():
-                path, columns = self._file(folder, f"{name}.dev", dataset)
-                table = {"name": name, "kind": "loss", "files": [path]}
-                sets.append({**table, **({"columns": columns} if columns else {})})
-        evaluation: dict[str, Any] = {"sets": sets}
-        if dims:
-            evaluation["dims"] = dims
-        return evaluation
-
-    @staticmethod
-    def _file(folder: str, name: str, dataset: Any) -> tuple[str, list[str]]:
-        """Return the path and the columns of a data set, which is written if it has no file."""
-        if is_path(dataset):
-            return os.path.abspath(os.fspath(dataset)), []
-        columns = columns_of(dataset, name)
-        path = os.path.abspath(os.path.join(folder, f"{name}.jsonl"))
-        write(path, columns)
-        return path, list(columns)
+        native = self.model.native
+        # The towers of a Router have lengths of their own.
+        routed = any(module["kind"] == "Router" for module in json.loads(native.summary())["modules"])
+        return {"base": native.folder, **({} if routed else {"max_seq_length": native.max_seq_length})}
 
 
 def _own(losses: Iterable[PythonLoss | None]) -> list[tuple[str, str, Any]]:
@@ -232,13 +270,3 @@ def _own(losses: Iterable[PythonLoss | None]) -> list[tuple[str, str, Any]]:
         if loss is not None and by_name.setdefault(loss.name, loss) is not loss:
             raise ValueError(f"two losses have the name {loss.name!r}; give one another name by losses.PythonLoss(…, name=…)")
     return [(loss.name, loss.parameters, loss.function) for loss in by_name.values()]
-
-
-def _flat(evaluator: Any) -> list[SentenceEvaluator]:
-    """Return evaluators without nesting."""
-    if evaluator is None:
-        return []
-    several = evaluator.evaluators if isinstance(evaluator, SequentialEvaluator) else evaluator
-    if isinstance(several, (list, tuple)):
-        return [each for one in several for each in _flat(one)]
-    return [several]

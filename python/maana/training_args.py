@@ -14,12 +14,38 @@ __all__ = ["BatchSamplers", "MultiDatasetBatchSamplers", "SentenceTransformerTra
 
 logger = logging.getLogger(__name__)
 
+#: Defaults that programs read from arguments.
+_DEFAULTS: dict[str, Any] = {
+    "num_train_epochs": 3.0,
+    "max_steps": -1,
+    "per_device_train_batch_size": 8,
+    "per_device_eval_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "learning_rate": 5e-5,
+    "weight_decay": 0.0,
+    "warmup_steps": 0,
+    "eval_strategy": "no",
+    "eval_steps": None,
+    "logging_steps": 500,
+    "save_strategy": "steps",
+    "save_steps": 500,
+    "seed": 42,
+    "bf16": False,
+    "fp16": False,
+    "load_best_model_at_end": False,
+    "metric_for_best_model": None,
+    "greater_is_better": None,
+    "hub_model_id": None,
+    "run_name": None,
+}
+
 
 class BatchSamplers(str, Enum):
     """Samplers of the rows of a batch."""
 
     BATCH_SAMPLER = "batch_sampler"
     NO_DUPLICATES = "no_duplicates"
+    NO_DUPLICATES_HASHED = "no_duplicates_hashed"
     GROUP_BY_LABEL = "group_by_label"
 
 
@@ -34,8 +60,8 @@ class SentenceTransformerTrainingArguments:
     """Arguments of training.
 
     Every argument of the reference is accepted. Those that are meaningless here (devices, workers)
-    change nothing, nor does ``fp16``, as ``float32`` is at least as exact; another value that is not supported raises an error with its remedy.
-    ``docs/hyperparameters.md`` lists all of them. Settings that only recipes have (``mini_batch_size``,
+    change nothing, nor does ``fp16``, as ``float32`` is at least as exact; another value that is not
+    supported raises an error with its remedy. ``docs/hyperparameters.md`` lists all of them. Settings that only recipes have (``mini_batch_size``,
     ``ema_decay``, ``groups``, …) are given by ``recipe``.
 
     Args:
@@ -57,7 +83,7 @@ class SentenceTransformerTrainingArguments:
         self.output_dir = os.fspath(output_dir)
         self.recipe = dict(recipe or {})
         self.arguments = arguments
-        self.prompts = arguments.get("prompts")
+        self.prompts, self.router_mapping = arguments.get("prompts"), arguments.get("router_mapping")
         settings = json.loads(_maana.trainer_settings([(name, _text(value)) for name, value in self._passed()]))
         if settings["notes"]:
             raise ValueError("; ".join(settings["notes"]))
@@ -67,23 +93,49 @@ class SentenceTransformerTrainingArguments:
         self.sampler: str | None = settings["sampler"]
 
     def _passed(self) -> list[tuple[str, Any]]:
-        """Return the arguments that become settings of the recipe. Prompts are passed as they are."""
+        """Return the arguments that become settings of the recipe. Prompts and routes of columns are
+        passed as they are."""
         passed = {name: value for name, value in self.arguments.items() if value is not None}
-        passed.pop("prompts", None)
+        for name in ("prompts", "router_mapping"):
+            passed.pop(name, None)
         if passed.get("fp16"):
             logger.warning("fp16=True has no effect: the run computes in float32; bf16=True takes less memory.")
             del passed["fp16"]
+        if passed.get("learning_rate_mapping"):
+            raise ValueError(
+                "learning_rate_mapping is not supported, as parameters have names of their own here; pass "
+                "recipe={'groups': [{'pattern': 'encoder.layer.0.*', 'learning_rate': 1e-5}]} (docs/recipe.md)"
+            )
+        for name in ("batch_sampler", "multi_dataset_batch_sampler"):
+            if callable(passed.get(name)):
+                raise ValueError(f"{name} is a class or a function; expected one of {_names(name)}")
+        if passed.get("load_best_model_at_end"):
+            passed.setdefault("metric_for_best_model", "loss")
+        if _text(passed.get("eval_strategy", "no")) == "steps":
+            passed.setdefault("eval_steps", passed.get("logging_steps", _DEFAULTS["logging_steps"]))
         return list(passed.items())
 
     def __getattr__(self, name: str) -> Any:
         arguments = self.__dict__.get("arguments", {})
         if name in arguments:
             return arguments[name]
+        if name in _DEFAULTS:
+            return _DEFAULTS[name]
         raise AttributeError(f"{type(self).__name__} has no argument `{name}` that was given")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments that were given, and the defaults of the most usual others."""
+        return {**_DEFAULTS, "output_dir": self.output_dir, **self.arguments}
 
     def __repr__(self) -> str:
         parts = {"output_dir": self.output_dir, **self.arguments, **({"recipe": self.recipe} if self.recipe else {})}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in parts.items())})"
+
+
+def _names(argument: str) -> str:
+    """Return the values of the argument that names a sampler."""
+    kind = BatchSamplers if argument == "batch_sampler" else MultiDatasetBatchSamplers
+    return ", ".join(each.value for each in kind)
 
 
 def _text(value: Any) -> str:

@@ -100,19 +100,20 @@ def test_matryoshka_evaluators_and_the_best_checkpoint(tmp_path):
     corpus = {str(number): text for number, text in enumerate(PAIRS["positive"])}
     relevant = {query: {query} for query in queries}
     evaluators = [
-        evaluation.InformationRetrievalEvaluator(queries, corpus, relevant, name="ir", truncate_dim=dim) for dim in (64, 16)
+        evaluation.InformationRetrievalEvaluator(queries, corpus, relevant, name=f"ir_{dim}", truncate_dim=dim)
+        for dim in (64, 16)
     ]
     before = evaluation.SequentialEvaluator(evaluators)(model)
     loss = losses.MatryoshkaLoss(model, losses.MultipleNegativesRankingLoss(model), [64, 16])
-    assert loss.table["matryoshka_dims"] == [64, 16] and before["ir_cosine_ndcg@10"] <= 1
+    assert loss.table["matryoshka_dims"] == [64, 16] and before["ir_64_cosine_ndcg@10"] <= 1
     trainer = SentenceTransformerTrainer(
         model, arguments(tmp_path / "run", eval_strategy="epoch"), PAIRS, loss=loss, evaluator=evaluators
     )
     output = trainer.train()
-    assert any(name.endswith("16_cosine_ndcg@10") for name in output.metrics), sorted(output.metrics)
+    assert "eval_ir_16_cosine_ndcg@10" in output.metrics, sorted(output.metrics)
     assert any("eval_runtime" in row for row in trainer.state.log_history)
     after = trainer.evaluate()
-    assert after["eval_ir_cosine_ndcg@10"] >= before["ir_cosine_ndcg@10"]
+    assert after["eval_ir_64_cosine_ndcg@10"] >= before["ir_64_cosine_ndcg@10"]
 
 
 def test_the_dev_loss_and_several_data_sets(tmp_path):

@@ -35,6 +35,7 @@ pub fn csv_name(scores: &Scores) -> String {
         Kind::Mining => format!("paraphrase_mining_evaluation{name}_results.csv"),
         Kind::Labels => format!("accuracy_evaluation{name}_results.csv"),
         Kind::Loss => format!("loss_evaluation{name}_results.csv"),
+        Kind::Own => format!("own_evaluation{name}_results.csv"),
     }
 }
 
@@ -115,7 +116,7 @@ fn columns(scores: &Scores) -> Vec<(String, f64)> {
             listed(&["precision", "recall", "f1", "threshold", "average_precision"].map(|measure| (measure, measure)))
         }
         Kind::Labels => listed(&[("accuracy", "accuracy")]),
-        Kind::Classification | Kind::Loss => scores.values.clone(),
+        Kind::Classification | Kind::Loss | Kind::Own => scores.values.clone(),
     }
 }
 

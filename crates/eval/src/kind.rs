@@ -27,10 +27,12 @@ pub enum Kind {
     Labels,
     /// Rows as the training data, on which the loss of the run is computed.
     Loss,
+    /// Measures of an evaluator of the program that trains; no set of files has this kind.
+    Own,
 }
 
 impl Kind {
-    /// All kinds.
+    /// All kinds of sets of files.
     pub const ALL: [Self; 10] = [
         Self::Retrieval,
         Self::Similarity,
@@ -57,6 +59,7 @@ impl Kind {
             Self::Mining => "mining",
             Self::Labels => "labels",
             Self::Loss => "loss",
+            Self::Own => "own",
         }
     }
 
@@ -73,6 +76,7 @@ impl Kind {
             Self::Mining => "Paraphrase Mining",
             Self::Labels => "Label Accuracy",
             Self::Loss => "Loss",
+            Self::Own => "Custom Evaluation",
         }
     }
 
@@ -87,7 +91,7 @@ impl Kind {
             Self::Translation => Some("TranslationEvaluator"),
             Self::Mining => Some("ParaphraseMiningEvaluator"),
             Self::Labels => Some("LabelAccuracyEvaluator"),
-            Self::Classification | Self::Loss => None,
+            Self::Classification | Self::Loss | Self::Own => None,
         }
     }
 

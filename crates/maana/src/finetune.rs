@@ -33,8 +33,8 @@ use maana_eval::Scores;
 use maana_files::hex;
 use maana_kernels::Context;
 use maana_model::TrainingModel;
-use maana_train::{Event, Failure, Observer, Outcome, Run, TrainingRecord, TrainingSet};
-use measures::Measures;
+use maana_train::{Event, Failure, Moment, Observer, Outcome, Progress, Run, TrainingRecord, TrainingSet};
+use measures::{Measures, START};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,11 +88,12 @@ pub fn finetune(
     }
     let before = match folder.read_scores("before")? {
         Some(scores) if resume && folder.began_with(&prepared.located.recipe.evaluation) => scores,
-        _ => match prepared.evaluate(&prepared.model, context, stop)? {
+        _ => match prepared.evaluate(&prepared.model, context, stop, START)? {
             Some(scores) => scores,
             None => return Ok(stopped_before()),
         },
     };
+    Measures::check_measured(&prepared.located, &before)?;
     folder.write_scores("before", &before)?;
     notify(&RunEvent::BaseEvaluated(&before));
 
@@ -107,7 +108,8 @@ pub fn finetune(
     }
     let tokenizer = prepared.model.spec().tokenizer();
     let max_length = prepared.model.spec().settings().max_seq_length;
-    let mut watcher = Watcher { measures: &prepared.measures, sets: &prepared.sets, context, stop, notify };
+    let mut watcher =
+        Watcher { measures: &prepared.measures, sets: &prepared.sets, context, stop, notify, epoch: START.epoch };
     let training_sets: Vec<TrainingSet<'_>> = prepared.sets.iter().map(PreparedSet::to_train).collect();
     let tokenize_pairs = |texts: [&[&str]; 2], pairs: &[[usize; 2]]| {
         tokenizer.encode_numbered_pairs(texts, pairs, max_length).map_err(Failure::from)
@@ -128,12 +130,13 @@ pub fn finetune(
         Outcome::Interrupted { record, checkpoint } => return Ok(Finetuned::Interrupted { checkpoint, record }),
     };
     let began = Instant::now();
+    let end = Moment { step: record.steps, epoch: watcher.epoch };
     let (after, blend) = match &mut blends {
-        Some(blends) => match blending::run(&mut prepared, blends, &base, place, notify)? {
+        Some(blends) => match blending::run(&mut prepared, blends, &base, place, end, notify)? {
             Some(Blended { after, facts }) => (after, Some(facts)),
             None => return Ok(Finetuned::Interrupted { checkpoint: None, record }),
         },
-        None => match prepared.evaluate(&prepared.model, context, stop)? {
+        None => match prepared.evaluate(&prepared.model, context, stop, end)? {
             Some(after) => (after, None),
             None => return Ok(Finetuned::Interrupted { checkpoint: None, record }),
         },
@@ -146,6 +149,8 @@ pub fn finetune(
         Some(_) => None,
         // A base without the head is no model to blend with.
         None if prepared.model.spec().has_new_head() => None,
+        // The evaluators of the program see the model at its moments only, not blends of it.
+        None if !prepared.located.recipe.evaluation.own.is_empty() => None,
         None => Some(advice::advise(&mut prepared, &base, &facts, evaluation_seconds, place)),
     };
     Ok(Finetuned::Finished { model, facts: Box::new(facts), advice })
@@ -158,11 +163,14 @@ struct Watcher<'a> {
     context: &'a Context,
     stop: &'a Arc<AtomicBool>,
     notify: &'a mut dyn FnMut(&RunEvent<'_>),
+    /// Completed epochs.
+    epoch: f64,
 }
 
 impl Observer<TrainingModel> for Watcher<'_> {
-    fn evaluate(&mut self, model: &TrainingModel, _step: u64, _epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
-        let scores = self.measures.measure(model, self.sets, self.context, self.stop)?;
+    fn evaluate(&mut self, model: &TrainingModel, step: u64, epoch: f64) -> Result<Vec<(String, f64)>, Failure> {
+        let moment = Moment { step, epoch };
+        let scores = self.measures.measure(model, self.sets, self.context, self.stop, moment)?;
         Ok(scores.iter().flat_map(Scores::prefixed).collect())
     }
 
@@ -171,6 +179,9 @@ impl Observer<TrainingModel> for Watcher<'_> {
     }
 
     fn event(&mut self, event: &Event<'_>) {
+        if let Event::Progress(Progress { epoch, .. }) | Event::Resumed { epoch, .. } = event {
+            self.epoch = *epoch;
+        }
         (self.notify)(&RunEvent::Training(event));
     }
 

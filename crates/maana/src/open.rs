@@ -22,7 +22,10 @@ impl<M> Opened<M> {
     }
 
     /// Makes something else of the model.
-    fn and_then<N>(self, make: impl FnOnce(M) -> Result<N, ModelError>) -> Result<Opened<N>, OpenError> {
+    ///
+    /// # Errors
+    /// As `make`.
+    pub fn and_then<N>(self, make: impl FnOnce(M) -> Result<N, ModelError>) -> Result<Opened<N>, OpenError> {
         Ok(Opened { model: make(self.model)?, resolved: self.resolved })
     }
 }

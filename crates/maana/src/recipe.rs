@@ -6,11 +6,13 @@ mod blend_table;
 mod data_table;
 mod losses;
 mod model_table;
+mod own_evaluator;
 mod own_losses;
 
 pub use blend_table::BlendTable;
 pub use data_table::{DataTable, Negatives, Prompts, Route, Routes, SetTable};
 pub use model_table::{LoraTable, ModelActivation, ModelKind, ModelTable};
+pub use own_evaluator::{Evaluated, Evaluator, OwnEvaluator};
 pub use own_losses::OwnLosses;
 
 use crate::evaluation::SetSpec;
@@ -60,6 +62,9 @@ pub struct EvaluationTable {
     pub loss: Option<bool>,
     /// Evaluation sets of any kind.
     pub sets: Vec<SetSpec>,
+    /// Names of evaluators of the program that trains, which measures them after the sets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<String>,
 }
 
 impl EvaluationTable {
@@ -109,6 +114,8 @@ pub struct LocatedRecipe {
     pub folder: PathBuf,
     /// Losses of the program, which `[loss] name = "own"` names.
     pub losses: OwnLosses,
+    /// The evaluator of the program, if `[evaluation] own` names any.
+    pub evaluator: OwnEvaluator,
 }
 
 impl LocatedRecipe {
@@ -120,7 +127,7 @@ impl LocatedRecipe {
         let text = maana_files::read_to_string(path).map_err(FileError::at(path))?;
         let recipe = parse(&text, &path.display().to_string(), settings)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self { recipe, folder, losses: OwnLosses::default() })
+        Ok(Self { recipe, folder, losses: OwnLosses::default(), evaluator: OwnEvaluator::default() })
     }
 
     /// Creates a recipe from JSON with the same tables and keys, for programs.
@@ -133,7 +140,7 @@ impl LocatedRecipe {
             reason: with_suggestion(&error.to_string()),
         })?;
         let recipe = parse(&table.to_string(), "the recipe", &[])?;
-        Ok(Self { recipe, folder, losses: OwnLosses::default() })
+        Ok(Self { recipe, folder, losses: OwnLosses::default(), evaluator: OwnEvaluator::default() })
     }
 
     /// Resolves a path of the recipe.
@@ -247,7 +254,9 @@ fn check_evaluation(table: &EvaluationTable) -> Result<(), String> {
             ));
         }
         if let Some(name) = &set.name {
-            if name.trim().is_empty() {
+            // The measure of an unnamed dev loss is `loss` itself.
+            let is_unnamed_loss = name.is_empty() && set.kind == Some(Kind::Loss);
+            if name.trim().is_empty() && !is_unnamed_loss {
                 return Err(format!("{place} has an empty name; omit it for the name of the file"));
             }
             if names.contains(&name.as_str()) {
@@ -433,7 +442,12 @@ mod tests {
     #[test]
     fn recipes_round_trip() {
         let recipe = parse(SEED, "recipe.toml", &[]).unwrap();
-        let located = LocatedRecipe { recipe: recipe.clone(), folder: PathBuf::new(), losses: OwnLosses::default() };
+        let located = LocatedRecipe {
+            recipe: recipe.clone(),
+            folder: PathBuf::new(),
+            losses: OwnLosses::default(),
+            evaluator: OwnEvaluator::default(),
+        };
         assert_eq!(parse(&located.to_toml(), "again", &[]).unwrap(), recipe);
     }
 }

@@ -32,6 +32,15 @@ impl Encoder {
     pub(crate) fn encoder(&self) -> PyResult<TextEncoder> {
         self.model.encoder()
     }
+
+    /// Holds a model at a moment of its training.
+    pub(crate) fn in_training(encoder: TextEncoder) -> Self {
+        Self { model: OpenModel::in_training(encoder, with_context) }
+    }
+}
+
+fn with_context(encoder: TextEncoder, context: &Context) -> TextEncoder {
+    encoder.with_context(context)
 }
 
 /// Returns the encoder of the texts of a task, where the model has towers by role.
@@ -52,7 +61,6 @@ impl Encoder {
     /// Opens a model by its folder, its name on the hub, or `name@revision`.
     #[new]
     fn new(py: Python<'_>, name: String, precision: &str, access: Access) -> PyResult<Self> {
-        let with_context = |encoder: TextEncoder, context: &Context| encoder.with_context(context);
         let model = OpenModel::open(py, precision, access, with_context, |context, precision, options, notify| {
             maana::open::open_with(WeightStorage::Packed, &name, context, precision, options, notify)
         })?;
@@ -214,7 +222,7 @@ impl Encoder {
     ) -> PyResult<()> {
         let max_seq_length = self.max_seq_length()?;
         let similarity = similarity_named(similarity)?;
-        self.model.save(py, &folder, |model| {
+        self.model.save(py, &folder, None, |model| {
             model.set_max_seq_length(max_seq_length)?;
             model.set_usage(prompts, default_prompt_name, similarity)
         })
@@ -222,7 +230,7 @@ impl Encoder {
 
     /// Folder from which the model was opened.
     #[getter]
-    pub(crate) fn folder(&self) -> &str {
+    pub(crate) fn folder(&self) -> PyResult<&str> {
         self.model.folder()
     }
 

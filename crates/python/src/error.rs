@@ -54,9 +54,10 @@ pub(crate) fn of_search(error: SearchError) -> PyErr {
     }
 }
 
-/// Returns an exception of the kind of the system's error among the causes, else `ValueError`.
+/// Returns an exception of the kind of the system's error among the causes, else `ValueError`, with
+/// the texts of all causes.
 pub(crate) fn of_any(error: &(dyn Error + 'static)) -> PyErr {
-    let text = error.to_string();
+    let text = with_causes(error);
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
@@ -69,4 +70,18 @@ pub(crate) fn of_any(error: &(dyn Error + 'static)) -> PyErr {
         cause = error.source();
     }
     PyValueError::new_err(text)
+}
+
+/// Returns the text of an error and of those causes that it does not contain.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let of_cause = error.to_string();
+        if !text.contains(&of_cause) {
+            text = format!("{text}: {of_cause}");
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -5,6 +5,7 @@
 mod arrays;
 mod encoder;
 mod error;
+mod evaluator;
 mod hub;
 mod interrupt;
 mod loss;

@@ -2,7 +2,7 @@
 
 use crate::arrays::{Array, array, rows};
 use maana::kernels::{Context, Matrix, Rows};
-use maana::train::loss::{Embedded, Labels, Loss, LossSummary, Needs};
+use maana::train::loss::{Embedded, Labels, Loss, LossSummary, Needs, Pairs};
 use numpy::PyArray2;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -45,6 +45,9 @@ pub(crate) struct PythonLoss {
     pub(crate) class: String,
     pub(crate) parameters: Vec<(String, serde_json::Value)>,
     pub(crate) failed: Arc<Failed>,
+    /// True for a loss of a cross-encoder, which receives the logits of all pairs as its only
+    /// column, and the start of each row's pairs as a third argument.
+    pub(crate) on_pairs: bool,
 }
 
 impl PythonLoss {
@@ -53,8 +56,12 @@ impl PythonLoss {
             let columns: Vec<_> =
                 embedded.columns.iter().map(|column| of_rows(py, *column)).collect::<PyResult<_>>()?;
             let labels = embedded.labels.map(|labels| of_rows(py, labels)).transpose()?;
-            let (value, gradients): (f32, Vec<Array<'_>>) =
-                self.function.bind(py).call1((columns, labels))?.extract()?;
+            let function = self.function.bind(py);
+            let result = match self.on_pairs {
+                true => function.call1((columns, labels, embedded.pairs.to_vec())),
+                false => function.call1((columns, labels)),
+            };
+            let (value, gradients): (f32, Vec<Array<'_>>) = result?.extract()?;
             if gradients.len() != d_columns.len() {
                 let text = format!(
                     "the loss {} returned {} gradients for {} columns",
@@ -95,7 +102,11 @@ impl Loss for PythonLoss {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 1..=usize::MAX, labels: Labels::Optional, columns_alone: 1 }
+        Needs { columns: 1 + usize::from(self.on_pairs)..=usize::MAX, labels: Labels::Optional, columns_alone: 1 }
+    }
+
+    fn pairs(&self) -> Option<Pairs> {
+        self.on_pairs.then_some(Pairs::Each)
     }
 
     fn describe(&self) -> LossSummary {

@@ -6,9 +6,9 @@ use crate::of_process::OfProcess;
 use crate::threads;
 use maana::hub::{EventHandler, HubEvent, HubOptions, Token};
 use maana::kernels::{Context, InstructionSet, Precision};
-use maana::model::{ModelError, TrainingModel, open_for_training};
+use maana::model::{HeadSettings, ModelError, TrainingModel, open_for_scoring, open_for_training};
 use maana::open::{OpenError, Opened};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,7 +37,8 @@ impl Access {
 pub(crate) struct OpenModel<E> {
     encoder: Mutex<OfProcess<E>>,
     with_context: fn(E, &Context) -> E,
-    folder: String,
+    /// None for a model that is being trained, whose weights lie in no folder.
+    folder: Option<String>,
     notices: Vec<String>,
 }
 
@@ -61,7 +62,12 @@ impl<E: Clone + Send> OpenModel<E> {
             open(&context, precision, &options, notify).map_err(of_open)
         })?;
         let folder = opened.resolved.folder.display().to_string();
-        Ok(Self { encoder: Mutex::new(OfProcess::new(opened.model)), with_context, folder, notices })
+        Ok(Self { encoder: Mutex::new(OfProcess::new(opened.model)), with_context, folder: Some(folder), notices })
+    }
+
+    /// Holds a model at a moment of its training.
+    pub(crate) fn in_training(encoder: E, with_context: fn(E, &Context) -> E) -> Self {
+        Self { encoder: Mutex::new(OfProcess::new(encoder)), with_context, folder: None, notices: Vec::new() }
     }
 
     /// Returns the encoder, in a forked process with threads of its own.
@@ -76,27 +82,42 @@ impl<E: Clone + Send> OpenModel<E> {
     }
 
     /// Writes the model as a folder of Sentence Transformers after `change`; an older model is
-    /// replaced.
+    /// replaced. A model with a `new_head` leaves the card of its base behind.
     pub(crate) fn save(
         &self,
         py: Python<'_>,
         folder: &Path,
+        new_head: Option<&HeadSettings>,
         change: impl FnOnce(&mut TrainingModel) -> Result<(), ModelError> + Send,
     ) -> PyResult<()> {
-        let (origin, context) = (Path::new(&self.folder), threads::context()?);
+        let (origin, context) = (Path::new(self.folder()?), threads::context()?);
         interruptible(py, |_| {
-            let mut model = open_for_training(origin, &context, Precision::F32).map_err(of_model)?.model;
+            let opened = match new_head {
+                Some(head) => open_for_scoring(origin, &context, Precision::F32, head),
+                None => open_for_training(origin, &context, Precision::F32),
+            };
+            let mut model = opened.map_err(of_model)?.model;
             change(&mut model).map_err(of_model)?;
             // The card describes the weights, which are the same.
-            let card = maana::files::read(origin.join("README.md")).ok();
+            let card = match new_head {
+                Some(_) => None,
+                None => maana::files::read(origin.join("README.md")).ok(),
+            };
             let further: Vec<(&str, &[u8])> = card.iter().map(|card| ("README.md", &card[..])).collect();
             model.save(folder, &further).map_err(of_model)
         })
     }
 
     /// Folder from which the model was opened.
-    pub(crate) fn folder(&self) -> &str {
-        &self.folder
+    ///
+    /// # Errors
+    /// If the model is being trained.
+    pub(crate) fn folder(&self) -> PyResult<&str> {
+        self.folder.as_deref().ok_or_else(|| {
+            let text = "the model is being trained, and its weights lie in no folder: it cannot be saved, pickled or \
+                        trained here; the folder of the run has its checkpoints, and the model at the end";
+            PyRuntimeError::new_err(text)
+        })
     }
 
     /// Notices of opening the model.

@@ -4,9 +4,11 @@ use crate::arrays::of_matrix;
 use crate::error::{of_any, of_model};
 use crate::interrupt::interruptible;
 use crate::opening::{Access, OpenModel};
-use maana::kernels::{Context, Matrix};
-use maana::model::{CrossEncoder, WeightStorage};
+use maana::kernels::{Context, Matrix, Precision};
+use maana::model::{CrossEncoder, HeadSettings, Scoring, WeightStorage};
+use maana::open::{open_for_inference, open_for_scoring};
 use numpy::PyArray2;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use std::path::PathBuf;
@@ -19,18 +21,62 @@ const PAIRS_TOGETHER: usize = 1024;
 #[pyclass(module = "maana._maana", frozen)]
 pub(crate) struct PairEncoder {
     model: OpenModel<CrossEncoder>,
+    /// The head, if it is new.
+    new_head: Option<HeadSettings>,
+}
+
+impl PairEncoder {
+    /// Holds a model at a moment of its training.
+    pub(crate) fn in_training(encoder: CrossEncoder) -> Self {
+        Self { model: OpenModel::in_training(encoder, with_context), new_head: None }
+    }
+}
+
+fn with_context(encoder: CrossEncoder, context: &Context) -> CrossEncoder {
+    encoder.with_context(context)
 }
 
 #[pymethods]
 impl PairEncoder {
-    /// Opens a cross-encoder by its folder, its name on the hub, or `name@revision`.
+    /// Opens a cross-encoder by its folder, its name on the hub, or `name@revision`. A model without
+    /// a head for pairs gets a new one with `num_labels` labels, by default one, whose weights
+    /// `seed` draws.
     #[new]
-    fn new(py: Python<'_>, name: String, precision: &str, access: Access) -> PyResult<Self> {
-        let with_context = |encoder: CrossEncoder, context: &Context| encoder.with_context(context);
+    #[pyo3(signature = (name, precision, access, num_labels=None, seed=42))]
+    fn new(
+        py: Python<'_>,
+        name: String,
+        precision: &str,
+        access: Access,
+        num_labels: Option<usize>,
+        seed: u64,
+    ) -> PyResult<Self> {
+        if num_labels == Some(0) {
+            return Err(PyValueError::new_err("num_labels is 0; expected at least 1"));
+        }
+        let mut new_head = None;
         let model = OpenModel::open(py, precision, access, with_context, |context, precision, options, notify| {
-            maana::open_cross_encoder_with(WeightStorage::Packed, &name, context, precision, options, notify)
+            let opened = open_for_inference(WeightStorage::Packed, &name, context, precision, options, notify)?;
+            if opened.model.spec().scoring().is_ok() {
+                return opened.and_then(|model| CrossEncoder::new(model, context));
+            }
+            let head = HeadSettings {
+                labels: Some(Scoring::of_labels(num_labels.unwrap_or(1)).labels),
+                activation: None,
+                seed,
+            };
+            let precision = if precision == Precision::Int8 { Precision::F32 } else { precision };
+            let opened = open_for_scoring(&name, context, precision, &head, options, notify)?;
+            new_head = Some(head);
+            opened.and_then(|model| CrossEncoder::new(model.inference(), context))
         })?;
-        Ok(Self { model })
+        Ok(Self { model, new_head })
+    }
+
+    /// Whether the head is new, with random weights.
+    #[getter]
+    fn has_new_head(&self) -> bool {
+        self.new_head.is_some()
     }
 
     /// Computes pairs of texts with a prompt in front of the first of each: `(pairs, labels)`, the
@@ -120,12 +166,12 @@ impl PairEncoder {
     /// Writes the model as a folder of Sentence Transformers; an older model is replaced.
     fn save(&self, py: Python<'_>, folder: PathBuf) -> PyResult<()> {
         let max_length = self.max_length()?;
-        self.model.save(py, &folder, |model| model.set_max_seq_length(max_length))
+        self.model.save(py, &folder, self.new_head.as_ref(), |model| model.set_max_seq_length(max_length))
     }
 
     /// Folder from which the model was opened.
     #[getter]
-    fn folder(&self) -> &str {
+    fn folder(&self) -> PyResult<&str> {
         self.model.folder()
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn distill_static(
     };
     let StaticSettings { dimension, words, sif, epochs, learning_rate, seed, .. } = settings;
     let settings = Settings { dimension, vocabulary, words, sif, epochs, learning_rate, seed };
-    let (teacher, origin) = (encoder.encoder()?, Resolved { folder: encoder.folder().into(), name, revision: None });
+    let (teacher, origin) = (encoder.encoder()?, Resolved { folder: encoder.folder()?.into(), name, revision: None });
     interruptible(py, |stop| {
         let teacher = teacher.with_stop(Arc::clone(stop));
         let made = distill(&teacher, &texts, &settings, &mut |_: Progress| {});

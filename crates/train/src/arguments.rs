@@ -76,7 +76,8 @@ pub struct Arguments {
     pub evaluate: Evaluate,
     /// Measure that selects the best checkpoint, which is loaded at the end
     /// (`dim_128_cosine_ndcg@10`), or several whose mean does. Greater is better unless the name
-    /// ends with `loss`. Default: the last parameters stay.
+    /// ends with `loss`, or `greater_is_better` of the table says so. Default: the last parameters
+    /// stay.
     pub keep_best: Option<KeepBest>,
     /// Number of evaluations in a row without an improvement of `keep_best` after which the run
     /// ends. Default: none.

@@ -6,7 +6,11 @@ use std::fmt;
 /// One measure or several, whose mean decides. Names are those of the evaluation, with or without
 /// the reference's prefix `eval_`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeepBest(Vec<String>);
+pub struct KeepBest {
+    measures: Vec<String>,
+    /// Direction, if it is not that of the names.
+    greater_is_better: Option<bool>,
+}
 
 /// Beginning of the reference's names of measures.
 const PREFIX: &str = "eval_";
@@ -14,7 +18,7 @@ const PREFIX: &str = "eval_";
 impl KeepBest {
     /// Returns the names without the prefix `eval_`.
     pub fn measures(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|name| name.strip_prefix(PREFIX).unwrap_or(name))
+        self.measures.iter().map(|name| name.strip_prefix(PREFIX).unwrap_or(name))
     }
 
     /// Returns the value of an evaluation, or the first measure that it lacks.
@@ -27,7 +31,7 @@ impl KeepBest {
             let (_, value) = scores.iter().find(|(name, _)| name == measure).ok_or(measure)?;
             sum += value;
         }
-        Ok(sum / self.0.len() as f64)
+        Ok(sum / self.measures.len() as f64)
     }
 
     /// Returns true if `value` is better than `best`.
@@ -35,17 +39,17 @@ impl KeepBest {
         if self.greater_is_better() { value > best } else { value < best }
     }
 
-    /// Returns true unless the measures are losses.
+    /// Returns true if greater values are better: by default, unless the measures are losses.
     pub fn greater_is_better(&self) -> bool {
-        !self.measures().any(is_loss)
+        self.greater_is_better.unwrap_or_else(|| !self.measures().any(is_loss))
     }
 
     /// Returns the reason why the list is invalid, if it is.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         let losses = self.measures().filter(|name| is_loss(name)).count();
-        match self.0.len() {
+        match self.measures.len() {
             0 => Some("at least one measure"),
-            all if losses > 0 && losses < all => {
+            all if losses > 0 && losses < all && self.greater_is_better.is_none() => {
                 Some("either losses or other measures, as smaller losses and greater measures are better")
             }
             _ => None,
@@ -60,31 +64,41 @@ fn is_loss(name: &str) -> bool {
 
 impl From<&str> for KeepBest {
     fn from(name: &str) -> Self {
-        Self(vec![name.to_owned()])
+        vec![name.to_owned()].into()
     }
 }
 
 impl From<Vec<String>> for KeepBest {
-    fn from(names: Vec<String>) -> Self {
-        Self(names)
+    fn from(measures: Vec<String>) -> Self {
+        Self { measures, greater_is_better: None }
     }
 }
 
 impl fmt::Display for KeepBest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0[..] {
+        match &self.measures[..] {
             [name] => formatter.write_str(name),
             names => write!(formatter, "mean of {}", names.join(", ")),
         }
     }
 }
 
+/// The form with a direction.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Directed {
+    measures: Vec<String>,
+    greater_is_better: bool,
+}
+
 /// One name is a string, as in checkpoints of earlier versions.
 impl Serialize for KeepBest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0[..] {
-            [name] => name.serialize(serializer),
-            names => names.serialize(serializer),
+        let measures = self.measures.clone();
+        match (&self.measures[..], self.greater_is_better) {
+            (_, Some(greater_is_better)) => Directed { measures, greater_is_better }.serialize(serializer),
+            ([name], None) => name.serialize(serializer),
+            (names, None) => names.serialize(serializer),
         }
     }
 }
@@ -96,7 +110,9 @@ impl<'de> Deserialize<'de> for KeepBest {
             type Value = KeepBest;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("the name of a measure, or a list of names")
+                formatter.write_str(
+                    "the name of a measure, a list of names, or a table of `measures` and `greater_is_better`",
+                )
             }
 
             fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<KeepBest, E> {
@@ -108,7 +124,13 @@ impl<'de> Deserialize<'de> for KeepBest {
                 while let Some(name) = list.next_element()? {
                     names.push(name);
                 }
-                Ok(KeepBest(names))
+                Ok(names.into())
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, table: A) -> Result<KeepBest, A::Error> {
+                let table = serde::de::value::MapAccessDeserializer::new(table);
+                let Directed { measures, greater_is_better } = Directed::deserialize(table)?;
+                Ok(KeepBest { measures, greater_is_better: Some(greater_is_better) })
             }
         }
         deserializer.deserialize_any(Names)
@@ -141,6 +163,17 @@ mod tests {
         assert!(read("\"a\"").is_better(2.0, 1.0) && !read("\"a\"").is_better(1.0, 1.0));
         assert!(read("\"eval_loss\"").is_better(1.0, 2.0) && !read("\"dev_loss\"").is_better(2.0, 1.0));
         assert!(!read("\"a\"").is_better(f64::NAN, 1.0));
+    }
+
+    #[test]
+    fn a_direction_overrides_that_of_the_name() {
+        let text = r#"{"measures":["distance"],"greater_is_better":false}"#;
+        assert_eq!(serde_json::to_string(&read(text)).unwrap(), text);
+        assert!(read(text).is_better(1.0, 2.0) && !read(text).greater_is_better());
+        let mixed = read(r#"{"measures":["a","loss"],"greater_is_better":true}"#);
+        assert!(mixed.greater_is_better() && mixed.fault().is_none());
+        let unknown = serde_json::from_str::<KeepBest>(r#"{"measures":["a"],"greater":true}"#).unwrap_err();
+        assert!(unknown.to_string().contains("greater_is_better"), "{unknown}");
     }
 
     #[test]

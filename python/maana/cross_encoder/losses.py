@@ -22,6 +22,7 @@ __all__ = [
     "NDCGLoss2PPScheme",
     "NDCGLoss2Scheme",
     "NoWeightingScheme",
+    "PListMLELambdaWeight",
     "PListMLELoss",
     "RankNetLoss",
 ]
@@ -232,6 +233,17 @@ class ListMLELoss(_PairLoss):
         respect_input_order: bool = True,
     ) -> None:
         super().__init__(activation_fn, mini_batch_size, respect_input_order=respect_input_order)
+
+
+class PListMLELambdaWeight:
+    """Weights of the positions of `PListMLELoss`: those of the reference's default.
+
+    Args:
+        rank_discount_fn: A function of the positions, which is refused.
+    """
+
+    def __init__(self, rank_discount_fn: Any = None) -> None:
+        self.rank_discount_fn = rank_discount_fn
 
 
 class PListMLELoss(_PairLoss):

@@ -12,6 +12,7 @@ from .. import _maana
 from .._arrays import as_texts, is_tensor, to_tensor
 from .._base import BaseModel, check_device, refuse
 from .._progress import progress_bar
+from ..model_card import CrossEncoderModelCardData
 
 __all__ = ["CrossEncoder"]
 
@@ -28,7 +29,9 @@ class CrossEncoder(BaseModel):
         revision: Branch, tag or commit on the hub.
         local_files_only: Do not use the network.
         token: Access token of the hub.
-        num_labels: Number of labels, which must be that of the folder.
+        num_labels: Number of labels. Default: that of the folder, else 1. A model without a head
+            for pairs gets a new one with random weights, which has to be trained
+            (`CrossEncoderTrainer`).
         max_length: Number of tokens of a pair that are read. Default: that of the folder.
         activation_fn: Function of the logits, a module of PyTorch or a function of an array.
             Default: that of the folder, else the sigmoid for one label.
@@ -37,7 +40,7 @@ class CrossEncoder(BaseModel):
 
     Raises:
         FileNotFoundError: If there is no such folder or model.
-        ValueError: If the folder is malformed, or embeds single texts.
+        ValueError: If the folder is malformed, or has a head for another number of labels.
         NotImplementedError: For arguments that have no meaning here.
 
     Example:
@@ -72,6 +75,7 @@ class CrossEncoder(BaseModel):
         precision: str = "float32",
     ) -> None:
         refuse(model_kwargs=model_kwargs, processor_kwargs=processor_kwargs, config_kwargs=config_kwargs)
+        self._native_options = {"num_labels": num_labels}
         summary = self._open(
             model_name_or_path,
             modules=modules,
@@ -86,7 +90,7 @@ class CrossEncoder(BaseModel):
             raise ValueError(f"num_labels is {num_labels}, but the model has {self.num_labels}")
         if max_length is not None:
             self.max_length = max_length
-        self.model_card_data = model_card_data
+        self.model_card_data = model_card_data or CrossEncoderModelCardData()
         self.activation_fn = activation_fn
         default = default_prompt_name or summary["default_prompt_name"]
         self._set_prompts({**dict(summary["prompts"]), **(prompts or {})}, default)
@@ -227,6 +231,12 @@ class CrossEncoder(BaseModel):
         return f"CrossEncoder({self.name!r}, labels={self.labels}, max_length={self.max_length})"
 
     # Folders
+
+    def _redraw_head(self, seed: int) -> None:
+        """Draw the weights of a new head by a seed."""
+        if self.native.has_new_head:
+            self._native_options = {**self._native_options, "seed": seed}
+            self._open_folder(self.native.folder, self.max_length)
 
     def save_pretrained(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Write the model as a folder of Sentence Transformers.

@@ -8,6 +8,7 @@ from ..losses import Loss
 from ..trainer import SentenceTransformerTrainer
 from .losses import BinaryCrossEntropyLoss, CrossEntropyLoss
 from .model import CrossEncoder
+from .training_args import CrossEncoderTrainingArguments
 
 __all__ = ["CrossEncoderTrainer"]
 
@@ -24,6 +25,7 @@ class CrossEncoderTrainer(SentenceTransformerTrainer):
         100
     """
 
+    args_class = CrossEncoderTrainingArguments
     model: CrossEncoder
 
     def _default_loss(self, has_labels: bool) -> Loss:
@@ -36,3 +38,8 @@ class CrossEncoderTrainer(SentenceTransformerTrainer):
             "labels": self.model.labels,
             "max_seq_length": self.model.max_length,
         }
+
+    def _recipe(self, folder: str) -> tuple[dict[str, Any], list[tuple[str, str, Any]]]:
+        # A new head is drawn by the seed of the run.
+        self.model._redraw_head(self.args.seed)
+        return super()._recipe(folder)

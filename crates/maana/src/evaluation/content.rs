@@ -100,6 +100,7 @@ impl Content {
                     "a query, positive and negative, the last two with lists of texts, or a query and documents";
                 return Err(unfit(needed));
             }
+            Kind::Own => return Err(unfit("an evaluator of the program that trains")),
             Kind::Labels => return Err(unfit("a file of texts with labels for training and one for testing")),
         })
     }

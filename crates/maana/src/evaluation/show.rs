@@ -52,6 +52,7 @@ pub fn suite_rows(set: &str, scores: &[Scores]) -> Vec<Measured> {
         Kind::Mining => &[("paraphrase mining", "average_precision"), ("paraphrase mining", "f1")],
         Kind::Labels => &[("classification", "accuracy"), ("classification", "macro_f1"), ("clustering", "v_measure")],
         Kind::Loss => &[("loss", "loss")],
+        Kind::Own => &[],
     };
     let row = |(task, part): &(&'static str, &str)| {
         let begins = |key: &str| part.ends_with(['_', '@']) && key.starts_with(part);

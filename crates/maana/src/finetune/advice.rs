@@ -3,6 +3,7 @@
 
 use super::blending::{Ends, Place, deciding, value};
 use super::error::FinetuneError;
+use super::measures::START;
 use super::prepare::Prepared;
 use crate::card::CardFacts;
 use maana_train::KeepBest;
@@ -60,7 +61,7 @@ fn points(
     let mut points = vec![(0.0, value(measure, &facts.before))];
     for alpha in ALPHAS {
         ends.blend(alpha, &mut prepared.model);
-        let Some(scores) = prepared.evaluate(&prepared.model, context, stop)? else { return Ok(Vec::new()) };
+        let Some(scores) = prepared.evaluate(&prepared.model, context, stop, START)? else { return Ok(Vec::new()) };
         points.push((alpha, value(measure, &scores)));
     }
     points.push((1.0, value(measure, &facts.after)));

@@ -19,6 +19,7 @@ use maana_eval::Scores;
 use maana_files::hex;
 use maana_kernels::Context;
 use maana_model::{StatePart, Trainable, TrainingModel};
+use maana_train::Moment;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -98,6 +99,7 @@ pub(super) fn run(
     record: &mut BlendRecord,
     base: &str,
     Place { context, folder, stop }: Place<'_>,
+    end: Moment,
     notify: &mut dyn FnMut(&RunEvent<'_>),
 ) -> Result<Option<Blended>, FinetuneError> {
     let table = prepared.located.recipe.blend.clone().unwrap_or_default();
@@ -107,7 +109,7 @@ pub(super) fn run(
     for alpha in table.alphas.iter().copied() {
         if !record.has(alpha) {
             ends.blend(alpha, &mut prepared.model);
-            let Some(dev) = prepared.evaluate(&prepared.model, context, stop)? else { return Ok(None) };
+            let Some(dev) = prepared.evaluate(&prepared.model, context, stop, end)? else { return Ok(None) };
             let Some(guards) = prepared.evaluate_guards(&prepared.model, context, stop)? else { return Ok(None) };
             record.add(Point { alpha, dev, guards });
             folder.write_blends(record)?;

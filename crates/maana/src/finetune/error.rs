@@ -6,7 +6,7 @@ use crate::recipe::RecipeError;
 use maana_data::DataError;
 use maana_files::FileError;
 use maana_model::ModelError;
-use maana_train::TrainError;
+use maana_train::{Failure, TrainError};
 
 /// An error of fine-tuning.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,9 @@ pub enum FinetuneError {
     /// The evaluation.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    /// The evaluator of the program.
+    #[error("the evaluator of the program failed: {0}")]
+    Evaluator(#[source] Failure),
     /// A recipe that does not fit the model or the data.
     #[error("{0}")]
     Fit(String),

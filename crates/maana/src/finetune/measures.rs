@@ -3,11 +3,11 @@
 use super::error::FinetuneError;
 use super::sets::{OpenedSet, PreparedSet};
 use crate::evaluation::{EvaluationSet, Measuring, PairMeasuring, SetSpec};
-use crate::recipe::LocatedRecipe;
+use crate::recipe::{Evaluated, LocatedRecipe, OwnEvaluator};
 use maana_eval::{Kind, Primary, Scores};
 use maana_kernels::Context;
 use maana_model::{CrossEncoder, ModelSpec, TextEncoder, TrainingModel};
-use maana_train::{Evaluate, KeepBest, Version};
+use maana_train::{Evaluate, KeepBest, Moment, Version};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -32,7 +32,12 @@ pub(super) struct Measures {
     primary: Primary,
     batch_size: usize,
     seed: u64,
+    /// Measured after the sets.
+    own: OwnEvaluator,
 }
+
+/// The moment before the first update.
+pub(super) const START: Moment = Moment { step: 0, epoch: 0.0 };
 
 /// Returns the dimensions to evaluate.
 pub(super) fn evaluated_dims(located: &LocatedRecipe, dimension: usize) -> Result<Vec<usize>, FinetuneError> {
@@ -113,7 +118,14 @@ impl Measures {
     pub(super) fn new(evaluations: Vec<Evaluation>, dims: Vec<usize>, located: &LocatedRecipe) -> Self {
         let training = &located.recipe.training;
         let primary = if training.reproduce == Some(Version::V3_0_1) { Primary::Map } else { Primary::Ndcg };
-        Self { evaluations, dims, primary, batch_size: training.batch_size, seed: training.seed }
+        let (batch_size, seed) = (training.batch_size, training.seed);
+        Self { evaluations, dims, primary, batch_size, seed, own: OwnEvaluator::default() }
+    }
+
+    /// Measures the evaluator of the program as well.
+    pub(super) fn with_own(mut self, own: &OwnEvaluator) -> Self {
+        self.own = own.clone();
+        self
     }
 
     /// Returns the evaluation sets.
@@ -134,9 +146,10 @@ impl Measures {
         sets: &[PreparedSet],
         context: &Context,
         stop: &Arc<AtomicBool>,
+        moment: Moment,
     ) -> Result<Vec<Scores>, FinetuneError> {
         if model.spec().scoring().is_ok() {
-            return self.measure_pairs(model, sets, context, stop);
+            return self.measure_pairs(model, sets, context, stop, moment);
         }
         let encoder = TextEncoder::new(model.inference(), context)?.with_dimension(model.spec().dimension())?;
         let encoder = encoder.with_stop(Arc::clone(stop));
@@ -146,6 +159,7 @@ impl Measures {
             let measuring = Measuring { primary: self.primary, loss, ..Measuring::new(&encoder, context, &self.dims) };
             scores.extend(set.measure(&measuring)?);
         }
+        scores.extend(self.measure_own(moment, || Evaluated::Texts(encoder))?);
         Ok(scores)
     }
 
@@ -156,17 +170,29 @@ impl Measures {
         sets: &[PreparedSet],
         context: &Context,
         stop: &Arc<AtomicBool>,
+        moment: Moment,
     ) -> Result<Vec<Scores>, FinetuneError> {
         let encoder = CrossEncoder::new(model.inference(), context)?.with_stop(Arc::clone(stop));
         let measure = |Evaluation { set, training_set }: &Evaluation| {
             let loss = Some(sets[*training_set].set_loss().pair_dev_loss(self.batch_size, self.seed));
             Ok(set.measure_pairs(&PairMeasuring { encoder: &encoder, context, loss })?)
         };
-        self.evaluations.iter().map(measure).collect()
+        let mut scores: Vec<Scores> = self.evaluations.iter().map(measure).collect::<Result<_, FinetuneError>>()?;
+        scores.extend(self.measure_own(moment, || Evaluated::Pairs(encoder.clone()))?);
+        Ok(scores)
     }
 
-    /// Checks that evaluations have a set, that no two measures have one name, that the loss
-    /// accepts the rows of its sets, and that the measures of `keep_best` exist.
+    /// Evaluates a model by the evaluator of the program.
+    fn measure_own(&self, at: Moment, model: impl FnOnce() -> Evaluated) -> Result<Vec<Scores>, FinetuneError> {
+        match self.own.get() {
+            Some(own) => own.evaluate(model(), at.step, at.epoch).map_err(FinetuneError::Evaluator),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Checks that evaluations have a set or an evaluator, that no two measures have one name, that
+    /// the loss accepts the rows of its sets, and that the measures of `keep_best` exist. Those of
+    /// the evaluator of the program are known once it was called ([`Measures::check_measured`]).
     pub(super) fn check(
         &self,
         located: &LocatedRecipe,
@@ -174,7 +200,14 @@ impl Measures {
         spec: &ModelSpec,
     ) -> Result<(), FinetuneError> {
         let training = &located.recipe.training;
-        if training.evaluate != Evaluate::Never && self.evaluations.is_empty() {
+        let own = &located.recipe.evaluation.own;
+        if !own.is_empty() && self.own.get().is_none() {
+            return Err(FinetuneError::Fit(format!(
+                "[evaluation] own = {own:?} names evaluators of the program that started the run; continue it with that \
+                 program, or remove the line"
+            )));
+        }
+        if training.evaluate != Evaluate::Never && self.evaluations.is_empty() && own.is_empty() {
             let reason = "[training] evaluate needs a set, but [evaluation] names none; \
                           name one in retrieval or sets, set split, or set evaluate = \"never\"";
             return Err(FinetuneError::Fit(reason.into()));
@@ -193,18 +226,40 @@ impl Measures {
             }
             Err(_) => self.sets().flat_map(|set| set.measure_names(similarity, &self.dims)).collect(),
         };
-        if let Some((_, twice)) = known.iter().enumerate().find(|(index, name)| known[..*index].contains(name)) {
-            return Err(FinetuneError::Fit(format!(
-                "[evaluation] two sets have a measure `{twice}`; give them different names in [[evaluation.sets]]"
-            )));
+        check_names(&known)?;
+        match own.is_empty() {
+            true => check_best(training.keep_best.as_ref(), &known),
+            false => Ok(()),
         }
-        let mut wanted = training.keep_best.iter().flat_map(KeepBest::measures);
-        match wanted.find(|name| !known.iter().any(|known| known == name)) {
-            None => Ok(()),
-            Some(name) => Err(FinetuneError::Fit(format!(
-                "[training] keep_best = \"{name}\" is not one of the metrics of this run: {}",
-                known.join(", ")
-            ))),
-        }
+    }
+
+    /// Checks that no two measures of the base model have one name, and that the measures of
+    /// `keep_best` exist.
+    pub(super) fn check_measured(located: &LocatedRecipe, before: &[Scores]) -> Result<(), FinetuneError> {
+        let known: Vec<String> = before.iter().flat_map(Scores::prefixed).map(|(name, _)| name).collect();
+        check_names(&known)?;
+        check_best(located.recipe.training.keep_best.as_ref(), &known)
+    }
+}
+
+/// Checks that no two measures have one name.
+fn check_names(known: &[String]) -> Result<(), FinetuneError> {
+    match known.iter().enumerate().find(|(index, name)| known[..*index].contains(name)) {
+        None => Ok(()),
+        Some((_, twice)) => Err(FinetuneError::Fit(format!(
+            "[evaluation] two sets have a measure `{twice}`; give them different names in [[evaluation.sets]]"
+        ))),
+    }
+}
+
+/// Checks that the measures that select the best checkpoint exist.
+fn check_best(best: Option<&KeepBest>, known: &[String]) -> Result<(), FinetuneError> {
+    let mut wanted = best.into_iter().flat_map(KeepBest::measures);
+    match wanted.find(|name| !known.iter().any(|known| known == name)) {
+        None => Ok(()),
+        Some(name) => Err(FinetuneError::Fit(format!(
+            "[training] keep_best = \"{name}\" is not one of the metrics of this run: {}",
+            known.join(", ")
+        ))),
     }
 }

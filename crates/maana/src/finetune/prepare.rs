@@ -3,7 +3,7 @@
 
 use super::blending::Guards;
 use super::error::FinetuneError;
-use super::measures::{Measures, evaluated_dims, open_sets};
+use super::measures::{Measures, START, evaluated_dims, open_sets};
 use super::notes;
 use super::sets::{self, PreparedSet};
 use crate::evaluation::EvaluationSet;
@@ -14,7 +14,7 @@ use maana_data::Source;
 use maana_eval::Scores;
 use maana_kernels::Context;
 use maana_model::{LoraSettings, Trainable, TrainingModel};
-use maana_train::{GroupSummary, LossSummary, Plan, Precision, ResolvedGroups};
+use maana_train::{GroupSummary, LossSummary, Moment, Plan, Precision, ResolvedGroups};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -101,7 +101,7 @@ pub fn prepare(
                           omit [blend]";
             return Err(FinetuneError::Fit(reason.into()));
         }
-        Some(_) if evaluations.is_empty() => {
+        Some(_) if evaluations.is_empty() && recipe.evaluation.own.is_empty() => {
             let reason = "[blend] needs a set to choose by, but [evaluation] names none; name one in retrieval or sets";
             return Err(FinetuneError::Fit(reason.into()));
         }
@@ -110,7 +110,7 @@ pub fn prepare(
     };
     let notes = guards.iter().flat_map(|guards| guards.own.sets().flat_map(EvaluationSet::notes));
     notes.for_each(|note| notify(HubEvent::Notice(note)));
-    let measures = Measures::new(evaluations, dims, &located);
+    let measures = Measures::new(evaluations, dims, &located).with_own(&located.evaluator);
     measures.check(&located, &sets, model.spec())?;
     Ok(Prepared { model, resolved: opened.resolved, sets, measures, guards, plan, groups, located })
 }
@@ -198,14 +198,15 @@ impl Prepared {
         &self.measures.dims
     }
 
-    /// Evaluates the model; returns `None` if it was stopped.
+    /// Evaluates the model at a moment of the run; returns `None` if it was stopped.
     pub(super) fn evaluate(
         &self,
         model: &TrainingModel,
         context: &Context,
         stop: &Arc<AtomicBool>,
+        moment: Moment,
     ) -> Result<Option<Vec<Scores>>, FinetuneError> {
-        self.measure(&self.measures, model, context, stop)
+        self.measure(&self.measures, model, context, stop, moment)
     }
 
     /// Evaluates the model on the guards that are not sets of `[evaluation]`; returns `None` if it
@@ -217,7 +218,7 @@ impl Prepared {
         stop: &Arc<AtomicBool>,
     ) -> Result<Option<Vec<Scores>>, FinetuneError> {
         match &self.guards {
-            Some(guards) => self.measure(&guards.own, model, context, stop),
+            Some(guards) => self.measure(&guards.own, model, context, stop, START),
             None => Ok(Some(Vec::new())),
         }
     }
@@ -228,8 +229,9 @@ impl Prepared {
         model: &TrainingModel,
         context: &Context,
         stop: &Arc<AtomicBool>,
+        moment: Moment,
     ) -> Result<Option<Vec<Scores>>, FinetuneError> {
-        match measures.measure(model, &self.sets, context, stop) {
+        match measures.measure(model, &self.sets, context, stop, moment) {
             Err(FinetuneError::Evaluation(error)) if error.is_stop() => Ok(None),
             measured => measured.map(Some),
         }

@@ -67,7 +67,8 @@ impl SetLoss {
         let (dimension, seed) = (spec.dimension(), located.recipe.training.seed);
         let scoring = spec.scoring().ok();
         let loss = match (scoring, located.losses.of(settings)) {
-            (Some(scoring), _) => settings.build_on_pairs(scoring.labels.len()),
+            (Some(_), Some(loss)) => Ok(Box::new(loss) as Box<dyn Loss>),
+            (Some(scoring), None) => settings.build_on_pairs(scoring.labels.len()),
             (None, Some(loss)) => settings.at_dims(Box::new(loss), dimension, seed),
             (None, None) => settings.build(dimension, seed),
         };

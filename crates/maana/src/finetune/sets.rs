@@ -12,7 +12,7 @@ use maana_data::{Dataset, DrawnColumn, ReadOptions, Source};
 use maana_kernels::Context;
 use maana_model::{ModelError, ModelSpec, Prompt, Role, RoleSpecs, Trainable, TrainingModel};
 use maana_text::TokenBatch;
-use maana_train::{ColumnTower, Loss, LossName, LossSummary, TrainingSet};
+use maana_train::{ColumnTower, Inputs, Loss, LossName, LossSummary, TrainingSet};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -217,7 +217,8 @@ pub(super) fn open(
             columns: table.columns.clone(),
             limit: table.limit,
             drawn,
-            lists: settings.name.takes_lists(),
+            lists: settings.name.takes_lists()
+                || (settings.name == LossName::Own && located.recipe.model.inputs() == Inputs::Pairs),
             classes: located.recipe.model.label_names().unwrap_or_default(),
             ..ReadOptions::default()
         };

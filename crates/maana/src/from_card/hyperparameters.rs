@@ -31,8 +31,10 @@ const OFF: &[&str] = &["False", "None"];
 const EMPTY: &[&str] = &["None", "", "{}", "[]"];
 
 /// All hyperparameters, in the order of a card and then by version.
-pub(super) const TABLE: [(&str, Treatment); 148] = [
+pub(super) const TABLE: [(&str, Treatment); 150] = [
     ("overwrite_output_dir", Meaningless(FILES)),
+    ("do_train", Meaningless("a run trains and evaluates as the other settings say")),
+    ("do_eval", Meaningless("a run trains and evaluates as the other settings say")),
     ("do_predict", Meaningless(NOT_TRAINING)),
     ("eval_strategy", Honoured(&["training.evaluate"])),
     ("evaluation_strategy", Honoured(&["training.evaluate"])),
@@ -177,7 +179,7 @@ pub(super) const TABLE: [(&str, Treatment); 148] = [
     ("save_steps", Meaningless("each evaluation writes a checkpoint; `training.save_every` writes others")),
     ("save_total_limit", Honoured(&["training.save_total_limit"])),
     ("metric_for_best_model", Honoured(&["training.keep_best"])),
-    ("greater_is_better", Meaningless("greater is better unless the name of the measure ends with `loss`")),
+    ("greater_is_better", Honoured(&["training.keep_best"])),
     ("prompts", Honoured(&["data.prompts"])),
     ("batch_sampler", Honoured(&["training.batch_sampler"])),
     ("multi_dataset_batch_sampler", Honoured(&["data.sampler"])),

@@ -210,6 +210,23 @@ fn prompts_are_those_of_the_card_or_a_note() {
 }
 
 #[test]
+fn the_best_measure_is_named_in_any_order_and_may_have_a_direction() {
+    let best = |direction: &str| {
+        let arguments = [
+            ("load_best_model_at_end", "True"),
+            ("greater_is_better", direction),
+            ("metric_for_best_model", "eval_distance"),
+        ];
+        let owned = arguments.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let made = super::trainer_settings(&owned);
+        assert!(made.notes.is_empty(), "{:?}", made.notes);
+        made.training["keep_best"].clone()
+    };
+    assert_eq!((best("None"), best("True")), (json!("distance"), json!("distance")));
+    assert_eq!(best("False"), json!({"measures": ["distance"], "greater_is_better": false}));
+}
+
+#[test]
 fn what_is_refused_is_a_comment_with_its_remedy() {
     let (_, made) = with(&[
         ("fp16", "True"),

@@ -94,7 +94,7 @@ fn honour(name: &str, values: &Map<String, Value>, card: &SourceCard, settings: 
             }
         }
         "lr_scheduler_type" => schedule(variant(text), values.get("lr_scheduler_kwargs"), settings, notes),
-        "lr_scheduler_kwargs" | "eval_steps" => {}
+        "lr_scheduler_kwargs" | "eval_steps" | "greater_is_better" => {}
         "optim" => optimizer(text, settings, notes),
         "adafactor" => {
             if *value == json!(true) {
@@ -105,13 +105,20 @@ fn honour(name: &str, values: &Map<String, Value>, card: &SourceCard, settings: 
             evaluations(variant(text), values.get("eval_steps"), card, settings, notes)
         }
         "load_best_model_at_end" => {
-            if *value == json!(true) && !settings.has("keep_best") {
+            let named = values.get("metric_for_best_model").is_some_and(Value::is_string);
+            if *value == json!(true) && !named {
                 best_measure(card, settings, notes);
             }
         }
         "metric_for_best_model" => {
             if values.get("load_best_model_at_end") == Some(&json!(true)) {
-                settings.set("keep_best", json!(text.strip_prefix("eval_").unwrap_or(text)));
+                let measure = text.strip_prefix("eval_").unwrap_or(text);
+                let direction = values.get("greater_is_better").and_then(Value::as_bool);
+                let best = match direction.filter(|greater| *greater == measure.ends_with("loss")) {
+                    Some(greater) => json!({"measures": [measure], "greater_is_better": greater}),
+                    None => json!(measure),
+                };
+                settings.set("keep_best", best);
             }
         }
         "report_to" => {

@@ -266,11 +266,7 @@ impl LossArguments {
             LossName::BatchHardSoftMarginTriplet => {
                 Box::new(BatchHardSoftMarginTriplet { metric: metric(DistanceMetric::Euclidean) })
             }
-            LossName::Own => {
-                let wanted = "the name of a loss of recipes; `own` is code of the program that wrote this recipe, and \
-                              only that program can train with it";
-                return Err(TrainError::argument("name", "own", wanted));
-            }
+            LossName::Own => return Err(of_program()),
             LossName::BinaryCrossEntropy
             | LossName::CrossEntropy
             | LossName::Lambda
@@ -288,4 +284,11 @@ impl LossArguments {
         directions.sort_unstable();
         directions
     }
+}
+
+/// Returns the error of a loss that only the program which wrote the recipe has.
+pub(super) fn of_program() -> TrainError {
+    let wanted = "the name of a loss of recipes; `own` is code of the program that wrote this recipe, and only that \
+                  program can train with it";
+    TrainError::argument("name", "own", wanted)
 }

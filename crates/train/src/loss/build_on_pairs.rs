@@ -1,7 +1,7 @@
 //! Creates the losses of cross-encoders. A new one is a file in `loss/pairs/`, a name with its
 //! parameters in `names.rs`, and a line here.
 
-use super::arguments::LossArguments;
+use super::arguments::{LossArguments, of_program};
 use super::names::{Inputs, LossName};
 use super::objective::Loss;
 use super::pairs::{
@@ -18,6 +18,9 @@ impl LossArguments {
     /// As [`LossArguments::check`], and if the loss needs another number of logits.
     pub fn build_on_pairs(&self, labels: usize) -> Result<Box<dyn Loss>, TrainError> {
         self.check(Inputs::Pairs)?;
+        if self.name == LossName::Own {
+            return Err(of_program());
+        }
         let name = serde_json::json!(self.name).to_string();
         let activation = self.activation.unwrap_or_default();
         if self.name == LossName::CrossEntropy {

@@ -103,7 +103,7 @@ impl LossName {
     /// Returns true if the loss trains models with these inputs. Some names are losses of both
     /// kinds of models, as in the reference.
     pub fn trains(self, inputs: Inputs) -> bool {
-        let on_both = matches!(self, Self::MultipleNegativesRanking | Self::Mse | Self::MarginMse);
+        let on_both = matches!(self, Self::MultipleNegativesRanking | Self::Mse | Self::MarginMse | Self::Own);
         let on_pairs = matches!(self, Self::BinaryCrossEntropy | Self::CrossEntropy) || self.takes_lists();
         on_both || on_pairs == (inputs == Inputs::Pairs)
     }
@@ -124,6 +124,7 @@ impl LossName {
 
     fn parameters_on_pairs(self) -> &'static [&'static str] {
         match self {
+            Self::Own => &["class"],
             Self::BinaryCrossEntropy => &["pos_weight", "activation"],
             Self::MultipleNegativesRanking => &["num_negatives", "scale", "activation"],
             Self::Lambda => &["weighting_scheme", "mu", "k", "sigma", "eps", "reduction_log", "activation"],

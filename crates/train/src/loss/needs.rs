@@ -222,7 +222,7 @@ impl Needs {
                     .into(),
                 found: format!("one document in each row ({})", columns()),
             }),
-            (Labels::Documents, _) | (_, false) => Ok(()),
+            (Labels::Documents | Labels::Optional, _) | (_, false) => Ok(()),
             (_, true) => Err(TrainError::Columns {
                 loss: loss.to_string(),
                 needed: "one text in each column".into(),
