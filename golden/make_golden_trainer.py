@@ -59,6 +59,7 @@ def main() -> None:
         "trainer": parameters(SentenceTransformerTrainer.__init__),
         "cross_encoder.trainer": parameters(CrossEncoderTrainer.__init__),
         "fit": parameters(SentenceTransformer.fit),
+        "cross_encoder.fit": parameters(cross_encoder.CrossEncoder.fit),
         "batch_samplers": {each.name: each.value for each in training_args.BatchSamplers},
         "multi_dataset_batch_samplers": {each.name: each.value for each in training_args.MultiDatasetBatchSamplers},
     }

@@ -21,11 +21,11 @@ def columns_of(dataset: Any, name: str) -> dict[str, list[Any]]:
     lists of dictionaries or of `InputExample`.
 
     Raises:
-        TypeError: If the data set is of another type.
+        TypeError: If the data set is a stream, or of another type.
         ValueError: If columns have different lengths, or there are no rows.
     """
     if is_stream(dataset):
-        raise ValueError(
+        raise TypeError(
             f"{name} is a stream ({type(dataset).__name__}); a run draws its rows in a random order and can be resumed, "
             "which needs all of them: pass Dataset.from_list(list(stream.take(rows))), or the path of a file"
         )

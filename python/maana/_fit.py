@@ -83,10 +83,9 @@ class FitMixin:
             NotImplementedError: For optimizers other than AdamW.
         """
         from .trainer import SentenceTransformerTrainer
-        from .training_args import SentenceTransformerTrainingArguments
 
         data, losses, batch_size, sampler = _objectives(train_objectives)
-        settings: dict[str, Any] = {
+        settings = {
             "per_device_train_batch_size": batch_size,
             "num_train_epochs": epochs,
             "max_grad_norm": max_grad_norm,
@@ -103,22 +102,10 @@ class FitMixin:
             logger.warning("steps_per_epoch has an effect for one epoch only; all rows are read in each epoch.")
         if checkpoint_save_total_limit:
             settings["save_total_limit"] = checkpoint_save_total_limit
-        if evaluator is not None:
-            settings |= {"eval_strategy": "steps", "eval_steps": evaluation_steps} if evaluation_steps else {}
-            settings.setdefault("eval_strategy", "epoch")
-            if save_best_model and output_path is not None:
-                settings |= {"load_best_model_at_end": True, "metric_for_best_model": _primary(evaluator, self)}
-                settings["greater_is_better"] = getattr(evaluator, "greater_is_better", True)
-
-        def report(event: str, row: dict[str, Any], state: Any) -> None:
-            if event == "evaluate" and callback is not None and evaluator is not None:
-                score = row.get(f"eval_{getattr(evaluator, 'primary_metric', None) or 'evaluator'}")
-                callback(score, state.epoch, state.global_step)
-
-        args = SentenceTransformerTrainingArguments(checkpoint_path or _new_folder(), **settings)
-        trainer: Any = SentenceTransformerTrainer(
-            self, args, data, loss=losses, evaluator=evaluator, callbacks=[report]  # type: ignore[arg-type]
-        )
+        measured = _Evaluation(evaluator, evaluation_steps, callback)
+        settings |= measured.settings(self if save_best_model and output_path is not None else None)
+        run = SentenceTransformerTrainer, checkpoint_path or _new_folder(), settings
+        trainer = _trainer(self, *run, data, losses, measured)
         trainer.train(resume_from_checkpoint=resume_from_checkpoint and checkpoint_path is not None)
         if output_path is not None:
             trainer.save_model(output_path)
@@ -126,6 +113,120 @@ class FitMixin:
     def old_fit(self, *arguments: Any, **keywords: Any) -> None:
         """Raise an error: this is the loop of the reference before its trainer."""
         raise NotImplementedError("old_fit is not supported: use fit, or SentenceTransformerTrainer")
+
+
+class PairFitMixin:
+    """The call `fit` of a model that scores pairs."""
+
+    num_labels: int
+
+    def fit(
+        self,
+        train_dataloader: Any,
+        evaluator: Any = None,
+        epochs: int = 1,
+        loss_fct: Any = None,
+        activation_fct: Any = None,
+        scheduler: str = "WarmupLinear",
+        warmup_steps: int = 10000,
+        optimizer_class: Any = None,
+        optimizer_params: dict[str, Any] | None = None,
+        weight_decay: float = 0.01,
+        evaluation_steps: int = 0,
+        output_path: str | None = None,
+        save_best_model: bool = True,
+        max_grad_norm: float = 1,
+        use_amp: bool = False,
+        callback: Callable[[float, float, int], Any] | None = None,
+        show_progress_bar: bool = True,
+    ) -> None:
+        """Train the model by pairs with labels: through `CrossEncoderTrainer`, which has more settings
+        and is the call to write today.
+
+        Args:
+            train_dataloader: A list of ``InputExample``, or an object with such a list as ``dataset``
+                and a ``batch_size``, for instance a ``DataLoader``.
+            loss_fct: A loss of logits and labels. Default: cross-entropy, binary for one label.
+            activation_fct: Function of the logits in front of the default loss.
+            output_path: Folder of the best model by the evaluator, which the reference writes for an
+                evaluator and ``save_best_model`` only.
+
+        The other arguments are those of `FitMixin.fit`.
+
+        Raises:
+            TypeError: If the examples are of an unknown type.
+            ValueError: If the columns do not fit the loss, or a setting is not valid.
+            NotImplementedError: For optimizers other than AdamW, and ``activation_fct`` with
+                ``loss_fct``.
+        """
+        from .cross_encoder.losses import BinaryCrossEntropyLoss, CrossEntropyLoss
+        from .cross_encoder.trainer import CrossEncoderTrainer
+
+        if loss_fct is None:
+            kind = BinaryCrossEntropyLoss if self.num_labels == 1 else CrossEntropyLoss
+            loss_fct = kind(self, activation_fn=activation_fct)
+        elif activation_fct is not None:
+            raise NotImplementedError("activation_fct has an effect on the default loss only; apply it in loss_fct")
+        data, losses, batch_size, sampler = _objectives([(train_dataloader, loss_fct)])
+        settings = {
+            "per_device_train_batch_size": batch_size,
+            "num_train_epochs": epochs,
+            "max_grad_norm": max_grad_norm,
+            "warmup_steps": warmup_steps,
+            "weight_decay": weight_decay,
+            "lr_scheduler_type": _schedule(scheduler),
+            "batch_sampler": sampler,
+            **_optimizer(optimizer_class, optimizer_params),
+        }
+        saves = evaluator is not None and save_best_model and output_path is not None
+        measured = _Evaluation(evaluator, evaluation_steps, callback)
+        settings |= measured.settings(self if saves else None)
+        trainer = _trainer(self, CrossEncoderTrainer, _new_folder(), settings, data, losses, measured)
+        trainer.train()
+        if saves:
+            trainer.save_model(output_path)
+
+    def old_fit(self, *arguments: Any, **keywords: Any) -> None:
+        """Raise an error: this is the loop of the reference before its trainer."""
+        raise NotImplementedError("old_fit is not supported: use fit, or CrossEncoderTrainer")
+
+
+class _Evaluation:
+    """The evaluator of `fit`, and the function that receives its scores."""
+
+    def __init__(self, evaluator: Any, steps: int, callback: Callable[[float, float, int], Any] | None) -> None:
+        self.evaluator, self.steps, self.callback = evaluator, steps, callback
+
+    def settings(self, model: Any) -> dict[str, Any]:
+        """Return the arguments of training: with a model those that keep the best weights."""
+        if self.evaluator is None:
+            return {}
+        found: dict[str, Any] = {"eval_strategy": "steps", "eval_steps": self.steps} if self.steps else {}
+        found.setdefault("eval_strategy", "epoch")
+        if model is not None:
+            found |= {"load_best_model_at_end": True, "metric_for_best_model": _primary(self.evaluator, model)}
+            found["greater_is_better"] = getattr(self.evaluator, "greater_is_better", True)
+        return found
+
+    def report(self, event: str, row: dict[str, Any], state: Any) -> None:
+        """Pass the score of an evaluation to the function of the caller."""
+        if event == "evaluate" and self.callback is not None and self.evaluator is not None:
+            score = row.get(f"eval_{getattr(self.evaluator, 'primary_metric', None) or 'evaluator'}")
+            self.callback(score, state.epoch, state.global_step)
+
+
+def _trainer(
+    model: Any,
+    kind: Any,
+    folder: str,
+    settings: dict[str, Any],
+    data: dict[str, Any],
+    losses: dict[str, Any],
+    measured: _Evaluation,
+) -> Any:
+    """Return the trainer of a call of `fit`."""
+    evaluator, callbacks = measured.evaluator, [measured.report]
+    return kind(model, kind.args_class(folder, **settings), data, loss=losses, evaluator=evaluator, callbacks=callbacks)
 
 
 def _objectives(objectives: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any], int, str]:
@@ -176,7 +277,7 @@ def _optimizer(kind: Any, parameters: dict[str, Any] | None) -> dict[str, Any]:
 
 def _primary(evaluator: Any, model: Any) -> str:
     """Return the name of the primary measure of an evaluator, which may have to be called for it."""
-    if getattr(evaluator, "primary_metric", None) is None and not isinstance(evaluator(model), dict):
+    if getattr(evaluator, "primary_metric", None) is None and not isinstance(evaluator(model, None, 0, 0), dict):
         return "evaluator"
     name = getattr(evaluator, "primary_metric", None)
     if name is None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conftest import ROOT, TINY
-from maana import InputExample, SentenceTransformer, SentenceTransformerTrainer, losses
+from maana import CrossEncoder, InputExample, SentenceTransformer, SentenceTransformerTrainer, losses
 from test_training import PAIRS, arguments
 
 SCORED = {"a": PAIRS["anchor"][:32], "b": PAIRS["positive"][:32], "score": [number % 5 / 4 for number in range(32)]}
@@ -25,7 +25,7 @@ def test_streams_are_refused_by_name(tmp_path):
     datasets = pytest.importorskip("datasets")
     stream = datasets.Dataset.from_dict(PAIRS).to_iterable_dataset()
     for data in (stream, {"first": stream}, (row for row in [])):
-        with pytest.raises(ValueError, match="stream.*take"):
+        with pytest.raises(TypeError, match="stream.*take"):
             train(tmp_path / "run", data)
     loaded = datasets.Dataset.from_list(list(stream.take(96)))
     assert np.array_equal(train(tmp_path / "a", loaded), train(tmp_path / "b", PAIRS))
@@ -154,3 +154,35 @@ def test_fit_of_several_objectives_and_its_refusals(tmp_path):
             model.fit(**{"train_objectives": objectives, **settings})
     with pytest.raises(NotImplementedError, match="fit"):
         model.old_fit(objectives)
+
+
+def test_fit_of_a_cross_encoder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = str(ROOT / "golden" / "cross" / "bert")
+    pairs = list(zip(SCORED["a"], SCORED["b"]))
+    examples = [InputExample(texts=list(pair), label=number % 2) for number, pair in enumerate(pairs)]
+    settings = {"epochs": 1, "warmup_steps": 0, "optimizer_params": {"lr": 1e-3}}
+    native, own = CrossEncoder(folder), CrossEncoder(folder)
+    native.fit(Loader(examples, 8), **settings)
+
+    def entropy(logits, labels):
+        shares = 1 / (1 + np.exp(-logits))
+        value = -(labels * np.log(shares) + (1 - labels) * np.log(1 - shares)).mean()
+        return value, (shares - labels) / len(labels)
+
+    calls = []
+    own.fit(
+        Loader(examples, 8),
+        loss_fct=entropy,
+        evaluator=lambda model, *moment: float(moment[2]),
+        output_path=str(tmp_path / "best"),
+        callback=lambda score, epoch, steps: calls.append((score, steps)),
+        **settings,
+    )
+    assert calls == [(4.0, 4)] and np.abs(own.predict(pairs) - native.predict(pairs)).max() < 1e-5
+    assert not np.array_equal(native.predict(pairs), CrossEncoder(folder).predict(pairs))
+    assert np.array_equal(CrossEncoder(str(tmp_path / "best")).predict(pairs), own.predict(pairs))
+    with pytest.raises(NotImplementedError, match="activation_fct"):
+        own.fit(Loader(examples, 8), loss_fct=entropy, activation_fct="sigmoid")
+    with pytest.raises(NotImplementedError, match="fit"):
+        own.old_fit(Loader(examples, 8))

@@ -11,13 +11,14 @@ import numpy as np
 from .. import _maana
 from .._arrays import as_texts, is_tensor, to_tensor
 from .._base import BaseModel, check_device, refuse
+from .._fit import PairFitMixin
 from .._progress import progress_bar
 from ..model_card import CrossEncoderModelCardData
 
 __all__ = ["CrossEncoder"]
 
 
-class CrossEncoder(BaseModel):
+class CrossEncoder(PairFitMixin, BaseModel):
     """A model that scores pairs of texts, such as a query and a document.
 
     Args:
