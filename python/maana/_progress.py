@@ -11,9 +11,11 @@ logger = logging.getLogger("maana")
 
 
 @contextmanager
-def progress_bar(show: bool | None, count: int, unit: str = "Texts") -> Iterator[Callable[[int], None] | None]:
+def progress_bar(
+    show: bool | None, count: int | None, unit: str = "Texts"
+) -> Iterator[Callable[..., None] | None]:
     """Show progress by ``tqdm``, by default if logging is at INFO or DEBUG, and yield the function that
-    receives the number of texts so far.
+    receives the number of texts so far, and their whole number where ``count`` is ``None``.
     """
     if show is None:
         show = logger.getEffectiveLevel() in (logging.INFO, logging.DEBUG)
@@ -27,4 +29,9 @@ def progress_bar(show: bool | None, count: int, unit: str = "Texts") -> Iterator
         yield None
         return
     with tqdm(total=count, desc=unit) as bar:
-        yield lambda done: bar.update(done - bar.n)
+
+        def update(done: int, whole: int | None = count) -> None:
+            bar.total = whole
+            bar.update(done - bar.n)
+
+        yield update

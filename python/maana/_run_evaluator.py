@@ -49,7 +49,7 @@ class RunEvaluator:
         os.makedirs(self.output_path, exist_ok=True)
         before, self.model.native = self.model.native, native
         try:
-            return _distinct(self._measure(self.evaluator, epoch, step, "evaluator"))
+            return _in_one(_distinct(self._measure(self.evaluator, epoch, step, "evaluator")))
         finally:
             self.model.native = before
 
@@ -112,6 +112,16 @@ def _distinct(measured: list[Measured]) -> list[Measured]:
         if values:
             kept.append((kind, name, dimension, values, best if best in dict(values) else values[0][0]))
     return kept[::-1]
+
+
+def _in_one(measured: list[Measured]) -> list[Measured]:
+    """Return the measures with those of no known kind as one evaluation at the end, which is one table
+    of the model card."""
+    own = [each for each in measured if each[0] == "own"]
+    if not own:
+        return measured
+    values = [value for _, _, _, values, _ in own for value in values]
+    return [*(each for each in measured if each[0] != "own"), (*own[-1][:3], values, own[-1][4])]
 
 
 def _number(evaluator: Any, key: str, value: Any) -> float:

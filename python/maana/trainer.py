@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable
 
 from . import _maana
+from ._progress import progress_bar
 from ._refusals import refuse_arguments, refuse_overrides
 from ._run_evaluator import RunEvaluator, as_dict
 from ._run_recipe import RunData, dev_loss_sets
@@ -126,6 +127,7 @@ class SentenceTransformerTrainer:
         self.state = TrainerState()
         self._evaluates = self._run_evaluator()
         self.callbacks: list[Callback] = []
+        self._progress: Callable[..., None] | None = None
         self._stops_early: dict[str, Any] = {}
         for callback in callbacks or []:
             self.add_callback(callback)
@@ -156,7 +158,9 @@ class SentenceTransformerTrainer:
         self._call_methods("on_train_begin")
         settings = (json.dumps(recipe), folder, run, bool(resume_from_checkpoint))
         try:
-            path, scores = _maana.train(*settings, self._observe, own, self._evaluates)
+            disabled = self.args.disable_tqdm
+            with progress_bar(None if disabled is None else not disabled, None, "Updates") as self._progress:
+                path, scores = _maana.train(*settings, self._observe, own, self._evaluates)
         except KeyboardInterrupt as stopped:
             # A callback that ends the training is satisfied with the weights of the moment.
             path, scores = getattr(stopped, "checkpoint", None), "{}"
@@ -164,6 +168,8 @@ class SentenceTransformerTrainer:
                 raise
         self.model._reopen(path)
         self._call_methods("on_train_end")
+        if self.args.push_to_hub:
+            self.push_to_hub()
         metrics = {f"eval_{name}": value for name, value in json.loads(scores).items()}
         losses = [row["loss"] for row in self.state.log_history if "loss" in row]
         mean = sum(losses) / len(losses) if losses else float("nan")
@@ -179,6 +185,18 @@ class SentenceTransformerTrainer:
     def save_model(self, output_dir: str | None = None) -> None:
         """Write the model to a folder."""
         self.model.save_pretrained(output_dir or os.path.join(self.args.output_dir, "model"))
+
+    def push_to_hub(self, commit_message: str | None = None, token: str | None = None) -> str:
+        """Push the model to ``hub_model_id`` of the arguments, and return the page of the commit.
+
+        Raises:
+            ValueError: If the arguments have no ``hub_model_id``, or there is no token.
+        """
+        if not self.args.hub_model_id:
+            raise ValueError("the arguments have no hub_model_id; set it to organisation/model")
+        options = {"token": token or self.args.hub_token, "private": self.args.hub_private_repo}
+        options |= {"revision": self.args.hub_revision, "commit_message": commit_message, "exist_ok": True}
+        return self.model.push_to_hub(self.args.hub_model_id, **options)
 
     def _run_evaluator(self) -> RunEvaluator | None:
         if self.evaluator is None:
@@ -208,6 +226,8 @@ class SentenceTransformerTrainer:
         self.state.global_step = row.get("step", self.state.global_step)
         self.state.epoch = row.get("epoch", self.state.epoch)
         self.state.max_steps = row.get("updates", self.state.max_steps)
+        if event == "step" and self._progress is not None:
+            self._progress(self.state.global_step, self.state.max_steps)
         if event == "best":
             self.state.best_metric = row["best_metric"]
             return False
@@ -230,6 +250,8 @@ class SentenceTransformerTrainer:
         if self.eval_dataset is not None:
             evaluation["sets"] = dev_loss_sets(self.eval_dataset, folder)
         card = getattr(self.model.model_card_data, "table", dict)()
+        if self.args.hub_model_id:
+            card.setdefault("hub_id", self.args.hub_model_id)
         recipe = {
             "model": self._model_table(),
             "data": data.table(losses, self.args.sampler, prompts=self.args.prompts, routes=self.args.router_mapping),

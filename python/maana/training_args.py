@@ -35,8 +35,14 @@ _DEFAULTS: dict[str, Any] = {
     "load_best_model_at_end": False,
     "metric_for_best_model": None,
     "greater_is_better": None,
+    "push_to_hub": False,
     "hub_model_id": None,
+    "hub_token": None,
+    "hub_private_repo": None,
+    "hub_revision": None,
     "run_name": None,
+    "report_to": "none",
+    "disable_tqdm": None,
 }
 
 
@@ -106,6 +112,12 @@ class SentenceTransformerTrainingArguments:
                 "learning_rate_mapping is not supported, as parameters have names of their own here; pass "
                 "recipe={'groups': [{'pattern': 'encoder.layer.0.*', 'learning_rate': 1e-5}]} (docs/recipe.md)"
             )
+        trackers = passed.get("report_to") or []
+        for name in [trackers] if isinstance(trackers, str) else trackers:
+            if name not in ("none", "all", "tensorboard"):
+                raise ValueError(f"report_to has {name!r}; expected tensorboard, or pass a callback that sends the log")
+        if passed.get("push_to_hub") and not passed.get("hub_model_id"):
+            raise ValueError("push_to_hub=True needs the name on the hub: hub_model_id='organisation/model'")
         for name in ("batch_sampler", "multi_dataset_batch_sampler"):
             if callable(passed.get(name)):
                 raise ValueError(f"{name} is a class or a function; expected one of {_names(name)}")

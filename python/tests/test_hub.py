@@ -51,3 +51,22 @@ def test_names_and_tokens_are_checked(hub):
     assert run(hub, script, TINY)[0].startswith("ValueError")
     assert "ValueError" in run(hub, SCRIPT.replace('token="secret", private', "private"), TINY)[0]
     assert not hub.repositories
+
+
+TRAINING = """
+import sys
+from maana import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+rows = [{"anchor": f"swali la {number}", "positive": f"jibu la {number}"} for number in range(16)]
+hub = {"push_to_hub": True, "hub_model_id": "maana/trained", "hub_token": "secret", "hub_private_repo": True}
+args = SentenceTransformerTrainingArguments(sys.argv[2], num_train_epochs=1, **hub)
+SentenceTransformerTrainer(SentenceTransformer(sys.argv[1]), args, rows).train()
+"""
+
+
+def test_a_trainer_pushes_its_model_when_asked(hub, tmp_path):
+    assert run(hub, TRAINING, TINY, str(tmp_path / "run")) == []
+    repository = hub.repositories["maana/trained"]
+    assert repository["private"] and b"maana/trained" in repository["files"]["README.md"]
+    unnamed = TRAINING.replace('"hub_model_id": "maana/trained", ', "")
+    with pytest.raises(AssertionError, match="hub_model_id"):
+        run(hub, unnamed, TINY, str(tmp_path / "other"))

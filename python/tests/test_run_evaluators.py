@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -92,6 +93,8 @@ def test_evaluators_of_several_kinds_together(tmp_path):
     assert together(model)["sequential_score"] == pytest.approx(output.metrics["eval_sequential_score"])
     card = (tmp_path / "run" / "run" / "model" / "README.md").read_text()
     assert "Triplet" in card
+    for measure in ("rate", "evaluator_1", "sequential_score"):
+        assert re.search(rf"\|[ *]*{measure}[ *]*\|", card), measure
     listed = run(tmp_path / "list", [triplets, Rate()], num_train_epochs=1)[1]
     assert evaluations(listed)[0]["eval_sequential_score"] == evaluations(listed)[0]["eval_rate"]
 

@@ -74,6 +74,7 @@ def test_arguments_without_a_meaning_are_accepted_and_others_refused(tmp_path):
         "auto_find_batch_size": True,
         "ignore_data_skip": True,
         "optim": "sgd",
+        "report_to": "wandb",
         "lr_scheduler_type": "sawtooth",
         "batch_sampler": dict,
         "multi_dataset_batch_sampler": lambda *arguments: None,
@@ -134,6 +135,14 @@ def test_steps_of_evaluation_and_the_best_measure_have_the_defaults_of_the_refer
     trainer = SentenceTransformerTrainer(model, args, PAIRS, dev, losses.MultipleNegativesRankingLoss(model))
     output = trainer.train()
     assert output.metrics["eval_loss"] == trainer.state.best_metric > 0
+
+
+def test_progress_is_shown_when_asked(tmp_path, capsys):
+    pytest.importorskip("tqdm")
+    for disabled in (True, False):
+        args = arguments(tmp_path / str(disabled), disable_tqdm=disabled)
+        SentenceTransformerTrainer(SentenceTransformer(TINY), args, PAIRS).train()
+        assert ("6/6" in capsys.readouterr().err) == (not disabled)
 
 
 def test_model_init_makes_the_model(tmp_path):
