@@ -17,7 +17,7 @@ from pathlib import Path
 from sentence_transformers import cross_encoder
 from sentence_transformers.cross_encoder import losses as cross_losses
 from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
-from sentence_transformers.sentence_transformer import losses, training_args
+from sentence_transformers.sentence_transformer import datasets, losses, readers, training_args
 from sentence_transformers.sentence_transformer.model import SentenceTransformer
 from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
@@ -53,6 +53,8 @@ def main() -> None:
         "losses": sorted(losses.__all__),
         "cross_encoder.losses": sorted(cross_losses.__all__),
         "cross_encoder": sorted(cross_encoder.__all__),
+        "datasets": sorted(datasets.__all__),
+        "readers": sorted(readers.__all__),
         "training_args": sorted(training_args.__all__),
         "arguments": fields(SentenceTransformerTrainingArguments),
         "cross_encoder.arguments": fields(CrossEncoderTrainingArguments),

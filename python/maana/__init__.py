@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import evaluation, losses, quantization, util
+    from . import callbacks, datasets, evaluation, losses, quantization, readers, training_args, util
     from ._maana import __version__, set_threads
     from .cross_encoder import (
         CrossEncoder,
@@ -62,11 +62,15 @@ __all__ = [
     "SimilarityFunction",
     "Store",
     "__version__",
+    "callbacks",
+    "datasets",
     "distill_static",
     "evaluation",
     "losses",
     "quantization",
+    "readers",
     "set_threads",
+    "training_args",
     "util",
 ]
 

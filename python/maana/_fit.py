@@ -240,6 +240,8 @@ def _objectives(objectives: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Any], 
         batch_size = getattr(loader, "batch_size", None) or batch_size
         if type(loader).__name__ == "NoDuplicatesDataLoader":
             sampler = "no_duplicates"
+        elif type(getattr(loader, "dataset", loader)).__name__ == "SentenceLabelDataset":
+            sampler = "group_by_label"
     if not data:
         raise ValueError("train_objectives is empty; expected pairs of examples and a loss")
     return data, losses, batch_size, sampler

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
-__all__ = ["InputExample"]
+from ._refusals import refused_class
+
+__all__ = [
+    "InputExample",
+    "LabelSentenceReader",
+    "NLIDataReader",
+    "PairedFilesReader",
+    "STSBenchmarkDataReader",
+    "STSDataReader",
+    "TripletReader",
+]
 
 
 class InputExample:
@@ -45,3 +55,12 @@ def columns_of_examples(examples: Iterable[Any], name: str) -> dict[str, list[An
     if any(isinstance(label, (list, tuple)) or hasattr(label, "__len__") or label != 0 for label in labels):
         columns["label"] = labels
     return columns
+
+
+_ROWS = "pass the file to the trainer, or read its rows by datasets, pandas or csv"
+LabelSentenceReader = refused_class("LabelSentenceReader", _ROWS)
+NLIDataReader = refused_class("NLIDataReader", _ROWS)
+PairedFilesReader = refused_class("PairedFilesReader", _ROWS)
+STSBenchmarkDataReader = refused_class("STSBenchmarkDataReader", _ROWS)
+STSDataReader = refused_class("STSDataReader", _ROWS)
+TripletReader = refused_class("TripletReader", _ROWS)

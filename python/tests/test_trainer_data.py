@@ -186,3 +186,27 @@ def test_fit_of_a_cross_encoder(tmp_path, monkeypatch):
         own.fit(Loader(examples, 8), loss_fct=entropy, activation_fct="sigmoid")
     with pytest.raises(NotImplementedError, match="fit"):
         own.old_fit(Loader(examples, 8))
+
+
+def test_samplers_of_fit_are_those_of_its_data(tmp_path):
+    from maana.datasets import NoDuplicatesDataLoader, SentenceLabelDataset, SentencesDataset
+
+    def fit(name, loader, loss):
+        model = SentenceTransformer(TINY)
+        model.fit([(loader, loss)], warmup_steps=0, optimizer_params={"lr": 1e-3}, checkpoint_path=str(tmp_path / name))
+        return model.encode("neno"), (tmp_path / name / "run" / "recipe.toml").read_text()
+
+    pairs = [InputExample(texts=[first, second]) for first, second in zip(*PAIRS.values())]
+    ranking = losses.MultipleNegativesRankingLoss()
+    found, recipe = fit("a", NoDuplicatesDataLoader(pairs, 16), ranking)
+    usual, other = fit("b", Loader(SentencesDataset(pairs), 16), ranking)
+    assert 'batch_sampler = "no_duplicates"' in recipe and "no_duplicates" not in other
+    expected = train(
+        tmp_path / "c", PAIRS, ranking, batch_sampler="no_duplicates", weight_decay=0.01
+    )
+    assert np.array_equal(found, expected) and usual.shape == found.shape
+    classes = [InputExample(texts=[text], label=number % 4) for number, text in enumerate(PAIRS["anchor"])]
+    _, recipe = fit("d", Loader(SentenceLabelDataset(classes), 16), losses.BatchAllTripletLoss())
+    assert 'batch_sampler = "group_by_label"' in recipe
+    with pytest.raises(NotImplementedError, match="samples_per_label"):
+        SentenceLabelDataset(classes, samples_per_label=3)

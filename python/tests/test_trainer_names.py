@@ -14,7 +14,9 @@ from maana import (
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
     cross_encoder,
+    datasets,
     losses,
+    readers,
     training_args,
 )
 from maana.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
@@ -25,6 +27,8 @@ MODULES = {
     "losses": losses,
     "cross_encoder": cross_encoder,
     "cross_encoder.losses": cross_encoder.losses,
+    "datasets": datasets,
+    "readers": readers,
     "training_args": training_args,
 }
 REFUSED = {
@@ -32,10 +36,18 @@ REFUSED = {
     "ContrastiveTensionLoss",
     "ContrastiveTensionLossInBatchNegatives",
     "CrossEncoderDataCollator",
+    "DenoisingAutoEncoderDataset",
     "DenoisingAutoEncoderLoss",
     "EmbedDistillLoss",
     "GlobalOrthogonalRegularizationLoss",
+    "LabelSentenceReader",
     "MegaBatchMarginLoss",
+    "NLIDataReader",
+    "PairedFilesReader",
+    "ParallelSentencesDataset",
+    "STSBenchmarkDataReader",
+    "STSDataReader",
+    "TripletReader",
 }
 
 AWAITED = {"AdaptiveLayerLoss", "Matryoshka2dLoss", "SoftmaxLoss"}
