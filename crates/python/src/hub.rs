@@ -19,16 +19,17 @@ pub(crate) struct Settings {
     pull_request: bool,
     /// Refuses to push to a repository that exists.
     only_new: bool,
+    keep_card: bool,
 }
 
 /// Pushes the folder of a model to `name` on the hub. Returns the page of the commit or of the pull
 /// request.
 #[pyfunction]
 pub(crate) fn push(py: Python<'_>, folder: PathBuf, name: String, settings: Settings) -> PyResult<String> {
-    let Settings { token, private, revision, message, pull_request, only_new } = settings;
+    let Settings { token, private, revision, message, pull_request, only_new, keep_card } = settings;
     let mut options = HubOptions::from_environment();
     options.token = token.and_then(|token| Token::new(&token)).or(options.token);
-    let settings = PushSettings { private, revision, message, pull_request };
+    let settings = PushSettings { private, revision, message, pull_request, keep_card };
     interruptible(py, |_| {
         if only_new && !plan_push(&folder, &name, &settings, &options, &mut |_| {}).map_err(of_push)?.new {
             let text = format!("{name} exists on the hub; push to it with exist_ok=True, or choose another name");

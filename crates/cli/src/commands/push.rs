@@ -48,6 +48,7 @@ impl Push {
             revision: self.revision,
             message: self.message,
             pull_request: self.create_pr,
+            keep_card: false,
         };
         let (folder, name) = (&self.folder, &self.name);
         if self.dry_run {

@@ -30,6 +30,8 @@ pub struct PushSettings {
     pub message: Option<String>,
     /// Opens a pull request instead of changing the branch.
     pub pull_request: bool,
+    /// Leaves the repository's card as it is, if there is one.
+    pub keep_card: bool,
 }
 
 /// A file of a plan.
@@ -39,7 +41,7 @@ pub struct PushFile {
     pub name: String,
     /// Bytes.
     pub size: u64,
-    /// The repository has the same file.
+    /// The repository has the same file, or a card that is kept.
     pub unchanged: bool,
 }
 
@@ -155,7 +157,7 @@ impl Push<'_> {
                     self.left_out.push(file.name.clone());
                     continue;
                 }
-                Some(mode) => is_unchanged(file, mode)?,
+                Some(mode) => is_unchanged(file, mode, self.settings)?,
                 None => false,
             };
             files.push(PushFile { name: file.name.clone(), size: file.size, unchanged });
@@ -210,7 +212,7 @@ impl Push<'_> {
         for (index, (file, mode)) in self.files.iter_mut().zip(&modes).enumerate() {
             if mode.ignored {
                 notify(HubEvent::Notice(&format!("{} is left out by the repository's .gitignore", file.name)));
-            } else if !is_unchanged(file, mode)? {
+            } else if !is_unchanged(file, mode, self.settings)? {
                 changed.push(index);
             }
         }
@@ -245,9 +247,12 @@ impl Push<'_> {
     }
 }
 
-/// Returns whether the repository has the same file.
-fn is_unchanged(file: &mut LocalFile, mode: &UploadMode) -> Result<bool, HubError> {
+/// Returns whether the repository has the same file, or a card that is kept.
+fn is_unchanged(file: &mut LocalFile, mode: &UploadMode, settings: &PushSettings) -> Result<bool, HubError> {
     let Some(remote) = &mode.remote else { return Ok(false) };
+    if settings.keep_card && file.name == "README.md" {
+        return Ok(true);
+    }
     let local = if mode.lfs { file.sha256()?.to_owned() } else { file.git_blob()? };
     Ok(*remote == local)
 }
