@@ -12,6 +12,7 @@ pub(crate) mod quantity;
 mod read;
 mod table;
 mod template;
+mod untrained;
 
 pub use blend_facts::{BlendFacts, BlendPoint, GuardFacts, Verdict};
 pub(crate) use body::PLACEHOLDER_ID;
@@ -20,6 +21,7 @@ pub(crate) use facts::{AtDimension, SetScores};
 pub(crate) use front_matter::pipeline_tag;
 pub use read::{matryoshka_dims, model_name};
 pub(crate) use template::{markdown, template_syntax};
+pub use untrained::card_of_saved;
 
 /// Renders the card: YAML front matter, then Markdown.
 pub fn render(facts: &CardFacts) -> String {

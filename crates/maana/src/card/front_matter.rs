@@ -23,7 +23,8 @@ pub(super) fn front_matter(facts: &CardFacts) -> String {
         true => ["cross-encoder", "reranker"],
         false => ["sentence-similarity", "feature-extraction"],
     };
-    let tags = ["sentence-transformers"].into_iter().chain(tags).chain(["generated_from_trainer", &size]);
+    let trained = ["generated_from_trainer", &size].into_iter().filter(|_| facts.rows() > 0);
+    let tags = ["sentence-transformers"].into_iter().chain(tags).chain(trained);
     list(&mut out, "tags", tags.chain(losses.iter().map(String::as_str)));
     if let Some(id) = facts.base_model.as_ref().and_then(|base| base.hub_id.as_ref()) {
         let _ = writeln!(out, "base_model: {}", yaml(id));

@@ -36,6 +36,7 @@ pub fn model_name(card: &str) -> Option<String> {
     }
     const LONGEST: usize = 100;
     let title = body.lines().find_map(|line| line.strip_prefix("# ")).map(escape::plain)?;
-    let is_own = !title.is_empty() && !title.contains('{') && title != "SentenceTransformer";
+    let is_own =
+        !title.is_empty() && !title.contains('{') && !["CrossEncoder", "SentenceTransformer"].contains(&&*title);
     (is_own && title.chars().count() <= LONGEST).then_some(title)
 }
