@@ -9,6 +9,9 @@ use std::process::Command;
 
 const TESTS: &str = "python/tests";
 
+/// Environment with nothing but the wheel and pytest.
+const CLEAN: &str = "target/python-clean";
+
 /// Largest wheel, in bytes.
 const MOST_BYTES: u64 = 20_000_000;
 
@@ -65,8 +68,9 @@ pub(crate) fn in_tests() -> Result<()> {
 }
 
 /// Builds the wheel and the source distribution in `target/wheels`. Installs the wheel in an empty
-/// environment and runs the tests that need nothing else; then installs the source distribution,
-/// which pip compiles in the folder of this build.
+/// environment, runs the tests that need nothing else, measures the time to a first embedding and
+/// runs the command; then installs the source distribution, which pip compiles in the folder of this
+/// build.
 pub(crate) fn wheel() -> Result<()> {
     let python = environment()?;
     let wheels = Path::new("target/wheels");
@@ -79,11 +83,12 @@ pub(crate) fn wheel() -> Result<()> {
     println!("{}: {:.1} MB", found.display(), bytes as f64 / 1e6);
     ensure!(bytes < MOST_BYTES, "the wheel has {bytes} bytes; expected less than {MOST_BYTES}");
 
-    let clean = Path::new("target/python-clean");
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(clean))?;
-    let clean = clean.join("bin/python");
+    run(Command::new("python3").args(["-m", "venv", "--clear", CLEAN]))?;
+    let clean = Path::new(CLEAN).join("bin/python");
     run(Command::new(&clean).args(["-m", "pip", "install", "-q", "pytest"]).arg(&found))?;
     run(&mut python::pytest(&clean, TESTS))?;
+    run(Command::new(&clean).arg("xtask/python/start.py"))?;
+    run(Command::new(Path::new(CLEAN).join("bin/maana")).arg("--version"))?;
 
     let mut install = Command::new(&clean);
     install.args(["-m", "pip", "install", "-q", "--force-reinstall", "--no-deps"]).arg(&source);
