@@ -12,7 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import callbacks, datasets, evaluation, losses, quantization, readers, training_args, util
+    from . import callbacks, datasets, evaluation, losses, models, quantization, readers, sentence_transformer
+    from . import training_args, util
+    from ._hard_negatives import mine_hard_negatives
     from ._maana import __version__, set_threads
     from .cross_encoder import (
         CrossEncoder,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     )
     from .model import SentenceTransformer
     from .model_card import SentenceTransformerModelCardData
+    from .quantization import quantize_embeddings
     from .readers import InputExample
     from .similarity import SimilarityFunction
     from .static import distill_static
@@ -45,7 +48,21 @@ _MODULE_OF = {
     "Store": "store",
     "__version__": "_maana",
     "distill_static": "static",
+    "mine_hard_negatives": "util",
+    "quantize_embeddings": "quantization",
     "set_threads": "_maana",
+}
+
+#: Names of the reference that are not supported, with the remedy.
+_REFUSED = {
+    "LoggingHandler": "use logging.basicConfig; warnings of this package go to the logger 'maana'",
+    "MultiVectorEncoder": "use SentenceTransformer, or CrossEncoder to rerank",
+    "ParallelSentencesDataset": "give the trainer a data set with the column 'label' of a teacher's embeddings",
+    "SentencesDataset": "give the trainer a data set",
+    "SparseEncoder": "use SentenceTransformer, or the hybrid search of maana.Store",
+    "export_dynamic_quantized_onnx_model": 'open the model with precision="int8"',
+    "export_optimized_onnx_model": "open the model with this package instead of ONNX",
+    "export_static_quantized_openvino_model": 'open the model with precision="int8"',
 }
 
 __all__ = [
@@ -67,8 +84,12 @@ __all__ = [
     "distill_static",
     "evaluation",
     "losses",
+    "mine_hard_negatives",
+    "models",
     "quantization",
+    "quantize_embeddings",
     "readers",
+    "sentence_transformer",
     "set_threads",
     "training_args",
     "util",
@@ -80,6 +101,9 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
     elif name in __all__:
         value = import_module(f".{name}", __name__)
+    elif name in _REFUSED:
+        # `from maana import NAME` shows the message of no other exception.
+        raise ImportError(f"{name} is not supported: {_REFUSED[name]}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

@@ -54,6 +54,18 @@ def as_rows(embeddings: Any, name: str) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
+def as_floats(values: Any, name: str) -> np.ndarray:
+    """Return numbers as an array of float32 in C order, of any number of dimensions.
+
+    Raises:
+        TypeError: If the values are not numbers.
+    """
+    array = np.asarray(values.detach().cpu().float().numpy() if is_tensor(values) else values)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has values of type {array.dtype}; expected numbers")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
 def is_single(texts: Any) -> bool:
     """Return whether the input is one text and not several."""
     return isinstance(texts, str) or (isinstance(texts, np.ndarray) and texts.ndim == 0)

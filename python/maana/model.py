@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
 from . import _maana
+from ._access import check_device, refuse
 from ._arrays import as_texts, is_single, to_tensor
-from ._base import BaseModel, check_device, refuse
+from ._base import BaseModel
 from ._fit import FitMixin
 from ._progress import progress_bar
+from ._tokenizer import Tokenizer
 from .arrow import as_arrow_texts
 from .model_card import SentenceTransformerModelCardData
+from .models import Module, Pooling, Router, Transformer
+from .models.chain import read_chain
+from .models.transformer import AutoModel
 from .quantization import quantize_embeddings
 from .similarity import SimilarityFunction
 
@@ -33,13 +38,20 @@ class SentenceTransformer(FitMixin, BaseModel):
 
     Args:
         model_name_or_path: A folder made by Sentence Transformers, or a name on the hub.
+        modules: Modules of `maana.models` from which the model is built, instead of a name.
         device: ``"cpu"`` or ``None``.
         prompts: Texts in front of texts, by name. Default: those of the folder.
         default_prompt_name: Name of the prompt for texts without one.
         cache_folder: Cache of fetched models. Default: that of ``huggingface_hub``.
         revision: Branch, tag or commit on the hub.
         local_files_only: Do not use the network.
-        token: Access token of the hub.
+        token: Access token of the hub. ``use_auth_token`` is its older name.
+        trust_remote_code: Accepted: code of a repository is never run.
+        model_kwargs: ``{"dtype": "bfloat16"}`` for `precision`; ``attn_implementation`` and ``device_map``
+            at values that change nothing.
+        processor_kwargs: ``{"model_max_length": tokens}``. ``tokenizer_kwargs`` is its older name.
+        model_card_data: Language, licence and name for the card of a run.
+        backend: ``torch``, the default of the reference, for the engine of this package.
         similarity_fn_name: ``cosine``, ``dot``, ``euclidean`` or ``manhattan``.
         truncate_dim: Number of leading columns of embeddings to keep.
         precision: Precision of the computation: ``float32`` (the same bits on every machine),
@@ -58,6 +70,18 @@ class SentenceTransformer(FitMixin, BaseModel):
     """
 
     _native_class = _maana.Encoder
+    _derived = ("tokenizer", "_modules")
+    _refused = {
+        "add_adapter": "train with adapters by the recipe's table [lora]",
+        "cuda": "Maana computes on the CPU",
+        "float": "embeddings are float32 already",
+        "forward": "use encode",
+        "half": 'open the model with precision="bfloat16"',
+        "merge": "use the command `maana blend`",
+        "named_parameters": "the model is not a module of PyTorch; save_pretrained writes its weights",
+        "parameters": "the model is not a module of PyTorch; save_pretrained writes its weights",
+        "state_dict": "the model is not a module of PyTorch; save_pretrained writes its weights",
+    }
 
     def __init__(
         self,
@@ -72,6 +96,7 @@ class SentenceTransformer(FitMixin, BaseModel):
         revision: str | None = None,
         local_files_only: bool = False,
         token: bool | str | None = None,
+        use_auth_token: bool | str | None = None,
         model_kwargs: dict[str, Any] | None = None,
         processor_kwargs: dict[str, Any] | None = None,
         tokenizer_kwargs: dict[str, Any] | None = None,
@@ -82,7 +107,7 @@ class SentenceTransformer(FitMixin, BaseModel):
         truncate_dim: int | None = None,
         precision: str = "float32",
     ) -> None:
-        refuse(model_kwargs=model_kwargs, config_kwargs=config_kwargs)
+        refuse(config_kwargs=config_kwargs)
         length = (processor_kwargs or tokenizer_kwargs or {}).copy()
         limit = length.pop("model_max_length", None)
         if length:
@@ -93,12 +118,15 @@ class SentenceTransformer(FitMixin, BaseModel):
             device=device,
             revision=revision,
             cache_folder=cache_folder,
-            token=token,
+            token=token if token is not None else use_auth_token,
             local_files_only=local_files_only,
             precision=precision,
+            model_kwargs=model_kwargs,
+            backend=backend,
         )
         if limit is not None:
             self.max_seq_length = int(limit)
+        self.trust_remote_code = trust_remote_code
         self.model_card_data = model_card_data or SentenceTransformerModelCardData()
         own = {**dict(self._summary["prompts"]), **(prompts or {})}
         self.has_own_prompts = bool(own)
@@ -160,6 +188,8 @@ class SentenceTransformer(FitMixin, BaseModel):
         if inputs is None and "sentences" in kwargs:
             inputs = kwargs.pop("sentences")
         task = kwargs.pop("task", None)
+        if kwargs.get("modality") in (None, "text"):
+            kwargs.pop("modality", None)
         if kwargs:
             raise ValueError(
                 f"{type(self).__name__}.encode() has been called with additional keyword arguments that this "
@@ -195,24 +225,107 @@ class SentenceTransformer(FitMixin, BaseModel):
         return embeddings[0] if single else embeddings
 
     def encode_query(
-        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, **kwargs: Any
+        self,
+        inputs: Any = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: Literal["sentence_embedding", "token_embeddings"] | None = "sentence_embedding",
+        precision: EmbeddingPrecision = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | list[str] | None = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: Any = None,
+        chunk_size: int | None = None,
+        **kwargs: Any,
     ) -> Any:
         """Embed queries: as `encode`, with the prompt ``query`` unless another one is named."""
         if prompt_name is None and prompt is None and "query" in self.prompts:
             prompt_name = "query"
-        return self.encode(inputs, prompt_name, prompt, **{"task": "query", **kwargs})
+        return self.encode(
+            inputs,
+            prompt_name,
+            prompt,
+            batch_size,
+            show_progress_bar,
+            output_value,
+            precision,
+            convert_to_numpy,
+            convert_to_tensor,
+            device,
+            normalize_embeddings,
+            truncate_dim,
+            pool,
+            chunk_size,
+            **{"task": "query", **kwargs},
+        )
 
     def encode_document(
-        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, **kwargs: Any
+        self,
+        inputs: Any = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: Literal["sentence_embedding", "token_embeddings"] | None = "sentence_embedding",
+        precision: EmbeddingPrecision = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | list[str] | None = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: Any = None,
+        chunk_size: int | None = None,
+        **kwargs: Any,
     ) -> Any:
         """Embed documents: as `encode`, with the prompt ``document``, ``passage`` or ``corpus``."""
         if prompt_name is None and prompt is None:
             prompt_name = next((name for name in _DOCUMENT_PROMPTS if name in self.prompts), None)
-        return self.encode(inputs, prompt_name, prompt, **{"task": "document", **kwargs})
+        return self.encode(
+            inputs,
+            prompt_name,
+            prompt,
+            batch_size,
+            show_progress_bar,
+            output_value,
+            precision,
+            convert_to_numpy,
+            convert_to_tensor,
+            device,
+            normalize_embeddings,
+            truncate_dim,
+            pool,
+            chunk_size,
+            **{"task": "document", **kwargs},
+        )
 
-    def encode_multi_process(self, sentences: Any, pool: Any = None, **kwargs: Any) -> np.ndarray:
+    def encode_multi_process(
+        self,
+        sentences: Any,
+        pool: Any = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        chunk_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        precision: EmbeddingPrecision = "float32",
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+    ) -> np.ndarray:
         """Embed texts: as `encode`, which uses all threads already."""
-        return self.encode(sentences, **kwargs)
+        return self.encode(
+            sentences,
+            prompt_name,
+            prompt,
+            batch_size,
+            show_progress_bar,
+            precision=precision,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
+        )
 
     def start_multi_process_pool(self, target_devices: list[str] | None = None) -> dict[str, Any]:
         """Return an empty pool for calls that pass one on."""
@@ -257,15 +370,18 @@ class SentenceTransformer(FitMixin, BaseModel):
     def similarity_fn_name(self, value: str | SimilarityFunction | None) -> None:
         self._similarity = SimilarityFunction(value or "cosine").value
 
-    @property
-    def similarity(self) -> Callable[[Any, Any], Any]:
-        """Function that compares all embeddings with all others: ``(rows, rows)``."""
-        return SimilarityFunction.to_similarity_fn(self._similarity)
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Compare all embeddings with all others: ``(rows, rows)``."""
+        return SimilarityFunction.to_similarity_fn(self._similarity)(embeddings1, embeddings2)
 
-    @property
-    def similarity_pairwise(self) -> Callable[[Any, Any], Any]:
-        """Function that compares embeddings pair by pair: ``(rows)``."""
-        return SimilarityFunction.to_similarity_pairwise_fn(self._similarity)
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Compare embeddings pair by pair: ``(rows)``."""
+        return SimilarityFunction.to_similarity_pairwise_fn(self._similarity)(embeddings1, embeddings2)
+
+    @staticmethod
+    def is_singular_input(inputs: Any) -> bool:
+        """Return whether the input is one text and not several."""
+        return is_single(inputs)
 
     # Prompts and tokens
 
@@ -274,9 +390,9 @@ class SentenceTransformer(FitMixin, BaseModel):
         names = ("query",) if role == "query" else _DOCUMENT_PROMPTS
         return next((self.prompts[name] for name in names if name in self.prompts), "")
 
-    def tokenize(self, texts: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+    def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, np.ndarray]:
         """Return token ids, segments and masks of texts, padded to the longest: ``(texts, tokens)``."""
-        found = self.native.tokenize(as_texts(texts, "texts"), kwargs.get("prompt") or "")
+        found = self.native.tokenize(as_texts(inputs), prompt or "")
         longest = max((len(ids) for ids, _ in found), default=0)
         shape = (len(found), longest)
         tokens = {name: np.zeros(shape, np.int64) for name in ("input_ids", "token_type_ids", "attention_mask")}
@@ -286,7 +402,9 @@ class SentenceTransformer(FitMixin, BaseModel):
             tokens["attention_mask"][row, : len(ids)] = 1
         return tokens
 
-    preprocess = tokenize
+    def tokenize(self, texts: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+        """Return token ids, segments and masks: an older name of `preprocess`."""
+        return self.preprocess(texts, **kwargs)
 
     # Properties
 
@@ -321,94 +439,69 @@ class SentenceTransformer(FitMixin, BaseModel):
 
     truncate_sentence_embeddings = truncate_embeddings
 
-    @property
-    def device(self) -> Any:
-        """Device of the computation: the CPU."""
-        try:
-            import torch
-        except ImportError:
-            return "cpu"
-        return torch.device("cpu")
+    # Modules
 
-    def cpu(self) -> SentenceTransformer:
-        """Return the model."""
-        return self
+    @cached_property
+    def _modules(self) -> list[Module]:
+        return read_chain(self.native.folder, self._summary)
 
     def __len__(self) -> int:
         """Return the number of modules."""
         return len(self._summary["modules"])
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return kind and settings of a module."""
-        module = self._summary["modules"][index]
-        return {"kind": module["kind"], **dict(map(tuple, module["settings"]))}
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return a module of `maana.models`, or a list of some."""
+        return self._modules[index]
+
+    def __iter__(self) -> Iterator[Module]:
+        """Iterate over the modules."""
+        return iter(self._modules)
+
+    def _first_module(self) -> Module:
+        return self._modules[0]
+
+    def _last_module(self) -> Module:
+        return self._modules[-1]
+
+    @property
+    def transformers_model(self) -> AutoModel | None:
+        """The place of the encoder in PyTorch, whose `config` programs read; ``None`` without one."""
+        encoder = self._encoder_module()
+        return None if encoder is None else encoder.auto_model
+
+    @property
+    def config(self) -> Any:
+        """The fields of the encoder's `config.json`; ``None`` without one."""
+        encoder = self._encoder_module()
+        return None if encoder is None else encoder.config
+
+    @property
+    def processor(self) -> Tokenizer:
+        """The tokenizer of the model."""
+        return self.tokenizer
+
+    def _encoder_module(self) -> Transformer | None:
+        routes = [chain for module in self if isinstance(module, Router) for chain in module.sub_modules.values()]
+        everything = [module for chain in (self._modules, *routes) for module in chain]
+        return next((module for module in everything if isinstance(module, Transformer)), None)
+
+    def _tokenizer_folder(self) -> str:
+        encoder = self._encoder_module()
+        return self.native.folder if encoder is None else str(encoder.folder)
+
+    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
+        """Pool the tokens of prompts too, or not."""
+        modules = list(self)
+        for module in modules:
+            if isinstance(module, Pooling):
+                module.include_prompt = include_prompt
+        self._build(modules)
+        self._open_folder(self._built.name, self.max_seq_length)
 
     def __repr__(self) -> str:
-        modules = "".join(f"  ({number}): {self[number]}\n" for number in range(len(self)))
+        modules = "".join(f"  ({number}): {module!r}\n" for number, module in enumerate(self))
         return f"SentenceTransformer(\n{modules})"
 
-    # Folders
-
-    def save_pretrained(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """Write the model as a folder of Sentence Transformers, with its prompts and settings.
-
-        The folder appears whole or not at all; an older model in its place is replaced.
-
-        Raises:
-            ValueError: If the folder holds anything but a model.
-        """
+    def _save(self, path: str, card: dict[str, Any]) -> None:
         prompts = list(self.prompts.items())
-        self.native.save(os.fspath(path), prompts, self.default_prompt_name, self.similarity_fn_name)
-
-    save = save_pretrained
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        token: str | None = None,
-        private: bool | None = None,
-        safe_serialization: bool = True,
-        commit_message: str | None = None,
-        local_model_path: str | os.PathLike[str] | None = None,
-        exist_ok: bool = False,
-        replace_model_card: bool = False,
-        train_datasets: list[str] | None = None,
-        revision: str | None = None,
-        create_pr: bool = False,
-    ) -> str:
-        """Push the model to the hub in one commit.
-
-        Args:
-            repo_id: Name on the hub, ``organisation/model``.
-            token: Access token. Default: that of the environment or of ``hf auth login``.
-            private: Create a private repository, and refuse a public one.
-            safe_serialization: Accepted: weights are always safetensors.
-            commit_message: Summary of the commit.
-            local_model_path: Folder to push instead of this model, such as that of a run.
-            exist_ok: Push to a repository that exists.
-            replace_model_card: Accepted: the card of the model's folder is pushed.
-            train_datasets: Accepted: the card of a run names its data.
-            revision: Branch to push to, created if necessary.
-            create_pr: Open a pull request instead of changing the branch.
-
-        Returns:
-            The page of the commit or of the pull request.
-
-        Raises:
-            FileExistsError: If the repository exists, without ``exist_ok`` and ``create_pr``.
-            ValueError: If the name is not valid, or there is no token.
-            OSError: If the hub cannot be reached or refuses the push.
-        """
-        with tempfile.TemporaryDirectory() as parent:
-            folder = local_model_path or os.path.join(parent, "model")
-            if local_model_path is None:
-                self.save_pretrained(folder)
-            settings = {
-                "token": token,
-                "private": bool(private),
-                "revision": revision,
-                "message": commit_message,
-                "pull_request": create_pr,
-                "only_new": not exist_ok and not create_pr,
-            }
-            return _maana.push(folder, repo_id, settings)
+        self.native.save(path, prompts, self.default_prompt_name, self.similarity_fn_name, card)

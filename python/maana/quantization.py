@@ -9,8 +9,9 @@ import numpy as np
 from . import _maana
 from ._arrays import as_rows
 
-__all__ = ["quantize_embeddings"]
+__all__ = ["quantize_embeddings", "semantic_search_faiss", "semantic_search_usearch"]
 
+_NO_INDEX = "{} is not supported: use util.semantic_search for embeddings in memory, or maana.Store for many"
 _PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
 
 
@@ -56,3 +57,45 @@ def quantize_embeddings(
         calibration = rows if calibration_embeddings is None else as_rows(calibration_embeddings, "calibration")
         ranges = _maana.ranges(calibration)
     return _maana.quantize(rows, precision, as_rows(ranges, "ranges"))
+
+
+def semantic_search_faiss(
+    query_embeddings: np.ndarray,
+    corpus_embeddings: np.ndarray | None = None,
+    corpus_index: Any = None,
+    corpus_precision: Literal["float32", "uint8", "ubinary"] = "float32",
+    top_k: int = 10,
+    ranges: np.ndarray | None = None,
+    calibration_embeddings: np.ndarray | None = None,
+    rescore: bool = True,
+    rescore_multiplier: int = 2,
+    exact: bool = True,
+    output_index: bool = False,
+) -> tuple[list[list[dict[str, int | float]]], float, Any]:
+    """Refused: `util.semantic_search` and `Store` search without faiss.
+
+    Raises:
+        NotImplementedError: Always.
+    """
+    raise NotImplementedError(_NO_INDEX.format("semantic_search_faiss"))
+
+
+def semantic_search_usearch(
+    query_embeddings: np.ndarray,
+    corpus_embeddings: np.ndarray | None = None,
+    corpus_index: Any = None,
+    corpus_precision: Literal["float32", "int8", "ubinary", "binary"] = "float32",
+    top_k: int = 10,
+    ranges: np.ndarray | None = None,
+    calibration_embeddings: np.ndarray | None = None,
+    rescore: bool = True,
+    rescore_multiplier: int = 2,
+    exact: bool = True,
+    output_index: bool = False,
+) -> tuple[list[list[dict[str, int | float]]], float, Any]:
+    """Refused: `util.semantic_search` and `Store` search without usearch.
+
+    Raises:
+        NotImplementedError: Always.
+    """
+    raise NotImplementedError(_NO_INDEX.format("semantic_search_usearch"))

@@ -23,9 +23,11 @@ __all__ = [
     "cos_sim",
     "dot_score",
     "euclidean_sim",
+    "information_retrieval",
     "manhattan_sim",
     "mine_hard_negatives",
     "normalize_embeddings",
+    "pairwise_angle_sim",
     "pairwise_cos_sim",
     "pairwise_dot_score",
     "pairwise_euclidean_sim",
@@ -96,6 +98,22 @@ def pairwise_manhattan_sim(a: Any, b: Any) -> Any:
     return _pairwise("manhattan", a, b)
 
 
+def pairwise_angle_sim(x: Any, y: Any) -> Any:
+    """Return the absolute normalised angle of each row of ``x`` with the same row of ``y`` (AnglE).
+
+    Raises:
+        ValueError: If the number of columns is odd, or the shapes differ.
+    """
+    first, second = as_rows(x, "x"), as_rows(y, "y")
+    if first.shape != second.shape or first.shape[1] % 2:
+        raise ValueError(f"x has the shape {first.shape} and y {second.shape}; expected the same, with an even width")
+    (a, b), (c, d) = (np.split(rows.astype(np.float64), 2, axis=1) for rows in (first, second))
+    # The quotient of two complex numbers for each column, and its length for each row.
+    scale = np.sqrt((c**2 + d**2).sum(axis=1) * (a**2 + b**2).sum(axis=1))
+    angles = np.abs((a * c + b * d + b * c - a * d).sum(axis=1)) / scale
+    return _like(angles.astype(np.float32), x, y)
+
+
 def normalize_embeddings(embeddings: Any) -> Any:
     """Return the rows divided by their lengths."""
     rows = as_rows(embeddings, "embeddings")
@@ -159,6 +177,11 @@ def semantic_search(
         [{"corpus_id": row, "score": score} for row, score in zip(rows, row_scores)]
         for rows, row_scores in zip(found.tolist(), scores.tolist())
     ]
+
+
+def information_retrieval(*args: Any, **kwargs: Any) -> list[list[dict[str, int | float]]]:
+    """Find the nearest rows of a corpus for each query: an older name of `semantic_search`."""
+    return semantic_search(*args, **kwargs)
 
 
 def paraphrase_mining(

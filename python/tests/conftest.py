@@ -24,3 +24,12 @@ def model() -> SentenceTransformer:
 def golden() -> list[dict[str, Any]]:
     """Return texts and their embeddings by the reference."""
     return json.loads((ROOT / "golden" / "tiny_encode.json").read_text())["rows"]
+
+
+@pytest.fixture(scope="session")
+def minilm() -> SentenceTransformer:
+    """Return all-MiniLM-L6-v2, where it is in the cache."""
+    try:
+        return SentenceTransformer("sentence-transformers/all-MiniLM-L6-v2", local_files_only=True)
+    except OSError as error:
+        pytest.skip(f"all-MiniLM-L6-v2 is not in the cache: {error}")

@@ -46,6 +46,27 @@ def test_a_model_is_pushed_once_and_again_when_asked(hub):
     assert third.startswith("FileExistsError") and "exist_ok" in third
 
 
+def test_the_card_of_a_repository_is_replaced_only_when_asked(hub, tmp_path):
+    script = """
+import sys
+from maana import SentenceTransformer
+model = SentenceTransformer(sys.argv[1])
+model.push_to_hub("maana/tiny", token="secret")
+"""
+    run(hub, script, TINY)
+    files = hub.repositories["maana/tiny"]["files"]
+    own, files["README.md"] = files["README.md"], b"# Ours"
+    again = script.replace('token="secret"', 'token="secret", exist_ok=True')
+    run(hub, again, TINY)
+    assert files["README.md"] == b"# Ours"
+    run(hub, again.replace("exist_ok=True", "exist_ok=True, replace_model_card=True, train_datasets=['a']"), TINY)
+    assert files["README.md"] == own
+    assert hub.repositories["maana/tiny"]["commits"][-1][0]["value"]["summary"] == "Add new SentenceTransformer model"
+    refused = again.replace("exist_ok=True", "safe_serialization=False")
+    with pytest.raises(AssertionError, match="safe_serialization=False is not supported"):
+        run(hub, refused, TINY)
+
+
 def test_names_and_tokens_are_checked(hub):
     script = SCRIPT.replace('"maana/tiny", token="secret", private=True', '"tiny", token="secret"')
     assert run(hub, script, TINY)[0].startswith("ValueError")

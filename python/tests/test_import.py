@@ -21,4 +21,4 @@ def test_every_name_can_be_imported():
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error():
-    assert not hasattr(maana, "SparseEncoder")
+    assert not hasattr(maana, "Encoder")

@@ -25,3 +25,4 @@ pub use adapter::adapter_base;
 pub use head::HeadSettings;
 pub use open::{Opened, new_static, open_adapter, open_for_inference, open_for_scoring, open_for_training};
 pub use tower_weights::WeightStorage;
+pub use written::write_tensors;

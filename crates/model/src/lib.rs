@@ -40,7 +40,7 @@ pub use cross_encoder::CrossEncoder;
 pub use error::ModelError;
 pub use folder::{
     HeadSettings, Opened, WeightStorage, adapter_base, new_static, open_adapter, open_for_inference, open_for_scoring,
-    open_for_training,
+    open_for_training, write_tensors,
 };
 pub use inference_model::InferenceModel;
 pub use lora::LoraSettings;

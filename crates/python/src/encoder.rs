@@ -3,8 +3,9 @@
 use crate::arrays::of_matrix;
 use crate::error::{of_any, of_model, of_texts};
 use crate::interrupt::interruptible;
-use crate::opening::{Access, OpenModel};
+use crate::opening::{Access, OpenModel, SavedCard};
 use crate::texts::Texts;
+use crate::tokens::Tokenizer;
 use crate::vectors::similarity_named;
 use maana::eval::Kind;
 use maana::evaluation::{EvaluationSet, Measuring, SetSpec};
@@ -140,6 +141,11 @@ impl Encoder {
         texts.iter().map(tokens).collect()
     }
 
+    /// The tokenizer of the model.
+    fn tokenizer(&self) -> PyResult<Tokenizer> {
+        Ok(Tokenizer::of(self.encoder()?.spec()))
+    }
+
     /// Number of tokens of a text that are read.
     #[getter]
     fn max_seq_length(&self) -> PyResult<usize> {
@@ -219,10 +225,11 @@ impl Encoder {
         prompts: Vec<(String, String)>,
         default_prompt_name: Option<String>,
         similarity: &str,
+        card: SavedCard,
     ) -> PyResult<()> {
         let max_seq_length = self.max_seq_length()?;
         let similarity = similarity_named(similarity)?;
-        self.model.save(py, &folder, None, |model| {
+        self.model.save(py, &folder, None, card, |model| {
             model.set_max_seq_length(max_seq_length)?;
             model.set_usage(prompts, default_prompt_name, similarity)
         })

@@ -9,13 +9,16 @@ mod evaluator;
 mod hub;
 mod interrupt;
 mod loss;
+mod module;
 mod of_process;
 mod opening;
 mod pair_encoder;
+mod scored_pairs;
 mod static_model;
 mod store;
 mod texts;
 mod threads;
+mod tokens;
 mod train;
 mod vectors;
 
@@ -29,13 +32,19 @@ mod _maana {
     #[pymodule_export]
     use crate::hub::push;
     #[pymodule_export]
+    use crate::module::write_tensors;
+    #[pymodule_export]
     use crate::pair_encoder::PairEncoder;
     #[pymodule_export]
-    use crate::static_model::distill_static;
+    use crate::scored_pairs::{measure_binary, measure_classes, measure_correlation, measure_reranking};
+    #[pymodule_export]
+    use crate::static_model::{distill_static, static_table};
     #[pymodule_export]
     use crate::store::Store;
     #[pymodule_export]
     use crate::threads::set_threads;
+    #[pymodule_export]
+    use crate::tokens::Tokenizer;
     #[pymodule_export]
     use crate::train::{train, trainer_settings, write_lines};
     #[pymodule_export]

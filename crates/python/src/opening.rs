@@ -4,6 +4,7 @@ use crate::error::{of_model, of_open};
 use crate::interrupt::interruptible;
 use crate::of_process::OfProcess;
 use crate::threads;
+use maana::card::card_of_saved;
 use maana::hub::{EventHandler, HubEvent, HubOptions, Token};
 use maana::kernels::{Context, InstructionSet, Precision};
 use maana::model::{HeadSettings, ModelError, TrainingModel, open_for_scoring, open_for_training};
@@ -31,6 +32,15 @@ impl Access {
         options.offline = self.local_files_only.then(|| "local_files_only".into()).or(options.offline);
         options
     }
+}
+
+/// The card of a model that is saved: a dictionary of all of these.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct SavedCard {
+    create: bool,
+    /// Name of the model on the hub, for the examples of use.
+    id: Option<String>,
 }
 
 /// An encoder in use, with the folder from which it was opened.
@@ -88,6 +98,7 @@ impl<E: Clone + Send> OpenModel<E> {
         py: Python<'_>,
         folder: &Path,
         new_head: Option<&HeadSettings>,
+        card: SavedCard,
         change: impl FnOnce(&mut TrainingModel) -> Result<(), ModelError> + Send,
     ) -> PyResult<()> {
         let (origin, context) = (Path::new(self.folder()?), threads::context()?);
@@ -98,12 +109,13 @@ impl<E: Clone + Send> OpenModel<E> {
             };
             let mut model = opened.map_err(of_model)?.model;
             change(&mut model).map_err(of_model)?;
-            // The card describes the weights, which are the same.
-            let card = match new_head {
+            // The card of the folder describes the weights, which are the same but for a new head.
+            let own = || match new_head {
                 Some(_) => None,
-                None => maana::files::read(origin.join("README.md")).ok(),
+                None => maana::files::read(origin.join("README.md")).ok().and_then(|card| String::from_utf8(card).ok()),
             };
-            let further: Vec<(&str, &[u8])> = card.iter().map(|card| ("README.md", &card[..])).collect();
+            let card = card.create.then(|| card_of_saved(own(), card.id.as_deref(), model.summary()));
+            let further: Vec<(&str, &[u8])> = card.iter().map(|card| ("README.md", card.as_bytes())).collect();
             model.save(folder, &further).map_err(of_model)
         })
     }

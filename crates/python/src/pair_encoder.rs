@@ -3,7 +3,8 @@
 use crate::arrays::of_matrix;
 use crate::error::{of_any, of_model};
 use crate::interrupt::interruptible;
-use crate::opening::{Access, OpenModel};
+use crate::opening::{Access, OpenModel, SavedCard};
+use crate::tokens::Tokenizer;
 use maana::kernels::{Context, Matrix, Precision};
 use maana::model::{CrossEncoder, HeadSettings, Scoring, WeightStorage};
 use maana::open::{open_for_inference, open_for_scoring};
@@ -138,6 +139,11 @@ impl PairEncoder {
         Ok(self.model.encoder()?.scoring().activation.class())
     }
 
+    /// The tokenizer of the model.
+    fn tokenizer(&self) -> PyResult<Tokenizer> {
+        Ok(Tokenizer::of(self.model.encoder()?.spec()))
+    }
+
     /// Number of tokens of a pair that are read.
     #[getter]
     fn max_length(&self) -> PyResult<usize> {
@@ -164,9 +170,9 @@ impl PairEncoder {
     }
 
     /// Writes the model as a folder of Sentence Transformers; an older model is replaced.
-    fn save(&self, py: Python<'_>, folder: PathBuf) -> PyResult<()> {
+    fn save(&self, py: Python<'_>, folder: PathBuf, card: SavedCard) -> PyResult<()> {
         let max_length = self.max_length()?;
-        self.model.save(py, &folder, self.new_head.as_ref(), |model| model.set_max_seq_length(max_length))
+        self.model.save(py, &folder, self.new_head.as_ref(), card, |model| model.set_max_seq_length(max_length))
     }
 
     /// Folder from which the model was opened.

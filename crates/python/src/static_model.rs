@@ -1,10 +1,15 @@
 //! Static models that imitate an encoder.
 
+use crate::arrays::of_matrix;
 use crate::encoder::Encoder;
-use crate::error::of_any;
+use crate::error::{of_any, of_model};
 use crate::interrupt::interruptible;
+use crate::threads;
 use maana::distill_static::{Progress, Settings, Vocabulary, distill, save};
 use maana::hub::Resolved;
+use maana::kernels::{Matrix, Precision};
+use maana::model::open_for_training;
+use numpy::PyArray2;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -22,6 +27,24 @@ pub(crate) struct StaticSettings {
     epochs: usize,
     learning_rate: f64,
     seed: u64,
+}
+
+/// Returns the table of a static model in a folder: `(tokens, columns)`.
+#[pyfunction]
+pub(crate) fn static_table(py: Python<'_>, folder: PathBuf) -> PyResult<Bound<'_, PyArray2<f32>>> {
+    let context = threads::context()?;
+    let table = interruptible(py, |_| {
+        let model = open_for_training(&folder, &context, Precision::F32).map_err(of_model)?.model;
+        if !model.spec().is_static() {
+            let text =
+                format!("{}: not a static model; expected one of Model2Vec or StaticEmbedding", folder.display());
+            return Err(PyValueError::new_err(text));
+        }
+        let config = model.spec().config();
+        let (rows, columns) = (config.vocabulary, config.hidden);
+        Ok(Matrix::from_vec(rows, columns, model.parameters()[..rows * columns].to_vec()))
+    })?;
+    of_matrix(py, table)
 }
 
 /// Makes a static model that imitates an encoder, and writes its folder. `name` is that of the

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import _maana
+from .._access import check_device, refuse
 from .._arrays import as_texts, is_tensor, to_tensor
-from .._base import BaseModel, check_device, refuse
+from .._base import BaseModel
 from .._fit import PairFitMixin
 from .._progress import progress_bar
 from ..model_card import CrossEncoderModelCardData
@@ -30,6 +31,13 @@ class CrossEncoder(PairFitMixin, BaseModel):
         revision: Branch, tag or commit on the hub.
         local_files_only: Do not use the network.
         token: Access token of the hub.
+        trust_remote_code: Accepted: code of a repository is never run.
+        model_kwargs: ``{"dtype": "bfloat16"}`` for `precision`; ``attn_implementation`` and ``device_map``
+            at values that change nothing.
+        processor_kwargs: ``{"model_max_length": tokens}`` for `max_length`.
+        model_card_data: Language, licence and name for the card of a run.
+        backend: ``torch``, the default of the reference, for the engine of this package.
+        keep_in_fp32_modules: Accepted: norms and the head are computed in float32 in any precision.
         num_labels: Number of labels. Default: that of the folder, else 1. A model without a head
             for pairs gets a new one with random weights, which has to be trained
             (`CrossEncoderTrainer`).
@@ -51,6 +59,14 @@ class CrossEncoder(PairFitMixin, BaseModel):
     """
 
     _native_class = _maana.PairEncoder
+    _refused = {
+        "add_adapter": "train with adapters by the recipe's table [lora]",
+        "cuda": "Maana computes on the CPU",
+        "half": 'open the model with precision="bfloat16"',
+        "model": "the model is not a module of PyTorch; labels and max_length are attributes",
+        "parameters": "the model is not a module of PyTorch; save_pretrained writes its weights",
+        "state_dict": "the model is not a module of PyTorch; save_pretrained writes its weights",
+    }
 
     def __init__(
         self,
@@ -73,24 +89,32 @@ class CrossEncoder(PairFitMixin, BaseModel):
         num_labels: int | None = None,
         max_length: int | None = None,
         activation_fn: Callable[[Any], Any] | None = None,
+        keep_in_fp32_modules: list[str] | None = None,
         precision: str = "float32",
     ) -> None:
-        refuse(model_kwargs=model_kwargs, processor_kwargs=processor_kwargs, config_kwargs=config_kwargs)
+        limit = {**(processor_kwargs or {})}
+        max_length = max_length if max_length is not None else limit.pop("model_max_length", None)
+        refuse(processor_kwargs=limit, config_kwargs=config_kwargs)
+        if modules is not None:
+            raise NotImplementedError("modules are not supported: a cross-encoder is opened from a folder or a name")
         self._native_options = {"num_labels": num_labels}
         summary = self._open(
             model_name_or_path,
-            modules=modules,
+            modules=None,
             device=device,
             revision=revision,
             cache_folder=cache_folder,
             token=token,
             local_files_only=local_files_only,
             precision=precision,
+            model_kwargs=model_kwargs,
+            backend=backend,
         )
         if num_labels is not None and num_labels != self.num_labels:
             raise ValueError(f"num_labels is {num_labels}, but the model has {self.num_labels}")
         if max_length is not None:
             self.max_length = max_length
+        self.trust_remote_code = trust_remote_code
         self.model_card_data = model_card_data or CrossEncoderModelCardData()
         self.activation_fn = activation_fn
         default = default_prompt_name or summary["default_prompt_name"]
@@ -110,6 +134,7 @@ class CrossEncoder(PairFitMixin, BaseModel):
         device: str | list[str] | None = None,
         pool: Any = None,
         chunk_size: int | None = None,
+        **kwargs: Any,
     ) -> Any:
         """Score pairs of texts.
 
@@ -133,6 +158,8 @@ class CrossEncoder(PairFitMixin, BaseModel):
         Raises:
             TypeError: If an input is not a pair of strings.
         """
+        if kwargs:
+            raise ValueError(f"CrossEncoder.predict() has been called with arguments that it does not use: {sorted(kwargs)}")
         if batch_size <= 0:
             raise ValueError(f"batch_size must be a positive integer, got {batch_size}.")
         if not isinstance(device, (list, tuple)):
@@ -231,23 +258,23 @@ class CrossEncoder(PairFitMixin, BaseModel):
     def __repr__(self) -> str:
         return f"CrossEncoder({self.name!r}, labels={self.labels}, max_length={self.max_length})"
 
-    # Folders
-
     def _redraw_head(self, seed: int) -> None:
         """Draw the weights of a new head by a seed."""
         if self.native.has_new_head:
             self._native_options = {**self._native_options, "seed": seed}
             self._open_folder(self.native.folder, self.max_length)
 
-    def save_pretrained(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """Write the model as a folder of Sentence Transformers.
+    @staticmethod
+    def is_singular_input(inputs: Any) -> bool:
+        """Return whether the input is one pair and not several.
 
         Raises:
-            ValueError: If the folder holds anything but a model.
+            TypeError: If it is neither; the message names the position.
         """
-        self.native.save(os.fspath(path))
+        return _pairs(inputs)[0]
 
-    save = save_pretrained
+    def _save(self, path: str, card: dict[str, Any]) -> None:
+        self.native.save(path, card)
 
 
 def _pairs(inputs: Any) -> tuple[bool, list[tuple[str, str]]]:

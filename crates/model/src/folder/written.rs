@@ -8,8 +8,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Writes tensors in f32, each with its name and shape.
-pub(super) fn write_tensors(path: &Path, tensors: &[(String, &[usize], &[f32])]) -> Result<(), ModelError> {
+/// Writes tensors in f32, each with its name and shape, in a folder that is not public yet.
+///
+/// # Errors
+/// Returns an error if the file cannot be written.
+pub fn write_tensors(path: &Path, tensors: &[(String, &[usize], &[f32])]) -> Result<(), ModelError> {
     let written = tensors.iter().map(|(name, shape, values)| {
         (name.as_str(), Written { dtype: Dtype::F32, shape, content: Content::Floats(values) })
     });

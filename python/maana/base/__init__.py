@@ -1,0 +1,1 @@
+"""The names of ``sentence_transformers.base``, for imports from there."""

@@ -1,0 +1,7 @@
+"""The names of ``sentence_transformers.sentence_transformer``, for imports from there."""
+
+from ..model import SentenceTransformer
+from ..trainer import SentenceTransformerTrainer
+from ..training_args import SentenceTransformerTrainingArguments
+
+__all__ = ["SentenceTransformer", "SentenceTransformerTrainer", "SentenceTransformerTrainingArguments"]
