@@ -8,7 +8,8 @@ from typing import Any
 def open_access(cache_folder: str | None, token: bool | str | None, local_files_only: bool) -> dict[str, Any]:
     """Return where and how a model is looked for, for the native module."""
     secret = token if isinstance(token, str) else None
-    return {"cache_folder": cache_folder, "token": secret, "local_files_only": local_files_only}
+    access = {"cache_folder": cache_folder, "token": secret, "local_files_only": local_files_only}
+    return {**access, "anonymous": token is False}
 
 
 def refuse(**arguments: dict[str, Any] | None) -> None:

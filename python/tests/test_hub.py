@@ -31,8 +31,8 @@ def hub():
     return Hub()
 
 
-def run(hub, script, *arguments):
-    environment = {"HF_ENDPOINT": hub.url, "PYTHONPATH": ":".join(sys.path), "HOME": "/nowhere"}
+def run(hub, script, *arguments, **further):
+    environment = {"HF_ENDPOINT": hub.url, "PYTHONPATH": ":".join(sys.path), "HOME": "/nowhere", **further}
     done = subprocess.run([sys.executable, "-c", script, *arguments], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -65,6 +65,15 @@ model.push_to_hub("maana/tiny", token="secret")
     refused = again.replace("exist_ok=True", "safe_serialization=False")
     with pytest.raises(AssertionError, match="safe_serialization=False is not supported"):
         run(hub, refused, TINY)
+
+
+def test_a_token_of_the_environment_is_not_used_when_that_is_asked(hub, tmp_path):
+    run(hub, "import sys, maana; maana.SentenceTransformer(sys.argv[1]).push_to_hub('maana/tiny', token='secret')", TINY)
+    for token, expected in (("None", "Bearer other"), ("False", None), ("'mine'", "Bearer mine")):
+        hub.log.clear()
+        script = f"import sys, maana; maana.SentenceTransformer('maana/tiny', token={token}, cache_folder=sys.argv[1])"
+        run(hub, script, str(tmp_path / token), HF_TOKEN="other")
+        assert {entry[3] for entry in hub.log} == {expected}
 
 
 def test_names_and_tokens_are_checked(hub):

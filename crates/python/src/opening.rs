@@ -20,6 +20,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Access {
     cache_folder: Option<PathBuf>,
     token: Option<String>,
+    /// Uses no token, not even that of the environment.
+    anonymous: bool,
     local_files_only: bool,
 }
 
@@ -28,7 +30,7 @@ impl Access {
     pub(crate) fn options(self) -> HubOptions {
         let mut options = HubOptions::from_environment();
         options.cache = self.cache_folder.unwrap_or(options.cache);
-        options.token = self.token.and_then(|token| Token::new(&token)).or(options.token);
+        options.token = self.token.and_then(|token| Token::new(&token)).or(options.token.filter(|_| !self.anonymous));
         options.offline = self.local_files_only.then(|| "local_files_only".into()).or(options.offline);
         options
     }
