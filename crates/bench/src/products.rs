@@ -72,8 +72,17 @@ pub(crate) fn attention_of(
     let d_attended = numbers(tokens * width, 4);
     let (mut attended, mut lse) = (vec![0.0; tokens * width], vec![0.0; tokens * heads]);
     let mut d_qkv = vec![0.0; tokens * 3 * width];
-    let of = Attention { offsets: &offsets, heads, head_dim, scale, position_bias: None, window: None, dropout: None };
-    let forward = median_seconds(|| maana::kernels::attention(context, of, &qkv, &mut attended, &mut lse));
+    let of = Attention {
+        offsets: &offsets,
+        heads,
+        head_dim,
+        scale,
+        position_bias: None,
+        window: None,
+        queries: None,
+        dropout: None,
+    };
+    let forward = median_seconds(|| maana::kernels::attention(context, of, &qkv, &mut attended, Some(&mut lse)));
     let backward = median_seconds(|| {
         maana::kernels::attention_backward(context, of, &qkv, &attended, &lse, &d_attended, &mut d_qkv, &mut []);
     });

@@ -9,7 +9,7 @@
 //! results do not depend on which of them are computed.
 
 use crate::context::Context;
-use crate::disjoint::Disjoint;
+use crate::disjoint::{Block, Disjoint};
 use crate::dropout::Dropout;
 use crate::instruction_set::{InstructionSet, multiversion};
 use crate::lanes::{LANES, exp, max, sum, total};
@@ -45,6 +45,9 @@ pub struct Attention<'a> {
     pub position_bias: Option<PositionBias<'a>>,
     /// Greatest distance of a key from its query, in both directions; not with a position bias.
     pub window: Option<usize>,
+    /// The token of each sequence whose output is computed, as a position in the batch; without,
+    /// all tokens are. Forward only.
+    pub queries: Option<&'a [usize]>,
     /// Dropout of the probabilities: row = token · heads + head, column = key, counted from the
     /// first in the window.
     pub dropout: Option<Dropout>,
@@ -77,26 +80,38 @@ impl PositionBias<'_> {
     }
 }
 
-/// Fills `attended` and `log_sum_exp`. `qkv` is `(tokens, 3, heads, head_dim)`, `attended`
-/// `(tokens, heads, head_dim)`, `log_sum_exp` `(tokens, heads)`.
-pub fn attention(context: &Context, of: Attention<'_>, qkv: &[f32], attended: &mut [f32], log_sum_exp: &mut [f32]) {
+/// Fills `attended` and `log_sum_exp`, which only [`attention_backward`] reads. `qkv` is `(tokens,
+/// 3, heads, head_dim)`, `attended` `(queries, heads, head_dim)`, `log_sum_exp` `(queries, heads)`.
+///
+/// # Panics
+/// If shapes differ.
+pub fn attention(
+    context: &Context,
+    of: Attention<'_>,
+    qkv: &[f32],
+    attended: &mut [f32],
+    log_sum_exp: Option<&mut [f32]>,
+) {
     let isa = context.isa();
     let Attention { heads, head_dim, scale, position_bias, dropout, .. } = of;
     let (tokens, width) = of.tokens_and_width();
-    assert_eq!((qkv.len(), attended.len()), (tokens * 3 * width, tokens * width), "{tokens} tokens of {width}");
-    assert_eq!(log_sum_exp.len(), tokens * heads, "{tokens} tokens, {heads} heads");
+    let results = of.queries.map_or(tokens, <[usize]>::len);
+    assert_eq!((qkv.len(), attended.len()), (tokens * 3 * width, results * width), "{tokens} tokens of {width}");
+    let log_sum_exps = log_sum_exp.as_ref().map_or(results * heads, |of| of.len());
+    assert_eq!(log_sum_exps, results * heads, "{results} queries, {heads} heads");
     let product = SmallProduct::new(isa);
     let panel = product.nr();
-    let (attended, log_sum_exp) = (Disjoint::new(attended), Disjoint::new(log_sum_exp));
+    let (attended, log_sum_exp) = (Disjoint::new(attended), log_sum_exp.map(Disjoint::new));
     context.run(of.tasks(), |task| {
         let head = Head::new(of, qkv, task);
         let length = head.length;
-        // SAFETY: only this task uses the rows of its sequence and the columns of its head.
+        let (queries, results) = of.queries_and_results(task / heads);
+        // SAFETY: only this task uses the results of its sequence and the columns of its head.
         let (mut attended, mut log_sum_exp) = unsafe {
-            let (tokens, number) = (head.tokens(), head.number);
+            let number = head.number;
             (
-                attended.block(tokens.clone(), head.columns(), width),
-                log_sum_exp.block(tokens, number..number + 1, heads),
+                attended.block(results.clone(), head.columns(), width),
+                log_sum_exp.as_ref().map(|of| of.block(results, number..number + 1, heads)),
             )
         };
         let Sizes { l, d, block, span, dropped, distances } = head.sizes(panel, of);
@@ -106,8 +121,8 @@ pub fn attention(context: &Context, of: Attention<'_>, qkv: &[f32], attended: &m
                 position_bias.fill(head.number, heads, bias);
             }
             head.transpose(1, scale, panel, keys);
-            for first in (0..length).step_by(block.max(1)) {
-                let rows = block.min(length - first);
+            for first in queries.clone().step_by(block.max(1)) {
+                let rows = block.min(queries.end - first);
                 let near = head.near(first, rows, panel);
                 let scores = &mut scores[..rows * near.columns];
                 let keys = Panels { values: &keys[near.start * head_dim..], k: head_dim };
@@ -120,17 +135,19 @@ pub fn attention(context: &Context, of: Attention<'_>, qkv: &[f32], attended: &m
                     fill_factors(isa, dropout, &head, near, factors);
                     &*factors
                 });
-                softmax(isa, near, factors, scores, &mut lse[..rows], &mut inverse[..rows]);
-                if near.is_packed_for_each_block || first == 0 {
+                let inverse = &mut inverse[..rows];
+                softmax(isa, near, factors, scores, log_sum_exp.as_ref().map(|_| &mut lse[..rows]), inverse);
+                if near.is_packed_for_each_block || first == queries.start {
                     rows_to_panels(head.rows(2, near.start), near.keys, head_dim, panel, values);
                 }
                 let scores = Strided { values: scores, layout: Layout::RowMajor(near.columns) };
                 product.multiply(scores, Panels { values, k: near.keys }, &mut sums[..rows * d], rows, false);
-                for (row, inverse) in inverse[..rows].iter().enumerate() {
-                    for (out, sum) in attended.row_mut(first + row).iter_mut().zip(&sums[row * d..]) {
-                        *out = sum * inverse;
+                let first = first - queries.start;
+                scale_rows(isa, &sums[..rows * d], inverse, &mut attended.part(first..first + rows, 0..head_dim));
+                if let Some(log_sum_exp) = &mut log_sum_exp {
+                    for (row, lse) in lse[..rows].iter().enumerate() {
+                        log_sum_exp.row_mut(first + row)[0] = *lse;
                     }
-                    log_sum_exp.row_mut(first + row)[0] = lse[row];
                 }
             }
         });
@@ -212,7 +229,7 @@ pub fn attention_backward(
                     let (out, d_out) = (&attended[start..start + head_dim], &d_attended[start..start + head_dim]);
                     lse[row] = log_sum_exp[token * heads + head.number];
                     // Σ p · d_p equals attended · d_attended.
-                    along[row] = sum(head_dim, |c| out[c] * d_out[c]);
+                    along[row] = sum([out, d_out], |[out, d_out]| out * d_out);
                 }
                 let factors = dropout.map(|dropout| {
                     let factors = &mut factors[..rows * l];
@@ -358,6 +375,16 @@ impl Attention<'_> {
     fn tasks(&self) -> usize {
         (self.offsets.len() - 1) * self.heads
     }
+
+    /// Returns the queries of a sequence, counted from its first token, and their rows of the
+    /// result.
+    fn queries_and_results(&self, sequence: usize) -> (Range<usize>, Range<usize>) {
+        let (start, end) = (self.offsets[sequence], self.offsets[sequence + 1]);
+        let Some(queries) = self.queries else { return (0..end - start, start..end) };
+        let token = queries[sequence];
+        assert!((start..end).contains(&token), "token {token} in the sequence {start}..{end}");
+        (token - start..token - start + 1, sequence..sequence + 1)
+    }
 }
 
 impl<'a> Head<'a> {
@@ -436,6 +463,18 @@ impl<'a> Head<'a> {
     }
 }
 
+multiversion! {
+    /// Multiplies the rows of `sums` by a factor each.
+    fn scale_rows(sums: &[f32], factors: &[f32], into: &mut Block<'_, f32>) {
+        let stride = sums.len() / factors.len();
+        for (row, factor) in factors.iter().enumerate() {
+            for (into, sum) in into.row_mut(row).iter_mut().zip(&sums[row * stride..]) {
+                *into = sum * factor;
+            }
+        }
+    }
+}
+
 /// Packs `length` rows of `columns` values into panels, padded with zeros: `[panel][row][column]`.
 fn rows_to_panels(rows: Strided<'_>, length: usize, columns: usize, panel: usize, into: &mut [f32]) {
     let (row_stride, _) = rows.layout.strides();
@@ -482,10 +521,11 @@ multiversion! {
         near: Near,
         factors: Option<&[f32]>,
         scores: &mut [f32],
-        log_sum_exp: &mut [f32],
+        log_sum_exp: Option<&mut [f32]>,
         inverse: &mut [f32],
     ) {
         let l = near.columns;
+        let mut log_sum_exp = log_sum_exp;
         for (row, scores) in scores.chunks_exact_mut(l).enumerate() {
             let visible = near.visible(row);
             scores[..visible.start].fill(f32::NEG_INFINITY);
@@ -499,7 +539,10 @@ multiversion! {
                 }
             }
             let total = total(sums);
-            (log_sum_exp[row], inverse[row]) = (largest + libm::logf(total), 1.0 / total);
+            inverse[row] = 1.0 / total;
+            if let Some(log_sum_exp) = &mut log_sum_exp {
+                log_sum_exp[row] = largest + libm::logf(total);
+            }
             if let Some(factors) = factors {
                 for (score, factor) in scores.iter_mut().zip(&factors[row * l..]) {
                     *score *= factor;
@@ -582,7 +625,16 @@ mod tests {
     const BUCKETS: usize = 8;
 
     fn of(offsets: &[usize], dropout: Option<Dropout>) -> Attention<'_> {
-        Attention { offsets, heads: HEADS, head_dim: DIM, scale: SCALE, position_bias: None, window: None, dropout }
+        Attention {
+            offsets,
+            heads: HEADS,
+            head_dim: DIM,
+            scale: SCALE,
+            position_bias: None,
+            window: None,
+            queries: None,
+            dropout,
+        }
     }
 
     /// The bucket of a distance: near ones each have their own, far ones share, before and after
@@ -645,7 +697,7 @@ mod tests {
     fn forward(context: &Context, of: Attention<'_>, qkv: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let (tokens, width) = of.tokens_and_width();
         let (mut attended, mut lse) = (vec![9.0; tokens * width], vec![9.0; tokens * of.heads]);
-        attention(context, of, qkv, &mut attended, &mut lse);
+        attention(context, of, qkv, &mut attended, Some(&mut lse));
         (attended, lse)
     }
 
@@ -783,6 +835,26 @@ mod tests {
         let (row, width) = (3 * HEADS * DIM, HEADS * DIM);
         let (single, _) = forward(&Context::new(1), of(&[0, 37], None), &qkv[3 * row..40 * row]);
         assert_eq!(together[3 * width..40 * width], single);
+    }
+
+    #[test]
+    fn the_output_for_one_query_has_the_bits_of_that_for_all_tokens() {
+        let (offsets, queries) = ([0, 1, 8, 35, 85], [0, 7, 8, 60]);
+        let (qkv, width) = (noise(85 * 3 * HEADS * DIM, 1), HEADS * DIM);
+        let (table, buckets) = (noise(BUCKETS * HEADS, 3), buckets(50));
+        let bias = Some(PositionBias { table: &table, buckets: &buckets });
+        let on = Some(Dropout { probability: 0.3, seed: 1, pass: 2, site: 3, first_row: 0 });
+        for (position_bias, window, dropout) in [(None, None, None), (bias, None, on), (None, Some(7), on)] {
+            let all = Attention { position_bias, window, ..of(&offsets, dropout) };
+            let (attended, lse) = forward(&Context::new(2), all, &qkv);
+            let some = Attention { queries: Some(&queries), ..all };
+            let (mut few, mut few_lse) = (vec![9.0; 4 * width], vec![9.0; 4 * HEADS]);
+            attention(&Context::new(3), some, &qkv, &mut few, Some(&mut few_lse));
+            for (row, token) in queries.into_iter().enumerate() {
+                assert_eq!(few[row * width..][..width], attended[token * width..][..width], "token {token}");
+                assert_eq!(few_lse[row * HEADS..][..HEADS], lse[token * HEADS..][..HEADS], "token {token}");
+            }
+        }
     }
 
     /// Large scores do not overflow, and equal values come out as they went in.

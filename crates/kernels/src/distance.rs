@@ -24,19 +24,19 @@ pub fn manhattan(a: &[f32], b: &[f32]) -> f32 {
 
 multiversion! {
     fn dot_on(a: &[f32], b: &[f32]) -> f32 {
-        sum(a.len(), |i| a[i] * b[i])
+        sum([a, b], |[a, b]| a * b)
     }
 }
 
 multiversion! {
     fn squared_distance_on(a: &[f32], b: &[f32]) -> f32 {
-        sum(a.len(), |i| (a[i] - b[i]) * (a[i] - b[i]))
+        sum([a, b], |[a, b]| (a - b) * (a - b))
     }
 }
 
 multiversion! {
     fn manhattan_on(a: &[f32], b: &[f32]) -> f32 {
-        sum(a.len(), |i| (a[i] - b[i]).abs())
+        sum([a, b], |[a, b]| (a - b).abs())
     }
 }
 

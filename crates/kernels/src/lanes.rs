@@ -7,20 +7,20 @@ pub(crate) const LANES: usize = 16;
 /// 1.5 · 2²³: the last place of a sum with it has the value 1.
 const MAGIC: f32 = 12_582_912.0;
 
-/// Returns Σ f(i) for i below `length`.
+/// Returns Σ f(elements i of the slices) for all i; the slices have one length.
 #[inline(always)]
-pub(crate) fn sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {
+pub(crate) fn sum<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
+    let length = slices[0].len();
+    let slices = slices.map(|values| values[..length].as_chunks::<LANES>());
     let mut sums = [0.0f32; LANES];
-    let whole = length / LANES * LANES;
-    let mut start = 0;
-    while start < whole {
+    for index in 0..length / LANES {
+        let chunks = slices.map(|(chunks, _)| &chunks[index]);
         for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += f(start + lane);
+            *sum += f(chunks.map(|chunk| chunk[lane]));
         }
-        start += LANES;
     }
-    for (lane, sum) in sums.iter_mut().enumerate().take(length - whole) {
-        *sum += f(whole + lane);
+    for (lane, sum) in sums.iter_mut().enumerate().take(length % LANES) {
+        *sum += f(slices.map(|(_, rest)| rest[lane]));
     }
     total(sums)
 }
@@ -41,36 +41,41 @@ pub(crate) fn total(mut sums: [f32; LANES]) -> f32 {
 /// Returns the largest value, or -∞ for an empty slice. NaN is ignored.
 #[inline(always)]
 pub(crate) fn max(values: &[f32]) -> f32 {
-    let mut largest = [f32::NEG_INFINITY; LANES];
+    extreme(f32::NEG_INFINITY, values, |a, b| a > b)
+}
+
+/// Returns the first of `start` and the values in an order, `before`, in which NaN comes before no
+/// number.
+#[inline(always)]
+fn extreme(start: f32, values: &[f32], before: impl Fn(f32, f32) -> bool) -> f32 {
+    let first = |value: f32, best: f32| if before(value, best) { value } else { best };
+    let mut best = [start; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
     for chunk in chunks {
-        for (largest, value) in largest.iter_mut().zip(chunk) {
-            *largest = if *value > *largest { *value } else { *largest };
+        for (best, value) in best.iter_mut().zip(chunk) {
+            *best = first(*value, *best);
         }
     }
-    let all = largest.iter().chain(rest);
-    all.fold(f32::NEG_INFINITY, |largest, value| if *value > largest { *value } else { largest })
+    for (best, value) in best.iter_mut().zip(rest) {
+        *best = first(*value, *best);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            best[lane] = first(best[lane + width], best[lane]);
+        }
+        width /= 2;
+    }
+    best[0]
 }
 
 /// Returns the least and the greatest of the values and 0, and a third number: NaN if a value is
-/// NaN or infinite, otherwise 0.
+/// NaN or infinite, otherwise 0. A pass for each, as the compiler does not vectorise three in one.
 #[inline(always)]
 pub(crate) fn range(values: &[f32]) -> (f32, f32, f32) {
-    let (mut least, mut largest, mut fault) = ([0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut last = [0.0f32; LANES];
-    last[..rest.len()].copy_from_slice(rest);
-    for chunk in chunks.iter().chain([&last]) {
-        for lane in 0..LANES {
-            let value = chunk[lane];
-            least[lane] = if value < least[lane] { value } else { least[lane] };
-            largest[lane] = if value > largest[lane] { value } else { largest[lane] };
-            fault[lane] += value * 0.0;
-        }
-    }
-    let least = least.iter().fold(0.0, |a: f32, b| a.min(*b));
-    let largest = largest.iter().fold(0.0, |a: f32, b| a.max(*b));
-    (least, largest, fault.iter().sum())
+    let least = extreme(0.0, values, |a, b| a < b);
+    let greatest = extreme(0.0, values, |a, b| a > b);
+    (least, greatest, sum([values], |[value]| value * 0.0))
 }
 
 /// Returns the nearest integer, ties to even, of a number below 2²².
@@ -115,7 +120,7 @@ mod tests {
         for length in 0..70 {
             let values = crate::testing::noise(length, 3);
             let expected: f64 = values.iter().map(|value| f64::from(*value)).sum();
-            assert!((f64::from(sum(length, |i| values[i])) - expected).abs() < 1e-5);
+            assert!((f64::from(sum([&values], |[value]| value)) - expected).abs() < 1e-5);
             let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             assert_eq!(max(&values), largest);
         }

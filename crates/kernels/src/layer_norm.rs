@@ -38,8 +38,8 @@ multiversion! {
     fn forward(x: &[f32], gamma: &[f32], beta: Option<&[f32]>, epsilon: f32, y: &mut [f32], statistics: &mut [f32]) {
         let width = gamma.len();
         for ((x, y), statistics) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(statistics.chunks_exact_mut(2)) {
-            let mean = sum(width, |j| x[j]) / width as f32;
-            let variance = sum(width, |j| (x[j] - mean) * (x[j] - mean)) / width as f32;
+            let mean = sum([x], |[x]| x) / width as f32;
+            let variance = sum([x], |[x]| (x - mean) * (x - mean)) / width as f32;
             let inverse = 1.0 / (variance + epsilon).sqrt();
             statistics.copy_from_slice(&[mean, inverse]);
             scale(x, gamma, beta, mean, inverse, y);
@@ -134,11 +134,11 @@ multiversion! {
         for (row, d_x) in d_x.chunks_exact_mut(width).enumerate() {
             let (x, d_y) = (&x[row * width..(row + 1) * width], &d_y[row * width..(row + 1) * width]);
             let (mean, inverse) = (statistics[2 * row], statistics[2 * row + 1]);
-            let normed = |j: usize| (x[j] - mean) * inverse;
-            let mean_d = sum(width, |j| d_y[j] * gamma[j]) / width as f32;
-            let mean_d_normed = sum(width, |j| d_y[j] * gamma[j] * normed(j)) / width as f32;
+            let normed = |x: f32| (x - mean) * inverse;
+            let mean_d = sum([d_y, gamma], |[d_y, gamma]| d_y * gamma) / width as f32;
+            let mean_d_normed = sum([d_y, gamma, x], |[d_y, gamma, x]| d_y * gamma * normed(x)) / width as f32;
             for j in 0..width {
-                d_x[j] = inverse * (d_y[j] * gamma[j] - mean_d - normed(j) * mean_d_normed);
+                d_x[j] = inverse * (d_y[j] * gamma[j] - mean_d - normed(x[j]) * mean_d_normed);
             }
         }
     }

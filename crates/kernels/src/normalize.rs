@@ -53,7 +53,7 @@ pub fn normalize_backward(context: &Context, x: Rows<'_>, d_y: Rows<'_>, d_x: &m
 
 multiversion! {
     fn forward(x: &[f32], out: &mut [f32]) {
-        let length = sum(x.len(), |j| x[j] * x[j]).sqrt().max(SMALLEST);
+        let length = sum([x], |[x]| x * x).sqrt().max(SMALLEST);
         for (out, x) in out.iter_mut().zip(x) {
             *out = x / length;
         }
@@ -62,10 +62,10 @@ multiversion! {
 
 multiversion! {
     fn backward(x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
-        let norm = sum(x.len(), |j| x[j] * x[j]).sqrt();
+        let norm = sum([x], |[x]| x * x).sqrt();
         let length = norm.max(SMALLEST);
         // Below the smallest length the divisor is constant and the norm has no gradient.
-        let along = if norm < SMALLEST { 0.0 } else { sum(x.len(), |j| x[j] / length * d_y[j]) };
+        let along = if norm < SMALLEST { 0.0 } else { sum([x, d_y], |[x, d_y]| x / length * d_y) };
         for (j, d_x) in d_x.iter_mut().enumerate() {
             *d_x = (d_y[j] - x[j] / length * along) / length;
         }

@@ -5,7 +5,12 @@ use super::rhs::PackedMatrix;
 use crate::activation::Activation;
 use crate::disjoint::Block;
 use crate::instruction_set::multiversion;
+use crate::prefetch::prefetch;
 use crate::row_scale::RowScale;
+
+/// Rows after which a row of the residual is read that is fetched into the cache: it was written by
+/// another part of the model.
+const AHEAD: usize = 8;
 
 /// Operation on the elements of a linear layer after the bias is added.
 #[derive(Clone, Copy)]
@@ -43,6 +48,10 @@ impl Finish<'_> {
         let columns = first_column..first_column + sums.columns();
         let bias = self.bias.map(|bias| &bias[columns.clone()]);
         for index in 0..sums.rows() {
+            if let Epilogue::Add(x) = self.epilogue {
+                let start = (first_row + sums.rows().min(index + AHEAD) - 1) * rhs.n();
+                prefetch(&x[start..][columns.clone()]);
+            }
             let values = sums.row_mut(index);
             if let Some(scale) = scales.get(index) {
                 let (column_scales, column_sums) = (&rhs.scales()[columns.clone()], &rhs.sums()[columns.clone()]);

@@ -104,14 +104,7 @@ impl SelfAttention {
         }
         pass.keep(tokens, self.qkv_values);
 
-        let heads = self.heads(pass);
-        let slots = [self.qkv_values.values, self.attended.values, self.log_sum_exp];
-        let [qkv, attended, log_sum_exp] = pass.slices(tokens, slots);
-        maana_kernels::attention(compute.context, heads, qkv, attended, log_sum_exp);
-        pass.keep(tokens, self.attended);
-
-        pass.selected = self.selects;
-        let attended = self.selected_rows(pass);
+        let attended = if pass.saves() { self.attend_and_save(pass) } else { self.attend(pass) };
         let residual = match pass.selection() {
             Some(selection) => {
                 self.select_residual(pass, residual, selection, x);
@@ -122,6 +115,30 @@ impl SelfAttention {
         let (rows, mask) = (pass.rows(), pass.mask_at(self.output_dropout));
         let [attended, residual, sum] = pass.slices(rows, [attended, residual, sum]);
         self.output.forward_residual(compute, attended, mask, residual, sum);
+    }
+
+    /// Computes the output of the heads for all tokens, and saves what backward reads. Returns the
+    /// output for the rows that activations have from there on.
+    fn attend_and_save(&self, pass: &mut Pass<'_>) -> Slot {
+        let (context, tokens, heads) = (pass.compute.context, pass.tokens(), self.heads(pass));
+        let slots = [self.qkv_values.values, self.attended.values, self.log_sum_exp];
+        let [qkv, attended, log_sum_exp] = pass.slices(tokens, slots);
+        maana_kernels::attention(context, heads, qkv, attended, Some(log_sum_exp));
+        pass.keep(tokens, self.attended);
+        pass.selected = self.selects;
+        self.selected_rows(pass)
+    }
+
+    /// Computes the output of the heads for the rows that activations have from there on.
+    fn attend(&self, pass: &mut Pass<'_>) -> Slot {
+        let (context, tokens) = (pass.compute.context, pass.tokens());
+        pass.selected = self.selects;
+        let heads = Attention { queries: pass.selection(), ..self.heads(pass) };
+        let output = if heads.queries.is_some() { self.selected } else { self.attended.values };
+        let slots = [(self.qkv_values.values, tokens), (output, pass.rows())];
+        let [qkv, attended] = pass.slices_of(slots);
+        maana_kernels::attention(context, heads, qkv, attended, None);
+        output
     }
 
     /// Adds to `d_x` the gradient of `x`, given that of the sum, and the gradients of the
@@ -184,6 +201,7 @@ impl SelfAttention {
             scale: 1.0 / (head_dim as f32).sqrt(),
             position_bias: self.variant.position_bias.as_ref().map(|bias| bias.values(pass.compute.weights)),
             window: self.variant.window,
+            queries: None,
             dropout: pass.dropout_at(self.probability_dropout, heads),
         }
     }
