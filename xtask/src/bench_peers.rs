@@ -19,7 +19,7 @@ use plan::{Part, Plan};
 use report::Comparison;
 pub(crate) use report::Measured;
 use results::Results;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use workshop::Workshop;
 pub(crate) use workshop::{MODELS, bge_base_folder, copy_folder, minilm_folder};
@@ -30,12 +30,14 @@ struct Options {
     rounds: Option<usize>,
     threads: usize,
     quick: bool,
+    /// Folder of the results, if it is not that of the repository.
+    out: Option<PathBuf>,
 }
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self> {
         let threads = std::thread::available_parallelism()?.get();
-        let mut options = Self { only: Part::ALL.to_vec(), rounds: None, threads, quick: false };
+        let mut options = Self { only: Part::ALL.to_vec(), rounds: None, threads, quick: false, out: None };
         let mut rest = arguments.iter();
         while let Some(flag) = rest.next() {
             if flag == "--quick" {
@@ -49,7 +51,8 @@ impl Options {
                 "--only" => options.only = value.split(',').map(Part::parse).collect::<Result<_>>()?,
                 "--rounds" => options.rounds = Some(count()?),
                 "--threads" => options.threads = count()?,
-                _ => bail!("{flag}: unknown; use --only, --rounds, --threads or --quick"),
+                "--out" => options.out = Some(value.into()),
+                _ => bail!("{flag}: unknown; use --only, --rounds, --threads, --out or --quick"),
             }
         }
         Ok(options)
@@ -64,13 +67,15 @@ impl Options {
     }
 }
 
-/// Runs the requested comparisons, and adds them to earlier results of the same machine. Those of
-/// another machine are replaced by a run of all parts only.
+/// Runs the requested comparisons, and adds them to earlier results of the same machine. In the
+/// repository, those of another machine are replaced by a run of all parts only.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments)?;
-    let workshop = Workshop::make(options.quick, options.threads)?;
-    let folder = Path::new(if options.quick { "target/peers" } else { "bench" });
-    let replaces = options.quick || Part::ALL.iter().all(|part| options.only.contains(part));
+    let workshop = Workshop::make(options.quick, options.threads, options.only.contains(&Part::Rerank))?;
+    let usual = Path::new(if options.quick { "target/peers" } else { "bench" });
+    let folder = options.out.as_deref().unwrap_or(usual);
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let replaces = folder != Path::new("bench") || Part::ALL.iter().all(|part| options.only.contains(part));
     let mut results = Results::open(folder, replaces)?;
     machine::warn_if_busy();
     for plan in plan::all(&workshop).into_iter().filter(|plan| options.only.contains(&plan.part)) {

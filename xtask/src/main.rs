@@ -38,9 +38,9 @@ cargo xtask check [--prose [PART]...]
                     and document, and the list of those in PART (such as crates/text)
 cargo xtask reference [MODEL]
                     opens a model folder with Sentence Transformers, and compares its embeddings with ours
-cargo xtask bench-peers [--only encode,rerank,train,evaluate,start] [--rounds N] [--threads N] [--quick]
+cargo xtask bench-peers [--only encode,rerank,train,evaluate,start] [--rounds N] [--threads N] [--out DIR] [--quick]
                     speed and memory compared with Sentence Transformers, ONNX Runtime, OpenVINO and candle;
-                    writes bench/RESULTS.md, results.svg and results.json (with --quick: into target/peers)
+                    writes RESULTS.md, results.svg and results.json into bench, or into DIR (with --quick: into target/peers)
 cargo xtask bench-search [--rows N,N] [--dims 768,384] [--graph-values N] [--rounds N] [--threads N] [--build] [--made] [--quick]
                     search compared with faiss and usearch; writes its part of bench/RESULTS.md. With --build only builds the
                     indexes; with more than --graph-values numbers builds no graphs; with --made embeds no texts

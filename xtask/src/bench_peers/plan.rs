@@ -1,7 +1,7 @@
 //! Plans of the comparisons, one per table.
 
 use super::engine::Setting;
-use super::workshop::{CANDLE, MAANA, Model, PASSAGE_WORDS, Workshop};
+use super::workshop::{Backends, CANDLE, MAANA, Model, PASSAGE_WORDS, Workshop};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -96,12 +96,16 @@ fn encode(workshop: &Workshop, model: &Model, precision: &str) -> Plan {
 fn rerank(workshop: &Workshop, precision: &str) -> Plan {
     let engine = Engines { workshop, model: &workshop.cross_encoder, precision, mode: "rerank" };
     let texts = ["--texts", path(&workshop.passages)];
+    let mut engines = engine.fastest(&texts, None, true);
+    // Ours stays the last.
+    let last = engines.len() - 1;
+    engines.splice(last..last, workshop.backends.iter().flat_map(|backends| engine.backends(backends, &texts)));
     Plan {
         key: format!("rerank-{precision}"),
         title: format!("Rerank {} passages of {PASSAGE_WORDS} words, {precision}, MiniLM-L6", workshop.passage_count),
         part: Part::Rerank,
         targets: vec![Target::Faster(2.0)],
-        engines: engine.fastest(&texts, None, true),
+        engines,
     }
 }
 
@@ -198,6 +202,24 @@ impl Engines<'_> {
 
     fn openvino(&self, flags: &[&str]) -> Setting {
         self.python("OpenVINO", "openvino_peer.py", flags)
+    }
+
+    /// Returns Sentence Transformers on the backends that are fastest in the precision.
+    fn backends(&self, backends: &Backends, flags: &[&str]) -> Vec<Setting> {
+        let threads = self.workshop.threads.to_string();
+        let backend = |name: &str, backend: &str, precision: &str| {
+            let mut words = vec![path(&backends.python), "bench/peers/backend_peer.py", backend, self.mode];
+            words.extend(["--model", path(&self.model.folder), "--exported", path(&backends.exported)]);
+            words.extend(flags);
+            words.extend(["--precision", precision, "--threads", &threads]);
+            self.setting(&format!("Sentence Transformers on {name}, {precision}"), false, words)
+        };
+        let (onnx, openvino) = (("ONNX Runtime", "onnx"), ("OpenVINO", "openvino"));
+        match self.precision {
+            "int8" => vec![backend(onnx.0, onnx.1, "int8")],
+            "bf16" if self.workshop.has_bf16 => vec![backend(openvino.0, openvino.1, "bf16")],
+            _ => [onnx, openvino].map(|(name, word)| backend(name, word, "f32")).to_vec(),
+        }
     }
 
     fn python(&self, name: &str, file: &str, flags: &[&str]) -> Setting {

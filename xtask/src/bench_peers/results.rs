@@ -45,7 +45,7 @@ impl Results {
         ensure!(
             replaces,
             "these results are of another machine or other versions, and a run with --only would replace them all; leave \
-             --only out, or try it with --quick"
+             --only out, or write to another folder with --out"
         );
         println!("earlier results are of another machine or other versions; starting over");
         Ok(self)
@@ -125,7 +125,8 @@ the minute before a table's rounds, in which engines loaded and the previous tab
   order, for which an engine that pads adds two tokens to each one. Evaluation uses `maana synthesize`. bge-base's shape has random weights.
   Reranking uses a query and 100 passages of 100 words, and all-MiniLM-L6-v2's weights with a random head.
 * **Sentence Transformers**, encoding: `encode` with batch 32, sorted by length, inference mode, scaled dot product
-  attention. Reranking: `CrossEncoder.predict` with batch 32, sorted by length. Training: its losses in a bare loop (no trainer), Matryoshka over multiple negatives ranking, fused AdamW, gradient
+  attention. Reranking: `CrossEncoder.predict` with batch 32, sorted by length, on PyTorch and on its own backends for ONNX Runtime
+  and OpenVINO, which need Optimum and therefore older versions (`bench/peers/requirements-optimum.txt`). Training: its losses in a bare loop (no trainer), Matryoshka over multiple negatives ranking, fused AdamW, gradient
   clipping, dropout; f32, or bf16 autocast over f32 weights. Evaluation: `SequentialEvaluator` of five
   `InformationRetrievalEvaluator`s.
 * **ONNX Runtime**: one graph from ids to embeddings or scores with BERT's fusions (attention, embeddings, layer normalisation, GELU), all

@@ -44,13 +44,23 @@ pub(crate) struct Workshop {
     /// Passages to rank for the first anchor.
     pub(crate) passages: PathBuf,
     pub(crate) passage_count: usize,
+    /// Sentence Transformers' own backends, if passages are ranked.
+    pub(crate) backends: Option<Backends>,
+}
+
+/// Sentence Transformers with its backends for ONNX Runtime and OpenVINO.
+pub(crate) struct Backends {
+    pub(crate) python: PathBuf,
+    /// The cross-encoder in the forms of the backends.
+    pub(crate) exported: PathBuf,
 }
 
 /// Words of a passage to rank.
 pub(crate) const PASSAGE_WORDS: usize = 100;
 
 impl Workshop {
-    pub(crate) fn make(quick: bool, threads: usize) -> Result<Self> {
+    /// Creates what is missing; the backends only if `ranks`.
+    pub(crate) fn make(quick: bool, threads: usize, ranks: bool) -> Result<Self> {
         for folder in ["log", "models", "exported"] {
             std::fs::create_dir_all(Path::new(WORK).join(folder))?;
         }
@@ -69,8 +79,21 @@ impl Workshop {
         }
         let (passages, passage_count) = (folder.join("passages.jsonl"), if quick { 20 } else { 100 });
         make_texts(&passages, passage_count, 9, &["--words", &PASSAGE_WORDS.to_string()])?;
+        let backends = if ranks { Some(backends(&cross_encoder)?) } else { None };
         let has_bf16 = super::machine::Machine::this()?.has_bf16();
-        Ok(Self { python, threads, has_bf16, models, texts, pairs, one_text, cross_encoder, passages, passage_count })
+        Ok(Self {
+            python,
+            threads,
+            has_bf16,
+            models,
+            texts,
+            pairs,
+            one_text,
+            cross_encoder,
+            passages,
+            passage_count,
+            backends,
+        })
     }
 }
 
@@ -154,6 +177,21 @@ fn cross_encoder(python: &Path, base: &Model) -> Result<Model> {
     let exported = Path::new(WORK).join("exported/minilm-cross-encoder");
     let (dims, set) = (base.dims, base.set.clone());
     Ok(Model { name: "MiniLM-L6 with a head", key: "cross-encoder", folder, exported, dims, set })
+}
+
+/// Installs Sentence Transformers with Optimum, which has no release for the newest Transformers, and
+/// exports the cross-encoder.
+fn backends(cross_encoder: &Model) -> Result<Backends> {
+    let python = crate::python::environment(
+        Path::new("target/peers-optimum-python"),
+        Path::new("bench/peers/requirements-optimum.txt"),
+        "the network and about 8 GB of disk",
+    )?;
+    let exported = Path::new(WORK).join("backends/minilm-cross-encoder");
+    if !exported.join("done").is_file() {
+        run(Command::new(&python).arg("bench/peers/backend_graphs.py").arg(&cross_encoder.folder).arg(&exported))?;
+    }
+    Ok(Backends { python, exported })
 }
 
 fn retrieval_set(texts: &Path, queries: usize) -> Result<PathBuf> {
