@@ -250,14 +250,19 @@ def older():
             yield {"name": name, "folder": folder, "fields": fields, "scores": floats(scores)}
 
 
-shutil.rmtree(OUT, ignore_errors=True)
-result = {
-    "pairs": PAIRS,
-    "upstream": {str(labels): floats(upstream) for labels, upstream in UPSTREAM.items()},
-    "models": list(models()),
-    "older": list(older()),
-    "tokenizers": list(tokenizers()),
-}
-with open(os.path.join(HERE, "cross.json"), "w", encoding="utf-8") as f:
-    json.dump(result, f, ensure_ascii=True, separators=(",", ":"))
-    f.write("\n")
+def main():
+    shutil.rmtree(OUT, ignore_errors=True)
+    result = {
+        "pairs": PAIRS,
+        "upstream": {str(labels): floats(upstream) for labels, upstream in UPSTREAM.items()},
+        "models": list(models()),
+        "older": list(older()),
+        "tokenizers": list(tokenizers()),
+    }
+    with open(os.path.join(HERE, "cross.json"), "w", encoding="utf-8") as f:
+        json.dump(result, f, ensure_ascii=True, separators=(",", ":"))
+        f.write("\n")
+
+
+if __name__ == "__main__":
+    main()

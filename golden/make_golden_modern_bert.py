@@ -11,6 +11,8 @@ Writes next to this file, for the tests of `maana-model` and `maana-text`:
     tokenizers       small tokenizers of byte-level BPE and of the BPE of Gemma, with the ids that they give for some texts
   modern_bert_grads.safetensors   gradients of all parameters of the small models for sum(embeddings * noise(rows * columns, 3)) over
                      the first five texts, by name, with the name of the model in front
+  modern_bert_long_grads.safetensors   gradients of one model for a text of 4,063 tokens and sum(embedding * noise(columns, 3)), computed
+                     in float64
 """
 import json, os, tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -245,7 +247,30 @@ def models(gradients):
                "embeddings": [floats(row.detach()) for row in rows]}
 
 
+def long_gradients(name="bekko-embedding-a8m"):
+    """Gradients of a long text in float64: in float32 they are sums of thousands of rounded numbers."""
+    description, config = gemma()
+    with tempfile.TemporaryDirectory() as place:
+        for file, content in [("tokenizer.json", description), ("tokenizer_config.json", config), ("config.json", COMMON | MODELS[name])]:
+            json.dump(content, open(os.path.join(place, file), "w"))
+        ids = torch.tensor([AutoTokenizer.from_pretrained(place)(LONG)["input_ids"]])
+        found = {}
+        for dtype in [torch.float32, torch.float64]:
+            torch.set_default_dtype(dtype)
+            model = ModernBertModel(AutoConfig.from_pretrained(place, attn_implementation="eager")).eval()
+            fill(model)
+            embedding = torch.nn.functional.normalize(model(input_ids=ids).last_hidden_state.mean(1), dim=1)
+            (embedding[0] * torch.from_numpy(noise(embedding.numel(), 3)).to(dtype)).sum().backward()
+            found[dtype] = {key: value.grad.clone() for key, value in model.named_parameters()}
+        torch.set_default_dtype(torch.float32)
+        apart = {key: (found[torch.float32][key] - value).abs().max().item() for key, value in found[torch.float64].items()}
+        print("float32 differs from float64 by", max(apart.values()), "of", max(v.abs().max().item() for v in found[torch.float64].values()))
+    save_file({key: value.float().contiguous() for key, value in found[torch.float64].items()},
+              os.path.join(HERE, "modern_bert_long_grads.safetensors"))
+
+
 def main():
+    long_gradients()
     gradients = {}
     result = {"configurations": [resolved(config) for config in configurations()], "models": list(models(gradients)), "tokenizers": list(tokenizers())}
     for case in result["configurations"]:

@@ -117,11 +117,11 @@ pub fn open_for_inference(
     notify: &mut EventHandler<'_>,
 ) -> Result<Opened<InferenceModel>, OpenError> {
     let resolved = resolve(name, options, notify)?;
-    let opened = match adapter_base(&resolved, options, notify)? {
-        None => maana_model::open_for_inference(&resolved.folder, context, precision, storage)?,
-        Some(base) => {
+    let opened = match &adapter_bases(&resolved, options, notify)?[..] {
+        [] => maana_model::open_for_inference(&resolved.folder, context, precision, storage)?,
+        bases => {
             let maana_model::Opened { model, notices } =
-                maana_model::open_adapter(&resolved.folder, &base, context, precision)?;
+                maana_model::open_adapter(&resolved.folder, bases, context, precision)?;
             maana_model::Opened { model: model.inference(), notices }
         }
     };
@@ -140,9 +140,9 @@ pub fn open_for_training(
     notify: &mut EventHandler<'_>,
 ) -> Result<Opened<TrainingModel>, OpenError> {
     let resolved = resolve(name, options, notify)?;
-    let opened = match adapter_base(&resolved, options, notify)? {
-        None => maana_model::open_for_training(&resolved.folder, context, precision)?,
-        Some(base) => maana_model::open_adapter(&resolved.folder, &base, context, precision)?,
+    let opened = match &adapter_bases(&resolved, options, notify)?[..] {
+        [] => maana_model::open_for_training(&resolved.folder, context, precision)?,
+        bases => maana_model::open_adapter(&resolved.folder, bases, context, precision)?,
     };
     Ok(Opened::new(opened, resolved, notify))
 }
@@ -162,7 +162,7 @@ pub fn open_for_scoring(
     notify: &mut EventHandler<'_>,
 ) -> Result<Opened<TrainingModel>, OpenError> {
     let resolved = resolve(name, options, notify)?;
-    if adapter_base(&resolved, options, notify)?.is_some() {
+    if !adapter_bases(&resolved, options, notify)?.is_empty() {
         let reason = "the model consists of adapters, which cannot become a cross-encoder; merge them into their base \
                       first ([model.lora] merge = true)";
         return Err(ModelError::Request(reason.into()).into());
@@ -197,18 +197,22 @@ fn notices(notice: &mut dyn FnMut(&str)) -> impl FnMut(HubEvent<'_>) {
     }
 }
 
-/// Locates the base model if a folder holds low-rank adapters: a path, relative to the folder of
-/// the adapters or to the current one, or a name on the hub.
-fn adapter_base(
+/// Locates the base models if a folder holds low-rank adapters: paths, relative to the folder of
+/// the adapters or to the current one, or names on the hub.
+fn adapter_bases(
     resolved: &Resolved,
     options: &HubOptions,
     notify: &mut EventHandler<'_>,
-) -> Result<Option<PathBuf>, OpenError> {
-    let Some(base) = maana_model::adapter_base(&resolved.folder)? else { return Ok(None) };
-    let relative = resolved.folder.join(&base);
-    if relative.is_dir() {
-        return Ok(Some(relative));
+) -> Result<Vec<PathBuf>, OpenError> {
+    let mut folders = Vec::new();
+    for base in maana_model::adapter_bases(&resolved.folder)? {
+        let relative = resolved.folder.join(&base);
+        if relative.is_dir() {
+            folders.push(relative);
+            continue;
+        }
+        notify(HubEvent::Notice(&format!("{}: an adapter of {base}", resolved.folder.display())));
+        folders.push(resolve(&base, options, notify)?.folder);
     }
-    notify(HubEvent::Notice(&format!("{}: an adapter of {base}", resolved.folder.display())));
-    Ok(Some(resolve(&base, options, notify)?.folder))
+    Ok(folders)
 }

@@ -170,7 +170,11 @@ impl EncoderConfig {
         let architecture = Architecture::from_model_type(name).ok_or_else(|| ModelError::Unsupported {
             path: path.into(),
             what: format!("model_type `{name}`"),
-            supported: Architecture::ALL.map(Architecture::model_type).join(", "),
+            supported: format!(
+                "{}{}",
+                Architecture::ALL.map(Architecture::model_type).join(", "),
+                remedy_of_generative(json).unwrap_or_default()
+            ),
         })?;
         let distil = architecture == Architecture::DistilBert;
         let modern = architecture == Architecture::ModernBert;
@@ -343,6 +347,13 @@ impl Fields<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the remedy for a model that generates texts, such as a generative cross-encoder.
+fn remedy_of_generative(json: &Value) -> Option<String> {
+    let classes = json["architectures"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let class = classes.into_iter().find(|class| class.ends_with("ForCausalLM"))?;
+    Some(format!("; {class} generates texts: open an encoder, or a cross-encoder for sequence classification"))
 }
 
 #[cfg(test)]

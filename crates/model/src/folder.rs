@@ -21,7 +21,7 @@ mod write;
 mod write_static;
 mod written;
 
-pub use adapter::adapter_base;
+pub use adapter::adapter_bases;
 pub use head::HeadSettings;
 pub use open::{Opened, new_static, open_adapter, open_for_inference, open_for_scoring, open_for_training};
 pub use tower_weights::WeightStorage;

@@ -39,7 +39,7 @@ pub use config::{Architecture, ClassifierConfig, EncoderConfig, LayerAttention, 
 pub use cross_encoder::CrossEncoder;
 pub use error::ModelError;
 pub use folder::{
-    HeadSettings, Opened, WeightStorage, adapter_base, new_static, open_adapter, open_for_inference, open_for_scoring,
+    HeadSettings, Opened, WeightStorage, adapter_bases, new_static, open_adapter, open_for_inference, open_for_scoring,
     open_for_training, write_tensors,
 };
 pub use inference_model::InferenceModel;

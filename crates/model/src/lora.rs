@@ -7,7 +7,7 @@
 
 use crate::ModelError;
 use crate::config::Architecture;
-use crate::weights::{GradientPlace, Gradients, Layout, ParameterArena, Tensor, overlap};
+use crate::weights::{GradientPlace, Gradients, Layout, ParameterArena, Tensor, named_within, overlap};
 use maana_files::SplitMix64;
 use maana_kernels::{Context, Precision, Rows};
 use std::ops::Range;
@@ -25,6 +25,9 @@ pub struct LoraSettings {
     /// Names of linear layers, or the ends of their names (PEFT: `target_modules`). Empty: query
     /// and value of each layer.
     pub targets: Vec<String>,
+    /// Routes whose towers have adapters, of a model with a router. Empty: all that have linear
+    /// layers.
+    pub routes: Vec<String>,
     /// Name or path of the base model, by which the adapters find it.
     pub base: String,
     /// True if the model is saved with the adapters merged into its weights; else only the adapters
@@ -37,12 +40,34 @@ pub(crate) struct Lora {
     pub(crate) settings: LoraSettings,
     /// A and B of each target.
     pub(crate) arena: ParameterArena,
+    towers: Vec<AdaptedTower>,
     targets: Vec<Target>,
     /// Weights of the targets without adapters.
     weights: Vec<f32>,
     /// Gradients of the sums, since the last [`Lora::project`].
     gradients: Vec<f32>,
     places: Vec<GradientPlace>,
+}
+
+/// An encoder that gets adapters.
+pub(crate) struct ToAdapt<'a> {
+    /// The folder of the encoder within that of the model, whose name precedes those of tensors.
+    pub(crate) folder: &'a str,
+    /// Name or path of its base model.
+    pub(crate) base: String,
+    pub(crate) architecture: Architecture,
+    pub(crate) layout: &'a Layout,
+}
+
+/// An encoder with adapters.
+pub(crate) struct AdaptedTower {
+    folder: String,
+    /// Name or path of its base model.
+    pub(crate) base: String,
+    /// Names of linear layers, or their ends.
+    pub(crate) targets: Vec<String>,
+    /// Its tensors, with the names in its own file.
+    pub(crate) tensors: Vec<Tensor>,
 }
 
 /// A linear layer with an adapter.
@@ -83,67 +108,38 @@ impl Lora {
         parameters
     }
 
-    /// Returns adapters of a model with these parameters that change nothing yet: A is drawn as
-    /// PEFT does (Kaiming, uniform), B is 0.
+    /// Returns adapters of the encoders of a model with these parameters that change nothing yet: A
+    /// is drawn as PEFT does (Kaiming, uniform), B is 0.
     ///
     /// # Errors
     /// Returns an error if the settings do not fit the model.
     pub(crate) fn new(
-        mut settings: LoraSettings,
-        architecture: Architecture,
-        layout: &Layout,
+        settings: LoraSettings,
+        encoders: &[ToAdapt<'_>],
         parameters: &[f32],
         seed: u64,
     ) -> Result<Self, ModelError> {
-        if layout.linears.is_empty() {
+        if encoders.iter().all(|encoder| encoder.layout.linears.is_empty()) {
             let reason = "a static model has no linear layers to adapt; train it without adapters";
             return Err(ModelError::Request(reason.into()));
-        }
-        if settings.targets.is_empty() {
-            settings.targets = architecture.adapted().iter().map(|name| String::from(*name)).collect();
         }
         if !(settings.alpha.is_finite() && settings.alpha > 0.0) {
             return Err(ModelError::Request(format!("alpha is {}; expected a number above 0", settings.alpha)));
         }
-        check_targets(&settings.targets, layout)?;
-        let rank = settings.rank;
-        let (mut tensors, mut targets, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut values, mut weights, mut gradients) = (Vec::new(), Vec::new(), 0);
-        for linear in &layout.linears {
-            let stacked = &layout.tensors[linear.weight.tensors.clone()];
-            let mut adapted = stacked.iter().filter(|tensor| is_target(&tensor.name, &settings.targets)).peekable();
-            if adapted.peek().is_none() {
-                continue;
-            }
-            let all = &linear.weight.range;
-            places.push(GradientPlace { parameter: all.clone(), gradient: gradients..gradients + all.len() });
-            for tensor in adapted {
-                let [outputs, inputs] = tensor.shape[..] else { unreachable!("the weight of a linear layer") };
-                if rank == 0 || rank > outputs.min(inputs) {
-                    let least = outputs.min(inputs);
-                    return Err(ModelError::Request(format!(
-                        "rank is {rank}; expected 1 to {least}, the size of `{}`",
-                        tensor.name
-                    )));
-                }
-                let gradient = gradients + tensor.range.start - all.start;
-                let a = values.len()..values.len() + rank * inputs;
-                let b = a.end..a.end + outputs * rank;
-                draw(&mut values, a.len(), inputs, seed.wrapping_add(tensors.len() as u64));
-                values.resize(b.end, 0.0);
-                tensors.extend([
-                    Tensor { name: adapter_name(&tensor.name, "A"), shape: vec![rank, inputs], range: a.clone() },
-                    Tensor { name: adapter_name(&tensor.name, "B"), shape: vec![outputs, rank], range: b.clone() },
-                ]);
-                let own = weights.len()..weights.len() + tensor.range.len();
-                weights.extend_from_slice(&parameters[tensor.range.clone()]);
-                let (weight, gradient) = (tensor.range.clone(), gradient..gradient + tensor.range.len());
-                targets.push(Target { weight, own, gradient, a, b, outputs, inputs });
-            }
-            gradients += all.len();
+        check_targets(&settings.targets, encoders)?;
+        let mut adapters = Adapters::default();
+        let mut towers = Vec::new();
+        for encoder in encoders {
+            towers.push(adapters.add(encoder, &settings, parameters, seed)?);
         }
+        let Adapters { tensors, values, targets, weights, gradients, places } = adapters;
         let arena = ParameterArena::new(tensors, values);
-        Ok(Self { settings, arena, targets, weights, gradients: vec![0.0; gradients], places })
+        Ok(Self { settings, arena, towers, targets, weights, gradients: vec![0.0; gradients], places })
+    }
+
+    /// Returns the adapters of the encoder in the folder `folder` of the model, if it has any.
+    pub(crate) fn tower(&self, folder: &str) -> Option<&AdaptedTower> {
+        self.towers.iter().find(|tower| tower.folder == folder)
     }
 
     /// Factor of the product.
@@ -201,6 +197,78 @@ impl Lora {
     }
 }
 
+/// Adapters of the encoders so far.
+#[derive(Default)]
+struct Adapters {
+    /// A and B of each target, with the folders of their encoders in front of their names.
+    tensors: Vec<Tensor>,
+    values: Vec<f32>,
+    targets: Vec<Target>,
+    weights: Vec<f32>,
+    /// Number of gradients.
+    gradients: usize,
+    places: Vec<GradientPlace>,
+}
+
+impl Adapters {
+    /// Adds the adapters of an encoder.
+    fn add(
+        &mut self,
+        encoder: &ToAdapt<'_>,
+        settings: &LoraSettings,
+        parameters: &[f32],
+        seed: u64,
+    ) -> Result<AdaptedTower, ModelError> {
+        let (rank, layout) = (settings.rank, encoder.layout);
+        let names = match settings.targets.is_empty() {
+            true => encoder.architecture.adapted().iter().map(|name| String::from(*name)).collect(),
+            false => settings.targets.clone(),
+        };
+        let mut own_tensors = Vec::new();
+        for linear in &layout.linears {
+            let stacked = &layout.tensors[linear.weight.tensors.clone()];
+            let mut adapted = stacked.iter().filter(|tensor| is_target(&tensor.name, &names)).peekable();
+            if adapted.peek().is_none() {
+                continue;
+            }
+            let (all, start) = (&linear.weight.range, self.gradients);
+            self.places.push(GradientPlace { parameter: all.clone(), gradient: start..start + all.len() });
+            for tensor in adapted {
+                let [outputs, inputs] = tensor.shape[..] else { unreachable!("the weight of a linear layer") };
+                if rank == 0 || rank > outputs.min(inputs) {
+                    let least = outputs.min(inputs);
+                    return Err(ModelError::Request(format!(
+                        "rank is {rank}; expected 1 to {least}, the size of `{}`",
+                        tensor.name
+                    )));
+                }
+                let gradient = start + tensor.range.start - all.start;
+                let a = self.values.len()..self.values.len() + rank * inputs;
+                let b = a.end..a.end + outputs * rank;
+                let number = self.tensors.len() + own_tensors.len();
+                draw(&mut self.values, a.len(), inputs, seed.wrapping_add(number as u64));
+                self.values.resize(b.end, 0.0);
+                own_tensors.extend([
+                    Tensor { name: adapter_name(&tensor.name, "A"), shape: vec![rank, inputs], range: a.clone() },
+                    Tensor { name: adapter_name(&tensor.name, "B"), shape: vec![outputs, rank], range: b.clone() },
+                ]);
+                let own = self.weights.len()..self.weights.len() + tensor.range.len();
+                self.weights.extend_from_slice(&parameters[tensor.range.clone()]);
+                let (weight, gradient) = (tensor.range.clone(), gradient..gradient + tensor.range.len());
+                self.targets.push(Target { weight, own, gradient, a, b, outputs, inputs });
+            }
+            self.gradients += all.len();
+        }
+        self.tensors.extend(named_within(encoder.folder, own_tensors.iter().cloned()));
+        Ok(AdaptedTower {
+            folder: encoder.folder.to_owned(),
+            base: encoder.base.clone(),
+            targets: names,
+            tensors: own_tensors,
+        })
+    }
+}
+
 /// Adds `scale · B A` to a weight, `(outputs, inputs)`, row after row.
 pub(crate) fn add_product(weight: &mut [f32], inputs: usize, a: &[f32], b: &[f32], scale: f32) {
     let rank = a.len() / inputs;
@@ -230,13 +298,14 @@ fn is_target(weight: &str, targets: &[String]) -> bool {
     })
 }
 
-fn check_targets(targets: &[String], layout: &Layout) -> Result<(), ModelError> {
+/// Checks that every target is a linear layer of one of the encoders.
+fn check_targets(targets: &[String], encoders: &[ToAdapt<'_>]) -> Result<(), ModelError> {
     let weights = || {
-        layout
-            .linears
-            .iter()
-            .flat_map(|linear| &layout.tensors[linear.weight.tensors.clone()])
-            .map(|tensor| &*tensor.name)
+        encoders.iter().flat_map(|encoder| {
+            let linears = encoder.layout.linears.iter();
+            let tensors = linears.flat_map(|linear| &encoder.layout.tensors[linear.weight.tensors.clone()]);
+            tensors.map(|tensor| &*tensor.name)
+        })
     };
     for target in targets {
         if !weights().any(|name| is_target(name, std::slice::from_ref(target))) {

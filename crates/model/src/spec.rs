@@ -11,6 +11,7 @@ use maana_kernels::{Context, Matrix, Rows, normalized};
 use maana_text::{TokenBatch, Tokenizer};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Everything of a model but its weights.
@@ -58,6 +59,8 @@ pub(crate) struct Origin {
     pub(crate) dtype: safetensors::Dtype,
     /// True if the head of a cross-encoder is new, and its weights are in no file.
     pub(crate) new_head: bool,
+    /// The folder from which the encoder was read.
+    pub(crate) encoder: PathBuf,
     /// The folders in which the parts are written.
     pub(crate) folders: Folders,
 }
@@ -130,10 +133,16 @@ impl ModelSpec {
     /// The class that Python loads the transformer as.
     pub fn class_name(&self) -> String {
         let encoder = self.config.architecture.class_name();
-        match self.task {
-            Task::Embed => encoder.into(),
-            Task::Score(_) => format!("{}ForSequenceClassification", encoder.trim_end_matches("Model")),
+        match self.has_head_in_encoder() {
+            false => encoder.into(),
+            true => format!("{}ForSequenceClassification", encoder.trim_end_matches("Model")),
         }
+    }
+
+    /// Returns true if the model is a cross-encoder whose head lies in the file of its encoder, as
+    /// transformers writes it; false if modules of their own compute its scores.
+    pub(crate) fn has_head_in_encoder(&self) -> bool {
+        self.modules.iter().any(SentenceModule::is_in_encoder)
     }
 
     /// Returns true if the model is a cross-encoder whose head began with random weights.
@@ -246,8 +255,11 @@ impl ModelSpec {
 
     fn module_summaries(&self) -> Vec<ModuleSummary> {
         let config = &self.config;
-        if self.task.scoring().is_some() {
-            return vec![self.summary_of_head()];
+        if self.has_head_in_encoder() {
+            return vec![self.summary_of_transformer(true)];
+        }
+        if self.task != Task::Embed {
+            return self.summary_of_pair_modules();
         }
         let module = |kind: &str, settings| ModuleSummary { kind: kind.into(), settings, ..ModuleSummary::default() };
         let transformer = vec![
@@ -269,16 +281,40 @@ impl ModelSpec {
         modules
     }
 
-    /// The one module of a cross-encoder, with its settings as the reference prints them.
-    fn summary_of_head(&self) -> ModuleSummary {
+    /// The modules of a cross-encoder without a head, with their settings as the reference prints
+    /// them.
+    fn summary_of_pair_modules(&self) -> Vec<ModuleSummary> {
+        let module = |kind: &str, settings| ModuleSummary { kind: kind.into(), settings, ..ModuleSummary::default() };
+        let names: Vec<String> = self.pooling_names().into_iter().map(|name| format!("'{name}'")).collect();
+        let modes = if let [name] = &names[..] { name.clone() } else { format!("({})", names.join(", ")) };
+        let pooling = vec![
+            ("embedding_dimension".into(), self.config.hidden.to_string()),
+            ("pooling_mode".into(), modes),
+            ("include_prompt".into(), python(self.pooling.include_prompt)),
+        ];
+        let mut modules = vec![self.summary_of_transformer(false), module("Pooling", pooling)];
+        modules.extend(self.modules.iter().map(|own| module(own.kind(), module_settings(own))));
+        if let Some(last) = modules.last_mut() {
+            last.settings.push(("module_output_name".into(), "'scores'".into()));
+        }
+        modules
+    }
+
+    /// The transformer of a cross-encoder, with or without its head, with its settings as the
+    /// reference prints them.
+    fn summary_of_transformer(&self, head: bool) -> ModuleSummary {
+        let [task, output, name] = match head {
+            true => ["sequence-classification", "logits", "scores"],
+            false => ["feature-extraction", "last_hidden_state", "token_embeddings"],
+        };
         let settings = [
-            ("transformer_task", "'sequence-classification'"),
-            ("modality_config", "{'text': {'method': 'forward', 'method_output_name': 'logits'}}"),
-            ("module_output_name", "'scores'"),
+            ("transformer_task", format!("'{task}'")),
+            ("modality_config", format!("{{'text': {{'method': 'forward', 'method_output_name': '{output}'}}}}")),
+            ("module_output_name", format!("'{name}'")),
         ];
         ModuleSummary {
             kind: "Transformer".into(),
-            settings: settings.map(|(name, value)| (name.into(), value.into())).to_vec(),
+            settings: settings.map(|(name, value)| (name.into(), value)).to_vec(),
             architecture: Some(self.class_name()),
             ..ModuleSummary::default()
         }
@@ -401,7 +437,8 @@ impl Origin {
     /// Returns the origin of a model that was read from no folder.
     pub(crate) fn without_files(config: Value, folders: Folders) -> Self {
         let dtype = safetensors::Dtype::F32;
-        Self { config, tokenizer_files: Vec::new(), carried: Vec::new(), dtype, new_head: false, folders }
+        let (tokenizer_files, carried, encoder) = (Vec::new(), Vec::new(), PathBuf::new());
+        Self { config, tokenizer_files, carried, dtype, new_head: false, encoder, folders }
     }
 
     fn carried_elements(&self) -> usize {

@@ -7,11 +7,11 @@ use crate::blocks::SentenceModule;
 use crate::encoders::Network;
 use crate::fingerprint::{fingerprint, fingerprint_of_towers};
 use crate::inference_model::{InferenceEncoder, InferenceModel, InferenceParts};
-use crate::lora::{Lora, LoraSettings};
+use crate::lora::{Lora, LoraSettings, ToAdapt};
 use crate::pass::{Compute, Pass};
 use crate::router::Router;
 use crate::similarity::{Role, Similarity};
-use crate::spec::{ModelSpec, RoleSpecs, summary_of_towers};
+use crate::spec::{ModelSpec, Origin, RoleSpecs, summary_of_towers};
 use crate::summary::ModelSummary;
 use crate::trainable::{DropoutSeed, PassLimit, Trainable};
 use crate::weights::{
@@ -162,29 +162,71 @@ impl TrainingModel {
     /// # Errors
     /// Returns an error if the settings do not fit the model, or if its head is new.
     pub fn add_lora(&mut self, settings: LoraSettings, seed: u64) -> Result<(), ModelError> {
-        let [Tower { spec, network, .. }] = &self.towers[..] else {
-            return Err(ModelError::Request(
-                "adapters of a model with a Router are not supported; train it whole".into(),
-            ));
-        };
-        if spec.origin.new_head {
+        if self.spec().origin.new_head {
             let reason = "the model gets a new head with random weights, which low-rank adapters leave as it is; train it \
                           without adapters, or start from a cross-encoder";
             return Err(ModelError::Request(reason.into()));
         }
-        let (architecture, layout) = (spec.config.architecture, &network.parameters);
-        self.lora = Some(Lora::new(settings, architecture, layout, self.arena.parameters(), seed)?);
+        let encoders: Vec<ToAdapt<'_>> = self.to_adapt(&settings)?;
+        self.lora = Some(Lora::new(settings, &encoders, self.arena.parameters(), seed)?);
         Ok(())
     }
 
-    /// Adds adapters of a folder to the parameters, whose layout `merge` receives.
+    /// Returns the encoders that get adapters: with a router those of the routes in `settings`, or
+    /// without any all that have linear layers.
+    fn to_adapt(&self, settings: &LoraSettings) -> Result<Vec<ToAdapt<'_>>, ModelError> {
+        let names = self.router.as_ref().map_or(&[][..], |router| &router.routes);
+        if let Some(unknown) = settings.routes.iter().find(|route| !names.contains(route)) {
+            let known = if names.is_empty() { "none".into() } else { names.join(", ") };
+            return Err(ModelError::Request(format!(
+                "routes: the model has no route `{unknown}`; its routes: {known}"
+            )));
+        }
+        let mut starts = Vec::new();
+        let mut encoders = Vec::new();
+        for (number, tower) in self.towers.iter().enumerate() {
+            let layout = &tower.network.parameters;
+            let is_chosen = match &settings.routes[..] {
+                [] => self.router.is_none() || !layout.linears.is_empty(),
+                routes => routes.contains(&names[number]),
+            };
+            if !is_chosen || starts.contains(&tower.start) {
+                continue;
+            }
+            if !settings.routes.is_empty() && layout.linears.is_empty() {
+                return Err(ModelError::Request(format!(
+                    "routes: the tower of the route `{}` is a static model, which has no linear layers to adapt; name others",
+                    names[number]
+                )));
+            }
+            starts.push(tower.start);
+            let Origin { folders, encoder, .. } = &tower.spec.origin;
+            let base = match &self.router {
+                None => settings.base.clone(),
+                // Python opens the base model of a tower by its path.
+                Some(_) => std::fs::canonicalize(encoder).unwrap_or_else(|_| encoder.clone()).display().to_string(),
+            };
+            let (folder, architecture) = (&*folders.encoder, tower.spec.config.architecture);
+            encoders.push(ToAdapt { folder, base, architecture, layout });
+        }
+        Ok(encoders)
+    }
+
+    /// Adds adapters of a folder to the parameters of a tower, whose layout `merge` receives.
     pub(crate) fn merge_adapter(
         &mut self,
+        tower: usize,
         merge: impl FnOnce(&Layout, &mut [f32]) -> Result<(), ModelError>,
     ) -> Result<(), ModelError> {
-        merge(&self.towers[0].network.parameters, self.arena.parameters_mut())?;
+        merge(&self.towers[tower].network.parameters, self.arena.parameters_mut())?;
         self.changed(&Context::new(1), &self.everything());
         Ok(())
+    }
+
+    /// Lists the tensors of the head of a cross-encoder; none of other models.
+    pub fn head_tensors(&self) -> Vec<Tensor> {
+        let scoring = self.towers.iter().filter(|tower| tower.spec.task.scoring().is_some());
+        scoring.flat_map(|tower| tower.spec.modules.iter().flat_map(SentenceModule::tensors)).collect()
     }
 
     /// Returns the parameters of the adapters, in the order of [`Trainable::tensors`], with every B

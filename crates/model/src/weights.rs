@@ -12,7 +12,7 @@ pub use arena::{ParameterArena, StatePart};
 pub use gradients::Gradients;
 pub(crate) use gradients::{GradientPlace, overlap};
 pub use layout::Tensor;
-pub(crate) use layout::{Layout, LinearWeight, Parameter, Scope};
+pub(crate) use layout::{Layout, LinearWeight, Parameter, Scope, named_within};
 pub(crate) use mapped::{MappedTensor, checksums, is_floating, stacked, to_bytes, to_floats};
 pub(crate) use packed::{Packed, PackingSlots};
 pub use update_plan::{Algorithm, TensorSettings, UpdatePlan};

@@ -353,8 +353,14 @@ fn malformed_heads_are_refused_by_field() {
 
 #[test]
 fn adapters_leave_a_new_head_untrained_and_are_refused() {
-    let settings =
-        maana_model::LoraSettings { rank: 2, alpha: 4.0, targets: Vec::new(), base: "base".into(), merge: false };
+    let settings = maana_model::LoraSettings {
+        rank: 2,
+        alpha: 4.0,
+        targets: Vec::new(),
+        routes: Vec::new(),
+        base: "base".into(),
+        merge: false,
+    };
     let mut new = open_for_scoring(&golden("tiny-bert"), &HeadSettings::default()).unwrap().model;
     let error = new.add_lora(settings.clone(), 1).unwrap_err().to_string();
     assert!(error.contains("new head"), "{error}");
@@ -375,7 +381,7 @@ fn adapters_leave_a_new_head_untrained_and_are_refused() {
         written.keys()
     );
     assert_eq!(read_json(&saved.join("adapter_config.json"))["task_type"], "SEQ_CLS");
-    let opened = maana_model::open_adapter(&saved, &golden("cross/bert"), &Context::new(1), Precision::F32).unwrap();
+    let opened = maana_model::open_adapter(&saved, &[golden("cross/bert")], &Context::new(1), Precision::F32).unwrap();
     assert_eq!(opened.model.parameters(), model.parameters());
     assert!(opened.model.spec().scoring().is_ok());
 }

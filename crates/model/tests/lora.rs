@@ -10,7 +10,7 @@ use support::{assert_close, backward, copy_folder, golden, open, read_json, read
 
 fn settings(merge: bool) -> LoraSettings {
     let base = golden("tiny-bert").display().to_string();
-    LoraSettings { rank: 4, alpha: 8.0, targets: Vec::new(), base, merge }
+    LoraSettings { rank: 4, alpha: 8.0, targets: Vec::new(), routes: Vec::new(), base, merge }
 }
 
 fn adapted(merge: bool, seed: u64) -> TrainingModel {
@@ -20,7 +20,7 @@ fn adapted(merge: bool, seed: u64) -> TrainingModel {
 }
 
 fn open_adapter(folder: &Path) -> Result<TrainingModel, String> {
-    let opened = maana_model::open_adapter(folder, &golden("tiny-bert"), &Context::new(1), Precision::F32);
+    let opened = maana_model::open_adapter(folder, &[golden("tiny-bert")], &Context::new(1), Precision::F32);
     opened.map(|opened| opened.model).map_err(|error| error.to_string())
 }
 
@@ -71,9 +71,8 @@ fn adapters_written_by_peft_give_its_embeddings() {
     assert_close(ours.data(), theirs.data(), "embeddings");
     let ours = model.inference().embed(&context, &batch, &mut Activations::default());
     assert_close(ours.data(), theirs.data(), "embeddings of the model that encodes");
-    let base = maana_model::adapter_base(&golden("lora")).unwrap();
-    assert_eq!(base.as_deref(), Some("../tiny-bert"));
-    assert_eq!(maana_model::adapter_base(&golden("tiny-bert")).unwrap(), None);
+    assert_eq!(maana_model::adapter_bases(&golden("lora")).unwrap(), ["../tiny-bert"]);
+    assert!(maana_model::adapter_bases(&golden("tiny-bert")).unwrap().is_empty());
 }
 
 #[test]
@@ -177,8 +176,8 @@ fn a_folder_holds_adapters_as_peft_writes_them_or_the_merged_model() {
             assert_eq!(*value, theirs[field], "{field}");
         }
     }
-    let base = maana_model::adapter_base(&adapters).unwrap().map(PathBuf::from);
-    assert_eq!(base, Some(golden("tiny-bert")));
+    let base = maana_model::adapter_bases(&adapters).unwrap();
+    assert_eq!(base.iter().map(PathBuf::from).collect::<Vec<_>>(), [golden("tiny-bert")]);
     assert_eq!(open_adapter(&adapters).unwrap().fingerprint(), open(&whole).fingerprint());
 }
 

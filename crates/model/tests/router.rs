@@ -4,10 +4,10 @@
 mod support;
 
 use maana_kernels::{Context, Precision, Rows};
-use maana_model::{DropoutSeed, Role, TextEncoder, Trainable, TrainingModel, WeightStorage};
+use maana_model::{DropoutSeed, LoraSettings, Role, StatePart, TextEncoder, Trainable, TrainingModel, WeightStorage};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use support::{
     assert_close_absolutely, copy_folder, floats, golden, open, open_for_inference, read_json, read_safetensors,
 };
@@ -200,12 +200,179 @@ fn a_model_without_a_default_route_asks_for_the_role() {
     assert!(TextEncoder::new(open(&saved).inference(), &Context::new(1)).unwrap().embed(&["a"], "").is_err());
 }
 
+/// The folder with adapters that PEFT wrote for both towers, and the folders of their base models.
+fn adapted_router() -> (tempfile::TempDir, [PathBuf; 2]) {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, base) = (folder.path().join("adapters"), folder.path().join("base"));
+    copy_folder(router().path(), &base);
+    copy_folder(&base, &own);
+    let towers = ["document_0_Transformer", "query_0_Transformer"];
+    for tower in towers {
+        for file in ["config.json", "model.safetensors"] {
+            std::fs::remove_file(own.join(tower).join(file)).unwrap();
+        }
+        copy_folder(&golden("router_lora").join(tower), &own.join(tower));
+    }
+    (folder, towers.map(|tower| base.join(tower)))
+}
+
+fn lora(routes: &[&str], merge: bool) -> LoraSettings {
+    let routes = routes.iter().map(|route| (*route).to_owned()).collect();
+    LoraSettings { rank: 2, alpha: 8.0, targets: Vec::new(), routes, base: "base".into(), merge }
+}
+
 #[test]
-fn adapters_and_routers_are_not_combined() {
-    let settings =
-        maana_model::LoraSettings { rank: 2, alpha: 2.0, targets: Vec::new(), base: "base".into(), merge: true };
-    let error = open(router().path()).add_lora(settings, 1).unwrap_err().to_string();
-    assert!(error.contains("Router"), "{error}");
+fn adapters_of_both_towers_written_by_peft_give_its_embeddings() {
+    let golden = read_json(&golden("router_lora.json"));
+    let (folder, bases) = adapted_router();
+    let own = folder.path().join("adapters");
+    let named = maana_model::adapter_bases(&own).unwrap();
+    assert_eq!(named, ["../base/document_0_Transformer", "../base/query_0_Transformer"]);
+    let model = maana_model::open_adapter(&own, &bases, &Context::new(1), Precision::F32).unwrap().model;
+    let encoder = TextEncoder::new(model.inference(), &Context::new(1)).unwrap();
+    for (role, of, column) in [(Role::Query, "query", "queries"), (Role::Document, "document", "documents")] {
+        let ours = encoder.encode(&texts(&golden, column), role).unwrap();
+        assert_close_absolutely(ours.data(), &floats(&golden[of]), of);
+    }
+    let fewer = maana_model::open_adapter(&own, &bases[..1], &Context::new(1), Precision::F32);
+    let error = fewer.err().unwrap().to_string();
+    assert!(error.contains("query_0_Transformer") && error.contains("base model of each tower"), "{error}");
+    assert!(error_of(&own).contains("an adapter (PEFT) in place of a whole model"));
+}
+
+#[test]
+fn gradients_of_adapters_of_a_tower_are_those_of_peft_by_name() {
+    let numbers = read_json(&golden("router_lora.json"));
+    let expected = read_safetensors(&golden("router_lora_grads.safetensors"));
+    for (role, rank) in [("query", 2), ("document", 4)] {
+        let folder = router();
+        let mut model = open(folder.path());
+        model.add_lora(LoraSettings { rank, ..lora(&[role], false) }, 1).unwrap();
+        let path = golden("router_lora").join(format!("{role}_0_Transformer/adapter_model.safetensors"));
+        let adapters = read_safetensors(&path);
+        let prefix = format!("{role}_0_Transformer.");
+        assert!(model.tensors().iter().all(|tensor| tensor.name.starts_with(&prefix)));
+        for tensor in model.tensors().to_vec() {
+            let (shape, values) = &adapters[&format!("base_model.model.{}", &tensor.name[prefix.len()..])];
+            assert_eq!(*shape, tensor.shape, "{}", tensor.name);
+            model.write_state(StatePart::Parameters, tensor.range.start, values);
+        }
+        // The other tower has no adapters, and its embeddings take no part in these gradients.
+        let columns = [(Role::Query, "query", "queries"), (Role::Document, "document", "documents")];
+        let (context, specs) = (Context::new(2), columns.map(|(role, ..)| model.role_specs().number(Some(role))));
+        for ((_, of, column), number) in columns.into_iter().zip(specs) {
+            let spec = model.role_specs().of(Some(if of == "query" { Role::Query } else { Role::Document }));
+            let batch = spec.tokenize(&texts(&numbers, column)).unwrap();
+            let mut activations = model.activations(number);
+            let embedded = model.forward(&context, &batch, DropoutSeed::Off, &mut activations);
+            if of == role {
+                assert_close_absolutely(embedded.data(), &floats(&numbers[of]), of);
+            }
+            let upstream = floats(&numbers[format!("{of}_upstream")]);
+            let upstream = Rows::new(&upstream, batch.sequences(), 64, 64);
+            model.backward(&context, &batch, DropoutSeed::Off, &mut activations, upstream);
+        }
+        let gradients = model.gradients().to_vec();
+        for tensor in model.tensors() {
+            assert_close_absolutely(&gradients[tensor.range.clone()], &expected[&tensor.name].1, &tensor.name);
+        }
+    }
+}
+
+/// Trains adapters of some towers a little.
+fn trained_adapters(folder: &Path, routes: &[&str], merge: bool) -> TrainingModel {
+    let golden = read_json(&golden("router.json"));
+    let mut model = open(folder);
+    model.add_lora(lora(routes, merge), 1).unwrap();
+    let context = Context::new(2);
+    for step in 1..=2 {
+        for (role, column) in [(Role::Query, "queries"), (Role::Document, "documents")] {
+            let number = model.role_specs().number(Some(role));
+            let batch = model.role_specs().of(Some(role)).tokenize(&texts(&golden["router"], column)).unwrap();
+            let mut activations = model.activations(number);
+            let embedded = model.forward(&context, &batch, DropoutSeed::Off, &mut activations);
+            let upstream = support::noise(embedded.data().len(), step);
+            let upstream = Rows::new(&upstream, embedded.rows(), embedded.columns(), embedded.columns());
+            model.backward(&context, &batch, DropoutSeed::Off, &mut activations, upstream);
+        }
+        model.update(&context, step, 1e-2, 1.0);
+    }
+    model
+}
+
+#[test]
+fn adapters_of_chosen_towers_are_saved_as_peft_does_and_open_again() {
+    let files = |folder: &Path| {
+        let has = |name: &str| folder.join(name).exists();
+        (has("adapter_config.json") && has("adapter_model.safetensors"), has("model.safetensors"))
+    };
+    for (routes, adapted) in
+        [(&["query"][..], &["query"][..]), (&["document"], &["document"]), (&[], &["document", "query"])]
+    {
+        let folder = router();
+        let place = tempfile::tempdir().unwrap();
+        let [adapters, whole] = ["adapters", "whole"].map(|name| place.path().join(name));
+        for (path, merge) in [(&adapters, false), (&whole, true)] {
+            trained_adapters(folder.path(), routes, merge).save(path, &[]).unwrap();
+        }
+        for role in ["query", "document"] {
+            let tower = format!("{role}_0_Transformer");
+            let is_adapted = adapted.contains(&role);
+            assert_eq!(files(&adapters.join(&tower)), (is_adapted, !is_adapted), "{role} of {routes:?}");
+            assert_eq!(files(&whole.join(&tower)), (false, true));
+        }
+        let bases = maana_model::adapter_bases(&adapters).unwrap();
+        let expected = adapted.iter().map(|role| folder.path().join(format!("{role}_0_Transformer")));
+        let expected = expected.map(|path| std::fs::canonicalize(path).unwrap().display().to_string());
+        assert_eq!(bases, expected.collect::<Vec<_>>());
+        let opened = maana_model::open_adapter(&adapters, &bases, &Context::new(1), Precision::F32).unwrap().model;
+        assert_eq!(opened.fingerprint(), open(&whole).fingerprint(), "{routes:?}");
+        assert_ne!(opened.fingerprint(), open(folder.path()).fingerprint());
+    }
+}
+
+#[test]
+fn routes_of_adapters_are_checked_by_name() {
+    let error = |folder: &Path, routes: &[&str]| open(folder).add_lora(lora(routes, true), 1).unwrap_err().to_string();
+    let fault = error(router().path(), &["image"]);
+    assert!(fault.contains("no route `image`; its routes: document, query"), "{fault}");
+    let fault = error(static_queries().path(), &["query"]);
+    assert!(fault.contains("`query` is a static model"), "{fault}");
+    let fault = error(&golden("tiny-bert"), &["query"]);
+    assert!(fault.contains("its routes: none"), "{fault}");
+    let mut model = open(static_queries().path());
+    model.add_lora(lora(&[], true), 1).unwrap();
+    assert!(model.tensors().iter().all(|tensor| tensor.name.starts_with("document_0_Transformer.")));
+    // Both towers share the encoder.
+    let mut model = open(asym().path());
+    model.add_lora(lora(&[], true), 1).unwrap();
+    assert_eq!(model.tensors().len(), 8);
+}
+
+/// An int8 embedding of a tower is near that in f32, and the same bits in any batch.
+#[test]
+fn towers_in_int8_are_near_those_in_f32() {
+    let golden = read_json(&golden("router.json"));
+    for (name, folder) in [("router", router()), ("router_static", static_queries()), ("asym", asym())] {
+        let context = Context::new(2);
+        let open = |storage| open_for_inference(folder.path(), &context, Precision::Int8, storage);
+        let encoder = TextEncoder::new(open(WeightStorage::Packed), &context).unwrap();
+        let mapped = TextEncoder::new(open(WeightStorage::Mapped), &context).unwrap();
+        for (role, of, column) in [(Role::Query, "query", "queries"), (Role::Document, "document", "documents")] {
+            let texts = texts(&golden[name], column);
+            let ours = encoder.encode(&texts, role).unwrap();
+            assert_eq!(mapped.encode(&texts, role).unwrap(), ours, "{name} {of}");
+            let expected = floats(&golden[name][of]);
+            for (row, (text, expected)) in texts.iter().zip(expected.chunks_exact(ours.columns())).enumerate() {
+                let single = encoder.encode(&[text], role).unwrap();
+                assert_eq!(single.row(0), ours.row(row), "{name} {of}");
+                let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+                let cosine =
+                    dot(ours.row(row), expected) / (dot(ours.row(row), ours.row(row)) * dot(expected, expected)).sqrt();
+                assert!(cosine > 0.99, "{name} {of}: {cosine}");
+            }
+        }
+    }
 }
 
 fn edit(folder: &Path, file: &str, field: &str, value: Value) {

@@ -280,7 +280,14 @@ fn a_random_table_has_a_row_for_each_token() {
 fn adapters_are_refused() {
     let tokenizer = Tokenizer::open_bare(&golden("tiny-bert")).unwrap();
     let mut model = TrainingModel::random_static(tokenizer, 4, 3).unwrap();
-    let settings = maana_model::LoraSettings { rank: 2, alpha: 2.0, targets: vec![], base: "x".into(), merge: false };
+    let settings = maana_model::LoraSettings {
+        rank: 2,
+        alpha: 2.0,
+        targets: vec![],
+        routes: vec![],
+        base: "x".into(),
+        merge: false,
+    };
     let error = model.add_lora(settings, 1).unwrap_err().to_string();
     assert!(error.contains("no linear layers"), "{error}");
 }

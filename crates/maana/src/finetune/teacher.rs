@@ -9,7 +9,7 @@ use crate::base_model::base_model;
 use crate::hub::{EventHandler, HubOptions};
 use crate::open::open_with;
 use crate::recipe::LocatedRecipe;
-use labels::{LabelledRows, Labels};
+use labels::{LabelledRows, Labels, TeacherText};
 use maana_data::Source;
 use maana_files::{FileError, hex};
 use maana_kernels::{Context, Matrix, Precision};
@@ -70,14 +70,9 @@ impl Teacher {
                 place.insert((opened.model, base_model(&opened.resolved).name)).clone()
             }
         };
-        if !encoder.has_one_tower() {
-            return Err(FinetuneError::Fit(format!(
-                "[loss] {field} = {name:?}: it has towers by role (a Router), which teachers and guides may not have; name a \
-                 model of one tower"
-            )));
-        }
-        // Scores and guides compare queries with documents: each has the prompt of its role.
-        let by_role = settings.name != LossName::Mse;
+        // Scores and guides compare queries with documents: each has the prompt of its role, and so
+        // have all texts of a model with towers by role.
+        let by_role = settings.name != LossName::Mse || !encoder.has_one_tower();
         let prompt = |column: usize| match column {
             _ if !by_role => encoder.default_prompt().to_owned(),
             0 => encoder.role_prompt(Role::Query).to_owned(),
@@ -118,8 +113,18 @@ impl Teacher {
     /// Returns the rows with the labels of the teacher, which exist after [`Teacher::compute`].
     pub(super) fn label(&self, rows: Arc<dyn Source>) -> Arc<dyn Source> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&rows));
-        let fingerprint = self.encoder.fingerprint();
-        Arc::new(LabelledRows::new(rows, self.labels.clone(), Arc::clone(&self.embeddings), fingerprint))
+        Arc::new(LabelledRows {
+            rows,
+            labels: self.labels.clone(),
+            routed: self.is_routed(),
+            embeddings: Arc::clone(&self.embeddings),
+            teacher: self.encoder.fingerprint(),
+        })
+    }
+
+    /// Returns true if the teacher has towers by role.
+    fn is_routed(&self) -> bool {
+        !self.encoder.has_one_tower()
     }
 
     /// Returns the parameter of the loss and the model's name for the card.
@@ -170,8 +175,8 @@ impl Teacher {
     ) -> Result<(), FinetuneError> {
         let mut keys = Vec::new();
         let mut known = HashSet::new();
-        self.visit(sources, &mut |_, prompted| {
-            let key = store::key(&prompted);
+        self.visit(sources, &mut |text| {
+            let key = store::key(&text.key_text());
             if known.insert(key) {
                 keys.push(key);
             }
@@ -184,17 +189,17 @@ impl Teacher {
         let mut writer = StoreWriter::create(file, identity, encoder.dimension(), &keys).map_err(at())?;
         let (mut done, mut chunk) = (0, Vec::new());
         progress(&self.name, 0, total);
-        let mut flush = |chunk: &mut Vec<(String, String)>, done: &mut usize| -> Result<(), FinetuneError> {
+        let mut flush = |chunk: &mut Vec<TeacherText>, done: &mut usize| -> Result<(), FinetuneError> {
             writer.write(embed(encoder, chunk)?.data()).map_err(at())?;
             *done += chunk.len();
             chunk.clear();
             progress(&self.name, *done, total);
             Ok(())
         };
-        self.visit(sources, &mut |prompt, prompted| {
+        self.visit(sources, &mut |text| {
             // Keys are in the order of their texts' first occurrence.
-            if keys.get(done + chunk.len()) == Some(&store::key(&prompted)) {
-                chunk.push((prompt.to_owned(), prompted[prompt.len()..].to_owned()));
+            if keys.get(done + chunk.len()) == Some(&store::key(&text.key_text())) {
+                chunk.push(text);
                 if chunk.len() == CHUNK_TEXTS {
                     flush(&mut chunk, &mut done)?;
                 }
@@ -205,34 +210,39 @@ impl Teacher {
         Ok(writer.finish().map_err(at())?)
     }
 
-    /// Visits the prompt and the prompted text of each text that labels need, in the order of rows.
+    /// Visits each text that labels need, in the order of rows.
     fn visit(
         &self,
         sources: &[Arc<dyn Source>],
-        visit: &mut dyn FnMut(&str, String) -> Result<(), FinetuneError>,
+        visit: &mut dyn FnMut(TeacherText) -> Result<(), FinetuneError>,
     ) -> Result<(), FinetuneError> {
+        let routed = self.is_routed();
         for source in sources {
             for row in 0..source.len() {
-                let example = source.get(row)?;
-                for (text, prompt) in example.texts.iter().zip(self.labels.prompts()) {
-                    visit(prompt, format!("{prompt}{text}"))?;
-                }
+                let texts = source.get(row)?.texts;
+                self.labels.texts(&texts, routed).try_for_each(&mut *visit)?;
             }
         }
         Ok(())
     }
 }
 
-/// Embeds texts, each with its prompt.
-fn embed(encoder: &TextEncoder, texts: &[(String, String)]) -> Result<Matrix, FinetuneError> {
+/// Embeds texts, each with its prompt in the tower of its role.
+fn embed(encoder: &TextEncoder, texts: &[TeacherText]) -> Result<Matrix, FinetuneError> {
     let mut rows = Matrix::zeros(texts.len(), encoder.dimension());
-    let mut prompts: Vec<&str> = texts.iter().map(|(prompt, _)| prompt.as_str()).collect();
-    prompts.sort_unstable();
-    prompts.dedup();
-    for prompt in prompts {
-        let places: Vec<usize> = (0..texts.len()).filter(|&place| texts[place].0 == prompt).collect();
-        let of_prompt: Vec<&str> = places.iter().map(|&place| texts[place].1.as_str()).collect();
-        let embedded = encoder.embed(&of_prompt, prompt)?;
+    let mut groups: Vec<(Option<Role>, &str)> = Vec::new();
+    for text in texts {
+        if !groups.contains(&text.group()) {
+            groups.push(text.group());
+        }
+    }
+    groups.sort_by_key(|(_, prompt)| *prompt);
+    for group in groups {
+        let places: Vec<usize> = (0..texts.len()).filter(|&place| texts[place].group() == group).collect();
+        let of_group: Vec<&str> = places.iter().map(|&place| texts[place].text.as_str()).collect();
+        let (role, prompt) = group;
+        let tower = role.map_or_else(|| encoder.clone(), |role| encoder.for_role(role));
+        let embedded = tower.embed(&of_group, prompt)?;
         for (row, place) in places.into_iter().enumerate() {
             rows.row_mut(place).copy_from_slice(embedded.row(row));
         }

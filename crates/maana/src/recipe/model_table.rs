@@ -133,6 +133,10 @@ pub struct LoraTable {
     pub alpha: f64,
     /// Names of linear layers, or their ends. Default: query and value of each layer.
     pub targets: Vec<String>,
+    /// Routes whose towers get adapters, of a model with a router. Default: all that have linear
+    /// layers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
     /// Saves the whole model with the adapters merged into its weights, instead of the adapters.
     /// Default false.
     pub merge: bool,
@@ -140,6 +144,6 @@ pub struct LoraTable {
 
 impl Default for LoraTable {
     fn default() -> Self {
-        Self { rank: 8, alpha: 8.0, targets: Vec::new(), merge: false }
+        Self { rank: 8, alpha: 8.0, targets: Vec::new(), routes: Vec::new(), merge: false }
     }
 }

@@ -5,43 +5,58 @@ use super::head::name_in_file;
 use super::modules::{read_modules, transformer_folder};
 use super::scoring::is_cross_encoder;
 use super::written::{write_json, write_tensors};
-use crate::ModelError;
 use crate::json::{Fields, read_object};
-use crate::lora::{Lora, adapter_name, add_product};
+use crate::lora::{AdaptedTower, Lora, adapter_name, add_product};
 use crate::spec::ModelSpec;
-use crate::task::Task;
 use crate::weights::{Layout, is_floating, to_floats};
+use crate::{LoraSettings, ModelError};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
 /// The prefix of PEFT's names.
 const PREFIX: &str = "base_model.model.";
 
-/// Returns the name or the path of the base model of a folder of adapters; none for other folders.
+/// Returns the names or the paths of the base models of a folder of adapters: one, or with a router
+/// one for each tower with adapters, in the order of the routes. None for other folders.
 ///
 /// # Errors
 /// Returns an error if the folder's files are malformed.
-pub fn adapter_base(folder: &Path) -> Result<Option<String>, ModelError> {
-    let has_modules = folder.join("modules.json").exists();
-    if has_modules && !is_cross_encoder(folder)? && read_modules(folder, &mut Vec::new())?.has_router() {
-        return Ok(None);
+pub fn adapter_bases(folder: &Path) -> Result<Vec<String>, ModelError> {
+    let mut bases = Vec::new();
+    for place in encoder_folders(folder)? {
+        let path = place.join(CONFIG);
+        if let Some(json) = read_object(&path)? {
+            bases.push(Fields { json: &json, path: &path }.text("base_model_name_or_path")?.to_owned());
+        }
     }
-    let path = transformer_folder(folder)?.join(CONFIG);
-    let Some(json) = read_object(&path)? else { return Ok(None) };
-    Ok(Some(Fields { json: &json, path: &path }.text("base_model_name_or_path")?.to_owned()))
+    Ok(bases)
+}
+
+/// Returns the folders of the encoder, or with a router those of each tower.
+fn encoder_folders(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    if !folder.join("modules.json").exists() || is_cross_encoder(folder)? {
+        return Ok(vec![transformer_folder(folder)?]);
+    }
+    let lists = read_modules(folder, &mut Vec::new())?.lists;
+    Ok(lists.into_iter().map(|list| folder.join(list.transformer)).collect())
+}
+
+/// Returns whether the folder of an encoder holds adapters.
+pub(super) fn is_adapter(transformer: &Path) -> bool {
+    transformer.join(CONFIG).exists()
 }
 
 /// Returns an error if a folder holds adapters, which would change every layer.
 pub(super) fn refuse_adapter(transformer: &Path) -> Result<(), ModelError> {
-    let path = transformer.join(CONFIG);
-    if !path.exists() {
+    if !is_adapter(transformer) {
         return Ok(());
     }
+    let path = transformer.join(CONFIG);
     let what = "an adapter (PEFT) in place of a whole model";
     Err(ModelError::Unsupported { path, what: what.into(), supported: "an adapter with its base model".into() })
 }
@@ -140,40 +155,37 @@ fn read_scale(path: &Path) -> Result<impl Fn(usize) -> f32 + use<>, ModelError> 
     Ok(move |rank: usize| (alpha / if by_root { (rank as f64).sqrt() } else { rank as f64 }) as f32)
 }
 
-/// Writes adapters into the folder of an encoder.
-pub(super) fn write(folder: &Path, lora: &Lora, spec: &ModelSpec) -> Result<(), ModelError> {
-    let (settings, arena) = (&lora.settings, &lora.arena);
-    let tensors: Vec<_> = arena
-        .tensors()
+/// Writes the adapters of a tower into the folder of its encoder.
+pub(super) fn write(folder: &Path, lora: &Lora, tower: &AdaptedTower, spec: &ModelSpec) -> Result<(), ModelError> {
+    let arena = &lora.arena;
+    let tensors: Vec<_> = tower
+        .tensors
         .iter()
         .map(|tensor| {
-            let name = match spec.task {
-                Task::Embed => tensor.name.clone(),
-                Task::Score(_) => name_in_file(spec.config.architecture, &tensor.name),
+            let name = match spec.has_head_in_encoder() {
+                false => tensor.name.clone(),
+                true => name_in_file(spec.config.architecture, &tensor.name),
             };
             (format!("{PREFIX}{name}"), &tensor.shape[..], &arena.parameters()[tensor.range.clone()])
         })
         .collect();
     write_tensors(&folder.join(TENSORS), &tensors)?;
-    let task = match spec.task {
-        Task::Embed => "FEATURE_EXTRACTION",
-        Task::Score(_) => "SEQ_CLS",
-    };
-    write_json(&folder.join(CONFIG), &config(settings, task))
+    let task = if spec.has_head_in_encoder() { "SEQ_CLS" } else { "FEATURE_EXTRACTION" };
+    write_json(&folder.join(CONFIG), &config(&lora.settings, tower, task))
 }
 
 /// Returns the fields of PEFT's configuration that matter to its readers; others have defaults.
-fn config(settings: &crate::LoraSettings, task: &str) -> Value {
+fn config(settings: &LoraSettings, tower: &AdaptedTower, task: &str) -> Value {
     // PEFT's own files have a whole number where alpha is one.
     let alpha = if settings.alpha.fract() == 0.0 { json!(settings.alpha as u64) } else { json!(settings.alpha) };
     json!({
         "peft_type": "LORA",
         "task_type": task,
-        "base_model_name_or_path": settings.base,
+        "base_model_name_or_path": tower.base,
         "r": settings.rank,
         "lora_alpha": alpha,
         "lora_dropout": 0.0,
-        "target_modules": settings.targets,
+        "target_modules": tower.targets,
         "bias": "none",
         "fan_in_fan_out": false,
         "inference_mode": true,

@@ -10,6 +10,11 @@ use maana_kernels::{Activation, PoolingMode};
 use serde_json::{Value, json};
 use std::path::Path;
 
+/// Name of the columns that modules read and write.
+pub(super) const EMBEDDING: &str = "sentence_embedding";
+/// Name of the columns that the last module of a cross-encoder writes.
+pub(super) const SCORES: &str = "scores";
+
 /// Reads the configuration of pooling, as flags or as names.
 pub(super) fn read_pooling(path: &Path, hidden: usize) -> Result<Pooling, ModelError> {
     let json = read_object(path)?.ok_or_else(|| missing(path))?;
@@ -62,7 +67,7 @@ fn pooling_mode(name: &str, path: &Path) -> Result<PoolingMode, ModelError> {
     })
 }
 
-fn read_dense(fields: &Fields<'_>, inputs: usize) -> Result<Dense, ModelError> {
+fn read_dense(fields: &Fields<'_>, inputs: usize, output: &str) -> Result<Dense, ModelError> {
     /// The widest layer that is read.
     const WIDEST: usize = 1 << 16;
     let path = fields.path;
@@ -83,7 +88,7 @@ fn read_dense(fields: &Fields<'_>, inputs: usize) -> Result<Dense, ModelError> {
             })?
         }
     };
-    refuse_other_columns(fields)?;
+    refuse_other_columns(fields, output)?;
     let dense = Dense::new([inputs, outputs], fields.flag_or("bias", true)?, activation, None);
     Ok(if fields.flag_or("use_residual", false)? { dense.with_residual() } else { dense })
 }
@@ -107,8 +112,13 @@ fn read_dropout(fields: &Fields<'_>, index: usize) -> Result<EmbeddingDropout, M
 }
 
 /// Reads the configuration of a module that is number `index` behind pooling, for embeddings of
-/// `inputs` columns.
-pub(super) fn read_module(kind: &str, path: &Path, inputs: usize, index: usize) -> Result<SentenceModule, ModelError> {
+/// `inputs` columns, and that writes the columns `output`.
+pub(super) fn read_module(
+    kind: &str,
+    path: &Path,
+    (inputs, output): (usize, &str),
+    index: usize,
+) -> Result<SentenceModule, ModelError> {
     let json = match read_object(path)? {
         Some(json) => json,
         // The reference wrote none for this module before version 5.
@@ -117,18 +127,19 @@ pub(super) fn read_module(kind: &str, path: &Path, inputs: usize, index: usize) 
     };
     let fields = Fields { json: &json, path };
     Ok(match kind {
-        "Dense" => SentenceModule::Dense(read_dense(&fields, inputs)?),
+        "Dense" => SentenceModule::Dense(read_dense(&fields, inputs, output)?),
         "LayerNorm" => SentenceModule::LayerNorm(read_layer_norm(&fields, inputs)?),
         "Dropout" => SentenceModule::Dropout(read_dropout(&fields, index)?),
         _ => {
-            refuse_other_columns(&fields)?;
+            refuse_other_columns(&fields, output)?;
             SentenceModule::Normalize
         }
     })
 }
 
-/// Returns the content of a module's `config.json`; none for a module that has no such file.
-pub(super) fn module_json(module: &SentenceModule) -> Option<Value> {
+/// Returns the content of the `config.json` of a module that writes the columns `output`; none for a
+/// module that has no such file.
+pub(super) fn module_json(module: &SentenceModule, output: &str) -> Option<Value> {
     match module {
         SentenceModule::Dense(dense) => {
             let mut json = json!({
@@ -140,6 +151,10 @@ pub(super) fn module_json(module: &SentenceModule) -> Option<Value> {
             // Older versions refuse a field that they do not know.
             if dense.has_residual() {
                 json["use_residual"] = true.into();
+            }
+            if output != EMBEDDING {
+                json["module_input_name"] = EMBEDDING.into();
+                json["module_output_name"] = output.into();
             }
             Some(json)
         }
@@ -158,11 +173,13 @@ fn missing(path: &Path) -> ModelError {
     ModelError::Missing { path: path.into(), remedy }
 }
 
-/// Returns an error for a module that reads or writes anything but the embedding.
-fn refuse_other_columns(fields: &Fields<'_>) -> Result<(), ModelError> {
-    for key in ["module_input_name", "module_output_name"] {
-        if fields.present(key) && fields.text(key)? != "sentence_embedding" {
-            return Err(fields.unsupported(format!("{key} `{}`", fields.text(key)?), "sentence_embedding"));
+/// Returns an error for a module that reads anything but the embedding, or writes anything but
+/// `output`.
+fn refuse_other_columns(fields: &Fields<'_>, output: &str) -> Result<(), ModelError> {
+    for (key, expected) in [("module_input_name", EMBEDDING), ("module_output_name", output)] {
+        let found = if fields.present(key) { fields.text(key)? } else { EMBEDDING };
+        if found != expected {
+            return Err(fields.unsupported(format!("{key} `{found}`"), expected));
         }
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! Pooling and the modules behind it, with their parameters.
 
 use super::head::NewWeights;
-use super::module_config::{read_module, read_pooling};
+use super::module_config::{EMBEDDING, SCORES, read_module, read_pooling};
 use super::module_entry::ModuleEntry;
 use super::modules::ModuleList;
 use super::weight_files::WeightFiles;
 use crate::blocks::{Pooling, SentenceModule};
 use crate::spec::Folders;
-use crate::weights::Tensor;
+use crate::weights::{Tensor, named_within};
 use crate::{EncoderConfig, ModelError};
 use maana_kernels::{Context, PoolingMode};
 use std::collections::HashMap;
@@ -45,7 +45,9 @@ impl ModuleParts {
         let (mut modules, mut places) = (Vec::new(), Vec::new());
         for (index, ModuleEntry { kind, place }) in list.rest.iter().enumerate() {
             let place = folder.join(place);
-            let module = read_module(kind, &place.join("config.json"), width, index)?;
+            let is_last = index + 1 == list.rest.len();
+            let output = if list.scores && is_last { SCORES } else { EMBEDDING };
+            let module = read_module(kind, &place.join("config.json"), (width, output), index)?;
             width = module.outputs(width);
             modules.push(module);
             places.push(place);
@@ -58,6 +60,16 @@ impl ModuleParts {
     pub(super) fn of_head((pooling, modules): (Pooling, Vec<SentenceModule>), new_weights: Option<NewWeights>) -> Self {
         let folders = Folders::plain(std::iter::empty());
         Self { pooling, modules, places: Vec::new(), folders, new_weights }
+    }
+
+    /// Returns an error if pooling leaves out prompts: the prompt of a cross-encoder is a part of
+    /// its pair.
+    pub(super) fn refuse_excluded_prompt(&self, folder: &Path) -> Result<(), ModelError> {
+        if self.pooling.include_prompt {
+            return Ok(());
+        }
+        let what = "include_prompt false in a cross-encoder".into();
+        Err(ModelError::Unsupported { path: folder.into(), what, supported: "include_prompt true".into() })
     }
 
     /// Returns whether the head is new.
@@ -147,12 +159,4 @@ impl ModuleParts {
         }
         Ok(())
     }
-}
-
-/// Puts the name of a folder in front of the names of tensors, unless it is that of the model.
-pub(super) fn named_within(folder: &str, tensors: impl IntoIterator<Item = Tensor>) -> impl Iterator<Item = Tensor> {
-    tensors.into_iter().map(move |tensor| match folder {
-        "" => tensor,
-        _ => Tensor { name: format!("{folder}.{}", tensor.name), ..tensor },
-    })
 }

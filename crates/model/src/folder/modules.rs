@@ -21,6 +21,8 @@ pub(super) struct ModuleList {
     pub(super) pooling: Option<PathBuf>,
     /// The modules behind pooling.
     pub(super) rest: Vec<ModuleEntry>,
+    /// True if the last module computes the scores of a cross-encoder.
+    pub(super) scores: bool,
 }
 
 /// The modules of a folder: one list, or with a router one for each of its towers.
@@ -32,21 +34,28 @@ pub(super) struct Chains {
 /// `model_type` of folders that Model2Vec writes.
 pub(super) const MODEL2VEC: &str = "model2vec";
 
-/// Returns the list of a cross-encoder, which is a transformer with its head.
+/// Returns the list of a cross-encoder: a transformer with its head, or a transformer, pooling and
+/// modules of which the last computes the scores.
 pub(super) fn read_cross_encoder_modules(folder: &Path) -> Result<ModuleList, ModelError> {
-    let list = |transformer| ModuleList { transformer, is_static: false, pooling: None, rest: Vec::new() };
     let path = folder.join("modules.json");
-    let Some(json) = read_json(&path)? else { return Ok(list(PathBuf::new())) };
-    match &read_chains(folder, &json, &path)? {
-        (None, chains) if chains[0].len() == 1 && chains[0][0].kind == "Transformer" => {
-            Ok(list(chains[0][0].place.clone()))
-        }
-        _ => {
-            let what = "a cross-encoder of other modules than a Transformer for sequence classification";
-            let supported = "one Transformer, whose head is part of its own weights";
-            Err(ModelError::Unsupported { path, what: what.into(), supported: supported.into() })
-        }
+    let Some(json) = read_json(&path)? else { return Ok(ModuleList::plain(PathBuf::new())) };
+    let (router, mut chains) = read_chains(folder, &json, &path)?;
+    let chain = chains.swap_remove(0);
+    let kinds: Vec<&str> = chain.iter().map(|module| module.kind.as_str()).collect();
+    let is_plain = kinds == ["Transformer"];
+    if router.is_none() && is_plain {
+        return Ok(ModuleList::plain(chain.into_iter().next().map(|module| module.place).unwrap_or_default()));
     }
+    if router.is_some() || !kinds.starts_with(&["Transformer", "Pooling"]) || kinds.last() != Some(&"Dense") {
+        let what = match &router {
+            Some(_) => "a cross-encoder with a Router".into(),
+            None => format!("a cross-encoder of the modules {}", kinds.join(", ")),
+        };
+        let supported = "one Transformer, whose head is part of its own weights, or Transformer, Pooling and modules of \
+                         which the last is a Dense that computes the scores";
+        return Err(ModelError::Unsupported { path, what, supported: supported.into() });
+    }
+    Ok(ModuleList { scores: true, ..ModuleList::of(chain, &path)? })
 }
 
 /// Returns the folder of the transformer, or of the adapters or the table in its place, within a
@@ -74,8 +83,7 @@ pub(super) fn read_modules(folder: &Path, notices: &mut Vec<String>) -> Result<C
              Transformers does",
             folder.display()
         ));
-        let plain = ModuleList { transformer: PathBuf::new(), is_static: false, pooling: None, rest: Vec::new() };
-        return Ok(Chains::of(plain));
+        return Ok(Chains::of(ModuleList::plain(PathBuf::new())));
     };
     let (router, chains) = read_chains(folder, &json, &path)?;
     let lists = chains.into_iter().map(|chain| ModuleList::of(chain, &path)).collect::<Result<_, _>>()?;
@@ -90,7 +98,7 @@ fn read_model2vec(folder: &Path) -> Result<Option<ModuleList>, ModelError> {
     let normalizes = Fields { json: &json, path: &path }.flag_or("normalize", false)?;
     let rest = normalizes.then(|| ModuleEntry { kind: "Normalize".into(), place: PathBuf::from("1_Normalize") });
     let rest = rest.into_iter().collect();
-    Ok(Some(ModuleList { transformer: PathBuf::new(), is_static: true, pooling: None, rest }))
+    Ok(Some(ModuleList { is_static: true, rest, ..ModuleList::plain(PathBuf::new()) }))
 }
 
 /// Reads the modules through which a text passes, with a router those of each tower.
@@ -135,6 +143,11 @@ fn is_router(class: &str) -> bool {
 }
 
 impl ModuleList {
+    /// Returns the list of a transformer in the folder `transformer` without modules behind it.
+    fn plain(transformer: PathBuf) -> Self {
+        Self { transformer, is_static: false, pooling: None, rest: Vec::new(), scores: false }
+    }
+
     /// Checks the order of the modules of one text.
     fn of(mut modules: Vec<ModuleEntry>, path: &Path) -> Result<Self, ModelError> {
         let kinds: Vec<&str> = modules.iter().map(|module| module.kind.as_str()).collect();
@@ -149,7 +162,7 @@ impl ModuleList {
         let rest = modules.split_off(before);
         let mut places = modules.into_iter().map(|module| module.place);
         let transformer = places.next().unwrap_or_default();
-        Ok(Self { transformer, is_static, pooling: places.next(), rest })
+        Ok(Self { transformer, is_static, pooling: places.next(), rest, scores: false })
     }
 }
 

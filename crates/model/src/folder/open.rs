@@ -1,10 +1,10 @@
 //! Opening a model folder. Everything is checked before it is used, as a folder may come from
 //! anybody.
 
-use super::adapter::{self, refuse_adapter};
+use super::adapter::{self, is_adapter, refuse_adapter};
 use super::head::HeadSettings;
 use super::kind::Kind;
-use super::module_parts::{PlacedModules, named_within};
+use super::module_parts::PlacedModules;
 use super::modules::transformer_folder;
 use super::tower::{Loaded, TowerParts};
 use super::tower_weights::{EncoderFiles, WeightStorage};
@@ -15,11 +15,11 @@ use crate::inference_model::{InferenceModel, InferenceParts};
 use crate::router::Router;
 use crate::spec::ModelSpec;
 use crate::training_model::TrainingModel;
-use crate::weights::{ParameterArena, Scope, Tensor};
+use crate::weights::{ParameterArena, Scope, Tensor, named_within};
 use maana_kernels::{Context, Precision};
 use maana_text::Tokenizer;
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A model, and the assumptions that were made to read it.
@@ -91,23 +91,28 @@ pub fn new_static(folder: &Path, columns: usize, seed: u64) -> Result<TrainingMo
     TrainingModel::random_static(Tokenizer::open_bare(&transformer_folder(folder)?)?, columns, seed)
 }
 
-/// Opens a folder of low-rank adapters as PEFT writes it, merged into its base model, which lies in
-/// the folder `base`.
+/// Opens a folder of low-rank adapters as PEFT writes it, merged into its base models, which lie in
+/// the folders `bases`, in the order of [`crate::adapter_bases`].
 ///
 /// # Errors
-/// As [`open_for_training`], for both folders.
+/// As [`open_for_training`], for all folders.
 pub fn open_adapter(
     folder: &Path,
-    base: &Path,
+    bases: &[impl AsRef<Path>],
     context: &Context,
     precision: Precision,
 ) -> Result<Opened<TrainingModel>, ModelError> {
     let mut notices = Vec::new();
-    let parts = FolderParts::read_adapter(folder, base, &mut notices)?;
+    let bases: Vec<&Path> = bases.iter().map(AsRef::as_ref).collect();
+    let (parts, adapted) = match &bases[..] {
+        [base] if !FolderParts::has_router(folder)? => FolderParts::read_adapter(folder, base, &mut notices)?,
+        _ => FolderParts::read_adapted_towers(folder, &bases, &mut notices)?,
+    };
     let Opened { mut model, notices } = parts.open_for_training(context, precision, notices)?;
-    let prefix = model.spec().config().architecture.prefix();
-    model
-        .merge_adapter(|layout, parameters| adapter::merge(&transformer_folder(folder)?, prefix, layout, parameters))?;
+    for (tower, place) in adapted {
+        let prefix = model.towers[tower].spec.config().architecture.prefix();
+        model.merge_adapter(tower, |layout, parameters| adapter::merge(&place, prefix, layout, parameters))?;
+    }
     Ok(Opened { model, notices })
 }
 
@@ -126,8 +131,8 @@ impl FolderParts {
         let mut towers = Vec::new();
         for (list, folders) in chains.lists.iter().zip(chains.folders()) {
             let transformer = folder.join(&list.transformer);
-            towers.push(TowerParts::read(folder, kind, (list, folders), [&transformer, &transformer], notices)?);
             refuse_adapter(&transformer)?;
+            towers.push(TowerParts::read(folder, kind, (list, folders), [&transformer, &transformer], notices)?);
         }
         let parts = Self { router: chains.router, towers };
         parts.check_dimensions(folder)?;
@@ -148,9 +153,50 @@ impl FolderParts {
         Ok(Opened { model, notices })
     }
 
+    /// Returns whether a folder has a router.
+    fn has_router(folder: &Path) -> Result<bool, ModelError> {
+        check_folder(folder)?;
+        Ok(Kind::read(folder, None, &mut Vec::new())?.1.has_router())
+    }
+
+    /// Reads a folder with a router in which some encoders are adapters of models in the folders
+    /// `bases`. Returns the towers with adapters and their folders, those that share an encoder once.
+    fn read_adapted_towers(
+        folder: &Path,
+        bases: &[&Path],
+        notices: &mut Vec<String>,
+    ) -> Result<(Self, Vec<(usize, PathBuf)>), ModelError> {
+        let (kind, chains) = Kind::read(folder, None, notices)?;
+        let (mut towers, mut adapted, mut bases) = (Vec::new(), Vec::<(usize, PathBuf)>::new(), bases.iter());
+        for (number, (list, folders)) in chains.lists.iter().zip(chains.folders()).enumerate() {
+            let own = folder.join(&list.transformer);
+            let mut transformer = own.clone();
+            if is_adapter(&own) {
+                let base = bases.next().ok_or_else(|| ModelError::Missing {
+                    path: own.clone(),
+                    remedy: "Give the base model of each tower with adapters".into(),
+                })?;
+                check_folder(base)?;
+                transformer = transformer_folder(base)?;
+                refuse_adapter(&transformer)?;
+                if adapted.iter().all(|(_, known)| *known != own) {
+                    adapted.push((number, own.clone()));
+                }
+            }
+            towers.push(TowerParts::read(folder, kind, (list, folders), [&transformer, &own], notices)?);
+        }
+        let parts = Self { router: chains.router, towers };
+        parts.check_dimensions(folder)?;
+        Ok((parts, adapted))
+    }
+
     /// Reads the modules and settings of the folder of adapters if it has any, else those of the
-    /// base model.
-    fn read_adapter(folder: &Path, base: &Path, notices: &mut Vec<String>) -> Result<Self, ModelError> {
+    /// base model. Returns the tower and the folder of its adapters.
+    fn read_adapter(
+        folder: &Path,
+        base: &Path,
+        notices: &mut Vec<String>,
+    ) -> Result<(Self, Vec<(usize, PathBuf)>), ModelError> {
         check_folder(folder)?;
         check_folder(base)?;
         let has_modules = folder.join("modules.json").exists();
@@ -170,7 +216,7 @@ impl FolderParts {
             notices.append(&mut of_base);
         }
         let tower = TowerParts::read(place, kind, (&list, folders), [&transformer, &own], notices)?;
-        Ok(Self { router: None, towers: vec![tower] })
+        Ok((Self { router: None, towers: vec![tower] }, vec![(0, transformer_folder(folder)?)]))
     }
 
     /// Checks that the embeddings of all towers can be compared.
@@ -193,8 +239,8 @@ impl FolderParts {
 
     /// Returns the first tower that has the same encoder as tower `number`.
     fn with_encoder_of(&self, number: usize) -> usize {
-        let transformer = &self.towers[number].transformer;
-        self.towers.iter().position(|tower| tower.transformer == *transformer).unwrap_or(number)
+        let own = &self.towers[number].own;
+        self.towers.iter().position(|tower| tower.own == *own).unwrap_or(number)
     }
 
     /// Reads the tokenizers on a thread of their own while `read` reads the weights: each takes

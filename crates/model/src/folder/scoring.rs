@@ -37,14 +37,20 @@ fn classifies(config: &Value) -> bool {
 }
 
 /// Reads the labels and the activation of a cross-encoder in `folder`, whose `config.json` is
-/// `config`. With settings of a head, those take precedence.
+/// `config`. If modules of their own compute the scores, there are `outputs` of them. With settings
+/// of a head, those take precedence.
 pub(super) fn read_scoring(
     folder: &Path,
     config: &Fields<'_>,
+    outputs: Option<usize>,
     head: Option<&HeadSettings>,
     notices: &mut Vec<String>,
 ) -> Result<Scoring, ModelError> {
-    let own = if classifies(config.json) { read_labels(config)? } else { None };
+    let own = match outputs {
+        Some(count) => Some(labels_of_outputs(config, count)?),
+        None if classifies(config.json) => Some(read_labels(config)?),
+        None => None,
+    };
     let asked = head.and_then(|head| head.labels.clone());
     let labels = match (own, asked) {
         (Some(own), Some(asked)) if own.len() != asked.len() => {
@@ -80,10 +86,10 @@ pub(super) fn read_scoring(
 
 /// Reads the names of the labels: `id2label`, else as many as `num_labels`, else two, which
 /// transformers does not write.
-fn read_labels(config: &Fields<'_>) -> Result<Option<Vec<String>>, ModelError> {
+fn read_labels(config: &Fields<'_>) -> Result<Vec<String>, ModelError> {
     if !config.present("id2label") {
         let count = config.count_or("num_labels", 2)?;
-        return Ok(Some(Scoring::of_labels(count.min(MOST_LABELS + 1)).labels));
+        return Ok(Scoring::of_labels(count.min(MOST_LABELS + 1)).labels);
     }
     let expected = "names of the labels by their numbers from 0";
     let wrong = || config.wrong("id2label", expected);
@@ -95,7 +101,14 @@ fn read_labels(config: &Fields<'_>) -> Result<Option<Vec<String>>, ModelError> {
         names.insert(number, name);
     }
     let in_order = names.len() == entries.len() && names.keys().copied().eq(0..names.len());
-    if in_order { Ok(Some(names.into_values().collect())) } else { Err(wrong()) }
+    if in_order { Ok(names.into_values().collect()) } else { Err(wrong()) }
+}
+
+/// Reads the names of labels whose number is known: `config.json` of an encoder names others, or
+/// none.
+fn labels_of_outputs(config: &Fields<'_>, count: usize) -> Result<Vec<String>, ModelError> {
+    let named = if config.present("id2label") { read_labels(config)? } else { Vec::new() };
+    Ok(if named.len() == count { named } else { Scoring::of_labels(count).labels })
 }
 
 /// Reads the activation: of version 6, of versions 4 and 5, or of older ones.

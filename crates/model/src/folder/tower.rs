@@ -37,6 +37,8 @@ const TOKENIZER_FILES: [&str; 8] = [
 pub(super) struct TowerParts {
     pub(super) task: Task,
     pub(super) transformer: PathBuf,
+    /// The folder of the encoder within the model: that of the transformer, or of its adapters.
+    pub(super) own: PathBuf,
     /// The folder of the tokenizer: that of the transformer, or of its adapters.
     tokenizer: PathBuf,
     pub(super) config: EncoderConfig,
@@ -81,14 +83,20 @@ impl TowerParts {
         })?;
         let config = EncoderConfig::from_json(&config_json, &config_path)?;
 
+        let has_head = matches!(kind, Kind::CrossEncoder(_)) && !list.scores;
         let path = sentence_config_path(own);
         let json = read_object(&path)?.unwrap_or(Value::Object(Default::default()));
         let do_lower_case = Fields { json: &json, path: &path }.flag_or("do_lower_case", false)?;
-        let max_seq_length =
-            read_max_seq_length(&json, &path, &config, matches!(kind, Kind::CrossEncoder(_)), notices)?;
+        let max_seq_length = read_max_seq_length(&json, &path, &config, has_head, notices)?;
         let fields = Fields { json: &config_json, path: &config_path };
         let (task, modules) = match kind {
             Kind::BiEncoder => (Task::Embed, ModuleParts::read(folder, list, folders, &config)?),
+            Kind::CrossEncoder(settings) if list.scores => {
+                let modules = ModuleParts::read(folder, list, folders, &config)?;
+                modules.refuse_excluded_prompt(folder)?;
+                let outputs = Some(modules.dimension(config.hidden));
+                (Task::Score(read_scoring(folder, &fields, outputs, settings, notices)?), modules)
+            }
             Kind::CrossEncoder(settings) => read_head(folder, &config, &fields, settings, None, notices)?,
             Kind::NewHead(settings) => {
                 let weights = NewWeights::of(&config, &fields, settings.seed)?;
@@ -110,6 +118,7 @@ impl TowerParts {
         Ok(Self {
             task,
             transformer: transformer.into(),
+            own: own.into(),
             tokenizer: tokenizer.into(),
             config,
             config_json,
@@ -141,6 +150,7 @@ impl TowerParts {
             task: Task::Embed,
             config_json: read_object(&place.join("config.json"))?.unwrap_or_default(),
             tokenizer: place.clone(),
+            own: place.clone(),
             transformer: place,
             config,
             table: Some(table),
@@ -211,6 +221,7 @@ impl TowerParts {
             carried: loaded.carried,
             dtype: loaded.dtype,
             new_head,
+            encoder: self.transformer,
             folders: loaded.modules.folders,
         };
         Ok(ModelSpec {
@@ -268,7 +279,7 @@ fn read_head(
     new_weights: Option<NewWeights>,
     notices: &mut Vec<String>,
 ) -> Result<(Task, ModuleParts), ModelError> {
-    let scoring = read_scoring(folder, fields, settings, notices)?;
+    let scoring = read_scoring(folder, fields, None, settings, notices)?;
     let head = head::head(config, fields, scoring.labels.len())?;
     Ok((Task::Score(scoring), ModuleParts::of_head(head, new_weights)))
 }

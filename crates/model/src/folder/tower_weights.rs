@@ -10,7 +10,6 @@ use crate::blocks::SentenceModule;
 use crate::encoders::Network;
 use crate::inference_model::InferenceEncoder;
 use crate::spec::Carried;
-use crate::task::Task;
 use crate::weights::{InferenceWeights, Layout, Linears, MappedTensor, PackingSlots, Scope, Tensor, stacked};
 use maana_kernels::{Context, PackedMatrix, Precision};
 use safetensors::Dtype;
@@ -122,7 +121,7 @@ impl TowerParts {
         Ok(Loaded {
             parameters: layout.tensors.iter().map(Tensor::elements).sum::<usize>()
                 + modules.modules.iter().map(SentenceModule::elements).sum::<usize>(),
-            carried: self.carried(files, &in_files)?,
+            carried: self.carried(files, &in_files, &modules)?,
             dtype: if self.is_folded() { Dtype::F32 } else { files.dtype(&layout.tensors[layout.word_embeddings]) },
             unused: unused.into_iter().map(str::to_owned).collect(),
             modules,
@@ -131,9 +130,14 @@ impl TowerParts {
 
     /// Returns the tensors that take no part and are written back. A head has no pooler but its
     /// own.
-    fn carried(&self, files: &WeightFiles, in_files: &[Tensor]) -> Result<Vec<Carried>, ModelError> {
+    fn carried(
+        &self,
+        files: &WeightFiles,
+        in_files: &[Tensor],
+        modules: &ModuleParts,
+    ) -> Result<Vec<Carried>, ModelError> {
         let mut carried = files.carried(in_files)?;
-        if self.task != Task::Embed {
+        if modules.tensors_in_encoder().next().is_some() {
             carried.retain(|tensor| !tensor.name.starts_with("pooler."));
         }
         Ok(carried)

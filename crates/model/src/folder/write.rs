@@ -2,7 +2,7 @@
 //! cross-encoder in that of version 6, whose `config.json` and weights older versions open as well.
 
 use super::head::name_in_file;
-use super::module_config::module_json;
+use super::module_config::{EMBEDDING, SCORES, module_json};
 use super::router_config;
 use super::scoring::{CROSS_ENCODER, write_scoring};
 use super::settings::transformer_fields;
@@ -85,13 +85,17 @@ impl TrainingModel {
         if written.insert(folders.encoder.clone()) {
             self.write_encoder(&make(&folders.encoder)?, tower)?;
         }
-        if spec.task == Task::Embed && !spec.is_static() && written.insert(folders.pooling.clone()) {
+        if !spec.has_head_in_encoder() && !spec.is_static() && written.insert(folders.pooling.clone()) {
             write_json(&make(&folders.pooling)?.join("config.json"), &pooling_json(spec))?;
         }
-        // A cross-encoder is one module with its head.
-        let has_folder = |module: &SentenceModule| spec.task == Task::Embed && !module.is_in_encoder();
-        for (module, name) in spec.modules.iter().zip(&folders.modules).filter(|(module, _)| has_folder(module)) {
-            let Some(config) = module_json(module).filter(|_| written.insert(name.clone())) else { continue };
+        let last = spec.modules.len().saturating_sub(1);
+        for (number, (module, name)) in spec.modules.iter().zip(&folders.modules).enumerate() {
+            // A transformer with its head is one module.
+            if spec.has_head_in_encoder() {
+                break;
+            }
+            let output = if spec.task != Task::Embed && number == last { SCORES } else { EMBEDDING };
+            let Some(config) = module_json(module, output).filter(|_| written.insert(name.clone())) else { continue };
             let path = make(name)?;
             write_json(&path.join("config.json"), &config)?;
             let tensors = module.tensors();
@@ -105,10 +109,11 @@ impl TrainingModel {
     /// Writes an encoder or its adapters, its tokenizer and the length of its texts.
     fn write_encoder(&self, folder: &Path, tower: &Tower) -> Result<(), ModelError> {
         let spec = &*tower.spec;
-        match &self.lora {
+        let lora = self.lora.as_ref().filter(|lora| !lora.settings.merge);
+        match lora.and_then(|lora| Some((lora, lora.tower(&spec.origin.folders.encoder)?))) {
             _ if spec.is_static() => self.write_static(folder, tower)?,
-            Some(lora) if !lora.settings.merge => super::adapter::write(folder, lora, spec)?,
-            _ => {
+            Some((lora, adapted)) => super::adapter::write(folder, lora, adapted, spec)?,
+            None => {
                 let in_encoder = spec.modules.iter().filter(|module| module.is_in_encoder());
                 let mut tensors = tower.network.parameters.tensors.clone();
                 tensors.extend(in_encoder.flat_map(SentenceModule::tensors));
@@ -165,7 +170,8 @@ fn sentence_json(spec: &ModelSpec) -> Value {
         "do_lower_case": spec.settings.do_lower_case,
     });
     if spec.task.scoring().is_some() {
-        transformer_fields(true).into_iter().for_each(|(field, value)| sentence[field] = value);
+        let fields = transformer_fields(spec.has_head_in_encoder());
+        fields.into_iter().for_each(|(field, value)| sentence[field] = value);
     }
     sentence
 }
@@ -181,7 +187,7 @@ pub(super) fn dtype_name(dtype: Dtype) -> &'static str {
 
 /// Returns tensors of a tower with their names in the file of its encoder.
 fn named<T>(spec: &ModelSpec, mut tensors: Vec<T>, name: impl Fn(&mut T) -> &mut String) -> Vec<T> {
-    if spec.task.scoring().is_some() {
+    if spec.has_head_in_encoder() {
         for tensor in &mut tensors {
             let name = name(tensor);
             *name = name_in_file(spec.config.architecture, name);
@@ -193,9 +199,10 @@ fn named<T>(spec: &ModelSpec, mut tensors: Vec<T>, name: impl Fn(&mut T) -> &mut
 /// Lists folder and class of the modules of a tower.
 fn chain(spec: &ModelSpec) -> Vec<(String, String)> {
     let Folders { encoder, pooling, modules } = &spec.origin.folders;
-    if spec.task.scoring().is_some() {
-        // Versions before 6 do not read the modules of a cross-encoder.
-        return vec![(encoder.clone(), "sentence_transformers.base.modules.transformer.Transformer".into())];
+    // Versions before 6 do not read the modules of a cross-encoder.
+    let class = if spec.task == Task::Embed { class } else { class_since_6 };
+    if spec.has_head_in_encoder() {
+        return vec![(encoder.clone(), class("Transformer"))];
     }
     let mut chain = match spec.is_static() {
         true => vec![(encoder.clone(), class("StaticEmbedding"))],
@@ -208,6 +215,20 @@ fn chain(spec: &ModelSpec) -> Vec<(String, String)> {
 /// Returns the name of a module's class by which all versions know it.
 fn class(kind: &str) -> String {
     format!("sentence_transformers.models.{kind}")
+}
+
+/// Returns the name of a module's class since version 6.
+fn class_since_6(kind: &str) -> String {
+    let (place, file) = match kind {
+        "Transformer" => ("base", "transformer"),
+        "Dense" => ("base", "dense"),
+        "Normalize" => ("base", "normalize"),
+        "Pooling" => ("sentence_transformer", "pooling"),
+        "LayerNorm" => ("sentence_transformer", "layer_norm"),
+        "Dropout" => ("sentence_transformer", "dropout"),
+        _ => unreachable!("cross-encoders have no module {kind}"),
+    };
+    format!("sentence_transformers.{place}.modules.{file}.{kind}")
 }
 
 fn modules_json(modules: &[(String, String)]) -> Value {

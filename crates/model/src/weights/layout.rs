@@ -14,6 +14,14 @@ pub struct Tensor {
     pub range: Range<usize>,
 }
 
+/// Puts the name of a folder in front of the names of tensors, unless it is that of the model.
+pub(crate) fn named_within(folder: &str, tensors: impl IntoIterator<Item = Tensor>) -> impl Iterator<Item = Tensor> {
+    tensors.into_iter().map(move |tensor| match folder {
+        "" => tensor,
+        _ => Tensor { name: format!("{folder}.{}", tensor.name), ..tensor },
+    })
+}
+
 impl Tensor {
     /// Rows and columns, if the tensor is a matrix.
     pub fn matrix(&self) -> Option<[usize; 2]> {

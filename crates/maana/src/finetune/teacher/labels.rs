@@ -2,7 +2,7 @@
 
 use super::store::TextEmbeddings;
 use maana_data::{DataError, Example, Place, Source};
-use maana_model::Similarity;
+use maana_model::{Role, Similarity};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +18,40 @@ pub(super) enum Labels {
     Scores { similarity: Similarity, prompts: Vec<String> },
 }
 
+/// A text that the teacher reads.
+pub(super) struct TeacherText {
+    /// The role whose tower embeds it, of a teacher with towers by role.
+    role: Option<Role>,
+    prompt: String,
+    pub(super) text: String,
+}
+
+impl TeacherText {
+    /// Returns the role and the prompt, which texts that are embedded together share.
+    pub(super) fn group(&self) -> (Option<Role>, &str) {
+        (self.role, &self.prompt)
+    }
+
+    /// Returns what the embedding depends on, by which it is found again.
+    pub(super) fn key_text(&self) -> String {
+        let Self { role, prompt, text } = self;
+        match role {
+            None => format!("{prompt}{text}"),
+            Some(role) => format!("{role:?}\0{prompt}{text}"),
+        }
+    }
+}
+
 impl Labels {
+    /// Returns the texts of a row that a teacher reads, `routed` if it has towers by role: then the
+    /// first is a query and the others are documents.
+    pub(super) fn texts(&self, texts: &[String], routed: bool) -> impl Iterator<Item = TeacherText> {
+        texts.iter().zip(self.prompts()).enumerate().map(move |(column, (text, prompt))| {
+            let role = if column == 0 { Role::Query } else { Role::Document };
+            TeacherText { role: routed.then_some(role), prompt: prompt.clone(), text: text.clone() }
+        })
+    }
+
     /// Returns the prompts of the columns that the teacher reads.
     pub(super) fn prompts(&self) -> &[String] {
         match self {
@@ -59,21 +92,13 @@ fn score(similarity: Similarity, a: &[f32], b: &[f32]) -> f64 {
 
 /// Rows of a source with the labels of a teacher instead of their own.
 pub(super) struct LabelledRows {
-    rows: Arc<dyn Source>,
-    labels: Labels,
-    embeddings: Arc<OnceLock<TextEmbeddings>>,
-    teacher: [u8; 32],
-}
-
-impl LabelledRows {
-    pub(super) fn new(
-        rows: Arc<dyn Source>,
-        labels: Labels,
-        embeddings: Arc<OnceLock<TextEmbeddings>>,
-        teacher: [u8; 32],
-    ) -> Self {
-        Self { rows, labels, embeddings, teacher }
-    }
+    pub(super) rows: Arc<dyn Source>,
+    pub(super) labels: Labels,
+    /// True if the teacher has towers by role.
+    pub(super) routed: bool,
+    pub(super) embeddings: Arc<OnceLock<TextEmbeddings>>,
+    /// Fingerprint of the teacher.
+    pub(super) teacher: [u8; 32],
 }
 
 impl Source for LabelledRows {
@@ -106,9 +131,9 @@ impl Source for LabelledRows {
         let mut example = self.rows.get(index)?;
         example.label = None;
         if let Some(embeddings) = self.embeddings.get() {
-            let of_text = |(text, prompt): (&String, &String)| embeddings.row(&format!("{prompt}{text}"));
+            let texts = self.labels.texts(&example.texts, self.routed);
             let rows: Option<Vec<Vec<f32>>> =
-                example.texts.iter().zip(self.labels.prompts()).map(of_text).collect::<Result<_, _>>()?;
+                texts.map(|text| embeddings.row(&text.key_text())).collect::<Result<_, _>>()?;
             let path = || self.rows.place(index).to_string();
             let rows = rows.ok_or_else(|| DataError::Changed { path: path(), row: index + 1 })?;
             example.label = Some(self.labels.of(&rows));
@@ -117,8 +142,8 @@ impl Source for LabelledRows {
     }
 
     fn epoch(&self, epoch: u64) -> Option<Arc<dyn Source>> {
-        let rows = self.rows.epoch(epoch)?;
-        Some(Arc::new(Self::new(rows, self.labels.clone(), Arc::clone(&self.embeddings), self.teacher)))
+        let (labels, embeddings) = (self.labels.clone(), Arc::clone(&self.embeddings));
+        Some(Arc::new(Self { rows: self.rows.epoch(epoch)?, labels, embeddings, ..*self }))
     }
 
     fn text_keys(&self) -> &[u32] {
