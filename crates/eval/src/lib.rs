@@ -13,7 +13,7 @@ mod scores;
 pub use csv::{csv_name, write_csv};
 pub use error::EvalError;
 pub use kind::Kind;
-pub use metrics::Cutoffs;
+pub use metrics::{Cutoffs, measures_of_rankings};
 pub use pairs::{
     Candidates, SIMILARITIES, average_precision, metric, pair_classification, paraphrase_mining, pearson, reranking,
     semantic_similarity, translation, triplets,

@@ -83,11 +83,12 @@ impl Cutoffs {
     }
 }
 
-/// Returns the mean of every metric over the queries, with keys like `cosine_ndcg@10` in the order
-/// of the reference: accuracy, precision, recall, nDCG, MRR, MAP. `rankings[i]` (up to the greatest
-/// cutoff, or the whole corpus) and `relevant[i]`, which is not empty, belong to query `i`.
-pub(crate) fn measure(
-    function: &str,
+/// Returns the mean of every metric over the queries, with keys like `ndcg@10` behind `prefix`, in
+/// the order of the reference: accuracy, precision, recall, nDCG, MRR, MAP. `rankings[i]` (up to
+/// the greatest cutoff, or the whole corpus) and `relevant[i]`, which is not empty, belong to query
+/// `i`.
+pub fn measures_of_rankings(
+    prefix: &str,
     rankings: &[Vec<usize>],
     relevant: &[&Relevant],
     cutoffs: &Cutoffs,
@@ -99,7 +100,7 @@ pub(crate) fn measure(
     let mut add = |measure: &str, cutoffs: &[usize], of: &dyn Fn(&Judged, usize) -> f64| {
         for &k in cutoffs {
             let sum: f64 = judged.iter().map(|query| of(query, k)).sum();
-            values.push((format!("{function}_{measure}@{k}"), sum / judged.len() as f64));
+            values.push((format!("{prefix}{measure}@{k}"), sum / judged.len() as f64));
         }
     };
     add("accuracy", &cutoffs.accuracy, &Judged::accuracy);
@@ -175,7 +176,8 @@ mod tests {
     #[test]
     fn metrics_equal_manual_results() {
         // Relevant documents at ranks 2 and 4, and one outside the corpus.
-        let values = measure("cosine", &[vec![7, 1, 8, 2, 9]], &[&relevant(&[1, 2], 1)], &Cutoffs::default());
+        let values =
+            measures_of_rankings("cosine_", &[vec![7, 1, 8, 2, 9]], &[&relevant(&[1, 2], 1)], &Cutoffs::default());
         let expected = [
             ("cosine_accuracy@1", 0.0),
             ("cosine_accuracy@3", 1.0),
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn keys_have_the_order_of_the_reference() {
-        let values = measure("dot", &[vec![0]], &[&relevant(&[0], 0)], &Cutoffs::default());
+        let values = measures_of_rankings("dot_", &[vec![0]], &[&relevant(&[0], 0)], &Cutoffs::default());
         let keys: Vec<&str> = values.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(
             keys[..5],
@@ -234,7 +236,7 @@ mod tests {
                 ranking
             }).collect();
             let only = relevant(&[0], 0);
-            let values = measure("cosine", &rankings, &vec![&only; ranks.len()], &Cutoffs { mrr: vec![10, 100], ..Cutoffs::default() });
+            let values = measures_of_rankings("cosine_", &rankings, &vec![&only; ranks.len()], &Cutoffs { mrr: vec![10, 100], ..Cutoffs::default() });
             for k in [1, 3, 5, 10] {
                 let [accuracy, recall, precision] =
                     ["accuracy", "recall", "precision"].map(|name| value(&values, &format!("cosine_{name}@{k}")));
@@ -253,7 +255,7 @@ mod tests {
         #[test]
         fn bounds(ranking in Just((0usize..30).collect::<Vec<_>>()).prop_shuffle(), hits in prop::collection::btree_set(0usize..30, 1..12), absent in 0usize..3) {
             let relevant = relevant(&hits.into_iter().collect::<Vec<_>>(), absent);
-            let values = measure("cosine", &[ranking], &[&relevant], &Cutoffs::default());
+            let values = measures_of_rankings("cosine_", &[ranking], &[&relevant], &Cutoffs::default());
             for (key, value) in &values {
                 prop_assert!((0.0..=1.0).contains(value), "{} is {}", key, value);
             }

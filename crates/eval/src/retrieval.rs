@@ -2,7 +2,7 @@
 //! 6.2, with one encoding for all dimensions. Documents are sorted by id, so that of equal scores
 //! the smaller id comes first for any division of the corpus.
 
-use crate::metrics::{Cutoffs, measure};
+use crate::metrics::{Cutoffs, measures_of_rankings};
 use crate::{EvalError, Kind, Scores};
 use maana_data::{Relevant, RetrievalSet};
 use maana_kernels::{Context, Matrix, Rows, TopK, matmul_transposed, normalized};
@@ -270,19 +270,19 @@ impl<'a> Task<'a> {
     }
 
     fn scores(&self, rankings: &[Vec<Vec<usize>>], relevant: &[&Relevant]) -> Vec<Scores> {
-        let function = if self.is_cosine { "cosine" } else { "dot" };
+        let function = if self.is_cosine { "cosine_" } else { "dot_" };
         let cutoffs = &self.options.cutoffs;
         let (measure_name, depths) = match self.options.primary {
             Primary::Ndcg => ("ndcg", &cutoffs.ndcg),
             Primary::Map => ("map", &cutoffs.map),
         };
-        let primary = format!("{function}_{measure_name}@{}", depths.iter().max().expect("checked not to be empty"));
+        let primary = format!("{function}{measure_name}@{}", depths.iter().max().expect("checked not to be empty"));
         let before = self.options.name.as_ref().map_or(String::new(), |name| format!("{name}_"));
         let of = |(&dimension, rankings): (&usize, &Vec<Vec<usize>>)| Scores {
             kind: Kind::Retrieval,
             name: format!("{before}dim_{dimension}"),
             dimension,
-            values: measure(function, rankings, relevant, cutoffs),
+            values: measures_of_rankings(function, rankings, relevant, cutoffs),
             primary: primary.clone(),
             precision: None,
         };

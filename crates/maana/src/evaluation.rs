@@ -5,6 +5,7 @@
 mod content;
 mod error;
 mod find;
+mod first_stage;
 mod lists;
 mod measure;
 mod measure_pairs;
@@ -16,6 +17,7 @@ mod tabs;
 
 pub use error::EvaluationError;
 pub use find::{find, training_part};
+pub use first_stage::{FirstRanking, FirstStage};
 pub use measure::{DevLoss, Measuring};
 pub use measure_pairs::{PairDevLoss, PairMeasuring};
 pub use set::EvaluationSet;

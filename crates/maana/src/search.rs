@@ -27,6 +27,8 @@ pub use request::{Answers, Content, Found, SearchOptions, SearchStrategy};
 pub use searcher::Searcher;
 pub use store_trait::{Added, Compacted, Damaged, Deleted, Description, GraphReport, ReadStore, Verified, WriteStore};
 
+pub(crate) use terms::terms;
+
 use crate::texts::embed_role;
 use maana_kernels::Context;
 use maana_model::{Role, TextEncoder};

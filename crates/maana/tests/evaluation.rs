@@ -142,7 +142,8 @@ fn measures_of_cross_encoders_are_those_of_the_reference() {
             EvaluationSet::open(&SetSpec { kind: Some(kind), at_k, ..spec(folder.path(), name, set) }).unwrap();
         let batch_size = set["batch_size"].as_u64().unwrap_or(1) as usize;
         let loss = Some(PairDevLoss { loss: loss.as_ref(), batch_size, seed: 1, prompt: "" });
-        let scores = opened.measure_pairs(&PairMeasuring { encoder, context: &context, loss }).unwrap();
+        let scores =
+            opened.measure_pairs(&PairMeasuring { encoder, context: &context, loss, first_stage: None }).unwrap();
         let found: Vec<(String, f64)> = scores.prefixed().collect();
         let names: Vec<&String> = found.iter().map(|(name, _)| name).collect();
         assert_eq!(names, opened.pair_measure_names().iter().collect::<Vec<_>>(), "{name}");
@@ -177,8 +178,10 @@ fn cross_encoders_are_refused_on_sets_of_other_kinds() {
         let path = folder.path().join("set.jsonl");
         std::fs::write(&path, rows).unwrap();
         let set = EvaluationSet::open(&SetSpec { kind: Some(kind), ..SetSpec::of(&path) }).unwrap();
-        let error =
-            set.measure_pairs(&PairMeasuring { encoder, context: &context, loss: None }).unwrap_err().to_string();
+        let error = set
+            .measure_pairs(&PairMeasuring { encoder, context: &context, loss: None, first_stage: None })
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected) && error.contains("set"), "{kind:?}: {error}");
     }
     let path = folder.path().join("classes.jsonl");

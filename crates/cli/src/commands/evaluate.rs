@@ -5,11 +5,12 @@ use anyhow::{Context as _, Result, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use maana::eval::{Kind, Scores};
 use maana::evaluation::{
-    EvaluationError, EvaluationSet, InPrecision, Measuring, PairMeasuring, SetSpec, training_part,
+    EvaluationError, EvaluationSet, FirstRanking, FirstStage, InPrecision, Measured, Measuring, PairMeasuring, SetSpec,
+    training_part,
 };
 use maana::finetune::SetLoss;
 use maana::kernels::Context;
-use maana::model::{CrossEncoder, Role, RoleSpecs, Task, TextEncoder, WeightStorage};
+use maana::model::{CrossEncoder, InferenceModel, Role, RoleSpecs, Task, TextEncoder, WeightStorage};
 use maana::recipe::LocatedRecipe;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,9 @@ DATASET is a file or folder. Its kind follows from its columns, unless --kind na
   labels          two files of texts with labels: NAME.train.tsv, NAME.test.tsv
   loss            rows as training data, with the loss of --recipe
 
-A cross-encoder is measured on sets of the kinds similarity, binary, classification, reranking and loss.
+A cross-encoder is measured on sets of the kinds similarity, binary, classification, reranking, retrieval and loss; a suite \
+skips others. For retrieval it reorders the first --candidates documents of each query; measures that begin with base_ are \
+those of their order before.
 
 A suite is a folder that contains, at any depth: folders for retrieval and mining, NAME.train.tsv next to NAME.test.tsv, and \
 dev.jsonl or test.jsonl with pairs, triplets or lists.
@@ -38,7 +41,8 @@ Examples:
   maana evaluate MODEL swahili/dev --dims 768,512,256,128,64
   maana evaluate MODEL sts.csv --columns sentence1,sentence2,score --json scores.json --csv scores/
   maana evaluate MODEL dev.jsonl --kind retrieval
-  maana evaluate MODEL --suite swahili --dims 768,256,64 --precisions f32,int8 --chart suite.svg")]
+  maana evaluate MODEL --suite swahili --dims 768,256,64 --precisions f32,int8 --chart suite.svg
+  maana evaluate CROSS_ENCODER --suite swahili --candidates-from MODEL --candidates 50")]
 pub(crate) struct Evaluate {
     /// Model: a folder, a name on the hub, or name@revision
     model: String,
@@ -57,6 +61,13 @@ pub(crate) struct Evaluate {
     /// Columns of the data sets in the order of their roles [default: all, in file order]
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,
+    /// Ranking whose first documents a cross-encoder reorders in sets of the kind retrieval: bm25, or
+    /// the name or folder of a bi-encoder [default: bm25]
+    #[arg(long, value_name = "bm25|MODEL")]
+    candidates_from: Option<String>,
+    /// Number of these documents for each query [default: 100]
+    #[arg(long, value_name = "N", value_parser = crate::number::one_or_more)]
+    candidates: Option<usize>,
     /// Candidates up to which MRR and nDCG of reranking count [default: 10]
     #[arg(long, value_name = "N", value_parser = crate::number::one_or_more)]
     at_k: Option<usize>,
@@ -115,11 +126,7 @@ impl Evaluate {
         if choice.is_none() {
             crate::precision::suggest_faster_when_long();
         }
-        let classes = match model.spec().task().scoring() {
-            Some(scoring) if scoring.labels.len() > 1 => scoring.labels.clone(),
-            _ => Vec::new(),
-        };
-        let mut sets = self.sets(&classes)?;
+        let mut sets = self.sets(&classes(&model))?;
         sets.iter().flat_map(EvaluationSet::notes).for_each(|note| errln!("note: {note}"));
         let start = std::time::Instant::now();
         let scores = match model.spec().task() {
@@ -149,6 +156,7 @@ impl Evaluate {
         recipe: Option<&LocatedRecipe>,
         context: &Context,
     ) -> Result<Vec<Scores>> {
+        self.check_of_embeddings()?;
         let embedder = self.embedder(&encoder)?;
         crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
         let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims.clone() };
@@ -172,16 +180,8 @@ impl Evaluate {
         recipe: Option<&LocatedRecipe>,
         context: &Context,
     ) -> Result<Vec<Scores>> {
-        ensure!(self.dims.is_empty(), "--dims: a cross-encoder has no embeddings; omit it");
-        let none = self.documents.document_prompt.is_none();
-        ensure!(none, "--document-prompt: a cross-encoder has one prompt, in front of the first text: --query-prompt");
-        let encoder = match &self.queries.query_prompt {
-            Some(prompt) => {
-                let prompt = encoder.spec().prompt_or_text(prompt)?;
-                encoder.with_prompt(&prompt)?
-            }
-            None => encoder,
-        };
+        let encoder = self.pair_encoder(encoder)?;
+        let first_stage = self.first_stage(sets, context)?;
         let mut scores = Vec::new();
         for set in sets {
             let loss = match recipe {
@@ -191,9 +191,56 @@ impl Evaluate {
             let arguments = recipe.map(|located| &located.recipe.training);
             let loss = loss.as_ref().zip(arguments);
             let loss = loss.map(|(loss, arguments)| loss.pair_dev_loss(arguments.batch_size, arguments.seed));
-            scores.push(set.measure_pairs(&PairMeasuring { encoder: &encoder, context, loss })?);
+            let first_stage = Some(&first_stage);
+            scores.push(set.measure_pairs(&PairMeasuring { encoder: &encoder, context, loss, first_stage })?);
         }
+        crate::cross_encoder::print_truncated(&encoder);
         Ok(scores)
+    }
+
+    /// Returns a cross-encoder with the prompt of the arguments.
+    fn pair_encoder(&self, encoder: CrossEncoder) -> Result<CrossEncoder> {
+        ensure!(self.dims.is_empty(), "--dims: a cross-encoder has no embeddings; omit it");
+        ensure!(
+            self.chart.is_none(),
+            "--chart: it draws scores by dimension, and a cross-encoder has no embeddings; omit it"
+        );
+        let none = self.documents.document_prompt.is_none();
+        ensure!(none, "--document-prompt: a cross-encoder has one prompt, in front of the first text: --query-prompt");
+        Ok(match &self.queries.query_prompt {
+            Some(prompt) => {
+                let prompt = encoder.spec().prompt_or_text(prompt)?;
+                encoder.with_prompt(&prompt)?
+            }
+            None => encoder,
+        })
+    }
+
+    /// Returns the first stage of retrieval. Its model is opened only if there is a set for it.
+    fn first_stage(&self, sets: &[EvaluationSet], context: &Context) -> Result<FirstStage> {
+        let FirstStage { ranking, candidates } = FirstStage::default();
+        let ranking = match self.candidates_from.as_deref() {
+            None | Some("bm25") => ranking,
+            Some(_) if sets.iter().all(|set| set.kind() != Kind::Retrieval) => ranking,
+            Some(name) => {
+                let opened =
+                    crate::terminal::open_model(WeightStorage::Packed, name, context, self.precision.precision);
+                FirstRanking::Encoder(opened.context("--candidates-from")?.model)
+            }
+        };
+        Ok(FirstStage { ranking, candidates: self.candidates.unwrap_or(candidates) })
+    }
+
+    /// Refuses arguments that belong to cross-encoders.
+    fn check_of_embeddings(&self) -> Result<()> {
+        let given =
+            [("--candidates-from", self.candidates_from.is_some()), ("--candidates", self.candidates.is_some())];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => anyhow::bail!(
+                "{option} belongs to cross-encoders, and the model embeds single texts, and finds them among all documents; omit it"
+            ),
+        }
     }
 
     /// Opens the sets: one for each path, or one for both files of labels. `classes` are the names
@@ -226,33 +273,52 @@ impl Evaluate {
     }
 
     fn run_suite(&self, folder: &Path, context: &Context) -> Result<()> {
-        let sets = maana::evaluation::find(folder)?;
-        let sets = sets.iter().map(EvaluationSet::open).collect::<Result<Vec<_>, _>>()?;
+        let specs = maana::evaluation::find(folder)?;
         let precisions = if self.precisions.is_empty() {
             vec![self.precision.precision]
         } else {
             self.precisions.iter().copied().map(Some).collect()
         };
         let mut dims = self.dims.clone();
-        let mut runs = Vec::new();
+        let (mut runs, mut sets) = (Vec::new(), Vec::new());
         for choice in precisions {
-            let opened = crate::terminal::open_model(WeightStorage::Packed, &self.model, context, choice)?;
-            let embedder = self.embedder(&opened.model)?;
-            if runs.is_empty() {
-                crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
+            let model = crate::terminal::open_any(WeightStorage::Packed, &self.model, context, choice)?.model;
+            if choice.is_none() {
+                crate::precision::suggest_faster_when_long();
             }
-            if dims.is_empty() {
-                dims.push(embedder.dimension());
+            let precision = model.precision().name().to_owned();
+            let is_first = runs.is_empty();
+            if is_first {
+                let classes = classes(&model);
+                let open = |spec: SetSpec| EvaluationSet::open(&SetSpec { classes: classes.clone(), ..spec });
+                sets = specs.iter().cloned().map(open).collect::<Result<Vec<_>, _>>()?;
             }
-            let measuring = Measuring::new(&embedder, context, &dims);
-            let mut measures = Vec::new();
-            for set in &sets {
-                let start = std::time::Instant::now();
-                let scores = set.measure(&measuring).with_context(|| set.title().to_owned())?;
-                measures.extend(maana::evaluation::suite_rows(set.title(), &scores));
-                errln!("{}: {:.1} s", set.title(), start.elapsed().as_secs_f64());
-            }
-            let precision = opened.model.precision().name().to_owned();
+            let measures = match model.spec().task() {
+                Task::Embed => {
+                    self.check_of_embeddings()?;
+                    let embedder = self.embedder(&TextEncoder::new(model, context)?)?;
+                    if is_first {
+                        crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
+                    }
+                    if dims.is_empty() {
+                        dims.push(embedder.dimension());
+                    }
+                    let measuring = Measuring::new(&embedder, context, &dims);
+                    suite(&sets, |set| set.measure(&measuring))?
+                }
+                Task::Score(_) => {
+                    let encoder = self.pair_encoder(CrossEncoder::new(model, context)?)?;
+                    if is_first {
+                        sets = measurable(sets, encoder.labels().len())?;
+                    }
+                    let first_stage = self.first_stage(&sets, context)?;
+                    let measuring =
+                        PairMeasuring { encoder: &encoder, context, loss: None, first_stage: Some(&first_stage) };
+                    let measures = suite(&sets, |set| set.measure_pairs(&measuring).map(|scores| vec![scores]))?;
+                    crate::cross_encoder::print_truncated(&encoder);
+                    measures
+                }
+            };
             if self.precisions.len() > 1 {
                 crate::terminal::print(format_args!("{precision}\n"))?;
             }
@@ -269,4 +335,41 @@ impl Evaluate {
         }
         Ok(())
     }
+}
+
+/// Returns the names of the labels of a cross-encoder with several, by which labels may be named.
+fn classes(model: &InferenceModel) -> Vec<String> {
+    match model.spec().task().scoring() {
+        Some(scoring) if scoring.labels.len() > 1 => scoring.labels.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the sets of a suite on which a cross-encoder with this number of labels is measured, and
+/// names the others.
+fn measurable(sets: Vec<EvaluationSet>, labels: usize) -> Result<Vec<EvaluationSet>> {
+    let mut measurable = Vec::new();
+    for set in sets {
+        match set.check_pairs(labels, true) {
+            Ok(()) => measurable.push(set),
+            Err(error) => errln!("skipped: {error}"),
+        }
+    }
+    ensure!(!measurable.is_empty(), "the suite has no set on which this cross-encoder is measured");
+    Ok(measurable)
+}
+
+/// Measures the sets of a suite, and prints the time that each takes.
+fn suite(
+    sets: &[EvaluationSet],
+    measure: impl Fn(&EvaluationSet) -> Result<Vec<Scores>, EvaluationError>,
+) -> Result<Vec<Measured>> {
+    let mut measures = Vec::new();
+    for set in sets {
+        let start = std::time::Instant::now();
+        let scores = measure(set).with_context(|| set.title().to_owned())?;
+        measures.extend(maana::evaluation::suite_rows(set.title(), &scores));
+        errln!("{}: {:.1} s", set.title(), start.elapsed().as_secs_f64());
+    }
+    Ok(measures)
 }

@@ -58,6 +58,82 @@ fn pairs_are_scored_as_by_the_reference_and_keep_their_fields() {
     assert_eq!(short[4]["score"], written[4]["score"], "the special tokens fit");
 }
 
+/// Sets of a suite: retrieval, pairs with labels and with scores, lists, and two of other kinds.
+fn write_suite(bench: &Bench) -> String {
+    for folder in ["suite", "suite/binary", "suite/scores", "suite/lists", "suite/labels", "suite/pairs"] {
+        std::fs::create_dir(bench.path(folder)).unwrap();
+    }
+    std::fs::rename(bench.path("dev"), bench.path("suite/ir")).unwrap();
+    let pair = |label: &str| format!("{{\"a\": \"habari\", \"b\": \"mto {label}\", \"label\": {label}}}\n");
+    bench.write("suite/binary/dev.jsonl", &["1", "0", "1"].map(pair).concat());
+    bench.write("suite/scores/test.jsonl", &["0.5", "0.2", "0.9"].map(pair).concat());
+    bench.write(
+        "suite/lists/dev.jsonl",
+        &format!("{}\n", json!({"query": "mto", "positive": ["mto ya"], "negative": ["leo", "sana"]})),
+    );
+    let rows = "bei\tsoko\nhabari\tsoko\nking\thadithi\nqueen\thadithi\n";
+    bench.write("suite/labels/topic.train.tsv", rows);
+    bench.write("suite/labels/topic.test.tsv", rows);
+    bench.write("suite/pairs/dev.jsonl", "{\"anchor\": \"a\", \"positive\": \"a\"}\n");
+    bench.path("suite").display().to_string()
+}
+
+#[test]
+fn a_suite_measures_a_cross_encoder_on_its_sets_and_names_the_others() {
+    let bench = Bench::new();
+    let suite = write_suite(&bench);
+    let json_path = bench.path("suite.json").display().to_string();
+    let bi_encoder = golden("tiny-bert").display().to_string();
+    let mut tables = Vec::new();
+    for more in [&[][..], &["--candidates-from", &bi_encoder, "--candidates", "2"], &["--precisions", "f32,int8"]] {
+        let run =
+            command(&["evaluate", &cross(), "--suite", &suite, "--json", &json_path]).args(more).output().unwrap();
+        let said = text(&run.stderr);
+        assert!(run.status.success(), "{said}");
+        let skipped: Vec<&str> = said.lines().filter(|line| line.starts_with("skipped: ")).collect();
+        assert_eq!(skipped.len(), 2, "{said}");
+        let reason = "a cross-encoder is not measured on sets of the kind";
+        assert!(skipped.iter().all(|line| line.contains(reason)), "{skipped:?}");
+        assert!(skipped[0].contains("labels") && skipped[1].contains("translation"), "{skipped:?}");
+        let shown = text(&run.stdout);
+        for measure in ["base_ndcg@10", "accuracy@1", "average_precision", "spearman", "map"] {
+            assert!(shown.contains(measure), "{measure}: {shown}");
+        }
+        assert!(!shown.contains("dimension"), "{shown}");
+        let written: Value = serde_json::from_slice(&std::fs::read(&json_path).unwrap()).unwrap();
+        assert_eq!(written["dims"], json!([]));
+        let measured = written["measured"].as_array().unwrap();
+        assert_eq!(measured.len(), if more.first() == Some(&"--precisions") { 2 } else { 1 });
+        tables.push(written["measured"][0].clone());
+    }
+    assert_eq!(tables[0], tables[2], "f32 in both");
+    // A set of the kind retrieval alone has all measures of both orders.
+    let ir = bench.path("suite/ir").display().to_string();
+    let shown = succeed(&mut command(&["evaluate", &cross(), &ir]));
+    for measure in ["recall@10", "base_recall@10", "map@100", "base_map@100"] {
+        assert!(shown.contains(measure), "{measure}: {shown}");
+    }
+    let recall = |shown: &str, key: &str| -> f64 {
+        let line = shown.lines().find(|line| line.split_whitespace().next() == Some(key)).unwrap();
+        line.split_whitespace().last().unwrap().parse().unwrap()
+    };
+    assert_eq!(recall(&shown, "recall@10"), recall(&shown, "base_recall@10"), "another order of the same documents");
+    for (arguments, expected) in [
+        (&["--dims", "8"][..], "--dims: a cross-encoder has no embeddings"),
+        (&["--chart", "x.svg"], "--chart: it draws scores by dimension"),
+        (&["--candidates-from", &cross()], "--candidates-from"),
+    ] {
+        let error = fail(command(&["evaluate", &cross(), "--suite", &suite]).args(arguments), 1);
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    let error = fail(&mut command(&["evaluate", &bi_encoder, &ir, "--candidates", "5"]), 1);
+    assert!(error.contains("--candidates belongs to cross-encoders"), "{error}");
+    let classes = golden("cross/bert-classes").display().to_string();
+    let error =
+        fail(&mut command(&["evaluate", &classes, "--suite", &bench.path("suite/ir").display().to_string()]), 1);
+    assert!(error.contains("no set on which this cross-encoder is measured"), "{error}");
+}
+
 #[test]
 fn several_labels_or_documents_have_a_list_of_scores() {
     let bench = Bench::new();

@@ -2,10 +2,14 @@
 
 use super::content::Content;
 use super::error::EvaluationError;
+use super::first_stage::FirstStage;
 use super::lists::Lists;
 use super::set::EvaluationSet;
-use maana_data::Source;
-use maana_eval::{Kind, ScoredList, Scores, binary_classification, classification, correlation, reranking_of_scores};
+use maana_data::{Relevant, RetrievalSet, Source};
+use maana_eval::{
+    Cutoffs, EvalError, Kind, ScoredList, Scores, binary_classification, classification, correlation,
+    measures_of_rankings, reranking_of_scores,
+};
 use maana_kernels::{Context, Matrix};
 use maana_model::{CrossEncoder, ModelError};
 use maana_train::{Loss, dev_loss_of_pairs};
@@ -19,6 +23,8 @@ pub struct PairMeasuring<'a> {
     pub context: &'a Context,
     /// The loss of the run, for sets of the kind loss.
     pub loss: Option<PairDevLoss<'a>>,
+    /// The first stage, for sets of the kind retrieval.
+    pub first_stage: Option<&'a FirstStage>,
 }
 
 /// The loss of a run with a cross-encoder.
@@ -53,7 +59,7 @@ impl EvaluationSet {
     /// that does not accept its rows.
     pub fn measure_pairs(&self, measuring: &PairMeasuring<'_>) -> Result<Scores, EvaluationError> {
         let labels = measuring.encoder.labels().len();
-        self.check_pairs(labels)?;
+        self.check_pairs(labels, measuring.first_stage.is_some())?;
         let (primary, values) = match &self.content {
             Content::Similarity { pairs, scores } => {
                 ("spearman".to_owned(), correlation(measuring.score(&zipped(pairs))?.data(), scores))
@@ -71,6 +77,7 @@ impl EvaluationSet {
             Content::Loss(rows) => {
                 ("loss".to_owned(), vec![("loss".into(), self.pair_loss(rows.as_ref(), measuring)?)])
             }
+            Content::Retrieval(set) => ("ndcg@10".to_owned(), retrieval(set, measuring)?),
             _ => unreachable!("check_pairs() refuses other kinds"),
         };
         Ok(Scores {
@@ -110,11 +117,12 @@ impl EvaluationSet {
         keys.iter().map(|key| scores.prefixed_key(key)).collect()
     }
 
-    /// Checks that a cross-encoder with this number of labels can be measured on the set.
+    /// Checks that a cross-encoder with this number of labels can be measured on the set, with or
+    /// without a first stage that finds candidates.
     ///
     /// # Errors
     /// If it cannot, with the kinds that can.
-    pub fn check_pairs(&self, labels: usize) -> Result<(), EvaluationError> {
+    pub fn check_pairs(&self, labels: usize, has_first_stage: bool) -> Result<(), EvaluationError> {
         let other = |reason: String| Err(EvaluationError::OtherModel { set: self.title().into(), reason });
         match &self.content {
             Content::Loss(_) => Ok(()),
@@ -127,8 +135,8 @@ impl EvaluationSet {
             Content::Classification { .. } => {
                 other("the kind classification needs a cross-encoder with several labels; with one use binary".into())
             }
-            _ if self.kind().of_cross_encoders().is_none() => {
-                let kinds = Kind::ALL.into_iter().filter(|kind| kind.of_cross_encoders().is_some());
+            _ if !is_measured(self.kind(), has_first_stage) => {
+                let kinds = Kind::ALL.into_iter().filter(|kind| is_measured(*kind, has_first_stage));
                 let kinds: Vec<&str> = kinds.map(Kind::name).collect();
                 other(format!(
                     "a cross-encoder is not measured on sets of the kind {}, but on those of the kinds {} and loss",
@@ -154,6 +162,37 @@ impl EvaluationSet {
         let value = dev_loss_of_pairs(measuring.context, loss, rows, batch_size, seed, score);
         value.map_err(EvaluationError::of_loss)
     }
+}
+
+/// Returns whether cross-encoders are measured on sets of a kind.
+fn is_measured(kind: Kind, has_first_stage: bool) -> bool {
+    kind.of_cross_encoders().is_some() || (kind == Kind::Retrieval && has_first_stage)
+}
+
+/// Returns the measures of retrieval in the order of the cross-encoder's scores, then those in the
+/// order of the first stage. Documents that the first stage does not find count as missed.
+fn retrieval(set: &RetrievalSet, measuring: &PairMeasuring<'_>) -> Result<Vec<(String, f64)>, EvaluationError> {
+    let first_stage = measuring.first_stage.expect("check_pairs() requires a first stage");
+    let judged: Vec<usize> = (0..set.queries.len()).filter(|&query| set.relevant[query].count() > 0).collect();
+    if judged.is_empty() {
+        return Err(EvalError::NothingRelevant { set: set.name.clone() }.into());
+    }
+    let relevant: Vec<&Relevant> = judged.iter().map(|&query| &set.relevant[query]).collect();
+    let found = first_stage.rank(measuring.context, set, &judged)?;
+    let mut reordered = Vec::with_capacity(found.len());
+    for (query, candidates) in judged.iter().zip(&found) {
+        let query = set.queries[*query].1.as_str();
+        let pairs: Vec<(&str, &str)> =
+            candidates.iter().map(|document| (query, set.corpus[*document].1.as_str())).collect();
+        let scores = measuring.score(&pairs)?;
+        let mut order: Vec<usize> = (0..pairs.len()).collect();
+        order.sort_by(|a, b| scores.data()[*b].total_cmp(&scores.data()[*a]));
+        reordered.push(order.into_iter().map(|place| candidates[place]).collect());
+    }
+    let measures = |rankings: &[Vec<usize>]| measures_of_rankings("", rankings, &relevant, &Cutoffs::default());
+    let mut values = measures(&reordered);
+    values.extend(measures(&found).into_iter().map(|(key, value)| (Scores::key_before(&key), value)));
+    Ok(values)
 }
 
 fn zipped([first, second]: &[Vec<String>; 2]) -> Vec<(&str, &str)> {

@@ -42,6 +42,16 @@ pub struct Measured {
 pub fn suite_rows(set: &str, scores: &[Scores]) -> Vec<Measured> {
     let Some(first) = scores.first() else { return Vec::new() };
     let shown: &[(&str, &str)] = match first.kind {
+        Kind::Retrieval if first.is_of_cross_encoder() => {
+            &[("reranking", "ndcg@10"), ("reranking", "base_ndcg@10"), ("reranking", "accuracy@1")]
+        }
+        Kind::Reranking if first.is_of_cross_encoder() => {
+            &[("reranking", "map"), ("reranking", "ndcg@"), ("reranking", "base_ndcg@")]
+        }
+        Kind::Similarity if first.is_of_cross_encoder() => &[("similarity", "spearman"), ("similarity", "pearson")],
+        Kind::Binary if first.is_of_cross_encoder() => {
+            &[("pair classification", "average_precision"), ("pair classification", "f1")]
+        }
         Kind::Retrieval => &[("retrieval", "ndcg@10"), ("retrieval", "accuracy@1")],
         Kind::Similarity => &[("similarity", "spearman_"), ("similarity", "pearson_")],
         Kind::Binary => &[("pair classification", "_ap"), ("pair classification", "_f1")],
@@ -69,7 +79,11 @@ pub fn suite_table(measured: &[Measured], dims: &[usize]) -> String {
     let width = |name: fn(&Measured) -> &str| measured.iter().map(|row| name(row).len()).max().unwrap_or(0);
     let (sets, tasks, measures) = (width(|row| &row.set), width(|row| row.task), width(|row| &row.measure));
     let header: String = dims.iter().map(|dim| format!("{dim:>9}")).collect();
-    let mut text = format!("{:sets$}  {:tasks$}  {:measures$}{header}\n", "", "", "dimension");
+    // The scores of a cross-encoder have no dimensions.
+    let mut text = match dims {
+        [] => String::new(),
+        _ => format!("{:sets$}  {:tasks$}  {:measures$}{header}\n", "", "", "dimension"),
+    };
     for row in measured {
         let cells: String = row.values.iter().map(|value| format!("{value:>9.4}")).collect();
         text += &format!("{:sets$}  {:tasks$}  {:measures$}{cells}\n", row.set, row.task, row.measure);

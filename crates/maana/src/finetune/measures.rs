@@ -175,7 +175,7 @@ impl Measures {
         let encoder = CrossEncoder::new(model.inference(), context)?.with_stop(Arc::clone(stop));
         let measure = |Evaluation { set, training_set }: &Evaluation| {
             let loss = Some(sets[*training_set].set_loss().pair_dev_loss(self.batch_size, self.seed));
-            Ok(set.measure_pairs(&PairMeasuring { encoder: &encoder, context, loss })?)
+            Ok(set.measure_pairs(&PairMeasuring { encoder: &encoder, context, loss, first_stage: None })?)
         };
         let mut scores: Vec<Scores> = self.evaluations.iter().map(measure).collect::<Result<_, FinetuneError>>()?;
         scores.extend(self.measure_own(moment, || Evaluated::Pairs(encoder.clone()))?);
@@ -221,7 +221,7 @@ impl Measures {
         let similarity = spec.settings().similarity;
         let known: Vec<String> = match spec.scoring() {
             Ok(scoring) => {
-                self.sets().try_for_each(|set| set.check_pairs(scoring.labels.len()))?;
+                self.sets().try_for_each(|set| set.check_pairs(scoring.labels.len(), false))?;
                 self.sets().flat_map(EvaluationSet::pair_measure_names).collect()
             }
             Err(_) => self.sets().flat_map(|set| set.measure_names(similarity, &self.dims)).collect(),

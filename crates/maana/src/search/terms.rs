@@ -4,7 +4,7 @@ use crate::texts::words;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Returns a hash of each word of a text.
-pub(super) fn terms(text: &str) -> Vec<u64> {
+pub(crate) fn terms(text: &str) -> Vec<u64> {
     let hash = |word: String| {
         let mut hasher = DefaultHasher::new();
         word.hash(&mut hasher);
