@@ -24,7 +24,7 @@ pub enum FromCardError {
     OldCard,
     /// A card of another kind of model.
     #[error(
-        "the card is of {0}, and recipes are made of cards of sentence encoders; write one by hand (docs/recipe.md)"
+        "the card is of {0}, and recipes are made of cards of sentence encoders and cross-encoders; write one by hand (docs/recipe.md)"
     )]
     OtherModel(&'static str),
     /// A card that ends too early.

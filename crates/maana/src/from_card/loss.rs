@@ -28,7 +28,8 @@ const WITHOUT_EFFECT: [&str; 4] =
     ["gather_across_devices", "show_progress_bar", "mini_batch_size", "mini_batch_num_tokens"];
 
 /// Values of parameters that are the only ones here.
-const NEUTRAL: [(&str, &str); 7] = [
+const NEUTRAL: [(&str, &str); 8] = [
+    ("lambda_weight", "sentence_transformers.cross_encoder.losses.plist_mle.PListMLELambdaWeight"),
     ("cos_score_transformation", "torch.nn.modules.linear.Identity"),
     ("loss_fct", "torch.nn.modules.loss.MSELoss"),
     ("similarity_fct", "cos_sim"),
@@ -38,18 +39,19 @@ const NEUTRAL: [(&str, &str); 7] = [
     ("size_average", "true"),
 ];
 
-/// Returns the loss of a class with its parameters; `None` if it is not supported.
-pub(super) fn loss(class: &str, parameters: &Map<String, Value>, notes: &mut Notes) -> Option<Loss> {
+/// Returns the loss of a class with its parameters, for models with these inputs; `None` if it is
+/// not supported.
+pub(super) fn loss(class: &str, parameters: &Map<String, Value>, inputs: Inputs, notes: &mut Notes) -> Option<Loss> {
     let mut found = Loss::default();
     let inner = match class {
         "MatryoshkaLoss" => parameters.get("loss").and_then(Value::as_str).unwrap_or_default(),
         _ => class,
     };
-    let Some(name) = name(inner) else {
+    let Some(name) = name(inner, inputs) else {
         notes.add(format!("the loss {inner} is not supported; choose another in [loss]"));
         return None;
     };
-    let known = name.parameters(Inputs::Texts);
+    let known = name.parameters(inputs);
     found.settings.push(("name".into(), json!(name)));
     if inner == class {
         plain(known, parameters, &mut found, notes);
@@ -79,7 +81,7 @@ pub(super) fn loss(class: &str, parameters: &Map<String, Value>, notes: &mut Not
 }
 
 /// Returns the name of a class in recipes.
-fn name(class: &str) -> Option<LossName> {
+fn name(class: &str, inputs: Inputs) -> Option<LossName> {
     let stem = class.strip_suffix("Loss")?;
     let stem = stem.strip_prefix("Cached").unwrap_or(stem);
     let name = match stem {
@@ -89,6 +91,9 @@ fn name(class: &str) -> Option<LossName> {
         "MSE" => "mse".to_owned(),
         "MarginMSE" => "margin_mse".to_owned(),
         "DistillKLDiv" => "distill_kl_div".to_owned(),
+        "ListMLE" => "list_mle".to_owned(),
+        "PListMLE" => "plist_mle".to_owned(),
+        "ADRMSE" => "adr_mse".to_owned(),
         _ => {
             let letter = |(place, letter): (usize, char)| {
                 let separator = if place > 0 && letter.is_ascii_uppercase() { "_" } else { "" };
@@ -97,7 +102,7 @@ fn name(class: &str) -> Option<LossName> {
             stem.chars().enumerate().map(letter).collect()
         }
     };
-    LossName::deserialize(json!(name)).ok().filter(|name| name.trains(Inputs::Texts))
+    LossName::deserialize(json!(name)).ok().filter(|name| name.trains(inputs))
 }
 
 fn matryoshka(parameters: &Map<String, Value>, found: &mut Loss) {
@@ -119,6 +124,14 @@ fn plain(known: &[&str], parameters: &Map<String, Value>, found: &mut Loss, note
         match theirs.as_str() {
             _ if value.is_null() || WITHOUT_EFFECT.contains(&theirs.as_str()) => {}
             "guide" => {}
+            "activation_fn" if known.contains(&"activation") => match activation(&text) {
+                Some(name) => found.settings.push(("activation".into(), json!(name))),
+                None => notes.add(format!("the activation {text} of the loss is not supported; set [loss] activation")),
+            },
+            "weighting_scheme" if known.contains(&"weighting_scheme") => match weighting_scheme(&text) {
+                Some(name) => found.settings.push(("weighting_scheme".into(), json!(name))),
+                None => notes.add(format!("the weighting scheme {text} is not supported; set [loss] weighting_scheme")),
+            },
             // Without a mode the strength has no effect.
             "hardness_strength" if parameters.get("hardness_mode").is_none_or(Value::is_null) => {}
             "similarity_fct" if known.contains(&"similarity") && text.contains("dot") => {
@@ -137,6 +150,29 @@ fn plain(known: &[&str], parameters: &Map<String, Value>, found: &mut Loss, note
             _ if known.contains(&ours) => found.settings.push((ours.into(), value.clone())),
             _ => notes.add(format!("the parameter {theirs} = {text} of the loss is not supported")),
         }
+    }
+}
+
+/// Returns the name of a class of PyTorch that makes scores of logits.
+fn activation(class: &str) -> Option<&'static str> {
+    match class.strip_prefix("torch.nn.")?.rsplit('.').next()? {
+        "Identity" => Some("identity"),
+        "Sigmoid" => Some("sigmoid"),
+        "Tanh" => Some("tanh"),
+        "ReLU" => Some("relu"),
+        _ => None,
+    }
+}
+
+/// Returns the name of the reference's class of a weighting scheme.
+fn weighting_scheme(class: &str) -> Option<&'static str> {
+    match class.rsplit('.').next()? {
+        "NoWeightingScheme" => Some("none"),
+        "NDCGLoss1Scheme" => Some("ndcg_loss1"),
+        "NDCGLoss2Scheme" => Some("ndcg_loss2"),
+        "LambdaRankScheme" => Some("lambda_rank"),
+        "NDCGLoss2PPScheme" => Some("ndcg_loss2pp"),
+        _ => None,
     }
 }
 

@@ -2,11 +2,16 @@
 //! the training. Also reads the text of a card that was copied from its page, without indentation.
 
 use super::error::FromCardError;
+use maana_train::Inputs;
 use serde_json::{Map, Value};
 
 /// A card.
 #[derive(Debug, Default)]
 pub(super) struct SourceCard {
+    /// Inputs of the model: texts, or pairs of a cross-encoder.
+    pub(super) inputs: Inputs,
+    /// Number of labels of a cross-encoder.
+    pub(super) labels: Option<usize>,
     pub(super) title: Option<String>,
     pub(super) base: Option<String>,
     /// Commit of the base model.
@@ -43,6 +48,8 @@ pub(super) struct CardEvaluator {
     pub(super) names: Vec<String>,
     pub(super) class: String,
     pub(super) truncate_dim: Option<usize>,
+    /// Candidates up to which measures of reranking count.
+    pub(super) at_k: Option<usize>,
 }
 
 /// Place in the card.
@@ -64,6 +71,9 @@ impl SourceCard {
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         let body = card.read_front_matter(&lines);
         refuse_other_cards(text, &lines[body..])?;
+        if has_tag(text, "cross-encoder") {
+            card.inputs = Inputs::Pairs;
+        }
         let mut section = Section::Other;
         let mut number = body;
         while number < lines.len() {
@@ -191,9 +201,12 @@ impl SourceCard {
             let named = linked.map(|(name, _)| name.to_owned()).or_else(|| codes(rest).into_iter().next());
             self.base = self.base.take().or(named);
         }
+        let number = |rest: &str| rest.split_whitespace().next()?.replace(',', "").parse().ok();
         if let Some(rest) = line.strip_prefix("- **Maximum Sequence Length:**") {
-            self.max_seq_length =
-                rest.split_whitespace().next().and_then(|number| number.replace(',', "").parse().ok());
+            self.max_seq_length = number(rest);
+        }
+        if let Some(rest) = line.strip_prefix("- **Number of Output Labels:**") {
+            self.labels = number(rest);
         }
     }
 
@@ -239,9 +252,10 @@ impl SourceCard {
                 }
             }
             Section::Metrics => {
-                let dim = parameters.get("truncate_dim").and_then(Value::as_u64);
-                if let (Some(evaluator), Some(dim)) = (self.evaluators.last_mut(), dim) {
-                    evaluator.truncate_dim = usize::try_from(dim).ok();
+                let number = |name: &str| usize::try_from(parameters.get(name)?.as_u64()?).ok();
+                if let Some(evaluator) = self.evaluators.last_mut() {
+                    evaluator.truncate_dim = number("truncate_dim").or(evaluator.truncate_dim);
+                    evaluator.at_k = number("at_k").or(evaluator.at_k);
                 }
             }
             _ => {}
@@ -250,13 +264,16 @@ impl SourceCard {
     }
 }
 
-/// Refuses cards that describe no training of a sentence encoder by the trainer.
-fn refuse_other_cards(text: &str, body: &[&str]) -> Result<(), FromCardError> {
+/// Returns whether the front matter of a card has a tag.
+fn has_tag(text: &str, tag: &str) -> bool {
     let front = text.split("\n# ").next().unwrap_or_default();
-    for (tag, kind) in [("cross-encoder", "a cross-encoder"), ("sparse-encoder", "a sparse encoder")] {
-        if front.lines().any(|line| line.trim().strip_prefix("- ") == Some(tag)) {
-            return Err(FromCardError::OtherModel(kind));
-        }
+    front.lines().any(|line| line.trim().strip_prefix("- ") == Some(tag))
+}
+
+/// Refuses cards that describe no training of a sentence encoder or a cross-encoder by the trainer.
+fn refuse_other_cards(text: &str, body: &[&str]) -> Result<(), FromCardError> {
+    if has_tag(text, "sparse-encoder") {
+        return Err(FromCardError::OtherModel("a sparse encoder"));
     }
     if text.contains("The model was trained with the parameters:") {
         return Err(FromCardError::OldCard);

@@ -5,8 +5,12 @@ use super::notes::Notes;
 use super::read::{CardDataset, SourceCard};
 use super::training::Settings;
 use super::values::{one_line, toml_value};
+use maana_train::{Inputs, LossName};
 use serde_json::{Value, json};
 use std::fmt::Write;
+
+/// Candidates up to which measures of reranking count if a set does not say so.
+const AT_K: usize = 10;
 
 /// Files of the training data until somebody names them.
 const TRAIN_PLACEHOLDER: &str = "train.jsonl";
@@ -15,7 +19,8 @@ const TRAIN_PLACEHOLDER: &str = "train.jsonl";
 pub(super) fn write(card: &SourceCard, mut settings: Settings, mut notes: Notes) -> (String, Vec<String>) {
     let mut losses: Vec<Option<Loss>> = Vec::new();
     for dataset in &card.datasets {
-        let found = dataset.loss.as_ref().and_then(|(class, parameters)| loss(class, parameters, &mut notes));
+        let found =
+            dataset.loss.as_ref().and_then(|(class, parameters)| loss(class, parameters, card.inputs, &mut notes));
         for (key, value) in found.iter().flat_map(|loss| &loss.training) {
             settings.set(key, value.clone());
         }
@@ -28,13 +33,23 @@ pub(super) fn write(card: &SourceCard, mut settings: Settings, mut notes: Notes)
         }
         _ => {}
     }
+    if card.inputs == Inputs::Pairs && settings.prompts.as_ref().is_some_and(|prompts| !prompts.is_string()) {
+        settings.prompts = None;
+        notes.add("prompts of columns are not supported in a cross-encoder; set [data] prompts to one text".into());
+    }
     let data = data_table(card, &settings, &losses);
     let model = model_table(card, &mut notes);
     let first = losses.iter().flatten().next();
     let mut loss_table = String::from("\n[loss]\n");
     match first {
         Some(loss) => settings_lines(&loss.settings, &mut loss_table),
-        None => loss_table += "name = \"multiple_negatives_ranking\"  # the card's is not supported\n",
+        None => {
+            let usual = match card.inputs {
+                Inputs::Texts => LossName::MultipleNegativesRanking,
+                Inputs::Pairs => LossName::BinaryCrossEntropy,
+            };
+            let _ = writeln!(loss_table, "name = {}  # the card's is not supported", toml_value(&json!(usual)));
+        }
     }
     let mut training_table = String::from("\n[training]\n");
     settings_lines(&settings.training, &mut training_table);
@@ -55,6 +70,12 @@ fn model_table(card: &SourceCard, notes: &mut Notes) -> String {
     });
     let revision = card.base_revision.as_ref().map(|revision| format!("  # at revision {}", one_line(revision)));
     let mut table = format!("\n[model]\nbase = {}{}\n", toml_value(&json!(base)), revision.unwrap_or_default());
+    if card.inputs == Inputs::Pairs {
+        table += "kind = \"cross_encoder\"\n";
+        if let Some(labels) = card.labels.filter(|labels| *labels > 1) {
+            let _ = writeln!(table, "num_labels = {labels}");
+        }
+    }
     if let Some(length) = card.max_seq_length {
         let _ = writeln!(table, "max_seq_length = {length}");
     }
@@ -99,8 +120,10 @@ fn dataset_lines(dataset: &CardDataset, placeholder: &str, table: &mut String) {
 }
 
 /// Kinds of evaluation sets by the reference's evaluators.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 9] = [
     ("BinaryClassificationEvaluator", "binary"),
+    ("CrossEncoderCorrelationEvaluator", "similarity"),
+    ("CrossEncoderRerankingEvaluator", "reranking"),
     ("EmbeddingSimilarityEvaluator", "similarity"),
     ("LabelAccuracyEvaluator", "labels"),
     ("ParaphraseMiningEvaluator", "mining"),
@@ -133,7 +156,14 @@ fn evaluation_table(card: &SourceCard, loss: Option<&Loss>, notes: &mut Notes) -
         table += "split = 0.02  # the card had an evaluation set of its own for the loss\nloss = true\n";
     }
     for evaluator in card.evaluators.iter().filter(|evaluator| evaluator.class != "InformationRetrievalEvaluator") {
-        let kind = KINDS.iter().find(|(class, _)| *class == evaluator.class).map(|(_, kind)| *kind);
+        let kind = match &*evaluator.class {
+            // Of one label the classes are 1 and 0.
+            "CrossEncoderClassificationEvaluator" if card.labels.is_some_and(|labels| labels > 1) => {
+                Some("classification")
+            }
+            "CrossEncoderClassificationEvaluator" => Some("binary"),
+            other => KINDS.iter().find(|(class, _)| *class == other).map(|(_, kind)| *kind),
+        };
         let Some(kind) = kind else {
             notes
                 .add(format!("the evaluator {} is not supported; see [evaluation] in docs/recipe.md", evaluator.class));
@@ -147,6 +177,9 @@ fn evaluation_table(card: &SourceCard, loss: Option<&Loss>, notes: &mut Notes) -
                 let _ = writeln!(sets, "name = {}", toml_value(&json!(free)));
             }
             let _ = writeln!(sets, "kind = \"{kind}\"\nfiles = {}", toml_value(&json!([format!("{free}.jsonl")])));
+            if let Some(at_k) = evaluator.at_k.filter(|at_k| *at_k != AT_K) {
+                let _ = writeln!(sets, "at_k = {at_k}");
+            }
             names.push(free);
         }
     }
@@ -162,8 +195,8 @@ fn free_name(name: &str, kind: &str, names: &[String]) -> String {
 
 fn card_table(card: &SourceCard) -> String {
     let mut table = String::from("\n[card]\n");
-    let generated =
-        |title: &&String| title.starts_with("SentenceTransformer") || title.starts_with("Sentence Transformer");
+    let starts = ["SentenceTransformer", "Sentence Transformer", "CrossEncoder", "Cross Encoder"];
+    let generated = |title: &&String| starts.iter().any(|start| title.starts_with(start));
     if let Some(title) = card.title.as_ref().filter(|title| !generated(title)) {
         let _ = writeln!(table, "name = {}", toml_value(&json!(title)));
     }

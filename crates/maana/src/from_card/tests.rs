@@ -1,9 +1,13 @@
 use super::hyperparameters::{TABLE, Treatment};
 use super::*;
 use crate::recipe::{self, Recipe};
+use maana_eval::Kind;
 use maana_train::{Inputs, LossName, Precision};
 use serde_json::{Value, json};
 
+/// Cards that Sentence Transformers 6.2 wrote of short runs.
+const CROSS_ENCODER: &str = include_str!("cards/cross-encoder-6.2.md");
+const LISTS: &str = include_str!("cards/cross-encoder-lists-6.2.md");
 const SEED_CARD: &str = include_str!("cards/matryoshka-3.0.1.md");
 const SEED_RECIPE: &str = include_str!("../../../../recipes/bge-base-swahili-matryoshka.toml");
 const PAGE: &str = include_str!("../../../../docs/hyperparameters.md");
@@ -293,14 +297,104 @@ fn several_data_sets_have_their_losses() {
 }
 
 #[test]
+fn cards_of_cross_encoders_give_their_recipes() {
+    let (recipe, made) = read(CROSS_ENCODER);
+    let model = json!(recipe.model);
+    assert_eq!((&model["base"], &model["kind"]), (&json!("org/base"), &json!("cross_encoder")));
+    assert_eq!((recipe.model.num_labels, recipe.model.max_seq_length), (None, Some(128)));
+    assert_eq!(recipe.data.columns, Some(["query", "answer", "label"].map(String::from).to_vec()));
+    let loss = json!(recipe.loss);
+    assert_eq!(
+        (&loss["name"], &loss["pos_weight"], &loss["activation"]),
+        (&json!("binary_cross_entropy"), &json!(5.0), &json!("identity"))
+    );
+    let training = &recipe.training;
+    assert_eq!((training.epochs, training.batch_size, training.seed), (2.0, 4, 12));
+    let sets = &recipe.evaluation.sets;
+    assert_eq!((sets.len(), sets[0].kind, sets[0].name.as_deref()), (1, Some(Kind::Reranking), Some("sw-dev")));
+    assert!(recipe.evaluation.split.is_some() && recipe.evaluation.loss == Some(true));
+    assert_eq!((recipe.card.name.as_deref(), &recipe.card.language[..]), (None, &["sw".to_owned()][..]));
+    assert!(!made.toml.contains("not supported"), "{}", made.toml);
+
+    let (recipe, made) = read(LISTS);
+    let loss = json!(recipe.loss);
+    assert_eq!((&loss["name"], &loss["weighting_scheme"]), (&json!("lambda"), &json!("ndcg_loss2pp")));
+    assert_eq!((&loss["k"], &loss["reduction_log"]), (&json!(5), &json!("binary")));
+    assert_eq!(recipe.evaluation.sets[0].kind, Some(Kind::Similarity));
+    assert!(!made.toml.contains("not supported"), "{}", made.toml);
+}
+
+/// Descriptions of losses as version 6.2 prints them.
+#[test]
+fn losses_of_cross_encoders_have_their_parameters() {
+    let read = |class: &str, parameters: &str, labels: &str| {
+        let card = with_loss(class, parameters);
+        let card = card.replace("---\nbase_model:", "---\ntags:\n- cross-encoder\nbase_model:");
+        let card = card
+            .replace("## Training Details", &format!("- **Number of Output Labels:** {labels}\n## Training Details"));
+        let (recipe, made) = read(&card);
+        let mut loss = json!(recipe.loss);
+        loss.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        (loss, recipe, made.notes.join("\n"))
+    };
+    let identity = "torch.nn.modules.linear.Identity";
+    let (loss, recipe, _) = read(
+        "CachedMultipleNegativesRankingLoss",
+        r#"{"scale": 10.0, "num_negatives": 3, "activation_fn": "torch.nn.modules.activation.Sigmoid", "mini_batch_size": 2}"#,
+        "1 label",
+    );
+    let expected =
+        json!({"name": "multiple_negatives_ranking", "scale": 10.0, "num_negatives": 3, "activation": "sigmoid"});
+    assert_eq!((loss, recipe.training.mini_batch_size), (expected, Some(2)));
+    let (loss, recipe, notes) = read("CrossEntropyLoss", "{}", "3 labels");
+    assert_eq!((loss, recipe.model.num_labels), (json!({"name": "cross_entropy"}), Some(3)));
+    assert!(!notes.contains("not supported"), "{notes}");
+    for (class, name) in [("MSELoss", "mse"), ("MarginMSELoss", "margin_mse"), ("ListNetLoss", "list_net")] {
+        let (loss, ..) = read(class, &format!(r#"{{"activation_fn": "{identity}"}}"#), "1 label");
+        assert_eq!(loss, json!({"name": name, "activation": "identity"}), "{class}");
+    }
+    let weight = "sentence_transformers.cross_encoder.losses.plist_mle.PListMLELambdaWeight";
+    let (loss, _, notes) = read(
+        "PListMLELoss",
+        &format!(
+            r#"{{"lambda_weight": "{weight}", "activation_fn": "{identity}", "mini_batch_size": null, "respect_input_order": true}}"#
+        ),
+        "1 label",
+    );
+    assert_eq!(loss, json!({"name": "plist_mle", "activation": "identity", "respect_input_order": true}));
+    assert!(!notes.contains("not supported"), "{notes}");
+    for (class, name) in [("ListMLELoss", "list_mle"), ("RankNetLoss", "rank_net"), ("ADRMSELoss", "adr_mse")] {
+        assert_eq!(read(class, "{}", "1 label").0["name"], name, "{class}");
+    }
+    let (_, _, notes) =
+        read("BinaryCrossEntropyLoss", r#"{"activation_fn": "torch.nn.modules.activation.Mish"}"#, "1 label");
+    assert!(notes.contains("Mish of the loss is not supported"), "{notes}");
+    let (loss, _, notes) = read("CosineSimilarityLoss", "{}", "1 label");
+    assert!(notes.contains("the loss CosineSimilarityLoss is not supported"), "{notes}");
+    assert_eq!(loss["name"], "binary_cross_entropy");
+}
+
+#[test]
+fn evaluators_of_cross_encoders_become_sets_of_their_kinds() {
+    let (recipe, _) = read(&CROSS_ENCODER.replace("\"at_k\": 10", "\"at_k\": 5"));
+    assert_eq!(recipe.evaluation.sets[0].at_k, Some(5));
+    let classes = CROSS_ENCODER.replace("CrossEncoderRerankingEvaluator", "CrossEncoderClassificationEvaluator");
+    assert_eq!(read(&classes).0.evaluation.sets[0].kind, Some(Kind::Binary));
+    let classes = classes.replace("Labels:** 1 label", "Labels:** 3 labels");
+    assert_eq!(read(&classes).0.evaluation.sets[0].kind, Some(Kind::Classification));
+    let (_, made) = read(&CROSS_ENCODER.replace("CrossEncoderRerankingEvaluator", "CrossEncoderNanoBEIREvaluator"));
+    assert!(made.notes.iter().any(|note| note.contains("CrossEncoderNanoBEIREvaluator is not supported")));
+}
+
+#[test]
 fn files_that_are_no_cards_have_clear_errors() {
     assert!(error("").contains("Training Details"));
     assert!(error("# A program\n\nIt does things.\n").contains("Training Details"));
     assert!(error("\u{0}\u{1}garbage").contains("Training Details"));
     let old = "## Training\nThe model was trained with the parameters:\n\n**DataLoader**:\n";
     assert!(error(old).contains("Sentence Transformers 2"));
-    let cross = SEED_CARD.replace("- sentence-transformers\n", "- sentence-transformers\n- cross-encoder\n");
-    assert!(error(&cross).contains("cross-encoder"));
+    let sparse = SEED_CARD.replace("- sentence-transformers\n", "- sentence-transformers\n- sparse-encoder\n");
+    assert!(error(&sparse).contains("a sparse encoder"));
     let line = SEED_CARD.lines().position(|line| line.trim() == "```json").unwrap() + 1;
     let cut: String = SEED_CARD.lines().take(line + 3).map(|line| format!("{line}\n")).collect();
     assert!(error(&cut).contains(&format!("line {line}: a block of code begins here")), "{}", error(&cut));
