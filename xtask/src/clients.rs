@@ -15,11 +15,16 @@ struct Suite {
     needs: &'static str,
 }
 
-const SUITES: [Suite; 2] = [
+const SUITES: [Suite; 3] = [
     Suite {
         tests: "crates/serve/clients",
         environment: "target/clients-python",
         needs: "the network and 500 MB of disk",
+    },
+    Suite {
+        tests: "crates/serve/clients-haystack",
+        environment: "target/haystack-python",
+        needs: "the network and 400 MB of disk",
     },
     Suite {
         tests: "crates/maana/clients",

@@ -1,5 +1,5 @@
 """Other people's clients against `maana serve`: OpenAI's, Azure's, Hugging Face's, Infinity's, Cohere's, LangChain's, LlamaIndex',
-plain HTTP as text-embeddings-inference, Jina, Haystack and Open WebUI send it, and Schemathesis and a generator of clients with the server's own OpenAPI file.
+plain HTTP as text-embeddings-inference, Jina and Open WebUI send it, and Schemathesis and a generator of clients with the server's own OpenAPI file.
 
     MAANA=target/debug/maana python -m pytest crates/serve/clients
 
@@ -10,13 +10,9 @@ import asyncio
 import concurrent.futures
 import json
 import os
-import pathlib
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 
 import numpy as np
@@ -24,46 +20,11 @@ import openai
 import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
+from serving import DOCUMENTS, MAANA, QUERY, ROOT, post, ranking, start
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-MAANA = os.environ.get("MAANA", str(ROOT / "target/debug/maana"))
 TEXTS = ["Habari ya asubuhi", "Mtoto anasoma kitabu shuleni.", "Bei ya mahindi imepanda", "x", "Ndege 🐦 “huruka” juu\tsana\n"]
 LONG = "neno " * 400
 PROMPT = "swali: "
-
-
-class Server:
-    """A running `maana serve`."""
-
-    def __init__(self, model, log, *flags):
-        self.log = open(log, "w+", encoding="utf-8")
-        command = [MAANA, "serve", str(model), "--port", "0", *flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        line = self.process.stdout.readline().strip()
-        assert line.startswith("listening on http://"), f"{command}: said {line!r}; {self.last_words()}"
-        self.url = line.removeprefix("listening on ")
-        wait_until_ready(self)
-
-    def last_words(self):
-        self.log.seek(0)
-        return self.log.read()[-2000:]
-
-    def stop(self):
-        self.process.terminate()
-        assert self.process.wait(30) == 0, self.last_words()
-        assert "panic" not in self.last_words()
-
-
-def wait_until_ready(server):
-    for _ in range(600):
-        try:
-            with urllib.request.urlopen(server.url + "/health/ready") as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, socket.error):
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"not ready after 30 s; {server.last_words()}")
 
 
 @pytest.fixture(scope="session")
@@ -76,12 +37,6 @@ def model(tmp_path_factory):
     config["prompts"] = {"query": PROMPT, "document": ""}
     path.write_text(json.dumps(config), encoding="utf-8")
     return folder
-
-
-def start(model, tmp_path_factory, *flags):
-    server = Server(model, tmp_path_factory.mktemp("log") / "log.txt", *flags)
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -137,17 +92,6 @@ def same_bits(ours, expected):
     ours = np.array(ours, dtype=np.float32)
     assert ours.shape == expected.shape
     assert (ours.view(np.uint32) == expected.view(np.uint32)).all(), np.abs(ours - expected).max()
-
-
-def post(server, path, body, headers=None):
-    """Status, headers and JSON of an answer."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(server.url + path, data, {"content-type": "application/json", **(headers or {})})
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status, answer.headers, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, json.load(error)
 
 
 def get(server, path):
@@ -347,17 +291,6 @@ class TestInfinity:
         same_bits([item.embedding for item in answer.data], encode(TEXTS))
 
 
-QUERY = "habari ya mto"
-DOCUMENTS = ["mto ni mkubwa", "rafiki yangu", "", "habari ya asubuhi, rafiki!", "rafiki yangu", "neno " * 100]
-
-
-def ranking(server, model=None):
-    """Indices and scores of the documents, the best first, by `/predict`."""
-    body = {"inputs": [[QUERY, document] for document in DOCUMENTS], "model": model}
-    scores = [labels[0]["score"] for labels in post(server, "/predict", body)[2]]
-    return sorted(enumerate(scores), key=lambda one: (-one[1], one[0]))
-
-
 class TestRerankers:
     """Clients that rerank, as their documentation shows them: each gets the scores of `/predict`, to the bit."""
 
@@ -452,19 +385,25 @@ class TestRerankers:
         assert [(result.index, result.relevance_score) for result in answer.results] == ranking(lone_ranker)
         assert answer.model == "rank" and answer.usage.total_tokens > 50
 
-    def test_haystack_and_open_webui(self, lone_ranker):
-        """The requests of their components, which need other versions of packages than the clients above."""
-        body = {"query": QUERY, "documents": DOCUMENTS, "model": "jina-reranker-v1-base-en", "top_n": None}
-        headers = {"authorization": "Bearer none", "accept-encoding": "identity"}
-        status, _, haystack = post(lone_ranker, "/v1/rerank", body, headers)
-        assert status == 200 and haystack["model"] == "rank" and haystack["usage"]["total_tokens"] > 50
-        expected = ranking(lone_ranker)
-        assert [(result["index"], result["relevance_score"]) for result in haystack["results"]] == expected
-        webui = post(lone_ranker, "/v1/rerank", {**body, "model": "reranker", "top_n": len(DOCUMENTS)}, headers)[2]
-        in_order = sorted(webui["results"], key=lambda result: result["index"])
-        assert [result["relevance_score"] for result in in_order] == [score for _, score in sorted(expected)]
+    def test_open_webui(self, lone_ranker, keyed):
+        """The request of its external reranker (`backend/open_webui/retrieval/models/external.py`), whose address is free, with
+        the headers of `requests` and those that name the user."""
+        body = {"model": "reranker", "query": QUERY, "documents": DOCUMENTS, "top_n": len(DOCUMENTS)}
+        headers = {
+            "user-agent": "python-requests/2.34.2", "accept": "*/*", "accept-encoding": "identity", "connection": "keep-alive",
+            "Content-Type": "application/json", "Authorization": "Bearer none", "X-OpenWebUI-User-Name": "Asha%20Juma",
+            "X-OpenWebUI-User-Id": "f3a6", "X-OpenWebUI-User-Email": "asha@example.org", "X-OpenWebUI-User-Role": "user",
+        }
+        for path in ("/v1/rerank", "/v2/rerank"):
+            status, _, answer = post(lone_ranker, path, body, headers)
+            assert status == 200 and "results" in answer
+            in_order = sorted(answer["results"], key=lambda result: result["index"])
+            assert [result["relevance_score"] for result in in_order] == [score for _, score in sorted(ranking(lone_ranker))]
         status, _, error = post(lone_ranker, "/v1/rerank", {**body, "documents": 5})
         assert status == 400 and error["detail"] and error["message"] == error["detail"]
+        assert post(keyed, "/v1/rerank", body, headers)[0] == 401, "the key is checked"
+        headers["Authorization"] = "Bearer sk-asha-1"
+        assert post(keyed, "/v1/rerank", body, headers)[0] == 200
 
     def test_hugging_face(self, lone_ranker):
         """The requests of text-embeddings-inference, at the address of an endpoint too."""
