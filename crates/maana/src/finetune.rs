@@ -147,7 +147,7 @@ pub fn finetune(
     let model = folder.publish(&prepared.model, &facts)?;
     let advice = match facts.blend {
         Some(_) => None,
-        // A base without the head is no model to blend with.
+        // A base without the head has no measures with which a blend could be compared.
         None if prepared.model.spec().has_new_head() => None,
         // The evaluators of the program see the model at its moments only, not blends of it.
         None if !prepared.located.recipe.evaluation.own.is_empty() => None,

@@ -186,7 +186,13 @@ fn settings_and_data_that_do_not_fit_a_cross_encoder_are_named() {
         ("pairs.jsonl", ENTROPY, "", &["model.kind=bi_encoder"], "has to be a loss of embeddings"),
         ("pairs.jsonl", ENTROPY, "", &["evaluation.dims=[8]"], "a cross-encoder has none"),
         ("pairs.jsonl", ENTROPY, "", &["model.lora.rank=2"], "merge = true"),
-        ("pairs.jsonl", ENTROPY, "", &["blend.alphas=[0.5]", "evaluation.split=4"], "its head is new"),
+        (
+            "pairs.jsonl",
+            ENTROPY,
+            "",
+            &["blend.alphas=[0.0, 0.5]", "evaluation.split=4"],
+            "the share 0, the base itself, which has no head",
+        ),
         ("lists.jsonl", ENTROPY, "", &[], "documents"),
         ("pairs.jsonl", "name = \"lambda\"", "", &[], "several documents for each query"),
     ];
@@ -207,6 +213,107 @@ fn settings_and_data_that_do_not_fit_a_cross_encoder_are_named() {
     write_recipe(&bench, "pairs.jsonl", ENTROPY, "", "", triplet);
     let error = fail(&mut bench.train("triplet"), 1);
     assert!(error.contains("not measured on sets of the kind triplet"), "{error}");
+}
+
+fn tensors(folder: &std::path::Path) -> std::collections::BTreeMap<String, Vec<f32>> {
+    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let data = 8 + u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let header: serde_json::Map<String, Value> = serde_json::from_slice(&bytes[8..data]).unwrap();
+    let tensors = header.into_iter().filter(|(name, _)| name != "__metadata__").map(|(name, entry)| {
+        let [start, end]: [usize; 2] = serde_json::from_value(entry["data_offsets"].clone()).unwrap();
+        let values = bytes[data + start..data + end].as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        (name.trim_start_matches("bert.").to_owned(), values.collect())
+    });
+    tensors.collect()
+}
+
+/// Blends by a recipe and by the command: the encoder is between base and trained model, the head is
+/// that of the trained model.
+#[test]
+fn blends_with_a_base_without_a_head_keep_the_trained_head() {
+    let bench = Bench::new();
+    write_data(&bench);
+    write_recipe(&bench, "pairs.jsonl", ENTROPY, "", "", &format!("{BINARY}[blend]\nalphas = [0.5]\n"));
+    let shown = succeed(&mut bench.train("blended"));
+    assert!(shown.contains("0.5"), "{shown}");
+    write_recipe(&bench, "pairs.jsonl", ENTROPY, "", "", BINARY);
+    succeed(&mut bench.train("tuned"));
+    let out = bench.path("command");
+    let mut blend = command(&["blend", golden("tiny-bert").to_str().unwrap(), "--weights", "0.5,0.5", "--out"]);
+    succeed(blend.arg(&out).arg(bench.path("tuned/model")));
+    let [base, tuned, by_recipe, by_command] =
+        [golden("tiny-bert"), bench.path("tuned/model"), bench.path("blended/model"), out].map(|path| tensors(&path));
+    for (name, tuned) in &tuned {
+        let expected: Vec<f32> = match base.get(name).filter(|_| !name.starts_with("pooler.")) {
+            Some(base) => {
+                base.iter().zip(tuned).map(|(a, b)| (0.5 * f64::from(*a) + 0.5 * f64::from(*b)) as f32).collect()
+            }
+            None => tuned.clone(),
+        };
+        assert_eq!(by_recipe[name], expected, "{name}");
+        assert_eq!(by_command[name], expected, "{name}");
+    }
+    assert!(tuned.contains_key("classifier.weight") && !base.contains_key("classifier.weight"));
+    let scored = bench.path("command").display().to_string();
+    succeed(&mut command(&["score", &scored, bench.path("pairs.jsonl").to_str().unwrap()]));
+    // The other order of models gives the same head.
+    let mut other =
+        command(&["blend", bench.path("tuned/model").to_str().unwrap(), golden("tiny-bert").to_str().unwrap()]);
+    succeed(other.args(["--weights", "0.5,0.5", "--out"]).arg(bench.path("other")));
+    assert_eq!(tensors(&bench.path("other"))["classifier.weight"], tuned["classifier.weight"]);
+    let mut none =
+        command(&["blend", golden("tiny-bert").to_str().unwrap(), bench.path("tuned/model").to_str().unwrap()]);
+    let error = fail(none.args(["--weights", "1,0", "--out"]).arg(bench.path("none")), 1);
+    assert!(error.contains("models with a head for pairs are 0"), "{error}");
+}
+
+/// The card of a run of this program describes it again.
+#[test]
+fn the_card_of_a_cross_encoder_gives_a_recipe_of_the_same_run() {
+    let bench = Bench::new();
+    write_data(&bench);
+    for (data, loss, parts) in [
+        ("pairs.jsonl", ENTROPY, &["name = \"binary_cross_entropy\"", "pos_weight = 2"][..]),
+        ("lists.jsonl", "name = \"lambda\"\nk = 3", &["name = \"lambda\"", "k = 3", "\"ndcg_loss2pp\""]),
+    ] {
+        write_recipe(&bench, data, loss, "", "", RERANKING);
+        succeed(&mut bench.train(data));
+        let card = bench.path(data).join("model/README.md");
+        let made = succeed(&mut command(&["train", "--from-card", card.to_str().unwrap()]));
+        let shared = ["kind = \"cross_encoder\"", "batch_size = 8", "learning_rate = 0.001", "kind = \"reranking\""];
+        for part in shared.iter().chain(parts) {
+            assert!(made.contains(part), "{part}: {made}");
+        }
+        assert!(!made.contains("not supported"), "{made}");
+    }
+}
+
+#[test]
+fn labels_of_the_wrong_kind_are_named_by_row() {
+    let bench = Bench::new();
+    let two = |label: &str| {
+        format!("{{\"a\":\"x\",\"b\":\"y\",\"label\":1}}\n{{\"a\":\"x\",\"b\":\"z\",\"label\":{label}}}\n")
+    };
+    let lists = |labels: &str| format!("{{\"q\":\"x\",\"d\":[\"y\",\"z\"],\"labels\":{labels}}}\n");
+    let entropy = "name = \"cross_entropy\"";
+    let lambda = "name = \"lambda\"";
+    for (rows, loss, model, expected) in [
+        (two("\"yes\""), ENTROPY, "", "line 2: the label `label` is a text, not a finite number"),
+        (two("null"), ENTROPY, "", "line 2: the label `label` is null"),
+        (two("[1, 0]"), ENTROPY, "", "line 2: the label `label` has 2 numbers, those before have 1"),
+        (two("2"), ENTROPY, "", "row 2: the label is 2, but the loss `binary_cross_entropy` needs from 0 to 1"),
+        (two("0.5"), entropy, "num_labels = 2", "row 2: the label is 0.5, but the model has 2 labels"),
+        (two("2"), entropy, "num_labels = 2", "needs a whole number from 0 to 1"),
+        (two("-1"), entropy, "num_labels = 2", "row 2: the label is -1"),
+        (lists("[1]"), lambda, "", "line 1: the label `labels` has 1 number for a list of 2 texts"),
+        (lists("1"), lambda, "", "labels"),
+        (lists("[\"a\", \"b\"]"), lambda, "", "line 1: the label `labels`"),
+    ] {
+        bench.write("labels.jsonl", &rows);
+        write_recipe(&bench, "labels.jsonl", loss, model, "", "");
+        let error = fail(bench.train("run").arg("--dry-run"), 1);
+        assert!(error.contains(expected) && error.contains("labels.jsonl"), "{expected}: {error}");
+    }
 }
 
 /// Mined negatives are scored by a cross-encoder, whose scores teach a bi-encoder.

@@ -90,6 +90,34 @@ impl Method {
         }
     }
 
+    /// Sets the head of a blend, whose other parameters are in `blended`, to the weighted mean of the
+    /// heads of those models that have one.
+    ///
+    /// # Errors
+    /// If their weights are all 0.
+    pub(super) fn blend_heads(
+        &self,
+        tensors: &[Tensor],
+        models: &[&[f32]],
+        has_head: &[bool],
+        blended: &mut [f32],
+    ) -> Result<(), BlendError> {
+        let base = matches!(self, Self::Ties { .. }).then_some(0.0);
+        let weights = base.into_iter().chain(self.weights().iter().copied());
+        let with_head = weights.zip(models).zip(has_head).filter(|(_, has_head)| **has_head);
+        let (weights, models): (Vec<f64>, Vec<&[f32]>) = with_head.map(|((weight, model), _)| (weight, *model)).unzip();
+        let sum: f64 = weights.iter().sum();
+        if sum == 0.0 {
+            return Err(BlendError::Setting("the weights of all models with a head for pairs are 0".into()));
+        }
+        let weights: Vec<f64> = weights.into_iter().map(|weight| weight / sum).collect();
+        for tensor in tensors {
+            let heads: Vec<&[f32]> = models.iter().map(|model| &model[tensor.range.clone()]).collect();
+            blended[tensor.range.clone()].copy_from_slice(&linear(&weights, &heads));
+        }
+        Ok(())
+    }
+
     /// Blends the parameters of models of one shape. The result is a function of them only, to the
     /// last bit.
     pub fn blend(&self, tensors: &[Tensor], models: &[&[f32]]) -> Vec<f32> {
@@ -174,6 +202,24 @@ mod tests {
         ] {
             assert_eq!(method.blend(&tensors, &models), model, "{method:?}");
         }
+    }
+
+    #[test]
+    fn the_head_is_the_mean_of_those_that_exist() {
+        let head = [Tensor { name: "classifier".into(), shape: vec![2], range: 1..3 }];
+        let (base, first, second) = ([1.0, 9.0, 9.0], [2.0, 1.0, 2.0], [3.0, 3.0, 6.0]);
+        let models: [&[f32]; 3] = [&base, &first, &second];
+        let blend = |method: Method| {
+            let mut blended = vec![7.0, 0.0, 0.0];
+            method.blend_heads(&head, &models, &[false, true, true], &mut blended).map(|()| blended)
+        };
+        let linear = |weights: [f64; 3]| Method::Linear { weights: weights.to_vec() };
+        assert_eq!(blend(linear([0.5, 0.5, 0.0])).unwrap(), [7.0, 1.0, 2.0]);
+        assert_eq!(blend(linear([0.5, 0.25, 0.25])).unwrap(), [7.0, 2.0, 4.0]);
+        let ties = Method::Ties { weights: vec![1.0, 1.0], density: 0.2, lambda: 1.0 };
+        assert_eq!(blend(ties).unwrap(), [7.0, 2.0, 4.0]);
+        let error = blend(linear([1.0, 0.0, 0.0])).unwrap_err().to_string();
+        assert!(error.contains("the weights of all models with a head for pairs are 0"), "{error}");
     }
 
     #[test]

@@ -24,7 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// The parameters that train, of the base and of the trained model. With adapters they are those
-/// of the adapters, and the base is the model in which they change nothing.
+/// of the adapters, and the base is the model in which they change nothing. A head that the base
+/// lacks is that of the trained model in every blend.
 pub(super) struct Ends {
     base: Vec<f32>,
     tuned: Vec<f32>,
@@ -45,7 +46,13 @@ impl Ends {
             let reason = "the base model has changed since the run began; restore it to blend with it";
             return Err(FinetuneError::Fit(format!("{}: {reason}", prepared.located.base())));
         }
-        Ok(Self { base: base.parameters().to_vec(), tuned })
+        let mut base = base.parameters().to_vec();
+        if model.spec().has_new_head() {
+            for tensor in model.head_tensors() {
+                base[tensor.range.clone()].copy_from_slice(&tuned[tensor.range]);
+            }
+        }
+        Ok(Self { base, tuned })
     }
 
     /// Sets the parameters of a model to the blend with this share of the trained model.

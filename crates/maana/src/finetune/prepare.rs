@@ -95,10 +95,10 @@ pub fn prepare(
     for text in notes::without_effect(&recipe.training, &plan, in_batch_loss) {
         notify(HubEvent::Notice(&text));
     }
-    let guards = match recipe.blend {
-        Some(_) if model.spec().has_new_head() => {
-            let reason = "[blend] needs a base that is a cross-encoder itself, but its head is new and has random weights; \
-                          omit [blend]";
+    let guards = match &recipe.blend {
+        Some(table) if model.spec().has_new_head() && table.alphas.contains(&0.0) => {
+            let reason = "[blend] alphas has the share 0, the base itself, which has no head and cannot score pairs; omit 0, \
+                          or start from a cross-encoder";
             return Err(FinetuneError::Fit(reason.into()));
         }
         Some(_) if evaluations.is_empty() && recipe.evaluation.own.is_empty() => {
@@ -141,7 +141,7 @@ pub(super) fn open_base(
 
 fn add_lora(model: &mut TrainingModel, lora: &LoraTable, base: &Resolved, seed: u64) -> Result<(), FinetuneError> {
     let fit = |reason: String| FinetuneError::Fit(format!("[model.lora] {reason}"));
-    let base_is_adapter = maana_model::adapter_base(&base.folder).is_ok_and(|base| base.is_some());
+    let base_is_adapter = maana_model::adapter_bases(&base.folder).is_ok_and(|bases| !bases.is_empty());
     if base_is_adapter && !lora.merge {
         return Err(fit("the base model consists of adapters itself; save the whole model with merge = true".into()));
     }
@@ -151,6 +151,7 @@ fn add_lora(model: &mut TrainingModel, lora: &LoraTable, base: &Resolved, seed: 
         rank: lora.rank,
         alpha: lora.alpha,
         targets: lora.targets.clone(),
+        routes: lora.routes.clone(),
         base: base.name.clone().unwrap_or_else(|| folder.display().to_string()),
         merge: lora.merge,
     };
